@@ -1,0 +1,45 @@
+"""The one way in which Cloister starts another program and waits for it."""
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cloister.errors import CloisterError
+
+_TAIL_LINES = 12
+
+
+class ProcessError(CloisterError):
+    """A program could not be started, took too long, or ended with a status other than 0."""
+
+
+def run(
+    argv: Sequence[str | os.PathLike[str]],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    input: bytes | None = None,
+    capture: bool = True,
+    check: bool = True,
+    timeout: float | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run ``argv`` to its end, without a shell, and return what it printed.
+
+    ``env`` replaces the environment. With ``capture`` the program's output is kept, otherwise it goes to the
+    caller's terminal. ``timeout`` is in seconds. Raises ProcessError with the last lines of the output.
+    """
+    words = [os.fspath(word) for word in argv]
+    stdin = {"input": input} if input is not None else {"stdin": subprocess.DEVNULL if capture else None}
+    output = subprocess.PIPE if capture else None
+    try:
+        done = subprocess.run(words, cwd=cwd, env=env, stdout=output, stderr=output, timeout=timeout, **stdin)
+    except FileNotFoundError as error:
+        raise ProcessError(f"{words[0]} could not be started: {error.strerror}.") from error
+    except subprocess.TimeoutExpired as error:
+        raise ProcessError(f"{Path(words[0]).name} did not end within {timeout:.0f} seconds.") from error
+    if check and done.returncode != 0:
+        said = (done.stdout or b"") + (done.stderr or b"")
+        tail = "\n".join(said.decode("utf-8", "replace").strip().splitlines()[-_TAIL_LINES:])
+        raise ProcessError(f"{Path(words[0]).name} ended with status {done.returncode}." + (f"\n{tail}" if tail else ""))
+    return done
