@@ -1,0 +1,46 @@
+"""The boot configuration: what the platform tells a CVM when it starts, and what the CVM measures of it."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Self
+
+from cloister.protocol import canonical, schema
+
+MAX_SIZE = 64 * 1024
+"""Bytes. fw_cfg is read byte by byte: larger ones would cost seconds."""
+
+FW_CFG_NAME = "opt/org.cloister/boot-configuration"
+
+
+@dataclass(frozen=True)
+class BootConfiguration:
+    """Names of the workspace and of the CVM, and who owns it.
+
+    ``owners`` are SHA-256 digests (lower-case hex) of the owners' SubjectPublicKeyInfo, sorted and without
+    repetition: only they may submit a manifest, stop and reset.
+    """
+
+    workspace: str
+    cvm: str
+    owners: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """From canonical JSON of at most 64 KiB. Raises FormatError."""
+        what = "The boot configuration"
+        value = canonical.parse_canonical(data, what=what, limit=MAX_SIZE)
+        schema.validate("boot-configuration", value, what=what)
+        owners = tuple(value["owners"])
+        if list(owners) != sorted(set(owners)):
+            raise canonical.FormatError(f"{what}: owners must be sorted and without repetition.")
+        return cls(workspace=value["workspace"], cvm=value["cvm"], owners=owners)
+
+    def encode(self) -> bytes:
+        """Canonical JSON: these bytes are measured."""
+        return canonical.encode(
+            {"version": 1, "workspace": self.workspace, "cvm": self.cvm, "owners": sorted(set(self.owners))}
+        )
+
+    def digest(self) -> bytes:
+        """SHA-256 of the encoded form, 32 bytes."""
+        return hashlib.sha256(self.encode()).digest()

@@ -1,0 +1,140 @@
+"""JSON as Cloister digests and signs it: RFC 8785 canonical, strict on the way in.
+
+Bytes are base64url without padding (RFC 4648 section 5), digests lower-case hex, times RFC 3339 in UTC.
+"""
+
+import base64
+import binascii
+import datetime
+import hashlib
+import json
+import re
+from typing import Any
+
+import rfc8785
+
+from cloister.errors import InputError
+
+_MAX_DEPTH = 32
+_SAFE_INTEGER = 2**53 - 1
+_HEX = re.compile(r"[0-9a-f]*\Z")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z\Z")
+
+
+class FormatError(InputError):
+    """A document is not what its format demands."""
+
+
+def encode(value: Any) -> bytes:
+    """``value`` (dict, list, str, int, bool, None) as RFC 8785 canonical JSON."""
+    try:
+        return rfc8785.dumps(value)
+    except rfc8785.CanonicalizationError as error:
+        raise FormatError(f"The value has no canonical JSON form: {error}.") from error
+
+
+def digest(value: Any) -> bytes:
+    """SHA-256 over the canonical JSON of ``value``, 32 bytes."""
+    return hashlib.sha256(encode(value)).digest()
+
+
+def parse(data: bytes, *, what: str, limit: int) -> Any:
+    """The value of the JSON text ``data``, which is at most ``limit`` bytes.
+
+    Stricter than ``json``: UTF-8 only, no duplicate member, no number that is not an integer of 53 bits, at most
+    32 levels. ``what`` names the document in errors. Raises FormatError.
+    """
+    if len(data) > limit:
+        raise FormatError(f"{what} has {len(data)} bytes; at most {limit} are allowed.")
+
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, value in pairs:
+            if name in found:
+                raise FormatError(f"{what} has the member {name!r} twice.")
+            found[name] = value
+        return found
+
+    def integer(text: str) -> int:
+        if len(text) > 17 or abs(int(text)) > _SAFE_INTEGER:
+            raise FormatError(f"{what} has the number {text[:24]}, which is too large.")
+        return int(text)
+
+    def refuse(text: str) -> Any:
+        raise FormatError(f"{what} has the number {text[:24]}; only whole numbers are allowed.")
+
+    if _depth(data) > _MAX_DEPTH:
+        raise FormatError(f"{what} is nested more than {_MAX_DEPTH} levels deep.")
+    try:
+        value = json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=members,
+            parse_int=integer,
+            parse_float=refuse,
+            parse_constant=refuse,
+        )
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{what} is not UTF-8 (byte {error.start}).") from error
+    except json.JSONDecodeError as error:
+        raise FormatError(f"{what} is not JSON: {error.msg} (line {error.lineno}, column {error.colno}).") from error
+    return value
+
+
+def parse_canonical(data: bytes, *, what: str, limit: int) -> Any:
+    """Like :func:`parse`, for documents whose bytes are digested: they must be the canonical form of their value."""
+    value = parse(data, what=what, limit=limit)
+    try:
+        same = encode(value) == data
+    except FormatError:
+        same = False
+    if not same:
+        raise FormatError(f"{what} is not in canonical form (RFC 8785).")
+    return value
+
+
+def _depth(data: bytes) -> int:
+    """An upper bound of the nesting of ``data``: brackets inside strings count too, which only makes it stricter."""
+    deepest = level = 0
+    for byte in re.findall(rb"[\[\]{}]", data):
+        level += 1 if byte in b"[{" else -1
+        deepest = max(deepest, level)
+    return deepest
+
+
+def to_base64(data: bytes) -> str:
+    """``data`` as base64url without padding."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def from_base64(text: str, *, what: str) -> bytes:
+    """The bytes of base64url text without padding; exactly one text decodes to given bytes. Raises FormatError."""
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise FormatError(f"{what} is not base64url.") from error
+    if to_base64(data) != text:
+        raise FormatError(f"{what} is not base64url without padding.")
+    return data
+
+
+def from_hex(text: str, *, what: str, size: int = 32) -> bytes:
+    """The ``size`` bytes of lower-case hex text. Raises FormatError."""
+    if len(text) != 2 * size or not _HEX.match(text):
+        raise FormatError(f"{what} is not {2 * size} lower-case hex digits.")
+    return bytes.fromhex(text)
+
+
+def to_time(moment: datetime.datetime) -> str:
+    """An aware time as RFC 3339 in UTC, with milliseconds."""
+    utc = moment.astimezone(datetime.UTC)
+    return utc.strftime("%Y-%m-%dT%H:%M:%S.") + f"{utc.microsecond // 1000:03d}Z"
+
+
+def from_time(text: str, *, what: str) -> datetime.datetime:
+    """The aware time of RFC 3339 text in UTC. Raises FormatError."""
+    if not _TIME.match(text):
+        raise FormatError(f"{what} is not a time like 2026-01-31T12:00:00Z.")
+    try:
+        return datetime.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise FormatError(f"{what} is not a time: {error}.") from error

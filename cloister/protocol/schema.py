@@ -1,0 +1,41 @@
+"""JSON Schemas of Cloister's documents, and the check of a value against one of them.
+
+The schemas are JSON Schema 2020-12, restricted to keywords that mean the same in draft 7, which is what the
+validator (fastjsonschema) speaks.
+"""
+
+import functools
+import importlib.resources
+import json
+from collections.abc import Callable
+from typing import Any
+
+import fastjsonschema
+
+from cloister.protocol.canonical import FormatError
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+@functools.cache
+def load(name: str) -> dict[str, Any]:
+    """The schema ``name`` (``manifest``, ``policy``, ...) as published under docs/schemas."""
+    text = importlib.resources.files("cloister.protocol").joinpath("schemas", f"{name}.schema.json").read_bytes()
+    return dict(json.loads(text))
+
+
+@functools.cache
+def _validator(name: str) -> Callable[[Any], Any]:
+    schema = {**load(name), "$schema": "http://json-schema.org/draft-07/schema#"}
+    compiled: Callable[[Any], Any] = fastjsonschema.compile(schema, use_default=False, detailed_exceptions=True)
+    return compiled
+
+
+def validate(name: str, value: Any, *, what: str) -> None:
+    """Check ``value`` against the schema ``name``; ``what`` names the document in the FormatError."""
+    try:
+        _validator(name)(value)
+    except fastjsonschema.JsonSchemaValueException as error:
+        place = ".".join(str(part) for part in error.path[1:]) or "the document"
+        reason = error.message.removeprefix(error.name).strip()
+        raise FormatError(f"{what}: {place} {reason}.") from error
