@@ -1,0 +1,71 @@
+# Makes .venv, installs the checkout into it and hands over to invoke: the verbs are in `invoke --list`.
+
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+.PHONY: setup venv demo test check proto lock azure gcp clean
+
+# The venv belongs to one lock in one place: an editable install and its scripts hold absolute paths.
+packages := .venv/packages-$(shell { pwd; cat requirements/checkout.txt; } | sha256sum | cut -c1-16)
+checkout := .venv/checkout-$(shell { pwd; cat requirements/checkout.txt pyproject.toml; } | sha256sum | cut -c1-16)
+bin := .venv/bin
+pip := $(bin)/python -m pip --disable-pip-version-check --quiet
+
+setup: venv
+	@$(bin)/invoke setup
+
+venv: $(checkout)
+
+demo: setup
+	@$(bin)/invoke demo
+
+test: setup check
+	@$(bin)/pytest
+
+# What reads the code without running it.
+check: venv
+	$(bin)/ruff check
+	$(bin)/ruff format --check
+	$(bin)/ty check --error-on-warning
+	$(bin)/lint-imports
+
+# cloister/v1 from proto/: the result is committed, and a test compares it.
+proto: venv
+	$(bin)/python -m tools.stubs
+
+$(packages):
+	@python=$$(for name in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
+	    "$$name" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$name"; break; }; \
+	  done); \
+	  if [ -z "$$python" ]; then \
+	    echo "Cloister needs Python 3.11 or newer with its venv module, and none was found." >&2; \
+	    echo "Debian, Ubuntu: apt install python3-venv. Fedora: dnf install python3. Elsewhere: make PYTHON=/path/to/python3" >&2; \
+	    exit 1; \
+	  fi; \
+	  echo "Python packages: fetching about 100 MB into .venv, a minute or two ..."; \
+	  "$$python" -m venv --clear .venv
+	@$(pip) install --only-binary :all: --require-hashes -r requirements/checkout.txt
+	@touch $@
+
+$(checkout): $(packages)
+	@rm -f .venv/checkout-*
+	@$(pip) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The SDKs of the clouds are large; only those who deploy there need them.
+azure gcp: venv
+	$(pip) install --only-binary :all: --require-hashes -r requirements/$@.txt
+
+# Renews the locks after a change of the dependencies in pyproject.toml; UPGRADE=--upgrade takes newer versions.
+lock: venv
+	@$(bin)/python -m venv --clear out/lock
+	@out/lock/bin/python -m pip --disable-pip-version-check --quiet install uv==0.13.9
+	@for extra in platform azure gcp; do \
+	    test $$extra = platform && name=checkout || name=$$extra; \
+	    out/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	      --no-header --no-annotate --no-emit-index-url $(UPGRADE) \
+	      --extra platform --extra dev --extra $$extra pyproject.toml --output-file requirements/$$name.txt || exit; \
+	  done
+	@rm -rf out/lock
+
+clean:
+	rm -rf .venv out/lock
