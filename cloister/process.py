@@ -30,16 +30,26 @@ def run(
     caller's terminal. ``timeout`` is in seconds. Raises ProcessError with the last lines of the output.
     """
     words = [os.fspath(word) for word in argv]
-    stdin = {"input": input} if input is not None else {"stdin": subprocess.DEVNULL if capture else None}
+    stdin = subprocess.DEVNULL if capture and input is None else None
     output = subprocess.PIPE if capture else None
     try:
-        done = subprocess.run(words, cwd=cwd, env=env, stdout=output, stderr=output, timeout=timeout, **stdin)
+        done = subprocess.run(
+            words,
+            check=False,
+            cwd=cwd,
+            env=env,
+            input=input,
+            stdin=stdin,
+            stdout=output,
+            stderr=output,
+            timeout=timeout,
+        )
     except FileNotFoundError as error:
         raise ProcessError(f"{words[0]} could not be started: {error.strerror}.") from error
     except subprocess.TimeoutExpired as error:
         raise ProcessError(f"{Path(words[0]).name} did not end within {timeout:.0f} seconds.") from error
     if check and done.returncode != 0:
         said = (done.stdout or b"") + (done.stderr or b"")
-        tail = "\n".join(said.decode("utf-8", "replace").strip().splitlines()[-_TAIL_LINES:])
-        raise ProcessError(f"{Path(words[0]).name} ended with status {done.returncode}." + (f"\n{tail}" if tail else ""))
+        tail = said.decode("utf-8", "replace").strip().splitlines()[-_TAIL_LINES:]
+        raise ProcessError("\n".join([f"{Path(words[0]).name} ended with status {done.returncode}.", *tail]))
     return done
