@@ -1,0 +1,49 @@
+"""A cursor over hostile bytes: every read states its length and its name, and none passes the end."""
+
+from typing import Literal
+
+from cloister.attestation.errors import MalformedEvidence
+
+
+class Reader:
+    """Reads ``data`` from the front. ``name`` is the structure's name for error messages."""
+
+    def __init__(self, data: bytes, name: str, order: Literal["big", "little"] = "big") -> None:
+        self._data = data
+        self._name = name
+        self._order: Literal["big", "little"] = order
+        self.offset = 0
+
+    @property
+    def remaining(self) -> int:
+        """Bytes not yet read."""
+        return len(self._data) - self.offset
+
+    def malformed(self, field: str, reason: str, offset: int | None = None) -> MalformedEvidence:
+        """The error for ``field``, at ``offset`` or where the cursor stands."""
+        return MalformedEvidence(f"{self._name}.{field}", self.offset if offset is None else offset, reason)
+
+    def take(self, size: int, field: str) -> bytes:
+        """The next ``size`` bytes."""
+        if size > self.remaining:
+            raise self.malformed(field, f"needs {size} bytes, {self.remaining} are left")
+        start = self.offset
+        self.offset += size
+        return self._data[start : self.offset]
+
+    def unsigned(self, size: int, field: str) -> int:
+        """The next unsigned integer of ``size`` bytes."""
+        return int.from_bytes(self.take(size, field), self._order)
+
+    def sized(self, prefix: int, limit: int, field: str) -> bytes:
+        """A byte string behind a length of ``prefix`` bytes, at most ``limit`` bytes long."""
+        start = self.offset
+        size = self.unsigned(prefix, f"{field}.size")
+        if size > limit:
+            raise self.malformed(field, f"claims {size} bytes, at most {limit} are allowed", start)
+        return self.take(size, field)
+
+    def end(self) -> None:
+        """Nothing may follow."""
+        if self.remaining:
+            raise self.malformed("end", f"{self.remaining} bytes follow the structure")

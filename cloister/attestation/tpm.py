@@ -1,0 +1,254 @@
+"""TPM 2.0 structures that attestation needs: parsing and marshalling, nothing else.
+
+Source: TCG, Trusted Platform Module Library, Part 2: Structures, revision 1.59. Each class names its table. All
+integers are big endian. Only the P-256 / SHA-256 members of the unions are known; any other is malformed.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+from cloister.attestation.reader import Reader
+
+# Part 2, table 9 (TPM_ALG_ID) and table 10 (TPM_ECC_CURVE)
+ALG_SHA256 = 0x000B
+ALG_NULL = 0x0010
+ALG_ECDSA = 0x0018
+ALG_ECC = 0x0023
+CURVE_P256 = 0x0003
+
+# Part 2, table 7 (TPM_GENERATED) and table 19 (TPM_ST)
+GENERATED_VALUE = 0xFF544347
+ST_ATTEST_QUOTE = 0x8018
+
+# Part 2, table 31 (TPMA_OBJECT)
+OBJECT_FIXED_TPM = 1 << 1
+OBJECT_FIXED_PARENT = 1 << 4
+OBJECT_SENSITIVE_DATA_ORIGIN = 1 << 5
+OBJECT_USER_WITH_AUTH = 1 << 6
+OBJECT_RESTRICTED = 1 << 16
+OBJECT_DECRYPT = 1 << 17
+OBJECT_SIGN = 1 << 18
+
+# Part 2, table 204 (TPMA_NV)
+NV_OWNER_WRITE = 1 << 1
+NV_AUTH_WRITE = 1 << 2
+NV_OWNER_READ = 1 << 17
+NV_AUTH_READ = 1 << 18
+NV_NO_DA = 1 << 25
+
+# Where GCP's vTPM keeps its attestation key, and `local` like it.
+NV_AK_CERTIFICATE = 0x01C10002
+NV_AK_TEMPLATE = 0x01C10003
+
+PCR_COUNT = 24
+QUOTED_PCRS = tuple(range(16))
+SHA256_SIZE = 32
+
+_MAX_SELECTIONS = 16
+_MAX_NAME = 66
+_MAX_DATA = 66
+_MAX_DIGEST = 64
+_MAX_COORDINATE = 32
+
+
+@dataclass(frozen=True)
+class PcrSelection:
+    """TPMS_PCR_SELECTION (table 94): the bank and the indices in ascending order."""
+
+    bank: int
+    indices: tuple[int, ...]
+
+    def marshal(self) -> bytes:
+        """The selection with a bitmap of 3 bytes."""
+        bitmap = sum(1 << index for index in self.indices)
+        return self.bank.to_bytes(2) + b"\x03" + bitmap.to_bytes(3, "little")
+
+
+def read_selections(reader: Reader, field: str) -> tuple[PcrSelection, ...]:
+    """TPML_PCR_SELECTION (table 112)."""
+    count = reader.unsigned(4, f"{field}.count")
+    if count > _MAX_SELECTIONS:
+        raise reader.malformed(field, f"claims {count} PCR selections, at most {_MAX_SELECTIONS} are allowed")
+    selections = []
+    for _ in range(count):
+        bank = reader.unsigned(2, f"{field}.hash")
+        bitmap = int.from_bytes(reader.sized(1, 4, f"{field}.pcrSelect"), "little")
+        selections.append(PcrSelection(bank, tuple(i for i in range(32) if bitmap >> i & 1)))
+    return tuple(selections)
+
+
+@dataclass(frozen=True)
+class Quote:
+    """TPMS_QUOTE_INFO (table 120)."""
+
+    selections: tuple[PcrSelection, ...]
+    pcr_digest: bytes
+
+
+@dataclass(frozen=True)
+class Attest:
+    """TPMS_ATTEST (table 133) as the TPM signed it.
+
+    ``quote`` is None when ``kind`` is not TPM_ST_ATTEST_QUOTE or ``magic`` not TPM_GENERATED: what follows is then
+    some other structure. ``clock`` counts milliseconds.
+    """
+
+    magic: int
+    kind: int
+    qualified_signer: bytes
+    extra_data: bytes
+    clock: int
+    reset_count: int
+    restart_count: int
+    safe: bool
+    firmware_version: int
+    quote: Quote | None
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Raises MalformedEvidence."""
+        reader = Reader(data, "TPMS_ATTEST")
+        magic = reader.unsigned(4, "magic")
+        kind = reader.unsigned(2, "type")
+        signer = reader.sized(2, _MAX_NAME, "qualifiedSigner")
+        extra = reader.sized(2, _MAX_DATA, "extraData")
+        clock = reader.unsigned(8, "clockInfo.clock")
+        resets = reader.unsigned(4, "clockInfo.resetCount")
+        restarts = reader.unsigned(4, "clockInfo.restartCount")
+        safe = reader.unsigned(1, "clockInfo.safe")
+        if safe > 1:
+            raise reader.malformed("clockInfo.safe", f"is {safe}, must be 0 or 1", reader.offset - 1)
+        firmware = reader.unsigned(8, "firmwareVersion")
+        quote = None
+        if magic == GENERATED_VALUE and kind == ST_ATTEST_QUOTE:
+            selections = read_selections(reader, "attested.quote.pcrSelect")
+            quote = Quote(selections, reader.sized(2, _MAX_DIGEST, "attested.quote.pcrDigest"))
+            reader.end()
+        return cls(magic, kind, signer, extra, clock, resets, restarts, safe == 1, firmware, quote)
+
+
+@dataclass(frozen=True)
+class EcdsaSignature:
+    """TPMT_SIGNATURE (table 174) of the kind ECDSA: hash algorithm and the two integers."""
+
+    hash_algorithm: int
+    r: int
+    s: int
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Raises MalformedEvidence, also for a signature of another kind."""
+        reader = Reader(data, "TPMT_SIGNATURE")
+        algorithm = reader.unsigned(2, "sigAlg")
+        if algorithm != ALG_ECDSA:
+            raise reader.malformed("sigAlg", f"is {algorithm:#06x}, must be ECDSA ({ALG_ECDSA:#06x})", 0)
+        hash_algorithm = reader.unsigned(2, "hash")
+        if hash_algorithm != ALG_SHA256:
+            raise reader.malformed("hash", f"is {hash_algorithm:#06x}, must be SHA-256 ({ALG_SHA256:#06x})", 2)
+        r = reader.sized(2, _MAX_COORDINATE, "signatureR")
+        s = reader.sized(2, _MAX_COORDINATE, "signatureS")
+        reader.end()
+        return cls(hash_algorithm, int.from_bytes(r), int.from_bytes(s))
+
+    def marshal(self) -> bytes:
+        """The bytes that ``parse`` reads."""
+        numbers = b"".join(_sized(n.to_bytes(_MAX_COORDINATE)) for n in (self.r, self.s))
+        return ALG_ECDSA.to_bytes(2) + self.hash_algorithm.to_bytes(2) + numbers
+
+
+@dataclass(frozen=True)
+class EccPublic:
+    """TPMT_PUBLIC (table 192) of an ECC P-256 key with the scheme ECDSA-SHA256 and no symmetric algorithm.
+
+    ``x`` and ``y`` are empty in a template.
+    """
+
+    name_algorithm: int
+    attributes: int
+    auth_policy: bytes
+    x: bytes
+    y: bytes
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Raises MalformedEvidence, also for a key of another kind."""
+        reader = Reader(data, "TPMT_PUBLIC")
+        _expect(reader, "type", ALG_ECC)
+        name_algorithm = _expect(reader, "nameAlg", ALG_SHA256)
+        attributes = reader.unsigned(4, "objectAttributes")
+        policy = reader.sized(2, _MAX_DIGEST, "authPolicy")
+        _expect(reader, "parameters.symmetric", ALG_NULL)
+        _expect(reader, "parameters.scheme", ALG_ECDSA)
+        _expect(reader, "parameters.scheme.hash", ALG_SHA256)
+        _expect(reader, "parameters.curveID", CURVE_P256)
+        _expect(reader, "parameters.kdf", ALG_NULL)
+        x = reader.sized(2, _MAX_COORDINATE, "unique.x")
+        y = reader.sized(2, _MAX_COORDINATE, "unique.y")
+        reader.end()
+        return cls(name_algorithm, attributes, policy, x, y)
+
+    def marshal(self) -> bytes:
+        """The bytes that ``parse`` reads."""
+        head = ALG_ECC.to_bytes(2) + self.name_algorithm.to_bytes(2) + self.attributes.to_bytes(4)
+        parameters = (ALG_NULL, ALG_ECDSA, ALG_SHA256, CURVE_P256, ALG_NULL)
+        body = b"".join(value.to_bytes(2) for value in parameters)
+        return head + _sized(self.auth_policy) + body + _sized(self.x) + _sized(self.y)
+
+    @property
+    def point(self) -> bytes:
+        """The key as an uncompressed point (SEC 1, 2.3.3), 65 bytes."""
+        return b"\x04" + self.x.rjust(_MAX_COORDINATE, b"\0") + self.y.rjust(_MAX_COORDINATE, b"\0")
+
+
+AK_ATTRIBUTES = (
+    OBJECT_FIXED_TPM
+    | OBJECT_FIXED_PARENT
+    | OBJECT_SENSITIVE_DATA_ORIGIN
+    | OBJECT_USER_WITH_AUTH
+    | OBJECT_RESTRICTED
+    | OBJECT_SIGN
+)
+"""What makes a key an attestation key: it never leaves the TPM and signs only what the TPM itself made."""
+
+AK_TEMPLATE = EccPublic(ALG_SHA256, AK_ATTRIBUTES, b"", b"", b"")
+"""The template in NV 0x01c10003 from which TPM2_CreatePrimary makes the same key at every boot."""
+
+
+@dataclass(frozen=True)
+class NvPublic:
+    """TPMS_NV_PUBLIC (table 206): an NV index and what it holds. ``size`` in bytes."""
+
+    index: int
+    name_algorithm: int
+    attributes: int
+    auth_policy: bytes
+    size: int
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Raises MalformedEvidence."""
+        reader = Reader(data, "TPMS_NV_PUBLIC")
+        index = reader.unsigned(4, "nvIndex")
+        name_algorithm = reader.unsigned(2, "nameAlg")
+        attributes = reader.unsigned(4, "attributes")
+        policy = reader.sized(2, _MAX_DIGEST, "authPolicy")
+        size = reader.unsigned(2, "dataSize")
+        reader.end()
+        return cls(index, name_algorithm, attributes, policy, size)
+
+    def marshal(self) -> bytes:
+        """The bytes that ``parse`` reads."""
+        head = self.index.to_bytes(4) + self.name_algorithm.to_bytes(2) + self.attributes.to_bytes(4)
+        return head + _sized(self.auth_policy) + self.size.to_bytes(2)
+
+
+def _sized(data: bytes) -> bytes:
+    return len(data).to_bytes(2) + data
+
+
+def _expect(reader: Reader, field: str, wanted: int) -> int:
+    start = reader.offset
+    found = reader.unsigned(2, field)
+    if found != wanted:
+        raise reader.malformed(field, f"is {found:#06x}, must be {wanted:#06x}", start)
+    return found

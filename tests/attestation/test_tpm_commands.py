@@ -1,0 +1,120 @@
+"""TPM commands against a software TPM. Where swtpm cannot be had, the tests skip and say so."""
+
+import hashlib
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+
+from cloister.attestation import tpm, tpm_commands
+from cloister.attestation.errors import MalformedEvidence, TpmError
+
+
+def _swtpm_argv() -> list[str] | None:
+    system = shutil.which("swtpm")
+    if system:
+        return [system]
+    try:
+        from image import tools
+    except ImportError:
+        return None
+    return tools.ensure().argv("swtpm")
+
+
+@pytest.fixture(scope="module")
+def transport(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tpm_commands.Transport]:
+    argv = _swtpm_argv()
+    if argv is None:
+        pytest.skip("no swtpm on this machine")
+    folder: Path = tmp_path_factory.mktemp("swtpm")
+    ours, theirs = socket.socketpair()
+    with ours:
+        ours.settimeout(60)
+        state = ["--tpmstate", f"dir={folder}", "--flags", "not-need-init"]
+        process = subprocess.Popen(
+            [*argv, "socket", "--tpm2", "--fd", str(theirs.fileno()), *state], pass_fds=[theirs.fileno()]
+        )
+        theirs.close()
+
+        def send(command: bytes) -> bytes:
+            ours.sendall(command)
+            header = ours.recv(10, socket.MSG_WAITALL)
+            return header + ours.recv(int.from_bytes(header[2:6]) - 10, socket.MSG_WAITALL)
+
+        tpm_commands.startup(send)
+        yield send
+    process.terminate()
+    process.wait()
+
+
+def test_the_same_template_makes_the_same_key(transport: tpm_commands.Transport) -> None:
+    template = tpm.AK_TEMPLATE.marshal()
+    first, public = tpm_commands.create_primary(transport, tpm_commands.ENDORSEMENT, template)
+    tpm_commands.flush_context(transport, first)
+    second, again = tpm_commands.create_primary(transport, tpm_commands.ENDORSEMENT, template)
+    tpm_commands.flush_context(transport, second)
+    assert again == public
+    assert public.attributes == tpm.AK_ATTRIBUTES
+
+
+def test_a_quote_is_signed_over_the_selected_registers(transport: tpm_commands.Transport) -> None:
+    handle, public = tpm_commands.create_primary(transport, tpm_commands.ENDORSEMENT, tpm.AK_TEMPLATE.marshal())
+    attest, signature = tpm_commands.quote(transport, handle, b"q" * 32, tpm.QUOTED_PCRS)
+    tpm_commands.flush_context(transport, handle)
+
+    parsed = tpm.Attest.parse(attest)
+    values = tpm_commands.pcr_read(transport, tpm.QUOTED_PCRS)
+    digest = hashlib.sha256(b"".join(values[index] for index in tpm.QUOTED_PCRS)).digest()
+    assert parsed.extra_data == b"q" * 32
+    assert parsed.quote == tpm.Quote((tpm.PcrSelection(tpm.ALG_SHA256, tpm.QUOTED_PCRS),), digest)
+
+    numbers = tpm.EcdsaSignature.parse(signature)
+    key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), public.point)
+    key.verify(utils.encode_dss_signature(numbers.r, numbers.s), attest, ec.ECDSA(hashes.SHA256()))
+
+
+def test_extending_hashes_onto_the_old_value(transport: tpm_commands.Transport) -> None:
+    before = tpm_commands.pcr_read(transport, range(24))
+    tpm_commands.pcr_extend(transport, 15, b"\1" * 32)
+    after = tpm_commands.pcr_read(transport, range(24))
+    assert after == before | {15: hashlib.sha256(before[15] + b"\1" * 32).digest()}
+
+
+@pytest.mark.parametrize("size", [1, 512, 513, 2048])
+def test_what_is_written_to_an_index_is_read_back(transport: tpm_commands.Transport, size: int) -> None:
+    data = bytes(i % 251 for i in range(size))
+    tpm_commands.nv_define(transport, tpm.NV_AK_CERTIFICATE, size)
+    tpm_commands.nv_write(transport, tpm.NV_AK_CERTIFICATE, data)
+    assert tpm_commands.nv_read_public(transport, tpm.NV_AK_CERTIFICATE).size == size
+    assert tpm_commands.nv_read(transport, tpm.NV_AK_CERTIFICATE) == data
+    tpm_commands.nv_undefine(transport, tpm.NV_AK_CERTIFICATE)
+
+
+def test_an_absent_index_is_an_error_with_its_code(transport: tpm_commands.Transport) -> None:
+    with pytest.raises(TpmError) as caught:
+        tpm_commands.nv_read(transport, 0x01C1FFFF)
+    assert (caught.value.command, caught.value.code) == ("TPM2_NV_ReadPublic", 0x18B)
+
+
+@pytest.mark.parametrize("response", [b"", b"\x80\x01", bytes(10), b"\x80\x01\0\0\0\x0b\0\0\0\0"])
+def test_a_response_that_is_cut_short_is_malformed(response: bytes) -> None:
+    with pytest.raises(MalformedEvidence):
+        tpm_commands.nv_read_public(lambda _: response, tpm.NV_AK_CERTIFICATE)
+
+
+def test_a_busy_tpm_is_asked_again_but_not_forever() -> None:
+    asked: list[bytes] = []
+
+    def busy(command: bytes) -> bytes:
+        asked.append(command)
+        return bytes.fromhex("8001 0000000a 00000922")
+
+    with pytest.raises(TpmError) as caught:
+        tpm_commands.startup(busy)
+    assert caught.value.code == 0x922
+    assert 1 < len(asked) < 20
