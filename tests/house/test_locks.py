@@ -1,0 +1,58 @@
+"""The lock files name every package by version and hash and say nothing of where it comes from."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = {
+    "checkout": ["platform", "dev"],
+    "azure": ["platform", "dev", "azure"],
+    "gcp": ["platform", "dev", "gcp"],
+}
+
+
+def _read(lock: str) -> dict[str, tuple[str, list[str]]]:
+    """Return name -> (version, hashes) of a lock file."""
+    packages = {}
+    text = (ROOT / "requirements" / f"{lock}.txt").read_text().replace("\\\n", " ")
+    for line in text.splitlines():
+        name, version = re.fullmatch(r"([\w.-]+)==(\S+)", line.split(";")[0].split("--hash")[0].strip()).groups()
+        packages[canonicalize_name(name)] = (version, re.findall(r"--hash=(sha256:[0-9a-f]{64})(?!\S)", line))
+    return packages
+
+
+@pytest.mark.parametrize("lock", EXTRAS)
+def test_lock_pins_each_package_by_hash(lock: str) -> None:
+    assert [name for name, (_, hashes) in _read(lock).items() if not hashes] == []
+
+
+@pytest.mark.parametrize("lock", EXTRAS)
+def test_lock_satisfies_what_the_project_asks_for(lock: str) -> None:
+    asked = [*PROJECT["dependencies"], *(line for e in EXTRAS[lock] for line in PROJECT["optional-dependencies"][e])]
+    locked = _read(lock)
+    unmet = []
+    for requirement in map(Requirement, asked):
+        version, _ = locked.get(canonicalize_name(requirement.name), ("", []))
+        if not version or not requirement.specifier.contains(version, prereleases=True):
+            unmet.append(str(requirement))
+
+    assert unmet == []
+
+
+@pytest.mark.parametrize("lock", EXTRAS)
+def test_lock_names_no_index(lock: str) -> None:
+    assert "://" not in (ROOT / "requirements" / f"{lock}.txt").read_text()
+
+
+@pytest.mark.parametrize("lock", ["azure", "gcp"])
+def test_locks_of_the_clouds_agree_with_the_checkout(lock: str) -> None:
+    cloud = _read(lock)
+    checkout = _read("checkout")
+
+    assert {name: cloud.get(name) for name in checkout} == checkout

@@ -1,0 +1,46 @@
+"""The contract that keeps the import rules of the rooms catches what they forbid."""
+
+import tomllib
+
+import grimp
+import pytest
+
+from tools.rooms import Trespass, trespasses
+from tools.stubs import ROOT
+
+PACKAGES = ["cloister", "infra"]
+
+
+@pytest.fixture
+def graph() -> grimp.ImportGraph:
+    graph = grimp.ImportGraph()
+    for importer, imported in [
+        ("infra.guard", "cloister.errors"),
+        ("infra.guard", "cloister.client.keys"),
+        ("infra.guard", "cloister.errors_of_others"),
+        ("infra.guard", "infra.workspace"),
+        ("infra.guard", "json"),
+        ("cloister.client.keys", "infra.workspace"),
+    ]:
+        graph.add_import(importer=importer, imported=imported, line_number=7, line_contents="import")
+    return graph
+
+
+def test_import_that_no_contract_names_is_found(graph: grimp.ImportGraph) -> None:
+    assert trespasses(graph, "infra", ["cloister.errors"], PACKAGES) == [
+        Trespass("infra.guard", "cloister.client.keys", (7,)),
+        Trespass("infra.guard", "cloister.errors_of_others", (7,)),
+    ]
+
+
+def test_named_room_covers_what_lies_below_it(graph: grimp.ImportGraph) -> None:
+    assert trespasses(graph, "infra", ["cloister"], PACKAGES) == []
+
+
+def test_every_room_has_a_contract() -> None:
+    linter = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    rooms = {contract["room"] for contract in linter["contracts"] if contract["type"] == "room"}
+    folders = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "benchmarks", "examples"}
+
+    assert folders <= rooms
+    assert folders == set(linter["root_packages"])
