@@ -1,0 +1,158 @@
+"""The event log: canonical JSON events, each with the digest of the one before, each signed by the agent's key."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Self
+
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from cloister.errors import ProofError
+from cloister.protocol import canonical, schema, transcript
+
+MAX_LINE = 64 * 1024
+"""Bytes of one line of the log."""
+
+MAX_EVENTS = 100_000
+
+FIRST_PREVIOUS = bytes(32)
+"""The ``previous`` of the first event."""
+
+
+class State(StrEnum):
+    """Where a computation stands. A VM takes one manifest in its life."""
+
+    IDLE = "Idle"
+    RECEIVING = "ReceivingAssets"
+    RUNNING = "Running"
+    CONSUMING = "ConsumingResults"
+    COMPLETE = "Complete"
+    FAILED = "Failed"
+    STOPPED = "Stopped"
+
+
+class Kind(StrEnum):
+    """What an event reports; ``state`` in the event is the state after it."""
+
+    STARTED = "agent-started"
+    MANIFEST = "manifest-accepted"
+    CONSENT = "consent-given"
+    ASSET = "asset-received"
+    RUN_STARTED = "run-started"
+    RUN_FINISHED = "run-finished"
+    RESULTS_READY = "results-ready"
+    RESULT_CONSUMED = "result-consumed"
+    EXPIRED = "results-expired"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One step. ``manifest`` and ``previous`` are digests in hex, ``actor`` a key id, ``uptime`` milliseconds since boot.
+
+    ``time`` is the host's word; ``uptime`` is the guest's monotonic clock. ``detail`` holds strings only.
+    """
+
+    sequence: int
+    previous: str
+    time: str
+    uptime: int
+    kind: Kind
+    state: State
+    manifest: str | None = None
+    actor: str | None = None
+    detail: dict[str, str] = field(default_factory=dict)
+
+    def value(self) -> dict[str, Any]:
+        """The event as a JSON object; what is absent is left out."""
+        value: dict[str, Any] = {
+            "version": 1,
+            "sequence": self.sequence,
+            "previous": self.previous,
+            "time": self.time,
+            "uptime": self.uptime,
+            "kind": self.kind.value,
+            "state": self.state.value,
+            "detail": dict(self.detail),
+        }
+        if self.manifest is not None:
+            value["manifest"] = self.manifest
+        if self.actor is not None:
+            value["actor"] = self.actor
+        return value
+
+    def digest(self) -> bytes:
+        """SHA-256 of the canonical event: the ``previous`` of the next one, and the head of the log."""
+        return canonical.digest(self.value())
+
+
+@dataclass(frozen=True)
+class Record:
+    """A line of the log: an event and the signature (64 bytes, Ed25519) over its canonical form."""
+
+    event: Event
+    signature: bytes
+
+    @classmethod
+    def parse(cls, line: bytes) -> Self:
+        """From one line of canonical JSON (without its newline). Raises FormatError."""
+        what = "An event"
+        value = canonical.parse_canonical(line, what=what, limit=MAX_LINE)
+        schema.validate("event", value, what=what)
+        event = value["event"]
+        return cls(
+            event=Event(
+                sequence=event["sequence"],
+                previous=event["previous"],
+                time=event["time"],
+                uptime=event["uptime"],
+                kind=Kind(event["kind"]),
+                state=State(event["state"]),
+                manifest=event.get("manifest"),
+                actor=event.get("actor"),
+                detail=event["detail"],
+            ),
+            signature=canonical.from_base64(value["signature"], what="An event's signature"),
+        )
+
+    def encode(self) -> bytes:
+        """The line, without a newline."""
+        return canonical.encode({"event": self.event.value(), "signature": canonical.to_base64(self.signature)})
+
+
+_LABEL = b"cloister/v1/event\0"
+
+
+def sign(event: Event, key: ed25519.Ed25519PrivateKey) -> Record:
+    """The record of ``event``: Ed25519 over a label and the canonical event."""
+    return Record(event, key.sign(_LABEL + canonical.encode(event.value())))
+
+
+class Chain:
+    """Checks records one by one: signature of one key, sequence without gap, each naming the one before.
+
+    ``head`` is the digest of the last event (32 zero bytes before the first), ``count`` how many there were.
+    """
+
+    def __init__(self, event_log_key: bytes) -> None:
+        self._key = event_log_key
+        self.head = FIRST_PREVIOUS
+        self.count = 0
+
+    def add(self, record: Record) -> None:
+        """Take the next record. Raises ProofError with what was expected and found."""
+        event = record.event
+        if self.count >= MAX_EVENTS:
+            raise ProofError(f"The event log has more than {MAX_EVENTS} events.")
+        if event.sequence != self.count:
+            raise ProofError(f"The event log has event {event.sequence} where event {self.count} belongs.")
+        if event.previous != self.head.hex():
+            raise ProofError(
+                f"Event {event.sequence} names {event.previous[:16]}... as the event before it; it is {self.head.hex()[:16]}..."
+            )
+        if not transcript.verify(self._key, record.signature, _LABEL + canonical.encode(event.value())):
+            raise ProofError(f"The signature of event {event.sequence} is not of the key that the evidence names.")
+        self.head = event.digest()
+        self.count += 1
+

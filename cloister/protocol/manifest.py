@@ -1,0 +1,258 @@
+"""The computation manifest in its canonical form: everything that will run or decide.
+
+An author writes YAML with paths (cloister/client/manifest.py reads that); the canonical form has digests and sizes in
+their place, and its SHA-256 is what the parties agree on.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from cloister.protocol import canonical, schema
+from cloister.protocol.canonical import FormatError
+from cloister.protocol.transcript import key_id, load_public_key
+
+MAX_SIZE = 1024 * 1024
+"""Bytes of a canonical manifest."""
+
+ALGORITHM = "algorithm"
+BUNDLE = "bundle"
+"""Names of the algorithm's assets; a dataset's asset has the dataset's name."""
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One file that a provider uploads. ``digest`` is SHA-256 in hex, ``size`` in bytes, ``file`` its bare name."""
+
+    name: str
+    kind: str
+    provider: str
+    file: str
+    digest: str
+    size: int
+    unpack: bool = False
+    unpacked_size: int = 0
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """What runs: ``kind`` is python, binary, wasm or oci; ``bundle`` holds the wheels of kind python."""
+
+    asset: Asset
+    kind: str
+    args: tuple[str, ...]
+    environment: Mapping[str, str]
+    bundle: Asset | None
+
+
+@dataclass(frozen=True)
+class Results:
+    """Who gets the result; ``expires`` in seconds after it is ready, ``max_size`` in bytes."""
+
+    consumers: tuple[str, ...]
+    expires: int
+    max_size: int
+
+
+@dataclass(frozen=True)
+class Logs:
+    """Who may read the algorithm's output; ``max_size`` in bytes; ``release`` is ``end`` or ``live``."""
+
+    readers: tuple[str, ...]
+    max_size: int
+    release: str
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a run may use: seconds, bytes, CPUs, processes."""
+
+    time: int
+    memory: int
+    cpus: int
+    processes: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """``parties`` maps a name to its SubjectPublicKeyInfo (DER)."""
+
+    id: str
+    name: str
+    description: str
+    parties: Mapping[str, bytes]
+    algorithm: Algorithm
+    datasets: tuple[Asset, ...]
+    results: Results
+    logs: Logs
+    limits: Limits
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """From canonical JSON of at most 1 MiB. Raises FormatError that names the place."""
+        what = "The manifest"
+        return cls.from_value(canonical.parse_canonical(data, what=what, limit=MAX_SIZE))
+
+    @classmethod
+    def from_value(cls, value: Any) -> Self:
+        """From the JSON value of the canonical form. Raises FormatError that names the place."""
+        what = "The manifest"
+        schema.validate("manifest", value, what=what)
+        parties = {
+            name: canonical.from_base64(party["key"], what=f"{what}: parties.{name}.key")
+            for name, party in value["parties"].items()
+        }
+        made = value["algorithm"]
+        bundle = made.get("bundle")
+        manifest = cls(
+            id=value["id"],
+            name=value["name"],
+            description=value["description"],
+            parties=parties,
+            algorithm=Algorithm(
+                asset=_asset(ALGORITHM, ALGORITHM, made["provider"], made),
+                kind=made["kind"],
+                args=tuple(made["args"]),
+                environment=dict(made["environment"]),
+                bundle=None if bundle is None else _asset(BUNDLE, BUNDLE, made["provider"], bundle),
+            ),
+            datasets=tuple(_asset(data["name"], "dataset", data["provider"], data) for data in value["datasets"]),
+            results=Results(
+                consumers=tuple(value["results"]["consumers"]),
+                expires=value["results"]["expires"],
+                max_size=value["results"]["max"],
+            ),
+            logs=Logs(
+                readers=tuple(value["logs"]["readers"]),
+                max_size=value["logs"]["max"],
+                release=value["logs"]["release"],
+            ),
+            limits=Limits(**value["limits"]),
+        )
+        manifest._check(what)
+        return manifest
+
+    def value(self) -> dict[str, Any]:
+        """The canonical form as a JSON value."""
+        algorithm: dict[str, Any] = {
+            "provider": self.algorithm.asset.provider,
+            "kind": self.algorithm.kind,
+            "args": list(self.algorithm.args),
+            "environment": dict(self.algorithm.environment),
+            **_file(self.algorithm.asset),
+        }
+        if self.algorithm.bundle is not None:
+            algorithm["bundle"] = _file(self.algorithm.bundle)
+        return {
+            "version": 1,
+            "id": self.id,
+            "name": self.name,
+            "description": self.description,
+            "parties": {name: {"key": canonical.to_base64(spki)} for name, spki in self.parties.items()},
+            "algorithm": algorithm,
+            "datasets": [
+                {
+                    "name": data.name,
+                    "provider": data.provider,
+                    "unpack": data.unpack,
+                    **({"unpacked_size": data.unpacked_size} if data.unpack else {}),
+                    **_file(data),
+                }
+                for data in self.datasets
+            ],
+            "results": {
+                "consumers": list(self.results.consumers),
+                "expires": self.results.expires,
+                "max": self.results.max_size,
+            },
+            "logs": {"readers": list(self.logs.readers), "max": self.logs.max_size, "release": self.logs.release},
+            "limits": {
+                "time": self.limits.time,
+                "memory": self.limits.memory,
+                "cpus": self.limits.cpus,
+                "processes": self.limits.processes,
+            },
+        }
+
+    def encode(self) -> bytes:
+        """Canonical JSON: these bytes are digested."""
+        return canonical.encode(self.value())
+
+    def digest(self) -> bytes:
+        """SHA-256 of the canonical form, 32 bytes: what the parties agree on."""
+        return hashlib.sha256(self.encode()).digest()
+
+    def assets(self) -> tuple[Asset, ...]:
+        """Everything that is uploaded, algorithm first."""
+        bundle = () if self.algorithm.bundle is None else (self.algorithm.bundle,)
+        return (self.algorithm.asset, *bundle, *self.datasets)
+
+    def roles(self, spki: bytes) -> tuple[str, ...]:
+        """What the manifest lets a key do, sorted (ownership stands in the boot configuration)."""
+        names = self.names(spki)
+        found = {"member"} if names else set()
+        for name in names:
+            if name == self.algorithm.asset.provider:
+                found.add("algorithm-provider")
+            if any(name == data.provider for data in self.datasets):
+                found.add("dataset-provider")
+            if name in self.results.consumers:
+                found.add("result-consumer")
+            if name in self.logs.readers:
+                found.add("log-reader")
+        return tuple(sorted(found))
+
+    def names(self, spki: bytes) -> tuple[str, ...]:
+        """The parties that have this key: one or none."""
+        return tuple(name for name, key in self.parties.items() if key == spki)
+
+    def _check(self, what: str) -> None:
+        seen: dict[str, str] = {}
+        for name, spki in self.parties.items():
+            load_public_key(spki)
+            if key_id(spki) in seen:
+                raise FormatError(f"{what}: the parties {seen[key_id(spki)]} and {name} have the same key.")
+            seen[key_id(spki)] = name
+        named = [("algorithm.provider", self.algorithm.asset.provider)]
+        named += [(f"datasets.{data.name}.provider", data.provider) for data in self.datasets]
+        named += [("results.consumers", name) for name in self.results.consumers]
+        named += [("logs.readers", name) for name in self.logs.readers]
+        for place, name in named:
+            if name not in self.parties:
+                raise FormatError(f"{what}: {place} names {name!r}, which is not among the parties.")
+        for place, names in (("results.consumers", self.results.consumers), ("logs.readers", self.logs.readers)):
+            if len(set(names)) != len(names):
+                raise FormatError(f"{what}: {place} names a party twice.")
+        if self.algorithm.bundle is not None and self.algorithm.kind != "python":
+            raise FormatError(f"{what}: algorithm.bundle goes with kind python, not {self.algorithm.kind}.")
+        taken: set[str] = {ALGORITHM, BUNDLE}
+        folders: set[str] = set()
+        for data in self.datasets:
+            if data.name in taken:
+                raise FormatError(f"{what}: two assets have the name {data.name!r}.")
+            taken.add(data.name)
+            folder = data.name if data.unpack else data.file
+            if folder in folders:
+                raise FormatError(f"{what}: two datasets would stand at datasets/{folder}.")
+            folders.add(folder)
+
+
+def _asset(name: str, kind: str, provider: str, value: dict[str, Any]) -> Asset:
+    unpack = value.get("unpack", False)
+    if unpack != ("unpacked_size" in value):
+        raise FormatError(f"The manifest: datasets.{name} must have unpacked_size when, and only when, unpack is true.")
+    return Asset(
+        name=name,
+        kind=kind,
+        provider=provider,
+        file=value["file"],
+        digest=value["digest"],
+        size=value["size"],
+        unpack=unpack,
+        unpacked_size=value.get("unpacked_size", 0),
+    )
+
+
+def _file(asset: Asset) -> dict[str, Any]:
+    return {"file": asset.file, "digest": asset.digest, "size": asset.size}

@@ -1,0 +1,114 @@
+"""How calls inside a session are sealed: keys, frames, and the order that they must keep."""
+
+import struct
+from dataclasses import dataclass
+from enum import Enum
+from typing import Self
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
+
+from cloister.errors import CloisterError
+from cloister.protocol.transcript import fixed, sized
+
+FRAME_SIZE = 1024 * 1024
+"""Bytes of plaintext in a frame of an asset or a result."""
+
+TAG_SIZE = 16
+MAX_FRAME = FRAME_SIZE + 4096 + TAG_SIZE
+"""Bytes of ciphertext that a frame may have."""
+
+
+class SealError(CloisterError):
+    """A frame is out of order, repeated, truncated, of another stream, or does not open."""
+
+
+class Direction(Enum):
+    """Who seals."""
+
+    CLIENT = b"client"
+    AGENT = b"agent"
+
+
+@dataclass(frozen=True)
+class SessionKeys:
+    """The two direction keys of a session (32 bytes each) and the manifest digest that it is bound to."""
+
+    client: bytes
+    agent: bytes
+    manifest_digest: bytes
+
+    @classmethod
+    def derive(cls, *, transcript: bytes, secret: bytes, manifest_digest: bytes) -> Self:
+        """HKDF-SHA256 with the transcript as salt and the session secret as input, one key per direction."""
+
+        def key(direction: Direction) -> bytes:
+            info = b"cloister/v1/direction\0" + direction.value
+            return HKDF(hashes.SHA256(), 32, salt=fixed(transcript, 64), info=info).derive(fixed(secret, 32))
+
+        return cls(key(Direction.CLIENT), key(Direction.AGENT), fixed(manifest_digest, 32))
+
+    def stream(self, direction: Direction, method: str, stream: int) -> bytes:
+        """The key of one stream; ``method`` is the call's bare name (``Status``), ``stream`` its id."""
+        info = b"stream\0" + sized(method.encode()) + self.manifest_digest + struct.pack(">Q", stream)
+        key = self.client if direction is Direction.CLIENT else self.agent
+        return HKDFExpand(hashes.SHA256(), 32, info).derive(key)
+
+
+def _associated(method: str, stream: int, counter: int, last: bool) -> bytes:
+    return sized(method.encode()) + struct.pack(">QQ?", stream, counter, last)
+
+
+class Sealer:
+    """Seals the frames of one stream in one direction; the last one says that it is."""
+
+    def __init__(self, keys: SessionKeys, direction: Direction, method: str, stream: int) -> None:
+        self._cipher = AESGCM(keys.stream(direction, method, stream))
+        self._method = method
+        self._stream = stream
+        self._next = 0
+        self._ended = False
+
+    def seal(self, plaintext: bytes, *, last: bool) -> tuple[int, bytes]:
+        """The counter and ciphertext of the next frame."""
+        if self._ended:
+            raise SealError("A frame was to follow the last frame of its stream.")
+        counter = self._next
+        self._next += 1
+        self._ended = last
+        nonce = counter.to_bytes(12, "big")
+        return counter, self._cipher.encrypt(nonce, plaintext, _associated(self._method, self._stream, counter, last))
+
+
+class Opener:
+    """Opens the frames of one stream in one direction, in their order; ``ended`` after the last one."""
+
+    def __init__(self, keys: SessionKeys, direction: Direction, method: str, stream: int) -> None:
+        self._cipher = AESGCM(keys.stream(direction, method, stream))
+        self._method = method
+        self._stream = stream
+        self._next = 0
+        self.ended = False
+
+    def open(self, *, stream: int, counter: int, last: bool, ciphertext: bytes) -> bytes:
+        """The plaintext of a frame. Raises SealError, after which the stream is over."""
+        if self.ended:
+            raise SealError("A frame came after the end of its stream.")
+        if stream != self._stream or counter != self._next:
+            self.ended = True
+            raise SealError(f"A frame came out of order: stream {stream}, counter {counter}.")
+        if len(ciphertext) > MAX_FRAME:
+            self.ended = True
+            raise SealError(f"A frame has {len(ciphertext)} bytes; at most {MAX_FRAME} are allowed.")
+        try:
+            nonce = counter.to_bytes(12, "big")
+            associated = _associated(self._method, stream, counter, last)
+            plaintext = self._cipher.decrypt(nonce, ciphertext, associated)
+        except InvalidTag as error:
+            self.ended = True
+            raise SealError("A frame does not open: it was changed, or it belongs to another session.") from error
+        self._next += 1
+        self.ended = last
+        return plaintext

@@ -1,0 +1,198 @@
+"""What the two ends of a session hash and sign.
+
+Fields of fixed size stand bare, fields of variable size are preceded by their length (8 bytes, big endian); every
+label ends in a zero byte. docs/architecture.md ("Session") has each formula.
+"""
+
+import hashlib
+import struct
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+
+from cloister.protocol.canonical import FormatError
+
+NO_MANIFEST = bytes(32)
+"""Stands for the manifest's digest before a manifest is submitted."""
+
+SUITE = b"cloister/v1 ML-KEM-768-X25519 HKDF-SHA256 AES-256-GCM"
+"""HPKE suite of the session (RFC 9180 with the hybrid KEM of draft-ietf-hpke-pq), named so that it can change."""
+
+MIN_RSA_BITS = 3072
+
+PrivateKey = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+PublicKey = ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+
+
+def sized(data: bytes) -> bytes:
+    """``data`` preceded by its length."""
+    return struct.pack(">Q", len(data)) + data
+
+
+def fixed(data: bytes, size: int) -> bytes:
+    """``data``, which must have ``size`` bytes."""
+    if len(data) != size:
+        raise FormatError(f"A field of {len(data)} bytes stands where {size} belong.")
+    return data
+
+
+def session_report_data(
+    *,
+    nonce: bytes,
+    tls_key_digest: bytes,
+    hpke_key_digest: bytes,
+    event_log_key: bytes,
+    manifest_digest: bytes,
+    boot_configuration_digest: bytes,
+) -> bytes:
+    """The 64 bytes of report data of a session's evidence. All digests are SHA-256; ``event_log_key`` is the SPKI."""
+    return hashlib.sha512(
+        b"cloister/v1/session\0"
+        + fixed(nonce, 32)
+        + fixed(tls_key_digest, 32)
+        + fixed(hpke_key_digest, 32)
+        + hashlib.sha256(event_log_key).digest()
+        + fixed(manifest_digest, 32)
+        + fixed(boot_configuration_digest, 32)
+    ).digest()
+
+
+def receipt_report_data(
+    *,
+    payload_digest: bytes,
+    event_log_key: bytes,
+    manifest_digest: bytes,
+    boot_configuration_digest: bytes,
+    log_head: bytes,
+) -> bytes:
+    """The 64 bytes of report data of a receipt's evidence."""
+    return hashlib.sha512(
+        b"cloister/v1/receipt\0"
+        + fixed(payload_digest, 32)
+        + hashlib.sha256(event_log_key).digest()
+        + fixed(manifest_digest, 32)
+        + fixed(boot_configuration_digest, 32)
+        + fixed(log_head, 32)
+    ).digest()
+
+
+def tpm_qualifying_data(report_data: bytes) -> bytes:
+    """What a vTPM quote carries for 64 bytes of report data: SHA-256 of them, 32 bytes."""
+    return hashlib.sha256(fixed(report_data, 64)).digest()
+
+
+def transcript(
+    *,
+    nonce: bytes,
+    session_id: str,
+    tls_key: bytes,
+    hpke_public_key: bytes,
+    event_log_key: bytes,
+    evidence: bytes,
+    manifest_digest: bytes,
+    boot_configuration_digest: bytes,
+) -> bytes:
+    """T, 64 bytes: everything that both ends have seen of a session's opening. Keys are SPKI, ``evidence`` as received."""
+    state = hashlib.sha512(b"cloister/v1/transcript\0")
+    for field in (
+        SUITE,
+        nonce,
+        session_id.encode(),
+        tls_key,
+        hpke_public_key,
+        event_log_key,
+        hashlib.sha512(evidence).digest(),
+        manifest_digest,
+        boot_configuration_digest,
+    ):
+        state.update(sized(field))
+    return state.digest()
+
+
+def bind_digest(transcript: bytes, secret: bytes, party_key: bytes) -> bytes:
+    """What a party signs to bind itself to a session; ``party_key`` is its SPKI."""
+    return hashlib.sha512(
+        b"cloister/v1/bind\0"
+        + fixed(transcript, 64)
+        + hashlib.sha256(fixed(secret, 32)).digest()
+        + hashlib.sha256(party_key).digest()
+    ).digest()
+
+
+def consent_message(*, manifest_digest: bytes, asset: str, asset_digest: bytes, transcript: bytes) -> bytes:
+    """What a provider signs to consent to the use of one asset in one computation, given in one session."""
+    return (
+        b"cloister/v1/consent\0"
+        + fixed(manifest_digest, 32)
+        + sized(asset.encode())
+        + fixed(asset_digest, 32)
+        + fixed(transcript, 64)
+    )
+
+
+def load_public_key(spki: bytes) -> PublicKey:
+    """A party's public key from its SubjectPublicKeyInfo (DER). Raises FormatError for a kind that is not accepted."""
+    try:
+        key = serialization.load_der_public_key(spki)
+    except Exception as error:  # the library raises several unrelated types for hostile input
+        raise FormatError("The public key is not a SubjectPublicKeyInfo that can be read.") from error
+    checked = _accepted(key)
+    if spki_of(checked) != spki:
+        raise FormatError("The public key is not in its canonical DER form.")
+    return checked
+
+
+def _accepted(key: object) -> PublicKey:
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return key
+    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, (ec.SECP256R1, ec.SECP384R1)):
+        return key
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size >= MIN_RSA_BITS:
+        return key
+    raise FormatError(
+        f"The public key is of a kind that is not accepted: Ed25519, ECDSA P-256 or P-384, "
+        f"or RSA of at least {MIN_RSA_BITS} bits."
+    )
+
+
+def spki_of(key: PublicKey) -> bytes:
+    """SubjectPublicKeyInfo (DER)."""
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def key_id(spki: bytes) -> str:
+    """How a key is named in events, roles and boot configurations: SHA-256 of its SPKI, hex."""
+    return hashlib.sha256(spki).hexdigest()
+
+
+def sign(key: PrivateKey, message: bytes) -> bytes:
+    """Sign with the one algorithm that the key's type has. Raises FormatError for a key that is not accepted."""
+    _accepted(key.public_key())
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return key.sign(message)
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return key.sign(message, ec.ECDSA(_ecdsa_hash(key.curve)))
+    return key.sign(message, _PSS, hashes.SHA256())
+
+
+def verify(spki: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether ``signature`` over ``message`` is of the key ``spki``. Raises FormatError when the key is not accepted."""
+    key = load_public_key(spki)
+    try:
+        if isinstance(key, ed25519.Ed25519PublicKey):
+            key.verify(signature, message)
+        elif isinstance(key, ec.EllipticCurvePublicKey):
+            key.verify(signature, message, ec.ECDSA(_ecdsa_hash(key.curve)))
+        else:
+            key.verify(signature, message, _PSS, hashes.SHA256())
+    except InvalidSignature:
+        return False
+    return True
+
+
+_PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=hashes.SHA256.digest_size)
+
+
+def _ecdsa_hash(curve: ec.EllipticCurve) -> hashes.HashAlgorithm:
+    return hashes.SHA384() if isinstance(curve, ec.SECP384R1) else hashes.SHA256()
