@@ -7,7 +7,6 @@ the official release, fetched by the SDK's own installer; a build from Go module
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -172,10 +171,9 @@ def _toolchain(work: Path, say: Say) -> Path:
 
 def _version(program: Path) -> str | None:
     environment = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "1"}
-    with suppress(OSError, subprocess.SubprocessError):
-        done = subprocess.run([program, "version"], capture_output=True, env=environment, timeout=30)
-        match = re.match(rb"v?(\d+\.\d+\.\d+)", done.stdout)
-        return match[1].decode() if match and done.returncode == 0 else None
+    with suppress(ProcessError):
+        match = re.match(rb"v?(\d+\.\d+\.\d+)", run([program, "version"], env=environment, timeout=30).stdout)
+        return match[1].decode() if match else None
     return None
 
 
