@@ -1,0 +1,110 @@
+"""The workspace descriptor: what the platform team hands to the parties, to be confirmed and not to be believed."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from cloister.protocol import canonical, schema
+from cloister.protocol.bootconfig import BootConfiguration
+
+MAX_SIZE = 1024 * 1024
+
+ROLES = ("owner", "algorithm-provider", "dataset-provider", "result-consumer", "auditor")
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member's name, public key (SubjectPublicKeyInfo, DER) and roles."""
+
+    name: str
+    key: bytes
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cvm:
+    """A confidential VM: ``endpoint`` is host:port, ``platform`` as in evidence (``local``, ``azure-snp``, ...)."""
+
+    name: str
+    endpoint: str
+    platform: str
+    boot_configuration: BootConfiguration
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """``image`` is the digest of the image manifest (hex), ``authority`` the local CA's certificate (DER) or None."""
+
+    workspace: str
+    backend: str
+    flavor: str
+    image: str
+    members: tuple[Member, ...]
+    cvms: tuple[Cvm, ...]
+    authority: bytes | None
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """From JSON of at most 1 MiB. Raises FormatError."""
+        what = "The workspace descriptor"
+        return cls.from_value(canonical.parse(data, what=what, limit=MAX_SIZE))
+
+    @classmethod
+    def from_value(cls, value: Any) -> Self:
+        """From the JSON value. Raises FormatError, also when a boot configuration's digest is not that of its content."""
+        what = "The workspace descriptor"
+        schema.validate("descriptor", value, what=what)
+        cvms = []
+        for cvm in value["cvms"]:
+            configuration = BootConfiguration.parse(canonical.encode(cvm["boot_configuration"]))
+            if configuration.digest().hex() != cvm["boot_configuration_digest"]:
+                raise canonical.FormatError(
+                    f"{what}: the boot configuration of {cvm['name']} has the digest {configuration.digest().hex()}, "
+                    f"not {cvm['boot_configuration_digest']}."
+                )
+            cvms.append(Cvm(cvm["name"], cvm["endpoint"], cvm["platform"], configuration))
+        return cls(
+            workspace=value["workspace"],
+            backend=value["backend"],
+            flavor=value["image"]["flavor"],
+            image=value["image"]["manifest_digest"],
+            members=tuple(
+                Member(one["name"], canonical.from_base64(one["key"], what=f"{what}: a key"), tuple(one["roles"]))
+                for one in value["members"]
+            ),
+            cvms=tuple(cvms),
+            authority=(
+                canonical.from_base64(value["authority"], what=f"{what}: authority") if "authority" in value else None
+            ),
+        )
+
+    def value(self) -> dict[str, Any]:
+        """The JSON value."""
+        value: dict[str, Any] = {
+            "version": 1,
+            "workspace": self.workspace,
+            "backend": self.backend,
+            "image": {"flavor": self.flavor, "manifest_digest": self.image},
+            "members": [
+                {"name": one.name, "key": canonical.to_base64(one.key), "roles": list(one.roles)}
+                for one in self.members
+            ],
+            "cvms": [
+                {
+                    "name": cvm.name,
+                    "endpoint": cvm.endpoint,
+                    "platform": cvm.platform,
+                    "boot_configuration": canonical.parse(
+                        cvm.boot_configuration.encode(), what="The boot configuration", limit=MAX_SIZE
+                    ),
+                    "boot_configuration_digest": cvm.boot_configuration.digest().hex(),
+                }
+                for cvm in self.cvms
+            ],
+        }
+        if self.authority is not None:
+            value["authority"] = canonical.to_base64(self.authority)
+        return value
+
+    def encode(self) -> bytes:
+        """Canonical JSON."""
+        return canonical.encode(self.value())

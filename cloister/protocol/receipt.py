@@ -1,0 +1,154 @@
+"""The receipt: an in-toto statement about where a result comes from, in a DSSE envelope signed by the event-log key.
+
+Sources: in-toto Attestation Framework, Statement v1; DSSE v1.0.2, "Protocol" (pre-authentication encoding).
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from cloister.errors import ProofError
+from cloister.protocol import canonical, schema, transcript
+
+MAX_SIZE = 8 * 1024 * 1024
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE = "urn:cloister:receipt:v1"
+
+
+@dataclass(frozen=True)
+class Consent:
+    """A provider's consent as given: ``transcript`` and ``signature`` as bytes, the rest as in the manifest."""
+
+    asset: str
+    digest: str
+    party: str
+    transcript: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """All digests are SHA-256 in hex. ``files`` maps the result's paths (``results/...``) to digests."""
+
+    files: Mapping[str, str]
+    manifest: str
+    assets: Mapping[str, str]
+    consents: tuple[Consent, ...]
+    boot_configuration: str
+    platform: str
+    confidential: bool
+    pcrs: Mapping[int, str]
+    log_head: str
+    created: str
+
+    def payload(self) -> bytes:
+        """The in-toto statement, canonical JSON."""
+        return canonical.encode(
+            {
+                "_type": STATEMENT_TYPE,
+                "subject": [{"name": name, "digest": {"sha256": digest}} for name, digest in sorted(self.files.items())],
+                "predicateType": PREDICATE_TYPE,
+                "predicate": {
+                    "version": 1,
+                    "created": self.created,
+                    "manifest": self.manifest,
+                    "assets": dict(self.assets),
+                    "consents": [
+                        {
+                            "asset": one.asset,
+                            "digest": one.digest,
+                            "party": one.party,
+                            "transcript": canonical.to_base64(one.transcript),
+                            "signature": canonical.to_base64(one.signature),
+                        }
+                        for one in self.consents
+                    ],
+                    "boot_configuration": self.boot_configuration,
+                    "platform": self.platform,
+                    "confidential": self.confidential,
+                    "measurements": {"pcrs": {str(index): value for index, value in self.pcrs.items()}},
+                    "log_head": self.log_head,
+                },
+            }
+        )
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Self:
+        """From a statement in canonical JSON. Raises FormatError."""
+        what = "The receipt"
+        value = canonical.parse_canonical(payload, what=what, limit=MAX_SIZE)
+        schema.validate("receipt", value, what=what)
+        files = {subject["name"]: subject["digest"]["sha256"] for subject in value["subject"]}
+        if len(files) != len(value["subject"]):
+            raise canonical.FormatError(f"{what} names a file twice.")
+        made = value["predicate"]
+        return cls(
+            files=files,
+            manifest=made["manifest"],
+            assets=dict(made["assets"]),
+            consents=tuple(
+                Consent(
+                    asset=one["asset"],
+                    digest=one["digest"],
+                    party=one["party"],
+                    transcript=canonical.from_base64(one["transcript"], what=f"{what}: a transcript"),
+                    signature=canonical.from_base64(one["signature"], what=f"{what}: a consent"),
+                )
+                for one in made["consents"]
+            ),
+            boot_configuration=made["boot_configuration"],
+            platform=made["platform"],
+            confidential=made["confidential"],
+            pcrs={int(index): digest for index, digest in made["measurements"]["pcrs"].items()},
+            log_head=made["log_head"],
+            created=made["created"],
+        )
+
+
+def payload_digest(payload: bytes) -> bytes:
+    """SHA-256 of the statement: what the receipt's evidence is taken over, 32 bytes."""
+    return hashlib.sha256(payload).digest()
+
+
+def sign(payload: bytes, key: ed25519.Ed25519PrivateKey) -> bytes:
+    """The DSSE envelope (JSON) of a statement."""
+    return canonical.encode(
+        {
+            "payload": canonical.to_base64(payload),
+            "payloadType": PAYLOAD_TYPE,
+            "signatures": [
+                {
+                    "keyid": transcript.key_id(transcript.spki_of(key.public_key())),
+                    "sig": canonical.to_base64(key.sign(_pre_authentication(payload))),
+                }
+            ],
+        }
+    )
+
+
+def open_envelope(envelope: bytes, event_log_key: bytes) -> bytes:
+    """The statement in a DSSE envelope, when the event-log key (SPKI) signed it.
+
+    Raises FormatError for a malformed envelope, ProofError when the signature is not of that key.
+    """
+    what = "The receipt's envelope"
+    value = canonical.parse_canonical(envelope, what=what, limit=2 * MAX_SIZE)
+    schema.validate("dsse", value, what=what)
+    payload = canonical.from_base64(value["payload"], what=f"{what}: payload")
+    signature = value["signatures"][0]
+    expected = transcript.key_id(event_log_key)
+    if signature["keyid"] != expected:
+        raise ProofError(f"The receipt is signed by the key {signature['keyid']}; the evidence names {expected}.")
+    signed = canonical.from_base64(signature["sig"], what=f"{what}: signature")
+    if not transcript.verify(event_log_key, signed, _pre_authentication(payload)):
+        raise ProofError("The receipt's signature is not of the key that the evidence names.")
+    return payload
+
+
+def _pre_authentication(payload: bytes) -> bytes:
+    kind = PAYLOAD_TYPE.encode()
+    return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
