@@ -80,14 +80,24 @@ def check_zip(path: Path) -> list[str]:
                     with archive.open(info) as source, copy.open(_member(info.filename, info.file_size), "w") as target:
                         while data := source.read(_CHUNK):
                             target.write(data)
-        except (zipfile.BadZipFile, ArchiveError, NotImplementedError, EOFError, ValueError, RuntimeError, OSError) as error:
+        except (
+            zipfile.BadZipFile,
+            ArchiveError,
+            NotImplementedError,
+            EOFError,
+            ValueError,
+            RuntimeError,
+            OSError,
+        ) as error:
             raise ProofError(f"{path.name} is not a whole zip file: {error}") from error
         again.seek(0)
         with path.open("rb") as original:
             while True:
                 left, right = original.read(_CHUNK), again.read(_CHUNK)
                 if left != right:
-                    raise ProofError(f"{path.name} is not identical to its own re-encoding: bytes were changed or added.")
+                    raise ProofError(
+                        f"{path.name} is not identical to its own re-encoding: bytes were changed or added."
+                    )
                 if not left:
                     return names
 
@@ -108,7 +118,9 @@ def write_tar(out: BinaryIO, folder: Path) -> None:
                 with path.open("rb") as source:
                     archive.addfile(info, source)
             else:
-                raise ArchiveError(f"{path} is neither a file nor a folder; links and devices cannot be part of a dataset.")
+                raise ArchiveError(
+                    f"{path} is neither a file nor a folder; links and devices cannot be part of a dataset."
+                )
 
 
 def _walk(folder: Path) -> list[Path]:

@@ -50,7 +50,7 @@ class Descriptor:
 
     @classmethod
     def from_value(cls, value: Any) -> Self:
-        """From the JSON value. Raises FormatError, also when a boot configuration's digest is not that of its content."""
+        """From the JSON value. Raises FormatError, also when the digest of a boot configuration is another."""
         what = "The workspace descriptor"
         schema.validate("descriptor", value, what=what)
         cvms = []

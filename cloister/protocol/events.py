@@ -49,7 +49,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Event:
-    """One step. ``manifest`` and ``previous`` are digests in hex, ``actor`` a key id, ``uptime`` milliseconds since boot.
+    """One step. Digests are hex, ``actor`` is a key id, ``uptime`` milliseconds since boot.
 
     ``time`` is the host's word; ``uptime`` is the guest's monotonic clock. ``detail`` holds strings only.
     """
@@ -149,10 +149,10 @@ class Chain:
             raise ProofError(f"The event log has event {event.sequence} where event {self.count} belongs.")
         if event.previous != self.head.hex():
             raise ProofError(
-                f"Event {event.sequence} names {event.previous[:16]}... as the event before it; it is {self.head.hex()[:16]}..."
+                f"Event {event.sequence} names {event.previous[:16]}... as the event before it; "
+                f"that one is {self.head.hex()[:16]}..."
             )
         if not transcript.verify(self._key, record.signature, _LABEL + canonical.encode(event.value())):
             raise ProofError(f"The signature of event {event.sequence} is not of the key that the evidence names.")
         self.head = event.digest()
         self.count += 1
-

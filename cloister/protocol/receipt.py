@@ -6,7 +6,7 @@ Sources: in-toto Attestation Framework, Statement v1; DSSE v1.0.2, "Protocol" (p
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
@@ -50,7 +50,9 @@ class Receipt:
         return canonical.encode(
             {
                 "_type": STATEMENT_TYPE,
-                "subject": [{"name": name, "digest": {"sha256": digest}} for name, digest in sorted(self.files.items())],
+                "subject": [
+                    {"name": name, "digest": {"sha256": digest}} for name, digest in sorted(self.files.items())
+                ],
                 "predicateType": PREDICATE_TYPE,
                 "predicate": {
                     "version": 1,

@@ -37,5 +37,5 @@ def validate(name: str, value: Any, *, what: str) -> None:
         _validator(name)(value)
     except fastjsonschema.JsonSchemaValueException as error:
         place = ".".join(str(part) for part in error.path[1:]) or "the document"
-        reason = error.message.removeprefix(error.name).strip()
+        reason = str(error.message).removeprefix(str(error.name)).strip()
         raise FormatError(f"{what}: {place} {reason}.") from error

@@ -42,7 +42,7 @@ def encrypt(key: bytes, plaintext: BinaryIO, size: int) -> Iterator[bytes]:
 
 
 def decrypt(key: bytes, ciphertext: BinaryIO, size: int) -> Iterator[bytes]:
-    """The plaintext's segments, for ``size`` bytes read from ``ciphertext``. Raises ProofError when one does not open."""
+    """The plaintext's segments, for ``size`` bytes read from ``ciphertext``. Raises ProofError for a changed one."""
     cipher = AESGCM(key)
     index, left = 0, size
     while True:

@@ -93,7 +93,7 @@ def transcript(
     manifest_digest: bytes,
     boot_configuration_digest: bytes,
 ) -> bytes:
-    """T, 64 bytes: everything that both ends have seen of a session's opening. Keys are SPKI, ``evidence`` as received."""
+    """T, 64 bytes: all that both ends have seen of a session's opening. Keys are SPKI, ``evidence`` as received."""
     state = hashlib.sha512(b"cloister/v1/transcript\0")
     for field in (
         SUITE,
@@ -177,7 +177,7 @@ def sign(key: PrivateKey, message: bytes) -> bytes:
 
 
 def verify(spki: bytes, signature: bytes, message: bytes) -> bool:
-    """Whether ``signature`` over ``message`` is of the key ``spki``. Raises FormatError when the key is not accepted."""
+    """Whether ``signature`` over ``message`` is of the key ``spki``. Raises FormatError for a key not accepted."""
     key = load_public_key(spki)
     try:
         if isinstance(key, ed25519.Ed25519PublicKey):

@@ -1,0 +1,92 @@
+"""JSON that is digested: one text for one value, and nothing ambiguous comes in."""
+
+import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloister.protocol import canonical
+from cloister.protocol.canonical import FormatError
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(_VALUES)
+def test_what_is_encoded_parses_to_the_same_value(value):
+    assert canonical.parse_canonical(canonical.encode(value), what="It", limit=1_000_000) == value
+
+
+def test_members_are_sorted_by_utf16_code_units():
+    """RFC 8785 section 3.2.3: the example's order, which differs from that of code points."""
+    value = {"\u20ac": 1, "\r": 2, "\ufb33": 3, "1": 4, "\U0001f600": 5, "\u0080": 6, "\u00f6": 7}
+    assert canonical.encode(value).decode() == (
+        '{"\\r":2,"1":4,"\u0080":6,"\u00f6":7,"\u20ac":1,"\U0001f600":5,"\ufb33":3}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (b'{"a":1,"a":2}', "It has the member 'a' twice."),
+        (b'{"a":1.0}', "It has the number 1.0; only whole numbers are allowed."),
+        (b'{"a":1e2}', "It has the number 1e2; only whole numbers are allowed."),
+        (b'{"a":NaN}', "It has the number NaN; only whole numbers are allowed."),
+        (b'{"a":9007199254740992}', "It has the number 9007199254740992, which is too large."),
+        (b"[" * 40 + b"]" * 40, "It is nested more than 32 levels deep."),
+        (b'"\xff"', "It is not UTF-8 (byte 1)."),
+        (b'{"a":', "It is not JSON: Expecting value (line 1, column 6)."),
+        (b" " * 101, "It has 101 bytes; at most 100 are allowed."),
+    ],
+)
+def test_ambiguous_json_is_refused_with_one_sentence(text, sentence):
+    with pytest.raises(FormatError) as refused:
+        canonical.parse(text, what="It", limit=100)
+    assert refused.value.message == sentence
+
+
+@pytest.mark.parametrize("text", [b'{"b":1,"a":2}', b'{"a": 1}', b'{"a":1}\n', b'"\\u0041"', b'"\\ud800"'])
+def test_json_in_another_form_than_the_canonical_one_is_refused(text):
+    with pytest.raises(FormatError, match="canonical form"):
+        canonical.parse_canonical(text, what="It", limit=100)
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_parse_or_are_refused_as_malformed(data):
+    try:
+        canonical.parse(data, what="It", limit=1000)
+    except FormatError:
+        pass
+
+
+@given(st.binary(max_size=50))
+def test_base64_has_one_text_for_given_bytes(data):
+    text = canonical.to_base64(data)
+    assert canonical.from_base64(text, what="It") == data
+    with pytest.raises(FormatError):
+        canonical.from_base64(text + "=", what="It")
+
+
+@pytest.mark.parametrize("text", ["A", "AB", "A+/A", "AA A", "AAA\n", "ÄAAA"])
+def test_base64_with_stray_bits_or_characters_is_refused(text):
+    with pytest.raises(FormatError):
+        canonical.from_base64(text, what="It")
+
+
+def test_a_time_keeps_its_moment_and_is_written_in_utc():
+    zone = datetime.timezone(datetime.timedelta(hours=2))
+    moment = datetime.datetime(2026, 1, 31, 1, 2, 3, 456000, tzinfo=zone)
+    assert canonical.to_time(moment) == "2026-01-30T23:02:03.456Z"
+    assert canonical.from_time("2026-01-30T23:02:03.456Z", what="It") == moment
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-01-30", "2026-01-30T23:02:03", "2026-01-30T23:02:03+00:00", "2026-13-30T23:02:03Z"]
+)
+def test_a_time_in_another_form_is_refused(text):
+    with pytest.raises(FormatError):
+        canonical.from_time(text, what="It")

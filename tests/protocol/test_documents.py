@@ -1,0 +1,144 @@
+"""Boot configuration, manifests and descriptor: strict on the way in, the same on the way out."""
+
+import copy
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from cloister.protocol import canonical, transcript
+from cloister.protocol.bootconfig import BootConfiguration
+from cloister.protocol.canonical import FormatError
+from cloister.protocol.descriptor import Cvm, Descriptor, Member
+from cloister.protocol.imagemanifest import ImageManifest, Output
+from cloister.protocol.manifest import Manifest
+
+
+def _key() -> bytes:
+    return transcript.spki_of(ed25519.Ed25519PrivateKey.generate().public_key())
+
+
+_LAB, _H1, _H2 = _key(), _key(), _key()
+_DIGEST = "ab" * 32
+
+
+def _value():
+    file = {"file": "train.py", "digest": _DIGEST, "size": 10}
+    return {
+        "version": 1,
+        "id": "7" * 32,
+        "name": "tumour",
+        "description": "joint training",
+        "parties": {name: {"key": canonical.to_base64(key)} for name, key in (("lab", _LAB), ("h1", _H1), ("h2", _H2))},
+        "algorithm": {
+            "provider": "lab",
+            "kind": "python",
+            "args": ["--epochs", "1"],
+            "environment": {"SEED": "1"},
+            "bundle": {**file, "file": "numpy.bundle"},
+            **file,
+        },
+        "datasets": [
+            {"name": "d1", "provider": "h1", "unpack": False, **file, "file": "d1.csv"},
+            {"name": "d2", "provider": "h2", "unpack": True, "unpacked_size": 50, **file, "file": "d2.tar"},
+        ],
+        "results": {"consumers": ["lab"], "expires": 60, "max": 1000},
+        "logs": {"readers": ["h1"], "max": 100, "release": "end"},
+        "limits": {"time": 60, "memory": 1000, "cpus": 1, "processes": 8},
+    }
+
+
+def test_a_manifest_keeps_its_value_and_names_its_assets_and_roles():
+    manifest = Manifest.from_value(_value())
+    assert manifest.value() == _value()
+    assert Manifest.parse(manifest.encode()) == manifest
+    assert [asset.name for asset in manifest.assets()] == ["algorithm", "bundle", "d1", "d2"]
+    assert manifest.roles(_LAB) == ("algorithm-provider", "member", "result-consumer")
+    assert manifest.roles(_H1) == ("dataset-provider", "log-reader", "member")
+    assert manifest.roles(_key()) == ()
+
+
+def _changed(*path, to=None, drop=False):
+    value = copy.deepcopy(_value())
+    place = value
+    for step in path[:-1]:
+        place = place[step]
+    if drop:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = to
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        (_changed("surprise", to=1), "additional properties|properties"),
+        (_changed("version", to=2), "version"),
+        (_changed("version", to=True), "version"),
+        (_changed("algorithm", "digest", drop=True), "digest"),
+        (_changed("algorithm", "surprise", to=1), "algorithm"),
+        (_changed("algorithm", "kind", to="binary"), "bundle goes with kind python"),
+        (_changed("algorithm", "file", to="../train.py"), "algorithm.file"),
+        (_changed("algorithm", "file", to="a/b.py"), "algorithm.file"),
+        (_changed("algorithm", "args", to=["a\nb"]), "algorithm.args"),
+        (_changed("name", to="Tumour\n"), "name"),
+        (_changed("description", to="a\x1b[2J"), "description"),
+        (_changed("datasets", 0, "name", to="d2"), "two assets have the name 'd2'"),
+        (_changed("datasets", 0, "name", to="bundle"), "two assets have the name 'bundle'"),
+        (_changed("datasets", 0, "file", to="d2"), "would stand at datasets/d2"),
+        (_changed("datasets", 0, "provider", to="nobody"), "names 'nobody', which is not among the parties"),
+        (_changed("datasets", 1, "unpacked_size", drop=True), "unpacked_size"),
+        (_changed("datasets", 0, "unpacked_size", to=1), "unpacked_size"),
+        (_changed("parties", "h2", "key", to=canonical.to_base64(_H1)), "h1 and h2 have the same key|h2 and h1"),
+        (_changed("parties", "h2", "key", to="AAAA"), "public key"),
+        (_changed("results", "consumers", to=["lab", "lab"]), "names a party twice"),
+        (_changed("results", "consumers", to=[]), "results.consumers"),
+        (_changed("limits", "cpus", to=0), "limits.cpus"),
+    ],
+)
+def test_a_wrong_manifest_is_refused_at_its_place(value, place):
+    with pytest.raises(FormatError, match=place):
+        Manifest.from_value(value)
+
+
+def test_a_boot_configuration_has_one_form():
+    configuration = BootConfiguration("consortium", "trainer", ("00" * 32, "11" * 32))
+    data = configuration.encode()
+    assert data == (
+        b'{"cvm":"trainer","owners":["' + b"00" * 32 + b'","' + b"11" * 32 + b'"],"version":1,"workspace":"consortium"}'
+    )
+    assert BootConfiguration.parse(data) == configuration
+    swapped = data.replace(b"00" * 32, b"22" * 32)
+    for wrong in (data + b" ", swapped, data.replace(b'"version":1', b'"version":1,"x":2'), b"{}", data[:-1]):
+        with pytest.raises(FormatError):
+            BootConfiguration.parse(wrong)
+
+
+def test_an_image_manifest_keeps_its_value():
+    manifest = ImageManifest(
+        flavor="base",
+        debug=False,
+        inputs={"lock": _DIGEST},
+        outputs={"disk.raw": Output(_DIGEST, 5)},
+        pcrs=dict.fromkeys((4, 9, 11, 12, 13), _DIGEST),
+    )
+    assert ImageManifest.parse(manifest.encode()) == manifest
+    with pytest.raises(FormatError):
+        ImageManifest.parse(manifest.encode().replace(b'"debug":false', b'"debug":0'))
+
+
+def test_a_descriptor_whose_boot_configuration_was_exchanged_is_refused():
+    descriptor = Descriptor(
+        workspace="w",
+        backend="local",
+        flavor="base",
+        image=_DIGEST,
+        members=(Member("lab", _LAB, ("owner",)),),
+        cvms=(Cvm("trainer", "127.0.0.1:6110", "local", BootConfiguration("w", "trainer", ("00" * 32,))),),
+        authority=b"certificate",
+    )
+    assert Descriptor.parse(descriptor.encode()) == descriptor
+    value = descriptor.value()
+    value["cvms"][0]["boot_configuration"]["owners"] = ["11" * 32]
+    with pytest.raises(FormatError, match="boot configuration of trainer has the digest"):
+        Descriptor.from_value(value)

@@ -1,0 +1,109 @@
+"""The event log and the receipt: what is changed, missing, repeated or signed by another is found."""
+
+import dataclasses
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from cloister.errors import ProofError
+from cloister.protocol import events, receipt, transcript
+from cloister.protocol.canonical import FormatError
+from cloister.protocol.events import Chain, Event, Kind, Record, State
+
+_KEY = ed25519.Ed25519PrivateKey.generate()
+_SPKI = transcript.spki_of(_KEY.public_key())
+
+
+def _log(count=4, key=_KEY):
+    records, previous = [], events.FIRST_PREVIOUS
+    for sequence in range(count):
+        event = Event(
+            sequence=sequence,
+            previous=previous.hex(),
+            time="2026-01-01T00:00:00.000Z",
+            uptime=1000 + sequence,
+            kind=Kind.ASSET,
+            state=State.RECEIVING,
+            detail={"asset": f"d{sequence}"},
+        )
+        previous = event.digest()
+        records.append(events.sign(event, key))
+    return records
+
+
+def _check(records):
+    chain = Chain(_SPKI)
+    for record in records:
+        chain.add(Record.parse(record.encode()))
+    return chain
+
+
+def test_a_whole_log_leads_to_its_head():
+    records = _log()
+    chain = _check(records)
+    assert (chain.count, chain.head) == (4, records[-1].event.digest())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda log: [log[0], *log[2:]],
+        lambda log: [*log[:2], log[1], *log[2:]],
+        lambda log: log[1:],
+        lambda log: [log[0], dataclasses.replace(log[1], signature=log[2].signature), *log[2:]],
+        lambda log: [dataclasses.replace(log[0], event=dataclasses.replace(log[0].event, uptime=5)), *log[1:]],
+        lambda log: [log[0], _log(2)[1], *_log(4, ed25519.Ed25519PrivateKey.generate())[2:]],
+        lambda log: _log(4, ed25519.Ed25519PrivateKey.generate()),
+    ],
+    ids=["missing", "repeated", "beheaded", "signature", "content", "tail of another key", "another key"],
+)
+def test_a_changed_log_is_refused(change):
+    with pytest.raises(ProofError):
+        _check(change(_log()))
+
+
+def test_a_line_in_another_form_is_refused():
+    line = _log(1)[0].encode()
+    for wrong in (line + b"\n", line.replace(b'"detail"', b'"surprise":1,"detail"'), line[:-1], b"{}"):
+        with pytest.raises(FormatError):
+            Record.parse(wrong)
+
+
+def _receipt():
+    return receipt.Receipt(
+        files={"results/model.json": "01" * 32, "results/metrics.json": "02" * 32},
+        manifest="03" * 32,
+        assets={"algorithm": "04" * 32},
+        consents=(receipt.Consent("algorithm", "04" * 32, "lab", b"T" * 64, b"S" * 64),),
+        boot_configuration="05" * 32,
+        platform="local",
+        confidential=False,
+        pcrs={4: "06" * 32},
+        log_head="07" * 32,
+        created="2026-01-01T00:00:00.000Z",
+    )
+
+
+def test_a_receipt_opens_with_the_key_that_signed_it():
+    envelope = receipt.sign(_receipt().payload(), _KEY)
+    assert receipt.Receipt.parse(receipt.open_envelope(envelope, _SPKI)) == _receipt()
+
+
+def test_a_receipt_of_another_key_is_refused():
+    other = ed25519.Ed25519PrivateKey.generate()
+    envelope = receipt.sign(_receipt().payload(), other)
+    with pytest.raises(ProofError, match="signed by the key"):
+        receipt.open_envelope(envelope, _SPKI)
+    renamed = envelope.replace(
+        transcript.key_id(transcript.spki_of(other.public_key())).encode(), transcript.key_id(_SPKI).encode()
+    )
+    with pytest.raises(ProofError, match="signature"):
+        receipt.open_envelope(renamed, _SPKI)
+
+
+def test_every_byte_of_an_envelope_counts():
+    envelope = receipt.sign(_receipt().payload(), _KEY)
+    for index in range(len(envelope)):
+        changed = envelope[:index] + bytes([envelope[index] ^ 1]) + envelope[index + 1 :]
+        with pytest.raises((ProofError, FormatError)):
+            receipt.Receipt.parse(receipt.open_envelope(changed, _SPKI))

@@ -1,0 +1,121 @@
+"""Frames open in their order, in their stream, in their session, or not at all."""
+
+import io
+import os
+
+import pytest
+
+from cloister.errors import ProofError
+from cloister.protocol import hpkekey, slot
+from cloister.protocol.canonical import FormatError
+from cloister.protocol.sealing import Direction, Opener, Sealer, SealError, SessionKeys
+
+_KEYS = SessionKeys.derive(transcript=b"T" * 64, secret=b"s" * 32, manifest_digest=b"m" * 32)
+
+
+def _frames(keys=_KEYS, direction=Direction.CLIENT, method="UploadAsset", stream=7):
+    sealer = Sealer(keys, direction, method, stream)
+    frames = []
+    for data, last in ((b"one", False), (b"two", False), (b"three", True)):
+        counter, ciphertext = sealer.seal(data, last=last)
+        frames.append({"stream": stream, "counter": counter, "last": last, "ciphertext": ciphertext})
+    return frames
+
+
+def _opener(keys=_KEYS, direction=Direction.CLIENT, method="UploadAsset", stream=7):
+    return Opener(keys, direction, method, stream)
+
+
+def test_frames_open_in_their_order_and_the_last_one_ends_the_stream():
+    opener = _opener()
+    assert [opener.open(**frame) for frame in _frames()] == [b"one", b"two", b"three"]
+    assert opener.ended
+    with pytest.raises(SealError, match="after the end"):
+        opener.open(**_frames()[0])
+
+
+@pytest.mark.parametrize(
+    "order", [(1,), (0, 2), (0, 0), (0, 1, 1)], ids=["late start", "gap", "repeated first", "repeated second"]
+)
+def test_a_frame_out_of_order_ends_the_stream(order):
+    opener, frames = _opener(), _frames()
+    with pytest.raises(SealError, match="out of order"):
+        for index in order:
+            opener.open(**frames[index])
+    assert opener.ended
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        _opener(method="Status"),
+        _opener(direction=Direction.AGENT),
+        _opener(keys=SessionKeys.derive(transcript=b"U" * 64, secret=b"s" * 32, manifest_digest=b"m" * 32)),
+        _opener(keys=SessionKeys.derive(transcript=b"T" * 64, secret=b"r" * 32, manifest_digest=b"m" * 32)),
+        _opener(keys=SessionKeys.derive(transcript=b"T" * 64, secret=b"s" * 32, manifest_digest=b"n" * 32)),
+    ],
+    ids=["method", "direction", "transcript", "secret", "manifest"],
+)
+def test_a_frame_opens_only_where_it_belongs(other):
+    with pytest.raises(SealError, match="does not open"):
+        other.open(**_frames()[0])
+
+
+def test_a_frame_of_another_stream_is_refused():
+    with pytest.raises(SealError, match="out of order"):
+        _opener().open(**_frames(stream=8)[0])
+    renamed = {**_frames(stream=8)[0], "stream": 7}
+    with pytest.raises(SealError, match="does not open"):
+        _opener().open(**renamed)
+
+
+def test_a_stream_cannot_be_cut_short_unnoticed():
+    opener = _opener()
+    with pytest.raises(SealError, match="does not open"):
+        opener.open(**{**_frames()[0], "last": True})
+
+
+def test_nothing_follows_the_last_frame():
+    sealer = Sealer(_KEYS, Direction.CLIENT, "Status", 1)
+    sealer.seal(b"", last=True)
+    with pytest.raises(SealError):
+        sealer.seal(b"", last=True)
+
+
+def test_a_message_sealed_to_a_key_opens_with_it_under_the_same_transcript_only():
+    pair = hpkekey.HpkeKeyPair.generate()
+    sealed = hpkekey.seal(pair.public, b"secret", info=b"T")
+    assert pair.open(sealed, info=b"T") == b"secret"
+    for wrong in (
+        lambda: pair.open(sealed, info=b"U"),
+        lambda: hpkekey.HpkeKeyPair.generate().open(sealed, info=b"T"),
+        lambda: pair.open(sealed[:-1], info=b"T"),
+        lambda: pair.open(b"", info=b"T"),
+        lambda: hpkekey.seal(pair.public[:-1], b"secret", info=b"T"),
+        lambda: hpkekey.seal(b"\xff" * hpkekey.PUBLIC_KEY_SIZE, b"secret", info=b"T"),
+    ):
+        with pytest.raises(FormatError):
+            wrong()
+
+
+@pytest.mark.parametrize("size", [0, 1, slot.SEGMENT - 1, slot.SEGMENT, slot.SEGMENT + 1, 2 * slot.SEGMENT])
+def test_a_slot_decrypts_to_what_was_encrypted(size):
+    key, data = os.urandom(32), os.urandom(size)
+    ciphertext = b"".join(slot.encrypt(key, io.BytesIO(data), size))
+    assert len(ciphertext) == slot.ciphertext_size(size)
+    assert b"".join(slot.decrypt(key, io.BytesIO(ciphertext), len(ciphertext))) == data
+
+
+def test_a_changed_shortened_or_reordered_slot_is_refused():
+    key, size = os.urandom(32), 2 * slot.SEGMENT + 5
+    ciphertext = b"".join(slot.encrypt(key, io.BytesIO(os.urandom(size)), size))
+    part = slot.SEGMENT + slot.TAG_SIZE
+    for wrong in (
+        ciphertext[:-1] + bytes([ciphertext[-1] ^ 1]),
+        ciphertext[: 2 * part],
+        ciphertext[:part] + ciphertext[:part] + ciphertext[2 * part :],
+        ciphertext + b"\0",
+        b"",
+    ):
+        with pytest.raises(ProofError):
+            b"".join(slot.decrypt(key, io.BytesIO(wrong), len(wrong)))
