@@ -1,0 +1,9 @@
+"""Starts the runner, which is root: it builds the sandbox around an algorithm, and can power off and reboot."""
+
+import sys
+
+sys.path.insert(0, "/usr/lib/cloister")
+
+from agent_runtime.runner import main  # noqa: E402 - its folder is on the path only now
+
+main()

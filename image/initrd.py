@@ -1,0 +1,51 @@
+"""The initrd: busybox, dmsetup with its libraries, disk modules, and the root's hash as a file.
+
+Compressed with the locked zstd: the firmware hashes these bytes several times, which costs more than unpacking them.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cloister.process import run
+from image import cpio, elf
+from image.kernel import Module
+from image.tree import Entry, Kind, Tree
+
+_PROGRAMS = ("usr/bin/busybox", "usr/sbin/dmsetup")
+_FOLDERS = ("dev", "proc", "sys", "root", "run")
+
+
+def tree(system: Tree, modules: Sequence[Module], *, init: bytes, root_table: str) -> Tree:
+    """What the initrd holds. ``root_table`` is a dmsetup line with the words DATA and TREE in place of devices."""
+    made = elf.closure(system, _PROGRAMS)
+    for folder in ("bin", "lib", "lib64", "sbin"):
+        made.put(folder, Entry.link(f"usr/{folder}"))
+    for folder in _FOLDERS:
+        made.put(folder, Entry.directory())
+    for module in modules:
+        made.put(f"usr/lib/modules/{module.name}.ko", Entry.file(module.contents))
+    made.put("etc/modules", Entry.file("".join(f"{module.name}\n" for module in modules).encode()))
+    made.put("etc/root-table", Entry.file(f"{root_table}\n".encode()))
+    made.put("init", Entry.file(init, executable=True))
+    return made
+
+
+def archive(contents: Tree) -> bytes:
+    """The cpio archive, not compressed, with the one device that the kernel opens before init runs."""
+    entries = [_entry(path, entry) for path, entry in contents]
+    entries.insert([entry.path for entry in entries].index("dev") + 1, cpio.character_device("dev/console", 5, 1))
+    return cpio.archive(entries)
+
+
+def compress(data: bytes, *, tool: Callable[[str], list[str]]) -> bytes:
+    """One zstd frame, level 19, one thread. ``tool`` gives the words that start a locked host tool."""
+    words = [*tool("zstd"), "-19", "--single-thread", "--no-check", "--stdout", "--quiet", "-"]
+    return run(words, cwd=Path("/"), env={"LC_ALL": "C"}, input=data).stdout
+
+
+def _entry(path: str, entry: Entry) -> cpio.CpioEntry:
+    if entry.kind is Kind.DIRECTORY:
+        return cpio.directory(path, entry.mode)
+    if entry.kind is Kind.LINK:
+        return cpio.link(path, entry.contents.decode())
+    return cpio.regular(path, entry.contents, entry.mode)
