@@ -1,0 +1,251 @@
+"""Bring the files of a lock into the cache: cache, vendored tar, mirror, snapshot archive, in this order.
+
+Every byte is checked against the lock before it gets its name in the cache; a broken transfer is taken up
+where it ended, and two processes that want the same file share one transfer.
+"""
+
+import fcntl
+import http.client
+import io
+import os
+import sys
+import tarfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from image import cache
+from image.errors import ImageError
+from image.lock import Lock, LockedPackage, LockedWheel
+from image.mirror import Mirror
+
+_PARALLEL = 6
+_TRIES = 4
+_TIMEOUT = 60.0
+_BLOCK = 1 << 18
+
+Progress = Callable[[int], None]
+"""Called with the number of bytes that arrived since the last call."""
+
+
+class FetchError(ImageError):
+    """A file of a lock cannot be had, or is not the one that the lock names."""
+
+
+class SupersededError(FetchError):
+    """The mirror has replaced packages by newer ones."""
+
+
+class _AbsentError(Exception):
+    """The server says that it has no such file."""
+
+
+@dataclass(frozen=True)
+class Download:
+    """One file to fetch: what to call it in messages, its digest and size, the addresses to try in order."""
+
+    label: str
+    sha256: str
+    size: int
+    addresses: tuple[str, ...]
+
+
+def cached(sha256: str) -> Path | None:
+    """The file of this digest in the cache, or None; one whose bytes have changed is removed."""
+    path = cache.inputs() / sha256
+    if not path.is_file():
+        return None
+    if cache.digest(path) != sha256:
+        path.unlink()
+        return None
+    return path
+
+
+def ensure(lock: Lock, source: Path | None = None, *, mirror: Mirror | None = None) -> dict[str, Path]:
+    """All files of ``lock`` by SHA-256 (hex), fetched when they are not in the cache.
+
+    ``source`` is a tar that `invoke image.vendor` wrote: with it nothing is fetched from anywhere else.
+    Raises SupersededError when the mirror no longer has a package, FetchError when a file is not the locked one.
+    """
+    entries: tuple[LockedPackage | LockedWheel, ...] = (*lock.packages, *lock.wheels)
+    with ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
+        found = list(pool.map(lambda entry: cached(entry.sha256), entries))
+    missing = [entry for entry, path in zip(entries, found, strict=True) if path is None]
+    if missing and source is not None:
+        _from_vendored(missing, source)
+    elif missing:
+        packages = [entry for entry in missing if isinstance(entry, LockedPackage)]
+        if packages:
+            _from_mirror(lock, packages, mirror or Mirror.of_host())
+        wheels = [entry for entry in missing if isinstance(entry, LockedWheel)]
+        if wheels:
+            from image.pip import download
+
+            download(wheels, cache.inputs())
+    return {entry.sha256: cache.inputs() / entry.sha256 for entry in entries}
+
+
+def _from_vendored(missing: Sequence[LockedPackage | LockedWheel], source: Path) -> None:
+    try:
+        with tarfile.open(source, "r:") as archive:
+            for entry in missing:
+                try:
+                    file = archive.extractfile(f"inputs/{entry.sha256}")
+                except KeyError:
+                    file = None
+                if file is None:
+                    raise FetchError(f"{source} does not hold {entry.label} (SHA-256 {entry.sha256}).")
+                keep(file.read(entry.size + 1), entry.label, entry.sha256)
+    except (tarfile.TarError, OSError) as error:
+        raise FetchError(f"The vendored inputs {source} cannot be read: {error}.") from error
+
+
+def _from_mirror(lock: Lock, packages: Sequence[LockedPackage], mirror: Mirror) -> None:
+    dates = {archive.archive: archive.time() for archive in lock.archives}
+    downloads = []
+    for package in packages:
+        addresses = [mirror.address(package.archive, package.path)]
+        if mirror.snapshot:
+            addresses.append(mirror.snapshot_address(package.archive, package.path, dates[package.archive]))
+        downloads.append(Download(package.label, package.sha256, package.size, tuple(addresses)))
+    gone = fetch_all(downloads, title=f"Fetching {len(downloads)} Debian packages ({lock.flavor})")
+    if gone:
+        more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+        raise SupersededError(
+            f"The Debian mirror no longer has {gone[0].label}{more}, which the lock of {lock.flavor} names; "
+            "a newer version has taken its place.",
+            hint="Use --relock to build from a new lock under out/ (other measurements), give --from the tar of "
+            "`invoke image.vendor`, or set CLOISTER_DEBIAN_SNAPSHOT to the address of a snapshot archive.",
+        )
+
+
+def fetch_all(downloads: Sequence[Download], *, title: str) -> list[Download]:
+    """Fetch in parallel into the cache; returns those that no address has any more."""
+
+    def one(download: Download, progress: Progress) -> Download | None:
+        try:
+            fetch(download, progress)
+        except _AbsentError:
+            return download
+        return None
+
+    total = sum(download.size for download in downloads)
+    with _bar(title, total) as progress, ThreadPoolExecutor(_PARALLEL) as pool:
+        results = pool.map(lambda download: one(download, progress), downloads)
+        return [download for download in results if download is not None]
+
+
+@contextmanager
+def _bar(title: str, total: int) -> Iterator[Progress]:
+    """A progress bar with bytes, rate and time left on a terminal; one line elsewhere."""
+    if not sys.stderr.isatty():
+        print(f"{title}, {total / 1e6:.1f} MB ...", file=sys.stderr, flush=True)
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Bars(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(title, total=total)
+        yield lambda count: bars.advance(task, count)
+
+
+def keep(content: bytes, label: str, sha256: str) -> Path:
+    """Check bytes that came from elsewhere and give them their name in the cache."""
+    target = cache.inputs() / sha256
+    part = target.with_name(f"{sha256}.{os.getpid()}.new")
+    part.write_bytes(content)
+    return _name(part, target, label)
+
+
+def _name(part: Path, target: Path, label: str) -> Path:
+    found = cache.digest(part)
+    if found != target.name:
+        part.unlink()
+        raise FetchError(
+            f"{label} has the SHA-256 {found}, and the lock says {target.name}.",
+            hint="It was not kept. Try another mirror with CLOISTER_DEBIAN_MIRROR.",
+        )
+    os.replace(part, target)
+    return target
+
+
+def fetch(download: Download, progress: Progress = lambda _: None) -> Path:
+    """Fetch one file into the cache, going on where an earlier transfer ended.
+
+    Raises FetchError when the bytes are not those of the digest (nothing is kept then) or nobody answers.
+    """
+    target = cache.inputs() / download.sha256
+    part = target.with_name(f"{download.sha256}.part")
+    with part.open("ab") as file:
+        # A second process waits here, and then finds the file complete (this part then has no name any more).
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if target.is_file() and cache.digest(target) == download.sha256:
+            if part.exists() and os.path.samestat(os.fstat(file.fileno()), part.stat()):
+                part.unlink()
+            progress(download.size)
+            return target
+        absent = 0
+        for address in download.addresses:
+            try:
+                _transfer(address, file, download, progress)
+                break
+            except _AbsentError:
+                absent += 1
+        if absent == len(download.addresses):
+            part.unlink(missing_ok=True)
+            raise _AbsentError
+        file.flush()
+        return _name(part, target, download.label)
+
+
+def _transfer(address: str, file: io.BufferedWriter, download: Download, progress: Progress) -> None:
+    """Append what is missing of ``download`` to ``file``; several tries, each from where the last one ended."""
+    problem: Exception | None = None
+    counted = 0
+    for _ in range(_TRIES):
+        have = file.seek(0, io.SEEK_END)
+        if have > download.size:
+            file.truncate(0)
+            have = file.seek(0)
+        progress(have - counted)
+        counted = have
+        if have == download.size:
+            return
+        request = urllib.request.Request(address, headers={"Range": f"bytes={have}-"} if have else {})
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
+                if have and answer.status != http.HTTPStatus.PARTIAL_CONTENT:
+                    file.truncate(0)
+                    file.seek(0)
+                    progress(-counted)
+                    have = counted = 0
+                while block := answer.read(min(_BLOCK, download.size - have + 1)):
+                    have += len(block)
+                    if have > download.size:
+                        raise FetchError(f"{download.label} is longer than the {download.size} bytes of the lock.")
+                    file.write(block)
+                    progress(len(block))
+                    counted += len(block)
+            if have == download.size:
+                return
+        except urllib.error.HTTPError as error:
+            if error.code in (http.HTTPStatus.NOT_FOUND, http.HTTPStatus.GONE):
+                raise _AbsentError from error
+            problem = error
+        except (OSError, http.client.HTTPException) as error:
+            problem = error
+        except FetchError:
+            file.truncate(0)
+            raise
+    why = f" ({problem})" if problem else ""
+    raise FetchError(
+        f"{download.label} could not be fetched from {address}{why}.",
+        hint="Check the network, or choose another mirror with CLOISTER_DEBIAN_MIRROR.",
+    )

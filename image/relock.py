@@ -1,0 +1,146 @@
+"""Write a lock anew: check the archive's signature, resolve the recipe, fetch, and look at the maintainer scripts."""
+
+import hashlib
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+from image import archive, cache, deb, fetch, pip, recipe
+from image.errors import ImageError
+from image.lock import FOLDER, Lock, LockedArchive, LockedPackage, load
+from image.mirror import Mirror
+from image.recipe import Debian, Handled
+from image.resolve import Candidate, Index, closure
+
+# Debian's archive keys, from Debian's own package. What is trusted is this digest; when the package is
+# replaced in the pool, compare the new one with what Debian publishes about it and pin that.
+KEYRING = LockedPackage(
+    name="debian-archive-keyring",
+    version="2025.1",
+    architecture="all",
+    archive="debian",
+    path="pool/main/d/debian-archive-keyring/debian-archive-keyring_2025.1_all.deb",
+    sha256="9ea7778e443144ca490668737a8ab22dd3e748bb99e805e22ec055abeb3c7fac",
+    size=179244,
+)
+_KEYRING_FILE = "./usr/share/keyrings/debian-archive-keyring.pgp"
+_INDEX_LIMIT = 1 << 26
+
+
+class ScriptError(ImageError):
+    """A package has a maintainer script that the recipe does not account for."""
+
+
+def write(name: str, into: Path = FOLDER, *, mirror: Mirror | None = None, now: datetime | None = None) -> Path:
+    """Write ``into/<name>.json`` from the archives as they are now; ``name`` is a flavor with a lock or ``tools``.
+
+    Raises ArchiveError for an index that is not signed, out of date or older than the committed lock's, ScriptError
+    for a maintainer script that the recipe does not account for.
+    """
+    mirror, now = mirror or Mirror.of_host(), now or datetime.now(UTC)
+    request = recipe.load_request(name)
+    known = _known_dates(name)
+    keyring = _keyring(mirror)
+    suites = {"debian": request.debian.suite}
+    if request.debian.security:
+        suites["debian-security"] = f"{request.debian.suite}-security"
+    archives, indexes = [], {}
+    for base, suite in suites.items():
+        print(f"Reading the index of {suite} ...", flush=True)
+        signed = _get(mirror.address(base, f"dists/{suite}/InRelease"))
+        release = archive.verify_release(signed, keyring, codename=suite, now=now)
+        if base in known:
+            archive.refuse_older(release, known[base])
+        indexes[base] = archive.read_index(release, _get(mirror.address(base, f"dists/{suite}/{archive.INDEX}")))
+        archives.append(LockedArchive(base, suite, LockedArchive.write_time(release.date)))
+    candidates = closure(Index(indexes), request.debian.packages, request.debian.left_out)
+    packages = [_locked(candidate) for candidate in candidates]
+    draft = Lock(name, request.debian.suite, request.digest(), tuple(archives), tuple(packages), ())
+    files = fetch.ensure(draft, mirror=mirror)
+    packages = _with_scripts(packages, files, request.debian)
+    wheels = pip.lock(request.wheels, cache.inputs()) if request.wheels else []
+    lock = Lock(name, draft.suite, draft.request, draft.archives, tuple(packages), tuple(wheels))
+    into.mkdir(parents=True, exist_ok=True)
+    path = into / f"{name}.json"
+    part = path.with_suffix(".new")
+    part.write_bytes(lock.encode())
+    os.replace(part, path)
+    return path
+
+
+def _locked(candidate: Candidate) -> LockedPackage:
+    package = candidate.package
+    return LockedPackage(
+        name=package.name,
+        version=package.version,
+        architecture=package.architecture,
+        archive=candidate.archive,
+        path=package.path,
+        sha256=package.sha256,
+        size=package.size,
+    )
+
+
+def _known_dates(name: str) -> Mapping[str, datetime]:
+    """When the indexes of the committed lock were made; nothing when there is no lock yet."""
+    if not (FOLDER / f"{name}.json").is_file():
+        return {}
+    return {entry.archive: entry.time() for entry in load(name).archives}
+
+
+def _keyring(mirror: Mirror) -> bytes:
+    lock = Lock("keyring", "", "", (), (KEYRING,), ())
+    with deb.open_data(fetch.ensure(lock, mirror=mirror)[KEYRING.sha256]) as files:
+        file = files.extractfile(_KEYRING_FILE)
+        if file is None:
+            raise ImageError(f"{KEYRING.label} does not hold {_KEYRING_FILE}.")
+        return file.read()
+
+
+def _get(address: str) -> bytes:
+    try:
+        with urllib.request.urlopen(address, timeout=60) as answer:
+            content = answer.read(_INDEX_LIMIT + 1)
+    except (urllib.error.URLError, OSError) as error:
+        raise ImageError(
+            f"The Debian mirror did not answer for {address}: {error}.",
+            hint="Check the network, or choose another mirror with CLOISTER_DEBIAN_MIRROR.",
+        ) from error
+    if len(content) > _INDEX_LIMIT:
+        raise ImageError(f"{address} is larger than {_INDEX_LIMIT} bytes, which no index of Debian is.")
+    return content
+
+
+def _with_scripts(packages: Sequence[LockedPackage], files: Mapping[str, Path], debian: Debian) -> list[LockedPackage]:
+    with ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
+        found = list(pool.map(lambda package: deb.scripts(files[package.sha256]), packages))
+    with_digests = []
+    for package, scripts in zip(packages, found, strict=True):
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in scripts.items()}
+        with_digests.append(LockedPackage(**{**vars(package), "scripts": digests}))
+    refuse_unhandled(with_digests, debian.handled)
+    return with_digests
+
+
+def refuse_unhandled(packages: Sequence[LockedPackage], handled: Sequence[Handled]) -> None:
+    """Raise ScriptError unless ``handled`` names each maintainer script of ``packages`` by package and digest."""
+    known = {(name, entry.script): entry.sha256 for entry in handled for name in entry.packages}
+    problems = []
+    for package in packages:
+        for script, digest in sorted(package.scripts.items()):
+            expected = known.pop((package.name, script), None)
+            if expected is None:
+                problems.append(f"the {script} of {package.label} is new (SHA-256 {digest})")
+            elif expected != digest:
+                change = f"SHA-256 {digest}, the recipe knows {expected}"
+                problems.append(f"the {script} of {package.label} has changed ({change})")
+    problems += [f"the recipe accounts for a {script} of {name}, which has none" for name, script in sorted(known)]
+    if problems:
+        raise ScriptError(
+            f"Maintainer scripts are never run, so someone has to look at what they do: {'; '.join(problems)}.",
+            hint="Read it, make its effect in the recipe if the image needs it, and write its digest under 'handled'.",
+        )
