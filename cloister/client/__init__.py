@@ -1,0 +1,1 @@
+"""What a party does: keys, policy, attested session, upload, result, proof, report."""
