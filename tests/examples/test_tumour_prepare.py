@@ -1,0 +1,66 @@
+"""How the real cases are cut into hospitals."""
+
+import csv
+import hashlib
+import json
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+from cloister.errors import InputError
+
+
+def rows(prepared: Path, number: int) -> list[dict[str, str]]:
+    with (prepared / f"hospital-{number}" / f"h{number}.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_case_is_in_one_place(prepared: Path) -> None:
+    names = [row["case"] for number in (1, 2, 3) for row in rows(prepared, number)]
+    names.append(json.loads((prepared / "lab" / "case.json").read_text())["case"])
+    assert sorted(names) == [f"wdbc-{number:03}" for number in range(1, 570)]
+
+
+def test_hospitals_differ_in_size_and_mix(prepared: Path) -> None:
+    found = {number: Counter(row["diagnosis"] for row in rows(prepared, number)) for number in (1, 2, 3)}
+    assert found == {
+        1: {"malignant": 69, "benign": 235},
+        2: {"malignant": 102, "benign": 50},
+        3: {"malignant": 40, "benign": 72},
+    }
+
+
+def test_every_hospital_holds_a_fifth_back_in_each_round(prepared: Path) -> None:
+    for number, sizes in [(1, [61, 61, 61, 61, 60]), (2, [31, 31, 30, 30, 30]), (3, [23, 23, 22, 22, 22])]:
+        folds = Counter(row["fold"] for row in rows(prepared, number))
+        assert [folds[str(fold)] for fold in range(1, 6)] == sizes
+
+
+def test_manifest_names_the_very_tables(prepared: Path) -> None:
+    manifest = yaml.safe_load((prepared / "lab" / "manifest.yaml").read_text())
+    tables = [prepared / dataset["provider"] / dataset["file"] for dataset in manifest["datasets"]]
+    assert [(dataset["digest"], dataset["size"]) for dataset in manifest["datasets"]] == [
+        (hashlib.sha256(table.read_bytes()).hexdigest(), table.stat().st_size) for table in tables
+    ]
+
+
+def test_second_preparation_gives_the_same_files(tumour_prepare: ModuleType, prepared: Path, tmp_path: Path) -> None:
+    written = tumour_prepare.prepare(tmp_path)
+    assert {path.relative_to(tmp_path): path.read_bytes() for path in written} == {
+        path.relative_to(prepared): path.read_bytes() for path in prepared.rglob("*") if path.is_file()
+    }
+
+
+def test_new_patient_has_no_diagnosis_in_its_file(prepared: Path) -> None:
+    case = json.loads((prepared / "lab" / "case.json").read_text())
+    assert set(case) == {"case", "measurements"}
+    assert list(case["measurements"]) == list(rows(prepared, 1)[0])[2:-1]
+    assert case["measurements"]["mean radius"] == 17.99
+
+
+def test_another_table_is_refused(tumour_prepare: ModuleType) -> None:
+    with pytest.raises(InputError, match=f"has the SHA-256 {hashlib.sha256(b'x').hexdigest()}, expected fed3eb72"):
+        tumour_prepare.read_cases(b"x")
