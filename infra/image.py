@@ -1,0 +1,65 @@
+"""The guest image that a workspace names: found, and compared with its manifest."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from cloister.errors import InputError
+from cloister.protocol.canonical import FormatError
+from cloister.protocol.imagemanifest import ImageManifest
+from infra.layout import CHECKOUT
+
+DISK = "disk.raw"
+
+
+class ImageMissing(InputError):
+    """The image is not there, or is not what its manifest says."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """``digest`` is that of the manifest, lower-case hex: the name of the image."""
+
+    manifest: ImageManifest
+    folder: Path
+
+    @property
+    def digest(self) -> str:
+        return self.manifest.digest().hex()
+
+    @property
+    def disk(self) -> Path:
+        return self.folder / DISK
+
+
+def find(name: str) -> Image:
+    """The image of flavor ``name`` under ``out/image``, or that whose manifest's path (relative to the checkout) is
+    ``name``. Reads the manifest only. Raises ImageMissing.
+    """
+    path = CHECKOUT / name if name.endswith(".json") else CHECKOUT / "out" / "image" / name / "manifest.json"
+    try:
+        manifest = ImageManifest.parse(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ImageMissing(f"There is no image {name!r}.", hint=f"Build it: invoke image.build {name}") from error
+    except (OSError, FormatError) as error:
+        raise ImageMissing(f"The manifest of the image {name!r} cannot be read: {error}") from error
+    if DISK not in manifest.outputs:
+        raise ImageMissing(f"The manifest of the image {name!r} names no {DISK}.")
+    return Image(manifest, path.parent)
+
+
+def check_disk(image: Image) -> None:
+    """Compare the disk with the manifest (0.1 s for 100 MB). Raises ImageMissing.
+
+    Not for security, which the parties' own verification gives, but to fail here and not after a boot.
+    """
+    wanted = image.manifest.outputs[DISK].sha256
+    try:
+        with open(image.disk, "rb") as disk:
+            found = hashlib.file_digest(disk, "sha256").hexdigest()
+    except OSError as error:
+        raise ImageMissing(f"{image.disk} cannot be read: {error.strerror}.", hint="Build the image again.") from error
+    if found != wanted:
+        raise ImageMissing(
+            f"{image.disk} has the SHA-256 {found}, its manifest says {wanted}.", hint="Build the image again."
+        )

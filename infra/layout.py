@@ -1,0 +1,18 @@
+"""Where things lie in a checkout."""
+
+import os
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+def state() -> Path:
+    """The folder of everything that belongs to running workspaces: ``.cloister``, or ``CLOISTER_STATE``."""
+    return Path(os.environ.get("CLOISTER_STATE") or CHECKOUT / ".cloister").absolute()
+
+
+def private_folder(folder: Path) -> Path:
+    """``folder``, made if it was not there; only this user may look into it."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    return folder

@@ -1,0 +1,78 @@
+"""The resource ``Authority``: the certification authority of one workspace.
+
+Its key lies in the workspace's folder and nowhere else: not in the state, not in an output.
+"""
+
+import hashlib
+import shutil
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from cloister.errors import CloisterError
+from cloister.protocol import canonical
+from infra import layout
+from infra.layout import private_folder
+from infra.provider import certificates, machine
+from infra.provider.resource import Checked, Difference, Operation, Properties
+
+FOLDER = "authority"
+
+
+class Authority:
+    """Inputs: ``workspace``. Outputs: ``certificate`` (DER, base64url), ``keyDigest`` (SHA-256 of its SPKI, hex)."""
+
+    def check(self, olds: Properties, news: Properties) -> Checked:
+        failures = () if isinstance(news.get("workspace"), str) else (("workspace", "must be a text."),)
+        return Checked(dict(news), failures)
+
+    def diff(self, inputs: Properties, state: Properties, news: Properties) -> Difference:
+        if inputs.get("workspace") != news.get("workspace"):
+            return Difference(replaces=("workspace",))
+        return Difference() if _has_key(state) else Difference(replaces=("certificate",), outputs=("certificate",))
+
+    def create(self, inputs: Properties, operation: Operation) -> tuple[str, dict[str, Any]]:
+        workspace = inputs["workspace"]
+        private_folder(layout.state() / workspace)
+        der = certificates.create_authority(workspace, private_folder(layout.state() / workspace / FOLDER))
+        return workspace, dict(inputs) | {
+            "certificate": canonical.to_base64(der),
+            "keyDigest": hashlib.sha256(_spki(der)).hexdigest(),
+        }
+
+    def read(self, state: Properties) -> dict[str, Any] | None:
+        return dict(state) if _has_key(state) else None
+
+    def update(self, state: Properties, news: Properties) -> dict[str, Any]:
+        return dict(state) | dict(news)
+
+    def delete(self, state: Properties) -> None:
+        # What a provider that was killed has left behind goes too: all CVMs of the workspace are gone before this.
+        if _has_key(state):
+            sweep(state["workspace"])
+
+
+def sweep(workspace: str) -> None:
+    """End and remove everything that is left of a workspace on this machine."""
+    folder = layout.state() / workspace
+    if folder.is_dir():
+        for entry in folder.iterdir():
+            machine.remove(entry)
+        shutil.rmtree(folder)
+
+
+def _has_key(properties: Properties) -> bool:
+    """Whether the authority's key is where it was put."""
+    folder = layout.state() / properties["workspace"] / FOLDER
+    der = canonical.from_base64(properties["certificate"], what="The authority's certificate")
+    try:
+        certificates.load_key(folder, der)
+    except CloisterError:
+        return False
+    return True
+
+
+def _spki(der: bytes) -> bytes:
+    key = x509.load_der_x509_certificate(der).public_key()
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

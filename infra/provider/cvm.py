@@ -1,0 +1,183 @@
+"""The resource ``Cvm``: one virtual machine on this machine, with a software TPM.
+
+Inputs: ``workspace``, ``name``, ``image`` (how the image is called here), ``imageDigest`` (what it is),
+``bootConfiguration`` (canonical JSON), ``authority`` (certificate, base64url), ``vcpus``, ``memory`` (bytes),
+``port``, ``force``. Outputs: these, and ``endpoint``, ``status``, ``accelerator``, ``process``.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from cloister.errors import CloisterError
+from cloister.protocol import canonical
+from cloister.protocol.bootconfig import BootConfiguration
+from image import tools as host_tools
+from infra import image, layout
+from infra.provider import accelerator, authority, certificates, machine, ports, vtpm
+from infra.provider.boot import BootWatch
+from infra.provider.errors import CancelledError, ProviderError
+from infra.provider.health import has_unfinished_run
+from infra.provider.processes import Process
+from infra.provider.resource import Checked, Difference, Operation, Properties
+from infra.provider.values import UNKNOWN
+
+RUNNING = "running"
+STOPPED = "stopped"
+
+_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
+_REPLACING = (
+    "workspace",
+    "name",
+    "imageDigest",
+    "bootConfiguration",
+    "authority",
+    "vcpus",
+    "memory",
+    "port",
+)
+_UPDATING = ("image",)
+_OPTIONAL = ("port", "force")
+
+
+class Cvm:
+    """See the module."""
+
+    def check(self, olds: Properties, news: Properties) -> Checked:
+        """All validation; the port stays what it was unless another is wanted, so that the endpoint is stable."""
+        inputs = dict(news)
+        failures = [(name, "is not known.") for name in news if name not in _REPLACING + _UPDATING + _OPTIONAL]
+        failures += [
+            (name, "is missing.") for name in _REPLACING + _UPDATING if name not in news and name not in _OPTIONAL
+        ]
+        for name in ("workspace", "name"):
+            if name in news and not _NAME.match(str(news[name])):
+                failures.append((name, f"{news[name]!r} is no name."))
+        if "imageDigest" in news and not _DIGEST.match(str(news["imageDigest"])):
+            failures.append(("imageDigest", "is not a SHA-256 in hexadecimal digits."))
+        failures += _check_configuration(news)
+        if not failures and "port" not in inputs:
+            inputs["port"] = _port(olds)
+        return Checked(inputs, tuple(failures))
+
+    def diff(self, inputs: Properties, state: Properties, news: Properties) -> Difference:
+        """A machine that died is replaced; one with an unfinished run is not, unless forced (raises ProviderError)."""
+        replaces = tuple(name for name in _REPLACING if inputs.get(name) != news.get(name))
+        updates = tuple(name for name in _UPDATING if inputs.get(name) != news.get(name))
+        if not _alive(state):
+            return Difference((*replaces, "status"), updates, outputs=("status",))
+        if replaces and news.get("force") is not True:
+            _refuse_unfinished(state, replaces)
+        return Difference(replaces, updates)
+
+    def create(self, inputs: Properties, operation: Operation) -> tuple[str, dict[str, Any]]:
+        """All or nothing: whatever stops it, nothing of the machine is left."""
+        name, port = str(inputs["name"]), int(inputs["port"])
+        found = image.find(inputs["image"])
+        if found.digest != inputs["imageDigest"]:
+            raise ProviderError(
+                f"The image {inputs['image']!r} was built again meanwhile: its digest is {found.digest}, "
+                f"not {inputs['imageDigest']}.",
+                hint="Start again: pulumi up",
+            )
+        image.check_disk(found)
+        tools = host_tools.ensure()
+        folder = _folder(inputs)
+        machine.remove(folder)
+        if not ports.is_free(port):
+            raise ProviderError(
+                f"Port {port} on {ports.LOOPBACK} is taken by another program.",
+                hint="End that program, or name another port in cloister:workspace.cvms[].port.",
+            )
+        kind = accelerator.choose(tools)
+        hardware = machine.Hardware(
+            f"{inputs['workspace']}/{name}", inputs["vcpus"], inputs["memory"], port, found.manifest.debug
+        )
+        try:
+            machine.prepare(folder, tools, found.disk, inputs["bootConfiguration"].encode())
+            vtpm.create(tools, folder, lambda point: _certify(inputs, point))
+            if operation.cancelled.is_set():
+                raise CancelledError(f"Starting the CVM {name!r} was stopped.")
+            operation.say(f"starting, with {'KVM' if kind.name == 'kvm' else 'an emulated CPU'}")
+            qemu = machine.boot(folder, tools, hardware, kind)
+            process = Process.of(qemu.pid)
+            BootWatch(name, folder, qemu, port, operation.cancelled, operation.say).wait()
+            if process is None or not process.alive():
+                raise ProviderError(f"The CVM {name!r} ended right after it was ready.")
+        except BaseException:
+            machine.remove(folder)
+            raise
+        return f"{inputs['workspace']}/{name}", dict(inputs) | {
+            "endpoint": f"{ports.LOOPBACK}:{port}",
+            "status": RUNNING,
+            "accelerator": kind.name,
+            "process": {"pid": process.pid, "started": process.started},
+        }
+
+    def read(self, state: Properties) -> dict[str, Any] | None:
+        alive = _alive(state)
+        if not alive and not _folder(state).exists():
+            return None
+        return dict(state) | {"status": RUNNING if alive else STOPPED}
+
+    def update(self, state: Properties, news: Properties) -> dict[str, Any]:
+        return dict(state) | dict(news)
+
+    def delete(self, state: Properties) -> None:
+        process = _process(state)
+        if process is not None:
+            process.end()
+        machine.remove(_folder(state))
+
+
+def _check_configuration(news: Properties) -> list[tuple[str, str]]:
+    text = news.get("bootConfiguration")
+    if text is None or text == UNKNOWN:
+        return []
+    try:
+        configuration = BootConfiguration.parse(str(text).encode())
+    except CloisterError as error:
+        return [("bootConfiguration", error.message)]
+    if (configuration.workspace, configuration.cvm) != (news.get("workspace"), news.get("name")):
+        return [("bootConfiguration", f"is that of {configuration.workspace}/{configuration.cvm}.")]
+    return []
+
+
+def _port(olds: Properties) -> int:
+    """The port from before. Another one only when that was taken by somebody else while the machine was down."""
+    port = olds.get("port")
+    if isinstance(port, int) and (ports.is_free(port) or (_folder(olds).is_dir() and machine.running(_folder(olds)))):
+        return port
+    return ports.free()
+
+
+def _refuse_unfinished(state: Properties, replaces: tuple[str, ...]) -> None:
+    what = f"The CVM {state['name']!r} would be replaced (because of {', '.join(replaces)}), but"
+    hint = "Wait for the run or stop it; to lose it, set CLOISTER_FORCE=1 or cloister:workspace.force: true."
+    try:
+        unfinished = has_unfinished_run(state["endpoint"])
+    except ProviderError as error:
+        raise ProviderError(f"{what} {error.message}.", hint=hint) from error
+    if unfinished:
+        raise ProviderError(f"{what} its run is unfinished.", hint=hint)
+
+
+def _certify(inputs: Properties, point: bytes) -> bytes:
+    der = canonical.from_base64(inputs["authority"], what="The authority's certificate")
+    subject = f"{inputs['workspace']}/{inputs['name']}: local attestation key"
+    return certificates.certify(layout.state() / inputs["workspace"] / authority.FOLDER, der, point, subject)
+
+
+def _folder(properties: Properties) -> Path:
+    return layout.state() / str(properties["workspace"]) / str(properties["name"])
+
+
+def _process(state: Properties) -> Process | None:
+    value = state.get("process")
+    return Process(int(value["pid"]), int(value["started"])) if isinstance(value, dict) else None
+
+
+def _alive(state: Properties) -> bool:
+    process = _process(state)
+    return process is not None and process.alive()
