@@ -7,7 +7,7 @@ import gzip
 import io
 import lzma
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -54,7 +54,7 @@ def _open_tar(path: Path, prefix: str) -> tarfile.TarFile:
 
 
 @contextmanager
-def open_data(path: Path) -> Iterator[tarfile.TarFile]:
+def open_data(path: Path) -> Generator[tarfile.TarFile]:
     """The files of the package, as an open tar archive; member names begin with ``./``."""
     with _open_tar(path, "data.tar") as archive:
         yield archive

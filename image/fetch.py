@@ -12,7 +12,7 @@ import sys
 import tarfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -140,7 +140,7 @@ def fetch_all(downloads: Sequence[Download], *, title: str) -> list[Download]:
 
 
 @contextmanager
-def _bar(title: str, total: int) -> Iterator[Progress]:
+def _bar(title: str, total: int) -> Generator[Progress]:
     """A progress bar with bytes, rate and time left on a terminal; one line elsewhere."""
     if not sys.stderr.isatty():
         print(f"{title}, {total / 1e6:.1f} MB ...", file=sys.stderr, flush=True)

@@ -147,20 +147,24 @@ class File:
 
 @dataclass(frozen=True)
 class Agent:
-    """The program inside: exactly these modules of the checkout, and nothing that they do not name."""
+    """The program inside: exactly these modules and data files of the checkout, and nothing else of it."""
 
     modules: tuple[str, ...]
+    data: tuple[str, ...] = ()
 
     @classmethod
     def from_table(cls, table: Table) -> Self:
-        agent = cls(table.texts("modules"))
+        agent = cls(table.texts("modules"), table.texts("data", []))
         table.done()
         return agent
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One flavor. ``lock`` names the lock that it is built from, ``drop`` has patterns of paths to leave out."""
+    """One flavor. ``lock`` names the lock that it is built from.
+
+    ``drop`` has patterns of paths to leave out everywhere, ``prune_root`` of those that only the initrd keeps.
+    """
 
     flavor: str
     description: str
@@ -171,6 +175,7 @@ class Recipe:
     users: tuple[User, ...]
     files: tuple[File, ...]
     drop: tuple[str, ...]
+    prune_root: tuple[str, ...]
     agent: Agent
 
     @property
@@ -195,6 +200,7 @@ class Recipe:
             users=tuple(User.from_table(entry) for entry in table.tables("users")),
             files=tuple(File.from_table(entry) for entry in table.tables("files")),
             drop=table.texts("drop", []),
+            prune_root=table.texts("prune_root", []),
             agent=Agent.from_table(table.table("agent")),
         )
         table.done()

@@ -2,10 +2,12 @@
 
 import hashlib
 import os
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,6 +31,8 @@ KEYRING = LockedPackage(
 )
 _KEYRING_FILE = "./usr/share/keyrings/debian-archive-keyring.pgp"
 _INDEX_LIMIT = 1 << 26
+# A kernel's release is part of its package's name and of its scripts (there with a backslash before the plus sign).
+_KERNEL_RELEASE = re.compile(rb"[0-9]+\.[0-9]+\.[0-9]+\\?\+deb[0-9]+")
 
 
 class ScriptError(ImageError):
@@ -120,10 +124,20 @@ def _with_scripts(packages: Sequence[LockedPackage], files: Mapping[str, Path], 
         found = list(pool.map(lambda package: deb.scripts(files[package.sha256]), packages))
     with_digests = []
     for package, scripts in zip(packages, found, strict=True):
-        digests = {name: hashlib.sha256(content).hexdigest() for name, content in scripts.items()}
-        with_digests.append(LockedPackage(**{**vars(package), "scripts": digests}))
+        digests = {name: script_digest(content) for name, content in scripts.items()}
+        with_digests.append(replace(package, scripts=digests))
     refuse_unhandled(with_digests, debian.handled)
     return with_digests
+
+
+def without_release(text: bytes) -> bytes:
+    """``text`` with RELEASE for the release of a kernel, so that a new kernel alone changes nothing."""
+    return _KERNEL_RELEASE.sub(b"RELEASE", text)
+
+
+def script_digest(content: bytes) -> str:
+    """SHA-256 (hex) of a maintainer script, in which RELEASE stands for the release of a kernel."""
+    return hashlib.sha256(without_release(content)).hexdigest()
 
 
 def refuse_unhandled(packages: Sequence[LockedPackage], handled: Sequence[Handled]) -> None:
@@ -132,7 +146,7 @@ def refuse_unhandled(packages: Sequence[LockedPackage], handled: Sequence[Handle
     problems = []
     for package in packages:
         for script, digest in sorted(package.scripts.items()):
-            expected = known.pop((package.name, script), None)
+            expected = known.pop((without_release(package.name.encode()).decode(), script), None)
             if expected is None:
                 problems.append(f"the {script} of {package.label} is new (SHA-256 {digest})")
             elif expected != digest:
