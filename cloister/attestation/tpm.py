@@ -126,6 +126,17 @@ class Attest:
             reader.end()
         return cls(magic, kind, signer, extra, clock, resets, restarts, safe == 1, firmware, quote)
 
+    def marshal(self) -> bytes:
+        """The bytes that ``parse`` reads."""
+        head = self.magic.to_bytes(4) + self.kind.to_bytes(2) + _sized(self.qualified_signer) + _sized(self.extra_data)
+        clock = self.clock.to_bytes(8) + self.reset_count.to_bytes(4) + self.restart_count.to_bytes(4)
+        data = head + clock + self.safe.to_bytes(1) + self.firmware_version.to_bytes(8)
+        if self.quote is not None:
+            data += len(self.quote.selections).to_bytes(4)
+            data += b"".join(selection.marshal() for selection in self.quote.selections)
+            data += _sized(self.quote.pcr_digest)
+        return data
+
 
 @dataclass(frozen=True)
 class EcdsaSignature:

@@ -1,0 +1,96 @@
+"""Every check that a verdict may contain: its name, what it is about, and what to do when it fails.
+
+docs/attestation.md has the same list with the source and the test of each; a test compares the two.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True)
+class CheckInfo:
+    """``subject`` begins the sentence about a failure, ``advice`` ends it."""
+
+    subject: str
+    advice: str
+
+
+_ASK_AGAIN = "Open a new session; if it fails again, do not use this machine."
+_FORGED = "Do not use this machine: its evidence does not come from the TPM that it names."
+_REBUILD = "Rebuild the image (invoke image.verify) and write the policy from the manifest that you trust."
+_OTHER_POLICY = "Use the policy of this workspace, or ask its owners which one is right."
+_HOST_INPUT = "The host gave the boot a command line, addon or credential of its own: have it removed."
+_PLATFORM_PCR = "Ask the platform team what changed in the firmware before you pin the new value."
+
+_CHECKS = {
+    "platform": CheckInfo("The platform of the machine", "Use a machine of a platform that your policy accepts."),
+    "parts": CheckInfo(
+        "The set of parts of the evidence", "Ask the platform team why the machine's TPM is not set up."
+    ),
+    "purpose": CheckInfo("What the evidence was made for", _ASK_AGAIN),
+    "session-nonce": CheckInfo("The nonce in the evidence", f"It is a replay. {_ASK_AGAIN}"),
+    "session-tls-key": CheckInfo(
+        "The TLS key in the evidence", f"Somebody stands between you and the machine. {_ASK_AGAIN}"
+    ),
+    "session-hpke-key": CheckInfo(
+        "The session's public key in the evidence", f"Somebody stands between you and the machine. {_ASK_AGAIN}"
+    ),
+    "receipt-payload": CheckInfo(
+        "The receipt that the evidence names", "The receipt was changed, or belongs to another computation."
+    ),
+    "receipt-log-head": CheckInfo(
+        "The head of the event log in the evidence",
+        "The event log was changed, cut, or belongs to another computation.",
+    ),
+    "manifest": CheckInfo(
+        "The computation manifest that the machine runs", "Review that manifest (invoke review) before you agree to it."
+    ),
+    "workspace": CheckInfo("The workspace in the boot configuration", _OTHER_POLICY),
+    "cvm": CheckInfo("The name of the machine in the boot configuration", _OTHER_POLICY),
+    "owners": CheckInfo(
+        "The owners in the boot configuration", "Confirm with each owner which keys are theirs before you change it."
+    ),
+    "runtime-log": CheckInfo("The order of what the agent measured", _FORGED),
+    "runtime-boot-configuration": CheckInfo("The measured boot configuration", _FORGED),
+    "runtime-agent": CheckInfo("The measured event-log key of the agent", _FORGED),
+    "runtime-manifest": CheckInfo("The measured computation manifest", _FORGED),
+    "quote-magic": CheckInfo("The magic number of the quote", _FORGED),
+    "quote-type": CheckInfo("The type of the attested structure", _FORGED),
+    "quote-signer": CheckInfo("The name of the key in the quote", _FORGED),
+    "quote-signature": CheckInfo("The signature of the quote", _FORGED),
+    "quote-binding": CheckInfo("The data that the quote was made over", _ASK_AGAIN),
+    "quote-selection": CheckInfo("The registers that the quote covers", _FORGED),
+    "quote-pcr-digest": CheckInfo("The digest of the registers in the quote", _FORGED),
+    "ak-path": CheckInfo(
+        "The certificate path of the attestation key", "Confirm the pinned authority with the platform team."
+    ),
+    "ak-validity": CheckInfo("The validity of the attestation key's certificates", "Have the certificate renewed."),
+    "ak-not-ca": CheckInfo("The certificate of the attestation key", _FORGED),
+    "ak-usage": CheckInfo("The usage in the attestation key's certificate", _FORGED),
+    "ak-key": CheckInfo("The key in the attestation key's certificate", _FORGED),
+    "ak-attributes": CheckInfo("The attributes of the attestation key", _FORGED),
+    "boot-event-log": CheckInfo("The replay of the boot event log", _FORGED),
+    "image-debug": CheckInfo(
+        "The kind of the image", "Start a machine from an image without debug access; others can read its memory."
+    ),
+    "pcr-0": CheckInfo("PCR 0 (firmware code)", _PLATFORM_PCR),
+    "pcr-1": CheckInfo("PCR 1 (firmware configuration)", _PLATFORM_PCR),
+    "pcr-2": CheckInfo("PCR 2 (option ROM code)", _PLATFORM_PCR),
+    "pcr-3": CheckInfo("PCR 3 (option ROM configuration)", _PLATFORM_PCR),
+    "pcr-4": CheckInfo("PCR 4 (the kernel image that was started)", _REBUILD),
+    "pcr-5": CheckInfo("PCR 5 (partition table)", _PLATFORM_PCR),
+    "pcr-6": CheckInfo("PCR 6 (platform manufacturer)", _PLATFORM_PCR),
+    "pcr-7": CheckInfo("PCR 7 (Secure Boot)", _PLATFORM_PCR),
+    "pcr-8": CheckInfo("PCR 8 (not used by the image)", _PLATFORM_PCR),
+    "pcr-9": CheckInfo("PCR 9 (initrd and kernel command line)", f"{_REBUILD} {_HOST_INPUT}"),
+    "pcr-10": CheckInfo("PCR 10 (the kernel's own measurements)", _PLATFORM_PCR),
+    "pcr-11": CheckInfo("PCR 11 (sections of the kernel image)", _REBUILD),
+    "pcr-12": CheckInfo("PCR 12 (command line, addons and credentials from outside)", _HOST_INPUT),
+    "pcr-13": CheckInfo("PCR 13 (system extensions from outside)", _HOST_INPUT),
+    "pcr-14": CheckInfo("PCR 14 (not used by the image)", _PLATFORM_PCR),
+    "pcr-15": CheckInfo("PCR 15 (the runtime log)", _FORGED),
+}
+
+CHECKS: Mapping[str, CheckInfo] = MappingProxyType(_CHECKS)
+"""All checks by name, in the order in which a verdict lists them."""

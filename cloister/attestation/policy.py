@@ -1,0 +1,205 @@
+"""The policy: what a party demands of a machine before it trusts it. Written by the party, never by the platform."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import yaml
+
+from cloister.attestation.errors import PolicyError
+from cloister.attestation.evidence import Platform
+from cloister.protocol import canonical, schema
+from cloister.protocol.canonical import FormatError
+
+MAX_SIZE = 1024 * 1024
+
+ZERO = bytes(32)
+"""The value of a register that nothing was measured into."""
+
+_WHAT = "The policy"
+
+
+@dataclass(frozen=True)
+class ImageReference:
+    """Reference values of one image: ``pcrs`` has at least 4, 9 and 11; ``manifest_digest`` names the image."""
+
+    flavor: str
+    debug: bool
+    manifest_digest: bytes
+    pcrs: Mapping[int, bytes]
+
+
+@dataclass(frozen=True)
+class ConfigurationPolicy:
+    """What the boot configuration must say: the workspace, one of the ``cvms``, and exactly these owners.
+
+    ``owners`` are SHA-256 digests (hex) of SubjectPublicKeyInfo, sorted.
+    """
+
+    workspace: str
+    cvms: tuple[str, ...]
+    owners: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LocalPolicy:
+    """For the platform ``local``: the workspace's CA, by the SHA-256 of its SubjectPublicKeyInfo.
+
+    ``certificate`` is that CA's certificate (DER), for convenience: it counts only because its key has that digest.
+    """
+
+    authority_spki_sha256: bytes
+    certificate: bytes | None
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The whole document. ``platform_pcrs`` pins registers that belong to the platform; others are not judged."""
+
+    platforms: tuple[Platform, ...]
+    images: tuple[ImageReference, ...]
+    boot_configuration: ConfigurationPolicy
+    allow_local: bool = False
+    allow_debug: bool = False
+    secure_boot: bool = False
+    platform_pcrs: Mapping[int, bytes] = field(default_factory=dict)
+    local: LocalPolicy | None = None
+
+    def __post_init__(self) -> None:
+        """Rules that hold between members. Raises PolicyError."""
+        if self.allow_local and self.platforms != (Platform.LOCAL,):
+            others = ", ".join(p for p in self.platforms if p is not Platform.LOCAL) or "none"
+            raise PolicyError(
+                f"{_WHAT} sets allow_local and accepts other platforms ({others}); "
+                "a machine without confidentiality and one with it cannot share a policy.",
+                hint="Write one policy for local machines and another for the rest.",
+            )
+        if not self.allow_local and Platform.LOCAL in self.platforms:
+            raise PolicyError(
+                f"{_WHAT} accepts the platform local without allow_local: true.",
+                hint="A local machine keeps nothing secret from its host; set allow_local only for trials.",
+            )
+        if self.allow_local != (self.local is not None):
+            raise PolicyError(
+                f"{_WHAT} must have the section local with the workspace's CA exactly when allow_local is true.",
+                hint="Write it again with: invoke policy --image MANIFEST --workspace DESCRIPTOR --allow-local",
+            )
+        for image in self.images:
+            if image.debug and not self.allow_debug:
+                raise PolicyError(
+                    f"{_WHAT} names the image {image.flavor}, which gives access for debugging, without allow_debug.",
+                    hint="Name an image that is not for debugging; or set allow_debug: true for a trial.",
+                )
+            if any(image.pcrs.get(index, ZERO) != ZERO for index in (12, 13)):
+                raise PolicyError(f"{_WHAT} gives PCR 12 or 13 of the image {image.flavor} a value other than zero.")
+        if self.secure_boot and 7 not in self.platform_pcrs:
+            raise PolicyError(
+                f"{_WHAT} requires Secure Boot and pins no PCR 7.", hint="Add platform_pcrs: {'7': VALUE} to it."
+            )
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """From JSON or YAML of at most 1 MiB. Raises FormatError or PolicyError."""
+        value = canonical.parse(data, what=_WHAT, limit=MAX_SIZE) if data.lstrip()[:1] == b"{" else _read_yaml(data)
+        schema.validate("policy", value, what=_WHAT)
+        local = value.get("local")
+        expected = value["boot_configuration"]
+        return cls(
+            platforms=tuple(Platform(name) for name in value["platforms"]),
+            images=tuple(
+                ImageReference(
+                    flavor=image["flavor"],
+                    debug=image["debug"],
+                    manifest_digest=bytes.fromhex(image["manifest_digest"]),
+                    pcrs={int(index): bytes.fromhex(digest) for index, digest in image["pcrs"].items()},
+                )
+                for image in value["images"]
+            ),
+            boot_configuration=ConfigurationPolicy(
+                workspace=expected["workspace"],
+                cvms=tuple(expected["cvms"]),
+                owners=tuple(sorted(set(expected["owners"]))),
+            ),
+            allow_local=value.get("allow_local", False),
+            allow_debug=value.get("allow_debug", False),
+            secure_boot=value.get("secure_boot", False),
+            platform_pcrs={int(index): bytes.fromhex(d) for index, d in value.get("platform_pcrs", {}).items()},
+            local=_read_local(local) if local else None,
+        )
+
+    def value(self) -> dict[str, Any]:
+        """The JSON value, with every member that has a default written out."""
+        value: dict[str, Any] = {
+            "version": 1,
+            "platforms": [platform.value for platform in self.platforms],
+            "allow_local": self.allow_local,
+            "allow_debug": self.allow_debug,
+            "secure_boot": self.secure_boot,
+            "images": [
+                {
+                    "flavor": image.flavor,
+                    "debug": image.debug,
+                    "manifest_digest": image.manifest_digest.hex(),
+                    "pcrs": {str(index): digest.hex() for index, digest in sorted(image.pcrs.items())},
+                }
+                for image in self.images
+            ],
+            "platform_pcrs": {str(index): digest.hex() for index, digest in sorted(self.platform_pcrs.items())},
+            "boot_configuration": {
+                "workspace": self.boot_configuration.workspace,
+                "cvms": list(self.boot_configuration.cvms),
+                "owners": list(self.boot_configuration.owners),
+            },
+        }
+        if self.local is not None:
+            value["local"] = {"authority_spki_sha256": self.local.authority_spki_sha256.hex()}
+            if self.local.certificate is not None:
+                value["local"]["authority_certificate"] = canonical.to_base64(self.local.certificate)
+        return value
+
+    def encode(self) -> bytes:
+        """Canonical JSON."""
+        return canonical.encode(self.value())
+
+    def digest(self) -> bytes:
+        """SHA-256 of the canonical form, 32 bytes: what a verdict names its policy by."""
+        return hashlib.sha256(self.encode()).digest()
+
+
+def _read_local(value: dict[str, Any]) -> LocalPolicy:
+    certificate = value.get("authority_certificate")
+    return LocalPolicy(
+        authority_spki_sha256=bytes.fromhex(value["authority_spki_sha256"]),
+        certificate=canonical.from_base64(certificate, what=f"{_WHAT}: local.authority_certificate")
+        if certificate
+        else None,
+    )
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML as JSON would say it: no key twice, no aliases (which grow), no type but JSON's."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise FormatError(f"{_WHAT} uses a YAML alias; write the value out.")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        if not all(isinstance(key, str) for key in keys):
+            raise FormatError(f"{_WHAT} has a key that is no text; put numbers that are keys in quotes.")
+        if len(set(keys)) != len(keys):
+            raise FormatError(f"{_WHAT} has the same key twice.")
+        return super().construct_mapping(node, deep)
+
+
+def _read_yaml(data: bytes) -> Any:
+    if len(data) > MAX_SIZE:
+        raise FormatError(f"{_WHAT} has {len(data)} bytes; at most {MAX_SIZE} are allowed.")
+    try:
+        value = yaml.load(data, Loader=_StrictLoader)  # noqa: S506 - derives from SafeLoader
+        # Through canonical JSON, so that what only YAML can say (dates, sets, floats) is refused.
+        return canonical.parse(canonical.encode(value), what=_WHAT, limit=MAX_SIZE)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise FormatError(f"{_WHAT} is not YAML that can be read.") from error

@@ -1,0 +1,175 @@
+"""The verdict: what was checked, what was found, and whether the machine is to be trusted.
+
+It is data, and anybody can compute it again. ``accepted`` is true only when every check was made and none failed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from cloister.attestation.checks import CHECKS
+from cloister.attestation.errors import AttestationError
+from cloister.errors import ProofError
+from cloister.protocol import canonical
+from cloister.protocol.bootconfig import BootConfiguration
+
+
+class Outcome(StrEnum):
+    """How a check ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_APPLICABLE = "not-applicable"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check, as text for people and programs. ``reason`` says why a check does not apply, else it is empty."""
+
+    name: str
+    outcome: Outcome
+    expected: str
+    found: str
+    reason: str = ""
+
+    def sentence(self) -> str:
+        """What a person needs to know: expected, found, and what to do."""
+        info = CHECKS[self.name]
+        if self.outcome is Outcome.FAILED:
+            return f"{info.subject} is {self.found}, expected is {self.expected}. {info.advice}"
+        if self.outcome is Outcome.PASSED:
+            return f"{info.subject} is as expected: {self.found}."
+        return f"{info.subject} is not judged: {self.reason}."
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What the evidence says of the machine; worth something only in an accepted verdict.
+
+    Digests are SHA-256, ``pcrs`` the values of PCR 0 to 15, ``image`` the flavor and manifest digest of the reference
+    image that matched, ``event_log_key`` a SubjectPublicKeyInfo. ``identity`` says who vouches: names and fingerprints.
+    """
+
+    boot_configuration: BootConfiguration
+    boot_configuration_digest: bytes
+    event_log_key: bytes
+    manifest_digest: bytes | None
+    pcrs: Mapping[int, bytes]
+    image: tuple[str, bytes] | None
+    identity: Mapping[str, str]
+
+    def value(self) -> dict[str, Any]:
+        """The JSON value; what is absent is left out."""
+        configuration = self.boot_configuration
+        value: dict[str, Any] = {
+            "boot_configuration": {
+                "workspace": configuration.workspace,
+                "cvm": configuration.cvm,
+                "owners": list(configuration.owners),
+                "digest": self.boot_configuration_digest.hex(),
+            },
+            "event_log_key": canonical.to_base64(self.event_log_key),
+            "pcrs": {str(index): digest.hex() for index, digest in self.pcrs.items()},
+            "identity": dict(self.identity),
+        }
+        if self.manifest_digest is not None:
+            value["manifest_digest"] = self.manifest_digest.hex()
+        if self.image is not None:
+            flavor, digest = self.image
+            value["image"] = {"flavor": flavor, "manifest_digest": digest.hex()}
+        return value
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The judgement of one piece of evidence against one policy (``policy``: its digest) as of the time ``at``."""
+
+    platform: str
+    identity_root: str
+    confidential: bool
+    at: datetime
+    policy: bytes
+    checks: tuple[Check, ...]
+    claims: Claims
+
+    @property
+    def accepted(self) -> bool:
+        """Whether nothing failed."""
+        return not self.failures
+
+    @property
+    def failures(self) -> tuple[Check, ...]:
+        """The failed checks, all of them."""
+        return tuple(check for check in self.checks if check.outcome is Outcome.FAILED)
+
+    def require_accepted(self) -> None:
+        """Raises ProofError with every failure when the verdict is not accepted."""
+        if not self.accepted:
+            raise ProofError("\n".join(check.sentence() for check in self.failures))
+
+    def value(self) -> dict[str, Any]:
+        """The JSON value, as published in docs/schemas/verdict.schema.json."""
+        return {
+            "version": 1,
+            "platform": self.platform,
+            "identity_root": self.identity_root,
+            "confidential": self.confidential,
+            "at": canonical.to_time(self.at),
+            "policy": self.policy.hex(),
+            "accepted": self.accepted,
+            "checks": [
+                {
+                    "name": check.name,
+                    "outcome": check.outcome.value,
+                    "expected": check.expected,
+                    "found": check.found,
+                    **({"reason": check.reason} if check.reason else {}),
+                }
+                for check in self.checks
+            ],
+            "claims": self.claims.value(),
+        }
+
+    def encode(self) -> bytes:
+        """Canonical JSON."""
+        return canonical.encode(self.value())
+
+
+class Recorder:
+    """Collects checks while they are made. Each may be recorded once, and only names of CHECKS are known."""
+
+    def __init__(self) -> None:
+        self._checks: dict[str, Check] = {}
+
+    def record(self, name: str, passed: bool, expected: str, found: str) -> bool:
+        """A check that was made. Returns ``passed``."""
+        self._add(Check(name, Outcome.PASSED if passed else Outcome.FAILED, expected, found))
+        return passed
+
+    def equal(self, name: str, expected: bytes, found: bytes) -> bool:
+        """A check that two byte strings are the same, shown in hex."""
+        return self.record(name, expected == found, expected.hex(), found.hex())
+
+    def not_applicable(self, name: str, reason: str, found: str = "") -> None:
+        """A check that has nothing to judge; ``reason`` is a clause."""
+        self._add(Check(name, Outcome.NOT_APPLICABLE, "", found, reason))
+
+    def finish(self) -> tuple[Check, ...]:
+        """All checks in the order of CHECKS. Those that an earlier failure made impossible are said to be so.
+
+        A check that is missing although nothing failed would be a check that was forgotten: that raises.
+        """
+        failed = [check.name for check in self._checks.values() if check.outcome is Outcome.FAILED]
+        missing = [name for name in CHECKS if name not in self._checks]
+        if missing and not failed:
+            raise AttestationError(f"The checks {', '.join(missing)} were not made: the evidence is not accepted.")
+        for name in missing:
+            self.not_applicable(name, f"it cannot be judged after {failed[0]} failed")
+        return tuple(self._checks[name] for name in CHECKS)
+
+    def _add(self, check: Check) -> None:
+        if check.name in self._checks or check.name not in CHECKS:
+            raise AttestationError(f"The check {check.name} was recorded twice or is unknown: nothing is accepted.")
+        self._checks[check.name] = check

@@ -1,0 +1,150 @@
+"""From evidence to verdict: the one entry of the verifier.
+
+What every platform has in common is judged here: what the evidence was made for, the boot configuration, the runtime
+log and the manifest. What proves that it comes from a machine is the platform's part.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+from cloister.attestation import local, runtimelog
+from cloister.attestation.collateral import Collateral
+from cloister.attestation.errors import MalformedEvidence, PolicyError
+from cloister.attestation.evidence import Evidence, Platform, ReceiptBinding, SessionBinding
+from cloister.attestation.policy import ImageReference, Policy
+from cloister.attestation.roots import WORKSPACE_CA
+from cloister.attestation.verdict import Claims, Recorder, Verdict
+from cloister.protocol.bootconfig import BootConfiguration
+from cloister.protocol.canonical import FormatError
+
+
+@dataclass(frozen=True)
+class SessionPurpose:
+    """The session that the caller is opening: its own nonce, and SHA-256 of the keys that it sees in use."""
+
+    nonce: bytes
+    tls_key_digest: bytes
+    hpke_key_digest: bytes
+
+
+@dataclass(frozen=True)
+class ReceiptPurpose:
+    """The receipt that the caller holds: SHA-256 of its payload, and of the last event before it."""
+
+    payload_digest: bytes
+    log_head: bytes
+
+
+def verify(
+    evidence: Evidence,
+    policy: Policy,
+    *,
+    purpose: SessionPurpose | ReceiptPurpose,
+    at: datetime,
+    manifest_digest: bytes | None = None,
+    collateral: Collateral | None = None,
+) -> Verdict:
+    """The verdict on ``evidence`` under ``policy`` as of ``at`` (aware).
+
+    ``manifest_digest`` is that of the caller's own copy of the computation manifest, None when it claims none.
+    ``collateral`` is looked into besides what the evidence carries. Raises MalformedEvidence for evidence that cannot
+    be read, PolicyError when ``at`` has no zone; everything else is in the verdict.
+    """
+    if at.tzinfo is None:
+        raise PolicyError(
+            "The time to judge the evidence at has no time zone.", hint="Write it as 2026-01-31T12:00:00Z."
+        )
+    configuration = _configuration(evidence)
+    checks = Recorder()
+    _check_purpose(checks, evidence, purpose)
+    if manifest_digest is None:
+        checks.not_applicable("manifest", "you named no manifest of your own")
+    else:
+        found = evidence.binding.manifest_digest
+        checks.record("manifest", found == manifest_digest, manifest_digest.hex(), found.hex() if found else "absent")
+    _check_configuration(checks, configuration, policy)
+    _check_runtime_log(checks, evidence)
+
+    image: ImageReference | None = None
+    identity: dict[str, str] = {}
+    root, confidential, pcrs = "none", False, ()
+    accepted = ", ".join(policy.platforms)
+    # A platform is judged by its own section of the policy and by nothing else.
+    if evidence.platform is Platform.LOCAL and evidence.platform in policy.platforms and policy.local is not None:
+        checks.record("platform", True, accepted, evidence.platform)
+        image, identity = local.check(checks, evidence, policy, policy.local, at, collateral)
+        root, confidential = WORKSPACE_CA, local.CONFIDENTIAL
+        pcrs = evidence.tpm_quote.pcrs if evidence.tpm_quote else ()
+    else:
+        checks.record("platform", False, accepted, evidence.platform)
+
+    claims = Claims(
+        boot_configuration=configuration,
+        boot_configuration_digest=evidence.boot_configuration_digest(),
+        event_log_key=evidence.event_log_key,
+        manifest_digest=evidence.binding.manifest_digest,
+        pcrs=dict(enumerate(pcrs)),
+        image=(image.flavor, image.manifest_digest) if image else None,
+        identity=identity,
+    )
+    return Verdict(evidence.platform, root, confidential, at, policy.digest(), checks.finish(), claims)
+
+
+def _configuration(evidence: Evidence) -> BootConfiguration:
+    try:
+        return BootConfiguration.parse(evidence.boot_configuration)
+    except FormatError as error:
+        raise MalformedEvidence("Evidence.boot_configuration", 0, error.message) from error
+
+
+def _check_purpose(checks: Recorder, evidence: Evidence, purpose: SessionPurpose | ReceiptPurpose) -> None:
+    binding = evidence.binding
+    found = "a session" if isinstance(binding, SessionBinding) else "a receipt"
+    expected = "a session" if isinstance(purpose, SessionPurpose) else "a receipt"
+    checks.record("purpose", expected == found, expected, found)
+    if isinstance(purpose, SessionPurpose) and isinstance(binding, SessionBinding):
+        checks.equal("session-nonce", purpose.nonce, binding.nonce)
+        checks.equal("session-tls-key", purpose.tls_key_digest, binding.tls_key_digest)
+        checks.equal("session-hpke-key", purpose.hpke_key_digest, binding.hpke_key_digest)
+    else:
+        for name in ("session-nonce", "session-tls-key", "session-hpke-key"):
+            checks.not_applicable(name, "no session is being judged")
+    if isinstance(purpose, ReceiptPurpose) and isinstance(binding, ReceiptBinding):
+        checks.equal("receipt-payload", purpose.payload_digest, binding.payload_digest)
+        checks.equal("receipt-log-head", purpose.log_head, binding.log_head)
+    else:
+        for name in ("receipt-payload", "receipt-log-head"):
+            checks.not_applicable(name, "no receipt is being judged")
+
+
+def _check_configuration(checks: Recorder, configuration: BootConfiguration, policy: Policy) -> None:
+    expected = policy.boot_configuration
+    workspace = configuration.workspace
+    checks.record("workspace", workspace == expected.workspace, expected.workspace, workspace)
+    checks.record("cvm", configuration.cvm in expected.cvms, " or ".join(expected.cvms), configuration.cvm)
+    owners = configuration.owners
+    checks.record("owners", owners == expected.owners, ", ".join(expected.owners), ", ".join(owners))
+
+
+def _check_runtime_log(checks: Recorder, evidence: Evidence) -> None:
+    """The entries are the parts that the evidence carries, in the one order; PCR 15 is the platform's part."""
+    log = evidence.runtime_log
+    kinds = tuple(entry.kind for entry in log)
+    least = runtimelog.ORDER[:2]
+    ordered = kinds in (least, runtimelog.ORDER)
+    wanted = f"{', '.join(least)} and then at most {runtimelog.Kind.MANIFEST}"
+    checks.record("runtime-log", ordered, wanted, ", ".join(kinds) or "empty")
+    if not ordered:
+        for name in ("runtime-boot-configuration", "runtime-agent", "runtime-manifest"):
+            checks.not_applicable(name, "the order of the runtime log is wrong")
+        return
+    checks.equal("runtime-boot-configuration", evidence.boot_configuration_digest(), log[0].digest)
+    checks.equal("runtime-agent", hashlib.sha256(evidence.event_log_key).digest(), log[1].digest)
+    bound = evidence.binding.manifest_digest
+    measured = log[2].digest if len(log) > len(least) else None
+    checks.record("runtime-manifest", measured == bound, _hex(bound), _hex(measured))
+
+
+def _hex(digest: bytes | None) -> str:
+    return digest.hex() if digest else "none"

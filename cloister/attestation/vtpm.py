@@ -1,0 +1,194 @@
+"""What a quote of a vTPM proves: the key, the quote, the boot event log and the registers.
+
+The same for every platform whose image is identified by PCRs; each platform brings its own anchor for the key.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+
+from cloister.attestation import runtimelog, tpm, x509
+from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation.eventlog import EventLog
+from cloister.attestation.evidence import Evidence
+from cloister.attestation.policy import ZERO, ImageReference, Policy
+from cloister.attestation.verdict import Recorder
+from cloister.protocol import canonical, transcript
+
+# PCR 10 is the running kernel's (IMA), 15 the agent's: the firmware's log knows neither.
+REPLAYED = (*range(10), *range(11, 15))
+
+_IMAGE_PCRS = (4, 9, 11)
+_ZERO_PCRS = (12, 13)
+_AK_REQUIRED = (
+    tpm.OBJECT_FIXED_TPM
+    | tpm.OBJECT_FIXED_PARENT
+    | tpm.OBJECT_SENSITIVE_DATA_ORIGIN
+    | tpm.OBJECT_RESTRICTED
+    | tpm.OBJECT_SIGN
+)
+# TPM 2.0 Library, part 1, section 26.5: the qualified name of a primary key is over its hierarchy's handle.
+_ENDORSEMENT = (0x4000000B).to_bytes(4)
+
+
+@dataclass(frozen=True)
+class VtpmEvidence:
+    """The parts of evidence that a vTPM contributes, parsed."""
+
+    attest_bytes: bytes
+    attest: tpm.Attest
+    signature: tpm.EcdsaSignature
+    ak_public: tpm.EccPublic
+    pcrs: tuple[bytes, ...]
+    certificates: tuple[x509.Certificate, ...]
+    event_log: EventLog
+
+    @classmethod
+    def parse(cls, evidence: Evidence) -> Self | None:
+        """None when one of the parts is absent. Raises MalformedEvidence."""
+        quote, log = evidence.tpm_quote, evidence.boot_event_log
+        if quote is None or log is None or not evidence.ak_certificates:
+            return None
+        public = tpm.EccPublic.parse(quote.ak_public)
+        try:
+            ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), public.point)
+        except ValueError as error:
+            raise MalformedEvidence("TPMT_PUBLIC.unique", 0, "is not a point on the curve P-256") from error
+        return cls(
+            attest_bytes=quote.attest,
+            attest=tpm.Attest.parse(quote.attest),
+            signature=tpm.EcdsaSignature.parse(quote.signature),
+            ak_public=public,
+            pcrs=quote.pcrs,
+            certificates=tuple(
+                x509.Certificate.parse(der, f"ak_certificates[{index}]")
+                for index, der in enumerate(evidence.ak_certificates)
+            ),
+            event_log=EventLog.parse(log),
+        )
+
+    def key(self) -> ec.EllipticCurvePublicKey:
+        """The attestation key."""
+        return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), self.ak_public.point)
+
+
+def check_attestation_key(
+    checks: Recorder, vtpm: VtpmEvidence, issuers: Sequence[x509.Certificate], anchor: bytes, at: datetime
+) -> None:
+    """The key's certificate leads to ``anchor`` (SHA-256 of an SPKI), and it and the key are made for attestation.
+
+    ``issuers`` are certificates besides those in the evidence.
+    """
+    leaf = vtpm.certificates[0]
+    path, why = x509.find_path(leaf, (*vtpm.certificates[1:], *issuers), anchor)
+    checks.record("ak-path", path is not None, f"a path to the authority with the key {anchor.hex()}", why or "found")
+    if path is None:
+        checks.not_applicable("ak-validity", "there is no path whose certificates could be judged")
+    else:
+        worst = next((one for one in path if not one.valid_at(at)), leaf)
+        period = f"valid from {canonical.to_time(worst.not_before)} to {canonical.to_time(worst.not_after)}"
+        checks.record("ak-validity", worst.valid_at(at), f"valid at {canonical.to_time(at)}", period)
+    checks.record("ak-not-ca", not leaf.is_ca, "no certificate authority", "an authority" if leaf.is_ca else "none")
+    found = ", ".join(leaf.usages) or "absent"
+    checks.record("ak-usage", leaf.usages == (x509.TCG_AIK,), f"{x509.TCG_AIK} (attestation) alone", found)
+    spki = vtpm.key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    checks.equal("ak-key", hashlib.sha256(spki).digest(), leaf.fingerprint())
+    attributes = vtpm.ak_public.attributes
+    proper = attributes & (_AK_REQUIRED | tpm.OBJECT_DECRYPT) == _AK_REQUIRED
+    wanted = f"{_AK_REQUIRED:#010x} (fixedTPM, fixedParent, sensitiveDataOrigin, restricted, sign) without decrypt"
+    checks.record("ak-attributes", proper, wanted, f"{attributes:#010x}")
+
+
+def check_quote(checks: Recorder, vtpm: VtpmEvidence, report_data: bytes) -> None:
+    """The quote is a quote, signed by the key, over ``report_data`` (64 bytes) and the registers that came with it."""
+    attest = vtpm.attest
+    checks.record("quote-magic", attest.magic == tpm.GENERATED_VALUE, f"{tpm.GENERATED_VALUE:#x}", f"{attest.magic:#x}")
+    checks.record("quote-type", attest.kind == tpm.ST_ATTEST_QUOTE, f"{tpm.ST_ATTEST_QUOTE:#x}", f"{attest.kind:#x}")
+    checks.equal("quote-signer", _qualified_name(vtpm.ak_public), attest.qualified_signer)
+    checks.record("quote-signature", _signed(vtpm), "valid under the attestation key", _validity(_signed(vtpm)))
+    checks.equal("quote-binding", transcript.tpm_qualifying_data(report_data), attest.extra_data)
+    if attest.quote is None:
+        checks.not_applicable("quote-selection", "the attested structure is no quote")
+        checks.not_applicable("quote-pcr-digest", "the attested structure is no quote")
+        return
+    wanted = (tpm.PcrSelection(tpm.ALG_SHA256, tpm.QUOTED_PCRS),)
+    found = attest.quote.selections
+    checks.record("quote-selection", found == wanted, _selections(wanted), _selections(found))
+    checks.equal("quote-pcr-digest", hashlib.sha256(b"".join(vtpm.pcrs)).digest(), attest.quote.pcr_digest)
+
+
+def check_event_log(checks: Recorder, vtpm: VtpmEvidence) -> None:
+    """The firmware's log leads to the registers."""
+    replayed = vtpm.event_log.replay(REPLAYED)
+    wrong = [index for index in REPLAYED if replayed[index] != vtpm.pcrs[index]]
+    found = "the values of all of them"
+    if wrong:
+        found = "; ".join(f"PCR {i}: {replayed[i].hex()} instead of {vtpm.pcrs[i].hex()}" for i in wrong)
+    checks.record("boot-event-log", not wrong, "the quoted values of PCR 0 to 9 and 11 to 14", found)
+
+
+def check_registers(
+    checks: Recorder, pcrs: Sequence[bytes], policy: Policy, runtime_log: Iterable[runtimelog.Measurement]
+) -> ImageReference | None:
+    """Every register has exactly one check. Returns the image whose values the machine has, if there is one."""
+    image, matches = _nearest(policy.images, pcrs)
+    for index in _IMAGE_PCRS:
+        checks.equal(f"pcr-{index}", image.pcrs[index], pcrs[index])
+    for index in _ZERO_PCRS:
+        checks.equal(f"pcr-{index}", ZERO, pcrs[index])
+    checks.equal(f"pcr-{runtimelog.PCR}", runtimelog.replay(runtime_log), pcrs[runtimelog.PCR])
+    for index in tpm.QUOTED_PCRS:
+        if index in (*_IMAGE_PCRS, *_ZERO_PCRS, runtimelog.PCR):
+            continue
+        if index in policy.platform_pcrs:
+            checks.equal(f"pcr-{index}", policy.platform_pcrs[index], pcrs[index])
+        else:
+            reason = "it belongs to the platform, and the policy pins no value"
+            checks.not_applicable(f"pcr-{index}", reason, pcrs[index].hex())
+    if not matches:
+        checks.not_applicable("image-debug", "the machine has not booted an image that the policy names")
+        return None
+    found = f"{image.flavor}, {'for debugging' if image.debug else 'not for debugging'}"
+    allowed = policy.allow_debug or not image.debug
+    checks.record("image-debug", allowed, "any" if policy.allow_debug else "not for debugging", found)
+    return image
+
+
+def _nearest(images: Sequence[ImageReference], pcrs: Sequence[bytes]) -> tuple[ImageReference, bool]:
+    """The image that agrees in most registers, and whether it agrees in all: failures are told against that one."""
+
+    def agreement(image: ImageReference) -> int:
+        return sum(image.pcrs[index] == pcrs[index] for index in _IMAGE_PCRS)
+
+    best = max(images, key=agreement)
+    return best, agreement(best) == len(_IMAGE_PCRS)
+
+
+def _qualified_name(public: tpm.EccPublic) -> bytes:
+    algorithm = public.name_algorithm.to_bytes(2)
+    name = algorithm + hashlib.sha256(public.marshal()).digest()
+    return algorithm + hashlib.sha256(_ENDORSEMENT + name).digest()
+
+
+def _signed(vtpm: VtpmEvidence) -> bool:
+    try:
+        signature = utils.encode_dss_signature(vtpm.signature.r, vtpm.signature.s)
+        vtpm.key().verify(signature, vtpm.attest_bytes, ec.ECDSA(hashes.SHA256()))
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def _validity(valid: bool) -> str:
+    return "valid" if valid else "not valid"
+
+
+def _selections(selections: Iterable[tpm.PcrSelection]) -> str:
+    texts = [f"bank {one.bank:#06x} PCR {', '.join(map(str, one.indices)) or 'none'}" for one in selections]
+    return "; ".join(texts) or "none"
