@@ -1,0 +1,1 @@
+"""How long the public commands take: ``invoke bench``, or ``python -m benchmarks`` in the checkout."""

@@ -1,0 +1,36 @@
+"""``invoke image.build`` and the size of what it builds."""
+
+import json
+import shutil
+
+from benchmarks.measurement import CHECKOUT, BenchmarkError, Measurement, invoke
+
+FLAVOR = "base"
+_OUTPUT = CHECKOUT / "out" / "image" / FLAVOR
+# What the raw disk holds, in the partitions; the rest of it is padding and the partition table.
+_CONTENTS = ("uki.efi", "root.erofs", "root.verity")
+_MEGABYTE = 1_000_000
+
+
+def measure(repeat: int) -> list[Measurement]:
+    """Wall time of a build whose inputs are cached, and the sizes that the image's manifest names."""
+    invoke("image.build", "--flavor", FLAVOR)
+    values = []
+    for _ in range(repeat):
+        # An image that is there already would not be built again.
+        shutil.rmtree(_OUTPUT)
+        values.append(invoke("image.build", "--flavor", FLAVOR))
+    sizes = _sizes()
+    return [
+        Measurement("`image.build`, inputs cached", tuple(values), "s", 15, "wall time, output folder removed before"),
+        Measurement("raw disk without the ESP's padding", (sum(sizes.values()),), "MB", 85, "UKI, root and hash tree"),
+        Measurement("UKI", (sizes["uki.efi"],), "MB", 15, "manifest.json"),
+    ]
+
+
+def _sizes() -> dict[str, float]:
+    try:
+        outputs = json.loads((_OUTPUT / "manifest.json").read_bytes())["outputs"]
+        return {name: outputs[name]["size"] / _MEGABYTE for name in _CONTENTS}
+    except (OSError, ValueError, KeyError) as error:
+        raise BenchmarkError(f"{_OUTPUT / 'manifest.json'} does not name the sizes of the image.") from error

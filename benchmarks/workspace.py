@@ -1,0 +1,118 @@
+"""From the start of QEMU to the first verdict, and what the engine adds: on the workspace that ``make demo`` leaves up.
+
+Each run ends the VM's process, as a crash would, lets ``workspace.up`` replace the VM, and attests it. The moments come
+from what is there to see: the process' start (proc(5), field 22 of ``stat``), and the VM's ``milestones.log``, whose
+last line the agent writes when it listens, with the guest's uptime.
+"""
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.measurement import CHECKOUT, BenchmarkError, Measurement, invoke, median_parts
+
+WORKSPACE = "demo"
+POLICY = CHECKOUT / "out" / "demo" / "lab" / "policy.json"
+_STATE = Path(os.environ.get("CLOISTER_STATE") or CHECKOUT / ".cloister") / WORKSPACE
+_DESCRIPTOR = CHECKOUT / "out" / "bench" / "workspace.json"
+_PROGRAM = b"qemu-system-x86_64"
+_END_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Boot:
+    """One start of the VM, in seconds: ``up`` the verb, ``ready`` from QEMU's start to the agent, ``attest`` the verb.
+
+    ``milestones`` are the guest's uptimes, in the order in which they were reached.
+    """
+
+    up: float
+    ready: float
+    attest: float
+    milestones: tuple[tuple[str, float], ...]
+
+    def parts(self) -> dict[str, float]:
+        """Where the seconds from QEMU's start to the verdict go."""
+        found = {"firmware and loader": self.ready - self.milestones[-1][1]}
+        before = 0.0
+        for name, uptime in self.milestones:
+            found[f"to {name}"] = uptime - before
+            before = uptime
+        return {**found, "attest": self.attest}
+
+
+def measure(repeat: int) -> list[Measurement]:
+    """Verdict and engine's share, over ``repeat`` starts of the demo's VM."""
+    if not POLICY.exists():
+        raise BenchmarkError(f"{POLICY} is not there.", hint="`make demo` makes the workspace that is measured.")
+    boots = [_boot() for _ in range(repeat)]
+    return [
+        Measurement(
+            "QEMU start to the first verdict of a client",
+            tuple(boot.ready + boot.attest for boot in boots),
+            "s",
+            30,
+            "start of the process to the agent's `ready`, and `invoke attest`",
+            median_parts([boot.parts() for boot in boots]),
+        ),
+        Measurement(
+            "engine's share of `pulumi up` beyond the boot",
+            tuple(boot.up - boot.ready for boot in boots),
+            "s",
+            5,
+            "`invoke workspace.up` after the VM's process was killed, without the time from QEMU's start to `ready`",
+        ),
+    ]
+
+
+def _boot() -> Boot:
+    for pid, _ in _machines():
+        _end(pid)
+    up = invoke("workspace.up", "--name", WORKSPACE)
+    machines = _machines()
+    if len(machines) != 1:
+        raise BenchmarkError(f"{len(machines)} virtual machines of {WORKSPACE} run instead of one.")
+    pid, folder = machines[0]
+    log = folder / "milestones.log"
+    milestones = tuple(
+        (name, float(uptime)) for name, uptime in (line.split() for line in log.read_text().splitlines())
+    )
+    if not milestones or milestones[-1][0] != "ready":
+        raise BenchmarkError(f"{log} does not end with `ready`.")
+    ready = log.stat().st_mtime - _started(pid)
+    _DESCRIPTOR.parent.mkdir(parents=True, exist_ok=True)
+    invoke("workspace.export", "--name", WORKSPACE, "--output", _DESCRIPTOR)
+    attest = invoke("attest", "--workspace", _DESCRIPTOR, "--policy", POLICY)
+    return Boot(up, ready, attest, milestones)
+
+
+def _machines() -> list[tuple[int, Path]]:
+    """Process id and folder of each VM of the workspace: the provider starts QEMU in the VM's folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            folder = (process / "cwd").readlink()
+            words = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue  # ended meanwhile, or somebody else's
+        if folder.is_relative_to(_STATE) and any(word.endswith(_PROGRAM) for word in words):
+            found.append((int(process.name), folder))
+    return found
+
+
+def _started(pid: int) -> float:
+    """When the process started, in seconds since the epoch."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    ticks = int(fields[19])  # field 22; the rest begins with field 3
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _end(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + _END_SECONDS
+    while Path(f"/proc/{pid}/cwd").exists():
+        if time.monotonic() > deadline:
+            raise BenchmarkError(f"Process {pid} does not end.")
+        time.sleep(0.05)
