@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +11,7 @@ from types import ModuleType
 import pytest
 import yaml
 
+from cloister.client import keys, manifest
 from cloister.errors import InputError
 
 
@@ -40,11 +42,23 @@ def test_every_hospital_holds_a_fifth_back_in_each_round(prepared: Path) -> None
 
 
 def test_manifest_names_the_very_tables(prepared: Path) -> None:
-    manifest = yaml.safe_load((prepared / "lab" / "manifest.yaml").read_text())
-    tables = [prepared / dataset["provider"] / dataset["file"] for dataset in manifest["datasets"]]
-    assert [(dataset["digest"], dataset["size"]) for dataset in manifest["datasets"]] == [
+    stated = yaml.safe_load((prepared / "lab" / "manifest.yaml").read_text())
+    tables = [prepared / dataset["provider"] / dataset["file"] for dataset in stated["datasets"]]
+    assert [(dataset["digest"], dataset["size"]) for dataset in stated["datasets"]] == [
         (hashlib.sha256(table.read_bytes()).hexdigest(), table.stat().st_size) for table in tables
     ]
+
+
+def test_manifest_becomes_canonical_without_the_hospitals_tables(prepared: Path, tmp_path: Path) -> None:
+    shutil.copytree(prepared / "lab", tmp_path / "lab")
+    folder = tmp_path / "lab" / "keys"
+    folder.mkdir()
+    for party in ("lab", "hospital-1", "hospital-2", "hospital-3"):
+        keys.generate(folder / f"{party}.pem", keys.Kind.ED25519)
+    (tmp_path / "lab" / "numpy.bundle").write_bytes(b"a bundle")
+    composed = manifest.compose(tmp_path / "lab" / "manifest.yaml")
+    assert [asset.file for asset in composed.assets()] == ["train.py", "numpy.bundle", "h1.csv", "h2.csv", "h3.csv"]
+    assert composed.results.consumers == ("lab",)
 
 
 def test_second_preparation_gives_the_same_files(tumour_prepare: ModuleType, prepared: Path, tmp_path: Path) -> None:
