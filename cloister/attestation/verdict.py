@@ -38,10 +38,10 @@ class Check:
         """What a person needs to know: expected, found, and what to do."""
         info = CHECKS[self.name]
         if self.outcome is Outcome.FAILED:
-            return f"{info.subject} is {self.found}, expected is {self.expected}. {info.advice}"
+            return f"{info.subject}: expected {self.expected}, found {self.found}. {info.advice}"
         if self.outcome is Outcome.PASSED:
-            return f"{info.subject} is as expected: {self.found}."
-        return f"{info.subject} is not judged: {self.reason}."
+            return f"{info.subject}: as expected, {self.found}."
+        return f"{info.subject}: not judged, {self.reason}."
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,11 @@
+"""Whole valid evidence without a machine: to try policies, and to make every refusal by changing one thing.
+
+Nothing made here is ever accepted unless the caller pins the kit's own authority in a policy.
+"""
+
+from cloister.attestation.testkit.authority import Authority
+from cloister.attestation.testkit.firmware import BootEvent, encode_event_log
+from cloister.attestation.testkit.machine import LocalMachine
+from cloister.attestation.testkit.tpm import SoftwareTpm
+
+__all__ = ["Authority", "BootEvent", "LocalMachine", "SoftwareTpm", "encode_event_log"]
