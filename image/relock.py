@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from image import archive, cache, deb, fetch, pip, recipe
 from image.errors import ImageError
-from image.lock import FOLDER, Lock, LockedArchive, LockedPackage, load
+from image.lock import FOLDER, Lock, LockedArchive, LockedPackage, LockError, load
 from image.mirror import Mirror
 from image.recipe import Debian, Handled
 from image.resolve import Candidate, Index, closure
@@ -29,6 +30,8 @@ KEYRING = LockedPackage(
     sha256="9ea7778e443144ca490668737a8ab22dd3e748bb99e805e22ec055abeb3c7fac",
     size=179244,
 )
+# Where --relock puts what it writes: never among the committed locks.
+RELOCKED = Path(__file__).parent.parent / "out" / "locks"
 _KEYRING_FILE = "./usr/share/keyrings/debian-archive-keyring.pgp"
 _INDEX_LIMIT = 1 << 26
 # A kernel's release is part of its package's name and of its scripts (there with a backslash before the plus sign).
@@ -76,6 +79,37 @@ def write(name: str, into: Path = FOLDER, *, mirror: Mirror | None = None, now: 
     return path
 
 
+def obtain(name: str, source: Path | None = None, *, relock: bool = False) -> tuple[Lock, dict[str, Path]]:
+    """The lock ``name`` and all its files by SHA-256 (hex); ``source`` is a tar of `invoke image.vendor`.
+
+    With ``relock``, and only when a locked package is gone everywhere, a new lock is written under out/locks and
+    stands in for the committed one in this process and those that it starts. Raises LockError when the recipe
+    has changed since the lock was made.
+    """
+    lock = load(name)
+    if recipe.load_request(name).digest() != lock.request:
+        raise LockError(
+            f"The lock of {name} was made for another recipe.",
+            hint=f"Make it anew with `invoke image.lock --flavor {name}`.",
+        )
+    try:
+        return lock, fetch.ensure(lock, source)
+    except fetch.SupersededError as error:
+        if not relock:
+            raise
+        print(f"NOTE: {error.message}", file=sys.stderr)
+    path = write(name, RELOCKED)
+    os.environ["CLOISTER_LOCKS"] = str(RELOCKED)
+    lock = load(name, RELOCKED)
+    print(
+        f"NOTE: a new lock stands in for the committed one: {path}, SHA-256 {lock.digest()}.\n"
+        "NOTE: what is built from it has other measurements than what others build from the committed lock. "
+        f"To use it in other commands too: export CLOISTER_LOCKS={RELOCKED}",
+        file=sys.stderr,
+    )
+    return lock, fetch.ensure(lock)
+
+
 def _locked(candidate: Candidate) -> LockedPackage:
     package = candidate.package
     return LockedPackage(
@@ -93,7 +127,7 @@ def _known_dates(name: str) -> Mapping[str, datetime]:
     """When the indexes of the committed lock were made; nothing when there is no lock yet."""
     if not (FOLDER / f"{name}.json").is_file():
         return {}
-    return {entry.archive: entry.time() for entry in load(name).archives}
+    return {entry.archive: entry.time() for entry in load(name, FOLDER).archives}
 
 
 def _keyring(mirror: Mirror) -> bytes:

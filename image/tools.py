@@ -7,6 +7,7 @@ own libraries: nothing is installed, nothing of the host's distribution is used,
 import fcntl
 import os
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 from cloister.process import run
-from image import cache, deb, fetch
+from image import cache, deb
 from image.errors import ImageError
 from image.lock import Lock, load
 
@@ -84,26 +85,39 @@ class Tools:
         return run([*self.argv(name), *words], env=environment, **options)
 
 
-def ensure(source: Path | None = None, lock: Lock | None = None) -> Tools:
-    """The tools of the committed lock (or of ``lock``), fetched and unpacked when they are not there yet.
+def ensure(source: Path | None = None, *, relock: bool = False) -> Tools:
+    """The tools of the lock, fetched and unpacked when they are not there yet.
 
-    ``source`` is a tar of `invoke image.vendor`.
+    ``source`` is a tar of `invoke image.vendor`; ``relock`` is as for ``image.relock.obtain``.
     """
-    lock = lock or load("tools")
+    tools = _unpacked(load("tools"))
+    if tools is not None:
+        return tools
+    # Only now: this brings in what reads and verifies an archive, which nobody needs to start a machine.
+    from image.relock import obtain
+
+    lock, files = obtain("tools", source, relock=relock)
     digest = lock.digest()
-    root = cache.root() / "tools" / digest
-    if root.is_dir():
-        return Tools(root, digest)
-    files = fetch.ensure(lock, source)
+    root = _folder(digest)
     root.parent.mkdir(parents=True, exist_ok=True)
     with (root.parent / f"{digest}.lock").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
         if not root.is_dir():
+            print("Unpacking the host tools ...", file=sys.stderr, flush=True)
             part = root.with_name(f"{digest}.part")
             shutil.rmtree(part, ignore_errors=True)
             unpack([files[package.sha256] for package in lock.packages], part)
             os.replace(part, root)
     return Tools(root, digest)
+
+
+def _folder(digest: str) -> Path:
+    return cache.root() / "tools" / digest
+
+
+def _unpacked(lock: Lock) -> Tools | None:
+    digest = lock.digest()
+    return Tools(_folder(digest), digest) if _folder(digest).is_dir() else None
 
 
 def unpack(packages: Sequence[Path], into: Path) -> None:
