@@ -5,6 +5,7 @@ Everything that is wrong is found at once, each with the path of its key, before
 
 import base64
 import binascii
+import hashlib
 import ipaddress
 import re
 from collections.abc import Mapping
@@ -54,6 +55,10 @@ class Member:
     key: bytes
     roles: tuple[str, ...]
 
+    def key_digest(self) -> str:
+        """SHA-256 of the key, as a boot configuration names owners."""
+        return hashlib.sha256(self.key).hexdigest()
+
 
 @dataclass(frozen=True)
 class Cvm:
@@ -84,8 +89,11 @@ class Workspace:
         return tuple(member for member in self.members if "owner" in member.roles)
 
 
-def parse(name: str, value: Any) -> Workspace:
-    """The workspace that stack ``name`` configures with ``value``. Raises ConfigurationError."""
+def parse(name: str, value: Any, *, force: bool = False) -> Workspace:
+    """The workspace that stack ``name`` configures with ``value``; ``force`` as if that said so.
+
+    Raises ConfigurationError.
+    """
     found = Problems()
     found.name({"name": name}, "stack")
     top = found.mapping(value, "workspace", required=("backend", "image", "members", "cvms"), optional=_TOP_OPTIONAL)
@@ -96,12 +104,12 @@ def parse(name: str, value: Any) -> Workspace:
     members = _members(found, top.get("members"))
     cvms = _cvms(found, top.get("cvms"), backend)
     _refuse_for_local(found, top, backend)
-    force = top.get("force", False)
-    if not isinstance(force, bool):
-        found.add("workspace.force", f"{force!r} is neither true nor false.")
+    forced = top.get("force", False)
+    if not isinstance(forced, bool):
+        found.add("workspace.force", f"{forced!r} is neither true nor false.")
     if found.problems:
         raise ConfigurationError(name, tuple(found.problems))
-    return Workspace(name, backend, image, members, cvms, bool(force))
+    return Workspace(name, backend, image, members, cvms, force or bool(forced))
 
 
 _TOP_OPTIONAL = ("ingress", "budget", "force")

@@ -14,13 +14,9 @@ from cloister.errors import CloisterError
 from infra.provider.authority import Authority
 from infra.provider.cvm import Cvm
 from infra.provider.errors import CancelledError
+from infra.provider.names import AUTHORITY, CVM, NAME, VERSION
 from infra.provider.resource import Operation, Resource
 from infra.provider.values import UNKNOWN, from_struct, parse_urn, to_struct
-
-NAME = "cloister-local"
-VERSION = "0.1.0"
-AUTHORITY = f"{NAME}:index:Authority"
-CVM = f"{NAME}:index:Cvm"
 
 _RESOURCES: dict[str, Resource] = {AUTHORITY: Authority(), CVM: Cvm()}
 

@@ -1,0 +1,1 @@
+"""One module per kind of machine: ``Workspace`` has the same arguments and outputs in each."""

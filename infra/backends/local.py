@@ -1,0 +1,82 @@
+"""A workspace on this machine. No confidentiality: a party's policy must say ``allow_local: true`` to accept it."""
+
+import pulumi
+
+from cloister.protocol import canonical, descriptor
+from cloister.protocol.bootconfig import BootConfiguration
+from infra.image import Image
+from infra.provider.names import AUTHORITY, CVM
+from infra.workspace import Workspace as Configuration
+
+PLATFORM = "local"
+
+
+class Authority(pulumi.CustomResource):
+    """The workspace's certification authority."""
+
+    certificate: pulumi.Output[str]
+
+    def __init__(self, name: str, workspace: str, options: pulumi.ResourceOptions) -> None:
+        super().__init__(AUTHORITY, name, {"workspace": workspace, "certificate": None, "keyDigest": None}, options)
+
+
+class Cvm(pulumi.CustomResource):
+    """A virtual machine."""
+
+    endpoint: pulumi.Output[str]
+
+    def __init__(self, name: str, inputs: dict[str, pulumi.Input[object]], options: pulumi.ResourceOptions) -> None:
+        computed = {"endpoint": None, "status": None, "accelerator": None, "process": None}
+        super().__init__(CVM, name, {**inputs, **computed}, options)
+
+
+class Workspace(pulumi.ComponentResource):
+    """The machines of a workspace. ``descriptor`` is what its parties are handed."""
+
+    descriptor: pulumi.Output[object]
+
+    def __init__(self, configuration: Configuration, image: Image) -> None:
+        super().__init__("cloister:local:Workspace", configuration.name)
+        options = pulumi.ResourceOptions(parent=self)
+        authority = Authority("authority", configuration.name, options)
+        owners = tuple(sorted(member.key_digest() for member in configuration.owners()))
+        endpoints = []
+        boots = []
+        for cvm in configuration.cvms:
+            boot = BootConfiguration(configuration.name, cvm.name, owners)
+            inputs: dict[str, pulumi.Input[object]] = {
+                "workspace": configuration.name,
+                "name": cvm.name,
+                "image": configuration.image,
+                "imageDigest": image.digest,
+                "bootConfiguration": boot.encode().decode(),
+                "authority": authority.certificate,
+                "vcpus": cvm.vcpus,
+                "memory": cvm.memory,
+            }
+            if cvm.port is not None:
+                inputs["port"] = cvm.port
+            if configuration.force:
+                inputs["force"] = True
+            endpoints.append(Cvm(cvm.name, inputs, options).endpoint)
+            boots.append(boot)
+        self.descriptor = pulumi.Output.all(authority.certificate, *endpoints).apply(
+            lambda values: _describe(configuration, image, boots, str(values[0]), [str(one) for one in values[1:]])
+        )
+        self.register_outputs({"descriptor": self.descriptor})
+
+
+def _describe(
+    configuration: Configuration, image: Image, boots: list[BootConfiguration], authority: str, endpoints: list[str]
+) -> object:
+    return descriptor.Descriptor(
+        workspace=configuration.name,
+        backend=configuration.backend,
+        flavor=image.manifest.flavor,
+        image=image.digest,
+        members=tuple(descriptor.Member(one.name, one.key, one.roles) for one in configuration.members),
+        cvms=tuple(
+            descriptor.Cvm(boot.cvm, endpoint, PLATFORM, boot) for boot, endpoint in zip(boots, endpoints, strict=True)
+        ),
+        authority=canonical.from_base64(authority, what="The authority's certificate"),
+    ).value()
