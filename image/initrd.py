@@ -3,28 +3,28 @@
 Compressed with the locked zstd: the firmware hashes these bytes several times, which costs more than unpacking them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from cloister.process import run
 from image import cpio, elf
-from image.kernel import Module
 from image.tree import Entry, Kind, Tree
 
 _PROGRAMS = ("usr/bin/busybox", "usr/sbin/dmsetup")
 _FOLDERS = ("dev", "proc", "sys", "root", "run")
 
 
-def tree(system: Tree, modules: Sequence[Module], *, init: bytes, root_table: str) -> Tree:
-    """What the initrd holds. ``root_table`` is a dmsetup line with the words DATA and TREE in place of devices."""
+def tree(system: Tree, modules: Tree, *, init: bytes, root_table: str) -> Tree:
+    """What the initrd holds: programs out of ``system``, ``modules`` with the list of their order, and the table.
+
+    ``root_table`` is a line for dmsetup with the words DATA and TREE in place of the two devices.
+    """
     made = elf.closure(system, _PROGRAMS)
     for folder in ("bin", "lib", "lib64", "sbin"):
         made.put(folder, Entry.link(f"usr/{folder}"))
     for folder in _FOLDERS:
         made.put(folder, Entry.directory())
-    for module in modules:
-        made.put(f"usr/lib/modules/{module.name}.ko", Entry.file(module.contents))
-    made.put("etc/modules", Entry.file("".join(f"{module.name}\n" for module in modules).encode()))
+    made.update(modules)
     made.put("etc/root-table", Entry.file(f"{root_table}\n".encode()))
     made.put("init", Entry.file(init, executable=True))
     return made

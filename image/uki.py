@@ -3,6 +3,7 @@
 UAPI Group Specification 5, "Unified Kernel Image"; systemd-stub(7), version 257.
 """
 
+import hashlib
 from dataclasses import dataclass
 
 from image import pe
@@ -45,3 +46,8 @@ def build(parts: UkiParts) -> bytes:
             (".linux", parts.linux),
         ],
     )
+
+
+def listing(image: bytes) -> dict[str, dict[str, str]]:
+    """Section -> SHA-256 of its contents (hex), for a reader who looks for what differs."""
+    return {name: {"sha256": hashlib.sha256(contents).hexdigest()} for name, contents in pe.sections(image).items()}
