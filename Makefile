@@ -18,7 +18,7 @@ venv: $(checkout)
 demo: setup
 	@$(bin)/invoke demo
 
-test: setup check
+test: check setup
 	@$(bin)/pytest
 
 # What reads the code without running it.
