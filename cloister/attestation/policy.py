@@ -86,11 +86,6 @@ class Policy:
                 hint="Write it again with: invoke policy --image MANIFEST --workspace DESCRIPTOR --allow-local",
             )
         for image in self.images:
-            if image.debug and not self.allow_debug:
-                raise PolicyError(
-                    f"{_WHAT} names the image {image.flavor}, which gives access for debugging, without allow_debug.",
-                    hint="Name an image that is not for debugging; or set allow_debug: true for a trial.",
-                )
             if any(image.pcrs.get(index, ZERO) != ZERO for index in (12, 13)):
                 raise PolicyError(f"{_WHAT} gives PCR 12 or 13 of the image {image.flavor} a value other than zero.")
         if self.secure_boot and 7 not in self.platform_pcrs:
