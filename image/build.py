@@ -9,9 +9,26 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from cloister.protocol.imagemanifest import ImageManifest
-from image import bytecode, disk, erofs, initrd, kernel, manifest, measure, source, templates, tree, uki, verity, wheels
+from image import (
+    bytecode,
+    cache,
+    disk,
+    erofs,
+    initrd,
+    kernel,
+    manifest,
+    measure,
+    output,
+    source,
+    templates,
+    tree,
+    uki,
+    verity,
+    wheels,
+)
 from image.errors import ImageError
 from image.recipe import Recipe
 from image.steps import Steps
@@ -40,6 +57,26 @@ class Inputs:
     tools: str
     checkout: Path = source.CHECKOUT
 
+    @classmethod
+    def gather(cls, flavor: str, vendored: Path | None = None, *, relock: bool = False) -> Self:
+        """What the locks name, fetched where it is not in the cache; ``vendored`` is a tar of `invoke image.vendor`."""
+        # Only now: this brings in what verifies an archive, which nobody needs to read a manifest.
+        from image import recipe, relock as locks, tools
+
+        chosen = recipe.load(flavor)
+        lock, files = locks.obtain(chosen.lock, vendored, relock=relock)
+        host = tools.ensure(vendored, relock=relock)
+        entries = (*lock.packages, *lock.wheels)
+        return cls(
+            recipe=chosen,
+            packages={package.name: files[package.sha256] for package in lock.packages},
+            wheels={wheel.name: files[wheel.sha256] for wheel in lock.wheels},
+            digests={entry.name: entry.sha256 for entry in entries},
+            lock=lock.digest(),
+            tool=host.argv,
+            tools=host.digest,
+        )
+
     def kernel_package(self) -> str:
         """The one package whose name begins as the recipe says; the whole name holds the kernel's version."""
         prefix = self.recipe.kernel.package
@@ -59,6 +96,22 @@ class Outputs:
 
     files: Mapping[str, bytes]
     manifest: ImageManifest
+
+
+def build(
+    flavor: str,
+    destination: Path,
+    *,
+    vendored: Path | None = None,
+    relock: bool = False,
+    fresh: bool = False,
+    say: Callable[[str], None] = print,
+) -> Outputs:
+    """Make the image of ``flavor`` and write it to the folder ``destination``; ``fresh`` trusts no earlier build."""
+    inputs = Inputs.gather(flavor, vendored, relock=relock)
+    outputs = assemble(inputs, Steps(None if fresh else cache.root() / "steps", say))
+    output.write(outputs.files, destination)
+    return outputs
 
 
 def assemble(inputs: Inputs, steps: Steps) -> Outputs:

@@ -17,7 +17,6 @@ _DATA = re.compile(r"[^/]+\.data/(?P<scheme>[^/]+)/(?P<rest>.+)")
 
 def unpack(wheels: Mapping[str, Path], *, folder: str, drop: Iterable[str]) -> Tree:
     """The files of ``wheels`` (name -> .whl) under ``folder``, without what a pattern of ``drop`` matches there."""
-    unwanted = matcher(drop)
     tree = Tree()
     for name, path in sorted(wheels.items()):
         try:
@@ -26,12 +25,11 @@ def unpack(wheels: Mapping[str, Path], *, folder: str, drop: Iterable[str]) -> T
                     placed = _placed(member.filename)
                     if member.is_dir() or placed is None:
                         continue
-                    destination = f"{folder}/{placed}"
-                    if not unwanted(destination):
-                        shared_object = placed.endswith(".so") or ".so." in placed
-                        tree.put(destination, Entry.file(archive.read(member), executable=shared_object))
+                    shared_object = placed.endswith(".so") or ".so." in placed
+                    tree.put(f"{folder}/{placed}", Entry.file(archive.read(member), executable=shared_object))
         except zipfile.BadZipFile as error:
             raise ImageError(f"The wheel of {name} is damaged: {error}.") from error
+    tree.remove(matcher(drop))
     return tree
 
 

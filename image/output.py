@@ -1,0 +1,60 @@
+"""The folder of an image: ``out/image/<flavor>``, written whole or not at all."""
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from cloister.protocol.imagemanifest import ImageManifest
+from image import cache
+from image.errors import ImageError
+from image.source import CHECKOUT
+
+MANIFEST = "manifest.json"
+
+
+def folder(flavor: str, checkout: Path = CHECKOUT) -> Path:
+    """Where the image of ``flavor`` lies."""
+    return checkout / "out/image" / flavor
+
+
+def write(files: Mapping[str, bytes], destination: Path) -> None:
+    """Replace ``destination`` by ``files``; a machine that runs from the old disk keeps it."""
+    if all(_same(destination / name, contents) for name, contents in files.items()):
+        return
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    new = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.parent))
+    try:
+        for name, contents in files.items():
+            (new / name).write_bytes(contents)
+        new.chmod(0o755)
+        if destination.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{destination.name}-old-", dir=destination.parent))
+            destination.rename(old / "image")
+            new.rename(destination)
+            shutil.rmtree(old)
+        else:
+            new.rename(destination)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def read_manifest(path: Path) -> ImageManifest:
+    """The manifest at ``path``, a file or an image's folder. Raises ImageError when there is none."""
+    file = path / MANIFEST if path.is_dir() else path
+    if not file.is_file():
+        raise ImageError(f"There is no image manifest {file}.", hint="Make the image with `invoke image.build`.")
+    return ImageManifest.parse(file.read_bytes())
+
+
+def check(manifest: ImageManifest, image: Path) -> list[str]:
+    """The names of the outputs in the folder ``image`` that are not what ``manifest`` says."""
+    return [
+        name
+        for name, output in manifest.outputs.items()
+        if not (image / name).is_file() or cache.digest(image / name) != output.sha256
+    ]
+
+
+def _same(path: Path, contents: bytes) -> bool:
+    return path.is_file() and path.stat().st_size == len(contents) and path.read_bytes() == contents
