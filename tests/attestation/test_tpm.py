@@ -1,0 +1,79 @@
+"""TPM structures: what is marshalled is parsed back, what is not well formed is malformed."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloister.attestation import tpm
+from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation.testkit import SoftwareTpm
+
+KIT = SoftwareTpm.create()
+ATTEST = KIT.attest([bytes(32)] * 16, b"q" * 32)
+NV = tpm.NvPublic(tpm.NV_AK_TEMPLATE, tpm.ALG_SHA256, tpm.NV_OWNER_READ, b"", 100)
+SIGNATURE = tpm.EcdsaSignature(tpm.ALG_SHA256, 5, 1 << 255)
+
+STRUCTURES: dict[str, tuple[bytes, Callable[[bytes], object], object]] = {
+    "attest": (ATTEST.marshal(), tpm.Attest.parse, ATTEST),
+    "signature": (SIGNATURE.marshal(), tpm.EcdsaSignature.parse, SIGNATURE),
+    "public": (KIT.public().marshal(), tpm.EccPublic.parse, KIT.public()),
+    "template": (tpm.AK_TEMPLATE.marshal(), tpm.EccPublic.parse, tpm.AK_TEMPLATE),
+    "nv-public": (NV.marshal(), tpm.NvPublic.parse, NV),
+}
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_what_is_marshalled_is_parsed_back(name: str) -> None:
+    data, parse, value = STRUCTURES[name]
+    assert parse(data) == value
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_structures_cut_at_any_length_are_malformed(name: str) -> None:
+    data, parse, _ = STRUCTURES[name]
+    for size in range(len(data)):
+        with pytest.raises(MalformedEvidence):
+            parse(data[:size])
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_bytes_after_a_structure_are_malformed(name: str) -> None:
+    data, parse, _ = STRUCTURES[name]
+    with pytest.raises(MalformedEvidence) as caught:
+        parse(data + b"\0")
+    assert caught.value.field.endswith(".end")
+    assert caught.value.offset == len(data)
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+@given(data=st.binary(max_size=200))
+def test_any_bytes_are_a_structure_or_malformed(name: str, data: bytes) -> None:
+    _, parse, _ = STRUCTURES[name]
+    try:
+        parse(data)
+    except MalformedEvidence:
+        pass
+
+
+def test_the_template_is_the_one_that_every_tpm_knows() -> None:
+    # Type ECC, name SHA-256, attributes, no policy, no symmetric, ECDSA-SHA256, P-256, no KDF, empty point.
+    assert tpm.AK_TEMPLATE.marshal().hex() == "0023000b000500720000001000180" + "00b000300100000" + "0000"
+
+
+@pytest.mark.parametrize("kind", ["rsa", "sha384", "p384"])
+def test_keys_of_another_kind_are_malformed(kind: str) -> None:
+    data = bytearray(KIT.public().marshal())
+    place, value = {"rsa": (0, b"\x00\x01"), "sha384": (2, b"\x00\x0c"), "p384": (16, b"\x00\x04")}[kind]
+    data[place : place + 2] = value
+    with pytest.raises(MalformedEvidence) as caught:
+        tpm.EccPublic.parse(bytes(data))
+    assert caught.value.offset == place
+
+
+def test_more_selections_than_a_tpm_makes_are_malformed() -> None:
+    data = ATTEST.marshal()
+    start = data.index(bytes.fromhex("00000001000b03ffff00"))
+    with pytest.raises(MalformedEvidence):
+        tpm.Attest.parse(data[:start] + (17).to_bytes(4) + data[start + 4 :])

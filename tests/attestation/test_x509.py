@@ -1,0 +1,152 @@
+"""Paths lead to the one pinned key, and hostile certificates neither crash nor loop."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation.testkit import Authority
+from cloister.attestation.x509 import Certificate, find_path
+
+AT = datetime(2026, 3, 1, tzinfo=UTC)
+Key = ec.EllipticCurvePrivateKey
+
+
+def key() -> Key:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def certificate(
+    subject: str,
+    issuer: str,
+    subject_key: Key,
+    issuer_key: Key,
+    *,
+    ca: bool = True,
+    path_length: int | None = None,
+    signs: bool = True,
+    digest: hashes.HashAlgorithm | None = None,
+) -> Certificate:
+    def name(text: str) -> x509.Name:
+        return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
+
+    usage = x509.KeyUsage(
+        digital_signature=not signs,
+        key_cert_sign=signs,
+        crl_sign=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name(subject))
+        .issuer_name(name(issuer))
+        .public_key(subject_key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(AT)
+        .not_valid_after(AT + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=path_length if ca else None), critical=True)
+        .add_extension(usage, critical=True)
+        .sign(issuer_key, digest or hashes.SHA256())
+    )
+    return Certificate.parse(built.public_bytes(serialization.Encoding.DER))
+
+
+ROOT_KEY, MIDDLE_KEY, LEAF_KEY = key(), key(), key()
+ROOT = certificate("root", "root", ROOT_KEY, ROOT_KEY)
+MIDDLE = certificate("middle", "root", MIDDLE_KEY, ROOT_KEY, path_length=0)
+LEAF = certificate("leaf", "middle", LEAF_KEY, MIDDLE_KEY, ca=False, signs=False)
+
+
+def test_a_path_goes_over_intermediates_to_the_pinned_key() -> None:
+    path, why = find_path(LEAF, (ROOT, MIDDLE), ROOT.fingerprint())
+    assert path == (LEAF, MIDDLE, ROOT)
+    assert why == ""
+
+
+def test_a_path_ends_at_the_first_pinned_key() -> None:
+    assert find_path(LEAF, (ROOT, MIDDLE), MIDDLE.fingerprint())[0] == (LEAF, MIDDLE)
+
+
+def test_the_leaf_is_never_its_own_anchor() -> None:
+    alone = certificate("alone", "alone", ROOT_KEY, ROOT_KEY)
+    assert find_path(alone, (alone,), alone.fingerprint())[0] is None
+
+
+@pytest.mark.parametrize(
+    ("pool", "reason"),
+    [
+        ((), "no certificate with the pinned key"),
+        ((ROOT,), "no certificate with the pinned key"),
+        ((MIDDLE,), "no certificate with the pinned key"),
+        ((ROOT, certificate("middle", "root", key(), ROOT_KEY)), "not signed by the key of its issuer"),
+        ((ROOT, certificate("middle", "root", MIDDLE_KEY, ROOT_KEY, ca=False)), "not a certificate authority"),
+        ((ROOT, certificate("middle", "root", MIDDLE_KEY, ROOT_KEY, signs=False)), "not a certificate authority"),
+        ((ROOT, certificate("middle", "root", MIDDLE_KEY, key())), "not signed by the key of its issuer"),
+        ((certificate("root", "root", ROOT_KEY, ROOT_KEY, path_length=0), MIDDLE), "allows 0 authorities below it"),
+        ((ROOT, *(certificate("middle", "root", key(), ROOT_KEY) for _ in range(32))), "at most 32 are considered"),
+    ],
+)
+def test_without_an_unbroken_path_nothing_is_found(pool: tuple[Certificate, ...], reason: str) -> None:
+    path, why = find_path(LEAF, pool, ROOT.fingerprint())
+    assert path is None
+    assert reason in why
+
+
+def test_a_certificate_of_the_same_name_does_not_hide_the_right_one() -> None:
+    decoy = certificate("middle", "root", key(), ROOT_KEY)
+    assert find_path(LEAF, (decoy, MIDDLE, ROOT), ROOT.fingerprint())[0] == (LEAF, MIDDLE, ROOT)
+
+
+def test_authorities_that_sign_each_other_end_the_search() -> None:
+    first, second = key(), key()
+    ring = (certificate("a", "b", first, second), certificate("b", "a", second, first))
+    leaf = certificate("leaf", "a", LEAF_KEY, first, ca=False, signs=False)
+    assert find_path(leaf, ring, ROOT.fingerprint())[0] is None
+
+
+def test_paths_are_not_longer_than_five() -> None:
+    keys = [key() for _ in range(6)]
+    chain = [certificate("0", "0", keys[0], keys[0])]
+    chain += [certificate(str(i), str(i - 1), keys[i], keys[i - 1]) for i in range(1, 6)]
+    anchor = chain[0].fingerprint()
+    assert find_path(chain[4], chain, anchor)[0] is not None
+    assert find_path(chain[5], chain, anchor)[0] is None
+
+
+def test_a_valid_time_includes_both_ends() -> None:
+    ends = [ROOT.not_before, ROOT.not_after]
+    assert all(ROOT.valid_at(at) for at in ends)
+    assert not ROOT.valid_at(ROOT.not_before - timedelta(seconds=1))
+    assert not ROOT.valid_at(ROOT.not_after + timedelta(seconds=1))
+
+
+def test_certificates_cut_at_any_length_are_malformed() -> None:
+    der = Authority.create(AT).certificate
+    for size in range(len(der)):
+        with pytest.raises(MalformedEvidence):
+            Certificate.parse(der[:size])
+
+
+def test_huge_certificates_are_malformed() -> None:
+    with pytest.raises(MalformedEvidence):
+        Certificate.parse(bytes(16 * 1024 + 1))
+
+
+@given(st.binary(max_size=300), st.integers(0, 10_000))
+def test_any_bytes_are_a_certificate_or_malformed(data: bytes, place: int) -> None:
+    start = place % len(LEAF.der)
+    for candidate in (data, LEAF.der[:start] + data + LEAF.der[start + len(data) :]):
+        try:
+            Certificate.parse(candidate)
+        except MalformedEvidence:
+            pass
