@@ -10,6 +10,7 @@ import io
 import os
 import sys
 import tarfile
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator, Sequence
@@ -26,6 +27,8 @@ from image.mirror import Mirror
 _PARALLEL = 6
 _TRIES = 4
 _TIMEOUT = 60.0
+_PAUSE = 1.0
+"""Seconds: of silence before a server is given up, and before it is asked again when nothing came."""
 _BLOCK = 1 << 18
 
 Progress = Callable[[int], None]
@@ -208,44 +211,43 @@ def fetch(download: Download, progress: Progress = lambda _: None) -> Path:
 def _transfer(address: str, file: io.BufferedWriter, download: Download, progress: Progress) -> None:
     """Append what is missing of ``download`` to ``file``; several tries, each from where the last one ended."""
     problem: Exception | None = None
-    counted = 0
+    progress(file.seek(0, io.SEEK_END))
     for _ in range(_TRIES):
-        have = file.seek(0, io.SEEK_END)
-        if have > download.size:
-            file.truncate(0)
-            have = file.seek(0)
-        progress(have - counted)
-        counted = have
-        if have == download.size:
+        begun = file.seek(0, io.SEEK_END)
+        if begun == download.size:
             return
-        request = urllib.request.Request(address, headers={"Range": f"bytes={have}-"} if have else {})
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
-                if have and answer.status != http.HTTPStatus.PARTIAL_CONTENT:
-                    file.truncate(0)
-                    file.seek(0)
-                    progress(-counted)
-                    have = counted = 0
-                while block := answer.read(min(_BLOCK, download.size - have + 1)):
-                    have += len(block)
-                    if have > download.size:
-                        raise FetchError(f"{download.label} is longer than the {download.size} bytes of the lock.")
-                    file.write(block)
-                    progress(len(block))
-                    counted += len(block)
-            if have == download.size:
-                return
+            _append(address, file, download, progress)
         except urllib.error.HTTPError as error:
             if error.code in (http.HTTPStatus.NOT_FOUND, http.HTTPStatus.GONE):
                 raise _AbsentError from error
             problem = error
         except (OSError, http.client.HTTPException) as error:
             problem = error
-        except FetchError:
-            file.truncate(0)
-            raise
+        if file.seek(0, io.SEEK_END) == begun:
+            time.sleep(_PAUSE)
+    if file.seek(0, io.SEEK_END) == download.size:
+        return
     why = f" ({problem})" if problem else ""
     raise FetchError(
         f"{download.label} could not be fetched from {address}{why}.",
         hint="Check the network, or choose another mirror with CLOISTER_DEBIAN_MIRROR.",
     )
+
+
+def _append(address: str, file: io.BufferedWriter, download: Download, progress: Progress) -> None:
+    """Ask once for what is missing; a server that knows no ranges sends everything again."""
+    have = file.seek(0, io.SEEK_END)
+    request = urllib.request.Request(address, headers={"Range": f"bytes={have}-"} if have else {})
+    with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
+        if have and answer.status != http.HTTPStatus.PARTIAL_CONTENT:
+            file.truncate(0)
+            progress(-have)
+            have = 0
+        while block := answer.read(min(_BLOCK, download.size - have + 1)):
+            have += len(block)
+            if have > download.size:
+                file.truncate(0)
+                raise FetchError(f"{download.label} is longer than the {download.size} bytes of the lock.")
+            file.write(block)
+            progress(len(block))

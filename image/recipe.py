@@ -248,16 +248,16 @@ def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, An
     return merged
 
 
-def load(flavor: str, folder: Path = FOLDER) -> Recipe:
+def load(flavor: str, folder: Path | None = None) -> Recipe:
     """The recipe of a flavor, with what it extends laid under it."""
-    return Recipe.from_dict(_read(flavor, folder), flavor)
+    return Recipe.from_dict(_read(flavor, folder or FOLDER), flavor)
 
 
-def load_request(name: str, folder: Path = FOLDER) -> Request:
+def load_request(name: str, folder: Path | None = None) -> Request:
     """What the lock ``name`` has to answer: a flavor's request, or that of the host tools (``tools``)."""
     if name != TOOLS:
         return load(name, folder).request
-    table = Table(_read(TOOLS, folder), f"{TOOLS}.toml")
+    table = Table(_read(TOOLS, folder or FOLDER), f"{TOOLS}.toml")
     request = _request(table)
     table.done()
     return request

@@ -15,7 +15,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
-from cloister.process import run
+from cloister.process import ProcessError, run
 from image import cache, deb
 from image.errors import ImageError
 from image.lock import Lock, load
@@ -80,9 +80,13 @@ class Tools:
         return kept | {"LC_ALL": "C", "LANG": "C", "TZ": "UTC", "GCONV_PATH": str(self.root / _LIBRARIES / "gconv")}
 
     def run(self, name: str, *words: str | os.PathLike[str], **options: Any) -> CompletedProcess[bytes]:
-        """Run a tool to its end; ``options`` are those of cloister.process.run."""
+        """Run a tool to its end; ``options`` are those of cloister.process.run. Raises ToolsError when it fails."""
         environment = self.environment() | dict(options.pop("env", None) or {})
-        return run([*self.argv(name), *words], env=environment, **options)
+        try:
+            return run([*self.argv(name), *words], env=environment, **options)
+        except ProcessError as error:
+            # What was started is the loader; the reader wants to know which tool it loaded.
+            raise ToolsError(error.message.replace(Path(_LOADER).name, name, 1)) from error
 
 
 def ensure(source: Path | None = None, *, relock: bool = False) -> Tools:

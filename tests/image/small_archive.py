@@ -15,6 +15,7 @@ from typing import Self
 from pysequoia import SignatureMode, Tsk, sign
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+WEEK = timedelta(days=7)
 INDEX = "main/binary-amd64/Packages.xz"
 
 
@@ -68,7 +69,9 @@ class SmallArchive:
         self.stanzas.append("".join(f"{key}: {value}\n" for key, value in index.items()))
         return content
 
-    def release(self, date: datetime = NOW, valid: timedelta | None = timedelta(days=7), codename: str = "trixie") -> bytes:
+    def release(
+        self, date: datetime = NOW, valid: timedelta | None = timedelta(days=7), codename: str = "trixie"
+    ) -> bytes:
         """A signed InRelease over the index as it stands, which is published too."""
         index = lzma.compress("\n".join(self.stanzas).encode())
         self.files[f"debian/dists/{codename}/{INDEX}"] = index
@@ -86,11 +89,15 @@ def _date(moment: datetime) -> str:
 
 
 class SmallServer:
-    """Serves ``files`` on a local port. ``cut`` breaks the first answer for a path after so many bytes."""
+    """Serves ``files`` on a local port. ``cut`` breaks the first answer for a path after so many bytes.
+
+    Without ``ranges`` it sends the whole file whatever it is asked for.
+    """
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
         self.files = files
         self.cut: dict[str, int] = {}
+        self.ranges = True
         self.requests: list[tuple[str, str]] = []
         server = self
 
@@ -102,7 +109,7 @@ class SmallServer:
                 """Tests print nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
     @property
     def address(self) -> str:
@@ -124,8 +131,8 @@ class SmallServer:
         if content is None:
             handler.send_error(404)
             return
-        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
-        handler.send_response(206 if wanted else 200)
+        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and self.ranges else 0
+        handler.send_response(206 if start else 200)
         handler.send_header("Content-Length", str(len(content) - start))
         handler.end_headers()
         end = self.cut.pop(path, len(content))
