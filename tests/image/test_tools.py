@@ -43,7 +43,7 @@ def test_qemu_finds_its_own_files(locked: Tools) -> None:
 
 
 def test_failing_tool_is_named(locked: Tools) -> None:
-    with pytest.raises(ToolsError, match="mkfs.erofs ended with status"):
+    with pytest.raises(ToolsError, match=r"mkfs\.erofs ended with status"):
         locked.run("mkfs.erofs", "--no-such-option")
 
 
