@@ -17,6 +17,7 @@ from pathlib import Path
 
 from cloister.errors import CloisterError
 from cloister.process import ProcessError, run
+from image import cache
 
 VERSION = "3.259.0"
 """The version that is fetched or built."""
@@ -49,10 +50,9 @@ class Engine:
     source: str
 
 
-def cache() -> Path:
+def home() -> Path:
     """Where the fetched or built engine lives: once per user, not per checkout."""
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(home) / "cloister" / "pulumi" / VERSION
+    return cache.root() / "pulumi" / VERSION
 
 
 def find() -> Engine | None:
@@ -61,9 +61,9 @@ def find() -> Engine | None:
     if program and shutil.which("pulumi-language-python"):
         version = _version(Path(program))
         if version is not None and OLDEST <= _numbers(version) <= NEWEST:
-            source = "cache" if Path(program).parent == cache() / "bin" else "PATH"
+            source = "cache" if Path(program).parent == home() / "bin" else "PATH"
             return Engine(Path(program).parent, version, source)
-    folder = cache() / "bin"
+    folder = home() / "bin"
     if all(os.access(folder / name, os.X_OK) for name in _PROGRAMS):
         return Engine(folder, VERSION, "cache")
     return None
@@ -74,16 +74,16 @@ def ensure(say: Say) -> Engine:
     found = find()
     if found is not None:
         return found
-    cache().parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{VERSION}-", dir=cache().parent, ignore_cleanup_errors=True) as name:
+    home().parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{VERSION}-", dir=home().parent, ignore_cleanup_errors=True) as name:
         work = Path(name)
         source = "release" if _release(work, say) else "build"
         if source == "build":
             _build(work, say)
-        shutil.rmtree(cache(), ignore_errors=True)
-        cache().mkdir()
-        (work / "bin").rename(cache() / "bin")
-    return Engine(cache() / "bin", VERSION, source)
+        shutil.rmtree(home(), ignore_errors=True)
+        home().mkdir()
+        (work / "bin").rename(home() / "bin")
+    return Engine(home() / "bin", VERSION, source)
 
 
 def _release(work: Path, say: Say) -> bool:

@@ -115,6 +115,14 @@ def parse(name: str, value: Any, *, force: bool = False) -> Workspace:
 _TOP_OPTIONAL = ("ingress", "budget", "force")
 
 
+def check_name(name: str) -> None:
+    """Raises InputError when ``name`` cannot name a workspace, a member or a CVM."""
+    found = Problems()
+    found.name({"name": name}, "name")
+    if found.problems:
+        raise InputError(found.problems[0])
+
+
 def parse_key(text: str) -> bytes:
     """The DER SubjectPublicKeyInfo of a public key in PEM, or of that DER in base64. Raises InputError."""
     data = text.strip()

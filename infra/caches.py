@@ -1,0 +1,48 @@
+"""What is kept on this machine to save time, and how to be rid of it."""
+
+import shutil
+from pathlib import Path
+
+from cloister.cli import show
+from cloister.errors import CloisterError
+from image import cache
+from infra import layout, stack
+
+
+def sizes() -> dict[str, int]:
+    """Bytes of each folder of the user's cache, by its path."""
+    if not cache.root().is_dir():
+        return {}
+    return {str(entry): _size(entry) for entry in sorted(cache.root().iterdir())}
+
+
+def clear() -> None:
+    """Remove the user's cache. Raises CloisterError while a workspace is up, whose QEMU runs out of it."""
+    _refuse_while_up()
+    shutil.rmtree(cache.root(), ignore_errors=True)
+
+
+def clean(*, ask: bool) -> list[Path]:
+    """Remove ``out/`` of the checkout. Raises CloisterError while a workspace is up."""
+    _refuse_while_up()
+    folder = layout.CHECKOUT / "out"
+    if not folder.exists():
+        return []
+    if ask and not show.confirmed(f"Remove {folder}?"):
+        return []
+    shutil.rmtree(folder)
+    return [folder]
+
+
+def _refuse_while_up() -> None:
+    up = [name for name in stack.names() if any(machine.running for machine in stack.machines(name))]
+    if up:
+        raise CloisterError(
+            f"A workspace is up: {', '.join(up)}.", hint=f"End it first: invoke workspace.down --stack {up[0]}"
+        )
+
+
+def _size(path: Path) -> int:
+    if path.is_dir() and not path.is_symlink():
+        return sum(_size(entry) for entry in path.iterdir())
+    return path.lstat().st_size

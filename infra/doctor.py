@@ -1,0 +1,160 @@
+"""Whether this machine has what the platform team needs, each with what to do about it."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cloister.errors import CloisterError
+from image import cache
+from image import lock as locks
+from image import tools as host_tools
+from image.mirror import Mirror
+from infra import engine, layout
+from infra.provider import accelerator, ports
+
+_GIBIBYTE = 1 << 30
+_DISK = 6 * _GIBIBYTE
+_MEMORY = 5 * _GIBIBYTE
+_MIRROR_SECONDS = 5.0
+_PACKAGES = ("pulumi", "grpcio", "protobuf", "cryptography", "invoke")
+_PYTHON = (3, 11)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One look at the machine. ``remedy`` is empty when ``good``."""
+
+    name: str
+    good: bool
+    found: str
+    remedy: str = ""
+
+
+def examine() -> list[Finding]:
+    """All findings, in the order in which one would mend them."""
+    looks = {
+        "machine": _machine,
+        "python": _python,
+        "packages": _packages,
+        "memory": _memory,
+        "disk": _disk,
+        "engine": _engine,
+        "host tools": _tools,
+        "virtualization": _virtualization,
+        "port": _port,
+        "mirror": _mirror,
+        "shell": _shell,
+    }
+    return [_look(name, look) for name, look in looks.items()]
+
+
+def _look(name: str, look: Callable[[], Finding]) -> Finding:
+    try:
+        return look()
+    except CloisterError as error:
+        return Finding(name, False, error.message, error.hint)
+
+
+def _machine() -> Finding:
+    found = f"{platform.system()} on {platform.machine()}"
+    good = (platform.system(), platform.machine()) == ("Linux", "x86_64")
+    return Finding("machine", good, found, "" if good else "The image and its tools are for Linux on x86-64.")
+
+
+def _python() -> Finding:
+    good = sys.version_info >= _PYTHON
+    return Finding(
+        "python", good, platform.python_version(), "" if good else "Install Python 3.11 or newer, then: make"
+    )
+
+
+def _packages() -> Finding:
+    missing = []
+    found = []
+    for name in _PACKAGES:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+    text = ", ".join(found) + (f"; without {', '.join(missing)}" if missing else "")
+    return Finding("packages", not missing, text, "Install the checkout's packages: make venv" if missing else "")
+
+
+def _memory() -> Finding:
+    pages, size = os.sysconf("SC_AVPHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        name, value, *_ = line.split()
+        if name == "MemAvailable:":
+            pages = int(value) * 1024 // size
+    free = pages * size
+    remedy = (
+        "" if free >= _MEMORY else "A CVM takes 4 GiB unless told otherwise; `memory: 2GiB` is enough for the demo."
+    )
+    return Finding("memory", free >= _MEMORY, f"{free / _GIBIBYTE:.1f} GiB are free", remedy)
+
+
+def _disk() -> Finding:
+    cache.root().mkdir(parents=True, exist_ok=True)
+    places = {"cache": cache.root(), "checkout": layout.CHECKOUT}
+    free = {name: shutil.disk_usage(path).free for name, path in places.items()}
+    good = min(free.values()) >= _DISK
+    found = ", ".join(f"{size / _GIBIBYTE:.0f} GiB free for the {name}" for name, size in free.items())
+    remedy = f"Free some space, or set XDG_CACHE_HOME to a disk with {_DISK // _GIBIBYTE} GiB." if not good else ""
+    return Finding("disk", good, found, remedy)
+
+
+def _engine() -> Finding:
+    found = engine.find()
+    if found is None:
+        return Finding("engine", False, "no Pulumi engine", "Fetch or build it, 1 to 6 minutes, once: invoke setup")
+    return Finding("engine", True, f"Pulumi {found.version} from {found.source} ({found.folder})")
+
+
+def _tools() -> Finding:
+    folder = cache.root() / "tools" / locks.load("tools").digest()
+    if not folder.is_dir():
+        return Finding("host tools", False, "QEMU, swtpm and OVMF are not here yet", "Fetch them, 50 MB: invoke setup")
+    return Finding("host tools", True, f"unpacked in {folder}")
+
+
+def _virtualization() -> Finding:
+    folder = cache.root() / "tools" / locks.load("tools").digest()
+    if not folder.is_dir():
+        return Finding("virtualization", False, "cannot be tried without the host tools", "invoke setup")
+    chosen = accelerator.choose(host_tools.ensure())
+    how = "KVM" if chosen.name == "kvm" else "emulated, a boot takes about 20 s"
+    # Emulation is slower, not wrong.
+    return Finding("virtualization", True, f"{how}. {chosen.reason}")
+
+
+def _port() -> Finding:
+    try:
+        return Finding("port", True, f"{ports.LOOPBACK} gives ports, for example {ports.free()}")
+    except OSError as error:
+        return Finding("port", False, f"{ports.LOOPBACK} gives no port: {error}", "Bring the loopback interface up.")
+
+
+def _mirror() -> Finding:
+    mirror = Mirror.of_host()
+    address = mirror.address("debian", f"dists/{locks.load('base').suite}/InRelease")
+    remedy = "Set CLOISTER_DEBIAN_MIRROR to the address below which debian/ and debian-security/ lie."
+    try:
+        with urllib.request.urlopen(address, timeout=_MIRROR_SECONDS) as answer:
+            answer.read(1)
+    except (OSError, urllib.error.URLError, ValueError) as error:
+        return Finding("mirror", False, f"the Debian mirror does not answer: {error}", remedy)
+    return Finding("mirror", True, "the Debian mirror answers")
+
+
+def _shell() -> Finding:
+    path = layout.state() / "env"
+    if not path.exists():
+        return Finding("shell", False, "there is no .cloister/env yet", "Write it: invoke setup")
+    return Finding("shell", True, f"{path} for those who type pulumi themselves")

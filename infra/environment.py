@@ -1,0 +1,60 @@
+"""The environment in which ``pulumi`` works on this checkout: for the tasks, and as ``.cloister/env`` for people.
+
+Whatever the user has set already wins: another backend (Pulumi Cloud, S3), another passphrase.
+"""
+
+import os
+import secrets
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from infra import layout
+from infra.engine import Engine
+
+_PASSPHRASE_VARIABLES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
+
+
+def variables(engine: Engine, given: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What is added to ``given``; PATH is whole."""
+    folders = [str(Path(sys.executable).parent), str(engine.folder)]
+    path = [*folders, *(part for part in given.get("PATH", os.defpath).split(os.pathsep) if part not in folders)]
+    added = {"PATH": os.pathsep.join(path)}
+    for name, value in _defaults().items():
+        if name in _PASSPHRASE_VARIABLES and any(other in given for other in _PASSPHRASE_VARIABLES):
+            continue
+        if not given.get(name):
+            added[name] = value
+    return added
+
+
+def write(engine: Engine) -> Path:
+    """Write ``.cloister/env`` and the passphrase that it names; returns its path."""
+    folder = layout.private_folder(layout.state())
+    passphrase = folder / "passphrase"
+    if not passphrase.exists():
+        passphrase.touch(mode=0o600)
+        passphrase.write_text(secrets.token_urlsafe(32) + "\n")
+    lines = ["# For a shell: . .cloister/env  (written by `invoke setup`; what is set already wins)"]
+    path = ":".join(shlex.quote(str(part)) for part in (Path(sys.executable).parent, engine.folder))
+    lines.append(f'export PATH={path}:"$PATH"')
+    for name, value in _defaults().items():
+        test = f"${{{name}:-}}"
+        if name in _PASSPHRASE_VARIABLES:
+            test = "".join(f"${{{other}+set}}" for other in _PASSPHRASE_VARIABLES)
+        lines.append(f'[ -n "{test}" ] || export {name}={shlex.quote(value)}')
+    target = folder / "env"
+    part = folder / "env.part"
+    part.write_text("\n".join(lines) + "\n")
+    part.replace(target)
+    return target
+
+
+def _defaults() -> dict[str, str]:
+    folder = layout.state()
+    return {
+        "PULUMI_BACKEND_URL": folder.as_uri(),
+        "PULUMI_CONFIG_PASSPHRASE_FILE": str(folder / "passphrase"),
+        "PULUMI_SKIP_UPDATE_CHECK": "1",
+    }

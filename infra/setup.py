@@ -1,0 +1,25 @@
+"""What a fresh machine needs before its first workspace."""
+
+import time
+
+from image import cache
+from image import lock as locks
+from image import tools as host_tools
+from infra import engine, environment
+
+
+def run() -> None:
+    """Engine, host tools, ``.cloister/env``; a line before each long step, silence about what is there already."""
+    found = engine.ensure(_say)
+    folder = cache.root() / "tools" / locks.load("tools").digest()
+    if not folder.is_dir():
+        _say("Host tools (QEMU, swtpm, OVMF, mkfs.erofs ...): fetching about 50 MB of Debian packages ...")
+        began = time.monotonic()
+        host_tools.ensure()
+        _say(f"Host tools: unpacked after {time.monotonic() - began:.0f} s.")
+    path = environment.write(found)
+    _say(f"Ready: Pulumi {found.version} ({found.source}), host tools, {path}.")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

@@ -1,0 +1,146 @@
+"""Stacks, by way of the ``pulumi`` program: what a person would type, on the same terminal."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cloister.errors import CloisterError, InputError
+from cloister.process import ProcessError, run
+from cloister.protocol.descriptor import Descriptor
+from infra import engine, environment, layout
+from infra.provider.names import CVM
+from infra.provider.processes import Process
+
+KEY = "cloister:workspace"
+PROJECT = layout.CHECKOUT / "infra"
+
+
+class StackError(CloisterError):
+    """Pulumi refused or failed; what it said is on the terminal or in the message."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A CVM as the state knows it, and whether it still lives. ``memory`` in bytes."""
+
+    name: str
+    endpoint: str
+    running: bool
+    accelerator: str
+    image: str
+    memory: int
+    vcpus: int
+
+
+def create(name: str, settings: dict[str, str]) -> None:
+    """A new stack, selected, with ``settings`` (path below ``cloister:workspace`` -> value)."""
+    _run("stack", "init", name)
+    configure(name, settings)
+
+
+def configure(name: str, settings: dict[str, str]) -> None:
+    """Set values of the workspace's configuration by their paths."""
+    words = [word for path, value in settings.items() for word in ("--plaintext", f"{KEY}.{path}={value}")]
+    _run("config", "set-all", "--path", *words, *_stack(name))
+
+
+def unset(name: str, path: str) -> None:
+    _run("config", "rm", "--path", f"{KEY}.{path}", *_stack(name))
+
+
+def configuration(name: str) -> Any:
+    """The value of ``cloister:workspace``, None when nothing is set."""
+    found = _json("config", "--json", *_stack(name)).get(KEY)
+    if found is None:
+        return None
+    return found.get("objectValue", found.get("value"))
+
+
+def descriptor(name: str) -> Descriptor:
+    """What the parties are handed. Raises InputError when the workspace is not up."""
+    outputs = _json("stack", "output", "--json", *_stack(name))
+    if "descriptor" not in outputs:
+        raise InputError("The workspace is not up, so it has no descriptor.", hint="Start it: invoke workspace.up")
+    return Descriptor.from_value(outputs["descriptor"])
+
+
+def machines(name: str) -> tuple[Machine, ...]:
+    """The CVMs of a stack."""
+    resources = (_json("stack", "export", *_stack(name)).get("deployment") or {}).get("resources") or []
+    found = []
+    for outputs in (resource.get("outputs") or {} for resource in resources if resource["type"] == CVM):
+        process = outputs.get("process") or {}
+        alive = bool(process) and Process(int(process["pid"]), int(process["started"])).alive()
+        found.append(
+            Machine(
+                name=outputs["name"],
+                endpoint=outputs["endpoint"],
+                running=alive,
+                accelerator=outputs["accelerator"],
+                image=outputs["imageDigest"],
+                memory=int(outputs["memory"]),
+                vcpus=int(outputs["vcpus"]),
+            )
+        )
+    return tuple(found)
+
+
+def names() -> dict[str, bool]:
+    """The stacks of this project; True for the one that is selected."""
+    return {entry["name"]: bool(entry["current"]) for entry in _json("stack", "ls", "--json")}
+
+
+def selected(name: str) -> str:
+    """``name``, or the stack that is selected when there is no name. Raises InputError."""
+    known = names()
+    if name in known:
+        return name
+    current = [one for one, is_current in known.items() if is_current]
+    if not name and current:
+        return current[0]
+    said = f"There is no workspace {name!r}." if name else "No workspace is selected."
+    hint = f"Workspaces: {', '.join(known)}." if known else "Make one: invoke workspace.new NAME"
+    raise InputError(said, hint=hint)
+
+
+def hand_over(*words: str) -> None:
+    """Run ``pulumi`` on the user's terminal. Ctrl-C is for it alone: it stops what is under way and cleans up."""
+    interactive = sys.stdin.isatty() and sys.stdout.isatty()
+    argv = ["pulumi", *words, *([] if interactive else ["--non-interactive"])]
+    process = subprocess.Popen(argv, cwd=PROJECT, env=_environment())
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        status = process.wait()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if status:
+        raise StackError(f"pulumi {words[0]} ended with status {status}.")
+
+
+def _stack(name: str) -> Sequence[str]:
+    return ("--stack", name) if name else ()
+
+
+def _json(*words: str) -> Any:
+    return json.loads(_run(*words))
+
+
+def _run(*words: str) -> bytes:
+    try:
+        return run(["pulumi", *words, "--non-interactive"], cwd=PROJECT, env=_environment()).stdout
+    except ProcessError as error:
+        lines = [line.removeprefix("error: ") for line in error.message.splitlines()[1:] if line.strip()]
+        raise StackError(f"pulumi {' '.join(words[:2])}: {' '.join(lines) or error.message}") from error
+
+
+def _environment() -> dict[str, str]:
+    found = engine.find()
+    if found is None:
+        raise StackError("The Pulumi engine is not on this machine.", hint="Fetch it: invoke setup")
+    environment.write(found)
+    return {**os.environ, **environment.variables(found)}

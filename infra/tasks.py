@@ -1,0 +1,215 @@
+"""The platform team's verbs: the collections ``workspace`` and ``member``, and what sets a machine up.
+
+Everything heavy is imported inside the bodies: `invoke --list` must not wait for Pulumi's SDK.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from invoke.collection import Collection
+
+from cloister.cli.verb import verb
+
+_STACK = "the workspace; by default the one that pulumi has selected"
+
+
+@verb(
+    positional=["name"],
+    help={
+        "name": "name of the workspace: lower-case letters, digits and '-'",
+        "image": "flavor of the guest image, or the path of an image's manifest",
+        "cvm": "name of its CVM",
+        "memory": "memory of the CVM, for example 4GiB",
+        "vcpus": "processors of the CVM",
+        "port": "port on this machine; by default any that is free",
+    },
+)
+def new(
+    c: Any,
+    name: str,
+    image: str = "base",
+    cvm: str = "trainer",
+    memory: str = "4GiB",
+    vcpus: int = 2,
+    port: int = 0,
+) -> None:
+    """Make a workspace on this machine: a Pulumi stack with its configuration, nothing started yet."""
+    from infra import stack, workspace
+
+    settings = {"backend": "local", "image": image, "cvms[0].name": cvm, "cvms[0].memory": memory}
+    settings["cvms[0].vcpus"] = str(vcpus)
+    if port:
+        settings["cvms[0].port"] = str(port)
+    workspace.check_name(name)
+    workspace.parse_size(memory)
+    stack.create(name, settings)
+    print(f"Workspace {name} is configured in infra/Pulumi.{name}.yaml.")
+    print("Next: its members, invoke member.add NAME --key FILE --roles owner; then invoke workspace.up")
+
+
+@verb(
+    help={
+        "stack": _STACK,
+        "yes": "do not ask",
+        "force": "replace a CVM even when its run is unfinished or cannot be asked about",
+    },
+)
+def up(c: Any, stack: str = "", yes: bool = False, force: bool = False) -> None:
+    """Bring the workspace into the state that its configuration describes (pulumi up)."""
+    import os
+
+    from infra import stack as stacks
+
+    name = stacks.selected(stack)
+    if force:
+        os.environ["CLOISTER_FORCE"] = "1"
+    stacks.hand_over("up", "--stack", name, *(["--yes"] if yes else []))
+
+
+@verb(help={"stack": _STACK, "json": "as JSON"})
+def status(c: Any, stack: str = "", json: bool = False) -> None:
+    """Show the workspace's CVMs: where they listen, whether they live and whether their agent answers."""
+    from infra import report
+    from infra import stack as stacks
+
+    name = stacks.selected(stack)
+    report.machines(name, stacks.machines(name), as_json=json)
+
+
+@verb(help={"stack": _STACK, "output": "a file instead of the screen"})
+def export(c: Any, stack: str = "", output: str = "") -> None:
+    """Print the workspace descriptor, which the parties are handed (their option --workspace FILE)."""
+    import json
+
+    from cloister.cli import show
+    from infra import stack as stacks
+
+    text = json.dumps(stacks.descriptor(stacks.selected(stack)).value(), indent=2, sort_keys=True) + "\n"
+    if output:
+        show.write_file(Path(output), text.encode())
+        print(f"{output}: hand it to the parties. They confirm what it says with you, they do not believe it.")
+    else:
+        print(text, end="")
+
+
+@verb(help={"stack": _STACK, "cvm": "name of the CVM; by default the only one with a console"})
+def console(c: Any, stack: str = "", cvm: str = "") -> None:
+    """Connect to the serial console of a CVM of the flavor debug."""
+    from cloister.errors import InputError
+    from infra import console as consoles
+    from infra import stack as stacks
+
+    name = stacks.selected(stack)
+    found = consoles.machines(name)
+    if not cvm and len(found) > 1:
+        raise InputError(f"Several CVMs have a console: {', '.join(found)}.", hint="Choose one: --cvm NAME")
+    consoles.attach(name, cvm or (found[0] if found else "any"))
+
+
+@verb(
+    positional=[], help={"stack": _STACK, "yes": "do not ask", "remove": "remove the stack and its configuration too"}
+)
+def down(c: Any, stack: str = "", yes: bool = False, remove: bool = False) -> None:
+    """End the workspace's CVMs and remove what belongs to them (pulumi destroy). The configuration stays."""
+    from infra import stack as stacks
+    from infra.provider import authority
+
+    name = stacks.selected(stack)
+    stacks.hand_over("destroy", "--stack", name, *(["--yes"] if yes else []))
+    # What an engine that was killed never noted in the state.
+    if not stacks.machines(name):
+        authority.sweep(name)
+    if remove:
+        stacks.hand_over("stack", "rm", name, "--yes")
+
+
+@verb(help={"json": "as JSON"})
+def list_(c: Any, json: bool = False) -> None:
+    """List the workspaces of this checkout."""
+    from infra import report
+    from infra import stack as stacks
+
+    report.workspaces({name: stacks.machines(name) for name in stacks.names()}, as_json=json)
+
+
+@verb(
+    positional=["name"],
+    required=["key", "roles"],
+    help={
+        "name": "name of the member",
+        "key": "file with the member's public key (PEM)",
+        "roles": "one or more of owner, algorithm-provider, dataset-provider, result-consumer, auditor; with commas",
+        "stack": _STACK,
+    },
+)
+def add(c: Any, name: str, key: str = "", roles: str = "", stack: str = "") -> None:
+    """Add a member to the workspace, or give the member of that name another key and other roles."""
+    from infra import member, workspace
+    from infra import stack as stacks
+
+    workspace.check_name(name)
+    added = member.add(stacks.selected(stack), name, Path(key), tuple(part for part in roles.split(",") if part))
+    print(f"{name}: {', '.join(added.roles)}; key {added.key_digest()}")
+
+
+@verb(positional=["name"], help={"name": "name of the member", "stack": _STACK})
+def remove_(c: Any, name: str, stack: str = "") -> None:
+    """Take a member out of the workspace's configuration."""
+    from infra import member
+    from infra import stack as stacks
+
+    member.remove(stacks.selected(stack), name)
+    print(f"{name} is no longer a member. A CVM that is up keeps its owners until the next invoke workspace.up.")
+
+
+@verb(help={"stack": _STACK, "json": "as JSON"})
+def members(c: Any, stack: str = "", json: bool = False) -> None:
+    """List the members of the workspace with their roles and the digests of their keys."""
+    from infra import member, report
+    from infra import stack as stacks
+
+    report.members(member.listed(stacks.selected(stack)), as_json=json)
+
+
+@verb(help={}, interrupted="Nothing is half done; the next `setup` goes on.")
+def setup(c: Any) -> None:
+    """Set this machine up: the Pulumi engine, the host tools, .cloister/env. Says what takes long, once per machine."""
+    from infra import setup as steps
+
+    steps.run()
+
+
+@verb(help={"json": "as JSON"})
+def doctor(c: Any, json: bool = False) -> None:
+    """Look whether this machine has what it needs, and say what to do where it has not."""
+    from infra import doctor as looks
+    from infra import report
+
+    report.findings(looks.examine(), as_json=json)
+
+
+@verb(help={"json": "as JSON", "clear": "remove it: the next setup fetches and builds again"})
+def cache(c: Any, json: bool = False, clear: bool = False) -> None:
+    """Show what the cache of this user holds (engine, host tools, inputs of images) and how large it is."""
+    from infra import caches, report
+
+    if clear:
+        caches.clear()
+    report.sizes(caches.sizes(), as_json=json)
+
+
+@verb(help={"yes": "do not ask"})
+def clean(c: Any, yes: bool = False) -> None:
+    """Remove what was made in this checkout: out/. Refuses while a workspace is up."""
+    from infra import caches
+
+    removed = caches.clean(ask=not yes)
+    print(f"Removed: {', '.join(str(path) for path in removed) or 'nothing, there was nothing'}.")
+
+
+workspace = Collection("workspace", new, up, status, export, console, down)
+workspace.add_task(list_, name="list")
+member = Collection("member", add)
+member.add_task(remove_, name="remove")
+member.add_task(members, name="list")
+namespace = Collection(workspace, member, setup, doctor, cache, clean)
