@@ -1,18 +1,24 @@
 """TPM commands against a software TPM. Where swtpm cannot be had, the tests skip and say so."""
 
+import dataclasses
 import hashlib
 import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
-from cloister.attestation import tpm, tpm_commands
+from cloister.attestation import runtimelog, tpm, tpm_commands
 from cloister.attestation.errors import MalformedEvidence, TpmError
+from cloister.attestation.evidence import TpmQuote
+from cloister.attestation.testkit import LocalMachine
+from cloister.attestation.verify import SessionPurpose, verify
+from cloister.protocol import transcript
 
 
 def _swtpm_argv() -> list[str] | None:
@@ -26,16 +32,15 @@ def _swtpm_argv() -> list[str] | None:
     return tools.ensure().argv("swtpm")
 
 
-@pytest.fixture(scope="module")
-def transport(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tpm_commands.Transport]:
+@pytest.fixture
+def transport(tmp_path: Path) -> Iterator[tpm_commands.Transport]:
     argv = _swtpm_argv()
     if argv is None:
         pytest.skip("no swtpm on this machine")
-    folder: Path = tmp_path_factory.mktemp("swtpm")
     ours, theirs = socket.socketpair()
     with ours:
         ours.settimeout(60)
-        state = ["--tpmstate", f"dir={folder}", "--flags", "not-need-init"]
+        state = ["--tpmstate", f"dir={tmp_path}", "--flags", "not-need-init"]
         process = subprocess.Popen(
             [*argv, "socket", "--tpm2", "--fd", str(theirs.fileno()), *state], pass_fds=[theirs.fileno()]
         )
@@ -76,6 +81,28 @@ def test_a_quote_is_signed_over_the_selected_registers(transport: tpm_commands.T
     numbers = tpm.EcdsaSignature.parse(signature)
     key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), public.point)
     key.verify(utils.encode_dss_signature(numbers.r, numbers.s), attest, ec.ECDSA(hashes.SHA256()))
+
+
+def test_evidence_of_a_real_tpm_is_accepted(transport: tpm_commands.Transport) -> None:
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    handle, public = tpm_commands.create_primary(transport, tpm_commands.ENDORSEMENT, tpm.AK_TEMPLATE.marshal())
+    # No firmware ran here: an empty boot log, all its registers at zero.
+    machine = dataclasses.replace(LocalMachine.create(at), boot_events=())
+    key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), public.point)
+    machine = dataclasses.replace(machine, certificate=machine.authority.certify(key))
+    for entry in machine.runtime_log():
+        tpm_commands.pcr_extend(transport, runtimelog.PCR, entry.extended())
+    evidence = machine.session(nonce=b"n" * 32, tls_key_digest=b"t" * 32, hpke_key_digest=b"h" * 32)
+
+    qualifying = transcript.tpm_qualifying_data(evidence.report_data())
+    attest, signature = tpm_commands.quote(transport, handle, qualifying, tpm.QUOTED_PCRS)
+    values = tpm_commands.pcr_read(transport, tpm.QUOTED_PCRS)
+    quote = TpmQuote(attest, signature, public.marshal(), tuple(values.values()))
+    evidence = dataclasses.replace(evidence, tpm_quote=quote)
+
+    purpose = SessionPurpose(b"n" * 32, b"t" * 32, b"h" * 32)
+    verdict = verify(evidence, machine.policy(), purpose=purpose, at=at)
+    assert [check.name for check in verdict.failures] == []
 
 
 def test_extending_hashes_onto_the_old_value(transport: tpm_commands.Transport) -> None:
