@@ -61,7 +61,8 @@ class Inputs:
     def gather(cls, flavor: str, vendored: Path | None = None, *, relock: bool = False) -> Self:
         """What the locks name, fetched where it is not in the cache; ``vendored`` is a tar of `invoke image.vendor`."""
         # Only now: this brings in what verifies an archive, which nobody needs to read a manifest.
-        from image import recipe, relock as locks, tools
+        from image import recipe, tools
+        from image import relock as locks
 
         chosen = recipe.load(flavor)
         lock, files = locks.obtain(chosen.lock, vendored, relock=relock)
@@ -206,7 +207,9 @@ def _kernel(keyed: Keyed) -> tuple[bytes, Tree, Tree]:
         root, first = (_modules(modules).archive() for modules in found.modules)
         return {"vmlinuz": found.vmlinuz, "root": root, "initrd": first}
 
-    made = keyed.run("Taking the kernel and its modules out of their package", {"kernel": inputs.digests[package]}, make)
+    made = keyed.run(
+        "Taking the kernel and its modules out of their package", {"kernel": inputs.digests[package]}, make
+    )
     return made["vmlinuz"], Tree.from_archive(made["root"]), Tree.from_archive(made["initrd"])
 
 

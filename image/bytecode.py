@@ -50,7 +50,18 @@ def compile_sources(layer: Tree, system: Tree) -> Tree:
         for path in sources:
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).write_bytes(layer[path].contents)
-        argv = [root / _LOADER, "--library-path", root / _LIBRARIES, root / python, "-S", "-s", "-P", "-B", "-c", _COMPILE]
+        argv = [
+            root / _LOADER,
+            "--library-path",
+            root / _LIBRARIES,
+            root / python,
+            "-S",
+            "-s",
+            "-P",
+            "-B",
+            "-c",
+            _COMPILE,
+        ]
         environment = {"PYTHONHOME": str(root / "usr"), "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "PATH": "/usr/bin"}
         lines = "".join(f"{root / path}\t/{path}\n" for path in sources)
         run(argv, cwd=root, env=environment, input=lines.encode())

@@ -10,11 +10,12 @@ import io
 import os
 import sys
 import tarfile
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,10 @@ class FetchError(ImageError):
 
 class SupersededError(FetchError):
     """The mirror has replaced packages by newer ones."""
+
+
+class _StoppedError(Exception):
+    """Another transfer failed, or the user wants to stop."""
 
 
 class _AbsentError(Exception):
@@ -116,6 +121,7 @@ def _from_mirror(lock: Lock, packages: Sequence[LockedPackage], mirror: Mirror) 
             addresses.append(mirror.snapshot_address(package.archive, package.path, dates[package.archive]))
         downloads.append(Download(package.label, package.sha256, package.size, tuple(addresses)))
     gone = fetch_all(downloads, title=f"Fetching {len(downloads)} Debian packages ({lock.flavor})")
+    gone.sort(key=lambda download: download.label)
     if gone:
         more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
         raise SupersededError(
@@ -127,19 +133,33 @@ def _from_mirror(lock: Lock, packages: Sequence[LockedPackage], mirror: Mirror) 
 
 
 def fetch_all(downloads: Sequence[Download], *, title: str) -> list[Download]:
-    """Fetch in parallel into the cache; returns those that no address has any more."""
+    """Fetch in parallel into the cache; returns those that no address has any more.
+
+    The first error, or Ctrl-C, ends the other transfers too; what arrived of them is taken up the next time.
+    """
+    stop = threading.Event()
 
     def one(download: Download, progress: Progress) -> Download | None:
+        def arrived(count: int) -> None:
+            if stop.is_set():
+                raise _StoppedError
+            progress(count)
+
         try:
-            fetch(download, progress)
+            fetch(download, arrived)
         except _AbsentError:
             return download
         return None
 
     total = sum(download.size for download in downloads)
     with _bar(title, total) as progress, ThreadPoolExecutor(_PARALLEL) as pool:
-        results = pool.map(lambda download: one(download, progress), downloads)
-        return [download for download in results if download is not None]
+        running = [pool.submit(one, download, progress) for download in downloads]
+        try:
+            return [gone for future in as_completed(running) if (gone := future.result()) is not None]
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 @contextmanager

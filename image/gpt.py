@@ -58,7 +58,9 @@ def disk(partitions: Sequence[Partition], identifier: UUID) -> bytes:
     last = len(result) // SECTOR_SIZE - 1
     result[:SECTOR_SIZE] = _PROTECTIVE.pack(0, b"\x00\x02\x00", 0xEE, b"\xff\xff\xff", 1, last, b"\x55\xaa")
     _place(result, 1, _header(1, last, 2, bytes(rows), identifier) + bytes(rows))
-    _place(result, last - _TABLE_SECTORS, bytes(rows) + _header(last, 1, last - _TABLE_SECTORS, bytes(rows), identifier))
+    _place(
+        result, last - _TABLE_SECTORS, bytes(rows) + _header(last, 1, last - _TABLE_SECTORS, bytes(rows), identifier)
+    )
     for offset, contents in placed:
         result[offset : offset + len(contents)] = contents
     return bytes(result)

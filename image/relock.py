@@ -43,12 +43,16 @@ class ScriptError(ImageError):
 
 
 def write(name: str, into: Path = FOLDER, *, mirror: Mirror | None = None, now: datetime | None = None) -> Path:
-    """Write ``into/<name>.json`` from the archives as they are now; ``name`` is a flavor with a lock or ``tools``.
+    """Write the lock of a flavor, or of the host tools (``tools``), into a folder, from the archives as they are now.
+
+    A flavor that is built from another's lock has that one written.
 
     Raises ArchiveError for an index that is not signed, out of date or older than the committed lock's, ScriptError
     for a maintainer script that the recipe does not account for.
     """
     mirror, now = mirror or Mirror.of_host(), now or datetime.now(UTC)
+    if name != recipe.TOOLS:
+        name = recipe.load(name).lock
     request = recipe.load_request(name)
     known = _known_dates(name)
     keyring = _keyring(mirror)

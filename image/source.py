@@ -24,7 +24,9 @@ def agent(modules: Agent, checkout: Path = CHECKOUT) -> Tree:
     tree = Tree()
     for path in [_module(name, checkout) for name in modules.modules] + [checkout / name for name in modules.data]:
         if not path.is_file():
-            raise ImageError(f"The recipe's agent names {path.relative_to(checkout)}, and the checkout has no such file.")
+            raise ImageError(
+                f"The recipe's agent names {path.relative_to(checkout)}, and the checkout has no such file."
+            )
         tree.put(f"{PACKAGES}/{path.relative_to(checkout)}", Entry.file(path.read_bytes()))
     return tree
 

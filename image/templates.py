@@ -18,7 +18,7 @@ def render(name: str, recipe: Recipe, folder: Path = FOLDER) -> bytes:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),
         undefined=jinja2.StrictUndefined,
-        autoescape=False,
+        autoescape=False,  # noqa: S701 - the guest's files are no HTML
         keep_trailing_newline=True,
     )
     try:

@@ -20,7 +20,12 @@ from image.source import CHECKOUT
 
 _LISTING = "files.json"
 _SOURCES = ("cloister", "agent_runtime", "image")
-_CIRCUMSTANCES = {"TZ": "Pacific/Kiritimati", "LANG": "tr_TR.UTF-8", "LC_ALL": "tr_TR.UTF-8", "PYTHONHASHSEED": "271828"}
+_CIRCUMSTANCES = {
+    "TZ": "Pacific/Kiritimati",
+    "LANG": "tr_TR.UTF-8",
+    "LC_ALL": "tr_TR.UTF-8",
+    "PYTHONHASHSEED": "271828",
+}
 
 
 @dataclass(frozen=True)
@@ -38,19 +43,29 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Verification:
-    """All outputs and PCRs compared and, where files differ, which: lines such as ``root: etc/passwd: changed``."""
+    """All outputs and PCRs of the rebuild compared with a manifest.
+
+    ``damaged`` has a sentence for each file beside that manifest that is not what it says, ``differences`` a line such
+    as ``root: etc/passwd: missing`` for each file of the image that the rebuild made otherwise.
+    """
 
     comparisons: tuple[Comparison, ...]
+    damaged: tuple[str, ...]
     differences: tuple[str, ...]
 
     @property
     def same(self) -> bool:
-        return all(comparison.same for comparison in self.comparisons)
+        return not self.damaged and all(comparison.same for comparison in self.comparisons)
 
 
 def verify(flavor: str, against: Path, *, vendored: Path | None = None) -> Verification:
     """Rebuild ``flavor`` and compare with the manifest ``against`` (a file or an image's folder)."""
     expected = output.read_manifest(against)
+    damaged: list[str] = []
+    if against.is_dir():
+        damaged = [
+            f"{against / name} is not what the manifest beside it says." for name in output.check(expected, against)
+        ]
     with tempfile.TemporaryDirectory(prefix="cloister-verify-") as name:
         rebuilt = Path(name, "image")
         _rebuild(flavor, Path(name, "sources"), rebuilt, vendored)
@@ -63,7 +78,7 @@ def verify(flavor: str, against: Path, *, vendored: Path | None = None) -> Verif
                 differences = compare_listings(published.read_bytes(), (rebuilt / _LISTING).read_bytes())
             else:
                 differences = [f"Which files differ cannot be said: there is no {_LISTING} of it beside {against}."]
-        return Verification(tuple(comparisons), tuple(differences))
+        return Verification(tuple(comparisons), tuple(damaged), tuple(differences))
 
 
 def compare(expected: ImageManifest, found: ImageManifest) -> list[Comparison]:
@@ -101,7 +116,9 @@ def _compare_layer(expected: Mapping[str, Mapping[str, str]], found: Mapping[str
         elif expected[path] != found[path]:
             before, after = expected[path], found[path]
             changed = [
-                f"{key} {before.get(key)} -> {after.get(key)}" for key in sorted({*before, *after}) if before.get(key) != after.get(key)
+                f"{key} {before.get(key)} -> {after.get(key)}"
+                for key in sorted({*before, *after})
+                if before.get(key) != after.get(key)
             ]
             lines.append(f"{path}: {', '.join(changed)}")
     return lines

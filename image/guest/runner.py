@@ -4,6 +4,6 @@ import sys
 
 sys.path.insert(0, "/usr/lib/cloister")
 
-from agent_runtime.runner import main  # noqa: E402 - its folder is on the path only now
+from agent_runtime.runner import main
 
 main()

@@ -1,0 +1,172 @@
+"""The verbs of the collection ``image``: each parses, calls one function and prints."""
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from invoke import Collection, Context, Exit, task
+
+from cloister.errors import CloisterError
+
+_FLAVOR = "flavor of the image: base or debug"
+_VENDORED = "take all inputs from this tar of `invoke image.vendor` and nothing from the network"
+_RELOCK = "when a locked package is gone everywhere, build from a new lock under out/"
+_JSON = "print facts as JSON"
+
+
+def _verb(body: Callable[..., None]) -> Callable[..., None]:
+    """What the project's own errors look like: a sentence, what to do next, an exit code."""
+
+    @functools.wraps(body)
+    def run(*arguments: Any, **options: Any) -> None:
+        try:
+            body(*arguments, **options)
+        except CloisterError as error:
+            raise Exit(f"{error.message}\n{error.hint}".strip(), code=error.exit_code) from error
+
+    return run
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=1))
+
+
+def _folder(image: str) -> Path:
+    """A flavor's folder under out/, or what is written with a slash: the path of another."""
+    from image import output
+
+    return Path(image) if "/" in image else output.folder(image)
+
+
+@task(positional=["flavor"], help={"flavor": _FLAVOR, "tools": "lock the host tools instead"})
+@_verb
+def lock(_: Context, flavor: str = "base", tools: bool = False) -> None:
+    """Write the lock of a flavor, or of the host tools, from Debian's signed index of today."""
+    from image import relock
+
+    path = relock.write("tools" if tools else flavor)
+    print(f"{path} is written; `git diff` shows what changed, `invoke image.diff` as a changelog.")
+
+
+@task(
+    positional=["flavor"],
+    help={
+        "flavor": _FLAVOR,
+        "from_": _VENDORED,
+        "relock": _RELOCK,
+        "fresh": "trust no step of an earlier build",
+        "json": _JSON,
+    },
+)
+@_verb
+def build(
+    _: Context,
+    flavor: str = "base",
+    from_: str = "",
+    relock: bool = False,
+    fresh: bool = False,
+    json: bool = False,
+) -> None:
+    """Build the guest image into out/image/FLAVOR (10 s once its inputs are in the cache)."""
+    from image import build as builder
+    from image import output
+
+    folder = output.folder(flavor)
+    vendored = Path(from_) if from_ else None
+    made = builder.build(flavor, folder, vendored=vendored, relock=relock, fresh=fresh, say=_say)
+    if json:
+        print(made.manifest.encode().decode())
+        return
+    for name, file in made.manifest.outputs.items():
+        print(f"{name:18}{file.size:>10}  {file.sha256}")
+    print(f"The image is in {folder}; its name is {made.manifest.digest().hex()}.")
+
+
+@task(positional=["image"], help={"image": "flavor, or an image's folder", "json": _JSON})
+@_verb
+def measure(_: Context, image: str = "base", json: bool = False) -> None:
+    """Show what a machine booted from the image will measure, event by event."""
+    from image import manifest
+    from image import measure as measurement
+    from image.errors import ImageError
+
+    path = _folder(image) / "uki.efi"
+    if not path.is_file():
+        raise ImageError(
+            f"There is no kernel image {path}.", hint=f"Make it with `invoke image.build --flavor {image}`."
+        )
+    registers = measurement.predict(path.read_bytes())
+    if json:
+        print(manifest.measurements(registers).decode(), end="")
+        return
+    for index, register in registers.items():
+        print(f"PCR {index:<3} {register.value.hex()}")
+        for event in register.events:
+            print(f"        {event.digest.hex()}  {event.event}")
+
+
+@task(
+    positional=["flavor"],
+    help={
+        "flavor": _FLAVOR,
+        "against": "manifest to compare with; default: that of the image in out/",
+        "from_": _VENDORED,
+        "json": _JSON,
+    },
+)
+@_verb
+def verify(_: Context, flavor: str = "base", against: str = "", from_: str = "", json: bool = False) -> None:
+    """Rebuild the image elsewhere, under other circumstances, and compare every output (20 s)."""
+    from image import output
+    from image import verify as verification
+
+    _say(f"Rebuilding the image {flavor} in another folder, umask, time zone and locale ...")
+    target = Path(against) if against else output.folder(flavor)
+    result = verification.verify(flavor, target, vendored=Path(from_) if from_ else None)
+    if json:
+        rows = [{"name": row.name, "expected": row.expected, "found": row.found} for row in result.comparisons]
+        _print_json(
+            {"same": result.same, "outputs": rows, "damaged": result.damaged, "differences": result.differences}
+        )
+    else:
+        for row in result.comparisons:
+            print(f"{row.name:18} {row.found} {'identical' if row.same else f'differs, expected {row.expected}'}")
+        for line in (*result.damaged, *result.differences):
+            print(line)
+    if not result.same:
+        raise Exit(f"The rebuilt image {flavor} is not the one of {target}.", code=1)
+    _say(f"Every output of the rebuilt image {flavor} is identical.")
+
+
+@task(
+    positional=["before", "after"], help={"before": "lock, manifest or image's folder", "after": "what came after it"}
+)
+@_verb
+def diff(_: Context, before: str, after: str) -> None:
+    """Show what changed between two locks or two images, as a changelog."""
+    from image import diff as difference
+
+    lines = difference.compare(Path(before), Path(after))
+    print("\n".join(lines) if lines else "They are the same.")
+
+
+@task(positional=["flavor"], help={"flavor": _FLAVOR, "into": "the tar to write"})
+@_verb
+def vendor(_: Context, flavor: str = "base", into: str = "out/image-inputs.tar") -> None:
+    """Pack all inputs of an image and the host tools into one tar that --from reads years later."""
+    from image import lock as locks
+    from image import recipe
+    from image import vendor as vendoring
+
+    path = vendoring.pack([locks.load(recipe.load(flavor).lock), locks.load("tools")], Path(into))
+    print(f"{path} holds all inputs; `invoke image.build --from {path}` needs no network.")
+
+
+namespace = Collection("image", lock, build, measure, verify, diff, vendor)
