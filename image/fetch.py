@@ -120,7 +120,7 @@ def _from_mirror(lock: Lock, packages: Sequence[LockedPackage], mirror: Mirror) 
         if mirror.snapshot:
             addresses.append(mirror.snapshot_address(package.archive, package.path, dates[package.archive]))
         downloads.append(Download(package.label, package.sha256, package.size, tuple(addresses)))
-    gone = fetch_all(downloads, title=f"Fetching {len(downloads)} Debian packages ({lock.flavor})")
+    gone = fetch_all(downloads, title=f"Fetching Debian packages ({lock.flavor}: {len(downloads)})")
     gone.sort(key=lambda download: download.label)
     if gone:
         more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
