@@ -1,0 +1,43 @@
+"""The verb that lets a party judge a machine."""
+
+from pathlib import Path
+
+from invoke.context import Context
+
+from cloister.cli import settings, show
+from cloister.cli.verb import verb
+
+
+@verb(
+    help={
+        **settings.WHERE,
+        "manifest": "also demand that the machine runs this manifest",
+        "save": "write the evidence to a file, for `audit`",
+        "json": settings.JSON_HELP,
+    }
+)
+def attest(
+    c: Context,
+    cvm: str | None = None,
+    workspace: str | None = None,
+    policy: str | None = None,
+    manifest: str | None = None,
+    save: str | None = None,
+    json: bool = False,
+) -> None:
+    """Check a running machine against your policy: every check with what is expected and what was found."""
+    from cloister.client import connection, verdict
+    from cloister.client import manifest as manifests
+
+    demanded = settings.policy(c, policy)
+    digest = manifests.load(Path(manifest)).digest() if manifest else None
+    target = settings.target(c, cvm=cvm, workspace=workspace, policy=demanded, manifest_digest=digest)
+    with connection.attest(target) as opening:
+        if save:
+            show.write_file(Path(save), opening.evidence.encode_json())
+        if json:
+            show.facts(opening.verdict.value())
+        else:
+            for line in verdict.lines(opening.verdict):
+                print(line)
+        opening.verdict.require_accepted()

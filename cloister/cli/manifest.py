@@ -1,0 +1,63 @@
+"""The verbs about what the parties agree on."""
+
+from pathlib import Path
+
+from invoke.context import Context
+
+from cloister.cli import settings, show
+from cloister.cli.verb import verb
+from cloister.errors import InputError
+
+
+@verb(
+    positional=["file"],
+    help={
+        "file": "the manifest as you write it, YAML or JSON",
+        "output": "file of the canonical form (default: the same name with .json)",
+        "json": settings.JSON_HELP,
+    },
+)
+def manifest(c: Context, file: str, output: str | None = None, json: bool = False) -> None:
+    """Check a manifest, fill in digests and sizes, and write the canonical form that everybody agrees on."""
+    from cloister.client import manifest as manifests
+
+    source = Path(file)
+    target = Path(output) if output else source.with_suffix(".json")
+    if target.resolve() == source.resolve():
+        raise InputError(f"The canonical form would replace {source}.", hint="Name another file with --output.")
+    made = manifests.compose(source)
+    show.write_file(target, made.encode())
+    if json:
+        show.facts({"manifest": str(target), "digest": made.digest().hex()})
+        return
+    for asset in made.assets():
+        print(f"  {asset.name:<16} {asset.provider:<16} {asset.size:>12} bytes  {asset.digest}")
+    print(f"Written: {target}, digest {made.digest().hex()}")
+    print("Give this file to everybody who takes part; each looks at it with `review`.")
+
+
+@verb(
+    positional=["manifest"],
+    help={
+        "manifest": "a manifest in canonical form",
+        "key": f"{settings.KEY_HELP}, to see which party you are",
+        "json": settings.JSON_HELP,
+    },
+)
+def review(c: Context, manifest: str, key: str | None = None, json: bool = False) -> None:
+    """What you agree to with a manifest, in plain words."""
+    from cloister.client import keys
+    from cloister.client import manifest as manifests
+    from cloister.client import review as reviews
+
+    mine = settings.setting(c, "key", key)
+    read = manifests.load(Path(manifest))
+    sections = reviews.review(read, keys.load(mine).public if mine else None)
+    if json:
+        show.facts({"digest": read.digest().hex(), "sections": [section.value() for section in sections]})
+        return
+    for section in sections:
+        print(section.title)
+        for line in section.lines:
+            print(f"  {'! ' if section.warning else ''}{line}")
+        print()

@@ -1,0 +1,66 @@
+"""The verb that starts a party's policy."""
+
+from pathlib import Path
+
+from invoke.context import Context
+
+from cloister.cli import settings, show
+from cloister.cli.verb import verb
+from cloister.errors import CloisterError, InputError
+
+
+@verb(
+    required=["image"],
+    help={
+        "image": "manifest.json of the image that you trust, rebuilt by yourself or signed by someone you chose",
+        "workspace": "workspace descriptor from the platform team (default: $CLOISTER_WORKSPACE)",
+        "cvm": "accept only this CVM of the workspace",
+        "allow-local": "accept machines that keep nothing secret from their host: for trials",
+        "allow-debug": "accept an image that gives access for debugging: for trials",
+        "output": "file of the policy; never overwritten",
+        "yes": "do not ask: you have confirmed every value",
+        "json": settings.JSON_HELP,
+    },
+)
+def policy(
+    c: Context,
+    image: str,
+    workspace: str | None = None,
+    cvm: str | None = None,
+    allow_local: bool = False,
+    allow_debug: bool = False,
+    output: str = "policy.json",
+    yes: bool = False,
+    json: bool = False,
+) -> None:
+    """Start your own policy: what you demand of a machine, value by value, with whom to confirm it."""
+    from cloister.client import policy as policies
+
+    descriptor = settings.setting(c, "workspace", workspace)
+    if descriptor is None:
+        raise InputError("policy needs --workspace.", hint="The platform team hands out the workspace descriptor.")
+    path = Path(output)
+    if path.exists():
+        raise InputError(
+            f"{path} exists; a policy is not overwritten.", hint="Remove it, or name another with --output."
+        )
+    started, taken = policies.start(Path(image), descriptor, cvm=cvm, allow_local=allow_local, allow_debug=allow_debug)
+    if not json:
+        print("Your policy takes over what others say. Confirm each value:")
+        for one in taken:
+            print(f"\n  {one.member}: {one.value}")
+            if one.fingerprint:
+                print(f"    fingerprint   {one.fingerprint}")
+            print(f"    confirm with  {one.confirm_with}")
+        if started.allow_local:
+            print("\n  allow_local: this machine keeps nothing secret from whoever runs it; use it for trials only.")
+        if started.allow_debug:
+            print("\n  allow_debug: whoever runs this image can look into it; use it for trials only.")
+        print()
+    if not yes and not show.confirmed(f"Have you confirmed all {len(taken)} values, and write {path}?"):
+        raise CloisterError("No policy was written.", hint="Confirm the values first.")
+    policies.write(started, path)
+    if json:
+        show.facts({"policy": str(path), "digest": started.digest().hex(), "taken": [vars(one) for one in taken]})
+    else:
+        print(f"Written: {path}")

@@ -1,0 +1,103 @@
+"""A file or folder on the party's machine, as the manifest will name it: digest, size, bare name."""
+
+import contextlib
+import hashlib
+import re
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from cloister.errors import InputError
+from cloister.protocol import archive
+
+_CHUNK = 1024 * 1024
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,199}\Z")
+
+Progress = Callable[[int], None]
+"""Told how many bytes are done so far."""
+
+
+@dataclass(frozen=True)
+class LocalAsset:
+    """``digest`` is SHA-256 in hex, ``size`` in bytes, ``file`` the bare name (a folder's is that of its tar)."""
+
+    path: Path
+    file: str
+    digest: str
+    size: int
+
+
+def digest(path: Path, progress: Progress = lambda done: None) -> LocalAsset:
+    """What the manifest says about the file or folder at ``path``. Raises InputError.
+
+    A folder counts as its deterministic tar: time zone, umask and the order of files make no difference.
+    """
+    file = bare_name(path)
+    try:
+        if path.is_dir():
+            folder_digest, size = archive.tar_digest(path)
+            return LocalAsset(path, file, folder_digest.hex(), size)
+        state, done = hashlib.sha256(), 0
+        with path.open("rb") as stream:
+            while data := stream.read(_CHUNK):
+                state.update(data)
+                done += len(data)
+                progress(done)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    return LocalAsset(path, file, state.hexdigest(), done)
+
+
+def bare_name(path: Path) -> str:
+    """The name that an asset at ``path`` has in a manifest. Raises InputError for one with odd characters."""
+    try:
+        name = f"{path.resolve().name}.tar" if path.is_dir() else path.name
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    if not _NAME.match(name):
+        raise InputError(
+            f"{name!r} cannot be the name of an asset.",
+            hint="Use letters, digits and . _ + - only; do not begin with a dot.",
+        )
+    return name
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Generator[BinaryIO, None, None]:
+    """The bytes of an asset, seekable; a folder's tar is written to a temporary file first. Raises InputError."""
+    with _open(path) as stream:
+        yield stream
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        if not path.is_dir():
+            return path.open("rb")
+        stream = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - the caller closes it
+        try:
+            archive.write_tar(stream, path)
+        except BaseException:
+            stream.close()
+            raise
+        stream.seek(0)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    return stream
+
+
+def unpacked_size(path: Path) -> int:
+    """Bytes of the files in a folder, zip or tar. Raises InputError for anything else."""
+    try:
+        if path.is_dir():
+            return sum(one.lstat().st_size for one in path.rglob("*") if one.is_file())
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as packed:
+                return sum(info.file_size for info in packed.infolist())
+        with tarfile.open(path) as packed_tar:
+            return sum(member.size for member in packed_tar)
+    except (OSError, tarfile.TarError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is not a folder, zip or tar that can be unpacked.") from error

@@ -1,0 +1,56 @@
+"""The party's own policy: starting one, and reading it before anything is trusted."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from cloister.attestation.policy import Policy
+from cloister.attestation.reference import TakenOver, policy_from
+from cloister.client import workspace
+from cloister.errors import InputError
+from cloister.protocol.descriptor import Descriptor
+from cloister.protocol.imagemanifest import ImageManifest
+
+
+def load(path: Path) -> Policy:
+    """The policy at ``path``, JSON or YAML. Raises InputError."""
+    try:
+        return Policy.parse(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"The policy {path} cannot be read: {error.strerror}.", hint="`policy` writes one.") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error.message}", hint=error.hint) from error
+
+
+def start(
+    image: Path, descriptor: Path, *, cvm: str | None = None, allow_local: bool = False, allow_debug: bool = False
+) -> tuple[Policy, tuple[TakenOver, ...]]:
+    """A first policy, and every value that it takes on somebody's word. Raises InputError.
+
+    ``cvm`` narrows it to one CVM of the workspace.
+    """
+    described = workspace.load(descriptor)
+    if cvm is not None:
+        described = _narrowed(described, cvm)
+    try:
+        manifest = ImageManifest.parse(image.read_bytes())
+    except OSError as error:
+        raise InputError(f"The image manifest {image} cannot be read: {error.strerror}.") from error
+    except InputError as error:
+        raise InputError(f"{image}: {error.message}", hint=error.hint) from error
+    return policy_from(manifest, described, allow_local=allow_local, allow_debug=allow_debug)
+
+
+def _narrowed(descriptor: Descriptor, cvm: str) -> Descriptor:
+    return replace(descriptor, cvms=(workspace.find(descriptor, cvm),))
+
+
+def write(policy: Policy, path: Path) -> None:
+    """Write a new policy. Raises InputError when there is a file already: somebody may have confirmed it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as file:
+            file.write(policy.encode() + b"\n")
+    except FileExistsError as error:
+        raise InputError(f"{path} exists; a policy is not overwritten.", hint="Remove it, or name another.") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}.") from error

@@ -1,0 +1,268 @@
+"""Fetching a result: its ciphertext as often as needed, its key once, its proof before it counts.
+
+Beside the output ``results.zip`` stand, while a fetch is under way:
+
+    results.zip.part        the ciphertext as far as it has arrived
+    results.zip.part.json   which result it belongs to
+    results.zip.key         the key, from the moment that the agent has handed it out (mode 0600)
+    results.zip.new         the decrypted result, until it is proven
+
+Whatever fails after the key was handed out, the next call goes on from these files without asking the agent.
+"""
+
+import os
+import time
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from cloister.attestation.policy import Policy
+from cloister.client import proof
+from cloister.client.connection import Connection, is_interruption
+from cloister.client.session import Session
+from cloister.errors import CloisterError, InputError, ProofError
+from cloister.protocol import canonical, slot
+from cloister.protocol.manifest import Manifest
+
+_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0)
+_STATE_LIMIT = 4096
+_KEY_SIZE = 32
+
+Progress = Callable[[int, int], None]
+"""Told how many bytes have arrived, and of how many."""
+
+Interrupted = Callable[[CloisterError, float], None]
+"""Told about an interruption, and after how many seconds the next attempt follows."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A result that was proven: where it lies, and what its proof consists of."""
+
+    output: Path
+    proof: proof.Proof
+
+
+@dataclass(frozen=True)
+class _Files:
+    """The files of one fetch."""
+
+    output: Path
+
+    def _beside(self, suffix: str) -> Path:
+        return self.output.with_name(self.output.name + suffix)
+
+    @property
+    def part(self) -> Path:
+        return self._beside(".part")
+
+    @property
+    def state(self) -> Path:
+        return self._beside(".part.json")
+
+    @property
+    def key(self) -> Path:
+        return self._beside(".key")
+
+    @property
+    def new(self) -> Path:
+        return self._beside(".new")
+
+    def forget(self) -> None:
+        """Remove everything but the output."""
+        for path in (self.key, self.part, self.state, self.new):
+            path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """Which ciphertext a part belongs to: a manifest's, for a consumer, of one life of a machine."""
+
+    manifest: str
+    consumer: str
+    machine: str
+
+    def encode(self) -> bytes:
+        return canonical.encode(vars(self))
+
+
+def pending_key(output: Path) -> bool:
+    """Whether an earlier call got the key and could not finish: then the agent is not needed any more."""
+    return _Files(output).key.exists()
+
+
+def consumer_of(manifest: Manifest, key: bytes) -> str:
+    """The consumer's name that a key has in the manifest. Raises InputError."""
+    for name in manifest.names(key):
+        if name in manifest.results.consumers:
+            return name
+    names = ", ".join(manifest.results.consumers)
+    raise InputError(
+        f"The manifest names no result consumer with this key; consumers are: {names}.",
+        hint="Name another key with --key.",
+    )
+
+
+def fetch(
+    connection: Connection,
+    manifest: Manifest,
+    output: Path,
+    *,
+    progress: Progress = lambda done, size: None,
+    interrupted: Interrupted = lambda error, pause: None,
+) -> None:
+    """Bring the ciphertext here and take its key; :func:`finish` does the rest.
+
+    ``connection`` must demand this manifest. Raises CloisterError: CONSUMED with the time
+    when the key is gone for good.
+    """
+    files = _Files(output)
+    consumer = consumer_of(manifest, connection.key.public)
+    pauses = iter(_PAUSES)
+    while True:
+        before = _size(files.part)
+        try:
+            key = _attempt(connection, manifest, consumer, files, progress)
+        except CloisterError as error:
+            if not is_interruption(error):
+                raise
+            connection.close()
+            if _size(files.part) > before:
+                pauses = iter(_PAUSES)
+            pause = next(pauses, None)
+            if pause is None:
+                raise
+            interrupted(error, pause)
+            time.sleep(pause)
+        else:
+            # Before anything else: this is the only copy in the world.
+            _keep_key(files.key, key)
+            return
+
+
+def finish(manifest: Manifest, policy: Policy, output: Path) -> Fetched:
+    """Decrypt what :func:`fetch` brought, prove it under the party's policy, and put it at ``output``.
+
+    Raises ProofError; then ciphertext and key stay where they are.
+    """
+    files = _Files(output)
+    try:
+        key = files.key.read_bytes()
+        size = files.part.stat().st_size
+        with files.part.open("rb") as ciphertext, files.new.open("wb") as plain:
+            for segment in slot.decrypt(key, ciphertext, size):
+                plain.write(segment)
+            plain.flush()
+            os.fsync(plain.fileno())
+        found = proof.prove(files.new, policy)
+        found.require_accepted()
+        if found.manifest != manifest.digest():
+            raise ProofError(
+                f"The result is of the manifest {found.manifest.hex()}, expected is {manifest.digest().hex()}."
+            )
+        files.new.replace(output)
+    except CloisterError as error:
+        error.hint = f"{error.hint} Key and ciphertext are kept in {files.key} and {files.part}.".lstrip()
+        raise
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or output} cannot be read or written: {error.strerror}.",
+            hint=f"Key and ciphertext are kept in {files.key} and {files.part}; run the command again.",
+        ) from error
+    files.forget()
+    return Fetched(output, found)
+
+
+def _attempt(connection: Connection, manifest: Manifest, consumer: str, files: _Files, progress: Progress) -> bytes:
+    session = connection.session()
+    _begin(files, _Slot(manifest.digest().hex(), consumer, connection.evidence().event_log_key.hex()))
+    _receive(session, consumer, manifest.results.max_size, files.part, progress)
+    with files.part.open("rb") as ciphertext:
+        digest = slot.file_digest(ciphertext)
+    key = session.release_result(consumer, digest)
+    if len(key) != _KEY_SIZE:
+        raise ProofError(f"The agent handed out a key of {len(key)} bytes; it must have {_KEY_SIZE}.")
+    return key
+
+
+def _begin(files: _Files, wanted: _Slot) -> None:
+    """Keep the part of an earlier call when it is of the same slot, else begin anew."""
+    try:
+        same = files.state.read_bytes()[:_STATE_LIMIT] == wanted.encode()
+    except FileNotFoundError:
+        same = False
+    try:
+        if not same:
+            files.part.unlink(missing_ok=True)
+            files.output.parent.mkdir(parents=True, exist_ok=True)
+            files.state.write_bytes(wanted.encode())
+        files.part.touch(mode=0o600)
+    except OSError as error:
+        raise InputError(f"{files.part} cannot be written: {error.strerror}.") from error
+
+
+def _receive(session: Session, consumer: str, max_size: int, part: Path, progress: Progress) -> None:
+    # The plaintext also holds the proof, whose size the manifest does not bound; no proof is larger than this.
+    limit = slot.ciphertext_size(max_size + proof.MAX_OVERHEAD)
+    with part.open("r+b") as file:
+        done = file.seek(0, os.SEEK_END)
+        size = None
+        for chunk in session.fetch_result(consumer, done, limit):
+            if size is None:
+                size = chunk.size
+                if not done <= size <= limit:
+                    raise ProofError(f"The agent offers a result of {size} bytes; at most {limit} are possible.")
+            if done + len(chunk.data) > size:
+                raise ProofError("The agent sends more than the size of the result.")
+            file.write(chunk.data)
+            done += len(chunk.data)
+            progress(done, size)
+        _sync(file)
+    if size is None or done != size:
+        raise ProofError(f"The agent sent {done} bytes of a result of {size if size is not None else 'unknown size'}.")
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _keep_key(path: Path, key: bytes) -> None:
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(key)
+        _sync(file)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def unpack(results: Path, folder: Path) -> list[Path]:
+    """Write the files of a proven result below ``folder``, without their common folder ``results``; their paths.
+
+    Existing files are replaced one by one, each when its successor is complete. Raises InputError.
+    """
+    written = []
+    with zipfile.ZipFile(results) as archive:
+        for name in archive.namelist():
+            if not name.startswith(proof.RESULTS):
+                continue
+            path = folder / name.removeprefix(proof.RESULTS)
+            part = path.with_name(f".{path.name}.part")
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(name) as source, part.open("wb") as target:
+                    while data := source.read(slot.SEGMENT):
+                        target.write(data)
+                part.replace(path)
+            except OSError as error:
+                raise InputError(f"{path} cannot be written: {error.strerror}.") from error
+            written.append(path)
+    return written

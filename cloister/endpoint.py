@@ -1,0 +1,169 @@
+"""The network end of an agent: its address, what certificate it shows, and a channel that accepts only that one.
+
+The certificate is no claim: anyone can make one. It names the key that the evidence must name too
+(docs/architecture.md, "Session").
+"""
+
+import contextlib
+import hashlib
+import socket
+import ssl
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Self
+
+import grpc
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from cloister.errors import InputError, ProofError, UnreachableError
+
+PORT = 6110
+"""The agent's port, when an address names none."""
+
+MAX_MESSAGE = 4 * 1024 * 1024
+"""Bytes of one message on a channel: evidence and frames are about 1 MiB."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where an agent listens: a host name or IP address, and a port."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """From ``host:port``, ``host``, ``[IPv6]:port``. Raises InputError."""
+        host, port = text.strip(), str(PORT)
+        if host.startswith("["):
+            host, closed, rest = host[1:].partition("]")
+            if not closed or (rest and not rest.startswith(":")):
+                raise _not_an_address(text)
+            port = rest[1:] or port
+        elif host.count(":") == 1:
+            host, _, port = host.partition(":")
+        if not host or "/" in host or any(char.isspace() for char in host):
+            raise _not_an_address(text)
+        if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+            raise _not_an_address(text)
+        return cls(host, int(port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def _not_an_address(text: str) -> InputError:
+    return InputError(f"{text!r} is not an address.", hint="An address looks like 127.0.0.1:6110 or [::1]:6110.")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An agent that was seen at an address: its certificate (DER) and the key in it (SubjectPublicKeyInfo, DER)."""
+
+    address: Address
+    certificate: bytes
+    key: bytes
+
+    def key_digest(self) -> bytes:
+        """SHA-256 of the key, 32 bytes."""
+        return hashlib.sha256(self.key).digest()
+
+
+def reach(address: Address, *, timeout: float = 5.0) -> None:
+    """Connect by TCP and hang up. Raises UnreachableError."""
+    with _connected(address, timeout):
+        pass
+
+
+def probe(address: Address, *, timeout: float = 10.0) -> Endpoint:
+    """Take the certificate of whoever listens at ``address``, over TLS 1.3 and nothing less.
+
+    ``timeout`` is in seconds. Raises UnreachableError, or ProofError when it speaks something else than TLS 1.3.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # the evidence decides which key is right
+    context.set_alpn_protocols(["h2"])
+    with _connected(address, timeout) as plain:
+        try:
+            with context.wrap_socket(plain) as secure:
+                certificate = secure.getpeercert(binary_form=True)
+        except ssl.SSLError as error:
+            raise ProofError(
+                f"{address} answers, but does not speak TLS 1.3 ({error.reason or 'no TLS'}).",
+                hint="Check that the port is the agent's; an agent never offers less than TLS 1.3.",
+            ) from error
+        except OSError as error:
+            raise _unreachable(address, str(error) or "it hung up") from error
+    if not certificate:
+        raise ProofError(f"{address} showed no certificate.")
+    return Endpoint(address, certificate, _key(address, certificate))
+
+
+@contextlib.contextmanager
+def _connected(address: Address, timeout: float) -> Generator[socket.socket, None, None]:
+    try:
+        connection = socket.create_connection((address.host, address.port), timeout)
+    except TimeoutError as error:
+        raise _unreachable(address, f"no answer within {timeout:.0f} seconds") from error
+    except (OSError, UnicodeError) as error:
+        raise _unreachable(address, getattr(error, "strerror", None) or str(error)) from error
+    with connection:
+        yield connection
+
+
+def _unreachable(address: Address, reason: str) -> UnreachableError:
+    return UnreachableError(
+        f"Nobody can be reached at {address}: {reason}.",
+        hint="Check the address, that the CVM runs, and that its network lets you in.",
+    )
+
+
+def _certificate(address: Address, der: bytes) -> x509.Certificate:
+    try:
+        return x509.load_der_x509_certificate(der)
+    except ValueError as error:
+        raise ProofError(f"{address} shows a certificate that cannot be read.") from error
+
+
+def _key(address: Address, der: bytes) -> bytes:
+    try:
+        return (
+            _certificate(address, der)
+            .public_key()
+            .public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        )
+    except (ValueError, TypeError) as error:
+        raise ProofError(f"The certificate of {address} has a key that cannot be read.") from error
+
+
+def _server_name(endpoint: Endpoint) -> str:
+    """The first name in the certificate: gRPC compares names, and here the name means nothing."""
+    certificate = _certificate(endpoint.address, endpoint.certificate)
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        found = names.get_values_for_type(x509.DNSName)
+    except (x509.ExtensionNotFound, ValueError) as error:
+        raise ProofError(f"The certificate of {endpoint.address} names no host.") from error
+    if not found:
+        raise ProofError(f"The certificate of {endpoint.address} names no host.")
+    return found[0]
+
+
+def channel(endpoint: Endpoint) -> grpc.Channel:
+    """A channel on which only the certificate that was probed is accepted: it is the only root."""
+    certificate = _certificate(endpoint.address, endpoint.certificate)
+    pem = certificate.public_bytes(serialization.Encoding.PEM)
+    options = [
+        ("grpc.ssl_target_name_override", _server_name(endpoint)),
+        ("grpc.max_receive_message_length", MAX_MESSAGE),
+        ("grpc.max_send_message_length", MAX_MESSAGE),
+        # A proxy of the environment would be asked for the second connection and not for the probe.
+        ("grpc.enable_http_proxy", 0),
+        # A repeated frame would be refused: what is tried again is decided in one place, the client.
+        ("grpc.enable_retries", 0),
+        ("grpc.use_local_subchannel_pool", 1),
+    ]
+    return grpc.secure_channel(str(endpoint.address), grpc.ssl_channel_credentials(pem), options)
