@@ -26,7 +26,7 @@ check: venv
 	$(bin)/ruff check
 	$(bin)/ruff format --check
 	$(bin)/ty check --error-on-warning
-	$(bin)/lint-imports
+	$(bin)/lint-imports --no-cache
 
 # cloister/v1 from proto/: the result is committed, and a test compares it.
 proto: venv

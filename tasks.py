@@ -1,0 +1,12 @@
+"""All verbs of a checkout under one roof: a party's, the image's and the platform team's."""
+
+from cloister import cli
+from image import tasks as image
+from infra import tasks as infra
+
+namespace = cli.collection()
+namespace.add_collection(image.namespace)
+for task in infra.namespace.tasks.values():
+    namespace.add_task(task)
+for collection in infra.namespace.collections.values():
+    namespace.add_collection(collection)

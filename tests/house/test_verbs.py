@@ -1,0 +1,18 @@
+"""`invoke --list` stays quick because no verb imports what it needs before it runs."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tools.stubs import ROOT
+
+SLOW = {"cryptography", "fastjsonschema", "google.protobuf", "grpc", "jinja2", "pulumi", "pysequoia", "rich"}
+
+
+@pytest.mark.parametrize("module", ["tasks", "cloister.cli"])
+def test_listing_the_verbs_imports_nothing_slow(module: str) -> None:
+    program = f"import sys, {module}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True)
+
+    assert SLOW & set(loaded.stdout.split()) == set()
