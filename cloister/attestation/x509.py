@@ -83,6 +83,9 @@ class Certificate:
     @classmethod
     def _read(cls, der: bytes) -> Self:
         parsed = x509.load_der_x509_certificate(der)
+        if not der.endswith(b"\0" + parsed.signature):
+            # The octet before the signature counts unused bits: the one byte that neither signature nor DER fixes.
+            raise ValueError("a signature is whole bytes")
         is_ca, path_length, may_sign, usages, unknown = False, None, True, (), []
         for extension in parsed.extensions:
             value = extension.value
