@@ -1,10 +1,12 @@
 """All verbs of a checkout under one roof: a party's, the image's and the platform team's."""
 
+from benchmarks import tasks as benchmarks
 from cloister import cli
 from image import tasks as image
 from infra import tasks as infra
 
 namespace = cli.collection()
+namespace.add_task(benchmarks.bench)
 namespace.add_collection(image.namespace)
 for task in infra.namespace.tasks.values():
     namespace.add_task(task)

@@ -17,12 +17,12 @@ BENCHMARKS: dict[str, Callable[[int], list[Measurement]]] = {
 }
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Run the named benchmarks, all by default. Ends with 1 when a figure is not reached or a command failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="How long the public commands take.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)}; all when none is named")
     parser.add_argument("--repeat", type=int, default=5, help="runs of each command; the median counts (default: 5)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if unknown := [name for name in options.names if name not in BENCHMARKS]:
         parser.error(f"no benchmark is called {unknown[0]}; there are {', '.join(BENCHMARKS)}")
     if options.repeat < 1:

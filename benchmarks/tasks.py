@@ -1,0 +1,23 @@
+"""The verb ``bench``."""
+
+from typing import Any
+
+from invoke.exceptions import Exit
+
+from cloister.cli.verb import verb
+
+
+@verb(
+    positional=["names"],
+    help={
+        "names": "verbs, image or workspace, or several with commas; all by default",
+        "repeat": "runs of each command",
+    },
+)
+def bench(c: Any, names: str = "", repeat: int = 5) -> None:
+    """Measure how long the public commands take on this machine (all of them: half an hour)."""
+    from benchmarks.__main__ import main
+
+    code = main(["--repeat", str(repeat), *(name for name in names.split(",") if name)])
+    if code != 0:
+        raise Exit(code=code)
