@@ -8,7 +8,6 @@ from cloister.cli.verb import verb
 
 
 @verb(
-    positional=["names"],
     help={
         "names": "verbs, image or workspace, or several with commas; all by default",
         "repeat": "runs of each command",
