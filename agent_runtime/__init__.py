@@ -1,0 +1,1 @@
+"""The program inside the confidential VM: sessions, assets, the run, results, signed events, evidence of the device."""

@@ -1,0 +1,37 @@
+"""The agent's process in the guest. When it ends, the machine powers off: its keys are gone."""
+
+import os
+import resource
+import sys
+from typing import NoReturn
+
+# Read by gRPC when it is imported: no word of its own on the console.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+from agent_runtime.boot import start
+from agent_runtime.clock import Clock
+from agent_runtime.config import Config
+from agent_runtime.device import open_device
+from agent_runtime.milestone import tell
+from cloister.errors import CloisterError
+
+
+def main() -> NoReturn:
+    """Measure, listen, serve."""
+    config, clock = Config(), Clock()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    os.umask(0o022)
+    try:
+        agent = start(config, open_device(), clock=clock)
+    except (CloisterError, OSError) as error:
+        said = error.message if isinstance(error, CloisterError) else f"The agent cannot start: {error.strerror}."
+        tell(config.milestone, "failed", said)
+        sys.exit(1)
+    tell(config.milestone, "ready", f"{clock.uptime():.2f}")
+    agent.wait()
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""Assets as they arrive: files in a tmpfs, a running hash each, and at most one writer."""
+
+import hashlib
+import os
+import shutil
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+
+from agent_runtime.errors import Reason, Refusal
+from cloister.protocol.manifest import Asset
+
+DATASETS = "datasets"
+PACKED = "packed"
+"""Folders of the store: datasets as the algorithm sees them, by file name, and datasets to unpack, by name."""
+
+
+def place(folder: Path, asset: Asset) -> Path:
+    """Where an asset is kept. Its names are bare (the manifest's schema), so nothing leaves ``folder``."""
+    if asset.kind != "dataset":
+        return folder / asset.name
+    return folder / PACKED / asset.name if asset.unpack else folder / DATASETS / asset.file
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How much of an asset is here, in bytes."""
+
+    offset: int
+    complete: bool
+
+
+class _Upload:
+    """State of one asset. ``writer`` counts the streams that began: only the newest may write."""
+
+    def __init__(self, asset: Asset, path: Path) -> None:
+        self.asset = asset
+        self.path = path
+        self.lock = threading.Lock()
+        self.writer = 0
+        self.complete = False
+        self.file: FileIO | None = None
+        self.received = 0
+        self.hash = hashlib.sha256()
+
+    def progress(self) -> Progress:
+        return Progress(self.received, self.complete)
+
+
+class AssetStore:
+    """The assets that the manifest declares, below ``folder``. Keeps offset and hash across sessions."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._uploads: dict[str, _Upload] = {}
+
+    def declare(self, assets: Iterable[Asset]) -> None:
+        """Expect these assets."""
+        for name in (DATASETS, PACKED):
+            (self.folder / name).mkdir(mode=0o755, parents=True, exist_ok=True)
+        self._uploads = {asset.name: _Upload(asset, place(self.folder, asset)) for asset in assets}
+
+    def asset(self, name: str) -> Asset:
+        """Raises Refusal UNKNOWN_ASSET."""
+        return self._find(name).asset
+
+    def progress(self, name: str) -> Progress:
+        """How much of an asset is here."""
+        upload = self._find(name)
+        with upload.lock:
+            return upload.progress()
+
+    def all_complete(self) -> bool:
+        """Whether every declared asset is here."""
+        return bool(self._uploads) and all(upload.complete for upload in self._uploads.values())
+
+    def begin(self, name: str) -> int:
+        """A new writer for an asset; writers before it may not write any more."""
+        upload = self._find(name)
+        with upload.lock:
+            upload.writer += 1
+            return upload.writer
+
+    def start(self, name: str, writer: int, offset: int) -> Progress:
+        """The writer goes on at ``offset``. Raises Refusal WRONG_OFFSET, DIGEST_MISMATCH (of an empty asset)."""
+        upload = self._find(name)
+        with upload.lock:
+            _current(upload, writer)
+            if upload.complete:
+                return upload.progress()
+            if offset != upload.received:
+                raise Refusal(
+                    Reason.WRONG_OFFSET,
+                    f"The upload of {name} goes on at byte {upload.received}, not at {offset}.",
+                    offset=str(upload.received),
+                )
+            if upload.file is None:
+                upload.path.unlink(missing_ok=True)
+                descriptor = os.open(upload.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+                upload.file = os.fdopen(descriptor, "wb", buffering=0)
+            self._finish_if_whole(upload)
+            return upload.progress()
+
+    def write(self, name: str, writer: int, data: bytes) -> Progress:
+        """Append. Raises Refusal TOO_LARGE or DIGEST_MISMATCH (the asset is discarded), BUSY when superseded."""
+        upload = self._find(name)
+        with upload.lock:
+            _current(upload, writer)
+            if upload.complete or upload.file is None or upload.received + len(data) > upload.asset.size:
+                self._discard(upload)
+                size = str(upload.asset.size)
+                raise Refusal(
+                    Reason.TOO_LARGE,
+                    f"More came for {name} than the {size} bytes that the manifest declares.",
+                    size=size,
+                )
+            view = memoryview(data)
+            while view:
+                view = view[upload.file.write(view) :]
+            upload.hash.update(data)
+            upload.received += len(data)
+            self._finish_if_whole(upload)
+            return upload.progress()
+
+    def wipe(self) -> None:
+        """Forget every asset and its bytes."""
+        for upload in self._uploads.values():
+            with upload.lock:
+                upload.writer += 1
+                self._discard(upload, even_complete=True)
+        for name in (DATASETS, PACKED):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+
+    def _find(self, name: str) -> _Upload:
+        upload = self._uploads.get(name)
+        if upload is None:
+            raise Refusal(Reason.UNKNOWN_ASSET, f"The manifest has no asset {name[:64]!r}.")
+        return upload
+
+    def _finish_if_whole(self, upload: _Upload) -> None:
+        if upload.complete or upload.received < upload.asset.size:
+            return
+        found = upload.hash.hexdigest()
+        if found != upload.asset.digest:
+            self._discard(upload)
+            raise Refusal(
+                Reason.DIGEST_MISMATCH,
+                f"{upload.asset.name} arrived with SHA-256 {found}; the manifest declares {upload.asset.digest}. "
+                "What arrived was discarded.",
+                expected=upload.asset.digest,
+                found=found,
+            )
+        upload.complete = True
+        if upload.file is not None:
+            upload.file.close()
+            upload.file = None
+
+    def _discard(self, upload: _Upload, *, even_complete: bool = False) -> None:
+        if upload.complete and not even_complete:
+            return
+        if upload.file is not None:
+            upload.file.close()
+            upload.file = None
+        upload.path.unlink(missing_ok=True)
+        upload.received, upload.complete, upload.hash = 0, False, hashlib.sha256()
+
+
+def _current(upload: _Upload, writer: int) -> None:
+    if upload.writer != writer:
+        raise Refusal(Reason.BUSY, f"A newer upload of {upload.asset.name} has taken over.")

@@ -1,0 +1,114 @@
+"""Evidence of this machine, and the log of what the agent measured."""
+
+import threading
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from typing import Protocol
+
+from agent_runtime.errors import Reason, Refusal
+from agent_runtime.limits import Limits
+from cloister.attestation.evidence import Evidence, Platform, ReceiptBinding, SessionBinding, TpmQuote
+from cloister.attestation.runtimelog import Kind, Measurement
+from cloister.protocol import transcript
+from cloister.protocol.bootconfig import BootConfiguration
+
+
+class Device(Protocol):
+    """What signs the machine's registers."""
+
+    certificate: bytes
+
+    def extend(self, measurement: Measurement) -> None: ...
+    def quote(self, report_data: bytes) -> TpmQuote: ...
+    def pcrs(self, indices: Iterable[int]) -> dict[int, bytes]: ...
+
+
+class Attester:
+    """Measures and attests, one at a time, so that each piece of evidence fits the runtime log that it carries."""
+
+    def __init__(
+        self,
+        device: Device,
+        *,
+        platform: Platform,
+        event_log_key: bytes,
+        boot_configuration: BootConfiguration,
+        boot_event_log: bytes,
+        limits: Limits,
+    ) -> None:
+        """``event_log_key`` is the SPKI. Measures the boot configuration, then the agent's key."""
+        self.platform = platform
+        self.event_log_key = event_log_key
+        self._device = device
+        self._boot_configuration = boot_configuration
+        self._boot_event_log = boot_event_log
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._waiting = threading.BoundedSemaphore(limits.quote_queue)
+        self._log: tuple[Measurement, ...] = ()
+        self._manifest: bytes | None = None
+        self._measure(Kind.BOOT_CONFIGURATION, boot_configuration.digest())
+        self._measure(Kind.AGENT, bytes.fromhex(transcript.key_id(event_log_key)))
+
+    @property
+    def manifest_digest(self) -> bytes:
+        """Of the measured manifest, or 32 zero bytes."""
+        return self._manifest or transcript.NO_MANIFEST
+
+    def measure_manifest(self, digest: bytes) -> None:
+        """Measure the one manifest of this boot."""
+        with self._lock:
+            if self._manifest is not None:
+                raise Refusal(Reason.ALREADY_SUBMITTED, "This machine has measured its manifest already.")
+            self._measure(Kind.MANIFEST, digest)
+            self._manifest = digest
+
+    def for_session(self, *, nonce: bytes, tls_key_digest: bytes, hpke_key_digest: bytes) -> Evidence:
+        """Evidence for a session's opening. Raises Refusal BUSY when too many wait for theirs."""
+        with self._turn():
+            binding = SessionBinding(nonce, tls_key_digest, hpke_key_digest, self._manifest)
+            return self._take(binding)
+
+    def pcrs(self, indices: Iterable[int]) -> dict[int, bytes]:
+        """Values of registers, SHA-256 bank."""
+        return self._device.pcrs(indices)
+
+    def for_receipt(self, *, payload_digest: bytes, log_head: bytes) -> Evidence:
+        """The last evidence of a computation, over its receipt."""
+        with self._lock:
+            return self._take(ReceiptBinding(payload_digest, self.manifest_digest, log_head))
+
+    def _measure(self, kind: Kind, digest: bytes) -> None:
+        measurement = Measurement(kind, digest)
+        self._device.extend(measurement)
+        self._log += (measurement,)
+
+    def _take(self, binding: SessionBinding | ReceiptBinding) -> Evidence:
+        def with_quote(quote: TpmQuote | None) -> Evidence:
+            return Evidence(
+                platform=self.platform,
+                binding=binding,
+                event_log_key=self.event_log_key,
+                boot_configuration=self._boot_configuration.encode(),
+                runtime_log=self._log,
+                tpm_quote=quote,
+                ak_certificates=(self._device.certificate,),
+                boot_event_log=self._boot_event_log or None,
+            )
+
+        return with_quote(self._device.quote(with_quote(None).report_data()))
+
+    @contextmanager
+    def _turn(self) -> Generator[None]:
+        busy = Refusal(Reason.BUSY, "The machine is making evidence for others; try again in a moment.")
+        if not self._waiting.acquire(blocking=False):
+            raise busy
+        try:
+            if not self._lock.acquire(timeout=self._limits.quote_wait_seconds):
+                raise busy
+            try:
+                yield
+            finally:
+                self._lock.release()
+        finally:
+            self._waiting.release()

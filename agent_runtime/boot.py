@@ -1,0 +1,143 @@
+"""From the boot configuration to a listening agent. What is measured is measured before the agent listens."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import grpc
+
+from agent_runtime import room
+from agent_runtime.assets import AssetStore
+from agent_runtime.attester import Attester
+from agent_runtime.calls import Calls
+from agent_runtime.clock import Clock
+from agent_runtime.computation import Computation, Parts
+from agent_runtime.config import Config
+from agent_runtime.device import Tpm
+from agent_runtime.errors import AgentError
+from agent_runtime.keys import EventKey, TlsIdentity
+from agent_runtime.limits import Limits
+from agent_runtime.log import EventLog
+from agent_runtime.results import Slots
+from agent_runtime.running import RunnerClient
+from agent_runtime.service import Service
+from agent_runtime.session import Sessions
+from agent_runtime.watch import Watch
+from cloister.attestation import eventlog
+from cloister.attestation.tpm_commands import Transport
+from cloister.protocol import receipt
+from cloister.protocol.bootconfig import MAX_SIZE, BootConfiguration
+from cloister.protocol.sealing import MAX_FRAME
+
+_SWEEP_SECONDS = 15.0
+_ENVELOPE = 4096
+"""Bytes that a frame's message has around its ciphertext."""
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A listening agent. ``port`` is where; ``computation`` and ``sessions`` are what it serves."""
+
+    port: int
+    tls: TlsIdentity
+    computation: Computation
+    sessions: Sessions
+    log: EventLog
+    _server: grpc.Server
+    _watch: Watch
+    _stopped: threading.Event
+
+    def wait(self) -> None:
+        """Serve, and let results and sessions expire, until :meth:`stop`."""
+        while not self._stopped.wait(_SWEEP_SECONDS):
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Let go of what has expired."""
+        self.computation.expire()
+        self.sessions.sweep()
+
+    def stop(self) -> None:
+        """End every call and stop listening."""
+        self._stopped.set()
+        self._server.stop(grace=None).wait()
+        self._watch.stop()
+
+
+def start(
+    config: Config,
+    transport: Transport,
+    *,
+    clock: Clock | None = None,
+    free_memory: room.Measure = room.free_memory,
+) -> Agent:
+    """An agent that listens. Raises CloisterError or OSError when the machine is not as it must be."""
+    clock = clock or Clock()
+    with config.boot_configuration.open("rb") as file:
+        boot_configuration = BootConfiguration.parse(file.read(MAX_SIZE + 1))
+    with config.boot_event_log.open("rb") as file:
+        boot_event_log = file.read(eventlog.MAX_SIZE + 1)
+    if len(boot_event_log) > eventlog.MAX_SIZE:
+        raise AgentError(f"The firmware's event log has more than {eventlog.MAX_SIZE} bytes.")
+    event_key, tls = EventKey.generate(), TlsIdentity.generate()
+    attester = Attester(
+        Tpm(transport),
+        platform=config.platform,
+        event_log_key=event_key.spki,
+        boot_configuration=boot_configuration,
+        boot_event_log=boot_event_log,
+        limits=config.limits,
+    )
+    log = EventLog(event_key, clock)
+    computation = Computation(
+        Parts(
+            boot_configuration=boot_configuration,
+            attester=attester,
+            log=log,
+            store=AssetStore(config.store),
+            slots=Slots(config.store / "slots"),
+            runner=RunnerClient(config.runner, results=config.results, output=config.output),
+            sign=lambda payload: receipt.sign(payload, event_key.private),
+            limits=config.limits,
+            clock=clock,
+            free_memory=free_memory,
+            free_store=lambda: room.free_store(config.store),
+        )
+    )
+    sessions = Sessions(
+        attester=attester,
+        tls=tls,
+        boot_configuration_digest=boot_configuration.digest(),
+        members=computation.member,
+        limits=config.limits,
+        clock=clock,
+    )
+    watch = Watch()
+    methods = Service(computation, sessions, log).methods()
+    server = grpc.server(
+        ThreadPoolExecutor(config.limits.calls, thread_name_prefix="call"),
+        handlers=[Calls(methods, sessions=sessions, watch=watch, limits=config.limits)],
+        options=_options(config.limits),
+        maximum_concurrent_rpcs=config.limits.calls,
+    )
+    credentials = grpc.ssl_server_credentials([(tls.key, tls.certificate)])
+    port = server.add_secure_port(config.address, credentials)
+    server.start()
+    return Agent(port, tls, computation, sessions, log, server, watch, threading.Event())
+
+
+def _options(limits: Limits) -> list[tuple[str, int]]:
+    """gRPC's channel arguments (include/grpc/impl/channel_arg_names.h); times in milliseconds."""
+    return [
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_allowed_incoming_connections", limits.connections),
+        ("grpc.max_concurrent_streams", limits.streams_per_connection),
+        ("grpc.max_receive_message_length", MAX_FRAME + _ENVELOPE),
+        ("grpc.max_send_message_length", MAX_FRAME + _ENVELOPE),
+        ("grpc.max_metadata_size", limits.header_bytes),
+        ("grpc.server_handshake_timeout_ms", limits.handshake_seconds * 1000),
+        ("grpc.max_connection_idle_ms", limits.idle_connection_seconds * 1000),
+        ("grpc.keepalive_time_ms", limits.ping_seconds * 1000),
+        ("grpc.keepalive_timeout_ms", limits.ping_answer_seconds * 1000),
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ]

@@ -1,0 +1,81 @@
+"""What the agent says no with, and what ends it."""
+
+from enum import StrEnum
+
+import grpc
+
+from cloister.errors import CloisterError
+
+
+class AgentError(CloisterError):
+    """The agent cannot start or go on. The message is shown to whoever operates the machine."""
+
+
+class Reason(StrEnum):
+    """Why a call is refused. Stable: clients turn these into sentences and exit codes."""
+
+    ALREADY_ENDED = "ALREADY_ENDED"
+    ALREADY_SUBMITTED = "ALREADY_SUBMITTED"
+    BUSY = "BUSY"
+    CONSUMED = "CONSUMED"
+    DIGEST_MISMATCH = "DIGEST_MISMATCH"
+    DIGEST_OF_CIPHERTEXT = "DIGEST_OF_CIPHERTEXT"
+    EXPIRED = "EXPIRED"
+    FRAME = "FRAME"
+    INTERNAL = "INTERNAL"
+    LOG_FULL = "LOG_FULL"
+    MALFORMED = "MALFORMED"
+    MANIFEST_CHANGED = "MANIFEST_CHANGED"
+    MANIFEST_INVALID = "MANIFEST_INVALID"
+    NOT_AUTHORIZED = "NOT_AUTHORIZED"
+    NOT_READY = "NOT_READY"
+    SESSION_UNKNOWN = "SESSION_UNKNOWN"
+    STREAM_REPEATED = "STREAM_REPEATED"
+    TOO_LARGE = "TOO_LARGE"
+    UNKNOWN_ASSET = "UNKNOWN_ASSET"
+    UNKNOWN_SERVICE = "UNKNOWN_SERVICE"
+    UNSUPPORTED_KIND = "UNSUPPORTED_KIND"
+    WRONG_CONSENT = "WRONG_CONSENT"
+    WRONG_OFFSET = "WRONG_OFFSET"
+
+
+_Code = grpc.StatusCode
+_CODES = {
+    Reason.ALREADY_ENDED: _Code.FAILED_PRECONDITION,
+    Reason.ALREADY_SUBMITTED: _Code.FAILED_PRECONDITION,
+    Reason.BUSY: _Code.RESOURCE_EXHAUSTED,
+    Reason.CONSUMED: _Code.FAILED_PRECONDITION,
+    Reason.DIGEST_MISMATCH: _Code.INVALID_ARGUMENT,
+    Reason.DIGEST_OF_CIPHERTEXT: _Code.INVALID_ARGUMENT,
+    Reason.EXPIRED: _Code.FAILED_PRECONDITION,
+    Reason.FRAME: _Code.DATA_LOSS,
+    Reason.INTERNAL: _Code.INTERNAL,
+    Reason.LOG_FULL: _Code.RESOURCE_EXHAUSTED,
+    Reason.MALFORMED: _Code.INVALID_ARGUMENT,
+    Reason.MANIFEST_CHANGED: _Code.FAILED_PRECONDITION,
+    Reason.MANIFEST_INVALID: _Code.INVALID_ARGUMENT,
+    Reason.NOT_AUTHORIZED: _Code.PERMISSION_DENIED,
+    Reason.NOT_READY: _Code.FAILED_PRECONDITION,
+    Reason.SESSION_UNKNOWN: _Code.UNAUTHENTICATED,
+    Reason.STREAM_REPEATED: _Code.DATA_LOSS,
+    Reason.TOO_LARGE: _Code.RESOURCE_EXHAUSTED,
+    Reason.UNKNOWN_ASSET: _Code.NOT_FOUND,
+    Reason.UNKNOWN_SERVICE: _Code.NOT_FOUND,
+    Reason.UNSUPPORTED_KIND: _Code.UNIMPLEMENTED,
+    Reason.WRONG_CONSENT: _Code.PERMISSION_DENIED,
+    Reason.WRONG_OFFSET: _Code.OUT_OF_RANGE,
+}
+
+
+class Refusal(CloisterError):
+    """A call that the agent does not carry out. ``metadata`` goes to the peer beside the reason."""
+
+    def __init__(self, reason: Reason, message: str, **metadata: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.metadata = metadata
+
+    @property
+    def code(self) -> grpc.StatusCode:
+        """The status of the call."""
+        return _CODES[self.reason]

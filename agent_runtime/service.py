@@ -1,0 +1,186 @@
+"""The calls of ``cloister.v1.Agent`` and the health service, as handlers of typed messages."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from google.protobuf.message import Message
+
+from agent_runtime.calls import Call, Download, Method, Plain, Unary, Upload
+from agent_runtime.computation import ENDED, Computation
+from agent_runtime.errors import Reason, Refusal
+from agent_runtime.log import EventLog
+from agent_runtime.session import BIND, Session, Sessions
+from cloister.protocol.events import State
+from cloister.protocol.sealing import FRAME_SIZE
+from cloister.v1 import agent_pb2, health_pb2
+
+AGENT = "cloister.v1.Agent"
+RUN = "cloister.run"
+"""Name in the health service: SERVING while a computation is unfinished."""
+
+HEALTH = "grpc.health.v1.Health"
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+class Service:
+    """``methods`` is what :class:`agent_runtime.calls.Calls` serves."""
+
+    def __init__(self, computation: Computation, sessions: Sessions, log: EventLog) -> None:
+        self._computation = computation
+        self._sessions = sessions
+        self._log = log
+        self._writers: dict[str, Call] = {}
+        self._writers_lock = threading.Lock()
+
+    def methods(self) -> dict[str, Method]:
+        """Every call by its path."""
+        calls: dict[str, Method] = {
+            "OpenSession": Plain(agent_pb2.OpenSessionRequest, self._sessions.open),
+            BIND: Plain(agent_pb2.BindSessionRequest, self._sessions.bind),
+            "Status": Unary(agent_pb2.StatusRequest, self._status),
+            "SubmitManifest": Unary(agent_pb2.SubmitManifestRequest, self._submit),
+            "UploadOffset": Unary(agent_pb2.UploadOffsetRequest, self._offset),
+            "UploadAsset": Upload(agent_pb2.UploadChunk, self._upload),
+            "Events": Download(agent_pb2.EventsRequest, self._events),
+            "Logs": Download(agent_pb2.LogsRequest, self._logs),
+            "FetchResult": Download(agent_pb2.FetchResultRequest, self._fetch),
+            "ReleaseResult": Unary(agent_pb2.ReleaseResultRequest, self._release),
+            "Proof": Download(agent_pb2.ProofRequest, self._proof),
+            "Stop": Unary(agent_pb2.StopRequest, self._stop),
+            "Reset": Unary(agent_pb2.ResetRequest, self._reset),
+        }
+        paths = {f"/{AGENT}/{name}": method for name, method in calls.items()}
+        return {**paths, f"/{HEALTH}/Check": Plain(health_pb2.HealthCheckRequest, self._health)}
+
+    def _health(self, request: health_pb2.HealthCheckRequest) -> Message:
+        if request.service == RUN:
+            status = _SERVING if self._computation.unfinished else _NOT_SERVING
+        elif request.service in ("", AGENT):
+            status = _SERVING
+        else:
+            raise Refusal(Reason.UNKNOWN_SERVICE, "There is no such service here.")
+        return health_pb2.HealthCheckResponse(status=status)
+
+    def _status(self, session: Session, request: agent_pb2.StatusRequest) -> Message:
+        computation = self._computation
+        computation.expire()
+        manifest = computation.manifest
+        answer = agent_pb2.StatusResponse(
+            state=computation.state.value, detail=computation.detail, events=len(self._log)
+        )
+        if manifest is None:
+            return answer
+        answer.manifest_digest = manifest.digest()
+        wiped = computation.state not in (State.RECEIVING, State.RUNNING)
+        for asset in manifest.assets():
+            progress = None if wiped else computation.store.progress(asset.name)
+            answer.assets.add(
+                name=asset.name,
+                kind=asset.kind,
+                provider=asset.provider,
+                size=asset.size,
+                received=progress.offset if progress else 0,
+                complete=progress.complete if progress else computation.proof is not None,
+            )
+        for slot in computation.slots.all():
+            answer.results.add(
+                consumer=slot.consumer,
+                ready=slot.key is not None,
+                consumed=bool(slot.consumed_at),
+                consumed_at=slot.consumed_at,
+            )
+        return answer
+
+    def _submit(self, session: Session, request: agent_pb2.SubmitManifestRequest) -> Message:
+        return agent_pb2.SubmitManifestResponse(digest=self._computation.submit(request.manifest, session))
+
+    def _offset(self, session: Session, request: agent_pb2.UploadOffsetRequest) -> Message:
+        self._computation.demand_manifest()
+        asset, _ = self._computation.asset_for(request.asset, session)
+        self._computation.demand_receiving()
+        progress = self._computation.store.progress(asset.name)
+        return agent_pb2.UploadOffsetResponse(offset=progress.offset, complete=progress.complete)
+
+    def _upload(self, session: Session, requests: Iterator[Any], call: Call) -> Iterator[Message]:
+        first = next(requests, None)
+        if first is None or first.WhichOneof("content") != "start":
+            raise Refusal(Reason.MALFORMED, "An upload begins with the asset and the provider's consent.")
+        start = first.start
+        self._computation.demand_manifest()
+        asset, _ = self._computation.asset_for(start.asset, session)
+        self._computation.demand_receiving()
+        self._computation.consent(asset.name, start.consent, session)
+        store = self._computation.store
+        with self._writers_lock:
+            writer = store.begin(asset.name)
+            older = self._writers.get(asset.name)
+            self._writers[asset.name] = call
+        if older is not None:
+            older.cancel()
+        progress = store.start(asset.name, writer, start.offset)
+        if progress.complete and asset.size == 0:
+            self._computation.received(asset.name, session)
+        yield agent_pb2.UploadProgress(offset=progress.offset, complete=progress.complete)
+        for chunk in requests:
+            if chunk.WhichOneof("content") != "data":
+                raise Refusal(Reason.MALFORMED, "An upload goes on with data only.")
+            self._sessions.check(session)
+            progress = store.write(asset.name, writer, chunk.data)
+            if progress.complete:
+                self._computation.received(asset.name, session)
+        yield agent_pb2.UploadProgress(offset=progress.offset, complete=progress.complete)
+
+    def _events(self, session: Session, request: agent_pb2.EventsRequest, call: Call) -> Iterator[Message]:
+        sequence = request.from_sequence
+        call.on_end(self._log.wake)
+        while True:
+            # Asked before the line: an event that comes in between is then not missed.
+            ended = self._log.last in ENDED
+            line = self._log.line(sequence)
+            if line is not None:
+                sequence += 1
+                yield agent_pb2.EventRecord(line=line)
+                continue
+            if not request.follow or ended:
+                return
+            call.wait()
+            self._log.wait(sequence, lambda: call.ended)
+            if call.ended:
+                return
+
+    def _logs(self, session: Session, request: agent_pb2.LogsRequest, call: Call) -> Iterator[Message]:
+        output, state = self._computation.readable_output(session), self._computation.state
+        for data in output.read():
+            yield agent_pb2.LogChunk(data=data)
+        if output.truncated and state is not State.RUNNING:
+            yield agent_pb2.LogChunk(truncated=True)
+
+    def _fetch(self, session: Session, request: agent_pb2.FetchResultRequest, call: Call) -> Iterator[Message]:
+        self._computation.slot_for(request.consumer, session)
+        slots = self._computation.slots
+        size = slots.size(request.consumer)
+        parts = slots.read(request.consumer, request.offset)
+        yield agent_pb2.ResultChunk(size=size, data=next(parts, b""))
+        for data in parts:
+            yield agent_pb2.ResultChunk(data=data)
+
+    def _release(self, session: Session, request: agent_pb2.ReleaseResultRequest) -> Message:
+        key = self._computation.release(request.consumer, request.ciphertext_digest, session)
+        return agent_pb2.ReleaseResultResponse(key=key)
+
+    def _proof(self, session: Session, request: agent_pb2.ProofRequest, call: Call) -> Iterator[Message]:
+        proof = self._computation.proof_for(session)
+        for start in range(0, len(proof.receipt), FRAME_SIZE):
+            yield agent_pb2.ProofChunk(receipt=proof.receipt[start : start + FRAME_SIZE])
+        for start in range(0, len(proof.evidence), FRAME_SIZE):
+            yield agent_pb2.ProofChunk(evidence=proof.evidence[start : start + FRAME_SIZE])
+
+    def _stop(self, session: Session, request: agent_pb2.StopRequest) -> Message:
+        self._computation.stop(session)
+        return agent_pb2.StopResponse()
+
+    def _reset(self, session: Session, request: agent_pb2.ResetRequest) -> Message:
+        self._computation.reset(session)
+        return agent_pb2.ResetResponse()
