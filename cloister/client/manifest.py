@@ -19,6 +19,7 @@ from cloister.protocol import canonical, schema
 from cloister.protocol.manifest import MAX_SIZE, Manifest
 
 _PLACE = re.compile(r"The manifest: ([A-Za-z0-9_.-]+) ")
+_UNKNOWN = re.compile(r"must not contain \{'([^']*)'")
 
 
 def load(path: Path) -> Manifest:
@@ -57,7 +58,9 @@ def _located(document: Document, error: canonical.FormatError) -> InputError:
     cause = error.__cause__
     place: Place = ()
     if isinstance(cause, fastjsonschema.JsonSchemaValueException):
-        place = tuple(cause.path[1:])
+        place = tuple(int(part) if str(part).isdigit() else part for part in cause.path[1:])
+        if unknown := _UNKNOWN.search(error.message):
+            place = (*place, unknown[1])
     elif found := _PLACE.match(error.message):
         place = tuple(found[1].split("."))
         if place[:1] == ("datasets",) and len(place) > 1:
@@ -85,7 +88,7 @@ class _Author:
             "id": value.get("id") or secrets.token_hex(16),
             "name": value["name"],
             "description": value.get("description", ""),
-            "parties": {name: {"key": self._key(name, party["key"])} for name, party in value["parties"].items()},
+            "parties": self._parties(value["parties"]),
             "algorithm": self._algorithm(value["algorithm"]),
             "datasets": [self._dataset(index, data) for index, data in enumerate(value["datasets"])],
             "results": {
@@ -110,6 +113,19 @@ class _Author:
                 line = self._document.line(("datasets", seen[name], "name"))
                 raise self._document.error(("datasets", index, "name"), f"{name!r} is the name on line {line} too.")
             seen[name] = index
+
+    def _parties(self, parties: dict[str, Any]) -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        holders: dict[str, str] = {}
+        for name, party in parties.items():
+            text = self._key(name, party["key"])
+            if text in holders:
+                line = self._document.line(("parties", holders[text]))
+                problem = f"{name} and {holders[text]} (line {line}) have the same key."
+                raise self._document.error(("parties", name, "key"), problem)
+            holders[text] = name
+            made[name] = {"key": text}
+        return made
 
     def _key(self, name: str, text: str) -> str:
         place = ("parties", name, "key")

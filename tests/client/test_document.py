@@ -1,0 +1,44 @@
+"""What people write is read with its lines, and nothing in it can surprise."""
+
+from pathlib import Path
+
+import pytest
+
+from cloister.client.document import Document
+from cloister.errors import InputError
+
+PATH = Path("manifest.yaml")
+
+
+def test_values_and_their_lines():
+    document = Document.parse(PATH, b"version: 1\nparties:\n  no: {key: 'yes'}\nlist:\n  - true\n  - 1_000\n  - 007\n")
+
+    assert document.value == {"version": 1, "parties": {"no": {"key": "yes"}}, "list": [True, "1_000", "007"]}
+    assert document.line(("parties", "no", "key")) == 3
+    assert document.line(("list", 1)) == 6
+    assert document.line(("parties", "no", "absent")) == 3
+
+
+def test_json_is_read_too():
+    assert Document.parse(PATH, b'{"a": [1, null, ""]}').value == {"a": [1, None, ""]}
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (b"a: 1\na: 2\n", 2),
+        (b"a: &x [1]\nb: *x\n", 2),
+        (b"a: 1\nb: [\n", 3),
+        (b"? [a]\n: 1\n", 1),
+        (b"[" * 40 + b"]" * 40, 1),
+    ],
+)
+def test_what_is_not_plain_is_refused_with_its_line(text, line):
+    with pytest.raises(InputError, match=rf"manifest\.yaml:{line}:"):
+        Document.parse(PATH, text)
+
+
+@pytest.mark.parametrize("text", [b"", b"\xff\xfe", b"\x00"])
+def test_what_is_no_text_is_refused(text):
+    with pytest.raises(InputError, match=r"manifest\.yaml"):
+        Document.parse(PATH, text)
