@@ -15,7 +15,8 @@ _SECTOR_SIZE = 512
 _CLUSTER_SIZE = 4096
 _ROOT_ENTRIES = 512
 # By its number of clusters, and by nothing else, a volume is FAT16 (page 14).
-_MIN_CLUSTERS, _MAX_CLUSTERS = 4085, 65524
+# 16 away from the lower bound, because some readers are off by a few (page 15).
+_MIN_CLUSTERS, _MAX_CLUSTERS = 4085 + 16, 65524
 _END_OF_CHAIN = 0xFFFF
 _MEDIA = 0xF8
 _VOLUME_LABEL = b"ESP        "
@@ -108,7 +109,7 @@ def _short_name(name: str) -> bytes:
 
 
 def _image(made: _Volume, root: bytes, serial: int) -> bytes:
-    clusters = max(_MIN_CLUSTERS + 1, len(made.chain))
+    clusters = max(_MIN_CLUSTERS, len(made.chain))
     if clusters > _MAX_CLUSTERS:
         raise ImageError(f"The EFI system partition would need {clusters} clusters; FAT16 has {_MAX_CLUSTERS}.")
     table_sectors = math.ceil((clusters + 2) * 2 / _SECTOR_SIZE)

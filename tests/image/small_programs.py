@@ -1,0 +1,90 @@
+"""Small files of the kinds that an image is made of: an EFI program, an ELF program, a kernel module, a package."""
+
+import io
+import lzma
+import struct
+import tarfile
+from collections.abc import Iterable
+
+from image.tree import Entry, Kind
+from tests.image.small_archive import deb
+
+STUB_SBAT = b"sbat,1,SBAT Version,sbat,1,https://example.org\n"
+
+
+def efi_program(sections: Iterable[tuple[str, bytes]] = ((".text", b"\xc3" * 100), (".sbat", STUB_SBAT))) -> bytes:
+    """A PE32+ file with these sections and room in its headers for eight more; it does nothing when run."""
+    file_alignment, section_alignment, headers = 512, 4096, 1024
+    rows, contents, address, offset = b"", b"", section_alignment, headers
+    count = 0
+    for name, data in sections:
+        padded = data + bytes(-len(data) % file_alignment)
+        rows += struct.pack(
+            "<8sIIIIIIHHI", name.encode(), len(data), address, len(padded), offset, 0, 0, 0, 0, 0x60000020
+        )
+        address += -(-len(data) // section_alignment) * section_alignment
+        offset += len(padded)
+        contents += padded
+        count += 1
+    dos = b"MZ".ljust(60, b"\0") + struct.pack("<I", 64)
+    coff = struct.pack("<HHIIIHH", 0x8664, count, 0, 0, 0, 240, 0x22)
+    optional = struct.pack("<HBBIIIII", 0x20B, 0, 0, 512, 0, 0, section_alignment, section_alignment)
+    optional += struct.pack("<QII", 0x140000000, section_alignment, file_alignment)
+    optional += struct.pack("<HHHHHHIIIIHH", 0, 0, 0, 0, 2, 0, 0, address, headers, 0xC0FFEE, 10, 0)
+    optional += struct.pack("<QQQQII", 0, 0, 0, 0, 0, 16) + bytes(16 * 8)
+    return (dos + b"PE\0\0" + coff + optional + rows).ljust(headers, b"\0") + contents
+
+
+def elf_program(needed: Iterable[str]) -> bytes:
+    """An ELF file whose dynamic section asks for these libraries, and no more."""
+    strings = b"\0" + b"".join(name.encode() + b"\0" for name in needed)
+    dynamic, offset = b"", 1
+    for name in needed:
+        dynamic += struct.pack("<qQ", 1, offset)
+        offset += len(name) + 1
+    dynamic += struct.pack("<qQ", 0, 0)
+    start = 64
+    table = start + len(strings) + len(dynamic)
+    header = struct.pack(
+        "<4sBBBBB7xHHIQQQIHHHHHH", b"\x7fELF", 2, 1, 1, 0, 0, 3, 62, 1, 0, 0, table, 0, 64, 0, 0, 64, 3, 1
+    )
+    rows = bytes(64)
+    rows += struct.pack("<IIQQQQIIQQ", 0, 3, 0, 0, start, len(strings), 0, 0, 1, 0)
+    rows += struct.pack("<IIQQQQIIQQ", 0, 6, 0, 0, start + len(strings), len(dynamic), 1, 0, 8, 16)
+    return header + strings + dynamic + rows
+
+
+def module(name: str, depends: str = "", softdep: str = "") -> bytes:
+    """What of a kernel module is read: its .modinfo."""
+    soft = b"softdep=pre: " + softdep.encode() + b"\0" if softdep else b""
+    return b"\x7fELF...\0name=" + name.encode() + b"\0" + soft + b"depends=" + depends.encode() + b"\0tail"
+
+
+def compressed_module(name: str, depends: str = "", softdep: str = "") -> bytes:
+    return lzma.compress(module(name, depends, softdep))
+
+
+def package(files: dict[str, bytes]) -> bytes:
+    """A .deb with these files."""
+    return deb({"Package": "small"}, files)
+
+
+def package_of_entries(entries: dict[str, tuple[int, Entry]]) -> bytes:
+    """A .deb with links, modes and folders: path -> (mode, entry)."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, (mode, entry) in entries.items():
+            member = tarfile.TarInfo(f"./{name}")
+            member.mode, member.uid, member.uname, member.mtime = mode, 1000, "somebody", 1_700_000_000
+            if entry.kind is Kind.DIRECTORY:
+                member.type = tarfile.DIRTYPE
+            elif entry.kind is Kind.LINK:
+                member.type, member.linkname = tarfile.SYMTYPE, entry.contents.decode()
+            else:
+                member.size = len(entry.contents)
+            archive.addfile(member, io.BytesIO(entry.contents) if entry.kind is Kind.FILE else None)
+    content = lzma.compress(buffer.getvalue())
+    out = b"!<arch>\n"
+    for name, part in (("debian-binary", b"2.0\n"), ("data.tar.xz", content)):
+        out += f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(part):<10}`\n".encode() + part + b"\n" * (len(part) % 2)
+    return out
