@@ -2,10 +2,12 @@
 
 from benchmarks import tasks as benchmarks
 from cloister import cli
+from examples import tasks as examples
 from image import tasks as image
 from infra import tasks as infra
 
 namespace = cli.collection()
+namespace.add_task(examples.demo)
 namespace.add_task(benchmarks.bench)
 namespace.add_collection(image.namespace)
 for task in infra.namespace.tasks.values():
