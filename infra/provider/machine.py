@@ -28,7 +28,7 @@ QEMU_LOG = "qemu.log"
 _PROGRAMS = ("qemu-system-x86_64", "swtpm")
 _CONFIGURATION = "boot-configuration.json"
 _DISK = "disk.raw"
-_VARIABLES = "variables.fd"
+VARIABLES = "variables.fd"
 _FIRMWARE = "usr/share/OVMF/OVMF_CODE_4M.fd"
 _FIRMWARE_VARIABLES = "usr/share/OVMF/OVMF_VARS_4M.fd"
 _MILESTONE_PORT = "org.cloister.milestone"
@@ -56,8 +56,8 @@ def prepare(folder: Path, tools: Tools, disk: Path, configuration: bytes) -> Non
         os.link(disk, folder / _DISK)
     except OSError:
         shutil.copyfile(disk, folder / _DISK)
-    shutil.copyfile(tools.path(_FIRMWARE_VARIABLES), folder / _VARIABLES)
-    (folder / _VARIABLES).chmod(0o600)
+    shutil.copyfile(tools.path(_FIRMWARE_VARIABLES), folder / VARIABLES)
+    (folder / VARIABLES).chmod(0o600)
     (folder / _CONFIGURATION).write_bytes(configuration)
 
 
@@ -75,7 +75,7 @@ def argv(tools: Tools, hardware: Hardware, accelerator: Accelerator) -> list[str
     qemu += [*accelerator.argv(), "-cpu", "max", "-smp", str(hardware.vcpus), "-m", f"{hardware.memory // _MEBIBYTE}M"]
     qemu += ["-machine", "q35,pflash0=firmware,pflash1=variables"]
     qemu += _block("firmware", str(tools.path(_FIRMWARE)), read_only=True)
-    qemu += _block("variables", _VARIABLES, read_only=False)
+    qemu += _block("variables", VARIABLES, read_only=False)
     # bootindex: else failed attempts to boot from elsewhere go into PCR 4. An empty romfile: no option ROM to measure.
     qemu += [*_block("disk", _DISK, read_only=True), "-device", "virtio-blk-pci,drive=disk,bootindex=1"]
     qemu += ["-netdev", f"user,id=net,restrict=on,hostfwd=tcp:{LOOPBACK}:{hardware.port}-:{AGENT_PORT}"]

@@ -1,0 +1,119 @@
+"""A host that starts a machine as the provider does, and changes what is in its power; and the parties that meet it."""
+
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from subprocess import CompletedProcess
+from threading import Event
+from typing import Self
+
+from cloister.attestation.reference import policy_from
+from cloister.client import connection
+from cloister.client.connection import Opening, Target
+from cloister.client.keys import Key
+from cloister.client.session import Session
+from cloister.endpoint import Address
+from cloister.process import run
+from cloister.protocol.bootconfig import BootConfiguration
+from cloister.protocol.descriptor import Cvm, Descriptor, Member
+from image import tools as host_tools
+from infra.image import Image
+from infra.layout import private_folder
+from infra.provider import accelerator, certificates, machine, ports, vtpm
+from infra.provider.boot import BootWatch
+from infra.provider.processes import start
+from tests.client.parties import Parties
+
+WORKSPACE, CVM = "trial", "trainer"
+_MEMORY = 2 << 30
+_VIRTUAL_CPUS = 2
+
+
+@dataclass(frozen=True)
+class HostileHost(AbstractContextManager["HostileHost"]):
+    """One machine under a host that means no good. ``folder`` holds the machine's and its authority's.
+
+    The parties know nothing of that: their policy is made from the genuine image's manifest.
+    """
+
+    folder: Path
+    image: Image
+    port: int
+    authority: bytes
+    parties: Parties
+
+    @classmethod
+    def create(cls, folder: Path, image: Image) -> Self:
+        key_folder = private_folder(folder / "authority")
+        return cls(
+            folder=folder,
+            image=image,
+            port=ports.free(),
+            authority=certificates.create_authority(WORKSPACE, key_folder),
+            parties=Parties.make(folder),
+        )
+
+    def __exit__(self, *_: object) -> None:
+        machine.remove(self.folder / CVM)
+
+    def configuration(self) -> BootConfiguration:
+        return BootConfiguration(WORKSPACE, CVM, (self.parties.keys["lab"].id,))
+
+    def boot(self, *, disk: bytes | None = None, variables: bytes | None = None, extra: Sequence[str] = ()) -> None:
+        """Start the machine with another disk, other firmware variables or ``extra`` words for QEMU.
+
+        Returns when the agent answers. Raises ProviderError when it does not.
+        """
+        tools, place = host_tools.ensure(), self.folder / CVM
+        image = self.image.disk
+        if disk is not None:
+            image = self.folder / "changed.raw"
+            image.write_bytes(disk)
+        machine.prepare(place, tools, image, self.configuration().encode())
+        if variables is not None:
+            (place / machine.VARIABLES).write_bytes(variables)
+        vtpm.create(tools, place, self._certify)
+        vtpm.run_beside(tools, place)
+        hardware = machine.Hardware(f"{WORKSPACE}/{CVM}", _VIRTUAL_CPUS, _MEMORY, self.port, console=False)
+        words = [*machine.argv(tools, hardware, accelerator.choose(tools)), *extra]
+        qemu = start(words, place, machine.QEMU_LOG, tools.environment())
+        BootWatch(CVM, place, qemu, self.port, Event(), print).wait()
+
+    def descriptor(self) -> Descriptor:
+        return Descriptor(
+            workspace=WORKSPACE,
+            backend="local",
+            flavor=self.image.manifest.flavor,
+            image=self.image.digest,
+            members=(
+                Member("lab", self.parties.keys["lab"].public, ("owner", "algorithm-provider", "result-consumer")),
+                Member("hospital-1", self.parties.keys["hospital-1"].public, ("dataset-provider",)),
+            ),
+            cvms=(Cvm(CVM, f"{ports.LOOPBACK}:{self.port}", "local", self.configuration()),),
+            authority=self.authority,
+        )
+
+    def attest(self) -> Opening:
+        """A session that was opened and judged under the parties' policy."""
+        policy, _ = policy_from(self.image.manifest, self.descriptor(), allow_local=True)
+        return connection.attest(Target(Address(ports.LOOPBACK, self.port), policy, CVM))
+
+    def collude(self, key: Key) -> Session:
+        """A session of somebody who does not care about the verdict."""
+        opening = self.attest()
+        return connection.bind(replace(opening, verdict=replace(opening.verdict, checks=())), key)
+
+    def upload(self) -> CompletedProcess[bytes]:
+        """What a hospital types to upload its dataset, and what comes of it."""
+        policy, _ = policy_from(self.image.manifest, self.descriptor(), allow_local=True)
+        for name, document in {"policy": policy, "workspace": self.descriptor()}.items():
+            (self.folder / f"{name}.json").write_bytes(document.encode())
+        words = ["upload-data", "data/h1.csv", "--key", "hospital-1.pem"]
+        for name in ("policy", "workspace", "manifest"):
+            words += [f"--{name}", f"{name}.json"]
+        return run([Path(sys.executable).with_name("cloister"), *words], cwd=self.folder, check=False)
+
+    def _certify(self, point: bytes) -> bytes:
+        return certificates.certify(self.folder / "authority", self.authority, point, f"{WORKSPACE}/{CVM}")

@@ -1,0 +1,98 @@
+"""What a host can change about the boot of the real image, and that the parties find it out before anything moves."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cloister.attestation.eventlog import EventLog
+from cloister.attestation.verdict import Check
+from image import measure, pe, tools
+from image.measure import Event
+from infra.image import Image
+from infra.provider.errors import ProviderError
+from tests.e2e.boot_variables import with_load_options
+from tests.e2e.hostile_host import HostileHost
+
+pytestmark = pytest.mark.vm
+
+_FIRMWARE_VARIABLES = "usr/share/OVMF/OVMF_VARS_4M.fd"
+# PCR 12 is systemd-stub's for what comes from outside (systemd-stub(7)).
+_FROM_OUTSIDE = 12
+
+
+@pytest.fixture
+def host(base_image: Image, tmp_path: Path) -> Iterator[HostileHost]:
+    with HostileHost.create(tmp_path, base_image) as host:
+        yield host
+
+
+def test_command_lines_of_the_host_are_found_and_told_apart(host: HostileHost) -> None:
+    """One through the boot entry's load options, in place of the image's own; one through SMBIOS, behind it."""
+    uki = (host.image.folder / "uki.efi").read_bytes()
+    own = pe.sections(uki)[".cmdline"].decode("ascii")
+    entry, smbios = own.replace("lockdown=confidentiality", "lockdown=none"), "ia32_emulation=1"
+    firmware = tools.ensure().path(_FIRMWARE_VARIABLES).read_bytes()
+    host.boot(
+        variables=with_load_options(firmware, host.image.disk.read_bytes(), entry),
+        extra=["-smbios", f"type=11,value=io.systemd.stub.kernel-cmdline-extra={smbios}"],
+    )
+
+    with host.attest() as opening:
+        found = opening.verdict.claims.pcrs
+        log = EventLog.parse(opening.evidence.boot_event_log or b"")
+    assert [check.name for check in opening.verdict.failures] == ["pcr-9", "pcr-12"]
+    from_outside = [event.data.decode("utf-16-le").rstrip("\0") for event in log.events if event.pcr == _FROM_OUTSIDE]
+    assert from_outside == [entry, smbios]
+    assert found[_FROM_OUTSIDE] == measure.replay([_text(entry), _text(smbios)]).value
+    initrd = measure.predict(uki)[9].events[1]
+    assert found[9] == measure.replay([_text(f"{entry} {smbios}"), initrd]).value
+    _assert_nothing_is_uploaded(host, opening.verdict.failures)
+
+
+def test_kernel_image_with_one_flipped_bit_is_refused(host: HostileHost) -> None:
+    """The bit makes an option of the command line one that the kernel does not know: the machine boots unlocked."""
+    host.boot(disk=_flipped(host.image.disk.read_bytes(), b"lockdown=confidentiality", b"mockdown=confidentiality"))
+
+    with host.attest() as opening:
+        failures = opening.verdict.failures
+    assert [check.name for check in failures] == ["pcr-4", "pcr-9", "pcr-11"]
+    _assert_nothing_is_uploaded(host, failures)
+
+
+def test_root_with_one_flipped_bit_panics_and_never_gets_ready(host: HostileHost) -> None:
+    """The bit is in a file's name in a folder that the agent is started from."""
+    disk = _flipped(host.image.disk.read_bytes(), b"runner.pysupervise", b"runner.pyrupervise")
+    with pytest.raises(ProviderError) as refused:
+        host.boot(disk=disk)
+    assert refused.value.message.splitlines()[0] == (
+        "The CVM 'trainer' did not start: it restarted 2 times instead of getting ready. "
+        "The last thing it reported was 'root'."
+    )
+
+
+def _assert_nothing_is_uploaded(host: HostileHost, failures: tuple[Check, ...]) -> None:
+    """A lab that does not care submits the manifest; the hospital's own upload ends before a byte has left."""
+    manifest = host.parties.manifest()
+    with host.collude(host.parties.keys["lab"]) as session:
+        session.submit_manifest(manifest.encode())
+    done = host.upload()
+    sentences = done.stderr.decode().splitlines()
+    assert sentences == ["Error: " + failures[0].sentence(), *(check.sentence() for check in failures[1:])]
+    assert (done.returncode, done.stdout) == (3, b"")
+    with host.collude(host.parties.keys["hospital-1"]) as session:
+        assert session.upload_offset("h1").offset == 0
+
+
+def _flipped(disk: bytes, before: bytes, after: bytes) -> bytes:
+    """``disk`` with ``before`` replaced, in the one place where it stands, by ``after``, which differs in one bit."""
+    different = int.from_bytes(before) ^ int.from_bytes(after)
+    if disk.count(before) != 1 or different.bit_count() != 1:
+        raise ValueError(f"{before!r} stands {disk.count(before)} times; {different.bit_count()} bits differ.")
+    return disk.replace(before, after)
+
+
+def _text(text: str) -> Event:
+    """A command line as it is measured: UTF-16 with its end."""
+    return Event(text, hashlib.sha256(text.encode("utf-16-le") + b"\0\0").digest())
