@@ -37,8 +37,8 @@ from image.tree import Entry, Tree
 _STUB = "usr/lib/systemd/boot/efi/linuxx64.efi.stub"
 _STUB_PACKAGE = "systemd-boot-efi"
 _MODULE_ORDER = "usr/lib/modules/order"
-# Where the guest mounts what is not part of the image.
-_MOUNT_POINTS = ("dev", "proc", "run", "sys", "tmp", "work")
+# Where the guest and its sandbox mount what is not part of the image.
+_MOUNT_POINTS = ("dev", "proc", "run", "sys", "tmp", "var", "work")
 
 
 @dataclass(frozen=True)

@@ -1,33 +1,18 @@
 """The verbs of the collection ``image``: each parses, calls one function and prints."""
 
-import functools
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from invoke import Collection, Context, Exit, task
+from invoke.collection import Collection
 
-from cloister.errors import CloisterError
+from cloister.cli.verb import verb
 
 _FLAVOR = "flavor of the image: base or debug"
 _VENDORED = "take all inputs from this tar of `invoke image.vendor` and nothing from the network"
 _RELOCK = "when a locked package is gone everywhere, build from a new lock under out/"
 _JSON = "print facts as JSON"
-
-
-def _verb(body: Callable[..., None]) -> Callable[..., None]:
-    """What the project's own errors look like: a sentence, what to do next, an exit code."""
-
-    @functools.wraps(body)
-    def run(*arguments: Any, **options: Any) -> None:
-        try:
-            body(*arguments, **options)
-        except CloisterError as error:
-            raise Exit(f"{error.message}\n{error.hint}".strip(), code=error.exit_code) from error
-
-    return run
 
 
 def _say(text: str) -> None:
@@ -45,9 +30,8 @@ def _folder(image: str) -> Path:
     return Path(image) if "/" in image else output.folder(image)
 
 
-@task(positional=["flavor"], help={"flavor": _FLAVOR, "tools": "lock the host tools instead"})
-@_verb
-def lock(_: Context, flavor: str = "base", tools: bool = False) -> None:
+@verb(help={"flavor": _FLAVOR, "tools": "lock the host tools instead"})
+def lock(_: Any, flavor: str = "base", tools: bool = False) -> None:
     """Write the lock of a flavor, or of the host tools, from Debian's signed index of today."""
     from image import relock
 
@@ -55,8 +39,7 @@ def lock(_: Context, flavor: str = "base", tools: bool = False) -> None:
     print(f"{path} is written; `git diff` shows what changed, `invoke image.diff` as a changelog.")
 
 
-@task(
-    positional=["flavor"],
+@verb(
     help={
         "flavor": _FLAVOR,
         "from_": _VENDORED,
@@ -65,9 +48,8 @@ def lock(_: Context, flavor: str = "base", tools: bool = False) -> None:
         "json": _JSON,
     },
 )
-@_verb
 def build(
-    _: Context,
+    _: Any,
     flavor: str = "base",
     from_: str = "",
     relock: bool = False,
@@ -89,9 +71,8 @@ def build(
     print(f"The image is in {folder}; its name is {made.manifest.digest().hex()}.")
 
 
-@task(positional=["image"], help={"image": "flavor, or an image's folder", "json": _JSON})
-@_verb
-def measure(_: Context, image: str = "base", json: bool = False) -> None:
+@verb(help={"image": "flavor, or an image's folder", "json": _JSON})
+def measure(_: Any, image: str = "base", json: bool = False) -> None:
     """Show what a machine booted from the image will measure, event by event."""
     from image import manifest
     from image import measure as measurement
@@ -112,8 +93,7 @@ def measure(_: Context, image: str = "base", json: bool = False) -> None:
             print(f"        {event.digest.hex()}  {event.event}")
 
 
-@task(
-    positional=["flavor"],
+@verb(
     help={
         "flavor": _FLAVOR,
         "against": "manifest to compare with; default: that of the image in out/",
@@ -121,8 +101,7 @@ def measure(_: Context, image: str = "base", json: bool = False) -> None:
         "json": _JSON,
     },
 )
-@_verb
-def verify(_: Context, flavor: str = "base", against: str = "", from_: str = "", json: bool = False) -> None:
+def verify(_: Any, flavor: str = "base", against: str = "", from_: str = "", json: bool = False) -> None:
     """Rebuild the image elsewhere, under other circumstances, and compare every output (20 s)."""
     from image import output
     from image import verify as verification
@@ -141,15 +120,14 @@ def verify(_: Context, flavor: str = "base", against: str = "", from_: str = "",
         for line in (*result.damaged, *result.differences):
             print(line)
     if not result.same:
-        raise Exit(f"The rebuilt image {flavor} is not the one of {target}.", code=1)
+        raise verification.DiffersError(f"The rebuilt image {flavor} is not the one of {target}.")
     _say(f"Every output of the rebuilt image {flavor} is identical.")
 
 
-@task(
+@verb(
     positional=["before", "after"], help={"before": "lock, manifest or image's folder", "after": "what came after it"}
 )
-@_verb
-def diff(_: Context, before: str, after: str) -> None:
+def diff(_: Any, before: str, after: str) -> None:
     """Show what changed between two locks or two images, as a changelog."""
     from image import diff as difference
 
@@ -157,9 +135,8 @@ def diff(_: Context, before: str, after: str) -> None:
     print("\n".join(lines) if lines else "They are the same.")
 
 
-@task(positional=["flavor"], help={"flavor": _FLAVOR, "into": "the tar to write"})
-@_verb
-def vendor(_: Context, flavor: str = "base", into: str = "out/image-inputs.tar") -> None:
+@verb(help={"flavor": _FLAVOR, "into": "the tar to write"})
+def vendor(_: Any, flavor: str = "base", into: str = "out/image-inputs.tar") -> None:
     """Pack all inputs of an image and the host tools into one tar that --from reads years later."""
     from image import lock as locks
     from image import recipe

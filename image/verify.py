@@ -16,6 +16,7 @@ from pathlib import Path
 from cloister.process import run
 from cloister.protocol.imagemanifest import ImageManifest
 from image import cache, output
+from image.errors import ImageError
 from image.source import CHECKOUT
 
 _LISTING = "files.json"
@@ -26,6 +27,10 @@ _CIRCUMSTANCES = {
     "LC_ALL": "tr_TR.UTF-8",
     "PYTHONHASHSEED": "271828",
 }
+
+
+class DiffersError(ImageError):
+    """A rebuilt image is not the one that it was compared with."""
 
 
 @dataclass(frozen=True)
