@@ -125,11 +125,12 @@ class AssetStore:
             return upload.progress()
 
     def wipe(self) -> None:
-        """Forget every asset and its bytes."""
+        """Remove the bytes of every asset. What was complete stays known as such."""
         for upload in self._uploads.values():
             with upload.lock:
                 upload.writer += 1
-                self._discard(upload, even_complete=True)
+                self._discard(upload)
+                upload.path.unlink(missing_ok=True)
         for name in (DATASETS, PACKED):
             shutil.rmtree(self.folder / name, ignore_errors=True)
 
@@ -157,14 +158,14 @@ class AssetStore:
             upload.file.close()
             upload.file = None
 
-    def _discard(self, upload: _Upload, *, even_complete: bool = False) -> None:
-        if upload.complete and not even_complete:
+    def _discard(self, upload: _Upload) -> None:
+        if upload.complete:
             return
         if upload.file is not None:
             upload.file.close()
             upload.file = None
         upload.path.unlink(missing_ok=True)
-        upload.received, upload.complete, upload.hash = 0, False, hashlib.sha256()
+        upload.received, upload.hash = 0, hashlib.sha256()
 
 
 def _current(upload: _Upload, writer: int) -> None:

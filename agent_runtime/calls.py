@@ -98,7 +98,7 @@ class Calls(grpc.GenericRpcHandler):
         self._limits = limits
         self._long = threading.BoundedSemaphore(limits.long_calls)
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any] | None":
         """What serves a path, or None (UNIMPLEMENTED)."""
         path = handler_call_details.method
         method = self._methods.get(path)

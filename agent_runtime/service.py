@@ -73,16 +73,15 @@ class Service:
         if manifest is None:
             return answer
         answer.manifest_digest = manifest.digest()
-        wiped = computation.state not in (State.RECEIVING, State.RUNNING)
         for asset in manifest.assets():
-            progress = None if wiped else computation.store.progress(asset.name)
+            progress = computation.store.progress(asset.name)
             answer.assets.add(
                 name=asset.name,
                 kind=asset.kind,
                 provider=asset.provider,
                 size=asset.size,
-                received=progress.offset if progress else 0,
-                complete=progress.complete if progress else computation.proof is not None,
+                received=progress.offset,
+                complete=progress.complete,
             )
         for slot in computation.slots.all():
             answer.results.add(
@@ -99,8 +98,9 @@ class Service:
     def _offset(self, session: Session, request: agent_pb2.UploadOffsetRequest) -> Message:
         self._computation.demand_manifest()
         asset, _ = self._computation.asset_for(request.asset, session)
-        self._computation.demand_receiving()
         progress = self._computation.store.progress(asset.name)
+        if not progress.complete:
+            self._computation.demand_receiving()
         return agent_pb2.UploadOffsetResponse(offset=progress.offset, complete=progress.complete)
 
     def _upload(self, session: Session, requests: Iterator[Any], call: Call) -> Iterator[Message]:
@@ -110,9 +110,14 @@ class Service:
         start = first.start
         self._computation.demand_manifest()
         asset, _ = self._computation.asset_for(start.asset, session)
+        store = self._computation.store
+        progress = store.progress(asset.name)
+        if progress.complete:
+            # An earlier stream brought it all, and its last answer may have been lost.
+            yield agent_pb2.UploadProgress(offset=progress.offset, complete=True)
+            return
         self._computation.demand_receiving()
         self._computation.consent(asset.name, start.consent, session)
-        store = self._computation.store
         with self._writers_lock:
             writer = store.begin(asset.name)
             older = self._writers.get(asset.name)

@@ -1,0 +1,295 @@
+"""An agent in this process: real gRPC over TLS, a real software TPM, and the real runner's socket.
+
+Only the sandbox is missing: the algorithm runs as a plain process, started by the launcher of the guest.
+"""
+
+import contextlib
+import datetime
+import hashlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from agent_runtime import boot, launch
+from agent_runtime.clock import Clock
+from agent_runtime.config import Config
+from agent_runtime.container import NotPlain, keep_output, open_to_reader
+from agent_runtime.job import Job, Operation, Outcome
+from agent_runtime.limits import Limits
+from agent_runtime.runner import Runner, listen
+from cloister.attestation import tpm, tpm_commands
+from cloister.attestation.eventlog import EV_NO_ACTION
+from cloister.attestation.evidence import Platform
+from cloister.attestation.policy import ConfigurationPolicy, ImageReference, LocalPolicy, Policy
+from cloister.attestation.testkit import Authority, BootEvent, encode_event_log
+from cloister.attestation.testkit.machine import BOOT_EVENTS
+from cloister.endpoint import Address
+from cloister.protocol.bootconfig import BootConfiguration
+
+GIB = 1024**3
+
+
+def swtpm_argv() -> list[str] | None:
+    """How to start swtpm: the system's, or the one among the locked tools."""
+    system = shutil.which("swtpm")
+    if system:
+        return [system]
+    try:
+        from image import tools
+    except ImportError:
+        return None
+    return tools.ensure().argv("swtpm")
+
+
+@contextlib.contextmanager
+def software_tpm(folder: Path, argv: list[str]) -> Iterator[tpm_commands.Transport]:
+    """A started software TPM with its state in ``folder``."""
+    ours, theirs = socket.socketpair()
+    with ours:
+        ours.settimeout(60)
+        state = ["--tpmstate", f"dir={folder}", "--flags", "not-need-init"]
+        process = subprocess.Popen(
+            [*argv, "socket", "--tpm2", "--fd", str(theirs.fileno()), *state], pass_fds=[theirs.fileno()]
+        )
+        theirs.close()
+
+        def send(command: bytes) -> bytes:
+            ours.sendall(command)
+            header = ours.recv(10, socket.MSG_WAITALL)
+            return header + ours.recv(int.from_bytes(header[2:6]) - 10, socket.MSG_WAITALL)
+
+        try:
+            tpm_commands.startup(send)
+            yield send
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def provision(send: tpm_commands.Transport, authority: Authority, events: tuple[BootEvent, ...]) -> None:
+    """What firmware and the workspace's provider do to a TPM: measure the boot, certify its attestation key."""
+    for event in events:
+        if event.kind != EV_NO_ACTION:
+            tpm_commands.pcr_extend(send, event.pcr, hashlib.sha256(event.data).digest())
+    template = tpm.AK_TEMPLATE.marshal()
+    handle, public = tpm_commands.create_primary(send, tpm_commands.ENDORSEMENT, template)
+    tpm_commands.flush_context(send, handle)
+    key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), public.point)
+    for index, data in ((tpm.NV_AK_TEMPLATE, template), (tpm.NV_AK_CERTIFICATE, authority.certify(key))):
+        tpm_commands.nv_define(send, index, len(data))
+        tpm_commands.nv_write(send, index, data)
+
+
+@dataclass
+class PlainExecutor:
+    """Runs a job as a process of this user. ``results`` and ``output`` are where the agent looks for them."""
+
+    base: Path
+    store: Path
+    process: "subprocess.Popen[bytes] | None" = None
+    stopped: bool = False
+    jobs: list[Job] = field(default_factory=list)
+    cleaned: threading.Event = field(default_factory=threading.Event)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def results(self) -> Path:
+        return self.base / "work" / "results"
+
+    @property
+    def output(self) -> Path:
+        return self.base / "output"
+
+    def run(self, job: Job) -> Outcome:
+        self.jobs.append(job)
+        work = self.base / "work"
+        self.results.mkdir(parents=True)
+        (self.base / "wheels").mkdir()
+        shutil.copytree(self.store / "datasets", work / "datasets")
+        shutil.copy(self.store / "algorithm", work / job.algorithm)
+        order: dict[str, Any] = {
+            "algorithm": str(work / job.algorithm),
+            "args": list(job.args),
+            "wheels": {"bundle": str(self.store / "bundle"), "into": str(self.base / "wheels")} if job.wheels else None,
+            "datasets": [
+                {
+                    "from": str(self.store / "packed" / item.name),
+                    "into": str(work / "datasets" / item.name),
+                    "size": item.size,
+                }
+                for item in job.packed
+            ],
+        }
+        words = [sys.executable, "-I", "-B", launch.__file__, json.dumps(order)]
+        environment = {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **job.environment}
+        with self.lock:
+            if self.stopped:
+                return Outcome.STOPPED
+            self.process = subprocess.Popen(
+                words,
+                cwd=work,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        with self.process as process:
+            if process.stdout is not None:
+                keep_output(process.stdout, self.output, job.output)
+            try:
+                status = process.wait(job.seconds)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                return Outcome.TIME_LIMIT
+        if self.stopped:
+            return Outcome.STOPPED
+        if status:
+            return Outcome.LAUNCH if status == launch.FAILED else Outcome.EXIT_STATUS
+        try:
+            total, files = open_to_reader(self.results)
+        except NotPlain:
+            return Outcome.RESULT_INVALID
+        if not files:
+            return Outcome.NO_RESULT
+        return Outcome.OK if total <= job.results else Outcome.RESULT_LIMIT
+
+    def stop(self) -> None:
+        with self.lock:
+            self.stopped = True
+            if self.process is not None and self.process.poll() is None:
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+    def clean(self) -> None:
+        shutil.rmtree(self.base, ignore_errors=True)
+        self.cleaned.set()
+
+
+class ManualClock(Clock):
+    """The real clocks, ahead by what a test has let pass."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass."""
+        self.ahead += seconds
+
+    def now(self) -> datetime.datetime:
+        return super().now() + datetime.timedelta(seconds=self.ahead)
+
+    def uptime(self) -> float:
+        return super().uptime() + self.ahead
+
+
+@dataclass
+class RunningAgent:
+    """An agent and everything around it. ``ended`` is what the runner was told to do with the machine."""
+
+    agent: boot.Agent
+    address: Address
+    boot_configuration: BootConfiguration
+    authority: Authority
+    boot_events: tuple[BootEvent, ...]
+    executor: PlainExecutor
+    clock: ManualClock
+    config: Config
+    ended: list[Operation]
+    tpm: tpm_commands.Transport
+
+    def image(self) -> ImageReference:
+        """Reference values of the image that this machine claims to have booted."""
+        values = {index: bytes(32) for index in (4, 9, 11)}
+        for event in self.boot_events:
+            if event.kind != EV_NO_ACTION and event.pcr in values:
+                values[event.pcr] = hashlib.sha256(values[event.pcr] + hashlib.sha256(event.data).digest()).digest()
+        return ImageReference("base", False, hashlib.sha256(b"base").digest(), values)
+
+    def policy(self) -> Policy:
+        """A policy that accepts this machine."""
+        configuration = self.boot_configuration
+        return Policy(
+            platforms=(Platform.LOCAL,),
+            images=(self.image(),),
+            boot_configuration=ConfigurationPolicy(configuration.workspace, (configuration.cvm,), configuration.owners),
+            allow_local=True,
+            local=LocalPolicy(self.authority.spki_sha256(), self.authority.certificate),
+        )
+
+
+@contextlib.contextmanager
+def running_agent(
+    folder: Path,
+    owners: tuple[str, ...],
+    *,
+    workspace: str = "trial",
+    cvm: str = "main",
+    limits: Limits | None = None,
+    authority: Authority | None = None,
+    boot_events: tuple[BootEvent, ...] = BOOT_EVENTS,
+    free_memory: Callable[[], int] = lambda: 8 * GIB,
+) -> Iterator[RunningAgent]:
+    """An agent on a port of its own. ``owners`` are key ids; ``folder`` is empty and private."""
+    argv = swtpm_argv()
+    if argv is None:
+        raise RuntimeError("there is no swtpm on this machine")
+    configuration = BootConfiguration(workspace, cvm, tuple(sorted(owners)))
+    authority = authority or Authority.create(datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1))
+    store = folder / "assets"
+    for path in (store, folder / "tpm"):
+        path.mkdir(parents=True)
+    (folder / "boot-configuration").write_bytes(configuration.encode())
+    (folder / "boot-event-log").write_bytes(encode_event_log(boot_events))
+    executor = PlainExecutor(folder / "run", store)
+    ended: list[Operation] = []
+    # A path on a socket has 107 bytes at most, and pytest's folders are long.
+    with contextlib.ExitStack() as stack:
+        name = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cl-"))) / "runner"
+        listener = listen(name, None)
+        runner = Runner(executor, ended.append, frozenset({os.getuid()}))
+        serving = threading.Thread(target=runner.serve, args=(listener,), name="runner", daemon=True)
+        serving.start()
+        stack.callback(serving.join)
+        stack.callback(listener.close)
+        stack.callback(lambda: listener.shutdown(socket.SHUT_RDWR))
+        send = stack.enter_context(software_tpm(folder / "tpm", argv))
+        provision(send, authority, boot_events)
+        config = Config(
+            address="127.0.0.1:0",
+            boot_configuration=folder / "boot-configuration",
+            boot_event_log=folder / "boot-event-log",
+            store=store,
+            runner=name,
+            results=executor.results,
+            output=executor.output,
+            milestone=folder / "milestone",
+            limits=limits or Limits(),
+        )
+        clock = ManualClock()
+        agent = boot.start(config, send, clock=clock, free_memory=free_memory)
+        stack.callback(agent.stop)
+        stack.callback(executor.stop)
+        yield RunningAgent(
+            agent=agent,
+            address=Address("127.0.0.1", agent.port),
+            boot_configuration=configuration,
+            authority=authority,
+            boot_events=boot_events,
+            executor=executor,
+            clock=clock,
+            config=config,
+            ended=ended,
+            tpm=send,
+        )

@@ -1,0 +1,153 @@
+"""A computation of an owner, a lab and a hospital, against an agent in this process."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from cloister.client import connection
+from cloister.client.connection import Target
+from cloister.client.keys import Key
+from cloister.client.session import Session
+from cloister.protocol import canonical, transcript
+from cloister.protocol.manifest import Manifest
+from cloister.v1 import agent_pb2
+from tests.agent_fixture import RunningAgent
+
+TRAIN = b"""\
+import os, pathlib
+data = pathlib.Path("datasets/h1.csv").read_bytes()
+os.mkdir("results/deep")
+pathlib.Path("results/model.json").write_text('{"bytes": %d}' % len(data))
+pathlib.Path("results/deep/metrics.txt").write_text("good")
+print("trained")
+"""
+DATA = b"1,2,3\\n" * 1000
+
+
+def new_key() -> Key:
+    """A party's key."""
+    private = ed25519.Ed25519PrivateKey.generate()
+    return Key(private, transcript.spki_of(private.public_key()))
+
+
+@dataclass
+class World:
+    """``keys`` are the parties' by name; ``files`` the assets' bytes by name."""
+
+    running: RunningAgent
+    keys: dict[str, Key]
+    files: dict[str, bytes]
+    manifest: Manifest | None = None
+
+    def value(self, **changes: Any) -> dict[str, Any]:
+        """The manifest as JSON; ``changes`` replace members, ``algorithm__kind=...`` members of members."""
+        value: dict[str, Any] = {
+            "version": 1,
+            "id": "00" * 16,
+            "name": "trial",
+            "description": "",
+            "parties": {
+                name: {"key": canonical.to_base64(self.keys[name].public)} for name in ("lab", "hospital", "reader")
+            },
+            "algorithm": {
+                "provider": "lab",
+                "kind": "python",
+                "file": "train.py",
+                **describe(self.files["algorithm"]),
+                "args": [],
+                "environment": {},
+            },
+            "datasets": [
+                {
+                    "name": "h1",
+                    "provider": "hospital",
+                    "file": "h1.csv",
+                    "unpack": False,
+                    **describe(self.files["h1"]),
+                }
+            ],
+            "results": {"consumers": ["lab", "hospital"], "expires": 3600, "max": 1 << 20},
+            "logs": {"readers": ["reader"], "max": 4096, "release": "end"},
+            "limits": {"time": 60, "memory": 1 << 28, "cpus": 1, "processes": 64},
+        }
+        for path, change in changes.items():
+            *parents, last = path.split("__")
+            place = value
+            for parent in parents:
+                place = place[parent]
+            place[last] = change
+        return value
+
+    def compose(self, **changes: Any) -> Manifest:
+        """The manifest that everything below is about."""
+        self.manifest = Manifest.from_value(self.value(**changes))
+        return self.manifest
+
+    def session(self, name: str) -> Session:
+        """A fresh bound session of a party, under a policy that accepts the machine."""
+        return connection.bind(connection.attest(Target(self.running.address, self.running.policy())), self.keys[name])
+
+    def submit(self, **changes: Any) -> bytes:
+        """The owner submits the manifest."""
+        manifest = self.compose(**changes)
+        with self.session("owner") as session:
+            return session.submit_manifest(manifest.encode())
+
+    def consent(self, session: Session, asset: str, key: Key, **changes: Any) -> bytes:
+        """A provider's consent in a session."""
+        manifest = self.known()
+        (declared,) = [one for one in manifest.assets() if one.name == asset]
+        message = {
+            "manifest_digest": manifest.digest(),
+            "asset": asset,
+            "asset_digest": bytes.fromhex(declared.digest),
+            "transcript": session.transcript,
+        } | changes
+        return key.sign(transcript.consent_message(**message))
+
+    def upload(self, name: str, asset: str, data: bytes | None = None, *, offset: int = 0) -> agent_pb2.UploadProgress:
+        """A party uploads an asset whole, from ``offset`` on."""
+        content = self.files[asset] if data is None else data
+        with self.session(name) as session:
+            start = agent_pb2.UploadStart(
+                asset=asset, consent=self.consent(session, asset, self.keys[name]), offset=offset
+            )
+            return session.upload_asset(start, lambda: pieces(content[offset:]), len(content) - offset)
+
+    def upload_all(self) -> None:
+        """Every provider uploads everything."""
+        for one in self.known().assets():
+            self.upload(one.provider, one.name)
+
+    def known(self) -> Manifest:
+        """The manifest that was composed."""
+        if self.manifest is None:
+            raise ValueError("no manifest was composed")
+        return self.manifest
+
+    def events(self, name: str = "lab", *, follow: bool = False) -> Iterator[bytes]:
+        """The lines of the event log."""
+        with self.session(name) as session:
+            yield from session.events(0, follow=follow)
+
+    def wait_for(self, kind: str) -> dict[str, Any]:
+        """Follow the log until an event of this kind; its value."""
+        for line in self.events("owner", follow=True):
+            event = canonical.parse(line, what="a line", limit=1 << 20)["event"]
+            if event["kind"] == kind:
+                return dict(event)
+        raise AssertionError(f"the log ended without {kind}")
+
+
+def describe(content: bytes) -> dict[str, Any]:
+    """Digest and size as a manifest has them."""
+    return {"digest": hashlib.sha256(content).hexdigest(), "size": len(content)}
+
+
+def pieces(content: bytes, size: int = 1 << 20) -> Iterator[bytes]:
+    """``content`` in frames."""
+    for start in range(0, len(content), size):
+        yield content[start : start + size]
