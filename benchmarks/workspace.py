@@ -70,7 +70,7 @@ def measure(repeat: int) -> list[Measurement]:
 def _boot() -> Boot:
     for pid, _ in _machines():
         _end(pid)
-    up = invoke("workspace.up", "--name", WORKSPACE)
+    up = invoke("workspace.up", "--stack", WORKSPACE, "--yes")
     machines = _machines()
     if len(machines) != 1:
         raise BenchmarkError(f"{len(machines)} virtual machines of {WORKSPACE} run instead of one.")
@@ -83,7 +83,7 @@ def _boot() -> Boot:
         raise BenchmarkError(f"{log} does not end with `ready`.")
     ready = log.stat().st_mtime - _started(pid)
     _DESCRIPTOR.parent.mkdir(parents=True, exist_ok=True)
-    invoke("workspace.export", "--name", WORKSPACE, "--output", _DESCRIPTOR)
+    invoke("workspace.export", "--stack", WORKSPACE, "--output", _DESCRIPTOR)
     attest = invoke("attest", "--workspace", _DESCRIPTOR, "--policy", POLICY)
     return Boot(up, ready, attest, milestones)
 
