@@ -1,0 +1,134 @@
+"""What the built image shows without being booted: its parts belong together, and its code stands alone."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from cloister.process import run
+from image import output, recipe, tools, verify
+from infra.image import Image
+
+_PACKAGES = "usr/lib/cloister"
+_LOADER = "usr/lib64/ld-linux-x86-64.so.2"
+_LIBRARIES = "usr/lib/x86_64-linux-gnu"
+_INTERPRETER = "usr/bin/python3"
+
+# Runs inside the image's interpreter: imports the modules that it is given, and says where each module came from.
+_IMPORT = """
+import importlib, json, os, sys
+packages = sys.argv[1]
+sys.path.insert(0, packages)
+for name in sys.argv[2:]:
+    importlib.import_module(name)
+found = {name: [getattr(module, "__file__", None), getattr(module, "__cached__", None)]
+         for name, module in sys.modules.items() if name != "__main__"}
+uncompiled = [name for name, (file, cached) in found.items()
+              if file and file.endswith(".py") and not os.path.exists(cached)]
+print(json.dumps({"files": {name: file for name, (file, _) in found.items() if file}, "uncompiled": uncompiled}))
+"""
+
+
+@pytest.fixture(scope="module")
+def root(base_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root file system, unpacked."""
+    folder = tmp_path_factory.mktemp("image") / "root"
+    file_system = base_image.folder / "root.erofs"
+    tools.ensure().run("fsck.erofs", f"--extract={folder}", "--no-preserve", file_system)
+    return folder
+
+
+def test_what_the_recipe_names_is_all_that_the_agent_imports(root: Path) -> None:
+    """By the image's own loader, interpreter and libraries, from byte code, with nothing of this machine on the way."""
+    modules = recipe.load("base").agent.modules
+    words = [root / _LOADER, "--inhibit-cache", "--library-path", root / _LIBRARIES, root / _INTERPRETER, "-I", "-B"]
+    done = run([*words, "-c", _IMPORT, root / _PACKAGES, *modules], env={"PATH": "/nowhere"})
+    found = json.loads(done.stdout)
+    files = {name: Path(file).resolve() for name, file in found["files"].items()}
+
+    assert [name for name, file in files.items() if not file.is_relative_to(root.resolve())] == []
+    assert found["uncompiled"] == []
+    ours = [name for name in found["files"] if name.split(".")[0] in ("agent_runtime", "cloister")]
+    assert sorted(ours) == sorted(modules)
+
+
+def test_files_in_the_root_are_those_of_the_list(base_image: Image, root: Path) -> None:
+    listed = json.loads((base_image.folder / "files.json").read_bytes())["layers"]["root"]
+    found = {path.relative_to(root).as_posix(): _describe(path) for path in root.rglob("*")}
+
+    assert found == listed
+
+
+def test_outputs_are_what_the_manifest_says(base_image: Image) -> None:
+    found = {
+        path.name: (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size)
+        for path in base_image.folder.iterdir()
+        if path.name != output.MANIFEST
+    }
+
+    assert found == {name: (made.sha256, made.size) for name, made in base_image.manifest.outputs.items()}
+
+
+def test_disk_holds_kernel_image_root_and_hash_tree(base_image: Image) -> None:
+    disk = base_image.disk.read_bytes()
+
+    assert [disk.count((base_image.folder / name).read_bytes()) for name in _ON_DISK] == [1, 1, 1]
+
+
+def test_events_lead_to_the_values_that_the_manifest_promises(base_image: Image) -> None:
+    """By nothing but SHA-256, as docs/image.md tells a reader to do it."""
+    measurements = json.loads((base_image.folder / "measurements.json").read_bytes())
+    found = {}
+    for index, register in measurements["pcrs"].items():
+        value = bytes(32)
+        for event in register["events"]:
+            value = hashlib.sha256(value + bytes.fromhex(event["digest"])).digest()
+        assert value.hex() == register["value"]
+        found[int(index)] = value.hex()
+
+    assert found == base_image.manifest.pcrs
+    assert {found[12], found[13]} == {"00" * 32}
+
+
+def test_kernel_initrd_and_command_line_are_in_the_events(base_image: Image) -> None:
+    measurements = json.loads((base_image.folder / "measurements.json").read_bytes())
+    digests = {event["digest"] for event in measurements["pcrs"]["11"]["events"]}
+    command_line = " ".join(recipe.load("base").kernel.command_line).encode()
+
+    for contents in (
+        (base_image.folder / "vmlinuz").read_bytes(),
+        (base_image.folder / "initrd.cpio.zst").read_bytes(),
+        command_line,
+    ):
+        assert hashlib.sha256(contents).hexdigest() in digests
+
+
+def test_image_is_small(base_image: Image) -> None:
+    """What firmware hashes, and what a party downloads: the disk without the padding of its EFI system partition."""
+    sizes = {name: made.size for name, made in base_image.manifest.outputs.items()}
+
+    assert sizes["uki.efi"] <= 15_000_000
+    assert sum(sizes[name] for name in _ON_DISK) <= 85_000_000
+
+
+def test_rebuild_elsewhere_is_identical(base_image: Image) -> None:
+    """In another folder, umask, time zone, locale, home and hash seed, from no step of an earlier build."""
+    verification = verify.verify("base", base_image.folder)
+
+    assert [(row.name, row.found) for row in verification.comparisons if not row.same] == []
+    assert (verification.same, verification.damaged, verification.differences) == (True, (), ())
+
+
+_ON_DISK = ("uki.efi", "root.erofs", "root.verity")
+
+
+def _describe(path: Path) -> dict[str, str]:
+    """As image.tree says it of an entry."""
+    if path.is_symlink():
+        return {"kind": "link", "mode": "0777", "target": os.readlink(path)}
+    mode = f"{path.stat().st_mode & 0o7777:04o}"
+    if path.is_dir():
+        return {"kind": "directory", "mode": mode}
+    return {"kind": "file", "mode": mode, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
