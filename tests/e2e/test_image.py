@@ -26,7 +26,7 @@ for name in sys.argv[2:]:
 found = {name: [getattr(module, "__file__", None), getattr(module, "__cached__", None)]
          for name, module in sys.modules.items() if name != "__main__"}
 uncompiled = [name for name, (file, cached) in found.items()
-              if file and file.endswith(".py") and not os.path.exists(cached)]
+              if cached and not os.path.exists(cached)]
 print(json.dumps({"files": {name: file for name, (file, _) in found.items() if file}, "uncompiled": uncompiled}))
 """
 
