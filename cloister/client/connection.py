@@ -284,4 +284,5 @@ def is_stale(error: CloisterError) -> bool:
 
 def is_interruption(error: CloisterError) -> bool:
     """Whether a transfer may go on with a new session after ``error``."""
-    return isinstance(error, ConnectionLost) or is_stale(error) or refusal.reason_of(error) in ("WRONG_OFFSET", "BUSY")
+    # Not BUSY: two uploads of one asset would take it from each other for ever.
+    return isinstance(error, ConnectionLost) or is_stale(error) or refusal.reason_of(error) == "WRONG_OFFSET"

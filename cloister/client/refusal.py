@@ -11,6 +11,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from cloister.errors import CloisterError, InputError, ProofError, RefusedError, UnreachableError
+from cloister.protocol import canonical
 from cloister.v1 import agent_pb2
 
 METADATA_KEY = "cloister-error-bin"
@@ -47,18 +48,28 @@ class _Meaning:
     exit_code: int = RefusedError.exit_code
 
 
+_INPUT, _PROOF = InputError.exit_code, ProofError.exit_code
+
 _MEANINGS = {
-    "NOT_AUTHORIZED": _Meaning(
-        "Only keys that the manifest or the workspace names may do this: check --key, and ask the owner."
-    ),
-    "MANIFEST_CHANGED": _Meaning("A manifest was submitted meanwhile; run the command again."),
-    "MANIFEST_EXISTS": _Meaning("A CVM takes one manifest in its life: `reset` gives it a new one."),
-    "MANIFEST_INVALID": _Meaning("`manifest` writes the canonical form.", InputError.exit_code),
-    "NO_MANIFEST": _Meaning("An owner submits it with `run`."),
+    "ALREADY_SUBMITTED": _Meaning("A CVM takes one manifest in its life: `reset` gives it a new one."),
+    "BUSY": _Meaning("Wait until the other one has ended, then run the command again."),
     "CONSUMED": _Meaning("The key of a result goes out once; use the copy that was fetched then."),
+    "DIGEST_MISMATCH": _Meaning("Compare the file with the manifest: `checksum` shows its digest.", _INPUT),
+    "DIGEST_OF_CIPHERTEXT": _Meaning("Run the command again: it fetches the result anew."),
+    "EXPIRED": _Meaning("Results are kept as long as the manifest says, and then wiped for good."),
+    "FRAME": _Meaning("Somebody may stand between you and the machine; run the command again.", _PROOF),
+    "INTERNAL": _Meaning("Tell the platform team; `reset` gives the machine a new start.", 1),
+    "LOG_FULL": _Meaning("An owner can `reset` the machine."),
+    "MANIFEST_CHANGED": _Meaning("A manifest was submitted meanwhile; run the command again."),
+    "MANIFEST_INVALID": _Meaning("`manifest` writes the canonical form.", _INPUT),
+    "NOT_AUTHORIZED": _Meaning("Only keys that manifest or workspace name may do this: check --key, or ask the owner."),
     "NOT_READY": _Meaning("`events --follow` shows when it is."),
-    "DIGEST_MISMATCH": _Meaning("Compare the file with `checksum` and the manifest.", InputError.exit_code),
-    "RESOURCE_EXHAUSTED": _Meaning("Wait a little and run the command again."),
+    "SESSION_UNKNOWN": _Meaning("Run the command again."),
+    "STREAM_REPEATED": _Meaning("Somebody may stand between you and the machine; run the command again.", _PROOF),
+    "TOO_LARGE": _Meaning("Declare less in the manifest, or ask the platform team for a larger CVM."),
+    "UNKNOWN_ASSET": _Meaning("`review` shows the assets of a manifest.", _INPUT),
+    "UNSUPPORTED_KIND": _Meaning("Agree on an algorithm of another kind.", _INPUT),
+    "WRONG_CONSENT": _Meaning("Compare your manifest with the others'.", _PROOF),
 }
 """For reasons whose remedy the reader would not guess from the agent's sentence."""
 
@@ -70,16 +81,19 @@ def translate(error: grpc.RpcError, doing: str, address: object) -> CloisterErro
     if info is not None:
         meaning = _MEANINGS.get(info.reason, _Meaning(""))
         sentence = details or f"The agent refuses {doing} ({info.reason})."
-        if "consumed_at" in info.metadata and info.metadata["consumed_at"] not in sentence:
-            sentence = f"{sentence.rstrip('.')}, at {info.metadata['consumed_at']}."
         return Refusal(
-            _printable(sentence),
+            _printable(_in_local_time(sentence, info.metadata.get("consumed_at", ""))),
             reason=info.reason,
             metadata=info.metadata,
             hint=meaning.hint,
             exit_code=meaning.exit_code,
         )
-    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED):
+    if code is grpc.StatusCode.CANCELLED:
+        return RefusedError(
+            f"The agent ended {doing}: another one of the same began, or nothing came for too long.",
+            hint="Run the command again: what has arrived is kept.",
+        )
+    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
         late = code is grpc.StatusCode.DEADLINE_EXCEEDED
         reason = "no answer came in time" if late else "the connection ended"
         return ConnectionLost(
@@ -114,6 +128,15 @@ def _info(error: grpc.RpcError) -> agent_pb2.ErrorInfo | None:
             except DecodeError:
                 return None
     return None
+
+
+def _in_local_time(sentence: str, moment: str) -> str:
+    """The sentence with its time in the reader's zone."""
+    try:
+        when = canonical.from_time(moment, what="A time")
+    except canonical.FormatError:
+        return sentence
+    return sentence.replace(moment, when.astimezone().isoformat(sep=" ", timespec="seconds"))
 
 
 def _printable(text: str) -> str:

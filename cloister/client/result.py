@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cloister.attestation.policy import Policy
-from cloister.client import proof
+from cloister.client import proof, refusal
 from cloister.client.connection import Connection, is_interruption
 from cloister.client.session import Session
 from cloister.errors import CloisterError, InputError, ProofError
@@ -126,7 +126,11 @@ def fetch(
         try:
             key = _attempt(connection, manifest, consumer, files, progress)
         except CloisterError as error:
-            if not is_interruption(error):
+            damaged = refusal.reason_of(error) == "DIGEST_OF_CIPHERTEXT"
+            if damaged:
+                # What an earlier call left on this disk is not what was sent: begin anew, but not for ever.
+                files.part.unlink(missing_ok=True)
+            elif not is_interruption(error):
                 raise
             connection.close()
             if _size(files.part) > before:

@@ -34,6 +34,19 @@ _SENTENCES = {
     Kind.STOPPED: "stopped the computation",
 }
 
+REASONS = {
+    "EXIT_STATUS": "the algorithm ended with an error",
+    "TIME_LIMIT": "the algorithm took longer than the manifest allows",
+    "MEMORY_LIMIT": "the algorithm needed more memory than the manifest allows",
+    "RESULT_LIMIT": "the result is larger than the manifest allows",
+    "RESULT_INVALID": "the result folder holds something other than files",
+    "NO_RESULT": "the algorithm left no result",
+    "LAUNCH": "the algorithm could not be started",
+    "STOPPED": "the run was stopped",
+    "INTERNAL": "the agent failed",
+}
+"""Why a computation failed: all that anyone learns, so that it is no channel out."""
+
 _STATES = {
     State.IDLE: "Waiting for a Manifest",
     State.RECEIVING: "Receiving Assets",
@@ -78,9 +91,17 @@ def line(event: Event, first_uptime: int, known: Mapping[str, str]) -> Line:
         time=local_time(moment),
         seconds=(event.uptime - first_uptime) / 1000,
         actor=actor,
-        what=_SENTENCES[event.kind].format_map(_Absent(event.detail)),
+        what=_SENTENCES[event.kind].format_map(_Absent(_readable(event.detail))),
         state=_STATES[event.state],
     )
+
+
+def _readable(detail: Mapping[str, str]) -> dict[str, str]:
+    """Details for a line: enumerated reasons as words, and nothing that would move the cursor."""
+    shown = {name: "".join(c if c.isprintable() else " " for c in text) for name, text in detail.items()}
+    if "reason" in shown:
+        shown["reason"] = REASONS.get(shown["reason"], shown["reason"])
+    return shown
 
 
 def local_time(moment: datetime.datetime) -> str:
@@ -130,8 +151,10 @@ class Follower:
                 self._connection.close()
                 time.sleep(pause)
                 continue
-            if not follow:
+            if not follow or self.state in ENDED:
                 return
+            # A stream that ends although nothing has ended: ask again, at a pace that burdens nobody.
+            time.sleep(_PAUSES[0])
 
     def _read(self, follow: bool) -> Iterator[bytes]:
         session = self._connection.session()

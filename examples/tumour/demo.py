@@ -1,7 +1,7 @@
 """The whole way on one machine: every party's steps, under its own name and key, in its own folder.
 
-What is shown after ``lab$`` is what runs, in that party's folder below out/demo/: a reader can type the same there, with
-``.venv/bin`` on the PATH. Nothing is shared between the folders but what the parties hand each other, with ``cp``.
+What is shown after ``lab$`` is what runs, in that folder below out/demo/: a reader can type the same there, with
+``.venv/bin`` on the PATH. Nothing is shared between the folders but what the parties hand each other.
 """
 
 import base64
@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloister.client import connection, keys, restart, workspace
+from cloister.client import connection, keys, workspace
 from cloister.client import policy as policies
 from cloister.endpoint import Address
 from cloister.errors import CloisterError

@@ -1,0 +1,39 @@
+"""The command ``cloister`` as a party types it, without a process of its own."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from invoke.program import Program
+
+from cloister.cli import collection
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+Cloister = Callable[..., Done]
+
+
+def runner(capsys: pytest.CaptureFixture[str]) -> Cloister:
+    """A function that runs one command: ``cloister("keys", "--output", path)``."""
+
+    def cloister(*words: str | Path) -> Done:
+        capsys.readouterr()
+        code = 0
+        try:
+            program = Program(name="Cloister", binary="cloister", version="0", namespace=collection())
+            program.run(["cloister", *map(str, words)])
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else 1
+        said = capsys.readouterr()
+        return Done(code, said.out, said.err)
+
+    return cloister

@@ -1,0 +1,88 @@
+"""The whole way of one computation, as parties type it."""
+
+import json
+
+import pytest
+
+from cloister.protocol.events import State
+
+
+@pytest.fixture
+def folder(parties, monkeypatch):
+    """Everybody types in one folder here."""
+    monkeypatch.chdir(parties.folder)
+    return parties.folder
+
+
+WHERE = ("--workspace", "workspace.json", "--policy", "policy.json")
+
+
+def as_party(name):
+    return ("--key", f"{name}.pem", "--manifest", "manifest.json", *WHERE)
+
+
+def test_from_manifest_to_proven_result(cloister, machine, folder):
+    assert cloister("attest", *WHERE, "--save", "evidence.json").code == 0
+    assert cloister("manifest", "manifest.yaml").code == 0
+    assert cloister("run", *as_party("lab"), "--detach").code == 0
+
+    uploaded = cloister("upload-data", "data/h1.csv", *as_party("hospital-1"), "--json")
+    assert json.loads(uploaded.out)["uploaded"][0]["asset"] == "h1"
+    again = cloister("upload-data", "data/h1.csv", *as_party("hospital-1"))
+    assert (again.code, "the machine had it already" in again.out) == (0, True)
+    waiting = cloister("status", "--key", "lab.pem", *WHERE)
+    assert "State     Receiving Algorithm and Receiving Data" in waiting.out
+    assert cloister("upload-data", "data/h2.csv", *as_party("hospital-2"), "--name", "h2").code == 0
+    assert cloister("upload-algorithm", "train.py", *as_party("lab")).code == 0
+
+    fetched = cloister("result", *as_party("lab"), "--wait", "--unpack", "out")
+    assert fetched.code == 0, fetched.err
+    assert (folder / "out" / "model.json").read_text() == "{}"
+    assert sorted(path.name for path in folder.glob("results.zip*")) == ["results.zip"]
+
+    refused = cloister("result", *as_party("lab"), "--output", "again.zip")
+    assert refused.code == 4
+    assert "was consumed at" in refused.err
+    assert not (folder / "again.zip").exists()
+
+    assert cloister("result", *as_party("hospital-1"), "--output", "h1.zip", "--json").code == 0
+    events = cloister("events", *as_party("hospital-2"), "--save", "events.jsonl")
+    assert events.code == 0
+    assert "hospital-2" in events.out
+    assert events.out.rstrip().endswith("everything is wiped, the computation is complete")
+    done = json.loads(cloister("status", "--key", "lab.pem", *WHERE, "--json").out)
+    assert (done["state"], [slot["consumed"] for slot in done["results"]]) == (State.COMPLETE, [True, True])
+
+    assert cloister("audit", "events.jsonl", "--policy", "policy.json").code == 0
+    machine.running.agent.stop()
+    proven = cloister("verify-result", "results.zip", "--policy", "policy.json")
+    assert proven.code == 0, proven.err
+    assert "As of then   accepted by your policy" in proven.out
+    assert "not confidential" in proven.out
+    assert cloister("status", "--key", "lab.pem", *WHERE).code == 5
+
+
+def test_run_shows_the_timeline_until_the_end(cloister, machine, folder):
+    machine.parties.edit("args: [", "args: [--fail, ")
+    (folder / "train.py").write_text("raise SystemExit(1)\n")
+    manifest = machine.submit()
+    for asset in manifest.assets():
+        machine.upload(manifest, asset)
+
+    shown = cloister("run", *as_party("lab"))
+
+    assert shown.code == 1
+    assert "submitted the manifest" in shown.out
+    assert "failed: the algorithm ended with an error" in shown.out
+    assert "The computation failed." in shown.err
+    log = cloister("logs", "--key", "lab.pem", *WHERE)
+    assert (log.code, log.out) == (0, "")
+
+
+def test_stop_and_reset_are_the_owners(cloister, machine, folder):
+    machine.submit()
+
+    assert cloister("stop", "--key", "hospital-1.pem", *WHERE).code == 4
+    assert cloister("stop", "--key", "lab.pem", *WHERE).code == 0
+    assert cloister("reset", "--key", "lab.pem", *WHERE, "--detach").code == 0
+    assert machine.running.ended == ["reboot"]

@@ -1,0 +1,80 @@
+"""A running agent as the parties see it: an address, a descriptor, a policy, a manifest."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cloister.attestation.policy import Policy
+from cloister.client import submission, upload
+from cloister.client.connection import Connection, Target
+from cloister.client.timeline import ENDED, Follower
+from cloister.protocol.descriptor import Cvm, Descriptor, Member
+from cloister.protocol.events import State
+from cloister.protocol.manifest import Asset, Manifest
+from tests.agent_fixture import RunningAgent
+from tests.client.parties import Parties
+
+
+@dataclass(frozen=True)
+class Machine:
+    """``policy`` accepts this machine; ``policy.json`` and ``workspace.json`` in the parties' folder say the same."""
+
+    running: RunningAgent
+    parties: Parties
+    policy: Policy
+
+    @classmethod
+    def of(cls, running: RunningAgent, parties: Parties) -> "Machine":
+        """Write what the parties have on their disks."""
+        configuration = running.boot_configuration
+        policy = running.policy()
+        descriptor = Descriptor(
+            workspace=configuration.workspace,
+            backend="local",
+            flavor="base",
+            image="00" * 32,
+            members=tuple(Member(name, key.public, ("owner",)) for name, key in parties.keys.items()),
+            cvms=(Cvm(configuration.cvm, str(running.address), "local", configuration),),
+            authority=running.authority.certificate,
+        )
+        (parties.folder / "workspace.json").write_bytes(descriptor.encode())
+        (parties.folder / "policy.json").write_bytes(policy.encode())
+        return cls(running, parties, policy)
+
+    def target(self, manifest: Manifest | None = None) -> Target:
+        """Where the machine is, under the policy that accepts it."""
+        return Target(self.running.address, self.policy, "main", manifest.digest() if manifest else None)
+
+    def connection(self, party: str, manifest: Manifest | None = None) -> Connection:
+        """A connection of a party; nothing is opened yet."""
+        return Connection(self.target(manifest), self.parties.keys[party])
+
+    def submit(self) -> Manifest:
+        """The lab submits the parties' manifest."""
+        manifest = self.parties.manifest()
+        submission.submit(self.target(), self.parties.keys["lab"], manifest).close()
+        return manifest
+
+    def upload(self, manifest: Manifest, asset: Asset) -> None:
+        """The asset's provider uploads it."""
+        with self.connection(asset.provider, manifest) as connection:
+            upload.upload(connection, manifest, asset, self.parties.files[asset.name])
+
+    def run(self) -> Manifest:
+        """Everything up to the result."""
+        manifest = self.submit()
+        for asset in manifest.assets():
+            self.upload(manifest, asset)
+        with self.connection("lab", manifest) as connection:
+            for _ in Follower(connection).records(follow=True, until=ENDED | {State.CONSUMING}):
+                pass
+        return manifest
+
+    def other_policy(self, **changes: object) -> Policy:
+        """The policy with other demands on the boot configuration."""
+        return replace(self.policy, boot_configuration=replace(self.policy.boot_configuration, **changes))
+
+    def write_policy(self, policy: Policy) -> Path:
+        """Another policy, as a file."""
+        path = self.parties.folder / "other-policy.json"
+        path.write_bytes(policy.encode())
+        return path

@@ -1,0 +1,64 @@
+"""Addresses, and the probe that takes nothing less than TLS 1.3."""
+
+import socket
+import ssl
+import threading
+from contextlib import suppress
+
+import pytest
+
+from agent_runtime.keys import TlsIdentity
+from cloister import endpoint
+from cloister.endpoint import Address
+from cloister.errors import InputError, ProofError
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:7000", Address("127.0.0.1", 7000)),
+        ("cvm.example.org", Address("cvm.example.org", 6110)),
+        ("[::1]:7000", Address("::1", 7000)),
+        ("[::1]", Address("::1", 6110)),
+        ("::1", Address("::1", 6110)),
+    ],
+)
+def test_addresses_are_read(text, address):
+    assert Address.parse(text) == address
+    assert Address.parse(str(address)) == address
+
+
+@pytest.mark.parametrize(
+    "text", ["", ":7000", "host:", "host:0", "host:65536", "host:1e3", "[::1", "[::1]x", "a b", "http://x"]
+)
+def test_what_is_no_address_is_refused(text):
+    with pytest.raises(InputError, match="is not an address"):
+        Address.parse(text)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, None])
+def test_less_than_tls_1_3_is_refused(tmp_path, version):
+    identity = TlsIdentity.generate()
+    (tmp_path / "key.pem").write_bytes(identity.key + identity.certificate)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "key.pem")
+    if version:
+        context.maximum_version = version
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                if version:
+                    context.wrap_socket(connection, server_side=True)
+                else:
+                    connection.sendall(b"220 mail.example.org\r\n")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            with pytest.raises(ProofError, match=r"TLS 1\.3"):
+                endpoint.probe(Address("127.0.0.1", listener.getsockname()[1]))
+        finally:
+            thread.join()
