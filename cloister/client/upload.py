@@ -12,6 +12,7 @@ from typing import BinaryIO
 from cloister.client import asset as assets
 from cloister.client import quantity
 from cloister.client.connection import Connection, is_interruption
+from cloister.client.keys import Key
 from cloister.client.session import Session
 from cloister.errors import CloisterError, InputError
 from cloister.protocol import transcript
@@ -116,6 +117,18 @@ def upload(
                 return Uploaded(asset, sender.sent)
 
 
+def consent(key: Key, manifest: Manifest, asset: Asset, session: Session) -> bytes:
+    """A provider's signature that lets one asset be used in one computation, given in one session."""
+    return key.sign(
+        transcript.consent_message(
+            manifest_digest=manifest.digest(),
+            asset=asset.name,
+            asset_digest=bytes.fromhex(asset.digest),
+            transcript=session.transcript,
+        )
+    )
+
+
 class _Sender:
     """Attempts to upload one asset; remembers how far the agent has it."""
 
@@ -137,7 +150,8 @@ class _Sender:
             return
         if at.offset > self._asset.size:
             raise InputError(f"The agent says that it has {at.offset} bytes of {self._asset.name}, which has fewer.")
-        start = agent_pb2.UploadStart(asset=self._asset.name, consent=self._consent(session), offset=at.offset)
+        given = consent(self._connection.key, self._manifest, self._asset, session)
+        start = agent_pb2.UploadStart(asset=self._asset.name, consent=given, offset=at.offset)
         remaining = self._asset.size - at.offset
         done = session.upload_asset(start, lambda: self._pieces(stream, at.offset), remaining)
         self.reached = done.offset
@@ -145,16 +159,6 @@ class _Sender:
             raise CloisterError(
                 f"The agent has {done.offset} bytes of {self._asset.name} and does not say it is complete."
             )
-
-    def _consent(self, session: Session) -> bytes:
-        return self._connection.key.sign(
-            transcript.consent_message(
-                manifest_digest=self._manifest.digest(),
-                asset=self._asset.name,
-                asset_digest=bytes.fromhex(self._asset.digest),
-                transcript=session.transcript,
-            )
-        )
 
     def _pieces(self, stream: BinaryIO, offset: int) -> Iterator[bytes]:
         stream.seek(offset)

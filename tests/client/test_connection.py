@@ -45,7 +45,7 @@ def test_a_policy_for_something_else_refuses_and_says_why(machine, changes, chec
     target = dataclasses.replace(machine.target(), policy=machine.other_policy(**changes), cvm=None)
 
     assert refused_for(target) == {check}
-    with connection.attest(target) as opening, pytest.raises(ProofError, match="expected .* found"):
+    with connection.attest(target) as opening, pytest.raises(ProofError, match=r"expected .* found"):
         connection.bind(opening, machine.parties.keys["lab"])
 
 
