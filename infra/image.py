@@ -40,7 +40,9 @@ def find(name: str) -> Image:
     try:
         manifest = ImageManifest.parse(path.read_bytes())
     except FileNotFoundError as error:
-        raise ImageMissing(f"There is no image {name!r}.", hint=f"Build it: invoke image.build --flavor {name}") from error
+        raise ImageMissing(
+            f"There is no image {name!r}.", hint=f"Build it: invoke image.build --flavor {name}"
+        ) from error
     except (OSError, FormatError) as error:
         raise ImageMissing(f"The manifest of the image {name!r} cannot be read: {error}") from error
     if DISK not in manifest.outputs:

@@ -34,8 +34,10 @@ class Authority:
 
     def create(self, inputs: Properties, operation: Operation) -> tuple[str, dict[str, Any]]:
         workspace = inputs["workspace"]
-        private_folder(layout.state() / workspace)
-        der = certificates.create_authority(workspace, private_folder(layout.state() / workspace / FOLDER))
+        folder = layout.state() / workspace / FOLDER
+        for part in (layout.state(), folder.parent, folder):
+            private_folder(part)
+        der = certificates.create_authority(workspace, folder)
         return workspace, dict(inputs) | {
             "certificate": canonical.to_base64(der),
             "keyDigest": hashlib.sha256(_spki(der)).hexdigest(),

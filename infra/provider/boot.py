@@ -31,6 +31,7 @@ _MOST_RESETS = 1
 _TAIL_LINES = 8
 _LOGS = (QEMU_LOG, vtpm.LOG, CONSOLE_LOG)
 _MOST_BYTES = 65536
+_RESTARTED = "A machine does so when its disk is not what the image says: `invoke image.verify` compares the image."
 
 _MEANINGS = {
     "initrd": "kernel started",
@@ -75,7 +76,7 @@ class BootWatch:
                     raise self._failure("its virtual machine ended before it was ready")
                 resets += monitor.resets()
                 if resets > _MOST_RESETS:
-                    raise self._failure(f"it restarted {resets} times instead of getting ready")
+                    raise self._failure(f"it restarted {resets} times instead of getting ready", _RESTARTED)
                 if self.cancelled.is_set():
                     raise CancelledError(f"Starting the CVM {self.name!r} was stopped.")
                 if time.monotonic() - began > seconds:
@@ -100,7 +101,7 @@ class BootWatch:
         except CloisterError as error:
             raise self._failure(f"its agent does not answer ({error.message})") from error
 
-    def _failure(self, what: str) -> ProviderError:
+    def _failure(self, what: str, hint: str = "") -> ProviderError:
         try:
             names = self._milestones()
         except ProviderError as error:
@@ -111,7 +112,7 @@ class BootWatch:
         for log in _LOGS:
             lines = _read(self.folder / log).splitlines()[-_TAIL_LINES:]
             message += [f"{log}: {line}" for line in lines if line.strip()]
-        return ProviderError("\n  ".join(message))
+        return ProviderError("\n  ".join(message), hint=hint)
 
 
 class _Monitor:

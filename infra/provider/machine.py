@@ -49,8 +49,8 @@ class Hardware:
 
 def prepare(folder: Path, tools: Tools, disk: Path, configuration: bytes) -> None:
     """Write the folder of a machine: disk, firmware variables, boot configuration."""
-    private_folder(folder.parent)
-    private_folder(folder)
+    for part in (folder.parent.parent, folder.parent, folder):
+        private_folder(part)
     try:
         # A link, so that an image that is built again meanwhile takes nothing from under a running machine.
         os.link(disk, folder / _DISK)

@@ -1,0 +1,144 @@
+"""A provider in this process, reached over gRPC as the engine reaches it, with a stand-in for QEMU."""
+
+import hashlib
+import importlib.util
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
+
+from cloister.protocol.bootconfig import BootConfiguration
+from cloister.protocol.imagemanifest import ImageManifest, Output
+from image import tools as host_tools
+from infra.provider.names import AUTHORITY, CVM
+from infra.provider.servicer import LocalProvider
+from infra.provider.values import from_struct, to_struct
+
+STANDIN = Path(__file__).parent / "standin"
+OWNER = hashlib.sha256(b"owner").hexdigest()
+
+
+def urn(kind: str, name: str) -> str:
+    return f"urn:pulumi:lab::cloister::cloister:local:Workspace${kind}::{name}"
+
+
+@dataclass
+class Engine:
+    """What the engine asks of a provider, for one workspace."""
+
+    stub: provider_pb2_grpc.ResourceProviderStub
+    provider: LocalProvider
+    state: Path
+    image: Path
+
+    def authority(self) -> dict[str, Any]:
+        return self.create(AUTHORITY, {"workspace": "lab"})
+
+    def inputs(self, **changes: Any) -> dict[str, Any]:
+        """Checked inputs of a CVM; an authority is made when none is given."""
+        manifest = ImageManifest.parse(self.image.read_bytes())
+        properties = {
+            "workspace": "lab",
+            "name": "trainer",
+            "image": str(self.image),
+            "imageDigest": manifest.digest().hex(),
+            "bootConfiguration": BootConfiguration("lab", "trainer", (OWNER,)).encode().decode(),
+            "vcpus": 2,
+            "memory": 1 << 30,
+        } | changes
+        if "authority" not in properties:
+            properties["authority"] = self.authority()["certificate"]
+        inputs, failures = self.check({}, properties)
+        assert failures == {}
+        return inputs
+
+    def check(self, olds: dict[str, Any], news: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+        request = provider_pb2.CheckRequest(urn=urn(CVM, "trainer"), olds=to_struct(olds), news=to_struct(news))
+        answer = self.stub.Check(request)
+        return from_struct(answer.inputs), {failure.property: failure.reason for failure in answer.failures}
+
+    def create(self, kind: str, inputs: dict[str, Any]) -> dict[str, Any]:
+        return from_struct(self.start(kind, inputs).result().properties)
+
+    def start(self, kind: str, inputs: dict[str, Any]) -> Any:
+        request = provider_pb2.CreateRequest(urn=urn(kind, "trainer"), properties=to_struct(inputs))
+        return self.stub.Create.future(request)
+
+    def diff(self, inputs: dict[str, Any], state: dict[str, Any], news: dict[str, Any]) -> provider_pb2.DiffResponse:
+        return self.stub.Diff(
+            provider_pb2.DiffRequest(
+                id="lab/trainer",
+                urn=urn(CVM, "trainer"),
+                old_inputs=to_struct(inputs),
+                olds=to_struct(state),
+                news=to_struct(news),
+            )
+        )
+
+    def read(self, kind: str, state: dict[str, Any]) -> dict[str, Any] | None:
+        """None when the provider says that the resource is gone."""
+        request = provider_pb2.ReadRequest(id="lab", urn=urn(kind, "trainer"), properties=to_struct(state))
+        answer = self.stub.Read(request)
+        return from_struct(answer.properties) if answer.id else None
+
+    def delete(self, kind: str, state: dict[str, Any]) -> None:
+        self.stub.Delete(provider_pb2.DeleteRequest(id="lab", urn=urn(kind, "trainer"), properties=to_struct(state)))
+
+
+def processes_below(folder: Path) -> list[str]:
+    """The command lines of live processes that work in ``folder`` or below it."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            place = os.readlink(process / "cwd").removesuffix(" (deleted)")
+            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if Path(place).is_relative_to(folder.resolve()) and line:
+            found.append(line)
+    return found
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """The manifest of an image whose disk holds nothing."""
+    folder = tmp_path / "image"
+    folder.mkdir()
+    disk = bytes(4096)
+    (folder / "disk.raw").write_bytes(disk)
+    manifest = ImageManifest(
+        flavor="base",
+        debug=False,
+        inputs=dict.fromkeys(("recipe", "lock", "tools", "source"), "00" * 32),
+        outputs={"disk.raw": Output(hashlib.sha256(disk).hexdigest(), len(disk))},
+        pcrs=dict.fromkeys((4, 9, 11, 12, 13), "00" * 32),
+    )
+    (folder / "manifest.json").write_bytes(manifest.encode())
+    return folder / "manifest.json"
+
+
+@pytest.fixture
+def engine(tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """The provider, and QEMU's stand-in that becomes ready; STANDIN in the environment says otherwise."""
+    specification = importlib.util.spec_from_file_location("standin_provider", STANDIN / "provider.py")
+    standin = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(standin)
+    monkeypatch.setattr(host_tools, "ensure", standin.ensure)
+    monkeypatch.setenv("CLOISTER_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("STANDIN", "ready")
+    provider = LocalProvider(None)
+    server = grpc.server(ThreadPoolExecutor(4))
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = provider_pb2_grpc.ResourceProviderStub(channel)
+        yield Engine(stub, provider, tmp_path / "state", image)
+    server.stop(None).wait()
+    assert processes_below(tmp_path) == []
