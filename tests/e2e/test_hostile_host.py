@@ -70,6 +70,9 @@ def test_root_with_one_flipped_bit_panics_and_never_gets_ready(host: HostileHost
         "The CVM 'trainer' did not start: it restarted 2 times instead of getting ready. "
         "The last thing it reported was 'root'."
     )
+    assert refused.value.hint == (
+        "A machine does so when its disk is not what the image says: `invoke image.verify` compares the image."
+    )
 
 
 def _assert_nothing_is_uploaded(host: HostileHost, failures: tuple[Check, ...]) -> None:
