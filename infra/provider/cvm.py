@@ -58,7 +58,7 @@ class Cvm:
             failures.append(("imageDigest", "is not a SHA-256 in hexadecimal digits."))
         failures += _check_configuration(news)
         if not failures and "port" not in inputs:
-            inputs["port"] = _port(olds)
+            inputs["port"] = _port(olds, news)
         return Checked(inputs, tuple(failures))
 
     def diff(self, inputs: Properties, state: Properties, news: Properties) -> Difference:
@@ -144,12 +144,18 @@ def _check_configuration(news: Properties) -> list[tuple[str, str]]:
     return []
 
 
-def _port(olds: Properties) -> int:
-    """The port from before. Another one only when that was taken by somebody else while the machine was down."""
-    port = olds.get("port")
-    if isinstance(port, int) and (ports.is_free(port) or (_folder(olds).is_dir() and machine.running(_folder(olds)))):
-        return port
-    return ports.free()
+def _port(olds: Properties, news: Properties) -> int:
+    """The port from before; for a machine that is replaced the engine does not say which that was, so the running
+    one is asked, and else the port follows from the machine's name.
+    """
+    folder = _folder(news)
+    for process in machine.running(folder) if folder.is_dir() else ():
+        if port := machine.port(process):
+            return port
+    before = olds.get("port")
+    if isinstance(before, int) and ports.is_free(before):
+        return before
+    return ports.preferred(str(folder))
 
 
 def _refuse_unfinished(state: Properties, replaces: tuple[str, ...]) -> None:

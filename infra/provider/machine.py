@@ -6,6 +6,7 @@ are found again, and why all names inside it are relative.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ _FIRMWARE_VARIABLES = "usr/share/OVMF/OVMF_VARS_4M.fd"
 _MILESTONE_PORT = "org.cloister.milestone"
 _SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 _MEBIBYTE = 1 << 20
+_FORWARDED = re.compile(rf"hostfwd=tcp:{re.escape(LOOPBACK)}:(\d+)-")
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,16 @@ def remove(folder: Path) -> None:
 def running(folder: Path, program: str = _PROGRAMS[0]) -> list[Process]:
     """The live processes of the machine in ``folder``."""
     return working_in(folder.resolve(), (program,))
+
+
+def port(process: Process) -> int | None:
+    """The port of this machine that a running QEMU forwards to its agent."""
+    try:
+        words = Path(f"/proc/{process.pid}/cmdline").read_text("utf-8", "replace")
+    except OSError:
+        return None
+    found = _FORWARDED.search(words)
+    return int(found[1]) if found else None
 
 
 def _block(name: str, path: str, *, read_only: bool) -> list[str]:
