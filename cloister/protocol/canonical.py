@@ -18,6 +18,9 @@ from cloister.errors import InputError
 _MAX_DEPTH = 32
 _SAFE_INTEGER = 2**53 - 1
 _HEX = re.compile(r"[0-9a-f]*\Z")
+# A string that never ends reaches to the end of the text, so that no byte is looked at twice.
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z\Z")
 
 
@@ -31,6 +34,8 @@ def encode(value: Any) -> bytes:
         return rfc8785.dumps(value)
     except rfc8785.CanonicalizationError as error:
         raise FormatError(f"The value has no canonical JSON form: {error}.") from error
+    except UnicodeEncodeError as error:  # of a member's name, which rfc8785 lets pass
+        raise FormatError("The value has no canonical JSON form: half of a surrogate pair is no character.") from error
 
 
 def digest(value: Any) -> bytes:
@@ -41,8 +46,8 @@ def digest(value: Any) -> bytes:
 def parse(data: bytes, *, what: str, limit: int) -> Any:
     """The value of the JSON text ``data``, which is at most ``limit`` bytes.
 
-    Stricter than ``json``: UTF-8 only, no duplicate member, no number that is not an integer of 53 bits, at most
-    32 levels. ``what`` names the document in errors. Raises FormatError.
+    Stricter than ``json``: UTF-8 only, no half of a surrogate pair, no duplicate member, no number that is not an
+    integer of 53 bits, at most 32 levels. ``what`` names the document in errors. Raises FormatError.
     """
     if len(data) > limit:
         raise FormatError(f"{what} has {len(data)} bytes; at most {limit} are allowed.")
@@ -77,6 +82,11 @@ def parse(data: bytes, *, what: str, limit: int) -> Any:
         raise FormatError(f"{what} is not UTF-8 (byte {error.start}).") from error
     except json.JSONDecodeError as error:
         raise FormatError(f"{what} is not JSON: {error.msg} (line {error.lineno}, column {error.colno}).") from error
+    if b"\\u" in data:  # the only way to write half of a surrogate pair in UTF-8
+        try:
+            encode(value)
+        except FormatError as error:
+            raise FormatError(f"{what} has an escape that is no character: half of a surrogate pair.") from error
     return value
 
 
@@ -93,9 +103,9 @@ def parse_canonical(data: bytes, *, what: str, limit: int) -> Any:
 
 
 def _depth(data: bytes) -> int:
-    """An upper bound of the nesting of ``data``: brackets inside strings count too, which only makes it stricter."""
+    """The nesting of ``data``, as far as it is JSON. Brackets in strings do not count: closing ones would hide some."""
     deepest = level = 0
-    for byte in re.findall(rb"[\[\]{}]", data):
+    for byte in _STRING.sub(b"", data).translate(None, _NO_BRACKETS):
         level += 1 if byte in b"[{" else -1
         deepest = max(deepest, level)
     return deepest

@@ -49,7 +49,32 @@ def test_ambiguous_json_is_refused_with_one_sentence(text, sentence):
     assert refused.value.message == sentence
 
 
-@pytest.mark.parametrize("text", [b'{"b":1,"a":2}', b'{"a": 1}', b'{"a":1}\n', b'"\\u0041"', b'"\\ud800"'])
+def test_brackets_in_strings_do_not_hide_nesting():
+    for text in (b'["]",' * 33 + b"1" + b"]" * 33, b'["]",' * 20_000, b'["\\"]",' * 20_000):
+        with pytest.raises(FormatError, match="32 levels"):
+            canonical.parse(text, what="It", limit=1_000_000)
+    assert canonical.parse(b'["' + b"[" * 40 + b'"]', what="It", limit=100) == ["[" * 40]
+
+
+@pytest.mark.parametrize("text", [b'"' + b'\\"' * 500_000, b'"' * 500_000, b'"' + b"\\" * 500_000])
+def test_a_string_without_an_end_is_read_once(text):
+    with pytest.raises(FormatError, match="not JSON"):
+        canonical.parse(text, what="It", limit=2_000_000)
+
+
+@pytest.mark.parametrize("text", [b'{"\\ud800":1}', b'["\\udc00"]', b'["\\udc00\\ud800"]'])
+def test_half_of_a_surrogate_pair_is_refused(text):
+    with pytest.raises(FormatError, match="surrogate"):
+        canonical.parse(text, what="It", limit=100)
+    with pytest.raises(FormatError):
+        canonical.encode({"\ud800": 1})
+
+
+def test_a_surrogate_pair_is_a_character():
+    assert canonical.parse(b'"\\ud83d\\ude00"', what="It", limit=100) == "\U0001f600"
+
+
+@pytest.mark.parametrize("text", [b'{"b":1,"a":2}', b'{"a": 1}', b'{"a":1}\n', b'"\\u0041"'])
 def test_json_in_another_form_than_the_canonical_one_is_refused(text):
     with pytest.raises(FormatError, match="canonical form"):
         canonical.parse_canonical(text, what="It", limit=100)
