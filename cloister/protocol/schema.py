@@ -7,6 +7,7 @@ validator (fastjsonschema) speaks.
 import functools
 import importlib.resources
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -26,9 +27,25 @@ def load(name: str) -> dict[str, Any]:
 
 @functools.cache
 def _validator(name: str) -> Callable[[Any], Any]:
-    schema = {**load(name), "$schema": "http://json-schema.org/draft-07/schema#"}
+    schema = {**_anchored(load(name)), "$schema": "http://json-schema.org/draft-07/schema#"}
     compiled: Callable[[Any], Any] = fastjsonschema.compile(schema, use_default=False, detailed_exceptions=True)
     return compiled
+
+
+def _anchored(schema: Any) -> Any:
+    """``schema`` with patterns of member names that end where the name ends, as JSON Schema's ``$`` means it.
+
+    Python's ``$`` also stands before a last newline. The validator knows that for ``pattern`` alone.
+    """
+    if isinstance(schema, list):
+        return [_anchored(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    anchored = {name: _anchored(value) for name, value in schema.items()}
+    if "patternProperties" in anchored:
+        patterns = anchored["patternProperties"].items()
+        anchored["patternProperties"] = {re.sub(r"\$\Z", r"\\Z", pattern): value for pattern, value in patterns}
+    return anchored
 
 
 def validate(name: str, value: Any, *, what: str) -> None:

@@ -127,6 +127,28 @@ def test_an_image_manifest_keeps_its_value():
         ImageManifest.parse(manifest.encode().replace(b'"debug":false', b'"debug":0'))
 
 
+def test_a_register_has_one_spelling():
+    """Python's ``$`` would take "4" and "4" with a newline for two names of PCR 4, of which the last counts."""
+    pcrs = dict.fromkeys(("4", "9", "11", "12", "13", "4\n"), _DIGEST)
+    value = {
+        "version": 1,
+        "flavor": "base",
+        "debug": False,
+        "inputs": {},
+        "outputs": {},
+        "measurements": {"pcrs": pcrs},
+    }
+    with pytest.raises(FormatError, match=r"measurements\.pcrs"):
+        ImageManifest.parse(canonical.encode(value))
+
+
+def test_a_variable_has_no_newline_in_its_name():
+    value = _value()
+    value["algorithm"]["environment"] = {"SEED\n": "1"}
+    with pytest.raises(FormatError, match=r"algorithm\.environment"):
+        Manifest.from_value(value)
+
+
 def test_a_descriptor_whose_boot_configuration_was_exchanged_is_refused():
     descriptor = Descriptor(
         workspace="w",
