@@ -130,7 +130,9 @@ def find_path(
     """The path from ``leaf`` to the certificate in ``pool`` whose key has the SHA-256 ``anchor``, or None and why not.
 
     Every step is checked for name, signature, the issuer's right to issue and its path length, and for critical
-    extensions that are not understood. Validity in time is left to the caller, who knows the time.
+    extensions that are not understood. The anchor's certificate must be signed by its own key: a public key can be put
+    into a certificate by anybody, with the name, dates and rights that suit. Validity in time is left to the caller,
+    who knows the time.
     """
     if len(pool) > MAX_POOL:
         return None, f"{len(pool)} certificates came, at most {MAX_POOL} are considered"
@@ -150,7 +152,10 @@ def find_path(
                 reason = problem
                 continue
             if candidate.fingerprint() == anchor:
-                return (*path, candidate), ""
+                if candidate.subject == candidate.issuer and not _unsigned(candidate, candidate):
+                    return (*path, candidate), ""
+                reason = "the certificate with the pinned key is not signed by that key"
+                continue
             seen.add(candidate.der)
             if len(path) + 1 < MAX_PATH:
                 paths.append((*path, candidate))
@@ -165,15 +170,19 @@ def _issues(issuer: Certificate, path: Sequence[Certificate]) -> str:
         return f"an issuer has the critical extension {issuer.unknown_critical[0]}, which is not understood"
     if issuer.path_length is not None and len(path) - 1 > issuer.path_length:
         return f"an issuer allows {issuer.path_length} authorities below it, the path has {len(path) - 1}"
-    child = path[-1].parsed
+    return _unsigned(path[-1], issuer)
+
+
+def _unsigned(child: Certificate, issuer: Certificate) -> str:
+    """Why the signature of ``child`` does not count as one of ``issuer``, or nothing."""
     key = issuer.parsed.public_key()
     strong = (isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, _CURVES)) or (
         isinstance(key, rsa.RSAPublicKey) and key.key_size >= _MIN_RSA_BITS
     )
     try:
-        if not strong or not isinstance(child.signature_hash_algorithm, _HASHES):
+        if not strong or not isinstance(child.parsed.signature_hash_algorithm, _HASHES):
             return "a signature of the path uses an algorithm that is not accepted"
-        child.verify_directly_issued_by(issuer.parsed)
+        child.parsed.verify_directly_issued_by(issuer.parsed)
     except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
         return "a certificate of the path is not signed by the key of its issuer"
     return ""

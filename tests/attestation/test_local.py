@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cloister.attestation import runtimelog, tpm
@@ -300,6 +302,37 @@ def test_the_authority_may_come_with_the_evidence_or_as_collateral(machine: Loca
     handed = InMemory({CERTIFICATE: (authority,)})
     verdict = verify(case.evidence, case.policy, purpose=SESSION, at=AT, manifest_digest=MANIFEST, collateral=handed)
     assert verdict.accepted
+
+
+def test_an_expired_authority_is_not_replaced_by_a_certificate_that_it_did_not_make(machine: LocalMachine) -> None:
+    """Anybody can put the pinned key into a certificate with better dates."""
+    later = AT + timedelta(days=400)
+    leaf = machine.authority.certify(machine.tpm.key.public_key(), not_after=later + timedelta(days=1))
+    forger = ec.generate_private_key(ec.SECP256R1())
+    real = x509.load_der_x509_certificate(machine.authority.certificate)
+    forged = (
+        x509.CertificateBuilder()
+        .subject_name(real.subject)
+        .issuer_name(real.subject)
+        .public_key(real.public_key())
+        .serial_number(1)
+        .not_valid_before(AT)
+        .not_valid_after(later + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(forger, hashes.SHA256())
+        .public_bytes(serialization.Encoding.DER)
+    )
+    case = good(machine)
+    evidence = dataclasses.replace(case.evidence, ak_certificates=(leaf, forged))
+    verdict = verify(evidence, case.policy, purpose=SESSION, at=later, manifest_digest=MANIFEST)
+    assert names(verdict) == ["ak-validity"]
+
+
+@pytest.mark.parametrize("configuration", [b'["]",' * 12_000, b'{"\\ud800":1}'])
+def test_a_boot_configuration_that_cannot_be_read_is_malformed(machine: LocalMachine, configuration: bytes) -> None:
+    case = good(machine)
+    with pytest.raises(MalformedEvidence, match="boot_configuration"):
+        case.but(evidence=dataclasses.replace(case.evidence, boot_configuration=configuration)).verdict()
 
 
 def test_a_critical_extension_that_nobody_knows_breaks_the_path(machine: LocalMachine) -> None:

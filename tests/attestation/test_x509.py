@@ -74,7 +74,18 @@ def test_a_path_goes_over_intermediates_to_the_pinned_key() -> None:
 
 
 def test_a_path_ends_at_the_first_pinned_key() -> None:
-    assert find_path(LEAF, (ROOT, MIDDLE), MIDDLE.fingerprint())[0] == (LEAF, MIDDLE)
+    pinned = certificate("middle", "middle", MIDDLE_KEY, MIDDLE_KEY)
+    assert find_path(LEAF, (ROOT, MIDDLE, pinned), MIDDLE.fingerprint())[0] == (LEAF, pinned)
+
+
+@pytest.mark.parametrize("issuer", ["root", "other"])
+def test_nobody_else_can_make_a_certificate_for_the_pinned_key(issuer: str) -> None:
+    """Else whoever sends evidence would choose the anchor's name, dates and rights."""
+    forged = certificate("root", issuer, ROOT_KEY, key())
+    path, why = find_path(LEAF, (forged, MIDDLE), ROOT.fingerprint())
+    assert path is None
+    assert "not signed by that key" in why
+    assert find_path(LEAF, (forged, MIDDLE, ROOT), ROOT.fingerprint())[0] == (LEAF, MIDDLE, ROOT)
 
 
 def test_the_leaf_is_never_its_own_anchor() -> None:
