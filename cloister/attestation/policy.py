@@ -173,11 +173,13 @@ def _read_local(value: dict[str, Any]) -> LocalPolicy:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML as JSON would say it: no key twice, no aliases (which grow), no type but JSON's."""
+    """YAML as JSON would say it: no key twice, no aliases (which grow), no tags, no type but JSON's."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             raise FormatError(f"{_WHAT} uses a YAML alias; write the value out.")
+        if getattr(self.peek_event(), "tag", None) is not None:
+            raise FormatError(f"{_WHAT} uses a YAML tag; write the value plainly.")
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
