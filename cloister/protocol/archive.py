@@ -28,7 +28,11 @@ class ArchiveError(InputError):
 def check_name(name: str) -> None:
     """Raise ArchiveError unless ``name`` is a relative path that stays inside its folder, without odd characters."""
     parts = name.split("/")
-    if len(name.encode()) > 1024 or any(part in ("", ".", "..") for part in parts):
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError as error:  # the file system has bytes there that are no text
+        raise ArchiveError(f"{name[:80]!r} is not UTF-8.") from error
+    if size > 1024 or any(part in ("", ".", "..") for part in parts):
         raise ArchiveError(f"{name[:80]!r} is not a path inside a folder.")
     if "\\" in name or ":" in parts[0] or any(ord(char) < 32 or 127 <= ord(char) < 160 for char in name):
         raise ArchiveError(f"{name[:80]!r} has a character that a path in an archive may not have.")

@@ -94,7 +94,9 @@ def test_links_and_devices_cannot_be_archived(tmp_path):
         archive.tar_digest(folder)
 
 
-@pytest.mark.parametrize("name", ["", "/a", "../a", "a/../b", "a//b", "a/", "./a", "a\\b", "c:/a", "a\nb", "x" * 1025])
+@pytest.mark.parametrize(
+    "name", ["", "/a", "../a", "a/../b", "a//b", "a/", "./a", "a\\b", "c:/a", "a\nb", "x" * 1025, "\udcff"]
+)
 def test_a_name_that_leaves_its_folder_is_refused(name):
     with pytest.raises(ArchiveError):
         archive.check_name(name)
