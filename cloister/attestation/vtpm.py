@@ -111,15 +111,17 @@ def check_quote(checks: Recorder, vtpm: VtpmEvidence, report_data: bytes) -> Non
     checks.record("quote-magic", attest.magic == tpm.GENERATED_VALUE, f"{tpm.GENERATED_VALUE:#x}", f"{attest.magic:#x}")
     checks.record("quote-type", attest.kind == tpm.ST_ATTEST_QUOTE, f"{tpm.ST_ATTEST_QUOTE:#x}", f"{attest.kind:#x}")
     checks.equal("quote-signer", _qualified_name(vtpm.ak_public), attest.qualified_signer)
-    checks.record("quote-signature", _signed(vtpm), "valid under the attestation key", _validity(_signed(vtpm)))
+    signed = _signed(vtpm)
+    found = "valid" if signed else "not valid"
+    checks.record("quote-signature", signed, "valid under the attestation key", found)
     checks.equal("quote-binding", transcript.tpm_qualifying_data(report_data), attest.extra_data)
     if attest.quote is None:
         checks.not_applicable("quote-selection", "the attested structure is no quote")
         checks.not_applicable("quote-pcr-digest", "the attested structure is no quote")
         return
     wanted = (tpm.PcrSelection(tpm.ALG_SHA256, tpm.QUOTED_PCRS),)
-    found = attest.quote.selections
-    checks.record("quote-selection", found == wanted, _selections(wanted), _selections(found))
+    selections = attest.quote.selections
+    checks.record("quote-selection", selections == wanted, _selections(wanted), _selections(selections))
     checks.equal("quote-pcr-digest", hashlib.sha256(b"".join(vtpm.pcrs)).digest(), attest.quote.pcr_digest)
 
 
@@ -183,10 +185,6 @@ def _signed(vtpm: VtpmEvidence) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
-
-
-def _validity(valid: bool) -> str:
-    return "valid" if valid else "not valid"
 
 
 def _selections(selections: Iterable[tpm.PcrSelection]) -> str:
