@@ -72,7 +72,7 @@ def run(output: Path) -> None:
     platform.types(f"python examples/tumour/prepare.py {shlex.quote(_relative(output))}", quiet=True)
 
     _says("The platform team builds the guest image (10 s; the first time a minute, 100 MB to fetch)")
-    platform.types("invoke image.build base")
+    platform.types("invoke image.build")
     _says("The platform team starts the machine: firmware, measured boot, agent (half a minute without KVM)")
     descriptor = _workspace(platform, lab.folder.parent, parties)
     image = CHECKOUT / "out" / "image" / "base" / "manifest.json"

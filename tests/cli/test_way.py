@@ -1,6 +1,8 @@
 """The whole way of one computation, as parties type it."""
 
 import json
+import threading
+import time
 
 import pytest
 
@@ -85,4 +87,8 @@ def test_stop_and_reset_are_the_owners(cloister, machine, folder):
     assert cloister("stop", "--key", "hospital-1.pem", *WHERE).code == 4
     assert cloister("stop", "--key", "lab.pem", *WHERE).code == 0
     assert cloister("reset", "--key", "lab.pem", *WHERE, "--detach").code == 0
+    # The agent reboots once its answer is out.
+    deadline = time.monotonic() + 30
+    while not machine.running.ended and time.monotonic() < deadline:
+        threading.Event().wait(0.02)
     assert machine.running.ended == ["reboot"]

@@ -1,0 +1,214 @@
+"""What must not happen does not, with one sentence, the right exit code, and nothing left behind."""
+
+import dataclasses
+import json
+
+import pytest
+
+from cloister.attestation.policy import Policy
+from tests.client.cut import cut
+
+WHERE = ("--workspace", "workspace.json", "--policy", "policy.json")
+
+
+@pytest.fixture
+def folder(parties, monkeypatch):
+    monkeypatch.chdir(parties.folder)
+    return parties.folder
+
+
+def party(name, manifest="manifest.json"):
+    return ("--key", f"{name}.pem", "--manifest", manifest, *WHERE)
+
+
+def received(machine):
+    with machine.connection("lab") as connection:
+        return sum(one.received for one in connection.session().status().assets)
+
+
+def refused(done, code, *words):
+    """The exit code, and one message on standard error with these words, no traceback."""
+    assert done.code == code, done.err
+    assert done.err.startswith("Error: ")
+    assert "Traceback" not in done.err
+    for word in words:
+        assert word in done.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("attest", "--workspace", "workspace.json"),
+        ("status", "--workspace", "workspace.json", "--key", "lab.pem"),
+        ("upload-data", "data/h1.csv", "--key", "hospital-1.pem", "--manifest", "manifest.json"),
+        ("run", "--manifest", "manifest.json", "--key", "lab.pem"),
+        ("result", "--manifest", "manifest.json", "--key", "lab.pem"),
+        ("verify-result", "results.zip"),
+    ],
+)
+def test_without_a_policy_nothing_is_trusted(cloister, parties, folder, command):
+    parties.manifest()
+
+    refused(cloister(*command), 2, "No policy is given", "`cloister policy`")
+
+
+def test_a_policy_comes_from_the_environment(cloister, machine, folder, monkeypatch):
+    monkeypatch.setenv("CLOISTER_POLICY", "policy.json")
+    monkeypatch.setenv("AGENT_GRPC_URL", str(machine.running.address))
+
+    assert cloister("attest").code == 0
+
+
+@pytest.mark.parametrize("changes", [{"workspace": "other"}, {"cvms": ("other",)}, {"owners": ("00" * 32,)}])
+def test_a_policy_for_something_else_uploads_nothing(cloister, machine, folder, changes):
+    machine.submit()
+    machine.write_policy(machine.other_policy(**changes))
+    where = ("--workspace", "workspace.json", "--policy", "other-policy.json")
+
+    refused(cloister("attest", *where), 3, "expected" if "cvms" not in changes else "The policy is for the CVM other")
+    options = ("--key", "hospital-1.pem", "--manifest", "manifest.json", *where)
+    refused(cloister("upload-data", "data/h1.csv", *options), 3)
+    assert received(machine) == 0
+
+
+def test_a_policy_from_another_image_is_refused(cloister, machine, folder):
+    image = dataclasses.replace(machine.policy.images[0], pcrs={4: b"4" * 32, 9: b"9" * 32, 11: b"1" * 32})
+    machine.write_policy(dataclasses.replace(machine.policy, images=(image,)))
+
+    done = cloister("attest", "--workspace", "workspace.json", "--policy", "other-policy.json", "--json")
+
+    refused(done, 3, "PCR 11", "expected", "found")
+    assert json.loads(done.out)["accepted"] is False
+
+
+def test_a_policy_that_mixes_local_with_confidential_is_refused(cloister, machine, folder):
+    value = machine.policy.value()
+    value["platforms"] = ["local", "sev-snp"]
+    (folder / "other-policy.json").write_text(json.dumps(value))
+
+    done = cloister("attest", "--workspace", "workspace.json", "--policy", "other-policy.json")
+
+    refused(done, 2, "allow_local", "other platforms")
+
+
+def test_a_changed_manifest_is_refused(cloister, machine, folder):
+    machine.submit()
+    changed = machine.parties.manifest()
+
+    done = cloister("upload-data", "data/h1.csv", *party("hospital-1"))
+
+    refused(done, 3, "manifest", changed.digest().hex())
+    assert received(machine) == 0
+
+
+def test_a_machine_without_a_manifest_gets_no_data(cloister, machine, folder):
+    machine.parties.manifest()
+
+    refused(cloister("upload-data", "data/h1.csv", *party("hospital-1")), 3, "manifest", "absent")
+
+
+def test_a_second_manifest_is_refused(cloister, machine, folder):
+    machine.submit()
+    machine.parties.manifest()
+
+    refused(cloister("run", *party("lab")), 4, "The machine runs the manifest", "`cloister reset`")
+
+
+def test_a_manifest_by_who_is_no_owner_is_refused(cloister, machine, folder):
+    machine.parties.manifest()
+
+    refused(cloister("run", *party("hospital-1")), 4, machine.parties.keys["hospital-1"].id)
+
+
+def test_a_dataset_with_one_flipped_bit_is_refused(cloister, machine, folder):
+    machine.submit()
+    content = bytearray((folder / "data" / "h1.csv").read_bytes())
+    content[5] ^= 4
+    (folder / "data" / "h1.csv").write_bytes(content)
+
+    refused(cloister("upload-data", "data/h1.csv", *party("hospital-1")), 2, "is not what the manifest says", "found")
+    assert received(machine) == 0
+
+
+def test_a_wrong_key_uploads_nothing(cloister, machine, folder):
+    machine.submit()
+
+    refused(cloister("upload-data", "data/h1.csv", *party("hospital-2"), "--name", "h1"), 4, "hospital-1 provides h1")
+    refused(cloister("upload-data", "data/h1.csv", *party("stranger"), "--name", "h1"), 4, "names the key")
+    refused(cloister("upload-data", "data/h1.csv", *party("stranger")), 2, "no dataset of the key")
+    assert received(machine) == 0
+
+
+def test_a_key_without_the_role_is_refused(cloister, machine, folder):
+    machine.submit()
+
+    refused(cloister("stop", "--key", "hospital-1.pem", *WHERE), 4, "role owner")
+    refused(cloister("logs", "--key", "hospital-1.pem", *WHERE), 4, "does not let it read")
+    refused(cloister("result", *party("lab")), 4, "no result in the state ReceivingAssets")
+
+
+def test_a_policy_and_an_output_are_not_overwritten(cloister, machine, folder):
+    machine.submit()
+    (folder / "results.zip").write_text("mine")
+
+    refused(cloister("result", *party("lab")), 2, "results.zip exists")
+    refused(cloister("keys", "--output", "lab.pem"), 2, "never overwritten")
+    assert (folder / "results.zip").read_text() == "mine"
+
+
+def test_what_is_missing_is_said(cloister, parties, folder):
+    parties.manifest()
+    (folder / "policy.json").write_text("{}")
+
+    refused(cloister("policy"), 2, "policy needs --image")
+    refused(cloister("attest", "--policy", "policy.json"), 2, "policy.json")
+    assert cloister("upload-data").code == 1
+    assert cloister("no-such-verb").code == 1
+
+
+def test_nobody_there_is_said_with_the_address(cloister, machine, folder):
+    machine.running.agent.stop()
+
+    refused(cloister("attest", *WHERE), 5, str(machine.running.address), "Check the address")
+
+
+def test_a_policy_is_read_back_as_it_was_meant(cloister, machine, folder):
+    """Through the verb: from an image manifest and a descriptor, value by value."""
+    image = {
+        "version": 1,
+        "flavor": "base",
+        "debug": False,
+        "inputs": {"recipe": "00" * 32, "lock": "00" * 32, "tools": "00" * 32, "source": "00" * 32},
+        "outputs": {"disk.raw": {"sha256": "00" * 32, "size": 1}},
+        "measurements": {
+            "pcrs": {
+                **{str(index): value.hex() for index, value in machine.policy.images[0].pcrs.items()},
+                "12": "00" * 32,
+                "13": "00" * 32,
+            }
+        },
+    }
+    (folder / "image.json").write_text(json.dumps(image))
+    options = ("--image", "image.json", "--workspace", "workspace.json", "--output", "mine.json")
+
+    refused(cloister("policy", *options, "--yes"), 2, "--allow-local")
+    done = cloister("policy", *options, "--allow-local", "--yes")
+
+    assert done.code == 0, done.err
+    assert machine.parties.keys["lab"].id in done.out
+    assert "confirm with" in done.out
+    policy = Policy.parse((folder / "mine.json").read_bytes())
+    assert policy.boot_configuration == machine.policy.boot_configuration
+    assert cloister("attest", "--workspace", "workspace.json", "--policy", "mine.json").code == 0
+    refused(cloister("policy", *options, "--allow-local", "--yes"), 2, "is not overwritten")
+
+
+def test_an_upload_over_a_line_that_breaks_says_so_and_ends_well(cloister, machine, folder, monkeypatch):
+    machine.submit()
+    with cut(machine.running.address, 9000) as between:
+        monkeypatch.setenv("AGENT_GRPC_URL", str(between.address))
+        options = ("--key", "hospital-1.pem", "--manifest", "manifest.json", "--policy", "policy.json")
+        done = cloister("upload-data", "data/h1.csv", *options)
+
+    assert done.code == 0, done.err
+    assert received(machine) == 4000
