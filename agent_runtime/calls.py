@@ -34,10 +34,10 @@ class Plain:
 
 @dataclass(frozen=True)
 class Unary:
-    """A sealed call of one message each way: ``handler(session, request)``."""
+    """A sealed call of one message each way: ``handler(session, request, call)``."""
 
     request: type[Message]
-    handler: Callable[[Session, Any], Message]
+    handler: Callable[[Session, Any, "Call"], Message]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ Method = Plain | Unary | Download | Upload
 
 
 class Call:
-    """What a handler of a long call may know of it."""
+    """What a handler may know of its call."""
 
     def __init__(self, context: grpc.ServicerContext, deadline: Deadline) -> None:
         self._context = context
@@ -73,7 +73,8 @@ class Call:
 
     def on_end(self, wake: Callable[[], None]) -> None:
         """Call ``wake`` when the call ends, in whatever way."""
-        self._context.add_callback(wake)
+        if not self._context.add_callback(wake):
+            wake()
 
     def wait(self) -> None:
         """What follows waits for the agent, not for the peer: no deadline strikes."""
@@ -158,12 +159,13 @@ class Calls(grpc.GenericRpcHandler):
         self._sessions.enter(session)
         try:
             context.send_initial_metadata(())
+            call = Call(context, deadline)
             if isinstance(method, Unary):
                 deadline.set(self._limits.call_seconds)
-                answer = method.handler(session, exchange.only(method.request))
+                answer = method.handler(session, exchange.only(method.request), call)
                 yield exchange.seal(answer, last=True)
             else:
-                yield from self._long_call(method, exchange, Call(context, deadline), deadline)
+                yield from self._long_call(method, exchange, call, deadline)
         finally:
             self._sessions.leave(session)
 

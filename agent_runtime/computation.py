@@ -262,12 +262,15 @@ class Computation:
                 )
             self._end(State.STOPPED, Kind.STOPPED, actor=session.key_id)
 
-    def reset(self, session: Session) -> None:
-        """Wipe, and boot the machine afresh."""
+    def wipe(self, session: Session) -> None:
+        """End the computation, if there is one, so that nothing of it is left when the machine is reset."""
         _demand(session, OWNER)
         with self._lock:
             if self.unfinished:
                 self._end(State.STOPPED, Kind.STOPPED, actor=session.key_id)
+
+    def reboot(self) -> None:
+        """Boot the machine afresh."""
         self._parts.runner.end(Operation.REBOOT)
 
     def expire(self) -> None:

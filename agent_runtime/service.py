@@ -19,6 +19,9 @@ AGENT = "cloister.v1.Agent"
 RUN = "cloister.run"
 """Name in the health service: SERVING while a computation is unfinished."""
 
+_RESET_SECONDS = 0.5
+"""Between the end of the call and the reset, for the last packets to leave."""
+
 HEALTH = "grpc.health.v1.Health"
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -63,7 +66,7 @@ class Service:
             raise Refusal(Reason.UNKNOWN_SERVICE, "There is no such service here.")
         return health_pb2.HealthCheckResponse(status=status)
 
-    def _status(self, session: Session, request: agent_pb2.StatusRequest) -> Message:
+    def _status(self, session: Session, request: agent_pb2.StatusRequest, call: Call) -> Message:
         computation = self._computation
         computation.expire()
         manifest = computation.manifest
@@ -92,10 +95,10 @@ class Service:
             )
         return answer
 
-    def _submit(self, session: Session, request: agent_pb2.SubmitManifestRequest) -> Message:
+    def _submit(self, session: Session, request: agent_pb2.SubmitManifestRequest, call: Call) -> Message:
         return agent_pb2.SubmitManifestResponse(digest=self._computation.submit(request.manifest, session))
 
-    def _offset(self, session: Session, request: agent_pb2.UploadOffsetRequest) -> Message:
+    def _offset(self, session: Session, request: agent_pb2.UploadOffsetRequest, call: Call) -> Message:
         self._computation.demand_manifest()
         asset, _ = self._computation.asset_for(request.asset, session)
         progress = self._computation.store.progress(asset.name)
@@ -171,7 +174,7 @@ class Service:
         for data in parts:
             yield agent_pb2.ResultChunk(data=data)
 
-    def _release(self, session: Session, request: agent_pb2.ReleaseResultRequest) -> Message:
+    def _release(self, session: Session, request: agent_pb2.ReleaseResultRequest, call: Call) -> Message:
         key = self._computation.release(request.consumer, request.ciphertext_digest, session)
         return agent_pb2.ReleaseResultResponse(key=key)
 
@@ -182,10 +185,12 @@ class Service:
         for start in range(0, len(proof.evidence), FRAME_SIZE):
             yield agent_pb2.ProofChunk(evidence=proof.evidence[start : start + FRAME_SIZE])
 
-    def _stop(self, session: Session, request: agent_pb2.StopRequest) -> Message:
+    def _stop(self, session: Session, request: agent_pb2.StopRequest, call: Call) -> Message:
         self._computation.stop(session)
         return agent_pb2.StopResponse()
 
-    def _reset(self, session: Session, request: agent_pb2.ResetRequest) -> Message:
-        self._computation.reset(session)
+    def _reset(self, session: Session, request: agent_pb2.ResetRequest, call: Call) -> Message:
+        self._computation.wipe(session)
+        # Once the peer has its answer: nothing gets out of a machine that is being reset.
+        call.on_end(threading.Timer(_RESET_SECONDS, self._computation.reboot).start)
         return agent_pb2.ResetResponse()

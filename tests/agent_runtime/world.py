@@ -1,5 +1,6 @@
 """A computation of an owner, a lab and a hospital, against an agent in this process."""
 
+import contextlib
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cloister.client import connection
 from cloister.client.connection import Target
 from cloister.client.keys import Key
+from cloister.client.refusal import Refusal
 from cloister.client.session import Session
 from cloister.protocol import canonical, transcript
 from cloister.protocol.manifest import Manifest
@@ -151,3 +153,16 @@ def pieces(content: bytes, size: int = 1 << 20) -> Iterator[bytes]:
     """``content`` in frames."""
     for start in range(0, len(content), size):
         yield content[start : start + size]
+
+
+@contextlib.contextmanager
+def refused(reason: str, **metadata: str) -> Iterator[None]:
+    """The block ends in a refusal of this reason, which carries at least this metadata and one sentence."""
+    try:
+        yield
+    except Refusal as error:
+        assert error.reason == reason, f"{error.reason}: {error.message}"
+        assert metadata.items() <= error.metadata.items(), error.metadata
+        assert error.message.endswith("."), error.message
+    else:
+        raise AssertionError(f"the agent did not refuse with {reason}")
