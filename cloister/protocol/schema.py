@@ -54,5 +54,7 @@ def validate(name: str, value: Any, *, what: str) -> None:
         _validator(name)(value)
     except fastjsonschema.JsonSchemaValueException as error:
         place = ".".join(str(part) for part in error.path[1:]) or "the document"
+        # Names of members may be the sender's own: none of them may speak to the reader's terminal.
+        place = "".join(char if char.isprintable() else "\ufffd" for char in place)
         reason = str(error.message).removeprefix(str(error.name)).strip()
         raise FormatError(f"{what}: {place} {reason}.") from error

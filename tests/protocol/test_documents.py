@@ -5,7 +5,7 @@ import copy
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from cloister.protocol import canonical, transcript
+from cloister.protocol import canonical, schema, transcript
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.canonical import FormatError
 from cloister.protocol.descriptor import Cvm, Descriptor, Member
@@ -140,6 +140,14 @@ def test_a_register_has_one_spelling():
     }
     with pytest.raises(FormatError, match=r"measurements\.pcrs"):
         ImageManifest.parse(canonical.encode(value))
+
+
+def test_an_error_shows_no_control_character_of_a_name():
+    event = {"version": 1, "sequence": 0, "previous": _DIGEST, "time": "", "uptime": 0, "kind": "failed"}
+    event |= {"state": "Failed", "detail": {"\x1b]0;title\x07": 1}}
+    with pytest.raises(FormatError) as refused:
+        schema.validate("event", {"event": event, "signature": ""}, what="It")
+    assert refused.value.message == "It: event.detail.\ufffd.0;title\ufffd must be string."
 
 
 def test_a_variable_has_no_newline_in_its_name():
