@@ -63,7 +63,7 @@ def up(c: Any, stack: str = "", yes: bool = False, force: bool = False) -> None:
     name = stacks.selected(stack)
     if force:
         os.environ["CLOISTER_FORCE"] = "1"
-    stacks.hand_over("up", "--stack", name, *(["--yes"] if yes else []))
+    stacks.hand_over("up", "--stack", name, "--suppress-outputs", *(["--yes"] if yes else []))
 
 
 @verb(help={"stack": _STACK, "json": "as JSON"})
