@@ -146,16 +146,21 @@ class PlainExecutor:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        late = threading.Event()
+
+        def end_it() -> None:
+            late.set()
+            os.killpg(process.pid, signal.SIGKILL)
+
         with self.process as process:
+            timer = threading.Timer(job.seconds, end_it)
+            timer.start()
             if process.stdout is not None:
                 keep_output(process.stdout, self.output, job.output)
-            try:
-                status = process.wait(job.seconds)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                return Outcome.TIME_LIMIT
-        if self.stopped:
-            return Outcome.STOPPED
+            status = process.wait()
+            timer.cancel()
+        if self.stopped or late.is_set():
+            return Outcome.STOPPED if self.stopped else Outcome.TIME_LIMIT
         if status:
             return Outcome.LAUNCH if status == launch.FAILED else Outcome.EXIT_STATUS
         try:
@@ -207,6 +212,7 @@ class RunningAgent:
     clock: ManualClock
     config: Config
     ended: list[Operation]
+    rebooted: threading.Event
     tpm: tpm_commands.Transport
 
     def image(self) -> ImageReference:
@@ -258,7 +264,13 @@ def running_agent(
     with contextlib.ExitStack() as stack:
         name = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cl-"))) / "runner"
         listener = listen(name, None)
-        runner = Runner(executor, ended.append, frozenset({os.getuid()}))
+        rebooted = threading.Event()
+
+        def end(operation: Operation) -> None:
+            ended.append(operation)
+            rebooted.set()
+
+        runner = Runner(executor, end, frozenset({os.getuid()}))
         serving = threading.Thread(target=runner.serve, args=(listener,), name="runner", daemon=True)
         serving.start()
         stack.callback(serving.join)
@@ -291,5 +303,6 @@ def running_agent(
             clock=clock,
             config=config,
             ended=ended,
+            rebooted=rebooted,
             tpm=send,
         )

@@ -98,7 +98,7 @@ class World:
         with self.session("owner") as session:
             return session.submit_manifest(manifest.encode())
 
-    def consent(self, session: Session, asset: str, key: Key, **changes: Any) -> bytes:
+    def consent(self, session: Session, asset: str, key: Key, /, **changes: Any) -> bytes:
         """A provider's consent in a session."""
         manifest = self.known()
         (declared,) = [one for one in manifest.assets() if one.name == asset]

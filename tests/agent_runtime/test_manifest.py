@@ -1,0 +1,89 @@
+"""The one manifest of a machine's life."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.agent_fixture import running_agent
+from tests.agent_runtime.world import DATA, TRAIN, World, new_key, refused
+
+
+def test_only_an_owner_submits(world: World) -> None:
+    world.submit()
+    with world.session("lab") as session, refused("NOT_AUTHORIZED"):
+        session.submit_manifest(world.known().encode())
+
+
+def test_a_second_manifest_is_refused(world: World) -> None:
+    first = world.submit()
+    second = world.compose(name="other")
+    with world.session("owner") as session, refused("ALREADY_SUBMITTED", manifest=first.hex()):
+        session.submit_manifest(second.encode())
+
+
+def test_the_manifest_is_measured(world: World) -> None:
+    digest = world.submit()
+    with world.session("owner") as session:
+        assert session.status().manifest_digest == digest
+        assert session.manifest_digest == digest
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"\xff", b'{"version": 1}', b"[" * 100_000])
+def test_what_is_no_manifest_is_refused_and_not_measured(world: World, data: bytes) -> None:
+    with world.session("owner") as session:
+        with refused("MANIFEST_INVALID"):
+            session.submit_manifest(data)
+        assert session.status().state == "Idle"
+    assert len(world.running.agent.computation._parts.attester._log) == 2
+
+
+@pytest.mark.parametrize("kind", ["binary", "wasm", "oci"])
+def test_kinds_that_this_version_does_not_run_are_refused(world: World, kind: str) -> None:
+    with refused("UNSUPPORTED_KIND", kind=kind):
+        world.submit(algorithm__kind=kind)
+
+
+@pytest.mark.parametrize("file", ["datasets", "results"])
+def test_an_algorithm_cannot_stand_where_a_folder_stands(world: World, file: str) -> None:
+    with refused("MANIFEST_INVALID"):
+        world.submit(algorithm__file=file)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"limits__memory": 1 << 40},
+        {"results__max": 1 << 40},
+        {"algorithm__size": 1 << 50},
+        {
+            "datasets": [
+                {
+                    "name": "h1",
+                    "provider": "hospital",
+                    "file": "h1.zip",
+                    "unpack": True,
+                    "unpacked_size": 1 << 40,
+                    "size": 1,
+                    "digest": "00" * 32,
+                }
+            ]
+        },
+    ],
+    ids=["memory", "results", "assets", "unpacked"],
+)
+def test_what_the_machine_has_no_room_for_is_refused_with_sizes(world: World, change: dict[str, Any]) -> None:
+    with refused("TOO_LARGE"):
+        world.submit(**change)
+    with world.session("owner") as session:
+        assert session.status().state == "Idle"
+
+
+def test_memory_kept_for_the_machine_itself_is_not_given_away(tmp_path: Path, swtpm: list[str]) -> None:
+    owner = new_key()
+    keys = {"owner": owner, **{name: new_key() for name in ("lab", "hospital", "reader")}}
+    with running_agent(tmp_path, (owner.id,), free_memory=lambda: 384 << 20) as running:
+        world = World(running, keys, {"algorithm": TRAIN, "h1": DATA})
+        with refused("TOO_LARGE", memory_free=str(256 << 20)):
+            world.submit(limits__memory=250 << 20)
+        world.submit(limits__memory=128 << 20)
