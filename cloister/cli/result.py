@@ -1,5 +1,6 @@
 """The verb of a consumer: fetch the result, once."""
 
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,5 +76,10 @@ def _wait(c: Context, connection: "Connection", agreed: "Manifest", workspace: s
     from cloister.client.timeline import ENDED, Follower, names
     from cloister.protocol.events import State
 
-    known = names(agreed.parties, settings.member_names(c, workspace))
-    show_timeline(Follower(connection), known, follow=True, until=ENDED | {State.CONSUMING}, json=json)
+    follower, until = Follower(connection), ENDED | {State.CONSUMING}
+    if json:
+        # One document on standard output, not two; the fetch says when there is nothing to fetch.
+        deque(follower.records(follow=True, until=until), maxlen=0)
+    else:
+        known = names(agreed.parties, settings.member_names(c, workspace))
+        show_timeline(follower, known, follow=True, until=until)

@@ -45,6 +45,19 @@ def transfer(what: str, size: int) -> Generator[Callable[[int, int], None], None
         yield lambda done, size: bar.update(task, completed=done, total=size)
 
 
+@contextlib.contextmanager
+def waiting(what: str) -> Generator[None, None, None]:
+    """Says on a terminal that something is waited for, and for how long; what is printed meanwhile stands above it."""
+    if not (sys.stdout.isatty() and sys.stderr.isatty()):
+        yield
+        return
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), transient=True) as bar:
+        bar.add_task(what, total=None)
+        yield
+
+
 def interruption(error: CloisterError, pause: float) -> None:
     """Tell that a transfer was cut off, and goes on."""
     note(f"{error.message} Going on in {pause:.0f} s ..." if pause >= 1 else f"{error.message} Going on ...")

@@ -1,5 +1,6 @@
 """The verbs that look: status, events, log."""
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from cloister.cli.verb import verb
 from cloister.errors import CloisterError, InputError
 
 if TYPE_CHECKING:
+    from cloister.client.connection import Connection
     from cloister.client.timeline import Follower
     from cloister.protocol.events import State
 
@@ -22,24 +24,20 @@ def show_timeline(
     follow: bool,
     json: bool = False,
     until: "frozenset[State] | None" = None,
-    log: Path | None = None,
+    lines: list[bytes] | None = None,
 ) -> None:
-    """Print events as they come. ``log`` gets the lines as they are, complete or not at all.
-
-    Raises CloisterError when the computation has failed.
-    """
+    """Print events as they come, and add them to ``lines`` as they are. Raises CloisterError for a failed run."""
     from cloister.client import timeline
     from cloister.protocol.events import State
 
-    lines = []
-    for record in follower.records(follow=follow, until=until or timeline.ENDED):
-        lines.append(record.encode() + b"\n")
-        if json:
-            print(record.encode().decode(), flush=True)
-        else:
-            print(timeline.line(record.event, follower.started, known).text(), flush=True)
-    if log is not None:
-        show.write_file(log, b"".join(lines))
+    with show.waiting("waiting for the next event") if follow and not json else contextlib.nullcontext():
+        for record in follower.records(follow=follow, until=until or timeline.ENDED):
+            if lines is not None:
+                lines.append(record.encode() + b"\n")
+            if json:
+                print(record.encode().decode(), flush=True)
+            else:
+                print(timeline.line(record.event, follower.started, known).text(), flush=True)
     if follow and follower.state is State.FAILED:
         raise CloisterError(
             "The computation failed.", hint="`logs` shows what the algorithm printed, to those who may."
@@ -91,7 +89,7 @@ def events(
     json: bool = False,
 ) -> None:
     """The timeline: who did what, and when, each event signed by the machine."""
-    from cloister.client import audit, timeline
+    from cloister.client import timeline
     from cloister.protocol.events import State
 
     ends = timeline.ENDED
@@ -104,12 +102,23 @@ def events(
     if settings.setting(c, "manifest", manifest):
         known = timeline.names(settings.manifest(c, manifest).parties, known)
     with settings.connection(c, key=key, cvm=cvm, workspace=workspace, policy=policy) as connection:
-        log = Path(save) if save else None
-        show_timeline(timeline.Follower(connection), known, follow=follow, json=json, until=ends, log=log)
-        if log is not None:
-            connection.close()
-            show.write_file(audit.evidence_path(log), connection.evidence().encode_json())
-            show.note(f"Written: {log} and {audit.evidence_path(log)}")
+        lines: list[bytes] = []
+        try:
+            show_timeline(timeline.Follower(connection), known, follow=follow, json=json, until=ends, lines=lines)
+        finally:
+            # Also after Ctrl-C: the beginning of a chain is a chain.
+            if save and lines:
+                _save(connection, Path(save), lines)
+
+
+def _save(connection: "Connection", log: Path, lines: list[bytes]) -> None:
+    """Write the log, and beside it evidence that is at least as new."""
+    from cloister.client import audit
+
+    connection.close()
+    show.write_file(log, b"".join(lines))
+    show.write_file(audit.evidence_path(log), connection.evidence().encode_json())
+    show.note(f"Written: {log} and {audit.evidence_path(log)}")
 
 
 @verb(help={**settings.PARTY, "output": "write it to a file instead of the terminal"})
