@@ -70,7 +70,8 @@ def verb(
 
 def report(error: CloisterError) -> None:
     """Say on standard error what went wrong and what to do, with the traceback when --debug asks for it."""
-    if logging.getLogger("invoke").isEnabledFor(logging.DEBUG):
+    # Invoke acts upon --debug before the verb's name and merely tolerates it behind.
+    if logging.getLogger("invoke").isEnabledFor(logging.DEBUG) or "--debug" in sys.argv:
         traceback.print_exception(error)
     print(_spoken(f"Error: {error.message}"), file=sys.stderr)
     if error.hint:

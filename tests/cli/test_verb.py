@@ -1,0 +1,99 @@
+"""What every verb does alike: settings, errors, interruption, listing."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.program import Program
+
+from cloister.cli import VERBS
+from cloister.cli.verb import verb
+from cloister.errors import InputError
+
+COMMAND = (sys.executable, "-c", "from cloister.cli import program; program.run()")
+
+
+def ended(task, *words):
+    """The exit code of one task."""
+    with pytest.raises(SystemExit) as caught:
+        Program(binary="cloister", namespace=Collection(task)).run(["cloister", task.name, *words])
+    return caught.value.code
+
+
+def test_an_option_that_is_needed_is_demanded(capsys):
+    @verb(required=["key"], help={"key": "a key"})
+    def need(c: Context, key: str | None = None) -> None:
+        raise AssertionError("started")
+
+    assert ended(need) == 2
+    assert capsys.readouterr().err == "Error: need needs --key.\n`cloister need --help` shows all options.\n"
+
+
+def test_an_error_is_a_sentence_and_a_code(capsys):
+    @verb(help={})
+    def fail(c: Context) -> None:
+        raise InputError("It is wrong.", hint="Use `checksum` and `nothing`.", exit_code=4)
+
+    assert ended(fail) == 4
+    assert capsys.readouterr().err == "Error: It is wrong.\nUse `cloister checksum` and `nothing`.\n"
+
+
+def test_ctrl_c_says_what_is_left(capsys):
+    @verb(help={}, interrupted="Run it again.")
+    def wait(c: Context) -> None:
+        raise KeyboardInterrupt
+
+    assert ended(wait) == 130
+    assert capsys.readouterr().err == "\nInterrupted. Run it again.\n"
+
+
+def test_settings_of_a_configuration_file_stand_in_for_options(cloister, parties, tmp_path):
+    parties.manifest()
+    configuration = tmp_path / "settings.yaml"
+    configuration.write_text(f"cloister: {{key: {parties.folder}/lab.pem}}\n")
+
+    said = cloister("-f", configuration, "review", parties.folder / "manifest.json").out
+
+    assert "lab (this is you)" in said
+
+
+@pytest.mark.parametrize("name", [task.name.replace("_", "-") for task in VERBS])
+def test_every_option_of_a_verb_says_what_it_is(cloister, name):
+    options = [line for line in cloister("--help", name).out.splitlines() if line.startswith("  --")]
+
+    assert options
+    for line in options:
+        assert re.match(r"  --\S+\s\s+\S", line), line
+
+
+def test_the_bare_command_prints_a_guide_by_role(cloister):
+    said = cloister().out
+
+    for role in ("Algorithm provider", "Dataset provider", "Owner", "Result consumer"):
+        assert role in said
+    for task in VERBS:
+        assert task.name.replace("_", "-") in said
+
+
+def test_a_traceback_comes_only_when_it_is_asked_for(tmp_path):
+    def run(*words):
+        return subprocess.run([*COMMAND, *words], check=False, capture_output=True, text=True, cwd=tmp_path)
+
+    plain, debug = run("checksum", "absent"), run("checksum", "absent", "--debug")
+
+    assert (plain.returncode, debug.returncode) == (2, 2)
+    assert "Traceback" not in plain.stderr
+    assert "Traceback" in debug.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as closed:
+        done = subprocess.run(COMMAND, check=False, stdout=closed, stderr=subprocess.PIPE, text=True)
+
+    assert (done.returncode, done.stderr) == (0, "")
