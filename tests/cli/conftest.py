@@ -5,9 +5,9 @@ import os
 import pytest
 
 from tests.cli.command import Cloister, runner
-from tests.client.conftest import machine, parties, swtpm
+from tests.client.conftest import machine, parties
 
-__all__ = ["machine", "parties", "swtpm"]
+__all__ = ["machine", "parties"]
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,6 @@
 """What every verb does alike: settings, errors, interruption, listing."""
 
 import os
-import re
 import subprocess
 import sys
 
@@ -61,13 +60,16 @@ def test_settings_of_a_configuration_file_stand_in_for_options(cloister, parties
     assert "lab (this is you)" in said
 
 
-@pytest.mark.parametrize("name", [task.name.replace("_", "-") for task in VERBS])
-def test_every_option_of_a_verb_says_what_it_is(cloister, name):
-    options = [line for line in cloister("--help", name).out.splitlines() if line.startswith("  --")]
+def test_every_option_of_a_verb_says_what_it_is():
+    # Invoke takes the texts out of a task when it reads its options: a process of its own sees them.
+    program = """
+from cloister.cli import VERBS
+for verb in VERBS:
+    print(verb.name, *(option.name for option in verb.get_arguments() if not option.help))
+"""
+    said = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
 
-    assert options
-    for line in options:
-        assert re.match(r"  --\S+\s\s+\S", line), line
+    assert said.splitlines() == [task.name for task in VERBS]
 
 
 def test_the_bare_command_prints_a_guide_by_role(cloister):
