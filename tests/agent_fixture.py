@@ -37,45 +37,9 @@ from cloister.attestation.testkit import Authority, BootEvent, encode_event_log
 from cloister.attestation.testkit.machine import BOOT_EVENTS
 from cloister.endpoint import Address
 from cloister.protocol.bootconfig import BootConfiguration
+from tests.software_tpm import software_tpm
 
 GIB = 1024**3
-
-
-def swtpm_argv() -> list[str] | None:
-    """How to start swtpm: the system's, or the one among the locked tools."""
-    system = shutil.which("swtpm")
-    if system:
-        return [system]
-    try:
-        from image import tools
-    except ImportError:
-        return None
-    return tools.ensure().argv("swtpm")
-
-
-@contextlib.contextmanager
-def software_tpm(folder: Path, argv: list[str]) -> Iterator[tpm_commands.Transport]:
-    """A started software TPM with its state in ``folder``."""
-    ours, theirs = socket.socketpair()
-    with ours:
-        ours.settimeout(60)
-        state = ["--tpmstate", f"dir={folder}", "--flags", "not-need-init"]
-        process = subprocess.Popen(
-            [*argv, "socket", "--tpm2", "--fd", str(theirs.fileno()), *state], pass_fds=[theirs.fileno()]
-        )
-        theirs.close()
-
-        def send(command: bytes) -> bytes:
-            ours.sendall(command)
-            header = ours.recv(10, socket.MSG_WAITALL)
-            return header + ours.recv(int.from_bytes(header[2:6]) - 10, socket.MSG_WAITALL)
-
-        try:
-            tpm_commands.startup(send)
-            yield send
-        finally:
-            process.terminate()
-            process.wait()
 
 
 def provision(send: tpm_commands.Transport, authority: Authority, events: tuple[BootEvent, ...]) -> None:
@@ -248,9 +212,6 @@ def running_agent(
     free_memory: Callable[[], int] = lambda: 8 * GIB,
 ) -> Iterator[RunningAgent]:
     """An agent on a port of its own. ``owners`` are key ids; ``folder`` is empty and private."""
-    argv = swtpm_argv()
-    if argv is None:
-        raise RuntimeError("there is no swtpm on this machine")
     configuration = BootConfiguration(workspace, cvm, tuple(sorted(owners)))
     authority = authority or Authority.create(datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1))
     store = folder / "assets"
@@ -276,7 +237,7 @@ def running_agent(
         stack.callback(serving.join)
         stack.callback(listener.close)
         stack.callback(lambda: listener.shutdown(socket.SHUT_RDWR))
-        send = stack.enter_context(software_tpm(folder / "tpm", argv))
+        send = stack.enter_context(software_tpm(folder / "tpm"))
         provision(send, authority, boot_events)
         config = Config(
             address="127.0.0.1:0",

@@ -5,21 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent_fixture import RunningAgent, running_agent, swtpm_argv
+from tests.agent_fixture import RunningAgent, running_agent
 from tests.agent_runtime.world import DATA, TRAIN, World, new_key
 
 
-@pytest.fixture(scope="session")
-def swtpm() -> list[str]:
-    """How to start a software TPM."""
-    argv = swtpm_argv()
-    if argv is None:
-        pytest.skip("no swtpm on this machine")
-    return argv
-
-
 @pytest.fixture
-def world(tmp_path: Path, swtpm: list[str]) -> Iterator[World]:
+def world(tmp_path: Path) -> Iterator[World]:
     """An agent without a manifest, and the parties around it."""
     keys = {name: new_key() for name in ("owner", "lab", "hospital", "reader", "stranger")}
     with running_agent(tmp_path, (keys["owner"].id,)) as running:

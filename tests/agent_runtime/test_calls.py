@@ -188,7 +188,7 @@ def test_an_unknown_call_is_unimplemented(wire: Wire) -> None:
         wire.call("Shell", [wire.frame("Shell", 1, agent_pb2.StatusRequest())])
 
 
-def test_a_call_that_sends_nothing_is_dropped(tmp_path: Path, swtpm: list[str]) -> None:
+def test_a_call_that_sends_nothing_is_dropped(tmp_path: Path) -> None:
     limits = Limits(calls=2, long_calls=1, first_frame_seconds=0.05)
     with (
         running_agent(tmp_path, (new_key().id,), limits=limits) as running,
@@ -220,7 +220,7 @@ class _Never:
         self._ended.set()
 
 
-def test_calls_of_one_key_are_bounded_and_counted_back(tmp_path: Path, swtpm: list[str]) -> None:
+def test_calls_of_one_key_are_bounded_and_counted_back(tmp_path: Path) -> None:
     owner = new_key()
     with running_agent(tmp_path, (owner.id,), limits=Limits(calls_per_key=2)) as running:
         world = World(running, {"owner": owner}, {})

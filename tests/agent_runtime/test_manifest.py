@@ -79,7 +79,7 @@ def test_what_the_machine_has_no_room_for_is_refused_with_sizes(world: World, ch
         assert session.status().state == "Idle"
 
 
-def test_memory_kept_for_the_machine_itself_is_not_given_away(tmp_path: Path, swtpm: list[str]) -> None:
+def test_memory_kept_for_the_machine_itself_is_not_given_away(tmp_path: Path) -> None:
     owner = new_key()
     keys = {"owner": owner, **{name: new_key() for name in ("lab", "hospital", "reader")}}
     with running_agent(tmp_path, (owner.id,), free_memory=lambda: 384 << 20) as running:

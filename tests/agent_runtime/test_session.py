@@ -177,7 +177,7 @@ def test_a_key_with_too_many_sessions_loses_its_longest_unused_one(world: World)
         session.close()
 
 
-def test_openings_beyond_the_limit_are_refused_until_old_ones_lapse(tmp_path: Path, swtpm: list[str]) -> None:
+def test_openings_beyond_the_limit_are_refused_until_old_ones_lapse(tmp_path: Path) -> None:
     owner = new_key()
     with running_agent(tmp_path, (owner.id,), limits=Limits(pending_sessions=2)) as running:
         world = World(running, {"owner": owner}, {"algorithm": TRAIN, "h1": DATA})
@@ -193,7 +193,7 @@ def test_openings_beyond_the_limit_are_refused_until_old_ones_lapse(tmp_path: Pa
         assert world.session("owner").bound.roles == ("owner",)
 
 
-def test_requests_for_evidence_queue_with_a_bound(tmp_path: Path, swtpm: list[str]) -> None:
+def test_requests_for_evidence_queue_with_a_bound(tmp_path: Path) -> None:
     limits = Limits(quote_queue=1)
     with running_agent(tmp_path, (new_key().id,), limits=limits) as running:
         attester = running.agent.computation._parts.attester

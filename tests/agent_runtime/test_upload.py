@@ -174,7 +174,7 @@ def test_an_empty_asset_is_complete_at_once(world: World) -> None:
     assert offset(world) == (0, True)
 
 
-def test_beginning_an_asset_too_often_is_refused(tmp_path: Path, swtpm: list[str]) -> None:
+def test_beginning_an_asset_too_often_is_refused(tmp_path: Path) -> None:
     keys = {name: new_key() for name in ("owner", "lab", "hospital", "reader")}
     with running_agent(tmp_path, (keys["owner"].id,), limits=Limits(consents_per_asset=2)) as running:
         world = World(running, keys, {"algorithm": TRAIN, "h1": DATA})

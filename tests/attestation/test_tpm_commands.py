@@ -1,10 +1,7 @@
-"""TPM commands against a software TPM. Where swtpm cannot be had, the tests skip and say so."""
+"""TPM commands against a software TPM."""
 
 import dataclasses
 import hashlib
-import shutil
-import socket
-import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,42 +16,13 @@ from cloister.attestation.evidence import TpmQuote
 from cloister.attestation.testkit import LocalMachine
 from cloister.attestation.verify import SessionPurpose, verify
 from cloister.protocol import transcript
-
-
-def _swtpm_argv() -> list[str] | None:
-    system = shutil.which("swtpm")
-    if system:
-        return [system]
-    try:
-        from image import tools
-    except ImportError:
-        return None
-    return tools.ensure().argv("swtpm")
+from tests.software_tpm import software_tpm
 
 
 @pytest.fixture
 def transport(tmp_path: Path) -> Iterator[tpm_commands.Transport]:
-    argv = _swtpm_argv()
-    if argv is None:
-        pytest.skip("no swtpm on this machine")
-    ours, theirs = socket.socketpair()
-    with ours:
-        ours.settimeout(60)
-        state = ["--tpmstate", f"dir={tmp_path}", "--flags", "not-need-init"]
-        process = subprocess.Popen(
-            [*argv, "socket", "--tpm2", "--fd", str(theirs.fileno()), *state], pass_fds=[theirs.fileno()]
-        )
-        theirs.close()
-
-        def send(command: bytes) -> bytes:
-            ours.sendall(command)
-            header = ours.recv(10, socket.MSG_WAITALL)
-            return header + ours.recv(int.from_bytes(header[2:6]) - 10, socket.MSG_WAITALL)
-
-        tpm_commands.startup(send)
+    with software_tpm(tmp_path) as send:
         yield send
-    process.terminate()
-    process.wait()
 
 
 def test_the_same_template_makes_the_same_key(transport: tpm_commands.Transport) -> None:

@@ -4,16 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.agent_fixture import running_agent, swtpm_argv
+from tests.agent_fixture import running_agent
 from tests.client.machine import Machine
 from tests.client.parties import Parties
-
-
-@pytest.fixture(scope="session")
-def swtpm() -> None:
-    """Skips where no software TPM can be had."""
-    if swtpm_argv() is None:
-        pytest.skip("no swtpm on this machine")
 
 
 @pytest.fixture
@@ -22,7 +15,7 @@ def parties(tmp_path) -> Parties:
 
 
 @pytest.fixture
-def machine(parties, tmp_path_factory, swtpm) -> Iterator[Machine]:
+def machine(parties, tmp_path_factory) -> Iterator[Machine]:
     """A machine of the workspace ``trial`` that the lab owns, without a manifest."""
     with running_agent(tmp_path_factory.mktemp("machine"), (parties.keys["lab"].id,)) as running:
         yield Machine.of(running, parties)

@@ -18,7 +18,7 @@ from tests.client.parties import Parties
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory, swtpm):
+def made(tmp_path_factory):
     """A proven result and a saved log, and the policy under which they are; the machine is gone."""
     folder = tmp_path_factory.mktemp("parties")
     parties = Parties.make(folder)

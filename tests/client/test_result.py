@@ -92,7 +92,7 @@ def test_a_part_of_another_result_is_not_continued(machine, manifest, tmp_path):
     assert result.finish(manifest, machine.policy, output).proof.accepted
 
 
-def test_a_download_that_is_cut_off_goes_on_where_it_was(tmp_path, tmp_path_factory, swtpm):
+def test_a_download_that_is_cut_off_goes_on_where_it_was(tmp_path, tmp_path_factory):
     parties = Parties.make(tmp_path)
     parties.edit("max: 1MiB", "max: 8MiB")
     parties.files["algorithm"].write_text(

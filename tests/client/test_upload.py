@@ -81,7 +81,7 @@ def test_a_consent_for_another_asset_is_refused(machine):
 
 
 @pytest.fixture
-def large(tmp_path, tmp_path_factory, swtpm):
+def large(tmp_path, tmp_path_factory):
     """A machine whose first dataset has eight megabytes."""
     parties = Parties.make(tmp_path, h1=os.urandom(8 * MIB))
     with running_agent(tmp_path_factory.mktemp("machine"), (parties.keys["lab"].id,)) as running:

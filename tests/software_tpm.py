@@ -1,0 +1,38 @@
+"""A real TPM in software for the tests: the swtpm among the locked host tools, on every machine."""
+
+import contextlib
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from cloister.attestation import tpm_commands
+from image import tools
+
+
+@contextlib.contextmanager
+def software_tpm(folder: Path) -> Iterator[tpm_commands.Transport]:
+    """A started TPM with its state in the existing ``folder``, which a :class:`Transport` speaks to."""
+    swtpm = tools.ensure()
+    ours, theirs = socket.socketpair()
+    with ours:
+        ours.settimeout(60)
+        state = ["--tpmstate", f"dir={folder}", "--flags", "not-need-init"]
+        process = subprocess.Popen(
+            [*swtpm.argv("swtpm"), "socket", "--tpm2", "--fd", str(theirs.fileno()), *state],
+            pass_fds=[theirs.fileno()],
+            env=swtpm.environment(),
+        )
+        theirs.close()
+
+        def send(command: bytes) -> bytes:
+            ours.sendall(command)
+            header = ours.recv(10, socket.MSG_WAITALL)
+            return header + ours.recv(int.from_bytes(header[2:6]) - 10, socket.MSG_WAITALL)
+
+        try:
+            tpm_commands.startup(send)
+            yield send
+        finally:
+            process.terminate()
+            process.wait()
