@@ -90,6 +90,9 @@ def probe(address: Address, *, timeout: float = 10.0) -> Endpoint:
         try:
             with context.wrap_socket(plain) as secure:
                 certificate = secure.getpeercert(binary_form=True)
+        except ssl.SSLEOFError as error:
+            # What a machine does that goes down or comes up, seen through a port that somebody forwards.
+            raise _unreachable(address, "it hung up") from error
         except ssl.SSLError as error:
             raise ProofError(
                 f"{address} answers, but does not speak TLS 1.3 ({error.reason or 'no TLS'}).",

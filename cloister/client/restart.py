@@ -4,7 +4,7 @@ import time
 
 from cloister import endpoint
 from cloister.client.connection import Connection, Target, attest
-from cloister.errors import CloisterError, UnreachableError
+from cloister.errors import UnreachableError
 
 BOOT_SECONDS = 300.0
 """How long a machine may take to come back."""
@@ -31,16 +31,10 @@ def wait(target: Target, old_key: bytes, *, seconds: float = BOOT_SECONDS) -> No
                 if opening.evidence.event_log_key != old_key:
                     opening.verdict.require_accepted()
                     return
-        except CloisterError as error:
-            # A machine that goes down or comes up drops connections in every way there is.
-            if not isinstance(error, UnreachableError) and not _starting(error):
-                raise
+        except UnreachableError:
+            pass
         time.sleep(_PAUSE)
     raise UnreachableError(
         f"The machine at {target.address} did not come back within {seconds:.0f} seconds.",
         hint="Ask the platform team: invoke workspace.console shows what it does.",
     )
-
-
-def _starting(error: CloisterError) -> bool:
-    return "does not speak TLS" in error.message
