@@ -334,9 +334,9 @@ class Computation:
             self.proof = proof
             self.state = State.CONSUMING
             self._expires = self._parts.clock.uptime() + manifest.results.expires
-            self._append(Kind.RESULTS_READY, detail={"receipt": proof.payload_digest.hex()})
             # The algorithm and its data have done their service.
             self._parts.store.wipe()
+            self._append(Kind.RESULTS_READY, detail={"receipt": proof.payload_digest.hex()})
 
     def _fail(self, reason: str) -> None:
         with self._lock:
@@ -346,11 +346,11 @@ class Computation:
     def _end(self, state: State, kind: Kind, *, actor: str | None = None, detail: str = "") -> None:
         """Into a state for good, wiping everything but the log, the receipt and what the algorithm printed."""
         self.state, self.detail = state, detail
-        self._append(kind, actor=actor, detail={"reason": detail} if detail else None)
         if self._run is not None:
             self._run.stop()
         self._parts.store.wipe()
         self._parts.slots.wipe()
+        self._append(kind, actor=actor, detail={"reason": detail} if detail else None)
 
     def _append(self, kind: Kind, *, actor: str | None = None, detail: dict[str, str] | None = None) -> str:
         """Add an event with the state as it is now; the event's time."""

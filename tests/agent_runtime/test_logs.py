@@ -1,0 +1,98 @@
+"""What the algorithm printed, and the event log: who reads them, and when."""
+
+import threading
+
+import pytest
+
+from cloister.protocol import canonical
+from tests.agent_runtime.world import World, refused
+
+TALK = b"import sys; print('hello'); print('oops', file=sys.stderr); open('results/a', 'w').write('x')"
+
+
+def logs(world: World, name: str = "reader") -> tuple[bytes, bool]:
+    with world.session(name) as session:
+        chunks = list(session.logs())
+    return b"".join(chunk.data for chunk in chunks), any(chunk.truncated for chunk in chunks)
+
+
+def test_a_reader_sees_output_and_errors_after_the_end(world: World) -> None:
+    world.files["algorithm"] = TALK
+    world.submit()
+    with world.session("reader") as session, refused("NOT_READY", state="ReceivingAssets"):
+        list(session.logs())
+    world.upload_all()
+    world.wait_for("results-ready")
+    assert logs(world) == (b"hello\noops\n", False)
+
+
+@pytest.mark.parametrize("name", ["lab", "hospital", "owner"])
+def test_nobody_else_reads_the_output(world: World, name: str) -> None:
+    world.files["algorithm"] = TALK
+    world.submit()
+    world.upload_all()
+    world.wait_for("results-ready")
+    with world.session(name) as session, refused("NOT_AUTHORIZED"):
+        list(session.logs())
+
+
+@pytest.mark.parametrize(("printed", "cut"), [(99, False), (100, False), (101, True), (100_000, True)])
+def test_the_output_is_cut_at_the_manifests_limit(world: World, printed: int, cut: bool) -> None:
+    world.files["algorithm"] = f"print('x' * {printed}, end=''); open('results/a', 'w').write('x')".encode()
+    world.submit(logs__max=100)
+    world.upload_all()
+    world.wait_for("results-ready")
+    assert logs(world) == (b"x" * min(printed, 100), cut)
+
+
+def test_the_output_of_a_failed_run_is_shown(world: World) -> None:
+    world.files["algorithm"] = b"raise SystemExit('no convergence')"
+    world.submit()
+    world.upload_all()
+    world.wait_for("failed")
+    assert logs(world) == (b"no convergence\n", False)
+
+
+def test_live_output_is_shown_while_the_algorithm_runs(world: World) -> None:
+    world.files["algorithm"] = b"print('begun')\nwhile True: pass"
+    world.submit(logs__release="live")
+    world.upload_all()
+    while not logs(world)[0]:
+        pass
+    assert logs(world) == (b"begun\n", False)
+    with world.session("owner") as session:
+        session.stop()
+
+
+def test_output_for_the_end_is_not_shown_before_it(world: World) -> None:
+    world.files["algorithm"] = b"print('begun')\nwhile True: pass"
+    world.submit()
+    world.upload_all()
+    world.wait_for("run-started")
+    with world.session("reader") as session, refused("NOT_READY", state="Running"):
+        list(session.logs())
+
+
+def test_events_are_followed_to_the_end_of_the_computation(world: World) -> None:
+    world.submit()
+    seen: list[str] = []
+
+    def follow() -> None:
+        with world.session("lab") as session:
+            for line in session.events(0, follow=True):
+                seen.append(canonical.parse(line, what="a line", limit=1 << 20)["event"]["kind"])
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    with world.session("owner") as session:
+        session.stop()
+    thread.join()
+    assert seen == ["agent-started", "manifest-accepted", "stopped"]
+
+
+def test_events_are_read_from_a_number_on(world: World) -> None:
+    world.submit()
+    with world.session("lab") as session:
+        lines = list(session.events(1, follow=False))
+        assert [canonical.parse(line, what="a line", limit=1 << 20)["event"]["sequence"] for line in lines] == [1]
+        assert list(session.events(2, follow=False)) == []
