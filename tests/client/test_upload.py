@@ -105,8 +105,8 @@ def test_an_upload_that_is_cut_off_goes_on_where_it_was(large):
     assert between.cuts == 2
     assert len(told) == 2
     assert status(large, "h1").complete
-    # What was on its way when the line broke is sent again, nothing else.
-    assert done.sent < 8 * MIB + 2 * 2 * MIB
+    # What was on its way when the line broke is sent again; to start over twice would have cost 14 MiB.
+    assert done.sent < 8 * MIB + 2 * 3 * MIB
 
 
 def test_another_call_goes_on_where_the_first_was_killed(large):
