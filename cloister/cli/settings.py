@@ -101,7 +101,7 @@ def target(
             hint=f"Give the workspace descriptor with --workspace or CLOISTER_WORKSPACE, or an address in {ADDRESS}.",
         )
     found = workspaces.find(workspaces.load(path), cvm)
-    return Target(Address.parse(found.endpoint), policy, found.boot_configuration.cvm, manifest_digest)
+    return Target(Address.parse(found.endpoint), policy, found.name, manifest_digest)
 
 
 def connection(

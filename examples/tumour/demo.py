@@ -178,7 +178,7 @@ def _fresh_machine(lab: Player) -> None:
     """A machine takes one manifest in its life: after an earlier demo it gets a new one."""
     cvm = workspace.find(workspace.load(lab.folder / "workspace.json"), None)
     policy = policies.load(lab.folder / "policy.json")
-    target = connection.Target(Address.parse(cvm.endpoint), policy, cvm.boot_configuration.cvm)
+    target = connection.Target(Address.parse(cvm.endpoint), policy, cvm.name)
     with connection.attest(target) as opening:
         used = opening.binding.manifest_digest is not None
     if used:

@@ -12,13 +12,14 @@ import pytest
 
 from agent_runtime.keys import TlsIdentity
 from cloister import endpoint
-from cloister.attestation.evidence import Platform
+from cloister.attestation.evidence import Evidence, Platform
 from cloister.attestation.policy import LocalPolicy, Policy
 from cloister.attestation.testkit import Authority
 from cloister.client import connection, refusal
 from cloister.client.connection import Target
 from cloister.endpoint import Address
 from cloister.errors import InputError, ProofError, UnreachableError
+from cloister.protocol import receipt
 from cloister.protocol.sealing import Direction, Sealer
 from cloister.v1 import agent_pb2, agent_pb2_grpc
 
@@ -254,3 +255,15 @@ def test_what_is_no_agent_is_not_taken_for_one(machine):
 
 def test_policies_compare_by_what_they_demand(machine):
     assert Policy.parse(machine.policy.encode()) == machine.policy
+
+
+def test_a_member_sees_the_receipt_without_the_result(machine):
+    manifest = machine.run()
+
+    with machine.connection("hospital-2", manifest) as connected:
+        envelope, evidence = connected.session().proof()
+        key = connected.evidence().event_log_key
+
+    made = receipt.Receipt.parse(receipt.open_envelope(envelope, key))
+    assert made.manifest == manifest.digest().hex()
+    assert Evidence.parse(evidence).event_log_key == key
