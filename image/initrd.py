@@ -11,7 +11,7 @@ from image import cpio, elf
 from image.tree import Entry, Kind, Tree
 
 _PROGRAMS = ("usr/bin/busybox", "usr/sbin/dmsetup")
-_FOLDERS = ("dev", "proc", "sys", "root", "run")
+_FOLDERS = ("dev", "proc", "sys", "sysroot")
 
 
 def tree(system: Tree, modules: Tree, *, init: bytes, root_table: str) -> Tree:
