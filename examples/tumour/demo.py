@@ -73,16 +73,17 @@ def run(output: Path) -> None:
 
     _says("The platform team builds the guest image (10 s; the first time a minute, 100 MB to fetch)")
     platform.types("invoke image.build")
+    _gives(CHECKOUT / "out" / "image" / "base" / "manifest.json", "image.json", parties)
     _says("The platform team starts the machine: firmware, measured boot, agent (half a minute without KVM)")
     descriptor = _workspace(platform, lab.folder.parent, parties)
-    image = CHECKOUT / "out" / "image" / "base" / "manifest.json"
 
     _says(
         "Each party writes its own policy: this image, this workspace, this owner",
         "In earnest each would rebuild the image (invoke image.verify) and confirm every value by telephone first.",
     )
+    _gives(descriptor, "workspace.json", parties)
     for party in parties:
-        _policy(party, image, descriptor)
+        _policy(party)
 
     _fresh_machine(lab)
     _says("The lab checks the machine: every value that it measured, against the lab's policy")
@@ -118,7 +119,7 @@ def run(output: Path) -> None:
     lab.types("cloister verify-result results.zip --policy policy.json")
     _says("A hospital looks at the whole timeline, and keeps it")
     hospitals[0].types(f"cloister events --key hospital-1.pem --manifest manifest.json {_WHERE} --save events.jsonl")
-    hospitals[0].types("cloister audit events.jsonl --policy policy.json", quiet=True)
+    hospitals[0].types("cloister audit events.jsonl --policy policy.json")
 
     _says("What it is worth: on held-out cases, against what each hospital alone would have reached")
     lab.types("cat results/report.txt")
@@ -159,18 +160,23 @@ def _inline(public: Path) -> str:
     return base64.b64encode(keys.load_public(public)).decode()
 
 
-def _policy(party: Player, image: Path, descriptor: Path) -> None:
+def _gives(file: Path, name: str, parties: list[Player]) -> None:
+    """What the platform team hands to everybody."""
+    for party in parties:
+        shutil.copyfile(file, party.folder / name)
+    print(f"  platform hands {name} to {', '.join(party.name for party in parties)}")
+
+
+def _policy(party: Player) -> None:
     """A policy for this image and workspace; one of an earlier demo goes when it demands something else."""
-    own, path = party.folder / "workspace.json", party.folder / "policy.json"
-    shutil.copyfile(descriptor, own)
+    path = party.folder / "policy.json"
     if path.exists():
-        wanted, _ = policies.start(image, own, allow_local=True)
+        wanted, _ = policies.start(party.folder / "image.json", party.folder / "workspace.json", allow_local=True)
         if policies.load(path) == wanted:
             print(f"{party.name} has its policy from an earlier demo: {party.folder.name}/policy.json")
             return
         path.unlink()
-    file = shlex.quote(os.path.relpath(image, party.folder))
-    command = f"cloister policy --image {file} --workspace workspace.json --allow-local --output policy.json --yes"
+    command = "cloister policy --image image.json --workspace workspace.json --allow-local --output policy.json --yes"
     party.types(command, quiet=party.name != "lab")
 
 

@@ -9,9 +9,15 @@ from cloister.endpoint import Address
 
 
 class Cut:
-    """Passes bytes on. Every connection of ``allowances`` breaks off after so many bytes; later ones do not."""
+    """Passes bytes on. Every connection of ``allowances`` breaks off after so many bytes; later ones do not.
 
-    def __init__(self, machine: Address, allowances: list[int], *, downward: bool) -> None:
+    With ``stall`` nothing breaks off: no more bytes pass, and ``stalled`` is set.
+    """
+
+    def __init__(self, machine: Address, allowances: list[int], *, downward: bool, stall: bool) -> None:
+        self.stalled = threading.Event()
+        self._stall = stall
+        self._closed = threading.Event()
         self._machine = machine
         self._allowances = allowances
         self._downward = downward
@@ -41,6 +47,9 @@ class Cut:
                 if counted and self._allowances and passed > self._allowances[0]:
                     self._allowances.pop(0)
                     self.cuts += 1
+                    if self._stall:
+                        self.stalled.set()
+                        self._closed.wait()
                     break
         for end in (source, sink):
             with suppress(OSError):
@@ -48,16 +57,17 @@ class Cut:
             end.close()
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Take no more connections, and let go of those that stall."""
+        self._closed.set()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
 
 @contextmanager
-def cut(machine: Address, *allowances: int, downward: bool = False) -> Iterator[Cut]:
+def cut(machine: Address, *allowances: int, downward: bool = False, stall: bool = False) -> Iterator[Cut]:
     """Bytes from the party count, or those to the party when ``downward``."""
-    between = Cut(machine, list(allowances), downward=downward)
+    between = Cut(machine, list(allowances), downward=downward, stall=stall)
     thread = threading.Thread(target=between.serve, daemon=True)
     thread.start()
     try:

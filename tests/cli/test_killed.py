@@ -1,0 +1,62 @@
+"""A command that is killed in the middle loses nothing: the same command goes on."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.agent_fixture import running_agent
+from tests.client.cut import cut
+from tests.client.machine import Machine
+from tests.client.parties import Parties
+
+MIB = 1024**2
+COMMAND = (sys.executable, "-c", "from cloister.cli import program; program.run()")
+
+
+@pytest.fixture
+def machine(tmp_path, tmp_path_factory, monkeypatch):
+    """A machine for eight megabytes of data and six of results; everybody types in one folder."""
+    parties = Parties.make(tmp_path, h1=os.urandom(8 * MIB))
+    parties.edit("max: 1MiB", "max: 8MiB")
+    parties.files["algorithm"].write_text(
+        "import os\nopen('results/model.bin', 'wb').write(os.urandom(6 * 1024 * 1024))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    with running_agent(tmp_path_factory.mktemp("machine"), (parties.keys["lab"].id,)) as running:
+        yield Machine.of(running, parties)
+
+
+def killed(between, *words):
+    """Run a command over a line that stalls, and kill it there."""
+    environment = {**os.environ, "AGENT_GRPC_URL": str(between.address)}
+    with subprocess.Popen([*COMMAND, *words], env=environment, stdout=subprocess.DEVNULL) as process:
+        assert between.stalled.wait(60)
+        process.kill()
+
+
+def test_an_upload_goes_on_after_kill_9(cloister, machine):
+    machine.submit()
+    words = ("upload-data", "data/h1.csv", "--key", "hospital-1.pem", "--manifest", "manifest.json")
+    words += ("--policy", "policy.json")
+    with cut(machine.running.address, 4 * MIB, stall=True) as between:
+        killed(between, *words)
+        done = cloister(*words, "--workspace", "workspace.json", "--json")
+
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["uploaded"][0]["sent"] < 6 * MIB
+
+
+def test_a_download_goes_on_after_kill_9(cloister, machine):
+    machine.run()
+    words = ("result", "--key", "lab.pem", "--manifest", "manifest.json", "--policy", "policy.json")
+    with cut(machine.running.address, 4 * MIB, downward=True, stall=True) as between:
+        killed(between, *words)
+        before = (machine.parties.folder / "results.zip.part").stat().st_size
+        done = cloister(*words, "--workspace", "workspace.json")
+
+    assert done.code == 0, done.err
+    assert before >= MIB
+    assert (machine.parties.folder / "results.zip").stat().st_size > 6 * MIB
