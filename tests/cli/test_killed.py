@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
@@ -29,11 +31,14 @@ def machine(tmp_path, tmp_path_factory, monkeypatch):
         yield Machine.of(running, parties)
 
 
-def killed(between, *words):
-    """Run a command over a line that stalls, and kill it there."""
+def killed(between, *words, when=lambda: True):
+    """Run a command over a line that stalls, and kill it there, once it has done what ``when`` asks for."""
     environment = {**os.environ, "AGENT_GRPC_URL": str(between.address)}
     with subprocess.Popen([*COMMAND, *words], env=environment, stdout=subprocess.DEVNULL) as process:
         assert between.stalled.wait(60)
+        deadline = time.monotonic() + 60
+        while not when() and time.monotonic() < deadline:
+            threading.Event().wait(0.02)
         process.kill()
 
 
@@ -53,8 +58,9 @@ def test_a_download_goes_on_after_kill_9(cloister, machine):
     machine.run()
     words = ("result", "--key", "lab.pem", "--manifest", "manifest.json", "--policy", "policy.json")
     with cut(machine.running.address, 4 * MIB, downward=True, stall=True) as between:
-        killed(between, *words)
-        before = (machine.parties.folder / "results.zip.part").stat().st_size
+        part = machine.parties.folder / "results.zip.part"
+        killed(between, *words, when=lambda: part.stat().st_size >= MIB)
+        before = part.stat().st_size
         done = cloister(*words, "--workspace", "workspace.json")
 
     assert done.code == 0, done.err
