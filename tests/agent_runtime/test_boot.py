@@ -1,0 +1,98 @@
+"""How an agent starts, and why it would rather not."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agent_runtime import boot, milestone
+from agent_runtime.config import Config
+from agent_runtime.device import _whole_der, open_device
+from agent_runtime.errors import AgentError
+from cloister.attestation import runtimelog, tpm_commands
+from cloister.attestation.errors import TpmError
+from cloister.errors import CloisterError
+from tests.agent_fixture import RunningAgent
+from tests.agent_runtime.world import World
+from tests.software_tpm import software_tpm
+
+
+def test_configuration_and_key_are_measured_before_the_agent_listens(agent: RunningAgent) -> None:
+    value = tpm_commands.pcr_read(agent.tpm, [runtimelog.PCR])[runtimelog.PCR]
+    log = agent.agent.computation._parts.attester._log
+    assert value == runtimelog.replay(log)
+    assert [entry.kind for entry in log] == [runtimelog.Kind.BOOT_CONFIGURATION, runtimelog.Kind.AGENT]
+    assert log[0].digest == agent.boot_configuration.digest()
+
+
+def test_the_manifest_is_measured_last(world: World) -> None:
+    digest = world.submit()
+    value = tpm_commands.pcr_read(world.running.tpm, [runtimelog.PCR])[runtimelog.PCR]
+    log = world.running.agent.computation._parts.attester._log
+    assert value == runtimelog.replay(log)
+    assert (log[2].kind, log[2].digest) == (runtimelog.Kind.MANIFEST, digest)
+
+
+@pytest.fixture
+def transport(tmp_path: Path) -> Iterator[tpm_commands.Transport]:
+    (tmp_path / "other-tpm").mkdir()
+    with software_tpm(tmp_path / "other-tpm") as send:
+        yield send
+
+
+@pytest.mark.parametrize(
+    "configuration",
+    [
+        b"",
+        b"{}",
+        b'{"cvm":"main","owners":[],"version":1,"workspace":"trial"}',
+        b'{"cvm":"main","owners":["' + b"0" * 64 + b'"],"scratch":true,"version":1,"workspace":"trial"}',
+        b"x" * 70_000,
+    ],
+    ids=["empty", "no members", "no owner", "scratch", "too large"],
+)
+def test_a_boot_configuration_that_is_none_stops_the_agent_before_it_measures(
+    tmp_path: Path, transport: tpm_commands.Transport, configuration: bytes
+) -> None:
+    (tmp_path / "configuration").write_bytes(configuration)
+    before = tpm_commands.pcr_read(transport, [runtimelog.PCR])
+    with pytest.raises(CloisterError):
+        boot.start(replace(Config(), boot_configuration=tmp_path / "configuration"), transport)
+    assert tpm_commands.pcr_read(transport, [runtimelog.PCR]) == before
+
+
+def test_a_tpm_without_an_attestation_key_stops_the_agent(
+    transport: tpm_commands.Transport, agent: RunningAgent
+) -> None:
+    with pytest.raises(TpmError):
+        boot.start(agent.config, transport)
+
+
+def test_an_event_log_that_is_too_large_stops_the_agent(agent: RunningAgent) -> None:
+    agent.config.boot_event_log.write_bytes(bytes(513 * 1024))
+    with pytest.raises(AgentError):
+        boot.start(agent.config, agent.tpm)
+
+
+@pytest.mark.parametrize("padding", [b"", b"\xff" * 100])
+@pytest.mark.parametrize("length", [b"\x05", b"\x81\x05", b"\x82\x00\x05"])
+def test_a_certificate_ends_where_its_length_says(length: bytes, padding: bytes) -> None:
+    whole = b"\x30" + length + b"abcde"
+    assert _whole_der(whole + padding) == whole
+
+
+def test_milestones_are_lines_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "port"
+    path.touch()
+    milestone.tell(path, "ready", "12.34")
+    assert path.read_text() == "ready 12.34\n"
+
+
+def test_a_machine_without_the_port_goes_on(tmp_path: Path) -> None:
+    milestone.tell(tmp_path / "none", "ready", "12.34")
+
+
+def test_a_missing_tpm_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="none"):
+        open_device(tmp_path / "none")
