@@ -2,7 +2,11 @@
 
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
+
+_ACCEPTS = 1 << 16
+"""__SO_ACCEPTCON in the flags of /proc/net/unix (proc(5)): listen(2) was called."""
 
 
 def connect(folder: Path, name: str, *, timeout: float) -> socket.socket:
@@ -18,3 +22,19 @@ def connect(folder: Path, name: str, *, timeout: float) -> socket.socket:
     finally:
         os.close(descriptor)
     return stream
+
+
+def listens(process: int, name: str) -> bool:
+    """Whether ``process`` listens on the socket that it bound as ``name``.
+
+    That its file is there is not enough: between bind and listen a connection is refused.
+    """
+    owned = set()
+    for entry in Path(f"/proc/{process}/fd").iterdir():
+        with suppress(OSError):
+            owned.add(os.readlink(entry))
+    for line in Path("/proc/net/unix").read_text("utf-8", "replace").splitlines()[1:]:
+        _, _, _, flags, _, _, inode, *path = line.split(maxsplit=7)
+        if path == [name] and int(flags, 16) & _ACCEPTS and f"socket:[{inode}]" in owned:
+            return True
+    return False

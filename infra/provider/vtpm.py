@@ -16,7 +16,7 @@ from cloister.attestation import tpm, tpm_commands
 from image.tools import Tools
 from infra.provider.errors import ProviderError
 from infra.provider.processes import start
-from infra.provider.sockets import connect
+from infra.provider.sockets import connect, listens
 
 STATE = "tpm"
 CONTROL_SOCKET = "tpm.sock"
@@ -24,6 +24,7 @@ LOG = "swtpm.log"
 _DATA_SOCKET = "tpm-setup.sock"
 _START_SECONDS = 20.0
 _ANSWER_SECONDS = 30.0
+_LOOK_SECONDS = 0.02
 _MOST_BYTES = 4096
 _HEADER = 10
 
@@ -87,9 +88,11 @@ def _exchange(channel: socket.socket, command: bytes) -> bytes:
 
 def _wait_for(process: subprocess.Popen[bytes], folder: Path, name: str) -> None:
     deadline = time.monotonic() + _START_SECONDS
-    while not (folder / name).exists():
+    while True:
         with suppress(subprocess.TimeoutExpired):
-            process.wait(0.02)
+            process.wait(_LOOK_SECONDS)
         if process.poll() is not None or time.monotonic() > deadline:
             said = (folder / LOG).read_text("utf-8", "replace").strip()
             raise ProviderError(f"The software TPM did not start: {said[-500:] or 'it said nothing'}")
+        if listens(process.pid, name):
+            return

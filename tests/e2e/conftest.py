@@ -1,10 +1,13 @@
 """What the machines of these tests run."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from image import build, output
 from infra import image
 from infra.image import Image
+from tests.e2e.workspace import RunningWorkspace
 
 
 @pytest.fixture(scope="session")
@@ -12,3 +15,14 @@ def base_image() -> Image:
     """The image of flavor base, built from this checkout: every step that was made before is taken from the cache."""
     build.build("base", output.folder("base"))
     return image.find("base")
+
+
+@pytest.fixture(scope="session")
+def workspace(base_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningWorkspace]:
+    """A workspace through the real engine, for all tests that need one (one boot); gone without a trace afterwards."""
+    running = RunningWorkspace.create(tmp_path_factory.mktemp("workspace"), base_image)
+    try:
+        yield running
+    finally:
+        running.project.pulumi("destroy", "--yes", "--skip-preview")
+    assert running.project.nothing_is_left()

@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib.util
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,9 +15,11 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.imagemanifest import ImageManifest, Output
 from image import tools as host_tools
+from infra.provider import machine
 from infra.provider.names import AUTHORITY, CVM
 from infra.provider.servicer import LocalProvider
 from infra.provider.values import from_struct, to_struct
+from tests.infra.project import processes_below
 
 STANDIN = Path(__file__).parent / "standin"
 OWNER = hashlib.sha256(b"owner").hexdigest()
@@ -91,20 +92,6 @@ class Engine:
         self.stub.Delete(provider_pb2.DeleteRequest(id="lab", urn=urn(kind, "trainer"), properties=to_struct(state)))
 
 
-def processes_below(folder: Path) -> list[str]:
-    """The command lines of live processes that work in ``folder`` or below it."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            place = os.readlink(process / "cwd").removesuffix(" (deleted)")
-            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue
-        if Path(place).is_relative_to(folder.resolve()) and line:
-            found.append(line)
-    return found
-
-
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
     """The manifest of an image whose disk holds nothing."""
@@ -141,4 +128,6 @@ def engine(tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
         stub = provider_pb2_grpc.ResourceProviderStub(channel)
         yield Engine(stub, provider, tmp_path / "state", image)
     server.stop(None).wait()
-    assert processes_below(tmp_path) == []
+    left = processes_below(tmp_path)
+    machine.remove(tmp_path / "state" / "lab" / "trainer")
+    assert left == []

@@ -1,0 +1,107 @@
+"""Pulumi projects of tests: the real program and provider, with a state, home and configuration of their own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+import yaml
+
+from infra import engine as engines
+from infra import environment, layout, stack
+
+SECONDS = 600
+PLUGIN = "pulumi-resource-cloister-local"
+
+
+@dataclass
+class Project:
+    """One stack in a folder of its own; ``state`` is where its machines live."""
+
+    folder: Path
+    state: Path
+    stack: str
+    environment: dict[str, str]
+
+    @classmethod
+    def create(cls, folder: Path, name: str, value: Mapping[str, Any], *, provider: Path) -> Self:
+        """A project below ``folder`` whose stack ``name`` is configured with ``value``; skips without an engine.
+
+        ``provider`` is the folder of the provider's executable.
+        """
+        found = engines.find()
+        if found is None:
+            pytest.skip("There is no Pulumi engine on this machine: invoke setup")
+        ours = {
+            "CLOISTER_STATE": str(folder / "state"),
+            "PULUMI_HOME": str(folder / "home"),
+            "PULUMI_BACKEND_URL": (folder / "state").as_uri(),
+            "PULUMI_CONFIG_PASSPHRASE": "a test's",
+        }
+        given = {**os.environ, **ours}
+        (folder / "state").mkdir(mode=0o700)
+        (folder / "project").mkdir()
+        text = (layout.CHECKOUT / "infra" / "Pulumi.yaml").read_text()
+        for old, new in {
+            "virtualenv: ../.venv": f"virtualenv: {sys.prefix}",
+            "path: provider": f"path: {provider}",
+        }.items():
+            if old not in text:
+                raise ValueError(f"infra/Pulumi.yaml has no {old!r}")
+            text = text.replace(old, new)
+        (folder / "project" / "Pulumi.yaml").write_text(text)
+        (folder / "project" / "__main__.py").write_text("import runpy\n\nrunpy.run_module('infra')\n")
+        made = cls(folder / "project", folder / "state", name, given | environment.variables(found, given))
+        made.pulumi("stack", "init", name)
+        configuration = made.folder / f"Pulumi.{name}.yaml"
+        settings = yaml.safe_load(configuration.read_text()) | {"config": {stack.KEY: value}}
+        configuration.write_text(yaml.safe_dump(settings))
+        return made
+
+    def pulumi(self, *words: str, good: bool = True) -> str:
+        done = subprocess.run(
+            ["pulumi", *words, "--non-interactive"],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=SECONDS,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode == 0) is good, done.stdout
+        return done.stdout
+
+    def up(self, **expected: int) -> str:
+        """``pulumi up``; ``expected`` are the counts of operations, as the engine's own event log has them."""
+        said = self.pulumi("up", "--yes", "--skip-preview", "--json")
+        changes = [json.loads(line) for line in said.splitlines() if "resourceChanges" in line]
+        assert changes[-1]["summaryEvent"]["resourceChanges"] == expected, said
+        return said
+
+    def machine(self) -> dict[str, Any]:
+        resources = json.loads(self.pulumi("stack", "export"))["deployment"]["resources"]
+        return next(one["outputs"] for one in resources if one["type"].endswith(":Cvm"))
+
+    def nothing_is_left(self) -> bool:
+        """No folder of the workspace, and no process that works below the state."""
+        return not (self.state / self.stack).exists() and processes_below(self.state) == []
+
+
+def processes_below(folder: Path) -> list[str]:
+    """The command lines of live processes that work in ``folder`` or below it."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            place = os.readlink(process / "cwd").removesuffix(" (deleted)")
+            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if Path(place).is_relative_to(folder.resolve()) and line:
+            found.append(line)
+    return found
