@@ -100,7 +100,7 @@ def _release(work: Path, say: Say) -> bool:
     try:
         run([sys.executable, "-c", code, work, VERSION], timeout=_RELEASE_SECONDS)
     except ProcessError as error:
-        reason = str(error).rstrip().splitlines()[-1]
+        reason = str(error).rstrip().splitlines()[-1].rpartition("Error: ")[2].strip("<>")
         say(f"Pulumi engine {VERSION}: the official release is not to be had from here ({reason}).")
         shutil.rmtree(work / "bin", ignore_errors=True)
         return False

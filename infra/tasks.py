@@ -63,7 +63,9 @@ def up(c: Any, stack: str = "", yes: bool = False, force: bool = False) -> None:
     name = stacks.selected(stack)
     if force:
         os.environ["CLOISTER_FORCE"] = "1"
-    stacks.hand_over("up", "--stack", name, "--suppress-outputs", *(["--yes"] if yes else []))
+    # Who does not want to be asked needs no preview to answer by; what it refuses, the update refuses too.
+    stacks.hand_over("up", "--stack", name, "--suppress-outputs", *(["--yes", "--skip-preview"] if yes else []))
+    print(f"Workspace {name} is up. For its parties: invoke workspace.export --stack {name} --output FILE")
 
 
 @verb(help={"stack": _STACK, "json": "as JSON"})
@@ -115,7 +117,7 @@ def down(c: Any, stack: str = "", yes: bool = False, remove: bool = False) -> No
     from infra.provider import authority
 
     name = stacks.selected(stack)
-    stacks.hand_over("destroy", "--stack", name, *(["--yes"] if yes else []))
+    stacks.hand_over("destroy", "--stack", name, *(["--yes", "--skip-preview"] if yes else []))
     # What an engine that was killed never noted in the state.
     if not stacks.machines(name):
         authority.sweep(name)

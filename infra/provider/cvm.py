@@ -164,7 +164,7 @@ def _refuse_unfinished(state: Properties, replaces: tuple[str, ...]) -> None:
     try:
         unfinished = has_unfinished_run(state["endpoint"])
     except ProviderError as error:
-        raise ProviderError(f"{what} {error.message}.", hint=hint) from error
+        raise ProviderError(f"{what} {error.message.removesuffix('.')}.", hint=hint) from error
     if unfinished:
         raise ProviderError(f"{what} its run is unfinished.", hint=hint)
 
