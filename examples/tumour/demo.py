@@ -17,8 +17,11 @@ from pathlib import Path
 
 from cloister.client import connection, keys, workspace
 from cloister.client import policy as policies
+from cloister.client import status as states
+from cloister.client.timeline import ENDED
 from cloister.endpoint import Address
 from cloister.errors import CloisterError
+from cloister.protocol.events import State
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 STACK = "tumour"
@@ -74,6 +77,7 @@ def run(output: Path) -> None:
     _says("The platform team builds the guest image (10 s; the first time a minute, 100 MB to fetch)")
     platform.types("invoke image.build")
     _gives(CHECKOUT / "out" / "image" / "base" / "manifest.json", "image.json", parties)
+    _end_unfinished(lab)
     _says("The platform team starts the machine: firmware, measured boot, agent (half a minute without KVM)")
     descriptor = _workspace(platform, lab.folder.parent, parties)
 
@@ -180,6 +184,24 @@ def _policy(party: Player) -> None:
     party.types(command, quiet=party.name != "lab")
 
 
+def _end_unfinished(lab: Player) -> None:
+    """A machine with an unfinished run is not replaced: one that an interrupted demo left is stopped by its owner."""
+    files = [lab.folder / name for name in ("lab.pem", "policy.json", "workspace.json")]
+    if not all(file.exists() for file in files):
+        return
+    key, policy, descriptor = files
+    cvm = workspace.find(workspace.load(descriptor), None)
+    target = connection.Target(Address.parse(cvm.endpoint), policies.load(policy), cvm.name)
+    try:
+        with connection.Connection(target, keys.load(key)) as connected:
+            state = states.state(connected.session().status())
+    except CloisterError:
+        return  # gone, or another machine by now: bringing up the workspace tells
+    if state is not State.IDLE and state not in ENDED:
+        _says("An earlier demo was interrupted: its owner stops what it left")
+        lab.types(f"cloister stop --key lab.pem {_WHERE}")
+
+
 def _fresh_machine(lab: Player) -> None:
     """A machine takes one manifest in its life: after an earlier demo it gets a new one."""
     cvm = workspace.find(workspace.load(lab.folder / "workspace.json"), None)
@@ -188,7 +210,7 @@ def _fresh_machine(lab: Player) -> None:
     with connection.attest(target) as opening:
         used = opening.binding.manifest_digest is not None
     if used:
-        _says("The machine has run a manifest already: its owner resets it (half a minute without KVM)")
+        _says("The machine has taken a manifest in its life: its owner resets it (half a minute without KVM)")
         lab.types(f"cloister reset --key lab.pem {_WHERE}")
 
 
