@@ -1,0 +1,89 @@
+"""Members in a workspace's configuration, written by the real pulumi."""
+
+import base64
+from pathlib import Path
+
+import pytest
+import yaml
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from cloister.errors import InputError
+from infra import engine, layout, member, stack, workspace
+
+
+@pytest.fixture
+def configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of a new stack ``lab``."""
+    if engine.find() is None:
+        pytest.skip("There is no Pulumi engine on this machine: invoke setup")
+    for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CLOISTER_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PULUMI_BACKEND_URL", (tmp_path / "state").as_uri())
+    (tmp_path / "Pulumi.yaml").write_bytes((layout.CHECKOUT / "infra" / "Pulumi.yaml").read_bytes())
+    monkeypatch.setattr(stack, "PROJECT", tmp_path)
+    stack.create("lab", {"backend": "local", "image": "base", "cvms[0].name": "trainer", "cvms[0].vcpus": "2"})
+    return tmp_path / "Pulumi.lab.yaml"
+
+
+def public(folder: Path, name: str) -> tuple[Path, str]:
+    key = ed25519.Ed25519PrivateKey.generate().public_key()
+    path = folder / f"{name}.pub"
+    path.write_bytes(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    return path, base64.b64encode(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
+
+
+def test_members_come_change_and_go(configuration: Path, tmp_path: Path):
+    lab, _ = public(tmp_path, "lab")
+    hospital, hospital_key = public(tmp_path, "hospital")
+    newer, newer_key = public(tmp_path, "newer")
+    member.add("lab", "lab", lab, ("owner", "auditor"))
+    member.add("lab", "hospital-1", hospital, ("dataset-provider",))
+    member.add("lab", "lab", newer, ("owner",))
+
+    value = yaml.safe_load(configuration.read_text())["config"][stack.KEY]
+    assert value == {
+        "backend": "local",
+        "image": "base",
+        "cvms": [{"name": "trainer", "vcpus": 2}],
+        "members": [
+            {"name": "lab", "key": newer_key, "roles": ["owner"]},
+            {"name": "hospital-1", "key": hospital_key, "roles": ["dataset-provider"]},
+        ],
+    }
+    assert workspace.parse("lab", value).owners()[0].name == "lab"
+
+    member.remove("lab", "lab")
+    assert [entry["name"] for entry in member.listed("lab")] == ["hospital-1"]
+    with pytest.raises(InputError, match="The workspace has no member 'lab'"):
+        member.remove("lab", "lab")
+
+
+def test_what_is_wrong_is_not_written(configuration: Path, tmp_path: Path):
+    lab, _ = public(tmp_path, "lab")
+    member.add("lab", "lab", lab, ("owner",))
+    before = configuration.read_bytes()
+    for name, path, roles, sentence in (
+        ("other", lab, ("owner",), "is already the key of the member 'lab'"),
+        ("lab", lab, ("king",), "king: no such role"),
+        ("lab", lab, (), "at least one role"),
+        ("lab", tmp_path / "absent.pub", ("owner",), "cannot be read"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            member.add("lab", name, path, roles)
+    assert configuration.read_bytes() == before
+
+
+def test_a_stack_that_is_not_there_is_named_with_those_that_are(configuration: Path):
+    assert stack.selected("lab") == stack.selected("") == "lab"
+    with pytest.raises(InputError) as caught:
+        stack.selected("labb")
+    assert (caught.value.message, caught.value.hint) == ("There is no workspace 'labb'.", "Workspaces: lab.")
+
+
+def test_a_workspace_that_is_not_up_has_no_descriptor(configuration: Path):
+    assert stack.machines("lab") == ()
+    with pytest.raises(InputError, match="is not up"):
+        stack.descriptor("lab")
