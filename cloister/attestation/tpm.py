@@ -128,13 +128,13 @@ class Attest:
 
     def marshal(self) -> bytes:
         """The bytes that ``parse`` reads."""
-        head = self.magic.to_bytes(4) + self.kind.to_bytes(2) + _sized(self.qualified_signer) + _sized(self.extra_data)
+        head = self.magic.to_bytes(4) + self.kind.to_bytes(2) + sized(self.qualified_signer) + sized(self.extra_data)
         clock = self.clock.to_bytes(8) + self.reset_count.to_bytes(4) + self.restart_count.to_bytes(4)
         data = head + clock + self.safe.to_bytes(1) + self.firmware_version.to_bytes(8)
         if self.quote is not None:
             data += len(self.quote.selections).to_bytes(4)
             data += b"".join(selection.marshal() for selection in self.quote.selections)
-            data += _sized(self.quote.pcr_digest)
+            data += sized(self.quote.pcr_digest)
         return data
 
 
@@ -163,7 +163,7 @@ class EcdsaSignature:
 
     def marshal(self) -> bytes:
         """The bytes that ``parse`` reads."""
-        numbers = b"".join(_sized(n.to_bytes(_MAX_COORDINATE)) for n in (self.r, self.s))
+        numbers = b"".join(sized(n.to_bytes(_MAX_COORDINATE)) for n in (self.r, self.s))
         return ALG_ECDSA.to_bytes(2) + self.hash_algorithm.to_bytes(2) + numbers
 
 
@@ -203,7 +203,7 @@ class EccPublic:
         head = ALG_ECC.to_bytes(2) + self.name_algorithm.to_bytes(2) + self.attributes.to_bytes(4)
         parameters = (ALG_NULL, ALG_ECDSA, ALG_SHA256, CURVE_P256, ALG_NULL)
         body = b"".join(value.to_bytes(2) for value in parameters)
-        return head + _sized(self.auth_policy) + body + _sized(self.x) + _sized(self.y)
+        return head + sized(self.auth_policy) + body + sized(self.x) + sized(self.y)
 
     @property
     def point(self) -> bytes:
@@ -211,15 +211,11 @@ class EccPublic:
         return b"\x04" + self.x.rjust(_MAX_COORDINATE, b"\0") + self.y.rjust(_MAX_COORDINATE, b"\0")
 
 
-AK_ATTRIBUTES = (
-    OBJECT_FIXED_TPM
-    | OBJECT_FIXED_PARENT
-    | OBJECT_SENSITIVE_DATA_ORIGIN
-    | OBJECT_USER_WITH_AUTH
-    | OBJECT_RESTRICTED
-    | OBJECT_SIGN
-)
+AK_REQUIRED = OBJECT_FIXED_TPM | OBJECT_FIXED_PARENT | OBJECT_SENSITIVE_DATA_ORIGIN | OBJECT_RESTRICTED | OBJECT_SIGN
 """What makes a key an attestation key: it never leaves the TPM and signs only what the TPM itself made."""
+
+AK_ATTRIBUTES = AK_REQUIRED | OBJECT_USER_WITH_AUTH
+"""The attributes of the key in :data:`AK_TEMPLATE`, which is used with the empty password."""
 
 AK_TEMPLATE = EccPublic(ALG_SHA256, AK_ATTRIBUTES, b"", b"", b"")
 """The template in NV 0x01c10003 from which TPM2_CreatePrimary makes the same key at every boot."""
@@ -250,10 +246,11 @@ class NvPublic:
     def marshal(self) -> bytes:
         """The bytes that ``parse`` reads."""
         head = self.index.to_bytes(4) + self.name_algorithm.to_bytes(2) + self.attributes.to_bytes(4)
-        return head + _sized(self.auth_policy) + self.size.to_bytes(2)
+        return head + sized(self.auth_policy) + self.size.to_bytes(2)
 
 
-def _sized(data: bytes) -> bytes:
+def sized(data: bytes) -> bytes:
+    """A TPM2B: ``data`` behind its size in 2 bytes."""
     return len(data).to_bytes(2) + data
 
 

@@ -7,7 +7,7 @@ response that is not well formed MalformedEvidence.
 
 from collections.abc import Callable, Iterable
 
-from cloister.attestation.errors import TpmError
+from cloister.attestation.errors import MalformedEvidence, TpmError
 from cloister.attestation.reader import Reader
 from cloister.attestation.tpm import (
     ALG_ECDSA,
@@ -23,6 +23,7 @@ from cloister.attestation.tpm import (
     NvPublic,
     PcrSelection,
     read_selections,
+    sized,
 )
 
 Transport = Callable[[bytes], bytes]
@@ -77,8 +78,8 @@ def create_primary(transport: Transport, hierarchy: int, template: bytes) -> tup
 
     The same template under the same hierarchy seed makes the same key every time.
     """
-    sensitive = _sized(_sized(b"") + _sized(b""))
-    parameters = sensitive + _sized(template) + _sized(b"") + bytes(4)
+    sensitive = sized(sized(b"") + sized(b""))
+    parameters = sensitive + sized(template) + sized(b"") + bytes(4)
     handles, reader = _call(transport, "TPM2_CreatePrimary", (hierarchy,), 1, parameters, response_handles=1)
     return handles[0], EccPublic.parse(reader.sized(2, _MAX_RESPONSE, "outPublic"))
 
@@ -92,7 +93,7 @@ def quote(transport: Transport, handle: int, qualifying: bytes, pcrs: Iterable[i
     """TPM2_Quote over ``pcrs`` of the SHA-256 bank: (TPMS_ATTEST, TPMT_SIGNATURE), as the TPM sent them."""
     selection = PcrSelection(ALG_SHA256, tuple(pcrs)).marshal()
     # The key's own scheme: inScheme TPM_ALG_NULL.
-    parameters = _sized(qualifying) + ALG_NULL.to_bytes(2) + (1).to_bytes(4) + selection
+    parameters = sized(qualifying) + ALG_NULL.to_bytes(2) + (1).to_bytes(4) + selection
     _, reader = _call(transport, "TPM2_Quote", (handle,), 1, parameters)
     attest = reader.sized(2, _MAX_RESPONSE, "quoted")
     start = reader.offset
@@ -101,7 +102,7 @@ def quote(transport: Transport, handle: int, qualifying: bytes, pcrs: Iterable[i
         raise reader.malformed("signature.sigAlg", f"is {algorithm:#06x}, must be ECDSA ({ALG_ECDSA:#06x})", start)
     signature = algorithm.to_bytes(2) + reader.take(2, "signature.hash")
     for part in ("r", "s"):
-        signature += _sized(reader.sized(2, SHA256_SIZE, f"signature.{part}"))
+        signature += sized(reader.sized(2, SHA256_SIZE, f"signature.{part}"))
     return attest, signature
 
 
@@ -133,7 +134,7 @@ def nv_define(transport: Transport, index: int, size: int) -> None:
     """TPM2_NV_DefineSpace by the owner: ``size`` bytes that the owner and whoever knows the index may read."""
     attributes = NV_OWNER_WRITE | NV_AUTH_WRITE | NV_OWNER_READ | NV_AUTH_READ | NV_NO_DA
     public = NvPublic(index, ALG_SHA256, attributes, b"", size).marshal()
-    _call(transport, "TPM2_NV_DefineSpace", (OWNER,), 1, _sized(b"") + _sized(public))
+    _call(transport, "TPM2_NV_DefineSpace", (OWNER,), 1, sized(b"") + sized(public))
 
 
 def nv_undefine(transport: Transport, index: int) -> None:
@@ -145,7 +146,7 @@ def nv_write(transport: Transport, index: int, data: bytes) -> None:
     """TPM2_NV_Write by the owner, in pieces that every TPM takes."""
     for start in range(0, len(data), _NV_CHUNK):
         piece = data[start : start + _NV_CHUNK]
-        _call(transport, "TPM2_NV_Write", (OWNER, index), 1, _sized(piece) + start.to_bytes(2))
+        _call(transport, "TPM2_NV_Write", (OWNER, index), 1, sized(piece) + start.to_bytes(2))
 
 
 def nv_read_public(transport: Transport, index: int) -> NvPublic:
@@ -155,10 +156,12 @@ def nv_read_public(transport: Transport, index: int) -> NvPublic:
 
 
 def nv_read(transport: Transport, index: int) -> bytes:
-    """TPM2_NV_Read by the owner: the whole index, at most 8 KiB."""
+    """TPM2_NV_Read by the owner: the whole index. Raises MalformedEvidence for one of more than 8 KiB."""
     size = nv_read_public(transport, index).size
+    if size > _MAX_NV:
+        raise MalformedEvidence("TPMS_NV_PUBLIC.dataSize", 0, f"is {size}, at most {_MAX_NV} bytes are read")
     data = b""
-    while len(data) < min(size, _MAX_NV):
+    while len(data) < size:
         wanted = min(_NV_CHUNK, size - len(data))
         parameters = wanted.to_bytes(2) + len(data).to_bytes(2)
         _, reader = _call(transport, "TPM2_NV_Read", (OWNER, index), 1, parameters)
@@ -209,7 +212,3 @@ def _exchange(transport: Transport, name: str, command: bytes) -> tuple[Reader, 
     if size != len(response) or size > _MAX_RESPONSE:
         raise reader.malformed("responseSize", f"is {size}, {len(response)} bytes came, at most {_MAX_RESPONSE}", 2)
     return reader, reader.unsigned(4, "responseCode")
-
-
-def _sized(data: bytes) -> bytes:
-    return len(data).to_bytes(2) + data

@@ -54,7 +54,7 @@ def test_a_quote_is_signed_over_the_selected_registers(transport: tpm_commands.T
 def test_evidence_of_a_real_tpm_is_accepted(transport: tpm_commands.Transport) -> None:
     at = datetime(2026, 3, 1, tzinfo=UTC)
     handle, public = tpm_commands.create_primary(transport, tpm_commands.ENDORSEMENT, tpm.AK_TEMPLATE.marshal())
-    # No firmware ran here: an empty boot log, all its registers at zero.
+    # No firmware ran here: an empty boot log, all its registers at zero, no separator in PCR 2.
     machine = dataclasses.replace(LocalMachine.create(at), boot_events=())
     key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), public.point)
     machine = dataclasses.replace(machine, certificate=machine.authority.certify(key))
@@ -69,7 +69,7 @@ def test_evidence_of_a_real_tpm_is_accepted(transport: tpm_commands.Transport) -
     evidence = dataclasses.replace(evidence, tpm_quote=quote)
 
     purpose = SessionPurpose(b"n" * 32, b"t" * 32, b"h" * 32)
-    verdict = verify(evidence, machine.policy(), purpose=purpose, at=at)
+    verdict = verify(evidence, machine.policy(platform_pcrs={2: bytes(32)}), purpose=purpose, at=at)
     assert [check.name for check in verdict.failures] == []
 
 
@@ -78,6 +78,14 @@ def test_extending_hashes_onto_the_old_value(transport: tpm_commands.Transport) 
     tpm_commands.pcr_extend(transport, 15, b"\1" * 32)
     after = tpm_commands.pcr_read(transport, range(24))
     assert after == before | {15: hashlib.sha256(before[15] + b"\1" * 32).digest()}
+
+
+def test_an_index_that_is_too_large_is_not_cut() -> None:
+    public = tpm.NvPublic(tpm.NV_AK_CERTIFICATE, tpm.ALG_SHA256, 0, b"", 8193).marshal()
+    body = tpm.sized(public) + tpm.sized(b"")
+    response = (0x8001).to_bytes(2) + (10 + len(body)).to_bytes(4) + bytes(4) + body
+    with pytest.raises(MalformedEvidence, match="8193"):
+        tpm_commands.nv_read(lambda command: response, tpm.NV_AK_CERTIFICATE)
 
 
 @pytest.mark.parametrize("size", [1, 512, 513, 2048])
