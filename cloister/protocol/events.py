@@ -101,6 +101,7 @@ class Record:
         value = canonical.parse_canonical(line, what=what, limit=MAX_LINE)
         schema.validate("event", value, what=what)
         event = value["event"]
+        canonical.from_time(event["time"], what="An event's time")
         return cls(
             event=Event(
                 sequence=event["sequence"],
@@ -136,6 +137,11 @@ class Chain:
     """
 
     def __init__(self, event_log_key: bytes) -> None:
+        """``event_log_key`` is the SPKI. Raises ProofError when it is not an Ed25519 key."""
+        try:
+            transcript.require_event_log_key(event_log_key)
+        except canonical.FormatError as error:
+            raise ProofError(f"The evidence names no key for events. {error.message}") from error
         self._key = event_log_key
         self.head = FIRST_PREVIOUS
         self.count = 0

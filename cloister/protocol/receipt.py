@@ -88,6 +88,10 @@ class Receipt:
         if len(files) != len(value["subject"]):
             raise canonical.FormatError(f"{what} names a file twice.")
         made = value["predicate"]
+        canonical.from_time(made["created"], what=f"{what}: created")
+        consented = [one["asset"] for one in made["consents"]]
+        if len(set(consented)) != len(consented):
+            raise canonical.FormatError(f"{what} has two consents to one asset.")
         return cls(
             files=files,
             manifest=made["manifest"],
@@ -135,11 +139,15 @@ def sign(payload: bytes, key: ed25519.Ed25519PrivateKey) -> bytes:
 def open_envelope(envelope: bytes, event_log_key: bytes) -> bytes:
     """The statement in a DSSE envelope, when the event-log key (SPKI) signed it.
 
-    Raises FormatError for a malformed envelope, ProofError when the signature is not of that key.
+    Raises FormatError for a malformed envelope, ProofError when the key is no Ed25519 key or the signature not its own.
     """
     what = "The receipt's envelope"
     value = canonical.parse_canonical(envelope, what=what, limit=2 * MAX_SIZE)
     schema.validate("dsse", value, what=what)
+    try:
+        transcript.require_event_log_key(event_log_key)
+    except canonical.FormatError as error:
+        raise ProofError(f"The evidence names no key for receipts. {error.message}") from error
     payload = canonical.from_base64(value["payload"], what=f"{what}: payload")
     signature = value["signatures"][0]
     expected = transcript.key_id(event_log_key)

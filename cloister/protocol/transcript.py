@@ -143,6 +143,12 @@ def load_public_key(spki: bytes) -> PublicKey:
     return checked
 
 
+def require_event_log_key(spki: bytes) -> None:
+    """Raise FormatError unless ``spki`` is an Ed25519 key: events and receipts are signed by no other kind."""
+    if not isinstance(load_public_key(spki), ed25519.Ed25519PublicKey):
+        raise FormatError("The event-log key is not an Ed25519 key.")
+
+
 def _accepted(key: object) -> PublicKey:
     if isinstance(key, ed25519.Ed25519PublicKey):
         return key

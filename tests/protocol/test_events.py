@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from cloister.errors import ProofError
 from cloister.protocol import events, receipt, transcript
@@ -87,6 +87,36 @@ def _receipt():
 def test_a_receipt_opens_with_the_key_that_signed_it():
     envelope = receipt.sign(_receipt().payload(), _KEY)
     assert receipt.Receipt.parse(receipt.open_envelope(envelope, _SPKI)) == _receipt()
+
+
+def test_only_an_ed25519_key_signs_events_and_receipts():
+    other = transcript.spki_of(ec.generate_private_key(ec.SECP256R1()).public_key())
+    envelope = receipt.sign(_receipt().payload(), _KEY).replace(
+        transcript.key_id(_SPKI).encode(), transcript.key_id(other).encode()
+    )
+    for key in (other, b"no key"):
+        with pytest.raises(ProofError, match="names no key for events"):
+            Chain(key)
+    with pytest.raises(ProofError, match="names no key for receipts"):
+        receipt.open_envelope(envelope, other)
+
+
+@pytest.mark.parametrize(
+    "time", ["", "yesterday", "2026-01-01", "2026-13-01T00:00:00.000Z", "2026-01-01T00:00:00+01:00"]
+)
+def test_a_time_is_one(time):
+    event = dataclasses.replace(_log(1)[0].event, time=time)
+    with pytest.raises(FormatError, match="An event's time"):
+        Record.parse(events.sign(event, _KEY).encode())
+    with pytest.raises(FormatError, match="The receipt: created"):
+        receipt.Receipt.parse(dataclasses.replace(_receipt(), created=time).payload())
+
+
+def test_an_asset_has_one_consent():
+    made = _receipt()
+    again = dataclasses.replace(made.consents[0], transcript=b"U" * 64)
+    with pytest.raises(FormatError, match="two consents to one asset"):
+        receipt.Receipt.parse(dataclasses.replace(made, consents=(*made.consents, again)).payload())
 
 
 def test_a_receipt_of_another_key_is_refused():
