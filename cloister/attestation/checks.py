@@ -21,6 +21,7 @@ _FORGED = "Do not use this machine: its evidence does not come from the TPM that
 _REBUILD = "Rebuild the image (invoke image.verify) and write the policy from the manifest that you trust."
 _OTHER_POLICY = "Use the policy of this workspace, or ask its owners which one is right."
 _HOST_INPUT = "The host gave the boot a command line, addon or credential of its own: have it removed."
+_DRIVER = "The boot loaded a driver from outside of the image: have it removed, or pin PCR 2 if you know it."
 _PLATFORM_PCR = "Ask the platform team what changed in the firmware before you pin the new value."
 
 _CHECKS = {
@@ -76,7 +77,7 @@ _CHECKS = {
     ),
     "pcr-0": CheckInfo("PCR 0 (firmware code)", _PLATFORM_PCR),
     "pcr-1": CheckInfo("PCR 1 (firmware configuration)", _PLATFORM_PCR),
-    "pcr-2": CheckInfo("PCR 2 (option ROM code)", _PLATFORM_PCR),
+    "pcr-2": CheckInfo("PCR 2 (UEFI drivers and option ROMs)", _DRIVER),
     "pcr-3": CheckInfo("PCR 3 (option ROM configuration)", _PLATFORM_PCR),
     "pcr-4": CheckInfo("PCR 4 (the kernel image that was started)", _REBUILD),
     "pcr-5": CheckInfo("PCR 5 (partition table)", _PLATFORM_PCR),

@@ -7,15 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-CERTIFICATE = "certificate"
-"""The kind of an item that is one X.509 certificate in DER."""
-
 
 class Collateral(Protocol):
     """A source of collateral. A source that has nothing of a kind returns nothing; it never raises."""
 
     def items(self, kind: str) -> Iterable[bytes]:
-        """Everything of ``kind`` that this source has."""
+        """Everything of ``kind`` (one of ``evidence.COLLATERAL_KINDS``) that this source has."""
         ...
 
 

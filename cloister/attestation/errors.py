@@ -14,6 +14,7 @@ class MalformedEvidence(AttestationError):
     """
 
     def __init__(self, field: str, offset: int, reason: str) -> None:
+        reason = reason.removesuffix(".")  # a sentence of another error, perhaps
         super().__init__(
             f"The evidence is malformed: {field} at byte {offset}: {reason}.",
             hint="Ask the machine for its evidence again; if it sends the same, do not use that machine.",

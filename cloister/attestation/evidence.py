@@ -5,7 +5,7 @@ canonical one (fields in order, nothing unknown, nothing empty), so evidence has
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self, TypeVar
@@ -43,8 +43,13 @@ class Platform(StrEnum):
     GCP_TDX = "gcp-tdx"
 
 
-# Parts that only some platforms have, with their limits in bytes: names of the message's fields.
-_PARTS = {
+CERTIFICATE = "certificate"
+"""The kind of collateral that is one X.509 certificate in DER."""
+
+COLLATERAL_KINDS = (CERTIFICATE,)
+"""All kinds. Evidence with an item of another kind is malformed: nobody would have judged that item."""
+
+PARTS: Mapping[str, int] = {
     "snp_report": 4096,
     "snp_certificates": 64 * 1024,
     "tdx_quote": 64 * 1024,
@@ -52,6 +57,7 @@ _PARTS = {
     "hcl_report": 16 * 1024,
     "launch_endorsement": 64 * 1024,
 }
+"""Parts that only some platforms have, with their limits in bytes: names of the message's fields."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,7 @@ class TpmQuote:
 
 @dataclass(frozen=True)
 class CollateralItem:
-    """Something that the host handed to the guest, of a kind that :mod:`cloister.attestation.collateral` names."""
+    """Something that the host handed to the guest, of one of the COLLATERAL_KINDS."""
 
     kind: str
     content: bytes
@@ -150,7 +156,7 @@ class Evidence:
             ak_certificates=tuple(message.ak_certificates),
             boot_event_log=message.boot_event_log or None,
             collateral=tuple(CollateralItem(item.kind, item.content) for item in message.collateral),
-            **{name: getattr(message, name) or None for name in _PARTS},
+            **{name: getattr(message, name) or None for name in PARTS},
         )
 
     @classmethod
@@ -174,11 +180,12 @@ class Evidence:
         for certificate in evidence.ak_certificates:
             _limit("ak_certificates", certificate, 1, x509.MAX_SIZE)
         _limit("boot_event_log", evidence.boot_event_log, 1, eventlog.MAX_SIZE)
-        for name, limit in _PARTS.items():
+        for name, limit in PARTS.items():
             _limit(name, getattr(evidence, name), 1, limit)
         _count("collateral", evidence.collateral, _MAX_COLLATERAL)
         for item in evidence.collateral:
-            _limit("collateral.kind", item.kind.encode(), 1, 64)
+            if item.kind not in COLLATERAL_KINDS:
+                raise MalformedEvidence("Evidence.collateral.kind", 0, f"is {item.kind[:40]!r}, which is unknown")
             _limit("collateral.content", item.content, 1, MAX_SIZE)
         return evidence
 
@@ -207,7 +214,7 @@ class Evidence:
             message.tpm_quote.signature = self.tpm_quote.signature
             message.tpm_quote.ak_public = self.tpm_quote.ak_public
             message.tpm_quote.pcrs.extend(self.tpm_quote.pcrs)
-        for name in ("boot_event_log", *_PARTS):
+        for name in ("boot_event_log", *PARTS):
             value = getattr(self, name)
             if value is not None:
                 setattr(message, name, value)
@@ -239,7 +246,7 @@ class Evidence:
             else None,
             ak_certificates=tuple(_base64(text) for text in value.get("ak_certificates", ())),
             collateral=tuple(CollateralItem(i["kind"], _base64(i["content"])) for i in value.get("collateral", ())),
-            **{name: _base64(value[name]) for name in ("boot_event_log", *_PARTS) if name in value},
+            **{name: _base64(value[name]) for name in ("boot_event_log", *PARTS) if name in value},
         )
         if len(evidence.encode()) > MAX_SIZE:
             raise MalformedEvidence("Evidence", 0, f"is larger than {MAX_SIZE} bytes")
@@ -268,7 +275,7 @@ class Evidence:
             value["collateral"] = [
                 {"kind": item.kind, "content": canonical.to_base64(item.content)} for item in self.collateral
             ]
-        for name in ("boot_event_log", *_PARTS):
+        for name in ("boot_event_log", *PARTS):
             part = getattr(self, name)
             if part is not None:
                 value[name] = canonical.to_base64(part)

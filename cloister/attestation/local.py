@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from cloister.attestation import vtpm, x509
-from cloister.attestation.collateral import CERTIFICATE, Collateral
-from cloister.attestation.evidence import Evidence
+from cloister.attestation.collateral import Collateral
+from cloister.attestation.evidence import CERTIFICATE, PARTS, Evidence
 from cloister.attestation.policy import ImageReference, LocalPolicy, Policy
 from cloister.attestation.roots import WORKSPACE_CA, Anchor
 from cloister.attestation.verdict import Recorder
@@ -17,7 +17,6 @@ from cloister.attestation.verdict import Recorder
 CONFIDENTIAL = False
 
 _REQUIRED = ("tpm_quote", "ak_certificates", "boot_event_log")
-_FOREIGN = ("snp_report", "snp_certificates", "tdx_quote", "ccel", "hcl_report", "launch_endorsement")
 
 
 def check(
@@ -34,7 +33,7 @@ def check(
     """
     anchor = Anchor(WORKSPACE_CA, section.authority_spki_sha256)
     identity = {"root": anchor.identity_root, "authority": anchor.spki_sha256.hex()}
-    present = [name for name in (*_REQUIRED, *_FOREIGN) if getattr(evidence, name)]
+    present = [name for name in (*_REQUIRED, *PARTS) if getattr(evidence, name)]
     parts = vtpm.VtpmEvidence.parse(evidence)
     checks.record("parts", present == list(_REQUIRED), ", ".join(_REQUIRED), ", ".join(present) or "none of them")
     if parts is None:

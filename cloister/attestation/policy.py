@@ -17,6 +17,12 @@ MAX_SIZE = 1024 * 1024
 ZERO = bytes(32)
 """The value of a register that nothing was measured into."""
 
+IMAGE_PCRS = (4, 9, 11)
+"""The registers that identify an image."""
+
+ZERO_PCRS = (12, 13)
+"""The registers of what comes from outside of the image (systemd-stub(7)): nothing may."""
+
 _WHAT = "The policy"
 
 
@@ -55,7 +61,10 @@ class LocalPolicy:
 
 @dataclass(frozen=True)
 class Policy:
-    """The whole document. ``platform_pcrs`` pins registers that belong to the platform; others are not judged."""
+    """The whole document. ``platform_pcrs`` pins registers that belong to the platform.
+
+    Others of them are not judged, except PCR 2, which then has to be that of a boot without drivers.
+    """
 
     platforms: tuple[Platform, ...]
     images: tuple[ImageReference, ...]
@@ -85,8 +94,20 @@ class Policy:
                 f"{_WHAT} must have the section local with the workspace's CA exactly when allow_local is true.",
                 hint="Write it again with: invoke policy --image MANIFEST --workspace DESCRIPTOR --allow-local",
             )
+        if not self.images:
+            raise PolicyError(f"{_WHAT} names no image, so it would accept no machine.")
+        kinds: dict[tuple[bytes | None, ...], ImageReference] = {}
         for image in self.images:
-            if any(image.pcrs.get(index, ZERO) != ZERO for index in (12, 13)):
+            values = tuple(image.pcrs.get(index) for index in IMAGE_PCRS)
+            if None in values:
+                raise PolicyError(f"{_WHAT} does not give all of PCR 4, 9 and 11 of the image {image.flavor}.")
+            if kinds.setdefault(values, image).debug != image.debug:
+                raise PolicyError(
+                    f"{_WHAT} says of one and the same image that it is for debugging ({image.flavor}) and that it "
+                    "is not: two images have the same PCR 4, 9 and 11.",
+                    hint="Keep the one whose manifest you trust.",
+                )
+            if any(image.pcrs.get(index, ZERO) != ZERO for index in ZERO_PCRS):
                 raise PolicyError(f"{_WHAT} gives PCR 12 or 13 of the image {image.flavor} a value other than zero.")
         if self.secure_boot and 7 not in self.platform_pcrs:
             raise PolicyError(

@@ -8,14 +8,19 @@ from dataclasses import dataclass
 
 from cloister.attestation.errors import MalformedEvidence, PolicyError
 from cloister.attestation.evidence import Platform
-from cloister.attestation.policy import ConfigurationPolicy, ImageReference, LocalPolicy, Policy
+from cloister.attestation.policy import (
+    IMAGE_PCRS,
+    ZERO_PCRS,
+    ConfigurationPolicy,
+    ImageReference,
+    LocalPolicy,
+    Policy,
+)
 from cloister.attestation.x509 import Certificate
 from cloister.protocol.canonical import FormatError
 from cloister.protocol.descriptor import Descriptor
 from cloister.protocol.imagemanifest import ImageManifest
 from cloister.protocol.transcript import key_id
-
-_IMAGE_PCRS = (4, 9, 11, 12, 13)
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ def policy_from(
         flavor=image.flavor,
         debug=image.debug,
         manifest_digest=image.digest(),
-        pcrs={index: bytes.fromhex(image.pcrs[index]) for index in _IMAGE_PCRS if index in image.pcrs},
+        pcrs={index: bytes.fromhex(image.pcrs[index]) for index in (*IMAGE_PCRS, *ZERO_PCRS) if index in image.pcrs},
     )
     policy = Policy(
         platforms=platforms,

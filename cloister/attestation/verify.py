@@ -15,6 +15,7 @@ from cloister.attestation.evidence import Evidence, Platform, ReceiptBinding, Se
 from cloister.attestation.policy import ImageReference, Policy
 from cloister.attestation.roots import WORKSPACE_CA
 from cloister.attestation.verdict import Claims, Recorder, Verdict
+from cloister.protocol import transcript
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.canonical import FormatError
 
@@ -49,13 +50,14 @@ def verify(
 
     ``manifest_digest`` is that of the caller's own copy of the computation manifest, None when it claims none.
     ``collateral`` is looked into besides what the evidence carries. Raises MalformedEvidence for evidence that cannot
-    be read, PolicyError when ``at`` has no zone; everything else is in the verdict.
+    be read, PolicyError when ``at`` has no zone, TypeError for another purpose; everything else is in the verdict.
     """
     if at.tzinfo is None:
         raise PolicyError(
             "The time to judge the evidence at has no time zone.", hint="Write it as 2026-01-31T12:00:00Z."
         )
     configuration = _configuration(evidence)
+    _require_event_log_key(evidence)
     checks = Recorder()
     _check_purpose(checks, evidence, purpose)
     if manifest_digest is None:
@@ -77,7 +79,10 @@ def verify(
         root, confidential = WORKSPACE_CA, local.CONFIDENTIAL
         pcrs = evidence.tpm_quote.pcrs if evidence.tpm_quote else ()
     else:
-        checks.record("platform", False, accepted, evidence.platform)
+        known = f"{evidence.platform}, which this version cannot judge"
+        checks.record(
+            "platform", False, accepted, known if evidence.platform in policy.platforms else evidence.platform
+        )
 
     claims = Claims(
         boot_configuration=configuration,
@@ -98,10 +103,23 @@ def _configuration(evidence: Evidence) -> BootConfiguration:
         raise MalformedEvidence("Evidence.boot_configuration", 0, error.message) from error
 
 
+def _require_event_log_key(evidence: Evidence) -> None:
+    try:
+        transcript.require_event_log_key(evidence.event_log_key)
+    except FormatError as error:
+        raise MalformedEvidence("Evidence.event_log_key", 0, error.message) from error
+
+
 def _check_purpose(checks: Recorder, evidence: Evidence, purpose: SessionPurpose | ReceiptPurpose) -> None:
     binding = evidence.binding
+    match purpose:
+        case SessionPurpose():
+            expected = "a session"
+        case ReceiptPurpose():
+            expected = "a receipt"
+        case _:  # must not count as a purpose of which nothing is to be checked
+            raise TypeError(f"Evidence is judged for a session or a receipt, not for {type(purpose).__name__}.")
     found = "a session" if isinstance(binding, SessionBinding) else "a receipt"
-    expected = "a session" if isinstance(purpose, SessionPurpose) else "a receipt"
     checks.record("purpose", expected == found, expected, found)
     if isinstance(purpose, SessionPurpose) and isinstance(binding, SessionBinding):
         checks.equal("session-nonce", purpose.nonce, binding.nonce)

@@ -17,22 +17,18 @@ from cloister.attestation import runtimelog, tpm, x509
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.eventlog import EventLog
 from cloister.attestation.evidence import Evidence
-from cloister.attestation.policy import ZERO, ImageReference, Policy
+from cloister.attestation.policy import IMAGE_PCRS, ZERO, ZERO_PCRS, ImageReference, Policy
 from cloister.attestation.verdict import Recorder
 from cloister.protocol import canonical, transcript
 
 # PCR 10 is the running kernel's (IMA), 15 the agent's: the firmware's log knows neither.
 REPLAYED = (*range(10), *range(11, 15))
 
-_IMAGE_PCRS = (4, 9, 11)
-_ZERO_PCRS = (12, 13)
-_AK_REQUIRED = (
-    tpm.OBJECT_FIXED_TPM
-    | tpm.OBJECT_FIXED_PARENT
-    | tpm.OBJECT_SENSITIVE_DATA_ORIGIN
-    | tpm.OBJECT_RESTRICTED
-    | tpm.OBJECT_SIGN
-)
+_DRIVER_PCR = 2
+# What a boot without drivers and option ROMs leaves in PCR 2: the separator alone, four zero bytes (TCG PC Client PFP
+# 1.06, section 3.3.4). The value is judged and not the log's events: an event's type is not in its digest, and a
+# driver that has run can write to the log.
+_NO_DRIVERS = hashlib.sha256(ZERO + hashlib.sha256(bytes(4)).digest()).digest()
 # TPM 2.0 Library, part 1, section 26.5: the qualified name of a primary key is over its hierarchy's handle.
 _ENDORSEMENT = (0x4000000B).to_bytes(4)
 
@@ -100,8 +96,8 @@ def check_attestation_key(
     spki = vtpm.key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     checks.equal("ak-key", hashlib.sha256(spki).digest(), leaf.fingerprint())
     attributes = vtpm.ak_public.attributes
-    proper = attributes & (_AK_REQUIRED | tpm.OBJECT_DECRYPT) == _AK_REQUIRED
-    wanted = f"{_AK_REQUIRED:#010x} (fixedTPM, fixedParent, sensitiveDataOrigin, restricted, sign) without decrypt"
+    proper = attributes & (tpm.AK_REQUIRED | tpm.OBJECT_DECRYPT) == tpm.AK_REQUIRED
+    wanted = f"{tpm.AK_REQUIRED:#010x} (fixedTPM, fixedParent, sensitiveDataOrigin, restricted, sign) without decrypt"
     checks.record("ak-attributes", proper, wanted, f"{attributes:#010x}")
 
 
@@ -140,16 +136,18 @@ def check_registers(
 ) -> ImageReference | None:
     """Every register has exactly one check. Returns the image whose values the machine has, if there is one."""
     image, matches = _nearest(policy.images, pcrs)
-    for index in _IMAGE_PCRS:
+    for index in IMAGE_PCRS:
         checks.equal(f"pcr-{index}", image.pcrs[index], pcrs[index])
-    for index in _ZERO_PCRS:
+    for index in ZERO_PCRS:
         checks.equal(f"pcr-{index}", ZERO, pcrs[index])
     checks.equal(f"pcr-{runtimelog.PCR}", runtimelog.replay(runtime_log), pcrs[runtimelog.PCR])
     for index in tpm.QUOTED_PCRS:
-        if index in (*_IMAGE_PCRS, *_ZERO_PCRS, runtimelog.PCR):
+        if index in (*IMAGE_PCRS, *ZERO_PCRS, runtimelog.PCR):
             continue
         if index in policy.platform_pcrs:
             checks.equal(f"pcr-{index}", policy.platform_pcrs[index], pcrs[index])
+        elif index == _DRIVER_PCR:
+            checks.equal(f"pcr-{index}", _NO_DRIVERS, pcrs[index])
         else:
             reason = "it belongs to the platform, and the policy pins no value"
             checks.not_applicable(f"pcr-{index}", reason, pcrs[index].hex())
@@ -166,10 +164,10 @@ def _nearest(images: Sequence[ImageReference], pcrs: Sequence[bytes]) -> tuple[I
     """The image that agrees in most registers, and whether it agrees in all: failures are told against that one."""
 
     def agreement(image: ImageReference) -> int:
-        return sum(image.pcrs[index] == pcrs[index] for index in _IMAGE_PCRS)
+        return sum(image.pcrs[index] == pcrs[index] for index in IMAGE_PCRS)
 
     best = max(images, key=agreement)
-    return best, agreement(best) == len(_IMAGE_PCRS)
+    return best, agreement(best) == len(IMAGE_PCRS)
 
 
 def _qualified_name(public: tpm.EccPublic) -> bytes:

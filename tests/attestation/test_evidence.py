@@ -121,6 +121,17 @@ def test_parts_outside_their_limits_are_malformed(changes: dict[str, Any]) -> No
         Evidence.parse(_message(**changes))
 
 
+def test_collateral_of_an_unknown_kind_is_malformed() -> None:
+    message = evidence_pb2.Evidence.FromString(FULL.encode())
+    message.collateral[0].kind = "crl"
+    with pytest.raises(MalformedEvidence, match=r"collateral\.kind"):
+        Evidence.parse(message.SerializeToString(deterministic=True))
+    value = json.loads(FULL.encode_json())
+    value["collateral"][0]["kind"] = "crl"
+    with pytest.raises(FormatError, match=r"collateral\.0\.kind"):
+        Evidence.parse_json(json.dumps(value).encode())
+
+
 def test_too_many_parts_are_malformed() -> None:
     for name, value in (("ak_certificates", b"x"), ("runtime_log", None), ("collateral", None)):
         message = evidence_pb2.Evidence.FromString(SESSION.encode())
