@@ -72,10 +72,6 @@ class AssetStore:
         with upload.lock:
             return upload.progress()
 
-    def all_complete(self) -> bool:
-        """Whether every declared asset is here."""
-        return bool(self._uploads) and all(upload.complete for upload in self._uploads.values())
-
     def begin(self, name: str) -> int:
         """A new writer for an asset; writers before it may not write any more."""
         upload = self._find(name)

@@ -59,8 +59,8 @@ class Computation:
         self._lock = threading.RLock()
         self._run: Run | None = None
         self._consents: dict[str, Consent] = {}
-        self._consent_counts: dict[str, int] = {}
         self._consented: set[tuple[str, str]] = set()
+        self._received: set[str] = set()
         self._expires: float | None = None
         self.state = State.IDLE
         self.detail = ""
@@ -159,9 +159,10 @@ class Computation:
         with self._lock:
             if self.state is not State.RECEIVING or (session.id, name) in self._consented:
                 return
-            if self._consent_counts.get(name, 0) >= self._parts.limits.consents_per_asset:
+            limits = self._parts.limits
+            given = sum(asset == name for _, asset in self._consented)
+            if given >= limits.consents_per_asset or len(self._consented) >= limits.consents:
                 raise Refusal(Reason.LOG_FULL, f"{name} was begun too often; reset the machine to start afresh.")
-            self._consent_counts[name] = self._consent_counts.get(name, 0) + 1
             self._consented.add((session.id, name))
             detail = {
                 "asset": name,
@@ -179,7 +180,8 @@ class Computation:
             if self.state is not State.RECEIVING:
                 return
             self._append(Kind.ASSET, actor=session.key_id, detail={"asset": name})
-            if not self._parts.store.all_complete():
+            self._received.add(name)
+            if len(self._received) < len(self._with_manifest().assets()):
                 return
             self.state = State.RUNNING
             self._append(Kind.RUN_STARTED)

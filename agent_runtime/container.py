@@ -79,12 +79,12 @@ class Container:
         """Kill what is left, unmount, and forget the run's files."""
         self._kill()
         self._crun("delete", "--force", _ID)
-        for place in reversed(self._mounted):
+        for place in reversed(self._mounted[:]):
             with contextlib.suppress(OSError):
                 _unmount(place)
-        self._mounted.clear()
+                self._mounted.remove(place)
         # What is still mounted is another file system and would be emptied: then better leave the folder.
-        if not any(os.path.ismount(entry) for entry in self.folders.base.iterdir()):
+        if not self._mounted:
             shutil.rmtree(self.folders.base, ignore_errors=True)
 
     def _prepare(self, job: Job) -> Places:

@@ -36,8 +36,12 @@ class Limits:
     quote_wait_seconds: float = 20
 
     consents_per_asset: int = 128
+    consents: int = 2048
+    """Of all assets together: they travel in the result."""
     result_files: int = 4096
     result_depth: int = 32
+    result_names: int = 512 * 1024
+    """Bytes of all paths in a result together: they travel in its receipt."""
 
     reserved_memory: int = 128 * 1024 * 1024
     """Bytes of the free memory that a manifest cannot have: the agent, the runner and the kernel go on living there."""

@@ -16,7 +16,7 @@ from cloister.protocol import archive, slot
 _CHUNK = 1024 * 1024
 PREFIX = "results/"
 OVERHEAD = 8 * 1024 * 1024
-"""Bytes that receipt, evidence, events and zip headers may add to a result."""
+"""Bytes that receipt, evidence, events and zip headers may add to a result (the limits of each keep it below)."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def collect(folder: Path, *, max_size: int, limits: Limits) -> list[ResultFile]:
     The runner has checked the same; here it is not believed. No link is followed.
     """
     found: list[ResultFile] = []
-    left = max_size
+    left, names = max_size, limits.result_names
     for place, folders, files, descriptor in os.fwalk(folder, follow_symlinks=False):
         inside = Path(place).relative_to(folder)
         if len(inside.parts) > limits.result_depth:
@@ -46,6 +46,9 @@ def collect(folder: Path, *, max_size: int, limits: Limits) -> list[ResultFile]:
             if len(found) >= limits.result_files:
                 raise AgentError("The result has too many files.")
             relative = (inside / name).as_posix()
+            names -= len(os.fsencode(relative))
+            if names < 0:
+                raise AgentError("The names in the result are too long.")
             archive.check_name(relative)
             digest, size = _read(name, descriptor, left)
             left -= size

@@ -4,6 +4,7 @@ It listens on a local socket that only the agent may use. A connection is one re
 connection: when the agent closes it, the run is killed and everything of it removed. Standard library only.
 """
 
+import contextlib
 import ctypes
 import os
 import socket
@@ -83,15 +84,15 @@ class Runner:
         self.executor.clean()
 
     def _carry_out(self, job: Job, connection: socket.socket) -> None:
+        outcome = Outcome.LAUNCH
         try:
             outcome = self.executor.run(job)
         except OSError as error:
             print(f"runner: {error}", file=sys.stderr, flush=True)
-            outcome = Outcome.LAUNCH
-        try:
-            connection.sendall(outcome.encode() + b"\n")
-        except OSError:
-            return
+        finally:
+            # Whatever happens: the agent waits for this word.
+            with contextlib.suppress(OSError):
+                connection.sendall(outcome.encode() + b"\n")
 
 
 def peer(connection: socket.socket) -> int:

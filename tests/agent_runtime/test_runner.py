@@ -149,3 +149,17 @@ def test_the_socket_is_for_root_and_its_group_only(serve: Serve, tmp_path: Path)
 def test_an_absent_runner_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(AgentError):
         RunnerClient(tmp_path / "none", results=tmp_path, output=tmp_path).start(JOB)
+
+
+def test_a_fault_of_the_executor_is_an_outcome_too(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = Steps()
+    hook = threading.Event()
+    monkeypatch.setattr(threading, "excepthook", lambda _: hook.set())
+
+    def fail(job: Job) -> Outcome:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(steps, "run", fail)
+    with serve(steps, ME).start(JOB) as run:
+        assert run.outcome() is Outcome.LAUNCH
+    assert hook.wait(30)

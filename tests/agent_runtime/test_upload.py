@@ -204,3 +204,18 @@ def test_status_says_what_is_missing(receiving: World) -> None:
         ("algorithm", "algorithm", 0, False),
         ("h1", "dataset", len(DATA), True),
     ]
+
+
+def test_assets_that_arrive_at_the_same_time_are_all_in_the_log_before_the_run(receiving: World) -> None:
+    threads = [
+        threading.Thread(target=receiving.upload, args=(name, asset))
+        for name, asset in (("lab", "algorithm"), ("hospital", "h1"))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    receiving.wait_for("results-ready")
+    kinds = [canonical.parse(line, what="a line", limit=1 << 20)["event"]["kind"] for line in receiving.events()]
+    assert kinds.count("asset-received") == 2
+    assert kinds.index("run-started") > max(at for at, kind in enumerate(kinds) if kind == "asset-received")
