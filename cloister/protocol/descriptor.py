@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Self
 
-from cloister.protocol import canonical, schema
+from cloister.protocol import canonical, schema, transcript
 from cloister.protocol.bootconfig import BootConfiguration
 
 MAX_SIZE = 1024 * 1024
@@ -50,12 +50,21 @@ class Descriptor:
 
     @classmethod
     def from_value(cls, value: Any) -> Self:
-        """From the JSON value. Raises FormatError, also when the digest of a boot configuration is another."""
+        """From the JSON value. Raises FormatError, also when a boot configuration is not the CVM's own."""
         what = "The workspace descriptor"
         schema.validate("descriptor", value, what=what)
+        for place in ("members", "cvms"):
+            names = [one["name"] for one in value[place]]
+            if len(set(names)) != len(names):
+                raise canonical.FormatError(f"{what}: two of its {place} have the same name.")
         cvms = []
         for cvm in value["cvms"]:
             configuration = BootConfiguration.parse(canonical.encode(cvm["boot_configuration"]))
+            if (configuration.workspace, configuration.cvm) != (value["workspace"], cvm["name"]):
+                raise canonical.FormatError(
+                    f"{what}: the boot configuration of {cvm['name']} is for the CVM {configuration.cvm} "
+                    f"of the workspace {configuration.workspace}."
+                )
             if configuration.digest().hex() != cvm["boot_configuration_digest"]:
                 raise canonical.FormatError(
                     f"{what}: the boot configuration of {cvm['name']} has the digest {configuration.digest().hex()}, "
@@ -67,10 +76,7 @@ class Descriptor:
             backend=value["backend"],
             flavor=value["image"]["flavor"],
             image=value["image"]["manifest_digest"],
-            members=tuple(
-                Member(one["name"], canonical.from_base64(one["key"], what=f"{what}: a key"), tuple(one["roles"]))
-                for one in value["members"]
-            ),
+            members=tuple(_member(one, what) for one in value["members"]),
             cvms=tuple(cvms),
             authority=(
                 canonical.from_base64(value["authority"], what=f"{what}: authority") if "authority" in value else None
@@ -108,3 +114,13 @@ class Descriptor:
     def encode(self) -> bytes:
         """Canonical JSON."""
         return canonical.encode(self.value())
+
+
+def _member(value: dict[str, Any], what: str) -> Member:
+    place = f"{what}: the key of {value['name']}"
+    key = canonical.from_base64(value["key"], what=place)
+    try:
+        transcript.load_public_key(key)
+    except canonical.FormatError as error:
+        raise canonical.FormatError(f"{place} cannot be used: {error.message}") from error
+    return Member(value["name"], key, tuple(value["roles"]))

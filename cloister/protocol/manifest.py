@@ -5,6 +5,7 @@ their place, and its SHA-256 is what the parties agree on.
 """
 
 import hashlib
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -19,6 +20,10 @@ MAX_SIZE = 1024 * 1024
 ALGORITHM = "algorithm"
 BUNDLE = "bundle"
 """Names of the algorithm's assets; a dataset's asset has the dataset's name."""
+
+# Format characters (those that turn the direction of writing among them) and the separators of lines and paragraphs:
+# with them a text looks like another one to whoever reviews it.
+_UNSEEN = ("Cf", "Zl", "Zp")
 
 
 @dataclass(frozen=True)
@@ -210,10 +215,20 @@ class Manifest:
     def _check(self, what: str) -> None:
         seen: dict[str, str] = {}
         for name, spki in self.parties.items():
-            load_public_key(spki)
+            try:
+                load_public_key(spki)
+            except FormatError as error:
+                raise FormatError(f"{what}: parties.{name}.key cannot be used: {error.message}") from error
             if key_id(spki) in seen:
                 raise FormatError(f"{what}: the parties {seen[key_id(spki)]} and {name} have the same key.")
             seen[key_id(spki)] = name
+        texts = [("description", self.description)]
+        texts += [(f"algorithm.args.{index}", text) for index, text in enumerate(self.algorithm.args)]
+        texts += [(f"algorithm.environment.{name}", text) for name, text in self.algorithm.environment.items()]
+        for place, text in texts:
+            for char in text:
+                if unicodedata.category(char) in _UNSEEN:
+                    raise FormatError(f"{what}: {place} has the character U+{ord(char):04X}, which nobody can see.")
         named = [("algorithm.provider", self.algorithm.asset.provider)]
         named += [(f"datasets.{data.name}.provider", data.provider) for data in self.datasets]
         named += [("results.consumers", name) for name in self.results.consumers]

@@ -1,6 +1,7 @@
 """Boot configuration, manifests and descriptor: strict on the way in, the same on the way out."""
 
 import copy
+import dataclasses
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -90,7 +91,12 @@ def _changed(*path, to=None, drop=False):
         (_changed("datasets", 1, "unpacked_size", drop=True), "unpacked_size"),
         (_changed("datasets", 0, "unpacked_size", to=1), "unpacked_size"),
         (_changed("parties", "h2", "key", to=canonical.to_base64(_H1)), "h1 and h2 have the same key|h2 and h1"),
-        (_changed("parties", "h2", "key", to="AAAA"), "public key"),
+        (_changed("parties", "h2", "key", to="AAAA"), r"The manifest: parties\.h2\.key cannot be used: The public key"),
+        (_changed("description", to="a\u202eb"), r"description has the character U\+202E"),
+        (_changed("description", to="a\u2028b"), r"description has the character U\+2028"),
+        (_changed("algorithm", "args", to=["a", "\u2029"]), r"algorithm\.args\.1 has the character U\+2029"),
+        (_changed("algorithm", "args", to=["\U000e0041"]), r"algorithm\.args\.0 has the character U\+E0041"),
+        (_changed("algorithm", "environment", to={"A": "\u200b"}), r"environment\.A has the character U\+200B"),
         (_changed("results", "consumers", to=["lab", "lab"]), "names a party twice"),
         (_changed("results", "consumers", to=[]), "results.consumers"),
         (_changed("limits", "cpus", to=0), "limits.cpus"),
@@ -157,18 +163,36 @@ def test_a_variable_has_no_newline_in_its_name():
         Manifest.from_value(value)
 
 
+_DESCRIPTOR = Descriptor(
+    workspace="w",
+    backend="local",
+    flavor="base",
+    image=_DIGEST,
+    members=(Member("lab", _LAB, ("owner",)),),
+    cvms=(Cvm("trainer", "127.0.0.1:6110", "local", BootConfiguration("w", "trainer", ("00" * 32,))),),
+    authority=b"certificate",
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"workspace": "other"}, "is for the CVM trainer of the workspace w"),
+        ({"cvms": (dataclasses.replace(_DESCRIPTOR.cvms[0], name="other"),)}, "of other is for the CVM trainer"),
+        ({"cvms": _DESCRIPTOR.cvms * 2}, "two of its cvms have the same name"),
+        ({"members": (*_DESCRIPTOR.members, Member("lab", _H1, ()))}, "two of its members have the same name"),
+        ({"members": (Member("lab", b"no key", ()),)}, "the key of lab cannot be used"),
+    ],
+    ids=str,
+)
+def test_a_descriptor_that_contradicts_itself_is_refused(changes, message):
+    with pytest.raises(FormatError, match=message):
+        Descriptor.parse(dataclasses.replace(_DESCRIPTOR, **changes).encode())
+
+
 def test_a_descriptor_whose_boot_configuration_was_exchanged_is_refused():
-    descriptor = Descriptor(
-        workspace="w",
-        backend="local",
-        flavor="base",
-        image=_DIGEST,
-        members=(Member("lab", _LAB, ("owner",)),),
-        cvms=(Cvm("trainer", "127.0.0.1:6110", "local", BootConfiguration("w", "trainer", ("00" * 32,))),),
-        authority=b"certificate",
-    )
-    assert Descriptor.parse(descriptor.encode()) == descriptor
-    value = descriptor.value()
+    assert Descriptor.parse(_DESCRIPTOR.encode()) == _DESCRIPTOR
+    value = _DESCRIPTOR.value()
     value["cvms"][0]["boot_configuration"]["owners"] = ["11" * 32]
     with pytest.raises(FormatError, match="boot configuration of trainer has the digest"):
         Descriptor.from_value(value)
