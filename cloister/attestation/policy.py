@@ -5,12 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-import yaml
-
 from cloister.attestation.errors import PolicyError
 from cloister.attestation.evidence import Platform
 from cloister.protocol import canonical, schema
-from cloister.protocol.canonical import FormatError
+from cloister.protocol.document import Document
 
 MAX_SIZE = 1024 * 1024
 
@@ -117,7 +115,8 @@ class Policy:
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """From JSON or YAML of at most 1 MiB. Raises FormatError or PolicyError."""
-        value = canonical.parse(data, what=_WHAT, limit=MAX_SIZE) if data.lstrip()[:1] == b"{" else _read_yaml(data)
+        is_json = data.lstrip()[:1] == b"{"
+        value = canonical.parse(data, what=_WHAT, limit=MAX_SIZE) if is_json else Document.parse(_WHAT, data).value
         schema.validate("policy", value, what=_WHAT)
         local = value.get("local")
         expected = value["boot_configuration"]
@@ -191,33 +190,3 @@ def _read_local(value: dict[str, Any]) -> LocalPolicy:
         if certificate
         else None,
     )
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """YAML as JSON would say it: no key twice, no aliases (which grow), no tags, no type but JSON's."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise FormatError(f"{_WHAT} uses a YAML alias; write the value out.")
-        if getattr(self.peek_event(), "tag", None) is not None:
-            raise FormatError(f"{_WHAT} uses a YAML tag; write the value plainly.")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        if not all(isinstance(key, str) for key in keys):
-            raise FormatError(f"{_WHAT} has a key that is no text; put numbers that are keys in quotes.")
-        if len(set(keys)) != len(keys):
-            raise FormatError(f"{_WHAT} has the same key twice.")
-        return super().construct_mapping(node, deep)
-
-
-def _read_yaml(data: bytes) -> Any:
-    if len(data) > MAX_SIZE:
-        raise FormatError(f"{_WHAT} has {len(data)} bytes; at most {MAX_SIZE} are allowed.")
-    try:
-        value = yaml.load(data, Loader=_StrictLoader)  # noqa: S506 - derives from SafeLoader
-        # Through canonical JSON, so that what only YAML can say (dates, sets, floats) is refused.
-        return canonical.parse(canonical.encode(value), what=_WHAT, limit=MAX_SIZE)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise FormatError(f"{_WHAT} is not YAML that can be read.") from error

@@ -13,9 +13,9 @@ import fastjsonschema
 
 from cloister.client import asset as assets
 from cloister.client import keys, quantity
-from cloister.client.document import Document, Place
 from cloister.errors import InputError
 from cloister.protocol import canonical, schema
+from cloister.protocol.document import Document, Place
 from cloister.protocol.manifest import MAX_SIZE, Manifest
 
 _PLACE = re.compile(r"The manifest: ([A-Za-z0-9_.-]+) ")
@@ -38,12 +38,12 @@ def load(path: Path) -> Manifest:
 
 def compose(path: Path) -> Manifest:
     """The canonical manifest of the author's file at ``path``. Raises InputError that names file and line."""
-    document = Document.read(path)
+    document = _read(path)
     try:
         schema.validate("manifest-source", document.value, what="The manifest")
     except canonical.FormatError as error:
         raise _located(document, error) from error
-    value = _Author(document).canonical()
+    value = _Author(path, document).canonical()
     try:
         manifest = Manifest.from_value(value)
     except canonical.FormatError as error:
@@ -51,6 +51,13 @@ def compose(path: Path) -> Manifest:
     if len(manifest.encode()) > MAX_SIZE:
         raise InputError(f"{path}: the canonical form would have more than {MAX_SIZE} bytes.")
     return manifest
+
+
+def _read(path: Path) -> Document:
+    try:
+        return Document.parse(str(path), path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def _located(document: Document, error: canonical.FormatError) -> InputError:
@@ -67,15 +74,15 @@ def _located(document: Document, error: canonical.FormatError) -> InputError:
             names = [data.get("name") for data in document.value["datasets"]]
             place = ("datasets", names.index(place[1]), *place[2:]) if place[1] in names else place[:1]
     message = error.message.removeprefix("The manifest: ")
-    return canonical.FormatError(f"{document.path}:{document.line(place)}: {message}", hint=error.hint)
+    return canonical.FormatError(f"{document.name}:{document.line(place)}: {message}", hint=error.hint)
 
 
 class _Author:
     """Fills in what the canonical form wants, with the author's file at hand for errors."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, path: Path, document: Document) -> None:
         self._document = document
-        self._folder = document.path.resolve().parent
+        self._folder = path.resolve().parent
         self._value: dict[str, Any] = document.value
 
     def canonical(self) -> dict[str, Any]:
@@ -130,7 +137,7 @@ class _Author:
     def _key(self, name: str, text: str) -> str:
         place = ("parties", name, "key")
         if text.startswith("-----BEGIN"):
-            spki = keys.parse_public(text.encode(), what=f"{self._document.path}:{self._document.line(place)}: the key")
+            spki = keys.parse_public(text.encode(), what=f"{self._document.name}:{self._document.line(place)}: the key")
         else:
             path = self._path(place, text)
             try:

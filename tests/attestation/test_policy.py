@@ -123,6 +123,27 @@ def test_yaml_that_says_more_than_json_is_refused(text: bytes) -> None:
         Policy.parse(text)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("version: 1", "version: 1.0", "1.0 is not a whole number"),
+        ("workspace: trial", "workspace: no", ""),
+        ("allow_debug: false", "allow_debug: no", "allow_debug must be boolean"),
+        ("allow_debug: false", "allow_debug: false\nallow_debug: true", "'allow_debug' stands here twice"),
+        ("allow_debug: false", "allow_debug: !!bool true", "tags are not allowed"),
+    ],
+)
+def test_yaml_means_the_same_here_as_in_a_manifest(before: str, after: str, message: str) -> None:
+    text = yaml.safe_dump(VALUE)
+    assert before in text
+    changed = text.replace(before, after).encode()
+    if not message:
+        assert Policy.parse(changed).boot_configuration.workspace == "no"
+        return
+    with pytest.raises(FormatError, match=message):
+        Policy.parse(changed)
+
+
 @given(st.binary(max_size=200), st.integers(0, 1 << 20))
 def test_any_bytes_are_a_policy_or_an_error_of_ours(data: bytes, place: int) -> None:
     for whole in (POLICY.encode(), yaml.safe_dump(VALUE).encode()):

@@ -1,13 +1,11 @@
 """What people write is read with its lines, and nothing in it can surprise."""
 
-from pathlib import Path
-
 import pytest
 
-from cloister.client.document import Document
 from cloister.errors import InputError
+from cloister.protocol.document import Document
 
-PATH = Path("manifest.yaml")
+PATH = "manifest.yaml"
 
 
 def test_values_and_their_lines():
@@ -27,10 +25,22 @@ def test_json_is_read_too():
     ("text", "line"),
     [
         (b"a: 1\na: 2\n", 2),
-        (b"a: &x [1]\nb: *x\n", 2),
+        (b"a: 1\nb: &x [1]\nc: *x\n", 2),
+        (b"a: 1\nb: *x\n", 2),
+        (b"a: 1\nb: !!int '2'\n", 2),
+        (b"a: 1\nb: ! 2\n", 2),
+        (b"version: 1.0\n", 1),
+        (b"a:\n- 1e3\n", 2),
+        (b"a: [-.5]\n", 1),
+        (b"a: .inf\n", 1),
+        (b'a: "\\ud800"\n', 1),
+        (b'"\\ud800": 1\n', 1),
+        (b"--- {}\n--- {}\n", 2),
         (b"a: 1\nb: [\n", 3),
         (b"? [a]\n: 1\n", 1),
         (b"[" * 40 + b"]" * 40, 1),
+        (b"\n" + b"[" * 20_000, 2),
+        (b"- " * 20_000, 1),
     ],
 )
 def test_what_is_not_plain_is_refused_with_its_line(text, line):
@@ -38,7 +48,12 @@ def test_what_is_not_plain_is_refused_with_its_line(text, line):
         Document.parse(PATH, text)
 
 
-@pytest.mark.parametrize("text", [b"", b"\xff\xfe", b"\x00"])
+def test_text_that_looks_like_a_number_stands_in_quotes():
+    text = b"a: '1.0'\nb: 1.0.0\nc: 1.5h\nd: 1e\ne: v1.0\nf: 2026-01-01\ng: 0x10\n"
+    assert set(map(type, Document.parse(PATH, text).value.values())) == {str}
+
+
+@pytest.mark.parametrize("text", [b"", b"\xff\xfe", b"\x00", b'a: "\\UFFFFFFFF"', b" " * (1 << 20) + b"a"])
 def test_what_is_no_text_is_refused(text):
     with pytest.raises(InputError, match=r"manifest\.yaml"):
         Document.parse(PATH, text)
