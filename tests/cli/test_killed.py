@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -66,3 +67,18 @@ def test_a_download_goes_on_after_kill_9(cloister, machine):
     assert done.code == 0, done.err
     assert before >= MIB
     assert (machine.parties.folder / "results.zip").stat().st_size > 6 * MIB
+
+
+def test_ctrl_c_ends_an_upload_at_once_and_says_how_it_goes_on(machine):
+    machine.submit()
+    words = ("upload-data", "data/h1.csv", "--key", "hospital-1.pem", "--manifest", "manifest.json")
+    with cut(machine.running.address, 2 * MIB, stall=True) as between:
+        environment = {**os.environ, "AGENT_GRPC_URL": str(between.address)}
+        command = [*COMMAND, *words, "--policy", "policy.json"]
+        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+            assert between.stalled.wait(60)
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert said == "\nInterrupted. Run the same command again: the upload goes on where it was.\n"
