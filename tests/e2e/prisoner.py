@@ -1,0 +1,101 @@
+"""An algorithm that tries every door of its sandbox, and prints what it found as one line of JSON."""
+
+import ctypes
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+
+# arch/x86/entry/syscalls/syscall_64.tbl
+CALLS = {
+    "ptrace": 101,
+    "mount": 165,
+    "keyctl": 250,
+    "unshare": 272,
+    "bpf": 321,
+    "userfaultfd": 323,
+    "io_uring_setup": 425,
+}
+FAMILIES = {"AF_NETLINK": 16, "AF_PACKET": 17, "AF_ALG": 38, "AF_VSOCK": 40}
+DOORS = ["/x", "/work/x", "/run/x", "/work/train.py", "/etc/passwd"]
+ENOSYS = 38
+
+
+def number(act):
+    """0 when ``act`` works, else the number of its error."""
+    try:
+        act()
+    except OSError as error:
+        return error.errno
+    return 0
+
+
+def refused(call):
+    libc = ctypes.CDLL(None, use_errno=True)
+    return libc.syscall(call, 0, 0, 0, 0, 0) == -1 and ctypes.get_errno() == ENOSYS
+
+
+def write(path, size=1):
+    with open(path, "ab") as file:
+        for _ in range(size):
+            file.write(bytes(1 << 16))
+
+
+def forks():
+    children = []
+    try:
+        while len(children) < 1000:
+            child = os.fork()
+            if child == 0:
+                signal.pause()
+            children.append(child)
+    except OSError:
+        pass
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    return len(children)
+
+
+def execute_result():
+    shutil.copyfile("/usr/bin/busybox", "results/large")
+    os.chmod("results/large", 0o755)
+    subprocess.run(["results/large", "true"], check=True)
+
+
+def rename_dataset():
+    write("datasets/h1.csv")
+    os.rename("datasets/h1.csv", "datasets/mine.csv")
+
+
+status = dict(line.split(":\t") for line in pathlib.Path("/proc/self/status").read_text().splitlines() if ":\t" in line)
+found = {
+    "user": status["Uid"].split(),
+    "capabilities": sorted({status[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}),
+    "no_new_privileges": status["NoNewPrivs"],
+    "seccomp": status["Seccomp"],
+    "network": [line.split(":")[0].strip() for line in pathlib.Path("/proc/net/dev").read_text().splitlines()[2:]],
+    "connect": number(lambda: socket.create_connection(("10.0.2.2", 80), timeout=5)),
+    "processes": [name for name in os.listdir("/proc") if name.isdigit()],
+    "devices": sorted(
+        path.name for path in pathlib.Path("/dev").iterdir() if path.is_char_device() and not path.is_symlink()
+    ),
+    "sys": os.listdir("/sys"),
+    "run": os.listdir("/run"),
+    "read-only": [path for path in DOORS if number(lambda path=path: write(path))],
+    "system calls": sorted(name for name, call in CALLS.items() if refused(call)),
+    "sockets": sorted(
+        name for name, family in FAMILIES.items() if number(lambda family=family: socket.socket(family, 3))
+    ),
+    "datasets": number(rename_dataset),
+    "tmp is bounded": number(lambda: write("/tmp/large", 2000)) != 0,
+    "results are bounded": number(lambda: write("results/large", 2000)) != 0,
+    "results are not executable": number(execute_result),
+    "forks": forks(),
+}
+os.unlink("results/large")
+pathlib.Path("results/model.json").write_text("{}")
+print(json.dumps(found))
