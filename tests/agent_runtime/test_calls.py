@@ -12,10 +12,11 @@ from agent_runtime.limits import Limits
 from cloister import endpoint
 from cloister.client import refusal
 from cloister.client.session import Session
+from cloister.errors import RefusedError
 from cloister.protocol.sealing import Direction, Sealer
 from cloister.v1 import agent_pb2
 from tests.agent_fixture import running_agent
-from tests.agent_runtime.world import World, new_key, refused
+from tests.agent_runtime.world import DATA, TRAIN, World, new_key, refused
 
 
 class Wire:
@@ -212,7 +213,7 @@ class _Never:
     def __iter__(self) -> "_Never":
         return self
 
-    def __next__(self) -> bytes:
+    def __next__(self) -> Any:
         self._ended.wait()
         raise StopIteration
 
@@ -240,3 +241,49 @@ def test_calls_of_one_key_are_bounded_and_counted_back(tmp_path: Path) -> None:
                     continue
                 break
             session.status()
+
+
+def test_an_upload_that_sends_nothing_is_dropped_and_can_be_gone_on_with(tmp_path: Path) -> None:
+    keys = {name: new_key() for name in ("owner", "lab", "hospital", "reader")}
+    with running_agent(tmp_path, (keys["owner"].id,), limits=Limits(idle_stream_seconds=0.1)) as running:
+        world = World(running, keys, {"algorithm": TRAIN, "h1": DATA})
+        world.submit()
+        with world.session("hospital") as session:
+            frames = _ThenNothing(upload_frames(world, session)[:2])
+            with pytest.raises(RefusedError):
+                Wire(session).call("UploadAsset", frames)
+            frames.end()
+        assert world.upload("hospital", "h1", offset=100).complete
+
+
+def test_a_download_that_takes_nothing_is_dropped(tmp_path: Path) -> None:
+    keys = {name: new_key() for name in ("owner", "lab", "hospital", "reader")}
+    algorithm = b"open('results/a', 'wb').write(bytes(2**24))"
+    with running_agent(tmp_path, (keys["owner"].id,), limits=Limits(idle_stream_seconds=0.1)) as running:
+        world = World(running, keys, {"algorithm": algorithm, "h1": DATA})
+        world.submit(results__max=1 << 25)
+        world.upload_all()
+        world.wait_for("results-ready")
+        with world.session("lab") as session:
+            request = Wire(session).frame("FetchResult", 1, agent_pb2.FetchResultRequest(consumer="lab"))
+            call = session._stub.FetchResult(request)
+            call.initial_metadata()
+            bound = running.agent.sessions.find(session._id)
+            while bound.calls:
+                pass
+            # What gRPC's own window held may still be taken; the rest was never sent.
+            with pytest.raises(grpc.RpcError) as caught:
+                list(call)
+            assert caught.value.code() is grpc.StatusCode.CANCELLED
+
+
+class _ThenNothing(_Never):
+    """Some frames, and then stillness."""
+
+    def __init__(self, frames: list[agent_pb2.Sealed]) -> None:
+        super().__init__()
+        self._frames = iter(frames)
+
+    def __next__(self) -> Any:
+        frame = next(self._frames, None)
+        return super().__next__() if frame is None else frame

@@ -13,6 +13,7 @@ from cloister import endpoint
 from cloister.attestation.evidence import Evidence, SessionBinding
 from cloister.client import connection
 from cloister.client.connection import Target
+from cloister.client.keys import Kind, generate
 from cloister.protocol import hpkekey, transcript
 from cloister.v1 import agent_pb2, agent_pb2_grpc
 from tests.agent_fixture import running_agent
@@ -218,3 +219,12 @@ def test_many_open_sessions_at_the_same_time(world: World) -> None:
     for thread in threads:
         thread.join()
     assert verdicts == [True] * 8
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_party_may_have_a_key_of_every_kind(tmp_path: Path, kind: Kind) -> None:
+    owner = generate(tmp_path / "owner.pem", kind)
+    with running_agent(tmp_path / "machine", (owner.id,)) as running:
+        world = World(running, {"owner": owner, **{name: new_key() for name in ("lab", "hospital", "reader")}}, {})
+        with world.session("owner") as session:
+            assert session.status().state == "Idle"
