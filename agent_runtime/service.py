@@ -135,6 +135,7 @@ class Service:
             if chunk.WhichOneof("content") != "data":
                 raise Refusal(Reason.MALFORMED, "An upload goes on with data only.")
             self._sessions.check(session)
+            self._computation.demand_receiving()
             progress = store.write(asset.name, writer, chunk.data)
             if progress.complete:
                 self._computation.received(asset.name, session)

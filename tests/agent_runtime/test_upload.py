@@ -219,3 +219,16 @@ def test_assets_that_arrive_at_the_same_time_are_all_in_the_log_before_the_run(r
     kinds = [canonical.parse(line, what="a line", limit=1 << 20)["event"]["kind"] for line in receiving.events()]
     assert kinds.count("asset-received") == 2
     assert kinds.index("run-started") > max(at for at, kind in enumerate(kinds) if kind == "asset-received")
+
+
+def test_an_upload_ends_when_the_owner_stops_the_computation(receiving: World) -> None:
+    def data() -> Iterator[bytes]:
+        yield DATA[:100]
+        with receiving.session("owner") as owner:
+            owner.stop()
+        yield DATA[100:]
+
+    with receiving.session("hospital") as session:
+        consent = receiving.consent(session, "h1", receiving.keys["hospital"])
+        with refused("NOT_READY", state="Stopped"):
+            session.upload_asset(agent_pb2.UploadStart(asset="h1", consent=consent), data, len(DATA))
