@@ -95,3 +95,12 @@ _CHECKS = {
 
 CHECKS: Mapping[str, CheckInfo] = MappingProxyType(_CHECKS)
 """All checks by name, in the order in which a verdict lists them."""
+
+COMMON = tuple(_CHECKS)[: tuple(_CHECKS).index("quote-magic")]
+"""The checks that do not depend on the platform."""
+
+VTPM = tuple(name for name in _CHECKS if name not in COMMON)
+"""The checks of a platform whose image is identified by the registers of a vTPM."""
+
+CHECKS_OF: Mapping[str, tuple[str, ...]] = MappingProxyType({"local": (*COMMON, *VTPM)})
+"""The checks of a verdict by platform, in their order; a platform that is not here cannot be judged."""

@@ -3,7 +3,7 @@
 It is data, and anybody can compute it again. ``accepted`` is true only when every check was made and none failed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -138,9 +138,10 @@ class Verdict:
 
 
 class Recorder:
-    """Collects checks while they are made. Each may be recorded once, and only names of CHECKS are known."""
+    """Collects checks while they are made: each of ``names`` once, and no other."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = tuple(names)
         self._checks: dict[str, Check] = {}
 
     def record(self, name: str, passed: bool, expected: str, found: str) -> bool:
@@ -157,19 +158,19 @@ class Recorder:
         self._add(Check(name, Outcome.NOT_APPLICABLE, "", found, reason))
 
     def finish(self) -> tuple[Check, ...]:
-        """All checks in the order of CHECKS. Those that an earlier failure made impossible are said to be so.
+        """All checks in their order. Those that an earlier failure made impossible are said to be so.
 
         A check that is missing although nothing failed would be a check that was forgotten: that raises.
         """
         failed = [check.name for check in self._checks.values() if check.outcome is Outcome.FAILED]
-        missing = [name for name in CHECKS if name not in self._checks]
+        missing = [name for name in self._names if name not in self._checks]
         if missing and not failed:
             raise AttestationError(f"The checks {', '.join(missing)} were not made: the evidence is not accepted.")
         for name in missing:
             self.not_applicable(name, f"it cannot be judged after {failed[0]} failed")
-        return tuple(self._checks[name] for name in CHECKS)
+        return tuple(self._checks[name] for name in self._names)
 
     def _add(self, check: Check) -> None:
-        if check.name in self._checks or check.name not in CHECKS:
+        if check.name in self._checks or check.name not in self._names:
             raise AttestationError(f"The check {check.name} was recorded twice or is unknown: nothing is accepted.")
         self._checks[check.name] = check

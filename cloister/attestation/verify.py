@@ -5,19 +5,24 @@ log and the manifest. What proves that it comes from a machine is the platform's
 """
 
 import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from cloister.attestation import local, runtimelog
+from cloister.attestation.case import Case, Judgement
+from cloister.attestation.checks import CHECKS_OF, COMMON
 from cloister.attestation.collateral import Collateral
 from cloister.attestation.errors import MalformedEvidence, PolicyError
 from cloister.attestation.evidence import Evidence, Platform, ReceiptBinding, SessionBinding
-from cloister.attestation.policy import ImageReference, Policy
-from cloister.attestation.roots import WORKSPACE_CA
+from cloister.attestation.policy import Policy
 from cloister.attestation.verdict import Claims, Recorder, Verdict
 from cloister.protocol import transcript
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.canonical import FormatError
+
+_JUDGES: Mapping[Platform, Callable[[Case], Judgement]] = {Platform.LOCAL: local.judge}
+"""The part of the verifier for each platform, which judges by its own section of the policy and by no other."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ def verify(
         )
     configuration = _configuration(evidence)
     _require_event_log_key(evidence)
-    checks = Recorder()
+    checks = Recorder(CHECKS_OF.get(evidence.platform, COMMON))
     _check_purpose(checks, evidence, purpose)
     if manifest_digest is None:
         checks.not_applicable("manifest", "you named no manifest of your own")
@@ -68,32 +73,37 @@ def verify(
     _check_configuration(checks, configuration, policy)
     _check_runtime_log(checks, evidence)
 
-    image: ImageReference | None = None
-    identity: dict[str, str] = {}
-    root, confidential, pcrs = "none", False, ()
+    judgement = Judgement("none", False)
     accepted = ", ".join(policy.platforms)
-    # A platform is judged by its own section of the policy and by nothing else.
-    if evidence.platform is Platform.LOCAL and evidence.platform in policy.platforms and policy.local is not None:
+    judge = _JUDGES.get(evidence.platform)
+    if evidence.platform in policy.platforms and judge is not None:
         checks.record("platform", True, accepted, evidence.platform)
-        image, identity = local.check(checks, evidence, policy, policy.local, at, collateral)
-        root, confidential = WORKSPACE_CA, local.CONFIDENTIAL
-        pcrs = evidence.tpm_quote.pcrs if evidence.tpm_quote else ()
+        judgement = judge(Case(checks, evidence, policy, at, collateral))
     else:
         known = f"{evidence.platform}, which this version cannot judge"
         checks.record(
             "platform", False, accepted, known if evidence.platform in policy.platforms else evidence.platform
         )
 
+    image = judgement.image
     claims = Claims(
         boot_configuration=configuration,
         boot_configuration_digest=evidence.boot_configuration_digest(),
         event_log_key=evidence.event_log_key,
         manifest_digest=evidence.binding.manifest_digest,
-        pcrs=dict(enumerate(pcrs)),
+        pcrs=dict(enumerate(judgement.pcrs)),
         image=(image.flavor, image.manifest_digest) if image else None,
-        identity=identity,
+        identity=judgement.identity,
     )
-    return Verdict(evidence.platform, root, confidential, at, policy.digest(), checks.finish(), claims)
+    return Verdict(
+        evidence.platform,
+        judgement.identity_root,
+        judgement.confidential,
+        at,
+        policy.digest(),
+        checks.finish(),
+        claims,
+    )
 
 
 def _configuration(evidence: Evidence) -> BootConfiguration:

@@ -1,0 +1,41 @@
+"""What the verifier hands to a platform's part of it, and what that part answers."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cloister.attestation.collateral import Collateral
+from cloister.attestation.evidence import Evidence
+from cloister.attestation.policy import ImageReference, Policy
+from cloister.attestation.verdict import Recorder
+
+
+@dataclass(frozen=True)
+class Case:
+    """One piece of evidence under one policy as of the time ``at``; outcomes go to ``checks``."""
+
+    checks: Recorder
+    evidence: Evidence
+    policy: Policy
+    at: datetime
+    collateral: Collateral | None
+
+    def items(self, kind: str) -> Iterator[bytes]:
+        """All collateral of ``kind``: what the evidence carries, then what the caller brings."""
+        yield from (item.content for item in self.evidence.collateral if item.kind == kind)
+        if self.collateral is not None:
+            yield from self.collateral.items(kind)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a platform's part found: who vouches, whether the machine keeps secrets, which image it booted.
+
+    ``pcrs`` are the values of PCR 0 to 15 where the platform has a vTPM; ``identity`` names and fingerprints.
+    """
+
+    identity_root: str
+    confidential: bool
+    image: ImageReference | None = None
+    identity: Mapping[str, str] = field(default_factory=dict)
+    pcrs: tuple[bytes, ...] = ()
