@@ -6,6 +6,7 @@ Inputs: ``workspace``, ``name``, ``image`` (how the image is called here), ``ima
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from cloister.protocol.bootconfig import BootConfiguration
 from image import tools as host_tools
 from infra import image, layout
 from infra.provider import accelerator, authority, certificates, machine, ports, vtpm
-from infra.provider.boot import BootWatch
+from infra.provider.boot import BootWatch, SilentError
 from infra.provider.errors import CancelledError, ProviderError
 from infra.provider.health import has_unfinished_run
 from infra.provider.processes import Process
@@ -99,12 +100,7 @@ class Cvm:
             vtpm.create(tools, folder, lambda point: _certify(inputs, point))
             if operation.cancelled.is_set():
                 raise CancelledError(f"Starting the CVM {name!r} was stopped.")
-            operation.say(f"starting, with {'KVM' if kind.name == 'kvm' else 'an emulated CPU'}")
-            qemu = machine.boot(folder, tools, hardware, kind)
-            process = Process.of(qemu.pid)
-            BootWatch(name, folder, qemu, port, operation.cancelled, operation.say).wait()
-            if process is None or not process.alive():
-                raise ProviderError(f"The CVM {name!r} ended right after it was ready.")
+            process = _boot(folder, tools, hardware, kind, operation)
         except BaseException:
             machine.remove(folder)
             raise
@@ -129,6 +125,30 @@ class Cvm:
         if process is not None:
             process.end()
         machine.remove(_folder(state))
+
+
+def _boot(
+    folder: Path,
+    tools: host_tools.Tools,
+    hardware: machine.Hardware,
+    kind: accelerator.Accelerator,
+    operation: Operation,
+) -> Process:
+    """QEMU, once the agent in it answers. A machine of which nothing is heard is started anew, once."""
+    operation.say(f"starting, with {'KVM' if kind.name == 'kvm' else 'an emulated CPU'}")
+    qemu = machine.boot(folder, tools, hardware, kind)
+    watch = BootWatch(folder.name, folder, qemu, hardware.port, operation.cancelled, operation.say)
+    try:
+        watch.wait()
+    except SilentError as error:
+        operation.say(f"{error.message} Starting it once more")
+        machine.stop(folder)
+        qemu = machine.boot(folder, tools, hardware, kind)
+        replace(watch, qemu=qemu).wait()
+    process = Process.of(qemu.pid)
+    if process is None:
+        raise ProviderError(f"The CVM {folder.name!r} ended right after it was ready.")
+    return process
 
 
 def _check_configuration(news: Properties) -> list[tuple[str, str]]:

@@ -93,12 +93,19 @@ def argv(tools: Tools, hardware: Hardware, accelerator: Accelerator) -> list[str
     return qemu
 
 
-def remove(folder: Path) -> None:
-    """End whatever runs in ``folder`` and remove it. Nothing happens when there is nothing."""
+def stop(folder: Path) -> None:
+    """End whatever runs in ``folder``."""
     # QEMU first: with it swtpm ends by itself.
     for program in _PROGRAMS:
         for process in running(folder, program):
             process.end()
+    for path in folder.glob("*.sock"):
+        path.unlink()
+
+
+def remove(folder: Path) -> None:
+    """End whatever runs in ``folder`` and remove it. Nothing happens when there is nothing."""
+    stop(folder)
     shutil.rmtree(folder, ignore_errors=True)
 
 

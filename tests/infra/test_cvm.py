@@ -11,7 +11,7 @@ import pytest
 
 from cloister.endpoint import Address, probe
 from image import tools as host_tools
-from infra.provider import machine, ports
+from infra.provider import boot, machine, ports
 from infra.provider.accelerator import Accelerator
 from infra.provider.names import AUTHORITY, CVM
 from infra.provider.processes import Process
@@ -92,6 +92,18 @@ def test_a_boot_that_fails_says_why_and_leaves_nothing(
 def test_the_last_words_of_qemu_are_repeated(engine: Engine, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("STANDIN", "ends")
     assert "qemu.log: the stand-in's last words" in refusal(engine, engine.inputs()).details()
+
+
+def test_a_machine_of_which_nothing_is_heard_is_started_anew_once(engine: Engine, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(boot, "SILENCE_SECONDS", 3.0)
+    monkeypatch.setenv("STANDIN", "mute-once")
+    state = engine.create(CVM, engine.inputs())
+    probe(Address.parse(state["endpoint"]))
+    engine.delete(CVM, state)
+
+    monkeypatch.setenv("STANDIN", "mute")
+    said = refusal(engine, engine.inputs()).details()
+    assert said.startswith("The CVM 'trainer' did not start: nothing was heard of it for 3 s. It reported nothing.")
 
 
 def test_cancel_stops_the_boot_and_leaves_nothing(engine: Engine, monkeypatch: pytest.MonkeyPatch):
