@@ -44,9 +44,21 @@ class Platform(StrEnum):
 
 
 CERTIFICATE = "certificate"
-"""The kind of collateral that is one X.509 certificate in DER."""
+"""The kind of collateral that is one X.509 certificate in DER; an issuer chain is several items of it."""
 
-COLLATERAL_KINDS = (CERTIFICATE,)
+CRL = "crl"
+"""One certificate revocation list (RFC 5280) in DER."""
+
+TCB_INFO = "tcb-info"
+"""Intel's TCB info as its service gives it: JSON with the members tcbInfo and signature, not one byte changed."""
+
+QE_IDENTITY = "qe-identity"
+"""Intel's enclave identity of the quoting enclave: JSON with the members enclaveIdentity and signature."""
+
+LAUNCH_ENDORSEMENT = "launch-endorsement"
+"""Google's signed endorsement of its firmware: a protobuf VMLaunchEndorsement."""
+
+COLLATERAL_KINDS = (CERTIFICATE, CRL, TCB_INFO, QE_IDENTITY, LAUNCH_ENDORSEMENT)
 """All kinds. Evidence with an item of another kind is malformed: nobody would have judged that item."""
 
 PARTS: Mapping[str, int] = {
