@@ -123,11 +123,11 @@ def test_parts_outside_their_limits_are_malformed(changes: dict[str, Any]) -> No
 
 def test_collateral_of_an_unknown_kind_is_malformed() -> None:
     message = evidence_pb2.Evidence.FromString(FULL.encode())
-    message.collateral[0].kind = "crl"
+    message.collateral[0].kind = "note"
     with pytest.raises(MalformedEvidence, match=r"collateral\.kind"):
         Evidence.parse(message.SerializeToString(deterministic=True))
     value = json.loads(FULL.encode_json())
-    value["collateral"][0]["kind"] = "crl"
+    value["collateral"][0]["kind"] = "note"
     with pytest.raises(FormatError, match=r"collateral\.0\.kind"):
         Evidence.parse_json(json.dumps(value).encode())
 
