@@ -3,6 +3,7 @@
 import functools
 import logging
 import re
+import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -44,11 +45,14 @@ def verb(
         @functools.wraps(body)
         def run(*args: Any, **options: Any) -> None:
             try:
+                if any(options.get(word) in ("--help", "-h") for word in positional):
+                    _explain(_typed(name))
+                    return
                 for option in required:
                     if options.get(option) in (None, "", []):
                         raise InputError(
-                            f"{name} needs --{option.replace('_', '-')}.",
-                            hint=f"`{name} --help` shows all options.",
+                            f"{_typed(name)} needs --{option.replace('_', '-')}.",
+                            hint=f"`{program()} {_typed(name)} --help` shows all options.",
                         )
                 body(*args, **options)
             except CloisterError as error:
@@ -82,6 +86,18 @@ def program() -> str:
     """The command as the user calls it: ``invoke`` in a checkout, else ``cloister``."""
     name = Path(sys.argv[0]).name
     return name if name in ("invoke", "inv") else "cloister"
+
+
+def _typed(name: str) -> str:
+    """The verb as it was typed: ``member.add`` for the task ``add``."""
+    ends = (name, name.rstrip("-"))
+    return next((word for word in sys.argv[1:] if word.rpartition(".")[2] in ends), name)
+
+
+def _explain(typed: str) -> None:
+    """Do what ``--help VERB`` does: behind a verb with a positional argument, Invoke takes --help for that argument."""
+    start = sys.orig_argv[: len(sys.orig_argv) - len(sys.argv) + 1]
+    subprocess.run([*start, "--help", typed], check=False)
 
 
 def _spoken(text: str) -> str:

@@ -92,10 +92,33 @@ def test_a_traceback_comes_only_when_it_is_asked_for(tmp_path):
     assert "Traceback" in debug.stderr
 
 
-def test_a_reader_that_has_seen_enough_is_no_error():
+@pytest.mark.parametrize("words", [(), ("--list",), ("--help",)])
+def test_a_reader_that_has_seen_enough_is_no_error(words):
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "wb") as closed:
-        done = subprocess.run(COMMAND, check=False, stdout=closed, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run([*COMMAND, *words], check=False, stdout=closed, stderr=subprocess.PIPE, text=True)
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("word", ["--help", "-h"])
+def test_help_behind_a_verb_is_no_file_of_that_name(word):
+    def run(*words):
+        return subprocess.run([*COMMAND, *words], check=False, capture_output=True, text=True)
+
+    behind, before = run("checksum", word), run("--help", "checksum")
+
+    assert (behind.returncode, behind.stderr) == (0, "")
+    assert behind.stdout == before.stdout
+    assert "--path" in behind.stdout
+
+
+def test_what_is_not_known_is_answered_with_where_the_known_is_listed():
+    done = subprocess.run([*COMMAND, "uplod-data"], check=False, capture_output=True, text=True)
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "No idea what 'uplod-data' is!",
+        "`cloister --list` names all verbs, `cloister --help VERB` its options.",
+    ]
