@@ -1,0 +1,238 @@
+"""TDX quotes, version 4 and 5, as bytes say them; nothing is judged here.
+
+Source: Intel TDX DCAP Quoting Library API, appendix A: A.3 (version 4), A.4 (version 5); the report of the quoting
+enclave is REPORTBODY of the Intel SDM, volume 3D, table 36-21. All integers are little endian. Of the certification
+data only what Intel's quoting enclave for TDX makes today is read: type 6 (its report and its own certification data)
+around type 5 (the certificate chain of the platform's key in PEM). Only ECDSA P-256 keys exist for TDX.
+"""
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from typing import Any, Self
+
+from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation.reader import Reader
+
+MAX_SIZE = 32 * 1024
+"""Bytes of a quote, with the zeroes that some kernels leave behind it."""
+
+MAX_CERTIFICATES = 4
+"""Certificates of the platform's chain; Intel's has three."""
+
+INTEL_QE = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
+"""The vendor of Intel's quoting enclaves (A.3.1, QE Vendor ID)."""
+
+KEY_ECDSA_P256 = 2
+TEE_TDX = 0x81
+BODY_TD_1_0 = 2
+BODY_TD_1_5 = 3
+CERTIFICATION_PCK_CHAIN = 5
+CERTIFICATION_QE_REPORT = 6
+
+_HEADER_SIZE = 48
+_MAX_AUTHENTICATION_DATA = 1024
+_MAX_PEM = 16 * 1024
+
+# offset, size, member. A.3.2 (TD quote body, TD report 1.0; A.4.1 for version 5).
+TD_REPORT_1_0 = (
+    (0, 16, "tee_tcb_svn"),
+    (16, 48, "mr_seam"),
+    (64, 48, "mr_signer_seam"),
+    (112, 8, "seam_attributes"),
+    (120, 8, "td_attributes"),
+    (128, 8, "xfam"),
+    (136, 48, "mr_td"),
+    (184, 48, "mr_config_id"),
+    (232, 48, "mr_owner"),
+    (280, 48, "mr_owner_config"),
+    (328, 48, "rtmr0"),
+    (376, 48, "rtmr1"),
+    (424, 48, "rtmr2"),
+    (472, 48, "rtmr3"),
+    (520, 64, "report_data"),
+)
+# A.4.2 (TD quote body, TD report 1.5): as 1.0, with what a module that was updated under the TD adds.
+TD_REPORT_1_5 = (*TD_REPORT_1_0, (584, 16, "tee_tcb_svn2"), (600, 48, "mr_service_td"))
+# SDM, table 36-21 (REPORTBODY); what is left out is reserved or means nothing for a quoting enclave.
+ENCLAVE_REPORT = (
+    (0, 16, "cpu_svn"),
+    (16, 4, "misc_select"),
+    (48, 16, "attributes"),
+    (64, 32, "mr_enclave"),
+    (128, 32, "mr_signer"),
+    (256, 2, "isv_prod_id"),
+    (258, 2, "isv_svn"),
+    (320, 64, "report_data"),
+)
+TD_REPORT_SIZES = {BODY_TD_1_0: 584, BODY_TD_1_5: 648}
+ENCLAVE_REPORT_SIZE = 384
+
+_PEM = re.compile(
+    rb"-----BEGIN CERTIFICATE-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END CERTIFICATE-----(?:\r?\n)*", re.DOTALL
+)
+
+
+@dataclass(frozen=True)
+class TdReport:
+    """What the TDX module says of the TD. Measurements are SHA-384, the attributes and XFAM little-endian bit sets.
+
+    The last two are None in a TD report 1.0.
+    """
+
+    tee_tcb_svn: bytes
+    mr_seam: bytes
+    mr_signer_seam: bytes
+    seam_attributes: bytes
+    td_attributes: bytes
+    xfam: bytes
+    mr_td: bytes
+    mr_config_id: bytes
+    mr_owner: bytes
+    mr_owner_config: bytes
+    rtmr0: bytes
+    rtmr1: bytes
+    rtmr2: bytes
+    rtmr3: bytes
+    report_data: bytes
+    tee_tcb_svn2: bytes | None = None
+    mr_service_td: bytes | None = None
+
+    @property
+    def rtmrs(self) -> tuple[bytes, bytes, bytes, bytes]:
+        """RTMR 0 to 3."""
+        return self.rtmr0, self.rtmr1, self.rtmr2, self.rtmr3
+
+
+@dataclass(frozen=True)
+class EnclaveReport:
+    """What the CPU says of the quoting enclave; integers stay the bytes that they are (little endian)."""
+
+    cpu_svn: bytes
+    misc_select: bytes
+    attributes: bytes
+    mr_enclave: bytes
+    mr_signer: bytes
+    isv_prod_id: bytes
+    isv_svn: bytes
+    report_data: bytes
+
+
+@dataclass(frozen=True)
+class Quote:
+    """A quote. ``signed`` are the bytes under ``signature``, ``qe_report_bytes`` those under ``qe_report_signature``.
+
+    Signatures are r and s, 64 bytes; ``attestation_key`` is x and y, 64 bytes. ``pck_chain`` are certificates in DER,
+    that of the platform's key first.
+    """
+
+    version: int
+    qe_vendor: bytes
+    report: TdReport
+    signed: bytes
+    signature: bytes
+    attestation_key: bytes
+    qe_report: EnclaveReport
+    qe_report_bytes: bytes
+    qe_report_signature: bytes
+    authentication_data: bytes
+    pck_chain: tuple[bytes, ...]
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Raises MalformedEvidence."""
+        reader = Reader(data, "TDX quote", "little")
+        if len(data) > MAX_SIZE:
+            raise reader.malformed("size", f"the quote has {len(data)} bytes, at most {MAX_SIZE} are allowed")
+        version, vendor = _read_header(reader)
+        kind = BODY_TD_1_0
+        if version == 5:
+            start = reader.offset
+            kind = reader.unsigned(2, "body.type")
+            size = reader.unsigned(4, "body.size")
+            if size != TD_REPORT_SIZES.get(kind):
+                raise reader.malformed("body.type", f"is {kind} with {size} bytes, which is no known TD report", start)
+        report = TdReport(**_fields(reader.take(TD_REPORT_SIZES[kind], "body"), _td_layout(kind)))
+        signed = data[: reader.offset]
+        inner = Reader(reader.sized(4, MAX_SIZE, "signature data"), "TDX quote.signature data", "little")
+        if any(data[reader.offset :]):
+            raise reader.malformed("end", "something other than zeroes follows the quote")
+        signature = inner.take(64, "signature")
+        key = inner.take(64, "attestation key")
+        certification = _certification(inner, CERTIFICATION_QE_REPORT)
+        inner.end()
+        qe_report_bytes = certification.take(ENCLAVE_REPORT_SIZE, "QE report")
+        qe_report_signature = certification.take(64, "QE report signature")
+        authentication_data = certification.sized(2, _MAX_AUTHENTICATION_DATA, "QE authentication data")
+        pem = _certification(certification, CERTIFICATION_PCK_CHAIN)
+        certification.end()
+        return cls(
+            version=version,
+            qe_vendor=vendor,
+            report=report,
+            signed=signed,
+            signature=signature,
+            attestation_key=key,
+            qe_report=EnclaveReport(**_fields(qe_report_bytes, ENCLAVE_REPORT)),
+            qe_report_bytes=qe_report_bytes,
+            qe_report_signature=qe_report_signature,
+            authentication_data=authentication_data,
+            pck_chain=read_pem(pem.take(pem.remaining, "PCK chain"), "TDX quote.PCK chain"),
+        )
+
+
+def read_pem(data: bytes, field: str) -> tuple[bytes, ...]:
+    """The certificates (DER) of a chain in PEM, with one zero byte behind it or without. Raises MalformedEvidence."""
+    text = data.removesuffix(b"\0")
+    if len(text) > _MAX_PEM:
+        raise MalformedEvidence(field, 0, f"has {len(text)} bytes, at most {_MAX_PEM} are allowed")
+    found: list[bytes] = []
+    offset = 0
+    while offset < len(text):
+        block = _PEM.match(text, offset)
+        if block is None or len(found) == MAX_CERTIFICATES:
+            raise MalformedEvidence(field, offset, f"is not a PEM chain of at most {MAX_CERTIFICATES} certificates")
+        try:
+            found.append(base64.b64decode(re.sub(rb"[\r\n]", b"", block[1]), validate=True))
+        except binascii.Error as error:
+            raise MalformedEvidence(field, offset, "is not base64") from error
+        offset = block.end()
+    if not found:
+        raise MalformedEvidence(field, 0, "has no certificate")
+    return tuple(found)
+
+
+def _read_header(reader: Reader) -> tuple[int, bytes]:
+    """A.3.1: version and the vendor of the quoting enclave; what the rest of the layout depends on must fit."""
+    version = reader.unsigned(2, "version")
+    if version not in (4, 5):
+        raise reader.malformed("version", f"is {version}, must be 4 or 5", 0)
+    kind = reader.unsigned(2, "attestation key type")
+    if kind != KEY_ECDSA_P256:
+        raise reader.malformed("attestation key type", f"is {kind}, must be {KEY_ECDSA_P256} (ECDSA P-256)", 2)
+    tee = reader.unsigned(4, "TEE type")
+    if tee != TEE_TDX:
+        raise reader.malformed("TEE type", f"is {tee:#x}, must be {TEE_TDX:#x} (TDX)", 4)
+    reader.take(4, "reserved")
+    vendor = reader.take(16, "QE vendor ID")
+    reader.take(_HEADER_SIZE - reader.offset, "user data")
+    return version, vendor
+
+
+def _certification(reader: Reader, wanted: int) -> Reader:
+    """A.3.9 (QE certification data): a type, a size and that many bytes."""
+    start = reader.offset
+    kind = reader.unsigned(2, "certification data.type")
+    if kind != wanted:
+        raise reader.malformed("certification data.type", f"is {kind}, must be {wanted}", start)
+    return Reader(reader.sized(4, MAX_SIZE, "certification data"), f"TDX quote.certification data {kind}", "little")
+
+
+def _td_layout(kind: int) -> tuple[tuple[int, int, str], ...]:
+    return TD_REPORT_1_5 if kind == BODY_TD_1_5 else TD_REPORT_1_0
+
+
+def _fields(block: bytes, layout: tuple[tuple[int, int, str], ...]) -> dict[str, Any]:
+    """The members of a block that has the size of its layout."""
+    return {name: block[offset : offset + size] for offset, size, name in layout}
