@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cloister.protocol.descriptor import Descriptor
 from infra import stack
+from infra.provider.processes import working_in
 from tests.infra.project import PLUGIN, SECONDS, Project
 
 STANDIN = Path(__file__).parent / "standin" / "provider.py"
@@ -102,6 +103,9 @@ def test_a_killed_engine_leaves_no_machine(project: Project):
         os.sched_yield()
     process.kill()
     process.wait()
+    # Pulumi's own language host does not notice; it is no part of what is tested.
+    for host in working_in(project.folder, ("pulumi-language-python",)):
+        host.end()
     while folder.exists():
         os.sched_yield()
     shutil.rmtree(project.state / ".pulumi" / "locks", ignore_errors=True)
