@@ -7,6 +7,7 @@ from datetime import datetime
 from cloister.attestation.collateral import Collateral
 from cloister.attestation.evidence import Evidence
 from cloister.attestation.policy import ImageReference, Policy
+from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.verdict import Recorder
 
 
@@ -19,6 +20,11 @@ class Case:
     policy: Policy
     at: datetime
     collateral: Collateral | None
+    roots: tuple[Anchor, ...] = VENDORS
+
+    def anchors(self, identity_root: str) -> tuple[Anchor, ...]:
+        """The anchors of one vendor."""
+        return tuple(anchor for anchor in self.roots if anchor.identity_root == identity_root)
 
     def items(self, kind: str) -> Iterator[bytes]:
         """All collateral of ``kind``: what the evidence carries, then what the caller brings."""

@@ -16,6 +16,7 @@ from cloister.attestation.collateral import Collateral
 from cloister.attestation.errors import MalformedEvidence, PolicyError
 from cloister.attestation.evidence import Evidence, Platform, ReceiptBinding, SessionBinding
 from cloister.attestation.policy import Policy
+from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.verdict import Claims, Recorder, Verdict
 from cloister.protocol import transcript
 from cloister.protocol.bootconfig import BootConfiguration
@@ -50,11 +51,13 @@ def verify(
     at: datetime,
     manifest_digest: bytes | None = None,
     collateral: Collateral | None = None,
+    roots: tuple[Anchor, ...] = VENDORS,
 ) -> Verdict:
     """The verdict on ``evidence`` under ``policy`` as of ``at`` (aware).
 
     ``manifest_digest`` is that of the caller's own copy of the computation manifest, None when it claims none.
-    ``collateral`` is looked into besides what the evidence carries. Raises MalformedEvidence for evidence that cannot
+    ``collateral`` is looked into besides what the evidence carries. ``roots`` are the vendors' anchors; a caller that
+    hands in others tries out simulated evidence, and the verdict says so. Raises MalformedEvidence for evidence that cannot
     be read, PolicyError when ``at`` has no zone, TypeError for another purpose; everything else is in the verdict.
     """
     if at.tzinfo is None:
@@ -78,7 +81,7 @@ def verify(
     judge = _JUDGES.get(evidence.platform)
     if evidence.platform in policy.platforms and judge is not None:
         checks.record("platform", True, accepted, evidence.platform)
-        judgement = judge(Case(checks, evidence, policy, at, collateral))
+        judgement = judge(Case(checks, evidence, policy, at, collateral, roots))
     else:
         known = f"{evidence.platform}, which this version cannot judge"
         checks.record(
