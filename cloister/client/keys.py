@@ -1,6 +1,5 @@
 """A party's key pair: made once, kept in two files, read again for every command."""
 
-import os
 import stat
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,6 +9,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from cloister.client import newfile
 from cloister.errors import InputError
 from cloister.protocol import transcript
 
@@ -63,9 +63,16 @@ def generate(path: Path, kind: Kind) -> Key:
     pem = made.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _write_new(path, pem, 0o600)
-    _write_new(public, public_pem(key.public), 0o644)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        newfile.write(path, pem, 0o600)
+        try:
+            newfile.write(public, public_pem(key.public))
+        except BaseException:
+            path.unlink()
+            raise
+    except OSError as error:
+        raise InputError(f"{error.filename or path} cannot be written: {error.strerror}.") from error
     return key
 
 
@@ -79,18 +86,13 @@ def _new(kind: Kind) -> transcript.PrivateKey:
             return rsa.generate_private_key(65537, _RSA_BITS)
 
 
-def _write_new(path: Path, content: bytes, mode: int) -> None:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}.") from error
-
-
 def load(path: Path) -> Key:
     """The key pair whose private key stands at ``path``. Raises InputError."""
     pem = _read(path)
+    if b"PRIVATE KEY" not in pem:
+        public = b"PUBLIC KEY" in pem
+        hint = "It is the public one, for the others; name yours, NAME.pem." if public else "`keys` makes one."
+        raise InputError(f"{path} is not a private key in PEM.", hint=hint)
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise InputError(f"Others may read the private key {path}.", hint=f"Run: chmod 600 {path}")
     try:

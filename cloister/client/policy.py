@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cloister.attestation.policy import Policy
 from cloister.attestation.reference import TakenOver, policy_from
-from cloister.client import workspace
+from cloister.client import newfile, workspace
 from cloister.errors import InputError
 from cloister.protocol.descriptor import Descriptor
 from cloister.protocol.imagemanifest import ImageManifest
@@ -48,8 +48,7 @@ def write(policy: Policy, path: Path) -> None:
     """Write a new policy. Raises InputError when there is a file already: somebody may have confirmed it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("xb") as file:
-            file.write(policy.encode() + b"\n")
+        newfile.write(path, policy.encode() + b"\n")
     except FileExistsError as error:
         raise InputError(f"{path} exists; a policy is not overwritten.", hint="Remove it, or name another.") from error
     except OSError as error:

@@ -5,6 +5,7 @@ Beside the output ``results.zip`` stand, while a fetch is under way:
     results.zip.part        the ciphertext as far as it has arrived
     results.zip.part.json   which result it belongs to
     results.zip.key         the key, from the moment that the agent has handed it out (mode 0600)
+    results.zip.key.part    room for the key, taken before it is asked for
     results.zip.new         the decrypted result, until it is proven
 
 Whatever fails after the key was handed out, the next call goes on from these files without asking the agent.
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cloister.attestation.policy import Policy
-from cloister.client import proof, refusal
+from cloister.client import newfile, proof, refusal
 from cloister.client.connection import Connection, is_interruption
 from cloister.client.session import Session
 from cloister.errors import CloisterError, InputError, ProofError
@@ -67,12 +68,16 @@ class _Files:
         return self._beside(".key")
 
     @property
+    def room(self) -> Path:
+        return self._beside(".key.part")
+
+    @property
     def new(self) -> Path:
         return self._beside(".new")
 
     def forget(self) -> None:
         """Remove everything but the output."""
-        for path in (self.key, self.part, self.state, self.new):
+        for path in (self.key, self.room, self.part, self.state, self.new):
             path.unlink(missing_ok=True)
 
 
@@ -126,8 +131,13 @@ def fetch(
         try:
             key = _attempt(connection, manifest, consumer, files, progress)
         except CloisterError as error:
-            damaged = refusal.reason_of(error) == "DIGEST_OF_CIPHERTEXT"
-            if damaged:
+            reason = refusal.reason_of(error)
+            if reason in ("CONSUMED", "EXPIRED"):
+                # There is no key for what has arrived, nor will there be one.
+                for path in (files.part, files.state, files.room):
+                    path.unlink(missing_ok=True)
+                raise
+            if reason == "DIGEST_OF_CIPHERTEXT":
                 # What an earlier call left on this disk is not what was sent: begin anew, but not for ever.
                 files.part.unlink(missing_ok=True)
             elif not is_interruption(error):
@@ -142,7 +152,7 @@ def fetch(
             time.sleep(pause)
         else:
             # Before anything else: this is the only copy in the world.
-            _keep_key(files.key, key)
+            _keep_key(files, key)
             return
 
 
@@ -182,9 +192,16 @@ def finish(manifest: Manifest, policy: Policy, output: Path) -> Fetched:
 def _attempt(connection: Connection, manifest: Manifest, consumer: str, files: _Files, progress: Progress) -> bytes:
     session = connection.session()
     _begin(files, _Slot(manifest.digest().hex(), consumer, connection.evidence().event_log_key.hex()))
-    _receive(session, consumer, manifest.results.max_size, files.part, progress)
-    with files.part.open("rb") as ciphertext:
-        digest = slot.file_digest(ciphertext)
+    try:
+        _receive(session, consumer, manifest.results.max_size, files.part, progress)
+        with files.part.open("rb") as ciphertext:
+            digest = slot.file_digest(ciphertext)
+        _make_room(files.room)
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or files.part} cannot be read or written: {error.strerror}.",
+            hint="The key is still with the machine. Make room and run the command again: it goes on where it was.",
+        ) from error
     key = session.release_result(consumer, digest)
     if len(key) != _KEY_SIZE:
         raise ProofError(f"The agent handed out a key of {len(key)} bytes; it must have {_KEY_SIZE}.")
@@ -233,12 +250,17 @@ def _sync(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
-def _keep_key(path: Path, key: bytes) -> None:
+def _make_room(path: Path) -> None:
+    """Write as much as the key will take: a full disk shows now, while the agent still has it."""
     path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
+    newfile.write(path, bytes(_KEY_SIZE), 0o600)
+
+
+def _keep_key(files: _Files, key: bytes) -> None:
+    with files.room.open("r+b") as file:
         file.write(key)
         _sync(file)
+    files.room.replace(files.key)
 
 
 def _size(path: Path) -> int:

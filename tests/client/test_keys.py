@@ -1,6 +1,9 @@
 """Key pairs: private ones stay private and are never overwritten."""
 
+import errno
+import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +34,27 @@ def test_a_private_key_that_others_may_read_is_refused(tmp_path):
 
     with pytest.raises(InputError, match="Others may read"):
         keys.load(tmp_path / "lab.pem")
+
+
+def test_a_public_key_is_refused_where_a_private_one_belongs(tmp_path):
+    keys.generate(tmp_path / "lab.pem", keys.Kind.ED25519)
+
+    with pytest.raises(InputError, match=r"lab\.pub is not a private key"):
+        keys.load(tmp_path / "lab.pub")
+
+
+@pytest.mark.parametrize("full", ["lab.pem", "lab.pub"])
+def test_a_full_disk_leaves_no_half_of_a_key_pair(tmp_path, monkeypatch, full):
+    def fsync(descriptor):
+        if Path(f"/proc/self/fd/{descriptor}").readlink().name == full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+    with pytest.raises(InputError, match="No space left"):
+        keys.generate(tmp_path / "lab.pem", keys.Kind.ED25519)
+
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("taken", ["lab.pem", "lab.pub"])

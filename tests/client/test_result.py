@@ -1,7 +1,10 @@
 """A result comes whole, once, and is not lost on the way."""
 
 import dataclasses
+import errno
+import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +51,7 @@ def test_a_second_fetch_is_refused_with_the_time_of_the_first(machine, manifest,
 
     assert (caught.value.reason, caught.value.exit_code) == ("CONSUMED", 4)
     assert "consumed at 20" in caught.value.message
+    assert not list(tmp_path.glob("again.zip*"))
 
 
 def test_who_is_no_consumer_gets_nothing(machine, manifest, tmp_path):
@@ -68,6 +72,31 @@ def test_a_failure_after_the_release_loses_nothing(machine, manifest, tmp_path):
     machine.running.agent.stop()
 
     assert result.pending_key(output)
+    assert result.finish(manifest, machine.policy, output).proof.accepted
+
+
+@pytest.mark.parametrize("full", ["results.zip.part", "results.zip.key.part"])
+def test_a_full_disk_leaves_the_key_with_the_machine(machine, manifest, tmp_path, monkeypatch, full):
+    output = tmp_path / "results.zip"
+    sync = os.fsync
+
+    def fsync(descriptor):
+        if Path(f"/proc/self/fd/{descriptor}").readlink().name == full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with (
+        machine.connection("lab", manifest) as connection,
+        pytest.raises(InputError, match="No space left") as caught,
+    ):
+        result.fetch(connection, manifest, output)
+    assert "still with the machine" in caught.value.hint
+    assert not result.pending_key(output)
+    monkeypatch.undo()
+
+    with machine.connection("lab", manifest) as connection:
+        result.fetch(connection, manifest, output)
     assert result.finish(manifest, machine.policy, output).proof.accepted
 
 
