@@ -1,0 +1,97 @@
+"""AMD's product lines: how a report names the chip, and how a TCB version of that chip is laid out.
+
+Sources: "SEV Secure Nested Paging Firmware ABI Specification", publication 56860, revision 1.58 (ABI), section 2.2;
+"Versioned Chip Endorsement Key (VCEK) Certificate and KDS Interface Specification", publication 57230 (KDS), section 3.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+from cloister.attestation.errors import MalformedEvidence
+
+TCB_SIZE = 8
+"""Bytes of a TCB_VERSION."""
+
+
+class ProductLine(StrEnum):
+    """The lines with SEV-SNP, by the name that AMD's key service uses; each has a root key of its own."""
+
+    MILAN = "Milan"
+    GENOA = "Genoa"
+    TURIN = "Turin"
+
+
+# Family and model as CPUID Fn0000_0001 gives them, extended parts added. 19h/A0h to AFh are Zen 4c (Bergamo, Siena),
+# which have Genoa's keys; 1Ah/10h and 11h are Zen 5c, which have Turin's.
+_MODELS = (
+    (0x19, range(0x00, 0x10), ProductLine.MILAN),
+    (0x19, range(0x10, 0x20), ProductLine.GENOA),
+    (0x19, range(0xA0, 0xB0), ProductLine.GENOA),
+    (0x1A, range(0x00, 0x12), ProductLine.TURIN),
+)
+
+# ABI, section 2.2, tables 3 (family 19h) and 4 (family 1Ah): the component in each byte, None where it is reserved.
+_FAMILY_19H = ("boot_loader", "tee", None, None, None, None, "snp", "microcode")
+_FAMILY_1AH = ("fmc", "boot_loader", "tee", "snp", None, None, None, "microcode")
+
+COMPONENTS: Mapping[ProductLine, tuple[str | None, ...]] = {
+    ProductLine.MILAN: _FAMILY_19H,
+    ProductLine.GENOA: _FAMILY_19H,
+    ProductLine.TURIN: _FAMILY_1AH,
+}
+"""What each byte of a TCB version means: a layout goes with the chip, never with the version of the report."""
+
+CHIP_ID_SIZES: Mapping[ProductLine, int] = {
+    ProductLine.MILAN: 64,
+    ProductLine.GENOA: 64,
+    ProductLine.TURIN: 8,
+}
+"""Bytes of CHIP_ID that identify a chip; the rest of the report's 64 are zero (ABI, table 23; KDS, section 3.1)."""
+
+
+def line_of(family: int, model: int) -> ProductLine | None:
+    """The product line of a CPUID family and model, None for one that is not known."""
+    return next((line for known, models, line in _MODELS if family == known and model in models), None)
+
+
+@dataclass(frozen=True)
+class TcbVersion:
+    """Security patch levels of the firmware's components, 0 to 255 each. ``fmc`` exists from Turin on."""
+
+    boot_loader: int
+    tee: int
+    snp: int
+    microcode: int
+    fmc: int | None = None
+
+    @classmethod
+    def parse(cls, data: bytes, line: ProductLine, field: str) -> Self:
+        """From the 8 bytes of a TCB_VERSION of ``line``. Raises MalformedEvidence when a reserved byte is not zero."""
+        if len(data) != TCB_SIZE:
+            raise MalformedEvidence(field, 0, f"has {len(data)} bytes, must have {TCB_SIZE}")
+        values: dict[str, int] = {}
+        for offset, (name, value) in enumerate(zip(COMPONENTS[line], data, strict=True)):
+            if name is not None:
+                values[name] = value
+            elif value:
+                raise MalformedEvidence(field, offset, f"is {value:#04x} where {line} has a reserved byte")
+        return cls(**values)
+
+    def encode(self, line: ProductLine) -> bytes:
+        """The 8 bytes of a TCB_VERSION of ``line``."""
+        values = self.components()
+        return bytes(values.get(name, 0) if name else 0 for name in COMPONENTS[line])
+
+    def components(self) -> dict[str, int]:
+        """The levels by name, without those that the chip does not have."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+    def below(self, minimum: Self) -> tuple[str, ...]:
+        """The components that are below ``minimum``; one that only ``minimum`` has counts as below."""
+        mine = self.components()
+        return tuple(name for name, least in minimum.components().items() if mine.get(name, -1) < least)
+
+    def __str__(self) -> str:
+        return " ".join(f"{name} {value}" for name, value in self.components().items())

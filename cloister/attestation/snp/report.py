@@ -1,0 +1,268 @@
+"""The attestation report of SEV-SNP, versions 2 to 5.
+
+Source: "SEV Secure Nested Paging Firmware ABI Specification", AMD publication 56860, revision 1.58: table 23
+(ATTESTATION_REPORT), table 9 (guest policy), table 24 (PLATFORM_INFO), table 155 (signature). All integers are little
+endian. A version adds fields in what the versions before it reserve; it never moves one.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Self
+
+from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation.snp.products import CHIP_ID_SIZES, ProductLine, TcbVersion, line_of
+
+SIZE = 0x4A0
+"""Bytes of a report of any version."""
+
+SIGNED_SIZE = 0x2A0
+"""The signature covers the bytes in front of it."""
+
+VERSIONS = (2, 3, 4, 5)
+"""Version 1 was never shipped by firmware in production."""
+
+REPORT_DATA_SIZE = 64
+MEASUREMENT_SIZE = 48
+
+ECDSA_P384_SHA384 = 1
+"""SIGNATURE_ALGO: the only algorithm there is (table 156)."""
+
+# Table 23: name, offset, size; integers and, with an asterisk, byte strings.
+_FIELDS = (
+    ("version", 0x000, 4),
+    ("guest_svn", 0x004, 4),
+    ("policy", 0x008, 8),
+    ("*family_id", 0x010, 16),
+    ("*image_id", 0x020, 16),
+    ("vmpl", 0x030, 4),
+    ("signature_algorithm", 0x034, 4),
+    ("*current_tcb", 0x038, 8),
+    ("platform_info", 0x040, 8),
+    ("key_info", 0x048, 4),
+    ("*report_data", 0x050, 64),
+    ("*measurement", 0x090, 48),
+    ("*host_data", 0x0C0, 32),
+    ("*id_key_digest", 0x0E0, 48),
+    ("*author_key_digest", 0x110, 48),
+    ("*report_id", 0x140, 32),
+    ("*report_id_ma", 0x160, 32),
+    ("*reported_tcb", 0x180, 8),
+    ("family", 0x188, 1),  # from version 3 on
+    ("model", 0x189, 1),
+    ("stepping", 0x18A, 1),
+    ("*chip_id", 0x1A0, 64),
+    ("*committed_tcb", 0x1E0, 8),
+    ("current_build", 0x1E8, 1),
+    ("current_minor", 0x1E9, 1),
+    ("current_major", 0x1EA, 1),
+    ("committed_build", 0x1EC, 1),
+    ("committed_minor", 0x1ED, 1),
+    ("committed_major", 0x1EE, 1),
+    ("*launch_tcb", 0x1F0, 8),
+    ("launch_mitigations", 0x1F8, 8),  # from version 5 on
+    ("current_mitigations", 0x200, 8),
+    ("signature_r", 0x2A0, 72),  # table 155
+    ("signature_s", 0x2E8, 72),
+)
+# Must be zero: offset and size, by the versions that reserve it.
+_RESERVED = (
+    (VERSIONS, 0x04C, 4),
+    ((2,), 0x188, 3),
+    (VERSIONS, 0x18B, 21),
+    (VERSIONS, 0x1EB, 1),
+    (VERSIONS, 0x1EF, 1),
+    ((2, 3, 4), 0x1F8, 16),
+    (VERSIONS, 0x208, 152),
+    (VERSIONS, 0x330, 368),
+)
+
+_POLICY_MUST_BE_ONE = 1 << 17
+_POLICY_RESERVED = ~((1 << 26) - 1)
+_KEY_INFO_RESERVED = ~0x1F
+
+
+class PolicyBit(IntEnum):
+    """Bits of POLICY, the guest policy that the firmware enforces (table 9). Bits 0 to 15 are an ABI version."""
+
+    SMT = 16
+    MIGRATE_MA = 18
+    DEBUG = 19
+    SINGLE_SOCKET = 20
+    CXL_ALLOW = 21
+    MEM_AES_256_XTS = 22
+    RAPL_DIS = 23
+    CIPHERTEXT_HIDING_DRAM = 24
+    PAGE_SWAP_DISABLE = 25
+
+
+class PlatformBit(IntEnum):
+    """Bits of PLATFORM_INFO (table 24)."""
+
+    SMT_EN = 0
+    TSME_EN = 1
+    ECC_EN = 2
+    RAPL_DIS = 3
+    CIPHERTEXT_HIDING_DRAM_EN = 4
+    ALIAS_CHECK_COMPLETE = 5
+    TIO_EN = 7
+
+
+class SigningKey(IntEnum):
+    """SIGNING_KEY: which kind of key signed the report (table 23); 2 to 6 are reserved."""
+
+    VCEK = 0
+    VLEK = 1
+    NONE = 7
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Every field of a report as it stands there; ``data`` are its 1184 bytes.
+
+    TCB versions are raw, as their layout depends on the chip: ``tcb_versions``. Digests are SHA-384 (48 bytes),
+    ``family``, ``model`` and ``stepping`` are zero in version 2, the mitigation vectors before version 5.
+    """
+
+    data: bytes
+    version: int
+    guest_svn: int
+    policy: int
+    family_id: bytes
+    image_id: bytes
+    vmpl: int
+    signature_algorithm: int
+    current_tcb: bytes
+    platform_info: int
+    key_info: int
+    report_data: bytes
+    measurement: bytes
+    host_data: bytes
+    id_key_digest: bytes
+    author_key_digest: bytes
+    report_id: bytes
+    report_id_ma: bytes
+    reported_tcb: bytes
+    family: int
+    model: int
+    stepping: int
+    chip_id: bytes
+    committed_tcb: bytes
+    current_build: int
+    current_minor: int
+    current_major: int
+    committed_build: int
+    committed_minor: int
+    committed_major: int
+    launch_tcb: bytes
+    launch_mitigations: int
+    current_mitigations: int
+    signature_r: int
+    signature_s: int
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """From exactly 1184 bytes. Raises MalformedEvidence, also for anything in a reserved place."""
+        if len(data) != SIZE:
+            raise _malformed("size", 0, f"has {len(data)} bytes, must have {SIZE}")
+        values = {}
+        for name, offset, size in _FIELDS:
+            content = data[offset : offset + size]
+            values[name.lstrip("*")] = content if name[0] == "*" else int.from_bytes(content, "little")
+        report = cls(data=bytes(data), **values)
+        if report.version not in VERSIONS:
+            raise _malformed("version", 0, f"is {report.version}, only 2 to 5 are known")
+        for versions, offset, size in _RESERVED:
+            if report.version in versions and any(data[offset : offset + size]):
+                raise _malformed("reserved", offset, f"is not zero in a report of version {report.version}")
+        if report.policy & _POLICY_RESERVED or not report.policy & _POLICY_MUST_BE_ONE:
+            raise _malformed("policy", 0x008, f"is {report.policy:#x}: bit 17 must be set, bits 26 to 63 clear")
+        if report.key_info & _KEY_INFO_RESERVED:
+            raise _malformed("key_info", 0x048, f"is {report.key_info:#x}: bits 5 to 31 must be clear")
+        if report.key_info >> 2 & 7 not in SigningKey._value2member_map_:
+            raise _malformed("key_info", 0x048, f"names signing key {report.key_info >> 2 & 7}, which is reserved")
+        if report.signature_algorithm != ECDSA_P384_SHA384:
+            raise _malformed("signature_algorithm", 0x034, f"is {report.signature_algorithm}, only 1 is known")
+        line = report.product_line
+        if line is not None:
+            report.tcb_versions(line)
+            if any(report.chip_id[CHIP_ID_SIZES[line] :]):
+                raise _malformed("chip_id", 0x1A0, f"is longer than {CHIP_ID_SIZES[line]} bytes, which {line} has")
+        return report
+
+    @property
+    def product_line(self) -> ProductLine | None:
+        """The chip's line from its CPUID; None when the report does not tell (version 2) or it is not known."""
+        return line_of(self.family, self.model) if self.version > 2 else None
+
+    @property
+    def signed(self) -> bytes:
+        """The bytes that the signature covers."""
+        return self.data[:SIGNED_SIZE]
+
+    @property
+    def signing_key(self) -> SigningKey:
+        """The kind of key that signed."""
+        return SigningKey(self.key_info >> 2 & 7)
+
+    @property
+    def chip_key_masked(self) -> bool:
+        """MASK_CHIP_KEY: the host asked for reports without a signature by the chip's key."""
+        return bool(self.key_info & 2)
+
+    @property
+    def has_author_key(self) -> bool:
+        """AUTHOR_KEY_EN: ``author_key_digest`` is of a key that signed the guest's identity key."""
+        return bool(self.key_info & 1)
+
+    @property
+    def abi(self) -> tuple[int, int]:
+        """The least ABI version of the firmware that the guest policy demands, major and minor."""
+        return self.policy >> 8 & 0xFF, self.policy & 0xFF
+
+    @property
+    def current_firmware(self) -> tuple[int, int, int]:
+        """Version of the firmware that runs: major, minor, build."""
+        return self.current_major, self.current_minor, self.current_build
+
+    @property
+    def committed_firmware(self) -> tuple[int, int, int]:
+        """The oldest version that the firmware can be rolled back to: major, minor, build."""
+        return self.committed_major, self.committed_minor, self.committed_build
+
+    def policy_bits(self) -> frozenset[PolicyBit]:
+        """The bits that are set in the guest policy."""
+        return frozenset(bit for bit in PolicyBit if self.policy >> bit & 1)
+
+    def platform_bits(self) -> frozenset[PlatformBit]:
+        """The known bits that are set in PLATFORM_INFO."""
+        return frozenset(bit for bit in PlatformBit if self.platform_info >> bit & 1)
+
+    def unknown_platform_bits(self) -> int:
+        """The set bits of PLATFORM_INFO that have no meaning in this version of the specification."""
+        return self.platform_info & ~sum(1 << bit for bit in PlatformBit)
+
+    def tcb_versions(self, line: ProductLine) -> dict[str, TcbVersion]:
+        """``reported``, ``committed``, ``launch`` and ``current`` as a chip of ``line`` lays them out.
+
+        Raises MalformedEvidence when a reserved byte is not zero.
+        """
+        raw = {
+            "reported": self.reported_tcb,
+            "committed": self.committed_tcb,
+            "launch": self.launch_tcb,
+            "current": self.current_tcb,
+        }
+        return {name: TcbVersion.parse(data, line, f"ATTESTATION_REPORT.{name}_tcb") for name, data in raw.items()}
+
+    def chip(self, line: ProductLine) -> bytes:
+        """The identifier of the chip: 64 bytes, 8 on Turin; zeros when the host masks it."""
+        return self.chip_id[: CHIP_ID_SIZES[line]]
+
+    def digest(self) -> bytes:
+        """SHA-384 of what is signed, 48 bytes: what the signature is made over."""
+        return hashlib.sha384(self.signed).digest()
+
+
+def _malformed(field: str, offset: int, reason: str) -> MalformedEvidence:
+    return MalformedEvidence(f"ATTESTATION_REPORT.{field}", offset, reason)
