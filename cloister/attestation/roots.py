@@ -10,6 +10,9 @@ WORKSPACE_CA = "workspace-ca"
 """The identity root of ``local``: whoever set up the workspace. It says nothing about hardware."""
 
 
+AMD = "amd"
+"""AMD, for SEV-SNP; one root key for each product line."""
+
 INTEL = "intel"
 """Intel, for TDX."""
 
@@ -37,6 +40,28 @@ class Anchor:
         return SIMULATED if self.simulated else self.identity_root
 
 
+# The key service publishes each line's chain, signing key and root, at the page; the VLEK's chain has the same root.
+_AMD = (
+    Anchor(
+        AMD,
+        bytes.fromhex("9f056bee44377e29308cb5ffa895bdfb62d18881fa6bed8d6f075b0204089cb9"),
+        "ARK-Milan",
+        "https://kdsintf.amd.com/vcek/v1/Milan/cert_chain",
+    ),
+    Anchor(
+        AMD,
+        bytes.fromhex("429a69c9422aa258ee4d8db5fcda9c6470ef15f8cd5a9cebd6cbc7d90b863831"),
+        "ARK-Genoa",
+        "https://kdsintf.amd.com/vcek/v1/Genoa/cert_chain",
+    ),
+    Anchor(
+        AMD,
+        bytes.fromhex("4f125410563a2ab9a50356f9243f6fe0b6f73de98603f53f90339c70e9d7ad08"),
+        "ARK-Turin",
+        "https://kdsintf.amd.com/vcek/v1/Turin/cert_chain",
+    ),
+)
+
 _INTEL = (
     Anchor(
         INTEL,
@@ -46,5 +71,5 @@ _INTEL = (
     ),
 )
 
-VENDORS: tuple[Anchor, ...] = (*_INTEL,)
+VENDORS: tuple[Anchor, ...] = (*_AMD, *_INTEL)
 """The vendors' roots: what a verifier trusts unless the caller hands in other anchors."""

@@ -105,6 +105,7 @@ class PlatformBit(IntEnum):
     RAPL_DIS = 3
     CIPHERTEXT_HIDING_DRAM_EN = 4
     ALIAS_CHECK_COMPLETE = 5
+    IOMMU_WRITE_SAFE = 6
     TIO_EN = 7
 
 

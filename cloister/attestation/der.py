@@ -1,0 +1,139 @@
+"""A small reader of DER (ITU-T X.690): for what `cryptography` refuses although its vendor ships it.
+
+AMD's certificates have the serial number 0, which RFC 5280 forbids. Only what such a certificate needs is here: tags of
+one byte, definite lengths in their shortest form, and no value that could be written in two ways.
+"""
+
+from datetime import UTC, datetime
+
+from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation.reader import Reader
+
+BOOLEAN = 0x01
+INTEGER = 0x02
+BIT_STRING = 0x03
+OCTET_STRING = 0x04
+OBJECT_IDENTIFIER = 0x06
+UTF8_STRING = 0x0C
+PRINTABLE_STRING = 0x13
+IA5_STRING = 0x16
+UTC_TIME = 0x17
+GENERALIZED_TIME = 0x18
+SEQUENCE = 0x30
+SET = 0x31
+
+_MAX_LENGTH_BYTES = 3
+_MAX_INTEGER = 64
+
+
+class DerReader:
+    """Reads the elements of ``data`` one after another. ``name`` is the structure's name for error messages.
+
+    Every method raises MalformedEvidence when the next element is not what the caller expects.
+    """
+
+    def __init__(self, data: bytes, name: str) -> None:
+        self._reader = Reader(data, name)
+        self._name = name
+        self._data = data
+
+    @property
+    def remaining(self) -> int:
+        """Bytes not yet read."""
+        return self._reader.remaining
+
+    def malformed(self, field: str, reason: str) -> MalformedEvidence:
+        """The error for ``field`` where the reader stands."""
+        return self._reader.malformed(field, reason)
+
+    def next_is(self, tag: int) -> bool:
+        """Whether an element with ``tag`` follows."""
+        return self.remaining > 0 and self._data[self._reader.offset] == tag
+
+    def element(self, tag: int, field: str) -> bytes:
+        """The content of the next element, which must have ``tag``."""
+        found = self._reader.unsigned(1, f"{field}.tag")
+        if found != tag:
+            raise self.malformed(field, f"has the tag {found:#04x}, must have {tag:#04x}")
+        return self._reader.take(self._length(field), field)
+
+    def whole(self, tag: int, field: str) -> bytes:
+        """The next element with its tag and length, as it was signed."""
+        start = self._reader.offset
+        self.element(tag, field)
+        return self._data[start : self._reader.offset]
+
+    def inside(self, tag: int, field: str) -> "DerReader":
+        """A reader of the next element's content."""
+        return DerReader(self.element(tag, field), f"{self._name}.{field}")
+
+    def unsigned(self, field: str) -> int:
+        """An INTEGER that is not negative."""
+        content = self.element(INTEGER, field)
+        if not 1 <= len(content) <= _MAX_INTEGER or content[0] & 0x80:
+            raise self.malformed(field, "is no integer of at most 64 bytes, or a negative one")
+        if len(content) > 1 and content[0] == 0 and not content[1] & 0x80:
+            raise self.malformed(field, "is an integer with needless zeros")
+        return int.from_bytes(content)
+
+    def oid(self, field: str) -> str:
+        """An OBJECT IDENTIFIER, dotted."""
+        content = self.element(OBJECT_IDENTIFIER, field)
+        if not content or content[-1] & 0x80:
+            raise self.malformed(field, "is no object identifier")
+        arcs, value, first = [], 0, True
+        for byte in content:
+            if first and byte == 0x80:
+                raise self.malformed(field, "is an object identifier with needless zeros")
+            value = value << 7 | byte & 0x7F
+            first = not byte & 0x80
+            if first:
+                arcs.append(value)
+                value = 0
+        top = min(arcs[0] // 40, 2)
+        return ".".join(map(str, (top, arcs[0] - 40 * top, *arcs[1:])))
+
+    def bits(self, field: str) -> bytes:
+        """A BIT STRING of whole bytes."""
+        content = self.element(BIT_STRING, field)
+        if not content or content[0] != 0:
+            raise self.malformed(field, "is not a string of whole bytes")
+        return content[1:]
+
+    def text(self, tag: int, field: str) -> str:
+        """A string of printable ASCII."""
+        content = self.element(tag, field)
+        if not all(0x20 <= byte < 0x7F for byte in content):
+            raise self.malformed(field, "has a character that is not printable ASCII")
+        return content.decode("ascii")
+
+    def time(self, field: str) -> datetime:
+        """A time to the second, UTC (RFC 5280, section 4.1.2.5)."""
+        short = self.next_is(UTC_TIME)
+        content = self.element(UTC_TIME if short else GENERALIZED_TIME, field)
+        digits = 12 if short else 14
+        if len(content) != digits + 1 or content[-1:] != b"Z" or not content[:-1].isdigit():
+            raise self.malformed(field, "is no time in UTC to the second")
+        text = content[:-1].decode("ascii")
+        if short:
+            text = ("19" if text[0] >= "5" else "20") + text
+        try:
+            return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+        except ValueError as error:
+            raise self.malformed(field, "is no time that exists") from error
+
+    def end(self) -> None:
+        """Nothing may follow."""
+        self._reader.end()
+
+    def _length(self, field: str) -> int:
+        first = self._reader.unsigned(1, f"{field}.length")
+        if first < 0x80:
+            return first
+        size = first & 0x7F
+        if not 1 <= size <= _MAX_LENGTH_BYTES:
+            raise self.malformed(field, "has an indefinite length, or one of more than 3 bytes")
+        length = self._reader.unsigned(size, f"{field}.length")
+        if length < 0x80 or length < 1 << 8 * (size - 1):
+            raise self.malformed(field, "has a length that is not in its shortest form")
+        return length
