@@ -1,0 +1,116 @@
+"""JSON that Intel signs: the bytes under the signature, and members that all have to be accounted for."""
+
+import json
+import re
+from datetime import datetime
+from typing import Any
+
+from cloister.attestation.errors import MalformedEvidence
+from cloister.protocol import canonical
+
+MAX_SIZE = 256 * 1024
+"""Bytes of one document."""
+
+MAX_ENTRIES = 64
+"""Entries of a list, unless said otherwise."""
+
+_SPACE = " \t\r\n"
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+_HEX = re.compile(r"(?:[0-9a-fA-F]{2})*")
+_SIGNATURE_SIZE = 64
+
+
+class Members:
+    """The members of one JSON object, each of which has to be taken once."""
+
+    def __init__(self, value: Any, name: str) -> None:
+        if not isinstance(value, dict):
+            raise MalformedEvidence(name, 0, "is not a JSON object")
+        self._members = dict(value)
+        self._name = name
+
+    def malformed(self, field: str, reason: str) -> MalformedEvidence:
+        """The error for ``field``."""
+        return MalformedEvidence(f"{self._name}.{field}", 0, reason)
+
+    def take(self, field: str, kind: type[Any], default: Any = None) -> Any:
+        """The member, of exactly this type; JSON's true is no number."""
+        value = self._members.pop(field, default)
+        if type(value) is not kind:
+            raise self.malformed(field, "is absent" if value is None else f"is not a {kind.__name__}")
+        return value
+
+    def constant(self, field: str, wanted: str | int) -> None:
+        """A member that has one possible value."""
+        value = self.take(field, type(wanted))
+        if value != wanted:
+            raise self.malformed(field, f"is {str(value)[:40]}, must be {wanted}")
+
+    def number(self, field: str, most: int) -> int:
+        """A whole number from 0 to ``most``."""
+        value = self.take(field, int)
+        if not 0 <= value <= most:
+            raise self.malformed(field, f"is {value}, must be 0 to {most}")
+        return int(value)
+
+    def hex(self, field: str, size: int) -> bytes:
+        """``size`` bytes in hexadecimal digits of either case."""
+        text = self.take(field, str)
+        if len(text) != 2 * size or not _HEX.fullmatch(text):
+            raise self.malformed(field, f"is not {size} bytes in hexadecimal digits")
+        return bytes.fromhex(text)
+
+    def time(self, field: str) -> datetime:
+        """A time in UTC, whole seconds."""
+        text = self.take(field, str)
+        try:
+            moment = datetime.fromisoformat(text) if _TIME.fullmatch(text) else None
+        except ValueError:
+            moment = None
+        if moment is None:
+            raise self.malformed(field, f"is {text[:40]!r}, which is no time")
+        return moment
+
+    def sequence(self, field: str, *, required: bool = True, most: int = MAX_ENTRIES) -> list[Any]:
+        """A list of at most ``most`` entries; empty when it is absent and need not be there."""
+        found: list[Any] = self.take(field, list, None if required else [])
+        if len(found) > most:
+            raise self.malformed(field, f"has {len(found)} entries, at most {most} are allowed")
+        return found
+
+    def end(self) -> None:
+        """No other member may be there."""
+        if self._members:
+            raise self.malformed(next(iter(self._members))[:40], "is a member that Intel does not specify")
+
+
+def open_signed(data: bytes, member: str) -> tuple[bytes, bytes, Any]:
+    """The bytes of ``member`` as they were signed, the signature, and the value of these bytes."""
+    try:
+        value = canonical.parse(data, what=f"The document with {member}", limit=MAX_SIZE)
+    except canonical.FormatError as error:
+        raise MalformedEvidence(member, 0, error.message) from error
+    outer = Members(value, "document")
+    body = outer.take(member, dict)
+    signature = outer.hex("signature", _SIGNATURE_SIZE)
+    outer.end()
+    return _raw(data.decode(), member).encode(), signature, body
+
+
+def _raw(text: str, member: str) -> str:
+    """The text of a member of the object ``text``, which is well-formed JSON and has the member once."""
+    decoder = json.JSONDecoder()
+    offset = _skip(text, 0) + 1
+    while True:
+        name, offset = decoder.raw_decode(text, _skip(text, offset))
+        start = _skip(text, _skip(text, offset) + 1)
+        _, end = decoder.raw_decode(text, start)
+        if name == member:
+            return text[start:end]
+        offset = _skip(text, end) + 1
+
+
+def _skip(text: str, offset: int) -> int:
+    while text[offset] in _SPACE:
+        offset += 1
+    return offset
