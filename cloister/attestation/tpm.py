@@ -1,7 +1,7 @@
 """TPM 2.0 structures that attestation needs: parsing and marshalling, nothing else.
 
 Source: TCG, Trusted Platform Module Library, Part 2: Structures, revision 1.59. Each class names its table. All
-integers are big endian. Only the P-256 / SHA-256 members of the unions are known; any other is malformed.
+integers are big endian. Of the unions only the members for P-256 and SHA-256 are here, those for RSA in tpm_rsa.py.
 """
 
 from dataclasses import dataclass
@@ -184,15 +184,15 @@ class EccPublic:
     def parse(cls, data: bytes) -> Self:
         """Raises MalformedEvidence, also for a key of another kind."""
         reader = Reader(data, "TPMT_PUBLIC")
-        _expect(reader, "type", ALG_ECC)
-        name_algorithm = _expect(reader, "nameAlg", ALG_SHA256)
+        expect(reader, "type", ALG_ECC)
+        name_algorithm = expect(reader, "nameAlg", ALG_SHA256)
         attributes = reader.unsigned(4, "objectAttributes")
         policy = reader.sized(2, _MAX_DIGEST, "authPolicy")
-        _expect(reader, "parameters.symmetric", ALG_NULL)
-        _expect(reader, "parameters.scheme", ALG_ECDSA)
-        _expect(reader, "parameters.scheme.hash", ALG_SHA256)
-        _expect(reader, "parameters.curveID", CURVE_P256)
-        _expect(reader, "parameters.kdf", ALG_NULL)
+        expect(reader, "parameters.symmetric", ALG_NULL)
+        expect(reader, "parameters.scheme", ALG_ECDSA)
+        expect(reader, "parameters.scheme.hash", ALG_SHA256)
+        expect(reader, "parameters.curveID", CURVE_P256)
+        expect(reader, "parameters.kdf", ALG_NULL)
         x = reader.sized(2, _MAX_COORDINATE, "unique.x")
         y = reader.sized(2, _MAX_COORDINATE, "unique.y")
         reader.end()
@@ -254,7 +254,8 @@ def sized(data: bytes) -> bytes:
     return len(data).to_bytes(2) + data
 
 
-def _expect(reader: Reader, field: str, wanted: int) -> int:
+def expect(reader: Reader, field: str, wanted: int) -> int:
+    """The next 2 bytes, which must be ``wanted``. Raises MalformedEvidence."""
     start = reader.offset
     found = reader.unsigned(2, field)
     if found != wanted:

@@ -11,9 +11,10 @@ from typing import Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
+from cryptography.x509 import KeyUsage
 
-from cloister.attestation import runtimelog, tpm, x509
+from cloister.attestation import runtimelog, tpm, tpm_rsa, x509
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.eventlog import EventLog
 from cloister.attestation.evidence import Evidence
@@ -31,35 +32,51 @@ _DRIVER_PCR = 2
 _NO_DRIVERS = hashlib.sha256(ZERO + hashlib.sha256(bytes(4)).digest()).digest()
 # TPM 2.0 Library, part 1, section 26.5: the qualified name of a primary key is over its hierarchy's handle.
 _ENDORSEMENT = (0x4000000B).to_bytes(4)
+_KEY_USAGES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+)
 
 
 @dataclass(frozen=True)
 class VtpmEvidence:
-    """The parts of evidence that a vTPM contributes, parsed."""
+    """The parts of evidence that a vTPM contributes, parsed. Key and signature are of one kind."""
 
     attest_bytes: bytes
     attest: tpm.Attest
-    signature: tpm.EcdsaSignature
-    ak_public: tpm.EccPublic
+    signature: tpm.EcdsaSignature | tpm_rsa.RsaSignature
+    ak_public: tpm.EccPublic | tpm_rsa.RsaPublic
     pcrs: tuple[bytes, ...]
     certificates: tuple[x509.Certificate, ...]
     event_log: EventLog
 
     @classmethod
-    def parse(cls, evidence: Evidence) -> Self | None:
-        """None when one of the parts is absent. Raises MalformedEvidence."""
+    def parse(cls, evidence: Evidence, *, certified: bool = True) -> Self | None:
+        """None when one of the parts is absent; with ``certified`` the key's certificate is one of them.
+
+        Raises MalformedEvidence.
+        """
         quote, log = evidence.tpm_quote, evidence.boot_event_log
-        if quote is None or log is None or not evidence.ak_certificates:
+        if quote is None or log is None or (certified and not evidence.ak_certificates):
             return None
-        public = tpm.EccPublic.parse(quote.ak_public)
-        try:
-            ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), public.point)
-        except ValueError as error:
-            raise MalformedEvidence("TPMT_PUBLIC.unique", 0, "is not a point on the curve P-256") from error
+        public: tpm.EccPublic | tpm_rsa.RsaPublic
+        signature: tpm.EcdsaSignature | tpm_rsa.RsaSignature
+        if quote.ak_public.startswith(tpm_rsa.ALG_RSA.to_bytes(2)):
+            public = tpm_rsa.RsaPublic.parse(quote.ak_public)
+            signature = tpm_rsa.RsaSignature.parse(quote.signature)
+        else:
+            public = tpm.EccPublic.parse(quote.ak_public)
+            signature = tpm.EcdsaSignature.parse(quote.signature)
+        _key_of(public)
         return cls(
             attest_bytes=quote.attest,
             attest=tpm.Attest.parse(quote.attest),
-            signature=tpm.EcdsaSignature.parse(quote.signature),
+            signature=signature,
             ak_public=public,
             pcrs=quote.pcrs,
             certificates=tuple(
@@ -69,17 +86,29 @@ class VtpmEvidence:
             event_log=EventLog.parse(log),
         )
 
-    def key(self) -> ec.EllipticCurvePublicKey:
+    def key(self) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey:
         """The attestation key."""
-        return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), self.ak_public.point)
+        return _key_of(self.ak_public)
+
+    def fingerprint(self) -> bytes:
+        """SHA-256 of the attestation key's SubjectPublicKeyInfo, 32 bytes."""
+        spki = self.key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        return hashlib.sha256(spki).digest()
 
 
 def check_attestation_key(
-    checks: Recorder, vtpm: VtpmEvidence, issuers: Sequence[x509.Certificate], anchor: bytes, at: datetime
+    checks: Recorder,
+    vtpm: VtpmEvidence,
+    issuers: Sequence[x509.Certificate],
+    anchor: bytes,
+    at: datetime,
+    *,
+    names_usage: bool = True,
 ) -> None:
     """The key's certificate leads to ``anchor`` (SHA-256 of an SPKI), and it and the key are made for attestation.
 
-    ``issuers`` are certificates besides those in the evidence.
+    ``issuers`` are certificates besides those in the evidence. A vendor whose certificates do not say the usage of an
+    attestation key (``names_usage`` false) must say there that the key signs and does nothing else.
     """
     leaf = vtpm.certificates[0]
     path, why = x509.find_path(leaf, (*vtpm.certificates[1:], *issuers), anchor)
@@ -91,10 +120,18 @@ def check_attestation_key(
         period = f"valid from {canonical.to_time(worst.not_before)} to {canonical.to_time(worst.not_after)}"
         checks.record("ak-validity", worst.valid_at(at), f"valid at {canonical.to_time(at)}", period)
     checks.record("ak-not-ca", not leaf.is_ca, "no certificate authority", "an authority" if leaf.is_ca else "none")
-    found = ", ".join(leaf.usages) or "absent"
-    checks.record("ak-usage", leaf.usages == (x509.TCG_AIK,), f"{x509.TCG_AIK} (attestation) alone", found)
-    spki = vtpm.key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    checks.equal("ak-key", hashlib.sha256(spki).digest(), leaf.fingerprint())
+    if names_usage:
+        found = ", ".join(leaf.usages) or "absent"
+        checks.record("ak-usage", leaf.usages == (x509.TCG_AIK,), f"{x509.TCG_AIK} (attestation) alone", found)
+    else:
+        usages = (*_key_usages(leaf), *leaf.usages)
+        checks.record("ak-usage", usages == ("digital_signature",), "digital_signature alone", ", ".join(usages))
+    checks.equal("ak-key", vtpm.fingerprint(), leaf.fingerprint())
+    check_attributes(checks, vtpm)
+
+
+def check_attributes(checks: Recorder, vtpm: VtpmEvidence) -> None:
+    """The key is one that signs only what its TPM made, and never leaves it."""
     attributes = vtpm.ak_public.attributes
     proper = attributes & (tpm.AK_REQUIRED | tpm.OBJECT_DECRYPT) == tpm.AK_REQUIRED
     wanted = f"{tpm.AK_REQUIRED:#010x} (fixedTPM, fixedParent, sensitiveDataOrigin, restricted, sign) without decrypt"
@@ -170,16 +207,40 @@ def _nearest(images: Sequence[ImageReference], pcrs: Sequence[bytes]) -> tuple[I
     return best, agreement(best) == len(IMAGE_PCRS)
 
 
-def _qualified_name(public: tpm.EccPublic) -> bytes:
+def _key_of(public: tpm.EccPublic | tpm_rsa.RsaPublic) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey:
+    """Raises MalformedEvidence for numbers that are no key."""
+    try:
+        if isinstance(public, tpm_rsa.RsaPublic):
+            return rsa.RSAPublicNumbers(public.exponent, int.from_bytes(public.modulus)).public_key()
+        return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), public.point)
+    except ValueError as error:
+        raise MalformedEvidence("TPMT_PUBLIC.unique", 0, "is not a public key of its kind") from error
+
+
+def _key_usages(certificate: x509.Certificate) -> tuple[str, ...]:
+    """What the certificate's key may be used for, in the words of RFC 5280, section 4.2.1.3."""
+    for extension in certificate.parsed.extensions:
+        if isinstance(extension.value, KeyUsage):
+            return tuple(name for name in _KEY_USAGES if getattr(extension.value, name))
+    return ()
+
+
+def _qualified_name(public: tpm.EccPublic | tpm_rsa.RsaPublic) -> bytes:
     algorithm = public.name_algorithm.to_bytes(2)
     name = algorithm + hashlib.sha256(public.marshal()).digest()
     return algorithm + hashlib.sha256(_ENDORSEMENT + name).digest()
 
 
 def _signed(vtpm: VtpmEvidence) -> bool:
+    key, signature = vtpm.key(), vtpm.signature
     try:
-        signature = utils.encode_dss_signature(vtpm.signature.r, vtpm.signature.s)
-        vtpm.key().verify(signature, vtpm.attest_bytes, ec.ECDSA(hashes.SHA256()))
+        if isinstance(key, rsa.RSAPublicKey) and isinstance(signature, tpm_rsa.RsaSignature):
+            key.verify(signature.signature, vtpm.attest_bytes, padding.PKCS1v15(), hashes.SHA256())
+        elif isinstance(key, ec.EllipticCurvePublicKey) and isinstance(signature, tpm.EcdsaSignature):
+            numbers = utils.encode_dss_signature(signature.r, signature.s)
+            key.verify(numbers, vtpm.attest_bytes, ec.ECDSA(hashes.SHA256()))
+        else:
+            return False
     except (InvalidSignature, ValueError):
         return False
     return True
