@@ -1,7 +1,7 @@
 """Certificate revocation lists (RFC 5280, section 5): reading them, and the one that speaks for an issuer at a time.
 
-A list is nothing without its issuer's signature: :func:`newest` returns only lists that the issuer's key signed and
-whose time has come and not run out. Only complete lists are used; one with a critical extension that is not understood
+A list is nothing without its issuer's signature: :func:`current` returns only lists that the issuer's key signed and
+whose time has come and not run out, and :func:`revoked` believes any list that it signed. Only complete lists are used; one with a critical extension that is not understood
 (a delta, one for some reasons or some certificates) is not.
 """
 
@@ -12,7 +12,7 @@ from typing import Self
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.x509 import Certificate
@@ -36,12 +36,13 @@ _UNREADABLE = (
 @dataclass(frozen=True)
 class RevocationList:
     """``issuer`` is the name in DER; ``next_update`` is when a newer list is due at the latest (all Intel's, AMD's and
-    Google's lists have one). ``unknown_critical`` are the critical extensions that nobody here understands.
+    Google's lists have one). ``serials`` are the numbers of the issuer's certificates that are revoked, ``unknown_critical`` are the critical extensions that nobody here understands.
     """
 
     issuer: bytes
     this_update: datetime
     next_update: datetime
+    serials: frozenset[int]
     unknown_critical: tuple[str, ...]
     parsed: x509.CertificateRevocationList
 
@@ -62,12 +63,11 @@ class RevocationList:
             raise ValueError("a signature is whole bytes")
         if parsed.next_update_utc is None:
             raise ValueError("a list without nextUpdate would be good for ever")
-        for _ in parsed:  # entries are read late: one that cannot be read must not raise when it is looked for
-            pass
         return cls(
             issuer=parsed.issuer.public_bytes(),
             this_update=parsed.last_update_utc,
             next_update=parsed.next_update_utc,
+            serials=frozenset(entry.serial_number for entry in parsed),
             unknown_critical=tuple(e.oid.dotted_string for e in parsed.extensions if e.critical),
             parsed=parsed,
         )
@@ -89,18 +89,12 @@ class RevocationList:
         """Whether the list had been made at ``at`` (aware), and a newer one was not yet due."""
         return self.this_update <= at <= self.next_update
 
-    def revokes(self, serial: int) -> bool:
-        """Whether the certificate of the issuer with this serial number is on the list."""
-        return self.parsed.get_revoked_certificate_by_serial_number(serial) is not None
-
     def period(self) -> str:
         """The list's dates, for people."""
         return f"of {canonical.to_time(self.this_update)}, next due {canonical.to_time(self.next_update)}"
 
 
-def newest(
-    lists: Iterable[RevocationList], issuer: Certificate, at: datetime
-) -> tuple[RevocationList | None, str]:
+def current(lists: Iterable[RevocationList], issuer: Certificate, at: datetime) -> tuple[RevocationList | None, str]:
     """The newest of ``lists`` that ``issuer`` signed and that is current at ``at``, or None and why not."""
     found: RevocationList | None = None
     reason = "no list of that issuer came"
@@ -116,6 +110,11 @@ def newest(
         elif found is None or one.this_update > found.this_update:
             found = one
     return found, "" if found else reason
+
+
+def revoked(lists: Iterable[RevocationList], issuer: Certificate, serial: int) -> bool:
+    """Whether any list that ``issuer`` signed, of whatever time, has the certificate: what is revoked stays revoked."""
+    return any(serial in one.serials and one.signed_by(issuer) for one in lists)
 
 
 def _may_sign_lists(issuer: Certificate) -> bool:

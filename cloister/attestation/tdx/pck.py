@@ -135,6 +135,6 @@ def _octets(value: bytes, size: int, field: str) -> bytes:
 def _integer(value: bytes, most: int, field: str) -> int:
     content = _content(value, _INTEGER, field)
     number = int.from_bytes(content, signed=True)
-    if not content or not 0 <= number <= most or len(content) > 1 and content[0] == 0 and content[1] < 0x80:
+    if not content or not 0 <= number <= most or (len(content) > 1 and content[0] == 0 and content[1] < 0x80):
         raise MalformedEvidence(f"PCK certificate.{field}", 0, f"is not a whole number from 0 to {most}")
     return number
