@@ -1,8 +1,9 @@
 """Certificate revocation lists (RFC 5280, section 5): reading them, and the one that speaks for an issuer at a time.
 
 A list is nothing without its issuer's signature: :func:`current` returns only lists that the issuer's key signed and
-whose time has come and not run out, and :func:`revoked` believes any list that it signed. Only complete lists are used; one with a critical extension that is not understood
-(a delta, one for some reasons or some certificates) is not.
+whose time has come and not run out, and :func:`revoked` believes any list that it signed. Only complete lists are
+current; one with a critical extension that is not understood (a delta, one for some reasons or some certificates) is
+not.
 """
 
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ from typing import Self
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.x509 import Certificate
@@ -36,7 +38,8 @@ _UNREADABLE = (
 @dataclass(frozen=True)
 class RevocationList:
     """``issuer`` is the name in DER; ``next_update`` is when a newer list is due at the latest (all Intel's, AMD's and
-    Google's lists have one). ``serials`` are the numbers of the issuer's certificates that are revoked, ``unknown_critical`` are the critical extensions that nobody here understands.
+    Google's lists have one). ``serials`` are the numbers of the issuer's certificates that are revoked,
+    ``unknown_critical`` the critical extensions that nobody here understands.
     """
 
     issuer: bytes
@@ -78,10 +81,11 @@ class RevocationList:
             return False
         key = issuer.parsed.public_key()
         try:
+            if not isinstance(key, (ec.EllipticCurvePublicKey, rsa.RSAPublicKey)):
+                return False
             if not isinstance(self.parsed.signature_hash_algorithm, _HASHES):
                 return False
-            # Keys that cannot sign certificates raise TypeError.
-            return self.parsed.is_signature_valid(key)  # type: ignore[arg-type]
+            return self.parsed.is_signature_valid(key)
         except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
             return False
 
