@@ -4,17 +4,10 @@ docs/attestation.md has the same list with the source and the test of each; a te
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
-
-@dataclass(frozen=True)
-class CheckInfo:
-    """``subject`` begins the sentence about a failure, ``advice`` ends it."""
-
-    subject: str
-    advice: str
-
+from cloister.attestation.checkinfo import CheckInfo
+from cloister.attestation.snp import checks as snp
 
 _ASK_AGAIN = "Open a new session; if it fails again, do not use this machine."
 _FORGED = "Do not use this machine: its evidence does not come from the TPM that it names."
@@ -93,8 +86,13 @@ _CHECKS = {
     "pcr-15": CheckInfo("PCR 15 (the runtime log)", _FORGED),
 }
 
-CHECKS: Mapping[str, CheckInfo] = MappingProxyType(_CHECKS)
-"""All checks by name, in the order in which a verdict lists them."""
+CHECKS: Mapping[str, CheckInfo] = MappingProxyType(
+    {
+        **_CHECKS,
+        **snp.INFOS,
+    }
+)
+"""All checks by name."""
 
 COMMON = tuple(_CHECKS)[: tuple(_CHECKS).index("quote-magic")]
 """The checks that do not depend on the platform."""
@@ -102,5 +100,10 @@ COMMON = tuple(_CHECKS)[: tuple(_CHECKS).index("quote-magic")]
 VTPM = tuple(name for name in _CHECKS if name not in COMMON)
 """The checks of a platform whose image is identified by the registers of a vTPM."""
 
-CHECKS_OF: Mapping[str, tuple[str, ...]] = MappingProxyType({"local": (*COMMON, *VTPM)})
+CHECKS_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "local": (*COMMON, *VTPM),
+        "sev-snp": (*COMMON, *snp.NAMES, *snp.IMAGE_NAMES, "image-debug"),
+    }
+)
 """The checks of a verdict by platform, in their order; a platform that is not here cannot be judged."""

@@ -192,7 +192,7 @@ class EndorsementCertificate:
     def product_line(self) -> ProductLine | None:
         """The line in the product name, which for a VCEK may go on with the stepping: Milan-B0."""
         name = self.product_name.split("-", 1)[0]
-        line = ProductLine(name) if name in ProductLine else None
+        line = next((line for line in ProductLine if line == name), None)
         return line if line is None or _STRUCT_VERSIONS[line] == self.struct_version else None
 
     def valid_at(self, at: datetime) -> bool:

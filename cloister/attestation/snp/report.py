@@ -180,7 +180,7 @@ class Report:
             raise _malformed("policy", 0x008, f"is {report.policy:#x}: bit 17 must be set, bits 26 to 63 clear")
         if report.key_info & _KEY_INFO_RESERVED:
             raise _malformed("key_info", 0x048, f"is {report.key_info:#x}: bits 5 to 31 must be clear")
-        if report.key_info >> 2 & 7 not in SigningKey._value2member_map_:
+        if report.key_info >> 2 & 7 not in set(SigningKey):
             raise _malformed("key_info", 0x048, f"names signing key {report.key_info >> 2 & 7}, which is reserved")
         if report.signature_algorithm != ECDSA_P384_SHA384:
             raise _malformed("signature_algorithm", 0x034, f"is {report.signature_algorithm}, only 1 is known")
