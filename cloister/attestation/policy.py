@@ -5,8 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from cloister.attestation.azure.policy import AzurePolicy
 from cloister.attestation.errors import PolicyError
 from cloister.attestation.evidence import Platform
+from cloister.attestation.gcp.policy import GcpPolicy
+from cloister.attestation.instances import Instances
 from cloister.protocol import canonical, schema
 from cloister.protocol.document import Document
 
@@ -72,6 +75,9 @@ class Policy:
     secure_boot: bool = False
     platform_pcrs: Mapping[int, bytes] = field(default_factory=dict)
     local: LocalPolicy | None = None
+    azure: AzurePolicy | None = None
+    gcp: GcpPolicy | None = None
+    instances: Instances | None = None
 
     def __post_init__(self) -> None:
         """Rules that hold between members. Raises PolicyError."""
@@ -92,6 +98,7 @@ class Policy:
                 f"{_WHAT} must have the section local with the workspace's CA exactly when allow_local is true.",
                 hint="Write it again with: invoke policy --image MANIFEST --workspace DESCRIPTOR --allow-local",
             )
+        self._require_cloud_sections()
         if not self.images:
             raise PolicyError(f"{_WHAT} names no image, so it would accept no machine.")
         kinds: dict[tuple[bytes | None, ...], ImageReference] = {}
@@ -111,6 +118,24 @@ class Policy:
             raise PolicyError(
                 f"{_WHAT} requires Secure Boot and pins no PCR 7.", hint="Add platform_pcrs: {'7': VALUE} to it."
             )
+
+    def _require_cloud_sections(self) -> None:
+        """A platform that is accepted has its section, and no section stands there for nothing."""
+        azure, gcp = self.azure, self.gcp
+        wanted = {
+            Platform.AZURE_SNP: ("azure.snp", azure is not None and azure.snp is not None),
+            Platform.AZURE_TDX: ("azure.tdx", azure is not None and azure.tdx is not None),
+            Platform.GCP_SNP: ("gcp.snp_min_svn", gcp is not None and gcp.snp_min_svn is not None),
+            Platform.GCP_TDX: ("gcp.tdx_min_svn", gcp is not None and gcp.tdx_min_svn is not None),
+        }
+        for platform, (section, present) in wanted.items():
+            if present != (platform in self.platforms):
+                raise PolicyError(
+                    f"{_WHAT} must have {section} exactly when it accepts the platform {platform}.",
+                    hint=f"Add {section}, or take {platform} out of platforms."
+                    if not present
+                    else f"Take {section} out, or add {platform} to platforms.",
+                )
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
@@ -141,6 +166,9 @@ class Policy:
             secure_boot=value.get("secure_boot", False),
             platform_pcrs={int(index): bytes.fromhex(d) for index, d in value.get("platform_pcrs", {}).items()},
             local=_read_local(local) if local else None,
+            azure=AzurePolicy.from_value(value["azure"]) if "azure" in value else None,
+            gcp=GcpPolicy.from_value(value["gcp"]) if "gcp" in value else None,
+            instances=Instances.from_value(value["instances"]) if "instances" in value else None,
         )
 
     def value(self) -> dict[str, Any]:
@@ -171,6 +199,9 @@ class Policy:
             value["local"] = {"authority_spki_sha256": self.local.authority_spki_sha256.hex()}
             if self.local.certificate is not None:
                 value["local"]["authority_certificate"] = canonical.to_base64(self.local.certificate)
+        for name, section in (("azure", self.azure), ("gcp", self.gcp), ("instances", self.instances)):
+            if section is not None:
+                value[name] = section.value()
         return value
 
     def encode(self) -> bytes:

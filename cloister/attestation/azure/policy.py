@@ -1,0 +1,57 @@
+"""The policy's section ``azure``: which paravisors count.
+
+The vTPM is the paravisor's, so whoever brings a paravisor of their own brings every register. An empty list rejects.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class AzureSnpPolicy:
+    """``id_key_digests`` (SHA-384) name the keys that sign paravisors, ``min_guest_svn`` their least version."""
+
+    id_key_digests: tuple[bytes, ...]
+    min_guest_svn: int
+
+
+@dataclass(frozen=True)
+class AzureTdxPolicy:
+    """``mrtds`` are measurements of paravisors, ``mrseams`` of the TDX modules below them; 48 bytes each."""
+
+    mrtds: tuple[bytes, ...]
+    mrseams: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class AzurePolicy:
+    """What counts at Azure, by hardware; None where the policy does not accept it."""
+
+    snp: AzureSnpPolicy | None = None
+    tdx: AzureTdxPolicy | None = None
+
+    @classmethod
+    def from_value(cls, value: dict[str, Any]) -> Self:
+        """From the JSON value, which keeps the schema."""
+        snp, tdx = value.get("snp"), value.get("tdx")
+        return cls(
+            AzureSnpPolicy(_digests(snp["id_key_digests"]), snp["min_guest_svn"]) if snp else None,
+            AzureTdxPolicy(_digests(tdx["mrtds"]), _digests(tdx["mrseams"])) if tdx else None,
+        )
+
+    def value(self) -> dict[str, Any]:
+        """The JSON value."""
+        value: dict[str, Any] = {}
+        if self.snp is not None:
+            digests = [digest.hex() for digest in self.snp.id_key_digests]
+            value["snp"] = {"id_key_digests": digests, "min_guest_svn": self.snp.min_guest_svn}
+        if self.tdx is not None:
+            value["tdx"] = {
+                "mrtds": [digest.hex() for digest in self.tdx.mrtds],
+                "mrseams": [digest.hex() for digest in self.tdx.mrseams],
+            }
+        return value
+
+
+def _digests(texts: list[str]) -> tuple[bytes, ...]:
+    return tuple(bytes.fromhex(text) for text in texts)

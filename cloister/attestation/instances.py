@@ -1,0 +1,66 @@
+"""The policy's section ``instances``: which machines may be at the other end, by the names that vendors give them.
+
+A list that is empty says nothing about machines of its kind, except where a platform demands one.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class GcpInstance:
+    """Machines at Google: all of a project, or of one zone, or one by its number or name. None leaves a member open."""
+
+    project: str
+    zone: str | None = None
+    instance_id: int | None = None
+    instance_name: str | None = None
+
+    def value(self) -> dict[str, Any]:
+        """The JSON value. A number of a machine has 64 bits, more than JSON's: it is text."""
+        value = {
+            "project": self.project,
+            "zone": self.zone,
+            "instance_id": None if self.instance_id is None else str(self.instance_id),
+            "instance_name": self.instance_name,
+        }
+        return {name: member for name, member in value.items() if member is not None}
+
+
+@dataclass(frozen=True)
+class Instances:
+    """``chip_ids`` are those of AMD processors (64 bytes, of Turin 8), ``ppids`` those of Intel platforms (16 bytes),
+    ``azure_vm_ids`` the vmUniqueId of machines at Azure in upper case.
+    """
+
+    chip_ids: tuple[bytes, ...] = ()
+    ppids: tuple[bytes, ...] = ()
+    azure_vm_ids: tuple[str, ...] = ()
+    gcp: tuple[GcpInstance, ...] = ()
+
+    @classmethod
+    def from_value(cls, value: dict[str, Any]) -> Self:
+        """From the JSON value, which keeps the schema."""
+        return cls(
+            chip_ids=tuple(bytes.fromhex(text) for text in value.get("chip_ids", ())),
+            ppids=tuple(bytes.fromhex(text) for text in value.get("ppids", ())),
+            azure_vm_ids=tuple(text.upper() for text in value.get("azure_vm_ids", ())),
+            gcp=tuple(
+                GcpInstance(
+                    project=one["project"],
+                    zone=one.get("zone"),
+                    instance_id=int(one["instance_id"]) if "instance_id" in one else None,
+                    instance_name=one.get("instance_name"),
+                )
+                for one in value.get("gcp", ())
+            ),
+        )
+
+    def value(self) -> dict[str, Any]:
+        """The JSON value, lists that are empty written out."""
+        return {
+            "chip_ids": [chip_id.hex() for chip_id in self.chip_ids],
+            "ppids": [ppid.hex() for ppid in self.ppids],
+            "azure_vm_ids": list(self.azure_vm_ids),
+            "gcp": [one.value() for one in self.gcp],
+        }
