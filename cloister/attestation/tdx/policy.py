@@ -1,0 +1,139 @@
+"""The policy's section ``tdx``: what a party demands of a TD and of the platform under it.
+
+Everything has a default, and the default is the strict choice.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Self
+
+from cloister.attestation.errors import PolicyError
+from cloister.attestation.tdx.collateral import TcbStatus
+from cloister.attestation.tdx.tcb import CURRENT, Evaluation
+
+DEBUG = 0xFF
+"""TD ATTRIBUTES, bits 7:0 (TUD): the TD is under debug, the host reads its memory (TDX module ABI, table 3.22)."""
+
+MIGRATABLE = 1 << 29
+SEPT_VE_DISABLE = 1 << 28
+PKS = 1 << 30
+KEY_LOCKER = 1 << 31
+
+_WHAT = "The policy's section tdx"
+_MR_SIZE = 48
+_ZERO = bytes(_MR_SIZE)
+_WORD = 8
+
+
+@dataclass(frozen=True)
+class TdxPolicy:
+    """``attributes_*`` and ``xfam_allowed`` are bit sets as numbers, measurements 48 bytes.
+
+    ``tcb_statuses`` are accepted; ``up_to_date_as_of`` accepts an out-of-date status besides, when every advisory from
+    before that day, less ``grace_days``, is dealt with. ``advisories`` may be open on the platform. None of an age or a
+    number sets no limit, an empty ``mr_seams`` takes every TDX module that Intel signed. ``service_tds`` are accepted
+    values of MR_SERVICETD besides zero.
+    """
+
+    attributes_required: int = SEPT_VE_DISABLE
+    attributes_allowed: int = SEPT_VE_DISABLE | PKS | KEY_LOCKER
+    # What the TDX module lets a TD have: x87, SSE, AVX, AVX-512, PT, PK, CET, UINTR, LBR, AMX (table 3.24).
+    xfam_allowed: int = 0x6DBE7
+    tcb_statuses: tuple[TcbStatus, ...] = (TcbStatus.UP_TO_DATE,)
+    up_to_date_as_of: date | None = None
+    grace_days: int = 0
+    advisories: tuple[str, ...] = ()
+    max_collateral_age_days: int | None = None
+    min_tcb_evaluation_data_number: int | None = None
+    require_crl: bool = True
+    mr_signer_seam: bytes = _ZERO
+    mr_seams: tuple[bytes, ...] = ()
+    mr_owner: bytes = _ZERO
+    mr_owner_config: bytes = _ZERO
+    service_tds: tuple[bytes, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Rules that hold between members. Raises PolicyError."""
+        if (self.attributes_required | self.attributes_allowed) & (DEBUG | MIGRATABLE):
+            raise PolicyError(
+                f"{_WHAT} accepts TDs that are under debug or may be migrated.",
+                hint="The host, or another machine, reads such a TD's memory: leave bits 7:0 and 29 out.",
+            )
+        if self.attributes_required & ~self.attributes_allowed:
+            raise PolicyError(f"{_WHAT} requires attributes that it does not allow.")
+        if TcbStatus.REVOKED in self.tcb_statuses:
+            raise PolicyError(f"{_WHAT} accepts platforms that Intel has revoked.")
+        if not self.tcb_statuses:
+            raise PolicyError(f"{_WHAT} accepts no TCB status, so it would accept no machine.")
+        if self.grace_days and self.up_to_date_as_of is None:
+            raise PolicyError(f"{_WHAT} has grace_days without up_to_date_as_of.")
+
+    @classmethod
+    def from_value(cls, value: dict[str, Any]) -> Self:
+        """From the JSON value, which keeps the schema. Raises PolicyError."""
+        members: dict[str, Any] = dict(value)
+        for name in ("attributes_required", "attributes_allowed", "xfam_allowed"):
+            if name in members:
+                members[name] = int.from_bytes(bytes.fromhex(members[name]), "little")
+        for name in ("mr_signer_seam", "mr_owner", "mr_owner_config"):
+            if name in members:
+                members[name] = bytes.fromhex(members[name])
+        for name in ("mr_seams", "service_tds"):
+            if name in members:
+                members[name] = tuple(bytes.fromhex(text) for text in members[name])
+        if "tcb_statuses" in members:
+            members["tcb_statuses"] = tuple(TcbStatus(text) for text in members["tcb_statuses"])
+        if "advisories" in members:
+            members["advisories"] = tuple(sorted(set(members["advisories"])))
+        if "up_to_date_as_of" in members:
+            try:
+                members["up_to_date_as_of"] = date.fromisoformat(members["up_to_date_as_of"])
+            except ValueError as error:
+                raise PolicyError(f"{_WHAT}: up_to_date_as_of is no day of the calendar.") from error
+        return cls(**members)
+
+    def value(self) -> dict[str, Any]:
+        """The JSON value, with every member that has a default written out; bit sets are as the quote has them."""
+        value: dict[str, Any] = {
+            "attributes_required": self.attributes_required.to_bytes(_WORD, "little").hex(),
+            "attributes_allowed": self.attributes_allowed.to_bytes(_WORD, "little").hex(),
+            "xfam_allowed": self.xfam_allowed.to_bytes(_WORD, "little").hex(),
+            "tcb_statuses": [status.value for status in self.tcb_statuses],
+            "advisories": list(self.advisories),
+            "require_crl": self.require_crl,
+            "mr_signer_seam": self.mr_signer_seam.hex(),
+            "mr_seams": [digest.hex() for digest in self.mr_seams],
+            "mr_owner": self.mr_owner.hex(),
+            "mr_owner_config": self.mr_owner_config.hex(),
+            "service_tds": [digest.hex() for digest in self.service_tds],
+        }
+        if self.up_to_date_as_of is not None:
+            value["up_to_date_as_of"] = self.up_to_date_as_of.isoformat()
+            value["grace_days"] = self.grace_days
+        if self.max_collateral_age_days is not None:
+            value["max_collateral_age_days"] = self.max_collateral_age_days
+        if self.min_tcb_evaluation_data_number is not None:
+            value["min_tcb_evaluation_data_number"] = self.min_tcb_evaluation_data_number
+        return value
+
+    def for_paravisor(self) -> Self:
+        """The same for a TD whose guest is a paravisor, which need not disable #VE on pending pages."""
+        return dataclasses.replace(self, attributes_required=self.attributes_required & ~SEPT_VE_DISABLE)
+
+    def bar(self) -> datetime | None:
+        """The day at which an out-of-date platform must have been up to date, None when it may never be out of date."""
+        if self.up_to_date_as_of is None:
+            return None
+        day = datetime(self.up_to_date_as_of.year, self.up_to_date_as_of.month, self.up_to_date_as_of.day, tzinfo=UTC)
+        return day - timedelta(days=self.grace_days)
+
+    def accepts(self, evaluation: Evaluation) -> bool:
+        """Whether the platform's status is good enough."""
+        if evaluation.status is None:
+            return False
+        if evaluation.status in self.tcb_statuses:
+            return True
+        bar, since = self.bar(), evaluation.out_of_date_since
+        known = CURRENT.get(evaluation.status)
+        return known in self.tcb_statuses and bar is not None and since is not None and since >= bar

@@ -1,0 +1,154 @@
+"""How up to date a platform is, as Intel defines it from what Intel publishes.
+
+Source: Intel Provisioning Certification Service API version 4, "Get TDX TCB Info" (how a TCB status is found from TCB
+info, TDX module identities and TEE TCB SVNs), "Get TDX QE Identity"; Intel DCAP Quote Verification Library,
+"TDX quote verification" (how the statuses of platform, module and quoting enclave become one, and when a relaunch of
+the TD is advised). In one thing this is stricter: a quoting enclave that needs configuration counts as such, too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from cloister.attestation.tdx.collateral import (
+    Level,
+    ModuleIdentity,
+    PlatformLevel,
+    QeIdentity,
+    SvnLevel,
+    TcbInfo,
+    TcbStatus,
+)
+from cloister.attestation.tdx.pck import Pck
+from cloister.attestation.tdx.quote import TdReport
+
+# TEE_TCB_SVN: byte 0 is the TDX module's SVN, byte 1 its version, byte 2 the microcode that was loaded late.
+_MODULE_SVN, _MODULE_VERSION, _MICROCODE = 0, 1, 2
+
+_OUT_OF_DATE = {TcbStatus.OUT_OF_DATE, TcbStatus.OUT_OF_DATE_CONFIGURATION_NEEDED}
+_CONFIGURATION = {
+    TcbStatus.CONFIGURATION_NEEDED,
+    TcbStatus.CONFIGURATION_AND_SW_HARDENING_NEEDED,
+    TcbStatus.OUT_OF_DATE_CONFIGURATION_NEEDED,
+}
+_HARDENING = {TcbStatus.SW_HARDENING_NEEDED, TcbStatus.CONFIGURATION_AND_SW_HARDENING_NEEDED}
+
+# Out of date, needs configuration -> the status without and with hardening by software.
+_TOGETHER = {
+    (False, False): (TcbStatus.UP_TO_DATE, TcbStatus.SW_HARDENING_NEEDED),
+    (False, True): (TcbStatus.CONFIGURATION_NEEDED, TcbStatus.CONFIGURATION_AND_SW_HARDENING_NEEDED),
+    (True, False): (TcbStatus.OUT_OF_DATE, TcbStatus.OUT_OF_DATE),
+    (True, True): (TcbStatus.OUT_OF_DATE_CONFIGURATION_NEEDED, TcbStatus.OUT_OF_DATE_CONFIGURATION_NEEDED),
+}
+_RELAUNCH = {
+    TcbStatus.OUT_OF_DATE: TcbStatus.TD_RELAUNCH_ADVISED,
+    TcbStatus.OUT_OF_DATE_CONFIGURATION_NEEDED: TcbStatus.TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED,
+}
+
+CURRENT = {
+    TcbStatus.OUT_OF_DATE: TcbStatus.UP_TO_DATE,
+    TcbStatus.OUT_OF_DATE_CONFIGURATION_NEEDED: TcbStatus.CONFIGURATION_NEEDED,
+}
+"""What an out-of-date status would be if nothing had become known since."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The status of a platform, or None and the ``reason`` why Intel says nothing of it.
+
+    ``out_of_date_since`` is the oldest date of a level that is out of date: every advisory from before it is dealt
+    with. ``date`` is the oldest of all levels that were used.
+    """
+
+    status: TcbStatus | None
+    reason: str = ""
+    date: datetime | None = None
+    out_of_date_since: datetime | None = None
+    advisories: tuple[str, ...] = ()
+
+
+def evaluate(report: TdReport, pck: Pck, info: TcbInfo, identity: QeIdentity, qe_svn: int) -> Evaluation:
+    """The platform's status. ``info`` is that of the PCK's FMSPC, ``qe_svn`` the ISV SVN of the quoting enclave."""
+    at_least = [level for level in info.levels if _reaches(pck, level)]
+    if not at_least:
+        return Evaluation(None, "no TCB level is as low as the platform's SGX components and PCESVN")
+    platform = next((level for level in at_least if _tdx_reaches(report.tee_tcb_svn, level)), None)
+    if platform is None:
+        return Evaluation(None, "no TCB level is as low as the platform's TDX components")
+    levels: list[Level] = [platform]
+    module_status = TcbStatus.UP_TO_DATE  # the module of version 0 is judged with the TDX components
+    if report.tee_tcb_svn[_MODULE_VERSION]:
+        module = find_module(info, report.tee_tcb_svn)
+        if module is None:
+            return Evaluation(None, f"no TDX module of version {report.tee_tcb_svn[_MODULE_VERSION]} is known")
+        level = _svn_level(module.levels, report.tee_tcb_svn[_MODULE_SVN])
+        if level is None:
+            return Evaluation(None, f"no level of the TDX module is as low as SVN {report.tee_tcb_svn[_MODULE_SVN]}")
+        levels.append(level)
+        module_status = level.status
+    enclave = _svn_level(identity.levels, qe_svn)
+    if enclave is None:
+        return Evaluation(None, f"no level of the quoting enclave is as low as SVN {qe_svn}")
+    levels.append(enclave)
+    status = converge(platform.status, module_status, enclave.status)
+    if report.tee_tcb_svn2 is not None and _launched_under(at_least[0].status, module_status, enclave.status):
+        reached = _is_latest(report.tee_tcb_svn2, info)
+        if reached is None:
+            return Evaluation(None, f"no TDX module of version {report.tee_tcb_svn2[_MODULE_VERSION]} is known")
+        status = _RELAUNCH.get(status, status) if reached else status
+    return Evaluation(
+        status=status,
+        date=min(level.date for level in levels),
+        out_of_date_since=min((level.date for level in levels if level.status in _OUT_OF_DATE), default=None),
+        advisories=tuple(sorted({name for level in levels for name in level.advisories})),
+    )
+
+
+def find_module(info: TcbInfo, tee_tcb_svn: bytes) -> ModuleIdentity | None:
+    """What the TDX module with this TEE_TCB_SVN has to be."""
+    version = tee_tcb_svn[_MODULE_VERSION]
+    return next((module for module in info.modules if module.version == version), None)
+
+
+def converge(*statuses: TcbStatus) -> TcbStatus:
+    """The one status of platform, TDX module and quoting enclave."""
+    found = set(statuses)
+    if TcbStatus.REVOKED in found:
+        return TcbStatus.REVOKED
+    plain, hardening = _TOGETHER[bool(found & _OUT_OF_DATE), bool(found & _CONFIGURATION)]
+    return hardening if found & _HARDENING else plain
+
+
+def _reaches(pck: Pck, level: PlatformLevel) -> bool:
+    return pck.pce_svn >= level.pce_svn and _all_at_least(pck.components, level.sgx)
+
+
+def _tdx_reaches(tee_tcb_svn: bytes, level: PlatformLevel) -> bool:
+    """A module of version 1 and later has levels of its own; its SVN and version are not judged here then."""
+    start = _MICROCODE if tee_tcb_svn[_MODULE_VERSION] else 0
+    return _all_at_least(tee_tcb_svn[start:], level.tdx[start:])
+
+
+def _all_at_least(found: Sequence[int], wanted: Sequence[int]) -> bool:
+    return all(one >= least for one, least in zip(found, wanted, strict=True))
+
+
+def _svn_level(levels: Sequence[SvnLevel], svn: int) -> SvnLevel | None:
+    return next((level for level in levels if svn >= level.isv_svn), None)
+
+
+def _launched_under(sgx: TcbStatus, module: TcbStatus, enclave: TcbStatus) -> bool:
+    """Whether nothing but the TDX module is out of date: it may have been updated under the running TD."""
+    old = {*_OUT_OF_DATE, TcbStatus.REVOKED}
+    return sgx not in old and enclave not in old and module is TcbStatus.OUT_OF_DATE
+
+
+def _is_latest(tee_tcb_svn2: bytes, info: TcbInfo) -> bool | None:
+    """Whether the module that runs now is the latest; None when it is unknown."""
+    latest = info.levels[0]
+    if tee_tcb_svn2[_MICROCODE] < latest.tdx[_MICROCODE]:
+        return False
+    if not tee_tcb_svn2[_MODULE_VERSION]:
+        return tee_tcb_svn2[_MODULE_SVN] >= latest.tdx[_MODULE_SVN]
+    module = find_module(info, tee_tcb_svn2)
+    return None if module is None else tee_tcb_svn2[_MODULE_SVN] >= module.levels[0].isv_svn
