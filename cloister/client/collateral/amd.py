@@ -1,0 +1,72 @@
+"""AMD's key distribution service: the certificate of a chip's key at one TCB, its issuers, their revocation list.
+
+Source: AMD publication 57230, "Versioned Chip Endorsement Key (VCEK) Certificate and KDS Interface Specification",
+chapter 4. A VLEK is not handed out here: the cloud that runs the machine has it.
+"""
+
+import urllib.parse
+
+from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation.evidence import CERTIFICATE, CRL, CollateralItem
+from cloister.attestation.snp.products import CHIP_ID_SIZES, ProductLine, TcbVersion
+from cloister.client.collateral import content
+from cloister.client.collateral.service import Question
+from cloister.client.collateral.transport import Answer
+
+SERVICE = "https://kdsintf.amd.com"
+
+_CERTIFICATE = 16 * 1024
+_CHAIN = 32 * 1024
+_LIST = 256 * 1024
+# KDS, section 4.1: the parameter of each component; ``fmc`` from Turin on.
+_PARAMETERS = (
+    ("fmcSPL", "fmc"),
+    ("blSPL", "boot_loader"),
+    ("teeSPL", "tee"),
+    ("snpSPL", "snp"),
+    ("ucodeSPL", "microcode"),
+)
+
+
+def key(line: ProductLine, chip_id: bytes, tcb: TcbVersion, *, service: str = SERVICE) -> Question:
+    """The VCEK of a chip at a TCB: what a report names as CHIP_ID (64 bytes) and REPORTED_TCB."""
+    size = CHIP_ID_SIZES[line]
+    levels = {parameter: getattr(tcb, name) for parameter, name in _PARAMETERS}
+    query = urllib.parse.urlencode({name: f"{level:02}" for name, level in levels.items() if level is not None})
+    chip = chip_id[:size].hex()
+    return Question(
+        f"the certificate of the chip {chip[:16]}...",
+        f"{service}/vcek/v1/{line}/{chip}?{query}",
+        lambda answer: (_leaf(answer),),
+        _CERTIFICATE,
+        lasting=True,
+    )
+
+
+def chain(line: ProductLine, *, vlek: bool = False, service: str = SERVICE) -> Question:
+    """The issuers of a line's VCEKs or VLEKs: ASK or ASVK, and ARK."""
+    kind = "vlek" if vlek else "vcek"
+    return Question(
+        f"the issuers of {line}'s {kind.upper()}s",
+        f"{service}/{kind}/v1/{line}/cert_chain",
+        lambda answer: content.certificates(answer.body, f"{line}'s issuers"),
+        _CHAIN,
+        lasting=True,
+    )
+
+
+def revocations(line: ProductLine, *, vlek: bool = False, service: str = SERVICE) -> Question:
+    """What the ARK of a line has revoked."""
+    kind = "vlek" if vlek else "vcek"
+    return Question(
+        f"the revocation list of {line}'s root",
+        f"{service}/{kind}/v1/{line}/crl",
+        lambda answer: (CollateralItem(CRL, answer.body),),
+        _LIST,
+    )
+
+
+def _leaf(answer: Answer) -> CollateralItem:
+    if b"-----BEGIN" in answer.body[:64]:
+        raise MalformedEvidence("VCEK", 0, "came as text, must be DER")
+    return CollateralItem(CERTIFICATE, answer.body)

@@ -1,0 +1,184 @@
+"""What a piece of collateral is, and until when it may be used: read from its own bytes, never from its name."""
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_pem_x509_crl
+
+from cloister.attestation.crl import RevocationList
+from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation.evidence import (
+    CERTIFICATE,
+    CRL,
+    LAUNCH_ENDORSEMENT,
+    QE_IDENTITY,
+    TCB_INFO,
+    CollateralItem,
+)
+from cloister.attestation.x509 import Certificate
+from cloister.protocol import canonical
+from cloister.protocol.canonical import FormatError
+
+MAX_SIZE = 1024 * 1024
+"""Bytes of one file or answer."""
+
+_BEGIN = b"-----BEGIN "
+_SIGNED = {TCB_INFO: "tcbInfo", QE_IDENTITY: "enclaveIdentity"}
+_CHAINS = ("pck_crl_issuer_chain", "tcb_info_issuer_chain", "qe_identity_issuer_chain", "pck_certificate_chain")
+_CRLS = ("root_ca_crl", "pck_crl")
+# Intel's own libraries and those of others keep a whole set in one document (sgx_ql_qve_collateral_t): the signed
+# text and its signature apart, as strings.
+_SETS = {TCB_INFO: ("tcb_info", "tcb_info_signature"), QE_IDENTITY: ("qe_identity", "qe_identity_signature")}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One item with the time until which it may be used (aware), None when it does not say."""
+
+    item: CollateralItem
+    until: datetime | None
+
+
+def read(data: bytes, what: str) -> tuple[CollateralItem, ...]:
+    """The items in a file: PEM (several), DER, JSON as Intel's service gives it, or a set of it in one document.
+
+    ``what`` names the file. Raises MalformedEvidence when it is none of them. Endorsements have no mark of their own
+    and are not recognised here.
+    """
+    if len(data) > MAX_SIZE:
+        raise MalformedEvidence(what, 0, f"has {len(data)} bytes, at most {MAX_SIZE} are allowed")
+    if _BEGIN in data[:4096]:
+        return tuple(_from_pem(data, what))
+    if data.lstrip()[:1] == b"{":
+        return _from_json(data, what)
+    for kind in (CERTIFICATE, CRL):
+        item = CollateralItem(kind, data)
+        try:
+            piece(item, what)
+        except MalformedEvidence:
+            continue
+        return (item,)
+    raise MalformedEvidence(what, 0, "is no certificate, revocation list, TCB info or identity")
+
+
+def piece(item: CollateralItem, what: str) -> Piece:
+    """``item`` with its own end. Raises MalformedEvidence when it is not of its kind."""
+    if item.kind == CERTIFICATE:
+        return Piece(item, Certificate.parse(item.content, what).not_after)
+    if item.kind == CRL:
+        return Piece(item, RevocationList.parse(item.content, what).next_update)
+    if item.kind in _SIGNED:
+        return Piece(item, _next_update(item, what))
+    if item.kind == LAUNCH_ENDORSEMENT:
+        return Piece(item, None)
+    raise MalformedEvidence(what, 0, f"is of the unknown kind {item.kind}")
+
+
+def certificates(pem: bytes, what: str) -> tuple[CollateralItem, ...]:
+    """The certificates of a PEM chain, at least one and nothing else. Raises MalformedEvidence."""
+    found = tuple(_from_pem(pem, what))
+    if not found or any(item.kind != CERTIFICATE for item in found):
+        raise MalformedEvidence(what, 0, "is not a chain of certificates")
+    return found
+
+
+def endorsement(data: bytes) -> CollateralItem:
+    """The item for what is known to be an endorsement."""
+    return CollateralItem(LAUNCH_ENDORSEMENT, data)
+
+
+def _from_pem(data: bytes, what: str) -> Iterator[CollateralItem]:
+    place = data.find(_BEGIN)
+    while place >= 0:
+        line = data[place : place + 64].split(b"\n", 1)[0].strip()
+        label = line.removeprefix(_BEGIN).removesuffix(b"-----")
+        tail = b"-----END " + label + b"-----"
+        end = data.find(tail, place)
+        if end < 0 or label not in (b"CERTIFICATE", b"X509 CRL"):
+            raise MalformedEvidence(what, place, "is PEM of something else, or was cut")
+        block = data[place : end + len(tail)] + b"\n"
+        yield _pem_certificate(block, what) if label == b"CERTIFICATE" else _pem_crl(block, what)
+        place = data.find(_BEGIN, end)
+
+
+def _pem_certificate(block: bytes, what: str) -> CollateralItem:
+    item = CollateralItem(CERTIFICATE, _body(block, what))
+    piece(item, what)
+    return item
+
+
+def _pem_crl(block: bytes, what: str) -> CollateralItem:
+    try:
+        return CollateralItem(CRL, load_pem_x509_crl(block).public_bytes(Encoding.DER))
+    except ValueError as error:
+        raise MalformedEvidence(what, 0, "is not a revocation list that can be read") from error
+
+
+def _body(block: bytes, what: str) -> bytes:
+    """The bytes between the lines of one PEM block."""
+    try:
+        return base64.b64decode(b"".join(block.split(b"\n")[1:-2]).replace(b"\r", b""), validate=True)
+    except binascii.Error as error:
+        raise MalformedEvidence(what, 0, "is not PEM that can be read") from error
+
+
+def _from_json(data: bytes, what: str) -> tuple[CollateralItem, ...]:
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise MalformedEvidence(what, 0, "is not JSON that can be read") from error
+    for kind, member in _SIGNED.items():
+        if member in value:
+            item = CollateralItem(kind, data)
+            piece(item, what)
+            return (item,)
+    if any(text in value for text, _ in _SETS.values()):
+        return tuple(_from_set(value, what))
+    raise MalformedEvidence(what, 0, "is JSON of something else")
+
+
+def _from_set(value: dict[str, Any], what: str) -> Iterator[CollateralItem]:
+    for name in _CHAINS:
+        if value.get(name):
+            yield from certificates(_text(value, name, what).encode(), f"{what}: {name}")
+    for name in _CRLS:
+        if value.get(name):
+            item = CollateralItem(CRL, _hex(value, name, what))
+            piece(item, f"{what}: {name}")
+            yield item
+    for kind, (body, signature) in _SETS.items():
+        if value.get(body):
+            text, signed = _text(value, body, what), _hex(value, signature, what).hex()
+            item = CollateralItem(kind, f'{{"{_SIGNED[kind]}":{text},"signature":"{signed}"}}'.encode())
+            piece(item, f"{what}: {body}")
+            yield item
+
+
+def _text(value: dict[str, Any], name: str, what: str) -> str:
+    text = value.get(name)
+    if not isinstance(text, str):
+        raise MalformedEvidence(f"{what}: {name}", 0, "is not text")
+    return text
+
+
+def _hex(value: dict[str, Any], name: str, what: str) -> bytes:
+    try:
+        return bytes.fromhex(_text(value, name, what))
+    except ValueError as error:
+        raise MalformedEvidence(f"{what}: {name}", 0, "is not hexadecimal") from error
+
+
+def _next_update(item: CollateralItem, what: str) -> datetime:
+    """The member nextUpdate of a document that Intel signed."""
+    try:
+        value = json.loads(item.content)
+        text = value[_SIGNED[item.kind]]["nextUpdate"]
+        return canonical.from_time(text, what=f"{what}: nextUpdate")
+    except (ValueError, RecursionError, KeyError, TypeError, FormatError) as error:
+        raise MalformedEvidence(what, 0, f"is not a signed document of the kind {item.kind}") from error

@@ -1,0 +1,185 @@
+"""Each vendor's interface is asked as documented; what is not an answer is refused, and said."""
+
+import datetime
+import json
+
+import pytest
+
+from cloister.attestation.evidence import CERTIFICATE, CRL, LAUNCH_ENDORSEMENT, QE_IDENTITY, TCB_INFO
+from cloister.attestation.snp.products import ProductLine, TcbVersion
+from cloister.client.collateral import amd, azure, google, intel
+from cloister.client.collateral.service import Question
+from tests.client.collateral import services
+from tests.client.collateral.services import ISSUER, LEAF, NOW, Reply, Server, pem, revocations, signed
+
+MONTH = NOW + datetime.timedelta(days=30)
+FMSPC = "90c06f000000"
+MILAN = TcbVersion(3, 0, 8, 115)
+TURIN = TcbVersion(1, 0, 4, 67, fmc=1)
+CHIP = bytes(range(64))
+
+
+def intel_questions(server: Server) -> tuple[Question, ...]:
+    root = f"{server.address}/IntelSGXRootCA.der"
+    return intel.questions(FMSPC, "platform", service=server.address, root_crl=root)
+
+
+def test_intel_gives_tcb_info_identity_lists_and_chains(server: Server, asking) -> None:
+    services.intel(server, FMSPC, "platform", until=MONTH)
+    found = asking.network().fetch(intel_questions(server))
+
+    assert found.problems == ()
+    counts = {kind: len(found.collateral.items(kind)) for kind in (TCB_INFO, QE_IDENTITY, CRL, CERTIFICATE)}
+    assert counts == {TCB_INFO: 1, QE_IDENTITY: 1, CRL: 2, CERTIFICATE: 2}
+    assert found.collateral.items(TCB_INFO) == (signed("tcbInfo", MONTH),)
+    assert server.asked == [
+        f"/tdx/certification/v4/tcb?fmspc={FMSPC}",
+        "/tdx/certification/v4/qe/identity",
+        "/sgx/certification/v4/pckcrl?ca=platform&encoding=der",
+        "/IntelSGXRootCA.der",
+    ]
+
+
+def test_amd_gives_the_key_of_a_chip_at_a_tcb(server: Server, asking) -> None:
+    milan = amd.key(ProductLine.MILAN, CHIP, MILAN, service=server.address)
+    turin = amd.key(ProductLine.TURIN, CHIP, TURIN, service=server.address)
+
+    assert milan.address.removeprefix(server.address) == (
+        f"/vcek/v1/Milan/{CHIP.hex()}?blSPL=03&teeSPL=00&snpSPL=08&ucodeSPL=115"
+    )
+    assert turin.address.removeprefix(server.address) == (
+        f"/vcek/v1/Turin/{CHIP[:8].hex()}?fmcSPL=01&blSPL=01&teeSPL=00&snpSPL=04&ucodeSPL=67"
+    )
+
+
+def test_amd_gives_issuers_and_lists(server: Server, asking) -> None:
+    server.reply("/vcek/v1/Genoa/cert_chain", Reply(pem(LEAF, ISSUER.certificate).encode()))
+    server.reply("/vlek/v1/Genoa/crl", Reply(revocations(MONTH)))
+    questions = [
+        amd.chain(ProductLine.GENOA, service=server.address),
+        amd.revocations(ProductLine.GENOA, vlek=True, service=server.address),
+    ]
+    found = asking.network().fetch(questions)
+
+    assert found.problems == ()
+    assert found.collateral.items(CERTIFICATE) == (LEAF, ISSUER.certificate)
+    assert len(found.collateral.items(CRL)) == 1
+
+
+def test_google_gives_the_endorsement_of_a_measurement(server: Server, asking) -> None:
+    path = f"/gce_tcb_integrity/ovmf_x64_csm/sevsnp/{bytes(48).hex()}.binarypb"
+    server.reply(path, Reply(b"\x0a\x01x\x12\x01y"))
+    found = asking.network().fetch([google.question("sevsnp", bytes(48), service=server.address)])
+
+    assert found.collateral.items(LAUNCH_ENDORSEMENT) == (b"\x0a\x01x\x12\x01y",)
+
+
+def test_azure_gives_the_key_of_its_own_machine(server: Server, asking) -> None:
+    body = {"vcekCert": pem(LEAF), "certificateChain": pem(ISSUER.certificate), "tcbm": "D3", "cacheControl": "86400"}
+    server.reply("/metadata/THIM/amd/certification", Reply(json.dumps(body).encode()))
+    found = asking.network().fetch([azure.question(service=server.address)])
+
+    assert found.collateral.items(CERTIFICATE) == (LEAF, ISSUER.certificate)
+    assert server.seen[0]["metadata"] == "true"
+
+
+PAGE = b"<html><body>Sign in to the network</body></html>"
+CHAIN = {"TCB-Info-Issuer-Chain": "x"}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(PAGE),
+        Reply(b""),
+        Reply(b"null"),
+        Reply(b'{"tcbInfo":{},"signature":""}', headers=CHAIN),
+        Reply(signed("enclaveIdentity", MONTH), headers=CHAIN),
+        Reply(signed("tcbInfo", MONTH)),
+        Reply(signed("tcbInfo", MONTH), headers=CHAIN),
+        Reply(b"x" * (1 << 18)),
+    ],
+    ids=["page", "empty", "null", "no-date", "other-document", "no-chain", "no-certificates", "too-large"],
+)
+def test_wrong_content_is_refused_and_not_kept(server: Server, asking, reply: Reply) -> None:
+    services.intel(server, FMSPC, "platform", until=MONTH)
+    good = server.replies[f"/tdx/certification/v4/tcb?fmspc={FMSPC}"]
+    server.reply(f"/tdx/certification/v4/tcb?fmspc={FMSPC}", reply)
+    found = asking.network().fetch(intel_questions(server))
+
+    assert len(found.problems) == 1
+    assert f"the TCB info of the platforms {FMSPC}" in found.problems[0]
+    assert found.collateral.items(TCB_INFO) == ()
+    server.reply(f"/tdx/certification/v4/tcb?fmspc={FMSPC}", *good)
+    assert asking.network().fetch(intel_questions(server)).problems == ()
+
+
+def test_wrong_content_of_the_others_is_refused(server: Server, asking) -> None:
+    questions = [
+        amd.key(ProductLine.MILAN, CHIP, MILAN, service=server.address),
+        amd.chain(ProductLine.MILAN, service=server.address),
+        amd.revocations(ProductLine.MILAN, service=server.address),
+        google.question("tdx", bytes(48), service=server.address),
+        azure.question(service=server.address),
+    ]
+    for question in questions:
+        server.reply(question.address.removeprefix(server.address), Reply(PAGE))
+    found = asking.network().fetch(questions)
+
+    assert len(found.problems) == len(questions)
+    assert found.collateral.contents == {}
+    assert not asking.folder.exists()
+
+
+def test_what_has_ended_is_refused(server: Server, asking) -> None:
+    services.intel(server, FMSPC, "platform", until=NOW)
+    found = asking.network().fetch(intel_questions(server))
+
+    assert len(found.problems) == 4
+    assert all("ended at 2026-03-20 12:00:00" in problem for problem in found.problems)
+
+
+def test_a_failing_service_leaves_the_answers_of_the_others(server: Server, asking) -> None:
+    services.intel(server, FMSPC, "platform", until=MONTH)
+    server.reply("/tdx/certification/v4/qe/identity", Reply(status=500))
+    found = asking.network().fetch(intel_questions(server))
+
+    assert len(found.problems) == 1
+    assert found.collateral.items(TCB_INFO) and not found.collateral.items(QE_IDENTITY)
+    assert asking.waited == [1.0, 2.0, 4.0]
+
+
+def test_an_answer_is_asked_for_once_a_day(server: Server, asking) -> None:
+    services.intel(server, FMSPC, "platform", until=MONTH)
+    for hours, asked in ((0, 4), (23, 4), (24, 8), (25, 8)):
+        asking.now = NOW + datetime.timedelta(hours=hours)
+        assert asking.network().fetch(intel_questions(server)).problems == ()
+        assert len(server.asked) == asked
+
+
+def test_a_kept_answer_serves_while_the_network_is_away_but_not_past_its_end(server: Server, asking) -> None:
+    services.intel(server, FMSPC, "platform", until=MONTH)
+    first = asking.network().fetch(intel_questions(server))
+    server.replies.clear()
+    asking.now = MONTH - datetime.timedelta(seconds=1)
+    assert asking.network().fetch(intel_questions(server)) == first
+    asking.now = MONTH
+    gone = asking.network().fetch(intel_questions(server))
+
+    assert (len(gone.problems), gone.collateral.contents) == (4, {})
+
+
+def test_a_chips_key_is_asked_for_once(server: Server, asking) -> None:
+    question = google.question("tdx", bytes(48), service=server.address)
+    server.reply(question.address.removeprefix(server.address), Reply(b"\x0a\x01x\x12\x01y"))
+    for years in range(4):
+        asking.now = NOW + datetime.timedelta(days=365 * years)
+        assert asking.network().fetch([question]).problems == ()
+
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(("fmspc", "authority"), [("90C06F000000", "platform"), ("x&a=b", "platform"), (FMSPC, "a")])
+def test_nothing_odd_gets_into_an_address(fmspc: str, authority: str) -> None:
+    with pytest.raises(ValueError, match="FMSPC"):
+        intel.questions(fmspc, authority)
