@@ -1,0 +1,37 @@
+"""The checks that only Azure has."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from cloister.attestation.checkinfo import CheckInfo
+
+_FORGED = "Do not use this machine: its evidence does not come from the paravisor that your policy names."
+_STALE = "The guest must write its report data to NV 0x01400002 and read the report afresh: ask for new evidence."
+_PARAVISOR = "Ask Microsoft which paravisor this is before you add it: whoever brings one can forge every register."
+
+INFOS: Mapping[str, CheckInfo] = MappingProxyType(
+    {
+        "azure-report-type": CheckInfo("The type of hardware report in the paravisor's report", _FORGED),
+        "azure-user-data": CheckInfo("The user data in the paravisor's report", _STALE),
+        "azure-ak": CheckInfo("The attestation key of the paravisor's vTPM", _FORGED),
+        "azure-ak-certificate": CheckInfo("Azure's own certificate of an attestation key", _FORGED),
+        "azure-machine": CheckInfo(
+            "The machine's number at Azure (vmUniqueId)", "Use one of the machines that your policy names."
+        ),
+        "azure-id-key": CheckInfo("The key that signed the paravisor (ID_KEY_DIGEST)", _PARAVISOR),
+        "azure-guest-svn": CheckInfo(
+            "The security version of the paravisor (GUEST_SVN)", "Have the machine moved to a host that is up to date."
+        ),
+        "azure-mrtd": CheckInfo("The measurement of the paravisor (MRTD)", _PARAVISOR),
+        "azure-mrseam": CheckInfo("The measurement of the TDX module (MRSEAM)", _PARAVISOR),
+        "azure-rtmrs": CheckInfo("The runtime registers of the TDX machine (RTMR 0 to 3)", _PARAVISOR),
+    }
+)
+
+_COMMON = ("azure-report-type", "azure-user-data", "azure-ak", "azure-ak-certificate", "azure-machine")
+
+SNP = (*_COMMON, "azure-id-key", "azure-guest-svn")
+TDX = (*_COMMON, "azure-mrtd", "azure-mrseam", "azure-rtmrs")
+
+CERTIFIED = frozenset({"ak-path", "ak-validity", "ak-not-ca", "ak-usage", "ak-key"})
+"""Checks of a vTPM's certificate, which has no say here: the hardware report vouches for the key."""

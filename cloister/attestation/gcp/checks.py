@@ -1,0 +1,41 @@
+"""The checks that only Google Cloud has."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from cloister.attestation.checkinfo import CheckInfo
+
+_ENDORSEMENT = "Get the endorsement of this measurement from Google's bucket again, or do not use this machine."
+_FIRMWARE = "The machine did not start with firmware that Google signed: do not use it."
+_MACHINE = "Use a machine that your policy names, or ask the platform team which one this is."
+
+INFOS: Mapping[str, CheckInfo] = MappingProxyType(
+    {
+        "gcp-endorsement-path": CheckInfo("The certificate path of Google's launch endorsement", _ENDORSEMENT),
+        "gcp-endorsement-validity": CheckInfo("The validity of the endorsement's certificates", _ENDORSEMENT),
+        "gcp-endorsement-signature": CheckInfo("The signature of Google's launch endorsement", _ENDORSEMENT),
+        "gcp-launch-digest": CheckInfo("The launch measurement of Google's firmware", _FIRMWARE),
+        "gcp-mrtd": CheckInfo("The measurement of Google's firmware (MRTD)", _FIRMWARE),
+        "gcp-firmware-svn": CheckInfo(
+            "The security version of Google's firmware", "Stop and start the machine, so that it gets newer firmware."
+        ),
+        "gcp-production": CheckInfo("The environment at Google that the machine runs in", _MACHINE),
+        "gcp-instance": CheckInfo("The machine that Google's certificate names", _MACHINE),
+        "gcp-technology": CheckInfo(
+            "The technology that Google's firmware measured (GCE NonHostInfo)",
+            "Do not use this machine: its vTPM may be that of a machine that is not confidential.",
+        ),
+    }
+)
+
+_ENDORSED = ("gcp-endorsement-path", "gcp-endorsement-validity", "gcp-endorsement-signature")
+
+SNP = (
+    *_ENDORSED,
+    "gcp-launch-digest",
+    "gcp-firmware-svn",
+    "gcp-production",
+    "gcp-instance",
+    "gcp-technology",
+)
+TDX = (*_ENDORSED, "gcp-mrtd", "gcp-firmware-svn")
