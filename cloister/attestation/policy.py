@@ -10,6 +10,7 @@ from cloister.attestation.errors import PolicyError
 from cloister.attestation.evidence import Platform
 from cloister.attestation.gcp.policy import GcpPolicy
 from cloister.attestation.instances import Instances
+from cloister.attestation.snp.policy import SnpPolicy
 from cloister.protocol import canonical, schema
 from cloister.protocol.document import Document
 
@@ -24,17 +25,24 @@ IMAGE_PCRS = (4, 9, 11)
 ZERO_PCRS = (12, 13)
 """The registers of what comes from outside of the image (systemd-stub(7)): nothing may."""
 
+SNP_PLATFORMS = (Platform.SEV_SNP, Platform.AZURE_SNP, Platform.GCP_SNP)
+"""The platforms that stand on a SEV-SNP report: a policy that accepts one needs the section ``snp``."""
+
 _WHAT = "The policy"
 
 
 @dataclass(frozen=True)
 class ImageReference:
-    """Reference values of one image: ``pcrs`` has at least 4, 9 and 11; ``manifest_digest`` names the image."""
+    """Reference values of one image: ``pcrs`` has at least 4, 9 and 11; ``manifest_digest`` names the image.
+
+    ``launch_digests`` (SHA-384) are those of SEV-SNP without a paravisor, one for each number of processors.
+    """
 
     flavor: str
     debug: bool
     manifest_digest: bytes
     pcrs: Mapping[int, bytes]
+    launch_digests: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,7 @@ class Policy:
     secure_boot: bool = False
     platform_pcrs: Mapping[int, bytes] = field(default_factory=dict)
     local: LocalPolicy | None = None
+    snp: SnpPolicy | None = None
     azure: AzurePolicy | None = None
     gcp: GcpPolicy | None = None
     instances: Instances | None = None
@@ -101,6 +110,7 @@ class Policy:
         self._require_cloud_sections()
         if not self.images:
             raise PolicyError(f"{_WHAT} names no image, so it would accept no machine.")
+        self._require_snp_sections()
         kinds: dict[tuple[bytes | None, ...], ImageReference] = {}
         for image in self.images:
             values = tuple(image.pcrs.get(index) for index in IMAGE_PCRS)
@@ -137,6 +147,28 @@ class Policy:
                     else f"Take {section} out, or add {platform} to platforms.",
                 )
 
+    def _require_snp_sections(self) -> None:
+        """The section ``snp`` goes with the platforms that stand on it, launch digests with the one without a vTPM."""
+        stands = [platform for platform in self.platforms if platform in SNP_PLATFORMS]
+        if bool(stands) != (self.snp is not None):
+            raise PolicyError(
+                f"{_WHAT} must have the section snp exactly when it accepts one of {', '.join(SNP_PLATFORMS)}.",
+                hint="Its minimum_tcb says which firmware is new enough; AMD's security bulletins have the versions.",
+            )
+        if Platform.SEV_SNP in stands and not any(image.launch_digests for image in self.images):
+            raise PolicyError(
+                f"{_WHAT} accepts the platform sev-snp and gives no launch digest of any image.",
+                hint="Add snp: {launch_digests: [VALUE]} to an image: there is no vTPM that would identify it.",
+            )
+        debug: dict[bytes, bool] = {}
+        for image in self.images:
+            for digest in image.launch_digests:
+                if debug.setdefault(digest, image.debug) != image.debug:
+                    raise PolicyError(
+                        f"{_WHAT} says of one and the same image that it is for debugging ({image.flavor}) and that it "
+                        "is not: two images have the same launch digest."
+                    )
+
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """From JSON or YAML of at most 1 MiB. Raises FormatError or PolicyError."""
@@ -153,6 +185,7 @@ class Policy:
                     debug=image["debug"],
                     manifest_digest=bytes.fromhex(image["manifest_digest"]),
                     pcrs={int(index): bytes.fromhex(digest) for index, digest in image["pcrs"].items()},
+                    launch_digests=tuple(bytes.fromhex(d) for d in image.get("snp", {}).get("launch_digests", ())),
                 )
                 for image in value["images"]
             ),
@@ -166,6 +199,7 @@ class Policy:
             secure_boot=value.get("secure_boot", False),
             platform_pcrs={int(index): bytes.fromhex(d) for index, d in value.get("platform_pcrs", {}).items()},
             local=_read_local(local) if local else None,
+            snp=SnpPolicy.from_value(value["snp"]) if "snp" in value else None,
             azure=AzurePolicy.from_value(value["azure"]) if "azure" in value else None,
             gcp=GcpPolicy.from_value(value["gcp"]) if "gcp" in value else None,
             instances=Instances.from_value(value["instances"]) if "instances" in value else None,
@@ -179,15 +213,7 @@ class Policy:
             "allow_local": self.allow_local,
             "allow_debug": self.allow_debug,
             "secure_boot": self.secure_boot,
-            "images": [
-                {
-                    "flavor": image.flavor,
-                    "debug": image.debug,
-                    "manifest_digest": image.manifest_digest.hex(),
-                    "pcrs": {str(index): digest.hex() for index, digest in sorted(image.pcrs.items())},
-                }
-                for image in self.images
-            ],
+            "images": [_image_value(image) for image in self.images],
             "platform_pcrs": {str(index): digest.hex() for index, digest in sorted(self.platform_pcrs.items())},
             "boot_configuration": {
                 "workspace": self.boot_configuration.workspace,
@@ -199,7 +225,12 @@ class Policy:
             value["local"] = {"authority_spki_sha256": self.local.authority_spki_sha256.hex()}
             if self.local.certificate is not None:
                 value["local"]["authority_certificate"] = canonical.to_base64(self.local.certificate)
-        for name, section in (("azure", self.azure), ("gcp", self.gcp), ("instances", self.instances)):
+        for name, section in (
+            ("snp", self.snp),
+            ("azure", self.azure),
+            ("gcp", self.gcp),
+            ("instances", self.instances),
+        ):
             if section is not None:
                 value[name] = section.value()
         return value
@@ -211,6 +242,18 @@ class Policy:
     def digest(self) -> bytes:
         """SHA-256 of the canonical form, 32 bytes: what a verdict names its policy by."""
         return hashlib.sha256(self.encode()).digest()
+
+
+def _image_value(image: ImageReference) -> dict[str, Any]:
+    value: dict[str, Any] = {
+        "flavor": image.flavor,
+        "debug": image.debug,
+        "manifest_digest": image.manifest_digest.hex(),
+        "pcrs": {str(index): digest.hex() for index, digest in sorted(image.pcrs.items())},
+    }
+    if image.launch_digests:
+        value["snp"] = {"launch_digests": [digest.hex() for digest in image.launch_digests]}
+    return value
 
 
 def _read_local(value: dict[str, Any]) -> LocalPolicy:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cloister.attestation import runtimelog, tpm
+from cloister.attestation import verify as verifier
 from cloister.attestation.checks import CHECKS_OF, COMMON
 from cloister.attestation.collateral import InMemory
 from cloister.attestation.errors import MalformedEvidence, PolicyError
@@ -26,6 +27,8 @@ from cloister.attestation.evidence import (
 )
 from cloister.attestation.policy import ImageReference, LocalPolicy, Policy
 from cloister.attestation.runtimelog import Kind, Measurement
+from cloister.attestation.snp.policy import KINDS, SnpPolicy
+from cloister.attestation.snp.products import ProductLine, TcbVersion
 from cloister.attestation.testkit import Authority, BootEvent, LocalMachine, SoftwareTpm, encode_event_log
 from cloister.attestation.verdict import Outcome, Verdict
 from cloister.attestation.verify import ReceiptPurpose, SessionPurpose, verify
@@ -267,11 +270,12 @@ def test_an_event_log_key_that_is_not_ed25519_is_malformed(machine: LocalMachine
     assert not caught.value.message.endswith("..")
 
 
-def test_an_accepted_platform_that_this_version_cannot_judge_is_named_as_such(machine: LocalMachine) -> None:
-    policy = machine.policy(platforms=(Platform.SEV_SNP,), allow_local=False, local=None)
-    evidence = dataclasses.replace(machine.evidence(BINDING), platform=Platform.SEV_SNP)
-    (failure,) = good(machine).but(evidence=evidence, policy=policy).verdict().failures
-    assert (failure.expected, failure.found) == ("sev-snp", "sev-snp, which this version cannot judge")
+def test_an_accepted_platform_that_this_version_cannot_judge_is_named_as_such(
+    machine: LocalMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verifier, "_JUDGES", {})
+    (failure,) = good(machine).verdict().failures
+    assert (failure.expected, failure.found) == ("local", "local, which this version cannot judge")
 
 
 def test_pinned_registers_are_judged(machine: LocalMachine) -> None:
@@ -344,7 +348,10 @@ def test_a_part_of_another_platform_is_refused(machine: LocalMachine) -> None:
 
 
 def test_a_policy_for_other_platforms_refuses_a_local_machine(machine: LocalMachine) -> None:
-    policy = machine.policy(platforms=(Platform.SEV_SNP,), allow_local=False, local=None)
+    image = dataclasses.replace(machine.image(), launch_digests=(b"d" * 48,))
+    level = TcbVersion(boot_loader=4, tee=0, snp=24, microcode=219)
+    section = SnpPolicy({ProductLine.MILAN: dict.fromkeys(KINDS, level)})
+    policy = machine.policy(platforms=(Platform.SEV_SNP,), allow_local=False, local=None, images=(image,), snp=section)
     verdict = good(machine).but(policy=policy).verdict()
     assert names(verdict) == ["platform"]
     assert (verdict.identity_root, verdict.confidential) == ("none", False)

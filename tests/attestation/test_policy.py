@@ -33,11 +33,21 @@ def test_a_policy_is_read_back_from_json_and_from_yaml() -> None:
 
 
 def test_what_is_left_out_is_the_strict_choice() -> None:
+    (image,) = POLICY.value()["images"]
+    levels = {"boot_loader": 4, "tee": 0, "snp": 24, "microcode": 219}
     lax = _with(
-        platforms=["sev-snp"], allow_local=None, allow_debug=None, secure_boot=None, platform_pcrs=None, local=None
+        platforms=["sev-snp"],
+        images=[image | {"snp": {"launch_digests": ["aa" * 48]}}],
+        snp={"minimum_tcb": {"Milan": {"reported": levels}}},
+        **dict.fromkeys(("allow_local", "allow_debug", "secure_boot", "platform_pcrs", "local")),
     )
     policy = Policy.parse(lax)
     assert (policy.allow_local, policy.allow_debug, policy.secure_boot, policy.local) == (False, False, False, None)
+    section = policy.value()["snp"]
+    assert section["minimum_tcb"] == {"Milan": dict.fromkeys(("reported", "committed", "launch", "current"), levels)}
+    assert section["require_crl"] is True
+    assert not any(value for name, value in section.items() if name.startswith("allow_"))
+    assert Policy.parse(policy.encode()) == policy
 
 
 @pytest.mark.parametrize(

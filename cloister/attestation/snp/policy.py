@@ -83,9 +83,7 @@ class SnpPolicy:
         major, minor = value.get("minimum_abi", (0, 0))
         return cls(
             minimum_tcb={
-                ProductLine(line): {
-                    kind: TcbVersion(**versions.get(kind, versions[_REPORTED])) for kind in KINDS
-                }
+                ProductLine(line): {kind: TcbVersion(**versions.get(kind, versions[_REPORTED])) for kind in KINDS}
                 for line, versions in value["minimum_tcb"].items()
             },
             **{name: value[name] for name in ("allow_smt", "allow_cxl", "allow_tio", "allow_vlek") if name in value},

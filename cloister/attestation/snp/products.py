@@ -26,10 +26,10 @@ class ProductLine(StrEnum):
 # Family and model as CPUID Fn0000_0001 gives them, extended parts added. 19h/A0h to AFh are Zen 4c (Bergamo, Siena),
 # which have Genoa's keys; 1Ah/10h and 11h are Zen 5c, which have Turin's.
 _MODELS = (
-    (0x19, range(0x00, 0x10), ProductLine.MILAN),
+    (0x19, range(0x10), ProductLine.MILAN),
     (0x19, range(0x10, 0x20), ProductLine.GENOA),
     (0x19, range(0xA0, 0xB0), ProductLine.GENOA),
-    (0x1A, range(0x00, 0x12), ProductLine.TURIN),
+    (0x1A, range(0x12), ProductLine.TURIN),
 )
 
 # ABI, section 2.2, tables 3 (family 19h) and 4 (family 1Ah): the component in each byte, None where it is reserved.
