@@ -16,6 +16,15 @@ AMD = "amd"
 INTEL = "intel"
 """Intel, for TDX."""
 
+MICROSOFT_PARAVISOR = "microsoft-paravisor"
+"""Azure: AMD or Intel vouch for the chip, Microsoft's paravisor in the machine for everything above."""
+
+GOOGLE_VTPM = "google-vtpm"
+"""SEV-SNP at Google: AMD vouches for the chip, Google's hypervisor has the TPM that measures the image."""
+
+AZURE_VTPM = "azure-vtpm"
+"""Microsoft's certificates of attestation keys. They vouch for nothing here; a verdict names them as a claim."""
+
 SIMULATED = "simulated"
 """What a verdict names as identity root when the caller handed in an anchor that is no vendor's."""
 
@@ -71,5 +80,23 @@ _INTEL = (
     ),
 )
 
-VENDORS: tuple[Anchor, ...] = (*_AMD, *_INTEL)
+_GOOGLE = (
+    Anchor(
+        GOOGLE_VTPM,
+        bytes.fromhex("56a613f57126a385dd6949294e93b0b566f96ab0573be0c2368e6f5ca779831f"),
+        "EK/AK CA Root",
+        "https://cloud.google.com/compute/shielded-vm/docs/retrieving-endorsement-key",
+    ),
+)
+
+_MICROSOFT = (
+    Anchor(
+        AZURE_VTPM,
+        bytes.fromhex("5cbc52672ae101263c2976736044a964c1182ce9412c39937183baddcccb8cdf"),
+        "Azure Virtual TPM Root Certificate Authority 2023",
+        "https://learn.microsoft.com/en-us/azure/virtual-machines/trusted-launch-faq",
+    ),
+)
+
+VENDORS: tuple[Anchor, ...] = (*_AMD, *_INTEL, *_GOOGLE, *_MICROSOFT)
 """The vendors' roots: what a verifier trusts unless the caller hands in other anchors."""
