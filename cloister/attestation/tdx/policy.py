@@ -13,7 +13,7 @@ from cloister.attestation.tdx.collateral import TcbStatus
 from cloister.attestation.tdx.tcb import CURRENT, Evaluation
 
 DEBUG = 0xFF
-"""TD ATTRIBUTES, bits 7:0 (TUD): the TD is under debug, the host reads its memory (TDX module ABI, table 3.22)."""
+"""TD ATTRIBUTES, bits 7:0 (TUD): the TD is under debug, the host reads its memory (TDX Module ABI, ATTRIBUTES)."""
 
 MIGRATABLE = 1 << 29
 SEPT_VE_DISABLE = 1 << 28
@@ -24,6 +24,8 @@ _WHAT = "The policy's section tdx"
 _MR_SIZE = 48
 _ZERO = bytes(_MR_SIZE)
 _WORD = 8
+_FIRST_YEAR = 2018
+_MAX_GRACE = 3650
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class TdxPolicy:
 
     attributes_required: int = SEPT_VE_DISABLE
     attributes_allowed: int = SEPT_VE_DISABLE | PKS | KEY_LOCKER
-    # What the TDX module lets a TD have: x87, SSE, AVX, AVX-512, PT, PK, CET, UINTR, LBR, AMX (table 3.24).
+    # What the TDX module lets a TD have: x87, SSE, AVX, AVX-512, PT, PK, CET, UINTR, LBR, AMX (TDX Module ABI, XFAM).
     xfam_allowed: int = 0x6DBE7
     tcb_statuses: tuple[TcbStatus, ...] = (TcbStatus.UP_TO_DATE,)
     up_to_date_as_of: date | None = None
@@ -66,6 +68,10 @@ class TdxPolicy:
             raise PolicyError(f"{_WHAT} accepts platforms that Intel has revoked.")
         if not self.tcb_statuses:
             raise PolicyError(f"{_WHAT} accepts no TCB status, so it would accept no machine.")
+        if not 0 <= self.grace_days <= _MAX_GRACE or (
+            self.up_to_date_as_of and self.up_to_date_as_of.year < _FIRST_YEAR
+        ):
+            raise PolicyError(f"{_WHAT} has a day before {_FIRST_YEAR}, or more than {_MAX_GRACE} days of grace.")
         if self.grace_days and self.up_to_date_as_of is None:
             raise PolicyError(f"{_WHAT} has grace_days without up_to_date_as_of.")
 
