@@ -11,6 +11,7 @@ from cloister.attestation.evidence import Platform
 from cloister.attestation.gcp.policy import GcpPolicy
 from cloister.attestation.instances import Instances
 from cloister.attestation.snp.policy import SnpPolicy
+from cloister.attestation.tdx.policy import TdxPolicy, TdxReference
 from cloister.protocol import canonical, schema
 from cloister.protocol.document import Document
 
@@ -28,6 +29,9 @@ ZERO_PCRS = (12, 13)
 SNP_PLATFORMS = (Platform.SEV_SNP, Platform.AZURE_SNP, Platform.GCP_SNP)
 """The platforms that stand on a SEV-SNP report: a policy that accepts one needs the section ``snp``."""
 
+TDX_PLATFORMS = (Platform.TDX, Platform.AZURE_TDX, Platform.GCP_TDX)
+"""The platforms that stand on a TDX quote: a policy that accepts one needs the section ``tdx``."""
+
 _WHAT = "The policy"
 
 
@@ -36,6 +40,7 @@ class ImageReference:
     """Reference values of one image: ``pcrs`` has at least 4, 9 and 11; ``manifest_digest`` names the image.
 
     ``launch_digests`` (SHA-384) are those of SEV-SNP without a paravisor, one for each number of processors.
+    ``tdx`` has those of TDX without a paravisor.
     """
 
     flavor: str
@@ -43,6 +48,7 @@ class ImageReference:
     manifest_digest: bytes
     pcrs: Mapping[int, bytes]
     launch_digests: tuple[bytes, ...] = ()
+    tdx: TdxReference | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,7 @@ class Policy:
     platform_pcrs: Mapping[int, bytes] = field(default_factory=dict)
     local: LocalPolicy | None = None
     snp: SnpPolicy | None = None
+    tdx: TdxPolicy | None = None
     azure: AzurePolicy | None = None
     gcp: GcpPolicy | None = None
     instances: Instances | None = None
@@ -111,6 +118,7 @@ class Policy:
         if not self.images:
             raise PolicyError(f"{_WHAT} names no image, so it would accept no machine.")
         self._require_snp_sections()
+        self._require_tdx_sections()
         kinds: dict[tuple[bytes | None, ...], ImageReference] = {}
         for image in self.images:
             values = tuple(image.pcrs.get(index) for index in IMAGE_PCRS)
@@ -169,6 +177,28 @@ class Policy:
                         "is not: two images have the same launch digest."
                     )
 
+    def _require_tdx_sections(self) -> None:
+        """The section ``tdx`` goes with the platforms that stand on it, MRTD and RTMRs with the one without a vTPM."""
+        stands = [platform for platform in self.platforms if platform in TDX_PLATFORMS]
+        if bool(stands) != (self.tdx is not None):
+            raise PolicyError(
+                f"{_WHAT} must have the section tdx exactly when it accepts one of {', '.join(TDX_PLATFORMS)}.",
+                hint="An empty section, tdx: {}, is the strict choice in everything.",
+            )
+        references = [(image, image.tdx) for image in self.images if image.tdx is not None]
+        if Platform.TDX in stands and not references:
+            raise PolicyError(
+                f"{_WHAT} accepts the platform tdx and gives no MRTD and RTMRs of any image.",
+                hint="Add tdx: {mrtds: [VALUE], rtmrs: {'1': VALUE, '2': VALUE}} to an image: no vTPM identifies it.",
+            )
+        debug: dict[tuple[bytes, bytes], bool] = {}
+        for image, reference in references:
+            if debug.setdefault((reference.rtmrs[1], reference.rtmrs[2]), image.debug) != image.debug:
+                raise PolicyError(
+                    f"{_WHAT} says of one and the same image that it is for debugging ({image.flavor}) and that it "
+                    "is not: two images have the same RTMR 1 and 2."
+                )
+
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """From JSON or YAML of at most 1 MiB. Raises FormatError or PolicyError."""
@@ -186,6 +216,7 @@ class Policy:
                     manifest_digest=bytes.fromhex(image["manifest_digest"]),
                     pcrs={int(index): bytes.fromhex(digest) for index, digest in image["pcrs"].items()},
                     launch_digests=tuple(bytes.fromhex(d) for d in image.get("snp", {}).get("launch_digests", ())),
+                    tdx=TdxReference.from_value(image["tdx"]) if "tdx" in image else None,
                 )
                 for image in value["images"]
             ),
@@ -200,6 +231,7 @@ class Policy:
             platform_pcrs={int(index): bytes.fromhex(d) for index, d in value.get("platform_pcrs", {}).items()},
             local=_read_local(local) if local else None,
             snp=SnpPolicy.from_value(value["snp"]) if "snp" in value else None,
+            tdx=TdxPolicy.from_value(value["tdx"]) if "tdx" in value else None,
             azure=AzurePolicy.from_value(value["azure"]) if "azure" in value else None,
             gcp=GcpPolicy.from_value(value["gcp"]) if "gcp" in value else None,
             instances=Instances.from_value(value["instances"]) if "instances" in value else None,
@@ -227,6 +259,7 @@ class Policy:
                 value["local"]["authority_certificate"] = canonical.to_base64(self.local.certificate)
         for name, section in (
             ("snp", self.snp),
+            ("tdx", self.tdx),
             ("azure", self.azure),
             ("gcp", self.gcp),
             ("instances", self.instances),
@@ -253,6 +286,8 @@ def _image_value(image: ImageReference) -> dict[str, Any]:
     }
     if image.launch_digests:
         value["snp"] = {"launch_digests": [digest.hex() for digest in image.launch_digests]}
+    if image.tdx is not None:
+        value["tdx"] = image.tdx.value()
     return value
 
 

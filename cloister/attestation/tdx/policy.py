@@ -4,6 +4,7 @@ Everything has a default, and the default is the strict choice.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Self
@@ -26,6 +27,36 @@ _ZERO = bytes(_MR_SIZE)
 _WORD = 8
 _FIRST_YEAR = 2018
 _MAX_GRACE = 3650
+
+
+@dataclass(frozen=True)
+class TdxReference:
+    """Reference values of one image for the platform ``tdx``: ``mrtds`` of the firmware, one for each that counts, and
+    ``rtmrs`` by number: 1 and 2 always, 0 (the host's configuration of the firmware) where it is pinned.
+    """
+
+    mrtds: tuple[bytes, ...]
+    rtmrs: Mapping[int, bytes]
+
+    def __post_init__(self) -> None:
+        """Rules that hold between members. Raises PolicyError."""
+        if not self.mrtds or not {1, 2} <= self.rtmrs.keys() <= {0, 1, 2}:
+            raise PolicyError("The policy's member tdx of an image must have an MRTD and RTMR 1 and 2.")
+
+    @classmethod
+    def from_value(cls, value: dict[str, Any]) -> Self:
+        """From the JSON value, which keeps the schema. Raises PolicyError."""
+        return cls(
+            tuple(bytes.fromhex(text) for text in value["mrtds"]),
+            {int(index): bytes.fromhex(text) for index, text in value["rtmrs"].items()},
+        )
+
+    def value(self) -> dict[str, Any]:
+        """The JSON value."""
+        return {
+            "mrtds": [digest.hex() for digest in self.mrtds],
+            "rtmrs": {str(index): digest.hex() for index, digest in sorted(self.rtmrs.items())},
+        }
 
 
 @dataclass(frozen=True)
