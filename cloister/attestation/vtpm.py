@@ -4,7 +4,7 @@ The same for every platform whose image is identified by PCRs; each platform bri
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
@@ -140,22 +140,48 @@ def check_attributes(checks: Recorder, vtpm: VtpmEvidence) -> None:
 
 def check_quote(checks: Recorder, vtpm: VtpmEvidence, report_data: bytes) -> None:
     """The quote is a quote, signed by the key, over ``report_data`` (64 bytes) and the registers that came with it."""
-    attest = vtpm.attest
+    check_signed_quote(
+        checks,
+        vtpm.attest_bytes,
+        vtpm.signature,
+        vtpm.key(),
+        dict(zip(tpm.QUOTED_PCRS, vtpm.pcrs, strict=True)),
+        transcript.tpm_qualifying_data(report_data),
+    )
+    checks.equal("quote-signer", _qualified_name(vtpm.ak_public), vtpm.attest.qualified_signer)
+
+
+def check_signed_quote(
+    checks: Recorder,
+    attest_bytes: bytes,
+    signature: tpm.EcdsaSignature | tpm_rsa.RsaSignature,
+    key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey,
+    pcrs: Mapping[int, bytes],
+    qualifying: bytes | None,
+) -> None:
+    """The quote is one, signed by ``key``, over ``qualifying`` and exactly ``pcrs`` of the SHA-256 bank.
+
+    ``qualifying`` None: the caller names no data. Raises MalformedEvidence.
+    """
+    attest = tpm.Attest.parse(attest_bytes)
     checks.record("quote-magic", attest.magic == tpm.GENERATED_VALUE, f"{tpm.GENERATED_VALUE:#x}", f"{attest.magic:#x}")
     checks.record("quote-type", attest.kind == tpm.ST_ATTEST_QUOTE, f"{tpm.ST_ATTEST_QUOTE:#x}", f"{attest.kind:#x}")
-    checks.equal("quote-signer", _qualified_name(vtpm.ak_public), attest.qualified_signer)
-    signed = _signed(vtpm)
+    signed = _signed(attest_bytes, signature, key)
     found = "valid" if signed else "not valid"
     checks.record("quote-signature", signed, "valid under the attestation key", found)
-    checks.equal("quote-binding", transcript.tpm_qualifying_data(report_data), attest.extra_data)
+    if qualifying is None:
+        checks.not_applicable("quote-binding", "you named no data", attest.extra_data.hex())
+    else:
+        checks.equal("quote-binding", qualifying, attest.extra_data)
     if attest.quote is None:
         checks.not_applicable("quote-selection", "the attested structure is no quote")
         checks.not_applicable("quote-pcr-digest", "the attested structure is no quote")
         return
-    wanted = (tpm.PcrSelection(tpm.ALG_SHA256, tpm.QUOTED_PCRS),)
+    wanted = (tpm.PcrSelection(tpm.ALG_SHA256, tuple(sorted(pcrs))),)
     selections = attest.quote.selections
     checks.record("quote-selection", selections == wanted, _selections(wanted), _selections(selections))
-    checks.equal("quote-pcr-digest", hashlib.sha256(b"".join(vtpm.pcrs)).digest(), attest.quote.pcr_digest)
+    values = b"".join(pcrs[index] for index in sorted(pcrs))
+    checks.equal("quote-pcr-digest", hashlib.sha256(values).digest(), attest.quote.pcr_digest)
 
 
 def check_event_log(checks: Recorder, vtpm: VtpmEvidence) -> None:
@@ -231,14 +257,16 @@ def _qualified_name(public: tpm.EccPublic | tpm_rsa.RsaPublic) -> bytes:
     return algorithm + hashlib.sha256(_ENDORSEMENT + name).digest()
 
 
-def _signed(vtpm: VtpmEvidence) -> bool:
-    key, signature = vtpm.key(), vtpm.signature
+def _signed(
+    attest: bytes,
+    signature: tpm.EcdsaSignature | tpm_rsa.RsaSignature,
+    key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey,
+) -> bool:
     try:
         if isinstance(key, rsa.RSAPublicKey) and isinstance(signature, tpm_rsa.RsaSignature):
-            key.verify(signature.signature, vtpm.attest_bytes, padding.PKCS1v15(), hashes.SHA256())
+            key.verify(signature.signature, attest, padding.PKCS1v15(), hashes.SHA256())
         elif isinstance(key, ec.EllipticCurvePublicKey) and isinstance(signature, tpm.EcdsaSignature):
-            numbers = utils.encode_dss_signature(signature.r, signature.s)
-            key.verify(numbers, vtpm.attest_bytes, ec.ECDSA(hashes.SHA256()))
+            key.verify(utils.encode_dss_signature(signature.r, signature.s), attest, ec.ECDSA(hashes.SHA256()))
         else:
             return False
     except (InvalidSignature, ValueError):

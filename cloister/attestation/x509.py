@@ -5,7 +5,7 @@ no certificate is trusted because it was sent. Revocation is not looked at here.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
@@ -122,6 +122,32 @@ class Certificate:
     def valid_at(self, at: datetime) -> bool:
         """Whether ``at`` (aware) lies in the validity period, both ends included."""
         return self.not_before <= at <= self.not_after
+
+
+def spki_digest(spki: bytes) -> bytes:
+    """SHA-256 of a SubjectPublicKeyInfo (DER), 32 bytes: how a key is pinned."""
+    return hashlib.sha256(spki).digest()
+
+
+def issuers_among(
+    leaf: Certificate, ders: Iterable[bytes], known: Sequence[Certificate] = ()
+) -> tuple[Certificate, ...]:
+    """Those of ``ders`` that may stand above ``leaf`` or above one of ``known``, parsed; others are left alone.
+
+    Collateral may have other vendors' certificates, and some of AMD's are not to be read with this reader. Raises
+    MalformedEvidence for one that has an issuer's name in it and is no certificate.
+    """
+    names = {leaf.issuer, *(one.issuer for one in known)}
+    rest, found = list(ders), []
+    for _ in range(MAX_PATH):
+        fitting = [der for der in rest if any(name in der for name in names)]
+        if not fitting:
+            break
+        parsed = [Certificate.parse(der, "collateral") for der in fitting]
+        found += parsed
+        names |= {one.issuer for one in parsed}
+        rest = [der for der in rest if der not in fitting]
+    return tuple(found)
 
 
 def find_path(
