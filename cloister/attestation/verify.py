@@ -17,12 +17,16 @@ from cloister.attestation.errors import MalformedEvidence, PolicyError
 from cloister.attestation.evidence import Evidence, Platform, ReceiptBinding, SessionBinding
 from cloister.attestation.policy import Policy
 from cloister.attestation.roots import VENDORS, Anchor
+from cloister.attestation.snp import judge as snp
 from cloister.attestation.verdict import Claims, Recorder, Verdict
 from cloister.protocol import transcript
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.canonical import FormatError
 
-_JUDGES: Mapping[Platform, Callable[[Case], Judgement]] = {Platform.LOCAL: local.judge}
+_JUDGES: Mapping[Platform, Callable[[Case], Judgement]] = {
+    Platform.LOCAL: local.judge,
+    Platform.SEV_SNP: snp.judge,
+}
 """The part of the verifier for each platform, which judges by its own section of the policy and by no other."""
 
 

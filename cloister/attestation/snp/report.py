@@ -8,7 +8,7 @@ endian. A version adds fields in what the versions before it reserve; it never m
 import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Self
+from typing import Any, Self
 
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.snp.products import CHIP_ID_SIZES, ProductLine, TcbVersion, line_of
@@ -166,7 +166,7 @@ class Report:
         """From exactly 1184 bytes. Raises MalformedEvidence, also for anything in a reserved place."""
         if len(data) != SIZE:
             raise _malformed("size", 0, f"has {len(data)} bytes, must have {SIZE}")
-        values = {}
+        values: dict[str, Any] = {}
         for name, offset, size in _FIELDS:
             content = data[offset : offset + size]
             values[name.lstrip("*")] = content if name[0] == "*" else int.from_bytes(content, "little")

@@ -1,0 +1,117 @@
+"""The chain of the key that signed a report: ARK to ASK to VCEK, or ARK to ASVK to VLEK.
+
+Each product line has its own root (ARK), which is pinned. It signs itself and two signing keys (AMD publication 57230,
+section 2): ASK for VCEKs and ASVK for VLEKs. Neither does the work of the other, nor that of another line.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from cloister.attestation import crl, x509
+from cloister.attestation.roots import Anchor
+from cloister.attestation.snp.certificates import EndorsementCertificate
+from cloister.attestation.snp.policy import SnpPolicy
+from cloister.attestation.snp.report import SigningKey
+from cloister.attestation.verdict import Recorder
+from cloister.protocol import canonical
+
+_ISSUERS = {SigningKey.VCEK: "SEV-{line}", SigningKey.VLEK: "SEV-VLEK-{line}"}
+
+
+@dataclass(frozen=True)
+class Chain:
+    """``signer`` is ASK or ASVK, ``root`` the ARK whose key is pinned."""
+
+    leaf: EndorsementCertificate
+    signer: x509.Certificate
+    root: x509.Certificate
+
+    def expired_at(self, at: datetime) -> str:
+        """The first certificate that is not valid at ``at``, with its dates, or nothing."""
+        named = ((self.leaf.kind.name, self.leaf), ("its signer", self.signer), ("the root", self.root))
+        for name, one in named:
+            if not one.not_before <= at <= one.not_after:
+                period = f"from {canonical.to_time(one.not_before)} to {canonical.to_time(one.not_after)}"
+                return f"{name} is valid {period}"
+        return ""
+
+
+def find(
+    leaf: EndorsementCertificate, issuers: Sequence[x509.Certificate], anchors: Sequence[Anchor]
+) -> tuple[Chain | None, str]:
+    """The chain from ``leaf`` to the root of its product line among ``anchors``, or None and why not.
+
+    Validity in time and revocation are left to ``check_period`` and ``check_revocation``.
+    """
+    line = leaf.amd.product_line
+    if line is None:
+        return None, f"the certificate is for {leaf.amd.product_name!r}, which is no product line that is known"
+    wanted = _ISSUERS[leaf.kind].format(line=line)
+    if leaf.issuer_name != wanted:
+        return None, f"the certificate's issuer is {leaf.issuer_name}, must be {wanted}"
+    anchor = next((anchor for anchor in anchors if anchor.name == f"ARK-{line}"), None)
+    if anchor is None:
+        return None, f"no root key of {line} is pinned"
+    reason = f"no certificate of {wanted} came"
+    for signer in issuers:
+        if signer.subject != leaf.issuer:
+            continue
+        if not signer.is_ca or not signer.may_sign_certificates:
+            reason = f"a certificate of {wanted} is no certificate authority"
+        elif not leaf.signed_by(signer):
+            reason = f"the certificate is not signed by the key of {wanted}"
+        else:
+            path, why = x509.find_path(signer, issuers, anchor.spki_sha256)
+            if path is not None and len(path) == 2:
+                return Chain(leaf, *path), ""
+            reason = why or f"the path to the root has {len(path or ())} authorities, must have 2"
+    return None, reason
+
+
+def check_period(checks: Recorder, chain: Chain | None, at: datetime) -> None:
+    """All three certificates are valid at ``at``."""
+    if chain is None:
+        checks.not_applicable("snp-validity", "there is no chain whose certificates could be judged")
+        return
+    expired = chain.expired_at(at)
+    when = canonical.to_time(at)
+    checks.record("snp-validity", not expired, f"valid at {when}", expired or f"all three are valid at {when}")
+
+
+def check_revocation(
+    checks: Recorder, chain: Chain | None, lists: Sequence[crl.RevocationList], section: SnpPolicy, at: datetime
+) -> str:
+    """The root's list is there, is current and names neither authority. Returns the list's dates, or nothing.
+
+    Any list that the root signed can revoke, also one that has run out; only a current one shows that nothing newer
+    has been kept back.
+    """
+    if chain is None:
+        for name in ("snp-crl", "snp-revocation"):
+            checks.not_applicable(name, "there is no chain whose certificates could be revoked")
+        return ""
+    current, why = crl.current(lists, chain.root, at)
+    wanted = f"a list signed by the root and current at {canonical.to_time(at)}"
+    days = section.max_crl_age_days
+    if current is not None and days is not None:
+        wanted += f", at most {days} days old"
+        fresh = (at - current.this_update).total_seconds() <= days * 86400
+        checks.record("snp-crl", fresh, wanted, current.period())
+    elif current is not None:
+        checks.record("snp-crl", True, wanted, current.period())
+    elif section.require_crl:
+        checks.record("snp-crl", False, wanted, why)
+    else:
+        checks.not_applicable("snp-crl", f"the policy does not require a revocation list; {why}")
+    revoked = [
+        name
+        for name, certificate in (("the signing authority", chain.signer), ("the root", chain.root))
+        if crl.revoked(lists, chain.root, certificate.parsed.serial_number)
+    ]
+    if current is None and not revoked:
+        checks.not_applicable("snp-revocation", "there is no current list that could name a certificate")
+    else:
+        found = f"{' and '.join(revoked)} revoked" if revoked else "none of them"
+        checks.record("snp-revocation", not revoked, "no certificate of the chain is revoked", found)
+    return current.period() if current else ""

@@ -1,0 +1,65 @@
+"""The platform ``sev-snp``: a guest that the host launched itself, without a paravisor and without a vTPM.
+
+The launch digest covers firmware, kernel, initrd and command line; HOST_DATA is the digest of the boot configuration
+that the host set at launch. There is no register that the agent could extend: what its runtime log lists (boot
+configuration, event-log key, manifest) is what the report data is computed from, so the report itself vouches for it.
+"""
+
+from cloister.attestation.case import Case, Judgement
+from cloister.attestation.errors import PolicyError
+from cloister.attestation.evidence import PARTS
+from cloister.attestation.policy import ImageReference, Policy
+from cloister.attestation.roots import AMD, SIMULATED
+from cloister.attestation.snp.report import Report
+from cloister.attestation.snp.verify import check_report, collect
+from cloister.attestation.verdict import Recorder
+
+_REPORT = "snp_report"
+_OPTIONAL = "snp_certificates"
+
+
+def judge(case: Case) -> Judgement:
+    """All checks of this platform, under the policy's section ``snp``. Raises MalformedEvidence."""
+    checks, evidence, section = case.checks, case.evidence, case.policy.snp
+    if section is None:  # Policy demands the section where it accepts the platform
+        raise PolicyError("The policy accepts the platform sev-snp and has no section snp.")
+    anchors = case.anchors(AMD)
+    root = SIMULATED if any(anchor.simulated for anchor in anchors) else AMD
+    names = ("tpm_quote", "ak_certificates", "boot_event_log", *PARTS)
+    present = [name for name in names if getattr(evidence, name)]
+    proper = [name for name in present if name != _OPTIONAL] == [_REPORT]
+    checks.record("parts", proper, f"{_REPORT}, with or without {_OPTIONAL}", ", ".join(present) or "none of them")
+    if evidence.snp_report is None:
+        return Judgement(root, False, identity={"root": root})
+    report = Report.parse(evidence.snp_report)
+    certificates, crls = collect(evidence.snp_certificates, case.items)
+    instances = case.policy.instances
+    claims = check_report(
+        checks,
+        report,
+        certificates,
+        crls,
+        section,
+        report_data=evidence.report_data(),
+        at=case.at,
+        anchors=anchors,
+        chip_ids=instances.chip_ids if instances else (),
+    )
+    checks.equal("snp-host-data", evidence.boot_configuration_digest(), report.host_data)
+    image = _check_image(checks, report, case.policy)
+    return Judgement(root, image is not None and not image.debug, image, {"root": root, **claims})
+
+
+def _check_image(checks: Recorder, report: Report, policy: Policy) -> ImageReference | None:
+    """The launch digest is one of an image that the policy names. Returns that image."""
+    digest = report.measurement
+    image = next((image for image in policy.images if digest in image.launch_digests), None)
+    wanted = " or ".join(one.hex() for image in policy.images for one in image.launch_digests)
+    checks.record("snp-launch-digest", image is not None, wanted, digest.hex())
+    if image is None:
+        checks.not_applicable("image-debug", "the machine has not booted an image that the policy names")
+        return None
+    found = f"{image.flavor}, {'for debugging' if image.debug else 'not for debugging'}"
+    allowed = policy.allow_debug or not image.debug
+    checks.record("image-debug", allowed, "any" if policy.allow_debug else "not for debugging", found)
+    return image

@@ -1,0 +1,177 @@
+"""What a SEV-SNP report proves: which processor signed it, under which firmware, for a guest with which rights.
+
+The same for every platform that has a report. What the report data and the launch digest must be is the caller's word:
+each platform binds and identifies its image in its own way (``judge.py`` for the one without a paravisor).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+
+from cloister.attestation import crl, x509
+from cloister.attestation.evidence import CERTIFICATE, CRL
+from cloister.attestation.roots import Anchor
+from cloister.attestation.snp import chain as chains
+from cloister.attestation.snp.certificates import EndorsementCertificate, is_endorsement
+from cloister.attestation.snp.guest import check_guest, check_platform, check_tcb
+from cloister.attestation.snp.policy import SnpPolicy
+from cloister.attestation.snp.products import ProductLine
+from cloister.attestation.snp.report import Report, SigningKey
+from cloister.attestation.snp.table import CertificateTable
+from cloister.attestation.verdict import Recorder
+
+_MAX_ENDORSEMENTS = 8
+# A report of version 2 does not name its processor; firmware of Turin never made one.
+_WITHOUT_CPUID = (ProductLine.MILAN, ProductLine.GENOA)
+
+
+def collect(
+    table: bytes | None, items: Callable[[str], Iterable[bytes]]
+) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+    """Certificates and revocation lists (DER) from the host's certificate table and from collateral.
+
+    ``items`` is ``Case.items``. Raises MalformedEvidence.
+    """
+    own = CertificateTable.parse(table) if table is not None else CertificateTable({})
+    return (*own.certificates, *items(CERTIFICATE)), (*own.crls, *items(CRL))
+
+
+def check_report(
+    checks: Recorder,
+    report: Report,
+    certificates: Sequence[bytes],
+    crls: Sequence[bytes],
+    section: SnpPolicy,
+    *,
+    report_data: bytes | None,
+    at: datetime,
+    anchors: Sequence[Anchor],
+    chip_ids: Sequence[bytes] = (),
+) -> dict[str, str]:
+    """Records every check of ``snp.checks.NAMES`` and returns what the report says of the machine.
+
+    ``certificates`` and ``crls`` are DER in any order; what is not AMD's is left alone. ``report_data`` are the 64
+    bytes that the report must carry, None when the caller expects none. ``chip_ids`` are the chips that the policy
+    allows, all when empty. ``anchors`` are AMD's. Raises MalformedEvidence.
+    """
+    leaf, issuers = _sort(report, certificates)
+    allowed = (SigningKey.VCEK, SigningKey.VLEK) if section.allow_vlek else (SigningKey.VCEK,)
+    kind = report.signing_key
+    checks.record("snp-signing-key", kind in allowed, " or ".join(key.name for key in allowed), kind.name)
+    line = _check_product(checks, report, leaf, section)
+
+    chain, why = (
+        (None, f"no certificate of a {kind.name} came") if leaf is None else (chains.find(leaf, issuers, anchors))
+    )
+    checks.record("snp-chain", chain is not None, "a chain to AMD's root of the product line", why or "found")
+    chains.check_period(checks, chain, at)
+    lists = [crl.RevocationList.parse(der, f"crls[{index}]") for index, der in enumerate(crls)]
+    listed = chains.check_revocation(checks, chain, lists, section, at)
+
+    _check_leaf(checks, report, leaf, line)
+    if report_data is None:
+        checks.not_applicable("snp-report-data", "you named no report data", report.report_data.hex())
+    else:
+        checks.equal("snp-report-data", report_data, report.report_data)
+    if chip_ids:
+        chip = report.chip(line) if line else report.chip_id
+        checks.record("snp-instance", chip in chip_ids, " or ".join(one.hex() for one in chip_ids), chip.hex())
+    else:
+        checks.not_applicable("snp-instance", "the policy names no chips", report.chip_id.hex())
+    check_guest(checks, report, section)
+    check_platform(checks, report, section)
+    check_tcb(checks, report, line, section)
+    return _claims(report, leaf, line, listed)
+
+
+def _sort(
+    report: Report, certificates: Sequence[bytes]
+) -> tuple[EndorsementCertificate | None, list[x509.Certificate]]:
+    """The certificate whose key signed the report, or the first of its kind; and everybody else's."""
+    leaves, issuers = [], []
+    for index, data in enumerate(certificates):
+        field = f"certificates[{index}]"
+        if is_endorsement(data):
+            leaves.append(EndorsementCertificate.parse(data, field))
+        else:
+            issuers.append(x509.Certificate.parse(data, field))
+    fitting = [leaf for leaf in leaves if leaf.kind is report.signing_key][:_MAX_ENDORSEMENTS]
+    first = fitting[0] if fitting else None
+    return next((leaf for leaf in fitting if len(fitting) > 1 and _signed(report, leaf)), first), issuers
+
+
+def _check_product(
+    checks: Recorder, report: Report, leaf: EndorsementCertificate | None, section: SnpPolicy
+) -> ProductLine | None:
+    """The line that the report names is the certificate's, and the policy accepts it. Returns the line of the chip."""
+    line = report.product_line
+    found = f"family {report.family:#x} model {report.model:#x}, which is {line or 'not known'}"
+    certified = leaf.amd.product_line if leaf else None
+    if report.version == 2:
+        line = certified if certified in _WITHOUT_CPUID else None
+        found = f"a report of version 2, which does not tell, for {certified or 'a product that is not known'}"
+    elif leaf is not None and certified is not line:
+        found += f", and a certificate for {leaf.amd.product_name!r}"
+    accepted = line in section.minimum_tcb and (leaf is None or certified is line)
+    checks.record("snp-product", accepted, " or ".join(section.minimum_tcb), found)
+    return line
+
+
+def _check_leaf(
+    checks: Recorder, report: Report, leaf: EndorsementCertificate | None, line: ProductLine | None
+) -> None:
+    """The signature is the certified key's, and the certificate is for this chip and this TCB version."""
+    if leaf is None:
+        for name in ("snp-signature", "snp-chip", "snp-certificate-tcb"):
+            checks.not_applicable(name, "the certificate of the signing key is absent")
+        return
+    signed = _signed(report, leaf)
+    checks.record("snp-signature", signed, f"valid under the key of the {leaf.kind.name}", _valid(signed))
+    if line is None:
+        for name in ("snp-chip", "snp-certificate-tcb"):
+            checks.not_applicable(name, "the layout of an unknown product is not known")
+        return
+    if leaf.amd.hwid is None:
+        checks.not_applicable("snp-chip", f"a VLEK belongs to a cloud ({leaf.amd.csp_id}) and to no chip")
+    else:
+        checks.equal("snp-chip", leaf.amd.hwid, report.chip(line))
+    reported = report.tcb_versions(line)["reported"]
+    checks.record("snp-certificate-tcb", leaf.amd.tcb == reported, str(leaf.amd.tcb), str(reported))
+
+
+def _signed(report: Report, leaf: EndorsementCertificate) -> bool:
+    """ABI, table 155: r and s are little endian; the digest is over everything in front of them."""
+    try:
+        signature = utils.encode_dss_signature(report.signature_r, report.signature_s)
+        leaf.key.verify(signature, report.signed, ec.ECDSA(hashes.SHA384()))
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def _valid(signed: bool) -> str:
+    return "valid" if signed else "not valid"
+
+
+def _claims(
+    report: Report, leaf: EndorsementCertificate | None, line: ProductLine | None, listed: str
+) -> dict[str, str]:
+    claims = {
+        "product": line or "unknown",
+        "chip_id": (report.chip(line) if line else report.chip_id).hex(),
+        "signing_key": report.signing_key.name,
+        "launch_digest": report.measurement.hex(),
+        "firmware": ".".join(map(str, report.current_firmware)),
+        "guest_svn": str(report.guest_svn),
+        "crl": listed or "none",
+    }
+    if line is not None:
+        claims |= {f"tcb_{name}": str(version) for name, version in report.tcb_versions(line).items()}
+    if leaf is not None:
+        claims["signing_key_product"] = leaf.amd.product_name
+        if leaf.amd.csp_id is not None:
+            claims["cloud"] = leaf.amd.csp_id
+    return claims
