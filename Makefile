@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: setup venv demo test check proto lock azure gcp clean
+.PHONY: setup venv demo test check proto lock azure gcp fuzz clean
 
 # The venv belongs to one lock in one place: an editable install and its scripts hold absolute paths.
 packages := .venv/packages-$(shell { pwd; cat requirements/checkout.txt; } | sha256sum | cut -c1-16)
@@ -51,15 +51,15 @@ $(checkout): $(packages)
 	@$(pip) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# The SDKs of the clouds are large; only those who deploy there need them.
-azure gcp: venv
+# The SDKs of the clouds are large, and so is the fuzzer; only those who deploy there, or fuzz, need them.
+azure gcp fuzz: venv
 	$(pip) install --only-binary :all: --require-hashes -r requirements/$@.txt
 
 # Renews the locks after a change of the dependencies in pyproject.toml; UPGRADE=--upgrade takes newer versions.
 lock: venv
 	@$(bin)/python -m venv --clear out/lock
 	@out/lock/bin/python -m pip --disable-pip-version-check --quiet install uv==0.13.9
-	@for extra in platform azure gcp; do \
+	@for extra in platform azure gcp fuzz; do \
 	    test $$extra = platform && name=checkout || name=$$extra; \
 	    out/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	      --no-header --no-annotate --no-emit-index-url $(UPGRADE) \

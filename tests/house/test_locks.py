@@ -14,6 +14,7 @@ EXTRAS = {
     "checkout": ["platform", "dev"],
     "azure": ["platform", "dev", "azure"],
     "gcp": ["platform", "dev", "gcp"],
+    "fuzz": ["platform", "dev", "fuzz"],
 }
 
 
@@ -50,9 +51,9 @@ def test_lock_names_no_index(lock: str) -> None:
     assert "://" not in (ROOT / "requirements" / f"{lock}.txt").read_text()
 
 
-@pytest.mark.parametrize("lock", ["azure", "gcp"])
-def test_locks_of_the_clouds_agree_with_the_checkout(lock: str) -> None:
-    cloud = _read(lock)
+@pytest.mark.parametrize("lock", ["azure", "gcp", "fuzz"])
+def test_locks_of_the_extras_agree_with_the_checkout(lock: str) -> None:
+    extra = _read(lock)
     checkout = _read("checkout")
 
-    assert {name: cloud.get(name) for name in checkout} == checkout
+    assert {name: extra.get(name) for name in checkout} == checkout
