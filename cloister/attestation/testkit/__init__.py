@@ -6,6 +6,6 @@ Nothing made here is ever accepted unless the caller pins the kit's own authorit
 from cloister.attestation.testkit.authority import Authority
 from cloister.attestation.testkit.firmware import BootEvent, encode_event_log
 from cloister.attestation.testkit.machine import LocalMachine
-from cloister.attestation.testkit.tpm import SoftwareTpm
+from cloister.attestation.testkit.tpm import RsaTpm, SoftwareTpm
 
-__all__ = ["Authority", "BootEvent", "LocalMachine", "SoftwareTpm", "encode_event_log"]
+__all__ = ["Authority", "BootEvent", "LocalMachine", "RsaTpm", "SoftwareTpm", "encode_event_log"]

@@ -1,4 +1,4 @@
-"""A whole local machine: booted, measured, certified, asked for evidence. Change a field to see what refuses it."""
+"""A whole machine with a TPM: booted, measured, asked for evidence. Change a field to see what refuses it."""
 
 import dataclasses
 import hashlib
@@ -21,9 +21,11 @@ from cloister.attestation.testkit.firmware import (
     BootEvent,
     encode_event_log,
 )
-from cloister.attestation.testkit.tpm import SoftwareTpm
+from cloister.attestation.testkit.tpm import RsaTpm, SoftwareTpm
 from cloister.protocol import transcript
 from cloister.protocol.bootconfig import BootConfiguration
+
+_CONFIGURATION = BootConfiguration("trial", "main", (hashlib.sha256(b"owner").hexdigest(),))
 
 BOOT_EVENTS = (
     BootEvent(0, 0x8, b"firmware"),
@@ -36,33 +38,24 @@ BOOT_EVENTS = (
 """A short boot: firmware, separators, one kernel image."""
 
 
-@dataclass(frozen=True)
-class LocalMachine:
-    """``event_log_key`` is a SubjectPublicKeyInfo; ``registers`` overrides what events and runtime log lead to."""
+def new_event_log_key() -> bytes:
+    """The SubjectPublicKeyInfo of an agent's new key."""
+    return transcript.spki_of(ed25519.Ed25519PrivateKey.generate().public_key())
 
-    authority: Authority
-    tpm: SoftwareTpm
-    certificate: bytes
-    boot_configuration: BootConfiguration
-    event_log_key: bytes
+
+@dataclass(frozen=True, kw_only=True)
+class TpmMachine:
+    """A machine named ``main`` of the workspace ``trial`` with one owner, unless something else is said.
+
+    ``event_log_key`` is a SubjectPublicKeyInfo; ``registers`` overrides what events and runtime log lead to.
+    """
+
+    tpm: SoftwareTpm | RsaTpm
+    boot_configuration: BootConfiguration = _CONFIGURATION
+    event_log_key: bytes = field(default_factory=new_event_log_key)
     manifest_digest: bytes | None = None
     boot_events: tuple[BootEvent, ...] = BOOT_EVENTS
     registers: Mapping[int, bytes] = field(default_factory=dict)
-
-    @classmethod
-    def create(cls, at: datetime, *, manifest_digest: bytes | None = None) -> Self:
-        """A machine named ``main`` of the workspace ``trial`` with one owner, certified as of ``at``."""
-        authority = Authority.create(at)
-        software = SoftwareTpm.create()
-        event_log_key = transcript.spki_of(ed25519.Ed25519PrivateKey.generate().public_key())
-        return cls(
-            authority=authority,
-            tpm=software,
-            certificate=authority.certify(software.key.public_key()),
-            boot_configuration=BootConfiguration("trial", "main", (hashlib.sha256(b"owner").hexdigest(),)),
-            event_log_key=event_log_key,
-            manifest_digest=manifest_digest,
-        )
 
     def runtime_log(self) -> tuple[runtimelog.Measurement, ...]:
         """What the agent measured."""
@@ -87,17 +80,10 @@ class LocalMachine:
         digest = hashlib.sha256(flavor.encode()).digest()
         return ImageReference(flavor, debug, digest, {index: pcrs[index] for index in (4, 9, 11)})
 
-    def policy(self, **changes: Any) -> Policy:
-        """A policy that accepts this machine; ``changes`` replace members of it."""
+    def configuration_policy(self) -> ConfigurationPolicy:
+        """What a policy demands of the boot configuration of this machine."""
         configuration = self.boot_configuration
-        policy = Policy(
-            platforms=(Platform.LOCAL,),
-            images=(self.image(),),
-            boot_configuration=ConfigurationPolicy(configuration.workspace, (configuration.cvm,), configuration.owners),
-            allow_local=True,
-            local=LocalPolicy(self.authority.spki_sha256(), self.authority.certificate),
-        )
-        return dataclasses.replace(policy, **changes)
+        return ConfigurationPolicy(configuration.workspace, (configuration.cvm,), configuration.owners)
 
     def session(self, *, nonce: bytes, tls_key_digest: bytes, hpke_key_digest: bytes) -> Evidence:
         """Evidence for the opening of a session; all arguments 32 bytes."""
@@ -113,15 +99,21 @@ class LocalMachine:
     ) -> Evidence:
         """Evidence for any binding. ``attest_changes`` replace members of the TPMS_ATTEST before it is signed."""
         parts: dict[str, Any] = {
-            "platform": Platform.LOCAL,
             "binding": binding,
             "event_log_key": self.event_log_key,
             "boot_configuration": self.boot_configuration.encode(),
             "runtime_log": self.runtime_log(),
-            "ak_certificates": (self.certificate,),
             "boot_event_log": encode_event_log(self.boot_events),
         }
-        return self.quoted(Evidence(**parts), attest_changes)
+        return self.quoted(self.complete(Evidence(platform=self.platform(), **parts)), attest_changes)
+
+    def platform(self) -> Platform:
+        """What the evidence says of the machine."""
+        raise NotImplementedError
+
+    def complete(self, evidence: Evidence) -> Evidence:
+        """``evidence`` with the parts that only this platform has."""
+        raise NotImplementedError
 
     def quoted(self, evidence: Evidence, attest_changes: Mapping[str, Any] | None = None) -> Evidence:
         """``evidence`` with a fresh quote over what it says now."""
@@ -130,3 +122,39 @@ class LocalMachine:
         data = dataclasses.replace(attest, **(attest_changes or {})).marshal()
         quote = TpmQuote(data, self.tpm.sign(data), self.tpm.public().marshal(), pcrs)
         return dataclasses.replace(evidence, tpm_quote=quote)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalMachine(TpmMachine):
+    """A machine of the platform ``local``; ``certificate`` is that of the TPM's key, by ``authority``."""
+
+    authority: Authority
+    tpm: SoftwareTpm
+    certificate: bytes
+
+    @classmethod
+    def create(cls, at: datetime, *, manifest_digest: bytes | None = None) -> Self:
+        """A machine certified as of ``at``."""
+        authority = Authority.create(at)
+        software = SoftwareTpm.create()
+        certificate = authority.certify(software.key.public_key())
+        return cls(authority=authority, tpm=software, certificate=certificate, manifest_digest=manifest_digest)
+
+    def policy(self, **changes: Any) -> Policy:
+        """A policy that accepts this machine; ``changes`` replace members of it."""
+        policy = Policy(
+            platforms=(Platform.LOCAL,),
+            images=(self.image(),),
+            boot_configuration=self.configuration_policy(),
+            allow_local=True,
+            local=LocalPolicy(self.authority.spki_sha256(), self.authority.certificate),
+        )
+        return dataclasses.replace(policy, **changes)
+
+    def platform(self) -> Platform:
+        """``local``."""
+        return Platform.LOCAL
+
+    def complete(self, evidence: Evidence) -> Evidence:
+        """With the certificate of the TPM's key."""
+        return dataclasses.replace(evidence, ak_certificates=(self.certificate,))

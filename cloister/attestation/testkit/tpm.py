@@ -6,27 +6,20 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
-from cloister.attestation import tpm
+from cloister.attestation import tpm, tpm_rsa
+
+# Part 2, table 31 (TPMA_OBJECT): noDA.
+_NO_DA = 1 << 10
 
 
-@dataclass(frozen=True)
-class SoftwareTpm:
-    """``attributes`` (TPMA_OBJECT) are what the key's public area says."""
+class _Tpm:
+    """What does not depend on the kind of the key."""
 
-    key: ec.EllipticCurvePrivateKey
-    attributes: int = field(default=tpm.AK_ATTRIBUTES)
-
-    @classmethod
-    def create(cls) -> Self:
-        """A TPM with a new key."""
-        return cls(ec.generate_private_key(ec.SECP256R1()))
-
-    def public(self) -> tpm.EccPublic:
+    def public(self) -> tpm.EccPublic | tpm_rsa.RsaPublic:
         """The key's public area."""
-        numbers = self.key.public_key().public_numbers()
-        return tpm.EccPublic(tpm.ALG_SHA256, self.attributes, b"", numbers.x.to_bytes(32), numbers.y.to_bytes(32))
+        raise NotImplementedError
 
     def attest(self, pcrs: Sequence[bytes], qualifying: bytes) -> tpm.Attest:
         """What a quote over ``pcrs`` (PCR 0 to 15) says, before it is signed."""
@@ -45,7 +38,48 @@ class SoftwareTpm:
             quote=tpm.Quote((tpm.PcrSelection(tpm.ALG_SHA256, tpm.QUOTED_PCRS),), digest),
         )
 
+
+@dataclass(frozen=True)
+class SoftwareTpm(_Tpm):
+    """``attributes`` (TPMA_OBJECT) are what the key's public area says."""
+
+    key: ec.EllipticCurvePrivateKey
+    attributes: int = field(default=tpm.AK_ATTRIBUTES)
+
+    @classmethod
+    def create(cls) -> Self:
+        """A TPM with a new key."""
+        return cls(ec.generate_private_key(ec.SECP256R1()))
+
+    def public(self) -> tpm.EccPublic:
+        """The key's public area."""
+        numbers = self.key.public_key().public_numbers()
+        return tpm.EccPublic(tpm.ALG_SHA256, self.attributes, b"", numbers.x.to_bytes(32), numbers.y.to_bytes(32))
+
     def sign(self, attest: bytes) -> bytes:
         """The TPMT_SIGNATURE over TPMS_ATTEST bytes."""
         r, s = utils.decode_dss_signature(self.key.sign(attest, ec.ECDSA(hashes.SHA256())))
         return tpm.EcdsaSignature(tpm.ALG_SHA256, r, s).marshal()
+
+
+@dataclass(frozen=True)
+class RsaTpm(_Tpm):
+    """A TPM like Azure's, with an RSA 2048 key; ``attributes`` are those of Azure's key."""
+
+    key: rsa.RSAPrivateKey
+    attributes: int = field(default=tpm.AK_ATTRIBUTES | _NO_DA)
+
+    @classmethod
+    def create(cls) -> Self:
+        """A TPM with a new key."""
+        return cls(rsa.generate_private_key(public_exponent=65537, key_size=2048))
+
+    def public(self) -> tpm_rsa.RsaPublic:
+        """The key's public area."""
+        modulus = self.key.public_key().public_numbers().n.to_bytes(256)
+        return tpm_rsa.RsaPublic(tpm.ALG_SHA256, self.attributes, b"", modulus)
+
+    def sign(self, attest: bytes) -> bytes:
+        """The TPMT_SIGNATURE over TPMS_ATTEST bytes."""
+        signature = self.key.sign(attest, padding.PKCS1v15(), hashes.SHA256())
+        return tpm_rsa.RsaSignature(tpm.ALG_SHA256, signature).marshal()
