@@ -84,7 +84,10 @@ class Claims:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The judgement of one piece of evidence against one policy (``policy``: its digest) as of the time ``at``."""
+    """The judgement of one piece of evidence against one policy (``policy``: its digest) as of the time ``at``.
+
+    ``recording``: it was judged for no session and no receipt, so it says nothing of who is at the other end.
+    """
 
     platform: str
     identity_root: str
@@ -93,6 +96,7 @@ class Verdict:
     policy: bytes
     checks: tuple[Check, ...]
     claims: Claims
+    recording: bool = False
 
     @property
     def accepted(self) -> bool:
@@ -105,7 +109,9 @@ class Verdict:
         return tuple(check for check in self.checks if check.outcome is Outcome.FAILED)
 
     def require_accepted(self) -> None:
-        """Raises ProofError with every failure when the verdict is not accepted."""
+        """Raises ProofError with every failure when the verdict is not accepted, and for a recording in any case."""
+        if self.recording:
+            raise ProofError("The evidence was judged as a recording: that opens no session and proves no receipt.")
         if not self.accepted:
             raise ProofError("\n".join(check.sentence() for check in self.failures))
 
@@ -119,6 +125,7 @@ class Verdict:
             "at": canonical.to_time(self.at),
             "policy": self.policy.hex(),
             "accepted": self.accepted,
+            **({"recording": True} if self.recording else {}),
             "checks": [
                 {
                     "name": check.name,

@@ -47,11 +47,26 @@ class ReceiptPurpose:
     log_head: bytes
 
 
+@dataclass(frozen=True)
+class RecordingPurpose:
+    """None of the caller's own: the evidence is looked at as somebody recorded it.
+
+    ``report_data`` are the 64 bytes that it must have been made over, None when the caller knows none. No verdict for
+    this purpose opens a session or proves a receipt.
+    """
+
+    report_data: bytes | None = None
+
+
+Purpose = SessionPurpose | ReceiptPurpose | RecordingPurpose
+"""What evidence is judged for."""
+
+
 def verify(
     evidence: Evidence,
     policy: Policy,
     *,
-    purpose: SessionPurpose | ReceiptPurpose,
+    purpose: Purpose,
     at: datetime,
     manifest_digest: bytes | None = None,
     collateral: Collateral | None = None,
@@ -110,6 +125,7 @@ def verify(
         policy.digest(),
         checks.finish(),
         claims,
+        recording=isinstance(purpose, RecordingPurpose),
     )
 
 
@@ -127,17 +143,20 @@ def _require_event_log_key(evidence: Evidence) -> None:
         raise MalformedEvidence("Evidence.event_log_key", 0, error.message) from error
 
 
-def _check_purpose(checks: Recorder, evidence: Evidence, purpose: SessionPurpose | ReceiptPurpose) -> None:
+def _check_purpose(checks: Recorder, evidence: Evidence, purpose: Purpose) -> None:
     binding = evidence.binding
+    found = "a session" if isinstance(binding, SessionBinding) else "a receipt"
     match purpose:
         case SessionPurpose():
-            expected = "a session"
+            checks.record("purpose", found == "a session", "a session", found)
         case ReceiptPurpose():
-            expected = "a receipt"
+            checks.record("purpose", found == "a receipt", "a receipt", found)
+        case RecordingPurpose(None):
+            checks.not_applicable("purpose", "a recording is judged, for no session and no receipt of yours", found)
+        case RecordingPurpose(report_data):
+            checks.equal("purpose", report_data, evidence.report_data())
         case _:  # must not count as a purpose of which nothing is to be checked
             raise TypeError(f"Evidence is judged for a session or a receipt, not for {type(purpose).__name__}.")
-    found = "a session" if isinstance(binding, SessionBinding) else "a receipt"
-    checks.record("purpose", expected == found, expected, found)
     if isinstance(purpose, SessionPurpose) and isinstance(binding, SessionBinding):
         checks.equal("session-nonce", purpose.nonce, binding.nonce)
         checks.equal("session-tls-key", purpose.tls_key_digest, binding.tls_key_digest)
