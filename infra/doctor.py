@@ -154,7 +154,7 @@ def _mirror() -> Finding:
 
 
 def _shell() -> Finding:
-    path = layout.state() / "env"
+    path = layout.state() / layout.ENVIRONMENT
     if not path.exists():
         return Finding("shell", False, "there is no .cloister/env yet", "Write it: invoke setup")
     return Finding("shell", True, f"{path} for those who type pulumi themselves")

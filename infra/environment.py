@@ -32,7 +32,7 @@ def variables(engine: Engine, given: Mapping[str, str] = os.environ) -> dict[str
 def write(engine: Engine) -> Path:
     """Write ``.cloister/env`` and the passphrase that it names; returns its path."""
     folder = layout.private_folder(layout.state())
-    passphrase = folder / "passphrase"
+    passphrase = folder / layout.PASSPHRASE
     if not passphrase.exists():
         passphrase.touch(mode=0o600)
         passphrase.write_text(secrets.token_urlsafe(32) + "\n")
@@ -44,8 +44,8 @@ def write(engine: Engine) -> Path:
         if name in _PASSPHRASE_VARIABLES:
             test = "".join(f"${{{other}+set}}" for other in _PASSPHRASE_VARIABLES)
         lines.append(f'[ -n "{test}" ] || export {name}={shlex.quote(value)}')
-    target = folder / "env"
-    part = folder / "env.part"
+    target = folder / layout.ENVIRONMENT
+    part = folder / f"{layout.ENVIRONMENT}.part"
     part.write_text("\n".join(lines) + "\n")
     part.replace(target)
     return target
@@ -55,6 +55,6 @@ def _defaults() -> dict[str, str]:
     folder = layout.state()
     return {
         "PULUMI_BACKEND_URL": folder.as_uri(),
-        "PULUMI_CONFIG_PASSPHRASE_FILE": str(folder / "passphrase"),
+        "PULUMI_CONFIG_PASSPHRASE_FILE": str(folder / layout.PASSPHRASE),
         "PULUMI_SKIP_UPDATE_CHECK": "1",
     }

@@ -5,6 +5,9 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
+ENVIRONMENT, PASSPHRASE = "env", "passphrase"
+"""Files of the state's folder; beside them lies a folder for each workspace, of its name."""
+
 
 def state() -> Path:
     """The folder of everything that belongs to running workspaces: ``.cloister``, or ``CLOISTER_STATE``."""

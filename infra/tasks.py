@@ -40,7 +40,7 @@ def new(
     settings["cvms[0].vcpus"] = str(vcpus)
     if port:
         settings["cvms[0].port"] = str(port)
-    workspace.check_name(name)
+    workspace.check_workspace_name(name)
     workspace.parse_size(memory)
     stack.create(name, settings)
     print(f"Workspace {name} is configured in infra/Pulumi.{name}.yaml.")

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from cloister.errors import InputError
+from infra import layout
 from infra.problems import Problems
 
 ROLES = ("owner", "algorithm-provider", "dataset-provider", "result-consumer", "auditor")
@@ -35,6 +36,7 @@ _MOST_VCPUS = 64
 _PORTS = range(1024, 65536)
 _RSA_BITS = 3072
 _CURVES = ("secp256r1", "secp384r1")
+_TAKEN = (layout.ENVIRONMENT, layout.PASSPHRASE)
 
 
 class ConfigurationError(InputError):
@@ -96,6 +98,7 @@ def parse(name: str, value: Any, *, force: bool = False) -> Workspace:
     """
     found = Problems()
     found.name({"name": name}, "stack")
+    found.tried("stack", lambda: _refuse_taken(name))
     top = found.mapping(value, "workspace", required=("backend", "image", "members", "cvms"), optional=_TOP_OPTIONAL)
     backend = found.choice(top, "backend", "workspace.backend", BACKENDS)
     if backend in ("azure", "gcp"):
@@ -116,11 +119,22 @@ _TOP_OPTIONAL = ("ingress", "budget", "force")
 
 
 def check_name(name: str) -> None:
-    """Raises InputError when ``name`` cannot name a workspace, a member or a CVM."""
+    """Raises InputError when ``name`` cannot name a member or a CVM."""
     found = Problems()
     found.name({"name": name}, "name")
     if found.problems:
         raise InputError(found.problems[0])
+
+
+def check_workspace_name(name: str) -> None:
+    """Raises InputError when ``name`` cannot name a workspace."""
+    check_name(name)
+    _refuse_taken(name)
+
+
+def _refuse_taken(name: str) -> None:
+    if name in _TAKEN:
+        raise InputError(f"{name!r} is the name of a file of Cloister's own; choose another.")
 
 
 def parse_key(text: str) -> bytes:
