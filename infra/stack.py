@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
 from cloister.errors import CloisterError, InputError
@@ -109,15 +110,22 @@ def selected(name: str) -> str:
 
 
 def hand_over(*words: str) -> None:
-    """Run ``pulumi`` on the user's terminal. Ctrl-C is for it alone: it stops what is under way and cleans up."""
+    """Run ``pulumi`` on the user's terminal. Ctrl-C is for it alone: it stops what is under way and cleans up.
+
+    Raises StackError when it fails, and KeyboardInterrupt when Ctrl-C was why.
+    """
     interactive = sys.stdin.isatty() and sys.stdout.isatty()
     argv = ["pulumi", *words, *([] if interactive else ["--non-interactive"])]
-    process = subprocess.Popen(argv, cwd=PROJECT, env=_environment())
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    environment = _environment()
+    interrupted = Event()
+    before = signal.signal(signal.SIGINT, lambda *_: interrupted.set())
     try:
-        status = process.wait()
+        # Started with a handler and not with SIG_IGN, which pulumi would inherit.
+        status = subprocess.run(argv, cwd=PROJECT, env=environment, check=False).returncode
     finally:
         signal.signal(signal.SIGINT, before)
+    if status and interrupted.is_set():
+        raise KeyboardInterrupt
     if status:
         raise StackError(f"pulumi {words[0]} ended with status {status}.")
 

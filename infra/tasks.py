@@ -53,6 +53,7 @@ def new(
         "yes": "do not ask",
         "force": "replace a CVM even when its run is unfinished or cannot be asked about",
     },
+    interrupted="A machine that was starting is gone; the same command starts it again.",
 )
 def up(c: Any, stack: str = "", yes: bool = False, force: bool = False) -> None:
     """Bring the workspace into the state that its configuration describes (pulumi up)."""
@@ -109,7 +110,8 @@ def console(c: Any, stack: str = "", cvm: str = "") -> None:
 
 
 @verb(
-    positional=[], help={"stack": _STACK, "yes": "do not ask", "remove": "remove the stack and its configuration too"}
+    help={"stack": _STACK, "yes": "do not ask", "remove": "remove the stack and its configuration too"},
+    interrupted="The same command ends what is left.",
 )
 def down(c: Any, stack: str = "", yes: bool = False, remove: bool = False) -> None:
     """End the workspace's CVMs and remove what belongs to them (pulumi destroy). The configuration stays."""

@@ -113,6 +113,19 @@ def test_a_killed_engine_leaves_no_machine(project: Project):
     assert project.nothing_is_left()
 
 
+@pytest.mark.parametrize(("said", "raised"), [("kill -INT $PPID;", KeyboardInterrupt), ("", stack.StackError)])
+def test_a_pulumi_that_ends_after_ctrl_c_was_interrupted_and_did_not_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, raised: type[BaseException]
+):
+    program = tmp_path / "pulumi"
+    program.write_text(f"#!/bin/sh\n{said} exit 255\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(stack, "_environment", lambda: dict(os.environ))
+    with pytest.raises(raised):
+        stack.hand_over("up")
+
+
 def test_a_wrong_configuration_is_a_sentence_and_no_traceback(project: Project):
     project.pulumi("config", "set", "--path", f"{stack.KEY}.cvms[0].memory", "lots")
     said = project.pulumi("preview", good=False)
