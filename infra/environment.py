@@ -34,8 +34,10 @@ def write(engine: Engine) -> Path:
     folder = layout.private_folder(layout.state())
     passphrase = folder / layout.PASSPHRASE
     if not passphrase.exists():
-        passphrase.touch(mode=0o600)
-        passphrase.write_text(secrets.token_urlsafe(32) + "\n")
+        part = folder / f"{layout.PASSPHRASE}.part"
+        part.touch(mode=0o600)
+        part.write_text(secrets.token_urlsafe(32) + "\n")
+        part.replace(passphrase)
     lines = ["# For a shell: . .cloister/env  (written by `invoke setup`; what is set already wins)"]
     path = ":".join(shlex.quote(str(part)) for part in (Path(sys.executable).parent, engine.folder))
     lines.append(f'export PATH={path}:"$PATH"')
