@@ -18,7 +18,7 @@ from typing import Any
 from cloister.process import ProcessError, run
 from image import cache, deb
 from image.errors import ImageError
-from image.lock import Lock, load
+from image.lock import load
 
 _LIBRARIES = "usr/lib/x86_64-linux-gnu"
 # swtpm's own library lies beside the others in a folder that only its RUNPATH names.
@@ -62,7 +62,7 @@ class Tools:
         if not program.exists():
             raise ToolsError(f"The host tools have no program {name}.", hint="The tools' lock decides what there is.")
         libraries = ":".join(str(self.root / folder) for folder in _LIBRARY_PATH)
-        # argv[0] stays what it would be: mtools and veritysetup look at their own name.
+        # argv[0] stays what it would be: some programs look at their own name.
         return [str(self.root / _LOADER), "--inhibit-cache", "--library-path", libraries, "--argv0", name, str(program)]
 
     def _swtpm_for_setup(self) -> str:
@@ -94,7 +94,7 @@ def ensure(source: Path | None = None, *, relock: bool = False) -> Tools:
 
     ``source`` is a tar of `invoke image.vendor`; ``relock`` is as for ``image.relock.obtain``.
     """
-    tools = _unpacked(load("tools"))
+    tools = find()
     if tools is not None:
         return tools
     # Only now: this brings in what reads and verifies an archive, which nobody needs to start a machine.
@@ -119,8 +119,9 @@ def _folder(digest: str) -> Path:
     return cache.root() / "tools" / digest
 
 
-def _unpacked(lock: Lock) -> Tools | None:
-    digest = lock.digest()
+def find() -> Tools | None:
+    """The tools of the lock, if they are unpacked already."""
+    digest = load("tools").digest()
     return Tools(_folder(digest), digest) if _folder(digest).is_dir() else None
 
 

@@ -118,17 +118,17 @@ def _engine() -> Finding:
 
 
 def _tools() -> Finding:
-    folder = cache.root() / "tools" / locks.load("tools").digest()
-    if not folder.is_dir():
+    found = host_tools.find()
+    if found is None:
         return Finding("host tools", False, "QEMU, swtpm and OVMF are not here yet", "Fetch them, 50 MB: invoke setup")
-    return Finding("host tools", True, f"unpacked in {folder}")
+    return Finding("host tools", True, f"unpacked in {found.root}")
 
 
 def _virtualization() -> Finding:
-    folder = cache.root() / "tools" / locks.load("tools").digest()
-    if not folder.is_dir():
+    found = host_tools.find()
+    if found is None:
         return Finding("virtualization", False, "cannot be tried without the host tools", "invoke setup")
-    chosen = accelerator.choose(host_tools.ensure())
+    chosen = accelerator.choose(found)
     how = "KVM" if chosen.name == "kvm" else "emulated, a boot takes about 20 s"
     # Emulation is slower, not wrong.
     return Finding("virtualization", True, f"{how}. {chosen.reason}")

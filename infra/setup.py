@@ -2,8 +2,6 @@
 
 import time
 
-from image import cache
-from image import lock as locks
 from image import tools as host_tools
 from infra import engine, environment
 
@@ -11,8 +9,7 @@ from infra import engine, environment
 def run() -> None:
     """Engine, host tools, ``.cloister/env``; a line before each long step, silence about what is there already."""
     found = engine.ensure(_say)
-    folder = cache.root() / "tools" / locks.load("tools").digest()
-    if not folder.is_dir():
+    if host_tools.find() is None:
         _say("Host tools (QEMU, swtpm, OVMF, mkfs.erofs ...): fetching about 50 MB of Debian packages ...")
         began = time.monotonic()
         host_tools.ensure()
