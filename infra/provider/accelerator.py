@@ -18,8 +18,9 @@ _CODE = 0xFF00
 _RESET = 0xFFF0
 _DEBUG_PORT = 0xE9
 _EXIT_PORT = 0xF4
-# isa-debug-exit ends QEMU with (value << 1) | 1.
-_EXIT_STATUS = 1
+# isa-debug-exit ends QEMU with (value << 1) | 1; with 0 that would be what QEMU itself ends with when it fails.
+_EXIT_VALUE = 0x10
+_EXIT_STATUS = _EXIT_VALUE << 1 | 1
 _SECONDS = 10.0
 
 
@@ -68,7 +69,8 @@ def rom() -> bytes:
     code = b"\xba" + _DEBUG_PORT.to_bytes(2, "little")  # mov dx, port
     for letter in GREETING:
         code += b"\xb0" + bytes([letter]) + b"\xee"  # mov al, letter; out dx, al
-    code += b"\xba" + _EXIT_PORT.to_bytes(2, "little") + b"\xb0\x00\xee"  # mov dx, port; mov al, 0; out dx, al
+    code += b"\xba" + _EXIT_PORT.to_bytes(2, "little")  # mov dx, port
+    code += b"\xb0" + bytes([_EXIT_VALUE]) + b"\xee"  # mov al, value; out dx, al
     code += b"\xf4"  # hlt
     jump = b"\xea" + _CODE.to_bytes(2, "little") + (0xF000).to_bytes(2, "little")  # jmp F000:FF00
     image = bytearray(_ROM_SIZE)
