@@ -1,6 +1,5 @@
 """What the platform team's verbs print."""
 
-import base64
 import dataclasses
 import hashlib
 import sys
@@ -15,6 +14,7 @@ from cloister.endpoint import Address, probe
 from cloister.errors import CloisterError
 from infra.doctor import Finding
 from infra.stack import Machine
+from infra.workspace import parse_key
 
 _MEBIBYTE = 1 << 20
 _PROBE_SECONDS = 5.0
@@ -50,11 +50,12 @@ def workspaces(found: Mapping[str, Sequence[Machine]], *, as_json: bool) -> None
 
 
 def members(found: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Raises InputError for a key that is none."""
     rows = [
         {
             "name": str(entry.get("name")),
             "roles": [str(role) for role in entry.get("roles") or []],
-            "key_digest": hashlib.sha256(base64.b64decode(str(entry.get("key")))).hexdigest(),
+            "key_digest": hashlib.sha256(parse_key(str(entry.get("key")))).hexdigest(),
         }
         for entry in found
     ]

@@ -1,6 +1,8 @@
 """Members in a workspace's configuration, written by the real pulumi."""
 
 import base64
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cloister.errors import InputError
-from infra import engine, layout, member, stack, workspace
+from infra import engine, layout, member, report, stack, workspace
 
 
 @pytest.fixture
@@ -59,6 +61,14 @@ def test_members_come_change_and_go(configuration: Path, tmp_path: Path):
     assert [entry["name"] for entry in member.listed("lab")] == ["hospital-1"]
     with pytest.raises(InputError, match="The workspace has no member 'lab'"):
         member.remove("lab", "lab")
+
+
+def test_a_key_has_one_digest_in_every_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path, text = public(tmp_path, "lab")
+    forms = (text, text.rstrip("=").translate(str.maketrans("+/", "-_")), path.read_text())
+    report.members([{"name": "lab", "key": form, "roles": ["owner"]} for form in forms], as_json=True)
+    digest = hashlib.sha256(base64.b64decode(text)).hexdigest()
+    assert [row["key_digest"] for row in json.loads(capsys.readouterr().out)] == [digest] * 3
 
 
 def test_what_is_wrong_is_not_written(configuration: Path, tmp_path: Path):
