@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.measurement import CHECKOUT, BenchmarkError, Measurement, invoke, median_parts
+from examples.tumour.demo import STACK as WORKSPACE
 
-WORKSPACE = "demo"
 POLICY = CHECKOUT / "out" / "demo" / "lab" / "policy.json"
 _STATE = Path(os.environ.get("CLOISTER_STATE") or CHECKOUT / ".cloister") / WORKSPACE
 _DESCRIPTOR = CHECKOUT / "out" / "bench" / "workspace.json"
