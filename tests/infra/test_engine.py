@@ -1,6 +1,5 @@
 """Where the Pulumi engine comes from: PATH, then the cache; programs of a few lines stand in for it."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ def program(path: Path, says: str) -> None:
 @pytest.fixture(autouse=True)
 def empty_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}/usr/bin{os.pathsep}/bin")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
 
 
 def cached() -> Path:
