@@ -36,7 +36,9 @@ def root(base_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The root file system, unpacked."""
     folder = tmp_path_factory.mktemp("image") / "root"
     file_system = base_image.folder / "root.erofs"
-    tools.ensure().run("fsck.erofs", f"--extract={folder}", "--no-preserve", file_system)
+    # Modes as they are in the image, whatever this process' umask.
+    options = [f"--extract={folder}", "--no-preserve-owner", "--preserve-perms"]
+    tools.ensure().run("fsck.erofs", *options, file_system)
     return folder
 
 
