@@ -6,8 +6,11 @@ docs/attestation.md has the same list with the source and the test of each; a te
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from cloister.attestation.azure import checks as azure
 from cloister.attestation.checkinfo import CheckInfo
+from cloister.attestation.gcp import checks as gcp
 from cloister.attestation.snp import checks as snp
+from cloister.attestation.tdx import checks as tdx
 
 _ASK_AGAIN = "Open a new session; if it fails again, do not use this machine."
 _FORGED = "Do not use this machine: its evidence does not come from the TPM that it names."
@@ -90,6 +93,10 @@ CHECKS: Mapping[str, CheckInfo] = MappingProxyType(
     {
         **_CHECKS,
         **snp.INFOS,
+        **tdx.INFOS,
+        **tdx.INFOS,
+        **azure.INFOS,
+        **gcp.INFOS,
     }
 )
 """All checks by name."""
@@ -100,10 +107,16 @@ COMMON = tuple(_CHECKS)[: tuple(_CHECKS).index("quote-magic")]
 VTPM = tuple(name for name in _CHECKS if name not in COMMON)
 """The checks of a platform whose image is identified by the registers of a vTPM."""
 
+_UNCERTIFIED = tuple(name for name in VTPM if name not in azure.CERTIFIED)
+
 CHECKS_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "local": (*COMMON, *VTPM),
         "sev-snp": (*COMMON, *snp.NAMES, *snp.IMAGE_NAMES, "image-debug"),
+        "tdx": (*COMMON, *tdx.NAMES, *tdx.IMAGE_NAMES, "image-debug"),
+        "azure-snp": (*COMMON, *snp.NAMES, *azure.SNP, *_UNCERTIFIED),
+        "azure-tdx": (*COMMON, *tdx.NAMES, *azure.TDX, *_UNCERTIFIED),
+        "gcp-snp": (*COMMON, *snp.NAMES, *gcp.SNP, *VTPM),
     }
 )
 """The checks of a verdict by platform, in their order; a platform that is not here cannot be judged."""

@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cloister.attestation import local, runtimelog
+from cloister.attestation.azure import verify as azure
 from cloister.attestation.case import Case, Judgement
 from cloister.attestation.checks import CHECKS_OF, COMMON
 from cloister.attestation.collateral import Collateral
 from cloister.attestation.errors import MalformedEvidence, PolicyError
 from cloister.attestation.evidence import Evidence, Platform, ReceiptBinding, SessionBinding
+from cloister.attestation.gcp import verify as gcp
 from cloister.attestation.policy import Policy
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.snp import judge as snp
+from cloister.attestation.tdx import judge as tdx
 from cloister.attestation.verdict import Claims, Recorder, Verdict
 from cloister.protocol import transcript
 from cloister.protocol.bootconfig import BootConfiguration
@@ -26,6 +29,10 @@ from cloister.protocol.canonical import FormatError
 _JUDGES: Mapping[Platform, Callable[[Case], Judgement]] = {
     Platform.LOCAL: local.judge,
     Platform.SEV_SNP: snp.judge,
+    Platform.TDX: tdx.judge,
+    Platform.AZURE_SNP: azure.judge_snp,
+    Platform.AZURE_TDX: azure.judge_tdx,
+    Platform.GCP_SNP: gcp.judge_snp,
 }
 """The part of the verifier for each platform, which judges by its own section of the policy and by no other."""
 
@@ -76,8 +83,9 @@ def verify(
 
     ``manifest_digest`` is that of the caller's own copy of the computation manifest, None when it claims none.
     ``collateral`` is looked into besides what the evidence carries. ``roots`` are the vendors' anchors; a caller that
-    hands in others tries out simulated evidence, and the verdict says so. Raises MalformedEvidence for evidence that cannot
-    be read, PolicyError when ``at`` has no zone, TypeError for another purpose; everything else is in the verdict.
+    hands in others tries out simulated evidence, and the verdict says so. Raises MalformedEvidence for evidence that
+    cannot be read, PolicyError when ``at`` has no zone, TypeError for another purpose; everything else is in the
+    verdict.
     """
     if at.tzinfo is None:
         raise PolicyError(
