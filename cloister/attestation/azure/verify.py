@@ -16,7 +16,7 @@ from cloister.attestation.azure import hcl
 from cloister.attestation.azure.hcl import HclReport
 from cloister.attestation.azure.policy import AzureSnpPolicy, AzureTdxPolicy
 from cloister.attestation.case import Case, Judgement
-from cloister.attestation.errors import PolicyError
+from cloister.attestation.errors import MalformedEvidence, PolicyError
 from cloister.attestation.evidence import CERTIFICATE, PARTS, Evidence
 from cloister.attestation.roots import AMD, AZURE_VTPM, INTEL, MICROSOFT_PARAVISOR, SIMULATED, Anchor
 from cloister.attestation.snp import verify as snp
@@ -112,12 +112,17 @@ def check_tdx_paravisor(checks: Recorder, quote: Quote, section: AzureTdxPolicy)
     checks.record("azure-rtmrs", not used, "all zero", "; ".join(used) or "all zero")
 
 
+def claimed_key(report: HclReport) -> rsa.RSAPublicKey:
+    """The vTPM's attestation key, as the runtime claims have it. Raises MalformedEvidence."""
+    try:
+        return rsa.RSAPublicNumbers(_EXPONENT, int.from_bytes(report.claims.ak_modulus)).public_key()
+    except ValueError as error:
+        raise MalformedEvidence("HCL report.runtime.claims.keys.HCLAkPub", 0, "is not an RSA key") from error
+
+
 def check_attestation_key(checks: Recorder, report: HclReport, parts: VtpmEvidence) -> None:
     """The vTPM's key is the one in the runtime claims."""
-    numbers = rsa.RSAPublicNumbers(_EXPONENT, int.from_bytes(report.claims.ak_modulus))
-    spki = numbers.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    spki = claimed_key(report).public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     checks.equal("azure-ak", x509.spki_digest(spki), parts.fingerprint())
 
 
