@@ -1,0 +1,137 @@
+"""The boot event log that firmware keeps for a TD (CCEL): parsing and replay.
+
+Source: ACPI Specification 6.5, section 5.2.34 (CCEL table); UEFI Specification 2.10, chapter 38
+(EFI_CC_MEASUREMENT_PROTOCOL: of a TD's measurement registers, index 0 is MRTD and 1 to 4 are RTMR 0 to 3).
+The format is the crypto-agile one of the TCG PC Client Platform Firmware Profile, version 1.06, section 10, with
+SHA-384. What the kernel shows is the whole area that the firmware set aside, filled up with bytes ff or zeroes.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Self
+
+from cloister.attestation.eventlog import EV_NO_ACTION
+from cloister.attestation.reader import Reader
+
+MAX_SIZE = 512 * 1024
+"""Bytes of a whole log, what fills it up included."""
+
+MAX_EVENTS = 8192
+RTMR_COUNT = 4
+ALG_SHA384 = 0x000C
+SHA384_SIZE = 48
+
+_SPEC_ID = b"Spec ID Event03\0"
+_SHA1_SIZE = 20
+_MAX_ALGORITHMS = 16
+_MAX_DIGEST = 64
+_NO_REGISTER = 0xFFFFFFFF
+_FILLERS = (b"\xff", b"\0")
+
+
+@dataclass(frozen=True)
+class CcEvent:
+    """One event. ``register`` is the index of the measurement register, 1 to 4 for RTMR 0 to 3.
+
+    ``data`` is not covered by ``digest`` (SHA-384) for every type, so nothing may be concluded from it alone.
+    """
+
+    register: int
+    kind: int
+    digest: bytes
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Ccel:
+    """A parsed log: the events that were extended."""
+
+    events: tuple[CcEvent, ...]
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Raises MalformedEvidence."""
+        reader = Reader(data, "CCEL", "little")
+        if len(data) > MAX_SIZE:
+            raise reader.malformed("size", f"the log has {len(data)} bytes, at most {MAX_SIZE} are allowed")
+        sizes = _read_spec_id(reader)
+        end = _end(data)
+        events: list[CcEvent] = []
+        count = 0
+        while reader.offset < end:
+            if count == MAX_EVENTS:
+                raise reader.malformed("events", f"the log has more than {MAX_EVENTS} events")
+            event = _read_event(reader, sizes)
+            count += 1
+            if event is not None:
+                events.append(event)
+        return cls(tuple(events))
+
+    def replay(self) -> tuple[bytes, ...]:
+        """The values of RTMR 0 to 3 that these events lead to, 48 bytes each."""
+        values = [bytes(SHA384_SIZE)] * RTMR_COUNT
+        for event in self.events:
+            values[event.register - 1] = hashlib.sha384(values[event.register - 1] + event.digest).digest()
+        return tuple(values)
+
+
+def _end(data: bytes) -> int:
+    """Where the last event ends at the latest: behind it there is nothing but one kind of filling."""
+    # An event may end in such bytes itself, but begins with others: it is read whole before the end is looked at.
+    last = data[-1:]
+    return len(data.rstrip(last)) if last in _FILLERS else len(data)
+
+
+def _read_spec_id(reader: Reader) -> dict[int, int]:
+    """The first event, in the old format: which algorithms the log has, and their digest sizes."""
+    reader.unsigned(4, "SpecId.mrIndex")
+    kind = reader.unsigned(4, "SpecId.eventType")
+    reader.take(_SHA1_SIZE, "SpecId.digest")
+    start = reader.offset
+    size = reader.unsigned(4, "SpecId.eventSize")
+    signature = reader.take(min(len(_SPEC_ID), size), "SpecId.signature")
+    if kind != EV_NO_ACTION or signature != _SPEC_ID:
+        raise reader.malformed("SpecId.signature", "the log does not begin with a Spec ID Event03", start)
+    body = Reader(reader.take(size - len(_SPEC_ID), "SpecId.event"), "CCEL.SpecId", "little")
+    body.take(8, "platformClass, versions and uintnSize")
+    count = body.unsigned(4, "numberOfAlgorithms")
+    if not 1 <= count <= _MAX_ALGORITHMS:
+        raise body.malformed("numberOfAlgorithms", f"is {count}, must be 1 to {_MAX_ALGORITHMS}")
+    sizes: dict[int, int] = {}
+    for _ in range(count):
+        algorithm = body.unsigned(2, "algorithmId")
+        digest_size = body.unsigned(2, "digestSize")
+        if algorithm in sizes or not 1 <= digest_size <= _MAX_DIGEST:
+            raise body.malformed("digestSizes", f"algorithm {algorithm:#06x} comes twice or has an impossible size")
+        sizes[algorithm] = digest_size
+    body.sized(1, 255, "vendorInfo")
+    body.end()
+    if sizes.get(ALG_SHA384) != SHA384_SIZE:
+        raise body.malformed("digestSizes", "the log has no SHA-384 digests")
+    return sizes
+
+
+def _read_event(reader: Reader, sizes: dict[int, int]) -> CcEvent | None:
+    """The next event, None when it is information that was not extended."""
+    start = reader.offset
+    register = reader.unsigned(4, "mrIndex")
+    kind = reader.unsigned(4, "eventType")
+    count = reader.unsigned(4, "digests.count")
+    if count > len(sizes):
+        raise reader.malformed("digests.count", f"is {count}, the log has {len(sizes)} algorithms")
+    digests: dict[int, bytes] = {}
+    for _ in range(count):
+        place = reader.offset
+        algorithm = reader.unsigned(2, "digests.algorithmId")
+        if algorithm not in sizes or algorithm in digests:
+            raise reader.malformed("digests.algorithmId", f"{algorithm:#06x} is not announced or comes twice", place)
+        digests[algorithm] = reader.take(sizes[algorithm], "digests.digest")
+    data = reader.sized(4, MAX_SIZE, "event")
+    if kind == EV_NO_ACTION:  # with any register, none (0xffffffff) among them
+        return None
+    if not 1 <= register <= RTMR_COUNT:
+        name = "none" if register == _NO_REGISTER else str(register)
+        raise reader.malformed("mrIndex", f"is {name}, must be 1 to {RTMR_COUNT} for RTMR 0 to 3", start)
+    if ALG_SHA384 not in digests:
+        raise reader.malformed("digests", "the event has no SHA-384 digest", start)
+    return CcEvent(register, kind, digests[ALG_SHA384], data)
