@@ -28,8 +28,7 @@ MEASUREMENT_SIZE = 48
 ECDSA_P384_SHA384 = 1
 """SIGNATURE_ALGO: the only algorithm there is (table 156)."""
 
-# Table 23: name, offset, size; integers and, with an asterisk, byte strings.
-_FIELDS = (
+FIELDS = (
     ("version", 0x000, 4),
     ("guest_svn", 0x004, 4),
     ("policy", 0x008, 8),
@@ -65,6 +64,8 @@ _FIELDS = (
     ("signature_r", 0x2A0, 72),  # table 155
     ("signature_s", 0x2E8, 72),
 )
+"""Table 23: name, offset and size; an asterisk marks byte strings, all others are integers."""
+
 # Must be zero: offset and size, by the versions that reserve it.
 _RESERVED = (
     (VERSIONS, 0x04C, 4),
@@ -167,7 +168,7 @@ class Report:
         if len(data) != SIZE:
             raise _malformed("size", 0, f"has {len(data)} bytes, must have {SIZE}")
         values: dict[str, Any] = {}
-        for name, offset, size in _FIELDS:
+        for name, offset, size in FIELDS:
             content = data[offset : offset + size]
             values[name.lstrip("*")] = content if name[0] == "*" else int.from_bytes(content, "little")
         report = cls(data=bytes(data), **values)

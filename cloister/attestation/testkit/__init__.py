@@ -3,9 +3,21 @@
 Nothing made here is ever accepted unless the caller pins the kit's own authority in a policy.
 """
 
+from cloister.attestation.testkit.amd import Amd, Processor
 from cloister.attestation.testkit.authority import Authority
 from cloister.attestation.testkit.firmware import BootEvent, encode_event_log
 from cloister.attestation.testkit.machine import LocalMachine
+from cloister.attestation.testkit.snp import SnpMachine
 from cloister.attestation.testkit.tpm import RsaTpm, SoftwareTpm
 
-__all__ = ["Authority", "BootEvent", "LocalMachine", "RsaTpm", "SoftwareTpm", "encode_event_log"]
+__all__ = [
+    "Amd",
+    "Authority",
+    "BootEvent",
+    "LocalMachine",
+    "Processor",
+    "RsaTpm",
+    "SnpMachine",
+    "SoftwareTpm",
+    "encode_event_log",
+]
