@@ -121,6 +121,8 @@ def _tools() -> Finding:
     found = host_tools.find()
     if found is None:
         return Finding("host tools", False, "QEMU, swtpm and OVMF are not here yet", "Fetch them, 50 MB: invoke setup")
+    # Raises for a folder whose name one of them cannot take.
+    found.argv("swtpm_setup")
     return Finding("host tools", True, f"unpacked in {found.root}")
 
 

@@ -1,0 +1,39 @@
+"""What `doctor` finds, and what it says to do about it."""
+
+from pathlib import Path
+
+import pytest
+
+from image import tools as host_tools
+from image.tools import Tools
+from infra import doctor
+
+
+def finding(name: str) -> doctor.Finding:
+    return next(one for one in doctor.examine() if one.name == name)
+
+
+@pytest.fixture(autouse=True)
+def new_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("CLOISTER_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CLOISTER_DEBIAN_MIRROR", "http://127.0.0.1:1")
+
+
+def test_a_new_machine_needs_setup_and_a_mirror():
+    wrong = {one.name: one.remedy for one in doctor.examine() if not one.good and one.name not in ("memory", "disk")}
+    assert set(wrong) == {"engine", "host tools", "virtualization", "mirror", "shell"}
+    assert "CLOISTER_DEBIAN_MIRROR" in wrong.pop("mirror")
+    assert [name for name, remedy in wrong.items() if "invoke setup" not in remedy] == []
+
+
+def test_a_cache_with_a_space_in_its_name_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    root = tmp_path / "a b"
+    for name in ("usr/bin/swtpm", "usr/bin/swtpm_setup"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    monkeypatch.setattr(host_tools, "find", lambda: Tools(root, "00"))
+    found = finding("host tools")
+    assert not found.good
+    assert found.remedy == "Set XDG_CACHE_HOME to a folder without one."
