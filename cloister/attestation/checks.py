@@ -94,7 +94,6 @@ CHECKS: Mapping[str, CheckInfo] = MappingProxyType(
         **_CHECKS,
         **snp.INFOS,
         **tdx.INFOS,
-        **tdx.INFOS,
         **azure.INFOS,
         **gcp.INFOS,
     }
@@ -117,6 +116,7 @@ CHECKS_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "azure-snp": (*COMMON, *snp.NAMES, *azure.SNP, *_UNCERTIFIED),
         "azure-tdx": (*COMMON, *tdx.NAMES, *azure.TDX, *_UNCERTIFIED),
         "gcp-snp": (*COMMON, *snp.NAMES, *gcp.SNP, *VTPM),
+        "gcp-tdx": (*COMMON, *tdx.NAMES, *gcp.TDX, *gcp.TDX_IMAGE),
     }
 )
 """The checks of a verdict by platform, in their order; a platform that is not here cannot be judged."""

@@ -33,6 +33,7 @@ _JUDGES: Mapping[Platform, Callable[[Case], Judgement]] = {
     Platform.AZURE_SNP: azure.judge_snp,
     Platform.AZURE_TDX: azure.judge_tdx,
     Platform.GCP_SNP: gcp.judge_snp,
+    Platform.GCP_TDX: gcp.judge_tdx,
 }
 """The part of the verifier for each platform, which judges by its own section of the policy and by no other."""
 

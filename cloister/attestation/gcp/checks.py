@@ -39,3 +39,6 @@ SNP = (
     "gcp-technology",
 )
 TDX = (*_ENDORSED, "gcp-mrtd", "gcp-firmware-svn")
+
+TDX_IMAGE = ("tdx-event-log", "tdx-rtmr-0", "tdx-rtmr-1", "tdx-rtmr-2", "tdx-rtmr-3", "image-debug")
+"""Of the checks that identify the image of a plain TDX machine those that Google's machines have, too."""

@@ -9,23 +9,27 @@ With TDX the hardware has the measurements of image and firmware both: the vTPM 
 
 import functools
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from cloister.attestation import tpm, vtpm, x509
 from cloister.attestation.case import Case, Judgement
+from cloister.attestation.ccel import Ccel
 from cloister.attestation.errors import PolicyError
 from cloister.attestation.eventlog import EV_NO_ACTION, EventLog
-from cloister.attestation.evidence import CERTIFICATE, LAUNCH_ENDORSEMENT, PARTS, Evidence
-from cloister.attestation.gcp.endorsement import LaunchEndorsement
+from cloister.attestation.evidence import CERTIFICATE, PARTS, Evidence
+from cloister.attestation.gcp import firmware
 from cloister.attestation.gcp.instance import InstanceInfo
-from cloister.attestation.gcp.policy import GcpPolicy
 from cloister.attestation.instances import GcpInstance
-from cloister.attestation.roots import AMD, GOOGLE_VTPM, SIMULATED
+from cloister.attestation.policy import ImageReference, Policy
+from cloister.attestation.roots import AMD, GOOGLE_VTPM, INTEL, SIMULATED
 from cloister.attestation.snp import verify as snp
 from cloister.attestation.snp.report import Report
+from cloister.attestation.tdx import judge as tdx_judge
+from cloister.attestation.tdx import verify as tdx
+from cloister.attestation.tdx.policy import TdxReference
+from cloister.attestation.tdx.quote import Quote, TdReport
 from cloister.attestation.verdict import Recorder
 from cloister.attestation.vtpm import VtpmEvidence
-from cloister.protocol import canonical
 
 NON_HOST_INFO = b"GCE NonHostInfo\0"
 """Begins the event in PCR 0 by which Google's firmware says how the machine's memory is kept (EV_NONHOST_INFO)."""
@@ -36,8 +40,9 @@ _TECHNOLOGIES = {0: "none", 1: "SEV", 2: "SEV-ES", 3: "TDX", TECHNOLOGY_SNP: "SE
 _RESERVED = 15
 _SEPARATOR = hashlib.sha256(bytes(4)).digest()
 _SNP_PARTS = ("tpm_quote", "ak_certificates", "boot_event_log", "snp_report")
-_OPTIONAL = ("snp_certificates", "launch_endorsement")
-_MAX_ENDORSEMENTS = 16
+_TDX_PARTS = ("tdx_quote", "ccel")
+_OPTIONAL = ("launch_endorsement", "snp_certificates")
+_IMAGE_RTMRS = (1, 2)
 
 
 def judge_snp(case: Case) -> Judgement:
@@ -66,14 +71,15 @@ def judge_snp(case: Case) -> Judgement:
     )
     identity = dict(claims)
 
-    measured = _endorsements(case)
-    endorsed = [one for one in measured if one.snp and report.measurement in one.snp.measurements.values()]
-    endorsement = next(iter(endorsed or measured), None)
-    identity |= check_endorsement(case, endorsement, section)
-    firmware = endorsement.snp if endorsement else None
-    measurements = tuple(firmware.measurements.values()) if firmware else ()
-    _check_firmware(checks, "gcp-launch-digest", report.measurement, measurements)
-    _check_svn(checks, section.snp_min_svn, firmware.svn if firmware else None)
+    offered = firmware.endorsements(case)
+    fitting = [one for one in offered if one.snp and report.measurement in one.snp.measurements.values()]
+    endorsement = next(iter(fitting or offered), None)
+    identity |= firmware.check_endorsement(case, endorsement, section)
+    if endorsement is not None:
+        launched = endorsement.snp
+        measurements = tuple(launched.measurements.values()) if launched else ()
+        firmware.check_measurement(checks, "gcp-launch-digest", report.measurement, measurements)
+        firmware.check_svn(checks, section.snp_min_svn, launched.svn if launched else None)
 
     identity |= check_instance(checks, parts.certificates[0], policy.instances.gcp if policy.instances else ())
     check_technology(checks, parts.event_log)
@@ -92,28 +98,63 @@ def judge_snp(case: Case) -> Judgement:
     return Judgement(root, image is not None and not image.debug, image, identity, parts.pcrs)
 
 
-def check_endorsement(case: Case, endorsement: LaunchEndorsement | None, section: GcpPolicy) -> dict[str, str]:
-    """Google's root vouches for the key that signed the endorsement. Returns what it says of the firmware."""
-    checks = case.checks
-    if endorsement is None:
-        checks.record("gcp-endorsement-path", False, "a launch endorsement", "none")
-        return {}
-    anchor, leaf = section.endorsement_root_spki_sha256, endorsement.certificate
-    issuers = x509.issuers_among(leaf, case.items(CERTIFICATE), endorsement.issuers)
-    path, why = x509.find_path(leaf, (*endorsement.issuers, *issuers), anchor)
-    wanted = f"a path to the authority with the key {anchor.hex()}"
-    checks.record("gcp-endorsement-path", path is not None, wanted, why or "found")
-    if path is None:
-        checks.not_applicable("gcp-endorsement-validity", "there is no path whose certificates could be judged")
+def judge_tdx(case: Case) -> Judgement:
+    """All checks of ``gcp-tdx``. Raises MalformedEvidence."""
+    checks, evidence, policy = case.checks, case.evidence, case.policy
+    section = policy.gcp
+    if policy.tdx is None or section is None or section.tdx_min_svn is None:  # Policy demands them
+        raise PolicyError("The policy accepts the platform gcp-tdx and lacks its sections.")
+    anchor = tdx_judge.one_anchor(case.anchors(INTEL))
+    complete = _check_parts(checks, evidence, _TDX_PARTS, _OPTIONAL[:1])
+    if not complete or evidence.tdx_quote is None or evidence.ccel is None:
+        return Judgement(anchor.vouches, False)
+    quote, log = Quote.parse(evidence.tdx_quote), Ccel.parse(evidence.ccel)
+    report = quote.report
+    identity = tdx.check_quote(
+        checks,
+        quote,
+        policy.tdx,
+        report_data=evidence.report_data(),
+        at=case.at,
+        items=case.items,
+        anchor=anchor,
+        ppids=policy.instances.ppids if policy.instances else (),
+    )
+    offered = firmware.endorsements(case)
+    fitting = [one for one in offered if one.tdx and report.mr_td in one.tdx.mrtds]
+    endorsement = next(iter(fitting or offered), None)
+    identity |= firmware.check_endorsement(case, endorsement, section)
+    if endorsement is not None:
+        launched = endorsement.tdx
+        firmware.check_measurement(checks, "gcp-mrtd", report.mr_td, launched.mrtds if launched else ())
+        firmware.check_svn(checks, section.tdx_min_svn, launched.svn if launched else None)
+    tdx_judge.check_event_log(checks, log, report)
+    image = check_image(checks, report, policy)
+    return Judgement(anchor.vouches, image is not None and not image.debug, image, identity)
+
+
+def check_image(checks: Recorder, report: TdReport, policy: Policy) -> ImageReference | None:
+    """RTMR 1 and 2 are those of one image. Returns that image."""
+
+    def agreement(pair: tuple[ImageReference, TdxReference]) -> int:
+        return sum(pair[1].rtmrs[index] == report.rtmrs[index] for index in _IMAGE_RTMRS)
+
+    image, reference = max(((one, one.tdx) for one in policy.images if one.tdx is not None), key=agreement)
+    if 0 in reference.rtmrs:
+        checks.equal("tdx-rtmr-0", reference.rtmrs[0], report.rtmrs[0])
     else:
-        worst = next((one for one in path if not one.valid_at(case.at)), leaf)
-        period = f"valid from {canonical.to_time(worst.not_before)} to {canonical.to_time(worst.not_after)}"
-        at = f"valid at {canonical.to_time(case.at)}"
-        checks.record("gcp-endorsement-validity", worst.valid_at(case.at), at, period)
-    signed = endorsement.signed()
-    found = "valid" if signed else "not valid"
-    checks.record("gcp-endorsement-signature", signed, "valid under the endorsement's certificate", found)
-    return {"firmware_build": endorsement.build, "firmware_sha384": endorsement.digest.hex()}
+        reason = "it belongs to the platform, and the policy pins no value"
+        checks.not_applicable("tdx-rtmr-0", reason, report.rtmrs[0].hex())
+    for index in _IMAGE_RTMRS:
+        checks.equal(f"tdx-rtmr-{index}", reference.rtmrs[index], report.rtmrs[index])
+    checks.equal("tdx-rtmr-3", bytes(len(report.rtmrs[3])), report.rtmrs[3])
+    if agreement((image, reference)) < len(_IMAGE_RTMRS):
+        checks.not_applicable("image-debug", "the machine has not booted an image that the policy names")
+        return None
+    found = f"{image.flavor}, {'for debugging' if image.debug else 'not for debugging'}"
+    allowed = policy.allow_debug or not image.debug
+    checks.record("image-debug", allowed, "any" if policy.allow_debug else "not for debugging", found)
+    return image
 
 
 def check_instance(checks: Recorder, certificate: x509.Certificate, allowed: tuple[GcpInstance, ...]) -> dict[str, str]:
@@ -143,8 +184,8 @@ def check_technology(checks: Recorder, log: EventLog) -> None:
     """
     known = _technology_digests()
     digests = [event.digests[tpm.ALG_SHA256] for event in log.events if event.pcr == 0 and event.kind != EV_NO_ACTION]
-    firmware = digests[: digests.index(_SEPARATOR)] if _SEPARATOR in digests else []
-    by_firmware = [known[digest] for digest in firmware if digest in known]
+    measured = digests[: digests.index(_SEPARATOR)] if _SEPARATOR in digests else []
+    by_firmware = [known[digest] for digest in measured if digest in known]
     anywhere = [known[digest] for digest in digests if digest in known]
     passed = by_firmware == anywhere == [TECHNOLOGY_SNP]
     found = ", ".join(_TECHNOLOGIES.get(one, str(one)) for one in anywhere) or "nothing"
@@ -156,24 +197,6 @@ def _technology_digests() -> Mapping[bytes, int]:
     """The technology by the digest of its event, for every value that its byte could have."""
     events = {number: NON_HOST_INFO + bytes([number]) + bytes(_RESERVED) for number in range(256)}
     return {hashlib.sha256(event).digest(): number for number, event in events.items()}
-
-
-def _endorsements(case: Case) -> list[LaunchEndorsement]:
-    """All that came: the evidence's own part, then collateral."""
-    own = () if case.evidence.launch_endorsement is None else (case.evidence.launch_endorsement,)
-    found = [*own, *case.items(LAUNCH_ENDORSEMENT)]
-    return [LaunchEndorsement.parse(data) for data in found[:_MAX_ENDORSEMENTS]]
-
-
-def _check_firmware(checks: Recorder, name: str, found: bytes, endorsed: Iterable[bytes]) -> None:
-    endorsed = tuple(endorsed)
-    wanted = f"one of the {len(endorsed)} measurements that Google endorses"
-    checks.record(name, found in endorsed, wanted, found.hex())
-
-
-def _check_svn(checks: Recorder, least: int, found: int | None) -> None:
-    passed = found is not None and found >= least
-    checks.record("gcp-firmware-svn", passed, f"at least {least}", "none" if found is None else str(found))
 
 
 def _check_parts(checks: Recorder, evidence: Evidence, required: tuple[str, ...], optional: tuple[str, ...]) -> bool:
