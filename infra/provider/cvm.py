@@ -205,5 +205,6 @@ def _process(state: Properties) -> Process | None:
 
 
 def _alive(state: Properties) -> bool:
+    """Whether both processes live: without its TPM a machine proves nothing any more, to nobody."""
     process = _process(state)
-    return process is not None and process.alive()
+    return process is not None and process.alive() and bool(machine.running(_folder(state), machine.TPM))

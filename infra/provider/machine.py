@@ -26,7 +26,8 @@ CONSOLE_LOG = "console.log"
 MILESTONES = "milestones.log"
 QEMU_LOG = "qemu.log"
 
-_PROGRAMS = ("qemu-system-x86_64", "swtpm")
+TPM = "swtpm"
+_PROGRAMS = ("qemu-system-x86_64", TPM)
 _CONFIGURATION = "boot-configuration.json"
 _DISK = "disk.raw"
 VARIABLES = "variables.fd"

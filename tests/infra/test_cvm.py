@@ -3,7 +3,6 @@
 import os
 import signal
 import stat
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -50,6 +49,19 @@ def test_no_other_user_may_look_into_the_folder(engine: Engine):
     for folder in (engine.state, engine.state / "lab", engine.state / "lab" / "trainer"):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     engine.delete(CVM, state)
+
+
+def test_a_cvm_whose_tpm_was_killed_is_found_stopped_and_replaced(engine: Engine):
+    inputs = engine.inputs()
+    state = engine.create(CVM, inputs)
+    (tpm,) = machine.running(engine.state / "lab" / "trainer", machine.TPM)
+    tpm.end()
+
+    read = engine.read(CVM, state)
+
+    assert read == state | {"status": "stopped"}
+    assert list(engine.diff(inputs, read, inputs).replaces) == ["status"]
+    engine.delete(CVM, read)
 
 
 def test_a_cvm_that_was_killed_is_found_stopped_and_replaced(engine: Engine):
@@ -211,18 +223,14 @@ def test_a_cvm_with_an_unfinished_run_is_not_replaced_unless_forced(engine: Engi
 
 def test_a_cvm_that_cannot_be_asked_is_not_replaced_unless_forced(engine: Engine):
     inputs = engine.inputs()
-    # This test's own process stands for a machine that lives and has no agent.
-    start = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
-    state = inputs | {
-        "status": "running",
-        "endpoint": f"127.0.0.1:{inputs['port']}",
-        "process": {"pid": os.getpid(), "started": int(start)},
-    }
+    created = engine.create(CVM, inputs)
+    state = created | {"endpoint": f"127.0.0.1:{ports.free()}"}
     with pytest.raises(grpc.RpcError) as caught:
         engine.diff(inputs, state, inputs | {"memory": 2 << 30})
     assert "but its agent cannot be asked whether a run is unfinished" in caught.value.details()
     forced = inputs | {"memory": 2 << 30, "force": True}
     assert list(engine.diff(inputs, state, forced).replaces) == ["memory"]
+    engine.delete(CVM, created)
 
 
 def test_check_names_every_property_that_is_wrong(engine: Engine):
