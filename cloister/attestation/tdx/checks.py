@@ -49,9 +49,6 @@ _QUOTE = {
 }
 
 _IMAGE = {
-    "tdx-parts": CheckInfo(
-        "The set of parts of the evidence", "Ask the platform team why the machine's evidence is incomplete."
-    ),
     "tdx-boot-configuration": CheckInfo(
         "The boot configuration that the machine was started with (MRCONFIGID)",
         "The host gave it another boot configuration than the one in the evidence: do not use this machine.",
@@ -71,4 +68,4 @@ NAMES = tuple(_QUOTE)
 """What :func:`cloister.attestation.tdx.verify.check_quote` records."""
 
 IMAGE_NAMES = tuple(_IMAGE)
-"""What identifies the image where the quote alone does: besides these comes ``image-debug``."""
+"""What identifies the image where no vTPM does: besides these comes ``image-debug``."""

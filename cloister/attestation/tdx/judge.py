@@ -33,7 +33,7 @@ def judge(case: Case) -> Judgement:
         raise PolicyError("The policy accepts the platform tdx and has no section tdx.")
     anchor = one_anchor(case.anchors(INTEL))
     present = [name for name in (*PARTS, *_OTHERS) if getattr(evidence, name)]
-    checks.record("tdx-parts", present == list(_REQUIRED), ", ".join(_REQUIRED), ", ".join(present) or "none of them")
+    checks.record("parts", present == list(_REQUIRED), ", ".join(_REQUIRED), ", ".join(present) or "none of them")
     if evidence.tdx_quote is None or evidence.ccel is None:
         return Judgement(anchor.vouches, CONFIDENTIAL)
     quote, log = Quote.parse(evidence.tdx_quote), Ccel.parse(evidence.ccel)
