@@ -6,18 +6,23 @@ Nothing made here is ever accepted unless the caller pins the kit's own authorit
 from cloister.attestation.testkit.amd import Amd, Processor
 from cloister.attestation.testkit.authority import Authority
 from cloister.attestation.testkit.firmware import BootEvent, encode_event_log
+from cloister.attestation.testkit.intel import Intel
 from cloister.attestation.testkit.machine import LocalMachine
 from cloister.attestation.testkit.snp import SnpMachine
+from cloister.attestation.testkit.td import Td, encode_ccel
 from cloister.attestation.testkit.tpm import RsaTpm, SoftwareTpm
 
 __all__ = [
     "Amd",
     "Authority",
     "BootEvent",
+    "Intel",
     "LocalMachine",
     "Processor",
     "RsaTpm",
     "SnpMachine",
     "SoftwareTpm",
+    "Td",
+    "encode_ccel",
     "encode_event_log",
 ]
