@@ -73,13 +73,17 @@ _MEANINGS = {
 }
 """For reasons whose remedy the reader would not guess from the agent's sentence."""
 
+_ENDED = _Meaning("The computation has ended: `events` shows why, and `reset` makes the machine ready for another.", 1)
+"""NOT_READY in a state that nothing follows."""
+
 
 def translate(error: grpc.RpcError, doing: str, address: object) -> CloisterError:
     """The error to raise for a failed call; ``doing`` completes "... failed"."""
     code, details = _status(error)
     info = _info(error)
     if info is not None:
-        meaning = _MEANINGS.get(info.reason, _Meaning(""))
+        ended = info.reason == "NOT_READY" and info.metadata.get("state") in ("Failed", "Stopped")
+        meaning = _ENDED if ended else _MEANINGS.get(info.reason, _Meaning(""))
         sentence = details or f"The agent refuses {doing} ({info.reason})."
         return Refusal(
             _printable(_in_local_time(sentence, info.metadata.get("consumed_at", ""))),

@@ -132,8 +132,8 @@ def fetch(
             key = _attempt(connection, manifest, consumer, files, progress)
         except CloisterError as error:
             reason = refusal.reason_of(error)
-            if reason in ("CONSUMED", "EXPIRED"):
-                # There is no key for what has arrived, nor will there be one.
+            if reason in ("CONSUMED", "EXPIRED", "NOT_READY"):
+                # There is no key for what may have arrived, nor will there be one.
                 for path in (files.part, files.state, files.room):
                     path.unlink(missing_ok=True)
                 raise

@@ -166,6 +166,18 @@ def test_what_is_missing_is_said(cloister, parties, folder):
     assert cloister("no-such-verb").code == 1
 
 
+def test_a_stopped_computation_is_said_to_have_ended(cloister, machine, folder):
+    machine.submit()
+    before = sorted(folder.iterdir())
+    fetch = ("result", *party("lab"), "--output", "new.zip")
+    refused(cloister(*fetch), 4, "ReceivingAssets", "`cloister events --follow`")
+
+    assert cloister("stop", "--key", "lab.pem", *WHERE).code == 0
+
+    refused(cloister(*fetch), 1, "Stopped", "has ended", "`cloister reset`")
+    assert sorted(folder.iterdir()) == before
+
+
 def test_nobody_there_is_said_with_the_address(cloister, machine, folder):
     machine.running.agent.stop()
 
