@@ -43,12 +43,18 @@ class Player:
         print(f"{self.name}$ {command}", flush=True)
         words = shlex.split(command)
         output = subprocess.DEVNULL if quiet else None
-        done = subprocess.run(words, check=False, cwd=self.folder, env=_environment(), stdout=output)
-        if done.returncode:
+        with subprocess.Popen(words, cwd=self.folder, env=_environment(), stdout=output) as process:
+            try:
+                status = process.wait()
+            except KeyboardInterrupt:
+                # Ctrl-C reached the command, too, which tidies up and says what is left: not to be killed meanwhile.
+                process.wait()
+                raise
+        if status:
             raise CloisterError(
-                f"{words[0]} {words[1]} ended with status {done.returncode}; the demo stops here.",
+                f"{words[0]} {words[1]} ended with status {status}; the demo stops here.",
                 hint="What it said stands above. The workspace stays as it is: `demo` goes on with it.",
-                exit_code=done.returncode,
+                exit_code=status,
             )
 
     def hands(self, file: str, *receivers: "Player", to: str = ".") -> None:
@@ -242,9 +248,11 @@ Result     {place}/lab/results.zip, unpacked in {place}/lab/results/
 Timeline   {place}/hospital-1/events.jsonl
 Folders    {", ".join(f"{place}/{name}" for name in PARTIES)}
 
-Next, from the checkout with .venv/bin on the PATH:
+Next, from the checkout, after  . .cloister/env
   (cd {place}/lab && cloister status --key lab.pem {_WHERE})
-  (cd {place}/lab && cloister result --key lab.pem --manifest manifest.json {_WHERE} --output again.zip)   refused: once
-  invoke image.verify                       rebuild the image elsewhere, and compare
-  invoke workspace.down --stack {STACK}        end the machine; verify-result still proves
+  (cd {place}/lab && cloister verify-result results.zip --policy policy.json)
+  invoke image.verify                       # rebuild the image elsewhere, and compare
+  invoke workspace.down --stack {STACK}     # end the machine; verify-result still proves
+A second fetch is refused, the key of a result goes out once:
+  (cd {place}/lab && cloister result --key lab.pem --manifest manifest.json {_WHERE} --output again.zip)
 """)
