@@ -45,12 +45,13 @@ _KEY_USAGES = (
 
 @dataclass(frozen=True)
 class VtpmEvidence:
-    """The parts of evidence that a vTPM contributes, parsed. Key and signature are of one kind."""
+    """The parts of evidence that a vTPM contributes, parsed. Key and signature are of one kind, ``key`` is usable."""
 
     attest_bytes: bytes
     attest: tpm.Attest
     signature: tpm.EcdsaSignature | tpm_rsa.RsaSignature
     ak_public: tpm.EccPublic | tpm_rsa.RsaPublic
+    key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey
     pcrs: tuple[bytes, ...]
     certificates: tuple[x509.Certificate, ...]
     event_log: EventLog
@@ -72,12 +73,12 @@ class VtpmEvidence:
         else:
             public = tpm.EccPublic.parse(quote.ak_public)
             signature = tpm.EcdsaSignature.parse(quote.signature)
-        _key_of(public)
         return cls(
             attest_bytes=quote.attest,
             attest=tpm.Attest.parse(quote.attest),
             signature=signature,
             ak_public=public,
+            key=_key_of(public),
             pcrs=quote.pcrs,
             certificates=tuple(
                 x509.Certificate.parse(der, f"ak_certificates[{index}]")
@@ -86,13 +87,9 @@ class VtpmEvidence:
             event_log=EventLog.parse(log),
         )
 
-    def key(self) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey:
-        """The attestation key."""
-        return _key_of(self.ak_public)
-
     def fingerprint(self) -> bytes:
         """SHA-256 of the attestation key's SubjectPublicKeyInfo, 32 bytes."""
-        spki = self.key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        spki = self.key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
         return hashlib.sha256(spki).digest()
 
 
@@ -144,7 +141,7 @@ def check_quote(checks: Recorder, vtpm: VtpmEvidence, report_data: bytes) -> Non
         checks,
         vtpm.attest_bytes,
         vtpm.signature,
-        vtpm.key(),
+        vtpm.key,
         dict(zip(tpm.QUOTED_PCRS, vtpm.pcrs, strict=True)),
         transcript.tpm_qualifying_data(report_data),
     )
