@@ -1,4 +1,6 @@
-"""The markers of all tests, and how hypothesis searches in them."""
+"""The markers of all tests, how hypothesis searches in them, and what they inherit of the shell."""
+
+import signal
 
 import pytest
 from hypothesis import settings
@@ -9,4 +11,6 @@ settings.load_profile("cloister")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell starts what runs in its background with SIGINT ignored, and so would be everything that a test interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "vm: boots a virtual machine (only in tests/e2e)")
