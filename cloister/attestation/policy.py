@@ -186,9 +186,9 @@ class Policy:
                 hint="An empty section, tdx: {}, is the strict choice in everything.",
             )
         references = [(image, image.tdx) for image in self.images if image.tdx is not None]
-        if Platform.TDX in stands and not references:
+        if not references and (Platform.TDX in stands or Platform.GCP_TDX in stands):
             raise PolicyError(
-                f"{_WHAT} accepts the platform tdx and gives no MRTD and RTMRs of any image.",
+                f"{_WHAT} accepts the platform tdx or gcp-tdx and gives no MRTD and RTMRs of any image.",
                 hint="Add tdx: {mrtds: [VALUE], rtmrs: {'1': VALUE, '2': VALUE}} to an image: no vTPM identifies it.",
             )
         debug: dict[tuple[bytes, bytes], bool] = {}

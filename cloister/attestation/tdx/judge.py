@@ -13,12 +13,10 @@ from cloister.attestation.errors import PolicyError
 from cloister.attestation.evidence import PARTS
 from cloister.attestation.policy import ImageReference, Policy
 from cloister.attestation.roots import INTEL, Anchor
-from cloister.attestation.tdx.policy import TdxReference
+from cloister.attestation.tdx.policy import DEBUG, TdxReference
 from cloister.attestation.tdx.quote import Quote, TdReport
 from cloister.attestation.tdx.verify import check_quote
 from cloister.attestation.verdict import Recorder
-
-CONFIDENTIAL = True
 
 _REQUIRED = ("tdx_quote", "ccel")
 _OTHERS = ("tpm_quote", "ak_certificates", "boot_event_log")
@@ -35,7 +33,7 @@ def judge(case: Case) -> Judgement:
     present = [name for name in (*PARTS, *_OTHERS) if getattr(evidence, name)]
     checks.record("parts", present == list(_REQUIRED), ", ".join(_REQUIRED), ", ".join(present) or "none of them")
     if evidence.tdx_quote is None or evidence.ccel is None:
-        return Judgement(anchor.vouches, CONFIDENTIAL)
+        return Judgement(anchor.vouches, confidential=False)
     quote, log = Quote.parse(evidence.tdx_quote), Ccel.parse(evidence.ccel)
     instances = case.policy.instances
     identity = check_quote(
@@ -52,7 +50,8 @@ def judge(case: Case) -> Judgement:
     checks.equal("tdx-boot-configuration", configuration, quote.report.mr_config_id)
     check_event_log(checks, log, quote.report)
     image = check_image(checks, quote.report, case.policy)
-    return Judgement(anchor.vouches, CONFIDENTIAL, image, identity)
+    confidential = not int.from_bytes(quote.report.td_attributes, "little") & DEBUG
+    return Judgement(anchor.vouches, confidential, image, identity)
 
 
 def one_anchor(anchors: Sequence[Anchor]) -> Anchor:
@@ -75,6 +74,7 @@ def check_event_log(checks: Recorder, log: Ccel, report: TdReport) -> None:
 def check_image(checks: Recorder, report: TdReport, policy: Policy) -> ImageReference | None:
     """MRTD and every RTMR have one check each. Returns the image whose values the TD has, if there is one."""
     references = [(image, image.tdx) for image in policy.images if image.tdx is not None]
+    # Failures are told against the image that agrees in most.
     image, reference = max(references, key=lambda pair: _agreement(pair[1], report))
     matches = _agreement(reference, report) == len(_IMAGE_RTMRS) + 1
     check_mrtd(checks, report, reference.mrtds)
