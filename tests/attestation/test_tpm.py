@@ -6,20 +6,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloister.attestation import tpm
+from cloister.attestation import tpm, tpm_rsa
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.testkit import SoftwareTpm
+from cloister.attestation.testkit import RsaTpm, SoftwareTpm
 
 KIT = SoftwareTpm.create()
+RSA_KIT = RsaTpm.create()
 ATTEST = KIT.attest([bytes(32)] * 16, b"q" * 32)
 NV = tpm.NvPublic(tpm.NV_AK_TEMPLATE, tpm.ALG_SHA256, tpm.NV_OWNER_READ, b"", 100)
 SIGNATURE = tpm.EcdsaSignature(tpm.ALG_SHA256, 5, 1 << 255)
+RSA_SIGNATURE = tpm_rsa.RsaSignature(tpm.ALG_SHA256, b"s" * 256)
 
 STRUCTURES: dict[str, tuple[bytes, Callable[[bytes], object], object]] = {
     "attest": (ATTEST.marshal(), tpm.Attest.parse, ATTEST),
     "signature": (SIGNATURE.marshal(), tpm.EcdsaSignature.parse, SIGNATURE),
     "public": (KIT.public().marshal(), tpm.EccPublic.parse, KIT.public()),
     "template": (tpm.AK_TEMPLATE.marshal(), tpm.EccPublic.parse, tpm.AK_TEMPLATE),
+    "rsa-signature": (RSA_SIGNATURE.marshal(), tpm_rsa.RsaSignature.parse, RSA_SIGNATURE),
+    "rsa-public": (RSA_KIT.public().marshal(), tpm_rsa.RsaPublic.parse, RSA_KIT.public()),
     "nv-public": (NV.marshal(), tpm.NvPublic.parse, NV),
 }
 
@@ -77,3 +81,23 @@ def test_more_selections_than_a_tpm_makes_are_malformed() -> None:
     start = data.index(bytes.fromhex("00000001000b03ffff00"))
     with pytest.raises(MalformedEvidence):
         tpm.Attest.parse(data[:start] + (17).to_bytes(4) + data[start + 4 :])
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (0, b"\x00\x23"),  # ECC
+        (2, b"\x00\x0c"),  # name by SHA-384
+        (10, b"\x00\x06"),  # a symmetric algorithm
+        (12, b"\x00\x16"),  # RSAPSS
+        (14, b"\x00\x04"),  # SHA-1
+        (16, b"\x04\x00"),  # 1024 bits
+        (18, b"\x00\x00\x00\x03"),  # exponent 3
+        (24, b"\x00"),  # a modulus of fewer bits
+    ],
+)
+def test_rsa_keys_of_another_kind_are_malformed(place: int, value: bytes) -> None:
+    data = RSA_KIT.public().marshal()
+    with pytest.raises(MalformedEvidence) as caught:
+        tpm_rsa.RsaPublic.parse(data[:place] + value + data[place + len(value) :])
+    assert caught.value.offset <= place
