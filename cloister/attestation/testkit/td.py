@@ -112,7 +112,7 @@ class Td:
             runtime_log=self.runtime_log(),
             ccel=encode_ccel(self.boot_events),
         )
-        report = self.report(evidence.report_data(), **(changes or {}))
+        report = self.report(**({"report_data": evidence.report_data()} | dict(changes or {})))
         return dataclasses.replace(evidence, tdx_quote=self.intel.quote(report, qe_report=qe_report))
 
 

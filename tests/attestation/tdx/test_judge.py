@@ -1,0 +1,526 @@
+"""Every check of the platform tdx: evidence in which only that is wrong is refused for that and nothing else."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from cloister.attestation.checks import CHECKS_OF
+from cloister.attestation.collateral import InMemory
+from cloister.attestation.errors import PolicyError
+from cloister.attestation.evidence import (
+    CERTIFICATE,
+    CRL,
+    QE_IDENTITY,
+    TCB_INFO,
+    CollateralItem,
+    Evidence,
+    Platform,
+    ReceiptBinding,
+    SessionBinding,
+)
+from cloister.attestation.instances import Instances
+from cloister.attestation.policy import Policy
+from cloister.attestation.roots import Anchor
+from cloister.attestation.runtimelog import Kind, Measurement
+from cloister.attestation.tdx.collateral import TcbStatus
+from cloister.attestation.tdx.pck import PCK_ISSUERS, PCK_NAME, SIGNER_NAME
+from cloister.attestation.tdx.policy import TdxPolicy
+from cloister.attestation.testkit import BootEvent, Intel, Td, encode_ccel
+from cloister.attestation.testkit.intel import ROOT_NAME, certify
+from cloister.attestation.verdict import Outcome, Verdict
+from cloister.attestation.verify import ReceiptPurpose, SessionPurpose, verify
+from cloister.attestation.x509 import Certificate
+from cloister.protocol import canonical, schema
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+MANIFEST = hashlib.sha256(b"manifest").digest()
+OTHER = hashlib.sha256(b"something else").digest()
+OTHER_48 = hashlib.sha384(b"something else").digest()
+SESSION = SessionPurpose(b"n" * 32, b"t" * 32, b"h" * 32)
+RECEIPT = ReceiptPurpose(b"p" * 32, b"l" * 32)
+BINDING = SessionBinding(SESSION.nonce, SESSION.tls_key_digest, SESSION.hpke_key_digest, MANIFEST)
+SEPT_VE_DISABLE = 1 << 28
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is judged, and against what."""
+
+    evidence: Evidence
+    policy: Policy
+    collateral: InMemory
+    anchor: Anchor
+    purpose: SessionPurpose | ReceiptPurpose = SESSION
+    at: datetime = AT
+    manifest_digest: bytes | None = MANIFEST
+
+    def verdict(self) -> Verdict:
+        return verify(
+            self.evidence,
+            self.policy,
+            purpose=self.purpose,
+            at=self.at,
+            manifest_digest=self.manifest_digest,
+            collateral=self.collateral,
+            roots=(self.anchor,),
+        )
+
+    def but(self, **changes: Any) -> "Case":
+        return dataclasses.replace(self, **changes)
+
+
+@pytest.fixture(scope="module")
+def td() -> Td:
+    return Td.create(AT, manifest_digest=MANIFEST)
+
+
+def case(td: Td, evidence: Evidence, **changes: Any) -> Case:
+    return Case(evidence, td.policy(), td.intel.collateral(), td.intel.anchor()).but(**changes)
+
+
+def good(td: Td) -> Case:
+    return case(td, td.evidence(BINDING))
+
+
+def reported(td: Td, **changes: Any) -> Case:
+    """The TDX module says something else of the TD."""
+    return case(td, td.evidence(BINDING, changes))
+
+
+def enclave(td: Td, **changes: bytes) -> Case:
+    """The quoting enclave is another one."""
+    return case(td, td.evidence(BINDING, qe_report=changes))
+
+
+def demanded(td: Td, **changes: Any) -> Case:
+    """The policy demands something else of TDX."""
+    return good(td).but(policy=td.policy(tdx=TdxPolicy(**changes)))
+
+
+def stated(td: Td, change: Callable[[dict[str, Any]], object]) -> Case:
+    """Intel says something else of the platform."""
+    info = td.intel.tcb_info()
+    change(info)
+    return good(td).but(collateral=td.intel.collateral(tcb_info=info))
+
+
+def identified(td: Td, change: Callable[[dict[str, Any]], object]) -> Case:
+    """Intel says something else of the quoting enclave."""
+    identity = td.intel.qe_identity()
+    change(identity)
+    return good(td).but(collateral=td.intel.collateral(qe_identity=identity))
+
+
+def replaced(td: Td, kind: str, *contents: bytes) -> Case:
+    """Other items of one kind come instead."""
+    collateral = td.intel.collateral()
+    return good(td).but(collateral=InMemory({**collateral.contents, kind: contents}))
+
+
+def other_intel(td: Td, **changes: Any) -> Td:
+    return dataclasses.replace(td, intel=dataclasses.replace(td.intel, **changes))
+
+
+def new_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def other_vendor(td: Td) -> Case:
+    evidence = td.evidence(BINDING)
+    quote = td.intel.quote(td.report(evidence.report_data()), vendor=b"v" * 16)
+    return case(td, dataclasses.replace(evidence, tdx_quote=quote))
+
+
+def flipped(td: Td, offset: int) -> Case:
+    """One bit of the quote is another; ``offset`` counts from the end of the signed part (702 bytes)."""
+    evidence = td.evidence(BINDING)
+    assert evidence.tdx_quote is not None
+    quote = bytearray(evidence.tdx_quote)
+    quote[702 + offset] ^= 1
+    return case(td, dataclasses.replace(evidence, tdx_quote=bytes(quote)))
+
+
+def foreign_pck(td: Td) -> Case:
+    """A platform's certificate with the right names, from an authority that Intel did not make."""
+    key = new_key()
+    pck = certify(AT, key, PCK_ISSUERS[0], PCK_NAME, td.intel.pck_key, extension=td.intel.platform.extension())
+    return case(td, other_intel(td, pck=pck).evidence(BINDING))
+
+
+def expired_pck(td: Td) -> Case:
+    until = AT - timedelta(days=1)
+    intel = td.intel
+    pck = certify(
+        AT,
+        intel.authority_key,
+        PCK_ISSUERS[0],
+        PCK_NAME,
+        intel.pck_key,
+        extension=intel.platform.extension(),
+        until=until,
+    )
+    return case(td, other_intel(td, pck=pck).evidence(BINDING))
+
+
+def serial(der: bytes) -> int:
+    return Certificate.parse(der).parsed.serial_number
+
+
+def revoked_pck(td: Td) -> Case:
+    lists = (td.intel.crl(revoked=[serial(td.intel.pck)]), td.intel.crl(of_root=True))
+    return good(td).but(collateral=td.intel.collateral(crls=lists))
+
+
+def revoked_authority(td: Td) -> Case:
+    lists = (td.intel.crl(), td.intel.crl(of_root=True, revoked=[serial(td.intel.authority)]))
+    return good(td).but(collateral=td.intel.collateral(crls=lists))
+
+
+def foreign_signature(td: Td, member: str, value: Mapping[str, Any]) -> Case:
+    kind = TCB_INFO if member == "tcbInfo" else QE_IDENTITY
+    return replaced(td, kind, td.intel.statement(member, value, new_key()))
+
+
+def expire(document: dict[str, Any]) -> None:
+    document["nextUpdate"] = "2026-02-28T13:00:00Z"
+
+
+def old(document: dict[str, Any]) -> None:
+    document["issueDate"] = "2026-02-01T00:00:00Z"
+
+
+def measured(td: Td, *log: Measurement) -> Case:
+    return case(td, dataclasses.replace(td.evidence(BINDING), runtime_log=log))
+
+
+def other_configuration(td: Td, **changes: Any) -> Case:
+    expected = dataclasses.replace(td.policy().boot_configuration, **changes)
+    return good(td).but(policy=td.policy(boot_configuration=expected))
+
+
+def unlogged_event(td: Td) -> Case:
+    log = encode_ccel((*td.boot_events, BootEvent(1, 0xD, b"never extended")))
+    return case(td, dataclasses.replace(td.evidence(BINDING), ccel=log))
+
+
+def other_reference(td: Td, **changes: Any) -> Case:
+    image = td.image()
+    assert image.tdx is not None
+    changed = dataclasses.replace(image, tdx=dataclasses.replace(image.tdx, **changes))
+    return good(td).but(policy=td.policy(images=(changed,)))
+
+
+def other_rtmr(td: Td, index: int) -> Case:
+    report = td.report(bytes(64))
+    return other_reference(td, rtmrs={1: report.rtmr1, 2: report.rtmr2, index: OTHER_48})
+
+
+def receipt(td: Td) -> Case:
+    binding = ReceiptBinding(RECEIPT.payload_digest, MANIFEST, RECEIPT.log_head)
+    return case(td, td.evidence(binding), purpose=RECEIPT)
+
+
+def foreign_part(td: Td) -> Case:
+    return case(td, dataclasses.replace(td.evidence(BINDING), snp_report=b"report"))
+
+
+def log_of(td: Td) -> tuple[Measurement, ...]:
+    return td.runtime_log()
+
+
+CASES: Mapping[str, Callable[[Td], Case]] = {
+    "platform": lambda t: case(t, dataclasses.replace(t.evidence(BINDING), platform=Platform.SEV_SNP)),
+    "parts": foreign_part,
+    "purpose": lambda t: good(t).but(purpose=RECEIPT),
+    "session-nonce": lambda t: good(t).but(purpose=dataclasses.replace(SESSION, nonce=OTHER)),
+    "session-tls-key": lambda t: good(t).but(purpose=dataclasses.replace(SESSION, tls_key_digest=OTHER)),
+    "session-hpke-key": lambda t: good(t).but(purpose=dataclasses.replace(SESSION, hpke_key_digest=OTHER)),
+    "receipt-payload": lambda t: receipt(t).but(purpose=dataclasses.replace(RECEIPT, payload_digest=OTHER)),
+    "receipt-log-head": lambda t: receipt(t).but(purpose=dataclasses.replace(RECEIPT, log_head=OTHER)),
+    "manifest": lambda t: good(t).but(manifest_digest=OTHER),
+    "workspace": lambda t: other_configuration(t, workspace="another"),
+    "cvm": lambda t: other_configuration(t, cvms=("another",)),
+    "owners": lambda t: other_configuration(t, owners=(OTHER.hex(),)),
+    "runtime-log": lambda t: measured(t, *log_of(t)[::-1]),
+    "runtime-boot-configuration": lambda t: measured(t, Measurement(Kind.BOOT_CONFIGURATION, OTHER), *log_of(t)[1:]),
+    "runtime-agent": lambda t: measured(t, log_of(t)[0], Measurement(Kind.AGENT, OTHER), log_of(t)[2]),
+    "runtime-manifest": lambda t: measured(t, *log_of(t)[:2], Measurement(Kind.MANIFEST, OTHER)),
+    "tdx-qe-vendor": other_vendor,
+    "tdx-quote-signature": lambda t: flipped(t, 4 + 63),
+    "tdx-attestation-key": lambda t: enclave(t, report_data=OTHER + bytes(32)),
+    "tdx-qe-report-signature": lambda t: flipped(t, 4 + 128 + 6 + 384 + 63),
+    "tdx-pck-path": foreign_pck,
+    "tdx-pck-validity": expired_pck,
+    "tdx-pck-revocation": revoked_pck,
+    "tdx-ca-revocation": revoked_authority,
+    "tdx-tcb-info": lambda t: foreign_signature(t, "tcbInfo", t.intel.tcb_info()),
+    "tdx-tcb-info-validity": lambda t: stated(t, expire),
+    "tdx-qe-identity": lambda t: foreign_signature(t, "enclaveIdentity", t.intel.qe_identity()),
+    "tdx-qe-identity-validity": lambda t: identified(t, expire),
+    "tdx-collateral-age": lambda t: stated(t, old).but(policy=t.policy(tdx=TdxPolicy(max_collateral_age_days=20))),
+    "tdx-tcb-evaluation-number": lambda t: demanded(t, min_tcb_evaluation_data_number=19),
+    "tdx-quoting-enclave": lambda t: enclave(t, mr_signer=OTHER),
+    "tdx-module": lambda t: stated(t, lambda info: info["tdxModuleIdentities"][0].update(mrsigner="11" * 48)),
+    "tdx-tcb-status": lambda t: stated(t, lambda info: info["tcbLevels"][0].update(tcbStatus="SWHardeningNeeded")),
+    "tdx-advisories": lambda t: stated(t, lambda info: info["tcbLevels"][0].update(advisoryIDs=["INTEL-SA-00001"])),
+    "tdx-platform-instance": lambda t: good(t).but(policy=t.policy(instances=Instances(ppids=(b"q" * 16,)))),
+    "tdx-mr-signer-seam": lambda t: demanded(t, mr_signer_seam=OTHER_48),
+    "tdx-seam-attributes": lambda t: stated(
+        t, lambda info: info["tdxModuleIdentities"][0].update(attributesMask="FE" + "FF" * 7)
+    ).but(evidence=t.evidence(BINDING, {"seam_attributes": b"\1" + bytes(7)})),
+    "tdx-mr-seam": lambda t: demanded(t, mr_seams=(OTHER_48,)),
+    "tdx-debug": lambda t: reported(t, td_attributes=bytes.fromhex("0100001000000000")),
+    "tdx-migratable": lambda t: reported(t, td_attributes=bytes.fromhex("0000003000000000")),
+    "tdx-attributes": lambda t: reported(t, td_attributes=bytes(8)),
+    "tdx-xfam": lambda t: reported(t, xfam=bytes.fromhex("e7020600000000" + "80")),
+    "tdx-mr-owner": lambda t: reported(t, mr_owner=OTHER_48),
+    "tdx-mr-owner-config": lambda t: reported(t, mr_owner_config=OTHER_48),
+    "tdx-service-td": lambda t: reported(t, mr_service_td=OTHER_48),
+    "tdx-report-data": lambda t: reported(t, report_data=OTHER * 2),
+    "tdx-boot-configuration": lambda t: reported(t, mr_config_id=OTHER_48),
+    "tdx-event-log": unlogged_event,
+    "tdx-mrtd": lambda t: reported(t, mr_td=OTHER_48),
+    "tdx-rtmr-0": lambda t: other_rtmr(t, 0),
+    "tdx-rtmr-1": lambda t: other_rtmr(t, 1),
+    "tdx-rtmr-2": lambda t: other_rtmr(t, 2),
+    "tdx-rtmr-3": lambda t: reported(t, rtmr3=OTHER_48),
+    "image-debug": lambda t: good(t).but(policy=t.policy(images=(t.image(debug=True),))),
+}
+
+
+def names(verdict: Verdict) -> list[str]:
+    return [check.name for check in verdict.failures]
+
+
+@pytest.mark.parametrize("name", CHECKS_OF["tdx"])
+def test_only_what_is_wrong_is_refused(td: Td, name: str) -> None:
+    verdict = CASES[name](td).verdict()
+    assert names(verdict) == [name]
+    assert not verdict.accepted
+
+
+@pytest.mark.parametrize("make", [good, receipt])
+def test_valid_evidence_is_accepted_and_said_to_be_simulated(td: Td, make: Callable[[Td], Case]) -> None:
+    one = make(td)
+    verdict = one.but(evidence=Evidence.parse(one.evidence.encode())).verdict()
+    assert names(verdict) == []
+    assert (verdict.platform, verdict.identity_root, verdict.confidential) == ("tdx", "simulated", True)
+    assert verdict.claims.image == ("base", td.image().manifest_digest)
+    assert verdict.claims.identity["tcb_status"] == "UpToDate"
+    assert verdict.claims.identity["ppid"] == td.intel.platform.ppid.hex()
+    schema.validate("verdict", canonical.parse(verdict.encode(), what="verdict", limit=10**6), what="verdict")
+
+
+def test_collateral_may_come_with_the_evidence(td: Td) -> None:
+    collateral = td.intel.collateral()
+    items = tuple(CollateralItem(kind, content) for kind, all_ in collateral.contents.items() for content in all_)
+    evidence = dataclasses.replace(td.evidence(BINDING), collateral=items)
+    assert case(td, Evidence.parse_json(evidence.encode_json()), collateral=InMemory()).verdict().accepted
+
+
+def test_a_simulated_intel_is_refused_unless_the_caller_hands_it_in(td: Td) -> None:
+    one = good(td)
+    verdict = verify(
+        one.evidence, one.policy, purpose=SESSION, at=AT, manifest_digest=MANIFEST, collateral=one.collateral
+    )
+    assert names(verdict) == ["tdx-pck-path", "tdx-tcb-info", "tdx-qe-identity"]
+
+
+def test_two_anchors_for_intel_are_an_error(td: Td) -> None:
+    one = good(td)
+    with pytest.raises(PolicyError, match="2 anchors"):
+        verify(one.evidence, one.policy, purpose=SESSION, at=AT, roots=(one.anchor, Intel.create(AT).anchor()))
+
+
+def test_a_td_report_1_0_is_judged_and_names_no_service_td(td: Td) -> None:
+    verdict = reported(td, tee_tcb_svn2=None, mr_service_td=None).verdict()
+    assert verdict.accepted
+    (check,) = [check for check in verdict.checks if check.name == "tdx-service-td"]
+    assert check.outcome is Outcome.NOT_APPLICABLE
+
+
+def test_a_td_under_debug_is_not_called_confidential(td: Td) -> None:
+    assert not CASES["tdx-debug"](td).verdict().confidential
+
+
+# --- keys of one purpose are not taken for another -------------------------------------------------------------------
+
+
+def test_a_platform_s_key_signs_no_statement(td: Td) -> None:
+    """Who breaks into one platform has its key, and must not be able to say which platforms are up to date."""
+    intel = td.intel
+    forged = intel.statement("tcbInfo", intel.tcb_info(), intel.pck_key)
+    chain = (intel.pck, intel.authority, intel.signer, intel.root)
+    contents = {**intel.collateral().contents, CERTIFICATE: chain, TCB_INFO: (forged,)}
+    assert names(good(td).but(collateral=InMemory(contents)).verdict()) == ["tdx-tcb-info"]
+
+
+def test_a_signer_below_an_authority_is_no_signer(td: Td) -> None:
+    intel, key = td.intel, new_key()
+    signer = certify(AT, intel.authority_key, PCK_ISSUERS[0], SIGNER_NAME, key)
+    forged = intel.statement("tcbInfo", intel.tcb_info(), key)
+    chain = (signer, intel.authority, intel.signer, intel.root)
+    contents = {**intel.collateral().contents, CERTIFICATE: chain, TCB_INFO: (forged,)}
+    assert names(good(td).but(collateral=InMemory(contents)).verdict()) == ["tdx-tcb-info"]
+
+
+def test_a_signer_s_key_is_no_platform_s(td: Td) -> None:
+    intel = td.intel
+    extension = intel.platform.extension()
+    pck = certify(AT, intel.root_key, ROOT_NAME, SIGNER_NAME, intel.pck_key, extension=extension)
+    assert names(case(td, other_intel(td, pck=pck).evidence(BINDING)).verdict()) == ["tdx-pck-path"]
+
+
+# --- revocation and age ----------------------------------------------------------------------------------------------
+
+
+def test_a_missing_list_is_refused_unless_the_policy_does_without(td: Td) -> None:
+    bare = good(td).but(collateral=td.intel.collateral(crls=()))
+    assert names(bare.verdict()) == ["tdx-pck-revocation", "tdx-ca-revocation"]
+    verdict = bare.but(policy=td.policy(tdx=TdxPolicy(require_crl=False))).verdict()
+    assert verdict.accepted
+    open_ = {check.name for check in verdict.checks if check.outcome is Outcome.NOT_APPLICABLE}
+    assert {"tdx-pck-revocation", "tdx-ca-revocation"} <= open_
+
+
+def test_what_an_old_list_revoked_stays_revoked(td: Td) -> None:
+    """The host leaves the current list out: the old one still counts against the platform."""
+    past = td.intel.crl(revoked=[serial(td.intel.pck)], since=AT - timedelta(days=90))
+    lists = (past, td.intel.crl(of_root=True))
+    loose = td.policy(tdx=TdxPolicy(require_crl=False))
+    verdict = good(td).but(collateral=td.intel.collateral(crls=lists), policy=loose).verdict()
+    assert names(verdict) == ["tdx-pck-revocation"]
+
+
+@pytest.mark.parametrize("days", [-40, 1])
+def test_a_list_that_is_not_current_is_none(td: Td, days: int) -> None:
+    lists = (td.intel.crl(since=AT + timedelta(days=days)), td.intel.crl(of_root=True))
+    assert names(good(td).but(collateral=td.intel.collateral(crls=lists)).verdict()) == ["tdx-pck-revocation"]
+
+
+def test_a_revoked_signer_of_statements_is_refused(td: Td) -> None:
+    lists = (td.intel.crl(), td.intel.crl(of_root=True, revoked=[serial(td.intel.signer)]))
+    assert names(good(td).but(collateral=td.intel.collateral(crls=lists)).verdict()) == ["tdx-ca-revocation"]
+
+
+def test_a_host_that_brings_an_older_statement_does_not_win_over_the_caller_s(td: Td) -> None:
+    info = td.intel.tcb_info()
+    info.update(tcbEvaluationDataNumber=17, issueDate="2026-02-20T00:00:00Z")
+    newer = td.intel.tcb_info()
+    newer["tcbLevels"][0]["tcbStatus"] = "OutOfDate"
+    old_, new = td.intel.statement("tcbInfo", info), td.intel.statement("tcbInfo", newer)
+    for order in ((old_, new), (new, old_)):
+        assert names(replaced(td, TCB_INFO, *order).verdict()) == ["tdx-tcb-status"]
+
+
+def test_statements_from_the_future_are_not_current(td: Td) -> None:
+    later = {"issueDate": "2026-03-02T00:00:00Z"}
+    assert names(stated(td, lambda info: info.update(later)).verdict()) == ["tdx-tcb-info-validity"]
+
+
+def test_no_statement_for_the_platform_is_refused(td: Td) -> None:
+    assert names(stated(td, lambda info: info.update(fmspc="ffffffffffff")).verdict()) == ["tdx-tcb-info"]
+    assert names(replaced(td, QE_IDENTITY).verdict()) == ["tdx-qe-identity"]
+
+
+def test_a_list_counts_for_the_age_of_collateral(td: Td) -> None:
+    lists = (td.intel.crl(since=AT - timedelta(days=25)), td.intel.crl(of_root=True))
+    policy = td.policy(tdx=TdxPolicy(max_collateral_age_days=20))
+    one = good(td).but(collateral=td.intel.collateral(crls=lists), policy=policy)
+    assert names(one.verdict()) == ["tdx-collateral-age"]
+    assert good(td).but(policy=policy).verdict().accepted
+
+
+# --- statuses that a policy accepts ----------------------------------------------------------------------------------
+
+
+def status(td: Td, text: str, **changes: Any) -> Case:
+    return stated(td, lambda info: info["tcbLevels"][0].update(tcbStatus=text, **changes))
+
+
+def test_a_status_that_the_policy_names_is_accepted_with_its_advisories_only_when_they_are_named(td: Td) -> None:
+    one = status(td, "SWHardeningNeeded", advisoryIDs=["INTEL-SA-00615"])
+    statuses = (TcbStatus.UP_TO_DATE, TcbStatus.SW_HARDENING_NEEDED)
+    assert names(one.but(policy=td.policy(tdx=TdxPolicy(tcb_statuses=statuses))).verdict()) == ["tdx-advisories"]
+    policy = td.policy(tdx=TdxPolicy(tcb_statuses=statuses, advisories=("INTEL-SA-00615",)))
+    assert one.but(policy=policy).verdict().accepted
+
+
+@pytest.mark.parametrize(("day", "grace", "accepted"), [(10, 0, True), (11, 0, False), (20, 10, True), (20, 9, False)])
+def test_an_out_of_date_platform_is_accepted_as_of_a_day_with_grace(
+    td: Td, day: int, grace: int, accepted: bool
+) -> None:
+    one = status(td, "OutOfDate", tcbDate="2026-02-10T00:00:00Z", advisoryIDs=["INTEL-SA-00001"])
+    section = TdxPolicy(up_to_date_as_of=date(2026, 2, day), grace_days=grace)
+    verdict = one.but(policy=td.policy(tdx=section)).verdict()
+    assert verdict.accepted is accepted
+    assert names(verdict) == ([] if accepted else ["tdx-tcb-status", "tdx-advisories"])
+
+
+def test_grace_does_not_cover_configuration_or_revocation(td: Td) -> None:
+    section = TdxPolicy(up_to_date_as_of=date(2020, 1, 1))
+    for text in ("OutOfDateConfigurationNeeded", "Revoked", "ConfigurationNeeded"):
+        verdict = status(td, text).but(policy=td.policy(tdx=section)).verdict()
+        assert names(verdict) == ["tdx-tcb-status"]
+
+
+def test_the_policy_s_section_has_one_spelling(td: Td) -> None:
+    section = TdxPolicy(
+        up_to_date_as_of=date(2026, 1, 31),
+        grace_days=30,
+        advisories=("INTEL-SA-00615",),
+        max_collateral_age_days=14,
+        min_tcb_evaluation_data_number=18,
+        mr_seams=(OTHER_48,),
+        service_tds=(OTHER_48,),
+    )
+    policy = td.policy(tdx=section)
+    assert Policy.parse(policy.encode()) == policy
+    assert section.value().keys() == {member.name for member in dataclasses.fields(TdxPolicy)}
+    assert TdxPolicy.from_value({}) == TdxPolicy()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"attributes_allowed": SEPT_VE_DISABLE | 1},
+        {"attributes_allowed": SEPT_VE_DISABLE | 1 << 29},
+        {"attributes_required": 1 << 63},
+        {"tcb_statuses": (TcbStatus.UP_TO_DATE, TcbStatus.REVOKED)},
+        {"tcb_statuses": ()},
+        {"grace_days": 1},
+        {"grace_days": 4000, "up_to_date_as_of": date(2026, 1, 1)},
+        {"up_to_date_as_of": date(1, 1, 1)},
+    ],
+)
+def test_a_section_that_makes_no_sense_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(PolicyError):
+        TdxPolicy(**changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"tdx": None}, {"images": ()}, {"platforms": (Platform.LOCAL,)}],
+)
+def test_section_and_platform_go_together(td: Td, changes: dict[str, Any]) -> None:
+    with pytest.raises(PolicyError):
+        td.policy(**changes)
+
+
+def test_an_image_without_registers_of_a_td_is_none(td: Td) -> None:
+    with pytest.raises(PolicyError, match="no MRTD"):
+        td.policy(images=(dataclasses.replace(td.image(), tdx=None),))
+    with pytest.raises(PolicyError, match="one and the same image"):
+        td.policy(images=(td.image(), td.image("debug", debug=True)))
+
+
+def test_crl_items_that_are_none_of_intel_s_are_left_alone(td: Td) -> None:
+    other = Intel.create(AT)
+    lists = (other.crl(name="Somebody else"), td.intel.crl(), td.intel.crl(of_root=True))
+    assert replaced(td, CRL, *lists).verdict().accepted
