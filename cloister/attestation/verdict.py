@@ -34,6 +34,16 @@ class Check:
     found: str
     reason: str = ""
 
+    def value(self) -> dict[str, Any]:
+        """The JSON value; an empty reason is left out."""
+        return {
+            "name": self.name,
+            "outcome": self.outcome.value,
+            "expected": self.expected,
+            "found": self.found,
+            **({"reason": self.reason} if self.reason else {}),
+        }
+
     def sentence(self) -> str:
         """What a person needs to know: expected, found, and what to do."""
         info = CHECKS[self.name]
@@ -126,16 +136,7 @@ class Verdict:
             "policy": self.policy.hex(),
             "accepted": self.accepted,
             **({"recording": True} if self.recording else {}),
-            "checks": [
-                {
-                    "name": check.name,
-                    "outcome": check.outcome.value,
-                    "expected": check.expected,
-                    "found": check.found,
-                    **({"reason": check.reason} if check.reason else {}),
-                }
-                for check in self.checks
-            ],
+            "checks": [check.value() for check in self.checks],
             "claims": self.claims.value(),
         }
 

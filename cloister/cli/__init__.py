@@ -2,7 +2,7 @@
 
 from invoke.collection import Collection
 
-from cloister.cli import assets, attest, guide, keys, manifest, policy, proof, result, run, upload, watch
+from cloister.cli import assets, attest, examine, guide, keys, manifest, policy, proof, result, run, upload, watch
 
 VERBS = (
     keys.keys,
@@ -12,6 +12,7 @@ VERBS = (
     manifest.manifest,
     manifest.review,
     attest.attest,
+    examine.verify_evidence,
     run.run,
     upload.upload_algorithm,
     upload.upload_data,

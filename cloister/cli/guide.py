@@ -32,6 +32,7 @@ Result consumer
 Anyone who may, at any time
   {p} status, {p} events --follow, {p} logs
   {p} audit LOG, {p} verify-result results.zip       offline proof
+  {p} verify-evidence FILE...                        judge a recorded bundle, report or quote
 """
 
 PLATFORM = """\

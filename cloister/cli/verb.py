@@ -6,12 +6,13 @@ import re
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import FunctionType
 from typing import Any
 
 from invoke.exceptions import Exit
+from invoke.parser import Argument
 from invoke.tasks import Task
 
 from cloister.errors import CloisterError, InputError
@@ -30,12 +31,14 @@ def verb(
     positional: Sequence[str] = (),
     required: Sequence[str] = (),
     optional: Sequence[str] = (),
+    several: str = "",
     interrupted: str = "",
 ) -> Callable[[FunctionType], Verb]:
     """Make a function a task.
 
     ``help`` says what each option is. ``required`` names options without which nothing starts: Invoke itself would pass
-    None for them. ``interrupted`` says what Ctrl-C leaves behind. A CloisterError becomes a sentence and an exit code.
+    None for them. ``several`` is a positional option that takes one word or more, as a list. ``interrupted`` says what
+    Ctrl-C leaves behind. A CloisterError becomes a sentence and an exit code.
     """
 
     def wrap(body: FunctionType) -> Verb:
@@ -45,9 +48,12 @@ def verb(
         @functools.wraps(body)
         def run(*args: Any, **options: Any) -> None:
             try:
-                if any(options.get(word) in ("--help", "-h") for word in positional):
+                if any(options.get(word) in ("--help", "-h") for word in (*positional, several)):
                     _explain(_typed(name))
                     return
+                if several:
+                    further = [options.pop(key) for key in sorted(options) if key.startswith(f"{several}{_FURTHER}")]
+                    options[several] = [options[several], *further]
                 for option in required:
                     if options.get(option) in (None, "", []):
                         raise InputError(
@@ -67,9 +73,42 @@ def verb(
                 raise Exit(code=0) from error
 
         # The class and not its decorator: that one has no type that says what it returns.
-        return Task(run, positional=list(positional), optional=list(optional), help=dict(help), auto_shortflags=False)
+        made = _Several if several else Task
+        words = [several] if several else list(positional)
+        return made(run, positional=words, optional=list(optional), help=dict(help), auto_shortflags=False)
 
     return wrap
+
+
+_FURTHER = "_and_"
+
+
+class _Several(Task[Callable[..., None]]):
+    """A task whose one positional argument may be followed by others: Invoke itself knows a fixed number only."""
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """The declared ones, and one for each further word of the command line."""
+        made = super().get_arguments(ignore_unknown_help)
+        takes = {f"--{name.replace('_', '-')}" for one in made if one.takes_value for name in one.names}
+        (first,) = (one.name for one in made if one.positional)
+        count = _count_words(sys.argv, _typed(self.name.replace("_", "-")), takes)
+        further = [f"{first}{_FURTHER}{number:03}" for number in range(2, count + 1)]
+        return [*made, *(Argument(name=name, positional=True) for name in further)]
+
+
+def _count_words(argv: Sequence[str], verb: str, takes_value: Collection[str]) -> int:
+    """How many words behind ``verb`` are neither options nor their values."""
+    behind = argv[argv.index(verb) + 1 :] if verb in argv else []
+    count = 0
+    is_value = False
+    for word in behind:
+        if is_value:
+            is_value = False
+        elif word.startswith("-"):
+            is_value = word in takes_value
+        else:
+            count += 1
+    return count
 
 
 def report(error: CloisterError) -> None:

@@ -1,17 +1,23 @@
 """A verdict as people read it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from cloister.attestation.verdict import Outcome, Verdict
+from cloister.attestation.raw import RawVerdict
+from cloister.attestation.verdict import Check, Outcome, Verdict
 from cloister.client.timeline import local_time
 
 _MARKS = {Outcome.PASSED: "passed", Outcome.FAILED: "FAILED", Outcome.NOT_APPLICABLE: "-"}
 
 
-def lines(verdict: Verdict) -> Iterator[str]:
+def lines(verdict: Verdict | RawVerdict) -> Iterator[str]:
     """Every check with expected and found, then the claims that count, then the verdict in one line."""
-    width = max(len(check.name) for check in verdict.checks)
-    for check in verdict.checks:
+    yield from _checks(verdict.checks)
+    yield from summary(verdict) if isinstance(verdict, Verdict) else _raw_summary(verdict)
+
+
+def _checks(checks: Sequence[Check]) -> Iterator[str]:
+    width = max(len(check.name) for check in checks)
+    for check in checks:
         if check.outcome is Outcome.PASSED:
             said = check.found
         elif check.outcome is Outcome.FAILED:
@@ -19,7 +25,6 @@ def lines(verdict: Verdict) -> Iterator[str]:
         else:
             said = f"not judged: {check.reason}" + (f" (found {check.found})" if check.found else "")
         yield f"  {_MARKS[check.outcome]:<6}  {check.name:<{width}}  {said}"
-    yield from summary(verdict)
 
 
 def summary(verdict: Verdict) -> Iterator[str]:
@@ -33,6 +38,20 @@ def summary(verdict: Verdict) -> Iterator[str]:
     yield f"Manifest  {claims.manifest_digest.hex() if claims.manifest_digest else 'none submitted yet'}"
     if not verdict.confidential:
         yield "Note      not confidential: whoever runs this machine can look into it"
+    if verdict.recording:
+        yield "Note      judged as a recording: for no session and no receipt of yours"
     passed = sum(check.outcome is Outcome.PASSED for check in verdict.checks)
     decision = "ACCEPTED" if verdict.accepted else "REJECTED"
+    yield f"Verdict   {decision}: {passed} checks passed, {len(verdict.failures)} failed, at {local_time(verdict.at)}"
+
+
+def _raw_summary(verdict: RawVerdict) -> Iterator[str]:
+    yield f"Evidence  platform {verdict.platform}, identity vouched for by {verdict.identity_root}"
+    for name, value in verdict.identity.items():
+        yield f"  {name:<20}  {value or '-'}"
+    yield "Not judged"
+    for sentence in verdict.not_judged:
+        yield f"  {sentence}"
+    passed = sum(check.outcome is Outcome.PASSED for check in verdict.checks)
+    decision = "GENUINE, which accepts no machine" if verdict.genuine else "REJECTED"
     yield f"Verdict   {decision}: {passed} checks passed, {len(verdict.failures)} failed, at {local_time(verdict.at)}"

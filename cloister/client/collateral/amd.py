@@ -8,6 +8,7 @@ import urllib.parse
 
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import CERTIFICATE, CRL, CollateralItem
+from cloister.attestation.snp.certificates import EndorsementCertificate
 from cloister.attestation.snp.products import CHIP_ID_SIZES, ProductLine, TcbVersion
 from cloister.client.collateral import content
 from cloister.client.collateral.service import Question
@@ -37,7 +38,7 @@ def key(line: ProductLine, chip_id: bytes, tcb: TcbVersion, *, service: str = SE
     return Question(
         f"the certificate of the chip {chip[:16]}...",
         f"{service}/vcek/v1/{line}/{chip}?{query}",
-        lambda answer: (_leaf(answer),),
+        lambda answer: (_leaf(answer, line, chip_id[:size], tcb),),
         _CERTIFICATE,
         lasting=True,
     )
@@ -66,7 +67,9 @@ def revocations(line: ProductLine, *, vlek: bool = False, service: str = SERVICE
     )
 
 
-def _leaf(answer: Answer) -> CollateralItem:
-    if b"-----BEGIN" in answer.body[:64]:
-        raise MalformedEvidence("VCEK", 0, "came as text, must be DER")
+def _leaf(answer: Answer, line: ProductLine, chip: bytes, tcb: TcbVersion) -> CollateralItem:
+    """Kept for good, so it must be the right one from the start."""
+    leaf = EndorsementCertificate.parse(answer.body, "VCEK")
+    if (leaf.amd.product_line, leaf.amd.hwid, leaf.amd.tcb) != (line, chip, tcb):
+        raise MalformedEvidence("VCEK", 0, "is the certificate of another chip, or for another TCB")
     return CollateralItem(CERTIFICATE, answer.body)

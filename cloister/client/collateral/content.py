@@ -21,6 +21,7 @@ from cloister.attestation.evidence import (
     TCB_INFO,
     CollateralItem,
 )
+from cloister.attestation.snp.certificates import EndorsementCertificate, is_endorsement
 from cloister.attestation.x509 import Certificate
 from cloister.protocol import canonical
 from cloister.protocol.canonical import FormatError
@@ -53,10 +54,10 @@ def read(data: bytes, what: str) -> tuple[CollateralItem, ...]:
     """
     if len(data) > MAX_SIZE:
         raise MalformedEvidence(what, 0, f"has {len(data)} bytes, at most {MAX_SIZE} are allowed")
-    if _BEGIN in data[:4096]:
-        return tuple(_from_pem(data, what))
     if data.lstrip()[:1] == b"{":
         return _from_json(data, what)
+    if _BEGIN in data[:4096]:
+        return tuple(_from_pem(data, what))
     for kind in (CERTIFICATE, CRL):
         item = CollateralItem(kind, data)
         try:
@@ -70,7 +71,9 @@ def read(data: bytes, what: str) -> tuple[CollateralItem, ...]:
 def piece(item: CollateralItem, what: str) -> Piece:
     """``item`` with its own end. Raises MalformedEvidence when it is not of its kind."""
     if item.kind == CERTIFICATE:
-        return Piece(item, Certificate.parse(item.content, what).not_after)
+        # AMD's certificates of chips have the serial number 0, which the library of all others is about to refuse.
+        kind = EndorsementCertificate if is_endorsement(item.content) else Certificate
+        return Piece(item, kind.parse(item.content, what).not_after)
     if item.kind == CRL:
         return Piece(item, RevocationList.parse(item.content, what).next_update)
     if item.kind in _SIGNED:

@@ -1,0 +1,72 @@
+"""Which questions to the vendors' services a piece of evidence raises."""
+
+from cloister.attestation.azure.hcl import TYPE_SNP, HclReport
+from cloister.attestation.evidence import Evidence, Platform
+from cloister.attestation.raw import Raw, RawHcl, RawSnp
+from cloister.attestation.snp.certificates import EndorsementCertificate, is_endorsement
+from cloister.attestation.snp.products import ProductLine
+from cloister.attestation.snp.report import Report, SigningKey
+from cloister.attestation.tdx.pck import Pck, common_name
+from cloister.attestation.tdx.quote import Quote
+from cloister.attestation.x509 import Certificate
+from cloister.client.collateral import amd, google, intel
+from cloister.client.collateral.service import Question
+
+# A report of version 2 does not name its processor: each of the lines that made one is asked.
+_OF_VERSION_2 = (ProductLine.MILAN, ProductLine.GENOA)
+
+
+def questions(given: Evidence | Raw, certificates: tuple[bytes, ...] = ()) -> tuple[Question, ...]:
+    """Everything that the evidence is judged with and may lack. Raises MalformedEvidence.
+
+    ``certificates`` are those that came with it: with a VCEK among them none is asked for.
+    """
+    snp, quote = _parts(given)
+    found: list[Question] = []
+    if snp is not None:
+        found += _amd(Report.parse(snp), certificates)
+    if quote is not None:
+        found += _intel(Quote.parse(quote))
+    if isinstance(given, Evidence) and given.launch_endorsement is None:
+        if given.platform is Platform.GCP_SNP and snp is not None:
+            found.append(google.question("sevsnp", Report.parse(snp).measurement))
+        if given.platform is Platform.GCP_TDX and quote is not None:
+            found.append(google.question("tdx", Quote.parse(quote).report.mr_td))
+    return tuple(found)
+
+
+def _parts(given: Evidence | Raw) -> tuple[bytes | None, bytes | None]:
+    """The SEV-SNP report and the TDX quote, where they are."""
+    if isinstance(given, RawSnp):
+        return given.report, None
+    if isinstance(given, Evidence):
+        report, hcl, quote = given.snp_report, given.hcl_report, given.tdx_quote
+    elif isinstance(given, RawHcl):
+        report, hcl, quote = None, given.report, given.tdx_quote
+    else:
+        return None, given.quote
+    if hcl is not None:
+        parsed = HclReport.parse(hcl)
+        report = parsed.hardware_report if parsed.report_type == TYPE_SNP else report
+    return report, quote
+
+
+def _amd(report: Report, certificates: tuple[bytes, ...]) -> list[Question]:
+    leaves = [EndorsementCertificate.parse(der) for der in certificates if is_endorsement(der)]
+    vlek = report.signing_key is SigningKey.VLEK
+    known = report.product_line or next((leaf.amd.product_line for leaf in leaves), None)
+    lines = (known,) if known else _OF_VERSION_2
+    found: list[Question] = []
+    for line in lines:
+        if not vlek and not leaves:
+            found.append(amd.key(line, report.chip_id, report.tcb_versions(line)["reported"]))
+        found += [amd.chain(line, vlek=vlek), amd.revocations(line, vlek=vlek)]
+    return found
+
+
+def _intel(quote: Quote) -> tuple[Question, ...]:
+    leaf = Certificate.parse(quote.pck_chain[0], "PCK certificate")
+    issuer = Certificate.parse(quote.pck_chain[1], "PCK issuer") if len(quote.pck_chain) > 1 else None
+    name = common_name(issuer).lower() if issuer else ""
+    authority = next((one for one in intel.AUTHORITIES if one in name), intel.AUTHORITIES[0])
+    return intel.questions(Pck.parse(leaf).fmspc.hex(), authority)
