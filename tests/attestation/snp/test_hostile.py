@@ -1,0 +1,179 @@
+"""Hostile bytes: whatever is changed, cut or made up is refused or malformed, and nothing else ever happens."""
+
+import dataclasses
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cloister.attestation.der import DerReader
+from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation.snp.certificates import EndorsementCertificate, is_endorsement
+from cloister.attestation.snp.checks import NAMES
+from cloister.attestation.snp.report import SIZE, Report
+from cloister.attestation.snp.table import CertificateTable
+from cloister.attestation.snp.verify import check_report, collect
+from cloister.attestation.testkit import Processor, SnpMachine
+from cloister.attestation.verdict import Outcome, Recorder
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+PROCESSOR = Processor.create(AT)
+MACHINE = SnpMachine.create(PROCESSOR)
+REPORT = PROCESSOR.report(report_data=b"r" * 64)
+SIGNER, ROOT = PROCESSOR.amd.signers[PROCESSOR.kind][1], PROCESSOR.amd.root
+LIST = PROCESSOR.amd.crl(revoked=[7])
+
+
+def accepted(
+    report: bytes = REPORT, leaf: bytes = PROCESSOR.certificate, signer: bytes = SIGNER, crl: bytes = LIST
+) -> bool:
+    """Whether every check of the report passes. Raises MalformedEvidence, as the verifier does."""
+    checks = Recorder(NAMES)
+    check_report(
+        checks,
+        Report.parse(report),
+        (leaf, signer, ROOT),
+        (crl,),
+        MACHINE.section(),
+        report_data=b"r" * 64,
+        at=AT,
+        anchors=(PROCESSOR.amd.anchor(),),
+    )
+    return all(check.outcome is not Outcome.FAILED for check in checks.finish())
+
+
+def flips(data: bytes) -> list[bytes]:
+    """``data`` with one bit of one byte flipped, for every byte; the bit is a seeded choice."""
+    choice = random.Random(2600)
+    return [
+        data[:index] + bytes((data[index] ^ 1 << choice.randrange(8),)) + data[index + 1 :]
+        for index in range(len(data))
+    ]
+
+
+def refused(judge: Callable[[bytes], bool], data: bytes) -> bool:
+    try:
+        return not judge(data)
+    except MalformedEvidence:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("judge", "data"),
+    [
+        (lambda data: accepted(report=data), REPORT),
+        (lambda data: accepted(leaf=data), PROCESSOR.certificate),
+        (lambda data: accepted(signer=data), SIGNER),
+        (lambda data: accepted(crl=data), LIST),
+    ],
+    ids=["report", "certificate of the signing key", "signer", "revocation list"],
+)
+def test_a_flipped_bit_is_refused(judge: Callable[[bytes], bool], data: bytes) -> None:
+    assert judge(data)
+    assert [index for index, flipped in enumerate(flips(data)) if not refused(judge, flipped)] == []
+
+
+@pytest.mark.parametrize(
+    ("parse", "data"),
+    [
+        (Report.parse, REPORT),
+        (CertificateTable.parse, PROCESSOR.table()),
+        (EndorsementCertificate.parse, PROCESSOR.certificate),
+    ],
+    ids=["report", "table", "certificate"],
+)
+def test_what_is_cut_at_any_length_is_malformed(parse: Callable[[bytes], object], data: bytes) -> None:
+    parse(data)
+    for length in range(len(data)):
+        with pytest.raises(MalformedEvidence):
+            parse(data[:length])
+
+
+@given(st.binary(min_size=SIZE, max_size=SIZE) | st.binary(max_size=64))
+def test_any_bytes_are_a_report_or_malformed(data: bytes) -> None:
+    try:
+        assert Report.parse(data).data == data
+    except MalformedEvidence:
+        pass
+
+
+@settings(max_examples=300)
+@given(st.integers(0, SIZE - 1), st.binary(min_size=1, max_size=16))
+def test_a_report_that_was_written_into_is_a_report_or_malformed(offset: int, patch: bytes) -> None:
+    data = (REPORT[:offset] + patch + REPORT[offset + len(patch) :])[:SIZE]
+    assert data == REPORT or refused(lambda data: accepted(report=data), data)
+
+
+@settings(max_examples=300)
+@given(st.integers(0, len(PROCESSOR.certificate) - 1), st.binary(min_size=1, max_size=8))
+def test_a_certificate_that_was_written_into_is_refused(offset: int, patch: bytes) -> None:
+    data = PROCESSOR.certificate[:offset] + patch + PROCESSOR.certificate[offset + len(patch) :]
+    assert data == PROCESSOR.certificate or refused(lambda data: accepted(leaf=data), data)
+
+
+@given(st.binary(max_size=256))
+def test_any_bytes_are_a_certificate_a_table_or_malformed(data: bytes) -> None:
+    for parse in (EndorsementCertificate.parse, CertificateTable.parse, is_endorsement):
+        try:
+            parse(data)
+        except MalformedEvidence:
+            pass
+
+
+@given(st.binary(max_size=64), st.sampled_from(["unsigned", "oid", "bits", "time"]))
+def test_any_bytes_are_an_element_or_malformed(data: bytes, kind: str) -> None:
+    try:
+        getattr(DerReader(data, "value"), kind)("field")
+    except MalformedEvidence:
+        pass
+
+
+@pytest.mark.parametrize("entries", [17, 100])
+def test_a_table_has_a_bounded_number_of_entries(entries: int) -> None:
+    header = b"".join(index.to_bytes(16) + bytes(8) for index in range(1, entries + 1))
+    with pytest.raises(MalformedEvidence, match="more than 16"):
+        CertificateTable.parse(header + bytes(24))
+
+
+def test_a_table_names_nothing_twice_and_nothing_outside() -> None:
+    guid = bytes(range(16))
+
+    def entry(offset: int, length: int) -> bytes:
+        return guid + offset.to_bytes(4, "little") + length.to_bytes(4, "little")
+
+    with pytest.raises(MalformedEvidence, match="twice"):
+        CertificateTable.parse(entry(72, 0) * 2 + bytes(24))
+    for offset, length in ((0, 4), (47, 1), (48, 2), (49, 1), (0xFFFFFFFF, 0xFFFFFFFF)):
+        with pytest.raises(MalformedEvidence, match="outside"):
+            CertificateTable.parse(entry(offset, length) + bytes(24) + b"x")
+    assert list(CertificateTable.parse(entry(48, 1) + bytes(24) + b"x" + bytes(4096)).entries.values()) == [b"x"]
+
+
+def test_many_certificates_cost_little_and_prove_nothing() -> None:
+    others = [Processor.create(AT, amd=PROCESSOR.amd).certificate for _ in range(9)]
+    checks = Recorder(NAMES)
+    certificates, crls = collect(PROCESSOR.table(), lambda kind: ())
+    assert crls == ()
+    check_report(
+        checks,
+        Report.parse(REPORT),
+        (*others, *certificates),
+        (LIST,),
+        MACHINE.section(),
+        report_data=None,
+        at=AT,
+        anchors=(PROCESSOR.amd.anchor(),),
+    )
+    failed = {check.name for check in checks.finish() if check.outcome is Outcome.FAILED}
+    assert "snp-signature" in failed
+
+
+def test_a_machine_may_not_hide_behind_a_report_of_another_size() -> None:
+    evidence = MACHINE.session(nonce=b"n" * 32, tls_key_digest=b"t" * 32, hpke_key_digest=b"h" * 32)
+    assert evidence.snp_report is not None
+    longer = dataclasses.replace(evidence, snp_report=evidence.snp_report + b"\0")
+    with pytest.raises(MalformedEvidence, match="1185 bytes"):
+        Report.parse(longer.snp_report or b"")
