@@ -4,31 +4,39 @@ import importlib.util
 import re
 from pathlib import Path
 
-from cloister.attestation.checks import CHECKS_OF
+import pytest
+
+from cloister.attestation.checks import CHECKS_OF, COMMON
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "attestation.md").read_text()
+TESTS = {"local": "test_local.py", "tdx": "tdx/test_judge.py"}
+"""Where the tests of a platform's checks are. The checks that all platforms share are in the table of ``local``."""
 
 
-def _rows() -> list[list[str]]:
-    section = PAGE.split("## Checks of the platform local")[1].split("\n## ")[0]
+def _rows(platform: str) -> list[list[str]]:
+    section = PAGE.split(f"## Checks of the platform {platform}\n")[1].split("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("| ")]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[1:]]
 
 
-def test_the_table_has_every_check_once_and_in_order() -> None:
-    assert [row[0] for row in _rows()] == list(CHECKS_OF["local"])
+@pytest.mark.parametrize("platform", TESTS)
+def test_the_table_has_every_check_once_and_in_order(platform: str) -> None:
+    own = [name for name in CHECKS_OF[platform] if platform == "local" or name not in COMMON]
+    assert [row[0] for row in _rows(platform)] == own
 
 
-def test_every_row_names_a_source_an_existing_file_and_an_existing_test() -> None:
-    spec = importlib.util.spec_from_file_location("checks_of_local", Path(__file__).with_name("test_local.py"))
+@pytest.mark.parametrize("platform", TESTS)
+def test_every_row_names_a_source_an_existing_file_and_an_existing_test(platform: str) -> None:
+    file = Path(__file__).parent / TESTS[platform]
+    spec = importlib.util.spec_from_file_location(f"checks_of_{platform.replace('-', '_')}", file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert set(module.CASES) == set(CHECKS_OF["local"])
-    for name, promise, source, file, test in _rows():
+    assert set(module.CASES) == set(CHECKS_OF[platform])
+    for name, promise, source, code, test in _rows(platform):
         assert promise and source
-        assert (ROOT / "cloister" / "attestation" / file.strip("`")).is_file()
+        assert (ROOT / "cloister" / "attestation" / code.strip("`")).is_file()
         assert test == f"`test_only_what_is_wrong_is_refused[{name}]`"
 
 
