@@ -129,7 +129,7 @@ def _bundle(pem: bytes) -> tuple[Certificate, ...]:
     try:
         parsed = x509.load_pem_x509_certificates(pem)
         ders = [one.public_bytes(serialization.Encoding.DER) for one in parsed]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, x509.InvalidVersion) as error:
         raise MalformedEvidence(field, 0, "is not a sequence of certificates in PEM") from error
     return tuple(Certificate.parse(der, field) for der in ders)
 
