@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from cloister.attestation import tpm
-from cloister.attestation.testkit import BootEvent, LocalMachine, encode_event_log
+from cloister.attestation.azure.hcl import TYPE_SNP, TYPE_TDX
+from cloister.attestation.evidence import QE_IDENTITY, TCB_INFO
+from cloister.attestation.snp.products import ProductLine
+from cloister.attestation.snp.report import SigningKey
+from cloister.attestation.testkit import BootEvent, LocalMachine, Processor, RsaTpm, Td, encode_ccel, encode_event_log
+from cloister.attestation.testkit.google import Google, instance_info
+from cloister.attestation.testkit.microsoft import Paravisor, encode_hcl_report
 from tools.fuzz.targets import CORPUS, TARGETS
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -41,9 +47,58 @@ def _local() -> dict[str, dict[str, bytes]]:
     }
 
 
+def _amd() -> dict[str, dict[str, bytes]]:
+    """Seeds of AMD's processors: a line with each layout, and a cloud's key."""
+    milan, turin = Processor.create(SINCE), Processor.create(SINCE, ProductLine.TURIN)
+    cloud = Processor.create(SINCE, kind=SigningKey.VLEK, amd=milan.amd)
+    return {
+        "snp-report": {"milan": milan.report(), "turin": turin.report(), "version-2": milan.report(version=2)},
+        "snp-certificates": {"vcek": milan.table(), "vlek": cloud.table()},
+        "snp-endorsement-key": {
+            "milan": milan.certificate,
+            "turin": turin.certificate,
+            "vlek": cloud.certificate,
+        },
+        "revocation-list": {"amd": milan.amd.crl()},
+    }
+
+
+def _intel() -> dict[str, dict[str, bytes]]:
+    """Seeds of a TDX platform and of what Intel says of it."""
+    td = Td.create(SINCE)
+    report = td.report(bytes(64))
+    collateral = td.intel.collateral()
+    old = dataclasses.replace(report, tee_tcb_svn2=None, mr_service_td=None)
+    return {
+        "ccel": {"td": encode_ccel(td.boot_events, size=512)},
+        "tdx-quote": {"td-1.5": td.intel.quote(report), "td-1.0": td.intel.quote(old)},
+        "tdx-pck": {"leaf": td.intel.pck},
+        "tdx-tcb-info": {"info.json": collateral.items(TCB_INFO)[0]},
+        "tdx-qe-identity": {"identity.json": collateral.items(QE_IDENTITY)[0]},
+    }
+
+
+def _clouds() -> dict[str, dict[str, bytes]]:
+    """Seeds of Azure's paravisor and of Google's firmware."""
+    vtpm = RsaTpm.create()
+    paravisor = Paravisor().claims(vtpm, bytes(64))
+    google = Google.create(SINCE)
+    attest = vtpm.attest([bytes(32)] * 16, bytes(32)).marshal()
+    return {
+        "hcl-report": {
+            "snp": encode_hcl_report(Processor.create(SINCE).report(), paravisor, TYPE_SNP),
+            "tdx": encode_hcl_report(bytes(1024), paravisor, TYPE_TDX),
+        },
+        "launch-endorsement": {"google": google.endorse()},
+        "gce-instance": {"machine": instance_info()},
+        "tpm-rsa-signature": {"quote": vtpm.sign(attest)},
+        "tpm-rsa-public": {"key": vtpm.public().marshal()},
+    }
+
+
 def seeds() -> Mapping[str, Mapping[str, bytes]]:
     """For each target its seeds by file name."""
-    return _local()
+    return {**_local(), **_amd(), **_intel(), **_clouds()}
 
 
 def main() -> None:

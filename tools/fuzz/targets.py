@@ -101,6 +101,120 @@ def policy(data: bytes) -> None:
             raise RuntimeError("A policy that is written and read again is another policy.")
 
 
+def tpm_rsa_signature(data: bytes) -> None:
+    """TPMT_SIGNATURE of the kind RSASSA."""
+    from cloister.attestation.tpm_rsa import RsaSignature
+
+    with _refusals():
+        _same(data, RsaSignature.parse(data).marshal())
+
+
+def tpm_rsa_public(data: bytes) -> None:
+    """TPMT_PUBLIC of an RSA key."""
+    from cloister.attestation.tpm_rsa import RsaPublic
+
+    with _refusals():
+        _same(data, RsaPublic.parse(data).marshal())
+
+
+def snp_report(data: bytes) -> None:
+    """SEV-SNP attestation report."""
+    from cloister.attestation.snp.report import Report
+
+    with _refusals():
+        Report.parse(data)
+
+
+def snp_certificates(data: bytes) -> None:
+    """The certificate table of the GHCB."""
+    from cloister.attestation.snp.table import CertificateTable
+
+    with _refusals():
+        CertificateTable.parse(data)
+
+
+def snp_endorsement_key(data: bytes) -> None:
+    """VCEK or VLEK, read without a library."""
+    from cloister.attestation.snp.certificates import EndorsementCertificate, is_endorsement
+
+    with _refusals():
+        is_endorsement(data)
+        EndorsementCertificate.parse(data)
+
+
+def revocation_list(data: bytes) -> None:
+    """X.509 certificate revocation list."""
+    from cloister.attestation.crl import RevocationList
+
+    with _refusals():
+        RevocationList.parse(data).period()
+
+
+def ccel(data: bytes) -> None:
+    """The boot event log of a TD."""
+    from cloister.attestation.ccel import Ccel
+
+    with _refusals():
+        Ccel.parse(data).replay()
+
+
+def tdx_quote(data: bytes) -> None:
+    """TDX quote of version 4 or 5."""
+    from cloister.attestation.tdx.quote import Quote
+
+    with _refusals():
+        Quote.parse(data)
+
+
+def tdx_pck(data: bytes) -> None:
+    """The SGX extensions of a platform's certificate."""
+    from cloister.attestation.tdx.pck import Pck
+    from cloister.attestation.x509 import Certificate
+
+    with _refusals():
+        Pck.parse(Certificate.parse(data))
+
+
+def tdx_tcb_info(data: bytes) -> None:
+    """Intel's TCB info."""
+    from cloister.attestation.tdx.collateral import TcbInfo
+
+    with _refusals():
+        TcbInfo.parse(data).period()
+
+
+def tdx_qe_identity(data: bytes) -> None:
+    """Intel's identity of the quoting enclave."""
+    from cloister.attestation.tdx.collateral import QeIdentity
+
+    with _refusals():
+        QeIdentity.parse(data).period()
+
+
+def hcl_report(data: bytes) -> None:
+    """The report of Azure's paravisor."""
+    from cloister.attestation.azure.hcl import HclReport
+
+    with _refusals():
+        HclReport.parse(data).report_data()
+
+
+def launch_endorsement(data: bytes) -> None:
+    """Google's endorsement of its firmware."""
+    from cloister.attestation.gcp.endorsement import LaunchEndorsement
+
+    with _refusals():
+        LaunchEndorsement.parse(data)
+
+
+def gce_instance(data: bytes) -> None:
+    """The extension of Google's certificates that names a machine."""
+    from cloister.attestation.gcp.instance import InstanceInfo
+
+    with _refusals():
+        InstanceInfo.parse(data)
+
+
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
     target.__name__.replace("_", "-"): target
     for target in (
@@ -113,6 +227,20 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
         evidence,
         evidence_json,
         policy,
+        tpm_rsa_signature,
+        tpm_rsa_public,
+        snp_report,
+        snp_certificates,
+        snp_endorsement_key,
+        revocation_list,
+        ccel,
+        tdx_quote,
+        tdx_pck,
+        tdx_tcb_info,
+        tdx_qe_identity,
+        hcl_report,
+        launch_endorsement,
+        gce_instance,
     )
 }
 

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509 import load_pem_x509_crl
-
 from cloister.attestation.crl import RevocationList
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import (
@@ -30,6 +27,7 @@ MAX_SIZE = 1024 * 1024
 """Bytes of one file or answer."""
 
 _BEGIN = b"-----BEGIN "
+_LABELS = {b"CERTIFICATE": CERTIFICATE, b"X509 CRL": CRL}
 _SIGNED = {TCB_INFO: "tcbInfo", QE_IDENTITY: "enclaveIdentity"}
 _CHAINS = ("pck_crl_issuer_chain", "tcb_info_issuer_chain", "qe_identity_issuer_chain", "pck_certificate_chain")
 _CRLS = ("root_ca_crl", "pck_crl")
@@ -103,24 +101,13 @@ def _from_pem(data: bytes, what: str) -> Iterator[CollateralItem]:
         label = line.removeprefix(_BEGIN).removesuffix(b"-----")
         tail = b"-----END " + label + b"-----"
         end = data.find(tail, place)
-        if end < 0 or label not in (b"CERTIFICATE", b"X509 CRL"):
+        if end < 0 or label not in _LABELS:
             raise MalformedEvidence(what, place, "is PEM of something else, or was cut")
         block = data[place : end + len(tail)] + b"\n"
-        yield _pem_certificate(block, what) if label == b"CERTIFICATE" else _pem_crl(block, what)
+        item = CollateralItem(_LABELS[label], _body(block, what))
+        piece(item, what)
+        yield item
         place = data.find(_BEGIN, end)
-
-
-def _pem_certificate(block: bytes, what: str) -> CollateralItem:
-    item = CollateralItem(CERTIFICATE, _body(block, what))
-    piece(item, what)
-    return item
-
-
-def _pem_crl(block: bytes, what: str) -> CollateralItem:
-    try:
-        return CollateralItem(CRL, load_pem_x509_crl(block).public_bytes(Encoding.DER))
-    except ValueError as error:
-        raise MalformedEvidence(what, 0, "is not a revocation list that can be read") from error
 
 
 def _body(block: bytes, what: str) -> bytes:
