@@ -4,8 +4,9 @@ On the wire every call is what the .proto says. Here each is served as a stream 
 handler starts before the first message: a peer that opens a call and sends nothing is dropped by a deadline.
 """
 
+import contextlib
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,6 +99,7 @@ class Calls(grpc.GenericRpcHandler):
         self._watch = watch
         self._limits = limits
         self._long = threading.BoundedSemaphore(limits.long_calls)
+        self._waiting = _Waiting(limits.waiting_calls)
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any] | None":
         """What serves a path, or None (UNIMPLEMENTED)."""
@@ -117,10 +119,12 @@ class Calls(grpc.GenericRpcHandler):
         deadline = self._watch.deadline(context.cancel)
         deadline.set(self._limits.first_frame_seconds)
         try:
+            with self._waiting.turn(deadline):
+                first = _next(frames)
             if isinstance(method, Plain):
-                yield from self._plain(method, frames, deadline)
+                yield from self._plain(method, first, deadline)
             else:
-                yield from self._sealed(name, method, frames, context, deadline)
+                yield from self._sealed(name, method, first, frames, context, deadline)
             return
         except _Gone:
             return
@@ -137,8 +141,8 @@ class Calls(grpc.GenericRpcHandler):
         context.set_trailing_metadata(((ERROR_METADATA, info.SerializeToString()),))
         context.abort(status.code, status.message)
 
-    def _plain(self, method: Plain, frames: Frames, deadline: Deadline) -> Iterator[bytes]:
-        request = _parse(method.request, _next(frames))
+    def _plain(self, method: Plain, first: bytes, deadline: Deadline) -> Iterator[bytes]:
+        request = _parse(method.request, first)
         deadline.set(self._limits.call_seconds)
         yield method.handler(request).SerializeToString()
 
@@ -146,11 +150,12 @@ class Calls(grpc.GenericRpcHandler):
         self,
         name: str,
         method: Unary | Download | Upload,
+        frame: bytes,
         frames: Frames,
         context: grpc.ServicerContext,
         deadline: Deadline,
     ) -> Iterator[bytes]:
-        first = _parse(agent_pb2.Sealed, _next(frames))
+        first = _parse(agent_pb2.Sealed, frame)
         session = self._sessions.find(first.session_id)
         exchange = _Exchange(session, name, first, frames)
         # Only a frame that opens uses up its stream id: else anyone who sees a session's id could use them all up.
@@ -189,6 +194,30 @@ class Calls(grpc.GenericRpcHandler):
             yield exchange.seal(None, last=True)
         finally:
             self._long.release()
+
+
+class _Waiting:
+    """Calls whose first frame has not come. One too many ends the oldest: peers that keep still starve nobody."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._deadlines: dict[Deadline, None] = {}
+
+    @contextlib.contextmanager
+    def turn(self, deadline: Deadline) -> Generator[None]:
+        """Wait here for the first frame of the call that ``deadline`` belongs to."""
+        with self._lock:
+            if len(self._deadlines) >= self._limit:
+                oldest = next(iter(self._deadlines))
+                del self._deadlines[oldest]
+                oldest.strike()
+            self._deadlines[deadline] = None
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._deadlines.pop(deadline, None)
 
 
 class _Exchange:

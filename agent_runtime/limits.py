@@ -15,8 +15,10 @@ class Limits:
     ping_answer_seconds: int = 20
     header_bytes: int = 16 * 1024
 
-    calls: int = 128
+    calls: int = 192
     """Calls at one time; each has a thread of its own."""
+    waiting_calls: int = 64
+    """Of these, calls whose first frame has not come yet."""
     long_calls: int = 96
     """Of these, calls that last: uploads, downloads, events, logs. The rest stay free for short ones."""
     calls_per_key: int = 16

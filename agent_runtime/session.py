@@ -90,14 +90,14 @@ class Sessions:
         self._bound: dict[str, Session] = {}
 
     def open(self, request: agent_pb2.OpenSessionRequest) -> agent_pb2.OpenSessionResponse:
-        """Evidence over the caller's nonce and a fresh key. Raises Refusal MALFORMED, BUSY."""
+        """Evidence over the caller's nonce and a fresh key. Raises Refusal MALFORMED, BUSY.
+
+        Beyond the limit the oldest opening lapses: refusing the new one would let anyone lock out everyone. Openings
+        come no faster than quotes, so that a party has the time to bind its own.
+        """
         nonce = request.nonce
         if len(nonce) != NONCE_SIZE:
             raise Refusal(Reason.MALFORMED, f"The nonce has {len(nonce)} bytes; it must have {NONCE_SIZE}.")
-        if len(self._pending) >= self._limits.pending_sessions:
-            self.sweep()
-        if len(self._pending) >= self._limits.pending_sessions:
-            raise Refusal(Reason.BUSY, "Too many sessions are being opened; try again in a moment.")
         key = HpkeKeyPair.generate()
         evidence = self._attester.for_session(
             nonce=nonce,
@@ -124,6 +124,8 @@ class Sessions:
             opened=self._clock.uptime(),
         )
         with self._lock:
+            while len(self._pending) >= self._limits.pending_sessions:
+                del self._pending[next(iter(self._pending))]
             self._pending[session_id] = pending
         return agent_pb2.OpenSessionResponse(session_id=session_id, hpke_public_key=key.public, evidence=encoded)
 

@@ -204,6 +204,27 @@ def test_a_call_that_sends_nothing_is_dropped(tmp_path: Path) -> None:
         never.end()
 
 
+def test_calls_that_send_nothing_starve_nobody(tmp_path: Path) -> None:
+    owner = new_key()
+    limits = Limits(calls=8, waiting_calls=4, long_calls=1, first_frame_seconds=600)
+    with running_agent(tmp_path, (owner.id,), limits=limits) as running:
+        world = World(running, {"owner": owner}, {})
+        never = _Never()
+        with endpoint.channel(endpoint.probe(running.address)) as channel:
+            silent = channel.stream_stream("/cloister.v1.Agent/OpenSession")
+            dropped = threading.Event()
+            calls = [silent(never, timeout=600) for _ in range(5)]
+            for call in calls:
+                if not call.add_callback(dropped.set):  # it has ended already
+                    dropped.set()
+            assert dropped.wait(30)
+            with world.session("owner") as session:
+                assert session.status().state == "Idle"
+            for call in calls:
+                call.cancel()
+        never.end()
+
+
 class _Never:
     """A request stream that keeps still until it is ended."""
 

@@ -178,20 +178,19 @@ def test_a_key_with_too_many_sessions_loses_its_longest_unused_one(world: World)
         session.close()
 
 
-def test_openings_beyond_the_limit_are_refused_until_old_ones_lapse(tmp_path: Path) -> None:
+def test_openings_beyond_the_limit_let_the_oldest_lapse_and_lock_nobody_out(tmp_path: Path) -> None:
     owner = new_key()
     with running_agent(tmp_path, (owner.id,), limits=Limits(pending_sessions=2)) as running:
         world = World(running, {"owner": owner}, {"algorithm": TRAIN, "h1": DATA})
-        with endpoint.channel(endpoint.probe(running.address)) as channel:
+        with endpoint.channel(endpoint.probe(running.address)) as channel, opened(world) as oldest:
             stub = agent_pb2_grpc.AgentStub(channel)
             request = agent_pb2.OpenSessionRequest(nonce=bytes(32))
-            stub.OpenSession(request), stub.OpenSession(request)
-            with pytest.raises(grpc.RpcError) as caught:
+            for _ in range(5):
                 stub.OpenSession(request)
-            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-            running.clock.pass_time(Limits().pending_seconds + 1)
-            stub.OpenSession(request)
+            with refused("SESSION_UNKNOWN"):
+                connection.bind(oldest, owner)
         assert world.session("owner").bound.roles == ("owner",)
+        assert len(running.agent.sessions._pending) == 1
 
 
 def test_requests_for_evidence_queue_with_a_bound(tmp_path: Path) -> None:
