@@ -17,6 +17,7 @@ from agent_runtime.output import Output
 from agent_runtime.proof import Proof, prepare
 from agent_runtime.results import Slots
 from agent_runtime.running import Run, RunnerClient
+from agent_runtime.sandbox import MAX_ORDER, launch_order
 from agent_runtime.session import Member, Session
 from cloister.errors import CloisterError
 from cloister.protocol import canonical, transcript
@@ -385,6 +386,8 @@ def _check_runnable(manifest: Manifest) -> None:
             f"This version runs algorithms of kind python; the manifest has one of kind {manifest.algorithm.kind}.",
             kind=manifest.algorithm.kind,
         )
+    if len(launch_order(room.job_of(manifest))) >= MAX_ORDER:
+        raise Refusal(Reason.MANIFEST_INVALID, f"The algorithm's arguments are longer than {MAX_ORDER} bytes together.")
     if manifest.algorithm.asset.file in OWN_NAMES:
         raise Refusal(
             Reason.MANIFEST_INVALID,

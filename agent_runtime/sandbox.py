@@ -23,6 +23,9 @@ CGROUP = f"/{PARENT_CGROUP}/algorithm"
 WORK = "/work"
 PYTHON = "/usr/bin/python3"
 LAUNCHER = "/usr/lib/cloister/agent_runtime/launch.py"
+MAX_ORDER = 128 * 1024
+"""Bytes that the launcher's one argument may have with its zero byte (execve(2), MAX_ARG_STRLEN)."""
+
 LAUNCH_FAILED = 125
 """Exit status of the launcher when it cannot start the algorithm (the convention of container engines)."""
 

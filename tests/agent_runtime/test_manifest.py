@@ -44,6 +44,12 @@ def test_kinds_that_this_version_does_not_run_are_refused(world: World, kind: st
         world.submit(algorithm__kind=kind)
 
 
+def test_arguments_that_no_program_can_be_given_are_refused(world: World) -> None:
+    with refused("MANIFEST_INVALID"):
+        world.submit(algorithm__args=["x" * 4096] * 32)
+    world.submit(algorithm__args=["x" * 4096] * 31)
+
+
 @pytest.mark.parametrize("file", ["datasets", "results"])
 def test_an_algorithm_cannot_stand_where_a_folder_stands(world: World, file: str) -> None:
     with refused("MANIFEST_INVALID"):
