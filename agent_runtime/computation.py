@@ -88,7 +88,9 @@ class Computation:
 
     def member(self, spki: bytes) -> Member:
         """What a key is here. Raises Refusal NOT_AUTHORIZED when it is nothing."""
-        manifest = self.manifest
+        # Not between a manifest's measurement and its effect: the session would be bound to it and know no party.
+        with self._lock:
+            manifest = self.manifest
         key = transcript.key_id(spki)
         roles = set(manifest.roles(spki)) if manifest else set()
         if key in self._parts.boot_configuration.owners:

@@ -4,6 +4,7 @@ import hashlib
 import secrets
 import threading
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -203,6 +204,25 @@ def test_requests_for_evidence_queue_with_a_bound(tmp_path: Path) -> None:
                 stub.OpenSession(agent_pb2.OpenSessionRequest(nonce=bytes(32)))
             assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
             stub.OpenSession(agent_pb2.OpenSessionRequest(nonce=bytes(32)))
+
+
+def test_a_key_is_judged_by_the_manifest_that_is_being_submitted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    computation = world.running.agent.computation
+    measured, judged = threading.Event(), threading.Event()
+    declare = computation.store.declare
+
+    def slowly(*args: Any) -> None:
+        measured.set()
+        assert not judged.wait(0.2)
+        declare(*args)
+
+    monkeypatch.setattr(computation.store, "declare", slowly)
+    submitting = threading.Thread(target=world.submit)
+    submitting.start()
+    assert measured.wait(30)
+    assert computation.member(world.keys["lab"].public).parties == ("lab",)
+    judged.set()
+    submitting.join()
 
 
 def test_many_open_sessions_at_the_same_time(world: World) -> None:
