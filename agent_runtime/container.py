@@ -24,6 +24,8 @@ _MAX_FILES = 4096
 _MAX_DEPTH = 32
 _PIPE = 64 * 1024
 _ID = "algorithm"
+_BLOWS = 0.1
+"""Seconds between attempts to kill a run."""
 
 # mount(2) and umount2(2)
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND = 2, 4, 8, 4096
@@ -57,6 +59,8 @@ class Container:
     folders: Folders
     _stopped: threading.Event = field(default_factory=threading.Event)
     _timed_out: threading.Event = field(default_factory=threading.Event)
+    _due: threading.Event = field(default_factory=threading.Event)
+    _over: threading.Event = field(default_factory=threading.Event)
     _mounted: list[Path] = field(default_factory=list)
     _process: subprocess.Popen[bytes] | None = None
 
@@ -73,7 +77,7 @@ class Container:
     def stop(self) -> None:
         """End the run, whatever it is doing."""
         self._stopped.set()
-        self._kill()
+        self._due.set()
 
     def clean(self) -> None:
         """Kill what is left, unmount, and forget the run's files."""
@@ -90,10 +94,11 @@ class Container:
     def _prepare(self, job: Job) -> Places:
         base, store = self.folders.base, self.folders.store
         base.mkdir(mode=0o711)
-        for name in ("oci", "oci/rootfs", "crun", "work", "work/datasets", "work/results", "results", "packed"):
+        for name in ("oci", "oci/rootfs", "crun", "results", "packed", "upper", "datasets"):
             (base / name).mkdir(mode=0o711)
-        for name in ("upper", "datasets"):
-            (base / name).mkdir(mode=0o711)
+        # What the algorithm sees it may list, too.
+        for name in ("work", "work/datasets", "work/results"):
+            (base / name).mkdir(mode=0o755)
         (base / "work" / job.algorithm).touch()
         for name in ("algorithm", "bundle.tar"):
             (base / name).touch()
@@ -149,21 +154,31 @@ class Container:
             words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={}
         ) as process:
             self._process = process
-            timer = threading.Timer(job.seconds, self._time_out)
-            timer.daemon = True
-            timer.start()
-            if process.stdout is not None:
-                keep_output(process.stdout, self.folders.output, job.output)
-            status = process.wait()
-            timer.cancel()
+            guard = threading.Thread(target=self._guard, args=(job.seconds,), name="guard", daemon=True)
+            guard.start()
+            try:
+                if process.stdout is not None:
+                    keep_output(process.stdout, self.folders.output, job.output)
+                status = process.wait()
+            finally:
+                self._over.set()
+                self._due.set()
+                guard.join()
         self._process = None
         # A process that the algorithm left behind would still write its results.
         self._kill()
         return status
 
-    def _time_out(self) -> None:
-        self._timed_out.set()
-        self._kill()
+    def _guard(self, seconds: int) -> None:
+        """End the run when its time is over or :meth:`stop` says so.
+
+        Again and again until it has ended: a first blow may fall before there is a group of processes to kill.
+        """
+        if not self._due.wait(seconds):
+            self._timed_out.set()
+        while not self._over.is_set():
+            self._kill()
+            self._over.wait(_BLOWS)
 
     def _outcome(self, job: Job, status: int, out_of_memory: bool) -> Outcome:
         if self._stopped.is_set():

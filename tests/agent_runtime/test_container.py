@@ -3,11 +3,14 @@
 import os
 import stat
 import subprocess
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from agent_runtime.container import NotPlain, keep_output, open_to_reader
+from agent_runtime.container import Container, Folders, NotPlain, keep_output, open_to_reader
+from tests.agent_runtime.test_job import JOB
 
 
 def test_results_are_counted_and_made_readable(tmp_path: Path) -> None:
@@ -63,3 +66,34 @@ def test_output_beyond_the_limit_is_read_and_dropped(tmp_path: Path, printed: in
         keep_output(process.stdout, tmp_path / "output", 10)
     assert (tmp_path / "output").stat().st_size == kept
     assert process.returncode == 0
+
+
+# What crun starts lives on without crun and can be killed through its group alone, which is there only after a while.
+SLOW_CRUN = """#!/bin/sh
+(
+    sleep 1.2
+    mkdir {group}
+    : >{group}/cgroup.kill
+    tries=200
+    until grep -q 1 {group}/cgroup.kill || [ "$tries" -eq 0 ]; do
+        sleep 0.05
+        tries=$((tries - 1))
+    done
+    echo "$tries" >{group}/left
+) &
+wait
+"""
+
+
+@pytest.mark.parametrize("how", ["stopped", "out of time"])
+def test_a_run_that_has_barely_begun_is_ended_too(tmp_path: Path, how: str) -> None:
+    group = tmp_path / "cgroups" / "run"
+    group.parent.mkdir()
+    crun = tmp_path / "crun"
+    crun.write_text(SLOW_CRUN.format(group=group))
+    crun.chmod(0o755)
+    container = Container(Folders(base=tmp_path, cgroups=group.parent, crun=crun))
+    if how == "stopped":
+        threading.Timer(0.1, container.stop).start()
+    container._run_crun(replace(JOB, seconds=60 if how == "stopped" else 1), tmp_path)
+    assert int((group / "left").read_text()) > 0

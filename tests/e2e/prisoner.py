@@ -83,6 +83,7 @@ found = {
     "devices": sorted(
         path.name for path in pathlib.Path("/dev").iterdir() if path.is_char_device() and not path.is_symlink()
     ),
+    "work": sorted(os.listdir(".")),
     "sys": os.listdir("/sys"),
     "run": os.listdir("/run"),
     "read-only": [path for path in DOORS if number(lambda path=path: write(path))],

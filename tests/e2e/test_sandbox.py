@@ -61,6 +61,7 @@ def test_an_algorithm_finds_every_door_closed(host: HostileHost, target: Target)
         "connect": ENETUNREACH,
         "processes": ["1"],
         "devices": ["full", "null", "random", "tty", "urandom", "zero"],
+        "work": ["datasets", "results", "train.py"],
         "sys": [],
         "run": [],
         "read-only": ["/x", "/work/x", "/run/x", "/work/train.py", "/etc/passwd"],
