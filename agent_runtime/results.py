@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from agent_runtime.errors import AgentError, Reason, Refusal
 from agent_runtime.limits import Limits
@@ -36,7 +37,7 @@ def collect(folder: Path, *, max_size: int, limits: Limits) -> list[ResultFile]:
     """
     found: list[ResultFile] = []
     left, names = max_size, limits.result_names
-    for place, folders, files, descriptor in os.fwalk(folder, follow_symlinks=False):
+    for place, folders, files, descriptor in os.fwalk(folder, onerror=_raise, follow_symlinks=False):
         inside = Path(place).relative_to(folder)
         if len(inside.parts) > limits.result_depth:
             raise AgentError("The result's folders are nested too deep.")
@@ -49,11 +50,17 @@ def collect(folder: Path, *, max_size: int, limits: Limits) -> list[ResultFile]:
             names -= len(os.fsencode(relative))
             if names < 0:
                 raise AgentError("The names in the result are too long.")
-            archive.check_name(relative)
+            for path in (relative, PREFIX + relative):
+                archive.check_name(path)
             digest, size = _read(name, descriptor, left)
             left -= size
             found.append(ResultFile(PREFIX + relative, Path(place) / name, digest, size))
     return sorted(found, key=lambda file: file.name)
+
+
+def _raise(error: OSError) -> NoReturn:
+    """A folder that cannot be read would be left out of the result without a word."""
+    raise error
 
 
 def _read(name: str, folder: int, limit: int) -> tuple[bytes, int]:
@@ -98,7 +105,10 @@ class Slots:
             with plain.open("xb") as out:
                 archive.write_zip(out, members.items())
             for index, consumer in enumerate(consumers):
-                self._slots[consumer] = _encrypt(consumer, plain, self.folder / f"slot-{index}")
+                made = _encrypt(consumer, plain, self.folder / f"slot-{index}")
+                # Somebody may stop the computation meanwhile, and wipe what there is.
+                with self._lock:
+                    self._slots[consumer] = made
         finally:
             plain.unlink(missing_ok=True)
 
