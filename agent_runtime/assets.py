@@ -112,6 +112,8 @@ class AssetStore:
                     f"More came for {name} than the {size} bytes that the manifest declares.",
                     size=size,
                 )
+            # A write that failed half way has left bytes that the hash does not know.
+            upload.file.seek(upload.received)
             view = memoryview(data)
             while view:
                 view = view[upload.file.write(view) :]
