@@ -237,7 +237,7 @@ def main() -> NoReturn:
     """Prepare, then become the algorithm. A new interpreter starts: nothing of this one is left in it."""
     try:
         words, variables = prepare(json.loads(sys.argv[1]))
-    except (LaunchError, OSError, tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001 - archives fail in many ways, and none of them is the algorithm's
         print(f"The algorithm cannot be started: {error}", file=sys.stderr, flush=True)
         sys.exit(FAILED)
     os.execve(words[0], words, os.environ | variables)  # noqa: S606 - it is what this program is for

@@ -182,3 +182,20 @@ def test_a_launch_that_fails_says_why(tmp_path: Path) -> None:
     assert done.returncode == launch.FAILED
     assert done.stderr.startswith("The algorithm cannot be started: ")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("damage", ["encrypted", "changed"])
+def test_a_dataset_that_cannot_be_unpacked_is_no_fault_of_the_algorithm(tmp_path: Path, damage: str) -> None:
+    with zipfile.ZipFile(tmp_path / "d", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x", b"data" * 1000)
+    content = bytearray((tmp_path / "d").read_bytes())
+    if damage == "encrypted":
+        content[6] |= 1
+        content[content.index(b"PK\x01\x02") + 8] |= 1
+    else:
+        content[31] ^= 0xFF
+    (tmp_path / "d").write_bytes(content)
+    dataset = {"from": str(tmp_path / "d"), "into": str(tmp_path / "out"), "size": 10_000}
+    done = start({"algorithm": "train.py", "args": [], "wheels": None, "datasets": [dataset]})
+    assert done.returncode == launch.FAILED
+    assert "Traceback" not in done.stderr
