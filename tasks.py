@@ -5,10 +5,13 @@ from cloister import cli
 from examples import tasks as examples
 from image import tasks as image
 from infra import tasks as infra
+from tools import tasks as tools
 
 namespace = cli.collection()
 namespace.add_task(examples.demo)
 namespace.add_task(benchmarks.bench)
+namespace.add_task(tools.fuzz)
+namespace.add_collection(tools.namespace)
 namespace.add_collection(image.namespace)
 for task in infra.namespace.tasks.values():
     namespace.add_task(task)

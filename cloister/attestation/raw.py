@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import rsa
-
 from cloister.attestation import vtpm
 from cloister.attestation.azure import hcl
 from cloister.attestation.azure import verify as azure
@@ -31,7 +29,6 @@ from cloister.attestation.tpm_rsa import RsaSignature
 from cloister.attestation.verdict import Check, Outcome, Recorder
 from cloister.protocol import canonical
 
-_EXPONENT = 65537
 _PLATFORM = "platform"
 _TPM = ("quote-magic", "quote-type", "quote-signature", "quote-binding", "quote-selection", "quote-pcr-digest")
 _NEVER = (
@@ -236,7 +233,7 @@ def _judge_hcl(question: _Question, raw: RawHcl, report: HclReport) -> dict[str,
         quote = Quote.parse(raw.tdx_quote)
         identity = question.tdx(quote, report.report_data(), paravisor=True)
         azure.check_tdx_paravisor(question.checks, quote, section.tdx)
-    key = rsa.RSAPublicNumbers(_EXPONENT, int.from_bytes(report.claims.ak_modulus)).public_key()
+    key = azure.claimed_key(report)
     signature = RsaSignature.parse(raw.signature)
     vtpm.check_signed_quote(question.checks, raw.attest, signature, key, raw.pcrs, question.report_data)
     shown = {f"pcr{index}": value.hex() for index, value in sorted(raw.pcrs.items())}

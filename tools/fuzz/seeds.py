@@ -73,8 +73,8 @@ def _intel() -> dict[str, dict[str, bytes]]:
         "ccel": {"td": encode_ccel(td.boot_events, size=512)},
         "tdx-quote": {"td-1.5": td.intel.quote(report), "td-1.0": td.intel.quote(old)},
         "tdx-pck": {"leaf": td.intel.pck},
-        "tdx-tcb-info": {"info.json": collateral.items(TCB_INFO)[0]},
-        "tdx-qe-identity": {"identity.json": collateral.items(QE_IDENTITY)[0]},
+        "tdx-tcb-info": {"info.json": next(iter(collateral.items(TCB_INFO)))},
+        "tdx-qe-identity": {"identity.json": next(iter(collateral.items(QE_IDENTITY)))},
     }
 
 

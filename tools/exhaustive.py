@@ -1,0 +1,152 @@
+"""Every bit of what hardware signed or bound, flipped: the verifier must refuse each of them.
+
+The evidence is the test kit's, whole and valid; one part of it is changed in one bit, and everything is judged again.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation.evidence import CollateralItem, Evidence, SessionBinding, TpmQuote
+from cloister.attestation.policy import Policy
+from cloister.attestation.roots import VENDORS, Anchor
+from cloister.attestation.testkit import LocalMachine, RsaTpm, SnpMachine, Td
+from cloister.attestation.testkit.google import GcpSnpMachine
+from cloister.attestation.testkit.microsoft import AzureSnpMachine
+from cloister.attestation.verify import SessionPurpose, verify
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SESSION = SessionPurpose(b"n" * 32, b"t" * 32, b"h" * 32)
+
+Change = Callable[[Evidence, bytes], Evidence]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Valid evidence with what it needs to be accepted, and the parts in which no bit may change."""
+
+    evidence: Evidence
+    policy: Policy
+    roots: tuple[Anchor, ...]
+    parts: Mapping[str, tuple[bytes, Change]]
+
+    def accepts(self, evidence: Evidence) -> bool:
+        """The verdict; malformed evidence has none."""
+        try:
+            return verify(evidence, self.policy, purpose=SESSION, at=AT, roots=self.roots).accepted
+        except MalformedEvidence:
+            return False
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many bits of one part were flipped, in how many seconds; ``accepted`` are those that nobody noticed."""
+
+    part: str
+    flipped: int
+    accepted: tuple[int, ...]
+    seconds: float
+
+    def sentence(self) -> str:
+        """For people."""
+        places = ", ".join(str(bit) for bit in self.accepted[:20])
+        noticed = f"{len(self.accepted)} ACCEPTED (bit {places})" if self.accepted else "all rejected"
+        return f"{self.part}: {self.flipped} bits flipped one by one, {noticed}, {self.seconds:.0f} s"
+
+
+def flip(subject: Subject) -> Iterator[Count]:
+    """Flips every bit of every part. Raises RuntimeError when the unchanged evidence is not accepted."""
+    if not subject.accepts(subject.evidence):
+        raise RuntimeError("The evidence is not accepted as it is.")
+    for name, (data, change) in subject.parts.items():
+        began = time.monotonic()
+        accepted = []
+        for bit in range(8 * len(data)):
+            changed = bytearray(data)
+            changed[bit // 8] ^= 1 << bit % 8
+            if subject.accepts(change(subject.evidence, bytes(changed))):
+                accepted.append(bit)
+        yield Count(name, 8 * len(data), tuple(accepted), time.monotonic() - began)
+
+
+def _session() -> SessionBinding:
+    return SessionBinding(SESSION.nonce, SESSION.tls_key_digest, SESSION.hpke_key_digest)
+
+
+def _field(name: str, evidence: Evidence) -> tuple[bytes, Change]:
+    """A whole part of the evidence."""
+    return getattr(evidence, name), lambda whole, data: dataclasses.replace(whole, **{name: data})
+
+
+def _quote(evidence: Evidence) -> dict[str, tuple[bytes, Change]]:
+    """The parts of a vTPM's quote."""
+    quote = evidence.tpm_quote
+    if quote is None:
+        raise RuntimeError("The machine has no vTPM.")
+
+    def member(name: str) -> tuple[bytes, Change]:
+        def change(whole: Evidence, data: bytes) -> Evidence:
+            return dataclasses.replace(whole, tpm_quote=dataclasses.replace(quote, **{name: data}))
+
+        return getattr(quote, name), change
+
+    def registers(whole: Evidence, data: bytes) -> Evidence:
+        pcrs = tuple(data[at : at + 32] for at in range(0, len(data), 32))
+        return dataclasses.replace(whole, tpm_quote=TpmQuote(quote.attest, quote.signature, quote.ak_public, pcrs))
+
+    parts = {f"TPM quote, {name}": member(name) for name in ("attest", "signature", "ak_public")}
+    return {**parts, "TPM quote, registers": (b"".join(quote.pcrs), registers)}
+
+
+def snp() -> Subject:
+    """A SEV-SNP report: all of it is signed, or the signature."""
+    machine = SnpMachine.create_at(AT)
+    evidence = machine.evidence(_session())
+    parts = {"SEV-SNP report": _field("snp_report", evidence)}
+    return Subject(evidence, machine.policy(), (machine.processor.amd.anchor(),), parts)
+
+
+def tdx() -> Subject:
+    """A TDX quote with all that is in it: what the TD, the quoting enclave and Intel signed."""
+    td = Td.create(AT)
+    evidence = td.evidence(_session())
+    evidence = dataclasses.replace(evidence, collateral=tuple(_items(td.intel.collateral().contents)))
+    parts = {"TDX quote": _field("tdx_quote", evidence)}
+    return Subject(evidence, td.policy(), (td.intel.anchor(),), parts)
+
+
+def azure() -> Subject:
+    """A report of Azure's paravisor, and the quote of its vTPM."""
+    machine = AzureSnpMachine.create(AT)
+    evidence = machine.evidence(_session())
+    parts = {"HCL report": _field("hcl_report", evidence), **_quote(evidence)}
+    return Subject(evidence, machine.policy(), machine.roots(), parts)
+
+
+def gcp() -> Subject:
+    """Google's endorsement and the report that it is about."""
+    machine = GcpSnpMachine.create(AT, vtpm=RsaTpm.create())
+    evidence = machine.evidence(_session())
+    parts = {
+        "launch endorsement": _field("launch_endorsement", evidence),
+        "SEV-SNP report at Google": _field("snp_report", evidence),
+    }
+    return Subject(evidence, machine.policy(), machine.roots(), parts)
+
+
+def vtpm() -> Subject:
+    """The quote of a TPM with an ECC key."""
+    machine = LocalMachine.create(AT)
+    evidence = machine.evidence(_session())
+    return Subject(evidence, machine.policy(), VENDORS, _quote(evidence))
+
+
+def _items(contents: Mapping[str, tuple[bytes, ...]]) -> Iterator[CollateralItem]:
+    for kind, values in contents.items():
+        yield from (CollateralItem(kind, value) for value in values)
+
+
+SUBJECTS: Mapping[str, Callable[[], Subject]] = {"snp": snp, "tdx": tdx, "azure": azure, "gcp": gcp, "vtpm": vtpm}

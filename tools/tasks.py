@@ -1,0 +1,75 @@
+"""The verbs that try the verifier harder than `make test` does: ``fuzz`` and ``test.exhaustive``."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from invoke.collection import Collection
+
+from cloister.cli.verb import verb
+from cloister.errors import CloisterError, InputError
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+OUTPUT = CHECKOUT / "out" / "fuzz"
+
+
+@verb(
+    help={
+        "minutes": "of processor time for each target (default: 1)",
+        "target": "only this parser; see tests/fuzz/corpus",
+    },
+    interrupted="Inputs that were found are kept in out/fuzz.",
+)
+def fuzz(c: Any, minutes: str = "1", target: str = "") -> None:
+    """Fuzz the parsers of hostile bytes, guided by coverage; the seeds are in tests/fuzz/corpus."""
+    from tools.fuzz.targets import TARGETS
+
+    names = [target] if target else list(TARGETS)
+    if names[0] not in TARGETS:
+        raise InputError(f"There is no target {target}.", hint=f"Targets: {', '.join(TARGETS)}.")
+    try:
+        amount = float(minutes)
+    except ValueError as error:
+        raise InputError(f"--minutes is {minutes}, which is no number.") from error
+    if importlib.util.find_spec("atheris") is None:
+        raise InputError("The fuzzer is not installed.", hint="`make fuzz` adds it to .venv.")
+    failed = [name for name in names if not _fuzzed(name, amount)]
+    if failed:
+        raise CloisterError(f"There are findings in {', '.join(failed)}.", hint=f"Each is a file in {OUTPUT}/TARGET.")
+
+
+def _fuzzed(name: str, minutes: float) -> bool:
+    """Whether nothing was found; prints a line."""
+    folder = OUTPUT / name
+    folder.mkdir(parents=True, exist_ok=True)
+    argv = [sys.executable, "-m", "tools.fuzz", name, "--minutes", str(minutes), "--output", str(folder)]
+    with (folder / "log").open("wb") as log:
+        status = subprocess.run(argv, cwd=CHECKOUT, stdout=log, stderr=log, check=False).returncode
+    if status != 0:
+        print(f"{name}: finding, see {folder / 'log'}", flush=True)
+        return False
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    print(f"{name}: {report['runs']} inputs in {report['seconds']:.0f} s, no finding", flush=True)
+    return True
+
+
+@verb(help={"only": "only this one: snp, tdx, azure, gcp or vtpm"})
+def exhaustive(c: Any, only: str = "") -> None:
+    """Flip every bit of what is signed or bound in valid evidence: each time it must be refused (some minutes)."""
+    from tools.exhaustive import SUBJECTS, flip
+
+    if only and only not in SUBJECTS:
+        raise InputError(f"There is nothing called {only}.", hint=f"There are {', '.join(SUBJECTS)}.")
+    accepted = 0
+    for name in [only] if only else SUBJECTS:
+        for count in flip(SUBJECTS[name]()):
+            print(f"{name}: {count.sentence()}", flush=True)
+            accepted += len(count.accepted)
+    if accepted:
+        raise CloisterError(f"{accepted} flipped bits were not noticed.")
+
+
+namespace = Collection("test", exhaustive)
