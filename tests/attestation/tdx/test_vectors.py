@@ -1,0 +1,176 @@
+"""Quotes and collateral of real machines: each is judged as its recorder says, as of the time at which it was good."""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from cloister.attestation.ccel import Ccel
+from cloister.attestation.crl import RevocationList
+from cloister.attestation.evidence import CERTIFICATE, CRL, QE_IDENTITY, TCB_INFO
+from cloister.attestation.roots import INTEL, VENDORS
+from cloister.attestation.tdx.checks import NAMES
+from cloister.attestation.tdx.collateral import TcbInfo
+from cloister.attestation.tdx.policy import TdxPolicy
+from cloister.attestation.tdx.quote import Quote, read_pem
+from cloister.attestation.tdx.verify import check_quote
+from cloister.attestation.verdict import Check, Outcome, Recorder
+from cloister.attestation.x509 import Certificate
+
+VECTORS = Path(__file__).resolve().parents[4] / "shared" / "vectors"
+TDX = VECTORS / "tdx"
+IN_2025 = datetime(2025, 6, 20, tzinfo=UTC)
+IN_2026 = datetime(2026, 3, 20, tzinfo=UTC)
+LATER = datetime(2026, 11, 20, tzinfo=UTC)
+
+pytestmark = pytest.mark.skipif(not TDX.is_dir(), reason="recorded evidence (../shared/vectors) is not here")
+
+Collateral = Mapping[str, tuple[bytes, ...]]
+
+
+def of_2026() -> Collateral:
+    def read(name: str) -> bytes:
+        return (TDX / f"collateral-2026-03-{name}").read_bytes()
+
+    return {
+        CERTIFICATE: read_pem(read("tcb_signing_chain.pem"), "chain"),
+        CRL: (read("pck_crl_platform.der"), read("root_ca_crl.der")),
+        TCB_INFO: (read("tcb_info_50806f000000.json"), read("tcb_info_90c06f000000.json")),
+        QE_IDENTITY: (read("td_qe_identity.json"),),
+    }
+
+
+def of_2025() -> Collateral:
+    """Another tool keeps the signed bodies and their signatures apart."""
+    kept = json.loads((TDX / "dcap-tdx_quote_collateral.json").read_text())
+    info = f'{{"tcbInfo":{kept["tcb_info"]},"signature":"{kept["tcb_info_signature"]}"}}'
+    identity = f'{{"enclaveIdentity":{kept["qe_identity"]},"signature":"{kept["qe_identity_signature"]}"}}'
+    return {
+        CERTIFICATE: read_pem(kept["tcb_info_issuer_chain"].encode(), "chain"),
+        CRL: (bytes.fromhex(kept["pck_crl"]), bytes.fromhex(kept["root_ca_crl"])),
+        TCB_INFO: (info.encode(),),
+        QE_IDENTITY: (identity.encode(),),
+    }
+
+
+def judged(name: str, collateral: Collateral, at: datetime, section: TdxPolicy | None = None) -> tuple[Check, ...]:
+    checks = Recorder(NAMES)
+    quote = Quote.parse((VECTORS / name).read_bytes())
+    check_quote(
+        checks, quote, section or TdxPolicy(), report_data=None, at=at, items=lambda kind: collateral.get(kind, ())
+    )
+    return checks.finish()
+
+
+def failures(checks: tuple[Check, ...]) -> dict[str, str]:
+    return {check.name: check.found for check in checks if check.outcome is Outcome.FAILED}
+
+
+@pytest.mark.parametrize(
+    ("name", "collateral", "at"),
+    [("tdx/dcap-tdx_quote", of_2025, IN_2025), ("tdx/quote_v5_sample.dat", of_2026, IN_2026)],
+)
+def test_an_up_to_date_platform_is_accepted_as_of_its_day(
+    name: str, collateral: Callable[[], Collateral], at: datetime
+) -> None:
+    checks = judged(name, collateral(), at)
+    assert failures(checks) == {}
+    assert {check.name: check.found for check in checks}["tdx-tcb-status"] == "UpToDate"
+
+
+def test_collateral_that_has_run_out_is_refused() -> None:
+    found = failures(judged("tdx/dcap-tdx_quote", of_2025(), LATER))
+    assert list(found) == [
+        "tdx-pck-revocation",
+        "tdx-ca-revocation",
+        "tdx-tcb-info-validity",
+        "tdx-qe-identity-validity",
+    ]
+
+
+def test_collateral_of_another_day_is_refused_before_its_time() -> None:
+    # The PCK certificate of that platform was made in January 2026, the root's list in February.
+    found = failures(judged("tdx/quote_v5_sample.dat", of_2026(), IN_2025))
+    assert list(found) == [
+        "tdx-pck-validity",
+        "tdx-pck-revocation",
+        "tdx-ca-revocation",
+        "tdx-tcb-info-validity",
+        "tdx-qe-identity-validity",
+    ]
+
+
+def test_a_td_under_debug_is_refused_for_that_and_for_its_old_platform() -> None:
+    found = failures(judged("tdx/tdx_quote_4.dat", of_2026(), IN_2026))
+    assert list(found) == ["tdx-tcb-status", "tdx-advisories", "tdx-debug"]
+    assert found["tdx-debug"] == "0100001000000000"
+    assert found["tdx-tcb-status"] == "OutOfDate, up to date until 2023-02-15T00:00:00.000Z"
+
+
+def test_a_platform_below_every_level_is_refused() -> None:
+    found = failures(judged("tdx/tdx_quote_5.dat", of_2026(), IN_2026))
+    assert found.keys() == {"tdx-tcb-status", "tdx-service-td"}
+    assert found["tdx-tcb-status"] == "no TCB level is as low as the platform's SGX components and PCESVN"
+
+
+@pytest.mark.parametrize("name", ["azure-tdx/td-quote.bin", "eventlog/cos-113-tdx-quote.dat"])
+def test_quotes_of_clouds_lead_to_intel_and_lack_only_their_tcb_info(name: str) -> None:
+    section = TdxPolicy().for_paravisor() if "azure" in name else TdxPolicy()
+    assert failures(judged(name, of_2026(), IN_2026, section)) == {"tdx-tcb-info": "none came"}
+
+
+def test_azure_s_td_has_no_attributes_and_no_rtmrs() -> None:
+    report = Quote.parse((VECTORS / "azure-tdx" / "td-quote.bin").read_bytes()).report
+    assert report.td_attributes == bytes(8)
+    assert set(report.rtmrs) == {bytes(48)}
+    assert failures(judged("azure-tdx/td-quote.bin", of_2026(), IN_2026)).keys() == {"tdx-tcb-info", "tdx-attributes"}
+
+
+@pytest.mark.parametrize(
+    ("name", "rtmrs"),
+    [
+        ("CCEL_data_gcp", ("33009807", "204d49f7", "00000000", "00000000")),
+        ("CCEL_data_ovmf", ("8566f998", "775b9f6b", "94eaf7a7", "00000000")),
+        ("ccel_data.dat", ("3fa2f61f", "f62dbc07", "4969684d", "00000000")),
+    ],
+)
+def test_logs_of_real_tds_replay_to_what_was_recorded(name: str, rtmrs: tuple[str, ...]) -> None:
+    log = Ccel.parse((VECTORS / "eventlog" / name).read_bytes())
+    assert tuple(value.hex()[:8] for value in log.replay()) == rtmrs
+
+
+def test_a_log_of_a_real_td_replays_to_the_registers_of_its_quote() -> None:
+    log = Ccel.parse((VECTORS / "eventlog" / "ccel_data.dat").read_bytes())
+    quote = Quote.parse((VECTORS / "eventlog" / "cos-113-tdx-quote.dat").read_bytes())
+    assert log.replay() == quote.report.rtmrs
+
+
+def test_the_pinned_root_is_the_recorded_one() -> None:
+    (der,) = read_pem((TDX / "trusted_root.pem").read_bytes(), "root")
+    (anchor,) = (anchor for anchor in VENDORS if anchor.identity_root == INTEL)
+    assert Certificate.parse(der).fingerprint() == anchor.spki_sha256
+
+
+def test_lists_and_statements_of_other_years_are_read() -> None:
+    (root,) = (Certificate.parse(der) for der in read_pem((TDX / "trusted_root.pem").read_bytes(), "root"))
+    old_root = RevocationList.parse((TDX / "rootcrl.der").read_bytes())
+    assert old_root.signed_by(root) and not old_root.serials
+    authority = Certificate.parse(Quote.parse((TDX / "quote_v5_sample.dat").read_bytes()).pck_chain[1])
+    old = RevocationList.parse((TDX / "pckcrl").read_bytes())
+    assert old.signed_by(authority) and not old.signed_by(root)
+    assert len(old.serials) == 44
+    assert TcbInfo.parse((TDX / "sample_tcbinfo_response_v5").read_bytes()).fmspc.hex() == "90c06f000000"
+
+
+def test_a_statement_that_has_run_out_but_is_all_there_is_refused() -> None:
+    collateral = {**of_2026(), TCB_INFO: ((TDX / "sample_tcbinfo_response_v5").read_bytes(),)}
+    assert failures(judged("tdx/quote_v5_sample.dat", collateral, IN_2026)).keys() == {"tdx-tcb-info-validity"}
+
+
+def test_of_two_statements_the_current_one_counts() -> None:
+    current = of_2026()[TCB_INFO]
+    older = (TDX / "sample_tcbinfo_response_v5").read_bytes()
+    for order in ((older, *current), (*current, older)):
+        assert failures(judged("tdx/quote_v5_sample.dat", {**of_2026(), TCB_INFO: order}, IN_2026)) == {}
