@@ -10,7 +10,7 @@ from cloister.attestation.checks import CHECKS_OF, COMMON
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "attestation.md").read_text()
-TESTS = {"local": "test_local.py", "tdx": "tdx/test_judge.py"}
+TESTS = {"local": "test_local.py", "tdx": "tdx/test_judge.py", "sev-snp": "snp/test_judge.py"}
 """Where the tests of a platform's checks are. The checks that all platforms share are in the table of ``local``."""
 
 
