@@ -6,8 +6,10 @@ Nothing made here is ever accepted unless the caller pins the kit's own authorit
 from cloister.attestation.testkit.amd import Amd, Processor
 from cloister.attestation.testkit.authority import Authority
 from cloister.attestation.testkit.firmware import BootEvent, encode_event_log
+from cloister.attestation.testkit.google import GcpSnpMachine, GcpTd, Google
 from cloister.attestation.testkit.intel import Intel
 from cloister.attestation.testkit.machine import LocalMachine
+from cloister.attestation.testkit.microsoft import AzureSnpMachine, AzureTdxMachine, Paravisor
 from cloister.attestation.testkit.snp import SnpMachine
 from cloister.attestation.testkit.td import Td, encode_ccel
 from cloister.attestation.testkit.tpm import RsaTpm, SoftwareTpm
@@ -15,9 +17,15 @@ from cloister.attestation.testkit.tpm import RsaTpm, SoftwareTpm
 __all__ = [
     "Amd",
     "Authority",
+    "AzureSnpMachine",
+    "AzureTdxMachine",
     "BootEvent",
+    "GcpSnpMachine",
+    "GcpTd",
+    "Google",
     "Intel",
     "LocalMachine",
+    "Paravisor",
     "Processor",
     "RsaTpm",
     "SnpMachine",

@@ -11,7 +11,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from cloister.attestation.evidence import CERTIFICATE, CRL, CollateralItem, Evidence, Platform
+from cloister.attestation.evidence import (
+    CERTIFICATE,
+    CRL,
+    CollateralItem,
+    Evidence,
+    Platform,
+    ReceiptBinding,
+    SessionBinding,
+)
 from cloister.attestation.gcp import instance
 from cloister.attestation.gcp.policy import GcpPolicy
 from cloister.attestation.gcp.verify import NON_HOST_INFO, TECHNOLOGY_SNP
@@ -19,9 +27,12 @@ from cloister.attestation.instances import GcpInstance, Instances
 from cloister.attestation.policy import Policy
 from cloister.attestation.roots import GOOGLE_VTPM, Anchor
 from cloister.attestation.snp.policy import KINDS, SnpPolicy
+from cloister.attestation.tdx.policy import TdxPolicy
 from cloister.attestation.testkit.amd import Processor
 from cloister.attestation.testkit.firmware import BootEvent
+from cloister.attestation.testkit.intel import Intel
 from cloister.attestation.testkit.machine import BOOT_EVENTS, TpmMachine
+from cloister.attestation.testkit.td import Td
 from cloister.attestation.testkit.tpm import RsaTpm, SoftwareTpm
 from cloister.attestation.x509 import Certificate
 
@@ -225,6 +236,47 @@ class GcpSnpMachine(TpmMachine):
                 *(CollateralItem(CRL, one) for one in self.crls),
             ),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GcpTd(Td):
+    """A machine at Google with TDX. Intel's collateral is the caller's to bring."""
+
+    google: Google
+    endorsement: bytes | None
+
+    @classmethod
+    def create(cls, at: datetime, *, manifest_digest: bytes | None = None) -> Self:
+        """On a new platform of a new Intel."""
+        google = Google.create(at)
+        return cls(intel=Intel.create(at), google=google, endorsement=google.endorse(), manifest_digest=manifest_digest)
+
+    def roots(self) -> tuple[Anchor, ...]:
+        """What a caller hands to the verifier to have this machine accepted."""
+        return (self.intel.anchor(),)
+
+    def policy(self, **changes: Any) -> Policy:
+        """A policy that accepts this machine; ``changes`` replace members of it."""
+        policy = Policy(
+            platforms=(Platform.GCP_TDX,),
+            images=(self.image(),),
+            boot_configuration=super().policy().boot_configuration,
+            tdx=TdxPolicy(),
+            gcp=GcpPolicy(self.google.firmware_pin(), tdx_min_svn=SVN),
+        )
+        return dataclasses.replace(policy, **changes)
+
+    def evidence(
+        self,
+        binding: SessionBinding | ReceiptBinding,
+        changes: Mapping[str, Any] | None = None,
+        *,
+        qe_report: Mapping[str, bytes] | None = None,
+    ) -> Evidence:
+        """Evidence for any binding. ``changes`` replace members of the TD report, ``qe_report`` of the enclave's."""
+        members = {"mr_td": FIRMWARE, "mr_config_id": bytes(48), **(changes or {})}
+        evidence = super().evidence(binding, members, qe_report=qe_report)
+        return dataclasses.replace(evidence, platform=Platform.GCP_TDX, launch_endorsement=self.endorsement)
 
 
 def _certify(

@@ -1,4 +1,4 @@
-"""A fake Microsoft: a paravisor with its vTPM on a processor of the fake AMD. Change a field to see what refuses it."""
+"""A fake Microsoft: a paravisor with its vTPM on hardware of the fake AMD or Intel. Change a field to see a refusal."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -7,13 +7,16 @@ from datetime import datetime
 from typing import Any, Self
 
 from cloister.attestation.azure import hcl
-from cloister.attestation.azure.policy import AzurePolicy, AzureSnpPolicy
+from cloister.attestation.azure.policy import AzurePolicy, AzureSnpPolicy, AzureTdxPolicy
 from cloister.attestation.evidence import CRL, CollateralItem, Evidence, Platform
 from cloister.attestation.policy import Policy
 from cloister.attestation.roots import Anchor
 from cloister.attestation.snp.policy import KINDS, SnpPolicy
+from cloister.attestation.tdx.policy import TdxPolicy
 from cloister.attestation.testkit.amd import Processor
+from cloister.attestation.testkit.intel import Intel
 from cloister.attestation.testkit.machine import TpmMachine
+from cloister.attestation.testkit.td import Td
 from cloister.attestation.testkit.tpm import RsaTpm
 from cloister.protocol import canonical
 
@@ -120,6 +123,58 @@ class AzureSnpMachine(TpmMachine):
             ak_certificates=self.certificates,
             snp_certificates=self.processor.table(),
             collateral=tuple(CollateralItem(CRL, one) for one in self.crls),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AzureTdxMachine(TpmMachine):
+    """A machine at Azure with TDX. ``fields`` replace members of the TD report before it is signed.
+
+    ``certificates`` are Azure's of the vTPM's key (DER). Intel's collateral is the caller's to bring.
+    """
+
+    tpm: RsaTpm
+    intel: Intel
+    paravisor: Paravisor = field(default_factory=Paravisor)
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    report_type: int = hcl.TYPE_TDX
+    certificates: tuple[bytes, ...] = ()
+
+    @classmethod
+    def create(cls, at: datetime, *, manifest_digest: bytes | None = None) -> Self:
+        """A machine on a new platform, certified as of ``at``."""
+        return cls(tpm=RsaTpm.create(), intel=Intel.create(at), manifest_digest=manifest_digest)
+
+    def roots(self) -> tuple[Anchor, ...]:
+        """What a caller hands to the verifier to have this machine accepted."""
+        return (self.intel.anchor(),)
+
+    def policy(self, **changes: Any) -> Policy:
+        """A policy that accepts this machine; ``changes`` replace members of it."""
+        report = Td(intel=self.intel).report(bytes(64))
+        policy = Policy(
+            platforms=(Platform.AZURE_TDX,),
+            images=(self.image(),),
+            boot_configuration=self.configuration_policy(),
+            tdx=TdxPolicy(),
+            azure=AzurePolicy(tdx=AzureTdxPolicy((report.mr_td,), (report.mr_seam,))),
+        )
+        return dataclasses.replace(policy, **changes)
+
+    def platform(self) -> Platform:
+        """``azure-tdx``."""
+        return Platform.AZURE_TDX
+
+    def complete(self, evidence: Evidence) -> Evidence:
+        """With the paravisor's report, fresh, and a quote over it."""
+        claims = self.paravisor.claims(self.tpm, evidence.report_data())
+        draft = encode_hcl_report(b"", claims, self.report_type)
+        report_data = hcl.HclReport.parse(draft).report_data()
+        unused = {f"rtmr{index}": bytes(48) for index in range(4)}
+        fields = {"td_attributes": bytes(8), "mr_config_id": bytes(48), **unused, **self.fields}
+        report = Td(intel=self.intel).report(**{"report_data": report_data, **fields})
+        return dataclasses.replace(
+            evidence, hcl_report=draft, tdx_quote=self.intel.quote(report), ak_certificates=self.certificates
         )
 
 
