@@ -18,6 +18,11 @@ from image.errors import ImageError
 
 ARCHIVES = ("debian", "debian-security")
 APT = Path("/etc/apt")
+ADVICE = (
+    "Set CLOISTER_DEBIAN_MIRROR=http://HOST, a mirror below which debian/ and debian-security/ lie; "
+    "and CLOISTER_DEBIAN_SNAPSHOT=http://HOST, an archive of superseded packages with archive/debian/ below it, "
+    "when the mirror no longer has a locked package."
+)
 _ONE_LINE = re.compile(r"deb\s+(?:\[[^\]]*\]\s+)?(?P<uri>https?://\S+)\s")
 
 
@@ -44,8 +49,8 @@ class Mirror:
             bases.setdefault(address.rpartition("/")[2], address)
         if "debian" not in bases:
             raise MirrorError(
-                "This host's apt names no Debian mirror: set CLOISTER_DEBIAN_MIRROR to the address below which "
-                "debian/ and debian-security/ lie."
+                "This host's apt names no Debian mirror, and CLOISTER_DEBIAN_MIRROR is not set.",
+                hint=ADVICE,
             )
         bases.setdefault("debian-security", f"{bases['debian']}-security")
         return cls(bases, snapshot)

@@ -15,7 +15,7 @@ from cloister.errors import CloisterError
 from image import cache
 from image import lock as locks
 from image import tools as host_tools
-from image.mirror import Mirror
+from image.mirror import ADVICE, Mirror
 from infra import engine, layout
 from infra.provider import accelerator, ports
 
@@ -146,12 +146,11 @@ def _port() -> Finding:
 def _mirror() -> Finding:
     mirror = Mirror.of_host()
     address = mirror.address("debian", f"dists/{locks.load('base').suite}/InRelease")
-    remedy = "Set CLOISTER_DEBIAN_MIRROR to the address below which debian/ and debian-security/ lie."
     try:
         with urllib.request.urlopen(address, timeout=_MIRROR_SECONDS) as answer:
             answer.read(1)
     except (OSError, urllib.error.URLError, ValueError) as error:
-        return Finding("mirror", False, f"the Debian mirror does not answer: {error}", remedy)
+        return Finding("mirror", False, f"the Debian mirror does not answer: {error}", ADVICE)
     return Finding("mirror", True, "the Debian mirror answers")
 
 

@@ -74,5 +74,8 @@ def test_the_environment_goes_before_apt(tmp_path: Path) -> None:
 
 
 def test_host_without_debian_mirror_says_what_to_set(tmp_path: Path) -> None:
-    with pytest.raises(MirrorError, match="set CLOISTER_DEBIAN_MIRROR"):
+    with pytest.raises(MirrorError) as caught:
         Mirror.of_host({}, apt(tmp_path, "sources.list", "deb http://other.example.org/ubuntu noble main\n"))
+    assert "CLOISTER_DEBIAN_MIRROR is not set" in caught.value.message
+    assert "Set CLOISTER_DEBIAN_MIRROR=http://HOST," in caught.value.hint
+    assert "CLOISTER_DEBIAN_SNAPSHOT=http://HOST," in caught.value.hint
