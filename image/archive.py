@@ -65,7 +65,7 @@ def verify_release(content: bytes, keyring: bytes, *, codename: str, now: dateti
     except (RuntimeError, ValueError, OSError) as error:
         raise ArchiveError(
             f"The signature of the archive's InRelease for {codename} does not verify with Debian's archive keys.",
-            hint="Something between Debian and this machine changed it, or the pinned keyring is too old.",
+            hint="Something between Debian and this machine changed it, or the keys in image/keys/ are too old.",
         ) from error
     expiry = {certificate.fingerprint: certificate.expiration for certificate in certificates}
     signers = [signature.certificate for signature in verified.valid_sigs]

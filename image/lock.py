@@ -16,6 +16,8 @@ from typing import Any, Self
 from image.errors import ImageError
 
 FOLDER = Path(__file__).parent / "locks"
+RELOCKED = Path(__file__).parent.parent / "out" / "locks"
+"""Where --relock puts what it writes, unless CLOISTER_LOCKS names another folder."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -138,14 +140,31 @@ def _strict(kind: type[Any], entry: object) -> object:
     return kind(**entry)
 
 
-def load(name: str, folder: Path | None = None) -> Lock:
-    """The committed lock ``name`` (a flavor's, or ``tools``), or the one in ``folder``.
+def stand_ins() -> Path | None:
+    """The folder of ``CLOISTER_LOCKS``, whose locks stand in for the committed ones; ``--relock`` writes there."""
+    named = os.environ.get("CLOISTER_LOCKS", "")
+    folder = Path(named).absolute()
+    return folder if named and folder.resolve() != FOLDER.resolve() else None
 
-    ``CLOISTER_LOCKS`` names a folder whose locks stand in for the committed ones; ``--relock`` sets it.
+
+def stand_in(name: str) -> Lock | None:
+    """The lock in ``stand_ins`` that stands in for the committed lock ``name``.
+
+    None when there is none, or when it has had its day: the committed one asks for something else or is newer.
     """
-    stand_in = os.environ.get("CLOISTER_LOCKS", "")
+    folder = stand_ins()
+    if folder is None or not (folder / f"{name}.json").is_file():
+        return None
+    found, committed = load(name, folder), load(name, FOLDER)
+    dates = {archive.archive: archive.date for archive in found.archives}
+    newer = all(dates.get(archive.archive, "") >= archive.date for archive in committed.archives)
+    return found if newer and found.request == committed.request else None
+
+
+def load(name: str, folder: Path | None = None) -> Lock:
+    """The lock ``name`` (a flavor's, or ``tools``) in ``folder``; without one, the committed lock or its stand-in."""
     if folder is None:
-        folder = Path(stand_in) if stand_in and (Path(stand_in) / f"{name}.json").is_file() else FOLDER
+        return stand_in(name) or load(name, FOLDER)
     path = folder / f"{name}.json"
     if not path.is_file():
         raise LockError(f"There is no lock {path}.", hint=f"Write it with `invoke image.lock --flavor {name}`.")

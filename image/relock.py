@@ -14,26 +14,15 @@ from pathlib import Path
 
 from image import archive, cache, deb, fetch, pip, recipe
 from image.errors import ImageError
-from image.lock import FOLDER, Lock, LockedArchive, LockedPackage, LockError, load
+from image.lock import FOLDER, RELOCKED, Lock, LockedArchive, LockedPackage, LockError, load, stand_in, stand_ins
 from image.mirror import Mirror
 from image.recipe import Debian, Handled
 from image.resolve import Candidate, Index, closure
 
-# Debian's archive keys, from Debian's own package. What is trusted is this digest; when the package is
-# replaced in the pool, compare the new one with what Debian publishes about it and pin that.
-KEYRING = LockedPackage(
-    name="debian-archive-keyring",
-    version="2025.1",
-    architecture="all",
-    archive="debian",
-    path="pool/main/d/debian-archive-keyring/debian-archive-keyring_2025.1_all.deb",
-    sha256="9ea7778e443144ca490668737a8ab22dd3e748bb99e805e22ec055abeb3c7fac",
-    size=179244,
-)
-# Where --relock puts what it writes: never among the committed locks.
-RELOCKED = Path(__file__).parent.parent / "out" / "locks"
-_KEYRING_FILE = "./usr/share/keyrings/debian-archive-keyring.pgp"
+KEYS = Path(__file__).parent / "keys"
+"""Debian's archive keys, committed: a package that carries them would one day be replaced in the archive."""
 _INDEX_LIMIT = 1 << 26
+_OTHER = "What is built from it has other measurements than what others build from the committed lock."
 # A kernel's release is part of its package's name and of its scripts (there with a backslash before the plus sign).
 _KERNEL_RELEASE = re.compile(rb"[0-9]+\.[0-9]+\.[0-9]+\\?\+deb[0-9]+")
 
@@ -55,7 +44,7 @@ def write(name: str, into: Path = FOLDER, *, mirror: Mirror | None = None, now: 
         name = recipe.load(name).lock
     request = recipe.load_request(name)
     known = _known_dates(name)
-    keyring = _keyring(mirror)
+    keyring = b"".join(path.read_bytes() for path in sorted(KEYS.glob("*.asc")))
     suites = {"debian": request.debian.suite}
     if request.debian.security:
         suites["debian-security"] = f"{request.debian.suite}-security"
@@ -86,9 +75,9 @@ def write(name: str, into: Path = FOLDER, *, mirror: Mirror | None = None, now: 
 def obtain(name: str, source: Path | None = None, *, relock: bool = False) -> tuple[Lock, dict[str, Path]]:
     """The lock ``name`` and all its files by SHA-256 (hex); ``source`` is a tar of `invoke image.vendor`.
 
-    With ``relock``, and only when a locked package is gone everywhere, a new lock is written under out/locks and
-    stands in for the committed one in this process and those that it starts. Raises LockError when the recipe
-    has changed since the lock was made.
+    With ``relock``, and only when a locked package is gone everywhere, a new lock is written under out/locks (or where
+    CLOISTER_LOCKS says) and stands in for the committed one in this process and those that it starts. Raises LockError
+    when the recipe has changed since the lock was made.
     """
     lock = load(name)
     if recipe.load_request(name).digest() != lock.request:
@@ -96,22 +85,28 @@ def obtain(name: str, source: Path | None = None, *, relock: bool = False) -> tu
             f"The lock of {name} was made for another recipe.",
             hint=f"Make it anew with `invoke image.lock --flavor {name}`.",
         )
+    if stand_in(name) is not None:
+        _note(f"The lock {stand_ins()}/{name}.json stands in for the committed one.", _OTHER)
     try:
         return lock, fetch.ensure(lock, source)
     except fetch.SupersededError as error:
         if not relock:
             raise
-        print(f"NOTE: {error.message}", file=sys.stderr)
-    path = write(name, RELOCKED)
-    os.environ["CLOISTER_LOCKS"] = str(RELOCKED)
-    lock = load(name, RELOCKED)
-    print(
-        f"NOTE: a new lock stands in for the committed one: {path}, SHA-256 {lock.digest()}.\n"
-        "NOTE: what is built from it has other measurements than what others build from the committed lock. "
-        f"To use it in other commands too: export CLOISTER_LOCKS={RELOCKED}",
-        file=sys.stderr,
+        _note(error.message)
+    folder = stand_ins() or RELOCKED
+    path = write(name, folder)
+    os.environ["CLOISTER_LOCKS"] = str(folder)
+    lock = load(name, folder)
+    _note(
+        f"A new lock stands in for the committed one: {path}, SHA-256 {lock.digest()}.",
+        _OTHER,
+        f"To use it in other commands too: export CLOISTER_LOCKS={folder}",
     )
     return lock, fetch.ensure(lock)
+
+
+def _note(*lines: str) -> None:
+    print("".join(f"NOTE: {line}\n" for line in lines), end="", file=sys.stderr, flush=True)
 
 
 def _locked(candidate: Candidate) -> LockedPackage:
@@ -132,15 +127,6 @@ def _known_dates(name: str) -> Mapping[str, datetime]:
     if not (FOLDER / f"{name}.json").is_file():
         return {}
     return {entry.archive: entry.time() for entry in load(name, FOLDER).archives}
-
-
-def _keyring(mirror: Mirror) -> bytes:
-    lock = Lock("keyring", "", "", (), (KEYRING,), ())
-    with deb.open_data(fetch.ensure(lock, mirror=mirror)[KEYRING.sha256]) as files:
-        file = files.extractfile(_KEYRING_FILE)
-        if file is None:
-            raise ImageError(f"{KEYRING.label} does not hold {_KEYRING_FILE}.")
-        return file.read()
 
 
 def _get(address: str) -> bytes:

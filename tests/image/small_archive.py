@@ -58,9 +58,17 @@ class SmallArchive:
     def keyring(self) -> bytes:
         return bytes(self.key.extract_certificate())
 
-    def add(self, name: str, version: str, *, depends: str = "", scripts: Mapping[str, str] | None = None) -> bytes:
+    def add(
+        self,
+        name: str,
+        version: str,
+        *,
+        depends: str = "",
+        scripts: Mapping[str, str] | None = None,
+        files: Mapping[str, bytes] | None = None,
+    ) -> bytes:
         control = {"Package": name, "Version": version, "Architecture": "amd64"}
-        content = deb(control, {f"usr/share/{name}/version": version.encode()}, scripts)
+        content = deb(control, {f"usr/share/{name}/version": version.encode(), **(files or {})}, scripts)
         path = f"pool/main/{name}_{version}_amd64.deb"
         self.files[f"debian/{path}"] = content
         index = control | {"Filename": path, "Size": str(len(content)), "SHA256": hashlib.sha256(content).hexdigest()}

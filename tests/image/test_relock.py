@@ -3,12 +3,14 @@
 import dataclasses
 import hashlib
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pysequoia import Cert
 
-from image import lock, recipe, relock
+from image import lock, recipe, relock, tools
 from image.archive import ArchiveError
 from image.debian import Package, Relation
 from image.lock import Lock, LockedArchive, LockedPackage, LockError
@@ -16,7 +18,7 @@ from image.mirror import Mirror
 from image.recipe import Handled
 from image.relock import ScriptError, refuse_unhandled, script_digest
 from image.resolve import Index, ResolveError, closure
-from tests.image.small_archive import NOW, SmallArchive, SmallServer, deb
+from tests.image.small_archive import NOW, SmallArchive, SmallServer
 
 SCRIPT = "#!/bin/sh\nldconfig\n"
 RECIPE = """
@@ -47,17 +49,13 @@ def small_mirror(
     small_archive.add("libyajl2", "2.1.0-5", scripts={"postinst": SCRIPT, "prerm": "#!/bin/sh\n"})
     small_archive.add("libyajl2", "2.0", scripts={"postinst": "older"})
     small_archive.add("unrelated", "1")
-    keyring = deb(
-        {"Package": "debian-archive-keyring"}, {relock._KEYRING_FILE.removeprefix("./"): small_archive.keyring}
-    )
-    small_archive.files["debian/pool/keyring.deb"] = keyring
-    pinned = LockedPackage(
-        "keyring", "1", "all", "debian", "pool/keyring.deb", hashlib.sha256(keyring).hexdigest(), len(keyring), {}
-    )
+    keys = tmp_path / "keys"
+    keys.mkdir()
+    (keys / "archive.asc").write_bytes(small_archive.keyring)
     recipes = tmp_path / "recipes"
     recipes.mkdir()
     (recipes / "tools.toml").write_text(RECIPE.format(digest=hashlib.sha256(SCRIPT.encode()).hexdigest()))
-    monkeypatch.setattr(relock, "KEYRING", pinned)
+    monkeypatch.setattr(relock, "KEYS", keys)
     monkeypatch.setattr(relock, "FOLDER", tmp_path / "committed")
     monkeypatch.setattr(recipe, "FOLDER", recipes)
     return Mirror({"debian": f"{server.address}/debian"})
@@ -127,22 +125,79 @@ def test_relock_replaces_a_lock_only_when_asked_and_says_so(
 ) -> None:
     small_archive.release()
     relock.write("tools", tmp_path / "committed", mirror=small_mirror, now=NOW)
-    monkeypatch.setattr(lock, "FOLDER", tmp_path / "committed")
-    monkeypatch.setattr(relock, "RELOCKED", tmp_path / "out")
-    monkeypatch.setenv("CLOISTER_LOCKS", "")
-    monkeypatch.setenv("CLOISTER_DEBIAN_MIRROR", small_mirror.bases["debian"].removesuffix("/debian"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
-    del small_archive.files["debian/pool/main/crun_1.21-1_amd64.deb"]
-    small_archive.stanzas.pop(0)
-    small_archive.add("crun", "1.22-1", depends="libyajl2, perl")
-    small_archive.release(NOW + timedelta(days=3650), valid=None)
+    superseded(small_mirror, small_archive, tmp_path, monkeypatch)
     with pytest.raises(relock.fetch.SupersededError, match=r"crun 1.21-1"):
         relock.obtain("tools")
     made, files = relock.obtain("tools", relock=True)
     assert [package.label for package in made.packages] == ["crun 1.22-1", "libyajl2 2.1.0-5"]
     assert set(files) == {package.sha256 for package in made.packages}
-    assert "NOTE: a new lock stands in for the committed one" in capsys.readouterr().err
+    assert "NOTE: A new lock stands in for the committed one" in capsys.readouterr().err
     assert lock.load("tools") == made != lock.load("tools", tmp_path / "committed")
+    # What uses it later says so again.
+    relock.obtain("tools")
+    assert "out/tools.json stands in for the committed one" in capsys.readouterr().err
+
+
+def test_setup_takes_the_tools_of_a_new_lock_when_one_of_the_committed_lock_is_gone(
+    small_mirror: Mirror, small_archive: SmallArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_archive.release()
+    relock.write("tools", tmp_path / "committed", mirror=small_mirror, now=NOW)
+    superseded(small_mirror, small_archive, tmp_path, monkeypatch)
+    made = tools.ensure(relock=True)
+    assert made.path("usr/share/crun/version").read_text() == "1.22-1"
+    # The provider is another process with the same CLOISTER_LOCKS, and does not relock.
+    assert tools.ensure() == made
+    assert made.digest == lock.load("tools", tmp_path / "out").digest()
+
+
+def test_stand_in_has_had_its_day_when_the_committed_lock_is_newer(
+    small_mirror: Mirror, small_archive: SmallArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committed, out = tmp_path / "committed", tmp_path / "out"
+    small_archive.release()
+    relock.write("tools", out, mirror=small_mirror, now=NOW)
+    monkeypatch.setattr(lock, "FOLDER", committed)
+    monkeypatch.setenv("CLOISTER_LOCKS", str(out))
+    for later in (0, 1):
+        small_archive.add("libyajl2", f"2.1.0-{6 + later}", scripts={"postinst": SCRIPT})
+        small_archive.release(NOW + timedelta(hours=later))
+        relock.write("tools", committed, mirror=small_mirror, now=NOW + timedelta(hours=later))
+        assert lock.load("tools") == lock.load("tools", committed if later else out)
+
+
+def test_stand_in_for_another_recipe_does_not_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    committed, other = made_lock(), dataclasses.replace(made_lock(), request="11")
+    for folder, content in (("committed", committed), ("out", other)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "base.json").write_bytes(content.encode())
+    monkeypatch.setattr(lock, "FOLDER", tmp_path / "committed")
+    monkeypatch.setenv("CLOISTER_LOCKS", str(tmp_path / "out"))
+    assert lock.load("base") == committed
+
+
+def test_committed_keys_are_the_ones_that_are_written_down() -> None:
+    found = {}
+    for path in relock.KEYS.glob("*.asc"):
+        (certificate,) = Cert.split_bytes(path.read_bytes())
+        found[path.name] = (hashlib.sha256(path.read_bytes()).hexdigest(), certificate.fingerprint.upper())
+    rows = re.findall(r"\| `(\S+)` \| (\w+) \| (\w+) \|", (relock.KEYS / "README.md").read_text())
+    assert found == {name: (digest, fingerprint) for name, digest, fingerprint in rows}
+    assert len(found) == 2
+
+
+def superseded(mirror: Mirror, small_archive: SmallArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian has replaced a package of the committed lock, and this machine's cache does not have it."""
+    monkeypatch.setattr(lock, "FOLDER", tmp_path / "committed")
+    monkeypatch.setattr(relock, "RELOCKED", tmp_path / "out")
+    monkeypatch.setenv("CLOISTER_LOCKS", "")
+    monkeypatch.setenv("CLOISTER_DEBIAN_MIRROR", mirror.bases["debian"].removesuffix("/debian"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
+    del small_archive.files["debian/pool/main/crun_1.21-1_amd64.deb"]
+    small_archive.stanzas.pop(0)
+    loader = {"usr/lib64/ld-linux-x86-64.so.2": b"loader", "usr/bin/crun": b"program"}
+    small_archive.add("crun", "1.22-1", depends="libyajl2, perl", files=loader)
+    small_archive.release(NOW + timedelta(days=3650), valid=None)
 
 
 def test_lock_of_another_recipe_is_refused(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cloister.process import run
+from image import lock as locks
 from image import tools
 from image.errors import ImageError
 from image.lock import Lock, LockedPackage
@@ -100,10 +101,11 @@ def test_folder_with_a_space_is_refused_where_swtpm_setup_could_not_take_it(tmp_
         Tools(root, "00").argv("swtpm_setup")
 
 
-def test_tools_of_another_lock_do_not_stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_tools_of_a_lock_for_another_recipe_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     package = LockedPackage("a", "1", "all", "debian", "pool/a.deb", hashlib.sha256(b"").hexdigest(), 1, {})
     lock = Lock("tools", "trixie", "00", (), (package,), ())
     (tmp_path / "tools.json").write_bytes(lock.encode())
-    monkeypatch.setenv("CLOISTER_LOCKS", str(tmp_path))
+    monkeypatch.setattr(locks, "FOLDER", tmp_path)
+    monkeypatch.setenv("CLOISTER_LOCKS", "")
     with pytest.raises(ImageError, match="made for another recipe"):
         tools.ensure()
