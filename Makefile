@@ -10,8 +10,11 @@ checkout := .venv/checkout-$(shell { pwd; cat requirements/checkout.txt pyprojec
 bin := .venv/bin
 pip := $(bin)/python -m pip --disable-pip-version-check --quiet
 
+# Where --relock writes a lock when a package of a committed one is gone everywhere: it holds for all that follows.
+export CLOISTER_LOCKS ?= $(CURDIR)/out/locks
+
 setup: venv
-	@$(bin)/invoke setup
+	@$(bin)/invoke setup --relock
 
 venv: $(checkout)
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from image.lock import RELOCKED
 from infra import layout
 from infra.engine import Engine
 
@@ -59,4 +60,6 @@ def _defaults() -> dict[str, str]:
         "PULUMI_BACKEND_URL": folder.as_uri(),
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(folder / layout.PASSPHRASE),
         "PULUMI_SKIP_UPDATE_CHECK": "1",
+        # What --relock wrote, if it ever had to: the provider takes the host tools of that lock.
+        "CLOISTER_LOCKS": str(RELOCKED),
     }

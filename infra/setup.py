@@ -6,13 +6,16 @@ from image import tools as host_tools
 from infra import engine, environment
 
 
-def run() -> None:
-    """Engine, host tools, ``.cloister/env``; a line before each long step, silence about what is there already."""
+def run(*, relock: bool = False) -> None:
+    """Engine, host tools, ``.cloister/env``; a line before each long step, silence about what is there already.
+
+    ``relock`` is as for ``image.relock.obtain``.
+    """
     found = engine.ensure(_say)
     if host_tools.find() is None:
         _say("Host tools (QEMU, swtpm, OVMF, mkfs.erofs ...): fetching about 50 MB of Debian packages ...")
         began = time.monotonic()
-        host_tools.ensure()
+        host_tools.ensure(relock=relock)
         _say(f"Host tools: unpacked after {time.monotonic() - began:.0f} s.")
     path = environment.write(found)
     _say(f"Ready: Pulumi {found.version} ({found.source}), host tools, {path}.")

@@ -175,12 +175,15 @@ def members(c: Any, stack: str = "", json: bool = False) -> None:
     report.members(member.listed(stacks.selected(stack)), as_json=json)
 
 
-@verb(help={}, interrupted="Nothing is half done; the next `setup` goes on.")
-def setup(c: Any) -> None:
+@verb(
+    help={"relock": "when a locked package of the host tools is gone everywhere, take them from a new lock under out/"},
+    interrupted="Nothing is half done; the next `setup` goes on.",
+)
+def setup(c: Any, relock: bool = False) -> None:
     """Set this machine up: the Pulumi engine, the host tools, .cloister/env. Says what takes long, once per machine."""
     from infra import setup as steps
 
-    steps.run()
+    steps.run(relock=relock)
 
 
 @verb(help={"json": "as JSON"})

@@ -1,13 +1,19 @@
-"""The markers of all tests, how hypothesis searches in them, and what they inherit of the shell."""
+"""The markers of all tests, how hypothesis searches in them, what they inherit of the shell, and which locks hold."""
 
+import os
 import signal
 
 import pytest
 from hypothesis import settings
 
+from image.lock import RELOCKED
+
 # A loaded machine is slow, not wrong; and the same commit fails or passes for everybody.
 settings.register_profile("cloister", deadline=None, derandomize=True)
 settings.load_profile("cloister")
+
+# What `make setup` wrote when a locked package was gone, for those who call pytest themselves, too.
+os.environ.setdefault("CLOISTER_LOCKS", str(RELOCKED))
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -22,12 +22,14 @@ from cloister.client.timeline import ENDED
 from cloister.endpoint import Address
 from cloister.errors import CloisterError
 from cloister.protocol.events import State
+from image.lock import RELOCKED
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 STACK = "tumour"
 HOSPITALS = ("hospital-1", "hospital-2", "hospital-3")
 PARTIES = ("lab", *HOSPITALS)
 ROLES = {"lab": "owner,algorithm-provider,result-consumer", **dict.fromkeys(HOSPITALS, "dataset-provider")}
+_KEPT = ("CLOISTER_DEBIAN_MIRROR", "CLOISTER_DEBIAN_SNAPSHOT", "CLOISTER_LOCKS")
 _WHERE = "--workspace workspace.json --policy policy.json"
 
 
@@ -81,7 +83,7 @@ def run(output: Path) -> None:
     platform.types(f"python examples/tumour/prepare.py {shlex.quote(_relative(output))}", quiet=True)
 
     _says("The platform team builds the guest image (10 s; the first time a minute, 100 MB to fetch)")
-    platform.types("invoke image.build")
+    platform.types("invoke image.build --relock")
     _gives(CHECKOUT / "out" / "image" / "base" / "manifest.json", "image.json", parties)
     _end_unfinished(lab)
     _says("The platform team starts the machine: firmware, measured boot, agent (half a minute without KVM)")
@@ -230,8 +232,12 @@ def _relative(path: Path) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """This interpreter's programs first; nothing that would stand in for an option that the reader does not see."""
-    kept = {name: text for name, text in os.environ.items() if not name.startswith("CLOISTER_") or "DEBIAN" in name}
+    """This interpreter's programs first; nothing that would stand in for an option that the reader does not see.
+
+    A lock that --relock wrote holds for every command that follows.
+    """
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("CLOISTER_") or name in _KEPT}
+    kept.setdefault("CLOISTER_LOCKS", str(RELOCKED))
     kept.pop("AGENT_GRPC_URL", None)
     return {**kept, "PATH": f"{Path(sys.executable).parent}:{kept.get('PATH', '')}"}
 
@@ -252,7 +258,7 @@ Next, from the checkout, after  . .cloister/env
   (cd {place}/lab && cloister status --key lab.pem {_WHERE})
   (cd {place}/lab && cloister verify-result results.zip --policy policy.json)
   invoke image.verify                       # rebuild the image elsewhere, and compare
-  invoke workspace.down --stack {STACK}     # end the machine; verify-result still proves
+  invoke workspace.down --stack {STACK}      # end the machine; verify-result still proves
 A second fetch is refused, the key of a result goes out once:
   (cd {place}/lab && cloister result --key lab.pem --manifest manifest.json {_WHERE} --output again.zip)
 """)

@@ -16,13 +16,13 @@ def test_settings_of_the_reader_do_not_stand_in_for_options(tmp_path, monkeypatc
     monkeypatch.setenv("CLOISTER_KEY", "mine.pem")
     monkeypatch.setenv("AGENT_GRPC_URL", "127.0.0.1:1")
     monkeypatch.setenv("CLOISTER_DEBIAN_MIRROR", "a mirror")
-    (tmp_path / "show.py").write_text(
-        "import os\nprint([os.environ.get(n) for n in ('CLOISTER_KEY', 'AGENT_GRPC_URL', 'CLOISTER_DEBIAN_MIRROR')])\n"
-    )
+    monkeypatch.setenv("CLOISTER_LOCKS", "new locks")
+    names = ("CLOISTER_KEY", "AGENT_GRPC_URL", "CLOISTER_DEBIAN_MIRROR", "CLOISTER_LOCKS")
+    (tmp_path / "show.py").write_text(f"import os\nprint([os.environ.get(name) for name in {names}])\n")
 
     Player("lab", tmp_path).types("python show.py")
 
-    assert "[None, None, 'a mirror']" in capfd.readouterr().out
+    assert "[None, None, 'a mirror', 'new locks']" in capfd.readouterr().out
 
 
 def test_a_command_that_fails_stops_the_demo_with_its_code(tmp_path):
