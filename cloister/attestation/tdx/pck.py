@@ -11,8 +11,8 @@ from typing import Self
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from cloister.attestation.der import OCTET_STRING, SEQUENCE, DerReader
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.reader import Reader
 from cloister.attestation.x509 import Certificate
 
 SGX_EXTENSION = "1.2.840.113741.1.13.1"
@@ -24,12 +24,9 @@ PCK_NAME = "Intel SGX PCK Certificate"
 PCK_ISSUERS = ("Intel SGX PCK Platform CA", "Intel SGX PCK Processor CA")
 SIGNER_NAME = "Intel SGX TCB Signing"
 
-_INTEGER, _OCTETS, _OID, _SEQUENCE = 0x02, 0x04, 0x06, 0x30
-# 1.2.840.113741.1.13.1 as DER content; the members' identifiers continue it.
-_PREFIX = bytes.fromhex("2a864886f84d010d01")
-_PPID, _TCB, _PCE_ID, _FMSPC = b"\x01", b"\x02", b"\x03", b"\x04"
-_SGX_TYPE, _INSTANCE, _CONFIGURATION = b"\x05", b"\x06", b"\x07"
-_PCE_SVN, _CPU_SVN = b"\x02\x11", b"\x02\x12"
+_PPID, _TCB, _PCE_ID, _FMSPC = (f"{SGX_EXTENSION}.{index}" for index in (1, 2, 3, 4))
+_SGX_TYPE, _INSTANCE, _CONFIGURATION = (f"{SGX_EXTENSION}.{index}" for index in (5, 6, 7))
+_PCE_SVN, _CPU_SVN = f"{_TCB}.17", f"{_TCB}.18"
 _TCB_MEMBERS = COMPONENTS + 2
 _MAX_MEMBERS = 16
 
@@ -60,21 +57,22 @@ class Pck:
 
     @classmethod
     def _read(cls, certificate: Certificate, der: bytes) -> Self:
-        outer = Reader(der, "PCK certificate.SGX extension")
-        members = _members(_value(outer, _SEQUENCE, "extension"), "SGX extension", _MAX_MEMBERS)
-        outer.end()
+        reader = DerReader(der, "PCK certificate")
+        members = _members(reader.inside(SEQUENCE, "SGX extension"), _MAX_MEMBERS)
+        reader.end()
         known = {_PPID, _TCB, _PCE_ID, _FMSPC, _SGX_TYPE, _INSTANCE, _CONFIGURATION}
         if not {_PPID, _TCB, _PCE_ID, _FMSPC} <= members.keys() <= known:
-            raise MalformedEvidence("PCK certificate.SGX extension", 0, "has not the members that Intel specifies")
-        tcb = _members(_content(members[_TCB], _SEQUENCE, "TCB"), "TCB", _TCB_MEMBERS)
-        names = [b"\x02" + bytes([index]) for index in range(1, COMPONENTS + 1)]
+            raise reader.malformed("SGX extension", "has not the members that Intel specifies")
+        tcb = _members(members[_TCB].inside(SEQUENCE, "TCB"), _TCB_MEMBERS)
+        names = [f"{_TCB}.{index}" for index in range(1, COMPONENTS + 1)]
         if tcb.keys() != {*names, _PCE_SVN, _CPU_SVN}:
-            raise MalformedEvidence("PCK certificate.TCB", 0, "has not exactly 16 components, PCESVN and CPUSVN")
+            raise reader.malformed("TCB", "has not exactly 16 components, PCESVN and CPUSVN")
+        members[_TCB].end()
         return cls(
             certificate=certificate,
             ppid=_octets(members[_PPID], 16, "PPID"),
-            components=tuple(_integer(tcb[name], 0xFF, "TCB component") for name in names),
-            pce_svn=_integer(tcb[_PCE_SVN], 0xFFFF, "PCESVN"),
+            components=tuple(_number(tcb[name], 0xFF, "TCB component") for name in names),
+            pce_svn=_number(tcb[_PCE_SVN], 0xFFFF, "PCESVN"),
             cpu_svn=_octets(tcb[_CPU_SVN], 16, "CPUSVN"),
             pce_id=_octets(members[_PCE_ID], 2, "PCE-ID"),
             fmspc=_octets(members[_FMSPC], 6, "FMSPC"),
@@ -88,53 +86,29 @@ def common_name(certificate: Certificate) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _members(content: bytes, name: str, most: int) -> dict[bytes, bytes]:
-    """The values (tag, length and content) by the rest of their identifier."""
-    reader = Reader(content, f"PCK certificate.{name}")
-    members: dict[bytes, bytes] = {}
+def _members(reader: DerReader, most: int) -> dict[str, DerReader]:
+    """The readers of the values by identifier."""
+    members: dict[str, DerReader] = {}
     while reader.remaining:
-        pair = Reader(_value(reader, _SEQUENCE, "member"), f"PCK certificate.{name}.member")
-        identifier = _value(pair, _OID, "identifier")
-        suffix = identifier.removeprefix(_PREFIX)
-        if suffix == identifier or suffix in members or len(members) == most:
-            raise reader.malformed("member", "is none that Intel specifies, comes twice, or is one too many")
-        members[suffix] = pair.take(pair.remaining, "value")
+        pair = reader.inside(SEQUENCE, "member")
+        identifier = pair.oid("identifier")
+        if identifier in members or len(members) == most:
+            raise reader.malformed("member", "comes twice, or is one too many")
+        members[identifier] = pair
     return members
 
 
-def _value(reader: Reader, tag: int, field: str) -> bytes:
-    """The content of the next value, which must have this tag. Lengths are in DER: definite, in the shortest form."""
-    start = reader.offset
-    if reader.unsigned(1, field) != tag:
-        raise reader.malformed(field, f"has not the tag {tag:#04x}", start)
-    size = reader.unsigned(1, field)
-    if size >= 0x80:
-        count = size & 0x7F
-        if not 1 <= count <= 2:
-            raise reader.malformed(field, "has a length of more than two bytes", start)
-        size = reader.unsigned(count, field)
-        if size < (0x80 if count == 1 else 0x100):
-            raise reader.malformed(field, "has a length that is not in its shortest form", start)
-    return reader.take(size, field)
-
-
-def _content(value: bytes, tag: int, field: str) -> bytes:
-    reader = Reader(value, f"PCK certificate.{field}")
-    content = _value(reader, tag, "value")
+def _octets(reader: DerReader, size: int, field: str) -> bytes:
+    content = reader.element(OCTET_STRING, field)
+    if len(content) != size:
+        raise reader.malformed(field, f"has {len(content)} bytes, must have {size}")
     reader.end()
     return content
 
 
-def _octets(value: bytes, size: int, field: str) -> bytes:
-    content = _content(value, _OCTETS, field)
-    if len(content) != size:
-        raise MalformedEvidence(f"PCK certificate.{field}", 0, f"has {len(content)} bytes, must have {size}")
-    return content
-
-
-def _integer(value: bytes, most: int, field: str) -> int:
-    content = _content(value, _INTEGER, field)
-    number = int.from_bytes(content, signed=True)
-    if not content or not 0 <= number <= most or (len(content) > 1 and content[0] == 0 and content[1] < 0x80):
-        raise MalformedEvidence(f"PCK certificate.{field}", 0, f"is not a whole number from 0 to {most}")
+def _number(reader: DerReader, most: int, field: str) -> int:
+    number = reader.unsigned(field)
+    if number > most:
+        raise reader.malformed(field, f"is {number}, must be 0 to {most}")
+    reader.end()
     return number

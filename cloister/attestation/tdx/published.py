@@ -36,11 +36,13 @@ class Material:
     identities: tuple[QeIdentity, ...]
 
     @classmethod
-    def parse(cls, chain: Iterable[bytes], items: Callable[[str], Iterable[bytes]]) -> "Material":
+    def parse(cls, chain: Sequence[x509.Certificate], items: Callable[[str], Iterable[bytes]]) -> "Material":
         """From the certificates of a quote and the collateral by kind. Raises MalformedEvidence."""
-        ders = dict.fromkeys((*chain, *items(CERTIFICATE)))
+        known = {certificate.der for certificate in chain}
+        ders = [der for der in dict.fromkeys(items(CERTIFICATE)) if der not in known]
+        others = (x509.Certificate.parse(der, "certificate of the collateral") for der in ders)
         return cls(
-            certificates=tuple(x509.Certificate.parse(der, "certificate of the collateral") for der in ders),
+            certificates=(*chain, *others),
             lists=tuple(crl.RevocationList.parse(der) for der in dict.fromkeys(items(CRL))),
             tcb_infos=tuple(TcbInfo.parse(data) for data in dict.fromkeys(items(TCB_INFO))),
             identities=tuple(QeIdentity.parse(data) for data in dict.fromkeys(items(QE_IDENTITY))),
@@ -55,9 +57,12 @@ class Path:
     why: str = ""
 
 
-def pck_path(leaf: x509.Certificate, material: Material, anchor: Anchor) -> Path:
-    """The path of a platform's key. The names keep the key of one purpose from being used for another."""
-    path, why = x509.find_path(leaf, material.certificates, anchor.spki_sha256)
+def pck_path(chain: Sequence[x509.Certificate], anchor: Anchor) -> Path:
+    """The path of a platform's key, in the chain that came with the quote and nowhere else.
+
+    The names keep the key of one purpose from being used for another.
+    """
+    path, why = x509.find_path(chain[0], chain[1:], anchor.spki_sha256)
     if path is None:
         return Path((), why)
     names = [common_name(certificate) for certificate in path[:-1]]

@@ -193,10 +193,14 @@ def read_pem(data: bytes, field: str) -> tuple[bytes, ...]:
         block = _PEM.match(text, offset)
         if block is None or len(found) == MAX_CERTIFICATES:
             raise MalformedEvidence(field, offset, f"is not a PEM chain of at most {MAX_CERTIFICATES} certificates")
+        text64 = re.sub(rb"[\r\n]", b"", block[1])
         try:
-            found.append(base64.b64decode(re.sub(rb"[\r\n]", b"", block[1]), validate=True))
+            der = base64.b64decode(text64, validate=True)
         except binascii.Error as error:
             raise MalformedEvidence(field, offset, "is not base64") from error
+        if base64.b64encode(der) != text64:
+            raise MalformedEvidence(field, offset, "is base64 with bits that mean nothing")
+        found.append(der)
         offset = block.end()
     if not found:
         raise MalformedEvidence(field, 0, "has no certificate")

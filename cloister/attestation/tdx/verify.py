@@ -48,10 +48,11 @@ def check_quote(
     collateral of a kind; ``ppids`` are the platforms that may be at the other end, all when there are none. Returns who
     vouches: names, statuses and dates. Raises MalformedEvidence for certificates and collateral that cannot be read.
     """
-    material = Material.parse(quote.pck_chain, items)
-    pck = Pck.parse(x509.Certificate.parse(quote.pck_chain[0], "PCK certificate"))
+    chain = [x509.Certificate.parse(der, f"PCK chain[{index}]") for index, der in enumerate(quote.pck_chain)]
+    material = Material.parse(chain, items)
+    pck = Pck.parse(chain[0])
     _check_signatures(checks, quote, pck)
-    path = published.pck_path(pck.certificate, material, anchor)
+    path = published.pck_path(chain, anchor)
     certificates = path.certificates
     checks.record("tdx-pck-path", bool(certificates), f"a path to {anchor.spki_sha256.hex()}", path.why or "found")
     if certificates:
