@@ -93,6 +93,8 @@ def open_signed(data: bytes, member: str) -> tuple[bytes, bytes, Any]:
     outer = Members(value, "document")
     body = outer.take(member, dict)
     signature = outer.hex("signature", _SIGNATURE_SIZE)
+    if signature.hex() != value["signature"]:
+        raise outer.malformed("signature", "is not in lower case, as Intel gives it")
     outer.end()
     return _raw(data.decode(), member).encode(), signature, body
 

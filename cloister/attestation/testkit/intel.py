@@ -53,7 +53,7 @@ class Platform:
         """What the PCK certificate says of it, in DER."""
         svns = [_pair(b"\x02" + bytes([i]), _der(2, _number(svn))) for i, svn in enumerate(self.components, 1)]
         svns.append(_pair(b"\x02\x11", _der(2, _number(self.pce_svn))))
-        svns.append(_pair(b"\x02\x12", _der(4, bytes(self.components))))
+        svns.append(_pair(b"\x02\x12", _der(4, bytes(svn & 0xFF for svn in self.components))))
         members = (
             _pair(b"\x01", _der(4, self.ppid)),
             _pair(b"\x02", _der(0x30, b"".join(svns))),

@@ -1,0 +1,296 @@
+"""Hostile bytes: what is flipped is refused, what is cut is malformed, and any bytes are a value or malformed."""
+
+import dataclasses
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloister.attestation import crl
+from cloister.attestation.ccel import MAX_EVENTS, Ccel
+from cloister.attestation.ccel import MAX_SIZE as MAX_LOG
+from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation.evidence import CRL, QE_IDENTITY, TCB_INFO
+from cloister.attestation.tdx import published
+from cloister.attestation.tdx.checks import NAMES
+from cloister.attestation.tdx.collateral import QeIdentity, Signed, TcbInfo
+from cloister.attestation.tdx.document import MAX_SIZE
+from cloister.attestation.tdx.pck import Pck
+from cloister.attestation.tdx.policy import TdxPolicy
+from cloister.attestation.tdx.published import Material
+from cloister.attestation.tdx.quote import MAX_SIZE as MAX_QUOTE
+from cloister.attestation.tdx.quote import Quote, read_pem
+from cloister.attestation.tdx.verify import check_quote
+from cloister.attestation.testkit import BootEvent, Td, encode_ccel
+from cloister.attestation.testkit.intel import PCK_ISSUERS, PCK_NAME, Intel, Platform, certify
+from cloister.attestation.testkit.td import CC_EVENTS
+from cloister.attestation.verdict import Outcome, Recorder
+from cloister.attestation.x509 import Certificate
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+TD = Td.create(AT)
+INTEL = TD.intel
+DATA = bytes(range(64))
+QUOTES = {
+    "1.5": INTEL.quote(TD.report(DATA)),
+    "1.0": INTEL.quote(TD.report(DATA, tee_tcb_svn2=None, mr_service_td=None)),
+}
+COLLATERAL = INTEL.collateral()
+CHAIN = (INTEL.pck, INTEL.authority, INTEL.root)
+
+
+def accepted(quote: bytes) -> bool:
+    checks = Recorder(NAMES)
+    check_quote(
+        checks,
+        Quote.parse(quote),
+        TdxPolicy(),
+        report_data=DATA,
+        at=AT,
+        items=COLLATERAL.items,
+        anchor=INTEL.anchor(),
+    )
+    return all(check.outcome is not Outcome.FAILED for check in checks.finish())
+
+
+def leads_to_intel(quote: bytes) -> bool:
+    chain = [Certificate.parse(der) for der in Quote.parse(quote).pck_chain]
+    Pck.parse(chain[0])
+    return bool(published.pck_path(chain, INTEL.anchor()).certificates)
+
+
+def refused(accepts: Callable[[bytes], bool], data: bytes) -> bool:
+    try:
+        return not accepts(data)
+    except MalformedEvidence:
+        return True
+
+
+def unnoticed(accepts: Callable[[bytes], bool], data: bytes, start: int, end: int, step: int = 1) -> list[int]:
+    """The bytes (every ``step``-th) of which one flipped bit (a seeded one of each) changed nothing."""
+    random_ = random.Random(20260301)
+    missed = []
+    for index in range(start, end, step):
+        changed = bytearray(data)
+        changed[index] ^= 1 << random_.randrange(8)
+        if not refused(accepts, bytes(changed)):
+            missed.append(index)
+    return missed
+
+
+@pytest.mark.parametrize(("kind", "step"), [("1.5", 1), ("1.0", 5)])
+def test_every_flipped_bit_of_what_is_signed_is_refused(kind: str, step: int) -> None:
+    quote = QUOTES[kind]
+    assert accepted(quote)
+    assert unnoticed(accepted, quote, 0, quote.index(b"-----BEGIN"), step) == []
+
+
+def test_every_flipped_bit_of_the_certificates_is_refused() -> None:
+    quote = QUOTES["1.5"]
+    assert leads_to_intel(quote)
+    assert unnoticed(leads_to_intel, quote, quote.index(b"-----BEGIN"), len(quote)) == []
+
+
+@pytest.mark.parametrize(("kind", "parse"), [(TCB_INFO, TcbInfo.parse), (QE_IDENTITY, QeIdentity.parse)])
+def test_every_flipped_bit_of_a_statement_is_refused(kind: str, parse: Callable[[bytes], Signed]) -> None:
+    material = Material.parse([Certificate.parse(der) for der in CHAIN], COLLATERAL.items)
+
+    def accepts(data: bytes) -> bool:
+        return bool(published.signer_path(parse(data), material, INTEL.anchor()).certificates)
+
+    (document,) = COLLATERAL.items(kind)
+    assert accepts(document)
+    assert unnoticed(accepts, document, 0, len(document)) == []
+
+
+def test_every_flipped_bit_of_a_revocation_list_is_refused() -> None:
+    serial = Certificate.parse(INTEL.pck).parsed.serial_number
+    authority = Certificate.parse(INTEL.authority)
+
+    def accepts(data: bytes) -> bool:
+        return crl.current([crl.RevocationList.parse(data)], authority, AT)[0] is not None
+
+    data = INTEL.crl(revoked=[serial])
+    assert accepts(data)
+    assert crl.revoked([crl.RevocationList.parse(data)], authority, serial)
+    assert unnoticed(accepts, data, 0, len(data)) == []
+
+
+@pytest.mark.parametrize("kind", QUOTES)
+def test_a_quote_cut_at_any_length_is_malformed(kind: str) -> None:
+    quote = QUOTES[kind]
+    for length in range(len(quote)):
+        with pytest.raises(MalformedEvidence):
+            Quote.parse(quote[:length])
+
+
+def test_only_zeroes_may_follow_a_quote() -> None:
+    quote = QUOTES["1.5"]
+    assert accepted(quote + bytes(1000))
+    for rest in (b"\1", bytes(70) + b"x"):
+        with pytest.raises(MalformedEvidence, match="zeroes"):
+            Quote.parse(quote + rest)
+    with pytest.raises(MalformedEvidence, match="at most"):
+        Quote.parse(quote.ljust(MAX_QUOTE + 1, b"\0"))
+
+
+@pytest.mark.parametrize("kind", [TCB_INFO, QE_IDENTITY, CRL])
+def test_collateral_cut_at_any_length_is_malformed(kind: str) -> None:
+    parse = {TCB_INFO: TcbInfo.parse, QE_IDENTITY: QeIdentity.parse, CRL: crl.RevocationList.parse}[kind]
+    document = next(iter(COLLATERAL.items(kind)))
+    for length in range(len(document)):
+        with pytest.raises(MalformedEvidence):
+            parse(document[:length])
+
+
+@pytest.mark.parametrize("parse", [TcbInfo.parse, QeIdentity.parse])
+@pytest.mark.parametrize("data", [b"[" * 10**5, b'{"a":' * 50, b"{}", b"1e9", b'"x"', b"\xff", b" " * (MAX_SIZE + 1)])
+def test_json_that_is_no_statement_is_malformed(parse: Callable[[bytes], object], data: bytes) -> None:
+    with pytest.raises(MalformedEvidence):
+        parse(data)
+
+
+def test_a_log_cut_at_any_length_is_malformed_or_a_shorter_log() -> None:
+    log = encode_ccel(CC_EVENTS, size=0)
+    whole = Ccel.parse(log)
+    assert Ccel.parse(log.ljust(5000, b"\xff")) == Ccel.parse(log.ljust(5000, b"\0")) == whole
+    shorter = 0
+    for length in range(len(log)):
+        try:
+            cut = Ccel.parse(log[:length])
+        except MalformedEvidence:
+            continue
+        assert cut.events == whole.events[: len(cut.events)]
+        shorter += 1
+    # Between two events, and inside of a register ffffffff, which then looks like what fills a log up.
+    assert shorter == 1 + len(CC_EVENTS) - 1 + 4
+
+
+def test_what_ends_a_log_may_look_like_what_fills_it() -> None:
+    events = (BootEvent(1, 0x4, bytes(32)), BootEvent(2, 0x4, b"\xff" * 32))
+    for order in (events, events[::-1]):
+        for filler in (b"", b"\xff" * 100, bytes(100)):
+            log = Ccel.parse(encode_ccel(order, size=0) + filler)
+            assert [event.data for event in log.events] == [event.data for event in order]
+
+
+@pytest.mark.parametrize(
+    ("events", "reason"),
+    [
+        ([BootEvent(0, 0x4, b"")], "mrIndex"),
+        ([BootEvent(5, 0x4, b"")], "mrIndex"),
+        ([BootEvent(0xFFFFFFFF, 0x4, b"")], "is none"),
+        ([BootEvent(1, 0x4, b"")] * (MAX_EVENTS // 4 * 5), "more than|at most"),
+    ],
+)
+def test_events_of_no_register_are_malformed(events: list[BootEvent], reason: str) -> None:
+    with pytest.raises(MalformedEvidence, match=reason):
+        Ccel.parse(encode_ccel(events, size=0))
+
+
+def test_a_log_that_is_too_large_is_malformed() -> None:
+    with pytest.raises(MalformedEvidence, match="at most"):
+        Ccel.parse(encode_ccel(CC_EVENTS, size=MAX_LOG + 1))
+
+
+def test_something_between_filling_is_malformed() -> None:
+    log = bytearray(encode_ccel(CC_EVENTS))
+    log[-100] = 0
+    with pytest.raises(MalformedEvidence):
+        Ccel.parse(bytes(log))
+
+
+@given(st.binary(max_size=1500))
+def test_any_bytes_are_a_value_or_malformed(data: bytes) -> None:
+    for parse in (
+        Quote.parse,
+        Ccel.parse,
+        TcbInfo.parse,
+        QeIdentity.parse,
+        crl.RevocationList.parse,
+        lambda value: read_pem(value, "chain"),
+    ):
+        try:
+            parse(data)
+        except MalformedEvidence:
+            pass
+
+
+@given(st.binary(max_size=200), st.integers(0, 4000), st.sampled_from(list(QUOTES)))
+def test_a_quote_that_was_written_into_is_a_quote_or_malformed(data: bytes, offset: int, kind: str) -> None:
+    quote = QUOTES[kind]
+    changed = quote[:offset] + data + quote[offset + len(data) :]
+    assert changed == quote or refused(accepted, changed)
+
+
+EXTENSION = Platform().extension()
+
+
+def certificate_with(extension: bytes) -> Certificate:
+    key = INTEL.pck_key
+    return Certificate.parse(certify(AT, key, PCK_ISSUERS[0], PCK_NAME, key, extension=extension))
+
+
+def test_what_a_certificate_says_of_a_platform_is_read() -> None:
+    platform = Platform(components=tuple(range(248, 256)) + tuple(range(8)), pce_svn=65535)
+    pck = Pck.parse(certificate_with(platform.extension()))
+    assert (pck.components, pck.pce_svn) == (platform.components, platform.pce_svn)
+    assert (pck.fmspc, pck.pce_id, pck.ppid) == (platform.fmspc, platform.pce_id, platform.ppid)
+
+
+@pytest.mark.parametrize("length", range(0, len(EXTENSION), 7))
+def test_an_extension_cut_at_any_length_is_malformed(length: int) -> None:
+    with pytest.raises(MalformedEvidence):
+        Pck.parse(certificate_with(EXTENSION[:length]))
+
+
+def test_a_certificate_that_says_nothing_of_a_platform_is_malformed() -> None:
+    for der in (INTEL.authority, INTEL.root, INTEL.signer):
+        with pytest.raises(MalformedEvidence, match="has no extension"):
+            Pck.parse(Certificate.parse(der))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"components": (256, *[0] * 15)},
+        {"pce_svn": 65536},
+        {"ppid": b"p" * 15},
+        {"fmspc": b"f" * 7},
+        {"pce_id": b""},
+        {"components": tuple([1] * 15)},
+        {"components": tuple([1] * 17)},
+    ],
+    ids=str,
+)
+def test_a_platform_that_intel_could_not_describe_is_malformed(change: dict[str, Any]) -> None:
+    # CPUSVN repeats the components; what does not fit into its bytes is cut here, not in the components.
+    with pytest.raises(MalformedEvidence):
+        Pck.parse(certificate_with(dataclasses.replace(Platform(), **change).extension()))
+
+
+def test_a_quote_of_something_else_is_malformed() -> None:
+    quote = QUOTES["1.0"]
+    for offset, value in ((0, 3), (0, 6), (2, 3), (4, 0)):
+        with pytest.raises(MalformedEvidence, match="must be"):
+            Quote.parse(quote[:offset] + bytes([value]) + quote[offset + 1 :])
+
+
+def test_more_certificates_than_a_chain_has_are_malformed() -> None:
+    one = INTEL.quote(TD.report(DATA))
+    pem = one[one.index(b"-----BEGIN") : one.index(b"-----END")] + b"-----END CERTIFICATE-----\n"
+    assert len(read_pem(pem * 4, "chain")) == 4
+    for text in (pem * 5, b"", b"\0", pem + b"x", pem[:-1] + b" \n", b"\n" + pem):
+        with pytest.raises(MalformedEvidence):
+            read_pem(text, "chain")
+
+
+def test_statements_of_another_intel_are_not_signed() -> None:
+    other = Intel.create(AT)
+    material = Material.parse([Certificate.parse(der) for der in CHAIN], COLLATERAL.items)
+    info = TcbInfo.parse(other.statement("tcbInfo", other.tcb_info()))
+    assert not published.signer_path(info, material, INTEL.anchor()).certificates
