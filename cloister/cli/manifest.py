@@ -5,7 +5,7 @@ from pathlib import Path
 from invoke.context import Context
 
 from cloister.cli import settings, show
-from cloister.cli.verb import verb
+from cloister.cli.verb import program, verb
 from cloister.errors import InputError
 
 
@@ -33,7 +33,7 @@ def manifest(c: Context, file: str, output: str | None = None, json: bool = Fals
     for asset in made.assets():
         print(f"  {asset.name:<16} {asset.provider:<16} {asset.size:>12} bytes  {asset.digest}")
     print(f"Written: {target}, digest {made.digest().hex()}")
-    print("Give this file to everybody who takes part; each looks at it with `review`.")
+    print(f"Give this file to everybody who takes part; each looks at it with `{program()} review`.")
 
 
 @verb(
