@@ -23,7 +23,7 @@ INFOS: Mapping[str, CheckInfo] = MappingProxyType(
         "snp-revocation": CheckInfo("The revocation of AMD's signing keys", "Do not use this machine: AMD says so."),
         "snp-signature": CheckInfo("The signature of the report", _FORGED),
         "snp-report-data": CheckInfo("The data that the report was made over", "Open a new session."),
-        "snp-chip": CheckInfo("The chip that the signing key belongs to", _FORGED),
+        "snp-chip": CheckInfo("The chip or cloud that the signing key belongs to", _FORGED),
         "snp-certificate-tcb": CheckInfo("The TCB version that the signing key belongs to", _COLLATERAL),
         "snp-instance": CheckInfo("The chip that the machine runs on", "Ask the provider why the machine has moved."),
         "snp-vmpl": CheckInfo("The privilege level (VMPL) of who asked for the report", _FORGED),

@@ -43,7 +43,8 @@ class SnpPolicy:
     """``minimum_tcb`` has, for each accepted product line, all of KINDS; a machine of another line is refused.
 
     ``allow_smt``, ``allow_cxl`` and ``allow_tio`` accept what widens the ground for attacks; ``allow_vlek`` accepts
-    reports signed by a cloud's key, which names no chip. ``minimum_firmware`` (major, minor, build) is compared with
+    reports signed by a cloud's key, which names no chip: of ``vlek_clouds`` only, of any when empty.
+    ``minimum_firmware`` (major, minor, build) is compared with
     the committed version. Empty ``id_key_digests`` and ``author_key_digests`` (SHA-384, 48 bytes) judge nothing.
     ``max_crl_age_days`` bounds the age of the revocation list, besides its own nextUpdate.
     """
@@ -62,9 +63,12 @@ class SnpPolicy:
     minimum_guest_svn: int = 0
     id_key_digests: tuple[bytes, ...] = ()
     author_key_digests: tuple[bytes, ...] = ()
+    vlek_clouds: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Rules that the schema cannot say. Raises PolicyError."""
+        if self.vlek_clouds and not self.allow_vlek:
+            raise PolicyError("The policy's section snp names clouds in vlek_clouds and does not set allow_vlek.")
         if not self.minimum_tcb:
             raise PolicyError("The policy's section snp accepts no product line: minimum_tcb is empty.")
         for line, versions in self.minimum_tcb.items():
@@ -96,6 +100,7 @@ class SnpPolicy:
             minimum_guest_svn=value.get("minimum_guest_svn", 0),
             id_key_digests=tuple(bytes.fromhex(digest) for digest in value.get("id_key_digests", ())),
             author_key_digests=tuple(bytes.fromhex(digest) for digest in value.get("author_key_digests", ())),
+            vlek_clouds=tuple(value.get("vlek_clouds", ())),
         )
 
     def value(self) -> dict[str, Any]:
@@ -116,6 +121,7 @@ class SnpPolicy:
             "minimum_guest_svn": self.minimum_guest_svn,
             "id_key_digests": [digest.hex() for digest in self.id_key_digests],
             "author_key_digests": [digest.hex() for digest in self.author_key_digests],
+            "vlek_clouds": list(self.vlek_clouds),
         }
         if self.max_crl_age_days is not None:
             value["max_crl_age_days"] = self.max_crl_age_days

@@ -71,7 +71,7 @@ def check_report(
     lists = [crl.RevocationList.parse(der, f"crls[{index}]") for index, der in enumerate(crls)]
     listed = chains.check_revocation(checks, chain, lists, section, at)
 
-    _check_leaf(checks, report, leaf, line)
+    _check_leaf(checks, report, leaf, line, section)
     if report_data is None:
         checks.not_applicable("snp-report-data", "you named no report data", report.report_data.hex())
     else:
@@ -121,9 +121,13 @@ def _check_product(
 
 
 def _check_leaf(
-    checks: Recorder, report: Report, leaf: EndorsementCertificate | None, line: ProductLine | None
+    checks: Recorder,
+    report: Report,
+    leaf: EndorsementCertificate | None,
+    line: ProductLine | None,
+    section: SnpPolicy,
 ) -> None:
-    """The signature is the certified key's, and the certificate is for this chip and this TCB version."""
+    """The signature is the certified key's, and the certificate is for this chip or cloud, and this TCB version."""
     if leaf is None:
         for name in ("snp-signature", "snp-chip", "snp-certificate-tcb"):
             checks.not_applicable(name, "the certificate of the signing key is absent")
@@ -134,7 +138,10 @@ def _check_leaf(
         for name in ("snp-chip", "snp-certificate-tcb"):
             checks.not_applicable(name, "the layout of an unknown product is not known")
         return
-    if leaf.amd.hwid is None:
+    if leaf.amd.hwid is None and section.vlek_clouds:
+        cloud = leaf.amd.csp_id or "absent"
+        checks.record("snp-chip", cloud in section.vlek_clouds, " or ".join(section.vlek_clouds), cloud)
+    elif leaf.amd.hwid is None:
         checks.not_applicable("snp-chip", f"a VLEK belongs to a cloud ({leaf.amd.csp_id}) and to no chip")
     else:
         checks.equal("snp-chip", leaf.amd.hwid, report.chip(line))

@@ -295,6 +295,9 @@ def test_a_clouds_key_is_named_and_is_for_no_chip(machine: SnpMachine) -> None:
     assert verdict.accepted
     assert verdict.claims.identity["cloud"] == "CN=cloud.example"
     assert "no chip" in reason(verdict, "snp-chip")
+    for clouds, failures in ((("CN=cloud.example",), []), (("CN=other.example",), ["snp-chip"])):
+        section = machine.section(allow_vlek=True, vlek_clouds=clouds)
+        assert names(case.but(policy=machine.policy(snp=section)).verdict()) == failures
 
 
 def test_a_report_that_no_key_signed_is_refused(machine: SnpMachine) -> None:

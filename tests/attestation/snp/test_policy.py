@@ -1,0 +1,133 @@
+"""The section ``snp`` of a policy: strict when it is silent, and refused when it contradicts itself."""
+
+import dataclasses
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from cloister.attestation.errors import PolicyError
+from cloister.attestation.evidence import Platform
+from cloister.attestation.policy import Policy
+from cloister.attestation.snp.policy import KINDS, SnpPolicy
+from cloister.attestation.snp.products import ProductLine, TcbVersion
+from cloister.attestation.snp.report import PlatformBit, PolicyBit
+from cloister.attestation.testkit import LocalMachine, Processor, SnpMachine
+from cloister.protocol import canonical
+from cloister.protocol.canonical import FormatError
+
+LEVELS = {"boot_loader": 4, "tee": 0, "snp": 24, "microcode": 219}
+NEWER = {**LEVELS, "microcode": 220}
+MINIMUM = {"minimum_tcb": {"Milan": {"reported": LEVELS}}}
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+MACHINE = SnpMachine.create(Processor.create(AT))
+
+
+def parsed(**changes: Any) -> Policy:
+    """The machine's policy with members of the section replaced, None removes one."""
+    value = MACHINE.policy().value()
+    section = {**value["snp"], **changes}
+    value["snp"] = {name: member for name, member in section.items() if member is not None}
+    return Policy.parse(canonical.encode(value))
+
+
+def test_what_is_left_out_is_the_strict_choice() -> None:
+    section = SnpPolicy.from_value(MINIMUM)
+    level = TcbVersion(**LEVELS)
+    assert section == SnpPolicy({ProductLine.MILAN: dict.fromkeys(KINDS, level)})
+    assert not any((section.allow_smt, section.allow_cxl, section.allow_tio, section.allow_vlek))
+    assert section.require_crl
+
+
+def test_every_member_is_read_and_written() -> None:
+    section = SnpPolicy(
+        minimum_tcb={
+            ProductLine.MILAN: {**dict.fromkeys(KINDS, TcbVersion(**LEVELS)), "launch": TcbVersion(**NEWER)},
+            ProductLine.TURIN: dict.fromkeys(KINDS, TcbVersion(**LEVELS, fmc=1)),
+        },
+        allow_smt=True,
+        allow_cxl=True,
+        allow_tio=True,
+        allow_vlek=True,
+        require_crl=False,
+        max_crl_age_days=30,
+        require_guest_policy=(PolicyBit.SINGLE_SOCKET, PolicyBit.CIPHERTEXT_HIDING_DRAM),
+        require_platform_info=(PlatformBit.ECC_EN, PlatformBit.ALIAS_CHECK_COMPLETE),
+        minimum_abi=(1, 55),
+        minimum_firmware=(1, 55, 29),
+        minimum_guest_svn=4,
+        id_key_digests=(b"i" * 48,),
+        author_key_digests=(b"a" * 48,),
+        vlek_clouds=("CN=cloud.example",),
+    )
+    policy = MACHINE.policy(snp=section)
+    assert Policy.parse(policy.encode()) == policy
+    assert all(getattr(section, one.name) != one.default for one in dataclasses.fields(SnpPolicy))
+
+
+def test_a_kind_that_is_left_out_is_as_reported() -> None:
+    section = SnpPolicy.from_value({"minimum_tcb": {"Milan": {"reported": LEVELS, "current": NEWER}}})
+    levels = {kind: version.components() for kind, version in section.minimum_tcb[ProductLine.MILAN].items()}
+    assert levels == {"reported": LEVELS, "committed": LEVELS, "launch": LEVELS, "current": NEWER}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"minimum_tcb": None},
+        {"minimum_tcb": {}},
+        {"minimum_tcb": {"Rome": {"reported": LEVELS}}},
+        {"minimum_tcb": {"Milan": {"current": LEVELS}}},
+        {"minimum_tcb": {"Milan": {"reported": {**LEVELS, "tee": 256}}}},
+        {"minimum_tcb": {"Milan": {"reported": {**LEVELS, "other": 1}}}},
+        {"minimum_tcb": {"Milan": {"reported": {"boot_loader": 1}}}},
+        {"allow_debug": True},
+        {"vmpl": 1},
+        {"require_crl": "no"},
+        {"max_crl_age_days": 0},
+        {"require_guest_policy": ["debug"]},
+        {"require_guest_policy": ["smt"]},
+        {"require_platform_info": ["smt_en"]},
+        {"minimum_abi": [1]},
+        {"minimum_firmware": [1, 2]},
+        {"id_key_digests": ["00"]},
+        {"vlek_clouds": [""]},
+    ],
+)
+def test_what_the_schema_does_not_know_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(FormatError):
+        parsed(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"minimum_tcb": {"Milan": {"reported": {**LEVELS, "fmc": 1}}}}, "exactly boot_loader, microcode, snp, tee"),
+        ({"minimum_tcb": {"Turin": {"reported": LEVELS}}}, "exactly boot_loader, fmc"),
+        ({"vlek_clouds": ["CN=cloud.example"]}, "does not set allow_vlek"),
+    ],
+)
+def test_contradictions_are_refused(changes: dict[str, Any], match: str) -> None:
+    with pytest.raises(PolicyError, match=match):
+        parsed(**changes)
+
+
+def test_an_empty_minimum_accepts_nothing() -> None:
+    with pytest.raises(PolicyError, match="accepts no product line"):
+        SnpPolicy({})
+
+
+def test_the_section_goes_with_its_platforms() -> None:
+    with pytest.raises(PolicyError, match="exactly when"):
+        MACHINE.policy(snp=None)
+    with pytest.raises(PolicyError, match="exactly when"):
+        LocalMachine.create(AT).policy(snp=MACHINE.section())
+    with pytest.raises(PolicyError, match="no launch digest"):
+        MACHINE.policy(images=(dataclasses.replace(MACHINE.image(), launch_digests=()),))
+    assert MACHINE.policy().platforms == (Platform.SEV_SNP,)
+
+
+def test_an_image_is_not_for_debugging_and_not_at_once() -> None:
+    debug = dataclasses.replace(MACHINE.image("debug", debug=True), pcrs=dict.fromkeys((4, 9, 11), b"d" * 32))
+    with pytest.raises(PolicyError, match="same launch digest"):
+        MACHINE.policy(images=(MACHINE.image(), debug), allow_debug=True)
