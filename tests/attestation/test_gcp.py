@@ -1,0 +1,400 @@
+"""Machines at Google: evidence in which only one thing is wrong is refused for that and nothing else."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from cloister.attestation import tpm, tpm_rsa, vtpm
+from cloister.attestation.checks import CHECKS_OF
+from cloister.attestation.errors import MalformedEvidence, PolicyError
+from cloister.attestation.eventlog import EventLog
+from cloister.attestation.evidence import LAUNCH_ENDORSEMENT, CollateralItem, Evidence
+from cloister.attestation.gcp import checks as gcp_checks
+from cloister.attestation.gcp.policy import GcpPolicy
+from cloister.attestation.gcp.verify import check_technology
+from cloister.attestation.instances import GcpInstance, Instances
+from cloister.attestation.policy import Policy
+from cloister.attestation.roots import GOOGLE_VTPM, VENDORS
+from cloister.attestation.testkit import (
+    BootEvent,
+    GcpSnpMachine,
+    GcpTd,
+    Google,
+    RsaTpm,
+    SoftwareTpm,
+    encode_event_log,
+)
+from cloister.attestation.testkit.google import SVN, boot_events, instance_info
+from cloister.attestation.testkit.td import encode_ccel
+from cloister.attestation.verdict import Outcome, Recorder
+from cloister.protocol import canonical, schema
+from tests.attestation.clouds import AT, BINDING, MANIFEST, OTHER, OTHER_384, Case, flipped, names, recorded
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def machine() -> GcpSnpMachine:
+    return GcpSnpMachine.create(AT, manifest_digest=MANIFEST, vtpm=SoftwareTpm.create())
+
+
+@pytest.fixture(scope="module")
+def td() -> GcpTd:
+    return GcpTd.create(AT, manifest_digest=MANIFEST)
+
+
+def good(machine: GcpSnpMachine) -> Case:
+    return Case(machine.evidence(BINDING), machine.policy(), machine.roots())
+
+
+def good_td(td: GcpTd) -> Case:
+    return Case(td.evidence(BINDING), td.policy(), td.roots(), td.intel.collateral())
+
+
+def but(machine: GcpSnpMachine, **changes: Any) -> Case:
+    """A machine that is otherwise, under the policy of the one that it was."""
+    return good(dataclasses.replace(machine, **changes)).but(policy=machine.policy())
+
+
+def certified(machine: GcpSnpMachine, **terms: Any) -> Case:
+    return but(machine, certificate=machine.google.certify(machine.tpm.key.public_key(), **terms))
+
+
+def endorsed(machine: GcpSnpMachine, **terms: Any) -> Case:
+    return but(machine, endorsement=machine.google.endorse(**terms))
+
+
+def expired_signer(google: Google) -> bytes:
+    return google.endorse(certificate=google.signer(not_before=AT - 2 * DAY, not_after=AT - DAY))
+
+
+def other_key(_: Google) -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, 2048)
+
+
+def instances(*allowed: GcpInstance) -> Instances:
+    return Instances(gcp=allowed)
+
+
+SNP_CASES: Mapping[str, Callable[[GcpSnpMachine], Case]] = {
+    "parts": lambda m: good(m).with_evidence(boot_event_log=None),
+    "gcp-endorsement-path": lambda m: good(m).but(policy=m.policy(gcp=GcpPolicy(OTHER, snp_min_svn=SVN))),
+    "gcp-endorsement-validity": lambda m: but(m, endorsement=expired_signer(m.google)),
+    "gcp-endorsement-signature": lambda m: endorsed(m, key=other_key(m.google)),
+    "gcp-launch-digest": lambda m: endorsed(m, measurements={1: OTHER_384, 2: OTHER_384[::-1]}),
+    "gcp-firmware-svn": lambda m: endorsed(m, svn=SVN - 1),
+    "gcp-production": lambda m: certified(m, info=instance_info(production=False)),
+    "gcp-instance": lambda m: certified(m, info=instance_info(GcpInstance("other", "z", 1, "main"))),
+    "gcp-technology": lambda m: but(m, boot_events=boot_events(technology=0)),
+    "snp-report-data": lambda m: but(m, fields={"report_data": b"r" * 64}),
+    "snp-debug": lambda m: but(m, fields={"policy": 1 << 17 | 1 << 19}),
+    "quote-binding": lambda m: good(m).but(evidence=m.evidence(BINDING, {"extra_data": OTHER})),
+    "ak-path": lambda m: good(m).but(roots=(m.roots()[0], dataclasses.replace(m.roots()[1], spki_sha256=OTHER))),
+    "ak-validity": lambda m: certified(m, not_before=AT - 2 * DAY, not_after=AT - DAY),
+    "ak-usage": lambda m: certified(m, usages=("key_encipherment",)),
+    "ak-key": lambda m: but(m, certificate=m.google.certify(ec.generate_private_key(ec.SECP256R1()).public_key())),
+    "ak-attributes": lambda m: but(m, tpm=SoftwareTpm(software(m).key, tpm.AK_ATTRIBUTES & ~tpm.OBJECT_RESTRICTED)),
+    "boot-event-log": lambda m: good(m).with_evidence(
+        boot_event_log=encode_event_log((*m.boot_events, BootEvent(1, 0xD, b"never extended")))
+    ),
+    "pcr-9": lambda m: good(m).but(
+        policy=m.policy(images=(dataclasses.replace(m.image(), pcrs={**m.image().pcrs, 9: OTHER}),))
+    ),
+    "pcr-12": lambda m: but(m, boot_events=(*m.boot_events, BootEvent(12, 0xD, b"init=/bin/sh"))),
+    "pcr-15": lambda m: but(m, registers={15: OTHER}),
+}
+
+
+def software(machine: GcpSnpMachine) -> SoftwareTpm:
+    assert isinstance(machine.tpm, SoftwareTpm)
+    return machine.tpm
+
+
+TDX_CASES: Mapping[str, Callable[[GcpTd], Case]] = {
+    "parts": lambda t: good_td(t).with_evidence(ccel=None),
+    "gcp-endorsement-path": lambda t: good_td(t).but(policy=t.policy(gcp=GcpPolicy(OTHER, tdx_min_svn=SVN))),
+    "gcp-endorsement-validity": lambda t: good_td(t).with_evidence(launch_endorsement=expired_signer(t.google)),
+    "gcp-endorsement-signature": lambda t: good_td(t).with_evidence(
+        launch_endorsement=t.google.endorse(key=other_key(t.google))
+    ),
+    "gcp-mrtd": lambda t: good_td(t).with_evidence(launch_endorsement=t.google.endorse(mrtds=(OTHER_384,))),
+    "gcp-firmware-svn": lambda t: good_td(t).with_evidence(launch_endorsement=t.google.endorse(svn=SVN - 1)),
+    "tdx-report-data": lambda t: good_td(t).but(evidence=t.evidence(BINDING, {"report_data": b"r" * 64})),
+    "tdx-debug": lambda t: good_td(t).but(evidence=t.evidence(BINDING, {"td_attributes": b"\1\0\0\x10" + bytes(4)})),
+    "tdx-event-log": lambda t: good_td(t).with_evidence(
+        ccel=encode_ccel((*t.boot_events, BootEvent(3, 0xD, b"never extended")))
+    ),
+    **{f"tdx-rtmr-{index}": (lambda t, i=index: other_rtmr(t, i)) for index in range(3)},
+    "tdx-rtmr-3": lambda t: good_td(t).but(evidence=t.evidence(BINDING, {"rtmr3": OTHER_384})),
+    "image-debug": lambda t: good_td(t).but(policy=t.policy(images=(t.image("debug", debug=True),))),
+}
+
+
+def other_rtmr(td: GcpTd, index: int) -> Case:
+    """The policy's image has another value in the register."""
+    image = td.image()
+    assert image.tdx is not None
+    reference = dataclasses.replace(image.tdx, rtmrs={**image.tdx.rtmrs, index: OTHER_384})
+    return good_td(td).but(policy=td.policy(images=(dataclasses.replace(image, tdx=reference),)))
+
+
+@pytest.mark.parametrize("name", SNP_CASES)
+def test_only_what_is_wrong_is_refused(machine: GcpSnpMachine, name: str) -> None:
+    verdict = SNP_CASES[name](machine).verdict()
+    assert names(verdict) == [name]
+    assert tuple(check.name for check in verdict.checks) == CHECKS_OF["gcp-snp"]
+
+
+@pytest.mark.parametrize("name", TDX_CASES)
+def test_only_what_is_wrong_is_refused_of_tdx(td: GcpTd, name: str) -> None:
+    verdict = TDX_CASES[name](td).verdict()
+    assert names(verdict) == [name]
+    assert tuple(check.name for check in verdict.checks) == CHECKS_OF["gcp-tdx"]
+
+
+def test_every_check_of_google_has_its_case() -> None:
+    assert set(gcp_checks.SNP) <= set(SNP_CASES)
+    assert {*gcp_checks.TDX, *gcp_checks.TDX_IMAGE} <= set(TDX_CASES)
+
+
+def test_valid_evidence_is_accepted_and_says_whose_the_vtpm_is(machine: GcpSnpMachine) -> None:
+    case = good(machine)
+    verdict = case.but(evidence=Evidence.parse(case.evidence.encode())).verdict()
+    assert names(verdict) == []
+    assert (verdict.identity_root, verdict.confidential) == ("simulated", True)
+    assert verdict.claims.identity["vtpm"] == "the hypervisor's: Google vouches for the image"
+    assert verdict.claims.identity["gcp_project"] == "trial-project"
+    schema.validate("verdict", canonical.parse(verdict.encode(), what="verdict", limit=1 << 20), what="verdict")
+    policy = machine.policy()
+    assert Policy.parse(policy.encode()) == policy
+    assert case.but(roots=VENDORS).verdict().identity_root == GOOGLE_VTPM
+
+
+def test_valid_evidence_of_tdx_is_accepted(td: GcpTd) -> None:
+    case = good_td(td)
+    verdict = case.but(evidence=Evidence.parse(case.evidence.encode())).verdict()
+    assert names(verdict) == []
+    assert (verdict.identity_root, verdict.confidential) == ("simulated", True)
+    assert verdict.claims.pcrs == {}
+    assert verdict.claims.image == ("base", td.image().manifest_digest)
+    policy = td.policy()
+    assert Policy.parse(policy.encode()) == policy
+    assert case.but(roots=VENDORS).verdict().identity_root == "intel"
+
+
+def test_a_vtpm_with_an_rsa_key_is_judged_alike() -> None:
+    machine = GcpSnpMachine.create(AT, manifest_digest=MANIFEST, vtpm=RsaTpm.create())
+    assert good(machine).verdict().accepted
+
+
+def test_a_simulated_machine_is_refused_unless_its_roots_are_handed_in(machine: GcpSnpMachine, td: GcpTd) -> None:
+    amd, google = machine.roots()
+    assert not good(machine).but(roots=VENDORS).verdict().accepted
+    assert names(good(machine).but(roots=(amd,)).verdict()) == ["ak-path"]
+    assert "snp-chain" in names(good(machine).but(roots=(google,)).verdict())
+    assert not good_td(td).but(roots=VENDORS).verdict().accepted
+
+
+def test_a_policy_that_names_no_machine_accepts_none(machine: GcpSnpMachine) -> None:
+    for section in (None, instances()):
+        assert names(good(machine).but(policy=machine.policy(instances=section)).verdict()) == ["gcp-instance"]
+
+
+def test_a_certificate_that_names_no_machine_is_refused(machine: GcpSnpMachine) -> None:
+    case = good(machine)
+    leaf = case.evidence.ak_certificates[0]
+    nameless = machine.google.certify(machine.tpm.key.public_key(), info=b"")
+    assert leaf != nameless
+    with pytest.raises(MalformedEvidence):
+        but(machine, certificate=nameless).verdict()
+    intermediate = good(machine).with_evidence(ak_certificates=(machine.google.vtpm_intermediate,))
+    assert "gcp-instance" in names(intermediate.verdict())
+
+
+def test_an_authority_is_no_attestation_key(machine: GcpSnpMachine) -> None:
+    assert names(certified(machine, is_ca=True).verdict()) == ["ak-not-ca", "ak-usage"]
+
+
+@pytest.mark.parametrize("technology", [0, 1, 2, 3, 5, 255])
+def test_the_vtpm_of_a_machine_that_is_not_confidential_will_not_do(machine: GcpSnpMachine, technology: int) -> None:
+    assert names(but(machine, boot_events=boot_events(technology)).verdict()) == ["gcp-technology"]
+
+
+def technologies(*events: BootEvent) -> list[str]:
+    recorder = Recorder(("gcp-technology",))
+    check_technology(recorder, EventLog.parse(encode_event_log(events)))
+    return [check.name for check in recorder.finish() if check.outcome is Outcome.FAILED]
+
+
+def test_a_guest_cannot_say_itself_how_its_memory_is_kept() -> None:
+    version, snp, *rest = boot_events()
+    _, none, *_ = boot_events(technology=0)
+    separator = BootEvent(0, 0x4, bytes(4))
+    assert technologies(version, snp, separator) == []
+    for events in (
+        (version, none, separator, snp),  # extended by the guest
+        (version, separator, snp),
+        (version, snp, none, separator),
+        (version, snp, separator, none),
+        (version, snp, snp, separator),
+        (version, snp),  # the firmware never finished
+        (version, separator),
+        (version, dataclasses.replace(snp, pcr=1), separator),
+        (version, dataclasses.replace(snp, data=snp.data + b"\0"), separator),
+        (version, dataclasses.replace(snp, kind=0x3), separator),
+        (),
+    ):
+        assert technologies(*events) == ["gcp-technology"]
+    # The type and, for some types, the text of an event are not in its digest: what is measured decides.
+    assert technologies(version, dataclasses.replace(snp, kind=0x80000008), separator) == []
+    assert technologies(version, dataclasses.replace(none, kind=0x80000008), separator, snp) == ["gcp-technology"]
+    assert rest
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("ubuntu-2404-amd-sevsnp.bin", []), ("cos-101-amd-sev.bin", ["gcp-technology"])]
+)
+def test_logs_of_real_machines_say_how_their_memory_is_kept(name: str, expected: list[str]) -> None:
+    recorder = Recorder(("gcp-technology",))
+    check_technology(recorder, EventLog.parse(recorded(f"eventlog/{name}")))
+    assert [check.name for check in recorder.finish() if check.outcome is Outcome.FAILED] == expected
+
+
+def test_an_endorsement_may_come_as_collateral_and_must_come(machine: GcpSnpMachine, td: GcpTd) -> None:
+    case = good(machine)
+    assert machine.endorsement is not None
+    other = machine.google.endorse(measurements={1: OTHER_384})
+    items = tuple(CollateralItem(LAUNCH_ENDORSEMENT, one) for one in (other, machine.endorsement))
+    carried = case.with_evidence(launch_endorsement=None, collateral=(*case.evidence.collateral, *items))
+    assert carried.verdict().accepted
+    for missing in (case.with_evidence(launch_endorsement=None), good_td(td).with_evidence(launch_endorsement=None)):
+        assert names(missing.verdict()) == ["gcp-endorsement-path"]
+
+
+def test_an_endorsement_of_the_other_hardware_endorses_nothing(machine: GcpSnpMachine, td: GcpTd) -> None:
+    assert names(endorsed(machine, measurements={}).verdict()) == ["gcp-launch-digest"]
+    empty = td.google.endorse(mrtds=())
+    assert names(good_td(td).with_evidence(launch_endorsement=empty).verdict()) == ["gcp-mrtd"]
+
+
+def test_the_vtpm_has_no_say_about_a_td(td: GcpTd, machine: GcpSnpMachine) -> None:
+    quote = machine.evidence(BINDING).tpm_quote
+    assert names(good_td(td).with_evidence(tpm_quote=quote).verdict()) == ["parts"]
+
+
+def test_a_register_that_the_policy_pins_is_judged(td: GcpTd) -> None:
+    image = td.image()
+    assert image.tdx is not None
+    rtmr0 = td.report(bytes(64)).rtmr0
+    reference = dataclasses.replace(image.tdx, rtmrs={**image.tdx.rtmrs, 0: rtmr0})
+    case = good_td(td).but(policy=td.policy(images=(dataclasses.replace(image, tdx=reference),)))
+    verdict = case.verdict()
+    assert verdict.accepted
+    assert next(check for check in verdict.checks if check.name == "tdx-rtmr-0").outcome is Outcome.PASSED
+
+
+def test_both_bindings_must_be_of_one_session(machine: GcpSnpMachine) -> None:
+    other = machine.evidence(dataclasses.replace(BINDING, nonce=b"o" * 32))
+    case = good(machine)
+    assert names(case.with_evidence(snp_report=other.snp_report).verdict()) == ["snp-report-data"]
+    assert names(case.with_evidence(tpm_quote=other.tpm_quote).verdict()) == ["quote-binding"]
+
+
+def test_a_policy_has_the_sections_of_its_platforms_and_no_other(machine: GcpSnpMachine, td: GcpTd) -> None:
+    pin = machine.google.firmware_pin()
+    for section in (None, GcpPolicy(pin), GcpPolicy(pin, tdx_min_svn=0), GcpPolicy(pin, 0, 0)):
+        with pytest.raises(PolicyError, match="must have gcp"):
+            machine.policy(gcp=section)
+    with pytest.raises(PolicyError, match="must have gcp"):
+        td.policy(gcp=None)
+    with pytest.raises(PolicyError, match="section tdx"):
+        td.policy(tdx=None)
+
+
+@pytest.mark.parametrize("part", ["snp_report", "launch_endorsement", "attest", "signature", "ak_public", "leaf"])
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
+def test_one_flipped_bit_of_every_bound_byte_is_refused(machine: GcpSnpMachine, part: str) -> None:
+    case = good(machine)
+    evidence = case.evidence
+    quote = evidence.tpm_quote
+    assert quote is not None
+    leaf, *above = evidence.ak_certificates
+    data = {"leaf": leaf}.get(part) or getattr(quote, part, None) or getattr(evidence, part)
+    # Of a report the bytes behind r and s are neither signed nor part of the signature.
+    places = range(0x2A0 + 144 if part == "snp_report" else len(data))
+    accepted = []
+    for place in places:
+        changed = flipped(data, place)
+        if part == "leaf":
+            other = case.with_evidence(ak_certificates=(changed, *above))
+        elif part in ("snp_report", "launch_endorsement"):
+            other = case.with_evidence(**{part: changed})
+        else:
+            other = case.with_evidence(tpm_quote=dataclasses.replace(quote, **{part: changed}))
+        if not other.refused():
+            accepted.append(place)
+    assert accepted == []
+
+
+def test_the_quote_of_a_real_vtpm_passes_with_its_own_nonce_alone() -> None:
+    parts = dict(_fields(recorded("tpm/gce-cos-85-nonce9009.pb"), keep=(1, 2)))
+    public = tpm_rsa.RsaPublic.parse(parts[1][0])
+    key = rsa.RSAPublicNumbers(public.exponent, int.from_bytes(public.modulus)).public_key()
+    assert public.attributes & tpm.AK_REQUIRED == tpm.AK_REQUIRED
+    judged = 0
+    for quote in parts[2]:
+        inner = dict(_fields(quote))
+        ((attest,), (signature,), (registers,)) = inner[1], inner[2], inner[3]
+        bank = dict(_fields(registers))
+        if bank[1] != [tpm.ALG_SHA256]:
+            continue
+        pcrs = {}
+        for entry in bank[2]:
+            pair = dict(_fields(entry))
+            pcrs[pair.get(1, [0])[0]] = pair[2][0]
+        structure = tpm_rsa.RsaSignature.parse(signature)
+
+        def failed(nonce: bytes, data: bytes = attest, values: Mapping[int, bytes] = pcrs, one: Any = structure) -> Any:
+            recorder = Recorder(QUOTE)
+            vtpm.check_signed_quote(recorder, data, one, key, values, nonce)
+            return [check.name for check in recorder.finish() if check.outcome is Outcome.FAILED]
+
+        assert failed(b"\x90\x09") == []
+        assert failed(b"\x90\x0a") == ["quote-binding"]
+        assert failed(b"\x90\x09", values={**pcrs, 4: OTHER}) == ["quote-pcr-digest"]
+        judged += 1
+    assert judged == 1
+
+
+QUOTE = ("quote-magic", "quote-type", "quote-signature", "quote-binding", "quote-selection", "quote-pcr-digest")
+
+
+def _fields(data: bytes, keep: tuple[int, ...] = ()) -> Iterator[tuple[int, list[Any]]]:
+    """The fields of a recorded protobuf message, by number; only numbers and bytes are there."""
+    found: dict[int, list[Any]] = {}
+    at = 0
+
+    def varint() -> int:
+        nonlocal at
+        value = shift = 0
+        while True:
+            value |= (data[at] & 0x7F) << shift
+            shift += 7
+            at += 1
+            if data[at - 1] < 0x80:
+                return value
+
+    while at < len(data):
+        tag = varint()
+        size = varint()
+        value: Any = size
+        if tag & 7 == 2:
+            value = data[at : at + size]
+            at += size
+        if not keep or tag >> 3 in keep:
+            found.setdefault(tag >> 3, []).append(value)
+    yield from found.items()
