@@ -1,0 +1,204 @@
+"""The status of a platform is found as Intel defines it."""
+
+import itertools
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from cloister.attestation.tdx.collateral import QeIdentity, TcbInfo, TcbStatus
+from cloister.attestation.tdx.pck import Pck
+from cloister.attestation.tdx.tcb import Evaluation, converge, evaluate
+from cloister.attestation.testkit import Td
+from cloister.attestation.x509 import Certificate
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+TD = Td.create(AT)
+INTEL = TD.intel
+PCK = Pck.parse(Certificate.parse(INTEL.pck))
+GOOD = bytes([5, 1, 3, *[0] * 13])
+
+
+def evaluated(
+    *,
+    svn: bytes = GOOD,
+    svn2: bytes | None = None,
+    qe_svn: int = 4,
+    info: dict[str, Any] | None = None,
+    identity: dict[str, Any] | None = None,
+) -> Evaluation:
+    changes: dict[str, Any] = {"tee_tcb_svn": svn, "tee_tcb_svn2": svn2}
+    if svn2 is None:
+        changes["mr_service_td"] = None
+    return evaluate(
+        TD.report(bytes(64), **changes),
+        PCK,
+        TcbInfo.parse(INTEL.statement("tcbInfo", info or INTEL.tcb_info())),
+        QeIdentity.parse(INTEL.statement("enclaveIdentity", identity or INTEL.qe_identity())),
+        qe_svn,
+    )
+
+
+def with_statuses(platform: str, module: str = "UpToDate", enclave: str = "UpToDate") -> tuple[dict[str, Any], ...]:
+    info, identity = INTEL.tcb_info(), INTEL.qe_identity()
+    info["tcbLevels"][0]["tcbStatus"] = platform
+    info["tdxModuleIdentities"][0]["tcbLevels"][0]["tcbStatus"] = module
+    identity["tcbLevels"][0]["tcbStatus"] = enclave
+    return info, identity
+
+
+def test_a_platform_at_its_level_is_up_to_date() -> None:
+    date = datetime(2026, 1, 1, tzinfo=UTC)
+    assert evaluated() == Evaluation(TcbStatus.UP_TO_DATE, date=date)
+
+
+@pytest.mark.parametrize("index", [index for index, svn in enumerate(PCK.components) if svn])
+def test_one_component_that_is_too_low_takes_the_next_level(index: int) -> None:
+    info = INTEL.tcb_info()
+    info["tcbLevels"][0]["tcb"]["sgxtcbcomponents"][index]["svn"] += 1
+    found = evaluated(info=info)
+    assert (found.status, found.advisories) == (TcbStatus.OUT_OF_DATE, ("INTEL-SA-09999",))
+    assert found.out_of_date_since == found.date == datetime(2025, 6, 1, tzinfo=UTC)
+
+
+def test_a_pcesvn_that_is_too_low_takes_the_next_level() -> None:
+    info = INTEL.tcb_info()
+    info["tcbLevels"][0]["tcb"]["pcesvn"] += 1
+    assert evaluated(info=info).status is TcbStatus.OUT_OF_DATE
+    info["tcbLevels"][1]["tcb"]["pcesvn"] = 14
+    found = evaluated(info=info)
+    assert found == Evaluation(None, "no TCB level is as low as the platform's SGX components and PCESVN")
+
+
+def test_late_microcode_that_is_too_old_takes_the_next_level() -> None:
+    assert evaluated(svn=bytes([5, 1, 2, *[0] * 13])).status is TcbStatus.OUT_OF_DATE
+
+
+def test_a_module_of_version_0_is_judged_with_the_components() -> None:
+    assert evaluated(svn=bytes([4, 0, 3, *[0] * 13])).status is TcbStatus.UP_TO_DATE
+    assert evaluated(svn=bytes([3, 0, 3, *[0] * 13])).status is TcbStatus.OUT_OF_DATE
+
+
+def test_a_module_of_a_later_version_is_judged_by_its_own_levels() -> None:
+    # The SVN of the components (4) does not count for it, the version of the level (0) neither.
+    assert evaluated(svn=bytes([4, 1, 3, *[0] * 13])).status is TcbStatus.OUT_OF_DATE
+    assert evaluated(svn=bytes([1, 1, 3, *[0] * 13])) == Evaluation(
+        None, "no level of the TDX module is as low as SVN 1"
+    )
+    assert evaluated(svn=bytes([9, 2, 3, *[0] * 13])) == Evaluation(None, "no TDX module of version 2 is known")
+
+
+def test_platforms_below_every_tdx_level_have_no_status() -> None:
+    info = INTEL.tcb_info()
+    for level in info["tcbLevels"]:
+        level["tcb"]["tdxtcbcomponents"][2]["svn"] = 4
+    assert evaluated(info=info) == Evaluation(None, "no TCB level is as low as the platform's TDX components")
+
+
+def test_the_quoting_enclave_has_levels_of_its_own() -> None:
+    assert evaluated(qe_svn=3).status is TcbStatus.OUT_OF_DATE
+    assert evaluated(qe_svn=0) == Evaluation(None, "no level of the quoting enclave is as low as SVN 0")
+
+
+def test_advisories_of_all_levels_come_together() -> None:
+    info, identity = with_statuses("SWHardeningNeeded", "OutOfDate", "OutOfDate")
+    info["tcbLevels"][0]["advisoryIDs"] = ["INTEL-SA-00003", "INTEL-SA-00001"]
+    info["tdxModuleIdentities"][0]["tcbLevels"][0]["advisoryIDs"] = ["INTEL-SA-00002"]
+    identity["tcbLevels"][0]["advisoryIDs"] = ["INTEL-SA-00001"]
+    found = evaluated(info=info, identity=identity)
+    assert found.advisories == ("INTEL-SA-00001", "INTEL-SA-00002", "INTEL-SA-00003")
+
+
+@pytest.mark.parametrize(
+    ("platform", "module", "enclave", "wanted"),
+    [
+        ("UpToDate", "UpToDate", "UpToDate", "UpToDate"),
+        ("SWHardeningNeeded", "UpToDate", "UpToDate", "SWHardeningNeeded"),
+        ("ConfigurationNeeded", "UpToDate", "UpToDate", "ConfigurationNeeded"),
+        ("ConfigurationAndSWHardeningNeeded", "UpToDate", "UpToDate", "ConfigurationAndSWHardeningNeeded"),
+        ("OutOfDate", "UpToDate", "UpToDate", "OutOfDate"),
+        ("OutOfDateConfigurationNeeded", "UpToDate", "UpToDate", "OutOfDateConfigurationNeeded"),
+        ("Revoked", "UpToDate", "UpToDate", "Revoked"),
+        ("UpToDate", "OutOfDate", "UpToDate", "OutOfDate"),
+        ("SWHardeningNeeded", "OutOfDate", "UpToDate", "OutOfDate"),
+        ("ConfigurationNeeded", "OutOfDate", "UpToDate", "OutOfDateConfigurationNeeded"),
+        ("ConfigurationAndSWHardeningNeeded", "OutOfDate", "UpToDate", "OutOfDateConfigurationNeeded"),
+        ("OutOfDateConfigurationNeeded", "OutOfDate", "UpToDate", "OutOfDateConfigurationNeeded"),
+        ("Revoked", "OutOfDate", "UpToDate", "Revoked"),
+        ("UpToDate", "Revoked", "UpToDate", "Revoked"),
+        ("UpToDate", "UpToDate", "OutOfDate", "OutOfDate"),
+        ("SWHardeningNeeded", "UpToDate", "OutOfDate", "OutOfDate"),
+        ("ConfigurationNeeded", "UpToDate", "OutOfDate", "OutOfDateConfigurationNeeded"),
+        ("ConfigurationAndSWHardeningNeeded", "UpToDate", "OutOfDate", "OutOfDateConfigurationNeeded"),
+        ("ConfigurationNeeded", "OutOfDate", "Revoked", "Revoked"),
+        ("UpToDate", "UpToDate", "ConfigurationNeeded", "ConfigurationNeeded"),
+        ("UpToDate", "UpToDate", "OutOfDateConfigurationNeeded", "OutOfDateConfigurationNeeded"),
+    ],
+)
+def test_statuses_become_one(platform: str, module: str, enclave: str, wanted: str) -> None:
+    info, identity = with_statuses(platform, module, enclave)
+    assert evaluated(info=info, identity=identity).status == wanted
+
+
+def test_no_combination_is_better_than_any_of_its_parts() -> None:
+    worse = {TcbStatus.OUT_OF_DATE, TcbStatus.OUT_OF_DATE_CONFIGURATION_NEEDED, TcbStatus.REVOKED}
+    for statuses in itertools.product(tuple(TcbStatus)[:7], repeat=3):
+        found = converge(*statuses)
+        assert (found is TcbStatus.UP_TO_DATE) == (set(statuses) == {TcbStatus.UP_TO_DATE})
+        assert (found in worse) == bool(worse & set(statuses))
+        assert (found is TcbStatus.REVOKED) == (TcbStatus.REVOKED in statuses)
+
+
+# --- a module that was updated under the TD (TD report 1.5) ----------------------------------------------------------
+
+OLD = bytes([2, 1, 3, *[0] * 13])
+
+
+def test_a_td_launched_under_an_old_module_that_is_the_latest_now_is_advised_to_relaunch() -> None:
+    assert evaluated(svn=OLD).status is TcbStatus.OUT_OF_DATE
+    assert evaluated(svn=OLD, svn2=OLD).status is TcbStatus.OUT_OF_DATE
+    found = evaluated(svn=OLD, svn2=GOOD)
+    assert found.status is TcbStatus.TD_RELAUNCH_ADVISED
+    assert found.advisories == ("INTEL-SA-09999",)
+
+
+@pytest.mark.parametrize("platform", ["ConfigurationNeeded", "ConfigurationAndSWHardeningNeeded"])
+def test_a_relaunch_may_be_advised_with_configuration(platform: str) -> None:
+    info, identity = with_statuses(platform)
+    found = evaluated(svn=OLD, svn2=GOOD, info=info, identity=identity)
+    assert found.status is TcbStatus.TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED
+
+
+@pytest.mark.parametrize(
+    ("svn2", "wanted"),
+    [
+        ([4, 1, 3], TcbStatus.OUT_OF_DATE),  # not the latest module
+        ([5, 1, 2], TcbStatus.OUT_OF_DATE),  # not the latest microcode
+        ([4, 0, 3], TcbStatus.TD_RELAUNCH_ADVISED),  # a module of version 0 is judged by the components
+        ([3, 0, 3], TcbStatus.OUT_OF_DATE),
+        ([9, 7, 3], None),  # a module that nobody knows
+    ],
+)
+def test_only_the_latest_module_earns_the_advice(svn2: list[int], wanted: TcbStatus | None) -> None:
+    assert evaluated(svn=OLD, svn2=bytes([*svn2, *[0] * 13])).status is wanted
+
+
+@pytest.mark.parametrize(
+    ("platform", "enclave", "wanted"),
+    [
+        ("OutOfDate", "UpToDate", "OutOfDate"),
+        ("OutOfDateConfigurationNeeded", "UpToDate", "OutOfDateConfigurationNeeded"),
+        ("Revoked", "UpToDate", "Revoked"),
+        ("UpToDate", "OutOfDate", "OutOfDate"),
+        ("UpToDate", "Revoked", "Revoked"),
+    ],
+)
+def test_no_relaunch_mends_what_else_is_out_of_date(platform: str, enclave: str, wanted: str) -> None:
+    info, identity = with_statuses(platform, enclave=enclave)
+    assert evaluated(svn=OLD, svn2=GOOD, info=info, identity=identity).status == wanted
+
+
+def test_a_td_that_was_launched_under_the_latest_module_needs_no_relaunch() -> None:
+    assert evaluated(svn=GOOD, svn2=GOOD).status is TcbStatus.UP_TO_DATE
+    info, identity = with_statuses("UpToDate", "Revoked")
+    assert evaluated(svn=GOOD, svn2=GOOD, info=info, identity=identity).status is TcbStatus.REVOKED
