@@ -113,7 +113,9 @@ def tdx() -> Subject:
     """A TDX quote with all that is in it: what the TD, the quoting enclave and Intel signed."""
     td = Td.create(AT)
     evidence = td.evidence(_session())
-    evidence = dataclasses.replace(evidence, collateral=tuple(_items(td.intel.collateral().contents)))
+    # The root comes in the quote alone, so that all three of its certificates count.
+    items = (item for item in _items(td.intel.collateral().contents) if item.content != td.intel.root)
+    evidence = dataclasses.replace(evidence, collateral=tuple(items))
     parts = {"TDX quote": _field("tdx_quote", evidence)}
     return Subject(evidence, td.policy(), (td.intel.anchor(),), parts)
 

@@ -1,5 +1,6 @@
 """The verb that starts a party's policy."""
 
+import datetime
 from pathlib import Path
 
 from invoke.context import Context
@@ -14,6 +15,8 @@ from cloister.errors import CloisterError, InputError
     help={
         "image": "manifest.json of the image that you trust, rebuilt by yourself or signed by someone you chose",
         "workspace": "workspace descriptor from the platform team (default: $CLOISTER_WORKSPACE)",
+        "from-evidence": "take over what a machine showed, from a bundle of `attest --save`, instead of a descriptor",
+        "collateral": "folder with what the evidence is judged with",
         "cvm": "accept only this CVM of the workspace",
         "allow-local": "accept machines that keep nothing secret from their host: for trials",
         "allow-debug": "accept an image that gives access for debugging: for trials",
@@ -26,6 +29,8 @@ def policy(
     c: Context,
     image: str,
     workspace: str | None = None,
+    from_evidence: str | None = None,
+    collateral: str | None = None,
     cvm: str | None = None,
     allow_local: bool = False,
     allow_debug: bool = False,
@@ -36,15 +41,24 @@ def policy(
     """Start your own policy: what you demand of a machine, value by value, with whom to confirm it."""
     from cloister.client import policy as policies
 
-    descriptor = settings.setting(c, "workspace", workspace)
-    if descriptor is None:
+    descriptor = None if from_evidence else settings.setting(c, "workspace", workspace)
+    if descriptor is None and from_evidence is None:
         raise InputError("policy needs --workspace.", hint="The platform team hands out the workspace descriptor.")
+    if from_evidence and (workspace or cvm or allow_local or allow_debug):
+        raise InputError("--from-evidence stands instead of --workspace, --cvm, --allow-local and --allow-debug.")
     path = Path(output)
     if path.exists():
         raise InputError(
             f"{path} exists; a policy is not overwritten.", hint="Remove it, or name another with --output."
         )
-    started, taken = policies.start(Path(image), descriptor, cvm=cvm, allow_local=allow_local, allow_debug=allow_debug)
+    if descriptor is None:
+        folder = Path(collateral) if collateral else None
+        now = datetime.datetime.now(datetime.UTC)
+        started, taken = policies.observe(Path(image), Path(from_evidence or ""), collateral=folder, at=now)
+    else:
+        started, taken = policies.start(
+            Path(image), descriptor, cvm=cvm, allow_local=allow_local, allow_debug=allow_debug
+        )
     if not json:
         print("Your policy takes over what others say. Confirm each value:")
         for one in taken:

@@ -16,6 +16,7 @@ from cloister.attestation.verify import RecordingPurpose, verify
 from cloister.client import pieces
 from cloister.client.collateral import folder, wanted
 from cloister.client.collateral.network import Network
+from cloister.client.collateral.wanted import Services
 from cloister.errors import InputError
 
 
@@ -51,6 +52,7 @@ def examine(
     report_data: bytes | None = None,
     collateral: Path | None = None,
     network: Network | None = None,
+    services: Services | None = None,
     roots: tuple[Anchor, ...] = VENDORS,
 ) -> Examination:
     """The evidence in ``paths`` under ``policy`` as of ``at``. Without ``network`` nothing is asked of anybody.
@@ -65,7 +67,7 @@ def examine(
             sources.append(folder.load(collateral))
         problems: tuple[str, ...] = ()
         if network is not None:
-            fetched = network.fetch(wanted.questions(given, tuple(Several(sources).items(CERTIFICATE))))
+            fetched = network.fetch(wanted.questions(given, tuple(Several(sources).items(CERTIFICATE)), services))
             sources.append(fetched.collateral)
             problems = fetched.problems
         return Examination(_judged(given, policy, Several(sources), at, report_data, roots), problems)

@@ -1,11 +1,18 @@
 """The party's own policy: starting one, and reading it before anything is trusted."""
 
+import datetime
 from dataclasses import replace
 from pathlib import Path
 
+from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation.evidence import Evidence
+from cloister.attestation.observed import policy_from_evidence
 from cloister.attestation.policy import Policy
 from cloister.attestation.reference import TakenOver, policy_from
-from cloister.client import newfile, workspace
+from cloister.attestation.roots import VENDORS, Anchor
+from cloister.client import newfile, pieces, workspace
+from cloister.client.collateral import folder
+from cloister.client.examination import Several
 from cloister.errors import InputError
 from cloister.protocol.descriptor import Descriptor
 from cloister.protocol.imagemanifest import ImageManifest
@@ -31,13 +38,36 @@ def start(
     described = workspace.load(descriptor)
     if cvm is not None:
         described = _narrowed(described, cvm)
+    return policy_from(_manifest(image), described, allow_local=allow_local, allow_debug=allow_debug)
+
+
+def observe(
+    image: Path,
+    evidence: Path,
+    *,
+    collateral: Path | None = None,
+    at: datetime.datetime,
+    roots: tuple[Anchor, ...] = VENDORS,
+) -> tuple[Policy, tuple[TakenOver, ...]]:
+    """A first policy from a bundle of evidence, which must be genuine. Raises InputError, ProofError."""
     try:
-        manifest = ImageManifest.parse(image.read_bytes())
+        given, beside = pieces.load([evidence])
+        if not isinstance(given, Evidence):
+            raise InputError(f"{evidence} is a bare report or quote, which names no machine.")
+        sources = Several([beside, *([folder.load(collateral)] if collateral else [])])
+        policy, taken, _ = policy_from_evidence(given, _manifest(image), at=at, collateral=sources, roots=roots)
+    except MalformedEvidence as error:
+        raise InputError(f"{evidence}: {error.message}") from error
+    return policy, taken
+
+
+def _manifest(path: Path) -> ImageManifest:
+    try:
+        return ImageManifest.parse(path.read_bytes())
     except OSError as error:
-        raise InputError(f"The image manifest {image} cannot be read: {error.strerror}.") from error
+        raise InputError(f"The image manifest {path} cannot be read: {error.strerror}.") from error
     except InputError as error:
-        raise InputError(f"{image}: {error.message}", hint=error.hint) from error
-    return policy_from(manifest, described, allow_local=allow_local, allow_debug=allow_debug)
+        raise InputError(f"{path}: {error.message}", hint=error.hint) from error
 
 
 def _narrowed(descriptor: Descriptor, cvm: str) -> Descriptor:

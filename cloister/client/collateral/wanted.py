@@ -1,5 +1,7 @@
 """Which questions to the vendors' services a piece of evidence raises."""
 
+from dataclasses import dataclass
+
 from cloister.attestation.azure.hcl import TYPE_SNP, HclReport
 from cloister.attestation.evidence import Evidence, Platform
 from cloister.attestation.raw import Raw, RawHcl, RawSnp
@@ -16,22 +18,38 @@ from cloister.client.collateral.service import Question
 _OF_VERSION_2 = (ProductLine.MILAN, ProductLine.GENOA)
 
 
-def questions(given: Evidence | Raw, certificates: tuple[bytes, ...] = ()) -> tuple[Question, ...]:
+@dataclass(frozen=True)
+class Services:
+    """Where AMD's key service, Intel's certification service and root, and Google's bucket are.
+
+    Others that speak the same interface may stand in their stead.
+    """
+
+    keys: str = amd.SERVICE
+    certification: str = intel.SERVICE
+    root_crl: str = intel.ROOT_CRL
+    bucket: str = google.SERVICE
+
+
+def questions(
+    given: Evidence | Raw, certificates: tuple[bytes, ...] = (), services: Services | None = None
+) -> tuple[Question, ...]:
     """Everything that the evidence is judged with and may lack. Raises MalformedEvidence.
 
     ``certificates`` are those that came with it: with a VCEK among them none is asked for.
     """
+    asked = services or Services()
     snp, quote = _parts(given)
     found: list[Question] = []
     if snp is not None:
-        found += _amd(Report.parse(snp), certificates)
+        found += _amd(Report.parse(snp), certificates, asked.keys)
     if quote is not None:
-        found += _intel(Quote.parse(quote))
+        found += _intel(Quote.parse(quote), asked)
     if isinstance(given, Evidence) and given.launch_endorsement is None:
         if given.platform is Platform.GCP_SNP and snp is not None:
-            found.append(google.question("sevsnp", Report.parse(snp).measurement))
+            found.append(google.question("sevsnp", Report.parse(snp).measurement, service=asked.bucket))
         if given.platform is Platform.GCP_TDX and quote is not None:
-            found.append(google.question("tdx", Quote.parse(quote).report.mr_td))
+            found.append(google.question("tdx", Quote.parse(quote).report.mr_td, service=asked.bucket))
     return tuple(found)
 
 
@@ -51,7 +69,7 @@ def _parts(given: Evidence | Raw) -> tuple[bytes | None, bytes | None]:
     return report, quote
 
 
-def _amd(report: Report, certificates: tuple[bytes, ...]) -> list[Question]:
+def _amd(report: Report, certificates: tuple[bytes, ...], service: str) -> list[Question]:
     leaves = [EndorsementCertificate.parse(der) for der in certificates if is_endorsement(der)]
     vlek = report.signing_key is SigningKey.VLEK
     known = report.product_line or next((leaf.amd.product_line for leaf in leaves), None)
@@ -59,14 +77,15 @@ def _amd(report: Report, certificates: tuple[bytes, ...]) -> list[Question]:
     found: list[Question] = []
     for line in lines:
         if not vlek and not leaves:
-            found.append(amd.key(line, report.chip_id, report.tcb_versions(line)["reported"]))
-        found += [amd.chain(line, vlek=vlek), amd.revocations(line, vlek=vlek)]
+            found.append(amd.key(line, report.chip_id, report.tcb_versions(line)["reported"], service=service))
+        found += [amd.chain(line, vlek=vlek, service=service), amd.revocations(line, vlek=vlek, service=service)]
     return found
 
 
-def _intel(quote: Quote) -> tuple[Question, ...]:
+def _intel(quote: Quote, services: Services) -> tuple[Question, ...]:
     leaf = Certificate.parse(quote.pck_chain[0], "PCK certificate")
     issuer = Certificate.parse(quote.pck_chain[1], "PCK issuer") if len(quote.pck_chain) > 1 else None
     name = common_name(issuer).lower() if issuer else ""
     authority = next((one for one in intel.AUTHORITIES if one in name), intel.AUTHORITIES[0])
-    return intel.questions(Pck.parse(leaf).fmspc.hex(), authority)
+    fmspc = Pck.parse(leaf).fmspc.hex()
+    return intel.questions(fmspc, authority, service=services.certification, root_crl=services.root_crl)
