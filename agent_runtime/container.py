@@ -254,6 +254,7 @@ def open_to_reader(folder: Path) -> tuple[int, int]:
     """
     top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
+        os.fchmod(top, 0o755)
         return _open_folder(top, _MAX_DEPTH, 0)
     finally:
         os.close(top)
@@ -263,26 +264,38 @@ def _open_folder(descriptor: int, depth: int, count: int) -> tuple[int, int]:
     if depth == 0:
         raise NotPlain
     total, files = 0, 0
-    # Whatever mode the algorithm gave them: the runner is root and may look.
     for name in os.listdir(descriptor):
         if count + files > _MAX_FILES:
             raise NotPlain
-        kind = os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode
-        if not (stat.S_ISDIR(kind) or stat.S_ISREG(kind)):
-            raise NotPlain
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-        entry = os.open(name, flags | (os.O_DIRECTORY if stat.S_ISDIR(kind) else 0), dir_fd=descriptor)
+        # A handle that neither reads nor writes: the mode that the algorithm gave may allow neither.
+        entry = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor)
         try:
-            if stat.S_ISDIR(kind):
-                inner, found = _open_folder(entry, depth - 1, count + files)
-                total, files = total + inner, files + found
+            found = os.fstat(entry)
+            if stat.S_ISDIR(found.st_mode):
+                _change_mode(entry, 0o755)
+                inner, more = _open_inner(entry, depth - 1, count + files)
+                total, files = total + inner, files + more
+            elif stat.S_ISREG(found.st_mode):
+                _change_mode(entry, 0o444)
+                total, files = total + found.st_size, files + 1
             else:
-                os.fchmod(entry, 0o444)
-                total, files = total + os.fstat(entry).st_size, files + 1
+                raise NotPlain
         finally:
             os.close(entry)
-    os.fchmod(descriptor, 0o755)
     return total, files
+
+
+def _open_inner(handle: int, depth: int, count: int) -> tuple[int, int]:
+    folder = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=handle)
+    try:
+        return _open_folder(folder, depth, count)
+    finally:
+        os.close(folder)
+
+
+def _change_mode(handle: int, mode: int) -> None:
+    # fchmod(2) refuses such a handle; this link leads to what it holds, whatever bears the name by now.
+    os.chmod(f"/proc/self/fd/{handle}", mode)
 
 
 def _mount(source: str, target: Path, kind: str, flags: int, data: str) -> None:
