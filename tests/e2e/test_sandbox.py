@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 from cloister.attestation.reference import policy_from
-from cloister.client import upload
+from cloister.client import restart, upload
 from cloister.client.connection import Connection, Target
 from cloister.client.submission import submit
 from cloister.client.timeline import Follower
 from cloister.endpoint import Address
-from cloister.errors import CloisterError
 from cloister.protocol.events import State
 from infra.image import Image
 from infra.provider import ports
@@ -75,16 +74,13 @@ def test_an_algorithm_finds_every_door_closed(host: HostileHost, target: Target)
 
 
 def test_a_reset_gives_a_fresh_machine(host: HostileHost, target: Target) -> None:
-    with Connection(target, host.parties.keys["lab"]) as before:
-        before.session().reset()
-        old = before.evidence()
-    fresh = None
-    while fresh is None or fresh.event_log_key == old.event_log_key:
-        try:
-            with Connection(target, host.parties.keys["lab"]) as after:
-                fresh = after.evidence()
-                state = after.session().status().state
-        except CloisterError:
-            continue
+    lab = host.parties.keys["lab"]
+    with Connection(target, lab) as before:
+        old = restart.reset(before)
+    restart.wait(target, old)
+    with Connection(target, lab) as after:
+        fresh = after.evidence()
+        state = after.session().status().state
+    assert fresh.event_log_key != old
     assert [entry.kind for entry in fresh.runtime_log] == ["boot-configuration", "agent"]
     assert state == "Idle"

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cloister.protocol.descriptor import Descriptor
 from infra import stack
 from infra.provider.processes import working_in
-from tests.infra.project import PLUGIN, SECONDS, Project
+from tests.infra.project import PLUGIN, SECONDS, Project, wait_for
 
 STANDIN = Path(__file__).parent / "standin" / "provider.py"
 STACK = "lab"
@@ -78,8 +78,7 @@ def test_an_interrupted_up_leaves_no_machine_and_the_next_one_is_fine(project: P
             stderr=output,
         )
     milestones = project.state / STACK / "trainer" / "milestones.log"
-    while not milestones.exists() and process.poll() is None:
-        os.sched_yield()
+    wait_for(lambda: milestones.exists() or process.poll() is not None, "the machine starts")
     process.send_signal(signal.SIGINT)
     assert process.wait(SECONDS) != 0
     assert "Starting the CVM 'trainer' was stopped." in log.read_text()
@@ -99,15 +98,13 @@ def test_a_killed_engine_leaves_no_machine(project: Project):
         stderr=subprocess.DEVNULL,
     )
     folder = project.state / STACK / "trainer"
-    while not (folder / "milestones.log").exists() and process.poll() is None:
-        os.sched_yield()
+    wait_for(lambda: (folder / "milestones.log").exists() or process.poll() is not None, "the machine starts")
     process.kill()
-    process.wait()
+    process.wait(SECONDS)
     # Pulumi's own language host does not notice; it is no part of what is tested.
     for host in working_in(project.folder, ("pulumi-language-python",)):
         host.end()
-    while folder.exists():
-        os.sched_yield()
+    wait_for(lambda: not folder.exists(), "the machine is gone")
     shutil.rmtree(project.state / ".pulumi" / "locks", ignore_errors=True)
     project.pulumi("destroy", "--yes", "--skip-preview")
     assert project.nothing_is_left()
