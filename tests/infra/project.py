@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -16,6 +18,7 @@ from infra import engine as engines
 from infra import environment, layout, stack
 
 SECONDS = 600
+_PAUSE = 0.05
 PLUGIN = "pulumi-resource-cloister-local"
 
 
@@ -30,13 +33,13 @@ class Project:
 
     @classmethod
     def create(cls, folder: Path, name: str, value: Mapping[str, Any], *, provider: Path) -> Self:
-        """A project below ``folder`` whose stack ``name`` is configured with ``value``; skips without an engine.
+        """A project below ``folder`` whose stack ``name`` is configured with ``value``.
 
         ``provider`` is the folder of the provider's executable.
         """
         found = engines.find()
         if found is None:
-            pytest.skip("There is no Pulumi engine on this machine: invoke setup")
+            pytest.fail("There is no Pulumi engine on this machine: invoke setup")
         ours = {
             "CLOISTER_STATE": str(folder / "state"),
             "PULUMI_HOME": str(folder / "home"),
@@ -91,6 +94,15 @@ class Project:
     def nothing_is_left(self) -> bool:
         """No folder of the workspace, and no process that works below the state."""
         return not (self.state / self.stack).exists() and processes_below(self.state) == []
+
+
+def wait_for(happens: Callable[[], bool], what: str, seconds: float = SECONDS) -> None:
+    """Return as soon as ``happens`` says yes, looked at now and then; fail when it does not within ``seconds``."""
+    never = threading.Event()
+    deadline = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < deadline, f"In {seconds:.0f} s it did not happen that {what}."
+        never.wait(_PAUSE)
 
 
 def processes_below(folder: Path) -> list[str]:

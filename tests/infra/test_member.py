@@ -18,7 +18,7 @@ from infra import engine, layout, member, report, stack, workspace
 def configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file of a new stack ``lab``."""
     if engine.find() is None:
-        pytest.skip("There is no Pulumi engine on this machine: invoke setup")
+        pytest.fail("There is no Pulumi engine on this machine: invoke setup")
     for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CLOISTER_STATE", str(tmp_path / "state"))
