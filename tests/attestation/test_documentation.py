@@ -3,15 +3,27 @@
 import importlib.util
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cloister.attestation.azure import checks as azure
 from cloister.attestation.checks import CHECKS_OF, COMMON
+from cloister.attestation.gcp import checks as gcp
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "attestation.md").read_text()
 TESTS = {"local": "test_local.py", "tdx": "tdx/test_judge.py", "sev-snp": "snp/test_judge.py"}
 """Where the tests of a platform's checks are. The checks that all platforms share are in the table of ``local``."""
+
+CLOUDS = {
+    "azure-snp": ("test_azure.py", azure.SNP),
+    "azure-tdx": ("test_azure.py", azure.TDX),
+    "gcp-snp": ("test_gcp.py", gcp.SNP),
+    "gcp-tdx": ("test_gcp.py", (*gcp.TDX, *gcp.TDX_IMAGE)),
+}
+"""The same for the clouds' machines, with the checks that the platform brings itself: the others are in the tables of
+the hardware and of the vTPM, whose code is the same."""
 
 
 def _rows(platform: str) -> list[list[str]]:
@@ -28,16 +40,33 @@ def test_the_table_has_every_check_once_and_in_order(platform: str) -> None:
 
 @pytest.mark.parametrize("platform", TESTS)
 def test_every_row_names_a_source_an_existing_file_and_an_existing_test(platform: str) -> None:
-    file = Path(__file__).parent / TESTS[platform]
-    spec = importlib.util.spec_from_file_location(f"checks_of_{platform.replace('-', '_')}", file)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    assert set(module.CASES) == set(CHECKS_OF[platform])
+    assert set(_cases(TESTS[platform])) == set(CHECKS_OF[platform])
     for name, promise, source, code, test in _rows(platform):
         assert promise and source
         assert (ROOT / "cloister" / "attestation" / code.strip("`")).is_file()
         assert test == f"`test_only_what_is_wrong_is_refused[{name}]`"
+
+
+@pytest.mark.parametrize("platform", CLOUDS)
+def test_the_tables_of_the_clouds_have_what_is_theirs(platform: str) -> None:
+    file, own = CLOUDS[platform]
+    rows = _rows(platform)
+    assert [row[0] for row in rows] == list(own)
+    assert set(own) <= set(_cases(file)[platform]) <= set(CHECKS_OF[platform])
+    for name, promise, source, code, test in rows:
+        assert promise and source
+        assert (ROOT / "cloister" / "attestation" / code.strip("`")).is_file()
+        assert test == f"`test_only_what_is_wrong_is_refused[{platform}-{name}]`"
+
+
+def _cases(file: str) -> Any:
+    """The cases of a test module."""
+    path = Path(__file__).parent / file
+    spec = importlib.util.spec_from_file_location(f"checks_in_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.CASES
 
 
 def test_every_file_that_the_page_names_exists() -> None:
