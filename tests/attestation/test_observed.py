@@ -1,0 +1,136 @@
+"""A policy from evidence recognises that machine and no other, and is made of genuine evidence only."""
+
+import dataclasses
+import datetime
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from cloister.attestation.collateral import InMemory
+from cloister.attestation.errors import PolicyError
+from cloister.attestation.evidence import Evidence, Platform, SessionBinding
+from cloister.attestation.observed import policy_from_evidence
+from cloister.attestation.policy import ImageReference, Policy
+from cloister.attestation.reference import TakenOver
+from cloister.attestation.roots import VENDORS, Anchor
+from cloister.attestation.testkit import LocalMachine, RsaTpm, SnpMachine, Td
+from cloister.attestation.testkit.google import GcpSnpMachine
+from cloister.attestation.testkit.microsoft import AzureSnpMachine
+from cloister.attestation.verify import SessionPurpose, verify
+from cloister.errors import ProofError
+from cloister.protocol.imagemanifest import ImageManifest
+
+AT = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
+SESSION = SessionPurpose(b"n" * 32, b"t" * 32, b"h" * 32)
+BINDING = SessionBinding(SESSION.nonce, SESSION.tls_key_digest, SESSION.hpke_key_digest)
+
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """What a machine shows, with what a verifier needs besides."""
+
+    evidence: Evidence
+    image: ImageReference
+    roots: tuple[Anchor, ...]
+    collateral: InMemory = dataclasses.field(default_factory=InMemory)
+
+    def manifest(self, **changes: Any) -> ImageManifest:
+        pcrs = {index: value.hex() for index, value in self.image.pcrs.items()}
+        manifest = ImageManifest(flavor="base", debug=False, inputs={}, outputs={}, pcrs=pcrs)
+        return dataclasses.replace(manifest, **changes)
+
+    def policy(self, **changes: Any) -> tuple[Policy, tuple[TakenOver, ...]]:
+        policy, taken, verdict = policy_from_evidence(
+            self.evidence, self.manifest(**changes), at=AT, collateral=self.collateral, roots=self.roots
+        )
+        assert verdict.recording
+        return policy, taken
+
+
+def snp() -> Shown:
+    machine = SnpMachine.create_at(AT)
+    return Shown(machine.evidence(BINDING), machine.image(), (machine.processor.amd.anchor(),))
+
+
+def tdx() -> Shown:
+    td = Td.create(AT)
+    return Shown(td.evidence(BINDING), td.image(), (td.intel.anchor(),), td.intel.collateral())
+
+
+def azure() -> Shown:
+    machine = AzureSnpMachine.create(AT)
+    return Shown(machine.evidence(BINDING), machine.image(), machine.roots())
+
+
+def gcp() -> Shown:
+    machine = GcpSnpMachine.create(AT, vtpm=RsaTpm.create())
+    collateral = InMemory({"certificate": (machine.google.firmware_root,)})
+    return Shown(machine.evidence(BINDING), machine.image(), machine.roots(), collateral)
+
+
+MACHINES: dict[str, Callable[[], Shown]] = {"snp": snp, "tdx": tdx, "azure": azure, "gcp": gcp}
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_the_policy_accepts_the_machine_that_it_was_made_of(name: str) -> None:
+    shown = MACHINES[name]()
+    policy, taken = shown.policy()
+
+    assert Policy.parse(policy.encode()) == policy
+    found = verify(shown.evidence, policy, purpose=SESSION, at=AT, collateral=shown.collateral, roots=shown.roots)
+    assert found.accepted
+    assert all(one.confirm_with for one in taken)
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_every_value_of_the_policy_is_named(name: str) -> None:
+    policy, taken = MACHINES[name]().policy()
+    members = {one.member for one in taken}
+    sections = {one for one in ("snp", "azure", "gcp", "instances") if getattr(policy, one) is not None}
+
+    assert {member.split(".")[0] for member in members} == {"images", "boot_configuration", *sections}
+    text = " ".join(f"{one.value} {one.fingerprint}" for one in taken)
+    for owner in policy.boot_configuration.owners:
+        assert owner in text
+    for image in policy.images:
+        for digest in (image.manifest_digest, *image.launch_digests, *(image.tdx.mrtds if image.tdx else ())):
+            assert digest.hex() in text
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_no_policy_is_made_of_evidence_that_is_not_genuine(name: str) -> None:
+    with pytest.raises(ProofError, match="not genuine"):
+        dataclasses.replace(MACHINES[name](), roots=VENDORS).policy()
+
+
+@pytest.mark.parametrize("name", ["azure", "gcp"])
+def test_no_policy_is_made_of_another_image_than_the_manifests(name: str) -> None:
+    other = dict.fromkeys((4, 9, 11), "11" * 32)
+    with pytest.raises(ProofError, match="not of that image"):
+        MACHINES[name]().policy(pcrs=other)
+
+
+def test_no_policy_is_made_of_an_image_for_debugging() -> None:
+    with pytest.raises(PolicyError, match="debugging"):
+        snp().policy(debug=True)
+
+
+def test_a_local_machine_needs_the_descriptor() -> None:
+    machine = LocalMachine.create(AT)
+    shown = Shown(machine.evidence(BINDING), machine.image(), VENDORS)
+    with pytest.raises(PolicyError, match="authority") as caught:
+        shown.policy()
+    assert "--workspace" in caught.value.hint
+
+
+def test_what_widens_the_ground_is_taken_over_by_name() -> None:
+    machine = SnpMachine.create_at(AT)
+    machine = dataclasses.replace(
+        machine, fields={"platform_info": 1 << 0 | 1 << 2 | 1 << 5, "policy": 1 << 17 | 1 << 16}
+    )
+    policy, taken = Shown(machine.evidence(BINDING), machine.image(), (machine.processor.amd.anchor(),)).policy()
+
+    assert policy.snp is not None and policy.snp.allow_smt
+    assert "snp.allow_smt" in [one.member for one in taken]
+    assert policy.platforms == (Platform.SEV_SNP,)
