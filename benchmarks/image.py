@@ -1,7 +1,6 @@
 """``invoke image.build`` and the size of what it builds."""
 
 import json
-import shutil
 
 from benchmarks.measurement import CHECKOUT, BenchmarkError, Measurement, invoke
 
@@ -15,14 +14,11 @@ _MEGABYTE = 1_000_000
 def measure(repeat: int) -> list[Measurement]:
     """Wall time of a build whose inputs are cached, and the sizes that the image's manifest names."""
     invoke("image.build", "--flavor", FLAVOR)
-    values = []
-    for _ in range(repeat):
-        # An image that is there already would not be built again.
-        shutil.rmtree(_OUTPUT)
-        values.append(invoke("image.build", "--flavor", FLAVOR))
+    # Every step is done again; only the packages come from the cache.
+    values = tuple(invoke("image.build", "--flavor", FLAVOR, "--fresh") for _ in range(repeat))
     sizes = _sizes()
     return [
-        Measurement("`image.build`, inputs cached", tuple(values), "s", 15, "wall time, output folder removed before"),
+        Measurement("`image.build`, inputs cached", values, "s", 15, "wall time with --fresh"),
         Measurement("raw disk without the ESP's padding", (sum(sizes.values()),), "MB", 85, "UKI, root and hash tree"),
         Measurement("UKI", (sizes["uki.efi"],), "MB", 15, "manifest.json"),
     ]
