@@ -1,5 +1,6 @@
 """Evidence of this machine, and the log of what the agent measured."""
 
+import secrets
 import threading
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
@@ -42,9 +43,8 @@ class Attester:
         self._device = device
         self._boot_configuration = boot_configuration
         self._boot_event_log = boot_event_log
-        self._limits = limits
         self._lock = threading.Lock()
-        self._waiting = threading.BoundedSemaphore(limits.quote_queue)
+        self._turns = _Turns(limits.quote_queue, limits.quote_wait_seconds)
         self._log: tuple[Measurement, ...] = ()
         self._manifest: bytes | None = None
         self._measure(Kind.BOOT_CONFIGURATION, boot_configuration.digest())
@@ -64,8 +64,8 @@ class Attester:
             self._manifest = digest
 
     def for_session(self, *, nonce: bytes, tls_key_digest: bytes, hpke_key_digest: bytes) -> Evidence:
-        """Evidence for a session's opening. Raises Refusal BUSY when too many wait for theirs."""
-        with self._turn():
+        """Evidence for a session's opening. Raises Refusal BUSY when too many wait for theirs (:class:`_Turns`)."""
+        with self._turns.one(), self._lock:
             binding = SessionBinding(nonce, tls_key_digest, hpke_key_digest, self._manifest)
             return self._take(binding)
 
@@ -98,17 +98,47 @@ class Attester:
 
         return with_quote(self._device.quote(with_quote(None).report_data()))
 
+
+class _Turns:
+    """One stranger's turn after another, drawn by lot among those who wait.
+
+    Who is too many is drawn by lot as well, the newcomer among them: somebody who keeps the queue full for ever has no
+    better chance than his share of the calls, and nobody is kept out.
+    """
+
+    def __init__(self, limit: int, seconds: float) -> None:
+        self._limit = limit
+        self._seconds = seconds
+        self._changed = threading.Condition()
+        self._waiting: list[object] = []
+        self._current: object | None = None
+
     @contextmanager
-    def _turn(self) -> Generator[None]:
-        busy = Refusal(Reason.BUSY, "The machine is making evidence for others; try again in a moment.")
-        if not self._waiting.acquire(blocking=False):
-            raise busy
+    def one(self) -> Generator[None]:
+        """Wait for a turn, and have it. Raises Refusal BUSY when the lot falls otherwise or it takes too long."""
+        ticket = object()
+        with self._changed:
+            if self._current is None:
+                self._current = ticket
+            else:
+                self._wait(ticket)
         try:
-            if not self._lock.acquire(timeout=self._limits.quote_wait_seconds):
-                raise busy
-            try:
-                yield
-            finally:
-                self._lock.release()
+            yield
         finally:
-            self._waiting.release()
+            with self._changed:
+                self._current = self._drawn() if self._waiting else None
+                self._changed.notify_all()
+
+    def _wait(self, ticket: object) -> None:
+        self._waiting.append(ticket)
+        if len(self._waiting) > self._limit:
+            self._drawn()
+            self._changed.notify_all()
+        self._changed.wait_for(lambda: ticket not in self._waiting, self._seconds)
+        if ticket is not self._current:
+            if ticket in self._waiting:
+                self._waiting.remove(ticket)
+            raise Refusal(Reason.BUSY, "The machine is making evidence for others; try again in a moment.")
+
+    def _drawn(self) -> object:
+        return self._waiting.pop(secrets.randbelow(len(self._waiting)))

@@ -88,7 +88,7 @@ def test_what_the_machine_has_no_room_for_is_refused_with_sizes(world: World, ch
 def test_memory_kept_for_the_machine_itself_is_not_given_away(tmp_path: Path) -> None:
     owner = new_key()
     keys = {"owner": owner, **{name: new_key() for name in ("lab", "hospital", "reader")}}
-    with running_agent(tmp_path, (owner.id,), free_memory=lambda: 384 << 20) as running:
+    with running_agent(tmp_path, (owner.id,), free_memory=lambda: 512 << 20) as running:
         world = World(running, keys, {"algorithm": TRAIN, "h1": DATA})
         with refused("TOO_LARGE", memory_free=str(256 << 20)):
             world.submit(limits__memory=250 << 20)

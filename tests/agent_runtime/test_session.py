@@ -9,13 +9,15 @@ from typing import Any
 import grpc
 import pytest
 
+from agent_runtime.errors import Reason, Refusal
 from agent_runtime.limits import Limits
 from cloister import endpoint
 from cloister.attestation.evidence import Evidence, SessionBinding
 from cloister.client import connection
 from cloister.client.connection import Target
 from cloister.client.keys import Kind, generate
-from cloister.protocol import hpkekey, transcript
+from cloister.client.session import Session
+from cloister.protocol import events, hpkekey, transcript
 from cloister.v1 import agent_pb2, agent_pb2_grpc
 from tests.agent_fixture import running_agent
 from tests.agent_runtime.world import DATA, TRAIN, World, new_key, refused
@@ -195,15 +197,78 @@ def test_openings_beyond_the_limit_let_the_oldest_lapse_and_lock_nobody_out(tmp_
 
 
 def test_requests_for_evidence_queue_with_a_bound(tmp_path: Path) -> None:
-    limits = Limits(quote_queue=1)
+    limits = Limits(quote_queue=0)
     with running_agent(tmp_path, (new_key().id,), limits=limits) as running:
         attester = running.agent.computation._parts.attester
         with endpoint.channel(endpoint.probe(running.address)) as channel:
             stub = agent_pb2_grpc.AgentStub(channel)
-            with attester._turn(), pytest.raises(grpc.RpcError) as caught:
+            with attester._turns.one(), pytest.raises(grpc.RpcError) as caught:
                 stub.OpenSession(agent_pb2.OpenSessionRequest(nonce=bytes(32)))
             assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
             stub.OpenSession(agent_pb2.OpenSessionRequest(nonce=bytes(32)))
+
+
+def test_nobody_is_kept_out_of_a_full_queue_for_evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Whoever waits longest loses the lot: here the stranger that fills the queue.
+    monkeypatch.setattr(secrets, "randbelow", lambda count: 0)
+    owner = new_key()
+    with running_agent(tmp_path, (owner.id,), limits=Limits(quote_queue=1)) as running:
+        world = World(running, {"owner": owner}, {})
+        turns = running.agent.computation._parts.attester._turns
+        refusals: list[Refusal] = []
+
+        def stranger() -> None:
+            try:
+                with turns.one():
+                    pass
+            except Refusal as refusal:
+                refusals.append(refusal)
+
+        with turns.one():
+            waiting = threading.Thread(target=stranger)
+            waiting.start()
+            while not turns._waiting:
+                pass
+            bound: list[Session] = []
+            party = threading.Thread(target=lambda: bound.append(world.session("owner")))
+            party.start()
+            waiting.join()
+        party.join()
+        assert [refusal.reason for refusal in refusals] == [Reason.BUSY]
+        with bound[0] as session:
+            assert session.status().state == "Idle"
+
+
+def test_a_session_outlives_its_idle_connection(tmp_path: Path) -> None:
+    owner = new_key()
+    assert Limits().idle_connection_seconds <= 30
+    with (
+        running_agent(tmp_path, (owner.id,), limits=Limits(idle_connection_seconds=1)) as running,
+        World(running, {"owner": owner}, {}).session("owner") as session,
+    ):
+        closed = threading.Event()
+        session._channel.subscribe(
+            lambda state: closed.set() if state is grpc.ChannelConnectivity.IDLE else None, try_to_connect=False
+        )
+        assert closed.wait(30)
+        assert session.status().state == "Idle"
+        assert session.status().state == "Idle"
+
+
+def test_a_connection_on_which_events_are_followed_is_not_idle(tmp_path: Path) -> None:
+    owner = new_key()
+    with running_agent(tmp_path, (owner.id,), limits=Limits(idle_connection_seconds=1)) as running:
+        world = World(running, {"owner": owner}, {})
+        with world.session("owner") as idle, world.session("owner") as session:
+            closed = threading.Event()
+            lines = session.events(0, follow=True)
+            next(lines)
+            idle._channel.subscribe(
+                lambda state: closed.set() if state is grpc.ChannelConnectivity.IDLE else None, try_to_connect=False
+            )
+            assert closed.wait(30)
+            running.agent.log.append(events.Kind.EXPIRED, events.State.COMPLETE)
+            assert b"results-expired" in next(lines)
 
 
 def test_a_key_is_judged_by_the_manifest_that_is_being_submitted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
