@@ -113,7 +113,7 @@ def start(
         clock=clock,
     )
     watch = Watch()
-    methods = Service(computation, sessions, log).methods()
+    methods = Service(computation, sessions, log, config.limits).methods()
     server = grpc.server(
         ThreadPoolExecutor(config.limits.calls, thread_name_prefix="call"),
         handlers=[Calls(methods, sessions=sessions, watch=watch, limits=config.limits)],

@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from agent_runtime.errors import Reason, Refusal
+from agent_runtime.errors import Reason, Refusal, told
 from agent_runtime.limits import Limits
 from agent_runtime.session import Session, Sessions
 from agent_runtime.watch import Deadline, Watch
@@ -132,8 +132,8 @@ class Calls(grpc.GenericRpcHandler):
             status = refusal
         except SealError as error:
             status = Refusal(Reason.FRAME, error.message)
-        except Exception as error:  # noqa: BLE001 - whatever it is, its text must not reach the peer
-            print(f"{name} failed: {type(error).__name__}: {error}", flush=True)
+        except Exception as error:  # noqa: BLE001 - whatever it is, its text must reach neither peer nor console
+            print(f"{name} failed: {told(error)}", flush=True)
             status = Refusal(Reason.INTERNAL, "The agent could not carry out the call.")
         finally:
             deadline.clear()

@@ -79,3 +79,13 @@ class Refusal(CloisterError):
     def code(self) -> grpc.StatusCode:
         """The status of the call."""
         return _CODES[self.reason]
+
+
+def told(error: BaseException) -> str:
+    """What a fault is, for the console: its type and place. Its text may hold what a party sent."""
+    place = "nowhere"
+    trace = error.__traceback__
+    while trace is not None:
+        place = f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return f"{type(error).__name__} at {place}"

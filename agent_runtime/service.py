@@ -1,7 +1,9 @@
 """The calls of ``cloister.v1.Agent`` and the health service, as handlers of typed messages."""
 
+import contextlib
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Generator, Iterator
 from typing import Any
 
 from google.protobuf.message import Message
@@ -9,6 +11,7 @@ from google.protobuf.message import Message
 from agent_runtime.calls import Call, Download, Method, Plain, Unary, Upload
 from agent_runtime.computation import ENDED, Computation
 from agent_runtime.errors import Reason, Refusal
+from agent_runtime.limits import Limits
 from agent_runtime.log import EventLog
 from agent_runtime.session import BIND, Session, Sessions
 from cloister.protocol.events import State
@@ -30,12 +33,15 @@ _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 class Service:
     """``methods`` is what :class:`agent_runtime.calls.Calls` serves."""
 
-    def __init__(self, computation: Computation, sessions: Sessions, log: EventLog) -> None:
+    def __init__(self, computation: Computation, sessions: Sessions, log: EventLog, limits: Limits) -> None:
         self._computation = computation
         self._sessions = sessions
         self._log = log
+        self._limits = limits
         self._writers: dict[str, Call] = {}
         self._writers_lock = threading.Lock()
+        self._followers: Counter[str] = Counter()
+        self._followers_lock = threading.Lock()
 
     def methods(self) -> dict[str, Method]:
         """Every call by its path."""
@@ -142,6 +148,28 @@ class Service:
         yield agent_pb2.UploadProgress(offset=progress.offset, complete=progress.complete)
 
     def _events(self, session: Session, request: agent_pb2.EventsRequest, call: Call) -> Iterator[Message]:
+        with self._follower(session) if request.follow else contextlib.nullcontext():
+            yield from self._lines(request, call)
+
+    @contextlib.contextmanager
+    def _follower(self, session: Session) -> Generator[None]:
+        """Count a call that lasts as long as the computation. Raises Refusal BUSY when its key has too many."""
+        with self._followers_lock:
+            if self._followers[session.key_id] >= self._limits.followers_per_key:
+                raise Refusal(
+                    Reason.BUSY,
+                    f"This key follows the events {self._limits.followers_per_key} times; end one of them first.",
+                )
+            self._followers[session.key_id] += 1
+        try:
+            yield
+        finally:
+            with self._followers_lock:
+                self._followers[session.key_id] -= 1
+                if not self._followers[session.key_id]:
+                    del self._followers[session.key_id]
+
+    def _lines(self, request: agent_pb2.EventsRequest, call: Call) -> Iterator[Message]:
         sequence = request.from_sequence
         call.on_end(self._log.wake)
         while True:

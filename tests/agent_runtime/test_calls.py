@@ -1,5 +1,6 @@
 """Frames: what a stranger on the wire, or a broken client, can do to a sealed call."""
 
+import re
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -167,7 +168,9 @@ def test_what_is_no_message_is_refused(wire: Wire) -> None:
         wire.call("SubmitManifest", [wire.frame("SubmitManifest", 1, Junk())])
 
 
-def test_a_failure_says_nothing_of_the_inside(world: World, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_says_nothing_of_the_inside(
+    world: World, wire: Wire, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     def fail() -> None:
         raise RuntimeError("secret of the inside")
 
@@ -176,6 +179,8 @@ def test_a_failure_says_nothing_of_the_inside(world: World, wire: Wire, monkeypa
         wire.status(1)
     assert caught.value.reason == "INTERNAL"
     assert "secret" not in str(caught.value)
+    printed = capfd.readouterr().out
+    assert re.fullmatch(r"Status failed: RuntimeError at [\w.]+:\d+\n", printed), printed
 
 
 def test_a_frame_that_is_too_large_is_refused(wire: Wire) -> None:
@@ -262,6 +267,27 @@ def test_calls_of_one_key_are_bounded_and_counted_back(tmp_path: Path) -> None:
                     continue
                 break
             session.status()
+
+
+def test_one_key_follows_the_events_a_few_times_only(world: World) -> None:
+    with world.session("owner") as session, world.session("owner") as other:
+        followers = [session.events(0, follow=True) for _ in range(4)]
+        for follower in followers:
+            next(follower)
+        with refused("BUSY"):
+            next(other.events(0, follow=True))
+        assert len(list(other.events(0, follow=False))) == 1
+        followers.pop().close()
+        for _ in range(200):
+            try:
+                next(other.events(0, follow=True))
+            except refusal.Refusal:
+                continue
+            break
+        else:
+            raise AssertionError("a follower that ended still counts")
+        for follower in followers:
+            follower.close()
 
 
 def test_an_upload_that_sends_nothing_is_dropped_and_can_be_gone_on_with(tmp_path: Path) -> None:
