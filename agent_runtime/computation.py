@@ -9,7 +9,7 @@ from agent_runtime import room
 from agent_runtime.assets import AssetStore
 from agent_runtime.attester import Attester
 from agent_runtime.clock import Clock
-from agent_runtime.errors import AgentError, Reason, Refusal
+from agent_runtime.errors import AgentError, Reason, Refusal, told
 from agent_runtime.job import OWN_NAMES, Operation, Outcome
 from agent_runtime.limits import Limits
 from agent_runtime.log import EventLog
@@ -162,9 +162,10 @@ class Computation:
         with self._lock:
             if self.state is not State.RECEIVING or (session.id, name) in self._consented:
                 return
-            limits = self._parts.limits
             given = sum(asset == name for _, asset in self._consented)
-            if given >= limits.consents_per_asset or len(self._consented) >= limits.consents:
+            # Equal shares: nobody can use up what another provider's asset has.
+            limits, assets = self._parts.limits, len(manifest.assets())
+            if given >= min(limits.consents_per_asset, max(1, limits.consents // assets)):
                 raise Refusal(Reason.LOG_FULL, f"{name} was begun too often; reset the machine to start afresh.")
             self._consented.add((session.id, name))
             detail = {
@@ -292,7 +293,7 @@ class Computation:
         try:
             self._run_to_end()
         except Exception as error:  # noqa: BLE001 - a thread that dies would leave the parties waiting for ever
-            print(f"the run failed: {type(error).__name__}: {error}", flush=True)
+            print(f"the run failed: {told(error)}", flush=True)
             self._fail(_INTERNAL)
 
     def _run_to_end(self) -> None:

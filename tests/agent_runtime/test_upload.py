@@ -186,6 +186,18 @@ def test_beginning_an_asset_too_often_is_refused(tmp_path: Path) -> None:
             world.upload("hospital", "h1", offset=20)
 
 
+def test_beginning_one_asset_often_leaves_the_others_their_share(tmp_path: Path) -> None:
+    keys = {name: new_key() for name in ("owner", "lab", "hospital", "reader")}
+    with running_agent(tmp_path, (keys["owner"].id,), limits=Limits(consents=2)) as running:
+        world = World(running, keys, {"algorithm": TRAIN, "h1": DATA})
+        world.submit()
+        with world.session("hospital") as session:
+            send(world, session, "h1", DATA[:10])
+        with refused("LOG_FULL"):
+            world.upload("hospital", "h1", offset=10)
+        assert world.upload("lab", "algorithm").complete
+
+
 def test_a_large_asset_arrives_in_frames(world: World) -> None:
     world.files["h1"] = bytes(range(256)) * (12 * 1024 + 1)
     value = world.value()
