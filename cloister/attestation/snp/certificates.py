@@ -1,7 +1,7 @@
 """The certificates of the keys that sign reports, VCEK and VLEK, read without a library's parser of X.509.
 
 Their serial number is 0, which RFC 5280 forbids: `cryptography` warns that it will refuse it one day. Source:
-"Versioned Chip Endorsement Key (VCEK) Certificate and KDS Interface Specification", AMD publication 57230, section 3.1.
+"Versioned Chip Endorsement Key (VCEK) Certificate and KDS Interface Specification", AMD publication 57230, chapter 3.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """The chain of the key that signed a report: ARK to ASK to VCEK, or ARK to ASVK to VLEK.
 
-Each product line has its own root (ARK), which is pinned. It signs itself and two signing keys (AMD publication 57230,
-section 2): ASK for VCEKs and ASVK for VLEKs. Neither does the work of the other, nor that of another line.
+Each product line has its own root (ARK), which is pinned. It signs itself and two signing keys (AMD publication 57230):
+ASK for VCEKs and ASVK for VLEKs. Neither does the work of the other, nor that of another line.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """What AMD writes into the certificate of a VCEK or VLEK: for which product, TCB version, and chip or cloud it is.
 
 Source: "Versioned Chip Endorsement Key (VCEK) Certificate and KDS Interface Specification", AMD publication 57230,
-section 3.1, tables 8 and 9 (VCEK) and 10 (VLEK).
+chapter 3: the extensions of VCEK and of VLEK certificates.
 """
 
 from collections.abc import Mapping

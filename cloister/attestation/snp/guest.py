@@ -52,7 +52,7 @@ def check_platform(checks: Recorder, report: Report, section: SnpPolicy) -> None
 
 
 def check_tcb(checks: Recorder, report: Report, line: ProductLine | None, section: SnpPolicy) -> None:
-    """Every TCB version is new enough, and they are in the order that the firmware keeps (ABI, section 3.3)."""
+    """Every TCB version is new enough, and they are in the order that SNP_COMMIT and SNP_SET_CONFIG keep."""
     minimum = section.minimum_tcb.get(line) if line else None
     versions = report.tcb_versions(line) if line else {}
     for kind in KINDS:

@@ -5,6 +5,7 @@ that the host set at launch. There is no register that the agent could extend: w
 configuration, event-log key, manifest) is what the report data is computed from, so the report itself vouches for it.
 """
 
+from cloister.attestation.booted import check_debug
 from cloister.attestation.case import Case, Judgement
 from cloister.attestation.errors import PolicyError
 from cloister.attestation.evidence import PARTS
@@ -56,10 +57,4 @@ def _check_image(checks: Recorder, report: Report, policy: Policy) -> ImageRefer
     image = next((image for image in policy.images if digest in image.launch_digests), None)
     wanted = " or ".join(one.hex() for image in policy.images for one in image.launch_digests)
     checks.record("snp-launch-digest", image is not None, wanted, digest.hex())
-    if image is None:
-        checks.not_applicable("image-debug", "the machine has not booted an image that the policy names")
-        return None
-    found = f"{image.flavor}, {'for debugging' if image.debug else 'not for debugging'}"
-    allowed = policy.allow_debug or not image.debug
-    checks.record("image-debug", allowed, "any" if policy.allow_debug else "not for debugging", found)
-    return image
+    return check_debug(checks, image, policy)

@@ -1,7 +1,7 @@
 """AMD's product lines: how a report names the chip, and how a TCB version of that chip is laid out.
 
 Sources: "SEV Secure Nested Paging Firmware ABI Specification", publication 56860, revision 1.58 (ABI), section 2.2;
-"Versioned Chip Endorsement Key (VCEK) Certificate and KDS Interface Specification", publication 57230 (KDS), section 3.
+"Versioned Chip Endorsement Key (VCEK) Certificate and KDS Interface Specification", publication 57230 (KDS), chapter 3.
 """
 
 from collections.abc import Mapping
@@ -48,7 +48,7 @@ CHIP_ID_SIZES: Mapping[ProductLine, int] = {
     ProductLine.GENOA: 64,
     ProductLine.TURIN: 8,
 }
-"""Bytes of CHIP_ID that identify a chip; the rest of the report's 64 are zero (ABI, table 23; KDS, section 3.1)."""
+"""Bytes of CHIP_ID that identify a chip; the rest of the report's 64 are zero (ABI, table 23; KDS, chapter 3)."""
 
 
 def line_of(family: int, model: int) -> ProductLine | None:

@@ -1,8 +1,8 @@
 """The attestation report of SEV-SNP, versions 2 to 5.
 
 Source: "SEV Secure Nested Paging Firmware ABI Specification", AMD publication 56860, revision 1.58: table 23
-(ATTESTATION_REPORT), table 9 (guest policy), table 24 (PLATFORM_INFO), table 155 (signature). All integers are little
-endian. A version adds fields in what the versions before it reserve; it never moves one.
+(ATTESTATION_REPORT), table 24 (PLATFORM_INFO), section 4.3 (guest policy) and the format of signatures by ECDSA P-384
+with SHA-384. All integers are little endian. A version adds fields in what those before it reserve; it moves none.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ REPORT_DATA_SIZE = 64
 MEASUREMENT_SIZE = 48
 
 ECDSA_P384_SHA384 = 1
-"""SIGNATURE_ALGO: the only algorithm there is (table 156)."""
+"""SIGNATURE_ALGO: the only algorithm there is."""
 
 FIELDS = (
     ("version", 0x000, 4),
@@ -61,7 +61,7 @@ FIELDS = (
     ("*launch_tcb", 0x1F0, 8),
     ("launch_mitigations", 0x1F8, 8),  # from version 5 on
     ("current_mitigations", 0x200, 8),
-    ("signature_r", 0x2A0, 72),  # table 155
+    ("signature_r", 0x2A0, 72),
     ("signature_s", 0x2E8, 72),
 )
 """Table 23: name, offset and size; an asterisk marks byte strings, all others are integers."""
@@ -84,7 +84,7 @@ _KEY_INFO_RESERVED = ~0x1F
 
 
 class PolicyBit(IntEnum):
-    """Bits of POLICY, the guest policy that the firmware enforces (table 9). Bits 0 to 15 are an ABI version."""
+    """Bits of POLICY, the guest policy that the firmware enforces (section 4.3). Bits 0 to 15 are an ABI version."""
 
     SMT = 16
     MIGRATE_MA = 18
@@ -98,7 +98,7 @@ class PolicyBit(IntEnum):
 
 
 class PlatformBit(IntEnum):
-    """Bits of PLATFORM_INFO (table 24)."""
+    """Bits of PLATFORM_INFO (table 24). Bit 6 is younger than revision 1.58; processors of the line Turin set it."""
 
     SMT_EN = 0
     TSME_EN = 1

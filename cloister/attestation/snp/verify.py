@@ -150,7 +150,7 @@ def _check_leaf(
 
 
 def _signed(report: Report, leaf: EndorsementCertificate) -> bool:
-    """ABI, table 155: r and s are little endian; the digest is over everything in front of them."""
+    """r and s are little endian; the digest is over everything in front of them."""
     try:
         signature = utils.encode_dss_signature(report.signature_r, report.signature_s)
         leaf.key.verify(signature, report.signed, ec.ECDSA(hashes.SHA384()))

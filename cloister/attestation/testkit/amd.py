@@ -5,7 +5,7 @@ identity root is simulated. RSA keys have 2048 bits instead of AMD's 4096: they 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -58,6 +58,23 @@ class Amd:
         """What a caller hands to the verifier to have this service's evidence accepted."""
         spki = Certificate.parse(self.root).fingerprint()
         return Anchor(AMD, spki, f"ARK-{self.line}", "the test kit", simulated=True)
+
+    def but(self, kind: SigningKey, *, is_ca: bool = True, signs_certificates: bool = True) -> Self:
+        """The same service, with a certificate of the signing key for ``kind`` that grants other rights."""
+        key, certificate = self.signers[kind]
+        subject = x509.load_der_x509_certificate(certificate)
+        (name,) = subject.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+        other = _authority(
+            str(name.value),
+            key,
+            f"ARK-{self.line}",
+            self.root_key,
+            self.since,
+            subject.serial_number,
+            is_ca=is_ca,
+            signs_certificates=signs_certificates,
+        )
+        return replace(self, signers={**self.signers, kind: (key, other)})
 
     def certify(
         self,
@@ -215,12 +232,20 @@ class Processor:
 
 
 def _authority(
-    name: str, key: rsa.RSAPrivateKey, issuer: str, issuer_key: rsa.RSAPrivateKey, since: datetime, serial: int
+    name: str,
+    key: rsa.RSAPrivateKey,
+    issuer: str,
+    issuer_key: rsa.RSAPrivateKey,
+    since: datetime,
+    serial: int,
+    *,
+    is_ca: bool = True,
+    signs_certificates: bool = True,
 ) -> bytes:
     root = name == issuer
     usage = x509.KeyUsage(
         digital_signature=False,
-        key_cert_sign=True,
+        key_cert_sign=signs_certificates,
         crl_sign=root,
         content_commitment=False,
         key_encipherment=False,
@@ -237,7 +262,7 @@ def _authority(
         .serial_number(serial)
         .not_valid_before(since)
         .not_valid_after(since + _LIFETIME)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None if root else 0), critical=True)
+        .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None if root or not is_ca else 0), critical=True)
         .add_extension(usage, critical=True)
     )
     return builder.sign(issuer_key, _HASH, rsa_padding=_PSS).public_bytes(serialization.Encoding.DER)

@@ -35,6 +35,7 @@ SESSION = SessionPurpose(b"n" * 32, b"t" * 32, b"h" * 32)
 RECEIPT = ReceiptPurpose(b"p" * 32, b"l" * 32)
 BINDING = SessionBinding(SESSION.nonce, SESSION.tls_key_digest, SESSION.hpke_key_digest, MANIFEST)
 RESERVED_POLICY_BIT = 1 << 17
+UNPINNED = {"snp-instance", "snp-firmware", "snp-id-key", "snp-author-key"}
 
 
 @dataclass(frozen=True)
@@ -223,6 +224,8 @@ def test_valid_evidence_is_accepted_and_confidential(machine: SnpMachine, make: 
     assert verdict.claims.image == ("base", machine.image().manifest_digest)
     assert verdict.claims.identity["chip_id"] == machine.processor.chip_id.hex()
     assert verdict.claims.identity["crl"].startswith("of 2026-02-28")
+    open_ = {check.name for check in verdict.checks if check.outcome is Outcome.NOT_APPLICABLE}
+    assert {name for name in open_ if name.startswith("snp-")} == UNPINNED
     schema.validate("verdict", verdict.value(), what="The verdict")
 
 
@@ -289,6 +292,14 @@ def test_the_signer_of_clouds_keys_does_not_sign_chips_keys(machine: SnpMachine)
     assert names(certified(machine, issuer=SigningKey.VLEK).verdict()) == ["snp-chain"]
 
 
+@pytest.mark.parametrize("rights", [{"is_ca": False}, {"signs_certificates": False}])
+def test_a_signer_without_the_right_to_issue_signs_nothing(machine: SnpMachine, rights: dict[str, bool]) -> None:
+    amd = machine.processor.amd.but(SigningKey.VCEK, **rights)
+    case = good(dataclasses.replace(machine, processor=dataclasses.replace(machine.processor, amd=amd)))
+    (failure,) = case.verdict().failures
+    assert (failure.name, failure.found) == ("snp-chain", "a certificate of SEV-Milan is no certificate authority")
+
+
 def test_a_clouds_key_is_named_and_is_for_no_chip(machine: SnpMachine) -> None:
     case = signed_for_a_cloud(machine)
     verdict = case.but(policy=machine.policy(snp=machine.section(allow_vlek=True))).verdict()
@@ -325,6 +336,14 @@ def test_certificates_may_come_as_collateral_and_the_right_one_is_found(machine:
     assert bare.but(collateral=several).verdict().accepted
 
 
+def test_both_ends_of_a_certificates_validity_count(machine: SnpMachine) -> None:
+    one = timedelta(seconds=1)
+    for terms in ({"not_before": AT}, {"not_after": AT}):
+        assert certified(machine, **terms).verdict().accepted
+    for terms in ({"not_before": AT + one}, {"not_after": AT - one}):
+        assert names(certified(machine, **terms).verdict()) == ["snp-validity"]
+
+
 def test_without_a_list_the_verdict_says_so(machine: SnpMachine) -> None:
     lax = machine.policy(snp=machine.section(require_crl=False))
     verdict = listed(machine).but(policy=lax).verdict()
@@ -357,9 +376,9 @@ def test_a_list_that_the_root_did_not_sign_neither_counts_nor_revokes(machine: S
 
 
 def test_a_list_may_not_be_older_than_the_policy_says(machine: SnpMachine) -> None:
-    made = machine.processor.amd.crl(this_update=AT - timedelta(days=30))
-    for days, failures in ((30, []), (29, ["snp-crl"])):
-        policy = machine.policy(snp=machine.section(max_crl_age_days=days))
+    policy = machine.policy(snp=machine.section(max_crl_age_days=30))
+    for age, failures in ((timedelta(days=30), []), (timedelta(days=30, seconds=1), ["snp-crl"])):
+        made = machine.processor.amd.crl(this_update=AT - age)
         assert names(listed(machine, made).but(policy=policy).verdict()) == failures
 
 
