@@ -1,5 +1,6 @@
 """The command ``cloister`` as a party types it, without a process of its own."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,11 +29,15 @@ def runner(capsys: pytest.CaptureFixture[str]) -> Cloister:
     def cloister(*words: str | Path) -> Done:
         capsys.readouterr()
         code = 0
+        before = sys.argv
+        sys.argv = ["cloister", *map(str, words)]  # which verbs of many words look at
         try:
             program = Program(name="Cloister", binary="cloister", version="0", namespace=collection())
-            program.run(["cloister", *map(str, words)])
+            program.run(list(sys.argv))
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else 1
+        finally:
+            sys.argv = before
         said = capsys.readouterr()
         return Done(code, said.out, said.err)
 

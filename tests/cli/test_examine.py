@@ -1,0 +1,162 @@
+"""`verify-evidence` ends with 0, 3 or 2 and says why; `policy --from-evidence` is made of what it can judge."""
+
+import datetime
+import json
+from pathlib import Path
+
+import pytest
+
+from cloister.attestation.evidence import SessionBinding
+from cloister.attestation.testkit import LocalMachine, SnpMachine
+from cloister.protocol.imagemanifest import ImageManifest
+
+NOW = datetime.datetime.now(datetime.UTC)
+BINDING = SessionBinding(b"n" * 32, b"t" * 32, b"h" * 32)
+VECTORS = Path(__file__).resolve().parents[3] / "shared" / "vectors"
+
+
+def manifest_of(machine: LocalMachine | SnpMachine) -> bytes:
+    """A manifest of the image that the machine runs."""
+    pcrs = {index: value.hex() for index, value in machine.image().pcrs.items()} | {12: "00" * 32, 13: "00" * 32}
+    return ImageManifest(flavor="base", debug=False, inputs={}, outputs={}, pcrs=pcrs).encode()
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> LocalMachine:
+    """A machine whose bundle and policy are in files."""
+    machine = LocalMachine.create(NOW - datetime.timedelta(hours=1))
+    (tmp_path / "bundle").write_bytes(machine.evidence(BINDING).encode_json())
+    (tmp_path / "policy.json").write_bytes(machine.policy().encode())
+    return machine
+
+
+def test_an_accepted_bundle_ends_with_0(cloister, tmp_path: Path, local: LocalMachine) -> None:
+    done = cloister("verify-evidence", tmp_path / "bundle", "--policy", tmp_path / "policy.json")
+
+    assert (done.code, done.err) == (0, "")
+    assert "judged as a recording" in done.out
+    assert "ACCEPTED" in done.out.splitlines()[-1]
+
+
+def test_a_refused_bundle_ends_with_3(cloister, tmp_path: Path, local: LocalMachine) -> None:
+    words = ("verify-evidence", tmp_path / "bundle", "--policy", tmp_path / "policy.json")
+    done = cloister(*words, "--report-data", "00" * 64)
+
+    assert done.code == 3
+    assert "FAILED  purpose" in done.out
+    later = cloister(*words, "--at", "2060-01-01T00:00:00Z", "--json")
+    assert later.code == 3
+    found = json.loads(later.out)
+    assert [check["name"] for check in found["checks"] if check["outcome"] == "failed"] == ["ak-validity"]
+    assert (found["accepted"], found["recording"]) == (False, True)
+
+
+def test_a_report_with_its_files_behind_it_is_one_piece(cloister, tmp_path: Path) -> None:
+    machine = SnpMachine.create_at(NOW)
+    (tmp_path / "policy.json").write_bytes(machine.policy().encode())
+    (tmp_path / "report").write_bytes(machine.processor.report())
+    (tmp_path / "table").write_bytes(machine.processor.table())
+    (tmp_path / "list").write_bytes(machine.crls[0])
+    done = cloister(
+        "verify-evidence",
+        tmp_path / "report",
+        tmp_path / "table",
+        "--policy",
+        tmp_path / "policy.json",
+        tmp_path / "list",
+        "--json",
+    )
+    found = json.loads(done.out)
+
+    # AMD has not signed any of it, and nobody can hand in another root on the command line.
+    assert done.code == 3
+    assert (found["raw"], found["genuine"], found["identity_root"]) == (True, False, "amd")
+    assert [check["name"] for check in found["checks"] if check["outcome"] == "failed"] == ["snp-chain"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("nothing",), "is no evidence that is known here"),
+        (("absent",), "cannot be read"),
+        (("bundle", "bundle"), "a second evidence"),
+        (("bundle", "--at", "yesterday"), "--at is not a time"),
+        (("bundle", "--report-data", "xyz"), "which is not hex"),
+        (("bundle", "--collateral", "absent"), "cannot be read"),
+        (("bundle", "--collateral", "mixed"), "is no collateral"),
+    ],
+    ids=str,
+)
+def test_what_is_no_evidence_ends_with_2(
+    cloister, tmp_path: Path, local: LocalMachine, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nothing").write_bytes(b"nothing")
+    (tmp_path / "mixed").mkdir()
+    (tmp_path / "mixed" / "notes.txt").write_bytes(b"notes")
+    done = cloister("verify-evidence", *words, "--policy", "policy.json")
+
+    assert done.code == 2
+    assert says in done.err
+
+
+def test_nothing_is_judged_without_a_policy(cloister, tmp_path: Path, local: LocalMachine) -> None:
+    done = cloister("verify-evidence", tmp_path / "bundle")
+
+    assert done.code == 2
+    assert "No policy is given" in done.err
+
+
+@pytest.mark.skipif(not VECTORS.is_dir(), reason="evidence of real machines is not beside this checkout")
+def test_a_report_of_a_real_machine_is_genuine(cloister, tmp_path: Path) -> None:
+    machine = SnpMachine.create_at(NOW)
+    least = {"boot_loader": 3, "tee": 0, "snp": 8, "microcode": 115}
+    policy = machine.policy().value()
+    policy["snp"] |= {"minimum_tcb": {"Milan": {"reported": least}}, "require_crl": False, "allow_smt": True}
+    (tmp_path / "policy.json").write_text(json.dumps(policy))
+    folder = VECTORS / "snp"
+    words = (folder / "coco-report.bin", folder / "coco-vcek.der", folder / "ask_ark_milan.pem")
+    at = ("--at", "2025-06-01T00:00:00Z")
+    done = cloister("verify-evidence", *words, "--policy", tmp_path / "policy.json", *at)
+
+    assert done.code == 0, done.err
+    assert "GENUINE, which accepts no machine" in done.out
+    bad = cloister(
+        "verify-evidence",
+        words[0],
+        folder / "coco-vcek-invalid-new.der",
+        words[2],
+        "--policy",
+        tmp_path / "policy.json",
+        *at,
+    )
+    assert bad.code == 3
+
+
+def test_a_policy_is_not_made_of_a_local_machine(cloister, tmp_path: Path, local: LocalMachine) -> None:
+    (tmp_path / "manifest.json").write_bytes(manifest_of(local))
+    words = ("policy", "--image", tmp_path / "manifest.json", "--from-evidence", tmp_path / "bundle", "--yes")
+    done = cloister(*words, "--output", tmp_path / "mine.json")
+
+    assert done.code == 2
+    assert "--workspace" in done.err
+    assert not (tmp_path / "mine.json").exists()
+    both = cloister(*words, "--allow-local", "--output", tmp_path / "mine.json")
+    assert both.code == 2
+    assert "stands instead of" in both.err
+
+
+def test_a_policy_is_not_made_of_evidence_that_no_vendor_vouches_for(cloister, tmp_path: Path) -> None:
+    machine = SnpMachine.create_at(NOW)
+    (tmp_path / "manifest.json").write_bytes(manifest_of(machine))
+    (tmp_path / "bundle").write_bytes(machine.evidence(BINDING).encode())
+    done = cloister(
+        "policy",
+        *("--image", tmp_path / "manifest.json"),
+        *("--from-evidence", tmp_path / "bundle"),
+        *("--output", tmp_path / "mine.json", "--yes"),
+    )
+
+    assert done.code == 3
+    assert "not genuine" in done.err
+    assert not (tmp_path / "mine.json").exists()
