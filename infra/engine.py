@@ -4,6 +4,7 @@ PyPI carries Pulumi's SDK only. In this order: what is on PATH, when its version
 the official release, fetched by the SDK's own installer; a build from Go modules that ``tools/pulumi/`` locks.
 """
 
+import fcntl
 import os
 import re
 import shutil
@@ -34,6 +35,7 @@ _RELEASE_SECONDS = 600
 _SILENCE_SECONDS = 10
 _BUILD_SECONDS = 3600
 _GO = (1, 26)
+_GUARD, _WORK = "lock", ".work-"
 
 Say = Callable[[str], None]
 
@@ -71,12 +73,29 @@ def find() -> Engine | None:
 
 
 def ensure(say: Say) -> Engine:
-    """The engine, fetched or built when it is not there yet. ``say`` gets a line before every long step."""
-    found = find()
-    if found is not None:
-        return found
-    home().parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{VERSION}-", dir=home().parent))
+    """The engine, fetched or built when it is not there yet. ``say`` gets a line before every long step.
+
+    One process at a time does so; it also sweeps what one that was killed has left (4 GB after a build).
+    """
+    folder = home().parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / _GUARD).open("w") as guard:
+        found = find()
+        try:
+            fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if found is not None:
+                return found
+            say(f"Pulumi engine {VERSION}: another setup of this user is getting it; waiting for that ...")
+            fcntl.flock(guard, fcntl.LOCK_EX)
+            found = find()
+        for stale in folder.glob(f"{_WORK}*"):
+            _remove(stale)
+        return found or _make(say)
+
+
+def _make(say: Say) -> Engine:
+    work = Path(tempfile.mkdtemp(prefix=_WORK, dir=home().parent))
     try:
         source = "release" if _release(work, say) else "build"
         if source == "build":
@@ -85,9 +104,13 @@ def ensure(say: Say) -> Engine:
         home().mkdir()
         (work / "bin").rename(home() / "bin")
     finally:
-        # 4 GB in 200,000 files after a build: nobody waits for that.
-        subprocess.Popen(["rm", "-rf", work], stderr=subprocess.DEVNULL, start_new_session=True)
+        _remove(work)
     return Engine(home() / "bin", VERSION, source)
+
+
+def _remove(folder: Path) -> None:
+    # 4 GB in 200,000 files after a build: nobody waits for that.
+    subprocess.Popen(["rm", "-rf", folder], stderr=subprocess.DEVNULL, start_new_session=True)
 
 
 def _release(work: Path, say: Say) -> bool:

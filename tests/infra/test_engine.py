@@ -1,11 +1,15 @@
 """Where the Pulumi engine comes from: PATH, then the cache; programs of a few lines stand in for it."""
 
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from infra import engine
 from infra.engine import Engine
+from tests.infra.project import wait_for
 
 
 def program(path: Path, says: str) -> None:
@@ -57,6 +61,40 @@ def test_what_is_there_is_taken_without_a_word():
     said: list[str] = []
     assert engine.ensure(said.append) == Engine(folder, engine.VERSION, "cache")
     assert said == []
+
+
+def test_what_a_killed_build_left_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    cached()
+    stale = engine.home().parent / ".work-abc"
+    (stale / "go" / "mod").mkdir(parents=True)
+    monkeypatch.setenv("PATH", os.defpath)
+    engine.ensure(print)
+    wait_for(lambda: not stale.exists(), "the folder is gone")
+
+
+def test_two_setups_at_once_get_one_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The second says that it waits, and then takes what the first one has fetched."""
+    begun, waits = threading.Event(), threading.Event()
+    fetched: list[Path] = []
+
+    def release(work: Path, say: engine.Say) -> bool:
+        fetched.append(work)
+        begun.set()
+        assert waits.wait(60)
+        for name in engine._PROGRAMS:
+            program(work / "bin" / name, f"v{engine.VERSION}")
+        return True
+
+    def second() -> Engine:
+        assert begun.wait(60)
+        return engine.ensure(lambda line: waits.set())
+
+    monkeypatch.setattr(engine, "_release", release)
+    monkeypatch.setenv("PATH", os.defpath)
+    with ThreadPoolExecutor(2) as pool:
+        sources = [pool.submit(engine.ensure, print), pool.submit(second)]
+        assert [made.result(60).source for made in sources] == ["release", "cache"]
+    assert len(fetched) == 1
 
 
 def test_the_locks_name_the_version_that_is_built():
