@@ -1,0 +1,80 @@
+"""The clouds' sections of a policy: what is written is read back, and what is not of their form is refused."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from cloister.attestation.azure.policy import AzurePolicy, AzureSnpPolicy, AzureTdxPolicy
+from cloister.attestation.gcp.policy import GcpPolicy
+from cloister.attestation.instances import GcpInstance, Instances
+from cloister.attestation.policy import Policy
+from cloister.attestation.testkit import LocalMachine
+from cloister.protocol import canonical
+from cloister.protocol.canonical import FormatError
+from tests.attestation.clouds import AT
+
+VM_ID = "911B0EF8-9DBA-48B0-B275-4E4DF2D39252"
+MACHINES = Instances(
+    chip_ids=(b"c" * 64, b"t" * 8),
+    ppids=(b"p" * 16,),
+    azure_vm_ids=(VM_ID,),
+    gcp=(GcpInstance("example.com:trial"), GcpInstance("trial", "europe-west4-a", 2**64 - 1, "main")),
+)
+AZURE = AzurePolicy(AzureSnpPolicy((b"k" * 48,), 10), AzureTdxPolicy((b"m" * 48,), ()))
+GCP = GcpPolicy(b"r" * 32, 3, 4)
+
+
+def test_sections_are_read_back() -> None:
+    assert Instances.from_value(MACHINES.value()) == MACHINES
+    assert Instances.from_value({}) == Instances()
+    assert AzurePolicy.from_value(AZURE.value()) == AZURE
+    assert GcpPolicy.from_value(GCP.value()) == GCP
+
+
+def document(**sections: Any) -> bytes:
+    return canonical.encode(LocalMachine.create(AT).policy().value() | sections)
+
+
+def test_a_policy_may_name_machines_whatever_its_platform() -> None:
+    assert Policy.parse(document(instances=MACHINES.value())).instances == MACHINES
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"machines": []},
+        {"chip_ids": ["00"]},
+        {"chip_ids": ["AA" * 64]},
+        {"ppids": ["00" * 15]},
+        {"azure_vm_ids": ["911B0EF8"]},
+        {"azure_vm_ids": [VM_ID, VM_ID]},
+        {"gcp": [{}]},
+        {"gcp": ["trial"]},
+        {"gcp": [{"project": ""}]},
+        {"gcp": [{"project": "trial", "instance_id": 7}]},
+        {"gcp": [{"project": "trial", "instance_id": "007"}]},
+        {"gcp": [{"project": "trial", "region": "europe"}]},
+    ],
+)
+def test_machines_that_are_not_of_their_form_are_refused(section: Mapping[str, Any]) -> None:
+    with pytest.raises(FormatError):
+        Policy.parse(document(instances=section))
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"azure": {}},
+        {"azure": {"snp": {"id_key_digests": []}}},
+        {"azure": {"snp": {"id_key_digests": ["00" * 32], "min_guest_svn": 0}}},
+        {"azure": {"snp": {"id_key_digests": [], "min_guest_svn": -1}}},
+        {"azure": {"tdx": {"mrtds": []}}},
+        {"gcp": {}},
+        {"gcp": {"endorsement_root_spki_sha256": "00" * 48}},
+        {"gcp": {"endorsement_root_spki_sha256": "00" * 32, "min_svn": 0}},
+    ],
+)
+def test_sections_that_are_not_of_their_form_are_refused(sections: Mapping[str, Any]) -> None:
+    with pytest.raises(FormatError):
+        Policy.parse(document(**sections))
