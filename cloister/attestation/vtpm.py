@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 from cryptography.x509 import KeyUsage
 
 from cloister.attestation import runtimelog, tpm, tpm_rsa, x509
+from cloister.attestation.booted import check_debug
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.eventlog import EventLog
 from cloister.attestation.evidence import Evidence
@@ -211,13 +212,7 @@ def check_registers(
         else:
             reason = "it belongs to the platform, and the policy pins no value"
             checks.not_applicable(f"pcr-{index}", reason, pcrs[index].hex())
-    if not matches:
-        checks.not_applicable("image-debug", "the machine has not booted an image that the policy names")
-        return None
-    found = f"{image.flavor}, {'for debugging' if image.debug else 'not for debugging'}"
-    allowed = policy.allow_debug or not image.debug
-    checks.record("image-debug", allowed, "any" if policy.allow_debug else "not for debugging", found)
-    return image
+    return check_debug(checks, image if matches else None, policy)
 
 
 def _nearest(images: Sequence[ImageReference], pcrs: Sequence[bytes]) -> tuple[ImageReference, bool]:

@@ -20,14 +20,12 @@ from cloister.attestation.evidence import CERTIFICATE, PARTS, Evidence
 from cloister.attestation.gcp import firmware
 from cloister.attestation.gcp.instance import InstanceInfo
 from cloister.attestation.instances import GcpInstance
-from cloister.attestation.policy import ImageReference, Policy
 from cloister.attestation.roots import AMD, GOOGLE_VTPM, INTEL, SIMULATED
 from cloister.attestation.snp import verify as snp
 from cloister.attestation.snp.report import Report
 from cloister.attestation.tdx import judge as tdx_judge
 from cloister.attestation.tdx import verify as tdx
-from cloister.attestation.tdx.policy import TdxReference
-from cloister.attestation.tdx.quote import Quote, TdReport
+from cloister.attestation.tdx.quote import Quote
 from cloister.attestation.verdict import Recorder
 from cloister.attestation.vtpm import VtpmEvidence
 
@@ -42,7 +40,6 @@ _SEPARATOR = hashlib.sha256(bytes(4)).digest()
 _SNP_PARTS = ("tpm_quote", "ak_certificates", "boot_event_log", "snp_report")
 _TDX_PARTS = ("tdx_quote", "ccel")
 _OPTIONAL = ("launch_endorsement", "snp_certificates")
-_IMAGE_RTMRS = (1, 2)
 
 
 def judge_snp(case: Case) -> Judgement:
@@ -129,32 +126,8 @@ def judge_tdx(case: Case) -> Judgement:
         firmware.check_measurement(checks, "gcp-mrtd", report.mr_td, launched.mrtds if launched else ())
         firmware.check_svn(checks, section.tdx_min_svn, launched.svn if launched else None)
     tdx_judge.check_event_log(checks, log, report)
-    image = check_image(checks, report, policy)
+    image = tdx_judge.check_image(checks, report, policy, firmware=False)
     return Judgement(anchor.vouches, image is not None and not image.debug, image, identity)
-
-
-def check_image(checks: Recorder, report: TdReport, policy: Policy) -> ImageReference | None:
-    """RTMR 1 and 2 are those of one image. Returns that image."""
-
-    def agreement(pair: tuple[ImageReference, TdxReference]) -> int:
-        return sum(pair[1].rtmrs[index] == report.rtmrs[index] for index in _IMAGE_RTMRS)
-
-    image, reference = max(((one, one.tdx) for one in policy.images if one.tdx is not None), key=agreement)
-    if 0 in reference.rtmrs:
-        checks.equal("tdx-rtmr-0", reference.rtmrs[0], report.rtmrs[0])
-    else:
-        reason = "it belongs to the platform, and the policy pins no value"
-        checks.not_applicable("tdx-rtmr-0", reason, report.rtmrs[0].hex())
-    for index in _IMAGE_RTMRS:
-        checks.equal(f"tdx-rtmr-{index}", reference.rtmrs[index], report.rtmrs[index])
-    checks.equal("tdx-rtmr-3", bytes(len(report.rtmrs[3])), report.rtmrs[3])
-    if agreement((image, reference)) < len(_IMAGE_RTMRS):
-        checks.not_applicable("image-debug", "the machine has not booted an image that the policy names")
-        return None
-    found = f"{image.flavor}, {'for debugging' if image.debug else 'not for debugging'}"
-    allowed = policy.allow_debug or not image.debug
-    checks.record("image-debug", allowed, "any" if policy.allow_debug else "not for debugging", found)
-    return image
 
 
 def check_instance(checks: Recorder, certificate: x509.Certificate, allowed: tuple[GcpInstance, ...]) -> dict[str, str]:

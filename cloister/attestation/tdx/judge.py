@@ -7,6 +7,7 @@ host sets before the TD starts, and the image through MRTD (firmware) and RTMR 1
 import hashlib
 from collections.abc import Sequence
 
+from cloister.attestation.booted import check_debug
 from cloister.attestation.case import Case, Judgement
 from cloister.attestation.ccel import Ccel
 from cloister.attestation.errors import PolicyError
@@ -71,13 +72,22 @@ def check_event_log(checks: Recorder, log: Ccel, report: TdReport) -> None:
     checks.record("tdx-event-log", not wrong, "the quoted values of RTMR 0 to 2", found)
 
 
-def check_image(checks: Recorder, report: TdReport, policy: Policy) -> ImageReference | None:
-    """MRTD and every RTMR have one check each. Returns the image whose values the TD has, if there is one."""
+def check_image(checks: Recorder, report: TdReport, policy: Policy, *, firmware: bool = True) -> ImageReference | None:
+    """MRTD and every RTMR have one check each. Returns the image whose values the TD has, if there is one.
+
+    Without ``firmware`` MRTD is not looked at: somebody else answers for it.
+    """
     references = [(image, image.tdx) for image in policy.images if image.tdx is not None]
+
+    def agreement(reference: TdxReference) -> int:
+        registers = sum(reference.rtmrs[index] == report.rtmrs[index] for index in _IMAGE_RTMRS)
+        return registers + (firmware and report.mr_td in reference.mrtds)
+
     # Failures are told against the image that agrees in most.
-    image, reference = max(references, key=lambda pair: _agreement(pair[1], report))
-    matches = _agreement(reference, report) == len(_IMAGE_RTMRS) + 1
-    check_mrtd(checks, report, reference.mrtds)
+    image, reference = max(references, key=lambda pair: agreement(pair[1]))
+    matches = agreement(reference) == len(_IMAGE_RTMRS) + firmware
+    if firmware:
+        check_mrtd(checks, report, reference.mrtds)
     for index in _IMAGE_RTMRS:
         checks.equal(f"tdx-rtmr-{index}", reference.rtmrs[index], report.rtmrs[index])
     if 0 in reference.rtmrs:
@@ -87,21 +97,10 @@ def check_image(checks: Recorder, report: TdReport, policy: Policy) -> ImageRefe
         checks.not_applicable("tdx-rtmr-0", reason, report.rtmr0.hex())
     # What the agent measures is bound by the report data; nothing else may measure anything after boot.
     checks.equal("tdx-rtmr-3", bytes(len(report.rtmr3)), report.rtmr3)
-    if not matches:
-        checks.not_applicable("image-debug", "the machine has not booted an image that the policy names")
-        return None
-    found = f"{image.flavor}, {'for debugging' if image.debug else 'not for debugging'}"
-    allowed = policy.allow_debug or not image.debug
-    checks.record("image-debug", allowed, "any" if policy.allow_debug else "not for debugging", found)
-    return image
+    return check_debug(checks, image if matches else None, policy)
 
 
 def check_mrtd(checks: Recorder, report: TdReport, mrtds: Sequence[bytes]) -> None:
     """The firmware is one of those that the policy names."""
     wanted = " or ".join(digest.hex() for digest in mrtds)
     checks.record("tdx-mrtd", report.mr_td in mrtds, wanted, report.mr_td.hex())
-
-
-def _agreement(reference: TdxReference, report: TdReport) -> int:
-    """How many of MRTD, RTMR 1 and 2 are those of the image."""
-    return (report.mr_td in reference.mrtds) + sum(reference.rtmrs[i] == report.rtmrs[i] for i in _IMAGE_RTMRS)

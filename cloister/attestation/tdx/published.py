@@ -5,7 +5,7 @@ older one cannot lower the bar for a caller who holds a newer one.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from cloister.attestation import crl, x509
+from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import CERTIFICATE, CRL, QE_IDENTITY, TCB_INFO
 from cloister.attestation.roots import Anchor
 from cloister.attestation.tdx.collateral import QeIdentity, Signed, TcbInfo
@@ -40,13 +41,21 @@ class Material:
         """From the certificates of a quote and the collateral by kind. Raises MalformedEvidence."""
         known = {certificate.der for certificate in chain}
         ders = [der for der in dict.fromkeys(items(CERTIFICATE)) if der not in known]
-        others = (x509.Certificate.parse(der, "certificate of the collateral") for der in ders)
         return cls(
-            certificates=(*chain, *others),
+            certificates=(*chain, *_readable(ders)),
             lists=tuple(crl.RevocationList.parse(der) for der in dict.fromkeys(items(CRL))),
             tcb_infos=tuple(TcbInfo.parse(data) for data in dict.fromkeys(items(TCB_INFO))),
             identities=tuple(QeIdentity.parse(data) for data in dict.fromkeys(items(QE_IDENTITY))),
         )
+
+
+def _readable(ders: Iterable[bytes]) -> Iterator[x509.Certificate]:
+    """The certificates that can be read; AMD's, which may come from the same folder, have a serial number 0."""
+    for der in ders:
+        try:
+            yield x509.Certificate.parse(der)
+        except MalformedEvidence:  # it cannot be a part of a path, so it vouches for nothing
+            continue
 
 
 @dataclass(frozen=True)
@@ -80,10 +89,12 @@ def signer_path(statement: Signed, material: Material, anchor: Anchor) -> Path:
         if not signed(certificate, statement.signature, statement.body):
             why = "it is not signed by a key of Intel's that came"
             continue
-        path, reason = x509.find_path(certificate, material.certificates, anchor.spki_sha256)
-        if path is not None and len(path) == 2:
+        # Nothing but the root itself: among many certificates of other vendors it would not be found.
+        roots = [one for one in material.certificates if one.fingerprint() == anchor.spki_sha256]
+        path, reason = x509.find_path(certificate, roots, anchor.spki_sha256)
+        if path is not None:
             return Path(path)
-        why = reason or "the signer's certificate is not issued by Intel's root"
+        why = reason
     return Path((), why)
 
 

@@ -524,3 +524,15 @@ def test_crl_items_that_are_none_of_intel_s_are_left_alone(td: Td) -> None:
     other = Intel.create(AT)
     lists = (other.crl(name="Somebody else"), td.intel.crl(), td.intel.crl(of_root=True))
     assert replaced(td, CRL, *lists).verdict().accepted
+
+
+def test_certificates_of_other_vendors_are_left_alone(td: Td) -> None:
+    """A folder of collateral may be for every platform, with more certificates than a path is looked for among."""
+    others = [certify(AT, td.intel.root_key, "ARK-Milan", f"SEV-VCEK-{index}", td.intel.pck_key) for index in range(40)]
+    contents = (*others, b"\x30\x03nothing", *td.intel.collateral().items(CERTIFICATE))
+    assert replaced(td, CERTIFICATE, *contents).verdict().accepted
+
+
+def test_a_second_certificate_of_the_root_s_key_must_be_signed_by_it(td: Td) -> None:
+    forged = certify(AT, new_key(), ROOT_NAME, ROOT_NAME, td.intel.root_key, ca=1)
+    assert replaced(td, CERTIFICATE, forged, td.intel.signer).verdict().accepted  # the chain of the quote has the root
