@@ -347,6 +347,8 @@ def test_a_td_report_1_0_is_judged_and_names_no_service_td(td: Td) -> None:
 
 def test_a_td_under_debug_is_not_called_confidential(td: Td) -> None:
     assert not CASES["tdx-debug"](td).verdict().confidential
+    allowed = good(td).but(policy=td.policy(images=(td.image(debug=True),), allow_debug=True)).verdict()
+    assert (allowed.accepted, allowed.confidential) == (True, False)
 
 
 # --- keys of one purpose are not taken for another -------------------------------------------------------------------
