@@ -165,12 +165,16 @@ class Recorder:
         """A check that has nothing to judge; ``reason`` is a clause."""
         self._add(Check(name, Outcome.NOT_APPLICABLE, "", found, reason))
 
+    def failed(self) -> tuple[str, ...]:
+        """The names of the checks that failed so far."""
+        return tuple(check.name for check in self._checks.values() if check.outcome is Outcome.FAILED)
+
     def finish(self) -> tuple[Check, ...]:
         """All checks in their order. Those that an earlier failure made impossible are said to be so.
 
         A check that is missing although nothing failed would be a check that was forgotten: that raises.
         """
-        failed = [check.name for check in self._checks.values() if check.outcome is Outcome.FAILED]
+        failed = self.failed()
         missing = [name for name in self._names if name not in self._checks]
         if missing and not failed:
             raise AttestationError(f"The checks {', '.join(missing)} were not made: the evidence is not accepted.")

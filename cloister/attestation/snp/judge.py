@@ -11,6 +11,7 @@ from cloister.attestation.errors import PolicyError
 from cloister.attestation.evidence import PARTS
 from cloister.attestation.policy import ImageReference, Policy
 from cloister.attestation.roots import AMD, SIMULATED
+from cloister.attestation.snp.checks import INFOS
 from cloister.attestation.snp.report import Report
 from cloister.attestation.snp.verify import check_report, collect
 from cloister.attestation.verdict import Recorder
@@ -48,7 +49,10 @@ def judge(case: Case) -> Judgement:
     )
     checks.equal("snp-host-data", evidence.boot_configuration_digest(), report.host_data)
     image = _check_image(checks, report, case.policy)
-    return Judgement(root, image is not None and not image.debug, image, {"root": root, **claims})
+    # Hardware keeps the machine's memory from its host only as far as the report is true and says so.
+    proven = not set(checks.failed()).intersection(INFOS)
+    confidential = proven and image is not None and not image.debug
+    return Judgement(root, confidential, image, {"root": root, **claims})
 
 
 def _check_image(checks: Recorder, report: Report, policy: Policy) -> ImageReference | None:

@@ -213,6 +213,7 @@ def test_only_what_is_wrong_is_refused(machine: SnpMachine, name: str) -> None:
     assert names(verdict) == [name]
     assert not verdict.accepted
     assert tuple(check.name for check in verdict.checks) == CHECKS_OF["sev-snp"]
+    assert not (verdict.confidential and name.startswith(("snp-", "image-", "platform")))
 
 
 @pytest.mark.parametrize("make", [good, receipt])
