@@ -31,7 +31,7 @@ def add(stack_name: str, name: str, key_file: Path, roles: tuple[str, ...]) -> w
     if number < len(entries):
         # Set as a whole: a role that is no longer given must not stay.
         stack.unset(stack_name, f"members[{number}].roles")
-    settings = {f"members[{number}].name": name, f"members[{number}].key": text}
+    settings: dict[str, str | int] = {f"members[{number}].name": name, f"members[{number}].key": text}
     settings |= {f"members[{number}].roles[{index}]": role for index, role in enumerate(roles)}
     stack.configure(stack_name, settings)
     return workspace.Member(name, key, roles)

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Event
 from typing import Any
@@ -38,16 +38,20 @@ class Machine:
     vcpus: int
 
 
-def create(name: str, settings: dict[str, str]) -> None:
+def create(name: str, settings: Mapping[str, str | int]) -> None:
     """A new stack, selected, with ``settings`` (path below ``cloister:workspace`` -> value)."""
     _run("stack", "init", name)
     configure(name, settings)
 
 
-def configure(name: str, settings: dict[str, str]) -> None:
-    """Set values of the workspace's configuration by their paths."""
+def configure(name: str, settings: Mapping[str, str | int]) -> None:
+    """Set values of the workspace's configuration by their paths; a text stays one also when it looks like a number."""
     words = [word for path, value in settings.items() for word in ("--plaintext", f"{KEY}.{path}={value}")]
     _run("config", "set-all", "--path", *words, *_stack(name))
+    for path, value in settings.items():
+        # set-all knows no types: what it takes for a number or a truth value is written once more.
+        if isinstance(value, str) and (value.isdigit() or value in ("true", "false")):
+            _run("config", "set", "--path", "--type", "string", f"{KEY}.{path}", value, *_stack(name))
 
 
 def unset(name: str, path: str) -> None:

@@ -36,10 +36,10 @@ def new(
     """Make a workspace on this machine: a Pulumi stack with its configuration, nothing started yet."""
     from infra import stack, workspace
 
-    settings = {"backend": "local", "image": image, "cvms[0].name": cvm, "cvms[0].memory": memory}
-    settings["cvms[0].vcpus"] = str(vcpus)
+    settings: dict[str, str | int] = {"backend": "local", "image": image}
+    settings |= {"cvms[0].name": cvm, "cvms[0].memory": memory, "cvms[0].vcpus": vcpus}
     if port:
-        settings["cvms[0].port"] = str(port)
+        settings["cvms[0].port"] = port
     workspace.check_workspace_name(name)
     workspace.parse_size(memory)
     stack.create(name, settings)

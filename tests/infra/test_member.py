@@ -26,7 +26,7 @@ def configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PULUMI_BACKEND_URL", (tmp_path / "state").as_uri())
     (tmp_path / "Pulumi.yaml").write_bytes((layout.CHECKOUT / "infra" / "Pulumi.yaml").read_bytes())
     monkeypatch.setattr(stack, "PROJECT", tmp_path)
-    stack.create("lab", {"backend": "local", "image": "base", "cvms[0].name": "trainer", "cvms[0].vcpus": "2"})
+    stack.create("lab", {"backend": "local", "image": "base", "cvms[0].name": "trainer", "cvms[0].vcpus": 2})
     return tmp_path / "Pulumi.lab.yaml"
 
 
@@ -61,6 +61,16 @@ def test_members_come_change_and_go(configuration: Path, tmp_path: Path):
     assert [entry["name"] for entry in member.listed("lab")] == ["hospital-1"]
     with pytest.raises(InputError, match="The workspace has no member 'lab'"):
         member.remove("lab", "lab")
+
+
+@pytest.mark.parametrize("name", ["123", "true"])
+def test_a_name_that_looks_like_something_else_stays_a_name(configuration: Path, tmp_path: Path, name: str):
+    key, _ = public(tmp_path, "key")
+    stack.create(name, {"backend": "local", "image": "base", "cvms[0].name": name, "cvms[0].vcpus": 2})
+    member.add(name, name, key, ("owner",))
+    made = workspace.parse(name, stack.configuration(name))
+    assert (made.name, made.cvms[0].name, made.cvms[0].vcpus, made.members[0].name) == (name, name, 2, name)
+    assert stack.selected("") == name
 
 
 def test_a_key_has_one_digest_in_every_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
