@@ -69,7 +69,7 @@ def test_what_is_encoded_is_parsed_back() -> None:
         ak_modulus=TPM.public().modulus,
         ek_modulus=TPM.public().modulus,
         vm_unique_id=VM_ID,
-        configuration={"console-enabled": True, "secure-boot": True, "tpm-enabled": True, "vmUniqueId": VM_ID},
+        configuration={"console-enabled": True, "secure-boot": True, "tpm-enabled": True},
         user_data=b"u" * 64,
     )
     assert report.report_data() == hashlib.sha256(CLAIMS).digest() + bytes(32)
@@ -154,6 +154,7 @@ EK = json.loads(CLAIMS)["keys"][1]
         claims(**{"vm-configuration": None}),
         claims(**{"vm-configuration": {}}),
         claims(**{"vm-configuration": {"vmUniqueId": 7}}),
+        claims(**{"vm-configuration": {"vmUniqueId": "\x1b[2J"}}),
         claims(**{"user-data": None}),
         claims(**{"user-data": 7}),
         claims(**{"user-data": "0"}),
@@ -166,6 +167,11 @@ def test_claims_that_are_not_well_formed_are_malformed(data: bytes) -> None:
     with pytest.raises(MalformedEvidence) as caught:
         HclReport.parse(encode_hcl_report(b"", data, hcl.TYPE_SNP))
     assert caught.value.field.startswith("HCL report.runtime.claims")
+
+
+def test_settings_of_strange_names_are_passed_over() -> None:
+    configuration = {"vmUniqueId": VM_ID, "secure-boot": False, "\x1b[2J": True, "": True, "x" * 65: True, "n": 7}
+    assert RuntimeClaims.parse(claims(**{"vm-configuration": configuration})).configuration == {"secure-boot": False}
 
 
 def test_members_that_microsoft_adds_are_passed_over() -> None:

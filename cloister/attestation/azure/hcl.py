@@ -56,6 +56,8 @@ _MAX_TEXT = 256
 _MODULUS_SIZE = 256
 _AK = "HCLAkPub"
 _EK = "HCLEkPub"
+_VM_ID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\Z")
+_SETTING = re.compile(r"[A-Za-z0-9-]{1,64}\Z")
 _USER_DATA = re.compile(r"([0-9A-Fa-f]{2}){0,64}\Z")
 
 
@@ -63,13 +65,13 @@ _USER_DATA = re.compile(r"([0-9A-Fa-f]{2}){0,64}\Z")
 class RuntimeClaims:
     """What the paravisor says: ``ak_modulus`` and ``ek_modulus`` are the vTPM's RSA 2048 keys (256 bytes, exponent
     65537), ``user_data`` what the guest wrote to NV 0x01400002 (at most 64 bytes), ``configuration`` the rest of
-    ``vm-configuration``: texts and booleans by name.
+    ``vm-configuration`` that is true or false, by name.
     """
 
     ak_modulus: bytes
     ek_modulus: bytes
     vm_unique_id: str
-    configuration: Mapping[str, str | bool]
+    configuration: Mapping[str, bool]
     user_data: bytes
 
     @classmethod
@@ -84,6 +86,8 @@ class RuntimeClaims:
         configuration = _member(claims.get("vm-configuration"), ".vm-configuration", dict)
         unique_id = _text(configuration.get("vmUniqueId"), ".vm-configuration.vmUniqueId")
         user_data = _text(claims.get("user-data"), ".user-data")
+        if not _VM_ID.match(unique_id):
+            raise _malformed(".vm-configuration.vmUniqueId", "is not a UUID")
         if not _USER_DATA.match(user_data):
             raise _malformed(".user-data", f"is not hex of at most {USER_DATA_SIZE} bytes")
         return cls(
@@ -91,7 +95,9 @@ class RuntimeClaims:
             ek_modulus=_modulus(keys, _EK),
             vm_unique_id=unique_id,
             configuration={
-                name: setting for name, setting in configuration.items() if isinstance(setting, (bool, str))
+                name: setting
+                for name, setting in configuration.items()
+                if isinstance(setting, bool) and _SETTING.match(name)
             },
             user_data=bytes.fromhex(user_data),
         )

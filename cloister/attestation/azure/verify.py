@@ -18,10 +18,11 @@ from cloister.attestation.azure.policy import AzureSnpPolicy, AzureTdxPolicy
 from cloister.attestation.case import Case, Judgement
 from cloister.attestation.errors import MalformedEvidence, PolicyError
 from cloister.attestation.evidence import CERTIFICATE, PARTS, Evidence
-from cloister.attestation.roots import AMD, AZURE_VTPM, INTEL, MICROSOFT_PARAVISOR, SIMULATED, Anchor
+from cloister.attestation.roots import AMD, AZURE_VTPM, INTEL, MICROSOFT_PARAVISOR, SIMULATED
 from cloister.attestation.snp import verify as snp
 from cloister.attestation.snp.report import Report
 from cloister.attestation.tdx import verify as tdx
+from cloister.attestation.tdx.judge import one_anchor
 from cloister.attestation.tdx.quote import Quote
 from cloister.attestation.verdict import Recorder
 from cloister.attestation.vtpm import VtpmEvidence
@@ -82,7 +83,7 @@ def judge_tdx(case: Case) -> Judgement:
         report_data=report.report_data(),
         at=case.at,
         items=case.items,
-        anchor=_anchor(case),
+        anchor=one_anchor(case.anchors(INTEL)),
         ppids=policy.instances.ppids if policy.instances else (),
     )
     check_tdx_paravisor(case.checks, quote, policy.azure.tdx)
@@ -147,8 +148,7 @@ def _judge_vtpm(case: Case, report: HclReport, root: str, identity: dict[str, st
         "tpm_resets": str(parts.attest.reset_count),
     }
     for name, setting in report.claims.configuration.items():
-        if isinstance(setting, bool):
-            identity[f"paravisor.{name}"] = str(setting).lower()
+        identity[f"paravisor.{name}"] = str(setting).lower()
     return Judgement(root, image is not None and not image.debug, image, identity, parts.pcrs)
 
 
@@ -184,11 +184,6 @@ def _check_parts(checks: Recorder, evidence: Evidence, required: tuple[str, ...]
 def _one_of(checks: Recorder, name: str, found: bytes, allowed: tuple[bytes, ...]) -> None:
     wanted = " or ".join(one.hex() for one in allowed) or "one that the policy names, and it names none"
     checks.record(name, found in allowed, wanted, found.hex())
-
-
-def _anchor(case: Case) -> Anchor:
-    """Intel's, of which there is one; a caller who hands in none accepts none."""
-    return next(iter(case.anchors(INTEL)), Anchor(INTEL, bytes(32)))
 
 
 def _root(case: Case, vendor: str) -> str:
