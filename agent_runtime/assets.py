@@ -123,14 +123,25 @@ class AssetStore:
             return upload.progress()
 
     def wipe(self) -> None:
-        """Remove the bytes of every asset. What was complete stays known as such."""
+        """Remove the bytes of every asset. What was complete stays known as such. Raises OSError when some are left."""
+        left: OSError | None = None
         for upload in self._uploads.values():
             with upload.lock:
                 upload.writer += 1
-                self._discard(upload)
-                upload.path.unlink(missing_ok=True)
+                try:
+                    self._discard(upload)
+                    upload.path.unlink(missing_ok=True)
+                except OSError as error:
+                    left = error
         for name in (DATASETS, PACKED):
-            shutil.rmtree(self.folder / name, ignore_errors=True)
+            folder = self.folder / name
+            try:
+                if folder.exists():
+                    shutil.rmtree(folder)
+            except OSError as error:
+                left = error
+        if left is not None:
+            raise left
 
     def _find(self, name: str) -> _Upload:
         upload = self._uploads.get(name)

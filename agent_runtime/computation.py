@@ -335,14 +335,14 @@ class Computation:
         self._parts.slots.fill(manifest.results.consumers, members)
         with self._lock:
             if self.state is not State.RUNNING:
-                self._parts.slots.wipe()
+                if not _wipe(self.slots):
+                    self._parts.runner.end(Operation.POWER_OFF)
                 return
             self.proof = proof
             self.state = State.CONSUMING
             self._expires = self._parts.clock.uptime() + manifest.results.expires
             # The algorithm and its data have done their service.
-            self._parts.store.wipe()
-            self._append(Kind.RESULTS_READY, detail={"receipt": proof.payload_digest.hex()})
+            self._append_wiped(Kind.RESULTS_READY, self.store, detail={"receipt": proof.payload_digest.hex()})
 
     def _fail(self, reason: str) -> None:
         with self._lock:
@@ -354,9 +354,16 @@ class Computation:
         self.state, self.detail = state, detail
         if self._run is not None:
             self._run.stop()
-        self._parts.store.wipe()
-        self._parts.slots.wipe()
-        self._append(kind, actor=actor, detail={"reason": detail} if detail else None)
+        self._append_wiped(kind, self.store, self.slots, actor=actor, detail={"reason": detail} if detail else {})
+
+    def _append_wiped(
+        self, kind: Kind, *places: AssetStore | Slots, actor: str | None = None, detail: dict[str, str]
+    ) -> None:
+        """Wipe, then add the event. When something is left it says so, and the machine ends: it is all in memory."""
+        wiped = _wipe(*places)
+        self._append(kind, actor=actor, detail=detail if wiped else detail | {"wipe": "failed"})
+        if not wiped:
+            self._parts.runner.end(Operation.POWER_OFF)
 
     def _append(self, kind: Kind, *, actor: str | None = None, detail: dict[str, str] | None = None) -> str:
         """Add an event with the state as it is now; the event's time."""
@@ -376,6 +383,18 @@ def _demand(session: Session, role: str) -> None:
             f"This needs the role {role}; the key {session.key_id} has {', '.join(session.member.roles)}.",
             key=session.key_id,
         )
+
+
+def _wipe(*places: AssetStore | Slots) -> bool:
+    """Whether nothing is left of what was there."""
+    wiped = True
+    for place in places:
+        try:
+            place.wipe()
+        except OSError as error:
+            print(f"the wipe failed: {told(error)}", flush=True)
+            wiped = False
+    return wiped
 
 
 def _names(session: Session) -> str:

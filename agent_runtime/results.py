@@ -160,10 +160,11 @@ class Slots:
         return all(found.key is None for found in self._slots.values())
 
     def wipe(self) -> None:
-        """Forget what nobody took."""
+        """Forget what nobody took. Raises OSError when ciphertext is left; the keys are gone in any case."""
         with self._lock:
             for found in self._slots.values():
                 found.key = None
+            for found in self._slots.values():
                 found.path.unlink(missing_ok=True)
 
     def _open(self, consumer: str) -> Slot:

@@ -6,6 +6,7 @@ import zipfile
 
 import pytest
 
+from agent_runtime.job import Operation
 from cloister.client.session import Session
 from cloister.protocol import canonical, receipt, slot
 from tests.agent_runtime.world import World, refused
@@ -207,6 +208,17 @@ def test_the_owner_stops_a_run(world: World) -> None:
     world.running.executor.cleaned.wait()
     kinds = [canonical.parse(line, what="a line", limit=1 << 20)["event"]["kind"] for line in world.events()]
     assert kinds[-2:] == ["run-started", "stopped"]
+
+
+def test_a_stop_that_cannot_wipe_says_so_and_ends_the_machine(world: World) -> None:
+    world.submit()
+    (world.running.config.store / "datasets" / "h1.csv" / "stays").mkdir(parents=True)
+    with world.session("owner") as session:
+        session.stop()
+    *_, last = [canonical.parse(line, what="a line", limit=1 << 20)["event"] for line in world.events("owner")]
+    assert (last["kind"], last["detail"]) == ("stopped", {"wipe": "failed"})
+    assert world.running.rebooted.wait(30)
+    assert world.running.ended == [Operation.POWER_OFF]
 
 
 def test_stopping_wipes_results(ready: World) -> None:
