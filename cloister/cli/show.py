@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cloister.errors import CloisterError, InputError
+from cloister.protocol import text
 
 
 def facts(value: Any) -> None:
@@ -16,9 +17,9 @@ def facts(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def note(text: str) -> None:
+def note(said: str) -> None:
     """Something for the person, which is no result: on standard error."""
-    print(text, file=sys.stderr)
+    print(text.shown(said, keep="\n\t"), file=sys.stderr)
 
 
 @contextlib.contextmanager

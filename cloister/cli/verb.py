@@ -16,6 +16,7 @@ from invoke.parser import Argument
 from invoke.tasks import Task
 
 from cloister.errors import CloisterError, InputError
+from cloister.protocol import text
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -115,10 +116,15 @@ def report(error: CloisterError) -> None:
     """Say on standard error what went wrong and what to do, with the traceback when --debug asks for it."""
     # Invoke acts upon --debug before the verb's name and merely tolerates it behind.
     if logging.getLogger("invoke").isEnabledFor(logging.DEBUG) or "--debug" in sys.argv:
-        traceback.print_exception(error)
-    print(_spoken(f"Error: {error.message}"), file=sys.stderr)
+        print(_shown("".join(traceback.format_exception(error))), end="", file=sys.stderr)
+    print(_shown(_spoken(f"Error: {error.message}")), file=sys.stderr)
     if error.hint:
-        print(_spoken(error.hint), file=sys.stderr)
+        print(_shown(_spoken(error.hint)), file=sys.stderr)
+
+
+def _shown(said: str) -> str:
+    """Messages quote peers, files and programs, which must not speak to the reader's terminal."""
+    return text.shown(said, keep="\n\t")
 
 
 def program() -> str:
@@ -139,6 +145,6 @@ def _explain(typed: str) -> None:
     subprocess.run([*start, "--help", typed], check=False)
 
 
-def _spoken(text: str) -> str:
+def _spoken(said: str) -> str:
     """Messages name verbs like `policy`; the reader types them after a command."""
-    return re.sub(r"`([a-z-]+)", lambda found: f"`{program()} {found[1]}" if found[1] in _names else found[0], text)
+    return re.sub(r"`([a-z-]+)", lambda found: f"`{program()} {found[1]}" if found[1] in _names else found[0], said)

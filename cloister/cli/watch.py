@@ -10,6 +10,7 @@ from invoke.context import Context
 from cloister.cli import settings, show
 from cloister.cli.verb import verb
 from cloister.errors import CloisterError, InputError
+from cloister.protocol import text
 
 if TYPE_CHECKING:
     from cloister.client.connection import Connection
@@ -139,7 +140,6 @@ def logs(
         show.note(f"Written: {output}")
     else:
         # An algorithm is not trusted with the reader's terminal: nothing that moves the cursor passes.
-        text = content.decode("utf-8", "replace")
-        sys.stdout.write("".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in text))
+        sys.stdout.write(text.shown(content.decode("utf-8", "replace"), keep="\n\t"))
     if any(chunk.truncated for chunk in chunks):
         show.note("The log is cut off where the manifest's limit was reached.")

@@ -11,7 +11,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from cloister.errors import CloisterError, InputError, ProofError, RefusedError, UnreachableError
-from cloister.protocol import canonical
+from cloister.protocol import canonical, text
 from cloister.v1 import agent_pb2
 
 METADATA_KEY = "cloister-error-bin"
@@ -143,6 +143,6 @@ def _in_local_time(sentence: str, moment: str) -> str:
     return sentence.replace(moment, when.astimezone().isoformat(sep=" ", timespec="seconds"))
 
 
-def _printable(text: str) -> str:
+def _printable(said: str) -> str:
     """A peer's words, without what would move the reader's cursor."""
-    return "".join(char if char.isprintable() else " " for char in text[:500])
+    return text.shown(said[:500], instead=" ")

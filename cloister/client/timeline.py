@@ -9,7 +9,7 @@ from typing import Any
 from cloister.client.connection import Connection, is_interruption
 from cloister.client.refusal import ConnectionLost
 from cloister.errors import CloisterError, ProofError
-from cloister.protocol import canonical
+from cloister.protocol import canonical, text
 from cloister.protocol.events import Chain, Event, Kind, Record, State
 from cloister.protocol.transcript import key_id
 
@@ -98,7 +98,7 @@ def line(event: Event, first_uptime: int, known: Mapping[str, str]) -> Line:
 
 def _readable(detail: Mapping[str, str]) -> dict[str, str]:
     """Details for a line: enumerated reasons as words, and nothing that would move the cursor."""
-    shown = {name: "".join(c if c.isprintable() else " " for c in text) for name, text in detail.items()}
+    shown = {name: text.shown(said, instead=" ") for name, said in detail.items()}
     if "reason" in shown:
         shown["reason"] = REASONS.get(shown["reason"], shown["reason"])
     return shown

@@ -13,6 +13,7 @@ from typing import Any
 
 import fastjsonschema
 
+from cloister.protocol import text
 from cloister.protocol.canonical import FormatError
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -21,8 +22,8 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 @functools.cache
 def load(name: str) -> dict[str, Any]:
     """The schema ``name`` (``manifest``, ``policy``, ...) as published under docs/schemas."""
-    text = importlib.resources.files("cloister.protocol").joinpath("schemas", f"{name}.schema.json").read_bytes()
-    return dict(json.loads(text))
+    content = importlib.resources.files("cloister.protocol").joinpath("schemas", f"{name}.schema.json").read_bytes()
+    return dict(json.loads(content))
 
 
 @functools.cache
@@ -55,6 +56,6 @@ def validate(name: str, value: Any, *, what: str) -> None:
     except fastjsonschema.JsonSchemaValueException as error:
         place = ".".join(str(part) for part in error.path[1:]) or "the document"
         # Names of members may be the sender's own: none of them may speak to the reader's terminal.
-        place = "".join(char if char.isprintable() else "\ufffd" for char in place)
+        place = text.shown(place)
         reason = str(error.message).removeprefix(str(error.name)).strip()
         raise FormatError(f"{what}: {place} {reason}.") from error

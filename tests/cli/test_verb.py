@@ -41,6 +41,15 @@ def test_an_error_is_a_sentence_and_a_code(capsys):
     assert capsys.readouterr().err == "Error: It is wrong.\nUse `cloister checksum` and `nothing`.\n"
 
 
+def test_a_message_does_not_speak_to_the_terminal(capsys):
+    @verb(help={})
+    def fail(c: Context) -> None:
+        raise InputError("Bad\x1b[2J\u202e name.\n\tMore.", hint="Not\x07 so.")
+
+    ended(fail)
+    assert capsys.readouterr().err == "Error: Bad\ufffd[2J\ufffd name.\n\tMore.\nNot\ufffd so.\n"
+
+
 def test_ctrl_c_says_what_is_left(capsys):
     @verb(help={}, interrupted="Run it again.")
     def wait(c: Context) -> None:
