@@ -9,6 +9,7 @@ import os
 import stat
 import tarfile
 import tempfile
+import unicodedata
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +20,8 @@ from cloister.errors import InputError, ProofError
 _CHUNK = 1024 * 1024
 MAX_MEMBERS = 10_000
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+_UNSEEN = ("Cf", "Zl", "Zp")
+"""Unicode's categories of format characters and separators of lines: with them a name looks like another one."""
 
 
 class ArchiveError(InputError):
@@ -36,6 +39,9 @@ def check_name(name: str) -> None:
         raise ArchiveError(f"{name[:80]!r} is not a path inside a folder.")
     if "\\" in name or ":" in parts[0] or any(ord(char) < 32 or 127 <= ord(char) < 160 for char in name):
         raise ArchiveError(f"{name[:80]!r} has a character that a path in an archive may not have.")
+    for char in name:
+        if unicodedata.category(char) in _UNSEEN:
+            raise ArchiveError(f"{name[:80]!a} has the character U+{ord(char):04X}, which nobody can see.")
 
 
 def write_zip(out: BinaryIO, members: Iterable[tuple[str, Path | bytes]]) -> None:

@@ -100,3 +100,10 @@ def test_links_and_devices_cannot_be_archived(tmp_path):
 def test_a_name_that_leaves_its_folder_is_refused(name):
     with pytest.raises(ArchiveError):
         archive.check_name(name)
+
+
+@pytest.mark.parametrize("char", ["\u202e", "\u2066", "\u200b", "\u2028", "\u2029", "\ufeff"])
+def test_a_name_with_what_nobody_sees_is_refused(char):
+    with pytest.raises(ArchiveError, match=f"U\\+{ord(char):04X}") as caught:
+        archive.check_name(f"results/a{char}b")
+    assert char not in caught.value.message
