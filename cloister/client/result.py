@@ -6,18 +6,19 @@ Beside the output ``results.zip`` stand, while a fetch is under way:
     results.zip.part.json   which result it belongs to
     results.zip.key         the key, from the moment that the agent has handed it out (mode 0600)
     results.zip.key.part    room for the key, taken before it is asked for
-    results.zip.new         the decrypted result, until it is proven
+    results.zip.new         the decrypted result, until it is proven (mode 0600, as the result afterwards)
 
 Whatever fails after the key was handed out, the next call goes on from these files without asking the agent.
 """
 
 import os
+import secrets
 import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from cloister.attestation.policy import Policy
 from cloister.client import newfile, proof, refusal
@@ -165,7 +166,8 @@ def finish(manifest: Manifest, policy: Policy, output: Path) -> Fetched:
     try:
         key = files.key.read_bytes()
         size = files.part.stat().st_size
-        with files.part.open("rb") as ciphertext, files.new.open("wb") as plain:
+        files.new.unlink(missing_ok=True)
+        with files.part.open("rb") as ciphertext, _new(files.new, 0o600) as plain:
             for segment in slot.decrypt(key, ciphertext, size):
                 plain.write(segment)
             plain.flush()
@@ -281,14 +283,29 @@ def unpack(results: Path, folder: Path) -> list[Path]:
             if not name.startswith(proof.RESULTS):
                 continue
             path = folder / name.removeprefix(proof.RESULTS)
-            part = path.with_name(f".{path.name}.part")
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(name) as source, part.open("wb") as target:
-                    while data := source.read(slot.SEGMENT):
-                        target.write(data)
-                part.replace(path)
+                with archive.open(name) as source:
+                    _write_beside(source, path)
             except OSError as error:
                 raise InputError(f"{path} cannot be written: {error.strerror}.") from error
             written.append(path)
     return written
+
+
+def _write_beside(source: IO[bytes], path: Path) -> None:
+    """Write ``path`` by way of a new file of a name that nobody could know before. Raises OSError."""
+    part = path.with_name(f".cloister-{secrets.token_hex(16)}")
+    try:
+        with _new(part, 0o644) as target:
+            while data := source.read(slot.SEGMENT):
+                target.write(data)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _new(path: Path, mode: int) -> BinaryIO:
+    """A file that was not there before, not even as a link."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode), "wb")
