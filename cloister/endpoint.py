@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import socket
 import ssl
+import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Self
@@ -86,8 +87,11 @@ def probe(address: Address, *, timeout: float = 10.0) -> Endpoint:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # the evidence decides which key is right
     context.set_alpn_protocols(["h2"])
+    deadline = time.monotonic() + timeout
     with _connected(address, timeout) as plain:
         try:
+            # One deadline for all: ssl holds the whole handshake to what is left.
+            plain.settimeout(max(0.001, deadline - time.monotonic()))
             with context.wrap_socket(plain) as secure:
                 certificate = secure.getpeercert(binary_form=True)
         except ssl.SSLEOFError as error:
@@ -108,13 +112,35 @@ def probe(address: Address, *, timeout: float = 10.0) -> Endpoint:
 @contextlib.contextmanager
 def _connected(address: Address, timeout: float) -> Generator[socket.socket, None, None]:
     try:
-        connection = socket.create_connection((address.host, address.port), timeout)
+        connection = _connect(address, timeout)
     except TimeoutError as error:
         raise _unreachable(address, f"no answer within {timeout:.0f} seconds") from error
     except (OSError, UnicodeError) as error:
         raise _unreachable(address, getattr(error, "strerror", None) or str(error)) from error
     with connection:
         yield connection
+
+
+def _connect(address: Address, timeout: float) -> socket.socket:
+    """A connection to the first of a name's addresses that answers, within ``timeout`` for all of them together."""
+    deadline = time.monotonic() + timeout
+    failed: OSError = TimeoutError()
+    for family, kind, protocol, _, place in socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM):
+        connection = socket.socket(family, kind, protocol)
+        try:
+            connection.settimeout(max(0.001, deadline - time.monotonic()))
+            connection.connect(place)
+        except OSError as error:
+            connection.close()
+            failed = error
+            if time.monotonic() >= deadline:
+                raise TimeoutError from error
+        except BaseException:
+            connection.close()
+            raise
+        else:
+            return connection
+    raise failed
 
 
 def _unreachable(address: Address, reason: str) -> UnreachableError:

@@ -10,7 +10,7 @@ import pytest
 from agent_runtime.keys import TlsIdentity
 from cloister import endpoint
 from cloister.endpoint import Address
-from cloister.errors import InputError, ProofError
+from cloister.errors import InputError, ProofError, UnreachableError
 
 
 @pytest.mark.parametrize(
@@ -61,4 +61,45 @@ def test_less_than_tls_1_3_is_refused(tmp_path, version):
             with pytest.raises(ProofError, match=r"TLS 1\.3"):
                 endpoint.probe(Address("127.0.0.1", listener.getsockname()[1]))
         finally:
+            thread.join()
+
+
+def test_the_whole_probe_has_one_deadline(monkeypatch):
+    """Addresses that keep still, each with a timeout of its own, and one that says a byte now and then."""
+    waited: list[float] = []
+
+    class Still(socket.socket):
+        def connect(self, address):
+            waited.append(self.gettimeout() or 0)
+            raise TimeoutError
+
+    clock = iter(range(0, 1000, 4))
+    place = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 1))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: [place] * 50)
+    monkeypatch.setattr(socket, "socket", Still)
+    monkeypatch.setattr(endpoint.time, "monotonic", lambda: next(clock))
+    with pytest.raises(UnreachableError, match="no answer within 20 seconds"):
+        endpoint.probe(Address("many.example.org", 6110), timeout=20)
+    assert 0 < len(waited) < 5
+    assert waited == sorted(waited, reverse=True)
+
+
+def test_a_handshake_byte_by_byte_ends_with_the_deadline():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        hung_up = threading.Event()
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                connection.sendall(b"\x16\x03\x03\x40\x00")
+                while not hung_up.wait(0.05):
+                    connection.sendall(b"x")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            with pytest.raises(UnreachableError):
+                endpoint.probe(Address("127.0.0.1", listener.getsockname()[1]), timeout=0.5)
+        finally:
+            hung_up.set()
             thread.join()
