@@ -4,7 +4,6 @@ Its key lies in the workspace's folder and nowhere else: not in the state, not i
 """
 
 import hashlib
-import shutil
 from typing import Any
 
 from cryptography import x509
@@ -60,8 +59,8 @@ def sweep(workspace: str) -> None:
     folder = layout.state() / workspace
     if folder.is_dir():
         for entry in folder.iterdir():
-            machine.remove(entry)
-        shutil.rmtree(folder)
+            machine.stop(entry)
+        machine.remove(folder)
 
 
 def _has_key(properties: Properties) -> bool:

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from image.tools import Tools
 from infra.layout import private_folder
 from infra.provider import vtpm
 from infra.provider.accelerator import Accelerator
+from infra.provider.errors import ProviderError
 from infra.provider.ports import LOOPBACK
 from infra.provider.processes import Process, start, working_in
 
@@ -105,9 +107,22 @@ def stop(folder: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """End whatever runs in ``folder`` and remove it. Nothing happens when there is nothing."""
+    """End whatever runs in ``folder`` and remove it. Nothing happens when there is nothing.
+
+    Raises ProviderError when something of it stays.
+    """
     stop(folder)
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with suppress(FileNotFoundError):
+            shutil.rmtree(folder)
+        # A process on its way out may have taken a file along, at which the first attempt stopped.
+        if folder.exists():
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise ProviderError(
+            f"The machine's folder {folder} could not be removed: {error.strerror}.",
+            hint="Remove it yourself, then do the same again.",
+        ) from error
 
 
 def running(folder: Path, program: str = _PROGRAMS[0]) -> list[Process]:

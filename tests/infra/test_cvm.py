@@ -3,6 +3,7 @@
 import os
 import signal
 import stat
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -12,6 +13,7 @@ from cloister.endpoint import Address, probe
 from image import tools as host_tools
 from infra.provider import boot, machine, ports
 from infra.provider.accelerator import Accelerator
+from infra.provider.errors import ProviderError
 from infra.provider.names import AUTHORITY, CVM
 from infra.provider.processes import Process
 
@@ -263,3 +265,11 @@ def test_an_authority_takes_the_folder_of_the_workspace_with_it(engine: Engine):
     state = engine.authority()
     engine.delete(AUTHORITY, state)
     assert not (engine.state / "lab").exists()
+
+
+def test_a_folder_that_stays_is_told(tmp_path: Path):
+    """Here it is a file, which cannot be removed as a folder by root either."""
+    (tmp_path / "trainer").touch()
+    with pytest.raises(ProviderError, match=r"trainer could not be removed"):
+        machine.remove(tmp_path / "trainer")
+    machine.remove(tmp_path / "absent")
