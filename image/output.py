@@ -1,5 +1,6 @@
 """The folder of an image: ``out/image/<flavor>``, written whole or not at all."""
 
+import ctypes
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -11,6 +12,8 @@ from image.errors import ImageError
 from image.source import CHECKOUT
 
 MANIFEST = "manifest.json"
+# linux/fcntl.h and linux/fs.h
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
 def folder(flavor: str, checkout: Path = CHECKOUT) -> Path:
@@ -28,15 +31,23 @@ def write(files: Mapping[str, bytes], destination: Path) -> None:
         for name, contents in files.items():
             (new / name).write_bytes(contents)
         new.chmod(0o755)
-        if destination.exists():
+        if destination.exists() and not _exchange(new, destination):
             old = Path(tempfile.mkdtemp(prefix=f".{destination.name}-old-", dir=destination.parent))
             destination.rename(old / "image")
             new.rename(destination)
             shutil.rmtree(old)
-        else:
+        elif not destination.exists():
             new.rename(destination)
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two folders change names, with no moment in between (renameat2(2)). False where that cannot be done."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    if rename is None:
+        return False
+    return rename(_AT_FDCWD, bytes(one.absolute()), _AT_FDCWD, bytes(other.absolute()), _RENAME_EXCHANGE) == 0
 
 
 def read_manifest(path: Path) -> ImageManifest:
