@@ -26,6 +26,9 @@ from cloister.attestation.snp import verify as snp
 from cloister.attestation.snp.policy import KINDS, SnpPolicy
 from cloister.attestation.snp.products import ProductLine, TcbVersion
 from cloister.attestation.snp.report import Report
+from cloister.attestation.tdx import checks as tdx_checks
+from cloister.attestation.tdx import verify as tdx
+from cloister.attestation.tdx.policy import TdxPolicy
 from cloister.attestation.tdx.quote import Quote
 from cloister.attestation.testkit import (
     Authority,
@@ -39,8 +42,9 @@ from cloister.attestation.testkit import (
 )
 from cloister.attestation.testkit.microsoft import GUEST_SVN, ID_KEY_DIGEST, VM_ID
 from cloister.attestation.verdict import Outcome, Recorder
+from cloister.client.collateral import folder
 from cloister.protocol import canonical, schema, transcript
-from tests.attestation.clouds import AT, BINDING, MANIFEST, OTHER, OTHER_384, Case, flipped, names, recorded
+from tests.attestation.clouds import AT, BINDING, MANIFEST, OTHER, OTHER_384, VECTORS, Case, flipped, names, recorded
 
 Machine = AzureSnpMachine | AzureTdxMachine
 
@@ -297,6 +301,19 @@ CHALLENGE = b"challenge"
 AZURE_ATTRIBUTES = 0x50472
 LIMITS = dict.fromkeys(KINDS, TcbVersion(boot_loader=0, tee=0, snp=0, microcode=0))
 VECTOR_TIME = datetime(2025, 6, 1, tzinfo=UTC)
+INTEL_TIME = datetime(2026, 3, 20, tzinfo=UTC)
+WITHOUT = [
+    # What is missing: the agent's report data in the user data and in the quote, ...
+    "azure-user-data",
+    "quote-binding",
+    # ... registers 16 to 23, which this evidence has no place for, ...
+    "quote-selection",
+    "quote-pcr-digest",
+    # ... the log of that boot, and what our image and agent would have measured.
+    "boot-event-log",
+    "pcr-12",
+    "pcr-15",
+]
 
 
 def attested(document: Mapping[str, Any]) -> tuple[bytes, bytes, dict[int, bytes]]:
@@ -378,9 +395,18 @@ def test_the_quote_of_a_real_tdx_machine_names_its_paravisor() -> None:
     quote = Quote.parse(recorded("azure-tdx/td-quote.bin"))
     report = quote.report
     assert report.td_attributes == bytes(8)
-    recorder = Recorder(("azure-mrtd", "azure-mrseam", "azure-rtmrs"))
+    recorder = Recorder((*tdx_checks.NAMES, "azure-mrtd", "azure-mrseam", "azure-rtmrs"))
+    tdx.check_quote(
+        recorder,
+        quote,
+        TdxPolicy().for_paravisor(),
+        report_data=HclReport.parse(recorded("azure-tdx/hcl-report.bin")).report_data(),
+        at=INTEL_TIME,
+        items=folder.load(VECTORS / "tdx").items,
+    )
     azure.check_tdx_paravisor(recorder, quote, AzureTdxPolicy((report.mr_td,), (report.mr_seam,)))
-    assert [check.name for check in recorder.finish() if check.outcome is Outcome.FAILED] == []
+    # Nobody recorded what Intel says of this platform (FMSPC 00806f050000).
+    assert [check.name for check in recorder.finish() if check.outcome is Outcome.FAILED] == ["tdx-tcb-info"]
 
 
 def test_a_whole_verdict_on_a_recording_fails_for_what_it_was_not_made_for(snp_machine: AzureSnpMachine) -> None:
@@ -407,16 +433,28 @@ def test_a_whole_verdict_on_a_recording_fails_for_what_it_was_not_made_for(snp_m
         azure=AzurePolicy(snp=AzureSnpPolicy((hardware.id_key_digest,), 0)),
     )
     verdict = case.but(evidence=evidence, policy=policy, roots=VENDORS, at=VECTOR_TIME).verdict()
-    assert names(verdict) == [
-        # What is missing: the agent's report data in the user data and in the quote, ...
-        "azure-user-data",
-        "quote-binding",
-        # ... registers 16 to 23, which this evidence has no place for, ...
-        "quote-selection",
-        "quote-pcr-digest",
-        # ... the log of that boot, and what our image and agent would have measured.
-        "boot-event-log",
-        "pcr-12",
-        "pcr-15",
-    ]
+    assert names(verdict) == WITHOUT
+    assert verdict.identity_root == MICROSOFT_PARAVISOR
+
+
+def test_a_whole_verdict_on_a_recording_of_tdx_fails_for_that_too(tdx_machine: AzureTdxMachine) -> None:
+    report = HclReport.parse(recorded("azure-tdx/hcl-report.bin"))
+    td = Quote.parse(recorded("azure-tdx/td-quote.bin")).report
+    message, signature, pcrs = attested(json.loads(recorded("azure-tdx/tpm-quote-v1.json")))
+    public = tpm_rsa.RsaPublic(tpm.ALG_SHA256, AZURE_ATTRIBUTES, b"", report.claims.ak_modulus)
+    registers = tuple(pcrs[index] for index in tpm.QUOTED_PCRS)
+    quote = TpmQuote(message, tpm_rsa.RsaSignature(tpm.ALG_SHA256, signature).marshal(), public.marshal(), registers)
+    case = good(tdx_machine).with_evidence(
+        hcl_report=recorded("azure-tdx/hcl-report.bin"),
+        tdx_quote=recorded("azure-tdx/td-quote.bin"),
+        tpm_quote=quote,
+    )
+    policy = dataclasses.replace(
+        case.policy,
+        images=(ImageReference("theirs", False, OTHER, {index: pcrs[index] for index in (4, 9, 11)}),),
+        azure=AzurePolicy(tdx=AzureTdxPolicy((td.mr_td,), (td.mr_seam,))),
+    )
+    collateral = folder.load(VECTORS / "tdx")
+    verdict = case.but(policy=policy, roots=VENDORS, at=INTEL_TIME, collateral=collateral).verdict()
+    assert names(verdict) == ["tdx-tcb-info", *WITHOUT]
     assert verdict.identity_root == MICROSOFT_PARAVISOR
