@@ -44,7 +44,21 @@ from cloister.attestation.testkit.microsoft import GUEST_SVN, ID_KEY_DIGEST, VM_
 from cloister.attestation.verdict import Outcome, Recorder
 from cloister.client.collateral import folder
 from cloister.protocol import canonical, schema, transcript
-from tests.attestation.clouds import AT, BINDING, MANIFEST, OTHER, OTHER_384, VECTORS, Case, flipped, names, recorded
+from tests.attestation.clouds import (
+    AT,
+    BINDING,
+    MANIFEST,
+    OTHER,
+    OTHER_384,
+    VECTORS,
+    Case,
+    flipped,
+    names,
+    quote_cases,
+    recorded,
+    register_cases,
+    shared_cases,
+)
 
 Machine = AzureSnpMachine | AzureTdxMachine
 
@@ -102,20 +116,6 @@ def paravisors(**changes: Any) -> Callable[[Machine], Case]:
     return case
 
 
-def other_signature(machine: Machine) -> Case:
-    case = good(machine)
-    quote = case.evidence.tpm_quote
-    assert quote is not None
-    signed = dataclasses.replace(quote, signature=RsaTpm.create().sign(quote.attest))
-    return case.with_evidence(tpm_quote=signed)
-
-
-def fewer(machine: Machine) -> tpm.Quote:
-    """A quote that says that PCR 15 is not among its registers."""
-    digest = hashlib.sha256(b"".join(machine.pcrs())).digest()
-    return tpm.Quote((tpm.PcrSelection(tpm.ALG_SHA256, tuple(range(15))),), digest)
-
-
 COMMON_CASES: Mapping[str, Callable[[Machine], Case]] = {
     "parts": lambda m: good(m).with_evidence(boot_event_log=None),
     "azure-report-type": other_type,
@@ -126,22 +126,9 @@ COMMON_CASES: Mapping[str, Callable[[Machine], Case]] = {
         policy=m.policy(instances=Instances(azure_vm_ids=("00000000-0000-0000-0000-000000000000",)))
     ),
     "ak-attributes": lambda m: but(m, tpm=RsaTpm(m.tpm.key, tpm.AK_ATTRIBUTES & ~tpm.OBJECT_RESTRICTED)),
-    "quote-magic": lambda m: good(m).but(evidence=m.evidence(BINDING, {"magic": 0xFF544348})),
-    "quote-type": lambda m: good(m).but(evidence=m.evidence(BINDING, {"kind": 0x8017})),
-    "quote-signer": lambda m: good(m).but(evidence=m.evidence(BINDING, {"qualified_signer": b"\x00\x0b" + OTHER})),
-    "quote-signature": other_signature,
-    "quote-binding": lambda m: good(m).but(evidence=m.evidence(BINDING, {"extra_data": OTHER})),
-    "quote-selection": lambda m: good(m).but(evidence=m.evidence(BINDING, {"quote": fewer(m)})),
-    "quote-pcr-digest": lambda m: good(m).but(
-        evidence=m.evidence(BINDING, {"quote": tpm.Quote((tpm.PcrSelection(tpm.ALG_SHA256, tpm.QUOTED_PCRS),), OTHER)})
-    ),
     "boot-event-log": lambda m: good(m).with_evidence(
         boot_event_log=encode_event_log((*m.boot_events, BootEvent(1, 0xD, b"never extended")))
     ),
-    "pcr-4": lambda m: good(m).but(
-        policy=m.policy(images=(dataclasses.replace(m.image(), pcrs={**m.image().pcrs, 4: OTHER}),))
-    ),
-    "pcr-12": lambda m: but(m, boot_events=(*m.boot_events, BootEvent(12, 0xD, b"init=/bin/sh"))),
     "pcr-15": lambda m: but(m, registers={15: OTHER}),
 }
 
@@ -176,6 +163,15 @@ def test_only_what_is_wrong_is_refused(
     verdict = CASES[platform][name](snp_machine if platform == "azure-snp" else tdx_machine).verdict()
     assert names(verdict) == [name]
     assert tuple(check.name for check in verdict.checks) == CHECKS_OF[platform]
+
+
+def test_every_shared_check_is_made_of_this_platform_too(machine: Machine) -> None:
+    case = good(machine)
+    cases = {**shared_cases(machine, case), **quote_cases(machine, case), **register_cases(machine, case)}
+    assert {name: names(make().verdict()) for name, make in cases.items()} == {name: [name] for name in cases}
+    vendor = snp_checks.NAMES if isinstance(machine, AzureSnpMachine) else tdx_checks.NAMES
+    platform = machine.platform().value
+    assert {*cases, *CASES[platform], *vendor} == set(CHECKS_OF[platform])
 
 
 def test_valid_evidence_is_accepted_and_named_after_the_paravisor(machine: Machine) -> None:

@@ -18,6 +18,8 @@ from cloister.attestation.gcp.verify import check_technology
 from cloister.attestation.instances import GcpInstance, Instances
 from cloister.attestation.policy import Policy
 from cloister.attestation.roots import GOOGLE_VTPM, VENDORS
+from cloister.attestation.snp import checks as snp_checks
+from cloister.attestation.tdx import checks as tdx_checks
 from cloister.attestation.testkit import (
     BootEvent,
     GcpSnpMachine,
@@ -31,7 +33,20 @@ from cloister.attestation.testkit.google import SVN, boot_events, instance_info
 from cloister.attestation.testkit.td import encode_ccel
 from cloister.attestation.verdict import Outcome, Recorder
 from cloister.protocol import canonical, schema
-from tests.attestation.clouds import AT, BINDING, MANIFEST, OTHER, OTHER_384, Case, flipped, names, recorded
+from tests.attestation.clouds import (
+    AT,
+    BINDING,
+    MANIFEST,
+    OTHER,
+    OTHER_384,
+    Case,
+    flipped,
+    names,
+    quote_cases,
+    recorded,
+    register_cases,
+    shared_cases,
+)
 
 DAY = timedelta(days=1)
 
@@ -91,19 +106,15 @@ SNP_CASES: Mapping[str, Callable[[GcpSnpMachine], Case]] = {
     "gcp-technology": lambda m: but(m, boot_events=boot_events(technology=0)),
     "snp-report-data": lambda m: but(m, fields={"report_data": b"r" * 64}),
     "snp-debug": lambda m: but(m, fields={"policy": 1 << 17 | 1 << 19}),
-    "quote-binding": lambda m: good(m).but(evidence=m.evidence(BINDING, {"extra_data": OTHER})),
     "ak-path": lambda m: good(m).but(roots=(m.roots()[0], dataclasses.replace(m.roots()[1], spki_sha256=OTHER))),
     "ak-validity": lambda m: certified(m, not_before=AT - 2 * DAY, not_after=AT - DAY),
+    "ak-not-ca": lambda m: certified(m, is_ca=True),
     "ak-usage": lambda m: certified(m, usages=("key_encipherment",)),
     "ak-key": lambda m: but(m, certificate=m.google.certify(ec.generate_private_key(ec.SECP256R1()).public_key())),
     "ak-attributes": lambda m: but(m, tpm=SoftwareTpm(software(m).key, tpm.AK_ATTRIBUTES & ~tpm.OBJECT_RESTRICTED)),
     "boot-event-log": lambda m: good(m).with_evidence(
         boot_event_log=encode_event_log((*m.boot_events, BootEvent(1, 0xD, b"never extended")))
     ),
-    "pcr-9": lambda m: good(m).but(
-        policy=m.policy(images=(dataclasses.replace(m.image(), pcrs={**m.image().pcrs, 9: OTHER}),))
-    ),
-    "pcr-12": lambda m: but(m, boot_events=(*m.boot_events, BootEvent(12, 0xD, b"init=/bin/sh"))),
     "pcr-15": lambda m: but(m, registers={15: OTHER}),
 }
 
@@ -150,6 +161,15 @@ def test_only_what_is_wrong_is_refused(machine: GcpSnpMachine, td: GcpTd, platfo
     verdict = CASES[platform][name](machine if platform == "gcp-snp" else td).verdict()
     assert names(verdict) == [name]
     assert tuple(check.name for check in verdict.checks) == CHECKS_OF[platform]
+
+
+def test_every_shared_check_is_made_of_these_platforms_too(machine: GcpSnpMachine, td: GcpTd) -> None:
+    case = good(machine)
+    snp = {**shared_cases(machine, case), **quote_cases(machine, case), **register_cases(machine, case)}
+    tdx = shared_cases(td, good_td(td))
+    for platform, cases, vendor in (("gcp-snp", snp, snp_checks.NAMES), ("gcp-tdx", tdx, tdx_checks.NAMES)):
+        assert {name: names(make().verdict()) for name, make in cases.items()} == {name: [name] for name in cases}
+        assert {*cases, *CASES[platform], *vendor} == set(CHECKS_OF[platform])
 
 
 def test_valid_evidence_is_accepted_and_says_whose_the_vtpm_is(machine: GcpSnpMachine) -> None:
@@ -204,10 +224,6 @@ def test_a_certificate_that_names_no_machine_is_refused(machine: GcpSnpMachine) 
         but(machine, certificate=nameless).verdict()
     intermediate = good(machine).with_evidence(ak_certificates=(machine.google.vtpm_intermediate,))
     assert "gcp-instance" in names(intermediate.verdict())
-
-
-def test_an_authority_is_no_attestation_key(machine: GcpSnpMachine) -> None:
-    assert names(certified(machine, is_ca=True).verdict()) == ["ak-not-ca", "ak-usage"]
 
 
 @pytest.mark.parametrize("technology", [0, 1, 2, 3, 5, 255])

@@ -288,12 +288,20 @@ def _certify(
     *,
     not_after: datetime | None = None,
     ca: bool = False,
-    usages: tuple[str, ...] = ("digital_signature",),
+    usages: tuple[str, ...] = (),
     info: bytes | None = None,
 ) -> bytes:
-    names = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement")
-    granted = {name: name in usages and not ca for name in names}
-    usage = x509.KeyUsage(**granted, key_cert_sign=ca, crl_sign=ca, encipher_only=False, decipher_only=False)
+    usages = usages or (("key_cert_sign", "crl_sign") if ca else ("digital_signature",))
+    names = (
+        "digital_signature",
+        "content_commitment",
+        "key_encipherment",
+        "data_encipherment",
+        "key_agreement",
+        "key_cert_sign",
+        "crl_sign",
+    )
+    usage = x509.KeyUsage(**{name: name in usages for name in names}, encipher_only=False, decipher_only=False)
     builder = (
         x509.CertificateBuilder()
         .issuer_name(_name(issuer))
