@@ -351,6 +351,31 @@ def test_a_td_under_debug_is_not_called_confidential(td: Td) -> None:
     assert (allowed.accepted, allowed.confidential) == (True, False)
 
 
+@pytest.mark.parametrize(
+    ("xfam", "accepted"),
+    [("0300000000000000", True), ("0200000000000000", False), ("0100000000000000", False), ("e7db060000000000", True)],
+)
+def test_processor_features_have_a_floor_and_a_ceiling(td: Td, xfam: str, accepted: bool) -> None:
+    verdict = reported(td, xfam=bytes.fromhex(xfam)).verdict()
+    assert names(verdict) == ([] if accepted else ["tdx-xfam"])
+
+
+@pytest.mark.parametrize(
+    ("attributes", "failures"),
+    [
+        ("0000005000000000", []),  # PKS besides
+        ("0000009000000000", []),  # key locker besides
+        ("0000001000000080", ["tdx-attributes"]),  # PERFMON
+        ("0000001800000000", ["tdx-attributes"]),  # a reserved bit
+        ("0000000000000000", ["tdx-attributes"]),  # without SEPT_VE_DISABLE
+        ("8000001000000000", ["tdx-debug"]),
+        ("0000002000000000", ["tdx-migratable", "tdx-attributes"]),
+    ],
+)
+def test_attributes_are_what_the_policy_allows(td: Td, attributes: str, failures: list[str]) -> None:
+    assert names(reported(td, td_attributes=bytes.fromhex(attributes)).verdict()) == failures
+
+
 # --- keys of one purpose are not taken for another -------------------------------------------------------------------
 
 

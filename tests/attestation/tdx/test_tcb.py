@@ -169,6 +169,16 @@ def test_a_relaunch_may_be_advised_with_configuration(platform: str) -> None:
     assert found.status is TcbStatus.TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED
 
 
+@pytest.mark.parametrize("platform", ["ConfigurationNeeded", "ConfigurationAndSWHardeningNeeded"])
+def test_configuration_that_the_sgx_level_needs_is_kept_in_the_advice(platform: str) -> None:
+    """The first level is too new for the TDX components alone, so it is the SGX level and not the platform's."""
+    info, identity = with_statuses(platform)
+    old = bytes([2, 1, 2, *[0] * 13])
+    assert evaluated(svn=old, info=info, identity=identity).status is TcbStatus.OUT_OF_DATE
+    found = evaluated(svn=old, svn2=GOOD, info=info, identity=identity)
+    assert found.status is TcbStatus.TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED
+
+
 @pytest.mark.parametrize(
     ("svn2", "wanted"),
     [
