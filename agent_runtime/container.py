@@ -70,8 +70,9 @@ class Container:
         bundle = self.folders.base / "oci"
         (bundle / "config.json").write_text(json.dumps(sandbox.config(job, places)))
         before = self._oom_kills()
-        status = self._run_crun(job, bundle)
-        outcome = self._outcome(job, status, self._oom_kills() > before)
+        with open_marker(self.folders.base / "launched") as marker:
+            status = self._run_crun(job, bundle)
+            outcome = self._outcome(job, status, self._oom_kills() > before, launched=is_marked(marker))
         return self._hand_over(job) if outcome is Outcome.OK else outcome
 
     def stop(self) -> None:
@@ -123,6 +124,7 @@ class Container:
             algorithm=base / "algorithm",
             bundle=base / "bundle.tar",
             packed=base / "packed",
+            launched=base / "launched",
         )
 
     def _overlay(self, job: Job) -> None:
@@ -147,7 +149,7 @@ class Container:
 
     def _run_crun(self, job: Job, bundle: Path) -> int:
         """Exit status of the sandbox; its output goes to the bounded file."""
-        words = [*self._crun_words(), "run", "--bundle", str(bundle), "--pid-file", str(bundle / "pid"), _ID]
+        words = [*self._crun_words(), "run", "--bundle", str(bundle), _ID]
         if self._stopped.is_set():
             return -1
         with subprocess.Popen(
@@ -180,7 +182,7 @@ class Container:
             self._kill()
             self._over.wait(_BLOWS)
 
-    def _outcome(self, job: Job, status: int, out_of_memory: bool) -> Outcome:
+    def _outcome(self, job: Job, status: int, out_of_memory: bool, *, launched: bool) -> Outcome:
         if self._stopped.is_set():
             return Outcome.STOPPED
         if self._timed_out.is_set():
@@ -189,7 +191,7 @@ class Container:
             return Outcome.OK
         if out_of_memory:
             return Outcome.MEMORY_LIMIT
-        if not (self.folders.base / "oci/pid").exists() or status == sandbox.LAUNCH_FAILED:
+        if not launched:
             return Outcome.LAUNCH
         room = os.statvfs(self.folders.results)
         return Outcome.RESULT_LIMIT if not room.f_bavail or not room.f_favail else Outcome.EXIT_STATUS
@@ -234,6 +236,18 @@ class Container:
 
 class NotPlain(Exception):
     """The results hold something that is neither file nor folder, or too much of them."""
+
+
+def open_marker(path: Path) -> IO[bytes]:
+    """A new pipe at ``path`` that others may write to and only its owner reads; this end never waits."""
+    os.mkfifo(path)
+    path.chmod(0o622)
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0)
+
+
+def is_marked(marker: IO[bytes]) -> bool:
+    """Whether anything was written to a pipe of :func:`open_marker`."""
+    return bool(marker.read(1))
 
 
 def keep_output(source: IO[bytes], path: Path, limit: int) -> None:

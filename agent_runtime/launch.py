@@ -1,7 +1,7 @@
 """Inside the sandbox: unpacks wheels and datasets, then becomes the algorithm.
 
 Started as a file by the image's interpreter with one argument, a JSON object (``sandbox.launch_order``). Standard
-library only. Ends with status 125 and a sentence on stderr when the algorithm cannot be started.
+library only. Says by one byte that the algorithm starts now; ends with a sentence on stderr when it cannot be started.
 """
 
 import base64
@@ -236,7 +236,10 @@ def prepare(order: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
 def main() -> NoReturn:
     """Prepare, then become the algorithm. A new interpreter starts: nothing of this one is left in it."""
     try:
-        words, variables = prepare(json.loads(sys.argv[1]))
+        order = json.loads(sys.argv[1])
+        words, variables = prepare(order)
+        with open(order["launched"], "wb", buffering=0) as launched:
+            launched.write(b"1")
     except Exception as error:  # noqa: BLE001 - archives fail in many ways, and none of them is the algorithm's
         print(f"The algorithm cannot be started: {error}", file=sys.stderr, flush=True)
         sys.exit(FAILED)

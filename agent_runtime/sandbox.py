@@ -23,11 +23,11 @@ CGROUP = f"/{PARENT_CGROUP}/algorithm"
 WORK = "/work"
 PYTHON = "/usr/bin/python3"
 LAUNCHER = "/usr/lib/cloister/agent_runtime/launch.py"
+LAUNCHED = "/run/launched"
+"""A pipe that takes the launcher's word: whatever the algorithm writes there later, it cannot take that back."""
+
 MAX_ORDER = 128 * 1024
 """Bytes that the launcher's one argument may have with its zero byte (execve(2), MAX_ARG_STRLEN)."""
-
-LAUNCH_FAILED = 125
-"""Exit status of the launcher when it cannot start the algorithm (the convention of container engines)."""
 
 TMP_BYTES = 64 * 1024 * 1024
 TMP_INODES = 8192
@@ -66,6 +66,7 @@ class Places:
     algorithm: Path
     bundle: Path
     packed: Path
+    launched: Path
 
 
 def memory_limit(job: Job) -> int:
@@ -124,6 +125,7 @@ def launch_order(job: Job) -> str:
         {
             "algorithm": f"{WORK}/{job.algorithm}",
             "args": list(job.args),
+            "launched": LAUNCHED,
             "wheels": {"bundle": "/run/bundle.tar", "into": "/run/wheels"} if job.wheels else None,
             "datasets": [
                 {"from": f"/run/packed/{item.name}", "into": f"{WORK}/datasets/{item.name}", "size": item.size}
@@ -173,6 +175,7 @@ def _mounts(job: Job, places: Places) -> list[dict[str, Any]]:
         _bind(places.algorithm, f"{WORK}/{job.algorithm}", "ro"),
         _bind(places.datasets, f"{WORK}/datasets", "rw"),
         _bind(places.results, f"{WORK}/results", "rw", "noexec"),
+        _bind(places.launched, LAUNCHED, "rw", "noexec"),
         *([_bind(places.bundle, "/run/bundle.tar", "ro")] if job.wheels else []),
         *([_tmpfs("/run/wheels", str(job.memory), WHEEL_INODES, "nodev", "mode=1777")] if job.wheels else []),
         *(_bind(places.packed / item.name, f"/run/packed/{item.name}", "ro") for item in job.packed),

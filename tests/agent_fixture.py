@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from agent_runtime import boot, launch
 from agent_runtime.clock import Clock
 from agent_runtime.config import Config
-from agent_runtime.container import NotPlain, keep_output, open_to_reader
+from agent_runtime.container import NotPlain, is_marked, keep_output, open_marker, open_to_reader
 from agent_runtime.job import Job, Operation, Outcome
 from agent_runtime.limits import Limits
 from agent_runtime.runner import Runner, listen
@@ -86,6 +86,7 @@ class PlainExecutor:
         order: dict[str, Any] = {
             "algorithm": str(work / job.algorithm),
             "args": list(job.args),
+            "launched": str(self.base / "launched"),
             "wheels": {"bundle": str(self.store / "bundle"), "into": str(self.base / "wheels")} if job.wheels else None,
             "datasets": [
                 {
@@ -101,6 +102,7 @@ class PlainExecutor:
         with self.lock:
             if self.stopped:
                 return Outcome.STOPPED
+            marker = open_marker(self.base / "launched")
             self.process = subprocess.Popen(
                 words,
                 cwd=work,
@@ -116,17 +118,18 @@ class PlainExecutor:
             late.set()
             os.killpg(process.pid, signal.SIGKILL)
 
-        with self.process as process:
+        with self.process as process, marker:
             timer = threading.Timer(job.seconds, end_it)
             timer.start()
             if process.stdout is not None:
                 keep_output(process.stdout, self.output, job.output)
             status = process.wait()
             timer.cancel()
+            launched = is_marked(marker)
         if self.stopped or late.is_set():
             return Outcome.STOPPED if self.stopped else Outcome.TIME_LIMIT
         if status:
-            return Outcome.LAUNCH if status == launch.FAILED else Outcome.EXIT_STATUS
+            return Outcome.EXIT_STATUS if launched else Outcome.LAUNCH
         try:
             total, files = open_to_reader(self.results)
         except NotPlain:

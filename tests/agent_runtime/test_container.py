@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_runtime.container import Container, Folders, NotPlain, keep_output, open_to_reader
+from agent_runtime.container import Container, Folders, NotPlain, is_marked, keep_output, open_marker, open_to_reader
 from tests.agent_runtime.test_job import JOB
 
 
@@ -66,6 +66,15 @@ def test_output_beyond_the_limit_is_read_and_dropped(tmp_path: Path, printed: in
         keep_output(process.stdout, tmp_path / "output", 10)
     assert (tmp_path / "output").stat().st_size == kept
     assert process.returncode == 0
+
+
+def test_a_marker_shows_that_it_was_written_to_and_is_nobody_elses_to_read(tmp_path: Path) -> None:
+    path = tmp_path / "launched"
+    with open_marker(path) as marker:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o622
+        assert not is_marked(marker)
+        path.write_bytes(b"1")
+        assert is_marked(marker)
 
 
 # What crun starts lives on without crun and can be killed through its group alone, which is there only after a while.

@@ -150,7 +150,9 @@ def test_links_and_devices_in_a_tar_are_refused(tmp_path: Path, kind: bytes) -> 
         unpack_dataset(tmp_path / "d", tmp_path / "out", 1000)
 
 
-def start(order: dict[str, object]) -> "subprocess.CompletedProcess[str]":
+def start(tmp_path: Path, **changes: object) -> "subprocess.CompletedProcess[str]":
+    """Launch with an order that ``changes`` replace members of."""
+    order = {"args": [], "wheels": None, "datasets": [], "launched": str(tmp_path / "launched")} | changes
     words = [sys.executable, "-I", "-B", launch.__file__, json.dumps(order)]
     return subprocess.run(words, capture_output=True, text=True, check=False)
 
@@ -159,27 +161,21 @@ def test_the_algorithm_finds_its_wheels_and_arguments(tmp_path: Path) -> None:
     made = bundle(tmp_path / "b.tar", {"wheels/demo.whl": wheel({"demo.py": b"x = 41\n"})})
     (tmp_path / "train.py").write_text("import demo, sys; print(demo.x + 1, sys.argv[1:], __name__)")
     done = start(
-        {
-            "algorithm": str(tmp_path / "train.py"),
-            "args": ["a b", "--c"],
-            "wheels": {"bundle": str(made), "into": str(tmp_path / "wheels")},
-            "datasets": [],
-        }
+        tmp_path,
+        algorithm=str(tmp_path / "train.py"),
+        args=["a b", "--c"],
+        wheels={"bundle": str(made), "into": str(tmp_path / "wheels")},
     )
     assert (done.returncode, done.stdout) == (0, "42 ['a b', '--c'] __main__\n"), done.stderr
+    assert (tmp_path / "launched").read_bytes() == b"1"
 
 
 def test_a_launch_that_fails_says_why(tmp_path: Path) -> None:
     (tmp_path / "b.tar").write_bytes(b"junk")
-    done = start(
-        {
-            "algorithm": "train.py",
-            "args": [],
-            "wheels": {"bundle": str(tmp_path / "b.tar"), "into": str(tmp_path / "wheels")},
-            "datasets": [],
-        }
-    )
+    wheels = {"bundle": str(tmp_path / "b.tar"), "into": str(tmp_path / "wheels")}
+    done = start(tmp_path, algorithm="train.py", wheels=wheels)
     assert done.returncode == launch.FAILED
+    assert not (tmp_path / "launched").exists()
     assert done.stderr.startswith("The algorithm cannot be started: ")
     assert "Traceback" not in done.stderr
 
@@ -196,6 +192,6 @@ def test_a_dataset_that_cannot_be_unpacked_is_no_fault_of_the_algorithm(tmp_path
         content[31] ^= 0xFF
     (tmp_path / "d").write_bytes(content)
     dataset = {"from": str(tmp_path / "d"), "into": str(tmp_path / "out"), "size": 10_000}
-    done = start({"algorithm": "train.py", "args": [], "wheels": None, "datasets": [dataset]})
+    done = start(tmp_path, algorithm="train.py", datasets=[dataset])
     assert done.returncode == launch.FAILED
     assert "Traceback" not in done.stderr

@@ -168,6 +168,7 @@ def test_members_get_the_receipt_and_others_do_not(ready: World) -> None:
     ("algorithm", "reason"),
     [
         (b"raise SystemExit(3)", "EXIT_STATUS"),
+        (b"raise SystemExit(125)", "EXIT_STATUS"),
         (b"pass", "NO_RESULT"),
         (b"import os; os.mkdir('results/empty')", "NO_RESULT"),
         (b"open('results/a', 'wb').write(bytes(2**20 + 1))", "RESULT_LIMIT"),

@@ -16,6 +16,7 @@ PLACES = Places(
     algorithm=ROOT / "algorithm",
     bundle=ROOT / "bundle",
     packed=ROOT / "packed",
+    launched=ROOT / "launched",
 )
 FORBIDDEN = """
     add_key bpf chroot clone3 delete_module finit_module fsconfig fsmount fsopen init_module io_uring_enter
@@ -61,7 +62,7 @@ def test_only_datasets_results_and_memory_are_writable() -> None:
     mounts = sandbox.config(JOB, PLACES)["mounts"]
     assert all("nosuid" in one["options"] for one in mounts)
     writable = {one["destination"] for one in mounts if one["type"] == "bind" and "ro" not in one["options"]}
-    assert writable == {"/work/datasets", "/work/results"}
+    assert writable == {"/work/datasets", "/work/results", "/run/launched"}
     for one in mounts:
         if one["type"] == "tmpfs":
             assert any(option.startswith("size=") for option in one["options"])
@@ -72,6 +73,7 @@ def test_only_datasets_results_and_memory_are_writable() -> None:
         "/work/train.py": "/b/algorithm",
         "/work/datasets": "/b/datasets",
         "/work/results": "/b/results",
+        "/run/launched": "/b/launched",
         "/run/bundle.tar": "/b/bundle",
         "/run/packed/h2": "/b/packed/h2",
     }
@@ -98,6 +100,7 @@ def test_the_launcher_is_told_what_to_unpack() -> None:
     assert json.loads(words[4]) == {
         "algorithm": "/work/train.py",
         "args": ["--epochs", "1"],
+        "launched": "/run/launched",
         "wheels": {"bundle": "/run/bundle.tar", "into": "/run/wheels"},
         "datasets": [{"from": "/run/packed/h2", "into": "/work/datasets/h2", "size": 1000}],
     }

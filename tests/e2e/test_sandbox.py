@@ -62,7 +62,7 @@ def test_an_algorithm_finds_every_door_closed(host: HostileHost, target: Target)
         "devices": ["full", "null", "random", "tty", "urandom", "zero"],
         "work": ["datasets", "results", "train.py"],
         "sys": [],
-        "run": [],
+        "run": ["launched"],
         "read-only": ["/x", "/work/x", "/run/x", "/work/train.py", "/etc/passwd"],
         "system calls": ["bpf", "io_uring_setup", "keyctl", "mount", "ptrace", "unshare", "userfaultfd"],
         "sockets": ["AF_ALG", "AF_NETLINK", "AF_PACKET", "AF_VSOCK"],
