@@ -95,7 +95,8 @@ def evaluate(report: TdReport, pck: Pck, info: TcbInfo, identity: QeIdentity, qe
         reached = _is_latest(report.tee_tcb_svn2, info)
         if reached is None:
             return Evaluation(None, f"no TDX module of version {report.tee_tcb_svn2[_MODULE_VERSION]} is known")
-        status = _RELAUNCH.get(status, status) if reached else status
+        # Configuration counts that the SGX components' own level needs, although a lower level is the platform's.
+        status = _RELAUNCH.get(converge(status, at_least[0].status), status) if reached else status
     return Evaluation(
         status=status,
         date=min(level.date for level in levels),
