@@ -24,6 +24,7 @@ SET = 0x31
 
 _MAX_LENGTH_BYTES = 3
 _MAX_INTEGER = 64
+_MAX_OID = 64
 
 
 class DerReader:
@@ -79,8 +80,8 @@ class DerReader:
     def oid(self, field: str) -> str:
         """An OBJECT IDENTIFIER, dotted."""
         content = self.element(OBJECT_IDENTIFIER, field)
-        if not content or content[-1] & 0x80:
-            raise self.malformed(field, "is no object identifier")
+        if not 1 <= len(content) <= _MAX_OID or content[-1] & 0x80:
+            raise self.malformed(field, "is no object identifier of at most 64 bytes")
         arcs, value, first = [], 0, True
         for byte in content:
             if first and byte == 0x80:

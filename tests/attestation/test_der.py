@@ -39,6 +39,7 @@ def test_an_integer_is_read_as_it_was_written(value: int) -> None:
         ("0603883703", "oid", "2.999.3"),
         ("06022a80", "oid", None),
         ("06032a8001", "oid", None),
+        ("0682177229" + "ff" * 6000 + "7f", "oid", None),  # a number that Python will not write
         ("0302000f", "bits", b"\x0f"),
         ("0302010e", "bits", None),
         ("0300", "bits", None),
