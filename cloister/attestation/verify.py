@@ -162,7 +162,7 @@ def _check_purpose(checks: Recorder, evidence: Evidence, purpose: Purpose) -> No
             checks.record("purpose", found == "a receipt", "a receipt", found)
         case RecordingPurpose(bytes() as report_data):
             checks.equal("purpose", report_data, evidence.report_data())
-        case RecordingPurpose():
+        case RecordingPurpose(None):
             checks.not_applicable("purpose", "a recording is judged, for no session and no receipt of yours", found)
         case _:  # must not count as a purpose of which nothing is to be checked
             raise TypeError(f"Evidence is judged for a session or a receipt, not for {type(purpose).__name__}.")

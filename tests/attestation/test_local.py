@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from cryptography import x509
@@ -31,7 +31,7 @@ from cloister.attestation.snp.policy import KINDS, SnpPolicy
 from cloister.attestation.snp.products import ProductLine, TcbVersion
 from cloister.attestation.testkit import Authority, BootEvent, LocalMachine, SoftwareTpm, encode_event_log
 from cloister.attestation.verdict import Outcome, Verdict
-from cloister.attestation.verify import ReceiptPurpose, SessionPurpose, verify
+from cloister.attestation.verify import ReceiptPurpose, RecordingPurpose, SessionPurpose, verify
 from cloister.errors import ProofError
 from cloister.protocol import canonical, schema
 
@@ -246,7 +246,10 @@ def test_a_driver_that_the_boot_loaded_is_refused_unless_it_is_pinned(machine: L
     assert case.but(policy=machine.policy(platform_pcrs={2: changed.pcrs()[2]})).verdict().accepted
 
 
-@pytest.mark.parametrize("purpose", [None, "receipt", ReceiptBinding(b"p" * 32, MANIFEST, b"l" * 32)])
+@pytest.mark.parametrize(
+    "purpose",
+    [None, "receipt", ReceiptBinding(b"p" * 32, MANIFEST, b"l" * 32), RecordingPurpose(cast("bytes", bytearray(64)))],
+)
 def test_a_purpose_that_nobody_knows_is_no_receipt(machine: LocalMachine, purpose: Any) -> None:
     for case in (good(machine), receipt(machine)):
         with pytest.raises(TypeError):
