@@ -6,12 +6,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 
-from benchmarks import image, verbs, workspace
+from benchmarks import image, verbs, verifier, workspace
 from benchmarks.measurement import CHECKOUT, Measurement
 from cloister.errors import CloisterError
 
 BENCHMARKS: dict[str, Callable[[int], list[Measurement]]] = {
     "verbs": verbs.measure,
+    "verifier": verifier.measure,
     "image": image.measure,
     "workspace": workspace.measure,
 }

@@ -180,6 +180,10 @@ class Intel:
         key, issuer = (self.root_key, ROOT_NAME) if of_root else (self.authority_key, PCK_ISSUERS[0])
         builder = x509.CertificateRevocationListBuilder().issuer_name(_name(name or issuer))
         builder = builder.last_update(since).next_update(since + 30 * _DAY)
+        # RFC 5280, section 5.2: every list has these two, and other verifiers refuse one without them.
+        builder = builder.add_extension(x509.CRLNumber(1), critical=False)
+        identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
+        builder = builder.add_extension(identifier, critical=False)
         for serial in revoked:
             entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(since)
             builder = builder.add_revoked_certificate(entry.build())

@@ -1,0 +1,178 @@
+"""How long a verdict takes: offline, in one warm process on one core, with the test kit's evidence.
+
+It is processor time that is measured: nothing here waits for anything, and a busy machine does not change it much.
+
+Beside it the verifiers of others, on the very same report and quote: those judge hardware alone, so the figure to
+compare theirs with is that of the bare report or quote.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks import peers
+from benchmarks.measurement import CHECKOUT, BenchmarkError, Measurement
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LOG_SIZE = 64 * 1024
+
+_RUNS = 40
+"""Verdicts for each repetition that is asked for."""
+_IMPORT = (
+    "import time; began = time.process_time(); import cloister.attestation.verify; print(time.process_time() - began)"
+)
+
+
+def measure(repeat: int) -> list[Measurement]:
+    """Verdicts on all platforms, replay and import; the verifiers of others where they can be installed."""
+    runs = _RUNS * repeat
+    found = [
+        Measurement(f"verdict, {name}", _timed(judge, runs), "ms", reach, "evidence from bytes to verdict")
+        for name, judge, reach in _verdicts()
+    ]
+    found.append(Measurement("replay, 64 KiB event log", _timed(_replay(), runs), "ms", 5, "parsed and replayed"))
+    with tempfile.TemporaryDirectory(prefix="cloister-peers-") as made:
+        folder = Path(made)
+        bare = _bare(folder)
+        for (name, judge), package in zip(bare, reversed(peers.PACKAGES), strict=True):
+            found.append(Measurement(f"{name} alone", _timed(judge, runs), "ms", None, f"beside {package}"))
+        found += _others(folder, runs)
+    seconds = tuple(_import() for _ in range(repeat))
+    return [
+        *found,
+        Measurement("import of the verifier", seconds, "s", 0.25, "`cloister.attestation.verify`, new process"),
+    ]
+
+
+def _timed(run: Callable[[], object], runs: int) -> tuple[float, ...]:
+    run()
+    values = []
+    for _ in range(runs):
+        began = time.process_time()
+        run()
+        values.append(1000 * (time.process_time() - began))
+    return tuple(values)
+
+
+def _verdicts() -> list[tuple[str, Callable[[], object], float]]:
+    """Name, a function that judges, and milliseconds to reach."""
+    from cloister.attestation.evidence import Evidence
+    from cloister.attestation.verify import verify
+    from tools.exhaustive import SESSION, SUBJECTS
+
+    def judging(name: str) -> Callable[[], object]:
+        subject = SUBJECTS[name]()
+        data = subject.evidence.encode()
+
+        def judge() -> None:
+            evidence = Evidence.parse(data)
+            verify(evidence, subject.policy, purpose=SESSION, at=AT, roots=subject.roots).require_accepted()
+
+        return judge
+
+    kinds = (("SEV-SNP", "snp", 5), ("TDX", "tdx", 10), ("Azure SEV-SNP", "azure", 15), ("GCP SEV-SNP", "gcp", 15))
+    return [(title, judging(name), reach) for title, name, reach in kinds]
+
+
+def _replay() -> Callable[[], object]:
+    from cloister.attestation.eventlog import EventLog
+    from cloister.attestation.testkit import BootEvent, encode_event_log
+
+    empty = len(encode_event_log(()))
+    one = len(encode_event_log((BootEvent(4, 0xD, b"x" * 64),))) - empty
+    data = encode_event_log(tuple(BootEvent(number % 8, 0xD, b"x" * 64) for number in range((LOG_SIZE - empty) // one)))
+    return lambda: EventLog.parse(data).replay(range(24))
+
+
+def _bare(folder: Path) -> list[tuple[str, Callable[[], object]]]:
+    """A report and a quote without a session, written to ``folder`` for the others."""
+    from cloister.attestation.evidence import QE_IDENTITY, TCB_INFO
+    from cloister.attestation.raw import Raw, RawSnp, RawTdx, verify_raw
+    from cloister.attestation.testkit import SnpMachine, Td
+
+    machine, td = SnpMachine.create_at(AT), Td.create(AT)
+    processor, intel = machine.processor, td.intel
+    _, signer = processor.amd.signers[processor.kind]
+    report, quote = processor.report(), intel.quote(td.report(bytes(64)))
+    collateral = intel.collateral()
+    signed = {kind: json.loads(next(iter(collateral.items(kind)))) for kind in (TCB_INFO, QE_IDENTITY)}
+    raw = {kind: next(iter(collateral.items(kind))).decode() for kind in (TCB_INFO, QE_IDENTITY)}
+    files = {
+        "at": str(int(AT.timestamp())).encode(),
+        "report": report,
+        "vcek": processor.certificate,
+        "ask": signer,
+        "ark": processor.amd.root,
+        "quote": quote,
+        "intel-root": intel.root,
+        "collateral.json": json.dumps(
+            {
+                "pck_crl_issuer_chain": _pem(intel.authority, intel.root),
+                "root_ca_crl": intel.crl(of_root=True).hex(),
+                "pck_crl": intel.crl().hex(),
+                "tcb_info_issuer_chain": _pem(intel.signer, intel.root),
+                "tcb_info": _member(raw[TCB_INFO], "tcbInfo"),
+                "tcb_info_signature": signed[TCB_INFO]["signature"],
+                "qe_identity_issuer_chain": _pem(intel.signer, intel.root),
+                "qe_identity": _member(raw[QE_IDENTITY], "enclaveIdentity"),
+                "qe_identity_signature": signed[QE_IDENTITY]["signature"],
+            }
+        ).encode(),
+    }
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+
+    def judging(given: Raw, policy: object, anchor: object, items: object) -> Callable[[], object]:
+        def judge() -> None:
+            found = verify_raw(given, policy, report_data=None, at=AT, collateral=items, roots=(anchor,))
+            if not found.genuine:
+                raise BenchmarkError(f"The test kit's evidence is refused: {found.failures}.")
+
+        return judge
+
+    snp = judging(RawSnp(report, None), machine.policy(), processor.amd.anchor(), processor.collateral())
+    return [("SEV-SNP report", snp), ("TDX quote", judging(RawTdx(quote), td.policy(), intel.anchor(), collateral))]
+
+
+def _member(document: str, name: str) -> str:
+    """The text of one member as it stands in the document, for which the signature was made."""
+    start = document.index(f'"{name}":') + len(name) + 3
+    _, end = json.JSONDecoder().raw_decode(document, start)
+    return document[start:end]
+
+
+def _pem(*certificates: bytes) -> str:
+    import ssl
+
+    return "".join(ssl.DER_cert_to_PEM_cert(der) for der in certificates)
+
+
+def _others(folder: Path, runs: int) -> list[Measurement]:
+    """The verifiers of others, in a venv of their own; without a package index there is nothing to compare with."""
+    home = folder / "venv"
+    venv.create(home, with_pip=True)
+    python = home / "bin" / "python"
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]
+    if subprocess.run([*install, *peers.PACKAGES], capture_output=True, check=False).returncode != 0:
+        print(f"{', '.join(peers.PACKAGES)} cannot be installed: not measured", file=sys.stderr)
+        return []
+    argv = [python, CHECKOUT / "benchmarks" / "peers.py", folder, str(runs)]
+    done = subprocess.run(argv, capture_output=True, check=False)
+    if done.returncode != 0:
+        raise BenchmarkError(f"A verifier of others failed: {done.stderr.decode().strip()[-600:]}")
+    kinds = dict(zip(peers.PACKAGES, ("TDX quote", "SEV-SNP report"), strict=True))
+    return [
+        Measurement(f"{kinds[package]}, {package.replace('==', ' ')}", tuple(values), "ms", None, "the same bytes")
+        for package, values in json.loads(done.stdout).items()
+    ]
+
+
+def _import() -> float:
+    done = subprocess.run([sys.executable, "-c", _IMPORT], cwd=CHECKOUT, capture_output=True, check=True)
+    return float(done.stdout)
