@@ -186,6 +186,9 @@ def test_configuration_that_the_sgx_level_needs_is_kept_in_the_advice(platform: 
         ([5, 1, 2], TcbStatus.OUT_OF_DATE),  # not the latest microcode
         ([4, 0, 3], TcbStatus.TD_RELAUNCH_ADVISED),  # a module of version 0 is judged by the components
         ([3, 0, 3], TcbStatus.OUT_OF_DATE),
+        ([6, 1, 3], TcbStatus.TD_RELAUNCH_ADVISED),  # newer than the latest that Intel knows, in each of the three
+        ([5, 1, 4], TcbStatus.TD_RELAUNCH_ADVISED),
+        ([5, 0, 3], TcbStatus.TD_RELAUNCH_ADVISED),
         ([9, 7, 3], None),  # a module that nobody knows
     ],
 )
@@ -212,3 +215,15 @@ def test_a_td_that_was_launched_under_the_latest_module_needs_no_relaunch() -> N
     assert evaluated(svn=GOOD, svn2=GOOD).status is TcbStatus.UP_TO_DATE
     info, identity = with_statuses("UpToDate", "Revoked")
     assert evaluated(svn=GOOD, svn2=GOOD, info=info, identity=identity).status is TcbStatus.REVOKED
+
+
+def test_no_relaunch_is_advised_when_the_module_was_not_what_was_old() -> None:
+    assert evaluated(svn=bytes([5, 1, 2, *[0] * 13]), svn2=GOOD).status is TcbStatus.OUT_OF_DATE
+
+
+def test_a_module_is_judged_by_the_levels_of_its_own_version_and_of_no_later_one() -> None:
+    info = INTEL.tcb_info()
+    (module,) = info["tdxModuleIdentities"]
+    later = {**module, "id": "TDX_03", "tcbLevels": [{**module["tcbLevels"][0], "tcb": {"isvsvn": 9}}]}
+    info["tdxModuleIdentities"] = [later, module]
+    assert evaluated(info=info).status is TcbStatus.UP_TO_DATE
