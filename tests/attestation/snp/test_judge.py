@@ -424,6 +424,11 @@ def test_firmware_on_trial_may_be_newer_than_what_is_committed(machine: SnpMachi
     assert names(reported(machine, committed_build=30).verdict()) == ["snp-tcb-order"]
 
 
+def test_a_least_version_is_enough(machine: SnpMachine) -> None:
+    least = {"minimum_firmware": (1, 55, 29), "minimum_abi": (0, 0), "minimum_guest_svn": 1}
+    assert demanding(machine, **least).verdict().accepted
+
+
 def test_a_debug_image_that_the_policy_allows_is_not_confidential(machine: SnpMachine) -> None:
     policy = machine.policy(images=(machine.image("debug", debug=True),), allow_debug=True)
     verdict = good(machine).but(policy=policy).verdict()
