@@ -32,7 +32,7 @@ TCG_AIK = "2.23.133.8.3"
 
 _HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 _CURVES = (ec.SECP256R1, ec.SECP384R1)
-_MIN_RSA_BITS = 2048
+_RSA_BITS = range(2048, 4097)  # larger keys only cost time; no vendor has one
 _KNOWN = {
     ExtensionOID.BASIC_CONSTRAINTS,
     ExtensionOID.KEY_USAGE,
@@ -151,14 +151,14 @@ def issuers_among(
 
 
 def find_path(
-    leaf: Certificate, pool: Sequence[Certificate], anchor: bytes
+    leaf: Certificate, pool: Sequence[Certificate], anchor: bytes, *, longest: int = MAX_PATH
 ) -> tuple[tuple[Certificate, ...] | None, str]:
     """The path from ``leaf`` to the certificate in ``pool`` whose key has the SHA-256 ``anchor``, or None and why not.
 
     Every step is checked for name, signature, the issuer's right to issue and its path length, and for critical
     extensions that are not understood. The anchor's certificate must be signed by its own key: a public key can be put
-    into a certificate by anybody, with the name, dates and rights that suit. Validity in time is left to the caller,
-    who knows the time.
+    into a certificate by anybody, with the name, dates and rights that suit. ``longest`` is how many certificates the
+    path may have, leaf and anchor included. Validity in time is left to the caller, who knows the time.
     """
     if len(pool) > MAX_POOL:
         return None, f"{len(pool)} certificates came, at most {MAX_POOL} are considered"
@@ -183,7 +183,7 @@ def find_path(
                 reason = "the certificate with the pinned key is not signed by that key"
                 continue
             seen.add(candidate.der)
-            if len(path) + 1 < MAX_PATH:
+            if len(path) + 1 < longest:
                 paths.append((*path, candidate))
     return None, reason
 
@@ -203,7 +203,7 @@ def _unsigned(child: Certificate, issuer: Certificate) -> str:
     """Why the signature of ``child`` does not count as one of ``issuer``, or nothing."""
     key = issuer.parsed.public_key()
     strong = (isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, _CURVES)) or (
-        isinstance(key, rsa.RSAPublicKey) and key.key_size >= _MIN_RSA_BITS
+        isinstance(key, rsa.RSAPublicKey) and key.key_size in _RSA_BITS
     )
     try:
         if not strong or not isinstance(child.parsed.signature_hash_algorithm, _HASHES):

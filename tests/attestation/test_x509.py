@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +14,7 @@ from cloister.attestation.testkit import Authority
 from cloister.attestation.x509 import Certificate, find_path
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
-Key = ec.EllipticCurvePrivateKey
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 def key() -> Key:
@@ -111,6 +111,23 @@ def test_without_an_unbroken_path_nothing_is_found(pool: tuple[Certificate, ...]
     path, why = find_path(LEAF, pool, ROOT.fingerprint())
     assert path is None
     assert reason in why
+
+
+def test_a_path_that_is_longer_than_asked_for_is_not_found() -> None:
+    assert find_path(LEAF, (ROOT, MIDDLE), ROOT.fingerprint(), longest=3)[0] == (LEAF, MIDDLE, ROOT)
+    assert find_path(LEAF, (ROOT, MIDDLE), ROOT.fingerprint(), longest=2)[0] is None
+
+
+@pytest.mark.parametrize(("bits", "accepted"), [(2048, True), (4096, True), (4104, False)])
+def test_an_rsa_key_that_is_too_large_is_not_used(bits: int, accepted: bool) -> None:
+    """Sixty thousand bytes of certificates would keep the verifier busy for minutes."""
+    large = rsa.generate_private_key(65537, bits)
+    root = certificate("root", "root", large, large)
+    path, why = find_path(
+        certificate("leaf", "root", LEAF_KEY, large, ca=False, signs=False), (root,), root.fingerprint()
+    )
+    assert (path is not None) == accepted
+    assert ("not accepted" in why) != accepted
 
 
 def test_a_certificate_of_the_same_name_does_not_hide_the_right_one() -> None:
