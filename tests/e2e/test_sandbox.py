@@ -1,7 +1,6 @@
-"""A run in a machine (one boot, and one reset): what an algorithm cannot do, and that a reset forgets everything."""
+"""A run in the workspace's machine, and one reset: what an algorithm cannot do, and that a reset forgets everything."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +14,8 @@ from cloister.client.timeline import Follower
 from cloister.endpoint import Address
 from cloister.protocol.events import State
 from infra.image import Image
-from infra.provider import ports
-from tests.e2e.hostile_host import CVM, HostileHost
+from tests.client.parties import Parties
+from tests.e2e.workspace import CVM, RunningWorkspace
 
 pytestmark = pytest.mark.vm
 
@@ -24,27 +23,27 @@ EACCES, ENETUNREACH = 13, 101
 
 
 @pytest.fixture(scope="module")
-def host(base_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostileHost]:
-    """A machine that its host leaves alone."""
-    with HostileHost.create(tmp_path_factory.mktemp("sandbox"), base_image) as host:
-        (host.folder / "train.py").write_bytes(Path(__file__).with_name("prisoner.py").read_bytes())
-        host.parties.edit("max: 4KiB", "max: 64KiB")
-        host.boot()
-        yield host
+def parties(workspace: RunningWorkspace) -> Parties:
+    """Those of the workspace, with an algorithm that tries every door and says what it found."""
+    found = workspace.parties
+    found.files["algorithm"].write_bytes(Path(__file__).with_name("prisoner.py").read_bytes())
+    found.edit("max: 4KiB", "max: 64KiB")
+    return found
 
 
 @pytest.fixture(scope="module")
-def target(host: HostileHost) -> Target:
-    policy, _ = policy_from(host.image.manifest, host.descriptor(), allow_local=True)
-    return Target(Address(ports.LOOPBACK, host.port), policy, CVM)
+def target(workspace: RunningWorkspace, base_image: Image) -> Target:
+    descriptor = workspace.descriptor()
+    policy, _ = policy_from(base_image.manifest, descriptor, allow_local=True)
+    return Target(Address.parse(descriptor.cvms[0].endpoint), policy, CVM)
 
 
-def test_an_algorithm_finds_every_door_closed(host: HostileHost, target: Target) -> None:
-    keys, manifest = host.parties.keys, host.parties.manifest()
+def test_an_algorithm_finds_every_door_closed(parties: Parties, target: Target) -> None:
+    keys, manifest = parties.keys, parties.manifest()
     with submit(target, keys["lab"], manifest) as lab:
         for asset in manifest.assets():
             with Connection(replace(target, manifest_digest=manifest.digest()), keys[asset.provider]) as provider:
-                upload.upload(provider, manifest, asset, host.parties.files[asset.name])
+                upload.upload(provider, manifest, asset, parties.files[asset.name])
         (*_, last) = Follower(lab).records(follow=True, until=frozenset({State.CONSUMING, State.FAILED}))
         printed = b"".join(chunk.data for chunk in lab.session().logs()).decode()
     assert last.event.state is State.CONSUMING, printed
@@ -73,8 +72,8 @@ def test_an_algorithm_finds_every_door_closed(host: HostileHost, target: Target)
     }
 
 
-def test_a_reset_gives_a_fresh_machine(host: HostileHost, target: Target) -> None:
-    lab = host.parties.keys["lab"]
+def test_a_reset_gives_a_fresh_machine(parties: Parties, target: Target) -> None:
+    lab = parties.keys["lab"]
     with Connection(target, lab) as before:
         old = restart.reset(before)
     restart.wait(target, old)
