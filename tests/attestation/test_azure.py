@@ -204,6 +204,11 @@ def test_an_empty_list_of_paravisors_rejects(
     assert names(paravisors(**section)(machine).verdict()) == [name]
 
 
+def test_no_key_at_all_is_no_key_that_signs_paravisors() -> None:
+    with pytest.raises(PolicyError, match="zeros"):
+        AzureSnpPolicy((ID_KEY_DIGEST, bytes(48)), GUEST_SVN)
+
+
 def test_a_report_from_the_boot_is_refused(machine: Machine) -> None:
     """Before the guest writes, the user data is zero; and what was fresh for one session is old for the next."""
     assert names(but(machine, paravisor=Paravisor(user_data=bytes(64))).verdict()) == ["azure-user-data"]

@@ -6,6 +6,8 @@ The vTPM is the paravisor's, so whoever brings a paravisor of their own brings e
 from dataclasses import dataclass
 from typing import Any, Self
 
+from cloister.attestation.errors import PolicyError
+
 
 @dataclass(frozen=True)
 class AzureSnpPolicy:
@@ -13,6 +15,14 @@ class AzureSnpPolicy:
 
     id_key_digests: tuple[bytes, ...]
     min_guest_svn: int
+
+    def __post_init__(self) -> None:
+        """Raises PolicyError for what a report has when nobody signed the guest: it would accept any paravisor."""
+        if any(not any(digest) for digest in self.id_key_digests):
+            raise PolicyError(
+                "The policy's azure.snp.id_key_digests has zeros, which a report has when no key signed the paravisor.",
+                hint="Anybody with a chip could then forge every register: name Microsoft's key.",
+            )
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,11 @@ class SnpPolicy:
         """Rules that the schema cannot say. Raises PolicyError."""
         if self.vlek_clouds and not self.allow_vlek:
             raise PolicyError("The policy's section snp names clouds in vlek_clouds and does not set allow_vlek.")
+        if any(not any(digest) for digest in (*self.id_key_digests, *self.author_key_digests)):
+            raise PolicyError(
+                "The policy's section snp names zeros as a key, which a report has when no key signed the guest.",
+                hint="Leave id_key_digests and author_key_digests out to accept guests that nobody signed.",
+            )
         if not self.minimum_tcb:
             raise PolicyError("The policy's section snp accepts no product line: minimum_tcb is empty.")
         for line, versions in self.minimum_tcb.items():
