@@ -1,31 +1,110 @@
-"""A chain ends at the root of its own product line, whichever other roots are pinned."""
+"""A chain is leaf, signer and the root of its own product line; a list of the root says what is revoked."""
 
+import dataclasses
 import itertools
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509 as library
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from cloister.attestation.crl import RevocationList
 from cloister.attestation.evidence import CERTIFICATE
 from cloister.attestation.snp import chain
 from cloister.attestation.snp.certificates import EndorsementCertificate, is_endorsement
+from cloister.attestation.snp.policy import KINDS, SnpPolicy
 from cloister.attestation.snp.products import ProductLine
+from cloister.attestation.snp.report import SigningKey
 from cloister.attestation.testkit import Processor
+from cloister.attestation.verdict import Outcome, Recorder
 from cloister.attestation.x509 import Certificate
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PROCESSORS = {line: Processor.create(AT, line) for line in ProductLine}
 ANCHORS = {line: processor.amd.anchor() for line, processor in PROCESSORS.items()}
+MILAN = PROCESSORS[ProductLine.MILAN]
+LEAF = EndorsementCertificate.parse(MILAN.certificate)
+
+
+def issuers_of(processor: Processor) -> list[Certificate]:
+    others = (der for der in processor.collateral().items(CERTIFICATE) if not is_endorsement(der))
+    return [Certificate.parse(der) for der in others]
 
 
 @pytest.mark.parametrize("line", ProductLine)
 def test_of_all_roots_the_one_of_the_line_counts(line: ProductLine) -> None:
     processor = PROCESSORS[line]
     leaf = EndorsementCertificate.parse(processor.certificate)
-    others = (der for der in processor.collateral().items(CERTIFICATE) if not is_endorsement(der))
-    issuers = [Certificate.parse(der) for der in others]
+    issuers = issuers_of(processor)
     for order in itertools.permutations(ANCHORS.values()):
         found, why = chain.find(leaf, issuers, order)
         assert found is not None, why
         assert found.root.der == processor.amd.root
     without = [anchor for other, anchor in ANCHORS.items() if other is not line]
     assert chain.find(leaf, issuers, without) == (None, f"no root key of {line} is pinned")
+
+
+@pytest.mark.parametrize("name", ["SEV-Genoa", "SEV-Milan2", "SEV-VLEK-Milan", "ARK-Milan", ""])
+def test_a_leaf_names_the_signer_of_its_kind_and_line(name: str) -> None:
+    leaf = dataclasses.replace(LEAF, issuer_name=name)
+    found = chain.find(leaf, issuers_of(MILAN), tuple(ANCHORS.values()))
+    assert found == (None, f"the certificate's issuer is {name}, must be SEV-Milan")
+
+
+@pytest.mark.parametrize("line", [ProductLine.GENOA, ProductLine.TURIN])
+def test_certificates_of_other_names_are_not_tried(line: ProductLine) -> None:
+    others = [*issuers_of(PROCESSORS[line]), Certificate.parse(MILAN.amd.root)]
+    assert chain.find(LEAF, others, tuple(ANCHORS.values())) == (None, "no certificate of SEV-Milan came")
+
+
+def test_no_authority_stands_between_signer_and_root() -> None:
+    """AMD's chains have three certificates; one with another authority in it is none of AMD's."""
+    signing_key, signer_der = MILAN.amd.signers[SigningKey.VCEK]
+    signer = library.load_der_x509_certificate(signer_der)
+    between_key = rsa.generate_private_key(65537, 2048)
+    name = library.Name([library.NameAttribute(library.NameOID.COMMON_NAME, "Between")])
+    root = library.load_der_x509_certificate(MILAN.amd.root)
+
+    def issued(
+        subject: library.Name, key: rsa.RSAPublicKey, issuer: library.Name, by: rsa.RSAPrivateKey
+    ) -> Certificate:
+        builder = library.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key)
+        builder = builder.not_valid_before(AT - timedelta(days=1)).not_valid_after(AT + timedelta(days=1))
+        constraints = library.BasicConstraints(ca=True, path_length=None)
+        builder = builder.serial_number(7).add_extension(constraints, critical=True)
+        scheme = padding.PSS(padding.MGF1(hashes.SHA384()), 48)
+        made = builder.sign(by, hashes.SHA384(), rsa_padding=scheme)
+        return Certificate.parse(made.public_bytes(serialization.Encoding.DER))
+
+    longer = [
+        issued(signer.subject, signing_key.public_key(), name, between_key),
+        issued(name, between_key.public_key(), root.subject, MILAN.amd.root_key),
+        Certificate.parse(MILAN.amd.root),
+    ]
+    found, why = chain.find(LEAF, longer, (ANCHORS[ProductLine.MILAN],))
+    assert found is None and why
+
+
+def revocation(crl: bytes, **changes: int) -> dict[str, tuple[Outcome, str]]:
+    """Outcome and found of the two checks."""
+    checks = Recorder(("snp-crl", "snp-revocation"))
+    found, _ = chain.find(LEAF, issuers_of(MILAN), (ANCHORS[ProductLine.MILAN],))
+    section = SnpPolicy({ProductLine.MILAN: dict.fromkeys(KINDS, MILAN.tcb)}, **changes)
+    chain.check_revocation(checks, found, [RevocationList.parse(crl)], section, AT)
+    return {check.name: (check.outcome, check.found) for check in checks.finish()}
+
+
+def test_a_list_may_be_younger_than_the_policy_demands() -> None:
+    for hours, outcome in ((0, Outcome.PASSED), (47, Outcome.PASSED), (48, Outcome.PASSED), (49, Outcome.FAILED)):
+        crl = MILAN.amd.crl(this_update=AT - timedelta(hours=hours), next_update=AT + timedelta(days=30))
+        assert revocation(crl, max_crl_age_days=2)["snp-crl"][0] is outcome
+
+
+def test_the_verdict_says_which_authority_is_revoked() -> None:
+    good = revocation(MILAN.amd.crl())
+    assert good["snp-revocation"] == (Outcome.PASSED, "none of them")
+    serials = [issuer.parsed.serial_number for issuer in issuers_of(MILAN)]
+    bad = revocation(MILAN.amd.crl(revoked=serials))
+    assert bad["snp-revocation"] == (Outcome.FAILED, "the signing authority and the root revoked")
+    assert bad["snp-crl"][0] is Outcome.PASSED
