@@ -21,11 +21,10 @@ from cloister.attestation.instances import GcpInstance, Instances
 from cloister.attestation.policy import IMAGE_PCRS, ConfigurationPolicy, ImageReference, Policy
 from cloister.attestation.reference import TakenOver
 from cloister.attestation.roots import VENDORS, Anchor
-from cloister.attestation.snp.certificates import EndorsementCertificate, is_endorsement
+from cloister.attestation.snp.certificates import EndorsementCertificate
 from cloister.attestation.snp.policy import KINDS, SnpPolicy
-from cloister.attestation.snp.products import ProductLine
 from cloister.attestation.snp.report import PlatformBit, Report, SigningKey
-from cloister.attestation.snp.verify import collect
+from cloister.attestation.snp.verify import collect, sort
 from cloister.attestation.tdx.policy import TdxPolicy, TdxReference
 from cloister.attestation.tdx.quote import Quote
 from cloister.attestation.verdict import Verdict
@@ -107,7 +106,9 @@ class Observation:
         return None
 
     def _snp(self, report: Report) -> SnpPolicy:
-        line = report.product_line or self._certified_line()
+        line = report.product_line or self._leaf(report).amd.product_line
+        if line is None:
+            raise PolicyError("Neither the report nor the certificate of its key names a processor that is known.")
         versions = report.tcb_versions(line)
         for kind in KINDS:
             self._take(f"snp.minimum_tcb.{line}.{kind}", str(versions[kind]), "", _AMD)
@@ -117,17 +118,18 @@ class Observation:
             section = replace(section, allow_smt=True)
         if report.signing_key is SigningKey.VLEK:
             self._take("snp.allow_vlek", "the cloud's key signs, which names no chip", "", "yourself: is that enough?")
-            section = replace(section, allow_vlek=True)
+            cloud = self._leaf(report).amd.csp_id or ""  # the certificate of such a key has one
+            self._take("snp.vlek_clouds", cloud, "", "that cloud: its name in AMD's certificate of the key")
+            section = replace(section, allow_vlek=True, vlek_clouds=(cloud,))
         return section
 
-    def _certified_line(self) -> ProductLine:
-        """Of a report that does not name its processor: what its certificate says."""
+    def _leaf(self, report: Report) -> EndorsementCertificate:
+        """The certificate that the verifier takes for the report's."""
         certificates, _ = collect(self._evidence.snp_certificates, self._items)
-        leaves = (EndorsementCertificate.parse(der) for der in certificates if is_endorsement(der))
-        line = next((leaf.amd.product_line for leaf in leaves), None)
-        if line is None:
-            raise PolicyError("The report does not name its processor, and no certificate of its key came with it.")
-        return line
+        leaf, _ = sort(report, certificates)
+        if leaf is None:
+            raise PolicyError("No certificate of the key that signed the report came with it.")
+        return leaf
 
     def _azure(self, report: Report | None, quote: Quote | None) -> AzurePolicy | None:
         if self._evidence.platform is Platform.AZURE_SNP and report is not None:

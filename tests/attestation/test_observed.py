@@ -14,7 +14,8 @@ from cloister.attestation.observed import policy_from_evidence
 from cloister.attestation.policy import ImageReference, Policy
 from cloister.attestation.reference import TakenOver
 from cloister.attestation.roots import VENDORS, Anchor
-from cloister.attestation.testkit import LocalMachine, RsaTpm, SnpMachine, Td
+from cloister.attestation.snp.report import SigningKey
+from cloister.attestation.testkit import LocalMachine, Processor, RsaTpm, SnpMachine, Td
 from cloister.attestation.testkit.google import GcpSnpMachine
 from cloister.attestation.testkit.microsoft import AzureSnpMachine
 from cloister.attestation.verify import SessionPurpose, verify
@@ -134,3 +135,31 @@ def test_what_widens_the_ground_is_taken_over_by_name() -> None:
     assert policy.snp is not None and policy.snp.allow_smt
     assert "snp.allow_smt" in [one.member for one in taken]
     assert policy.platforms == (Platform.SEV_SNP,)
+
+
+def test_a_clouds_key_is_taken_over_with_its_cloud() -> None:
+    processor = Processor.create(AT, kind=SigningKey.VLEK)
+    policy, taken = of_cloud(processor).policy()
+
+    assert policy.snp is not None
+    assert (policy.snp.allow_vlek, policy.snp.vlek_clouds) == (True, ("CN=cloud.example",))
+    assert {"snp.allow_vlek", "snp.vlek_clouds"} <= {one.member for one in taken}
+    assert Policy.parse(policy.encode()) == policy
+    certificate = processor.amd.certify(
+        processor.key.public_key(), processor.tcb, kind=SigningKey.VLEK, csp_id="CN=other.example"
+    )
+    other = of_cloud(dataclasses.replace(processor, certificate=certificate))
+    found = verify(other.evidence, policy, purpose=SESSION, at=AT, collateral=other.collateral, roots=other.roots)
+    assert [check.name for check in found.failures] == ["snp-chip"]
+
+
+def of_cloud(processor: Processor) -> Shown:
+    machine = SnpMachine.create(processor)
+    return Shown(machine.evidence(BINDING), machine.image(), (processor.amd.anchor(),))
+
+
+def test_a_clouds_key_without_its_certificate_makes_no_policy() -> None:
+    shown = of_cloud(Processor.create(AT, kind=SigningKey.VLEK))
+    bare = dataclasses.replace(shown, evidence=dataclasses.replace(shown.evidence, snp_certificates=None))
+    with pytest.raises(PolicyError, match="No certificate of the key"):
+        bare.policy()

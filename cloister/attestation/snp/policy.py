@@ -43,7 +43,7 @@ class SnpPolicy:
     """``minimum_tcb`` has, for each accepted product line, all of KINDS; a machine of another line is refused.
 
     ``allow_smt``, ``allow_cxl`` and ``allow_tio`` accept what widens the ground for attacks; ``allow_vlek`` accepts
-    reports signed by a cloud's key, which names no chip: of ``vlek_clouds`` only, of any when empty.
+    reports signed by a cloud's key, which names no chip: of ``vlek_clouds`` only, so it needs one.
     ``minimum_firmware`` (major, minor, build) is compared with
     the committed version. Empty ``id_key_digests`` and ``author_key_digests`` (SHA-384, 48 bytes) judge nothing.
     ``max_crl_age_days`` bounds the age of the revocation list, besides its own nextUpdate.
@@ -69,6 +69,11 @@ class SnpPolicy:
         """Rules that the schema cannot say. Raises PolicyError."""
         if self.vlek_clouds and not self.allow_vlek:
             raise PolicyError("The policy's section snp names clouds in vlek_clouds and does not set allow_vlek.")
+        if self.allow_vlek and not self.vlek_clouds:
+            raise PolicyError(
+                "The policy's section snp sets allow_vlek and names no cloud in vlek_clouds.",
+                hint="Name the clouds whose keys count; a verdict calls the one that it found cloud.",
+            )
         if any(not any(digest) for digest in (*self.id_key_digests, *self.author_key_digests)):
             raise PolicyError(
                 "The policy's section snp names zeros as a key, which a report has when no key signed the guest.",

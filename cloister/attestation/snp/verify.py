@@ -57,7 +57,7 @@ def check_report(
     bytes that the report must carry, None when the caller expects none. ``chip_ids`` are the chips that the policy
     allows, all when empty. ``anchors`` are AMD's. Raises MalformedEvidence.
     """
-    leaf, issuers = _sort(report, certificates)
+    leaf, issuers = sort(report, certificates)
     allowed = (SigningKey.VCEK, SigningKey.VLEK) if section.allow_vlek else (SigningKey.VCEK,)
     kind = report.signing_key
     checks.record("snp-signing-key", kind in allowed, " or ".join(key.name for key in allowed), kind.name)
@@ -87,9 +87,7 @@ def check_report(
     return _claims(report, leaf, line, listed)
 
 
-def _sort(
-    report: Report, certificates: Sequence[bytes]
-) -> tuple[EndorsementCertificate | None, list[x509.Certificate]]:
+def sort(report: Report, certificates: Sequence[bytes]) -> tuple[EndorsementCertificate | None, list[x509.Certificate]]:
     """The certificate whose key signed the report, or the first of its kind; and everybody else's."""
     leaves, issuers = [], []
     for index, data in enumerate(certificates):
@@ -142,7 +140,9 @@ def _check_leaf(
         cloud = leaf.amd.csp_id or "absent"
         checks.record("snp-chip", cloud in section.vlek_clouds, " or ".join(section.vlek_clouds), cloud)
     elif leaf.amd.hwid is None:
-        checks.not_applicable("snp-chip", f"a VLEK belongs to a cloud ({leaf.amd.csp_id}) and to no chip")
+        checks.not_applicable(
+            "snp-chip", f"the policy names no cloud for a VLEK ({leaf.amd.csp_id}), which is for no chip"
+        )
     else:
         checks.equal("snp-chip", leaf.amd.hwid, report.chip(line))
     reported = report.tcb_versions(line)["reported"]

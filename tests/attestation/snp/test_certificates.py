@@ -57,7 +57,9 @@ def strict_library(monkeypatch: pytest.MonkeyPatch) -> None:
 def judged(processor: Processor) -> bool:
     machine = SnpMachine.create(processor)
     evidence = machine.session(nonce=SESSION.nonce, tls_key_digest=b"t" * 32, hpke_key_digest=b"h" * 32)
-    policy = machine.policy(snp=machine.section(allow_vlek=processor.kind is SigningKey.VLEK))
+    cloud = processor.kind is SigningKey.VLEK
+    section = machine.section(allow_vlek=cloud, vlek_clouds=("CN=cloud.example",) if cloud else ())
+    policy = machine.policy(snp=section)
     return verify(evidence, policy, purpose=SESSION, at=AT, roots=(processor.amd.anchor(),)).accepted
 
 

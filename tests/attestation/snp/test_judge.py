@@ -145,6 +145,9 @@ def other_line(machine: SnpMachine) -> Case:
     return demanding(machine, minimum_tcb={ProductLine.GENOA: dict.fromkeys(KINDS, level)})
 
 
+CLOUD: Mapping[str, Any] = {"allow_vlek": True, "vlek_clouds": ("CN=cloud.example",)}
+
+
 def signed_for_a_cloud(machine: SnpMachine) -> Case:
     return good(on(Processor.create(AT, kind=SigningKey.VLEK, amd=machine.processor.amd)))
 
@@ -237,7 +240,9 @@ def test_every_product_line_is_judged(line: ProductLine, kind: SigningKey) -> No
     versions = (2, 3, 4, 5) if line is not ProductLine.TURIN else (3, 4, 5)
     for version in versions:  # the layout of TCB versions goes with the chip, not with the version of the report
         case = reported(machine, version=version)
-        verdict = case.but(policy=machine.policy(snp=machine.section(allow_vlek=kind is SigningKey.VLEK))).verdict()
+        verdict = case.but(
+            policy=machine.policy(snp=machine.section(**CLOUD if kind is SigningKey.VLEK else {}))
+        ).verdict()
         assert names(verdict) == []
         assert verdict.claims.identity["product"] == line
         assert verdict.claims.identity["tcb_reported"] == str(machine.processor.tcb)
@@ -303,10 +308,12 @@ def test_a_signer_without_the_right_to_issue_signs_nothing(machine: SnpMachine, 
 
 def test_a_clouds_key_is_named_and_is_for_no_chip(machine: SnpMachine) -> None:
     case = signed_for_a_cloud(machine)
-    verdict = case.but(policy=machine.policy(snp=machine.section(allow_vlek=True))).verdict()
+    verdict = case.but(policy=machine.policy(snp=machine.section(**CLOUD))).verdict()
     assert verdict.accepted
     assert verdict.claims.identity["cloud"] == "CN=cloud.example"
-    assert "no chip" in reason(verdict, "snp-chip")
+    strict = case.verdict()
+    assert names(strict) == ["snp-signing-key"]
+    assert "no chip" in reason(strict, "snp-chip")
     for clouds, failures in ((("CN=cloud.example",), []), (("CN=other.example",), ["snp-chip"])):
         section = machine.section(allow_vlek=True, vlek_clouds=clouds)
         assert names(case.but(policy=machine.policy(snp=section)).verdict()) == failures

@@ -105,6 +105,8 @@ def test_what_the_schema_does_not_know_is_refused(changes: dict[str, Any]) -> No
         ({"minimum_tcb": {"Milan": {"reported": {**LEVELS, "fmc": 1}}}}, "exactly boot_loader, microcode, snp, tee"),
         ({"minimum_tcb": {"Turin": {"reported": LEVELS}}}, "exactly boot_loader, fmc"),
         ({"vlek_clouds": ["CN=cloud.example"]}, "does not set allow_vlek"),
+        ({"allow_vlek": True}, "names no cloud in vlek_clouds"),
+        ({"allow_vlek": True, "vlek_clouds": []}, "names no cloud in vlek_clouds"),
         ({"id_key_digests": ["00" * 48]}, "names zeros as a key"),
         ({"author_key_digests": ["11" * 48, "00" * 48]}, "names zeros as a key"),
     ],

@@ -22,10 +22,11 @@ pytestmark = pytest.mark.skipif(not VECTORS.is_dir(), reason="../shared/vectors 
 AT = datetime(2026, 6, 1, tzinfo=UTC)
 BEFORE = datetime(2025, 6, 1, tzinfo=UTC)
 ANCHORS = [anchor for anchor in VENDORS if anchor.identity_root == AMD]
+AMAZON = "CN=cc-us-east-2.amazonaws.com"
 NO_MINIMUM = {
     line: dict.fromkeys(KINDS, TcbVersion(**{name: 0 for name in COMPONENTS[line] if name})) for line in ProductLine
 }
-LAX = {"minimum_tcb": NO_MINIMUM, "allow_smt": True, "allow_vlek": True}
+LAX = {"minimum_tcb": NO_MINIMUM, "allow_smt": True, "allow_vlek": True, "vlek_clouds": (AMAZON,)}
 FORGED = {"snp-chain", "snp-signature", "snp-chip", "snp-certificate-tcb"}
 
 
@@ -102,7 +103,7 @@ def test_others_are_refused_for_the_reason_that_the_readme_gives(
 
 def test_a_clouds_key_is_refused_unless_the_policy_allows_it() -> None:
     certs = certificates("snp/coco-vlek.der", "snp/ask_ark_milan_vlek.pem")
-    checks = judged(report("snp/coco-vlek-report.bin"), certs, BEFORE, allow_vlek=False)
+    checks = judged(report("snp/coco-vlek-report.bin"), certs, BEFORE, allow_vlek=False, vlek_clouds=())
     assert failures(checks) == {"snp-signing-key", "snp-vmpl"}
 
 
