@@ -126,7 +126,10 @@ class Verdict:
             raise ProofError("\n".join(check.sentence() for check in self.failures))
 
     def value(self) -> dict[str, Any]:
-        """The JSON value, as published in docs/schemas/verdict.schema.json."""
+        """The JSON value, as published in docs/schemas/verdict.schema.json.
+
+        A recording is ``genuine`` or not and has no ``accepted``: whoever reads only that must not be misled.
+        """
         return {
             "version": 1,
             "platform": self.platform,
@@ -134,8 +137,7 @@ class Verdict:
             "confidential": self.confidential,
             "at": canonical.to_time(self.at),
             "policy": self.policy.hex(),
-            "accepted": self.accepted,
-            **({"recording": True} if self.recording else {}),
+            **({"recording": True, "genuine": self.accepted} if self.recording else {"accepted": self.accepted}),
             "checks": [check.value() for check in self.checks],
             "claims": self.claims.value(),
         }

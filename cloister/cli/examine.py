@@ -59,4 +59,7 @@ def verify_evidence(
         for line in verdict.lines(found.verdict):
             print(line)
     if not found.passed:
-        raise ProofError("The evidence is not accepted.", hint="Each check above that FAILED says why.")
+        raise ProofError(
+            "The evidence is not genuine, or not what your policy asks for.",
+            hint="Each check above that FAILED says why.",
+        )

@@ -7,6 +7,7 @@ from cloister.attestation.verdict import Check, Outcome, Verdict
 from cloister.client.timeline import local_time
 
 _MARKS = {Outcome.PASSED: "passed", Outcome.FAILED: "FAILED", Outcome.NOT_APPLICABLE: "-"}
+_GENUINE = "GENUINE, which accepts no machine"
 
 
 def lines(verdict: Verdict | RawVerdict) -> Iterator[str]:
@@ -41,7 +42,8 @@ def summary(verdict: Verdict) -> Iterator[str]:
     if verdict.recording:
         yield "Note      judged as a recording: for no session and no receipt of yours"
     passed = sum(check.outcome is Outcome.PASSED for check in verdict.checks)
-    decision = "ACCEPTED" if verdict.accepted else "REJECTED"
+    good = _GENUINE if verdict.recording else "ACCEPTED"
+    decision = good if verdict.accepted else "REJECTED"
     yield f"Verdict   {decision}: {passed} checks passed, {len(verdict.failures)} failed, at {local_time(verdict.at)}"
 
 
@@ -53,5 +55,5 @@ def _raw_summary(verdict: RawVerdict) -> Iterator[str]:
     for sentence in verdict.not_judged:
         yield f"  {sentence}"
     passed = sum(check.outcome is Outcome.PASSED for check in verdict.checks)
-    decision = "GENUINE, which accepts no machine" if verdict.genuine else "REJECTED"
+    decision = _GENUINE if verdict.genuine else "REJECTED"
     yield f"Verdict   {decision}: {passed} checks passed, {len(verdict.failures)} failed, at {local_time(verdict.at)}"

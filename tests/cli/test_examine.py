@@ -30,12 +30,16 @@ def local(tmp_path: Path) -> LocalMachine:
     return machine
 
 
-def test_an_accepted_bundle_ends_with_0(cloister, tmp_path: Path, local: LocalMachine) -> None:
+def test_a_genuine_bundle_ends_with_0(cloister, tmp_path: Path, local: LocalMachine) -> None:
     done = cloister("verify-evidence", tmp_path / "bundle", "--policy", tmp_path / "policy.json")
 
     assert (done.code, done.err) == (0, "")
     assert "judged as a recording" in done.out
-    assert "ACCEPTED" in done.out.splitlines()[-1]
+    assert "GENUINE" in done.out.splitlines()[-1]
+    assert "ACCEPTED" not in done.out
+    written = cloister("verify-evidence", tmp_path / "bundle", "--policy", tmp_path / "policy.json", "--json")
+    found = json.loads(written.out)
+    assert (written.code, found["genuine"], found["recording"], "accepted" in found) == (0, True, True, False)
 
 
 def test_a_refused_bundle_ends_with_3(cloister, tmp_path: Path, local: LocalMachine) -> None:
@@ -48,7 +52,7 @@ def test_a_refused_bundle_ends_with_3(cloister, tmp_path: Path, local: LocalMach
     assert later.code == 3
     found = json.loads(later.out)
     assert [check["name"] for check in found["checks"] if check["outcome"] == "failed"] == ["ak-validity"]
-    assert (found["accepted"], found["recording"]) == (False, True)
+    assert (found["genuine"], found["recording"], "accepted" in found) == (False, True, False)
 
 
 def test_a_report_with_its_files_behind_it_is_one_piece(cloister, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from cloister.client.collateral.network import Network
 from cloister.client.collateral.wanted import Services
 from cloister.errors import InputError, ProofError
 from cloister.protocol import schema
+from cloister.protocol.canonical import FormatError
 from tests.client.collateral.conftest import asking, server
 from tests.client.collateral.services import Reply, Server
 
@@ -98,10 +99,22 @@ def test_a_bundle_is_judged_as_a_recording(tmp_path: Path) -> None:
         found = files.judge({"bundle": content})
         assert isinstance(found, Verdict)
         assert found.accepted and found.recording
-        schema.validate("verdict", found.value(), what="It")
+        value = found.value()
+        schema.validate("verdict", value, what="It")
+        assert value["genuine"] is True and "accepted" not in value
+        for changes in (
+            {"accepted": True},
+            {"recording": None},
+            {"genuine": None},
+            {"genuine": None, "accepted": True},
+        ):
+            other = {name: one for name, one in (value | changes).items() if one is not None}
+            with pytest.raises(FormatError):
+                schema.validate("verdict", other, what="It")
         with pytest.raises(ProofError, match="opens no session"):
             found.require_accepted()
-        assert "judged as a recording" in "\n".join(verdict.lines(found))
+        text = "\n".join(verdict.lines(found))
+        assert "judged as a recording" in text and "GENUINE" in text and "ACCEPTED" not in text
 
 
 def test_a_bundle_is_judged_by_the_data_that_it_was_made_over(tmp_path: Path) -> None:
