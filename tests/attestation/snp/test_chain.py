@@ -58,6 +58,21 @@ def test_certificates_of_other_names_are_not_tried(line: ProductLine) -> None:
     assert chain.find(LEAF, others, tuple(ANCHORS.values())) == (None, "no certificate of SEV-Milan came")
 
 
+def test_the_order_of_certificates_does_not_matter() -> None:
+    every = [one for processor in PROCESSORS.values() for one in issuers_of(processor)]
+    for order in (every, every[::-1]):
+        found, why = chain.find(LEAF, order, tuple(ANCHORS.values()))
+        assert found is not None, why
+
+
+def test_the_verdict_says_that_all_certificates_are_valid() -> None:
+    checks = Recorder(("snp-validity",))
+    found, _ = chain.find(LEAF, issuers_of(MILAN), (ANCHORS[ProductLine.MILAN],))
+    chain.check_period(checks, found, AT)
+    (check,) = checks.finish()
+    assert (check.outcome, check.found) == (Outcome.PASSED, "all three are valid at 2026-03-01T12:00:00.000Z")
+
+
 def test_no_authority_stands_between_signer_and_root() -> None:
     """AMD's chains have three certificates; one with another authority in it is none of AMD's."""
     signing_key, signer_der = MILAN.amd.signers[SigningKey.VCEK]
