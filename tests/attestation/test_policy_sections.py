@@ -158,3 +158,9 @@ def test_a_policy_has_a_size() -> None:
     for data in (policy + b" " * (MAX_SIZE - len(policy) + 1), b"#" * (MAX_SIZE + 1)):
         with pytest.raises(FormatError):
             Policy.parse(data)
+
+
+def test_the_strict_tdx_policy_allows_exactly_these_attributes() -> None:
+    """Bits of TD attributes (TDX Module ABI, table "ATTRIBUTES"): 28 SEPT_VE_DISABLE, 30 PKS, 31 KL."""
+    strict = TdxPolicy()
+    assert (strict.attributes_required, strict.attributes_allowed) == (0x1000_0000, 0xD000_0000)
