@@ -180,6 +180,7 @@ def test_valid_evidence_is_accepted_and_named_after_the_paravisor(machine: Machi
     assert names(verdict) == []
     assert (verdict.identity_root, verdict.confidential) == ("simulated", True)
     assert verdict.claims.identity["azure_vm_id"] == VM_ID
+    assert "paravisor_version" not in verdict.claims.identity  # the header that has it is not signed
     assert verdict.claims.image == ("base", machine.image().manifest_digest)
     value = canonical.parse(verdict.encode(), what="verdict", limit=1 << 20)
     schema.validate("verdict", value, what="verdict")

@@ -141,7 +141,6 @@ def _judge_vtpm(case: Case, report: HclReport, root: str, identity: dict[str, st
     vtpm.check_event_log(checks, parts)
     image = vtpm.check_registers(checks, parts.pcrs, policy, evidence.runtime_log)
     identity |= {
-        "paravisor_version": str(report.version),
         "ak": parts.fingerprint().hex(),
         "azure_vm_id": report.claims.vm_unique_id,
         "tpm_firmware": f"{parts.attest.firmware_version:#018x}",
