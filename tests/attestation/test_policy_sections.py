@@ -1,7 +1,7 @@
 """A policy has the sections of the platforms that it accepts, no other, and does not contradict itself."""
 
 import dataclasses
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +13,9 @@ from cloister.attestation.gcp.policy import GcpPolicy
 from cloister.attestation.policy import MAX_SIZE, ConfigurationPolicy, ImageReference, Policy
 from cloister.attestation.snp.policy import KINDS, SnpPolicy
 from cloister.attestation.snp.products import ProductLine, TcbVersion
+from cloister.attestation.tdx.collateral import TcbStatus
 from cloister.attestation.tdx.policy import TdxPolicy, TdxReference
+from cloister.attestation.tdx.tcb import Evaluation
 from cloister.attestation.testkit import LocalMachine
 from cloister.protocol.canonical import FormatError
 
@@ -164,3 +166,22 @@ def test_the_strict_tdx_policy_allows_exactly_these_attributes() -> None:
     """Bits of TD attributes (TDX Module ABI, table "ATTRIBUTES"): 28 SEPT_VE_DISABLE, 30 PKS, 31 KL."""
     strict = TdxPolicy()
     assert (strict.attributes_required, strict.attributes_allowed) == (0x1000_0000, 0xD000_0000)
+
+
+@pytest.mark.parametrize(("days", "accepted"), [(-1, False), (0, True), (1, True), (400, True)])
+def test_what_became_known_since_the_day_of_the_policy_is_forgiven(days: int, accepted: bool) -> None:
+    section = TdxPolicy(up_to_date_as_of=date(2026, 1, 11), grace_days=10)
+    since = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=days)
+    assert section.accepts(Evaluation(TcbStatus.OUT_OF_DATE, out_of_date_since=since)) is accepted
+
+
+def test_days_and_grace_have_bounds() -> None:
+    assert TdxPolicy(up_to_date_as_of=date(2018, 1, 1), grace_days=3650).grace_days == 3650
+    for day, grace in ((date(2017, 12, 31), 0), (date(2026, 1, 1), 3651), (date(2026, 1, 1), -1)):
+        with pytest.raises(PolicyError):
+            TdxPolicy(up_to_date_as_of=day, grace_days=grace)
+
+
+def test_a_paravisor_need_not_disable_sept_ve_but_all_else_holds() -> None:
+    section = TdxPolicy(attributes_required=0x5000_0000).for_paravisor()
+    assert (section.attributes_required, section.attributes_allowed) == (0x4000_0000, 0xD000_0000)
