@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: setup venv demo test check proto lock azure gcp fuzz clean
+.PHONY: setup venv demo test check proto lock azure gcp fuzz emulators clean
 
 # The venv belongs to one lock in one place: an editable install and its scripts hold absolute paths.
 packages := .venv/packages-$(shell { pwd; cat requirements/checkout.txt; } | sha256sum | cut -c1-16)
@@ -21,11 +21,11 @@ venv: $(checkout)
 demo: setup
 	@$(bin)/invoke demo
 
-test: check setup
+test: check setup emulators
 	@$(bin)/pytest
 
-# What reads the code without running it.
-check: venv
+# What reads the code without running it; the types of infra/ are those of the clouds' SDKs.
+check: azure gcp
 	$(bin)/ruff check
 	$(bin)/ruff format --check
 	$(bin)/ty check --error-on-warning
@@ -54,15 +54,18 @@ $(checkout): $(packages)
 	@$(pip) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# The SDKs of the clouds are large, and so is the fuzzer; only those who deploy there, or fuzz, need them.
-azure gcp fuzz: venv
-	$(pip) install --only-binary :all: --require-hashes -r requirements/$@.txt
+# The SDKs of the clouds are large, and so are the fuzzer and what stands in for a cloud's storage; only those who
+# deploy there, fuzz or test need them. The SDKs' byte code is left to whoever imports a part of them.
+azure gcp fuzz emulators: venv
+	@stamp=.venv/$@-$$(sha256sum <requirements/$@.txt | cut -c1-16); test -e $$stamp || { \
+	  echo "Python packages: adding those of $@ ..."; \
+	  $(pip) install --no-compile --only-binary :all: --require-hashes -r requirements/$@.txt && touch $$stamp; }
 
 # Renews the locks after a change of the dependencies in pyproject.toml; UPGRADE=--upgrade takes newer versions.
 lock: venv
 	@$(bin)/python -m venv --clear out/lock
 	@out/lock/bin/python -m pip --disable-pip-version-check --quiet install uv==0.13.9
-	@for extra in platform azure gcp fuzz; do \
+	@for extra in platform azure gcp fuzz emulators; do \
 	    test $$extra = platform && name=checkout || name=$$extra; \
 	    out/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	      --no-header --no-annotate --no-emit-index-url $(UPGRADE) \
