@@ -2,8 +2,8 @@
 
 import pulumi
 
-from cloister.protocol import canonical, descriptor
-from cloister.protocol.bootconfig import BootConfiguration
+from cloister.protocol import canonical
+from infra.backends.descriptor import boots, describe
 from infra.image import Image
 from infra.provider.names import AUTHORITY, CVM
 from infra.workspace import Workspace as Configuration
@@ -39,11 +39,9 @@ class Workspace(pulumi.ComponentResource):
         super().__init__("cloister:local:Workspace", configuration.name)
         options = pulumi.ResourceOptions(parent=self)
         authority = Authority("authority", configuration.name, options)
-        owners = tuple(sorted(member.key_digest() for member in configuration.owners()))
         endpoints = []
-        boots = []
-        for cvm in configuration.cvms:
-            boot = BootConfiguration(configuration.name, cvm.name, owners)
+        told = boots(configuration)
+        for cvm, boot in zip(configuration.cvms, told, strict=True):
             inputs: dict[str, pulumi.Input[object]] = {
                 "workspace": configuration.name,
                 "name": cvm.name,
@@ -59,24 +57,15 @@ class Workspace(pulumi.ComponentResource):
             if configuration.force:
                 inputs["force"] = True
             endpoints.append(Cvm(cvm.name, inputs, options).endpoint)
-            boots.append(boot)
+        platforms = [PLATFORM] * len(told)
         self.descriptor = pulumi.Output.all(authority.certificate, *endpoints).apply(
-            lambda values: _describe(configuration, image, boots, str(values[0]), [str(one) for one in values[1:]])
+            lambda values: describe(
+                configuration,
+                image,
+                told,
+                [str(one) for one in values[1:]],
+                platforms,
+                canonical.from_base64(str(values[0]), what="The authority's certificate"),
+            )
         )
         self.register_outputs({"descriptor": self.descriptor})
-
-
-def _describe(
-    configuration: Configuration, image: Image, boots: list[BootConfiguration], authority: str, endpoints: list[str]
-) -> object:
-    return descriptor.Descriptor(
-        workspace=configuration.name,
-        backend=configuration.backend,
-        flavor=image.manifest.flavor,
-        image=image.digest,
-        members=tuple(descriptor.Member(one.name, one.key, one.roles) for one in configuration.members),
-        cvms=tuple(
-            descriptor.Cvm(boot.cvm, endpoint, PLATFORM, boot) for boot, endpoint in zip(boots, endpoints, strict=True)
-        ),
-        authority=canonical.from_base64(authority, what="The authority's certificate"),
-    ).value()

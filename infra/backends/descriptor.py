@@ -1,0 +1,39 @@
+"""The workspace descriptor that a stack exports: put together alike for every kind of machine."""
+
+from collections.abc import Sequence
+
+from cloister.protocol.bootconfig import BootConfiguration
+from cloister.protocol.descriptor import Cvm, Descriptor, Member
+from infra.image import Image
+from infra.workspace import Workspace
+
+
+def boots(configuration: Workspace) -> tuple[BootConfiguration, ...]:
+    """What each CVM is told, and measures, when it starts; in the order of the configuration's CVMs."""
+    owners = tuple(sorted(member.key_digest() for member in configuration.owners()))
+    return tuple(BootConfiguration(configuration.name, cvm.name, owners) for cvm in configuration.cvms)
+
+
+def describe(
+    configuration: Workspace,
+    image: Image,
+    boots: Sequence[BootConfiguration],
+    endpoints: Sequence[str],
+    platforms: Sequence[str],
+    authority: bytes | None,
+) -> object:
+    """The descriptor's JSON value. ``endpoints`` (host:port) and ``platforms`` go with ``boots``; ``authority`` is the
+    local CA's certificate (DER), None where a cloud's own keys certify the machines.
+    """
+    return Descriptor(
+        workspace=configuration.name,
+        backend=configuration.backend,
+        flavor=image.manifest.flavor,
+        image=image.digest,
+        members=tuple(Member(one.name, one.key, one.roles) for one in configuration.members),
+        cvms=tuple(
+            Cvm(boot.cvm, endpoint, platform, boot)
+            for boot, endpoint, platform in zip(boots, endpoints, platforms, strict=True)
+        ),
+        authority=authority,
+    ).value()
