@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Self
 
-from cloister.attestation.eventlog import EV_NO_ACTION
+from cloister.attestation.eventlog import EV_NO_ACTION, read_digests, read_spec_id
 from cloister.attestation.reader import Reader
 
 MAX_SIZE = 512 * 1024
@@ -21,10 +21,6 @@ RTMR_COUNT = 4
 ALG_SHA384 = 0x000C
 SHA384_SIZE = 48
 
-_SPEC_ID = b"Spec ID Event03\0"
-_SHA1_SIZE = 20
-_MAX_ALGORITHMS = 16
-_MAX_DIGEST = 64
 _NO_REGISTER = 0xFFFFFFFF
 _FILLERS = (b"\xff", b"\0")
 
@@ -54,7 +50,7 @@ class Ccel:
         reader = Reader(data, "CCEL", "little")
         if len(data) > MAX_SIZE:
             raise reader.malformed("size", f"the log has {len(data)} bytes, at most {MAX_SIZE} are allowed")
-        sizes = _read_spec_id(reader)
+        sizes = read_spec_id(reader, ALG_SHA384, SHA384_SIZE)
         end = _end(data)
         events: list[CcEvent] = []
         count = 0
@@ -82,50 +78,12 @@ def _end(data: bytes) -> int:
     return len(data.rstrip(last)) if last in _FILLERS else len(data)
 
 
-def _read_spec_id(reader: Reader) -> dict[int, int]:
-    """The first event, in the old format: which algorithms the log has, and their digest sizes."""
-    reader.unsigned(4, "SpecId.mrIndex")
-    kind = reader.unsigned(4, "SpecId.eventType")
-    reader.take(_SHA1_SIZE, "SpecId.digest")
-    start = reader.offset
-    size = reader.unsigned(4, "SpecId.eventSize")
-    signature = reader.take(min(len(_SPEC_ID), size), "SpecId.signature")
-    if kind != EV_NO_ACTION or signature != _SPEC_ID:
-        raise reader.malformed("SpecId.signature", "the log does not begin with a Spec ID Event03", start)
-    body = Reader(reader.take(size - len(_SPEC_ID), "SpecId.event"), "CCEL.SpecId", "little")
-    body.take(8, "platformClass, versions and uintnSize")
-    count = body.unsigned(4, "numberOfAlgorithms")
-    if not 1 <= count <= _MAX_ALGORITHMS:
-        raise body.malformed("numberOfAlgorithms", f"is {count}, must be 1 to {_MAX_ALGORITHMS}")
-    sizes: dict[int, int] = {}
-    for _ in range(count):
-        algorithm = body.unsigned(2, "algorithmId")
-        digest_size = body.unsigned(2, "digestSize")
-        if algorithm in sizes or not 1 <= digest_size <= _MAX_DIGEST:
-            raise body.malformed("digestSizes", f"algorithm {algorithm:#06x} comes twice or has an impossible size")
-        sizes[algorithm] = digest_size
-    body.sized(1, 255, "vendorInfo")
-    body.end()
-    if sizes.get(ALG_SHA384) != SHA384_SIZE:
-        raise body.malformed("digestSizes", "the log has no SHA-384 digests")
-    return sizes
-
-
 def _read_event(reader: Reader, sizes: dict[int, int]) -> CcEvent | None:
     """The next event, None when it is information that was not extended."""
     start = reader.offset
     register = reader.unsigned(4, "mrIndex")
     kind = reader.unsigned(4, "eventType")
-    count = reader.unsigned(4, "digests.count")
-    if count > len(sizes):
-        raise reader.malformed("digests.count", f"is {count}, the log has {len(sizes)} algorithms")
-    digests: dict[int, bytes] = {}
-    for _ in range(count):
-        place = reader.offset
-        algorithm = reader.unsigned(2, "digests.algorithmId")
-        if algorithm not in sizes or algorithm in digests:
-            raise reader.malformed("digests.algorithmId", f"{algorithm:#06x} is not announced or comes twice", place)
-        digests[algorithm] = reader.take(sizes[algorithm], "digests.digest")
+    digests = read_digests(reader, sizes)
     data = reader.sized(4, MAX_SIZE, "event")
     if kind == EV_NO_ACTION:  # with any register, none (0xffffffff) among them
         return None

@@ -13,26 +13,14 @@ from typing import Self
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.x509 import Certificate
+from cloister.attestation.x509 import HASHES, UNREADABLE, Certificate
 from cloister.protocol import canonical
 
 MAX_SIZE = 256 * 1024
 """Bytes of one list."""
-
-_HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
-# What `cryptography` raises for bytes that are no list, or for extensions that are none.
-_UNREADABLE = (
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    x509.InvalidVersion,
-    x509.DuplicateExtension,
-    x509.UnsupportedGeneralNameType,
-)
 
 
 @dataclass(frozen=True)
@@ -56,7 +44,7 @@ class RevocationList:
             raise MalformedEvidence(field, 0, f"has {len(der)} bytes, at most {MAX_SIZE} are allowed")
         try:
             return cls._read(der)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise MalformedEvidence(field, 0, "is not a certificate revocation list that can be read") from error
 
     @classmethod
@@ -83,7 +71,7 @@ class RevocationList:
         try:
             if not isinstance(key, (ec.EllipticCurvePublicKey, rsa.RSAPublicKey)):
                 return False
-            if not isinstance(self.parsed.signature_hash_algorithm, _HASHES):
+            if not isinstance(self.parsed.signature_hash_algorithm, HASHES):
                 return False
             return self.parsed.is_signature_valid(key)
         except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):

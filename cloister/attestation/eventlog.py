@@ -56,7 +56,7 @@ class EventLog:
         reader = Reader(data, "boot event log", "little")
         if len(data) > MAX_SIZE:
             raise reader.malformed("size", f"the log has {len(data)} bytes, at most {MAX_SIZE} are allowed")
-        algorithms = _read_spec_id(reader)
+        algorithms = read_spec_id(reader, ALG_SHA256, SHA256_SIZE)
         events: list[Event] = []
         locality: int | None = None
         while reader.remaining:
@@ -83,8 +83,11 @@ class EventLog:
         return values
 
 
-def _read_spec_id(reader: Reader) -> dict[int, int]:
-    """The first event, in the old format: which algorithms the log has, and their digest sizes."""
+def read_spec_id(reader: Reader, algorithm: int, digest_size: int) -> dict[int, int]:
+    """The first event, in the old format: which algorithms the log has, with the sizes of their digests in bytes.
+
+    ``algorithm`` must be among them, with ``digest_size``. Raises MalformedEvidence.
+    """
     reader.unsigned(4, "SpecId.pcrIndex")
     kind = reader.unsigned(4, "SpecId.eventType")
     reader.take(_SHA1_SIZE, "SpecId.digest")
@@ -92,26 +95,40 @@ def _read_spec_id(reader: Reader) -> dict[int, int]:
     size = reader.unsigned(4, "SpecId.eventSize")
     signature = reader.take(min(len(_SPEC_ID), size), "SpecId.signature")
     if kind != EV_NO_ACTION or signature != _SPEC_ID:
-        raise reader.malformed(
-            "SpecId.signature", "the log does not begin with a Spec ID Event03: no SHA-256 log", start
-        )
-    body = Reader(reader.take(size - len(_SPEC_ID), "SpecId.event"), "boot event log.SpecId", "little")
+        # The log of a TPM that has SHA-1 alone begins like this, too.
+        raise reader.malformed("SpecId.signature", "the log does not begin with a Spec ID Event03", start)
+    body = reader.part(size - len(_SPEC_ID), "SpecId")
     body.take(8, "platformClass, versions and uintnSize")
     count = body.unsigned(4, "numberOfAlgorithms")
     if not 1 <= count <= _MAX_ALGORITHMS:
         raise body.malformed("numberOfAlgorithms", f"is {count}, must be 1 to {_MAX_ALGORITHMS}")
-    algorithms: dict[int, int] = {}
+    sizes: dict[int, int] = {}
     for _ in range(count):
-        algorithm = body.unsigned(2, "algorithmId")
-        digest_size = body.unsigned(2, "digestSize")
-        if algorithm in algorithms or not 1 <= digest_size <= _MAX_DIGEST:
-            raise body.malformed("digestSizes", f"algorithm {algorithm:#06x} comes twice or has an impossible size")
-        algorithms[algorithm] = digest_size
+        announced = body.unsigned(2, "algorithmId")
+        width = body.unsigned(2, "digestSize")
+        if announced in sizes or not 1 <= width <= _MAX_DIGEST:
+            raise body.malformed("digestSizes", f"algorithm {announced:#06x} comes twice or has an impossible size")
+        sizes[announced] = width
     body.sized(1, 255, "vendorInfo")
     body.end()
-    if algorithms.get(ALG_SHA256) != SHA256_SIZE:
-        raise body.malformed("digestSizes", "the log has no SHA-256 digests")
-    return algorithms
+    if sizes.get(algorithm) != digest_size:
+        raise body.malformed("digestSizes", f"the log has no SHA-{8 * digest_size} digests")
+    return sizes
+
+
+def read_digests(reader: Reader, sizes: Mapping[int, int]) -> dict[int, bytes]:
+    """TPML_DIGEST_VALUES of an event: each algorithm at most once, and none that was not announced in ``sizes``."""
+    count = reader.unsigned(4, "digests.count")
+    if count > len(sizes):
+        raise reader.malformed("digests.count", f"is {count}, the log has {len(sizes)} algorithms")
+    digests: dict[int, bytes] = {}
+    for _ in range(count):
+        place = reader.offset
+        algorithm = reader.unsigned(2, "digests.algorithmId")
+        if algorithm not in sizes or algorithm in digests:
+            raise reader.malformed("digests.algorithmId", f"{algorithm:#06x} is not announced or comes twice", place)
+        digests[algorithm] = reader.take(sizes[algorithm], "digests.digest")
+    return digests
 
 
 def _read_event(reader: Reader, algorithms: Mapping[int, int]) -> Event:
@@ -121,16 +138,7 @@ def _read_event(reader: Reader, algorithms: Mapping[int, int]) -> Event:
     # Firmware writes events that are only information with any register, 0xffffffff among them.
     if pcr >= PCR_COUNT and kind != EV_NO_ACTION:
         raise reader.malformed("pcrIndex", f"is {pcr}, must be less than {PCR_COUNT}", start)
-    count = reader.unsigned(4, "digests.count")
-    if count > len(algorithms):
-        raise reader.malformed("digests.count", f"is {count}, the log has {len(algorithms)} algorithms")
-    digests: dict[int, bytes] = {}
-    for _ in range(count):
-        place = reader.offset
-        algorithm = reader.unsigned(2, "digests.algorithmId")
-        if algorithm not in algorithms or algorithm in digests:
-            raise reader.malformed("digests.algorithmId", f"{algorithm:#06x} is not announced or comes twice", place)
-        digests[algorithm] = reader.take(algorithms[algorithm], "digests.digest")
+    digests = read_digests(reader, algorithms)
     if ALG_SHA256 not in digests and kind != EV_NO_ACTION:
         raise reader.malformed("digests", "the event has no SHA-256 digest", start)
     return Event(pcr, kind, digests, reader.sized(4, MAX_SIZE, "event"))

@@ -1,6 +1,6 @@
 """A cursor over hostile bytes: every read states its length and its name, and none passes the end."""
 
-from typing import Literal
+from typing import Literal, Self
 
 from cloister.attestation.errors import MalformedEvidence
 
@@ -42,6 +42,10 @@ class Reader:
         if size > limit:
             raise self.malformed(field, f"claims {size} bytes, at most {limit} are allowed", start)
         return self.take(size, field)
+
+    def part(self, size: int, field: str) -> Self:
+        """A reader of the next ``size`` bytes, whose errors name them as a part of this structure."""
+        return type(self)(self.take(size, field), f"{self._name}.{field}", self._order)
 
     def end(self) -> None:
         """Nothing may follow."""

@@ -150,12 +150,8 @@ class EcdsaSignature:
     def parse(cls, data: bytes) -> Self:
         """Raises MalformedEvidence, also for a signature of another kind."""
         reader = Reader(data, "TPMT_SIGNATURE")
-        algorithm = reader.unsigned(2, "sigAlg")
-        if algorithm != ALG_ECDSA:
-            raise reader.malformed("sigAlg", f"is {algorithm:#06x}, must be ECDSA ({ALG_ECDSA:#06x})", 0)
-        hash_algorithm = reader.unsigned(2, "hash")
-        if hash_algorithm != ALG_SHA256:
-            raise reader.malformed("hash", f"is {hash_algorithm:#06x}, must be SHA-256 ({ALG_SHA256:#06x})", 2)
+        expect(reader, "sigAlg", ALG_ECDSA)
+        hash_algorithm = expect(reader, "hash", ALG_SHA256)
         r = reader.sized(2, _MAX_COORDINATE, "signatureR")
         s = reader.sized(2, _MAX_COORDINATE, "signatureS")
         reader.end()
@@ -184,26 +180,18 @@ class EccPublic:
     def parse(cls, data: bytes) -> Self:
         """Raises MalformedEvidence, also for a key of another kind."""
         reader = Reader(data, "TPMT_PUBLIC")
-        expect(reader, "type", ALG_ECC)
-        name_algorithm = expect(reader, "nameAlg", ALG_SHA256)
-        attributes = reader.unsigned(4, "objectAttributes")
-        policy = reader.sized(2, _MAX_DIGEST, "authPolicy")
-        expect(reader, "parameters.symmetric", ALG_NULL)
-        expect(reader, "parameters.scheme", ALG_ECDSA)
-        expect(reader, "parameters.scheme.hash", ALG_SHA256)
+        head = read_key_head(reader, ALG_ECC, ALG_ECDSA)
         expect(reader, "parameters.curveID", CURVE_P256)
         expect(reader, "parameters.kdf", ALG_NULL)
         x = reader.sized(2, _MAX_COORDINATE, "unique.x")
         y = reader.sized(2, _MAX_COORDINATE, "unique.y")
         reader.end()
-        return cls(name_algorithm, attributes, policy, x, y)
+        return cls(*head, x, y)
 
     def marshal(self) -> bytes:
         """The bytes that ``parse`` reads."""
-        head = ALG_ECC.to_bytes(2) + self.name_algorithm.to_bytes(2) + self.attributes.to_bytes(4)
-        parameters = (ALG_NULL, ALG_ECDSA, ALG_SHA256, CURVE_P256, ALG_NULL)
-        body = b"".join(value.to_bytes(2) for value in parameters)
-        return head + sized(self.auth_policy) + body + sized(self.x) + sized(self.y)
+        head = key_head(ALG_ECC, self.name_algorithm, self.attributes, self.auth_policy, ALG_ECDSA)
+        return head + CURVE_P256.to_bytes(2) + ALG_NULL.to_bytes(2) + sized(self.x) + sized(self.y)
 
     @property
     def point(self) -> bytes:
@@ -252,6 +240,28 @@ class NvPublic:
 def sized(data: bytes) -> bytes:
     """A TPM2B: ``data`` behind its size in 2 bytes."""
     return len(data).to_bytes(2) + data
+
+
+def read_key_head(reader: Reader, kind: int, scheme: int) -> tuple[int, int, bytes]:
+    """TPMT_PUBLIC (table 192) up to the scheme's hash: name algorithm, attributes and policy of the key.
+
+    The key must be of this ``kind``, with this ``scheme`` over SHA-256 and no symmetric algorithm. Raises
+    MalformedEvidence.
+    """
+    expect(reader, "type", kind)
+    name_algorithm = expect(reader, "nameAlg", ALG_SHA256)
+    attributes = reader.unsigned(4, "objectAttributes")
+    policy = reader.sized(2, _MAX_DIGEST, "authPolicy")
+    expect(reader, "parameters.symmetric", ALG_NULL)
+    expect(reader, "parameters.scheme", scheme)
+    expect(reader, "parameters.scheme.hash", ALG_SHA256)
+    return name_algorithm, attributes, policy
+
+
+def key_head(kind: int, name_algorithm: int, attributes: int, policy: bytes, scheme: int) -> bytes:
+    """The bytes that :func:`read_key_head` reads."""
+    head = kind.to_bytes(2) + name_algorithm.to_bytes(2) + attributes.to_bytes(4) + sized(policy)
+    return head + b"".join(value.to_bytes(2) for value in (ALG_NULL, scheme, ALG_SHA256))
 
 
 def expect(reader: Reader, field: str, wanted: int) -> int:

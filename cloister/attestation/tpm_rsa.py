@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from cloister.attestation.reader import Reader
-from cloister.attestation.tpm import ALG_NULL, ALG_SHA256, expect, sized
+from cloister.attestation.tpm import ALG_SHA256, expect, key_head, read_key_head, sized
 
 # Part 2, table 9 (TPM_ALG_ID)
 ALG_RSA = 0x0001
@@ -16,7 +16,6 @@ ALG_RSASSA = 0x0014
 
 _BITS = (2048, 3072, 4096)
 _EXPONENT = 65537
-_MAX_DIGEST = 64
 
 
 @dataclass(frozen=True)
@@ -57,13 +56,7 @@ class RsaPublic:
     def parse(cls, data: bytes) -> Self:
         """Raises MalformedEvidence, also for a key of another kind."""
         reader = Reader(data, "TPMT_PUBLIC")
-        expect(reader, "type", ALG_RSA)
-        name_algorithm = expect(reader, "nameAlg", ALG_SHA256)
-        attributes = reader.unsigned(4, "objectAttributes")
-        policy = reader.sized(2, _MAX_DIGEST, "authPolicy")
-        expect(reader, "parameters.symmetric", ALG_NULL)
-        expect(reader, "parameters.scheme", ALG_RSASSA)
-        expect(reader, "parameters.scheme.hash", ALG_SHA256)
+        head = read_key_head(reader, ALG_RSA, ALG_RSASSA)
         start = reader.offset
         bits = reader.unsigned(2, "parameters.keyBits")
         if bits not in _BITS:
@@ -77,13 +70,12 @@ class RsaPublic:
         if len(modulus) != bits // 8 or not modulus[0] >> 7 or not modulus[-1] & 1:
             raise reader.malformed("unique", f"is not an odd number of {bits} bits", start)
         reader.end()
-        return cls(name_algorithm, attributes, policy, modulus)
+        return cls(*head, modulus)
 
     def marshal(self) -> bytes:
         """The bytes that ``parse`` reads."""
-        head = ALG_RSA.to_bytes(2) + self.name_algorithm.to_bytes(2) + self.attributes.to_bytes(4)
-        parameters = b"".join(value.to_bytes(2) for value in (ALG_NULL, ALG_RSASSA, ALG_SHA256, 8 * len(self.modulus)))
-        return head + sized(self.auth_policy) + parameters + bytes(4) + sized(self.modulus)
+        head = key_head(ALG_RSA, self.name_algorithm, self.attributes, self.auth_policy, ALG_RSASSA)
+        return head + (8 * len(self.modulus)).to_bytes(2) + bytes(4) + sized(self.modulus)
 
     @property
     def exponent(self) -> int:

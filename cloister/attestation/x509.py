@@ -30,7 +30,19 @@ MAX_POOL = 32
 TCG_AIK = "2.23.133.8.3"
 """tcg-kp-AIKCertificate: TCG EK Credential Profile, version 2.5, section 3.2.16; the usage of an attestation key."""
 
-_HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
+HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
+"""Those that a signature counts with, in certificates and revocation lists."""
+
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What `cryptography` raises for bytes that are no certificate or list, or for extensions that are none."""
+
 _CURVES = (ec.SECP256R1, ec.SECP384R1)
 _RSA_BITS = range(2048, 4097)  # larger keys only cost time; no vendor has one
 _KNOWN = {
@@ -39,15 +51,6 @@ _KNOWN = {
     ExtensionOID.EXTENDED_KEY_USAGE,
     ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
 }
-# What `cryptography` raises for bytes that are no certificate, or for extensions that are none.
-_UNREADABLE = (
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    x509.InvalidVersion,
-    x509.DuplicateExtension,
-    x509.UnsupportedGeneralNameType,
-)
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class Certificate:
             raise MalformedEvidence(field, 0, f"has {len(der)} bytes, at most {MAX_SIZE} are allowed")
         try:
             return cls._read(der)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise MalformedEvidence(field, 0, "is not an X.509 certificate that can be read") from error
 
     @classmethod
@@ -206,7 +209,7 @@ def _unsigned(child: Certificate, issuer: Certificate) -> str:
         isinstance(key, rsa.RSAPublicKey) and key.key_size in _RSA_BITS
     )
     try:
-        if not strong or not isinstance(child.parsed.signature_hash_algorithm, _HASHES):
+        if not strong or not isinstance(child.parsed.signature_hash_algorithm, HASHES):
             return "a signature of the path uses an algorithm that is not accepted"
         child.parsed.verify_directly_issued_by(issuer.parsed)
     except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cloister.protocol.manifest import Asset, Manifest
 
 _RESUMES = "Run the same command again: the upload goes on where it was."
+_COMMON_HELP = {**settings.PARTY, "manifest": settings.MANIFEST_HELP, "json": settings.JSON_HELP}
 
 
 def _upload(connection: "Connection", manifest: "Manifest", pairs: "list[tuple[Asset, Path]]", *, json: bool) -> None:
@@ -45,10 +46,8 @@ def _upload(connection: "Connection", manifest: "Manifest", pairs: "list[tuple[A
     interrupted=_RESUMES,
     help={
         "path": "the algorithm, the very file that the manifest names",
-        **settings.PARTY,
-        "manifest": settings.MANIFEST_HELP,
+        **_COMMON_HELP,
         "bundle": "the algorithm's packages, when the manifest names them (default: the named file beside PATH)",
-        "json": settings.JSON_HELP,
     },
 )
 def upload_algorithm(
@@ -85,10 +84,8 @@ def upload_algorithm(
     interrupted=_RESUMES,
     help={
         "path": "the dataset: the very file, or folder, that the manifest names",
-        **settings.PARTY,
-        "manifest": settings.MANIFEST_HELP,
+        **_COMMON_HELP,
         "name": "the dataset's name in the manifest, when you provide several",
-        "json": settings.JSON_HELP,
     },
 )
 def upload_data(
