@@ -6,7 +6,9 @@ from typing import Any, TypeVar
 
 from cloister.errors import InputError
 
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
+"""Names of workspaces, members, CVMs and stacks."""
+
 _MOST_ENTRIES = 256
 
 T = TypeVar("T")
@@ -59,6 +61,19 @@ class Problems:
             self.add(path, f"{value!r} is not a text.")
         return value if isinstance(value, str) else ""
 
+    def matching(self, fields: Mapping[str, Any], key: str, path: str, pattern: re.Pattern[str], otherwise: str) -> str:
+        """The text at ``key``; ``otherwise`` says what a text that does not match is."""
+        value = fields.get(key)
+        if key in fields and not (isinstance(value, str) and pattern.match(value)):
+            self.add(f"{path}.{key}", f"{value!r} is {otherwise}.")
+        return value if isinstance(value, str) else ""
+
+    def truth(self, fields: Mapping[str, Any], key: str, path: str) -> bool:
+        value = fields.get(key, False)
+        if not isinstance(value, bool):
+            self.add(path, f"{value!r} is neither true nor false.")
+        return value is True
+
     def choice(self, fields: Mapping[str, Any], key: str, path: str, allowed: tuple[str, ...]) -> str:
         value = fields.get(key)
         if key in fields and value not in allowed:
@@ -67,7 +82,7 @@ class Problems:
 
     def name(self, fields: Mapping[str, Any], path: str) -> str:
         value = fields.get("name")
-        if "name" in fields and (not isinstance(value, str) or not _NAME.match(value)):
+        if "name" in fields and (not isinstance(value, str) or not NAME.match(value)):
             self.add(path, f"{value!r} is no name: lower-case letters, digits and '-', at most 63.")
         return value if isinstance(value, str) else ""
 

@@ -12,9 +12,9 @@ from rich.table import Table
 from cloister.cli import show
 from cloister.endpoint import Address, probe
 from cloister.errors import CloisterError
+from infra import key
 from infra.doctor import Finding
 from infra.stack import Machine
-from infra.workspace import parse_key
 
 _MEBIBYTE = 1 << 20
 _PROBE_SECONDS = 5.0
@@ -55,7 +55,7 @@ def members(found: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
         {
             "name": str(entry.get("name")),
             "roles": [str(role) for role in entry.get("roles") or []],
-            "key_digest": hashlib.sha256(parse_key(str(entry.get("key")))).hexdigest(),
+            "key_digest": hashlib.sha256(key.parse(str(entry.get("key")))).hexdigest(),
         }
         for entry in found
     ]

@@ -3,39 +3,36 @@
 Everything that is wrong is found at once, each with the path of its key, before any resource is declared.
 """
 
-import base64
-import binascii
 import hashlib
-import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_der_public_key,
-    load_pem_public_key,
-)
-
 from cloister.errors import InputError
-from infra import layout
+from infra import cloud, layout, sizes
+from infra import key as keys
+from infra.cloud import Azure, Budget, Gcp
 from infra.problems import Problems
 
 ROLES = ("owner", "algorithm-provider", "dataset-provider", "result-consumer", "auditor")
-BACKENDS = ("local", "azure", "gcp")
+LOCAL = "local"
+BACKENDS = (LOCAL, *cloud.BACKENDS)
 MEBIBYTE = 1 << 20
 
 _SIZE = re.compile(r"(\d{1,6}) ?(MiB|GiB)\Z")
 _UNITS = {"MiB": MEBIBYTE, "GiB": 1 << 30}
 _LEAST_MEMORY = 1 << 30
 _MOST_VCPUS = 64
+# More than any machine has; the table of sizes says what there is.
+_MOST_CLOUD_VCPUS = 1024
 _PORTS = range(1024, 65536)
-_RSA_BITS = 3072
-_CURVES = ("secp256r1", "secp384r1")
+# The addresses .10 to .209 of the workspace's subnet.
+_MOST_CLOUD_CVMS = 200
+_ZONES = {
+    "azure": (re.compile(r"[1-3]\Z"), "no zone; it is '1', '2' or '3', in quotes"),
+    "gcp": (re.compile(r"[a-z]\Z"), "no zone; it is the last letter of the zone's name, for example b"),
+}
 _TAKEN = (layout.ENVIRONMENT, layout.PASSPHRASE)
 
 
@@ -64,20 +61,26 @@ class Member:
 
 @dataclass(frozen=True)
 class Cvm:
-    """``memory`` in bytes; ``port`` on this machine (local backend), None: any that is free."""
+    """``memory`` in bytes. ``port`` is for the local backend only (None: any that is free), ``zone`` and ``size``, the
+    machine type that was chosen for it, for clouds only (else "").
+    """
 
     name: str
     tee: str
     vcpus: int
     memory: int
-    port: int | None
+    port: int | None = None
+    zone: str = ""
+    size: str = ""
 
 
 @dataclass(frozen=True)
 class Workspace:
     """``image`` is a flavor under ``out/image`` or the path of a manifest, relative to the checkout.
 
-    ``force`` lets a CVM with an unfinished run be replaced.
+    ``force`` lets a CVM with an unfinished run be replaced. What follows is for clouds only: ``ingress`` are the IPv4
+    networks that may reach the agents, ``endpoint`` is ``private`` or ``public``, and of ``azure`` and ``gcp`` that one
+    is set which the backend is.
     """
 
     name: str
@@ -86,6 +89,13 @@ class Workspace:
     members: tuple[Member, ...]
     cvms: tuple[Cvm, ...]
     force: bool
+    ingress: tuple[str, ...] = ()
+    endpoint: str = cloud.PRIVATE
+    public: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    budget: Budget | None = None
+    azure: Azure | None = None
+    gcp: Gcp | None = None
 
     def owners(self) -> tuple[Member, ...]:
         return tuple(member for member in self.members if "owner" in member.roles)
@@ -99,23 +109,36 @@ def parse(name: str, value: Any, *, force: bool = False) -> Workspace:
     found = Problems()
     found.name({"name": name}, "stack")
     found.tried("stack", lambda: _refuse_taken(name))
-    top = found.mapping(value, "workspace", required=("backend", "image", "members", "cvms"), optional=_TOP_OPTIONAL)
+    top = found.mapping(value, "workspace", required=_REQUIRED, optional=_OPTIONAL)
     backend = found.choice(top, "backend", "workspace.backend", BACKENDS)
-    if backend in ("azure", "gcp"):
-        found.add("workspace.backend", f"{backend} is not in this version of Cloister; 'local' is.")
-    image = found.text(top, "image", "workspace.image")
-    members = _members(found, top.get("members"))
-    cvms = _cvms(found, top.get("cvms"), backend)
-    _refuse_for_local(found, top, backend)
-    forced = top.get("force", False)
-    if not isinstance(forced, bool):
-        found.add("workspace.force", f"{forced!r} is neither true nor false.")
+    in_cloud = backend in cloud.BACKENDS
+    if in_cloud:
+        _require_for_cloud(found, top, backend)
+    public = found.truth(top, "public", "workspace.public")
+    made = Workspace(
+        name=name,
+        backend=backend,
+        image=found.text(top, "image", "workspace.image"),
+        members=_members(found, top.get("members")),
+        cvms=_cvms(found, top.get("cvms"), backend),
+        force=found.truth(top, "force", "workspace.force") or force,
+        ingress=cloud.ingress(found, top.get("ingress"), public=public) if in_cloud else (),
+        endpoint=found.choice(top, "endpoint", "workspace.endpoint", cloud.ENDPOINTS) or cloud.PRIVATE,
+        public=public,
+        labels=cloud.labels(found, top.get("labels")),
+        budget=cloud.budget(found, top.get("budget"), backend) if in_cloud else None,
+        azure=cloud.azure(found, top["azure"]) if backend == "azure" and "azure" in top else None,
+        gcp=cloud.gcp(found, top["gcp"]) if backend == "gcp" and "gcp" in top else None,
+    )
+    if backend == LOCAL:
+        _refuse_for_local(found, top)
     if found.problems:
         raise ConfigurationError(name, tuple(found.problems))
-    return Workspace(name, backend, image, members, cvms, force or bool(forced))
+    return made
 
 
-_TOP_OPTIONAL = ("ingress", "budget", "force")
+_REQUIRED = ("backend", "image", "members", "cvms")
+_OPTIONAL = ("ingress", *cloud.KEYS, "force")
 
 
 def check_name(name: str) -> None:
@@ -137,27 +160,6 @@ def _refuse_taken(name: str) -> None:
         raise InputError(f"{name!r} is the name of a file of Cloister's own; choose another.")
 
 
-def parse_key(text: str) -> bytes:
-    """The DER SubjectPublicKeyInfo of a public key in PEM, or of that DER in base64. Raises InputError."""
-    data = text.strip()
-    try:
-        if data.startswith("-----"):
-            key = load_pem_public_key(data.encode("ascii"))
-        else:
-            standard = data.translate(str.maketrans("-_", "+/"))
-            key = load_der_public_key(base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True))
-    except (ValueError, UnsupportedAlgorithm, binascii.Error) as error:
-        what = "a private key" if "PRIVATE" in data[:64] else f"{data[:24]!r}..."
-        raise InputError(f"{what} is not a public key in PEM or base64.") from error
-    if isinstance(key, rsa.RSAPublicKey) and key.key_size < _RSA_BITS:
-        raise InputError(f"an RSA key of {key.key_size} bits is too short; {_RSA_BITS} is the least.")
-    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name not in _CURVES:
-        raise InputError(f"the curve {key.curve.name} is not used; P-256 and P-384 are.")
-    if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey):
-        raise InputError("the key is neither Ed25519 nor ECDSA nor RSA.")
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
 def parse_size(text: Any) -> int:
     """Bytes of a size like ``4GiB`` or ``512MiB``. Raises InputError."""
     match = _SIZE.match(text) if isinstance(text, str) else None
@@ -173,7 +175,7 @@ def _members(found: Problems, value: Any) -> tuple[Member, ...]:
         name = found.name(fields, f"{path}.name")
         key = b""
         if isinstance(fields.get("key"), str):
-            key = found.tried(f"{path}.key", lambda text=fields["key"]: parse_key(text)) or b""
+            key = found.tried(f"{path}.key", lambda text=fields["key"]: keys.parse(text)) or b""
         elif "key" in fields:
             found.add(f"{path}.key", "must be the text of a public key (PEM or base64).")
         roles = fields.get("roles", [])
@@ -192,16 +194,16 @@ def _members(found: Problems, value: Any) -> tuple[Member, ...]:
 
 
 def _cvms(found: Problems, value: Any, backend: str) -> tuple[Cvm, ...]:
+    optional = ("tee", "vcpus", "memory", "scratch", "port", "zone")
     cvms = []
+    in_cloud = backend in cloud.BACKENDS
+    most = _MOST_CLOUD_VCPUS if in_cloud else _MOST_VCPUS
     for path, entry in found.entries(value, "workspace.cvms"):
-        fields = found.mapping(entry, path, required=("name",), optional=("tee", "vcpus", "memory", "scratch", "port"))
+        fields = found.mapping(entry, path, required=("name",), optional=optional)
         name = found.name(fields, f"{path}.name")
         if name == "authority":
             found.add(f"{path}.name", "'authority' is the name of the workspace's own folder; choose another.")
-        tee = fields.get("tee", "none")
-        if backend == "local" and tee != "none":
-            found.add(f"{path}.tee", f"{tee!r} cannot be had on this machine; the local backend has 'none' only.")
-        vcpus = found.integer(fields, "vcpus", path, default=2, allowed=range(1, _MOST_VCPUS + 1))
+        vcpus = found.integer(fields, "vcpus", path, default=2, allowed=range(1, most + 1))
         memory = 4 << 30
         if "memory" in fields:
             memory = found.tried(f"{path}.memory", lambda size=fields["memory"]: parse_size(size)) or memory
@@ -209,26 +211,65 @@ def _cvms(found: Problems, value: Any, backend: str) -> tuple[Cvm, ...]:
             found.add(f"{path}.memory", "is less than 1GiB, which the guest needs.")
         if "scratch" in fields:
             found.add(f"{path}.scratch", "scratch disks are not in this version; assets live in the CVM's memory.")
-        port = None
-        if "port" in fields:
-            port = found.integer(fields, "port", path, default=0, allowed=_PORTS)
-        cvms.append(Cvm(name, str(tee), vcpus, memory, port))
+        if in_cloud:
+            cvms.append(_cloud_cvm(found, path, fields, Cvm(name, "", vcpus, memory), backend))
+        else:
+            cvms.append(_local_cvm(found, path, fields, Cvm(name, "", vcpus, memory)))
     found.unique([cvm.name for cvm in cvms], "workspace.cvms", "name")
     found.unique([str(cvm.port) for cvm in cvms if cvm.port], "workspace.cvms", "port")
+    if in_cloud and len(cvms) > _MOST_CLOUD_CVMS:
+        found.add("workspace.cvms", f"are {len(cvms)}; the subnet of a workspace has room for {_MOST_CLOUD_CVMS}.")
     return tuple(cvms)
 
 
-def _refuse_for_local(found: Problems, top: Mapping[str, Any], backend: str) -> None:
+def _local_cvm(found: Problems, path: str, fields: Mapping[str, Any], cvm: Cvm) -> Cvm:
+    tee = fields.get("tee", "none")
+    if tee != "none":
+        found.add(f"{path}.tee", f"{tee!r} cannot be had on this machine; the local backend has 'none' only.")
+    if "zone" in fields:
+        found.add(f"{path}.zone", "this machine has no zones; leave it out.")
+    port = None
+    if "port" in fields:
+        port = found.integer(fields, "port", path, default=0, allowed=_PORTS)
+    return replace(cvm, tee="none", port=port)
+
+
+def _cloud_cvm(found: Problems, path: str, fields: Mapping[str, Any], cvm: Cvm, backend: str) -> Cvm:
+    if "tee" not in fields:
+        found.add(f"{path}.tee", "is missing.")
+    tee = found.choice(fields, "tee", f"{path}.tee", sizes.TEES)
+    if "port" in fields:
+        found.add(f"{path}.port", "an agent in a cloud listens on 6110; leave it out.")
+    if backend == "gcp" and "zone" not in fields:
+        found.add(f"{path}.zone", "is missing.")
+    # Google Cloud, "Naming resources" (RFC 1035): an instance's name begins with a letter.
+    if backend == "gcp" and cvm.name[:1].isdigit():
+        found.add(f"{path}.name", f"{cvm.name!r} begins with a digit, which no instance of Google's may.")
+    size = ""
+    if tee in sizes.TEES:
+        size = found.tried(path, lambda: sizes.choose(backend, tee, cvm.vcpus, cvm.memory)) or ""
+    return replace(cvm, tee=tee, size=size, zone=found.matching(fields, "zone", path, *_ZONES[backend]))
+
+
+def _require_for_cloud(found: Problems, top: Mapping[str, Any], backend: str) -> None:
+    for key in (backend, "ingress"):
+        if key not in top:
+            found.add(f"workspace.{key}", "is missing.")
+    for other in cloud.BACKENDS:
+        if other != backend and other in top:
+            found.add(f"workspace.{other}", f"the backend is {backend}; leave it out.")
+
+
+def _refuse_for_local(found: Problems, top: Mapping[str, Any]) -> None:
     for path, source in found.entries(top.get("ingress"), "workspace.ingress"):
-        network = found.tried(path, lambda text=source: _network(text))
-        if network is not None and backend == "local" and not network.is_loopback:
+        network = found.tried(path, lambda text=source: cloud.parse_network(text))
+        if network is not None and not network.is_loopback:
             found.add(path, f"{source} cannot reach a local CVM, which listens on 127.0.0.1 only; leave it out.")
-    if backend == "local" and "budget" in top:
-        found.add("workspace.budget", "a local workspace costs nothing; leave it out.")
+    for key in cloud.KEYS:
+        if key in top:
+            found.add(
+                f"workspace.{key}", _NOT_LOCAL.get(key, "is for a cloud, and the backend is local; leave it out.")
+            )
 
 
-def _network(text: Any) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    try:
-        return ipaddress.ip_network(str(text))
-    except ValueError as error:
-        raise InputError(f"{text!r} is not a network like 198.51.100.0/24.") from error
+_NOT_LOCAL = {"budget": "a local workspace costs nothing; leave it out."}

@@ -15,6 +15,7 @@ from cloister.protocol import canonical
 from cloister.protocol.bootconfig import BootConfiguration
 from image import tools as host_tools
 from infra import image, layout
+from infra.problems import NAME
 from infra.provider import accelerator, authority, certificates, machine, ports, vtpm
 from infra.provider.boot import BootWatch, SilentError
 from infra.provider.errors import CancelledError, ProviderError
@@ -27,7 +28,6 @@ RUNNING = "running"
 STOPPED = "stopped"
 
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
 _REPLACING = (
     "workspace",
     "name",
@@ -53,7 +53,7 @@ class Cvm:
             (name, "is missing.") for name in _REPLACING + _UPDATING if name not in news and name not in _OPTIONAL
         ]
         for name in ("workspace", "name"):
-            if name in news and not _NAME.match(str(news[name])):
+            if name in news and not NAME.match(str(news[name])):
                 failures.append((name, f"{news[name]!r} is no name."))
         if "imageDigest" in news and not _DIGEST.match(str(news["imageDigest"])):
             failures.append(("imageDigest", "is not a SHA-256 in hexadecimal digits."))

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from cloister.errors import InputError
+from infra import key as keys
 from infra import workspace
 from infra.workspace import Cvm, Member, Workspace
 
@@ -27,7 +28,7 @@ def test_everything_wrong_is_said_at_once(path: Path):
 
 def test_a_configuration_becomes_plain_values():
     case = yaml.safe_load((Path(__file__).parent / "configurations" / "complete.yaml").read_text())
-    key = workspace.parse_key(case["value"]["members"][0]["key"])
+    key = keys.parse(case["value"]["members"][0]["key"])
     roles = ("algorithm-provider", "owner", "result-consumer")
     assert workspace.parse(case["name"], case["value"]) == Workspace(
         name="covid-consortium",
@@ -56,13 +57,13 @@ def test_a_public_key_may_be_pem_or_base64(private: ed25519.Ed25519PrivateKey | 
     public = private.public_key()
     der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    assert workspace.parse_key(pem) == der
-    assert workspace.parse_key("".join(pem.splitlines()[1:-1])) == der
+    assert keys.parse(pem) == der
+    assert keys.parse("".join(pem.splitlines()[1:-1])) == der
 
 
 def test_a_private_key_is_refused_and_not_repeated():
     key = ed25519.Ed25519PrivateKey.generate()
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     with pytest.raises(InputError) as caught:
-        workspace.parse_key(pem)
+        keys.parse(pem)
     assert caught.value.message == "a private key is not a public key in PEM or base64."
