@@ -32,10 +32,19 @@ class Project:
     environment: dict[str, str]
 
     @classmethod
-    def create(cls, folder: Path, name: str, value: Mapping[str, Any], *, provider: Path) -> Self:
-        """A project below ``folder`` whose stack ``name`` is configured with ``value``.
+    def create(
+        cls,
+        folder: Path,
+        name: str,
+        value: Mapping[str, Any],
+        *,
+        provider: Path,
+        settings: Mapping[str, Any] | None = None,
+        plugins: Mapping[str, Path] | None = None,
+    ) -> Self:
+        """A project below ``folder`` whose stack ``name`` is configured with ``value``, and with ``settings`` beside it.
 
-        ``provider`` is the folder of the provider's executable.
+        ``provider`` is the folder of the provider's executable, ``plugins`` those of other providers by their names.
         """
         found = engines.find()
         if found is None:
@@ -57,13 +66,15 @@ class Project:
             if old not in text:
                 raise ValueError(f"infra/Pulumi.yaml has no {old!r}")
             text = text.replace(old, new)
-        (folder / "project" / "Pulumi.yaml").write_text(text)
+        declared = yaml.safe_load(text)
+        declared["plugins"]["providers"] += [{"name": one, "path": str(path)} for one, path in (plugins or {}).items()]
+        (folder / "project" / "Pulumi.yaml").write_text(yaml.safe_dump(declared))
         (folder / "project" / "__main__.py").write_text("import runpy\n\nrunpy.run_module('infra')\n")
         made = cls(folder / "project", folder / "state", name, given | environment.variables(found, given))
         made.pulumi("stack", "init", name)
         configuration = made.folder / f"Pulumi.{name}.yaml"
-        settings = yaml.safe_load(configuration.read_text()) | {"config": {stack.KEY: value}}
-        configuration.write_text(yaml.safe_dump(settings))
+        written = yaml.safe_load(configuration.read_text()) | {"config": {stack.KEY: value, **(settings or {})}}
+        configuration.write_text(yaml.safe_dump(written))
         return made
 
     def pulumi(self, *words: str, good: bool = True) -> str:

@@ -1,0 +1,165 @@
+"""How the clouds name what they hold, what they compute, and which changes they cannot make to what is there.
+
+What the SDKs say in their documentation is taken from there; the rest is ``azure-native.toml`` and ``gcp.toml``.
+"""
+
+import hashlib
+import re
+import tomllib
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tests.infra.clouds import schema
+from tests.infra.clouds.schema import Many, Mapped, Nested, Property, SchemaError, Type
+
+_IMPORT = re.compile(r"^\* `(\S*\{\{\S+)`$", re.MULTILINE)
+_FIELD = re.compile(r"\{\{?([a-zA-Z_]+(?::[a-z0-9-]+)?)\}?\}")
+_FORCES = re.compile(
+    r"(?:Changing|Changes to) th(?:is|ese)(?: field| property| setting)?s? "
+    r"(?:forces|will force|will cause|require|will trigger|cause)s?[^.]{0,40}(?:new|recreat|re-creat|destroy)"
+    r"|cause VM recreation|can(?:not| only) be (?:changed|modified|updated|set at creation)",
+    re.IGNORECASE,
+)
+_INDEX = re.compile(r"\[\d+\]")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """``identity`` is the template of the id, whose last field names the resource; ``computed`` templates of outputs.
+
+    ``replaces`` are paths, without indices; ``automatic`` says that the cloud's plugin makes up a name.
+    """
+
+    token: str
+    identity: str
+    computed: Mapping[str, Any]
+    replaces: tuple[str, ...]
+    automatic: bool
+
+    @property
+    def name(self) -> str:
+        """The input that names the resource; empty when none does."""
+        fields = _FIELD.findall(self.identity)
+        return _camel(fields[-1]) if fields else ""
+
+
+@cache
+def kind(token: str) -> Kind:
+    """What is known of the type ``token``. Raises SchemaError."""
+    package = token.partition(":")[0]
+    known = _table(package).get(token, {})
+    written = _IMPORT.search(schema.resource(token).documentation)
+    identity = known.get("id") or (written[1] if written else "")
+    if not identity:
+        raise SchemaError(f"The stand-in does not know how the cloud names a {token}.")
+    computed = {**_table(package).get("each", {}), **known.get("computed", {})}
+    return Kind(token, identity, computed, tuple(known.get("replaces", ())), known.get("automatic", True))
+
+
+def identity(token: str, inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """The id of the resource that ``inputs`` describe, in the subscription or project of ``settings``."""
+    text = fill(kind(token).identity, {**settings, **inputs}, seed="")
+    return text if text.startswith(("/", "http")) else text.lstrip("/")
+
+
+def computed(token: str, identity: str, inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What the cloud adds: from the table, and something of the right type for what is left."""
+    known = kind(token)
+    values = {**settings, **inputs, "id": identity, "name": identity.rpartition("/")[2]}
+    found: dict[str, Any] = {}
+    for name, one in schema.resource(token).outputs.items():
+        if name in inputs:
+            continue
+        if name in known.computed:
+            found[name] = _filled(known.computed[name], values, f"{identity}/{name}")
+        elif name in settings:
+            found[name] = settings[name]
+        elif one.required:
+            value = _something(one.type, f"{name} of {values['name']}")
+            if value is not None:
+                found[name] = value
+    for name, template in known.computed.items():
+        if name in inputs and not isinstance(template, str):
+            found[name] = _filled(template, values, f"{identity}/{name}")
+    return found
+
+
+def unchangeable(token: str, path: str) -> bool:
+    """Whether the cloud makes a new resource when the input at ``path`` changes."""
+    known = kind(token)
+    plain = _INDEX.sub("", path)
+    if any(plain == one or plain.startswith(f"{one}.") for one in (*known.replaces, known.name) if one):
+        return True
+    if token.startswith("azure-native:") and plain in [_camel(field) for field in _FIELD.findall(known.identity)]:
+        return True
+    # Azure's SDK says it in prose that its plugin does not act on; so there the table alone counts.
+    along = _along(schema.resource(token).inputs, plain.split("."))
+    return token.startswith("gcp:") and any(_FORCES.search(one.documentation) for one in along)
+
+
+def fill(template: str, values: Mapping[str, Any], seed: str) -> str:
+    """``template`` with its fields filled: values by name, and ``uuid:x``, ``hex:x``, ``number:x``, ``address:x``,
+    which follow from ``seed`` and x alone.
+    """
+
+    def field(match: re.Match[str]) -> str:
+        how, _, label = match[1].partition(":")
+        if not label:
+            return str(values.get(_camel(how), values.get(how, "")))
+        digest = hashlib.sha256(f"{seed.lower()}\0{label}".encode())
+        if how == "uuid":
+            return str(uuid.UUID(bytes=digest.digest()[:16], version=4))
+        if how == "address":
+            return f"203.0.113.{digest.digest()[0] % 254 + 1}"
+        return digest.hexdigest()[:32] if how == "hex" else str(int(digest.hexdigest()[:14], 16))
+
+    return _FIELD.sub(field, template)
+
+
+def _filled(template: Any, values: Mapping[str, Any], seed: str) -> Any:
+    if isinstance(template, str):
+        return fill(template, values, seed)
+    if isinstance(template, dict):
+        return {fill(name, values, seed): _filled(item, values, seed) for name, item in template.items()}
+    if isinstance(template, list):
+        return [_filled(item, values, seed) for item in template]
+    return template
+
+
+def _something(kind: Type, text: str) -> Any:
+    if isinstance(kind, schema.Choice):
+        return kind.values[0]
+    if isinstance(kind, Many):
+        return []
+    if isinstance(kind, Mapped):
+        return {}
+    if isinstance(kind, Nested):
+        return None
+    return {"text": text, "whole number": 0, "number": 0, "truth value": False}.get(kind.kind)
+
+
+def _along(allowed: Mapping[str, Property], names: list[str]) -> Iterator[Property]:
+    """The properties that a path goes through."""
+    one = allowed.get(names[0])
+    if one is None:
+        return
+    yield one
+    inner = one.type
+    while isinstance(inner, Many):
+        inner = inner.item
+    if isinstance(inner, Nested) and names[1:]:
+        yield from _along(inner.properties, names[1:])
+
+
+@cache
+def _table(package: str) -> dict[str, Any]:
+    return tomllib.loads((Path(__file__).parent / f"{package}.toml").read_text())
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)

@@ -1,0 +1,67 @@
+"""Values compared with what the SDK's classes allow: every way in which one differs is a sentence with its path."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from infra.provider.values import UNKNOWN
+from tests.infra.clouds.schema import Choice, Many, Mapped, Nested, Primitive, Property, Type
+
+_ASSET = "4dabf18193072939515e22adb298388d"
+"""The key that marks an asset, an archive or a secret among plain values (pulumi/sdk, resource/plugin/rpc.go)."""
+
+Failure = tuple[str, str]
+"""A path and a sentence."""
+
+
+def properties(allowed: Mapping[str, Property], values: Mapping[str, Any], place: str = "") -> Iterator[Failure]:
+    """What is wrong with ``values`` as those of a resource or of a nested object at ``place``."""
+    for name, value in values.items():
+        path = f"{place}.{name}" if place else name
+        if name not in allowed:
+            yield path, f"there is no property {name!r}; there are {', '.join(sorted(allowed))}."
+        else:
+            yield from _value(allowed[name].type, value, path)
+    for name, one in allowed.items():
+        if one.required and values.get(name) is None:
+            yield place or name, f"the property {name!r} is missing."
+
+
+def _value(kind: Type, value: Any, path: str) -> Iterator[Failure]:
+    if value is None or value == UNKNOWN:
+        return
+    if isinstance(kind, Many):
+        if not isinstance(value, list):
+            yield path, f"{value!r} is not a list."
+            return
+        for index, item in enumerate(value):
+            yield from _value(kind.item, item, f"{path}[{index}]")
+    elif isinstance(kind, Mapped):
+        if not isinstance(value, dict):
+            yield path, f"{value!r} is not a map."
+            return
+        for name, item in value.items():
+            yield from _value(kind.item, item, f"{path}.{name}")
+    elif isinstance(kind, Nested):
+        if not isinstance(value, dict):
+            yield path, f"{value!r} is not what {kind.name} makes."
+            return
+        yield from properties(kind.properties, value, path)
+    elif isinstance(kind, Choice):
+        if value not in kind.values:
+            yield path, f"{value!r} is none of {', '.join(kind.values)}."
+    elif not _is(kind, value):
+        yield path, f"{value!r} is not a {kind.kind}."
+
+
+def _is(kind: Primitive, value: Any) -> bool:
+    if kind.kind == "text":
+        return isinstance(value, str)
+    if kind.kind == "truth value":
+        return isinstance(value, bool)
+    if kind.kind == "whole number":
+        return isinstance(value, int) and not isinstance(value, bool)
+    if kind.kind == "number":
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if kind.kind == "asset":
+        return isinstance(value, dict) and _ASSET in value
+    return kind.kind == "anything"

@@ -1,0 +1,38 @@
+"""Pulumi projects whose clouds are stand-ins: the real engine, program and SDKs, and a world that is a file."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.infra.clouds import world
+from tests.infra.clouds.schema import PACKAGES
+from tests.infra.project import Project
+
+PROGRAM = Path(__file__).parent / "__main__.py"
+PROVIDER = Path(__file__).parents[3] / "infra" / "provider"
+SETTINGS = {"pulumi:disable-default-providers": sorted(PACKAGES)}
+"""What the configuration of a stack in a cloud has beside the workspace: no provider but the declared one."""
+
+
+def plugins(folder: Path) -> dict[str, Path]:
+    """The plugins' executables, made below ``folder``; the folder of each by its cloud."""
+    found = {}
+    for package in PACKAGES:
+        path = folder / "plugins" / package / f"pulumi-resource-{package}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P "{PROGRAM}" {package}\n')
+        path.chmod(0o755)
+        found[package] = path.parent
+    return found
+
+
+def create(folder: Path, name: str, value: Mapping[str, Any]) -> Project:
+    """A project as ``Project.create`` makes one, in clouds that hold nothing yet (``world.json``)."""
+    made = Project.create(folder, name, value, provider=PROVIDER, settings=SETTINGS, plugins=plugins(folder))
+    made.environment[world.VARIABLE] = str(folder / "world.json")
+    # Whoever looks for a plugin of a cloud finds these, or fails here and not after a download.
+    made.environment["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "1"
+    made.environment["PATH"] = os.pathsep.join([str(PROVIDER), made.environment["PATH"]])
+    return made
