@@ -23,12 +23,15 @@ from image import (
     measure,
     output,
     source,
+    targz,
     templates,
     tree,
     uki,
     verity,
+    vhd,
     wheels,
 )
+from image.contents import Contents
 from image.errors import ImageError
 from image.recipe import Recipe
 from image.steps import Steps
@@ -95,7 +98,7 @@ class Inputs:
 class Outputs:
     """The files of ``out/image/<flavor>`` by name; ``manifest.json`` is among them."""
 
-    files: Mapping[str, bytes]
+    files: Mapping[str, Contents]
     manifest: ImageManifest
 
 
@@ -146,7 +149,7 @@ def assemble(inputs: Inputs, steps: Steps) -> Outputs:
         {"tree": first.digest().hex()},
         lambda: {"initrd": initrd.compress(initrd.archive(first), tool=inputs.tool)},
     )["initrd"]
-    steps.say("Writing the kernel image and the disk")
+    steps.say("Writing the kernel image and the disk in its formats")
     image = uki.build(
         uki.UkiParts(
             stub=tree.unpack({_STUB_PACKAGE: inputs.packages[_STUB_PACKAGE]}, drop=[])[_STUB].contents,
@@ -157,8 +160,11 @@ def assemble(inputs: Inputs, steps: Steps) -> Outputs:
         )
     )
     registers = measure.predict(image)
-    files = {
-        "disk.raw": disk.build(image, file_system, hash_tree.contents, hash_tree.root_hash),
+    raw = disk.build(image, file_system, hash_tree.contents, hash_tree.root_hash)
+    files: dict[str, Contents] = {
+        "disk.raw": raw,
+        "disk.vhd": vhd.build(raw),
+        "disk.tar.gz": targz.build(raw),
         "uki.efi": image,
         "root.erofs": file_system,
         "root.verity": hash_tree.contents,

@@ -1,23 +1,24 @@
 """What is written down about an image: its manifest, its measurements, and every file in it."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 
 from cloister.protocol.imagemanifest import ImageManifest, Output
+from image import contents
+from image.contents import Contents
 from image.measure import Register
 from image.recipe import Recipe
 
 
 def describe(
-    recipe: Recipe, *, inputs: Mapping[str, str], outputs: Mapping[str, bytes], registers: Mapping[int, Register]
+    recipe: Recipe, *, inputs: Mapping[str, str], outputs: Mapping[str, Contents], registers: Mapping[int, Register]
 ) -> ImageManifest:
     """The manifest that ties inputs, outputs and measurements together by their digests."""
     return ImageManifest(
         flavor=recipe.flavor,
         debug=recipe.debug,
         inputs=inputs,
-        outputs={name: Output(hashlib.sha256(data).hexdigest(), len(data)) for name, data in outputs.items()},
+        outputs={name: Output(contents.sha256(data), contents.size(data)) for name, data in outputs.items()},
         pcrs={index: register.value.hex() for index, register in registers.items()},
     )
 

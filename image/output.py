@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cloister.protocol.imagemanifest import ImageManifest
-from image import cache
+from image import cache, contents
+from image.contents import Contents
 from image.errors import ImageError
 from image.source import CHECKOUT
 
@@ -21,15 +22,15 @@ def folder(flavor: str, checkout: Path = CHECKOUT) -> Path:
     return checkout / "out/image" / flavor
 
 
-def write(files: Mapping[str, bytes], destination: Path) -> None:
+def write(files: Mapping[str, Contents], destination: Path) -> None:
     """Replace ``destination`` by ``files``; a machine that runs from the old disk keeps it."""
-    if all(_same(destination / name, contents) for name, contents in files.items()):
+    if all(contents.same(made, destination / name) for name, made in files.items()):
         return
     destination.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.parent))
     try:
-        for name, contents in files.items():
-            (new / name).write_bytes(contents)
+        for name, made in files.items():
+            contents.write(made, new / name)
         new.chmod(0o755)
         if destination.exists() and not _exchange(new, destination):
             old = Path(tempfile.mkdtemp(prefix=f".{destination.name}-old-", dir=destination.parent))
@@ -65,7 +66,3 @@ def check(manifest: ImageManifest, image: Path) -> list[str]:
         for name, output in manifest.outputs.items()
         if not (image / name).is_file() or cache.digest(image / name) != output.sha256
     ]
-
-
-def _same(path: Path, contents: bytes) -> bool:
-    return path.is_file() and path.stat().st_size == len(contents) and path.read_bytes() == contents

@@ -15,7 +15,8 @@ PACKAGES = "usr/lib/cloister"
 
 # The modules whose code decides an output's bytes. Fetching, locking and comparing do not.
 _BUILDERS = (
-    "build bytecode cpio deb disk elf erofs fat gpt initrd kernel measure pe source templates tree uki verity wheels"
+    "build bytecode cpio deb disk elf erofs fat gpt initrd kernel measure pe source sparse targz templates tree uki "
+    "verity vhd wheels"
 )
 
 

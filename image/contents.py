@@ -1,0 +1,41 @@
+"""What a file of an image holds: its bytes, or the pieces that it is put together from, so that none is copied."""
+
+import hashlib
+from pathlib import Path
+from typing import TypeAlias
+
+Contents: TypeAlias = bytes | tuple[bytes | memoryview, ...]
+
+_BLOCK = 1 << 20
+
+
+def pieces(contents: Contents) -> tuple[bytes | memoryview, ...]:
+    """The pieces in order; bytes are one piece."""
+    return contents if isinstance(contents, tuple) else (contents,)
+
+
+def size(contents: Contents) -> int:
+    """In bytes."""
+    return sum(len(piece) for piece in pieces(contents))
+
+
+def sha256(contents: Contents) -> str:
+    """Lower-case hex."""
+    digest = hashlib.sha256()
+    for piece in pieces(contents):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def write(contents: Contents, path: Path) -> None:
+    """To the file ``path``."""
+    with path.open("wb") as file:
+        file.writelines(pieces(contents))
+
+
+def same(contents: Contents, path: Path) -> bool:
+    """Whether the file at ``path`` holds just that."""
+    if not path.is_file() or path.stat().st_size != size(contents):
+        return False
+    with path.open("rb") as file:
+        return all(file.read(len(piece)) == bytes(piece) for piece in pieces(contents))
