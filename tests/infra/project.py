@@ -42,7 +42,7 @@ class Project:
         settings: Mapping[str, Any] | None = None,
         plugins: Mapping[str, Path] | None = None,
     ) -> Self:
-        """A project below ``folder`` whose stack ``name`` is configured with ``value``, and with ``settings`` beside it.
+        """A project below ``folder`` whose stack ``name`` is configured with ``value`` and, beside that, ``settings``.
 
         ``provider`` is the folder of the provider's executable, ``plugins`` those of other providers by their names.
         """
