@@ -4,6 +4,7 @@ import pulumi
 
 from cloister.protocol import canonical
 from infra.backends.descriptor import boots, describe
+from infra.backends.rolling import Rolling
 from infra.image import Image
 from infra.provider.names import AUTHORITY, CVM
 from infra.workspace import Workspace as Configuration
@@ -39,6 +40,7 @@ class Workspace(pulumi.ComponentResource):
         super().__init__("cloister:local:Workspace", configuration.name)
         options = pulumi.ResourceOptions(parent=self)
         authority = Authority("authority", configuration.name, options)
+        rolling = Rolling(configuration)
         endpoints = []
         told = boots(configuration)
         for cvm, boot in zip(configuration.cvms, told, strict=True):
@@ -56,7 +58,9 @@ class Workspace(pulumi.ComponentResource):
                 inputs["port"] = cvm.port
             if configuration.force:
                 inputs["force"] = True
-            endpoints.append(Cvm(cvm.name, inputs, options).endpoint)
+            machine = Cvm(cvm.name, inputs, pulumi.ResourceOptions.merge(options, rolling.turn()))
+            rolling.done(machine)
+            endpoints.append(machine.endpoint)
         platforms = [PLATFORM] * len(told)
         self.descriptor = pulumi.Output.all(authority.certificate, *endpoints).apply(
             lambda values: describe(
