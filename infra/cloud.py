@@ -44,12 +44,15 @@ _LARGEST_AMOUNT = 1_000_000_000
 
 @dataclass(frozen=True)
 class Azure:
-    """``subscription`` and ``tenant`` are UUIDs; ``registry`` is the stack that published the image."""
+    """``subscription`` and ``tenant`` are UUIDs; ``registry`` is the stack that published the image. ``orchestrator`` is
+    the object id of the tenant's Confidential VM Orchestrator, which only a signed image needs, else "".
+    """
 
     subscription: str
     tenant: str
     location: str
     registry: str
+    orchestrator: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,13 +81,15 @@ class Budget:
 def azure(found: Problems, value: Any) -> Azure:
     """``workspace.azure``."""
     path = "workspace.azure"
-    fields = found.mapping(value, path, required=("subscription", "tenant", "location", "registry"))
+    required = ("subscription", "tenant", "location", "registry")
+    fields = found.mapping(value, path, required=required, optional=("orchestrator",))
     uuid = "no identifier like 00000000-0000-0000-0000-000000000000, in lower case"
     return Azure(
         subscription=found.matching(fields, "subscription", path, _UUID, uuid),
         tenant=found.matching(fields, "tenant", path, _UUID, uuid),
         location=found.matching(fields, "location", path, _LOCATION, "no location; write for example westeurope"),
         registry=_registry(found, fields, path),
+        orchestrator=found.matching(fields, "orchestrator", path, _UUID, uuid),
     )
 
 
