@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
+import yaml
+
 from cloister.errors import CloisterError, InputError
 from cloister.process import ProcessError, run
 from cloister.protocol.descriptor import Descriptor
 from infra import engine, environment, layout
 from infra.provider.names import CVM
 from infra.provider.processes import Process
+from infra.workspace import LOCAL
 
 KEY = "cloister:workspace"
 PROJECT = layout.CHECKOUT / "infra"
@@ -120,7 +123,7 @@ def hand_over(*words: str) -> None:
     """
     interactive = sys.stdin.isatty() and sys.stdout.isatty()
     argv = ["pulumi", *words, *([] if interactive else ["--non-interactive"])]
-    environment = _environment()
+    environment = _without_clouds(words) | _environment()
     interrupted = Event()
     before = signal.signal(signal.SIGINT, lambda *_: interrupted.set())
     try:
@@ -132,6 +135,21 @@ def hand_over(*words: str) -> None:
         raise KeyboardInterrupt
     if status:
         raise StackError(f"pulumi {words[0]} ended with status {status}.")
+
+
+def _without_clouds(words: Sequence[str]) -> dict[str, str]:
+    """What keeps the engine from fetching the plugins of clouds for the local stack that ``words`` name.
+
+    Pulumi's language host asks for the plugin of each SDK that is installed, used or not: hundreds of megabytes, or
+    seconds of fruitless looking where the network has none (GetRequiredPackages, pulumi/sdk, python).
+    """
+    named = PROJECT / f"Pulumi.{words[words.index('--stack') + 1]}.yaml" if "--stack" in words else None
+    if named is None or not named.exists():
+        return {}
+    settings = yaml.safe_load(named.read_text()) or {}
+    value = (settings.get("config") or {}).get(KEY)
+    local = isinstance(value, dict) and value.get("backend") == LOCAL
+    return {"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "1"} if local else {}
 
 
 def _stack(name: str) -> Sequence[str]:

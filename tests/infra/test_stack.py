@@ -123,6 +123,24 @@ def test_a_pulumi_that_ends_after_ctrl_c_was_interrupted_and_did_not_fail(
         stack.hand_over("up")
 
 
+@pytest.mark.parametrize(("backend", "fetched"), [("local", False), ("azure", True)])
+def test_a_local_stack_fetches_no_plugin_of_a_cloud_whose_sdk_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, fetched: bool
+):
+    program = tmp_path / "pulumi"
+    program.write_text('#!/bin/sh\nenv >"$0.environment"\n')
+    program.chmod(0o755)
+    settings = {"config": {stack.KEY: {"backend": backend}}}
+    (tmp_path / f"Pulumi.{STACK}.yaml").write_text(json.dumps(settings))
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.delenv("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", raising=False)
+    monkeypatch.setattr(stack, "_environment", lambda: dict(os.environ))
+    monkeypatch.setattr(stack, "PROJECT", tmp_path)
+    stack.hand_over("up", "--stack", STACK)
+    said = (tmp_path / "pulumi.environment").read_text()
+    assert ("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=1" not in said) is fetched
+
+
 def test_a_wrong_configuration_is_a_sentence_and_no_traceback(project: Project):
     project.pulumi("config", "set", "--path", f"{stack.KEY}.cvms[0].memory", "lots")
     said = project.pulumi("preview", good=False)

@@ -1,6 +1,5 @@
 """Pulumi projects whose clouds are stand-ins: the real engine, program and SDKs, and a world that is a file."""
 
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,7 +31,4 @@ def create(folder: Path, name: str, value: Mapping[str, Any]) -> Project:
     """A project as ``Project.create`` makes one, in clouds that hold nothing yet (``world.json``)."""
     made = Project.create(folder, name, value, provider=PROVIDER, settings=SETTINGS, plugins=plugins(folder))
     made.environment[world.VARIABLE] = str(folder / "world.json")
-    # Whoever looks for a plugin of a cloud finds these, or fails here and not after a download.
-    made.environment["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "1"
-    made.environment["PATH"] = os.pathsep.join([str(PROVIDER), made.environment["PATH"]])
     return made
