@@ -44,8 +44,8 @@ _LARGEST_AMOUNT = 1_000_000_000
 
 @dataclass(frozen=True)
 class Azure:
-    """``subscription`` and ``tenant`` are UUIDs; ``registry`` is the stack that published the image. ``orchestrator`` is
-    the object id of the tenant's Confidential VM Orchestrator, which only a signed image needs, else "".
+    """``subscription`` and ``tenant`` are UUIDs; ``registry`` is the stack that published the image. ``orchestrator``
+    is the object id of the tenant's Confidential VM Orchestrator, which only a signed image needs, else "".
     """
 
     subscription: str
