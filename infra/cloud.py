@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cloister.errors import InputError
+from infra.backends import addresses
 from infra.problems import NAME, Problems
 
 BACKENDS = ("azure", "gcp")
@@ -21,11 +22,15 @@ KEYS = ("azure", "gcp", "endpoint", "public", "labels", "budget")
 WIDEST = 8
 """The shortest prefix of an IPv4 network that is somebody's and not everybody's: an old class A."""
 
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
-_LOCATION = re.compile(r"[a-z][a-z0-9]{2,62}\Z")
+_OWN = ipaddress.IPv4Network(addresses.NETWORK)
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+LOCATION = re.compile(r"[a-z][a-z0-9]{2,62}\Z")
 # Google Cloud, Resource Manager, "Creating and managing projects": 6 to 30 characters, no hyphen at the end.
-_PROJECT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]\Z")
-_REGION = re.compile(r"[a-z]+-[a-z]+[0-9]+\Z")
+PROJECT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]\Z")
+REGION = re.compile(r"[a-z]+-[a-z]+[0-9]+\Z")
+NO_UUID = "no identifier like 00000000-0000-0000-0000-000000000000, in lower case"
+NO_LOCATION = "no location; write for example westeurope"
+NO_PROJECT = "no project id: 6 to 30 lower-case letters, digits and '-', the first of them a letter"
 _ORGANIZATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")
 _CURRENCY = re.compile(r"[A-Z]{3}\Z")
 _BILLING_ACCOUNT = re.compile(r"[0-9A-F]{6}-[0-9A-F]{6}-[0-9A-F]{6}\Z")
@@ -83,13 +88,12 @@ def azure(found: Problems, value: Any) -> Azure:
     path = "workspace.azure"
     required = ("subscription", "tenant", "location", "registry")
     fields = found.mapping(value, path, required=required, optional=("orchestrator",))
-    uuid = "no identifier like 00000000-0000-0000-0000-000000000000, in lower case"
     return Azure(
-        subscription=found.matching(fields, "subscription", path, _UUID, uuid),
-        tenant=found.matching(fields, "tenant", path, _UUID, uuid),
-        location=found.matching(fields, "location", path, _LOCATION, "no location; write for example westeurope"),
+        subscription=found.matching(fields, "subscription", path, UUID, NO_UUID),
+        tenant=found.matching(fields, "tenant", path, UUID, NO_UUID),
+        location=found.matching(fields, "location", path, LOCATION, NO_LOCATION),
         registry=_registry(found, fields, path),
-        orchestrator=found.matching(fields, "orchestrator", path, _UUID, uuid),
+        orchestrator=found.matching(fields, "orchestrator", path, UUID, NO_UUID),
     )
 
 
@@ -97,10 +101,9 @@ def gcp(found: Problems, value: Any) -> Gcp:
     """``workspace.gcp``."""
     path = "workspace.gcp"
     fields = found.mapping(value, path, required=("project", "region", "registry"))
-    project = "no project id: 6 to 30 lower-case letters, digits and '-', the first of them a letter"
     return Gcp(
-        project=found.matching(fields, "project", path, _PROJECT, project),
-        region=found.matching(fields, "region", path, _REGION, "no region; write for example europe-west4"),
+        project=found.matching(fields, "project", path, PROJECT, NO_PROJECT),
+        region=found.matching(fields, "region", path, REGION, "no region; write for example europe-west4"),
         registry=_registry(found, fields, path),
     )
 
@@ -125,6 +128,8 @@ def ingress(found: Problems, value: Any, *, public: bool) -> tuple[str, ...]:
             continue
         if network.version != 4:
             found.add(path, f"{source} is a network of IPv6, and a CVM has an address of IPv4 only.")
+        elif network.subnet_of(_OWN):
+            found.add(path, f"{source} lies in {_OWN}, a workspace's own network, whose CVMs call nobody.")
         else:
             networks.append(network)
     found.unique([str(network) for network in networks], "workspace.ingress", "network")
@@ -149,9 +154,8 @@ def parse_network(text: Any) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
         raise InputError(f"{text!r} is not a network like 198.51.100.0/24.") from error
 
 
-def labels(found: Problems, value: Any) -> dict[str, str]:
-    """``workspace.labels``; what is fixed is added when they are attached."""
-    path = "workspace.labels"
+def labels(found: Problems, value: Any, path: str = "workspace.labels") -> dict[str, str]:
+    """The labels at ``path``; what is fixed is added when they are attached."""
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -183,7 +187,11 @@ def budget(found: Problems, value: Any, backend: str) -> Budget | None:
         currency=found.matching(fields, "currency", path, _CURRENCY, "no currency; write for example EUR"),
         alerts=_alerts(found, fields.get("alerts")),
         start=found.matching(
-            fields, "start", path, _FIRST_OF_A_MONTH, "not the first day of a month; write for example '2026-12-01'"
+            fields,
+            "start",
+            path,
+            _FIRST_OF_A_MONTH,
+            "not the first day of a month; write it in quotes, for example '2026-12-01'",
         ),
         contacts=_contacts(found, fields.get("contacts")),
         billing_account=found.matching(
