@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+_IDENTITIES = "userAssignedIdentities"
+
 VARIABLE = "CLOISTER_STANDIN_WORLD"
 """Names the file in the environment of the engine, and so in the plugin's."""
 
@@ -58,6 +60,9 @@ class World:
 def _completed(given: Any, added: Any) -> Any:
     if isinstance(given, dict) and isinstance(added, dict):
         return {**added, **{name: _completed(value, added.get(name)) for name, value in given.items()}}
+    if isinstance(given, dict) and isinstance(given.get(_IDENTITIES), list):
+        # Asked for as a list of ids, answered as a map by them (azure-native compute.VirtualMachineIdentityResponse).
+        return {**given, _IDENTITIES: {identity: {} for identity in given[_IDENTITIES]}}
     if isinstance(given, list) and isinstance(added, list) and len(given) == len(added):
         return [_completed(one, more) for one, more in zip(given, added, strict=True)]
     return given
