@@ -1,0 +1,1 @@
+"""One module per cloud: ``Registry`` has the same arguments and outputs in each."""

@@ -1,0 +1,101 @@
+"""A registry in a Google Cloud project: a bucket for the disks, and the images that VMs are made from."""
+
+import base64
+from collections.abc import Sequence
+
+import pulumi
+from pulumi_gcp import Provider, compute, storage
+
+from image.publish import name as blob
+from infra.registry.configuration import Gcp, Published, SecureBoot
+from infra.registry.configuration import Registry as Configuration
+
+# Compute Engine, "Guest operating system features": without these no confidential VM starts from the image.
+FEATURES = ("UEFI_COMPATIBLE", "GVNIC", "VIRTIO_SCSI_MULTIQUEUE", "SEV_SNP_CAPABLE", "TDX_CAPABLE")
+
+
+class Registry(pulumi.ComponentResource):
+    """``destination`` is the bucket's address; ``images`` has flavor and image of each manifest's digest."""
+
+    destination: pulumi.Output[str]
+    images: pulumi.Output[object]
+
+    def __init__(self, configuration: Configuration) -> None:
+        super().__init__("cloister:gcp:Registry", configuration.name)
+        if configuration.gcp is None:
+            raise ValueError("The configuration is not one of Google Cloud.")
+        place: Gcp = configuration.gcp
+        provider = Provider("gcp", project=place.project, opts=pulumi.ResourceOptions(parent=self))
+        options = pulumi.ResourceOptions(parent=self, provider=provider)
+        bucket = storage.Bucket(
+            "cloister-images",
+            location=place.location.upper(),
+            uniform_bucket_level_access=True,
+            public_access_prevention="enforced",
+            storage_class="STANDARD",
+            # What was published goes with the bucket: it can be published again, byte for byte.
+            force_destroy=True,
+            labels=configuration.tags(),
+            # A change that would make it anew (another location) would take every disk along.
+            opts=pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(protect=True)),
+        )
+        self.destination = bucket.url
+        self.images = pulumi.Output.from_input(
+            {
+                image.digest: {
+                    "flavor": image.flavor,
+                    "id": _image(configuration, place, image, bucket, options).self_link,
+                }
+                for image in configuration.images
+            }
+        )
+        self.register_outputs({"destination": self.destination, "images": self.images})
+
+
+def _image(
+    configuration: Configuration,
+    place: Gcp,
+    image: Published,
+    bucket: storage.Bucket,
+    options: pulumi.ResourceOptions,
+) -> compute.Image:
+    file = blob.blob_name(image.flavor, image.digest, blob.TAR_GZ)
+    name = f"cloister-{image.flavor[:20]}-{image.digest[:32]}"
+    return compute.Image(
+        f"{image.flavor}-{image.digest[:16]}",
+        name=name,
+        description=f"Cloister {image.flavor}, manifest {image.digest}",
+        raw_disk=compute.ImageRawDiskArgs(
+            source=pulumi.Output.concat("https://storage.googleapis.com/", bucket.name, "/", file)
+        ),
+        storage_locations=[place.location.lower()],
+        guest_os_features=[compute.ImageGuestOsFeatureArgs(type=feature) for feature in FEATURES],
+        shielded_instance_initial_state=_initial_state(image.secure_boot),
+        labels=configuration.tags(),
+        opts=options,
+    )
+
+
+def _initial_state(keys: SecureBoot | None) -> compute.ImageShieldedInstanceInitialStateArgs | None:
+    """Own keys in place of Google's defaults, where the image is signed with one."""
+    if keys is None:
+        return None
+    return compute.ImageShieldedInstanceInitialStateArgs(
+        pk=compute.ImageShieldedInstanceInitialStatePkArgs(content=_base64(keys.pk), file_type="X509"),
+        keks=[
+            compute.ImageShieldedInstanceInitialStateKekArgs(content=text, file_type="X509")
+            for text in _all_base64(keys.kek)
+        ],
+        dbs=[
+            compute.ImageShieldedInstanceInitialStateDbArgs(content=text, file_type="X509")
+            for text in _all_base64(keys.db)
+        ],
+    )
+
+
+def _all_base64(certificates: Sequence[bytes]) -> list[str]:
+    return [_base64(der) for der in certificates]
+
+
+def _base64(der: bytes) -> str:
+    return base64.b64encode(der).decode()

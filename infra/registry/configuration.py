@@ -1,0 +1,177 @@
+"""The configuration of a registry: what ``cloister-registry:registry`` of a stack says, as frozen values.
+
+Everything that is wrong is found at once, each with the path of its key, before any resource is declared.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryptography import x509
+
+from cloister.errors import InputError
+from infra import cloud
+from infra.problems import NAME, Problems
+
+KEY = "cloister-registry:registry"
+LABEL = "cloister-registry"
+MANAGED = {cloud.MANAGER_LABEL: cloud.MANAGER}
+
+_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
+# Google Cloud, "Bucket locations": a region (europe-west4), a dual-region (eur4) or a multi-region (eu), any case.
+_BUCKET = re.compile(r"[a-z]+[0-9]?(-[a-z]+[0-9]+)?\Z")
+# Azure REST API, Gallery Image Versions, TargetRegion, and "Store and share images in an Azure Compute Gallery": the
+# limits are 100 replicas of a version and in each region 50; what a VM is made from 20 at a time is one replica.
+_MOST_REPLICAS = 50
+
+
+class ConfigurationError(InputError):
+    """The configuration of a registry is wrong; the message lists every problem with the path of its key."""
+
+    def __init__(self, name: str, problems: tuple[str, ...]) -> None:
+        one = len(problems) == 1
+        lines = "".join(f"\n  {problem}" for problem in problems)
+        super().__init__(f"The configuration of registry {name!r} has {'a problem' if one else 'problems'}:{lines}")
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class SecureBoot:
+    """Whose signature the firmware takes: certificates (X.509, DER) of platform key, key exchange and database."""
+
+    pk: bytes
+    kek: tuple[bytes, ...]
+    db: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class Published:
+    """An image that was published: ``digest`` is that of its manifest (hex)."""
+
+    flavor: str
+    digest: str
+    secure_boot: SecureBoot | None
+
+
+@dataclass(frozen=True)
+class Azure:
+    """``regions`` name -> replicas, the registry's own location among them."""
+
+    subscription: str
+    tenant: str
+    location: str
+    regions: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Gcp:
+    """``location`` of the bucket and of the images."""
+
+    project: str
+    location: str
+
+
+@dataclass(frozen=True)
+class Registry:
+    """One of ``azure`` and ``gcp`` is there: that of ``backend``."""
+
+    name: str
+    backend: str
+    images: tuple[Published, ...]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    azure: Azure | None = None
+    gcp: Gcp | None = None
+
+    def tags(self) -> dict[str, str]:
+        """The labels of each resource, those that say what it belongs to among them."""
+        return {**self.labels, LABEL: self.name, **MANAGED}
+
+
+def parse(name: str, value: Any) -> Registry:
+    """The registry that stack ``name`` configures with ``value``. Raises ConfigurationError."""
+    found = Problems()
+    found.name({"name": name}, "stack")
+    top = found.mapping(value, "registry", required=("backend",), optional=("azure", "gcp", "labels", "images"))
+    backend = found.choice(top, "backend", "registry.backend", cloud.BACKENDS)
+    azure, gcp = None, None
+    for other in cloud.BACKENDS:
+        if other != backend and other in top:
+            found.add(f"registry.{other}", f"belongs to the backend {other}, and this one is {backend}.")
+    if backend in cloud.BACKENDS and backend not in top:
+        found.add(f"registry.{backend}", "is missing.")
+    elif backend == "azure":
+        azure = _azure(found, top["azure"])
+    elif backend == "gcp":
+        gcp = _gcp(found, top["gcp"])
+    labels = cloud.labels(found, top.get("labels"), "registry.labels")
+    if LABEL in labels:
+        found.add(f"registry.labels.{LABEL}", "is set by Cloister itself.")
+    images = _images(found, top.get("images"))
+    if found.problems:
+        raise ConfigurationError(name, tuple(found.problems))
+    return Registry(name, backend, images, labels, azure, gcp)
+
+
+def _azure(found: Problems, value: Any) -> Azure:
+    path = "registry.azure"
+    fields = found.mapping(value, path, required=("subscription", "tenant", "location"), optional=("regions",))
+    location = found.matching(fields, "location", path, cloud.LOCATION, cloud.NO_LOCATION)
+    regions = {}
+    for place, entry in found.entries(fields.get("regions"), f"{path}.regions"):
+        one = found.mapping(entry, place, required=("name",), optional=("replicas",))
+        region = found.matching(one, "name", place, cloud.LOCATION, cloud.NO_LOCATION)
+        if region in regions:
+            found.add(f"{place}.name", f"{region} is there twice.")
+        regions[region] = found.integer(one, "replicas", place, default=1, allowed=range(1, _MOST_REPLICAS + 1))
+    return Azure(
+        subscription=found.matching(fields, "subscription", path, cloud.UUID, cloud.NO_UUID),
+        tenant=found.matching(fields, "tenant", path, cloud.UUID, cloud.NO_UUID),
+        location=location,
+        # Azure refuses a version that is not in the region of its own (Gallery Image Versions, publishingProfile).
+        regions={location: 1} | regions,
+    )
+
+
+def _gcp(found: Problems, value: Any) -> Gcp:
+    path = "registry.gcp"
+    fields = found.mapping(value, path, required=("project", "location"))
+    return Gcp(
+        project=found.matching(fields, "project", path, cloud.PROJECT, cloud.NO_PROJECT),
+        location=found.matching(fields, "location", path, _BUCKET, "no location; write for example eu or europe-west4"),
+    )
+
+
+def _images(found: Problems, value: Any) -> tuple[Published, ...]:
+    images = []
+    # A registry that holds nothing yet has the list empty, or not at all.
+    for path, entry in found.entries(value or None, "registry.images"):
+        fields = found.mapping(entry, path, required=("flavor", "digest"), optional=("secure_boot",))
+        flavor = found.matching(fields, "flavor", path, NAME, "no flavor of an image")
+        digest = found.matching(fields, "digest", path, _DIGEST, "no SHA-256 in 64 lower-case hexadecimal digits")
+        keys = _secure_boot(found, fields["secure_boot"], f"{path}.secure_boot") if "secure_boot" in fields else None
+        images.append(Published(flavor, digest, keys))
+    found.unique([image.digest for image in images], "registry.images", "digest")
+    return tuple(images)
+
+
+def _secure_boot(found: Problems, value: Any, path: str) -> SecureBoot:
+    fields = found.mapping(value, path, required=("pk", "kek", "db"))
+    lists = {}
+    for name in ("kek", "db"):
+        entries = found.entries(fields.get(name), f"{path}.{name}")
+        lists[name] = tuple(found.tried(place, lambda text=text: certificate(text)) or b"" for place, text in entries)
+    pk = found.tried(f"{path}.pk", lambda: certificate(fields.get("pk"))) or b""
+    return SecureBoot(pk, lists["kek"], lists["db"])
+
+
+def certificate(text: Any) -> bytes:
+    """The DER of a certificate in base64. Raises InputError."""
+    try:
+        der = base64.b64decode(text if isinstance(text, str) else "", validate=True)
+        x509.load_der_x509_certificate(der)
+    except (ValueError, binascii.Error) as error:
+        raise InputError("is not the base64 of a certificate (X.509, DER).") from error
+    return der
