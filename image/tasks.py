@@ -146,4 +146,35 @@ def vendor(_: Any, flavor: str = "base", into: str = "out/image-inputs.tar") -> 
     print(f"{path} holds all inputs; `invoke image.build --from {path}` needs no network.")
 
 
-namespace = Collection("image", lock, build, measure, verify, diff, vendor)
+@verb(
+    help={
+        "to": "azure or gcp",
+        "destination": "https://ACCOUNT.blob.core.windows.net/CONTAINER, or gs://BUCKET",
+        "image": "flavor, or an image's folder",
+        "check": "read back what is there even when it is marked as whole",
+        "json": _JSON,
+    },
+    required=("to", "destination"),
+    interrupted="What was sent stays; the same command goes on there.",
+)
+def publish(
+    _: Any,
+    to: str = "",
+    destination: str = "",
+    image: str = "base",
+    check: bool = False,
+    json: bool = False,
+) -> None:
+    """Bring an image to a cloud, from which the registry takes it; an image that is there already is not sent again."""
+    from cloister.cli.show import transfer
+    from image import publish as publishing
+
+    done = publishing.publish(to, destination, _folder(image), transfer, check=check)
+    if json:
+        _print_json({"url": done.url, "sha256": done.sha256, "size": done.size, "sent": done.sent})
+        return
+    sent = f"{done.sent / 1e6:.1f} MB were sent" if done.sent else "nothing had to be sent"
+    print(f"The image is at {done.url}; {sent}.")
+
+
+namespace = Collection("image", lock, build, measure, verify, diff, vendor, publish)
