@@ -1,0 +1,101 @@
+"""What a program declares, as it reaches the engine: nothing is made, and tests answer what is asked."""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from google.protobuf import json_format
+from pulumi.runtime import mocks
+
+GOLDEN = Path(__file__).parent / "declarations"
+RENEW = "CLOISTER_RENEW_DECLARATIONS"
+"""Set to 1, ``compare`` writes the golden file anew, for a person to read the difference."""
+
+Answers = Mapping[str, Mapping[str, Any]]
+"""Function token, type, or type and name of a resource -> outputs."""
+
+
+class _Cloud(mocks.Mocks):
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+
+    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+        return dict(self._answers[args.token])
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        computed = {**self._answers.get(args.typ, {}), **self._answers.get(f"{args.typ} {args.name}", {})}
+        return f"{args.typ.rpartition(':')[2]}/{args.name}", {**args.inputs, **computed}
+
+
+class _Monitor(mocks.MockMonitor):
+    """Keeps the requests whole: what the SDK's own mocks are told of one leaves out its options."""
+
+    def __init__(self, answers: Answers) -> None:
+        super().__init__(_Cloud(answers))
+        self.declared: dict[str, dict[str, Any]] = {}
+
+    def RegisterResource(self, request: Any) -> Any:
+        answer = super().RegisterResource(request)
+        if request.type != "pulumi:pulumi:Stack":
+            self.declared[f"{request.type} {request.name}"] = _declaration(request)
+        return answer
+
+
+def declare(program: Callable[[], pulumi.Output[Any]], answers: Answers) -> tuple[dict[str, dict[str, Any]], Any]:
+    """Every resource that ``program`` declares, by type and name, and the value of the output that it returns."""
+    monitor = _Monitor(answers)
+    mocks.set_mocks(monitor.mocks, project="cloister", stack="lab", preview=False, monitor=monitor)
+    found: list[Any] = []
+
+    def run() -> pulumi.Output[Any]:
+        return program().apply(found.append)
+
+    mocks.test(run)()
+    return dict(sorted(monitor.declared.items())), found[0]
+
+
+def compare(name: str, value: Any) -> None:
+    """``value`` is what ``declarations/<name>.json`` holds."""
+    path = GOLDEN / f"{name}.json"
+    if os.environ.get(RENEW) == "1":
+        path.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
+    assert value == json.loads(path.read_text())
+
+
+def _declaration(request: Any) -> dict[str, Any]:
+    inputs = mocks.rpc.deserialize_properties(request.object)
+    options = {
+        "parent": _name(request.parent),
+        "provider": _name(request.provider.rpartition("::")[0]),
+        "depends_on": sorted(_name(urn) for urn in request.dependencies),
+        "protect": request.protect,
+        "retain_on_delete": request.retainOnDelete,
+        "delete_before_replace": request.deleteBeforeReplace,
+        "replace_on_changes": list(request.replaceOnChanges),
+        "replacement_trigger": _trigger(request),
+        "asked_before_delete": list(request.hooks.before_delete),
+        "ignore_changes": list(request.ignoreChanges),
+    }
+    return {"inputs": _plain(inputs), "options": {key: value for key, value in options.items() if value}}
+
+
+def _trigger(request: Any) -> Any:
+    if not request.HasField("replacement_trigger"):
+        return None
+    return json_format.MessageToDict(request.replacement_trigger)
+
+
+def _name(urn: str) -> str:
+    return "::".join(urn.split("::")[-2:]).rpartition("$")[2].replace("::", " ")
+
+
+def _plain(value: Any) -> Any:
+    """Numbers arrive as floats."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items() if not key.startswith("__")}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
