@@ -1,13 +1,13 @@
 """What the verifier hands to a platform's part of it, and what that part answers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from cloister.attestation.collateral import Collateral
 from cloister.attestation.evidence import Evidence
 from cloister.attestation.policy import ImageReference, Policy
 from cloister.attestation.roots import VENDORS, Anchor
+from cloister.attestation.sources import Sources
 from cloister.attestation.verdict import Recorder
 
 
@@ -19,18 +19,16 @@ class Case:
     evidence: Evidence
     policy: Policy
     at: datetime
-    collateral: Collateral | None
+    sources: Sources
     roots: tuple[Anchor, ...] = VENDORS
 
     def anchors(self, identity_root: str) -> tuple[Anchor, ...]:
         """The anchors of one vendor."""
         return tuple(anchor for anchor in self.roots if anchor.identity_root == identity_root)
 
-    def items(self, kind: str) -> Iterator[bytes]:
-        """All collateral of ``kind``: what the evidence carries, then what the caller brings."""
-        yield from (item.content for item in self.evidence.collateral if item.kind == kind)
-        if self.collateral is not None:
-            yield from self.collateral.items(kind)
+    def items(self, kind: str) -> tuple[bytes, ...]:
+        """All collateral of ``kind`` that can be read: what the evidence carries, then what the caller brings."""
+        return self.sources.items(kind)
 
 
 @dataclass(frozen=True)

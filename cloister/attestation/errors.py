@@ -28,6 +28,10 @@ class PolicyError(InputError):
     """The party's own policy, or what it is made from, cannot be used."""
 
 
+class CollateralError(InputError):
+    """What the caller brings to judge evidence with cannot be used."""
+
+
 class TpmError(CloisterError):
     """A TPM answered a command with something else than success. ``code`` is its TPM_RC."""
 

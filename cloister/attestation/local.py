@@ -29,7 +29,11 @@ def judge(case: Case) -> Judgement:
     if parts is None:
         return Judgement(WORKSPACE_CA, CONFIDENTIAL, identity=identity, pcrs=pcrs)
     own = () if section.certificate is None else (section.certificate,)
-    issuers = [x509.Certificate.parse(der, "collateral") for der in (*own, *case.items(CERTIFICATE))]
+    leaf, *known = parts.certificates
+    issuers = [
+        *(x509.Certificate.parse(der, "local.authority_certificate") for der in own),
+        *x509.issuers_among(leaf, case.items(CERTIFICATE), known),
+    ]
     vtpm.check_attestation_key(checks, parts, issuers, anchor.spki_sha256, case.at)
     vtpm.check_quote(checks, parts, evidence.report_data())
     vtpm.check_event_log(checks, parts)

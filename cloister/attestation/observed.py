@@ -25,11 +25,12 @@ from cloister.attestation.snp.certificates import EndorsementCertificate
 from cloister.attestation.snp.policy import KINDS, SnpPolicy
 from cloister.attestation.snp.report import PlatformBit, Report, SigningKey
 from cloister.attestation.snp.verify import collect, sort
+from cloister.attestation.sources import Sources
 from cloister.attestation.tdx.policy import TdxPolicy, TdxReference
 from cloister.attestation.tdx.quote import Quote
 from cloister.attestation.verdict import Verdict
 from cloister.attestation.verify import RecordingPurpose, verify
-from cloister.attestation.x509 import Certificate
+from cloister.attestation.x509 import Certificate, issuers_among
 from cloister.errors import ProofError
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.imagemanifest import ImageManifest
@@ -44,7 +45,7 @@ _SECTIONS = (Platform.SEV_SNP, Platform.AZURE_SNP, Platform.GCP_SNP)
 class Observation:
     """Collects the members of one policy with what each takes over. Raises MalformedEvidence for unreadable parts."""
 
-    def __init__(self, evidence: Evidence, image: ImageManifest, items: Callable[[str], list[bytes]]) -> None:
+    def __init__(self, evidence: Evidence, image: ImageManifest, items: Callable[[str], tuple[bytes, ...]]) -> None:
         self._evidence = evidence
         self._items = items
         self.taken: list[TakenOver] = []
@@ -149,11 +150,12 @@ class Observation:
         if platform not in (Platform.GCP_SNP, Platform.GCP_TDX):
             return None
         carried = self._evidence.launch_endorsement
-        found = [carried] if carried is not None else self._items(LAUNCH_ENDORSEMENT)
+        found = (carried,) if carried is not None else self._items(LAUNCH_ENDORSEMENT)
         if not found:
             raise PolicyError("The evidence has no endorsement of Google's firmware.", hint="Add it with --collateral.")
         endorsement = LaunchEndorsement.parse(found[0])
-        pool = (*endorsement.issuers, *(Certificate.parse(der) for der in self._items(CERTIFICATE)))
+        brought = issuers_among(endorsement.certificate, self._items(CERTIFICATE), endorsement.issuers)
+        pool = (*endorsement.issuers, *brought)
         root = next((one for one in pool if one.subject == one.issuer == endorsement.certificate.issuer), None)
         if root is None:
             raise PolicyError("The endorsement of Google's firmware came without the root that signed it.")
@@ -195,11 +197,7 @@ def policy_from_evidence(
     if image.debug:
         raise PolicyError(f"The image {image.flavor} gives access for debugging; name one that does not.")
 
-    def items(kind: str) -> list[bytes]:
-        own = [item.content for item in evidence.collateral if item.kind == kind]
-        return [*own, *collateral.items(kind)]
-
-    made = Observation(evidence, image, items)
+    made = Observation(evidence, image, Sources(evidence.collateral, collateral).items)
     verdict = verify(evidence, made.policy, purpose=RecordingPurpose(), at=at, collateral=collateral, roots=roots)
     if not verdict.accepted:
         failures = "\n".join(check.sentence() for check in verdict.failures)

@@ -14,7 +14,7 @@ from cloister.attestation import vtpm
 from cloister.attestation.azure import hcl
 from cloister.attestation.azure import verify as azure
 from cloister.attestation.azure.hcl import HclReport
-from cloister.attestation.collateral import Collateral, InMemory
+from cloister.attestation.collateral import Collateral
 from cloister.attestation.errors import MalformedEvidence, PolicyError
 from cloister.attestation.evidence import Platform
 from cloister.attestation.policy import Policy
@@ -22,6 +22,7 @@ from cloister.attestation.roots import AMD, INTEL, MICROSOFT_PARAVISOR, SIMULATE
 from cloister.attestation.snp import checks as snp_checks
 from cloister.attestation.snp import verify as snp
 from cloister.attestation.snp.report import Report
+from cloister.attestation.sources import Skipped, Sources
 from cloister.attestation.tdx import checks as tdx_checks
 from cloister.attestation.tdx import verify as tdx
 from cloister.attestation.tdx.quote import Quote
@@ -71,7 +72,10 @@ Raw = RawSnp | RawTdx | RawHcl
 
 @dataclass(frozen=True)
 class RawVerdict:
-    """What the vendors' layers say. ``genuine`` is no acceptance of a machine: ``not_judged`` lists what is open."""
+    """What the vendors' layers say. ``genuine`` is no acceptance of a machine: ``not_judged`` lists what is open.
+
+    ``skipped`` is collateral that could not be read and had no say.
+    """
 
     platform: str
     identity_root: str
@@ -80,6 +84,7 @@ class RawVerdict:
     checks: tuple[Check, ...]
     identity: Mapping[str, str]
     not_judged: tuple[str, ...]
+    skipped: tuple[Skipped, ...] = ()
 
     @property
     def genuine(self) -> bool:
@@ -104,6 +109,7 @@ class RawVerdict:
             "checks": [check.value() for check in self.checks],
             "identity": dict(self.identity),
             "not_judged": list(self.not_judged),
+            **({"skipped": [one.value() for one in self.skipped]} if self.skipped else {}),
         }
 
 
@@ -170,16 +176,17 @@ def verify_raw(
     """The verdict on ``raw`` under the vendors' sections of ``policy`` as of ``at`` (aware).
 
     ``report_data`` is what the caller had the evidence made over: the 64 bytes of a report or quote, or a vTPM quote's
-    qualifying data; None leaves it open. Raises MalformedEvidence for bytes that cannot be read, PolicyError when the
-    policy has no section for the kind or ``at`` no zone.
+    qualifying data; None leaves it open. Raises MalformedEvidence for bytes that cannot be read, CollateralError for
+    collateral that might refuse and cannot be read, PolicyError when the policy has no section for the kind or ``at``
+    no zone.
     """
     if at.tzinfo is None:
         raise PolicyError("The time to judge the evidence at has no time zone.", hint="Write it as 2026-01-31T12:00Z.")
-    items = (collateral or InMemory()).items
+    sources = Sources((), collateral)
     report = HclReport.parse(raw.report) if isinstance(raw, RawHcl) else None
     platforms, names = _kind(raw, report)
     checks = Recorder((_PLATFORM, *names))
-    question = _Question(checks, policy, report_data, at, items, roots)
+    question = _Question(checks, policy, report_data, at, sources.items, roots)
     platform = next((one for one in platforms if one in policy.platforms), platforms[0])
     accepted = ", ".join(policy.platforms)
     open_: tuple[str, ...] = ()
@@ -202,7 +209,9 @@ def verify_raw(
                 "the image that was booted: the registers are authentic and compared with nothing",
                 "whether the paravisor's report is fresh: what the guest wrote as user data is only shown",
             )
-    return RawVerdict(platform, root, at, policy.digest(), checks.finish(), identity, (*_NEVER, *open_))
+    return RawVerdict(
+        platform, root, at, policy.digest(), checks.finish(), identity, (*_NEVER, *open_), sources.skipped
+    )
 
 
 def _kind(raw: Raw, report: HclReport | None) -> tuple[tuple[Platform, ...], tuple[str, ...]]:

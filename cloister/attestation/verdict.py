@@ -11,6 +11,7 @@ from typing import Any
 
 from cloister.attestation.checks import CHECKS
 from cloister.attestation.errors import AttestationError
+from cloister.attestation.sources import Skipped
 from cloister.errors import ProofError
 from cloister.protocol import canonical
 from cloister.protocol.bootconfig import BootConfiguration
@@ -97,6 +98,7 @@ class Verdict:
     """The judgement of one piece of evidence against one policy (``policy``: its digest) as of the time ``at``.
 
     ``recording``: it was judged for no session and no receipt, so it says nothing of who is at the other end.
+    ``skipped`` is collateral that could not be read and had no say.
     """
 
     platform: str
@@ -107,6 +109,7 @@ class Verdict:
     checks: tuple[Check, ...]
     claims: Claims
     recording: bool = False
+    skipped: tuple[Skipped, ...] = ()
 
     @property
     def accepted(self) -> bool:
@@ -140,6 +143,7 @@ class Verdict:
             **({"recording": True, "genuine": self.accepted} if self.recording else {"accepted": self.accepted}),
             "checks": [check.value() for check in self.checks],
             "claims": self.claims.value(),
+            **({"skipped": [one.value() for one in self.skipped]} if self.skipped else {}),
         }
 
     def encode(self) -> bytes:

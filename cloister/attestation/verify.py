@@ -20,6 +20,7 @@ from cloister.attestation.gcp import verify as gcp
 from cloister.attestation.policy import Policy
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.snp import judge as snp
+from cloister.attestation.sources import Sources
 from cloister.attestation.tdx import judge as tdx
 from cloister.attestation.verdict import Claims, Recorder, Verdict
 from cloister.protocol import transcript
@@ -85,8 +86,8 @@ def verify(
     ``manifest_digest`` is that of the caller's own copy of the computation manifest, None when it claims none.
     ``collateral`` is looked into besides what the evidence carries. ``roots`` are the vendors' anchors; a caller that
     hands in others tries out simulated evidence, and the verdict says so. Raises MalformedEvidence for evidence that
-    cannot be read, PolicyError when ``at`` has no zone, TypeError for another purpose; everything else is in the
-    verdict.
+    cannot be read, CollateralError for collateral of the caller's that might refuse and cannot be read, PolicyError
+    when ``at`` has no zone, TypeError for another purpose; everything else is in the verdict.
     """
     if at.tzinfo is None:
         raise PolicyError(
@@ -104,12 +105,13 @@ def verify(
     _check_configuration(checks, configuration, policy)
     _check_runtime_log(checks, evidence)
 
+    sources = Sources(evidence.collateral, collateral)
     judgement = Judgement("none", False)
     accepted = ", ".join(policy.platforms)
     judge = _JUDGES.get(evidence.platform)
     if evidence.platform in policy.platforms and judge is not None:
         checks.record("platform", True, accepted, evidence.platform)
-        judgement = judge(Case(checks, evidence, policy, at, collateral, roots))
+        judgement = judge(Case(checks, evidence, policy, at, sources, roots))
     else:
         known = f"{evidence.platform}, which this version cannot judge"
         checks.record(
@@ -135,6 +137,7 @@ def verify(
         checks.finish(),
         claims,
         recording=isinstance(purpose, RecordingPurpose),
+        skipped=sources.skipped,
     )
 
 

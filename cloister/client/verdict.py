@@ -5,14 +5,18 @@ from collections.abc import Iterator, Sequence
 from cloister.attestation.raw import RawVerdict
 from cloister.attestation.verdict import Check, Outcome, Verdict
 from cloister.client.timeline import local_time
+from cloister.protocol import text
 
 _MARKS = {Outcome.PASSED: "passed", Outcome.FAILED: "FAILED", Outcome.NOT_APPLICABLE: "-"}
 _GENUINE = "GENUINE, which accepts no machine"
 
 
 def lines(verdict: Verdict | RawVerdict) -> Iterator[str]:
-    """Every check with expected and found, then the claims that count, then the verdict in one line."""
+    """Every check with expected and found, what could not be read, the claims that count, the verdict in one line."""
     yield from _checks(verdict.checks)
+    for one in verdict.skipped:
+        source = "that you brought" if one.brought else "of the evidence"
+        yield f"Skipped   {one.kind} {source}, SHA-256 {one.digest.hex()}: {text.shown(one.reason)}"
     yield from summary(verdict) if isinstance(verdict, Verdict) else _raw_summary(verdict)
 
 

@@ -1,0 +1,162 @@
+"""Collateral that cannot be read has no say and is named; what a caller brought against machines is never left out."""
+
+import dataclasses
+import hashlib
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from cloister.attestation.collateral import InMemory
+from cloister.attestation.errors import CollateralError
+from cloister.attestation.evidence import (
+    CERTIFICATE,
+    COLLATERAL_KINDS,
+    CRL,
+    LAUNCH_ENDORSEMENT,
+    QE_IDENTITY,
+    TCB_INFO,
+    CollateralItem,
+    Evidence,
+    SessionBinding,
+)
+from cloister.attestation.raw import RawTdx, RawVerdict, verify_raw
+from cloister.attestation.sources import Sources
+from cloister.attestation.testkit import Td
+from cloister.attestation.verdict import Verdict
+from cloister.attestation.verify import SessionPurpose, verify
+from cloister.client.verdict import lines
+from cloister.protocol import schema
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SESSION = SessionPurpose(b"n" * 32, b"t" * 32, b"h" * 32)
+BINDING = SessionBinding(SESSION.nonce, SESSION.tls_key_digest, SESSION.hpke_key_digest)
+TD = Td.create(AT)
+GOOD = {kind: tuple(TD.intel.collateral().items(kind)) for kind in COLLATERAL_KINDS}
+JUNK = b"\x30\x03\x02\x01"
+
+
+def carrying(*items: CollateralItem) -> Evidence:
+    return dataclasses.replace(TD.evidence(BINDING), collateral=items)
+
+
+def judged(evidence: Evidence, **brought: tuple[bytes, ...]) -> Verdict:
+    source = InMemory({kind.replace("_", "-"): contents for kind, contents in brought.items()})
+    return verify(evidence, TD.policy(), purpose=SESSION, at=AT, collateral=source, roots=(TD.intel.anchor(),))
+
+
+def carried() -> tuple[CollateralItem, ...]:
+    return tuple(CollateralItem(kind, content) for kind, contents in GOOD.items() for content in contents)
+
+
+def brought(kind: str, *contents: bytes) -> Verdict:
+    return judged(carrying(*carried()), **{kind.replace("-", "_"): contents})
+
+
+def sgx(kind: str) -> bytes:
+    """What Intel publishes of enclaves, for which the service has the same forms."""
+    member, other = {TCB_INFO: ("tcbInfo", "SGX"), QE_IDENTITY: ("enclaveIdentity", "QE")}[kind]
+    document = json.loads(GOOD[kind][0])
+    document[member]["id"] = other
+    return json.dumps(document).encode()
+
+
+@pytest.mark.parametrize("kind", [CERTIFICATE, CRL, TCB_INFO, QE_IDENTITY])
+def test_what_evidence_carries_and_nobody_can_read_is_left_out_and_named(kind: str) -> None:
+    found = judged(carrying(CollateralItem(kind, JUNK), *carried()))
+
+    assert found.accepted
+    (skipped,) = found.skipped
+    assert (skipped.kind, skipped.digest, skipped.brought) == (kind, hashlib.sha256(JUNK).digest(), False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "check"),
+    [(TCB_INFO, "tdx-tcb-info"), (QE_IDENTITY, "tdx-qe-identity"), (CRL, "tdx-pck-revocation")],
+)
+def test_what_nobody_can_read_does_not_stand_for_what_is_missing(kind: str, check: str) -> None:
+    others = [item for item in carried() if item.kind != kind]
+    found = judged(carrying(CollateralItem(kind, JUNK), *others))
+
+    assert check in [one.name for one in found.failures]
+    assert [one.kind for one in found.skipped] == [kind]
+
+
+@pytest.mark.parametrize("kind", [CRL, TCB_INFO, QE_IDENTITY])
+def test_a_callers_word_against_machines_that_cannot_be_read_is_an_error(kind: str) -> None:
+    with pytest.raises(CollateralError, match=kind) as caught:
+        brought(kind, GOOD[kind][0][:-1])
+    assert caught.value.exit_code == 2
+    assert "leave it away knowingly" in caught.value.hint
+
+
+def test_a_callers_certificate_that_cannot_be_read_is_left_out_and_named() -> None:
+    found = brought(CERTIFICATE, JUNK)
+
+    assert found.accepted
+    assert [(one.kind, one.brought) for one in found.skipped] == [(CERTIFICATE, True)]
+
+
+def test_a_callers_endorsement_that_cannot_be_read_is_left_out_and_named() -> None:
+    sources = Sources((), InMemory({LAUNCH_ENDORSEMENT: (b"\xff",)}))
+
+    assert sources.items(LAUNCH_ENDORSEMENT) == ()
+    assert [(one.kind, one.brought) for one in sources.skipped] == [(LAUNCH_ENDORSEMENT, True)]
+
+
+@pytest.mark.parametrize("kind", [TCB_INFO, QE_IDENTITY])
+def test_intels_statements_on_enclaves_may_lie_beside_those_on_tds(kind: str) -> None:
+    found = brought(kind, sgx(kind))
+
+    assert found.accepted
+    (skipped,) = found.skipped
+    assert (skipped.kind, skipped.brought) == (kind, True)
+    assert "must be TD" in skipped.reason
+
+
+def test_every_item_is_looked_at_once() -> None:
+    sources = Sources([CollateralItem(CRL, JUNK)], None)
+
+    assert sources.items(CRL) == sources.items(CRL) == ()
+    assert len(sources.skipped) == 1
+
+
+def test_carried_items_come_before_brought_ones() -> None:
+    first, *others = GOOD[CRL]
+    sources = Sources([CollateralItem(CRL, first)], InMemory({CRL: tuple(others)}))
+
+    assert sources.items(CRL) == GOOD[CRL]
+
+
+def bare() -> RawVerdict:
+    quote = TD.evidence(BINDING).tdx_quote
+    assert quote is not None
+    contents = {**GOOD, CERTIFICATE: (JUNK, *GOOD[CERTIFICATE])}
+    return verify_raw(
+        RawTdx(quote), TD.policy(), report_data=None, at=AT, collateral=InMemory(contents), roots=(TD.intel.anchor(),)
+    )
+
+
+def test_a_bare_quotes_verdict_names_what_was_left_out() -> None:
+    found = bare()
+
+    assert found.genuine
+    assert [one.kind for one in found.skipped] == [CERTIFICATE]
+    schema.validate("raw-verdict", found.value(), what="verdict")
+
+
+def test_people_and_programs_are_told_what_was_left_out() -> None:
+    found = judged(carrying(CollateralItem(CRL, JUNK), *carried()), certificate=(JUNK,))
+
+    said = [line for line in lines(found) if line.startswith("Skipped")]
+    assert sorted(" ".join(line.split()[1:5]) for line in said) == [
+        "certificate that you brought,",
+        "crl of the evidence,",
+    ]
+    value = found.value()
+    assert {(one["kind"], one["source"]) for one in value["skipped"]} == {(CRL, "evidence"), (CERTIFICATE, "caller")}
+    schema.validate("verdict", value, what="verdict")
+
+
+def test_a_verdict_that_left_nothing_out_does_not_speak_of_it() -> None:
+    assert "skipped" not in judged(carrying(*carried())).value()
