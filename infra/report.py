@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from rich.console import Console
@@ -14,38 +15,53 @@ from cloister.endpoint import Address, probe
 from cloister.errors import CloisterError
 from infra import key
 from infra.doctor import Finding
-from infra.stack import Machine
+from infra.drift import Difference
+from infra.machines import Machine
 
 _MEBIBYTE = 1 << 20
 _PROBE_SECONDS = 5.0
+_PROBES = 16
 
 
-def machines(workspace: str, found: Sequence[Machine], *, as_json: bool) -> None:
-    """The CVMs of one workspace; each agent is asked whether it answers."""
-    agents = [_agent(machine) for machine in found]
+def machines(
+    workspace: str, found: Sequence[Machine], drift: Sequence[Difference], wrong: str, *, as_json: bool
+) -> None:
+    """The CVMs of one workspace; each agent is asked whether it answers. ``drift`` is where they are not as declared,
+    ``wrong`` why that could not be found.
+    """
+    with ThreadPoolExecutor(_PROBES) as pool:
+        agents = list(pool.map(_agent, found))
     if as_json:
         cvms = [dataclasses.asdict(one) | {"agent": agent} for one, agent in zip(found, agents, strict=True)]
-        show.facts({"workspace": workspace, "cvms": cvms})
+        differences = [dataclasses.asdict(one) | {"sentence": one.sentence()} for one in drift]
+        show.facts({"workspace": workspace, "cvms": cvms, "drift": differences, "not_compared": wrong})
         return
     if not found:
         print(f"The workspace {workspace} is not up. Start it: invoke workspace.up --stack {workspace}")
         return
-    table = _table("CVM", "endpoint", "machine", "agent", "accelerator", "memory", "image")
+    table = _table("CVM", "endpoint", "machine", "agent", "size", "accelerator", "image")
     for one, agent in zip(found, agents, strict=True):
-        state = "running" if one.running else "stopped"
-        memory = f"{one.memory // _MEBIBYTE} MiB"
-        table.add_row(one.name, one.endpoint, state, agent, one.accelerator, memory, one.image[:16])
+        state = {True: "running", False: "stopped", None: "deployed"}[one.running]
+        table.add_row(one.name, one.endpoint, state, agent, one.size, one.accelerator, one.image[:16])
     _print(table)
+    for difference in drift:
+        print(difference.sentence())
+    if wrong:
+        print(f"Whether this is what is declared could not be found out. {wrong}")
+    elif drift:
+        print(f"To put that right: invoke workspace.up --stack {workspace}")
+    else:
+        print("All of it is as declared.")
 
 
 def workspaces(found: Mapping[str, Sequence[Machine]], *, as_json: bool) -> None:
     if as_json:
-        show.facts([{"name": name, "up": any(one.running for one in cvms)} for name, cvms in found.items()])
+        show.facts([{"name": name, "up": any(not one.ended for one in cvms)} for name, cvms in found.items()])
         return
     if not found:
         print("There is no workspace yet. Make one: invoke workspace.new NAME")
     for name, cvms in found.items():
-        live = [f"{cvm.name} at {cvm.endpoint}" for cvm in cvms if cvm.running]
+        live = [f"{cvm.name} at {cvm.endpoint}" for cvm in cvms if not cvm.ended]
         print(f"{name}: {', '.join(live) if live else 'not up'}")
 
 
@@ -92,7 +108,7 @@ def sizes(found: Mapping[str, int], *, as_json: bool) -> None:
 
 
 def _agent(machine: Machine) -> str:
-    if not machine.running:
+    if machine.ended or not machine.endpoint:
         return "-"
     try:
         probe(Address.parse(machine.endpoint), timeout=_PROBE_SECONDS)

@@ -71,12 +71,14 @@ def up(c: Any, stack: str = "", yes: bool = False, force: bool = False) -> None:
 
 @verb(help={"stack": _STACK, "json": "as JSON"})
 def status(c: Any, stack: str = "", json: bool = False) -> None:
-    """Show the workspace's CVMs: where they listen, whether they live and whether their agent answers."""
-    from infra import report
+    """Show the workspace's CVMs: where they listen, whether they live and answer, and what is not as declared."""
+    from infra import drift, report
     from infra import stack as stacks
 
     name = stacks.selected(stack)
-    report.machines(name, stacks.machines(name), as_json=json)
+    machines = stacks.machines(name)
+    differences, wrong = drift.or_why_not(name, machines) if machines else ([], "")
+    report.machines(name, machines, differences, wrong, as_json=json)
 
 
 @verb(help={"stack": _STACK, "output": "a file instead of the screen"})

@@ -17,6 +17,7 @@ from image import tools as host_tools
 from infra import image, layout
 from infra.problems import NAME
 from infra.provider import accelerator, authority, certificates, machine, ports, vtpm
+from infra.provider.alive import is_alive, process_of
 from infra.provider.boot import BootWatch, SilentError
 from infra.provider.errors import CancelledError, ProviderError
 from infra.provider.health import has_unfinished_run
@@ -66,7 +67,7 @@ class Cvm:
         """A machine that died is replaced; one with an unfinished run is not, unless forced (raises ProviderError)."""
         replaces = tuple(name for name in _REPLACING if inputs.get(name) != news.get(name))
         updates = tuple(name for name in _UPDATING if inputs.get(name) != news.get(name))
-        if not _alive(state):
+        if not is_alive(state):
             return Difference((*replaces, "status"), updates, outputs=("status",))
         if replaces and news.get("force") is not True:
             _refuse_unfinished(state, replaces)
@@ -112,7 +113,7 @@ class Cvm:
         }
 
     def read(self, state: Properties) -> dict[str, Any] | None:
-        alive = _alive(state)
+        alive = is_alive(state)
         if not alive and not _folder(state).exists():
             return None
         return dict(state) | {"status": RUNNING if alive else STOPPED}
@@ -121,7 +122,7 @@ class Cvm:
         return dict(state) | dict(news)
 
     def delete(self, state: Properties) -> None:
-        process = _process(state)
+        process = process_of(state)
         if process is not None:
             process.end()
         machine.remove(_folder(state))
@@ -197,14 +198,3 @@ def _certify(inputs: Properties, point: bytes) -> bytes:
 
 def _folder(properties: Properties) -> Path:
     return layout.state() / str(properties["workspace"]) / str(properties["name"])
-
-
-def _process(state: Properties) -> Process | None:
-    value = state.get("process")
-    return Process(int(value["pid"]), int(value["started"])) if isinstance(value, dict) else None
-
-
-def _alive(state: Properties) -> bool:
-    """Whether both processes live: without its TPM a machine proves nothing any more, to nobody."""
-    process = _process(state)
-    return process is not None and process.alive() and bool(machine.running(_folder(state), machine.TPM))

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PULUMI_BACKEND_URL", (tmp_path / "state").as_uri())
     (tmp_path / "Pulumi.yaml").write_bytes((layout.CHECKOUT / "infra" / "Pulumi.yaml").read_bytes())
-    monkeypatch.setattr(stack, "PROJECT", tmp_path)
+    monkeypatch.setattr(stack, "PROJECT", replace(stack.PROJECT, folder=tmp_path))
     stack.create("lab", {"backend": "local", "image": "base", "cvms[0].name": "trainer", "cvms[0].vcpus": 2})
     return tmp_path / "Pulumi.lab.yaml"
 

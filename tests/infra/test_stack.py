@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cloister.protocol.descriptor import Descriptor
+from infra import project as pulumi
 from infra import stack
 from infra.provider.processes import working_in
 from tests.infra.project import PLUGIN, SECONDS, Project, wait_for
@@ -110,7 +112,7 @@ def test_a_killed_engine_leaves_no_machine(project: Project):
     assert project.nothing_is_left()
 
 
-@pytest.mark.parametrize(("said", "raised"), [("kill -INT $PPID;", KeyboardInterrupt), ("", stack.StackError)])
+@pytest.mark.parametrize(("said", "raised"), [("kill -INT $PPID;", KeyboardInterrupt), ("", pulumi.StackError)])
 def test_a_pulumi_that_ends_after_ctrl_c_was_interrupted_and_did_not_fail(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, raised: type[BaseException]
 ):
@@ -118,7 +120,7 @@ def test_a_pulumi_that_ends_after_ctrl_c_was_interrupted_and_did_not_fail(
     program.write_text(f"#!/bin/sh\n{said} exit 255\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.setattr(stack, "_environment", lambda: dict(os.environ))
+    monkeypatch.setattr(pulumi, "_environment", lambda: dict(os.environ))
     with pytest.raises(raised):
         stack.hand_over("up")
 
@@ -134,8 +136,8 @@ def test_a_local_stack_fetches_no_plugin_of_a_cloud_whose_sdk_is_installed(
     (tmp_path / f"Pulumi.{STACK}.yaml").write_text(json.dumps(settings))
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.delenv("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", raising=False)
-    monkeypatch.setattr(stack, "_environment", lambda: dict(os.environ))
-    monkeypatch.setattr(stack, "PROJECT", tmp_path)
+    monkeypatch.setattr(pulumi, "_environment", lambda: dict(os.environ))
+    monkeypatch.setattr(stack, "PROJECT", replace(stack.PROJECT, folder=tmp_path))
     stack.hand_over("up", "--stack", STACK)
     said = (tmp_path / "pulumi.environment").read_text()
     assert ("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=1" not in said) is fetched

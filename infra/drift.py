@@ -1,0 +1,148 @@
+"""Where what runs differs from what is declared: image, boot configuration and size of the CVMs, and in a cloud also
+whatever else the workspace consists of.
+
+The first three follow from the configuration and the state. For the rest the clouds are asked, by way of a preview that
+refreshes first and changes nothing: somebody may have opened a network by hand.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cloister.errors import CloisterError
+from infra import image, stack
+from infra.backends.descriptor import boots
+from infra.machines import Machine, local_size
+from infra.workspace import LOCAL, Workspace, parse
+
+_SHOWN = 12
+_MOST_TEXT = 160
+_DIVERGES = ("create", "update", "replace", "delete", "import")
+_CREATED, _DELETED = "create", "delete"
+_COMPONENT = "pulumi:pulumi:Stack"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """``of`` is the CVM, or else the resource; "" for ``runs`` or ``declared`` says that there is none."""
+
+    of: str
+    what: str
+    runs: str
+    declared: str
+
+    def sentence(self) -> str:
+        """For people: "trainer: image 1a2b runs, 3c4d is declared."."""
+        if not self.runs:
+            return f"{self.of}: {self.what} {_short(self.declared)} is declared and is not there."
+        if not self.declared:
+            return f"{self.of}: {self.what} {_short(self.runs)} is there and is not declared."
+        return f"{self.of}: {self.what} {_short(self.runs)} runs, {_short(self.declared)} is declared."
+
+
+def found(name: str, machines: Sequence[Machine]) -> list[Difference]:
+    """Every difference of the workspace ``name``, whose state holds ``machines``.
+
+    Raises CloisterError when the configuration is wrong, the declared image is not there, or a cloud cannot be asked.
+    """
+    # As if forced: a comparison replaces nothing, and what it finds must not depend on who computes.
+    configuration = parse(name, stack.configuration(name), force=True)
+    differences = compare(configuration, image.find(configuration.image).digest, machines)
+    if configuration.backend == LOCAL:
+        return differences
+    told = {difference.of for difference in differences}
+    return differences + [one for one in asked(name) if one.of not in told]
+
+
+def compare(configuration: Workspace, digest: str, machines: Sequence[Machine]) -> list[Difference]:
+    """The machines against the configuration; ``digest`` is that of the declared image's manifest."""
+    running = {machine.name: machine for machine in machines}
+    differences = []
+    for cvm, boot in zip(configuration.cvms, boots(configuration), strict=True):
+        machine = running.pop(cvm.name, None)
+        if machine is None:
+            differences.append(Difference(cvm.name, "a CVM", "", cvm.name))
+            continue
+        pairs = [
+            ("image", machine.image, digest),
+            ("boot configuration", machine.boot_configuration, boot.digest().hex()),
+            ("size", machine.size, cvm.size or local_size(cvm.vcpus, cvm.memory)),
+        ]
+        if cvm.port is not None:
+            pairs.append(("port", machine.endpoint.rpartition(":")[2], str(cvm.port)))
+        if machine.ended:
+            pairs.append(("machine", "stopped", "running"))
+        differences += [
+            Difference(cvm.name, what, runs, declared) for what, runs, declared in pairs if runs != declared
+        ]
+    return differences + [Difference(name, "a CVM", name, "") for name in running]
+
+
+def asked(name: str) -> list[Difference]:
+    """What a preview of the workspace would change. Raises CloisterError when it fails."""
+    value = stack.PROJECT.json(
+        "preview",
+        "--refresh",
+        "--json",
+        "--stack",
+        name,
+        also={"CLOISTER_FORCE": "1", "PULUMI_SKIP_CONFIRMATIONS": "1"},
+    )
+    return [difference for step in value.get("steps") or () for difference in of_step(step)]
+
+
+def of_step(step: Mapping[str, Any]) -> Iterator[Difference]:
+    """The differences that one step of a preview (``pulumi preview --json``) would put right."""
+    operation, urn = str(step.get("op")), str(step.get("urn"))
+    kind, of = urn.split("::", 3)[2].rpartition("$")[2], urn.rpartition("::")[2]
+    if operation not in _DIVERGES or kind == _COMPONENT or kind.startswith("pulumi:providers:"):
+        return
+    what = kind.rpartition(":")[2]
+    if operation == _CREATED:
+        yield Difference(of, what, "", of)
+        return
+    if operation == _DELETED:
+        yield Difference(of, what, of, "")
+        return
+    old, new = ((step.get(state) or {}).get("inputs") or {} for state in ("oldState", "newState"))
+    ran = (step.get("oldState") or {}).get("outputs") or {}
+    paths = list(step.get("detailedDiff") or {}) or list(step.get("diffReasons") or ())
+    for path in paths[:_SHOWN]:
+        runs = value_at(ran, path)
+        yield Difference(
+            of, f"{what} {path}", _text(runs if runs is not None else value_at(old, path)), _text(value_at(new, path))
+        )
+
+
+def value_at(properties: Any, path: str) -> Any:
+    """What lies at a path like ``securityRules[0].access`` or ``tags["a.b"]``; None when nothing does."""
+    for part in path.replace('["', ".").replace('"]', "").replace("[", ".").replace("]", "").split("."):
+        if isinstance(properties, Mapping):
+            properties = properties.get(part)
+        elif isinstance(properties, list) and part.isdigit() and int(part) < len(properties):
+            properties = properties[int(part)]
+        else:
+            return None
+    return properties
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def _short(text: str) -> str:
+    """Digests by their beginning, as everywhere; a long value by its."""
+    if len(text) == 64 and not text.strip("0123456789abcdef"):
+        return text[:16]
+    return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}..."
+
+
+def or_why_not(name: str, machines: Sequence[Machine]) -> tuple[list[Difference], str]:
+    """The differences, or a sentence that says why they could not be found."""
+    try:
+        return found(name, machines), ""
+    except CloisterError as error:
+        return [], str(error)

@@ -1,0 +1,148 @@
+"""A Pulumi project of this checkout, by way of the ``pulumi`` program: what a person would type, where they would."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import yaml
+
+from cloister.errors import CloisterError, InputError
+from cloister.process import ProcessError, run
+from infra import engine, environment
+
+LOCAL = "local"
+
+
+class StackError(CloisterError):
+    """Pulumi refused or failed; what it said is on the terminal or in the message."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """``key`` holds the configuration of a stack; ``noun`` is what a stack is called here, for its users."""
+
+    folder: Path
+    key: str
+    noun: str
+
+    def create(self, name: str) -> None:
+        """A new stack, selected, without a configuration."""
+        self.run("stack", "init", name)
+
+    def configure(self, name: str, settings: Mapping[str, str | int]) -> None:
+        """Set values by their paths below ``key``; a text stays one also when it looks like a number."""
+        words = [word for path, value in settings.items() for word in ("--plaintext", f"{self.key}.{path}={value}")]
+        self.run("config", "set-all", "--path", *words, *_stack(name))
+        for path, value in settings.items():
+            # set-all knows no types: what it takes for a number or a truth value is written once more.
+            if isinstance(value, str) and (value.isdigit() or value in ("true", "false")):
+                self.run("config", "set", "--path", "--type", "string", f"{self.key}.{path}", value, *_stack(name))
+
+    def unset(self, name: str, path: str) -> None:
+        self.run("config", "rm", "--path", f"{self.key}.{path}", *_stack(name))
+
+    def use_declared_providers_only(self, name: str) -> None:
+        """No resource of a cloud without the provider that names its subscription or project."""
+        words = [f"pulumi:disable-default-providers[{index}]" for index in range(2)]
+        settings = zip(words, ("azure-native", "gcp"), strict=True)
+        plain = [word for path, value in settings for word in ("--plaintext", f"{path}={value}")]
+        self.run("config", "set-all", "--path", *plain, *_stack(name))
+
+    def configuration(self, name: str) -> Any:
+        """The value of ``key``, None when nothing is set."""
+        found = self.json("config", "--json", *_stack(name)).get(self.key)
+        if found is None:
+            return None
+        return found.get("objectValue", found.get("value"))
+
+    def outputs(self, name: str) -> dict[str, Any]:
+        found = self.json("stack", "output", "--json", *_stack(name))
+        return dict(found)
+
+    def resources(self, name: str) -> list[dict[str, Any]]:
+        """What the state holds of the stack, as the last operation left it."""
+        found = self.json("stack", "export", *_stack(name)).get("deployment") or {}
+        return found.get("resources") or []
+
+    def names(self) -> dict[str, bool]:
+        """The stacks of this project; True for the one that is selected."""
+        return {entry["name"]: bool(entry["current"]) for entry in self.json("stack", "ls", "--json")}
+
+    def selected(self, name: str) -> str:
+        """``name``, or the stack that is selected when there is no name. Raises InputError."""
+        known = self.names()
+        if name in known:
+            return name
+        current = [one for one, is_current in known.items() if is_current]
+        if not name and current:
+            return current[0]
+        said = f"There is no {self.noun} {name!r}." if name else f"No {self.noun} is selected."
+        plural = {"registry": "Registries"}.get(self.noun, f"{self.noun.capitalize()}s")
+        hint = f"{plural}: {', '.join(known)}." if known else f"Make one: invoke {self.noun}.new NAME"
+        raise InputError(said, hint=hint)
+
+    def hand_over(self, *words: str) -> None:
+        """Run ``pulumi`` on the user's terminal. Ctrl-C is for it alone: it stops what is under way and cleans up.
+
+        Raises StackError when it fails, and KeyboardInterrupt when Ctrl-C was why.
+        """
+        interactive = sys.stdin.isatty() and sys.stdout.isatty()
+        argv = ["pulumi", *words, *([] if interactive else ["--non-interactive"])]
+        variables = self._without_clouds(words) | _environment()
+        interrupted = Event()
+        before = signal.signal(signal.SIGINT, lambda *_: interrupted.set())
+        try:
+            # Started with a handler and not with SIG_IGN, which pulumi would inherit.
+            status = subprocess.run(argv, cwd=self.folder, env=variables, check=False).returncode
+        finally:
+            signal.signal(signal.SIGINT, before)
+        if status and interrupted.is_set():
+            raise KeyboardInterrupt
+        if status:
+            raise StackError(f"pulumi {words[0]} ended with status {status}.")
+
+    def json(self, *words: str, also: Mapping[str, str] | None = None) -> Any:
+        """What ``pulumi`` prints as JSON; ``also`` goes into its environment."""
+        return json.loads(self.run(*words, also=also))
+
+    def run(self, *words: str, also: Mapping[str, str] | None = None) -> bytes:
+        """What ``pulumi`` prints. Raises StackError with what it said."""
+        variables = self._without_clouds(words) | _environment() | dict(also or {})
+        try:
+            return run(["pulumi", *words, "--non-interactive"], cwd=self.folder, env=variables).stdout
+        except ProcessError as error:
+            lines = [line.removeprefix("error: ") for line in error.message.splitlines()[1:] if line.strip()]
+            raise StackError(f"pulumi {' '.join(words[:2])}: {' '.join(lines) or error.message}") from error
+
+    def _without_clouds(self, words: Sequence[str]) -> dict[str, str]:
+        """What keeps the engine from fetching the plugins of clouds for the local stack that ``words`` name.
+
+        Pulumi's language host asks for the plugin of each SDK that is installed, used or not: hundreds of megabytes, or
+        seconds of fruitless looking where the network has none (GetRequiredPackages, pulumi/sdk, python).
+        """
+        named = self.folder / f"Pulumi.{words[words.index('--stack') + 1]}.yaml" if "--stack" in words else None
+        if named is None or not named.exists():
+            return {}
+        settings = yaml.safe_load(named.read_text()) or {}
+        value = (settings.get("config") or {}).get(self.key)
+        local = isinstance(value, dict) and value.get("backend") == LOCAL
+        return {"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "1"} if local else {}
+
+
+def _stack(name: str) -> Sequence[str]:
+    return ("--stack", name) if name else ()
+
+
+def _environment() -> dict[str, str]:
+    found = engine.find()
+    if found is None:
+        raise StackError("The Pulumi engine is not on this machine.", hint="Fetch it: invoke setup")
+    environment.write(found)
+    return {**os.environ, **environment.variables(found)}
