@@ -39,3 +39,8 @@ def test_of_two_names_on_one_address_the_earlier_keeps_it():
 def test_more_cvms_than_addresses_are_refused():
     with pytest.raises(InputError, match="at most 200 CVMs, not 201"):
         addresses.assign([*NAMES, "one-more"])
+
+
+def test_private_networks_do_not_come_over_the_internet():
+    ingress = ["198.51.100.0/24", "10.1.0.0/16", "172.31.0.0/16", "172.32.0.0/16", "192.168.7.0/24", "0.0.0.0/0"]
+    assert addresses.over_the_internet(ingress) == ("198.51.100.0/24", "172.32.0.0/16", "0.0.0.0/0")

@@ -32,7 +32,7 @@ class Workspace(pulumi.ComponentResource):
         # Whatever can be wrong is found before the first resource is declared.
         given = addresses.assign([cvm.name for cvm in configuration.cvms])
         form = form_of(image.manifest)
-        release = Release.of(configuration, place) if form.customer_key else None
+        release = Release.of(place) if form.customer_key else None
         super().__init__("cloister:azure:Workspace", configuration.name)
         provider = azure_native.Provider(
             "azure",

@@ -9,7 +9,6 @@ prerequisites), and its object id is the tenant's own. No person and no CVM has 
 import base64
 import json
 import uuid
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -17,7 +16,7 @@ import pulumi
 from pulumi_azure_native import authorization, compute, keyvault, resources
 
 from cloister.errors import InputError
-from infra.workspace import Azure, Workspace
+from infra.workspace import Azure
 
 # Azure built-in roles (security): their ids are the same in every tenant.
 ENCRYPTION_USER = "e147488a-f6f5-4113-8e2d-b22465e65bf6"  # Key Vault Crypto Service Encryption User: read, wrap, unwrap
@@ -65,7 +64,7 @@ _ATTESTS = {
     "westus2": "wus2",
     "westus3": "wus3",
 }
-_ATTESTATION_TYPES = {"sev-snp": "sevsnpvm", "tdx": "tdxvm"}
+_ATTESTATION_TYPES = ("sevsnpvm", "tdxvm")
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ class Release:
     policy: str
 
     @classmethod
-    def of(cls, configuration: Workspace, place: Azure) -> Self:
+    def of(cls, place: Azure) -> Self:
         """Raises InputError when the configuration lacks what a key of the workspace's own needs."""
         if not place.orchestrator:
             raise InputError(
@@ -84,7 +83,7 @@ class Release:
                 "disks, and Microsoft's Confidential VM Orchestrator must be let use it.",
                 hint=f"It is the object id of the tenant's service principal of the application {ORCHESTRATOR}.",
             )
-        return cls(place.orchestrator, release_policy(place.location, {cvm.tee for cvm in configuration.cvms}))
+        return cls(place.orchestrator, release_policy(place.location))
 
 
 class Keys:
@@ -160,9 +159,10 @@ class Keys:
         ]
 
 
-def release_policy(location: str, tees: Iterable[str]) -> str:
-    """To whom the key may be given: a machine that the region's own attestation provider calls a compliant CVM of one
-    of ``tees``. As `az keyvault key create --default-cvm-policy` writes it, with the kind of TEE besides; base64url.
+def release_policy(location: str) -> str:
+    """To whom the key may be given: a machine that the region's own attestation provider calls a compliant CVM, on
+    either kind of processor, so that another CVM does not ask for another key. As `az keyvault key create
+    --default-cvm-policy` writes it, with the kinds besides; base64url.
 
     Raises InputError for a region whose provider is not known.
     """
@@ -172,19 +172,10 @@ def release_policy(location: str, tees: Iterable[str]) -> str:
             f"workspace.azure.location: {location!r} is no region whose attestation provider is known, as the disks' "
             f"key needs it; these are {', '.join(_ATTESTS)}."
         )
-    kinds = [{"claim": "x-ms-attestation-type", "equals": _ATTESTATION_TYPES[tee]} for tee in sorted(tees)]
-    policy = {
-        "version": "1.0.0",
-        "anyOf": [
-            {
-                "authority": f"https://shared{short}.{short}.attest.azure.net/",
-                "allOf": [
-                    {"claim": "x-ms-compliance-status", "equals": "azure-compliant-cvm"},
-                    kinds[0] if len(kinds) == 1 else {"anyOf": kinds},
-                ],
-            }
-        ],
-    }
+    kinds = [{"claim": "x-ms-attestation-type", "equals": kind} for kind in _ATTESTATION_TYPES]
+    compliant = {"claim": "x-ms-compliance-status", "equals": "azure-compliant-cvm"}
+    authority = f"https://shared{short}.{short}.attest.azure.net/"
+    policy = {"version": "1.0.0", "anyOf": [{"authority": authority, "allOf": [compliant, {"anyOf": kinds}]}]}
     return base64.urlsafe_b64encode(json.dumps(policy, separators=(",", ":")).encode()).decode().rstrip("=")
 
 

@@ -2,9 +2,9 @@
 
 A network security group remembers connections: an answer to what was let in needs no rule of its own (Azure Virtual
 Network, "Network security groups overview"). A route forgets: where no route leads, no answer goes either. So the
-routes name exactly where answers may go. With public addresses these are the networks of ``ingress``; with private ones
-nothing beyond the network itself and what the platform team joins to it (peering, gateway), whose routes are narrower
-than the one to nowhere.
+routes name exactly where answers may go. With public addresses these are the networks of ``ingress`` that come over the
+internet; with private ones nothing beyond the network itself and what the platform team joins to it (peering, gateway),
+whose routes are narrower than the one to nowhere.
 """
 
 from collections.abc import Mapping, Sequence
@@ -56,7 +56,7 @@ class Network:
             location=group.location,
             # Behind a private endpoint the answers may have to go through a gateway that the platform team attached.
             disable_bgp_route_propagation=self._public,
-            routes=routes(configuration.ingress if self._public else ()),
+            routes=routes(addresses.over_the_internet(configuration.ingress) if self._public else ()),
             opts=options,
         )
         self._subnet = network.Subnet(
