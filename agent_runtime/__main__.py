@@ -13,6 +13,7 @@ from agent_runtime.clock import Clock
 from agent_runtime.config import Config
 from agent_runtime.device import open_device
 from agent_runtime.milestone import tell
+from agent_runtime.platform import machine
 from cloister.errors import CloisterError
 
 
@@ -23,7 +24,7 @@ def main() -> NoReturn:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     os.umask(0o022)
     try:
-        agent = start(config, open_device(), clock=clock)
+        agent = start(config, machine(config, open_device()), clock=clock)
     except (CloisterError, OSError) as error:
         said = error.message if isinstance(error, CloisterError) else f"The agent cannot start: {error.strerror}."
         tell(config.milestone, "failed", said)

@@ -4,24 +4,15 @@ import secrets
 import threading
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
-from typing import Protocol
+from dataclasses import replace
 
 from agent_runtime.errors import Reason, Refusal
 from agent_runtime.limits import Limits
-from cloister.attestation.evidence import Evidence, Platform, ReceiptBinding, SessionBinding, TpmQuote
+from agent_runtime.machine import Machine
+from cloister.attestation.evidence import Evidence, ReceiptBinding, SessionBinding
 from cloister.attestation.runtimelog import Kind, Measurement
 from cloister.protocol import transcript
 from cloister.protocol.bootconfig import BootConfiguration
-
-
-class Device(Protocol):
-    """What signs the machine's registers."""
-
-    certificate: bytes
-
-    def extend(self, measurement: Measurement) -> None: ...
-    def quote(self, report_data: bytes) -> TpmQuote: ...
-    def pcrs(self, indices: Iterable[int]) -> dict[int, bytes]: ...
 
 
 class Attester:
@@ -29,20 +20,17 @@ class Attester:
 
     def __init__(
         self,
-        device: Device,
+        machine: Machine,
         *,
-        platform: Platform,
         event_log_key: bytes,
         boot_configuration: BootConfiguration,
-        boot_event_log: bytes,
         limits: Limits,
     ) -> None:
         """``event_log_key`` is the SPKI. Measures the boot configuration, then the agent's key."""
-        self.platform = platform
+        self.platform = machine.platform
         self.event_log_key = event_log_key
-        self._device = device
+        self._machine = machine
         self._boot_configuration = boot_configuration
-        self._boot_event_log = boot_event_log
         self._lock = threading.Lock()
         self._turns = _Turns(limits.quote_queue, limits.quote_wait_seconds)
         self._log: tuple[Measurement, ...] = ()
@@ -70,8 +58,8 @@ class Attester:
             return self._take(binding)
 
     def pcrs(self, indices: Iterable[int]) -> dict[int, bytes]:
-        """Values of registers, SHA-256 bank."""
-        return self._device.pcrs(indices)
+        """Values of registers that the evidence shows, SHA-256 bank."""
+        return self._machine.registers(indices)
 
     def for_receipt(self, *, payload_digest: bytes, log_head: bytes) -> Evidence:
         """The last evidence of a computation, over its receipt."""
@@ -80,23 +68,18 @@ class Attester:
 
     def _measure(self, kind: Kind, digest: bytes) -> None:
         measurement = Measurement(kind, digest)
-        self._device.extend(measurement)
+        self._machine.measure(measurement)
         self._log += (measurement,)
 
     def _take(self, binding: SessionBinding | ReceiptBinding) -> Evidence:
-        def with_quote(quote: TpmQuote | None) -> Evidence:
-            return Evidence(
-                platform=self.platform,
-                binding=binding,
-                event_log_key=self.event_log_key,
-                boot_configuration=self._boot_configuration.encode(),
-                runtime_log=self._log,
-                tpm_quote=quote,
-                ak_certificates=(self._device.certificate,),
-                boot_event_log=self._boot_event_log or None,
-            )
-
-        return with_quote(self._device.quote(with_quote(None).report_data()))
+        evidence = Evidence(
+            platform=self.platform,
+            binding=binding,
+            event_log_key=self.event_log_key,
+            boot_configuration=self._boot_configuration.encode(),
+            runtime_log=self._log,
+        )
+        return replace(evidence, **vars(self._machine.parts(evidence.report_data())))
 
 
 class _Turns:

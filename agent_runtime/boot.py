@@ -13,20 +13,18 @@ from agent_runtime.calls import Calls
 from agent_runtime.clock import Clock
 from agent_runtime.computation import Computation, Parts
 from agent_runtime.config import Config
-from agent_runtime.device import Tpm
 from agent_runtime.errors import AgentError
 from agent_runtime.keys import EventKey, TlsIdentity
 from agent_runtime.limits import Limits
 from agent_runtime.log import EventLog
+from agent_runtime.machine import Machine
 from agent_runtime.results import Slots
 from agent_runtime.running import RunnerClient
 from agent_runtime.service import Service
 from agent_runtime.session import Sessions
 from agent_runtime.watch import Watch
-from cloister.attestation import eventlog
-from cloister.attestation.tpm_commands import Transport
 from cloister.protocol import receipt
-from cloister.protocol.bootconfig import MAX_SIZE, BootConfiguration
+from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.sealing import MAX_FRAME
 
 _SWEEP_SECONDS = 15.0
@@ -66,26 +64,22 @@ class Agent:
 
 def start(
     config: Config,
-    transport: Transport,
+    machine: Machine,
     *,
     clock: Clock | None = None,
     free_memory: room.Measure = room.free_memory,
 ) -> Agent:
     """An agent that listens. Raises CloisterError or OSError when the machine is not as it must be."""
     clock = clock or Clock()
-    with config.boot_configuration.open("rb") as file:
-        boot_configuration = BootConfiguration.parse(file.read(MAX_SIZE + 1))
-    with config.boot_event_log.open("rb") as file:
-        boot_event_log = file.read(eventlog.MAX_SIZE + 1)
-    if len(boot_event_log) > eventlog.MAX_SIZE:
-        raise AgentError(f"The firmware's event log has more than {eventlog.MAX_SIZE} bytes.")
+    given = machine.boot_configuration()
+    if not given:
+        raise AgentError("The platform handed over no boot configuration.")
+    boot_configuration = BootConfiguration.parse(given)
     event_key, tls = EventKey.generate(), TlsIdentity.generate()
     attester = Attester(
-        Tpm(transport),
-        platform=config.platform,
+        machine,
         event_log_key=event_key.spki,
         boot_configuration=boot_configuration,
-        boot_event_log=boot_event_log,
         limits=config.limits,
     )
     log = EventLog(event_key, clock)

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent_runtime.limits import Limits
-from cloister.attestation.evidence import Platform
 
 PORT = 6110
 
@@ -16,10 +15,11 @@ class Config:
     address: str = f"0.0.0.0:{PORT}"
     boot_configuration: Path = Path("/run/cloister/boot-configuration")
     boot_event_log: Path = Path("/run/cloister/boot-event-log")
+    ccel: Path = Path("/run/cloister/ccel")
+    platform: Path = Path("/run/cloister/platform")
     store: Path = Path("/run/cloister/assets")
     runner: Path = Path("/run/cloister/runner.sock")
     results: Path = Path("/run/cloister/run/results")
     output: Path = Path("/run/cloister/run/output")
     milestone: Path = Path("/run/cloister/milestone")
-    platform: Platform = Platform.LOCAL
     limits: Limits = field(default_factory=Limits)

@@ -4,8 +4,10 @@ import os
 import threading
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Self
 
 from cloister.attestation import tpm, tpm_commands
+from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import TpmQuote
 from cloister.attestation.runtimelog import PCR, Measurement
 from cloister.protocol import transcript
@@ -26,16 +28,47 @@ def open_device(path: Path = TPM_DEVICE) -> tpm_commands.Transport:
 
 
 class Tpm:
-    """A TPM that holds, as GCP's does, the template of an attestation key and its certificate in NV indices."""
+    """A TPM with the attestation key ``handle``, whose public area (TPMT_PUBLIC) is ``ak_public``."""
 
-    def __init__(self, transport: tpm_commands.Transport) -> None:
-        """Make the attestation key. Raises TpmError or MalformedEvidence."""
+    def __init__(self, transport: tpm_commands.Transport, handle: int, ak_public: bytes) -> None:
         self._transport = transport
         self._lock = threading.Lock()
+        self._handle = handle
+        self._ak_public = ak_public
+
+    @classmethod
+    def from_template(cls, transport: tpm_commands.Transport) -> Self:
+        """With the key that the template in NV 0x01c10003 leads to: GCP's way, and that of ``local``.
+
+        Raises TpmError or MalformedEvidence.
+        """
         template = tpm_commands.nv_read(transport, tpm.NV_AK_TEMPLATE)
-        self._handle, public = tpm_commands.create_primary(transport, tpm_commands.ENDORSEMENT, template)
-        self._ak_public = public.marshal()
-        self.certificate = _whole_der(tpm_commands.nv_read(transport, tpm.NV_AK_CERTIFICATE))
+        handle, public = tpm_commands.create_primary(transport, tpm_commands.ENDORSEMENT, template)
+        return cls(transport, handle, public.marshal())
+
+    @classmethod
+    def from_handle(cls, transport: tpm_commands.Transport, handle: int) -> Self:
+        """With a key that the TPM keeps: Azure's way. Raises TpmError or MalformedEvidence."""
+        return cls(transport, handle, tpm_commands.read_public(transport, handle))
+
+    def read(self, index: int) -> bytes:
+        """The whole of an NV index. Raises TpmError or MalformedEvidence."""
+        with self._lock:
+            return tpm_commands.nv_read(self._transport, index)
+
+    def write(self, index: int, data: bytes) -> None:
+        """To an NV index, from its beginning. Raises TpmError."""
+        with self._lock:
+            tpm_commands.nv_write(self._transport, index, data)
+
+    def define(self, index: int, size: int) -> None:
+        """Make an NV index of ``size`` bytes. Raises TpmError."""
+        with self._lock:
+            tpm_commands.nv_define(self._transport, index, size)
+
+    def certificate(self, index: int) -> bytes:
+        """The certificate (DER) at the front of an NV index. Raises TpmError or MalformedEvidence."""
+        return _whole_der(self.read(index))
 
     def extend(self, measurement: Measurement) -> None:
         """Measure into register 15."""
@@ -45,7 +78,7 @@ class Tpm:
     def quote(self, report_data: bytes) -> TpmQuote:
         """A quote over PCR 0 to 15 and 64 bytes of report data, with the values that it covers."""
         with self._lock:
-            values = self._read(tpm.QUOTED_PCRS)
+            values = tpm_commands.pcr_read(self._transport, tpm.QUOTED_PCRS)
             qualifying = transcript.tpm_qualifying_data(report_data)
             attest, signature = tpm_commands.quote(self._transport, self._handle, qualifying, tpm.QUOTED_PCRS)
         return TpmQuote(attest, signature, self._ak_public, tuple(values[index] for index in tpm.QUOTED_PCRS))
@@ -53,15 +86,14 @@ class Tpm:
     def pcrs(self, indices: Iterable[int]) -> dict[int, bytes]:
         """Values of registers, SHA-256 bank."""
         with self._lock:
-            return self._read(indices)
-
-    def _read(self, indices: Iterable[int]) -> dict[int, bytes]:
-        return tpm_commands.pcr_read(self._transport, indices)
+            return tpm_commands.pcr_read(self._transport, indices)
 
 
 def _whole_der(data: bytes) -> bytes:
     """The DER value at the front of an NV index, which may be larger than what stands in it."""
-    if len(data) < 2 or data[1] < 0x80:
-        return data[: 2 + (data[1] if len(data) > 1 else 0)]
+    if len(data) < 2:
+        raise MalformedEvidence("NV index", 0, "holds no certificate")
+    if data[1] < 0x80:
+        return data[: 2 + data[1]]
     octets = data[1] & 0x7F
     return data[: 2 + octets + int.from_bytes(data[2 : 2 + octets])]

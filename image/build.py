@@ -39,9 +39,13 @@ from image.tree import Entry, Tree
 
 _STUB = "usr/lib/systemd/boot/efi/linuxx64.efi.stub"
 _STUB_PACKAGE = "systemd-boot-efi"
-_MODULE_ORDER = "usr/lib/modules/order"
+_MODULES = "usr/lib/modules"
+_ALWAYS = ""
 # Where the guest and its sandbox mount what is not part of the image.
 _MOUNT_POINTS = ("dev", "proc", "run", "sys", "tmp", "var", "work")
+
+
+Modules = tuple[kernel.Module, ...]
 
 
 @dataclass(frozen=True)
@@ -142,6 +146,7 @@ def assemble(inputs: Inputs, steps: Steps) -> Outputs:
         system,
         initrd_modules,
         init=(inputs.checkout / "image/guest/initrd-init").read_bytes(),
+        hardware=(inputs.checkout / "image/guest/hardware").read_bytes(),
         root_table=hash_tree.table("DATA", "TREE"),
     )
     first_archive = keyed.run(
@@ -204,14 +209,22 @@ class Keyed:
 
 
 def _kernel(keyed: Keyed) -> tuple[bytes, Tree, Tree]:
-    """The kernel, and the modules of the root and of the initrd, each with the list of their order."""
+    """The kernel, and the modules of the root and of the initrd, each with the lists of their order."""
     inputs, package = keyed.inputs, keyed.inputs.kernel_package()
 
     def make() -> dict[str, bytes]:
         wanted = inputs.recipe.kernel
-        found = kernel.extract(inputs.packages[package], [wanted.modules, wanted.initrd_modules])
-        root, first = (_modules(modules).archive() for modules in found.modules)
-        return {"vmlinuz": found.vmlinuz, "root": root, "initrd": first}
+        root = {_ALWAYS: wanted.modules, **wanted.needed}
+        first = {_ALWAYS: wanted.initrd_modules, **wanted.initrd_needed}
+        found = kernel.extract(inputs.packages[package], [*first.values(), *root.values()])
+        orders = iter(found.modules)
+        in_initrd = {name: next(orders) for name in first}
+        in_root = {name: next(orders) for name in root}
+        return {
+            "vmlinuz": found.vmlinuz,
+            "root": _modules(in_root, in_initrd).archive(),
+            "initrd": _modules(in_initrd, {}).archive(),
+        }
 
     made = keyed.run(
         "Taking the kernel and its modules out of their package", {"kernel": inputs.digests[package]}, make
@@ -219,11 +232,17 @@ def _kernel(keyed: Keyed) -> tuple[bytes, Tree, Tree]:
     return made["vmlinuz"], Tree.from_archive(made["root"]), Tree.from_archive(made["initrd"])
 
 
-def _modules(modules: tuple[kernel.Module, ...]) -> Tree:
+def _modules(orders: Mapping[str, Modules], before: Mapping[str, Modules]) -> Tree:
+    """The modules of every list with ``order`` or ``order-NAME``, without those that are loaded by then."""
     made = Tree()
-    for module in modules:
-        made.put(f"usr/lib/modules/{module.name}.ko", Entry.file(module.contents))
-    made.put(_MODULE_ORDER, Entry.file("".join(f"{module.name}\n" for module in modules).encode()))
+    for name, modules in orders.items():
+        lists = [before.get(_ALWAYS, ()), before.get(name, ()), orders[_ALWAYS] if name != _ALWAYS else ()]
+        loaded = {module.name for modules in lists for module in modules}
+        left = [module for module in modules if module.name not in loaded]
+        for module in left:
+            made.put(f"{_MODULES}/{module.name}.ko", Entry.file(module.contents))
+        order = "".join(f"{module.name}\n" for module in left)
+        made.put(f"{_MODULES}/order-{name}" if name else f"{_MODULES}/order", Entry.file(order.encode()))
     return made
 
 

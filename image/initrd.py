@@ -14,10 +14,11 @@ _PROGRAMS = ("usr/bin/busybox", "usr/sbin/dmsetup")
 _FOLDERS = ("dev", "proc", "sys", "sysroot")
 
 
-def tree(system: Tree, modules: Tree, *, init: bytes, root_table: str) -> Tree:
-    """What the initrd holds: programs out of ``system``, ``modules`` with the list of their order, and the table.
+def tree(system: Tree, modules: Tree, *, init: bytes, hardware: bytes, root_table: str) -> Tree:
+    """What the initrd holds: programs out of ``system``, ``modules`` with the lists of their order, and the table.
 
-    ``root_table`` is a line for dmsetup with the words DATA and TREE in place of the two devices.
+    ``init`` is its first program, ``hardware`` what that reads to find out where it runs. ``root_table`` is a line for
+    dmsetup with the words DATA and TREE in place of the two devices.
     """
     made = elf.closure(system, _PROGRAMS)
     for folder in ("bin", "lib", "lib64", "sbin"):
@@ -26,6 +27,7 @@ def tree(system: Tree, modules: Tree, *, init: bytes, root_table: str) -> Tree:
         made.put(folder, Entry.directory())
     made.update(modules)
     made.put("etc/root-table", Entry.file(f"{root_table}\n".encode()))
+    made.put("usr/lib/cloister/hardware", Entry.file(hardware))
     made.put("init", Entry.file(init, executable=True))
     return made
 

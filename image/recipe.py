@@ -85,12 +85,18 @@ class Request:
 
 @dataclass(frozen=True)
 class Kernel:
-    """The kernel's package, the modules of the root and of the initrd (their closure comes along), its command line."""
+    """The kernel's package, the modules of the root and of the initrd (their closure comes along), its command line.
+
+    ``needed`` and ``initrd_needed`` are further modules by what needs them: a platform, or a security module. The guest
+    loads those lists whose name it has found itself to be.
+    """
 
     package: str
     modules: tuple[str, ...]
     initrd_modules: tuple[str, ...]
     command_line: tuple[str, ...]
+    needed: Mapping[str, tuple[str, ...]]
+    initrd_needed: Mapping[str, tuple[str, ...]]
 
     @classmethod
     def from_table(cls, table: Table) -> Self:
@@ -99,6 +105,8 @@ class Kernel:
             modules=table.texts("modules"),
             initrd_modules=table.texts("initrd_modules"),
             command_line=table.texts("command_line"),
+            needed=table.lists("needed"),
+            initrd_needed=table.lists("initrd_needed"),
         )
         table.done()
         return kernel

@@ -52,6 +52,12 @@ class Table:
                 raise RecipeError(f"{self._name}: {key}.{name} must be a text, not {value!r}.")
         return dict(sorted(values.items()))
 
+    def lists(self, key: str) -> dict[str, tuple[str, ...]]:
+        """A table of lists of texts, empty when absent, in sorted order."""
+        value = self.take(key, dict, {})
+        inner = Table(value, f"{self._name}: {key}")
+        return {name: inner.texts(name) for name in sorted(value)}
+
     def table(self, key: str) -> "Table":
         return Table(self.take(key, dict), f"{self._name}: {key}")
 

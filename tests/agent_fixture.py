@@ -28,6 +28,8 @@ from agent_runtime.config import Config
 from agent_runtime.container import NotPlain, is_marked, keep_output, open_marker, open_to_reader
 from agent_runtime.job import Job, Operation, Outcome
 from agent_runtime.limits import Limits
+from agent_runtime.local import LocalMachine
+from agent_runtime.machine import Machine
 from agent_runtime.runner import Runner, listen
 from cloister.attestation import tpm, tpm_commands
 from cloister.attestation.eventlog import EV_NO_ACTION
@@ -181,6 +183,7 @@ class RunningAgent:
     ended: list[Operation]
     rebooted: threading.Event
     tpm: tpm_commands.Transport
+    machine: Machine
 
     def image(self) -> ImageReference:
         """Reference values of the image that this machine claims to have booted."""
@@ -254,7 +257,8 @@ def running_agent(
             limits=limits or Limits(),
         )
         clock = ManualClock()
-        agent = boot.start(config, send, clock=clock, free_memory=free_memory)
+        machine = LocalMachine(send, boot_configuration=config.boot_configuration, boot_event_log=config.boot_event_log)
+        agent = boot.start(config, machine, clock=clock, free_memory=free_memory)
         stack.callback(agent.stop)
         stack.callback(executor.stop)
         yield RunningAgent(
@@ -269,4 +273,5 @@ def running_agent(
             ended=ended,
             rebooted=rebooted,
             tpm=send,
+            machine=machine,
         )

@@ -12,6 +12,7 @@ from cloister.attestation.reader import Reader
 # Part 2, table 9 (TPM_ALG_ID) and table 10 (TPM_ECC_CURVE)
 ALG_SHA256 = 0x000B
 ALG_NULL = 0x0010
+ALG_RSASSA = 0x0014
 ALG_ECDSA = 0x0018
 ALG_ECC = 0x0023
 CURVE_P256 = 0x0003

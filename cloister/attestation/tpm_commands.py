@@ -12,6 +12,7 @@ from cloister.attestation.reader import Reader
 from cloister.attestation.tpm import (
     ALG_ECDSA,
     ALG_NULL,
+    ALG_RSASSA,
     ALG_SHA256,
     NV_AUTH_READ,
     NV_AUTH_WRITE,
@@ -41,6 +42,7 @@ _MAX_RESPONSE = 4096
 _NV_CHUNK = 512
 _MAX_NV = 8192
 _PCRS_PER_READ = 8
+_MAX_RSA = 512
 
 # Part 2, table 16: the TPM did not start the command (it was busy, or still testing itself) and wants it again.
 _RC_AGAIN = (0x90A, 0x922)
@@ -58,6 +60,7 @@ _COMMANDS = {
     "TPM2_Quote": 0x158,
     "TPM2_FlushContext": 0x165,
     "TPM2_NV_ReadPublic": 0x169,
+    "TPM2_ReadPublic": 0x173,
     "TPM2_PCR_Read": 0x17E,
     "TPM2_PCR_Extend": 0x182,
 }
@@ -84,6 +87,12 @@ def create_primary(transport: Transport, hierarchy: int, template: bytes) -> tup
     return handles[0], EccPublic.parse(reader.sized(2, _MAX_RESPONSE, "outPublic"))
 
 
+def read_public(transport: Transport, handle: int) -> bytes:
+    """TPM2_ReadPublic: the public area (TPMT_PUBLIC) of a loaded or persistent object, as the TPM sent it."""
+    _, reader = _call(transport, "TPM2_ReadPublic", (handle,))
+    return reader.sized(2, _MAX_RESPONSE, "outPublic")
+
+
 def flush_context(transport: Transport, handle: int) -> None:
     """TPM2_FlushContext: the transient object ``handle`` is forgotten."""
     _call(transport, "TPM2_FlushContext", parameters=handle.to_bytes(4))
@@ -98,11 +107,15 @@ def quote(transport: Transport, handle: int, qualifying: bytes, pcrs: Iterable[i
     attest = reader.sized(2, _MAX_RESPONSE, "quoted")
     start = reader.offset
     algorithm = reader.unsigned(2, "signature.sigAlg")
-    if algorithm != ALG_ECDSA:
-        raise reader.malformed("signature.sigAlg", f"is {algorithm:#06x}, must be ECDSA ({ALG_ECDSA:#06x})", start)
     signature = algorithm.to_bytes(2) + reader.take(2, "signature.hash")
-    for part in ("r", "s"):
-        signature += sized(reader.sized(2, SHA256_SIZE, f"signature.{part}"))
+    if algorithm == ALG_ECDSA:
+        for part in ("r", "s"):
+            signature += sized(reader.sized(2, SHA256_SIZE, f"signature.{part}"))
+    elif algorithm == ALG_RSASSA:
+        signature += sized(reader.sized(2, _MAX_RSA, "signature.sig"))
+    else:
+        wanted = f"ECDSA ({ALG_ECDSA:#06x}) or RSASSA ({ALG_RSASSA:#06x})"
+        raise reader.malformed("signature.sigAlg", f"is {algorithm:#06x}, must be {wanted}", start)
     return attest, signature
 
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Self
 
 from cloister.attestation.reader import Reader
-from cloister.attestation.tpm import ALG_SHA256, expect, key_head, read_key_head, sized
+from cloister.attestation.tpm import ALG_RSASSA, ALG_SHA256, expect, key_head, read_key_head, sized
 
 # Part 2, table 9 (TPM_ALG_ID)
 ALG_RSA = 0x0001
-ALG_RSASSA = 0x0014
 
 _BITS = (2048, 3072, 4096)
 _EXPONENT = 65537

@@ -1,15 +1,14 @@
 """How an agent starts, and why it would rather not."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from agent_runtime import boot, milestone
-from agent_runtime.config import Config
 from agent_runtime.device import _whole_der, open_device
 from agent_runtime.errors import AgentError
+from agent_runtime.local import LocalMachine
 from cloister.attestation import runtimelog, tpm_commands
 from cloister.attestation.errors import TpmError
 from cloister.errors import CloisterError
@@ -53,26 +52,26 @@ def transport(tmp_path: Path) -> Iterator[tpm_commands.Transport]:
     ids=["empty", "no members", "no owner", "scratch", "too large"],
 )
 def test_a_boot_configuration_that_is_none_stops_the_agent_before_it_measures(
-    tmp_path: Path, transport: tpm_commands.Transport, configuration: bytes
+    agent: RunningAgent, configuration: bytes
 ) -> None:
-    (tmp_path / "configuration").write_bytes(configuration)
-    before = tpm_commands.pcr_read(transport, [runtimelog.PCR])
-    with pytest.raises(CloisterError):
-        boot.start(replace(Config(), boot_configuration=tmp_path / "configuration"), transport)
-    assert tpm_commands.pcr_read(transport, [runtimelog.PCR]) == before
+    agent.config.boot_configuration.write_bytes(configuration)
+    before = tpm_commands.pcr_read(agent.tpm, [runtimelog.PCR])
+    with pytest.raises(CloisterError, match="boot configuration"):
+        boot.start(agent.config, agent.machine)
+    assert tpm_commands.pcr_read(agent.tpm, [runtimelog.PCR]) == before
 
 
 def test_a_tpm_without_an_attestation_key_stops_the_agent(
     transport: tpm_commands.Transport, agent: RunningAgent
 ) -> None:
     with pytest.raises(TpmError):
-        boot.start(agent.config, transport)
+        _local(agent, transport)
 
 
 def test_an_event_log_that_is_too_large_stops_the_agent(agent: RunningAgent) -> None:
     agent.config.boot_event_log.write_bytes(bytes(513 * 1024))
-    with pytest.raises(AgentError):
-        boot.start(agent.config, agent.tpm)
+    with pytest.raises(AgentError, match="event log"):
+        _local(agent, agent.tpm)
 
 
 @pytest.mark.parametrize("padding", [b"", b"\xff" * 100])
@@ -96,3 +95,8 @@ def test_a_machine_without_the_port_goes_on(tmp_path: Path) -> None:
 def test_a_missing_tpm_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="none"):
         open_device(tmp_path / "none")
+
+
+def _local(agent: RunningAgent, transport: tpm_commands.Transport) -> LocalMachine:
+    config = agent.config
+    return LocalMachine(transport, boot_configuration=config.boot_configuration, boot_event_log=config.boot_event_log)

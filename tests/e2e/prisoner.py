@@ -79,6 +79,7 @@ found = {
     "seccomp": status["Seccomp"],
     "network": [line.split(":")[0].strip() for line in pathlib.Path("/proc/net/dev").read_text().splitlines()[2:]],
     "connect": number(lambda: socket.create_connection(("10.0.2.2", 80), timeout=5)),
+    "metadata": number(lambda: socket.create_connection(("169.254.169.254", 80), timeout=5)),
     "processes": [name for name in os.listdir("/proc") if name.isdigit()],
     "devices": sorted(
         path.name for path in pathlib.Path("/dev").iterdir() if path.is_char_device() and not path.is_symlink()

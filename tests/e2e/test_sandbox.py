@@ -57,6 +57,7 @@ def test_an_algorithm_finds_every_door_closed(parties: Parties, target: Target) 
         "seccomp": "2",
         "network": ["lo"],
         "connect": ENETUNREACH,
+        "metadata": ENETUNREACH,
         "processes": ["1"],
         "devices": ["full", "null", "random", "tty", "urandom", "zero"],
         "work": ["datasets", "results", "train.py"],
