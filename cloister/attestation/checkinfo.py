@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+ASK_AGAIN = "Open a new session; if it fails again, do not use this machine."
+REBUILD = "Rebuild the image in a checkout (invoke image.verify) and write the policy from the manifest that you trust."
+
 
 @dataclass(frozen=True)
 class CheckInfo:

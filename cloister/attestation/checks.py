@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from cloister.attestation.azure import checks as azure
-from cloister.attestation.checkinfo import CheckInfo
+from cloister.attestation.checkinfo import ASK_AGAIN, REBUILD, CheckInfo
 from cloister.attestation.gcp import checks as gcp
 from cloister.attestation.snp import checks as snp
 from cloister.attestation.tdx import checks as tdx
 
-_ASK_AGAIN = "Open a new session; if it fails again, do not use this machine."
 _FORGED = "Do not use this machine: its evidence does not come from the TPM that it names."
-_REBUILD = "Rebuild the image (invoke image.verify) and write the policy from the manifest that you trust."
 _OTHER_POLICY = "Use the policy of this workspace, or ask its owners which one is right."
 _HOST_INPUT = "The host gave the boot a command line, addon or credential of its own: have it removed."
 _DRIVER = "The boot loaded a driver from outside of the image: have it removed, or pin PCR 2 if you know it."
@@ -25,13 +23,13 @@ _CHECKS = {
     "parts": CheckInfo(
         "The set of parts of the evidence", "Ask the platform team why the machine's TPM is not set up."
     ),
-    "purpose": CheckInfo("What the evidence was made for", _ASK_AGAIN),
-    "session-nonce": CheckInfo("The nonce in the evidence", f"It is a replay. {_ASK_AGAIN}"),
+    "purpose": CheckInfo("What the evidence was made for", ASK_AGAIN),
+    "session-nonce": CheckInfo("The nonce in the evidence", f"It is a replay. {ASK_AGAIN}"),
     "session-tls-key": CheckInfo(
-        "The TLS key in the evidence", f"Somebody stands between you and the machine. {_ASK_AGAIN}"
+        "The TLS key in the evidence", f"Somebody stands between you and the machine. {ASK_AGAIN}"
     ),
     "session-hpke-key": CheckInfo(
-        "The session's public key in the evidence", f"Somebody stands between you and the machine. {_ASK_AGAIN}"
+        "The session's public key in the evidence", f"Somebody stands between you and the machine. {ASK_AGAIN}"
     ),
     "receipt-payload": CheckInfo(
         "The receipt that the evidence names", "The receipt was changed, or belongs to another computation."
@@ -41,7 +39,7 @@ _CHECKS = {
         "The event log was changed, cut, or belongs to another computation.",
     ),
     "manifest": CheckInfo(
-        "The computation manifest that the machine runs", "Review that manifest (invoke review) before you agree to it."
+        "The computation manifest that the machine runs", "Review that manifest (`review`) before you agree to it."
     ),
     "workspace": CheckInfo("The workspace in the boot configuration", _OTHER_POLICY),
     "cvm": CheckInfo("The name of the machine in the boot configuration", _OTHER_POLICY),
@@ -56,7 +54,7 @@ _CHECKS = {
     "quote-type": CheckInfo("The type of the attested structure", _FORGED),
     "quote-signer": CheckInfo("The name of the key in the quote", _FORGED),
     "quote-signature": CheckInfo("The signature of the quote", _FORGED),
-    "quote-binding": CheckInfo("The data that the quote was made over", _ASK_AGAIN),
+    "quote-binding": CheckInfo("The data that the quote was made over", ASK_AGAIN),
     "quote-selection": CheckInfo("The registers that the quote covers", _FORGED),
     "quote-pcr-digest": CheckInfo("The digest of the registers in the quote", _FORGED),
     "ak-path": CheckInfo(
@@ -75,14 +73,14 @@ _CHECKS = {
     "pcr-1": CheckInfo("PCR 1 (firmware configuration)", _PLATFORM_PCR),
     "pcr-2": CheckInfo("PCR 2 (UEFI drivers and option ROMs)", _DRIVER),
     "pcr-3": CheckInfo("PCR 3 (option ROM configuration)", _PLATFORM_PCR),
-    "pcr-4": CheckInfo("PCR 4 (the kernel image that was started)", _REBUILD),
+    "pcr-4": CheckInfo("PCR 4 (the kernel image that was started)", REBUILD),
     "pcr-5": CheckInfo("PCR 5 (partition table)", _PLATFORM_PCR),
     "pcr-6": CheckInfo("PCR 6 (platform manufacturer)", _PLATFORM_PCR),
     "pcr-7": CheckInfo("PCR 7 (Secure Boot)", _PLATFORM_PCR),
     "pcr-8": CheckInfo("PCR 8 (not used by the image)", _PLATFORM_PCR),
-    "pcr-9": CheckInfo("PCR 9 (initrd and kernel command line)", f"{_REBUILD} {_HOST_INPUT}"),
+    "pcr-9": CheckInfo("PCR 9 (initrd and kernel command line)", f"{REBUILD} {_HOST_INPUT}"),
     "pcr-10": CheckInfo("PCR 10 (the kernel's own measurements)", _PLATFORM_PCR),
-    "pcr-11": CheckInfo("PCR 11 (sections of the kernel image)", _REBUILD),
+    "pcr-11": CheckInfo("PCR 11 (sections of the kernel image)", REBUILD),
     "pcr-12": CheckInfo("PCR 12 (command line, addons and credentials from outside)", _HOST_INPUT),
     "pcr-13": CheckInfo("PCR 13 (system extensions from outside)", _HOST_INPUT),
     "pcr-14": CheckInfo("PCR 14 (not used by the image)", _PLATFORM_PCR),

@@ -4,9 +4,10 @@ Such a policy recognises a machine; it says nothing of whether the machine is a 
 whoever can confirm it, and the evidence must be genuine: it has to pass the policy that was made of it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 
 from cloister.attestation.azure import hcl
 from cloister.attestation.azure.hcl import HclReport
@@ -19,26 +20,55 @@ from cloister.attestation.gcp.instance import InstanceInfo
 from cloister.attestation.gcp.policy import GcpPolicy
 from cloister.attestation.instances import GcpInstance, Instances
 from cloister.attestation.policy import IMAGE_PCRS, ConfigurationPolicy, ImageReference, Policy
-from cloister.attestation.reference import TakenOver
+from cloister.attestation.reference import TEAM, YOURSELF, TakenOver
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.snp.certificates import EndorsementCertificate
 from cloister.attestation.snp.policy import KINDS, SnpPolicy
-from cloister.attestation.snp.report import PlatformBit, Report, SigningKey
+from cloister.attestation.snp.report import PlatformBit, PolicyBit, Report, SigningKey
 from cloister.attestation.snp.verify import collect, sort
 from cloister.attestation.sources import Sources
 from cloister.attestation.tdx.policy import TdxPolicy, TdxReference
 from cloister.attestation.tdx.quote import Quote
-from cloister.attestation.verdict import Verdict
+from cloister.attestation.verdict import Check, Verdict
 from cloister.attestation.verify import RecordingPurpose, verify
 from cloister.attestation.x509 import Certificate, issuers_among
 from cloister.errors import ProofError
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.imagemanifest import ImageManifest
 
-_TEAM = "the owners of the workspace, not only the platform team"
 _AMD = "AMD's security bulletins: which versions of these components are good enough"
 _MICROSOFT = "Microsoft: whoever brings a paravisor of their own can forge every register"
 _GOOGLE = "Google's published root certificate and release notes"
+_ALLOWED = "yourself: do you accept that? If not, use a machine that is set up otherwise"
+_WIDENED = (
+    (
+        "allow_smt",
+        PolicyBit.SMT,
+        PlatformBit.SMT_EN,
+        "comes from a host where two threads may share a core (SMT on)",
+    ),
+    ("allow_cxl", PolicyBit.CXL_ALLOW, None, "comes from a machine that may have memory behind CXL"),
+    ("allow_tio", None, PlatformBit.TIO_EN, "comes from a host where devices may take part (trusted I/O on)"),
+)
+"""Members of the section ``snp`` that are false by default, which bits of POLICY and PLATFORM_INFO they accept, and
+what these bits say."""
+
+_STRICT: Mapping[str, str] = MappingProxyType(
+    {
+        "snp-crl": "snp.require_crl, true by default",
+        "tdx-tcb-status": "tdx.tcb_statuses, UpToDate alone by default, and tdx.up_to_date_as_of, no day by default",
+        "tdx-advisories": "tdx.advisories, none by default",
+        "tdx-attributes": "tdx.attributes_required and tdx.attributes_allowed",
+        "tdx-xfam": "tdx.xfam_allowed",
+        "tdx-mr-signer-seam": "tdx.mr_signer_seam, zeros by default",
+        "tdx-mr-owner": "tdx.mr_owner, zeros by default",
+        "tdx-mr-owner-config": "tdx.mr_owner_config, zeros by default",
+        "tdx-service-td": "tdx.service_tds, none by default",
+        "pcr-2": "platform_pcrs, which pins no drivers by default",
+    }
+)
+"""Checks that a strict default decides, with the member of the policy: nobody widens those on the evidence's word."""
+
 _SECTIONS = (Platform.SEV_SNP, Platform.AZURE_SNP, Platform.GCP_SNP)
 
 
@@ -51,8 +81,8 @@ class Observation:
         self.taken: list[TakenOver] = []
         configuration = BootConfiguration.parse(evidence.boot_configuration)
         reference = self._image(image)
-        self._take("boot_configuration.workspace", configuration.workspace, "", _TEAM)
-        self._take("boot_configuration.cvms", configuration.cvm, "", _TEAM)
+        self._take("boot_configuration.workspace", configuration.workspace, "", TEAM)
+        self._take("boot_configuration.cvms", configuration.cvm, "", TEAM)
         for owner in configuration.owners:
             self._take("boot_configuration.owners", "an owner", owner, "that owner, over a channel of your own")
         report, quote = self._snp_report(), Quote.parse(evidence.tdx_quote) if evidence.tdx_quote else None
@@ -71,23 +101,26 @@ class Observation:
     def _take(self, member: str, value: str, fingerprint: str, confirm_with: str) -> None:
         self.taken.append(TakenOver(member, value, fingerprint, confirm_with))
 
+    def _allow(self, member: str, meaning: str) -> None:
+        """A member that is false unless a policy says otherwise, and without which this evidence would be refused."""
+        self._take(member, f"true. It is false by default, which refuses this evidence: it {meaning}", "", _ALLOWED)
+
     def _image(self, manifest: ImageManifest) -> ImageReference:
         """The manifest's values; what only hardware measures comes from the evidence."""
         evidence = self._evidence
-        yourself = "yourself: rebuild it with invoke image.verify, or check the signature of someone you chose"
-        self._take("images", f"{manifest.flavor}, from its manifest", manifest.digest().hex(), yourself)
+        self._take("images", f"{manifest.flavor}, from its manifest", manifest.digest().hex(), YOURSELF)
         launch: tuple[bytes, ...] = ()
         tdx = None
         if evidence.platform is Platform.SEV_SNP and evidence.snp_report is not None:
             launch = (Report.parse(evidence.snp_report).measurement,)
-            self._take("images.snp.launch_digests", "what the machine was launched as", launch[0].hex(), yourself)
+            self._take("images.snp.launch_digests", "what the machine was launched as", launch[0].hex(), YOURSELF)
         if evidence.platform in (Platform.TDX, Platform.GCP_TDX) and evidence.tdx_quote is not None:
             report = Quote.parse(evidence.tdx_quote).report
             tdx = TdxReference((report.mr_td,), {1: report.rtmr1, 2: report.rtmr2})
             self._take("images.tdx.mrtds", "the firmware of the machine", report.mr_td.hex(), "who built the firmware")
             for index in (1, 2):
                 value = report.rtmrs[index].hex()
-                self._take(f"images.tdx.rtmrs.{index}", "what the machine booted", value, yourself)
+                self._take(f"images.tdx.rtmrs.{index}", "what the machine booted", value, YOURSELF)
         return ImageReference(
             manifest.flavor,
             manifest.debug,
@@ -114,11 +147,12 @@ class Observation:
         for kind in KINDS:
             self._take(f"snp.minimum_tcb.{line}.{kind}", str(versions[kind]), "", _AMD)
         section = SnpPolicy({line: {kind: versions[kind] for kind in KINDS}}, minimum_guest_svn=report.guest_svn)
-        if PlatformBit.SMT_EN in report.platform_bits():
-            self._take("snp.allow_smt", "two threads share a core of the machine", "", "yourself: may they?")
-            section = replace(section, allow_smt=True)
+        for member, allowed, present, meaning in _WIDENED:
+            if allowed in report.policy_bits() or present in report.platform_bits():
+                self._allow(f"snp.{member}", meaning)
+                section = replace(section, **{member: True})
         if report.signing_key is SigningKey.VLEK:
-            self._take("snp.allow_vlek", "the cloud's key signs, which names no chip", "", "yourself: is that enough?")
+            self._allow("snp.allow_vlek", "is signed with the cloud's key (VLEK), which names no chip")
             cloud = self._leaf(report).amd.csp_id or ""  # the certificate of such a key has one
             self._take("snp.vlek_clouds", cloud, "", "that cloud: its name in AMD's certificate of the key")
             section = replace(section, allow_vlek=True, vlek_clouds=(cloud,))
@@ -200,9 +234,23 @@ def policy_from_evidence(
     made = Observation(evidence, image, Sources(evidence.collateral, collateral).items)
     verdict = verify(evidence, made.policy, purpose=RecordingPurpose(), at=at, collateral=collateral, roots=roots)
     if not verdict.accepted:
-        failures = "\n".join(check.sentence() for check in verdict.failures)
-        raise ProofError(
-            f"The evidence is not genuine, or not of that image, so no policy is made of it.\n{failures}",
-            hint="What is missing can be given with --collateral.",
-        )
+        raise _refusal(verdict.failures)
     return made.policy, tuple(made.taken), verdict
+
+
+def _refusal(failures: Sequence[Check]) -> ProofError:
+    """Says of each failure whether a member of the policy decides it."""
+    said = []
+    for check in failures:
+        member = _STRICT.get(check.name)
+        said.append(check.sentence() + (f" That is decided by {member}." if member else ""))
+    listed = "\n" + "\n".join(said)
+    if all(check.name in _STRICT for check in failures):
+        return ProofError(
+            f"The strict choices with which a policy begins refuse this very evidence, so none is made of it.{listed}",
+            hint="Use a machine that passes. A policy of your own may choose otherwise in the members named above.",
+        )
+    return ProofError(
+        f"The evidence is not genuine, or not of that image, so no policy is made of it.{listed}",
+        hint="What is missing can be given with --collateral.",
+    )

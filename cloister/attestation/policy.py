@@ -112,7 +112,7 @@ class Policy:
         if self.allow_local != (self.local is not None):
             raise PolicyError(
                 f"{_WHAT} must have the section local with the workspace's CA exactly when allow_local is true.",
-                hint="Write it again with: invoke policy --image MANIFEST --workspace DESCRIPTOR --allow-local",
+                hint="Write it again with `policy --image MANIFEST --workspace DESCRIPTOR --allow-local`.",
             )
         self._require_cloud_sections()
         if not self.images:

@@ -22,6 +22,9 @@ from cloister.protocol.descriptor import Descriptor
 from cloister.protocol.imagemanifest import ImageManifest
 from cloister.protocol.transcript import key_id
 
+TEAM = "the owners of the workspace, not only the platform team"
+YOURSELF = "yourself: rebuild it in a checkout (invoke image.verify), or check the signature of someone you chose"
+
 
 @dataclass(frozen=True)
 class TakenOver:
@@ -100,17 +103,16 @@ def _taken_over(policy: Policy, descriptor: Descriptor) -> tuple[TakenOver, ...]
     same = "the workspace names the same image"
     if descriptor.image != image.manifest_digest.hex():
         same = f"the workspace names another image, {descriptor.image}"
-    team = "the owners of the workspace, not only the platform team"
     expected = policy.boot_configuration
     taken = [
         TakenOver(
             "images",
             f"{image.flavor} ({same})",
             image.manifest_digest.hex(),
-            "yourself: rebuild it with invoke image.verify, or check the signature of someone you chose",
+            YOURSELF,
         ),
-        TakenOver("boot_configuration.workspace", expected.workspace, "", team),
-        TakenOver("boot_configuration.cvms", ", ".join(expected.cvms), "", team),
+        TakenOver("boot_configuration.workspace", expected.workspace, "", TEAM),
+        TakenOver("boot_configuration.cvms", ", ".join(expected.cvms), "", TEAM),
     ]
     for owner in expected.owners:
         name = names.get(owner, "a key that no member has")

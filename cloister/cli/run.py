@@ -3,7 +3,7 @@
 from invoke.context import Context
 
 from cloister.cli import settings, show
-from cloister.cli.verb import verb
+from cloister.cli.verb import program, verb
 from cloister.cli.watch import show_timeline
 
 _AGAIN = "The computation goes on; `events --follow` shows it again."
@@ -58,7 +58,9 @@ def stop(
     """Stop the computation for good; everything that was uploaded is wiped."""
     with settings.connection(c, key=key, cvm=cvm, workspace=workspace, policy=policy) as connection:
         connection.call(lambda session: session.stop())
-        print(f"Stopped: the computation at {connection.target.address}. `reset` makes the machine ready for another.")
+        print(
+            f"Stopped: the computation at {connection.target.address}. `{program()} reset` makes it ready for another."
+        )
 
 
 @verb(

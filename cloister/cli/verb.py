@@ -66,7 +66,7 @@ def verb(
                 report(error)
                 raise Exit(code=error.exit_code) from error
             except KeyboardInterrupt as error:
-                print(f"\nInterrupted. {interrupted}".rstrip(), file=sys.stderr)
+                print(_spoken(f"\nInterrupted. {interrupted}".rstrip()), file=sys.stderr)
                 raise Exit(code=INTERRUPTED) from error
             except BrokenPipeError as error:
                 # Whoever read our output has seen enough; nothing more may be written there, at exit neither.

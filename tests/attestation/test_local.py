@@ -324,7 +324,7 @@ def test_all_failures_are_told_with_expected_found_and_advice(machine: LocalMach
     lines = caught.value.message.splitlines()
     assert lines == [
         f"The computation manifest that the machine runs: expected {OTHER.hex()}, found {MANIFEST.hex()}. "
-        "Review that manifest (invoke review) before you agree to it.",
+        "Review that manifest (`review`) before you agree to it.",
         "The workspace in the boot configuration: expected another, found trial. "
         "Use the policy of this workspace, or ask its owners which one is right.",
     ]

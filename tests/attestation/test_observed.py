@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from cloister.attestation import observed
+from cloister.attestation.checks import CHECKS
 from cloister.attestation.collateral import InMemory
 from cloister.attestation.errors import PolicyError
-from cloister.attestation.evidence import Evidence, Platform, SessionBinding
+from cloister.attestation.evidence import Evidence, SessionBinding
 from cloister.attestation.observed import policy_from_evidence
 from cloister.attestation.policy import ImageReference, Policy
 from cloister.attestation.reference import TakenOver
@@ -125,18 +127,6 @@ def test_a_local_machine_needs_the_descriptor() -> None:
     assert "--workspace" in caught.value.hint
 
 
-def test_what_widens_the_ground_is_taken_over_by_name() -> None:
-    machine = SnpMachine.create_at(AT)
-    machine = dataclasses.replace(
-        machine, fields={"platform_info": 1 << 0 | 1 << 2 | 1 << 5, "policy": 1 << 17 | 1 << 16}
-    )
-    policy, taken = Shown(machine.evidence(BINDING), machine.image(), (machine.processor.amd.anchor(),)).policy()
-
-    assert policy.snp is not None and policy.snp.allow_smt
-    assert "snp.allow_smt" in [one.member for one in taken]
-    assert policy.platforms == (Platform.SEV_SNP,)
-
-
 def test_a_clouds_key_is_taken_over_with_its_cloud() -> None:
     processor = Processor.create(AT, kind=SigningKey.VLEK)
     policy, taken = of_cloud(processor).policy()
@@ -163,3 +153,49 @@ def test_a_clouds_key_without_its_certificate_makes_no_policy() -> None:
     bare = dataclasses.replace(shown, evidence=dataclasses.replace(shown.evidence, snp_certificates=None))
     with pytest.raises(PolicyError, match="No certificate of the key"):
         bare.policy()
+
+
+@pytest.mark.parametrize(
+    ("member", "fields"),
+    [
+        ("allow_smt", {"policy": 1 << 17 | 1 << 16}),
+        ("allow_smt", {"platform_info": 1 << 0 | 1 << 2 | 1 << 5}),
+        ("allow_cxl", {"policy": 1 << 17 | 1 << 21}),
+        ("allow_tio", {"platform_info": 1 << 2 | 1 << 5 | 1 << 7}),
+    ],
+)
+def test_what_the_default_would_refuse_is_said_plainly(member: str, fields: dict[str, int]) -> None:
+    machine = dataclasses.replace(SnpMachine.create_at(AT), fields=fields)
+    shown = Shown(machine.evidence(BINDING), machine.image(), (machine.processor.amd.anchor(),))
+    policy, taken = shown.policy()
+
+    (said,) = [one for one in taken if one.member.startswith("snp.allow_")]
+    assert said.member == f"snp.{member}"
+    assert said.value.startswith("true. It is false by default, which refuses this evidence: it comes from")
+    assert policy.snp is not None
+    strict = dataclasses.replace(policy, snp=dataclasses.replace(policy.snp, **{member: False}))
+    assert not verify(shown.evidence, strict, purpose=SESSION, at=AT, roots=shown.roots).accepted
+
+
+def test_a_strict_choice_that_refuses_this_very_evidence_is_named() -> None:
+    td = Td.create(AT)
+    evidence = td.evidence(BINDING, {"mr_owner": b"o" * 48, "td_attributes": bytes(8)})
+    shown = Shown(evidence, td.image(), (td.intel.anchor(),), td.intel.collateral())
+    with pytest.raises(ProofError, match="strict choices") as caught:
+        shown.policy()
+
+    assert "decided by tdx.mr_owner, zeros by default." in caught.value.message
+    assert "decided by tdx.attributes_required" in caught.value.message
+    assert "not genuine" not in caught.value.message
+
+
+def test_a_strict_choice_is_named_beside_what_is_not_genuine() -> None:
+    td = Td.create(AT)
+    shown = Shown(td.evidence(BINDING, {"mr_owner": b"o" * 48}), td.image(), VENDORS, td.intel.collateral())
+    with pytest.raises(ProofError, match="not genuine") as caught:
+        shown.policy()
+    assert "decided by tdx.mr_owner" in caught.value.message
+
+
+def test_every_check_that_a_strict_choice_decides_exists() -> None:
+    assert set(observed._STRICT) <= set(CHECKS)

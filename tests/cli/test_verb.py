@@ -1,18 +1,24 @@
 """What every verb does alike: settings, errors, interruption, listing."""
 
+import ast
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from invoke.collection import Collection
 from invoke.context import Context
 from invoke.program import Program
 
+import cloister
+from cloister.attestation.checks import CHECKS
 from cloister.cli import VERBS
 from cloister.cli.verb import verb
 from cloister.errors import InputError
 
+PACKAGE = Path(cloister.__file__).parent
 COMMAND = (sys.executable, "-c", "from cloister.cli import program; program.run()")
 
 
@@ -131,3 +137,28 @@ def test_what_is_not_known_is_answered_with_where_the_known_is_listed():
         "No idea what 'uplod-data' is!",
         "`cloister --list` names all verbs, `cloister --help VERB` its options.",
     ]
+
+
+def test_messages_leave_the_command_before_a_partys_verb_to_the_program():
+    """A party may have ``cloister`` alone: only a checkout's own verbs are spelled with invoke."""
+    verbs = "|".join(task.name.replace("_", "-") for task in VERBS)
+    spelled = re.compile(rf"\b(?:invoke|cloister) (?:{verbs})(?![\w.-])")
+    found = [
+        f"{path.relative_to(PACKAGE)}: {said.value}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for said in ast.walk(ast.parse(path.read_text()))
+        if isinstance(said, ast.Constant)
+        and isinstance(said.value, str)
+        and spelled.search(said.value)
+        and path.name not in ("guide.py", "program.py")
+    ]
+    assert found == []
+
+
+def test_a_checks_advice_names_the_verb_as_the_reader_types_it(capsys):
+    @verb(help={})
+    def fail(c: Context) -> None:
+        raise InputError(CHECKS["manifest"].advice)
+
+    ended(fail)
+    assert "(`cloister review`)" in capsys.readouterr().err

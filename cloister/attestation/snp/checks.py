@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from cloister.attestation.checkinfo import CheckInfo
+from cloister.attestation.checkinfo import REBUILD, CheckInfo
 
 _FORGED = "Do not use this machine: its evidence does not come from the processor that it names."
-_COLLATERAL = "Fetch the certificates and the revocation list from AMD's key service and judge again."
+_COLLATERAL = "Fetch AMD's certificates and revocation list again (`verify-evidence --fetch`) and judge again."
 _FIRMWARE = "Ask the provider to update the firmware of its machines, or use another machine."
 _LAUNCH = "Ask the platform team to launch the machine with the settings that your policy demands."
 _HOST = "Use a machine whose host is set up as your policy demands."
@@ -44,10 +44,7 @@ INFOS: Mapping[str, CheckInfo] = MappingProxyType(
         "snp-id-key": CheckInfo("The identity key of the guest", _LAUNCH),
         "snp-author-key": CheckInfo("The author key of the guest", _LAUNCH),
         "snp-host-data": CheckInfo("The boot configuration that the machine was launched with", _LAUNCH),
-        "snp-launch-digest": CheckInfo(
-            "The launch digest of the machine",
-            "Rebuild the image (invoke image.verify) and write the policy from the manifest that you trust.",
-        ),
+        "snp-launch-digest": CheckInfo("The launch digest of the machine", REBUILD),
     }
 )
 """What each check is about, in the order of a verdict."""

@@ -3,15 +3,13 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from cloister.attestation.checkinfo import CheckInfo
+from cloister.attestation.checkinfo import ASK_AGAIN, REBUILD, CheckInfo
 
 _FORGED = "Do not use this machine: its evidence does not come from the processor that it names."
-_COLLATERAL = "Fetch the collateral from Intel's service again (invoke collateral) and judge again."
+_COLLATERAL = "Fetch the collateral from Intel's service again (`verify-evidence --fetch`) and judge again."
 _REVOKED = "Do not use this machine: Intel no longer vouches for its key."
 _UPDATE = "Ask the provider to update the machine's firmware, microcode or TDX module, or use another machine."
 _HOST = "The host started the machine in another way than your policy demands: have it started anew."
-_REBUILD = "Rebuild the image (invoke image.verify) and write the policy from the manifest that you trust."
-_ASK_AGAIN = "Open a new session; if it fails again, do not use this machine."
 
 _QUOTE = {
     "tdx-qe-vendor": CheckInfo("The vendor of the quoting enclave", _FORGED),
@@ -45,7 +43,7 @@ _QUOTE = {
     "tdx-mr-owner": CheckInfo("The owner that the host named (MROWNER)", _HOST),
     "tdx-mr-owner-config": CheckInfo("The owner's configuration that the host named (MROWNERCONFIG)", _HOST),
     "tdx-service-td": CheckInfo("The service machines that are bound to the machine (MR_SERVICETD)", _HOST),
-    "tdx-report-data": CheckInfo("The data that the quote was made over", _ASK_AGAIN),
+    "tdx-report-data": CheckInfo("The data that the quote was made over", ASK_AGAIN),
 }
 
 _IMAGE = {
@@ -54,10 +52,10 @@ _IMAGE = {
         "The host gave it another boot configuration than the one in the evidence: do not use this machine.",
     ),
     "tdx-event-log": CheckInfo("The replay of the boot event log (CCEL)", _FORGED),
-    "tdx-mrtd": CheckInfo("The firmware that the machine was started with (MRTD)", _REBUILD),
+    "tdx-mrtd": CheckInfo("The firmware that the machine was started with (MRTD)", REBUILD),
     "tdx-rtmr-0": CheckInfo("RTMR 0 (firmware configuration)", "Ask the platform team what changed in the host."),
-    "tdx-rtmr-1": CheckInfo("RTMR 1 (the kernel image that was started)", _REBUILD),
-    "tdx-rtmr-2": CheckInfo("RTMR 2 (initrd and kernel command line)", _REBUILD),
+    "tdx-rtmr-1": CheckInfo("RTMR 1 (the kernel image that was started)", REBUILD),
+    "tdx-rtmr-2": CheckInfo("RTMR 2 (initrd and kernel command line)", REBUILD),
     "tdx-rtmr-3": CheckInfo("RTMR 3 (not used by the image)", "Something measured there: do not use this machine."),
 }
 
