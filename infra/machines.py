@@ -22,6 +22,7 @@ class Machine:
     """
 
     name: str
+    urn: str
     endpoint: str
     running: bool | None
     image: str
@@ -41,7 +42,7 @@ def found(resources: Sequence[Mapping[str, Any]]) -> tuple[Machine, ...]:
         read = _READERS.get(str(resource.get("type")))
         # What waits to be deleted after a replacement that broke off is no machine of the workspace any more.
         if read is not None and not resource.get("delete"):
-            machines.append(read(str(resource["urn"]).rpartition("::")[2], resource.get("outputs") or {}))
+            machines.append(read(str(resource["urn"]), resource.get("outputs") or {}))
     return tuple(machines)
 
 
@@ -50,9 +51,10 @@ def local_size(vcpus: int, memory: int) -> str:
     return f"{vcpus} vCPUs, {memory // _MEBIBYTE} MiB"
 
 
-def _local(name: str, outputs: Mapping[str, Any]) -> Machine:
+def _local(urn: str, outputs: Mapping[str, Any]) -> Machine:
     return Machine(
         name=outputs["name"],
+        urn=urn,
         endpoint=outputs["endpoint"],
         running=is_alive(outputs),
         image=outputs["imageDigest"],
@@ -62,21 +64,22 @@ def _local(name: str, outputs: Mapping[str, Any]) -> Machine:
     )
 
 
-def _azure(name: str, outputs: Mapping[str, Any]) -> Machine:
+def _azure(urn: str, outputs: Mapping[str, Any]) -> Machine:
     said = outputs.get("tags") or {}
-    return _in_a_cloud(name, said, str((outputs.get("hardwareProfile") or {}).get("vmSize", "")), None)
+    return _in_a_cloud(urn, said, str((outputs.get("hardwareProfile") or {}).get("vmSize", "")), None)
 
 
-def _gcp(name: str, outputs: Mapping[str, Any]) -> Machine:
+def _gcp(urn: str, outputs: Mapping[str, Any]) -> Machine:
     status = outputs.get("currentStatus")
     # Only the last refresh's word: a machine that ran then may not run now.
     ended = False if status and status != _GCP_RUNNING else None
-    return _in_a_cloud(name, outputs.get("metadata") or {}, str(outputs.get("machineType", "")), ended)
+    return _in_a_cloud(urn, outputs.get("metadata") or {}, str(outputs.get("machineType", "")), ended)
 
 
-def _in_a_cloud(name: str, said: Mapping[str, Any], size: str, running: bool | None) -> Machine:
+def _in_a_cloud(urn: str, said: Mapping[str, Any], size: str, running: bool | None) -> Machine:
     return Machine(
-        name=name,
+        name=urn.rpartition("::")[2],
+        urn=urn,
         endpoint=str(said.get(ENDPOINT, "")),
         running=running,
         image=str(said.get(IMAGE, "")),

@@ -46,6 +46,14 @@ def machines(name: str) -> tuple[Machine, ...]:
     return found(PROJECT.resources(name))
 
 
+def machine(name: str, cvm: str) -> Machine:
+    """The CVM ``cvm`` of a stack. Raises InputError when it is not there."""
+    known = {one.name: one for one in machines(name)}
+    if cvm not in known:
+        raise InputError(f"The workspace {name!r} runs no CVM {cvm!r}.", hint=f"CVMs: {', '.join(known) or 'none'}.")
+    return known[cvm]
+
+
 def names() -> dict[str, bool]:
     """The stacks of this project; True for the one that is selected."""
     return PROJECT.names()

@@ -9,6 +9,7 @@ from typing import Any
 from invoke.collection import Collection
 
 from cloister.cli.verb import verb
+from infra.registry.tasks import namespace as registry
 
 _STACK = "the workspace; by default the one that pulumi has selected"
 
@@ -52,10 +53,11 @@ def new(
         "stack": _STACK,
         "yes": "do not ask",
         "force": "replace a CVM even when its run is unfinished or cannot be asked about",
+        "replace": "name of a CVM to make anew, for example one that a cloud does not say is dead",
     },
     interrupted="A machine that was starting is gone; the same command starts it again.",
 )
-def up(c: Any, stack: str = "", yes: bool = False, force: bool = False) -> None:
+def up(c: Any, stack: str = "", yes: bool = False, force: bool = False, replace: str = "") -> None:
     """Bring the workspace into the state that its configuration describes (pulumi up)."""
     import os
 
@@ -64,8 +66,10 @@ def up(c: Any, stack: str = "", yes: bool = False, force: bool = False) -> None:
     name = stacks.selected(stack)
     if force:
         os.environ["CLOISTER_FORCE"] = "1"
+    words = ["--replace", stacks.machine(name, replace).urn] if replace else []
     # Who does not want to be asked needs no preview to answer by; what it refuses, the update refuses too.
-    stacks.hand_over("up", "--stack", name, "--suppress-outputs", *(["--yes", "--skip-preview"] if yes else []))
+    words += ["--yes", "--skip-preview"] if yes else []
+    stacks.hand_over("up", "--stack", name, "--suppress-outputs", *words)
     print(f"Workspace {name} is up. For its parties: invoke workspace.export --stack {name} --output FILE")
 
 
@@ -112,16 +116,30 @@ def console(c: Any, stack: str = "", cvm: str = "") -> None:
 
 
 @verb(
-    help={"stack": _STACK, "yes": "do not ask", "remove": "remove the stack and its configuration too"},
+    help={
+        "stack": _STACK,
+        "yes": "do not ask",
+        "remove": "remove the stack, its keys and its configuration too",
+        "force": "end a CVM even when its run is unfinished or cannot be asked about",
+    },
     interrupted="The same command ends what is left.",
 )
-def down(c: Any, stack: str = "", yes: bool = False, remove: bool = False) -> None:
-    """End the workspace's CVMs and remove what belongs to them (pulumi destroy). The configuration stays."""
+def down(c: Any, stack: str = "", yes: bool = False, remove: bool = False, force: bool = False) -> None:
+    """End the workspace's CVMs and remove what belongs to them (pulumi destroy). Configuration and keys stay."""
+    import os
+
     from infra import stack as stacks
     from infra.provider import authority
 
     name = stacks.selected(stack)
-    stacks.hand_over("destroy", "--stack", name, *(["--yes", "--skip-preview"] if yes else []))
+    if force:
+        os.environ["CLOISTER_FORCE"] = "1"
+    kept = [resource for resource in stacks.PROJECT.resources(name) if resource.get("protect")]
+    if remove and kept:
+        stacks.PROJECT.run("state", "unprotect", "--all", "--yes", "--stack", name)
+    words = ["--exclude-protected"] if kept and not remove else []
+    words += ["--yes", "--skip-preview"] if yes else []
+    stacks.hand_over("destroy", "--stack", name, *words)
     # What an engine that was killed never noted in the state.
     if not stacks.machines(name):
         authority.sweep(name)
@@ -221,4 +239,4 @@ workspace.add_task(list_, name="list")
 member = Collection("member", add)
 member.add_task(remove_, name="remove")
 member.add_task(members, name="list")
-namespace = Collection(workspace, member, setup, doctor, cache, clean)
+namespace = Collection(workspace, member, registry, setup, doctor, cache, clean)
