@@ -31,7 +31,8 @@ _INDEX = re.compile(r"\[\d+\]")
 class Kind:
     """``identity`` is the template of the id, whose last field names the resource; ``computed`` templates of outputs.
 
-    ``replaces`` are paths, without indices; ``automatic`` says that the cloud's plugin makes up a name.
+    ``replaces`` are paths, without indices; ``automatic`` says that the cloud's plugin makes up a name, ``remains``
+    that the cloud keeps what is deleted.
     """
 
     token: str
@@ -39,6 +40,7 @@ class Kind:
     computed: Mapping[str, Any]
     replaces: tuple[str, ...]
     automatic: bool
+    remains: bool
 
     @property
     def name(self) -> str:
@@ -57,7 +59,14 @@ def kind(token: str) -> Kind:
     if not identity:
         raise SchemaError(f"The stand-in does not know how the cloud names a {token}.")
     computed = {**_table(package).get("each", {}), **known.get("computed", {})}
-    return Kind(token, identity, computed, tuple(known.get("replaces", ())), known.get("automatic", True))
+    return Kind(
+        token,
+        identity,
+        computed,
+        tuple(known.get("replaces", ())),
+        known.get("automatic", True),
+        known.get("remains", False),
+    )
 
 
 def identity(token: str, inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> str:

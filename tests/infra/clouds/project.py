@@ -27,8 +27,10 @@ def plugins(folder: Path) -> dict[str, Path]:
     return found
 
 
-def create(folder: Path, name: str, value: Mapping[str, Any]) -> Project:
-    """A project as ``Project.create`` makes one, in clouds that hold nothing yet (``world.json``)."""
-    made = Project.create(folder, name, value, provider=PROVIDER, settings=SETTINGS, plugins=plugins(folder))
+def create(folder: Path, name: str, value: Mapping[str, Any], **program: str) -> Project:
+    """A project as ``Project.create`` makes one, in clouds that hold nothing yet (``world.json``) unless another
+    project below ``folder`` has put something there.
+    """
+    made = Project.create(folder, name, value, provider=PROVIDER, settings=SETTINGS, plugins=plugins(folder), **program)
     made.environment[world.VARIABLE] = str(folder / "world.json")
     return made

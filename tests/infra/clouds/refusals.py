@@ -1,24 +1,172 @@
-"""What the clouds are documented to refuse: the table in ``refusals.toml``, and what follows from what is there."""
+"""What the clouds are documented to refuse about one resource: ``refusals.toml``, as conditions over its inputs.
 
+A refusal holds when every one of its conditions does. What a preview does not know yet breaks no condition.
+"""
+
+import base64
+import binascii
+import re
+import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+from infra.provider.values import UNKNOWN
 from tests.infra.clouds.check import Failure
-from tests.infra.clouds.world import World
+
+FILE = Path(__file__).parent / "refusals.toml"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """``path`` leads to values: ``[]`` goes into a list, ``*`` into a map, ``@`` to a map's keys."""
+
+    path: str
+    is_: tuple[Any, ...] | None = None
+    not_: tuple[Any, ...] | None = None
+    like: str | None = None
+    unlike: str | None = None
+    given: bool | None = None
+    outside: tuple[float, float] | None = None
+    longer: int | None = None
+    repeated: tuple[str, ...] | None = None
+    both: tuple[str, ...] | None = None
+
+    def holds(self, inputs: Mapping[str, Any]) -> bool:
+        """Whether it does for one value; a missing one counts for ``not``, ``unlike`` and ``given = false``."""
+        found = list(values(inputs, self.path))
+        known = [value for value in found if value is not None and value != UNKNOWN]
+        if self.given is not None:
+            return bool(known) if self.given else None in found
+        if self.longer is not None:
+            return any(len(value) > self.longer for value in known)
+        if self.both is not None:
+            return any(all(item.get(name) is not None for name in self.both) for item in known)
+        if self.repeated is not None:
+            keys = [tuple(str(item.get(name)) for name in self.repeated) for item in known]
+            return len(keys) > len(set(keys))
+        if self.not_ is not None or self.unlike is not None:
+            return None in found or any(self._differs(value) for value in known)
+        return any(self._matches(value) for value in known)
+
+    def _matches(self, value: Any) -> bool:
+        if self.is_ is not None:
+            return value in self.is_
+        if self.like is not None:
+            return re.fullmatch(self.like, str(value)) is not None
+        if self.outside is not None:
+            return not self.outside[0] <= float(value) <= self.outside[1]
+        raise ValueError(f"A condition on {self.path} says nothing.")
+
+    def _differs(self, value: Any) -> bool:
+        if self.not_ is not None:
+            return value not in self.not_
+        return re.fullmatch(str(self.unlike), str(value)) is None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """``breaks`` and ``without`` make an accepted resource (``accepted/<start>.json``) one that earns it alone."""
+
+    name: str
+    types: tuple[str, ...]
+    when: tuple[Condition, ...]
+    sentence: str
+    source: str
+    start: str
+    breaks: Mapping[str, Any]
+    without: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """An input that the cloud does not let anybody change on what is there, though its plugin tries to."""
+
+    type: str
+    path: str
+    sentence: str
+    source: str
+    start: str
+    breaks: Mapping[str, Any]
+
+
+@cache
+def table() -> tuple[Refusal, ...]:
+    """Every refusal of the file."""
+    return tuple(_refusal(entry) for entry in _file()["refusal"])
+
+
+@cache
+def fixed() -> tuple[Fixed, ...]:
+    """Every input that stays as it is."""
+    return tuple(Fixed(**entry) for entry in _file()["fixed"])
 
 
 def of(token: str, inputs: Mapping[str, Any]) -> Iterator[Failure]:
-    """What the cloud refuses about a resource by itself."""
-    yield from ()
+    """What the cloud refuses about the resource, whatever else there is."""
+    for one in table():
+        if token in one.types and all(condition.holds(inputs) for condition in one.when):
+            yield one.when[-1].path, one.sentence
+    data = inputs.get("userData")
+    if token == "azure-native:compute:VirtualMachine" and isinstance(data, str) and not _is_user_data(data):
+        yield "userData", "User data is base64 and at most 64 KB."
 
 
-def in_world(world: World, identity: str, token: str, inputs: Mapping[str, Any], *, creating: bool) -> list[str]:
-    """What the cloud refuses because of what is there already, or is not."""
-    if creating and world.find(identity) is not None:
-        return [f"{identity} exists already."]
-    return []
+def of_change(token: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """Why the cloud does not change the resource from ``old`` to ``new``."""
+    for one in fixed():
+        if token == one.type and list(values(old, one.path)) != list(values(new, one.path)):
+            yield one.sentence
 
 
-def of_deleting(world: World, identity: str) -> list[str]:
-    """Why the cloud does not delete what is in use."""
-    return []
+def values(inputs: Any, path: str) -> Iterator[Any]:
+    """The values at ``path``, None for one that is missing. What is unknown stands for all that is in it."""
+    if inputs == UNKNOWN or not path:
+        yield inputs
+        return
+    step, _, rest = path.partition(".")
+    if step in ("@", "*"):
+        found = inputs if isinstance(inputs, dict) else {}
+        for value in found if step == "@" else found.values():
+            yield from values(value, rest)
+        return
+    value = inputs.get(step.removesuffix("[]")) if isinstance(inputs, dict) else None
+    if step.endswith("[]") and value != UNKNOWN:
+        for item in value or []:
+            yield from values(item, rest)
+    else:
+        yield from values(value, rest)
+
+
+def _is_user_data(text: str) -> bool:
+    try:
+        return text == UNKNOWN or len(base64.b64decode(text, validate=True)) <= 64 << 10
+    except binascii.Error:
+        return False
+
+
+@cache
+def _file() -> dict[str, Any]:
+    return tomllib.loads(FILE.read_text())
+
+
+def _refusal(entry: Mapping[str, Any]) -> Refusal:
+    types = entry["type"] if isinstance(entry["type"], list) else [entry["type"]]
+    conditions = []
+    for words in entry["when"]:
+        known = {f"{name}_" if name in ("is", "not") else name: value for name, value in words.items()}
+        conditions.append(
+            Condition(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
+        )
+    return Refusal(
+        entry["name"],
+        tuple(types),
+        tuple(conditions),
+        entry["sentence"],
+        entry["source"],
+        entry["start"],
+        entry.get("breaks", {}),
+        tuple(entry.get("without", ())),
+    )

@@ -12,7 +12,7 @@ from google.protobuf import empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from infra.provider.values import UNKNOWN, from_struct, parse_urn, to_struct
-from tests.infra.clouds import catalogue, check, functions, refusals, schema
+from tests.infra.clouds import azure, catalogue, check, functions, refusals, relations, schema
 from tests.infra.clouds.schema import SchemaError
 from tests.infra.clouds.world import Thing, World
 
@@ -126,7 +126,9 @@ class CloudProvider(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.CreateResponse(properties=to_struct(unknown | inputs))
         identity = catalogue.identity(kind, inputs, self.settings)
         with World.opened() as world:
-            _refuse(refusals.in_world(world, identity, kind, inputs, creating=True))
+            _refuse([f"{identity} exists already."] if world.find(identity) else [])
+            _refuse([sentence for _, sentence in refusals.of(kind, inputs)])
+            _refuse(relations.of_missing(identity, inputs, world) or relations.of(world, identity, kind, inputs))
             thing = Thing(kind, inputs, catalogue.computed(kind, identity, inputs, self.settings))
             world.things[identity] = thing
         return provider_pb2.CreateResponse(id=identity, properties=to_struct(thing.outputs))
@@ -150,7 +152,9 @@ class CloudProvider(provider_pb2_grpc.ResourceProviderServicer):
             thing = world.find(request.id)
             if thing is None:
                 raise CloudError(f"{request.id} was not found.")
-            _refuse(refusals.in_world(world, request.id, kind, news, creating=False))
+            _refuse([sentence for _, sentence in refusals.of(kind, news)])
+            _refuse([*refusals.of_change(kind, thing.inputs, news)])
+            _refuse(relations.of_missing(request.id, news, world) or relations.of(world, request.id, kind, news))
             thing.inputs = news
             thing.computed = catalogue.computed(kind, request.id, news, self.settings)
             return provider_pb2.UpdateResponse(properties=to_struct(thing.outputs))
@@ -158,11 +162,16 @@ class CloudProvider(provider_pb2_grpc.ResourceProviderServicer):
     @_answering
     def Delete(self, request: provider_pb2.DeleteRequest, context: grpc.ServicerContext) -> Any:
         with World.opened() as world:
-            _refuse(refusals.of_deleting(world, request.id))
+            _refuse(relations.of_deleting(world, request.id))
+            thing = world.find(request.id)
+            if thing is not None and catalogue.kind(thing.type).remains:
+                return empty_pb2.Empty()
             # What is in a resource group goes with it; so does a rule with its group.
             inside = f"{request.id.lower()}/"
             for identity in [one for one in world.things if f"{one.lower()}/".startswith(inside)]:
-                del world.things[identity]
+                gone = world.things.pop(identity)
+                if gone.inputs.get("properties", {}).get("enablePurgeProtection") is True:
+                    world.things[f"{azure.DELETED}{gone.inputs['vaultName']}"] = gone
         return empty_pb2.Empty()
 
     def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
