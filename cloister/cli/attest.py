@@ -13,6 +13,8 @@ from cloister.cli.verb import verb
         **settings.WHERE,
         "manifest": "also demand that the machine runs this manifest",
         "save": "write the evidence to a file, for `audit`",
+        "collateral": settings.COLLATERAL_HELP,
+        "fetch": settings.FETCH_HELP,
         "json": settings.JSON_HELP,
     }
 )
@@ -23,6 +25,8 @@ def attest(
     policy: str | None = None,
     manifest: str | None = None,
     save: str | None = None,
+    collateral: str | None = None,
+    fetch: bool = False,
     json: bool = False,
 ) -> None:
     """Check a running machine against your policy: every check with what is expected and what was found."""
@@ -31,8 +35,18 @@ def attest(
 
     demanded = settings.policy(c, policy)
     digest = manifests.load(Path(manifest)).digest() if manifest else None
-    target = settings.target(c, cvm=cvm, workspace=workspace, policy=demanded, manifest_digest=digest)
+    target = settings.target(
+        c,
+        cvm=cvm,
+        workspace=workspace,
+        policy=demanded,
+        manifest_digest=digest,
+        collateral=collateral,
+        fetch=fetch,
+    )
     with connection.attest(target) as opening:
+        for problem in opening.problems:
+            show.note(problem)
         if save:
             show.write_file(Path(save), opening.evidence.encode_json())
         if json:

@@ -1,7 +1,8 @@
 """Where a verb's options come from when they are not typed: the environment, then Invoke's configuration files.
 
 ``key``, ``policy``, ``workspace`` and ``manifest`` are CLOISTER_KEY and so on in the environment, and in a checkout
-``cloister: {key: ...}`` in ``invoke.yaml``. The agent's address may be AGENT_GRPC_URL.
+``cloister: {key: ...}`` in ``invoke.yaml``. The agent's address may be AGENT_GRPC_URL. What a machine in a cloud is
+judged with comes from the folder CLOISTER_COLLATERAL and, with CLOISTER_FETCH=1, from the vendors' services.
 """
 
 import os
@@ -13,7 +14,9 @@ from invoke.context import Context
 from cloister.errors import InputError
 
 if TYPE_CHECKING:
+    from cloister.attestation.collateral import Collateral
     from cloister.attestation.policy import Policy
+    from cloister.client.collateral.network import Network
     from cloister.client.connection import Connection, Target
     from cloister.client.keys import Key
     from cloister.protocol.manifest import Manifest
@@ -26,6 +29,9 @@ WORKSPACE_HELP = "workspace descriptor (default: $CLOISTER_WORKSPACE); or the ad
 CVM_HELP = "name of the CVM in the workspace descriptor"
 MANIFEST_HELP = "your copy of the manifest, canonical (default: $CLOISTER_MANIFEST)"
 JSON_HELP = "print JSON for programs"
+COLLATERAL_HELP = "folder with what a vendor says of the machine (default: $CLOISTER_COLLATERAL)"
+FETCH_HELP = "ask the vendors' services for what is missing (default: $CLOISTER_FETCH is 1)"
+FETCH = "CLOISTER_FETCH"
 
 WHERE = {"cvm": CVM_HELP, "workspace": WORKSPACE_HELP, "policy": POLICY_HELP}
 """Help of the options that name a CVM and what is demanded of it."""
@@ -85,15 +91,18 @@ def target(
     workspace: str | None,
     policy: "Policy",
     manifest_digest: bytes | None = None,
+    collateral: str | None = None,
+    fetch: bool = False,
 ) -> "Target":
     """The CVM that the options mean. Raises InputError."""
     from cloister.client import workspace as workspaces
     from cloister.client.connection import Target
     from cloister.endpoint import Address
 
+    own, network = _collateral(c, collateral), _network(c, fetch)
     direct = os.environ.get(ADDRESS)
     if direct and not cvm and not workspace:
-        return Target(Address.parse(direct), policy, None, manifest_digest)
+        return Target(Address.parse(direct), policy, None, manifest_digest, own, network)
     path = setting(c, "workspace", workspace)
     if path is None:
         raise InputError(
@@ -101,7 +110,27 @@ def target(
             hint=f"Give the workspace descriptor with --workspace or CLOISTER_WORKSPACE, or an address in {ADDRESS}.",
         )
     found = workspaces.find(workspaces.load(path), cvm)
-    return Target(Address.parse(found.endpoint), policy, found.name, manifest_digest)
+    return Target(Address.parse(found.endpoint), policy, found.name, manifest_digest, own, network)
+
+
+def _collateral(c: Context, given: str | None) -> "Collateral":
+    from cloister.attestation.collateral import InMemory
+    from cloister.client.collateral import folder
+
+    path = setting(c, "collateral", given)
+    return InMemory() if path is None else folder.load(path)
+
+
+def _network(c: Context, given: bool) -> "Network | None":
+    """Raises InputError for a value that says neither yes nor no: somebody would believe that nobody is asked."""
+    from cloister.client.collateral.network import Network
+
+    configured: Any = c.config.get("cloister", {})
+    text = os.environ.get(FETCH) or str((configured or {}).get("fetch", "0"))
+    wanted = {"1": True, "true": True, "0": False, "false": False}.get(text.lower())
+    if wanted is None:
+        raise InputError(f"{FETCH} is {text!r}; it is 1 or 0.")
+    return Network() if given or wanted else None
 
 
 def connection(

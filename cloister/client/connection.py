@@ -8,7 +8,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -16,11 +16,16 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from cloister import endpoint
-from cloister.attestation.evidence import Evidence, SessionBinding
+from cloister.attestation.collateral import Collateral, InMemory
+from cloister.attestation.evidence import CERTIFICATE, Evidence, SessionBinding
 from cloister.attestation.policy import Policy
 from cloister.attestation.verdict import Verdict
 from cloister.attestation.verify import SessionPurpose, verify
 from cloister.client import refusal
+from cloister.client.collateral import wanted
+from cloister.client.collateral.network import Network
+from cloister.client.collateral.wanted import Services
+from cloister.client.examination import Several
 from cloister.client.keys import Key
 from cloister.client.refusal import ConnectionLost
 from cloister.client.session import Bound, Session
@@ -46,13 +51,17 @@ class Target:
     """A CVM that a party wants to talk to: where it is, and what the party demands of it.
 
     ``cvm`` narrows the policy to one CVM by name; ``manifest_digest`` is that of the party's own copy of the manifest,
-    None when it claims none.
+    None when it claims none. ``collateral`` is what the party has of the vendors' statements beside what the evidence
+    carries; with a ``network`` the vendors' ``services`` are asked for the rest.
     """
 
     address: Address
     policy: Policy
     cvm: str | None = None
     manifest_digest: bytes | None = None
+    collateral: Collateral = field(default_factory=InMemory)
+    network: Network | None = None
+    services: Services | None = None
 
     def demands(self) -> Policy:
         """The policy, narrowed to the CVM that was named. Raises ProofError when it does not accept that one."""
@@ -70,7 +79,9 @@ class Target:
 
 @dataclass(frozen=True)
 class Opening:
-    """A session that was opened and judged, and is not bound yet. ``raw`` is the evidence as received."""
+    """A session that was opened and judged, and is not bound yet. ``raw`` is the evidence as received, ``problems`` has
+    a sentence for each question to a vendor that was not answered.
+    """
 
     channel: grpc.Channel
     endpoint: Endpoint
@@ -81,6 +92,7 @@ class Opening:
     evidence: Evidence
     binding: SessionBinding
     verdict: Verdict
+    problems: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
         return self
@@ -135,12 +147,14 @@ def _attest(target: Target, policy: Policy) -> Opening:
             raise ProofError(f"{target.address} answers, but not as an agent does.")
         evidence = Evidence.parse(answer.evidence)
         purpose = SessionPurpose(nonce, seen.key_digest(), hashlib.sha256(answer.hpke_public_key).digest())
+        collateral, problems = gathered(target, evidence)
         verdict = verify(
             evidence,
             policy,
             purpose=purpose,
             at=datetime.datetime.now(datetime.UTC),
             manifest_digest=target.manifest_digest,
+            collateral=collateral,
         )
         if not isinstance(evidence.binding, SessionBinding):
             verdict.require_accepted()
@@ -158,7 +172,18 @@ def _attest(target: Target, policy: Policy) -> Opening:
         evidence=evidence,
         binding=evidence.binding,
         verdict=verdict,
+        problems=problems,
     )
+
+
+def gathered(target: Target, evidence: Evidence) -> tuple[Collateral, tuple[str, ...]]:
+    """What the verdict may use beside what the evidence carries; nobody is asked unless the party wants that."""
+    if target.network is None:
+        return target.collateral, ()
+    carried = (item.content for item in evidence.collateral if item.kind == CERTIFICATE)
+    certificates = (*carried, *target.collateral.items(CERTIFICATE))
+    fetched = target.network.fetch(wanted.questions(evidence, certificates, target.services))
+    return Several((target.collateral, fetched.collateral)), fetched.problems
 
 
 def bind(opening: Opening, key: Key) -> Session:

@@ -75,6 +75,29 @@ def test_settings_of_a_configuration_file_stand_in_for_options(cloister, parties
     assert "lab (this is you)" in said
 
 
+def test_vendors_are_asked_only_when_somebody_says_so(tmp_path, monkeypatch):
+    from cloister.cli import settings
+
+    monkeypatch.setenv("AGENT_GRPC_URL", "127.0.0.1:6110")
+    for said, asked in (("", False), ("0", False), ("false", False), ("1", True), ("true", True)):
+        monkeypatch.setenv("CLOISTER_FETCH", said)
+        target = settings.target(Context(), cvm=None, workspace=None, policy=None)
+        assert (target.network is not None) is asked
+    monkeypatch.setenv("CLOISTER_FETCH", "yes")
+    with pytest.raises(InputError, match="CLOISTER_FETCH is 'yes'"):
+        settings.target(Context(), cvm=None, workspace=None, policy=None)
+
+
+def test_collateral_comes_from_a_folder(tmp_path, monkeypatch):
+    from cloister.cli import settings
+
+    monkeypatch.setenv("AGENT_GRPC_URL", "127.0.0.1:6110")
+    (tmp_path / "GCE.binarypb").write_bytes(b"endorsement")
+    monkeypatch.setenv("CLOISTER_COLLATERAL", str(tmp_path))
+    target = settings.target(Context(), cvm=None, workspace=None, policy=None)
+    assert list(target.collateral.items("launch-endorsement")) == [b"endorsement"]
+
+
 def test_every_option_of_a_verb_says_what_it_is():
     # Invoke takes the texts out of a task when it reads its options: a process of its own sees them.
     program = """

@@ -12,16 +12,24 @@ import pytest
 
 from agent_runtime.keys import TlsIdentity
 from cloister import endpoint
-from cloister.attestation.evidence import Evidence, Platform
+from cloister.attestation.collateral import InMemory
+from cloister.attestation.evidence import CERTIFICATE, Evidence, Platform, SessionBinding
 from cloister.attestation.policy import LocalPolicy, Policy
-from cloister.attestation.testkit import Authority
+from cloister.attestation.testkit import Authority, SnpMachine
 from cloister.client import connection, refusal
+from cloister.client.collateral.wanted import Services
 from cloister.client.connection import Target
 from cloister.endpoint import Address
 from cloister.errors import InputError, ProofError, UnreachableError
 from cloister.protocol import receipt
 from cloister.protocol.sealing import Direction, Sealer
 from cloister.v1 import agent_pb2, agent_pb2_grpc
+from tests.client.collateral.conftest import Asking, asking, server
+from tests.client.collateral.services import Server
+
+__all__ = ["asking", "server"]
+
+BINDING = SessionBinding(b"n" * 32, b"t" * 32, b"h" * 32)
 
 
 def refused_for(target: Target) -> set[str]:
@@ -267,3 +275,37 @@ def test_a_member_sees_the_receipt_without_the_result(machine):
     made = receipt.Receipt.parse(receipt.open_envelope(envelope, key))
     assert made.manifest == manifest.digest().hex()
     assert Evidence.parse(evidence).event_log_key == key
+
+
+def test_what_a_party_brings_is_judged_beside_what_the_machine_carries(machine):
+    target = dataclasses.replace(machine.target(), collateral=InMemory({CERTIFICATE: (b"no certificate",)}))
+
+    with connection.attest(target) as opening:
+        assert opening.verdict.accepted
+        assert [one.kind for one in opening.verdict.skipped] == [CERTIFICATE]
+
+
+def test_vendors_are_asked_for_what_neither_the_machine_nor_the_party_has(
+    machine, server: Server, asking: Asking
+) -> None:
+    snp = SnpMachine.create_at(asking.now)
+    evidence = dataclasses.replace(snp.evidence(BINDING), snp_certificates=None, collateral=())
+    services = Services(keys=server.address)
+    target = dataclasses.replace(machine.target(), network=asking.network(), services=services)
+
+    _, problems = connection.gathered(target, evidence)
+
+    assert [path.partition("?")[0].rpartition("/")[2] for path in server.asked] == [
+        snp.processor.chip_id.hex(),
+        "cert_chain",
+        "crl",
+    ]
+    assert len(problems) == 3
+
+
+def test_nobody_is_asked_unless_a_party_wants_that(machine, server: Server, asking: Asking) -> None:
+    evidence = dataclasses.replace(SnpMachine.create_at(asking.now).evidence(BINDING), collateral=())
+    target = dataclasses.replace(machine.target(), services=Services(keys=server.address))
+
+    assert connection.gathered(target, evidence) == (target.collateral, ())
+    assert server.asked == []
