@@ -71,6 +71,9 @@ class AzureMachine:
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         """Raises AgentError, TpmError, MalformedEvidence or OSError for a machine that is no confidential VM."""
+        # Azure keeps it in base64.
+        given = metadata.get(USER_DATA, what="boot configuration (user data)")
+        self.boot_configuration = _decoded(given.strip(), "The VM's user data")
         self._metadata = metadata
         self._pause = pause
         self._event_log = event_log(boot_event_log)
@@ -82,11 +85,6 @@ class AzureMachine:
             self._tpm.define(NV_USER_DATA, hcl.USER_DATA_SIZE)
         self._signer: tuple[bytes, ...] = ()
         self._collateral: tuple[CollateralItem, ...] = ()
-
-    def boot_configuration(self) -> bytes:
-        """The VM's user data, which Azure keeps in base64."""
-        text = self._metadata.get(USER_DATA, what="boot configuration (user data)")
-        return _decoded(text.strip(), "The VM's user data")
 
     def measure(self, measurement: Measurement) -> None:
         """Into register 15 of the paravisor's vTPM."""

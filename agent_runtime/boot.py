@@ -71,10 +71,9 @@ def start(
 ) -> Agent:
     """An agent that listens. Raises CloisterError or OSError when the machine is not as it must be."""
     clock = clock or Clock()
-    given = machine.boot_configuration()
-    if not given:
+    if not machine.boot_configuration:
         raise AgentError("The platform handed over no boot configuration.")
-    boot_configuration = BootConfiguration.parse(given)
+    boot_configuration = BootConfiguration.parse(machine.boot_configuration)
     event_key, tls = EventKey.generate(), TlsIdentity.generate()
     attester = Attester(
         machine,

@@ -43,20 +43,17 @@ class GcpMachine:
         self, transport: Transport, metadata: Metadata, reports: tsm.Reports, *, boot_event_log: Path, ccel: Path
     ) -> None:
         """Raises AgentError, TpmError, MalformedEvidence or OSError for a machine that is no confidential VM."""
-        self._metadata = metadata
+        what = "boot configuration (cloister-boot-configuration)"
+        self.boot_configuration = metadata.get(BOOT_CONFIGURATION, what=what)
         self._reports = reports
         provider = reports.provider()
         if provider not in _PLATFORMS:
-            raise AgentError("The machine's processor makes reports of a kind that is not known.")
+            raise AgentError("The machine is no confidential VM: it has neither SEV-SNP nor TDX.")
         self.platform = _PLATFORMS[provider]
         self._log = event_log(boot_event_log if self.platform is Platform.GCP_SNP else ccel)
         if self.platform is Platform.GCP_SNP:
             self._tpm = Tpm.from_template(transport)
             self._certificate = self._tpm.certificate(tpm.NV_AK_CERTIFICATE)
-
-    def boot_configuration(self) -> bytes:
-        """The value of the instance's attribute ``cloister-boot-configuration``."""
-        return self._metadata.get(BOOT_CONFIGURATION, what="boot configuration (cloister-boot-configuration)")
 
     def measure(self, measurement: Measurement) -> None:
         """Into register 15 of the vTPM; a TD's report data has the same digests, and no register of it is free."""

@@ -20,15 +20,11 @@ class LocalMachine:
 
     def __init__(self, transport: Transport, *, boot_configuration: Path, boot_event_log: Path) -> None:
         """Make the attestation key. Raises TpmError, MalformedEvidence, AgentError or OSError."""
-        self._boot_configuration = boot_configuration
+        with boot_configuration.open("rb") as file:
+            self.boot_configuration = file.read(MAX_SIZE + 1)
         self._event_log = event_log(boot_event_log)
         self._tpm = Tpm.from_template(transport)
         self._certificate = self._tpm.certificate(tpm.NV_AK_CERTIFICATE)
-
-    def boot_configuration(self) -> bytes:
-        """What init copied from fw_cfg."""
-        with self._boot_configuration.open("rb") as file:
-            return file.read(MAX_SIZE + 1)
 
     def measure(self, measurement: Measurement) -> None:
         """Into register 15."""

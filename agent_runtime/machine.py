@@ -34,8 +34,9 @@ class Machine(Protocol):
     def platform(self) -> Platform:
         """What the evidence names."""
 
+    @property
     def boot_configuration(self) -> bytes:
-        """The bytes that the platform handed over, at most ``bootconfig.MAX_SIZE`` and one more; not parsed."""
+        """The bytes that the platform handed over, not parsed. Their size is bounded, but not by the right bound."""
 
     def measure(self, measurement: Measurement) -> None:
         """Into register 15, where the machine has one that its evidence shows."""

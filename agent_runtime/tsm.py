@@ -62,8 +62,11 @@ class Reports:
     attributes: Attributes
 
     def provider(self) -> str:
-        """Which security module there is. Raises OSError."""
-        return self.attributes.read("provider").decode("ascii", "replace").strip()
+        """Which security module there is; nothing when the kernel found none. Raises OSError."""
+        try:
+            return self.attributes.read("provider").decode("ascii", "replace").strip()
+        except FileNotFoundError:
+            return ""
 
     def take(self, report_data: bytes) -> Report:
         """A report over 64 bytes. Raises OSError, or AgentError when somebody else wrote between."""

@@ -29,7 +29,6 @@ from agent_runtime.container import NotPlain, is_marked, keep_output, open_marke
 from agent_runtime.job import Job, Operation, Outcome
 from agent_runtime.limits import Limits
 from agent_runtime.local import LocalMachine
-from agent_runtime.machine import Machine
 from agent_runtime.runner import Runner, listen
 from cloister.attestation import tpm, tpm_commands
 from cloister.attestation.eventlog import EV_NO_ACTION
@@ -183,7 +182,6 @@ class RunningAgent:
     ended: list[Operation]
     rebooted: threading.Event
     tpm: tpm_commands.Transport
-    machine: Machine
 
     def image(self) -> ImageReference:
         """Reference values of the image that this machine claims to have booted."""
@@ -273,5 +271,4 @@ def running_agent(
             ended=ended,
             rebooted=rebooted,
             tpm=send,
-            machine=machine,
         )

@@ -57,7 +57,7 @@ def test_a_boot_configuration_that_is_none_stops_the_agent_before_it_measures(
     agent.config.boot_configuration.write_bytes(configuration)
     before = tpm_commands.pcr_read(agent.tpm, [runtimelog.PCR])
     with pytest.raises(CloisterError, match="boot configuration"):
-        boot.start(agent.config, agent.machine)
+        boot.start(agent.config, _local(agent, agent.tpm))
     assert tpm_commands.pcr_read(agent.tpm, [runtimelog.PCR]) == before
 
 

@@ -16,23 +16,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from agent_runtime import azure, gcp, tsm
+from agent_runtime import azure, boot, gcp, tsm
 from agent_runtime.attester import Attester
 from agent_runtime.azure import AzureMachine
+from agent_runtime.config import Config
+from agent_runtime.errors import AgentError
 from agent_runtime.gcp import GcpMachine
 from agent_runtime.limits import Limits
 from agent_runtime.machine import Machine
 from cloister.attestation import tpm, tpm_commands
 from cloister.attestation.azure import hcl
 from cloister.attestation.collateral import Collateral, InMemory
+from cloister.attestation.errors import TpmError
 from cloister.attestation.eventlog import EV_NO_ACTION
 from cloister.attestation.evidence import CERTIFICATE, CRL, LAUNCH_ENDORSEMENT, Evidence, Platform
 from cloister.attestation.policy import Policy
 from cloister.attestation.roots import Anchor
 from cloister.attestation.snp.table import CertificateTable
 from cloister.attestation.testkit import (
+    Authority,
     AzureSnpMachine,
     AzureTdxMachine,
     BootEvent,
@@ -48,6 +52,9 @@ from cloister.attestation.testkit.microsoft import GUEST_SVN, ID_KEY_DIGEST
 from cloister.attestation.testkit.td import encode_ccel
 from cloister.attestation.verdict import Verdict
 from cloister.attestation.verify import ReceiptPurpose, SessionPurpose, verify
+from cloister.client import connection
+from cloister.client.connection import Target
+from cloister.endpoint import Address
 from cloister.protocol.bootconfig import BootConfiguration
 from tests.agent_runtime.metadata_server import Answer, Server, azure_service, google_service, serving
 from tests.agent_runtime.paravisor import REPORT_DATA, Vtpm, td_report
@@ -55,6 +62,7 @@ from tests.software_tpm import software_tpm
 
 AT = datetime(2026, 3, 20, 12, tzinfo=UTC)
 PURPOSE = SessionPurpose(b"n" * 32, b"t" * 32, b"h" * 32)
+SECOND = SessionPurpose(b"m" * 32, b"t" * 32, b"h" * 32)
 MANIFEST = hashlib.sha256(b"manifest").digest()
 QUOTE_PATH, CERTIFICATES_PATH = "/acc/tdquote", "/metadata/THIM/amd/certification"
 
@@ -72,7 +80,7 @@ class Cloud:
     tsm: "SecurityModule | None" = None
 
     def attester(self) -> Attester:
-        configuration = BootConfiguration.parse(self.machine.boot_configuration())
+        configuration = BootConfiguration.parse(self.machine.boot_configuration)
         return Attester(
             self.machine, event_log_key=new_event_log_key(), boot_configuration=configuration, limits=Limits()
         )
@@ -284,12 +292,11 @@ def test_what_the_agent_collects_is_accepted(cloud: Cloud) -> None:
 
 def test_each_session_has_evidence_of_its_own(cloud: Cloud) -> None:
     attester = cloud.attester()
-    second = SessionPurpose(b"m" * 32, PURPOSE.tls_key_digest, PURPOSE.hpke_key_digest)
 
-    first, evidence = session(attester), session(attester, second)
+    first, evidence = session(attester), session(attester, SECOND)
 
     assert cloud.judge(first).accepted
-    assert cloud.judge(evidence, second).accepted
+    assert cloud.judge(evidence, SECOND).accepted
     assert not cloud.judge(evidence).accepted
 
 
@@ -304,6 +311,129 @@ def test_the_manifest_and_the_receipt_are_attested(cloud: Cloud) -> None:
     shown = attester.pcrs((4, 9, 11))
     assert shown == {index: verdict.claims.pcrs[index] for index in shown}
     assert bool(shown) is (attester.platform is not Platform.GCP_TDX)
+
+
+def test_a_report_that_the_paravisor_does_not_renew_is_no_evidence(tmp_path: Path) -> None:
+    """The one of the boot, and later the one of another session, are as genuine as a fresh one."""
+    with azure_snp(tmp_path, late=None) as cloud:
+        attester = cloud.attester()
+        with pytest.raises(AgentError, match="did not make its report anew"):
+            session(attester)
+    assert 10 < sum(cloud.server.pauses) < 20
+
+
+def test_azures_certificate_of_the_key_is_shown_where_there_is_one(tmp_path: Path) -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    certificate = Authority.create(AT).certify(key.public_key())  # any, for the agent only hands it on
+    with azure_snp(tmp_path, certificate=certificate) as cloud:
+        assert session(cloud.attester()).ak_certificates == (certificate,)
+
+
+def test_a_machine_without_certificates_of_its_processor_attests_nevertheless(tmp_path: Path) -> None:
+    with azure_snp(tmp_path, thim=False) as cloud:
+        evidence = session(cloud.attester())
+        assert evidence.collateral == ()
+        assert [check.name for check in cloud.judge(evidence).failures] == ["snp-chain"]
+
+
+def test_the_processors_certificates_are_fetched_once_for_each_firmware(tmp_path: Path) -> None:
+    with azure_snp(tmp_path) as cloud:
+        attester = cloud.attester()
+        for _ in range(3):
+            assert len(session(attester).collateral) == 3
+        asked = [path for _, path, _ in cloud.server.requests]
+        assert asked.count(azure.CERTIFICATES) == 1
+
+        hardware = cloud.vtpm.hardware
+        cloud.vtpm.hardware = lambda data: hardware(data)[:0x180] + b"\x01" * 8 + hardware(data)[0x188:]
+        session(attester, SECOND)
+        asked = [path for _, path, _ in cloud.server.requests]
+        assert asked.count(azure.CERTIFICATES) == 2
+
+
+def test_a_quote_that_is_filled_up_is_read_too(tmp_path: Path) -> None:
+    with azure_tdx(tmp_path, padded=True) as cloud:
+        assert cloud.judge(session(cloud.attester())).accepted
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"[]", b"{}", b'{"quote":1}', b'{"quote":"A"}', b'{"quote":"*"}', b"\xff", b"<html>"]
+)
+def test_an_answer_without_a_quote_is_refused(tmp_path: Path, answer: bytes) -> None:
+    with azure_tdx(tmp_path) as cloud:
+        attester = cloud.attester()
+        cloud.server.respond = lambda *_: Answer(answer)
+        with pytest.raises(AgentError):
+            session(attester)
+
+
+def test_a_machine_without_a_paravisor_is_no_confidential_vm(tmp_path: Path) -> None:
+    """Such as a trusted-launch machine: its TPM has neither key nor report where a confidential VM's has them."""
+    (tmp_path / "log").write_bytes(encode_event_log(BOOT_EVENTS))
+    with _booted(tmp_path, ()) as send, serving(azure_service(b"{}")) as server, pytest.raises(TpmError):
+        AzureMachine(send, server.reached(azure.service()), boot_event_log=tmp_path / "log")
+
+
+def test_user_data_that_is_not_base64_is_refused(tmp_path: Path) -> None:
+    respond = Answer(b"{not base64}")
+    with serving(lambda *_: respond) as server, pytest.raises(AgentError, match="not base64"):
+        AzureMachine(lambda _: b"", server.reached(azure.service()), boot_event_log=tmp_path / "log")
+
+
+def test_a_machine_without_the_attribute_says_so(tmp_path: Path) -> None:
+    module = SecurityModule("tdx_guest", None)
+    with serving(google_service(None)) as server, pytest.raises(AgentError, match="cloister-boot-configuration"):
+        GcpMachine(
+            lambda _: b"",
+            server.reached(gcp.service()),
+            tsm.Reports(module),
+            boot_event_log=tmp_path,
+            ccel=tmp_path,
+        )
+
+
+@pytest.mark.parametrize("kind", ["arm_cca_guest", ""])
+def test_a_security_module_that_is_not_known_is_refused(tmp_path: Path, kind: str) -> None:
+    module = SecurityModule(kind, None)
+    with serving(google_service(b"{}")) as server, pytest.raises(AgentError, match="no confidential VM"):
+        GcpMachine(
+            lambda _: b"",
+            server.reached(gcp.service()),
+            tsm.Reports(module),
+            boot_event_log=tmp_path,
+            ccel=tmp_path,
+        )
+
+
+@pytest.mark.parametrize("aux", [b"", b"\xff" * 100])
+def test_pages_of_the_host_that_are_no_table_do_not_spoil_the_evidence(tmp_path: Path, aux: bytes) -> None:
+    with gcp_snp(tmp_path, aux=aux) as cloud:
+        evidence = session(cloud.attester())
+        assert (evidence.snp_certificates, evidence.launch_endorsement) == (None, None)
+        failed = [check.name for check in cloud.judge(evidence).failures]
+        assert failed == ["snp-chain", "gcp-endorsement-path"]
+
+
+def test_a_report_over_somebody_elses_data_is_no_evidence(tmp_path: Path) -> None:
+    with gcp_tdx(tmp_path) as cloud:
+        attester = cloud.attester()
+        assert cloud.tsm is not None
+        cloud.tsm.intruder = b"i" * 64
+        with pytest.raises(AgentError, match="not made for this request alone"):
+            session(attester)
+
+
+def test_an_agent_serves_sessions_from_a_cloud(tmp_path: Path) -> None:
+    """Beside the agent's other tests, which all run on the local machine: listening, on one of Azure's."""
+    with azure_tdx(tmp_path) as cloud:
+        config = Config(address="127.0.0.1:0", store=tmp_path, runner=tmp_path / "runner")
+        agent = boot.start(config, cloud.machine)
+        try:
+            policy = dataclasses.replace(cloud.policy, snp=None)
+            opening = connection.attest(Target(Address("127.0.0.1", agent.port), policy))
+        finally:
+            agent.stop()
+    assert (opening.verdict.platform, opening.verdict.accepted) == ("azure-tdx", False)
 
 
 def pem(*certificates: bytes) -> str:

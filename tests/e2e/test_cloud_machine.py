@@ -1,0 +1,73 @@
+"""The disk that a cloud imports, on a machine that says it is Google's and is not confidential: the guest says so."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from cloister.protocol.bootconfig import BootConfiguration
+from image import tools as host_tools
+from infra.image import Image
+from infra.layout import private_folder
+from infra.provider import accelerator, certificates, machine, vtpm
+from infra.provider.processes import start
+from tests.e2e import metadata_answer
+
+pytestmark = pytest.mark.vm
+
+_SECONDS = 240
+_NETWORK = "169.254.169.0/24"
+_SERVER = "169.254.169.254"
+
+
+def test_the_image_finds_out_where_it_runs_and_asks_there(base_image: Image, tmp_path: Path) -> None:
+    """The disk is the VHD, as QEMU reads it, behind SCSI; the boot configuration comes over HTTP and not by fw_cfg."""
+    tools, place = host_tools.ensure(), private_folder(tmp_path / "machine")
+    machine.prepare(place, tools, base_image.disk, b"")
+    attribute = place / "attribute.json"
+    attribute.write_bytes(BootConfiguration("trial", "trainer", ("0" * 64,)).encode())
+    authority = certificates.create_authority("trial", private_folder(tmp_path / "authority"))
+    vtpm.create(
+        tools, place, lambda point: certificates.certify(tmp_path / "authority", authority, point, "trial/trainer")
+    )
+    vtpm.run_beside(tools, place)
+
+    hardware = machine.Hardware("trial/trainer", 2, 2 << 30, 1, console=False)
+    words = _as_google(machine.argv(tools, hardware, accelerator.choose(tools)), base_image.folder, attribute)
+    try:
+        start(words, place, machine.QEMU_LOG, tools.environment()).wait(_SECONDS)
+    finally:
+        machine.stop(place)
+
+    lines = (place / "serial.log").read_text("utf-8", "replace").split("\n")
+    said = [line.strip() for line in lines if line.strip()]
+    names = [line.partition(" ")[0] for line in said]
+    # The runner and the agent start together.
+    assert [*names[-6:-3], *sorted(names[-3:-1])] == ["initrd", "root", "init", "agent", "runner"]
+    assert said[-1] == "failed The machine is no confidential VM: it has neither SEV-SNP nor TDX."
+    (request,) = (place / "requests.log").read_text().strip().split("\n\n")
+    assert request.startswith(f"GET {metadata_answer.PATH} HTTP/1.1\n")
+    assert f"Host: {_SERVER}" in request.split("\n")
+
+
+def _as_google(words: list[str], image: Path, attribute: Path) -> list[str]:
+    """QEMU's words with another product name, disk and network; without the port for milestones and fw_cfg's file."""
+    # QEMU's sandbox would not let it start the program that answers in the metadata server's place.
+    for option in ("-sandbox", "-netdev", "-fw_cfg"):
+        place = words.index(option)
+        del words[place : place + 2]
+    for device in ("virtio-blk-pci,drive=disk,bootindex=1", "virtio-serial-pci"):
+        place = words.index(device)
+        del words[place - 1 : place + 1]
+    milestone = words.index(next(word for word in words if word.startswith("virtserialport")))
+    del words[milestone - 1 : milestone + 1]
+    answer = f"{sys.executable} {metadata_answer.__file__} {attribute} requests.log"
+    forwarded = f"guestfwd=tcp:{_SERVER}:80-cmd:{answer}"
+    return [
+        *words,
+        *("-smbios", "type=1,manufacturer=Google,product=Google Compute Engine"),
+        *("-netdev", f"user,id=net,restrict=on,net={_NETWORK},host=169.254.169.2,dns=169.254.169.3,{forwarded}"),
+        *("-blockdev", f"driver=vpc,node-name=vhd,read-only=on,file.driver=file,file.filename={image / 'disk.vhd'}"),
+        *("-device", "virtio-scsi-pci", "-device", "scsi-hd,drive=vhd,bootindex=1"),
+        *("-serial", "file:serial.log"),
+    ]
