@@ -1,7 +1,8 @@
 """TPM 2.0 structures that attestation needs: parsing and marshalling, nothing else.
 
-Source: TCG, Trusted Platform Module Library, Part 2: Structures, revision 1.59. Each class names its table. All
-integers are big endian. Of the unions only the members for P-256 and SHA-256 are here, those for RSA in tpm_rsa.py.
+Source: TCG, Trusted Platform Module Library, Part 2: Structures, revision 1.59. Each class names its structure, as
+the numbers of tables differ between revisions. All integers are big endian. Of the unions only the members for P-256
+and SHA-256 are here, those for RSA in tpm_rsa.py.
 """
 
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Self
 
 from cloister.attestation.reader import Reader
 
-# Part 2, table 9 (TPM_ALG_ID) and table 10 (TPM_ECC_CURVE)
+# Part 2: TPM_ALG_ID and TPM_ECC_CURVE
 ALG_SHA256 = 0x000B
 ALG_NULL = 0x0010
 ALG_RSASSA = 0x0014
@@ -17,11 +18,11 @@ ALG_ECDSA = 0x0018
 ALG_ECC = 0x0023
 CURVE_P256 = 0x0003
 
-# Part 2, table 7 (TPM_GENERATED) and table 19 (TPM_ST)
+# Part 2: TPM_GENERATED and TPM_ST
 GENERATED_VALUE = 0xFF544347
 ST_ATTEST_QUOTE = 0x8018
 
-# Part 2, table 31 (TPMA_OBJECT)
+# Part 2: TPMA_OBJECT
 OBJECT_FIXED_TPM = 1 << 1
 OBJECT_FIXED_PARENT = 1 << 4
 OBJECT_SENSITIVE_DATA_ORIGIN = 1 << 5
@@ -30,7 +31,7 @@ OBJECT_RESTRICTED = 1 << 16
 OBJECT_DECRYPT = 1 << 17
 OBJECT_SIGN = 1 << 18
 
-# Part 2, table 204 (TPMA_NV)
+# Part 2: TPMA_NV
 NV_OWNER_WRITE = 1 << 1
 NV_AUTH_WRITE = 1 << 2
 NV_OWNER_READ = 1 << 17
@@ -54,7 +55,7 @@ _MAX_COORDINATE = 32
 
 @dataclass(frozen=True)
 class PcrSelection:
-    """TPMS_PCR_SELECTION (table 94): the bank and the indices in ascending order."""
+    """TPMS_PCR_SELECTION: the bank and the indices in ascending order."""
 
     bank: int
     indices: tuple[int, ...]
@@ -66,7 +67,7 @@ class PcrSelection:
 
 
 def read_selections(reader: Reader, field: str) -> tuple[PcrSelection, ...]:
-    """TPML_PCR_SELECTION (table 112)."""
+    """TPML_PCR_SELECTION."""
     count = reader.unsigned(4, f"{field}.count")
     if count > _MAX_SELECTIONS:
         raise reader.malformed(field, f"claims {count} PCR selections, at most {_MAX_SELECTIONS} are allowed")
@@ -80,7 +81,7 @@ def read_selections(reader: Reader, field: str) -> tuple[PcrSelection, ...]:
 
 @dataclass(frozen=True)
 class Quote:
-    """TPMS_QUOTE_INFO (table 120)."""
+    """TPMS_QUOTE_INFO."""
 
     selections: tuple[PcrSelection, ...]
     pcr_digest: bytes
@@ -88,7 +89,7 @@ class Quote:
 
 @dataclass(frozen=True)
 class Attest:
-    """TPMS_ATTEST (table 133) as the TPM signed it.
+    """TPMS_ATTEST as the TPM signed it.
 
     ``quote`` is None when ``kind`` is not TPM_ST_ATTEST_QUOTE or ``magic`` not TPM_GENERATED: what follows is then
     some other structure. ``clock`` counts milliseconds.
@@ -141,7 +142,7 @@ class Attest:
 
 @dataclass(frozen=True)
 class EcdsaSignature:
-    """TPMT_SIGNATURE (table 174) of the kind ECDSA: hash algorithm and the two integers."""
+    """TPMT_SIGNATURE of the kind ECDSA: hash algorithm and the two integers."""
 
     hash_algorithm: int
     r: int
@@ -166,7 +167,7 @@ class EcdsaSignature:
 
 @dataclass(frozen=True)
 class EccPublic:
-    """TPMT_PUBLIC (table 192) of an ECC P-256 key with the scheme ECDSA-SHA256 and no symmetric algorithm.
+    """TPMT_PUBLIC of an ECC P-256 key with the scheme ECDSA-SHA256 and no symmetric algorithm.
 
     ``x`` and ``y`` are empty in a template.
     """
@@ -212,7 +213,7 @@ AK_TEMPLATE = EccPublic(ALG_SHA256, AK_ATTRIBUTES, b"", b"", b"")
 
 @dataclass(frozen=True)
 class NvPublic:
-    """TPMS_NV_PUBLIC (table 206): an NV index and what it holds. ``size`` in bytes."""
+    """TPMS_NV_PUBLIC: an NV index and what it holds. ``size`` in bytes."""
 
     index: int
     name_algorithm: int
@@ -244,7 +245,7 @@ def sized(data: bytes) -> bytes:
 
 
 def read_key_head(reader: Reader, kind: int, scheme: int) -> tuple[int, int, bytes]:
-    """TPMT_PUBLIC (table 192) up to the scheme's hash: name algorithm, attributes and policy of the key.
+    """TPMT_PUBLIC up to the scheme's hash: name algorithm, attributes and policy of the key.
 
     The key must be of this ``kind``, with this ``scheme`` over SHA-256 and no symmetric algorithm. Raises
     MalformedEvidence.

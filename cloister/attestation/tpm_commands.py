@@ -30,7 +30,7 @@ from cloister.attestation.tpm import (
 Transport = Callable[[bytes], bytes]
 """Sends one whole command and returns its one whole response."""
 
-# Part 2, table 28 (TPM_RH)
+# Part 2: TPM_RH
 OWNER = 0x40000001
 ENDORSEMENT = 0x4000000B
 
@@ -44,11 +44,11 @@ _MAX_NV = 8192
 _PCRS_PER_READ = 8
 _MAX_RSA = 512
 
-# Part 2, table 16: the TPM did not start the command (it was busy, or still testing itself) and wants it again.
+# Part 2, TPM_RC: the TPM did not start the command (it was busy, or still testing itself) and wants it again.
 _RC_AGAIN = (0x90A, 0x922)
 _MAX_TRIES = 8
 
-# Part 2, table 12 (TPM_CC)
+# Part 2: TPM_CC
 _COMMANDS = {
     "TPM2_NV_UndefineSpace": 0x122,
     "TPM2_NV_DefineSpace": 0x12A,

@@ -1,6 +1,6 @@
 """RSA members of the TPM's unions, as Azure's vTPM has them: a key that signs quotes with RSASSA and SHA-256.
 
-Source: TCG, Trusted Platform Module Library, Part 2: Structures, revision 1.59. Each class names its table. All
+Source: TCG, Trusted Platform Module Library, Part 2: Structures, revision 1.59. Each class names its structure. All
 integers are big endian. Any other scheme or hash is malformed.
 """
 
@@ -10,7 +10,7 @@ from typing import Self
 from cloister.attestation.reader import Reader
 from cloister.attestation.tpm import ALG_RSASSA, ALG_SHA256, expect, key_head, read_key_head, sized
 
-# Part 2, table 9 (TPM_ALG_ID)
+# Part 2: TPM_ALG_ID
 ALG_RSA = 0x0001
 
 _BITS = (2048, 3072, 4096)
@@ -19,7 +19,7 @@ _EXPONENT = 65537
 
 @dataclass(frozen=True)
 class RsaSignature:
-    """TPMT_SIGNATURE (table 174) of the kind RSASSA: hash algorithm and the signature (RFC 8017, section 8.2)."""
+    """TPMT_SIGNATURE of the kind RSASSA: hash algorithm and the signature (RFC 8017, section 8.2)."""
 
     hash_algorithm: int
     signature: bytes
@@ -41,7 +41,7 @@ class RsaSignature:
 
 @dataclass(frozen=True)
 class RsaPublic:
-    """TPMT_PUBLIC (table 192) of an RSA key with the scheme RSASSA-SHA256, exponent 65537, no symmetric algorithm.
+    """TPMT_PUBLIC of an RSA key with the scheme RSASSA-SHA256, exponent 65537, no symmetric algorithm.
 
     ``modulus`` is as long as the key, 256, 384 or 512 bytes.
     """

@@ -31,7 +31,7 @@ _DRIVER_PCR = 2
 # 1.06, section 3.3.4). The value is judged and not the log's events: an event's type is not in its digest, and a
 # driver that has run can write to the log.
 _NO_DRIVERS = hashlib.sha256(ZERO + hashlib.sha256(bytes(4)).digest()).digest()
-# TPM 2.0 Library, part 1, section 26.5: the qualified name of a primary key is over its hierarchy's handle.
+# TPM 2.0 Library, part 1, Qualified Name: that of a primary key is over its hierarchy's handle.
 _ENDORSEMENT = (0x4000000B).to_bytes(4)
 _KEY_USAGES = (
     "digital_signature",

@@ -28,7 +28,7 @@ MAX_POOL = 32
 """Certificates that are considered when a path is looked for."""
 
 TCG_AIK = "2.23.133.8.3"
-"""tcg-kp-AIKCertificate: TCG EK Credential Profile, version 2.5, section 3.2.16; the usage of an attestation key."""
+"""tcg-kp-AIKCertificate, the usage of an attestation key (see W3C Web Authentication, section 8.3.1)."""
 
 HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 """Those that a signature counts with, in certificates and revocation lists."""

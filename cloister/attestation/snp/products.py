@@ -32,7 +32,7 @@ _MODELS = (
     (0x1A, range(0x12), ProductLine.TURIN),
 )
 
-# ABI, section 2.2, tables 3 (family 19h) and 4 (family 1Ah): the component in each byte, None where it is reserved.
+# ABI, section 2.2 (TCB version; families 19h and 1Ah differ): the component in each byte, None where it is reserved.
 _FAMILY_19H = ("boot_loader", "tee", None, None, None, None, "snp", "microcode")
 _FAMILY_1AH = ("fmc", "boot_loader", "tee", "snp", None, None, None, "microcode")
 

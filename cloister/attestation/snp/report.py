@@ -1,8 +1,8 @@
 """The attestation report of SEV-SNP, versions 2 to 5.
 
-Source: "SEV Secure Nested Paging Firmware ABI Specification", AMD publication 56860, revision 1.58: table 23
-(ATTESTATION_REPORT), table 24 (PLATFORM_INFO), section 4.3 (guest policy) and the format of signatures by ECDSA P-384
-with SHA-384. All integers are little endian. A version adds fields in what those before it reserve; it moves none.
+Source: "SEV Secure Nested Paging Firmware ABI Specification", AMD publication 56860, revision 1.58: section 7.3,
+table 23 (ATTESTATION_REPORT), with PLATFORM_INFO and the format of signatures by ECDSA P-384 with SHA-384; section 4.3
+(guest policy). All integers are little endian. A version adds fields in what those before it reserve; it moves none.
 """
 
 import hashlib
@@ -98,7 +98,7 @@ class PolicyBit(IntEnum):
 
 
 class PlatformBit(IntEnum):
-    """Bits of PLATFORM_INFO (table 24). Bit 6 is younger than revision 1.58; processors of the line Turin set it."""
+    """Bits of PLATFORM_INFO. Bit 6 is younger than revision 1.58; processors of the line Turin set it."""
 
     SMT_EN = 0
     TSME_EN = 1

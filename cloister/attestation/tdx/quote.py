@@ -1,7 +1,7 @@
 """TDX quotes, version 4 and 5, as bytes say them; nothing is judged here.
 
 Source: Intel TDX DCAP Quoting Library API, appendix A: A.3 (version 4), A.4 (version 5); the report of the quoting
-enclave is REPORTBODY of the Intel SDM, volume 3D, table 36-21. All integers are little endian. Of the certification
+enclave is A.3.10, which is REPORTBODY of the Intel SDM, volume 3D. All integers are little endian. Of the certification
 data only what Intel's quoting enclave for TDX makes today is read: type 6 (its report and its own certification data)
 around type 5 (the certificate chain of the platform's key in PEM). Only ECDSA P-256 keys exist for TDX.
 """
@@ -35,7 +35,7 @@ _HEADER_SIZE = 48
 _MAX_AUTHENTICATION_DATA = 1024
 _MAX_PEM = 16 * 1024
 
-# offset, size, member. A.3.2 (TD quote body, TD report 1.0; A.4.1 for version 5).
+# offset, size, member. A.3.2 (TD quote body, TD report 1.0; A.4.2 is its descriptor in version 5).
 TD_REPORT_1_0 = (
     (0, 16, "tee_tcb_svn"),
     (16, 48, "mr_seam"),
@@ -53,9 +53,9 @@ TD_REPORT_1_0 = (
     (472, 48, "rtmr3"),
     (520, 64, "report_data"),
 )
-# A.4.2 (TD quote body, TD report 1.5): as 1.0, with what a module that was updated under the TD adds.
+# A.4.4 (TD quote body for TDX 1.5): as 1.0, with what a module that was updated under the TD adds.
 TD_REPORT_1_5 = (*TD_REPORT_1_0, (584, 16, "tee_tcb_svn2"), (600, 48, "mr_service_td"))
-# SDM, table 36-21 (REPORTBODY); what is left out is reserved or means nothing for a quoting enclave.
+# A.3.10 (enclave report body); what is left out is reserved or means nothing for a quoting enclave.
 ENCLAVE_REPORT = (
     (0, 16, "cpu_svn"),
     (16, 4, "misc_select"),

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
 from cloister.attestation import tpm, tpm_rsa
 
-# Part 2, table 31 (TPMA_OBJECT): noDA.
+# Part 2, TPMA_OBJECT: noDA.
 _NO_DA = 1 << 10
 
 
