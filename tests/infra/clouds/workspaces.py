@@ -1,0 +1,103 @@
+"""Workspaces in the stand-ins' clouds: their configuration, and what their registry has put there before."""
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from cloister.protocol.imagemanifest import ImageManifest
+from tests.infra.clouds import project
+from tests.infra.clouds.world import Thing
+from tests.infra.project import Project
+
+REGISTRY = "organization/cloister-registry/main"
+SUBSCRIPTION = "11111111-2222-4333-8444-555555555555"
+TENANT = "66666666-7777-4888-8999-aaaaaaaaaaaa"
+GALLERY = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/registry/providers/Microsoft.Compute/galleries/registry"
+IMAGES = {"azure": f"{GALLERY}/images/base/versions/1.0.0", "gcp": "projects/my-project/global/images/base"}
+SECTIONS = {
+    "azure": {"subscription": SUBSCRIPTION, "tenant": TENANT, "location": "westeurope", "registry": REGISTRY},
+    "gcp": {"project": "my-project", "region": "europe-west4", "registry": REGISTRY},
+}
+BUDGETS = {
+    "azure": {
+        "amount": 500,
+        "currency": "EUR",
+        "alerts": [50, 100],
+        "start": "2026-12-01",
+        "contacts": ["a@b.example"],
+    },
+    "gcp": {"amount": 500, "currency": "EUR", "alerts": [50, 100], "billing_account": "012345-6789AB-CDEF01"},
+}
+ZONES = {"azure": ("1", "2"), "gcp": ("a", "b")}
+
+
+def value(backend: str, image: Path) -> dict[str, Any]:
+    """A workspace of two CVMs, one of each TEE, that is reached from private networks."""
+    first, second = ZONES[backend]
+    return {
+        "backend": backend,
+        "image": str(image),
+        backend: SECTIONS[backend],
+        "members": [{"name": "lab", "key": key(), "roles": ["owner"]}],
+        "cvms": [
+            {"name": "trainer", "tee": "sev-snp", "vcpus": 4, "memory": "16GiB", "zone": first},
+            {"name": "scorer", "tee": "tdx", "vcpus": 4, "memory": "16GiB", "zone": second},
+        ],
+        "ingress": ["198.51.100.0/24"],
+        "labels": {"cost-centre": "4711"},
+        "budget": BUDGETS[backend],
+    }
+
+
+def key() -> str:
+    """A public key that nobody else has."""
+    public = ed25519.Ed25519PrivateKey.generate().public_key()
+    return base64.b64encode(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
+
+
+def create(folder: Path, image: Path, configuration: Mapping[str, Any]) -> Project:
+    """A project of that configuration, in a cloud whose registry holds the image of that manifest."""
+    made = project.create(folder, "lab", configuration)
+    publish(made, str(configuration["backend"]), ImageManifest.parse(image.read_bytes()).digest().hex())
+    return made
+
+
+def publish(made: Project, backend: str, *digests: str) -> None:
+    """The registry holds these images, as the state of its stack says, and so does the cloud."""
+    images = {digest: {"flavor": "base", "id": IMAGES[backend]} for digest in digests}
+    root = {
+        "urn": "urn:pulumi:main::cloister-registry::pulumi:pulumi:Stack::cloister-registry-main",
+        "custom": False,
+        "type": "pulumi:pulumi:Stack",
+        "outputs": {"images": images},
+    }
+    manifest = {"time": "2026-01-01T00:00:00Z", "magic": "", "version": "v3.259.0"}
+    stack = {"stack": REGISTRY, "latest": {"manifest": manifest, "resources": [root]}}
+    path = made.state / ".pulumi" / "stacks" / "cloister-registry" / "main.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"version": 3, "checkpoint": stack}))
+    things = {identity: asdict(thing) for identity, thing in _published(backend).items()}
+    (made.folder.parent / "world.json").write_text(json.dumps(things))
+
+
+def _published(backend: str) -> dict[str, Thing]:
+    if backend == "gcp":
+        features = [{"type": one} for one in ("UEFI_COMPATIBLE", "GVNIC", "SEV_SNP_CAPABLE", "TDX_CAPABLE")]
+        image = Thing("gcp:compute/image:Image", {"name": "base", "guestOsFeatures": features}, {})
+        return {IMAGES[backend]: image}
+    definition = {
+        "osState": "Specialized",
+        "hyperVGeneration": "V2",
+        "features": [{"name": "SecurityType", "value": "ConfidentialVmSupported"}],
+    }
+    return {
+        GALLERY: Thing("azure-native:compute:Gallery", {}, {}),
+        f"{GALLERY}/images/base": Thing("azure-native:compute:GalleryImage", definition, {}),
+        IMAGES[backend]: Thing("azure-native:compute:GalleryImageVersion", {}, {}),
+    }
