@@ -72,7 +72,7 @@ def kind(token: str) -> Kind:
 def identity(token: str, inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     """The id of the resource that ``inputs`` describe, in the subscription or project of ``settings``."""
     text = fill(kind(token).identity, {**settings, **inputs}, seed="")
-    return text if text.startswith(("/", "http")) else text.lstrip("/")
+    return f"/{text.lstrip('/')}" if token.startswith("azure-native:") else text
 
 
 def computed(token: str, identity: str, inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
