@@ -56,6 +56,18 @@ def test_what_the_recipe_names_is_all_that_the_agent_imports(root: Path) -> None
     assert sorted(ours) == sorted(modules)
 
 
+def test_every_platform_has_its_drivers_once(root: Path) -> None:
+    """In the order of their lists; those of the disk are in the initrd."""
+    folder = root / "usr/lib/modules"
+    lists = {path.name: path.read_text().split() for path in folder.glob("order*")}
+
+    assert sorted(lists) == ["order", "order-azure", "order-gcp", "order-local", "order-snp", "order-tdx"]
+    assert lists["order-azure"] == ["hv_netvsc", "hv_utils"]
+    assert lists["order-gcp"][-1] == "gve"
+    assert (lists["order-snp"][-1], lists["order-tdx"][-1]) == ("sev_guest", "tdx_guest")
+    assert {f"{name}.ko" for names in lists.values() for name in names} == {path.name for path in folder.glob("*.ko")}
+
+
 def test_files_in_the_root_are_those_of_the_list(base_image: Image, root: Path) -> None:
     listed = json.loads((base_image.folder / "files.json").read_bytes())["layers"]["root"]
     found = {path.relative_to(root).as_posix(): _describe(path) for path in root.rglob("*")}

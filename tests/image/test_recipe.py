@@ -68,6 +68,8 @@ def test_absent_key_is_an_error_that_names_it(place: str, key: str) -> None:
         ({"files": [{"path": "/a", "template": "x", "source": "y"}]}, "either a template or a source"),
         ({"files": [{"path": "/a", "source": "y", "mode": "rwx"}]}, "no octal number"),
         ({"files": [{"path": "/a", "source": "y"}, {"path": "/a", "source": "z"}]}, "one path twice"),
+        ({"kernel": minimal()["kernel"] | {"needed": {"gcp": "gve"}}}, "'gcp' must be of type list"),
+        ({"kernel": minimal()["kernel"] | {"initrd_needed": {"gcp": ["gve", "gve"]}}}, "names 'gve' twice"),
         ({"users": [{"name": "agent", "uid": True, "home": "/", "shell": "x"}]}, "'uid' must be of type int"),
     ],
 )
@@ -122,6 +124,13 @@ def test_a_reworded_reason_does_not_make_the_lock_stale() -> None:
 @pytest.mark.parametrize("name", ["base", "tools"])
 def test_committed_locks_answer_the_committed_recipes(name: str) -> None:
     assert lock.load(name, lock.FOLDER).request == recipe.load_request(name).digest()
+
+
+def test_modules_are_listed_by_what_needs_them() -> None:
+    """By names that the guest's scripts give: a platform's, in root and initrd, or a security module's."""
+    kernel = recipe.load("base").kernel
+    assert sorted(kernel.needed) == ["azure", "gcp", "local", "snp", "tdx"]
+    assert sorted(kernel.initrd_needed) == ["azure", "gcp", "local"]
 
 
 def test_debug_is_base_with_a_console() -> None:
