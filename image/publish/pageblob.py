@@ -29,12 +29,14 @@ _PARALLEL = 4
 # A transfer, the check of it, and the same again for what did not arrive as it was sent.
 _ROUNDS = 3
 _TIMEOUT = 60
+# What a token is for: Microsoft, "Authorize access to blobs using Microsoft Entra ID".
+_SCOPE = "https://storage.azure.com/.default"
 
 
 def connect(destination: str) -> "ContainerClient":
     """The container at ``https://ACCOUNT.blob.core.windows.net/CONTAINER``, with whatever credential there is.
 
-    Raises InputError. Nothing is asked of the service yet.
+    Raises InputError, and StorageRefusedError when there is none. Nothing is asked of the storage yet.
     """
     parts = urlsplit(destination)
     if parts.scheme != "https" or not parts.hostname or not parts.path.strip("/") or parts.query or parts.fragment:
@@ -42,16 +44,23 @@ def connect(destination: str) -> "ContainerClient":
             f"{destination!r} is no container of Azure.",
             hint="It looks like https://ACCOUNT.blob.core.windows.net/CONTAINER, without a signature behind it.",
         )
+    from azure.core.exceptions import ClientAuthenticationError
     from azure.identity import DefaultAzureCredential
     from azure.storage.blob import ContainerClient, ExponentialRetry
 
     # What it logs is in the error, too.
     logging.getLogger("azure").addHandler(logging.NullHandler())
+    credential = DefaultAzureCredential()
+    try:
+        # It keeps the token. The storage's client would take a missing one for a bad connection, and try and try.
+        credential.get_token(_SCOPE)
+    except ClientAuthenticationError as error:
+        raise _unknown(error) from error
     # The default waits for a quarter of a minute before it tries again.
     retry = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=4, random_jitter_range=1)
     return ContainerClient.from_container_url(
         destination,
-        credential=DefaultAzureCredential(),
+        credential=credential,
         retry_policy=retry,
         connection_timeout=20,
         read_timeout=_TIMEOUT,
@@ -74,7 +83,7 @@ def publish(artefact: Artefact, container: "ContainerClient", bar: Bar, *, check
             return Published(blob.url, artefact.sha256, artefact.size, 0)
         with artefact.open() as file:
             if marked is None:
-                blob.create_page_blob(artefact.size, match_condition=MatchConditions.IfMissing, etag="*")
+                blob.create_page_blob(artefact.size, match_condition=MatchConditions.IfMissing)
             transfer = _Transfer(blob, file, sparse.file_extents(file, artefact.size, pages.PAGE), bar)
             sent = 0
             for _ in range(_ROUNDS):
@@ -210,10 +219,7 @@ def _sentences(container: "ContainerClient", name: str) -> Generator[None, None,
             f"{host} does not answer: {_first_line(error)}", hint="Do the same again: it goes on where it stopped."
         ) from error
     except ClientAuthenticationError as error:
-        raise StorageRefusedError(
-            f"Azure does not know who you are: {_first_line(error)}",
-            hint="Sign in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET.",
-        ) from error
+        raise _unknown(error) from error
     except ResourceNotFoundError as error:
         raise PublishError(
             f"There is no container {container.url}.",
@@ -231,6 +237,13 @@ def _sentences(container: "ContainerClient", name: str) -> Generator[None, None,
                 hint="Whoever owns it gives you the role Storage Blob Data Contributor there; it takes some minutes.",
             ) from error
         raise PublishError(f"{host} refused {name}: {error.status_code} {_code(error)}.") from error
+
+
+def _unknown(error: Exception) -> StorageRefusedError:
+    return StorageRefusedError(
+        f"Azure does not know who you are: {_first_line(error)}",
+        hint="Sign in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET.",
+    )
 
 
 def _code(error: Exception) -> str:

@@ -1,0 +1,86 @@
+"""A network between a publisher and a cloud's storage: it counts what goes up, and breaks off after so many bytes."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Line:
+    """Passes bytes on to ``port`` of this machine. ``sent`` counts those that went up.
+
+    After ``limit`` bytes every connection breaks off and new ones do too, unless ``mends``: then once only.
+    """
+
+    def __init__(self, port: int, limit: int | None, *, mends: bool) -> None:
+        self.sent = 0
+        self._port, self._limit, self._mends = port, limit, mends
+        self._lock = threading.Lock()
+        self._open: set[socket.socket] = set()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+
+    def serve(self) -> None:
+        """Until :meth:`close`."""
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            if self._broken():
+                near.close()
+                continue
+            far = socket.create_connection(("127.0.0.1", self._port))
+            with self._lock:
+                self._open |= {near, far}
+            for source, sink, up in ((near, far, True), (far, near, False)):
+                threading.Thread(target=self._pump, args=(source, sink, up), daemon=True).start()
+
+    def _broken(self) -> bool:
+        with self._lock:
+            return self._limit is not None and self.sent > self._limit
+
+    def _pump(self, source: socket.socket, sink: socket.socket, up: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if up:
+                    with self._lock:
+                        self.sent += len(data)
+                if self._broken():
+                    self._break()
+                    break
+                sink.sendall(data)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def _break(self) -> None:
+        with self._lock:
+            if self._mends:
+                self._limit = None
+            ends, self._open = self._open, set()
+        for end in ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def close(self) -> None:
+        """Take no more connections and end those that there are."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._break()
+
+
+@contextmanager
+def line(port: int, limit: int | None = None, *, mends: bool = False) -> Iterator[Line]:
+    """A line to ``port`` that breaks after ``limit`` bytes went up, or never."""
+    between = Line(port, limit, mends=mends)
+    thread = threading.Thread(target=between.serve, daemon=True)
+    thread.start()
+    try:
+        yield between
+    finally:
+        between.close()
+        thread.join(10)

@@ -1,0 +1,201 @@
+"""A tar.gz becomes an object: one resumable upload, gone on with after a cut, whole and right or not there at all."""
+
+import hashlib
+import random
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud.storage import Bucket, Client
+
+from image.publish import bucket as publishing
+from image.publish.artefact import MARK, Artefact, Progress
+from image.publish.errors import PublishError, StorageRefusedError, StorageUnreachableError
+from tests.image.publish.line import line
+
+NAME = "images"
+SIZE = (20 << 20) + 100
+
+
+def silent(_what: str, _size: int) -> nullcontext[Progress]:
+    return nullcontext(lambda done, total: None)
+
+
+@pytest.fixture
+def tar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Artefact:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    content = random.Random(1).randbytes(SIZE)
+    path = tmp_path / "disk.tar.gz"
+    path.write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    return Artefact(f"cloister-base-{digest}.tar.gz", path, digest, SIZE)
+
+
+@pytest.fixture
+def bucket(google: int) -> Bucket:
+    """A bucket that nobody can open to the public."""
+    made = reached(google).client.create_bucket(NAME)
+    made.iam_configuration.public_access_prevention = "enforced"
+    made.patch()
+    return made
+
+
+def reached(port: int, name: str = NAME) -> Bucket:
+    """The bucket through a line."""
+    options = {"api_endpoint": f"http://127.0.0.1:{port}"}
+    return Client(project="any", credentials=AnonymousCredentials(), client_options=options).bucket(name)
+
+
+def read(bucket: Bucket, tar: Artefact) -> bytes | None:
+    """What is in the object: by its name, because the emulator's own links lead over the line that it was made by."""
+    if bucket.get_blob(tar.name) is None:
+        return None
+    address = f"{bucket.client.api_endpoint}/download/storage/v1/b/{bucket.name}/o/{tar.name}?alt=media"
+    with urllib.request.urlopen(address) as answer:
+        return answer.read()
+
+
+def journals(tmp_path: Path) -> list[Path]:
+    return list((tmp_path / "cache/cloister/publish").glob("*"))
+
+
+def test_the_object_holds_the_tar_and_bears_its_digest(bucket: Bucket, tar: Artefact, tmp_path: Path) -> None:
+    done = publishing.publish(tar, bucket, silent)
+    found = bucket.get_blob(tar.name)
+
+    assert (done.url, done.sent) == (f"gs://images/{tar.name}", SIZE)
+    assert read(bucket, tar) == tar.path.read_bytes()
+    assert found is not None
+    assert (found.metadata, found.size) == ({MARK: tar.sha256}, SIZE)
+    assert journals(tmp_path) == []
+
+
+def test_an_image_that_is_there_is_not_sent_again(google: int, bucket: Bucket, tar: Artefact) -> None:
+    publishing.publish(tar, bucket, silent)
+    assert publishing.publish(tar, bucket, silent, check=True).sent == 0
+    tar.path.unlink()
+    with line(google) as way:
+        assert publishing.publish(tar, reached(way.port), silent).sent == 0
+    assert way.sent < 10_000
+
+
+def test_a_cut_goes_unnoticed_when_the_line_mends(google: int, bucket: Bucket, tar: Artefact) -> None:
+    with line(google, SIZE // 2, mends=True) as way:
+        publishing.publish(tar, reached(way.port), silent)
+
+    assert read(bucket, tar) == tar.path.read_bytes()
+    assert way.sent < SIZE + (9 << 20)
+
+
+def test_a_cut_upload_goes_on_where_the_service_has_it(
+    google: int, bucket: Bucket, tar: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The address of the session is remembered; how far it came only the service says."""
+    monkeypatch.setattr(publishing, "_PAUSES", ())
+    with line(google, SIZE * 3 // 4) as way, pytest.raises(StorageUnreachableError, match="does not answer"):
+        publishing.publish(tar, reached(way.port), silent)
+    assert read(bucket, tar) is None
+    (journal,) = journals(tmp_path)
+    assert journal.stat().st_mode & 0o777 == 0o600
+    # The line is gone with its port; the session itself is the emulator's.
+    journal.write_text(journal.read_text().replace(f":{way.port}/", f":{google}/"))
+
+    done = publishing.publish(tar, bucket, silent)
+
+    assert 0 < done.sent <= SIZE // 2
+    assert read(bucket, tar) == tar.path.read_bytes()
+    assert journals(tmp_path) == []
+
+
+def test_a_session_that_the_service_forgot_begins_anew(
+    google: int, bucket: Bucket, tar: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "_PAUSES", ())
+    with line(google, SIZE // 2) as way, pytest.raises(StorageUnreachableError):
+        publishing.publish(tar, reached(way.port), silent)
+    (journal,) = journals(tmp_path)
+    journal.write_text(f"http://127.0.0.1:{google}/upload/storage/v1/b/images/o?uploadType=resumable&upload_id=gone")
+
+    assert publishing.publish(tar, bucket, silent).sent == SIZE
+    assert read(bucket, tar) == tar.path.read_bytes()
+
+
+def test_content_that_changes_on_the_way_becomes_no_object(bucket: Bucket, tar: Artefact, tmp_path: Path) -> None:
+    """The service compares with the checksum that was announced."""
+
+    @contextmanager
+    def spoiling(_what: str, _size: int) -> Iterator[Progress]:
+        def progress(done: int, _total: int) -> None:
+            with tar.path.open("r+b") as file:
+                file.seek(done + 100)
+                file.write(b"spoilt")
+
+        yield progress
+
+    with pytest.raises(PublishError, match="did not take"):
+        publishing.publish(tar, bucket, spoiling)
+    assert read(bucket, tar) is None
+    assert journals(tmp_path) == []
+
+
+def test_a_file_that_is_not_the_image_is_not_published(bucket: Bucket, tar: Artefact) -> None:
+    tar.path.write_bytes(b"other")
+
+    with pytest.raises(PublishError, match="the manifest beside it says"):
+        publishing.publish(tar, bucket, silent)
+    assert read(bucket, tar) is None
+
+
+def test_another_object_of_that_name_is_left_alone(bucket: Bucket, tar: Artefact) -> None:
+    bucket.blob(tar.name).upload_from_string(b"somebody's")
+
+    with pytest.raises(PublishError, match="is there already, and it is not this image"):
+        publishing.publish(tar, bucket, silent)
+    assert read(bucket, tar) == b"somebody's"
+
+
+def test_an_object_with_the_mark_and_another_content_is_found_by_a_check(bucket: Bucket, tar: Artefact) -> None:
+    blob = bucket.blob(tar.name)
+    blob.metadata = {MARK: tar.sha256}
+    blob.upload_from_string(bytes(SIZE))
+
+    assert publishing.publish(tar, bucket, silent).sent == 0
+    with pytest.raises(PublishError, match="it is not this image"):
+        publishing.publish(tar, bucket, silent, check=True)
+
+
+def test_a_bucket_that_is_not_there_is_named(google: int, tar: Artefact) -> None:
+    with pytest.raises(PublishError, match=r"There is no bucket gs://absent\."):
+        publishing.publish(tar, reached(google, "absent"), silent)
+
+
+def test_a_bucket_that_can_be_opened_to_anybody_is_refused(google: int, tar: Artefact) -> None:
+    made = reached(google).client.create_bucket("open")
+
+    with pytest.raises(PublishError, match="can be opened to anybody"):
+        publishing.publish(tar, made, silent)
+    assert read(made, tar) is None
+
+
+@pytest.mark.parametrize(("status", "says"), [(401, "does not know who you are"), (403, "You may not write")])
+def test_credentials_that_do_not_suffice_are_refused(status: int, says: str, tar: Artefact) -> None:
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(status)
+
+        def log_message(self, *_: object) -> None:
+            """Nobody reads it."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with pytest.raises(StorageRefusedError, match=says):
+            publishing.publish(tar, reached(server.server_address[1]), silent)
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,188 @@
+"""A VHD becomes a page blob: without its zeros, gone on with after a cut, marked as whole only when it is."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+import pytest
+from azure.core.exceptions import ResourceNotFoundError
+from azure.storage.blob import ContainerClient, PublicAccess
+
+from image import sparse
+from image.publish import pageblob
+from image.publish.artefact import MARK, Artefact, Progress
+from image.publish.errors import PublishError, StorageRefusedError, StorageUnreachableError
+from tests.image.publish.azurite import Azurite
+from tests.image.publish.conftest import client
+from tests.image.publish.line import line
+
+SOLID = 20 << 20
+
+
+def silent(_what: str, _size: int) -> nullcontext[Progress]:
+    return nullcontext(lambda done, total: None)
+
+
+def data_size(artefact: Artefact) -> int:
+    """Bytes of the pages that are not zero."""
+    with artefact.path.open("rb") as file:
+        return sum(extent.size for extent in sparse.file_extents(file.fileno(), artefact.size, 512))
+
+
+def read(container: ContainerClient, artefact: Artefact) -> bytes:
+    return container.download_blob(artefact.name).readall()
+
+
+def mark(container: ContainerClient, artefact: Artefact) -> dict[str, str]:
+    return container.get_blob_client(artefact.name).get_blob_properties().metadata
+
+
+def test_the_blob_holds_the_disk_and_bears_its_digest(container: ContainerClient, artefact: Artefact) -> None:
+    done = pageblob.publish(artefact, container, silent)
+
+    assert read(container, artefact) == artefact.path.read_bytes()
+    assert mark(container, artefact) == {MARK: artefact.sha256}
+    assert (done.url, done.sha256) == (f"{container.url}/{artefact.name}", artefact.sha256)
+
+
+def test_pages_of_zeros_are_not_sent(azure: Azurite, container: ContainerClient, artefact: Artefact) -> None:
+    """Counted on the wire, with TLS and HTTP, beside the bytes of the pages that are not zero."""
+    with line(azure.port) as way:
+        done = pageblob.publish(artefact, client(azure, container.container_name, way.port), silent)
+
+    assert data_size(artefact) == SOLID + 5 * 512
+    assert data_size(artefact) <= done.sent <= data_size(artefact) * 1.05
+    assert way.sent <= data_size(artefact) * 1.05
+
+
+def test_an_image_that_is_there_is_not_sent_again(
+    azure: Azurite, container: ContainerClient, artefact: Artefact
+) -> None:
+    pageblob.publish(artefact, container, silent)
+    artefact.path.unlink()
+    with line(azure.port) as way:
+        done = pageblob.publish(artefact, client(azure, container.container_name, way.port), silent)
+
+    assert done.sent == 0
+    assert way.sent < 10_000
+
+
+def test_a_cut_upload_goes_on_with_what_is_missing(
+    azure: Azurite, container: ContainerClient, artefact: Artefact
+) -> None:
+    """By what the service says is there: nothing is kept on this side."""
+    with line(azure.port, SOLID // 2) as way, pytest.raises(StorageUnreachableError, match="not answer") as raised:
+        pageblob.publish(artefact, client(azure, container.container_name, way.port), silent)
+    assert raised.value.hint == "Do the same again: it goes on where it stopped."
+    assert mark(container, artefact) == {}
+    there = container.get_blob_client(artefact.name).get_page_ranges()[0]
+    arrived = sum(extent["end"] - extent["start"] + 1 for extent in there)
+    assert 0 < arrived < SOLID
+
+    done = pageblob.publish(artefact, container, silent)
+
+    assert done.sent <= (data_size(artefact) - arrived) * 1.05
+    assert read(container, artefact) == artefact.path.read_bytes()
+    assert mark(container, artefact) == {MARK: artefact.sha256}
+
+
+def test_what_arrived_otherwise_is_sent_again(container: ContainerClient, artefact: Artefact) -> None:
+    """An unfinished upload whose pages are not the file's: some are wrong, one should be zero."""
+    blob = container.get_blob_client(artefact.name)
+    blob.create_page_blob(artefact.size)
+    for offset in (3 << 20, 40 << 20, artefact.size - 512):
+        blob.upload_page(b"wrong".ljust(512, b"!"), offset, 512)
+
+    pageblob.publish(artefact, container, silent)
+
+    assert read(container, artefact) == artefact.path.read_bytes()
+    assert mark(container, artefact) == {MARK: artefact.sha256}
+
+
+def test_what_changes_after_it_was_sent_gets_no_mark(container: ContainerClient, artefact: Artefact) -> None:
+    """Somebody spoils the blob each time it was written."""
+    blob = container.get_blob_client(artefact.name)
+
+    @contextmanager
+    def spoiling(what: str, _size: int) -> Iterator[Progress]:
+        yield lambda done, total: None
+        if what == "Uploading":
+            blob.upload_page(b"spoilt".ljust(512, b"!"), 3 << 20, 512)
+
+    with pytest.raises(PublishError, match="does not hold what was sent"):
+        pageblob.publish(artefact, container, spoiling)
+    assert mark(container, artefact) == {}
+
+
+def test_what_changes_while_it_is_compared_gets_no_mark(container: ContainerClient, artefact: Artefact) -> None:
+    blob = container.get_blob_client(artefact.name)
+
+    @contextmanager
+    def spoiling(what: str, size: int) -> Iterator[Progress]:
+        yield lambda done, total: None
+        if what == "Comparing" and size:
+            blob.upload_page(b"spoilt".ljust(512, b"!"), 3 << 20, 512)
+
+    with pytest.raises(PublishError, match="Somebody else wrote"):
+        pageblob.publish(artefact, container, spoiling)
+    assert mark(container, artefact) == {}
+
+
+def test_a_marked_blob_that_was_changed_is_mended_when_it_is_checked(
+    container: ContainerClient, artefact: Artefact
+) -> None:
+    pageblob.publish(artefact, container, silent)
+    blob = container.get_blob_client(artefact.name)
+    blob.upload_page(b"changed".ljust(512, b"!"), 40 << 20, 512)
+
+    assert pageblob.publish(artefact, container, silent).sent == 0
+    assert pageblob.publish(artefact, container, silent, check=True).sent > 0
+    assert read(container, artefact) == artefact.path.read_bytes()
+    assert pageblob.publish(artefact, container, silent, check=True).sent == 0
+
+
+def test_a_file_that_is_not_the_image_is_not_published(container: ContainerClient, artefact: Artefact) -> None:
+    with artefact.path.open("r+b") as file:
+        file.write(b"other")
+
+    with pytest.raises(PublishError, match="the manifest beside it says"):
+        pageblob.publish(artefact, container, silent)
+    with pytest.raises(ResourceNotFoundError):
+        mark(container, artefact)
+
+
+def test_another_blob_of_that_name_is_left_alone(container: ContainerClient, artefact: Artefact) -> None:
+    container.upload_blob(artefact.name, b"somebody's")
+
+    with pytest.raises(PublishError, match="is there already, and it is not this image"):
+        pageblob.publish(artefact, container, silent)
+    assert read(container, artefact) == b"somebody's"
+
+
+def test_a_container_that_is_not_there_is_named(azure: Azurite, artefact: Artefact) -> None:
+    absent = client(azure, "absent")
+
+    with pytest.raises(PublishError, match="There is no container") as raised:
+        pageblob.publish(artefact, absent, silent)
+    assert absent.url in raised.value.message
+
+
+def test_a_container_that_anybody_may_read_is_refused(container: ContainerClient, artefact: Artefact) -> None:
+    container.set_container_access_policy({}, public_access=PublicAccess.BLOB)
+
+    with pytest.raises(PublishError, match="Anybody may read"):
+        pageblob.publish(artefact, container, silent)
+    with pytest.raises(ResourceNotFoundError):
+        mark(container, artefact)
+
+
+def test_credentials_that_do_not_hold_are_refused(azure: Azurite, artefact: Artefact) -> None:
+    stranger = ContainerClient.from_container_url(
+        azure.url("any"),
+        credential={"account_name": "devstoreaccount1", "account_key": "c3RyYW5nZXI="},
+        connection_verify=str(azure.authority),
+        retry_total=0,
+    )
+
+    with pytest.raises(StorageRefusedError) as raised:
+        pageblob.publish(artefact, stranger, silent)
+    assert raised.value.exit_code == 4

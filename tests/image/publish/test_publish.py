@@ -1,0 +1,154 @@
+"""`invoke image.publish` as it is typed: credentials, sentences, memory; and when the clouds' SDKs are loaded."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from google.cloud.storage import Client
+
+from cloister.protocol.imagemanifest import ImageManifest, Output
+from image.publish.artefact import MARK
+from image.publish.name import blob_name
+from image.source import CHECKOUT
+from tests.image.publish.azurite import Azurite
+from tests.image.publish.conftest import client, sparse_disk
+from tests.image.publish.identity import identity
+
+INVOKE = Path(sys.executable).with_name("invoke")
+
+
+def image(folder: Path, mebibytes: int) -> ImageManifest:
+    """An image's folder with a VHD and what stands for a tar."""
+    folder.mkdir()
+    disk = sparse_disk(folder / "disk.vhd", mebibytes)
+    (folder / "disk.tar.gz").write_bytes(b"tar")
+    tar = Output(hashlib.sha256(b"tar").hexdigest(), 3)
+    made = ImageManifest(
+        flavor="base",
+        debug=False,
+        inputs={},
+        outputs={"disk.vhd": Output(disk.sha256, disk.size), "disk.tar.gz": tar},
+        pcrs=dict.fromkeys((4, 9, 11, 12, 13), "0" * 64),
+    )
+    (folder / "manifest.json").write_bytes(made.encode())
+    return made
+
+
+def publish(*words: str | Path, **environment: str) -> tuple[int, str, str, int]:
+    """Exit code, standard output, standard error, and the most memory that the verb had, in bytes."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("AZURE_", "GOOGLE_", "IDENTITY_"))}
+    process = subprocess.Popen(
+        [INVOKE, "image.publish", *words],
+        cwd=CHECKOUT,
+        env=kept | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    # Little enough for a pipe to hold: wait4 is what tells of this one process.
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    with process:
+        return process.returncode, process.stdout.read(), process.stderr.read(), usage.ru_maxrss * 1024
+
+
+def test_a_disk_of_4_gib_is_published_in_little_memory(azure: Azurite, tmp_path: Path) -> None:
+    """With the token of a machine's identity, as DefaultAzureCredential finds it; once, and not a second time."""
+    manifest = image(tmp_path / "image", 4096)
+    client(azure, "large").create_container()
+    words = ("--to", "azure", "--destination", azure.url("large"), "--image", tmp_path / "image", "--json")
+    with identity() as environment:
+        environment |= {"REQUESTS_CA_BUNDLE": str(azure.authority)}
+        code, out, err, memory = publish(*words, **environment)
+        again = publish(*words, **environment)
+    disk = manifest.outputs["disk.vhd"]
+    name = blob_name("base", manifest.digest().hex(), ".vhd")
+    sent = json.loads(out).pop("sent") if code == 0 else 0
+
+    assert (code, err) == (0, "")
+    assert json.loads(out) == {
+        "url": f"{azure.url('large')}/{name}",
+        "sha256": disk.sha256,
+        "size": disk.size,
+        "sent": sent,
+    }
+    assert json.loads(again[1])["sent"] == 0
+    assert sent < (20 << 20) * 1.05
+    assert memory < 200_000_000
+    properties = client(azure, "large").get_blob_client(name).get_blob_properties()
+    assert (properties.size, properties.metadata) == (disk.size, {MARK: disk.sha256})
+
+
+def test_the_tar_goes_to_google(google: int, tmp_path: Path) -> None:
+    manifest = image(tmp_path / "image", 1)
+    bucket = Client(project="any").create_bucket("images")
+    bucket.iam_configuration.public_access_prevention = "enforced"
+    bucket.patch()
+
+    code, out, err, _ = publish("--to", "gcp", "--destination", "gs://images", "--image", tmp_path / "image")
+
+    name = blob_name("base", manifest.digest().hex(), ".tar.gz")
+    assert (code, out, err) == (0, f"The image is at gs://images/{name}; 0.0 MB were sent.\n", "")
+    assert bucket.blob(name).download_as_bytes() == b"tar"
+
+
+def test_a_token_that_does_not_hold_is_one_sentence(azure: Azurite, tmp_path: Path) -> None:
+    image(tmp_path / "image", 1)
+    words = ("--to", "azure", "--destination", azure.url("any"), "--image", tmp_path / "image")
+    with identity("https://somewhere.else") as environment:
+        code, _, err, _ = publish(*words, REQUESTS_CA_BUNDLE=str(azure.authority), **environment)
+
+    assert code == 4
+    assert len(err.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("to", "destination", "says"),
+    [
+        ("aws", "s3://images", "to azure or gcp, not to 'aws'"),
+        ("azure", "gs://images", "is no container of Azure"),
+        ("azure", "http://account.blob.core.windows.net/images", "is no container of Azure"),
+        ("azure", "https://account.blob.core.windows.net/", "is no container of Azure"),
+        ("azure", "https://account.blob.core.windows.net/images?sig=secret", "is no container of Azure"),
+        ("gcp", "https://images", "is no bucket of Google Cloud"),
+        ("gcp", "gs://images/folder", "is no bucket of Google Cloud"),
+    ],
+)
+def test_a_destination_that_is_none_is_the_callers_mistake(
+    tmp_path: Path, to: str, destination: str, says: str
+) -> None:
+    image(tmp_path / "image", 1)
+    code, _, err, _ = publish("--to", to, "--destination", destination, "--image", tmp_path / "image")
+
+    assert code == 2
+    assert says in err
+
+
+def test_who_is_not_signed_in_anywhere_is_told_how(tmp_path: Path) -> None:
+    """With neither of the clouds' programs, files or variables; nobody is asked over the network."""
+    image(tmp_path / "image", 1)
+    nowhere = {"HOME": str(tmp_path), "AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential", "NO_GCE_CHECK": "true"}
+    azure = publish(
+        *("--to", "azure", "--destination", "https://account.blob.core.windows.net/images"),
+        *("--image", tmp_path / "image"),
+        **nowhere,
+    )
+    google = publish("--to", "gcp", "--destination", "gs://images", "--image", tmp_path / "image", **nowhere)
+
+    assert (azure[0], google[0]) == (4, 4)
+    assert "az login" in azure[2]
+    assert "gcloud auth application-default login" in google[2]
+
+
+def test_no_sdk_of_a_cloud_is_loaded_before_something_is_published() -> None:
+    program = "import sys, image.publish.bucket, image.publish.pageblob; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, check=True, capture_output=True, text=True)
+
+    assert [name for name in loaded.stdout.split() if name.partition(".")[0] in ("azure", "google", "requests")] == []
