@@ -208,6 +208,7 @@ def test_an_empty_list_of_paravisors_rejects(
 def test_no_key_at_all_is_no_key_that_signs_paravisors() -> None:
     with pytest.raises(PolicyError, match="zeros"):
         AzureSnpPolicy((ID_KEY_DIGEST, bytes(48)), GUEST_SVN)
+    assert AzureSnpPolicy((b"k" * 47 + b"\0",), GUEST_SVN).id_key_digests == (b"k" * 47 + b"\0",)
 
 
 def test_a_report_from_the_boot_is_refused(machine: Machine) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509 as library
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -94,7 +94,7 @@ def test_a_list_of_a_part_is_no_list() -> None:
 
 
 @pytest.mark.parametrize("algorithm", [hashes.SHA256(), hashes.SHA384()])
-def test_lists_signed_on_a_curve_are_read_too(algorithm: hashes.HashAlgorithm) -> None:
+def test_lists_signed_on_a_curve_are_read_too(algorithm: hashes.SHA256 | hashes.SHA384) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = library.Name([library.NameAttribute(library.NameOID.COMMON_NAME, "Root")])
     certificate = (
@@ -147,3 +147,95 @@ def test_lists_of_intel_are_read() -> None:
     parsed = RevocationList.parse((VECTORS / "tdx" / "pckcrl").read_bytes())
     assert len(parsed.serials) == 44
     assert not parsed.unknown_critical
+
+
+def resized(der: bytes, place: int, change: int) -> bytes:
+    """``der`` with the two-byte length at ``place`` changed by so many bytes."""
+    length = int.from_bytes(der[place : place + 2]) + change
+    return der[:place] + length.to_bytes(2) + der[place + 2 :]
+
+
+def test_a_list_may_have_so_many_bytes_and_no_more() -> None:
+    def padded(size: int) -> bytes:
+        return extended((library.UnrecognizedExtension(library.ObjectIdentifier("2.999.1"), bytes(size)), False))
+
+    fill = 4096 + crl.MAX_SIZE - len(padded(4096))
+    fill -= len(padded(fill)) - crl.MAX_SIZE  # the lengths in front of a longer filling are longer
+    assert crl.MAX_SIZE == len(padded(fill)) == 2**18
+    assert RevocationList.parse(padded(fill)).signed_by(ROOT)
+    with pytest.raises(MalformedEvidence, match="at most 262144 are allowed") as caught:
+        RevocationList.parse(padded(fill + 1))
+    assert caught.value.offset == 0
+
+
+def test_a_list_that_would_be_good_for_ever_is_malformed() -> None:
+    """The library's builder writes none without nextUpdate, so the second time is cut out of one."""
+    der = AMD.crl(revoked=range(1, 40))
+    start = [place for place in range(len(der)) if der[place : place + 2] in (b"\x17\x0d", b"\x18\x0f")][1]
+    size = 2 + der[start + 1]
+    endless = der[:start] + der[start + size :]
+    assert der[0:2] == der[4:6] == b"\x30\x82"
+    endless = resized(resized(endless, 2, -size), 6, -size)
+    assert library.load_der_x509_crl(endless).next_update_utc is None
+    with pytest.raises(MalformedEvidence, match="can be read") as caught:
+        RevocationList.parse(endless)
+    assert caught.value.offset == 0
+
+
+def test_the_signature_of_a_list_has_no_unused_bits() -> None:
+    signature = library.load_der_x509_crl(LIST).signature
+    place = len(LIST) - len(signature) - 1
+    with pytest.raises(MalformedEvidence):
+        RevocationList.parse(LIST[:place] + b"\1" + LIST[place + 1 :])
+
+
+def authority(
+    key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey, name: str
+) -> tuple[Certificate, library.CertificateRevocationListBuilder]:
+    """The certificate of an authority, and a list of its that only wants to be signed."""
+    known = library.Name([library.NameAttribute(library.NameOID.COMMON_NAME, name)])
+    certificate = (
+        library.CertificateBuilder()
+        .issuer_name(known)
+        .subject_name(known)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(AT)
+        .not_valid_after(AT + ONE)
+        .sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+    )
+    builder = library.CertificateRevocationListBuilder().issuer_name(known).last_update(AT).next_update(AT + ONE)
+    return Certificate.parse(certificate.public_bytes(serialization.Encoding.DER)), builder
+
+
+def test_a_key_signs_lists_under_its_own_name_only() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    root, builder = authority(key, "Root")
+    namesake, _ = authority(key, "Other")
+    signed = RevocationList.parse(builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER))
+    assert signed.signed_by(root)
+    assert not signed.signed_by(namesake)
+
+
+def test_a_list_by_another_kind_of_key_does_not_speak() -> None:
+    key = ed25519.Ed25519PrivateKey.generate()
+    root, builder = authority(key, "Root")
+    signed = RevocationList.parse(builder.sign(key, None).public_bytes(serialization.Encoding.DER))
+    assert not signed.signed_by(root)
+
+
+def test_a_list_signed_with_another_hash_does_not_speak() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    root, builder = authority(key, "Root")
+    signed = RevocationList.parse(builder.sign(key, hashes.SHA224()).public_bytes(serialization.Encoding.DER))
+    assert signed.parsed.is_signature_valid(key.public_key())
+    assert not signed.signed_by(root)
+
+
+def test_a_list_with_an_algorithm_that_nobody_knows_does_not_speak() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    root, builder = authority(key, "Root")
+    der = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+    known = bytes.fromhex("06082a8648ce3d040302")
+    assert der.count(known) == 2
+    assert not RevocationList.parse(der.replace(known, known[:-1] + b"\x7f")).signed_by(root)

@@ -48,6 +48,20 @@ def made(*platforms: Platform, images: tuple[ImageReference, ...] = (IMAGE,), **
     return Policy(platforms, images, configuration, **members)
 
 
+@pytest.mark.parametrize("rtmrs", [(), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2, 3), (0, 1, 2, 3)])
+def test_an_image_for_tdx_has_the_registers_of_the_image(rtmrs: tuple[int, ...]) -> None:
+    with pytest.raises(PolicyError, match="RTMR 1 and 2"):
+        TdxReference((b"m" * 48,), dict.fromkeys(rtmrs, b"r" * 48))
+
+
+@pytest.mark.parametrize("rtmrs", [(1, 2), (0, 1, 2)])
+def test_an_image_for_tdx_has_its_firmware(rtmrs: tuple[int, ...]) -> None:
+    values = dict.fromkeys(rtmrs, b"r" * 48)
+    assert TdxReference((b"m" * 48,), values).rtmrs == values
+    with pytest.raises(PolicyError, match="must have an MRTD"):
+        TdxReference((), values)
+
+
 @pytest.mark.parametrize("platform", Platform)
 def test_a_platform_needs_its_sections_and_no_other(platform: Platform) -> None:
     policy = made(platform, **NEEDED[platform])

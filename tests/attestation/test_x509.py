@@ -1,5 +1,6 @@
 """Paths lead to the one pinned key, and hostile certificates neither crash nor loop."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,9 +12,11 @@ from hypothesis import strategies as st
 
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.testkit import Authority
-from cloister.attestation.x509 import Certificate, find_path
+from cloister.attestation.x509 import MAX_SIZE, Certificate, find_path
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
+UNKNOWN = x509.ObjectIdentifier("2.999.1")
+ALTERNATIVE = x509.SubjectAlternativeName([x509.DNSName("machine.example")])
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
@@ -31,6 +34,7 @@ def certificate(
     path_length: int | None = None,
     signs: bool = True,
     digest: hashes.HashAlgorithm | None = None,
+    extensions: Sequence[tuple[x509.ExtensionType, bool]] = (),
 ) -> Certificate:
     def name(text: str) -> x509.Name:
         return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
@@ -51,14 +55,16 @@ def certificate(
         .subject_name(name(subject))
         .issuer_name(name(issuer))
         .public_key(subject_key.public_key())
-        .serial_number(x509.random_serial_number())
+        .serial_number(1)
         .not_valid_before(AT)
         .not_valid_after(AT + timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=ca, path_length=path_length if ca else None), critical=True)
         .add_extension(usage, critical=True)
-        .sign(issuer_key, digest or hashes.SHA256())
     )
-    return Certificate.parse(built.public_bytes(serialization.Encoding.DER))
+    for extension, critical in extensions:
+        built = built.add_extension(extension, critical=critical)
+    signed = built.sign(issuer_key, digest or hashes.SHA256())
+    return Certificate.parse(signed.public_bytes(serialization.Encoding.DER))
 
 
 ROOT_KEY, MIDDLE_KEY, LEAF_KEY = key(), key(), key()
@@ -118,8 +124,8 @@ def test_a_path_that_is_longer_than_asked_for_is_not_found() -> None:
     assert find_path(LEAF, (ROOT, MIDDLE), ROOT.fingerprint(), longest=2)[0] is None
 
 
-@pytest.mark.parametrize(("bits", "accepted"), [(2048, True), (4096, True), (4104, False)])
-def test_an_rsa_key_that_is_too_large_is_not_used(bits: int, accepted: bool) -> None:
+@pytest.mark.parametrize(("bits", "accepted"), [(2047, False), (2048, True), (4096, True), (4104, False)])
+def test_an_rsa_key_that_is_too_small_or_too_large_is_not_used(bits: int, accepted: bool) -> None:
     """Sixty thousand bytes of certificates would keep the verifier busy for minutes."""
     large = rsa.generate_private_key(65537, bits)
     root = certificate("root", "root", large, large)
@@ -165,9 +171,38 @@ def test_certificates_cut_at_any_length_are_malformed() -> None:
             Certificate.parse(der[:size])
 
 
-def test_huge_certificates_are_malformed() -> None:
-    with pytest.raises(MalformedEvidence):
-        Certificate.parse(bytes(16 * 1024 + 1))
+def test_a_certificate_may_have_so_many_bytes_and_no_more() -> None:
+    large = rsa.generate_private_key(65537, 2048)  # its signatures are all of one length
+
+    def padded(size: int) -> Certificate:
+        filling = x509.UnrecognizedExtension(UNKNOWN, bytes(size))
+        return certificate("root", "root", large, large, extensions=[(filling, False)])
+
+    fill = 12_000 + MAX_SIZE - len(padded(12_000).der)
+    assert len(padded(fill).der) == MAX_SIZE == 2**14
+    with pytest.raises(MalformedEvidence, match="at most 16384 are allowed") as caught:
+        padded(fill + 1)
+    assert caught.value.offset == 0
+
+
+@pytest.mark.parametrize("known", [x509.ExtendedKeyUsage([x509.OID_SERVER_AUTH]), ALTERNATIVE])
+def test_critical_extensions_that_are_understood_may_be_there(known: x509.ExtensionType) -> None:
+    middle = certificate("middle", "root", MIDDLE_KEY, ROOT_KEY, extensions=[(known, True)])
+    leaf = certificate("leaf", "middle", LEAF_KEY, MIDDLE_KEY, ca=False, signs=False, extensions=[(known, True)])
+    assert find_path(leaf, (ROOT, middle), ROOT.fingerprint())[0] == (leaf, middle, ROOT)
+
+
+@pytest.mark.parametrize("place", ["leaf", "middle", "root"])
+def test_a_critical_extension_that_nobody_understands_breaks_the_path(place: str) -> None:
+    def extensions(name: str) -> list[tuple[x509.ExtensionType, bool]]:
+        return [(x509.UnrecognizedExtension(UNKNOWN, b"\5\0"), name == place)]
+
+    root = certificate("root", "root", ROOT_KEY, ROOT_KEY, extensions=extensions("root"))
+    middle = certificate("middle", "root", MIDDLE_KEY, ROOT_KEY, extensions=extensions("middle"))
+    leaf = certificate("leaf", "middle", LEAF_KEY, MIDDLE_KEY, ca=False, signs=False, extensions=extensions("leaf"))
+    path, why = find_path(leaf, (root, middle), root.fingerprint())
+    assert path is None
+    assert "critical extension 2.999.1, which is not understood" in why
 
 
 @given(st.binary(max_size=300), st.integers(0, 10_000))

@@ -121,6 +121,20 @@ def test_an_empty_minimum_accepts_nothing() -> None:
         SnpPolicy({})
 
 
+def test_a_minimum_has_every_kind_of_version() -> None:
+    versions = MACHINE.section().minimum_tcb[ProductLine.MILAN]
+    for kind in KINDS:
+        others = {name: version for name, version in versions.items() if name != kind}
+        with pytest.raises(PolicyError, match=f"Milan.{kind} must have exactly"):
+            SnpPolicy({ProductLine.MILAN: others})
+
+
+def test_a_key_may_have_zeros_in_its_digest() -> None:
+    digest = b"k" * 47 + b"\0"
+    section = MACHINE.section(id_key_digests=(digest,), author_key_digests=(digest,))
+    assert section.id_key_digests == section.author_key_digests == (digest,)
+
+
 def test_the_section_goes_with_its_platforms() -> None:
     with pytest.raises(PolicyError, match="exactly when"):
         MACHINE.policy(snp=None)
