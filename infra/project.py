@@ -66,6 +66,14 @@ class Project:
         found = self.json("stack", "output", "--json", *_stack(name))
         return dict(found)
 
+    def end_protected(self, name: str, *words: str) -> None:
+        """``pulumi destroy`` also of what is protected against a change that would take it along.
+
+        Without the program, which would protect it again; the resources of ``name`` must have no hooks any more.
+        """
+        self.run("state", "unprotect", "--all", "--yes", "--stack", name)
+        self.hand_over("destroy", "--stack", name, *words, also={"PULUMI_RUN_PROGRAM": "false"})
+
     def resources(self, name: str) -> list[dict[str, Any]]:
         """What the state holds of the stack, as the last operation left it."""
         found = self.json("stack", "export", *_stack(name)).get("deployment") or {}
@@ -88,14 +96,15 @@ class Project:
         hint = f"{plural}: {', '.join(known)}." if known else f"Make one: invoke {self.noun}.new NAME"
         raise InputError(said, hint=hint)
 
-    def hand_over(self, *words: str) -> None:
+    def hand_over(self, *words: str, also: Mapping[str, str] | None = None) -> None:
         """Run ``pulumi`` on the user's terminal. Ctrl-C is for it alone: it stops what is under way and cleans up.
+        ``also`` goes into its environment.
 
         Raises StackError when it fails, and KeyboardInterrupt when Ctrl-C was why.
         """
         interactive = sys.stdin.isatty() and sys.stdout.isatty()
         argv = ["pulumi", *words, *([] if interactive else ["--non-interactive"])]
-        variables = self._without_clouds(words) | _environment()
+        variables = self._without_clouds(words) | _environment() | dict(also or {})
         interrupted = Event()
         before = signal.signal(signal.SIGINT, lambda *_: interrupted.set())
         try:

@@ -134,12 +134,12 @@ def down(c: Any, stack: str = "", yes: bool = False, remove: bool = False, force
     name = stacks.selected(stack)
     if force:
         os.environ["CLOISTER_FORCE"] = "1"
-    kept = [resource for resource in stacks.PROJECT.resources(name) if resource.get("protect")]
-    if remove and kept:
-        stacks.PROJECT.run("state", "unprotect", "--all", "--yes", "--stack", name)
-    words = ["--exclude-protected"] if kept and not remove else []
-    words += ["--yes", "--skip-preview"] if yes else []
-    stacks.hand_over("destroy", "--stack", name, *words)
+    kept = any(resource.get("protect") for resource in stacks.PROJECT.resources(name))
+    words = ["--yes", "--skip-preview"] if yes else []
+    stacks.hand_over("destroy", "--stack", name, *(["--exclude-protected"] if kept else []), *words)
+    if kept and remove:
+        # What a cloud does not give back, a name of a key, stays there; the state forgets it.
+        stacks.PROJECT.end_protected(name, *words)
     # What an engine that was killed never noted in the state.
     if not stacks.machines(name):
         authority.sweep(name)

@@ -109,9 +109,7 @@ def down(c: Any, stack: str = "", yes: bool = False, remove: bool = False) -> No
     name = stacks.PROJECT.selected(stack)
     if not yes and not show.confirmed(f"End the registry {name} with every image in it?"):
         return
-    # Protected against a change that would replace it; this is the one way to mean it.
-    stacks.PROJECT.run("state", "unprotect", "--all", "--yes", "--stack", name)
-    stacks.PROJECT.hand_over("destroy", "--stack", name, *(["--yes", "--skip-preview"] if yes else []))
+    stacks.PROJECT.end_protected(name, *(["--yes", "--skip-preview"] if yes else []))
     if remove:
         stacks.PROJECT.hand_over("stack", "rm", name, "--yes")
 

@@ -41,10 +41,14 @@ class Project:
         provider: Path,
         settings: Mapping[str, Any] | None = None,
         plugins: Mapping[str, Path] | None = None,
+        program: str = "infra",
+        key: str = stack.KEY,
     ) -> Self:
-        """A project below ``folder`` whose stack ``name`` is configured with ``value`` and, beside that, ``settings``.
+        """A project below ``folder`` whose stack ``name`` is configured with ``value`` at ``key`` and, beside that,
+        ``settings``.
 
         ``provider`` is the folder of the provider's executable, ``plugins`` those of other providers by their names.
+        ``program`` is the package of the Pulumi program; projects of several programs may share ``folder``.
         """
         found = engines.find()
         if found is None:
@@ -58,24 +62,20 @@ class Project:
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "1",
         }
         given = {**os.environ, **ours}
-        (folder / "state").mkdir(mode=0o700)
-        (folder / "project").mkdir()
-        text = (layout.CHECKOUT / "infra" / "Pulumi.yaml").read_text()
-        for old, new in {
-            "virtualenv: ../.venv": f"virtualenv: {sys.prefix}",
-            "path: provider": f"path: {provider}",
-        }.items():
-            if old not in text:
-                raise ValueError(f"infra/Pulumi.yaml has no {old!r}")
-            text = text.replace(old, new)
-        declared = yaml.safe_load(text)
-        declared["plugins"]["providers"] += [{"name": one, "path": str(path)} for one, path in (plugins or {}).items()]
-        (folder / "project" / "Pulumi.yaml").write_text(yaml.safe_dump(declared))
-        (folder / "project" / "__main__.py").write_text("import runpy\n\nrunpy.run_module('infra')\n")
-        made = cls(folder / "project", folder / "state", name, given | environment.variables(found, given))
+        (folder / "state").mkdir(mode=0o700, exist_ok=True)
+        place = folder / ("project" if program == "infra" else program)
+        place.mkdir()
+        declared = yaml.safe_load((layout.CHECKOUT / program.replace(".", "/") / "Pulumi.yaml").read_text())
+        declared["runtime"]["options"]["virtualenv"] = sys.prefix
+        providers = {one["name"]: str(provider) for one in declared.get("plugins", {}).get("providers", [])}
+        providers |= {one: str(path) for one, path in (plugins or {}).items()}
+        declared["plugins"] = {"providers": [{"name": one, "path": path} for one, path in providers.items()]}
+        (place / "Pulumi.yaml").write_text(yaml.safe_dump(declared))
+        (place / "__main__.py").write_text(f"import runpy\n\nrunpy.run_module({program!r})\n")
+        made = cls(place, folder / "state", name, given | environment.variables(found, given))
         made.pulumi("stack", "init", name)
         configuration = made.folder / f"Pulumi.{name}.yaml"
-        written = yaml.safe_load(configuration.read_text()) | {"config": {stack.KEY: value, **(settings or {})}}
+        written = yaml.safe_load(configuration.read_text()) | {"config": {key: value, **(settings or {})}}
         configuration.write_text(yaml.safe_dump(written))
         return made
 

@@ -1,0 +1,237 @@
+"""Registries: their configuration, and both clouds through the real engine with stand-ins in the clouds' place."""
+
+import base64
+import datetime
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from infra import cloud
+from infra import project as pulumi_project
+from infra.registry import configuration, published
+from infra.registry import stack as stacks
+from infra.registry.backends import azure as azure_backend
+from tests.infra.clouds import project
+from tests.infra.project import Project
+
+DIGEST, OTHER = "ab" * 32, "cd" * 32
+UUID = "11111111-2222-3333-4444-555555555555"
+PLACES = {
+    "azure": {"subscription": UUID, "tenant": UUID, "location": "westeurope"},
+    "gcp": {"project": "cloister-images", "location": "eu"},
+}
+ELSEWHERE = {"azure": "northeurope", "gcp": "us"}
+PROGRAM = {"program": "infra.registry", "key": configuration.KEY}
+WHOLE = {"azure": 9, "gcp": 5}
+"""Resources of a registry with one image: stack, component, provider and what the cloud has."""
+
+
+def certificate() -> str:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "own key")])
+    day = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, day, day + datetime.timedelta(days=1))
+    return base64.b64encode(made.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)).decode()
+
+
+def value(backend: str, *images: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {"backend": backend, backend: PLACES[backend] | changes, "images": list(images)}
+
+
+def registry(folder: Path, backend: str, *images: dict[str, Any], **changes: Any) -> Project:
+    return project.create(folder, "images", value(backend, *images, **changes), **PROGRAM)
+
+
+def things(folder: Path) -> dict[str, dict[str, Any]]:
+    """The inputs of what is in the cloud, by type; one of each."""
+    world = json.loads((folder / "world.json").read_text())
+    return {thing["type"].rpartition(":")[2]: thing["inputs"] for thing in world.values()}
+
+
+def outputs(made: Project) -> dict[str, Any]:
+    return json.loads(made.pulumi("stack", "output", "--json"))
+
+
+def test_an_azure_registry_holds_an_image_in_every_region_it_names(tmp_path: Path):
+    regions = [{"name": "northeurope", "replicas": 3}]
+    made = registry(tmp_path, "azure", {"flavor": "base", "digest": DIGEST}, regions=regions)
+    made.up(create=WHOLE["azure"])
+    made.up(same=WHOLE["azure"])
+
+    there = things(tmp_path)
+    account = there["StorageAccount"]
+    refused = ("allowBlobPublicAccess", "allowSharedKeyAccess", "isLocalUserEnabled", "allowCrossTenantReplication")
+    assert [account[name] for name in refused] == [False] * 4
+    assert (account["minimumTlsVersion"], account["enableHttpsTrafficOnly"]) == ("TLS1_2", True)
+    assert account["encryption"]["requireInfrastructureEncryption"] is True
+    assert there["BlobContainer"]["publicAccess"] == "None"
+
+    definition = there["GalleryImage"]
+    assert (
+        definition["osState"],
+        definition["osType"],
+        definition["hyperVGeneration"],
+        definition["architecture"],
+    ) == (
+        "Specialized",
+        "Linux",
+        "V2",
+        "x64",
+    )
+    assert {one["name"]: one["value"] for one in definition["features"]} == {
+        "SecurityType": "ConfidentialVmSupported",
+        "DiskControllerTypes": "SCSI, NVMe",
+    }
+
+    version = there["GalleryImageVersion"]
+    told = outputs(made)
+    source = version["storageProfile"]["osDiskImage"]["source"]
+    assert source["uri"] == f"{told['destination']}/cloister-base-{DIGEST}.vhd"
+    assert "/storageAccounts/" in source["storageAccountId"]
+    regions = version["publishingProfile"]["targetRegions"]
+    assert {one["name"]: one["regionalReplicaCount"] for one in regions} == {"northeurope": 3, "westeurope": 1}
+    assert "securityProfile" not in version
+    labels = {"cloister-registry": "images", "managed-by": "cloister"}
+    assert all(there[kind]["tags"].items() >= labels.items() for kind in there if kind != "BlobContainer")
+    assert list(told["images"]) == [DIGEST]
+    assert told["images"][DIGEST]["flavor"] == "base"
+    assert told["images"][DIGEST]["id"].endswith(f"/images/base/versions/{azure_backend.version_name(DIGEST)}")
+
+
+def test_a_google_registry_holds_an_image_that_confidential_vms_start_from(tmp_path: Path):
+    made = registry(tmp_path, "gcp", {"flavor": "base", "digest": DIGEST})
+    made.up(create=WHOLE["gcp"])
+    made.up(same=WHOLE["gcp"])
+
+    there = things(tmp_path)
+    bucket = there["Bucket"]
+    assert (bucket["uniformBucketLevelAccess"], bucket["publicAccessPrevention"]) == (True, "enforced")
+    assert bucket["location"] == "EU"
+    image = there["Image"]
+    told = outputs(made)
+    assert told["destination"] == f"gs://{bucket['name']}"
+    assert image["rawDisk"]["source"] == (
+        f"https://storage.googleapis.com/{bucket['name']}/cloister-base-{DIGEST}.tar.gz"
+    )
+    assert sorted(feature["type"] for feature in image["guestOsFeatures"]) == [
+        "GVNIC",
+        "SEV_SNP_CAPABLE",
+        "TDX_CAPABLE",
+        "UEFI_COMPATIBLE",
+        "VIRTIO_SCSI_MULTIQUEUE",
+    ]
+    assert "shieldedInstanceInitialState" not in image
+    assert told["images"] == {DIGEST: {"flavor": "base", "id": told["images"][DIGEST]["id"]}}
+    assert told["images"][DIGEST]["id"].endswith(f"/images/cloister-base-{DIGEST[:32]}")
+
+
+@pytest.mark.parametrize("backend", ["azure", "gcp"])
+def test_images_come_and_go_and_what_holds_them_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str):
+    made = registry(tmp_path, backend)
+    holding = WHOLE[backend] - (2 if backend == "azure" else 1)
+    made.up(create=holding)
+    path = f"{configuration.KEY}.images"
+    for number, (flavor, digest) in enumerate([("base", DIGEST), ("pytorch", OTHER)]):
+        made.pulumi("config", "set", "--path", f"{path}[{number}].flavor", flavor)
+        made.pulumi("config", "set", "--path", f"{path}[{number}].digest", digest)
+    made.up(create=2 * (WHOLE[backend] - holding), same=holding)
+    made.pulumi("config", "rm", "--path", f"{path}[0]")
+    made.up(delete=WHOLE[backend] - holding, same=WHOLE[backend])
+    assert list(outputs(made)["images"]) == [OTHER]
+
+    # Another location would make them anew, and everything in them would be gone.
+    made.pulumi("config", "set", "--path", f"{configuration.KEY}.{backend}.location", ELSEWHERE[backend])
+    assert "protect" in made.pulumi("preview", good=False)
+    stack = replace(stacks.PROJECT, folder=made.folder)
+    monkeypatch.setattr(pulumi_project, "_environment", lambda: made.environment)
+    with pytest.raises(pulumi_project.StackError):
+        stack.hand_over("destroy", "--stack", "images", "--yes", "--skip-preview")
+    stack.end_protected("images", "--yes", "--skip-preview")
+    assert things(tmp_path) == {}
+
+
+@pytest.mark.parametrize("backend", ["azure", "gcp"])
+def test_an_image_that_is_signed_brings_its_own_keys(tmp_path: Path, backend: str):
+    pk, kek, db = certificate(), certificate(), certificate()
+    keys = {"pk": pk, "kek": [kek], "db": [db]}
+    made = registry(tmp_path, backend, {"flavor": "base", "digest": DIGEST, "secure_boot": keys})
+    made.up(create=WHOLE[backend])
+    there = things(tmp_path)
+    if backend == "azure":
+        settings = there["GalleryImageVersion"]["securityProfile"]["uefiSettings"]
+        assert settings["signatureTemplateNames"] == ["NoSignatureTemplate"]
+        assert settings["additionalSignatures"] == {
+            "pk": {"type": "x509", "value": [pk]},
+            "kek": [{"type": "x509", "value": [kek]}],
+            "db": [{"type": "x509", "value": [db]}],
+        }
+    else:
+        assert there["Image"]["shieldedInstanceInitialState"] == {
+            "pk": {"content": pk, "fileType": "X509"},
+            "keks": [{"content": kek, "fileType": "X509"}],
+            "dbs": [{"content": db, "fileType": "X509"}],
+        }
+
+
+def test_an_image_that_a_registry_does_not_hold_is_a_sentence_that_says_what_to_do():
+    images = {DIGEST: {"flavor": "base", "id": "an image"}}
+    assert published.find("organization/cloister-registry/images", DIGEST, images) == "an image"
+    for held in (images, None, {OTHER: "an image"}):
+        with pytest.raises(pulumi.RunError, match=r"does not hold the image cdcd.*registry.add --stack images"):
+            published.find("organization/cloister-registry/images", OTHER, held)
+
+
+def test_everything_wrong_with_a_registry_is_said_at_once():
+    wrong = {
+        "backend": "azure",
+        "azure": {
+            "subscription": "mine",
+            "tenant": UUID,
+            "location": "West Europe",
+            "regions": [{"name": "northeurope", "replicas": 0}, {"name": "northeurope"}],
+        },
+        "gcp": PLACES["gcp"],
+        "labels": {"Cost": "1", "cloister-registry": "mine"},
+        "images": [
+            {"flavor": "base", "digest": DIGEST},
+            {"flavor": "base", "digest": DIGEST},
+            {"flavor": "BASE", "digest": "ab", "secure_boot": {"pk": "AAAA", "kek": [], "key": 1}},
+        ],
+        "colour": "red",
+    }
+    with pytest.raises(configuration.ConfigurationError) as caught:
+        configuration.parse("Images", wrong)
+    assert list(caught.value.problems) == [
+        "stack: 'Images' is no name: lower-case letters, digits and '-', at most 63.",
+        "registry.colour: is not known; known are backend, azure, gcp, labels, images.",
+        "registry.gcp: belongs to the backend gcp, and this one is azure.",
+        "registry.azure.location: 'West Europe' is no location; write for example westeurope.",
+        "registry.azure.regions[0].replicas: 0 is not a whole number from 1 to 50.",
+        "registry.azure.regions[1].name: northeurope is there twice.",
+        f"registry.azure.subscription: 'mine' is {cloud.NO_UUID}.",
+        "registry.labels: 'Cost' is no label: lower-case letters, digits, '_' and '-', the first of them a letter.",
+        "registry.labels.cloister-registry: is set by Cloister itself.",
+        "registry.images[2].flavor: 'BASE' is no flavor of an image.",
+        "registry.images[2].digest: 'ab' is no SHA-256 in 64 lower-case hexadecimal digits.",
+        "registry.images[2].secure_boot.key: is not known; known are pk, kek, db.",
+        "registry.images[2].secure_boot.db: is missing.",
+        "registry.images[2].secure_boot.kek: must be a list with at least one entry.",
+        "registry.images[2].secure_boot.pk: is not the base64 of a certificate (X.509, DER).",
+        f"registry.images: the same digest '{DIGEST}' appears 2 times.",
+    ]
+
+
+def test_a_wrong_registry_is_a_sentence_and_no_traceback(tmp_path: Path):
+    made = project.create(tmp_path, "images", {"backend": "gcp"}, **PROGRAM)
+    said = made.pulumi("preview", good=False)
+    assert "registry.gcp: is missing." in said
+    assert "Traceback" not in said
