@@ -14,7 +14,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 from infra.provider.values import UNKNOWN, from_struct, parse_urn, to_struct
 from tests.infra.clouds import azure, catalogue, check, functions, refusals, relations, schema
 from tests.infra.clouds.schema import SchemaError
-from tests.infra.clouds.world import Thing, World
+from tests.infra.clouds.world import Thing, World, answered
 
 Servicer = TypeVar("Servicer")
 Request = TypeVar("Request")
@@ -123,7 +123,7 @@ class CloudProvider(provider_pb2_grpc.ResourceProviderServicer):
         kind, inputs = parse_urn(request.urn).kind, from_struct(request.properties)
         if request.preview:
             unknown = {name: UNKNOWN for name in schema.resource(kind).outputs if name not in inputs}
-            return provider_pb2.CreateResponse(properties=to_struct(unknown | inputs))
+            return provider_pb2.CreateResponse(properties=to_struct(unknown | answered(inputs)))
         identity = catalogue.identity(kind, inputs, self.settings)
         with World.opened() as world:
             _refuse([f"{identity} exists already."] if world.find(identity) else [])
@@ -147,7 +147,7 @@ class CloudProvider(provider_pb2_grpc.ResourceProviderServicer):
     def Update(self, request: provider_pb2.UpdateRequest, context: grpc.ServicerContext) -> Any:
         kind, news = parse_urn(request.urn).kind, from_struct(request.news)
         if request.preview:
-            return provider_pb2.UpdateResponse(properties=to_struct(from_struct(request.olds) | news))
+            return provider_pb2.UpdateResponse(properties=to_struct(from_struct(request.olds) | answered(news)))
         with World.opened() as world:
             thing = world.find(request.id)
             if thing is None:

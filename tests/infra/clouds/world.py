@@ -26,7 +26,7 @@ class Thing:
     @property
     def outputs(self) -> dict[str, Any]:
         """What the cloud answers about it: lists and objects are those asked for, completed."""
-        return _completed(self.inputs, self.computed)
+        return _completed(answered(self.inputs), self.computed)
 
 
 @dataclass
@@ -55,6 +55,17 @@ class World:
     def of(self, *types: str) -> dict[str, Thing]:
         """The things of these types."""
         return {identity: thing for identity, thing in self.things.items() if thing.type in types}
+
+
+def answered(inputs: Any) -> Any:
+    """``inputs`` in the form in which a cloud answers them: Azure takes a list of identities and answers a map."""
+    if isinstance(inputs, dict):
+        found = {name: answered(value) for name, value in inputs.items()}
+        identities = found.get("userAssignedIdentities")
+        if isinstance(identities, list):
+            found["userAssignedIdentities"] = {one: {"principalId": "p", "clientId": "c"} for one in identities}
+        return found
+    return [answered(one) for one in inputs] if isinstance(inputs, list) else inputs
 
 
 def _completed(given: Any, added: Any) -> Any:
