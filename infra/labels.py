@@ -1,5 +1,7 @@
 """The labels by which a bill, a search and a person tell whose a resource is: attached to the whole stack at once."""
 
+from typing import Any
+
 import pulumi
 
 from infra import cloud, kinds
@@ -13,18 +15,26 @@ def labels(configuration: Workspace) -> dict[str, str]:
 
 
 def label_stack(configuration: Workspace) -> None:
-    """From now on each resource that can have labels is declared with these, beside those it has already."""
+    """From now on each resource that can have labels is declared with these, beside those it has already.
 
-    def attach(arguments: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformResult | None:
+    By the older kind of transformation, inside this process: the newer one cannot return a resource that has a
+    replacement trigger (pulumi 3.272, runtime/_callbacks.py: it hands protobuf the trigger's value for a message).
+    """
+
+    def attach(
+        arguments: pulumi.ResourceTransformationArgs,
+    ) -> pulumi.ResourceTransformationResult | None:
         return _labelled(arguments, labels(configuration))
 
-    pulumi.runtime.register_resource_transform(attach)
+    pulumi.runtime.register_stack_transformation(attach)
 
 
-def _labelled(arguments: pulumi.ResourceTransformArgs, wanted: dict[str, str]) -> pulumi.ResourceTransformResult | None:
+def _labelled(
+    arguments: pulumi.ResourceTransformationArgs, wanted: dict[str, str]
+) -> pulumi.ResourceTransformationResult | None:
     name = kinds.labelled(arguments.type_)
     if not name:
         return None
-    own = arguments.props.get(name) or {}
+    own: Any = arguments.props.get(name) or {}
     whole = own.apply(lambda there: {**there, **wanted}) if isinstance(own, pulumi.Output) else {**own, **wanted}
-    return pulumi.ResourceTransformResult({**arguments.props, name: whole}, arguments.opts)
+    return pulumi.ResourceTransformationResult({**arguments.props, name: whole}, arguments.opts)

@@ -1,33 +1,542 @@
-"""What may never be deployed."""
+"""What may never be deployed: each rule has a resource that breaks it and no other."""
 
-from infra import guard
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from infra.declared import UNKNOWN, Resource
+from infra.guard import stack as guard
 from infra.provider.names import AUTHORITY, CVM
+from infra.workspace import Workspace
+from tests.infra import declarations
 
-CONFIGURATION = '{"cvm":"trainer","owners":["' + "ab" * 32 + '"],"version":1,"workspace":"lab"}'
-GOOD = {"imageDigest": "00" * 32, "bootConfiguration": CONFIGURATION}
+BOOT = '{"cvm":"trainer","owners":["' + "ab" * 32 + '"],"version":1,"workspace":"lab"}'
+GOOD = {"imageDigest": "00" * 32, "bootConfiguration": BOOT}
+LOCAL = Workspace("lab", "local", "base", (), (), False)
+
+
+def violations(kind: str, inputs: dict[str, Any]) -> list[str]:
+    return guard.violations(Resource(kind, "trainer", inputs), LOCAL)
 
 
 def test_a_workspace_of_authority_and_cvms_breaks_no_rule():
-    assert guard.violations(CVM, GOOD) == []
-    assert guard.violations(AUTHORITY, {"workspace": "lab"}) == []
-    assert guard.violations("cloister:local:Workspace", {}) == []
+    assert violations(CVM, GOOD) == []
+    assert violations(AUTHORITY, {"workspace": "lab"}) == []
+    assert violations("cloister:local:Workspace", {}) == []
 
 
 def test_a_resource_that_nobody_thought_about_is_refused():
-    found = guard.violations("docker:index:Container", {"image": "busybox"})
-    assert found == ["a local workspace has no docker:index:Container."]
+    found = violations("docker:index:Container", {"image": "busybox"})
+    assert found == ["a workspace of the backend local has no docker:index:Container."]
 
 
 def test_a_cvm_without_owners_is_refused():
-    configuration = CONFIGURATION.replace('"' + "ab" * 32 + '"', "")
-    assert len(guard.violations(CVM, GOOD | {"bootConfiguration": configuration})) == 1
+    assert len(violations(CVM, GOOD | {"bootConfiguration": BOOT.replace('"' + "ab" * 32 + '"', "")})) == 1
 
 
 def test_a_cvm_whose_image_is_only_a_path_is_refused():
-    found = guard.violations(CVM, {"image": "base", "bootConfiguration": CONFIGURATION})
+    found = violations(CVM, {"image": "base", "bootConfiguration": BOOT})
     assert found == ["it names its image without a digest."]
 
 
 def test_a_cvm_that_one_can_log_in_to_is_refused():
-    found = guard.violations(CVM, GOOD | {"adminPassword": "secret", "sshKey": "ssh-ed25519"})
+    found = violations(CVM, GOOD | {"adminPassword": "secret", "sshKey": "ssh-ed25519"})
     assert found == ["it has adminPassword, sshKey: nobody logs in to a CVM."]
+
+
+MACHINE = "azure-native:compute:VirtualMachine trainer"
+INTERFACE = "azure-native:network:NetworkInterface trainer"
+SUBNET = "azure-native:network:Subnet cvms"
+NETWORK = "azure-native:network:VirtualNetwork network"
+GROUP = "azure-native:network:NetworkSecurityGroup rules"
+ROUTES = "azure-native:network:RouteTable routes"
+INSTANCE = "gcp:compute/instance:Instance trainer"
+AGENT = "gcp:compute/firewall:Firewall cloister-lab-allow-agent"
+
+REMOVED = object()
+
+# (declaration, resource, input, its value, the sentence): each breaks one rule.
+BROKEN: list[tuple[str, str, str, Any, str]] = [
+    (
+        "azure-private-snp",
+        "pulumi:providers:azure-native azure",
+        "subscriptionId",
+        "22222222-2222-3333-4444-555555555555",
+        "subscriptionId is '22222222-2222-3333-4444-555555555555', and must be '11111111-2222-3333-4444-555555555555'.",
+    ),
+    (
+        "azure-private-snp",
+        "pulumi:providers:azure-native azure",
+        "tenantId",
+        UNKNOWN,
+        "tenantId is not known, and must be '99999999-8888-7777-6666-555555555555'.",
+    ),
+    ("azure-private-snp", NETWORK, "location", "eastus", "it is in eastus, and the workspace in westeurope."),
+    ("azure-private-snp", NETWORK, "tags", {"managed-by": "cloister"}, "it lacks the tags cloister-workspace."),
+    ("azure-private-snp", NETWORK, "tags", UNKNOWN, "it lacks the tags cloister-workspace, managed-by."),
+    ("azure-private-snp", NETWORK, "virtualNetworkPeerings", [{}], "it has virtualNetworkPeerings of its own."),
+    (
+        "azure-private-snp",
+        MACHINE,
+        "hardwareProfile.vmSize",
+        "Standard_D4as_v5",
+        "hardwareProfile.vmSize is 'Standard_D4as_v5', and must be 'Standard_DC4as_v5'.",
+    ),
+    (
+        "azure-private-snp",
+        MACHINE,
+        "securityProfile.securityType",
+        "TrustedLaunch",
+        "securityProfile.securityType is 'TrustedLaunch', and must be 'ConfidentialVM'.",
+    ),
+    (
+        "azure-private-snp",
+        MACHINE,
+        "securityProfile.uefiSettings.vTpmEnabled",
+        REMOVED,
+        "securityProfile.uefiSettings.vTpmEnabled is missing, and must be True.",
+    ),
+    (
+        "azure-private-snp",
+        MACHINE,
+        "storageProfile.osDisk.managedDisk.securityProfile.securityEncryptionType",
+        "NonPersistedTPM",
+        "storageProfile.osDisk.managedDisk.securityProfile.securityEncryptionType is 'NonPersistedTPM', "
+        "and must be 'VMGuestStateOnly'.",
+    ),
+    (
+        "azure-public-tdx-signed",
+        MACHINE,
+        "storageProfile.osDisk.managedDisk.securityProfile.diskEncryptionSet",
+        REMOVED,
+        "its disk is not encrypted by the workspace's key: "
+        "storageProfile.osDisk.managedDisk.securityProfile.diskEncryptionSet is missing.",
+    ),
+    (
+        "azure-private-snp",
+        MACHINE,
+        "storageProfile.imageReference",
+        {"publisher": "Canonical", "offer": "ubuntu", "sku": "24_04-lts", "version": "latest"},
+        "its image is not named by the identifier of a published one.",
+    ),
+    ("azure-private-snp", MACHINE, "storageProfile.dataDisks", [{"lun": 0}], "it has disks beside the image's."),
+    ("azure-private-snp", MACHINE, "userData", "e30=", "its user data is not its boot configuration."),
+    ("azure-private-snp", MACHINE, "userData", UNKNOWN, "its user data is not its boot configuration."),
+    (
+        "azure-private-snp",
+        MACHINE,
+        "identity.type",
+        "SystemAssigned, UserAssigned",
+        "identity.type is 'SystemAssigned, UserAssigned', and must be 'UserAssigned'.",
+    ),
+    (
+        "azure-private-snp",
+        MACHINE,
+        "diagnosticsProfile.bootDiagnostics.enabled",
+        True,
+        "diagnosticsProfile.bootDiagnostics.enabled is True, and must be False.",
+    ),
+    (
+        "azure-private-snp",
+        MACHINE,
+        "osProfile",
+        {"adminUsername": "root", "adminPassword": "secret"},
+        "it has adminPassword, adminUsername, osProfile: nobody logs in to a CVM.",
+    ),
+    ("azure-private-snp", INTERFACE, "enableIPForwarding", True, "it forwards packets of others."),
+    (
+        "azure-private-snp",
+        INTERFACE,
+        "ipConfigurations.0.publicIPAddress",
+        {"id": UNKNOWN},
+        "it has a public address, and workspace.endpoint is private.",
+    ),
+    (
+        "azure-private-snp",
+        INTERFACE,
+        "ipConfigurations",
+        UNKNOWN,
+        "it has a public address, and workspace.endpoint is private.",
+    ),
+    ("azure-private-snp", SUBNET, "networkSecurityGroup", REMOVED, "it has no networkSecurityGroup."),
+    ("azure-private-snp", SUBNET, "routeTable", REMOVED, "it has no routeTable."),
+    ("azure-private-snp", SUBNET, "natGateway", {"id": UNKNOWN}, "it has natGateway, a way past its walls."),
+    (
+        "azure-private-snp",
+        SUBNET,
+        "defaultOutboundAccess",
+        REMOVED,
+        "defaultOutboundAccess is missing, and must be False.",
+    ),
+    ("azure-private-snp", GROUP, "securityRules", UNKNOWN, "its securityRules are not known."),
+    (
+        "azure-private-snp",
+        GROUP,
+        "securityRules.0.destinationPortRange",
+        "22",
+        "its rule 'agents' lets in more than TCP to port 6110.",
+    ),
+    (
+        "azure-private-snp",
+        GROUP,
+        "securityRules.0.protocol",
+        "*",
+        "its rule 'agents' lets in more than TCP to port 6110.",
+    ),
+    (
+        "azure-private-snp",
+        GROUP,
+        "securityRules.0.sourceAddressPrefixes",
+        ["0.0.0.0/0"],
+        "its rule 'agents' lets in everybody, and workspace.public is not true.",
+    ),
+    (
+        "azure-private-snp",
+        GROUP,
+        "securityRules.0.sourceAddressPrefix",
+        "Internet",
+        "its rule 'agents' lets in everybody, and workspace.public is not true.",
+    ),
+    ("azure-private-snp", ROUTES, "routes", UNKNOWN, "its routes are not known."),
+    ("azure-private-snp", ROUTES, "routes", [], "it leaves Azure's default route to the internet."),
+    (
+        "azure-private-snp",
+        ROUTES,
+        "routes.0.nextHopType",
+        "Internet",
+        "its route 'nowhere' leads to 0.0.0.0/0, where nobody is.",
+    ),
+    (
+        "azure-public-tdx-signed",
+        "azure-native:keyvault:Vault keys",
+        "properties.enablePurgeProtection",
+        REMOVED,
+        "properties.enablePurgeProtection is missing, and must be True.",
+    ),
+    (
+        "azure-public-tdx-signed",
+        "azure-native:keyvault:Vault keys",
+        "properties.publicNetworkAccess",
+        "Enabled",
+        "properties.publicNetworkAccess is 'Enabled', and must be 'Disabled'.",
+    ),
+    (
+        "azure-public-tdx-signed",
+        "azure-native:keyvault:Key disks",
+        "properties.kty",
+        "RSA",
+        "properties.kty is 'RSA', and must be 'RSA-HSM'.",
+    ),
+    (
+        "azure-public-tdx-signed",
+        "azure-native:keyvault:Key disks",
+        "properties.releasePolicy",
+        REMOVED,
+        "it can be taken out of the vault by whoever asks: it has no release policy.",
+    ),
+    (
+        "azure-public-tdx-signed",
+        "azure-native:compute:DiskEncryptionSet disks",
+        "encryptionType",
+        "EncryptionAtRestWithCustomerKey",
+        "encryptionType is 'EncryptionAtRestWithCustomerKey', and must be 'ConfidentialVmEncryptedWithCustomerKey'.",
+    ),
+    (
+        "azure-public-tdx-signed",
+        "azure-native:authorization:RoleAssignment disks-wrap",
+        "roleDefinitionId",
+        "/providers/Microsoft.Authorization/roleDefinitions/8e3af657-a8ff-443c-a75c-2fe8c4bcb635",
+        "it grants /providers/Microsoft.Authorization/roleDefinitions/8e3af657-a8ff-443c-a75c-2fe8c4bcb635, "
+        "not the use of a disk's key.",
+    ),
+    (
+        "gcp-private-snp",
+        "pulumi:providers:gcp gcp",
+        "project",
+        "another-project",
+        "project is 'another-project', and must be 'my-project'.",
+    ),
+    (
+        "gcp-private-snp",
+        INSTANCE,
+        "project",
+        "another-project",
+        "it is in the project 'another-project', not in 'my-project'.",
+    ),
+    (
+        "gcp-private-snp",
+        "gcp:compute/subnetwork:Subnetwork cloister-lab",
+        "region",
+        "us-central1",
+        "its region is 'us-central1', and the workspace is in europe-west4.",
+    ),
+    ("gcp-private-snp", INSTANCE, "zone", "us-central1-a", "zone is 'us-central1-a', and must be 'europe-west4-b'."),
+    (
+        "gcp-private-snp",
+        INSTANCE,
+        "machineType",
+        "e2-standard-4",
+        "machineType is 'e2-standard-4', and must be 'n2d-standard-4'.",
+    ),
+    (
+        "gcp-private-snp",
+        INSTANCE,
+        "confidentialInstanceConfig.confidentialInstanceType",
+        "SEV",
+        "confidentialInstanceConfig.confidentialInstanceType is 'SEV', and must be 'SEV_SNP'.",
+    ),
+    (
+        "gcp-private-snp",
+        INSTANCE,
+        "minCpuPlatform",
+        "AMD Rome",
+        "minCpuPlatform is 'AMD Rome', and must be 'AMD Milan'.",
+    ),
+    (
+        "gcp-private-snp",
+        INSTANCE,
+        "shieldedInstanceConfig.enableVtpm",
+        False,
+        "shieldedInstanceConfig.enableVtpm is False, and must be True.",
+    ),
+    (
+        "gcp-private-snp",
+        INSTANCE,
+        "scheduling.onHostMaintenance",
+        "MIGRATE",
+        "scheduling.onHostMaintenance is 'MIGRATE', and must be 'TERMINATE'.",
+    ),
+    ("gcp-private-snp", INSTANCE, "attachedDisks", [{"source": "data"}], "it has attachedDisks."),
+    ("gcp-private-snp", INSTANCE, "bootDisk.kmsKeySelfLink", REMOVED, "its disk has no key of the workspace's."),
+    (
+        "gcp-private-snp",
+        INSTANCE,
+        "bootDisk.initializeParams.image",
+        REMOVED,
+        "its boot disk is not made from an image.",
+    ),
+    (
+        "gcp-private-snp",
+        INSTANCE,
+        "metadata.cloister-boot-configuration",
+        "{}",
+        "its metadata's cloister-boot-configuration is not its boot configuration.",
+    ),
+    ("gcp-private-snp", INSTANCE, "metadata.startup-script", "id", "its metadata has startup-script."),
+    (
+        "gcp-private-snp",
+        INSTANCE,
+        "metadata.serial-port-enable",
+        "TRUE",
+        "metadata.serial-port-enable is 'TRUE', and must be 'FALSE'.",
+    ),
+    (
+        "gcp-private-snp",
+        INSTANCE,
+        "metadataStartupScript",
+        "id",
+        "what its metadata says to the guest cannot be judged.",
+    ),
+    ("gcp-private-snp", INSTANCE, "canIpForward", True, "it forwards packets of others."),
+    (
+        "gcp-private-snp",
+        INSTANCE,
+        "networkInterfaces.0.accessConfigs",
+        [{"natIp": UNKNOWN}],
+        "it has an external address, and workspace.endpoint is private.",
+    ),
+    ("gcp-private-snp", INSTANCE, "networkInterfaces", UNKNOWN, "it has not one network interface."),
+    (
+        "gcp-private-snp",
+        INSTANCE,
+        "networkInterfaces.0.aliasIpRanges",
+        [{"ipCidrRange": "10.1.0.0/24"}],
+        "it has addresses beside its own.",
+    ),
+    (
+        "gcp-private-snp",
+        INSTANCE,
+        "serviceAccount.scopes",
+        ["https://www.googleapis.com/auth/cloud-platform"],
+        "its tokens are good for more than its own name.",
+    ),
+    ("gcp-private-snp", INSTANCE, "labels", REMOVED, "it lacks the labels cloister-workspace, managed-by."),
+    (
+        "gcp-private-snp",
+        "gcp:compute/network:Network cloister-lab",
+        "deleteDefaultRoutesOnCreate",
+        REMOVED,
+        "deleteDefaultRoutesOnCreate is missing, and must be True.",
+    ),
+    (
+        "gcp-private-snp",
+        "gcp:compute/subnetwork:Subnetwork cloister-lab",
+        "privateIpGoogleAccess",
+        True,
+        "privateIpGoogleAccess is True, and must be False.",
+    ),
+    (
+        "gcp-public-tdx",
+        "gcp:compute/route:Route cloister-lab-replies-198-51-100-0-24",
+        "destRange",
+        "0.0.0.0/0",
+        "it leads out of the workspace, to where nobody is who may come.",
+    ),
+    ("gcp-private-snp", AGENT, "allows.0.ports", ["22"], "it lets in more than TCP to port 6110."),
+    ("gcp-private-snp", AGENT, "allows.0.protocol", "all", "it lets in more than TCP to port 6110."),
+    (
+        "gcp-private-snp",
+        AGENT,
+        "sourceRanges",
+        ["0.0.0.0/0"],
+        "it lets in everybody, and workspace.public is not true.",
+    ),
+    ("gcp-private-snp", AGENT, "direction", "EGRESS", "it lets out what a CVM begins, and a CVM calls nobody."),
+    (
+        "gcp-private-snp",
+        "gcp:kms/cryptoKey:CryptoKey cloister-lab",
+        "versionTemplate.protectionLevel",
+        "SOFTWARE",
+        "versionTemplate.protectionLevel is 'SOFTWARE', and must be 'HSM'.",
+    ),
+    (
+        "gcp-private-snp",
+        "gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember cloister-lab",
+        "member",
+        "user:somebody@example.org",
+        "it lets user:somebody@example.org use the disks' key.",
+    ),
+]
+
+
+@pytest.mark.parametrize("name", declarations.CLOUDS)
+def test_what_the_backends_declare_breaks_no_rule(name: str):
+    judge = guard.Guard(declarations.configuration(name))
+    assert [sentence for one in declarations.resources(name) for sentence in judge.judge(one)] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "path", "value", "sentence"),
+    BROKEN,
+    ids=[f"{b[1].split(':')[-1]}.{b[2]}-{number}" for number, b in enumerate(BROKEN)],
+)
+def test_one_broken_input_breaks_one_rule(name: str, title: str, path: str, value: Any, sentence: str):
+    resource = declarations.resource(name, title)
+    broken = replace(resource, inputs=changed(resource.inputs, path, value))
+    assert guard.violations(broken, declarations.configuration(name)) == [sentence]
+
+
+def test_every_rule_is_broken_by_some_test():
+    sentences = [
+        (rule.__name__, rule(replace(one, inputs=changed(one.inputs, path, value)), declarations.configuration(name)))
+        for name, title, path, value, _ in BROKEN
+        for one in [declarations.resource(name, title)]
+        for rule in guard.RULES[name.partition("-")[0]]
+    ]
+    others = {"only_known_types", "its_provider_is_named", "keys_are_kept", "an_address_is_asked_for"}
+    rules = {rule.__name__ for cloud in ("azure", "gcp") for rule in guard.RULES[cloud]}
+    assert {name for name, said in sentences if said} | others == rules
+
+
+@pytest.mark.parametrize("name", ["azure-private-snp", "gcp-private-snp"])
+def test_a_cloud_has_an_allow_list(name: str):
+    found = guard.violations(Resource("random:index:RandomPet", "pet", {}), declarations.configuration(name))
+    backend = name.partition("-")[0]
+    assert found == [f"a workspace of the backend {backend} has no random:index:RandomPet."]
+
+
+@pytest.mark.parametrize(("name", "title"), [("azure-private-snp", MACHINE), ("gcp-private-snp", INSTANCE)])
+def test_a_resource_without_a_provider_of_the_workspaces_own_is_refused(name: str, title: str):
+    found = guard.violations(
+        replace(declarations.resource(name, title), provided=False), declarations.configuration(name)
+    )
+    assert found == ["it has no provider of the workspace's own."]
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("azure-public-tdx-signed", "azure-native:keyvault:Vault keys"),
+        ("azure-public-tdx-signed", "azure-native:keyvault:Key disks"),
+        ("gcp-private-snp", "gcp:kms/keyRing:KeyRing cloister-lab"),
+        ("gcp-private-snp", "gcp:kms/cryptoKey:CryptoKey cloister-lab"),
+    ],
+)
+def test_a_key_that_could_be_lost_is_refused(name: str, title: str):
+    found = guard.violations(
+        replace(declarations.resource(name, title), protected=False), declarations.configuration(name)
+    )
+    assert found == ["it is not protected and retained, and what a key encrypts is lost with it."]
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "what"),
+    [
+        ("azure-public-tdx", "azure-native:network:PublicIPAddress trainer", "public"),
+        ("gcp-public-tdx", "gcp:compute/address:Address cloister-lab-trainer", "external"),
+    ],
+)
+def test_a_public_address_that_nobody_asked_for_is_refused(name: str, title: str, what: str):
+    private = replace(declarations.configuration(name), endpoint="private")
+    found = guard.violations(declarations.resource(name, title), private)
+    assert found == [f"it is {what}, and workspace.endpoint is private."]
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [("azure-private-snp", MACHINE), ("gcp-private-snp", INSTANCE)],
+)
+def test_a_machine_that_is_no_configured_cvm_is_refused(name: str, title: str):
+    found = guard.violations(
+        replace(declarations.resource(name, title), name="stranger"), declarations.configuration(name)
+    )
+    assert "the configuration has no CVM of that name." in found
+
+
+@pytest.mark.parametrize(
+    ("name", "wall"),
+    [
+        ("azure-private-snp", GROUP),
+        ("azure-private-snp", SUBNET),
+        ("gcp-private-snp", "gcp:compute/firewall:Firewall cloister-lab-deny-egress"),
+    ],
+)
+def test_a_machine_before_its_walls_is_refused(name: str, wall: str):
+    judge = guard.Guard(declarations.configuration(name))
+    resources = [one for one in declarations.resources(name) if f"{one.kind} {one.name}" != wall]
+    assert any("calls nobody" in sentence for one in resources for sentence in judge.judge(one))
+
+
+def test_a_gate_that_is_declared_after_the_machine_is_refused():
+    name = "gcp-private-snp"
+    judge = guard.Guard(declarations.configuration(name))
+    assert [sentence for one in declarations.resources(name) for sentence in judge.judge(one)] == []
+    gate = replace(
+        declarations.resource(name, AGENT),
+        name="later",
+        inputs=changed(declarations.resource(name, AGENT).inputs, "sourceRanges", ["192.0.2.0/24"]),
+    )
+    assert judge.judge(gate) == ["tcp/6110 reaches trainer from 192.0.2.0/24, which workspace.ingress does not say."]
+
+
+def test_a_resource_declared_twice_is_refused():
+    judge = guard.Guard(declarations.configuration("gcp-private-snp"))
+    network = declarations.resource("gcp-private-snp", "gcp:compute/network:Network cloister-lab")
+    assert judge.judge(network) == []
+    assert judge.judge(network) == ["it is declared twice."]
+
+
+def changed(inputs: Any, path: str, value: Any) -> dict[str, Any]:
+    """``inputs`` with ``value`` at ``path``, which is given with dots."""
+    copy = deepcopy(dict(inputs))
+    *way, last = path.split(".")
+    inner: Any = copy
+    for step in way:
+        inner = inner[int(step)] if isinstance(inner, list) else inner.setdefault(step, {})
+    if value is REMOVED:
+        del inner[last]
+    else:
+        inner[last] = value
+    return copy

@@ -1,0 +1,1 @@
+"""What may never be deployed, whatever the program says."""

@@ -1,0 +1,95 @@
+"""Rules for every backend, and for both clouds: plain functions over a resource and the configuration of its workspace.
+
+A value that cannot be read is not the one that a rule asks for.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from infra import cloud, kinds, labels
+from infra.backends import descriptor
+from infra.declared import UNKNOWN, Resource
+from infra.workspace import Cvm, Workspace
+
+Rule = Callable[[Resource, Workspace], str]
+"""A sentence that says why the resource is refused, or an empty text."""
+
+_LOGINS = ("password", "sshkey", "sshkeys", "publickeys", "adminpassword", "adminusername", "ssh-keys", "osprofile")
+_CLOUD_PACKAGES = ("azure-native:", "gcp:")
+_KEYS = (
+    "azure-native:keyvault:Vault",
+    "azure-native:keyvault:Key",
+    "gcp:kms/keyRing:KeyRing",
+    "gcp:kms/cryptoKey:CryptoKey",
+)
+
+
+def only_known_types(resource: Resource, configuration: Workspace) -> str:
+    """A workspace is what was thought about: how it is reached, what it costs, what it gives away."""
+    known = resource.kind in kinds.KINDS[configuration.backend] or resource.kind in kinds.STACK
+    return "" if known else f"a workspace of the backend {configuration.backend} has no {resource.kind}."
+
+
+def nobody_logs_in(resource: Resource, configuration: Workspace) -> str:
+    """No password, no SSH key and no account for a guest's operating system, at any depth."""
+    found = sorted(name for name in set(_names(resource.inputs)) if name.lower().replace("_", "") in _LOGINS)
+    return f"it has {', '.join(found)}: nobody logs in to a CVM." if found else ""
+
+
+def its_provider_is_named(resource: Resource, configuration: Workspace) -> str:
+    """Without a provider of its own a resource would land wherever the environment's credentials point."""
+    cloudy = resource.kind.startswith(_CLOUD_PACKAGES)
+    return "it has no provider of the workspace's own." if cloudy and not resource.provided else ""
+
+
+def it_is_labelled(resource: Resource, configuration: Workspace) -> str:
+    """Whose it is and who pays must be readable on the resource itself."""
+    name = kinds.labelled(resource.kind)
+    wanted = labels.labels(configuration) if name else {}
+    missing = [label for label, value in wanted.items() if resource.at(name, label) != value]
+    return f"it lacks the {name} {', '.join(missing)}." if missing else ""
+
+
+def keys_are_kept(resource: Resource, configuration: Workspace) -> str:
+    """What a key encrypted is lost with it."""
+    unkept = resource.kind in _KEYS and not resource.protected
+    return "it is not protected and retained, and what a key encrypts is lost with it." if unkept else ""
+
+
+FOR_ALL: tuple[Rule, ...] = (only_known_types, nobody_logs_in)
+FOR_CLOUDS: tuple[Rule, ...] = (*FOR_ALL, its_provider_is_named, it_is_labelled, keys_are_kept)
+
+
+def cvm_of(machine: Resource, configuration: Workspace) -> Cvm | None:
+    """The CVM of the configuration that a machine is: they have one name."""
+    return next((cvm for cvm in configuration.cvms if cvm.name == machine.name), None)
+
+
+def boot_of(machine: Resource, configuration: Workspace) -> bytes:
+    """What the machine must be told when it starts; empty when the configuration has no such CVM."""
+    boots = descriptor.boots(configuration)
+    return next((boot.encode() for boot in boots if boot.cvm == machine.name), b"")
+
+
+def wrong(resource: Resource, wanted: Mapping[tuple[str, ...], Any]) -> str:
+    """A sentence about the first input that is not as ``wanted``, or an empty text."""
+    for path, value in wanted.items():
+        found = resource.at(*path)
+        if found is UNKNOWN or found != value or isinstance(found, bool) != isinstance(value, bool):
+            said = "is not known" if found is UNKNOWN else "is missing" if found is None else f"is {found!r}"
+            return f"{'.'.join(path)} {said}, and must be {value!r}."
+    return ""
+
+
+def is_public(configuration: Workspace) -> bool:
+    return configuration.endpoint == cloud.PUBLIC
+
+
+def _names(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield str(name)
+            yield from _names(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _names(inner)

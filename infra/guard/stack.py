@@ -1,0 +1,80 @@
+"""The guard of a whole stack: it sees each resource before the engine does, and ends the program that declares a wrong
+one, so that `pulumi preview` fails as well as `pulumi up`.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import NoReturn
+
+import pulumi
+
+from infra.declared import Key, Resource, read
+from infra.guard import azure, gcp, local
+from infra.guard.rules import Rule
+from infra.reach import azure as azure_reach
+from infra.reach import gcp as gcp_reach
+from infra.reach import reach
+from infra.workspace import Workspace
+
+RULES: Mapping[str, tuple[Rule, ...]] = {"local": local.RULES, "azure": azure.RULES, "gcp": gcp.RULES}
+
+_MACHINES = {"azure": azure_reach.MACHINE, "gcp": gcp_reach.MACHINE}
+_REACHES = {"azure": azure_reach.machines, "gcp": gcp_reach.machines}
+# What the language host takes for "the user has been told" (pulumi/sdk, python/cmd/pulumi-language-python-exec).
+_SAID_ALREADY = 32
+
+
+def violations(resource: Resource, configuration: Workspace) -> list[str]:
+    """Every rule that the resource breaks, as sentences."""
+    return [sentence for rule in RULES[configuration.backend] if (sentence := rule(resource, configuration))]
+
+
+class Guard:
+    """Remembers what was declared. A machine is judged with the walls that stand when it is declared, so it must depend
+    on them: none is ever up before its walls are.
+    """
+
+    def __init__(self, configuration: Workspace) -> None:
+        self._configuration = configuration
+        self._declared: dict[Key, Resource] = {}
+
+    def judge(self, resource: Resource) -> list[str]:
+        """What is wrong with ``resource``, or with the machines once it is there, as sentences."""
+        if resource.key in self._declared:
+            return ["it is declared twice."]
+        self._declared[resource.key] = resource
+        return violations(resource, self._configuration) or self._opened(resource)
+
+    def _opened(self, resource: Resource) -> list[str]:
+        """What of the machines is open beyond the configuration. A new machine opens no other."""
+        backend = self._configuration.backend
+        if backend not in _MACHINES:
+            return []
+        machine = _MACHINES[backend]
+        others = [one for one in self._declared.values() if one.kind != machine]
+        machines = [one for one in self._declared.values() if one.kind == machine]
+        asked = [resource] if resource.kind == machine else machines
+        return reach.excess(_REACHES[backend]([*others, *asked]), self._configuration)
+
+
+def protect(configuration: Workspace) -> None:
+    """From now on the program cannot declare a resource that breaks a rule."""
+    guard = Guard(configuration)
+
+    async def check(arguments: pulumi.ResourceTransformArgs) -> None:
+        found = guard.judge(await read(arguments))
+        if found:
+            _end(f"{arguments.type_} {arguments.name!r} is refused: {' '.join(found)}")
+
+    pulumi.runtime.register_resource_transform(check)
+
+
+def _end(sentence: str) -> NoReturn:
+    """End the program on the spot. An exception would do so too, with the traceback of Pulumi's own threads: it leaves
+    a transform as an error of gRPC.
+    """
+    pulumi.log.error(sentence)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(_SAID_ALREADY)

@@ -1,0 +1,55 @@
+"""What the backends declare, as the guard sees it: from the golden files in ``declarations``."""
+
+import json
+from pathlib import Path
+
+import yaml
+
+from infra import kinds, labels, workspace
+from infra.declared import Resource
+from infra.workspace import Workspace
+
+FOLDER = Path(__file__).parent / "declarations"
+CLOUDS = ("azure-private-snp", "azure-public-tdx", "azure-public-tdx-signed", "gcp-private-snp", "gcp-public-tdx")
+
+# Names that Azure gives are not known to who only records a declaration, nor what depends on them.
+_NETWORK = ("azure-native:network:VirtualNetwork", "network")
+
+
+def configuration(name: str) -> Workspace:
+    return workspace.parse("lab", yaml.safe_load((FOLDER / f"{name.removesuffix('-signed')}.yaml").read_text()))
+
+
+def resources(name: str) -> list[Resource]:
+    """Each after what it depends on, labelled, as they come to the guard."""
+    said = json.loads((FOLDER / f"{name}.json").read_text())["resources"]
+    wanted = labels.labels(configuration(name))
+    left = [_resource(title, one["inputs"], one["options"], wanted) for title, one in said.items()]
+    done: list[Resource] = []
+    while left:
+        waiting = {one.key for one in left}
+        done += [one for one in left if not waiting & set(one.dependencies)]
+        left = [one for one in left if waiting & set(one.dependencies)]
+    return done
+
+
+def resource(name: str, title: str) -> Resource:
+    return next(one for one in resources(name) if f"{one.kind} {one.name}" == title)
+
+
+def _resource(title: str, inputs: dict, options: dict, wanted: dict[str, str]) -> Resource:
+    kind, name = title.split(" ", 1)
+    where = kinds.labelled(kind)
+    dependencies = [tuple(one.split(" ", 1)) for one in options.get("depends_on", [])]
+    inputs = inputs | ({where: {**inputs.get(where, {}), **wanted}} if where else {})
+    if kind == "azure-native:network:Subnet":
+        inputs |= {"virtualNetworkName": "network"}
+        dependencies.append(_NETWORK)
+    return Resource(
+        kind=kind,
+        name=name,
+        inputs=inputs,
+        dependencies=tuple(dependencies),
+        provided="provider" in options,
+        protected=bool(options.get("protect") and options.get("retain_on_delete")),
+    )
