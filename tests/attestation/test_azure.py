@@ -59,6 +59,7 @@ from tests.attestation.clouds import (
     register_cases,
     shared_cases,
 )
+from tests.attestation.wording import require_words
 
 Machine = AzureSnpMachine | AzureTdxMachine
 
@@ -162,6 +163,7 @@ def test_only_what_is_wrong_is_refused(
 ) -> None:
     verdict = CASES[platform][name](snp_machine if platform == "azure-snp" else tdx_machine).verdict()
     assert names(verdict) == [name]
+    require_words(verdict)
     assert tuple(check.name for check in verdict.checks) == CHECKS_OF[platform]
 
 
@@ -178,6 +180,7 @@ def test_valid_evidence_is_accepted_and_named_after_the_paravisor(machine: Machi
     case = good(machine)
     verdict = case.but(evidence=Evidence.parse(case.evidence.encode())).verdict()
     assert names(verdict) == []
+    require_words(verdict)
     assert (verdict.identity_root, verdict.confidential) == ("simulated", True)
     assert verdict.claims.identity["azure_vm_id"] == VM_ID
     assert "paravisor_version" not in verdict.claims.identity  # the header that has it is not signed

@@ -47,6 +47,7 @@ from tests.attestation.clouds import (
     register_cases,
     shared_cases,
 )
+from tests.attestation.wording import require_words
 
 DAY = timedelta(days=1)
 
@@ -160,6 +161,7 @@ CASES: Mapping[str, Mapping[str, Callable[[Any], Case]]] = {"gcp-snp": SNP_CASES
 def test_only_what_is_wrong_is_refused(machine: GcpSnpMachine, td: GcpTd, platform: str, name: str) -> None:
     verdict = CASES[platform][name](machine if platform == "gcp-snp" else td).verdict()
     assert names(verdict) == [name]
+    require_words(verdict)
     assert tuple(check.name for check in verdict.checks) == CHECKS_OF[platform]
 
 
@@ -176,6 +178,7 @@ def test_valid_evidence_is_accepted_and_says_whose_the_vtpm_is(machine: GcpSnpMa
     case = good(machine)
     verdict = case.but(evidence=Evidence.parse(case.evidence.encode())).verdict()
     assert names(verdict) == []
+    require_words(verdict)
     assert (verdict.identity_root, verdict.confidential) == ("simulated", True)
     assert verdict.claims.identity["vtpm"] == "the hypervisor's: Google vouches for the image"
     assert verdict.claims.identity["gcp_project"] == "trial-project"
@@ -189,6 +192,7 @@ def test_valid_evidence_of_tdx_is_accepted(td: GcpTd) -> None:
     case = good_td(td)
     verdict = case.but(evidence=Evidence.parse(case.evidence.encode())).verdict()
     assert names(verdict) == []
+    require_words(verdict)
     assert (verdict.identity_root, verdict.confidential) == ("simulated", True)
     assert verdict.claims.pcrs == {}
     assert verdict.claims.image == ("base", td.image().manifest_digest)

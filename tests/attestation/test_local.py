@@ -34,6 +34,7 @@ from cloister.attestation.verdict import Outcome, Verdict
 from cloister.attestation.verify import ReceiptPurpose, RecordingPurpose, SessionPurpose, verify
 from cloister.errors import ProofError
 from cloister.protocol import canonical, schema
+from tests.attestation.wording import require_words
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MANIFEST = hashlib.sha256(b"manifest").digest()
@@ -210,6 +211,7 @@ def names(verdict: Verdict) -> list[str]:
 def test_only_what_is_wrong_is_refused(machine: LocalMachine, name: str) -> None:
     verdict = CASES[name](machine).verdict()
     assert names(verdict) == [name]
+    require_words(verdict)
     assert not verdict.accepted
     assert tuple(check.name for check in verdict.checks) == CHECKS_OF.get(verdict.platform, COMMON)
 
@@ -221,6 +223,7 @@ def test_valid_evidence_is_accepted_and_said_to_be_not_confidential(
     case = make(machine)
     verdict = case.but(evidence=Evidence.parse(case.evidence.encode())).verdict()
     assert names(verdict) == []
+    require_words(verdict)
     assert verdict.accepted
     assert (verdict.platform, verdict.identity_root, verdict.confidential) == ("local", "workspace-ca", False)
     assert verdict.claims.image == ("base", machine.image().manifest_digest)

@@ -26,6 +26,7 @@ from cloister.attestation.testkit import Amd, LocalMachine, Processor, SnpMachin
 from cloister.attestation.verdict import Outcome, Verdict
 from cloister.attestation.verify import ReceiptPurpose, SessionPurpose, verify
 from cloister.protocol import schema
+from tests.attestation.wording import require_words
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MANIFEST = hashlib.sha256(b"manifest").digest()
@@ -214,6 +215,7 @@ def reason(verdict: Verdict, name: str) -> str:
 def test_only_what_is_wrong_is_refused(machine: SnpMachine, name: str) -> None:
     verdict = CASES[name](machine).verdict()
     assert names(verdict) == [name]
+    require_words(verdict)
     assert not verdict.accepted
     assert tuple(check.name for check in verdict.checks) == CHECKS_OF["sev-snp"]
     assert not (verdict.confidential and name.startswith(("snp-", "image-", "platform")))
@@ -224,6 +226,7 @@ def test_valid_evidence_is_accepted_and_confidential(machine: SnpMachine, make: 
     case = make(machine)
     verdict = case.but(evidence=Evidence.parse(case.evidence.encode())).verdict()
     assert names(verdict) == []
+    require_words(verdict)
     assert (verdict.platform, verdict.identity_root, verdict.confidential) == ("sev-snp", "simulated", True)
     assert verdict.claims.image == ("base", machine.image().manifest_digest)
     assert verdict.claims.identity["chip_id"] == machine.processor.chip_id.hex()

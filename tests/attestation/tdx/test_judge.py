@@ -37,6 +37,7 @@ from cloister.attestation.verdict import Outcome, Verdict
 from cloister.attestation.verify import ReceiptPurpose, SessionPurpose, verify
 from cloister.attestation.x509 import Certificate
 from cloister.protocol import canonical, schema
+from tests.attestation.wording import require_words
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MANIFEST = hashlib.sha256(b"manifest").digest()
@@ -302,6 +303,7 @@ def names(verdict: Verdict) -> list[str]:
 def test_only_what_is_wrong_is_refused(td: Td, name: str) -> None:
     verdict = CASES[name](td).verdict()
     assert names(verdict) == [name]
+    require_words(verdict)
     assert not verdict.accepted
 
 
@@ -310,6 +312,7 @@ def test_valid_evidence_is_accepted_and_said_to_be_simulated(td: Td, make: Calla
     one = make(td)
     verdict = one.but(evidence=Evidence.parse(one.evidence.encode())).verdict()
     assert names(verdict) == []
+    require_words(verdict)
     assert (verdict.platform, verdict.identity_root, verdict.confidential) == ("tdx", "simulated", True)
     assert verdict.claims.image == ("base", td.image().manifest_digest)
     assert verdict.claims.identity["tcb_status"] == "UpToDate"

@@ -1,0 +1,23 @@
+"""What every check of every verdict has to say for itself."""
+
+from cloister.attestation.verdict import Outcome, Verdict
+
+_GOOD = ("valid", "found")
+_EMPTY = ("", "None", "none of")
+
+
+def require_words(verdict: Verdict) -> None:
+    """A check that passed or failed says what was found, and does not contradict itself; others say why."""
+    for check in verdict.checks:
+        said = (check.name, check.outcome, check.expected, check.found)
+        if check.outcome is Outcome.NOT_APPLICABLE:
+            assert check.reason, check.name
+            continue
+        assert check.expected not in _EMPTY, said
+        assert check.found not in _EMPTY, said
+        assert "None" not in check.found, said
+        if check.outcome is Outcome.PASSED:
+            assert check.found != "not valid", said
+        else:
+            assert check.found not in _GOOD, said
+            assert check.found != check.expected, said
