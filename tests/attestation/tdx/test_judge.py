@@ -566,3 +566,17 @@ def test_certificates_of_other_vendors_are_left_alone(td: Td) -> None:
 def test_a_second_certificate_of_the_root_s_key_must_be_signed_by_it(td: Td) -> None:
     forged = certify(AT, new_key(), ROOT_NAME, ROOT_NAME, td.intel.root_key, ca=1)
     assert replaced(td, CERTIFICATE, forged, td.intel.signer).verdict().accepted  # the chain of the quote has the root
+
+
+def test_a_module_that_intel_does_not_publish_is_refused(td: Td) -> None:
+    verdict = reported(td, tee_tcb_svn=bytes([5, 9, 3, *[0] * 13])).verdict()
+    assert names(verdict) == ["tdx-module", "tdx-tcb-status"]
+    assert verdict.failures[0].found == "version 9, which is unknown"
+    require_words(verdict)
+
+
+def test_without_a_path_nothing_is_said_of_its_certificates(td: Td) -> None:
+    verdict = foreign_pck(td).verdict()
+    outcomes = {check.name: check.outcome for check in verdict.checks}
+    for name in ("tdx-pck-validity", "tdx-pck-revocation", "tdx-ca-revocation"):
+        assert outcomes[name] is Outcome.NOT_APPLICABLE
