@@ -164,8 +164,10 @@ def declare(
             options,
             pulumi.ResourceOptions(
                 depends_on=[place.key.access, *place.network.guards],
-                # The provider would stop the machine for these, and start it again empty.
+                # The provider would stop the machine for these and start it again empty; or change what it is told, which
+                # it has measured already.
                 replace_on_changes=[
+                    "metadata",
                     "machineType",
                     "minCpuPlatform",
                     "confidentialInstanceConfig",

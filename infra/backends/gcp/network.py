@@ -1,6 +1,5 @@
 """A workspace's network: nothing gets in but to the agents' port, and nothing gets out but answers."""
 
-import ipaddress
 from dataclasses import dataclass
 
 import pulumi
@@ -24,7 +23,6 @@ EVERYWHERE = "0.0.0.0/0"
 
 # The smallest number wins: no rule that anybody adds can open the way out again.
 _FIRST, _USUAL, _LAST = 0, 1000, 65534
-_PRIVATE = tuple(ipaddress.IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 
 
 @dataclass(frozen=True)
@@ -114,11 +112,5 @@ def _replies(
             next_hop_gateway=Gateway.INTERNET,
             opts=options,
         )
-        for source in configuration.ingress
-        if not _private(source)
+        for source in addresses.over_the_internet(configuration.ingress)
     ]
-
-
-def _private(source: str) -> bool:
-    network = ipaddress.IPv4Network(source)
-    return any(network.subnet_of(private) for private in _PRIVATE)
