@@ -164,8 +164,8 @@ def declare(
             options,
             pulumi.ResourceOptions(
                 depends_on=[place.key.access, *place.network.guards],
-                # The provider would stop the machine for these and start it again empty; or change what it is told, which
-                # it has measured already.
+                # The provider would stop the machine for these and start it again empty, or tell it something else
+                # than it has measured.
                 replace_on_changes=[
                     "metadata",
                     "machineType",
