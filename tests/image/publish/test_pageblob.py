@@ -12,7 +12,6 @@ from image.publish import pageblob
 from image.publish.artefact import MARK, Artefact, Progress
 from image.publish.errors import PublishError, StorageRefusedError, StorageUnreachableError
 from tests.image.publish.azurite import Azurite
-from tests.image.publish.conftest import client
 from tests.image.publish.line import line
 
 SOLID = 20 << 20
@@ -47,7 +46,7 @@ def test_the_blob_holds_the_disk_and_bears_its_digest(container: ContainerClient
 def test_pages_of_zeros_are_not_sent(azure: Azurite, container: ContainerClient, artefact: Artefact) -> None:
     """Counted on the wire, with TLS and HTTP, beside the bytes of the pages that are not zero."""
     with line(azure.port) as way:
-        done = pageblob.publish(artefact, client(azure, container.container_name, way.port), silent)
+        done = pageblob.publish(artefact, azure.client(container.container_name, way.port), silent)
 
     assert data_size(artefact) == SOLID + 5 * 512
     assert data_size(artefact) <= done.sent <= data_size(artefact) * 1.05
@@ -60,7 +59,7 @@ def test_an_image_that_is_there_is_not_sent_again(
     pageblob.publish(artefact, container, silent)
     artefact.path.unlink()
     with line(azure.port) as way:
-        done = pageblob.publish(artefact, client(azure, container.container_name, way.port), silent)
+        done = pageblob.publish(artefact, azure.client(container.container_name, way.port), silent)
 
     assert done.sent == 0
     assert way.sent < 10_000
@@ -71,11 +70,11 @@ def test_a_cut_upload_goes_on_with_what_is_missing(
 ) -> None:
     """By what the service says is there: nothing is kept on this side."""
     with line(azure.port, SOLID // 2) as way, pytest.raises(StorageUnreachableError, match="not answer") as raised:
-        pageblob.publish(artefact, client(azure, container.container_name, way.port), silent)
+        pageblob.publish(artefact, azure.client(container.container_name, way.port), silent)
     assert raised.value.hint == "Do the same again: it goes on where it stopped."
     assert mark(container, artefact) == {}
-    there = container.get_blob_client(artefact.name).get_page_ranges()[0]
-    arrived = sum(extent["end"] - extent["start"] + 1 for extent in there)
+    there = container.get_blob_client(artefact.name).list_page_ranges()
+    arrived = sum(extent.end - extent.start + 1 for extent in there)
     assert 0 < arrived < SOLID
 
     done = pageblob.publish(artefact, container, silent)
@@ -159,7 +158,7 @@ def test_another_blob_of_that_name_is_left_alone(container: ContainerClient, art
 
 
 def test_a_container_that_is_not_there_is_named(azure: Azurite, artefact: Artefact) -> None:
-    absent = client(azure, "absent")
+    absent = azure.client("absent")
 
     with pytest.raises(PublishError, match="There is no container") as raised:
         pageblob.publish(artefact, absent, silent)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,10 +14,9 @@ from image.publish.artefact import MARK
 from image.publish.name import blob_name
 from image.source import CHECKOUT
 from tests.image.publish.azurite import Azurite
-from tests.image.publish.conftest import client, sparse_disk
 from tests.image.publish.identity import identity
-
-INVOKE = Path(sys.executable).with_name("invoke")
+from tests.image.publish.sparse_disk import sparse_disk
+from tests.image.publish.typed import publish
 
 
 def image(folder: Path, mebibytes: int) -> ImageManifest:
@@ -38,51 +36,29 @@ def image(folder: Path, mebibytes: int) -> ImageManifest:
     return made
 
 
-def publish(*words: str | Path, **environment: str) -> tuple[int, str, str, int]:
-    """Exit code, standard output, standard error, and the most memory that the verb had, in bytes."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("AZURE_", "GOOGLE_", "IDENTITY_"))}
-    process = subprocess.Popen(
-        [INVOKE, "image.publish", *words],
-        cwd=CHECKOUT,
-        env=kept | environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    # Little enough for a pipe to hold: wait4 is what tells of this one process.
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    with process:
-        return process.returncode, process.stdout.read(), process.stderr.read(), usage.ru_maxrss * 1024
-
-
 def test_a_disk_of_4_gib_is_published_in_little_memory(azure: Azurite, tmp_path: Path) -> None:
     """With the token of a machine's identity, as DefaultAzureCredential finds it; once, and not a second time."""
     manifest = image(tmp_path / "image", 4096)
-    client(azure, "large").create_container()
+    azure.client("large").create_container()
     words = ("--to", "azure", "--destination", azure.url("large"), "--image", tmp_path / "image", "--json")
     with identity() as environment:
         environment |= {"REQUESTS_CA_BUNDLE": str(azure.authority)}
-        code, out, err, memory = publish(*words, **environment)
-        again = publish(*words, **environment)
+        done, again = publish(*words, **environment), publish(*words, **environment)
     disk = manifest.outputs["disk.vhd"]
     name = blob_name("base", manifest.digest().hex(), ".vhd")
-    sent = json.loads(out).pop("sent") if code == 0 else 0
+    sent = json.loads(done.out)["sent"] if done.code == 0 else 0
 
-    assert (code, err) == (0, "")
-    assert json.loads(out) == {
+    assert (done.code, done.err) == (0, "")
+    assert json.loads(done.out) == {
         "url": f"{azure.url('large')}/{name}",
         "sha256": disk.sha256,
         "size": disk.size,
         "sent": sent,
     }
-    assert json.loads(again[1])["sent"] == 0
+    assert json.loads(again.out)["sent"] == 0
     assert sent < (20 << 20) * 1.05
-    assert memory < 200_000_000
-    properties = client(azure, "large").get_blob_client(name).get_blob_properties()
+    assert done.memory < 200_000_000
+    properties = azure.client("large").get_blob_client(name).get_blob_properties()
     assert (properties.size, properties.metadata) == (disk.size, {MARK: disk.sha256})
 
 
@@ -92,10 +68,10 @@ def test_the_tar_goes_to_google(google: int, tmp_path: Path) -> None:
     bucket.iam_configuration.public_access_prevention = "enforced"
     bucket.patch()
 
-    code, out, err, _ = publish("--to", "gcp", "--destination", "gs://images", "--image", tmp_path / "image")
+    done = publish("--to", "gcp", "--destination", "gs://images", "--image", tmp_path / "image")
 
     name = blob_name("base", manifest.digest().hex(), ".tar.gz")
-    assert (code, out, err) == (0, f"The image is at gs://images/{name}; 0.0 MB were sent.\n", "")
+    assert (done.code, done.out, done.err) == (0, f"The image is at gs://images/{name}; 0.0 MB were sent.\n", "")
     assert bucket.blob(name).download_as_bytes() == b"tar"
 
 
@@ -103,10 +79,10 @@ def test_a_token_that_does_not_hold_is_one_sentence(azure: Azurite, tmp_path: Pa
     image(tmp_path / "image", 1)
     words = ("--to", "azure", "--destination", azure.url("any"), "--image", tmp_path / "image")
     with identity("https://somewhere.else") as environment:
-        code, _, err, _ = publish(*words, REQUESTS_CA_BUNDLE=str(azure.authority), **environment)
+        done = publish(*words, REQUESTS_CA_BUNDLE=str(azure.authority), **environment)
 
-    assert code == 4
-    assert len(err.splitlines()) == 2
+    assert done.code == 4
+    assert len(done.err.splitlines()) == 2
 
 
 @pytest.mark.parametrize(
@@ -125,10 +101,10 @@ def test_a_destination_that_is_none_is_the_callers_mistake(
     tmp_path: Path, to: str, destination: str, says: str
 ) -> None:
     image(tmp_path / "image", 1)
-    code, _, err, _ = publish("--to", to, "--destination", destination, "--image", tmp_path / "image")
+    done = publish("--to", to, "--destination", destination, "--image", tmp_path / "image")
 
-    assert code == 2
-    assert says in err
+    assert done.code == 2
+    assert says in done.err
 
 
 def test_who_is_not_signed_in_anywhere_is_told_how(tmp_path: Path) -> None:
@@ -142,9 +118,9 @@ def test_who_is_not_signed_in_anywhere_is_told_how(tmp_path: Path) -> None:
     )
     google = publish("--to", "gcp", "--destination", "gs://images", "--image", tmp_path / "image", **nowhere)
 
-    assert (azure[0], google[0]) == (4, 4)
-    assert "az login" in azure[2]
-    assert "gcloud auth application-default login" in google[2]
+    assert (azure.code, google.code) == (4, 4)
+    assert "az login" in azure.err
+    assert "gcloud auth application-default login" in google.err
 
 
 def test_no_sdk_of_a_cloud_is_loaded_before_something_is_published() -> None:
