@@ -61,6 +61,13 @@ def test_a_boot_configuration_that_is_none_stops_the_agent_before_it_measures(
     assert tpm_commands.pcr_read(agent.tpm, [runtimelog.PCR]) == before
 
 
+def test_a_boot_configuration_that_is_not_there_is_said_to_be_absent(agent: RunningAgent) -> None:
+    """As a VM without user data has it: an answer, with nothing in it."""
+    agent.config.boot_configuration.write_bytes(b"")
+    with pytest.raises(AgentError, match="handed over no boot configuration"):
+        boot.start(agent.config, _local(agent, agent.tpm))
+
+
 def test_a_tpm_without_an_attestation_key_stops_the_agent(
     transport: tpm_commands.Transport, agent: RunningAgent
 ) -> None:

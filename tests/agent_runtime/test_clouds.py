@@ -159,6 +159,9 @@ def azure_snp(folder: Path, *, thim: bool = True, **vtpm: Any) -> Iterator[Cloud
 @contextlib.contextmanager
 def azure_tdx(folder: Path, *, padded: bool = False, **vtpm: Any) -> Iterator[Cloud]:
     kit = AzureTdxMachine.create(AT)
+    if padded:
+        # Of a length that base64 has to fill up.
+        kit = dataclasses.replace(kit, intel=dataclasses.replace(kit.intel, authentication_data=bytes(33)))
 
     def others(path: str, body: bytes) -> Answer:
         asked = json.loads(body)
@@ -171,6 +174,7 @@ def azure_tdx(folder: Path, *, padded: bool = False, **vtpm: Any) -> Iterator[Cl
         fields = {"td_attributes": bytes(8), "mr_config_id": bytes(48), **unused}
         quote = kit.intel.quote(Td(intel=kit.intel).report(**{"report_data": report[REPORT_DATA], **fields}))
         text = base64.urlsafe_b64encode(quote).decode()
+        assert text.endswith("=") or not padded
         return Answer(json.dumps({"quote": text if padded else text.rstrip("=")}).encode())
 
     with _azure(folder, kit, hcl.TYPE_TDX, td_report, others, vtpm) as made:
