@@ -225,6 +225,15 @@ def test_machines_are_replaced_in_place_one_after_the_other():
         assert options["delete_before_replace"] is True
         assert options["asked_before_delete"]
         assert set(options["replacement_trigger"]) == {"image", "bootConfiguration", "size", "tee", "zone"}
+        # What Azure would change in place, the boot configuration, no guest would measure; the rest it refuses.
+        assert set(options["replace_on_changes"]) == {
+            "hardwareProfile",
+            "identity",
+            "securityProfile",
+            "storageProfile",
+            "userData",
+            "zones",
+        }
 
 
 def test_a_zone_is_the_machines_and_its_addresss():

@@ -14,6 +14,9 @@ from infra.backends.azure.keys import Keys
 from infra.backends.azure.network import Network
 from infra.workspace import Cvm
 
+_ANOTHER_MACHINE = ("hardware_profile", "identity", "security_profile", "storage_profile", "user_data", "zones")
+"""What Azure either cannot change on a VM that is there, or changes without the guest's measuring it."""
+
 
 @dataclass(frozen=True)
 class Machines:
@@ -45,7 +48,9 @@ class Machines:
                 "zone": cvm.zone,
             }
         )
-        options = pulumi.ResourceOptions.merge(self.options, turn)
+        # Said once more by property: the engine forgets the trigger of a machine that it has just refreshed.
+        anew = pulumi.ResourceOptions(replace_on_changes=list(_ANOTHER_MACHINE))
+        options = pulumi.ResourceOptions.merge(pulumi.ResourceOptions.merge(self.options, turn), anew)
         if self.keys is not None:
             # A disk cannot be encrypted before those who do it may use the key.
             options = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(depends_on=self.keys.grants))
