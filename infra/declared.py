@@ -1,11 +1,9 @@
-"""A resource as it is declared, for those who judge it: from a transform of the stack, its state or a preview."""
+"""A resource as it is declared, for those who judge it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, TypeAlias
-
-import pulumi
 
 Key: TypeAlias = tuple[str, str]
 """Type and logical name of a resource."""
@@ -71,29 +69,15 @@ def listed(value: Any) -> Sequence[Any] | Unreadable:
     return value if isinstance(value, list) else UNKNOWN
 
 
-async def read(arguments: pulumi.ResourceTransformArgs) -> Resource:
-    """What a transform is given."""
-    options = arguments.opts
-    dependencies = [await _urn(one) for one in _resources(options.depends_on)]
-    return Resource(
-        kind=arguments.type_,
-        name=arguments.name,
-        inputs={name: await _plain(value) for name, value in arguments.props.items()},
-        dependencies=tuple(_key(urn) for urn in dependencies),
-        provided=options.provider is not None,
-        protected=options.protect is True and options.retain_on_delete is True,
-    )
-
-
-def listed_in_state(resources: Iterable[Mapping[str, Any]]) -> tuple[Resource, ...]:
+def from_state(resources: Iterable[Mapping[str, Any]]) -> tuple[Resource, ...]:
     """The resources of an exported state, or of the steps of a preview (``newState``)."""
     return tuple(
         Resource(
             kind=one["type"],
-            name=_key(one["urn"])[1],
+            name=key_of(one["urn"])[1],
             inputs={name: _stored(value) for name, value in (one.get("inputs") or {}).items()},
-            dependencies=tuple(_key(urn) for urn in one.get("dependencies") or ()),
-            identifier=str(one.get("id") or ""),
+            dependencies=tuple(key_of(urn) for urn in one.get("dependencies") or ()),
+            identifier=str(one.get("id", "")).replace(_COMPUTED, ""),
             provided=bool(one.get("provider")),
             protected=bool(one.get("protect") and one.get("retainOnDelete")),
         )
@@ -129,28 +113,6 @@ def _named(identifier: str, resource: Resource) -> bool:
     return not resource.identifier and last.startswith(resource.name)
 
 
-def _resources(depends_on: Any) -> Sequence[pulumi.Resource]:
-    if depends_on is None:
-        return ()
-    return depends_on if isinstance(depends_on, list) else (depends_on,)
-
-
-async def _urn(resource: pulumi.Resource) -> str:
-    return str(await resource.urn.future())
-
-
-async def _plain(value: Any) -> Any:
-    if isinstance(value, pulumi.Output):
-        if await value.is_secret() or not await value.is_known():
-            return UNKNOWN
-        return await _plain(await value.future())
-    if isinstance(value, Mapping):
-        return {str(name): await _plain(one) for name, one in value.items()}
-    if isinstance(value, list):
-        return [await _plain(one) for one in value]
-    return value if value is None or isinstance(value, str | bool | int | float) else UNKNOWN
-
-
 def _stored(value: Any) -> Any:
     if value == _COMPUTED or (isinstance(value, Mapping) and _SIGNATURE in value):
         return UNKNOWN
@@ -159,7 +121,7 @@ def _stored(value: Any) -> Any:
     return [_stored(one) for one in value] if isinstance(value, list) else value
 
 
-def _key(urn: str) -> Key:
+def key_of(urn: str) -> Key:
     """From ``urn:pulumi:STACK::PROJECT::PARENT$TYPE::NAME``."""
     parts = urn.split("::", 3)
     return (parts[2].rsplit("$", 1)[-1], parts[3]) if len(parts) == 4 else ("", urn)

@@ -17,6 +17,7 @@ from infra import key
 from infra.doctor import Finding
 from infra.drift import Difference
 from infra.machines import Machine
+from infra.reach.reach import Reach
 
 _MEBIBYTE = 1 << 20
 _PROBE_SECONDS = 5.0
@@ -63,6 +64,15 @@ def workspaces(found: Mapping[str, Sequence[Machine]], *, as_json: bool) -> None
     for name, cvms in found.items():
         live = [f"{cvm.name} at {cvm.endpoint}" for cvm in cvms if not cvm.ended]
         print(f"{name}: {', '.join(live) if live else 'not up'}")
+
+
+def reach(found: Reach, *, as_json: bool) -> None:
+    """Who can reach what."""
+    if as_json:
+        show.facts(found.value())
+        return
+    for line in found.sentences():
+        print(line)
 
 
 def members(found: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:

@@ -5,9 +5,11 @@ from typing import Any
 
 from cloister.errors import InputError
 from cloister.protocol.descriptor import Descriptor
-from infra import layout
+from infra import declared, layout
 from infra.machines import Machine, found
 from infra.project import Project
+from infra.reach import reach as reaches
+from infra.reach.reach import Reach
 
 KEY = "cloister:workspace"
 PROJECT = Project(layout.CHECKOUT / "infra", KEY, "workspace")
@@ -52,6 +54,23 @@ def machine(name: str, cvm: str) -> Machine:
     if cvm not in known:
         raise InputError(f"The workspace {name!r} runs no CVM {cvm!r}.", hint=f"CVMs: {', '.join(known) or 'none'}.")
     return known[cvm]
+
+
+def reach(name: str, *, planned: bool) -> Reach:
+    """Who can reach what in the stack as it was last declared, or, when ``planned`` or nothing is up, as its
+    configuration would have it.
+    """
+    resources = [] if planned else PROJECT.resources(name)
+    if not found(resources):
+        resources = _planned(name)
+    backend = (configuration(name) or {}).get("backend")
+    return reaches.of(str(backend), declared.from_state(resources))
+
+
+def _planned(name: str) -> list[dict[str, Any]]:
+    # Who only looks does not ask the machines whether they may be lost.
+    steps = PROJECT.json("preview", "--json", "--stack", name, also={"CLOISTER_FORCE": "1"}).get("steps") or ()
+    return [step["newState"] for step in steps if step.get("newState")]
 
 
 def names() -> dict[str, bool]:

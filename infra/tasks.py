@@ -18,32 +18,53 @@ _STACK = "the workspace; by default the one that pulumi has selected"
     positional=["name"],
     help={
         "name": "name of the workspace: lower-case letters, digits and '-'",
+        "backend": "local (this machine), azure or gcp",
         "image": "flavor of the guest image, or the path of an image's manifest",
         "cvm": "name of its CVM",
-        "memory": "memory of the CVM, for example 4GiB",
+        "memory": "memory of the CVM, for example 4GiB; a cloud's smallest machine that has it is taken",
         "vcpus": "processors of the CVM",
-        "port": "port on this machine; by default any that is free",
+        "port": "local: port on this machine; by default any that is free",
+        "tee": "clouds: sev-snp or tdx",
+        "zone": "clouds: zone of the CVM, in azure 1, 2 or 3 (optional), in gcp its last letter",
+        "ingress": "clouds: networks that may reach the agents, with commas",
+        "endpoint": "clouds: private (default) or public, whether the CVM has a public address",
+        "registry": "clouds: the registry that holds the image, by its name",
+        "subscription": "azure: id of the subscription",
+        "tenant": "azure: id of the tenant",
+        "location": "azure: for example westeurope",
+        "project": "gcp: id of the project",
+        "region": "gcp: for example europe-west4",
     },
 )
 def new(
     c: Any,
     name: str,
+    backend: str = "local",
     image: str = "base",
     cvm: str = "trainer",
     memory: str = "4GiB",
     vcpus: int = 2,
     port: int = 0,
+    tee: str = "",
+    zone: str = "",
+    ingress: str = "",
+    endpoint: str = "",
+    registry: str = "",
+    subscription: str = "",
+    tenant: str = "",
+    location: str = "",
+    project: str = "",
+    region: str = "",
 ) -> None:
-    """Make a workspace on this machine: a Pulumi stack with its configuration, nothing started yet."""
-    from infra import stack, workspace
+    """Make a workspace: a Pulumi stack with its configuration, nothing started yet."""
+    from infra import draft, stack, workspace
 
-    settings: dict[str, str | int] = {"backend": "local", "image": image}
-    settings |= {"cvms[0].name": cvm, "cvms[0].memory": memory, "cvms[0].vcpus": vcpus}
-    if port:
-        settings["cvms[0].port"] = port
+    said = {key: value for key, value in locals().items() if isinstance(value, str | int) and key != "name"}
     workspace.check_workspace_name(name)
-    workspace.parse_size(memory)
+    settings = draft.write(name, said)
     stack.create(name, settings)
+    if backend != workspace.LOCAL:
+        stack.PROJECT.use_declared_providers_only(name)
     print(f"Workspace {name} is configured in infra/Pulumi.{name}.yaml.")
     print("Next: its members, invoke member.add NAME --key FILE --roles owner; then invoke workspace.up")
 
@@ -83,6 +104,16 @@ def status(c: Any, stack: str = "", json: bool = False) -> None:
     machines = stacks.machines(name)
     differences, wrong = drift.or_why_not(name, machines) if machines else ([], "")
     report.machines(name, machines, differences, wrong, as_json=json)
+
+
+@verb(help={"stack": _STACK, "json": "as JSON", "planned": "of what the configuration would make, by a preview"})
+def reach(c: Any, stack: str = "", json: bool = False, planned: bool = False) -> None:
+    """Say who can reach what in the workspace, by the rules, routes and addresses that are declared."""
+    from infra import report
+    from infra import stack as stacks
+
+    name = stacks.selected(stack)
+    report.reach(stacks.reach(name, planned=planned), as_json=json)
 
 
 @verb(help={"stack": _STACK, "output": "a file instead of the screen"})
@@ -234,7 +265,7 @@ def clean(c: Any, yes: bool = False) -> None:
     print(f"Removed: {', '.join(str(path) for path in removed) or 'nothing, there was nothing'}.")
 
 
-workspace = Collection("workspace", new, up, status, export, console, down)
+workspace = Collection("workspace", new, up, status, reach, export, console, down)
 workspace.add_task(list_, name="list")
 member = Collection("member", add)
 member.add_task(remove_, name="remove")

@@ -9,9 +9,10 @@ from typing import NoReturn
 
 import pulumi
 
-from infra.declared import Key, Resource, read
+from infra.declared import Key, Resource
 from infra.guard import azure, gcp, local
 from infra.guard.rules import Rule
+from infra.guard.transform import read
 from infra.reach import azure as azure_reach
 from infra.reach import gcp as gcp_reach
 from infra.reach import reach

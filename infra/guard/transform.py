@@ -1,0 +1,44 @@
+"""What a transform of the stack is given, as the rules read it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pulumi
+
+from infra.declared import UNKNOWN, Resource, key_of
+
+
+async def read(arguments: pulumi.ResourceTransformArgs) -> Resource:
+    """The resource that is about to be declared."""
+    options = arguments.opts
+    dependencies = [await _urn(one) for one in _resources(options.depends_on)]
+    return Resource(
+        kind=arguments.type_,
+        name=arguments.name,
+        inputs={name: await _plain(value) for name, value in arguments.props.items()},
+        dependencies=tuple(key_of(urn) for urn in dependencies),
+        provided=options.provider is not None,
+        protected=options.protect is True and options.retain_on_delete is True,
+    )
+
+
+def _resources(depends_on: Any) -> Sequence[pulumi.Resource]:
+    if depends_on is None:
+        return ()
+    return depends_on if isinstance(depends_on, list) else (depends_on,)
+
+
+async def _urn(resource: pulumi.Resource) -> str:
+    return str(await resource.urn.future())
+
+
+async def _plain(value: Any) -> Any:
+    if isinstance(value, pulumi.Output):
+        if await value.is_secret() or not await value.is_known():
+            return UNKNOWN
+        return await _plain(await value.future())
+    if isinstance(value, Mapping):
+        return {str(name): await _plain(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [await _plain(one) for one in value]
+    return value if value is None or isinstance(value, str | bool | int | float) else UNKNOWN
