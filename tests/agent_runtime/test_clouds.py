@@ -24,6 +24,7 @@ from agent_runtime.azure import AzureMachine
 from agent_runtime.config import Config
 from agent_runtime.errors import AgentError
 from agent_runtime.gcp import GcpMachine
+from agent_runtime.keys import EventKey
 from agent_runtime.limits import Limits
 from agent_runtime.machine import Machine
 from cloister.attestation import tpm, tpm_commands
@@ -47,7 +48,7 @@ from cloister.attestation.testkit import (
     encode_event_log,
 )
 from cloister.attestation.testkit.google import FIRMWARE, boot_events
-from cloister.attestation.testkit.machine import BOOT_EVENTS, new_event_log_key
+from cloister.attestation.testkit.machine import BOOT_EVENTS
 from cloister.attestation.testkit.microsoft import GUEST_SVN, ID_KEY_DIGEST
 from cloister.attestation.testkit.td import encode_ccel
 from cloister.attestation.verdict import Verdict
@@ -82,7 +83,7 @@ class Cloud:
     def attester(self) -> Attester:
         configuration = BootConfiguration.parse(self.machine.boot_configuration)
         return Attester(
-            self.machine, event_log_key=new_event_log_key(), boot_configuration=configuration, limits=Limits()
+            self.machine, event_log_key=EventKey.generate().spki, boot_configuration=configuration, limits=Limits()
         )
 
     def judge(self, evidence: Evidence, purpose: Any = PURPOSE, manifest: bytes | None = None) -> Verdict:
