@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 
-from benchmarks import image, verbs, verifier, workspace
+from benchmarks import image, publish, verbs, verifier, workspace
 from benchmarks.measurement import CHECKOUT, Measurement
 from cloister.errors import CloisterError
 
@@ -14,6 +14,7 @@ BENCHMARKS: dict[str, Callable[[int], list[Measurement]]] = {
     "verbs": verbs.measure,
     "verifier": verifier.measure,
     "image": image.measure,
+    "publish": publish.measure,
     "workspace": workspace.measure,
 }
 

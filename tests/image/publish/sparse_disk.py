@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+from cloister.protocol.imagemanifest import ImageManifest, Output
 from image.publish.artefact import Artefact
 
 # The SHA-256 of the disk of 4 GiB below, which takes a while; publishing would refuse another.
@@ -26,3 +27,20 @@ def sparse_disk(path: Path, mebibytes: int) -> Artefact:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Artefact(f"cloister-base-{digest}.vhd", path, digest, size)
+
+
+def sparse_image(folder: Path, mebibytes: int) -> ImageManifest:
+    """An image's folder with a VHD and what stands for a tar."""
+    folder.mkdir()
+    disk = sparse_disk(folder / "disk.vhd", mebibytes)
+    (folder / "disk.tar.gz").write_bytes(b"tar")
+    tar = Output(hashlib.sha256(b"tar").hexdigest(), 3)
+    made = ImageManifest(
+        flavor="base",
+        debug=False,
+        inputs={},
+        outputs={"disk.vhd": Output(disk.sha256, disk.size), "disk.tar.gz": tar},
+        pcrs=dict.fromkeys((4, 9, 11, 12, 13), "0" * 64),
+    )
+    (folder / "manifest.json").write_bytes(made.encode())
+    return made

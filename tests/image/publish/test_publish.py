@@ -1,6 +1,5 @@
 """`invoke image.publish` as it is typed: credentials, sentences, memory; and when the clouds' SDKs are loaded."""
 
-import hashlib
 import json
 import subprocess
 import sys
@@ -9,36 +8,18 @@ from pathlib import Path
 import pytest
 from google.cloud.storage import Client
 
-from cloister.protocol.imagemanifest import ImageManifest, Output
 from image.publish.artefact import MARK
 from image.publish.name import blob_name
 from image.source import CHECKOUT
 from tests.image.publish.azurite import Azurite
 from tests.image.publish.identity import identity
-from tests.image.publish.sparse_disk import sparse_disk
+from tests.image.publish.sparse_disk import sparse_image
 from tests.image.publish.typed import publish
-
-
-def image(folder: Path, mebibytes: int) -> ImageManifest:
-    """An image's folder with a VHD and what stands for a tar."""
-    folder.mkdir()
-    disk = sparse_disk(folder / "disk.vhd", mebibytes)
-    (folder / "disk.tar.gz").write_bytes(b"tar")
-    tar = Output(hashlib.sha256(b"tar").hexdigest(), 3)
-    made = ImageManifest(
-        flavor="base",
-        debug=False,
-        inputs={},
-        outputs={"disk.vhd": Output(disk.sha256, disk.size), "disk.tar.gz": tar},
-        pcrs=dict.fromkeys((4, 9, 11, 12, 13), "0" * 64),
-    )
-    (folder / "manifest.json").write_bytes(made.encode())
-    return made
 
 
 def test_a_disk_of_4_gib_is_published_in_little_memory(azure: Azurite, tmp_path: Path) -> None:
     """With the token of a machine's identity, as DefaultAzureCredential finds it; once, and not a second time."""
-    manifest = image(tmp_path / "image", 4096)
+    manifest = sparse_image(tmp_path / "image", 4096)
     azure.client("large").create_container()
     words = ("--to", "azure", "--destination", azure.url("large"), "--image", tmp_path / "image", "--json")
     with identity() as environment:
@@ -63,7 +44,7 @@ def test_a_disk_of_4_gib_is_published_in_little_memory(azure: Azurite, tmp_path:
 
 
 def test_the_tar_goes_to_google(google: int, tmp_path: Path) -> None:
-    manifest = image(tmp_path / "image", 1)
+    manifest = sparse_image(tmp_path / "image", 1)
     bucket = Client(project="any").create_bucket("images")
     bucket.iam_configuration.public_access_prevention = "enforced"
     bucket.patch()
@@ -76,7 +57,7 @@ def test_the_tar_goes_to_google(google: int, tmp_path: Path) -> None:
 
 
 def test_a_token_that_does_not_hold_is_one_sentence(azure: Azurite, tmp_path: Path) -> None:
-    image(tmp_path / "image", 1)
+    sparse_image(tmp_path / "image", 1)
     words = ("--to", "azure", "--destination", azure.url("any"), "--image", tmp_path / "image")
     with identity("https://somewhere.else") as environment:
         done = publish(*words, REQUESTS_CA_BUNDLE=str(azure.authority), **environment)
@@ -100,7 +81,7 @@ def test_a_token_that_does_not_hold_is_one_sentence(azure: Azurite, tmp_path: Pa
 def test_a_destination_that_is_none_is_the_callers_mistake(
     tmp_path: Path, to: str, destination: str, says: str
 ) -> None:
-    image(tmp_path / "image", 1)
+    sparse_image(tmp_path / "image", 1)
     done = publish("--to", to, "--destination", destination, "--image", tmp_path / "image")
 
     assert done.code == 2
@@ -109,7 +90,7 @@ def test_a_destination_that_is_none_is_the_callers_mistake(
 
 def test_who_is_not_signed_in_anywhere_is_told_how(tmp_path: Path) -> None:
     """With neither of the clouds' programs, files or variables; nobody is asked over the network."""
-    image(tmp_path / "image", 1)
+    sparse_image(tmp_path / "image", 1)
     nowhere = {"HOME": str(tmp_path), "AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential", "NO_GCE_CHECK": "true"}
     azure = publish(
         *("--to", "azure", "--destination", "https://account.blob.core.windows.net/images"),

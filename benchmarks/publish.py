@@ -1,0 +1,92 @@
+"""``invoke image.publish`` against Azurite and an emulator of Google's storage: time, memory, bytes."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.image import FLAVOR
+from benchmarks.measurement import CHECKOUT, BenchmarkError, Measurement, invoke
+
+if TYPE_CHECKING:
+    from tests.image.publish.azurite import Azurite
+    from tests.image.publish.typed import Done
+
+_FOLDER = CHECKOUT / "out" / "image" / FLAVOR
+_MEGABYTE = 1_000_000
+_CONTAINER = "images"
+
+
+def measure(repeat: int) -> list[Measurement]:
+    """Seconds for an image that is there, bytes sent for one that is not, and the most memory for a disk of 4 GiB."""
+    try:
+        # What stands in for the clouds is the tests', and comes with `make emulators`.
+        from tests.image.publish.azurite import azurite
+    except ModuleNotFoundError as error:
+        raise BenchmarkError(f"There is no {error.name} here.", hint="Install it: make azure gcp emulators") from error
+    invoke("image.build", "--flavor", FLAVOR)
+    with tempfile.TemporaryDirectory() as folder, azurite(Path(folder)) as azure:
+        azure.client(_CONTAINER).create_container()
+        return [*_azure(azure, repeat), *_google(repeat), _memory(azure, Path(folder))]
+
+
+def _azure(azure: "Azurite", repeat: int) -> list[Measurement]:
+    from image import sparse
+    from tests.image.publish.identity import identity
+    from tests.image.publish.line import line
+    from tests.image.publish.typed import publish
+
+    disk = _FOLDER / "disk.vhd"
+    with disk.open("rb") as file:
+        pages = sum(one.size for one in sparse.file_extents(file.fileno(), disk.stat().st_size, 512))
+    with identity() as environment, line(azure.port) as way:
+        words = ("--to", "azure", "--destination", azure.url(_CONTAINER, way.port), "--image", FLAVOR)
+        environment |= {"REQUESTS_CA_BUNDLE": str(azure.authority)}
+        _done(publish(*words, **environment))
+        more = (way.sent - pages) / pages * 100
+        values = tuple(_done(publish(*words, **environment)).seconds for _ in range(repeat))
+    return [
+        Measurement("bytes on the wire beyond the pages that are not zero", (more,), "%", 5, f"{pages} bytes of pages"),
+        Measurement("`image.publish --to azure`, image is there", values, "s", 2, "wall time"),
+    ]
+
+
+def _google(repeat: int) -> list[Measurement]:
+    from gcp_storage_emulator.server import create_server
+    from google.cloud.storage import Client
+
+    from tests.image.publish.typed import publish
+
+    server = create_server("127.0.0.1", 0, in_memory=True)
+    server.start()
+    try:
+        os.environ["STORAGE_EMULATOR_HOST"] = f"http://127.0.0.1:{server._api._httpd.server_address[1]}"
+        bucket = Client(project="any").create_bucket(_CONTAINER)
+        bucket.iam_configuration.public_access_prevention = "enforced"
+        bucket.patch()
+        words = ("--to", "gcp", "--destination", f"gs://{_CONTAINER}", "--image", FLAVOR)
+        _done(publish(*words))
+        values = tuple(_done(publish(*words)).seconds for _ in range(repeat))
+    finally:
+        del os.environ["STORAGE_EMULATOR_HOST"]
+        server.stop()
+    return [Measurement("`image.publish --to gcp`, image is there", values, "s", 2, "wall time")]
+
+
+def _memory(azure: "Azurite", folder: Path) -> Measurement:
+    from tests.image.publish.identity import identity
+    from tests.image.publish.sparse_disk import sparse_image
+    from tests.image.publish.typed import publish
+
+    sparse_image(folder / "large", 4096)
+    words = ("--to", "azure", "--destination", azure.url(_CONTAINER), "--image", folder / "large")
+    with identity() as environment:
+        done = _done(publish(*words, REQUESTS_CA_BUNDLE=str(azure.authority), **environment))
+    most = done.memory / _MEGABYTE
+    return Measurement("memory to publish a disk of 4 GiB", (most,), "MB", 200, "VmHWM; 20 MiB of it are not zero")
+
+
+def _done(done: "Done") -> "Done":
+    if done.code:
+        raise BenchmarkError(f"`image.publish` ended with status {done.code}.\n{done.err}")
+    return done
