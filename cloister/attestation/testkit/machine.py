@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
-from cryptography.hazmat.primitives.asymmetric import ed25519
-
 from cloister.attestation import runtimelog, tpm
 from cloister.attestation.eventlog import EventLog
 from cloister.attestation.evidence import Evidence, Platform, ReceiptBinding, SessionBinding, TpmQuote
-from cloister.attestation.policy import ConfigurationPolicy, ImageReference, LocalPolicy, Policy
+from cloister.attestation.policy import ImageReference, LocalPolicy, Policy
+from cloister.attestation.testkit.attester import Attester
 from cloister.attestation.testkit.authority import Authority
 from cloister.attestation.testkit.firmware import (
     EV_EFI_BOOT_SERVICES_APPLICATION,
@@ -23,9 +22,6 @@ from cloister.attestation.testkit.firmware import (
 )
 from cloister.attestation.testkit.tpm import RsaTpm, SoftwareTpm
 from cloister.protocol import transcript
-from cloister.protocol.bootconfig import BootConfiguration
-
-_CONFIGURATION = BootConfiguration("trial", "main", (hashlib.sha256(b"owner").hexdigest(),))
 
 BOOT_EVENTS = (
     BootEvent(0, 0x8, b"firmware"),
@@ -38,34 +34,13 @@ BOOT_EVENTS = (
 """A short boot: firmware, separators, one kernel image."""
 
 
-def new_event_log_key() -> bytes:
-    """The SubjectPublicKeyInfo of an agent's new key."""
-    return transcript.spki_of(ed25519.Ed25519PrivateKey.generate().public_key())
-
-
 @dataclass(frozen=True, kw_only=True)
-class TpmMachine:
-    """A machine named ``main`` of the workspace ``trial`` with one owner, unless something else is said.
-
-    ``event_log_key`` is a SubjectPublicKeyInfo; ``registers`` overrides what events and runtime log lead to.
-    """
+class TpmMachine(Attester):
+    """A machine with a TPM; ``registers`` overrides what events and runtime log lead to."""
 
     tpm: SoftwareTpm | RsaTpm
-    boot_configuration: BootConfiguration = _CONFIGURATION
-    event_log_key: bytes = field(default_factory=new_event_log_key)
-    manifest_digest: bytes | None = None
     boot_events: tuple[BootEvent, ...] = BOOT_EVENTS
     registers: Mapping[int, bytes] = field(default_factory=dict)
-
-    def runtime_log(self) -> tuple[runtimelog.Measurement, ...]:
-        """What the agent measured."""
-        entries = [
-            runtimelog.Measurement(runtimelog.Kind.BOOT_CONFIGURATION, self.boot_configuration.digest()),
-            runtimelog.Measurement(runtimelog.Kind.AGENT, hashlib.sha256(self.event_log_key).digest()),
-        ]
-        if self.manifest_digest is not None:
-            entries.append(runtimelog.Measurement(runtimelog.Kind.MANIFEST, self.manifest_digest))
-        return tuple(entries)
 
     def pcrs(self) -> tuple[bytes, ...]:
         """PCR 0 to 15."""
@@ -80,32 +55,12 @@ class TpmMachine:
         digest = hashlib.sha256(flavor.encode()).digest()
         return ImageReference(flavor, debug, digest, {index: pcrs[index] for index in (4, 9, 11)})
 
-    def configuration_policy(self) -> ConfigurationPolicy:
-        """What a policy demands of the boot configuration of this machine."""
-        configuration = self.boot_configuration
-        return ConfigurationPolicy(configuration.workspace, (configuration.cvm,), configuration.owners)
-
-    def session(self, *, nonce: bytes, tls_key_digest: bytes, hpke_key_digest: bytes) -> Evidence:
-        """Evidence for the opening of a session; all arguments 32 bytes."""
-        return self.evidence(SessionBinding(nonce, tls_key_digest, hpke_key_digest, self.manifest_digest))
-
-    def receipt(self, *, payload_digest: bytes, log_head: bytes) -> Evidence:
-        """Evidence for a receipt of the machine's manifest; all arguments 32 bytes."""
-        manifest = self.manifest_digest or hashlib.sha256(b"manifest").digest()
-        return self.evidence(ReceiptBinding(payload_digest, manifest, log_head))
-
     def evidence(
         self, binding: SessionBinding | ReceiptBinding, attest_changes: Mapping[str, Any] | None = None
     ) -> Evidence:
         """Evidence for any binding. ``attest_changes`` replace members of the TPMS_ATTEST before it is signed."""
-        parts: dict[str, Any] = {
-            "binding": binding,
-            "event_log_key": self.event_log_key,
-            "boot_configuration": self.boot_configuration.encode(),
-            "runtime_log": self.runtime_log(),
-            "boot_event_log": encode_event_log(self.boot_events),
-        }
-        return self.quoted(self.complete(Evidence(platform=self.platform(), **parts)), attest_changes)
+        statement = self.statement(self.platform(), binding, boot_event_log=encode_event_log(self.boot_events))
+        return self.quoted(self.complete(statement), attest_changes)
 
     def platform(self) -> Platform:
         """What the evidence says of the machine."""

@@ -3,23 +3,20 @@
 import dataclasses
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from cloister.attestation import runtimelog
 from cloister.attestation.ccel import ALG_SHA384, SHA384_SIZE, Ccel
 from cloister.attestation.eventlog import EV_NO_ACTION
 from cloister.attestation.evidence import Evidence, Platform, ReceiptBinding, SessionBinding
-from cloister.attestation.policy import ConfigurationPolicy, ImageReference, Policy
+from cloister.attestation.policy import ImageReference, Policy
 from cloister.attestation.tdx.policy import TdxPolicy, TdxReference
 from cloister.attestation.tdx.quote import TdReport
+from cloister.attestation.testkit.attester import Attester
 from cloister.attestation.testkit.firmware import BootEvent
 from cloister.attestation.testkit.intel import Intel
-from cloister.attestation.testkit.machine import new_event_log_key
-from cloister.protocol.bootconfig import BootConfiguration
 
-_CONFIGURATION = BootConfiguration("trial", "main", (hashlib.sha256(b"owner").hexdigest(),))
 _PCRS = {index: hashlib.sha256(bytes([index])).digest() for index in (4, 9, 11)}
 
 CC_EVENTS = (
@@ -34,29 +31,16 @@ CC_EVENTS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Td:
-    """A TD named ``main`` of the workspace ``trial`` with one owner, on a platform of ``intel``."""
+class Td(Attester):
+    """A TD on a platform of ``intel``."""
 
     intel: Intel
-    boot_configuration: BootConfiguration = _CONFIGURATION
-    event_log_key: bytes = field(default_factory=new_event_log_key)
-    manifest_digest: bytes | None = None
     boot_events: tuple[BootEvent, ...] = CC_EVENTS
 
     @classmethod
     def create(cls, at: datetime, *, manifest_digest: bytes | None = None) -> Self:
         """On a new platform of a new Intel."""
         return cls(intel=Intel.create(at), manifest_digest=manifest_digest)
-
-    def runtime_log(self) -> tuple[runtimelog.Measurement, ...]:
-        """What the agent measured."""
-        entries = [
-            runtimelog.Measurement(runtimelog.Kind.BOOT_CONFIGURATION, self.boot_configuration.digest()),
-            runtimelog.Measurement(runtimelog.Kind.AGENT, hashlib.sha256(self.event_log_key).digest()),
-        ]
-        if self.manifest_digest is not None:
-            entries.append(runtimelog.Measurement(runtimelog.Kind.MANIFEST, self.manifest_digest))
-        return tuple(entries)
 
     def report(self, report_data: bytes, **changes: Any) -> TdReport:
         """The TD report, 1.5 unless ``changes`` take its last two members away."""
@@ -87,11 +71,10 @@ class Td:
 
     def policy(self, **changes: Any) -> Policy:
         """A policy that accepts this TD; ``changes`` replace members of it."""
-        configuration = self.boot_configuration
         policy = Policy(
             platforms=(Platform.TDX,),
             images=(self.image(),),
-            boot_configuration=ConfigurationPolicy(configuration.workspace, (configuration.cvm,), configuration.owners),
+            boot_configuration=self.configuration_policy(),
             tdx=TdxPolicy(),
         )
         return dataclasses.replace(policy, **changes)
@@ -104,14 +87,7 @@ class Td:
         qe_report: Mapping[str, bytes] | None = None,
     ) -> Evidence:
         """Evidence for any binding. ``changes`` replace members of the TD report, ``qe_report`` of the enclave's."""
-        evidence = Evidence(
-            platform=Platform.TDX,
-            binding=binding,
-            event_log_key=self.event_log_key,
-            boot_configuration=self.boot_configuration.encode(),
-            runtime_log=self.runtime_log(),
-            ccel=encode_ccel(self.boot_events),
-        )
+        evidence = self.statement(Platform.TDX, binding, ccel=encode_ccel(self.boot_events))
         report = self.report(**({"report_data": evidence.report_data()} | dict(changes or {})))
         return dataclasses.replace(evidence, tdx_quote=self.intel.quote(report, qe_report=qe_report))
 

@@ -1,0 +1,71 @@
+"""What every machine has, whatever it runs on: a boot configuration, an agent with its key, and what that measured."""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from cloister.attestation import runtimelog
+from cloister.attestation.evidence import Evidence, Platform, ReceiptBinding, SessionBinding
+from cloister.attestation.policy import ConfigurationPolicy
+from cloister.protocol import transcript
+from cloister.protocol.bootconfig import BootConfiguration
+
+_CONFIGURATION = BootConfiguration("trial", "main", (hashlib.sha256(b"owner").hexdigest(),))
+
+
+def new_event_log_key() -> bytes:
+    """The SubjectPublicKeyInfo of an agent's new key."""
+    return transcript.spki_of(ed25519.Ed25519PrivateKey.generate().public_key())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attester:
+    """A machine named ``main`` of the workspace ``trial`` with one owner, unless something else is said.
+
+    ``event_log_key`` is a SubjectPublicKeyInfo.
+    """
+
+    boot_configuration: BootConfiguration = _CONFIGURATION
+    event_log_key: bytes = field(default_factory=new_event_log_key)
+    manifest_digest: bytes | None = None
+
+    def runtime_log(self) -> tuple[runtimelog.Measurement, ...]:
+        """What the agent measured, or lists where there is no register that it could measure into."""
+        entries = [
+            runtimelog.Measurement(runtimelog.Kind.BOOT_CONFIGURATION, self.boot_configuration.digest()),
+            runtimelog.Measurement(runtimelog.Kind.AGENT, hashlib.sha256(self.event_log_key).digest()),
+        ]
+        if self.manifest_digest is not None:
+            entries.append(runtimelog.Measurement(runtimelog.Kind.MANIFEST, self.manifest_digest))
+        return tuple(entries)
+
+    def configuration_policy(self) -> ConfigurationPolicy:
+        """What a policy demands of the boot configuration of this machine."""
+        configuration = self.boot_configuration
+        return ConfigurationPolicy(configuration.workspace, (configuration.cvm,), configuration.owners)
+
+    def session(self, *, nonce: bytes, tls_key_digest: bytes, hpke_key_digest: bytes) -> Evidence:
+        """Evidence for the opening of a session; all arguments 32 bytes."""
+        return self.evidence(SessionBinding(nonce, tls_key_digest, hpke_key_digest, self.manifest_digest))
+
+    def receipt(self, *, payload_digest: bytes, log_head: bytes) -> Evidence:
+        """Evidence for a receipt of the machine's manifest; all arguments 32 bytes."""
+        manifest = self.manifest_digest or hashlib.sha256(b"manifest").digest()
+        return self.evidence(ReceiptBinding(payload_digest, manifest, log_head))
+
+    def evidence(self, binding: SessionBinding | ReceiptBinding) -> Evidence:
+        """Evidence for any binding."""
+        raise NotImplementedError
+
+    def statement(self, platform: Platform, binding: SessionBinding | ReceiptBinding, **parts: Any) -> Evidence:
+        """What the agent says, with those ``parts`` of the platform's that nothing has to be signed for."""
+        return Evidence(
+            platform=platform,
+            binding=binding,
+            event_log_key=self.event_log_key,
+            boot_configuration=self.boot_configuration.encode(),
+            runtime_log=self.runtime_log(),
+            **parts,
+        )
