@@ -580,3 +580,17 @@ def test_without_a_path_nothing_is_said_of_its_certificates(td: Td) -> None:
     outcomes = {check.name: check.outcome for check in verdict.checks}
     for name in ("tdx-pck-validity", "tdx-pck-revocation", "tdx-ca-revocation"):
         assert outcomes[name] is Outcome.NOT_APPLICABLE
+
+
+def test_a_module_with_other_attributes_than_published_is_refused(td: Td) -> None:
+    published = stated(td, lambda info: info["tdxModuleIdentities"][0].update(attributes="01" + "00" * 7))
+    assert names(published.verdict()) == ["tdx-module"]
+
+
+def test_every_certificate_of_a_path_must_be_valid(td: Td) -> None:
+    """The platform's certificate outlives the authority that issued it."""
+    intel, until = td.intel, AT - timedelta(days=1)
+    authority = certify(AT, intel.root_key, ROOT_NAME, PCK_ISSUERS[0], intel.authority_key, ca=0, until=until)
+    verdict = case(td, other_intel(td, authority=authority).evidence(BINDING)).verdict()
+    assert names(verdict) == ["tdx-pck-validity"]
+    assert "2026-02-28" in verdict.failures[0].found
