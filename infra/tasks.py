@@ -11,6 +11,7 @@ from invoke.collection import Collection
 from cloister.cli.verb import verb
 from infra.registry.tasks import namespace as registry
 
+_SEVERAL = 2
 _STACK = "the workspace; by default the one that pulumi has selected"
 
 
@@ -88,8 +89,10 @@ def up(c: Any, stack: str = "", yes: bool = False, force: bool = False, replace:
     if force:
         os.environ["CLOISTER_FORCE"] = "1"
     words = ["--replace", stacks.machine(name, replace).urn] if replace else []
+    words += ["--yes"] if yes else []
     # Who does not want to be asked needs no preview to answer by; what it refuses, the update refuses too.
-    words += ["--yes", "--skip-preview"] if yes else []
+    # But of several machines some would be replaced before one that must stay: the preview asks all of them first.
+    words += ["--skip-preview"] if yes and len(stacks.machines(name)) < _SEVERAL else []
     stacks.hand_over("up", "--stack", name, "--suppress-outputs", *words)
     print(f"Workspace {name} is up. For its parties: invoke workspace.export --stack {name} --output FILE")
 

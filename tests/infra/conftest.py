@@ -1,7 +1,9 @@
 """A provider in this process, reached over gRPC as the engine reaches it, with a stand-in for QEMU."""
 
+import base64
 import hashlib
 import importlib.util
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,6 +12,8 @@ from typing import Any
 
 import grpc
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from cloister.protocol.bootconfig import BootConfiguration
@@ -19,7 +23,7 @@ from infra.provider import machine
 from infra.provider.names import AUTHORITY, CVM
 from infra.provider.servicer import LocalProvider
 from infra.provider.values import from_struct, to_struct
-from tests.infra.project import processes_below
+from tests.infra.project import PLUGIN, STACK, Project, processes_below
 
 STANDIN = Path(__file__).parent / "standin"
 OWNER = hashlib.sha256(b"owner").hexdigest()
@@ -131,3 +135,23 @@ def engine(tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     left = processes_below(tmp_path)
     machine.remove(tmp_path / "state" / "lab" / "trainer")
     assert left == []
+
+
+@pytest.fixture
+def project(tmp_path: Path, image: Path) -> Project:
+    """A workspace of one CVM, through the real engine; a stand-in in QEMU's place."""
+    plugin = tmp_path / "plugin" / PLUGIN
+    plugin.parent.mkdir()
+    plugin.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P "{STANDIN / "provider.py"}" "$@"\n')
+    plugin.chmod(0o755)
+    key = ed25519.Ed25519PrivateKey.generate().public_key()
+    text = base64.b64encode(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
+    value = {
+        "backend": "local",
+        "image": str(image),
+        "members": [{"name": "lab", "key": text, "roles": ["owner"]}],
+        "cvms": [{"name": "trainer", "memory": "1GiB"}],
+    }
+    made = Project.create(tmp_path, STACK, value, provider=plugin.parent)
+    made.environment["STANDIN"] = "ready"
+    return made

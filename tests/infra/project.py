@@ -19,6 +19,8 @@ from infra import environment, layout, stack
 
 SECONDS = 600
 _PAUSE = 0.05
+MACHINES = (":Cvm", ":VirtualMachine", ":Instance")
+STACK = "lab"
 PLUGIN = "pulumi-resource-cloister-local"
 
 
@@ -99,6 +101,16 @@ class Project:
         changes = [json.loads(line) for line in said.splitlines() if "resourceChanges" in line]
         assert changes[-1]["summaryEvent"]["resourceChanges"] == expected, said
         return said
+
+    def steps(self, said: str) -> list[tuple[str, str]]:
+        """What ``pulumi up --json`` did with machines, in order: (operation, name of the CVM)."""
+        found = []
+        for line in said.splitlines():
+            event = json.loads(line) if line.startswith("{") else {}
+            metadata = (event.get("resOutputsEvent") or {}).get("metadata") or {}
+            if metadata.get("type", "").endswith(MACHINES) and metadata["op"] not in ("same", "refresh"):
+                found.append((metadata["op"], metadata["urn"].rpartition("::")[2]))
+        return found
 
     def machine(self) -> dict[str, Any]:
         resources = json.loads(self.pulumi("stack", "export"))["deployment"]["resources"]

@@ -1,46 +1,20 @@
 """Workspaces through the real Pulumi engine: its own state, the real provider process, a stand-in for QEMU only."""
 
-import base64
 import json
 import os
 import shutil
 import signal
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ed25519
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cloister.protocol.descriptor import Descriptor
 from infra import project as pulumi
 from infra import stack
 from infra.provider.processes import working_in
-from tests.infra.project import PLUGIN, SECONDS, Project, wait_for
-
-STANDIN = Path(__file__).parent / "standin" / "provider.py"
-STACK = "lab"
-
-
-@pytest.fixture
-def project(tmp_path: Path, image: Path) -> Project:
-    plugin = tmp_path / "plugin" / PLUGIN
-    plugin.parent.mkdir()
-    plugin.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P "{STANDIN}" "$@"\n')
-    plugin.chmod(0o755)
-    key = ed25519.Ed25519PrivateKey.generate().public_key()
-    text = base64.b64encode(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
-    value = {
-        "backend": "local",
-        "image": str(image),
-        "members": [{"name": "lab", "key": text, "roles": ["owner"]}],
-        "cvms": [{"name": "trainer", "memory": "1GiB"}],
-    }
-    made = Project.create(tmp_path, STACK, value, provider=plugin.parent)
-    made.environment["STANDIN"] = "ready"
-    return made
+from tests.infra.project import SECONDS, STACK, Project, wait_for
 
 
 def test_a_workspace_from_up_to_destroy(project: Project):
