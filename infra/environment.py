@@ -60,8 +60,6 @@ def _defaults() -> dict[str, str]:
         "PULUMI_BACKEND_URL": folder.as_uri(),
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(folder / layout.PASSPHRASE),
         "PULUMI_SKIP_UPDATE_CHECK": "1",
-        # So that `pulumi destroy` asks the agents too (infra/backends/rolling.py); without it the engine refuses.
-        "PULUMI_RUN_PROGRAM": "true",
         # What --relock wrote, if it ever had to: the provider takes the host tools of that lock.
         "CLOISTER_LOCKS": str(RELOCKED),
     }

@@ -72,7 +72,7 @@ class Project:
         Without the program, which would protect it again; the resources of ``name`` must have no hooks any more.
         """
         self.run("state", "unprotect", "--all", "--yes", "--stack", name)
-        self.hand_over("destroy", "--stack", name, *words, also={"PULUMI_RUN_PROGRAM": "false"})
+        self.hand_over("destroy", "--stack", name, "--run-program=false", *words)
 
     def resources(self, name: str) -> list[dict[str, Any]]:
         """What the state holds of the stack, as the last operation left it."""
@@ -96,15 +96,14 @@ class Project:
         hint = f"{plural}: {', '.join(known)}." if known else f"Make one: invoke {self.noun}.new NAME"
         raise InputError(said, hint=hint)
 
-    def hand_over(self, *words: str, also: Mapping[str, str] | None = None) -> None:
+    def hand_over(self, *words: str) -> None:
         """Run ``pulumi`` on the user's terminal. Ctrl-C is for it alone: it stops what is under way and cleans up.
-        ``also`` goes into its environment.
 
         Raises StackError when it fails, and KeyboardInterrupt when Ctrl-C was why.
         """
         interactive = sys.stdin.isatty() and sys.stdout.isatty()
         argv = ["pulumi", *words, *([] if interactive else ["--non-interactive"])]
-        variables = self._without_clouds(words) | _environment() | dict(also or {})
+        variables = self._without_clouds(words) | _environment()
         interrupted = Event()
         before = signal.signal(signal.SIGINT, lambda *_: interrupted.set())
         try:

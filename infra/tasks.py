@@ -170,7 +170,9 @@ def down(c: Any, stack: str = "", yes: bool = False, remove: bool = False, force
         os.environ["CLOISTER_FORCE"] = "1"
     kept = any(resource.get("protect") for resource in stacks.PROJECT.resources(name))
     words = ["--yes", "--skip-preview"] if yes else []
-    stacks.hand_over("destroy", "--stack", name, *(["--exclude-protected"] if kept else []), *words)
+    # With the program, whose hooks ask the agents; without it the engine ends no machine that has one.
+    ending = ["--run-program", *(["--exclude-protected"] if kept else [])]
+    stacks.hand_over("destroy", "--stack", name, *ending, *words)
     if kept and remove:
         # What a cloud does not give back, a name of a key, stays there; the state forgets it.
         stacks.PROJECT.end_protected(name, *words)

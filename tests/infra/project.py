@@ -82,8 +82,10 @@ class Project:
         return made
 
     def pulumi(self, *words: str, good: bool = True) -> str:
+        # As workspace.down does: without the program its hooks cannot ask, and the engine ends no machine that has one.
+        further = ["--run-program"] if words[0] == "destroy" else []
         done = subprocess.run(
-            ["pulumi", *words, "--non-interactive"],
+            ["pulumi", *words, *further, "--non-interactive"],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
