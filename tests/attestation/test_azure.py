@@ -205,7 +205,17 @@ def test_an_empty_list_of_paravisors_rejects(
     snp_machine: AzureSnpMachine, tdx_machine: AzureTdxMachine, section: Mapping[str, Any], name: str
 ) -> None:
     machine = snp_machine if "id_key_digests" in section else tdx_machine
-    assert names(paravisors(**section)(machine).verdict()) == [name]
+    verdict = paravisors(**section)(machine).verdict()
+    assert names(verdict) == [name]
+    assert verdict.failures[0].expected == "one that the policy names, and it names none"
+
+
+def test_a_verdict_names_every_paravisor_that_counts(snp_machine: AzureSnpMachine) -> None:
+    keys = (b"k" * 48, ID_KEY_DIGEST)
+    (check,) = (
+        one for one in paravisors(id_key_digests=keys)(snp_machine).verdict().checks if one.name == "azure-id-key"
+    )
+    assert check.expected == f"{keys[0].hex()} or {ID_KEY_DIGEST.hex()}"
 
 
 def test_no_key_at_all_is_no_key_that_signs_paravisors() -> None:

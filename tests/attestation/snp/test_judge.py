@@ -331,6 +331,27 @@ def test_a_masked_chip_is_not_the_certified_one(machine: SnpMachine) -> None:
     assert names(reported(machine, chip_id=bytes(64)).verdict()) == ["snp-chip"]
 
 
+@pytest.mark.parametrize(
+    ("fields", "name", "found"),
+    [
+        ({"platform_info": 1 << 40}, "snp-platform-info", "no bit set, and 0x10000000000, which is not known"),
+        ({"platform_info": 1 << PlatformBit.SMT_EN}, "snp-platform-info", "SMT_EN"),
+        ({"policy": RESERVED_POLICY_BIT | 1 << PolicyBit.SMT}, "snp-guest-policy", "SMT"),
+    ],
+)
+def test_a_verdict_says_which_bits_are_set(machine: SnpMachine, fields: dict[str, int], name: str, found: str) -> None:
+    verdict = reported(machine, **fields).verdict()
+    assert names(verdict) == [name]
+    assert verdict.failures[0].found == found
+
+
+def test_a_report_without_any_bit_says_so(machine: SnpMachine) -> None:
+    verdict = reported(machine, platform_info=0, policy=RESERVED_POLICY_BIT).verdict()
+    assert names(verdict) == []
+    found = {check.name: check.found for check in verdict.checks}
+    assert (found["snp-platform-info"], found["snp-guest-policy"]) == ("no bit set", "no bit set")
+
+
 def test_a_chip_that_the_policy_names_is_accepted(machine: SnpMachine) -> None:
     pinned = Instances(chip_ids=(machine.processor.chip_id,))
     assert good(machine).but(policy=machine.policy(instances=pinned)).verdict().accepted

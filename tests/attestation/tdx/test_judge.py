@@ -594,3 +594,20 @@ def test_every_certificate_of_a_path_must_be_valid(td: Td) -> None:
     verdict = case(td, other_intel(td, authority=authority).evidence(BINDING)).verdict()
     assert names(verdict) == ["tdx-pck-validity"]
     assert "2026-02-28" in verdict.failures[0].found
+
+
+@pytest.mark.parametrize("member", ["tcbInfo", "enclaveIdentity"])
+def test_each_signer_of_a_statement_may_be_revoked(td: Td, member: str) -> None:
+    """Another signer's certificate, which nobody revoked, does not stand for it."""
+    intel, key = td.intel, new_key()
+    signer = certify(AT, intel.root_key, ROOT_NAME, SIGNER_NAME, key)
+    collateral = intel.collateral(crls=(intel.crl(), intel.crl(of_root=True, revoked=[serial(signer)])))
+    kind, value = {"tcbInfo": (TCB_INFO, intel.tcb_info()), "enclaveIdentity": (QE_IDENTITY, intel.qe_identity())}[
+        member
+    ]
+    contents = {
+        **collateral.contents,
+        CERTIFICATE: (*collateral.contents[CERTIFICATE], signer),
+        kind: (intel.statement(member, value, key),),
+    }
+    assert names(good(td).but(collateral=InMemory(contents)).verdict()) == ["tdx-ca-revocation"]
