@@ -40,7 +40,8 @@ class Problems:
             if key not in required + optional:
                 self.add(f"{path}.{key}", f"is not known; known are {', '.join(required + optional)}.")
         for key in required:
-            if key not in value:
+            # YAML's null, which an empty line makes, is nothing too.
+            if value.get(key) is None:
                 self.add(f"{path}.{key}", "is missing.")
         return value
 
@@ -57,38 +58,42 @@ class Problems:
 
     def text(self, fields: Mapping[str, Any], key: str, path: str) -> str:
         value = fields.get(key)
-        if key in fields and (not isinstance(value, str) or not value):
+        if value is not None and (not isinstance(value, str) or not value):
             self.add(path, f"{value!r} is not a text.")
         return value if isinstance(value, str) else ""
 
     def matching(self, fields: Mapping[str, Any], key: str, path: str, pattern: re.Pattern[str], otherwise: str) -> str:
         """The text at ``key``; ``otherwise`` says what a text that does not match is."""
         value = fields.get(key)
-        if key in fields and not (isinstance(value, str) and pattern.match(value)):
+        if value is not None and not (isinstance(value, str) and pattern.match(value)):
             self.add(f"{path}.{key}", f"{value!r} is {otherwise}.")
         return value if isinstance(value, str) else ""
 
     def truth(self, fields: Mapping[str, Any], key: str, path: str) -> bool:
-        value = fields.get(key, False)
+        value = fields.get(key)
+        if value is None:
+            return False
         if not isinstance(value, bool):
             self.add(path, f"{value!r} is neither true nor false.")
         return value is True
 
     def choice(self, fields: Mapping[str, Any], key: str, path: str, allowed: tuple[str, ...]) -> str:
         value = fields.get(key)
-        if key in fields and value not in allowed:
+        if value is not None and value not in allowed:
             self.add(path, f"{value!r} is not one of {', '.join(allowed)}.")
         return value if isinstance(value, str) else ""
 
     def name(self, fields: Mapping[str, Any], path: str) -> str:
         value = fields.get("name")
-        if "name" in fields and (not isinstance(value, str) or not NAME.match(value)):
+        if value is not None and (not isinstance(value, str) or not NAME.match(value)):
             self.add(path, f"{value!r} is no name: lower-case letters, digits and '-', at most 63.")
         return value if isinstance(value, str) else ""
 
     def integer(self, fields: Mapping[str, Any], key: str, path: str, *, default: int, allowed: range) -> int:
-        value = fields.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or (key in fields and value not in allowed):
+        value = fields.get(key)
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
             self.add(f"{path}.{key}", f"{value!r} is not a whole number from {allowed[0]} to {allowed[-1]}.")
             return default
         return value

@@ -127,8 +127,8 @@ def parse(name: str, value: Any, *, force: bool = False) -> Workspace:
         public=public,
         labels=cloud.labels(found, top.get("labels")),
         budget=cloud.budget(found, top.get("budget"), backend) if in_cloud else None,
-        azure=cloud.azure(found, top["azure"]) if backend == "azure" and "azure" in top else None,
-        gcp=cloud.gcp(found, top["gcp"]) if backend == "gcp" and "gcp" in top else None,
+        azure=cloud.azure(found, top["azure"]) if backend == "azure" and top.get("azure") is not None else None,
+        gcp=cloud.gcp(found, top["gcp"]) if backend == "gcp" and top.get("gcp") is not None else None,
     )
     if backend == LOCAL:
         _refuse_for_local(found, top)
@@ -176,9 +176,9 @@ def _members(found: Problems, value: Any) -> tuple[Member, ...]:
         key = b""
         if isinstance(fields.get("key"), str):
             key = found.tried(f"{path}.key", lambda text=fields["key"]: keys.parse(text)) or b""
-        elif "key" in fields:
+        elif fields.get("key") is not None:
             found.add(f"{path}.key", "must be the text of a public key (PEM or base64).")
-        roles = fields.get("roles", [])
+        roles = fields.get("roles") or []
         if not isinstance(roles, list) or not roles:
             found.add(f"{path}.roles", "must be a list of at least one role.")
             roles = []
@@ -205,7 +205,7 @@ def _cvms(found: Problems, value: Any, backend: str) -> tuple[Cvm, ...]:
             found.add(f"{path}.name", "'authority' is the name of the workspace's own folder; choose another.")
         vcpus = found.integer(fields, "vcpus", path, default=2, allowed=range(1, most + 1))
         memory = 4 << 30
-        if "memory" in fields:
+        if fields.get("memory") is not None:
             memory = found.tried(f"{path}.memory", lambda size=fields["memory"]: parse_size(size)) or memory
         if memory < _LEAST_MEMORY:
             found.add(f"{path}.memory", "is less than 1GiB, which the guest needs.")
@@ -223,24 +223,24 @@ def _cvms(found: Problems, value: Any, backend: str) -> tuple[Cvm, ...]:
 
 
 def _local_cvm(found: Problems, path: str, fields: Mapping[str, Any], cvm: Cvm) -> Cvm:
-    tee = fields.get("tee", "none")
+    tee = fields.get("tee") or "none"
     if tee != "none":
         found.add(f"{path}.tee", f"{tee!r} cannot be had on this machine; the local backend has 'none' only.")
     if "zone" in fields:
         found.add(f"{path}.zone", "this machine has no zones; leave it out.")
     port = None
-    if "port" in fields:
+    if fields.get("port") is not None:
         port = found.integer(fields, "port", path, default=0, allowed=_PORTS)
     return replace(cvm, tee="none", port=port)
 
 
 def _cloud_cvm(found: Problems, path: str, fields: Mapping[str, Any], cvm: Cvm, backend: str) -> Cvm:
-    if "tee" not in fields:
+    if fields.get("tee") is None:
         found.add(f"{path}.tee", "is missing.")
     tee = found.choice(fields, "tee", f"{path}.tee", sizes.TEES)
     if "port" in fields:
         found.add(f"{path}.port", "an agent in a cloud listens on 6110; leave it out.")
-    if backend == "gcp" and "zone" not in fields:
+    if backend == "gcp" and fields.get("zone") is None:
         found.add(f"{path}.zone", "is missing.")
     # Google Cloud, "Naming resources" (RFC 1035): an instance's name begins with a letter.
     if backend == "gcp" and cvm.name[:1].isdigit():
@@ -253,7 +253,7 @@ def _cloud_cvm(found: Problems, path: str, fields: Mapping[str, Any], cvm: Cvm, 
 
 def _require_for_cloud(found: Problems, top: Mapping[str, Any], backend: str) -> None:
     for key in (backend, "ingress"):
-        if key not in top:
+        if top.get(key) is None:
             found.add(f"workspace.{key}", "is missing.")
     for other in cloud.BACKENDS:
         if other != backend and other in top:

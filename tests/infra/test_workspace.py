@@ -1,33 +1,75 @@
 """The configuration of a workspace: each file in ``configurations`` holds one and every sentence that it earns."""
 
+import json
+import runpy
 from pathlib import Path
+from typing import Any
 
+import pulumi
 import pytest
 import yaml
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from pulumi.runtime import mocks
 
 from cloister.errors import InputError
 from infra import key as keys
 from infra import workspace
+from infra.cloud import Azure, Budget, Gcp
 from infra.workspace import Cvm, Member, Workspace
 
-CASES = sorted((Path(__file__).parent / "configurations").glob("*.yaml"))
+FOLDER = Path(__file__).parent / "configurations"
+CASES = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yaml"))}
+WRONG = [name for name, case in CASES.items() if case["problems"]]
 
 
-@pytest.mark.parametrize("path", CASES, ids=[path.stem for path in CASES])
-def test_everything_wrong_is_said_at_once(path: Path):
-    case = yaml.safe_load(path.read_text())
+def value(name: str) -> Any:
+    """The configuration of a case: its own, or another's with changes; null takes something away."""
+    case = CASES[name]
+    return case["value"] if "value" in case else changed(value(case["base"]), case["change"])
+
+
+def changed(value: Any, change: Any) -> Any:
+    if not isinstance(value, dict) or not isinstance(change, dict):
+        return change
+    merged = value | {key: changed(value.get(key), inner) for key, inner in change.items()}
+    return {key: inner for key, inner in merged.items() if inner is not None}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_everything_wrong_is_said_at_once(name: str):
     try:
-        workspace.parse(case["name"], case["value"])
+        workspace.parse(CASES[name].get("name", "lab"), value(name))
         found = []
     except workspace.ConfigurationError as error:
         found = list(error.problems)
-    assert found == case["problems"]
+    assert found == CASES[name]["problems"]
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_configuration_declares_nothing(name: str, caplog: pytest.LogCaptureFixture):
+    """The program itself, in front of an engine that only listens."""
+    engine = mocks.MockMonitor(Nothing())
+    mocks.set_mocks(Nothing(), project="cloister", stack=CASES[name].get("name", "lab"), monitor=engine)
+    pulumi.runtime.set_all_config({"cloister:workspace": json.dumps(value(name))})
+    with pytest.raises(SystemExit), caplog.at_level("ERROR"):
+        runpy.run_module("infra.__main__")
+    assert engine.resources == {}
+    assert all(problem in caplog.text for problem in CASES[name]["problems"])
+
+
+class Nothing(mocks.Mocks):
+    """Whatever is declared is a failure of the test."""
+
+    def call(self, args: mocks.MockCallArgs) -> Any:
+        raise AssertionError(args.token)
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> Any:
+        raise AssertionError(args.typ)
 
 
 def test_a_configuration_becomes_plain_values():
-    case = yaml.safe_load((Path(__file__).parent / "configurations" / "complete.yaml").read_text())
+    case = CASES["complete"]
     key = keys.parse(case["value"]["members"][0]["key"])
     roles = ("algorithm-provider", "owner", "result-consumer")
     assert workspace.parse(case["name"], case["value"]) == Workspace(
@@ -38,6 +80,59 @@ def test_a_configuration_becomes_plain_values():
         cvms=(Cvm("trainer", "none", 4, 1536 << 20, 6110),),
         force=False,
     )
+
+
+def test_a_configuration_for_azure_becomes_plain_values():
+    found = workspace.parse("lab", value("complete-azure"))
+    assert found == Workspace(
+        name="lab",
+        backend="azure",
+        image="base",
+        members=found.members,
+        cvms=(
+            Cvm("trainer", "sev-snp", 4, 16 << 30, zone="1", size="Standard_DC4as_v5"),
+            Cvm("scorer", "tdx", 3, 20 << 30, size="Standard_EC4es_v6"),
+        ),
+        force=False,
+        ingress=("198.51.100.0/24",),
+        endpoint="public",
+        labels={"cost-centre": "4711"},
+        budget=Budget(500, "EUR", (50, 90, 100), "2026-12-01", ("costs@example.org",), ""),
+        azure=Azure(
+            subscription="11111111-2222-4333-8444-555555555555",
+            tenant="66666666-7777-4888-8999-aaaaaaaaaaaa",
+            location="westeurope",
+            registry="organization/cloister-registry/main",
+            orchestrator="99999999-8888-4777-8666-555555555555",
+        ),
+    )
+
+
+def test_a_configuration_for_gcp_becomes_plain_values():
+    found = workspace.parse("lab", value("complete-gcp"))
+    assert found == Workspace(
+        name="lab",
+        backend="gcp",
+        image="base",
+        members=found.members,
+        cvms=(
+            Cvm("trainer", "sev-snp", 4, 16 << 30, zone="b", size="n2d-standard-4"),
+            Cvm("scorer", "tdx", 2, 4 << 30, zone="a", size="c3-standard-4"),
+        ),
+        force=False,
+        ingress=("198.51.100.0/24", "10.20.0.0/16"),
+        budget=Budget(500, "EUR", (50, 90), "", (), "012345-6789AB-CDEF01"),
+        gcp=Gcp("my-project", "europe-west4", "organization/cloister-registry/main"),
+    )
+
+
+def test_everybody_may_come_where_that_is_said_aloud():
+    said = changed(value("azure-ingress-everybody"), {"public": True})
+    assert workspace.parse("lab", said).ingress == ("0.0.0.0/0",)
+
+
+def test_there_are_more_than_forty_wrong_configurations():
+    assert len(WRONG) > 40
 
 
 def test_the_message_has_one_line_for_each_problem():
