@@ -20,7 +20,7 @@ from agent_runtime.machine import Parts
 from agent_runtime.metadata import MAX_SIZE, Metadata
 from cloister.attestation.azure import hcl
 from cloister.attestation.azure.hcl import HclReport
-from cloister.attestation.errors import TpmError
+from cloister.attestation.errors import MalformedEvidence, TpmError
 from cloister.attestation.evidence import CERTIFICATE, CollateralItem, Platform
 from cloister.attestation.runtimelog import Measurement
 from cloister.attestation.tpm_commands import Transport
@@ -50,6 +50,8 @@ _MAX_CERTIFICATES = 4
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]{1,16384}?)-----END CERTIFICATE-----")
 # AMD publication 56860, table 23: REPORTED_TCB and CHIP_ID decide which certificate is the key's.
 _SIGNER = (slice(0x180, 0x188), slice(0x1A0, 0x1E0))
+# Where a hardware report has its report data: the same table; Intel TDX module ABI, REPORTMACSTRUCT.
+_REPORT_DATA = {hcl.TYPE_SNP: slice(0x50, 0x90), hcl.TYPE_TDX: slice(128, 192)}
 _NO_SUCH_INDEX = 0x18B
 """TPM_RC_HANDLE for the first handle (TPM 2.0 part 2, section 6.6.3): there is no such index."""
 
@@ -112,8 +114,8 @@ class AzureMachine:
         self._tpm.write(NV_USER_DATA, report_data)
         for _ in range(_RENEWALS):
             encoded = self._tpm.read(NV_REPORT)
-            report = HclReport.parse(encoded)
-            if report.claims.user_data == report_data:
+            report = _whole(encoded)
+            if report is not None and report.claims.user_data == report_data:
                 return encoded, report
             self._pause(_PAUSE)
         raise AgentError("The paravisor did not make its report anew.")
@@ -144,6 +146,16 @@ class AzureMachine:
                 self._collateral = ()
             self._signer = signer
         return self._collateral
+
+
+def _whole(encoded: bytes) -> HclReport | None:
+    """The report, None when its parts do not belong together: it is read in pieces, and may change between them."""
+    try:
+        report = HclReport.parse(encoded)
+    except MalformedEvidence:
+        return None
+    bound = report.hardware_report[_REPORT_DATA[report.report_type]]
+    return report if bound == report.report_data() else None
 
 
 def _unless_absent(read: Callable[[], bytes]) -> bytes | None:

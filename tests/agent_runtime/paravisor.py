@@ -37,12 +37,16 @@ class Key:
 
 @dataclass
 class Vtpm:
-    """``late`` is how often the guest still reads the old report after it has written; None: for ever."""
+    """``late`` is how often the guest still reads the old report after it has written; None: for ever.
+
+    The last time it reads the old one up to ``torn`` and the new one from there on.
+    """
 
     send: tpm_commands.Transport
     hardware: Hardware
     report_type: int
     late: int | None = 3
+    torn: int | None = None
     certificate: bytes | None = None
     claims: dict[str, Any] = field(default_factory=dict)
 
@@ -65,8 +69,10 @@ class Vtpm:
         """A command of the guest's."""
         code, first, second = (int.from_bytes(command[start : start + 4]) for start in (6, 10, 14))
         if (code, first) == (_NV_READ_PUBLIC, azure.NV_REPORT):
-            if self._pending == 0:
-                self._stored = self._report(tpm_commands.nv_read(self.send, azure.NV_USER_DATA))
+            if self._pending in (0, 1 if self.torn else 0):
+                head = self._stored[: self.torn] if self._pending else b""
+                new = self._report(tpm_commands.nv_read(self.send, azure.NV_USER_DATA))
+                self._stored = head + new[len(head) :]
             self._pending -= 1
             public = tpm.NvPublic(azure.NV_REPORT, tpm.ALG_SHA256, tpm.NV_OWNER_READ, b"", len(self._stored))
             return _response(0x8001, tpm.sized(public.marshal()) + tpm.sized(bytes(34)))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from agent_runtime import azure
 from agent_runtime.attester import Attester
 from agent_runtime.keys import EventKey
 from agent_runtime.limits import Limits
@@ -70,6 +71,15 @@ def machine() -> RecordedMachine:
     )
     certificates = tuple(CollateralItem(CERTIFICATE, der) for der in amd_certificates())
     return RecordedMachine(Parts(tpm_quote=quote, hcl_report=report, boot_event_log=b"", collateral=certificates))
+
+
+@pytest.mark.parametrize("name", ["azure-snp", "azure-tdx"])
+def test_reports_of_real_paravisors_are_whole(name: str) -> None:
+    report = recorded(f"{name}/hcl-report.bin")
+    assert azure._whole(report) is not None
+    changed = bytearray(report)
+    changed[1300] ^= 1
+    assert azure._whole(bytes(changed)) is None
 
 
 def test_a_recorded_machine_is_refused_for_what_it_was_not_made_for(machine: RecordedMachine) -> None:
