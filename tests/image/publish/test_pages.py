@@ -1,0 +1,52 @@
+"""Sets of pages: what is left to send, and in which pieces."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from image.publish import pages
+from image.sparse import Extent
+
+PAGES = st.sets(st.integers(0, 300))
+
+
+def extents(numbers: set[int]) -> list[Extent]:
+    """One for each page."""
+    return [Extent(number * 512, 512) for number in sorted(numbers)]
+
+
+def numbers(found: list[Extent]) -> set[int]:
+    return {page for extent in found for page in range(extent.offset // 512, extent.end // 512)}
+
+
+@given(PAGES, PAGES)
+def test_what_is_there_is_left_out(wanted: set[int], there: set[int]) -> None:
+    whole = pages.joined(extents(wanted))
+
+    assert numbers(pages.without(whole, extents(there))) == numbers(whole) - there
+    assert numbers(pages.without(extents(wanted), pages.joined(extents(there)))) == wanted - numbers(
+        pages.joined(extents(there))
+    )
+
+
+@given(PAGES, PAGES)
+def test_joined_pages_are_all_there_with_few_between(some: set[int], others: set[int]) -> None:
+    found = pages.joined([*extents(some), *extents(others)])
+
+    assert numbers(found) >= some | others
+    assert sum(extent.size for extent in found) <= (len(some) + len(others)) * 512 * 33 / 32
+    assert [extent.offset for extent in found] == sorted({extent.offset for extent in found})
+
+
+def test_neighbours_are_one_and_what_lies_far_apart_is_not() -> None:
+    mebibyte = 1 << 20
+    near = [Extent(0, mebibyte), Extent(mebibyte, 512), Extent(mebibyte + 1024, 512), Extent(8 * mebibyte, 512)]
+
+    assert pages.joined(near) == [Extent(0, mebibyte + 1536), Extent(8 * mebibyte, 512)]
+
+
+def test_no_piece_is_more_than_a_request_may_carry() -> None:
+    assert list(pages.split([Extent(512, (9 << 20) + 512)])) == [
+        Extent(512, 4 << 20),
+        Extent(512 + (4 << 20), 4 << 20),
+        Extent(512 + (8 << 20), (1 << 20) + 512),
+    ]
