@@ -17,7 +17,8 @@ from cloister.attestation.azure.hcl import HclReport
 from cloister.attestation.azure.policy import AzureSnpPolicy, AzureTdxPolicy
 from cloister.attestation.case import Case, Judgement
 from cloister.attestation.errors import MalformedEvidence, PolicyError
-from cloister.attestation.evidence import CERTIFICATE, PARTS, Evidence
+from cloister.attestation.evidence import CERTIFICATE
+from cloister.attestation.parts import check_parts
 from cloister.attestation.roots import AMD, AZURE_VTPM, INTEL, MICROSOFT_PARAVISOR, SIMULATED
 from cloister.attestation.snp import verify as snp
 from cloister.attestation.snp.report import Report
@@ -39,7 +40,7 @@ def judge_snp(case: Case) -> Judgement:
     evidence, policy = case.evidence, case.policy
     if policy.snp is None or policy.azure is None or policy.azure.snp is None:  # Policy demands them
         raise PolicyError("The policy accepts the platform azure-snp and lacks its sections.")
-    complete = _check_parts(case.checks, evidence, _SNP_PARTS, _OPTIONAL)
+    complete = check_parts(case.checks, evidence, _SNP_PARTS, _OPTIONAL)
     root = _root(case, AMD)
     if not complete or evidence.hcl_report is None:
         return Judgement(root, False)
@@ -68,7 +69,7 @@ def judge_tdx(case: Case) -> Judgement:
     evidence, policy = case.evidence, case.policy
     if policy.tdx is None or policy.azure is None or policy.azure.tdx is None:  # Policy demands them
         raise PolicyError("The policy accepts the platform azure-tdx and lacks its sections.")
-    complete = _check_parts(case.checks, evidence, _TDX_PARTS, _OPTIONAL[:1])
+    complete = check_parts(case.checks, evidence, _TDX_PARTS, _OPTIONAL[:1])
     root = _root(case, INTEL)
     if not complete or evidence.hcl_report is None or evidence.tdx_quote is None:
         return Judgement(root, False)
@@ -170,14 +171,6 @@ def _check_machine(case: Case, report: HclReport) -> None:
         case.checks.record("azure-machine", found in allowed, " or ".join(allowed), found)
     else:
         case.checks.not_applicable("azure-machine", "the policy names no machine at Azure", found)
-
-
-def _check_parts(checks: Recorder, evidence: Evidence, required: tuple[str, ...], optional: tuple[str, ...]) -> bool:
-    every = ("tpm_quote", "ak_certificates", "boot_event_log", *PARTS)
-    present = [name for name in every if getattr(evidence, name)]
-    complete = set(required) <= set(present) <= {*required, *optional}
-    wanted = f"{', '.join(required)}, and at most {', '.join(optional)} besides"
-    return checks.record("parts", complete, wanted, ", ".join(present) or "none of them")
 
 
 def _one_of(checks: Recorder, name: str, found: bytes, allowed: tuple[bytes, ...]) -> None:

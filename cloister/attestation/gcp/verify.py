@@ -16,10 +16,11 @@ from cloister.attestation.case import Case, Judgement
 from cloister.attestation.ccel import Ccel
 from cloister.attestation.errors import PolicyError
 from cloister.attestation.eventlog import EV_NO_ACTION, EventLog
-from cloister.attestation.evidence import CERTIFICATE, PARTS, Evidence
+from cloister.attestation.evidence import CERTIFICATE
 from cloister.attestation.gcp import firmware
 from cloister.attestation.gcp.instance import InstanceInfo
 from cloister.attestation.instances import GcpInstance
+from cloister.attestation.parts import check_parts
 from cloister.attestation.roots import AMD, GOOGLE_VTPM, INTEL, SIMULATED
 from cloister.attestation.snp import verify as snp
 from cloister.attestation.snp.report import Report
@@ -49,7 +50,7 @@ def judge_snp(case: Case) -> Judgement:
     if policy.snp is None or section is None or section.snp_min_svn is None:  # Policy demands them
         raise PolicyError("The policy accepts the platform gcp-snp and lacks its sections.")
     root = _root(case, AMD, GOOGLE_VTPM)
-    complete = _check_parts(checks, evidence, _SNP_PARTS, _OPTIONAL)
+    complete = check_parts(checks, evidence, _SNP_PARTS, _OPTIONAL)
     parts = VtpmEvidence.parse(evidence)
     if not complete or parts is None or evidence.snp_report is None:
         return Judgement(root, False)
@@ -102,7 +103,7 @@ def judge_tdx(case: Case) -> Judgement:
     if policy.tdx is None or section is None or section.tdx_min_svn is None:  # Policy demands them
         raise PolicyError("The policy accepts the platform gcp-tdx and lacks its sections.")
     anchor = tdx_judge.one_anchor(case.anchors(INTEL))
-    complete = _check_parts(checks, evidence, _TDX_PARTS, _OPTIONAL[:1])
+    complete = check_parts(checks, evidence, _TDX_PARTS, _OPTIONAL[:1])
     if not complete or evidence.tdx_quote is None or evidence.ccel is None:
         return Judgement(anchor.vouches, False)
     quote, log = Quote.parse(evidence.tdx_quote), Ccel.parse(evidence.ccel)
@@ -170,14 +171,6 @@ def _technology_digests() -> Mapping[bytes, int]:
     """The technology by the digest of its event, for every value that its byte could have."""
     events = {number: NON_HOST_INFO + bytes([number]) + bytes(_RESERVED) for number in range(256)}
     return {hashlib.sha256(event).digest(): number for number, event in events.items()}
-
-
-def _check_parts(checks: Recorder, evidence: Evidence, required: tuple[str, ...], optional: tuple[str, ...]) -> bool:
-    every = ("tpm_quote", "ak_certificates", "boot_event_log", *PARTS)
-    present = [name for name in every if getattr(evidence, name)]
-    complete = set(required) <= set(present) <= {*required, *optional}
-    wanted = f"{', '.join(required)}, and at most {', '.join(optional)} besides"
-    return checks.record("parts", complete, wanted, ", ".join(present) or "none of them")
 
 
 def _root(case: Case, *vendors: str) -> str:
