@@ -7,7 +7,10 @@ import pytest
 
 from tools.stubs import ROOT
 
-SLOW = {"cryptography", "fastjsonschema", "google.protobuf", "grpc", "jinja2", "pulumi", "pysequoia", "rich"}
+SLOW = {
+    *("azure", "cryptography", "fastjsonschema", "google.cloud", "google.protobuf", "grpc", "jinja2", "pulumi"),
+    *("pysequoia", "requests", "rich"),
+}
 
 
 @pytest.mark.parametrize("module", ["tasks", "cloister.cli"])
