@@ -89,7 +89,7 @@ class Machines:
         return compute.SecurityProfileArgs(
             security_type=compute.SecurityTypes.CONFIDENTIAL_VM,
             uefi_settings=compute.UefiSettingsArgs(secure_boot_enabled=self.form.secure_boot, v_tpm_enabled=True),
-            # The host's encryption hides the disk from nobody who matters here, and is refused beside the CVM's own.
+            # It hides the disk from nobody who matters here, and asks for a feature of the subscription's.
             encryption_at_host=False,
             # The Metadata Security Protocol lets only callers in that Microsoft's proxy in the guest vouches for. The
             # image has none: with the protocol enforced it would never learn its boot configuration.
