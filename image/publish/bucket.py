@@ -110,12 +110,8 @@ class _Upload:
                     if ask:
                         answer = self._ask(session, address)
                     else:
-                        chunk = os.pread(self.file, _CHUNK, offset)
-                        last = offset + len(chunk) - 1
-                        answer = self._put(session, address, f"bytes {offset}-{last}/{self.artefact.size}", chunk)
-                        sent += len(chunk)
-                    if answer.status_code in _BUSY:
-                        answer.raise_for_status()
+                        sent += min(_CHUNK, self.artefact.size - offset)
+                        answer = self._send(session, address, offset)
                 except requests.exceptions.RequestException:
                     if failures == len(_PAUSES):
                         raise
@@ -127,13 +123,7 @@ class _Upload:
                     return sent
                 reached = _reached(answer)
                 if answer.status_code != _INCOMPLETE or (not ask and reached <= offset):
-                    # The checksum is not the one announced, or the session is over: nothing of it is of use.
-                    self.journal.unlink(missing_ok=True)
-                    raise PublishError(
-                        f"The bucket {self.bucket.name} did not take {self.artefact.name}: "
-                        f"{answer.status_code} {_reason(answer)}.",
-                        hint="Do the same again: it begins anew.",
-                    )
+                    raise self._refused(answer)
                 if reached > offset:
                     failures = 0
                 offset, ask = reached, False
@@ -172,9 +162,24 @@ class _Upload:
     def _ask(self, session: "requests.Session", address: str) -> "requests.Response":
         return self._put(session, address, f"bytes */{self.artefact.size}", b"")
 
+    def _send(self, session: "requests.Session", address: str, offset: int) -> "requests.Response":
+        chunk = os.pread(self.file, _CHUNK, offset)
+        return self._put(session, address, f"bytes {offset}-{offset + len(chunk) - 1}/{self.artefact.size}", chunk)
+
     def _put(self, session: "requests.Session", address: str, content_range: str, chunk: bytes) -> "requests.Response":
-        return session.put(
+        answer = session.put(
             address, data=chunk, headers={"Content-Range": content_range}, timeout=_TIMEOUT, allow_redirects=False
+        )
+        if answer.status_code in _BUSY:
+            answer.raise_for_status()
+        return answer
+
+    def _refused(self, answer: "requests.Response") -> PublishError:
+        """The checksum is not the one announced, or the session is over: nothing of it is of use any more."""
+        self.journal.unlink(missing_ok=True)
+        return PublishError(
+            f"The bucket {self.bucket.name} did not take {self.artefact.name}: {answer.status_code} {_reason(answer)}.",
+            hint="Do the same again: it begins anew.",
         )
 
     def _finish(self, found: dict[str, Any]) -> None:
