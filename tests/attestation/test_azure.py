@@ -218,6 +218,12 @@ def test_a_verdict_names_every_paravisor_that_counts(snp_machine: AzureSnpMachin
     assert check.expected == f"{keys[0].hex()} or {ID_KEY_DIGEST.hex()}"
 
 
+def test_a_debug_image_that_the_policy_allows_is_not_confidential(machine: Machine) -> None:
+    allowed = machine.policy(images=(machine.image(debug=True),), allow_debug=True)
+    verdict = good(machine).but(policy=allowed).verdict()
+    assert (verdict.accepted, verdict.confidential) == (True, False)
+
+
 def test_no_key_at_all_is_no_key_that_signs_paravisors() -> None:
     with pytest.raises(PolicyError, match="zeros"):
         AzureSnpPolicy((ID_KEY_DIGEST, bytes(48)), GUEST_SVN)

@@ -219,6 +219,13 @@ def test_a_policy_that_names_no_machine_accepts_none(machine: GcpSnpMachine) -> 
         assert names(good(machine).but(policy=machine.policy(instances=section)).verdict()) == ["gcp-instance"]
 
 
+def test_a_debug_image_that_the_policy_allows_is_not_confidential(machine: GcpSnpMachine, td: GcpTd) -> None:
+    for case, image in ((good(machine), machine.image(debug=True)), (good_td(td), td.image(debug=True))):
+        allowed = dataclasses.replace(case.policy, images=(image,), allow_debug=True)
+        verdict = case.but(policy=allowed).verdict()
+        assert (verdict.accepted, verdict.confidential) == (True, False)
+
+
 def test_a_certificate_that_names_no_machine_is_refused(machine: GcpSnpMachine) -> None:
     case = good(machine)
     leaf = case.evidence.ak_certificates[0]

@@ -611,3 +611,20 @@ def test_each_signer_of_a_statement_may_be_revoked(td: Td, member: str) -> None:
         kind: (intel.statement(member, value, key),),
     }
     assert names(good(td).but(collateral=InMemory(contents)).verdict()) == ["tdx-ca-revocation"]
+
+
+def test_a_signer_whose_certificate_ran_out_says_nothing_current(td: Td) -> None:
+    intel, until = td.intel, AT - timedelta(days=1)
+    signer = certify(AT, intel.root_key, ROOT_NAME, SIGNER_NAME, intel.signer_key, until=until)
+    verdict = replaced(td, CERTIFICATE, signer, intel.root).verdict()
+    assert names(verdict) == ["tdx-tcb-info-validity", "tdx-qe-identity-validity"]
+    assert all(check.found.startswith("signer's certificates valid from") for check in verdict.failures)
+
+
+def test_limits_of_age_and_number_judge_nothing_where_nothing_came(td: Td) -> None:
+    policy = td.policy(tdx=TdxPolicy(max_collateral_age_days=20, min_tcb_evaluation_data_number=1))
+    verdict = good(td).but(collateral=InMemory({CERTIFICATE: (td.intel.root,)}), policy=policy).verdict()
+    assert names(verdict) == ["tdx-pck-revocation", "tdx-ca-revocation", "tdx-tcb-info", "tdx-qe-identity"]
+    reasons = {check.name: check.reason for check in verdict.checks}
+    for name in ("tdx-collateral-age", "tdx-tcb-evaluation-number"):
+        assert reasons[name] == "there is no statement that is signed"

@@ -1,0 +1,131 @@
+"""Whose word counts as Intel's: the paths to the root, by length, by name and by kind of key."""
+
+import dataclasses
+from datetime import UTC, datetime
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa, utils
+
+from cloister.attestation.tdx import published
+from cloister.attestation.tdx.collateral import TcbInfo
+from cloister.attestation.tdx.pck import PCK_ISSUERS, PCK_NAME, SIGNER_NAME
+from cloister.attestation.tdx.published import Material
+from cloister.attestation.testkit import Intel
+from cloister.attestation.testkit.intel import ROOT_NAME, certify
+from cloister.attestation.x509 import Certificate
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+INTEL = Intel.create(AT)
+ANCHOR = INTEL.anchor()
+ROOT, AUTHORITY, PCK, SIGNER = map(Certificate.parse, (INTEL.root, INTEL.authority, INTEL.pck, INTEL.signer))
+STATEMENT = TcbInfo.parse(INTEL.statement("tcbInfo", INTEL.tcb_info()))
+
+
+def new_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def certificate(
+    issuer_key: ec.EllipticCurvePrivateKey,
+    issuer: str,
+    subject: str,
+    key: ec.EllipticCurvePrivateKey,
+    ca: int | None = None,
+) -> Certificate:
+    return Certificate.parse(certify(AT, issuer_key, issuer, subject, key, ca=ca))
+
+
+def material(*certificates: Certificate) -> Material:
+    return Material(certificates, (), (), ())
+
+
+def signed_by(key: ec.EllipticCurvePrivateKey) -> TcbInfo:
+    return TcbInfo.parse(INTEL.statement("tcbInfo", INTEL.tcb_info(), key))
+
+
+def test_the_paths_of_intel_s_own_certificates_are_found() -> None:
+    assert published.pck_path((PCK, AUTHORITY, ROOT), ANCHOR).certificates == (PCK, AUTHORITY, ROOT)
+    assert published.signer_path(STATEMENT, material(SIGNER, ROOT), ANCHOR).certificates == (SIGNER, ROOT)
+
+
+def test_the_root_signs_no_platform_s_key_itself() -> None:
+    direct = certificate(INTEL.root_key, ROOT_NAME, PCK_NAME, INTEL.pck_key)
+    path = published.pck_path((direct, ROOT), ANCHOR)
+    assert path.certificates == ()
+    assert path.why == f"the path is {PCK_NAME}, which is not that of a platform's key"
+
+
+def test_no_authority_stands_below_the_platforms_authority() -> None:
+    upper_key, lower_key = new_key(), new_key()
+    generous = certificate(INTEL.root_key, ROOT_NAME, ROOT_NAME, INTEL.root_key, 2)  # Intel's allows one below it
+    upper = certificate(INTEL.root_key, ROOT_NAME, PCK_ISSUERS[1], upper_key, 1)
+    lower = certificate(upper_key, PCK_ISSUERS[1], PCK_ISSUERS[0], lower_key, 0)
+    leaf = certificate(lower_key, PCK_ISSUERS[0], PCK_NAME, INTEL.pck_key)
+    path = published.pck_path((leaf, lower, upper, generous), ANCHOR)
+    assert path.certificates == ()
+    assert "which is not that of a platform's key" in path.why
+
+
+@pytest.mark.parametrize(
+    ("leaf", "issuer"), [("Intel SGX Something", PCK_ISSUERS[0]), (PCK_NAME, "Intel Something CA")]
+)
+def test_a_platform_s_key_and_its_authority_have_their_names(leaf: str, issuer: str) -> None:
+    key = new_key()
+    authority = certificate(INTEL.root_key, ROOT_NAME, issuer, key, 0)
+    path = published.pck_path((certificate(key, issuer, leaf, INTEL.pck_key), authority, ROOT), ANCHOR)
+    assert path.certificates == ()
+    assert path.why == f"the path is {leaf}, {issuer}, which is not that of a platform's key"
+
+
+@pytest.mark.parametrize("issuer", PCK_ISSUERS)
+def test_both_authorities_of_platforms_count(issuer: str) -> None:
+    key = new_key()
+    authority = certificate(INTEL.root_key, ROOT_NAME, issuer, key, 0)
+    leaf = certificate(key, issuer, PCK_NAME, INTEL.pck_key)
+    assert published.pck_path((leaf, authority, ROOT), ANCHOR).certificates == (leaf, authority, ROOT)
+
+
+def test_a_key_that_intel_made_for_something_else_signs_no_statement() -> None:
+    path = published.signer_path(signed_by(INTEL.authority_key), material(AUTHORITY, SIGNER, ROOT), ANCHOR)
+    assert path.certificates == ()
+    assert path.why == "it is not signed by a key of Intel's that came"
+
+
+def test_a_signer_that_the_root_did_not_certify_signs_nothing() -> None:
+    key = new_key()
+    forged = certificate(new_key(), ROOT_NAME, SIGNER_NAME, key)
+    path = published.signer_path(signed_by(key), material(forged, ROOT), ANCHOR)
+    assert path.certificates == ()
+    assert "not signed by the key of its issuer" in path.why
+
+
+def test_a_certificate_with_the_signer_s_name_does_not_hide_the_signer() -> None:
+    others = [certificate(new_key(), ROOT_NAME, SIGNER_NAME, INTEL.signer_key), rsa_certificate()]
+    path = published.signer_path(STATEMENT, material(*others, SIGNER, ROOT), ANCHOR)
+    assert path.certificates == (SIGNER, ROOT)
+
+
+def rsa_certificate() -> Certificate:
+    key = rsa.generate_private_key(65537, 2048)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, SIGNER_NAME)])
+    builder = x509.CertificateBuilder().issuer_name(name).subject_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(AT).not_valid_after(AT.replace(year=2027))
+    return Certificate.parse(builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER))
+
+
+def test_a_key_on_another_curve_signs_nothing() -> None:
+    key = ec.generate_private_key(ec.SECP256K1())
+    r, s = utils.decode_dss_signature(key.sign(b"data", ec.ECDSA(hashes.SHA256())))
+    key.public_key().verify(utils.encode_dss_signature(r, s), b"data", ec.ECDSA(hashes.SHA256()))
+    assert not published.signed_by_key(key.public_key(), r.to_bytes(32) + s.to_bytes(32), b"data")
+
+
+def test_a_signature_is_over_these_bytes() -> None:
+    key = INTEL.signer_key.public_key()
+    assert published.signed_by_key(key, STATEMENT.signature, STATEMENT.body)
+    assert not published.signed_by_key(key, STATEMENT.signature, STATEMENT.body + b" ")
+    assert not published.signed_by_key(key, bytes(64), STATEMENT.body)
+    other = dataclasses.replace(STATEMENT, signature=STATEMENT.signature[32:] + STATEMENT.signature[:32])
+    assert not published.signed(SIGNER, other.signature, other.body)
