@@ -3,6 +3,7 @@
 import pulumi
 import pulumi_gcp as gcp
 
+from cloister.endpoint import PORT
 from infra import cloud
 from infra.backends.addresses import assign
 from infra.backends.descriptor import boots, describe
@@ -81,7 +82,7 @@ def _machines(
     for cvm, boot in zip(configuration.cvms, told, strict=True):
         private = addresses[cvm.name]
         public = machine.public_address(cvm, place, options) if configuration.endpoint == cloud.PUBLIC else None
-        endpoint = pulumi.Output.format("{0}:{1}", private if public is None else public.address, network.AGENT_PORT)
+        endpoint = pulumi.Output.format("{0}:{1}", private if public is None else public.address, PORT)
         another = {
             "image": place.source.digest,
             "boot-configuration": boot.digest().hex(),

@@ -5,20 +5,13 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_gcp as gcp
 
+from cloister import endpoint
 from infra import cloud
 from infra.backends import addresses
 from infra.backends.gcp import names
-from infra.backends.gcp.vocabulary import (
-    Direction,
-    Gateway,
-    LogMetadata,
-    Protocol,
-    RoutingMode,
-    StackType,
-)
+from infra.backends.gcp.vocabulary import Direction, Gateway, LogMetadata, Protocol, RoutingMode, StackType
 from infra.workspace import Workspace
 
-AGENT_PORT = 6110
 EVERYWHERE = "0.0.0.0/0"
 
 # The smallest number wins: no rule that anybody adds can open the way out again.
@@ -86,7 +79,7 @@ def declare(
         network=network.id,
         direction=Direction.INGRESS,
         priority=_USUAL,
-        allows=[gcp.compute.FirewallAllowArgs(protocol=Protocol.TCP, ports=[str(AGENT_PORT)])],
+        allows=[gcp.compute.FirewallAllowArgs(protocol=Protocol.TCP, ports=[str(endpoint.PORT)])],
         source_ranges=list(configuration.ingress),
         target_service_accounts=[account.email],
         log_config=gcp.compute.FirewallLogConfigArgs(metadata=LogMetadata.INCLUDE),
