@@ -20,7 +20,7 @@ from agent_runtime.machine import Parts
 from agent_runtime.metadata import MAX_SIZE, Metadata
 from cloister.attestation.azure import hcl
 from cloister.attestation.azure.hcl import HclReport
-from cloister.attestation.errors import MalformedEvidence, TpmError
+from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import CERTIFICATE, CollateralItem, Platform
 from cloister.attestation.runtimelog import Measurement
 from cloister.attestation.tpm_commands import Transport
@@ -52,8 +52,6 @@ _PEM = re.compile(r"-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]{1,16384}?)--
 _SIGNER = (slice(0x180, 0x188), slice(0x1A0, 0x1E0))
 # Where a hardware report has its report data: the same table; Intel TDX module ABI, REPORTMACSTRUCT.
 _REPORT_DATA = {hcl.TYPE_SNP: slice(0x50, 0x90), hcl.TYPE_TDX: slice(128, 192)}
-_NO_SUCH_INDEX = 0x18B
-"""TPM_RC_HANDLE for the first handle (TPM 2.0 part 2, section 6.6.3): there is no such index."""
 
 
 def service() -> Metadata:
@@ -81,9 +79,8 @@ class AzureMachine:
         self._event_log = event_log(boot_event_log)
         self._tpm = Tpm.from_handle(transport, AK_HANDLE)
         self.platform = _PLATFORMS[HclReport.parse(self._tpm.read(NV_REPORT)).report_type]
-        certificate = _unless_absent(lambda: self._tpm.certificate(NV_AK_CERTIFICATE))
-        self._certificates = () if certificate is None else (certificate,)
-        if _unless_absent(lambda: self._tpm.read(NV_USER_DATA)) is None:
+        self._certificates = (self._tpm.certificate(NV_AK_CERTIFICATE),) if self._tpm.has(NV_AK_CERTIFICATE) else ()
+        if not self._tpm.has(NV_USER_DATA):
             self._tpm.define(NV_USER_DATA, hcl.USER_DATA_SIZE)
         self._signer: tuple[bytes, ...] = ()
         self._collateral: tuple[CollateralItem, ...] = ()
@@ -156,16 +153,6 @@ def _whole(encoded: bytes) -> HclReport | None:
         return None
     bound = report.hardware_report[_REPORT_DATA[report.report_type]]
     return report if bound == report.report_data() else None
-
-
-def _unless_absent(read: Callable[[], bytes]) -> bytes | None:
-    """What ``read`` gives, None when there is no such NV index."""
-    try:
-        return read()
-    except TpmError as error:
-        if error.code != _NO_SUCH_INDEX:
-            raise
-        return None
 
 
 def _texts(answer: bytes, *names: str) -> dict[str, str]:

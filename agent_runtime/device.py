@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Self
 
 from cloister.attestation import tpm, tpm_commands
-from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation.errors import MalformedEvidence, TpmError
 from cloister.attestation.evidence import TpmQuote
 from cloister.attestation.runtimelog import PCR, Measurement
 from cloister.protocol import transcript
 
 TPM_DEVICE = Path("/dev/tpmrm0")
 _MAX_RESPONSE = 4096
+_NO_SUCH_INDEX = 0x18B
+"""TPM_RC_HANDLE for the first handle (TPM 2.0 part 2, section 6.6.3)."""
 
 
 def open_device(path: Path = TPM_DEVICE) -> tpm_commands.Transport:
@@ -50,6 +52,17 @@ class Tpm:
     def from_handle(cls, transport: tpm_commands.Transport, handle: int) -> Self:
         """With a key that the TPM keeps: Azure's way. Raises TpmError or MalformedEvidence."""
         return cls(transport, handle, tpm_commands.read_public(transport, handle))
+
+    def has(self, index: int) -> bool:
+        """Whether there is such an NV index, written or not. Raises TpmError or MalformedEvidence."""
+        try:
+            with self._lock:
+                tpm_commands.nv_read_public(self._transport, index)
+        except TpmError as error:
+            if error.code != _NO_SUCH_INDEX:
+                raise
+            return False
+        return True
 
     def read(self, index: int) -> bytes:
         """The whole of an NV index. Raises TpmError or MalformedEvidence."""

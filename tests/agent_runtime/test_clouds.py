@@ -336,6 +336,17 @@ def test_a_report_that_changes_while_it_is_read_is_read_again(tmp_path: Path, ma
         assert cloud.judge(evidence, SECOND).accepted
 
 
+def test_an_index_that_was_made_and_never_written_is_no_obstacle(tmp_path: Path) -> None:
+    """Azure may have made it, or a machine that ended in between."""
+    with azure_snp(tmp_path) as cloud:
+        log = tmp_path / "log"
+        tpm_commands.nv_undefine(cloud.vtpm, azure.NV_USER_DATA)
+        tpm_commands.nv_define(cloud.vtpm, azure.NV_USER_DATA, 64)
+        cloud.machine = AzureMachine(cloud.vtpm, cloud.server.reached(azure.service()), boot_event_log=log)
+        cloud.vtpm.late = 0
+        assert cloud.judge(session(cloud.attester())).accepted
+
+
 def test_azures_certificate_of_the_key_is_shown_where_there_is_one(tmp_path: Path) -> None:
     key = rsa.generate_private_key(65537, 2048)
     certificate = Authority.create(AT).certify(key.public_key())  # any, for the agent only hands it on

@@ -4,6 +4,8 @@ import socket
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent_runtime import azure, gcp, metadata
 from agent_runtime.errors import AgentError
@@ -104,3 +106,19 @@ def test_a_network_that_comes_up_late_is_waited_for() -> None:
     with pytest.raises(AgentError, match="could not be asked"):
         client.get("/", what="boot configuration")
     assert 70 < sum(pauses) < 100
+
+
+@given(st.binary() | st.text().map(lambda text: f'{{"quote":"{text}","more":[1]}}'.encode()))
+def test_whatever_azure_answers_is_a_text_or_refused(answer: bytes) -> None:
+    try:
+        assert isinstance(azure._texts(answer, "quote")["quote"], str)
+    except AgentError:
+        pass
+
+
+@given(st.text() | st.text(alphabet="-BEGIN CERTIFICATE\nAQ=D"))
+def test_whatever_azure_calls_a_certificate_is_bytes_or_refused(text: str) -> None:
+    try:
+        assert all(isinstance(der, bytes) for der in azure._pem(text))
+    except AgentError:
+        pass
