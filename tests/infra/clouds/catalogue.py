@@ -29,7 +29,8 @@ _INDEX = re.compile(r"\[\d+\]")
 
 @dataclass(frozen=True)
 class Kind:
-    """``identity`` is the template of the id, whose last field names the resource; ``computed`` templates of outputs.
+    """``identity`` is the template of the id, ``name`` the input that names the resource, ``computed`` are templates of
+    outputs.
 
     ``replaces`` are paths, without indices; ``automatic`` says that the cloud's plugin makes up a name, ``remains``
     that the cloud keeps what is deleted.
@@ -39,14 +40,9 @@ class Kind:
     identity: str
     computed: Mapping[str, Any]
     replaces: tuple[str, ...]
+    name: str
     automatic: bool
     remains: bool
-
-    @property
-    def name(self) -> str:
-        """The input that names the resource; empty when none does."""
-        fields = _FIELD.findall(self.identity)
-        return _camel(fields[-1]) if fields else ""
 
 
 @cache
@@ -64,6 +60,7 @@ def kind(token: str) -> Kind:
         identity,
         computed,
         tuple(known.get("replaces", ())),
+        known.get("name") or _camel((_FIELD.findall(identity) or [""])[-1]),
         known.get("automatic", True),
         known.get("remains", False),
     )

@@ -10,7 +10,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from cloister.protocol.imagemanifest import ImageManifest
+from cloister.protocol.imagemanifest import ImageManifest, Output
 from tests.infra.clouds import project
 from tests.infra.clouds.world import Thing
 from tests.infra.project import Project
@@ -55,21 +55,33 @@ def value(backend: str, image: Path) -> dict[str, Any]:
     }
 
 
+def manifest(folder: Path, **inputs: str) -> Path:
+    """The manifest, below ``folder``, of an image whose inputs' digests are 32 times what is given for them."""
+    digests = {name: inputs.get(name, "00") * 32 for name in ("recipe", "lock", "tools", "source")}
+    outputs = {name: Output("00" * 32, 64 << 20) for name in ("disk.raw", "disk.vhd", "disk.tar.gz")}
+    pcrs = dict.fromkeys((4, 9, 11, 12, 13), "00" * 32)
+    made = ImageManifest(flavor="base", debug=False, inputs=digests, outputs=outputs, pcrs=pcrs)
+    path = folder / f"{made.digest().hex()[:8]}.json"
+    path.write_bytes(made.encode())
+    return path
+
+
 def key() -> str:
     """A public key that nobody else has."""
     public = ed25519.Ed25519PrivateKey.generate().public_key()
     return base64.b64encode(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
 
 
-def create(folder: Path, image: Path, configuration: Mapping[str, Any]) -> Project:
-    """A project of that configuration, in a cloud whose registry holds the image of that manifest."""
+def create(folder: Path, configuration: Mapping[str, Any], *images: Path) -> Project:
+    """A project of that configuration, in a cloud whose registry holds the images of these manifests."""
     made = project.create(folder, "lab", configuration)
-    publish(made, str(configuration["backend"]), ImageManifest.parse(image.read_bytes()).digest().hex())
+    publish(made, str(configuration["backend"]), *images)
     return made
 
 
-def publish(made: Project, backend: str, *digests: str) -> None:
+def publish(made: Project, backend: str, *manifests: Path) -> None:
     """The registry holds these images, as the state of its stack says, and so does the cloud."""
+    digests = [ImageManifest.parse(path.read_bytes()).digest().hex() for path in manifests]
     images = {digest: {"flavor": "base", "id": IMAGES[backend]} for digest in digests}
     root = {
         "urn": "urn:pulumi:main::cloister-registry::pulumi:pulumi:Stack::cloister-registry-main",

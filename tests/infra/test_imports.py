@@ -1,0 +1,27 @@
+"""What is loaded, and what is not, by those who only want a workspace on this machine."""
+
+import subprocess
+import sys
+
+import pytest
+
+CLOUDS = ("pulumi_azure_native", "pulumi_gcp", "azure.identity", "azure.storage", "google.cloud.storage")
+
+
+def loaded(code: str) -> list[str]:
+    """The modules of the clouds that are there after ``code`` ran in a process of its own."""
+    listing = f"import sys\n{code}\nprint([name for name in {CLOUDS!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-P", "-c", listing], capture_output=True, text=True, check=True)
+    return eval(done.stdout)
+
+
+LOCAL = ("infra.backends.local", "infra.guard.stack", "infra.labels", "infra.workspace", "infra.stack", "tasks")
+
+
+def test_a_local_workspace_loads_no_sdk_of_a_cloud():
+    assert loaded("\n".join(f"import {module}" for module in LOCAL)) == []
+
+
+@pytest.mark.parametrize(("backend", "sdk"), [("azure", "pulumi_azure_native"), ("gcp", "pulumi_gcp")])
+def test_a_cloud_loads_its_own_sdk_only(backend: str, sdk: str):
+    assert loaded(f"import infra.backends.{backend}") == [sdk]
