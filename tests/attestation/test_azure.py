@@ -164,6 +164,7 @@ def test_only_what_is_wrong_is_refused(
     verdict = CASES[platform][name](snp_machine if platform == "azure-snp" else tdx_machine).verdict()
     assert names(verdict) == [name]
     require_words(verdict)
+    assert not (verdict.confidential and name in ("parts", "platform", "azure-report-type", "image-debug"))
     assert tuple(check.name for check in verdict.checks) == CHECKS_OF[platform]
 
 

@@ -162,6 +162,7 @@ def test_only_what_is_wrong_is_refused(machine: GcpSnpMachine, td: GcpTd, platfo
     verdict = CASES[platform][name](machine if platform == "gcp-snp" else td).verdict()
     assert names(verdict) == [name]
     require_words(verdict)
+    assert not (verdict.confidential and name in ("parts", "platform", "image-debug"))
     assert tuple(check.name for check in verdict.checks) == CHECKS_OF[platform]
 
 
