@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 
-from benchmarks import image, publish, verbs, verifier, workspace
+from benchmarks import clouds, image, publish, verbs, verifier, workspace
 from benchmarks.measurement import CHECKOUT, Measurement
 from cloister.errors import CloisterError
 
@@ -15,6 +15,7 @@ BENCHMARKS: dict[str, Callable[[int], list[Measurement]]] = {
     "verifier": verifier.measure,
     "image": image.measure,
     "publish": publish.measure,
+    "clouds": clouds.measure,
     "workspace": workspace.measure,
 }
 

@@ -9,7 +9,7 @@ from cloister.cli.verb import verb
 
 @verb(
     help={
-        "names": "verbs, verifier, image, publish or workspace, or several with commas; all by default",
+        "names": "verbs, verifier, image, publish, clouds or workspace, or several with commas; all by default",
         "repeat": "runs of each command",
     },
 )

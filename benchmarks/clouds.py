@@ -1,0 +1,74 @@
+"""What a preview of a workspace in a cloud takes, beside that of one on this machine; and what an import loads.
+
+The real engine, program and SDKs; the tests' stand-ins answer for the clouds. A preview starts nothing anywhere.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measurement import CHECKOUT, Measurement, seconds
+from tests.infra.clouds import project, workspaces
+from tests.infra.project import Project
+
+BACKENDS = ("local", "azure", "gcp")
+_LOCAL_CVMS = [{"name": name, "vcpus": 2, "memory": "1GiB"} for name in ("trainer", "scorer")]
+_REACH = {"azure": 15.0, "gcp": 15.0}
+_WHAT = {"local": "a workspace on this machine", "azure": "one in Azure", "gcp": "one in Google Cloud"}
+
+
+def measure(repeat: int) -> list[Measurement]:
+    """Previews of two CVMs and imports of the backends, one of each after the other so that all share the weather."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = {backend: _project(Path(folder) / backend, backend) for backend in BACKENDS}
+        previews: dict[str, list[float]] = {backend: [] for backend in BACKENDS}
+        imports: dict[str, list[float]] = {backend: [] for backend in BACKENDS}
+        for run in range(repeat + 1):
+            for backend in BACKENDS:
+                took = _preview(made[backend]), _import(backend)
+                if run:  # the first one writes byte code
+                    previews[backend].append(took[0])
+                    imports[backend].append(took[1])
+    return [
+        *(
+            Measurement(
+                f"`pulumi preview` of {_WHAT[backend]}, two CVMs",
+                tuple(previews[backend]),
+                "s",
+                _REACH.get(backend),
+                "wall time; stand-ins for the clouds" if backend in _REACH else "wall time; the baseline",
+            )
+            for backend in BACKENDS
+        ),
+        *(
+            Measurement(
+                f"import of the backend `{backend}`",
+                tuple(imports[backend]),
+                "s",
+                None,
+                "a new process; with the cloud's SDK"
+                if backend in _REACH
+                else "a new process; without any cloud's SDK",
+            )
+            for backend in BACKENDS
+        ),
+    ]
+
+
+def _project(folder: Path, backend: str) -> Project:
+    folder.mkdir()
+    image = workspaces.manifest(folder)
+    if backend != "local":
+        return workspaces.create(folder, workspaces.value(backend, image), image)
+    members = [{"name": "lab", "key": workspaces.key(), "roles": ["owner"]}]
+    value: dict[str, Any] = {"backend": backend, "image": str(image), "members": members, "cvms": _LOCAL_CVMS}
+    return Project.create(folder, "lab", value, provider=project.PROVIDER)
+
+
+def _preview(made: Project) -> float:
+    return seconds(["pulumi", "preview", "--cwd", made.folder, "--non-interactive"], made.environment)
+
+
+def _import(backend: str) -> float:
+    return seconds([sys.executable, "-P", "-c", f"import infra.backends.{backend}"], {"PYTHONPATH": str(CHECKOUT)})
