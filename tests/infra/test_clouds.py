@@ -1,0 +1,335 @@
+"""Workspaces in Azure and Google Cloud: the real engine, program and SDKs; stand-ins answer for the clouds."""
+
+import base64
+import copy
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cloister.protocol.bootconfig import BootConfiguration
+from cloister.protocol.descriptor import Descriptor
+from infra import stack
+from tests.infra.clouds import project as projects
+from tests.infra.clouds import schema, workspaces
+from tests.infra.project import Project
+
+Value = dict[str, Any]
+
+_REPLACES = ("replace", "create-replacement", "delete-replaced")
+_QUIET = ("same", "read", "refresh", "read-replacement")
+_SECRET = "1b47061264138c4ac30d75fd1eb44270"
+"""Marks a secret in a state (pulumi/sdk, resource/properties.go)."""
+
+CANARY = "a-credential-of-the-person-at-the-keyboard"
+CREDENTIALS = ("ARM_CLIENT_SECRET", "AZURE_CLIENT_SECRET", "GOOGLE_CREDENTIALS", "GOOGLE_OAUTH_ACCESS_TOKEN")
+MACHINE = {"azure": "VirtualMachine", "gcp": "Instance"}
+PLATFORMS = {"azure": ["azure-snp", "azure-tdx"], "gcp": ["gcp-snp", "gcp-tdx"]}
+
+
+@dataclass
+class Cloud:
+    """A workspace that is up. ``value`` is its configuration, ``other`` the manifest of another published image."""
+
+    backend: str
+    project: Project
+    value: Value
+    other: Path
+
+    @property
+    def world(self) -> Path:
+        return self.project.folder.parent / "world.json"
+
+    def configure(self, value: Value) -> None:
+        path = self.project.folder / f"Pulumi.{self.project.stack}.yaml"
+        settings = yaml.safe_load(path.read_text())
+        settings["config"][stack.KEY] = value
+        path.write_text(yaml.safe_dump(settings))
+
+    def preview(self) -> dict[str, str]:
+        """What an `up` would do to which resource, those left out that stay as they are."""
+        found: dict[str, str] = {}
+        for step in json.loads(self.project.pulumi("preview", "--json"))["steps"]:
+            kind, name = step["urn"].split("::")[-2:]
+            op = "replace" if step["op"] in _REPLACES else step["op"]
+            if op not in _QUIET:
+                found[f"{kind.rpartition(':')[2]} {name}"] = op
+        return found
+
+    def resources(self) -> list[dict[str, Any]]:
+        return json.loads(self.project.pulumi("stack", "export"))["deployment"]["resources"]
+
+    def descriptor(self) -> Descriptor:
+        return Descriptor.from_value(json.loads(self.project.pulumi("stack", "output", "--json"))["descriptor"])
+
+    def things(self) -> dict[str, Any]:
+        """What is in the cloud, by id."""
+        return json.loads(self.world.read_text())
+
+    def machines(self) -> dict[str, Value]:
+        """The inputs of the machines in the cloud, by the names of the CVMs."""
+        found = [one for one in self.things().values() if one["type"].endswith(f":{MACHINE[self.backend]}")]
+        return {boot_of(one["inputs"]).cvm: one["inputs"] for one in found}
+
+
+def boot_of(machine: Value) -> BootConfiguration:
+    """What the guest finds, read as the guest reads it."""
+    if "userData" in machine:
+        return BootConfiguration.parse(base64.b64decode(machine["userData"], validate=True))
+    return BootConfiguration.parse(machine["metadata"]["cloister-boot-configuration"].encode())
+
+
+@pytest.fixture(scope="module", params=["azure", "gcp"])
+def cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    backend = request.param
+    folder = tmp_path_factory.mktemp(backend)
+    image, other = workspaces.manifest(folder), workspaces.manifest(folder, source="11")
+    value = workspaces.value(backend, image)
+    project = workspaces.create(folder, value, image, other)
+    # No agent answers here: whether a machine may go is asked in tests of its own.
+    project.environment |= {"CLOISTER_FORCE": "1", **dict.fromkeys(CREDENTIALS, CANARY)}
+    project.pulumi("up", "--yes", "--skip-preview")
+    yield Cloud(backend, project, value, other)
+
+
+def test_a_second_up_changes_nothing(cloud: Cloud):
+    said = cloud.project.pulumi("up", "--yes", "--skip-preview", "--json")
+    summary = [json.loads(line) for line in said.splitlines() if "resourceChanges" in line][-1]
+    assert set(summary["summaryEvent"]["resourceChanges"]) == {"same"}
+
+
+def test_the_parties_are_handed_what_is_there(cloud: Cloud):
+    found = cloud.descriptor()
+    machines = cloud.machines()
+    assert [(cvm.name, cvm.platform) for cvm in found.cvms] == list(
+        zip(("trainer", "scorer"), PLATFORMS[cloud.backend], strict=True)
+    )
+    assert {cvm.name: cvm.boot_configuration for cvm in found.cvms} == {
+        name: boot_of(machine) for name, machine in machines.items()
+    }
+    assert found.authority is None
+    assert all(cvm.endpoint.startswith("10.99.0.") for cvm in found.cvms)
+
+
+def test_the_boot_configuration_arrives_byte_for_byte(cloud: Cloud):
+    for name, machine in cloud.machines().items():
+        boot = BootConfiguration("lab", name, boot_of(machine).owners)
+        if cloud.backend == "azure":
+            assert machine["userData"] == base64.b64encode(boot.encode()).decode()
+        else:
+            assert machine["metadata"]["cloister-boot-configuration"].encode() == boot.encode()
+
+
+def test_whatever_can_bear_labels_does(cloud: Cloud):
+    wanted = {"cloister-workspace": "lab", "managed-by": "cloister", "cost-centre": "4711"}
+    place = {"azure": "tags", "gcp": "labels"}[cloud.backend]
+    bare = []
+    for resource in cloud.resources():
+        ours = resource["type"].partition(":")[0] in schema.PACKAGES
+        if ours and place in schema.resource(resource["type"]).inputs:
+            bare += [] if resource["inputs"].get(place, {}).items() >= wanted.items() else [resource["type"]]
+    assert sorted(set(bare)) == []
+
+
+def test_no_secret_stands_in_the_state(cloud: Cloud):
+    """Neither what the SDKs call secret nor what whoever deploys has in the environment."""
+    for resource in cloud.resources():
+        for name in resource.get("additionalSecretOutputs", []):
+            held = resource["outputs"].get(name)
+            assert held is None or (held["4dabf18193072939515e22adb298388d"] == _SECRET and "value" not in held)
+    files = [path for path in cloud.project.state.rglob("*") if path.is_file()]
+    assert len(files) > 2
+    assert [path for path in files if CANARY.encode() in path.read_bytes()] == []
+
+
+def larger(value: Value, cloud: Cloud) -> None:
+    value["cvms"][0] |= {"vcpus": 8, "memory": "32GiB"}
+    value["ingress"].append("203.0.113.0/24")
+    value["budget"] |= {"amount": 600}
+
+
+def another_tee(value: Value, cloud: Cloud) -> None:
+    value["cvms"][0]["tee"] = "tdx"
+    value["cvms"].append(value["cvms"][0] | {"name": "third"})
+    del value["budget"]
+
+
+def another_zone(value: Value, cloud: Cloud) -> None:
+    value["cvms"][0]["zone"] = workspaces.ZONES[cloud.backend][1]
+    del value["cvms"][1]
+
+
+def another_owner(value: Value, cloud: Cloud) -> None:
+    value["members"].append({"name": "clinic", "key": workspaces.key(), "roles": ["owner"]})
+
+
+def another_member(value: Value, cloud: Cloud) -> None:
+    value["members"].append({"name": "clinic", "key": workspaces.key(), "roles": ["dataset-provider"]})
+
+
+def another_image(value: Value, cloud: Cloud) -> None:
+    value["image"] = str(cloud.other)
+
+
+def public(value: Value, cloud: Cloud) -> None:
+    value["endpoint"] = "public"
+
+
+def other_labels(value: Value, cloud: Cloud) -> None:
+    value["labels"] = {"cost-centre": "4712"}
+
+
+def both(kind: str, operation: str) -> dict[str, str]:
+    return {f"{kind} {name}": operation for name in ("trainer", "scorer")}
+
+
+TAGGED = ("ResourceGroup lab", "VirtualNetwork network", "NetworkSecurityGroup rules", "RouteTable routes")
+CHANGES: list[tuple[Callable[[Value, Cloud], None], dict[str, str], dict[str, str]]] = [
+    (
+        larger,
+        {"VirtualMachine trainer": "replace", "NetworkSecurityGroup rules": "update", "Budget budget": "update"},
+        {"Instance trainer": "replace", "Firewall cloister-lab-allow-agent": "update", "Budget budget": "update"},
+    ),
+    (
+        another_tee,
+        {
+            "VirtualMachine trainer": "replace",
+            "VirtualMachine third": "create",
+            "NetworkInterface third": "create",
+            "NetworkSecurityGroup rules": "update",
+            "Budget budget": "delete",
+        },
+        {"Instance trainer": "replace", "Instance third": "create", "Budget budget": "delete"},
+    ),
+    (
+        another_zone,
+        {
+            "VirtualMachine trainer": "replace",
+            "VirtualMachine scorer": "delete",
+            "NetworkInterface scorer": "delete",
+            "NetworkSecurityGroup rules": "update",
+        },
+        {"Instance trainer": "replace", "Instance scorer": "delete"},
+    ),
+    (another_owner, both("VirtualMachine", "replace"), both("Instance", "replace")),
+    (another_member, {}, {}),
+    (another_image, both("VirtualMachine", "replace"), both("Instance", "replace")),
+    (
+        public,
+        {
+            **both("PublicIPAddress", "create"),
+            **both("NetworkInterface", "update"),
+            **both("VirtualMachine", "update"),
+            "RouteTable routes": "update",
+        },
+        {
+            **both("Address", "create"),
+            **both("Instance", "replace"),
+            "Route cloister-lab-replies-198-51-100-0-24": "create",
+        },
+    ),
+    (
+        other_labels,
+        {
+            **dict.fromkeys(TAGGED, "update"),
+            **both("NetworkInterface", "update"),
+            **both("VirtualMachine", "update"),
+            "UserAssignedIdentity identity": "update",
+        },
+        {**both("Instance", "update"), "CryptoKey cloister-lab": "update"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "azure", "gcp"), CHANGES, ids=[change.__name__ for change, _, _ in CHANGES])
+def test_a_change_does_what_it_must_and_nothing_else(
+    cloud: Cloud, change: Callable[[Value, Cloud], None], azure: dict[str, str], gcp: dict[str, str]
+):
+    value = copy.deepcopy(cloud.value)
+    change(value, cloud)
+    cloud.configure(value)
+    assert cloud.preview() == {"azure": azure, "gcp": gcp}[cloud.backend]
+
+
+def test_what_somebody_opened_in_the_cloud_is_closed_again(cloud: Cloud):
+    cloud.configure(cloud.value)
+    things = cloud.things()
+    for thing in things.values():
+        if thing["type"].endswith(":NetworkSecurityGroup"):
+            thing["inputs"]["securityRules"][0]["sourceAddressPrefixes"] = ["0.0.0.0/0"]
+        elif thing["type"].endswith(":Firewall") and "allows" in thing["inputs"]:
+            thing["inputs"]["sourceRanges"] = ["0.0.0.0/0"]
+    cloud.world.write_text(json.dumps(things))
+    rules = {"azure": "NetworkSecurityGroup rules", "gcp": "Firewall cloister-lab-allow-agent"}
+    assert cloud.preview() == {rules[cloud.backend]: "update"}
+
+
+def test_a_workspace_that_changes_stays_reachable_until_it_goes(cloud: Cloud):
+    """Updates and replacements for real, with public addresses; then nothing is left but what the cloud keeps."""
+    value = copy.deepcopy(cloud.value)
+    for change in (larger, public, other_labels):
+        change(value, cloud)
+    cloud.configure(value)
+    cloud.project.pulumi("up", "--yes", "--skip-preview")
+    found = cloud.descriptor()
+    assert [cvm.endpoint.partition(".")[0] for cvm in found.cvms] == ["203", "203"]
+    assert set(cloud.machines()) == {"trainer", "scorer"}
+    assert {cvm.name: cvm.boot_configuration for cvm in found.cvms} == {
+        name: boot_of(machine) for name, machine in cloud.machines().items()
+    }
+
+    cloud.project.pulumi("destroy", "--yes", "--skip-preview", "--exclude-protected")
+    ours = [one["type"] for one in cloud.things().values() if one["inputs"].get("name") != "base"]
+    kept = {"azure": [], "gcp": ["gcp:kms/cryptoKey:CryptoKey", "gcp:kms/keyRing:KeyRing"]}
+    registry = [one for one in ours if ":Gallery" not in one]
+    assert sorted(registry) == kept[cloud.backend]
+
+
+PROGRAMS = {
+    "azure": """
+import pulumi
+import pulumi_azure_native as azure_native
+place = azure_native.Provider("azure", subscription_id="s")
+azure_native.compute.VirtualMachine(
+    "trainer",
+    resource_group_name="lab",
+    security_profile=azure_native.compute.SecurityProfileArgs(security_type="ConfidentialVM"),
+    hardware_profile={"vm_size": "Standard_DC4as_v5", "size": "large"},
+    opts=pulumi.ResourceOptions(provider=place),
+)
+""",
+    "gcp": """
+import pulumi
+import pulumi_gcp as gcp
+place = gcp.Provider("gcp", project="my-project")
+gcp.compute.Firewall(
+    "agents", network="lab", direction="INGRESS", priority="high", opts=pulumi.ResourceOptions(provider=place)
+)
+""",
+}
+SENTENCES = {
+    "azure": "hardwareProfile.size: there is no property 'size'; there are vmSize, vmSizeProperties.",
+    "gcp": "priority: 'high' is not a whole number.",
+}
+
+
+@pytest.mark.parametrize("backend", ["azure", "gcp"])
+def test_what_the_sdk_does_not_allow_fails_the_preview(tmp_path: Path, backend: str):
+    made = projects.create(tmp_path, "lab", {})
+    (made.folder / "__main__.py").write_text(PROGRAMS[backend])
+    said = made.pulumi("preview", good=False)
+    assert SENTENCES[backend] in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("backend", ["azure", "gcp"])
+def test_an_image_that_nobody_published_is_a_sentence(tmp_path: Path, backend: str):
+    image = workspaces.manifest(tmp_path)
+    made = workspaces.create(tmp_path, workspaces.value(backend, image))
+    said = made.pulumi("preview", good=False)
+    assert f"The registry {workspaces.REGISTRY} does not hold the image" in said
+    assert "Traceback" not in said
