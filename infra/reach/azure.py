@@ -63,15 +63,15 @@ def _machine(machine: Resource, resources: Sequence[Resource]) -> Machine:
     subnet = linked(interface, within(place, "subnet", "id"), SUBNET, resources)
     if subnet is None:
         return nobody
-    network = _network(subnet, resources)
+    network, perhaps = (_network(subnet, resources, sure=sure) for sure in (True, False))
     table = _linked_or_none(subnet, "routeTable", ROUTES, resources)
     # "The address prefixes used on user-defined routes" are among what the tag VirtualNetwork stands for.
-    tagged = Tagged(network, network | _prefixes(table))
+    tagged = Tagged(network, perhaps | _prefixes(table))
     own = _addresses([within(place, "privateIPAddress")], _ANYTHING, sure=False)
     groups = [_linked_or_none(interface, "networkSecurityGroup", GROUP, resources)]
     groups.append(_linked_or_none(subnet, "networkSecurityGroup", GROUP, resources))
     walls = {way: _through(groups, way, own, tagged) for way in (_INBOUND, _OUTBOUND)}
-    reachable = _routed(table, network)
+    reachable = _routed(table, perhaps)
     # Behind both an address of its own and the default one that a subnet may give, what it begins gets out.
     public = within(place, "publicIPAddress") is not None
     leaves = public or subnet.at("defaultOutboundAccess") is not False or subnet.at("natGateway") is not None
@@ -82,6 +82,7 @@ def _machine(machine: Resource, resources: Sequence[Resource]) -> Machine:
         answers=reachable,
         addresses=own,
         network=network,
+        services=NOWHERE,
         public=public,
         leaves=leaves,
         platform=_platform(groups),
@@ -92,12 +93,11 @@ def _linked_or_none(resource: Resource, name: str, kind: str, among: Sequence[Re
     return linked(resource, resource.at(name, "id"), kind, among)
 
 
-def _network(subnet: Resource, resources: Sequence[Resource]) -> Space:
-    """The addresses of the virtual network of ``subnet``."""
-    name = subnet.at("virtualNetworkName")
-    found = linked(subnet, name, VIRTUAL_NETWORK, resources)
+def _network(subnet: Resource, resources: Sequence[Resource], *, sure: bool) -> Space:
+    """The addresses of the virtual network of ``subnet``: when ``sure`` at least, else at most."""
+    found = linked(subnet, subnet.at("virtualNetworkName"), VIRTUAL_NETWORK, resources)
     prefixes = found.entries("addressSpace", "addressPrefixes") if found is not None else UNKNOWN
-    return _addresses(prefixes, _ANYTHING, sure=False) if prefixes is not UNKNOWN else EVERYWHERE
+    return _addresses([UNKNOWN] if prefixes is UNKNOWN else prefixes, _ANYTHING, sure=sure)
 
 
 def _through(groups: Sequence[Resource | None], way: str, own: Space, network: Tagged) -> tuple[Opening, ...]:

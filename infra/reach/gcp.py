@@ -22,6 +22,11 @@ PEERING = "gcp:compute/networkPeering:NetworkPeering"
 # Always allowed, whatever the rules say; the metadata server is a resolver of names, too.
 _PLATFORM = ("metadata", "names")
 _METADATA = Space.of(["169.254.169.254"])
+# "Routes", special routing paths: Identity-Aware Proxy, which lets in who has a role for it, health checks of load
+# balancers, and what forwards names and calls for Google's services.
+_SERVICES = Space.of(
+    ["35.235.240.0/20", "35.191.0.0/16", "130.211.0.0/22", "209.85.152.0/22", "209.85.204.0/22", "35.199.192.0/19"]
+)
 _PROTOCOLS = {"tcp": (TCP,), "6": (TCP,), "udp": (UDP,), "17": (UDP,), "all": PROTOCOLS}
 _OTHERS = ("icmp", "esp", "ah", "sctp", "ipip")
 _INGRESS, _EGRESS = "INGRESS", "EGRESS"
@@ -45,8 +50,7 @@ def _machine(machine: Resource, resources: Sequence[Resource]) -> Machine:
     # Whoever takes another network's rule for this one's sees fewer walls or more gates: both are counted.
     rules = [one for one in resources if one.kind == FIREWALL and _may_be_in(one, network, resources)]
     walls = {way: openings(_rules(rules, network, resources, way), otherwise=way == _EGRESS) for way in _WAYS}
-    whole = _addresses([subnet.at("ipCidrRange")], sure=False)
-    routed = _routed(network, whole, resources)
+    routed = _routed(network, _addresses([subnet.at("ipCidrRange")], sure=False), resources)
     public = any(within(interface, name) not in (None, []) for name in ("accessConfigs", "ipv6AccessConfigs"))
     return Machine(
         name=machine.name,
@@ -54,7 +58,8 @@ def _machine(machine: Resource, resources: Sequence[Resource]) -> Machine:
         calls=narrowed(walls[_EGRESS], routed - _METADATA),
         answers=routed,
         addresses=_addresses([within(interface, "networkIp")], sure=False),
-        network=whole,
+        network=_addresses([subnet.at("ipCidrRange")], sure=True),
+        services=_SERVICES,
         public=public,
         # Without an external address Google's own services are still reached by Private Google Access.
         leaves=public or subnet.at("privateIpGoogleAccess") not in (None, False),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from infra.reach.space import EVERYWHERE, Space
+from infra.reach.space import EVERYWHERE, NOWHERE, Space
 from infra.reach.wall import Opening, openings
 
 
@@ -10,10 +10,12 @@ from infra.reach.wall import Opening, openings
 class Machine:
     """``admits`` is what its walls let in from any address, ``calls`` is what it can begin itself: let out by its walls
     and led somewhere by its routes. ``answers`` are the addresses to which a route leads, without which nothing that
-    came in is answered. ``addresses`` are its own in its network, ``network`` those of that whole network.
+    came in is answered. ``addresses`` are at most its own, ``network`` at least those of its network, from which nobody
+    comes from outside; from ``services``, the cloud's own, come connections that need neither a route nor a public
+    address.
 
     ``public`` says that it has an address in the internet, ``leaves`` that what it begins can get there.
-    ``platform`` are services of the cloud's host that no address of a network stands for.
+    ``platform`` are services of the cloud's host that no rule over addresses stops.
     """
 
     name: str
@@ -22,6 +24,7 @@ class Machine:
     answers: Space
     addresses: Space
     network: Space
+    services: Space
     public: bool
     leaves: bool
     platform: tuple[str, ...]
@@ -36,7 +39,8 @@ def open_to_all(name: str, platform: tuple[str, ...]) -> Machine:
         calls=everything,
         answers=EVERYWHERE,
         addresses=EVERYWHERE,
-        network=EVERYWHERE,
+        network=NOWHERE,
+        services=NOWHERE,
         public=True,
         leaves=True,
         platform=platform,

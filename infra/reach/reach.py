@@ -14,7 +14,7 @@ from infra.reach.space import INTERNET, Space
 from infra.reach.wall import TCP, Opening, merged, narrowed
 from infra.workspace import Workspace
 
-THE_INTERNET, JOINED, PLATFORM = "the internet", "a joined network", "the platform"
+THE_INTERNET, JOINED, PLATFORM, SERVICES = "the internet", "a joined network", "the platform", "the cloud's services"
 THIS_MACHINE, OTHERS, NOTHING = "this machine", "other workspaces", "nothing"
 
 _CLOUDS = {"azure": (azure.machines, azure.PEERING), "gcp": (gcp.machines, gcp.PEERING)}
@@ -38,7 +38,7 @@ class Edge:
         if self.target == PLATFORM:
             return f"{self.source} -> {self.target}: {', '.join(self.addresses)}"
         port = f":{self.service.removeprefix('tcp/')}" if self.service.startswith("tcp/") else f" by {self.service}"
-        where = "from" if self.source in (THE_INTERNET, JOINED) else "at"
+        where = "from" if self.source in (THE_INTERNET, JOINED, SERVICES) else "at"
         return f"{self.source} -> {self.target}{port}{some(where, self.addresses)}"
 
 
@@ -92,6 +92,7 @@ def of(backend: str, resources: Sequence[Resource]) -> Reach:
 
 def between(machines: Sequence[Machine], links: tuple[str, ...]) -> Reach:
     """The picture of these machines, one network's, to which ``links`` are joined."""
+    machines = sorted(machines, key=lambda machine: machine.name)
     edges: list[Edge] = []
     for machine in machines:
         edges += _coming(machine, linked=bool(links))
@@ -133,11 +134,13 @@ def excess(machines: Iterable[Machine], configuration: Workspace) -> list[str]:
 def _coming(machine: Machine, *, linked: bool) -> list[Edge]:
     """From outside. What came over the internet is answered only where a route leads back."""
     found = []
+    for opening in merged(narrowed(machine.admits, machine.services)):
+        found.append(Edge(SERVICES, machine.name, opening.service(), opening.addresses.shown()))
     if machine.public:
         for opening in merged(narrowed(machine.admits, (INTERNET & machine.answers) - machine.network)):
             found.append(Edge(THE_INTERNET, machine.name, opening.service(), opening.addresses.shown()))
     if linked or not machine.public:
-        for opening in merged(narrowed(machine.admits, ~machine.network)):
+        for opening in merged(narrowed(machine.admits, ~machine.network - machine.services)):
             found.append(Edge(JOINED, machine.name, opening.service(), opening.addresses.shown()))
     return found
 
@@ -168,7 +171,7 @@ def _met(machine: Machine, other: Machine) -> list[Opening]:
 
 def _local(resources: Sequence[Resource]) -> Reach:
     """QEMU's user-mode network lets this machine's own port in and nothing out (``restrict=on``)."""
-    machines = [one for one in resources if one.kind == CVM]
+    machines = sorted((one for one in resources if one.kind == CVM), key=lambda one: one.name)
     edges = tuple(Edge(THIS_MACHINE, one.name, _local_service(one)) for one in machines)
     return Reach(tuple(one.name for one in machines), edges, ())
 

@@ -535,7 +535,9 @@ def changed(inputs: Any, path: str, value: Any) -> dict[str, Any]:
     inner: Any = copy
     for step in way:
         inner = inner[int(step)] if isinstance(inner, list) else inner.setdefault(step, {})
-    if value is REMOVED:
+    if isinstance(inner, list):
+        inner[int(last)] = value
+    elif value is REMOVED:
         del inner[last]
     else:
         inner[last] = value

@@ -1,0 +1,70 @@
+"""The first configuration of a workspace."""
+
+import pytest
+
+from infra import draft, workspace
+
+UUID = "11111111-2222-4333-8444-555555555555"
+AZURE = {
+    "backend": "azure",
+    "image": "base",
+    "cvm": "trainer",
+    "memory": "16GiB",
+    "vcpus": 4,
+    "tee": "sev-snp",
+    "zone": "1",
+    "ingress": "198.51.100.0/24, 203.0.113.7/32",
+    "endpoint": "public",
+    "registry": "main",
+    "subscription": UUID,
+    "tenant": UUID,
+    "location": "westeurope",
+}
+
+
+def test_a_local_workspace_needs_nothing_said():
+    found = draft.write("lab", {"backend": "local", "image": "base", "cvm": "trainer", "memory": "4GiB", "vcpus": 2})
+    assert found == {
+        "backend": "local",
+        "image": "base",
+        "cvms[0].name": "trainer",
+        "cvms[0].memory": "4GiB",
+        "cvms[0].vcpus": 2,
+    }
+
+
+def test_a_workspace_on_azure_has_its_section():
+    assert draft.write("lab", AZURE | {"port": 0, "project": "", "region": ""}) == {
+        "backend": "azure",
+        "image": "base",
+        "azure.subscription": UUID,
+        "azure.tenant": UUID,
+        "azure.location": "westeurope",
+        "azure.registry": "organization/cloister-registry/main",
+        "cvms[0].name": "trainer",
+        "cvms[0].memory": "16GiB",
+        "cvms[0].vcpus": 4,
+        "cvms[0].tee": "sev-snp",
+        "cvms[0].zone": "1",
+        "ingress[0]": "198.51.100.0/24",
+        "ingress[1]": "203.0.113.7/32",
+        "endpoint": "public",
+    }
+
+
+def test_what_is_missing_is_said_before_a_stack_is_made():
+    with pytest.raises(workspace.ConfigurationError) as caught:
+        draft.write("lab", {"backend": "gcp", "image": "base", "cvm": "trainer", "project": "my-project"})
+    assert caught.value.problems == (
+        "workspace.ingress: is missing.",
+        "workspace.cvms[0].tee: is missing.",
+        "workspace.cvms[0].zone: is missing.",
+        "workspace.gcp.region: is missing.",
+        "workspace.gcp.registry: is missing.",
+    )
+
+
+def test_what_is_for_another_backend_is_not_left_out_silently():
+    with pytest.raises(workspace.ConfigurationError) as caught:
+        draft.write("lab", AZURE | {"project": "my-project"})
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == ["workspace.project"]
