@@ -68,6 +68,30 @@ def test_every_platform_has_its_drivers_once(root: Path) -> None:
     assert {f"{name}.ko" for names in lists.values() for name in names} == {path.name for path in folder.glob("*.ko")}
 
 
+def test_a_single_address_has_a_way_out(root: Path) -> None:
+    """Google's lease, taken by the image's own script and busybox, on a network of this process' own."""
+    busybox, lease = root / "usr/bin/busybox", {"interface": "lo", "ip": "10.99.0.10", "subnet": "255.255.255.255"}
+    script = (
+        f"{busybox} sh {root}/usr/lib/cloister/network deconfig && {busybox} sh {root}/usr/lib/cloister/network bound"
+    )
+    words = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--net",
+        busybox,
+        "sh",
+        "-c",
+        f"{script} && ip -o address && ip route",
+    ]
+    done = run(words, env={**os.environ, **lease, "router": "10.99.0.1", "mtu": "1460"}, check=False)
+    if b"unshare failed" in done.stderr or b"Operation not permitted" in done.stderr:
+        pytest.skip("this host lets nobody have a network of their own")
+    shown = done.stdout.decode()
+    assert "10.99.0.10/32" in shown, done.stderr
+    assert shown.splitlines()[-2:] == ["default via 10.99.0.1 dev lo ", "10.99.0.1 dev lo scope link "]
+
+
 def test_files_in_the_root_are_those_of_the_list(base_image: Image, root: Path) -> None:
     listed = json.loads((base_image.folder / "files.json").read_bytes())["layers"]["root"]
     found = {path.relative_to(root).as_posix(): _describe(path) for path in root.rglob("*")}
