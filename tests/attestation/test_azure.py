@@ -17,7 +17,7 @@ from cloister.attestation.azure.hcl import HclReport
 from cloister.attestation.azure.policy import AzurePolicy, AzureSnpPolicy, AzureTdxPolicy
 from cloister.attestation.checks import CHECKS_OF
 from cloister.attestation.errors import MalformedEvidence, PolicyError
-from cloister.attestation.evidence import CERTIFICATE, CollateralItem, Evidence, Platform, TpmQuote
+from cloister.attestation.evidence import CERTIFICATE, PARTS, CollateralItem, Evidence, Platform, TpmQuote
 from cloister.attestation.instances import Instances
 from cloister.attestation.policy import ConfigurationPolicy, ImageReference, Policy
 from cloister.attestation.roots import AMD, AZURE_VTPM, MICROSOFT_PARAVISOR, VENDORS, Anchor
@@ -41,7 +41,7 @@ from cloister.attestation.testkit import (
     encode_event_log,
 )
 from cloister.attestation.testkit.microsoft import GUEST_SVN, ID_KEY_DIGEST, VM_ID
-from cloister.attestation.verdict import Outcome, Recorder
+from cloister.attestation.verdict import Check, Outcome, Recorder
 from cloister.client.collateral import folder
 from cloister.protocol import canonical, schema, transcript
 from tests.attestation.clouds import (
@@ -62,6 +62,7 @@ from tests.attestation.clouds import (
 from tests.attestation.wording import require_words
 
 Machine = AzureSnpMachine | AzureTdxMachine
+EVERY_PART = ("tpm_quote", "ak_certificates", "boot_event_log", *PARTS)
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +224,35 @@ def test_a_debug_image_that_the_policy_allows_is_not_confidential(machine: Machi
     allowed = machine.policy(images=(machine.image(debug=True),), allow_debug=True)
     verdict = good(machine).but(policy=allowed).verdict()
     assert (verdict.accepted, verdict.confidential) == (True, False)
+
+
+def test_a_verdict_lists_the_parts_that_came(machine: Machine) -> None:
+    def parts(case: Case) -> Check:
+        return next(check for check in case.verdict().checks if check.name == "parts")
+
+    evidence = good(machine).evidence
+    came = [name for name in EVERY_PART if getattr(evidence, name)]
+    assert (parts(good(machine)).outcome, parts(good(machine)).found) == (Outcome.PASSED, ", ".join(came))
+    bare = parts(good(machine).with_evidence(**dict.fromkeys(came)))
+    assert (bare.outcome, bare.found) == (Outcome.FAILED, "none of them")
+
+
+def test_amd_s_certificates_have_no_place_in_evidence_of_tdx(tdx_machine: AzureTdxMachine) -> None:
+    assert names(good(tdx_machine).with_evidence(snp_certificates=b"table").verdict()) == ["parts"]
+
+
+@pytest.mark.parametrize("index", range(4))
+@pytest.mark.parametrize("place", [0, 47])
+def test_a_single_byte_in_a_runtime_register_is_too_much(tdx_machine: AzureTdxMachine, index: int, place: int) -> None:
+    value = bytes(place) + b"\1" + bytes(47 - place)
+    verdict = but(tdx_machine, fields={f"rtmr{index}": value}).verdict()
+    assert names(verdict) == ["azure-rtmrs"]
+    assert verdict.failures[0].found == f"RTMR {index}: {value.hex()}"
+
+
+def test_one_simulated_anchor_among_real_ones_is_named(snp_machine: AzureSnpMachine) -> None:
+    case = good(snp_machine)
+    assert case.but(roots=(*VENDORS, *case.roots)).verdict().identity_root == "simulated"
 
 
 def test_no_key_at_all_is_no_key_that_signs_paravisors() -> None:

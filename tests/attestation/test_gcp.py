@@ -220,6 +220,11 @@ def test_a_policy_that_names_no_machine_accepts_none(machine: GcpSnpMachine) -> 
         assert names(good(machine).but(policy=machine.policy(instances=section)).verdict()) == ["gcp-instance"]
 
 
+def test_one_simulated_anchor_among_real_ones_is_named(machine: GcpSnpMachine) -> None:
+    case = good(machine)
+    assert case.but(roots=(*VENDORS, *case.roots)).verdict().identity_root == "simulated"
+
+
 def test_a_debug_image_that_the_policy_allows_is_not_confidential(machine: GcpSnpMachine, td: GcpTd) -> None:
     for case, image in ((good(machine), machine.image(debug=True)), (good_td(td), td.image(debug=True))):
         allowed = dataclasses.replace(case.policy, images=(image,), allow_debug=True)

@@ -388,7 +388,9 @@ def test_a_platform_s_key_signs_no_statement(td: Td) -> None:
     forged = intel.statement("tcbInfo", intel.tcb_info(), intel.pck_key)
     chain = (intel.pck, intel.authority, intel.signer, intel.root)
     contents = {**intel.collateral().contents, CERTIFICATE: chain, TCB_INFO: (forged,)}
-    assert names(good(td).but(collateral=InMemory(contents)).verdict()) == ["tdx-tcb-info"]
+    verdict = good(td).but(collateral=InMemory(contents)).verdict()
+    assert names(verdict) == ["tdx-tcb-info"]
+    assert verdict.failures[0].found == "it is not signed by a key of Intel's that came"
 
 
 def test_a_signer_below_an_authority_is_no_signer(td: Td) -> None:
@@ -628,3 +630,23 @@ def test_limits_of_age_and_number_judge_nothing_where_nothing_came(td: Td) -> No
     reasons = {check.name: check.reason for check in verdict.checks}
     for name in ("tdx-collateral-age", "tdx-tcb-evaluation-number"):
         assert reasons[name] == "there is no statement that is signed"
+
+
+@pytest.mark.parametrize(("seconds", "accepted"), [(0, True), (1, False)])
+def test_a_statement_may_be_as_old_as_the_limit_says(td: Td, seconds: int, accepted: bool) -> None:
+    day = AT - timedelta(days=20, seconds=seconds)
+    dated = stated(td, lambda info: info.update(issueDate=day.strftime("%Y-%m-%dT%H:%M:%SZ")))
+    verdict = dated.but(policy=td.policy(tdx=TdxPolicy(max_collateral_age_days=20))).verdict()
+    assert names(verdict) == ([] if accepted else ["tdx-collateral-age"])
+
+
+def test_the_lowest_number_of_the_statements_counts(td: Td) -> None:
+    """The kit's statements have the number 18."""
+    newer = {"tcbEvaluationDataNumber": 30}
+    changes = (lambda document: None, lambda document: document.update(newer))
+    for least, failures in ((18, []), (19, ["tdx-tcb-evaluation-number"])):
+        policy = td.policy(tdx=TdxPolicy(min_tcb_evaluation_data_number=least))
+        for made in (stated(td, changes[0]), stated(td, changes[1]), identified(td, changes[1])):
+            verdict = made.but(policy=policy).verdict()
+            assert names(verdict) == failures
+            assert [check.found for check in verdict.checks if check.name == "tdx-tcb-evaluation-number"] == ["18"]

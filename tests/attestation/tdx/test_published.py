@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa, utils
 
+from cloister.attestation.evidence import CERTIFICATE
 from cloister.attestation.tdx import published
 from cloister.attestation.tdx.collateral import TcbInfo
 from cloister.attestation.tdx.pck import PCK_ISSUERS, PCK_NAME, SIGNER_NAME
@@ -129,3 +130,9 @@ def test_a_signature_is_over_these_bytes() -> None:
     assert not published.signed_by_key(key, bytes(64), STATEMENT.body)
     other = dataclasses.replace(STATEMENT, signature=STATEMENT.signature[32:] + STATEMENT.signature[:32])
     assert not published.signed(SIGNER, other.signature, other.body)
+
+
+def test_a_certificate_that_cannot_be_read_hides_none_behind_it() -> None:
+    contents = {CERTIFICATE: (b"no certificate", INTEL.signer)}
+    found = Material.parse((ROOT,), lambda kind: contents.get(kind, ()))
+    assert [one.der for one in found.certificates] == [INTEL.root, INTEL.signer]
