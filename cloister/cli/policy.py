@@ -16,7 +16,8 @@ from cloister.errors import CloisterError, InputError
         "image": "manifest.json of the image that you trust, rebuilt by yourself or signed by someone you chose",
         "workspace": "workspace descriptor from the platform team (default: $CLOISTER_WORKSPACE)",
         "from-evidence": "take over what a machine showed, from a bundle of `attest --save`, instead of a descriptor",
-        "collateral": "folder with what the evidence is judged with",
+        "collateral": "folder with what the evidence is judged with (default: $CLOISTER_COLLATERAL)",
+        "fetch": settings.FETCH_HELP,
         "cvm": "accept only this CVM of the workspace",
         "allow-local": "accept machines that keep nothing secret from their host: for trials",
         "allow-debug": "accept an image that gives access for debugging: for trials",
@@ -31,6 +32,7 @@ def policy(
     workspace: str | None = None,
     from_evidence: str | None = None,
     collateral: str | None = None,
+    fetch: bool = False,
     cvm: str | None = None,
     allow_local: bool = False,
     allow_debug: bool = False,
@@ -52,9 +54,13 @@ def policy(
             f"{path} exists; a policy is not overwritten.", hint="Remove it, or name another with --output."
         )
     if descriptor is None:
-        folder = Path(collateral) if collateral else None
-        now = datetime.datetime.now(datetime.UTC)
-        started, taken = policies.observe(Path(image), Path(from_evidence or ""), collateral=folder, at=now)
+        started, taken = policies.observe(
+            Path(image),
+            Path(from_evidence or ""),
+            collateral=settings.setting(c, "collateral", collateral),
+            network=settings.network(c, fetch),
+            at=datetime.datetime.now(datetime.UTC),
+        )
     else:
         started, taken = policies.start(
             Path(image), descriptor, cvm=cvm, allow_local=allow_local, allow_debug=allow_debug

@@ -99,10 +99,10 @@ def target(
     from cloister.client.connection import Target
     from cloister.endpoint import Address
 
-    own, network = _collateral(c, collateral), _network(c, fetch)
+    own, services = _collateral(c, collateral), network(c, fetch)
     direct = os.environ.get(ADDRESS)
     if direct and not cvm and not workspace:
-        return Target(Address.parse(direct), policy, None, manifest_digest, own, network)
+        return Target(Address.parse(direct), policy, None, manifest_digest, own, services)
     path = setting(c, "workspace", workspace)
     if path is None:
         raise InputError(
@@ -110,7 +110,7 @@ def target(
             hint=f"Give the workspace descriptor with --workspace or CLOISTER_WORKSPACE, or an address in {ADDRESS}.",
         )
     found = workspaces.find(workspaces.load(path), cvm)
-    return Target(Address.parse(found.endpoint), policy, found.name, manifest_digest, own, network)
+    return Target(Address.parse(found.endpoint), policy, found.name, manifest_digest, own, services)
 
 
 def _collateral(c: Context, given: str | None) -> "Collateral":
@@ -121,8 +121,11 @@ def _collateral(c: Context, given: str | None) -> "Collateral":
     return InMemory() if path is None else folder.load(path)
 
 
-def _network(c: Context, given: bool) -> "Network | None":
-    """Raises InputError for a value that says neither yes nor no: somebody would believe that nobody is asked."""
+def network(c: Context, given: bool) -> "Network | None":
+    """The vendors' services, when an option or the environment says that they are asked; else None.
+
+    Raises InputError for a value that says neither yes nor no: somebody would believe that nobody is asked.
+    """
     from cloister.client.collateral.network import Network
 
     configured: Any = c.config.get("cloister", {})

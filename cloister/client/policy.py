@@ -4,14 +4,17 @@ import datetime
 from dataclasses import replace
 from pathlib import Path
 
+from cloister.attestation.collateral import Collateral
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.evidence import Evidence
+from cloister.attestation.evidence import CERTIFICATE, Evidence
 from cloister.attestation.observed import policy_from_evidence
 from cloister.attestation.policy import Policy
 from cloister.attestation.reference import TakenOver, policy_from
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.client import newfile, pieces, workspace
-from cloister.client.collateral import folder
+from cloister.client.collateral import folder, wanted
+from cloister.client.collateral.network import Network
+from cloister.client.collateral.wanted import Services
 from cloister.client.examination import Several
 from cloister.errors import InputError
 from cloister.protocol.descriptor import Descriptor
@@ -46,16 +49,25 @@ def observe(
     evidence: Path,
     *,
     collateral: Path | None = None,
+    network: Network | None = None,
+    services: Services | None = None,
     at: datetime.datetime,
     roots: tuple[Anchor, ...] = VENDORS,
 ) -> tuple[Policy, tuple[TakenOver, ...]]:
-    """A first policy from a bundle of evidence, which must be genuine. Raises InputError, ProofError."""
+    """A first policy from a bundle of evidence, which must be genuine. Without ``network`` no vendor is asked what it
+    states of the machine. Raises InputError, ProofError.
+    """
     try:
         given, beside = pieces.load([evidence])
         if not isinstance(given, Evidence):
             raise InputError(f"{evidence} is a bare report or quote, which names no machine.")
-        sources = Several([beside, *([folder.load(collateral)] if collateral else [])])
-        policy, taken, _ = policy_from_evidence(given, _manifest(image), at=at, collateral=sources, roots=roots)
+        sources: list[Collateral] = [beside, *([folder.load(collateral)] if collateral else [])]
+        if network is not None:
+            known = tuple(Several(sources).items(CERTIFICATE))
+            sources.append(network.fetch(wanted.questions(given, known, services)).collateral)
+        policy, taken, _ = policy_from_evidence(
+            given, _manifest(image), at=at, collateral=Several(sources), roots=roots
+        )
     except MalformedEvidence as error:
         raise InputError(f"{evidence}: {error.message}") from error
     return policy, taken

@@ -1,10 +1,17 @@
-"""Google's signed endorsements of its firmware, in a public bucket by the launch measurement.
+"""What Google keeps in public buckets: signed endorsements of its firmware, and certificates of its authorities.
 
-Source: google/gce-tcb-verifier, gcetcbendorsement/README.md: gs://gce_tcb_integrity/ovmf_x64_csm/.
+Source of the first: google/gce-tcb-verifier, gcetcbendorsement/README.md: gs://gce_tcb_integrity/ovmf_x64_csm/, by the
+launch measurement. Of the others: Certificate Authority Service, "Authority information access": each authority has a
+bucket of its own, which the certificates that it issued name.
 """
 
+import re
+
+from cryptography import x509
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID
+
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.evidence import CollateralItem
+from cloister.attestation.evidence import CERTIFICATE, CollateralItem
 from cloister.client.collateral import content
 from cloister.client.collateral.service import Question
 from cloister.client.collateral.transport import Answer
@@ -14,6 +21,12 @@ TECHNOLOGIES = ("sevsnp", "tdx")
 
 _SIZE = 48
 _LIMIT = 64 * 1024
+_AUTHORITY = re.compile(
+    r"http://(privateca-content-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.storage\.googleapis\.com"
+    r"(/[0-9a-f]{8,64}/ca\.crt)\Z"
+)
+_STEPS = 2
+"""From the key of a vTPM over the intermediate authority to the root."""
 
 
 def question(technology: str, measurement: bytes, *, service: str = SERVICE) -> Question:
@@ -28,6 +41,56 @@ def question(technology: str, measurement: bytes, *, service: str = SERVICE) -> 
         _LIMIT,
         lasting=True,
     )
+
+
+def issuers(certificate: bytes, *, service: str = SERVICE, steps: int = _STEPS) -> tuple[Question, ...]:
+    """The question for the certificate of who issued ``certificate`` (DER), and then for that one's issuer.
+
+    Nothing when it does not name a bucket of Google's authorities: a machine's certificate comes from its host, which
+    must not choose whom a party asks.
+    """
+    found = _AUTHORITY.match(_named_issuer(certificate)) if steps > 0 else None
+    if found is None:
+        return ()
+
+    def then(items: tuple[CollateralItem, ...]) -> tuple[Question, ...]:
+        return tuple(one for item in items for one in issuers(item.content, service=service, steps=steps - 1))
+
+    question = Question(
+        "the certificate of Google's authority for vTPMs",
+        f"{service}/{found[1]}{found[2]}",
+        lambda answer: _certificates(answer.body),
+        _LIMIT,
+        lasting=True,
+        then=then,
+    )
+    return (question,)
+
+
+def _named_issuer(certificate: bytes) -> str:
+    """Where the certificate says that its issuer's is; "" when it does not say, or cannot be read."""
+    try:
+        extensions = x509.load_der_x509_certificate(certificate).extensions
+        access = extensions.get_extension_for_oid(ExtensionOID.AUTHORITY_INFORMATION_ACCESS).value
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        return ""
+    if not isinstance(access, x509.AuthorityInformationAccess):
+        return ""
+    for one in access:
+        location = one.access_location
+        if one.access_method == AuthorityInformationAccessOID.CA_ISSUERS and isinstance(
+            location, x509.UniformResourceIdentifier
+        ):
+            return location.value
+    return ""
+
+
+def _certificates(data: bytes) -> tuple[CollateralItem, ...]:
+    what = "certificate of an authority"
+    items = content.read(data, what)
+    if any(item.kind != CERTIFICATE for item in items):
+        raise MalformedEvidence(what, 0, "is something else")
+    return items
 
 
 def _endorsement(answer: Answer) -> CollateralItem:

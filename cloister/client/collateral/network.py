@@ -5,6 +5,7 @@ answer is a sentence for the person; the verdict then says what it lacks.
 """
 
 import datetime
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -43,14 +44,19 @@ class Network:
         self._now = now
 
     def fetch(self, questions: Iterable[Question]) -> Fetched:
-        """All answers that there are."""
+        """All answers that there are, also to the questions that they raise."""
         items: list[CollateralItem] = []
         problems: list[str] = []
-        for question in questions:
+        left = deque(questions)
+        while left:
+            question = left.popleft()
             try:
-                items += self.ask(question)
+                answer = self.ask(question)
             except CollateralError as error:
                 problems.append(f"There is no answer to {question.what}: {error.message}")
+                continue
+            items += answer
+            left.extend(question.then(answer))
         return Fetched(gathered(items), tuple(problems))
 
     def ask(self, question: Question) -> tuple[CollateralItem, ...]:

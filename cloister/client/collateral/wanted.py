@@ -50,6 +50,8 @@ def questions(
             found.append(google.question("sevsnp", Report.parse(snp).measurement, service=asked.bucket))
         if given.platform is Platform.GCP_TDX and quote is not None:
             found.append(google.question("tdx", Quote.parse(quote).report.mr_td, service=asked.bucket))
+    if isinstance(given, Evidence) and given.platform is Platform.GCP_SNP and given.ak_certificates:
+        found += google.issuers(given.ak_certificates[-1], service=asked.bucket)
     return tuple(found)
 
 

@@ -4,6 +4,10 @@ import datetime
 import json
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from cloister.attestation.evidence import CERTIFICATE, CRL, LAUNCH_ENDORSEMENT, QE_IDENTITY, TCB_INFO
 from cloister.attestation.snp.products import ProductLine, TcbVersion
@@ -183,3 +187,68 @@ def test_a_chips_key_is_asked_for_once(server: Server, asking) -> None:
 def test_nothing_odd_gets_into_an_address(fmspc: str, authority: str) -> None:
     with pytest.raises(ValueError, match="FMSPC"):
         intel.questions(fmspc, authority)
+
+
+BUCKET = "privateca-content-62d71773-0000-21da-852e-f4f5e80d7778"
+
+
+def authority(address: str) -> bytes:
+    """A certificate that says its issuer's lies at ``address``."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "EK/AK CA")])
+    access = x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier(address))
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, NOW, NOW + datetime.timedelta(days=9000))
+    builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+def test_googles_authorities_are_asked_up_to_the_root(server: Server, asking) -> None:
+    host = f"http://{BUCKET}.storage.googleapis.com"
+    leaf = authority(f"{host}/0123456789abcdef0123/ca.crt")
+    intermediate = authority(f"{host}/032bf9d39db4fa06aade/ca.crt")
+    server.reply(f"/{BUCKET}/0123456789abcdef0123/ca.crt", Reply(intermediate))
+    server.reply(f"/{BUCKET}/032bf9d39db4fa06aade/ca.crt", Reply(pem(ISSUER.certificate).encode()))
+    found = asking.network().fetch(google.issuers(leaf, service=server.address))
+
+    assert found.problems == ()
+    assert found.collateral.items(CERTIFICATE) == (intermediate, ISSUER.certificate)
+    assert server.asked == [f"/{BUCKET}/0123456789abcdef0123/ca.crt", f"/{BUCKET}/032bf9d39db4fa06aade/ca.crt"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://attacker.example/032bf9d39db4fa06aade/ca.crt",
+        f"http://{BUCKET}.storage.googleapis.com.attacker.example/032bf9d39db4fa06aade/ca.crt",
+        f"http://{BUCKET}.storage.googleapis.com/../other/ca.crt",
+        f"http://{BUCKET}.storage.googleapis.com/032bf9d39db4fa06aade/ca.crt?x",
+        "http://169.254.169.254/032bf9d39db4fa06aade/ca.crt",
+        "file:///etc/passwd",
+    ],
+)
+def test_a_machine_does_not_choose_whom_a_party_asks(address: str) -> None:
+    assert google.issuers(authority(address)) == ()
+
+
+def test_authorities_that_name_one_another_come_to_an_end(server: Server, asking) -> None:
+    paths = [f"/{place}/ca.crt" for place in ("aaaaaaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbbbbbb")]
+    first, second = (authority(f"http://{BUCKET}.storage.googleapis.com{path}") for path in paths)
+    server.reply(f"/{BUCKET}{paths[0]}", Reply(second))
+    server.reply(f"/{BUCKET}{paths[1]}", Reply(first))
+    asking.network().fetch(google.issuers(first, service=server.address))
+
+    assert server.asked == [f"/{BUCKET}{path}" for path in paths]
+
+
+@pytest.mark.parametrize("certificate", [b"", b"no certificate", LEAF])
+def test_a_certificate_that_names_no_issuers_place_raises_no_question(certificate: bytes) -> None:
+    assert google.issuers(certificate) == ()
+
+
+def test_an_authoritys_place_that_holds_something_else_is_no_answer(server: Server, asking) -> None:
+    leaf = authority(f"http://{BUCKET}.storage.googleapis.com/032bf9d39db4fa06aade/ca.crt")
+    server.reply(f"/{BUCKET}/032bf9d39db4fa06aade/ca.crt", Reply(revocations(NOW + datetime.timedelta(days=1))))
+    found = asking.network().fetch(google.issuers(leaf, service=server.address))
+
+    assert len(found.problems) == 1
+    assert found.collateral.items(CRL) == ()

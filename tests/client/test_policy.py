@@ -1,0 +1,37 @@
+"""A first policy is made of evidence that is whole, or that becomes so by what the vendors are asked."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from cloister.attestation.evidence import Platform, SessionBinding
+from cloister.attestation.testkit import SnpMachine
+from cloister.client import policy as policies
+from cloister.client.collateral.wanted import Services
+from cloister.errors import ProofError
+from cloister.protocol.imagemanifest import ImageManifest
+from tests.client.collateral.conftest import Asking, asking, server
+from tests.client.collateral.services import Reply, Server
+
+__all__ = ["asking", "server"]
+
+BINDING = SessionBinding(b"n" * 32, b"t" * 32, b"h" * 32)
+
+
+def test_a_policy_is_made_of_evidence_that_the_vendor_completes(tmp_path: Path, server: Server, asking: Asking) -> None:
+    machine = SnpMachine.create_at(asking.now)
+    pcrs = {index: value.hex() for index, value in machine.image().pcrs.items()} | {12: "00" * 32, 13: "00" * 32}
+    image, bundle = tmp_path / "manifest.json", tmp_path / "bundle"
+    image.write_bytes(ImageManifest(flavor="base", debug=False, inputs={}, outputs={}, pcrs=pcrs).encode())
+    bundle.write_bytes(dataclasses.replace(machine.evidence(BINDING), collateral=()).encode_json())
+    server.reply("/vcek/v1/Milan/crl", Reply(machine.crls[0]))
+    roots = (machine.processor.amd.anchor(),)
+
+    with pytest.raises(ProofError, match="no list of that issuer came"):
+        policies.observe(image, bundle, at=asking.now, roots=roots)
+    assert server.asked == []
+
+    services = Services(keys=server.address)
+    policy, _ = policies.observe(image, bundle, network=asking.network(), services=services, at=asking.now, roots=roots)
+    assert policy.platforms == (Platform.SEV_SNP,)
