@@ -1,5 +1,6 @@
 """A host that starts a machine as the provider does, and changes what is in its power; and the parties that meet it."""
 
+import json
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -61,13 +62,20 @@ class HostileHost(AbstractContextManager["HostileHost"]):
     def configuration(self) -> BootConfiguration:
         return BootConfiguration(WORKSPACE, CVM, (self.parties.keys["lab"].id,))
 
-    def boot(self, *, disk: bytes | None = None, variables: bytes | None = None, extra: Sequence[str] = ()) -> None:
-        """Start the machine with another disk, other firmware variables or ``extra`` words for QEMU.
+    def boot(
+        self,
+        *,
+        disk: bytes | None = None,
+        vhd: bool = False,
+        variables: bytes | None = None,
+        extra: Sequence[str] = (),
+    ) -> None:
+        """Start the machine with another disk or the image's VHD, other firmware variables or ``extra`` words for QEMU.
 
         Returns when the agent answers. Raises ProviderError when it does not.
         """
         tools, place = host_tools.ensure(), self.folder / CVM
-        image = self.image.disk
+        image = self.image.folder / "disk.vhd" if vhd else self.image.disk
         if disk is not None:
             image = self.folder / "changed.raw"
             image.write_bytes(disk)
@@ -78,6 +86,8 @@ class HostileHost(AbstractContextManager["HostileHost"]):
         vtpm.run_beside(tools, place)
         hardware = machine.Hardware(f"{WORKSPACE}/{CVM}", _VIRTUAL_CPUS, _MEMORY, self.port, console=False)
         words = [*machine.argv(tools, hardware, accelerator.choose(tools)), *extra]
+        if vhd:
+            words = [_as_vhd(word) for word in words]
         qemu = start(words, place, machine.QEMU_LOG, tools.environment())
         BootWatch(CVM, place, qemu, self.port, Event(), print).wait()
 
@@ -117,3 +127,11 @@ class HostileHost(AbstractContextManager["HostileHost"]):
 
     def _certify(self, point: bytes) -> bytes:
         return certificates.certify(self.folder / "authority", self.authority, point, f"{WORKSPACE}/{CVM}")
+
+
+def _as_vhd(word: str) -> str:
+    """QEMU's word for the disk, read as the VHD that it is; every other word as it was."""
+    if not word.startswith("{"):
+        return word
+    node = json.loads(word)
+    return json.dumps(node | {"driver": "vpc"}) if node["node-name"] == "disk" else word

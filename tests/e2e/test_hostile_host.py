@@ -29,12 +29,16 @@ def host(base_image: Image, tmp_path: Path) -> Iterator[HostileHost]:
 
 
 def test_command_lines_of_the_host_are_found_and_told_apart(host: HostileHost) -> None:
-    """One through the boot entry's load options, in place of the image's own; one through SMBIOS, behind it."""
+    """One through the boot entry's load options, in place of the image's own; one through SMBIOS, behind it.
+
+    The disk is the VHD that Azure gets, as QEMU reads one: what it makes a machine measure is the same.
+    """
     uki = (host.image.folder / "uki.efi").read_bytes()
     own = pe.sections(uki)[".cmdline"].decode("ascii")
     entry, smbios = own.replace("lockdown=confidentiality", "lockdown=none"), "ia32_emulation=1"
     firmware = tools.ensure().path(_FIRMWARE_VARIABLES).read_bytes()
     host.boot(
+        vhd=True,
         variables=with_load_options(firmware, host.image.disk.read_bytes(), entry),
         extra=["-smbios", f"type=11,value=io.systemd.stub.kernel-cmdline-extra={smbios}"],
     )
