@@ -42,7 +42,7 @@ def test_the_program_imports_a_backend_by_its_name_only():
 WRONG = {
     "ssh": (
         "gcp",
-        "from types import SimpleNamespace\nfrom infra.backends.gcp import network\nnetwork.endpoint = SimpleNamespace(PORT=22)",
+        "import types\nfrom infra.backends.gcp import network\nnetwork.endpoint = types.SimpleNamespace(PORT=22)",
         "gcp:compute/firewall:Firewall 'cloister-lab-allow-agent' is refused: it lets in more than TCP to port 6110.",
     ),
     "a way out": (
