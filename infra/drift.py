@@ -6,6 +6,7 @@ refreshes first and changes nothing: somebody may have opened a network by hand.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,11 @@ from infra.backends.descriptor import boots
 from infra.machines import Machine, local_size
 from infra.workspace import LOCAL, Workspace, parse
 
+_OF_MACHINES = ("image", "boot configuration", "size", "port")
+_LIFE = "machine"
+_THERE, _MISSING = "there and is not declared", "declared and is not there"
+# A name, an index, or a name with a character that would end one (pulumi/sdk, resource.PropertyPath).
+_PATH = re.compile(r'\["([^"]*)"\]|\[(\d+)\]|([^.\[\]]+)')
 _SHOWN = 12
 _MOST_TEXT = 160
 _DIVERGES = ("create", "update", "replace", "delete", "import")
@@ -34,11 +40,17 @@ class Difference:
 
     def sentence(self) -> str:
         """For people: "trainer: image 1a2b runs, 3c4d is declared."."""
+        runs, declared = _short(self.runs), _short(self.declared)
+        if self.of in (self.runs, self.declared):
+            return f"{self.of}: the {self.what} is {_THERE if self.runs else _MISSING}."
+        if self.what == _LIFE:
+            return f"{self.of}: the machine is {runs}."
         if not self.runs:
-            return f"{self.of}: {self.what} {_short(self.declared)} is declared and is not there."
+            return f"{self.of}: {self.what} {declared} is {_MISSING}."
         if not self.declared:
-            return f"{self.of}: {self.what} {_short(self.runs)} is there and is not declared."
-        return f"{self.of}: {self.what} {_short(self.runs)} runs, {_short(self.declared)} is declared."
+            return f"{self.of}: {self.what} {runs} is {_THERE}."
+        so = "runs" if self.what in _OF_MACHINES else "is there"
+        return f"{self.of}: {self.what} {runs} {so}, {declared} is declared."
 
 
 def found(name: str, machines: Sequence[Machine]) -> list[Difference]:
@@ -62,7 +74,7 @@ def compare(configuration: Workspace, digest: str, machines: Sequence[Machine]) 
     for cvm, boot in zip(configuration.cvms, boots(configuration), strict=True):
         machine = running.pop(cvm.name, None)
         if machine is None:
-            differences.append(Difference(cvm.name, "a CVM", "", cvm.name))
+            differences.append(Difference(cvm.name, "CVM", "", cvm.name))
             continue
         pairs = [
             ("image", machine.image, digest),
@@ -72,11 +84,11 @@ def compare(configuration: Workspace, digest: str, machines: Sequence[Machine]) 
         if cvm.port is not None:
             pairs.append(("port", machine.endpoint.rpartition(":")[2], str(cvm.port)))
         if machine.ended:
-            pairs.append(("machine", "stopped", "running"))
+            pairs.append((_LIFE, "stopped", "running"))
         differences += [
             Difference(cvm.name, what, runs, declared) for what, runs, declared in pairs if runs != declared
         ]
-    return differences + [Difference(name, "a CVM", name, "") for name in running]
+    return differences + [Difference(name, "CVM", name, "") for name in running]
 
 
 def asked(name: str) -> list[Difference]:
@@ -117,7 +129,7 @@ def of_step(step: Mapping[str, Any]) -> Iterator[Difference]:
 
 def value_at(properties: Any, path: str) -> Any:
     """What lies at a path like ``securityRules[0].access`` or ``tags["a.b"]``; None when nothing does."""
-    for part in path.replace('["', ".").replace('"]', "").replace("[", ".").replace("]", "").split("."):
+    for part in ("".join(found) for found in _PATH.findall(path)):
         if isinstance(properties, Mapping):
             properties = properties.get(part)
         elif isinstance(properties, list) and part.isdigit() and int(part) < len(properties):

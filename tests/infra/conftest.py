@@ -4,7 +4,7 @@ import base64
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +19,17 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.imagemanifest import ImageManifest, Output
 from image import tools as host_tools
-from infra.provider import machine
+from infra.provider import machine, ports
 from infra.provider.names import AUTHORITY, CVM
 from infra.provider.servicer import LocalProvider
 from infra.provider.values import from_struct, to_struct
 from tests.infra.project import PLUGIN, STACK, Project, processes_below
+from tests.infra.standin import agent
 
 STANDIN = Path(__file__).parent / "standin"
+Agents = Callable[..., str]
+"""Starts an agent's stand-in, with an unfinished run or without; returns its address."""
+
 OWNER = hashlib.sha256(b"owner").hexdigest()
 
 
@@ -155,3 +159,18 @@ def project(tmp_path: Path, image: Path) -> Project:
     made = Project.create(tmp_path, STACK, value, provider=plugin.parent)
     made.environment["STANDIN"] = "ready"
     return made
+
+
+@pytest.fixture
+def agents() -> Iterator[Agents]:
+    """Starts stand-ins for agents; returns their addresses."""
+    running: list[grpc.Server] = []
+
+    def start(*, unfinished: bool) -> str:
+        port = ports.free()
+        running.append(agent.serve(port, unfinished=unfinished))
+        return f"127.0.0.1:{port}"
+
+    yield start
+    for server in running:
+        server.stop(None)

@@ -1,11 +1,9 @@
 """Machines are replaced one after the other, and none goes while its run is unfinished."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
 
 from cloister.protocol.imagemanifest import ImageManifest
@@ -16,23 +14,8 @@ from infra.backends import rolling
 from infra.provider import ports
 from infra.provider.errors import ProviderError
 from infra.stack import KEY
+from tests.infra.conftest import Agents
 from tests.infra.project import STACK, Project
-from tests.infra.standin import agent
-
-
-@pytest.fixture
-def agents() -> Iterator[Any]:
-    """Starts stand-ins for agents; returns their addresses."""
-    running: list[grpc.Server] = []
-
-    def start(*, unfinished: bool) -> str:
-        port = ports.free()
-        running.append(agent.serve(port, unfinished=unfinished))
-        return f"127.0.0.1:{port}"
-
-    yield start
-    for server in running:
-        server.stop(None)
 
 
 def said(endpoint: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
@@ -44,7 +27,7 @@ def said(endpoint: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     ]
 
 
-def test_a_machine_without_a_run_may_go_and_one_with_an_unfinished_run_stays(agents: Any):
+def test_a_machine_without_a_run_may_go_and_one_with_an_unfinished_run_stays(agents: Agents):
     for inputs, outputs in said(agents(unfinished=False)):
         rolling.refuse_unfinished("trainer", inputs, outputs)
     for inputs, outputs in said(agents(unfinished=True)):
@@ -52,21 +35,21 @@ def test_a_machine_without_a_run_may_go_and_one_with_an_unfinished_run_stays(age
             rolling.refuse_unfinished("trainer", inputs, outputs)
 
 
-def test_a_machine_that_cannot_be_asked_stays(agents: Any):
+def test_a_machine_that_cannot_be_asked_stays(agents: Agents):
     for inputs, outputs in [*said(f"127.0.0.1:{ports.free()}"), ({}, {})]:
         with pytest.raises(ProviderError, match=r"would be lost, but its") as caught:
             rolling.refuse_unfinished("trainer", inputs, outputs)
         assert "CLOISTER_FORCE=1" in caught.value.hint
 
 
-def test_where_a_machine_says_its_agent_is_counts_and_not_what_somebody_wrote_there_since(agents: Any):
+def test_where_a_machine_says_its_agent_is_counts_and_not_what_somebody_wrote_there_since(agents: Agents):
     busy, free = agents(unfinished=True), agents(unfinished=False)
     with pytest.raises(ProviderError, match="unfinished"):
         rolling.refuse_unfinished("trainer", {"tags": {rolling.ENDPOINT: busy}}, {"tags": {rolling.ENDPOINT: free}})
 
 
 @pytest.mark.parametrize("outputs", [{"status": "stopped"}, {"currentStatus": "TERMINATED"}])
-def test_a_machine_that_is_dead_may_go(agents: Any, outputs: dict[str, Any]):
+def test_a_machine_that_is_dead_may_go(agents: Agents, outputs: dict[str, Any]):
     endpoint = f"127.0.0.1:{ports.free()}"
     rolling.refuse_unfinished("trainer", {"metadata": {rolling.ENDPOINT: endpoint}}, {"endpoint": endpoint} | outputs)
 
