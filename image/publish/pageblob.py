@@ -144,12 +144,7 @@ class _Transfer:
         return size
 
     def _put(self, extent: Extent) -> None:
-        page = self._read(extent)
-        if any(page):
-            self.blob.upload_page(page, extent.offset, extent.size)
-        else:
-            # Somebody left here what does not belong to the image.
-            self.blob.clear_page(extent.offset, extent.size)
+        self.blob.upload_page(self._read(extent), extent.offset, extent.size)
 
     def _read(self, extent: Extent) -> bytes:
         return os.pread(self.file, extent.size, extent.offset)

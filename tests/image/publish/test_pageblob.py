@@ -139,6 +139,17 @@ def test_a_marked_blob_that_was_changed_is_mended_when_it_is_checked(
     assert pageblob.publish(artefact, container, silent, check=True).sent == 0
 
 
+def test_a_marked_blob_has_no_mark_while_it_is_mended(
+    azure: Azurite, container: ContainerClient, artefact: Artefact
+) -> None:
+    pageblob.publish(artefact, container, silent)
+    container.get_blob_client(artefact.name).upload_page(bytes(4 << 20), 3 << 20, 4 << 20)
+
+    with line(azure.port, 1 << 20) as way, pytest.raises(StorageUnreachableError):
+        pageblob.publish(artefact, azure.client(container.container_name, way.port), silent, check=True)
+    assert mark(container, artefact) == {}
+
+
 def test_a_file_that_is_not_the_image_is_not_published(container: ContainerClient, artefact: Artefact) -> None:
     with artefact.path.open("r+b") as file:
         file.write(b"other")
@@ -155,6 +166,14 @@ def test_another_blob_of_that_name_is_left_alone(container: ContainerClient, art
     with pytest.raises(PublishError, match="is there already, and it is not this image"):
         pageblob.publish(artefact, container, silent)
     assert read(container, artefact) == b"somebody's"
+
+
+def test_a_blob_of_that_size_with_another_mark_is_left_alone(container: ContainerClient, artefact: Artefact) -> None:
+    container.get_blob_client(artefact.name).create_page_blob(artefact.size, metadata={MARK: "0" * 64})
+
+    with pytest.raises(PublishError, match="is there already, and it is not this image"):
+        pageblob.publish(artefact, container, silent)
+    assert mark(container, artefact) == {MARK: "0" * 64}
 
 
 def test_a_container_that_is_not_there_is_named(azure: Azurite, artefact: Artefact) -> None:
