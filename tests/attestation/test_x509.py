@@ -1,18 +1,18 @@
 """Paths lead to the one pinned key, and hostile certificates neither crash nor loop."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.testkit import Authority
-from cloister.attestation.x509 import MAX_SIZE, Certificate, find_path
+from cloister.attestation.x509 import MAX_SIZE, Certificate, find_path, issuers_among
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 UNKNOWN = x509.ObjectIdentifier("2.999.1")
@@ -33,7 +33,7 @@ def certificate(
     ca: bool = True,
     path_length: int | None = None,
     signs: bool = True,
-    digest: hashes.HashAlgorithm | None = None,
+    digest: hashes.SHA224 | hashes.SHA384 | hashes.SHA3_256 | None = None,
     extensions: Sequence[tuple[x509.ExtensionType, bool]] = (),
 ) -> Certificate:
     def name(text: str) -> x509.Name:
@@ -213,3 +213,112 @@ def test_any_bytes_are_a_certificate_or_malformed(data: bytes, place: int) -> No
             Certificate.parse(candidate)
         except MalformedEvidence:
             pass
+
+
+class Counted(tuple[Certificate, ...]):
+    """A pool that counts how often it is gone through."""
+
+    rounds = 0
+
+    def __iter__(self) -> Iterator[Certificate]:
+        self.rounds += 1
+        return super().__iter__()
+
+
+def test_every_certificate_is_followed_once() -> None:
+    """Else a dozen authorities that certify each other would keep the verifier busy."""
+    crowd = [certificate("a", "a", MIDDLE_KEY, MIDDLE_KEY, path_length=length) for length in range(4, 16)]
+    pool = Counted(crowd)
+    leaf = certificate("leaf", "a", LEAF_KEY, MIDDLE_KEY, ca=False, signs=False)
+    assert find_path(leaf, pool, ROOT.fingerprint())[0] is None
+    assert pool.rounds == 1 + len(crowd)
+
+
+@pytest.mark.parametrize("digest", [hashes.SHA224(), hashes.SHA3_256()])
+def test_a_signature_with_another_hash_does_not_count(digest: hashes.SHA224 | hashes.SHA3_256) -> None:
+    leaf = certificate("leaf", "root", LEAF_KEY, ROOT_KEY, ca=False, signs=False, digest=digest)
+    path, why = find_path(leaf, (ROOT,), ROOT.fingerprint())
+    assert path is None
+    assert "an algorithm that is not accepted" in why
+
+
+def test_only_what_may_stand_above_is_read() -> None:
+    """Other vendors' certificates lie in the same collateral, and some are not for this reader."""
+    other = certificate("other", "other", key(), key())
+    ders = (b"no certificate", other.der, ROOT.der, MIDDLE.der)
+    assert issuers_among(LEAF, ders) == (MIDDLE, ROOT)
+    assert issuers_among(LEAF, (ROOT.der, other.der), (MIDDLE,)) == (ROOT,)
+    assert issuers_among(LEAF, ()) == issuers_among(LEAF, (other.der,)) == ()
+    named = b"no certificate of " + LEAF.issuer
+    with pytest.raises(MalformedEvidence) as caught:
+        issuers_among(LEAF, (named,))
+    assert caught.value.field == "collateral"
+
+
+def test_issuers_are_looked_for_as_far_as_a_path_may_go() -> None:
+    keys = [key() for _ in range(7)]
+    chain = [certificate(str(i), str(i + 1), keys[i], keys[i + 1]) for i in range(6)]
+    assert issuers_among(chain[0], [one.der for one in reversed(chain[1:])]) == tuple(chain[1:6])
+
+
+def plain(
+    issuer_key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey,
+    *extensions: x509.ExtensionType,
+    subject_key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | None = None,
+) -> Certificate:
+    """A certificate of ``root`` by ``root`` with these extensions and no other."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "root")])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).serial_number(1)
+    builder = builder.public_key((subject_key or issuer_key).public_key())
+    builder = builder.not_valid_before(AT).not_valid_after(AT + timedelta(days=1))
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=True)
+    algorithm = None if isinstance(issuer_key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    return Certificate.parse(builder.sign(issuer_key, algorithm).public_bytes(serialization.Encoding.DER))
+
+
+def below(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> Certificate:
+    return plain(key, subject_key=ec.generate_private_key(ec.SECP256R1()))
+
+
+AUTHORITY = x509.BasicConstraints(ca=True, path_length=None)
+
+
+@pytest.mark.parametrize(
+    ("key", "accepted"),
+    [
+        (ec.generate_private_key(ec.SECP256R1()), True),
+        (ec.generate_private_key(ec.SECP384R1()), True),
+        (ec.generate_private_key(ec.SECP521R1()), False),
+        (ec.generate_private_key(ec.SECP256K1()), False),
+        (ed25519.Ed25519PrivateKey.generate(), False),
+    ],
+)
+def test_keys_of_other_kinds_sign_nothing(
+    key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey, accepted: bool
+) -> None:
+    root = plain(key, AUTHORITY)
+    path, why = find_path(below(key), (root,), root.fingerprint())
+    assert (path is not None) == accepted
+    assert ("an algorithm that is not accepted" in why) != accepted
+
+
+def test_a_certificate_that_does_not_say_so_is_no_authority() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    silent, root = plain(key), plain(key, AUTHORITY)
+    assert find_path(below(key), (root,), root.fingerprint())[0] is not None
+    path, why = find_path(below(key), (silent,), silent.fingerprint())
+    assert path is None
+    assert why == "an issuer of the path is not a certificate authority"
+
+
+def test_an_authority_whose_usage_leaves_signing_out_signs_nothing() -> None:
+    barred = certificate("middle", "root", MIDDLE_KEY, ROOT_KEY, signs=False)
+    assert find_path(LEAF, (ROOT, barred), ROOT.fingerprint())[0] is None
+
+
+def test_what_is_not_critical_may_be_unknown() -> None:
+    unknown = (x509.UnrecognizedExtension(UNKNOWN, b"\5\0"), False)
+    middle = certificate("middle", "root", MIDDLE_KEY, ROOT_KEY, extensions=[unknown])
+    leaf = certificate("leaf", "middle", LEAF_KEY, MIDDLE_KEY, ca=False, signs=False, extensions=[unknown])
+    assert find_path(leaf, (ROOT, middle), ROOT.fingerprint())[0] == (leaf, middle, ROOT)
