@@ -9,18 +9,20 @@ from typing import Any
 
 import pulumi
 import pytest
+import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from cloister.errors import InputError
 from infra import cloud
 from infra import project as pulumi_project
 from infra.registry import configuration, published
 from infra.registry import stack as stacks
 from infra.registry.backends import azure as azure_backend
-from tests.infra.clouds import project
+from tests.infra.clouds import project, workspaces
 from tests.infra.project import Project
 
 DIGEST, OTHER = "ab" * 32, "cd" * 32
@@ -188,6 +190,71 @@ def test_an_image_that_a_registry_does_not_hold_is_a_sentence_that_says_what_to_
     for held in (images, None, {OTHER: "an image"}):
         with pytest.raises(pulumi.RunError, match=r"does not hold the image cdcd.*registry.add --stack images"):
             published.find("organization/cloister-registry/images", OTHER, held)
+
+
+def test_a_workspace_of_an_image_that_is_not_there_fails_its_preview(tmp_path: Path):
+    declared, held = workspaces.manifest(tmp_path), workspaces.manifest(tmp_path, source="11")
+    made = workspaces.create(tmp_path, workspaces.value("gcp", declared), held)
+    said = made.pulumi("preview", good=False)
+    assert f"The registry {workspaces.REGISTRY} does not hold the image" in said
+    assert "Traceback" not in said
+
+
+@pytest.fixture
+def verbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pulumi_project.Project:
+    """The project of the registries, in a folder of its own."""
+    for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CLOISTER_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PULUMI_BACKEND_URL", (tmp_path / "state").as_uri())
+    (tmp_path / "Pulumi.yaml").write_bytes((stacks.PROJECT.folder / "Pulumi.yaml").read_bytes())
+    monkeypatch.setattr(stacks, "PROJECT", replace(stacks.PROJECT, folder=tmp_path))
+    return stacks.PROJECT
+
+
+def test_images_are_noted_and_taken_out_again(verbs: pulumi_project.Project, tmp_path: Path):
+    base, newer = workspaces.manifest(tmp_path), workspaces.manifest(tmp_path, source="11")
+    stacks.create("images", "azure", PLACES["azure"])
+    settings = yaml.safe_load((tmp_path / "Pulumi.images.yaml").read_text())["config"]
+    assert settings["pulumi:disable-default-providers"] == ["azure-native", "gcp"]
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    for name in ("PK", "KEK", "db"):
+        (folder / f"{name}.der").write_bytes(base64.b64decode(certificate()))
+
+    first, second = stacks.add("images", str(base), None), stacks.add("images", str(newer), folder)
+    assert (first.secure_boot, second.secure_boot.pk) == (None, (folder / "PK.der").read_bytes())
+    assert stacks.read("images").images == (first, second)
+    assert [(one.digest, one.identifier) for one in stacks.listed("images")] == [
+        (first.digest, ""),
+        (second.digest, ""),
+    ]
+    with pytest.raises(InputError, match=r"has the image .* already"):
+        stacks.add("images", str(base), None)
+    with pytest.raises(InputError, match=r"PK\.der cannot be read"):
+        stacks.add("images", str(workspaces.manifest(tmp_path, lock="22")), tmp_path)
+    with pytest.raises(InputError, match="has 2 images 'base'"):
+        stacks.remove("images", "base")
+    assert stacks.remove("images", first.digest[:8]) == first
+    assert stacks.read("images").images == (second,)
+    with pytest.raises(InputError, match="is not up"):
+        stacks.destination("images")
+
+
+def test_an_image_without_the_clouds_form_of_its_disk_is_not_noted(verbs: pulumi_project.Project, image: Path):
+    stacks.create("images", "gcp", PLACES["gcp"])
+    with pytest.raises(InputError, match=r"has no disk\.tar\.gz, which gcp needs"):
+        stacks.add("images", str(image), None)
+    assert stacks.read("images").images == ()
+
+
+def test_a_registry_that_would_be_wrong_is_not_made(verbs: pulumi_project.Project):
+    with pytest.raises(configuration.ConfigurationError, match=r"registry\.azure\.tenant: is missing"):
+        stacks.create("images", "azure", {"subscription": UUID, "location": "westeurope"})
+    with pytest.raises(InputError, match="No registry is selected") as caught:
+        verbs.selected("")
+    assert caught.value.hint == "Make one: invoke registry.new NAME"
 
 
 def test_everything_wrong_with_a_registry_is_said_at_once():
