@@ -165,6 +165,15 @@ def test_a_private_workspace_has_no_address_and_no_route():
     assert leads(resources) == {"0.0.0.0/0": "None"}
 
 
+def test_routes_of_a_gateway_count_behind_a_private_endpoint_only():
+    """Over one that the platform team attaches the parties come, and answers have to go; elsewhere nothing has."""
+    table = "azure-native:network:RouteTable routes"
+    private, _ = declared_as("azure-private-snp")
+    public, _ = declared_as("azure-public-tdx")
+    kept_out = [of[table]["inputs"]["disableBgpRoutePropagation"] for of in (private, public)]
+    assert kept_out == [False, True]
+
+
 def test_a_public_workspace_answers_those_only_who_may_come():
     changed = configuration("azure-public-tdx", ingress=["198.51.100.0/24", "10.1.0.0/16"])
     resources, _ = declare(changed)
@@ -236,6 +245,30 @@ def test_machines_are_replaced_in_place_one_after_the_other():
         }
 
 
+def test_the_address_outlives_the_machine_and_the_disk_does_not():
+    resources, _ = declared_as("azure-private-snp")
+    interface = resources["azure-native:network:NetworkInterface trainer"]["inputs"]
+    place = interface["ipConfigurations"][0]
+    assert (place["privateIPAddress"], place["privateIPAllocationMethod"]) == ("10.99.0.186", "Static")
+    inputs = resources[f"{VM} trainer"]["inputs"]
+    assert [one["deleteOption"] for one in inputs["networkProfile"]["networkInterfaces"]] == ["Detach"]
+    assert inputs["storageProfile"]["osDisk"]["deleteOption"] == "Delete"
+
+
+def test_no_interface_asks_for_what_confidential_machines_have_not():
+    resources, _ = declared_as("azure-public-tdx")
+    interfaces = [one["inputs"] for name, one in resources.items() if "NetworkInterface" in name]
+    assert [one["enableAcceleratedNetworking"] for one in interfaces] == [False, False]
+
+
+def test_the_longest_name_is_one_that_azure_takes():
+    """64 characters is the most for a Linux VM: the plugin's own ending would be too much."""
+    longest = "a" * 63
+    cvm = {"name": longest, "tee": "sev-snp", "vcpus": 2, "memory": "8GiB"}
+    resources, _ = declare(configuration("azure-private-snp", cvms=[cvm]))
+    assert resources[f"{VM} {longest}"]["inputs"]["vmName"] == longest
+
+
 def test_a_zone_is_the_machines_and_its_addresss():
     resources, _ = declared_as("azure-public-tdx")
     assert resources[f"{VM} trainer"]["inputs"]["zones"] == ["1"]
@@ -265,6 +298,7 @@ def test_a_signed_images_disk_and_state_have_the_workspaces_key():
         "diskEncryptionSet": {"id": "DiskEncryptionSet/disks"},
     }
     encryption = resources[SET]["inputs"]
+    assert encryption["rotationToLatestKeyVersionEnabled"] is False
     assert encryption["encryptionType"] == "ConfidentialVmEncryptedWithCustomerKey"
     assert encryption["activeKey"] == {"keyUrl": VERSIONED, "sourceVault": {"id": "Vault/keys"}}
 
@@ -350,6 +384,7 @@ def test_the_budget_is_the_resource_groups():
     assert (budget["amount"], budget["timeGrain"]) == (500, "Monthly")
     assert budget["timePeriod"] == {"startDate": "2026-12-01T00:00:00Z"}
     told = {name: (one["threshold"], one["contactEmails"]) for name, one in budget["notifications"].items()}
+    assert {one["thresholdType"] for one in budget["notifications"].values()} == {"Actual"}
     assert told == {f"alert-{percent}": (percent, ["costs@example.org"]) for percent in (50, 90, 100)}
 
 
