@@ -1,29 +1,23 @@
 """How the clouds name what they hold, what they compute, and which changes they cannot make to what is there.
 
-What the SDKs say in their documentation is taken from there; the rest is ``azure-native.toml`` and ``gcp.toml``.
+The SDK of Google Cloud documents the names; the rest is ``azure-native.toml`` and ``gcp.toml``.
 """
 
 import hashlib
 import re
 import tomllib
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from tests.infra.clouds import schema
-from tests.infra.clouds.schema import Many, Mapped, Nested, Property, SchemaError, Type
+from tests.infra.clouds.schema import Many, Mapped, Nested, SchemaError, Type
 
 _IMPORT = re.compile(r"^\* `(\S*\{\{\S+)`$", re.MULTILINE)
 _FIELD = re.compile(r"\{\{?([a-zA-Z_]+(?::[a-z0-9-]+)?)\}?\}")
-_FORCES = re.compile(
-    r"(?:Changing|Changes to) th(?:is|ese)(?: field| property| setting)?s? "
-    r"(?:forces|will force|will cause|require|will trigger|cause)s?[^.]{0,40}(?:new|recreat|re-creat|destroy)"
-    r"|cause VM recreation|can(?:not| only) be (?:changed|modified|updated|set at creation)",
-    re.IGNORECASE,
-)
 _INDEX = re.compile(r"\[\d+\]")
 
 
@@ -100,11 +94,7 @@ def unchangeable(token: str, path: str) -> bool:
     plain = _INDEX.sub("", path)
     if any(plain == one or plain.startswith(f"{one}.") for one in (*known.replaces, known.name) if one):
         return True
-    if token.startswith("azure-native:") and plain in [_camel(field) for field in _FIELD.findall(known.identity)]:
-        return True
-    # Azure's SDK says it in prose that its plugin does not act on; so there the table alone counts.
-    along = _along(schema.resource(token).inputs, plain.split("."))
-    return token.startswith("gcp:") and any(_FORCES.search(one.documentation) for one in along)
+    return token.startswith("azure-native:") and plain in [_camel(field) for field in _FIELD.findall(known.identity)]
 
 
 def fill(template: str, values: Mapping[str, Any], seed: str) -> str:
@@ -146,19 +136,6 @@ def _something(kind: Type, text: str) -> Any:
     if isinstance(kind, Nested):
         return None
     return {"text": text, "whole number": 0, "number": 0, "truth value": False}.get(kind.kind)
-
-
-def _along(allowed: Mapping[str, Property], names: list[str]) -> Iterator[Property]:
-    """The properties that a path goes through."""
-    one = allowed.get(names[0])
-    if one is None:
-        return
-    yield one
-    inner = one.type
-    while isinstance(inner, Many):
-        inner = inner.item
-    if isinstance(inner, Nested) and names[1:]:
-        yield from _along(inner.properties, names[1:])
 
 
 @cache
