@@ -141,8 +141,15 @@ def console(c: Any, stack: str = "", cvm: str = "") -> None:
     from cloister.errors import InputError
     from infra import console as consoles
     from infra import stack as stacks
+    from infra.cloud import BACKENDS
 
     name = stacks.selected(stack)
+    backend = (stacks.configuration(name) or {}).get("backend")
+    if backend in BACKENDS:
+        raise InputError(
+            "A CVM in a cloud has no console, and nobody logs in to it.",
+            hint=f"docs/{backend}.md says where it reports how far its start has come.",
+        )
     found = consoles.machines(name)
     if not cvm and len(found) > 1:
         raise InputError(f"Several CVMs have a console: {', '.join(found)}.", hint="Choose one: --cvm NAME")
