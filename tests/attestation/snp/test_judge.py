@@ -345,6 +345,34 @@ def test_a_verdict_says_which_bits_are_set(machine: SnpMachine, fields: dict[str
     assert verdict.failures[0].found == found
 
 
+@pytest.mark.parametrize(
+    ("member", "fields", "name", "expected"),
+    [
+        ("allow_smt", {"policy": RESERVED_POLICY_BIT | 1 << PolicyBit.SMT}, "snp-guest-policy", "CXL_ALLOW clear"),
+        ("allow_smt", {"platform_info": 1 << PlatformBit.SMT_EN}, "snp-platform-info", "TIO_EN clear"),
+        ("allow_cxl", {"policy": RESERVED_POLICY_BIT | 1 << PolicyBit.CXL_ALLOW}, "snp-guest-policy", "SMT clear"),
+        ("allow_tio", {"platform_info": 1 << PlatformBit.TIO_EN}, "snp-platform-info", "SMT_EN clear"),
+    ],
+)
+def test_what_the_policy_allows_may_be_set(
+    machine: SnpMachine, member: str, fields: dict[str, int], name: str, expected: str
+) -> None:
+    case = reported(machine, **fields)
+    assert names(case.verdict()) == [name]
+    verdict = case.but(policy=machine.policy(snp=machine.section(**{member: True}))).verdict()
+    assert names(verdict) == []
+    assert [check.expected for check in verdict.checks if check.name == name] == [expected]
+    every = machine.section(allow_smt=True, allow_cxl=True, allow_tio=True)
+    verdict = case.but(policy=machine.policy(snp=every)).verdict()
+    assert [check.expected for check in verdict.checks if check.name == name] == ["any"]
+
+
+def test_the_order_of_versions_is_told_with_the_firmware_s(machine: SnpMachine) -> None:
+    (check,) = (one for one in good(machine).verdict().checks if one.name == "snp-tcb-order")
+    assert check.found.startswith(f"reported {machine.processor.tcb}; committed ")
+    assert "; firmware 1." in check.found
+
+
 def test_a_report_without_any_bit_says_so(machine: SnpMachine) -> None:
     verdict = reported(machine, platform_info=0, policy=RESERVED_POLICY_BIT).verdict()
     assert names(verdict) == []
