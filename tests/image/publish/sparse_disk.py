@@ -6,24 +6,28 @@ from pathlib import Path
 from cloister.protocol.imagemanifest import ImageManifest, Output
 from image.publish.artefact import Artefact
 
-# The SHA-256 of the disk of 4 GiB below, which takes a while; publishing would refuse another.
-LARGE = "b741d5d0ad9c9371326047dcabd4c843bf22677ce13c19f2f5595f4ac1dc3211"
+# A disk of 4 GiB, and its SHA-256, which takes a while; publishing would refuse another.
+LARGE = 4096
+_LARGE_DIGEST = "4c2b8a8aab52dbfa573b78a03e4f3e10145924bee16af8a4bac319fb7f73d5ac"
+_LARGE_SOLID, _SMALL_SOLID = 96, 20
 
 
 def sparse_disk(path: Path, mebibytes: int) -> Artefact:
-    """A VHD with a solid part of 20 MiB, single pages, and a footer."""
+    """A VHD of 27 MiB or more with a solid part of 20 MiB, single pages, and a footer; of 96 MiB when it is LARGE."""
     mebibyte, page = 1 << 20, 512
     size = mebibytes * mebibyte + page
+    solid = _LARGE_SOLID if mebibytes == LARGE else _SMALL_SOLID
+    behind = (4 + solid) * mebibyte
     with path.open("wb") as file:
         file.truncate(size)
-        for index in range(20):
+        for index in range(solid):
             file.seek((2 + index) * mebibyte)
             file.write(bytes([index + 1]) * mebibyte)
-        for offset in (0, 24 * mebibyte + page, 25 * mebibyte, 26 * mebibyte - page, size - page):
+        for offset in (0, behind + page, behind + mebibyte, behind + 2 * mebibyte - page, size - page):
             file.seek(offset)
             file.write(b"page".ljust(page, b"."))
-    digest = LARGE if mebibytes == 4096 else ""
-    if not digest:
+    digest = _LARGE_DIGEST
+    if mebibytes != LARGE:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Artefact(f"cloister-base-{digest}.vhd", path, digest, size)

@@ -13,13 +13,13 @@ from image.publish.name import blob_name
 from image.source import CHECKOUT
 from tests.image.publish.azurite import Azurite
 from tests.image.publish.identity import identity
-from tests.image.publish.sparse_disk import sparse_image
+from tests.image.publish.sparse_disk import LARGE, sparse_image
 from tests.image.publish.typed import publish
 
 
 def test_a_disk_of_4_gib_is_published_in_little_memory(azure: Azurite, tmp_path: Path) -> None:
     """With the token of a machine's identity, as DefaultAzureCredential finds it; once, and not a second time."""
-    manifest = sparse_image(tmp_path / "image", 4096)
+    manifest = sparse_image(tmp_path / "image", LARGE)
     azure.client("large").create_container()
     words = ("--to", "azure", "--destination", azure.url("large"), "--image", tmp_path / "image", "--json")
     with identity() as environment:
@@ -37,14 +37,14 @@ def test_a_disk_of_4_gib_is_published_in_little_memory(azure: Azurite, tmp_path:
         "sent": sent,
     }
     assert json.loads(again.out)["sent"] == 0
-    assert sent < (20 << 20) * 1.05
+    assert sent < (96 << 20) * 1.05
     assert done.memory < 200_000_000
     properties = azure.client("large").get_blob_client(name).get_blob_properties()
     assert (properties.size, properties.metadata) == (disk.size, {MARK: disk.sha256})
 
 
 def test_the_tar_goes_to_google(google: int, tmp_path: Path) -> None:
-    manifest = sparse_image(tmp_path / "image", 1)
+    manifest = sparse_image(tmp_path / "image", 32)
     bucket = Client(project="any").create_bucket("images")
     bucket.iam_configuration.public_access_prevention = "enforced"
     bucket.patch()
@@ -57,7 +57,7 @@ def test_the_tar_goes_to_google(google: int, tmp_path: Path) -> None:
 
 
 def test_a_token_that_does_not_hold_is_one_sentence(azure: Azurite, tmp_path: Path) -> None:
-    sparse_image(tmp_path / "image", 1)
+    sparse_image(tmp_path / "image", 32)
     words = ("--to", "azure", "--destination", azure.url("any"), "--image", tmp_path / "image")
     with identity("https://somewhere.else") as environment:
         done = publish(*words, REQUESTS_CA_BUNDLE=str(azure.authority), **environment)
@@ -81,7 +81,7 @@ def test_a_token_that_does_not_hold_is_one_sentence(azure: Azurite, tmp_path: Pa
 def test_a_destination_that_is_none_is_the_callers_mistake(
     tmp_path: Path, to: str, destination: str, says: str
 ) -> None:
-    sparse_image(tmp_path / "image", 1)
+    sparse_image(tmp_path / "image", 32)
     done = publish("--to", to, "--destination", destination, "--image", tmp_path / "image")
 
     assert done.code == 2
@@ -90,7 +90,7 @@ def test_a_destination_that_is_none_is_the_callers_mistake(
 
 def test_who_is_not_signed_in_anywhere_is_told_how(tmp_path: Path) -> None:
     """With neither of the clouds' programs, files or variables; nobody is asked over the network."""
-    sparse_image(tmp_path / "image", 1)
+    sparse_image(tmp_path / "image", 32)
     nowhere = {"HOME": str(tmp_path), "AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential", "NO_GCE_CHECK": "true"}
     azure = publish(
         *("--to", "azure", "--destination", "https://account.blob.core.windows.net/images"),
