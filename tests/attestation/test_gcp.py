@@ -243,9 +243,28 @@ def test_a_certificate_that_names_no_machine_is_refused(machine: GcpSnpMachine) 
     assert "gcp-instance" in names(intermediate.verdict())
 
 
-@pytest.mark.parametrize("technology", [0, 1, 2, 3, 5, 255])
-def test_the_vtpm_of_a_machine_that_is_not_confidential_will_not_do(machine: GcpSnpMachine, technology: int) -> None:
-    assert names(but(machine, boot_events=boot_events(technology)).verdict()) == ["gcp-technology"]
+@pytest.mark.parametrize(
+    ("technology", "found"), [(0, "none"), (1, "SEV"), (2, "SEV-ES"), (3, "TDX"), (5, "5"), (255, "255")]
+)
+def test_the_vtpm_of_a_machine_that_is_not_confidential_will_not_do(
+    machine: GcpSnpMachine, technology: int, found: str
+) -> None:
+    verdict = but(machine, boot_events=boot_events(technology)).verdict()
+    assert names(verdict) == ["gcp-technology"]
+    assert verdict.failures[0].found == found
+
+
+def test_among_several_endorsements_that_of_the_td_s_firmware_counts(td: GcpTd) -> None:
+    other = td.google.endorse(mrtds=[OTHER_384])
+    case = good_td(td)
+    for first, second in ((other, td.endorsement), (td.endorsement, other)):
+        assert first is not None and second is not None
+        items = (CollateralItem(LAUNCH_ENDORSEMENT, second),)
+        assert names(case.with_evidence(launch_endorsement=first, collateral=items).verdict()) == []
+
+
+def test_amd_s_certificates_have_no_place_in_evidence_of_tdx(td: GcpTd) -> None:
+    assert names(good_td(td).with_evidence(snp_certificates=b"table").verdict()) == ["parts"]
 
 
 def technologies(*events: BootEvent) -> list[str]:
