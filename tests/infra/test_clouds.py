@@ -337,3 +337,33 @@ def test_an_image_that_nobody_published_is_a_sentence(tmp_path: Path, backend: s
     said = made.pulumi("preview", good=False)
     assert f"The registry {workspaces.REGISTRY} does not hold the image" in said
     assert "Traceback" not in said
+
+
+SECRETS = {
+    "azure": """
+import pulumi
+import pulumi_azure_native as azure_native
+place = pulumi.ResourceOptions(provider=azure_native.Provider("azure", subscription_id="s", location="westeurope"))
+note = pulumi.Output.secret("not-for-the-state")
+group = azure_native.resources.ResourceGroup("lab", tags={"note": note}, opts=place)
+pulumi.export("note", group.tags)
+""",
+    "gcp": """
+import pulumi
+import pulumi_gcp as gcp
+place = pulumi.ResourceOptions(provider=gcp.Provider("gcp", project="my-project"))
+note = pulumi.Output.secret("not-for-the-state")
+account = gcp.serviceaccount.Account("lab", account_id="cloister", description=note, opts=place)
+pulumi.export("note", account.description)
+""",
+}
+
+
+@pytest.mark.parametrize("backend", ["azure", "gcp"])
+def test_what_a_program_calls_secret_reaches_the_cloud_and_no_file_of_the_state(tmp_path: Path, backend: str):
+    made = projects.create(tmp_path, "lab", {})
+    (made.folder / "__main__.py").write_text(SECRETS[backend])
+    made.pulumi("up", "--yes", "--skip-preview")
+    assert "not-for-the-state" in (tmp_path / "world.json").read_text()
+    files = [path for path in made.state.rglob("*") if path.is_file()]
+    assert [path for path in files if b"not-for-the-state" in path.read_bytes()] == []
