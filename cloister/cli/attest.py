@@ -13,8 +13,7 @@ from cloister.cli.verb import verb
         **settings.WHERE,
         "manifest": "also demand that the machine runs this manifest",
         "save": "write the evidence to a file, for `audit`",
-        "collateral": settings.COLLATERAL_HELP,
-        "fetch": settings.FETCH_HELP,
+        **settings.VENDORS,
         "json": settings.JSON_HELP,
     }
 )

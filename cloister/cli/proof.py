@@ -1,4 +1,4 @@
-"""The verbs that prove afterwards, without a machine and without a network."""
+"""The verbs that prove afterwards, without a machine, and without a network unless vendors are to be asked."""
 
 from pathlib import Path
 
@@ -15,10 +15,19 @@ from cloister.errors import ProofError
         "log": "an event log as `events --save` writes it",
         "evidence": "evidence of the machine (default: LOG.evidence.json)",
         "policy": settings.POLICY_HELP,
+        **settings.VENDORS,
         "json": settings.JSON_HELP,
     },
 )
-def audit(c: Context, log: str, evidence: str | None = None, policy: str | None = None, json: bool = False) -> None:
+def audit(
+    c: Context,
+    log: str,
+    evidence: str | None = None,
+    policy: str | None = None,
+    collateral: str | None = None,
+    fetch: bool = False,
+    json: bool = False,
+) -> None:
     """What a saved event log proves, and what it does not."""
     from cloister.client import audit as audits
     from cloister.client import policy as policies
@@ -27,7 +36,8 @@ def audit(c: Context, log: str, evidence: str | None = None, policy: str | None 
     beside = Path(evidence) if evidence else audits.evidence_path(path)
     shown = audits.load_evidence(beside) if evidence or beside.exists() else None
     mine = settings.setting(c, "policy", policy)
-    found = audits.audit(path, shown, policies.load(mine) if mine else None)
+    vendors = settings.vendors(c, collateral, fetch)
+    found = audits.audit(path, shown, policies.load(mine) if mine else None, vendors=vendors)
     if json:
         show.facts(found.value())
     else:
@@ -42,13 +52,25 @@ def audit(c: Context, log: str, evidence: str | None = None, policy: str | None 
 
 @verb(
     positional=["file"],
-    help={"file": "a result as `result` writes it", "policy": settings.POLICY_HELP, "json": settings.JSON_HELP},
+    help={
+        "file": "a result as `result` writes it",
+        "policy": settings.POLICY_HELP,
+        **settings.VENDORS,
+        "json": settings.JSON_HELP,
+    },
 )
-def verify_result(c: Context, file: str, policy: str | None = None, json: bool = False) -> None:
+def verify_result(
+    c: Context,
+    file: str,
+    policy: str | None = None,
+    collateral: str | None = None,
+    fetch: bool = False,
+    json: bool = False,
+) -> None:
     """Where a result comes from: which image, manifest, data and algorithm made it."""
     from cloister.client import proof
 
-    found = proof.prove(Path(file), settings.policy(c, policy))
+    found = proof.prove(Path(file), settings.policy(c, policy), vendors=settings.vendors(c, collateral, fetch))
     if json:
         show.facts(found.value())
     else:

@@ -58,7 +58,7 @@ def result(
                 _wait(c, connection, agreed, workspace, json=json)
             with show.transfer("Fetching the result", agreed.results.max_size) as progress:
                 results.fetch(connection, agreed, target, progress=progress, interrupted=show.interruption)
-    fetched = results.finish(agreed, demanded, target)
+    fetched = results.finish(agreed, demanded, target, vendors=settings.vendors(c))
     files = results.unpack(target, Path(unpack)) if unpack else []
     if json:
         show.facts({"output": str(target), "files": [str(file) for file in files], "proof": fetched.proof.value()})

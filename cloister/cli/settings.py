@@ -14,11 +14,11 @@ from invoke.context import Context
 from cloister.errors import InputError
 
 if TYPE_CHECKING:
-    from cloister.attestation.collateral import Collateral
     from cloister.attestation.policy import Policy
     from cloister.client.collateral.network import Network
     from cloister.client.connection import Connection, Target
     from cloister.client.keys import Key
+    from cloister.client.vendors import Vendors
     from cloister.protocol.manifest import Manifest
 
 ADDRESS = "AGENT_GRPC_URL"
@@ -32,6 +32,9 @@ JSON_HELP = "print JSON for programs"
 COLLATERAL_HELP = "folder with what a vendor says of the machine (default: $CLOISTER_COLLATERAL)"
 FETCH_HELP = "ask the vendors' services for what is missing (default: $CLOISTER_FETCH is 1)"
 FETCH = "CLOISTER_FETCH"
+
+VENDORS = {"collateral": COLLATERAL_HELP, "fetch": FETCH_HELP}
+"""Help of the options that say what a machine is judged with beside its own evidence."""
 
 WHERE = {"cvm": CVM_HELP, "workspace": WORKSPACE_HELP, "policy": POLICY_HELP}
 """Help of the options that name a CVM and what is demanded of it."""
@@ -99,10 +102,10 @@ def target(
     from cloister.client.connection import Target
     from cloister.endpoint import Address
 
-    own, services = _collateral(c, collateral), network(c, fetch)
+    known = vendors(c, collateral, fetch)
     direct = os.environ.get(ADDRESS)
     if direct and not cvm and not workspace:
-        return Target(Address.parse(direct), policy, None, manifest_digest, own, services)
+        return Target(Address.parse(direct), policy, None, manifest_digest, known)
     path = setting(c, "workspace", workspace)
     if path is None:
         raise InputError(
@@ -110,15 +113,17 @@ def target(
             hint=f"Give the workspace descriptor with --workspace or CLOISTER_WORKSPACE, or an address in {ADDRESS}.",
         )
     found = workspaces.find(workspaces.load(path), cvm)
-    return Target(Address.parse(found.endpoint), policy, found.name, manifest_digest, own, services)
+    return Target(Address.parse(found.endpoint), policy, found.name, manifest_digest, known)
 
 
-def _collateral(c: Context, given: str | None) -> "Collateral":
+def vendors(c: Context, collateral: str | None = None, fetch: bool = False) -> "Vendors":
+    """What a verdict may use beside the evidence: the folder of an option or the environment, and the services."""
     from cloister.attestation.collateral import InMemory
     from cloister.client.collateral import folder
+    from cloister.client.vendors import Vendors
 
-    path = setting(c, "collateral", given)
-    return InMemory() if path is None else folder.load(path)
+    path = setting(c, "collateral", collateral)
+    return Vendors(InMemory() if path is None else folder.load(path), network(c, fetch))
 
 
 def network(c: Context, given: bool) -> "Network | None":

@@ -10,6 +10,7 @@ from cloister.attestation.policy import Policy
 from cloister.attestation.verdict import Verdict
 from cloister.attestation.verify import ReceiptPurpose, SessionPurpose, verify
 from cloister.client.statement import Account, Outcome, Statement
+from cloister.client.vendors import Vendors
 from cloister.errors import InputError, ProofError
 from cloister.protocol.events import FIRST_PREVIOUS, MAX_EVENTS, MAX_LINE, Chain, Event, Kind, Record
 from cloister.protocol.transcript import key_id
@@ -58,10 +59,10 @@ def load_evidence(path: Path) -> Evidence:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def audit(log: Path, evidence: Evidence | None, policy: Policy | None) -> Audit:
+def audit(log: Path, evidence: Evidence | None, policy: Policy | None, *, vendors: Vendors | None = None) -> Audit:
     """Check a saved log: chain, signatures, key, evidence. What cannot be checked is said, not assumed.
 
-    Raises InputError when the log cannot be read.
+    ``vendors`` state what the evidence itself does not carry. Raises InputError when the log cannot be read.
     """
     account, auditor = Account(), _Auditor(_lines(log), evidence)
     account.check("Every event names the one before it", auditor.chain)
@@ -78,7 +79,7 @@ def audit(log: Path, evidence: Evidence | None, policy: Policy | None) -> Audit:
             "The evidence is accepted by your policy", "no evidence" if evidence is None else "no policy: --policy FILE"
         )
     else:
-        account.check("The evidence is accepted by your policy", lambda: auditor.judge(policy))
+        account.check("The evidence is accepted by your policy", lambda: auditor.judge(policy, vendors or Vendors()))
     return Audit(account.statements(), tuple(record.event for record in auditor.records), auditor.verdict)
 
 
@@ -127,7 +128,7 @@ class _Auditor:
             raise ProofError(f"The log names the manifest {logged[0]}, the evidence {measured.hex()}.")
         return measured.hex()
 
-    def judge(self, policy: Policy) -> str:
+    def judge(self, policy: Policy, vendors: Vendors) -> str:
         """The evidence as of now, for whatever it was made: its own binding stands in for a session nobody can see."""
         evidence = self._named()
         binding = evidence.binding
@@ -137,7 +138,9 @@ class _Auditor:
             )
         else:
             purpose = ReceiptPurpose(binding.payload_digest, binding.log_head)
-        self.verdict = verify(evidence, policy, purpose=purpose, at=datetime.datetime.now(datetime.UTC))
+        collateral, _ = vendors.about(evidence)
+        now = datetime.datetime.now(datetime.UTC)
+        self.verdict = verify(evidence, policy, purpose=purpose, at=now, collateral=collateral)
         self.verdict.require_accepted()
         return f"{self.verdict.platform}, {'confidential' if self.verdict.confidential else 'not confidential'}"
 

@@ -16,19 +16,15 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from cloister import endpoint
-from cloister.attestation.collateral import Collateral, InMemory
-from cloister.attestation.evidence import CERTIFICATE, Evidence, SessionBinding
+from cloister.attestation.evidence import Evidence, SessionBinding
 from cloister.attestation.policy import Policy
 from cloister.attestation.verdict import Verdict
 from cloister.attestation.verify import SessionPurpose, verify
 from cloister.client import refusal
-from cloister.client.collateral import wanted
-from cloister.client.collateral.network import Network
-from cloister.client.collateral.wanted import Services
-from cloister.client.examination import Several
 from cloister.client.keys import Key
 from cloister.client.refusal import ConnectionLost
 from cloister.client.session import Bound, Session
+from cloister.client.vendors import Vendors
 from cloister.endpoint import Address, Endpoint
 from cloister.errors import CloisterError, ProofError, UnreachableError
 from cloister.protocol import hpkekey, transcript
@@ -51,17 +47,14 @@ class Target:
     """A CVM that a party wants to talk to: where it is, and what the party demands of it.
 
     ``cvm`` narrows the policy to one CVM by name; ``manifest_digest`` is that of the party's own copy of the manifest,
-    None when it claims none. ``collateral`` is what the party has of the vendors' statements beside what the evidence
-    carries; with a ``network`` the vendors' ``services`` are asked for the rest.
+    None when it claims none. ``vendors`` state what the evidence itself does not carry.
     """
 
     address: Address
     policy: Policy
     cvm: str | None = None
     manifest_digest: bytes | None = None
-    collateral: Collateral = field(default_factory=InMemory)
-    network: Network | None = None
-    services: Services | None = None
+    vendors: Vendors = field(default_factory=Vendors)
 
     def demands(self) -> Policy:
         """The policy, narrowed to the CVM that was named. Raises ProofError when it does not accept that one."""
@@ -147,7 +140,7 @@ def _attest(target: Target, policy: Policy) -> Opening:
             raise ProofError(f"{target.address} answers, but not as an agent does.")
         evidence = Evidence.parse(answer.evidence)
         purpose = SessionPurpose(nonce, seen.key_digest(), hashlib.sha256(answer.hpke_public_key).digest())
-        collateral, problems = gathered(target, evidence)
+        collateral, problems = target.vendors.about(evidence)
         verdict = verify(
             evidence,
             policy,
@@ -174,16 +167,6 @@ def _attest(target: Target, policy: Policy) -> Opening:
         verdict=verdict,
         problems=problems,
     )
-
-
-def gathered(target: Target, evidence: Evidence) -> tuple[Collateral, tuple[str, ...]]:
-    """What the verdict may use beside what the evidence carries; nobody is asked unless the party wants that."""
-    if target.network is None:
-        return target.collateral, ()
-    carried = (item.content for item in evidence.collateral if item.kind == CERTIFICATE)
-    certificates = (*carried, *target.collateral.items(CERTIFICATE))
-    fetched = target.network.fetch(wanted.questions(evidence, certificates, target.services))
-    return Several((target.collateral, fetched.collateral)), fetched.problems
 
 
 def bind(opening: Opening, key: Key) -> Session:

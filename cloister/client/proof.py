@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cloister.attestation.collateral import Collateral
 from cloister.attestation.evidence import Evidence
 from cloister.attestation.policy import Policy
 from cloister.attestation.verdict import Verdict
 from cloister.attestation.verify import ReceiptPurpose, verify
 from cloister.client.statement import Account, Outcome, Statement
+from cloister.client.vendors import Vendors
 from cloister.errors import InputError, ProofError
 from cloister.protocol import archive, canonical, transcript
 from cloister.protocol import receipt as receipts
@@ -79,14 +81,16 @@ class Proof:
         }
 
 
-def prove(path: Path, policy: Policy, *, today: datetime.datetime | None = None) -> Proof:
+def prove(
+    path: Path, policy: Policy, *, vendors: Vendors | None = None, today: datetime.datetime | None = None
+) -> Proof:
     """Everything that can be found out about the result at ``path`` under ``policy``. Raises InputError.
 
-    ``today`` is an aware time, now when None.
+    ``vendors`` state what the evidence itself does not carry; ``today`` is an aware time, now when None.
     """
     if not path.is_file():
         raise InputError(f"{path} is not a file.")
-    return _Prover(path, policy, today or datetime.datetime.now(datetime.UTC)).prove()
+    return _Prover(path, policy, vendors or Vendors(), today or datetime.datetime.now(datetime.UTC)).prove()
 
 
 @dataclass
@@ -95,9 +99,11 @@ class _Prover:
 
     evidence: Evidence = field(init=False)
     receipt: Receipt = field(init=False)
+    collateral: Collateral = field(init=False)
 
     path: Path
     policy: Policy
+    vendors: Vendors
     now: datetime.datetime
     names: list[str] = field(default_factory=list)
     payload: bytes = b""
@@ -148,6 +154,7 @@ class _Prover:
         made = canonical.from_time(self.receipt.created, what="The receipt's time")
         if made > self.now + datetime.timedelta(days=1):
             raise ProofError(f"The receipt was made at {self.receipt.created}, which is in the future.")
+        self.collateral, _ = self.vendors.about(self.evidence)
         self.then = self._verdict(made)
         self.today = self._verdict(self.now)
         self.then.require_accepted()
@@ -158,7 +165,9 @@ class _Prover:
     def _verdict(self, at: datetime.datetime) -> Verdict:
         purpose = ReceiptPurpose(receipts.payload_digest(self.payload), bytes.fromhex(self.receipt.log_head))
         manifest = bytes.fromhex(self.receipt.manifest)
-        return verify(self.evidence, self.policy, purpose=purpose, at=at, manifest_digest=manifest)
+        return verify(
+            self.evidence, self.policy, purpose=purpose, at=at, manifest_digest=manifest, collateral=self.collateral
+        )
 
     def _files(self) -> str:
         found = {}

@@ -24,6 +24,7 @@ from cloister.attestation.policy import Policy
 from cloister.client import newfile, proof, refusal
 from cloister.client.connection import Connection, is_interruption
 from cloister.client.session import Session
+from cloister.client.vendors import Vendors
 from cloister.errors import CloisterError, InputError, ProofError
 from cloister.protocol import canonical, slot
 from cloister.protocol.manifest import Manifest
@@ -157,7 +158,7 @@ def fetch(
             return
 
 
-def finish(manifest: Manifest, policy: Policy, output: Path) -> Fetched:
+def finish(manifest: Manifest, policy: Policy, output: Path, *, vendors: Vendors | None = None) -> Fetched:
     """Decrypt what :func:`fetch` brought, prove it under the party's policy, and put it at ``output``.
 
     Raises ProofError; then ciphertext and key stay where they are.
@@ -172,7 +173,7 @@ def finish(manifest: Manifest, policy: Policy, output: Path) -> Fetched:
                 plain.write(segment)
             plain.flush()
             os.fsync(plain.fileno())
-        found = proof.prove(files.new, policy)
+        found = proof.prove(files.new, policy, vendors=vendors)
         found.require_accepted()
         if found.manifest != manifest.digest():
             raise ProofError(

@@ -82,7 +82,7 @@ def test_vendors_are_asked_only_when_somebody_says_so(tmp_path, monkeypatch):
     for said, asked in (("", False), ("0", False), ("false", False), ("1", True), ("true", True)):
         monkeypatch.setenv("CLOISTER_FETCH", said)
         target = settings.target(Context(), cvm=None, workspace=None, policy=None)
-        assert (target.network is not None) is asked
+        assert (target.vendors.network is not None) is asked
     monkeypatch.setenv("CLOISTER_FETCH", "yes")
     with pytest.raises(InputError, match="CLOISTER_FETCH is 'yes'"):
         settings.target(Context(), cvm=None, workspace=None, policy=None)
@@ -95,7 +95,7 @@ def test_collateral_comes_from_a_folder(tmp_path, monkeypatch):
     (tmp_path / "GCE.binarypb").write_bytes(b"endorsement")
     monkeypatch.setenv("CLOISTER_COLLATERAL", str(tmp_path))
     target = settings.target(Context(), cvm=None, workspace=None, policy=None)
-    assert list(target.collateral.items("launch-endorsement")) == [b"endorsement"]
+    assert list(target.vendors.collateral.items("launch-endorsement")) == [b"endorsement"]
 
 
 def test_every_option_of_a_verb_says_what_it_is():

@@ -19,6 +19,7 @@ from cloister.attestation.testkit import Authority, SnpMachine
 from cloister.client import connection, refusal
 from cloister.client.collateral.wanted import Services
 from cloister.client.connection import Target
+from cloister.client.vendors import Vendors
 from cloister.endpoint import Address
 from cloister.errors import InputError, ProofError, UnreachableError
 from cloister.protocol import receipt
@@ -278,22 +279,20 @@ def test_a_member_sees_the_receipt_without_the_result(machine):
 
 
 def test_what_a_party_brings_is_judged_beside_what_the_machine_carries(machine):
-    target = dataclasses.replace(machine.target(), collateral=InMemory({CERTIFICATE: (b"no certificate",)}))
+    target = dataclasses.replace(machine.target(), vendors=Vendors(InMemory({CERTIFICATE: (b"no certificate",)})))
 
     with connection.attest(target) as opening:
         assert opening.verdict.accepted
         assert [one.kind for one in opening.verdict.skipped] == [CERTIFICATE]
 
 
-def test_vendors_are_asked_for_what_neither_the_machine_nor_the_party_has(
-    machine, server: Server, asking: Asking
-) -> None:
+def test_vendors_are_asked_for_what_neither_the_machine_nor_the_party_has(server: Server, asking: Asking) -> None:
     snp = SnpMachine.create_at(asking.now)
     evidence = dataclasses.replace(snp.evidence(BINDING), snp_certificates=None, collateral=())
     services = Services(keys=server.address)
-    target = dataclasses.replace(machine.target(), network=asking.network(), services=services)
+    vendors = Vendors(network=asking.network(), services=services)
 
-    _, problems = connection.gathered(target, evidence)
+    _, problems = vendors.about(evidence)
 
     assert [path.partition("?")[0].rpartition("/")[2] for path in server.asked] == [
         snp.processor.chip_id.hex(),
@@ -303,9 +302,9 @@ def test_vendors_are_asked_for_what_neither_the_machine_nor_the_party_has(
     assert len(problems) == 3
 
 
-def test_nobody_is_asked_unless_a_party_wants_that(machine, server: Server, asking: Asking) -> None:
+def test_nobody_is_asked_unless_a_party_wants_that(server: Server, asking: Asking) -> None:
     evidence = dataclasses.replace(SnpMachine.create_at(asking.now).evidence(BINDING), collateral=())
-    target = dataclasses.replace(machine.target(), services=Services(keys=server.address))
+    vendors = Vendors(services=Services(keys=server.address))
 
-    assert connection.gathered(target, evidence) == (target.collateral, ())
+    assert vendors.about(evidence) == (vendors.collateral, ())
     assert server.asked == []

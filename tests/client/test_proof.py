@@ -7,9 +7,12 @@ import zipfile
 
 import pytest
 
+from cloister.attestation.collateral import InMemory
+from cloister.attestation.evidence import CERTIFICATE
 from cloister.client import audit, proof, result
 from cloister.client.statement import Outcome
 from cloister.client.timeline import Follower
+from cloister.client.vendors import Vendors
 from cloister.errors import ProofError
 from cloister.protocol import archive
 from tests.agent_fixture import running_agent
@@ -50,6 +53,17 @@ def test_everything_is_proven_and_said(made):
     assert {one.outcome for one in found.statements} == {Outcome.PROVEN}
     assert found.then is not None
     assert (found.then.accepted, found.then.confidential) == (True, False)
+
+
+def test_what_vendors_state_has_its_say_in_every_proof(made):
+    folder, policy, _, evidence = made
+    vendors = Vendors(InMemory({CERTIFICATE: (b"no certificate",)}))
+
+    proven = proof.prove(folder / "results.zip", policy, vendors=vendors)
+    audited = audit.audit(folder / "events.jsonl", evidence, policy, vendors=vendors)
+
+    for verdict in (proven.then, proven.today, audited.verdict):
+        assert [one.kind for one in verdict.skipped] == [CERTIFICATE]
 
 
 def rewritten(source, target, changes):
