@@ -14,10 +14,11 @@ from typing import Any
 import yaml
 
 from cloister.errors import CloisterError, InputError
-from cloister.process import ProcessError, run
+from cloister.process import run
 from infra import engine, environment
 
 LOCAL = "local"
+_TAIL_LINES = 12
 
 
 class StackError(CloisterError):
@@ -123,11 +124,10 @@ class Project:
     def run(self, *words: str, also: Mapping[str, str] | None = None) -> bytes:
         """What ``pulumi`` prints. Raises StackError with what it said."""
         variables = self._without_clouds(words) | _environment() | dict(also or {})
-        try:
-            return run(["pulumi", *words, "--non-interactive"], cwd=self.folder, env=variables).stdout
-        except ProcessError as error:
-            lines = [line.removeprefix("error: ") for line in error.message.splitlines()[1:] if line.strip()]
-            raise StackError(f"pulumi {' '.join(words[:2])}: {' '.join(lines) or error.message}") from error
+        done = run(["pulumi", *words, "--non-interactive"], cwd=self.folder, env=variables, check=False)
+        if done.returncode:
+            raise StackError(f"pulumi {' '.join(words[:2])}: {_complaint(done)}")
+        return done.stdout
 
     def _without_clouds(self, words: Sequence[str]) -> dict[str, str]:
         """What keeps the engine from fetching the plugins of clouds for the local stack that ``words`` name.
@@ -142,6 +142,16 @@ class Project:
         value = (settings.get("config") or {}).get(self.key)
         local = isinstance(value, dict) and value.get("backend") == LOCAL
         return {"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "1"} if local else {}
+
+
+def _complaint(done: subprocess.CompletedProcess[bytes]) -> str:
+    """What a ``pulumi`` that failed has said: its errors where it says them as data, else the last lines."""
+    try:
+        diagnostics = json.loads(done.stdout)["diagnostics"]
+        said = [str(one["message"]).strip() for one in diagnostics if one["severity"] == "error"]
+    except (ValueError, KeyError, TypeError):
+        said = (done.stdout + done.stderr).decode("utf-8", "replace").strip().splitlines()[-_TAIL_LINES:]
+    return " ".join(line.removeprefix("error: ") for line in said if line.strip()) or f"status {done.returncode}"
 
 
 def _stack(name: str) -> Sequence[str]:

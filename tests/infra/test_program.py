@@ -128,3 +128,22 @@ def test_before_the_first_up_reach_is_what_is_planned(
         "the internet -> nothing",
         "other workspaces -> nothing",
     ]
+
+
+def test_a_picture_that_cannot_be_made_says_why(clouds: dict[str, Project], monkeypatch: pytest.MonkeyPatch):
+    project = clouds["gcp"]
+    for name, value in project.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(stack, "PROJECT", projects.Project(project.folder, stack.KEY, "workspace"))
+    settings = project.folder / "Pulumi.lab.yaml"
+    right = settings.read_text()
+    settings.write_text(right.replace("198.51.100.0/24", "0.0.0.0/0"))
+    try:
+        with pytest.raises(projects.StackError) as caught:
+            stack.reach("lab", planned=True)
+    finally:
+        settings.write_text(right)
+    assert caught.value.message == (
+        "pulumi preview --json: The configuration of workspace 'lab' has a problem:\n"
+        "  workspace.ingress: lets in all of 0.0.0.0/0: name who may come, or say it aloud with public: true."
+    )
