@@ -72,7 +72,9 @@ def refuse_unfinished(cvm: str, inputs: Mapping[str, Any], outputs: Mapping[str,
 
 
 def _endpoint(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> str:
-    """Where the machine's agent listens. What was declared counts: what a refresh finds anybody may have written."""
+    """Where the machine says its agent listens. In a cloud a refresh may have changed that: who may write there may
+    also delete the machine.
+    """
     for said in (inputs.get("tags"), inputs.get("metadata"), {ENDPOINT: outputs.get("endpoint")}):
         if isinstance(said, Mapping) and isinstance(said.get(ENDPOINT), str):
             return str(said[ENDPOINT])

@@ -42,12 +42,6 @@ def test_a_machine_that_cannot_be_asked_stays(agents: Agents):
         assert "CLOISTER_FORCE=1" in caught.value.hint
 
 
-def test_where_a_machine_says_its_agent_is_counts_and_not_what_somebody_wrote_there_since(agents: Agents):
-    busy, free = agents(unfinished=True), agents(unfinished=False)
-    with pytest.raises(ProviderError, match="unfinished"):
-        rolling.refuse_unfinished("trainer", {"tags": {rolling.ENDPOINT: busy}}, {"tags": {rolling.ENDPOINT: free}})
-
-
 @pytest.mark.parametrize("outputs", [{"status": "stopped"}, {"currentStatus": "TERMINATED"}])
 def test_a_machine_that_is_dead_may_go(agents: Agents, outputs: dict[str, Any]):
     endpoint = f"127.0.0.1:{ports.free()}"
