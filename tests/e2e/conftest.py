@@ -24,5 +24,7 @@ def workspace(base_image: Image, tmp_path_factory: pytest.TempPathFactory) -> It
     try:
         yield running
     finally:
+        # A run that a test has left unfinished keeps nobody's machine alive.
+        running.project.environment["CLOISTER_FORCE"] = "1"
         running.project.pulumi("destroy", "--yes", "--skip-preview")
     assert running.project.nothing_is_left()
