@@ -31,7 +31,7 @@ _PLATFORM_ADDRESSES = Space.of(["168.63.129.16", "169.254.169.254"])
 _UNROUTED = Space.of(["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"])
 _PROTOCOLS = {"tcp": (TCP,), "udp": (UDP,), "icmp": (OTHER,), "esp": (OTHER,), "ah": (OTHER,), "*": PROTOCOLS}
 _INBOUND, _OUTBOUND = "inbound", "outbound"
-_FROM_THE_NETWORK, _LAST = 65000, 65500
+_DEFAULT = 65000
 
 
 @dataclass(frozen=True)
@@ -126,16 +126,16 @@ def _rules(group: Resource, way: str, own: Space, network: Tagged) -> tuple[Rule
     default = Rule(allow=True, addresses=network.most if way == _INBOUND else EVERYWHERE)
     if declared is UNKNOWN:
         return (Rule(allow=True),)
-    # AllowVnetInBound, AllowVnetOutBound with AllowInternetOutBound, and the denials; what load balancers ask comes
-    # from the host, which is left out anyway.
-    found: list[tuple[float, Rule]] = [(_FROM_THE_NETWORK, default), (_LAST, Rule(allow=False))]
+    # AllowVnetInBound, AllowVnetOutBound with AllowInternetOutBound; what none of them lets through is denied. What
+    # load balancers ask comes from the host, which is left out anyway.
+    found: list[tuple[float, Rule]] = [(_DEFAULT, default)]
     for entry in declared:
         rule = _rule(entry, way, own, network)
         if rule is not None:
             priority = within(entry, "priority")
             known = isinstance(priority, int | float) and not isinstance(priority, bool)
             # Where the order is not known, what allows comes first and what denies is not counted on.
-            found.append((float(priority) if known else (0 if rule.allow else _LAST + 1), rule))
+            found.append((float(priority) if known else (0 if rule.allow else _DEFAULT + 1), rule))
     return tuple(rule for _, rule in sorted(found, key=lambda one: (one[0], not one[1].allow)))
 
 

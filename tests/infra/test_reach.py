@@ -203,6 +203,21 @@ OPENED: list[tuple[str, list[tuple[str, str, Any]], str]] = [
     ),
     (
         "azure-public-tdx",
+        [(GROUP, "securityRules", [DENY_IN | {"sourceAddressPrefix": "AzureCloud"}, DENY_OUT])],
+        "the internet -> trainer by anything from 198.51.100.0/24, 203.0.113.7/32",
+    ),
+    (
+        "azure-public-tdx",
+        [(GROUP, "securityRules", [DENY_IN | {"sourceAddressPrefixes": UNKNOWN}, DENY_OUT])],
+        "the internet -> trainer by anything from 198.51.100.0/24, 203.0.113.7/32",
+    ),
+    (
+        "azure-public-tdx",
+        [(GROUP, "securityRules", [DENY_IN | {"sourceApplicationSecurityGroups": [{"id": "some"}]}, DENY_OUT])],
+        "the internet -> trainer by anything from 198.51.100.0/24, 203.0.113.7/32",
+    ),
+    (
+        "azure-public-tdx",
         [(GROUP, "securityRules", [DENY_IN, DENY_OUT | {"destinationAddressPrefix": "Internet"}])],
         "trainer -> the internet by anything at 198.51.100.0/24, 203.0.113.7/32",
     ),
@@ -393,6 +408,40 @@ def test_what_the_backends_declare_is_no_more_than_configured(name: str):
     machines = {"azure": azure, "gcp": gcp}[backend].machines(declarations.resources(name))
     assert len(machines) == len(declarations.configuration(name).cvms)
     assert reach.excess(machines, declarations.configuration(name)) == []
+
+
+def excess(name: str, title: str, path: str, value: Any, **configured: Any) -> list[str]:
+    resources = [one for one in declarations.resources(name) if f"{one.kind} {one.name}" != title]
+    one = declarations.resource(name, title)
+    resources.append(replace(one, inputs=changed(one.inputs, path, value)))
+    machines = {"azure": azure, "gcp": gcp}[name.partition("-")[0]].machines(resources)
+    return reach.excess(machines, replace(declarations.configuration(name), **configured))
+
+
+def test_another_port_is_too_much_even_from_those_who_may_come():
+    assert excess("azure-private-snp", GROUP, "securityRules.0.destinationPortRange", "22") == [
+        "tcp/22 reaches trainer from 10.20.0.0/16, which workspace.ingress does not say."
+    ]
+
+
+def test_somebody_else_is_too_much_even_at_the_agents_port():
+    assert excess("azure-private-snp", GROUP, "securityRules.0.sourceAddressPrefixes", ["10.20.0.0/15"]) == [
+        "tcp/6110 reaches trainer from 10.21.0.0/16, which workspace.ingress does not say."
+    ]
+
+
+def test_whatever_a_machine_begins_is_too_much():
+    assert excess("gcp-private-snp", EGRESS, "denies.0.protocol", "tcp") == [
+        "trainer reaches others by udp at 10.99.0.0/24, and a CVM calls nobody.",
+        "trainer reaches others by other protocols at 10.99.0.0/24, and a CVM calls nobody.",
+    ]
+
+
+def test_a_public_address_is_too_much_behind_a_private_endpoint():
+    assert excess("gcp-public-tdx", INSTANCE, "canIpForward", False, endpoint="private") == [
+        "evaluator has a public address, and workspace.endpoint is private.",
+        "trainer has a public address, and workspace.endpoint is private.",
+    ]
 
 
 networks = st.builds(
