@@ -237,7 +237,6 @@ def test_machines_are_replaced_in_place_one_after_the_other():
         # What Azure would change in place, the boot configuration, no guest would measure; the rest it refuses.
         assert set(options["replace_on_changes"]) == {
             "hardwareProfile",
-            "identity",
             "securityProfile",
             "storageProfile",
             "userData",
