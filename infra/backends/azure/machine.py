@@ -48,7 +48,7 @@ class Machines:
                 "zone": cvm.zone,
             }
         )
-        # Said once more by property: the engine forgets the trigger of a machine that it has just refreshed.
+        # Said once more by property: a refresh that runs the program (`pulumi up --run-program`) forgets the trigger.
         anew = pulumi.ResourceOptions(replace_on_changes=list(_ANOTHER_MACHINE))
         options = pulumi.ResourceOptions.merge(pulumi.ResourceOptions.merge(self.options, turn), anew)
         if self.keys is not None:
