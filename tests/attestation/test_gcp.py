@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cloister.attestation import tpm, tpm_rsa, vtpm
 from cloister.attestation.checks import CHECKS_OF
 from cloister.attestation.errors import MalformedEvidence, PolicyError
-from cloister.attestation.eventlog import EventLog
+from cloister.attestation.eventlog import EV_NO_ACTION, EventLog
 from cloister.attestation.evidence import LAUNCH_ENDORSEMENT, CollateralItem, Evidence
 from cloister.attestation.gcp.policy import GcpPolicy
 from cloister.attestation.gcp.verify import check_technology
@@ -271,6 +271,18 @@ def technologies(*events: BootEvent) -> list[str]:
     recorder = Recorder(("gcp-technology",))
     check_technology(recorder, EventLog.parse(encode_event_log(events)))
     return [check.name for check in recorder.finish() if check.outcome is Outcome.FAILED]
+
+
+def test_an_event_that_was_not_extended_says_nothing_of_the_technology() -> None:
+    """A host may write any digest into such an event: no register holds it."""
+    version, snp, *_ = boot_events()
+    log = EventLog.parse(encode_event_log((version, snp, BootEvent(0, 0x4, bytes(4)))))
+    unsaid, said, separator = (event for event in log.events if event.kind != EV_NO_ACTION)
+    for kind, failures in ((said.kind, []), (EV_NO_ACTION, ["gcp-technology"])):
+        recorder = Recorder(("gcp-technology",))
+        events = (unsaid, dataclasses.replace(said, kind=kind), separator)
+        check_technology(recorder, dataclasses.replace(log, events=events))
+        assert [check.name for check in recorder.finish() if check.outcome is Outcome.FAILED] == failures
 
 
 def test_a_guest_cannot_say_itself_how_its_memory_is_kept() -> None:

@@ -367,6 +367,16 @@ def test_what_the_policy_allows_may_be_set(
     assert [check.expected for check in verdict.checks if check.name == name] == ["any"]
 
 
+def test_a_host_cannot_report_more_than_is_committed(machine: SnpMachine) -> None:
+    """The firmware could be rolled back below what the key was derived from."""
+    line, tcb = machine.processor.amd.line, machine.processor.tcb
+    lower = dataclasses.replace(tcb, microcode=tcb.microcode - 1)
+    case = reported(machine, committed_tcb=unlike(machine, microcode=tcb.microcode - 1))
+    minimum = {line: {**dict.fromkeys(KINDS, tcb), "committed": lower}}
+    verdict = case.but(policy=machine.policy(snp=machine.section(minimum_tcb=minimum))).verdict()
+    assert names(verdict) == ["snp-tcb-order"]
+
+
 def test_the_order_of_versions_is_told_with_the_firmware_s(machine: SnpMachine) -> None:
     (check,) = (one for one in good(machine).verdict().checks if one.name == "snp-tcb-order")
     assert check.found.startswith(f"reported {machine.processor.tcb}; committed ")
