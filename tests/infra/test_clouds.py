@@ -14,6 +14,8 @@ import yaml
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.descriptor import Descriptor
 from infra import stack
+from infra.declared import from_state
+from infra.reach import reach
 from tests.infra.clouds import project as projects
 from tests.infra.clouds import schema, workspaces
 from tests.infra.project import Project
@@ -118,6 +120,20 @@ def test_the_parties_are_handed_what_is_there(cloud: Cloud):
     }
     assert found.authority is None
     assert all(cvm.endpoint.startswith("10.99.0.") for cvm in found.cvms)
+
+
+def test_the_state_says_who_reaches_what(cloud: Cloud):
+    platform = {"azure": "host, metadata", "gcp": "metadata, names"}[cloud.backend]
+    assert reach.of(cloud.backend, from_state(cloud.resources())).sentences() == [
+        "a joined network -> scorer:6110 from 198.51.100.0/24 (none is joined)",
+        "a joined network -> trainer:6110 from 198.51.100.0/24 (none is joined)",
+        f"scorer -> the platform: {platform}",
+        f"trainer -> the platform: {platform}",
+        "scorer -> nothing else",
+        "trainer -> nothing else",
+        "the internet -> nothing",
+        "other workspaces -> nothing",
+    ]
 
 
 def test_the_boot_configuration_arrives_byte_for_byte(cloud: Cloud):
