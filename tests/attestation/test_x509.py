@@ -322,3 +322,10 @@ def test_what_is_not_critical_may_be_unknown() -> None:
     middle = certificate("middle", "root", MIDDLE_KEY, ROOT_KEY, extensions=[unknown])
     leaf = certificate("leaf", "middle", LEAF_KEY, MIDDLE_KEY, ca=False, signs=False, extensions=[unknown])
     assert find_path(leaf, (ROOT, middle), ROOT.fingerprint())[0] == (leaf, middle, ROOT)
+
+
+def test_the_signature_of_a_certificate_has_no_unused_bits() -> None:
+    place = len(LEAF.der) - len(LEAF.parsed.signature) - 1
+    assert LEAF.der[place] == 0
+    with pytest.raises(MalformedEvidence):
+        Certificate.parse(LEAF.der[:place] + b"\1" + LEAF.der[place + 1 :])
