@@ -4,11 +4,12 @@ import base64
 
 from cloister import endpoint
 from infra.declared import UNKNOWN, Resource, listed, within
-from infra.guard.rules import FOR_CLOUDS, Rule, boot_of, cvm_of, is_public, wrong
+from infra.guard.rules import FOR_CLOUDS, Rule, boot_of, cvm_of, is_public, uses, wrong
 from infra.reach.azure import GROUP, INTERFACE, MACHINE, ROUTES, SUBNET, VIRTUAL_NETWORK
 from infra.workspace import Workspace
 
 PROVIDER = "pulumi:providers:azure-native"
+RESOURCES = "azure-native:resources:ResourceGroup"
 ADDRESS = "azure-native:network:PublicIPAddress"
 VAULT, KEY = "azure-native:keyvault:Vault", "azure-native:keyvault:Key"
 DISK_KEYS = "azure-native:compute:DiskEncryptionSet"
@@ -36,8 +37,9 @@ def the_subscription_is_the_configured_one(resource: Resource, configuration: Wo
 def it_stays_in_the_region(resource: Resource, configuration: Workspace) -> str:
     """Where data may be is the parties' agreement. Where the location is not known yet, it is the group's own."""
     place, location = configuration.azure, resource.at("location")
-    moved = place is not None and location not in (None, UNKNOWN, place.location)
-    return f"it is in {location}, and the workspace in {place.location}." if moved and place else ""
+    if place is None or location in (None, place.location) or (location is UNKNOWN and uses(resource, RESOURCES)):
+        return ""
+    return f"it is in {location if isinstance(location, str) else 'another place'}, not in {place.location}."
 
 
 def a_machine_is_a_configured_cvm(resource: Resource, configuration: Workspace) -> str:
@@ -69,8 +71,8 @@ def its_disk_is_confidential(resource: Resource, configuration: Workspace) -> st
         return ""
     secure = resource.at("securityProfile", "uefiSettings", "secureBootEnabled")
     path = ("storageProfile", "osDisk", "managedDisk", "securityProfile")
-    if secure is True and resource.at(*path, "diskEncryptionSet", "id") is None:
-        return f"its disk is not encrypted by the workspace's key: {'.'.join(path)}.diskEncryptionSet is missing."
+    if secure is True and (resource.at(*path, "diskEncryptionSet", "id") is None or not uses(resource, DISK_KEYS)):
+        return f"its disk is not encrypted by the workspace's key: {'.'.join(path)}.diskEncryptionSet is not its own."
     return wrong(resource, {(*path, "securityEncryptionType"): _DISK if secure is True else _FIRMWARE})
 
 
@@ -207,7 +209,7 @@ def keys_stay_in_hardware(resource: Resource, configuration: Workspace) -> str:
         )
     if resource.kind == KEY:
         released = resource.at("properties", "releasePolicy", "data")
-        if resource.at("properties", "attributes", "exportable") is not False and released is None:
+        if resource.at("properties", "attributes", "exportable") is not False and not isinstance(released, str):
             return "it can be taken out of the vault by whoever asks: it has no release policy."
         return wrong(resource, {("properties", "kty"): "RSA-HSM"})
     if resource.kind == DISK_KEYS:

@@ -2,7 +2,7 @@
 
 from cloister import endpoint
 from infra.declared import UNKNOWN, Resource, listed, within
-from infra.guard.rules import FOR_CLOUDS, Rule, boot_of, cvm_of, is_public, wrong
+from infra.guard.rules import FOR_CLOUDS, Rule, boot_of, cvm_of, is_public, uses, wrong
 from infra.reach.gcp import FIREWALL, MACHINE, NETWORK, ROUTE, SUBNET
 from infra.workspace import Workspace
 
@@ -95,7 +95,8 @@ def its_disk_has_the_workspaces_key(resource: Resource, configuration: Workspace
             return f"it has {name}."
     if resource.at("bootDisk", "initializeParams", "image") is None:
         return "its boot disk is not made from an image."
-    return "" if resource.at("bootDisk", "kmsKeySelfLink") is not None else "its disk has no key of the workspace's."
+    encrypted = resource.at("bootDisk", "kmsKeySelfLink") is not None and uses(resource, KEY)
+    return "" if encrypted else "its disk has no key of the workspace's."
 
 
 def a_machine_is_told_its_owners(resource: Resource, configuration: Workspace) -> str:
@@ -176,7 +177,7 @@ def routes_lead_to_who_may_come(resource: Resource, configuration: Workspace) ->
 def only_the_agents_port_is_let_in(resource: Resource, configuration: Workspace) -> str:
     """No SSH, no remote desktop, nothing but the agents' port over TCP; and out goes nothing at all."""
     allowed = resource.entries("allows") if resource.kind == FIREWALL else ()
-    if allowed is UNKNOWN or (allowed and resource.at("direction") == "EGRESS"):
+    if allowed is UNKNOWN or (allowed and resource.at("direction") not in (None, "INGRESS")):
         return "it lets out what a CVM begins, and a CVM calls nobody."
     for entry in allowed:
         ports = listed(within(entry, "ports"))

@@ -81,6 +81,13 @@ def wrong(resource: Resource, wanted: Mapping[tuple[str, ...], Any]) -> str:
     return ""
 
 
+def uses(resource: Resource, kind: str) -> bool:
+    """Whether something of the resource comes from one of type ``kind``: an identifier is not known before it is made,
+    and what is known from the beginning belongs to somebody else.
+    """
+    return any(other == kind for other, _ in resource.dependencies)
+
+
 def is_public(configuration: Workspace) -> bool:
     return configuration.endpoint == cloud.PUBLIC
 

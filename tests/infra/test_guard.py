@@ -73,7 +73,7 @@ BROKEN: list[tuple[str, str, str, Any, str]] = [
         UNKNOWN,
         "tenantId is not known, and must be '99999999-8888-7777-6666-555555555555'.",
     ),
-    ("azure-private-snp", NETWORK, "location", "eastus", "it is in eastus, and the workspace in westeurope."),
+    ("azure-private-snp", NETWORK, "location", "eastus", "it is in eastus, not in westeurope."),
     ("azure-private-snp", NETWORK, "tags", {"managed-by": "cloister"}, "it lacks the tags cloister-workspace."),
     ("azure-private-snp", NETWORK, "tags", UNKNOWN, "it lacks the tags cloister-workspace, managed-by."),
     ("azure-private-snp", NETWORK, "virtualNetworkPeerings", [{}], "it has virtualNetworkPeerings of its own."),
@@ -112,7 +112,7 @@ BROKEN: list[tuple[str, str, str, Any, str]] = [
         "storageProfile.osDisk.managedDisk.securityProfile.diskEncryptionSet",
         REMOVED,
         "its disk is not encrypted by the workspace's key: "
-        "storageProfile.osDisk.managedDisk.securityProfile.diskEncryptionSet is missing.",
+        "storageProfile.osDisk.managedDisk.securityProfile.diskEncryptionSet is not its own.",
     ),
     (
         "azure-private-snp",
@@ -426,6 +426,42 @@ def test_one_broken_input_breaks_one_rule(name: str, title: str, path: str, valu
     resource = declarations.resource(name, title)
     broken = replace(resource, inputs=changed(resource.inputs, path, value))
     assert guard.violations(broken, declarations.configuration(name)) == [sentence]
+
+
+# What a preview cannot know yet, and where that is no way out: it comes from another resource of the workspace.
+REFERENCES = (
+    "location",
+    "storageProfile.osDisk.managedDisk.securityProfile.diskEncryptionSet",
+    "networkSecurityGroup",
+    "routeTable",
+    "bootDisk.kmsKeySelfLink",
+    "bootDisk.initializeParams.image",
+    "member",
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "path"), sorted({broken[:3] for broken in BROKEN if broken[2] not in REFERENCES})
+)
+def test_what_cannot_be_read_is_refused(name: str, title: str, path: str):
+    resource = declarations.resource(name, title)
+    unreadable = replace(resource, inputs=changed(resource.inputs, path, UNKNOWN))
+    assert guard.violations(unreadable, declarations.configuration(name)) != []
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "path"),
+    [
+        ("azure-private-snp", MACHINE, "location"),
+        ("azure-public-tdx-signed", MACHINE, REFERENCES[1]),
+        ("gcp-private-snp", INSTANCE, "bootDisk.kmsKeySelfLink"),
+    ],
+)
+@pytest.mark.parametrize("value", [UNKNOWN, "/of/somebody/else"])
+def test_what_comes_from_no_resource_of_the_workspace_is_refused(name: str, title: str, path: str, value: Any):
+    resource = declarations.resource(name, title)
+    stray = replace(resource, inputs=changed(resource.inputs, path, value), dependencies=())
+    assert len(guard.violations(stray, declarations.configuration(name))) == 1
 
 
 def test_every_rule_is_broken_by_some_test():
