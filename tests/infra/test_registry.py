@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from cloister.errors import InputError
+from cloister.protocol.imagemanifest import ImageManifest
 from infra import cloud
 from infra import project as pulumi_project
 from infra.registry import configuration, published
@@ -198,6 +199,31 @@ def test_a_workspace_of_an_image_that_is_not_there_fails_its_preview(tmp_path: P
     said = made.pulumi("preview", good=False)
     assert f"The registry {workspaces.REGISTRY} does not hold the image" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("backend", ["azure", "gcp"])
+def test_a_workspace_starts_its_machines_from_what_its_registry_made(tmp_path: Path, backend: str):
+    image = workspaces.manifest(tmp_path)
+    digest = ImageManifest.parse(image.read_bytes()).digest().hex()
+    wanted = workspaces.value(backend, image)
+    place = dict(wanted[backend])
+    where = {key: place[key] for key in PLACES[backend] if key in place} | {"location": place.get("location", "eu")}
+    home = project.create(tmp_path, "images", value(backend, {"flavor": "base", "digest": digest}, **where), **PROGRAM)
+    home.up(create=WHOLE[backend])
+    wanted[backend] = place | {"registry": stacks.full_name("images")}
+    made = project.create(tmp_path, "lab", wanted)
+
+    steps = json.loads(made.pulumi("preview", "--json"))["steps"]
+
+    machines = [step["newState"]["inputs"] for step in steps if step["urn"].endswith(("::trainer", "::scorer"))]
+    named = [
+        inputs["storageProfile"]["imageReference"]["id"]
+        if backend == "azure"
+        else inputs["bootDisk"]["initializeParams"]["image"]
+        for inputs in machines
+        if {"storageProfile", "bootDisk"} & set(inputs)
+    ]
+    assert named == [outputs(home)["images"][digest]["id"]] * 2
 
 
 @pytest.fixture
