@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -137,12 +138,13 @@ def test_the_state_says_who_reaches_what(cloud: Cloud):
 
 
 def test_the_boot_configuration_arrives_byte_for_byte(cloud: Cloud):
+    owner = hashlib.sha256(base64.b64decode(cloud.value["members"][0]["key"])).hexdigest()
     for name, machine in cloud.machines().items():
-        boot = BootConfiguration("lab", name, boot_of(machine).owners)
+        boot = BootConfiguration("lab", name, (owner,)).encode()
         if cloud.backend == "azure":
-            assert machine["userData"] == base64.b64encode(boot.encode()).decode()
+            assert machine["userData"] == base64.b64encode(boot).decode()
         else:
-            assert machine["metadata"]["cloister-boot-configuration"].encode() == boot.encode()
+            assert machine["metadata"]["cloister-boot-configuration"] == boot.decode()
 
 
 def test_whatever_can_bear_labels_does(cloud: Cloud):
