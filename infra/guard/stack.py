@@ -2,10 +2,7 @@
 one, so that `pulumi preview` fails as well as `pulumi up`.
 """
 
-import os
-import sys
 from collections.abc import Mapping
-from typing import NoReturn
 
 import pulumi
 
@@ -13,6 +10,7 @@ from infra.declared import Key, Resource
 from infra.guard import azure, gcp, local
 from infra.guard.rules import Rule
 from infra.guard.transform import read
+from infra.program import end_at_once
 from infra.reach import azure as azure_reach
 from infra.reach import gcp as gcp_reach
 from infra.reach import reach
@@ -22,8 +20,6 @@ RULES: Mapping[str, tuple[Rule, ...]] = {"local": local.RULES, "azure": azure.RU
 
 _MACHINES = {"azure": azure_reach.MACHINE, "gcp": gcp_reach.MACHINE}
 _REACHES = {"azure": azure_reach.machines, "gcp": gcp_reach.machines}
-# What the language host takes for "the user has been told" (pulumi/sdk, python/cmd/pulumi-language-python-exec).
-_SAID_ALREADY = 32
 
 
 def violations(resource: Resource, configuration: Workspace) -> list[str]:
@@ -66,16 +62,6 @@ def protect(configuration: Workspace) -> None:
     async def check(arguments: pulumi.ResourceTransformArgs) -> None:
         found = guard.judge(await read(arguments))
         if found:
-            _end(f"{arguments.type_} {arguments.name!r} is refused: {' '.join(found)}")
+            end_at_once(f"{arguments.type_} {arguments.name!r} is refused: {' '.join(found)}")
 
     pulumi.runtime.register_resource_transform(check)
-
-
-def _end(sentence: str) -> NoReturn:
-    """End the program on the spot. An exception would do so too, with the traceback of Pulumi's own threads: it leaves
-    a transform as an error of gRPC.
-    """
-    pulumi.log.error(sentence)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(_SAID_ALREADY)

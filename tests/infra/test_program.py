@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from infra import layout, stack
+from cloister.errors import InputError
+from infra import layout, program, stack
 from infra import project as projects
 from tests.infra.clouds import workspaces
 from tests.infra.project import Project
@@ -36,6 +37,15 @@ def test_the_program_imports_a_backend_by_its_name_only():
     text = (layout.CHECKOUT / "infra" / "__main__.py").read_text()
     assert "from infra.backends" not in text
     assert "import infra.backends" not in text
+
+
+def test_an_sdk_that_is_not_installed_is_a_sentence(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "pulumi_gcp", None)
+    monkeypatch.delitem(sys.modules, "infra.backends.gcp", raising=False)
+    with pytest.raises(InputError) as caught:
+        program.backend("infra.backends", "gcp")
+    assert caught.value.message == "The backend gcp needs pulumi_gcp, which is not installed."
+    assert caught.value.hint == "make gcp"
 
 
 # Programs that a guard is for: they declare something else than the backend would, by changing it first.
@@ -80,13 +90,13 @@ def clouds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Project]:
 def test_what_may_never_be_ends_the_program_with_a_sentence(name: str, clouds: dict[str, Project]):
     backend, change, sentence = WRONG[name]
     project = clouds[backend]
-    program = project.folder / "__main__.py"
-    right = program.read_text()
-    program.write_text(f"{change}\n{right}")
+    main = project.folder / "__main__.py"
+    right = main.read_text()
+    main.write_text(f"{change}\n{right}")
     try:
         said = project.pulumi("preview", good=False)
     finally:
-        program.write_text(right)
+        main.write_text(right)
     assert f"error: {sentence}" in " ".join(said.split())
     assert "Traceback" not in said
 
