@@ -1,5 +1,6 @@
 """Each vendor's interface is asked as documented; what is not an answer is refused, and said."""
 
+import dataclasses
 import datetime
 import json
 
@@ -9,9 +10,18 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
-from cloister.attestation.evidence import CERTIFICATE, CRL, LAUNCH_ENDORSEMENT, QE_IDENTITY, TCB_INFO
+from cloister.attestation.evidence import (
+    CERTIFICATE,
+    CRL,
+    LAUNCH_ENDORSEMENT,
+    QE_IDENTITY,
+    TCB_INFO,
+    SessionBinding,
+)
 from cloister.attestation.snp.products import ProductLine, TcbVersion
-from cloister.client.collateral import amd, azure, google, intel
+from cloister.attestation.testkit import RsaTpm
+from cloister.attestation.testkit.google import GcpSnpMachine
+from cloister.client.collateral import amd, azure, google, intel, wanted
 from cloister.client.collateral.service import Question
 from tests.client.collateral import services
 from tests.client.collateral.services import ISSUER, LEAF, NOW, Reply, Server, pem, revocations, signed
@@ -252,3 +262,13 @@ def test_an_authoritys_place_that_holds_something_else_is_no_answer(server: Serv
 
     assert len(found.problems) == 1
     assert found.collateral.items(CRL) == ()
+
+
+def test_a_vtpm_of_googles_raises_the_question_of_its_authority() -> None:
+    machine = GcpSnpMachine.create(NOW, vtpm=RsaTpm.create())
+    leaf = authority(f"http://{BUCKET}.storage.googleapis.com/032bf9d39db4fa06aade/ca.crt")
+    binding = SessionBinding(b"n" * 32, b"t" * 32, b"h" * 32)
+    evidence = dataclasses.replace(machine.evidence(binding), ak_certificates=(leaf,))
+
+    asked = [question.address for question in wanted.questions(evidence)]
+    assert asked[-1] == f"https://storage.googleapis.com/{BUCKET}/032bf9d39db4fa06aade/ca.crt"
