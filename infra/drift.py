@@ -53,18 +53,23 @@ class Difference:
         return f"{self.of}: {self.what} {runs} {so}, {declared} is declared."
 
 
-def found(name: str, machines: Sequence[Machine]) -> list[Difference]:
-    """Every difference of the workspace ``name``, whose state holds ``machines``.
-
-    Raises CloisterError when the configuration is wrong, the declared image is not there, or a cloud cannot be asked.
+def found(name: str, machines: Sequence[Machine]) -> tuple[list[Difference], str]:
+    """The differences of the workspace ``name``, whose state holds ``machines``; and, where that is not all of them, a
+    sentence that says why: the configuration is wrong, the image is not here, or a cloud could not be asked.
     """
-    # As if forced: a comparison replaces nothing, and what it finds must not depend on who computes.
-    configuration = parse(name, stack.configuration(name), force=True)
-    differences = compare(configuration, image.find(configuration.image).digest, machines)
+    try:
+        # As if forced: a comparison replaces nothing, and what it finds must not depend on who computes.
+        configuration = parse(name, stack.configuration(name), force=True)
+        differences = compare(configuration, image.find(configuration.image).digest, machines)
+    except CloisterError as error:
+        return [], str(error)
     if configuration.backend == LOCAL:
-        return differences
+        return differences, ""
     told = {difference.of for difference in differences}
-    return differences + [one for one in asked(name) if one.of not in told]
+    try:
+        return differences + [one for one in asked(name) if one.of not in told], ""
+    except CloisterError as error:
+        return differences, str(error)
 
 
 def compare(configuration: Workspace, digest: str, machines: Sequence[Machine]) -> list[Difference]:
@@ -150,11 +155,3 @@ def _short(text: str) -> str:
     if len(text) == 64 and not text.strip("0123456789abcdef"):
         return text[:16]
     return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}..."
-
-
-def or_why_not(name: str, machines: Sequence[Machine]) -> tuple[list[Difference], str]:
-    """The differences, or a sentence that says why they could not be found."""
-    try:
-        return found(name, machines), ""
-    except CloisterError as error:
-        return [], str(error)

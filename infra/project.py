@@ -18,6 +18,8 @@ from cloister.process import run
 from infra import engine, environment
 
 LOCAL = "local"
+_NOISE = "an unhandled error occurred: program exited"
+"""What the language host says after a sentence of the program's."""
 _TAIL_LINES = 12
 
 
@@ -151,7 +153,8 @@ def _complaint(done: subprocess.CompletedProcess[bytes]) -> str:
         said = [str(one["message"]).strip() for one in diagnostics if one["severity"] == "error"]
     except (ValueError, KeyError, TypeError):
         said = (done.stdout + done.stderr).decode("utf-8", "replace").strip().splitlines()[-_TAIL_LINES:]
-    return " ".join(line.removeprefix("error: ") for line in said if line.strip()) or f"status {done.returncode}"
+    lines = (line.strip().removeprefix("error: ") for line in said)
+    return " ".join(line for line in lines if line and not line.startswith(_NOISE)) or f"status {done.returncode}"
 
 
 def _stack(name: str) -> Sequence[str]:

@@ -28,7 +28,7 @@ def machines(
     workspace: str, found: Sequence[Machine], drift: Sequence[Difference], wrong: str, *, as_json: bool
 ) -> None:
     """The CVMs of one workspace; each agent is asked whether it answers. ``drift`` is where they are not as declared,
-    ``wrong`` why that could not be found.
+    ``wrong`` why not all of that could be found.
     """
     with ThreadPoolExecutor(_PROBES) as pool:
         agents = list(pool.map(_agent, found))
@@ -48,7 +48,9 @@ def machines(
     for difference in drift:
         print(difference.sentence())
     if wrong:
-        print(f"Whether this is what is declared could not be found out. {wrong}")
+        print(
+            f"Whether {'more of it is otherwise than' if drift else 'this is what is'} declared is not known: {wrong}"
+        )
     elif drift:
         print(f"To put that right: invoke workspace.up --stack {workspace}")
     else:

@@ -105,7 +105,7 @@ def status(c: Any, stack: str = "", json: bool = False) -> None:
 
     name = stacks.selected(stack)
     machines = stacks.machines(name)
-    differences, wrong = drift.or_why_not(name, machines) if machines else ([], "")
+    differences, wrong = drift.found(name, machines) if machines else ([], "")
     report.machines(name, machines, differences, wrong, as_json=json)
 
 

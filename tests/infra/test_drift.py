@@ -148,7 +148,9 @@ class Cloud:
         self.world(change)
 
     def drift(self) -> list[str]:
-        return [one.sentence() for one in drift.found("lab", stacks.machines("lab"))]
+        differences, wrong = drift.found("lab", stacks.machines("lab"))
+        assert wrong == ""
+        return [one.sentence() for one in differences]
 
 
 @pytest.fixture(params=["azure", "gcp"])
@@ -183,6 +185,31 @@ def test_a_cloud_is_asked_what_was_done_by_hand_and_its_machines_roll_when_nothi
     assert cloud.drift() == []
 
 
+def test_what_can_be_compared_is_also_when_a_cloud_cannot_be_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    manifest = workspaces.manifest(tmp_path)
+
+    def refuse(name: str) -> list[drift.Difference]:
+        raise pulumi.StackError(f"{name}: nobody is logged in.")
+
+    monkeypatch.setattr(stacks, "configuration", lambda name: workspaces.value("gcp", manifest))
+    monkeypatch.setattr(drift, "asked", refuse)
+    differences, wrong = drift.found("lab", [])
+    assert [one.sentence() for one in differences] == [
+        "trainer: the CVM is declared and is not there.",
+        "scorer: the CVM is declared and is not there.",
+    ]
+    assert wrong == "lab: nobody is logged in."
+
+
+@pytest.mark.parametrize(("image", "said"), [("absent", "There is no image 'absent'."), (7, "7 is not a text.")])
+def test_what_cannot_be_compared_is_said(monkeypatch: pytest.MonkeyPatch, image: object, said: str):
+    value = workspaces.value("gcp", Path()) | {"image": image}
+    monkeypatch.setattr(stacks, "configuration", lambda name: value)
+    differences, wrong = drift.found("lab", [])
+    assert differences == []
+    assert said in wrong
+
+
 def test_status_is_there_for_people_and_for_programs(capsys: pytest.CaptureFixture[str]):
     running = Machine("trainer", "urn", "", None, IMAGE, OTHER, "n2d-standard-4")
     difference = drift.Difference("trainer", "image", IMAGE, OTHER)
@@ -191,7 +218,7 @@ def test_status_is_there_for_people_and_for_programs(capsys: pytest.CaptureFixtu
     assert "deployed" in said
     assert f"{difference.sentence()}\nTo put that right: invoke workspace.up --stack lab" in said
     report.machines("lab", [running], [], "The image is not here.", as_json=False)
-    assert "could not be found out. The image is not here." in capsys.readouterr().out
+    assert "Whether this is what is declared is not known: The image is not here." in capsys.readouterr().out
     report.machines("lab", [running], [difference], "", as_json=True)
     told = json.loads(capsys.readouterr().out)
     assert [one["sentence"] for one in told["drift"]] == [difference.sentence()]

@@ -67,12 +67,12 @@ def test_a_new_image_rolls_through_the_machines_one_by_one_and_stops_before_a_ru
     project.pulumi("config", "set", "--path", f"{KEY}.cvms[1].memory", "1GiB")
     project.environment["STANDIN_SCORER"] = "unfinished"
     assert project.steps(project.up(create=5)) == [("create", "trainer"), ("create", "scorer")]
-    assert drift.found(STACK, stacks.machines(STACK)) == []
+    assert drift.found(STACK, stacks.machines(STACK)) == ([], "")
 
     old, new = ImageManifest.parse(image.read_bytes()), another(image)
     project.pulumi("config", "set", "--path", f"{KEY}.image", str(new))
     wanted = ImageManifest.parse(new.read_bytes()).digest().hex()
-    differences = drift.found(STACK, stacks.machines(STACK))
+    differences, _ = drift.found(STACK, stacks.machines(STACK))
     assert [one.sentence() for one in differences] == [
         f"{cvm}: image {old.digest().hex()[:16]} runs, {wanted[:16]} is declared." for cvm in ("trainer", "scorer")
     ]
