@@ -15,9 +15,14 @@ _HEADER = "a-secret-of-the-machine"
 
 
 @contextmanager
-def identity(audience: str = "https://storage.azure.com") -> Iterator[dict[str, str]]:
-    """The environment of a process that runs on such a machine; its tokens are for ``audience``."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(audience))
+def identity(
+    audience: str | None = "https://storage.azure.com", asked: list[str] | None = None
+) -> Iterator[dict[str, str]]:
+    """The environment of a process that runs on such a machine; its tokens are for ``audience``, None: it has none.
+
+    ``asked`` gets what it was asked for.
+    """
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(audience, [] if asked is None else asked))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -32,11 +37,15 @@ def identity(audience: str = "https://storage.azure.com") -> Iterator[dict[str, 
         thread.join(10)
 
 
-def _handler(audience: str) -> type[BaseHTTPRequestHandler]:
+def _handler(audience: str | None, asked: list[str]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if self.headers["X-IDENTITY-HEADER"] != _HEADER:
                 self.send_error(401)
+                return
+            asked.append(self.path)
+            if audience is None:
+                self.send_error(400)
                 return
             now = int(time.time())
             claims = {"aud": audience, "iss": "https://sts.windows.net/", "iat": now, "nbf": now - 60, "exp": now + 600}

@@ -66,6 +66,19 @@ def test_a_token_that_does_not_hold_is_one_sentence(azure: Azurite, tmp_path: Pa
     assert len(done.err.splitlines()) == 2
 
 
+def test_a_missing_identity_is_not_asked_for_again_and_again(azure: Azurite, tmp_path: Path) -> None:
+    """As the storage's client would, with growing pauses: it takes every failure for one of the network."""
+    sparse_image(tmp_path / "image", 32)
+    asked: list[str] = []
+    with identity(None, asked) as environment:
+        done = publish(
+            *("--to", "azure", "--destination", azure.url("any"), "--image", tmp_path / "image"), **environment
+        )
+
+    assert (done.code, len(asked)) == (4, 1)
+    assert "az login" in done.err
+
+
 @pytest.mark.parametrize(
     ("to", "destination", "says"),
     [
