@@ -16,6 +16,8 @@ Rule = Callable[[Resource, Workspace], str]
 
 _LOGINS = ("password", "sshkey", "sshkeys", "publickeys", "adminpassword", "adminusername", "ssh-keys", "osprofile")
 _CLOUD_PACKAGES = ("azure-native:", "gcp:")
+# A disk's labels cannot be changed where it stands.
+_HARMLESS = ("bootDisk.initializeParams.labels",)
 _KEYS = (
     "azure-native:keyvault:Vault",
     "azure-native:keyvault:Key",
@@ -56,7 +58,13 @@ def keys_are_kept(resource: Resource, configuration: Workspace) -> str:
     return "it is not protected and retained, and what a key encrypts is lost with it." if unkept else ""
 
 
-FOR_ALL: tuple[Rule, ...] = (only_known_types, nobody_logs_in)
+def what_is_declared_is_made(resource: Resource, configuration: Workspace) -> str:
+    """A change that is ignored leaves what was there before, which nobody judges."""
+    kept = [path for path in resource.ignored if path not in _HARMLESS]
+    return f"it ignores changes of {', '.join(kept)}." if kept else ""
+
+
+FOR_ALL: tuple[Rule, ...] = (only_known_types, nobody_logs_in, what_is_declared_is_made)
 FOR_CLOUDS: tuple[Rule, ...] = (*FOR_ALL, its_provider_is_named, it_is_labelled, keys_are_kept)
 
 

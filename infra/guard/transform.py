@@ -19,6 +19,7 @@ async def read(arguments: pulumi.ResourceTransformArgs) -> Resource:
         dependencies=tuple(key_of(urn) for urn in dependencies),
         provided=options.provider is not None,
         protected=options.protect is True and options.retain_on_delete is True,
+        ignored=tuple(str(path) for path in options.ignore_changes or ()),
     )
 
 

@@ -52,4 +52,5 @@ def _resource(title: str, inputs: dict, options: dict, wanted: dict[str, str]) -
         dependencies=tuple(dependencies),
         provided="provider" in options,
         protected=bool(options.get("protect") and options.get("retain_on_delete")),
+        ignored=tuple(options.get("ignore_changes", ())),
     )

@@ -471,7 +471,13 @@ def test_every_rule_is_broken_by_some_test():
         for one in [declarations.resource(name, title)]
         for rule in guard.RULES[name.partition("-")[0]]
     ]
-    others = {"only_known_types", "its_provider_is_named", "keys_are_kept", "an_address_is_asked_for"}
+    others = {
+        "only_known_types",
+        "its_provider_is_named",
+        "what_is_declared_is_made",
+        "keys_are_kept",
+        "an_address_is_asked_for",
+    }
     rules = {rule.__name__ for cloud in ("azure", "gcp") for rule in guard.RULES[cloud]}
     assert {name for name, said in sentences if said} | others == rules
 
@@ -489,6 +495,12 @@ def test_a_resource_without_a_provider_of_the_workspaces_own_is_refused(name: st
         replace(declarations.resource(name, title), provided=False), declarations.configuration(name)
     )
     assert found == ["it has no provider of the workspace's own."]
+
+
+def test_a_resource_that_keeps_what_nobody_judges_is_refused():
+    name = "azure-private-snp"
+    kept = replace(declarations.resource(name, GROUP), ignored=("securityRules",))
+    assert guard.violations(kept, declarations.configuration(name)) == ["it ignores changes of securityRules."]
 
 
 @pytest.mark.parametrize(
