@@ -13,7 +13,7 @@ import pytest
 from agent_runtime.keys import TlsIdentity
 from cloister import endpoint
 from cloister.attestation.collateral import InMemory
-from cloister.attestation.evidence import CERTIFICATE, Evidence, Platform, SessionBinding
+from cloister.attestation.evidence import CERTIFICATE, CRL, Evidence, Platform, SessionBinding
 from cloister.attestation.policy import LocalPolicy, Policy
 from cloister.attestation.testkit import Authority, SnpMachine
 from cloister.client import connection, refusal
@@ -26,7 +26,7 @@ from cloister.protocol import receipt
 from cloister.protocol.sealing import Direction, Sealer
 from cloister.v1 import agent_pb2, agent_pb2_grpc
 from tests.client.collateral.conftest import Asking, asking, server
-from tests.client.collateral.services import Server
+from tests.client.collateral.services import Reply, Server
 
 __all__ = ["asking", "server"]
 
@@ -290,16 +290,20 @@ def test_vendors_are_asked_for_what_neither_the_machine_nor_the_party_has(server
     snp = SnpMachine.create_at(asking.now)
     evidence = dataclasses.replace(snp.evidence(BINDING), snp_certificates=None, collateral=())
     services = Services(keys=server.address)
-    vendors = Vendors(network=asking.network(), services=services)
+    server.reply("/vcek/v1/Milan/crl", Reply(snp.crls[0]))
+    held = InMemory({CERTIFICATE: (b"held",)})
+    vendors = Vendors(held, asking.network(), services)
 
-    _, problems = vendors.about(evidence)
+    sources, problems = vendors.about(evidence)
 
     assert [path.partition("?")[0].rpartition("/")[2] for path in server.asked] == [
         snp.processor.chip_id.hex(),
         "cert_chain",
         "crl",
     ]
-    assert len(problems) == 3
+    assert len(problems) == 2
+    assert list(sources.items(CRL)) == [snp.crls[0]]
+    assert list(sources.items(CERTIFICATE)) == [b"held"]
 
 
 def test_nobody_is_asked_unless_a_party_wants_that(server: Server, asking: Asking) -> None:

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from cloister.attestation.collateral import InMemory
+from cloister.attestation.evidence import CERTIFICATE
 from cloister.client import refusal, result
 from cloister.client.connection import Connection
+from cloister.client.vendors import Vendors
 from cloister.errors import InputError, ProofError
 from cloister.protocol import archive
 from tests.agent_fixture import running_agent
@@ -36,9 +39,11 @@ def test_a_result_is_fetched_and_proven(machine, manifest, tmp_path):
     assert names(tmp_path) == ["results.zip.key", "results.zip.part", "results.zip.part.json"]
     assert stat.S_IMODE((tmp_path / "results.zip.key").stat().st_mode) == 0o600
 
-    done = result.finish(manifest, machine.policy, output)
+    brought = Vendors(InMemory({CERTIFICATE: (b"no certificate",)}))
+    done = result.finish(manifest, machine.policy, output, vendors=brought)
 
     assert done.proof.accepted
+    assert [one.kind for one in done.proof.then.skipped] == [CERTIFICATE]
     assert names(tmp_path) == ["results.zip"]
     assert stat.S_IMODE(output.stat().st_mode) == 0o600
     assert [path.name for path in result.unpack(output, tmp_path / "out")] == ["model.json"]
