@@ -33,13 +33,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a platform's part found: who vouches, whether the machine keeps secrets, which image it booted.
+    """What a platform's part found: who vouches, and which image the machine booted.
 
     ``pcrs`` are the values of PCR 0 to 15 where the platform has a vTPM; ``identity`` names and fingerprints.
     """
 
     identity_root: str
-    confidential: bool
     image: ImageReference | None = None
     identity: Mapping[str, str] = field(default_factory=dict)
     pcrs: tuple[bytes, ...] = ()

@@ -10,8 +10,6 @@ from cloister.attestation.errors import PolicyError
 from cloister.attestation.evidence import CERTIFICATE, PARTS
 from cloister.attestation.roots import WORKSPACE_CA, Anchor
 
-CONFIDENTIAL = False
-
 _REQUIRED = ("tpm_quote", "ak_certificates", "boot_event_log")
 
 
@@ -27,7 +25,7 @@ def judge(case: Case) -> Judgement:
     checks.record("parts", present == list(_REQUIRED), ", ".join(_REQUIRED), ", ".join(present) or "none of them")
     pcrs = evidence.tpm_quote.pcrs if evidence.tpm_quote else ()
     if parts is None:
-        return Judgement(WORKSPACE_CA, CONFIDENTIAL, identity=identity, pcrs=pcrs)
+        return Judgement(WORKSPACE_CA, identity=identity, pcrs=pcrs)
     own = () if section.certificate is None else (section.certificate,)
     leaf, *known = parts.certificates
     issuers = [
@@ -43,4 +41,4 @@ def judge(case: Case) -> Judgement:
         "tpm_firmware": f"{parts.attest.firmware_version:#018x}",
         "tpm_resets": str(parts.attest.reset_count),
     }
-    return Judgement(WORKSPACE_CA, CONFIDENTIAL, image, identity, pcrs)
+    return Judgement(WORKSPACE_CA, image, identity, pcrs)

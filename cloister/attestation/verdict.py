@@ -97,6 +97,7 @@ class Claims:
 class Verdict:
     """The judgement of one piece of evidence against one policy (``policy``: its digest) as of the time ``at``.
 
+    ``confidential``: it is shown that nobody but the image reads the machine's memory; never when a check failed.
     ``recording``: it was judged for no session and no receipt, so it says nothing of who is at the other end.
     ``skipped`` is collateral that could not be read and had no say.
     """

@@ -17,7 +17,7 @@ from cloister.attestation.collateral import Collateral
 from cloister.attestation.errors import MalformedEvidence, PolicyError
 from cloister.attestation.evidence import Evidence, Platform, ReceiptBinding, SessionBinding
 from cloister.attestation.gcp import verify as gcp
-from cloister.attestation.policy import Policy
+from cloister.attestation.policy import SNP_PLATFORMS, TDX_PLATFORMS, ImageReference, Policy
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.snp import judge as snp
 from cloister.attestation.sources import Sources
@@ -37,6 +37,8 @@ _JUDGES: Mapping[Platform, Callable[[Case], Judgement]] = {
     Platform.GCP_TDX: gcp.judge_tdx,
 }
 """The part of the verifier for each platform, which judges by its own section of the policy and by no other."""
+
+_WITH_HARDWARE = (*SNP_PLATFORMS, *TDX_PLATFORMS)
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def verify(
     _check_runtime_log(checks, evidence)
 
     sources = Sources(evidence.collateral, collateral)
-    judgement = Judgement("none", False)
+    judgement = Judgement("none")
     accepted = ", ".join(policy.platforms)
     judge = _JUDGES.get(evidence.platform)
     if evidence.platform in policy.platforms and judge is not None:
@@ -131,7 +133,7 @@ def verify(
     return Verdict(
         evidence.platform,
         judgement.identity_root,
-        judgement.confidential,
+        _is_confidential(checks, evidence.platform, image),
         at,
         policy.digest(),
         checks.finish(),
@@ -139,6 +141,14 @@ def verify(
         recording=isinstance(purpose, RecordingPurpose),
         skipped=sources.skipped,
     )
+
+
+def _is_confidential(checks: Recorder, platform: Platform, image: ImageReference | None) -> bool:
+    """Whether it is shown that hardware keeps the machine's memory from its host, and the image from everybody else.
+
+    Any check may be what that stands on, so nothing that was judged may have failed.
+    """
+    return not checks.failed() and platform in _WITH_HARDWARE and image is not None and not image.debug
 
 
 def _configuration(evidence: Evidence) -> BootConfiguration:

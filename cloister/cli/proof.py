@@ -80,7 +80,7 @@ def verify_result(
             today = proof.why_not_today(found)
             print(f"As of then   {'accepted' if found.then.accepted else 'REJECTED'} by your policy")
             print(f"As of today  {'REJECTED by your policy: ' + today if today else 'accepted by your policy'}")
-            if not found.then.confidential:
+            if found.then.accepted and not found.then.confidential:
                 print("Note         the machine was not confidential: whoever ran it could look into it")
     found.require_accepted()
     if not json:

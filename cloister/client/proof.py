@@ -206,7 +206,8 @@ class _Prover:
             found = verdict.claims.pcrs.get(index, b"")
             _same(f"PCR {index}", value, found.hex() or "absent")
         _same("The platform", self.receipt.platform, verdict.platform)
-        _same("Whether the machine is confidential", self.receipt.confidential, verdict.confidential)
+        if verdict.accepted:  # one that is not says of no machine that it is confidential
+            _same("Whether the machine is confidential", self.receipt.confidential, verdict.confidential)
         return f"PCR {', '.join(str(index) for index in sorted(self.receipt.pcrs))}"
 
     def _consents(self) -> str:

@@ -41,7 +41,7 @@ def summary(verdict: Verdict) -> Iterator[str]:
         flavor, digest = claims.image
         yield f"Image     {flavor}, manifest {digest.hex()}"
     yield f"Manifest  {claims.manifest_digest.hex() if claims.manifest_digest else 'none submitted yet'}"
-    if not verdict.confidential:
+    if verdict.accepted and not verdict.confidential:
         yield "Note      not confidential: whoever runs this machine can look into it"
     if verdict.recording:
         yield "Note      judged as a recording: for no session and no receipt of yours"

@@ -43,10 +43,10 @@ def judge_snp(case: Case) -> Judgement:
     complete = check_parts(case.checks, evidence, _SNP_PARTS, _OPTIONAL)
     root = _root(case, AMD)
     if not complete or evidence.hcl_report is None:
-        return Judgement(root, False)
+        return Judgement(root)
     report = HclReport.parse(evidence.hcl_report)
     if not check_type(case.checks, report, hcl.TYPE_SNP):
-        return Judgement(root, False)
+        return Judgement(root)
     hardware = Report.parse(report.hardware_report)
     certificates, crls = snp.collect(evidence.snp_certificates, case.items)
     claims = snp.check_report(
@@ -72,10 +72,10 @@ def judge_tdx(case: Case) -> Judgement:
     complete = check_parts(case.checks, evidence, _TDX_PARTS, _OPTIONAL[:1])
     root = _root(case, INTEL)
     if not complete or evidence.hcl_report is None or evidence.tdx_quote is None:
-        return Judgement(root, False)
+        return Judgement(root)
     report = HclReport.parse(evidence.hcl_report)
     if not check_type(case.checks, report, hcl.TYPE_TDX):
-        return Judgement(root, False)
+        return Judgement(root)
     quote = Quote.parse(evidence.tdx_quote)
     claims = tdx.check_quote(
         case.checks,
@@ -149,7 +149,7 @@ def _judge_vtpm(case: Case, report: HclReport, root: str, identity: dict[str, st
     }
     for name, setting in report.claims.configuration.items():
         identity[f"paravisor.{name}"] = str(setting).lower()
-    return Judgement(root, image is not None and not image.debug, image, identity, parts.pcrs)
+    return Judgement(root, image, identity, parts.pcrs)
 
 
 def _check_certificate(case: Case, parts: VtpmEvidence) -> dict[str, str]:

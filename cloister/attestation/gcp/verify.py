@@ -53,7 +53,7 @@ def judge_snp(case: Case) -> Judgement:
     complete = check_parts(checks, evidence, _SNP_PARTS, _OPTIONAL)
     parts = VtpmEvidence.parse(evidence)
     if not complete or parts is None or evidence.snp_report is None:
-        return Judgement(root, False)
+        return Judgement(root)
     report = Report.parse(evidence.snp_report)
     certificates, crls = snp.collect(evidence.snp_certificates, case.items)
     claims = snp.check_report(
@@ -93,7 +93,7 @@ def judge_snp(case: Case) -> Judgement:
         "tpm_firmware": f"{parts.attest.firmware_version:#018x}",
         "tpm_resets": str(parts.attest.reset_count),
     }
-    return Judgement(root, image is not None and not image.debug, image, identity, parts.pcrs)
+    return Judgement(root, image, identity, parts.pcrs)
 
 
 def judge_tdx(case: Case) -> Judgement:
@@ -105,7 +105,7 @@ def judge_tdx(case: Case) -> Judgement:
     anchor = tdx_judge.one_anchor(case.anchors(INTEL))
     complete = check_parts(checks, evidence, _TDX_PARTS, _OPTIONAL[:1])
     if not complete or evidence.tdx_quote is None or evidence.ccel is None:
-        return Judgement(anchor.vouches, False)
+        return Judgement(anchor.vouches)
     quote, log = Quote.parse(evidence.tdx_quote), Ccel.parse(evidence.ccel)
     report = quote.report
     identity = tdx.check_quote(
@@ -128,7 +128,7 @@ def judge_tdx(case: Case) -> Judgement:
         firmware.check_svn(checks, section.tdx_min_svn, launched.svn if launched else None)
     tdx_judge.check_event_log(checks, log, report)
     image = tdx_judge.check_image(checks, report, policy, firmware=False)
-    return Judgement(anchor.vouches, image is not None and not image.debug, image, identity)
+    return Judgement(anchor.vouches, image, identity)
 
 
 def check_instance(checks: Recorder, certificate: x509.Certificate, allowed: tuple[GcpInstance, ...]) -> dict[str, str]:

@@ -11,7 +11,6 @@ from cloister.attestation.errors import PolicyError
 from cloister.attestation.evidence import PARTS
 from cloister.attestation.policy import ImageReference, Policy
 from cloister.attestation.roots import AMD, SIMULATED
-from cloister.attestation.snp.checks import INFOS
 from cloister.attestation.snp.report import Report
 from cloister.attestation.snp.verify import check_report, collect
 from cloister.attestation.verdict import Recorder
@@ -32,7 +31,7 @@ def judge(case: Case) -> Judgement:
     proper = [name for name in present if name != _OPTIONAL] == [_REPORT]
     checks.record("parts", proper, f"{_REPORT}, with or without {_OPTIONAL}", ", ".join(present) or "none of them")
     if evidence.snp_report is None:
-        return Judgement(root, False, identity={"root": root})
+        return Judgement(root, identity={"root": root})
     report = Report.parse(evidence.snp_report)
     certificates, crls = collect(evidence.snp_certificates, case.items)
     instances = case.policy.instances
@@ -49,10 +48,7 @@ def judge(case: Case) -> Judgement:
     )
     checks.equal("snp-host-data", evidence.boot_configuration_digest(), report.host_data)
     image = _check_image(checks, report, case.policy)
-    # Hardware keeps the machine's memory from its host only as far as the report is true and says so.
-    proven = not set(checks.failed()).intersection(INFOS)
-    confidential = proven and image is not None and not image.debug
-    return Judgement(root, confidential, image, {"root": root, **claims})
+    return Judgement(root, image, {"root": root, **claims})
 
 
 def _check_image(checks: Recorder, report: Report, policy: Policy) -> ImageReference | None:

@@ -14,7 +14,7 @@ from cloister.attestation.errors import PolicyError
 from cloister.attestation.evidence import PARTS
 from cloister.attestation.policy import ImageReference, Policy
 from cloister.attestation.roots import INTEL, Anchor
-from cloister.attestation.tdx.policy import DEBUG, TdxReference
+from cloister.attestation.tdx.policy import TdxReference
 from cloister.attestation.tdx.quote import Quote, TdReport
 from cloister.attestation.tdx.verify import check_quote
 from cloister.attestation.verdict import Recorder
@@ -34,7 +34,7 @@ def judge(case: Case) -> Judgement:
     present = [name for name in (*PARTS, *_OTHERS) if getattr(evidence, name)]
     checks.record("parts", present == list(_REQUIRED), ", ".join(_REQUIRED), ", ".join(present) or "none of them")
     if evidence.tdx_quote is None or evidence.ccel is None:
-        return Judgement(anchor.vouches, confidential=False)
+        return Judgement(anchor.vouches)
     quote, log = Quote.parse(evidence.tdx_quote), Ccel.parse(evidence.ccel)
     instances = case.policy.instances
     identity = check_quote(
@@ -51,10 +51,7 @@ def judge(case: Case) -> Judgement:
     checks.equal("tdx-boot-configuration", configuration, quote.report.mr_config_id)
     check_event_log(checks, log, quote.report)
     image = check_image(checks, quote.report, case.policy)
-    # Under debug the host reads the memory; in an image for debugging whoever reaches its console does.
-    under_debug = bool(int.from_bytes(quote.report.td_attributes, "little") & DEBUG)
-    confidential = not under_debug and image is not None and not image.debug
-    return Judgement(anchor.vouches, confidential, image, identity)
+    return Judgement(anchor.vouches, image, identity)
 
 
 def one_anchor(anchors: Sequence[Anchor]) -> Anchor:

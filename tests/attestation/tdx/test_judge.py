@@ -305,6 +305,7 @@ def test_only_what_is_wrong_is_refused(td: Td, name: str) -> None:
     assert names(verdict) == [name]
     require_words(verdict)
     assert not verdict.accepted
+    assert not verdict.confidential
 
 
 @pytest.mark.parametrize("make", [good, receipt])
@@ -348,8 +349,7 @@ def test_a_td_report_1_0_is_judged_and_names_no_service_td(td: Td) -> None:
     assert check.outcome is Outcome.NOT_APPLICABLE
 
 
-def test_a_td_under_debug_is_not_called_confidential(td: Td) -> None:
-    assert not CASES["tdx-debug"](td).verdict().confidential
+def test_a_debug_image_that_the_policy_allows_is_not_confidential(td: Td) -> None:
     allowed = good(td).but(policy=td.policy(images=(td.image(debug=True),), allow_debug=True)).verdict()
     assert (allowed.accepted, allowed.confidential) == (True, False)
 
