@@ -32,5 +32,10 @@ def create(folder: Path, name: str, value: Mapping[str, Any], **program: str) ->
     project below ``folder`` has put something there.
     """
     made = Project.create(folder, name, value, provider=PROVIDER, settings=SETTINGS, plugins=plugins(folder), **program)
-    made.environment[world.VARIABLE] = str(folder / "world.json")
+    made.environment |= {
+        world.VARIABLE: str(folder / "world.json"),
+        # The SDKs hold megabytes of code. All projects of a run share its byte code, also where none may be written.
+        "PYTHONPYCACHEPREFIX": str(folder.parent / "bytecode"),
+        "PYTHONDONTWRITEBYTECODE": "",
+    }
     return made
