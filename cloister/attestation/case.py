@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
+from cloister.attestation.errors import PolicyError
 from cloister.attestation.evidence import Evidence
 from cloister.attestation.policy import ImageReference, Policy
 from cloister.attestation.roots import VENDORS, Anchor
@@ -29,6 +30,18 @@ class Case:
     def items(self, kind: str) -> tuple[bytes, ...]:
         """All collateral of ``kind`` that can be read: what the evidence carries, then what the caller brings."""
         return self.sources.items(kind)
+
+
+def moment(at: datetime) -> datetime:
+    """The time to judge at, in UTC. Raises PolicyError for one without a zone, or beyond what a calendar has."""
+    if at.tzinfo is None:
+        raise PolicyError(
+            "The time to judge the evidence at has no time zone.", hint="Write it as 2026-01-31T12:00:00Z."
+        )
+    try:
+        return at.astimezone(UTC)
+    except OverflowError as error:
+        raise PolicyError("The time to judge the evidence at is beyond the years 1 to 9999 in UTC.") from error
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,17 @@ SNP_PLATFORMS = (Platform.SEV_SNP, Platform.AZURE_SNP, Platform.GCP_SNP)
 TDX_PLATFORMS = (Platform.TDX, Platform.AZURE_TDX, Platform.GCP_TDX)
 """The platforms that stand on a TDX quote: a policy that accepts one needs the section ``tdx``."""
 
+VTPM_PLATFORMS = (Platform.LOCAL, Platform.AZURE_SNP, Platform.AZURE_TDX, Platform.GCP_SNP)
+"""The platforms whose machines show the registers of a vTPM."""
+
+_NAMED_ON = {
+    "chip_ids": SNP_PLATFORMS,
+    "ppids": TDX_PLATFORMS,
+    "azure_vm_ids": (Platform.AZURE_SNP, Platform.AZURE_TDX),
+    "gcp": (Platform.GCP_SNP,),
+}
+"""The lists of the section ``instances``, with the platforms whose evidence has such names."""
+
 _WHAT = "The policy"
 
 
@@ -115,6 +126,7 @@ class Policy:
                 hint="Write it again with `policy --image MANIFEST --workspace DESCRIPTOR --allow-local`.",
             )
         self._require_cloud_sections()
+        self._require_judged()
         if not self.images:
             raise PolicyError(f"{_WHAT} names no image, so it would accept no machine.")
         self._require_snp_sections()
@@ -153,6 +165,22 @@ class Policy:
                     hint=f"Add {section}, or take {platform} out of platforms."
                     if not present
                     else f"Take {section} out, or add {platform} to platforms.",
+                )
+
+    def _require_judged(self) -> None:
+        """What is demanded of a machine can be judged: no demand is passed over because the evidence cannot show it."""
+        blind = [platform for platform in self.platforms if platform not in VTPM_PLATFORMS]
+        if blind and (self.secure_boot or self.platform_pcrs):
+            raise PolicyError(
+                f"{_WHAT} demands something of PCRs (secure_boot or platform_pcrs) and accepts {', '.join(blind)}, "
+                "whose machines show none.",
+                hint="Write a policy of its own for them; with TDX, RTMR 0 of an image pins what Secure Boot does.",
+            )
+        for name, platforms in _NAMED_ON.items():
+            if getattr(self.instances, name, ()) and not set(platforms) & set(self.platforms):
+                raise PolicyError(
+                    f"{_WHAT} names machines in instances.{name} and accepts no platform that is judged by it.",
+                    hint=f"Evidence of {', '.join(platforms)} has such names; take the list out, or add one of these.",
                 )
 
     def _require_snp_sections(self) -> None:

@@ -14,6 +14,7 @@ from cloister.attestation import vtpm
 from cloister.attestation.azure import hcl
 from cloister.attestation.azure import verify as azure
 from cloister.attestation.azure.hcl import HclReport
+from cloister.attestation.case import moment
 from cloister.attestation.collateral import Collateral
 from cloister.attestation.errors import MalformedEvidence, PolicyError
 from cloister.attestation.evidence import Platform
@@ -25,6 +26,7 @@ from cloister.attestation.snp.report import Report
 from cloister.attestation.sources import Skipped, Sources
 from cloister.attestation.tdx import checks as tdx_checks
 from cloister.attestation.tdx import verify as tdx
+from cloister.attestation.tdx.judge import one_anchor
 from cloister.attestation.tdx.quote import Quote
 from cloister.attestation.tpm_rsa import RsaSignature
 from cloister.attestation.verdict import Check, Outcome, Recorder
@@ -151,7 +153,6 @@ class _Question:
     def tdx(self, quote: Quote, report_data: bytes | None, *, paravisor: bool = False) -> dict[str, str]:
         if self.policy.tdx is None:
             raise _without("tdx")
-        (anchor,) = self.anchors(INTEL)
         return tdx.check_quote(
             self.checks,
             quote,
@@ -159,7 +160,7 @@ class _Question:
             report_data=report_data,
             at=self.at,
             items=self.items,
-            anchor=anchor,
+            anchor=one_anchor(self.anchors(INTEL)),
             ppids=self.policy.instances.ppids if self.policy.instances else (),
         )
 
@@ -180,8 +181,7 @@ def verify_raw(
     collateral that might refuse and cannot be read, PolicyError when the policy has no section for the kind or ``at``
     no zone.
     """
-    if at.tzinfo is None:
-        raise PolicyError("The time to judge the evidence at has no time zone.", hint="Write it as 2026-01-31T12:00Z.")
+    at = moment(at)
     sources = Sources((), collateral)
     report = HclReport.parse(raw.report) if isinstance(raw, RawHcl) else None
     platforms, names = _kind(raw, report)

@@ -11,10 +11,10 @@ from datetime import datetime
 
 from cloister.attestation import local, runtimelog
 from cloister.attestation.azure import verify as azure
-from cloister.attestation.case import Case, Judgement
+from cloister.attestation.case import Case, Judgement, moment
 from cloister.attestation.checks import CHECKS_OF, COMMON
 from cloister.attestation.collateral import Collateral
-from cloister.attestation.errors import MalformedEvidence, PolicyError
+from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence, Platform, ReceiptBinding, SessionBinding
 from cloister.attestation.gcp import verify as gcp
 from cloister.attestation.policy import SNP_PLATFORMS, TDX_PLATFORMS, ImageReference, Policy
@@ -91,10 +91,7 @@ def verify(
     cannot be read, CollateralError for collateral of the caller's that might refuse and cannot be read, PolicyError
     when ``at`` has no zone, TypeError for another purpose; everything else is in the verdict.
     """
-    if at.tzinfo is None:
-        raise PolicyError(
-            "The time to judge the evidence at has no time zone.", hint="Write it as 2026-01-31T12:00:00Z."
-        )
+    at = moment(at)
     configuration = _configuration(evidence)
     _require_event_log_key(evidence)
     checks = Recorder(CHECKS_OF.get(evidence.platform, COMMON))

@@ -136,8 +136,8 @@ def from_hex(text: str, *, what: str, size: int = 32) -> bytes:
 
 def to_time(moment: datetime.datetime) -> str:
     """An aware time as RFC 3339 in UTC, with milliseconds."""
-    utc = moment.astimezone(datetime.UTC)
-    return utc.strftime("%Y-%m-%dT%H:%M:%S.") + f"{utc.microsecond // 1000:03d}Z"
+    utc = moment.astimezone(datetime.UTC).replace(tzinfo=None)
+    return utc.isoformat(timespec="milliseconds") + "Z"
 
 
 def from_time(text: str, *, what: str) -> datetime.datetime:

@@ -6,9 +6,13 @@ from typing import Any
 import pytest
 
 from cloister.attestation.azure.policy import AzurePolicy, AzureSnpPolicy, AzureTdxPolicy
+from cloister.attestation.evidence import Platform
 from cloister.attestation.gcp.policy import GcpPolicy
 from cloister.attestation.instances import GcpInstance, Instances
 from cloister.attestation.policy import Policy
+from cloister.attestation.snp.policy import KINDS, SnpPolicy
+from cloister.attestation.snp.products import ProductLine, TcbVersion
+from cloister.attestation.tdx.policy import TdxPolicy
 from cloister.attestation.testkit import LocalMachine
 from cloister.protocol import canonical
 from cloister.protocol.canonical import FormatError
@@ -36,8 +40,19 @@ def document(**sections: Any) -> bytes:
     return canonical.encode(LocalMachine.create(AT).policy().value() | sections)
 
 
-def test_a_policy_may_name_machines_whatever_its_platform() -> None:
-    assert Policy.parse(document(instances=MACHINES.value())).instances == MACHINES
+def test_the_names_of_machines_are_read_back() -> None:
+    local = LocalMachine.create(AT).policy()
+    policy = Policy(
+        platforms=(Platform.AZURE_TDX, Platform.GCP_SNP),  # between them their evidence has every kind of name
+        images=local.images,
+        boot_configuration=local.boot_configuration,
+        snp=SnpPolicy({ProductLine.MILAN: dict.fromkeys(KINDS, TcbVersion(3, 0, 8, 115))}),
+        tdx=TdxPolicy(),
+        azure=AzurePolicy(tdx=AZURE.tdx),
+        gcp=GcpPolicy(b"r" * 32, snp_min_svn=3),
+        instances=MACHINES,
+    )
+    assert Policy.parse(policy.encode()).instances == MACHINES
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from cloister.attestation.azure.policy import AzurePolicy, AzureSnpPolicy, Azure
 from cloister.attestation.errors import PolicyError
 from cloister.attestation.evidence import Platform
 from cloister.attestation.gcp.policy import GcpPolicy
-from cloister.attestation.policy import MAX_SIZE, ConfigurationPolicy, ImageReference, Policy
+from cloister.attestation.instances import GcpInstance, Instances
+from cloister.attestation.policy import MAX_SIZE, VTPM_PLATFORMS, ConfigurationPolicy, ImageReference, Policy
 from cloister.attestation.snp.policy import KINDS, SnpPolicy
 from cloister.attestation.snp.products import ProductLine, TcbVersion
 from cloister.attestation.tdx.collateral import TcbStatus
@@ -88,6 +89,42 @@ def test_a_section_of_a_platform_that_is_not_accepted_is_refused(platform: Platf
     if both != NEEDED[platform]:
         with pytest.raises(PolicyError, match="exactly when it accepts"):
             made(platform, **both)
+
+
+@pytest.mark.parametrize("platform", Platform)
+@pytest.mark.parametrize(
+    "pins", [{"platform_pcrs": {7: b"7" * 32}, "secure_boot": True}, {"platform_pcrs": {0: b"0" * 32}}]
+)
+def test_registers_are_demanded_only_where_every_machine_shows_them(platform: Platform, pins: dict[str, Any]) -> None:
+    if platform in VTPM_PLATFORMS:
+        assert made(platform, **NEEDED[platform], **pins).platform_pcrs
+        return
+    with pytest.raises(PolicyError, match=f"accepts {platform}, whose machines show none"):
+        made(platform, **NEEDED[platform], **pins)
+    beside = {"snp": SNP, "tdx": TdxPolicy(), "azure": AzurePolicy(AZURE_SNP, AZURE_TDX)}
+    if platform is not Platform.GCP_TDX:
+        with pytest.raises(PolicyError, match="whose machines show none"):
+            made(Platform.AZURE_SNP, Platform.AZURE_TDX, platform, **beside, **pins)
+
+
+NAMED = {
+    "chip_ids": ((b"c" * 64,), {Platform.SEV_SNP, Platform.AZURE_SNP, Platform.GCP_SNP}),
+    "ppids": ((b"p" * 16,), {Platform.TDX, Platform.AZURE_TDX, Platform.GCP_TDX}),
+    "azure_vm_ids": (("911B0EF8-9DBA-48B0-B275-4E4DF2D39252",), {Platform.AZURE_SNP, Platform.AZURE_TDX}),
+    "gcp": ((GcpInstance("trial"),), {Platform.GCP_SNP}),
+}
+
+
+@pytest.mark.parametrize("platform", Platform)
+@pytest.mark.parametrize("name", NAMED)
+def test_machines_are_named_only_where_evidence_names_them(platform: Platform, name: str) -> None:
+    named, platforms = NAMED[name]
+    instances = Instances(**{name: named})
+    if platform in platforms:
+        assert made(platform, **NEEDED[platform], instances=instances).instances == instances
+    else:
+        with pytest.raises(PolicyError, match=f"instances.{name}"):
+            made(platform, **NEEDED[platform], instances=instances)
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,7 @@ def test_a_time_keeps_its_moment_and_is_written_in_utc():
     zone = datetime.timezone(datetime.timedelta(hours=2))
     moment = datetime.datetime(2026, 1, 31, 1, 2, 3, 456000, tzinfo=zone)
     assert canonical.to_time(moment) == "2026-01-30T23:02:03.456Z"
+    assert canonical.to_time(datetime.datetime(999, 1, 2, tzinfo=datetime.UTC)) == "0999-01-02T00:00:00.000Z"
     assert canonical.from_time("2026-01-30T23:02:03.456Z", what="It") == moment
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -26,6 +26,7 @@ from cloister.attestation.evidence import (
 )
 from cloister.attestation.instances import Instances
 from cloister.attestation.policy import Policy
+from cloister.attestation.raw import RawTdx, verify_raw
 from cloister.attestation.roots import Anchor
 from cloister.attestation.runtimelog import Kind, Measurement
 from cloister.attestation.tdx.collateral import TcbStatus
@@ -40,6 +41,7 @@ from cloister.protocol import canonical, schema
 from tests.attestation.wording import require_words
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 MANIFEST = hashlib.sha256(b"manifest").digest()
 OTHER = hashlib.sha256(b"something else").digest()
 OTHER_48 = hashlib.sha384(b"something else").digest()
@@ -340,6 +342,31 @@ def test_two_anchors_for_intel_are_an_error(td: Td) -> None:
     one = good(td)
     with pytest.raises(PolicyError, match="2 anchors"):
         verify(one.evidence, one.policy, purpose=SESSION, at=AT, roots=(one.anchor, Intel.create(AT).anchor()))
+    raw = RawTdx(one.evidence.tdx_quote or b"")
+    with pytest.raises(PolicyError, match="0 anchors"):
+        verify_raw(raw, one.policy, report_data=None, at=AT, roots=())
+
+
+@pytest.mark.parametrize(
+    ("at", "message"),
+    [
+        (AT.replace(tzinfo=None), "no time zone"),
+        (datetime.max.replace(tzinfo=timezone(-HOUR)), "beyond the years"),
+        (datetime.min.replace(tzinfo=timezone(HOUR)), "beyond the years"),
+    ],
+)
+def test_a_time_that_is_none_in_utc_is_an_error(td: Td, at: datetime, message: str) -> None:
+    one = good(td)
+    with pytest.raises(PolicyError, match=message):
+        one.but(at=at).verdict()
+    with pytest.raises(PolicyError, match=message):
+        verify_raw(RawTdx(one.evidence.tdx_quote or b""), one.policy, report_data=None, at=at)
+
+
+def test_a_verdict_has_its_time_in_utc(td: Td) -> None:
+    one = good(td)
+    elsewhere = one.but(at=AT.astimezone(timezone(HOUR))).verdict()
+    assert elsewhere.encode() == one.verdict().encode()
 
 
 def test_a_td_report_1_0_is_judged_and_names_no_service_td(td: Td) -> None:
