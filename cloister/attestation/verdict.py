@@ -3,7 +3,7 @@
 It is data, and anybody can compute it again. ``accepted`` is true only when every check was made and none failed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -15,6 +15,9 @@ from cloister.attestation.sources import Skipped
 from cloister.errors import ProofError
 from cloister.protocol import canonical
 from cloister.protocol.bootconfig import BootConfiguration
+
+NONE_NAMED = "one that the policy names, and it names none"
+"""What is expected of a machine by a list that is empty: nothing can be that."""
 
 
 class Outcome(StrEnum):
@@ -167,6 +170,11 @@ class Recorder:
     def equal(self, name: str, expected: bytes, found: bytes) -> bool:
         """A check that two byte strings are the same, shown in hex."""
         return self.record(name, expected == found, expected.hex(), found.hex())
+
+    def one_of(self, name: str, allowed: Collection[bytes], found: bytes) -> bool:
+        """A check that a byte string is one of those that the policy names, shown in hex. Naming none rejects."""
+        wanted = " or ".join(one.hex() for one in allowed) or NONE_NAMED
+        return self.record(name, found in allowed, wanted, found.hex())
 
     def not_applicable(self, name: str, reason: str, found: str = "") -> None:
         """A check that has nothing to judge; ``reason`` is a clause."""

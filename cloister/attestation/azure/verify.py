@@ -100,7 +100,7 @@ def check_type(checks: Recorder, report: HclReport, wanted: int) -> bool:
 def check_snp_paravisor(checks: Recorder, report: Report, section: AzureSnpPolicy) -> None:
     """Microsoft's key signed the paravisor, and the paravisor is not too old. That its VMPL is 0 the report's own
     checks judge."""
-    _one_of(checks, "azure-id-key", report.id_key_digest, section.id_key_digests)
+    checks.one_of("azure-id-key", section.id_key_digests, report.id_key_digest)
     least, found = section.min_guest_svn, report.guest_svn
     checks.record("azure-guest-svn", found >= least, f"at least {least}", str(found))
 
@@ -108,8 +108,8 @@ def check_snp_paravisor(checks: Recorder, report: Report, section: AzureSnpPolic
 def check_tdx_paravisor(checks: Recorder, quote: Quote, section: AzureTdxPolicy) -> None:
     """The paravisor and the TDX module are known ones. Nothing is measured in the runtime registers there."""
     report = quote.report
-    _one_of(checks, "azure-mrtd", report.mr_td, section.mrtds)
-    _one_of(checks, "azure-mrseam", report.mr_seam, section.mrseams)
+    checks.one_of("azure-mrtd", section.mrtds, report.mr_td)
+    checks.one_of("azure-mrseam", section.mrseams, report.mr_seam)
     used = [f"RTMR {index}: {value.hex()}" for index, value in enumerate(report.rtmrs) if any(value)]
     checks.record("azure-rtmrs", not used, "all zero", "; ".join(used) or "all zero")
 
@@ -171,11 +171,6 @@ def _check_machine(case: Case, report: HclReport) -> None:
         case.checks.record("azure-machine", found in allowed, " or ".join(allowed), found)
     else:
         case.checks.not_applicable("azure-machine", "the policy names no machine at Azure", found)
-
-
-def _one_of(checks: Recorder, name: str, found: bytes, allowed: tuple[bytes, ...]) -> None:
-    wanted = " or ".join(one.hex() for one in allowed) or "one that the policy names, and it names none"
-    checks.record(name, found in allowed, wanted, found.hex())
 
 
 def _root(case: Case, vendor: str) -> str:

@@ -27,7 +27,7 @@ from cloister.attestation.snp.report import Report
 from cloister.attestation.tdx import judge as tdx_judge
 from cloister.attestation.tdx import verify as tdx
 from cloister.attestation.tdx.quote import Quote
-from cloister.attestation.verdict import Recorder
+from cloister.attestation.verdict import NONE_NAMED, Recorder
 from cloister.attestation.vtpm import VtpmEvidence
 
 NON_HOST_INFO = b"GCE NonHostInfo\0"
@@ -140,7 +140,7 @@ def check_instance(checks: Recorder, certificate: x509.Certificate, allowed: tup
         return {}
     found = "production" if info.production else "something else"
     checks.record("gcp-production", info.production, "production", found)
-    names = " or ".join(str(one.value()) for one in allowed) or "one that the policy names, and it names none"
+    names = " or ".join(str(one.value()) for one in allowed) or NONE_NAMED
     checks.record("gcp-instance", info.is_one_of(allowed), names, str(info))
     return {
         "gcp_project": info.project,

@@ -55,6 +55,5 @@ def _check_image(checks: Recorder, report: Report, policy: Policy) -> ImageRefer
     """The launch digest is one of an image that the policy names. Returns that image."""
     digest = report.measurement
     image = next((image for image in policy.images if digest in image.launch_digests), None)
-    wanted = " or ".join(one.hex() for image in policy.images for one in image.launch_digests)
-    checks.record("snp-launch-digest", image is not None, wanted, digest.hex())
+    checks.one_of("snp-launch-digest", [one for image in policy.images for one in image.launch_digests], digest)
     return check_debug(checks, image, policy)

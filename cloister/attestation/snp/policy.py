@@ -40,7 +40,8 @@ _REPORTED = KINDS[0]
 
 @dataclass(frozen=True)
 class SnpPolicy:
-    """``minimum_tcb`` has, for each accepted product line, all of KINDS; a machine of another line is refused.
+    """``minimum_tcb`` has, for each accepted product line, all of KINDS; a machine of another line is refused, and
+    with none every machine.
 
     ``allow_smt``, ``allow_cxl`` and ``allow_tio`` accept what widens the ground for attacks; ``allow_vlek`` accepts
     reports signed by a cloud's key, which names no chip: of ``vlek_clouds`` only, so it needs one.
@@ -79,8 +80,6 @@ class SnpPolicy:
                 "The policy's section snp names zeros as a key, which a report has when no key signed the guest.",
                 hint="Leave id_key_digests and author_key_digests out to accept guests that nobody signed.",
             )
-        if not self.minimum_tcb:
-            raise PolicyError("The policy's section snp accepts no product line: minimum_tcb is empty.")
         for line, versions in self.minimum_tcb.items():
             wanted = {name for name in COMPONENTS[line] if name}
             for kind in KINDS:

@@ -21,7 +21,7 @@ from cloister.attestation.snp.policy import SnpPolicy
 from cloister.attestation.snp.products import ProductLine
 from cloister.attestation.snp.report import Report, SigningKey
 from cloister.attestation.snp.table import CertificateTable
-from cloister.attestation.verdict import Recorder
+from cloister.attestation.verdict import NONE_NAMED, Recorder
 
 _MAX_ENDORSEMENTS = 8
 # A report of version 2 does not name its processor; firmware of Turin never made one.
@@ -114,7 +114,7 @@ def _check_product(
     elif leaf is not None and certified is not line:
         found += f", and a certificate for {leaf.amd.product_name!r}"
     accepted = line in section.minimum_tcb and (leaf is None or certified is line)
-    checks.record("snp-product", accepted, " or ".join(section.minimum_tcb), found)
+    checks.record("snp-product", accepted, " or ".join(section.minimum_tcb) or NONE_NAMED, found)
     return line
 
 

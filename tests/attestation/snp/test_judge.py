@@ -367,6 +367,20 @@ def test_what_the_policy_allows_may_be_set(
     assert [check.expected for check in verdict.checks if check.name == name] == ["any"]
 
 
+def test_naming_no_product_line_accepts_none(machine: SnpMachine) -> None:
+    verdict = good(machine).but(policy=machine.policy(snp=machine.section(minimum_tcb={}))).verdict()
+    assert names(verdict) == ["snp-product"]
+    require_words(verdict)
+
+
+def test_an_image_without_launch_digests_is_none(machine: SnpMachine) -> None:
+    bare = dataclasses.replace(machine.image(), launch_digests=())
+    verdict = good(machine).but(policy=machine.policy(images=(bare,))).verdict()
+    assert names(verdict) == ["snp-launch-digest"]
+    require_words(verdict)
+    assert good(machine).but(policy=machine.policy(images=(bare, machine.image()))).verdict().accepted
+
+
 def test_a_host_cannot_report_more_than_is_committed(machine: SnpMachine) -> None:
     """The firmware could be rolled back below what the key was derived from."""
     line, tcb = machine.processor.amd.line, machine.processor.tcb

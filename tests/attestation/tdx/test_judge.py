@@ -573,8 +573,15 @@ def test_section_and_platform_go_together(td: Td, changes: dict[str, Any]) -> No
 
 
 def test_an_image_without_registers_of_a_td_is_none(td: Td) -> None:
-    with pytest.raises(PolicyError, match="no MRTD"):
-        td.policy(images=(dataclasses.replace(td.image(), tdx=None),))
+    bare = dataclasses.replace(td.image(), tdx=None)
+    verdict = good(td).but(policy=td.policy(images=(bare,))).verdict()
+    assert names(verdict) == ["tdx-mrtd", "tdx-rtmr-1", "tdx-rtmr-2"]
+    require_words(verdict)
+    assert not verdict.confidential
+    assert good(td).but(policy=td.policy(images=(bare, td.image()))).verdict().accepted
+
+
+def test_one_td_is_not_for_debugging_and_not_for_it(td: Td) -> None:
     with pytest.raises(PolicyError, match="one and the same image"):
         td.policy(images=(td.image(), td.image("debug", debug=True)))
 
