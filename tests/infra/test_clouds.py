@@ -17,7 +17,6 @@ from cloister.protocol.descriptor import Descriptor
 from infra import stack
 from infra.declared import from_state
 from infra.reach import reach
-from tests.infra.clouds import project as projects
 from tests.infra.clouds import schema, workspaces
 from tests.infra.project import Project
 
@@ -309,79 +308,3 @@ def test_a_workspace_that_changes_stays_reachable_until_it_goes(cloud: Cloud):
     kept = {"azure": [], "gcp": ["gcp:kms/cryptoKey:CryptoKey", "gcp:kms/keyRing:KeyRing"]}
     registry = [one for one in ours if ":Gallery" not in one]
     assert sorted(registry) == kept[cloud.backend]
-
-
-PROGRAMS = {
-    "azure": """
-import pulumi
-import pulumi_azure_native as azure_native
-place = azure_native.Provider("azure", subscription_id="s")
-azure_native.compute.VirtualMachine(
-    "trainer",
-    resource_group_name="lab",
-    security_profile=azure_native.compute.SecurityProfileArgs(security_type="ConfidentialVM"),
-    hardware_profile={"vm_size": "Standard_DC4as_v5", "size": "large"},
-    opts=pulumi.ResourceOptions(provider=place),
-)
-""",
-    "gcp": """
-import pulumi
-import pulumi_gcp as gcp
-place = gcp.Provider("gcp", project="my-project")
-gcp.compute.Firewall(
-    "agents", network="lab", direction="INGRESS", priority="high", opts=pulumi.ResourceOptions(provider=place)
-)
-""",
-}
-SENTENCES = {
-    "azure": "hardwareProfile.size: there is no property 'size'; there are vmSize, vmSizeProperties.",
-    "gcp": "priority: 'high' is not a whole number.",
-}
-
-
-@pytest.mark.parametrize("backend", ["azure", "gcp"])
-def test_what_the_sdk_does_not_allow_fails_the_preview(tmp_path: Path, backend: str):
-    made = projects.create(tmp_path, "lab", {})
-    (made.folder / "__main__.py").write_text(PROGRAMS[backend])
-    said = made.pulumi("preview", good=False)
-    assert SENTENCES[backend] in said
-    assert "Traceback" not in said
-
-
-@pytest.mark.parametrize("backend", ["azure", "gcp"])
-def test_an_image_that_nobody_published_is_a_sentence(tmp_path: Path, backend: str):
-    image = workspaces.manifest(tmp_path)
-    made = workspaces.create(tmp_path, workspaces.value(backend, image))
-    said = made.pulumi("preview", good=False)
-    assert f"The registry {workspaces.REGISTRY} does not hold the image" in said
-    assert "Traceback" not in said
-
-
-SECRETS = {
-    "azure": """
-import pulumi
-import pulumi_azure_native as azure_native
-place = pulumi.ResourceOptions(provider=azure_native.Provider("azure", subscription_id="s", location="westeurope"))
-note = pulumi.Output.secret("not-for-the-state")
-group = azure_native.resources.ResourceGroup("lab", tags={"note": note}, opts=place)
-pulumi.export("note", group.tags)
-""",
-    "gcp": """
-import pulumi
-import pulumi_gcp as gcp
-place = pulumi.ResourceOptions(provider=gcp.Provider("gcp", project="my-project"))
-note = pulumi.Output.secret("not-for-the-state")
-account = gcp.serviceaccount.Account("lab", account_id="cloister", description=note, opts=place)
-pulumi.export("note", account.description)
-""",
-}
-
-
-@pytest.mark.parametrize("backend", ["azure", "gcp"])
-def test_what_a_program_calls_secret_reaches_the_cloud_and_no_file_of_the_state(tmp_path: Path, backend: str):
-    made = projects.create(tmp_path, "lab", {})
-    (made.folder / "__main__.py").write_text(SECRETS[backend])
-    made.pulumi("up", "--yes", "--skip-preview")
-    assert "not-for-the-state" in (tmp_path / "world.json").read_text()
-    files = [path for path in made.state.rglob("*") if path.is_file()]
-    assert [path for path in files if b"not-for-the-state" in path.read_bytes()] == []
