@@ -26,6 +26,9 @@ class GcpInstance:
         }
         return {name: member for name, member in value.items() if member is not None}
 
+    def __str__(self) -> str:
+        return ", ".join(f"{name.replace('_', ' ')} {member}" for name, member in self.value().items())
+
 
 @dataclass(frozen=True)
 class Instances:

@@ -7,7 +7,8 @@ reads the machine's memory, and the verdict says so.
 from cloister.attestation import vtpm, x509
 from cloister.attestation.case import Case, Judgement
 from cloister.attestation.errors import PolicyError
-from cloister.attestation.evidence import CERTIFICATE, PARTS
+from cloister.attestation.evidence import CERTIFICATE
+from cloister.attestation.parts import check_parts
 from cloister.attestation.roots import WORKSPACE_CA, Anchor
 
 _REQUIRED = ("tpm_quote", "ak_certificates", "boot_event_log")
@@ -20,9 +21,8 @@ def judge(case: Case) -> Judgement:
         raise PolicyError("The policy accepts the platform local and has no section local.")
     anchor = Anchor(WORKSPACE_CA, section.authority_spki_sha256)
     identity = {"root": anchor.identity_root, "authority": anchor.spki_sha256.hex()}
-    present = [name for name in (*_REQUIRED, *PARTS) if getattr(evidence, name)]
     parts = vtpm.VtpmEvidence.parse(evidence)
-    checks.record("parts", present == list(_REQUIRED), ", ".join(_REQUIRED), ", ".join(present) or "none of them")
+    check_parts(checks, evidence, _REQUIRED)
     pcrs = evidence.tpm_quote.pcrs if evidence.tpm_quote else ()
     if parts is None:
         return Judgement(WORKSPACE_CA, identity=identity, pcrs=pcrs)

@@ -6,9 +6,11 @@ from cloister.attestation.verdict import Recorder
 _EVERY = ("tpm_quote", "ak_certificates", "boot_event_log", *PARTS)
 
 
-def check_parts(checks: Recorder, evidence: Evidence, required: tuple[str, ...], optional: tuple[str, ...]) -> bool:
+def check_parts(
+    checks: Recorder, evidence: Evidence, required: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> bool:
     """All of ``required`` are there, and at most ``optional`` besides."""
     present = [name for name in _EVERY if getattr(evidence, name)]
     complete = set(required) <= set(present) <= {*required, *optional}
-    wanted = f"{', '.join(required)}, and at most {', '.join(optional)} besides"
+    wanted = ", ".join(required) + (f", and at most {', '.join(optional)} besides" if optional else "")
     return checks.record("parts", complete, wanted, ", ".join(present) or "none of them")

@@ -19,7 +19,7 @@ from cloister.attestation.collateral import Collateral
 from cloister.attestation.errors import MalformedEvidence, PolicyError
 from cloister.attestation.evidence import Platform
 from cloister.attestation.policy import Policy
-from cloister.attestation.roots import AMD, INTEL, MICROSOFT_PARAVISOR, SIMULATED, VENDORS, Anchor
+from cloister.attestation.roots import AMD, INTEL, MICROSOFT_PARAVISOR, VENDORS, Anchor, vouching
 from cloister.attestation.snp import checks as snp_checks
 from cloister.attestation.snp import verify as snp
 from cloister.attestation.snp.report import Report
@@ -129,10 +129,6 @@ class _Question:
     def anchors(self, vendor: str) -> tuple[Anchor, ...]:
         return tuple(anchor for anchor in self.roots if anchor.identity_root == vendor)
 
-    def vouches(self, vendor: str, identity_root: str) -> str:
-        simulated = any(anchor.simulated for anchor in self.anchors(vendor))
-        return SIMULATED if simulated else identity_root
-
     def snp(self, report: Report, table: bytes | None, report_data: bytes | None) -> dict[str, str]:
         if self.policy.snp is None:
             raise _without("snp")
@@ -194,16 +190,16 @@ def verify_raw(
     known = platform in policy.platforms
     if checks.record(_PLATFORM, known, accepted, platform if known else " or ".join(platforms)):
         if isinstance(raw, RawSnp):
-            root = question.vouches(AMD, AMD)
+            root = vouching(question.anchors(AMD), AMD)
             identity = question.snp(Report.parse(raw.report), raw.certificates, report_data)
             open_ = ("the image that was launched: its launch digest is only shown",)
         elif isinstance(raw, RawTdx):
-            root = question.vouches(INTEL, INTEL)
+            root = vouching(question.anchors(INTEL), INTEL)
             identity = question.tdx(Quote.parse(raw.quote), report_data)
             open_ = ("the image that was booted: MRTD and RTMR 0 to 3 are only shown",)
         elif report is not None:
             vendor = AMD if report.report_type == hcl.TYPE_SNP else INTEL
-            root = question.vouches(vendor, MICROSOFT_PARAVISOR)
+            root = vouching(question.anchors(vendor), MICROSOFT_PARAVISOR)
             identity = _judge_hcl(question, raw, report)
             open_ = (
                 "the image that was booted: the registers are authentic and compared with nothing",

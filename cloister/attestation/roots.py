@@ -4,6 +4,7 @@ The platform ``local`` has no vendor: its anchor is the certificate authority of
 party's own policy. An anchor belongs to one vendor: there is no union of anchors.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 WORKSPACE_CA = "workspace-ca"
@@ -47,6 +48,11 @@ class Anchor:
     def vouches(self) -> str:
         """The identity root that a verdict names."""
         return SIMULATED if self.simulated else self.identity_root
+
+
+def vouching(anchors: Iterable[Anchor], identity_root: str) -> str:
+    """The identity root that a verdict names: ``identity_root``, unless one of ``anchors`` is simulated."""
+    return SIMULATED if any(anchor.simulated for anchor in anchors) else identity_root
 
 
 # The key service publishes each line's chain, signing key and root, at the page; the VLEK's chain has the same root.

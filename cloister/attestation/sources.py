@@ -5,6 +5,9 @@ evidence could have left such an item out, and a certificate or an endorsement t
 machine to be accepted. Such items are left out and named in the verdict. It is another matter with what a caller
 brings to have machines refused: a revocation list, TCB info or identity. Whoever holds one that cannot be read must
 not be answered as if there were none, so that is an error, unless it is about another kind of machine.
+
+Who signed an item is seen where it is used: one that can be read and that its vendor did not sign has no say, whoever
+brought it.
 """
 
 import hashlib

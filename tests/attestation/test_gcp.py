@@ -243,6 +243,18 @@ def test_a_certificate_that_names_no_machine_is_refused(machine: GcpSnpMachine) 
         but(machine, certificate=nameless).verdict()
     intermediate = good(machine).with_evidence(ak_certificates=(machine.google.vtpm_intermediate,))
     assert "gcp-instance" in names(intermediate.verdict())
+    (check,) = (check for check in intermediate.verdict().checks if check.name == "gcp-production")
+    assert (check.outcome, check.reason) == (Outcome.NOT_APPLICABLE, "the certificate names no machine")
+
+
+def test_a_verdict_names_every_machine_that_counts(machine: GcpSnpMachine) -> None:
+    def expected(*allowed: GcpInstance) -> str:
+        policy = machine.policy(instances=Instances(gcp=allowed))
+        (check,) = (one for one in good(machine).but(policy=policy).verdict().checks if one.name == "gcp-instance")
+        return check.expected
+
+    assert expected(GcpInstance("a"), GcpInstance("b", "c", 5)) == "project a or project b, zone c, instance id 5"
+    assert "names none" in expected()
 
 
 @pytest.mark.parametrize(
@@ -336,6 +348,25 @@ def test_an_endorsement_of_the_other_hardware_endorses_nothing(machine: GcpSnpMa
     assert names(endorsed(machine, measurements={}).verdict()) == ["gcp-launch-digest"]
     empty = td.google.endorse(mrtds=())
     assert names(good_td(td).with_evidence(launch_endorsement=empty).verdict()) == ["gcp-mrtd"]
+    for case, google, own, other in (
+        (good(machine), machine.google, "snp", "tdx"),
+        (good_td(td), td.google, "tdx", "snp"),
+    ):
+        assert case.with_evidence(launch_endorsement=google.endorse(hardware=(own,))).verdict().accepted
+        verdict = case.with_evidence(launch_endorsement=google.endorse(hardware=(other,))).verdict()
+        measurement = "gcp-launch-digest" if own == "snp" else "gcp-mrtd"
+        assert names(verdict) == [measurement, "gcp-firmware-svn"]
+        assert [check.found for check in verdict.failures][1] == "none"
+
+
+def test_an_endorsement_without_a_path_has_no_time_to_be_judged(td: GcpTd) -> None:
+    forged = good_td(td).with_evidence(launch_endorsement=Google.create(AT).endorse()).verdict()
+    assert names(forged) == ["gcp-endorsement-path"]
+    (check,) = (check for check in forged.checks if check.name == "gcp-endorsement-validity")
+    assert (check.outcome, check.reason) == (
+        Outcome.NOT_APPLICABLE,
+        "there is no path whose certificates could be judged",
+    )
 
 
 def test_the_vtpm_has_no_say_about_a_td(td: GcpTd, machine: GcpSnpMachine) -> None:

@@ -19,7 +19,7 @@ from cloister.attestation.case import Case, Judgement
 from cloister.attestation.errors import MalformedEvidence, PolicyError
 from cloister.attestation.evidence import CERTIFICATE
 from cloister.attestation.parts import check_parts
-from cloister.attestation.roots import AMD, AZURE_VTPM, INTEL, MICROSOFT_PARAVISOR, SIMULATED
+from cloister.attestation.roots import AMD, AZURE_VTPM, INTEL, MICROSOFT_PARAVISOR, vouching
 from cloister.attestation.snp import verify as snp
 from cloister.attestation.snp.report import Report
 from cloister.attestation.tdx import verify as tdx
@@ -41,7 +41,7 @@ def judge_snp(case: Case) -> Judgement:
     if policy.snp is None or policy.azure is None or policy.azure.snp is None:  # Policy demands them
         raise PolicyError("The policy accepts the platform azure-snp and lacks its sections.")
     complete = check_parts(case.checks, evidence, _SNP_PARTS, _OPTIONAL)
-    root = _root(case, AMD)
+    root = vouching(case.anchors(AMD), MICROSOFT_PARAVISOR)
     if not complete or evidence.hcl_report is None:
         return Judgement(root)
     report = HclReport.parse(evidence.hcl_report)
@@ -70,7 +70,7 @@ def judge_tdx(case: Case) -> Judgement:
     if policy.tdx is None or policy.azure is None or policy.azure.tdx is None:  # Policy demands them
         raise PolicyError("The policy accepts the platform azure-tdx and lacks its sections.")
     complete = check_parts(case.checks, evidence, _TDX_PARTS, _OPTIONAL[:1])
-    root = _root(case, INTEL)
+    root = vouching(case.anchors(INTEL), MICROSOFT_PARAVISOR)
     if not complete or evidence.hcl_report is None or evidence.tdx_quote is None:
         return Judgement(root)
     report = HclReport.parse(evidence.hcl_report)
@@ -171,7 +171,3 @@ def _check_machine(case: Case, report: HclReport) -> None:
         case.checks.record("azure-machine", found in allowed, " or ".join(allowed), found)
     else:
         case.checks.not_applicable("azure-machine", "the policy names no machine at Azure", found)
-
-
-def _root(case: Case, vendor: str) -> str:
-    return SIMULATED if any(anchor.simulated for anchor in case.anchors(vendor)) else MICROSOFT_PARAVISOR

@@ -21,7 +21,7 @@ from cloister.attestation.gcp import firmware
 from cloister.attestation.gcp.instance import InstanceInfo
 from cloister.attestation.instances import GcpInstance
 from cloister.attestation.parts import check_parts
-from cloister.attestation.roots import AMD, GOOGLE_VTPM, INTEL, SIMULATED
+from cloister.attestation.roots import AMD, GOOGLE_VTPM, INTEL, vouching
 from cloister.attestation.snp import verify as snp
 from cloister.attestation.snp.report import Report
 from cloister.attestation.tdx import judge as tdx_judge
@@ -49,7 +49,7 @@ def judge_snp(case: Case) -> Judgement:
     section = policy.gcp
     if policy.snp is None or section is None or section.snp_min_svn is None:  # Policy demands them
         raise PolicyError("The policy accepts the platform gcp-snp and lacks its sections.")
-    root = _root(case, AMD, GOOGLE_VTPM)
+    root = vouching((*case.anchors(AMD), *case.anchors(GOOGLE_VTPM)), GOOGLE_VTPM)
     complete = check_parts(checks, evidence, _SNP_PARTS, _OPTIONAL)
     parts = VtpmEvidence.parse(evidence)
     if not complete or parts is None or evidence.snp_report is None:
@@ -140,7 +140,7 @@ def check_instance(checks: Recorder, certificate: x509.Certificate, allowed: tup
         return {}
     found = "production" if info.production else "something else"
     checks.record("gcp-production", info.production, "production", found)
-    names = " or ".join(str(one.value()) for one in allowed) or NONE_NAMED
+    names = " or ".join(map(str, allowed)) or NONE_NAMED
     checks.record("gcp-instance", info.is_one_of(allowed), names, str(info))
     return {
         "gcp_project": info.project,
@@ -171,9 +171,3 @@ def _technology_digests() -> Mapping[bytes, int]:
     """The technology by the digest of its event, for every value that its byte could have."""
     events = {number: NON_HOST_INFO + bytes([number]) + bytes(_RESERVED) for number in range(256)}
     return {hashlib.sha256(event).digest(): number for number, event in events.items()}
-
-
-def _root(case: Case, *vendors: str) -> str:
-    """What the verdict names: the last of ``vendors``, unless one of them is simulated."""
-    simulated = any(anchor.simulated for vendor in vendors for anchor in case.anchors(vendor))
-    return SIMULATED if simulated else vendors[-1]

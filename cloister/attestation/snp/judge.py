@@ -8,15 +8,15 @@ configuration, event-log key, manifest) is what the report data is computed from
 from cloister.attestation.booted import check_debug
 from cloister.attestation.case import Case, Judgement
 from cloister.attestation.errors import PolicyError
-from cloister.attestation.evidence import PARTS
+from cloister.attestation.parts import check_parts
 from cloister.attestation.policy import ImageReference, Policy
-from cloister.attestation.roots import AMD, SIMULATED
+from cloister.attestation.roots import AMD, vouching
 from cloister.attestation.snp.report import Report
 from cloister.attestation.snp.verify import check_report, collect
 from cloister.attestation.verdict import Recorder
 
-_REPORT = "snp_report"
-_OPTIONAL = "snp_certificates"
+_REQUIRED = ("snp_report",)
+_OPTIONAL = ("snp_certificates",)
 
 
 def judge(case: Case) -> Judgement:
@@ -25,11 +25,8 @@ def judge(case: Case) -> Judgement:
     if section is None:  # Policy demands the section where it accepts the platform
         raise PolicyError("The policy accepts the platform sev-snp and has no section snp.")
     anchors = case.anchors(AMD)
-    root = SIMULATED if any(anchor.simulated for anchor in anchors) else AMD
-    names = ("tpm_quote", "ak_certificates", "boot_event_log", *PARTS)
-    present = [name for name in names if getattr(evidence, name)]
-    proper = [name for name in present if name != _OPTIONAL] == [_REPORT]
-    checks.record("parts", proper, f"{_REPORT}, with or without {_OPTIONAL}", ", ".join(present) or "none of them")
+    root = vouching(anchors, AMD)
+    check_parts(checks, evidence, _REQUIRED, _OPTIONAL)
     if evidence.snp_report is None:
         return Judgement(root, identity={"root": root})
     report = Report.parse(evidence.snp_report)

@@ -11,7 +11,7 @@ from cloister.attestation.booted import check_debug
 from cloister.attestation.case import Case, Judgement
 from cloister.attestation.ccel import Ccel
 from cloister.attestation.errors import PolicyError
-from cloister.attestation.evidence import PARTS
+from cloister.attestation.parts import check_parts
 from cloister.attestation.policy import ImageReference, Policy
 from cloister.attestation.roots import INTEL, Anchor
 from cloister.attestation.tdx.policy import TdxReference
@@ -20,7 +20,6 @@ from cloister.attestation.tdx.verify import check_quote
 from cloister.attestation.verdict import Recorder
 
 _REQUIRED = ("tdx_quote", "ccel")
-_OTHERS = ("tpm_quote", "ak_certificates", "boot_event_log")
 _IMAGE_RTMRS = (1, 2)
 _REPLAYED = (0, 1, 2)
 
@@ -31,8 +30,7 @@ def judge(case: Case) -> Judgement:
     if section is None:  # Policy demands the section where it accepts the platform
         raise PolicyError("The policy accepts the platform tdx and has no section tdx.")
     anchor = one_anchor(case.anchors(INTEL))
-    present = [name for name in (*PARTS, *_OTHERS) if getattr(evidence, name)]
-    checks.record("parts", present == list(_REQUIRED), ", ".join(_REQUIRED), ", ".join(present) or "none of them")
+    check_parts(checks, evidence, _REQUIRED)
     if evidence.tdx_quote is None or evidence.ccel is None:
         return Judgement(anchor.vouches)
     quote, log = Quote.parse(evidence.tdx_quote), Ccel.parse(evidence.ccel)

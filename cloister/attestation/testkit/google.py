@@ -128,8 +128,9 @@ class Google:
         key: rsa.RSAPrivateKey | None = None,
         certificate: bytes | None = None,
         scheme: Any = _PSS,
+        hardware: Iterable[str] = ("snp", "tdx"),
     ) -> bytes:
-        """A VMLaunchEndorsement; ``key`` signs in place of the one in ``certificate``."""
+        """A VMLaunchEndorsement for ``hardware``; ``key`` signs in place of the one in ``certificate``."""
         snp = _number(1, svn)
         for vcpus, digest in ({4: FIRMWARE} if measurements is None else measurements).items():
             snp += _bytes(2, _number(1, vcpus) + _bytes(2, digest))
@@ -141,8 +142,8 @@ class Google:
             + _bytes(4, certificate or self.signing)
             + _bytes(5, hashlib.sha384(b"OVMF.fd").digest())
             + _bytes(6, bundle)
-            + _bytes(7, snp)
-            + _bytes(8, tdx)
+            + (_bytes(7, snp) if "snp" in hardware else b"")
+            + (_bytes(8, tdx) if "tdx" in hardware else b"")
         )
         signature = (key or self.signing_key).sign(golden, scheme, hashes.SHA256())
         return _bytes(1, golden) + _bytes(2, signature)
