@@ -1,5 +1,6 @@
 """A resource as it is declared, for those who judge it."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -21,6 +22,8 @@ UNKNOWN: Final = Unreadable.UNKNOWN
 # resource/stack/deployment.go).
 _COMPUTED = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
+# What the engine's and Azure's providers add to a name, so that it is nobody else's (Pulumi, "Resource names").
+_ADDED = r"(-?[0-9a-f]{7,8})?"
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ def _means(value: str, identifier: str) -> bool:
 
 def _named(identifier: str, resource: Resource) -> bool:
     last = identifier.rsplit("/", 1)[-1]
-    return not resource.identifier and last.startswith(resource.name)
+    return not resource.identifier and re.fullmatch(f"{re.escape(resource.name)}{_ADDED}", last) is not None
 
 
 def _stored(value: Any) -> Any:

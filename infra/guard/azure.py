@@ -1,10 +1,12 @@
 """What may never be in a workspace on Azure."""
 
 import base64
+from collections.abc import Iterator, Mapping
 
 from cloister import endpoint
+from infra import kinds
 from infra.declared import UNKNOWN, Resource, listed, within
-from infra.guard.rules import FOR_CLOUDS, Rule, boot_of, cvm_of, is_public, uses, wrong
+from infra.guard.rules import FOR_CLOUDS, Rule, boot_of, cvm_of, held_by, is_public, uses, wrong
 from infra.reach.azure import GROUP, INTERFACE, MACHINE, ROUTES, SUBNET, VIRTUAL_NETWORK
 from infra.workspace import Workspace
 
@@ -14,6 +16,7 @@ ADDRESS = "azure-native:network:PublicIPAddress"
 VAULT, KEY = "azure-native:keyvault:Vault", "azure-native:keyvault:Key"
 DISK_KEYS = "azure-native:compute:DiskEncryptionSet"
 GRANT = "azure-native:authorization:RoleAssignment"
+IDENTITY = "azure-native:managedidentity:UserAssignedIdentity"
 
 # Azure built-in roles, the same in every tenant: Key Vault Crypto Service Encryption User, Key Vault Crypto Service
 # Release User, Key Vault Reader. A disk's key needs no other.
@@ -32,6 +35,17 @@ def the_subscription_is_the_configured_one(resource: Resource, configuration: Wo
     if resource.kind != PROVIDER or place is None:
         return ""
     return wrong(resource, {("subscriptionId",): place.subscription, ("tenantId",): place.tenant})
+
+
+def what_it_names_is_in_the_subscription(resource: Resource, configuration: Workspace) -> str:
+    """Whatever it is joined to is the workspace's, except the image: that is where its registry is."""
+    place = configuration.azure
+    if place is None or resource.kind not in kinds.KINDS["azure"]:
+        return ""
+    own = f"/subscriptions/{place.subscription}/"
+    named = {text for text in _identifiers(resource.inputs) if not text.casefold().startswith(own)}
+    named -= {resource.at("storageProfile", "imageReference", "id")} if resource.kind == MACHINE else set()
+    return f"it names {', '.join(sorted(named))}, in another subscription." if named else ""
 
 
 def it_stays_in_the_region(resource: Resource, configuration: Workspace) -> str:
@@ -83,6 +97,9 @@ def a_machine_boots_a_published_image(resource: Resource, configuration: Workspa
     image = resource.at("storageProfile", "imageReference")
     if image is UNKNOWN or image is None or set(image) != {"id"}:
         return "its image is not named by the identifier of a published one."
+    place = configuration.azure
+    if place is not None and held_by(place.registry) not in resource.dependencies:
+        return f"its image does not come from the registry {place.registry}."
     if resource.at("storageProfile", "dataDisks") is not None:
         return "it has disks beside the image's."
     return wrong(resource, {("storageProfile", "osDisk", "createOption"): "FromImage"})
@@ -100,6 +117,9 @@ def a_machine_is_nobody(resource: Resource, configuration: Workspace) -> str:
     """An identity that Azure makes with it could be given roles unseen; one of the workspace's own is declared here."""
     if resource.kind != MACHINE or resource.at("identity") is None:
         return ""
+    identities = resource.entries("identity", "userAssignedIdentities")
+    if identities is UNKNOWN or len(identities) != 1 or not uses(resource, IDENTITY):
+        return "its identity is not the workspace's own one, which has no role."
     return wrong(resource, {("identity", "type"): "UserAssigned"})
 
 
@@ -213,6 +233,8 @@ def keys_stay_in_hardware(resource: Resource, configuration: Workspace) -> str:
             return "it can be taken out of the vault by whoever asks: it has no release policy."
         return wrong(resource, {("properties", "kty"): "RSA-HSM"})
     if resource.kind == DISK_KEYS:
+        if not uses(resource, KEY):
+            return "its key is not the workspace's own."
         return wrong(resource, {("encryptionType",): "ConfidentialVmEncryptedWithCustomerKey"})
     return ""
 
@@ -222,12 +244,23 @@ def only_keys_are_granted(resource: Resource, configuration: Workspace) -> str:
     if resource.kind != GRANT:
         return ""
     role = resource.at("roleDefinitionId")
-    good = isinstance(role, str) and role.rsplit("/", 1)[-1] in _ROLES
-    return (
-        ""
-        if good
-        else f"it grants {role if isinstance(role, str) else 'an unknown role'}, not the use of a disk's key."
-    )
+    if not isinstance(role, str) or role.rsplit("/", 1)[-1] not in _ROLES:
+        return f"it grants {role if isinstance(role, str) else 'an unknown role'}, not the use of a disk's key."
+    if not uses(resource, KEY):
+        return "it grants more than the use of the workspace's own key."
+    place, principal = configuration.azure, resource.at("principalId")
+    if not uses(resource, DISK_KEYS) and (place is None or not place.orchestrator or principal != place.orchestrator):
+        return "it grants the use of the disks' key to somebody who encrypts no disk."
+    return wrong(resource, {("principalType",): "ServicePrincipal"})
+
+
+def _identifiers(value: object) -> Iterator[str]:
+    """Every identifier of a resource of Azure in ``value``, at any depth."""
+    if isinstance(value, str) and value.casefold().startswith("/subscriptions/"):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _identifiers(inner)
 
 
 def _letting_in(resource: Resource) -> list[object]:
@@ -239,6 +272,7 @@ def _letting_in(resource: Resource) -> list[object]:
 RULES: tuple[Rule, ...] = (
     *FOR_CLOUDS,
     the_subscription_is_the_configured_one,
+    what_it_names_is_in_the_subscription,
     it_stays_in_the_region,
     a_machine_is_a_configured_cvm,
     a_machine_is_confidential,

@@ -1,8 +1,10 @@
 """What may never be in a workspace on Google Cloud."""
 
+import re
+
 from cloister import endpoint
 from infra.declared import UNKNOWN, Resource, listed, within
-from infra.guard.rules import FOR_CLOUDS, Rule, boot_of, cvm_of, is_public, uses, wrong
+from infra.guard.rules import FOR_CLOUDS, Rule, boot_of, cvm_of, held_by, is_public, uses, wrong
 from infra.reach.gcp import FIREWALL, MACHINE, NETWORK, ROUTE, SUBNET
 from infra.workspace import Workspace
 
@@ -10,6 +12,7 @@ PROVIDER = "pulumi:providers:gcp"
 ADDRESS = "gcp:compute/address:Address"
 KEY = "gcp:kms/cryptoKey:CryptoKey"
 GRANT = "gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember"
+ACCOUNT = "gcp:serviceaccount/account:Account"
 
 BOOT = "cloister-boot-configuration"
 # Compute Engine, "Predefined metadata keys": these only close something, and Cloister's own say what runs.
@@ -23,7 +26,8 @@ _TOLD = (BOOT, "cloister-boot-configuration-digest", "cloister-endpoint", "clois
 _TECHNOLOGIES = {"sev-snp": "SEV_SNP", "tdx": "TDX"}
 _SCOPES = ("https://www.googleapis.com/auth/userinfo.email",)
 _KEY_USER = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
-_SERVICE_AGENT = "@compute-system.iam.gserviceaccount.com"
+# The Compute Engine service agent (IAM, "Service agents").
+_SERVICE_AGENT = re.compile(r"serviceAccount:service-[0-9]+@compute-system\.iam\.gserviceaccount\.com\Z")
 _EVERYBODY = ("0.0.0.0/0", "::/0")
 _INTERNET = "default-internet-gateway"
 
@@ -95,6 +99,9 @@ def its_disk_has_the_workspaces_key(resource: Resource, configuration: Workspace
             return f"it has {name}."
     if resource.at("bootDisk", "initializeParams", "image") is None:
         return "its boot disk is not made from an image."
+    place = configuration.gcp
+    if place is not None and held_by(place.registry) not in resource.dependencies:
+        return f"its image does not come from the registry {place.registry}."
     encrypted = resource.at("bootDisk", "kmsKeySelfLink") is not None and uses(resource, KEY)
     return "" if encrypted else "its disk has no key of the workspace's."
 
@@ -132,6 +139,8 @@ def an_interface_is_a_dead_end(resource: Resource, configuration: Workspace) -> 
         return "it has not one network interface."
     if any(within(interfaces[0], name) not in (None, []) for name in ("ipv6AccessConfigs", "aliasIpRanges")):
         return "it has addresses beside its own."
+    if within(interfaces[0], "stackType") not in (None, "IPV4_ONLY"):
+        return "it has an address of IPv6, which no rule here closes."
     external = within(interfaces[0], "accessConfigs") not in (None, [])
     return (
         "it has an external address, and workspace.endpoint is private."
@@ -146,8 +155,9 @@ def a_machine_may_do_nothing(resource: Resource, configuration: Workspace) -> st
     if account is None:
         return ""
     scopes = listed(within(account, "scopes"))
-    good = scopes is not UNKNOWN and all(scope in _SCOPES for scope in scopes)
-    return "" if good else "its tokens are good for more than its own name."
+    if scopes is UNKNOWN or not all(scope in _SCOPES for scope in scopes):
+        return "its tokens are good for more than its own name."
+    return "" if uses(resource, ACCOUNT) else "its account is not the workspace's own one, which has no role."
 
 
 def an_address_is_asked_for(resource: Resource, configuration: Workspace) -> str:
@@ -202,9 +212,11 @@ def keys_stay_in_hardware(resource: Resource, configuration: Workspace) -> str:
         return wrong(resource, {("versionTemplate", "protectionLevel"): "HSM", ("purpose",): "ENCRYPT_DECRYPT"})
     if resource.kind != GRANT:
         return ""
+    if not uses(resource, KEY):
+        return "it grants the use of a key that is not the workspace's."
     member = resource.at("member")
     # The agent's name has the project's number, which a preview may have to ask for first.
-    if member is not UNKNOWN and not str(member).endswith(_SERVICE_AGENT):
+    if member is not UNKNOWN and not _SERVICE_AGENT.match(str(member)):
         return f"it lets {member} use the disks' key."
     return wrong(resource, {("role",): _KEY_USER})
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from infra import cloud, kinds, labels
 from infra.backends import descriptor
-from infra.declared import UNKNOWN, Resource
+from infra.declared import UNKNOWN, Key, Resource
+from infra.guard import inputs
 from infra.workspace import Cvm, Workspace
 
 Rule = Callable[[Resource, Workspace], str]
@@ -30,6 +31,12 @@ def only_known_types(resource: Resource, configuration: Workspace) -> str:
     """A workspace is what was thought about: how it is reached, what it costs, what it gives away."""
     known = resource.kind in kinds.KINDS[configuration.backend] or resource.kind in kinds.STACK
     return "" if known else f"a workspace of the backend {configuration.backend} has no {resource.kind}."
+
+
+def only_known_inputs(resource: Resource, configuration: Workspace) -> str:
+    """What nobody thought about is not said: an allow-list of inputs, as of types."""
+    found = inputs.unknown(resource.kind, resource.inputs)
+    return f"it has {', '.join(found)}, of which no rule knows what it opens." if found else ""
 
 
 def nobody_logs_in(resource: Resource, configuration: Workspace) -> str:
@@ -65,7 +72,7 @@ def what_is_declared_is_made(resource: Resource, configuration: Workspace) -> st
 
 
 FOR_ALL: tuple[Rule, ...] = (only_known_types, nobody_logs_in, what_is_declared_is_made)
-FOR_CLOUDS: tuple[Rule, ...] = (*FOR_ALL, its_provider_is_named, it_is_labelled, keys_are_kept)
+FOR_CLOUDS: tuple[Rule, ...] = (*FOR_ALL, only_known_inputs, its_provider_is_named, it_is_labelled, keys_are_kept)
 
 
 def cvm_of(machine: Resource, configuration: Workspace) -> Cvm | None:
@@ -94,6 +101,11 @@ def uses(resource: Resource, kind: str) -> bool:
     and what is known from the beginning belongs to somebody else.
     """
     return any(other == kind for other, _ in resource.dependencies)
+
+
+def held_by(registry: str) -> Key:
+    """The reference to the registry of the configuration, from which a machine's image comes."""
+    return "pulumi:pulumi:StackReference", registry
 
 
 def is_public(configuration: Workspace) -> bool:

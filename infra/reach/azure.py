@@ -33,6 +33,9 @@ _PROTOCOLS = {"tcp": (TCP,), "udp": (UDP,), "icmp": (OTHER,), "esp": (OTHER,), "
 _INBOUND, _OUTBOUND = "inbound", "outbound"
 _DEFAULT = 65000
 
+ALWAYS = ("host", "metadata")
+"""Services of the host that every machine reaches: the guest has its boot configuration from them."""
+
 
 @dataclass(frozen=True)
 class Tagged:

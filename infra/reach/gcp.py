@@ -22,6 +22,9 @@ PEERING = "gcp:compute/networkPeering:NetworkPeering"
 # Always allowed, whatever the rules say; the metadata server is a resolver of names, too.
 _PLATFORM = ("metadata", "names")
 _METADATA = Space.of(["169.254.169.254"])
+ALWAYS = _PLATFORM
+"""Services of the host that every machine reaches."""
+
 # "Routes", special routing paths: Identity-Aware Proxy, which lets in who has a role for it, health checks of load
 # balancers, and what forwards names and calls for Google's services.
 _SERVICES = Space.of(

@@ -18,6 +18,7 @@ THE_INTERNET, JOINED, PLATFORM, SERVICES = "the internet", "a joined network", "
 THIS_MACHINE, OTHERS, NOTHING = "this machine", "other workspaces", "nothing"
 
 _CLOUDS = {"azure": (azure.machines, azure.PEERING), "gcp": (gcp.machines, gcp.PEERING)}
+_ALWAYS = {"azure": azure.ALWAYS, "gcp": gcp.ALWAYS}
 _MOST_NETWORKS = 8
 
 
@@ -126,6 +127,9 @@ def excess(machines: Iterable[Machine], configuration: Workspace) -> list[str]:
         for opening in merged(machine.calls):
             where = some("at", opening.addresses.shown())
             found.append(f"{machine.name} reaches others by {opening.service()}{where}, and a CVM calls nobody.")
+        needless = [one for one in machine.platform if one not in _ALWAYS[configuration.backend]]
+        if needless:
+            found.append(f"{machine.name} reaches the platform's {' and '.join(needless)}, and a CVM calls nobody.")
         if machine.public and configuration.endpoint != cloud.PUBLIC:
             found.append(f"{machine.name} has a public address, and workspace.endpoint is {cloud.PRIVATE}.")
     return found

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from infra import kinds
 from infra.declared import UNKNOWN, Resource
+from infra.guard import inputs
 from infra.guard import stack as guard
 from infra.provider.names import AUTHORITY, CVM
 from infra.workspace import Workspace
@@ -72,6 +74,27 @@ BROKEN: list[tuple[str, str, str, Any, str]] = [
         "tenantId",
         UNKNOWN,
         "tenantId is not known, and must be '99999999-8888-7777-6666-555555555555'.",
+    ),
+    (
+        "azure-private-snp",
+        SUBNET,
+        "routeTable.id",
+        "/subscriptions/22222222-2222-3333-4444-555555555555/resourceGroups/r",
+        "it names /subscriptions/22222222-2222-3333-4444-555555555555/resourceGroups/r, in another subscription.",
+    ),
+    (
+        "azure-private-snp",
+        SUBNET,
+        "sharingScope",
+        "Tenant",
+        "it has sharingScope, of which no rule knows what it opens.",
+    ),
+    (
+        "gcp-private-snp",
+        INSTANCE,
+        "networkInterfaces.0.stackType",
+        "IPV4_IPV6",
+        "it has an address of IPv6, which no rule here closes.",
     ),
     ("azure-private-snp", NETWORK, "location", "eastus", "it is in eastus, not in westeurope."),
     ("azure-private-snp", NETWORK, "tags", {"managed-by": "cloister"}, "it lacks the tags cloister-workspace."),
@@ -408,6 +431,13 @@ BROKEN: list[tuple[str, str, str, Any, str]] = [
         "user:somebody@example.org",
         "it lets user:somebody@example.org use the disks' key.",
     ),
+    (
+        "gcp-private-snp",
+        "gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember cloister-lab",
+        "member",
+        "user:somebody@compute-system.iam.gserviceaccount.com",
+        "it lets user:somebody@compute-system.iam.gserviceaccount.com use the disks' key.",
+    ),
 ]
 
 
@@ -437,6 +467,7 @@ REFERENCES = (
     "bootDisk.kmsKeySelfLink",
     "bootDisk.initializeParams.image",
     "member",
+    "routeTable.id",
 )
 
 
@@ -449,19 +480,160 @@ def test_what_cannot_be_read_is_refused(name: str, title: str, path: str):
     assert guard.violations(unreadable, declarations.configuration(name)) != []
 
 
-@pytest.mark.parametrize(
-    ("name", "title", "path"),
-    [
-        ("azure-private-snp", MACHINE, "location"),
-        ("azure-public-tdx-signed", MACHINE, REFERENCES[1]),
-        ("gcp-private-snp", INSTANCE, "bootDisk.kmsKeySelfLink"),
-    ],
-)
+IMAGE = "pulumi:pulumi:StackReference"
+
+# (declaration, resource, input, the type of that from which it must come)
+OWN = [
+    ("azure-private-snp", MACHINE, "location", "azure-native:resources:ResourceGroup"),
+    ("azure-private-snp", MACHINE, "storageProfile.imageReference.id", IMAGE),
+    (
+        "azure-private-snp",
+        MACHINE,
+        "identity.userAssignedIdentities.0",
+        "azure-native:managedidentity:UserAssignedIdentity",
+    ),
+    ("azure-public-tdx-signed", MACHINE, REFERENCES[1], "azure-native:compute:DiskEncryptionSet"),
+    (
+        "azure-public-tdx-signed",
+        "azure-native:compute:DiskEncryptionSet disks",
+        "activeKey.keyUrl",
+        "azure-native:keyvault:Key",
+    ),
+    (
+        "azure-public-tdx-signed",
+        "azure-native:authorization:RoleAssignment disks-wrap",
+        "scope",
+        "azure-native:keyvault:Key",
+    ),
+    (
+        "azure-public-tdx-signed",
+        "azure-native:authorization:RoleAssignment disks-wrap",
+        "principalId",
+        "azure-native:compute:DiskEncryptionSet",
+    ),
+    ("gcp-private-snp", INSTANCE, "bootDisk.kmsKeySelfLink", "gcp:kms/cryptoKey:CryptoKey"),
+    ("gcp-private-snp", INSTANCE, "bootDisk.initializeParams.image", IMAGE),
+    ("gcp-private-snp", INSTANCE, "serviceAccount.email", "gcp:serviceaccount/account:Account"),
+    (
+        "gcp-private-snp",
+        "gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember cloister-lab",
+        "cryptoKeyId",
+        "gcp:kms/cryptoKey:CryptoKey",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "title", "path", "kind"), OWN)
 @pytest.mark.parametrize("value", [UNKNOWN, "/of/somebody/else"])
-def test_what_comes_from_no_resource_of_the_workspace_is_refused(name: str, title: str, path: str, value: Any):
+def test_what_comes_from_no_resource_of_the_workspace_is_refused(
+    name: str, title: str, path: str, kind: str, value: Any
+):
     resource = declarations.resource(name, title)
-    stray = replace(resource, inputs=changed(resource.inputs, path, value), dependencies=())
+    others = tuple(key for key in resource.dependencies if key[0] != kind)
+    assert len(others) < len(resource.dependencies)
+    stray = replace(resource, inputs=changed(resource.inputs, path, value), dependencies=others)
     assert len(guard.violations(stray, declarations.configuration(name))) == 1
+
+
+def test_an_image_of_another_registry_is_refused():
+    name = "gcp-private-snp"
+    machine = declarations.resource(name, INSTANCE)
+    others = tuple(
+        (kind, "organization/cloister-registry/other") if kind == IMAGE else (kind, one)
+        for kind, one in machine.dependencies
+    )
+    found = guard.violations(replace(machine, dependencies=others), declarations.configuration(name))
+    assert found == ["its image does not come from the registry organization/cloister-registry/images."]
+
+
+def test_the_orchestrator_of_the_configuration_is_the_only_other_who_uses_the_key():
+    name = "azure-public-tdx-signed"
+    grant = declarations.resource(name, "azure-native:authorization:RoleAssignment orchestrator-release")
+    stray = replace(grant, inputs=changed(grant.inputs, "principalId", "22222222-2222-3333-4444-555555555555"))
+    found = guard.violations(stray, declarations.configuration(name))
+    assert found == ["it grants the use of the disks' key to somebody who encrypts no disk."]
+
+
+# Inputs that no backend declares, and what each would do.
+SMUGGLED: list[tuple[str, str, str, Any]] = [
+    # An interface of its own, with a public address and no rules.
+    ("azure-private-snp", MACHINE, "networkProfile.networkInterfaceConfigurations", [{"name": "beside"}]),
+    # Memory on a disk.
+    ("azure-private-snp", MACHINE, "additionalCapabilities.hibernationEnabled", True),
+    # Gone whenever the cloud wants it.
+    ("azure-private-snp", MACHINE, "priority", "Spot"),
+    ("gcp-private-snp", INSTANCE, "scheduling.preemptible", True),
+    # Neighbours in the same subnet.
+    ("azure-private-snp", SUBNET, "sharingScope", "Tenant"),
+    # A copy of all packets.
+    ("azure-private-snp", INTERFACE, "ipConfigurations.0.virtualNetworkTaps", [{"id": "tap"}]),
+    # Rules that forget connections.
+    ("azure-private-snp", INTERFACE, "disableTcpStateTracking", True),
+    # A name service of somebody's.
+    ("azure-private-snp", NETWORK, "dhcpOptions.dnsServers", ["192.0.2.53"]),
+    # Whoever is in a network may use the vault.
+    (
+        "azure-public-tdx-signed",
+        "azure-native:keyvault:Vault keys",
+        "properties.networkAcls.virtualNetworkRules",
+        [{"id": "network"}],
+    ),
+    # A picture of the screen.
+    ("gcp-private-snp", INSTANCE, "enableDisplay", True),
+    # A disk that is there already.
+    ("gcp-private-snp", INSTANCE, "bootDisk.source", "disk"),
+    # Rules of the organization that mean machines by their tags.
+    ("gcp-private-snp", INSTANCE, "params.resourceManagerTags", {"tagKeys/1": "tagValues/2"}),
+    # Another project's network.
+    ("gcp-private-snp", INSTANCE, "networkInterfaces.0.networkAttachment", "attachment"),
+    ("gcp-private-snp", "gcp:compute/network:Network cloister-lab", "enableUlaInternalIpv6", True),
+    # Whatever cannot be read.
+    ("gcp-private-snp", INSTANCE, "partnerMetadata", UNKNOWN),
+]
+
+
+@pytest.mark.parametrize(("name", "title", "path", "value"), SMUGGLED)
+def test_an_input_that_nobody_thought_about_is_refused(name: str, title: str, path: str, value: Any):
+    resource = declarations.resource(name, title)
+    smuggled = replace(resource, inputs=changed(resource.inputs, path, value))
+    found = guard.violations(smuggled, declarations.configuration(name))
+    assert len(found) == 1
+    assert path.split(".")[-1] in found[0] or path.split(".")[0] in found[0]
+    assert found[0].endswith("of which no rule knows what it opens.")
+
+
+def test_each_type_of_the_clouds_has_its_inputs():
+    declared = {kind for cloud in ("azure", "gcp") for kind in kinds.KINDS[cloud]}
+    assert set(inputs.INPUTS) == {kind for kind in declared if kind.startswith(("azure-native:", "gcp:"))}
+
+
+@pytest.mark.parametrize("service", ["no-names", "no-licences"])
+def test_a_service_of_the_host_that_stays_open_is_refused(service: str):
+    name = "azure-private-snp"
+    judge = guard.Guard(declarations.configuration(name))
+    sentences = []
+    for one in declarations.resources(name):
+        if f"{one.kind} {one.name}" == GROUP:
+            rules = [rule for rule in one.inputs["securityRules"] if rule["name"] != service]
+            one = replace(one, inputs=changed(one.inputs, "securityRules", rules))
+        sentences += judge.judge(one)
+    assert sentences == [f"trainer reaches the platform's {service.removeprefix('no-')}, and a CVM calls nobody."]
+
+
+@pytest.mark.parametrize("subnet", ["cvms-of-others", "other"])
+def test_a_place_in_a_network_that_only_sounds_alike_is_refused(subnet: str):
+    name = "azure-private-snp"
+    configuration = declarations.configuration(name)
+    assert configuration.azure is not None
+    group = f"/subscriptions/{configuration.azure.subscription}/resourceGroups/r"
+    stray = f"{group}/providers/Microsoft.Network/virtualNetworks/v/subnets/{subnet}"
+    judge = guard.Guard(configuration)
+    sentences = []
+    for one in declarations.resources(name):
+        if f"{one.kind} {one.name}" == INTERFACE:
+            one = replace(one, inputs=changed(one.inputs, "ipConfigurations.0.subnet.id", stray))
+        sentences += judge.judge(one)
+    assert any("which workspace.ingress does not say." in sentence for sentence in sentences)
 
 
 def test_every_rule_is_broken_by_some_test():
