@@ -15,6 +15,8 @@ ENDPOINTS = PRIVATE, PUBLIC = "private", "public"
 REGISTRY_PROJECT = "cloister-registry"
 
 WORKSPACE_LABEL, MANAGER_LABEL, MANAGER = "cloister-workspace", "managed-by", "cloister"
+# In Azure what a VM says of itself stands among the labels: its endpoint is where a run is asked for.
+_RESERVED = "cloister-"
 
 KEYS = ("azure", "gcp", "endpoint", "public", "labels", "budget")
 """Keys of ``cloister:workspace`` that a local workspace has not."""
@@ -38,10 +40,10 @@ _CONTACT = re.compile(r"[^@\s,;<>\"]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+\Z")
 _FIRST_OF_A_MONTH = re.compile(r"20\d\d-(0[1-9]|1[0-2])-01\Z")
 # The stricter of both clouds, so that a label means the same on each: Google Cloud, "Requirements for labels"
 # (lower-case letters, digits, '_', '-'; a key begins with a letter; 64 of them) and Azure, "Use tags to organize your
-# Azure resources" (50 of them).
+# Azure resources" (50 of them). A VM has five of Cloister's own.
 _LABEL_KEY = re.compile(r"[a-z][a-z0-9_-]{0,62}\Z")
 _LABEL_VALUE = re.compile(r"[a-z0-9_-]{1,63}\Z")
-_MOST_LABELS = 48
+_MOST_LABELS = 45
 # Azure REST API, Budgets: at most five notifications, thresholds up to 1000 percent, at most 50 addresses.
 _MOST_ALERTS, _HIGHEST_ALERT, _MOST_CONTACTS = 5, 1000, 50
 _LARGEST_AMOUNT = 1_000_000_000
@@ -168,7 +170,7 @@ def labels(found: Problems, value: Any, path: str = "workspace.labels") -> dict[
             found.add(
                 path, f"{name!r} is no label: lower-case letters, digits, '_' and '-', the first of them a letter."
             )
-        elif name in (WORKSPACE_LABEL, MANAGER_LABEL):
+        elif name == MANAGER_LABEL or name.startswith(_RESERVED):
             found.add(f"{path}.{name}", "is set by Cloister itself.")
         if not isinstance(text, str) or not _LABEL_VALUE.match(text):
             found.add(f"{path}.{name}", f"{text!r} is no value: lower-case letters, digits, '_' and '-', in quotes.")

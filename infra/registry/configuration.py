@@ -107,8 +107,6 @@ def parse(name: str, value: Any) -> Registry:
     elif backend == "gcp":
         gcp = _gcp(found, top["gcp"])
     labels = cloud.labels(found, top.get("labels"), "registry.labels")
-    if LABEL in labels:
-        found.add(f"registry.labels.{LABEL}", "is set by Cloister itself.")
     images = _images(found, top.get("images"))
     if found.problems:
         raise ConfigurationError(name, tuple(found.problems))

@@ -9,7 +9,9 @@ import pytest
 from pulumi_azure_native import network, resources
 from pulumi_gcp import compute
 
-from infra import kinds, labels
+from infra import cloud, kinds, labels
+from infra.backends import marks
+from infra.problems import Problems
 from infra.workspace import Workspace
 from tests.infra import declared
 
@@ -60,3 +62,15 @@ def test_everything_that_can_have_labels_is_labelled_beside_its_own():
 def test_no_label_of_the_configuration_hides_whose_a_resource_is():
     said = Workspace("lab", "gcp", "base", (), (), False, labels={"cloister-workspace": "another"})
     assert labels.labels(said) == {"cloister-workspace": "lab", "managed-by": "cloister"}
+
+
+def test_a_vm_in_azure_has_room_for_every_label_that_a_configuration_may_have():
+    """Azure, "Use tags to organize your Azure resources": 50 of them."""
+    found = Problems()
+    most = cloud.labels(found, {f"label-{number}": "1" for number in range(45)})
+    assert found.problems == []
+    cloud.labels(found, most | {"one-more": "1"})
+    assert found.problems == ["workspace.labels: are 46; 45 is the most."]
+    own = {marks.ENDPOINT, marks.IMAGE, marks.BOOT}
+    whole = set(labels.labels(Workspace("lab", "azure", "base", (), (), False, labels=most))) | own
+    assert len(whole) == 50
