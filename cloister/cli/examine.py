@@ -16,7 +16,8 @@ from cloister.errors import InputError, ProofError
         "files": "a bundle of `attest --save`, a SEV-SNP report, a TDX quote, or an HCL report with a quote; and what "
         "belongs to it, such as certificates",
         "policy": settings.POLICY_HELP,
-        "collateral": "folder with certificates, revocation lists, TCB info, identities and endorsements",
+        "collateral": "folder with certificates, revocation lists, TCB info, identities and endorsements "
+        "(default: $CLOISTER_COLLATERAL)",
         "fetch": "ask the vendors' services for what is missing; without it nothing is asked of anybody",
         "at": "judge as of this time, like 2026-01-31T12:00:00Z (default: now)",
         "report-data": "what the evidence must have been made over, in hex",
@@ -38,7 +39,7 @@ def verify_evidence(
     from cloister.client.collateral.network import Network
     from cloister.protocol import canonical
 
-    moment = canonical.from_time(at, what="--at") if at else datetime.datetime.now(datetime.UTC)
+    moment = canonical.from_time(at, what="--at") if at is not None else datetime.datetime.now(datetime.UTC)
     try:
         bound = bytes.fromhex(report_data) if report_data is not None else None
     except ValueError as error:
@@ -48,7 +49,7 @@ def verify_evidence(
         settings.policy(c, policy),
         at=moment,
         report_data=bound,
-        collateral=Path(collateral) if collateral else None,
+        collateral=settings.setting(c, "collateral", collateral),
         network=Network() if fetch else None,
     )
     for problem in found.problems:
@@ -61,5 +62,6 @@ def verify_evidence(
     if not found.passed:
         raise ProofError(
             "The evidence is not genuine, or not what your policy asks for.",
-            hint="Each check above that FAILED says why.",
+            hint="Each check above that FAILED says why. What a vendor states and did not come is given with "
+            "--collateral DIR, or asked for with --fetch.",
         )

@@ -8,7 +8,7 @@ from cloister.attestation.collateral import Collateral
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import CERTIFICATE, Evidence
 from cloister.attestation.observed import policy_from_evidence
-from cloister.attestation.policy import Policy
+from cloister.attestation.policy import MAX_SIZE, Policy
 from cloister.attestation.reference import TakenOver, policy_from
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.client import newfile, pieces, workspace
@@ -17,6 +17,7 @@ from cloister.client.collateral.network import Network
 from cloister.client.collateral.wanted import Services
 from cloister.client.examination import Several
 from cloister.errors import InputError
+from cloister.protocol import imagemanifest
 from cloister.protocol.descriptor import Descriptor
 from cloister.protocol.imagemanifest import ImageManifest
 
@@ -24,7 +25,7 @@ from cloister.protocol.imagemanifest import ImageManifest
 def load(path: Path) -> Policy:
     """The policy at ``path``, JSON or YAML. Raises InputError."""
     try:
-        return Policy.parse(path.read_bytes())
+        return Policy.parse(_bounded(path, MAX_SIZE))
     except OSError as error:
         raise InputError(f"The policy {path} cannot be read: {error.strerror}.", hint="`policy` writes one.") from error
     except InputError as error:
@@ -60,7 +61,10 @@ def observe(
     try:
         given, beside = pieces.load([evidence])
         if not isinstance(given, Evidence):
-            raise InputError(f"{evidence} is a bare report or quote, which names no machine.")
+            raise InputError(
+                f"{evidence} is a bare report or quote, which names no machine.",
+                hint="A policy is made of a bundle of `attest --save`; `verify-evidence` judges reports and quotes.",
+            )
         sources: list[Collateral] = [beside, *([folder.load(collateral)] if collateral else [])]
         if network is not None:
             known = tuple(Several(sources).items(CERTIFICATE))
@@ -73,9 +77,15 @@ def observe(
     return policy, taken
 
 
+def _bounded(path: Path, limit: int) -> bytes:
+    """The file, or one byte more than ``limit`` of it, which the parser refuses. Raises OSError."""
+    with path.open("rb") as file:
+        return file.read(limit + 1)
+
+
 def _manifest(path: Path) -> ImageManifest:
     try:
-        return ImageManifest.parse(path.read_bytes())
+        return ImageManifest.parse(_bounded(path, imagemanifest.MAX_SIZE))
     except OSError as error:
         raise InputError(f"The image manifest {path} cannot be read: {error.strerror}.") from error
     except InputError as error:

@@ -3,14 +3,15 @@
 from pathlib import Path
 
 from cloister.errors import InputError
-from cloister.protocol.descriptor import Cvm, Descriptor
+from cloister.protocol.descriptor import MAX_SIZE, Cvm, Descriptor
 from cloister.protocol.transcript import key_id
 
 
 def load(path: Path) -> Descriptor:
     """The descriptor at ``path``. Raises InputError."""
     try:
-        return Descriptor.parse(path.read_bytes())
+        with path.open("rb") as file:
+            return Descriptor.parse(file.read(MAX_SIZE + 1))
     except OSError as error:
         raise InputError(
             f"The workspace descriptor {path} cannot be read: {error.strerror}.",

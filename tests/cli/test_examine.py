@@ -164,3 +164,44 @@ def test_a_policy_is_not_made_of_evidence_that_no_vendor_vouches_for(cloister, t
     assert done.code == 3
     assert "not genuine" in done.err
     assert not (tmp_path / "mine.json").exists()
+
+
+def test_collateral_of_the_environment_is_read_as_that_of_the_option(
+    cloister, tmp_path: Path, local: LocalMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOISTER_COLLATERAL", str(tmp_path / "absent"))
+    done = cloister("verify-evidence", tmp_path / "bundle", "--policy", tmp_path / "policy.json")
+
+    assert done.code == 2
+    assert "absent cannot be read" in done.err
+
+
+def test_an_empty_time_is_not_taken_for_now(cloister, tmp_path: Path, local: LocalMachine) -> None:
+    done = cloister("verify-evidence", tmp_path / "bundle", "--policy", tmp_path / "policy.json", "--at", "")
+
+    assert done.code == 2
+    assert "--at is not a time" in done.err
+
+
+def test_a_bare_report_makes_no_policy_and_it_is_said_what_does(cloister, tmp_path: Path) -> None:
+    machine = SnpMachine.create_at(NOW)
+    (tmp_path / "report").write_bytes(machine.processor.report())
+    (tmp_path / "manifest.json").write_bytes(manifest_of(machine))
+    done = cloister("policy", "--from-evidence", tmp_path / "report", "--image", tmp_path / "manifest.json")
+
+    assert done.code == 2
+    assert "attest --save" in done.err
+
+
+@pytest.mark.parametrize("option", ["--policy", "--image", "--workspace"])
+def test_a_file_without_end_is_not_read_to_its_end(cloister, tmp_path: Path, local: LocalMachine, option: str) -> None:
+    (tmp_path / "manifest.json").write_bytes(manifest_of(local))
+    words = {
+        "--policy": ("verify-evidence", tmp_path / "bundle", "--policy", "/dev/zero"),
+        "--image": ("policy", "--from-evidence", tmp_path / "bundle", "--image", "/dev/zero"),
+        "--workspace": ("policy", "--image", tmp_path / "manifest.json", "--workspace", "/dev/zero"),
+    }
+    done = cloister(*words[option])
+
+    assert done.code == 2
+    assert "1048576 are allowed" in done.err

@@ -16,12 +16,13 @@ _MAX_FILES = 256
 
 
 def load(folder: Path) -> InMemory:
-    """Everything in ``folder`` that is collateral; files of any other kind are errors, so that none is overlooked.
+    """Everything in ``folder`` that is collateral; files of any other kind are errors, so that none is overlooked, and
+    so is a link to a file that is gone: it may have been the list that refuses the machine.
 
     Hidden files and folders below are not looked at. Raises InputError.
     """
     try:
-        paths = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+        paths = sorted(path for path in folder.iterdir() if not path.is_dir() and not path.name.startswith("."))
         if len(paths) > _MAX_FILES:
             raise InputError(f"{folder} has {len(paths)} files, at most {_MAX_FILES} are read.")
         return gathered(item for path in paths for item in _read(path))
@@ -40,6 +41,11 @@ def gathered(items: Iterable[CollateralItem]) -> InMemory:
 
 
 def _read(path: Path) -> tuple[CollateralItem, ...]:
+    if not path.is_file():
+        raise InputError(
+            f"{path} is no file that can be read, or a link to one that is gone.",
+            hint="Keep only collateral in the folder.",
+        )
     with path.open("rb") as file:
         data = file.read(content.MAX_SIZE + 1)
     if path.suffix == ENDORSEMENT and len(data) <= content.MAX_SIZE:

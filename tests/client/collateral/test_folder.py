@@ -1,0 +1,32 @@
+"""A folder of collateral is read whole, or it is an error: nothing in it is overlooked."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cloister.client.collateral import folder
+from cloister.errors import InputError
+
+
+@pytest.mark.parametrize("target", ["gone.crl", "list.crl"], ids=["gone", "itself"])
+def test_a_link_to_no_file_is_an_error(tmp_path: Path, target: str) -> None:
+    (tmp_path / "list.crl").symlink_to(target)
+
+    with pytest.raises(InputError, match=r"list\.crl is no file that can be read"):
+        folder.load(tmp_path)
+
+
+def test_a_pipe_is_an_error_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "list.crl")
+
+    with pytest.raises(InputError, match=r"list\.crl is no file that can be read"):
+        folder.load(tmp_path)
+
+
+def test_hidden_files_and_folders_are_not_looked_at(tmp_path: Path) -> None:
+    (tmp_path / ".hidden").symlink_to("gone")
+    (tmp_path / "below").mkdir()
+    (tmp_path / "link").symlink_to("below")
+
+    assert folder.load(tmp_path).items("crl") == ()
