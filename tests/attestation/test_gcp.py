@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from cloister.attestation import tpm, tpm_rsa, vtpm
@@ -247,6 +249,20 @@ def test_a_certificate_that_names_no_machine_is_refused(machine: GcpSnpMachine) 
     assert (check.outcome, check.reason) == (Outcome.NOT_APPLICABLE, "the certificate names no machine")
 
 
+def test_every_certificate_of_an_endorsement_s_path_must_be_valid(machine: GcpSnpMachine, td: GcpTd) -> None:
+    for case, google in ((good(machine), machine.google), (good_td(td), td.google)):
+        root = x509.load_der_x509_certificate(google.firmware_root)
+        builder = x509.CertificateBuilder(root.issuer, root.subject, root.public_key(), root.serial_number)
+        builder = builder.not_valid_before(AT - 2 * DAY).not_valid_after(AT - DAY)
+        for extension in root.extensions:
+            builder = builder.add_extension(extension.value, extension.critical)
+        expired = builder.sign(google.firmware_root_key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+        changed = dataclasses.replace(google, firmware_root=expired).endorse()
+        verdict = case.with_evidence(launch_endorsement=changed).verdict()
+        assert names(verdict) == ["gcp-endorsement-validity"]
+        assert verdict.failures[0].found.endswith("2026-02-28T12:00:00.000Z")
+
+
 def test_a_verdict_names_every_machine_that_counts(machine: GcpSnpMachine) -> None:
     def expected(*allowed: GcpInstance) -> str:
         policy = machine.policy(instances=Instances(gcp=allowed))
@@ -304,6 +320,9 @@ def test_a_guest_cannot_say_itself_how_its_memory_is_kept() -> None:
     _, none, *_ = boot_events(technology=0)
     separator = BootEvent(0, 0x4, bytes(4))
     assert technologies(version, snp, separator) == []
+    recorder = Recorder(("gcp-technology",))
+    check_technology(recorder, EventLog.parse(encode_event_log((version, separator))))
+    assert [check.found for check in recorder.finish()] == ["nothing"]
     for events in (
         (version, none, separator, snp),  # extended by the guest
         (version, separator, snp),
