@@ -18,7 +18,7 @@ from cloister.errors import InputError, ProofError
         "policy": settings.POLICY_HELP,
         "collateral": "folder with certificates, revocation lists, TCB info, identities and endorsements "
         "(default: $CLOISTER_COLLATERAL)",
-        "fetch": "ask the vendors' services for what is missing; without it nothing is asked of anybody",
+        "fetch": settings.VENDORS["fetch"],
         "at": "judge as of this time, like 2026-01-31T12:00:00Z (default: now)",
         "report-data": "what the evidence must have been made over, in hex",
         "json": settings.JSON_HELP,
@@ -36,7 +36,6 @@ def verify_evidence(
 ) -> None:
     """Judge recorded evidence, offline: bundles, and reports and quotes as hardware and clouds give them out."""
     from cloister.client import examination, verdict
-    from cloister.client.collateral.network import Network
     from cloister.protocol import canonical
 
     moment = canonical.from_time(at, what="--at") if at is not None else datetime.datetime.now(datetime.UTC)
@@ -50,7 +49,7 @@ def verify_evidence(
         at=moment,
         report_data=bound,
         collateral=settings.setting(c, "collateral", collateral),
-        network=Network() if fetch else None,
+        network=settings.network(c, fetch),
     )
     for problem in found.problems:
         show.note(problem)

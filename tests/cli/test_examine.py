@@ -176,6 +176,16 @@ def test_collateral_of_the_environment_is_read_as_that_of_the_option(
     assert "absent cannot be read" in done.err
 
 
+def test_the_environment_says_whether_the_vendors_are_asked(
+    cloister, tmp_path: Path, local: LocalMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOISTER_FETCH", "perhaps")
+    done = cloister("verify-evidence", tmp_path / "bundle", "--policy", tmp_path / "policy.json")
+
+    assert done.code == 2
+    assert "CLOISTER_FETCH is 'perhaps'" in done.err
+
+
 def test_an_empty_time_is_not_taken_for_now(cloister, tmp_path: Path, local: LocalMachine) -> None:
     done = cloister("verify-evidence", tmp_path / "bundle", "--policy", tmp_path / "policy.json", "--at", "")
 
