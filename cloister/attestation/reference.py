@@ -1,21 +1,32 @@
 """A first policy from an image manifest and a workspace descriptor, with everything that it takes on somebody's word.
 
 The image's values are the party's own (rebuilt, or signed by someone it chose). Names, owners and the local CA come
-from the platform team: each must be confirmed with somebody else before the policy is worth anything.
+from the platform team: each must be confirmed with somebody else before the policy is worth anything. Neither knows a
+machine: what only that can tell is left open, which refuses every machine (``unfilled.py``).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
+from cloister.attestation.azure.policy import AzurePolicy, AzureSnpPolicy, AzureTdxPolicy
 from cloister.attestation.errors import MalformedEvidence, PolicyError
 from cloister.attestation.evidence import Platform
+from cloister.attestation.gcp.policy import GcpPolicy
+from cloister.attestation.instances import Instances
 from cloister.attestation.policy import (
     IMAGE_PCRS,
+    SNP_PLATFORMS,
+    TDX_PLATFORMS,
     ZERO_PCRS,
     ConfigurationPolicy,
     ImageReference,
     LocalPolicy,
     Policy,
 )
+from cloister.attestation.snp.policy import SnpPolicy
+from cloister.attestation.tdx.policy import TdxPolicy
+from cloister.attestation.unfilled import NO_KEY, NO_VERSION
 from cloister.attestation.x509 import Certificate
 from cloister.protocol.canonical import FormatError
 from cloister.protocol.descriptor import Descriptor
@@ -24,6 +35,20 @@ from cloister.protocol.transcript import key_id
 
 TEAM = "the owners of the workspace, not only the platform team"
 YOURSELF = "yourself: rebuild it in a checkout (invoke image.verify), or check the signature of someone you chose"
+
+_TRUST = "yourself: do you trust these with what you bring?"
+
+_STANDS_ON: Mapping[Platform, str] = MappingProxyType(
+    {
+        Platform.SEV_SNP: "AMD",
+        Platform.TDX: "Intel",
+        Platform.AZURE_SNP: "AMD and on Microsoft's paravisor",
+        Platform.AZURE_TDX: "Intel and on Microsoft's paravisor",
+        Platform.GCP_SNP: "AMD, and on Google's vTPM for which image runs",
+        Platform.GCP_TDX: "Intel and on Google's firmware",
+    }
+)
+"""Whose word a verdict on each platform is."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +105,25 @@ def policy_from(
         allow_local=allow_local,
         allow_debug=image.debug,
         local=local,
+        snp=SnpPolicy({}) if set(platforms).intersection(SNP_PLATFORMS) else None,
+        tdx=TdxPolicy() if set(platforms).intersection(TDX_PLATFORMS) else None,
+        azure=_azure(platforms),
+        gcp=_gcp(platforms),
+        instances=Instances() if Platform.GCP_SNP in platforms else None,
     )
     return policy, _taken_over(policy, descriptor)
+
+
+def _azure(platforms: tuple[Platform, ...]) -> AzurePolicy | None:
+    snp = AzureSnpPolicy((), NO_VERSION) if Platform.AZURE_SNP in platforms else None
+    tdx = AzureTdxPolicy((), ()) if Platform.AZURE_TDX in platforms else None
+    return AzurePolicy(snp, tdx) if snp or tdx else None
+
+
+def _gcp(platforms: tuple[Platform, ...]) -> GcpPolicy | None:
+    snp = NO_VERSION if Platform.GCP_SNP in platforms else None
+    tdx = NO_VERSION if Platform.GCP_TDX in platforms else None
+    return GcpPolicy(NO_KEY, snp, tdx) if snp or tdx else None
 
 
 def _local(descriptor: Descriptor) -> LocalPolicy:
@@ -104,7 +146,12 @@ def _taken_over(policy: Policy, descriptor: Descriptor) -> tuple[TakenOver, ...]
     if descriptor.image != image.manifest_digest.hex():
         same = f"the workspace names another image, {descriptor.image}"
     expected = policy.boot_configuration
-    taken = [
+    taken: list[TakenOver] = []
+    if policy.local is None:  # where it stands, --allow-local has been said
+        taken += [
+            TakenOver("platforms", f"{one}, which stands on {_STANDS_ON[one]}", "", _TRUST) for one in policy.platforms
+        ]
+    taken += [
         TakenOver(
             "images",
             f"{image.flavor} ({same})",

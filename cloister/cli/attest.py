@@ -29,6 +29,7 @@ def attest(
     json: bool = False,
 ) -> None:
     """Check a running machine against your policy: every check with what is expected and what was found."""
+    from cloister.attestation.unfilled import unfilled
     from cloister.client import connection, verdict
     from cloister.client import manifest as manifests
 
@@ -53,4 +54,7 @@ def attest(
         else:
             for line in verdict.lines(opening.verdict):
                 print(line)
+        if left := unfilled(demanded):
+            members = ", ".join(one.member for one in left)
+            show.note(f"Your policy leaves open {members}: machines are refused by that until it is filled in.")
         opening.verdict.require_accepted()

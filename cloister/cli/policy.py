@@ -1,13 +1,18 @@
 """The verb that starts a party's policy."""
 
 import datetime
+import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
 from cloister.cli import settings, show
-from cloister.cli.verb import verb
+from cloister.cli.verb import program, verb
 from cloister.errors import CloisterError, InputError
+
+if TYPE_CHECKING:
+    from cloister.attestation.policy import Policy
 
 
 @verb(
@@ -41,6 +46,7 @@ def policy(
     json: bool = False,
 ) -> None:
     """Start your own policy: what you demand of a machine, value by value, with whom to confirm it."""
+    from cloister.attestation.unfilled import unfilled
     from cloister.client import policy as policies
 
     descriptor = None if from_evidence else settings.setting(c, "workspace", workspace)
@@ -65,6 +71,8 @@ def policy(
         started, taken = policies.start(
             Path(image), descriptor, cvm=cvm, allow_local=allow_local, allow_debug=allow_debug
         )
+    left = unfilled(started)
+    steps = _steps(c, started, path, Path(image), workspace) if left else ()
     if not json:
         print("Your policy takes over what others say. Confirm each value:")
         for one in taken:
@@ -76,11 +84,46 @@ def policy(
             print("\n  allow_local: this machine keeps nothing secret from whoever runs it; use it for trials only.")
         if started.allow_debug:
             print("\n  allow_debug: whoever runs this image can look into it; use it for trials only.")
+        if left:
+            print("\nOnly a machine or its vendor can tell the rest. As it stands, it rejects every machine:")
+        for one in left:
+            print(f"\n  {one.member}: {one.value}")
+            print(f"    open          {one.meaning}")
+            print(f"    told by       {one.told_by}")
         print()
     if not yes and not show.confirmed(f"Have you confirmed all {len(taken)} values, and write {path}?"):
         raise CloisterError("No policy was written.", hint="Confirm the values first.")
     policies.write(started, path)
     if json:
-        show.facts({"policy": str(path), "digest": started.digest().hex(), "taken": [vars(one) for one in taken]})
-    else:
-        print(f"Written: {path}")
+        show.facts(
+            {
+                "policy": str(path),
+                "digest": started.digest().hex(),
+                "taken": [vars(one) for one in taken],
+                "unfilled": [vars(one) for one in left],
+                "next": list(steps),
+            }
+        )
+        return
+    print(f"Written: {path}")
+    if left:
+        print(f"It rejects every machine as long as the {len(left)} members above are open. Next: `attest` is refused")
+        print("(exit code 3) and saves what the machine shows; the policy that you will use is made of that.\n")
+        for step in steps:
+            print(f"  {step}")
+        if len(started.boot_configuration.cvms) > 1:
+            print(f"\nOnce for each machine: {', '.join(started.boot_configuration.cvms)}.")
+
+
+def _steps(c: Context, started: "Policy", path: Path, image: Path, workspace: str | None) -> tuple[str, ...]:
+    """What to type after a policy that leaves members open: for its first CVM, with files beside the policy."""
+    cvm = started.boot_configuration.cvms[0]
+    evidence, filled = path.with_name(f"{cvm}-evidence.json"), path.with_name(f"{cvm}-policy.json")
+    known = settings.setting(c, "collateral", None) or settings.network(c, given=False)
+    vendors = () if known else ("--fetch",)
+    descriptor = ("--workspace", workspace) if workspace else ()
+    words = (
+        ("attest", "--cvm", cvm, *descriptor, "--policy", path, "--save", evidence, *vendors),
+        ("policy", "--from-evidence", evidence, "--image", image, "--output", filled, *vendors),
+    )
+    return tuple(shlex.join([program(), *(str(word) for word in one)]) for one in words)

@@ -1,0 +1,102 @@
+"""`policy` for a workspace in a cloud says what it takes over, what it leaves open, and what to type next."""
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from invoke.parser import Parser
+
+from cloister.attestation.policy import Policy
+from cloister.cli import collection
+from cloister.protocol import transcript
+from cloister.protocol.bootconfig import BootConfiguration
+from cloister.protocol.descriptor import Cvm, Descriptor, Member
+from cloister.protocol.imagemanifest import ImageManifest
+
+OWNER = transcript.spki_of(ed25519.Ed25519PrivateKey.generate().public_key())
+WORDS = ("policy", "--image", "manifest.json", "--workspace", "workspace.json", "--output", "first.json")
+
+
+def write(folder: Path, platform: str, *names: str) -> None:
+    """A manifest, and the descriptor of a workspace with these CVMs."""
+    pcrs = dict.fromkeys((4, 9, 11), "11" * 32) | dict.fromkeys((12, 13), "00" * 32)
+    image = ImageManifest(flavor="base", debug=False, inputs={}, outputs={}, pcrs=pcrs)
+    cvms = tuple(
+        Cvm(name, "127.0.0.1:1", platform, BootConfiguration("trial", name, (transcript.key_id(OWNER),)))
+        for name in names
+    )
+    members = (Member("lab", OWNER, ("owner",)),)
+    descriptor = Descriptor("trial", platform.split("-")[0], "base", image.digest().hex(), members, cvms, None)
+    (folder / "manifest.json").write_bytes(image.encode())
+    (folder / "workspace.json").write_bytes(descriptor.encode())
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_what_is_open_is_said_with_who_can_tell_and_what_to_type_next(cloister, folder: Path) -> None:
+    write(folder, "azure-snp", "trainer")
+    done = cloister(*WORDS, "--yes")
+
+    assert (done.code, done.err) == (0, "")
+    assert "azure-snp, which stands on AMD and on Microsoft's paravisor" in done.out
+    said = done.out.split("As it stands, it rejects every machine:")[1]
+    for line in ("snp.minimum_tcb: {}", "azure.snp.id_key_digests: []", "azure.snp.min_guest_svn: 4294967295"):
+        assert f"\n  {line}\n" in said
+    assert said.count("told by  ") == 3
+    assert said.index("Written: first.json") < said.index("as long as the 3 members above are open")
+    policy = Policy.parse((folder / "first.json").read_bytes())
+    assert policy.azure is not None and policy.azure.snp is not None and policy.azure.snp.id_key_digests == ()
+
+    steps = [line.strip() for line in done.out.splitlines() if line.startswith("  cloister ")]
+    assert steps == [
+        "cloister attest --cvm trainer --workspace workspace.json --policy first.json --save trainer-evidence.json "
+        "--fetch",
+        "cloister policy --from-evidence trainer-evidence.json --image manifest.json --output trainer-policy.json "
+        "--fetch",
+    ]
+    for step in steps:
+        parsed = Parser(contexts=collection().to_contexts()).parse_argv(shlex.split(step)[1:])
+        assert parsed.unparsed == []
+
+
+@pytest.mark.parametrize("platform", ["azure-snp", "azure-tdx", "gcp-snp", "gcp-tdx"])
+def test_every_cloud_s_workspace_makes_a_policy(cloister, folder: Path, platform: str) -> None:
+    write(folder, platform, "first", "second")
+    said = json.loads(cloister(*WORDS, "--yes", "--json").out)
+
+    assert Policy.parse((folder / "first.json").read_bytes()).platforms == (platform,)
+    assert said["unfilled"] and len(said["next"]) == 2
+    assert {one["member"] for one in said["taken"]} >= {"platforms", "images", "boot_configuration.cvms"}
+    narrowed = cloister(*WORDS[:-1], "second.json", "--cvm", "second", "--yes")
+    assert "--cvm second" in narrowed.out
+    assert "Once for each machine" not in narrowed.out
+    both = cloister(*WORDS[:-1], "both.json", "--yes")
+    assert "Once for each machine: first, second." in both.out
+
+
+def test_settings_of_the_environment_are_not_repeated(cloister, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(folder, "gcp-tdx", "trainer")
+    monkeypatch.setenv("CLOISTER_WORKSPACE", "workspace.json")
+    monkeypatch.setenv("CLOISTER_FETCH", "1")
+    done = cloister("policy", "--image", "manifest.json", "--output", "mine/first.json", "--yes")
+
+    assert done.code == 0
+    assert "attest --cvm trainer --policy mine/first.json --save mine/trainer-evidence.json\n" in done.out
+
+
+def test_a_refusal_says_which_members_are_open(cloister, machine, parties, folder: Path) -> None:
+    running = (parties.folder / "workspace.json").rename(folder / "running.json")
+    write(folder, "azure-tdx", "main")
+    assert cloister(*WORDS, "--yes").code == 0
+    where = ("--workspace", running, "--policy", "first.json")
+    done = cloister("attest", *where, "--save", "evidence.json")
+
+    assert done.code == 3
+    assert (folder / "evidence.json").exists()
+    assert "Your policy leaves open azure.tdx.mrtds, azure.tdx.mrseams: machines are refused by that" in done.err
