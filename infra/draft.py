@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from infra import cloud, workspace
+from infra.problems import ConfigurationError
 
 Options = Mapping[str, str | int]
 """What was said on the command line; an empty value was not said."""
@@ -45,11 +46,11 @@ def _full(key: str, value: str | int) -> str:
 def _check(name: str, value: Mapping[str, Any]) -> None:
     try:
         workspace.parse(name, dict(value))
-    except workspace.ConfigurationError as error:
+    except ConfigurationError as error:
         # They come with member.add.
         left = tuple(problem for problem in error.problems if not problem.startswith("workspace.members:"))
         if left:
-            raise workspace.ConfigurationError(name, left) from error
+            raise ConfigurationError("workspace", name, left) from error
 
 
 def _flat(path: str, value: Any) -> Iterator[tuple[str, str | int]]:

@@ -14,6 +14,18 @@ _MOST_ENTRIES = 256
 T = TypeVar("T")
 
 
+class ConfigurationError(InputError):
+    """The configuration of ``what`` (workspace, registry) is wrong; the message lists every problem with the path
+    of its key.
+    """
+
+    def __init__(self, what: str, name: str, problems: tuple[str, ...]) -> None:
+        one = len(problems) == 1
+        lines = "".join(f"\n  {problem}" for problem in problems)
+        super().__init__(f"The configuration of {what} {name!r} has {'a problem' if one else 'problems'}:{lines}")
+        self.problems = problems
+
+
 class Problems:
     """Each method reads one thing; where it is wrong, it notes why and hands out a harmless value in its place."""
 

@@ -13,7 +13,7 @@ from cloister.errors import InputError
 from infra import cloud, layout, sizes
 from infra import key as keys
 from infra.cloud import Azure, Budget, Gcp
-from infra.problems import Problems
+from infra.problems import ConfigurationError, Problems
 
 ROLES = ("owner", "algorithm-provider", "dataset-provider", "result-consumer", "auditor")
 LOCAL = "local"
@@ -34,16 +34,6 @@ _ZONES = {
     "gcp": (re.compile(r"[a-z]\Z"), "no zone; it is the last letter of the zone's name, for example b"),
 }
 _TAKEN = (layout.ENVIRONMENT, layout.PASSPHRASE)
-
-
-class ConfigurationError(InputError):
-    """The configuration of a workspace is wrong; the message lists every problem with the path of its key."""
-
-    def __init__(self, name: str, problems: tuple[str, ...]) -> None:
-        one = len(problems) == 1
-        lines = "".join(f"\n  {problem}" for problem in problems)
-        super().__init__(f"The configuration of workspace {name!r} has {'a problem' if one else 'problems'}:{lines}")
-        self.problems = problems
 
 
 @dataclass(frozen=True)
@@ -133,7 +123,7 @@ def parse(name: str, value: Any, *, force: bool = False) -> Workspace:
     if backend == LOCAL:
         _refuse_for_local(found, top)
     if found.problems:
-        raise ConfigurationError(name, tuple(found.problems))
+        raise ConfigurationError("workspace", name, tuple(found.problems))
     return made
 
 

@@ -14,7 +14,7 @@ from cryptography import x509
 
 from cloister.errors import InputError
 from infra import cloud
-from infra.problems import NAME, Problems
+from infra.problems import NAME, ConfigurationError, Problems
 
 KEY = "cloister-registry:registry"
 LABEL = "cloister-registry"
@@ -26,16 +26,6 @@ _BUCKET = re.compile(r"[a-z]+[0-9]?(-[a-z]+[0-9]+)?\Z")
 # Azure REST API, Gallery Image Versions, TargetRegion, and "Store and share images in an Azure Compute Gallery": the
 # limits are 100 replicas of a version and in each region 50; what a VM is made from 20 at a time is one replica.
 _MOST_REPLICAS = 50
-
-
-class ConfigurationError(InputError):
-    """The configuration of a registry is wrong; the message lists every problem with the path of its key."""
-
-    def __init__(self, name: str, problems: tuple[str, ...]) -> None:
-        one = len(problems) == 1
-        lines = "".join(f"\n  {problem}" for problem in problems)
-        super().__init__(f"The configuration of registry {name!r} has {'a problem' if one else 'problems'}:{lines}")
-        self.problems = problems
 
 
 @dataclass(frozen=True)
@@ -109,7 +99,7 @@ def parse(name: str, value: Any) -> Registry:
     labels = cloud.labels(found, top.get("labels"), "registry.labels")
     images = _images(found, top.get("images"))
     if found.problems:
-        raise ConfigurationError(name, tuple(found.problems))
+        raise ConfigurationError("registry", name, tuple(found.problems))
     return Registry(name, backend, images, labels, azure, gcp)
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from infra import draft, workspace
+from infra import draft
+from infra.problems import ConfigurationError
 
 UUID = "11111111-2222-4333-8444-555555555555"
 AZURE = {
@@ -53,7 +54,7 @@ def test_a_workspace_on_azure_has_its_section():
 
 
 def test_what_is_missing_is_said_before_a_stack_is_made():
-    with pytest.raises(workspace.ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         draft.write("lab", {"backend": "gcp", "image": "base", "cvm": "trainer", "project": "my-project"})
     assert caught.value.problems == (
         "workspace.ingress: is missing.",
@@ -65,6 +66,6 @@ def test_what_is_missing_is_said_before_a_stack_is_made():
 
 
 def test_what_is_for_another_backend_is_not_left_out_silently():
-    with pytest.raises(workspace.ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         draft.write("lab", AZURE | {"project": "my-project"})
     assert [problem.partition(":")[0] for problem in caught.value.problems] == ["workspace.project"]

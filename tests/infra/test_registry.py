@@ -20,9 +20,12 @@ from cloister.errors import InputError
 from cloister.protocol.imagemanifest import ImageManifest
 from infra import cloud
 from infra import project as pulumi_project
+from infra.problems import ConfigurationError
 from infra.registry import configuration, published
 from infra.registry import stack as stacks
 from infra.registry.backends import azure as azure_backend
+from infra.registry.backends import gcp as gcp_backend
+from tests.infra import declared
 from tests.infra.clouds import project, workspaces
 from tests.infra.project import Project
 
@@ -276,7 +279,7 @@ def test_an_image_without_the_clouds_form_of_its_disk_is_not_noted(verbs: pulumi
 
 
 def test_a_registry_that_would_be_wrong_is_not_made(verbs: pulumi_project.Project):
-    with pytest.raises(configuration.ConfigurationError, match=r"registry\.azure\.tenant: is missing"):
+    with pytest.raises(ConfigurationError, match=r"registry\.azure\.tenant: is missing"):
         stacks.create("images", "azure", {"subscription": UUID, "location": "westeurope"})
     with pytest.raises(InputError, match="No registry is selected") as caught:
         verbs.selected("")
@@ -301,7 +304,7 @@ def test_everything_wrong_with_a_registry_is_said_at_once():
         ],
         "colour": "red",
     }
-    with pytest.raises(configuration.ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         configuration.parse("Images", wrong)
     assert list(caught.value.problems) == [
         "stack: 'Images' is no name: lower-case letters, digits and '-', at most 63.",
@@ -328,3 +331,20 @@ def test_a_wrong_registry_is_a_sentence_and_no_traceback(tmp_path: Path):
     said = made.pulumi("preview", good=False)
     assert "registry.gcp: is missing." in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("backend", "module", "provider", "option"),
+    [
+        ("azure", azure_backend, "pulumi:providers:azure-native azure", ("disablePulumiPartnerId", "true")),
+        ("gcp", gcp_backend, "pulumi:providers:gcp gcp", ("addPulumiAttributionLabel", "false")),
+    ],
+)
+def test_what_lies_in_a_registry_is_not_reported_to_pulumis_makers(
+    backend: str, module: Any, provider: str, option: tuple[str, str]
+):
+    said = configuration.parse("images", {"backend": backend, backend: PLACES[backend]})
+    answers = {"azure-native:storage:StorageAccount": {"primaryEndpoints": {"blob": "https://images.example/"}}}
+    found, _ = declared.declare(lambda: module.Registry(said).destination, answers)
+    name, value = option
+    assert found[provider]["inputs"][name] == value

@@ -16,6 +16,7 @@ from cloister.errors import InputError
 from infra import key as keys
 from infra import workspace
 from infra.cloud import Azure, Budget, Gcp
+from infra.problems import ConfigurationError
 from infra.workspace import Cvm, Member, Workspace
 
 FOLDER = Path(__file__).parent / "configurations"
@@ -41,7 +42,7 @@ def test_everything_wrong_is_said_at_once(name: str):
     try:
         workspace.parse(CASES[name].get("name", "lab"), value(name))
         found = []
-    except workspace.ConfigurationError as error:
+    except ConfigurationError as error:
         found = list(error.problems)
     assert found == CASES[name]["problems"]
 
@@ -136,7 +137,7 @@ def test_there_are_more_than_forty_wrong_configurations():
 
 
 def test_the_message_has_one_line_for_each_problem():
-    with pytest.raises(workspace.ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         workspace.parse("lab", {"backend": "local"})
     assert caught.value.message == (
         "The configuration of workspace 'lab' has problems:\n"

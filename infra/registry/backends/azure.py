@@ -33,6 +33,7 @@ class Registry(pulumi.ComponentResource):
             "azure",
             subscription_id=self._place.subscription,
             tenant_id=self._place.tenant,
+            disable_pulumi_partner_id=True,
             opts=pulumi.ResourceOptions(parent=self),
         )
         self._options = pulumi.ResourceOptions(parent=self, provider=provider)

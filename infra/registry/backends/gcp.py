@@ -25,7 +25,9 @@ class Registry(pulumi.ComponentResource):
         if configuration.gcp is None:
             raise ValueError("The configuration is not one of Google Cloud.")
         place: Gcp = configuration.gcp
-        provider = Provider("gcp", project=place.project, opts=pulumi.ResourceOptions(parent=self))
+        provider = Provider(
+            "gcp", project=place.project, add_pulumi_attribution_label=False, opts=pulumi.ResourceOptions(parent=self)
+        )
         options = pulumi.ResourceOptions(parent=self, provider=provider)
         bucket = storage.Bucket(
             "cloister-images",
