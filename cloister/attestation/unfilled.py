@@ -37,7 +37,7 @@ _MEMBERS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
         "images.tdx": (
             "absent",
             "what TDX measures of firmware and image: MRTD, RTMR 1 and 2",
-            "the machine: no image manifest has them",
+            "the machine; compare it with one of your own that runs the same image",
         ),
         "snp.minimum_tcb": (
             "{}",
@@ -51,7 +51,7 @@ _MEMBERS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
         "gcp.endorsement_root_spki_sha256": (
             NO_KEY.hex(),
             "the key of the root that vouches for Google's firmware",
-            "Google: https://pki.goog/cloud_integrity/GCE-cc-tcb-root_1.crt",
+            "Google: https://pki.goog/cloud_integrity/GCE-cc-tcb-root_1.crt, for your folder of collateral",
         ),
         "gcp.snp_min_svn": (str(NO_VERSION), "the least security version of Google's firmware", _GOOGLE),
         "gcp.tdx_min_svn": (str(NO_VERSION), "the least security version of Google's firmware", _GOOGLE),

@@ -119,8 +119,9 @@ def _steps(c: Context, started: "Policy", path: Path, image: Path, workspace: st
     """What to type after a policy that leaves members open: for its first CVM, with files beside the policy."""
     cvm = started.boot_configuration.cvms[0]
     evidence, filled = path.with_name(f"{cvm}-evidence.json"), path.with_name(f"{cvm}-policy.json")
-    known = settings.setting(c, "collateral", None) or settings.network(c, given=False)
-    vendors = () if known else ("--fetch",)
+    vendors = () if settings.network(c, given=False) else ("--fetch",)
+    if started.gcp is not None and settings.setting(c, "collateral", None) is None:
+        vendors = ("--collateral", "collateral", *vendors)  # for the root that no service of Google's is asked for
     descriptor = ("--workspace", workspace) if workspace else ()
     words = (
         ("attest", "--cvm", cvm, *descriptor, "--policy", path, "--save", evidence, *vendors),

@@ -84,6 +84,9 @@ def test_settings_of_the_environment_are_not_repeated(cloister, folder: Path, mo
     write(folder, "gcp-tdx", "trainer")
     monkeypatch.setenv("CLOISTER_WORKSPACE", "workspace.json")
     monkeypatch.setenv("CLOISTER_FETCH", "1")
+    asked = cloister("policy", "--image", "manifest.json", "--output", "other/first.json", "--yes")
+    assert "--save other/trainer-evidence.json --collateral collateral\n" in asked.out
+    monkeypatch.setenv("CLOISTER_COLLATERAL", "vendors")
     done = cloister("policy", "--image", "manifest.json", "--output", "mine/first.json", "--yes")
 
     assert done.code == 0

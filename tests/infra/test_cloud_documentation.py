@@ -1,4 +1,4 @@
-"""The ways through the clouds, as they are described: every verb, option, configuration and policy works."""
+"""The ways through the clouds, as described: every verb, option and configuration, and a party's first steps."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,12 @@ import pytest
 import yaml
 from invoke.parser import Parser
 
-from cloister.attestation.policy import Policy
+from cloister.attestation.evidence import Platform
+from cloister.attestation.reference import policy_from
+from cloister.attestation.unfilled import unfilled
+from cloister.protocol.bootconfig import BootConfiguration
+from cloister.protocol.descriptor import Cvm, Descriptor
+from cloister.protocol.imagemanifest import ImageManifest
 from infra import workspace
 from tasks import namespace
 
@@ -46,11 +51,33 @@ def test_every_command_that_is_described_can_be_typed(path: Path):
 
 
 @pytest.mark.parametrize("path", CLOUDS, ids=lambda path: path.stem)
-def test_configurations_and_policies_that_are_shown_are_valid(path: Path):
+def test_a_party_s_way_needs_no_policy_written_by_hand(path: Path):
+    """Each command of it takes what the one before has written."""
+    verbs = [words for words in commands(path) if words[0] in ("policy", "attest")]
+    first, look, second, accept = ({word: words[at + 1] for at, word in enumerate(words[:-1])} for words in verbs[:4])
+    assert [words[0] for words in verbs[:4]] == ["policy", "attest", "policy", "attest"]
+    assert first["--output"] == look["--policy"]
+    assert look["--save"] == second["--from-evidence"]
+    assert (second["--image"], second["--output"]) == (first["--image"], accept["--policy"])
+
+
+@pytest.mark.parametrize("path", CLOUDS, ids=lambda path: path.stem)
+def test_every_member_that_a_first_policy_leaves_open_is_described(path: Path):
+    text = path.read_text()
+    for platform in (one for one in Platform if one.startswith(path.stem)):
+        boot = BootConfiguration("lab", "trainer", ("00" * 32,))
+        descriptor = Descriptor("lab", path.stem, "base", "00" * 32, (), (Cvm("trainer", "h:1", platform, boot),), None)
+        pcrs = dict.fromkeys((4, 9, 11), "11" * 32)
+        policy, _ = policy_from(ImageManifest("base", False, {}, {}, pcrs), descriptor)
+        members = [one.member for one in unfilled(policy)]
+        assert members
+        for member in members:
+            assert f"`{member}`" in text or f"`{member.rpartition('.')[2]}`" in text, member
+
+
+@pytest.mark.parametrize("path", CLOUDS, ids=lambda path: path.stem)
+def test_configurations_that_are_shown_are_valid(path: Path):
     shown: list[dict[str, Any]] = [yaml.safe_load(text) for text in blocks(path, "yaml")]
     configurations = [one["config"]["cloister:workspace"] for one in shown if "config" in one]
     assert [workspace.parse("lab", one).backend for one in configurations] == [path.stem] * len(configurations)
     assert configurations
-    for text, one in zip(blocks(path, "yaml"), shown, strict=True):
-        if "platforms" in one:
-            Policy.parse(text.encode())
