@@ -19,6 +19,8 @@ from cloister.protocol.bootconfig import BootConfiguration
 NONE_NAMED = "one that the policy names, and it names none"
 """What is expected of a machine by a list that is empty: nothing can be that."""
 
+_NAMED = 6
+
 
 class Outcome(StrEnum):
     """How a check ended."""
@@ -56,6 +58,13 @@ class Check:
         if self.outcome is Outcome.PASSED:
             return f"{info.subject}: as expected, {self.found}."
         return f"{info.subject}: not judged, {self.reason}."
+
+
+def named(failures: Sequence[Check]) -> str:
+    """The names of failed checks for the end of a sentence: ``pcr-4, pcr-9 and 3 more failed``."""
+    names = ", ".join(check.name for check in failures[:_NAMED])
+    more = len(failures) - _NAMED
+    return f"{names} and {more} more failed" if more > 0 else f"{names} failed"
 
 
 @dataclass(frozen=True)
@@ -126,11 +135,12 @@ class Verdict:
         return tuple(check for check in self.checks if check.outcome is Outcome.FAILED)
 
     def require_accepted(self) -> None:
-        """Raises ProofError with every failure when the verdict is not accepted, and for a recording in any case."""
+        """Raises ProofError with every failure, and last their names, when the verdict is not accepted, and for a recording in any case."""
         if self.recording:
             raise ProofError("The evidence was judged as a recording: that opens no session and proves no receipt.")
         if not self.accepted:
-            raise ProofError("\n".join(check.sentence() for check in self.failures))
+            sentences = "\n".join(check.sentence() for check in self.failures)
+            raise ProofError(sentences, hint=f"The machine is rejected: {named(self.failures)}.")
 
     def value(self) -> dict[str, Any]:
         """The JSON value, as published in docs/schemas/verdict.schema.json.

@@ -35,6 +35,7 @@ def verify_evidence(
     json: bool = False,
 ) -> None:
     """Judge recorded evidence, offline: bundles, and reports and quotes as hardware and clouds give them out."""
+    from cloister.attestation.verdict import named
     from cloister.client import examination, verdict
     from cloister.protocol import canonical
 
@@ -60,7 +61,7 @@ def verify_evidence(
             print(line)
     if not found.passed:
         raise ProofError(
-            "The evidence is not genuine, or not what your policy asks for.",
+            f"The evidence is not genuine, or not what your policy asks for: {named(found.verdict.failures)}.",
             hint="Each check above that FAILED says why. What a vendor states and did not come is given with "
             "--collateral DIR, or asked for with --fetch.",
         )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from cloister.attestation.raw import RawVerdict
-from cloister.attestation.verdict import Check, Outcome, Verdict
+from cloister.attestation.verdict import Check, Outcome, Verdict, named
 from cloister.client.timeline import local_time
 from cloister.protocol import text
 
@@ -45,10 +45,7 @@ def summary(verdict: Verdict) -> Iterator[str]:
         yield "Note      not confidential: whoever runs this machine can look into it"
     if verdict.recording:
         yield "Note      judged as a recording: for no session and no receipt of yours"
-    passed = sum(check.outcome is Outcome.PASSED for check in verdict.checks)
-    good = _GENUINE if verdict.recording else "ACCEPTED"
-    decision = good if verdict.accepted else "REJECTED"
-    yield f"Verdict   {decision}: {passed} checks passed, {len(verdict.failures)} failed, at {local_time(verdict.at)}"
+    yield _decision(verdict, _GENUINE if verdict.recording else "ACCEPTED")
 
 
 def _raw_summary(verdict: RawVerdict) -> Iterator[str]:
@@ -58,6 +55,12 @@ def _raw_summary(verdict: RawVerdict) -> Iterator[str]:
     yield "Not judged"
     for sentence in verdict.not_judged:
         yield f"  {sentence}"
+    yield _decision(verdict, _GENUINE)
+
+
+def _decision(verdict: Verdict | RawVerdict, good: str) -> str:
     passed = sum(check.outcome is Outcome.PASSED for check in verdict.checks)
-    decision = _GENUINE if verdict.genuine else "REJECTED"
-    yield f"Verdict   {decision}: {passed} checks passed, {len(verdict.failures)} failed, at {local_time(verdict.at)}"
+    counted = f"{passed} checks passed, {len(verdict.failures)} failed, at {local_time(verdict.at)}"
+    if verdict.failures:
+        return f"Verdict   REJECTED: {counted}: {named(verdict.failures)}"
+    return f"Verdict   {good}: {counted}"

@@ -48,6 +48,8 @@ def test_a_refused_bundle_ends_with_3(cloister, tmp_path: Path, local: LocalMach
 
     assert done.code == 3
     assert "FAILED  purpose" in done.out
+    assert done.out.splitlines()[-1].endswith(": purpose failed")
+    assert "asks for: purpose failed." in done.err
     later = cloister(*words, "--at", "2060-01-01T00:00:00Z", "--json")
     assert later.code == 3
     found = json.loads(later.out)

@@ -79,6 +79,7 @@ def test_a_policy_from_another_image_is_refused(cloister, machine, folder):
 
     refused(done, 3, "PCR 11", "expected", "found")
     assert json.loads(done.out)["accepted"] is False
+    assert done.err.splitlines()[-1].startswith("The machine is rejected: pcr-4, ")
 
 
 def test_a_policy_that_mixes_local_with_confidential_is_refused(cloister, machine, folder):

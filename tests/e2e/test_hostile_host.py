@@ -86,7 +86,8 @@ def _assert_nothing_is_uploaded(host: HostileHost, failures: tuple[Check, ...]) 
         session.submit_manifest(manifest.encode())
     done = host.upload()
     sentences = done.stderr.decode().splitlines()
-    assert sentences == ["Error: " + failures[0].sentence(), *(check.sentence() for check in failures[1:])]
+    assert sentences[:-1] == ["Error: " + failures[0].sentence(), *(check.sentence() for check in failures[1:])]
+    assert sentences[-1] == f"The machine is rejected: {', '.join(check.name for check in failures)} failed."
     assert (done.returncode, done.stdout) == (3, b"")
     with host.collude(host.parties.keys["hospital-1"]) as session:
         assert session.upload_offset("h1").offset == 0
