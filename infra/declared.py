@@ -31,7 +31,8 @@ class Resource:
     """``inputs`` are named as on the wire (camelCase) and plain, UNKNOWN where they cannot be read. ``dependencies``
     are all resources of which it uses something, or waits for; ``identifier`` is the cloud's, "" where nobody knows it.
     ``provided`` says that it names its provider, ``protected`` that it is protected and kept when its stack goes.
-    ``ignored`` are paths of inputs whose changes are not to be made.
+    ``ignored`` are paths of inputs whose changes are not to be made. ``asked`` are the hooks that run before it is
+    deleted.
     """
 
     kind: str
@@ -42,6 +43,7 @@ class Resource:
     provided: bool = True
     protected: bool = False
     ignored: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
 
     @property
     def key(self) -> Key:

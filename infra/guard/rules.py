@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from infra import cloud, kinds, labels
-from infra.backends import descriptor
+from infra.backends import descriptor, rolling
 from infra.declared import UNKNOWN, Key, Resource
 from infra.guard import inputs
+from infra.provider.names import CVM
 from infra.workspace import Cvm, Workspace
 
 Rule = Callable[[Resource, Workspace], str]
@@ -19,6 +20,7 @@ _LOGINS = ("password", "sshkey", "sshkeys", "publickeys", "adminpassword", "admi
 _CLOUD_PACKAGES = ("azure-native:", "gcp:")
 # A disk's labels cannot be changed where it stands.
 _HARMLESS = ("bootDisk.initializeParams.labels",)
+_MACHINES = (CVM, "azure-native:compute:VirtualMachine", "gcp:compute/instance:Instance")
 _KEYS = (
     "azure-native:keyvault:Vault",
     "azure-native:keyvault:Key",
@@ -71,7 +73,18 @@ def what_is_declared_is_made(resource: Resource, configuration: Workspace) -> st
     return f"it ignores changes of {', '.join(kept)}." if kept else ""
 
 
-FOR_ALL: tuple[Rule, ...] = (only_known_types, nobody_logs_in, what_is_declared_is_made)
+def a_machine_is_asked_before_it_goes(resource: Resource, configuration: Workspace) -> str:
+    """Its run is lost with it, whatever the reason is for which it goes."""
+    unasked = resource.kind in _MACHINES and rolling.HOOK not in resource.asked
+    return "nobody asks it whether a run is unfinished before it goes." if unasked else ""
+
+
+FOR_ALL: tuple[Rule, ...] = (
+    only_known_types,
+    nobody_logs_in,
+    what_is_declared_is_made,
+    a_machine_is_asked_before_it_goes,
+)
 FOR_CLOUDS: tuple[Rule, ...] = (*FOR_ALL, only_known_inputs, its_provider_is_named, it_is_labelled, keys_are_kept)
 
 

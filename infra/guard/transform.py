@@ -19,8 +19,14 @@ async def read(arguments: pulumi.ResourceTransformArgs) -> Resource:
         dependencies=tuple(key_of(urn) for urn in dependencies),
         provided=options.provider is not None,
         protected=options.protect is True and options.retain_on_delete is True,
+        asked=tuple(_name(hook) for hook in (options.hooks.before_delete or () if options.hooks else ())),
         ignored=tuple(str(path) for path in options.ignore_changes or ()),
     )
+
+
+def _name(hook: Any) -> str:
+    """Hooks come back as names or with one."""
+    return hook if isinstance(hook, str) else str(getattr(hook, "name", ""))
 
 
 def _resources(depends_on: Any) -> Sequence[pulumi.Resource]:

@@ -53,4 +53,5 @@ def _resource(title: str, inputs: dict, options: dict, wanted: dict[str, str]) -
         provided="provider" in options,
         protected=bool(options.get("protect") and options.get("retain_on_delete")),
         ignored=tuple(options.get("ignore_changes", ())),
+        asked=tuple(options.get("asked_before_delete", ())),
     )

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from infra import kinds
+from infra.backends import rolling
 from infra.declared import UNKNOWN, Resource
 from infra.guard import inputs
 from infra.guard import stack as guard
@@ -20,7 +21,7 @@ LOCAL = Workspace("lab", "local", "base", (), (), False)
 
 
 def violations(kind: str, inputs: dict[str, Any]) -> list[str]:
-    return guard.violations(Resource(kind, "trainer", inputs), LOCAL)
+    return guard.violations(Resource(kind, "trainer", inputs, asked=(rolling.HOOK,)), LOCAL)
 
 
 def test_a_workspace_of_authority_and_cvms_breaks_no_rule():
@@ -647,6 +648,7 @@ def test_every_rule_is_broken_by_some_test():
         "only_known_types",
         "its_provider_is_named",
         "what_is_declared_is_made",
+        "a_machine_is_asked_before_it_goes",
         "keys_are_kept",
         "an_address_is_asked_for",
     }
@@ -667,6 +669,19 @@ def test_a_resource_without_a_provider_of_the_workspaces_own_is_refused(name: st
         replace(declarations.resource(name, title), provided=False), declarations.configuration(name)
     )
     assert found == ["it has no provider of the workspace's own."]
+
+
+@pytest.mark.parametrize(("name", "title"), [("azure-private-snp", MACHINE), ("gcp-private-snp", INSTANCE)])
+def test_a_machine_that_nobody_asks_before_it_goes_is_refused(name: str, title: str):
+    for hooks in ((), ("another",)):
+        unasked = replace(declarations.resource(name, title), asked=hooks)
+        found = guard.violations(unasked, declarations.configuration(name))
+        assert found == ["nobody asks it whether a run is unfinished before it goes."]
+
+
+def test_a_local_machine_that_nobody_asks_before_it_goes_is_refused():
+    found = guard.violations(Resource(CVM, "trainer", GOOD), LOCAL)
+    assert found == ["nobody asks it whether a run is unfinished before it goes."]
 
 
 def test_a_resource_that_keeps_what_nobody_judges_is_refused():
