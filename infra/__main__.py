@@ -5,15 +5,19 @@ import os
 import pulumi
 
 from cloister.errors import CloisterError
-from infra import image, labels, program, workspace
+from infra import ending, image, labels, program, workspace
 from infra.guard import stack as guard
 
 
 def main() -> None:
     """Read the configuration whole, then declare."""
     value = pulumi.Config().get_object("workspace")
+    force = os.environ.get("CLOISTER_FORCE") == "1"
+    if os.environ.get(ending.VARIABLE) == "1":
+        ending.end(value, force=force)
+        return
     try:
-        configuration = workspace.parse(pulumi.get_stack(), value, force=os.environ.get("CLOISTER_FORCE") == "1")
+        configuration = workspace.parse(pulumi.get_stack(), value, force=force)
         found = image.find(configuration.image)
         # Attached before they are looked for.
         labels.label_stack(configuration)

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from infra.provider.names import AUTHORITY, CVM
 
-STACK = ("pulumi:pulumi:Stack", "pulumi:pulumi:StackReference")
+REFERENCE = "pulumi:pulumi:StackReference"
+STACK = ("pulumi:pulumi:Stack", REFERENCE)
 """What every program has."""
 
 UNLABELLED = ""

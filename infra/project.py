@@ -69,6 +69,14 @@ class Project:
         found = self.json("stack", "output", "--json", *_stack(name))
         return dict(found)
 
+    def holds(self, name: str) -> bool:
+        """Whether there is a stack of that full name, in whichever project."""
+        try:
+            self.outputs(name)
+        except StackError:
+            return False
+        return True
+
     def end_protected(self, name: str, *words: str) -> None:
         """``pulumi destroy`` also of what is protected against a change that would take it along.
 

@@ -169,17 +169,22 @@ def down(c: Any, stack: str = "", yes: bool = False, remove: bool = False, force
     """End the workspace's CVMs and remove what belongs to them (pulumi destroy). Configuration and keys stay."""
     import os
 
+    from infra import ending
     from infra import stack as stacks
     from infra.provider import authority
 
     name = stacks.selected(stack)
     if force:
         os.environ["CLOISTER_FORCE"] = "1"
-    kept = any(resource.get("protect") for resource in stacks.PROJECT.resources(name))
+    os.environ[ending.VARIABLE] = "1"
+    resources = stacks.PROJECT.resources(name)
+    kept = any(resource.get("protect") for resource in resources)
     words = ["--yes", "--skip-preview"] if yes else []
     # With the program, whose hooks ask the agents; without it the engine ends no machine that has one.
-    ending = ["--run-program", *(["--exclude-protected"] if kept else [])]
-    stacks.hand_over("destroy", "--stack", name, *ending, *words)
+    also = ["--run-program", *(["--exclude-protected"] if kept else [])]
+    # A refresh would fail for what is not there any more, and the machines would go on costing.
+    also += ["--refresh=false"] if not all(map(stacks.PROJECT.holds, ending.registries(resources))) else []
+    stacks.hand_over("destroy", "--stack", name, "--suppress-outputs", *also, *words)
     if kept and remove:
         # What a cloud does not give back, a name of a key, stays there; the state forgets it.
         stacks.PROJECT.end_protected(name, *words)

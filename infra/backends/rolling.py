@@ -26,14 +26,25 @@ instances, ``status``). Azure tells it of no VM.
 """
 
 
+def hook(*, force: bool) -> pulumi.ResourceHook:
+    """What asks the agent before its machine goes, unless ``force``. A machine's state calls for it by its name."""
+
+    async def ask(arguments: pulumi.ResourceHookArgs) -> None:
+        if force:
+            return
+        await asyncio.to_thread(
+            refuse_unfinished, arguments.name, arguments.old_inputs or {}, arguments.old_outputs or {}
+        )
+
+    return pulumi.ResourceHook(HOOK, ask, pulumi.ResourceHookOptions(on_dry_run=True))
+
+
 class Rolling:
     """Declares one machine after the other, each with ``turn`` before and ``done`` after."""
 
     def __init__(self, configuration: Workspace) -> None:
-        self._force = configuration.force
         self._before: list[pulumi.Resource] = []
-        options = pulumi.ResourceHookOptions(on_dry_run=True)
-        self._hook = pulumi.ResourceHook(HOOK, self._ask, options)
+        self._hook = hook(force=configuration.force)
 
     def turn(self, machine: Mapping[str, str] | None = None) -> pulumi.ResourceOptions:
         """The options of the next machine. A change of ``machine`` replaces it, whatever else the provider would do:
@@ -49,13 +60,6 @@ class Rolling:
 
     def done(self, machine: pulumi.Resource) -> None:
         self._before = [machine]
-
-    async def _ask(self, arguments: pulumi.ResourceHookArgs) -> None:
-        if self._force:
-            return
-        await asyncio.to_thread(
-            refuse_unfinished, arguments.name, arguments.old_inputs or {}, arguments.old_outputs or {}
-        )
 
 
 def refuse_unfinished(cvm: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:

@@ -1,43 +1,79 @@
 """How a workspace in a cloud ends: its keys stay until they are given up, and then the state holds nothing."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 from invoke.exceptions import Exit
 
+from infra import ending, tasks
 from infra import project as pulumi
 from infra import stack as stacks
-from infra import tasks
 from infra.stack import KEY
 from tests.infra.clouds import workspaces
+from tests.infra.project import Project
 
+MACHINE = "gcp:compute/instance:Instance"
 KEYS = {"gcp:kms/keyRing:KeyRing", "gcp:kms/cryptoKey:CryptoKey"}
 
 
-def test_the_keys_of_a_workspace_stay_unless_it_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def in_cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A workspace that is up, and that the verbs mean."""
     image = workspaces.manifest(tmp_path)
     made = workspaces.create(tmp_path, workspaces.value("gcp", image), image)
     made.pulumi("up", "--yes", "--skip-preview")
-    monkeypatch.setattr(pulumi, "_environment", lambda: made.environment)
+    monkeypatch.setattr(pulumi, "_environment", lambda: {**made.environment, **_said()})
     monkeypatch.setattr(stacks, "PROJECT", pulumi.Project(made.folder, KEY, "workspace"))
     monkeypatch.setenv("CLOISTER_STATE", str(made.state))
+    # Set by the verb; taken back with the test.
+    monkeypatch.setenv(ending.VARIABLE, "")
+    return made
 
-    def left() -> set[str]:
-        world = json.loads((tmp_path / "world.json").read_text())
-        return {thing["type"] for thing in world.values()} - {"gcp:compute/image:Image"}
+
+def _said() -> dict[str, str]:
+    return {ending.VARIABLE: os.environ[ending.VARIABLE]}
+
+
+def left(tmp_path: Path) -> set[str]:
+    """The types of what is in the cloud, but the image."""
+    world = json.loads((tmp_path / "world.json").read_text())
+    return {thing["type"] for thing in world.values()} - {"gcp:compute/image:Image"}
+
+
+def test_the_keys_of_a_workspace_stay_unless_it_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    made = in_cloud(tmp_path, monkeypatch)
 
     # Nobody answers at the addresses of the stand-in's machines, and so they stay.
     with pytest.raises(Exit):
         tasks.down.body(None, stack="lab", yes=True)
-    assert "gcp:compute/instance:Instance" in left()
+    assert MACHINE in left(tmp_path)
 
     made.environment["CLOISTER_FORCE"] = "1"
     tasks.down.body(None, stack="lab", yes=True)
-    assert left() == KEYS
+    assert left(tmp_path) == KEYS
     assert stacks.machines("lab") == ()
     assert {one["type"] for one in stacks.PROJECT.resources("lab")} > KEYS
 
     tasks.down.body(None, stack="lab", yes=True, remove=True)
-    assert left() == KEYS
+    assert left(tmp_path) == KEYS
     assert "lab" not in stacks.names()
+
+
+def test_a_workspace_ends_without_what_it_was_declared_with_and_asks_its_machines_even_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    made = in_cloud(tmp_path, monkeypatch)
+    for manifest in tmp_path.glob("????????.json"):
+        manifest.unlink()
+    (made.state / ".pulumi" / "stacks" / "cloister-registry" / "main.json").unlink()
+    made.pulumi("config", "set", "--path", f"{KEY}.nonsense", "1")
+
+    with pytest.raises(Exit):
+        tasks.down.body(None, stack="lab", yes=True)
+    assert "does not say whether a run is unfinished" in capfd.readouterr().out
+    assert MACHINE in left(tmp_path)
+
+    made.environment["CLOISTER_FORCE"] = "1"
+    tasks.down.body(None, stack="lab", yes=True)
+    assert left(tmp_path) == KEYS
