@@ -135,7 +135,9 @@ class Verdict:
         return tuple(check for check in self.checks if check.outcome is Outcome.FAILED)
 
     def require_accepted(self) -> None:
-        """Raises ProofError with every failure, and last their names, when the verdict is not accepted, and for a recording in any case."""
+        """Raises ProofError with every failure, and last their names, when the verdict is not accepted, and for a
+        recording in any case.
+        """
         if self.recording:
             raise ProofError("The evidence was judged as a recording: that opens no session and proves no receipt.")
         if not self.accepted:
