@@ -20,7 +20,9 @@ from cloister.v1 import evidence_pb2
 MAX_SIZE = 1024 * 1024
 """Bytes of encoded evidence, as a message."""
 
-_MAX_JSON = 2 * MAX_SIZE
+MAX_JSON = 2 * MAX_SIZE
+"""Bytes of the JSON file form."""
+
 _MAX_CERTIFICATES = 8
 _MAX_COLLATERAL = 64
 _MAX_RUNTIME_LOG = 8
@@ -236,7 +238,7 @@ class Evidence:
     def parse_json(cls, data: bytes) -> Self:
         """From the JSON file form. Raises FormatError or MalformedEvidence."""
         what = "The evidence file"
-        value = canonical.parse(data, what=what, limit=_MAX_JSON)
+        value = canonical.parse(data, what=what, limit=MAX_JSON)
         schema.validate("evidence", value, what=what)
         quote = value.get("tpm_quote")
         evidence = cls._checked(

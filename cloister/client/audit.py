@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cloister.attestation.evidence import Evidence, SessionBinding
+from cloister.attestation.evidence import MAX_JSON, Evidence, SessionBinding
 from cloister.attestation.policy import Policy
 from cloister.attestation.verdict import Verdict
 from cloister.attestation.verify import ReceiptPurpose, SessionPurpose, verify
+from cloister.client import smallfile
 from cloister.client.statement import Account, Outcome, Statement
 from cloister.client.vendors import Vendors
 from cloister.errors import InputError, ProofError
@@ -54,7 +55,7 @@ def evidence_path(log: Path) -> Path:
 def load_evidence(path: Path) -> Evidence:
     """Saved evidence. Raises InputError or MalformedEvidence."""
     try:
-        return Evidence.parse_json(path.read_bytes())
+        return Evidence.parse_json(smallfile.read(path, MAX_JSON))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
 

@@ -9,7 +9,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from cloister.client import newfile
+from cloister.client import newfile, smallfile
 from cloister.errors import InputError
 from cloister.protocol import transcript
 
@@ -135,8 +135,7 @@ def public_pem(spki: bytes) -> bytes:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_FILE + 1)
+        content = smallfile.read(path, _MAX_FILE)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     if len(content) > _MAX_FILE:

@@ -12,9 +12,10 @@ from typing import Any
 import fastjsonschema
 
 from cloister.client import asset as assets
-from cloister.client import keys, quantity
+from cloister.client import keys, quantity, smallfile
 from cloister.errors import InputError
 from cloister.protocol import canonical, schema
+from cloister.protocol.document import MAX_SIZE as MAX_DOCUMENT
 from cloister.protocol.document import Document, Place
 from cloister.protocol.manifest import MAX_SIZE, Manifest
 
@@ -25,12 +26,12 @@ _UNKNOWN = re.compile(r"must not contain \{'([^']*)'")
 def load(path: Path) -> Manifest:
     """The canonical manifest at ``path``. Raises InputError."""
     try:
-        data = path.read_bytes()
+        # A newline at the end is what editors and `echo` leave; it is no part of the canonical form.
+        data = smallfile.read(path, MAX_SIZE + 1).removesuffix(b"\n")
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.", hint="`manifest` writes one.") from error
     try:
-        # A newline at the end is what editors and `echo` leave; it is no part of the canonical form.
-        return Manifest.parse(data.removesuffix(b"\n"))
+        return Manifest.parse(data)
     except canonical.FormatError as error:
         hint = f"`manifest {path}` writes the canonical form."
         raise InputError(f"{path}: {error.message}", hint=hint if path.suffix in (".yaml", ".yml") else "") from error
@@ -55,7 +56,7 @@ def compose(path: Path) -> Manifest:
 
 def _read(path: Path) -> Document:
     try:
-        return Document.parse(str(path), path.read_bytes())
+        return Document.parse(str(path), smallfile.read(path, MAX_DOCUMENT))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
 

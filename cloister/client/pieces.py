@@ -18,6 +18,7 @@ from cloister.attestation.snp.report import Report
 from cloister.attestation.snp.table import CertificateTable
 from cloister.attestation.tdx.quote import Quote
 from cloister.attestation.tpm import ALG_SHA256
+from cloister.client import smallfile
 from cloister.client.collateral import content
 from cloister.client.collateral.folder import ENDORSEMENT, gathered
 from cloister.errors import InputError
@@ -88,8 +89,7 @@ def load(paths: Sequence[Path]) -> tuple[Evidence | Raw, InMemory]:
     pieces = Pieces()
     for path in paths:
         try:
-            with path.open("rb") as file:
-                data = file.read(_MAX_FILE + 1)
+            data = smallfile.read(path, _MAX_FILE)
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}.") from error
         try:

@@ -11,7 +11,7 @@ from cloister.attestation.observed import policy_from_evidence
 from cloister.attestation.policy import MAX_SIZE, Policy
 from cloister.attestation.reference import TakenOver, policy_from
 from cloister.attestation.roots import VENDORS, Anchor
-from cloister.client import newfile, pieces, workspace
+from cloister.client import newfile, pieces, smallfile, workspace
 from cloister.client.collateral import folder, wanted
 from cloister.client.collateral.network import Network
 from cloister.client.collateral.wanted import Services
@@ -25,7 +25,7 @@ from cloister.protocol.imagemanifest import ImageManifest
 def load(path: Path) -> Policy:
     """The policy at ``path``, JSON or YAML. Raises InputError."""
     try:
-        return Policy.parse(_bounded(path, MAX_SIZE))
+        return Policy.parse(smallfile.read(path, MAX_SIZE))
     except OSError as error:
         raise InputError(f"The policy {path} cannot be read: {error.strerror}.", hint="`policy` writes one.") from error
     except InputError as error:
@@ -77,15 +77,9 @@ def observe(
     return policy, taken
 
 
-def _bounded(path: Path, limit: int) -> bytes:
-    """The file, or one byte more than ``limit`` of it, which the parser refuses. Raises OSError."""
-    with path.open("rb") as file:
-        return file.read(limit + 1)
-
-
 def _manifest(path: Path) -> ImageManifest:
     try:
-        return ImageManifest.parse(_bounded(path, imagemanifest.MAX_SIZE))
+        return ImageManifest.parse(smallfile.read(path, imagemanifest.MAX_SIZE))
     except OSError as error:
         raise InputError(f"The image manifest {path} cannot be read: {error.strerror}.") from error
     except InputError as error:

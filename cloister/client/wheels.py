@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cloister.client import smallfile
 from cloister.errors import CloisterError, InputError
 from cloister.process import ProcessError, run
 
@@ -63,9 +64,9 @@ class Wheel:
 def read_requirements(path: Path) -> tuple[Requirement, ...]:
     """Read a locked requirements file, sorted by name. Raises InputError with the line that is not locked."""
     try:
-        data = path.read_bytes()
+        data = smallfile.read(path, _LARGEST_REQUIREMENTS)
         if len(data) > _LARGEST_REQUIREMENTS:
-            raise InputError(f"{path} has {len(data)} bytes; a requirements file has at most {_LARGEST_REQUIREMENTS}.")
+            raise InputError(f"{path} has more than {_LARGEST_REQUIREMENTS} bytes, too many for a requirements file.")
         text = data.decode("utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error

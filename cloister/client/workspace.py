@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from cloister.client import smallfile
 from cloister.errors import InputError
 from cloister.protocol.descriptor import MAX_SIZE, Cvm, Descriptor
 from cloister.protocol.transcript import key_id
@@ -10,8 +11,7 @@ from cloister.protocol.transcript import key_id
 def load(path: Path) -> Descriptor:
     """The descriptor at ``path``. Raises InputError."""
     try:
-        with path.open("rb") as file:
-            return Descriptor.parse(file.read(MAX_SIZE + 1))
+        return Descriptor.parse(smallfile.read(path, MAX_SIZE))
     except OSError as error:
         raise InputError(
             f"The workspace descriptor {path} cannot be read: {error.strerror}.",

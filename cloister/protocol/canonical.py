@@ -50,7 +50,7 @@ def parse(data: bytes, *, what: str, limit: int) -> Any:
     integer of 53 bits, at most 32 levels. ``what`` names the document in errors. Raises FormatError.
     """
     if len(data) > limit:
-        raise FormatError(f"{what} has {len(data)} bytes; at most {limit} are allowed.")
+        raise FormatError(f"{what} has more than {limit} bytes.")
 
     def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found: dict[str, Any] = {}

@@ -37,7 +37,7 @@ class Document:
     def parse(cls, name: str, data: bytes) -> Self:
         """The document ``data`` of at most 1 MiB. Raises FormatError that names the line."""
         if len(data) > MAX_SIZE:
-            raise FormatError(f"{name} has {len(data)} bytes; at most {MAX_SIZE} are allowed.")
+            raise FormatError(f"{name} has more than {MAX_SIZE} bytes.")
         try:
             node = _Loader(data.decode("utf-8")).get_single_node()
         except UnicodeDecodeError as error:

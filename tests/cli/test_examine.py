@@ -12,6 +12,7 @@ from cloister.protocol.imagemanifest import ImageManifest
 
 NOW = datetime.datetime.now(datetime.UTC)
 BINDING = SessionBinding(b"n" * 32, b"t" * 32, b"h" * 32)
+MIB = 1024 * 1024
 VECTORS = Path(__file__).resolve().parents[3] / "shared" / "vectors"
 
 
@@ -205,15 +206,18 @@ def test_a_bare_report_makes_no_policy_and_it_is_said_what_does(cloister, tmp_pa
     assert "attest --save" in done.err
 
 
-@pytest.mark.parametrize("option", ["--policy", "--image", "--workspace"])
+@pytest.mark.parametrize("option", ["--policy", "--image", "--workspace", "--evidence", "--manifest", "manifest"])
 def test_a_file_without_end_is_not_read_to_its_end(cloister, tmp_path: Path, local: LocalMachine, option: str) -> None:
     (tmp_path / "manifest.json").write_bytes(manifest_of(local))
     words = {
         "--policy": ("verify-evidence", tmp_path / "bundle", "--policy", "/dev/zero"),
         "--image": ("policy", "--from-evidence", tmp_path / "bundle", "--image", "/dev/zero"),
         "--workspace": ("policy", "--image", tmp_path / "manifest.json", "--workspace", "/dev/zero"),
+        "--evidence": ("audit", tmp_path / "log", "--evidence", "/dev/zero"),
+        "--manifest": ("attest", "--policy", tmp_path / "policy.json", "--manifest", "/dev/zero"),
+        "manifest": ("manifest", "/dev/zero"),
     }
     done = cloister(*words[option])
 
     assert done.code == 2
-    assert "1048576 are allowed" in done.err
+    assert f"has more than {2 * MIB if option == '--evidence' else MIB} bytes." in done.err

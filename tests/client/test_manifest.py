@@ -6,6 +6,7 @@ import pytest
 
 from cloister.client import manifest as manifests
 from cloister.errors import InputError
+from cloister.protocol.manifest import MAX_SIZE
 from tests.client.parties import Parties
 
 
@@ -26,6 +27,15 @@ def test_digests_and_sizes_are_filled_in(parties):
     assert (manifest.results.expires, manifest.results.max_size, manifest.limits.time) == (86400, 1024**2, 120)
     assert (manifest.logs.readers, manifest.logs.max_size, manifest.logs.release) == (("lab",), 4096, "end")
     assert manifests.load(parties.folder / "manifest.json") == manifest
+
+
+def test_what_is_behind_the_largest_manifest_is_not_cut_off(parties):
+    parties.manifest()
+    path = parties.folder / "manifest.json"
+    path.write_bytes(path.read_bytes().ljust(MAX_SIZE) + b"\nmore")
+
+    with pytest.raises(InputError, match=f"has more than {MAX_SIZE} bytes"):
+        manifests.load(path)
 
 
 def test_two_equal_computations_differ(parties):

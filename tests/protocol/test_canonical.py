@@ -40,7 +40,7 @@ def test_members_are_sorted_by_utf16_code_units():
         (b"[" * 40 + b"]" * 40, "It is nested more than 32 levels deep."),
         (b'"\xff"', "It is not UTF-8 (byte 1)."),
         (b'{"a":', "It is not JSON: Expecting value (line 1, column 6)."),
-        (b" " * 101, "It has 101 bytes; at most 100 are allowed."),
+        (b" " * 101, "It has more than 100 bytes."),
     ],
 )
 def test_ambiguous_json_is_refused_with_one_sentence(text, sentence):

@@ -6,6 +6,7 @@ from pathlib import Path
 from cloister.attestation.collateral import InMemory
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import CollateralItem
+from cloister.client import smallfile
 from cloister.client.collateral import content
 from cloister.errors import InputError
 
@@ -46,8 +47,7 @@ def _read(path: Path) -> tuple[CollateralItem, ...]:
             f"{path} is no file that can be read, or a link to one that is gone.",
             hint="Keep only collateral in the folder.",
         )
-    with path.open("rb") as file:
-        data = file.read(content.MAX_SIZE + 1)
+    data = smallfile.read(path, content.MAX_SIZE)
     if path.suffix == ENDORSEMENT and len(data) <= content.MAX_SIZE:
         return (content.endorsement(data),)
     try:
