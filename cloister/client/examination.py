@@ -9,7 +9,7 @@ from cloister.attestation.collateral import Collateral
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import CERTIFICATE, Evidence
 from cloister.attestation.policy import Policy
-from cloister.attestation.raw import Raw, RawVerdict, verify_raw
+from cloister.attestation.raw import Raw, RawHcl, RawVerdict, verify_raw
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.verdict import Verdict
 from cloister.attestation.verify import RecordingPurpose, verify
@@ -18,6 +18,9 @@ from cloister.client.collateral import folder, wanted
 from cloister.client.collateral.network import Network
 from cloister.client.collateral.wanted import Services
 from cloister.errors import InputError
+
+_REPORT_DATA = 64
+_MAX_TPM_DATA = 66
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ def examine(
     """
     try:
         given, beside = pieces.load(paths)
+        if report_data is not None:
+            _require_size(given, report_data)
         sources: list[Collateral] = [beside]
         if collateral is not None:
             sources.append(folder.load(collateral))
@@ -73,6 +78,15 @@ def examine(
         return Examination(_judged(given, policy, Several(sources), at, report_data, roots), problems)
     except MalformedEvidence as error:
         raise InputError(f"The evidence cannot be read: {error.message}") from error
+
+
+def _require_size(given: Evidence | Raw, report_data: bytes) -> None:
+    """What no evidence of the kind could have been made over is a slip of the caller's, and no word on a machine."""
+    # SEV-SNP's REPORT_DATA and TDX's REPORTDATA have one size; TPM2B_DATA (TPM 2.0 part 2) has at most a TPMT_HA's.
+    least, most = (1, _MAX_TPM_DATA) if isinstance(given, RawHcl) else (_REPORT_DATA, _REPORT_DATA)
+    if not least <= len(report_data) <= most:
+        wanted = str(most) if least == most else f"{least} to {most}"
+        raise InputError(f"The report data has {len(report_data)} bytes; evidence of this kind is made over {wanted}.")
 
 
 def _judged(

@@ -228,6 +228,9 @@ def test_a_paravisors_report_is_judged_with_its_quote(tmp_path: Path, azure: Azu
     assert any("fresh" in sentence for sentence in found.not_judged)
     schema.validate("raw-verdict", found.value(), what="It")
     assert failed(files.judge(parts, report_data=b"challenge")) == ["quote-binding"]
+    for slip in (b"", bytes(67)):
+        with pytest.raises(InputError, match=f"has {len(slip)} bytes; evidence of this kind is made over 1 to 66"):
+            files.judge(parts, report_data=slip)
     value = json.loads(parts["quote"])
     value["pcrs"][4] = bytes(32).hex()
     assert failed(files.judge({**parts, "quote": json.dumps(value).encode()})) == ["quote-pcr-digest"]
