@@ -20,7 +20,6 @@ from cloister.protocol.document import Document, Place
 from cloister.protocol.manifest import MAX_SIZE, Manifest
 
 _PLACE = re.compile(r"The manifest: ([A-Za-z0-9_.-]+) ")
-_UNKNOWN = re.compile(r"must not contain \{'([^']*)'")
 
 
 def load(path: Path) -> Manifest:
@@ -67,8 +66,8 @@ def _located(document: Document, error: canonical.FormatError) -> InputError:
     place: Place = ()
     if isinstance(cause, fastjsonschema.JsonSchemaValueException):
         place = tuple(int(part) if str(part).isdigit() else part for part in cause.path[1:])
-        if unknown := _UNKNOWN.search(error.message):
-            place = (*place, unknown[1])
+        if (unknown := schema.unknown_member(cause)) is not None:
+            place = (*place, unknown)
     elif found := _PLACE.match(error.message):
         place = tuple(found[1].split("."))
         if place[:1] == ("datasets",) and len(place) > 1:

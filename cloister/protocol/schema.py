@@ -17,6 +17,7 @@ from cloister.protocol import text
 from cloister.protocol.canonical import FormatError
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_SHOWN = 64
 
 
 @functools.cache
@@ -56,6 +57,42 @@ def validate(name: str, value: Any, *, what: str) -> None:
     except fastjsonschema.JsonSchemaValueException as error:
         place = ".".join(str(part) for part in error.path[1:]) or "the document"
         # Names of members may be the sender's own: none of them may speak to the reader's terminal.
-        place = text.shown(place)
-        reason = str(error.message).removeprefix(str(error.name)).strip()
-        raise FormatError(f"{what}: {place} {reason}.") from error
+        raise FormatError(text.shown(f"{what}: {place} {_reason(error)}.")) from error
+
+
+def unknown_member(error: fastjsonschema.JsonSchemaValueException) -> str | None:
+    """The first member that the schema does not know, when that is what ``error`` is about."""
+    if error.rule != "additionalProperties":
+        return None
+    known, patterns = error.definition.get("properties", {}), error.definition.get("patternProperties", {})
+    names = (name for name in error.value if name not in known and not any(re.search(p, name) for p in patterns))
+    return next(names, None)
+
+
+_TYPES = {
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "null": "null",
+    "object": "an object",
+    "string": "text",
+}
+
+
+def _reason(error: fastjsonschema.JsonSchemaValueException) -> str:
+    """What is wrong, behind the place; the rest of the rules is told in the validator's own words."""
+    wanted = error.rule_definition
+    match error.rule:
+        case "additionalProperties" if (name := unknown_member(error)) is not None:
+            return f"has the member '{name[:_SHOWN]}', which it cannot have"
+        case "required":
+            return "lacks " + ", ".join(name for name in wanted if name not in error.value)
+        case "const":
+            return f"must be {json.dumps(wanted)}"
+        case "enum":
+            return "must be one of " + ", ".join(map(str, wanted))
+        case "type" if isinstance(wanted, str):
+            return f"must be {_TYPES.get(wanted, wanted)}"
+        case "pattern":
+            return f"must have the form {wanted}"
+    return str(error.message).removeprefix(str(error.name)).strip()

@@ -138,7 +138,7 @@ def test_yaml_that_says_more_than_json_is_refused(text: bytes) -> None:
     [
         ("version: 1", "version: 1.0", "1.0 is not a whole number"),
         ("workspace: trial", "workspace: no", ""),
-        ("allow_debug: false", "allow_debug: no", "allow_debug must be boolean"),
+        ("allow_debug: false", "allow_debug: no", "allow_debug must be true or false"),
         ("allow_debug: false", "allow_debug: false\nallow_debug: true", "'allow_debug' stands here twice"),
         ("allow_debug: false", "allow_debug: !!bool true", "tags are not allowed"),
     ],

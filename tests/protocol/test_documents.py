@@ -73,7 +73,7 @@ def _changed(*path, to=None, drop=False):
 @pytest.mark.parametrize(
     ("value", "place"),
     [
-        (_changed("surprise", to=1), "additional properties|properties"),
+        (_changed("surprise", to=1), "the document has the member 'surprise', which it cannot have"),
         (_changed("version", to=2), "version"),
         (_changed("version", to=True), "version"),
         (_changed("algorithm", "digest", drop=True), "digest"),
@@ -153,7 +153,29 @@ def test_an_error_shows_no_control_character_of_a_name():
     event |= {"state": "Failed", "detail": {"\x1b]0;title\x07": 1}}
     with pytest.raises(FormatError) as refused:
         schema.validate("event", {"event": event, "signature": ""}, what="It")
-    assert refused.value.message == "It: event.detail.\ufffd.0;title\ufffd must be string."
+    assert refused.value.message == "It: event.detail.\ufffd.0;title\ufffd must be text."
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (_changed("version", to=2), "version must be 1."),
+        (_changed("version", to=True), "version must be a whole number."),
+        (_changed("algorithm", "digest", drop=True), "algorithm lacks digest."),
+        (_changed("algorithm", "digest", to="AB"), "algorithm.digest must have the form ^[0-9a-f]{64}$."),
+        (_changed("algorithm", "kind", to="fortran"), "algorithm.kind must be one of binary, python, wasm, oci."),
+        (_changed("algorithm", to=[]), "algorithm must be an object."),
+        (_changed("datasets", 1, to="d2"), "datasets.1 must be an object."),
+        (_changed("datasets", 1, "unpack", to="yes"), "datasets.1.unpack must be true or false."),
+        (_changed("algorithm", "colour", to=1), "algorithm has the member 'colour', which it cannot have."),
+        (_changed("\x1b" * 99, to=1), "the document has the member '" + "\ufffd" * 64 + "', which it cannot have."),
+        (_changed("parties", "Lab", to={}), "parties has the member 'Lab', which it cannot have."),
+    ],
+)
+def test_an_error_is_a_sentence_of_our_own(value, says):
+    with pytest.raises(FormatError) as refused:
+        Manifest.from_value(value)
+    assert refused.value.message == f"The manifest: {says}"
 
 
 def test_a_variable_has_no_newline_in_its_name():
