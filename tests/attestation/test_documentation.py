@@ -1,5 +1,6 @@
 """docs/attestation.md lists every check with its source and its test, and says nothing that does not exist."""
 
+import datetime
 import importlib.util
 import re
 from pathlib import Path
@@ -9,8 +10,16 @@ import pytest
 
 from cloister.attestation.azure import checks as azure
 from cloister.attestation.checks import CHECKS_OF, COMMON
+from cloister.attestation.collateral import InMemory
+from cloister.attestation.evidence import CRL, SessionBinding
 from cloister.attestation.gcp import checks as gcp
+from cloister.attestation.policy import Policy
+from cloister.attestation.raw import RawSnp, RawTdx, verify_raw
+from cloister.attestation.testkit import SnpMachine, Td
+from cloister.attestation.verify import RecordingPurpose, verify
+from cloister.protocol import canonical
 
+AT = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "attestation.md").read_text()
 TESTS = {"local": "test_local.py", "tdx": "tdx/test_judge.py", "sev-snp": "snp/test_judge.py"}
@@ -73,3 +82,43 @@ def test_every_file_that_the_page_names_exists() -> None:
     folders = [ROOT, ROOT / "cloister" / "attestation", ROOT / "tests" / "attestation"]
     for name in re.findall(r"`([a-z_/]+\.(?:py|json))`", PAGE):
         assert any((folder / name).is_file() for folder in folders), name
+
+
+@pytest.fixture(scope="module")
+def example() -> Policy:
+    """The policy for bare reports and quotes."""
+    section = PAGE.split("## Recorded evidence\n")[1].split("\n## ")[0]
+    (text,) = re.findall(r"^```yaml\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    return Policy.parse(text.encode())
+
+
+def test_the_example_policy_judges_a_bare_report_and_accepts_no_machine(example: Policy) -> None:
+    machine = SnpMachine.create_at(AT)
+    roots = (machine.processor.amd.anchor(),)
+    raw = RawSnp(machine.processor.report(), machine.processor.table())
+    collateral = InMemory({CRL: machine.crls})
+    found = verify_raw(raw, example, report_data=None, at=AT, collateral=collateral, roots=roots)
+
+    assert [check.name for check in found.failures] == []
+    evidence = machine.evidence(SessionBinding(b"n" * 32, b"t" * 32, b"h" * 32))
+    assert not verify(evidence, example, purpose=RecordingPurpose(), at=AT, roots=roots).accepted
+
+
+def test_the_example_policy_judges_a_bare_quote_and_accepts_no_machine(example: Policy) -> None:
+    td = Td.create(AT)
+    roots, collateral = (td.intel.anchor(),), td.intel.collateral()
+    raw = RawTdx(td.intel.quote(td.report(bytes(64))))
+    found = verify_raw(raw, example, report_data=None, at=AT, collateral=collateral, roots=roots)
+
+    assert [check.name for check in found.failures] == []
+    evidence = td.evidence(SessionBinding(b"n" * 32, b"t" * 32, b"h" * 32))
+    purpose = RecordingPurpose()
+    assert not verify(evidence, example, purpose=purpose, at=AT, collateral=collateral, roots=roots).accepted
+
+
+def test_times_that_the_page_shows_can_be_typed() -> None:
+    shown = re.findall(r"`--at ([^`]+)`", PAGE)
+
+    assert shown
+    for text in shown:
+        canonical.from_time(text, what="--at")
