@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from cloister.errors import InputError
 from image import cache
 from image.publish.artefact import MARK, Artefact, Bar, Progress, Published
-from image.publish.errors import PublishError, StorageRefusedError, StorageUnreachableError
+from image.publish.errors import NotSignedInError, PublishError, StorageRefusedError, StorageUnreachableError
 
 if TYPE_CHECKING:
     import requests
@@ -39,7 +39,7 @@ _BUSY = (408, 429, 500, 502, 503, 504)
 
 
 def connect(destination: str) -> "Bucket":
-    """The bucket ``gs://BUCKET``, with the application default credentials. Raises InputError and StorageRefusedError.
+    """The bucket ``gs://BUCKET``, with the application default credentials. Raises InputError, also when there are none.
 
     Nothing is asked of the service yet.
     """
@@ -54,7 +54,7 @@ def connect(destination: str) -> "Bucket":
     try:
         client = Client(project=None)
     except GoogleAuthError as error:
-        raise StorageRefusedError(
+        raise NotSignedInError(
             "There are no credentials for Google Cloud.",
             hint="Sign in with `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS.",
         ) from error

@@ -6,6 +6,7 @@ The blob has the mark of a whole image only after everything in it was read back
 
 import logging
 import os
+import re
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from cloister.errors import InputError
 from image import sparse
 from image.publish import pages
 from image.publish.artefact import MARK, Artefact, Bar, Progress, Published
-from image.publish.errors import PublishError, StorageRefusedError, StorageUnreachableError
+from image.publish.errors import NotSignedInError, PublishError, StorageRefusedError, StorageUnreachableError
 from image.sparse import Extent
 
 if TYPE_CHECKING:
@@ -31,19 +32,17 @@ _ROUNDS = 3
 _TIMEOUT = 60
 # What a token is for: Microsoft, "Authorize access to blobs using Microsoft Entra ID".
 _SCOPE = "https://storage.azure.com/.default"
+# Who gets that token: a standard endpoint (Microsoft, "Storage account overview"; accounts have 3 to 24 letters and
+# digits), or Azurite on this machine. A mistyped host would be handed what opens every account of the user's.
+_HOST = re.compile(r"[a-z0-9]{3,24}\.blob\.core\.windows\.net|127\.0\.0\.1:[0-9]{1,5}")
 
 
 def connect(destination: str) -> "ContainerClient":
     """The container at ``https://ACCOUNT.blob.core.windows.net/CONTAINER``, with whatever credential there is.
 
-    Raises InputError, and StorageRefusedError when there is none. Nothing is asked of the storage yet.
+    Raises InputError, also when there is none. Nothing is asked of the storage yet.
     """
-    parts = urlsplit(destination)
-    if parts.scheme != "https" or not parts.hostname or not parts.path.strip("/") or parts.query or parts.fragment:
-        raise InputError(
-            f"{destination!r} is no container of Azure.",
-            hint="It looks like https://ACCOUNT.blob.core.windows.net/CONTAINER, without a signature behind it.",
-        )
+    _refuse_other(destination)
     from azure.core.exceptions import ClientAuthenticationError
     from azure.identity import DefaultAzureCredential
     from azure.storage.blob import ContainerClient, ExponentialRetry
@@ -55,7 +54,8 @@ def connect(destination: str) -> "ContainerClient":
         # It keeps the token. The storage's client would take a missing one for a bad connection, and try and try.
         credential.get_token(_SCOPE)
     except ClientAuthenticationError as error:
-        raise _unknown(error) from error
+        said, hint = _unknown(error)
+        raise NotSignedInError(said, hint=hint) from error
     # The default waits for a quarter of a minute before it tries again.
     retry = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=4, random_jitter_range=1)
     return ContainerClient.from_container_url(
@@ -214,7 +214,8 @@ def _sentences(container: "ContainerClient", name: str) -> Generator[None, None,
             f"{host} does not answer: {_first_line(error)}", hint="Do the same again: it goes on where it stopped."
         ) from error
     except ClientAuthenticationError as error:
-        raise _unknown(error) from error
+        said, hint = _unknown(error)
+        raise StorageRefusedError(said, hint=hint) from error
     except ResourceNotFoundError as error:
         raise PublishError(
             f"There is no container {container.url}.",
@@ -234,10 +235,25 @@ def _sentences(container: "ContainerClient", name: str) -> Generator[None, None,
         raise PublishError(f"{host} refused {name}: {error.status_code} {_code(error)}.") from error
 
 
-def _unknown(error: Exception) -> StorageRefusedError:
-    return StorageRefusedError(
+def _refuse_other(destination: str) -> None:
+    """Raises InputError for what is no container of Azure's public cloud or of the emulator."""
+    try:
+        parts = urlsplit(destination)
+    except ValueError:
+        parts = urlsplit("")
+    known = parts.scheme == "https" and _HOST.fullmatch(parts.netloc.lower())
+    if not known or not parts.path.strip("/") or parts.query or parts.fragment:
+        raise InputError(
+            f"{destination!r} is no container of Azure.",
+            hint="It looks like https://ACCOUNT.blob.core.windows.net/CONTAINER, without a signature behind it.",
+        )
+
+
+def _unknown(error: Exception) -> tuple[str, str]:
+    """What to say, and what to do."""
+    return (
         f"Azure does not know who you are: {_first_line(error)}",
-        hint="Sign in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET.",
+        "Sign in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET.",
     )
 
 

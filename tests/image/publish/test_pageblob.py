@@ -7,6 +7,7 @@ import pytest
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import ContainerClient, PublicAccess
 
+from cloister.errors import InputError
 from image import sparse
 from image.publish import pageblob
 from image.publish.artefact import MARK, Artefact, Progress
@@ -204,3 +205,26 @@ def test_credentials_that_do_not_hold_are_refused(azure: Azurite, artefact: Arte
     with pytest.raises(StorageRefusedError) as raised:
         pageblob.publish(artefact, stranger, silent)
     assert raised.value.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "account.blob.core.windows.net.example.org",
+        "accountblob.core.windows.net",
+        "account.blob.core.window.net",
+        "evil.example.org",
+        "evil.example.org\\@account.blob.core.windows.net",
+        "account.blob.core.windows.net@evil.example.org",
+        "somebody@account.blob.core.windows.net",
+        "a.account.blob.core.windows.net",
+        "account.blob.core.windows.net:8443",
+        "127.0.0.1",
+        "127.0.0.1.example.org:10000",
+        "localhost:10000",
+        "[::1",
+    ],
+)
+def test_a_token_goes_to_azures_storage_only(host: str) -> None:
+    with pytest.raises(InputError, match="is no container of Azure"):
+        pageblob.connect(f"https://{host}/images")
