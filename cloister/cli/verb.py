@@ -74,7 +74,7 @@ def verb(
                 raise Exit(code=0) from error
 
         # The class and not its decorator: that one has no type that says what it returns.
-        made = _Several if several else Task
+        made = _Several if several else _Task
         words = [several] if several else list(positional)
         return made(run, positional=words, optional=list(optional), help=dict(help), auto_shortflags=False)
 
@@ -84,7 +84,37 @@ def verb(
 _FURTHER = "_and_"
 
 
-class _Several(Task[Callable[..., None]]):
+class _Number(Argument):
+    """An option that takes a whole number. Of anything else Invoke itself shows where in its own code that failed."""
+
+    def set_value(self, value: Any, cast: bool = True) -> None:
+        try:
+            super().set_value(value, cast)
+        except ValueError as error:
+            report(InputError(f"--{self.names[0].replace('_', '-')} takes a whole number, and {value!r} is none."))
+            raise Exit(code=InputError.exit_code) from error
+
+
+class _Task(Task[Callable[..., None]]):
+    """A task whose options of numbers say what is wrong with them."""
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        return [_number(one) if one.kind is int else one for one in super().get_arguments(ignore_unknown_help)]
+
+
+def _number(one: Argument) -> _Number:
+    return _Number(
+        names=one.names,
+        kind=int,
+        default=one.default,
+        help=one.help,
+        positional=one.positional,
+        optional=one.optional,
+        attr_name=one.attr_name,
+    )
+
+
+class _Several(_Task):
     """A task whose one positional argument may be followed by others: Invoke itself knows a fixed number only."""
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:

@@ -38,6 +38,27 @@ def test_an_option_that_is_needed_is_demanded(capsys):
     assert capsys.readouterr().err == "Error: need needs --key.\n`cloister need --help` shows all options.\n"
 
 
+@pytest.mark.parametrize("typed", ["zwei", "2.5", ""])
+def test_an_option_that_takes_a_number_says_so(capsys, typed):
+    @verb(help={"vcpus": "processors"})
+    def make(c: Context, vcpus: int = 2) -> None:
+        raise AssertionError("started")
+
+    assert ended(make, "--vcpus", typed) == 2
+    assert capsys.readouterr().err == f"Error: --vcpus takes a whole number, and {typed!r} is none.\n"
+
+
+def test_a_number_arrives_as_one(capsys):
+    @verb(help={"vcpus_each": "processors"})
+    def make(c: Context, vcpus_each: int = 2) -> None:
+        print(vcpus_each + 1)
+
+    program = Program(binary="cloister", namespace=Collection(make))
+    program.run(["cloister", "make", "--vcpus-each", "4"], exit=False)
+    program.run(["cloister", "make"], exit=False)
+    assert capsys.readouterr().out == "5\n3\n"
+
+
 def test_an_error_is_a_sentence_and_a_code(capsys):
     @verb(help={})
     def fail(c: Context) -> None:
