@@ -39,7 +39,7 @@ _BUSY = (408, 429, 500, 502, 503, 504)
 
 
 def connect(destination: str) -> "Bucket":
-    """The bucket ``gs://BUCKET``, with the application default credentials. Raises InputError, also when there are none.
+    """The bucket ``gs://BUCKET``, by the application default credentials. Raises InputError, also when there are none.
 
     Nothing is asked of the service yet.
     """
