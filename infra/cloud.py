@@ -1,5 +1,6 @@
 """What only a workspace in a cloud is configured with: where it lies, who may reach it, its labels and its budget."""
 
+import datetime
 import ipaddress
 import re
 from collections.abc import Mapping
@@ -37,6 +38,7 @@ _ORGANIZATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")
 _CURRENCY = re.compile(r"[A-Z]{3}\Z")
 _BILLING_ACCOUNT = re.compile(r"[0-9A-F]{6}-[0-9A-F]{6}-[0-9A-F]{6}\Z")
 _CONTACT = re.compile(r"[^@\s,;<>\"]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+\Z")
+_MIDNIGHT = " 00:00:00 +0000 UTC"
 _FIRST_OF_A_MONTH = re.compile(r"20\d\d-(0[1-9]|1[0-2])-01\Z")
 # The stricter of both clouds, so that a label means the same on each: Google Cloud, "Requirements for labels"
 # (lower-case letters, digits, '_', '-'; a key begins with a letter; 64 of them) and Azure, "Use tags to organize your
@@ -188,18 +190,23 @@ def budget(found: Problems, value: Any, backend: str) -> Budget | None:
         amount=found.integer(fields, "amount", path, default=0, allowed=range(1, _LARGEST_AMOUNT + 1)),
         currency=found.matching(fields, "currency", path, _CURRENCY, "no currency; write for example EUR"),
         alerts=_alerts(found, fields.get("alerts")),
-        start=found.matching(
-            fields,
-            "start",
-            path,
-            _FIRST_OF_A_MONTH,
-            "not the first day of a month; write it in quotes, for example '2026-12-01'",
-        ),
+        start=_start(found, fields, path),
         contacts=_contacts(found, fields.get("contacts")),
         billing_account=found.matching(
             fields, "billing_account", path, _BILLING_ACCOUNT, "no billing account like 012345-6789AB-CDEF01"
         ),
     )
+
+
+def _start(found: Problems, fields: Mapping[str, Any], path: str) -> str:
+    """A date that YAML was left to read is a date to Python, and a text with a time in it to the engine."""
+    value = fields.get("start")
+    said = value.isoformat() if isinstance(value, datetime.date) else str(value).removesuffix(_MIDNIGHT)
+    if said != value and _FIRST_OF_A_MONTH.match(said):
+        found.add(f"{path}.start", f"{said} is a date to YAML and no text; write it in quotes, '{said}'.")
+        return ""
+    otherwise = "not the first day of a month; write for example '2026-12-01', in quotes"
+    return found.matching({"start": None if value is None else said}, "start", path, _FIRST_OF_A_MONTH, otherwise)
 
 
 def _alerts(found: Problems, value: Any) -> tuple[int, ...]:

@@ -47,6 +47,21 @@ def test_everything_wrong_is_said_at_once(name: str):
     assert found == CASES[name]["problems"]
 
 
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ("2026-12-01", "2026-12-01 is a date to YAML and no text; write it in quotes, '2026-12-01'."),
+        ("2026-12-02", "'2026-12-02' is not the first day of a month; write for example '2026-12-01', in quotes."),
+    ],
+)
+def test_a_date_that_yaml_reads_itself_wants_quotes(written: str, says: str):
+    """As a program sees the file; the engine hands on another form of it."""
+    budget = value("complete-azure")["budget"] | yaml.safe_load(f"start: {written}")
+    with pytest.raises(ConfigurationError) as caught:
+        workspace.parse("lab", value("complete-azure") | {"budget": budget})
+    assert caught.value.problems == (f"workspace.budget.start: {says}",)
+
+
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_configuration_declares_nothing(name: str, caplog: pytest.LogCaptureFixture):
     """The program itself, in front of an engine that only listens."""
