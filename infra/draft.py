@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from cloister.errors import InputError
 from infra import cloud, workspace
 from infra.problems import ConfigurationError
 
@@ -14,26 +15,39 @@ _SECTIONS = {
     "gcp": ("project", "region", "registry"),
 }
 _OF_THE_CVM = ("memory", "vcpus", "tee", "zone", "port")
+_OPTIONS = {"image", "cvm", "ingress", "endpoint", *_OF_THE_CVM, *_SECTIONS["azure"], *_SECTIONS["gcp"]}
 
 
 def write(name: str, options: Options) -> dict[str, str | int]:
-    """Settings by their paths. Raises ConfigurationError with everything that is wrong or missing but the members."""
+    """Settings by their paths.
+
+    Raises InputError for a backend that is none, and ConfigurationError with everything that is wrong or missing but
+    the members, by the options that say it.
+    """
     said = {key: value for key, value in options.items() if value}
     backend = str(said.get("backend", workspace.LOCAL))
+    if backend not in workspace.BACKENDS:
+        raise InputError(f"{backend!r} is no backend; the backends are {', '.join(workspace.BACKENDS)}.")
     value: dict[str, Any] = {"backend": backend, "image": said.get("image", "")}
-    own = {key: _full(key, said[key]) for key in _SECTIONS.get(backend, ()) if key in said}
-    if own:
-        value[backend] = own
-    foreign = {key: said[key] for keys in _SECTIONS.values() for key in keys if key in said and key not in own}
-    # What belongs to another backend is said to be wrong, and not left out.
-    value |= foreign
+    if backend in _SECTIONS:
+        value[backend] = {key: _full(key, said[key]) for key in _SECTIONS[backend] if key in said}
     value["cvms"] = [{"name": said.get("cvm", ""), **{key: said[key] for key in _OF_THE_CVM if key in said}}]
     if "ingress" in said:
         value["ingress"] = [part.strip() for part in str(said["ingress"]).split(",")]
     if "endpoint" in said:
         value["endpoint"] = said["endpoint"]
-    _check(name, value)
+    problems = [*_foreign(backend, said), *_problems(name, backend, value)]
+    if problems:
+        raise ConfigurationError("workspace", name, tuple(problems))
     return dict(_flat("", value))
+
+
+def _foreign(backend: str, said: Options) -> Iterator[str]:
+    """What belongs to another backend is said to be wrong, and not left out."""
+    for key in sorted({key for keys in _SECTIONS.values() for key in keys} & said.keys()):
+        owners = [other for other, keys in _SECTIONS.items() if key in keys]
+        if backend not in owners:
+            yield f"--{key}: belongs to {' and '.join(owners)}, and the backend is {backend}; leave it out."
 
 
 def _full(key: str, value: str | int) -> str:
@@ -43,14 +57,21 @@ def _full(key: str, value: str | int) -> str:
     )
 
 
-def _check(name: str, value: Mapping[str, Any]) -> None:
+def _problems(name: str, backend: str, value: Mapping[str, Any]) -> Iterator[str]:
     try:
         workspace.parse(name, dict(value))
     except ConfigurationError as error:
-        # They come with member.add.
-        left = tuple(problem for problem in error.problems if not problem.startswith("workspace.members:"))
-        if left:
-            raise ConfigurationError("workspace", name, left) from error
+        # The members come with member.add.
+        yield from (_as_option(one, backend) for one in error.problems if not one.startswith("workspace.members:"))
+
+
+def _as_option(problem: str, backend: str) -> str:
+    """The problem with the option of its key in the key's place: there is no file yet that has the key."""
+    path, colon, sentence = problem.partition(":")
+    key = path.removeprefix("workspace.").removeprefix(f"{backend}.").removeprefix("cvms[0].").partition("[")[0]
+    if path == "workspace.cvms[0].name":
+        key = "cvm"
+    return f"--{key}{colon}{sentence}" if key in _OPTIONS else problem
 
 
 def _flat(path: str, value: Any) -> Iterator[tuple[str, str | int]]:

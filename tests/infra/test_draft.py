@@ -2,6 +2,7 @@
 
 import pytest
 
+from cloister.errors import InputError
 from infra import draft
 from infra.problems import ConfigurationError
 
@@ -57,15 +58,41 @@ def test_what_is_missing_is_said_before_a_stack_is_made():
     with pytest.raises(ConfigurationError) as caught:
         draft.write("lab", {"backend": "gcp", "image": "base", "cvm": "trainer", "project": "my-project"})
     assert caught.value.problems == (
-        "workspace.ingress: is missing.",
-        "workspace.cvms[0].tee: is missing.",
-        "workspace.cvms[0].zone: is missing.",
-        "workspace.gcp.region: is missing.",
-        "workspace.gcp.registry: is missing.",
+        "--ingress: is missing.",
+        "--tee: is missing.",
+        "--zone: is missing.",
+        "--region: is missing.",
+        "--registry: is missing.",
     )
 
 
 def test_what_is_for_another_backend_is_not_left_out_silently():
     with pytest.raises(ConfigurationError) as caught:
         draft.write("lab", AZURE | {"project": "my-project"})
-    assert [problem.partition(":")[0] for problem in caught.value.problems] == ["workspace.project"]
+    assert caught.value.problems == ("--project: belongs to gcp, and the backend is azure; leave it out.",)
+    with pytest.raises(ConfigurationError) as caught:
+        draft.write("lab", {"image": "base", "cvm": "trainer", "registry": "main", "tenant": UUID})
+    assert caught.value.problems == (
+        "--registry: belongs to azure and gcp, and the backend is local; leave it out.",
+        "--tenant: belongs to azure, and the backend is local; leave it out.",
+    )
+
+
+def test_a_backend_alone_is_answered_with_the_options_that_it_needs():
+    with pytest.raises(ConfigurationError) as caught:
+        draft.write("lab", {"backend": "azure", "image": "base", "cvm": "trainer", "memory": "4GiB", "vcpus": 2})
+    missing = ("ingress", "tee", "subscription", "tenant", "location", "registry")
+    assert caught.value.problems == tuple(f"--{option}: is missing." for option in missing)
+
+
+def test_what_is_wrong_has_the_name_of_its_option():
+    wrong = {"vcpus": 5000, "memory": "much", "cvm": "No", "ingress": "here, 10.0.0.0/8", "endpoint": "open"}
+    with pytest.raises(ConfigurationError) as caught:
+        draft.write("lab", AZURE | wrong)
+    assert {problem.partition(":")[0] for problem in caught.value.problems} == {f"--{option}" for option in wrong}
+
+
+def test_a_backend_that_is_none_is_all_that_is_said():
+    with pytest.raises(InputError) as caught:
+        draft.write("lab", {"backend": "aws", "image": "base", "cvm": "trainer"})
+    assert caught.value.message == "'aws' is no backend; the backends are local, azure, gcp."
