@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from cloister.errors import InputError
 from cloister.protocol.imagemanifest import ImageManifest
 from image import cache, contents
 from image.contents import Contents
@@ -55,7 +56,11 @@ def read_manifest(path: Path) -> ImageManifest:
     """The manifest at ``path``, a file or an image's folder. Raises ImageError when there is none."""
     file = path / MANIFEST if path.is_dir() else path
     if not file.is_file():
-        raise ImageError(f"There is no image manifest {file}.", hint="Make the image with `invoke image.build`.")
+        raise ImageError(
+            f"There is no image manifest {file}.",
+            hint="Make the image with `invoke image.build`.",
+            exit_code=InputError.exit_code,
+        )
     return ImageManifest.parse(file.read_bytes())
 
 

@@ -101,6 +101,14 @@ def test_a_destination_that_is_none_is_the_callers_mistake(
     assert says in done.err
 
 
+def test_an_image_that_is_not_there_is_the_callers_mistake(tmp_path: Path) -> None:
+    words = ("--to", "azure", "--destination", "https://account.blob.core.windows.net/images")
+    done = publish(*words, "--image", tmp_path / "nope")
+
+    assert done.code == 2
+    assert "There is no image manifest" in done.err
+
+
 def test_who_is_not_signed_in_anywhere_is_told_how(tmp_path: Path) -> None:
     """With neither of the clouds' programs, files or variables; nobody is asked over the network."""
     sparse_image(tmp_path / "image", 32)
