@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from cloister.cli import show
 from cloister.errors import CloisterError, InputError
 from cloister.process import run
 from infra import engine, environment
@@ -21,6 +22,8 @@ LOCAL = "local"
 _NOISE = "an unhandled error occurred: program exited"
 """What the language host says after a sentence of the program's."""
 _TAIL_LINES = 12
+_ASKING = ("up", "destroy")
+"""What pulumi does only when somebody has said yes to it."""
 
 
 class StackError(CloisterError):
@@ -36,8 +39,16 @@ class Project:
     noun: str
 
     def create(self, name: str) -> None:
-        """A new stack, selected, without a configuration."""
-        self.run("stack", "init", name)
+        """A new stack, selected, without a configuration. Raises InputError when there is one of that name."""
+        try:
+            self.run("stack", "init", name)
+        except StackError as error:
+            if name not in self.names():
+                raise
+            raise InputError(
+                f"There is a {self.noun} {name!r} already.",
+                hint=f"Choose another name, or end that one: invoke {self.noun}.down --stack {name} --remove",
+            ) from error
 
     def configure(self, name: str, settings: Mapping[str, str | int]) -> None:
         """Set values by their paths below ``key``; a text stays one also when it looks like a number."""
@@ -110,9 +121,12 @@ class Project:
     def hand_over(self, *words: str) -> None:
         """Run ``pulumi`` on the user's terminal. Ctrl-C is for it alone: it stops what is under way and cleans up.
 
-        Raises StackError when it fails, and KeyboardInterrupt when Ctrl-C was why.
+        Raises StackError when it fails, KeyboardInterrupt when Ctrl-C was why, and InputError when it would have to ask
+        and there is no terminal.
         """
         interactive = sys.stdin.isatty() and sys.stdout.isatty()
+        if words[0] in _ASKING and "--yes" not in words and not interactive:
+            raise show.unasked()
         argv = ["pulumi", *words, *([] if interactive else ["--non-interactive"])]
         variables = self._without_clouds(words) | _environment()
         interrupted = Event()

@@ -80,5 +80,10 @@ def write_file(path: Path, content: bytes) -> None:
 def confirmed(question: str) -> bool:
     """The answer of the person at the keyboard. Raises InputError when there is none."""
     if not sys.stdin.isatty():
-        raise InputError("This needs your word, and there is no terminal to ask on.", hint="Say it with --yes.")
+        raise unasked()
     return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
+def unasked() -> InputError:
+    """What to raise where somebody would have to be asked and nobody can be."""
+    return InputError("This needs your word, and there is no terminal to ask on.", hint="Say it with --yes.")

@@ -1,5 +1,6 @@
 """Workspaces through the real Pulumi engine: its own state, the real provider process, a stand-in for QEMU only."""
 
+import io
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cloister.errors import InputError
 from cloister.protocol.descriptor import Descriptor
 from infra import project as pulumi
 from infra import stack
@@ -96,7 +98,33 @@ def test_a_pulumi_that_ends_after_ctrl_c_was_interrupted_and_did_not_fail(
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setattr(pulumi, "_environment", lambda: dict(os.environ))
     with pytest.raises(raised):
-        stack.hand_over("up")
+        stack.hand_over("up", "--yes")
+
+
+@pytest.mark.parametrize("word", ["up", "destroy"])
+def test_nothing_is_begun_where_nobody_can_be_asked(monkeypatch: pytest.MonkeyPatch, word: str):
+    """Pulumi would say so too, in many lines and after it has started."""
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    with pytest.raises(InputError, match="no terminal to ask on") as caught:
+        stack.hand_over(word, "--stack", STACK)
+    assert (caught.value.hint, caught.value.exit_code) == ("Say it with --yes.", 2)
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_name_that_is_taken_is_told_from_an_engine_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: bool
+):
+    program = tmp_path / "pulumi"
+    listed = json.dumps([{"name": STACK, "current": True}] if taken else [])
+    program.write_text(f"#!/bin/sh\n[ $2 = ls ] && echo '{listed}' || {{ echo error: no >&2; exit 255; }}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(pulumi, "_environment", lambda: dict(os.environ))
+    says = f"There is a workspace '{STACK}' already." if taken else "pulumi stack init: no"
+    with pytest.raises(InputError if taken else pulumi.StackError) as caught:
+        stack.create(STACK, {})
+    assert caught.value.message == says
 
 
 @pytest.mark.parametrize(("backend", "fetched"), [("local", False), ("azure", True)])
@@ -112,7 +140,7 @@ def test_a_local_stack_fetches_no_plugin_of_a_cloud_whose_sdk_is_installed(
     monkeypatch.delenv("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", raising=False)
     monkeypatch.setattr(pulumi, "_environment", lambda: dict(os.environ))
     monkeypatch.setattr(stack, "PROJECT", replace(stack.PROJECT, folder=tmp_path))
-    stack.hand_over("up", "--stack", STACK)
+    stack.hand_over("up", "--stack", STACK, "--yes")
     said = (tmp_path / "pulumi.environment").read_text()
     assert ("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=1" not in said) is fetched
 
