@@ -59,10 +59,14 @@ def new(
 ) -> None:
     """Make a workspace: a Pulumi stack with its configuration, nothing started yet."""
     from infra import draft, stack, workspace
+    from infra.registry import stack as registries
 
     said = {key: value for key, value in locals().items() if isinstance(value, str | int) and key != "name"}
     workspace.check_workspace_name(name)
     settings = draft.write(name, said)
+    # A full name may be that of a registry which somebody else's Pulumi keeps.
+    if registry and "/" not in registry:
+        registries.PROJECT.selected(registry)
     stack.create(name, settings)
     if backend != workspace.LOCAL:
         stack.PROJECT.use_declared_providers_only(name)
@@ -84,8 +88,13 @@ def up(c: Any, stack: str = "", yes: bool = False, force: bool = False, replace:
     import os
 
     from infra import stack as stacks
+    from infra import workspace
 
     name = stacks.selected(stack)
+    configured = stacks.configuration(name)
+    # Here and not in the program alone, whose sentences come among the engine's. What is secret only that can read.
+    if configured is not None:
+        workspace.parse(name, configured)
     if force:
         os.environ["CLOISTER_FORCE"] = "1"
     words = ["--replace", stacks.machine(name, replace).urn] if replace else []

@@ -8,7 +8,7 @@ from typing import Any
 
 from cloister.errors import InputError
 from image.publish import name as blob
-from infra import image, layout
+from infra import cloud, image, layout
 from infra.project import Project
 from infra.registry import configuration
 
@@ -31,7 +31,9 @@ class Entry:
 
 
 def create(name: str, backend: str, place: Mapping[str, str]) -> None:
-    """A new registry, selected. Raises ConfigurationError, and then nothing was made."""
+    """A new registry, selected. Raises InputError, and then nothing was made."""
+    if backend not in cloud.BACKENDS:
+        raise InputError(f"{backend!r} is no backend of a registry; the backends are {', '.join(cloud.BACKENDS)}.")
     configuration.parse(name, {"backend": backend, backend: dict(place)})
     PROJECT.create(name)
     PROJECT.configure(name, {"backend": backend} | {f"{backend}.{key}": value for key, value in place.items()})

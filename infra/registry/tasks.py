@@ -15,7 +15,7 @@ _STACK = "the registry; by default the one that pulumi has selected"
 
 @verb(
     positional=["name"],
-    required=["backend", "location"],
+    required=["backend"],
     help={
         "name": "name of the registry: lower-case letters, digits and '-'",
         "backend": "azure or gcp",

@@ -10,9 +10,11 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from invoke.exceptions import Exit
 
 from cloister.errors import InputError
-from infra import engine, layout, member, report, stack, workspace
+from infra import engine, layout, member, report, stack, tasks, workspace
+from infra.registry import stack as registry
 
 
 @pytest.fixture
@@ -108,3 +110,38 @@ def test_a_workspace_that_is_not_up_has_no_descriptor(configuration: Path):
     assert stack.machines("lab") == ()
     with pytest.raises(InputError, match="is not up"):
         stack.descriptor("lab")
+
+
+def test_what_is_wrong_with_a_workspace_is_said_before_the_engine_starts(
+    configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    handed: list[tuple[str, ...]] = []
+    monkeypatch.setattr(stack, "hand_over", lambda *words: handed.append(words))
+
+    with pytest.raises(Exit) as ended:
+        tasks.up.body(None, stack="lab", yes=True)
+    assert (ended.value.code, handed) == (2, [])
+    assert capfd.readouterr().err == (
+        "Error: The configuration of workspace 'lab' has a problem:\n  workspace.members: is missing.\n"
+    )
+
+    member.add("lab", "lab", public(tmp_path, "lab")[0], ("owner",))
+    tasks.up.body(None, stack="lab", yes=True)
+    assert [words[0] for words in handed] == ["up"]
+
+
+def test_a_workspace_of_a_registry_that_is_not_there_is_not_made(
+    configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    registries = tmp_path / "registries"
+    registries.mkdir()
+    (registries / "Pulumi.yaml").write_bytes((registry.PROJECT.folder / "Pulumi.yaml").read_bytes())
+    monkeypatch.setattr(registry, "PROJECT", replace(registry.PROJECT, folder=registries))
+    place = {"project": "my-project", "region": "europe-west4", "zone": "b", "tee": "tdx", "memory": "16GiB"}
+    words = place | {"backend": "gcp", "ingress": "198.51.100.0/24", "registry": "nope"}
+
+    with pytest.raises(Exit) as ended:
+        tasks.new.body(None, "covid", **words)
+    assert ended.value.code == 2
+    assert capfd.readouterr().err == ("Error: There is no registry 'nope'.\nMake one: invoke registry.new NAME\n")
+    assert set(stack.names()) == {"lab"}

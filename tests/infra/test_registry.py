@@ -281,6 +281,8 @@ def test_an_image_without_the_clouds_form_of_its_disk_is_not_noted(verbs: pulumi
 def test_a_registry_that_would_be_wrong_is_not_made(verbs: pulumi_project.Project):
     with pytest.raises(ConfigurationError, match=r"registry\.azure\.tenant: is missing"):
         stacks.create("images", "azure", {"subscription": UUID, "location": "westeurope"})
+    with pytest.raises(InputError, match="'aws' is no backend of a registry; the backends are azure, gcp"):
+        stacks.create("images", "aws", {})
     with pytest.raises(InputError, match="No registry is selected") as caught:
         verbs.selected("")
     assert caught.value.hint == "Make one: invoke registry.new NAME"
