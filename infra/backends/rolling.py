@@ -76,8 +76,11 @@ def refuse_unfinished(cvm: str, inputs: Mapping[str, Any], outputs: Mapping[str,
 
 
 def _endpoint(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> str:
-    """Where the machine says its agent listens. In a cloud a refresh may have changed that: who may write there may
-    also delete the machine.
+    """Where the machine says its agent listens.
+
+    In a cloud a refresh may have changed that, and who may write there need not be allowed to delete the machine
+    (Azure's role Tag Contributor). Such a person can name an agent without a run, and the next replacement loses the
+    run that there is: a matter of availability and of nothing else.
     """
     for said in (inputs.get("tags"), inputs.get("metadata"), {ENDPOINT: outputs.get("endpoint")}):
         if isinstance(said, Mapping) and isinstance(said.get(ENDPOINT), str):
