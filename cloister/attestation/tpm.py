@@ -47,6 +47,9 @@ QUOTED_PCRS = tuple(range(16))
 SHA256_SIZE = 32
 
 _MAX_SELECTIONS = 16
+# TPM 2.0 Library, Part 2, TPMS_PCR_SELECTION: a TPM takes and gives bitmaps of PCR_SELECT_MIN to PCR_SELECT_MAX bytes,
+# and with the 24 registers of a PC client both are this.
+_BITMAP_SIZE = PCR_COUNT // 8
 _MAX_NAME = 66
 _MAX_DATA = 66
 _MAX_DIGEST = 64
@@ -61,9 +64,9 @@ class PcrSelection:
     indices: tuple[int, ...]
 
     def marshal(self) -> bytes:
-        """The selection with a bitmap of 3 bytes."""
+        """The bytes that ``read_selections`` reads of it."""
         bitmap = sum(1 << index for index in self.indices)
-        return self.bank.to_bytes(2) + b"\x03" + bitmap.to_bytes(3, "little")
+        return self.bank.to_bytes(2) + _BITMAP_SIZE.to_bytes(1) + bitmap.to_bytes(_BITMAP_SIZE, "little")
 
 
 def read_selections(reader: Reader, field: str) -> tuple[PcrSelection, ...]:
@@ -74,8 +77,11 @@ def read_selections(reader: Reader, field: str) -> tuple[PcrSelection, ...]:
     selections = []
     for _ in range(count):
         bank = reader.unsigned(2, f"{field}.hash")
-        bitmap = int.from_bytes(reader.sized(1, 4, f"{field}.pcrSelect"), "little")
-        selections.append(PcrSelection(bank, tuple(i for i in range(32) if bitmap >> i & 1)))
+        bitmap = reader.sized(1, _BITMAP_SIZE, f"{field}.pcrSelect")
+        if len(bitmap) != _BITMAP_SIZE:
+            raise reader.malformed(field, f"has a bitmap of {len(bitmap)} bytes, must have {_BITMAP_SIZE}")
+        selected = int.from_bytes(bitmap, "little")
+        selections.append(PcrSelection(bank, tuple(i for i in range(PCR_COUNT) if selected >> i & 1)))
     return tuple(selections)
 
 

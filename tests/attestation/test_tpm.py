@@ -83,6 +83,16 @@ def test_more_selections_than_a_tpm_makes_are_malformed() -> None:
         tpm.Attest.parse(data[:start] + (17).to_bytes(4) + data[start + 4 :])
 
 
+@pytest.mark.parametrize("bitmap", ["", "ffff", "ffff0000"])
+def test_a_selection_has_a_bit_for_each_of_24_registers_and_no_other_spelling(bitmap: str) -> None:
+    data = ATTEST.marshal()
+    spelled = bytes.fromhex("00000001000b03ffff00")
+    other = spelled[:-4] + bytes([len(bitmap) // 2]) + bytes.fromhex(bitmap)
+    assert data.count(spelled) == 1
+    with pytest.raises(MalformedEvidence, match="pcrSelect"):
+        tpm.Attest.parse(data.replace(spelled, other))
+
+
 @pytest.mark.parametrize(
     ("place", "value"),
     [
