@@ -117,15 +117,20 @@ class PlainExecutor:
 
         def end_it() -> None:
             late.set()
-            os.killpg(process.pid, signal.SIGKILL)
+            with self.lock:
+                self._kill()
 
         with self.process as process, marker:
             timer = threading.Timer(job.seconds, end_it)
             timer.start()
             if process.stdout is not None:
                 keep_output(process.stdout, self.output, job.output)
-            status = process.wait()
+            # Its id belongs to it until it is reaped, and nobody kills meanwhile.
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
             timer.cancel()
+            with self.lock:
+                status = process.wait()
+                self.process = None
             launched = is_marked(marker)
         if self.stopped or late.is_set():
             return Outcome.STOPPED if self.stopped else Outcome.TIME_LIMIT
@@ -142,8 +147,12 @@ class PlainExecutor:
     def stop(self) -> None:
         with self.lock:
             self.stopped = True
-            if self.process is not None and self.process.poll() is None:
-                os.killpg(self.process.pid, signal.SIGKILL)
+            self._kill()
+
+    def _kill(self) -> None:
+        """``lock`` is held."""
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
 
     def clean(self) -> None:
         shutil.rmtree(self.base, ignore_errors=True)
