@@ -11,6 +11,9 @@ from infra.layout import CHECKOUT
 
 DISK = "disk.raw"
 
+SIGNED_KERNEL = "uki.signed.efi"
+"""The output of an image whose kernel secure boot accepts."""
+
 
 class ImageMissing(InputError):
     """The image is not there, or is not what its manifest says."""
@@ -30,6 +33,11 @@ class Image:
     @property
     def disk(self) -> Path:
         return self.folder / DISK
+
+    @property
+    def signed(self) -> bool:
+        """Whether secure boot lets it start."""
+        return SIGNED_KERNEL in self.manifest.outputs
 
 
 def find(name: str) -> Image:

@@ -31,7 +31,7 @@ class Workspace(pulumi.ComponentResource):
             raise InputError(f"The workspace {configuration.name!r} says nothing of Azure.")
         # Whatever can be wrong is found before the first resource is declared.
         given = addresses.assign([cvm.name for cvm in configuration.cvms])
-        form = form_of(image.manifest)
+        form = form_of(image)
         release = Release.of(place) if form.customer_key else None
         super().__init__("cloister:azure:Workspace", configuration.name)
         provider = azure_native.Provider(

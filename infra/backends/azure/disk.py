@@ -10,10 +10,7 @@ from dataclasses import dataclass
 
 from pulumi_azure_native.compute import SecurityEncryptionTypes
 
-from cloister.protocol.imagemanifest import ImageManifest
-
-SIGNED = "uki.signed.efi"
-"""The output of an image whose kernel secure boot accepts."""
+from infra.image import Image
 
 
 @dataclass(frozen=True)
@@ -25,12 +22,12 @@ class Form:
     customer_key: bool
 
 
-def form_of(manifest: ImageManifest) -> Form:
+def form_of(image: Image) -> Form:
     """The strictest form that Azure permits for the image.
 
     An image that is not signed loses nothing of what the parties are promised: its root is public, its integrity is
     dm-verity's under a measured root hash, and what is secret never leaves the memory.
     """
-    if SIGNED in manifest.outputs:
+    if image.signed:
         return Form(True, SecurityEncryptionTypes.DISK_WITH_VM_GUEST_STATE, True)
     return Form(False, SecurityEncryptionTypes.VM_GUEST_STATE_ONLY, False)

@@ -30,8 +30,6 @@ from infra.workspace import Cvm
 _GIBIBYTE = 1 << 30
 # Compute Engine, "About Persistent Disk": a balanced one has 10 GiB at least.
 _LEAST_DISK = 10
-# The output of the image's build that is there when its UKI is signed.
-_SIGNED = "uki.signed.efi"
 
 
 @dataclass(frozen=True)
@@ -126,7 +124,7 @@ def declare(
         shielded_instance_config=gcp.compute.InstanceShieldedInstanceConfigArgs(
             enable_vtpm=True,
             enable_integrity_monitoring=True,
-            enable_secure_boot=_SIGNED in place.source.manifest.outputs,
+            enable_secure_boot=place.source.signed,
         ),
         boot_disk=gcp.compute.InstanceBootDiskArgs(
             auto_delete=True,
