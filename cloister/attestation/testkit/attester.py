@@ -1,6 +1,7 @@
 """What every machine has, whatever it runs on: a boot configuration, an agent with its key, and what that measured."""
 
 import hashlib
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +22,7 @@ def new_event_log_key() -> bytes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attester:
+class Attester(ABC):
     """A machine named ``main`` of the workspace ``trial`` with one owner, unless something else is said.
 
     ``event_log_key`` is a SubjectPublicKeyInfo.
@@ -55,9 +56,9 @@ class Attester:
         manifest = self.manifest_digest or hashlib.sha256(b"manifest").digest()
         return self.evidence(ReceiptBinding(payload_digest, manifest, log_head))
 
+    @abstractmethod
     def evidence(self, binding: SessionBinding | ReceiptBinding) -> Evidence:
         """Evidence for any binding."""
-        raise NotImplementedError
 
     def statement(self, platform: Platform, binding: SessionBinding | ReceiptBinding, **parts: Any) -> Evidence:
         """What the agent says, with those ``parts`` of the platform's that nothing has to be signed for."""
