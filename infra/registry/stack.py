@@ -1,7 +1,7 @@
 """The registries of this checkout: the stacks of the project ``infra/registry/``."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from cloister.errors import InputError
 from image.publish import name as blob
 from infra import cloud, image, layout
+from infra.problems import ConfigurationError
 from infra.project import Project
 from infra.registry import configuration
 
@@ -16,6 +17,9 @@ PROJECT = Project(layout.CHECKOUT / "infra" / "registry", configuration.KEY, "re
 
 DISKS = {"azure": ("disk.vhd", blob.VHD), "gcp": ("disk.tar.gz", blob.TAR_GZ)}
 """What is published of an image, by backend: the output of its build, and the ending of its name there."""
+
+_PLACES = {"azure": ("subscription", "tenant", "location"), "gcp": ("project", "location")}
+"""What `registry.new` asks for, by backend: its options, and the keys of the configuration."""
 
 _SECURE_BOOT = {"pk": "PK.der", "kek": "KEK.der", "db": "db.der"}
 _LEAST_PREFIX = 8
@@ -31,13 +35,33 @@ class Entry:
 
 
 def create(name: str, backend: str, place: Mapping[str, str]) -> None:
-    """A new registry, selected. Raises InputError, and then nothing was made."""
+    """A new registry, selected. Raises InputError by the options that say what is wrong; then nothing was made."""
     if backend not in cloud.BACKENDS:
         raise InputError(f"{backend!r} is no backend of a registry; the backends are {', '.join(cloud.BACKENDS)}.")
-    configuration.parse(name, {"backend": backend, backend: dict(place)})
+    if problems := (*_foreign(backend, place), *_problems(name, backend, place)):
+        raise ConfigurationError("registry", name, problems)
     PROJECT.create(name)
     PROJECT.configure(name, {"backend": backend} | {f"{backend}.{key}": value for key, value in place.items()})
     PROJECT.use_declared_providers_only(name)
+
+
+def _foreign(backend: str, place: Mapping[str, str]) -> Iterator[str]:
+    for other, keys in _PLACES.items():
+        for key in keys:
+            if key in place and key not in _PLACES[backend]:
+                yield f"--{key}: belongs to {other}, and the backend is {backend}; leave it out."
+
+
+def _problems(name: str, backend: str, place: Mapping[str, str]) -> Iterator[str]:
+    own = {key: value for key, value in place.items() if key in _PLACES[backend]}
+    try:
+        configuration.parse(name, {"backend": backend, backend: own})
+    except ConfigurationError as error:
+        # There is no file yet that has the keys.
+        for problem in error.problems:
+            path, colon, sentence = problem.partition(":")
+            option = f"--{path.removeprefix(f'registry.{backend}.')}" if path != "stack" else "name"
+            yield f"{option}{colon}{sentence}"
 
 
 def read(name: str) -> configuration.Registry:
@@ -118,7 +142,10 @@ def _certificates(folder: Path) -> dict[str, str]:
     for key, file in _SECURE_BOOT.items():
         try:
             text = base64.b64encode((folder / file).read_bytes()).decode()
+            configuration.certificate(text)
         except OSError as error:
             raise InputError(f"{folder / file} cannot be read: {error.strerror}.") from error
+        except InputError as error:
+            raise InputError(f"{folder / file} is not a certificate (X.509, DER).") from error
         found[key if key == "pk" else f"{key}[0]"] = text
     return found

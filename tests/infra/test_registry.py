@@ -263,6 +263,9 @@ def test_images_are_noted_and_taken_out_again(verbs: pulumi_project.Project, tmp
         stacks.add("images", str(base), None)
     with pytest.raises(InputError, match=r"PK\.der cannot be read"):
         stacks.add("images", str(workspaces.manifest(tmp_path, lock="22")), tmp_path)
+    (folder / "db.der").write_bytes(b"PEM")
+    with pytest.raises(InputError, match=r"db\.der is not a certificate \(X\.509, DER\)"):
+        stacks.add("images", str(workspaces.manifest(tmp_path, lock="22")), folder)
     with pytest.raises(InputError, match="has 2 images 'base'"):
         stacks.remove("images", "base")
     assert stacks.remove("images", first.digest[:8]) == first
@@ -279,13 +282,39 @@ def test_an_image_without_the_clouds_form_of_its_disk_is_not_noted(verbs: pulumi
 
 
 def test_a_registry_that_would_be_wrong_is_not_made(verbs: pulumi_project.Project):
-    with pytest.raises(ConfigurationError, match=r"registry\.azure\.tenant: is missing"):
-        stacks.create("images", "azure", {"subscription": UUID, "location": "westeurope"})
     with pytest.raises(InputError, match="'aws' is no backend of a registry; the backends are azure, gcp"):
         stacks.create("images", "aws", {})
     with pytest.raises(InputError, match="No registry is selected") as caught:
         verbs.selected("")
     assert caught.value.hint == "Make one: invoke registry.new NAME"
+
+
+@pytest.mark.parametrize(
+    ("backend", "place", "problems"),
+    [
+        ("azure", {"subscription": UUID, "location": "westeurope"}, ["--tenant: is missing."]),
+        (
+            "gcp",
+            {"subscription": UUID, "tenant": UUID, "location": "eu"},
+            [
+                "--subscription: belongs to azure, and the backend is gcp; leave it out.",
+                "--tenant: belongs to azure, and the backend is gcp; leave it out.",
+                "--project: is missing.",
+            ],
+        ),
+        ("azure", PLACES["azure"] | {"tenant": "mine"}, [f"--tenant: 'mine' is {cloud.NO_UUID}."]),
+    ],
+)
+def test_what_is_wrong_with_a_new_registry_has_the_name_of_its_option(
+    verbs: pulumi_project.Project, backend: str, place: dict[str, str], problems: list[str]
+):
+    with pytest.raises(ConfigurationError) as caught:
+        stacks.create("Images", backend, place)
+    assert list(caught.value.problems) == [
+        *(one for one in problems if "belongs" in one),
+        "name: 'Images' is no name: lower-case letters, digits and '-', at most 63.",
+        *(one for one in problems if "belongs" not in one),
+    ]
 
 
 def test_everything_wrong_with_a_registry_is_said_at_once():
