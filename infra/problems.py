@@ -19,10 +19,11 @@ class ConfigurationError(InputError):
     of its key.
     """
 
-    def __init__(self, what: str, name: str, problems: tuple[str, ...]) -> None:
+    def __init__(self, what: str, name: str, problems: tuple[str, ...], *, hint: str = "") -> None:
         one = len(problems) == 1
         lines = "".join(f"\n  {problem}" for problem in problems)
-        super().__init__(f"The configuration of {what} {name!r} has {'a problem' if one else 'problems'}:{lines}")
+        said = f"The configuration of {what} {name!r} has {'a problem' if one else 'problems'}:{lines}"
+        super().__init__(said, hint=hint)
         self.problems = problems
 
 

@@ -123,7 +123,9 @@ def parse(name: str, value: Any, *, force: bool = False) -> Workspace:
     if backend == LOCAL:
         _refuse_for_local(found, top)
     if found.problems:
-        raise ConfigurationError("workspace", name, tuple(found.problems))
+        unowned = not made.owners() and any(one.startswith("workspace.members: ") for one in found.problems)
+        hint = f"Add an owner: invoke member.add NAME --key FILE --roles owner --stack {name}" if unowned else ""
+        raise ConfigurationError("workspace", name, tuple(found.problems), hint=hint)
     return made
 
 

@@ -123,6 +123,7 @@ def test_what_is_wrong_with_a_workspace_is_said_before_the_engine_starts(
     assert (ended.value.code, handed) == (2, [])
     assert capfd.readouterr().err == (
         "Error: The configuration of workspace 'lab' has a problem:\n  workspace.members: is missing.\n"
+        "Add an owner: invoke member.add NAME --key FILE --roles owner --stack lab\n"
     )
 
     member.add("lab", "lab", public(tmp_path, "lab")[0], ("owner",))

@@ -62,6 +62,10 @@ def test_a_date_that_yaml_reads_itself_wants_quotes(written: str, says: str):
     assert caught.value.problems == (f"workspace.budget.start: {says}",)
 
 
+UNOWNED = ("missing-keys", "nobody-owns", "nothing-where-something-must-be")
+"""The configurations whose author is told how members are added."""
+
+
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_configuration_declares_nothing(name: str, caplog: pytest.LogCaptureFixture):
     """The program itself, in front of an engine that only listens."""
@@ -72,6 +76,8 @@ def test_a_wrong_configuration_declares_nothing(name: str, caplog: pytest.LogCap
         runpy.run_module("infra.__main__")
     assert engine.resources == {}
     assert all(problem in caplog.text for problem in CASES[name]["problems"])
+    adds = "\nAdd an owner: invoke member.add NAME --key FILE --roles owner --stack lab\n"
+    assert (adds in caplog.text) == (name in UNOWNED)
 
 
 class Nothing(mocks.Mocks):
