@@ -11,13 +11,14 @@ from agent_runtime.assets import AssetStore
 from agent_runtime.attester import Attester
 from agent_runtime.calls import Calls
 from agent_runtime.clock import Clock
-from agent_runtime.computation import Computation, Parts
+from agent_runtime.computation import Computation
 from agent_runtime.config import Config
 from agent_runtime.errors import AgentError
 from agent_runtime.keys import EventKey, TlsIdentity
 from agent_runtime.limits import Limits
 from agent_runtime.log import EventLog
 from agent_runtime.machine import Machine
+from agent_runtime.parts import Parts
 from agent_runtime.results import Slots
 from agent_runtime.running import RunnerClient
 from agent_runtime.service import Service

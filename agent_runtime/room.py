@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from agent_runtime.declared import job_of
 from agent_runtime.errors import AgentError, Reason, Refusal
-from agent_runtime.job import Job, Packed
 from agent_runtime.results import OVERHEAD
 from agent_runtime.sandbox import memory_limit
 from cloister.protocol.manifest import Manifest
@@ -45,26 +45,6 @@ class Need:
                 memory_needed=str(self.store + self.run),
                 memory_free=str(memory),
             )
-
-
-def job_of(manifest: Manifest) -> Job:
-    """The run that a manifest declares."""
-    plain = tuple(data.file for data in manifest.datasets if not data.unpack)
-    return Job(
-        kind=manifest.algorithm.kind,
-        algorithm=manifest.algorithm.asset.file,
-        wheels=manifest.algorithm.bundle is not None,
-        datasets=plain,
-        packed=tuple(Packed(data.name, data.unpacked_size) for data in manifest.datasets if data.unpack),
-        args=manifest.algorithm.args,
-        environment=dict(manifest.algorithm.environment),
-        seconds=manifest.limits.time,
-        memory=manifest.limits.memory,
-        cpus=manifest.limits.cpus,
-        processes=manifest.limits.processes,
-        results=manifest.results.max_size,
-        output=manifest.logs.max_size,
-    )
 
 
 def free_memory(path: Path = MEMORY) -> int:

@@ -9,8 +9,9 @@ from typing import Any
 from google.protobuf.message import Message
 
 from agent_runtime.calls import Call, Download, Method, Plain, Unary, Upload
-from agent_runtime.computation import ENDED, Computation
+from agent_runtime.computation import Computation
 from agent_runtime.errors import Reason, Refusal
+from agent_runtime.life import ENDED
 from agent_runtime.limits import Limits
 from agent_runtime.log import EventLog
 from agent_runtime.session import BIND, Session, Sessions
@@ -65,7 +66,7 @@ class Service:
 
     def _health(self, request: health_pb2.HealthCheckRequest) -> Message:
         if request.service == RUN:
-            status = _SERVING if self._computation.unfinished else _NOT_SERVING
+            status = _SERVING if self._computation.life.unfinished else _NOT_SERVING
         elif request.service in ("", AGENT):
             status = _SERVING
         else:
@@ -75,9 +76,9 @@ class Service:
     def _status(self, session: Session, request: agent_pb2.StatusRequest, call: Call) -> Message:
         computation = self._computation
         computation.expire()
-        manifest = computation.manifest
+        manifest = computation.life.manifest
         answer = agent_pb2.StatusResponse(
-            state=computation.state.value, detail=computation.detail, events=len(self._log)
+            state=computation.life.state.value, detail=computation.life.detail, events=len(self._log)
         )
         if manifest is None:
             return answer
@@ -105,7 +106,6 @@ class Service:
         return agent_pb2.SubmitManifestResponse(digest=self._computation.submit(request.manifest, session))
 
     def _offset(self, session: Session, request: agent_pb2.UploadOffsetRequest, call: Call) -> Message:
-        self._computation.demand_manifest()
         asset, _ = self._computation.asset_for(request.asset, session)
         progress = self._computation.store.progress(asset.name)
         if not progress.complete:
@@ -117,7 +117,6 @@ class Service:
         if first is None or first.WhichOneof("content") != "start":
             raise Refusal(Reason.MALFORMED, "An upload begins with the asset and the provider's consent.")
         start = first.start
-        self._computation.demand_manifest()
         asset, _ = self._computation.asset_for(start.asset, session)
         store = self._computation.store
         progress = store.progress(asset.name)
@@ -188,7 +187,7 @@ class Service:
                 return
 
     def _logs(self, session: Session, request: agent_pb2.LogsRequest, call: Call) -> Iterator[Message]:
-        output, state = self._computation.readable_output(session), self._computation.state
+        output, state = self._computation.readable_output(session), self._computation.life.state
         for data in output.read():
             yield agent_pb2.LogChunk(data=data)
         if output.truncated and state is not State.RUNNING:

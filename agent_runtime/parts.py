@@ -1,0 +1,31 @@
+"""What a computation works with: made once, when the agent boots."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from agent_runtime import room
+from agent_runtime.assets import AssetStore
+from agent_runtime.attester import Attester
+from agent_runtime.clock import Clock
+from agent_runtime.limits import Limits
+from agent_runtime.log import EventLog
+from agent_runtime.results import Slots
+from agent_runtime.running import RunnerClient
+from cloister.protocol.bootconfig import BootConfiguration
+
+
+@dataclass(frozen=True)
+class Parts:
+    """``sign`` makes a receipt's envelope; ``free_memory`` and ``free_store`` measure in bytes."""
+
+    boot_configuration: BootConfiguration
+    attester: Attester
+    log: EventLog
+    store: AssetStore
+    slots: Slots
+    runner: RunnerClient
+    sign: Callable[[bytes], bytes]
+    limits: Limits
+    clock: Clock
+    free_memory: room.Measure
+    free_store: room.Measure
