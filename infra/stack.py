@@ -5,7 +5,7 @@ from typing import Any
 
 from cloister.errors import InputError
 from cloister.protocol.descriptor import Descriptor
-from infra import declared, layout
+from infra import declared, layout, workspace
 from infra.machines import Machine, found
 from infra.project import Project
 from infra.reach import reach as reaches
@@ -35,6 +35,14 @@ def configuration(name: str) -> Any:
     return PROJECT.configuration(name)
 
 
+def check(name: str) -> None:
+    """Raise ConfigurationError for what is wrong with the configuration."""
+    # Here and not in the program alone, whose sentences come among the engine's. What is secret only that can read.
+    configured = configuration(name)
+    if configured is not None:
+        workspace.parse(name, configured)
+
+
 def descriptor(name: str) -> Descriptor:
     """What the parties are handed. Raises InputError when the workspace is not up."""
     outputs = PROJECT.outputs(name)
@@ -62,6 +70,7 @@ def reach(name: str, *, planned: bool) -> Reach:
     """
     resources = [] if planned else PROJECT.resources(name)
     if not found(resources):
+        check(name)
         resources = _planned(name)
     backend = (configuration(name) or {}).get("backend")
     return reaches.of(str(backend), declared.from_state(resources))

@@ -88,13 +88,9 @@ def up(c: Any, stack: str = "", yes: bool = False, force: bool = False, replace:
     import os
 
     from infra import stack as stacks
-    from infra import workspace
 
     name = stacks.selected(stack)
-    configured = stacks.configuration(name)
-    # Here and not in the program alone, whose sentences come among the engine's. What is secret only that can read.
-    if configured is not None:
-        workspace.parse(name, configured)
+    stacks.check(name)
     if force:
         os.environ["CLOISTER_FORCE"] = "1"
     words = ["--replace", stacks.machine(name, replace).urn] if replace else []

@@ -14,6 +14,7 @@ from invoke.exceptions import Exit
 
 from cloister.errors import InputError
 from infra import engine, layout, member, report, stack, tasks, workspace
+from infra.problems import ConfigurationError
 from infra.registry import stack as registry
 
 
@@ -125,6 +126,10 @@ def test_what_is_wrong_with_a_workspace_is_said_before_the_engine_starts(
         "Error: The configuration of workspace 'lab' has a problem:\n  workspace.members: is missing.\n"
         "Add an owner: invoke member.add NAME --key FILE --roles owner --stack lab\n"
     )
+
+    for planned in (False, True):
+        with pytest.raises(ConfigurationError):
+            stack.reach("lab", planned=planned)
 
     member.add("lab", "lab", public(tmp_path, "lab")[0], ("owner",))
     tasks.up.body(None, stack="lab", yes=True)

@@ -9,6 +9,7 @@ import pytest
 from cloister.errors import InputError
 from infra import layout, program, stack
 from infra import project as projects
+from infra.problems import ConfigurationError
 from tests.infra.clouds import workspaces
 from tests.infra.project import Project
 
@@ -147,13 +148,12 @@ def test_a_picture_that_cannot_be_made_says_why(clouds: dict[str, Project], monk
     monkeypatch.setattr(stack, "PROJECT", projects.Project(project.folder, stack.KEY, "workspace"))
     settings = project.folder / "Pulumi.lab.yaml"
     right = settings.read_text()
-    settings.write_text(right.replace("198.51.100.0/24", "0.0.0.0/0"))
     try:
-        with pytest.raises(projects.StackError) as caught:
+        settings.write_text(right.replace("198.51.100.0/24", "0.0.0.0/0"))
+        with pytest.raises(ConfigurationError, match=r"workspace\.ingress: lets in all of 0\.0\.0\.0/0"):
+            stack.reach("lab", planned=True)
+        settings.write_text(right.replace("image: ", "image: absent"))
+        with pytest.raises(projects.StackError, match=r"^pulumi preview --json: There is no image 'absent"):
             stack.reach("lab", planned=True)
     finally:
         settings.write_text(right)
-    assert caught.value.message == (
-        "pulumi preview --json: The configuration of workspace 'lab' has a problem:\n"
-        "  workspace.ingress: lets in all of 0.0.0.0/0: name who may come, or say it aloud with public: true."
-    )
