@@ -3,6 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 
@@ -24,11 +25,13 @@ from agent_runtime.running import RunnerClient
 from agent_runtime.service import Service
 from agent_runtime.session import Sessions
 from agent_runtime.watch import Watch
+from cloister.attestation.evidence import Platform
 from cloister.protocol import receipt
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.sealing import MAX_FRAME
 
 _SWEEP_SECONDS = 15.0
+_NOT_FOR_DEBUGGING = b"no\n"
 _ENVELOPE = 4096
 """Bytes that a frame's message has around its ciphertext."""
 
@@ -86,6 +89,7 @@ def start(
     computation = Computation(
         Parts(
             boot_configuration=boot_configuration,
+            confidential=_is_confidential(machine, config.debug),
             attester=attester,
             log=log,
             store=AssetStore(config.store),
@@ -118,6 +122,14 @@ def start(
     port = server.add_secure_port(config.address, credentials)
     server.start()
     return Agent(port, tls, computation, sessions, log, server, watch, threading.Event())
+
+
+def _is_confidential(machine: Machine, debug: Path) -> bool:
+    """As a verdict has it: hardware keeps the memory from the host, and the image lets nobody in.
+
+    What the image's own file ``debug`` says is measured with the rest of its root. Raises OSError when it is not there.
+    """
+    return debug.read_bytes() == _NOT_FOR_DEBUGGING and machine.platform is not Platform.LOCAL
 
 
 def _options(limits: Limits) -> list[tuple[str, int]]:

@@ -16,6 +16,7 @@ class Config:
     boot_configuration: Path = Path("/run/cloister/boot-configuration")
     boot_event_log: Path = Path("/run/cloister/boot-event-log")
     ccel: Path = Path("/run/cloister/ccel")
+    debug: Path = Path("/usr/lib/cloister/debug")
     platform: Path = Path("/run/cloister/platform")
     store: Path = Path("/run/cloister/assets")
     runner: Path = Path("/run/cloister/runner.sock")

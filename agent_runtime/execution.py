@@ -79,15 +79,10 @@ class Execution:
         try:
             proof, members = prepare(
                 folder,
+                parts,
                 manifest=manifest,
                 manifest_bytes=self._manifest_bytes,
-                boot_configuration=parts.boot_configuration.encode(),
                 consents=self._consents.all(),
-                attester=parts.attester,
-                log=parts.log,
-                sign=parts.sign,
-                limits=parts.limits,
-                clock=parts.clock,
             )
         except (AgentError, ValueError, CloisterError):
             life.fail(Outcome.RESULT_INVALID.value)

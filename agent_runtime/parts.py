@@ -16,9 +16,13 @@ from cloister.protocol.bootconfig import BootConfiguration
 
 @dataclass(frozen=True)
 class Parts:
-    """``sign`` makes a receipt's envelope; ``free_memory`` and ``free_store`` measure in bytes."""
+    """``confidential`` is what a receipt says of the machine, ``sign`` makes the receipt's envelope.
+
+    ``free_memory`` and ``free_store`` measure in bytes.
+    """
 
     boot_configuration: BootConfiguration
+    confidential: bool
     attester: Attester
     log: EventLog
     store: AssetStore

@@ -1,16 +1,11 @@
 """The receipt of a result with its last evidence, and everything else that travels in the result's zip."""
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent_runtime.attester import Attester
-from agent_runtime.clock import Clock
-from agent_runtime.limits import Limits
-from agent_runtime.log import EventLog
+from agent_runtime.parts import Parts
 from agent_runtime.results import collect
-from cloister.attestation.evidence import Platform
 from cloister.protocol import canonical
 from cloister.protocol.manifest import Manifest
 from cloister.protocol.receipt import Consent, Receipt, payload_digest
@@ -29,40 +24,31 @@ class Proof:
 
 
 def prepare(
-    folder: Path,
-    *,
-    manifest: Manifest,
-    manifest_bytes: bytes,
-    boot_configuration: bytes,
-    consents: tuple[Consent, ...],
-    attester: Attester,
-    log: EventLog,
-    sign: Callable[[bytes], bytes],
-    limits: Limits,
-    clock: Clock,
+    folder: Path, parts: Parts, *, manifest: Manifest, manifest_bytes: bytes, consents: tuple[Consent, ...]
 ) -> tuple[Proof, dict[str, Path | bytes]]:
     """The proof of the results in ``folder`` and the members of their zip.
 
     Raises AgentError or ValueError for a folder that holds something other than files within the manifest's limit.
     """
-    files = collect(folder, max_size=manifest.results.max_size, limits=limits)
-    lines, head = log.snapshot()
+    boot_configuration = parts.boot_configuration.encode()
+    files = collect(folder, max_size=manifest.results.max_size, limits=parts.limits)
+    lines, head = parts.log.snapshot()
     receipt = Receipt(
         files={file.name: file.digest.hex() for file in files},
         manifest=manifest.digest().hex(),
         assets={asset.name: asset.digest for asset in manifest.assets()},
         consents=consents,
         boot_configuration=hashlib.sha256(boot_configuration).hexdigest(),
-        platform=attester.platform.value,
-        confidential=attester.platform is not Platform.LOCAL,
-        pcrs={index: value.hex() for index, value in attester.pcrs(IMAGE_PCRS).items()},
+        platform=parts.attester.platform.value,
+        confidential=parts.confidential,
+        pcrs={index: value.hex() for index, value in parts.attester.pcrs(IMAGE_PCRS).items()},
         log_head=head.hex(),
-        created=canonical.to_time(clock.now()),
+        created=canonical.to_time(parts.clock.now()),
     )
     payload = receipt.payload()
     digest = payload_digest(payload)
-    evidence = attester.for_receipt(payload_digest=digest, log_head=head)
-    envelope = sign(payload)
+    evidence = parts.attester.for_receipt(payload_digest=digest, log_head=head)
+    envelope = parts.sign(payload)
     members: dict[str, Path | bytes] = {
         **{file.name: file.path for file in files},
         "cloister/receipt.dsse.json": envelope,

@@ -231,6 +231,7 @@ def running_agent(
     for path in (store, folder / "tpm"):
         path.mkdir(parents=True)
     (folder / "boot-configuration").write_bytes(configuration.encode())
+    (folder / "debug").write_bytes(b"no\n")
     (folder / "boot-event-log").write_bytes(encode_event_log(boot_events))
     executor = PlainExecutor(folder / "run", store)
     ended: list[Operation] = []
@@ -256,6 +257,7 @@ def running_agent(
             address="127.0.0.1:0",
             boot_configuration=folder / "boot-configuration",
             boot_event_log=folder / "boot-event-log",
+            debug=folder / "debug",
             store=store,
             runner=name,
             results=executor.results,

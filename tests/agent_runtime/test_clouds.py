@@ -27,6 +27,7 @@ from agent_runtime.gcp import GcpMachine
 from agent_runtime.keys import EventKey
 from agent_runtime.limits import Limits
 from agent_runtime.machine import Machine
+from agent_runtime.proof import prepare
 from cloister.attestation import tpm, tpm_commands
 from cloister.attestation.azure import hcl
 from cloister.attestation.collateral import Collateral, InMemory
@@ -56,9 +57,12 @@ from cloister.attestation.verify import ReceiptPurpose, SessionPurpose, verify
 from cloister.client import connection
 from cloister.client.connection import Target
 from cloister.endpoint import Address
+from cloister.protocol import receipt
 from cloister.protocol.bootconfig import BootConfiguration
+from cloister.protocol.manifest import Manifest
 from tests.agent_runtime.metadata_server import Answer, Server, azure_service, google_service, serving
 from tests.agent_runtime.paravisor import REPORT_DATA, Vtpm, td_report
+from tests.agent_runtime.world import DATA, TRAIN, manifest_value, new_key
 from tests.software_tpm import software_tpm
 
 AT = datetime(2026, 3, 20, 12, tzinfo=UTC)
@@ -450,15 +454,57 @@ def test_a_report_over_somebody_elses_data_is_no_evidence(tmp_path: Path) -> Non
 
 def test_an_agent_serves_sessions_from_a_cloud(tmp_path: Path) -> None:
     """Beside the agent's other tests, which all run on the local machine: listening, on one of Azure's."""
-    with azure_tdx(tmp_path) as cloud:
-        config = Config(address="127.0.0.1:0", store=tmp_path, runner=tmp_path / "runner")
-        agent = boot.start(config, cloud.machine)
-        try:
-            policy = dataclasses.replace(cloud.policy, snp=None)
-            opening = connection.attest(Target(Address("127.0.0.1", agent.port), policy))
-        finally:
-            agent.stop()
+    with azure_tdx(tmp_path) as cloud, serving_agent(tmp_path, cloud) as agent:
+        policy = dataclasses.replace(cloud.policy, snp=None)
+        opening = connection.attest(Target(Address("127.0.0.1", agent.port), policy))
     assert (opening.verdict.platform, opening.verdict.accepted) == ("azure-tdx", False)
+
+
+@pytest.mark.parametrize(("word", "debug"), [(b"no\n", False), (b"yes\n", True), (b"", True)])
+def test_receipt_and_verdict_call_the_same_machines_confidential(
+    cloud: Cloud, tmp_path: Path, word: bytes, debug: bool
+) -> None:
+    """A party compares the two: if they differ, no result of the machine can be proven."""
+    images = tuple(dataclasses.replace(image, debug=debug) for image in cloud.policy.images)
+    cloud.policy = dataclasses.replace(cloud.policy, images=images, allow_debug=True)
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "model").write_bytes(b"good")
+
+    with serving_agent(tmp_path, cloud, debug=word) as agent:
+        parts, manifest = agent.computation._parts, manifest_of_a_trial()
+        parts.attester.measure_manifest(manifest.digest())
+        made, _ = prepare(results, parts, manifest=manifest, manifest_bytes=manifest.encode(), consents=())
+
+    evidence = Evidence.parse(made.evidence)
+    payload = receipt.open_envelope(made.receipt, evidence.event_log_key)
+    said = receipt.Receipt.parse(payload)
+    purpose = ReceiptPurpose(receipt.payload_digest(payload), bytes.fromhex(said.log_head))
+    verdict = cloud.judge(evidence, purpose, manifest.digest())
+    assert verdict.accepted, verdict.failures
+    assert (said.confidential, verdict.confidential) == (not debug, not debug)
+
+
+def test_an_image_that_does_not_say_whether_it_is_for_debugging_does_not_serve(tmp_path: Path) -> None:
+    with azure_tdx(tmp_path) as cloud, pytest.raises(FileNotFoundError):
+        boot.start(Config(address="127.0.0.1:0", debug=tmp_path / "absent", store=tmp_path), cloud.machine)
+
+
+@contextlib.contextmanager
+def serving_agent(folder: Path, cloud: Cloud, *, debug: bytes = b"no\n") -> Iterator[boot.Agent]:
+    """``debug`` is what the image's file of that name says."""
+    (folder / "debug").write_bytes(debug)
+    config = Config(address="127.0.0.1:0", debug=folder / "debug", store=folder, runner=folder / "runner")
+    agent = boot.start(config, cloud.machine)
+    try:
+        yield agent
+    finally:
+        agent.stop()
+
+
+def manifest_of_a_trial() -> Manifest:
+    keys = {name: new_key() for name in ("lab", "hospital", "reader")}
+    return Manifest.from_value(manifest_value(keys, {"algorithm": TRAIN, "h1": DATA}))
 
 
 def pem(*certificates: bytes) -> str:

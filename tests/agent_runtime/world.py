@@ -45,43 +45,8 @@ class World:
     manifest: Manifest | None = None
 
     def value(self, **changes: Any) -> dict[str, Any]:
-        """The manifest as JSON; ``changes`` replace members, ``algorithm__kind=...`` members of members."""
-        value: dict[str, Any] = {
-            "version": 1,
-            "id": "00" * 16,
-            "name": "trial",
-            "description": "",
-            "parties": {
-                name: {"key": canonical.to_base64(self.keys[name].public)} for name in ("lab", "hospital", "reader")
-            },
-            "algorithm": {
-                "provider": "lab",
-                "kind": "python",
-                "file": "train.py",
-                **describe(self.files["algorithm"]),
-                "args": [],
-                "environment": {},
-            },
-            "datasets": [
-                {
-                    "name": "h1",
-                    "provider": "hospital",
-                    "file": "h1.csv",
-                    "unpack": False,
-                    **describe(self.files["h1"]),
-                }
-            ],
-            "results": {"consumers": ["lab", "hospital"], "expires": 3600, "max": 1 << 20},
-            "logs": {"readers": ["reader"], "max": 4096, "release": "end"},
-            "limits": {"time": 60, "memory": 1 << 28, "cpus": 1, "processes": 64},
-        }
-        for path, change in changes.items():
-            *parents, last = path.split("__")
-            place = value
-            for parent in parents:
-                place = place[parent]
-            place[last] = change
-        return value
+        """The manifest as JSON, see :func:`manifest_value`."""
+        return manifest_value(self.keys, self.files, **changes)
 
     def compose(self, **changes: Any) -> Manifest:
         """The manifest that everything below is about."""
@@ -142,6 +107,44 @@ class World:
             if event["kind"] == kind:
                 return dict(event)
         raise AssertionError(f"the log ended without {kind}")
+
+
+def manifest_value(keys: dict[str, Key], files: dict[str, bytes], **changes: Any) -> dict[str, Any]:
+    """As JSON; ``changes`` replace members, ``algorithm__kind=...`` members of members."""
+    value: dict[str, Any] = {
+        "version": 1,
+        "id": "00" * 16,
+        "name": "trial",
+        "description": "",
+        "parties": {name: {"key": canonical.to_base64(keys[name].public)} for name in ("lab", "hospital", "reader")},
+        "algorithm": {
+            "provider": "lab",
+            "kind": "python",
+            "file": "train.py",
+            **describe(files["algorithm"]),
+            "args": [],
+            "environment": {},
+        },
+        "datasets": [
+            {
+                "name": "h1",
+                "provider": "hospital",
+                "file": "h1.csv",
+                "unpack": False,
+                **describe(files["h1"]),
+            }
+        ],
+        "results": {"consumers": ["lab", "hospital"], "expires": 3600, "max": 1 << 20},
+        "logs": {"readers": ["reader"], "max": 4096, "release": "end"},
+        "limits": {"time": 60, "memory": 1 << 28, "cpus": 1, "processes": 64},
+    }
+    for path, change in changes.items():
+        *parents, last = path.split("__")
+        place = value
+        for parent in parents:
+            place = place[parent]
+        place[last] = change
+    return value
 
 
 def describe(content: bytes) -> dict[str, Any]:

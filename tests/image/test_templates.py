@@ -25,6 +25,11 @@ def test_the_end_of_the_agent_powers_the_base_image_off() -> None:
     assert b"poweroff" not in templates.render("end", recipe.load("debug"))
 
 
+def test_the_agent_is_told_whether_the_image_is_for_debugging() -> None:
+    assert templates.render("debug", recipe.load("base")) == b"no\n"
+    assert templates.render("debug", recipe.load("debug")) == b"yes\n"
+
+
 def test_users_are_those_of_the_recipe_and_nobody_can_log_in() -> None:
     lines = templates.render("passwd", recipe.load("base")).decode().splitlines()
 
