@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cloister.attestation.azure import checks as azure
-from cloister.attestation.checks import CHECKS_OF, COMMON
+from cloister.attestation.checks import CHECKS, CHECKS_OF, COMMON
 from cloister.attestation.collateral import InMemory
 from cloister.attestation.evidence import CRL, SessionBinding
 from cloister.attestation.gcp import checks as gcp
@@ -68,6 +68,18 @@ def test_the_tables_of_the_clouds_have_what_is_theirs(platform: str) -> None:
         assert test == f"`test_only_what_is_wrong_is_refused[{platform}-{name}]`"
 
 
+@pytest.mark.parametrize("platform", CHECKS_OF)
+def test_every_check_of_a_verdict_has_a_row(platform: str) -> None:
+    """In the table of the platform, or in one of those that it shares checks with."""
+    hardware = ("tdx" if platform.endswith("tdx") else "sev-snp",) if platform != "local" else ()
+    rows = {row[0] for table in ("local", *hardware, platform) for row in _rows(table)}
+    assert set(CHECKS_OF[platform]) <= rows
+
+
+def test_every_check_belongs_to_a_platform() -> None:
+    assert {name for names in CHECKS_OF.values() for name in names} == set(CHECKS)
+
+
 def _cases(file: str) -> Any:
     """The cases of a test module."""
     path = Path(__file__).parent / file
@@ -75,6 +87,7 @@ def _cases(file: str) -> Any:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    assert callable(module.test_only_what_is_wrong_is_refused)
     return module.CASES
 
 
