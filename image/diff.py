@@ -5,21 +5,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cloister import userfile
+from cloister.errors import InputError
 from image import output, verify
-from image.errors import ImageError
 from image.lock import Lock, LockedPackage, LockedWheel
 
 _LISTING = "files.json"
+_LARGEST = 16 * 1024 * 1024
 
 
 def compare(before: Path, after: Path) -> list[str]:
     """The lines for two lock files, two manifests or two images' folders; none when they are the same."""
     kinds = {_kind(before), _kind(after)}
     if kinds == {"lock"}:
-        return locks(Lock.parse(before.read_bytes()), Lock.parse(after.read_bytes()))
+        return locks(Lock.parse(_read(before)), Lock.parse(_read(after)))
     if kinds == {"image"}:
         return images(before, after)
-    raise ImageError(f"{before} and {after} are not of one kind: two locks or two image manifests can be compared.")
+    raise InputError(f"{before} and {after} are not of one kind: two locks or two image manifests can be compared.")
 
 
 def locks(before: Lock, after: Lock) -> list[str]:
@@ -83,7 +85,14 @@ def _kind(path: Path) -> str:
     if path.is_dir():
         return "image"
     try:
-        value: Any = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ImageError(f"{path} is neither a lock nor an image manifest: {error}.") from error
+        value: Any = json.loads(_read(path))
+    except ValueError as error:
+        raise InputError(f"{path} is neither a lock nor an image manifest: {error}.") from error
     return "lock" if isinstance(value, dict) and "packages" in value else "image"
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return userfile.read(path, _LARGEST)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error

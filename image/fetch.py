@@ -20,6 +20,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cloister import userfile
+from cloister.errors import InputError
 from image import cache
 from image.errors import ImageError
 from image.lock import Lock, LockedPackage, LockedWheel
@@ -83,7 +85,8 @@ def ensure(lock: Lock, source: Path | None = None, *, mirror: Mirror | None = No
     with ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
         found = list(pool.map(lambda entry: cached(entry.sha256), entries))
     missing = [entry for entry, path in zip(entries, found, strict=True) if path is None]
-    if missing and source is not None:
+    if source is not None:
+        # Also when nothing is missing: who names a tar means it.
         _from_vendored(missing, source)
     elif missing:
         packages = [entry for entry in missing if isinstance(entry, LockedPackage)]
@@ -99,17 +102,19 @@ def ensure(lock: Lock, source: Path | None = None, *, mirror: Mirror | None = No
 
 def _from_vendored(missing: Sequence[LockedPackage | LockedWheel], source: Path) -> None:
     try:
-        with tarfile.open(source, "r:") as archive:
+        with userfile.opened(source) as file, tarfile.open(fileobj=file, mode="r:") as archive:
             for entry in missing:
                 try:
-                    file = archive.extractfile(f"inputs/{entry.sha256}")
+                    member = archive.extractfile(f"inputs/{entry.sha256}")
                 except KeyError:
-                    file = None
-                if file is None:
+                    member = None
+                if member is None:
                     raise FetchError(f"{source} does not hold {entry.label} (SHA-256 {entry.sha256}).")
-                keep(file.read(entry.size + 1), entry.label, entry.sha256)
+                keep(member.read(entry.size + 1), entry.label, entry.sha256)
     except (tarfile.TarError, OSError) as error:
-        raise FetchError(f"The vendored inputs {source} cannot be read: {error}.") from error
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        said = f"The vendored inputs {source} cannot be read: {reason}."
+        raise FetchError(said, exit_code=InputError.exit_code) from error
 
 
 def _from_mirror(lock: Lock, packages: Sequence[LockedPackage], mirror: Mirror) -> None:

@@ -6,7 +6,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from cloister import userfile
 from cloister.errors import InputError
+from cloister.protocol import imagemanifest
 from cloister.protocol.imagemanifest import ImageManifest
 from image import cache, contents
 from image.contents import Contents
@@ -61,7 +63,7 @@ def read_manifest(path: Path) -> ImageManifest:
             hint="Make the image with `invoke image.build`.",
             exit_code=InputError.exit_code,
         )
-    return ImageManifest.parse(file.read_bytes())
+    return ImageManifest.parse(userfile.read(file, imagemanifest.MAX_SIZE))
 
 
 def check(manifest: ImageManifest, image: Path) -> list[str]:

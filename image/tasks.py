@@ -8,6 +8,7 @@ from typing import Any
 from invoke.collection import Collection
 
 from cloister.cli.verb import verb
+from cloister.errors import InputError
 
 _FLAVOR = "flavor of the image: base or debug"
 _VENDORED = "take all inputs from this tar of `invoke image.vendor` and nothing from the network"
@@ -76,13 +77,11 @@ def measure(_: Any, image: str = "base", json: bool = False) -> None:
     """Show what a machine booted from the image will measure, event by event."""
     from image import manifest
     from image import measure as measurement
-    from image.errors import ImageError
 
     path = _folder(image) / "uki.efi"
     if not path.is_file():
-        raise ImageError(
-            f"There is no kernel image {path}.", hint=f"Make it with `invoke image.build --flavor {image}`."
-        )
+        hint = "" if "/" in image else f"Make it with `invoke image.build --flavor {image}`."
+        raise InputError(f"There is no kernel image {path}.", hint=hint)
     registers = measurement.predict(path.read_bytes())
     if json:
         print(manifest.measurements(registers).decode(), end="")

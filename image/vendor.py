@@ -9,23 +9,34 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from cloister import userfile
+from cloister.errors import InputError
 from image.fetch import ensure
 from image.lock import Lock
 
 
 def pack(locks: Sequence[Lock], into: Path) -> Path:
-    """Write the tar ``into`` with the inputs of ``locks``, fetched where absent; the same locks give the same bytes."""
+    """Write the tar ``into`` with the inputs of ``locks``, fetched where absent; the same locks give the same bytes.
+
+    Raises InputError when it cannot be written, and what ``ensure`` raises.
+    """
     files: dict[str, Path] = {}
     for lock in locks:
         files |= ensure(lock)
-    into.parent.mkdir(parents=True, exist_ok=True)
     part = into.with_name(f"{into.name}.part")
-    with tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as archive:
-        for lock in sorted(locks, key=lambda lock: lock.flavor):
-            _add(archive, f"locks/{lock.flavor}.json", lock.encode())
-        for digest, path in sorted(files.items()):
-            _add(archive, f"inputs/{digest}", path.read_bytes())
-    os.replace(part, into)
+    try:
+        userfile.check(into)
+        into.parent.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as archive:
+            for lock in sorted(locks, key=lambda lock: lock.flavor):
+                _add(archive, f"locks/{lock.flavor}.json", lock.encode())
+            for digest, path in sorted(files.items()):
+                _add(archive, f"inputs/{digest}", path.read_bytes())
+        os.replace(part, into)
+    except OSError as error:
+        raise InputError(f"{into} cannot be written: {error.strerror}.") from error
+    finally:
+        part.unlink(missing_ok=True)
     return into
 
 

@@ -4,7 +4,9 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from cloister import userfile
 from cloister.errors import InputError
+from cloister.protocol import imagemanifest
 from cloister.protocol.canonical import FormatError
 from cloister.protocol.imagemanifest import ImageManifest
 from infra.layout import CHECKOUT
@@ -46,12 +48,13 @@ def find(name: str) -> Image:
     """
     path = CHECKOUT / name if name.endswith(".json") else CHECKOUT / "out" / "image" / name / "manifest.json"
     try:
-        manifest = ImageManifest.parse(path.read_bytes())
+        manifest = ImageManifest.parse(userfile.read(path, imagemanifest.MAX_SIZE))
     except FileNotFoundError as error:
-        raise ImageMissing(
-            f"There is no image {name!r}.", hint=f"Build it: invoke image.build --flavor {name}"
-        ) from error
-    except (OSError, FormatError) as error:
+        hint = "" if name.endswith(".json") else f"Build it: invoke image.build --flavor {name}"
+        raise ImageMissing(f"There is no image {name!r}.", hint=hint) from error
+    except OSError as error:
+        raise ImageMissing(f"The manifest of the image {name!r} cannot be read: {error.strerror}.") from error
+    except FormatError as error:
         raise ImageMissing(f"The manifest of the image {name!r} cannot be read: {error}") from error
     if DISK not in manifest.outputs:
         raise ImageMissing(f"The manifest of the image {name!r} names no {DISK}.")
@@ -65,7 +68,7 @@ def check_disk(image: Image) -> None:
     """
     wanted = image.manifest.outputs[DISK].sha256
     try:
-        with open(image.disk, "rb") as disk:
+        with userfile.opened(image.disk) as disk:
             found = hashlib.file_digest(disk, "sha256").hexdigest()
     except OSError as error:
         raise ImageMissing(f"{image.disk} cannot be read: {error.strerror}.", hint="Build the image again.") from error

@@ -3,9 +3,12 @@
 import base64
 from pathlib import Path
 
+from cloister import userfile
 from cloister.errors import InputError
 from infra import key as keys
 from infra import stack, workspace
+
+_LARGEST_KEY = 64 * 1024
 
 
 def add(stack_name: str, name: str, key_file: Path, roles: tuple[str, ...]) -> workspace.Member:
@@ -14,7 +17,7 @@ def add(stack_name: str, name: str, key_file: Path, roles: tuple[str, ...]) -> w
     Raises InputError when key or roles are wrong, or another member has the same key.
     """
     try:
-        key = keys.parse(key_file.read_text("utf-8", "replace"))
+        key = keys.parse(userfile.read(key_file, _LARGEST_KEY).decode("utf-8", "replace"))
     except OSError as error:
         raise InputError(f"The key {key_file} cannot be read: {error.strerror}.") from error
     except InputError as error:

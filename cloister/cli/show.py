@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
+from cloister import userfile
 from cloister.errors import CloisterError, InputError
 from cloister.protocol import text
 
@@ -69,6 +70,7 @@ def write_file(path: Path, content: bytes) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        userfile.check(path)
         part.write_bytes(content)
         part.replace(path)
     except OSError as error:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from cloister import userfile
 from cloister.errors import InputError
 from cloister.protocol import archive
 
@@ -42,7 +43,7 @@ def digest(path: Path, progress: Progress = lambda done: None) -> LocalAsset:
             folder_digest, size = archive.tar_digest(path)
             return LocalAsset(path, file, folder_digest.hex(), size)
         state, done = hashlib.sha256(), 0
-        with path.open("rb") as stream:
+        with userfile.opened(path) as stream:
             while data := stream.read(_CHUNK):
                 state.update(data)
                 done += len(data)
@@ -76,7 +77,7 @@ def opened(path: Path) -> Generator[BinaryIO, None, None]:
 def _open(path: Path) -> BinaryIO:
     try:
         if not path.is_dir():
-            return path.open("rb")
+            return userfile.opened(path)
         stream = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - the caller closes it
         try:
             archive.write_tar(stream, path)
@@ -94,10 +95,12 @@ def unpacked_size(path: Path) -> int:
     try:
         if path.is_dir():
             return sum(one.lstat().st_size for one in path.rglob("*") if one.is_file())
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as packed:
-                return sum(info.file_size for info in packed.infolist())
-        with tarfile.open(path) as packed_tar:
-            return sum(member.size for member in packed_tar)
+        with userfile.opened(path) as stream:
+            if zipfile.is_zipfile(stream):
+                with zipfile.ZipFile(stream) as packed:
+                    return sum(info.file_size for info in packed.infolist())
+            stream.seek(0)
+            with tarfile.open(fileobj=stream) as packed_tar:
+                return sum(member.size for member in packed_tar)
     except (OSError, tarfile.TarError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is not a folder, zip or tar that can be unpacked.") from error

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cloister import userfile
 from cloister.attestation.evidence import MAX_JSON, Evidence, SessionBinding
 from cloister.attestation.policy import Policy
 from cloister.attestation.verdict import Verdict
 from cloister.attestation.verify import ReceiptPurpose, SessionPurpose, verify
-from cloister.client import smallfile
 from cloister.client.statement import Account, Outcome, Statement
 from cloister.client.vendors import Vendors
 from cloister.errors import InputError, ProofError
@@ -55,7 +55,7 @@ def evidence_path(log: Path) -> Path:
 def load_evidence(path: Path) -> Evidence:
     """Saved evidence. Raises InputError or MalformedEvidence."""
     try:
-        return Evidence.parse_json(smallfile.read(path, MAX_JSON))
+        return Evidence.parse_json(userfile.read(path, MAX_JSON))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
 
@@ -154,7 +154,7 @@ class _Auditor:
 def _lines(log: Path) -> list[bytes]:
     lines = []
     try:
-        with log.open("rb") as file:
+        with userfile.opened(log) as file:
             while line := file.readline(MAX_LINE + 2):
                 lines.append(line.removesuffix(b"\n"))
                 if len(lines) > MAX_EVENTS:

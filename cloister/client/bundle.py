@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from cloister import userfile
 from cloister.client.wheels import Wheel, fetch, read_requirements
 from cloister.errors import InputError
 
@@ -45,6 +46,7 @@ def make(requirements: Path, output: Path, *, cache: Path | None = None) -> Bund
     wheels = fetch(read_requirements(requirements), cache)
     part = output.with_name(f".{output.name}.{os.getpid()}.part")
     try:
+        userfile.check(output)
         with part.open("x+b") as file:
             _write(file, wheels)
             size = file.tell()

@@ -9,7 +9,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from cloister.client import newfile, smallfile
+from cloister import userfile
+from cloister.client import newfile
 from cloister.errors import InputError
 from cloister.protocol import transcript
 
@@ -135,7 +136,7 @@ def public_pem(spki: bytes) -> bytes:
 
 def _read(path: Path) -> bytes:
     try:
-        content = smallfile.read(path, _MAX_FILE)
+        content = userfile.read(path, _MAX_FILE)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     if len(content) > _MAX_FILE:

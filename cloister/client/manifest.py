@@ -11,8 +11,9 @@ from typing import Any
 
 import fastjsonschema
 
+from cloister import userfile
 from cloister.client import asset as assets
-from cloister.client import keys, quantity, smallfile
+from cloister.client import keys, quantity
 from cloister.errors import InputError
 from cloister.protocol import canonical, schema
 from cloister.protocol.document import MAX_SIZE as MAX_DOCUMENT
@@ -26,7 +27,7 @@ def load(path: Path) -> Manifest:
     """The canonical manifest at ``path``. Raises InputError."""
     try:
         # A newline at the end is what editors and `echo` leave; it is no part of the canonical form.
-        data = smallfile.read(path, MAX_SIZE + 1).removesuffix(b"\n")
+        data = userfile.read(path, MAX_SIZE + 1).removesuffix(b"\n")
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.", hint="`manifest` writes one.") from error
     try:
@@ -55,7 +56,7 @@ def compose(path: Path) -> Manifest:
 
 def _read(path: Path) -> Document:
     try:
-        return Document.parse(str(path), smallfile.read(path, MAX_DOCUMENT))
+        return Document.parse(str(path), userfile.read(path, MAX_DOCUMENT))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cloister import userfile
 from cloister.attestation import tpm_rsa
 from cloister.attestation.azure.hcl import HclReport
 from cloister.attestation.collateral import InMemory
@@ -18,7 +19,6 @@ from cloister.attestation.snp.report import Report
 from cloister.attestation.snp.table import CertificateTable
 from cloister.attestation.tdx.quote import Quote
 from cloister.attestation.tpm import ALG_SHA256
-from cloister.client import smallfile
 from cloister.client.collateral import content
 from cloister.client.collateral.folder import ENDORSEMENT, gathered
 from cloister.errors import InputError
@@ -89,7 +89,7 @@ def load(paths: Sequence[Path]) -> tuple[Evidence | Raw, InMemory]:
     pieces = Pieces()
     for path in paths:
         try:
-            data = smallfile.read(path, _MAX_FILE)
+            data = userfile.read(path, _MAX_FILE)
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}.") from error
         try:

@@ -4,6 +4,7 @@ import datetime
 from dataclasses import replace
 from pathlib import Path
 
+from cloister import userfile
 from cloister.attestation.collateral import Collateral
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import CERTIFICATE, Evidence
@@ -11,7 +12,7 @@ from cloister.attestation.observed import policy_from_evidence
 from cloister.attestation.policy import MAX_SIZE, Policy
 from cloister.attestation.reference import TakenOver, policy_from
 from cloister.attestation.roots import VENDORS, Anchor
-from cloister.client import newfile, pieces, smallfile, workspace
+from cloister.client import newfile, pieces, workspace
 from cloister.client.collateral import folder, wanted
 from cloister.client.collateral.network import Network
 from cloister.client.collateral.wanted import Services
@@ -25,7 +26,7 @@ from cloister.protocol.imagemanifest import ImageManifest
 def load(path: Path) -> Policy:
     """The policy at ``path``, JSON or YAML. Raises InputError."""
     try:
-        return Policy.parse(smallfile.read(path, MAX_SIZE))
+        return Policy.parse(userfile.read(path, MAX_SIZE))
     except OSError as error:
         raise InputError(f"The policy {path} cannot be read: {error.strerror}.", hint="`policy` writes one.") from error
     except InputError as error:
@@ -79,7 +80,7 @@ def observe(
 
 def _manifest(path: Path) -> ImageManifest:
     try:
-        return ImageManifest.parse(smallfile.read(path, imagemanifest.MAX_SIZE))
+        return ImageManifest.parse(userfile.read(path, imagemanifest.MAX_SIZE))
     except OSError as error:
         raise InputError(f"The image manifest {path} cannot be read: {error.strerror}.") from error
     except InputError as error:

@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
 
+from cloister import userfile
 from cloister.attestation.policy import Policy
-from cloister.client import newfile, proof, refusal, smallfile
+from cloister.client import newfile, proof, refusal
 from cloister.client.connection import Connection, is_interruption
 from cloister.client.session import Session
 from cloister.client.vendors import Vendors
@@ -165,7 +166,7 @@ def finish(manifest: Manifest, policy: Policy, output: Path, *, vendors: Vendors
     """
     files = _Files(output)
     try:
-        key = smallfile.read(files.key, _KEY_SIZE)
+        key = userfile.read(files.key, _KEY_SIZE)
         size = files.part.stat().st_size
         files.new.unlink(missing_ok=True)
         with files.part.open("rb") as ciphertext, _new(files.new, 0o600) as plain:
@@ -214,7 +215,7 @@ def _attempt(connection: Connection, manifest: Manifest, consumer: str, files: _
 def _begin(files: _Files, wanted: _Slot) -> None:
     """Keep the part of an earlier call when it is of the same slot, else begin anew."""
     try:
-        same = smallfile.read(files.state, _STATE_LIMIT) == wanted.encode()
+        same = userfile.read(files.state, _STATE_LIMIT) == wanted.encode()
     except FileNotFoundError:
         same = False
     try:

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloister.client import smallfile
+from cloister import userfile
 from cloister.errors import CloisterError, InputError
 from cloister.process import ProcessError, run
 
@@ -64,7 +64,7 @@ class Wheel:
 def read_requirements(path: Path) -> tuple[Requirement, ...]:
     """Read a locked requirements file, sorted by name. Raises InputError with the line that is not locked."""
     try:
-        data = smallfile.read(path, _LARGEST_REQUIREMENTS)
+        data = userfile.read(path, _LARGEST_REQUIREMENTS)
         if len(data) > _LARGEST_REQUIREMENTS:
             raise InputError(f"{path} has more than {_LARGEST_REQUIREMENTS} bytes, too many for a requirements file.")
         text = data.decode("utf-8")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cloister.client import smallfile
+from cloister import userfile
 from cloister.errors import InputError
 from cloister.protocol.descriptor import MAX_SIZE, Cvm, Descriptor
 from cloister.protocol.transcript import key_id
@@ -11,7 +11,7 @@ from cloister.protocol.transcript import key_id
 def load(path: Path) -> Descriptor:
     """The descriptor at ``path``. Raises InputError."""
     try:
-        return Descriptor.parse(smallfile.read(path, MAX_SIZE))
+        return Descriptor.parse(userfile.read(path, MAX_SIZE))
     except OSError as error:
         raise InputError(
             f"The workspace descriptor {path} cannot be read: {error.strerror}.",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeAlias
 
+from cloister import userfile
 from image import output
 from image.publish.errors import PublishError
 from image.publish.name import blob_name
@@ -48,7 +49,7 @@ class Artefact:
     def open(self) -> Generator[int, None, None]:
         """A file descriptor of just what the manifest says, whatever happens to the path meanwhile."""
         try:
-            file = self.path.open("rb")
+            file = userfile.opened(self.path)
         except OSError as error:
             raise PublishError(
                 f"{self.path} cannot be read: {error.strerror}.", hint="Build the image again: invoke image.build"

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from cloister import userfile
 from cloister.errors import InputError
 from image.publish import name as blob
 from infra import cloud, image, layout
@@ -22,6 +23,7 @@ _PLACES = {"azure": ("subscription", "tenant", "location"), "gcp": ("project", "
 """What `registry.new` asks for, by backend: its options, and the keys of the configuration."""
 
 _SECURE_BOOT = {"pk": "PK.der", "kek": "KEK.der", "db": "db.der"}
+_LARGEST_CERTIFICATE = 64 * 1024
 _LEAST_PREFIX = 8
 
 
@@ -141,7 +143,7 @@ def _certificates(folder: Path) -> dict[str, str]:
     found = {}
     for key, file in _SECURE_BOOT.items():
         try:
-            text = base64.b64encode((folder / file).read_bytes()).decode()
+            text = base64.b64encode(userfile.read(folder / file, _LARGEST_CERTIFICATE)).decode()
             configuration.certificate(text)
         except OSError as error:
             raise InputError(f"{folder / file} cannot be read: {error.strerror}.") from error

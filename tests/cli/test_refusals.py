@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import socket
 
 import pytest
 
@@ -155,6 +157,49 @@ def test_a_policy_and_an_output_are_not_overwritten(cloister, machine, folder):
     refused(cloister("result", *party("lab")), 2, "results.zip exists")
     refused(cloister("keys", "--output", "lab.pem"), 2, "never overwritten")
     assert (folder / "results.zip").read_text() == "mine"
+
+
+# Of a device that has nothing to read: a verb that did read one would end, too.
+DEVICES = {
+    "checksum": ("checksum", os.devnull),
+    "bundle": ("bundle", os.devnull, "--json"),
+    "manifest": ("manifest", os.devnull, "--output", "canonical.json"),
+    "review": ("review", os.devnull),
+    "key": ("review", "manifest.json", "--key", os.devnull),
+    "descriptor": ("attest", "--workspace", os.devnull, "--policy", "policy.json"),
+    "policy": ("verify-evidence", "absent", "--policy", os.devnull),
+    "image": ("policy", "--image", os.devnull, "--workspace", "workspace.json", "--output", "new.json"),
+    "from-evidence": ("policy", "--image", "absent", "--from-evidence", os.devnull, "--output", "new.json"),
+    "verify-evidence": ("verify-evidence", os.devnull, "--policy", "policy.json"),
+    "audit": ("audit", os.devnull),
+    "evidence": ("audit", "absent", "--evidence", os.devnull),
+    "upload-data": ("upload-data", os.devnull, *party("hospital-1")),
+    "upload-algorithm": ("upload-algorithm", os.devnull, *party("lab")),
+}
+
+
+@pytest.mark.parametrize("words", DEVICES.values(), ids=DEVICES)
+def test_what_is_no_regular_file_is_refused(cloister, machine, folder, words):
+    machine.submit()
+
+    refused(cloister(*words), 2, "cannot be read: Is a device, not a file.")
+
+
+def test_an_asset_in_a_manifest_is_a_regular_file(cloister, parties, folder):
+    (folder / "train.py").unlink()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("train.py")
+
+    refused(cloister("manifest", "manifest.yaml"), 2, "train.py cannot be read: Is a socket, not a file.")
+
+
+@pytest.mark.parametrize("words", [("manifest", "manifest.yaml", "--output"), ("attest", *WHERE, "--save")])
+def test_a_file_takes_the_place_of_a_file_only(cloister, machine, folder, words):
+    machine.submit()
+    os.mkfifo(folder / "pipe")
+
+    refused(cloister(*words, "pipe"), 2, "pipe cannot be written: Is a pipe, not a file.")
+    assert (folder / "pipe").is_fifo()
 
 
 def test_what_is_missing_is_said(cloister, parties, folder):

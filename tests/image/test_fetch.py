@@ -1,10 +1,12 @@
 """What is kept in the cache is what the lock names, however the transfer went."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
 
+from cloister.errors import InputError
 from image import fetch, vendor
 from image.fetch import FetchError, SupersededError
 from image.lock import Lock, LockedArchive, LockedPackage
@@ -149,3 +151,20 @@ def test_changed_vendored_input_is_refused(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
     with pytest.raises(FetchError, match="SHA-256"):
         fetch.ensure(locked(), tmp_path / "inputs.tar")
+
+
+def test_what_is_no_file_is_neither_read_nor_replaced(
+    cache_folder: Path, small_archive: SmallArchive, server: SmallServer, tmp_path: Path
+) -> None:
+    """Also where everything is in the cache: who names a tar means it."""
+    small_archive.files[f"debian/{PATH}"] = CONTENT
+    fetch.ensure(locked(), mirror=mirror(server))
+    for source, said in ((Path(os.devnull), "Is a device, not a file"), (tmp_path / "absent", "No such file")):
+        with pytest.raises(FetchError, match=said) as caught:
+            fetch.ensure(locked(), source)
+        assert caught.value.exit_code == 2
+    os.mkfifo(tmp_path / "pipe")
+    for into, said in ((tmp_path / "pipe", "Is a pipe, not a file"), (tmp_path, "Is a directory")):
+        with pytest.raises(InputError, match=f"cannot be written: {said}"):
+            vendor.pack([locked()], into)
+    assert [path.name for path in tmp_path.glob("*pipe*")] == ["pipe"]

@@ -1,14 +1,15 @@
 """Comparing images: which output, which register, which file in which layer; and locks as a changelog."""
 
 import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cloister.errors import InputError
 from cloister.protocol.imagemanifest import ImageManifest, Output
 from image import diff, manifest, output, verify
-from image.errors import ImageError
 from image.lock import Lock, LockedArchive, LockedPackage
 
 PACKAGE = LockedPackage("small", "1.0-1", "amd64", "debian", "pool/small.deb", "a" * 64, 10, {"postinst": "b" * 64})
@@ -97,5 +98,8 @@ def test_locks_read_like_a_changelog() -> None:
 def test_a_lock_and_an_image_cannot_be_compared(tmp_path: Path) -> None:
     (tmp_path / "lock.json").write_bytes(LOCK.encode())
 
-    with pytest.raises(ImageError, match="not of one kind"):
+    with pytest.raises(InputError, match="not of one kind"):
         diff.compare(tmp_path / "lock.json", image(tmp_path / "a", b"disk"))
+    for path, said in ((Path(os.devnull), "Is a device, not a file"), (tmp_path / "absent", "No such file")):
+        with pytest.raises(InputError, match=f"{path} cannot be read: {said}"):
+            diff.compare(path, path)

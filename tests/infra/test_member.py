@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,6 +95,7 @@ def test_what_is_wrong_is_not_written(configuration: Path, tmp_path: Path):
         ("lab", lab, ("king",), "king: no such role"),
         ("lab", lab, (), "at least one role"),
         ("lab", tmp_path / "absent.pub", ("owner",), "cannot be read"),
+        ("lab", Path(os.devnull), ("owner",), "cannot be read: Is a device, not a file"),
     ):
         with pytest.raises(InputError, match=sentence):
             member.add("lab", name, path, roles)

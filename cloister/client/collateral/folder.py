@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from cloister import userfile
 from cloister.attestation.collateral import InMemory
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import CollateralItem
-from cloister.client import smallfile
 from cloister.client.collateral import content
 from cloister.errors import InputError
 
@@ -47,7 +47,7 @@ def _read(path: Path) -> tuple[CollateralItem, ...]:
             f"{path} is no file that can be read, or a link to one that is gone.",
             hint="Keep only collateral in the folder.",
         )
-    data = smallfile.read(path, content.MAX_SIZE)
+    data = userfile.read(path, content.MAX_SIZE)
     if path.suffix == ENDORSEMENT and len(data) <= content.MAX_SIZE:
         return (content.endorsement(data),)
     try:

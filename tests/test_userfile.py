@@ -1,0 +1,40 @@
+"""Files that a user names: regular ones only, and never more of one than was asked for."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from cloister import userfile
+
+
+def test_a_file_is_read_up_to_one_byte_more_than_the_limit(tmp_path: Path):
+    file = tmp_path / "file"
+    file.write_bytes(b"12345")
+    (tmp_path / "link").symlink_to(file)
+
+    assert userfile.read(file, 5) == userfile.read(tmp_path / "link", 4) == b"12345"
+    assert userfile.read(file, 3) == b"1234"
+
+
+def test_a_pipe_a_socket_and_a_device_are_refused_without_being_opened(tmp_path: Path):
+    pipe, bound = tmp_path / "pipe", tmp_path / "socket"
+    os.mkfifo(pipe)
+    # With somebody at its other end nobody who did open it would wait.
+    other = os.open(pipe, os.O_RDWR)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(bound))
+        for path, said in ((pipe, "Is a pipe"), (bound, "Is a socket"), (Path(os.devnull), "Is a device")):
+            for refuse in (userfile.check, userfile.opened, lambda path: userfile.read(path, 1)):
+                with pytest.raises(OSError, match=f"{said}, not a file"):
+                    refuse(path)
+    os.close(other)
+
+
+def test_a_folder_is_no_file_and_what_is_not_there_may_be_written(tmp_path: Path):
+    userfile.check(tmp_path / "absent")
+    with pytest.raises(FileNotFoundError):
+        userfile.opened(tmp_path / "absent")
+    with pytest.raises(IsADirectoryError):
+        userfile.opened(tmp_path)
