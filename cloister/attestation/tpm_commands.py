@@ -133,7 +133,10 @@ def pcr_read(transport: Transport, pcrs: Iterable[int]) -> dict[int, bytes]:
         if selections != (PcrSelection(ALG_SHA256, part),) or count != len(part):
             raise reader.malformed("pcrSelectionOut", f"is not the SHA-256 bank of PCRs {part}: is that bank allocated")
         for index in part:
-            values[index] = reader.sized(2, SHA256_SIZE, f"pcrValues[{index}]")
+            value = reader.sized(2, SHA256_SIZE, f"pcrValues[{index}]")
+            if len(value) != SHA256_SIZE:
+                raise reader.malformed(f"pcrValues[{index}]", f"has {len(value)} bytes, must have {SHA256_SIZE}")
+            values[index] = value
     return values
 
 

@@ -110,6 +110,14 @@ def test_a_response_that_is_cut_short_is_malformed(response: bytes) -> None:
         tpm_commands.nv_read_public(lambda _: response, tpm.NV_AK_CERTIFICATE)
 
 
+def test_a_register_of_another_size_is_malformed() -> None:
+    selection = tpm.PcrSelection(tpm.ALG_SHA256, (4,)).marshal()
+    body = bytes(4) + (1).to_bytes(4) + selection + (1).to_bytes(4) + tpm.sized(bytes(31))
+    response = (0x8001).to_bytes(2) + (10 + len(body)).to_bytes(4) + bytes(4) + body
+    with pytest.raises(MalformedEvidence, match="31 bytes"):
+        tpm_commands.pcr_read(lambda _: response, (4,))
+
+
 def test_a_busy_tpm_is_asked_again_but_not_forever() -> None:
     asked: list[bytes] = []
 

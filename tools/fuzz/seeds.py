@@ -2,8 +2,12 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_der_x509_certificate
 
 from cloister.attestation import tpm
 from cloister.attestation.azure.hcl import TYPE_SNP, TYPE_TDX
@@ -44,7 +48,21 @@ def _local() -> dict[str, dict[str, bytes]]:
         },
         "evidence-json": {"session": session.encode_json(), "receipt": receipt.encode_json()},
         "policy": {"local.json": policy.encode()},
+        "boot-configuration": {"local": session.boot_configuration},
+        "tpm-response": {
+            "key": bytes(8) + tpm.sized(quote.ak_public),
+            "nv-public": tpm.sized(public.marshal()) + tpm.sized(b""),
+            "quote": bytes(4) + tpm.sized(quote.attest) + quote.signature,
+            "registers": _registers(machine.pcrs()[:8]),
+        },
     }
+
+
+def _registers(values: Sequence[bytes]) -> bytes:
+    """What a TPM answers to TPM2_PCR_Read of the first registers: a counter, which they are, and their values."""
+    selection = tpm.PcrSelection(tpm.ALG_SHA256, tuple(range(len(values)))).marshal()
+    listed = len(values).to_bytes(4) + b"".join(tpm.sized(value) for value in values)
+    return bytes(4) + (1).to_bytes(4) + selection + listed
 
 
 def _amd() -> dict[str, dict[str, bytes]]:
@@ -75,7 +93,27 @@ def _intel() -> dict[str, dict[str, bytes]]:
         "tdx-pck": {"leaf": td.intel.pck},
         "tdx-tcb-info": {"info.json": next(iter(collateral.items(TCB_INFO)))},
         "tdx-qe-identity": {"identity.json": next(iter(collateral.items(QE_IDENTITY)))},
+        "collateral-file": {"chain.pem": _pem(td.intel.signer, td.intel.root), "set.json": _set(td)},
     }
+
+
+def _pem(*certificates: bytes) -> bytes:
+    return b"".join(load_der_x509_certificate(der).public_bytes(Encoding.PEM) for der in certificates)
+
+
+def _set(td: Td) -> bytes:
+    """Intel's statements and lists in one document, as libraries keep them."""
+    collateral = td.intel.collateral()
+    signed = {kind: next(iter(collateral.items(kind))) for kind in (TCB_INFO, QE_IDENTITY)}
+    kept = {
+        "pck_crl_issuer_chain": _pem(td.intel.authority, td.intel.root).decode(),
+        "pck_crl": td.intel.crl().hex(),
+        "tcb_info": json.dumps(json.loads(signed[TCB_INFO])["tcbInfo"]),
+        "tcb_info_signature": json.loads(signed[TCB_INFO])["signature"],
+        "qe_identity": json.dumps(json.loads(signed[QE_IDENTITY])["enclaveIdentity"]),
+        "qe_identity_signature": json.loads(signed[QE_IDENTITY])["signature"],
+    }
+    return json.dumps(kept).encode()
 
 
 def _clouds() -> dict[str, dict[str, bytes]]:

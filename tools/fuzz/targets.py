@@ -103,6 +103,40 @@ def policy(data: bytes) -> None:
             raise RuntimeError("A policy that is written and read again is another policy.")
 
 
+def tpm_response(data: bytes) -> None:
+    """What a TPM answers to the commands that read something from it, behind the head of the response."""
+    from cloister.attestation import tpm, tpm_commands
+
+    def answer(command: bytes) -> bytes:
+        return command[:2] + (10 + len(data)).to_bytes(4) + bytes(4) + data
+
+    for read in (
+        lambda: tpm_commands.create_primary(answer, tpm_commands.ENDORSEMENT, b"template"),
+        lambda: tpm_commands.read_public(answer, 0),
+        lambda: tpm_commands.quote(answer, 0, b"nonce", tpm.QUOTED_PCRS),
+        lambda: tpm_commands.pcr_read(answer, tpm.QUOTED_PCRS[:8]),
+        lambda: tpm_commands.nv_read(answer, tpm.NV_AK_CERTIFICATE),
+    ):
+        with _refusals():
+            read()
+
+
+def boot_configuration(data: bytes) -> None:
+    """The boot configuration."""
+    from cloister.protocol.bootconfig import BootConfiguration
+
+    with _refusals():
+        _same(data, BootConfiguration.parse(data).encode())
+
+
+def collateral_file(data: bytes) -> None:
+    """A file or an answer of a vendor's service: PEM, DER, Intel's JSON, or a set of it."""
+    from cloister.client.collateral import content
+
+    with _refusals():
+        content.read(data, "file")
+
+
 def tpm_rsa_signature(data: bytes) -> None:
     """TPMT_SIGNATURE of the kind RSASSA."""
     from cloister.attestation.tpm_rsa import RsaSignature
@@ -229,6 +263,9 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
         evidence,
         evidence_json,
         policy,
+        tpm_response,
+        boot_configuration,
+        collateral_file,
         tpm_rsa_signature,
         tpm_rsa_public,
         snp_report,
