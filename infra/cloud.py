@@ -26,6 +26,11 @@ WIDEST = 8
 """The shortest prefix of an IPv4 network that is somebody's and not everybody's: an old class A."""
 
 _OWN = ipaddress.IPv4Network(addresses.NETWORK)
+# No packet comes from there: RFC 1122, 3927 (the clouds' metadata services), 5771 and 1112, and Azure's hosts.
+_NOBODYS = tuple(
+    ipaddress.IPv4Network(text)
+    for text in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4", "168.63.129.16/32")
+)
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 LOCATION = re.compile(r"[a-z][a-z0-9]{2,62}\Z")
 # Google Cloud, Resource Manager, "Creating and managing projects": 6 to 30 characters, no hyphen at the end.
@@ -42,10 +47,11 @@ _MIDNIGHT = " 00:00:00 +0000 UTC"
 _FIRST_OF_A_MONTH = re.compile(r"20\d\d-(0[1-9]|1[0-2])-01\Z")
 # The stricter of both clouds, so that a label means the same on each: Google Cloud, "Requirements for labels"
 # (lower-case letters, digits, '_', '-'; a key begins with a letter; 64 of them) and Azure, "Use tags to organize your
-# Azure resources" (50 of them). A VM has five of Cloister's own.
+# Azure resources" (50 of them), but a key of a vault has 15 at most (Azure Key Vault, "About keys": key tags). Two are
+# Cloister's own.
 _LABEL_KEY = re.compile(r"[a-z][a-z0-9_-]{0,62}\Z")
 _LABEL_VALUE = re.compile(r"[a-z0-9_-]{1,63}\Z")
-_MOST_LABELS = 45
+_MOST_LABELS = 13
 # Azure REST API, Budgets: at most five notifications, thresholds up to 1000 percent, at most 50 addresses.
 _MOST_ALERTS, _HIGHEST_ALERT, _MOST_CONTACTS = 5, 1000, 50
 _LARGEST_AMOUNT = 1_000_000_000
@@ -125,7 +131,7 @@ def _registry(found: Problems, fields: Mapping[str, Any], path: str) -> str:
 
 def ingress(found: Problems, value: Any, *, public: bool) -> tuple[str, ...]:
     """``workspace.ingress``: IPv4 networks, because a CVM has an IPv4 address and no other."""
-    networks = []
+    networks: list[tuple[str, ipaddress.IPv4Network]] = []
     for path, source in found.entries(value, "workspace.ingress"):
         network = found.tried(path, lambda text=source: parse_network(text))
         if network is None:
@@ -134,15 +140,26 @@ def ingress(found: Problems, value: Any, *, public: bool) -> tuple[str, ...]:
             found.add(path, f"{source} is a network of IPv6, and a CVM has an address of IPv4 only.")
         elif network.subnet_of(_OWN):
             found.add(path, f"{source} lies in {_OWN}, a workspace's own network, whose CVMs call nobody.")
+        elif any(network.subnet_of(one) for one in _NOBODYS):
+            found.add(path, f"{source} is nobody's: no packet comes from there.")
         else:
-            networks.append(network)
-    found.unique([str(network) for network in networks], "workspace.ingress", "network")
+            networks.append((path, network))
+    found.unique([str(network) for _, network in networks], "workspace.ingress", "network")
+    _refuse_overlaps(found, networks)
     if not public:
-        for wide in too_wide(networks):
+        for wide in too_wide([network for _, network in networks]):
             found.add(
                 "workspace.ingress", f"lets in all of {wide}: name who may come, or say it aloud with public: true."
             )
-    return tuple(str(network) for network in networks)
+    return tuple(str(network) for _, network in networks)
+
+
+def _refuse_overlaps(found: Problems, networks: list[tuple[str, ipaddress.IPv4Network]]) -> None:
+    """Azure takes no rule with both (answer 400 OverlappingSubnetsNotPermittedInSecurityRule)."""
+    for path, network in networks:
+        whole = next((one for _, one in networks if one != network and network.subnet_of(one)), None)
+        if whole is not None:
+            found.add(path, f"{network} lies in {whole}, which is named as well; leave it out.")
 
 
 def too_wide(networks: list[ipaddress.IPv4Network]) -> list[ipaddress.IPv4Network]:

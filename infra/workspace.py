@@ -12,6 +12,7 @@ from typing import Any
 from cloister.errors import InputError
 from infra import cloud, layout, sizes
 from infra import key as keys
+from infra.backends import addresses
 from infra.cloud import Azure, Budget, Gcp
 from infra.problems import ConfigurationError, Problems
 
@@ -122,6 +123,8 @@ def parse(name: str, value: Any, *, force: bool = False) -> Workspace:
     )
     if backend == LOCAL:
         _refuse_for_local(found, top)
+    if made.endpoint == cloud.PUBLIC and made.ingress and not addresses.over_the_internet(made.ingress):
+        found.add("workspace.endpoint", "is public, and nobody of workspace.ingress comes over the internet.")
     if found.problems:
         unowned = not made.owners() and any(one.startswith("workspace.members: ") for one in found.problems)
         hint = f"Add an owner: invoke member.add NAME --key FILE --roles owner --stack {name}" if unowned else ""

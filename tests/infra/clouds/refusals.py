@@ -5,6 +5,8 @@ A refusal holds when every one of its conditions does. What a preview does not k
 
 import base64
 import binascii
+import ipaddress
+import itertools
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -33,6 +35,7 @@ class Condition:
     longer: int | None = None
     repeated: tuple[str, ...] | None = None
     both: tuple[str, ...] | None = None
+    overlapping: bool = False
 
     def holds(self, inputs: Mapping[str, Any]) -> bool:
         """Whether it does for one value; a missing one counts for ``not``, ``unlike`` and ``given = false``."""
@@ -42,6 +45,8 @@ class Condition:
             return bool(known) if self.given else None in found
         if self.longer is not None:
             return any(len(value) > self.longer for value in known)
+        if self.overlapping:
+            return any(_overlap(networks) for networks in known)
         if self.both is not None:
             return any(all(item.get(name) is not None for name in self.both) for item in known)
         if self.repeated is not None:
@@ -138,6 +143,17 @@ def values(inputs: Any, path: str) -> Iterator[Any]:
             yield from values(item, rest)
     else:
         yield from values(value, rest)
+
+
+def _overlap(networks: Any) -> bool:
+    """What is no network of its own, a service tag for example, overlaps with nothing."""
+    found = []
+    for text in networks:
+        try:
+            found.append(ipaddress.ip_network(text, strict=False))
+        except ValueError:
+            continue
+    return any(one.overlaps(other) for one, other in itertools.combinations(found, 2))
 
 
 def _is_user_data(text: str) -> bool:
