@@ -199,6 +199,11 @@ def other_labels(value: Value, cloud: Cloud) -> None:
     value["labels"] = {"cost-centre": "4712"}
 
 
+def another_beginning(value: Value, cloud: Cloud) -> None:
+    """The month from which Azure counts; Google's budgets have none."""
+    value["budget"] |= {"start": "2027-01-01"} if cloud.backend == "azure" else {"alerts": [80]}
+
+
 def both(kind: str, operation: str) -> dict[str, str]:
     return {f"{kind} {name}": operation for name in ("trainer", "scorer")}
 
@@ -236,6 +241,7 @@ CHANGES: list[tuple[Callable[[Value, Cloud], None], dict[str, str], dict[str, st
             "Budget budget": "delete",
         },
     ),
+    (another_beginning, {"Budget budget": "replace"}, {"Budget budget": "update"}),
     (another_owner, both("VirtualMachine", "replace"), both("Instance", "replace")),
     (another_image, both("VirtualMachine", "replace"), both("Instance", "replace")),
     (

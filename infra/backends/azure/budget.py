@@ -28,5 +28,6 @@ def watch(budget: Budget, group: resources.ResourceGroup, options: pulumi.Resour
             )
             for percent in budget.alerts
         },
-        opts=options,
+        # Azure changes it on no budget that is there (answer 400).
+        opts=pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(replace_on_changes=["time_period"])),
     )
