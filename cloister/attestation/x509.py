@@ -36,6 +36,7 @@ HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 UNREADABLE = (
     ValueError,
     TypeError,
+    KeyError,  # of a TLS feature (RFC 7633) that it has no name for
     UnsupportedAlgorithm,
     x509.InvalidVersion,
     x509.DuplicateExtension,

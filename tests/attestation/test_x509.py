@@ -185,6 +185,12 @@ def test_a_certificate_may_have_so_many_bytes_and_no_more() -> None:
     assert caught.value.offset == 0
 
 
+def test_a_tls_feature_that_the_library_has_no_name_for_is_malformed() -> None:
+    feature = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.5.5.7.1.24"), bytes.fromhex("3003020106"))
+    with pytest.raises(MalformedEvidence, match="certificate that can be read"):
+        certificate("root", "root", ROOT_KEY, ROOT_KEY, extensions=[(feature, False)])
+
+
 @pytest.mark.parametrize("known", [x509.ExtendedKeyUsage([x509.OID_SERVER_AUTH]), ALTERNATIVE])
 def test_critical_extensions_that_are_understood_may_be_there(known: x509.ExtensionType) -> None:
     middle = certificate("middle", "root", MIDDLE_KEY, ROOT_KEY, extensions=[(known, True)])

@@ -12,6 +12,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID
 
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import CERTIFICATE, CollateralItem
+from cloister.attestation.x509 import UNREADABLE
 from cloister.client.collateral import content
 from cloister.client.collateral.service import Question
 from cloister.client.collateral.transport import Answer
@@ -72,7 +73,7 @@ def _named_issuer(certificate: bytes) -> str:
     try:
         extensions = x509.load_der_x509_certificate(certificate).extensions
         access = extensions.get_extension_for_oid(ExtensionOID.AUTHORITY_INFORMATION_ACCESS).value
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+    except (*UNREADABLE, x509.ExtensionNotFound):
         return ""
     if not isinstance(access, x509.AuthorityInformationAccess):
         return ""

@@ -250,7 +250,17 @@ def test_authorities_that_name_one_another_come_to_an_end(server: Server, asking
     assert server.asked == [f"/{BUCKET}{path}" for path in paths]
 
 
-@pytest.mark.parametrize("certificate", [b"", b"no certificate", LEAF])
+def featured() -> bytes:
+    """A certificate with a TLS feature that the library has no name for."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "vTPM")])
+    feature = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.5.5.7.1.24"), bytes.fromhex("3003020106"))
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, NOW, NOW + datetime.timedelta(days=9000))
+    signed = builder.add_extension(feature, critical=False).sign(key, hashes.SHA256())
+    return signed.public_bytes(serialization.Encoding.DER)
+
+
+@pytest.mark.parametrize("certificate", [b"", b"no certificate", LEAF, featured()])
 def test_a_certificate_that_names_no_issuers_place_raises_no_question(certificate: bytes) -> None:
     assert google.issuers(certificate) == ()
 
