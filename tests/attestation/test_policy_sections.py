@@ -18,6 +18,7 @@ from cloister.attestation.tdx.collateral import TcbStatus
 from cloister.attestation.tdx.policy import TdxPolicy, TdxReference
 from cloister.attestation.tdx.tcb import Evaluation
 from cloister.attestation.testkit import LocalMachine
+from cloister.protocol import canonical
 from cloister.protocol.canonical import FormatError
 
 LOCAL = LocalMachine.create(datetime(2026, 3, 1, tzinfo=UTC)).policy()
@@ -219,6 +220,18 @@ def test_what_became_known_since_the_day_of_the_policy_is_forgiven(days: int, ac
     section = TdxPolicy(up_to_date_as_of=date(2026, 1, 11), grace_days=10)
     since = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=days)
     assert section.accepts(Evaluation(TcbStatus.OUT_OF_DATE, out_of_date_since=since)) is accepted
+
+
+def test_without_the_day_that_it_is_out_of_date_since_nothing_is_forgiven() -> None:
+    section = TdxPolicy(up_to_date_as_of=date(2026, 1, 11))
+    assert not section.accepts(Evaluation(TcbStatus.OUT_OF_DATE))
+
+
+def test_a_day_that_no_calendar_has_is_refused() -> None:
+    value = made(Platform.TDX, tdx=TdxPolicy()).value()
+    value["tdx"] |= {"up_to_date_as_of": "2026-02-30"}
+    with pytest.raises(PolicyError, match="up_to_date_as_of is no day of the calendar"):
+        Policy.parse(canonical.encode(value))
 
 
 def test_days_and_grace_have_bounds() -> None:
