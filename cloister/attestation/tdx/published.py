@@ -1,7 +1,8 @@
 """What Intel says of a platform now: the statements that the collateral holds, and who signed them.
 
-Of several statements for the platform the one counts that is signed, current and the newest: a host that brings an
-older one cannot lower the bar for a caller who holds a newer one.
+Of several statements for the platform that are signed and issued the one from the newest evaluation counts, the newest
+of these. Intel gives out statements of several evaluations at a time, so one that is current may know less than one
+that is overdue: a host that brings an older one cannot lower the bar for a caller who holds a newer one.
 """
 
 import hashlib
@@ -128,8 +129,9 @@ def check_statement(
         found,
         key=lambda pair: (
             bool(pair[1].certificates),
-            pair[0].current_at(at),
+            pair[0].issue_date <= at,
             pair[0].evaluation_number,
+            pair[0].current_at(at),
             pair[0].issue_date,
         ),
     )

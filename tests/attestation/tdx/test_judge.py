@@ -478,6 +478,38 @@ def test_a_host_that_brings_an_older_statement_does_not_win_over_the_caller_s(td
         assert names(replaced(td, TCB_INFO, *order).verdict()) == ["tdx-tcb-status"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "member", "check"),
+    [(TCB_INFO, "tcbInfo", "tdx-tcb-info-validity"), (QE_IDENTITY, "enclaveIdentity", "tdx-qe-identity-validity")],
+)
+def test_a_fresh_statement_of_an_older_evaluation_does_not_win_over_one_that_is_overdue(
+    td: Td, kind: str, member: str, check: str
+) -> None:
+    """Intel gives out both: else a host that brings the older one undoes what a caller's folder knows already."""
+    statement = td.intel.tcb_info if kind == TCB_INFO else td.intel.qe_identity
+    newer = statement() | {"issueDate": "2026-01-20T00:00:00Z", "nextUpdate": "2026-02-20T00:00:00Z"}
+    fresh = td.intel.statement(member, statement() | {"tcbEvaluationDataNumber": 17})
+    overdue = td.intel.statement(member, newer)
+    for order in ((fresh, overdue), (overdue, fresh)):
+        assert names(replaced(td, kind, *order).verdict()) == [check]
+
+
+@pytest.mark.parametrize("number", [18, 19])
+def test_a_statement_that_is_not_issued_yet_takes_the_place_of_none(td: Td, number: int) -> None:
+    """A folder may have newer ones when a recording is judged as of then."""
+    later = {"issueDate": "2026-03-02T00:00:00Z", "tcbEvaluationDataNumber": number}
+    statements = [td.intel.statement("tcbInfo", one) for one in (td.intel.tcb_info(), td.intel.tcb_info() | later)]
+    for order in (statements, reversed(statements)):
+        assert replaced(td, TCB_INFO, *order).verdict().accepted
+
+
+def test_a_renewed_statement_of_the_same_evaluation_counts(td: Td) -> None:
+    old = {"issueDate": "2026-01-20T00:00:00Z", "nextUpdate": "2026-02-20T00:00:00Z"}
+    statements = [td.intel.statement("tcbInfo", one) for one in (td.intel.tcb_info() | old, td.intel.tcb_info())]
+    for order in (statements, reversed(statements)):
+        assert replaced(td, TCB_INFO, *order).verdict().accepted
+
+
 def test_statements_from_the_future_are_not_current(td: Td) -> None:
     later = {"issueDate": "2026-03-02T00:00:00Z"}
     assert names(stated(td, lambda info: info.update(later)).verdict()) == ["tdx-tcb-info-validity"]
