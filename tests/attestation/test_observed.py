@@ -11,15 +11,15 @@ from cloister.attestation import observed
 from cloister.attestation.checks import CHECKS
 from cloister.attestation.collateral import InMemory
 from cloister.attestation.errors import PolicyError
-from cloister.attestation.evidence import Evidence, SessionBinding
+from cloister.attestation.evidence import CERTIFICATE, Evidence, SessionBinding
 from cloister.attestation.observed import policy_from_evidence
 from cloister.attestation.policy import ImageReference, Policy
 from cloister.attestation.reference import TakenOver
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.snp.report import SigningKey
 from cloister.attestation.testkit import LocalMachine, Processor, RsaTpm, SnpMachine, Td
-from cloister.attestation.testkit.google import GcpSnpMachine
-from cloister.attestation.testkit.microsoft import AzureSnpMachine
+from cloister.attestation.testkit.google import GcpSnpMachine, GcpTd
+from cloister.attestation.testkit.microsoft import AzureSnpMachine, AzureTdxMachine
 from cloister.attestation.verify import SessionPurpose, verify
 from cloister.errors import ProofError
 from cloister.protocol.imagemanifest import ImageManifest
@@ -72,7 +72,26 @@ def gcp() -> Shown:
     return Shown(machine.evidence(BINDING), machine.image(), machine.roots(), collateral)
 
 
-MACHINES: dict[str, Callable[[], Shown]] = {"snp": snp, "tdx": tdx, "azure": azure, "gcp": gcp}
+def azure_tdx() -> Shown:
+    machine = AzureTdxMachine.create(AT)
+    return Shown(machine.evidence(BINDING), machine.image(), machine.roots(), machine.intel.collateral())
+
+
+def gcp_tdx() -> Shown:
+    td = GcpTd.create(AT)
+    collateral = td.intel.collateral().contents
+    certificates = (*collateral[CERTIFICATE], td.google.firmware_root)
+    return Shown(td.evidence(BINDING), td.image(), td.roots(), InMemory({**collateral, CERTIFICATE: certificates}))
+
+
+MACHINES: dict[str, Callable[[], Shown]] = {
+    "snp": snp,
+    "tdx": tdx,
+    "azure": azure,
+    "azure-tdx": azure_tdx,
+    "gcp": gcp,
+    "gcp-tdx": gcp_tdx,
+}
 
 
 @pytest.mark.parametrize("name", MACHINES)
@@ -107,7 +126,7 @@ def test_no_policy_is_made_of_evidence_that_is_not_genuine(name: str) -> None:
         dataclasses.replace(MACHINES[name](), roots=VENDORS).policy()
 
 
-@pytest.mark.parametrize("name", ["azure", "gcp"])
+@pytest.mark.parametrize("name", ["azure", "azure-tdx", "gcp"])
 def test_no_policy_is_made_of_another_image_than_the_manifests(name: str) -> None:
     other = dict.fromkeys((4, 9, 11), "11" * 32)
     with pytest.raises(ProofError, match="not of that image"):
