@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from cloister.attestation import pem
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.reader import Reader
 from cloister.attestation.x509 import Certificate
@@ -30,7 +30,6 @@ _MAX_BUNDLE = 8
 _MIN_RSA_BITS = 2048
 _PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=padding.PSS.AUTO)
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_PEM = b"-----BEGIN CERTIFICATE-----"
 
 
 @dataclass(frozen=True)
@@ -120,17 +119,9 @@ def _tdx(data: bytes) -> TdxFirmware:
     return TdxFirmware(message.unsigned(1, "svn"), mrtds)
 
 
-def _bundle(pem: bytes) -> tuple[Certificate, ...]:
-    if not pem.strip():
-        return ()
+def _bundle(text: bytes) -> tuple[Certificate, ...]:
     field = "launch endorsement.golden.ca_bundle"
-    if pem.count(_PEM) > _MAX_BUNDLE:
-        raise MalformedEvidence(field, 0, f"has more than {_MAX_BUNDLE} certificates")
-    try:
-        parsed = x509.load_pem_x509_certificates(pem)
-        ders = [one.public_bytes(serialization.Encoding.DER) for one in parsed]
-    except (ValueError, TypeError, x509.InvalidVersion) as error:
-        raise MalformedEvidence(field, 0, "is not a sequence of certificates in PEM") from error
+    ders = pem.read(text, field, limit=MAX_SIZE, most=_MAX_BUNDLE) if text.strip() else ()
     return tuple(Certificate.parse(der, field) for der in ders)
 
 

@@ -6,13 +6,10 @@ data only what Intel's quoting enclave for TDX makes today is read: type 6 (its 
 around type 5 (the certificate chain of the platform's key in PEM). Only ECDSA P-256 keys exist for TDX.
 """
 
-import base64
-import binascii
-import re
 from dataclasses import dataclass
 from typing import Any, Self
 
-from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation import pem
 from cloister.attestation.reader import Reader
 
 MAX_SIZE = 32 * 1024
@@ -68,10 +65,6 @@ ENCLAVE_REPORT = (
 )
 TD_REPORT_SIZES = {BODY_TD_1_0: 584, BODY_TD_1_5: 648}
 ENCLAVE_REPORT_SIZE = 384
-
-_PEM = re.compile(
-    rb"-----BEGIN CERTIFICATE-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END CERTIFICATE-----(?:\r?\n)*", re.DOTALL
-)
 
 
 @dataclass(frozen=True)
@@ -165,7 +158,7 @@ class Quote:
         qe_report_bytes = certification.take(ENCLAVE_REPORT_SIZE, "QE report")
         qe_report_signature = certification.take(64, "QE report signature")
         authentication_data = certification.sized(2, _MAX_AUTHENTICATION_DATA, "QE authentication data")
-        pem = _certification(certification, CERTIFICATION_PCK_CHAIN)
+        pck = _certification(certification, CERTIFICATION_PCK_CHAIN)
         certification.end()
         return cls(
             version=version,
@@ -178,33 +171,13 @@ class Quote:
             qe_report_bytes=qe_report_bytes,
             qe_report_signature=qe_report_signature,
             authentication_data=authentication_data,
-            pck_chain=read_pem(pem.take(pem.remaining, "PCK chain"), "TDX quote.PCK chain"),
+            pck_chain=_chain(pck.take(pck.remaining, "PCK chain")),
         )
 
 
-def read_pem(data: bytes, field: str) -> tuple[bytes, ...]:
-    """The certificates (DER) of a chain in PEM, with one zero byte behind it or without. Raises MalformedEvidence."""
-    text = data.removesuffix(b"\0")
-    if len(text) > _MAX_PEM:
-        raise MalformedEvidence(field, 0, f"has {len(text)} bytes, at most {_MAX_PEM} are allowed")
-    found: list[bytes] = []
-    offset = 0
-    while offset < len(text):
-        block = _PEM.match(text, offset)
-        if block is None or len(found) == MAX_CERTIFICATES:
-            raise MalformedEvidence(field, offset, f"is not a PEM chain of at most {MAX_CERTIFICATES} certificates")
-        text64 = re.sub(rb"[\r\n]", b"", block[1])
-        try:
-            der = base64.b64decode(text64, validate=True)
-        except binascii.Error as error:
-            raise MalformedEvidence(field, offset, "is not base64") from error
-        if base64.b64encode(der) != text64:
-            raise MalformedEvidence(field, offset, "is base64 with bits that mean nothing")
-        found.append(der)
-        offset = block.end()
-    if not found:
-        raise MalformedEvidence(field, 0, "has no certificate")
-    return tuple(found)
+def _chain(text: bytes) -> tuple[bytes, ...]:
+    """Intel's library puts a zero byte behind the text."""
+    return pem.read(text.removesuffix(b"\0"), "TDX quote.PCK chain", limit=_MAX_PEM, most=MAX_CERTIFICATES)
 
 
 def _read_header(reader: Reader) -> tuple[int, bytes]:

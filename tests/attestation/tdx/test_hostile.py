@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloister.attestation import crl
+from cloister.attestation import crl, pem
 from cloister.attestation.ccel import MAX_EVENTS, Ccel
 from cloister.attestation.ccel import MAX_SIZE as MAX_LOG
 from cloister.attestation.errors import MalformedEvidence
@@ -23,7 +23,7 @@ from cloister.attestation.tdx.pck import Pck
 from cloister.attestation.tdx.policy import TdxPolicy
 from cloister.attestation.tdx.published import Material
 from cloister.attestation.tdx.quote import MAX_SIZE as MAX_QUOTE
-from cloister.attestation.tdx.quote import Quote, read_pem
+from cloister.attestation.tdx.quote import Quote
 from cloister.attestation.tdx.verify import check_quote
 from cloister.attestation.testkit import BootEvent, Td, encode_ccel
 from cloister.attestation.testkit.intel import PCK_ISSUERS, PCK_NAME, Intel, Platform, certify
@@ -212,7 +212,7 @@ def test_any_bytes_are_a_value_or_malformed(data: bytes) -> None:
         TcbInfo.parse,
         QeIdentity.parse,
         crl.RevocationList.parse,
-        lambda value: read_pem(value, "chain"),
+        lambda value: pem.read(value, "chain", limit=1 << 14, most=4),
     ):
         try:
             parse(data)
@@ -281,12 +281,12 @@ def test_a_quote_of_something_else_is_malformed() -> None:
 
 
 def test_more_certificates_than_a_chain_has_are_malformed() -> None:
-    one = INTEL.quote(TD.report(DATA))
-    pem = one[one.index(b"-----BEGIN") : one.index(b"-----END")] + b"-----END CERTIFICATE-----\n"
-    assert len(read_pem(pem * 4, "chain")) == 4
-    for text in (pem * 5, b"", b"\0", pem + b"x", pem[:-1] + b" \n", b"\n" + pem):
+    quote = INTEL.quote(TD.report(DATA))
+    one = quote[quote.index(b"-----BEGIN") : quote.index(b"-----END")] + b"-----END CERTIFICATE-----\n"
+    assert len(pem.read(one * 4, "chain", limit=1 << 14, most=4)) == 4
+    for text in (one * 5, b"", b"\0", one + b"x", one[:-1] + b" \n", b"\n" + one, one + b"\n" * (1 << 14)):
         with pytest.raises(MalformedEvidence):
-            read_pem(text, "chain")
+            pem.read(text, "chain", limit=1 << 14, most=4)
 
 
 def test_statements_of_another_intel_are_not_signed() -> None:

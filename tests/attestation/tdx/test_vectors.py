@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cloister.attestation import pem
 from cloister.attestation.ccel import Ccel
 from cloister.attestation.crl import RevocationList
 from cloister.attestation.evidence import CERTIFICATE, CRL, QE_IDENTITY, TCB_INFO
@@ -14,7 +15,7 @@ from cloister.attestation.roots import INTEL, VENDORS
 from cloister.attestation.tdx.checks import NAMES
 from cloister.attestation.tdx.collateral import TcbInfo
 from cloister.attestation.tdx.policy import TdxPolicy
-from cloister.attestation.tdx.quote import Quote, read_pem
+from cloister.attestation.tdx.quote import Quote
 from cloister.attestation.tdx.verify import check_quote
 from cloister.attestation.verdict import Check, Outcome, Recorder
 from cloister.attestation.x509 import Certificate
@@ -30,12 +31,16 @@ pytestmark = pytest.mark.skipif(not TDX.is_dir(), reason="recorded evidence (../
 Collateral = Mapping[str, tuple[bytes, ...]]
 
 
+def chain(text: bytes) -> tuple[bytes, ...]:
+    return pem.read(text.removesuffix(b"\0"), "chain", limit=1 << 14, most=4)
+
+
 def of_2026() -> Collateral:
     def read(name: str) -> bytes:
         return (TDX / f"collateral-2026-03-{name}").read_bytes()
 
     return {
-        CERTIFICATE: read_pem(read("tcb_signing_chain.pem"), "chain"),
+        CERTIFICATE: chain(read("tcb_signing_chain.pem")),
         CRL: (read("pck_crl_platform.der"), read("root_ca_crl.der")),
         TCB_INFO: (read("tcb_info_50806f000000.json"), read("tcb_info_90c06f000000.json")),
         QE_IDENTITY: (read("td_qe_identity.json"),),
@@ -48,7 +53,7 @@ def of_2025() -> Collateral:
     info = f'{{"tcbInfo":{kept["tcb_info"]},"signature":"{kept["tcb_info_signature"]}"}}'
     identity = f'{{"enclaveIdentity":{kept["qe_identity"]},"signature":"{kept["qe_identity_signature"]}"}}'
     return {
-        CERTIFICATE: read_pem(kept["tcb_info_issuer_chain"].encode(), "chain"),
+        CERTIFICATE: chain(kept["tcb_info_issuer_chain"].encode()),
         CRL: (bytes.fromhex(kept["pck_crl"]), bytes.fromhex(kept["root_ca_crl"])),
         TCB_INFO: (info.encode(),),
         QE_IDENTITY: (identity.encode(),),
@@ -148,13 +153,13 @@ def test_a_log_of_a_real_td_replays_to_the_registers_of_its_quote() -> None:
 
 
 def test_the_pinned_root_is_the_recorded_one() -> None:
-    (der,) = read_pem((TDX / "trusted_root.pem").read_bytes(), "root")
+    (der,) = chain((TDX / "trusted_root.pem").read_bytes())
     (anchor,) = (anchor for anchor in VENDORS if anchor.identity_root == INTEL)
     assert Certificate.parse(der).fingerprint() == anchor.spki_sha256
 
 
 def test_lists_and_statements_of_other_years_are_read() -> None:
-    (root,) = (Certificate.parse(der) for der in read_pem((TDX / "trusted_root.pem").read_bytes(), "root"))
+    (root,) = (Certificate.parse(der) for der in chain((TDX / "trusted_root.pem").read_bytes()))
     old_root = RevocationList.parse((TDX / "rootcrl.der").read_bytes())
     assert old_root.signed_by(root) and not old_root.serials
     authority = Certificate.parse(Quote.parse((TDX / "quote_v5_sample.dat").read_bytes()).pck_chain[1])
