@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509 as library
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -196,7 +196,7 @@ def test_the_signature_of_a_list_has_no_unused_bits() -> None:
 
 
 def authority(
-    key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey, name: str
+    key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | dsa.DSAPrivateKey, name: str
 ) -> tuple[Certificate, library.CertificateRevocationListBuilder]:
     """The certificate of an authority, and a list of its that only wants to be signed."""
     known = library.Name([library.NameAttribute(library.NameOID.COMMON_NAME, name)])
@@ -227,6 +227,15 @@ def test_a_list_by_another_kind_of_key_does_not_speak() -> None:
     key = ed25519.Ed25519PrivateKey.generate()
     root, builder = authority(key, "Root")
     signed = RevocationList.parse(builder.sign(key, None).public_bytes(serialization.Encoding.DER))
+    assert not signed.signed_by(root)
+
+
+def test_a_list_by_a_dsa_key_does_not_speak() -> None:
+    """The library would take it."""
+    key = dsa.generate_private_key(1024)
+    root, builder = authority(key, "Root")
+    signed = RevocationList.parse(builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER))
+    assert signed.parsed.is_signature_valid(key.public_key())
     assert not signed.signed_by(root)
 
 
