@@ -1,5 +1,20 @@
-"""``python -m cloister``: the command ``cloister`` where its script is not on the path."""
+"""The command ``cloister``, and ``python -m cloister`` where its script is not on the path."""
 
-from cloister.cli.program import run
+import sys
 
-run()
+from cloister.errors import INTERRUPTED
+
+
+def main() -> None:
+    """Run the command line and end the process; Ctrl-C ends it in one line also before a verb has begun."""
+    try:
+        from cloister.cli.program import run
+
+        run()
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

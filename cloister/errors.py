@@ -4,6 +4,9 @@ An error is a sentence for the reader, a hint that says what to do next, and the
 that shows it (``docs/verbs.md`` has the table of codes).
 """
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
 
 class CloisterError(Exception):
     """Something that the reader can understand and act upon.

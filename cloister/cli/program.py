@@ -10,7 +10,18 @@ from cloister.cli import collection
 
 
 class _Command(Program):
-    """Invoke's program, which also says what to type instead of something that it does not know."""
+    """Invoke's program, which also says what to type instead of something that it does not know, and does not hide that
+    it was interrupted.
+    """
+
+    def run(self, argv: list[str] | None = None, exit: bool = True) -> None:
+        try:
+            super().run(argv, exit)
+        except SystemExit as ended:
+            # Outside of a verb, Invoke makes status 1 and no word of it.
+            if isinstance(ended.__context__, KeyboardInterrupt):
+                raise ended.__context__ from None
+            raise
 
     def parse_tasks(self) -> None:
         try:
@@ -21,7 +32,7 @@ class _Command(Program):
 
 
 def run() -> None:
-    """Run the command line and end the process."""
+    """Run the command line and end the process. Raises KeyboardInterrupt where no verb has begun."""
     try:
         _Command(name="Cloister", binary="cloister", version=version("cloister"), namespace=collection()).run()
     except BrokenPipeError:

@@ -15,11 +15,8 @@ from invoke.exceptions import Exit
 from invoke.parser import Argument
 from invoke.tasks import Task
 
-from cloister.errors import CloisterError, InputError
+from cloister.errors import INTERRUPTED, CloisterError, InputError
 from cloister.protocol import text
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
 
 Verb = Task[Callable[..., None]]
 

@@ -29,7 +29,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from cloister.client import wheels
-from cloister.errors import CloisterError, InputError
+from cloister.errors import INTERRUPTED, CloisterError, InputError
 
 HERE = Path(__file__).resolve().parent
 TABLE = "sklearn/datasets/data/breast_cancer.csv"
@@ -132,6 +132,9 @@ def main() -> int:
     except CloisterError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        return INTERRUPTED
     return 0
 
 

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import shutil
+import sys
 from collections import Counter
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +14,7 @@ import yaml
 
 from cloister.client import keys, manifest
 from cloister.errors import InputError
+from examples.tumour import prepare as preparation
 
 
 def rows(prepared: Path, number: int) -> list[dict[str, str]]:
@@ -78,3 +80,14 @@ def test_new_patient_has_no_diagnosis_in_its_file(prepared: Path) -> None:
 def test_another_table_is_refused(tumour_prepare: ModuleType) -> None:
     with pytest.raises(InputError, match=f"has the SHA-256 {hashlib.sha256(b'x').hexdigest()}, expected fed3eb72"):
         tumour_prepare.read_cases(b"x")
+
+
+def test_ctrl_c_ends_it_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> bytes:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(preparation, "fetch_table", interrupted)
+    monkeypatch.setattr(sys, "argv", ["prepare.py", "demo"])
+
+    assert preparation.main() == 130
+    assert capsys.readouterr() == ("", "\nInterrupted.\n")
