@@ -21,8 +21,9 @@ LABEL = "cloister-registry"
 MANAGED = {cloud.MANAGER_LABEL: cloud.MANAGER}
 
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
-# Google Cloud, "Bucket locations": a region (europe-west4), a dual-region (eur4) or a multi-region (eu), any case.
-_BUCKET = re.compile(r"[a-z]+[0-9]?(-[a-z]+[0-9]+)?\Z")
+# Google Cloud, "Bucket locations": a region or a multi-region. A pair of regions (eur4) would do for the bucket, and not
+# for the image (pulumi-gcp, compute.Image, storage_locations: "regional or multi-regional").
+_BUCKET = re.compile(r"(asia|eu|us|[a-z]+-[a-z]+[0-9]+)\Z")
 # Azure REST API, Gallery Image Versions, TargetRegion, and "Store and share images in an Azure Compute Gallery": the
 # limits are 100 replicas of a version and in each region 50; what a VM is made from 20 at a time is one replica.
 _MOST_REPLICAS = 50

@@ -357,6 +357,27 @@ def test_everything_wrong_with_a_registry_is_said_at_once():
     ]
 
 
+@pytest.mark.parametrize(
+    ("location", "problems"),
+    [
+        ("europe-west4", []),
+        ("eu", []),
+        # Pairs of regions, and a zone.
+        *(
+            (one, [f"registry.gcp.location: {one!r} is no location; write for example eu or europe-west4."])
+            for one in ("eur4", "nam4", "asia1", "europe-west4-b")
+        ),
+    ],
+)
+def test_an_image_lies_in_one_region_or_in_a_multi_region(location: str, problems: list[str]):
+    try:
+        configuration.parse("images", {"backend": "gcp", "gcp": PLACES["gcp"] | {"location": location}})
+        found = []
+    except ConfigurationError as error:
+        found = list(error.problems)
+    assert found == problems
+
+
 def test_a_wrong_registry_is_a_sentence_and_no_traceback(tmp_path: Path):
     made = project.create(tmp_path, "images", {"backend": "gcp"}, **PROGRAM)
     said = made.pulumi("preview", good=False)
