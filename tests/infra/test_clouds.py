@@ -282,6 +282,24 @@ def test_a_change_does_what_it_must_and_nothing_else(
     assert cloud.preview() == {"azure": azure, "gcp": gcp}[cloud.backend]
 
 
+def test_a_workspace_moves_to_another_region_only_where_no_key_holds_it(cloud: Cloud):
+    """Whole, in Azure; at Google its key ring lies in a region and stays there."""
+    value = copy.deepcopy(cloud.value)
+    if cloud.backend == "gcp":
+        value["gcp"]["region"] = "europe-west1"
+        cloud.configure(value)
+        said = cloud.project.pulumi("preview", good=False)
+        assert "kms/keyRing:KeyRing::cloister-lab" in said
+        assert "marked for protection" in said
+        return
+    value["azure"]["location"] = "northeurope"
+    cloud.configure(value)
+    found = cloud.preview()
+    assert found.pop("azure-native azure") == "update"
+    assert set(found.values()) == {"replace"}
+    assert {*both("VirtualMachine", "replace"), "ResourceGroup lab", "VirtualNetwork network"} <= set(found)
+
+
 def test_what_somebody_opened_in_the_cloud_is_closed_again(cloud: Cloud):
     cloud.configure(cloud.value)
     things = cloud.things()
