@@ -50,6 +50,10 @@ _SAID: Mapping[str, str] = {
         addressSpace.addressPrefixes enableDdosProtection enableVmProtection location resourceGroupName subnets tags
         virtualNetworkPeerings""",
     "azure-native:resources:ResourceGroup": "location tags",
+    # Credentials come from the environment: as an input they would be in the state.
+    "pulumi:providers:azure-native": "disablePulumiPartnerId environment location subscriptionId tenantId",
+    # The zone is whatever the environment says, and each machine says its own.
+    "pulumi:providers:gcp": "addPulumiAttributionLabel billingProject project region userProjectOverride zone",
     "gcp:billing/budget:Budget": "amount billingAccount budgetFilter displayName thresholdRules",
     "gcp:compute/address:Address": "addressType labels networkTier region",
     "gcp:compute/firewall:Firewall": """
