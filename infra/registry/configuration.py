@@ -21,7 +21,7 @@ LABEL = "cloister-registry"
 MANAGED = {cloud.MANAGER_LABEL: cloud.MANAGER}
 
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
-# Google Cloud, "Bucket locations": a region or a multi-region. A pair of regions (eur4) would do for the bucket, and not
+# Google Cloud, "Bucket locations": a region or a multi-region. A pair of regions (eur4) would do for the bucket and not
 # for the image (pulumi-gcp, compute.Image, storage_locations: "regional or multi-regional").
 _BUCKET = re.compile(r"(asia|eu|us|[a-z]+-[a-z]+[0-9]+)\Z")
 # Azure REST API, Gallery Image Versions, TargetRegion, and "Store and share images in an Azure Compute Gallery": the
