@@ -5,6 +5,8 @@ What is shown after ``lab$`` is what runs, in that folder below out/demo/: a rea
 """
 
 import base64
+import contextlib
+import fcntl
 import json
 import os
 import shlex
@@ -12,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +23,7 @@ from cloister.client import policy as policies
 from cloister.client import status as states
 from cloister.client.timeline import ENDED
 from cloister.endpoint import Address
-from cloister.errors import CloisterError
+from cloister.errors import CloisterError, InputError
 from cloister.protocol.events import State
 from image.lock import RELOCKED
 
@@ -70,7 +73,33 @@ class Player:
 
 
 def run(output: Path) -> None:
-    """Play the demo in ``output``. What an earlier one made and is still right is used again."""
+    """Play the demo in ``output``. What an earlier one made and is still right is used again.
+
+    Raises InputError while another one is under way, and CloisterError where a command fails.
+    """
+    with alone():
+        _play(output)
+
+
+@contextlib.contextmanager
+def alone() -> Generator[None, None, None]:
+    """No other demo in this checkout meanwhile, which would change folders and workspace under this one's feet.
+
+    The kernel lets go of it when the process ends, however that is. Raises InputError.
+    """
+    from infra import layout
+
+    with (layout.private_folder(layout.state()) / "demo.lock").open("w") as guard:
+        try:
+            fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                "Another demo is under way in this checkout.", hint="Wait for its end, or end it with Ctrl-C."
+            ) from error
+        yield
+
+
+def _play(output: Path) -> None:
     began = time.monotonic()
     platform = Player("platform", CHECKOUT)
     lab, *hospitals = parties = [Player(name, output / name) for name in PARTIES]

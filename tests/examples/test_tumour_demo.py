@@ -1,9 +1,21 @@
 """The demo shows the very commands that run, and runs them without what the reader does not see."""
 
+import subprocess
+import sys
+
 import pytest
 
-from cloister.errors import CloisterError
-from examples.tumour.demo import Player
+from cloister.errors import CloisterError, InputError
+from examples.tumour import demo
+from examples.tumour.demo import CHECKOUT, Player
+
+PLAYS = """
+import sys
+from examples.tumour import demo
+with demo.alone():
+    print("alone", flush=True)
+    sys.stdin.read()
+"""
 
 
 def test_a_command_is_shown_and_run_in_the_partys_folder(tmp_path, capfd):
@@ -42,3 +54,20 @@ def test_files_are_handed_over_by_copy(tmp_path, capsys):
 
     assert (lab.folder / "keys" / "hospital-1.pub").read_text() == "key"
     assert capsys.readouterr().out == "  hospital-1 hands hospital-1.pub to lab\n"
+
+
+def test_a_second_demo_is_refused_as_long_as_the_first_lives(tmp_path, monkeypatch):
+    monkeypatch.setenv("CLOISTER_STATE", str(tmp_path / "state"))
+    command = [sys.executable, "-c", PLAYS]
+    with subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
+        try:
+            assert first.stdout.readline() == b"alone\n"
+            with pytest.raises(InputError, match=r"^Another demo is under way in this checkout\.") as caught:
+                demo.run(tmp_path / "demo")
+        finally:
+            first.kill()
+    assert caught.value.exit_code == 2
+    assert not (tmp_path / "demo").exists()
+
+    with demo.alone():
+        pass
