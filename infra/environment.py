@@ -3,6 +3,7 @@
 Whatever the user has set already wins: another backend (Pulumi Cloud, S3), another passphrase.
 """
 
+import fcntl
 import os
 import secrets
 import shlex
@@ -14,6 +15,7 @@ from image.lock import RELOCKED
 from infra import layout
 from infra.engine import Engine
 
+_GUARD = f"{layout.ENVIRONMENT}.lock"
 _PASSPHRASE_VARIABLES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 
 
@@ -33,6 +35,13 @@ def variables(engine: Engine, given: Mapping[str, str] = os.environ) -> dict[str
 def write(engine: Engine) -> Path:
     """Write ``.cloister/env`` and the passphrase that it names; returns its path."""
     folder = layout.private_folder(layout.state())
+    # Every verb that needs the engine comes here: two of them may be started at once.
+    with (folder / _GUARD).open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        return _write(folder, engine)
+
+
+def _write(folder: Path, engine: Engine) -> Path:
     passphrase = folder / layout.PASSPHRASE
     if not passphrase.exists():
         part = folder / f"{layout.PASSPHRASE}.part"

@@ -1,13 +1,14 @@
 """``.cloister/env``: what a shell has after reading it."""
 
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from cloister.process import run
-from infra import environment
+from infra import environment, layout
 from infra.engine import Engine
 
 
@@ -45,6 +46,23 @@ def test_the_passphrase_is_private_and_kept(state: Path):
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
     environment.write(engine)
     assert path.read_text() == first
+
+
+WRITES = """
+from pathlib import Path
+from infra import environment
+from infra.engine import Engine
+
+for _ in range(100):
+    environment.write(Engine(Path("/engine"), "3.259.0", "cache"))
+"""
+
+
+def test_several_verbs_at_once_write_it_one_after_the_other(state: Path):
+    words = (sys.executable, "-c", WRITES)
+    started = [subprocess.Popen(words, cwd=layout.CHECKOUT, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    assert [(one.communicate()[1], one.returncode) for one in started] == [("", 0)] * 4
+    assert sorted(path.name for path in state.iterdir()) == ["env", "env.lock", "passphrase"]
 
 
 @pytest.mark.parametrize(
