@@ -257,7 +257,11 @@ def test_zen_4c_has_the_keys_of_genoa() -> None:
 
 
 def test_a_processor_that_is_not_known_is_refused(machine: SnpMachine) -> None:
-    assert names(reported(machine, family=0x1B).verdict()) == ["snp-product"]
+    verdict = reported(machine, family=0x1B).verdict()
+    assert names(verdict) == ["snp-product"]
+    assert reason(verdict, "snp-tcb-order") == "the layout of an unknown product is not known"
+    for kind in KINDS:
+        assert reason(verdict, f"snp-tcb-{kind}") == "the policy has no minimum for this product"
 
 
 def test_a_report_that_does_not_name_its_processor_cannot_be_of_turin() -> None:
@@ -393,8 +397,8 @@ def test_a_host_cannot_report_more_than_is_committed(machine: SnpMachine) -> Non
 
 def test_the_order_of_versions_is_told_with_the_firmware_s(machine: SnpMachine) -> None:
     (check,) = (one for one in good(machine).verdict().checks if one.name == "snp-tcb-order")
-    assert check.found.startswith(f"reported {machine.processor.tcb}; committed ")
-    assert "; firmware 1." in check.found
+    tcb = machine.processor.tcb
+    assert check.found.startswith(f"reported {tcb}; committed {tcb}; current {tcb}; firmware 1.")
 
 
 def test_a_report_without_any_bit_says_so(machine: SnpMachine) -> None:
@@ -497,8 +501,12 @@ def test_bits_that_the_policy_requires_must_be_set(machine: SnpMachine) -> None:
 def test_identity_and_author_keys_are_accepted_when_the_policy_names_them(machine: SnpMachine) -> None:
     policy = machine.policy(snp=machine.section(id_key_digests=(OTHER_48,), author_key_digests=(OTHER_48,)))
     keys = {"id_key_digest": OTHER_48, "author_key_digest": OTHER_48}
-    assert names(reported(machine, **keys).but(policy=policy).verdict()) == ["snp-author-key"]  # not said to be there
-    assert reported(machine, **keys, key_info=1).but(policy=policy).verdict().accepted
+    (absent,) = reported(machine, **keys).but(policy=policy).verdict().failures
+    assert (absent.name, absent.found) == ("snp-author-key", "absent")  # the report does not say that it is there
+    verdict = reported(machine, **keys, key_info=1).but(policy=policy).verdict()
+    assert names(verdict) == []
+    found = {check.name: check.found for check in verdict.checks}
+    assert found["snp-id-key"] == found["snp-author-key"] == OTHER_48.hex()
 
 
 def test_firmware_on_trial_may_be_newer_than_what_is_committed(machine: SnpMachine) -> None:
