@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtensionOID
 
+from cloister.attestation.der import SEQUENCE, DerReader
 from cloister.attestation.errors import MalformedEvidence
 
 MAX_SIZE = 16 * 1024
@@ -34,6 +35,7 @@ HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 """Those that a signature counts with, in certificates and revocation lists."""
 
 UNREADABLE = (
+    MalformedEvidence,
     ValueError,
     TypeError,
     KeyError,  # of a TLS feature (RFC 7633) that it has no name for
@@ -42,8 +44,9 @@ UNREADABLE = (
     x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,
 )
-"""What `cryptography` raises for bytes that are no certificate or list, or for extensions that are none."""
+"""What is raised, here and by `cryptography`, for bytes that are no certificate or list, or have no such extensions."""
 
+_VERSION = 0xA0
 _CURVES = (ec.SECP256R1, ec.SECP384R1)
 _RSA_BITS = range(2048, 4097)  # larger keys only cost time; no vendor has one
 _KNOWN = {
@@ -86,6 +89,9 @@ class Certificate:
 
     @classmethod
     def _read(cls, der: bytes) -> Self:
+        if not _serial(der):
+            # `cryptography` takes it with a warning that a release to come will not: none takes it here.
+            raise ValueError("a serial number is positive (RFC 5280, section 4.1.2.2)")
         parsed = x509.load_der_x509_certificate(der)
         if not der.endswith(b"\0" + parsed.signature):
             # The octet before the signature counts unused bits: the one byte that neither signature nor DER fixes.
@@ -126,6 +132,14 @@ class Certificate:
     def valid_at(self, at: datetime) -> bool:
         """Whether ``at`` (aware) lies in the validity period, both ends included."""
         return self.not_before <= at <= self.not_after
+
+
+def _serial(der: bytes) -> int:
+    """The serial number as it stands in a certificate (RFC 5280, section 4.1). Raises MalformedEvidence."""
+    body = DerReader(der, "certificate").inside(SEQUENCE, "certificate").inside(SEQUENCE, "tbs")
+    if body.next_is(_VERSION):
+        body.element(_VERSION, "version")
+    return body.unsigned("serial")
 
 
 def spki_digest(spki: bytes) -> bytes:

@@ -44,7 +44,6 @@ def test_endorsements_cut_at_any_length_are_malformed() -> None:
             LaunchEndorsement.parse(ENDORSEMENT[:size])
 
 
-@pytest.mark.filterwarnings("ignore:Parsed a serial number")
 def test_one_flipped_bit_of_every_byte_is_malformed_or_not_signed() -> None:
     accepted = []
     for place in range(len(ENDORSEMENT)):

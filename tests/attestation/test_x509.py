@@ -191,6 +191,19 @@ def test_a_tls_feature_that_the_library_has_no_name_for_is_malformed() -> None:
         certificate("root", "root", ROOT_KEY, ROOT_KEY, extensions=[(feature, False)])
 
 
+@pytest.mark.parametrize("serial", ["00", "ff", "80"])
+def test_a_serial_number_that_is_not_positive_is_malformed_before_the_library_sees_it(
+    monkeypatch: pytest.MonkeyPatch, serial: str
+) -> None:
+    """It warns that it will refuse such a certificate: no verdict may hang on which release of it is installed."""
+    version = bytes.fromhex("a003020102")
+    der = LEAF.der.replace(version + bytes.fromhex("020101"), version + bytes.fromhex("0201" + serial))
+    assert der != LEAF.der
+    monkeypatch.delattr(x509, "load_der_x509_certificate")
+    with pytest.raises(MalformedEvidence):
+        Certificate.parse(der)
+
+
 @pytest.mark.parametrize("known", [x509.ExtendedKeyUsage([x509.OID_SERVER_AUTH]), ALTERNATIVE])
 def test_critical_extensions_that_are_understood_may_be_there(known: x509.ExtensionType) -> None:
     middle = certificate("middle", "root", MIDDLE_KEY, ROOT_KEY, extensions=[(known, True)])

@@ -12,7 +12,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID
 
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import CERTIFICATE, CollateralItem
-from cloister.attestation.x509 import UNREADABLE
+from cloister.attestation.x509 import UNREADABLE, Certificate
 from cloister.client.collateral import content
 from cloister.client.collateral.service import Question
 from cloister.client.collateral.transport import Answer
@@ -71,7 +71,7 @@ def issuers(certificate: bytes, *, service: str = SERVICE, steps: int = _STEPS) 
 def _named_issuer(certificate: bytes) -> str:
     """Where the certificate says that its issuer's is; "" when it does not say, or cannot be read."""
     try:
-        extensions = x509.load_der_x509_certificate(certificate).extensions
+        extensions = Certificate.parse(certificate).parsed.extensions
         access = extensions.get_extension_for_oid(ExtensionOID.AUTHORITY_INFORMATION_ACCESS).value
     except (*UNREADABLE, x509.ExtensionNotFound):
         return ""
