@@ -17,6 +17,8 @@ import grpc
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation.x509 import Certificate
 from cloister.errors import InputError, ProofError, UnreachableError
 
 PORT = 6110
@@ -106,7 +108,7 @@ def probe(address: Address, *, timeout: float = 10.0) -> Endpoint:
             raise _unreachable(address, str(error) or "it hung up") from error
     if not certificate:
         raise ProofError(f"{address} showed no certificate.")
-    return Endpoint(address, certificate, _key(address, certificate))
+    return Endpoint(address, certificate, _certificate(address, certificate).spki)
 
 
 @contextlib.contextmanager
@@ -150,29 +152,18 @@ def _unreachable(address: Address, reason: str) -> UnreachableError:
     )
 
 
-def _certificate(address: Address, der: bytes) -> x509.Certificate:
+def _certificate(address: Address, der: bytes) -> Certificate:
     try:
-        return x509.load_der_x509_certificate(der)
-    except ValueError as error:
+        return Certificate.parse(der)
+    except MalformedEvidence as error:
         raise ProofError(f"{address} shows a certificate that cannot be read.") from error
-
-
-def _key(address: Address, der: bytes) -> bytes:
-    try:
-        return (
-            _certificate(address, der)
-            .public_key()
-            .public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-        )
-    except (ValueError, TypeError) as error:
-        raise ProofError(f"The certificate of {address} has a key that cannot be read.") from error
 
 
 def _server_name(endpoint: Endpoint) -> str:
     """The first name in the certificate: gRPC compares names, and here the name means nothing."""
     certificate = _certificate(endpoint.address, endpoint.certificate)
     try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = certificate.parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         found = names.get_values_for_type(x509.DNSName)
     except (x509.ExtensionNotFound, ValueError) as error:
         raise ProofError(f"The certificate of {endpoint.address} names no host.") from error
@@ -184,7 +175,7 @@ def _server_name(endpoint: Endpoint) -> str:
 def channel(endpoint: Endpoint) -> grpc.Channel:
     """A channel on which only the certificate that was probed is accepted: it is the only root."""
     certificate = _certificate(endpoint.address, endpoint.certificate)
-    pem = certificate.public_bytes(serialization.Encoding.PEM)
+    pem = certificate.parsed.public_bytes(serialization.Encoding.PEM)
     options = [
         ("grpc.ssl_target_name_override", _server_name(endpoint)),
         ("grpc.max_receive_message_length", MAX_MESSAGE),

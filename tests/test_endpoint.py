@@ -64,6 +64,31 @@ def test_less_than_tls_1_3_is_refused(tmp_path, version):
             thread.join()
 
 
+def test_a_certificate_that_cannot_be_read_ends_the_probe_with_a_sentence(tmp_path):
+    """Whoever listens shows what it likes: here one of a version that X.509 does not have."""
+    identity = TlsIdentity.generate()
+    der = ssl.PEM_cert_to_DER_cert(identity.certificate.decode())
+    fourth = der.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020103"), 1)
+    (tmp_path / "key.pem").write_bytes(identity.key + ssl.DER_cert_to_PEM_cert(fourth).encode())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "key.pem")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                context.wrap_socket(connection, server_side=True).close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            with pytest.raises(ProofError, match="shows a certificate that cannot be read"):
+                endpoint.probe(Address("127.0.0.1", listener.getsockname()[1]))
+        finally:
+            thread.join()
+
+
 def test_the_whole_probe_has_one_deadline(monkeypatch):
     """Addresses that keep still, each with a timeout of its own, and one that says a byte now and then."""
     waited: list[float] = []
