@@ -204,6 +204,7 @@ def verify_raw(
             open_ = (
                 "the image that was booted: the registers are authentic and compared with nothing",
                 "whether the paravisor's report is fresh: what the guest wrote as user data is only shown",
+                "that the vTPM's key signs nothing but what its vTPM made: its public area did not come",
             )
     return RawVerdict(
         platform, root, at, policy.digest(), checks.finish(), identity, (*_NEVER, *open_), sources.skipped

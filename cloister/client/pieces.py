@@ -10,7 +10,7 @@ from typing import Any
 
 from cloister import userfile
 from cloister.attestation import tpm_rsa
-from cloister.attestation.azure.hcl import HclReport
+from cloister.attestation.azure.hcl import TYPE_TDX, HclReport
 from cloister.attestation.collateral import InMemory
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import CERTIFICATE, MAX_SIZE, CollateralItem, Evidence
@@ -62,14 +62,7 @@ class Pieces:
                 raise InputError("The files are evidence of Cloister's own and parts of other evidence.")
             return self.evidence, collateral
         if self.hcl_report is not None:
-            if self.tpm_quote is None or self.snp_report is not None:
-                raise InputError(
-                    "A report of Azure's paravisor is judged with a quote of its vTPM and without another report.",
-                    hint='The quote is JSON: {"message": HEX, "signature": HEX, "pcrs": [HEX, ...]}.',
-                )
-            pcrs = dict(enumerate(self.tpm_quote.pcrs))
-            quote = self.tpm_quote
-            return RawHcl(self.hcl_report, quote.attest, quote.signature, pcrs, self.tdx_quote), collateral
+            return self._paravisor(self.hcl_report), collateral
         if len(rest) != 1 or self.tpm_quote is not None:
             raise InputError(
                 "The files are not one piece of evidence.",
@@ -80,6 +73,24 @@ class Pieces:
         if self.tdx_quote is None or self.snp_certificates is not None:
             raise InputError("A TDX quote has no certificate table of AMD's.")
         return RawTdx(self.tdx_quote), collateral
+
+    def _paravisor(self, report: bytes) -> RawHcl:
+        """The parts that go with a report of Azure's paravisor, all of them and no other. Raises InputError."""
+        quote = self.tpm_quote
+        if quote is None or self.snp_report is not None or self.snp_certificates is not None:
+            raise InputError(
+                "A report of Azure's paravisor is judged with a quote of its vTPM, without another report and without "
+                "a host's certificate table.",
+                hint='The quote is JSON: {"message": HEX, "signature": HEX, "pcrs": [HEX, ...]}.',
+            )
+        is_tdx = HclReport.parse(report).report_type == TYPE_TDX
+        if is_tdx != (self.tdx_quote is not None):
+            raise InputError(
+                "A report of Azure's paravisor is judged with a TDX quote exactly when it is of a TDX machine; "
+                f"this one is of {'TDX' if is_tdx else 'SEV-SNP'}.",
+                hint="Azure's hosts give a machine its TDX quote for the TDREPORT in the paravisor's report.",
+            )
+        return RawHcl(report, quote.attest, quote.signature, dict(enumerate(quote.pcrs)), self.tdx_quote)
 
 
 def load(paths: Sequence[Path]) -> tuple[Evidence | Raw, InMemory]:

@@ -15,7 +15,7 @@ from cloister.attestation.policy import Policy
 from cloister.attestation.raw import RawVerdict
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.testkit import LocalMachine, SnpMachine, Td
-from cloister.attestation.testkit.microsoft import AzureSnpMachine
+from cloister.attestation.testkit.microsoft import AzureSnpMachine, AzureTdxMachine
 from cloister.attestation.verdict import Outcome, Verdict
 from cloister.client import examination, verdict
 from cloister.client.collateral.network import Network
@@ -46,6 +46,11 @@ def td() -> Td:
 @pytest.fixture(scope="module")
 def azure() -> AzureSnpMachine:
     return AzureSnpMachine.create(AT)
+
+
+@pytest.fixture(scope="module")
+def azure_td() -> AzureTdxMachine:
+    return AzureTdxMachine.create(AT)
 
 
 @dataclasses.dataclass
@@ -198,19 +203,24 @@ def test_a_quote_is_judged_with_a_folder(tmp_path: Path, td: Td) -> None:
     assert "tdx-tcb-info-validity" in failed(files.judge(quote, collateral=folder, at=later))
 
 
-def azure_parts(machine: AzureSnpMachine) -> dict[str, bytes]:
+def azure_parts(machine: AzureSnpMachine | AzureTdxMachine) -> dict[str, bytes]:
     evidence = machine.evidence(BINDING)
     quote = evidence.tpm_quote
     assert quote is not None and evidence.hcl_report is not None
-    _, signer = machine.processor.amd.signers[machine.processor.kind]
     value = {
         "message": quote.attest.hex(),
         "signature": quote.signature.hex(),
         "pcrs": [pcr.hex() for pcr in quote.pcrs],
     }
+    parts = {"hcl": evidence.hcl_report, "quote": json.dumps(value).encode()}
+    if isinstance(machine, AzureTdxMachine):
+        assert evidence.tdx_quote is not None
+        collateral = machine.intel.collateral().contents
+        items = {f"{kind}-{at}": content for kind, every in collateral.items() for at, content in enumerate(every)}
+        return {**parts, "td": evidence.tdx_quote, **items}
+    _, signer = machine.processor.amd.signers[machine.processor.kind]
     return {
-        "hcl": evidence.hcl_report,
-        "quote": json.dumps(value).encode(),
+        **parts,
         "vcek": machine.processor.certificate,
         "ask": signer,
         "ark": machine.processor.amd.root,
@@ -225,7 +235,8 @@ def test_a_paravisors_report_is_judged_with_its_quote(tmp_path: Path, azure: Azu
     found = files.judge(parts, report_data=qualifying)
 
     assert failed(found) == []
-    assert any("fresh" in sentence for sentence in found.not_judged)
+    for word in ("fresh", "registers", "vTPM's key"):
+        assert any(word in sentence for sentence in found.not_judged)
     schema.validate("raw-verdict", found.value(), what="It")
     assert failed(files.judge(parts, report_data=b"challenge")) == ["quote-binding"]
     for slip in (b"", bytes(67)):
@@ -234,6 +245,19 @@ def test_a_paravisors_report_is_judged_with_its_quote(tmp_path: Path, azure: Azu
     value = json.loads(parts["quote"])
     value["pcrs"][4] = bytes(32).hex()
     assert failed(files.judge({**parts, "quote": json.dumps(value).encode()})) == ["quote-pcr-digest"]
+
+
+def test_a_paravisors_report_of_tdx_is_judged_with_both_quotes(tmp_path: Path, azure_td: AzureTdxMachine) -> None:
+    files = Files(tmp_path, azure_td.policy(), azure_td.roots())
+    parts = azure_parts(azure_td)
+    found = files.judge(parts, report_data=hashlib.sha256(azure_td.evidence(BINDING).report_data()).digest())
+
+    assert (failed(found), found.platform) == ([], "azure-tdx")
+    schema.validate("raw-verdict", found.value(), what="It")
+    other = AzureTdxMachine.create(AT)
+    replaced = dataclasses.replace(other, intel=azure_td.intel).evidence(BINDING).tdx_quote
+    assert replaced is not None
+    assert failed(files.judge({**parts, "td": replaced})) == ["tdx-report-data"]
 
 
 @pytest.mark.parametrize(
@@ -260,11 +284,16 @@ def test_a_file_that_is_none_of_them_is_an_error_of_input(snp_files: Files, cont
 
 
 def test_files_of_several_pieces_are_an_error_of_input(
-    snp_files: Files, snp: SnpMachine, td: Td, azure: AzureSnpMachine, report: dict[str, bytes]
+    snp_files: Files,
+    snp: SnpMachine,
+    td: Td,
+    azure: AzureSnpMachine,
+    azure_td: AzureTdxMachine,
+    report: dict[str, bytes],
 ) -> None:
     bundle = snp.evidence(BINDING).encode()
     quote = td.intel.quote(td.report(CHALLENGE))
-    hcl = azure_parts(azure)
+    hcl, of_tdx = azure_parts(azure), azure_parts(azure_td)
     for contents in (
         {"a": report["a"], "b": snp.processor.report()},
         {"a": report["a"], "b": bundle},
@@ -273,6 +302,9 @@ def test_files_of_several_pieces_are_an_error_of_input(
         {"a": hcl["hcl"]},
         {"a": hcl["quote"]},
         {"a": hcl["hcl"], "b": hcl["quote"], "c": report["a"]},
+        {"a": hcl["hcl"], "b": hcl["quote"], "c": quote},
+        {"a": hcl["hcl"], "b": hcl["quote"], "c": snp.processor.table()},
+        {"a": of_tdx["hcl"], "b": of_tdx["quote"]},
         {"a": quote, "b": snp.processor.table()},
     ):
         with pytest.raises(InputError) as caught:
