@@ -13,6 +13,7 @@ import tempfile
 import time
 import venv
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -62,22 +63,40 @@ def _timed(run: Callable[[], object], runs: int) -> tuple[float, ...]:
 
 def _verdicts() -> list[tuple[str, Callable[[], object], float]]:
     """Name, a function that judges, and milliseconds to reach."""
-    from cloister.attestation.evidence import Evidence
+    from cloister.attestation.evidence import CollateralItem, Evidence, SessionBinding
+    from cloister.attestation.policy import Policy
+    from cloister.attestation.roots import Anchor
+    from cloister.attestation.testkit import AzureTdxMachine, GcpTd
     from cloister.attestation.verify import verify
     from tools.exhaustive import SESSION, SUBJECTS
 
-    def judging(name: str) -> Callable[[], object]:
-        subject = SUBJECTS[name]()
-        data = subject.evidence.encode()
+    def judging(evidence: Evidence, policy: Policy, roots: tuple[Anchor, ...]) -> Callable[[], object]:
+        data = evidence.encode()
 
         def judge() -> None:
-            evidence = Evidence.parse(data)
-            verify(evidence, subject.policy, purpose=SESSION, at=AT, roots=subject.roots).require_accepted()
+            verify(Evidence.parse(data), policy, purpose=SESSION, at=AT, roots=roots).require_accepted()
 
         return judge
 
-    kinds = (("SEV-SNP", "snp", 5), ("TDX", "tdx", 10), ("Azure SEV-SNP", "azure", 15), ("GCP SEV-SNP", "gcp", 15))
-    return [(title, judging(name), reach) for title, name, reach in kinds]
+    def subject(name: str) -> Callable[[], object]:
+        made = SUBJECTS[name]()
+        return judging(made.evidence, made.policy, made.roots)
+
+    def with_collateral(machine: AzureTdxMachine | GcpTd) -> Callable[[], object]:
+        binding = SessionBinding(SESSION.nonce, SESSION.tls_key_digest, SESSION.hpke_key_digest)
+        kinds = machine.intel.collateral().contents.items()
+        items = tuple(CollateralItem(kind, content) for kind, contents in kinds for content in contents)
+        evidence = replace(machine.evidence(binding), collateral=items)
+        return judging(evidence, machine.policy(), machine.roots())
+
+    return [
+        ("SEV-SNP", subject("snp"), 5),
+        ("TDX", subject("tdx"), 10),
+        ("Azure SEV-SNP", subject("azure"), 15),
+        ("Azure TDX", with_collateral(AzureTdxMachine.create(AT)), 15),
+        ("GCP SEV-SNP", subject("gcp"), 15),
+        ("GCP TDX", with_collateral(GcpTd.create(AT)), 15),
+    ]
 
 
 def _replay() -> Callable[[], object]:
