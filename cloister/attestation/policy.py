@@ -13,7 +13,6 @@ from cloister.attestation.instances import Instances
 from cloister.attestation.snp.policy import SnpPolicy
 from cloister.attestation.tdx.policy import TdxPolicy, TdxReference
 from cloister.protocol import canonical, schema
-from cloister.protocol.document import Document
 
 MAX_SIZE = 1024 * 1024
 
@@ -220,8 +219,12 @@ class Policy:
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """From JSON or YAML of at most 1 MiB. Raises FormatError or PolicyError."""
-        is_json = data.lstrip()[:1] == b"{"
-        value = canonical.parse(data, what=_WHAT, limit=MAX_SIZE) if is_json else Document.parse(_WHAT, data).value
+        if data.lstrip()[:1] == b"{":
+            value = canonical.parse(data, what=_WHAT, limit=MAX_SIZE)
+        else:
+            from cloister.protocol.document import Document  # with PyYAML, which nothing else of the verifier needs
+
+            value = Document.parse(_WHAT, data).value
         schema.validate("policy", value, what=_WHAT)
         local = value.get("local")
         expected = value["boot_configuration"]

@@ -3,6 +3,8 @@
 import datetime
 import importlib.util
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +97,24 @@ def test_every_file_that_the_page_names_exists() -> None:
     folders = [ROOT, ROOT / "cloister" / "attestation", ROOT / "tests" / "attestation"]
     for name in re.findall(r"`([a-z_/]+\.(?:py|json))`", PAGE):
         assert any((folder / name).is_file() for folder in folders), name
+
+
+LOADED = """
+import sys
+import cloister.attestation.raw, cloister.attestation.verify
+found = {name.split(".")[0] for name in sys.modules} - sys.stdlib_module_names
+print(*sorted(name for name in found if not name.startswith("_")))
+"""
+
+
+def test_the_verifier_stands_on_what_the_page_says_and_on_nothing_else() -> None:
+    # Without the modules of the tests' own environment: pytest puts some into every process.
+    done = subprocess.run([sys.executable, "-c", LOADED], cwd=ROOT, capture_output=True, text=True, check=True)
+    packages = {"google": "protobuf"}
+    loaded = {packages.get(name, name) for name in done.stdout.split()}
+    assert loaded == {"cloister", "cryptography", "fastjsonschema", "protobuf", "rfc8785"}
+    introduction = PAGE.split("```python")[0]
+    assert all(f"`{name}`" in introduction for name in loaded - {"cloister"})
 
 
 @pytest.fixture(scope="module")
