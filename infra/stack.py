@@ -1,11 +1,12 @@
 """The workspaces of this checkout: the stacks of the project ``infra/``."""
 
+import datetime
 from collections.abc import Mapping
 from typing import Any
 
 from cloister.errors import InputError
 from cloister.protocol.descriptor import Descriptor
-from infra import declared, layout, workspace
+from infra import budget, declared, layout, workspace
 from infra.machines import Machine, found
 from infra.project import Project
 from infra.reach import reach as reaches
@@ -35,12 +36,17 @@ def configuration(name: str) -> Any:
     return PROJECT.configuration(name)
 
 
-def check(name: str) -> None:
-    """Raise ConfigurationError for what is wrong with the configuration."""
+def check(name: str, *, new: bool = False) -> None:
+    """Raise ConfigurationError for what is wrong with the configuration, with ``new`` also for what only something new
+    cannot have.
+    """
     # Here and not in the program alone, whose sentences come among the engine's. What is secret only that can read.
     configured = configuration(name)
-    if configured is not None:
-        workspace.parse(name, configured)
+    if configured is None:
+        return
+    parsed = workspace.parse(name, configured)
+    if new and parsed.budget is not None:
+        budget.check(parsed, PROJECT.resources(name), datetime.datetime.now(datetime.UTC))
 
 
 def descriptor(name: str) -> Descriptor:

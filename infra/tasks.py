@@ -90,7 +90,7 @@ def up(c: Any, stack: str = "", yes: bool = False, force: bool = False, replace:
     from infra import stack as stacks
 
     name = stacks.selected(stack)
-    stacks.check(name)
+    stacks.check(name, new=True)
     if force:
         os.environ["CLOISTER_FORCE"] = "1"
     words = ["--replace", stacks.machine(name, replace).urn] if replace else []

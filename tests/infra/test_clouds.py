@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import datetime
 import hashlib
 import json
 from collections.abc import Callable, Iterator
@@ -14,8 +15,9 @@ import yaml
 
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.descriptor import Descriptor
-from infra import stack
+from infra import budget, stack, workspace
 from infra.declared import from_state
+from infra.problems import ConfigurationError
 from infra.reach import reach
 from tests.infra.clouds import schema, workspaces
 from tests.infra.project import Project
@@ -107,6 +109,14 @@ def test_a_second_up_changes_nothing_in_the_cloud(cloud: Cloud):
     summary = [json.loads(line) for line in said.splitlines() if "resourceChanges" in line][-1]
     assert set(summary["summaryEvent"]["resourceChanges"]) == {"same"}
     assert [member.name for member in cloud.descriptor().members] == ["lab", "clinic"]
+
+
+def test_a_budget_that_began_long_ago_goes_on(cloud: Cloud):
+    configured = workspace.parse("lab", cloud.value)
+    budget.check(configured, cloud.resources(), datetime.datetime(2040, 1, 1, tzinfo=datetime.UTC))
+    if cloud.backend == "azure":
+        with pytest.raises(ConfigurationError, match=r"workspace\.budget\.start"):
+            budget.check(configured, (), datetime.datetime(2040, 1, 1, tzinfo=datetime.UTC))
 
 
 def test_the_parties_are_handed_what_is_there(cloud: Cloud):

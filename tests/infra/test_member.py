@@ -18,6 +18,8 @@ from infra import engine, layout, member, report, stack, tasks, workspace
 from infra.problems import ConfigurationError
 from infra.registry import stack as registry
 
+CONFIGURATIONS = Path(__file__).parent / "configurations"
+
 
 @pytest.fixture
 def configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -136,6 +138,21 @@ def test_what_is_wrong_with_a_workspace_is_said_before_the_engine_starts(
     member.add("lab", "lab", public(tmp_path, "lab")[0], ("owner",))
     tasks.up.body(None, stack="lab", yes=True)
     assert [words[0] for words in handed] == ["up"]
+
+
+def test_a_budget_that_azure_would_not_make_is_refused_before_the_engine_starts(
+    configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    handed: list[tuple[str, ...]] = []
+    monkeypatch.setattr(stack, "hand_over", lambda *words: handed.append(words))
+    complete = yaml.safe_load((CONFIGURATIONS / "complete-azure.yaml").read_text())["value"]
+    value = complete | {"budget": complete["budget"] | {"start": "2020-01-01"}}
+    configuration.write_text(yaml.safe_dump({"config": {stack.KEY: value}}))
+
+    with pytest.raises(Exit) as ended:
+        tasks.up.body(None, stack="lab", yes=True)
+    assert (ended.value.code, handed) == (2, [])
+    assert "workspace.budget.start: '2020-01-01'; a new budget begins this month" in capfd.readouterr().err
 
 
 def test_a_workspace_of_a_registry_that_is_not_there_is_not_made(
