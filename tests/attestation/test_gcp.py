@@ -14,12 +14,12 @@ from cloister.attestation import tpm, tpm_rsa, vtpm
 from cloister.attestation.checks import CHECKS_OF
 from cloister.attestation.errors import MalformedEvidence, PolicyError
 from cloister.attestation.eventlog import EV_NO_ACTION, EventLog
-from cloister.attestation.evidence import LAUNCH_ENDORSEMENT, CollateralItem, Evidence
+from cloister.attestation.evidence import CERTIFICATE, LAUNCH_ENDORSEMENT, CollateralItem, Evidence
 from cloister.attestation.gcp.policy import GcpPolicy
 from cloister.attestation.gcp.verify import check_technology
 from cloister.attestation.instances import GcpInstance, Instances
 from cloister.attestation.policy import Policy
-from cloister.attestation.roots import GOOGLE_VTPM, VENDORS
+from cloister.attestation.roots import AMD, GOOGLE_VTPM, VENDORS
 from cloister.attestation.snp import checks as snp_checks
 from cloister.attestation.tdx import checks as tdx_checks
 from cloister.attestation.testkit import (
@@ -31,7 +31,7 @@ from cloister.attestation.testkit import (
     SoftwareTpm,
     encode_event_log,
 )
-from cloister.attestation.testkit.google import SVN, boot_events, instance_info
+from cloister.attestation.testkit.google import MACHINE, SVN, boot_events, instance_info
 from cloister.attestation.testkit.td import encode_ccel
 from cloister.attestation.verdict import Outcome, Recorder
 from cloister.protocol import canonical, schema
@@ -187,6 +187,8 @@ def test_valid_evidence_is_accepted_and_says_whose_the_vtpm_is(machine: GcpSnpMa
     assert (verdict.identity_root, verdict.confidential) == ("simulated", True)
     assert verdict.claims.identity["vtpm"] == "the hypervisor's: Google vouches for the image"
     assert verdict.claims.identity["gcp_project"] == "trial-project"
+    (check,) = (check for check in verdict.checks if check.name == "gcp-production")
+    assert check.found == "production"
     schema.validate("verdict", canonical.parse(verdict.encode(), what="verdict", limit=1 << 20), what="verdict")
     policy = machine.policy()
     assert Policy.parse(policy.encode()) == policy
@@ -227,6 +229,32 @@ def test_a_policy_that_names_no_machine_accepts_none(machine: GcpSnpMachine) -> 
 def test_one_simulated_anchor_among_real_ones_is_named(machine: GcpSnpMachine) -> None:
     case = good(machine)
     assert case.but(roots=(*VENDORS, *case.roots)).verdict().identity_root == "simulated"
+
+
+@pytest.mark.parametrize("simulated", [0, 1], ids=["amd", "google"])
+def test_with_one_simulated_vendor_of_two_the_verdict_says_so(machine: GcpSnpMachine, simulated: int) -> None:
+    genuine = [(anchor for anchor in VENDORS if anchor.identity_root == vendor) for vendor in (AMD, GOOGLE_VTPM)]
+    roots = (machine.roots()[simulated], *genuine[1 - simulated])
+    assert good(machine).but(roots=roots).verdict().identity_root == "simulated"
+
+
+def test_a_chip_that_the_policy_does_not_name_is_refused(machine: GcpSnpMachine) -> None:
+    for chip, failures in ((machine.processor.chip_id, []), (OTHER * 2, ["snp-instance"])):
+        policy = machine.policy(instances=Instances(chip_ids=(chip,), gcp=(MACHINE,)))
+        assert names(good(machine).but(policy=policy).verdict()) == failures
+
+
+def test_a_platform_of_intel_s_that_the_policy_does_not_name_is_refused(td: GcpTd) -> None:
+    for ppid, failures in ((td.intel.platform.ppid, []), (b"q" * 16, ["tdx-platform-instance"])):
+        policy = td.policy(instances=Instances(ppids=(ppid,)))
+        assert names(good_td(td).but(policy=policy).verdict()) == failures
+
+
+def test_evidence_with_a_part_too_many_is_judged_no_further(machine: GcpSnpMachine, td: GcpTd) -> None:
+    for case in (good(machine), good_td(td)):
+        verdict = case.with_evidence(hcl_report=b"report").verdict()
+        assert names(verdict) == ["parts"]
+        assert verdict.claims.image is None
 
 
 def test_a_debug_image_that_the_policy_allows_is_not_confidential(machine: GcpSnpMachine, td: GcpTd) -> None:
@@ -361,6 +389,33 @@ def test_an_endorsement_may_come_as_collateral_and_must_come(machine: GcpSnpMach
     assert carried.verdict().accepted
     for missing in (case.with_evidence(launch_endorsement=None), good_td(td).with_evidence(launch_endorsement=None)):
         assert names(missing.verdict()) == ["gcp-endorsement-path"]
+
+
+@pytest.mark.parametrize(("others", "failures"), [(15, []), (16, ["gcp-launch-digest"])])
+def test_so_many_endorsements_are_looked_at_and_no_more(
+    machine: GcpSnpMachine, others: int, failures: list[str]
+) -> None:
+    case = good(machine)
+    assert machine.endorsement is not None
+    before = [machine.google.endorse(measurements={index: OTHER_384}) for index in range(1, others + 1)]
+    items = tuple(CollateralItem(LAUNCH_ENDORSEMENT, one) for one in (*before, machine.endorsement))
+    several = case.with_evidence(launch_endorsement=None, collateral=(*case.evidence.collateral, *items))
+    assert names(several.verdict()) == failures
+
+
+def test_the_root_of_an_endorsement_may_come_as_collateral(machine: GcpSnpMachine, td: GcpTd) -> None:
+    for case, google in ((good(machine), machine.google), (good_td(td), td.google)):
+        other = dataclasses.replace(google, firmware_root=google.vtpm_root).endorse()  # comes with another root
+        alone = case.with_evidence(launch_endorsement=other)
+        assert names(alone.verdict()) == ["gcp-endorsement-path"]
+        item = CollateralItem(CERTIFICATE, google.firmware_root)
+        assert names(alone.with_evidence(collateral=(*case.evidence.collateral, item)).verdict()) == []
+
+
+def test_a_verdict_says_which_version_the_firmware_has(machine: GcpSnpMachine) -> None:
+    for svn, outcome in ((SVN - 1, Outcome.FAILED), (SVN, Outcome.PASSED), (SVN + 1, Outcome.PASSED)):
+        (check,) = (one for one in endorsed(machine, svn=svn).verdict().checks if one.name == "gcp-firmware-svn")
+        assert (check.outcome, check.expected, check.found) == (outcome, f"at least {SVN}", str(svn))
 
 
 def test_an_endorsement_of_the_other_hardware_endorses_nothing(machine: GcpSnpMachine, td: GcpTd) -> None:

@@ -119,6 +119,14 @@ def test_without_an_unbroken_path_nothing_is_found(pool: tuple[Certificate, ...]
     assert reason in why
 
 
+def test_so_many_certificates_are_considered_and_no_more() -> None:
+    crowd = [certificate("middle", "root", key(), ROOT_KEY) for _ in range(31)]
+    assert find_path(LEAF, (*crowd[1:], MIDDLE, ROOT), ROOT.fingerprint())[0] == (LEAF, MIDDLE, ROOT)
+    path, why = find_path(LEAF, (*crowd, MIDDLE, ROOT), ROOT.fingerprint())
+    assert path is None
+    assert why == "33 certificates came, at most 32 are considered"
+
+
 def test_a_path_that_is_longer_than_asked_for_is_not_found() -> None:
     assert find_path(LEAF, (ROOT, MIDDLE), ROOT.fingerprint(), longest=3)[0] == (LEAF, MIDDLE, ROOT)
     assert find_path(LEAF, (ROOT, MIDDLE), ROOT.fingerprint(), longest=2)[0] is None
@@ -167,8 +175,9 @@ def test_a_valid_time_includes_both_ends() -> None:
 def test_certificates_cut_at_any_length_are_malformed() -> None:
     der = Authority.create(AT).certificate
     for size in range(len(der)):
-        with pytest.raises(MalformedEvidence):
+        with pytest.raises(MalformedEvidence) as caught:
             Certificate.parse(der[:size])
+        assert caught.value.offset == 0
 
 
 def test_a_certificate_may_have_so_many_bytes_and_no_more() -> None:
@@ -261,6 +270,23 @@ def test_a_signature_with_another_hash_does_not_count(digest: hashes.SHA224 | ha
     assert "an algorithm that is not accepted" in why
 
 
+def test_a_signature_with_an_algorithm_that_nobody_knows_does_not_count() -> None:
+    known = bytes.fromhex("06082a8648ce3d040302")
+    assert LEAF.der.count(known) == 2
+    leaf = Certificate.parse(LEAF.der.replace(known, known[:-1] + b"\x7f"))
+    path, why = find_path(leaf, (ROOT, MIDDLE), ROOT.fingerprint())
+    assert path is None
+    assert why == "a certificate of the path is not signed by the key of its issuer"
+
+
+def test_a_signature_of_another_kind_than_the_issuer_s_key_does_not_count() -> None:
+    large = rsa.generate_private_key(65537, 2048)
+    root = certificate("root", "root", large, large)
+    path, why = find_path(MIDDLE, (root,), root.fingerprint())
+    assert path is None
+    assert why == "a certificate of the path is not signed by the key of its issuer"
+
+
 def test_only_what_may_stand_above_is_read() -> None:
     """Other vendors' certificates lie in the same collateral, and some are not for this reader."""
     other = certificate("other", "other", key(), key())
@@ -344,7 +370,12 @@ def test_what_is_not_critical_may_be_unknown() -> None:
 
 
 def test_the_signature_of_a_certificate_has_no_unused_bits() -> None:
-    place = len(LEAF.der) - len(LEAF.parsed.signature) - 1
-    assert LEAF.der[place] == 0
+    """Of an unused bit that is set the library makes an error itself, so it is one that is clear."""
+    made = (certificate("leaf", "middle", LEAF_KEY, MIDDLE_KEY) for _ in range(64))
+    der, signature = next((one.der, one.parsed.signature) for one in made if not one.parsed.signature[-1] & 1)
+    place = len(der) - len(signature) - 1
+    assert der[place] == 0
+    padded = der[:place] + b"\1" + der[place + 1 :]
+    assert x509.load_der_x509_certificate(padded).signature == signature
     with pytest.raises(MalformedEvidence):
-        Certificate.parse(LEAF.der[:place] + b"\1" + LEAF.der[place + 1 :])
+        Certificate.parse(padded)
