@@ -304,6 +304,23 @@ def test_a_certificate_of_the_key_is_a_claim_and_no_more(machine: Machine) -> No
     anchor = Anchor(AZURE_VTPM, authority.spki_sha256(), simulated=True)
     verdict = case.but(roots=(*case.roots, anchor)).verdict()
     assert verdict.claims.identity["ak_certificate"] == "leads to Microsoft's root"
+    alone = but(machine, certificates=(leaf,)).but(roots=(*case.roots, anchor))
+    assert alone.verdict().claims.identity["ak_certificate"] == "does not lead to Microsoft's root"
+    item = CollateralItem(CERTIFICATE, authority.certificate)
+    verdict = alone.with_evidence(collateral=(*alone.evidence.collateral, item)).verdict()
+    assert verdict.claims.identity["ak_certificate"] == "leads to Microsoft's root"
+
+
+def test_a_chip_that_the_policy_does_not_name_is_refused(snp_machine: AzureSnpMachine) -> None:
+    for chip, failures in ((snp_machine.processor.chip_id, []), (OTHER * 2, ["snp-instance"])):
+        policy = snp_machine.policy(instances=Instances(chip_ids=(chip,)))
+        assert names(good(snp_machine).but(policy=policy).verdict()) == failures
+
+
+def test_a_platform_of_intel_s_that_the_policy_does_not_name_is_refused(tdx_machine: AzureTdxMachine) -> None:
+    for ppid, failures in ((tdx_machine.intel.platform.ppid, []), (b"q" * 16, ["tdx-platform-instance"])):
+        policy = tdx_machine.policy(instances=Instances(ppids=(ppid,)))
+        assert names(good(tdx_machine).but(policy=policy).verdict()) == failures
 
 
 def test_a_part_of_another_platform_is_refused(machine: Machine) -> None:
