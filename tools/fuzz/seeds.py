@@ -89,7 +89,11 @@ def _intel() -> dict[str, dict[str, bytes]]:
     old = dataclasses.replace(report, tee_tcb_svn2=None, mr_service_td=None)
     return {
         "ccel": {"td": encode_ccel(td.boot_events, size=512)},
-        "tdx-quote": {"td-1.5": td.intel.quote(report), "td-1.0": td.intel.quote(old)},
+        "tdx-quote": {
+            "td-1.5": td.intel.quote(report),
+            "td-1.0": td.intel.quote(old),
+            "td-1.0-version-5": td.intel.quote(old, version=5),
+        },
         "tdx-pck": {"leaf": td.intel.pck},
         "tdx-tcb-info": {"info.json": next(iter(collateral.items(TCB_INFO)))},
         "tdx-qe-identity": {"identity.json": next(iter(collateral.items(QE_IDENTITY)))},

@@ -102,14 +102,24 @@ class Intel:
         return Anchor(INTEL, Certificate.parse(self.root).fingerprint(), f"Simulated {ROOT_NAME}", simulated=True)
 
     def quote(
-        self, report: layout.TdReport, *, qe_report: Mapping[str, bytes] | None = None, vendor: bytes = layout.INTEL_QE
+        self,
+        report: layout.TdReport,
+        *,
+        qe_report: Mapping[str, bytes] | None = None,
+        vendor: bytes = layout.INTEL_QE,
+        version: int | None = None,
     ) -> bytes:
-        """A quote over ``report``: version 4 for a TD report 1.0, version 5 for 1.5. ``qe_report`` replaces members."""
+        """A quote over ``report``: version 4 for a TD report 1.0 and 5 for 1.5, unless ``version`` says otherwise.
+
+        ``qe_report`` replaces members. Version 4 has no place for a TD report 1.5.
+        """
         old = report.tee_tcb_svn2 is None
+        version = version or (4 if old else 5)
         body = encode(report, layout.TD_REPORT_1_0 if old else layout.TD_REPORT_1_5)
-        signed = _little(4 if old else 5, 2) + _little(layout.KEY_ECDSA_P256, 2) + _little(layout.TEE_TDX, 4)
+        kind = layout.BODY_TD_1_0 if old else layout.BODY_TD_1_5
+        signed = _little(version, 2) + _little(layout.KEY_ECDSA_P256, 2) + _little(layout.TEE_TDX, 4)
         signed += bytes(4) + vendor + bytes(20)
-        signed += body if old else _little(layout.BODY_TD_1_5, 2) + _little(len(body), 4) + body
+        signed += body if version == 4 else _little(kind, 2) + _little(len(body), 4) + body
         key = public_point(self.attestation_key)
         enclave = encode(self.qe_report(key, **(qe_report or {})), layout.ENCLAVE_REPORT, layout.ENCLAVE_REPORT_SIZE)
         inner = enclave + sign(self.pck_key, enclave) + _sized(self.authentication_data, 2)

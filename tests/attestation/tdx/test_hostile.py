@@ -38,7 +38,10 @@ DATA = bytes(range(64))
 QUOTES = {
     "1.5": INTEL.quote(TD.report(DATA)),
     "1.0": INTEL.quote(TD.report(DATA, tee_tcb_svn2=None, mr_service_td=None)),
+    "1.0 in version 5": INTEL.quote(TD.report(DATA, tee_tcb_svn2=None, mr_service_td=None), version=5),
 }
+BODY = 48
+"""Where version 5 says which TD report it has: its type in two bytes, and its size in four."""
 COLLATERAL = INTEL.collateral()
 CHAIN = (INTEL.pck, INTEL.authority, INTEL.root)
 
@@ -82,7 +85,7 @@ def unnoticed(accepts: Callable[[bytes], bool], data: bytes, start: int, end: in
     return missed
 
 
-@pytest.mark.parametrize(("kind", "step"), [("1.5", 1), ("1.0", 5)])
+@pytest.mark.parametrize(("kind", "step"), [("1.5", 1), ("1.0", 5), ("1.0 in version 5", 5)])
 def test_every_flipped_bit_of_what_is_signed_is_refused(kind: str, step: int) -> None:
     quote = QUOTES[kind]
     assert accepted(quote)
@@ -278,6 +281,21 @@ def test_a_quote_of_something_else_is_malformed() -> None:
     for offset, value in ((0, 3), (0, 6), (2, 3), (4, 0)):
         with pytest.raises(MalformedEvidence, match="must be"):
             Quote.parse(quote[:offset] + bytes([value]) + quote[offset + 1 :])
+
+
+@pytest.mark.parametrize(("kind", "size"), [(1, 384), (2, 648), (3, 584), (4, 648), (3, 0), (2, 0xFFFFFFFF)])
+def test_a_report_of_another_type_or_size_is_malformed(kind: int, size: int) -> None:
+    quote = QUOTES["1.5"]
+    described = kind.to_bytes(2, "little") + size.to_bytes(4, "little")
+    with pytest.raises(MalformedEvidence, match="no known TD report"):
+        Quote.parse(quote[:BODY] + described + quote[BODY + 6 :])
+
+
+def test_a_td_report_1_0_says_the_same_in_both_versions() -> None:
+    four, five = Quote.parse(QUOTES["1.0"]), Quote.parse(QUOTES["1.0 in version 5"])
+    assert (four.version, five.version) == (4, 5)
+    assert four.report == five.report
+    assert five.signed[BODY + 6 :] == four.signed[BODY:]
 
 
 def test_more_certificates_than_a_chain_has_are_malformed() -> None:
