@@ -1,13 +1,15 @@
 """Whether this machine has what the platform team needs, each with what to do about it."""
 
+import functools
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from image import cache
 from image import lock as locks
 from image import tools as host_tools
 from image.mirror import ADVICE, Mirror
-from infra import engine, layout
+from infra import cloud, engine, layout
 from infra.provider import accelerator, ports
 
 _GIBIBYTE = 1 << 30
@@ -43,6 +45,7 @@ def examine() -> list[Finding]:
         "machine": _machine,
         "python": _python,
         "packages": _packages,
+        **{backend: functools.partial(_cloud, backend) for backend in cloud.BACKENDS},
         "memory": _memory,
         "disk": _disk,
         "engine": _engine,
@@ -76,15 +79,32 @@ def _python() -> Finding:
 
 
 def _packages() -> Finding:
-    missing = []
-    found = []
-    for name in _PACKAGES:
+    found, missing = _installed(_PACKAGES)
+    text = ", ".join(found) + (f"; without {', '.join(missing)}" if missing else "")
+    return Finding("packages", not missing, text, "Install the checkout's packages: make venv" if missing else "")
+
+
+def _cloud(backend: str) -> Finding:
+    """What only workspaces in one cloud need. Nothing is wrong without it, and nobody is asked whether one may sign in
+    there.
+    """
+    extra = re.compile(rf"([A-Za-z0-9._-]+).*;.*\bextra == ['\"]{backend}['\"]")
+    wanted = [found[1] for one in importlib.metadata.requires("cloister") or () if (found := extra.match(one))]
+    found, missing = _installed(wanted)
+    if missing:
+        return Finding(backend, True, f"without {', '.join(missing)}; for workspaces there, type: make {backend}")
+    return Finding(backend, True, ", ".join(found))
+
+
+def _installed(names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The packages of ``names`` that are there, with their versions, and the names of the others."""
+    found, missing = [], []
+    for name in names:
         try:
             found.append(f"{name} {importlib.metadata.version(name)}")
         except importlib.metadata.PackageNotFoundError:
             missing.append(name)
-    text = ", ".join(found) + (f"; without {', '.join(missing)}" if missing else "")
-    return Finding("packages", not missing, text, "Install the checkout's packages: make venv" if missing else "")
+    return found, missing
 
 
 def _memory() -> Finding:

@@ -1,5 +1,6 @@
 """What `doctor` finds, and what it says to do about it."""
 
+import importlib.metadata
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,31 @@ def test_a_new_machine_needs_setup_and_a_mirror():
     assert set(wrong) == {"engine", "host tools", "virtualization", "mirror", "shell"}
     assert "CLOISTER_DEBIAN_MIRROR" in wrong.pop("mirror")
     assert [name for name, remedy in wrong.items() if "invoke setup" not in remedy] == []
+
+
+@pytest.mark.parametrize(
+    ("backend", "packages"),
+    [
+        ("azure", ["azure-identity", "azure-storage-blob", "pulumi-azure-native"]),
+        ("gcp", ["google-cloud-storage", "pulumi-gcp"]),
+    ],
+)
+def test_of_each_cloud_it_says_whether_its_packages_are_there(
+    backend: str, packages: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    assert [one.rpartition(" ")[0] for one in finding(backend).found.split(", ")] == packages
+
+    there = importlib.metadata.version
+
+    def absent(name: str) -> str:
+        if name == packages[-1]:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return there(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", absent)
+    found = finding(backend)
+    assert found.good, "a workspace on this machine needs no cloud"
+    assert found.found == f"without {packages[-1]}; for workspaces there, type: make {backend}"
 
 
 def test_a_cache_with_a_space_in_its_name_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
