@@ -2,7 +2,8 @@
 whatever else the workspace consists of.
 
 The first three follow from the configuration and the state. For the rest the clouds are asked, by way of a preview that
-refreshes first and changes nothing: somebody may have opened a network by hand.
+refreshes first and changes nothing: somebody may have opened a network by hand. At Google that takes a rule or a route
+of one's own, of which a preview knows nothing.
 """
 
 import json
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cloister.errors import CloisterError
-from infra import image, stack
+from infra import beside, image, stack
 from infra.backends.descriptor import boots
 from infra.machines import Machine, local_size
 from infra.workspace import LOCAL, Workspace, parse
@@ -31,12 +32,15 @@ _COMPONENT = "pulumi:pulumi:Stack"
 
 @dataclass(frozen=True)
 class Difference:
-    """``of`` is the CVM, or else the resource; "" for ``runs`` or ``declared`` says that there is none."""
+    """``of`` is the CVM, or else the resource; "" for ``runs`` or ``declared`` says that there is none. An `up` puts it
+    right, unless it is not ``ours``.
+    """
 
     of: str
     what: str
     runs: str
     declared: str
+    ours: bool = True
 
     def sentence(self) -> str:
         """For people: "trainer: image 1a2b runs, 3c4d is declared."."""
@@ -67,9 +71,13 @@ def found(name: str, machines: Sequence[Machine]) -> tuple[list[Difference], str
         return differences, ""
     told = {difference.of for difference in differences}
     try:
-        return differences + [one for one in asked(name) if one.of not in told], ""
+        differences += [one for one in asked(name) if one.of not in told]
+        if configuration.gcp is not None:
+            strays = beside.found(stack.PROJECT.resources(name), beside.asking(configuration.gcp.project))
+            differences += [Difference(one.name, one.kind, one.name, "", ours=False) for one in strays]
     except CloisterError as error:
         return differences, str(error)
+    return differences, ""
 
 
 def compare(configuration: Workspace, digest: str, machines: Sequence[Machine]) -> list[Difference]:

@@ -51,10 +51,13 @@ def machines(
         print(
             f"Whether {'more of it is otherwise than' if drift else 'this is what is'} declared is not known: {wrong}"
         )
-    elif drift:
+    elif any(one.ours for one in drift):
         print(f"To put that right: invoke workspace.up --stack {workspace}")
-    else:
+    elif not drift:
         print("All of it is as declared.")
+    strays = sorted({one.what for one in drift if not one.ours})
+    if strays:
+        print(f"What is there of {', '.join(strays)} beside the workspace's own, only who put it there takes away.")
 
 
 def workspaces(found: Mapping[str, Sequence[Machine]], *, as_json: bool) -> None:

@@ -1,15 +1,17 @@
 """What runs otherwise than declared is said in sentences: by comparison here, and by asking the clouds."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import google.auth
 import pytest
+from google.oauth2.credentials import Credentials
 
 from cloister.protocol.imagemanifest import ImageManifest
-from infra import drift, machines, report
+from infra import beside, drift, machines, report
 from infra import project as pulumi
 from infra import stack as stacks
 from infra.backends import rolling
@@ -19,7 +21,7 @@ from infra.provider import machine
 from infra.provider.names import CVM
 from infra.stack import KEY
 from infra.workspace import Workspace, parse
-from tests.infra.clouds import workspaces
+from tests.infra.clouds import compute, workspaces
 from tests.infra.conftest import Agents, Engine
 from tests.infra.project import Project
 
@@ -154,17 +156,32 @@ class Cloud:
 
 
 @pytest.fixture(params=["azure", "gcp"])
-def cloud(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+def cloud(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     image, other = workspaces.manifest(tmp_path), workspaces.manifest(tmp_path, source="11")
     made = workspaces.create(tmp_path, workspaces.value(request.param, image), image, other)
     made.pulumi("up", "--yes", "--skip-preview")
     monkeypatch.setattr(pulumi, "_environment", lambda: made.environment)
     monkeypatch.setattr(stacks, "PROJECT", pulumi.Project(made.folder, KEY, "workspace"))
-    return Cloud(request.param, made, other)
+    monkeypatch.setattr(google.auth, "default", lambda **_: (Credentials(token="token"), ""))
+    with compute.serving(compute.world_in(made.folder.parent / "world.json")) as address:
+        monkeypatch.setattr(beside, "ADDRESS", address)
+        yield Cloud(request.param, made, other)
+
+
+def add_a_rule(world: dict[str, Any]) -> list[str]:
+    """As somebody would by hand; at Google it is a resource of its own, and Pulumi does not see it."""
+    for identity, thing in list(world.items()):
+        if thing["type"] == compute.FIREWALL and thing["inputs"].get("allows"):
+            world[f"{identity}-too"] = {**thing, "inputs": {**thing["inputs"], "name": "allow-ssh"}}
+            return ["allow-ssh: the Firewall is there and is not declared."]
+    return []
 
 
 def test_a_cloud_is_asked_what_was_done_by_hand_and_its_machines_roll_when_nothing_runs(cloud: Cloud, agents: Agents):
     assert cloud.drift() == []
+    before = (cloud.project.folder.parent / "world.json").read_text()
+    assert cloud.world(add_a_rule) == cloud.drift()
+    (cloud.project.folder.parent / "world.json").write_text(before)
     sentence = cloud.world(open_to_all)
     cloud.world(lambda world: world.pop(cloud.machine(world, "scorer")))
     kind = "VirtualMachine" if cloud.backend == "azure" else "Instance"
@@ -217,6 +234,12 @@ def test_status_is_there_for_people_and_for_programs(capsys: pytest.CaptureFixtu
     said = capsys.readouterr().out
     assert "deployed" in said
     assert f"{difference.sentence()}\nTo put that right: invoke workspace.up --stack lab" in said
+    stray = drift.Difference("allow-ssh", "Firewall", "allow-ssh", "", ours=False)
+    report.machines("lab", [running], [stray], "", as_json=False)
+    said = capsys.readouterr().out
+    assert "allow-ssh: the Firewall is there and is not declared.\nWhat is there of Firewall beside" in said
+    assert "workspace.up" not in said
+    assert "as declared." not in said
     report.machines("lab", [running], [], "The image is not here.", as_json=False)
     assert "Whether this is what is declared is not known: The image is not here." in capsys.readouterr().out
     report.machines("lab", [running], [difference], "", as_json=True)
