@@ -500,7 +500,8 @@ def test_one_flipped_bit_of_every_bound_byte_is_refused(machine: GcpSnpMachine, 
 
 
 def test_the_quote_of_a_real_vtpm_passes_with_its_own_nonce_alone() -> None:
-    parts = dict(_fields(recorded("tpm/gce-cos-85-nonce9009.pb"), keep=(1, 2)))
+    parts = dict(_fields(recorded("tpm/gce-cos-85-nonce9009.pb"), keep=(1, 2, 3)))
+    log = EventLog.parse(parts[3][0])
     public = tpm_rsa.RsaPublic.parse(parts[1][0])
     key = rsa.RSAPublicNumbers(public.exponent, int.from_bytes(public.modulus)).public_key()
     assert public.attributes & tpm.AK_REQUIRED == tpm.AK_REQUIRED
@@ -525,6 +526,7 @@ def test_the_quote_of_a_real_vtpm_passes_with_its_own_nonce_alone() -> None:
         assert failed(b"\x90\x09") == []
         assert failed(b"\x90\x0a") == ["quote-binding"]
         assert failed(b"\x90\x09", values={**pcrs, 4: OTHER}) == ["quote-pcr-digest"]
+        assert log.replay(vtpm.REPLAYED) == {index: pcrs[index] for index in vtpm.REPLAYED}
         judged += 1
     assert judged == 1
 
