@@ -49,6 +49,7 @@ UNREADABLE = (
 _VERSION = 0xA0
 _CURVES = (ec.SECP256R1, ec.SECP384R1)
 _RSA_BITS = range(2048, 4097)  # larger keys only cost time; no vendor has one
+_RSA_EXPONENT_BITS = 32  # likewise: an exponent may be as long as the key, and all have 65537
 _KNOWN = {
     ExtensionOID.BASIC_CONSTRAINTS,
     ExtensionOID.KEY_USAGE,
@@ -147,6 +148,13 @@ def spki_digest(spki: bytes) -> bytes:
     return hashlib.sha256(spki).digest()
 
 
+def may_sign(key: object) -> bool:
+    """Whether a signature by ``key`` counts: on P-256 or P-384, or RSA as vendors have it."""
+    if isinstance(key, rsa.RSAPublicKey):
+        return key.key_size in _RSA_BITS and key.public_numbers().e.bit_length() <= _RSA_EXPONENT_BITS
+    return isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, _CURVES)
+
+
 def issuers_among(
     leaf: Certificate, ders: Iterable[bytes], known: Sequence[Certificate] = ()
 ) -> tuple[Certificate, ...]:
@@ -219,12 +227,8 @@ def _issues(issuer: Certificate, path: Sequence[Certificate]) -> str:
 
 def _unsigned(child: Certificate, issuer: Certificate) -> str:
     """Why the signature of ``child`` does not count as one of ``issuer``, or nothing."""
-    key = issuer.parsed.public_key()
-    strong = (isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, _CURVES)) or (
-        isinstance(key, rsa.RSAPublicKey) and key.key_size in _RSA_BITS
-    )
     try:
-        if not strong or not isinstance(child.parsed.signature_hash_algorithm, HASHES):
+        if not may_sign(issuer.parsed.public_key()) or not isinstance(child.parsed.signature_hash_algorithm, HASHES):
             return "a signature of the path uses an algorithm that is not accepted"
         child.parsed.verify_directly_issued_by(issuer.parsed)
     except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):

@@ -144,6 +144,21 @@ def test_an_rsa_key_that_is_too_small_or_too_large_is_not_used(bits: int, accept
     assert ("not accepted" in why) != accepted
 
 
+@pytest.mark.parametrize(("exponent", "accepted"), [(2**32 - 5, True), (2**32 + 15, False)])
+def test_an_rsa_key_with_a_long_exponent_is_not_used(exponent: int, accepted: bool) -> None:
+    """It may be as long as the key, and each signature takes a hundred times as long then."""
+    numbers = rsa.generate_private_key(65537, 2048).private_numbers()
+    p, q = numbers.p, numbers.q
+    d = pow(exponent, -1, (p - 1) * (q - 1))
+    public = rsa.RSAPublicNumbers(exponent, p * q)
+    slow = rsa.RSAPrivateNumbers(p, q, d, d % (p - 1), d % (q - 1), pow(q, -1, p), public).private_key()
+    root = certificate("root", "root", slow, slow)
+    leaf = certificate("leaf", "root", LEAF_KEY, slow, ca=False, signs=False)
+    path, why = find_path(leaf, (root,), root.fingerprint())
+    assert (path is not None) == accepted
+    assert ("not accepted" in why) != accepted
+
+
 def test_a_certificate_of_the_same_name_does_not_hide_the_right_one() -> None:
     decoy = certificate("middle", "root", key(), ROOT_KEY)
     assert find_path(LEAF, (decoy, MIDDLE, ROOT), ROOT.fingerprint())[0] == (LEAF, MIDDLE, ROOT)

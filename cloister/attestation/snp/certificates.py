@@ -108,7 +108,7 @@ class EndorsementCertificate:
     def signed_by(self, issuer: x509.Certificate) -> bool:
         """Whether the key of ``issuer`` made the signature."""
         key = issuer.parsed.public_key()
-        if not isinstance(key, rsa.RSAPublicKey):
+        if not isinstance(key, rsa.RSAPublicKey) or not x509.may_sign(key):
             return False
         try:
             pss = padding.PSS(padding.MGF1(hashes.SHA384()), _SALT)

@@ -73,6 +73,23 @@ def test_the_verdict_says_that_all_certificates_are_valid() -> None:
     assert (check.outcome, check.found) == (Outcome.PASSED, "all three are valid at 2026-03-01T12:00:00.000Z")
 
 
+@pytest.mark.parametrize(("exponent", "accepted"), [(2**32 - 5, True), (2**32 + 15, False)])
+def test_a_signer_s_key_with_a_long_exponent_signs_nothing(exponent: int, accepted: bool) -> None:
+    """Whoever brings such certificates would have the verifier reckon for seconds."""
+    numbers = rsa.generate_private_key(65537, 2048).private_numbers()
+    p, q = numbers.p, numbers.q
+    d = pow(exponent, -1, (p - 1) * (q - 1))
+    public = rsa.RSAPublicNumbers(exponent, p * q)
+    slow = rsa.RSAPrivateNumbers(p, q, d, d % (p - 1), d % (q - 1), pow(q, -1, p), public).private_key()
+    amd = MILAN.amd
+    name = library.load_der_x509_certificate(amd.signers[SigningKey.VCEK][1]).subject
+    builder = library.CertificateBuilder(name, name, slow.public_key(), 7, AT, AT + timedelta(days=1))
+    signer = builder.sign(slow, hashes.SHA384()).public_bytes(serialization.Encoding.DER)
+    service = dataclasses.replace(amd, signers={**amd.signers, SigningKey.VCEK: (slow, signer)})
+    leaf = EndorsementCertificate.parse(service.certify(MILAN.key.public_key(), MILAN.tcb, hwid=MILAN.chip_id))
+    assert leaf.signed_by(Certificate.parse(signer)) == accepted
+
+
 def test_no_authority_stands_between_signer_and_root() -> None:
     """AMD's chains have three certificates; one with another authority in it is none of AMD's."""
     signing_key, signer_der = MILAN.amd.signers[SigningKey.VCEK]
