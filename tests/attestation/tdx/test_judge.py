@@ -323,6 +323,40 @@ def test_valid_evidence_is_accepted_and_said_to_be_simulated(td: Td, make: Calla
     schema.validate("verdict", canonical.parse(verdict.encode(), what="verdict", limit=10**6), what="verdict")
 
 
+def test_a_verdict_says_who_vouches_what_for_and_as_of_when(td: Td) -> None:
+    info = td.intel.tcb_info()
+    info["tcbLevels"][0] |= {"tcbStatus": "SWHardeningNeeded", "advisoryIDs": ["INTEL-SA-00615", "INTEL-SA-00001"]}
+    info["issueDate"] = "2026-02-20T00:00:00Z"
+    lists = (td.intel.crl(since=AT - timedelta(days=2)), td.intel.crl(of_root=True))
+    one, report = good(td).but(collateral=td.intel.collateral(tcb_info=info, crls=lists)), td.report(bytes(64))
+    of_the_quote = {
+        "root": f"Simulated {ROOT_NAME}",
+        "root_key": td.intel.anchor().spki_sha256.hex(),
+        "fmspc": td.intel.platform.fmspc.hex(),
+        "ppid": td.intel.platform.ppid.hex(),
+        "tee_tcb_svn": report.tee_tcb_svn.hex(),
+        "mr_seam": report.mr_seam.hex(),
+        "mr_td": report.mr_td.hex(),
+        **{f"rtmr{index}": value.hex() for index, value in enumerate(report.rtmrs)},
+    }
+    of_intel = {
+        "tcb_status": "SWHardeningNeeded",
+        "tcb_date": "2026-01-01T00:00:00.000Z",
+        "advisories": "INTEL-SA-00001, INTEL-SA-00615",
+        "tcb_info": "of 2026-02-20T00:00:00.000Z, next due 2026-03-30T12:00:00.000Z, evaluation data 18",
+        "qe_identity": "of 2026-02-28T12:00:00.000Z, next due 2026-03-30T12:00:00.000Z, evaluation data 18",
+        "crl": "of 2026-02-27T12:00:00.000Z, next due 2026-03-29T12:00:00.000Z",
+    }
+    missing = {**dict.fromkeys(of_intel, "none"), "advisories": ""}
+    for case_, said in ((one, of_intel), (one.but(collateral=InMemory()), missing)):
+        assert case_.verdict().claims.identity == {**of_the_quote, **said}
+
+
+def test_an_anchor_without_a_name_is_called_by_what_it_stands_for(td: Td) -> None:
+    anchor = dataclasses.replace(td.intel.anchor(), name="")
+    assert good(td).but(anchor=anchor).verdict().claims.identity["root"] == "simulated"
+
+
 def test_collateral_may_come_with_the_evidence(td: Td) -> None:
     collateral = td.intel.collateral()
     items = tuple(CollateralItem(kind, content) for kind, all_ in collateral.contents.items() for content in all_)
