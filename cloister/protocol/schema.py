@@ -79,20 +79,78 @@ _TYPES = {
 }
 
 
+_NAME = "at most 63 lower-case letters, digits and '-', with no '-' at its ends"
+_FORMS = {
+    r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$": _NAME,
+    r"^[A-Za-z_][A-Za-z0-9_]{0,127}$": "at most 128 letters, digits and '_', the first of them no digit",
+    r"^[A-Za-z0-9_][A-Za-z0-9._+-]{0,199}$": "a file's bare name: letters, digits and . _ + -, no dot at first",
+    r"^[^\u0000-\u001f\u007f-\u009f]*$": "text without control characters",
+    r"^[^\u0000-\u001f\u007f-\u009f]+$": "text without control characters",
+    r"^[A-Za-z0-9.:\[\]-]{1,253}:[0-9]{1,5}$": "an address with a port, like 10.0.0.4:6110",
+    r"^20[0-9]{2}-[0-9]{2}-[0-9]{2}$": "a day like 2026-01-31",
+    r"^INTEL-SA-[0-9]{5}$": "an advisory like INTEL-SA-00614",
+    r"^[ -~]{1,127}$": "1 to 127 printable characters of ASCII",
+    r"^([0-9a-f]{128}|[0-9a-f]{16})$": "128 hexadecimal digits in lower case, or 16",
+    r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$": "a UUID like 11111111-2222-4333-8444-555555555555",
+    r"^[a-z0-9][a-z0-9:.-]{0,126}$": "a project's id: at most 127 lower-case letters, digits and : . -",
+    r"^[1-9][0-9]{0,19}$": "a number in at most 20 decimal digits, the first of them no 0",
+    r"^([0-9]|1[0-5])$": "the number of a register, 0 to 15",
+    r"^(0|1|2|3|5|6|7|8|10|14)$": "the number of a register of the platform: 0 to 3, 5 to 8, 10 or 14",
+}
+"""What a pattern of a schema asks for, in words."""
+_HEX = re.compile(r"\^\[0-9a-f\]\{(\d+)\}\$")
+_BASE64 = re.compile(r"\^\[A-Za-z0-9_-\](?:\*|\{\d+,(\d+)\})\$")
+
+
+def form(pattern: str) -> str:
+    """What a pattern of a schema asks for: a part of a sentence, and the pattern itself where no words are known."""
+    if pattern.endswith(r"\Z"):
+        pattern = pattern.removesuffix(r"\Z") + "$"  # as a schema has it, before _anchored
+    if found := _HEX.fullmatch(pattern):
+        return f"{found[1]} hexadecimal digits in lower case"
+    if found := _BASE64.fullmatch(pattern):
+        return "base64url without padding" + (f", at most {found[1]} characters" if found[1] else "")
+    return _FORMS.get(pattern, f"of the form {pattern}")
+
+
 def _reason(error: fastjsonschema.JsonSchemaValueException) -> str:
-    """What is wrong, behind the place; the rest of the rules is told in the validator's own words."""
+    """What is wrong, behind the place."""
     wanted = error.rule_definition
     match error.rule:
         case "additionalProperties" if (name := unknown_member(error)) is not None:
-            return f"has the member '{name[:_SHOWN]}', which it cannot have"
+            names = " or ".join(form(pattern) for pattern in error.definition.get("patternProperties", {}))
+            return f"has the member '{name[:_SHOWN]}', " + (
+                f"but its name must be {names}" if names else "which it cannot have"
+            )
         case "required":
             return "lacks " + ", ".join(name for name in wanted if name not in error.value)
         case "const":
             return f"must be {json.dumps(wanted)}"
         case "enum":
             return "must be one of " + ", ".join(map(str, wanted))
-        case "type" if isinstance(wanted, str):
-            return f"must be {_TYPES.get(wanted, wanted)}"
+        case "type":
+            kinds = [wanted] if isinstance(wanted, str) else wanted
+            return "must be " + " or ".join(_TYPES[kind] for kind in kinds)
         case "pattern":
-            return f"must have the form {wanted}"
-    return str(error.message).removeprefix(str(error.name)).strip()
+            return f"must be {form(wanted)}"
+        case "minimum" | "maximum":
+            return f"must be {_between(error.definition.get('minimum'), error.definition.get('maximum'))}"
+        case "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties" | "maxProperties":
+            of = error.rule[len("min") :]
+            least, most = error.definition.get(f"min{of}"), error.definition.get(f"max{of}")
+            one, several = _COUNTED[of]
+            noun = one if (least if most is None else most) == 1 else several
+            return f"must have {_between(least, most)} {noun}, and has {len(error.value)}"
+        case "uniqueItems":
+            twice = next((one for index, one in enumerate(error.value) if one in error.value[:index]), None)
+            return f"has {json.dumps(twice)[:_SHOWN]} more than once"
+    return f"breaks the rule {error.rule} of its schema"
+
+
+_COUNTED = {"Length": ("character", "characters"), "Items": ("entry", "entries"), "Properties": ("member", "members")}
+
+
+def _between(least: int | None, most: int | None) -> str:
+    if least is None or most is None:
+        return f"at most {most}" if least is None else f"at least {least}"
+    return f"{least} to {most}" if least < most else f"{least}"

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -46,6 +47,39 @@ def _value():
         "logs": {"readers": ["h1"], "max": 100, "release": "end"},
         "limits": {"time": 60, "memory": 1000, "cpus": 1, "processes": 8},
     }
+
+
+SCHEMAS = Path(schema.__file__).parent / "schemas"
+
+_NAME = "at most 63 lower-case letters, digits and '-', with no '-' at its ends"
+_FILE = "a file's bare name: letters, digits and . _ + -, no dot at first"
+_KEY = "base64url without padding, at most 2048 characters"
+_PCR = "the number of a register of the platform: 0 to 3, 5 to 8, 10 or 14"
+_LEAST = {
+    "policy": {
+        "version": 1,
+        "platforms": ["local"],
+        "images": [
+            {
+                "flavor": "base",
+                "debug": False,
+                "manifest_digest": _DIGEST,
+                "pcrs": dict.fromkeys(("4", "9", "11"), _DIGEST),
+            }
+        ],
+        "boot_configuration": {"workspace": "w", "cvms": ["trainer"], "owners": [_DIGEST]},
+    },
+    "manifest-source": {
+        "version": 1,
+        "name": "tumour",
+        "parties": {"lab": {"key": "lab.pub"}},
+        "algorithm": {"provider": "lab", "kind": "python", "file": "train.py"},
+        "datasets": [],
+        "results": {"consumers": ["lab"], "expires": "1h", "max": 1},
+        "limits": {"time": "1h", "memory": "1GiB", "cpus": 1, "processes": 1},
+    },
+}
+"""As little as a document needs."""
 
 
 def test_a_manifest_keeps_its_value_and_names_its_assets_and_roles():
@@ -162,20 +196,94 @@ def test_an_error_shows_no_control_character_of_a_name():
         (_changed("version", to=2), "version must be 1."),
         (_changed("version", to=True), "version must be a whole number."),
         (_changed("algorithm", "digest", drop=True), "algorithm lacks digest."),
-        (_changed("algorithm", "digest", to="AB"), "algorithm.digest must have the form ^[0-9a-f]{64}$."),
+        (_changed("algorithm", "digest", to="AB"), "algorithm.digest must be 64 hexadecimal digits in lower case."),
         (_changed("algorithm", "kind", to="fortran"), "algorithm.kind must be one of binary, python, wasm, oci."),
         (_changed("algorithm", to=[]), "algorithm must be an object."),
         (_changed("datasets", 1, to="d2"), "datasets.1 must be an object."),
         (_changed("datasets", 1, "unpack", to="yes"), "datasets.1.unpack must be true or false."),
         (_changed("algorithm", "colour", to=1), "algorithm has the member 'colour', which it cannot have."),
         (_changed("\x1b" * 99, to=1), "the document has the member '" + "\ufffd" * 64 + "', which it cannot have."),
-        (_changed("parties", "Lab", to={}), "parties has the member 'Lab', which it cannot have."),
+        (_changed("parties", "Lab", to={}), f"parties has the member 'Lab', but its name must be {_NAME}."),
+        (_changed("name", to="Tumour"), f"name must be {_NAME}."),
+        (_changed("description", to="a\nb"), "description must be text without control characters."),
+        (_changed("description", to="a" * 4097), "description must have at most 4096 characters, and has 4097."),
+        (_changed("algorithm", "file", to="a/b"), f"algorithm.file must be {_FILE}."),
+        (_changed("results", "consumers", to=[]), "results.consumers must have 1 to 256 entries, and has 0."),
+        (_changed("datasets", to=[None] * 257), "datasets must have at most 256 entries, and has 257."),
+        (_changed("parties", to={}), "parties must have 1 to 256 members, and has 0."),
+        (_changed("limits", "cpus", to=0), "limits.cpus must be 1 to 4096."),
+        (_changed("logs", "max", to=67108865), "logs.max must be 0 to 67108864."),
+        (_changed("parties", "lab", "key", to=""), f"parties.lab.key must be {_KEY}."),
     ],
 )
 def test_an_error_is_a_sentence_of_our_own(value, says):
     with pytest.raises(FormatError) as refused:
         Manifest.from_value(value)
     assert refused.value.message == f"The manifest: {says}"
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "wrong", "says"),
+    [
+        ("policy", ("platforms",), ["local", "tdx", "local"], 'platforms has "local" more than once.'),
+        ("policy", ("azure",), {}, "azure must have at least 1 member, and has 0."),
+        (
+            "policy",
+            ("snp",),
+            {"minimum_tcb": {}, "minimum_abi": [1]},
+            "snp.minimum_abi must have 2 entries, and has 1.",
+        ),
+        (
+            "policy",
+            ("platform_pcrs",),
+            {"4": _DIGEST},
+            f"platform_pcrs has the member '4', but its name must be {_PCR}.",
+        ),
+        ("manifest-source", ("logs",), {"max": -1}, "logs.max must be at least 0."),
+        ("manifest-source", ("logs",), {"max": []}, "logs.max must be a whole number or text."),
+        ("manifest-source", ("algorithm", "file"), "", "algorithm.file must have 1 to 1024 characters, and has 0."),
+    ],
+)
+def test_so_are_the_rarer_ones(name, place, wrong, says):
+    value = copy.deepcopy(_LEAST[name])
+    *before, last = place
+    inner = value
+    for step in before:
+        inner = inner[step]
+    inner[last] = wrong
+    with pytest.raises(FormatError) as refused:
+        schema.validate(name, value, what="It")
+    assert refused.value.message == f"It: {says}"
+
+
+WRITTEN = ("verdict", "raw-verdict")
+"""Schemas of what only we write, for others to read."""
+READ = sorted(path.name.partition(".")[0] for path in SCHEMAS.iterdir() if path.name.partition(".")[0] not in WRITTEN)
+SAID = {
+    *("additionalProperties", "required", "const", "enum", "type", "pattern", "minimum", "maximum", "uniqueItems"),
+    *("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"),
+}
+SILENT = {"$schema", "$defs", "$ref", "title", "description", "properties", "patternProperties", "items"}
+
+
+def rules(value):
+    """Each rule of a schema with what it asks for; the names of members are none."""
+    for rule, wanted in value.items():
+        yield rule, wanted
+        if rule in ("properties", "patternProperties", "$defs"):
+            for inner in wanted.values():
+                yield from rules(inner)
+        elif isinstance(wanted, dict):
+            yield from rules(wanted)
+
+
+@pytest.mark.parametrize("name", READ)
+def test_every_rule_that_a_document_can_break_has_words(name):
+    found = list(rules(schema.load(name)))
+    assert {rule for rule, _ in found} <= SAID | SILENT
+    patterns = [wanted for rule, wanted in found if rule == "pattern"]
+    patterns += [pattern for rule, wanted in found if rule == "patternProperties" for pattern in wanted]
+    assert [pattern for pattern in patterns if pattern in schema.form(pattern)] == []
 
 
 def test_a_variable_has_no_newline_in_its_name():
