@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cloister.errors import InputError
-from infra import cloud, layout, sizes
+from infra import cloud, layout, reserved, sizes
 from infra import key as keys
 from infra.backends import addresses
 from infra.cloud import Azure, Budget, Gcp
@@ -240,6 +240,8 @@ def _cloud_cvm(found: Problems, path: str, fields: Mapping[str, Any], cvm: Cvm, 
     # Google Cloud, "Naming resources" (RFC 1035): an instance's name begins with a letter.
     if backend == "gcp" and cvm.name[:1].isdigit():
         found.add(f"{path}.name", f"{cvm.name!r} begins with a digit, which no instance of Google's may.")
+    if backend == "azure" and reserved.is_reserved(cvm.name):
+        found.add(f"{path}.name", f"{cvm.name!r} is a name that Azure keeps for itself.")
     size = ""
     if tee in sizes.TEES:
         size = found.tried(path, lambda: sizes.choose(backend, tee, cvm.vcpus, cvm.memory)) or ""
