@@ -3,9 +3,7 @@
 from dataclasses import dataclass, field
 
 from cloister.attestation.collateral import Collateral, InMemory
-from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import CERTIFICATE, Evidence
-from cloister.attestation.snp.certificates import is_endorsement
 from cloister.client.collateral import wanted
 from cloister.client.collateral.network import Network
 from cloister.client.collateral.wanted import Services
@@ -28,15 +26,6 @@ class Vendors:
         if self.network is None:
             return self.collateral, ()
         carried = [item.content for item in evidence.collateral if item.kind == CERTIFICATE]
-        readable = tuple(der for der in (*carried, *self.collateral.items(CERTIFICATE)) if _is_readable(der))
-        fetched = self.network.fetch(wanted.questions(evidence, readable, self.services))
+        known = (*carried, *self.collateral.items(CERTIFICATE))
+        fetched = self.network.fetch(wanted.questions(evidence, known, self.services))
         return Several((self.collateral, fetched.collateral)), fetched.problems
-
-
-def _is_readable(certificate: bytes) -> bool:
-    """One that is not has no say here; the verdict names it."""
-    try:
-        is_endorsement(certificate)
-    except MalformedEvidence:
-        return False
-    return True

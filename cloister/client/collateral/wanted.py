@@ -1,8 +1,10 @@
 """Which questions to the vendors' services a piece of evidence raises."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cloister.attestation.azure.hcl import TYPE_SNP, HclReport
+from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence, Platform
 from cloister.attestation.raw import Raw, RawHcl, RawSnp
 from cloister.attestation.snp.certificates import EndorsementCertificate, is_endorsement
@@ -36,7 +38,8 @@ def questions(
 ) -> tuple[Question, ...]:
     """Everything that the evidence is judged with and may lack. Raises MalformedEvidence.
 
-    ``certificates`` are those that came with it: with a VCEK among them none is asked for.
+    ``certificates`` are those that came with it: with the VCEK of its report among them none is asked for. Those that
+    cannot be read have no say here; the verdict names them.
     """
     asked = services or Services()
     snp, quote = _parts(given)
@@ -72,16 +75,27 @@ def _parts(given: Evidence | Raw) -> tuple[bytes | None, bytes | None]:
 
 
 def _amd(report: Report, certificates: tuple[bytes, ...], service: str) -> list[Question]:
-    leaves = [EndorsementCertificate.parse(der) for der in certificates if is_endorsement(der)]
+    leaves = list(_endorsements(certificates))
     vlek = report.signing_key is SigningKey.VLEK
     known = report.product_line or next((leaf.amd.product_line for leaf in leaves), None)
     lines = (known,) if known else _OF_VERSION_2
     found: list[Question] = []
     for line in lines:
-        if not vlek and not leaves:
-            found.append(amd.key(line, report.chip_id, report.tcb_versions(line)["reported"], service=service))
+        if not vlek:
+            own = report.chip(line), report.tcb_versions(line)["reported"]
+            if own not in [(leaf.amd.hwid, leaf.amd.tcb) for leaf in leaves]:
+                found.append(amd.key(line, *own, service=service))
         found += [amd.chain(line, vlek=vlek, service=service), amd.revocations(line, vlek=vlek, service=service)]
     return found
+
+
+def _endorsements(certificates: tuple[bytes, ...]) -> Iterator[EndorsementCertificate]:
+    for der in certificates:
+        try:
+            if is_endorsement(der):
+                yield EndorsementCertificate.parse(der)
+        except MalformedEvidence:
+            continue
 
 
 def _intel(quote: Quote, services: Services) -> tuple[Question, ...]:

@@ -18,8 +18,9 @@ from cloister.attestation.evidence import (
     TCB_INFO,
     SessionBinding,
 )
+from cloister.attestation.raw import RawSnp
 from cloister.attestation.snp.products import ProductLine, TcbVersion
-from cloister.attestation.testkit import RsaTpm
+from cloister.attestation.testkit import Processor, RsaTpm
 from cloister.attestation.testkit.google import GcpSnpMachine
 from cloister.client.collateral import amd, azure, google, intel, wanted
 from cloister.client.collateral.service import Question
@@ -272,6 +273,30 @@ def test_an_authoritys_place_that_holds_something_else_is_no_answer(server: Serv
 
     assert len(found.problems) == 1
     assert found.collateral.items(CRL) == ()
+
+
+def test_a_chips_key_is_not_asked_for_when_it_came() -> None:
+    processor = Processor.create(NOW)
+    report = RawSnp(processor.report())
+    assert [one.address.split("?")[0].rsplit("/", 1)[1] for one in wanted.questions(report)] == [
+        processor.chip_id.hex(),
+        "cert_chain",
+        "crl",
+    ]
+    asked = wanted.questions(report, (processor.certificate,))
+    assert [one.address.rsplit("/", 1)[1] for one in asked] == ["cert_chain", "crl"]
+
+
+def test_a_host_that_brings_another_chips_key_or_nothing_that_can_be_read_keeps_no_question_back() -> None:
+    processor, other = Processor.create(NOW), Processor.create(NOW)
+    older = other.amd.certify(other.key.public_key(), MILAN, hwid=processor.chip_id)
+    elsewhere = other.amd.certify(other.key.public_key(), other.tcb, hwid=bytes(64))
+    unread = processor.certificate.replace(b"\x16\x05Milan", b"\x16\x05Mil\x00n")
+    report = RawSnp(processor.report())
+    assert unread != processor.certificate
+    for brought in (older, elsewhere, unread, b"no certificate"):
+        asked = [question.address for question in wanted.questions(report, (brought,))]
+        assert asked == [question.address for question in wanted.questions(report)]
 
 
 def test_a_vtpm_of_googles_raises_the_question_of_its_authority() -> None:
