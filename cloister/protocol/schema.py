@@ -142,12 +142,22 @@ def _reason(error: fastjsonschema.JsonSchemaValueException) -> str:
             noun = one if (least if most is None else most) == 1 else several
             return f"must have {_between(least, most)} {noun}, and has {len(error.value)}"
         case "uniqueItems":
-            twice = next((one for index, one in enumerate(error.value) if one in error.value[:index]), None)
-            return f"has {json.dumps(twice)[:_SHOWN]} more than once"
+            return f"has {_twice(error.value)[:_SHOWN]} more than once"
     return f"breaks the rule {error.rule} of its schema"
 
 
 _COUNTED = {"Length": ("character", "characters"), "Items": ("entry", "entries"), "Properties": ("member", "members")}
+
+
+def _twice(entries: list[Any]) -> str:
+    """The first entry that was there before, as JSON."""
+    seen: set[str] = set()
+    for entry in entries:
+        said = json.dumps(entry, sort_keys=True)
+        if said in seen:
+            return said
+        seen.add(said)
+    return "an entry"
 
 
 def _between(least: int | None, most: int | None) -> str:
