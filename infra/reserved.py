@@ -1,12 +1,11 @@
 """Names that Azure lets nobody give to a VM (Azure Resource Manager, "Resolve errors for reserved resource names")."""
 
-# Of these only what a CVM can be called; the others have dots and underscores.
-_WHOLE = frozenset(
-    """
-    access azure bing bizspark biztalk cortana directx dotnet dynamics excel exchange forefront groove hololens hyperv
-    kinect lync msdn o365 office office365 onedrive onenote outlook powerpoint sharepoint skype visio visualstudio
-    """.split()
-)
+# Those that a CVM can be called; others have dots and underscores.
+_WORDS = """
+access azure bing bizspark biztalk cortana directx dotnet dynamics excel exchange forefront groove hololens hyperv kinect
+lync msdn o365 office office365 onedrive onenote outlook powerpoint sharepoint skype visio visualstudio
+"""
+_WHOLE = frozenset(_WORDS.split())
 _BEGINNINGS = ("login", "xbox")
 _PARTS = ("microsoft", "windows")
 
