@@ -33,7 +33,8 @@ from agent_runtime.runner import Runner, listen
 from cloister.attestation import tpm, tpm_commands
 from cloister.attestation.eventlog import EV_NO_ACTION
 from cloister.attestation.evidence import Platform
-from cloister.attestation.policy import ConfigurationPolicy, ImageReference, LocalPolicy, Policy
+from cloister.attestation.images import ImageReference
+from cloister.attestation.policy import ConfigurationPolicy, LocalPolicy, Policy
 from cloister.attestation.testkit import Authority, BootEvent, encode_event_log
 from cloister.attestation.testkit.machine import BOOT_EVENTS
 from cloister.endpoint import Address

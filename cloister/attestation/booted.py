@@ -1,6 +1,7 @@
 """The image that a machine booted, whatever identified it: whether it is for debugging."""
 
-from cloister.attestation.policy import ImageReference, Policy
+from cloister.attestation.images import ImageReference
+from cloister.attestation.policy import Policy
 from cloister.attestation.verdict import Recorder
 
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 from cloister.attestation.errors import PolicyError
 from cloister.attestation.evidence import Evidence
-from cloister.attestation.policy import ImageReference, Policy
+from cloister.attestation.images import ImageReference
+from cloister.attestation.policy import Policy
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.sources import Sources
 from cloister.attestation.verdict import Recorder

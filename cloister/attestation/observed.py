@@ -18,8 +18,9 @@ from cloister.attestation.evidence import CERTIFICATE, LAUNCH_ENDORSEMENT, Evide
 from cloister.attestation.gcp.endorsement import LaunchEndorsement
 from cloister.attestation.gcp.instance import InstanceInfo
 from cloister.attestation.gcp.policy import GcpPolicy
+from cloister.attestation.images import IMAGE_PCRS, ImageReference
 from cloister.attestation.instances import GcpInstance, Instances
-from cloister.attestation.policy import IMAGE_PCRS, ConfigurationPolicy, ImageReference, Policy
+from cloister.attestation.policy import ConfigurationPolicy, Policy
 from cloister.attestation.reference import TEAM, YOURSELF, TakenOver
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.snp.certificates import EndorsementCertificate

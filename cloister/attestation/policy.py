@@ -5,25 +5,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from cloister.attestation import images
 from cloister.attestation.azure.policy import AzurePolicy
 from cloister.attestation.errors import PolicyError
 from cloister.attestation.evidence import Platform
 from cloister.attestation.gcp.policy import GcpPolicy
+from cloister.attestation.images import ImageReference
 from cloister.attestation.instances import Instances
 from cloister.attestation.snp.policy import SnpPolicy
-from cloister.attestation.tdx.policy import TdxPolicy, TdxReference
+from cloister.attestation.tdx.policy import TdxPolicy
 from cloister.protocol import canonical, schema
 
 MAX_SIZE = 1024 * 1024
-
-ZERO = bytes(32)
-"""The value of a register that nothing was measured into."""
-
-IMAGE_PCRS = (4, 9, 11)
-"""The registers that identify an image."""
-
-ZERO_PCRS = (12, 13)
-"""The registers of what comes from outside of the image (systemd-stub(7)): nothing may."""
 
 SNP_PLATFORMS = (Platform.SEV_SNP, Platform.AZURE_SNP, Platform.GCP_SNP)
 """The platforms that stand on a SEV-SNP report: a policy that accepts one needs the section ``snp``."""
@@ -43,22 +36,6 @@ _NAMED_ON = {
 """The lists of the section ``instances``, with the platforms whose evidence has such names."""
 
 _WHAT = "The policy"
-
-
-@dataclass(frozen=True)
-class ImageReference:
-    """Reference values of one image: ``pcrs`` has at least 4, 9 and 11; ``manifest_digest`` names the image.
-
-    ``launch_digests`` (SHA-384) are those of SEV-SNP without a paravisor, one for each number of processors.
-    ``tdx`` has those of TDX without a paravisor. Where neither is there, such machines are refused.
-    """
-
-    flavor: str
-    debug: bool
-    manifest_digest: bytes
-    pcrs: Mapping[int, bytes]
-    launch_digests: tuple[bytes, ...] = ()
-    tdx: TdxReference | None = None
 
 
 @dataclass(frozen=True)
@@ -130,19 +107,7 @@ class Policy:
             raise PolicyError(f"{_WHAT} names no image, so it would accept no machine.")
         self._require_snp_sections()
         self._require_tdx_sections()
-        kinds: dict[tuple[bytes | None, ...], ImageReference] = {}
-        for image in self.images:
-            values = tuple(image.pcrs.get(index) for index in IMAGE_PCRS)
-            if None in values:
-                raise PolicyError(f"{_WHAT} does not give all of PCR 4, 9 and 11 of the image {image.flavor}.")
-            if kinds.setdefault(values, image).debug != image.debug:
-                raise PolicyError(
-                    f"{_WHAT} says of one and the same image that it is for debugging ({image.flavor}) and that it "
-                    "is not: two images have the same PCR 4, 9 and 11.",
-                    hint="Keep the one whose manifest you trust.",
-                )
-            if any(image.pcrs.get(index, ZERO) != ZERO for index in ZERO_PCRS):
-                raise PolicyError(f"{_WHAT} gives PCR 12 or 13 of the image {image.flavor} a value other than zero.")
+        images.check(self.images)
         if self.secure_boot and 7 not in self.platform_pcrs:
             raise PolicyError(
                 f"{_WHAT} requires Secure Boot and pins no PCR 7.", hint="Add platform_pcrs: {'7': VALUE} to it."
@@ -183,38 +148,22 @@ class Policy:
                 )
 
     def _require_snp_sections(self) -> None:
-        """The section ``snp`` goes with the platforms that stand on it; one launch digest is of one image."""
+        """The section ``snp`` goes with the platforms that stand on it."""
         stands = [platform for platform in self.platforms if platform in SNP_PLATFORMS]
         if bool(stands) != (self.snp is not None):
             raise PolicyError(
                 f"{_WHAT} must have the section snp exactly when it accepts one of {', '.join(SNP_PLATFORMS)}.",
                 hint="Its minimum_tcb says which firmware is new enough; AMD's security bulletins have the versions.",
             )
-        debug: dict[bytes, bool] = {}
-        for image in self.images:
-            for digest in image.launch_digests:
-                if debug.setdefault(digest, image.debug) != image.debug:
-                    raise PolicyError(
-                        f"{_WHAT} says of one and the same image that it is for debugging ({image.flavor}) and that it "
-                        "is not: two images have the same launch digest."
-                    )
 
     def _require_tdx_sections(self) -> None:
-        """The section ``tdx`` goes with the platforms that stand on it; the same RTMRs are of one image."""
+        """The section ``tdx`` goes with the platforms that stand on it."""
         stands = [platform for platform in self.platforms if platform in TDX_PLATFORMS]
         if bool(stands) != (self.tdx is not None):
             raise PolicyError(
                 f"{_WHAT} must have the section tdx exactly when it accepts one of {', '.join(TDX_PLATFORMS)}.",
                 hint="An empty section, tdx: {}, is the strict choice in everything.",
             )
-        references = [(image, image.tdx) for image in self.images if image.tdx is not None]
-        debug: dict[tuple[bytes, bytes], bool] = {}
-        for image, reference in references:
-            if debug.setdefault((reference.rtmrs[1], reference.rtmrs[2]), image.debug) != image.debug:
-                raise PolicyError(
-                    f"{_WHAT} says of one and the same image that it is for debugging ({image.flavor}) and that it "
-                    "is not: two images have the same RTMR 1 and 2."
-                )
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
@@ -230,17 +179,7 @@ class Policy:
         expected = value["boot_configuration"]
         return cls(
             platforms=tuple(Platform(name) for name in value["platforms"]),
-            images=tuple(
-                ImageReference(
-                    flavor=image["flavor"],
-                    debug=image["debug"],
-                    manifest_digest=bytes.fromhex(image["manifest_digest"]),
-                    pcrs={int(index): bytes.fromhex(digest) for index, digest in image["pcrs"].items()},
-                    launch_digests=tuple(bytes.fromhex(d) for d in image.get("snp", {}).get("launch_digests", ())),
-                    tdx=TdxReference.from_value(image["tdx"]) if "tdx" in image else None,
-                )
-                for image in value["images"]
-            ),
+            images=tuple(ImageReference.from_value(image) for image in value["images"]),
             boot_configuration=ConfigurationPolicy(
                 workspace=expected["workspace"],
                 cvms=tuple(expected["cvms"]),
@@ -266,7 +205,7 @@ class Policy:
             "allow_local": self.allow_local,
             "allow_debug": self.allow_debug,
             "secure_boot": self.secure_boot,
-            "images": [_image_value(image) for image in self.images],
+            "images": [image.value() for image in self.images],
             "platform_pcrs": {str(index): digest.hex() for index, digest in sorted(self.platform_pcrs.items())},
             "boot_configuration": {
                 "workspace": self.boot_configuration.workspace,
@@ -296,20 +235,6 @@ class Policy:
     def digest(self) -> bytes:
         """SHA-256 of the canonical form, 32 bytes: what a verdict names its policy by."""
         return hashlib.sha256(self.encode()).digest()
-
-
-def _image_value(image: ImageReference) -> dict[str, Any]:
-    value: dict[str, Any] = {
-        "flavor": image.flavor,
-        "debug": image.debug,
-        "manifest_digest": image.manifest_digest.hex(),
-        "pcrs": {str(index): digest.hex() for index, digest in sorted(image.pcrs.items())},
-    }
-    if image.launch_digests:
-        value["snp"] = {"launch_digests": [digest.hex() for digest in image.launch_digests]}
-    if image.tdx is not None:
-        value["tdx"] = image.tdx.value()
-    return value
 
 
 def _read_local(value: dict[str, Any]) -> LocalPolicy:

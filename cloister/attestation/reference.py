@@ -13,17 +13,9 @@ from cloister.attestation.azure.policy import AzurePolicy, AzureSnpPolicy, Azure
 from cloister.attestation.errors import MalformedEvidence, PolicyError
 from cloister.attestation.evidence import Platform
 from cloister.attestation.gcp.policy import GcpPolicy
+from cloister.attestation.images import IMAGE_PCRS, ZERO_PCRS, ImageReference
 from cloister.attestation.instances import Instances
-from cloister.attestation.policy import (
-    IMAGE_PCRS,
-    SNP_PLATFORMS,
-    TDX_PLATFORMS,
-    ZERO_PCRS,
-    ConfigurationPolicy,
-    ImageReference,
-    LocalPolicy,
-    Policy,
-)
+from cloister.attestation.policy import SNP_PLATFORMS, TDX_PLATFORMS, ConfigurationPolicy, LocalPolicy, Policy
 from cloister.attestation.snp.policy import SnpPolicy
 from cloister.attestation.tdx.policy import TdxPolicy
 from cloister.attestation.unfilled import NO_KEY, NO_VERSION

@@ -17,7 +17,8 @@ from cloister.attestation.collateral import Collateral
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence, Platform, ReceiptBinding, SessionBinding
 from cloister.attestation.gcp import verify as gcp
-from cloister.attestation.policy import SNP_PLATFORMS, TDX_PLATFORMS, ImageReference, Policy
+from cloister.attestation.images import ImageReference
+from cloister.attestation.policy import SNP_PLATFORMS, TDX_PLATFORMS, Policy
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.snp import judge as snp
 from cloister.attestation.sources import Sources

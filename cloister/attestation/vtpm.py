@@ -19,7 +19,8 @@ from cloister.attestation.booted import check_debug
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.eventlog import EventLog
 from cloister.attestation.evidence import Evidence
-from cloister.attestation.policy import IMAGE_PCRS, ZERO, ZERO_PCRS, ImageReference, Policy
+from cloister.attestation.images import IMAGE_PCRS, ZERO, ZERO_PCRS, ImageReference
+from cloister.attestation.policy import Policy
 from cloister.attestation.verdict import Recorder
 from cloister.protocol import canonical, transcript
 

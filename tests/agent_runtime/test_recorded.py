@@ -18,7 +18,8 @@ from cloister.attestation import tpm, tpm_rsa
 from cloister.attestation.azure.hcl import HclReport
 from cloister.attestation.azure.policy import AzurePolicy, AzureSnpPolicy
 from cloister.attestation.evidence import CERTIFICATE, CollateralItem, Evidence, Platform, TpmQuote
-from cloister.attestation.policy import ConfigurationPolicy, ImageReference, Policy
+from cloister.attestation.images import ImageReference
+from cloister.attestation.policy import ConfigurationPolicy, Policy
 from cloister.attestation.runtimelog import Measurement
 from cloister.attestation.snp.policy import SnpPolicy
 from cloister.attestation.snp.products import ProductLine

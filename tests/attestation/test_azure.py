@@ -18,8 +18,9 @@ from cloister.attestation.azure.policy import AzurePolicy, AzureSnpPolicy, Azure
 from cloister.attestation.checks import CHECKS_OF
 from cloister.attestation.errors import MalformedEvidence, PolicyError
 from cloister.attestation.evidence import CERTIFICATE, PARTS, CollateralItem, Evidence, Platform, TpmQuote
+from cloister.attestation.images import ImageReference
 from cloister.attestation.instances import Instances
-from cloister.attestation.policy import ConfigurationPolicy, ImageReference, Policy
+from cloister.attestation.policy import ConfigurationPolicy, Policy
 from cloister.attestation.roots import AMD, AZURE_VTPM, MICROSOFT_PARAVISOR, VENDORS, Anchor
 from cloister.attestation.snp import checks as snp_checks
 from cloister.attestation.snp import verify as snp

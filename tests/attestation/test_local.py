@@ -25,7 +25,8 @@ from cloister.attestation.evidence import (
     ReceiptBinding,
     SessionBinding,
 )
-from cloister.attestation.policy import ImageReference, LocalPolicy, Policy
+from cloister.attestation.images import ImageReference
+from cloister.attestation.policy import LocalPolicy, Policy
 from cloister.attestation.runtimelog import Kind, Measurement
 from cloister.attestation.snp.policy import KINDS, SnpPolicy
 from cloister.attestation.snp.products import ProductLine, TcbVersion

@@ -12,8 +12,9 @@ from cloister.attestation.checks import CHECKS
 from cloister.attestation.collateral import InMemory
 from cloister.attestation.errors import PolicyError
 from cloister.attestation.evidence import CERTIFICATE, Evidence, SessionBinding
+from cloister.attestation.images import ImageReference
 from cloister.attestation.observed import policy_from_evidence
-from cloister.attestation.policy import ImageReference, Policy
+from cloister.attestation.policy import Policy
 from cloister.attestation.reference import TakenOver
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.snp.report import SigningKey

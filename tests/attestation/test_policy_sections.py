@@ -10,8 +10,9 @@ from cloister.attestation.azure.policy import AzurePolicy, AzureSnpPolicy, Azure
 from cloister.attestation.errors import PolicyError
 from cloister.attestation.evidence import Platform
 from cloister.attestation.gcp.policy import GcpPolicy
+from cloister.attestation.images import ImageReference
 from cloister.attestation.instances import GcpInstance, Instances
-from cloister.attestation.policy import MAX_SIZE, VTPM_PLATFORMS, ConfigurationPolicy, ImageReference, Policy
+from cloister.attestation.policy import MAX_SIZE, VTPM_PLATFORMS, ConfigurationPolicy, Policy
 from cloister.attestation.snp.policy import KINDS, SnpPolicy
 from cloister.attestation.snp.products import ProductLine, TcbVersion
 from cloister.attestation.tdx.collateral import TcbStatus

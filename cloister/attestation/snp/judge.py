@@ -8,8 +8,9 @@ configuration, event-log key, manifest) is what the report data is computed from
 from cloister.attestation.booted import check_debug
 from cloister.attestation.case import Case, Judgement
 from cloister.attestation.errors import PolicyError
+from cloister.attestation.images import ImageReference
 from cloister.attestation.parts import check_parts
-from cloister.attestation.policy import ImageReference, Policy
+from cloister.attestation.policy import Policy
 from cloister.attestation.roots import AMD, vouching
 from cloister.attestation.snp.report import Report
 from cloister.attestation.snp.verify import check_report, collect

@@ -11,8 +11,9 @@ from cloister.attestation.booted import check_debug
 from cloister.attestation.case import Case, Judgement
 from cloister.attestation.ccel import Ccel
 from cloister.attestation.errors import PolicyError
+from cloister.attestation.images import ImageReference
 from cloister.attestation.parts import check_parts
-from cloister.attestation.policy import ImageReference, Policy
+from cloister.attestation.policy import Policy
 from cloister.attestation.roots import INTEL, Anchor
 from cloister.attestation.tdx.policy import TdxReference
 from cloister.attestation.tdx.quote import Quote, TdReport

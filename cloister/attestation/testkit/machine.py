@@ -10,7 +10,8 @@ from typing import Any, Self
 from cloister.attestation import runtimelog, tpm
 from cloister.attestation.eventlog import EventLog
 from cloister.attestation.evidence import Evidence, Platform, ReceiptBinding, SessionBinding, TpmQuote
-from cloister.attestation.policy import ImageReference, LocalPolicy, Policy
+from cloister.attestation.images import ImageReference
+from cloister.attestation.policy import LocalPolicy, Policy
 from cloister.attestation.testkit.attester import Attester
 from cloister.attestation.testkit.authority import Authority
 from cloister.attestation.testkit.firmware import (

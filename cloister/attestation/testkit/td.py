@@ -10,7 +10,8 @@ from typing import Any, Self
 from cloister.attestation.ccel import ALG_SHA384, SHA384_SIZE, Ccel
 from cloister.attestation.eventlog import EV_NO_ACTION
 from cloister.attestation.evidence import Evidence, Platform, ReceiptBinding, SessionBinding
-from cloister.attestation.policy import ImageReference, Policy
+from cloister.attestation.images import ImageReference
+from cloister.attestation.policy import Policy
 from cloister.attestation.tdx.policy import TdxPolicy, TdxReference
 from cloister.attestation.tdx.quote import TdReport
 from cloister.attestation.testkit.attester import Attester
