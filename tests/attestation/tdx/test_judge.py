@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from cloister.attestation.checks import CHECKS_OF
 from cloister.attestation.collateral import InMemory
-from cloister.attestation.errors import PolicyError
+from cloister.attestation.errors import MalformedEvidence, PolicyError
 from cloister.attestation.evidence import (
     CERTIFICATE,
     CRL,
@@ -544,6 +544,31 @@ def test_a_renewed_statement_of_the_same_evaluation_counts(td: Td) -> None:
         assert replaced(td, TCB_INFO, *order).verdict().accepted
 
 
+@pytest.mark.parametrize(
+    ("forged", "changes"),
+    [
+        (True, {"tcbEvaluationDataNumber": 30}),
+        (False, {"tcbEvaluationDataNumber": 30, "issueDate": "2026-03-02T00:00:00Z"}),
+        (False, {"tcbEvaluationDataNumber": 17, "issueDate": "2026-03-01T00:00:00Z"}),
+        (False, {"issueDate": "2026-03-01T00:00:00Z", "nextUpdate": "2026-03-01T06:00:00Z"}),
+        (False, {"issueDate": "2026-02-20T00:00:00Z"}),
+    ],
+    ids=["not signed", "not yet issued", "of an older evaluation", "overdue", "older"],
+)
+def test_beside_a_statement_that_counts_one_of_less_worth_does_not(
+    td: Td, forged: bool, changes: dict[str, Any]
+) -> None:
+    """It would call the platform out of date."""
+    other = td.intel.tcb_info() | changes
+    other["tcbLevels"][0]["tcbStatus"] = "OutOfDate"
+    statements = (
+        td.intel.statement("tcbInfo", td.intel.tcb_info()),
+        td.intel.statement("tcbInfo", other, new_key() if forged else None),
+    )
+    for order in (statements, statements[::-1]):
+        assert names(replaced(td, TCB_INFO, *order).verdict()) == []
+
+
 def test_statements_from_the_future_are_not_current(td: Td) -> None:
     later = {"issueDate": "2026-03-02T00:00:00Z"}
     assert names(stated(td, lambda info: info.update(later)).verdict()) == ["tdx-tcb-info-validity"]
@@ -675,6 +700,15 @@ def test_a_module_that_intel_does_not_publish_is_refused(td: Td) -> None:
     assert names(verdict) == ["tdx-module", "tdx-tcb-status"]
     assert verdict.failures[0].found == "version 9, which is unknown"
     require_words(verdict)
+
+
+def test_an_attestation_key_that_is_no_point_on_the_curve_is_malformed(td: Td) -> None:
+    evidence, start = td.evidence(BINDING), 702 + 4 + 64  # after the signed part, the size and the signature
+    quote = evidence.tdx_quote or b""
+    changed = dataclasses.replace(evidence, tdx_quote=quote[:start] + bytes(64) + quote[start + 64 :])
+    with pytest.raises(MalformedEvidence, match="is not a point on the curve P-256") as caught:
+        case(td, changed).verdict()
+    assert (caught.value.field, caught.value.offset) == ("TDX quote.attestation key", 0)
 
 
 def test_without_a_path_nothing_is_said_of_its_certificates(td: Td) -> None:
