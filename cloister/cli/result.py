@@ -40,7 +40,7 @@ def result(
     json: bool = False,
 ) -> None:
     """Fetch the result: its key goes out once, and it is proven before it counts."""
-    from cloister.client import proof
+    from cloister.client import proof, resultfiles
     from cloister.client import result as results
 
     agreed = settings.manifest(c, manifest)
@@ -59,7 +59,7 @@ def result(
             with show.transfer("Fetching the result", agreed.results.max_size) as progress:
                 results.fetch(connection, agreed, target, progress=progress, interrupted=show.interruption)
     fetched = results.finish(agreed, demanded, target, vendors=settings.vendors(c))
-    files = results.unpack(target, Path(unpack)) if unpack else []
+    files = resultfiles.unpack(target, Path(unpack)) if unpack else []
     if json:
         show.facts({"output": str(target), "files": [str(file) for file in files], "proof": fetched.proof.value()})
         return

@@ -12,13 +12,11 @@ Whatever fails after the key was handed out, the next call goes on from these fi
 """
 
 import os
-import secrets
 import time
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import BinaryIO
 
 from cloister import userfile
 from cloister.attestation.policy import Policy
@@ -169,7 +167,7 @@ def finish(manifest: Manifest, policy: Policy, output: Path, *, vendors: Vendors
         key = userfile.read(files.key, _KEY_SIZE)
         size = files.part.stat().st_size
         files.new.unlink(missing_ok=True)
-        with files.part.open("rb") as ciphertext, _new(files.new, 0o600) as plain:
+        with files.part.open("rb") as ciphertext, newfile.opened(files.new, 0o600) as plain:
             for segment in slot.decrypt(key, ciphertext, size):
                 plain.write(segment)
             plain.flush()
@@ -272,42 +270,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
-
-
-def unpack(results: Path, folder: Path) -> list[Path]:
-    """Write the files of a proven result below ``folder``, without their common folder ``results``; their paths.
-
-    Existing files are replaced one by one, each when its successor is complete. Raises InputError.
-    """
-    written = []
-    with zipfile.ZipFile(results) as archive:
-        for name in archive.namelist():
-            if not name.startswith(proof.RESULTS):
-                continue
-            path = folder / name.removeprefix(proof.RESULTS)
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(name) as source:
-                    _write_beside(source, path)
-            except OSError as error:
-                raise InputError(f"{path} cannot be written: {error.strerror}.") from error
-            written.append(path)
-    return written
-
-
-def _write_beside(source: IO[bytes], path: Path) -> None:
-    """Write ``path`` by way of a new file of a name that nobody could know before. Raises OSError."""
-    part = path.with_name(f".cloister-{secrets.token_hex(16)}")
-    try:
-        with _new(part, 0o644) as target:
-            while data := source.read(slot.SEGMENT):
-                target.write(data)
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
-def _new(path: Path, mode: int) -> BinaryIO:
-    """A file that was not there before, not even as a link."""
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode), "wb")

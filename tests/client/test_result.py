@@ -10,11 +10,10 @@ import pytest
 
 from cloister.attestation.collateral import InMemory
 from cloister.attestation.evidence import CERTIFICATE
-from cloister.client import refusal, result
+from cloister.client import refusal, result, resultfiles
 from cloister.client.connection import Connection
 from cloister.client.vendors import Vendors
 from cloister.errors import InputError, ProofError
-from cloister.protocol import archive
 from tests.agent_fixture import running_agent
 from tests.client.cut import cut
 from tests.client.machine import Machine
@@ -46,7 +45,7 @@ def test_a_result_is_fetched_and_proven(machine, manifest, tmp_path):
     assert [one.kind for one in done.proof.then.skipped] == [CERTIFICATE]
     assert names(tmp_path) == ["results.zip"]
     assert stat.S_IMODE(output.stat().st_mode) == 0o600
-    assert [path.name for path in result.unpack(output, tmp_path / "out")] == ["model.json"]
+    assert [path.name for path in resultfiles.unpack(output, tmp_path / "out")] == ["model.json"]
 
 
 def test_a_second_fetch_is_refused_with_the_time_of_the_first(machine, manifest, tmp_path):
@@ -147,34 +146,3 @@ def test_a_download_that_is_cut_off_goes_on_where_it_was(tmp_path, tmp_path_fact
 
         assert (between.cuts, len(told)) == (1, 1)
         assert result.finish(manifest, machine.policy, tmp_path / "results.zip").proof.accepted
-
-
-def packed(folder, *files):
-    path = folder / "results.zip"
-    with path.open("wb") as out:
-        archive.write_zip(out, [(f"results/{name}", name.encode()) for name in files])
-    return path
-
-
-def test_unpacking_follows_no_link_that_somebody_laid(tmp_path):
-    victim, out = tmp_path / "victim", tmp_path / "out"
-    victim.write_text("mine")
-    out.mkdir()
-    for name in (".a.part", "a"):
-        (out / name).symlink_to(victim)
-
-    result.unpack(packed(tmp_path, "a"), out)
-
-    assert victim.read_text() == "mine"
-    assert not (out / "a").is_symlink()
-    assert (out / "a").read_bytes() == b"a"
-
-
-@pytest.mark.parametrize("files", [("a", ".a.part"), ("x" * 255,)], ids=["a name like a part's", "a long name"])
-def test_every_name_of_a_result_is_unpacked(tmp_path, files):
-    result.unpack(packed(tmp_path, *files), tmp_path / "out")
-
-    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == {
-        name: name.encode() for name in files
-    }
-    assert all(stat.S_IMODE(path.stat().st_mode) & 0o600 == 0o600 for path in (tmp_path / "out").iterdir())
