@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -210,15 +211,18 @@ def test_a_bare_report_makes_no_policy_and_it_is_said_what_does(cloister, tmp_pa
 
 
 @pytest.mark.parametrize("option", ["--policy", "--image", "--workspace", "--evidence", "--manifest", "manifest"])
-def test_a_file_without_end_is_not_read_to_its_end(cloister, tmp_path: Path, local: LocalMachine, option: str) -> None:
+def test_a_file_that_is_too_large_is_not_read_to_its_end(cloister, tmp_path: Path, local: LocalMachine, option: str) -> None:
     (tmp_path / "manifest.json").write_bytes(manifest_of(local))
+    large = tmp_path / "large"
+    large.touch()
+    os.truncate(large, 1 << 40)  # more than a machine's memory, and no block of a disk
     words = {
-        "--policy": ("verify-evidence", tmp_path / "bundle", "--policy", "/dev/zero"),
-        "--image": ("policy", "--from-evidence", tmp_path / "bundle", "--image", "/dev/zero"),
-        "--workspace": ("policy", "--image", tmp_path / "manifest.json", "--workspace", "/dev/zero"),
-        "--evidence": ("audit", tmp_path / "log", "--evidence", "/dev/zero"),
-        "--manifest": ("attest", "--policy", tmp_path / "policy.json", "--manifest", "/dev/zero"),
-        "manifest": ("manifest", "/dev/zero"),
+        "--policy": ("verify-evidence", tmp_path / "bundle", "--policy", large),
+        "--image": ("policy", "--from-evidence", tmp_path / "bundle", "--image", large),
+        "--workspace": ("policy", "--image", tmp_path / "manifest.json", "--workspace", large),
+        "--evidence": ("audit", tmp_path / "log", "--evidence", large),
+        "--manifest": ("attest", "--policy", tmp_path / "policy.json", "--manifest", large),
+        "manifest": ("manifest", large),
     }
     done = cloister(*words[option])
 
