@@ -14,8 +14,9 @@ from cloister.protocol import text
 
 
 def facts(value: Any) -> None:
-    """JSON for programs."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    """JSON for programs. It quotes peers and files, too: what would speak to a terminal is written as an escape."""
+    said = json.dumps(value, indent=2, ensure_ascii=False)
+    print("".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in said))
 
 
 def note(said: str) -> None:

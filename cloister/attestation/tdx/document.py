@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from cloister.attestation.errors import MalformedEvidence
-from cloister.protocol import canonical
+from cloister.protocol import canonical, text
 
 MAX_SIZE = 256 * 1024
 """Bytes of one document."""
@@ -44,7 +44,7 @@ class Members:
         """A member that has one possible value."""
         value = self.take(field, type(wanted))
         if value != wanted:
-            raise self.malformed(field, f"is {str(value)[:40]}, must be {wanted}")
+            raise self.malformed(field, f"is {repr(value)[:40]}, must be {wanted}")
 
     def number(self, field: str, most: int) -> int:
         """A whole number from 0 to ``most``."""
@@ -81,7 +81,7 @@ class Members:
     def end(self) -> None:
         """No other member may be there."""
         if self._members:
-            raise self.malformed(next(iter(self._members))[:40], "is a member that Intel does not specify")
+            raise self.malformed(text.shown(next(iter(self._members))[:40]), "is a member that Intel does not specify")
 
 
 def open_signed(data: bytes, member: str) -> tuple[bytes, bytes, Any]:

@@ -47,6 +47,13 @@ def test_numbers_written_highest_byte_first_are_turned_round() -> None:
     assert (found.misc_select, found.misc_select_mask) == (b"\1\0\0\0", b"\xfe\xff\xff\xff")
 
 
+@pytest.mark.parametrize("changed", [{"a\u009b2J": 1}, {"id": "a\u009b2J"}])
+def test_a_statement_does_not_speak_to_a_terminal(changed: dict[str, Any]) -> None:
+    with pytest.raises(MalformedEvidence) as caught:
+        info(lambda value: value.update(changed))
+    assert caught.value.message.isprintable()
+
+
 def level(value: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = value["tcbLevels"][0]
     return found
