@@ -18,8 +18,11 @@ Rule = Callable[[Resource, Workspace], str]
 
 _LOGINS = ("password", "sshkey", "sshkeys", "publickeys", "adminpassword", "adminusername", "ssh-keys", "osprofile")
 _CLOUD_PACKAGES = ("azure-native:", "gcp:")
-# A disk's labels cannot be changed where it stands.
-_HARMLESS = ("bootDisk.initializeParams.labels",)
+# Labels that no cloud changes on what is there, by type: a disk's and a key's.
+_HARMLESS = {
+    "gcp:compute/instance:Instance": ("bootDisk.initializeParams.labels",),
+    "azure-native:keyvault:Key": ("tags",),
+}
 _MACHINES = (CVM, "azure-native:compute:VirtualMachine", "gcp:compute/instance:Instance")
 _KEYS = (
     "azure-native:keyvault:Vault",
@@ -69,7 +72,7 @@ def keys_are_kept(resource: Resource, configuration: Workspace) -> str:
 
 def what_is_declared_is_made(resource: Resource, configuration: Workspace) -> str:
     """A change that is ignored leaves what was there before, which nobody judges."""
-    kept = [path for path in resource.ignored if path not in _HARMLESS]
+    kept = [path for path in resource.ignored if path not in _HARMLESS.get(resource.kind, ())]
     return f"it ignores changes of {', '.join(kept)}." if kept else ""
 
 

@@ -299,6 +299,9 @@ def test_a_resource_that_keeps_what_nobody_judges_is_refused():
     name = "azure-private-snp"
     kept = replace(declarations.resource(name, GROUP), ignored=("securityRules",))
     assert guard.violations(kept, declarations.configuration(name)) == ["it ignores changes of securityRules."]
+    # A key's tags cannot be changed; a machine's say where its agent listens.
+    kept = replace(declarations.resource(name, MACHINE), ignored=("tags",))
+    assert guard.violations(kept, declarations.configuration(name)) == ["it ignores changes of tags."]
 
 
 @pytest.mark.parametrize(

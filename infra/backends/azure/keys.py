@@ -135,7 +135,9 @@ class Keys:
                     content_type="application/json; charset=utf-8", data=release.policy
                 ),
             ),
-            opts=kept,
+            # Azure makes a key and updates none (Key Vault REST API, Keys, CreateIfNotExist): another label would be a
+            # difference for ever. The vault has it.
+            opts=pulumi.ResourceOptions.merge(kept, pulumi.ResourceOptions(ignore_changes=["tags"])),
         )
         self.encryption_set = compute.DiskEncryptionSet(
             "disks",
