@@ -3,7 +3,8 @@
 Source: Intel Provisioning Certification Service API version 4, "Get TDX TCB Info" (how a TCB status is found from TCB
 info, TDX module identities and TEE TCB SVNs), "Get TDX QE Identity"; Intel DCAP Quote Verification Library,
 "TDX quote verification" (how the statuses of platform, module and quoting enclave become one, and when a relaunch of
-the TD is advised). In one thing this is stricter: a quoting enclave that needs configuration counts as such, too.
+the TD is advised). In two things this is stricter: a quoting enclave that needs configuration counts as such, and what
+runs now (TEE_TCB_SVN2) must be as good as what the TD was launched under, which Intel looks at for the advice alone.
 """
 
 from collections.abc import Sequence
@@ -72,37 +73,51 @@ def evaluate(report: TdReport, pck: Pck, info: TcbInfo, identity: QeIdentity, qe
     at_least = [level for level in info.levels if _reaches(pck, level)]
     if not at_least:
         return Evaluation(None, "no TCB level is as low as the platform's SGX components and PCESVN")
-    platform = next((level for level in at_least if _tdx_reaches(report.tee_tcb_svn, level)), None)
-    if platform is None:
-        return Evaluation(None, "no TCB level is as low as the platform's TDX components")
-    levels: list[Level] = [platform]
-    module_status = TcbStatus.UP_TO_DATE  # the module of version 0 is judged with the TDX components
-    if report.tee_tcb_svn[_MODULE_VERSION]:
-        module = find_module(info, report.tee_tcb_svn)
-        if module is None:
-            return Evaluation(None, f"no TDX module of version {report.tee_tcb_svn[_MODULE_VERSION]} is known")
-        level = _svn_level(module.levels, report.tee_tcb_svn[_MODULE_SVN])
-        if level is None:
-            return Evaluation(None, f"no level of the TDX module is as low as SVN {report.tee_tcb_svn[_MODULE_SVN]}")
-        levels.append(level)
-        module_status = level.status
+    launched, why = _levels(report.tee_tcb_svn, at_least, info)
+    if why:
+        return Evaluation(None, why)
     enclave = _svn_level(identity.levels, qe_svn)
     if enclave is None:
         return Evaluation(None, f"no level of the quoting enclave is as low as SVN {qe_svn}")
-    levels.append(enclave)
-    status = converge(platform.status, module_status, enclave.status)
-    if report.tee_tcb_svn2 is not None and _launched_under(at_least[0].status, module_status, enclave.status):
-        reached = _is_latest(report.tee_tcb_svn2, info)
-        if reached is None:
-            return Evaluation(None, f"no TDX module of version {report.tee_tcb_svn2[_MODULE_VERSION]} is known")
-        # Configuration counts that the SGX components' own level needs, although a lower level is the platform's.
-        status = _RELAUNCH.get(converge(status, at_least[0].status), status) if reached else status
+    levels = [*launched, enclave]
+    status = converge(*(level.status for level in levels))
+    if report.tee_tcb_svn2 is not None:
+        running, why = _levels(report.tee_tcb_svn2, at_least, info)
+        if why:
+            return Evaluation(None, f"what runs now: {why}")
+        now = converge(*(level.status for level in running), enclave.status)
+        if _was_updated(launched, at_least[0], enclave, now) and _is_latest(report.tee_tcb_svn2, info):
+            # Configuration counts that the SGX components' own level needs, although a lower level is the platform's.
+            status = _RELAUNCH.get(converge(status, at_least[0].status), status)
+        else:
+            levels += running
+            status = converge(status, now)
     return Evaluation(
         status=status,
         date=min(level.date for level in levels),
         out_of_date_since=min((level.date for level in levels if level.status in _OUT_OF_DATE), default=None),
         advisories=tuple(sorted({name for level in levels for name in level.advisories})),
     )
+
+
+def _levels(tee_tcb_svn: bytes, at_least: Sequence[PlatformLevel], info: TcbInfo) -> tuple[tuple[Level, ...], str]:
+    """The levels of platform and TDX module with this TEE_TCB_SVN, or none and why not.
+
+    ``at_least`` are the platform's levels that its SGX components and PCESVN reach. A module of version 0 has no level
+    of its own: it is judged with the TDX components.
+    """
+    platform = next((level for level in at_least if _tdx_reaches(tee_tcb_svn, level)), None)
+    if platform is None:
+        return (), "no TCB level is as low as the platform's TDX components"
+    if not tee_tcb_svn[_MODULE_VERSION]:
+        return (platform,), ""
+    module = find_module(info, tee_tcb_svn)
+    if module is None:
+        return (), f"no TDX module of version {tee_tcb_svn[_MODULE_VERSION]} is known"
+    level = _svn_level(module.levels, tee_tcb_svn[_MODULE_SVN])
+    if level is None:
+        return (), f"no level of the TDX module is as low as SVN {tee_tcb_svn[_MODULE_SVN]}"
+    return (platform, level), ""
 
 
 def find_module(info: TcbInfo, tee_tcb_svn: bytes) -> ModuleIdentity | None:
@@ -138,18 +153,19 @@ def _svn_level(levels: Sequence[SvnLevel], svn: int) -> SvnLevel | None:
     return next((level for level in levels if svn >= level.isv_svn), None)
 
 
-def _launched_under(sgx: TcbStatus, module: TcbStatus, enclave: TcbStatus) -> bool:
-    """Whether nothing but the TDX module is out of date: it may have been updated under the running TD."""
+def _was_updated(launched: Sequence[Level], sgx: Level, enclave: Level, now: TcbStatus) -> bool:
+    """Whether nothing but the TDX module at launch is out of date, and what runs now is not: it was updated since."""
     old = {*_OUT_OF_DATE, TcbStatus.REVOKED}
-    return sgx not in old and enclave not in old and module is TcbStatus.OUT_OF_DATE
+    module = [level.status for level in launched[1:]]
+    return module == [TcbStatus.OUT_OF_DATE] and not old & {sgx.status, enclave.status, now}
 
 
-def _is_latest(tee_tcb_svn2: bytes, info: TcbInfo) -> bool | None:
-    """Whether the module that runs now is the latest; None when it is unknown."""
+def _is_latest(tee_tcb_svn2: bytes, info: TcbInfo) -> bool:
+    """Whether the module that runs now, which is known, is the latest."""
     latest = info.levels[0]
     if tee_tcb_svn2[_MICROCODE] < latest.tdx[_MICROCODE]:
         return False
     if not tee_tcb_svn2[_MODULE_VERSION]:
         return tee_tcb_svn2[_MODULE_SVN] >= latest.tdx[_MODULE_SVN]
     module = find_module(info, tee_tcb_svn2)
-    return None if module is None else tee_tcb_svn2[_MODULE_SVN] >= module.levels[0].isv_svn
+    return module is not None and tee_tcb_svn2[_MODULE_SVN] >= module.levels[0].isv_svn

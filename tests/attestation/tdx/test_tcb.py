@@ -197,6 +197,44 @@ def test_only_the_latest_module_earns_the_advice(svn2: list[int], wanted: TcbSta
 
 
 @pytest.mark.parametrize(
+    ("svn2", "wanted"),
+    [
+        ([4, 1, 3], Evaluation(TcbStatus.OUT_OF_DATE)),
+        ([5, 1, 2], Evaluation(TcbStatus.OUT_OF_DATE)),
+        ([3, 0, 3], Evaluation(TcbStatus.OUT_OF_DATE)),
+        ([4, 0, 3], Evaluation(TcbStatus.UP_TO_DATE)),
+        ([6, 1, 4], Evaluation(TcbStatus.UP_TO_DATE)),
+        ([1, 1, 3], Evaluation(None, "what runs now: no level of the TDX module is as low as SVN 1")),
+        ([9, 7, 3], Evaluation(None, "what runs now: no TDX module of version 7 is known")),
+    ],
+)
+def test_what_runs_now_must_be_as_good_as_what_was_launched(svn2: list[int], wanted: Evaluation) -> None:
+    found = evaluated(svn=GOOD, svn2=bytes([*svn2, *[0] * 13]))
+    assert (found.status, found.reason) == (wanted.status, wanted.reason)
+    assert (found.out_of_date_since is None) is (wanted.status is not TcbStatus.OUT_OF_DATE)
+    assert found.advisories == (() if wanted.status is not TcbStatus.OUT_OF_DATE else ("INTEL-SA-09999",))
+
+
+def test_a_revoked_module_that_runs_now_is_revoked() -> None:
+    info = INTEL.tcb_info()
+    info["tdxModuleIdentities"][0]["tcbLevels"][1]["tcbStatus"] = "Revoked"
+    assert evaluated(svn=GOOD, svn2=OLD, info=info).status is TcbStatus.REVOKED
+
+
+def test_a_platform_below_every_level_now_has_no_status() -> None:
+    info = INTEL.tcb_info()
+    for level in info["tcbLevels"]:
+        level["tcb"]["tdxtcbcomponents"][2]["svn"] = 3
+    found = evaluated(svn=GOOD, svn2=bytes([5, 1, 2, *[0] * 13]), info=info)
+    assert found.reason == "what runs now: no TCB level is as low as the platform's TDX components"
+
+
+def test_no_relaunch_is_advised_under_a_latest_module_that_is_out_of_date_itself() -> None:
+    info, identity = with_statuses("UpToDate", "OutOfDate")
+    assert evaluated(svn=OLD, svn2=GOOD, info=info, identity=identity).status is TcbStatus.OUT_OF_DATE
+
+
+@pytest.mark.parametrize(
     ("platform", "enclave", "wanted"),
     [
         ("OutOfDate", "UpToDate", "OutOfDate"),
