@@ -211,7 +211,7 @@ def test_a_bare_report_makes_no_policy_and_it_is_said_what_does(cloister, tmp_pa
 
 
 @pytest.mark.parametrize("option", ["--policy", "--image", "--workspace", "--evidence", "--manifest", "manifest"])
-def test_a_file_that_is_too_large_is_not_read_to_its_end(cloister, tmp_path: Path, local: LocalMachine, option: str) -> None:
+def test_a_large_file_is_not_read_to_its_end(cloister, tmp_path: Path, local: LocalMachine, option: str) -> None:
     (tmp_path / "manifest.json").write_bytes(manifest_of(local))
     large = tmp_path / "large"
     large.touch()
