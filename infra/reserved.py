@@ -2,8 +2,8 @@
 
 # Those that a CVM can be called; others have dots and underscores.
 _WORDS = """
-access azure bing bizspark biztalk cortana directx dotnet dynamics excel exchange forefront groove hololens hyperv kinect
-lync msdn o365 office office365 onedrive onenote outlook powerpoint sharepoint skype visio visualstudio
+access azure bing bizspark biztalk cortana directx dotnet dynamics excel exchange forefront groove hololens hyperv
+kinect lync msdn o365 office office365 onedrive onenote outlook powerpoint sharepoint skype visio visualstudio
 """
 _WHOLE = frozenset(_WORDS.split())
 _BEGINNINGS = ("login", "xbox")
