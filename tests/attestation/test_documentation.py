@@ -5,6 +5,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from cloister.attestation.evidence import CRL, SessionBinding
 from cloister.attestation.gcp import checks as gcp
 from cloister.attestation.policy import Policy
 from cloister.attestation.raw import RawSnp, RawTdx, verify_raw
-from cloister.attestation.testkit import SnpMachine, Td
-from cloister.attestation.verify import RecordingPurpose, verify
+from cloister.attestation.snp.products import ProductLine
+from cloister.attestation.testkit import Processor, SnpMachine, Td
+from cloister.attestation.verify import RecordingPurpose, SessionPurpose, verify
 from cloister.protocol import canonical
 
 AT = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
@@ -147,6 +149,14 @@ def test_the_example_policy_judges_a_bare_quote_and_accepts_no_machine(example: 
     evidence = td.evidence(SessionBinding(b"n" * 32, b"t" * 32, b"h" * 32))
     purpose = RecordingPurpose()
     assert not verify(evidence, example, purpose=purpose, at=AT, collateral=collateral, roots=roots).accepted
+
+
+def test_the_example_of_the_test_kit_holds() -> None:
+    section = PAGE.split("## Trying a policy\n")[1].split("\n## ")[0]
+    (code,) = re.findall(r"^```python\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    assert code.count("assert ") == 2
+    names = (datetime.datetime, Processor, ProductLine, SessionBinding, SessionPurpose, SnpMachine, replace, verify)
+    exec(code, {name.__name__: name for name in names} | {"UTC": datetime.UTC})
 
 
 def test_times_that_the_page_shows_can_be_typed() -> None:

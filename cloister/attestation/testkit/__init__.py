@@ -1,6 +1,7 @@
 """Whole valid evidence without a machine: to try policies, and to make every refusal by changing one thing.
 
-Nothing made here is ever accepted unless the caller pins the kit's own authority in a policy.
+Nothing made here is ever accepted unless the caller pins the kit's own authority in a policy (``local``), or hands in
+the anchor of the kit's vendor (every other platform).
 """
 
 from cloister.attestation.testkit.amd import Amd, Processor
