@@ -7,13 +7,14 @@ from typing import Any, Self
 
 from cloister.attestation import images
 from cloister.attestation.azure.policy import AzurePolicy
-from cloister.attestation.errors import PolicyError
+from cloister.attestation.errors import MalformedEvidence, PolicyError
 from cloister.attestation.evidence import Platform
 from cloister.attestation.gcp.policy import GcpPolicy
 from cloister.attestation.images import ImageReference
 from cloister.attestation.instances import Instances
 from cloister.attestation.snp.policy import SnpPolicy
 from cloister.attestation.tdx.policy import TdxPolicy
+from cloister.attestation.x509 import Certificate
 from cloister.protocol import canonical, schema
 
 MAX_SIZE = 1024 * 1024
@@ -238,10 +239,13 @@ class Policy:
 
 
 def _read_local(value: dict[str, Any]) -> LocalPolicy:
-    certificate = value.get("authority_certificate")
-    return LocalPolicy(
-        authority_spki_sha256=bytes.fromhex(value["authority_spki_sha256"]),
-        certificate=canonical.from_base64(certificate, what=f"{_WHAT}: local.authority_certificate")
-        if certificate
-        else None,
-    )
+    text, what = value.get("authority_certificate"), f"{_WHAT}'s member local.authority_certificate"
+    certificate = canonical.from_base64(text, what=what) if text else None
+    if certificate is not None:
+        try:
+            Certificate.parse(certificate)
+        except MalformedEvidence as error:  # else a machine's evidence would be blamed for it
+            raise PolicyError(
+                f"{what} is not a certificate that can be read.", hint="Leave it away: what counts is the pin."
+            ) from error
+    return LocalPolicy(bytes.fromhex(value["authority_spki_sha256"]), certificate)
