@@ -33,7 +33,7 @@ def certificate(
     ca: bool = True,
     path_length: int | None = None,
     signs: bool = True,
-    digest: hashes.SHA224 | hashes.SHA384 | hashes.SHA3_256 | None = None,
+    digest: hashes.SHA224 | hashes.SHA384 | hashes.SHA512 | hashes.SHA3_256 | None = None,
     extensions: Sequence[tuple[x509.ExtensionType, bool]] = (),
 ) -> Certificate:
     def name(text: str) -> x509.Name:
@@ -228,6 +228,26 @@ def test_a_serial_number_that_is_not_positive_is_malformed_before_the_library_se
         Certificate.parse(der)
 
 
+@pytest.mark.parametrize(
+    ("genuine", "forged"),
+    [
+        ("a003020102", "a003020103"),
+        ("0c04" + b"leaf".hex(), "030400" + b"eaf".hex()),
+        ("0603883702", "0603883701"),
+        ("0603883703", "0603551d11"),
+    ],
+    ids=["version 4", "a name of bits", "an extension twice", "an alternative name of a kind that nobody uses"],
+)
+def test_what_the_library_has_errors_of_its_own_for_is_malformed(genuine: str, forged: str) -> None:
+    extensions = [(UNKNOWN, b"\5\0"), (x509.ObjectIdentifier("2.999.2"), b"\5\0")]
+    extensions += [(x509.ObjectIdentifier("2.999.3"), bytes.fromhex("3002a300"))]
+    unknown = [(x509.UnrecognizedExtension(oid, value), False) for oid, value in extensions]
+    der = certificate("leaf", "middle", LEAF_KEY, MIDDLE_KEY, ca=False, signs=False, extensions=unknown).der
+    assert der.count(bytes.fromhex(genuine)) == 1
+    with pytest.raises(MalformedEvidence, match="certificate that can be read"):
+        Certificate.parse(der.replace(bytes.fromhex(genuine), bytes.fromhex(forged)))
+
+
 @pytest.mark.parametrize("known", [x509.ExtendedKeyUsage([x509.OID_SERVER_AUTH]), ALTERNATIVE])
 def test_critical_extensions_that_are_understood_may_be_there(known: x509.ExtensionType) -> None:
     middle = certificate("middle", "root", MIDDLE_KEY, ROOT_KEY, extensions=[(known, True)])
@@ -283,6 +303,12 @@ def test_a_signature_with_another_hash_does_not_count(digest: hashes.SHA224 | ha
     path, why = find_path(leaf, (ROOT,), ROOT.fingerprint())
     assert path is None
     assert "an algorithm that is not accepted" in why
+
+
+@pytest.mark.parametrize("digest", [hashes.SHA384(), hashes.SHA512()])
+def test_a_signature_with_a_longer_hash_counts(digest: hashes.SHA384 | hashes.SHA512) -> None:
+    leaf = certificate("leaf", "root", LEAF_KEY, ROOT_KEY, ca=False, signs=False, digest=digest)
+    assert find_path(leaf, (ROOT,), ROOT.fingerprint())[0] == (leaf, ROOT)
 
 
 def test_a_signature_with_an_algorithm_that_nobody_knows_does_not_count() -> None:
