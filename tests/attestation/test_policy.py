@@ -102,7 +102,7 @@ def test_members_that_contradict_each_other_are_refused(changes: dict[str, Any],
 
 
 def test_no_machine_is_blamed_for_a_certificate_of_the_party_s_own_that_cannot_be_read() -> None:
-    with pytest.raises(PolicyError, match="local.authority_certificate is not a certificate that can be read"):
+    with pytest.raises(PolicyError, match="authority_certificate is not a certificate that can be read"):
         Policy.parse(_with(local={**VALUE["local"], "authority_certificate": "AAAA"}))
 
 
