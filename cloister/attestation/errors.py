@@ -10,13 +10,15 @@ class AttestationError(ProofError):
 class MalformedEvidence(AttestationError):
     """Bytes that are not what they claim to be.
 
-    ``field`` names the structure and the member, ``offset`` is the position in bytes inside the structure.
+    ``field`` names the structure and the member, ``offset`` is the position in bytes inside the structure; ``place`` is
+    both with the reason, for the end of a sentence.
     """
 
     def __init__(self, field: str, offset: int, reason: str) -> None:
         reason = reason.removesuffix(".")  # a sentence of another error, perhaps
+        self.place = f"{field} at byte {offset}: {reason}"
         super().__init__(
-            f"The evidence is malformed: {field} at byte {offset}: {reason}.",
+            f"The evidence is malformed: {self.place}.",
             hint="Ask the machine for its evidence again; if it sends the same, do not use that machine.",
         )
         self.field = field

@@ -77,7 +77,7 @@ def examine(
             problems = fetched.problems
         return Examination(_judged(given, policy, Several(sources), at, report_data, roots), problems)
     except MalformedEvidence as error:
-        raise InputError(f"The evidence cannot be read: {error.message}") from error
+        raise InputError(f"The evidence cannot be read: {error.place}.") from error
 
 
 def _require_size(given: Evidence | Raw, report_data: bytes) -> None:

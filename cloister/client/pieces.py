@@ -105,7 +105,9 @@ def load(paths: Sequence[Path]) -> tuple[Evidence | Raw, InMemory]:
             raise InputError(f"{path} cannot be read: {error.strerror}.") from error
         try:
             _sort(pieces, data, path)
-        except (MalformedEvidence, FormatError) as error:
+        except MalformedEvidence as error:
+            raise InputError(f"{path} is no evidence that can be read: {error.place}.") from error
+        except FormatError as error:
             raise InputError(f"{path} is no evidence that can be read: {error.message}") from error
     return pieces.whole()
 
