@@ -16,25 +16,6 @@ KINDS = ("reported", "committed", "launch", "current")
 """The TCB versions of a report: what the VCEK was derived from, what the firmware cannot be rolled back below, what
 it was when the guest was launched, and what it is now."""
 
-REQUIRABLE_POLICY = (
-    PolicyBit.SINGLE_SOCKET,
-    PolicyBit.MEM_AES_256_XTS,
-    PolicyBit.RAPL_DIS,
-    PolicyBit.CIPHERTEXT_HIDING_DRAM,
-    PolicyBit.PAGE_SWAP_DISABLE,
-)
-"""Bits of the guest policy that narrow what the host may do."""
-
-REQUIRABLE_PLATFORM = (
-    PlatformBit.TSME_EN,
-    PlatformBit.ECC_EN,
-    PlatformBit.RAPL_DIS,
-    PlatformBit.CIPHERTEXT_HIDING_DRAM_EN,
-    PlatformBit.ALIAS_CHECK_COMPLETE,
-    PlatformBit.IOMMU_WRITE_SAFE,
-)
-"""Bits of PLATFORM_INFO that tell of a protection."""
-
 _REPORTED = KINDS[0]
 
 
@@ -45,8 +26,9 @@ class SnpPolicy:
 
     ``allow_smt``, ``allow_cxl`` and ``allow_tio`` accept what widens the ground for attacks; ``allow_vlek`` accepts
     reports signed by a cloud's key, which names no chip: of ``vlek_clouds`` only, so it needs one.
-    ``minimum_firmware`` (major, minor, build) is compared with
-    the committed version. Empty ``id_key_digests`` and ``author_key_digests`` (SHA-384, 48 bytes) judge nothing.
+    ``require_guest_policy`` and ``require_platform_info`` are bits that must be set: those that narrow what the host
+    may do, or tell of a protection. ``minimum_firmware`` (major, minor, build) is compared with the committed version.
+    Empty ``id_key_digests`` and ``author_key_digests`` (SHA-384, 48 bytes) judge nothing.
     ``max_crl_age_days`` bounds the age of the revocation list, besides its own nextUpdate.
     """
 

@@ -71,6 +71,34 @@ def test_a_kind_that_is_left_out_is_as_reported() -> None:
     assert levels == {"reported": LEVELS, "committed": LEVELS, "launch": LEVELS, "current": NEWER}
 
 
+REQUIRABLE = {
+    "require_guest_policy": (
+        "single_socket",
+        "mem_aes_256_xts",
+        "rapl_dis",
+        "ciphertext_hiding_dram",
+        "page_swap_disable",
+    ),
+    "require_platform_info": (
+        "tsme_en",
+        "ecc_en",
+        "rapl_dis",
+        "ciphertext_hiding_dram_en",
+        "alias_check_complete",
+        "iommu_write_safe",
+    ),
+}
+"""The bits that narrow what the host may do, and those that tell of a protection."""
+
+
+@pytest.mark.parametrize(("member", "name"), [(member, name) for member, names in REQUIRABLE.items() for name in names])
+def test_a_bit_that_protects_can_be_required(member: str, name: str) -> None:
+    policy = parsed(**{member: [name]})
+    (bit,) = getattr(policy.snp, member)
+    assert bit.name.lower() == name
+    assert Policy.parse(policy.encode()) == policy
+
+
 @pytest.mark.parametrize(
     "changes",
     [
