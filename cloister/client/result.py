@@ -12,7 +12,6 @@ Whatever fails after the key was handed out, the next call goes on from these fi
 """
 
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,21 +21,18 @@ from cloister import userfile
 from cloister.attestation.policy import Policy
 from cloister.client import newfile, proof, refusal
 from cloister.client.connection import Connection, is_interruption
+from cloister.client.patience import TRANSFER, Interrupted, Patience
 from cloister.client.session import Session
 from cloister.client.vendors import Vendors
 from cloister.errors import CloisterError, InputError, ProofError
 from cloister.protocol import canonical, slot
 from cloister.protocol.manifest import Manifest
 
-_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0)
 _STATE_LIMIT = 4096
 _KEY_SIZE = 32
 
 Progress = Callable[[int, int], None]
 """Told how many bytes have arrived, and of how many."""
-
-Interrupted = Callable[[CloisterError, float], None]
-"""Told about an interruption, and after how many seconds the next attempt follows."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +122,7 @@ def fetch(
     """
     files = _Files(output)
     consumer = consumer_of(manifest, connection.key.public)
-    pauses = iter(_PAUSES)
+    patience = Patience(TRANSFER, interrupted)
     while True:
         before = _size(files.part)
         try:
@@ -145,12 +141,8 @@ def fetch(
                 raise
             connection.close()
             if _size(files.part) > before:
-                pauses = iter(_PAUSES)
-            pause = next(pauses, None)
-            if pause is None:
-                raise
-            interrupted(error, pause)
-            time.sleep(pause)
+                patience.renew()
+            patience.wait(error)
         else:
             # Before anything else: this is the only copy in the world.
             _keep_key(files, key)

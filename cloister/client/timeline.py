@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cloister.client.connection import Connection, is_interruption
+from cloister.client.patience import EVENTS, Patience
 from cloister.client.refusal import ConnectionLost
 from cloister.errors import CloisterError, ProofError
 from cloister.protocol import canonical, text
@@ -15,9 +16,6 @@ from cloister.protocol.transcript import key_id
 
 ENDED = frozenset({State.COMPLETE, State.FAILED, State.STOPPED})
 """States that nothing follows."""
-
-_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds before another attempt after the connection ended."""
 
 _SENTENCES = {
     Kind.STARTED: "the agent is ready for a manifest",
@@ -132,12 +130,12 @@ class Follower:
 
         Raises ProofError when an event does not fit, ConnectionLost when the machine stays away.
         """
-        pauses = iter(_PAUSES)
+        patience = Patience(EVENTS)
         while True:
             try:
                 for raw in self._read(follow):
                     yield self._take(raw)
-                    pauses = iter(_PAUSES)
+                    patience.renew()
                     if follow and self.state in until:
                         return
             except CloisterError as error:
@@ -145,16 +143,13 @@ class Follower:
                     continue
                 if not is_interruption(error):
                     raise
-                pause = next(pauses, None)
-                if pause is None:
-                    raise
                 self._connection.close()
-                time.sleep(pause)
+                patience.wait(error)
                 continue
             if not follow or self.state in ENDED:
                 return
             # A stream that ends although nothing has ended: ask again, at a pace that burdens nobody.
-            time.sleep(_PAUSES[0])
+            time.sleep(EVENTS[0])
 
     def _read(self, follow: bool) -> Iterator[bytes]:
         session = self._connection.session()

@@ -3,7 +3,6 @@
 An upload that is cut off goes on where the agent has it, within this call and in a later one.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +12,13 @@ from cloister.client import asset as assets
 from cloister.client import quantity
 from cloister.client.connection import Connection, is_interruption
 from cloister.client.keys import Key
+from cloister.client.patience import TRANSFER, Interrupted, Patience
 from cloister.client.session import Session
 from cloister.errors import CloisterError, InputError
 from cloister.protocol import transcript
 from cloister.protocol.manifest import Asset, Manifest
 from cloister.protocol.sealing import FRAME_SIZE
 from cloister.v1 import agent_pb2
-
-_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0)
-"""Seconds before another attempt; begins anew whenever an attempt has brought something over."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +31,6 @@ class Uploaded:
 
 Progress = Callable[[int, int], None]
 """Told how many bytes the agent has or was sent, and of how many."""
-
-Interrupted = Callable[[CloisterError, float], None]
-"""Told about an interruption, and after how many seconds the next attempt follows."""
 
 
 def check(manifest: Manifest, asset: Asset, path: Path, progress: assets.Progress = lambda done: None) -> None:
@@ -97,7 +91,7 @@ def upload(
         raise InputError("The connection was not made for this manifest.")
     sender = _Sender(connection, manifest, asset, progress)
     with assets.opened(path) as stream:
-        pauses = iter(_PAUSES)
+        patience = Patience(TRANSFER, interrupted)
         while True:
             before = sender.reached
             try:
@@ -107,12 +101,8 @@ def upload(
                     raise
                 connection.close()
                 if sender.reached > before:
-                    pauses = iter(_PAUSES)
-                pause = next(pauses, None)
-                if pause is None:
-                    raise
-                interrupted(error, pause)
-                time.sleep(pause)
+                    patience.renew()
+                patience.wait(error)
             else:
                 return Uploaded(asset, sender.sent)
 
