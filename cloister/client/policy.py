@@ -17,7 +17,7 @@ from cloister.client.collateral import folder, wanted
 from cloister.client.collateral.network import Network
 from cloister.client.collateral.wanted import Services
 from cloister.client.examination import Several
-from cloister.errors import InputError
+from cloister.errors import InputError, ProofError
 from cloister.protocol import imagemanifest
 from cloister.protocol.descriptor import Descriptor
 from cloister.protocol.imagemanifest import ImageManifest
@@ -67,12 +67,20 @@ def observe(
                 hint="A policy is made of a bundle of `attest --save`; `verify-evidence` judges reports and quotes.",
             )
         sources: list[Collateral] = [beside, *([folder.load(collateral)] if collateral else [])]
+        problems: tuple[str, ...] = ()
         if network is not None:
             known = tuple(Several(sources).items(CERTIFICATE))
-            sources.append(network.fetch(wanted.questions(given, known, services)).collateral)
-        policy, taken, _ = policy_from_evidence(
-            given, _manifest(image), at=at, collateral=Several(sources), roots=roots
-        )
+            fetched = network.fetch(wanted.questions(given, known, services))
+            sources.append(fetched.collateral)
+            problems = fetched.problems
+        try:
+            policy, taken, _ = policy_from_evidence(
+                given, _manifest(image), at=at, collateral=Several(sources), roots=roots
+            )
+        except MalformedEvidence:
+            raise
+        except ProofError as error:  # which may be for want of what was asked for
+            raise ProofError("\n".join((error.message, *problems)), hint=error.hint) from error
     except MalformedEvidence as error:
         raise InputError(f"{evidence}: {error.message}") from error
     return policy, taken

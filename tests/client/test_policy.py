@@ -9,7 +9,7 @@ from cloister.attestation.evidence import Platform, SessionBinding
 from cloister.attestation.testkit import SnpMachine
 from cloister.client import policy as policies
 from cloister.client.collateral.wanted import Services
-from cloister.errors import ProofError
+from cloister.errors import InputError, ProofError
 from cloister.protocol.imagemanifest import ImageManifest
 from tests.client.collateral.conftest import Asking, asking, server
 from tests.client.collateral.services import Reply, Server
@@ -32,6 +32,23 @@ def test_a_policy_is_made_of_evidence_that_the_vendor_completes(tmp_path: Path, 
         policies.observe(image, bundle, at=asking.now, roots=roots)
     assert server.asked == []
 
+    nothing = Services(keys=f"{server.address}/nothing")
+    with pytest.raises(ProofError, match="There is no answer to the revocation list of Milan's root"):
+        policies.observe(image, bundle, network=asking.network(), services=nothing, at=asking.now, roots=roots)
+
     services = Services(keys=server.address)
     policy, _ = policies.observe(image, bundle, network=asking.network(), services=services, at=asking.now, roots=roots)
     assert policy.platforms == (Platform.SEV_SNP,)
+
+
+def test_no_policy_is_made_of_a_bundle_that_cannot_be_read(tmp_path: Path, asking: Asking) -> None:
+    machine = SnpMachine.create_at(asking.now)
+    pcrs = {index: value.hex() for index, value in machine.image().pcrs.items()} | {12: "00" * 32, 13: "00" * 32}
+    image, bundle = tmp_path / "manifest.json", tmp_path / "bundle"
+    image.write_bytes(ImageManifest(flavor="base", debug=False, inputs={}, outputs={}, pcrs=pcrs).encode())
+    evidence = machine.evidence(BINDING)
+    assert evidence.snp_report is not None
+    bundle.write_bytes(dataclasses.replace(evidence, snp_report=evidence.snp_report[:-1]).encode_json())
+
+    with pytest.raises(InputError, match="has 1183 bytes"):
+        policies.observe(image, bundle, at=asking.now, roots=(machine.processor.amd.anchor(),))
