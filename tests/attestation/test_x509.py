@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.testkit import Authority
-from cloister.attestation.x509 import MAX_SIZE, Certificate, find_path, issuers_among
+from cloister.attestation.x509 import MAX_SIZE, Certificate, find_path, issuers_among, may_sign
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 UNKNOWN = x509.ObjectIdentifier("2.999.1")
@@ -157,6 +157,11 @@ def test_an_rsa_key_with_a_long_exponent_is_not_used(exponent: int, accepted: bo
     path, why = find_path(leaf, (root,), root.fingerprint())
     assert (path is not None) == accepted
     assert ("not accepted" in why) != accepted
+
+
+@pytest.mark.parametrize(("bits", "accepted"), [(2047, False), (2048, True), (4096, True), (4097, False)])
+def test_the_size_of_an_rsa_key_counts_to_the_bit(bits: int, accepted: bool) -> None:
+    assert may_sign(rsa.RSAPublicNumbers(65537, 1 << bits - 1 | 1).public_key()) == accepted
 
 
 def test_a_certificate_of_the_same_name_does_not_hide_the_right_one() -> None:
