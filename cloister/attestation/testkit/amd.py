@@ -19,6 +19,7 @@ from cloister.attestation.roots import AMD, Anchor
 from cloister.attestation.snp import extensions, table
 from cloister.attestation.snp.products import CHIP_ID_SIZES, ProductLine, TcbVersion
 from cloister.attestation.snp.report import FIELDS, SIGNED_SIZE, SIZE, SigningKey
+from cloister.attestation.testkit.usage import key_usage
 from cloister.attestation.x509 import Certificate
 
 _HASH = hashes.SHA384()
@@ -243,17 +244,7 @@ def _authority(
     signs_certificates: bool = True,
 ) -> bytes:
     root = name == issuer
-    usage = x509.KeyUsage(
-        digital_signature=False,
-        key_cert_sign=signs_certificates,
-        crl_sign=root,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
+    usages = [*(["key_cert_sign"] if signs_certificates else []), *(["crl_sign"] if root else [])]
     builder = (
         x509.CertificateBuilder()
         .issuer_name(_name(issuer))
@@ -263,7 +254,7 @@ def _authority(
         .not_valid_before(since)
         .not_valid_after(since + _LIFETIME)
         .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None if root or not is_ca else 0), critical=True)
-        .add_extension(usage, critical=True)
+        .add_extension(key_usage(*usages), critical=True)
     )
     return builder.sign(issuer_key, _HASH, rsa_padding=_PSS).public_bytes(serialization.Encoding.DER)
 

@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cloister.attestation.testkit.usage import AUTHORITY, SIGNER, key_usage
 from cloister.attestation.x509 import TCG_AIK, Certificate
 
 _LIFETIME = timedelta(days=365)
@@ -28,7 +29,7 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         builder = _builder(name, name, key.public_key(), since, since + _LIFETIME)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        builder = builder.add_extension(_key_usage(signs_certificates=True), critical=True)
+        builder = builder.add_extension(key_usage(*AUTHORITY), critical=True)
         return cls(name, key, since, _signed(builder, key))
 
     def spki_sha256(self) -> bytes:
@@ -49,7 +50,7 @@ class Authority:
         since = not_before or self.since
         builder = _builder(self.name, "Attestation key", public_key, since, not_after or since + _LIFETIME)
         builder = builder.add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
-        builder = builder.add_extension(_key_usage(signs_certificates=is_ca), critical=True)
+        builder = builder.add_extension(key_usage(*(AUTHORITY if is_ca else SIGNER)), critical=True)
         if usages:
             oids = [x509.ObjectIdentifier(usage) for usage in usages]
             builder = builder.add_extension(x509.ExtendedKeyUsage(oids), critical=False)
@@ -75,20 +76,6 @@ def _builder(
 
 def _name(common: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common)])
-
-
-def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs_certificates,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
 
 
 def _signed(builder: x509.CertificateBuilder, key: ec.EllipticCurvePrivateKey) -> bytes:

@@ -34,6 +34,7 @@ from cloister.attestation.testkit.intel import Intel
 from cloister.attestation.testkit.machine import BOOT_EVENTS, TpmMachine
 from cloister.attestation.testkit.td import Td
 from cloister.attestation.testkit.tpm import RsaTpm, SoftwareTpm
+from cloister.attestation.testkit.usage import AUTHORITY, SIGNER, key_usage
 from cloister.attestation.x509 import Certificate
 
 FIRMWARE = hashlib.sha384(b"Google's firmware").digest()
@@ -292,17 +293,7 @@ def _certify(
     usages: tuple[str, ...] = (),
     info: bytes | None = None,
 ) -> bytes:
-    usages = usages or (("key_cert_sign", "crl_sign") if ca else ("digital_signature",))
-    names = (
-        "digital_signature",
-        "content_commitment",
-        "key_encipherment",
-        "data_encipherment",
-        "key_agreement",
-        "key_cert_sign",
-        "crl_sign",
-    )
-    usage = x509.KeyUsage(**{name: name in usages for name in names}, encipher_only=False, decipher_only=False)
+    usages = usages or (AUTHORITY if ca else SIGNER)
     builder = (
         x509.CertificateBuilder()
         .issuer_name(_name(issuer))
@@ -312,7 +303,7 @@ def _certify(
         .not_valid_before(since)
         .not_valid_after(not_after or since + _LIFETIME)
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        .add_extension(usage, critical=True)
+        .add_extension(key_usage(*usages), critical=True)
     )
     if info is not None:
         extension = x509.UnrecognizedExtension(x509.ObjectIdentifier(instance.OID), info)

@@ -21,6 +21,7 @@ from cloister.attestation.evidence import CERTIFICATE, CRL, QE_IDENTITY, TCB_INF
 from cloister.attestation.roots import INTEL, Anchor
 from cloister.attestation.tdx import quote as layout
 from cloister.attestation.tdx.pck import PCK_ISSUERS, PCK_NAME, SGX_EXTENSION, SIGNER_NAME
+from cloister.attestation.testkit.usage import AUTHORITY, SIGNER, key_usage
 from cloister.attestation.x509 import Certificate
 
 ROOT_NAME = "Intel SGX Root CA"
@@ -242,9 +243,6 @@ def certify(
 ) -> bytes:
     """A certificate (DER); ``ca`` is an authority's path length, ``extension`` what it says of a platform."""
     is_ca = ca is not None
-    usage = dict.fromkeys(("content_commitment", "key_encipherment", "data_encipherment", "key_agreement"), False)
-    usage |= {"encipher_only": False, "decipher_only": False}
-    usage |= {"digital_signature": not is_ca, "key_cert_sign": is_ca, "crl_sign": is_ca}
     builder = (
         x509.CertificateBuilder()
         .issuer_name(_name(issuer))
@@ -254,7 +252,7 @@ def certify(
         .not_valid_before(at - _YEAR)
         .not_valid_after(until or at + 10 * _YEAR)
         .add_extension(x509.BasicConstraints(ca=is_ca, path_length=ca), critical=True)
-        .add_extension(x509.KeyUsage(**usage), critical=True)
+        .add_extension(key_usage(*(AUTHORITY if is_ca else SIGNER)), critical=True)
     )
     if extension is not None:
         sgx = x509.UnrecognizedExtension(x509.ObjectIdentifier(SGX_EXTENSION), extension)

@@ -1,0 +1,21 @@
+"""What a simulated certificate's key may be used for (RFC 5280, section 4.2.1.3)."""
+
+from cryptography import x509
+
+USAGES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+)
+
+AUTHORITY = ("key_cert_sign", "crl_sign")
+SIGNER = ("digital_signature",)
+
+
+def key_usage(*usages: str) -> x509.KeyUsage:
+    """These of USAGES and no other."""
+    return x509.KeyUsage(**{name: name in usages for name in USAGES}, encipher_only=False, decipher_only=False)
