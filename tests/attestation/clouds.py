@@ -1,4 +1,4 @@
-"""What the tests of the clouds' machines share: one session, and what is judged against what."""
+"""What the tests of machines with hardware of AMD's share, and of the clouds': one session, what is judged by what."""
 
 import dataclasses
 import hashlib
@@ -55,7 +55,7 @@ class Case:
     collateral: Collateral | None = None
     at: datetime = AT
     purpose: SessionPurpose | ReceiptPurpose = SESSION
-    manifest_digest: bytes = MANIFEST
+    manifest_digest: bytes | None = MANIFEST
 
     def verdict(self) -> Verdict:
         return verify(

@@ -1,21 +1,18 @@
 """Every check of the platform sev-snp: evidence in which only that is wrong is refused for that and nothing else."""
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cloister.attestation.checks import CHECKS_OF
-from cloister.attestation.collateral import Collateral, InMemory
-from cloister.attestation.evidence import CERTIFICATE, CRL, Evidence, SessionBinding
+from cloister.attestation.collateral import InMemory
+from cloister.attestation.evidence import CERTIFICATE, CRL, Evidence
 from cloister.attestation.instances import Instances
-from cloister.attestation.policy import Policy
-from cloister.attestation.roots import VENDORS, Anchor
+from cloister.attestation.roots import VENDORS
 from cloister.attestation.runtimelog import Kind, Measurement
 from cloister.attestation.snp.policy import KINDS
 from cloister.attestation.snp.products import ProductLine, TcbVersion
@@ -24,46 +21,12 @@ from cloister.attestation.snp.table import CRL as CRL_GUID
 from cloister.attestation.snp.table import CertificateTable
 from cloister.attestation.testkit import Amd, LocalMachine, Processor, SnpMachine
 from cloister.attestation.verdict import Outcome, Verdict
-from cloister.attestation.verify import ReceiptPurpose, SessionPurpose, verify
 from cloister.protocol import schema
+from tests.attestation.clouds import AT, BINDING, MANIFEST, OTHER, OTHER_384, RECEIPT, SESSION, Case, names
 from tests.attestation.wording import require_words
 
-AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
-MANIFEST = hashlib.sha256(b"manifest").digest()
-OTHER = hashlib.sha256(b"something else").digest()
-OTHER_48 = hashlib.sha384(b"something else").digest()
-SESSION = SessionPurpose(b"n" * 32, b"t" * 32, b"h" * 32)
-RECEIPT = ReceiptPurpose(b"p" * 32, b"l" * 32)
-BINDING = SessionBinding(SESSION.nonce, SESSION.tls_key_digest, SESSION.hpke_key_digest, MANIFEST)
 RESERVED_POLICY_BIT = 1 << 17
 UNPINNED = {"snp-instance", "snp-firmware", "snp-id-key", "snp-author-key"}
-
-
-@dataclass(frozen=True)
-class Case:
-    """What is judged, and against what."""
-
-    evidence: Evidence
-    policy: Policy
-    roots: tuple[Anchor, ...]
-    purpose: SessionPurpose | ReceiptPurpose = SESSION
-    at: datetime = AT
-    manifest_digest: bytes | None = MANIFEST
-    collateral: Collateral | None = None
-
-    def verdict(self) -> Verdict:
-        return verify(
-            self.evidence,
-            self.policy,
-            purpose=self.purpose,
-            at=self.at,
-            manifest_digest=self.manifest_digest,
-            collateral=self.collateral,
-            roots=self.roots,
-        )
-
-    def but(self, **changes: Any) -> "Case":
-        return dataclasses.replace(self, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -193,16 +156,12 @@ CASES: Mapping[str, Callable[[SnpMachine], Case]] = {
     "snp-tcb-order": lambda m: reported(m, committed_tcb=unlike(m, microcode=220)),
     "snp-firmware": lambda m: demanding(m, minimum_firmware=(1, 55, 30)),
     "snp-guest-svn": lambda m: demanding(m, minimum_guest_svn=2),
-    "snp-id-key": lambda m: demanding(m, id_key_digests=(OTHER_48,)),
-    "snp-author-key": lambda m: demanding(m, author_key_digests=(OTHER_48,)),
+    "snp-id-key": lambda m: demanding(m, id_key_digests=(OTHER_384,)),
+    "snp-author-key": lambda m: demanding(m, author_key_digests=(OTHER_384,)),
     "snp-host-data": lambda m: reported(m, host_data=OTHER),
-    "snp-launch-digest": lambda m: reported(m, measurement=OTHER_48),
+    "snp-launch-digest": lambda m: reported(m, measurement=OTHER_384),
     "image-debug": lambda m: good(m).but(policy=m.policy(images=(m.image("debug", debug=True),))),
 }
-
-
-def names(verdict: Verdict) -> list[str]:
-    return [check.name for check in verdict.failures]
 
 
 def reason(verdict: Verdict, name: str) -> str:
@@ -499,14 +458,14 @@ def test_bits_that_the_policy_requires_must_be_set(machine: SnpMachine) -> None:
 
 
 def test_identity_and_author_keys_are_accepted_when_the_policy_names_them(machine: SnpMachine) -> None:
-    policy = machine.policy(snp=machine.section(id_key_digests=(OTHER_48,), author_key_digests=(OTHER_48,)))
-    keys = {"id_key_digest": OTHER_48, "author_key_digest": OTHER_48}
+    policy = machine.policy(snp=machine.section(id_key_digests=(OTHER_384,), author_key_digests=(OTHER_384,)))
+    keys = {"id_key_digest": OTHER_384, "author_key_digest": OTHER_384}
     (absent,) = reported(machine, **keys).but(policy=policy).verdict().failures
     assert (absent.name, absent.found) == ("snp-author-key", "absent")  # the report does not say that it is there
     verdict = reported(machine, **keys, key_info=1).but(policy=policy).verdict()
     assert names(verdict) == []
     found = {check.name: check.found for check in verdict.checks}
-    assert found["snp-id-key"] == found["snp-author-key"] == OTHER_48.hex()
+    assert found["snp-id-key"] == found["snp-author-key"] == OTHER_384.hex()
 
 
 def test_firmware_on_trial_may_be_newer_than_what_is_committed(machine: SnpMachine) -> None:
