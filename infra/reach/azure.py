@@ -12,7 +12,7 @@ from typing import Any
 from infra.declared import UNKNOWN, Resource, linked, listed, within
 from infra.reach.machine import Machine, open_to_all
 from infra.reach.space import EVERYWHERE, NOWHERE, Space
-from infra.reach.wall import ANY_PORT, OTHER, PROTOCOLS, TCP, UDP, Opening, Ports, Rule, narrowed, openings
+from infra.reach.wall import ANY_PORT, OTHER, PROTOCOLS, TCP, UDP, Opening, Ports, Rule, narrowed, openings, ports_of
 
 _COMPUTE, _NETWORK = "azure-native:compute", "azure-native:network"
 MACHINE = f"{_COMPUTE}:VirtualMachine"
@@ -204,16 +204,8 @@ def _ports(entry: Any, side: str, *, sure: bool) -> Ports:
     single = within(entry, f"{side}PortRange")
     if several is UNKNOWN or single is UNKNOWN:
         return () if sure else ANY_PORT
-    found: list[tuple[int, int]] = []
-    for text in [*several, *([] if single is None else [single])]:
-        if text == "*":
-            return ANY_PORT
-        first, _, last = str(text).partition("-")
-        if first.isdigit() and (last or first).isdigit():
-            found.append((int(first), int(last or first)))
-        elif not sure:
-            return ANY_PORT
-    return tuple(found)
+    texts = [*several, *([] if single is None else [single])]
+    return ANY_PORT if "*" in texts else ports_of(texts, sure=sure)
 
 
 def _prefixes(table: Resource | None) -> Space:

@@ -10,7 +10,7 @@ from typing import Any
 from infra.declared import UNKNOWN, Resource, linked, listed, within
 from infra.reach.machine import Machine, open_to_all
 from infra.reach.space import EVERYWHERE, NOWHERE, Space
-from infra.reach.wall import ANY_PORT, OTHER, PROTOCOLS, TCP, UDP, Ports, Rule, narrowed, openings
+from infra.reach.wall import ANY_PORT, OTHER, PROTOCOLS, TCP, UDP, Ports, Rule, narrowed, openings, ports_of
 
 MACHINE = "gcp:compute/instance:Instance"
 SUBNET = "gcp:compute/subnetwork:Subnetwork"
@@ -162,14 +162,7 @@ def _ports(entry: Any, *, sure: bool) -> Ports:
     if ports is None:
         return ANY_PORT
     entries = listed(ports)
-    found: list[tuple[int, int]] = []
-    for text in entries if entries is not UNKNOWN else [UNKNOWN]:
-        first, _, last = str(text).partition("-")
-        if first.isdigit() and (last or first).isdigit():
-            found.append((int(first), int(last or first)))
-        elif not sure:
-            return ANY_PORT
-    return tuple(found)
+    return ports_of(entries if entries is not UNKNOWN else [UNKNOWN], sure=sure)
 
 
 def _routed(network: Resource, own: Space, resources: Sequence[Resource]) -> Space:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from infra.reach.space import EVERYWHERE, NOWHERE, Space
 
@@ -14,6 +15,18 @@ ANYTHING = "anything"
 ANY_PORT = ((0, 65535),)
 
 Ports = tuple[tuple[int, int], ...]
+
+
+def ports_of(texts: Iterable[Any], *, sure: bool) -> Ports:
+    """Of ``7`` and ``7-9``; what cannot be read is no port when they must be open for sure, else every port."""
+    found: list[tuple[int, int]] = []
+    for text in texts:
+        first, _, last = str(text).partition("-")
+        if first.isdigit() and (last or first).isdigit():
+            found.append((int(first), int(last or first)))
+        elif not sure:
+            return ANY_PORT
+    return tuple(found)
 
 
 @dataclass(frozen=True)
