@@ -30,11 +30,22 @@ def read(path: Path, limit: int) -> bytes:
         return file.read(limit + 1)
 
 
-def check(path: Path) -> None:
-    """Raise OSError when something is at ``path`` that is neither a file nor a folder.
+def destination(path: Path) -> Path:
+    """What a new file has to be renamed to so that it is at ``path``: the end of a link, which stays one.
 
-    For what a file will be renamed to, too: after that, a /dev/null would be gone.
+    Raises OSError where a pipe or a device would be gone afterwards, and for an open file that has no name any more.
     """
+    check(path)
+    if not path.is_symlink():
+        return path
+    end = path.resolve()
+    if path.exists() and not (end.exists() and end.samefile(path)):
+        raise OSError(errno.ENOENT, "Leads to a file that was removed", str(path))
+    return end
+
+
+def check(path: Path) -> None:
+    """Raise OSError when something is at ``path`` that is neither a file nor a folder."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
+from cloister import userfile
 from cloister.cli import settings, show
 from cloister.cli.verb import verb
 from cloister.cli.watch import show_timeline
@@ -45,7 +46,10 @@ def result(
 
     agreed = settings.manifest(c, manifest)
     demanded = settings.policy(c, policy)
-    target = Path(output)
+    try:
+        target = userfile.destination(Path(output))
+    except OSError as error:
+        raise InputError(f"{output} cannot be written: {error.strerror}.") from error
     if results.pending_key(target):
         show.note("The key is here from an earlier call: decrypting without asking the machine.")
     else:

@@ -67,17 +67,18 @@ def interruption(error: CloisterError, pause: float) -> None:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file that appears only when it is complete. Raises InputError."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """Write a file that appears only when it is complete; a link stays one. Raises InputError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        userfile.check(path)
-        part.write_bytes(content)
-        part.replace(path)
+        target = userfile.destination(path)
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        try:
+            part.write_bytes(content)
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}.") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def confirmed(question: str) -> bool:

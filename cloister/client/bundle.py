@@ -44,19 +44,20 @@ def make(requirements: Path, output: Path, *, cache: Path | None = None) -> Bund
     WheelError for a wheel that cannot be had or is not what the lock says.
     """
     wheels = fetch(read_requirements(requirements), cache)
-    part = output.with_name(f".{output.name}.{os.getpid()}.part")
     try:
-        userfile.check(output)
-        with part.open("x+b") as file:
-            _write(file, wheels)
-            size = file.tell()
-            file.seek(0)
-            digest_hex = hashlib.file_digest(file, "sha256").hexdigest()
-        part.replace(output)
+        target = userfile.destination(output)
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        try:
+            with part.open("x+b") as file:
+                _write(file, wheels)
+                size = file.tell()
+                file.seek(0)
+                digest_hex = hashlib.file_digest(file, "sha256").hexdigest()
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{output} cannot be written: {error.strerror}.") from error
-    finally:
-        part.unlink(missing_ok=True)
     return Bundle(output, digest_hex, size, wheels)
 
 

@@ -1,6 +1,7 @@
 """The whole way of one computation, as parties type it."""
 
 import json
+import os
 import threading
 import time
 
@@ -37,8 +38,11 @@ def test_from_manifest_to_proven_result(cloister, machine, folder):
     assert cloister("upload-data", "data/h2.csv", *as_party("hospital-2"), "--name", "h2").code == 0
     assert cloister("upload-algorithm", "train.py", *as_party("lab")).code == 0
 
+    (folder / "disk").mkdir()
+    (folder / "results.zip").symlink_to("disk/results.zip")
     fetched = cloister("result", *as_party("lab"), "--wait", "--unpack", "out")
     assert fetched.code == 0, fetched.err
+    assert ((folder / "results.zip").is_symlink(), os.listdir(folder / "disk")) == (True, ["results.zip"])
     assert (folder / "out" / "model.json").read_text() == "{}"
     assert sorted(path.name for path in folder.glob("results.zip*")) == ["results.zip"]
 

@@ -51,6 +51,14 @@ def test_bundle_holds_lock_and_wheels_and_nothing_of_this_machine(lock: Path, tm
     assert [wheel.requirement.name for wheel in made.wheels] == ["A.one", "b-two"]
 
 
+def test_a_bundle_written_through_a_link_goes_to_its_end(lock: Path, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to("disk/out.bundle")
+    made = bundle.make(lock, tmp_path / "link", cache=tmp_path / "cache")
+    assert (tmp_path / "disk" / "out.bundle").stat().st_size == made.size
+    assert (tmp_path / "link").is_symlink()
+
+
 def test_bundle_is_the_same_bytes_everywhere(lock: Path, tmp_path: Path) -> None:
     made = bundle.make(lock, tmp_path / "out.bundle", cache=tmp_path / "cache")
     lock.write_text("\n\n".join(reversed(lock.read_text().replace("\\\n", "").splitlines())))
