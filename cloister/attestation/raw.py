@@ -29,6 +29,7 @@ from cloister.attestation.tdx import verify as tdx
 from cloister.attestation.tdx.judge import one_anchor
 from cloister.attestation.tdx.quote import Quote
 from cloister.attestation.tpm_rsa import RsaSignature
+from cloister.attestation.unsigned import name_unsigned
 from cloister.attestation.verdict import Check, Outcome, Recorder
 from cloister.protocol import canonical
 
@@ -76,7 +77,7 @@ Raw = RawSnp | RawTdx | RawHcl
 class RawVerdict:
     """What the vendors' layers say. ``genuine`` is no acceptance of a machine: ``not_judged`` lists what is open.
 
-    ``skipped`` is collateral that could not be read and had no say.
+    ``skipped`` is collateral that had no say.
     """
 
     platform: str
@@ -206,6 +207,8 @@ def verify_raw(
                 "whether the paravisor's report is fresh: what the guest wrote as user data is only shown",
                 "that the vTPM's key signs nothing but what its vTPM made: its public area did not come",
             )
+    quote = raw.quote if isinstance(raw, RawTdx) else raw.tdx_quote if isinstance(raw, RawHcl) else None
+    name_unsigned(sources, quote=quote, table=raw.certificates if isinstance(raw, RawSnp) else None)
     return RawVerdict(
         platform, root, at, policy.digest(), checks.finish(), identity, (*_NEVER, *open_), sources.skipped
     )

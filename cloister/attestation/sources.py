@@ -7,7 +7,7 @@ brings to have machines refused: a revocation list, TCB info or identity. Whoeve
 not be answered as if there were none, so that is an error, unless it is about another kind of machine.
 
 Who signed an item is seen where it is used: one that can be read and that its vendor did not sign has no say, whoever
-brought it.
+brought it. Of the caller's, the verdict then names it (``unsigned.py``).
 """
 
 import hashlib
@@ -31,7 +31,7 @@ _OTHER_MACHINES = ("TCB info.id", "QE identity.id")
 
 @dataclass(frozen=True)
 class Skipped:
-    """An item that could not be read: its kind and SHA-256, whether the caller brought it, and what is wrong."""
+    """An item that had no say: its kind and SHA-256, whether the caller brought it, and what is wrong."""
 
     kind: str
     digest: bytes
@@ -51,6 +51,7 @@ class Sources:
         self._carried = carried
         self._brought = brought
         self._usable: dict[str, tuple[bytes, ...]] = {}
+        self._callers: dict[str, tuple[bytes, ...]] = {}
         self._skipped: list[Skipped] = []
 
     def items(self, kind: str) -> tuple[bytes, ...]:
@@ -59,8 +60,18 @@ class Sources:
             items = [(item.content, False) for item in self._carried if item.kind == kind]
             if self._brought is not None:
                 items += [(content, True) for content in self._brought.items(kind)]
-            self._usable[kind] = tuple(content for content, brought in items if self._is_usable(kind, content, brought))
+            usable = [(content, brought) for content, brought in items if self._is_usable(kind, content, brought)]
+            self._usable[kind] = tuple(content for content, _ in usable)
+            self._callers[kind] = tuple(content for content, brought in usable if brought)
         return self._usable[kind]
+
+    def brought(self, kind: str) -> tuple[bytes, ...]:
+        """The caller's own of ``kind`` that can be read; none when nobody has asked for that kind."""
+        return self._callers.get(kind, ())
+
+    def leave_out(self, kind: str, content: bytes, reason: str) -> None:
+        """Name an item of the caller's that turned out to have no say."""
+        self._skipped.append(Skipped(kind, hashlib.sha256(content).digest(), True, reason))
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:

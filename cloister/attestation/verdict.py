@@ -111,7 +111,7 @@ class Verdict:
 
     ``confidential``: it is shown that nobody but the image reads the machine's memory; never when a check failed.
     ``recording``: it was judged for no session and no receipt, so it says nothing of who is at the other end.
-    ``skipped`` is collateral that could not be read and had no say.
+    ``skipped`` is collateral that had no say.
     """
 
     platform: str

@@ -23,6 +23,7 @@ from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.snp import judge as snp
 from cloister.attestation.sources import Sources
 from cloister.attestation.tdx import judge as tdx
+from cloister.attestation.unsigned import name_unsigned
 from cloister.attestation.verdict import Claims, Recorder, Verdict
 from cloister.protocol import transcript
 from cloister.protocol.bootconfig import BootConfiguration
@@ -118,6 +119,7 @@ def verify(
             "platform", False, accepted, known if evidence.platform in policy.platforms else evidence.platform
         )
 
+    name_unsigned(sources, quote=evidence.tdx_quote, table=evidence.snp_certificates)
     image = judgement.image
     claims = Claims(
         boot_configuration=configuration,

@@ -20,9 +20,9 @@ from cloister.attestation.evidence import (
     Evidence,
     SessionBinding,
 )
-from cloister.attestation.raw import RawTdx, RawVerdict, verify_raw
-from cloister.attestation.sources import Sources
-from cloister.attestation.testkit import Td
+from cloister.attestation.raw import RawSnp, RawTdx, RawVerdict, verify_raw
+from cloister.attestation.sources import Skipped, Sources
+from cloister.attestation.testkit import SnpMachine, Td
 from cloister.attestation.verdict import Verdict
 from cloister.attestation.verify import SessionPurpose, verify
 from cloister.client.verdict import lines
@@ -160,3 +160,64 @@ def test_people_and_programs_are_told_what_was_left_out() -> None:
 
 def test_a_verdict_that_left_nothing_out_does_not_speak_of_it() -> None:
     assert "skipped" not in judged(carrying(*carried())).value()
+
+
+def forged(kind: str) -> bytes:
+    """What can be read, and was changed after it was signed."""
+    if kind == CRL:
+        changed = GOOD[CRL][0].replace(b"260330120000Z", b"260331120000Z")
+    else:
+        changed = GOOD[kind][0].replace(b'"tcbEvaluationDataNumber": 18', b'"tcbEvaluationDataNumber": 19')
+        changed = changed.replace(b'"tcbEvaluationDataNumber":18', b'"tcbEvaluationDataNumber":19')
+    assert changed != GOOD[kind][0]
+    return changed
+
+
+UNSIGNED = "no certificate of its issuer that came has signed it, so it counts as absent"
+
+
+@pytest.mark.parametrize("kind", [CRL, TCB_INFO, QE_IDENTITY])
+def test_a_callers_word_that_its_vendor_did_not_sign_is_named(kind: str) -> None:
+    found = brought(kind, forged(kind), GOOD[kind][0])
+
+    assert found.accepted
+    digest = hashlib.sha256(forged(kind)).digest()
+    assert found.skipped == (Skipped(kind, digest, True, UNSIGNED),)
+
+
+@pytest.mark.parametrize("kind", [CRL, TCB_INFO, QE_IDENTITY])
+def test_what_evidence_carries_unsigned_is_not_named(kind: str) -> None:
+    """Whoever made the evidence could have left it out."""
+    assert judged(carrying(CollateralItem(kind, forged(kind)), *carried())).skipped == ()
+
+
+def test_the_certificates_of_a_quote_and_of_a_table_are_looked_at_for_the_signer() -> None:
+    """The list of the platforms' authority, whose certificate is in the quote alone; AMD's root, in the table alone."""
+    quote = TD.evidence(BINDING).tdx_quote
+    assert quote is not None
+    contents = InMemory({**GOOD, CRL: (*GOOD[CRL], forged(CRL))})
+    anchor = (TD.intel.anchor(),)
+    bare = verify_raw(RawTdx(quote), TD.policy(), report_data=None, at=AT, collateral=contents, roots=anchor)
+    assert [one.kind for one in bare.skipped] == [CRL]
+
+    snp = SnpMachine.create_at(AT)
+    lists = (snp.crls[0], snp.crls[0][:-1] + bytes([snp.crls[0][-1] ^ 1]), GOOD[CRL][0])
+    brought = InMemory({CRL: lists})
+    evidence, roots = snp.evidence(BINDING), (snp.processor.amd.anchor(),)
+    found = verify(evidence, snp.policy(), purpose=SESSION, at=AT, collateral=brought, roots=roots)
+    assert found.accepted
+    assert [one.digest for one in found.skipped] == [hashlib.sha256(lists[1]).digest()]
+    raw = RawSnp(evidence.snp_report or b"", evidence.snp_certificates)
+    genuine = verify_raw(raw, snp.policy(), report_data=None, at=AT, collateral=brought, roots=roots)
+    assert [one.digest for one in genuine.skipped] == [hashlib.sha256(lists[1]).digest()]
+
+
+def test_parts_that_the_platform_does_not_have_may_be_anything() -> None:
+    snp = SnpMachine.create_at(AT)
+    evidence = dataclasses.replace(snp.evidence(BINDING), tdx_quote=b"no quote")
+    brought, roots = InMemory({CRL: snp.crls}), (snp.processor.amd.anchor(),)
+    found = verify(evidence, snp.policy(), purpose=SESSION, at=AT, collateral=brought, roots=roots)
+    assert [check.name for check in found.failures] == ["parts"]
+
+    td = dataclasses.replace(carrying(*carried()), snp_certificates=b"no table")
+    assert [check.name for check in judged(td, crl=GOOD[CRL]).failures] == ["parts"]
