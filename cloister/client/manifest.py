@@ -20,6 +20,9 @@ from cloister.protocol.document import MAX_SIZE as MAX_DOCUMENT
 from cloister.protocol.document import Document, Place
 from cloister.protocol.manifest import MAX_SIZE, Manifest
 
+KINDS = ("python",)
+"""What agents of this version run; a manifest may name other kinds (docs/architecture.md)."""
+
 _PLACE = re.compile(r"The manifest: ([A-Za-z0-9_.-]+) ")
 
 
@@ -148,6 +151,7 @@ class _Author:
         return canonical.to_base64(spki)
 
     def _algorithm(self, algorithm: dict[str, Any]) -> dict[str, Any]:
+        self._runs(algorithm)
         made: dict[str, Any] = {
             "provider": algorithm["provider"],
             "kind": algorithm["kind"],
@@ -161,6 +165,20 @@ class _Author:
         elif bundle is not None:
             made["bundle"] = self._file(("algorithm", "bundle"), bundle)
         return made
+
+    def _runs(self, algorithm: dict[str, Any]) -> None:
+        """Raises InputError for what would be refused, or fail, only after everybody has consented."""
+        if (kind := algorithm["kind"]) not in KINDS:
+            raise self._document.error(
+                ("algorithm", "kind"), f"no agent runs an algorithm of kind {kind}.", "Write `kind: python`."
+            )
+        path = self._path(("algorithm", "file"), algorithm["file"])
+        if path.is_dir():
+            raise self._document.error(
+                ("algorithm", "file"),
+                f"{algorithm['file']} is a folder; an algorithm of kind {kind} is one file.",
+                "Name the program itself, and a bundle for the packages that it needs.",
+            )
 
     def _dataset(self, index: int, data: dict[str, Any]) -> dict[str, Any]:
         place = ("datasets", index)

@@ -68,7 +68,7 @@ _MEANINGS = {
     "STREAM_REPEATED": _Meaning("Somebody may stand between you and the machine; run the command again.", _PROOF),
     "TOO_LARGE": _Meaning("Declare less in the manifest, or ask the platform team for a larger CVM."),
     "UNKNOWN_ASSET": _Meaning("`review` shows the assets of a manifest.", _INPUT),
-    "UNSUPPORTED_KIND": _Meaning("Agree on an algorithm of another kind.", _INPUT),
+    "UNSUPPORTED_KIND": _Meaning("Agree on an algorithm of kind python.", _INPUT),
     "WRONG_CONSENT": _Meaning("Compare your manifest with the others'.", _PROOF),
 }
 """For reasons whose remedy the reader would not guess from the agent's sentence."""

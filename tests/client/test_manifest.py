@@ -4,6 +4,7 @@ import hashlib
 
 import pytest
 
+from agent_runtime import declared
 from cloister.client import manifest as manifests
 from cloister.errors import InputError
 from cloister.protocol.manifest import MAX_SIZE
@@ -59,10 +60,12 @@ def test_nobody_reads_the_log_unless_it_is_said(parties):
     [
         ("name: covid19", "name: Covid 19", "name"),
         ("  kind: python", "  kind: fortran", "algorithm.kind"),
+        ("  kind: python", "  kind: binary", "no agent runs an algorithm of kind binary"),
         ("  kind: python", "  kind: python\n  colour: red", "algorithm"),
         ("  file: train.py", "  file: ../train.py", "leaves the folder"),
         ("  file: train.py", "  file: /etc/passwd", "leaves the folder"),
         ("  file: train.py", "  file: absent.py", "its digest is not given"),
+        ("  file: train.py", "  file: data", "data is a folder; an algorithm of kind python is one file"),
         ("    size: 4000", "    sise: 4000", "datasets.0"),
         ("    size: 4000\n", "", "its size is not given"),
         ("{name: h2, ", "{name: h1, ", "is the name on line 14 too"),
@@ -86,6 +89,16 @@ def test_what_is_wrong_is_said_with_its_line(parties, old, new, problem):
     assert where.endswith("manifest.yaml")
     assert abs(int(number) - line) <= 2
     assert caught.value.exit_code == 2
+
+
+def test_what_no_agent_runs_is_no_kind_that_is_written(parties):
+    assert manifests.KINDS == declared.KINDS
+    for kind in ("binary", "wasm", "oci"):
+        parties.edit("  kind: python", f"  kind: {kind}")
+        with pytest.raises(InputError) as caught:
+            manifests.compose(parties.folder / "manifest.yaml")
+        assert (caught.value.exit_code, caught.value.hint) == (2, "Write `kind: python`.")
+        parties.edit(f"  kind: {kind}", "  kind: python")
 
 
 def test_a_file_that_is_not_what_the_author_says_is_refused(parties):
