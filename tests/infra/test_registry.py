@@ -111,6 +111,7 @@ def test_an_azure_registry_holds_an_image_in_every_region_it_names(tmp_path: Pat
     assert list(told["images"]) == [DIGEST]
     assert told["images"][DIGEST]["flavor"] == "base"
     assert told["images"][DIGEST]["id"].endswith(f"/images/base/versions/{azure_backend.version_name(DIGEST)}")
+    assert told["images"][DIGEST]["regions"] == ["northeurope", "westeurope"]
 
 
 def test_a_google_registry_holds_an_image_that_confidential_vms_start_from(tmp_path: Path):
@@ -194,6 +195,25 @@ def test_an_image_that_a_registry_does_not_hold_is_a_sentence_that_says_what_to_
     for held in (images, None, {OTHER: "an image"}):
         with pytest.raises(pulumi.RunError, match=r"does not hold the image cdcd.*registry.add --stack images"):
             published.find("organization/cloister-registry/images", OTHER, held)
+
+
+def test_an_image_that_has_no_replica_where_the_workspace_is_is_a_sentence():
+    images = {DIGEST: {"flavor": "base", "id": "an image", "regions": ["northeurope", "westeurope"]}}
+    registry = "organization/cloister-registry/images"
+    assert published.find(registry, DIGEST, images, "westeurope") == "an image"
+    with pytest.raises(
+        pulumi.RunError, match=r"in northeurope, westeurope, not in uksouth: .*registry\.up --stack images"
+    ):
+        published.find(registry, DIGEST, images, "uksouth")
+
+
+def test_a_workspace_where_its_image_has_no_replica_fails_its_preview(tmp_path: Path):
+    image = workspaces.manifest(tmp_path)
+    wanted = workspaces.value("azure", image)
+    wanted["azure"] = wanted["azure"] | {"location": "uksouth"}
+    said = workspaces.create(tmp_path, wanted, image).pulumi("preview", good=False)
+    assert "in northeurope, westeurope, not in uksouth" in said
+    assert "Traceback" not in said
 
 
 def test_a_workspace_of_an_image_that_is_not_there_fails_its_preview(tmp_path: Path):

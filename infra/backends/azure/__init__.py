@@ -51,7 +51,7 @@ class Workspace(pulumi.ComponentResource):
             identity=identify(group, options),
             keys=Keys(release, place, group, options) if release is not None else None,
             form=form,
-            image=published.identifier(place.registry, image.digest),
+            image=published.identifier(place.registry, image.digest, place.location),
             digest=image.digest,
             options=options,
         )

@@ -18,7 +18,9 @@ FEATURES = {"SecurityType": "ConfidentialVmSupported", "DiskControllerTypes": "S
 
 
 class Registry(pulumi.ComponentResource):
-    """``destination`` is the container's address; ``images`` has flavor and image version of each manifest's digest."""
+    """``destination`` is the container's address; ``images`` has flavor, image version and regions of each manifest's
+    digest.
+    """
 
     destination: pulumi.Output[str]
     images: pulumi.Output[object]
@@ -99,6 +101,7 @@ class Registry(pulumi.ComponentResource):
                 image.digest: {
                     "flavor": image.flavor,
                     "id": self._declare_version(image, definitions[image.flavor]).id,
+                    "regions": sorted(self._place.regions),
                 }
                 for image in configuration.images
             }

@@ -185,6 +185,20 @@ def changed_role_assignment(case: Case) -> bool:
     return old is not None and any(old.get(one) != case.inputs.get(one) for one in ("principalId", "roleDefinitionId"))
 
 
+@relation(
+    VM,
+    sentence="The gallery image version is not available in the region of the VM.",
+    source="Azure, Store and share images in an Azure Compute Gallery: replicas in the target regions of a version",
+)
+def image_elsewhere(case: Case) -> bool:
+    for one in case.at("storageProfile.imageReference.id"):
+        found = case.world.find(str(one))
+        regions = [] if found is None else list(values(found.inputs, "publishingProfile.targetRegions[].name"))
+        if regions and case.inputs.get("location") not in regions:
+            return True
+    return False
+
+
 def _definitions(case: Case) -> Iterator[Thing]:
     """The gallery's definition of the VM's image, when it is there."""
     for one in case.at("storageProfile.imageReference.id"):

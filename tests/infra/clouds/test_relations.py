@@ -48,7 +48,11 @@ def world() -> World:
                 },
                 {},
             ),
-            f"{GALLERY}/images/base/versions/1.0.0": Thing("azure-native:compute:GalleryImageVersion", {}, {}),
+            f"{GALLERY}/images/base/versions/1.0.0": Thing(
+                "azure-native:compute:GalleryImageVersion",
+                {"publishingProfile": {"targetRegions": [{"name": "northeurope"}, {"name": "westeurope"}]}},
+                {},
+            ),
             VAULT: accepted("azure-vault"),
             f"{VAULT}/keys/disks": accepted("azure-key"),
             f"{COMPUTE}/diskEncryptionSets/disks": Thing(
@@ -192,6 +196,10 @@ def inside(world: World, inputs: dict[str, Any]) -> None:
     inputs["destRange"] = "10.99.0.128/25"
 
 
+def far_away(there: World, inputs: dict[str, Any]) -> None:
+    inputs["location"] = "swedencentral"
+
+
 BREAKS: list[tuple[str, Break, str]] = [
     ("azure-vm", another_vm, "interface_of_another"),
     ("azure-vm", accelerated, "accelerated_interface"),
@@ -199,6 +207,7 @@ BREAKS: list[tuple[str, Break, str]] = [
     ("azure-vm-customer-key", no_role, "encryption_set_without_role"),
     ("azure-vm", generalized, "profile_of_the_image"),
     ("azure-vm", plain_image, "image_for_others"),
+    ("azure-vm", far_away, "image_elsewhere"),
     ("azure-nic", reserved, "azure_address"),
     ("azure-nic", taken, "azure_address"),
     ("azure-vault", once_deleted, "name_of_a_deleted_vault"),

@@ -20,6 +20,9 @@ SUBSCRIPTION = "11111111-2222-4333-8444-555555555555"
 TENANT = "66666666-7777-4888-8999-aaaaaaaaaaaa"
 GALLERY = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/registry/providers/Microsoft.Compute/galleries/registry"
 IMAGES = {"azure": f"{GALLERY}/images/base/versions/1.0.0", "gcp": "projects/my-project/global/images/base"}
+REGIONS = ("northeurope", "westeurope")
+"""Where Azure has the images."""
+
 SECTIONS = {
     "azure": {"subscription": SUBSCRIPTION, "tenant": TENANT, "location": "westeurope", "registry": REGISTRY},
     "gcp": {"project": "my-project", "region": "europe-west4", "registry": REGISTRY},
@@ -84,7 +87,8 @@ def create(folder: Path, configuration: Mapping[str, Any], *images: Path) -> Pro
 def publish(made: Project, backend: str, *manifests: Path) -> None:
     """The registry holds these images, as the state of its stack says, and so does the cloud."""
     digests = [ImageManifest.parse(path.read_bytes()).digest().hex() for path in manifests]
-    images = {digest: {"flavor": "base", "id": IMAGES[backend]} for digest in digests}
+    there = {"regions": list(REGIONS)} if backend == "azure" else {}
+    images = {digest: {"flavor": "base", "id": IMAGES[backend], **there} for digest in digests}
     root = {
         "urn": "urn:pulumi:main::cloister-registry::pulumi:pulumi:Stack::cloister-registry-main",
         "custom": False,
@@ -113,5 +117,9 @@ def _published(backend: str) -> dict[str, Thing]:
     return {
         GALLERY: Thing("azure-native:compute:Gallery", {}, {}),
         f"{GALLERY}/images/base": Thing("azure-native:compute:GalleryImage", definition, {}),
-        IMAGES[backend]: Thing("azure-native:compute:GalleryImageVersion", {}, {}),
+        IMAGES[backend]: Thing(
+            "azure-native:compute:GalleryImageVersion",
+            {"publishingProfile": {"targetRegions": [{"name": region} for region in REGIONS]}},
+            {},
+        ),
     }
