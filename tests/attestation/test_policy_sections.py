@@ -220,12 +220,13 @@ def test_the_strict_tdx_policy_allows_exactly_these_attributes() -> None:
 def test_what_became_known_since_the_day_of_the_policy_is_forgiven(days: int, accepted: bool) -> None:
     section = TdxPolicy(up_to_date_as_of=date(2026, 1, 11), grace_days=10)
     since = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=days)
-    assert section.accepts(Evaluation(TcbStatus.OUT_OF_DATE, out_of_date_since=since)) is accepted
+    platform = Evaluation(TcbStatus.OUT_OF_DATE, out_of_date_since=since, otherwise=TcbStatus.UP_TO_DATE)
+    assert section.accepts(platform) is accepted
 
 
 def test_without_the_day_that_it_is_out_of_date_since_nothing_is_forgiven() -> None:
     section = TdxPolicy(up_to_date_as_of=date(2026, 1, 11))
-    assert not section.accepts(Evaluation(TcbStatus.OUT_OF_DATE))
+    assert not section.accepts(Evaluation(TcbStatus.OUT_OF_DATE, otherwise=TcbStatus.UP_TO_DATE))
 
 
 def test_a_day_that_no_calendar_has_is_refused() -> None:

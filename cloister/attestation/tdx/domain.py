@@ -28,16 +28,18 @@ def check_status(checks: Recorder, evaluation: Evaluation, section: TdxPolicy) -
     status = evaluation.status
     found = evaluation.reason if status is None else status.value
     if evaluation.out_of_date_since is not None:
-        found += f", up to date until {canonical.to_time(evaluation.out_of_date_since)}"
+        found += f", {evaluation.otherwise} until {canonical.to_time(evaluation.out_of_date_since)}"
     checks.record("tdx-tcb-status", section.accepts(evaluation), wanted, found)
     if status is None:
         return
+    forgiven = status not in section.tcb_statuses and section.accepts(evaluation)
+    judged = evaluation.standing if forgiven else evaluation.advisories
     listed = ", ".join(evaluation.advisories) or "none"
-    if status not in section.tcb_statuses and section.accepts(evaluation):
+    if forgiven and not judged:
         checks.not_applicable("tdx-advisories", "the platform is out of date by no more than the policy allows", listed)
         return
     accepted = ", ".join(section.advisories) or "none"
-    checks.record("tdx-advisories", set(evaluation.advisories) <= set(section.advisories), accepted, listed)
+    checks.record("tdx-advisories", set(judged) <= set(section.advisories), accepted, ", ".join(judged) or "none")
 
 
 def check_domain(checks: Recorder, report: TdReport, section: TdxPolicy) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from cloister.attestation.errors import PolicyError
 from cloister.attestation.tdx.collateral import TcbStatus
-from cloister.attestation.tdx.tcb import CURRENT, Evaluation
+from cloister.attestation.tdx.tcb import Evaluation
 
 DEBUG = 0xFF
 """TD ATTRIBUTES, bits 7:0 (TUD): the TD is under debug, the host reads its memory (TDX Module ABI, ATTRIBUTES)."""
@@ -172,5 +172,5 @@ class TdxPolicy:
         if evaluation.status in self.tcb_statuses:
             return True
         bar, since = self.bar(), evaluation.out_of_date_since
-        known = CURRENT.get(evaluation.status)
-        return known in self.tcb_statuses and bar is not None and since is not None and since >= bar
+        forgiven = bar is not None and since is not None and since >= bar
+        return forgiven and evaluation.otherwise in self.tcb_statuses

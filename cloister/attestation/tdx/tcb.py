@@ -7,8 +7,8 @@ the TD is advised). In two things this is stricter: a quoting enclave that needs
 runs now (TEE_TCB_SVN2) must be as good as what the TD was launched under, which Intel looks at for the advice alone.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cloister.attestation.tdx.collateral import (
@@ -46,26 +46,28 @@ _RELAUNCH = {
     TcbStatus.OUT_OF_DATE_CONFIGURATION_NEEDED: TcbStatus.TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED,
 }
 
-CURRENT = {
+_CURRENT = {
     TcbStatus.OUT_OF_DATE: TcbStatus.UP_TO_DATE,
     TcbStatus.OUT_OF_DATE_CONFIGURATION_NEEDED: TcbStatus.CONFIGURATION_NEEDED,
 }
-"""What an out-of-date status would be if nothing had become known since."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """The status of a platform, or None and the ``reason`` why Intel says nothing of it.
 
-    ``out_of_date_since`` is the oldest date of a level that is out of date: every advisory from before it is dealt
-    with. ``date`` is the oldest of all levels that were used.
+    ``date`` is the oldest of all levels that were used. Of an out-of-date platform, ``out_of_date_since`` is the oldest
+    date of a level that is out of date: every advisory from before it is dealt with. ``otherwise`` and ``standing`` are
+    its status and its advisories but for that: what is needed besides an update.
     """
 
     status: TcbStatus | None
     reason: str = ""
     date: datetime | None = None
-    out_of_date_since: datetime | None = None
     advisories: tuple[str, ...] = ()
+    out_of_date_since: datetime | None = None
+    otherwise: TcbStatus | None = None
+    standing: tuple[str, ...] = ()
 
 
 def evaluate(report: TdReport, pck: Pck, info: TcbInfo, identity: QeIdentity, qe_svn: int) -> Evaluation:
@@ -92,12 +94,23 @@ def evaluate(report: TdReport, pck: Pck, info: TcbInfo, identity: QeIdentity, qe
         else:
             levels += running
             status = converge(status, now)
-    return Evaluation(
-        status=status,
-        date=min(level.date for level in levels),
-        out_of_date_since=min((level.date for level in levels if level.status in _OUT_OF_DATE), default=None),
-        advisories=tuple(sorted({name for level in levels for name in level.advisories})),
+    found = Evaluation(status, date=min(level.date for level in levels), advisories=_advisories(levels))
+    old = [level for level in levels if level.status in _OUT_OF_DATE]
+    if not old or status not in _CURRENT:
+        return found
+    # What the newest needs besides an update, the old one does too: an old level does not say so of itself.
+    tables = (info.levels, identity.levels, *(module.levels for module in info.modules))
+    levels += [table[0] for table in tables if any(one is level for one in table for level in old)]
+    return replace(
+        found,
+        out_of_date_since=min(level.date for level in old),
+        otherwise=converge(*(_CURRENT.get(level.status, level.status) for level in levels)),
+        standing=_advisories(level for level in levels if level.status not in _OUT_OF_DATE),
     )
+
+
+def _advisories(levels: Iterable[Level]) -> tuple[str, ...]:
+    return tuple(sorted({name for level in levels for name in level.advisories}))
 
 
 def _levels(tee_tcb_svn: bytes, at_least: Sequence[PlatformLevel], info: TcbInfo) -> tuple[tuple[Level, ...], str]:

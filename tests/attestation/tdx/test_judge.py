@@ -613,6 +613,41 @@ def test_an_out_of_date_platform_is_accepted_as_of_a_day_with_grace(
     assert names(verdict) == ([] if accepted else ["tdx-tcb-status", "tdx-advisories"])
 
 
+OLD_MODULE = bytes([3, 1, 3, *[0] * 13])
+OLD_MICROCODE = bytes([5, 1, 2, *[0] * 13])
+
+
+@pytest.mark.parametrize("svn", [OLD_MODULE, OLD_MICROCODE])
+@pytest.mark.parametrize(
+    ("text", "needed"),
+    [
+        ("UpToDate", set()),
+        ("SWHardeningNeeded", {"SWHardeningNeeded"}),
+        ("ConfigurationNeeded", {"ConfigurationNeeded"}),
+        ("ConfigurationAndSWHardeningNeeded", {"ConfigurationAndSWHardeningNeeded"}),
+    ],
+)
+def test_no_older_module_or_microcode_hides_what_the_newest_needs(
+    td: Td, svn: bytes, text: str, needed: set[str]
+) -> None:
+    """Grace is for what became known since: a host must not earn it by bringing something older."""
+    info = td.intel.tcb_info()
+    info["tcbLevels"][0].update(tcbStatus=text, advisoryIDs=["INTEL-SA-00615"] if needed else [])
+    info["tcbLevels"][1].update(tcbDate="2026-02-01T00:00:00Z", advisoryIDs=["INTEL-SA-00615", "INTEL-SA-09999"])
+    info["tdxModuleIdentities"][0]["tcbLevels"][1].update(tcbDate="2026-02-01T00:00:00Z")
+    evidence = td.evidence(BINDING, {"tee_tcb_svn": svn, "tee_tcb_svn2": svn})
+    one = case(td, evidence, collateral=td.intel.collateral(tcb_info=info))
+
+    def judged(*statuses: str, advisories: tuple[str, ...] = ()) -> list[str]:
+        accepted = (TcbStatus.UP_TO_DATE, *map(TcbStatus, statuses))
+        section = TdxPolicy(tcb_statuses=accepted, advisories=advisories, up_to_date_as_of=date(2026, 1, 15))
+        return names(one.but(policy=td.policy(tdx=section)).verdict())
+
+    assert judged(*needed, advisories=("INTEL-SA-00615",)) == []
+    assert judged() == (["tdx-tcb-status", "tdx-advisories"] if needed else [])
+    assert judged(*needed) == (["tdx-advisories"] if needed else [])
+
+
 def test_grace_does_not_cover_configuration_or_revocation(td: Td) -> None:
     section = TdxPolicy(up_to_date_as_of=date(2020, 1, 1))
     for text in ("OutOfDateConfigurationNeeded", "Revoked", "ConfigurationNeeded"):

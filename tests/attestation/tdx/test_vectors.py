@@ -111,7 +111,7 @@ def test_a_td_under_debug_is_refused_for_that_and_for_its_old_platform() -> None
     found = failures(judged("tdx/tdx_quote_4.dat", of_2026(), IN_2026))
     assert list(found) == ["tdx-tcb-status", "tdx-advisories", "tdx-debug"]
     assert found["tdx-debug"] == "0100001000000000"
-    assert found["tdx-tcb-status"] == "OutOfDate, up to date until 2023-02-15T00:00:00.000Z"
+    assert found["tdx-tcb-status"] == "OutOfDate, UpToDate until 2023-02-15T00:00:00.000Z"
 
 
 def test_a_platform_below_every_level_is_refused() -> None:
