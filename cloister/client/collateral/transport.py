@@ -1,7 +1,7 @@
 """One GET, asked until it is answered: what went wrong on the way is tried again, for a bounded number of times.
 
 A service that says how long to wait (429 or 503 with Retry-After) is obeyed if that is not too long. Answers are
-bounded and whole; redirects are not followed. The body is not believed for where it comes from.
+bounded, in bytes and in time, and whole; redirects are not followed. The body is not believed for where it comes from.
 """
 
 import datetime
@@ -22,6 +22,8 @@ _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
 """Seconds before the second try, doubled with every further one; and what a service may ask for at most."""
 _TIMEOUT = 20.0
+_LONGEST_ANSWER = datetime.timedelta(minutes=2)
+"""A service that sends a little now and then is not waited for any longer."""
 _AGAIN = (408, 425, 429, 500, 502, 503, 504)
 
 Clock = Callable[[], datetime.datetime]
@@ -105,17 +107,20 @@ class Transport:
         except (OSError, http.client.HTTPException) as error:
             raise _AgainError(str(error) or type(error).__name__) from error
 
-    @staticmethod
-    def _read(address: str, limit: int, response: http.client.HTTPResponse) -> Answer:
+    def _read(self, address: str, limit: int, response: http.client.HTTPResponse) -> Answer:
         if response.status != http.HTTPStatus.OK:
             raise CollateralError(f"{address} answered with status {response.status}.")
-        body = response.read(limit + 1)
+        body, end = bytearray(), self._now() + _LONGEST_ANSWER
+        while len(body) <= limit and (piece := response.read1(limit + 1 - len(body))):
+            body += piece
+            if self._now() > end:
+                raise CollateralError(f"{address} takes more than 2 minutes for its answer.", hint="Try again later.")
         if len(body) > limit:
             raise CollateralError(f"{address} answered with more than {limit} bytes.")
         announced = response.headers.get("Content-Length", "")
         if announced.isdecimal() and len(body) != int(announced):
             raise _AgainError(f"the answer was cut after {len(body)} of {announced} bytes")
-        return Answer(body, {name.lower(): value for name, value in response.headers.items()})
+        return Answer(bytes(body), {name.lower(): value for name, value in response.headers.items()})
 
     def _retry_after(self, text: str | None) -> float | None:
         """Seconds: RFC 9110, section 10.2.3, a number or a date; None for anything else."""

@@ -1,5 +1,7 @@
 """A question is asked again when that may help, as long as the service says, and never without an end."""
 
+import datetime
+import itertools
 import ssl
 
 import pytest
@@ -72,6 +74,17 @@ def test_what_cannot_pass_is_asked_once(server: Server, asking, status: int) -> 
     with pytest.raises(CollateralError, match=f"status {status}"):
         asking.transport().get(f"{server.address}/a", limit=99)
     assert (asking.waited, len(server.asked)) == ([], 1)
+
+
+def test_an_answer_that_comes_little_by_little_is_not_waited_for(server: Server) -> None:
+    server.reply("/a", GOOD)
+    clock = (NOW + datetime.timedelta(minutes=minutes) for minutes in itertools.count(step=2))
+    assert Transport(now=lambda: next(clock)).get(f"{server.address}/a", limit=99).body == b"answer"
+
+    slower = (NOW + datetime.timedelta(minutes=minutes) for minutes in itertools.count(step=3))
+    with pytest.raises(CollateralError, match="takes more than 2 minutes"):
+        Transport(now=lambda: next(slower)).get(f"{server.address}/a", limit=99)
+    assert len(server.asked) == 2
 
 
 @pytest.mark.parametrize("status", [301, 302, 307])
