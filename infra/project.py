@@ -2,21 +2,20 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import yaml
+from invoke.exceptions import Exit
 
 from cloister.cli import show
 from cloister.errors import CloisterError, InputError
 from cloister.process import run
-from infra import engine, environment
+from infra import engine, environment, operation
 
 LOCAL = "local"
 _NOISE = "an unhandled error occurred: program exited"
@@ -121,25 +120,20 @@ class Project:
     def hand_over(self, *words: str) -> None:
         """Run ``pulumi`` on the user's terminal. Ctrl-C is for it alone: it stops what is under way and cleans up.
 
-        Raises StackError when it fails, KeyboardInterrupt when Ctrl-C was why, and InputError when it would have to ask
-        and there is no terminal.
+        Raises StackError when it fails, KeyboardInterrupt when Ctrl-C was why, Exit when the answer to its question was
+        no, and InputError when it would have to ask and there is no terminal.
         """
         interactive = sys.stdin.isatty() and sys.stdout.isatty()
         if words[0] in _ASKING and "--yes" not in words and not interactive:
             raise show.unasked()
-        argv = ["pulumi", *words, *([] if interactive else ["--non-interactive"])]
         variables = self._without_clouds(words) | _environment()
-        interrupted = Event()
-        before = signal.signal(signal.SIGINT, lambda *_: interrupted.set())
-        try:
-            # Started with a handler and not with SIG_IGN, which pulumi would inherit.
-            status = subprocess.run(argv, cwd=self.folder, env=variables, check=False).returncode
-        finally:
-            signal.signal(signal.SIGINT, before)
-        if status and interrupted.is_set():
+        done = operation.perform([*words, *([] if interactive else ["--non-interactive"])], self.folder, variables)
+        if done.interrupted:
             raise KeyboardInterrupt
-        if status:
-            raise StackError(f"pulumi {words[0]} ended with status {status}.")
+        if done.declined:
+            raise Exit("Nothing was changed.", code=0)
+        if done.status:
+            raise StackError(f"pulumi {words[0]} ended with status {done.status}.")
 
     def json(self, *words: str, also: Mapping[str, str] | None = None) -> Any:
         """What ``pulumi`` prints as JSON; ``also`` goes into its environment."""
