@@ -10,7 +10,7 @@ from cloister import userfile
 from cloister.errors import InputError
 from cloister.protocol import imagemanifest
 from cloister.protocol.imagemanifest import ImageManifest
-from image import cache, contents
+from image import cache, contents, room
 from image.contents import Contents
 from image.errors import ImageError
 from image.source import CHECKOUT
@@ -26,9 +26,17 @@ def folder(flavor: str, checkout: Path = CHECKOUT) -> Path:
 
 
 def write(files: Mapping[str, Contents], destination: Path) -> None:
-    """Replace ``destination`` by ``files``; a machine that runs from the old disk keeps it."""
+    """Replace ``destination`` by ``files``; a machine that runs from the old disk keeps it.
+
+    Raises InputError when there is no room for both.
+    """
     if all(contents.same(made, destination / name) for name, made in files.items()):
         return
+    with room.needed(destination.parent):
+        _replace(files, destination)
+
+
+def _replace(files: Mapping[str, Contents], destination: Path) -> None:
     destination.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.parent))
     try:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from image import room
+
 _KEPT = 48
 
 
@@ -32,7 +34,8 @@ class Steps:
             return {path.name: path.read_bytes() for path in sorted(kept.iterdir())}
         self.say(name)
         files = dict(make())
-        _keep(kept, files)
+        with room.needed(self.folder, room.CACHE):
+            _keep(kept, files)
         return files
 
     def prune(self) -> None:
@@ -48,8 +51,12 @@ def _keep(destination: Path, files: Mapping[str, bytes]) -> None:
     """Write all files or none: a step that was interrupted has never run."""
     destination.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=".new-", dir=destination.parent))
-    for name, contents in files.items():
-        (folder / name).write_bytes(contents)
+    try:
+        for name, contents in files.items():
+            (folder / name).write_bytes(contents)
+    except OSError:
+        shutil.rmtree(folder)
+        raise
     try:
         folder.rename(destination)
     except OSError:

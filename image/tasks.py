@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +60,12 @@ def build(
 ) -> None:
     """Build the guest image into out/image/FLAVOR (10 s once its inputs are in the cache)."""
     from image import build as builder
-    from image import output
+    from image import output, room
 
     folder = output.folder(flavor)
     vendored = Path(from_) if from_ else None
-    made = builder.build(flavor, folder, vendored=vendored, relock=relock, fresh=fresh, say=_say)
+    with room.needed(Path(tempfile.gettempdir()), room.TEMPORARY):
+        made = builder.build(flavor, folder, vendored=vendored, relock=relock, fresh=fresh, say=_say)
     if json:
         print(made.manifest.encode().decode())
         return

@@ -16,7 +16,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 from cloister.process import ProcessError, run
-from image import cache, deb
+from image import cache, deb, room
 from image.errors import ImageError
 from image.lock import load
 
@@ -103,16 +103,26 @@ def ensure(source: Path | None = None, *, relock: bool = False) -> Tools:
     lock, files = obtain("tools", source, relock=relock)
     digest = lock.digest()
     root = _folder(digest)
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with (root.parent / f"{digest}.lock").open("w") as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX)
-        if not root.is_dir():
-            print("Unpacking the host tools ...", file=sys.stderr, flush=True)
-            part = root.with_name(f"{digest}.part")
-            shutil.rmtree(part, ignore_errors=True)
-            unpack([files[package.sha256] for package in lock.packages], part)
-            os.replace(part, root)
+    with room.needed(cache.root(), room.CACHE):
+        _ensure(root, [files[package.sha256] for package in lock.packages])
     return Tools(root, digest)
+
+
+def _ensure(root: Path, packages: Sequence[Path]) -> None:
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with (root.parent / f"{root.name}.lock").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        if root.is_dir():
+            return
+        print("Unpacking the host tools ...", file=sys.stderr, flush=True)
+        part = root.with_name(f"{root.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        try:
+            unpack(packages, part)
+        except OSError:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+        os.replace(part, root)
 
 
 def _folder(digest: str) -> Path:

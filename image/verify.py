@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cloister.process import run
 from cloister.protocol.imagemanifest import ImageManifest
-from image import cache, output
+from image import cache, output, room
 from image.errors import ImageError
 from image.source import CHECKOUT
 
@@ -64,7 +64,15 @@ class Verification:
 
 
 def verify(flavor: str, against: Path, *, vendored: Path | None = None) -> Verification:
-    """Rebuild ``flavor`` and compare with the manifest ``against`` (a file or an image's folder)."""
+    """Rebuild ``flavor`` and compare with the manifest ``against`` (a file or an image's folder).
+
+    Raises InputError when there is no such manifest, and no room for the rebuild.
+    """
+    with room.needed(Path(tempfile.gettempdir()), room.TEMPORARY):
+        return _verify(flavor, against, vendored)
+
+
+def _verify(flavor: str, against: Path, vendored: Path | None) -> Verification:
     expected = output.read_manifest(against)
     damaged: list[str] = []
     if against.is_dir():
