@@ -22,7 +22,7 @@ from pathlib import Path
 
 from cloister import userfile
 from cloister.errors import InputError
-from image import cache
+from image import cache, room
 from image.errors import ImageError
 from image.lock import Lock, LockedPackage, LockedWheel
 from image.mirror import Mirror
@@ -79,15 +79,21 @@ def ensure(lock: Lock, source: Path | None = None, *, mirror: Mirror | None = No
     """All files of ``lock`` by SHA-256 (hex), fetched when they are not in the cache.
 
     ``source`` is a tar that `invoke image.vendor` wrote: with it nothing is fetched from anywhere else.
-    Raises SupersededError when the mirror no longer has a package, FetchError when a file is not the locked one.
+    Raises SupersededError when the mirror no longer has a package, FetchError when a file is not the locked one and
+    InputError when the cache has no room.
     """
+    with room.needed(cache.root(), room.CACHE):
+        return _ensure(lock, source, mirror)
+
+
+def _ensure(lock: Lock, source: Path | None, mirror: Mirror | None) -> dict[str, Path]:
     entries: tuple[LockedPackage | LockedWheel, ...] = (*lock.packages, *lock.wheels)
     with ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
         found = list(pool.map(lambda entry: cached(entry.sha256), entries))
     missing = [entry for entry, path in zip(entries, found, strict=True) if path is None]
     if source is not None:
         # Also when nothing is missing: who names a tar means it.
-        _from_vendored(missing, source)
+        _from_vendored(lock, missing, source)
     elif missing:
         packages = [entry for entry in missing if isinstance(entry, LockedPackage)]
         if packages:
@@ -100,18 +106,44 @@ def ensure(lock: Lock, source: Path | None = None, *, mirror: Mirror | None = No
     return {entry.sha256: cache.inputs() / entry.sha256 for entry in entries}
 
 
-def _from_vendored(missing: Sequence[LockedPackage | LockedWheel], source: Path) -> None:
+def check(lock: Lock, source: Path) -> None:
+    """Raise FetchError (the user's own input is wrong) unless ``source`` is a tar of `invoke image.vendor` that holds
+    every file of ``lock``, by name and size.
+    """
+    with _vendored(lock, source):
+        pass
+
+
+def _from_vendored(lock: Lock, missing: Sequence[LockedPackage | LockedWheel], source: Path) -> None:
+    with _vendored(lock, source) as read:
+        for entry in missing:
+            keep(read(entry), entry.label, entry.sha256)
+
+
+@contextmanager
+def _vendored(lock: Lock, source: Path) -> Generator[Callable[[LockedPackage | LockedWheel], bytes]]:
+    """Yields what reads an entry of ``lock`` from the tar."""
     try:
         with userfile.opened(source) as file, tarfile.open(fileobj=file, mode="r:") as archive:
-            for entry in missing:
-                try:
-                    member = archive.extractfile(f"inputs/{entry.sha256}")
-                except KeyError:
-                    member = None
-                if member is None:
-                    raise FetchError(f"{source} does not hold {entry.label} (SHA-256 {entry.sha256}).")
-                keep(member.read(entry.size + 1), entry.label, entry.sha256)
+            members = {member.name: member for member in archive if member.isreg()}
+
+            def read(entry: LockedPackage | LockedWheel) -> bytes:
+                content = archive.extractfile(members[f"inputs/{entry.sha256}"])
+                return content.read() if content is not None else b""
+
+            for entry in (*lock.packages, *lock.wheels):
+                member = members.get(f"inputs/{entry.sha256}")
+                if member is None or member.size != entry.size:
+                    raise FetchError(
+                        f"{source} does not hold {entry.label} (SHA-256 {entry.sha256}).",
+                        hint="Pack the inputs of this checkout's locks: invoke image.vendor",
+                        exit_code=InputError.exit_code,
+                    )
+            yield read
     except (tarfile.TarError, OSError) as error:
+        # What is read is kept elsewhere, where there may be no room.
+        if isinstance(error, OSError) and error.errno in room.FULL:
+            raise
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         said = f"The vendored inputs {source} cannot be read: {reason}."
         raise FetchError(said, exit_code=InputError.exit_code) from error
@@ -188,7 +220,11 @@ def keep(content: bytes, label: str, sha256: str) -> Path:
     """Check bytes that came from elsewhere and give them their name in the cache."""
     target = cache.inputs() / sha256
     part = target.with_name(f"{sha256}.{os.getpid()}.new")
-    part.write_bytes(content)
+    try:
+        part.write_bytes(content)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
     return _name(part, target, label)
 
 
@@ -248,6 +284,8 @@ def _transfer(address: str, file: io.BufferedWriter, download: Download, progres
                 raise _AbsentError from error
             problem = error
         except (OSError, http.client.HTTPException) as error:
+            if isinstance(error, OSError) and error.errno in room.FULL:
+                raise
             problem = error
         if file.seek(0, io.SEEK_END) == begun:
             time.sleep(_PAUSE)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -163,6 +164,12 @@ def test_what_is_no_file_is_neither_read_nor_replaced(
         with pytest.raises(FetchError, match=said) as caught:
             fetch.ensure(locked(), source)
         assert caught.value.exit_code == 2
+    # A tar, but of something else.
+    with tarfile.open(tmp_path / "other.tar", "w") as other:
+        other.add(Path(__file__), "inputs/file")
+    with pytest.raises(FetchError, match=r"other\.tar does not hold crun 1.21-1") as caught:
+        fetch.ensure(locked(), tmp_path / "other.tar")
+    assert caught.value.exit_code == 2
     os.mkfifo(tmp_path / "pipe")
     for into, said in ((tmp_path / "pipe", "Is a pipe, not a file"), (tmp_path, "Is a directory")):
         with pytest.raises(InputError, match=f"cannot be written: {said}"):
