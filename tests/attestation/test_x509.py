@@ -403,6 +403,24 @@ def test_a_certificate_that_does_not_say_so_is_no_authority() -> None:
     assert why == "an issuer of the path is not a certificate authority"
 
 
+def sequence(content: bytes) -> bytes:
+    """In DER, of 128 to 65535 bytes."""
+    size = len(content)
+    return (bytes((0x30, 0x81, size)) if size < 256 else b"\x30\x82" + size.to_bytes(2)) + content
+
+
+def test_a_certificate_of_version_1_is_read_and_is_no_authority() -> None:
+    """It says neither its version nor anything else that an authority must say."""
+    parsed, version = plain(ROOT_KEY).parsed, bytes.fromhex("a003020102")
+    tbs, der = parsed.tbs_certificate_bytes, parsed.public_bytes(serialization.Encoding.DER)
+    first = sequence(tbs[tbs.index(version) + len(version) :])
+    old = Certificate.parse(sequence(first + der[der.index(tbs) + len(tbs) :]))
+    assert old.parsed.version is x509.Version.v1
+    path, why = find_path(MIDDLE, (old,), ROOT.fingerprint())
+    assert path is None
+    assert why == "an issuer of the path is not a certificate authority"
+
+
 def test_an_authority_whose_usage_leaves_signing_out_signs_nothing() -> None:
     barred = certificate("middle", "root", MIDDLE_KEY, ROOT_KEY, signs=False)
     assert find_path(LEAF, (ROOT, barred), ROOT.fingerprint())[0] is None
