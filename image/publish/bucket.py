@@ -48,7 +48,7 @@ def connect(destination: str) -> "Bucket":
         raise InputError(f"{destination!r} is no bucket of Google Cloud.", hint="It looks like gs://BUCKET.")
     with warnings.catch_warnings():
         # What their authors plan for other versions of gRPC, which is not used here.
-        warnings.simplefilter("ignore", FutureWarning)
+        warnings.filterwarnings("ignore", ".*grpcio", FutureWarning)
         from google.auth.exceptions import GoogleAuthError
         from google.cloud.storage import Client
     try:

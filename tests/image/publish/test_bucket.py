@@ -1,7 +1,10 @@
 """A tar.gz becomes an object: one resumable upload, gone on with after a cut, whole and right or not there at all."""
 
 import hashlib
+import os
 import random
+import subprocess
+import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -199,3 +202,19 @@ def test_credentials_that_do_not_suffice_are_refused(status: int, says: str, tar
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_google_s_libraries_say_nothing_to_the_user(tmp_path: Path) -> None:
+    """They warn of what they plan for other versions of a library that nothing here uses."""
+    code = (
+        "from image.publish import bucket, errors\n"
+        "try: bucket.connect('gs://images')\n"
+        "except errors.NotSignedInError: print('not signed in')\n"
+    )
+    absent = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "none"),
+    }
+    done = subprocess.run([sys.executable, "-c", code], check=False, env=absent, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("not signed in\n", "")
