@@ -7,10 +7,13 @@ import fcntl
 import os
 import secrets
 import shlex
+import stat
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
+from image import room
 from image.lock import RELOCKED
 from infra import layout
 from infra.engine import Engine
@@ -33,21 +36,43 @@ def variables(engine: Engine, given: Mapping[str, str] = os.environ) -> dict[str
 
 
 def write(engine: Engine) -> Path:
-    """Write ``.cloister/env`` and the passphrase that it names; returns its path."""
-    folder = layout.private_folder(layout.state())
-    # Every verb that needs the engine comes here: two of them may be started at once.
-    with (folder / _GUARD).open("w") as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX)
-        return _write(folder, engine)
+    """Write ``.cloister/env`` and the passphrase that it names, where they are not as they should be; returns its path.
+
+    Raises InputError when that cannot be written.
+    """
+    folder = layout.state()
+    text = _text(engine)
+    # Who only looks at a workspace needs no room for that.
+    if not _is_written(folder, text):
+        with room.needed(folder):
+            layout.private_folder(folder)
+            # Every verb that needs the engine comes here: two of them may be started at once.
+            with (folder / _GUARD).open("w") as guard:
+                fcntl.flock(guard, fcntl.LOCK_EX)
+                _write(folder, text)
+    return folder / layout.ENVIRONMENT
 
 
-def _write(folder: Path, engine: Engine) -> Path:
+def _is_written(folder: Path, text: str) -> bool:
+    private = folder.is_dir() and stat.S_IMODE(folder.stat().st_mode) == layout.PRIVATE
+    with suppress(FileNotFoundError, PermissionError):
+        return private and (folder / layout.PASSPHRASE).exists() and (folder / layout.ENVIRONMENT).read_text() == text
+    return False
+
+
+def _write(folder: Path, text: str) -> None:
     passphrase = folder / layout.PASSPHRASE
     if not passphrase.exists():
         part = folder / f"{layout.PASSPHRASE}.part"
         part.touch(mode=0o600)
         part.write_text(secrets.token_urlsafe(32) + "\n")
         part.replace(passphrase)
+    part = folder / f"{layout.ENVIRONMENT}.part"
+    part.write_text(text)
+    part.replace(folder / layout.ENVIRONMENT)
+
+
+def _text(engine: Engine) -> str:
     lines = ["# For a shell: . .cloister/env  (written by `invoke setup`; what is set already wins)"]
     path = ":".join(shlex.quote(str(part)) for part in (Path(sys.executable).parent, engine.folder))
     lines.append(f'export PATH={path}:"$PATH"')
@@ -56,11 +81,7 @@ def _write(folder: Path, engine: Engine) -> Path:
         if name in _PASSPHRASE_VARIABLES:
             test = "".join(f"${{{other}+set}}" for other in _PASSPHRASE_VARIABLES)
         lines.append(f'[ -n "{test}" ] || export {name}={shlex.quote(value)}')
-    target = folder / layout.ENVIRONMENT
-    part = folder / f"{layout.ENVIRONMENT}.part"
-    part.write_text("\n".join(lines) + "\n")
-    part.replace(target)
-    return target
+    return "\n".join(lines) + "\n"
 
 
 def _defaults() -> dict[str, str]:

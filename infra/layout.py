@@ -8,6 +8,8 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 ENVIRONMENT, PASSPHRASE = "env", "passphrase"
 """Files of the state's folder; beside them lies a folder for each workspace, of its name."""
 
+PRIVATE = 0o700
+
 
 def state() -> Path:
     """The folder of everything that belongs to running workspaces: ``.cloister``, or ``CLOISTER_STATE``."""
@@ -16,6 +18,6 @@ def state() -> Path:
 
 def private_folder(folder: Path) -> Path:
     """``folder``, made if it was not there; only this user may look into it."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.chmod(0o700)
+    folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    folder.chmod(PRIVATE)
     return folder

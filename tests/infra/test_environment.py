@@ -3,10 +3,12 @@
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cloister.errors import InputError
 from cloister.process import run
 from infra import environment, layout
 from infra.engine import Engine
@@ -34,6 +36,24 @@ def test_a_shell_and_the_tasks_get_the_same(state: Path):
     assert found["PULUMI_SKIP_UPDATE_CHECK"] == "1"
     ours = environment.variables(engine, {"PATH": "/usr/bin:/bin"})
     assert {name: found[name] for name in ours} == ours
+
+
+def test_what_is_written_already_is_left_alone(state: Path):
+    """Also on a disk that is full or read-only: who only looks at a workspace writes nothing."""
+    engine = Engine(state / "engine", "3.259.0", "cache")
+    environment.write(engine)
+    before = {path.name: path.stat() for path in state.iterdir()}
+    environment.write(engine)
+    assert {path.name: path.stat() for path in state.iterdir()} == before
+    environment.write(replace(engine, folder=state / "other"))
+    assert {path.name for path in state.iterdir() if path.stat() != before[path.name]} >= {"env"}
+
+
+def test_a_disk_without_room_for_it_is_a_sentence(state: Path):
+    state.mkdir()
+    (state / "env.part").symlink_to("/dev/full")
+    with pytest.raises(InputError, match="cannot be written: No space left on device"):
+        environment.write(Engine(state, "3.259.0", "cache"))
 
 
 def test_the_passphrase_is_private_and_kept(state: Path):
