@@ -1,5 +1,6 @@
 """A Pulumi project of this checkout, by way of the ``pulumi`` program: what a person would type, where they would."""
 
+import errno
 import json
 import os
 import subprocess
@@ -15,12 +16,13 @@ from invoke.exceptions import Exit
 from cloister.cli import show
 from cloister.errors import CloisterError, InputError
 from cloister.process import run
-from infra import engine, environment, operation
+from infra import engine, environment, layout, operation
 
 LOCAL = "local"
 _NOISE = "an unhandled error occurred: program exited"
 """What the language host says after a sentence of the program's."""
 _TAIL_LINES = 12
+_FULL = os.strerror(errno.ENOSPC).lower()
 _ASKING = ("up", "destroy")
 """What pulumi does only when somebody has said yes to it."""
 
@@ -133,7 +135,7 @@ class Project:
         if done.declined:
             raise Exit("Nothing was changed.", code=0)
         if done.status:
-            raise StackError(f"pulumi {words[0]} ended with status {done.status}.")
+            raise _failure(f"pulumi {words[0]} ended with status {done.status}.", done.said)
 
     def json(self, *words: str, also: Mapping[str, str] | None = None) -> Any:
         """What ``pulumi`` prints as JSON; ``also`` goes into its environment."""
@@ -144,7 +146,8 @@ class Project:
         variables = self._without_clouds(words) | _environment() | dict(also or {})
         done = run(["pulumi", *words, "--non-interactive"], cwd=self.folder, env=variables, check=False)
         if done.returncode:
-            raise StackError(f"pulumi {' '.join(words[:2])}: {_complaint(done)}")
+            said = _complaint(done)
+            raise _failure(f"pulumi {' '.join(words[:2])}: {said}", said)
         return done.stdout
 
     def _without_clouds(self, words: Sequence[str]) -> dict[str, str]:
@@ -160,6 +163,14 @@ class Project:
         value = (settings.get("config") or {}).get(self.key)
         local = isinstance(value, dict) and value.get("backend") == LOCAL
         return {"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "1"} if local else {}
+
+
+def _failure(message: str, said: str) -> StackError:
+    """The error for what pulumi, or the provider through it, has ``said``."""
+    if _FULL in said.lower():
+        hint = f"A disk is full. Make room below {layout.state()}, then do the same again."
+        return StackError(message, hint=hint, exit_code=InputError.exit_code)
+    return StackError(message)
 
 
 def _complaint(done: subprocess.CompletedProcess[bytes]) -> str:

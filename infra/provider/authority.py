@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cloister.errors import CloisterError
 from cloister.protocol import canonical
+from image import room
 from infra import layout
 from infra.layout import private_folder
 from infra.provider import certificates, machine
@@ -34,9 +35,10 @@ class Authority:
     def create(self, inputs: Properties, operation: Operation) -> tuple[str, dict[str, Any]]:
         workspace = inputs["workspace"]
         folder = layout.state() / workspace / FOLDER
-        for part in (layout.state(), folder.parent, folder):
-            private_folder(part)
-        der = certificates.create_authority(workspace, folder)
+        with room.needed(layout.state()):
+            for part in (layout.state(), folder.parent, folder):
+                private_folder(part)
+            der = certificates.create_authority(workspace, folder)
         return workspace, dict(inputs) | {
             "certificate": canonical.to_base64(der),
             "keyDigest": hashlib.sha256(_spki(der)).hexdigest(),

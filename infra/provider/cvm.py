@@ -13,6 +13,7 @@ from typing import Any
 from cloister.errors import CloisterError
 from cloister.protocol import canonical
 from cloister.protocol.bootconfig import BootConfiguration
+from image import room
 from image import tools as host_tools
 from infra import image, layout
 from infra.problems import NAME
@@ -97,8 +98,9 @@ class Cvm:
             f"{inputs['workspace']}/{name}", inputs["vcpus"], inputs["memory"], port, found.manifest.debug
         )
         try:
-            machine.prepare(folder, tools, found.disk, inputs["bootConfiguration"].encode())
-            vtpm.create(tools, folder, lambda point: _certify(inputs, point))
+            with room.needed(layout.state()):
+                machine.prepare(folder, tools, found.disk, inputs["bootConfiguration"].encode())
+                vtpm.create(tools, folder, lambda point: _certify(inputs, point))
             if operation.cancelled.is_set():
                 raise CancelledError(f"Starting the CVM {name!r} was stopped.")
             process = _boot(folder, tools, hardware, kind, operation)

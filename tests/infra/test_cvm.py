@@ -1,6 +1,7 @@
 """The resource Cvm, over gRPC: a stand-in for QEMU, the real software TPM beside it."""
 
 import os
+import shutil
 import signal
 import stat
 from pathlib import Path
@@ -151,6 +152,20 @@ def test_a_disk_with_a_flipped_bit_is_not_started(engine: Engine):
     data[100] ^= 1
     disk.write_bytes(data)
     assert "disk.raw has the SHA-256" in refusal(engine, inputs).details()
+    assert not (engine.state / "lab" / "trainer").exists()
+
+
+def test_a_disk_without_room_for_the_machine_is_told_and_nothing_of_it_is_left(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    inputs = engine.inputs()
+    copy = shutil.copyfile
+    monkeypatch.setattr(shutil, "copyfile", lambda source, to: copy(source, "/dev/full"))
+    error = refusal(engine, inputs)
+    assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert error.details() == (
+        f"{engine.state} cannot be written: No space left on device. Make room there, then do the same again."
+    )
     assert not (engine.state / "lab" / "trainer").exists()
 
 

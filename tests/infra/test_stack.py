@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -99,6 +100,21 @@ def test_a_pulumi_that_ends_after_ctrl_c_was_interrupted_and_did_not_fail(
     monkeypatch.setattr(pulumi, "_environment", lambda: dict(os.environ))
     with pytest.raises(raised):
         stack.hand_over("up", "--yes")
+
+
+@pytest.mark.parametrize("verb", [lambda: stack.hand_over("up", "--yes"), stack.names])
+def test_a_pulumi_that_found_no_room_ends_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: Callable[[], object]
+):
+    program = tmp_path / "pulumi"
+    program.write_text("#!/bin/sh\necho error: write locks: no space left on device >&2; exit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(pulumi, "_environment", lambda: dict(os.environ))
+    with pytest.raises(pulumi.StackError) as caught:
+        verb()
+    assert caught.value.exit_code == 2
+    assert caught.value.hint.startswith("A disk is full. Make room below ")
 
 
 @pytest.mark.parametrize("word", ["up", "destroy"])
