@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,12 +17,15 @@ from invoke.exceptions import Exit
 from cloister.cli import show
 from cloister.errors import CloisterError, InputError
 from cloister.process import run
-from infra import engine, environment, layout, operation
+from infra import engine, environment, layout, lock, operation
+from infra.lock import Lock
 
 LOCAL = "local"
 _NOISE = "an unhandled error occurred: program exited"
 """What the language host says after a sentence of the program's."""
 _TAIL_LINES = 12
+_LOCKED = ("the stack is currently locked by", "Another update is currently in progress")
+"""What pulumi says of a lock, in a folder or a bucket and in its own cloud."""
 _FULL = os.strerror(errno.ENOSPC).lower()
 _ASKING = ("up", "destroy")
 """What pulumi does only when somebody has said yes to it."""
@@ -29,6 +33,10 @@ _ASKING = ("up", "destroy")
 
 class StackError(CloisterError):
     """Pulumi refused or failed; what it said is on the terminal or in the message."""
+
+
+class BusyError(StackError):
+    """Somebody else changes the stack, or was killed while doing so."""
 
 
 @dataclass(frozen=True)
@@ -129,13 +137,45 @@ class Project:
         if words[0] in _ASKING and "--yes" not in words and not interactive:
             raise show.unasked()
         variables = self._without_clouds(words) | _environment()
+        name = words[words.index("--stack") + 1] if "--stack" in words else ""
+        self._refuse_busy(name, variables)
         done = operation.perform([*words, *([] if interactive else ["--non-interactive"])], self.folder, variables)
         if done.interrupted:
             raise KeyboardInterrupt
         if done.declined:
             raise Exit("Nothing was changed.", code=0)
+        if done.status and any(said in done.said for said in _LOCKED):
+            raise self._busy(name)
         if done.status:
             raise _failure(f"pulumi {words[0]} ended with status {done.status}.", done.said)
+
+    def locks(self, name: str) -> list[Lock]:
+        """Those of who changes the stack right now, or was killed while doing so."""
+        return self._locks(name, _environment())
+
+    def _locks(self, name: str, variables: Mapping[str, str]) -> list[Lock]:
+        return lock.of(variables.get("PULUMI_BACKEND_URL", ""), self.folder, name)
+
+    def _refuse_busy(self, name: str, variables: Mapping[str, str]) -> None:
+        """Take away the locks of processes that are gone; raises BusyError for any other."""
+        found = self._locks(name, variables)
+        for one in found:
+            if not one.is_left_behind():
+                raise self._busy(name, one)
+        for one in found:
+            show.note(f"The lock that a killed verb ({one.holder()}) left on the {self.noun} {name} is taken away.")
+            one.remove()
+
+    def _busy(self, name: str, by: Lock | None = None) -> BusyError:
+        holder = by.holder() if by else ""
+        who = f" ({holder})" if holder else ""
+        if by and by.is_of_this_host():
+            hint = "Wait until it has ended. If it hangs, end it: a lock whose process is gone is taken away."
+        else:
+            place, script = (_shown(path) for path in (self.folder, layout.state() / layout.ENVIRONMENT))
+            away = f". {script} && cd {place} && pulumi cancel {name}".rstrip()
+            hint = f"Wait until it has ended. If it was killed, take its lock away: {away}"
+        return BusyError(f"Another verb is at work on the {self.noun} {name!r}{who}.", hint=hint)
 
     def json(self, *words: str, also: Mapping[str, str] | None = None) -> Any:
         """What ``pulumi`` prints as JSON; ``also`` goes into its environment."""
@@ -163,6 +203,11 @@ class Project:
         value = (settings.get("config") or {}).get(self.key)
         local = isinstance(value, dict) and value.get("backend") == LOCAL
         return {"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "1"} if local else {}
+
+
+def _shown(path: Path) -> str:
+    """``path`` as it is typed in the checkout."""
+    return shlex.quote(str(path.relative_to(layout.CHECKOUT) if path.is_relative_to(layout.CHECKOUT) else path))
 
 
 def _failure(message: str, said: str) -> StackError:

@@ -105,11 +105,17 @@ def up(c: Any, stack: str = "", yes: bool = False, force: bool = False, replace:
 @verb(help={"stack": _STACK, "json": "as JSON"})
 def status(c: Any, stack: str = "", json: bool = False) -> None:
     """Show the workspace's CVMs: where they listen, whether they live and answer, and what is not as declared."""
+    from cloister.cli import show
     from infra import drift, report
     from infra import stack as stacks
 
     name = stacks.selected(stack)
     machines = stacks.machines(name)
+    # What is shown is from before what it does; a first start is not there yet.
+    if any(not one.is_left_behind() for one in stacks.PROJECT.locks(name)):
+        show.note(f"A verb is at work on the workspace {name}.")
+        if not machines and not json:
+            return
     differences, wrong = drift.found(name, machines) if machines else ([], "")
     report.machines(name, machines, differences, wrong, as_json=json)
 
