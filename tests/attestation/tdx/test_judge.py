@@ -569,6 +569,14 @@ def test_beside_a_statement_that_counts_one_of_less_worth_does_not(
         assert names(replaced(td, TCB_INFO, *order).verdict()) == []
 
 
+def test_a_statement_counts_from_the_moment_of_its_issue(td: Td) -> None:
+    newer = td.intel.tcb_info() | {"tcbEvaluationDataNumber": 30, "issueDate": "2026-03-01T12:00:00Z"}
+    newer["tcbLevels"][0]["tcbStatus"] = "OutOfDate"
+    statements = [td.intel.statement("tcbInfo", info) for info in (td.intel.tcb_info(), newer)]
+    for at, failures in ((AT, ["tdx-tcb-status"]), (AT - timedelta(seconds=1), [])):
+        assert names(replaced(td, TCB_INFO, *statements).but(at=at).verdict()) == failures
+
+
 def test_statements_from_the_future_are_not_current(td: Td) -> None:
     later = {"issueDate": "2026-03-02T00:00:00Z"}
     assert names(stated(td, lambda info: info.update(later)).verdict()) == ["tdx-tcb-info-validity"]
