@@ -269,6 +269,8 @@ def running_agent(
         clock = ManualClock()
         machine = LocalMachine(send, boot_configuration=config.boot_configuration, boot_event_log=config.boot_event_log)
         agent = boot.start(config, machine, clock=clock, free_memory=free_memory)
+        # An upload that a test has left half done has its file open.
+        stack.callback(agent.computation.store.wipe)
         stack.callback(agent.stop)
         stack.callback(executor.stop)
         yield RunningAgent(

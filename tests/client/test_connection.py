@@ -163,6 +163,7 @@ def relay(machine_address: Address) -> Iterator[Address]:
     identity = TlsIdentity.generate()
     listener = socket.create_server(("127.0.0.1", 0))
     threads: list[threading.Thread] = []
+    ends: list[ssl.SSLSocket] = []
 
     def pump(source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
@@ -188,7 +189,9 @@ def relay(machine_address: Address) -> Iterator[Address]:
         while True:
             try:
                 near = context.wrap_socket(listener.accept()[0], server_side=True)
+                ends.append(near)
                 far = outward.wrap_socket(socket.create_connection((machine_address.host, machine_address.port)))
+                ends.append(far)
             except OSError:
                 if listener.fileno() == -1:
                     return
@@ -209,6 +212,13 @@ def relay(machine_address: Address) -> Iterator[Address]:
                 listener.shutdown(socket.SHUT_RDWR)
             listener.close()
             serving.join(10)
+            for end in ends:
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+            for thread in threads:
+                thread.join(10)
+            for end in ends:
+                end.close()
 
 
 def test_evidence_that_somebody_relays_is_refused(machine):
