@@ -8,7 +8,7 @@ from typing import Any
 from cloister import userfile
 from cloister.errors import InputError
 from image import output, verify
-from image.lock import Lock, LockedPackage, LockedWheel
+from image.lock import Lock, LockedPackage, LockedWheel, LockError
 
 _LISTING = "files.json"
 _LARGEST = 16 * 1024 * 1024
@@ -18,7 +18,7 @@ def compare(before: Path, after: Path) -> list[str]:
     """The lines for two lock files, two manifests or two images' folders; none when they are the same."""
     kinds = {_kind(before), _kind(after)}
     if kinds == {"lock"}:
-        return locks(Lock.parse(_read(before)), Lock.parse(_read(after)))
+        return locks(_lock(before), _lock(after))
     if kinds == {"image"}:
         return images(before, after)
     raise InputError(f"{before} and {after} are not of one kind: two locks or two image manifests can be compared.")
@@ -89,6 +89,13 @@ def _kind(path: Path) -> str:
     except ValueError as error:
         raise InputError(f"{path} is neither a lock nor an image manifest: {error}.") from error
     return "lock" if isinstance(value, dict) and "packages" in value else "image"
+
+
+def _lock(path: Path) -> Lock:
+    try:
+        return Lock.parse(_read(path))
+    except LockError as error:
+        raise InputError(f"{path} cannot be compared: {error.message}", hint=error.hint) from error
 
 
 def _read(path: Path) -> bytes:

@@ -225,11 +225,15 @@ def _request(table: Table) -> Request:
     return Request(Debian.from_table(table.table("debian")), table.named("wheels"))
 
 
+def flavors(folder: Path = FOLDER) -> list[str]:
+    """Of which there are recipes."""
+    return sorted(entry.stem for entry in folder.glob("*.toml") if entry.stem != TOOLS)
+
+
 def _read(flavor: str, folder: Path, depth: int = _DEPTH) -> dict[str, Any]:
     path = folder / f"{flavor}.toml"
     if not path.is_file():
-        known = ", ".join(sorted(entry.stem for entry in folder.glob("*.toml") if entry.stem != TOOLS))
-        raise RecipeError(f"There is no recipe for the flavor {flavor!r}; there are {known}.")
+        raise RecipeError(f"There is no recipe for the flavor {flavor!r}; there are {', '.join(flavors(folder))}.")
     try:
         value = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:

@@ -26,10 +26,17 @@ def _print_json(value: object) -> None:
 
 
 def _folder(image: str) -> Path:
-    """A flavor's folder under out/, or what is written with a slash: the path of another."""
-    from image import output
+    """A flavor's folder under out/, or what is written with a slash: the path of another. Raises InputError."""
+    from image import output, recipe
 
-    return Path(image) if "/" in image else output.folder(image)
+    if "/" in image:
+        return Path(image)
+    if image not in (known := recipe.flavors()):
+        raise InputError(
+            f"There is no flavor {image!r}; there are {', '.join(known)}.",
+            hint="An image's folder is written with a slash, for example ./out/image/base.",
+        )
+    return output.folder(image)
 
 
 @verb(help={"flavor": _FLAVOR, "tools": "lock the host tools instead"})
@@ -79,12 +86,18 @@ def measure(_: Any, image: str = "base", json: bool = False) -> None:
     """Show what a machine booted from the image will measure, event by event."""
     from image import manifest
     from image import measure as measurement
+    from image.errors import ImageError
 
     path = _folder(image) / "uki.efi"
     if not path.is_file():
         hint = "" if "/" in image else f"Make it with `invoke image.build --flavor {image}`."
         raise InputError(f"There is no kernel image {path}.", hint=hint)
-    registers = measurement.predict(path.read_bytes())
+    try:
+        registers = measurement.predict(path.read_bytes())
+    except KeyError as error:
+        raise InputError(f"{path} is no kernel image of Cloister's: it has no section {error}.") from error
+    except (ImageError, UnicodeError) as error:
+        raise InputError(f"{path} is no kernel image of Cloister's: {error}") from error
     if json:
         print(manifest.measurements(registers).decode(), end="")
         return
@@ -107,9 +120,8 @@ def verify(_: Any, flavor: str = "base", against: str = "", from_: str = "", jso
     from image import output
     from image import verify as verification
 
-    _say(f"Rebuilding the image {flavor} in another folder, umask, time zone and locale ...")
     target = Path(against) if against else output.folder(flavor)
-    result = verification.verify(flavor, target, vendored=Path(from_) if from_ else None)
+    result = verification.verify(flavor, target, vendored=Path(from_) if from_ else None, say=_say)
     if json:
         rows = [{"name": row.name, "expected": row.expected, "found": row.found} for row in result.comparisons]
         _print_json(

@@ -9,13 +9,15 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cloister.errors import InputError
 from cloister.process import run
 from cloister.protocol.imagemanifest import ImageManifest
-from image import cache, output, room
+from image import cache, fetch, output, recipe, room
+from image import lock as locks
 from image.errors import ImageError
 from image.source import CHECKOUT
 
@@ -63,17 +65,24 @@ class Verification:
         return not self.damaged and all(comparison.same for comparison in self.comparisons)
 
 
-def verify(flavor: str, against: Path, *, vendored: Path | None = None) -> Verification:
+def verify(
+    flavor: str, against: Path, *, vendored: Path | None = None, say: Callable[[str], None] = print
+) -> Verification:
     """Rebuild ``flavor`` and compare with the manifest ``against`` (a file or an image's folder).
 
-    Raises InputError when there is no such manifest, and no room for the rebuild.
+    Raises what is wrong with the flavor, the manifest or the tar ``vendored`` before anything is built, and InputError
+    when there is no room for the rebuild.
     """
-    with room.needed(Path(tempfile.gettempdir()), room.TEMPORARY):
-        return _verify(flavor, against, vendored)
-
-
-def _verify(flavor: str, against: Path, vendored: Path | None) -> Verification:
+    lock = locks.load(recipe.load(flavor).lock)
     expected = output.read_manifest(against)
+    if vendored is not None:
+        fetch.check(lock, vendored)
+    say(f"Rebuilding the image {flavor} in another folder, umask, time zone and locale ...")
+    with room.needed(Path(tempfile.gettempdir()), room.TEMPORARY):
+        return _verify(flavor, against, expected, vendored)
+
+
+def _verify(flavor: str, against: Path, expected: ImageManifest, vendored: Path | None) -> Verification:
     damaged: list[str] = []
     if against.is_dir():
         damaged = [
@@ -111,13 +120,26 @@ def compare(expected: ImageManifest, found: ImageManifest) -> list[Comparison]:
 
 
 def compare_listings(expected: bytes, found: bytes) -> list[str]:
-    """Which file in which layer differs between two ``files.json``."""
-    ours, theirs = json.loads(expected)["layers"], json.loads(found)["layers"]
+    """Which file in which layer differs between two ``files.json``. Raises InputError for what is none."""
+    ours, theirs = _layers(expected), _layers(found)
     return [
         f"{layer}: {line}"
         for layer in sorted({*ours, *theirs})
         for line in _compare_layer(ours.get(layer, {}), theirs.get(layer, {}))
     ]
+
+
+def _layers(listing: bytes) -> dict[str, dict[str, dict[str, str]]]:
+    try:
+        value = json.loads(listing)
+    except ValueError as error:
+        raise InputError(f"A list of files ({_LISTING}) is not JSON: {error}.") from error
+    layers = value.get("layers") if isinstance(value, dict) else None
+    of_layers = list(layers.values()) if isinstance(layers, dict) else []
+    of_files = [file for layer in of_layers for file in (layer.values() if isinstance(layer, dict) else [None])]
+    if not isinstance(layers, dict) or not all(isinstance(file, dict) for file in of_files):
+        raise InputError(f"A list of files ({_LISTING}) is not in the form that `invoke image.build` writes.")
+    return layers
 
 
 def _compare_layer(expected: Mapping[str, Mapping[str, str]], found: Mapping[str, Mapping[str, str]]) -> list[str]:

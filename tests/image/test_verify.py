@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from invoke.exceptions import Exit
 
 from cloister.errors import InputError
 from cloister.protocol.imagemanifest import ImageManifest, Output
-from image import diff, manifest, output, verify
+from image import diff, manifest, output, tasks, verify
 from image.lock import Lock, LockedArchive, LockedPackage
 
 PACKAGE = LockedPackage("small", "1.0-1", "amd64", "debian", "pool/small.deb", "a" * 64, 10, {"postinst": "b" * 64})
@@ -103,3 +104,32 @@ def test_a_lock_and_an_image_cannot_be_compared(tmp_path: Path) -> None:
     for path, said in ((Path(os.devnull), "Is a device, not a file"), (tmp_path / "absent", "No such file")):
         with pytest.raises(InputError, match=f"{path} cannot be read: {said}"):
             diff.compare(path, path)
+
+
+def test_what_is_no_lock_and_no_list_of_files_is_the_users_own_input(tmp_path: Path) -> None:
+    (tmp_path / "lock.json").write_text('{"packages": 3}')
+    with pytest.raises(InputError, match=r"lock\.json cannot be compared: The lock is not of version 1\."):
+        diff.compare(tmp_path / "lock.json", tmp_path / "lock.json")
+    one, other = image(tmp_path / "a", b"disk"), image(tmp_path / "b", b"disk")
+    for listing in ("{", "[]", '{"layers": []}', '{"layers": {"root": 1}}', '{"layers": {"root": {"a": 1}}}'):
+        (one / "files.json").write_text(listing)
+        with pytest.raises(InputError, match=r"A list of files \(files\.json\) is not"):
+            diff.compare(one, other)
+
+
+@pytest.mark.parametrize("content", [b"hello", (b"MZ" + bytes(58) + b"\x40" + bytes(3) + b"PE\0\0" + bytes(400))])
+def test_what_is_no_kernel_image_measures_as_nothing(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "uki.efi").write_bytes(content)
+    with pytest.raises(Exit) as caught:
+        tasks.measure.body(None, image=str(tmp_path))
+    assert caught.value.code == 2
+
+
+def test_nothing_is_rebuilt_to_be_compared_with_what_is_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for options in ({"against": f"{tmp_path}/absent"}, {"flavor": "absent"}, {"from_": f"{tmp_path}/absent"}):
+        with pytest.raises(Exit) as caught:
+            tasks.verify.body(None, **({"against": str(image(tmp_path / "a", b"disk"))} | options))
+        assert caught.value.code == 2
+        assert "Rebuilding" not in capsys.readouterr().err
