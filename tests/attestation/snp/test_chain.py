@@ -140,3 +140,55 @@ def test_the_verdict_says_which_authority_is_revoked() -> None:
     bad = revocation(MILAN.amd.crl(revoked=serials))
     assert bad["snp-revocation"] == (Outcome.FAILED, "the signing authority and the root revoked")
     assert bad["snp-crl"][0] is Outcome.PASSED
+
+
+@pytest.mark.parametrize(("member", "name"), [("signer", "its signer"), ("root", "the root")])
+def test_every_certificate_of_the_chain_must_be_valid(member: str, name: str) -> None:
+    second = timedelta(seconds=1)
+    found, _ = chain.find(LEAF, issuers_of(MILAN), (ANCHORS[ProductLine.MILAN],))
+    assert found is not None
+    for change, outcome in (
+        ({"not_after": AT}, Outcome.PASSED),
+        ({"not_after": AT - second}, Outcome.FAILED),
+        ({"not_before": AT}, Outcome.PASSED),
+        ({"not_before": AT + second}, Outcome.FAILED),
+    ):
+        checks = Recorder(("snp-validity",))
+        changed = dataclasses.replace(getattr(found, member), **change)
+        chain.check_period(checks, dataclasses.replace(found, **{member: changed}), AT)
+        (check,) = checks.finish()
+        assert check.outcome is outcome
+        if outcome is Outcome.FAILED:
+            assert check.found.startswith(f"{name} is valid from ")
+
+
+def test_a_certificate_for_another_kind_of_processor_has_no_chain() -> None:
+    leaf = dataclasses.replace(LEAF, amd=dataclasses.replace(LEAF.amd, product_name="Rome-B0"))
+    found = chain.find(leaf, issuers_of(MILAN), tuple(ANCHORS.values()))
+    assert found == (None, "the certificate is for 'Rome-B0', which is no product line that is known")
+
+
+def test_without_a_chain_neither_time_nor_lists_are_judged() -> None:
+    checks = Recorder(("snp-validity", "snp-crl", "snp-revocation"))
+    chain.check_period(checks, None, AT)
+    assert chain.check_revocation(checks, None, [], SnpPolicy({}), AT) == ""
+    assert [(check.outcome, check.reason) for check in checks.finish()] == [
+        (Outcome.NOT_APPLICABLE, "there is no chain whose certificates could be judged"),
+        (Outcome.NOT_APPLICABLE, "there is no chain whose certificates could be revoked"),
+        (Outcome.NOT_APPLICABLE, "there is no chain whose certificates could be revoked"),
+    ]
+
+
+def test_a_list_that_has_run_out_shows_of_no_certificate_that_it_is_not_revoked() -> None:
+    old = MILAN.amd.crl(this_update=AT - timedelta(days=400))
+    assert revocation(old, require_crl=False)["snp-revocation"] == (Outcome.NOT_APPLICABLE, "")
+    assert revocation(old, max_crl_age_days=2)["snp-crl"][0] is Outcome.FAILED
+
+
+def test_the_verdict_says_how_old_a_list_may_be() -> None:
+    checks = Recorder(("snp-crl", "snp-revocation"))
+    found, _ = chain.find(LEAF, issuers_of(MILAN), (ANCHORS[ProductLine.MILAN],))
+    chain.check_revocation(
+        checks, found, [RevocationList.parse(MILAN.amd.crl())], SnpPolicy({}, max_crl_age_days=2), AT
+    )
+    assert checks.finish()[0].expected.endswith("current at 2026-03-01T12:00:00.000Z, at most 2 days old")
