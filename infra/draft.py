@@ -8,7 +8,7 @@ from infra import cloud, workspace
 from infra.problems import ConfigurationError
 
 Options = Mapping[str, str | int]
-"""What was said on the command line; an empty value was not said."""
+"""What was said on the command line; an empty text, and the port 0, were not said."""
 
 _SECTIONS = {
     "azure": ("subscription", "tenant", "location", "registry"),
@@ -24,7 +24,7 @@ def write(name: str, options: Options) -> dict[str, str | int]:
     Raises InputError for a backend that is none, and ConfigurationError with everything that is wrong or missing but
     the members, by the options that say it.
     """
-    said = {key: value for key, value in options.items() if value}
+    said = {key: value for key, value in options.items() if value or (value == 0 and key != "port")}
     backend = str(said.get("backend", workspace.LOCAL))
     if backend not in workspace.BACKENDS:
         raise InputError(f"{backend!r} is no backend; the backends are {', '.join(workspace.BACKENDS)}.")

@@ -35,6 +35,12 @@ def test_a_local_workspace_needs_nothing_said():
     }
 
 
+def test_no_processor_at_all_is_said_to_be_wrong_and_not_left_out():
+    with pytest.raises(ConfigurationError) as caught:
+        draft.write("lab", {"image": "base", "cvm": "trainer", "vcpus": 0, "port": 0})
+    assert caught.value.problems == ("--vcpus: 0 is not a whole number from 1 to 64.",)
+
+
 def test_a_workspace_on_azure_has_its_section():
     assert draft.write("lab", AZURE | {"port": 0, "project": "", "region": ""}) == {
         "backend": "azure",
