@@ -16,6 +16,7 @@ from infra.provider.sockets import connect
 _LEAVE = b"\x1d"
 _PIECE = 4096
 _SECONDS = 5.0
+_HINT = "Only the flavor debug has one: invoke workspace.new NAME --image debug"
 
 
 def attach(workspace: str, cvm: str) -> None:
@@ -27,10 +28,7 @@ def attach(workspace: str, cvm: str) -> None:
     try:
         stream = connect(folder, CONSOLE_SOCKET, timeout=_SECONDS)
     except OSError as error:
-        raise InputError(
-            f"The CVM {cvm!r} of the workspace {workspace!r} has no console.",
-            hint="Only the flavor debug has one: invoke workspace.new NAME --image debug",
-        ) from error
+        raise InputError(f"The CVM {cvm!r} of the workspace {workspace!r} has no console.", hint=_HINT) from error
     with stream:
         sys.stdout.buffer.write((folder / CONSOLE_LOG).read_bytes())
         sys.stdout.flush()
@@ -45,10 +43,15 @@ def attach(workspace: str, cvm: str) -> None:
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
 
-def machines(workspace: str) -> list[str]:
-    """The CVMs of a workspace that have a console."""
+def only(workspace: str) -> str:
+    """The one CVM of a workspace that has a console. Raises InputError when there is none, or there are several."""
     folder: Path = layout.state() / workspace
-    return sorted(path.parent.name for path in folder.glob(f"*/{CONSOLE_SOCKET}"))
+    found = sorted(path.parent.name for path in folder.glob(f"*/{CONSOLE_SOCKET}"))
+    if not found:
+        raise InputError(f"No CVM of the workspace {workspace!r} has a console.", hint=_HINT)
+    if len(found) > 1:
+        raise InputError(f"Several CVMs have a console: {', '.join(found)}.", hint="Choose one: --cvm NAME")
+    return found[0]
 
 
 def _copy(stream: socket.socket) -> None:

@@ -24,7 +24,7 @@ _STACK = "the workspace; by default the one that pulumi has selected"
         "cvm": "name of its CVM",
         "memory": "memory of the CVM, for example 4GiB; a cloud's smallest machine that has it is taken",
         "vcpus": "processors of the CVM",
-        "port": "local: port on this machine; by default any that is free",
+        "port": "local: port on this machine; by default a free one that follows from the CVM's name",
         "tee": "clouds: sev-snp or tdx",
         "zone": "clouds: zone of the CVM, in azure 1, 2 or 3 (optional), in gcp its last letter",
         "ingress": "clouds: networks that may reach the agents, with commas",
@@ -161,10 +161,9 @@ def console(c: Any, stack: str = "", cvm: str = "") -> None:
             "A CVM in a cloud has no console, and nobody logs in to it.",
             hint=f"docs/{backend}.md says where it reports how far its start has come.",
         )
-    found = consoles.machines(name)
-    if not cvm and len(found) > 1:
-        raise InputError(f"Several CVMs have a console: {', '.join(found)}.", hint="Choose one: --cvm NAME")
-    consoles.attach(name, cvm or (found[0] if found else "any"))
+    if cvm:
+        stacks.machine(name, cvm)
+    consoles.attach(name, cvm or consoles.only(name))
 
 
 @verb(

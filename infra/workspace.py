@@ -52,8 +52,8 @@ class Member:
 
 @dataclass(frozen=True)
 class Cvm:
-    """``memory`` in bytes. ``port`` is for the local backend only (None: any that is free), ``zone`` and ``size``, the
-    machine type that was chosen for it, for clouds only (else "").
+    """``memory`` in bytes. ``port`` is for the local backend only (None: one that follows from its name), ``zone`` and
+    ``size``, the machine type that was chosen for it, for clouds only (else "").
     """
 
     name: str
