@@ -202,6 +202,12 @@ def test_local_machines_share_a_policy_with_no_others(others: tuple[Platform, ..
         assert f"({', '.join(others) or 'none'})" in caught.value.message
 
 
+def test_the_certificate_of_a_local_authority_may_be_left_away() -> None:
+    assert LOCAL.local is not None and LOCAL.local.certificate is not None
+    policy = dataclasses.replace(LOCAL, local=dataclasses.replace(LOCAL.local, certificate=None))
+    assert Policy.parse(policy.encode()) == policy
+
+
 def test_a_policy_has_a_size() -> None:
     policy = made(Platform.TDX, tdx=TdxPolicy()).encode()
     assert Policy.parse(policy + b" " * (MAX_SIZE - len(policy)))

@@ -221,6 +221,9 @@ def test_a_processor_that_is_not_known_is_refused(machine: SnpMachine) -> None:
     assert reason(verdict, "snp-tcb-order") == "the layout of an unknown product is not known"
     for kind in KINDS:
         assert reason(verdict, f"snp-tcb-{kind}") == "the policy has no minimum for this product"
+    for name in ("snp-chip", "snp-certificate-tcb"):
+        assert reason(verdict, name) == "the layout of an unknown product is not known"
+    assert verdict.claims.identity["product"] == "unknown"
 
 
 def test_a_report_that_does_not_name_its_processor_cannot_be_of_turin() -> None:
@@ -370,6 +373,35 @@ def test_a_report_without_any_bit_says_so(machine: SnpMachine) -> None:
 def test_a_chip_that_the_policy_names_is_accepted(machine: SnpMachine) -> None:
     pinned = Instances(chip_ids=(machine.processor.chip_id,))
     assert good(machine).but(policy=machine.policy(instances=pinned)).verdict().accepted
+
+
+def test_a_chip_of_turin_is_named_by_its_eight_bytes() -> None:
+    machine = on(Processor.create(AT, ProductLine.TURIN))
+    for chip, failures in ((machine.processor.chip_id, []), (OTHER[:8], ["snp-instance"])):
+        pinned = machine.policy(instances=Instances(chip_ids=(chip,)))
+        verdict = good(machine).but(policy=pinned).verdict()
+        assert names(verdict) == failures
+        assert verdict.claims.identity["chip_id"] == machine.processor.chip_id[:8].hex()
+
+
+def test_a_chip_of_an_unknown_processor_is_compared_as_it_stands(machine: SnpMachine) -> None:
+    pinned = machine.policy(instances=Instances(chip_ids=(machine.processor.chip_id,)))
+    assert names(reported(machine, family=0x1B).but(policy=pinned).verdict()) == ["snp-product"]
+
+
+def test_a_verdict_says_which_lines_count_and_which_was_certified(machine: SnpMachine) -> None:
+    (check,) = other_line(machine).verdict().failures
+    assert (check.name, check.expected) == ("snp-product", "Genoa")
+    assert "certificate" not in check.found
+    genoa = reported(machine, family=0x19, model=0x11).verdict()
+    (check,) = (check for check in genoa.failures if check.name == "snp-product")
+    assert check.found.endswith(", and a certificate for 'Milan'")
+
+
+def test_without_the_certificate_of_its_key_a_report_is_not_judged_by_it(machine: SnpMachine) -> None:
+    verdict = changed(machine, snp_certificates=None).verdict()
+    for name in ("snp-signature", "snp-chip", "snp-certificate-tcb"):
+        assert reason(verdict, name) == "the certificate of the signing key is absent"
 
 
 def test_certificates_may_come_as_collateral_and_the_right_one_is_found(machine: SnpMachine) -> None:
