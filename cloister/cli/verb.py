@@ -1,5 +1,6 @@
 """What makes a function a verb: an Invoke task that checks what it needs and ends like docs/verbs.md says."""
 
+import errno
 import functools
 import logging
 import re
@@ -69,6 +70,12 @@ def verb(
                 # Whoever read our output has seen enough; nothing more may be written there, at exit neither.
                 sys.stdout = sys.__stdout__ = None
                 raise Exit(code=0) from error
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                where = f" that holds {error.filename}" if error.filename else ""
+                report(InputError(f"The disk{where} is full.", hint="Make room there, then do the same again."))
+                raise Exit(code=InputError.exit_code) from error
 
         # The class and not its decorator: that one has no type that says what it returns.
         made = _Several if several else _Task
