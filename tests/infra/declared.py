@@ -8,7 +8,7 @@ from typing import Any
 
 import pulumi
 from google.protobuf import json_format
-from pulumi.runtime import mocks
+from pulumi.runtime import mocks, settings
 
 GOLDEN = Path(__file__).parent / "declarations"
 RENEW = "CLOISTER_RENEW_DECLARATIONS"
@@ -47,6 +47,8 @@ class _Monitor(mocks.MockMonitor):
 def declare(program: Callable[[], pulumi.Output[Any]], answers: Answers) -> tuple[dict[str, dict[str, Any]], Any]:
     """Every resource that ``program`` declares, by type and name, and the value of the output that it returns."""
     monitor = _Monitor(answers)
+    # Another program's stack may have transformations.
+    settings.ROOT.set(None)
     mocks.set_mocks(monitor.mocks, project="cloister", stack="lab", preview=False, monitor=monitor)
     found: list[Any] = []
 
