@@ -4,6 +4,7 @@ Its display and its questions read Ctrl-C themselves, so that no signal comes of
 which its own Automation API reads too, and on standard error.
 """
 
+import codecs
 import json
 import os
 import select
@@ -78,9 +79,10 @@ def _run(argv: Sequence[str], folder: Path, environment: Mapping[str, str]) -> t
 
 def _relay(process: subprocess.Popen[bytes]) -> str:
     """Show what ``process`` says on standard error while it lives; returns the end of it."""
-    said = b""
+    said = ""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
     if process.stderr is None:
-        return ""
+        return said
     stream = process.stderr.fileno()
     os.set_blocking(stream, False)
     ended = os.pidfd_open(process.pid)
@@ -92,8 +94,9 @@ def _relay(process: subprocess.Popen[bytes]) -> str:
             alive = ended not in ready
             with suppress(BlockingIOError):
                 while piece := os.read(stream, _PIECE):
-                    said = (said + piece)[-_MOST_SAID:]
-                    sys.stderr.write(piece.decode("utf-8", "replace"))
+                    text = decoder.decode(piece)
+                    said = (said + text)[-_MOST_SAID:]
+                    sys.stderr.write(text)
                     sys.stderr.flush()
                 if alive:
                     # It has closed it.
@@ -101,7 +104,7 @@ def _relay(process: subprocess.Popen[bytes]) -> str:
                     alive = False
     finally:
         os.close(ended)
-    return said.decode("utf-8", "replace")
+    return said
 
 
 def _events(log: Path) -> Iterator[dict[str, Any]]:

@@ -1,5 +1,7 @@
 """How an operation of Pulumi's ends on a terminal, where it reads the keyboard itself."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,18 @@ def test_who_does_not_say_yes_made_no_error(project: Project, keys: bytes, ends:
     code, said = typed(project, shown="details", keys=keys)
     assert (code, says in said, "Error: " in said) == (ends, True, False), said
     assert "Workspace lab is up" not in said
+
+
+def test_what_pulumi_says_is_shown_and_not_waited_for_from_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    said = "é" * 5000
+    program = tmp_path / "pulumi"
+    # What it leaves running holds its standard error; the test's own end ends that.
+    program.write_text(f"#!/bin/sh\nprintf '%s' 'x{said}' >&2; sleep 600 & echo $! >left\n")
+    program.chmod(0o755)
+    done = operation.perform(["stack"], tmp_path, {"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    os.kill(int((tmp_path / "left").read_text()), signal.SIGKILL)
+    assert done == operation.Operation(0, f"x{said}", interrupted=False, declined=False)
+    assert capsys.readouterr().err == f"x{said}"
 
 
 @pytest.mark.parametrize("broken", ["", '{"stdoutEvent": {"message": "^C rec', "[]\nnull\n"])
