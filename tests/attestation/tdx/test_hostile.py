@@ -73,11 +73,11 @@ def refused(accepts: Callable[[bytes], bool], data: bytes) -> bool:
         return True
 
 
-def unnoticed(accepts: Callable[[bytes], bool], data: bytes, start: int, end: int, step: int = 1) -> list[int]:
-    """The bytes (every ``step``-th) of which one flipped bit (a seeded one of each) changed nothing."""
+def unnoticed(accepts: Callable[[bytes], bool], data: bytes, start: int, end: int) -> list[int]:
+    """The bytes of which one flipped bit (a seeded one of each) changed nothing."""
     random_ = random.Random(20260301)
     missed = []
-    for index in range(start, end, step):
+    for index in range(start, end):
         changed = bytearray(data)
         changed[index] ^= 1 << random_.randrange(8)
         if not refused(accepts, bytes(changed)):
@@ -85,11 +85,11 @@ def unnoticed(accepts: Callable[[bytes], bool], data: bytes, start: int, end: in
     return missed
 
 
-@pytest.mark.parametrize(("kind", "step"), [("1.5", 1), ("1.0", 5), ("1.0 in version 5", 5)])
-def test_every_flipped_bit_of_what_is_signed_is_refused(kind: str, step: int) -> None:
+@pytest.mark.parametrize("kind", ["1.5", "1.0", "1.0 in version 5"])
+def test_every_flipped_bit_of_what_is_signed_is_refused(kind: str) -> None:
     quote = QUOTES[kind]
     assert accepted(quote)
-    assert unnoticed(accepted, quote, 0, quote.index(b"-----BEGIN"), step) == []
+    assert unnoticed(accepted, quote, 0, quote.index(b"-----BEGIN")) == []
 
 
 def test_every_flipped_bit_of_the_certificates_is_refused() -> None:
