@@ -415,6 +415,17 @@ def test_certificates_may_come_as_collateral_and_the_right_one_is_found(machine:
     assert bare.but(collateral=several).verdict().accepted
 
 
+@pytest.mark.parametrize(("others", "failures"), [(7, []), (8, ["snp-signature"])])
+def test_so_many_certificates_of_chips_are_tried_and_no_more(
+    machine: SnpMachine, others: int, failures: list[str]
+) -> None:
+    processor = machine.processor
+    before = [Processor.create(AT, amd=processor.amd).certificate for _ in range(others)]
+    items = processor.collateral().contents
+    several = InMemory({CERTIFICATE: (*before, *items[CERTIFICATE]), CRL: items[CRL]})
+    assert names(changed(machine, snp_certificates=None).but(collateral=several).verdict()) == failures
+
+
 def test_both_ends_of_a_certificates_validity_count(machine: SnpMachine) -> None:
     one = timedelta(seconds=1)
     for terms in ({"not_before": AT}, {"not_after": AT}):
