@@ -13,7 +13,8 @@ from cloister.errors import InputError
     positional=["file"],
     help={
         "file": "the manifest as you write it, YAML or JSON",
-        "output": "file of the canonical form (default: the same name with .json)",
+        "output": "file of the canonical form (default: the same name with .json); never overwritten, kept "
+        "when nothing has changed",
         "json": settings.JSON_HELP,
     },
 )
@@ -25,14 +26,22 @@ def manifest(c: Context, file: str, output: str | None = None, json: bool = Fals
     target = Path(output) if output else source.with_suffix(".json")
     if target.resolve() == source.resolve():
         raise InputError(f"The canonical form would replace {source}.", hint="Name another file with --output.")
-    made = manifests.compose(source)
-    show.write_file(target, made.encode())
+    before = manifests.written(target)
+    made = manifests.compose(source, before)
+    if before is None:
+        show.write_file(target, made.encode())
+    elif members := manifests.differing(before, made):
+        raise InputError(
+            f"{source} has changed since {target} was written: {', '.join(members)}. It is not overwritten.",
+            hint="Whoever has that manifest would take yours for another one. Remove it if nobody has it, else name "
+            "another file with --output.",
+        )
     if json:
         show.facts({"manifest": str(target), "digest": made.digest().hex()})
         return
     for asset in made.assets():
         print(f"  {asset.name:<16} {asset.provider:<16} {asset.size:>12} bytes  {asset.digest}")
-    print(f"Written: {target}, digest {made.digest().hex()}")
+    print(f"{'Unchanged' if before else 'Written'}: {target}, digest {made.digest().hex()}")
     print(f"Give this file to everybody who takes part; each looks at it with `{program()} review`.")
 
 

@@ -13,7 +13,7 @@ import fastjsonschema
 
 from cloister import userfile
 from cloister.client import asset as assets
-from cloister.client import keys, quantity
+from cloister.client import keys, kind, quantity
 from cloister.errors import InputError
 from cloister.protocol import canonical, schema
 from cloister.protocol.document import MAX_SIZE as MAX_DOCUMENT
@@ -36,18 +36,43 @@ def load(path: Path) -> Manifest:
     try:
         return Manifest.parse(data)
     except canonical.FormatError as error:
-        hint = f"`manifest {path}` writes the canonical form."
-        raise InputError(f"{path}: {error.message}", hint=hint if path.suffix in (".yaml", ".yml") else "") from error
+        hint = f"`manifest {path}` writes the canonical form." if path.suffix in (".yaml", ".yml") else ""
+        raise kind.mistaken(path, data, kind.COMPUTATION, error, hint=hint) from error
 
 
-def compose(path: Path) -> Manifest:
-    """The canonical manifest of the author's file at ``path``. Raises InputError that names file and line."""
+def written(path: Path) -> Manifest | None:
+    """What an earlier call wrote to ``path``; None when nothing is there, or nothing in it.
+
+    Raises InputError for anything else, which is not to be overwritten.
+    """
+    try:
+        data = userfile.read(path, MAX_SIZE + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}.") from error
+    if not data:
+        return None
+    try:
+        return Manifest.parse(data.removesuffix(b"\n"))
+    except canonical.FormatError as error:
+        found = kind.of(data) or f"not {kind.COMPUTATION}"
+        raise InputError(
+            f"{path} exists and is {found}; it is not overwritten.", hint="Name another file with --output."
+        ) from error
+
+
+def compose(path: Path, before: Manifest | None = None) -> Manifest:
+    """The canonical manifest of the author's file at ``path``, with the id of ``before`` unless the author gives one.
+
+    Raises InputError that names file and line.
+    """
     document = _read(path)
     try:
         schema.validate("manifest-source", document.value, what="The manifest")
     except canonical.FormatError as error:
         raise _located(document, error) from error
-    value = _Author(path, document).canonical()
+    value = _Author(path, document, before.id if before else secrets.token_hex(16)).canonical()
     try:
         manifest = Manifest.from_value(value)
     except canonical.FormatError as error:
@@ -57,11 +82,20 @@ def compose(path: Path) -> Manifest:
     return manifest
 
 
+def differing(one: Manifest, other: Manifest) -> tuple[str, ...]:
+    """The members in which two manifests differ."""
+    first, second = one.value(), other.value()
+    return tuple(name for name in first if first[name] != second[name])
+
+
 def _read(path: Path) -> Document:
     try:
-        return Document.parse(str(path), userfile.read(path, MAX_DOCUMENT))
+        data = userfile.read(path, MAX_DOCUMENT)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    if found := kind.of(data):
+        raise InputError(f"{path} is {found}, not {kind.COMPUTATION} as its author writes it.")
+    return Document.parse(str(path), data)
 
 
 def _located(document: Document, error: canonical.FormatError) -> InputError:
@@ -84,7 +118,8 @@ def _located(document: Document, error: canonical.FormatError) -> InputError:
 class _Author:
     """Fills in what the canonical form wants, with the author's file at hand for errors."""
 
-    def __init__(self, path: Path, document: Document) -> None:
+    def __init__(self, path: Path, document: Document, id: str) -> None:
+        self._id = id
         self._document = document
         self._folder = path.resolve().parent
         self._value: dict[str, Any] = document.value
@@ -96,7 +131,7 @@ class _Author:
         logs = {"readers": [], "max": "64KiB", "release": "end", **value.get("logs", {})}
         return {
             "version": 1,
-            "id": value.get("id") or secrets.token_hex(16),
+            "id": value.get("id") or self._id,
             "name": value["name"],
             "description": value.get("description", ""),
             "parties": self._parties(value["parties"]),
@@ -168,15 +203,14 @@ class _Author:
 
     def _runs(self, algorithm: dict[str, Any]) -> None:
         """Raises InputError for what would be refused, or fail, only after everybody has consented."""
-        if (kind := algorithm["kind"]) not in KINDS:
-            raise self._document.error(
-                ("algorithm", "kind"), f"no agent runs an algorithm of kind {kind}.", "Write `kind: python`."
-            )
+        if algorithm["kind"] not in KINDS:
+            problem = f"no agent runs an algorithm of kind {algorithm['kind']}."
+            raise self._document.error(("algorithm", "kind"), problem, "Write `kind: python`.")
         path = self._path(("algorithm", "file"), algorithm["file"])
         if path.is_dir():
             raise self._document.error(
                 ("algorithm", "file"),
-                f"{algorithm['file']} is a folder; an algorithm of kind {kind} is one file.",
+                f"{algorithm['file']} is a folder; an algorithm of kind {algorithm['kind']} is one file.",
                 "Name the program itself, and a bundle for the packages that it needs.",
             )
 

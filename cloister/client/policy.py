@@ -12,7 +12,7 @@ from cloister.attestation.observed import policy_from_evidence
 from cloister.attestation.policy import MAX_SIZE, Policy
 from cloister.attestation.reference import TakenOver, policy_from
 from cloister.attestation.roots import VENDORS, Anchor
-from cloister.client import newfile, pieces, workspace
+from cloister.client import kind, newfile, pieces, workspace
 from cloister.client.collateral import folder, wanted
 from cloister.client.collateral.network import Network
 from cloister.client.collateral.wanted import Services
@@ -88,11 +88,16 @@ def observe(
 
 def _manifest(path: Path) -> ImageManifest:
     try:
-        return ImageManifest.parse(userfile.read(path, imagemanifest.MAX_SIZE))
+        data = userfile.read(path, imagemanifest.MAX_SIZE)
     except OSError as error:
-        raise InputError(f"The image manifest {path} cannot be read: {error.strerror}.") from error
+        raise InputError(
+            f"The image manifest {path} cannot be read: {error.strerror}.",
+            hint="`invoke image.build` makes it, and the platform team hands it out.",
+        ) from error
+    try:
+        return ImageManifest.parse(data)
     except InputError as error:
-        raise InputError(f"{path}: {error.message}", hint=error.hint) from error
+        raise kind.mistaken(path, data, kind.IMAGE, error) from error
 
 
 def _narrowed(descriptor: Descriptor, cvm: str) -> Descriptor:

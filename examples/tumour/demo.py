@@ -136,6 +136,7 @@ def _play(output: Path) -> None:
         hospital.types(f"cloister checksum h{number}.csv")
         hospital.hands(f"{hospital.name}.pub", lab, to="keys")
     shutil.copyfile(lab.folder / "lab.pub", lab.folder / "keys" / "lab.pub")
+    (lab.folder / "manifest.json").unlink(missing_ok=True)
     lab.types("cloister manifest manifest.yaml --output manifest.json")
     lab.types(f"cloister run --manifest manifest.json --key lab.pem {_WHERE} --detach")
     lab.hands("manifest.json", *hospitals)

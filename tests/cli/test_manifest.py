@@ -1,0 +1,91 @@
+"""`manifest` overwrites nothing, and makes the same manifest again; the two kinds of manifests are told apart."""
+
+from pathlib import Path
+
+import pytest
+
+from cloister.client import manifest as manifests
+from cloister.protocol.imagemanifest import ImageManifest
+
+IMAGE = ImageManifest(
+    flavor="base", debug=False, inputs={}, outputs={}, pcrs=dict.fromkeys((4, 9, 11, 12, 13), "11" * 32)
+)
+
+
+@pytest.fixture
+def folder(parties, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(parties.folder)
+    (parties.folder / "image.json").write_bytes(IMAGE.encode())
+    return parties.folder
+
+
+def test_the_same_manifest_again_keeps_its_id_and_digest(cloister, folder: Path) -> None:
+    first = cloister("manifest", "manifest.yaml")
+    made = (folder / "manifest.json").read_bytes()
+    again = cloister("manifest", "manifest.yaml")
+
+    assert (first.code, again.code) == (0, 0)
+    assert again.out == first.out.replace("Written: ", "Unchanged: ")
+    assert (folder / "manifest.json").read_bytes() == made
+    other = cloister("manifest", "manifest.yaml", "--output", "other.json")
+    assert other.code == 0
+    assert manifests.load(folder / "other.json").id != manifests.load(folder / "manifest.json").id
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "members"),
+    [("time: 2m", "time: 3m", "limits"), ("name: covid19", f"id: {'ab' * 16}\nname: covid20", "id, name")],
+)
+def test_a_manifest_that_somebody_may_have_is_not_overwritten(cloister, folder, parties, old, new, members) -> None:
+    assert cloister("manifest", "manifest.yaml").code == 0
+    made = (folder / "manifest.json").read_bytes()
+    parties.edit(old, new)
+    done = cloister("manifest", "manifest.yaml")
+
+    assert done.code == 2
+    assert done.err.startswith(
+        f"Error: manifest.yaml has changed since manifest.json was written: {members}. It is not"
+    )
+    assert "--output" in done.err
+    assert (folder / "manifest.json").read_bytes() == made
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(IMAGE.encode(), "the manifest of an image"), (b"notes", "not the manifest of a computation")],
+    ids=["image", "notes"],
+)
+def test_a_file_of_another_kind_is_not_overwritten(cloister, folder: Path, content: bytes, said: str) -> None:
+    (folder / "manifest.json").write_bytes(content)
+    done = cloister("manifest", "manifest.yaml")
+
+    assert done.code == 2
+    assert done.err.startswith(f"Error: manifest.json exists and is {said}; it is not overwritten.")
+    assert (folder / "manifest.json").read_bytes() == content
+
+
+def test_an_empty_file_is_filled(cloister, folder: Path) -> None:
+    (folder / "manifest.json").touch()
+
+    assert cloister("manifest", "manifest.yaml").code == 0
+    assert manifests.load(folder / "manifest.json").name == "covid19"
+
+
+def test_the_two_kinds_of_manifests_are_told_apart(cloister, machine, parties, folder: Path) -> None:
+    parties.manifest()
+    said = "image.json is the manifest of an image, not the manifest of a computation"
+
+    assert cloister("review", "image.json").err == f"Error: {said}.\n"
+    source = cloister("manifest", "image.json", "--output", "other.json")
+    assert (source.code, source.err) == (2, f"Error: {said} as its author writes it.\n")
+    words = ("--workspace", "workspace.json", "--output", "new.json", "--yes")
+    swapped = cloister("policy", "--image", "manifest.json", *words)
+    assert swapped.code == 2
+    assert swapped.err == ("Error: manifest.json is the manifest of a computation, not the manifest of an image.\n")
+
+
+def test_who_has_the_manifest_of_the_image_is_said(cloister, machine, folder: Path) -> None:
+    done = cloister("policy", "--image", "absent", "--workspace", "workspace.json", "--output", "new.json")
+
+    assert done.code == 2
+    assert done.err.splitlines()[1:] == ["`invoke image.build` makes it, and the platform team hands it out."]
