@@ -9,25 +9,28 @@ Several organisations compute on data that none of them may see, in virtual mach
 
 Everybody, once
   {p} keys --output me.pem                           your key pair; give me.pub to the others
-  {p} policy --image MANIFEST --workspace FILE       what you demand of a machine, value by value
-  {p} attest --workspace FILE --policy policy.json   is it the machine that you demand?
+  {p} policy --image image.json --workspace workspace.json
+  {s}                                                what you demand of a machine, value by value
+  export CLOISTER_KEY=me.pem CLOISTER_POLICY=policy.json CLOISTER_WORKSPACE=workspace.json
+  {s}                                                instead of --key, --policy and --workspace, for all below
+  {p} attest                                         is it the machine that you demand?
 
 Algorithm provider
   {p} bundle requirements.txt                        the packages that the algorithm needs
-  {p} upload-algorithm train.py --key me.pem --manifest manifest.json
+  {p} upload-algorithm train.py --manifest computation.json
 
 Dataset provider
   {p} checksum data.csv                              what the manifest must say about your data
-  {p} review manifest.json                           what you agree to, in plain words
-  {p} upload-data data.csv --key me.pem --manifest manifest.json
+  {p} review computation.json                        what you agree to, in plain words
+  {p} upload-data data.csv --manifest computation.json
 
 Owner
-  {p} manifest manifest.yaml                         fill in digests, write the canonical form
-  {p} run --manifest manifest.json --key me.pem      submit it, and watch
+  {p} manifest computation.yaml                      fill in digests, write the canonical form
+  {p} run --manifest computation.json                submit it, and watch
   {p} stop, {p} reset
 
 Result consumer
-  {p} result --key me.pem --manifest manifest.json --output results.zip --unpack out
+  {p} result --manifest computation.json --output results.zip --unpack out
 
 Anyone who may, at any time
   {p} status, {p} events --follow, {p} logs
@@ -51,7 +54,7 @@ On one machine, the whole way
 def guide(c: Context) -> None:
     """Who does what, in which order."""
     name = program()
-    print(PARTY.format(p=name))
+    print(PARTY.format(p=name, s=" " * len(name)))
     if name != "cloister":
         print(PLATFORM)
     print(f"{name} --list names all verbs, {name} --help VERB its options.")

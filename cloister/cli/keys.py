@@ -12,7 +12,7 @@ from cloister.errors import InputError
 
 @verb(
     help={
-        "output": "file of the private key; the public one stands beside it as .pub",
+        "output": "file of the private key (default: cloister.pem); the public one stands beside it as .pub",
         "kind": "ed25519, ecdsa or rsa",
         "json": JSON_HELP,
     }

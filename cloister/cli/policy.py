@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @verb(
     required=["image"],
     help={
-        "image": "manifest.json of the image that you trust, rebuilt by yourself or signed by someone you chose",
+        "image": "manifest of the image that you trust, rebuilt by yourself or signed by someone you chose",
         "workspace": "workspace descriptor from the platform team (default: $CLOISTER_WORKSPACE)",
         "from-evidence": "take over what a machine showed, from a bundle of `attest --save`, instead of a descriptor",
         "collateral": "folder with what the evidence is judged with (default: $CLOISTER_COLLATERAL)",
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         "cvm": "accept only this CVM of the workspace",
         "allow-local": "accept machines that keep nothing secret from their host: for trials",
         "allow-debug": "accept an image that gives access for debugging: for trials",
-        "output": "file of the policy; never overwritten",
+        "output": "file of the policy (default: policy.json); never overwritten",
         "yes": "do not ask: you have confirmed every value",
         "json": settings.JSON_HELP,
     },

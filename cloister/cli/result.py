@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     help={
         **settings.PARTY,
         "manifest": settings.MANIFEST_HELP,
-        "output": "file of the result",
+        "output": "file of the result (default: results.zip)",
         "unpack": "also write the result's files into this folder",
         "wait": "wait until the result is ready, and show the timeline meanwhile",
         "json": settings.JSON_HELP,

@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -14,11 +15,12 @@ from invoke.program import Program
 
 import cloister
 from cloister.attestation.checks import CHECKS
-from cloister.cli import VERBS
+from cloister.cli import VERBS, guide
 from cloister.cli.verb import verb
 from cloister.errors import InputError
 
 PACKAGE = Path(cloister.__file__).parent
+CHECKOUT = PACKAGE.parent
 COMMAND = (sys.executable, "-c", "from cloister.cli import program; program.run()")
 
 
@@ -138,6 +140,43 @@ def test_the_bare_command_prints_a_guide_by_role(cloister):
         assert role in said
     for task in VERBS:
         assert task.name.replace("_", "-") in said
+
+
+def test_all_texts_call_the_manifest_of_the_image_by_one_name():
+    texts = [(CHECKOUT / name).read_text() for name in ("README.md", "docs/image.md", "examples/tumour/demo.py")]
+    named = [name for text in (*texts, guide.PARTY) for name in re.findall(r"--(?:image|against) ([\w./-]*json)", text)]
+
+    assert named == ["image.json"] * 5
+
+
+def test_what_the_guide_says_can_be_typed(cloister, monkeypatch):
+    """Each command has what it needs: typed without files, it misses the first of these and no option."""
+    lines = [line.strip() for line in cloister().out.splitlines()]
+    commands = [
+        shlex.split(re.split(r"  +", line)[0])[1:] for line in lines if re.match(r"cloister \S+( \S+)* .*json", line)
+    ]
+    exported = next(line for line in lines if line.startswith("export "))
+    for name, value in re.findall(r"(\w+)=(\S+)", exported):
+        monkeypatch.setenv(name, value)
+
+    assert len(commands) == 6
+    for command in [*commands, ["attest"]]:
+        done = cloister(*command)
+        assert done.code == 2, done.err
+        assert "cannot be read: No such file or directory." in done.err
+
+
+def test_a_file_that_is_written_by_default_is_named():
+    program = """
+from cloister.cli import VERBS
+for verb in VERBS:
+    for option in verb.get_arguments():
+        if option.name == "output" and option.default:
+            print(verb.name, option.default, f"(default: {option.default})" in option.help)
+"""
+    said = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+
+    assert said.splitlines() == ["keys cloister.pem True", "policy policy.json True", "result results.zip True"]
 
 
 def test_a_traceback_comes_only_when_it_is_asked_for(tmp_path):
