@@ -95,6 +95,16 @@ class Opening:
     ) -> None:
         self.channel.close()
 
+    def require_accepted(self) -> None:
+        """Raises ProofError unless the verdict accepts, with every reason."""
+        failed = [check.name for check in self.verdict.failures]
+        if failed == ["manifest"] and self.binding.manifest_digest is None:
+            raise ProofError(
+                f"The machine at {self.endpoint.address} is one that you accept, but it has no manifest yet.",
+                hint="Ask the owner to `run` yours, then do the same again.",
+            )
+        self.verdict.require_accepted()
+
     def transcript(self) -> bytes:
         """T: everything that both ends have seen of this opening, 64 bytes."""
         return transcript.transcript(
@@ -171,7 +181,7 @@ def _attest(target: Target, policy: Policy) -> Opening:
 
 def bind(opening: Opening, key: Key) -> Session:
     """Bind an opened session to a party's key. Raises ProofError unless its verdict accepts, with every reason."""
-    opening.verdict.require_accepted()
+    opening.require_accepted()
     t = opening.transcript()
     secret = secrets.token_bytes(32)
     plaintext = agent_pb2.BindPlaintext(

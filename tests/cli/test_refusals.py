@@ -107,7 +107,7 @@ def test_a_changed_manifest_is_refused(cloister, machine, folder):
 def test_a_machine_without_a_manifest_gets_no_data(cloister, machine, folder):
     machine.parties.manifest()
 
-    refused(cloister("upload-data", "data/h1.csv", *party("hospital-1")), 3, "manifest", "absent")
+    refused(cloister("upload-data", "data/h1.csv", *party("hospital-1")), 3, "has no manifest yet", "Ask the owner")
 
 
 def test_a_second_manifest_is_refused(cloister, machine, folder):
