@@ -6,7 +6,7 @@ from cloister.cli import settings, show
 from cloister.cli.verb import program, verb
 from cloister.cli.watch import show_timeline
 
-_AGAIN = "The computation goes on; `events --follow` shows it again."
+_AGAIN = "What the machine has taken goes on: `status` shows it, and `events --follow` the rest."
 
 
 @verb(
@@ -64,7 +64,7 @@ def stop(
 
 
 @verb(
-    interrupted="The machine boots anyway; `attest` shows when it is there.",
+    interrupted="A machine that was told boots anyway; `attest` shows when it is there.",
     help={**settings.PARTY, "detach": "do not wait until the machine is back"},
 )
 def reset(

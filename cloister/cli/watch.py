@@ -67,7 +67,7 @@ def status(
 
 
 @verb(
-    interrupted="The computation goes on.",
+    interrupted="The machine goes on.",
     help={
         **settings.PARTY,
         "follow": "stay and show events as they happen, until the computation ends",
