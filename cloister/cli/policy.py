@@ -57,7 +57,7 @@ def policy(
     path = Path(output)
     if path.exists():
         raise InputError(
-            f"{path} exists; a policy is not overwritten.", hint="Remove it, or name another with --output."
+            f"{path} exists; a policy is not overwritten.", hint=f"Name another with --output. {policies.KEEP}"
         )
     if descriptor is None:
         started, taken = policies.observe(

@@ -22,6 +22,8 @@ from cloister.protocol import imagemanifest
 from cloister.protocol.descriptor import Descriptor
 from cloister.protocol.imagemanifest import ImageManifest
 
+KEEP = "Keep this one: it proves what was fetched under it."
+
 
 def load(path: Path) -> Policy:
     """The policy at ``path``, JSON or YAML. Raises InputError."""
@@ -110,6 +112,6 @@ def write(policy: Policy, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         newfile.write(path, policy.encode() + b"\n")
     except FileExistsError as error:
-        raise InputError(f"{path} exists; a policy is not overwritten.", hint="Remove it, or name another.") from error
+        raise InputError(f"{path} exists; a policy is not overwritten.", hint=f"Name another. {KEEP}") from error
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}.") from error
