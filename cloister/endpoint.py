@@ -104,8 +104,10 @@ def probe(address: Address, *, timeout: float = 10.0) -> Endpoint:
                 f"{address} answers, but does not speak TLS 1.3 ({error.reason or 'no TLS'}).",
                 hint="Check that the port is the agent's; an agent never offers less than TLS 1.3.",
             ) from error
+        except TimeoutError as error:
+            raise _unreachable(address, f"no answer within {timeout:.0f} seconds") from error
         except OSError as error:
-            raise _unreachable(address, str(error) or "it hung up") from error
+            raise _unreachable(address, error.strerror or "it hung up") from error
     if not certificate:
         raise ProofError(f"{address} showed no certificate.")
     return Endpoint(address, certificate, _certificate(address, certificate).spki)
@@ -148,7 +150,7 @@ def _connect(address: Address, timeout: float) -> socket.socket:
 def _unreachable(address: Address, reason: str) -> UnreachableError:
     return UnreachableError(
         f"Nobody can be reached at {address}: {reason}.",
-        hint="Check the address, that the CVM runs, and that its network lets you in.",
+        hint="Check the address, that the CVM runs (it may be starting), and that its network lets you in.",
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cloister import userfile
 from cloister.attestation.collateral import Collateral
 from cloister.attestation.evidence import Evidence
 from cloister.attestation.policy import Policy
@@ -88,8 +89,10 @@ def prove(
 
     ``vendors`` state what the evidence itself does not carry; ``today`` is an aware time, now when None.
     """
-    if not path.is_file():
-        raise InputError(f"{path} is not a file.")
+    try:
+        userfile.opened(path).close()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     return _Prover(path, policy, vendors or Vendors(), today or datetime.datetime.now(datetime.UTC)).prove()
 
 
