@@ -3,10 +3,7 @@
 from agent_runtime.errors import Reason, Refusal
 from agent_runtime.job import OWN_NAMES, Job, Packed
 from agent_runtime.sandbox import MAX_ORDER, launch_order
-from cloister.protocol.manifest import Manifest
-
-KINDS = ("python",)
-"""Kinds of algorithm that this version runs."""
+from cloister.protocol.manifest import KINDS, Manifest
 
 
 def job_of(manifest: Manifest) -> Job:

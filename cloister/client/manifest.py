@@ -18,10 +18,7 @@ from cloister.errors import InputError
 from cloister.protocol import canonical, schema
 from cloister.protocol.document import MAX_SIZE as MAX_DOCUMENT
 from cloister.protocol.document import Document, Place
-from cloister.protocol.manifest import MAX_SIZE, Manifest
-
-KINDS = ("python",)
-"""What agents of this version run; a manifest may name other kinds (docs/architecture.md)."""
+from cloister.protocol.manifest import KINDS, MAX_SIZE, Manifest
 
 _PLACE = re.compile(r"The manifest: ([A-Za-z0-9_.-]+) ")
 

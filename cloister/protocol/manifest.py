@@ -17,6 +17,9 @@ from cloister.protocol.transcript import key_id, load_public_key
 MAX_SIZE = 1024 * 1024
 """Bytes of a canonical manifest."""
 
+KINDS = ("python",)
+"""Kinds of algorithm that agents of this version run; a manifest may name others (docs/architecture.md)."""
+
 ALGORITHM = "algorithm"
 BUNDLE = "bundle"
 """Names of the algorithm's assets; a dataset's asset has the dataset's name."""
