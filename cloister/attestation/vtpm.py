@@ -34,7 +34,7 @@ _DRIVER_PCR = 2
 _NO_DRIVERS = hashlib.sha256(ZERO + hashlib.sha256(bytes(4)).digest()).digest()
 # TPM 2.0 Library, part 1, Qualified Name: that of a primary key is over its hierarchy's handle.
 _ENDORSEMENT = (0x4000000B).to_bytes(4)
-_KEY_USAGES = (
+KEY_USAGES = (
     "digital_signature",
     "content_commitment",
     "key_encipherment",
@@ -240,7 +240,7 @@ def _key_usages(certificate: x509.Certificate) -> tuple[str, ...]:
     """What the certificate's key may be used for, in the words of RFC 5280, section 4.2.1.3."""
     for extension in certificate.parsed.extensions:
         if isinstance(extension.value, KeyUsage):
-            return tuple(name for name in _KEY_USAGES if getattr(extension.value, name))
+            return tuple(name for name in KEY_USAGES if getattr(extension.value, name))
     return ()
 
 

@@ -2,20 +2,12 @@
 
 from cryptography import x509
 
-USAGES = (
-    "digital_signature",
-    "content_commitment",
-    "key_encipherment",
-    "data_encipherment",
-    "key_agreement",
-    "key_cert_sign",
-    "crl_sign",
-)
+from cloister.attestation.vtpm import KEY_USAGES
 
 AUTHORITY = ("key_cert_sign", "crl_sign")
 SIGNER = ("digital_signature",)
 
 
 def key_usage(*usages: str) -> x509.KeyUsage:
-    """These of USAGES and no other."""
-    return x509.KeyUsage(**{name: name in usages for name in USAGES}, encipher_only=False, decipher_only=False)
+    """These of KEY_USAGES and no other."""
+    return x509.KeyUsage(**{name: name in usages for name in KEY_USAGES}, encipher_only=False, decipher_only=False)
