@@ -6,11 +6,9 @@ from cloister.cli import settings, show
 from cloister.cli.verb import program, verb
 from cloister.cli.watch import show_timeline
 
-_AGAIN = "What the machine has taken goes on: `status` shows it, and `events --follow` the rest."
-
 
 @verb(
-    interrupted=_AGAIN,
+    interrupted="What the machine has taken goes on: `status` shows it, and `events --follow` the rest.",
     help={
         **settings.PARTY,
         "manifest": "the manifest in canonical form (default: $CLOISTER_MANIFEST)",
