@@ -11,9 +11,9 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 from agent_runtime.boot import start
 from agent_runtime.clock import Clock
 from agent_runtime.config import Config
-from agent_runtime.device import open_device
-from agent_runtime.milestone import tell
-from agent_runtime.platform import machine
+from agent_runtime.platform.boot_progress import tell
+from agent_runtime.platform.detect import machine
+from agent_runtime.platform.tpm import open_device
 from cloister.errors import CloisterError
 
 

@@ -7,24 +7,24 @@ from pathlib import Path
 
 import grpc
 
-from agent_runtime import room
-from agent_runtime.assets import AssetStore
-from agent_runtime.attester import Attester
-from agent_runtime.calls import Calls
 from agent_runtime.clock import Clock
-from agent_runtime.computation import Computation
+from agent_runtime.computation import capacity
+from agent_runtime.computation.assets import AssetStore
+from agent_runtime.computation.computation import Computation
+from agent_runtime.computation.context import Parts
+from agent_runtime.computation.events import EventLog
+from agent_runtime.computation.results import Slots
 from agent_runtime.config import Config
 from agent_runtime.errors import AgentError
-from agent_runtime.keys import EventKey, TlsIdentity
 from agent_runtime.limits import Limits
-from agent_runtime.log import EventLog
-from agent_runtime.machine import Machine
-from agent_runtime.parts import Parts
-from agent_runtime.results import Slots
-from agent_runtime.running import RunnerClient
+from agent_runtime.platform.attester import Attester
+from agent_runtime.platform.machine import Machine
+from agent_runtime.rpc.calls import Calls
+from agent_runtime.rpc.deadlines import Watch
+from agent_runtime.rpc.keys import EventKey, TlsIdentity
+from agent_runtime.rpc.session import Sessions
+from agent_runtime.runner.client import RunnerClient
 from agent_runtime.service import Service
-from agent_runtime.session import Sessions
-from agent_runtime.watch import Watch
 from cloister.attestation.evidence import Platform
 from cloister.protocol import receipt
 from cloister.protocol.bootconfig import BootConfiguration
@@ -71,7 +71,7 @@ def start(
     machine: Machine,
     *,
     clock: Clock | None = None,
-    free_memory: room.Measure = room.free_memory,
+    free_memory: capacity.Measure = capacity.free_memory,
 ) -> Agent:
     """An agent that listens. Raises CloisterError or OSError when the machine is not as it must be."""
     clock = clock or Clock()
@@ -99,7 +99,7 @@ def start(
             limits=config.limits,
             clock=clock,
             free_memory=free_memory,
-            free_store=lambda: room.free_store(config.store),
+            free_store=lambda: capacity.free_store(config.store),
         )
     )
     sessions = Sessions(

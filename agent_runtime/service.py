@@ -8,13 +8,13 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from agent_runtime.calls import Call, Download, Method, Plain, Unary, Upload
-from agent_runtime.computation import Computation
+from agent_runtime.computation.computation import Computation
+from agent_runtime.computation.events import EventLog
+from agent_runtime.computation.state import ENDED
 from agent_runtime.errors import Reason, Refusal
-from agent_runtime.life import ENDED
 from agent_runtime.limits import Limits
-from agent_runtime.log import EventLog
-from agent_runtime.session import BIND, Session, Sessions
+from agent_runtime.rpc.calls import Call, Download, Method, Plain, Unary, Upload
+from agent_runtime.rpc.session import BIND, Session, Sessions
 from cloister.protocol.events import State
 from cloister.protocol.sealing import FRAME_SIZE
 from cloister.v1 import agent_pb2, health_pb2
@@ -32,7 +32,7 @@ _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 class Service:
-    """``methods`` is what :class:`agent_runtime.calls.Calls` serves."""
+    """``methods`` is what :class:`agent_runtime.rpc.calls.Calls` serves."""
 
     def __init__(self, computation: Computation, sessions: Sessions, log: EventLog, limits: Limits) -> None:
         self._computation = computation

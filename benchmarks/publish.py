@@ -31,7 +31,7 @@ def measure(repeat: int) -> list[Measurement]:
 
 
 def _azure(azure: "Azurite", repeat: int) -> list[Measurement]:
-    from image import sparse
+    from image.formats import sparse
     from tests.image.publish.identity import identity
     from tests.image.publish.line import line
     from tests.image.publish.typed import publish

@@ -4,7 +4,7 @@ from typing import Any
 
 from invoke.exceptions import Exit
 
-from cloister.cli.verb import verb
+from cloister.cli.shell.verb import verb
 
 
 @verb(

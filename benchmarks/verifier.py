@@ -64,7 +64,7 @@ def _timed(run: Callable[[], object], runs: int) -> tuple[float, ...]:
 def _verdicts() -> list[tuple[str, Callable[[], object], float]]:
     """Name, a function that judges, and milliseconds to reach."""
     from cloister.attestation.evidence import CollateralItem, Evidence, SessionBinding
-    from cloister.attestation.policy import Policy
+    from cloister.attestation.policy.policy import Policy
     from cloister.attestation.roots import Anchor
     from cloister.attestation.testkit import AzureTdxMachine, GcpTd
     from cloister.attestation.verify import verify
@@ -100,8 +100,8 @@ def _verdicts() -> list[tuple[str, Callable[[], object], float]]:
 
 
 def _replay() -> Callable[[], object]:
-    from cloister.attestation.eventlog import EventLog
     from cloister.attestation.testkit import BootEvent, encode_event_log
+    from cloister.attestation.tpm.eventlog import EventLog
 
     empty = len(encode_event_log(()))
     one = len(encode_event_log((BootEvent(4, 0xD, b"x" * 64),))) - empty

@@ -8,7 +8,7 @@ from cloister.errors import INTERRUPTED
 def main() -> None:
     """Run the command line and end the process; Ctrl-C ends it in one line also before a verb has begun."""
     try:
-        from cloister.cli.program import run
+        from cloister.cli.shell.program import run
 
         run()
     except KeyboardInterrupt:

@@ -5,7 +5,7 @@ from pathlib import Path
 from invoke.collection import Collection
 from invoke.context import Context
 
-from cloister.cli.verb import verb
+from cloister.cli.shell.verb import verb
 
 
 @verb(

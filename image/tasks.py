@@ -8,7 +8,7 @@ from typing import Any
 
 from invoke.collection import Collection
 
-from cloister.cli.verb import verb
+from cloister.cli.shell.verb import verb
 from cloister.errors import InputError
 
 _FLAVOR = "flavor of the image: base or debug"
@@ -27,7 +27,8 @@ def _print_json(value: object) -> None:
 
 def _folder(image: str) -> Path:
     """A flavor's folder under out/, or what is written with a slash: the path of another. Raises InputError."""
-    from image import output, recipe
+    from image.build import output
+    from image.inputs import recipe
 
     if "/" in image:
         return Path(image)
@@ -42,7 +43,7 @@ def _folder(image: str) -> Path:
 @verb(help={"flavor": _FLAVOR, "tools": "lock the host tools instead"})
 def lock(_: Any, flavor: str = "base", tools: bool = False) -> None:
     """Write the lock of a flavor, or of the host tools, from Debian's signed index of today."""
-    from image import relock
+    from image.inputs import relock
 
     path = relock.write("tools" if tools else flavor)
     print(f"{path} is written; `git diff` shows what changed, `invoke image.diff` as a changelog.")
@@ -66,12 +67,13 @@ def build(
     json: bool = False,
 ) -> None:
     """Build the guest image into out/image/FLAVOR (10 s once its inputs are in the cache)."""
-    from image import build as builder
-    from image import output, room
+    from image import disk_space
+    from image.build import build as builder
+    from image.build import output
 
     folder = output.folder(flavor)
     vendored = Path(from_) if from_ else None
-    with room.needed(Path(tempfile.gettempdir()), room.TEMPORARY):
+    with disk_space.needed(Path(tempfile.gettempdir()), disk_space.TEMPORARY):
         made = builder.build(flavor, folder, vendored=vendored, relock=relock, fresh=fresh, say=_say)
     if json:
         print(made.manifest.encode().decode())
@@ -84,8 +86,8 @@ def build(
 @verb(help={"image": "flavor, or an image's folder", "json": _JSON})
 def measure(_: Any, image: str = "base", json: bool = False) -> None:
     """Show what a machine booted from the image will measure, event by event."""
-    from image import manifest
-    from image import measure as measurement
+    from image.build import manifest
+    from image.build import measure as measurement
     from image.errors import ImageError
 
     path = _folder(image) / "uki.efi"
@@ -117,8 +119,8 @@ def measure(_: Any, image: str = "base", json: bool = False) -> None:
 )
 def verify(_: Any, flavor: str = "base", against: str = "", from_: str = "", json: bool = False) -> None:
     """Rebuild the image elsewhere, under other circumstances, and compare every output (20 s)."""
-    from image import output
-    from image import verify as verification
+    from image.build import output
+    from image.build import verify as verification
 
     target = Path(against) if against else output.folder(flavor)
     result = verification.verify(flavor, target, vendored=Path(from_) if from_ else None, say=_say)
@@ -142,7 +144,7 @@ def verify(_: Any, flavor: str = "base", against: str = "", from_: str = "", jso
 )
 def diff(_: Any, before: str, after: str) -> None:
     """Show what changed between two locks or two images, as a changelog."""
-    from image import diff as difference
+    from image.build import diff as difference
 
     lines = difference.compare(Path(before), Path(after))
     print("\n".join(lines) if lines else "They are the same.")
@@ -151,9 +153,9 @@ def diff(_: Any, before: str, after: str) -> None:
 @verb(help={"flavor": _FLAVOR, "into": "the tar to write"})
 def vendor(_: Any, flavor: str = "base", into: str = "out/image-inputs.tar") -> None:
     """Pack all inputs of an image and the host tools into one tar that --from reads years later."""
-    from image import lock as locks
-    from image import recipe
-    from image import vendor as vendoring
+    from image.inputs import lock as locks
+    from image.inputs import recipe
+    from image.inputs import vendor as vendoring
 
     path = vendoring.pack([locks.load(recipe.load(flavor).lock), locks.load("tools")], Path(into))
     print(f"{path} holds all inputs; `invoke image.build --from {path}` needs no network.")
@@ -179,7 +181,7 @@ def publish(
     json: bool = False,
 ) -> None:
     """Bring an image to a cloud, from which the registry takes it; an image that is there already is not sent again."""
-    from cloister.cli.show import transfer
+    from cloister.cli.shell.show import transfer
     from image import publish as publishing
 
     done = publishing.publish(to, destination, _folder(image), transfer, check=check)

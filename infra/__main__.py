@@ -5,16 +5,18 @@ import os
 import pulumi
 
 from cloister.errors import CloisterError
-from infra import ending, image, labels, program, workspace
+from infra import teardown
+from infra.configuration import image, workspace
 from infra.guard import stack as guard
+from infra.resources import labels, program
 
 
 def main() -> None:
     """Read the configuration whole, then declare."""
     value = pulumi.Config().get_object("workspace")
     force = os.environ.get("CLOISTER_FORCE") == "1"
-    if os.environ.get(ending.VARIABLE) == "1":
-        ending.end(value, force=force)
+    if os.environ.get(teardown.VARIABLE) == "1":
+        teardown.end(value, force=force)
         return
     try:
         configuration = workspace.parse(pulumi.get_stack(), value, force=force)

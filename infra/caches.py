@@ -3,10 +3,11 @@
 import shutil
 from pathlib import Path
 
-from cloister.cli import show
+from cloister.cli.shell import show
 from cloister.errors import CloisterError
 from image import cache
-from infra import layout, stack
+from infra import paths
+from infra.live import stack
 
 
 def sizes() -> dict[str, int]:
@@ -25,7 +26,7 @@ def clear() -> None:
 def clean(*, ask: bool) -> list[Path]:
     """Remove ``out/`` of the checkout. Raises CloisterError while a workspace is up."""
     _refuse_while_up()
-    folder = layout.CHECKOUT / "out"
+    folder = paths.CHECKOUT / "out"
     if not folder.exists():
         return []
     if ask and not show.confirmed(f"Remove {folder}?"):

@@ -15,11 +15,13 @@ from pathlib import Path
 
 from cloister.errors import CloisterError
 from image import cache
-from image import lock as locks
-from image import tools as host_tools
-from image.mirror import ADVICE, Mirror
-from infra import cloud, engine, layout
-from infra.provider import accelerator, ports
+from image.debian.mirror import ADVICE, Mirror
+from image.inputs import lock as locks
+from image.inputs import tools as host_tools
+from infra import paths
+from infra.configuration import cloud
+from infra.provider.qemu import accelerator, ports
+from infra.pulumi_cli import engine
 
 _GIBIBYTE = 1 << 30
 _DISK = 6 * _GIBIBYTE
@@ -122,7 +124,7 @@ def _memory() -> Finding:
 
 def _disk() -> Finding:
     cache.root().mkdir(parents=True, exist_ok=True)
-    places = {"cache": cache.root(), "checkout": layout.CHECKOUT}
+    places = {"cache": cache.root(), "checkout": paths.CHECKOUT}
     free = {name: shutil.disk_usage(path).free for name, path in places.items()}
     good = min(free.values()) >= _DISK
     found = ", ".join(f"{size / _GIBIBYTE:.0f} GiB free for the {name}" for name, size in free.items())
@@ -175,7 +177,7 @@ def _mirror() -> Finding:
 
 
 def _shell() -> Finding:
-    path = layout.state() / layout.ENVIRONMENT
+    path = paths.state() / paths.ENVIRONMENT
     if not path.exists():
         return Finding("shell", False, "there is no .cloister/env yet", "Write it: invoke setup")
     return Finding("shell", True, f"{path} for those who type pulumi themselves")

@@ -10,13 +10,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from cloister.cli import show
+from cloister.cli.shell import show
 from cloister.endpoint import Address, probe
 from cloister.errors import CloisterError
-from infra import key
+from infra.configuration import key
 from infra.doctor import Finding
-from infra.drift import Difference
-from infra.machines import Machine
+from infra.live.drift import Difference
+from infra.live.machines import Machine
 from infra.reach.reach import Reach
 
 _MEBIBYTE = 1 << 20

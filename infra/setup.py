@@ -2,14 +2,14 @@
 
 import time
 
-from image import tools as host_tools
-from infra import engine, environment
+from image.inputs import tools as host_tools
+from infra.pulumi_cli import engine, environment
 
 
 def run(*, relock: bool = False) -> None:
     """Engine, host tools, ``.cloister/env``; a line before each long step, silence about what is there already.
 
-    ``relock`` is as for ``image.relock.obtain``.
+    ``relock`` is as for ``image.inputs.relock.obtain``.
     """
     found = engine.ensure(_say)
     if host_tools.find() is None:

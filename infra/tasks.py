@@ -8,7 +8,7 @@ from typing import Any
 
 from invoke.collection import Collection
 
-from cloister.cli.verb import verb
+from cloister.cli.shell.verb import verb
 from infra.registry.tasks import namespace as registry
 
 _SEVERAL = 2
@@ -58,7 +58,9 @@ def new(
     region: str = "",
 ) -> None:
     """Make a workspace: a Pulumi stack with its configuration, nothing started yet."""
-    from infra import draft, stack, workspace
+    from infra.configuration import new as draft
+    from infra.configuration import workspace
+    from infra.live import stack
     from infra.registry import stack as registries
 
     said = {key: value for key, value in locals().items() if isinstance(value, str | int) and key != "name"}
@@ -87,7 +89,7 @@ def up(c: Any, stack: str = "", yes: bool = False, force: bool = False, replace:
     """Bring the workspace into the state that its configuration describes (pulumi up)."""
     import os
 
-    from infra import stack as stacks
+    from infra.live import stack as stacks
 
     name = stacks.selected(stack)
     stacks.check(name, new=True)
@@ -105,9 +107,10 @@ def up(c: Any, stack: str = "", yes: bool = False, force: bool = False, replace:
 @verb(help={"stack": _STACK, "json": "as JSON"})
 def status(c: Any, stack: str = "", json: bool = False) -> None:
     """Show the workspace's CVMs: where they listen, whether they live and answer, and what is not as declared."""
-    from cloister.cli import show
-    from infra import drift, report
-    from infra import stack as stacks
+    from cloister.cli.shell import show
+    from infra import report
+    from infra.live import drift
+    from infra.live import stack as stacks
 
     name = stacks.selected(stack)
     machines = stacks.machines(name)
@@ -124,7 +127,7 @@ def status(c: Any, stack: str = "", json: bool = False) -> None:
 def reach(c: Any, stack: str = "", json: bool = False, planned: bool = False) -> None:
     """Say who can reach what in the workspace, by the rules, routes and addresses that are declared."""
     from infra import report
-    from infra import stack as stacks
+    from infra.live import stack as stacks
 
     name = stacks.selected(stack)
     report.reach(stacks.reach(name, planned=planned), as_json=json)
@@ -135,8 +138,8 @@ def export(c: Any, stack: str = "", output: str = "") -> None:
     """Print the workspace descriptor, which the parties are handed (their option --workspace FILE)."""
     import json
 
-    from cloister.cli import show
-    from infra import stack as stacks
+    from cloister.cli.shell import show
+    from infra.live import stack as stacks
 
     text = json.dumps(stacks.descriptor(stacks.selected(stack)).value(), indent=2, sort_keys=True) + "\n"
     if output:
@@ -150,9 +153,9 @@ def export(c: Any, stack: str = "", output: str = "") -> None:
 def console(c: Any, stack: str = "", cvm: str = "") -> None:
     """Connect to the serial console of a CVM of the flavor debug."""
     from cloister.errors import InputError
-    from infra import console as consoles
-    from infra import stack as stacks
-    from infra.cloud import BACKENDS
+    from infra.configuration.cloud import BACKENDS
+    from infra.live import console as consoles
+    from infra.live import stack as stacks
 
     name = stacks.selected(stack)
     backend = (stacks.configuration(name) or {}).get("backend")
@@ -179,21 +182,21 @@ def down(c: Any, stack: str = "", yes: bool = False, remove: bool = False, force
     """End the workspace's CVMs and remove what belongs to them (pulumi destroy). Configuration and keys stay."""
     import os
 
-    from infra import ending
-    from infra import stack as stacks
+    from infra import teardown
+    from infra.live import stack as stacks
     from infra.provider import authority
 
     name = stacks.selected(stack)
     if force:
         os.environ["CLOISTER_FORCE"] = "1"
-    os.environ[ending.VARIABLE] = "1"
+    os.environ[teardown.VARIABLE] = "1"
     resources = stacks.PROJECT.resources(name)
     kept = any(resource.get("protect") for resource in resources)
     words = ["--yes", "--skip-preview"] if yes else []
     # With the program, whose hooks ask the agents; without it the engine ends no machine that has one.
     also = ["--run-program", *(["--exclude-protected"] if kept else [])]
     # A refresh would fail for what is not there any more, and the machines would go on costing.
-    also += ["--refresh=false"] if not all(map(stacks.PROJECT.holds, ending.registries(resources))) else []
+    also += ["--refresh=false"] if not all(map(stacks.PROJECT.holds, teardown.registries(resources))) else []
     stacks.hand_over("destroy", "--stack", name, "--suppress-outputs", *also, *words)
     if kept and remove:
         # What a cloud does not give back, a name of a key, stays there; the state forgets it.
@@ -209,7 +212,7 @@ def down(c: Any, stack: str = "", yes: bool = False, remove: bool = False, force
 def list_(c: Any, json: bool = False) -> None:
     """List the workspaces of this checkout."""
     from infra import report
-    from infra import stack as stacks
+    from infra.live import stack as stacks
 
     report.workspaces({name: stacks.machines(name) for name in stacks.names()}, as_json=json)
 
@@ -226,8 +229,9 @@ def list_(c: Any, json: bool = False) -> None:
 )
 def add(c: Any, name: str, key: str = "", roles: str = "", stack: str = "") -> None:
     """Add a member to the workspace, or give the member of that name another key and other roles."""
-    from infra import member, workspace
-    from infra import stack as stacks
+    from infra.configuration import workspace
+    from infra.live import member
+    from infra.live import stack as stacks
 
     workspace.check_name(name)
     added = member.add(stacks.selected(stack), name, Path(key), tuple(part for part in roles.split(",") if part))
@@ -237,8 +241,8 @@ def add(c: Any, name: str, key: str = "", roles: str = "", stack: str = "") -> N
 @verb(positional=["name"], help={"name": "name of the member", "stack": _STACK})
 def remove_(c: Any, name: str, stack: str = "") -> None:
     """Take a member out of the workspace's configuration."""
-    from infra import member
-    from infra import stack as stacks
+    from infra.live import member
+    from infra.live import stack as stacks
 
     member.remove(stacks.selected(stack), name)
     print(f"{name} is no longer a member. A CVM that is up keeps its owners until the next invoke workspace.up.")
@@ -247,8 +251,9 @@ def remove_(c: Any, name: str, stack: str = "") -> None:
 @verb(help={"stack": _STACK, "json": "as JSON"})
 def members(c: Any, stack: str = "", json: bool = False) -> None:
     """List the members of the workspace with their roles and the digests of their keys."""
-    from infra import member, report
-    from infra import stack as stacks
+    from infra import report
+    from infra.live import member
+    from infra.live import stack as stacks
 
     report.members(member.listed(stacks.selected(stack)), as_json=json)
 

@@ -22,21 +22,23 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from agent_runtime import boot, launch
+from agent_runtime import boot
 from agent_runtime.clock import Clock
 from agent_runtime.config import Config
-from agent_runtime.container import NotPlain, is_marked, keep_output, open_marker, open_to_reader
-from agent_runtime.job import Job, Operation, Outcome
 from agent_runtime.limits import Limits
-from agent_runtime.local import LocalMachine
-from agent_runtime.runner import Runner, listen
-from cloister.attestation import tpm, tpm_commands
-from cloister.attestation.eventlog import EV_NO_ACTION
+from agent_runtime.platform.local import LocalMachine
+from agent_runtime.runner import launch
+from agent_runtime.runner.container import NotPlain, is_marked, keep_output, open_marker, open_to_reader
+from agent_runtime.runner.protocol import Job, Operation, Outcome
+from agent_runtime.runner.server import Runner, listen
 from cloister.attestation.evidence import Platform
-from cloister.attestation.images import ImageReference
-from cloister.attestation.policy import ConfigurationPolicy, LocalPolicy, Policy
+from cloister.attestation.policy.images import ImageReference
+from cloister.attestation.policy.policy import ConfigurationPolicy, LocalPolicy, Policy
 from cloister.attestation.testkit import Authority, BootEvent, encode_event_log
 from cloister.attestation.testkit.machine import BOOT_EVENTS
+from cloister.attestation.tpm import commands
+from cloister.attestation.tpm import structures as tpm
+from cloister.attestation.tpm.eventlog import EV_NO_ACTION
 from cloister.endpoint import Address
 from cloister.protocol.bootconfig import BootConfiguration
 from tests.software_tpm import software_tpm
@@ -44,18 +46,18 @@ from tests.software_tpm import software_tpm
 GIB = 1024**3
 
 
-def provision(send: tpm_commands.Transport, authority: Authority, events: tuple[BootEvent, ...]) -> None:
+def provision(send: commands.Transport, authority: Authority, events: tuple[BootEvent, ...]) -> None:
     """What firmware and the workspace's provider do to a TPM: measure the boot, certify its attestation key."""
     for event in events:
         if event.kind != EV_NO_ACTION:
-            tpm_commands.pcr_extend(send, event.pcr, hashlib.sha256(event.data).digest())
+            commands.pcr_extend(send, event.pcr, hashlib.sha256(event.data).digest())
     template = tpm.AK_TEMPLATE.marshal()
-    handle, public = tpm_commands.create_primary(send, tpm_commands.ENDORSEMENT, template)
-    tpm_commands.flush_context(send, handle)
+    handle, public = commands.create_primary(send, commands.ENDORSEMENT, template)
+    commands.flush_context(send, handle)
     key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), public.point)
     for index, data in ((tpm.NV_AK_TEMPLATE, template), (tpm.NV_AK_CERTIFICATE, authority.certify(key))):
-        tpm_commands.nv_define(send, index, len(data))
-        tpm_commands.nv_write(send, index, data)
+        commands.nv_define(send, index, len(data))
+        commands.nv_write(send, index, data)
 
 
 @dataclass
@@ -191,7 +193,7 @@ class RunningAgent:
     config: Config
     ended: list[Operation]
     rebooted: threading.Event
-    tpm: tpm_commands.Transport
+    tpm: commands.Transport
 
     def image(self) -> ImageReference:
         """Reference values of the image that this machine claims to have booted."""

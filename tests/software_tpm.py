@@ -6,12 +6,12 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from cloister.attestation import tpm_commands
-from image import tools
+from cloister.attestation.tpm import commands
+from image.inputs import tools
 
 
 @contextlib.contextmanager
-def software_tpm(folder: Path) -> Iterator[tpm_commands.Transport]:
+def software_tpm(folder: Path) -> Iterator[commands.Transport]:
     """A started TPM with its state in the existing ``folder``, which a :class:`Transport` speaks to."""
     swtpm = tools.ensure()
     ours, theirs = socket.socketpair()
@@ -31,7 +31,7 @@ def software_tpm(folder: Path) -> Iterator[tpm_commands.Transport]:
             return header + ours.recv(int.from_bytes(header[2:6]) - 10, socket.MSG_WAITALL)
 
         try:
-            tpm_commands.startup(send)
+            commands.startup(send)
             yield send
         finally:
             process.terminate()

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from agent_runtime.keys import TlsIdentity
+from agent_runtime.rpc.keys import TlsIdentity
 from cloister import endpoint
 from cloister.endpoint import Address
 from cloister.errors import InputError, ProofError, UnreachableError

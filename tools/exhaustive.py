@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import CollateralItem, Evidence, SessionBinding, TpmQuote
-from cloister.attestation.policy import Policy
+from cloister.attestation.policy.policy import Policy
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.testkit import LocalMachine, RsaTpm, SnpMachine, Td
 from cloister.attestation.testkit.google import GcpSnpMachine

@@ -9,7 +9,7 @@ from typing import Any
 
 from invoke.collection import Collection
 
-from cloister.cli.verb import verb
+from cloister.cli.shell.verb import verb
 from cloister.errors import CloisterError, InputError
 
 CHECKOUT = Path(__file__).resolve().parents[1]

@@ -12,8 +12,9 @@ from typing import Any, Self, TypeVar
 
 from google.protobuf.message import DecodeError
 
-from cloister.attestation import eventlog, runtimelog, tpm, x509
 from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation.tpm import eventlog, runtimelog, structures
+from cloister.attestation.x509 import x509
 from cloister.protocol import bootconfig, canonical, schema, transcript
 from cloister.v1 import evidence_pb2
 
@@ -185,7 +186,7 @@ class Evidence:
         if evidence.tpm_quote is not None:
             for name in ("attest", "signature", "ak_public"):
                 _limit(f"tpm_quote.{name}", getattr(evidence.tpm_quote, name), 1, _MAX_TPM_STRUCTURE)
-            if len(evidence.tpm_quote.pcrs) != len(tpm.QUOTED_PCRS):
+            if len(evidence.tpm_quote.pcrs) != len(structures.QUOTED_PCRS):
                 found = len(evidence.tpm_quote.pcrs)
                 raise MalformedEvidence("Evidence.tpm_quote.pcrs", 0, f"has {found} values, must have 16")
             for value in evidence.tpm_quote.pcrs:

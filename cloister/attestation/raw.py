@@ -10,27 +10,26 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from cloister.attestation import vtpm
 from cloister.attestation.azure import hcl
-from cloister.attestation.azure import verify as azure
 from cloister.attestation.azure.hcl import HclReport
-from cloister.attestation.case import moment
-from cloister.attestation.collateral import Collateral
+from cloister.attestation.collateral.unsigned import name_unsigned
+from cloister.attestation.collateral.usable import Skipped, Sources
+from cloister.attestation.collateral_source import Collateral
 from cloister.attestation.errors import MalformedEvidence, PolicyError
 from cloister.attestation.evidence import Platform
-from cloister.attestation.policy import Policy
+from cloister.attestation.platforms import azure, vtpm
+from cloister.attestation.platforms.appraisal import moment
+from cloister.attestation.platforms.tdx import one_anchor
+from cloister.attestation.policy.policy import Policy
+from cloister.attestation.result import Check, Outcome, Recorder
 from cloister.attestation.roots import AMD, INTEL, MICROSOFT_PARAVISOR, VENDORS, Anchor, vouching
 from cloister.attestation.snp import checks as snp_checks
 from cloister.attestation.snp import verify as snp
 from cloister.attestation.snp.report import Report
-from cloister.attestation.sources import Skipped, Sources
 from cloister.attestation.tdx import checks as tdx_checks
 from cloister.attestation.tdx import verify as tdx
-from cloister.attestation.tdx.judge import one_anchor
 from cloister.attestation.tdx.quote import Quote
-from cloister.attestation.tpm_rsa import RsaSignature
-from cloister.attestation.unsigned import name_unsigned
-from cloister.attestation.verdict import Check, Outcome, Recorder
+from cloister.attestation.tpm.rsa import RsaSignature
 from cloister.protocol import canonical
 
 _PLATFORM = "platform"

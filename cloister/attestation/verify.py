@@ -9,22 +9,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from cloister.attestation import local, runtimelog
-from cloister.attestation.azure import verify as azure
-from cloister.attestation.case import Case, Judgement, moment
 from cloister.attestation.checks import CHECKS_OF, COMMON
-from cloister.attestation.collateral import Collateral
+from cloister.attestation.collateral.unsigned import name_unsigned
+from cloister.attestation.collateral.usable import Sources
+from cloister.attestation.collateral_source import Collateral
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence, Platform, ReceiptBinding, SessionBinding
-from cloister.attestation.gcp import verify as gcp
-from cloister.attestation.images import ImageReference
-from cloister.attestation.policy import SNP_PLATFORMS, TDX_PLATFORMS, Policy
+from cloister.attestation.platforms import azure, gcp, local, tdx
+from cloister.attestation.platforms import sev_snp as snp
+from cloister.attestation.platforms.appraisal import Case, Judgement, moment
+from cloister.attestation.policy.images import ImageReference
+from cloister.attestation.policy.policy import SNP_PLATFORMS, TDX_PLATFORMS, Policy
+from cloister.attestation.result import Claims, Recorder, Verdict
 from cloister.attestation.roots import VENDORS, Anchor
-from cloister.attestation.snp import judge as snp
-from cloister.attestation.sources import Sources
-from cloister.attestation.tdx import judge as tdx
-from cloister.attestation.unsigned import name_unsigned
-from cloister.attestation.verdict import Claims, Recorder, Verdict
+from cloister.attestation.tpm import runtimelog
 from cloister.protocol import transcript
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.canonical import FormatError

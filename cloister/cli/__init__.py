@@ -2,7 +2,8 @@
 
 from invoke.collection import Collection
 
-from cloister.cli import assets, attest, examine, guide, keys, manifest, policy, proof, result, run, upload, watch
+from cloister.cli import assets, attest, examine, keys, manifest, policy, proof, result, run, upload, watch
+from cloister.cli.shell import guide
 
 VERBS = (
     keys.keys,

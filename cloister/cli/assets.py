@@ -4,9 +4,9 @@ from pathlib import Path
 
 from invoke.context import Context
 
-from cloister.cli import show
-from cloister.cli.settings import JSON_HELP
-from cloister.cli.verb import verb
+from cloister.cli.shell import show
+from cloister.cli.shell.settings import JSON_HELP
+from cloister.cli.shell.verb import verb
 
 
 @verb(
@@ -15,7 +15,7 @@ from cloister.cli.verb import verb
 )
 def checksum(c: Context, path: str, json: bool = False) -> None:
     """Digest and size of an asset, as the manifest wants them."""
-    from cloister.client import asset
+    from cloister.client.computation import asset
 
     place = Path(path)
     size = place.stat().st_size if place.is_file() else 0
@@ -38,7 +38,7 @@ def checksum(c: Context, path: str, json: bool = False) -> None:
 )
 def bundle(c: Context, requirements: str, output: str | None = None, json: bool = False) -> None:
     """Pack the Python packages that an algorithm needs into one file, the same bytes on every machine."""
-    from cloister.client import bundle as bundles
+    from cloister.client.computation import bundle as bundles
 
     source = Path(requirements)
     target = Path(output) if output else source.with_suffix(".bundle")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from invoke.context import Context
 
-from cloister.cli import settings, show
-from cloister.cli.verb import verb
+from cloister.cli.shell import settings, show
+from cloister.cli.shell.verb import verb
 
 
 @verb(
@@ -29,9 +29,10 @@ def attest(
     json: bool = False,
 ) -> None:
     """Check a running machine against your policy: every check with what is expected and what was found."""
-    from cloister.attestation.unfilled import unfilled
-    from cloister.client import connection, verdict
-    from cloister.client import manifest as manifests
+    from cloister.attestation.first_policy.placeholders import unfilled
+    from cloister.client.computation import manifest as manifests
+    from cloister.client.connection import connection
+    from cloister.client.evidence import verdict
 
     demanded = settings.policy(c, policy)
     digest = manifests.load(Path(manifest)).digest() if manifest else None

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from invoke.context import Context
 
-from cloister.cli import settings, show
-from cloister.cli.verb import verb
+from cloister.cli.shell import settings, show
+from cloister.cli.shell.verb import verb
 from cloister.errors import InputError, ProofError
 
 
@@ -35,8 +35,8 @@ def verify_evidence(
     json: bool = False,
 ) -> None:
     """Judge recorded evidence, offline: bundles, and reports and quotes as hardware and clouds give them out."""
-    from cloister.attestation.verdict import named
-    from cloister.client import examination, verdict
+    from cloister.attestation.result import named
+    from cloister.client.evidence import examination, verdict
     from cloister.protocol import canonical
 
     moment = canonical.from_time(at, what="--at") if at is not None else datetime.datetime.now(datetime.UTC)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from invoke.context import Context
 
-from cloister.cli import show
-from cloister.cli.settings import JSON_HELP
-from cloister.cli.verb import verb
+from cloister.cli.shell import show
+from cloister.cli.shell.settings import JSON_HELP
+from cloister.cli.shell.verb import verb
 from cloister.errors import InputError
 
 
@@ -19,7 +19,7 @@ from cloister.errors import InputError
 )
 def keys(c: Context, output: str = "cloister.pem", kind: str = "ed25519", json: bool = False) -> None:
     """Make your key pair: the private key stays with you, the public one goes to the others."""
-    from cloister.client import keys as pairs
+    from cloister.client.files import keys as pairs
 
     try:
         chosen = pairs.Kind(kind)

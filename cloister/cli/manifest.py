@@ -4,8 +4,8 @@ from pathlib import Path
 
 from invoke.context import Context
 
-from cloister.cli import settings, show
-from cloister.cli.verb import program, verb
+from cloister.cli.shell import settings, show
+from cloister.cli.shell.verb import program, verb
 from cloister.errors import InputError
 
 
@@ -20,7 +20,7 @@ from cloister.errors import InputError
 )
 def manifest(c: Context, file: str, output: str | None = None, json: bool = False) -> None:
     """Check a manifest, fill in digests and sizes, and write the canonical form that everybody agrees on."""
-    from cloister.client import manifest as manifests
+    from cloister.client.computation import manifest as manifests
 
     source = Path(file)
     target = Path(output) if output else source.with_suffix(".json")
@@ -55,9 +55,9 @@ def manifest(c: Context, file: str, output: str | None = None, json: bool = Fals
 )
 def review(c: Context, manifest: str, key: str | None = None, json: bool = False) -> None:
     """What you agree to with a manifest, in plain words."""
-    from cloister.client import keys
-    from cloister.client import manifest as manifests
-    from cloister.client import review as reviews
+    from cloister.client.computation import manifest as manifests
+    from cloister.client.computation import review as reviews
+    from cloister.client.files import keys
 
     mine = settings.setting(c, "key", key)
     read = manifests.load(Path(manifest))

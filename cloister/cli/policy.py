@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from cloister.cli import settings, show
-from cloister.cli.verb import program, verb
+from cloister.cli.shell import settings, show
+from cloister.cli.shell.verb import program, verb
 from cloister.errors import CloisterError, InputError
 
 if TYPE_CHECKING:
-    from cloister.attestation.policy import Policy
+    from cloister.attestation.policy.policy import Policy
 
 
 @verb(
@@ -46,8 +46,8 @@ def policy(
     json: bool = False,
 ) -> None:
     """Start your own policy: what you demand of a machine, value by value, with whom to confirm it."""
-    from cloister.attestation.unfilled import unfilled
-    from cloister.client import policy as policies
+    from cloister.attestation.first_policy.placeholders import unfilled
+    from cloister.client.evidence import policy as policies
 
     descriptor = None if from_evidence else settings.setting(c, "workspace", workspace)
     if descriptor is None and from_evidence is None:

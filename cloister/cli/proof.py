@@ -4,8 +4,8 @@ from pathlib import Path
 
 from invoke.context import Context
 
-from cloister.cli import settings, show
-from cloister.cli.verb import verb
+from cloister.cli.shell import settings, show
+from cloister.cli.shell.verb import verb
 from cloister.errors import ProofError
 
 
@@ -29,8 +29,8 @@ def audit(
     json: bool = False,
 ) -> None:
     """What a saved event log proves, and what it does not."""
-    from cloister.client import audit as audits
-    from cloister.client import policy as policies
+    from cloister.client.evidence import policy as policies
+    from cloister.client.result import audit as audits
 
     path = Path(log)
     beside = Path(evidence) if evidence else audits.evidence_path(path)
@@ -68,7 +68,7 @@ def verify_result(
     json: bool = False,
 ) -> None:
     """Where a result comes from: which image, manifest, data and algorithm made it."""
-    from cloister.client import proof
+    from cloister.client.result import proof
 
     found = proof.prove(Path(file), settings.policy(c, policy), vendors=settings.vendors(c, collateral, fetch))
     if json:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 from cloister import userfile
-from cloister.cli import settings, show
-from cloister.cli.verb import verb
+from cloister.cli.shell import settings, show
+from cloister.cli.shell.verb import verb
 from cloister.cli.watch import show_timeline
 from cloister.errors import InputError
 
 if TYPE_CHECKING:
-    from cloister.client.connection import Connection
+    from cloister.client.connection.connection import Connection
     from cloister.protocol.manifest import Manifest
 
 
@@ -41,8 +41,8 @@ def result(
     json: bool = False,
 ) -> None:
     """Fetch the result: its key goes out once, and it is proven before it counts."""
-    from cloister.client import proof, resultfiles
-    from cloister.client import result as results
+    from cloister.client.result import proof, result_files
+    from cloister.client.result import result as results
 
     agreed = settings.manifest(c, manifest)
     demanded = settings.policy(c, policy)
@@ -63,7 +63,7 @@ def result(
             with show.transfer("Fetching the result", agreed.results.max_size) as progress:
                 results.fetch(connection, agreed, target, progress=progress, interrupted=show.interruption)
     fetched = results.finish(agreed, demanded, target, vendors=settings.vendors(c))
-    files = resultfiles.unpack(target, Path(unpack)) if unpack else []
+    files = result_files.unpack(target, Path(unpack)) if unpack else []
     if json:
         show.facts({"output": str(target), "files": [str(file) for file in files], "proof": fetched.proof.value()})
         return
@@ -77,7 +77,7 @@ def result(
 
 
 def _wait(c: Context, connection: "Connection", agreed: "Manifest", workspace: str | None, *, json: bool) -> None:
-    from cloister.client.timeline import ENDED, Follower, names
+    from cloister.client.computation.timeline import ENDED, Follower, names
     from cloister.protocol.events import State
 
     follower, until = Follower(connection), ENDED | {State.CONSUMING}

@@ -2,8 +2,8 @@
 
 from invoke.context import Context
 
-from cloister.cli import settings, show
-from cloister.cli.verb import program, verb
+from cloister.cli.shell import settings, show
+from cloister.cli.shell.verb import program, verb
 from cloister.cli.watch import show_timeline
 
 
@@ -27,7 +27,7 @@ def run(
     json: bool = False,
 ) -> None:
     """Submit the manifest, then show the timeline until the computation ends."""
-    from cloister.client import submission, timeline
+    from cloister.client.computation import submission, timeline
 
     agreed = settings.manifest(c, manifest)
     demanded = settings.policy(c, policy)
@@ -74,7 +74,7 @@ def reset(
     detach: bool = False,
 ) -> None:
     """Wipe the machine and boot it afresh: new keys, no manifest, nothing left."""
-    from cloister.client import restart
+    from cloister.client.computation import reset as restart
 
     with settings.connection(c, key=key, cvm=cvm, workspace=workspace, policy=policy) as connection:
         old = restart.reset(connection)

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from cloister.cli import settings, show
-from cloister.cli.verb import verb
-from cloister.client import quantity
+from cloister.cli.shell import settings, show
+from cloister.cli.shell.verb import verb
+from cloister.client.files import units
 from cloister.errors import InputError
 
 if TYPE_CHECKING:
-    from cloister.client.connection import Connection
+    from cloister.client.connection.connection import Connection
     from cloister.protocol.manifest import Asset, Manifest
 
 _RESUMES = "Run the same command again: the upload goes on where it was."
@@ -20,7 +20,8 @@ _COMMON_HELP = {**settings.PARTY, "manifest": settings.MANIFEST_HELP, "json": se
 
 def _upload(connection: "Connection", manifest: "Manifest", pairs: "list[tuple[Asset, Path]]", *, json: bool) -> None:
     """Check every file, then the machine, then send."""
-    from cloister.client import upload, verdict
+    from cloister.client.computation import upload
+    from cloister.client.evidence import verdict
 
     for asset, path in pairs:
         with show.transfer(f"Checking {asset.file}", asset.size) as progress:
@@ -36,7 +37,7 @@ def _upload(connection: "Connection", manifest: "Manifest", pairs: "list[tuple[A
         sent.append({"asset": asset.name, "digest": asset.digest, "size": asset.size, "sent": done.sent})
         if not json:
             new = "" if done.sent else " (the machine had it already)"
-            print(f"Uploaded: {asset.name}, {quantity.size(asset.size)}, with your consent{new}")
+            print(f"Uploaded: {asset.name}, {units.size(asset.size)}, with your consent{new}")
     if json:
         show.facts({"manifest": manifest.digest().hex(), "uploaded": sent})
 
@@ -100,7 +101,7 @@ def upload_data(
     json: bool = False,
 ) -> None:
     """Upload a dataset to a machine that runs your manifest, with your consent."""
-    from cloister.client import upload
+    from cloister.client.computation import upload
 
     agreed = settings.manifest(c, manifest)
     digest = agreed.digest()

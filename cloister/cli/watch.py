@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from cloister.cli import settings, show
-from cloister.cli.verb import verb
+from cloister.cli.shell import settings, show
+from cloister.cli.shell.verb import verb
 from cloister.errors import CloisterError, InputError
 from cloister.protocol import text
 
 if TYPE_CHECKING:
-    from cloister.client.connection import Connection
-    from cloister.client.timeline import Follower
+    from cloister.client.computation.timeline import Follower
+    from cloister.client.connection.connection import Connection
     from cloister.protocol.events import State
 
 
@@ -28,7 +28,7 @@ def show_timeline(
     lines: list[bytes] | None = None,
 ) -> None:
     """Print events as they come, and add them to ``lines`` as they are. Raises CloisterError for a failed run."""
-    from cloister.client import timeline
+    from cloister.client.computation import timeline
     from cloister.protocol.events import State
 
     with show.waiting("waiting for the next event") if follow and not json else contextlib.nullcontext():
@@ -55,7 +55,7 @@ def status(
     json: bool = False,
 ) -> None:
     """Where the computation stands: what has arrived, what is missing, who has fetched."""
-    from cloister.client import status as states
+    from cloister.client.computation import status as states
 
     with settings.connection(c, key=key, cvm=cvm, workspace=workspace, policy=policy) as connection:
         found = connection.call(lambda session: session.status())
@@ -90,7 +90,7 @@ def events(
     json: bool = False,
 ) -> None:
     """The timeline: who did what, and when, each event signed by the machine."""
-    from cloister.client import timeline
+    from cloister.client.computation import timeline
     from cloister.protocol.events import State
 
     ends = timeline.ENDED
@@ -114,7 +114,7 @@ def events(
 
 def _save(connection: "Connection", log: Path, lines: list[bytes]) -> None:
     """Write the log, and beside it evidence that is at least as new."""
-    from cloister.client import audit
+    from cloister.client.result import audit
 
     connection.close()
     show.write_file(log, b"".join(lines))

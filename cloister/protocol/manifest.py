@@ -1,7 +1,7 @@
 """The computation manifest in its canonical form: everything that will run or decide.
 
-An author writes YAML with paths (cloister/client/manifest.py reads that); the canonical form has digests and sizes in
-their place, and its SHA-256 is what the parties agree on.
+An author writes YAML with paths (cloister/client/computation/manifest.py reads that); the canonical form has digests
+and sizes in their place, and its SHA-256 is what the parties agree on.
 """
 
 import hashlib

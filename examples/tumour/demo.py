@@ -18,14 +18,15 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloister.client import connection, keys, workspace
-from cloister.client import policy as policies
-from cloister.client import status as states
-from cloister.client.timeline import ENDED
+from cloister.client.computation import status as states
+from cloister.client.computation.timeline import ENDED
+from cloister.client.connection import connection
+from cloister.client.evidence import policy as policies
+from cloister.client.files import descriptor_file, keys
 from cloister.endpoint import Address
 from cloister.errors import CloisterError, InputError
 from cloister.protocol.events import State
-from image.lock import RELOCKED
+from image.inputs.lock import RELOCKED
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 STACK = "tumour"
@@ -87,9 +88,9 @@ def alone() -> Generator[None, None, None]:
 
     The kernel lets go of it when the process ends, however that is. Raises InputError.
     """
-    from infra import layout
+    from infra import paths
 
-    with (layout.private_folder(layout.state()) / "demo.lock").open("w") as guard:
+    with (paths.private_folder(paths.state()) / "demo.lock").open("w") as guard:
         try:
             fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -180,7 +181,7 @@ def _keys(parties: list[Player]) -> None:
 
 def _workspace(platform: Player, demo: Path, parties: list[Player]) -> Path:
     """Bring up the workspace of these members; its descriptor."""
-    from infra import member, stack
+    from infra.live import member, stack
 
     if STACK not in stack.names():
         platform.types(f"invoke workspace.new {STACK}")
@@ -228,7 +229,7 @@ def _end_unfinished(lab: Player) -> None:
     if not all(file.exists() for file in files):
         return
     key, policy, descriptor = files
-    cvm = workspace.find(workspace.load(descriptor), None)
+    cvm = descriptor_file.find(descriptor_file.load(descriptor), None)
     target = connection.Target(Address.parse(cvm.endpoint), policies.load(policy), cvm.name)
     try:
         with connection.Connection(target, keys.load(key)) as connected:
@@ -242,7 +243,7 @@ def _end_unfinished(lab: Player) -> None:
 
 def _fresh_machine(lab: Player) -> None:
     """A machine takes one manifest in its life: after an earlier demo it gets a new one."""
-    cvm = workspace.find(workspace.load(lab.folder / "workspace.json"), None)
+    cvm = descriptor_file.find(descriptor_file.load(lab.folder / "workspace.json"), None)
     policy = policies.load(lab.folder / "policy.json")
     target = connection.Target(Address.parse(cvm.endpoint), policy, cvm.name)
     with connection.attest(target) as opening:

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from cloister.client import wheels
+from cloister.client.computation import wheels
 from cloister.errors import INTERRUPTED, CloisterError, InputError
 
 HERE = Path(__file__).resolve().parent

@@ -4,6 +4,6 @@ import sys
 
 sys.path.insert(0, "/usr/lib/cloister")
 
-from agent_runtime.runner import main
+from agent_runtime.runner.server import main
 
 main()

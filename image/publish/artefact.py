@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self, TypeAlias
 
 from cloister import userfile
-from image import output
+from image.build import output
 from image.publish.errors import PublishError
 from image.publish.name import blob_name
 
@@ -40,7 +40,8 @@ class Artefact:
         found = manifest.outputs.get(name)
         if found is None:
             raise PublishError(
-                f"The image in {image} has no {name}.", hint="It is older than that. Build it again: invoke image.build"
+                f"The image in {image} has no {name}.",
+                hint="It is older than that. Build it again: invoke image.build",
             )
         blob = blob_name(manifest.flavor, manifest.digest().hex(), suffix)
         return cls(blob, image / name, found.sha256, found.size)

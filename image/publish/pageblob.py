@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from cloister.errors import InputError
-from image import sparse
+from image.formats import sparse
+from image.formats.sparse import Extent
 from image.publish import pages
 from image.publish.artefact import MARK, Artefact, Bar, Progress, Published
 from image.publish.errors import NotSignedInError, PublishError, StorageRefusedError, StorageUnreachableError
-from image.sparse import Extent
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobClient, ContainerClient

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from image.sparse import Extent
+from image.formats.sparse import Extent
 
 PAGE = 512
 # What one request may write: Azure REST API, Put Page.

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.descriptor import Cvm, Descriptor, Member
-from infra.image import Image
-from infra.workspace import Workspace
+from infra.configuration.image import Image
+from infra.configuration.workspace import Workspace
 
 
 def boots(configuration: Workspace) -> tuple[BootConfiguration, ...]:

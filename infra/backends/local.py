@@ -5,9 +5,9 @@ import pulumi
 from cloister.protocol import canonical
 from infra.backends.descriptor import boots, describe
 from infra.backends.rolling import Rolling
-from infra.image import Image
+from infra.configuration.image import Image
+from infra.configuration.workspace import Workspace as Configuration
 from infra.provider.names import AUTHORITY, CVM
-from infra.workspace import Workspace as Configuration
 
 PLATFORM = "local"
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pulumi
 
-from infra.backends.marks import BOOT as BOOT
-from infra.backends.marks import ENDPOINT
-from infra.backends.marks import IMAGE as IMAGE
+from infra.configuration.workspace import Workspace
 from infra.provider.errors import ProviderError
-from infra.provider.health import has_unfinished_run
-from infra.workspace import Workspace
+from infra.provider.qemu.health import has_unfinished_run
+from infra.resources.tags import BOOT as BOOT
+from infra.resources.tags import ENDPOINT
+from infra.resources.tags import IMAGE as IMAGE
 
 HOOK = "occupancy"
 _LOST = "Wait for the run or stop it; to lose it, set CLOISTER_FORCE=1 or cloister:workspace.force: true."

@@ -4,11 +4,11 @@ import base64
 from collections.abc import Iterator, Mapping
 
 from cloister import endpoint
-from infra import kinds
-from infra.declared import UNKNOWN, Resource, listed, within
+from infra.configuration.workspace import Workspace
 from infra.guard.rules import FOR_CLOUDS, Rule, boot_of, cvm_of, held_by, is_public, uses, wrong
 from infra.reach.azure import GROUP, INTERFACE, MACHINE, ROUTES, SUBNET, VIRTUAL_NETWORK
-from infra.workspace import Workspace
+from infra.resources import types
+from infra.resources.resource import UNKNOWN, Resource, listed, within
 
 PROVIDER = "pulumi:providers:azure-native"
 RESOURCES = "azure-native:resources:ResourceGroup"
@@ -40,7 +40,7 @@ def the_subscription_is_the_configured_one(resource: Resource, configuration: Wo
 def what_it_names_is_in_the_subscription(resource: Resource, configuration: Workspace) -> str:
     """Whatever it is joined to is the workspace's, except the image: that is where its registry is."""
     place = configuration.azure
-    if place is None or resource.kind not in kinds.KINDS["azure"]:
+    if place is None or resource.kind not in types.KINDS["azure"]:
         return ""
     own = f"/subscriptions/{place.subscription}/"
     named = {text for text in _identifiers(resource.inputs) if not text.casefold().startswith(own)}

@@ -3,10 +3,10 @@
 import re
 
 from cloister import endpoint
-from infra.declared import UNKNOWN, Resource, listed, within
+from infra.configuration.workspace import Workspace
 from infra.guard.rules import FOR_CLOUDS, Rule, boot_of, cvm_of, held_by, is_public, uses, wrong
 from infra.reach.gcp import FIREWALL, MACHINE, NETWORK, ROUTE, SUBNET
-from infra.workspace import Workspace
+from infra.resources.resource import UNKNOWN, Resource, listed, within
 
 PROVIDER = "pulumi:providers:gcp"
 ADDRESS = "gcp:compute/address:Address"

@@ -2,10 +2,10 @@
 
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.canonical import FormatError
-from infra.declared import Resource
+from infra.configuration.workspace import Workspace
 from infra.guard.rules import FOR_ALL, Rule
 from infra.provider.names import CVM
-from infra.workspace import Workspace
+from infra.resources.resource import Resource
 
 
 def a_cvm_names_its_owners(resource: Resource, configuration: Workspace) -> str:

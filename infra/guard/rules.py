@@ -6,12 +6,13 @@ A value that cannot be read is not the one that a rule asks for.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from infra import cloud, kinds, labels
 from infra.backends import descriptor, rolling
-from infra.declared import UNKNOWN, Key, Resource
+from infra.configuration import cloud
+from infra.configuration.workspace import Cvm, Workspace
 from infra.guard import inputs
 from infra.provider.names import CVM
-from infra.workspace import Cvm, Workspace
+from infra.resources import labels, types
+from infra.resources.resource import UNKNOWN, Key, Resource
 
 Rule = Callable[[Resource, Workspace], str]
 """A sentence that says why the resource is refused, or an empty text."""
@@ -34,7 +35,7 @@ _KEYS = (
 
 def only_known_types(resource: Resource, configuration: Workspace) -> str:
     """A workspace is what was thought about: how it is reached, what it costs, what it gives away."""
-    known = resource.kind in kinds.KINDS[configuration.backend] or resource.kind in kinds.STACK
+    known = resource.kind in types.KINDS[configuration.backend] or resource.kind in types.STACK
     return "" if known else f"a workspace of the backend {configuration.backend} has no {resource.kind}."
 
 
@@ -58,7 +59,7 @@ def its_provider_is_named(resource: Resource, configuration: Workspace) -> str:
 
 def it_is_labelled(resource: Resource, configuration: Workspace) -> str:
     """Whose it is and who pays must be readable on the resource itself."""
-    name = kinds.labelled(resource.kind)
+    name = types.labelled(resource.kind)
     wanted = labels.labels(configuration) if name else {}
     missing = [label for label, value in wanted.items() if resource.at(name, label) != value]
     return f"it lacks the {name} {', '.join(missing)}." if missing else ""

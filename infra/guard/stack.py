@@ -6,15 +6,15 @@ from collections.abc import Mapping
 
 import pulumi
 
-from infra.declared import Key, Resource
+from infra.configuration.workspace import Workspace
 from infra.guard import azure, gcp, local
 from infra.guard.rules import Rule
 from infra.guard.transform import read
-from infra.program import end_at_once
 from infra.reach import azure as azure_reach
 from infra.reach import gcp as gcp_reach
 from infra.reach import reach
-from infra.workspace import Workspace
+from infra.resources.program import end_at_once
+from infra.resources.resource import Key, Resource
 
 RULES: Mapping[str, tuple[Rule, ...]] = {"local": local.RULES, "azure": azure.RULES, "gcp": gcp.RULES}
 

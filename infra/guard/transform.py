@@ -5,7 +5,7 @@ from typing import Any
 
 import pulumi
 
-from infra.declared import UNKNOWN, Resource, key_of
+from infra.resources.resource import UNKNOWN, Resource, key_of
 
 
 async def read(arguments: pulumi.ResourceTransformArgs) -> Resource:

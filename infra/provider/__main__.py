@@ -10,7 +10,7 @@ from types import FrameType
 import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
 
-from infra.provider.ports import LOOPBACK
+from infra.provider.qemu.ports import LOOPBACK
 from infra.provider.servicer import LocalProvider
 
 _THREADS = 16

@@ -11,10 +11,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cloister.errors import CloisterError
 from cloister.protocol import canonical
-from image import room
-from infra import layout
-from infra.layout import private_folder
-from infra.provider import certificates, machine
+from image import disk_space
+from infra import paths
+from infra.paths import private_folder
+from infra.provider import certificates
+from infra.provider.qemu import machine
 from infra.provider.resource import Checked, Difference, Operation, Properties
 
 FOLDER = "authority"
@@ -34,9 +35,9 @@ class Authority:
 
     def create(self, inputs: Properties, operation: Operation) -> tuple[str, dict[str, Any]]:
         workspace = inputs["workspace"]
-        folder = layout.state() / workspace / FOLDER
-        with room.needed(layout.state()):
-            for part in (layout.state(), folder.parent, folder):
+        folder = paths.state() / workspace / FOLDER
+        with disk_space.needed(paths.state()):
+            for part in (paths.state(), folder.parent, folder):
                 private_folder(part)
             der = certificates.create_authority(workspace, folder)
         return workspace, dict(inputs) | {
@@ -58,7 +59,7 @@ class Authority:
 
 def sweep(workspace: str) -> None:
     """End and remove everything that is left of a workspace on this machine."""
-    folder = layout.state() / workspace
+    folder = paths.state() / workspace
     if folder.is_dir():
         for entry in folder.iterdir():
             machine.stop(entry)
@@ -67,7 +68,7 @@ def sweep(workspace: str) -> None:
 
 def _has_key(properties: Properties) -> bool:
     """Whether the authority's key is where it was put."""
-    folder = layout.state() / properties["workspace"] / FOLDER
+    folder = paths.state() / properties["workspace"] / FOLDER
     der = canonical.from_base64(properties["certificate"], what="The authority's certificate")
     try:
         certificates.load_key(folder, der)

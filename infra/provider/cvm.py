@@ -13,16 +13,18 @@ from typing import Any
 from cloister.errors import CloisterError
 from cloister.protocol import canonical
 from cloister.protocol.bootconfig import BootConfiguration
-from image import room
-from image import tools as host_tools
-from infra import image, layout
-from infra.problems import NAME
-from infra.provider import accelerator, authority, certificates, machine, ports, vtpm
-from infra.provider.alive import is_alive, process_of
-from infra.provider.boot import BootWatch, SilentError
+from image import disk_space
+from image.inputs import tools as host_tools
+from infra import paths
+from infra.configuration import image
+from infra.configuration.validation import NAME
+from infra.provider import authority, certificates
 from infra.provider.errors import CancelledError, ProviderError
-from infra.provider.health import has_unfinished_run
-from infra.provider.processes import Process
+from infra.provider.qemu import accelerator, machine, ports, vtpm
+from infra.provider.qemu.boot import BootWatch, SilentError
+from infra.provider.qemu.health import has_unfinished_run
+from infra.provider.qemu.liveness import is_alive, process_of
+from infra.provider.qemu.processes import Process
 from infra.provider.resource import Checked, Difference, Operation, Properties
 from infra.provider.values import UNKNOWN
 
@@ -98,7 +100,7 @@ class Cvm:
             f"{inputs['workspace']}/{name}", inputs["vcpus"], inputs["memory"], port, found.manifest.debug
         )
         try:
-            with room.needed(layout.state()):
+            with disk_space.needed(paths.state()):
                 machine.prepare(folder, tools, found.disk, inputs["bootConfiguration"].encode())
                 vtpm.create(tools, folder, lambda point: _certify(inputs, point))
             if operation.cancelled.is_set():
@@ -195,8 +197,8 @@ def _refuse_unfinished(state: Properties, replaces: tuple[str, ...]) -> None:
 def _certify(inputs: Properties, point: bytes) -> bytes:
     der = canonical.from_base64(inputs["authority"], what="The authority's certificate")
     subject = f"{inputs['workspace']}/{inputs['name']}: local attestation key"
-    return certificates.certify(layout.state() / inputs["workspace"] / authority.FOLDER, der, point, subject)
+    return certificates.certify(paths.state() / inputs["workspace"] / authority.FOLDER, der, point, subject)
 
 
 def _folder(properties: Properties) -> Path:
-    return layout.state() / str(properties["workspace"]) / str(properties["name"])
+    return paths.state() / str(properties["workspace"]) / str(properties["name"])

@@ -9,10 +9,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from infra.declared import UNKNOWN, Resource, linked, listed, within
+from infra.reach.address_set import EVERYWHERE, NOWHERE, Space
 from infra.reach.machine import Machine, open_to_all
-from infra.reach.space import EVERYWHERE, NOWHERE, Space
-from infra.reach.wall import ANY_PORT, OTHER, PROTOCOLS, TCP, UDP, Opening, Ports, Rule, narrowed, openings, ports_of
+from infra.reach.packet_filter import (
+    ANY_PORT,
+    OTHER,
+    PROTOCOLS,
+    TCP,
+    UDP,
+    Opening,
+    Ports,
+    Rule,
+    narrowed,
+    openings,
+    ports_of,
+)
+from infra.resources.resource import UNKNOWN, Resource, linked, listed, within
 
 _COMPUTE, _NETWORK = "azure-native:compute", "azure-native:network"
 MACHINE = f"{_COMPUTE}:VirtualMachine"

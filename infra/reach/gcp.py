@@ -7,10 +7,10 @@ Sources: Google Cloud, Virtual Private Cloud, "VPC firewall rules" (implied rule
 from collections.abc import Sequence
 from typing import Any
 
-from infra.declared import UNKNOWN, Resource, linked, listed, within
+from infra.reach.address_set import EVERYWHERE, NOWHERE, Space
 from infra.reach.machine import Machine, open_to_all
-from infra.reach.space import EVERYWHERE, NOWHERE, Space
-from infra.reach.wall import ANY_PORT, OTHER, PROTOCOLS, TCP, UDP, Ports, Rule, narrowed, openings, ports_of
+from infra.reach.packet_filter import ANY_PORT, OTHER, PROTOCOLS, TCP, UDP, Ports, Rule, narrowed, openings, ports_of
+from infra.resources.resource import UNKNOWN, Resource, linked, listed, within
 
 MACHINE = "gcp:compute/instance:Instance"
 SUBNET = "gcp:compute/subnetwork:Subnetwork"

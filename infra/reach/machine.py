@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from infra.reach.space import EVERYWHERE, NOWHERE, Space
-from infra.reach.wall import Opening, openings
+from infra.reach.address_set import EVERYWHERE, NOWHERE, Space
+from infra.reach.packet_filter import Opening, openings
 
 
 @dataclass(frozen=True)

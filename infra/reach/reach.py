@@ -5,14 +5,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cloister import endpoint
-from infra import cloud
-from infra.declared import Resource
+from infra.configuration import cloud
+from infra.configuration.workspace import Workspace
 from infra.provider.names import CVM
 from infra.reach import azure, gcp
+from infra.reach.address_set import INTERNET, Space
 from infra.reach.machine import Machine
-from infra.reach.space import INTERNET, Space
-from infra.reach.wall import TCP, Opening, merged, narrowed
-from infra.workspace import Workspace
+from infra.reach.packet_filter import TCP, Opening, merged, narrowed
+from infra.resources.resource import Resource
 
 THE_INTERNET, JOINED, PLATFORM, SERVICES = "the internet", "a joined network", "the platform", "the cloud's services"
 THIS_MACHINE, OTHERS, NOTHING = "this machine", "other workspaces", "nothing"

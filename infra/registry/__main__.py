@@ -3,8 +3,8 @@
 import pulumi
 
 from cloister.errors import CloisterError
-from infra import program
 from infra.registry import configuration
+from infra.resources import program
 
 
 def main() -> None:

@@ -13,8 +13,8 @@ from typing import Any
 from cryptography import x509
 
 from cloister.errors import InputError
-from infra import cloud
-from infra.problems import NAME, ConfigurationError, Problems
+from infra.configuration import cloud
+from infra.configuration.validation import NAME, ConfigurationError, Problems
 
 KEY = "cloister-registry:registry"
 LABEL = "cloister-registry"

@@ -9,12 +9,13 @@ from typing import Any
 from cloister import userfile
 from cloister.errors import InputError
 from image.publish import name as blob
-from infra import cloud, image, layout
-from infra.problems import ConfigurationError
-from infra.project import Project
+from infra import paths
+from infra.configuration import cloud, image
+from infra.configuration.validation import ConfigurationError
+from infra.pulumi_cli.project import Project
 from infra.registry import configuration
 
-PROJECT = Project(layout.CHECKOUT / "infra" / "registry", configuration.KEY, "registry")
+PROJECT = Project(paths.CHECKOUT / "infra" / "registry", configuration.KEY, "registry")
 
 DISKS = {"azure": ("disk.vhd", blob.VHD), "gcp": ("disk.tar.gz", blob.TAR_GZ)}
 """What is published of an image, by backend: the output of its build, and the ending of its name there."""

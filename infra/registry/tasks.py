@@ -8,7 +8,7 @@ from typing import Any
 
 from invoke.collection import Collection
 
-from cloister.cli.verb import verb
+from cloister.cli.shell.verb import verb
 
 _STACK = "the registry; by default the one that pulumi has selected"
 
@@ -74,7 +74,7 @@ def add(c: Any, image: str = "base", stack: str = "", secure_boot: str = "") -> 
 @verb(help={"stack": _STACK, "json": "as JSON"})
 def list_(c: Any, stack: str = "", json: bool = False) -> None:
     """List the registry's images by flavor and manifest digest, and where image.publish puts them."""
-    from cloister.cli import show
+    from cloister.cli.shell import show
     from infra.registry import stack as stacks
 
     name = stacks.PROJECT.selected(stack)
@@ -103,7 +103,7 @@ def remove_(c: Any, image: str, stack: str = "") -> None:
 )
 def down(c: Any, stack: str = "", yes: bool = False, remove: bool = False) -> None:
     """End the registry with all images and published disks (pulumi destroy). No workspace can start from them then."""
-    from cloister.cli import show
+    from cloister.cli.shell import show
     from infra.registry import stack as stacks
 
     name = stacks.PROJECT.selected(stack)

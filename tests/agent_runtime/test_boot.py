@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from agent_runtime import boot, milestone
-from agent_runtime.device import _whole_der, open_device
+from agent_runtime import boot
 from agent_runtime.errors import AgentError
-from agent_runtime.local import LocalMachine
-from cloister.attestation import runtimelog, tpm_commands
+from agent_runtime.platform import boot_progress
+from agent_runtime.platform.local import LocalMachine
+from agent_runtime.platform.tpm import _whole_der, open_device
 from cloister.attestation.errors import TpmError
+from cloister.attestation.tpm import commands, runtimelog
 from cloister.errors import CloisterError
 from tests.agent_fixture import RunningAgent
 from tests.agent_runtime.world import World
@@ -18,7 +19,7 @@ from tests.software_tpm import software_tpm
 
 
 def test_configuration_and_key_are_measured_before_the_agent_listens(agent: RunningAgent) -> None:
-    value = tpm_commands.pcr_read(agent.tpm, [runtimelog.PCR])[runtimelog.PCR]
+    value = commands.pcr_read(agent.tpm, [runtimelog.PCR])[runtimelog.PCR]
     log = agent.agent.computation._parts.attester._log
     assert value == runtimelog.replay(log)
     assert [entry.kind for entry in log] == [runtimelog.Kind.BOOT_CONFIGURATION, runtimelog.Kind.AGENT]
@@ -27,14 +28,14 @@ def test_configuration_and_key_are_measured_before_the_agent_listens(agent: Runn
 
 def test_the_manifest_is_measured_last(world: World) -> None:
     digest = world.submit()
-    value = tpm_commands.pcr_read(world.running.tpm, [runtimelog.PCR])[runtimelog.PCR]
+    value = commands.pcr_read(world.running.tpm, [runtimelog.PCR])[runtimelog.PCR]
     log = world.running.agent.computation._parts.attester._log
     assert value == runtimelog.replay(log)
     assert (log[2].kind, log[2].digest) == (runtimelog.Kind.MANIFEST, digest)
 
 
 @pytest.fixture
-def transport(tmp_path: Path) -> Iterator[tpm_commands.Transport]:
+def transport(tmp_path: Path) -> Iterator[commands.Transport]:
     (tmp_path / "other-tpm").mkdir()
     with software_tpm(tmp_path / "other-tpm") as send:
         yield send
@@ -55,10 +56,10 @@ def test_a_boot_configuration_that_is_none_stops_the_agent_before_it_measures(
     agent: RunningAgent, configuration: bytes
 ) -> None:
     agent.config.boot_configuration.write_bytes(configuration)
-    before = tpm_commands.pcr_read(agent.tpm, [runtimelog.PCR])
+    before = commands.pcr_read(agent.tpm, [runtimelog.PCR])
     with pytest.raises(CloisterError, match="boot configuration"):
         boot.start(agent.config, _local(agent, agent.tpm))
-    assert tpm_commands.pcr_read(agent.tpm, [runtimelog.PCR]) == before
+    assert commands.pcr_read(agent.tpm, [runtimelog.PCR]) == before
 
 
 def test_a_boot_configuration_that_is_not_there_is_said_to_be_absent(agent: RunningAgent) -> None:
@@ -68,9 +69,7 @@ def test_a_boot_configuration_that_is_not_there_is_said_to_be_absent(agent: Runn
         boot.start(agent.config, _local(agent, agent.tpm))
 
 
-def test_a_tpm_without_an_attestation_key_stops_the_agent(
-    transport: tpm_commands.Transport, agent: RunningAgent
-) -> None:
+def test_a_tpm_without_an_attestation_key_stops_the_agent(transport: commands.Transport, agent: RunningAgent) -> None:
     with pytest.raises(TpmError):
         _local(agent, transport)
 
@@ -91,12 +90,12 @@ def test_a_certificate_ends_where_its_length_says(length: bytes, padding: bytes)
 def test_milestones_are_lines_in_a_file(tmp_path: Path) -> None:
     path = tmp_path / "port"
     path.touch()
-    milestone.tell(path, "ready", "12.34")
+    boot_progress.tell(path, "ready", "12.34")
     assert path.read_text() == "ready 12.34\n"
 
 
 def test_a_machine_without_the_port_goes_on(tmp_path: Path) -> None:
-    milestone.tell(tmp_path / "none", "ready", "12.34")
+    boot_progress.tell(tmp_path / "none", "ready", "12.34")
 
 
 def test_a_missing_tpm_is_an_error(tmp_path: Path) -> None:
@@ -104,6 +103,6 @@ def test_a_missing_tpm_is_an_error(tmp_path: Path) -> None:
         open_device(tmp_path / "none")
 
 
-def _local(agent: RunningAgent, transport: tpm_commands.Transport) -> LocalMachine:
+def _local(agent: RunningAgent, transport: commands.Transport) -> LocalMachine:
     config = agent.config
     return LocalMachine(transport, boot_configuration=config.boot_configuration, boot_event_log=config.boot_event_log)

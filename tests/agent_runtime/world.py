@@ -8,11 +8,11 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from cloister.client import connection
-from cloister.client.connection import Target
-from cloister.client.keys import Key
-from cloister.client.refusal import Refusal
-from cloister.client.session import Session
+from cloister.client.connection import connection
+from cloister.client.connection.connection import Target
+from cloister.client.connection.refusal import Refusal
+from cloister.client.connection.session import Session
+from cloister.client.files.keys import Key
 from cloister.protocol import canonical, transcript
 from cloister.protocol.manifest import Manifest
 from cloister.v1 import agent_pb2

@@ -5,22 +5,22 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cloister.attestation import runtimelog, tpm
-from cloister.attestation.collateral import Collateral
+from cloister.attestation.collateral_source import Collateral
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence, Platform, ReceiptBinding, SessionBinding
-from cloister.attestation.policy import Policy
+from cloister.attestation.policy.policy import Policy
+from cloister.attestation.result import Verdict
 from cloister.attestation.roots import Anchor
-from cloister.attestation.runtimelog import Kind, Measurement
 from cloister.attestation.testkit import BootEvent
 from cloister.attestation.testkit.machine import TpmMachine
-from cloister.attestation.verdict import Verdict
+from cloister.attestation.tpm import runtimelog, structures
+from cloister.attestation.tpm.runtimelog import Kind, Measurement
 from cloister.attestation.verify import ReceiptPurpose, SessionPurpose, verify
+from tests.shared_files import VECTORS
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MANIFEST = hashlib.sha256(b"manifest").digest()
@@ -34,7 +34,6 @@ RECEIPT_BINDING = ReceiptBinding(RECEIPT.payload_digest, MANIFEST, RECEIPT.log_h
 PINNABLE = (0, 1, 2, 3, 5, 6, 7, 8, 10, 14)
 
 # What real machines wrote, where the checkout has it beside it.
-VECTORS = Path(__file__).resolve().parents[3] / "shared" / "vectors"
 
 
 def recorded(name: str) -> bytes:
@@ -131,8 +130,8 @@ def quote_cases(machine: TpmMachine, good: Case) -> dict[str, Callable[[], Case]
     """For each check of a quote a case in which only that is wrong."""
     quote = good.evidence.tpm_quote
     assert quote is not None
-    all_registers = tpm.PcrSelection(tpm.ALG_SHA256, tpm.QUOTED_PCRS)
-    fewer = tpm.PcrSelection(tpm.ALG_SHA256, tpm.QUOTED_PCRS[:-1])
+    all_registers = structures.PcrSelection(structures.ALG_SHA256, structures.QUOTED_PCRS)
+    fewer = structures.PcrSelection(structures.ALG_SHA256, structures.QUOTED_PCRS[:-1])
     digest = hashlib.sha256(b"".join(machine.pcrs())).digest()
 
     def attested(**changes: Any) -> Case:
@@ -149,8 +148,8 @@ def quote_cases(machine: TpmMachine, good: Case) -> dict[str, Callable[[], Case]
         "quote-signer": lambda: attested(qualified_signer=b"\x00\x0b" + OTHER),
         "quote-signature": other_signature,
         "quote-binding": lambda: attested(extra_data=OTHER),
-        "quote-selection": lambda: attested(quote=tpm.Quote((fewer,), digest)),
-        "quote-pcr-digest": lambda: attested(quote=tpm.Quote((all_registers,), OTHER)),
+        "quote-selection": lambda: attested(quote=structures.Quote((fewer,), digest)),
+        "quote-pcr-digest": lambda: attested(quote=structures.Quote((all_registers,), OTHER)),
     }
 
 

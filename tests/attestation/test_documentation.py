@@ -13,10 +13,10 @@ import pytest
 
 from cloister.attestation.azure import checks as azure
 from cloister.attestation.checks import CHECKS, CHECKS_OF, COMMON
-from cloister.attestation.collateral import InMemory
+from cloister.attestation.collateral_source import InMemory
 from cloister.attestation.evidence import CRL, SessionBinding
 from cloister.attestation.gcp import checks as gcp
-from cloister.attestation.policy import Policy
+from cloister.attestation.policy.policy import Policy
 from cloister.attestation.raw import RawSnp, RawTdx, verify_raw
 from cloister.attestation.snp.products import ProductLine
 from cloister.attestation.testkit import Processor, SnpMachine, Td
@@ -26,14 +26,14 @@ from cloister.protocol import canonical
 AT = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "attestation.md").read_text()
-TESTS = {"local": "test_local.py", "tdx": "tdx/test_judge.py", "sev-snp": "snp/test_judge.py"}
+TESTS = {"local": "platforms/test_local.py", "tdx": "platforms/test_tdx.py", "sev-snp": "platforms/test_sev_snp.py"}
 """Where the tests of a platform's checks are. The checks that all platforms share are in the table of ``local``."""
 
 CLOUDS = {
-    "azure-snp": ("test_azure.py", azure.SNP),
-    "azure-tdx": ("test_azure.py", azure.TDX),
-    "gcp-snp": ("test_gcp.py", gcp.SNP),
-    "gcp-tdx": ("test_gcp.py", (*gcp.TDX, *gcp.TDX_IMAGE)),
+    "azure-snp": ("platforms/test_azure.py", azure.SNP),
+    "azure-tdx": ("platforms/test_azure.py", azure.TDX),
+    "gcp-snp": ("platforms/test_gcp.py", gcp.SNP),
+    "gcp-tdx": ("platforms/test_gcp.py", (*gcp.TDX, *gcp.TDX_IMAGE)),
 }
 """The same for the clouds' machines, with the checks that the platform brings itself: the others are in the tables of
 the hardware and of the vTPM, whose code is the same."""

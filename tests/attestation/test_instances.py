@@ -9,7 +9,7 @@ from cloister.attestation.azure.policy import AzurePolicy, AzureSnpPolicy, Azure
 from cloister.attestation.evidence import Platform
 from cloister.attestation.gcp.policy import GcpPolicy
 from cloister.attestation.instances import GcpInstance, Instances
-from cloister.attestation.policy import Policy
+from cloister.attestation.policy.policy import Policy
 from cloister.attestation.snp.policy import KINDS, SnpPolicy
 from cloister.attestation.snp.products import ProductLine, TcbVersion
 from cloister.attestation.tdx.policy import TdxPolicy

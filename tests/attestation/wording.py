@@ -1,6 +1,6 @@
 """What every check of every verdict has to say for itself."""
 
-from cloister.attestation.verdict import Outcome, Verdict
+from cloister.attestation.result import Outcome, Verdict
 
 _GOOD = ("valid", "found")
 _EMPTY = ("", "None", "none of")

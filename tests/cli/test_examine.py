@@ -10,11 +10,11 @@ import pytest
 from cloister.attestation.evidence import SessionBinding
 from cloister.attestation.testkit import LocalMachine, SnpMachine
 from cloister.protocol.imagemanifest import ImageManifest
+from tests.shared_files import VECTORS
 
 NOW = datetime.datetime.now(datetime.UTC)
 BINDING = SessionBinding(b"n" * 32, b"t" * 32, b"h" * 32)
 MIB = 1024 * 1024
-VECTORS = Path(__file__).resolve().parents[3] / "shared" / "vectors"
 
 
 def manifest_of(machine: LocalMachine | SnpMachine) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from invoke.parser import Parser
 
-from cloister.attestation.policy import Policy
+from cloister.attestation.policy.policy import Policy
 from cloister.cli import collection
 from cloister.protocol import transcript
 from cloister.protocol.bootconfig import BootConfiguration

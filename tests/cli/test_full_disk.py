@@ -9,7 +9,7 @@ from invoke.collection import Collection
 from invoke.context import Context
 from invoke.program import Program
 
-from cloister.cli.verb import verb
+from cloister.cli.shell.verb import verb
 
 
 def test_a_full_disk_is_a_sentence_and_no_traceback(capsys: pytest.CaptureFixture[str]):

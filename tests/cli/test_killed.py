@@ -16,7 +16,7 @@ from tests.client.machine import Machine
 from tests.client.parties import Parties
 
 MIB = 1024**2
-COMMAND = (sys.executable, "-c", "from cloister.cli import program; program.run()")
+COMMAND = (sys.executable, "-c", "from cloister.cli.shell import program; program.run()")
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cloister.client import manifest as manifests
+from cloister.client.computation import manifest as manifests
 from cloister.protocol.imagemanifest import ImageManifest
 
 IMAGE = ImageManifest(

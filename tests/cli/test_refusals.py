@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from cloister.attestation.policy import Policy
+from cloister.attestation.policy.policy import Policy
 from tests.client.cut import cut
 
 WHERE = ("--workspace", "workspace.json", "--policy", "policy.json")

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cloister.attestation.policy import Policy
-from cloister.client import submission, upload
-from cloister.client.connection import Connection, Target
-from cloister.client.timeline import ENDED, Follower
+from cloister.attestation.policy.policy import Policy
+from cloister.client.computation import submission, upload
+from cloister.client.computation.timeline import ENDED, Follower
+from cloister.client.connection.connection import Connection, Target
 from cloister.protocol.descriptor import Cvm, Descriptor, Member
 from cloister.protocol.events import State
 from cloister.protocol.manifest import Asset, Manifest

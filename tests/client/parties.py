@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloister.client import asset, keys
-from cloister.client import manifest as manifests
+from cloister.client.computation import asset
+from cloister.client.computation import manifest as manifests
+from cloister.client.files import keys
 from cloister.protocol.manifest import Manifest
 
 SOURCE = """\

@@ -6,7 +6,7 @@ section 3.2.1 (firmware volume header). Entry: UEFI Specification 2.10, sections
 
 import struct
 
-from image import disk, gpt
+from image.formats import disk, gpt
 
 _GLOBAL = bytes.fromhex("61dfe48bca93d211aa0d00e098032b8c")  # EFI_GLOBAL_VARIABLE, section 3.3
 _STORE = bytes.fromhex("782cf3aa7b949a43a1802e144ec37792")  # gEfiAuthenticatedVariableGuid

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from image import build, output
-from infra import image
-from infra.image import Image
+from image.build import build, output
+from infra.configuration import image
+from infra.configuration.image import Image
 from tests.e2e.workspace import RunningWorkspace
 
 

@@ -10,21 +10,22 @@ from subprocess import CompletedProcess
 from threading import Event
 from typing import Self
 
-from cloister.attestation.reference import policy_from
-from cloister.client import connection
-from cloister.client.connection import Opening, Target
-from cloister.client.keys import Key
-from cloister.client.session import Session
+from cloister.attestation.first_policy.from_manifest import policy_from
+from cloister.client.connection import connection
+from cloister.client.connection.connection import Opening, Target
+from cloister.client.connection.session import Session
+from cloister.client.files.keys import Key
 from cloister.endpoint import Address
 from cloister.process import run
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.descriptor import Cvm, Descriptor, Member
-from image import tools as host_tools
-from infra.image import Image
-from infra.layout import private_folder
-from infra.provider import accelerator, certificates, machine, ports, vtpm
-from infra.provider.boot import BootWatch
-from infra.provider.processes import start
+from image.inputs import tools as host_tools
+from infra.configuration.image import Image
+from infra.paths import private_folder
+from infra.provider import certificates
+from infra.provider.qemu import accelerator, machine, ports, vtpm
+from infra.provider.qemu.boot import BootWatch
+from infra.provider.qemu.processes import start
 from tests.client.parties import Parties
 
 WORKSPACE, CVM = "trial", "trainer"

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from cloister.protocol.bootconfig import BootConfiguration
-from image import tools as host_tools
-from infra.image import Image
-from infra.layout import private_folder
-from infra.provider import accelerator, certificates, machine, vtpm
-from infra.provider.processes import start
+from image.inputs import tools as host_tools
+from infra.configuration.image import Image
+from infra.paths import private_folder
+from infra.provider import certificates
+from infra.provider.qemu import accelerator, machine, vtpm
+from infra.provider.qemu.processes import start
 from tests.e2e import metadata_answer
 
 pytestmark = pytest.mark.vm

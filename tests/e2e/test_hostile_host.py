@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from cloister.attestation.eventlog import EventLog
-from cloister.attestation.verdict import Check
-from image import measure, pe, tools
-from image.measure import Event
-from infra.image import Image
+from cloister.attestation.result import Check
+from cloister.attestation.tpm.eventlog import EventLog
+from image.build import measure
+from image.build.measure import Event
+from image.formats import pe
+from image.inputs import tools
+from infra.configuration.image import Image
 from infra.provider.errors import ProviderError
 from tests.e2e.boot_variables import with_load_options
 from tests.e2e.hostile_host import HostileHost

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from cloister.process import run
-from image import output, recipe, tools, verify
-from infra.image import Image
+from image.build import output, verify
+from image.inputs import recipe, tools
+from infra.configuration.image import Image
 
 _PACKAGES = "usr/lib/cloister"
 _LOADER = "usr/lib64/ld-linux-x86-64.so.2"
@@ -163,7 +164,7 @@ _ON_DISK = ("uki.efi", "root.erofs", "root.verity")
 
 
 def _describe(path: Path) -> dict[str, str]:
-    """As image.tree says it of an entry."""
+    """As image.rootfs.tree says it of an entry."""
     if path.is_symlink():
         return {"kind": "link", "mode": "0777", "target": os.readlink(path)}
     mode = f"{path.stat().st_mode & 0o7777:04o}"

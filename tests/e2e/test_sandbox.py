@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from cloister.attestation.reference import policy_from
-from cloister.client import restart, upload
-from cloister.client.connection import Connection, Target
-from cloister.client.submission import submit
-from cloister.client.timeline import Follower
+from cloister.attestation.first_policy.from_manifest import policy_from
+from cloister.client.computation import reset, upload
+from cloister.client.computation.submission import submit
+from cloister.client.computation.timeline import Follower
+from cloister.client.connection.connection import Connection, Target
 from cloister.endpoint import Address
 from cloister.protocol.events import State
-from infra.image import Image
+from infra.configuration.image import Image
 from tests.client.parties import Parties
 from tests.e2e.workspace import CVM, RunningWorkspace
 
@@ -76,8 +76,8 @@ def test_an_algorithm_finds_every_door_closed(parties: Parties, target: Target) 
 def test_a_reset_gives_a_fresh_machine(parties: Parties, target: Target) -> None:
     lab = parties.keys["lab"]
     with Connection(target, lab) as before:
-        old = restart.reset(before)
-    restart.wait(target, old)
+        old = reset.reset(before)
+    reset.wait(target, old)
     with Connection(target, lab) as after:
         fresh = after.evidence()
         state = after.session().status().state

@@ -5,11 +5,11 @@ import signal
 
 import pytest
 
-from cloister.attestation.reference import policy_from
-from cloister.client import connection
-from cloister.client.connection import Target
+from cloister.attestation.first_policy.from_manifest import policy_from
+from cloister.client.connection import connection
+from cloister.client.connection.connection import Target
 from cloister.endpoint import Address, probe
-from infra.image import Image
+from infra.configuration.image import Image
 from tests.e2e.workspace import CVM, RunningWorkspace
 
 pytestmark = pytest.mark.vm

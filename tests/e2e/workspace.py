@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from cloister.protocol.descriptor import Descriptor
-from infra import layout
-from infra.image import Image
+from infra import paths
+from infra.configuration.image import Image
 from tests.client.parties import Parties
 from tests.infra.project import Project
 
@@ -38,11 +38,11 @@ class RunningWorkspace:
         ]
         value = {
             "backend": "local",
-            "image": os.path.relpath(image.folder / "manifest.json", layout.CHECKOUT),
+            "image": os.path.relpath(image.folder / "manifest.json", paths.CHECKOUT),
             "members": members,
             "cvms": [{"name": CVM, "memory": "2GiB"}],
         }
-        project = Project.create(folder, NAME, value, provider=layout.CHECKOUT / "infra" / "provider")
+        project = Project.create(folder, NAME, value, provider=paths.CHECKOUT / "infra" / "provider")
         project.up(create=4)
         made = cls(project, parties)
         made.descriptor()

@@ -12,7 +12,8 @@ from types import ModuleType
 import pytest
 import yaml
 
-from cloister.client import keys, manifest
+from cloister.client.computation import manifest
+from cloister.client.files import keys
 from cloister.errors import InputError
 from examples.tumour import prepare as preparation
 

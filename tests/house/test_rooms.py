@@ -16,11 +16,11 @@ def graph() -> grimp.ImportGraph:
     graph = grimp.ImportGraph()
     for importer, imported in [
         ("infra.guard", "cloister.errors"),
-        ("infra.guard", "cloister.client.keys"),
+        ("infra.guard", "cloister.client.files.keys"),
         ("infra.guard", "cloister.errors_of_others"),
-        ("infra.guard", "infra.workspace"),
+        ("infra.guard", "infra.configuration.workspace"),
         ("infra.guard", "json"),
-        ("cloister.client.keys", "infra.workspace"),
+        ("cloister.client.files.keys", "infra.configuration.workspace"),
     ]:
         graph.add_import(importer=importer, imported=imported, line_number=7, line_contents="import")
     return graph
@@ -28,7 +28,7 @@ def graph() -> grimp.ImportGraph:
 
 def test_import_that_no_contract_names_is_found(graph: grimp.ImportGraph) -> None:
     assert trespasses(graph, "infra", ["cloister.errors"], PACKAGES) == [
-        Trespass("infra.guard", "cloister.client.keys", (7,)),
+        Trespass("infra.guard", "cloister.client.files.keys", (7,)),
         Trespass("infra.guard", "cloister.errors_of_others", (7,)),
     ]
 

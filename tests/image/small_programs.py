@@ -6,7 +6,7 @@ import struct
 import tarfile
 from collections.abc import Iterable
 
-from image.tree import Entry, Kind
+from image.rootfs.tree import Entry, Kind
 from tests.image.small_archive import deb
 
 STUB_SBAT = b"sbat,1,SBAT Version,sbat,1,https://example.org\n"

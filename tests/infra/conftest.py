@@ -18,9 +18,9 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.imagemanifest import ImageManifest, Output
-from image import tools as host_tools
-from infra.provider import machine, ports
+from image.inputs import tools as host_tools
 from infra.provider.names import AUTHORITY, CVM
+from infra.provider.qemu import machine, ports
 from infra.provider.servicer import LocalProvider
 from infra.provider.values import from_struct, to_struct
 from tests.infra.project import PLUGIN, STACK, Project, processes_below

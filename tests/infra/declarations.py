@@ -5,9 +5,10 @@ from pathlib import Path
 
 import yaml
 
-from infra import kinds, labels, workspace
-from infra.declared import Resource
-from infra.workspace import Workspace
+from infra.configuration import workspace
+from infra.configuration.workspace import Workspace
+from infra.resources import labels, types
+from infra.resources.resource import Resource
 
 FOLDER = Path(__file__).parent / "declarations"
 CLOUDS = ("azure-private-snp", "azure-public-tdx", "azure-public-tdx-signed", "gcp-private-snp", "gcp-public-tdx")
@@ -39,7 +40,7 @@ def resource(name: str, title: str) -> Resource:
 
 def _resource(title: str, inputs: dict, options: dict, wanted: dict[str, str]) -> Resource:
     kind, name = title.split(" ", 1)
-    where = kinds.labelled(kind)
+    where = types.labelled(kind)
     dependencies = [tuple(one.split(" ", 1)) for one in options.get("depends_on", [])]
     inputs = inputs | ({where: {**inputs.get(where, {}), **wanted}} if where else {})
     if kind == "azure-native:network:Subnet":

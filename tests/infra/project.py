@@ -14,8 +14,10 @@ from typing import Any, Self
 import pytest
 import yaml
 
-from infra import engine as engines
-from infra import environment, layout, stack
+from infra import paths
+from infra.live import stack
+from infra.pulumi_cli import engine as engines
+from infra.pulumi_cli import environment
 
 SECONDS = 600
 _PAUSE = 0.05
@@ -67,7 +69,7 @@ class Project:
         (folder / "state").mkdir(mode=0o700, exist_ok=True)
         place = folder / ("project" if program == "infra" else program)
         place.mkdir()
-        declared = yaml.safe_load((layout.CHECKOUT / program.replace(".", "/") / "Pulumi.yaml").read_text())
+        declared = yaml.safe_load((paths.CHECKOUT / program.replace(".", "/") / "Pulumi.yaml").read_text())
         declared["runtime"]["options"]["virtualenv"] = sys.prefix
         providers = {one["name"]: str(provider) for one in declared.get("plugins", {}).get("providers", [])}
         providers |= {one: str(path) for one, path in (plugins or {}).items()}

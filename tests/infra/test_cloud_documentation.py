@@ -10,12 +10,12 @@ import yaml
 from invoke.parser import Parser
 
 from cloister.attestation.evidence import Platform
-from cloister.attestation.reference import policy_from
-from cloister.attestation.unfilled import unfilled
+from cloister.attestation.first_policy.from_manifest import policy_from
+from cloister.attestation.first_policy.placeholders import unfilled
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.descriptor import Cvm, Descriptor
 from cloister.protocol.imagemanifest import ImageManifest
-from infra import workspace
+from infra.configuration import workspace
 from tasks import namespace
 
 DOCUMENTS = sorted(Path(__file__).parents[2].joinpath("docs").glob("*.md"))

@@ -15,7 +15,14 @@ def loaded(code: str) -> list[str]:
     return eval(done.stdout)
 
 
-LOCAL = ("infra.backends.local", "infra.guard.stack", "infra.labels", "infra.workspace", "infra.stack", "tasks")
+LOCAL = (
+    "infra.backends.local",
+    "infra.guard.stack",
+    "infra.resources.labels",
+    "infra.configuration.workspace",
+    "infra.live.stack",
+    "tasks",
+)
 
 
 def test_a_local_workspace_loads_no_sdk_of_a_cloud():

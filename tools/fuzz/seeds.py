@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_der_x509_certificate
 
-from cloister.attestation import tpm
 from cloister.attestation.azure.hcl import TYPE_SNP, TYPE_TDX
 from cloister.attestation.evidence import QE_IDENTITY, TCB_INFO
 from cloister.attestation.snp.products import ProductLine
@@ -17,6 +16,7 @@ from cloister.attestation.snp.report import SigningKey
 from cloister.attestation.testkit import BootEvent, LocalMachine, Processor, RsaTpm, Td, encode_ccel, encode_event_log
 from cloister.attestation.testkit.google import Google, instance_info
 from cloister.attestation.testkit.microsoft import Paravisor, encode_hcl_report
+from cloister.attestation.tpm import structures
 from tools.fuzz.targets import CORPUS, TARGETS
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -33,12 +33,12 @@ def _local() -> dict[str, dict[str, bytes]]:
         raise SystemExit("A local machine shows a quote and a boot event log.")
     policy = machine.policy(platform_pcrs={7: machine.pcrs()[7]}, secure_boot=True)
     events = (BootEvent(0, 0x3, b"StartupLocality\0\x03"), BootEvent(0, 0x8, b"firmware"), BootEvent(4, 0xD, b"x"))
-    public = tpm.NvPublic(tpm.NV_AK_TEMPLATE, tpm.ALG_SHA256, tpm.NV_OWNER_READ, b"", 100)
+    public = structures.NvPublic(structures.NV_AK_TEMPLATE, structures.ALG_SHA256, structures.NV_OWNER_READ, b"", 100)
     return {
         "boot-event-log": {"local": session.boot_event_log, "locality": encode_event_log(events)},
         "tpm-attest": {"quote": quote.attest},
         "tpm-signature": {"quote": quote.signature},
-        "tpm-public": {"key": quote.ak_public, "template": tpm.AK_TEMPLATE.marshal()},
+        "tpm-public": {"key": quote.ak_public, "template": structures.AK_TEMPLATE.marshal()},
         "tpm-nv-public": {"template": public.marshal()},
         "certificate": {"leaf": machine.certificate, "authority": machine.authority.certificate},
         "evidence": {
@@ -50,9 +50,9 @@ def _local() -> dict[str, dict[str, bytes]]:
         "policy": {"local.json": policy.encode()},
         "boot-configuration": {"local": session.boot_configuration},
         "tpm-response": {
-            "key": bytes(8) + tpm.sized(quote.ak_public),
-            "nv-public": tpm.sized(public.marshal()) + tpm.sized(b""),
-            "quote": bytes(4) + tpm.sized(quote.attest) + quote.signature,
+            "key": bytes(8) + structures.sized(quote.ak_public),
+            "nv-public": structures.sized(public.marshal()) + structures.sized(b""),
+            "quote": bytes(4) + structures.sized(quote.attest) + quote.signature,
             "registers": _registers(machine.pcrs()[:8]),
         },
     }
@@ -60,8 +60,8 @@ def _local() -> dict[str, dict[str, bytes]]:
 
 def _registers(values: Sequence[bytes]) -> bytes:
     """What a TPM answers to TPM2_PCR_Read of the first registers: a counter, which they are, and their values."""
-    selection = tpm.PcrSelection(tpm.ALG_SHA256, tuple(range(len(values)))).marshal()
-    listed = len(values).to_bytes(4) + b"".join(tpm.sized(value) for value in values)
+    selection = structures.PcrSelection(structures.ALG_SHA256, tuple(range(len(values)))).marshal()
+    listed = len(values).to_bytes(4) + b"".join(structures.sized(value) for value in values)
     return bytes(4) + (1).to_bytes(4) + selection + listed
 
 

@@ -16,7 +16,7 @@ MAX_SIZE = 64 * 1024
 
 def boot_event_log(data: bytes) -> None:
     """TCG PC Client event log."""
-    from cloister.attestation.eventlog import EventLog
+    from cloister.attestation.tpm.eventlog import EventLog
 
     with _refusals():
         EventLog.parse(data).replay(range(24))
@@ -24,7 +24,7 @@ def boot_event_log(data: bytes) -> None:
 
 def tpm_attest(data: bytes) -> None:
     """TPMS_ATTEST."""
-    from cloister.attestation.tpm import Attest
+    from cloister.attestation.tpm.structures import Attest
 
     with _refusals():
         found = Attest.parse(data)
@@ -34,7 +34,7 @@ def tpm_attest(data: bytes) -> None:
 
 def tpm_signature(data: bytes) -> None:
     """TPMT_SIGNATURE."""
-    from cloister.attestation.tpm import EcdsaSignature
+    from cloister.attestation.tpm.structures import EcdsaSignature
 
     with _refusals():
         found = EcdsaSignature.parse(data)
@@ -44,7 +44,7 @@ def tpm_signature(data: bytes) -> None:
 
 def tpm_public(data: bytes) -> None:
     """TPMT_PUBLIC."""
-    from cloister.attestation.tpm import EccPublic
+    from cloister.attestation.tpm.structures import EccPublic
 
     with _refusals():
         found = EccPublic.parse(data)
@@ -55,7 +55,7 @@ def tpm_public(data: bytes) -> None:
 
 def tpm_nv_public(data: bytes) -> None:
     """TPMS_NV_PUBLIC."""
-    from cloister.attestation.tpm import NvPublic
+    from cloister.attestation.tpm.structures import NvPublic
 
     with _refusals():
         _same(data, NvPublic.parse(data).marshal())
@@ -65,7 +65,7 @@ def certificate(data: bytes) -> None:
     """X.509 certificate, as the issuer of itself too."""
     from datetime import UTC, datetime
 
-    from cloister.attestation.x509 import Certificate, find_path
+    from cloister.attestation.x509.x509 import Certificate, find_path
 
     with _refusals():
         found = Certificate.parse(data)
@@ -95,7 +95,7 @@ def evidence_json(data: bytes) -> None:
 
 def policy(data: bytes) -> None:
     """The policy, JSON or YAML."""
-    from cloister.attestation.policy import Policy
+    from cloister.attestation.policy.policy import Policy
 
     with _refusals():
         found = Policy.parse(data)
@@ -105,17 +105,17 @@ def policy(data: bytes) -> None:
 
 def tpm_response(data: bytes) -> None:
     """What a TPM answers to the commands that read something from it, behind the head of the response."""
-    from cloister.attestation import tpm, tpm_commands
+    from cloister.attestation.tpm import commands, structures
 
     def answer(command: bytes) -> bytes:
         return command[:2] + (10 + len(data)).to_bytes(4) + bytes(4) + data
 
     for read in (
-        lambda: tpm_commands.create_primary(answer, tpm_commands.ENDORSEMENT, b"template"),
-        lambda: tpm_commands.read_public(answer, 0),
-        lambda: tpm_commands.quote(answer, 0, b"nonce", tpm.QUOTED_PCRS),
-        lambda: tpm_commands.pcr_read(answer, tpm.QUOTED_PCRS[:8]),
-        lambda: tpm_commands.nv_read(answer, tpm.NV_AK_CERTIFICATE),
+        lambda: commands.create_primary(answer, commands.ENDORSEMENT, b"template"),
+        lambda: commands.read_public(answer, 0),
+        lambda: commands.quote(answer, 0, b"nonce", structures.QUOTED_PCRS),
+        lambda: commands.pcr_read(answer, structures.QUOTED_PCRS[:8]),
+        lambda: commands.nv_read(answer, structures.NV_AK_CERTIFICATE),
     ):
         with _refusals():
             read()
@@ -139,7 +139,7 @@ def collateral_file(data: bytes) -> None:
 
 def tpm_rsa_signature(data: bytes) -> None:
     """TPMT_SIGNATURE of the kind RSASSA."""
-    from cloister.attestation.tpm_rsa import RsaSignature
+    from cloister.attestation.tpm.rsa import RsaSignature
 
     with _refusals():
         _same(data, RsaSignature.parse(data).marshal())
@@ -147,7 +147,7 @@ def tpm_rsa_signature(data: bytes) -> None:
 
 def tpm_rsa_public(data: bytes) -> None:
     """TPMT_PUBLIC of an RSA key."""
-    from cloister.attestation.tpm_rsa import RsaPublic
+    from cloister.attestation.tpm.rsa import RsaPublic
 
     with _refusals():
         _same(data, RsaPublic.parse(data).marshal())
@@ -180,7 +180,7 @@ def snp_endorsement_key(data: bytes) -> None:
 
 def revocation_list(data: bytes) -> None:
     """X.509 certificate revocation list."""
-    from cloister.attestation.crl import RevocationList
+    from cloister.attestation.x509.crl import RevocationList
 
     with _refusals():
         RevocationList.parse(data).period()
@@ -188,7 +188,7 @@ def revocation_list(data: bytes) -> None:
 
 def ccel(data: bytes) -> None:
     """The boot event log of a TD."""
-    from cloister.attestation.ccel import Ccel
+    from cloister.attestation.tpm.ccel import Ccel
 
     with _refusals():
         Ccel.parse(data).replay()
@@ -205,7 +205,7 @@ def tdx_quote(data: bytes) -> None:
 def tdx_pck(data: bytes) -> None:
     """The SGX extensions of a platform's certificate."""
     from cloister.attestation.tdx.pck import Pck
-    from cloister.attestation.x509 import Certificate
+    from cloister.attestation.x509.x509 import Certificate
 
     with _refusals():
         Pck.parse(Certificate.parse(data))

@@ -14,10 +14,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from cloister.attestation import pem
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.reader import Reader
-from cloister.attestation.x509 import Certificate
+from cloister.attestation.x509 import pem
+from cloister.attestation.x509.x509 import Certificate
 
 MAX_SIZE = 64 * 1024
 """Bytes of a whole endorsement."""

@@ -12,11 +12,11 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from cloister.attestation import der, x509
-from cloister.attestation.der import DerReader
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.snp.extensions import AmdExtensions
 from cloister.attestation.snp.report import SigningKey
+from cloister.attestation.x509 import der, x509
+from cloister.attestation.x509.der import DerReader
 
 # RSASSA-PSS with SHA-384, MGF1 with SHA-384 and a salt of 48 bytes (RFC 4055): AMD's services write the trailer field
 # that is the default at times and leave it out at others. No other algorithm signs a VCEK or VLEK.

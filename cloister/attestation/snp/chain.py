@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from cloister.attestation import crl, x509
+from cloister.attestation.result import Recorder
 from cloister.attestation.roots import Anchor
 from cloister.attestation.snp.certificates import EndorsementCertificate
 from cloister.attestation.snp.policy import SnpPolicy
 from cloister.attestation.snp.report import SigningKey
-from cloister.attestation.verdict import Recorder
+from cloister.attestation.x509 import crl, x509
 from cloister.protocol import canonical
 
 _ISSUERS = {SigningKey.VCEK: "SEV-{line}", SigningKey.VLEK: "SEV-VLEK-{line}"}

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from cloister.attestation import der
-from cloister.attestation.der import DerReader
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.snp.products import ProductLine, TcbVersion
 from cloister.attestation.snp.report import SigningKey
+from cloister.attestation.x509 import der
+from cloister.attestation.x509.der import DerReader
 
 AMD = "1.3.6.1.4.1.3704.1."
 STRUCT_VERSION = f"{AMD}1"

@@ -1,9 +1,9 @@
 """What a report says of guest, host and firmware, against what a policy demands of them."""
 
+from cloister.attestation.result import Recorder
 from cloister.attestation.snp.policy import KINDS, SnpPolicy
 from cloister.attestation.snp.products import ProductLine
 from cloister.attestation.snp.report import PlatformBit, PolicyBit, Report
-from cloister.attestation.verdict import Recorder
 
 VMPL = 0
 """The privilege level of the image that is attested: nothing else runs beside it that could ask for its report."""

@@ -11,8 +11,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
-from cloister.attestation import crl, x509
 from cloister.attestation.evidence import CERTIFICATE, CRL
+from cloister.attestation.result import NONE_NAMED, Recorder
 from cloister.attestation.roots import Anchor
 from cloister.attestation.snp import chain as chains
 from cloister.attestation.snp.certificates import EndorsementCertificate, is_endorsement
@@ -21,7 +21,7 @@ from cloister.attestation.snp.policy import SnpPolicy
 from cloister.attestation.snp.products import ProductLine
 from cloister.attestation.snp.report import Report, SigningKey
 from cloister.attestation.snp.table import CertificateTable
-from cloister.attestation.verdict import NONE_NAMED, Recorder
+from cloister.attestation.x509 import crl, x509
 
 _MAX_ENDORSEMENTS = 8
 # A report of version 2 does not name its processor; firmware of Turin never made one.

@@ -3,10 +3,10 @@
 Source of the bits: Intel TDX Module ABI Reference Specification, ATTRIBUTES, XFAM and TDREPORT_STRUCT.
 """
 
+from cloister.attestation.result import Recorder
 from cloister.attestation.tdx.policy import DEBUG, MIGRATABLE, TdxPolicy
 from cloister.attestation.tdx.quote import TdReport
 from cloister.attestation.tdx.tcb import Evaluation
-from cloister.attestation.verdict import Recorder
 from cloister.protocol import canonical
 
 # x87 and SSE: the TDX module lets no TD be without.

@@ -15,14 +15,14 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
-from cloister.attestation import crl, x509
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import CERTIFICATE, CRL, QE_IDENTITY, TCB_INFO
+from cloister.attestation.result import Recorder
 from cloister.attestation.roots import Anchor
 from cloister.attestation.tdx.collateral import QeIdentity, Signed, TcbInfo
 from cloister.attestation.tdx.pck import PCK_ISSUERS, PCK_NAME, SIGNER_NAME, Pck, common_name
 from cloister.attestation.tdx.policy import TdxPolicy
-from cloister.attestation.verdict import Recorder
+from cloister.attestation.x509 import crl, x509
 from cloister.protocol import canonical
 
 _Statement = TypeVar("_Statement", bound=Signed)

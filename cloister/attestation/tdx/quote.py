@@ -9,8 +9,8 @@ around type 5 (the certificate chain of the platform's key in PEM). Only ECDSA P
 from dataclasses import dataclass
 from typing import Any, Self
 
-from cloister.attestation import pem
 from cloister.attestation.reader import Reader
+from cloister.attestation.x509 import pem
 
 MAX_SIZE = 32 * 1024
 """Bytes of a quote, with the zeroes that some kernels leave behind it."""

@@ -12,8 +12,8 @@ from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cloister.attestation import crl, x509
 from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation.result import Recorder
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.tdx import domain, published
 from cloister.attestation.tdx.collateral import QeIdentity, TcbInfo
@@ -22,7 +22,7 @@ from cloister.attestation.tdx.policy import TdxPolicy
 from cloister.attestation.tdx.published import Material, Path
 from cloister.attestation.tdx.quote import INTEL_QE, EnclaveReport, Quote
 from cloister.attestation.tdx.tcb import Evaluation, evaluate, find_module
-from cloister.attestation.verdict import Recorder
+from cloister.attestation.x509 import crl, x509
 from cloister.protocol import canonical
 
 INTEL_ROOT = next(anchor for anchor in VENDORS if anchor.identity_root == "intel")

@@ -7,9 +7,9 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from cloister.attestation import runtimelog
 from cloister.attestation.evidence import Evidence, Platform, ReceiptBinding, SessionBinding
-from cloister.attestation.policy import ConfigurationPolicy
+from cloister.attestation.policy.policy import ConfigurationPolicy
+from cloister.attestation.tpm import runtimelog
 from cloister.protocol import transcript
 from cloister.protocol.bootconfig import BootConfiguration
 

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cloister.attestation.testkit.usage import AUTHORITY, SIGNER, key_usage
-from cloister.attestation.x509 import TCG_AIK, Certificate
+from cloister.attestation.x509.x509 import TCG_AIK, Certificate
 
 _LIFETIME = timedelta(days=365)
 

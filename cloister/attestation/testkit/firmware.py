@@ -1,11 +1,11 @@
-"""A boot event log as firmware would write it (see :mod:`cloister.attestation.eventlog` for the source)."""
+"""A boot event log as firmware would write it (see :mod:`cloister.attestation.tpm.eventlog` for the source)."""
 
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cloister.attestation.eventlog import EV_NO_ACTION
-from cloister.attestation.tpm import ALG_SHA256
+from cloister.attestation.tpm.eventlog import EV_NO_ACTION
+from cloister.attestation.tpm.structures import ALG_SHA256
 
 EV_SEPARATOR = 0x4
 EV_EFI_BOOT_SERVICES_APPLICATION = 0x80000003

@@ -22,9 +22,9 @@ from cloister.attestation.evidence import (
 )
 from cloister.attestation.gcp import instance
 from cloister.attestation.gcp.policy import GcpPolicy
-from cloister.attestation.gcp.verify import NON_HOST_INFO, TECHNOLOGY_SNP
 from cloister.attestation.instances import GcpInstance, Instances
-from cloister.attestation.policy import Policy
+from cloister.attestation.platforms.gcp import NON_HOST_INFO, TECHNOLOGY_SNP
+from cloister.attestation.policy.policy import Policy
 from cloister.attestation.roots import GOOGLE_VTPM, Anchor
 from cloister.attestation.snp.policy import KINDS, SnpPolicy
 from cloister.attestation.tdx.policy import TdxPolicy
@@ -35,7 +35,7 @@ from cloister.attestation.testkit.machine import BOOT_EVENTS, TpmMachine
 from cloister.attestation.testkit.td import Td
 from cloister.attestation.testkit.tpm import RsaTpm, SoftwareTpm
 from cloister.attestation.testkit.usage import AUTHORITY, SIGNER, key_usage
-from cloister.attestation.x509 import Certificate
+from cloister.attestation.x509.x509 import Certificate
 
 FIRMWARE = hashlib.sha384(b"Google's firmware").digest()
 """The launch measurement of the fake firmware with four virtual CPUs, and its MRTD."""

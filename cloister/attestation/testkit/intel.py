@@ -16,13 +16,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
-from cloister.attestation.collateral import InMemory
+from cloister.attestation.collateral_source import InMemory
 from cloister.attestation.evidence import CERTIFICATE, CRL, QE_IDENTITY, TCB_INFO
 from cloister.attestation.roots import INTEL, Anchor
 from cloister.attestation.tdx import quote as layout
 from cloister.attestation.tdx.pck import PCK_ISSUERS, PCK_NAME, SGX_EXTENSION, SIGNER_NAME
 from cloister.attestation.testkit.usage import AUTHORITY, SIGNER, key_usage
-from cloister.attestation.x509 import Certificate
+from cloister.attestation.x509.x509 import Certificate
 
 ROOT_NAME = "Intel SGX Root CA"
 

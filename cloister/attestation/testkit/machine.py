@@ -7,11 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
-from cloister.attestation import runtimelog, tpm
-from cloister.attestation.eventlog import EventLog
 from cloister.attestation.evidence import Evidence, Platform, ReceiptBinding, SessionBinding, TpmQuote
-from cloister.attestation.images import ImageReference
-from cloister.attestation.policy import LocalPolicy, Policy
+from cloister.attestation.policy.images import ImageReference
+from cloister.attestation.policy.policy import LocalPolicy, Policy
 from cloister.attestation.testkit.attester import Attester
 from cloister.attestation.testkit.authority import Authority
 from cloister.attestation.testkit.firmware import (
@@ -22,6 +20,9 @@ from cloister.attestation.testkit.firmware import (
     encode_event_log,
 )
 from cloister.attestation.testkit.tpm import RsaTpm, SoftwareTpm
+from cloister.attestation.tpm import runtimelog
+from cloister.attestation.tpm import structures as tpm
+from cloister.attestation.tpm.eventlog import EventLog
 from cloister.protocol import transcript
 
 BOOT_EVENTS = (

@@ -9,7 +9,7 @@ from typing import Any, Self
 from cloister.attestation.azure import hcl
 from cloister.attestation.azure.policy import AzurePolicy, AzureSnpPolicy, AzureTdxPolicy
 from cloister.attestation.evidence import CRL, CollateralItem, Evidence, Platform
-from cloister.attestation.policy import Policy
+from cloister.attestation.policy.policy import Policy
 from cloister.attestation.roots import Anchor
 from cloister.attestation.snp.policy import KINDS, SnpPolicy
 from cloister.attestation.tdx.policy import TdxPolicy

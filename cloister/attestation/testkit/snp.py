@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any, Self
 
 from cloister.attestation.evidence import CRL, CollateralItem, Evidence, Platform, ReceiptBinding, SessionBinding
-from cloister.attestation.images import ImageReference
-from cloister.attestation.policy import Policy
+from cloister.attestation.policy.images import ImageReference
+from cloister.attestation.policy.policy import Policy
 from cloister.attestation.snp.policy import KINDS, SnpPolicy
 from cloister.attestation.testkit.amd import Processor
 from cloister.attestation.testkit.attester import Attester

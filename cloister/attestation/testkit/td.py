@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from cloister.attestation.ccel import ALG_SHA384, SHA384_SIZE, Ccel
-from cloister.attestation.eventlog import EV_NO_ACTION
 from cloister.attestation.evidence import Evidence, Platform, ReceiptBinding, SessionBinding
-from cloister.attestation.images import ImageReference
-from cloister.attestation.policy import Policy
+from cloister.attestation.policy.images import ImageReference
+from cloister.attestation.policy.policy import Policy
 from cloister.attestation.tdx.policy import TdxPolicy, TdxReference
 from cloister.attestation.tdx.quote import TdReport
 from cloister.attestation.testkit.attester import Attester
 from cloister.attestation.testkit.firmware import BootEvent
 from cloister.attestation.testkit.intel import Intel
+from cloister.attestation.tpm.ccel import ALG_SHA384, SHA384_SIZE, Ccel
+from cloister.attestation.tpm.eventlog import EV_NO_ACTION
 
 _PCRS = {index: hashlib.sha256(bytes([index])).digest() for index in (4, 9, 11)}
 

@@ -8,7 +8,8 @@ from typing import Self
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
-from cloister.attestation import tpm, tpm_rsa
+from cloister.attestation.tpm import rsa as tpm_rsa
+from cloister.attestation.tpm import structures
 
 # Part 2, TPMA_OBJECT: noDA.
 _NO_DA = 1 << 10
@@ -17,17 +18,17 @@ _NO_DA = 1 << 10
 class _Tpm:
     """What does not depend on the kind of the key."""
 
-    def public(self) -> tpm.EccPublic | tpm_rsa.RsaPublic:
+    def public(self) -> structures.EccPublic | tpm_rsa.RsaPublic:
         """The key's public area."""
         raise NotImplementedError
 
-    def attest(self, pcrs: Sequence[bytes], qualifying: bytes) -> tpm.Attest:
+    def attest(self, pcrs: Sequence[bytes], qualifying: bytes) -> structures.Attest:
         """What a quote over ``pcrs`` (PCR 0 to 15) says, before it is signed."""
         name = b"\x00\x0b" + hashlib.sha256(self.public().marshal()).digest()
         digest = hashlib.sha256(b"".join(pcrs)).digest()
-        return tpm.Attest(
-            magic=tpm.GENERATED_VALUE,
-            kind=tpm.ST_ATTEST_QUOTE,
+        return structures.Attest(
+            magic=structures.GENERATED_VALUE,
+            kind=structures.ST_ATTEST_QUOTE,
             qualified_signer=b"\x00\x0b" + hashlib.sha256((0x4000000B).to_bytes(4) + name).digest(),
             extra_data=qualifying,
             clock=1000,
@@ -35,7 +36,7 @@ class _Tpm:
             restart_count=0,
             safe=True,
             firmware_version=0x2019102300163636,
-            quote=tpm.Quote((tpm.PcrSelection(tpm.ALG_SHA256, tpm.QUOTED_PCRS),), digest),
+            quote=structures.Quote((structures.PcrSelection(structures.ALG_SHA256, structures.QUOTED_PCRS),), digest),
         )
 
 
@@ -44,22 +45,24 @@ class SoftwareTpm(_Tpm):
     """``attributes`` (TPMA_OBJECT) are what the key's public area says."""
 
     key: ec.EllipticCurvePrivateKey
-    attributes: int = field(default=tpm.AK_ATTRIBUTES)
+    attributes: int = field(default=structures.AK_ATTRIBUTES)
 
     @classmethod
     def create(cls) -> Self:
         """A TPM with a new key."""
         return cls(ec.generate_private_key(ec.SECP256R1()))
 
-    def public(self) -> tpm.EccPublic:
+    def public(self) -> structures.EccPublic:
         """The key's public area."""
         numbers = self.key.public_key().public_numbers()
-        return tpm.EccPublic(tpm.ALG_SHA256, self.attributes, b"", numbers.x.to_bytes(32), numbers.y.to_bytes(32))
+        return structures.EccPublic(
+            structures.ALG_SHA256, self.attributes, b"", numbers.x.to_bytes(32), numbers.y.to_bytes(32)
+        )
 
     def sign(self, attest: bytes) -> bytes:
         """The TPMT_SIGNATURE over TPMS_ATTEST bytes."""
         r, s = utils.decode_dss_signature(self.key.sign(attest, ec.ECDSA(hashes.SHA256())))
-        return tpm.EcdsaSignature(tpm.ALG_SHA256, r, s).marshal()
+        return structures.EcdsaSignature(structures.ALG_SHA256, r, s).marshal()
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class RsaTpm(_Tpm):
     """A TPM like Azure's, with an RSA 2048 key; ``attributes`` are those of Azure's key."""
 
     key: rsa.RSAPrivateKey
-    attributes: int = field(default=tpm.AK_ATTRIBUTES | _NO_DA)
+    attributes: int = field(default=structures.AK_ATTRIBUTES | _NO_DA)
 
     @classmethod
     def create(cls) -> Self:
@@ -77,9 +80,9 @@ class RsaTpm(_Tpm):
     def public(self) -> tpm_rsa.RsaPublic:
         """The key's public area."""
         modulus = self.key.public_key().public_numbers().n.to_bytes(256)
-        return tpm_rsa.RsaPublic(tpm.ALG_SHA256, self.attributes, b"", modulus)
+        return tpm_rsa.RsaPublic(structures.ALG_SHA256, self.attributes, b"", modulus)
 
     def sign(self, attest: bytes) -> bytes:
         """The TPMT_SIGNATURE over TPMS_ATTEST bytes."""
         signature = self.key.sign(attest, padding.PKCS1v15(), hashes.SHA256())
-        return tpm_rsa.RsaSignature(tpm.ALG_SHA256, signature).marshal()
+        return tpm_rsa.RsaSignature(structures.ALG_SHA256, signature).marshal()

@@ -2,7 +2,7 @@
 
 from cryptography import x509
 
-from cloister.attestation.vtpm import KEY_USAGES
+from cloister.attestation.platforms.vtpm import KEY_USAGES
 
 AUTHORITY = ("key_cert_sign", "crl_sign")
 SIGNER = ("digital_signature",)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from cloister.attestation.crl import RevocationList
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import (
     CERTIFICATE,
@@ -19,7 +18,8 @@ from cloister.attestation.evidence import (
     CollateralItem,
 )
 from cloister.attestation.snp.certificates import EndorsementCertificate, is_endorsement
-from cloister.attestation.x509 import Certificate
+from cloister.attestation.x509.crl import RevocationList
+from cloister.attestation.x509.x509 import Certificate
 from cloister.protocol import canonical
 from cloister.protocol.canonical import FormatError
 

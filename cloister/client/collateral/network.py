@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cloister.attestation.collateral import InMemory
+from cloister.attestation.collateral_source import InMemory
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import CollateralItem
 from cloister.client.collateral import cache, content

@@ -12,7 +12,7 @@ from cloister.attestation.snp.products import ProductLine
 from cloister.attestation.snp.report import Report, SigningKey
 from cloister.attestation.tdx.pck import Pck, common_name
 from cloister.attestation.tdx.quote import Quote
-from cloister.attestation.x509 import Certificate
+from cloister.attestation.x509.x509 import Certificate
 from cloister.client.collateral import amd, google, intel
 from cloister.client.collateral.service import Question
 

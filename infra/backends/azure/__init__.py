@@ -5,8 +5,7 @@ import pulumi_azure_native as azure_native
 from pulumi_azure_native import resources
 
 from cloister.errors import InputError
-from infra import workspace
-from infra.backends import addresses, descriptor
+from infra.backends import descriptor
 from infra.backends.azure.budget import watch
 from infra.backends.azure.disk import form_of
 from infra.backends.azure.identity import identify
@@ -14,7 +13,8 @@ from infra.backends.azure.keys import Keys, Release
 from infra.backends.azure.machine import Machines
 from infra.backends.azure.network import Network
 from infra.backends.rolling import Rolling
-from infra.image import Image
+from infra.configuration import addresses, workspace
+from infra.configuration.image import Image
 from infra.registry import published
 
 PLATFORMS = {"sev-snp": "azure-snp", "tdx": "azure-tdx"}

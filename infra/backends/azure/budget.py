@@ -3,7 +3,7 @@
 import pulumi
 from pulumi_azure_native import consumption, resources
 
-from infra.workspace import Budget
+from infra.configuration.workspace import Budget
 
 
 def watch(budget: Budget, group: resources.ResourceGroup, options: pulumi.ResourceOptions) -> consumption.Budget:

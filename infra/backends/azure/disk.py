@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pulumi_azure_native.compute import SecurityEncryptionTypes
 
-from infra.image import Image
+from infra.configuration.image import Image
 
 
 @dataclass(frozen=True)

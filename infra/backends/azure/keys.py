@@ -16,7 +16,7 @@ import pulumi
 from pulumi_azure_native import authorization, compute, keyvault, resources
 
 from cloister.errors import InputError
-from infra.workspace import Azure
+from infra.configuration.workspace import Azure
 
 # Azure built-in roles (security): their ids are the same in every tenant.
 ENCRYPTION_USER = "e147488a-f6f5-4113-8e2d-b22465e65bf6"  # Key Vault Crypto Service Encryption User: read, wrap, unwrap

@@ -12,7 +12,7 @@ from infra.backends import rolling
 from infra.backends.azure.disk import Form
 from infra.backends.azure.keys import Keys
 from infra.backends.azure.network import Network
-from infra.workspace import Cvm
+from infra.configuration.workspace import Cvm
 
 _ANOTHER_MACHINE = ("hardware_profile", "security_profile", "storage_profile", "user_data", "zones")
 """What Azure either cannot change on a VM that is there, or changes without the guest's measuring it."""

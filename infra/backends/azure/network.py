@@ -13,9 +13,8 @@ import pulumi
 from pulumi_azure_native import network, resources
 
 from cloister import endpoint as endpoints
-from infra import cloud
-from infra.backends import addresses
-from infra.workspace import Cvm, Workspace
+from infra.configuration import addresses, cloud
+from infra.configuration.workspace import Cvm, Workspace
 
 EVERYWHERE = "0.0.0.0/0"
 _ANY = "*"

@@ -4,16 +4,16 @@ import pulumi
 import pulumi_gcp as gcp
 
 from cloister.endpoint import PORT
-from infra import cloud
-from infra.backends.addresses import assign
 from infra.backends.descriptor import boots, describe
 from infra.backends.gcp import budget, keys, machine, names, network
 from infra.backends.rolling import Rolling
-from infra.cloud import Gcp
-from infra.image import Image
-from infra.labels import labels
+from infra.configuration import cloud
+from infra.configuration.addresses import assign
+from infra.configuration.cloud import Gcp
+from infra.configuration.image import Image
+from infra.configuration.workspace import Workspace as Configuration
 from infra.registry import published
-from infra.workspace import Workspace as Configuration
+from infra.resources.labels import labels
 
 
 class Workspace(pulumi.ComponentResource):

@@ -4,8 +4,8 @@ import pulumi
 import pulumi_gcp as gcp
 
 from infra.backends.gcp.vocabulary import BudgetPeriod, SpendBasis
-from infra.cloud import WORKSPACE_LABEL
-from infra.workspace import Budget, Workspace
+from infra.configuration.cloud import WORKSPACE_LABEL
+from infra.configuration.workspace import Budget, Workspace
 
 # Cloud Billing Budget API, Budget.displayName: at most 60 characters.
 _LONGEST_NAME = 60

@@ -7,7 +7,7 @@ import pulumi_gcp as gcp
 
 from infra.backends.gcp import names
 from infra.backends.gcp.vocabulary import DeletionPolicy, KeyAlgorithm, KeyPurpose, ProtectionLevel, Role
-from infra.workspace import Workspace
+from infra.configuration.workspace import Workspace
 
 _ROTATION = f"{90 * 24 * 3600}s"
 

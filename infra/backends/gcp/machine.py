@@ -24,8 +24,8 @@ from infra.backends.gcp.vocabulary import (
     StackType,
     Status,
 )
-from infra.image import Image
-from infra.workspace import Cvm
+from infra.configuration.image import Image
+from infra.configuration.workspace import Cvm
 
 _GIBIBYTE = 1 << 30
 # Compute Engine, "About Persistent Disk": a balanced one has 10 GiB at least.

@@ -6,11 +6,10 @@ import pulumi
 import pulumi_gcp as gcp
 
 from cloister import endpoint
-from infra import cloud
-from infra.backends import addresses
 from infra.backends.gcp import names
 from infra.backends.gcp.vocabulary import Direction, Gateway, LogMetadata, Protocol, RoutingMode, StackType
-from infra.workspace import Workspace
+from infra.configuration import addresses, cloud
+from infra.configuration.workspace import Workspace
 
 EVERYWHERE = "0.0.0.0/0"
 

@@ -9,16 +9,16 @@ from cryptography import x509 as library
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from cloister.attestation.crl import RevocationList
 from cloister.attestation.evidence import CERTIFICATE
+from cloister.attestation.result import Outcome, Recorder
 from cloister.attestation.snp import chain
 from cloister.attestation.snp.certificates import EndorsementCertificate, is_endorsement
 from cloister.attestation.snp.policy import KINDS, SnpPolicy
 from cloister.attestation.snp.products import ProductLine
 from cloister.attestation.snp.report import SigningKey
 from cloister.attestation.testkit import Processor
-from cloister.attestation.verdict import Outcome, Recorder
-from cloister.attestation.x509 import Certificate
+from cloister.attestation.x509.crl import RevocationList
+from cloister.attestation.x509.x509 import Certificate
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PROCESSORS = {line: Processor.create(AT, line) for line in ProductLine}

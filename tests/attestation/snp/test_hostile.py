@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloister.attestation.der import DerReader
 from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation.result import Outcome, Recorder
 from cloister.attestation.snp.certificates import EndorsementCertificate, is_endorsement
 from cloister.attestation.snp.checks import NAMES
 from cloister.attestation.snp.report import SIZE, Report
 from cloister.attestation.snp.table import CertificateTable
 from cloister.attestation.snp.verify import check_report, collect
 from cloister.attestation.testkit import Processor, SnpMachine
-from cloister.attestation.verdict import Outcome, Recorder
+from cloister.attestation.x509.der import DerReader
 
 # What the library says of names that a flipped bit made odd.
 pytestmark = pytest.mark.filterwarnings("ignore:Attribute's length")

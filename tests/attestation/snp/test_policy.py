@@ -8,7 +8,7 @@ import pytest
 
 from cloister.attestation.errors import PolicyError
 from cloister.attestation.evidence import Platform
-from cloister.attestation.policy import Policy
+from cloister.attestation.policy.policy import Policy
 from cloister.attestation.snp.policy import KINDS, SnpPolicy
 from cloister.attestation.snp.products import ProductLine, TcbVersion
 from cloister.attestation.snp.report import PlatformBit, PolicyBit

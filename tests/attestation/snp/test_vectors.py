@@ -2,21 +2,20 @@
 
 import base64
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation.result import Check, Outcome, Recorder
 from cloister.attestation.roots import AMD, VENDORS
 from cloister.attestation.snp.checks import NAMES
 from cloister.attestation.snp.policy import KINDS, SnpPolicy
 from cloister.attestation.snp.products import COMPONENTS, ProductLine, TcbVersion
 from cloister.attestation.snp.report import SIGNED_SIZE, SIZE, Report
 from cloister.attestation.snp.verify import check_report
-from cloister.attestation.verdict import Check, Outcome, Recorder
-from cloister.attestation.x509 import Certificate, find_path
+from cloister.attestation.x509.x509 import Certificate, find_path
+from tests.shared_files import VECTORS
 
-VECTORS = Path(__file__).resolve().parents[4] / "shared" / "vectors"
 pytestmark = pytest.mark.skipif(not VECTORS.is_dir(), reason="../shared/vectors is absent: evidence of real machines")
 
 AT = datetime(2026, 6, 1, tzinfo=UTC)

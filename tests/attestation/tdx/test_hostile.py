@@ -10,11 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloister.attestation import crl, pem
-from cloister.attestation.ccel import MAX_EVENTS, Ccel
-from cloister.attestation.ccel import MAX_SIZE as MAX_LOG
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import CRL, QE_IDENTITY, TCB_INFO
+from cloister.attestation.result import Outcome, Recorder
 from cloister.attestation.tdx import published
 from cloister.attestation.tdx.checks import NAMES
 from cloister.attestation.tdx.collateral import QeIdentity, Signed, TcbInfo
@@ -28,8 +26,10 @@ from cloister.attestation.tdx.verify import check_quote
 from cloister.attestation.testkit import BootEvent, Td, encode_ccel
 from cloister.attestation.testkit.intel import PCK_ISSUERS, PCK_NAME, Intel, Platform, certify
 from cloister.attestation.testkit.td import CC_EVENTS
-from cloister.attestation.verdict import Outcome, Recorder
-from cloister.attestation.x509 import Certificate
+from cloister.attestation.tpm.ccel import MAX_EVENTS, Ccel
+from cloister.attestation.tpm.ccel import MAX_SIZE as MAX_LOG
+from cloister.attestation.x509 import crl, pem
+from cloister.attestation.x509.x509 import Certificate
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TD = Td.create(AT)

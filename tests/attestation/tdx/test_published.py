@@ -15,7 +15,7 @@ from cloister.attestation.tdx.pck import PCK_ISSUERS, PCK_NAME, SIGNER_NAME
 from cloister.attestation.tdx.published import Material
 from cloister.attestation.testkit import Intel
 from cloister.attestation.testkit.intel import ROOT_NAME, certify
-from cloister.attestation.x509 import Certificate
+from cloister.attestation.x509.x509 import Certificate
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 INTEL = Intel.create(AT)

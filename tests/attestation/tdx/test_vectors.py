@@ -3,24 +3,23 @@
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
-from cloister.attestation import pem
-from cloister.attestation.ccel import Ccel
-from cloister.attestation.crl import RevocationList
 from cloister.attestation.evidence import CERTIFICATE, CRL, QE_IDENTITY, TCB_INFO
+from cloister.attestation.result import Check, Outcome, Recorder
 from cloister.attestation.roots import INTEL, VENDORS
 from cloister.attestation.tdx.checks import NAMES
 from cloister.attestation.tdx.collateral import TcbInfo
 from cloister.attestation.tdx.policy import TdxPolicy
 from cloister.attestation.tdx.quote import Quote
 from cloister.attestation.tdx.verify import check_quote
-from cloister.attestation.verdict import Check, Outcome, Recorder
-from cloister.attestation.x509 import Certificate
+from cloister.attestation.tpm.ccel import Ccel
+from cloister.attestation.x509 import pem
+from cloister.attestation.x509.crl import RevocationList
+from cloister.attestation.x509.x509 import Certificate
+from tests.shared_files import VECTORS
 
-VECTORS = Path(__file__).resolve().parents[4] / "shared" / "vectors"
 TDX = VECTORS / "tdx"
 IN_2025 = datetime(2025, 6, 20, tzinfo=UTC)
 IN_2026 = datetime(2026, 3, 20, tzinfo=UTC)

@@ -8,7 +8,7 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import ContainerClient, PublicAccess
 
 from cloister.errors import InputError
-from image import sparse
+from image.formats import sparse
 from image.publish import pageblob
 from image.publish.artefact import MARK, Artefact, Progress
 from image.publish.errors import PublishError, StorageRefusedError, StorageUnreachableError

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from image.formats.sparse import Extent
 from image.publish import pages
-from image.sparse import Extent
 
 PAGES = st.sets(st.integers(0, 300))
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from google.cloud.storage import Client
 
+from image.build.source import CHECKOUT
 from image.publish.artefact import MARK
 from image.publish.name import blob_name
-from image.source import CHECKOUT
 from tests.image.publish.azurite import Azurite
 from tests.image.publish.identity import identity
 from tests.image.publish.sparse_disk import LARGE, sparse_image

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from image.source import CHECKOUT
+from image.build.source import CHECKOUT
 
 # The most memory that this program had, by its own word: what wait4(2) says of it counts what started it, too.
 _MEASURED = """

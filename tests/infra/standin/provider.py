@@ -4,7 +4,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from image import tools
+from image.inputs import tools
 from infra.provider.__main__ import main
 
 HERE = Path(__file__).resolve().parent

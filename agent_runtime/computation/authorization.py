@@ -1,0 +1,69 @@
+"""Who may do what: what a key is to this machine, and what a session may ask for. Nothing here changes anything."""
+
+from collections.abc import Collection
+
+from agent_runtime.errors import Reason, Refusal
+from agent_runtime.rpc.session import Member, Session
+from cloister.protocol import transcript
+from cloister.protocol.events import State
+from cloister.protocol.manifest import Asset, Manifest
+
+OWNER = "owner"
+MEMBER = "member"
+
+
+def member(spki: bytes, *, owners: Collection[str], manifest: Manifest | None, state: State) -> Member:
+    """What a key is here; ``owners`` are key ids. Raises Refusal NOT_AUTHORIZED when it is nothing."""
+    key = transcript.key_id(spki)
+    roles = set(manifest.roles(spki)) if manifest else set()
+    if key in owners:
+        roles.add(OWNER)
+    if not roles:
+        said = (
+            f"Neither the manifest nor the boot configuration names the key {key}."
+            if manifest
+            else f"No manifest is submitted yet, and the boot configuration does not name the key {key}."
+        )
+        raise Refusal(Reason.NOT_AUTHORIZED, said, key=key, state=state.value)
+    return Member(manifest.names(spki) if manifest else (), tuple(sorted(roles)))
+
+
+def demand(session: Session, role: str) -> None:
+    """Raises Refusal NOT_AUTHORIZED for a session whose key lacks the role."""
+    if role not in session.member.roles:
+        raise Refusal(
+            Reason.NOT_AUTHORIZED,
+            f"This needs the role {role}; the key {session.key_id} has {', '.join(session.member.roles)}.",
+            key=session.key_id,
+        )
+
+
+def demand_provider(session: Session, asset: Asset) -> None:
+    """Raises Refusal NOT_AUTHORIZED unless the session's party provides the asset."""
+    if asset.provider not in session.member.parties:
+        raise Refusal(
+            Reason.NOT_AUTHORIZED,
+            f"{asset.provider} provides {asset.name}; this key is {_names(session)}.",
+            key=session.key_id,
+        )
+
+
+def demand_consumer(session: Session, consumer: str, manifest: Manifest) -> None:
+    """Raises Refusal NOT_AUTHORIZED unless the manifest gives the session's party the slot of ``consumer``."""
+    if consumer not in manifest.results.consumers or consumer not in session.member.parties:
+        raise Refusal(
+            Reason.NOT_AUTHORIZED,
+            f"This key is {_names(session)}; it does not receive the result for {consumer[:64]!r}.",
+        )
+
+
+def demand_reader(session: Session, manifest: Manifest) -> None:
+    """Raises Refusal NOT_AUTHORIZED unless the manifest lets the session's party read the algorithm's output."""
+    if not set(manifest.logs.readers) & set(session.member.parties):
+        raise Refusal(
+            Reason.NOT_AUTHORIZED, f"This key is {_names(session)}; the manifest does not let it read the output."
+        )
+
+
+def _names(session: Session) -> str:
+    return ", ".join(session.member.parties) or "no party of the manifest"

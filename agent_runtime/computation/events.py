@@ -1,0 +1,78 @@
+"""The event log in memory: appended by the computation, read and followed by sessions."""
+
+import threading
+from collections.abc import Callable
+
+from agent_runtime.clock import Clock
+from agent_runtime.errors import Reason, Refusal
+from agent_runtime.rpc.keys import EventKey
+from cloister.protocol import canonical, events
+from cloister.protocol.events import Event, Kind, State
+
+RESERVE = 4096
+"""Events kept for the computation's own steps, which peers cannot multiply."""
+
+
+class EventLog:
+    """Signed, chained lines. ``Kind.CONSENT`` is what peers can cause at will, so it leaves a reserve."""
+
+    def __init__(self, key: EventKey, clock: Clock) -> None:
+        self._key = key
+        self._clock = clock
+        self._lines: list[bytes] = []
+        self._changed = threading.Condition()
+        self.head = events.FIRST_PREVIOUS
+        self.last: State | None = None
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def append(
+        self,
+        kind: Kind,
+        state: State,
+        *,
+        manifest: bytes | None = None,
+        actor: str | None = None,
+        detail: dict[str, str] | None = None,
+    ) -> Event:
+        """Add an event; ``manifest`` is its digest, ``actor`` a key id. Raises Refusal LOG_FULL."""
+        with self._changed:
+            room = events.MAX_EVENTS - (RESERVE if kind is Kind.CONSENT else 0)
+            if len(self._lines) >= room:
+                raise Refusal(Reason.LOG_FULL, "The event log is full; reset the machine to start afresh.")
+            event = Event(
+                sequence=len(self._lines),
+                previous=self.head.hex(),
+                time=canonical.to_time(self._clock.now()),
+                uptime=int(self._clock.uptime() * 1000),
+                kind=kind,
+                state=state,
+                manifest=None if manifest is None else manifest.hex(),
+                actor=actor,
+                detail=detail or {},
+            )
+            self._lines.append(events.sign(event, self._key.private).encode())
+            self.head, self.last = event.digest(), state
+            self._changed.notify_all()
+            return event
+
+    def line(self, sequence: int) -> bytes | None:
+        """One line without its newline, or None when there is none yet."""
+        return self._lines[sequence] if sequence < len(self._lines) else None
+
+    def snapshot(self) -> tuple[bytes, bytes]:
+        """The whole log as JSON lines, and its head."""
+        with self._changed:
+            return b"".join(line + b"\n" for line in self._lines), self.head
+
+    def wait(self, sequence: int, ended: Callable[[], bool]) -> bool:
+        """Wait until event ``sequence`` is there or ``ended()``; whether it is there. :meth:`wake` asks again."""
+        with self._changed:
+            self._changed.wait_for(lambda: sequence < len(self._lines) or ended())
+            return sequence < len(self._lines)
+
+    def wake(self) -> None:
+        """Let all who wait look again whether their wait has ended."""
+        with self._changed:
+            self._changed.notify_all()

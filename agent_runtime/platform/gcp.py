@@ -1,0 +1,94 @@
+"""The platforms ``gcp-snp`` and ``gcp-tdx``: reports of the processor, Google's vTPM and metadata server."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from uuid import UUID
+
+from agent_runtime.errors import AgentError
+from agent_runtime.platform import tsm
+from agent_runtime.platform.boot_logs import event_log
+from agent_runtime.platform.machine import Parts
+from agent_runtime.platform.metadata import Metadata
+from agent_runtime.platform.tpm import Tpm
+from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation.evidence import Platform
+from cloister.attestation.snp.table import CertificateTable
+from cloister.attestation.tpm import structures
+from cloister.attestation.tpm.commands import Transport
+from cloister.attestation.tpm.runtimelog import Measurement
+
+# Google Compute Engine, "About VM metadata": custom attributes of the instance, by their keys.
+BOOT_CONFIGURATION = "/computeMetadata/v1/instance/attributes/cloister-boot-configuration"
+
+ENDORSEMENT = UUID("9f4116cd-c503-4f5a-8f6f-fb68882f4ce2")
+"""Google's signed launch endorsement in the host's certificate table (gce-tcb-verifier, sev.GCEFwCertGUID)."""
+
+_FLAVOR = "metadata-flavor"
+_GOOGLE = "Google"
+_PLATFORMS = {tsm.SEV_GUEST: Platform.GCP_SNP, tsm.TDX_GUEST: Platform.GCP_TDX}
+
+
+def service() -> Metadata:
+    """The metadata server, which wants this header and gives it back; by address, for the guest asks no name server."""
+    return Metadata({"Metadata-Flavor": _GOOGLE}, _check)
+
+
+class GcpMachine:
+    """A confidential VM at Google.
+
+    With SEV-SNP the image is measured by the vTPM, with TDX by the hardware: then the vTPM is neither shown nor asked.
+    """
+
+    def __init__(
+        self, transport: Transport, metadata: Metadata, reports: tsm.Reports, *, boot_event_log: Path, ccel: Path
+    ) -> None:
+        """Raises AgentError, TpmError, MalformedEvidence or OSError for a machine that is no confidential VM."""
+        what = "boot configuration (cloister-boot-configuration)"
+        self.boot_configuration = metadata.get(BOOT_CONFIGURATION, what=what)
+        self._reports = reports
+        provider = reports.provider()
+        if provider not in _PLATFORMS:
+            raise AgentError("The machine is no confidential VM: it has neither SEV-SNP nor TDX.")
+        self.platform = _PLATFORMS[provider]
+        self._log = event_log(boot_event_log if self.platform is Platform.GCP_SNP else ccel)
+        if self.platform is Platform.GCP_SNP:
+            self._tpm = Tpm.from_template(transport)
+            self._certificate = self._tpm.certificate(structures.NV_AK_CERTIFICATE)
+
+    def measure(self, measurement: Measurement) -> None:
+        """Into register 15 of the vTPM; a TD's report data has the same digests, and no register of it is free."""
+        if self.platform is Platform.GCP_SNP:
+            self._tpm.extend(measurement)
+
+    def registers(self, indices: Iterable[int]) -> dict[int, bytes]:
+        """Values of the vTPM's registers; none of a TD."""
+        return self._tpm.pcrs(indices) if self.platform is Platform.GCP_SNP else {}
+
+    def parts(self, report_data: bytes) -> Parts:
+        """The processor's report; with SEV-SNP a quote over the same data, and what the host gave."""
+        report = self._reports.take(report_data)
+        if self.platform is Platform.GCP_TDX:
+            return Parts(tdx_quote=report.outblob, ccel=self._log)
+        table, endorsement = _given(report.auxblob)
+        return Parts(
+            tpm_quote=self._tpm.quote(report_data),
+            ak_certificates=(self._certificate,),
+            boot_event_log=self._log,
+            snp_report=report.outblob,
+            snp_certificates=table,
+            launch_endorsement=endorsement,
+        )
+
+
+def _check(headers: Mapping[str, str]) -> None:
+    if headers.get(_FLAVOR) != _GOOGLE:
+        raise AgentError("What answered in place of Google's metadata server is something else.")
+
+
+def _given(auxblob: bytes) -> tuple[bytes | None, bytes | None]:
+    """The host's certificate table and the endorsement in it. One that cannot be read would spoil the evidence."""
+    try:
+        table = CertificateTable.parse(auxblob)
+    except MalformedEvidence:
+        return None, None
+    return auxblob, table.entries.get(ENDORSEMENT) or None

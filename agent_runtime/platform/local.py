@@ -1,0 +1,43 @@
+"""The platform ``local``: a software TPM, and a boot configuration that the hypervisor's fw_cfg gave to init."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from agent_runtime.platform.boot_logs import event_log
+from agent_runtime.platform.machine import Parts
+from agent_runtime.platform.tpm import Tpm
+from cloister.attestation.evidence import Platform
+from cloister.attestation.tpm import structures
+from cloister.attestation.tpm.commands import Transport
+from cloister.attestation.tpm.runtimelog import Measurement
+from cloister.protocol.bootconfig import MAX_SIZE
+
+
+class LocalMachine:
+    """A machine without a TEE. Its attestation key is certified by the workspace's authority, in NV 0x01c10002."""
+
+    platform = Platform.LOCAL
+
+    def __init__(self, transport: Transport, *, boot_configuration: Path, boot_event_log: Path) -> None:
+        """Make the attestation key. Raises TpmError, MalformedEvidence, AgentError or OSError."""
+        with boot_configuration.open("rb") as file:
+            self.boot_configuration = file.read(MAX_SIZE + 1)
+        self._event_log = event_log(boot_event_log)
+        self._tpm = Tpm.from_template(transport)
+        self._certificate = self._tpm.certificate(structures.NV_AK_CERTIFICATE)
+
+    def measure(self, measurement: Measurement) -> None:
+        """Into register 15."""
+        self._tpm.extend(measurement)
+
+    def registers(self, indices: Iterable[int]) -> dict[int, bytes]:
+        """Values of the TPM's registers."""
+        return self._tpm.pcrs(indices)
+
+    def parts(self, report_data: bytes) -> Parts:
+        """A quote, the key's certificate and the firmware's log."""
+        return Parts(
+            tpm_quote=self._tpm.quote(report_data),
+            ak_certificates=(self._certificate,),
+            boot_event_log=self._event_log,
+        )

@@ -1,0 +1,1 @@
+"""Sealed calls and attested sessions, and the deadlines that end them."""

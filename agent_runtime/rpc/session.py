@@ -1,0 +1,229 @@
+"""Attested sessions: opened by anyone, bound once by a key that the manifest or the boot configuration names."""
+
+import hashlib
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from google.protobuf.message import DecodeError
+
+from agent_runtime.clock import Clock
+from agent_runtime.errors import Reason, Refusal
+from agent_runtime.limits import Limits
+from agent_runtime.platform.attester import Attester
+from agent_runtime.rpc.keys import TlsIdentity
+from cloister.protocol import transcript
+from cloister.protocol.canonical import FormatError
+from cloister.protocol.hpkekey import HpkeKeyPair
+from cloister.protocol.sealing import Direction, Sealer, SessionKeys
+from cloister.v1 import agent_pb2
+
+BIND = "BindSession"
+NONCE_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Member:
+    """What a key is here: its names in the manifest and what it may do."""
+
+    parties: tuple[str, ...]
+    roles: tuple[str, ...]
+
+
+@dataclass
+class Session:
+    """A bound session. ``released`` holds keys of results that went to this session, until it ends."""
+
+    id: str
+    transcript: bytes
+    keys: SessionKeys
+    key_id: str
+    member: Member
+    used: float
+    last_stream: int = 0
+    calls: int = 0
+    released: dict[str, bytes] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, stream: int) -> None:
+        """Use up a stream id of the client's; they rise strictly. Raises Refusal STREAM_REPEATED."""
+        with self.lock:
+            if stream <= self.last_stream:
+                raise Refusal(
+                    Reason.STREAM_REPEATED,
+                    f"Stream {stream} of this session was used already; the last one was {self.last_stream}.",
+                )
+            self.last_stream = stream
+
+
+@dataclass(frozen=True)
+class _Pending:
+    id: str
+    key: HpkeKeyPair
+    transcript: bytes
+    manifest_digest: bytes
+    opened: float
+
+
+class Sessions:
+    """All sessions of this boot. ``members`` says what a key is (``Computation.member``)."""
+
+    def __init__(
+        self,
+        *,
+        attester: Attester,
+        tls: TlsIdentity,
+        boot_configuration_digest: bytes,
+        members: Callable[[bytes], Member],
+        limits: Limits,
+        clock: Clock,
+    ) -> None:
+        self._attester = attester
+        self._tls = tls
+        self._boot_configuration_digest = boot_configuration_digest
+        self._members = members
+        self._limits = limits
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._pending: dict[str, _Pending] = {}
+        self._bound: dict[str, Session] = {}
+
+    def open(self, request: agent_pb2.OpenSessionRequest) -> agent_pb2.OpenSessionResponse:
+        """Evidence over the caller's nonce and a fresh key. Raises Refusal MALFORMED, BUSY.
+
+        Beyond the limit the oldest opening lapses: refusing the new one would let anyone lock out everyone. Openings
+        come no faster than quotes, so that a party has the time to bind its own.
+        """
+        nonce = request.nonce
+        if len(nonce) != NONCE_SIZE:
+            raise Refusal(Reason.MALFORMED, f"The nonce has {len(nonce)} bytes; it must have {NONCE_SIZE}.")
+        key = HpkeKeyPair.generate()
+        evidence = self._attester.for_session(
+            nonce=nonce,
+            tls_key_digest=self._tls.digest(),
+            hpke_key_digest=hashlib.sha256(key.public).digest(),
+        )
+        encoded = evidence.encode()
+        session_id = secrets.token_hex(16)
+        manifest_digest = getattr(evidence.binding, "manifest_digest", None) or transcript.NO_MANIFEST
+        pending = _Pending(
+            id=session_id,
+            key=key,
+            transcript=transcript.transcript(
+                nonce=nonce,
+                session_id=session_id,
+                tls_key=self._tls.spki,
+                hpke_public_key=key.public,
+                event_log_key=self._attester.event_log_key,
+                evidence=encoded,
+                manifest_digest=manifest_digest,
+                boot_configuration_digest=self._boot_configuration_digest,
+            ),
+            manifest_digest=manifest_digest,
+            opened=self._clock.uptime(),
+        )
+        with self._lock:
+            while len(self._pending) >= self._limits.pending_sessions:
+                del self._pending[next(iter(self._pending))]
+            self._pending[session_id] = pending
+        return agent_pb2.OpenSessionResponse(session_id=session_id, hpke_public_key=key.public, evidence=encoded)
+
+    def bind(self, request: agent_pb2.BindSessionRequest) -> agent_pb2.Sealed:
+        """Bind a session to a party's key. However it ends, the session's HPKE key is gone afterwards."""
+        with self._lock:
+            pending = self._pending.pop(request.session_id, None)
+        if pending is None or self._clock.uptime() > pending.opened + self._limits.pending_seconds:
+            raise _unknown()
+        self._check_manifest(pending.manifest_digest)
+        if len(request.sealed) > self._limits.bind_bytes:
+            raise Refusal(Reason.MALFORMED, "The message that binds the session is too large.")
+        try:
+            plain = agent_pb2.BindPlaintext.FromString(pending.key.open(request.sealed, info=pending.transcript))
+            digest = transcript.bind_digest(pending.transcript, plain.secret, plain.party_key)
+            genuine = transcript.verify(plain.party_key, plain.signature, digest)
+        except (FormatError, DecodeError) as error:
+            raise Refusal(Reason.MALFORMED, "The message that binds the session cannot be read.") from error
+        key_id = transcript.key_id(plain.party_key)
+        if not genuine:
+            raise Refusal(Reason.NOT_AUTHORIZED, f"The session is not signed by the key {key_id}.", key=key_id)
+        session = Session(
+            id=pending.id,
+            transcript=pending.transcript,
+            keys=SessionKeys.derive(
+                transcript=pending.transcript, secret=plain.secret, manifest_digest=pending.manifest_digest
+            ),
+            key_id=key_id,
+            member=self._members(plain.party_key),
+            used=self._clock.uptime(),
+        )
+        self._add(session)
+        bound = agent_pb2.Bound(
+            transcript=session.transcript, roles=session.member.roles, parties=session.member.parties
+        )
+        counter, ciphertext = Sealer(session.keys, Direction.AGENT, BIND, 0).seal(bound.SerializeToString(), last=True)
+        return agent_pb2.Sealed(session_id=session.id, stream=0, counter=counter, last=True, ciphertext=ciphertext)
+
+    def find(self, session_id: str) -> Session:
+        """The bound session of this id, now used. Raises Refusal SESSION_UNKNOWN."""
+        with self._lock:
+            session = self._bound.get(session_id)
+            now = self._clock.uptime()
+            if session is None or (not session.calls and now > session.used + self._limits.session_idle_seconds):
+                raise _unknown()
+            return session
+
+    def check(self, session: Session) -> None:
+        """Raises Refusal MANIFEST_CHANGED when the session is bound to another manifest than the agent's."""
+        self._check_manifest(session.keys.manifest_digest)
+
+    def enter(self, session: Session) -> None:
+        """Count a call of the session's key. Raises Refusal BUSY when it has too many."""
+        with self._lock:
+            calls = sum(other.calls for other in self._bound.values() if other.key_id == session.key_id)
+            if calls >= self._limits.calls_per_key:
+                raise Refusal(Reason.BUSY, f"This key has {calls} calls open; end one of them first.")
+            session.calls += 1
+            session.used = self._clock.uptime()
+
+    def leave(self, session: Session) -> None:
+        """The end of a call that :meth:`enter` counted."""
+        with self._lock:
+            session.calls -= 1
+            session.used = self._clock.uptime()
+
+    def sweep(self) -> None:
+        """Forget what nobody bound in time and what nobody uses."""
+        now = self._clock.uptime()
+        with self._lock:
+            for pending in [p for p in self._pending.values() if now > p.opened + self._limits.pending_seconds]:
+                del self._pending[pending.id]
+            for session in list(self._bound.values()):
+                if not session.calls and now > session.used + self._limits.session_idle_seconds:
+                    del self._bound[session.id]
+
+    def _add(self, session: Session) -> None:
+        """Keep a session. A key with too many loses its longest unused one: only its own holder can do that to it."""
+        with self._lock:
+            own = [other for other in self._bound.values() if other.key_id == session.key_id]
+            if len(own) >= self._limits.sessions_per_key:
+                idle = [other for other in own if not other.calls]
+                if not idle:
+                    raise Refusal(Reason.BUSY, f"This key has {len(own)} sessions in use.")
+                del self._bound[min(idle, key=lambda other: other.used).id]
+            elif len(self._bound) >= self._limits.sessions:
+                raise Refusal(Reason.BUSY, "Too many sessions are open; try again later.")
+            self._bound[session.id] = session
+
+    def _check_manifest(self, digest: bytes) -> None:
+        current = self._attester.manifest_digest
+        if digest != current:
+            raise Refusal(
+                Reason.MANIFEST_CHANGED,
+                "A manifest was submitted after this session was opened; open a new one.",
+                manifest=current.hex(),
+            )
+
+
+def _unknown() -> Refusal:
+    return Refusal(Reason.SESSION_UNKNOWN, "There is no such session, or it ended; open a new one.")

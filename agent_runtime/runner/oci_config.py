@@ -1,0 +1,199 @@
+"""The sandbox of a run as an OCI runtime configuration: a fixed template, filled with what a :class:`Job` may say.
+
+Source: OCI Runtime Specification 1.0.2, config.md and config-linux.md. Standard library only (the runner imports it).
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agent_runtime.runner.protocol import Job
+
+MAPPED_BASE = 100_000
+"""User and group 0 of the sandbox are this outside."""
+
+MAPPED_COUNT = 65_536
+PROCESS_UID = 1000
+OUTSIDE_UID = MAPPED_BASE + PROCESS_UID
+"""Whom the algorithm's files belong to, seen from outside."""
+
+PARENT_CGROUP = "run"
+CGROUP = f"/{PARENT_CGROUP}/algorithm"
+WORK = "/work"
+PYTHON = "/usr/bin/python3"
+LAUNCHER = "/usr/lib/cloister/agent_runtime/runner/launch.py"
+LAUNCHED = "/run/launched"
+"""A pipe that takes the launcher's word: whatever the algorithm writes there later, it cannot take that back."""
+
+MAX_ORDER = 128 * 1024
+"""Bytes that the launcher's one argument may have with its zero byte (execve(2), MAX_ARG_STRLEN)."""
+
+TMP_BYTES = 64 * 1024 * 1024
+TMP_INODES = 8192
+WHEEL_INODES = 65_536
+RESULT_SLACK = 1024 * 1024
+"""Bytes beyond the declared maximum that the results' file system has: what is over is found by counting."""
+
+RESULT_INODES = 8192
+UPPER_INODES = 262_144
+_CPU_PERIOD = 100_000
+_CAPABILITIES = ("bounding", "effective", "inheritable", "permitted", "ambient")
+_NAMESPACES = ("pid", "ipc", "uts", "mount", "network", "cgroup", "user")
+_MASKED = (
+    "acpi",
+    "asound",
+    "interrupts",
+    "kallsyms",
+    "kcore",
+    "keys",
+    "latency_stats",
+    "sched_debug",
+    "scsi",
+    "timer_list",
+)
+_READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders and files outside that a run sees: made by the runner, except the two that come from the store."""
+
+    rootfs: Path
+    work: Path
+    datasets: Path
+    results: Path
+    algorithm: Path
+    bundle: Path
+    packed: Path
+    launched: Path
+
+
+def memory_limit(job: Job) -> int:
+    """Bytes of the cgroup: what the processes may have, and the files that the run makes, which are memory too."""
+    return job.memory + unpacked_size(job) + job.results + RESULT_SLACK
+
+
+def unpacked_size(job: Job) -> int:
+    """Bytes of all datasets that the launcher unpacks."""
+    return sum(packed.size for packed in job.packed)
+
+
+def config(job: Job, places: Places) -> dict[str, Any]:
+    """The OCI configuration of a run."""
+    return {
+        "ociVersion": "1.0.2",
+        "process": {
+            "terminal": False,
+            "user": {"uid": PROCESS_UID, "gid": PROCESS_UID, "umask": 0o022},
+            "args": [PYTHON, "-I", "-B", LAUNCHER, launch_order(job)],
+            "env": environment(job),
+            "cwd": WORK,
+            "noNewPrivileges": True,
+            "capabilities": {name: [] for name in _CAPABILITIES},
+            "rlimits": [
+                {"type": "RLIMIT_NOFILE", "soft": 4096, "hard": 4096},
+                {"type": "RLIMIT_CORE", "soft": 0, "hard": 0},
+            ],
+            "oomScoreAdj": 500,
+        },
+        "root": {"path": str(places.rootfs), "readonly": True},
+        "hostname": "algorithm",
+        "mounts": _mounts(job, places),
+        "linux": {
+            "namespaces": [{"type": name} for name in _NAMESPACES],
+            "uidMappings": [{"containerID": 0, "hostID": MAPPED_BASE, "size": MAPPED_COUNT}],
+            "gidMappings": [{"containerID": 0, "hostID": MAPPED_BASE, "size": MAPPED_COUNT}],
+            "cgroupsPath": CGROUP,
+            "resources": {
+                "memory": {"limit": memory_limit(job), "swap": memory_limit(job)},
+                "pids": {"limit": job.processes},
+                "cpu": {"quota": job.cpus * _CPU_PERIOD, "period": _CPU_PERIOD},
+                "devices": [{"allow": False, "access": "rwm"}],
+                "unified": {"memory.oom.group": "1"},
+            },
+            "maskedPaths": [f"/proc/{name}" for name in _MASKED],
+            "readonlyPaths": [f"/proc/{name}" for name in _READ_ONLY],
+            "seccomp": seccomp(),
+        },
+    }
+
+
+def launch_order(job: Job) -> str:
+    """The launcher's one argument (JSON): what it unpacks and what it then runs."""
+    return json.dumps(
+        {
+            "algorithm": f"{WORK}/{job.algorithm}",
+            "args": list(job.args),
+            "launched": LAUNCHED,
+            "wheels": {"bundle": "/run/bundle.tar", "into": "/run/wheels"} if job.wheels else None,
+            "datasets": [
+                {"from": f"/run/packed/{item.name}", "into": f"{WORK}/datasets/{item.name}", "size": item.size}
+                for item in job.packed
+            ],
+        },
+        sort_keys=True,
+    )
+
+
+def environment(job: Job) -> list[str]:
+    """The variables of the algorithm: a few of ours, which the manifest may replace."""
+    own = {
+        "PATH": "/usr/bin",
+        "HOME": "/tmp",  # noqa: S108 - a file system of the sandbox's own
+        "LANG": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+    return [f"{name}={value}" for name, value in sorted((own | dict(job.environment)).items())]
+
+
+def seccomp() -> dict[str, Any]:
+    """The list of system calls that a run may make (seccomp.json names its source)."""
+    listed = json.loads(Path(__file__).with_name("seccomp.json").read_bytes())
+    return {
+        "defaultAction": "SCMP_ACT_ERRNO",
+        "defaultErrnoRet": 38,
+        "architectures": ["SCMP_ARCH_X86_64"],
+        "syscalls": [
+            {"names": listed["allowed"], "action": "SCMP_ACT_ALLOW"},
+            *({**rule, "action": "SCMP_ACT_ALLOW"} for rule in listed["allowed_with"]),
+        ],
+    }
+
+
+def _mounts(job: Job, places: Places) -> list[dict[str, Any]]:
+    return [
+        _mount("/proc", "proc", "nosuid", "noexec", "nodev"),
+        _tmpfs("/dev", "64k", 64, "noexec", "mode=755"),
+        _tmpfs("/dev/shm", str(TMP_BYTES), TMP_INODES, "nodev", "noexec", "mode=1777"),  # noqa: S108
+        _tmpfs("/sys", "4k", 4, "nodev", "noexec", "ro"),
+        _tmpfs("/run", "64k", 1024, "nodev", "noexec", "mode=755"),
+        _tmpfs("/var", "4k", 4, "nodev", "noexec", "mode=755"),
+        _tmpfs("/tmp", str(TMP_BYTES), TMP_INODES, "nodev", "mode=1777"),  # noqa: S108
+        _bind(places.work, WORK, "ro"),
+        _bind(places.algorithm, f"{WORK}/{job.algorithm}", "ro"),
+        _bind(places.datasets, f"{WORK}/datasets", "rw"),
+        _bind(places.results, f"{WORK}/results", "rw", "noexec"),
+        _bind(places.launched, LAUNCHED, "rw", "noexec"),
+        *([_bind(places.bundle, "/run/bundle.tar", "ro")] if job.wheels else []),
+        *([_tmpfs("/run/wheels", str(job.memory), WHEEL_INODES, "nodev", "mode=1777")] if job.wheels else []),
+        *(_bind(places.packed / item.name, f"/run/packed/{item.name}", "ro") for item in job.packed),
+    ]
+
+
+def _mount(destination: str, kind: str, *options: str) -> dict[str, Any]:
+    return {"destination": destination, "type": kind, "source": kind, "options": list(options)}
+
+
+def _tmpfs(destination: str, size: str, inodes: int, *options: str) -> dict[str, Any]:
+    return _mount(destination, "tmpfs", "nosuid", f"size={size}", f"nr_inodes={inodes}", *options)
+
+
+def _bind(source: Path, destination: str, *options: str) -> dict[str, Any]:
+    return {
+        "destination": destination,
+        "type": "bind",
+        "source": str(source),
+        "options": ["bind", "nosuid", "nodev", *options],
+    }

@@ -1,0 +1,1 @@
+"""First policies: from an image manifest, or from a machine's own evidence."""

@@ -1,0 +1,257 @@
+"""A first policy from a machine's own evidence: what it shows today is what it must show tomorrow.
+
+Such a policy recognises a machine; it says nothing of whether the machine is a good one. So every value is named with
+whoever can confirm it, and the evidence must be genuine: it has to pass the policy that was made of it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from types import MappingProxyType
+
+from cloister.attestation.azure import hcl
+from cloister.attestation.azure.hcl import HclReport
+from cloister.attestation.azure.policy import AzurePolicy, AzureSnpPolicy, AzureTdxPolicy
+from cloister.attestation.collateral.usable import Sources
+from cloister.attestation.collateral_source import Collateral
+from cloister.attestation.errors import PolicyError
+from cloister.attestation.evidence import CERTIFICATE, LAUNCH_ENDORSEMENT, Evidence, Platform
+from cloister.attestation.first_policy.from_manifest import TEAM, YOURSELF, TakenOver
+from cloister.attestation.gcp.endorsement import LaunchEndorsement
+from cloister.attestation.gcp.instance import InstanceInfo
+from cloister.attestation.gcp.policy import GcpPolicy
+from cloister.attestation.instances import GcpInstance, Instances
+from cloister.attestation.policy.images import IMAGE_PCRS, ImageReference
+from cloister.attestation.policy.policy import ConfigurationPolicy, Policy
+from cloister.attestation.result import Check, Verdict
+from cloister.attestation.roots import VENDORS, Anchor
+from cloister.attestation.snp.certificates import EndorsementCertificate
+from cloister.attestation.snp.policy import KINDS, SnpPolicy
+from cloister.attestation.snp.report import PlatformBit, PolicyBit, Report, SigningKey
+from cloister.attestation.snp.verify import collect, sort
+from cloister.attestation.tdx.policy import TdxPolicy, TdxReference
+from cloister.attestation.tdx.quote import Quote
+from cloister.attestation.verify import RecordingPurpose, verify
+from cloister.attestation.x509.x509 import Certificate, issuers_among
+from cloister.errors import ProofError
+from cloister.protocol.bootconfig import BootConfiguration
+from cloister.protocol.imagemanifest import ImageManifest
+
+_AMD = "AMD's security bulletins: which versions of these components are good enough"
+_MICROSOFT = "Microsoft: whoever brings a paravisor of their own can forge every register"
+_GOOGLE = "Google's published root certificate and release notes"
+_ALLOWED = "yourself: do you accept that? If not, use a machine that is set up otherwise"
+_WIDENED = (
+    (
+        "allow_smt",
+        PolicyBit.SMT,
+        PlatformBit.SMT_EN,
+        "comes from a host where two threads may share a core (SMT on)",
+    ),
+    ("allow_cxl", PolicyBit.CXL_ALLOW, None, "comes from a machine that may have memory behind CXL"),
+    ("allow_tio", None, PlatformBit.TIO_EN, "comes from a host where devices may take part (trusted I/O on)"),
+)
+"""Members of the section ``snp`` that are false by default, which bits of POLICY and PLATFORM_INFO they accept, and
+what these bits say."""
+
+_STRICT: Mapping[str, str] = MappingProxyType(
+    {
+        "snp-crl": "snp.require_crl, true by default",
+        "tdx-tcb-status": "tdx.tcb_statuses, UpToDate alone by default, and tdx.up_to_date_as_of, no day by default",
+        "tdx-advisories": "tdx.advisories, none by default",
+        "tdx-attributes": "tdx.attributes_required and tdx.attributes_allowed",
+        "tdx-xfam": "tdx.xfam_allowed",
+        "tdx-mr-signer-seam": "tdx.mr_signer_seam, zeros by default",
+        "tdx-mr-owner": "tdx.mr_owner, zeros by default",
+        "tdx-mr-owner-config": "tdx.mr_owner_config, zeros by default",
+        "tdx-service-td": "tdx.service_tds, none by default",
+        "pcr-2": "platform_pcrs, which pins no drivers by default",
+    }
+)
+"""Checks that a strict default decides, with the member of the policy: nobody widens those on the evidence's word."""
+
+_SECTIONS = (Platform.SEV_SNP, Platform.AZURE_SNP, Platform.GCP_SNP)
+
+
+class Observation:
+    """Collects the members of one policy with what each takes over. Raises MalformedEvidence for unreadable parts."""
+
+    def __init__(self, evidence: Evidence, image: ImageManifest, items: Callable[[str], tuple[bytes, ...]]) -> None:
+        self._evidence = evidence
+        self._items = items
+        self.taken: list[TakenOver] = []
+        configuration = BootConfiguration.parse(evidence.boot_configuration)
+        reference = self._image(image)
+        self._take("boot_configuration.workspace", configuration.workspace, "", TEAM)
+        self._take("boot_configuration.cvms", configuration.cvm, "", TEAM)
+        for owner in configuration.owners:
+            self._take("boot_configuration.owners", "an owner", owner, "that owner, over a channel of your own")
+        report, quote = self._snp_report(), Quote.parse(evidence.tdx_quote) if evidence.tdx_quote else None
+        platform = evidence.platform
+        self.policy = Policy(
+            platforms=(platform,),
+            images=(reference,),
+            boot_configuration=ConfigurationPolicy(configuration.workspace, (configuration.cvm,), configuration.owners),
+            snp=self._snp(report) if report is not None and platform in _SECTIONS else None,
+            tdx=TdxPolicy() if quote is not None else None,
+            azure=self._azure(report, quote),
+            gcp=self._gcp(),
+            instances=self._instances(),
+        )
+
+    def _take(self, member: str, value: str, fingerprint: str, confirm_with: str) -> None:
+        self.taken.append(TakenOver(member, value, fingerprint, confirm_with))
+
+    def _allow(self, member: str, meaning: str) -> None:
+        """A member that is false unless a policy says otherwise, and without which this evidence would be refused."""
+        self._take(member, f"true. It is false by default, which refuses this evidence: it {meaning}", "", _ALLOWED)
+
+    def _image(self, manifest: ImageManifest) -> ImageReference:
+        """The manifest's values; what only hardware measures comes from the evidence."""
+        evidence = self._evidence
+        self._take("images", f"{manifest.flavor}, from its manifest", manifest.digest().hex(), YOURSELF)
+        launch: tuple[bytes, ...] = ()
+        tdx = None
+        if evidence.platform is Platform.SEV_SNP and evidence.snp_report is not None:
+            launch = (Report.parse(evidence.snp_report).measurement,)
+            self._take("images.snp.launch_digests", "what the machine was launched as", launch[0].hex(), YOURSELF)
+        if evidence.platform in (Platform.TDX, Platform.GCP_TDX) and evidence.tdx_quote is not None:
+            report = Quote.parse(evidence.tdx_quote).report
+            tdx = TdxReference((report.mr_td,), {1: report.rtmr1, 2: report.rtmr2})
+            self._take("images.tdx.mrtds", "the firmware of the machine", report.mr_td.hex(), "who built the firmware")
+            for index in (1, 2):
+                value = report.rtmrs[index].hex()
+                self._take(f"images.tdx.rtmrs.{index}", "what the machine booted", value, YOURSELF)
+        return ImageReference(
+            manifest.flavor,
+            manifest.debug,
+            manifest.digest(),
+            {index: bytes.fromhex(manifest.pcrs[index]) for index in IMAGE_PCRS},
+            launch,
+            tdx,
+        )
+
+    def _snp_report(self) -> Report | None:
+        if self._evidence.snp_report is not None:
+            return Report.parse(self._evidence.snp_report)
+        if self._evidence.hcl_report is not None:
+            parsed = HclReport.parse(self._evidence.hcl_report)
+            if parsed.report_type == hcl.TYPE_SNP:
+                return Report.parse(parsed.hardware_report)
+        return None
+
+    def _snp(self, report: Report) -> SnpPolicy:
+        line = report.product_line or self._leaf(report).amd.product_line
+        if line is None:
+            raise PolicyError("Neither the report nor the certificate of its key names a processor that is known.")
+        versions = report.tcb_versions(line)
+        for kind in KINDS:
+            self._take(f"snp.minimum_tcb.{line}.{kind}", str(versions[kind]), "", _AMD)
+        section = SnpPolicy({line: {kind: versions[kind] for kind in KINDS}}, minimum_guest_svn=report.guest_svn)
+        for member, allowed, present, meaning in _WIDENED:
+            if allowed in report.policy_bits() or present in report.platform_bits():
+                self._allow(f"snp.{member}", meaning)
+                section = replace(section, **{member: True})
+        if report.signing_key is SigningKey.VLEK:
+            self._allow("snp.allow_vlek", "is signed with the cloud's key (VLEK), which names no chip")
+            cloud = self._leaf(report).amd.csp_id or ""  # the certificate of such a key has one
+            self._take("snp.vlek_clouds", cloud, "", "that cloud: its name in AMD's certificate of the key")
+            section = replace(section, allow_vlek=True, vlek_clouds=(cloud,))
+        return section
+
+    def _leaf(self, report: Report) -> EndorsementCertificate:
+        """The certificate that the verifier takes for the report's."""
+        certificates, _ = collect(self._evidence.snp_certificates, self._items)
+        leaf, _ = sort(report, certificates)
+        if leaf is None:
+            raise PolicyError("No certificate of the key that signed the report came with it.")
+        return leaf
+
+    def _azure(self, report: Report | None, quote: Quote | None) -> AzurePolicy | None:
+        if self._evidence.platform is Platform.AZURE_SNP and report is not None:
+            key = report.id_key_digest
+            self._take("azure.snp.id_key_digests", "the key that signed the paravisor", key.hex(), _MICROSOFT)
+            self._take("azure.snp.min_guest_svn", str(report.guest_svn), "", _MICROSOFT)
+            return AzurePolicy(snp=AzureSnpPolicy((key,), report.guest_svn))
+        if self._evidence.platform is Platform.AZURE_TDX and quote is not None:
+            module, paravisor = quote.report.mr_seam, quote.report.mr_td
+            self._take("azure.tdx.mrtds", "the paravisor", paravisor.hex(), _MICROSOFT)
+            self._take("azure.tdx.mrseams", "the TDX module", module.hex(), "Intel's list of TDX modules")
+            return AzurePolicy(tdx=AzureTdxPolicy((paravisor,), (module,)))
+        return None
+
+    def _gcp(self) -> GcpPolicy | None:
+        platform = self._evidence.platform
+        if platform not in (Platform.GCP_SNP, Platform.GCP_TDX):
+            return None
+        carried = self._evidence.launch_endorsement
+        found = (carried,) if carried is not None else self._items(LAUNCH_ENDORSEMENT)
+        if not found:
+            raise PolicyError("The evidence has no endorsement of Google's firmware.", hint="Add it with --collateral.")
+        endorsement = LaunchEndorsement.parse(found[0])
+        brought = issuers_among(endorsement.certificate, self._items(CERTIFICATE), endorsement.issuers)
+        pool = (*endorsement.issuers, *brought)
+        root = next((one for one in pool if one.subject == one.issuer == endorsement.certificate.issuer), None)
+        if root is None:
+            raise PolicyError("The endorsement of Google's firmware came without the root that signed it.")
+        pin = root.fingerprint()
+        self._take("gcp.endorsement_root_spki_sha256", "the root that vouches for the firmware", pin.hex(), _GOOGLE)
+        launched = endorsement.snp if platform is Platform.GCP_SNP else endorsement.tdx
+        svn = launched.svn if launched is not None else 0
+        name = "snp_min_svn" if platform is Platform.GCP_SNP else "tdx_min_svn"
+        self._take(f"gcp.{name}", str(svn), "", _GOOGLE)
+        return GcpPolicy(pin, **{name: svn})
+
+    def _instances(self) -> Instances | None:
+        if self._evidence.platform is not Platform.GCP_SNP or not self._evidence.ak_certificates:
+            return None
+        info = InstanceInfo.of(Certificate.parse(self._evidence.ak_certificates[0]))
+        if info is None:
+            raise PolicyError("The certificate of the machine's attestation key names no machine at Google.")
+        self._take("instances.gcp", str(info), "", "the platform team, over a channel of your own")
+        return Instances(gcp=(GcpInstance(info.project, info.zone),))
+
+
+def policy_from_evidence(
+    evidence: Evidence,
+    image: ImageManifest,
+    *,
+    at: datetime,
+    collateral: Collateral,
+    roots: tuple[Anchor, ...] = VENDORS,
+) -> tuple[Policy, tuple[TakenOver, ...], Verdict]:
+    """The policy, what it takes over in its order, and the verdict that the evidence gets by it as of ``at``.
+
+    Raises ProofError when the evidence does not pass, PolicyError when it cannot make a policy, MalformedEvidence.
+    """
+    if evidence.platform is Platform.LOCAL:
+        raise PolicyError(
+            "Evidence of a local machine does not say which authority vouches for it.",
+            hint="Start the policy from the workspace descriptor: --workspace FILE --allow-local",
+        )
+    if image.debug:
+        raise PolicyError(f"The image {image.flavor} gives access for debugging; name one that does not.")
+
+    made = Observation(evidence, image, Sources(evidence.collateral, collateral).items)
+    verdict = verify(evidence, made.policy, purpose=RecordingPurpose(), at=at, collateral=collateral, roots=roots)
+    if not verdict.accepted:
+        raise _refusal(verdict.failures)
+    return made.policy, tuple(made.taken), verdict
+
+
+def _refusal(failures: Sequence[Check]) -> ProofError:
+    """Says of each failure whether a member of the policy decides it."""
+    said = []
+    for check in failures:
+        member = _STRICT.get(check.name)
+        said.append(check.sentence() + (f" That is decided by {member}." if member else ""))
+    listed = "\n" + "\n".join(said)
+    if all(check.name in _STRICT for check in failures):
+        return ProofError(
+            f"The strict choices with which a policy begins refuse this very evidence, so none is made of it.{listed}",
+            hint="Use a machine that passes. A policy of your own may choose otherwise in the members named above.",
+        )
+    return ProofError(
+        f"The evidence is not genuine, or not of that image, so no policy is made of it.{listed}",
+        hint="What is missing can be given with --collateral.",
+    )

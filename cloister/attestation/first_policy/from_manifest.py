@@ -1,0 +1,168 @@
+"""A first policy from an image manifest and a workspace descriptor, with everything that it takes on somebody's word.
+
+The image's values are the party's own (rebuilt, or signed by someone it chose). Names, owners and the local CA come
+from the platform team: each must be confirmed with somebody else before the policy is worth anything. Neither knows a
+machine: what only that can tell is left open, which refuses every machine (``unfilled.py``).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from cloister.attestation.azure.policy import AzurePolicy, AzureSnpPolicy, AzureTdxPolicy
+from cloister.attestation.errors import MalformedEvidence, PolicyError
+from cloister.attestation.evidence import Platform
+from cloister.attestation.first_policy.placeholders import NO_KEY, NO_VERSION
+from cloister.attestation.gcp.policy import GcpPolicy
+from cloister.attestation.instances import Instances
+from cloister.attestation.policy.images import IMAGE_PCRS, ZERO_PCRS, ImageReference
+from cloister.attestation.policy.policy import SNP_PLATFORMS, TDX_PLATFORMS, ConfigurationPolicy, LocalPolicy, Policy
+from cloister.attestation.snp.policy import SnpPolicy
+from cloister.attestation.tdx.policy import TdxPolicy
+from cloister.attestation.x509.x509 import Certificate
+from cloister.protocol.canonical import FormatError
+from cloister.protocol.descriptor import Descriptor
+from cloister.protocol.imagemanifest import ImageManifest
+from cloister.protocol.transcript import key_id
+
+TEAM = "the owners of the workspace, not only the platform team"
+YOURSELF = "yourself: rebuild it in a checkout (invoke image.verify), or check the signature of someone you chose"
+
+_TRUST = "yourself: do you trust these with what you bring?"
+
+_STANDS_ON: Mapping[Platform, str] = MappingProxyType(
+    {
+        Platform.SEV_SNP: "AMD",
+        Platform.TDX: "Intel",
+        Platform.AZURE_SNP: "AMD and on Microsoft's paravisor",
+        Platform.AZURE_TDX: "Intel and on Microsoft's paravisor",
+        Platform.GCP_SNP: "AMD, and on Google's vTPM for which image runs",
+        Platform.GCP_TDX: "Intel and on Google's firmware",
+    }
+)
+"""Whose word a verdict on each platform is."""
+
+
+@dataclass(frozen=True)
+class TakenOver:
+    """A value that went into a policy: where it stands there, what it is, its fingerprint, and who can confirm it."""
+
+    member: str
+    value: str
+    fingerprint: str
+    confirm_with: str
+
+
+def policy_from(
+    image: ImageManifest, descriptor: Descriptor, *, allow_local: bool = False, allow_debug: bool = False
+) -> tuple[Policy, tuple[TakenOver, ...]]:
+    """The policy, and what it takes over from ``image`` and ``descriptor`` in the order of the policy.
+
+    Raises PolicyError when the two cannot make one policy, such as local machines without ``allow_local``.
+    """
+    platforms = tuple(sorted({Platform(cvm.platform) for cvm in descriptor.cvms}))
+    if Platform.LOCAL in platforms and not allow_local:
+        raise PolicyError(
+            f"The workspace {descriptor.workspace} runs on the platform local, which keeps no secret from its host.",
+            hint="For a trial, say so: --allow-local",
+        )
+    if image.debug and not allow_debug:
+        raise PolicyError(
+            f"The image {image.flavor} gives access for debugging: whoever runs the machine can read its memory.",
+            hint="Name the manifest of an image that is not for debugging.",
+        )
+    owners = {cvm.boot_configuration.owners for cvm in descriptor.cvms}
+    workspaces = {descriptor.workspace, *(cvm.boot_configuration.workspace for cvm in descriptor.cvms)}
+    if len(owners) != 1 or len(workspaces) != 1:
+        raise PolicyError(
+            "The machines in the workspace descriptor differ in their owners or in the name of their workspace.",
+            hint="Ask the platform team for a descriptor that is consistent.",
+        )
+    local = _local(descriptor) if Platform.LOCAL in platforms else None
+    configuration = ConfigurationPolicy(
+        workspace=descriptor.workspace,
+        cvms=tuple(sorted({cvm.boot_configuration.cvm for cvm in descriptor.cvms})),
+        owners=owners.pop(),
+    )
+    reference = ImageReference(
+        flavor=image.flavor,
+        debug=image.debug,
+        manifest_digest=image.digest(),
+        pcrs={index: bytes.fromhex(image.pcrs[index]) for index in (*IMAGE_PCRS, *ZERO_PCRS) if index in image.pcrs},
+    )
+    policy = Policy(
+        platforms=platforms,
+        images=(reference,),
+        boot_configuration=configuration,
+        allow_local=allow_local,
+        allow_debug=image.debug,
+        local=local,
+        snp=SnpPolicy({}) if set(platforms).intersection(SNP_PLATFORMS) else None,
+        tdx=TdxPolicy() if set(platforms).intersection(TDX_PLATFORMS) else None,
+        azure=_azure(platforms),
+        gcp=_gcp(platforms),
+        instances=Instances() if Platform.GCP_SNP in platforms else None,
+    )
+    return policy, _taken_over(policy, descriptor)
+
+
+def _azure(platforms: tuple[Platform, ...]) -> AzurePolicy | None:
+    snp = AzureSnpPolicy((), NO_VERSION) if Platform.AZURE_SNP in platforms else None
+    tdx = AzureTdxPolicy((), ()) if Platform.AZURE_TDX in platforms else None
+    return AzurePolicy(snp, tdx) if snp or tdx else None
+
+
+def _gcp(platforms: tuple[Platform, ...]) -> GcpPolicy | None:
+    snp = NO_VERSION if Platform.GCP_SNP in platforms else None
+    tdx = NO_VERSION if Platform.GCP_TDX in platforms else None
+    return GcpPolicy(NO_KEY, snp, tdx) if snp or tdx else None
+
+
+def _local(descriptor: Descriptor) -> LocalPolicy:
+    if descriptor.authority is None:
+        raise PolicyError(
+            f"The descriptor of the workspace {descriptor.workspace} has local machines but no certificate authority.",
+            hint="Ask the platform team for a new one: invoke workspace.export",
+        )
+    try:
+        certificate = Certificate.parse(descriptor.authority, "authority")
+    except MalformedEvidence as error:
+        raise FormatError("The workspace descriptor: authority is not a certificate that can be read.") from error
+    return LocalPolicy(certificate.fingerprint(), certificate.der)
+
+
+def _taken_over(policy: Policy, descriptor: Descriptor) -> tuple[TakenOver, ...]:
+    image = policy.images[0]
+    names = {key_id(member.key): member.name for member in descriptor.members}
+    same = "the workspace names the same image"
+    if descriptor.image != image.manifest_digest.hex():
+        same = f"the workspace names another image, {descriptor.image}"
+    expected = policy.boot_configuration
+    taken: list[TakenOver] = []
+    if policy.local is None:  # where it stands, --allow-local has been said
+        taken += [
+            TakenOver("platforms", f"{one}, which stands on {_STANDS_ON[one]}", "", _TRUST) for one in policy.platforms
+        ]
+    taken += [
+        TakenOver(
+            "images",
+            f"{image.flavor} ({same})",
+            image.manifest_digest.hex(),
+            YOURSELF,
+        ),
+        TakenOver("boot_configuration.workspace", expected.workspace, "", TEAM),
+        TakenOver("boot_configuration.cvms", ", ".join(expected.cvms), "", TEAM),
+    ]
+    for owner in expected.owners:
+        name = names.get(owner, "a key that no member has")
+        taken.append(TakenOver("boot_configuration.owners", name, owner, f"{name}, over a channel of your own"))
+    if policy.local is not None:
+        taken.append(
+            TakenOver(
+                "local.authority_spki_sha256",
+                "the certificate authority of the workspace, which can forge everything",
+                policy.local.authority_spki_sha256.hex(),
+                "the platform team, over a channel of your own",
+            )
+        )
+    return tuple(taken)

@@ -1,0 +1,1 @@
+"""The appraisal of each platform: one module a platform, and what they share."""

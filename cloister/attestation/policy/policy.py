@@ -1,0 +1,251 @@
+"""The policy: what a party demands of a machine before it trusts it. Written by the party, never by the platform."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from cloister.attestation.azure.policy import AzurePolicy
+from cloister.attestation.errors import MalformedEvidence, PolicyError
+from cloister.attestation.evidence import Platform
+from cloister.attestation.gcp.policy import GcpPolicy
+from cloister.attestation.instances import Instances
+from cloister.attestation.policy import images
+from cloister.attestation.policy.images import ImageReference
+from cloister.attestation.snp.policy import SnpPolicy
+from cloister.attestation.tdx.policy import TdxPolicy
+from cloister.attestation.x509.x509 import Certificate
+from cloister.protocol import canonical, schema
+
+MAX_SIZE = 1024 * 1024
+
+SNP_PLATFORMS = (Platform.SEV_SNP, Platform.AZURE_SNP, Platform.GCP_SNP)
+"""The platforms that stand on a SEV-SNP report: a policy that accepts one needs the section ``snp``."""
+
+TDX_PLATFORMS = (Platform.TDX, Platform.AZURE_TDX, Platform.GCP_TDX)
+"""The platforms that stand on a TDX quote: a policy that accepts one needs the section ``tdx``."""
+
+VTPM_PLATFORMS = (Platform.LOCAL, Platform.AZURE_SNP, Platform.AZURE_TDX, Platform.GCP_SNP)
+"""The platforms whose machines show the registers of a vTPM."""
+
+_NAMED_ON = {
+    "chip_ids": SNP_PLATFORMS,
+    "ppids": TDX_PLATFORMS,
+    "azure_vm_ids": (Platform.AZURE_SNP, Platform.AZURE_TDX),
+    "gcp": (Platform.GCP_SNP,),
+}
+"""The lists of the section ``instances``, with the platforms whose evidence has such names."""
+
+_WHAT = "The policy"
+
+
+@dataclass(frozen=True)
+class ConfigurationPolicy:
+    """What the boot configuration must say: the workspace, one of the ``cvms``, and exactly these owners.
+
+    ``owners`` are SHA-256 digests (hex) of SubjectPublicKeyInfo, sorted.
+    """
+
+    workspace: str
+    cvms: tuple[str, ...]
+    owners: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LocalPolicy:
+    """For the platform ``local``: the workspace's CA, by the SHA-256 of its SubjectPublicKeyInfo.
+
+    ``certificate`` is that CA's certificate (DER), for convenience: it counts only because its key has that digest.
+    """
+
+    authority_spki_sha256: bytes
+    certificate: bytes | None
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The whole document. ``platform_pcrs`` pins registers that belong to the platform.
+
+    Others of them are not judged, except PCR 2, which then has to be that of a boot without drivers.
+    """
+
+    platforms: tuple[Platform, ...]
+    images: tuple[ImageReference, ...]
+    boot_configuration: ConfigurationPolicy
+    allow_local: bool = False
+    allow_debug: bool = False
+    secure_boot: bool = False
+    platform_pcrs: Mapping[int, bytes] = field(default_factory=dict)
+    local: LocalPolicy | None = None
+    snp: SnpPolicy | None = None
+    tdx: TdxPolicy | None = None
+    azure: AzurePolicy | None = None
+    gcp: GcpPolicy | None = None
+    instances: Instances | None = None
+
+    def __post_init__(self) -> None:
+        """Rules that hold between members. Raises PolicyError."""
+        if self.allow_local and self.platforms != (Platform.LOCAL,):
+            others = ", ".join(p for p in self.platforms if p is not Platform.LOCAL) or "none"
+            raise PolicyError(
+                f"{_WHAT} sets allow_local and accepts other platforms ({others}); "
+                "a machine without confidentiality and one with it cannot share a policy.",
+                hint="Write one policy for local machines and another for the rest.",
+            )
+        if not self.allow_local and Platform.LOCAL in self.platforms:
+            raise PolicyError(
+                f"{_WHAT} accepts the platform local without allow_local: true.",
+                hint="A local machine keeps nothing secret from its host; set allow_local only for trials.",
+            )
+        if self.allow_local != (self.local is not None):
+            raise PolicyError(
+                f"{_WHAT} must have the section local with the workspace's CA exactly when allow_local is true.",
+                hint="Write it again with `policy --image MANIFEST --workspace DESCRIPTOR --allow-local`.",
+            )
+        self._require_cloud_sections()
+        self._require_judged()
+        if not self.images:
+            raise PolicyError(f"{_WHAT} names no image, so it would accept no machine.")
+        self._require_snp_sections()
+        self._require_tdx_sections()
+        images.check(self.images)
+        if self.secure_boot and 7 not in self.platform_pcrs:
+            raise PolicyError(
+                f"{_WHAT} requires Secure Boot and pins no PCR 7.", hint="Add platform_pcrs: {'7': VALUE} to it."
+            )
+
+    def _require_cloud_sections(self) -> None:
+        """A platform that is accepted has its section, and no section stands there for nothing."""
+        azure, gcp = self.azure, self.gcp
+        wanted = {
+            Platform.AZURE_SNP: ("azure.snp", azure is not None and azure.snp is not None),
+            Platform.AZURE_TDX: ("azure.tdx", azure is not None and azure.tdx is not None),
+            Platform.GCP_SNP: ("gcp.snp_min_svn", gcp is not None and gcp.snp_min_svn is not None),
+            Platform.GCP_TDX: ("gcp.tdx_min_svn", gcp is not None and gcp.tdx_min_svn is not None),
+        }
+        for platform, (section, present) in wanted.items():
+            if present != (platform in self.platforms):
+                raise PolicyError(
+                    f"{_WHAT} must have {section} exactly when it accepts the platform {platform}.",
+                    hint=f"Add {section}, or take {platform} out of platforms."
+                    if not present
+                    else f"Take {section} out, or add {platform} to platforms.",
+                )
+
+    def _require_judged(self) -> None:
+        """What is demanded of a machine can be judged: no demand is passed over because the evidence cannot show it."""
+        blind = [platform for platform in self.platforms if platform not in VTPM_PLATFORMS]
+        if blind and (self.secure_boot or self.platform_pcrs):
+            raise PolicyError(
+                f"{_WHAT} demands something of PCRs (secure_boot or platform_pcrs) and accepts {', '.join(blind)}, "
+                "whose machines show none.",
+                hint="Write a policy of its own for them; with TDX, RTMR 0 of an image pins what Secure Boot does.",
+            )
+        for name, platforms in _NAMED_ON.items():
+            if getattr(self.instances, name, ()) and not set(platforms) & set(self.platforms):
+                raise PolicyError(
+                    f"{_WHAT} names machines in instances.{name} and accepts no platform that is judged by it.",
+                    hint=f"Evidence of {', '.join(platforms)} has such names; take the list out, or add one of these.",
+                )
+
+    def _require_snp_sections(self) -> None:
+        """The section ``snp`` goes with the platforms that stand on it."""
+        stands = [platform for platform in self.platforms if platform in SNP_PLATFORMS]
+        if bool(stands) != (self.snp is not None):
+            raise PolicyError(
+                f"{_WHAT} must have the section snp exactly when it accepts one of {', '.join(SNP_PLATFORMS)}.",
+                hint="Its minimum_tcb says which firmware is new enough; AMD's security bulletins have the versions.",
+            )
+
+    def _require_tdx_sections(self) -> None:
+        """The section ``tdx`` goes with the platforms that stand on it."""
+        stands = [platform for platform in self.platforms if platform in TDX_PLATFORMS]
+        if bool(stands) != (self.tdx is not None):
+            raise PolicyError(
+                f"{_WHAT} must have the section tdx exactly when it accepts one of {', '.join(TDX_PLATFORMS)}.",
+                hint="An empty section, tdx: {}, is the strict choice in everything.",
+            )
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """From JSON or YAML of at most 1 MiB. Raises FormatError or PolicyError."""
+        if data.lstrip()[:1] == b"{":
+            value = canonical.parse(data, what=_WHAT, limit=MAX_SIZE)
+        else:
+            from cloister.protocol.document import Document  # with PyYAML, which nothing else of the verifier needs
+
+            value = Document.parse(_WHAT, data).value
+        schema.validate("policy", value, what=_WHAT)
+        local = value.get("local")
+        expected = value["boot_configuration"]
+        return cls(
+            platforms=tuple(Platform(name) for name in value["platforms"]),
+            images=tuple(ImageReference.from_value(image) for image in value["images"]),
+            boot_configuration=ConfigurationPolicy(
+                workspace=expected["workspace"],
+                cvms=tuple(expected["cvms"]),
+                owners=tuple(sorted(set(expected["owners"]))),
+            ),
+            allow_local=value.get("allow_local", False),
+            allow_debug=value.get("allow_debug", False),
+            secure_boot=value.get("secure_boot", False),
+            platform_pcrs={int(index): bytes.fromhex(d) for index, d in value.get("platform_pcrs", {}).items()},
+            local=_read_local(local) if local else None,
+            snp=SnpPolicy.from_value(value["snp"]) if "snp" in value else None,
+            tdx=TdxPolicy.from_value(value["tdx"]) if "tdx" in value else None,
+            azure=AzurePolicy.from_value(value["azure"]) if "azure" in value else None,
+            gcp=GcpPolicy.from_value(value["gcp"]) if "gcp" in value else None,
+            instances=Instances.from_value(value["instances"]) if "instances" in value else None,
+        )
+
+    def value(self) -> dict[str, Any]:
+        """The JSON value, with every member that has a default written out."""
+        value: dict[str, Any] = {
+            "version": 1,
+            "platforms": [platform.value for platform in self.platforms],
+            "allow_local": self.allow_local,
+            "allow_debug": self.allow_debug,
+            "secure_boot": self.secure_boot,
+            "images": [image.value() for image in self.images],
+            "platform_pcrs": {str(index): digest.hex() for index, digest in sorted(self.platform_pcrs.items())},
+            "boot_configuration": {
+                "workspace": self.boot_configuration.workspace,
+                "cvms": list(self.boot_configuration.cvms),
+                "owners": list(self.boot_configuration.owners),
+            },
+        }
+        if self.local is not None:
+            value["local"] = {"authority_spki_sha256": self.local.authority_spki_sha256.hex()}
+            if self.local.certificate is not None:
+                value["local"]["authority_certificate"] = canonical.to_base64(self.local.certificate)
+        for name, section in (
+            ("snp", self.snp),
+            ("tdx", self.tdx),
+            ("azure", self.azure),
+            ("gcp", self.gcp),
+            ("instances", self.instances),
+        ):
+            if section is not None:
+                value[name] = section.value()
+        return value
+
+    def encode(self) -> bytes:
+        """Canonical JSON."""
+        return canonical.encode(self.value())
+
+    def digest(self) -> bytes:
+        """SHA-256 of the canonical form, 32 bytes: what a verdict names its policy by."""
+        return hashlib.sha256(self.encode()).digest()
+
+
+def _read_local(value: dict[str, Any]) -> LocalPolicy:
+    text, what = value.get("authority_certificate"), f"{_WHAT}'s member local.authority_certificate"
+    certificate = canonical.from_base64(text, what=what) if text else None
+    if certificate is not None:
+        try:
+            Certificate.parse(certificate)
+        except MalformedEvidence as error:  # else a machine's evidence would be blamed for it
+            raise PolicyError(
+                f"{what} is not a certificate that can be read.", hint="Leave it away: what counts is the pin."
+            ) from error
+    return LocalPolicy(bytes.fromhex(value["authority_spki_sha256"]), certificate)

@@ -1,0 +1,151 @@
+"""The boot event log that firmware keeps for the TPM: parsing and replay.
+
+Source: TCG PC Client Platform Firmware Profile, version 1.06, section 10 (event logging): 10.2.1
+(TCG_PCClientPCREvent), 10.2.2 (TCG_PCR_EVENT2), 10.4.5.1 (Spec ID Event), 10.4.5.3 (Startup Locality). All integers
+are little endian. Only the crypto-agile format is read; a SHA-1-only log is malformed.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from cloister.attestation.reader import Reader
+from cloister.attestation.tpm.structures import ALG_SHA256, PCR_COUNT, SHA256_SIZE
+
+MAX_SIZE = 512 * 1024
+"""Bytes of a whole log."""
+
+MAX_EVENTS = 8192
+
+EV_NO_ACTION = 0x3
+"""Events of this type are information: they are not extended."""
+
+_SPEC_ID = b"Spec ID Event03\0"
+_STARTUP_LOCALITY = b"StartupLocality\0"
+_LOCALITIES = (0, 3, 4)
+_SHA1_SIZE = 20
+_MAX_ALGORITHMS = 16
+_MAX_DIGEST = 64
+
+
+@dataclass(frozen=True)
+class Event:
+    """One TCG_PCR_EVENT2: the register, the event's type, its digests by algorithm, and what the firmware says of it.
+
+    ``data`` is not covered by the digest for every type, so nothing may be concluded from it alone.
+    """
+
+    pcr: int
+    kind: int
+    digests: Mapping[int, bytes]
+    data: bytes
+
+
+@dataclass(frozen=True)
+class EventLog:
+    """A parsed log: ``algorithms`` maps each bank to its digest size in bytes."""
+
+    algorithms: Mapping[int, int]
+    events: tuple[Event, ...]
+    startup_locality: int
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Raises MalformedEvidence."""
+        reader = Reader(data, "boot event log", "little")
+        if len(data) > MAX_SIZE:
+            raise reader.malformed("size", f"the log has {len(data)} bytes, at most {MAX_SIZE} are allowed")
+        algorithms = read_spec_id(reader, ALG_SHA256, SHA256_SIZE)
+        events: list[Event] = []
+        locality: int | None = None
+        while reader.remaining:
+            if len(events) == MAX_EVENTS:
+                raise reader.malformed("events", f"the log has more than {MAX_EVENTS} events")
+            start = reader.offset
+            event = _read_event(reader, algorithms)
+            if event.kind == EV_NO_ACTION and event.data.startswith(_STARTUP_LOCALITY):
+                if locality is not None or any(e.pcr == 0 and e.kind != EV_NO_ACTION for e in events):
+                    raise reader.malformed("StartupLocality", "comes twice, or after PCR 0 was extended", start)
+                locality = _locality(reader, event, start)
+            events.append(event)
+        return cls(algorithms, tuple(events), locality or 0)
+
+    def replay(self, pcrs: Iterable[int]) -> dict[int, bytes]:
+        """The values of the SHA-256 bank that these events lead to, for each of ``pcrs``."""
+        values = {pcr: bytes(SHA256_SIZE) for pcr in pcrs}
+        if 0 in values:
+            # A TPM that was started from locality 3 or 4 begins PCR 0 with that number.
+            values[0] = self.startup_locality.to_bytes(SHA256_SIZE)
+        for event in self.events:
+            if event.kind != EV_NO_ACTION and event.pcr in values:
+                values[event.pcr] = hashlib.sha256(values[event.pcr] + event.digests[ALG_SHA256]).digest()
+        return values
+
+
+def read_spec_id(reader: Reader, algorithm: int, digest_size: int) -> dict[int, int]:
+    """The first event, in the old format: which algorithms the log has, with the sizes of their digests in bytes.
+
+    ``algorithm`` must be among them, with ``digest_size``. Raises MalformedEvidence.
+    """
+    reader.unsigned(4, "SpecId.pcrIndex")
+    kind = reader.unsigned(4, "SpecId.eventType")
+    reader.take(_SHA1_SIZE, "SpecId.digest")
+    start = reader.offset
+    size = reader.unsigned(4, "SpecId.eventSize")
+    signature = reader.take(min(len(_SPEC_ID), size), "SpecId.signature")
+    if kind != EV_NO_ACTION or signature != _SPEC_ID:
+        # The log of a TPM that has SHA-1 alone begins like this, too.
+        raise reader.malformed("SpecId.signature", "the log does not begin with a Spec ID Event03", start)
+    body = reader.part(size - len(_SPEC_ID), "SpecId")
+    body.take(8, "platformClass, versions and uintnSize")
+    count = body.unsigned(4, "numberOfAlgorithms")
+    if not 1 <= count <= _MAX_ALGORITHMS:
+        raise body.malformed("numberOfAlgorithms", f"is {count}, must be 1 to {_MAX_ALGORITHMS}")
+    sizes: dict[int, int] = {}
+    for _ in range(count):
+        announced = body.unsigned(2, "algorithmId")
+        width = body.unsigned(2, "digestSize")
+        if announced in sizes or not 1 <= width <= _MAX_DIGEST:
+            raise body.malformed("digestSizes", f"algorithm {announced:#06x} comes twice or has an impossible size")
+        sizes[announced] = width
+    body.sized(1, 255, "vendorInfo")
+    body.end()
+    if sizes.get(algorithm) != digest_size:
+        raise body.malformed("digestSizes", f"the log has no SHA-{8 * digest_size} digests")
+    return sizes
+
+
+def read_digests(reader: Reader, sizes: Mapping[int, int]) -> dict[int, bytes]:
+    """TPML_DIGEST_VALUES of an event: each algorithm at most once, and none that was not announced in ``sizes``."""
+    count = reader.unsigned(4, "digests.count")
+    if count > len(sizes):
+        raise reader.malformed("digests.count", f"is {count}, the log has {len(sizes)} algorithms")
+    digests: dict[int, bytes] = {}
+    for _ in range(count):
+        place = reader.offset
+        algorithm = reader.unsigned(2, "digests.algorithmId")
+        if algorithm not in sizes or algorithm in digests:
+            raise reader.malformed("digests.algorithmId", f"{algorithm:#06x} is not announced or comes twice", place)
+        digests[algorithm] = reader.take(sizes[algorithm], "digests.digest")
+    return digests
+
+
+def _read_event(reader: Reader, algorithms: Mapping[int, int]) -> Event:
+    start = reader.offset
+    pcr = reader.unsigned(4, "pcrIndex")
+    kind = reader.unsigned(4, "eventType")
+    # Firmware writes events that are only information with any register, 0xffffffff among them.
+    if pcr >= PCR_COUNT and kind != EV_NO_ACTION:
+        raise reader.malformed("pcrIndex", f"is {pcr}, must be less than {PCR_COUNT}", start)
+    digests = read_digests(reader, algorithms)
+    if ALG_SHA256 not in digests and kind != EV_NO_ACTION:
+        raise reader.malformed("digests", "the event has no SHA-256 digest", start)
+    return Event(pcr, kind, digests, reader.sized(4, MAX_SIZE, "event"))
+
+
+def _locality(reader: Reader, event: Event, start: int) -> int:
+    value = event.data[len(_STARTUP_LOCALITY) :]
+    if event.pcr != 0 or len(value) != 1 or value[0] not in _LOCALITIES:
+        raise reader.malformed("StartupLocality", f"is {value.hex()} for PCR {event.pcr}", start)
+    return value[0]

@@ -1,0 +1,117 @@
+"""Certificate revocation lists (RFC 5280, section 5): reading them, and the one that speaks for an issuer at a time.
+
+A list is nothing without its issuer's signature: :func:`current` returns only lists that the issuer's key signed and
+whose time has come and not run out, and :func:`revoked` believes any list that it signed. Only complete lists are
+current; one with a critical extension that is not understood (a delta, one for some reasons or some certificates) is
+not.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation.x509.x509 import HASHES, UNREADABLE, Certificate
+from cloister.protocol import canonical
+
+MAX_SIZE = 256 * 1024
+"""Bytes of one list."""
+
+
+@dataclass(frozen=True)
+class RevocationList:
+    """``issuer`` is the name in DER; ``next_update`` is when a newer list is due at the latest (all Intel's, AMD's and
+    Google's lists have one). ``serials`` are the numbers of the issuer's certificates that are revoked,
+    ``unknown_critical`` the critical extensions that nobody here understands.
+    """
+
+    issuer: bytes
+    this_update: datetime
+    next_update: datetime
+    serials: frozenset[int]
+    unknown_critical: tuple[str, ...]
+    parsed: x509.CertificateRevocationList
+
+    @classmethod
+    def parse(cls, der: bytes, field: str = "crl") -> Self:
+        """From DER; ``field`` names it in errors. Raises MalformedEvidence."""
+        if len(der) > MAX_SIZE:
+            raise MalformedEvidence(field, 0, f"has {len(der)} bytes, at most {MAX_SIZE} are allowed")
+        try:
+            return cls._read(der)
+        except UNREADABLE as error:
+            raise MalformedEvidence(field, 0, "is not a certificate revocation list that can be read") from error
+
+    @classmethod
+    def _read(cls, der: bytes) -> Self:
+        parsed = x509.load_der_x509_crl(der)
+        if not der.endswith(b"\0" + parsed.signature):
+            raise ValueError("a signature is whole bytes")
+        if parsed.next_update_utc is None:
+            raise ValueError("a list without nextUpdate would be good for ever")
+        return cls(
+            issuer=parsed.issuer.public_bytes(),
+            this_update=parsed.last_update_utc,
+            next_update=parsed.next_update_utc,
+            serials=frozenset(entry.serial_number for entry in parsed),
+            unknown_critical=tuple(e.oid.dotted_string for e in parsed.extensions if e.critical),
+            parsed=parsed,
+        )
+
+    def signed_by(self, issuer: Certificate) -> bool:
+        """Whether ``issuer`` has this list's name, may sign lists, and did sign it."""
+        if self.issuer != issuer.subject or not _may_sign_lists(issuer):
+            return False
+        key = issuer.parsed.public_key()
+        try:
+            if not isinstance(key, (ec.EllipticCurvePublicKey, rsa.RSAPublicKey)):
+                return False
+            if not isinstance(self.parsed.signature_hash_algorithm, HASHES):
+                return False
+            return self.parsed.is_signature_valid(key)
+        except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
+            return False
+
+    def current_at(self, at: datetime) -> bool:
+        """Whether the list had been made at ``at`` (aware), and a newer one was not yet due."""
+        return self.this_update <= at <= self.next_update
+
+    def period(self) -> str:
+        """The list's dates, for people."""
+        return f"of {canonical.to_time(self.this_update)}, next due {canonical.to_time(self.next_update)}"
+
+
+def current(lists: Iterable[RevocationList], issuer: Certificate, at: datetime) -> tuple[RevocationList | None, str]:
+    """The newest of ``lists`` that ``issuer`` signed and that is current at ``at``, or None and why not."""
+    found: RevocationList | None = None
+    reason = "no list of that issuer came"
+    for one in lists:
+        if one.issuer != issuer.subject:
+            continue
+        if one.unknown_critical:
+            reason = f"a list has the critical extension {one.unknown_critical[0]}, which is not understood"
+        elif not one.signed_by(issuer):
+            reason = "a list of that issuer is not signed by its key"
+        elif not one.current_at(at):
+            reason = f"a list {one.period()}"
+        elif found is None or one.this_update > found.this_update:
+            found = one
+    return found, "" if found else reason
+
+
+def revoked(lists: Iterable[RevocationList], issuer: Certificate, serial: int) -> bool:
+    """Whether any list that ``issuer`` signed, of whatever time, has the certificate: what is revoked stays revoked."""
+    return any(serial in one.serials and one.signed_by(issuer) for one in lists)
+
+
+def _may_sign_lists(issuer: Certificate) -> bool:
+    try:
+        usage = issuer.parsed.extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    return usage.crl_sign

@@ -1,0 +1,236 @@
+"""X.509 certificates (RFC 5280): reading them, and the one path from a leaf to a key that somebody pinned.
+
+A path ends at exactly one anchor, given as the SHA-256 of its SubjectPublicKeyInfo: there is no union of anchors, and
+no certificate is trusted because it was sent. Revocation is not looked at here.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtensionOID
+
+from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation.x509.der import SEQUENCE, DerReader
+
+MAX_SIZE = 16 * 1024
+"""Bytes of one certificate."""
+
+MAX_PATH = 5
+"""Certificates of a path, leaf and anchor included."""
+
+MAX_POOL = 32
+"""Certificates that are considered when a path is looked for."""
+
+TCG_AIK = "2.23.133.8.3"
+"""tcg-kp-AIKCertificate, the usage of an attestation key (see W3C Web Authentication, section 8.3.1)."""
+
+HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
+"""Those that a signature counts with, in certificates and revocation lists."""
+
+UNREADABLE = (
+    MalformedEvidence,
+    ValueError,
+    TypeError,
+    KeyError,  # of a TLS feature (RFC 7633) that it has no name for
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What is raised, here and by `cryptography`, for bytes that are no certificate or list, or have no such extensions."""
+
+_VERSION = 0xA0
+_CURVES = (ec.SECP256R1, ec.SECP384R1)
+_RSA_BITS = range(2048, 4097)  # larger keys only cost time; no vendor has one
+_RSA_EXPONENT_BITS = 32  # likewise: an exponent may be as long as the key, and all have 65537
+_KNOWN = {
+    ExtensionOID.BASIC_CONSTRAINTS,
+    ExtensionOID.KEY_USAGE,
+    ExtensionOID.EXTENDED_KEY_USAGE,
+    ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
+}
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What path building needs of a certificate. ``spki`` is DER; ``usages`` are dotted OIDs of the extended key usage.
+
+    ``unknown_critical`` are the critical extensions that nobody here understands.
+    """
+
+    der: bytes
+    subject: bytes
+    issuer: bytes
+    spki: bytes
+    not_before: datetime
+    not_after: datetime
+    is_ca: bool
+    path_length: int | None
+    may_sign_certificates: bool
+    usages: tuple[str, ...]
+    unknown_critical: tuple[str, ...]
+    parsed: x509.Certificate
+
+    @classmethod
+    def parse(cls, der: bytes, field: str = "certificate") -> Self:
+        """From DER; ``field`` names it in errors. Raises MalformedEvidence."""
+        if len(der) > MAX_SIZE:
+            raise MalformedEvidence(field, 0, f"has {len(der)} bytes, at most {MAX_SIZE} are allowed")
+        try:
+            return cls._read(der)
+        except UNREADABLE as error:
+            raise MalformedEvidence(field, 0, "is not an X.509 certificate that can be read") from error
+
+    @classmethod
+    def _read(cls, der: bytes) -> Self:
+        if not _serial(der):
+            # `cryptography` takes it with a warning that a release to come will not: none takes it here.
+            raise ValueError("a serial number is positive (RFC 5280, section 4.1.2.2)")
+        parsed = x509.load_der_x509_certificate(der)
+        if not der.endswith(b"\0" + parsed.signature):
+            # The octet before the signature counts unused bits: the one byte that neither signature nor DER fixes.
+            raise ValueError("a signature is whole bytes")
+        is_ca, path_length, may_sign, usages, unknown = False, None, True, (), []
+        for extension in parsed.extensions:
+            value = extension.value
+            if isinstance(value, x509.BasicConstraints):
+                is_ca, path_length = value.ca, value.path_length
+            elif isinstance(value, x509.KeyUsage):
+                may_sign = value.key_cert_sign
+            elif isinstance(value, x509.ExtendedKeyUsage):
+                usages = tuple(usage.dotted_string for usage in value)
+            if extension.critical and extension.oid not in _KNOWN:
+                unknown.append(extension.oid.dotted_string)
+        spki = parsed.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        return cls(
+            der=der,
+            subject=parsed.subject.public_bytes(),
+            issuer=parsed.issuer.public_bytes(),
+            spki=spki,
+            not_before=parsed.not_valid_before_utc,
+            not_after=parsed.not_valid_after_utc,
+            is_ca=is_ca,
+            path_length=path_length,
+            may_sign_certificates=may_sign,
+            usages=usages,
+            unknown_critical=tuple(unknown),
+            parsed=parsed,
+        )
+
+    def fingerprint(self) -> bytes:
+        """SHA-256 of the SubjectPublicKeyInfo, 32 bytes: how a key is pinned."""
+        return hashlib.sha256(self.spki).digest()
+
+    def valid_at(self, at: datetime) -> bool:
+        """Whether ``at`` (aware) lies in the validity period, both ends included."""
+        return self.not_before <= at <= self.not_after
+
+
+def _serial(der: bytes) -> int:
+    """The serial number as it stands in a certificate (RFC 5280, section 4.1). Raises MalformedEvidence."""
+    body = DerReader(der, "certificate").inside(SEQUENCE, "certificate").inside(SEQUENCE, "tbs")
+    if body.next_is(_VERSION):
+        body.element(_VERSION, "version")
+    return body.unsigned("serial")
+
+
+def spki_digest(spki: bytes) -> bytes:
+    """SHA-256 of a SubjectPublicKeyInfo (DER), 32 bytes: how a key is pinned."""
+    return hashlib.sha256(spki).digest()
+
+
+def may_sign(key: object) -> bool:
+    """Whether a signature by ``key`` counts: on P-256 or P-384, or RSA as vendors have it."""
+    if isinstance(key, rsa.RSAPublicKey):
+        return key.key_size in _RSA_BITS and key.public_numbers().e.bit_length() <= _RSA_EXPONENT_BITS
+    return isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, _CURVES)
+
+
+def issuers_among(
+    leaf: Certificate, ders: Iterable[bytes], known: Sequence[Certificate] = ()
+) -> tuple[Certificate, ...]:
+    """Those of ``ders`` that may stand above ``leaf`` or above one of ``known``, parsed; others are left alone.
+
+    Collateral may have other vendors' certificates, and some of AMD's are not to be read with this reader. Raises
+    MalformedEvidence for one that has an issuer's name in it and is no certificate.
+    """
+    names = {leaf.issuer, *(one.issuer for one in known)}
+    rest, found = list(ders), []
+    for _ in range(MAX_PATH):
+        fitting = [der for der in rest if any(name in der for name in names)]
+        if not fitting:
+            break
+        parsed = [Certificate.parse(der, "collateral") for der in fitting]
+        found += parsed
+        names |= {one.issuer for one in parsed}
+        rest = [der for der in rest if der not in fitting]
+    return tuple(found)
+
+
+def find_path(
+    leaf: Certificate, pool: Sequence[Certificate], anchor: bytes, *, longest: int = MAX_PATH
+) -> tuple[tuple[Certificate, ...] | None, str]:
+    """The path from ``leaf`` to the certificate in ``pool`` whose key has the SHA-256 ``anchor``, or None and why not.
+
+    Every step is checked for name, signature, the issuer's right to issue and its path length, and for critical
+    extensions that are not understood. The anchor's certificate must be signed by its own key: a public key can be put
+    into a certificate by anybody, with the name, dates and rights that suit. ``longest`` is how many certificates the
+    path may have, leaf and anchor included. Validity in time is left to the caller, who knows the time.
+    """
+    if len(pool) > MAX_POOL:
+        return None, f"{len(pool)} certificates came, at most {MAX_POOL} are considered"
+    if leaf.unknown_critical:
+        return None, f"the leaf has the critical extension {leaf.unknown_critical[0]}, which is not understood"
+    reason = f"no certificate with the pinned key {anchor.hex()} is among the issuers of the leaf"
+    # Breadth first; each certificate is visited once, so hostile cross-signing cannot make the search long.
+    paths: list[tuple[Certificate, ...]] = [(leaf,)]
+    seen = {leaf.der}
+    while paths:
+        path = paths.pop(0)
+        for candidate in pool:
+            if candidate.der in seen or candidate.subject != path[-1].issuer:
+                continue
+            problem = _issues(candidate, path)
+            if problem:
+                reason = problem
+                continue
+            if candidate.fingerprint() == anchor:
+                if candidate.subject == candidate.issuer and not _unsigned(candidate, candidate):
+                    return (*path, candidate), ""
+                reason = "the certificate with the pinned key is not signed by that key"
+                continue
+            seen.add(candidate.der)
+            if len(path) + 1 < longest:
+                paths.append((*path, candidate))
+    return None, reason
+
+
+def _issues(issuer: Certificate, path: Sequence[Certificate]) -> str:
+    """Why ``issuer`` cannot have issued the last certificate of ``path``, or nothing."""
+    if not issuer.is_ca or not issuer.may_sign_certificates:
+        return "an issuer of the path is not a certificate authority"
+    if issuer.unknown_critical:
+        return f"an issuer has the critical extension {issuer.unknown_critical[0]}, which is not understood"
+    if issuer.path_length is not None and len(path) - 1 > issuer.path_length:
+        return f"an issuer allows {issuer.path_length} authorities below it, the path has {len(path) - 1}"
+    return _unsigned(path[-1], issuer)
+
+
+def _unsigned(child: Certificate, issuer: Certificate) -> str:
+    """Why the signature of ``child`` does not count as one of ``issuer``, or nothing."""
+    try:
+        if not may_sign(issuer.parsed.public_key()) or not isinstance(child.parsed.signature_hash_algorithm, HASHES):
+            return "a signature of the path uses an algorithm that is not accepted"
+        child.parsed.verify_directly_issued_by(issuer.parsed)
+    except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
+        return "a certificate of the path is not signed by the key of its issuer"
+    return ""

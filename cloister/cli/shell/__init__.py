@@ -1,0 +1,1 @@
+"""The machinery of the verbs: options, output, errors and exit codes."""

@@ -1,0 +1,1 @@
+"""A computation from manifest to timeline: prepare, review, submit, upload, follow."""

@@ -1,0 +1,119 @@
+"""What a party agrees to with a manifest, in plain words."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from cloister.client.files import units
+from cloister.protocol.manifest import Asset, Manifest
+from cloister.protocol.transcript import key_id
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and the sentences below it. ``warning`` is true for what the reader should think about."""
+
+    title: str
+    lines: tuple[str, ...]
+    warning: bool = False
+
+    def value(self) -> dict[str, Any]:
+        """The JSON value."""
+        return {"title": self.title, "lines": list(self.lines), "warning": self.warning}
+
+
+def review(manifest: Manifest, reader: bytes | None = None) -> tuple[Section, ...]:
+    """The sections that tell what will happen to whose data. ``reader`` is the reader's public key, to say "you"."""
+    return (
+        Section("What it is", tuple(_what(manifest))),
+        Section("Who takes part", tuple(_parties(manifest, reader))),
+        Section("What each provides", tuple(_assets(manifest))),
+        Section("What runs", tuple(_algorithm(manifest))),
+        Section("Who receives what", tuple(_results(manifest))),
+        Section("Limits", tuple(_limits(manifest))),
+        Section("What to think about", tuple(_concerns(manifest)), warning=True),
+    )
+
+
+def _what(manifest: Manifest) -> Iterator[str]:
+    yield f"{manifest.name}: {manifest.description or 'no description'}"
+    yield f"Manifest digest {manifest.digest().hex()}. Everybody who takes part must see this same digest."
+
+
+def _parties(manifest: Manifest, reader: bytes | None) -> Iterator[str]:
+    for name, key in sorted(manifest.parties.items()):
+        you = " (this is you)" if key == reader else ""
+        yield f"{name}{you}: key {key_id(key)}"
+    if reader is not None and reader not in manifest.parties.values():
+        yield f"Your key {key_id(reader)} is not among them."
+    yield "Compare each fingerprint with what its holder tells you on another way."
+
+
+def _assets(manifest: Manifest) -> Iterator[str]:
+    for asset in manifest.assets():
+        size = units.size(asset.size)
+        yield f"{asset.provider} provides {_named(asset)}: {asset.file}, {size}, SHA-256 {asset.digest}"
+
+
+def _named(asset: Asset) -> str:
+    if asset.kind != "dataset":
+        return "the algorithm" if asset.kind == "algorithm" else "the algorithm's packages"
+    unpacked = f" (unpacked: {units.size(asset.unpacked_size)})" if asset.unpack else ""
+    return f"the dataset {asset.name}{unpacked}"
+
+
+def _algorithm(manifest: Manifest) -> Iterator[str]:
+    algorithm = manifest.algorithm
+    words = " ".join([algorithm.asset.file, *algorithm.args])
+    yield f"{algorithm.asset.provider}'s program ({algorithm.kind}) runs as: {words}"
+    for name, value in sorted(algorithm.environment.items()):
+        yield f"with {name}={value}"
+    yield "It sees all datasets, has no network, and leaves nothing but its result folder" + (
+        " and what it prints." if manifest.logs.readers and manifest.logs.max_size else "."
+    )
+
+
+def _results(manifest: Manifest) -> Iterator[str]:
+    results, logs = manifest.results, manifest.logs
+    yield (
+        f"{_list(results.consumers)} receive{'s' if len(results.consumers) == 1 else ''} the result, once each, "
+        f"at most {units.size(results.max_size)}, within {units.duration(results.expires)} after it is ready."
+    )
+    if logs.readers and logs.max_size:
+        when = "while it runs" if logs.release == "live" else "after it has ended"
+        yield f"{_list(logs.readers)} may read what the program prints, at most {units.size(logs.max_size)}, {when}."
+    else:
+        yield "Nobody reads what the program prints."
+
+
+def _limits(manifest: Manifest) -> Iterator[str]:
+    limits = manifest.limits
+    yield (
+        f"At most {units.duration(limits.time)}, {units.size(limits.memory)} of memory, "
+        f"{limits.cpus} CPU{'' if limits.cpus == 1 else 's'}, {limits.processes} processes."
+    )
+
+
+def _concerns(manifest: Manifest) -> Iterator[str]:
+    """What can leave, to whom: the size limits are all that bounds an algorithm that wants to carry data out."""
+    author = manifest.algorithm.asset.provider
+    if author in manifest.results.consumers:
+        yield f"{author} wrote the algorithm and receives the result."
+    yield from _capacity(manifest, manifest.results.max_size, "the result")
+    if manifest.logs.readers and manifest.logs.max_size:
+        yield from _capacity(manifest, manifest.logs.max_size, "the log")
+    yield "Whoever receives the result can keep it, pass it on and study it: read the algorithm before you agree."
+    yield "The host sees how long it runs and how much memory it touches, and sets the clock."
+
+
+def _capacity(manifest: Manifest, limit: int, where: str) -> Iterator[str]:
+    fitting = [data.name for data in manifest.datasets if max(data.size, data.unpacked_size) <= limit]
+    others = [data.name for data in manifest.datasets if data.name not in fitting]
+    if fitting:
+        yield f"{units.size(limit)} of {where} can hold all of {_list(fitting)}."
+    if others:
+        yield f"{units.size(limit)} of {where} can hold a part of {_list(others)}."
+
+
+def _list(names: list[str] | tuple[str, ...]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,1 @@
+"""From an address to a bound session, and what its refusals mean."""

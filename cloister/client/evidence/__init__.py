@@ -1,0 +1,1 @@
+"""Evidence, policies and verdicts on the party's side."""

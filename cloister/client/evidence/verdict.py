@@ -1,0 +1,66 @@
+"""A verdict as people read it."""
+
+from collections.abc import Iterator, Sequence
+
+from cloister.attestation.raw import RawVerdict
+from cloister.attestation.result import Check, Outcome, Verdict, named
+from cloister.client.computation.timeline import local_time
+from cloister.protocol import text
+
+_MARKS = {Outcome.PASSED: "passed", Outcome.FAILED: "FAILED", Outcome.NOT_APPLICABLE: "-"}
+_GENUINE = "GENUINE, which accepts no machine"
+
+
+def lines(verdict: Verdict | RawVerdict) -> Iterator[str]:
+    """Every check with expected and found, what could not be read, the claims that count, the verdict in one line."""
+    yield from _checks(verdict.checks)
+    for one in verdict.skipped:
+        source = "that you brought" if one.brought else "of the evidence"
+        yield f"Skipped   {one.kind} {source}, SHA-256 {one.digest.hex()}: {text.shown(one.reason)}"
+    yield from summary(verdict) if isinstance(verdict, Verdict) else _raw_summary(verdict)
+
+
+def _checks(checks: Sequence[Check]) -> Iterator[str]:
+    width = max(len(check.name) for check in checks)
+    for check in checks:
+        if check.outcome is Outcome.PASSED:
+            said = check.found
+        elif check.outcome is Outcome.FAILED:
+            said = f"expected {check.expected}, found {check.found}"
+        else:
+            said = f"not judged: {check.reason}" + (f" (found {check.found})" if check.found else "")
+        yield f"  {_MARKS[check.outcome]:<6}  {check.name:<{width}}  {said}"
+
+
+def summary(verdict: Verdict) -> Iterator[str]:
+    """What the verdict says in all."""
+    claims = verdict.claims
+    configuration = claims.boot_configuration
+    yield f"Machine   {configuration.cvm} of the workspace {configuration.workspace}, platform {verdict.platform}"
+    if claims.image is not None:
+        flavor, digest = claims.image
+        yield f"Image     {flavor}, manifest {digest.hex()}"
+    yield f"Manifest  {claims.manifest_digest.hex() if claims.manifest_digest else 'none submitted yet'}"
+    if verdict.accepted and not verdict.confidential:
+        yield "Note      not confidential: whoever runs this machine can look into it"
+    if verdict.recording:
+        yield "Note      judged as a recording: for no session and no receipt of yours"
+    yield _decision(verdict, _GENUINE if verdict.recording else "ACCEPTED")
+
+
+def _raw_summary(verdict: RawVerdict) -> Iterator[str]:
+    yield f"Evidence  platform {verdict.platform}, identity vouched for by {verdict.identity_root}"
+    for name, value in verdict.identity.items():
+        yield f"  {name:<20}  {value or '-'}"
+    yield "Not judged"
+    for sentence in verdict.not_judged:
+        yield f"  {sentence}"
+    yield _decision(verdict, _GENUINE)
+
+
+def _decision(verdict: Verdict | RawVerdict, good: str) -> str:
+    passed = sum(check.outcome is Outcome.PASSED for check in verdict.checks)
+    counted = f"{passed} checks passed, {len(verdict.failures)} failed, at {local_time(verdict.at)}"
+    if verdict.failures:
+        return f"Verdict   REJECTED: {counted}: {named(verdict.failures)}"
+    return f"Verdict   {good}: {counted}"

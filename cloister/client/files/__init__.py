@@ -1,0 +1,1 @@
+"""Files a party names or creates: keys, descriptors, documents."""

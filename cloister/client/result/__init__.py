@@ -1,0 +1,1 @@
+"""Fetching a result and proving where it comes from."""

@@ -1,0 +1,1 @@
+"""Building an image: from locked inputs to outputs, measurements and comparison."""

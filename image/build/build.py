@@ -1,0 +1,278 @@
+"""From a recipe and its locked inputs to a disk, its manifest and its measurements.
+
+Every step is a function of bytes that are hashed beforehand; nothing here reads the clock, the host's name, the
+locale or the network.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from cloister.protocol.imagemanifest import ImageManifest
+from image import cache
+from image.build import manifest, measure, output, source
+from image.build.steps import Steps
+from image.errors import ImageError
+from image.formats import disk, targz, uki, verity, vhd
+from image.formats.contents import Contents
+from image.inputs.recipe import Recipe
+from image.rootfs import bytecode, erofs, initrd, kernel, templates, tree, wheels
+from image.rootfs.tree import Entry, Tree
+
+_STUB = "usr/lib/systemd/boot/efi/linuxx64.efi.stub"
+_STUB_PACKAGE = "systemd-boot-efi"
+_MODULES = "usr/lib/modules"
+_ALWAYS = ""
+# Where the guest and its sandbox mount what is not part of the image.
+_MOUNT_POINTS = ("dev", "proc", "run", "sys", "tmp", "var", "work")
+
+
+Modules = tuple[kernel.Module, ...]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything that decides the outputs; packages and wheels are files by name, ``digests`` their SHA-256 (hex).
+
+    ``tool`` gives the words that start a locked host tool, ``lock`` and ``tools`` are the digests of the locks.
+    """
+
+    recipe: Recipe
+    packages: Mapping[str, Path]
+    wheels: Mapping[str, Path]
+    digests: Mapping[str, str]
+    lock: str
+    tool: Callable[[str], list[str]]
+    tools: str
+    checkout: Path = source.CHECKOUT
+
+    @classmethod
+    def gather(cls, flavor: str, vendored: Path | None = None, *, relock: bool = False) -> Self:
+        """What the locks name, fetched where it is not in the cache; ``vendored`` is a tar of `invoke image.vendor`."""
+        # Only now: this brings in what verifies an archive, which nobody needs to read a manifest.
+        from image.inputs import recipe, tools
+        from image.inputs import relock as locks
+
+        chosen = recipe.load(flavor)
+        lock, files = locks.obtain(chosen.lock, vendored, relock=relock)
+        host = tools.ensure(vendored, relock=relock)
+        entries = (*lock.packages, *lock.wheels)
+        return cls(
+            recipe=chosen,
+            packages={package.name: files[package.sha256] for package in lock.packages},
+            wheels={wheel.name: files[wheel.sha256] for wheel in lock.wheels},
+            digests={entry.name: entry.sha256 for entry in entries},
+            lock=lock.digest(),
+            tool=host.argv,
+            tools=host.digest,
+        )
+
+    def kernel_package(self) -> str:
+        """The one package whose name begins as the recipe says; the whole name holds the kernel's version."""
+        prefix = self.recipe.kernel.package
+        found = [name for name in self.packages if name.startswith(prefix)]
+        if len(found) != 1:
+            raise ImageError(f"The lock should have one package {prefix}* and has {len(found)}: {', '.join(found)}.")
+        return found[0]
+
+    def system_packages(self) -> list[str]:
+        """What is unpacked into the root: neither the kernel's package nor that of the UKI's stub."""
+        return sorted(self.packages.keys() - {self.kernel_package(), _STUB_PACKAGE})
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The files of ``out/image/<flavor>`` by name; ``manifest.json`` is among them."""
+
+    files: Mapping[str, Contents]
+    manifest: ImageManifest
+
+
+def build(
+    flavor: str,
+    destination: Path,
+    *,
+    vendored: Path | None = None,
+    relock: bool = False,
+    fresh: bool = False,
+    say: Callable[[str], None] = print,
+) -> Outputs:
+    """Make the image of ``flavor`` and write it to the folder ``destination``; ``fresh`` trusts no earlier build."""
+    inputs = Inputs.gather(flavor, vendored, relock=relock)
+    outputs = assemble(inputs, Steps(None if fresh else cache.root() / "steps", say))
+    output.write(outputs.files, destination)
+    return outputs
+
+
+def assemble(inputs: Inputs, steps: Steps) -> Outputs:
+    """All outputs, in memory. Raises ImageError and ProcessError."""
+    builders = source.builders_digest(inputs.checkout)
+    agent = source.agent(inputs.recipe.agent, inputs.checkout)
+    keyed = Keyed({"builders": builders, "recipe": inputs.recipe.digest(), "tools": inputs.tools}, inputs, steps)
+
+    vmlinuz, root_modules, initrd_modules = _kernel(keyed)
+    system = _system(keyed)
+    root = Tree()
+    for layer in (system, root_modules, _libraries(keyed, system), _agent(keyed, agent, system)):
+        root.update(layer)
+    root.remove(tree.matcher(inputs.recipe.prune_root))
+    file_system = keyed.run(
+        "Writing the root file system",
+        {"tree": root.digest().hex()},
+        lambda: {"root": erofs.build(root, tool=inputs.tool, identifier=uuid.UUID(bytes=_derive(root, "erofs")[:16]))},
+    )["root"]
+    hash_tree = verity.hash_tree(
+        file_system, salt=_derive(root, "salt"), identifier=uuid.UUID(bytes=_derive(root, "verity")[:16])
+    )
+    first = initrd.tree(
+        system,
+        initrd_modules,
+        init=(inputs.checkout / "image/guest/initrd-init").read_bytes(),
+        hardware=(inputs.checkout / "image/guest/hardware").read_bytes(),
+        root_table=hash_tree.table("DATA", "TREE"),
+    )
+    first_archive = keyed.run(
+        "Writing the initrd",
+        {"tree": first.digest().hex()},
+        lambda: {"initrd": initrd.compress(initrd.archive(first), tool=inputs.tool)},
+    )["initrd"]
+    steps.say("Writing the kernel image and the disk in its formats")
+    image = uki.build(
+        uki.UkiParts(
+            stub=tree.unpack({_STUB_PACKAGE: inputs.packages[_STUB_PACKAGE]}, drop=[])[_STUB].contents,
+            linux=vmlinuz,
+            initrd=first_archive,
+            command_line=" ".join(inputs.recipe.kernel.command_line),
+            os_release=root["etc/os-release"].contents,
+        )
+    )
+    registers = measure.predict(image)
+    raw = disk.build(image, file_system, hash_tree.contents, hash_tree.root_hash)
+    files: dict[str, Contents] = {
+        "disk.raw": raw,
+        "disk.vhd": vhd.build(raw),
+        "disk.tar.gz": targz.build(raw),
+        "uki.efi": image,
+        "root.erofs": file_system,
+        "root.verity": hash_tree.contents,
+        "initrd.cpio.zst": first_archive,
+        "vmlinuz": vmlinuz,
+        "files.json": manifest.listing({"root": root.listing(), "initrd": first.listing(), "uki": uki.listing(image)}),
+        "measurements.json": manifest.measurements(registers),
+    }
+    described = manifest.describe(
+        inputs.recipe,
+        inputs={
+            "recipe": inputs.recipe.digest(),
+            "lock": inputs.lock,
+            "tools": inputs.tools,
+            "source": hashlib.sha256(bytes.fromhex(builders) + agent.digest()).hexdigest(),
+        },
+        outputs=files,
+        registers=registers,
+    )
+    steps.prune()
+    return Outputs(files | {"manifest.json": described.encode()}, described)
+
+
+@dataclass(frozen=True)
+class Keyed:
+    """Runs steps whose key holds, besides their own inputs, what every step depends on."""
+
+    common: Mapping[str, object]
+    inputs: Inputs
+    steps: Steps
+
+    def run(self, name: str, own: Mapping[str, object], make: Callable[[], Mapping[str, bytes]]) -> dict[str, bytes]:
+        return self.steps.run(name, {**self.common, **own}, make)
+
+    def layer(self, name: str, own: Mapping[str, object], make: Callable[[], Tree]) -> Tree:
+        return Tree.from_archive(self.run(name, own, lambda: {"tree": make().archive()})["tree"])
+
+
+def _kernel(keyed: Keyed) -> tuple[bytes, Tree, Tree]:
+    """The kernel, and the modules of the root and of the initrd, each with the lists of their order."""
+    inputs, package = keyed.inputs, keyed.inputs.kernel_package()
+
+    def make() -> dict[str, bytes]:
+        wanted = inputs.recipe.kernel
+        root = {_ALWAYS: wanted.modules, **wanted.needed}
+        first = {_ALWAYS: wanted.initrd_modules, **wanted.initrd_needed}
+        found = kernel.extract(inputs.packages[package], [*first.values(), *root.values()])
+        orders = iter(found.modules)
+        in_initrd = {name: next(orders) for name in first}
+        in_root = {name: next(orders) for name in root}
+        return {
+            "vmlinuz": found.vmlinuz,
+            "root": _modules(in_root, in_initrd).archive(),
+            "initrd": _modules(in_initrd, {}).archive(),
+        }
+
+    made = keyed.run(
+        "Taking the kernel and its modules out of their package", {"kernel": inputs.digests[package]}, make
+    )
+    return made["vmlinuz"], Tree.from_archive(made["root"]), Tree.from_archive(made["initrd"])
+
+
+def _modules(orders: Mapping[str, Modules], before: Mapping[str, Modules]) -> Tree:
+    """The modules of every list with ``order`` or ``order-NAME``, without those that are loaded by then."""
+    made = Tree()
+    for name, modules in orders.items():
+        lists = [before.get(_ALWAYS, ()), before.get(name, ()), orders[_ALWAYS] if name != _ALWAYS else ()]
+        loaded = {module.name for modules in lists for module in modules}
+        left = [module for module in modules if module.name not in loaded]
+        for module in left:
+            made.put(f"{_MODULES}/{module.name}.ko", Entry.file(module.contents))
+        order = "".join(f"{module.name}\n" for module in left)
+        made.put(f"{_MODULES}/order-{name}" if name else f"{_MODULES}/order", Entry.file(order.encode()))
+    return made
+
+
+def _system(keyed: Keyed) -> Tree:
+    inputs, names = keyed.inputs, keyed.inputs.system_packages()
+
+    def make() -> Tree:
+        system = tree.unpack({name: inputs.packages[name] for name in names}, drop=inputs.recipe.drop)
+        for folder in _MOUNT_POINTS:
+            system.put(folder, Entry.directory())
+        for file in inputs.recipe.files:
+            if file.template:
+                contents = templates.render(file.template, inputs.recipe, inputs.checkout / "image/templates")
+            else:
+                contents = (inputs.checkout / "image/guest" / file.source).read_bytes()
+            system.put(file.path.lstrip("/"), Entry.file(contents, executable=bool(file.mode & 0o100)))
+        system.put("usr/bin/python3", Entry.link(bytecode.interpreter(system).rpartition("/")[2]))
+        system.update(bytecode.compile_sources(system, system))
+        return system
+
+    digests = {name: inputs.digests[name] for name in names}
+    return keyed.layer("Unpacking the system and compiling its byte code", {"packages": digests}, make)
+
+
+def _libraries(keyed: Keyed, system: Tree) -> Tree:
+    inputs = keyed.inputs
+
+    def make() -> Tree:
+        unpacked = wheels.unpack(inputs.wheels, folder=source.PACKAGES, drop=inputs.recipe.drop)
+        unpacked.update(bytecode.compile_sources(unpacked, system))
+        return unpacked
+
+    own = {"wheels": {name: inputs.digests[name] for name in inputs.wheels}, "system": system.digest().hex()}
+    return keyed.layer("Unpacking the wheels and compiling their byte code", own, make)
+
+
+def _agent(keyed: Keyed, agent: Tree, system: Tree) -> Tree:
+    def make() -> Tree:
+        compiled = bytecode.compile_sources(agent, system)
+        compiled.update(agent)
+        return compiled
+
+    return keyed.layer("Compiling the agent", {"agent": agent.digest().hex(), "system": system.digest().hex()}, make)
+
+
+def _derive(root: Tree, label: str) -> bytes:
+    """32 bytes that stand for the root's contents: equal trees get equal salts and identifiers, without any drawing."""
+    return hashlib.sha256(f"cloister/v1/image/{label}\0".encode() + root.digest()).digest()

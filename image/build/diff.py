@@ -1,0 +1,105 @@
+"""What changed between two locks or two images, as a reader of a changelog wants it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cloister import userfile
+from cloister.errors import InputError
+from image.build import output, verify
+from image.inputs.lock import Lock, LockedPackage, LockedWheel, LockError
+
+_LISTING = "files.json"
+_LARGEST = 16 * 1024 * 1024
+
+
+def compare(before: Path, after: Path) -> list[str]:
+    """The lines for two lock files, two manifests or two images' folders; none when they are the same."""
+    kinds = {_kind(before), _kind(after)}
+    if kinds == {"lock"}:
+        return locks(_lock(before), _lock(after))
+    if kinds == {"image"}:
+        return images(before, after)
+    raise InputError(f"{before} and {after} are not of one kind: two locks or two image manifests can be compared.")
+
+
+def locks(before: Lock, after: Lock) -> list[str]:
+    """Dates of the indexes, packages and wheels, and of each package the maintainer scripts that changed."""
+    lines: list[str] = []
+    dates = {archive.archive: archive.date for archive in before.archives}
+    for archive in after.archives:
+        if dates.get(archive.archive) != archive.date:
+            lines.append(f"{archive.archive}: index of {dates.get(archive.archive, 'never')} -> {archive.date}")
+    lines += _entries(
+        "", {entry.name: entry for entry in before.packages}, {entry.name: entry for entry in after.packages}
+    )
+    lines += _entries(
+        "wheel ", {entry.name: entry for entry in before.wheels}, {entry.name: entry for entry in after.wheels}
+    )
+    return lines
+
+
+def images(before: Path, after: Path) -> list[str]:
+    """Inputs, outputs and PCRs that changed, and each changed file where both images have their lists of files."""
+    old, new = output.read_manifest(before), output.read_manifest(after)
+    lines = [] if old.flavor == new.flavor else [f"flavor: {old.flavor} -> {new.flavor}"]
+    for name in sorted({*old.inputs, *new.inputs}):
+        if old.inputs.get(name) != new.inputs.get(name):
+            lines.append(f"input {name}: {old.inputs.get(name, 'none')} -> {new.inputs.get(name, 'none')}")
+    for comparison in verify.compare(old, new):
+        if not comparison.same:
+            lines.append(f"{comparison.name}: {comparison.expected or 'none'} -> {comparison.found or 'none'}")
+    listings = [path / _LISTING if path.is_dir() else path.parent / _LISTING for path in (before, after)]
+    if all(listing.is_file() for listing in listings):
+        lines += verify.compare_listings(listings[0].read_bytes(), listings[1].read_bytes())
+    return lines
+
+
+def _entries(
+    label: str, before: Mapping[str, LockedPackage | LockedWheel], after: Mapping[str, LockedPackage | LockedWheel]
+) -> list[str]:
+    lines = []
+    for name in sorted({*before, *after}):
+        old, new = before.get(name), after.get(name)
+        if old is None and new is not None:
+            lines.append(f"{label}{name}: added, {new.version}")
+        elif new is None and old is not None:
+            lines.append(f"{label}{name}: removed, was {old.version}")
+        elif old is not None and new is not None and old != new:
+            what = (
+                f"{old.version} -> {new.version}" if old.version != new.version else "other bytes of the same version"
+            )
+            lines.append(f"{label}{name}: {what}{_scripts(old, new)}")
+    return lines
+
+
+def _scripts(old: LockedPackage | LockedWheel, new: LockedPackage | LockedWheel) -> str:
+    if not isinstance(old, LockedPackage) or not isinstance(new, LockedPackage):
+        return ""
+    changed = [name for name in sorted({*old.scripts, *new.scripts}) if old.scripts.get(name) != new.scripts.get(name)]
+    return f" (changed scripts: {', '.join(changed)})" if changed else ""
+
+
+def _kind(path: Path) -> str:
+    if path.is_dir():
+        return "image"
+    try:
+        value: Any = json.loads(_read(path))
+    except ValueError as error:
+        raise InputError(f"{path} is neither a lock nor an image manifest: {error}.") from error
+    return "lock" if isinstance(value, dict) and "packages" in value else "image"
+
+
+def _lock(path: Path) -> Lock:
+    try:
+        return Lock.parse(_read(path))
+    except LockError as error:
+        raise InputError(f"{path} cannot be compared: {error.message}", hint=error.hint) from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return userfile.read(path, _LARGEST)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error

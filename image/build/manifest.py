@@ -1,0 +1,44 @@
+"""What is written down about an image: its manifest, its measurements, and every file in it."""
+
+import json
+from collections.abc import Mapping
+
+from cloister.protocol.imagemanifest import ImageManifest, Output
+from image.build.measure import Register
+from image.formats import contents
+from image.formats.contents import Contents
+from image.inputs.recipe import Recipe
+
+
+def describe(
+    recipe: Recipe, *, inputs: Mapping[str, str], outputs: Mapping[str, Contents], registers: Mapping[int, Register]
+) -> ImageManifest:
+    """The manifest that ties inputs, outputs and measurements together by their digests."""
+    return ImageManifest(
+        flavor=recipe.flavor,
+        debug=recipe.debug,
+        inputs=inputs,
+        outputs={name: Output(contents.sha256(data), contents.size(data)) for name, data in outputs.items()},
+        pcrs={index: register.value.hex() for index, register in registers.items()},
+    )
+
+
+def measurements(registers: Mapping[int, Register]) -> bytes:
+    """``measurements.json``: each PCR's value (sha256 bank) with the events that lead to it."""
+    pcrs = {
+        str(index): {
+            "value": register.value.hex(),
+            "events": [{"event": event.event, "digest": event.digest.hex()} for event in register.events],
+        }
+        for index, register in registers.items()
+    }
+    return _json({"version": 1, "pcrs": pcrs})
+
+
+def listing(layers: Mapping[str, Mapping[str, Mapping[str, str]]]) -> bytes:
+    """``files.json``: layer -> path -> what is there. Two images that differ are compared by it, file by file."""
+    return _json({"version": 1, "layers": layers})
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, indent=1, sort_keys=True).encode() + b"\n"

@@ -1,0 +1,84 @@
+"""The folder of an image: ``out/image/<flavor>``, written whole or not at all."""
+
+import ctypes
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from cloister import userfile
+from cloister.errors import InputError
+from cloister.protocol import imagemanifest
+from cloister.protocol.imagemanifest import ImageManifest
+from image import cache, disk_space
+from image.build.source import CHECKOUT
+from image.errors import ImageError
+from image.formats import contents
+from image.formats.contents import Contents
+
+MANIFEST = "manifest.json"
+# linux/fcntl.h and linux/fs.h
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+
+
+def folder(flavor: str, checkout: Path = CHECKOUT) -> Path:
+    """Where the image of ``flavor`` lies."""
+    return checkout / "out/image" / flavor
+
+
+def write(files: Mapping[str, Contents], destination: Path) -> None:
+    """Replace ``destination`` by ``files``; a machine that runs from the old disk keeps it.
+
+    Raises InputError when there is no room for both.
+    """
+    if all(contents.same(made, destination / name) for name, made in files.items()):
+        return
+    with disk_space.needed(destination.parent):
+        _replace(files, destination)
+
+
+def _replace(files: Mapping[str, Contents], destination: Path) -> None:
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    new = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.parent))
+    try:
+        for name, made in files.items():
+            contents.write(made, new / name)
+        new.chmod(0o755)
+        if destination.exists() and not _exchange(new, destination):
+            old = Path(tempfile.mkdtemp(prefix=f".{destination.name}-old-", dir=destination.parent))
+            destination.rename(old / "image")
+            new.rename(destination)
+            shutil.rmtree(old)
+        elif not destination.exists():
+            new.rename(destination)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two folders change names, with no moment in between (renameat2(2)). False where that cannot be done."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    if rename is None:
+        return False
+    return rename(_AT_FDCWD, bytes(one.absolute()), _AT_FDCWD, bytes(other.absolute()), _RENAME_EXCHANGE) == 0
+
+
+def read_manifest(path: Path) -> ImageManifest:
+    """The manifest at ``path``, a file or an image's folder. Raises ImageError when there is none."""
+    file = path / MANIFEST if path.is_dir() else path
+    if not file.is_file():
+        raise ImageError(
+            f"There is no image manifest {file}.",
+            hint="Make the image with `invoke image.build`.",
+            exit_code=InputError.exit_code,
+        )
+    return ImageManifest.parse(userfile.read(file, imagemanifest.MAX_SIZE))
+
+
+def check(manifest: ImageManifest, image: Path) -> list[str]:
+    """The names of the outputs in the folder ``image`` that are not what ``manifest`` says."""
+    return [
+        name
+        for name, output in manifest.outputs.items()
+        if not (image / name).is_file() or cache.digest(image / name) != output.sha256
+    ]

@@ -1,0 +1,55 @@
+"""What of the checkout goes into an image: the code that builds it, the guest's files, and the agent's modules."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from image.errors import ImageError
+from image.inputs.recipe import Agent
+from image.rootfs.tree import Entry, Tree
+
+CHECKOUT = Path(__file__).parents[2]
+
+# The guest's own folder of packages.
+PACKAGES = "usr/lib/cloister"
+
+# The modules whose code decides an output's bytes. Fetching, locking and comparing do not.
+_BUILDERS = ("build/build", "build/measure", "build/source", "debian/deb")
+_BUILDER_FOLDERS = ("formats", "rootfs", "guest", "templates")
+
+
+def agent(modules: Agent, checkout: Path = CHECKOUT) -> Tree:
+    """The agent's modules and data files under the guest's folder of packages. Raises ImageError for an absent one."""
+    tree = Tree()
+    for path in [_module(name, checkout) for name in modules.modules] + [checkout / name for name in modules.data]:
+        if not path.is_file():
+            raise ImageError(
+                f"The recipe's agent names {path.relative_to(checkout)}, and the checkout has no such file."
+            )
+        tree.put(f"{PACKAGES}/{path.relative_to(checkout)}", Entry.file(path.read_bytes()))
+    return tree
+
+
+def builders_digest(checkout: Path = CHECKOUT) -> str:
+    """SHA-256 (hex) over the builders' code, the guest's files and the templates."""
+    image = checkout / "image"
+    code = [image / f"{name}.py" for name in _BUILDERS]
+    return _digest(checkout, [*code, *(path for name in _BUILDER_FOLDERS for path in _files(image / name))])
+
+
+def _module(name: str, checkout: Path) -> Path:
+    """The file of a module, or the ``__init__.py`` of a package."""
+    path = checkout.joinpath(*name.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.is_file()]
+
+
+def _digest(checkout: Path, paths: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        contents = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{path.relative_to(checkout).as_posix()}\0{contents}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,182 @@
+"""Rebuild an image somewhere else, under other circumstances, and compare every byte.
+
+The rebuild runs from a copy of the sources in another folder, in a process with another umask, time zone, locale, home
+and hash seed, and uses no step of an earlier build: only the locked inputs.
+"""
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cloister.errors import InputError
+from cloister.process import run
+from cloister.protocol.imagemanifest import ImageManifest
+from image import cache, disk_space
+from image.build import output
+from image.build.source import CHECKOUT
+from image.errors import ImageError
+from image.inputs import fetch, recipe
+from image.inputs import lock as locks
+
+_LISTING = "files.json"
+_SOURCES = ("cloister", "agent_runtime", "image")
+_CIRCUMSTANCES = {
+    "TZ": "Pacific/Kiritimati",
+    "LANG": "tr_TR.UTF-8",
+    "LC_ALL": "tr_TR.UTF-8",
+    "PYTHONHASHSEED": "271828",
+}
+
+
+class DiffersError(ImageError):
+    """A rebuilt image is not the one that it was compared with."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One output: its SHA-256 (hex) as it should be and as the rebuild made it; empty where there is none."""
+
+    name: str
+    expected: str
+    found: str
+
+    @property
+    def same(self) -> bool:
+        return self.expected == self.found
+
+
+@dataclass(frozen=True)
+class Verification:
+    """All outputs and PCRs of the rebuild compared with a manifest.
+
+    ``damaged`` has a sentence for each file beside that manifest that is not what it says, ``differences`` a line such
+    as ``root: etc/passwd: missing`` for each file of the image that the rebuild made otherwise.
+    """
+
+    comparisons: tuple[Comparison, ...]
+    damaged: tuple[str, ...]
+    differences: tuple[str, ...]
+
+    @property
+    def same(self) -> bool:
+        return not self.damaged and all(comparison.same for comparison in self.comparisons)
+
+
+def verify(
+    flavor: str, against: Path, *, vendored: Path | None = None, say: Callable[[str], None] = print
+) -> Verification:
+    """Rebuild ``flavor`` and compare with the manifest ``against`` (a file or an image's folder).
+
+    Raises what is wrong with the flavor, the manifest or the tar ``vendored`` before anything is built, and InputError
+    when there is no room for the rebuild.
+    """
+    lock = locks.load(recipe.load(flavor).lock)
+    expected = output.read_manifest(against)
+    if vendored is not None:
+        fetch.check(lock, vendored)
+    say(f"Rebuilding the image {flavor} in another folder, umask, time zone and locale ...")
+    with disk_space.needed(Path(tempfile.gettempdir()), disk_space.TEMPORARY):
+        return _verify(flavor, against, expected, vendored)
+
+
+def _verify(flavor: str, against: Path, expected: ImageManifest, vendored: Path | None) -> Verification:
+    damaged: list[str] = []
+    if against.is_dir():
+        damaged = [
+            f"{against / name} is not what the manifest beside it says." for name in output.check(expected, against)
+        ]
+    with tempfile.TemporaryDirectory(prefix="cloister-verify-") as name:
+        rebuilt = Path(name, "image")
+        _rebuild(flavor, Path(name, "sources"), rebuilt, vendored)
+        found = output.read_manifest(rebuilt)
+        comparisons = compare(expected, found)
+        published = (against if against.is_dir() else against.parent) / _LISTING
+        differences: list[str] = []
+        if not all(comparison.same for comparison in comparisons):
+            listed = expected.outputs.get(_LISTING)
+            if listed is not None and published.is_file() and cache.digest(published) == listed.sha256:
+                differences = compare_listings(published.read_bytes(), (rebuilt / _LISTING).read_bytes())
+            else:
+                differences = [f"Which files differ cannot be said: there is no {_LISTING} of it beside {against}."]
+        return Verification(tuple(comparisons), tuple(damaged), tuple(differences))
+
+
+def compare(expected: ImageManifest, found: ImageManifest) -> list[Comparison]:
+    """Outputs, then PCRs, by name."""
+    compared = [
+        Comparison(
+            name,
+            expected.outputs[name].sha256 if name in expected.outputs else "",
+            found.outputs[name].sha256 if name in found.outputs else "",
+        )
+        for name in sorted({*expected.outputs, *found.outputs})
+    ]
+    for index in sorted({*expected.pcrs, *found.pcrs}):
+        compared.append(Comparison(f"PCR {index}", expected.pcrs.get(index, ""), found.pcrs.get(index, "")))
+    return compared
+
+
+def compare_listings(expected: bytes, found: bytes) -> list[str]:
+    """Which file in which layer differs between two ``files.json``. Raises InputError for what is none."""
+    ours, theirs = _layers(expected), _layers(found)
+    return [
+        f"{layer}: {line}"
+        for layer in sorted({*ours, *theirs})
+        for line in _compare_layer(ours.get(layer, {}), theirs.get(layer, {}))
+    ]
+
+
+def _layers(listing: bytes) -> dict[str, dict[str, dict[str, str]]]:
+    try:
+        value = json.loads(listing)
+    except ValueError as error:
+        raise InputError(f"A list of files ({_LISTING}) is not JSON: {error}.") from error
+    layers = value.get("layers") if isinstance(value, dict) else None
+    of_layers = list(layers.values()) if isinstance(layers, dict) else []
+    of_files = [file for layer in of_layers for file in (layer.values() if isinstance(layer, dict) else [None])]
+    if not isinstance(layers, dict) or not all(isinstance(file, dict) for file in of_files):
+        raise InputError(f"A list of files ({_LISTING}) is not in the form that `invoke image.build` writes.")
+    return layers
+
+
+def _compare_layer(expected: Mapping[str, Mapping[str, str]], found: Mapping[str, Mapping[str, str]]) -> list[str]:
+    lines = []
+    for path in sorted({*expected, *found}):
+        if path not in found:
+            lines.append(f"{path}: missing")
+        elif path not in expected:
+            lines.append(f"{path}: added")
+        elif expected[path] != found[path]:
+            before, after = expected[path], found[path]
+            changed = [
+                f"{key} {before.get(key)} -> {after.get(key)}"
+                for key in sorted({*before, *after})
+                if before.get(key) != after.get(key)
+            ]
+            lines.append(f"{path}: {', '.join(changed)}")
+    return lines
+
+
+def _rebuild(flavor: str, sources: Path, destination: Path, vendored: Path | None) -> None:
+    for name in _SOURCES:
+        if (CHECKOUT / name).is_dir():
+            shutil.copytree(CHECKOUT / name, sources / name, ignore=shutil.ignore_patterns("__pycache__"))
+    home = sources.parent / "home"
+    home.mkdir()
+    environment = {
+        **os.environ,
+        **_CIRCUMSTANCES,
+        "HOME": str(home),
+        "PYTHONPATH": str(sources),
+        "XDG_CACHE_HOME": str(cache.root().parent),
+    }
+    words = [sys.executable, "-B", "-m", "image", flavor, str(destination)]
+    if vendored is not None:
+        words.append(str(vendored.absolute()))
+    shell = ["/bin/sh", "-c", 'umask 077; exec "$@"', "rebuild", *words]
+    run(shell, cwd=sources, env=environment)

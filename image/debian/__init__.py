@@ -1,0 +1,1 @@
+"""Debian's archive and package format: releases, versions, dependencies, mirrors."""

@@ -1,0 +1,80 @@
+"""The .deb file: an ar archive of ``debian-binary``, ``control.tar.*`` and ``data.tar.*``.
+
+Source: deb(5) and ar(5). Nothing is installed and no maintainer script is run; this only reads.
+"""
+
+import gzip
+import io
+import lzma
+import tarfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from image.debian.versions import stanzas
+from image.errors import ImageError
+
+_MAGIC = b"!<arch>\n"
+_HEADER = 60
+# Offsets in the member header, ar(5): name 0..16, size 48..58, magic 58..60.
+_NAME, _SIZE, _END = slice(0, 16), slice(48, 58), slice(58, 60)
+
+# What dpkg would run or ask while installing; what only an upgrade or a removal runs never matters here.
+SCRIPTS = ("preinst", "config", "postinst")
+
+
+def _member(path: Path, prefix: str) -> tuple[str, bytes]:
+    """Name and bytes of the ar member whose name begins with ``prefix``."""
+    with path.open("rb") as file:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            raise ImageError(f"{path.name} is not a Debian package: it does not begin as an ar archive.")
+        while header := file.read(_HEADER):
+            if len(header) != _HEADER or header[_END] != b"`\n" or not header[_SIZE].strip().isdigit():
+                raise ImageError(f"{path.name} is not a Debian package: a member's header is damaged.")
+            name, size = header[_NAME].decode("ascii", "replace").strip().rstrip("/"), int(header[_SIZE])
+            if name.startswith(prefix):
+                return name, file.read(size)
+            file.seek(size + size % 2, io.SEEK_CUR)
+    raise ImageError(f"{path.name} is not a Debian package: it has no {prefix}*.")
+
+
+def _open_tar(path: Path, prefix: str) -> tarfile.TarFile:
+    name, content = _member(path, prefix)
+    kind = name.rpartition(".")[2]
+    try:
+        if kind == "xz":
+            content = lzma.decompress(content)
+        elif kind == "gz":
+            content = gzip.decompress(content)
+        elif kind != "tar":
+            raise ImageError(f"{path.name} holds {name}; Debian's own packages are compressed with xz or gzip.")
+        return tarfile.open(fileobj=io.BytesIO(content), mode="r:")
+    except (lzma.LZMAError, gzip.BadGzipFile, EOFError, tarfile.TarError) as error:
+        raise ImageError(f"{path.name} is damaged: {name} cannot be read ({error}).") from error
+
+
+@contextmanager
+def open_data(path: Path) -> Generator[tarfile.TarFile]:
+    """The files of the package, as an open tar archive; member names begin with ``./``."""
+    with _open_tar(path, "data.tar") as archive:
+        yield archive
+
+
+def _control_files(path: Path) -> dict[str, bytes]:
+    with _open_tar(path, "control.tar") as archive:
+        files = ((member.name.removeprefix("./"), archive.extractfile(member)) for member in archive)
+        return {name: file.read() for name, file in files if file is not None}
+
+
+def scripts(path: Path) -> dict[str, bytes]:
+    """The maintainer scripts that an installation would run, by name."""
+    found = _control_files(path)
+    return {name: found[name] for name in SCRIPTS if name in found}
+
+
+def control(path: Path) -> dict[str, str]:
+    """The fields of the package's control file."""
+    text = _control_files(path).get("control")
+    if text is None:
+        raise ImageError(f"{path.name} is not a Debian package: it has no control file.")
+    return next(stanzas(text.decode()))

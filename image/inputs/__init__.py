@@ -1,0 +1,1 @@
+"""What goes into an image: recipe, lock, fetched files and host tools."""

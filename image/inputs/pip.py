@@ -1,0 +1,63 @@
+"""The one way in which pip is asked for wheels: for the guest's interpreter, with the user's own configuration."""
+
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cloister.process import run
+from image import cache
+from image.errors import ImageError
+from image.inputs.lock import LockedWheel
+
+PYTHON = "3.13"
+# glibc of the guest is 2.41; pip wants each older tag by name.
+_PLATFORMS = ("manylinux_2_34_x86_64", "manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
+
+
+class WheelError(ImageError):
+    """pip did not bring the wheel that was asked for."""
+
+
+def _pip(requirements: str, into: Path, *options: str) -> None:
+    wanted = into / "requirements.txt"
+    wanted.write_text(requirements)
+    platforms = [word for platform in _PLATFORMS for word in ("--platform", platform)]
+    abis = [word for abi in ("cp313", "abi3", "none") for word in ("--abi", abi)]
+    interpreter = ["--python-version", PYTHON, "--implementation", "cp", *abis]
+    argv = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+    run([*argv, *options, *platforms, *interpreter, "--dest", str(into), "--requirement", str(wanted)], timeout=900)
+    wanted.unlink()
+
+
+def download(wheels: Sequence[LockedWheel], into: Path) -> None:
+    """Bring ``wheels`` to ``into``, each named by its SHA-256; raises WheelError for one that is not the locked one."""
+    print(f"Fetching {len(wheels)} Python wheels, {sum(w.size for w in wheels) / 1e6:.1f} MB ...", file=sys.stderr)
+    with tempfile.TemporaryDirectory(dir=into) as folder:
+        lines = [f"{wheel.name}=={wheel.version} --hash=sha256:{wheel.sha256}\n" for wheel in wheels]
+        _pip("".join(lines), Path(folder), "--require-hashes")
+        for wheel in wheels:
+            path = Path(folder) / wheel.file
+            found = cache.digest(path) if path.is_file() else "none"
+            if found != wheel.sha256:
+                raise WheelError(f"pip brought {wheel.file} with the SHA-256 {found}; the lock says {wheel.sha256}.")
+            path.replace(into / wheel.sha256)
+
+
+def lock(wanted: Mapping[str, str], into: Path) -> list[LockedWheel]:
+    """The wheels of these names and versions, brought to ``into`` (named by SHA-256) and described, sorted by name."""
+    locked = []
+    with tempfile.TemporaryDirectory(dir=into) as folder:
+        _pip("".join(f"{name}=={version}\n" for name, version in sorted(wanted.items())), Path(folder))
+        for path in Path(folder).glob("*.whl"):
+            # PEP 427: name-version(-build)-python-abi-platform.whl, with "_" for "-" in the name.
+            name, version = path.name.split("-")[:2]
+            known = [key for key in wanted if key.replace("-", "_").lower() == name.lower()]
+            if not known or wanted[known[0]] != version:
+                raise WheelError(f"pip brought {path.name}, which the recipe does not ask for.")
+            digest = cache.digest(path)
+            locked.append(LockedWheel(known[0], version, path.name, digest, path.stat().st_size))
+            path.replace(into / digest)
+    if len(locked) != len(wanted):
+        raise WheelError(f"pip brought {len(locked)} of the {len(wanted)} wheels that the recipe asks for.")
+    return sorted(locked, key=lambda wheel: wheel.name)

@@ -1,0 +1,187 @@
+"""Write a lock anew: check the archive's signature, resolve the recipe, fetch, and look at the maintainer scripts."""
+
+import hashlib
+import os
+import re
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from image import cache
+from image.debian import deb
+from image.debian import release as archive
+from image.debian.mirror import Mirror
+from image.debian.resolve import Candidate, Index, closure
+from image.errors import ImageError
+from image.inputs import fetch, pip, recipe
+from image.inputs.lock import FOLDER, RELOCKED, Lock, LockedArchive, LockedPackage, LockError, load, stand_in, stand_ins
+from image.inputs.recipe import Debian, Handled
+
+KEYS = Path(__file__).parents[1] / "keys"
+"""Debian's archive keys, committed: a package that carries them would one day be replaced in the archive."""
+_INDEX_LIMIT = 1 << 26
+_OTHER = "What is built from it has other measurements than what others build from the committed lock."
+# A kernel's release is part of its package's name and of its scripts (there with a backslash before the plus sign).
+_KERNEL_RELEASE = re.compile(rb"[0-9]+\.[0-9]+\.[0-9]+\\?\+deb[0-9]+")
+
+
+class ScriptError(ImageError):
+    """A package has a maintainer script that the recipe does not account for."""
+
+
+def write(name: str, into: Path = FOLDER, *, mirror: Mirror | None = None, now: datetime | None = None) -> Path:
+    """Write the lock of a flavor, or of the host tools (``tools``), into a folder, from the archives as they are now.
+
+    A flavor that is built from another's lock has that one written.
+
+    Raises ArchiveError for an index that is not signed, out of date or older than the committed lock's, ScriptError
+    for a maintainer script that the recipe does not account for.
+    """
+    mirror, now = mirror or Mirror.of_host(), now or datetime.now(UTC)
+    if name != recipe.TOOLS:
+        name = recipe.load(name).lock
+    request = recipe.load_request(name)
+    known = _known_dates(name)
+    keyring = b"".join(path.read_bytes() for path in sorted(KEYS.glob("*.asc")))
+    suites = {"debian": request.debian.suite}
+    if request.debian.security:
+        suites["debian-security"] = f"{request.debian.suite}-security"
+    archives, indexes = [], {}
+    for base, suite in suites.items():
+        print(f"Reading the index of {suite} ...", flush=True)
+        signed = _get(mirror.address(base, f"dists/{suite}/InRelease"))
+        release = archive.verify_release(signed, keyring, codename=suite, now=now)
+        if base in known:
+            archive.refuse_older(release, known[base])
+        indexes[base] = archive.read_index(release, _get(mirror.address(base, f"dists/{suite}/{archive.INDEX}")))
+        archives.append(LockedArchive(base, suite, LockedArchive.write_time(release.date)))
+    candidates = closure(Index(indexes), request.debian.packages, request.debian.left_out)
+    packages = [_locked(candidate) for candidate in candidates]
+    draft = Lock(name, request.debian.suite, request.digest(), tuple(archives), tuple(packages), ())
+    files = fetch.ensure(draft, mirror=mirror)
+    packages = _with_scripts(packages, files, request.debian)
+    wheels = pip.lock(request.wheels, cache.inputs()) if request.wheels else []
+    lock = Lock(name, draft.suite, draft.request, draft.archives, tuple(packages), tuple(wheels))
+    into.mkdir(parents=True, exist_ok=True)
+    path = into / f"{name}.json"
+    part = path.with_suffix(".new")
+    part.write_bytes(lock.encode())
+    os.replace(part, path)
+    return path
+
+
+def obtain(name: str, source: Path | None = None, *, relock: bool = False) -> tuple[Lock, dict[str, Path]]:
+    """The lock ``name`` and all its files by SHA-256 (hex); ``source`` is a tar of `invoke image.vendor`.
+
+    With ``relock``, and only when a locked package is gone everywhere, a new lock is written under out/locks (or where
+    CLOISTER_LOCKS says) and stands in for the committed one in this process and those that it starts. Raises LockError
+    when the recipe has changed since the lock was made.
+    """
+    lock = load(name)
+    if recipe.load_request(name).digest() != lock.request:
+        raise LockError(
+            f"The lock of {name} was made for another recipe.",
+            hint=f"Make it anew with `invoke image.lock --flavor {name}`.",
+        )
+    if stand_in(name) is not None:
+        _note(f"The lock {stand_ins()}/{name}.json stands in for the committed one.", _OTHER)
+    try:
+        return lock, fetch.ensure(lock, source)
+    except fetch.SupersededError as error:
+        if not relock:
+            raise
+        _note(error.message)
+    folder = stand_ins() or RELOCKED
+    path = write(name, folder)
+    os.environ["CLOISTER_LOCKS"] = str(folder)
+    lock = load(name, folder)
+    _note(
+        f"A new lock stands in for the committed one: {path}, SHA-256 {lock.digest()}.",
+        _OTHER,
+        f"To use it in other commands too: export CLOISTER_LOCKS={folder}",
+    )
+    return lock, fetch.ensure(lock)
+
+
+def _note(*lines: str) -> None:
+    print("".join(f"NOTE: {line}\n" for line in lines), end="", file=sys.stderr, flush=True)
+
+
+def _locked(candidate: Candidate) -> LockedPackage:
+    package = candidate.package
+    return LockedPackage(
+        name=package.name,
+        version=package.version,
+        architecture=package.architecture,
+        archive=candidate.archive,
+        path=package.path,
+        sha256=package.sha256,
+        size=package.size,
+    )
+
+
+def _known_dates(name: str) -> Mapping[str, datetime]:
+    """When the indexes of the committed lock were made; nothing when there is no lock yet."""
+    if not (FOLDER / f"{name}.json").is_file():
+        return {}
+    return {entry.archive: entry.time() for entry in load(name, FOLDER).archives}
+
+
+def _get(address: str) -> bytes:
+    try:
+        with urllib.request.urlopen(address, timeout=60) as answer:
+            content = answer.read(_INDEX_LIMIT + 1)
+    except (urllib.error.URLError, OSError) as error:
+        raise ImageError(
+            f"The Debian mirror did not answer for {address}: {error}.",
+            hint="Check the network, or choose another mirror with CLOISTER_DEBIAN_MIRROR.",
+        ) from error
+    if len(content) > _INDEX_LIMIT:
+        raise ImageError(f"{address} is larger than {_INDEX_LIMIT} bytes, which no index of Debian is.")
+    return content
+
+
+def _with_scripts(packages: Sequence[LockedPackage], files: Mapping[str, Path], debian: Debian) -> list[LockedPackage]:
+    with ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
+        found = list(pool.map(lambda package: deb.scripts(files[package.sha256]), packages))
+    with_digests = []
+    for package, scripts in zip(packages, found, strict=True):
+        digests = {name: script_digest(content) for name, content in scripts.items()}
+        with_digests.append(replace(package, scripts=digests))
+    refuse_unhandled(with_digests, debian.handled)
+    return with_digests
+
+
+def without_release(text: bytes) -> bytes:
+    """``text`` with RELEASE for the release of a kernel, so that a new kernel alone changes nothing."""
+    return _KERNEL_RELEASE.sub(b"RELEASE", text)
+
+
+def script_digest(content: bytes) -> str:
+    """SHA-256 (hex) of a maintainer script, in which RELEASE stands for the release of a kernel."""
+    return hashlib.sha256(without_release(content)).hexdigest()
+
+
+def refuse_unhandled(packages: Sequence[LockedPackage], handled: Sequence[Handled]) -> None:
+    """Raise ScriptError unless ``handled`` names each maintainer script of ``packages`` by package and digest."""
+    known = {(name, entry.script): entry.sha256 for entry in handled for name in entry.packages}
+    problems = []
+    for package in packages:
+        for script, digest in sorted(package.scripts.items()):
+            expected = known.pop((without_release(package.name.encode()).decode(), script), None)
+            if expected is None:
+                problems.append(f"the {script} of {package.label} is new (SHA-256 {digest})")
+            elif expected != digest:
+                change = f"SHA-256 {digest}, the recipe knows {expected}"
+                problems.append(f"the {script} of {package.label} has changed ({change})")
+    problems += [f"the recipe accounts for a {script} of {name}, which has none" for name, script in sorted(known)]
+    if problems:
+        raise ScriptError(
+            f"Maintainer scripts are never run, so someone has to look at what they do: {'; '.join(problems)}.",
+            hint="Read it, make its effect in the recipe if the image needs it, and write its digest under 'handled'.",
+        )

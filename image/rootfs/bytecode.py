@@ -1,0 +1,89 @@
+"""Byte code for the guest's Python files, compiled by the image's own interpreter.
+
+Without it the agent's start costs seconds more under emulation. "Unchecked hash" files carry no time and are used
+without a look at their source; one process, one order and hash seed 0 make the same bytes every time.
+"""
+
+import tempfile
+from pathlib import Path
+
+from cloister.process import run
+from image.errors import ImageError
+from image.rootfs.tree import Entry, Kind, Tree
+
+_LIBRARIES = "usr/lib/x86_64-linux-gnu"
+_LOADER = "usr/lib64/ld-linux-x86-64.so.2"
+
+# Runs inside the image's interpreter: one line per file, source path and path that tracebacks show.
+_COMPILE = """
+import py_compile, sys
+for line in sys.stdin.read().splitlines():
+    source, shown = line.split("\\t")
+    py_compile.compile(source, dfile=shown, doraise=True,
+                       invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH, quiet=1)
+"""
+
+
+def interpreter(system: Tree) -> str:
+    """The path of the one python3.N in ``system``."""
+    found = [path for path, _ in system if path.startswith("usr/bin/python3.") and path[16:].isdigit()]
+    if len(found) != 1:
+        raise ImageError(f"The image should hold one Python interpreter and holds {len(found)}: {', '.join(found)}.")
+    return found[0]
+
+
+def compile_sources(layer: Tree, system: Tree) -> Tree:
+    """The ``__pycache__`` files for every ``.py`` file of ``layer``, made with the interpreter of ``system``.
+
+    Raises ProcessError with Python's message when a file does not compile.
+    """
+    sources = [path for path, entry in layer if path.endswith(".py") and entry.kind is Kind.FILE]
+    compiled = Tree()
+    if not sources:
+        return compiled
+    python = interpreter(system)
+    tag = f"cpython-3{python.rpartition('.')[2]}"
+    version = python.rpartition("/")[2]
+    with tempfile.TemporaryDirectory(prefix="cloister-bytecode-") as folder:
+        root = Path(folder)
+        _needed_to_run(system, python, version).write(root)
+        for path in sources:
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_bytes(layer[path].contents)
+        argv = [
+            root / _LOADER,
+            "--library-path",
+            root / _LIBRARIES,
+            root / python,
+            "-S",
+            "-s",
+            "-P",
+            "-B",
+            "-c",
+            _COMPILE,
+        ]
+        # Columns of the source are for tracebacks that nobody sees, and a third of what is read at the start.
+        environment = {
+            "PYTHONNODEBUGRANGES": "1",
+            "PYTHONHOME": str(root / "usr"),
+            "PYTHONHASHSEED": "0",
+            "LC_ALL": "C.UTF-8",
+            "PATH": "/usr/bin",
+        }
+        lines = "".join(f"{root / path}\t/{path}\n" for path in sources)
+        run(argv, cwd=root, env=environment, input=lines.encode())
+        for path in sources:
+            folder_name, _, name = path.rpartition("/")
+            made = f"{folder_name}/__pycache__/{name.removesuffix('.py')}.{tag}.pyc"
+            compiled.put(made, Entry.file((root / made).read_bytes()))
+    return compiled
+
+
+def _needed_to_run(system: Tree, python: str, version: str) -> Tree:
+    """The interpreter with its standard library and shared objects: not the whole image has to be written."""
+    needed = Tree()
+    for path, entry in system:
+        standard_library = path.startswith(f"usr/lib/{version}/") and not path.endswith(".pyc")
+        if path in (python, _LOADER) or standard_library or path.startswith(_LIBRARIES + "/"):
+            needed.put(path, entry)
+    return needed

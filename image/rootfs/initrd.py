@@ -1,0 +1,54 @@
+"""The initrd: busybox, dmsetup with its libraries, disk modules, and the root's hash as a file.
+
+Compressed with the locked zstd: the firmware hashes these bytes several times, which costs more than unpacking them.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from cloister.process import run
+from image.formats import cpio
+from image.rootfs import elf
+from image.rootfs.tree import Entry, Kind, Tree
+
+_PROGRAMS = ("usr/bin/busybox", "usr/sbin/dmsetup")
+_FOLDERS = ("dev", "proc", "sys", "sysroot")
+
+
+def tree(system: Tree, modules: Tree, *, init: bytes, hardware: bytes, root_table: str) -> Tree:
+    """What the initrd holds: programs out of ``system``, ``modules`` with the lists of their order, and the table.
+
+    ``init`` is its first program, ``hardware`` what that reads to find out where it runs. ``root_table`` is a line for
+    dmsetup with the words DATA and TREE in place of the two devices.
+    """
+    made = elf.closure(system, _PROGRAMS)
+    for folder in ("bin", "lib", "lib64", "sbin"):
+        made.put(folder, Entry.link(f"usr/{folder}"))
+    for folder in _FOLDERS:
+        made.put(folder, Entry.directory())
+    made.update(modules)
+    made.put("etc/root-table", Entry.file(f"{root_table}\n".encode()))
+    made.put("usr/lib/cloister/hardware", Entry.file(hardware))
+    made.put("init", Entry.file(init, executable=True))
+    return made
+
+
+def archive(contents: Tree) -> bytes:
+    """The cpio archive, not compressed, with the one device that the kernel opens before init runs."""
+    entries = [_entry(path, entry) for path, entry in contents]
+    entries.insert([entry.path for entry in entries].index("dev") + 1, cpio.character_device("dev/console", 5, 1))
+    return cpio.archive(entries)
+
+
+def compress(data: bytes, *, tool: Callable[[str], list[str]]) -> bytes:
+    """One zstd frame, level 19, one thread. ``tool`` gives the words that start a locked host tool."""
+    words = [*tool("zstd"), "-19", "--single-thread", "--no-check", "--stdout", "--quiet", "-"]
+    return run(words, cwd=Path("/"), env={"LC_ALL": "C"}, input=data).stdout
+
+
+def _entry(path: str, entry: Entry) -> cpio.CpioEntry:
+    if entry.kind is Kind.DIRECTORY:
+        return cpio.directory(path, entry.mode)
+    if entry.kind is Kind.LINK:
+        return cpio.link(path, entry.contents.decode())
+    return cpio.regular(path, entry.contents, entry.mode)

@@ -1,0 +1,104 @@
+"""The kernel and its modules out of Debian's package.
+
+A module says in its .modinfo section which others must be there before it: ``depends`` (symbols that it uses) and
+``softdep`` (modprobe.d(5)). The guest loads modules in the order given here, without depmod's tables.
+"""
+
+import lzma
+import re
+import tarfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from image.debian import deb
+from image.errors import ImageError
+from image.rootfs.tree import merged
+
+_MODULE = re.compile(r"usr/lib/modules/[^/]+/.*/(?P<name>[^/]+)\.ko(?P<compressed>\.xz)?")
+_KERNEL = re.compile(r"boot/vmlinuz-(?P<release>[^/]+)")
+_DEPENDS = re.compile(rb"(?:^|\0)depends=([^\0]*)\0")
+_SOFT_BEFORE = re.compile(rb"(?:^|\0)softdep=pre: ([^\0]*)\0")
+
+
+@dataclass(frozen=True)
+class Module:
+    """A signed module as the kernel's own loader takes it; ``name`` with underscores."""
+
+    name: str
+    contents: bytes
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """The kernel's release, its EFI program, and one ordered list of modules for each list that was asked for."""
+
+    release: str
+    vmlinuz: bytes
+    modules: tuple[tuple[Module, ...], ...]
+
+
+def extract(package: Path, wanted: Iterable[Iterable[str]]) -> Kernel:
+    """The kernel of ``package`` with the closure of every list of module names in ``wanted``, each in loading order.
+
+    Raises ImageError for a module that the kernel does not have and does not have built in.
+    """
+    with deb.open_data(package) as tar:
+        members: dict[str, tarfile.TarInfo] = {}
+        built_in: frozenset[str] = frozenset()
+        release = vmlinuz = None
+        for member in tar:
+            path = merged(member.name)
+            if module := _MODULE.fullmatch(path):
+                members[_canonical(module["name"])] = member
+            elif kernel := _KERNEL.fullmatch(path):
+                release, vmlinuz = kernel["release"], _contents(tar, member)
+            elif path.endswith("/modules.builtin"):
+                lines = _contents(tar, member).decode().split()
+                built_in = frozenset(_canonical(line.rpartition("/")[2].removesuffix(".ko")) for line in lines)
+        if release is None or vmlinuz is None:
+            raise ImageError(f"{package.name} holds no /boot/vmlinuz-*.")
+        source = _Source(tar, members, built_in)
+        return Kernel(release, vmlinuz, tuple(tuple(source.closure(names)) for names in wanted))
+
+
+@dataclass(frozen=True)
+class _Source:
+    tar: tarfile.TarFile
+    members: dict[str, tarfile.TarInfo]
+    built_in: frozenset[str]
+
+    def closure(self, names: Iterable[str]) -> list[Module]:
+        loaded: dict[str, Module] = {}
+        for name in names:
+            self._add(_canonical(name), loaded, soft=False)
+        return list(loaded.values())
+
+    def _add(self, name: str, loaded: dict[str, Module], *, soft: bool) -> None:
+        if name in loaded or name in self.built_in:
+            return
+        if name not in self.members:
+            if soft:
+                return
+            raise ImageError(f"The kernel has no module {name}.")
+        contents = _contents(self.tar, self.members[name])
+        for dependency in dependencies(contents, _DEPENDS, b","):
+            self._add(dependency, loaded, soft=False)
+        for dependency in dependencies(contents, _SOFT_BEFORE, None):
+            self._add(dependency, loaded, soft=True)
+        loaded[name] = Module(name, contents)
+
+
+def dependencies(module: bytes, field: re.Pattern[bytes], separator: bytes | None) -> list[str]:
+    """The module names in every ``field`` of ``module``'s .modinfo."""
+    return [_canonical(name.decode()) for value in field.findall(module) for name in value.split(separator) if name]
+
+
+def _contents(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(member)
+    contents = file.read() if file is not None else b""
+    return lzma.decompress(contents) if member.name.endswith(".xz") else contents
+
+
+def _canonical(name: str) -> str:
+    return name.replace("-", "_")

@@ -1,0 +1,237 @@
+"""A file tree in memory: what a layer of the image holds, and its one deterministic tar.
+
+Nothing is installed: debs are unpacked without dpkg, maintainer scripts or root, so owner and mode are ours to say.
+Everything belongs to root, no file is set-uid, set-gid or writable by anybody but root, and no time is kept.
+"""
+
+import hashlib
+import io
+import json
+import posixpath
+import re
+import tarfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Self
+
+from image.debian import deb
+from image.errors import ImageError
+
+# The folders that usr-merge turns into links to their namesakes under usr (Debian's base-files, since 13).
+_MERGED = ("bin", "lib", "lib64", "sbin")
+
+
+class Kind(Enum):
+    DIRECTORY = "directory"
+    FILE = "file"
+    LINK = "link"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A directory, a regular file with its contents, or a symbolic link whose target is the contents."""
+
+    kind: Kind
+    mode: int
+    contents: bytes = b""
+
+    @classmethod
+    def directory(cls) -> Self:
+        return cls(Kind.DIRECTORY, 0o755)
+
+    @classmethod
+    def file(cls, contents: bytes, *, executable: bool = False) -> Self:
+        return cls(Kind.FILE, 0o755 if executable else 0o644, contents)
+
+    @classmethod
+    def link(cls, target: str) -> Self:
+        return cls(Kind.LINK, 0o777, target.encode())
+
+    def describe(self) -> dict[str, str]:
+        """What a list of files says about the entry: kind, mode (octal), SHA-256 of file contents or link target."""
+        described = {"kind": self.kind.value, "mode": f"{self.mode:04o}"}
+        if self.kind is Kind.LINK:
+            return described | {"target": self.contents.decode()}
+        if self.kind is Kind.FILE:
+            return described | {"sha256": hashlib.sha256(self.contents).hexdigest()}
+        return described
+
+
+class Tree:
+    """Entries by path, relative to the root and without a leading slash; parents are made as they are needed."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, Entry] = {}
+
+    def __getitem__(self, path: str) -> Entry:
+        try:
+            return self._entries[path]
+        except KeyError:
+            raise ImageError(f"The image's tree has no {path}.") from None
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._entries
+
+    def __iter__(self) -> Iterator[tuple[str, Entry]]:
+        """Sorted by path, so that a directory comes before what it holds."""
+        return iter(sorted(self._entries.items()))
+
+    def put(self, path: str, entry: Entry) -> None:
+        """Add or replace; what is a directory and stays one is left alone."""
+        _check_path(path)
+        parent = posixpath.dirname(path)
+        if parent and parent not in self._entries:
+            self.put(parent, Entry.directory())
+        self._entries[path] = entry
+
+    def remove(self, unwanted: Callable[[str], bool]) -> None:
+        """Remove every path that is ``unwanted``, with all that lies under it."""
+        gone = {path for path in self._entries if unwanted(path)}
+        self._entries = {
+            path: entry for path, entry in self._entries.items() if not any(part in gone for part in _and_parents(path))
+        }
+
+    def update(self, other: "Tree") -> None:
+        """Lay ``other`` over this tree. Raises ImageError where both hold a path and differ."""
+        for path, entry in other:
+            if self._entries.setdefault(path, entry) != entry:
+                raise ImageError(f"Two layers of the image hold different things at {path}.")
+
+    def resolve(self, path: str) -> str:
+        """The path that ``path`` leads to when every link on the way is followed inside the tree."""
+        for _ in range(40):
+            for part in reversed(list(_and_parents(path))):
+                entry = self._entries.get(part)
+                if entry is not None and entry.kind is Kind.LINK:
+                    target = posixpath.join(posixpath.dirname(part), entry.contents.decode())
+                    path = posixpath.normpath(target + path[len(part) :]).lstrip("/")
+                    break
+            else:
+                return path
+        raise ImageError(f"The links at {path} lead in a circle.")
+
+    def archive(self) -> bytes:
+        """A tar (GNU format) sorted by path, owner 0:0, time 0."""
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as tar:
+            for path, entry in self:
+                member = tarfile.TarInfo(path)
+                member.mode = entry.mode
+                if entry.kind is Kind.DIRECTORY:
+                    member.type = tarfile.DIRTYPE
+                elif entry.kind is Kind.LINK:
+                    member.type = tarfile.SYMTYPE
+                    member.linkname = entry.contents.decode()
+                else:
+                    member.size = len(entry.contents)
+                tar.addfile(member, io.BytesIO(entry.contents) if entry.kind is Kind.FILE else None)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_archive(cls, data: bytes) -> Self:
+        """The inverse of ``archive``."""
+        tree = cls()
+        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+            for member in tar:
+                if member.isdir():
+                    tree.put(member.name, Entry(Kind.DIRECTORY, member.mode))
+                elif member.issym():
+                    tree.put(member.name, Entry.link(member.linkname))
+                else:
+                    tree.put(member.name, Entry(Kind.FILE, member.mode, _read(tar, member)))
+        return tree
+
+    def write(self, folder: Path) -> None:
+        """Write the tree into an empty ``folder``, owned by whoever asks."""
+        for path, entry in self:
+            destination = folder / path
+            if entry.kind is Kind.DIRECTORY:
+                destination.mkdir(parents=True, exist_ok=True)
+            elif entry.kind is Kind.LINK:
+                destination.symlink_to(entry.contents.decode())
+            else:
+                destination.write_bytes(entry.contents)
+                destination.chmod(entry.mode)
+
+    def listing(self) -> dict[str, dict[str, str]]:
+        """Path -> what ``Entry.describe`` says."""
+        return {path: entry.describe() for path, entry in self}
+
+    def digest(self) -> bytes:
+        """SHA-256 over the listing."""
+        return hashlib.sha256(json.dumps(self.listing(), sort_keys=True).encode()).digest()
+
+
+def unpack(packages: Mapping[str, Path], *, drop: Iterable[str]) -> Tree:
+    """The files of ``packages`` (name -> .deb) without what a pattern of ``drop`` matches.
+
+    A pattern is matched against the whole usr-merged path: ``*`` matches within one name, ``**`` any number of names.
+    """
+    unwanted = matcher(drop)
+    tree = Tree()
+    for folder in _MERGED:
+        tree.put(folder, Entry.link(f"usr/{folder}"))
+        tree.put(f"usr/{folder}", Entry.directory())
+    for name, path in sorted(packages.items()):
+        with deb.open_data(path) as tar:
+            for member in tar:
+                _unpack_member(tree, name, tar, member, unwanted)
+    return tree
+
+
+def _unpack_member(
+    tree: Tree, package: str, tar: tarfile.TarFile, member: tarfile.TarInfo, unwanted: Callable[[str], bool]
+) -> None:
+    path = merged(member.name)
+    if not path or path in _MERGED or any(unwanted(part) for part in _and_parents(path)):
+        return
+    if member.isdir():
+        if path not in tree:
+            tree.put(path, Entry.directory())
+    elif member.issym():
+        tree.put(path, Entry.link(member.linkname))
+    elif member.islnk():
+        tree.put(path, tree[merged(member.linkname)])
+    elif member.isfile():
+        tree.put(path, Entry.file(_read(tar, member), executable=bool(member.mode & 0o100)))
+    else:
+        raise ImageError(f"Package {package} holds {path}, which is neither a file nor a directory nor a link.")
+
+
+def merged(name: str) -> str:
+    """The path of a deb's member after usr-merge; empty for the root itself."""
+    path = posixpath.normpath(name).lstrip("/")
+    if path == ".":
+        return ""
+    return f"usr/{path}" if path.split("/", 1)[0] in _MERGED and "/" in path else path
+
+
+def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
+    """Whether one of the ``patterns`` matches a whole path."""
+    expressions = [_expression(pattern) for pattern in patterns]
+    whole = re.compile("|".join(expressions)) if expressions else None
+    return lambda path: whole is not None and whole.fullmatch(path) is not None
+
+
+def _expression(pattern: str) -> str:
+    parts = re.split(r"(\*\*/|\*\*|\*)", pattern)
+    translated = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*"}
+    return "".join(translated.get(part, re.escape(part)) for part in parts)
+
+
+def _read(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(member)
+    return file.read() if file is not None else b""
+
+
+def _check_path(path: str) -> None:
+    if not path or path != posixpath.normpath(path) or path.startswith(("/", "../")) or path == "..":
+        raise ImageError(f"{path!r} is no path inside an image.")
+
+
+def _and_parents(path: str) -> Iterator[str]:
+    while path:
+        yield path
+        path = posixpath.dirname(path)

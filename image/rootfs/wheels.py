@@ -1,0 +1,41 @@
+"""Python wheels, unpacked into the guest's own folder of packages.
+
+Binary distribution format (packaging.python.org): a wheel is a zip whose files go to the root of a folder on Python's
+path, those under ``NAME.data/{purelib,platlib}`` too.
+"""
+
+import re
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from image.errors import ImageError
+from image.rootfs.tree import Entry, Tree, matcher
+
+_DATA = re.compile(r"[^/]+\.data/(?P<scheme>[^/]+)/(?P<rest>.+)")
+
+
+def unpack(wheels: Mapping[str, Path], *, folder: str, drop: Iterable[str]) -> Tree:
+    """The files of ``wheels`` (name -> .whl) under ``folder``, without what a pattern of ``drop`` matches there."""
+    tree = Tree()
+    for name, path in sorted(wheels.items()):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                for member in sorted(archive.infolist(), key=lambda member: member.filename):
+                    placed = _placed(member.filename)
+                    if member.is_dir() or placed is None:
+                        continue
+                    shared_object = placed.endswith(".so") or ".so." in placed
+                    tree.put(f"{folder}/{placed}", Entry.file(archive.read(member), executable=shared_object))
+        except zipfile.BadZipFile as error:
+            raise ImageError(f"The wheel of {name} is damaged: {error}.") from error
+    tree.remove(matcher(drop))
+    return tree
+
+
+def _placed(name: str) -> str | None:
+    """Where a member goes; None for scripts, headers and data, which an image has no use for."""
+    data = _DATA.fullmatch(name)
+    if data is None:
+        return name
+    return data["rest"] if data["scheme"] in ("purelib", "platlib") else None

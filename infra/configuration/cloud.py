@@ -1,0 +1,253 @@
+"""What only a workspace in a cloud is configured with: where it lies, who may reach it, its labels and its budget."""
+
+import datetime
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cloister.errors import InputError
+from infra.configuration import addresses
+from infra.configuration.validation import NAME, Problems
+
+BACKENDS = ("azure", "gcp")
+ENDPOINTS = PRIVATE, PUBLIC = "private", "public"
+REGISTRY_PROJECT = "cloister-registry"
+
+WORKSPACE_LABEL, MANAGER_LABEL, MANAGER = "cloister-workspace", "managed-by", "cloister"
+# In Azure what a VM says of itself stands among the labels: its endpoint is where a run is asked for.
+_RESERVED = "cloister-"
+
+KEYS = ("azure", "gcp", "endpoint", "public", "labels", "budget")
+"""Keys of ``cloister:workspace`` that a local workspace has not."""
+
+WIDEST = 8
+"""The shortest prefix of an IPv4 network that is somebody's and not everybody's: an old class A."""
+
+_OWN = ipaddress.IPv4Network(addresses.NETWORK)
+# No packet comes from there: RFC 1122, 3927 (the clouds' metadata services), 5771 and 1112, and Azure's hosts.
+_NOBODYS = tuple(
+    ipaddress.IPv4Network(text)
+    for text in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4", "168.63.129.16/32")
+)
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+LOCATION = re.compile(r"[a-z][a-z0-9]{2,62}\Z")
+# Google Cloud, Resource Manager, "Creating and managing projects": 6 to 30 characters, no hyphen at the end.
+PROJECT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]\Z")
+REGION = re.compile(r"[a-z]+-[a-z]+[0-9]+\Z")
+NO_UUID = "no identifier like 00000000-0000-0000-0000-000000000000, in lower case"
+NO_LOCATION = "no location; write for example westeurope"
+NO_PROJECT = "no project id: 6 to 30 lower-case letters, digits and '-', the first of them a letter"
+_ORGANIZATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")
+_CURRENCY = re.compile(r"[A-Z]{3}\Z")
+_BILLING_ACCOUNT = re.compile(r"[0-9A-F]{6}-[0-9A-F]{6}-[0-9A-F]{6}\Z")
+_CONTACT = re.compile(r"[^@\s,;<>\"]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+\Z")
+_MIDNIGHT = " 00:00:00 +0000 UTC"
+_FIRST_OF_A_MONTH = re.compile(r"20\d\d-(0[1-9]|1[0-2])-01\Z")
+# The stricter of both clouds, so that a label means the same on each: Google Cloud, "Requirements for labels"
+# (lower-case letters, digits, '_', '-'; a key begins with a letter; 64 of them) and Azure, "Use tags to organize your
+# Azure resources" (50 of them), but a key of a vault has 15 at most (Azure Key Vault, "About keys": key tags). Two are
+# Cloister's own.
+_LABEL_KEY = re.compile(r"[a-z][a-z0-9_-]{0,62}\Z")
+_LABEL_VALUE = re.compile(r"[a-z0-9_-]{1,63}\Z")
+_MOST_LABELS = 13
+# Azure REST API, Budgets: at most five notifications, thresholds up to 1000 percent, at most 50 addresses.
+_MOST_ALERTS, _HIGHEST_ALERT, _MOST_CONTACTS = 5, 1000, 50
+_LARGEST_AMOUNT = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Azure:
+    """``subscription`` and ``tenant`` are UUIDs; ``registry`` is the stack that published the image. ``orchestrator``
+    is the object id of the tenant's Confidential VM Orchestrator, which only a signed image needs, else "".
+    """
+
+    subscription: str
+    tenant: str
+    location: str
+    registry: str
+    orchestrator: str = ""
+
+
+@dataclass(frozen=True)
+class Gcp:
+    """``registry`` is the stack that published the image."""
+
+    project: str
+    region: str
+    registry: str
+
+
+@dataclass(frozen=True)
+class Budget:
+    """``amount`` a month in ``currency``; ``alerts`` are percents of it. ``start`` (``YYYY-MM-01``) and ``contacts``
+    (mail addresses) are Azure's, ``billing_account`` is Google's; else "" or ().
+    """
+
+    amount: int
+    currency: str
+    alerts: tuple[int, ...]
+    start: str
+    contacts: tuple[str, ...]
+    billing_account: str
+
+
+def azure(found: Problems, value: Any) -> Azure:
+    """``workspace.azure``."""
+    path = "workspace.azure"
+    required = ("subscription", "tenant", "location", "registry")
+    fields = found.mapping(value, path, required=required, optional=("orchestrator",))
+    return Azure(
+        subscription=found.matching(fields, "subscription", path, UUID, NO_UUID),
+        tenant=found.matching(fields, "tenant", path, UUID, NO_UUID),
+        location=found.matching(fields, "location", path, LOCATION, NO_LOCATION),
+        registry=_registry(found, fields, path),
+        orchestrator=found.matching(fields, "orchestrator", path, UUID, NO_UUID),
+    )
+
+
+def gcp(found: Problems, value: Any) -> Gcp:
+    """``workspace.gcp``."""
+    path = "workspace.gcp"
+    fields = found.mapping(value, path, required=("project", "region", "registry"))
+    return Gcp(
+        project=found.matching(fields, "project", path, PROJECT, NO_PROJECT),
+        region=found.matching(fields, "region", path, REGION, "no region; write for example europe-west4"),
+        registry=_registry(found, fields, path),
+    )
+
+
+def _registry(found: Problems, fields: Mapping[str, Any], path: str) -> str:
+    text = found.text(fields, "registry", f"{path}.registry")
+    parts = text.split("/")
+    good = len(parts) == 3 and _ORGANIZATION.match(parts[0]) and parts[1] == REGISTRY_PROJECT and NAME.match(parts[2])
+    if text and not good:
+        found.add(
+            f"{path}.registry", f"{text!r} is not the full name of a stack, organization/{REGISTRY_PROJECT}/NAME."
+        )
+    return text
+
+
+def ingress(found: Problems, value: Any, *, public: bool) -> tuple[str, ...]:
+    """``workspace.ingress``: IPv4 networks, because a CVM has an IPv4 address and no other."""
+    networks: list[tuple[str, ipaddress.IPv4Network]] = []
+    for path, source in found.entries(value, "workspace.ingress"):
+        network = found.tried(path, lambda text=source: parse_network(text))
+        if network is None:
+            continue
+        if network.version != 4:
+            found.add(path, f"{source} is a network of IPv6, and a CVM has an address of IPv4 only.")
+        elif network.subnet_of(_OWN):
+            found.add(path, f"{source} lies in {_OWN}, a workspace's own network, whose CVMs call nobody.")
+        elif any(network.subnet_of(one) for one in _NOBODYS):
+            found.add(path, f"{source} is nobody's: no packet comes from there.")
+        else:
+            networks.append((path, network))
+    found.unique([str(network) for _, network in networks], "workspace.ingress", "network")
+    _refuse_overlaps(found, networks)
+    if not public:
+        for wide in too_wide([network for _, network in networks]):
+            found.add(
+                "workspace.ingress", f"lets in all of {wide}: name who may come, or say it aloud with public: true."
+            )
+    return tuple(str(network) for _, network in networks)
+
+
+def _refuse_overlaps(found: Problems, networks: list[tuple[str, ipaddress.IPv4Network]]) -> None:
+    """Azure takes no rule with both (answer 400 OverlappingSubnetsNotPermittedInSecurityRule)."""
+    for path, network in networks:
+        whole = next((one for _, one in networks if one != network and network.subnet_of(one)), None)
+        if whole is not None:
+            found.add(path, f"{network} lies in {whole}, which is named as well; leave it out.")
+
+
+def too_wide(networks: list[ipaddress.IPv4Network]) -> list[ipaddress.IPv4Network]:
+    """What of ``networks``, taken together, is wider than ``/8``: two halves of the internet are the internet."""
+    return [network for network in ipaddress.collapse_addresses(networks) if network.prefixlen < WIDEST]
+
+
+def parse_network(text: Any) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """Raises InputError, also for an address with bits beside its network's."""
+    try:
+        return ipaddress.ip_network(text if isinstance(text, str) else "")
+    except ValueError as error:
+        raise InputError(f"{text!r} is not a network like 198.51.100.0/24.") from error
+
+
+def labels(found: Problems, value: Any, path: str = "workspace.labels") -> dict[str, str]:
+    """The labels at ``path``; what is fixed is added when they are attached."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        found.add(path, "must be a mapping of labels to values.")
+        return {}
+    if len(value) > _MOST_LABELS:
+        found.add(path, f"are {len(value)}; {_MOST_LABELS} is the most.")
+    for name, text in value.items():
+        if not isinstance(name, str) or not _LABEL_KEY.match(name):
+            found.add(
+                path, f"{name!r} is no label: lower-case letters, digits, '_' and '-', the first of them a letter."
+            )
+        elif name == MANAGER_LABEL or name.startswith(_RESERVED):
+            found.add(f"{path}.{name}", "is set by Cloister itself.")
+        if not isinstance(text, str) or not _LABEL_VALUE.match(text):
+            found.add(f"{path}.{name}", f"{text!r} is no value: lower-case letters, digits, '_' and '-', in quotes.")
+    return {str(name): str(text) for name, text in value.items()}
+
+
+def budget(found: Problems, value: Any, backend: str) -> Budget | None:
+    """``workspace.budget``. None when there is none."""
+    if value is None:
+        return None
+    path = "workspace.budget"
+    own = ("contacts", "start") if backend == "azure" else ("billing_account",)
+    fields = found.mapping(value, path, required=("amount", "currency", "alerts", *own))
+    return Budget(
+        amount=found.integer(fields, "amount", path, default=0, allowed=range(1, _LARGEST_AMOUNT + 1)),
+        currency=found.matching(fields, "currency", path, _CURRENCY, "no currency; write for example EUR"),
+        alerts=_alerts(found, fields.get("alerts")),
+        start=_start(found, fields, path),
+        contacts=_contacts(found, fields.get("contacts")),
+        billing_account=found.matching(
+            fields, "billing_account", path, _BILLING_ACCOUNT, "no billing account like 012345-6789AB-CDEF01"
+        ),
+    )
+
+
+def _start(found: Problems, fields: Mapping[str, Any], path: str) -> str:
+    """A date that YAML was left to read is a date to Python, and a text with a time in it to the engine."""
+    value = fields.get("start")
+    said = value.isoformat() if isinstance(value, datetime.date) else str(value).removesuffix(_MIDNIGHT)
+    if said != value and _FIRST_OF_A_MONTH.match(said):
+        found.add(f"{path}.start", f"{said} is a date to YAML and no text; write it in quotes, '{said}'.")
+        return ""
+    otherwise = "not the first day of a month; write for example '2026-12-01', in quotes"
+    return found.matching({"start": None if value is None else said}, "start", path, _FIRST_OF_A_MONTH, otherwise)
+
+
+def _alerts(found: Problems, value: Any) -> tuple[int, ...]:
+    path = "workspace.budget.alerts"
+    alerts = []
+    for place, percent in found.entries(value, path):
+        if isinstance(percent, bool) or not isinstance(percent, int) or not 0 < percent <= _HIGHEST_ALERT:
+            found.add(place, f"{percent!r} is not a whole number of percents from 1 to {_HIGHEST_ALERT}.")
+        else:
+            alerts.append(percent)
+    if len(alerts) > _MOST_ALERTS:
+        found.add(path, f"are {len(alerts)}; {_MOST_ALERTS} is the most.")
+    found.unique([str(percent) for percent in alerts], path, "percent")
+    return tuple(sorted(alerts))
+
+
+def _contacts(found: Problems, value: Any) -> tuple[str, ...]:
+    path = "workspace.budget.contacts"
+    contacts = []
+    for place, address in found.entries(value, path):
+        if not isinstance(address, str) or not _CONTACT.match(address):
+            found.add(place, f"{address!r} is no mail address.")
+        else:
+            contacts.append(address)
+    if len(contacts) > _MOST_CONTACTS:
+        found.add(path, f"are {len(contacts)}; {_MOST_CONTACTS} is the most.")
+    return tuple(contacts)

@@ -1,0 +1,1 @@
+"""Deployed workspaces: stacks, machines, members, drift."""

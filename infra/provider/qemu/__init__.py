@@ -1,0 +1,1 @@
+"""One local virtual machine: QEMU, swtpm, ports, sockets and processes."""

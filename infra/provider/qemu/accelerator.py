@@ -1,0 +1,79 @@
+"""Whether this machine can run a guest on its own CPU (KVM) or must emulate one (TCG).
+
+``/dev/kvm`` may exist and not work (nested, paravirtual), so KVM is used only when the CPU shows vmx or svm and a
+probe guest has said hello: a firmware of 64 KiB that writes to QEMU's debug port and switches itself off.
+"""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from cloister.process import ProcessError, run
+from image.inputs.tools import Tools
+
+GREETING = b"hello"
+_ROM_SIZE = 65536
+_CODE = 0xFF00
+_RESET = 0xFFF0
+_DEBUG_PORT = 0xE9
+_EXIT_PORT = 0xF4
+# isa-debug-exit ends QEMU with (value << 1) | 1; with 0 that would be what QEMU itself ends with when it fails.
+_EXIT_VALUE = 0x10
+_EXIT_STATUS = _EXIT_VALUE << 1 | 1
+_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """``name`` is kvm or tcg; ``reason`` says why, as a sentence."""
+
+    name: str
+    reason: str
+
+    def argv(self) -> list[str]:
+        return ["-accel", "kvm"] if self.name == "kvm" else ["-accel", "tcg,thread=multi,tb-size=512"]
+
+
+def choose(tools: Tools) -> Accelerator:
+    """KVM after its probe, else TCG."""
+    flags = Path("/proc/cpuinfo").read_text("utf-8", "replace").split()
+    if "vmx" not in flags and "svm" not in flags:
+        return Accelerator("tcg", "The CPU shows neither vmx nor svm.")
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return Accelerator("tcg", "/dev/kvm is not there or not open to this user.")
+    try:
+        said = greet(tools, ["-accel", "kvm", "-cpu", "host"])
+    except ProcessError as error:
+        return Accelerator("tcg", f"/dev/kvm is there, but a probe guest did not run: {error.message}")
+    if said != GREETING:
+        return Accelerator("tcg", f"/dev/kvm is there, but a probe guest said {said[:16]!r}, not {GREETING!r}.")
+    return Accelerator("kvm", "The probe guest ran on KVM.")
+
+
+def greet(tools: Tools, accelerator: list[str]) -> bytes:
+    """What the probe guest says. Raises ProcessError when QEMU cannot run it."""
+    with tempfile.TemporaryDirectory() as name:
+        (Path(name) / "hello.rom").write_bytes(rom())
+        argv = [*tools.argv("qemu-system-x86_64"), *accelerator, "-machine", "pc", "-m", "16M", "-nodefaults"]
+        argv += ["-no-user-config", "-display", "none", "-no-reboot", "-bios", "hello.rom", "-debugcon", "file:said"]
+        argv += ["-device", f"isa-debug-exit,iobase={_EXIT_PORT:#x},iosize=1"]
+        done = run(argv, cwd=Path(name), check=False, timeout=_SECONDS)
+        if done.returncode != _EXIT_STATUS:
+            raise ProcessError(f"QEMU ended with status {done.returncode}: {done.stderr.decode('utf-8', 'replace')}")
+        return (Path(name) / "said").read_bytes()
+
+
+def rom() -> bytes:
+    """The probe guest, 16-bit real mode (Intel SDM volume 3, 10.1.4: the first instruction is at 0xFFFFFFF0)."""
+    code = b"\xba" + _DEBUG_PORT.to_bytes(2, "little")  # mov dx, port
+    for letter in GREETING:
+        code += b"\xb0" + bytes([letter]) + b"\xee"  # mov al, letter; out dx, al
+    code += b"\xba" + _EXIT_PORT.to_bytes(2, "little")  # mov dx, port
+    code += b"\xb0" + bytes([_EXIT_VALUE]) + b"\xee"  # mov al, value; out dx, al
+    code += b"\xf4"  # hlt
+    jump = b"\xea" + _CODE.to_bytes(2, "little") + (0xF000).to_bytes(2, "little")  # jmp F000:FF00
+    image = bytearray(_ROM_SIZE)
+    image[_CODE : _CODE + len(code)] = code
+    image[_RESET : _RESET + len(jump)] = jump
+    return bytes(image)

@@ -1,0 +1,169 @@
+"""From the start of QEMU to an agent that answers, or the reason why there is none."""
+
+import json
+import os
+import select
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from cloister.endpoint import Address, probe
+from cloister.errors import CloisterError
+from infra.provider.errors import CancelledError, ProviderError
+from infra.provider.qemu import vtpm
+from infra.provider.qemu.machine import CONSOLE_LOG, MILESTONES, MONITOR_SOCKET, QEMU_LOG
+from infra.provider.qemu.ports import LOOPBACK
+from infra.provider.qemu.sockets import connect
+
+BOOT_SECONDS = 300.0
+SILENCE_SECONDS = 120.0
+"""How long firmware may take before the kernel reports itself: 10 s when emulated, 40 s on a busy machine."""
+
+READY = "ready"
+FAILED = "failed"
+
+_TICK_SECONDS = 0.2
+_MONITOR_SECONDS = 10.0
+_HANDSHAKE_SECONDS = 30.0
+_MOST_RESETS = 1
+_TAIL_LINES = 8
+_LOGS = (QEMU_LOG, vtpm.LOG, CONSOLE_LOG)
+_MOST_BYTES = 65536
+_RESTARTED = "A machine does so when its disk is not what the image says: `invoke image.verify` compares the image."
+
+_MEANINGS = {
+    "initrd": "kernel started",
+    "root": "root file system verified",
+    "init": "guest started",
+    "runner": "runner started",
+    "agent": "agent started",
+    "ready": "agent answers",
+}
+
+
+class SilentError(ProviderError):
+    """The machine runs, and nothing was heard of it. Under emulation that was seen once in fifty starts, in firmware,
+    and not again when it was started anew.
+    """
+
+
+@dataclass
+class BootWatch:
+    """One boot. ``say`` gets a line at each milestone, ``cancelled`` ends the wait."""
+
+    name: str
+    folder: Path
+    qemu: subprocess.Popen[bytes]
+    port: int
+    cancelled: Event
+    say: Callable[[str], None]
+
+    def wait(self, seconds: float = BOOT_SECONDS) -> float:
+        """Seconds from now until the agent answered. Raises ProviderError (SilentError, CancelledError)."""
+        began = time.monotonic()
+        resets = 0
+        shown = ""
+        with ExitStack() as stack:
+            ended = os.pidfd_open(self.qemu.pid)
+            stack.callback(os.close, ended)
+            monitor = _Monitor(self.folder)
+            stack.callback(monitor.close)
+            while True:
+                names = self._milestones()
+                if names and names[-1] != shown:
+                    shown = names[-1]
+                    self.say(f"{_MEANINGS.get(shown, shown)} after {time.monotonic() - began:.0f} s")
+                if READY in names:
+                    break
+                readable = select.select([ended, *monitor.streams()], [], [], _TICK_SECONDS)[0]
+                if ended in readable:
+                    raise self._failure("its virtual machine ended before it was ready")
+                resets += monitor.resets()
+                if resets > _MOST_RESETS:
+                    raise self._failure(f"it restarted {resets} times instead of getting ready", _RESTARTED)
+                if self.cancelled.is_set():
+                    raise CancelledError(f"Starting the CVM {self.name!r} was stopped.")
+                if not names and time.monotonic() - began > SILENCE_SECONDS:
+                    raise SilentError(self._failure(f"nothing was heard of it for {SILENCE_SECONDS:.0f} s").message)
+                if time.monotonic() - began > seconds:
+                    raise self._failure(f"it is not ready after {seconds:.0f} s")
+        self._greet()
+        return time.monotonic() - began
+
+    def _milestones(self) -> list[str]:
+        """The names of the milestones so far. Raises ProviderError when the guest says that it failed."""
+        names = []
+        for line in _read(self.folder / MILESTONES).splitlines():
+            word, _, rest = line.partition(" ")
+            if word == FAILED:
+                raise ProviderError(f"The CVM {self.name!r} did not start. The guest says: {rest}")
+            names.append(word)
+        return names
+
+    def _greet(self) -> None:
+        """A TLS handshake with the agent: QEMU itself accepts a TCP connection, whether or not the guest does."""
+        try:
+            probe(Address(LOOPBACK, self.port), timeout=_HANDSHAKE_SECONDS)
+        except CloisterError as error:
+            raise self._failure(f"its agent does not answer ({error.message})") from error
+
+    def _failure(self, what: str, hint: str = "") -> ProviderError:
+        try:
+            names = self._milestones()
+        except ProviderError as error:
+            # What the guest itself says explains more than what was seen from outside.
+            return error
+        last = f"The last thing it reported was {names[-1]!r}." if names else "It reported nothing."
+        message = [f"The CVM {self.name!r} did not start: {what}. {last}"]
+        for log in _LOGS:
+            lines = _read(self.folder / log).splitlines()[-_TAIL_LINES:]
+            message += [f"{log}: {line}" for line in lines if line.strip()]
+        return ProviderError("\n  ".join(message), hint=hint)
+
+
+class _Monitor:
+    """QEMU's machine protocol (docs/interop/qmp-spec): here only the events that say that the guest was reset."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stream: socket.socket | None = None
+        self._rest = b""
+
+    def streams(self) -> list[socket.socket]:
+        """What to wait for; the connection is made as soon as QEMU listens."""
+        if self._stream is None:
+            with suppress(OSError):
+                self._stream = connect(self._folder, MONITOR_SOCKET, timeout=_MONITOR_SECONDS)
+                self._stream.sendall(b'{"execute":"qmp_capabilities"}\n')
+                self._stream.setblocking(False)
+        return [self._stream] if self._stream is not None else []
+
+    def resets(self) -> int:
+        """How often the guest was reset since the last call."""
+        if self._stream is None:
+            return 0
+        with suppress(BlockingIOError, ConnectionError):
+            self._rest += self._stream.recv(_MOST_BYTES)
+        *lines, self._rest = self._rest.split(b"\n")
+        count = 0
+        for line in lines:
+            with suppress(ValueError):
+                count += json.loads(line).get("event") == "RESET"
+        return count
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+
+
+def _read(path: Path) -> str:
+    """The last part of a log, empty when there is none."""
+    with suppress(FileNotFoundError), open(path, "rb") as log:
+        log.seek(max(0, log.seek(0, os.SEEK_END) - _MOST_BYTES))
+        return log.read().decode("utf-8", "replace")
+    return ""

@@ -1,0 +1,19 @@
+"""Whether a local machine lives, by what its state says of it."""
+
+from infra import paths
+from infra.provider.qemu import machine
+from infra.provider.qemu.processes import Process
+from infra.provider.resource import Properties
+
+
+def process_of(state: Properties) -> Process | None:
+    """QEMU's process, None when the state knows none."""
+    value = state.get("process")
+    return Process(int(value["pid"]), int(value["started"])) if isinstance(value, dict) else None
+
+
+def is_alive(state: Properties) -> bool:
+    """Whether both processes live: without its TPM a machine proves nothing any more, to nobody."""
+    qemu = process_of(state)
+    folder = paths.state() / str(state["workspace"]) / str(state["name"])
+    return qemu is not None and qemu.alive() and bool(machine.running(folder, machine.TPM))

@@ -1,0 +1,146 @@
+"""A local CVM: its folder, and the two processes (QEMU, swtpm) that run in it.
+
+The folder is written before anything starts, and it is the working directory of both processes: that is how they
+are found again, and why all names inside it are relative.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from image.inputs.tools import Tools
+from infra.paths import private_folder
+from infra.provider.errors import ProviderError
+from infra.provider.qemu import vtpm
+from infra.provider.qemu.accelerator import Accelerator
+from infra.provider.qemu.ports import LOOPBACK
+from infra.provider.qemu.processes import Process, start, working_in
+
+AGENT_PORT = 6110
+MONITOR_SOCKET = "qmp.sock"
+CONSOLE_SOCKET = "console.sock"
+CONSOLE_LOG = "console.log"
+MILESTONES = "milestones.log"
+QEMU_LOG = "qemu.log"
+
+TPM = "swtpm"
+_PROGRAMS = ("qemu-system-x86_64", TPM)
+_CONFIGURATION = "boot-configuration.json"
+_DISK = "disk.raw"
+VARIABLES = "variables.fd"
+_FIRMWARE = "usr/share/OVMF/OVMF_CODE_4M.fd"
+_FIRMWARE_VARIABLES = "usr/share/OVMF/OVMF_VARS_4M.fd"
+_MILESTONE_PORT = "org.cloister.milestone"
+_SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+_MEBIBYTE = 1 << 20
+_FORWARDED = re.compile(rf"hostfwd=tcp:{re.escape(LOOPBACK)}:(\d+)-")
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What a machine is made of. ``memory`` in bytes, ``port`` on the loopback interface, ``console``: it has one."""
+
+    name: str
+    vcpus: int
+    memory: int
+    port: int
+    console: bool
+
+
+def prepare(folder: Path, tools: Tools, disk: Path, configuration: bytes) -> None:
+    """Write the folder of a machine: disk, firmware variables, boot configuration."""
+    for part in (folder.parent.parent, folder.parent, folder):
+        private_folder(part)
+    try:
+        # A link, so that an image that is built again meanwhile takes nothing from under a running machine.
+        os.link(disk, folder / _DISK)
+    except OSError:
+        shutil.copyfile(disk, folder / _DISK)
+    shutil.copyfile(tools.path(_FIRMWARE_VARIABLES), folder / VARIABLES)
+    (folder / VARIABLES).chmod(0o600)
+    (folder / _CONFIGURATION).write_bytes(configuration)
+
+
+def boot(folder: Path, tools: Tools, hardware: Hardware, accelerator: Accelerator) -> subprocess.Popen[bytes]:
+    """Start the TPM and QEMU in ``folder``; returns QEMU."""
+    vtpm.run_beside(tools, folder)
+    return start(argv(tools, hardware, accelerator), folder, QEMU_LOG, tools.environment())
+
+
+def argv(tools: Tools, hardware: Hardware, accelerator: Accelerator) -> list[str]:
+    """QEMU's command line: q35 with UEFI, TPM, one read-only disk and a network that only the agent's port enters."""
+    qemu = tools.argv("qemu-system-x86_64")
+    qemu += ["-name", f"cloister/{hardware.name}", "-nodefaults", "-no-user-config", "-display", "none"]
+    qemu += ["-sandbox", _SANDBOX, "-qmp", f"unix:{MONITOR_SOCKET},server=on,wait=off"]
+    qemu += [*accelerator.argv(), "-cpu", "max", "-smp", str(hardware.vcpus), "-m", f"{hardware.memory // _MEBIBYTE}M"]
+    qemu += ["-machine", "q35,pflash0=firmware,pflash1=variables"]
+    qemu += _block("firmware", str(tools.path(_FIRMWARE)), read_only=True)
+    qemu += _block("variables", VARIABLES, read_only=False)
+    # bootindex: else failed attempts to boot from elsewhere go into PCR 4. An empty romfile: no option ROM to measure.
+    qemu += [*_block("disk", _DISK, read_only=True), "-device", "virtio-blk-pci,drive=disk,bootindex=1"]
+    qemu += ["-netdev", f"user,id=net,restrict=on,hostfwd=tcp:{LOOPBACK}:{hardware.port}-:{AGENT_PORT}"]
+    qemu += ["-device", "virtio-net-pci,netdev=net,romfile="]
+    qemu += ["-chardev", f"socket,id=tpm,path={vtpm.CONTROL_SOCKET}", "-tpmdev", "emulator,id=tpm0,chardev=tpm"]
+    qemu += ["-device", "tpm-crb,tpmdev=tpm0"]
+    qemu += ["-fw_cfg", f"name=opt/org.cloister/boot-configuration,file={_CONFIGURATION}"]
+    qemu += ["-device", "virtio-serial-pci", "-chardev", f"file,id=milestone,path={MILESTONES}"]
+    qemu += ["-device", f"virtserialport,chardev=milestone,name={_MILESTONE_PORT}"]
+    if hardware.console:
+        qemu += ["-chardev", f"socket,id=console,path={CONSOLE_SOCKET},server=on,wait=off,logfile={CONSOLE_LOG}"]
+        qemu += ["-serial", "chardev:console"]
+    return qemu
+
+
+def stop(folder: Path) -> None:
+    """End whatever runs in ``folder``."""
+    # QEMU first: with it swtpm ends by itself.
+    for program in _PROGRAMS:
+        for process in running(folder, program):
+            process.end()
+    for path in folder.glob("*.sock"):
+        path.unlink()
+
+
+def remove(folder: Path) -> None:
+    """End whatever runs in ``folder`` and remove it. Nothing happens when there is nothing.
+
+    Raises ProviderError when something of it stays.
+    """
+    stop(folder)
+    try:
+        with suppress(FileNotFoundError):
+            shutil.rmtree(folder)
+        # A process on its way out may have taken a file along, at which the first attempt stopped.
+        if folder.exists():
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise ProviderError(
+            f"The machine's folder {folder} could not be removed: {error.strerror}.",
+            hint="Remove it yourself, then do the same again.",
+        ) from error
+
+
+def running(folder: Path, program: str = _PROGRAMS[0]) -> list[Process]:
+    """The live processes of the machine in ``folder``."""
+    return working_in(folder.resolve(), (program,))
+
+
+def port(process: Process) -> int | None:
+    """The port of this machine that a running QEMU forwards to its agent."""
+    try:
+        words = Path(f"/proc/{process.pid}/cmdline").read_text("utf-8", "replace")
+    except OSError:
+        return None
+    found = _FORWARDED.search(words)
+    return int(found[1]) if found else None
+
+
+def _block(name: str, path: str, *, read_only: bool) -> list[str]:
+    """A raw file as a block node. JSON, because a comma in a path would split QEMU's other form."""
+    node = {"driver": "raw", "node-name": name, "read-only": read_only, "file": {"driver": "file", "filename": path}}
+    return ["-blockdev", json.dumps(node)]

@@ -1,0 +1,1 @@
+"""The pulumi program: its engine, environment, projects and operations."""

@@ -1,0 +1,1 @@
+"""Declared Pulumi resources: types, labels and tags."""

@@ -1,0 +1,61 @@
+"""The store of assets, where the machine itself fails."""
+
+import hashlib
+from io import FileIO
+from pathlib import Path
+
+import pytest
+
+from agent_runtime.computation.assets import AssetStore, Progress
+from cloister.protocol.manifest import Asset
+
+DATA = b"abcdefgh"
+
+
+class Full(FileIO):
+    """A file whose file system takes two more bytes."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:  # ty: ignore[invalid-method-override]
+        if self.tell() >= 6:
+            raise OSError(28, "No space left on device")
+        return super().write(bytes(data)[:2])
+
+
+def test_a_write_that_fails_half_way_leaves_nothing_behind(tmp_path: Path) -> None:
+    asset = Asset("h1", "dataset", "hospital", "h1.csv", hashlib.sha256(DATA).hexdigest(), len(DATA))
+    store = AssetStore(tmp_path)
+    store.declare([asset])
+    writer = store.begin("h1")
+    store.start("h1", writer, 0)
+    store.write("h1", writer, DATA[:4])
+    upload = store._uploads["h1"]
+    whole = upload.file
+    assert whole is not None
+    with Full(upload.path, "r+") as upload.file:
+        upload.file.seek(4)
+        with pytest.raises(OSError, match="space"):
+            store.write("h1", writer, DATA[4:])
+        whole.seek(upload.file.tell())
+    upload.file = whole
+    assert store.progress("h1") == Progress(4, False)
+    assert store.write("h1", writer, DATA[4:]) == Progress(8, True)
+    assert upload.path.read_bytes() == DATA
+
+
+def test_a_wipe_that_leaves_something_says_so_and_removes_the_rest(tmp_path: Path) -> None:
+    def asset(name: str) -> Asset:
+        return Asset(name, "dataset", "hospital", f"{name}.csv", hashlib.sha256(DATA).hexdigest(), len(DATA))
+
+    store = AssetStore(tmp_path)
+    store.declare([asset("h1"), asset("h2")])
+    for name in ("h1", "h2"):
+        writer = store.begin(name)
+        store.start(name, writer, 0)
+        store.write(name, writer, DATA)
+    # What is no file cannot be unlinked, not even by root.
+    store._uploads["h1"].path.unlink()
+    (store._uploads["h1"].path / "stays").mkdir(parents=True)
+    with pytest.raises(OSError, match=r"h1\.csv"):
+        store.wipe()
+    assert not store._uploads["h2"].path.exists()
+    store.wipe()

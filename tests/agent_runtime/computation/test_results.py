@@ -1,0 +1,44 @@
+"""What is collected from a run's folder, and slots that come and go at the same time."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from agent_runtime.computation.results import Slots, collect
+from agent_runtime.limits import Limits
+from cloister.protocol.archive import ArchiveError
+
+
+def test_a_folder_that_cannot_be_read_is_not_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "deep").mkdir()
+    really = os.open
+
+    def fail(path: str | Path, flags: int, *, dir_fd: int | None = None) -> int:
+        if path == "deep":
+            raise OSError(24, "Too many open files")
+        return really(path, flags, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", fail)
+    with pytest.raises(OSError, match="Too many"):
+        collect(tmp_path, max_size=10, limits=Limits())
+
+
+def test_a_name_that_is_too_long_in_the_zip_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path.joinpath(*["d" * 200] * 5)
+    folder.mkdir(parents=True)
+    (folder / ("f" * 19)).touch()
+    with pytest.raises(ArchiveError):
+        collect(tmp_path, max_size=10, limits=Limits())
+
+
+def test_a_slot_does_not_appear_while_all_are_being_wiped(tmp_path: Path) -> None:
+    slots = Slots(tmp_path / "slots")
+    filling = threading.Thread(target=slots.fill, args=(("lab",), {"results/a": b"x"}))
+    with slots._lock:
+        filling.start()
+        filling.join(0.3)
+        assert slots.all() == []
+    filling.join()
+    assert [slot.consumer for slot in slots.all()] == ["lab"]

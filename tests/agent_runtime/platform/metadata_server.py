@@ -1,0 +1,118 @@
+"""The metadata services of Azure and Google as they are documented, and as they fail when a test says so."""
+
+import base64
+import contextlib
+import http.server
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from agent_runtime.platform import azure, gcp
+from agent_runtime.platform.metadata import Metadata
+
+AZURE = {"Content-Type": "text/plain; charset=utf-8", "Server": "IMDS/150.870.65.1854"}
+GOOGLE = {"Metadata-Flavor": "Google", "Content-Type": "application/text", "Server": "Metadata Server for VM"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """``cut`` bytes fewer are sent than announced."""
+
+    body: bytes = b""
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    cut: int = 0
+
+
+Respond = Callable[[str, bytes], Answer]
+"""From path and body of a request to the answer."""
+
+
+@dataclass
+class Server:
+    """``requests`` are method, path and headers of each; ``before`` are answers that come first, then ``respond``."""
+
+    port: int
+    respond: Respond
+    before: list[Answer] = field(default_factory=list)
+    requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    pauses: list[float] = field(default_factory=list)
+
+    def reached(self, service: Metadata) -> Metadata:
+        """The agent's client of a service, which finds this server in its place and does not wait."""
+        return replace(service, address="127.0.0.1", port=self.port, pause=self.pauses.append)
+
+
+def azure_service(user_data: bytes, others: Respond | None = None) -> Respond:
+    """IMDS: no answer without its header, user data in base64, everything else by ``others``."""
+
+    def respond(path: str, body: bytes) -> Answer:
+        if path == azure.USER_DATA:
+            return Answer(base64.b64encode(user_data), headers=AZURE)
+        return others(path, body) if others else Answer(b'{"error":"Not found"}', 404, AZURE)
+
+    return respond
+
+
+def google_service(attribute: bytes | None) -> Respond:
+    """The metadata server: an instance's attribute as it is."""
+
+    def respond(path: str, _body: bytes) -> Answer:
+        if path == gcp.BOOT_CONFIGURATION and attribute is not None:
+            return Answer(attribute, headers={**GOOGLE, "ETag": "411261ca6c9e4fa1", "X-Frame-Options": "0"})
+        return Answer(b"<!DOCTYPE html>not found", 404, GOOGLE)
+
+    return respond
+
+
+@contextlib.contextmanager
+def serving(respond: Respond, *before: Answer) -> Iterator[Server]:
+    """A server on a port of its own."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            body = self.rfile.read(int(headers.get("content-length", "0")))
+            server.requests.append((self.command, self.path, headers))
+            answer = server.before.pop(0) if server.before else self._answer(headers, body)
+            self.send_response(answer.status)
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(answer.body)))
+            self.end_headers()
+            self.wfile.write(answer.body[: len(answer.body) - answer.cut])
+            self.close_connection = True
+
+        do_POST = do_GET
+
+        def _answer(self, headers: dict[str, str], body: bytes) -> Answer:
+            if "x-forwarded-for" in headers:
+                return Answer(b"forwarded", 403)
+            if self.path.startswith("/computeMetadata/"):
+                known = headers.get("metadata-flavor") == "Google"
+                return server.respond(self.path, body) if known else Answer(b"Missing Metadata-Flavor:Google", 403)
+            # Azure's quotes alone come without the header (Microsoft's samples).
+            if headers.get("metadata") == "true" or self.path.startswith("/acc/"):
+                return server.respond(self.path, body)
+            return Answer(json.dumps({"error": "Bad request. Required metadata header not specified"}).encode(), 400)
+
+        def send_header(self, keyword: str, value: str) -> None:
+            if keyword not in ("Server", "Date") or value in (AZURE["Server"], GOOGLE["Server"]):
+                super().send_header(keyword, value)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Server(listener.server_address[1], respond, list(before))
+    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        listener.shutdown()
+        listener.server_close()
+        thread.join()

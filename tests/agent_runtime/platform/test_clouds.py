@@ -1,0 +1,517 @@
+"""From the agent's collection on a machine in a cloud to the verdict of a party.
+
+Nothing here is Azure, Google, AMD or Intel: a software TPM is provisioned as their vTPMs are, an HTTP server answers as
+their metadata services do, and the testkit's vendors sign. The agent's collection and the verifier are the real ones.
+"""
+
+import base64
+import contextlib
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from agent_runtime import boot
+from agent_runtime.computation.receipt import prepare
+from agent_runtime.config import Config
+from agent_runtime.errors import AgentError
+from agent_runtime.limits import Limits
+from agent_runtime.platform import azure, gcp, tsm
+from agent_runtime.platform.attester import Attester
+from agent_runtime.platform.azure import AzureMachine
+from agent_runtime.platform.gcp import GcpMachine
+from agent_runtime.platform.machine import Machine
+from agent_runtime.rpc.keys import EventKey
+from cloister.attestation.azure import hcl
+from cloister.attestation.collateral_source import Collateral, InMemory
+from cloister.attestation.errors import TpmError
+from cloister.attestation.evidence import CERTIFICATE, CRL, LAUNCH_ENDORSEMENT, Evidence, Platform
+from cloister.attestation.policy.policy import Policy
+from cloister.attestation.result import Verdict
+from cloister.attestation.roots import Anchor
+from cloister.attestation.snp.table import CertificateTable
+from cloister.attestation.testkit import (
+    Authority,
+    AzureSnpMachine,
+    AzureTdxMachine,
+    BootEvent,
+    GcpSnpMachine,
+    GcpTd,
+    SoftwareTpm,
+    Td,
+    encode_event_log,
+)
+from cloister.attestation.testkit.google import FIRMWARE, boot_events
+from cloister.attestation.testkit.machine import BOOT_EVENTS
+from cloister.attestation.testkit.microsoft import GUEST_SVN, ID_KEY_DIGEST
+from cloister.attestation.testkit.td import encode_ccel
+from cloister.attestation.tpm import commands, structures
+from cloister.attestation.tpm.eventlog import EV_NO_ACTION
+from cloister.attestation.verify import ReceiptPurpose, SessionPurpose, verify
+from cloister.client.connection import connection
+from cloister.client.connection.connection import Target
+from cloister.endpoint import Address
+from cloister.protocol import receipt
+from cloister.protocol.bootconfig import BootConfiguration
+from cloister.protocol.manifest import Manifest
+from tests.agent_runtime.platform.metadata_server import Answer, Server, azure_service, google_service, serving
+from tests.agent_runtime.platform.paravisor import REPORT_DATA, Vtpm, td_report
+from tests.agent_runtime.world import DATA, TRAIN, manifest_value, new_key
+from tests.software_tpm import software_tpm
+
+AT = datetime(2026, 3, 20, 12, tzinfo=UTC)
+PURPOSE = SessionPurpose(b"n" * 32, b"t" * 32, b"h" * 32)
+SECOND = SessionPurpose(b"m" * 32, b"t" * 32, b"h" * 32)
+MANIFEST = hashlib.sha256(b"manifest").digest()
+QUOTE_PATH, CERTIFICATES_PATH = "/acc/tdquote", "/metadata/THIM/amd/certification"
+
+
+@dataclass
+class Cloud:
+    """A machine as the agent has it, and what the party has: policy, roots, collateral of its own."""
+
+    machine: Machine
+    policy: Policy
+    roots: tuple[Anchor, ...]
+    collateral: Collateral | None
+    server: Server
+    vtpm: Any
+    tsm: "SecurityModule | None" = None
+
+    def attester(self) -> Attester:
+        configuration = BootConfiguration.parse(self.machine.boot_configuration)
+        return Attester(
+            self.machine, event_log_key=EventKey.generate().spki, boot_configuration=configuration, limits=Limits()
+        )
+
+    def judge(self, evidence: Evidence, purpose: Any = PURPOSE, manifest: bytes | None = None) -> Verdict:
+        """What the party says of evidence that went over the wire."""
+        received = Evidence.parse(evidence.encode())
+        return verify(
+            received,
+            self.policy,
+            purpose=purpose,
+            at=AT,
+            manifest_digest=manifest,
+            collateral=self.collateral,
+            roots=self.roots,
+        )
+
+
+@dataclass
+class SecurityModule:
+    """configfs-tsm as the kernel documents it: the report is made when it is read, over what was written."""
+
+    kind: str
+    make: Any
+    aux: bytes | None = None
+    generation: int = 0
+    written: bytes = b""
+    intruder: bytes = b""
+
+    def read(self, name: str) -> bytes:
+        if name == "provider":
+            return f"{self.kind}\n".encode()
+        if name == "generation":
+            return f"{self.generation}\n".encode()
+        if name == "auxblob":
+            if self.aux is None:
+                raise FileNotFoundError(name)
+            return self.aux
+        assert name == "outblob"
+        if len(self.written) != 64:
+            raise OSError(22, "Invalid argument")
+        if self.intruder:
+            self.write("inblob", self.intruder)
+        return self.make(self.written)
+
+    def write(self, name: str, data: bytes) -> None:
+        assert name == "inblob"
+        self.written = data
+        self.generation += 1
+
+
+@contextlib.contextmanager
+def azure_snp(folder: Path, *, thim: bool = True, **vtpm: Any) -> Iterator[Cloud]:
+    kit = AzureSnpMachine.create(AT)
+    _, ask = kit.processor.amd.signers[kit.processor.kind]
+
+    def hardware(report_data: bytes) -> bytes:
+        return kit.processor.report(report_data=report_data, id_key_digest=ID_KEY_DIGEST, guest_svn=GUEST_SVN)
+
+    def others(path: str, _body: bytes) -> Answer:
+        if path != CERTIFICATES_PATH or not thim:
+            return Answer(b"", 404)
+        answer = {
+            "vcekCert": pem(kit.processor.certificate),
+            "tcbm": "DB18000000000004",
+            "certificateChain": pem(ask, kit.processor.amd.root),
+            "cacheControl": "86400",
+        }
+        return Answer(json.dumps(answer, indent=2).encode(), headers={"Content-Type": "application/json"})
+
+    collateral = InMemory({CRL: kit.crls})
+    with _azure(folder, kit, hcl.TYPE_SNP, hardware, others, vtpm) as made:
+        yield dataclasses.replace(made, collateral=collateral)
+
+
+@contextlib.contextmanager
+def azure_tdx(folder: Path, *, padded: bool = False, **vtpm: Any) -> Iterator[Cloud]:
+    kit = AzureTdxMachine.create(AT)
+
+    def others(path: str, body: bytes) -> Answer:
+        asked = json.loads(body)
+        if path != QUOTE_PATH or set(asked) != {"report"} or "=" in asked["report"]:
+            return Answer(b"", 400)
+        report = base64.urlsafe_b64decode(asked["report"] + "==")
+        if len(report) != hcl.TDREPORT_SIZE:
+            return Answer(b"", 400)
+        unused = {f"rtmr{index}": bytes(48) for index in range(4)}
+        fields = {"td_attributes": bytes(8), "mr_config_id": bytes(48), **unused}
+        made = Td(intel=kit.intel).report(**{"report_data": report[REPORT_DATA], **fields})
+        # Of a length that base64 has to fill up, if a test says so.
+        intels = (dataclasses.replace(kit.intel, authentication_data=bytes(size)) for size in range(32, 35))
+        quotes = (intel.quote(made) for intel in intels)
+        text = base64.urlsafe_b64encode(next(quote for quote in quotes if len(quote) % 3 or not padded)).decode()
+        return Answer(json.dumps({"quote": text if padded else text.rstrip("=")}).encode())
+
+    with _azure(folder, kit, hcl.TYPE_TDX, td_report, others, vtpm) as made:
+        yield dataclasses.replace(made, collateral=kit.intel.collateral())
+
+
+@contextlib.contextmanager
+def _azure(folder: Path, kit: Any, kind: int, hardware: Any, others: Any, options: dict[str, Any]) -> Iterator[Cloud]:
+    (folder / "log").write_bytes(encode_event_log(BOOT_EVENTS))
+    respond = azure_service(kit.boot_configuration.encode(), others)
+    with _booted(folder, BOOT_EVENTS) as send, serving(respond) as server:
+        vtpm = Vtpm(send, hardware, kind, **options)
+        vtpm.provision()
+        machine = AzureMachine(
+            vtpm, server.reached(azure.service()), boot_event_log=folder / "log", pause=server.pauses.append
+        )
+        yield Cloud(machine, kit.policy(), kit.roots(), None, server, vtpm)
+
+
+@contextlib.contextmanager
+def gcp_snp(folder: Path, *, aux: bytes | None = None) -> Iterator[Cloud]:
+    kit = GcpSnpMachine.create(AT, vtpm=SoftwareTpm.create())
+    events = boot_events()
+    (folder / "log").write_bytes(encode_event_log(events))
+
+    def report(report_data: bytes) -> bytes:
+        return kit.processor.report(report_data=report_data, measurement=FIRMWARE)
+
+    # The host's pages, and in them what Google puts there besides AMD's certificates.
+    table = CertificateTable.parse(kit.processor.table())
+    pages = CertificateTable({**table.entries, gcp.ENDORSEMENT: kit.endorsement or b""}).encode()
+    module = SecurityModule("sev_guest", report, pages.ljust(20480, b"\0") if aux is None else aux)
+    collateral = InMemory({CERTIFICATE: (kit.google.vtpm_intermediate, kit.google.vtpm_root), CRL: kit.crls})
+    with _booted(folder, events) as send, serving(google_service(kit.boot_configuration.encode())) as server:
+        template = structures.AK_TEMPLATE.marshal()
+        handle, public = commands.create_primary(send, commands.ENDORSEMENT, template)
+        commands.flush_context(send, handle)
+        key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), public.point)
+        for index, data in (
+            (structures.NV_AK_TEMPLATE, template),
+            (structures.NV_AK_CERTIFICATE, kit.google.certify(key)),
+        ):
+            commands.nv_define(send, index, len(data))
+            commands.nv_write(send, index, data)
+        machine = GcpMachine(
+            send,
+            server.reached(gcp.service()),
+            tsm.Reports(module),
+            boot_event_log=folder / "log",
+            ccel=folder / "absent",
+        )
+        yield Cloud(machine, kit.policy(), kit.roots(), collateral, server, send, module)
+
+
+@contextlib.contextmanager
+def gcp_tdx(folder: Path) -> Iterator[Cloud]:
+    kit = GcpTd.create(AT)
+    (folder / "ccel").write_bytes(encode_ccel(kit.boot_events))
+
+    def quote(report_data: bytes) -> bytes:
+        return kit.intel.quote(kit.report(report_data, mr_td=FIRMWARE, mr_config_id=bytes(48)))
+
+    module = SecurityModule("tdx_guest", quote)
+    intel = kit.intel.collateral()
+    collateral = InMemory({**intel.contents, LAUNCH_ENDORSEMENT: (kit.google.endorse(),)})
+
+    def untouched(_command: bytes) -> bytes:
+        raise AssertionError("a TD's vTPM is not asked")
+
+    with serving(google_service(kit.boot_configuration.encode())) as server:
+        machine = GcpMachine(
+            untouched,
+            server.reached(gcp.service()),
+            tsm.Reports(module),
+            boot_event_log=folder / "absent",
+            ccel=folder / "ccel",
+        )
+        yield Cloud(machine, kit.policy(), kit.roots(), collateral, server, None, module)
+
+
+@contextlib.contextmanager
+def _booted(folder: Path, events: tuple[BootEvent, ...]) -> Iterator[commands.Transport]:
+    """A TPM into which firmware has measured a boot."""
+    (folder / "tpm").mkdir()
+    with software_tpm(folder / "tpm") as send:
+        for event in events:
+            if event.kind != EV_NO_ACTION:
+                commands.pcr_extend(send, event.pcr, hashlib.sha256(event.data).digest())
+        yield send
+
+
+CLOUDS = {
+    Platform.AZURE_SNP: azure_snp,
+    Platform.AZURE_TDX: azure_tdx,
+    Platform.GCP_SNP: gcp_snp,
+    Platform.GCP_TDX: gcp_tdx,
+}
+
+
+@pytest.fixture(params=CLOUDS, ids=str)
+def cloud(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cloud]:
+    with CLOUDS[request.param](tmp_path) as made:
+        assert made.machine.platform is request.param
+        yield made
+
+
+def session(attester: Attester, purpose: SessionPurpose = PURPOSE) -> Evidence:
+    return attester.for_session(
+        nonce=purpose.nonce, tls_key_digest=purpose.tls_key_digest, hpke_key_digest=purpose.hpke_key_digest
+    )
+
+
+def test_what_the_agent_collects_is_accepted(cloud: Cloud) -> None:
+    attester = cloud.attester()
+
+    verdict = cloud.judge(session(attester))
+
+    assert verdict.accepted, verdict.failures
+    assert verdict.confidential
+    assert verdict.platform == attester.platform.value
+
+
+def test_each_session_has_evidence_of_its_own(cloud: Cloud) -> None:
+    attester = cloud.attester()
+
+    first, evidence = session(attester), session(attester, SECOND)
+
+    assert cloud.judge(first).accepted
+    assert cloud.judge(evidence, SECOND).accepted
+    assert not cloud.judge(evidence).accepted
+
+
+def test_the_manifest_and_the_receipt_are_attested(cloud: Cloud) -> None:
+    attester = cloud.attester()
+    attester.measure_manifest(MANIFEST)
+
+    evidence = attester.for_receipt(payload_digest=b"p" * 32, log_head=b"l" * 32)
+
+    verdict = cloud.judge(evidence, ReceiptPurpose(b"p" * 32, b"l" * 32), MANIFEST)
+    assert verdict.accepted, verdict.failures
+    shown = attester.pcrs((4, 9, 11))
+    assert shown == {index: verdict.claims.pcrs[index] for index in shown}
+    assert bool(shown) is (attester.platform is not Platform.GCP_TDX)
+
+
+def test_a_report_that_the_paravisor_does_not_renew_is_no_evidence(tmp_path: Path) -> None:
+    """The one of the boot, and later the one of another session, are as genuine as a fresh one."""
+    with azure_snp(tmp_path, late=None) as cloud:
+        attester = cloud.attester()
+        with pytest.raises(AgentError, match="did not make its report anew"):
+            session(attester)
+    assert 10 < sum(cloud.server.pauses) < 20
+
+
+@pytest.mark.parametrize("place", [20, 100, 1230, 1300, 2300])
+@pytest.mark.parametrize("made", [azure_snp, azure_tdx])
+def test_a_report_that_changes_while_it_is_read_is_read_again(tmp_path: Path, made: Any, place: int) -> None:
+    with made(tmp_path, torn=place) as cloud:
+        attester = cloud.attester()
+        session(attester)
+        evidence = session(attester, SECOND)
+        assert cloud.judge(evidence, SECOND).accepted
+
+
+def test_an_index_that_was_made_and_never_written_is_no_obstacle(tmp_path: Path) -> None:
+    """Azure may have made it, or a machine that ended in between."""
+    with azure_snp(tmp_path) as cloud:
+        log = tmp_path / "log"
+        commands.nv_undefine(cloud.vtpm, azure.NV_USER_DATA)
+        commands.nv_define(cloud.vtpm, azure.NV_USER_DATA, 64)
+        cloud.machine = AzureMachine(cloud.vtpm, cloud.server.reached(azure.service()), boot_event_log=log)
+        cloud.vtpm.late = 0
+        assert cloud.judge(session(cloud.attester())).accepted
+
+
+def test_azures_certificate_of_the_key_is_shown_where_there_is_one(tmp_path: Path) -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    certificate = Authority.create(AT).certify(key.public_key())  # any, for the agent only hands it on
+    with azure_snp(tmp_path, certificate=certificate) as cloud:
+        assert session(cloud.attester()).ak_certificates == (certificate,)
+
+
+def test_a_machine_without_certificates_of_its_processor_attests_nevertheless(tmp_path: Path) -> None:
+    with azure_snp(tmp_path, thim=False) as cloud:
+        evidence = session(cloud.attester())
+        assert evidence.collateral == ()
+        assert [check.name for check in cloud.judge(evidence).failures] == ["snp-chain"]
+
+
+def test_the_processors_certificates_are_fetched_once_for_each_firmware(tmp_path: Path) -> None:
+    with azure_snp(tmp_path) as cloud:
+        attester = cloud.attester()
+        for _ in range(3):
+            assert len(session(attester).collateral) == 3
+        asked = [path for _, path, _ in cloud.server.requests]
+        assert asked.count(azure.CERTIFICATES) == 1
+
+        hardware = cloud.vtpm.hardware
+        cloud.vtpm.hardware = lambda data: hardware(data)[:0x180] + b"\x01" * 8 + hardware(data)[0x188:]
+        session(attester, SECOND)
+        asked = [path for _, path, _ in cloud.server.requests]
+        assert asked.count(azure.CERTIFICATES) == 2
+
+
+def test_a_quote_that_is_filled_up_is_read_too(tmp_path: Path) -> None:
+    with azure_tdx(tmp_path, padded=True) as cloud:
+        assert cloud.judge(session(cloud.attester())).accepted
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"[]", b"{}", b'{"quote":1}', b'{"quote":"A"}', b'{"quote":"*"}', b"\xff", b"<html>"]
+)
+def test_an_answer_without_a_quote_is_refused(tmp_path: Path, answer: bytes) -> None:
+    with azure_tdx(tmp_path) as cloud:
+        attester = cloud.attester()
+        cloud.server.respond = lambda *_: Answer(answer)
+        with pytest.raises(AgentError):
+            session(attester)
+
+
+def test_a_machine_without_a_paravisor_is_no_confidential_vm(tmp_path: Path) -> None:
+    """Such as a trusted-launch machine: its TPM has neither key nor report where a confidential VM's has them."""
+    (tmp_path / "log").write_bytes(encode_event_log(BOOT_EVENTS))
+    with _booted(tmp_path, ()) as send, serving(azure_service(b"{}")) as server, pytest.raises(TpmError):
+        AzureMachine(send, server.reached(azure.service()), boot_event_log=tmp_path / "log")
+
+
+def test_user_data_that_is_not_base64_is_refused(tmp_path: Path) -> None:
+    respond = Answer(b"{not base64}")
+    with serving(lambda *_: respond) as server, pytest.raises(AgentError, match="not base64"):
+        AzureMachine(lambda _: b"", server.reached(azure.service()), boot_event_log=tmp_path / "log")
+
+
+def test_a_machine_without_the_attribute_says_so(tmp_path: Path) -> None:
+    module = SecurityModule("tdx_guest", None)
+    with serving(google_service(None)) as server, pytest.raises(AgentError, match="cloister-boot-configuration"):
+        GcpMachine(
+            lambda _: b"",
+            server.reached(gcp.service()),
+            tsm.Reports(module),
+            boot_event_log=tmp_path,
+            ccel=tmp_path,
+        )
+
+
+@pytest.mark.parametrize("kind", ["arm_cca_guest", ""])
+def test_a_security_module_that_is_not_known_is_refused(tmp_path: Path, kind: str) -> None:
+    module = SecurityModule(kind, None)
+    with serving(google_service(b"{}")) as server, pytest.raises(AgentError, match="no confidential VM"):
+        GcpMachine(
+            lambda _: b"",
+            server.reached(gcp.service()),
+            tsm.Reports(module),
+            boot_event_log=tmp_path,
+            ccel=tmp_path,
+        )
+
+
+@pytest.mark.parametrize("aux", [b"", b"\xff" * 100])
+def test_pages_of_the_host_that_are_no_table_do_not_spoil_the_evidence(tmp_path: Path, aux: bytes) -> None:
+    with gcp_snp(tmp_path, aux=aux) as cloud:
+        evidence = session(cloud.attester())
+        assert (evidence.snp_certificates, evidence.launch_endorsement) == (None, None)
+        failed = [check.name for check in cloud.judge(evidence).failures]
+        assert failed == ["snp-chain", "gcp-endorsement-path"]
+
+
+def test_a_report_over_somebody_elses_data_is_no_evidence(tmp_path: Path) -> None:
+    with gcp_tdx(tmp_path) as cloud:
+        attester = cloud.attester()
+        assert cloud.tsm is not None
+        cloud.tsm.intruder = b"i" * 64
+        with pytest.raises(AgentError, match="not made for this request alone"):
+            session(attester)
+
+
+def test_an_agent_serves_sessions_from_a_cloud(tmp_path: Path) -> None:
+    """Beside the agent's other tests, which all run on the local machine: listening, on one of Azure's."""
+    with azure_tdx(tmp_path) as cloud, serving_agent(tmp_path, cloud) as agent:
+        policy = dataclasses.replace(cloud.policy, snp=None)
+        opening = connection.attest(Target(Address("127.0.0.1", agent.port), policy))
+    assert (opening.verdict.platform, opening.verdict.accepted) == ("azure-tdx", False)
+
+
+@pytest.mark.parametrize(("word", "debug"), [(b"no\n", False), (b"yes\n", True), (b"", True)])
+def test_receipt_and_verdict_call_the_same_machines_confidential(
+    cloud: Cloud, tmp_path: Path, word: bytes, debug: bool
+) -> None:
+    """A party compares the two: if they differ, no result of the machine can be proven."""
+    images = tuple(dataclasses.replace(image, debug=debug) for image in cloud.policy.images)
+    cloud.policy = dataclasses.replace(cloud.policy, images=images, allow_debug=True)
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "model").write_bytes(b"good")
+
+    with serving_agent(tmp_path, cloud, debug=word) as agent:
+        parts, manifest = agent.computation._parts, manifest_of_a_trial()
+        parts.attester.measure_manifest(manifest.digest())
+        made, _ = prepare(results, parts, manifest=manifest, manifest_bytes=manifest.encode(), consents=())
+
+    evidence = Evidence.parse(made.evidence)
+    payload = receipt.open_envelope(made.receipt, evidence.event_log_key)
+    said = receipt.Receipt.parse(payload)
+    purpose = ReceiptPurpose(receipt.payload_digest(payload), bytes.fromhex(said.log_head))
+    verdict = cloud.judge(evidence, purpose, manifest.digest())
+    assert verdict.accepted, verdict.failures
+    assert (said.confidential, verdict.confidential) == (not debug, not debug)
+
+
+def test_an_image_that_does_not_say_whether_it_is_for_debugging_does_not_serve(tmp_path: Path) -> None:
+    with azure_tdx(tmp_path) as cloud, pytest.raises(FileNotFoundError):
+        boot.start(Config(address="127.0.0.1:0", debug=tmp_path / "absent", store=tmp_path), cloud.machine)
+
+
+@contextlib.contextmanager
+def serving_agent(folder: Path, cloud: Cloud, *, debug: bytes = b"no\n") -> Iterator[boot.Agent]:
+    """``debug`` is what the image's file of that name says."""
+    (folder / "debug").write_bytes(debug)
+    config = Config(address="127.0.0.1:0", debug=folder / "debug", store=folder, runner=folder / "runner")
+    agent = boot.start(config, cloud.machine)
+    try:
+        yield agent
+    finally:
+        agent.stop()
+
+
+def manifest_of_a_trial() -> Manifest:
+    keys = {name: new_key() for name in ("lab", "hospital", "reader")}
+    return Manifest.from_value(manifest_value(keys, {"algorithm": TRAIN, "h1": DATA}))
+
+
+def pem(*certificates: bytes) -> str:
+    """As text: not by a library, which warns of the serial number that AMD gives its keys."""
+    texts = [base64.encodebytes(der).decode() for der in certificates]
+    return "".join(f"-----BEGIN CERTIFICATE-----\n{text}-----END CERTIFICATE-----\n" for text in texts)

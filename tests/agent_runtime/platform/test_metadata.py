@@ -1,0 +1,132 @@
+"""What the agent takes from a cloud's metadata service, and what it does when that answers otherwise."""
+
+import socket
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent_runtime.errors import AgentError
+from agent_runtime.platform import azure, gcp, metadata
+from agent_runtime.platform.metadata import Metadata
+from tests.agent_runtime.platform.metadata_server import (
+    AZURE,
+    GOOGLE,
+    Answer,
+    Server,
+    azure_service,
+    google_service,
+    serving,
+)
+
+CONFIGURATION = b'{"cvm":"main","owners":["' + b"0" * 64 + b'"],"version":1,"workspace":"trial"}'
+AZURE_ANSWER, GOOGLE_ANSWER = azure_service(CONFIGURATION), google_service(CONFIGURATION)
+AGAIN = [410, 429, 500, 503]
+FINAL = [301, 302, 307, 400, 403, 404, 405]
+
+
+def ask_azure(server: Server) -> bytes:
+    return server.reached(azure.service()).get(azure.USER_DATA, what="boot configuration")
+
+
+def ask_google(server: Server) -> bytes:
+    return server.reached(gcp.service()).get(gcp.BOOT_CONFIGURATION, what="boot configuration")
+
+
+def test_the_services_are_asked_by_address_and_with_their_headers() -> None:
+    with serving(GOOGLE_ANSWER) as server:
+        assert ask_google(server) == CONFIGURATION
+    ((method, path, headers),) = server.requests
+    assert (method, path) == ("GET", "/computeMetadata/v1/instance/attributes/cloister-boot-configuration")
+    assert headers["metadata-flavor"] == "Google"
+
+    with serving(AZURE_ANSWER) as server:
+        ask_azure(server)
+    ((method, path, headers),) = server.requests
+    assert (method, path) == ("GET", "/metadata/instance/compute/userData?api-version=2021-01-01&format=text")
+    assert headers["metadata"] == "true"
+    assert azure.service().address == gcp.service().address == "169.254.169.254"
+
+
+@pytest.mark.parametrize("status", AGAIN)
+@pytest.mark.parametrize(("respond", "ask"), [(AZURE_ANSWER, ask_azure), (GOOGLE_ANSWER, ask_google)])
+def test_a_service_that_is_busy_is_asked_again(
+    respond: Callable[[str, bytes], Answer], ask: Callable[[Server], bytes], status: int
+) -> None:
+    with serving(respond, *[Answer(b"later", status)] * 3) as server:
+        assert ask(server)
+    assert len(server.requests) == 4
+    assert server.pauses == [0.1, 0.2, 0.4]
+
+
+def test_a_service_that_stays_busy_is_given_up_after_the_time_of_a_renewal() -> None:
+    with serving(lambda *_: Answer(b"", 410)) as server, pytest.raises(AgentError, match="status 410"):
+        ask_azure(server)
+    assert 70 < sum(server.pauses) < 100
+    assert len(server.requests) == len(server.pauses) + 1
+
+
+@pytest.mark.parametrize("status", FINAL)
+def test_another_answer_is_final_and_leads_nowhere(status: int) -> None:
+    with serving(GOOGLE_ANSWER) as elsewhere:
+        there = {**GOOGLE, "Location": f"http://127.0.0.1:{elsewhere.port}{gcp.BOOT_CONFIGURATION}"}
+        refused = pytest.raises(AgentError, match=f"no boot configuration: it answered with status {status}")
+        with serving(lambda *_: Answer(CONFIGURATION, status, there)) as server, refused:
+            ask_google(server)
+        assert len(server.requests) == 1
+        assert elsewhere.requests == []
+
+
+def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(AZURE_ANSWER) as server, serving(AZURE_ANSWER) as proxy:
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        ask_azure(server)
+    assert proxy.requests == []
+
+
+@pytest.mark.parametrize("headers", [{}, {"Metadata-Flavor": "google"}, AZURE])
+def test_what_is_not_googles_server_is_not_believed(headers: dict[str, str]) -> None:
+    answer = Answer(CONFIGURATION, headers=headers)
+    with serving(lambda *_: answer) as server, pytest.raises(AgentError, match="something else"):
+        ask_google(server)
+
+
+def test_an_answer_is_bounded() -> None:
+    with serving(lambda *_: Answer(bytes(metadata.MAX_SIZE + 1))) as server, pytest.raises(AgentError, match="131072"):
+        ask_azure(server)
+    with serving(lambda *_: Answer(bytes(metadata.MAX_SIZE))) as server:
+        assert len(ask_azure(server)) == metadata.MAX_SIZE
+
+
+def test_an_answer_that_is_cut_off_is_none() -> None:
+    with serving(AZURE_ANSWER, Answer(b"x" * 100, headers=AZURE, cut=50)) as server:
+        assert ask_azure(server) != b"x" * 50
+    assert len(server.requests) == 2
+
+
+def test_a_network_that_comes_up_late_is_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    pauses: list[float] = []
+    client = Metadata({}, address="127.0.0.1", port=port, pause=pauses.append)
+    with pytest.raises(AgentError, match="could not be asked"):
+        client.get("/", what="boot configuration")
+    assert 70 < sum(pauses) < 100
+
+
+@given(st.binary() | st.text().map(lambda text: f'{{"quote":"{text}","more":[1]}}'.encode()))
+def test_whatever_azure_answers_is_a_text_or_refused(answer: bytes) -> None:
+    try:
+        assert isinstance(azure._texts(answer, "quote")["quote"], str)
+    except AgentError:
+        pass
+
+
+@given(st.text() | st.text(alphabet="-BEGIN CERTIFICATE\nAQ=D"))
+def test_whatever_azure_calls_a_certificate_is_bytes_or_refused(text: str) -> None:
+    try:
+        assert all(isinstance(der, bytes) for der in azure._pem(text))
+    except AgentError:
+        pass

@@ -1,0 +1,112 @@
+"""The agent on a machine that somebody recorded: in place of what reads hardware stands what was read once.
+
+What is collected is genuine and made for something else: the party's verdict says exactly that.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import pytest
+
+from agent_runtime.limits import Limits
+from agent_runtime.platform import azure
+from agent_runtime.platform.attester import Attester
+from agent_runtime.platform.machine import Parts
+from agent_runtime.rpc.keys import EventKey
+from cloister.attestation.azure.hcl import HclReport
+from cloister.attestation.azure.policy import AzurePolicy, AzureSnpPolicy
+from cloister.attestation.evidence import CERTIFICATE, CollateralItem, Evidence, Platform, TpmQuote
+from cloister.attestation.policy.images import ImageReference
+from cloister.attestation.policy.policy import ConfigurationPolicy, Policy
+from cloister.attestation.snp.policy import SnpPolicy
+from cloister.attestation.snp.products import ProductLine
+from cloister.attestation.snp.report import Report
+from cloister.attestation.tpm import rsa, structures
+from cloister.attestation.tpm.runtimelog import Measurement
+from cloister.attestation.verify import SessionPurpose, verify
+from cloister.protocol.bootconfig import BootConfiguration
+from tests.attestation.clouds import names, recorded
+from tests.attestation.platforms.test_azure import (
+    AZURE_ATTRIBUTES,
+    LIMITS,
+    VECTOR_TIME,
+    WITHOUT,
+    amd_certificates,
+    attested,
+)
+
+OWNER = "0" * 64
+PURPOSE = SessionPurpose(b"n" * 32, b"t" * 32, b"h" * 32)
+
+
+@dataclass(frozen=True)
+class RecordedMachine:
+    """A machine at Azure whose every answer was recorded."""
+
+    recording: Parts
+    platform: Platform = Platform.AZURE_SNP
+    boot_configuration: bytes = BootConfiguration("trial", "main", (OWNER,)).encode()
+
+    def measure(self, measurement: Measurement) -> None:
+        """Nothing can be measured any more."""
+
+    def registers(self, indices: Iterable[int]) -> dict[int, bytes]:
+        quote = self.recording.tpm_quote
+        return {index: quote.pcrs[index] for index in indices} if quote else {}
+
+    def parts(self, report_data: bytes) -> Parts:
+        return self.recording
+
+
+@pytest.fixture
+def machine() -> RecordedMachine:
+    report = recorded("azure-snp/hcl-report.bin")
+    message, signature, pcrs = attested(json.loads(recorded("azure-snp/tpm-quote-v1.json")))
+    modulus = HclReport.parse(report).claims.ak_modulus
+    quote = TpmQuote(
+        message,
+        rsa.RsaSignature(structures.ALG_SHA256, signature).marshal(),
+        rsa.RsaPublic(structures.ALG_SHA256, AZURE_ATTRIBUTES, b"", modulus).marshal(),
+        tuple(pcrs[index] for index in structures.QUOTED_PCRS),
+    )
+    certificates = tuple(CollateralItem(CERTIFICATE, der) for der in amd_certificates())
+    return RecordedMachine(Parts(tpm_quote=quote, hcl_report=report, boot_event_log=b"", collateral=certificates))
+
+
+@pytest.mark.parametrize("name", ["azure-snp", "azure-tdx"])
+def test_reports_of_real_paravisors_are_whole(name: str) -> None:
+    report = recorded(f"{name}/hcl-report.bin")
+    assert azure._whole(report) is not None
+    changed = bytearray(report)
+    changed[1300] ^= 1
+    assert azure._whole(bytes(changed)) is None
+
+
+def test_a_recorded_machine_is_refused_for_what_it_was_not_made_for(machine: RecordedMachine) -> None:
+    # Nobody recorded the firmware's log: any that can be read stands in for it.
+    log = recorded("eventlog/ubuntu-2404-amd-sevsnp.bin")
+    machine = replace(machine, recording=replace(machine.recording, boot_event_log=log))
+    attester = Attester(
+        machine,
+        event_log_key=EventKey.generate().spki,
+        boot_configuration=BootConfiguration.parse(machine.boot_configuration),
+        limits=Limits(),
+    )
+    evidence = attester.for_session(
+        nonce=PURPOSE.nonce, tls_key_digest=PURPOSE.tls_key_digest, hpke_key_digest=PURPOSE.hpke_key_digest
+    )
+
+    assert machine.recording.hcl_report is not None
+    hardware = Report.parse(HclReport.parse(machine.recording.hcl_report).hardware_report)
+    image = ImageReference("theirs", False, bytes(32), machine.registers((4, 9, 11)))
+    policy = Policy(
+        platforms=(Platform.AZURE_SNP,),
+        images=(image,),
+        boot_configuration=ConfigurationPolicy("trial", ("main",), (OWNER,)),
+        snp=SnpPolicy({ProductLine.MILAN: LIMITS}, allow_smt=True, require_crl=False),
+        azure=AzurePolicy(snp=AzureSnpPolicy((hardware.id_key_digest,), 0)),
+    )
+    received = Evidence.parse(evidence.encode())
+    verdict = verify(received, policy, purpose=PURPOSE, at=VECTOR_TIME, manifest_digest=None)
+    assert names(verdict) == WITHOUT

@@ -1,0 +1,336 @@
+"""Frames: what a stranger on the wire, or a broken client, can do to a sealed call."""
+
+import re
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from agent_runtime.limits import Limits
+from cloister import endpoint
+from cloister.client.connection import refusal
+from cloister.client.connection.session import Session
+from cloister.errors import RefusedError
+from cloister.protocol.sealing import Direction, Sealer
+from cloister.v1 import agent_pb2
+from tests.agent_fixture import running_agent
+from tests.agent_runtime.world import DATA, TRAIN, World, new_key, refused
+
+
+class Wire:
+    """Makes frames by hand, with the keys of a bound session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def frame(self, method: str, stream: int, message: Any, *, last: bool = True, **changes: Any) -> agent_pb2.Sealed:
+        """The first frame of a stream; ``changes`` replace fields of it."""
+        sealer = Sealer(self._session._keys, Direction.CLIENT, method, stream)
+        counter, ciphertext = sealer.seal(message.SerializeToString(), last=last)
+        fields = {
+            "session_id": self._session._id,
+            "stream": stream,
+            "counter": counter,
+            "last": last,
+            "ciphertext": ciphertext,
+        } | changes
+        return agent_pb2.Sealed(**fields)
+
+    def call(self, method: str, frames: Iterable[agent_pb2.Sealed]) -> list[agent_pb2.Sealed]:
+        """Send frames, as a stream whatever the method is; the answer's."""
+        path = f"/cloister.v1.Agent/{method}"
+        call = self._session._channel.stream_stream(
+            path, agent_pb2.Sealed.SerializeToString, agent_pb2.Sealed.FromString
+        )
+        try:
+            return list(call(iter(frames), timeout=30))
+        except grpc.RpcError as error:
+            raise refusal.translate(error, "calling", "here") from error
+
+    def status(self, stream: int, **changes: Any) -> list[agent_pb2.Sealed]:
+        """Ask for the status."""
+        return self.call("Status", [self.frame("Status", stream, agent_pb2.StatusRequest(), **changes)])
+
+
+@pytest.fixture
+def wire(world: World) -> Iterator[Wire]:
+    """A session of the owner's."""
+    with world.session("owner") as session:
+        yield Wire(session)
+
+
+@pytest.mark.parametrize("stream", [7, 6, 1])
+def test_a_stream_id_is_used_once_and_rises(wire: Wire, stream: int) -> None:
+    wire.status(7)
+    with refused("STREAM_REPEATED"):
+        wire.status(stream)
+    wire.status(8)
+
+
+def test_a_replayed_call_is_refused(wire: Wire) -> None:
+    frame = wire.frame("Status", 3, agent_pb2.StatusRequest())
+    wire.call("Status", [frame])
+    with refused("STREAM_REPEATED"):
+        wire.call("Status", [frame])
+
+
+def test_a_flipped_byte_is_refused(wire: Wire) -> None:
+    frame = wire.frame("Status", 1, agent_pb2.StatusRequest())
+    changed = bytearray(frame.ciphertext)
+    changed[0] ^= 1
+    with refused("FRAME"):
+        wire.status(1, ciphertext=bytes(changed))
+
+
+def test_a_frame_that_does_not_open_uses_no_stream_up(wire: Wire) -> None:
+    with refused("FRAME"):
+        wire.status(2**64 - 1, ciphertext=bytes(32))
+    wire.status(1)
+
+
+def test_a_frame_of_another_method_is_refused(wire: Wire) -> None:
+    with refused("FRAME"):
+        wire.call("Stop", [wire.frame("Status", 1, agent_pb2.StopRequest())])
+
+
+@pytest.mark.parametrize("changes", [{"counter": 1}, {"last": False}, {"stream": 9}])
+def test_what_stands_beside_the_ciphertext_is_sealed_too(wire: Wire, changes: dict[str, Any]) -> None:
+    frame = wire.frame("Status", 1, agent_pb2.StatusRequest())
+    for name, value in changes.items():
+        setattr(frame, name, value)
+    with refused("FRAME"):
+        wire.call("Status", [frame])
+
+
+def test_a_unary_call_that_is_not_whole_is_refused(wire: Wire) -> None:
+    with refused("FRAME"):
+        wire.call("Status", [wire.frame("Status", 1, agent_pb2.StatusRequest(), last=False)])
+
+
+def test_a_session_that_does_not_exist_is_refused(wire: Wire) -> None:
+    with refused("SESSION_UNKNOWN"):
+        wire.status(1, session_id="0" * 32)
+
+
+def upload_frames(world: World, session: Session) -> list[agent_pb2.Sealed]:
+    """A whole upload of h1 in two pieces, on stream 1."""
+    start = agent_pb2.UploadStart(asset="h1", consent=world.consent(session, "h1", world.keys["hospital"]))
+    data = world.files["h1"]
+    messages = [
+        agent_pb2.UploadChunk(start=start),
+        agent_pb2.UploadChunk(data=data[:100]),
+        agent_pb2.UploadChunk(data=data[100:]),
+    ]
+    sealer = Sealer(session._keys, Direction.CLIENT, "UploadAsset", 1)
+    frames = []
+    for message in (*messages, None):
+        plaintext = b"" if message is None else message.SerializeToString()
+        counter, ciphertext = sealer.seal(plaintext, last=message is None)
+        frames.append(
+            agent_pb2.Sealed(
+                session_id=session._id, stream=1, counter=counter, last=message is None, ciphertext=ciphertext
+            )
+        )
+    return frames
+
+
+@pytest.mark.parametrize(
+    "order",
+    [[0, 2, 1, 3], [0, 1, 1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1]],
+    ids=["swapped", "repeated", "first lost", "second lost", "cut off"],
+)
+def test_frames_out_of_their_order_end_the_stream(world: World, order: list[int]) -> None:
+    world.submit()
+    with world.session("hospital") as session:
+        frames = upload_frames(world, session)
+        with refused("FRAME"):
+            Wire(session).call("UploadAsset", [frames[index] for index in order])
+    with world.session("hospital") as session:
+        offset = session.upload_offset("h1")
+        assert (offset.offset, offset.complete) in ((0, False), (100, False))
+
+
+def test_the_answer_is_sealed_with_the_agents_key_and_the_same_stream(wire: Wire) -> None:
+    (answer,) = wire.status(5)
+    assert (answer.stream, answer.counter, answer.last) == (5, 0, True)
+    assert b"Idle" not in answer.ciphertext
+
+
+def test_what_is_no_message_is_refused(wire: Wire) -> None:
+    class Junk:
+        def SerializeToString(self) -> bytes:
+            return b"\xff\xff\xff"
+
+    with refused("MALFORMED"):
+        wire.call("SubmitManifest", [wire.frame("SubmitManifest", 1, Junk())])
+
+
+def test_a_failure_says_nothing_of_the_inside(
+    world: World, wire: Wire, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("secret of the inside")
+
+    monkeypatch.setattr(world.running.agent.computation, "expire", fail)
+    with pytest.raises(refusal.Refusal) as caught:
+        wire.status(1)
+    assert caught.value.reason == "INTERNAL"
+    assert "secret" not in str(caught.value)
+    printed = capfd.readouterr().out
+    assert re.fullmatch(r"Status failed: RuntimeError at [\w.]+:\d+\n", printed), printed
+
+
+def test_a_frame_that_is_too_large_is_refused(wire: Wire) -> None:
+    with pytest.raises(Exception, match="larger than max"):
+        wire.status(1, ciphertext=bytes(2 * 1024 * 1024))
+    wire.status(2)
+
+
+def test_an_unknown_call_is_unimplemented(wire: Wire) -> None:
+    with pytest.raises(Exception, match="Method not found"):
+        wire.call("Shell", [wire.frame("Shell", 1, agent_pb2.StatusRequest())])
+
+
+def test_a_call_that_sends_nothing_is_dropped(tmp_path: Path) -> None:
+    limits = Limits(calls=2, long_calls=1, first_frame_seconds=0.05)
+    with (
+        running_agent(tmp_path, (new_key().id,), limits=limits) as running,
+        endpoint.channel(endpoint.probe(running.address)) as channel,
+    ):
+        silent = channel.stream_stream("/cloister.v1.Agent/OpenSession")
+        never = _Never()
+        for call in [silent(never, timeout=30) for _ in range(2)]:
+            with pytest.raises(grpc.RpcError) as caught:
+                next(call)
+            assert caught.value.code() is grpc.StatusCode.CANCELLED
+        never.end()
+
+
+def test_calls_that_send_nothing_starve_nobody(tmp_path: Path) -> None:
+    owner = new_key()
+    limits = Limits(calls=8, waiting_calls=4, long_calls=1, first_frame_seconds=600)
+    with running_agent(tmp_path, (owner.id,), limits=limits) as running:
+        world = World(running, {"owner": owner}, {})
+        never = _Never()
+        with endpoint.channel(endpoint.probe(running.address)) as channel:
+            silent = channel.stream_stream("/cloister.v1.Agent/OpenSession")
+            dropped = threading.Event()
+            calls = [silent(never, timeout=600) for _ in range(5)]
+            for call in calls:
+                if not call.add_callback(dropped.set):  # it has ended already
+                    dropped.set()
+            assert dropped.wait(30)
+            with world.session("owner") as session:
+                assert session.status().state == "Idle"
+            for call in calls:
+                call.cancel()
+        never.end()
+
+
+class _Never:
+    """A request stream that keeps still until it is ended."""
+
+    def __init__(self) -> None:
+        self._ended = threading.Event()
+
+    def __iter__(self) -> "_Never":
+        return self
+
+    def __next__(self) -> Any:
+        self._ended.wait()
+        raise StopIteration
+
+    def end(self) -> None:
+        self._ended.set()
+
+
+def test_calls_of_one_key_are_bounded_and_counted_back(tmp_path: Path) -> None:
+    owner = new_key()
+    with running_agent(tmp_path, (owner.id,), limits=Limits(calls_per_key=2)) as running:
+        world = World(running, {"owner": owner}, {})
+        with world.session("owner") as session:
+            followers = [session.events(0, follow=True) for _ in range(2)]
+            for follower in followers:
+                next(follower)
+            with refused("BUSY"):
+                session.status()
+            for follower in followers:
+                follower.close()
+            # The end of a call reaches the agent a moment after it was cancelled here.
+            for _ in range(200):
+                try:
+                    session.status()
+                except refusal.Refusal:
+                    continue
+                break
+            session.status()
+
+
+def test_one_key_follows_the_events_a_few_times_only(world: World) -> None:
+    with world.session("owner") as session, world.session("owner") as other:
+        followers = [session.events(0, follow=True) for _ in range(4)]
+        for follower in followers:
+            next(follower)
+        with refused("BUSY"):
+            next(other.events(0, follow=True))
+        assert len(list(other.events(0, follow=False))) == 1
+        followers.pop().close()
+        for _ in range(200):
+            try:
+                next(other.events(0, follow=True))
+            except refusal.Refusal:
+                continue
+            break
+        else:
+            raise AssertionError("a follower that ended still counts")
+        for follower in followers:
+            follower.close()
+
+
+def test_an_upload_that_sends_nothing_is_dropped_and_can_be_gone_on_with(tmp_path: Path) -> None:
+    keys = {name: new_key() for name in ("owner", "lab", "hospital", "reader")}
+    with running_agent(tmp_path, (keys["owner"].id,), limits=Limits(idle_stream_seconds=0.1)) as running:
+        world = World(running, keys, {"algorithm": TRAIN, "h1": DATA})
+        world.submit()
+        with world.session("hospital") as session:
+            frames = _ThenNothing(upload_frames(world, session)[:2])
+            with pytest.raises(RefusedError):
+                Wire(session).call("UploadAsset", frames)
+            frames.end()
+        assert world.upload("hospital", "h1", offset=100).complete
+
+
+def test_a_download_that_takes_nothing_is_dropped(tmp_path: Path) -> None:
+    keys = {name: new_key() for name in ("owner", "lab", "hospital", "reader")}
+    algorithm = b"open('results/a', 'wb').write(bytes(2**24))"
+    with running_agent(tmp_path, (keys["owner"].id,), limits=Limits(idle_stream_seconds=0.1)) as running:
+        world = World(running, keys, {"algorithm": algorithm, "h1": DATA})
+        world.submit(results__max=1 << 25)
+        world.upload_all()
+        world.wait_for("results-ready")
+        with world.session("lab") as session:
+            request = Wire(session).frame("FetchResult", 1, agent_pb2.FetchResultRequest(consumer="lab"))
+            call = session._stub.FetchResult(request)
+            call.initial_metadata()
+            bound = running.agent.sessions.find(session._id)
+            while bound.calls:
+                pass
+            # What gRPC's own window held may still be taken; the rest was never sent.
+            with pytest.raises(grpc.RpcError) as caught:
+                list(call)
+            assert caught.value.code() is grpc.StatusCode.CANCELLED
+
+
+class _ThenNothing(_Never):
+    """Some frames, and then stillness."""
+
+    def __init__(self, frames: list[agent_pb2.Sealed]) -> None:
+        super().__init__()
+        self._frames = iter(frames)
+
+    def __next__(self) -> Any:
+        frame = next(self._frames, None)
+        return super().__next__() if frame is None else frame

@@ -1,0 +1,110 @@
+"""The OCI configuration that a job leads to. That it holds, tests/e2e shows in a machine."""
+
+import json
+from pathlib import Path
+
+from agent_runtime.runner import oci_config
+from agent_runtime.runner.oci_config import Places
+from tests.agent_runtime.runner.test_protocol import JOB
+
+ROOT = Path("/b")
+PLACES = Places(
+    rootfs=ROOT / "rootfs",
+    work=ROOT / "work",
+    datasets=ROOT / "datasets",
+    results=ROOT / "results",
+    algorithm=ROOT / "algorithm",
+    bundle=ROOT / "bundle",
+    packed=ROOT / "packed",
+    launched=ROOT / "launched",
+)
+FORBIDDEN = """
+    add_key bpf chroot clone3 delete_module finit_module fsconfig fsmount fsopen init_module io_uring_enter
+    io_uring_register io_uring_setup ioperm iopl kexec_load keyctl mount mount_setattr move_mount
+    name_to_handle_at open_by_handle_at open_tree perf_event_open pivot_root process_vm_readv process_vm_writev
+    ptrace reboot request_key setns sethostname swapon syslog umount2 unshare userfaultfd
+"""
+
+
+def test_the_process_has_no_privilege() -> None:
+    process = oci_config.config(JOB, PLACES)["process"]
+    assert process["user"] == {"uid": 1000, "gid": 1000, "umask": 0o022}
+    assert process["capabilities"] == {
+        name: [] for name in ("bounding", "effective", "inheritable", "permitted", "ambient")
+    }
+    assert process["noNewPrivileges"] is True
+    assert process["terminal"] is False
+
+
+def test_every_namespace_is_its_own() -> None:
+    linux = oci_config.config(JOB, PLACES)["linux"]
+    assert sorted(one["type"] for one in linux["namespaces"]) == sorted(
+        ["cgroup", "ipc", "mount", "network", "pid", "user", "uts"]
+    )
+    assert all(set(one) == {"type"} for one in linux["namespaces"])
+    mapping = [{"containerID": 0, "hostID": 100_000, "size": 65_536}]
+    assert linux["uidMappings"] == linux["gidMappings"] == mapping
+
+
+def test_limits_are_the_manifests() -> None:
+    resources = oci_config.config(JOB, PLACES)["linux"]["resources"]
+    memory = JOB.memory + 1000 + JOB.results + oci_config.RESULT_SLACK
+    assert resources == {
+        "memory": {"limit": memory, "swap": memory},
+        "pids": {"limit": 64},
+        "cpu": {"quota": 200_000, "period": 100_000},
+        "devices": [{"allow": False, "access": "rwm"}],
+        "unified": {"memory.oom.group": "1"},
+    }
+
+
+def test_only_datasets_results_and_memory_are_writable() -> None:
+    mounts = oci_config.config(JOB, PLACES)["mounts"]
+    assert all("nosuid" in one["options"] for one in mounts)
+    writable = {one["destination"] for one in mounts if one["type"] == "bind" and "ro" not in one["options"]}
+    assert writable == {"/work/datasets", "/work/results", "/run/launched"}
+    for one in mounts:
+        if one["type"] == "tmpfs":
+            assert any(option.startswith("size=") for option in one["options"])
+            assert any(option.startswith("nr_inodes=") for option in one["options"])
+    sources = {one["destination"]: one["source"] for one in mounts if one["type"] == "bind"}
+    assert sources == {
+        "/work": "/b/work",
+        "/work/train.py": "/b/algorithm",
+        "/work/datasets": "/b/datasets",
+        "/work/results": "/b/results",
+        "/run/launched": "/b/launched",
+        "/run/bundle.tar": "/b/bundle",
+        "/run/packed/h2": "/b/packed/h2",
+    }
+
+
+def test_the_root_is_read_only() -> None:
+    assert oci_config.config(JOB, PLACES)["root"] == {"path": "/b/rootfs", "readonly": True}
+
+
+def test_system_calls_are_allowed_by_name_only() -> None:
+    listed = oci_config.seccomp()
+    assert listed["defaultAction"] == "SCMP_ACT_ERRNO"
+    allowed = {name for rule in listed["syscalls"] if "args" not in rule for name in rule["names"]}
+    assert not allowed & set(FORBIDDEN.split())
+    assert {"read", "write", "openat", "mmap", "futex", "execve", "exit_group"} <= allowed
+    conditional = {name for rule in listed["syscalls"] if "args" in rule for name in rule["names"]}
+    assert conditional == {"clone", "personality", "socket"}
+    assert not allowed & conditional
+
+
+def test_the_launcher_is_told_what_to_unpack() -> None:
+    words = oci_config.config(JOB, PLACES)["process"]["args"]
+    assert words[:4] == ["/usr/bin/python3", "-I", "-B", "/usr/lib/cloister/agent_runtime/runner/launch.py"]
+    assert json.loads(words[4]) == {
+        "algorithm": "/work/train.py",
+        "args": ["--epochs", "1"],
+        "launched": "/run/launched",
+        "wheels": {"bundle": "/run/bundle.tar", "into": "/run/wheels"},
+        "datasets": [{"from": "/run/packed/h2", "into": "/work/datasets/h2", "size": 1000}],
+    }
+
+
+def test_the_manifests_environment_is_added() -> None:
+    assert "TORCH_HOME=datasets/weights" in oci_config.config(JOB, PLACES)["process"]["env"]

@@ -1,0 +1,104 @@
+"""The runner takes nothing but a well-formed request."""
+
+import json
+from typing import Any
+
+import pytest
+
+from agent_runtime.runner.protocol import Job, JobError, Operation, Packed, parse_request
+
+JOB = Job(
+    kind="python",
+    algorithm="train.py",
+    wheels=True,
+    datasets=("h1.csv",),
+    packed=(Packed("h2", 1000),),
+    args=("--epochs", "1"),
+    environment={"TORCH_HOME": "datasets/weights"},
+    seconds=60,
+    memory=1 << 28,
+    cpus=2,
+    processes=64,
+    results=1 << 20,
+    output=4096,
+)
+
+
+def test_a_job_is_read_as_it_was_written() -> None:
+    assert parse_request(JOB.encode()) == JOB
+
+
+@pytest.mark.parametrize("operation", ["power-off", "reboot"])
+def test_the_machine_can_be_ended(operation: str) -> None:
+    assert parse_request(json.dumps({"operation": operation}).encode()) is Operation(operation)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"operation": "shell"}',
+        b'{"operation": "reboot", "now": true}',
+        b'{"operation": ["reboot"]}',
+        b"\xff",
+        b"[" * 100_000,
+    ],
+)
+def test_what_is_no_request_is_refused(line: bytes) -> None:
+    with pytest.raises(JobError):
+        parse_request(line)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "oci"},
+        {"version": 2},
+        {"config": {}},
+        {"algorithm": "../agent.py"},
+        {"algorithm": "a/b"},
+        {"algorithm": ".hidden"},
+        {"algorithm": "datasets"},
+        {"algorithm": "results"},
+        {"algorithm": "train.py\n"},
+        {"algorithm": None},
+        {"wheels": 1},
+        {"datasets": ["h1.csv", "h1.csv"]},
+        {"datasets": ["h2"]},
+        {"datasets": ["../../etc"]},
+        {"datasets": "h1.csv"},
+        {"datasets": ["a"] * 257},
+        {"packed": [{"name": "..", "size": 1}]},
+        {"packed": [{"name": "h2", "size": -1}]},
+        {"packed": [{"name": "h2"}]},
+        {"args": ["a\0b"]},
+        {"args": ["x" * 4097]},
+        {"args": [1]},
+        {"environment": {"A=B": "x"}},
+        {"environment": {"A": "x\ny"}},
+        {"environment": []},
+        {"seconds": 0},
+        {"seconds": True},
+        {"seconds": 1.5},
+        {"memory": "1"},
+        {"memory": 2**53},
+        {"processes": 0},
+        {"output": 2**30},
+    ],
+    ids=str,
+)
+def test_a_job_with_anything_odd_is_refused(change: dict[str, Any]) -> None:
+    value = json.loads(JOB.encode()) | change
+    with pytest.raises(JobError):
+        parse_request(json.dumps(value).encode())
+
+
+@pytest.mark.parametrize("name", [name for name in json.loads(JOB.encode()) if name != "operation"])
+def test_a_job_that_lacks_something_is_refused(name: str) -> None:
+    value = json.loads(JOB.encode())
+    del value[name]
+    with pytest.raises(JobError):
+        parse_request(json.dumps(value).encode())

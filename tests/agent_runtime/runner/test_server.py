@@ -1,0 +1,165 @@
+"""The runner's socket: who may ask, for what, and how long a run lives."""
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from agent_runtime.errors import AgentError
+from agent_runtime.runner.client import RunnerClient
+from agent_runtime.runner.protocol import Job, Operation, Outcome
+from agent_runtime.runner.server import Runner, listen
+from tests.agent_runtime.runner.test_protocol import JOB
+
+
+@dataclass
+class Steps:
+    """An executor that waits to be told how its run ends."""
+
+    end: threading.Event = field(default_factory=threading.Event)
+    started: threading.Event = field(default_factory=threading.Event)
+    cleaned: threading.Event = field(default_factory=threading.Event)
+    stopped: bool = False
+    fails: bool = False
+
+    def run(self, job: Job) -> Outcome:
+        self.started.set()
+        self.end.wait()
+        if self.fails:
+            raise OSError("no sandbox")
+        return Outcome.STOPPED if self.stopped else Outcome.OK
+
+    def stop(self) -> None:
+        self.stopped = not self.end.is_set()
+        self.end.set()
+
+    def clean(self) -> None:
+        self.cleaned.set()
+
+
+Serve = Callable[[Steps, frozenset[int]], RunnerClient]
+
+
+@pytest.fixture
+def ended() -> list[Operation]:
+    """What was done with the machine."""
+    return []
+
+
+@pytest.fixture
+def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: list[Operation]) -> Iterator[Serve]:
+    """Starts a runner. The socket's name is relative, because a path on a socket has 107 bytes at most."""
+    monkeypatch.chdir(tmp_path)
+    listeners: list[socket.socket] = []
+
+    def start(executor: Steps, peers: frozenset[int]) -> RunnerClient:
+        listener = listen(Path("socket"), None)
+        listeners.append(listener)
+        threading.Thread(target=Runner(executor, ended.append, peers).serve, args=(listener,), daemon=True).start()
+        return RunnerClient(Path("socket"), results=tmp_path, output=tmp_path)
+
+    yield start
+    for listener in listeners:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+ME = frozenset({os.getuid()})
+
+
+def test_a_run_ends_with_its_outcome_and_is_cleaned_when_the_agent_is_done(serve: Serve) -> None:
+    steps = Steps()
+    with serve(steps, ME).start(JOB) as run:
+        steps.end.set()
+        assert run.outcome() is Outcome.OK
+        assert not steps.cleaned.is_set()
+    assert steps.cleaned.wait(30)
+
+
+def test_a_run_lives_no_longer_than_its_connection(serve: Serve) -> None:
+    steps = Steps()
+    with serve(steps, ME).start(JOB):
+        assert steps.started.wait(30)
+    assert steps.cleaned.wait(30)
+    assert steps.stopped
+
+
+def test_a_stopped_run_says_so(serve: Serve) -> None:
+    steps = Steps()
+    with serve(steps, ME).start(JOB) as run:
+        assert steps.started.wait(30)
+        run.stop()
+        assert run.outcome() is Outcome.STOPPED
+
+
+def test_a_sandbox_that_cannot_be_built_is_an_outcome(serve: Serve) -> None:
+    steps = Steps(fails=True)
+    steps.end.set()
+    with serve(steps, ME).start(JOB) as run:
+        assert run.outcome() is Outcome.LAUNCH
+
+
+def test_a_machine_runs_once(serve: Serve) -> None:
+    steps = Steps()
+    steps.end.set()
+    client = serve(steps, ME)
+    with client.start(JOB) as run:
+        assert run.outcome() is Outcome.OK
+    assert steps.cleaned.wait(30)
+    with client.start(JOB) as run:
+        assert run.outcome() is Outcome.LAUNCH
+
+
+def test_strangers_are_not_answered(serve: Serve, ended: list[Operation]) -> None:
+    steps = Steps()
+    client = serve(steps, frozenset({os.getuid() + 1}))
+    # The runner may have closed the connection before the request was written.
+    with contextlib.suppress(AgentError), client.start(JOB) as run:
+        assert run.outcome() is Outcome.LAUNCH
+    with contextlib.suppress(AgentError):
+        client.end(Operation.REBOOT)
+    with contextlib.suppress(AgentError), client.start(JOB) as run:
+        assert run.outcome() is Outcome.LAUNCH
+    assert not steps.started.is_set()
+    assert ended == []
+
+
+@pytest.mark.parametrize("request_line", [b"{}\n", b"x" * 100, b'{"operation": "shell"}\n'])
+def test_what_is_no_request_is_not_answered(serve: Serve, request_line: bytes) -> None:
+    steps = Steps()
+    serve(steps, ME)
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect("socket")
+        connection.sendall(request_line)
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(1) == b""
+    assert not steps.started.is_set()
+
+
+def test_the_socket_is_for_root_and_its_group_only(serve: Serve, tmp_path: Path) -> None:
+    serve(Steps(), ME)
+    assert (tmp_path / "socket").stat().st_mode & 0o777 == 0o600
+
+
+def test_an_absent_runner_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(AgentError):
+        RunnerClient(tmp_path / "none", results=tmp_path, output=tmp_path).start(JOB)
+
+
+def test_a_fault_of_the_executor_is_an_outcome_too(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = Steps()
+    hook = threading.Event()
+    monkeypatch.setattr(threading, "excepthook", lambda _: hook.set())
+
+    def fail(job: Job) -> Outcome:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(steps, "run", fail)
+    with serve(steps, ME).start(JOB) as run:
+        assert run.outcome() is Outcome.LAUNCH
+    assert hook.wait(30)

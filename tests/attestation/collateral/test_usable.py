@@ -1,0 +1,223 @@
+"""Collateral that cannot be read has no say and is named; what a caller brought against machines is never left out."""
+
+import dataclasses
+import hashlib
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from cloister.attestation.collateral.usable import Skipped, Sources
+from cloister.attestation.collateral_source import InMemory
+from cloister.attestation.errors import CollateralError
+from cloister.attestation.evidence import (
+    CERTIFICATE,
+    COLLATERAL_KINDS,
+    CRL,
+    LAUNCH_ENDORSEMENT,
+    QE_IDENTITY,
+    TCB_INFO,
+    CollateralItem,
+    Evidence,
+    SessionBinding,
+)
+from cloister.attestation.raw import RawSnp, RawTdx, RawVerdict, verify_raw
+from cloister.attestation.result import Verdict
+from cloister.attestation.testkit import SnpMachine, Td
+from cloister.attestation.verify import SessionPurpose, verify
+from cloister.client.evidence.verdict import lines
+from cloister.protocol import schema
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SESSION = SessionPurpose(b"n" * 32, b"t" * 32, b"h" * 32)
+BINDING = SessionBinding(SESSION.nonce, SESSION.tls_key_digest, SESSION.hpke_key_digest)
+TD = Td.create(AT)
+GOOD = {kind: tuple(TD.intel.collateral().items(kind)) for kind in COLLATERAL_KINDS}
+JUNK = b"\x30\x03\x02\x01"
+
+
+def carrying(*items: CollateralItem) -> Evidence:
+    return dataclasses.replace(TD.evidence(BINDING), collateral=items)
+
+
+def judged(evidence: Evidence, **brought: tuple[bytes, ...]) -> Verdict:
+    source = InMemory({kind.replace("_", "-"): contents for kind, contents in brought.items()})
+    return verify(evidence, TD.policy(), purpose=SESSION, at=AT, collateral=source, roots=(TD.intel.anchor(),))
+
+
+def carried() -> tuple[CollateralItem, ...]:
+    return tuple(CollateralItem(kind, content) for kind, contents in GOOD.items() for content in contents)
+
+
+def brought(kind: str, *contents: bytes) -> Verdict:
+    return judged(carrying(*carried()), **{kind.replace("-", "_"): contents})
+
+
+def sgx(kind: str) -> bytes:
+    """What Intel publishes of enclaves, for which the service has the same forms."""
+    member, other = {TCB_INFO: ("tcbInfo", "SGX"), QE_IDENTITY: ("enclaveIdentity", "QE")}[kind]
+    document = json.loads(GOOD[kind][0])
+    document[member]["id"] = other
+    return json.dumps(document).encode()
+
+
+@pytest.mark.parametrize("kind", [CERTIFICATE, CRL, TCB_INFO, QE_IDENTITY])
+def test_what_evidence_carries_and_nobody_can_read_is_left_out_and_named(kind: str) -> None:
+    found = judged(carrying(CollateralItem(kind, JUNK), *carried()))
+
+    assert found.accepted
+    (skipped,) = found.skipped
+    assert (skipped.kind, skipped.digest, skipped.brought) == (kind, hashlib.sha256(JUNK).digest(), False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "check"),
+    [(TCB_INFO, "tdx-tcb-info"), (QE_IDENTITY, "tdx-qe-identity"), (CRL, "tdx-pck-revocation")],
+)
+def test_what_nobody_can_read_does_not_stand_for_what_is_missing(kind: str, check: str) -> None:
+    others = [item for item in carried() if item.kind != kind]
+    found = judged(carrying(CollateralItem(kind, JUNK), *others))
+
+    assert check in [one.name for one in found.failures]
+    assert [one.kind for one in found.skipped] == [kind]
+
+
+@pytest.mark.parametrize("kind", [CRL, TCB_INFO, QE_IDENTITY])
+def test_a_callers_word_against_machines_that_cannot_be_read_is_an_error(kind: str) -> None:
+    with pytest.raises(CollateralError, match=kind) as caught:
+        brought(kind, GOOD[kind][0][:-1])
+    assert caught.value.exit_code == 2
+    assert "leave it away knowingly" in caught.value.hint
+
+
+def test_a_callers_certificate_that_cannot_be_read_is_left_out_and_named() -> None:
+    found = brought(CERTIFICATE, JUNK)
+
+    assert found.accepted
+    assert [(one.kind, one.brought) for one in found.skipped] == [(CERTIFICATE, True)]
+
+
+def test_a_callers_endorsement_that_cannot_be_read_is_left_out_and_named() -> None:
+    sources = Sources((), InMemory({LAUNCH_ENDORSEMENT: (b"\xff",)}))
+
+    assert sources.items(LAUNCH_ENDORSEMENT) == ()
+    assert [(one.kind, one.brought) for one in sources.skipped] == [(LAUNCH_ENDORSEMENT, True)]
+
+
+@pytest.mark.parametrize("kind", [TCB_INFO, QE_IDENTITY])
+def test_intels_statements_on_enclaves_may_lie_beside_those_on_tds(kind: str) -> None:
+    found = brought(kind, sgx(kind))
+
+    assert found.accepted
+    (skipped,) = found.skipped
+    assert (skipped.kind, skipped.brought) == (kind, True)
+    assert "must be TD" in skipped.reason
+
+
+def test_every_item_is_looked_at_once() -> None:
+    sources = Sources([CollateralItem(CRL, JUNK)], None)
+
+    assert sources.items(CRL) == sources.items(CRL) == ()
+    assert len(sources.skipped) == 1
+
+
+def test_carried_items_come_before_brought_ones() -> None:
+    first, *others = GOOD[CRL]
+    sources = Sources([CollateralItem(CRL, first)], InMemory({CRL: tuple(others)}))
+
+    assert sources.items(CRL) == GOOD[CRL]
+
+
+def bare() -> RawVerdict:
+    quote = TD.evidence(BINDING).tdx_quote
+    assert quote is not None
+    contents = {**GOOD, CERTIFICATE: (JUNK, *GOOD[CERTIFICATE])}
+    return verify_raw(
+        RawTdx(quote), TD.policy(), report_data=None, at=AT, collateral=InMemory(contents), roots=(TD.intel.anchor(),)
+    )
+
+
+def test_a_bare_quotes_verdict_names_what_was_left_out() -> None:
+    found = bare()
+
+    assert found.genuine
+    assert [one.kind for one in found.skipped] == [CERTIFICATE]
+    schema.validate("raw-verdict", found.value(), what="verdict")
+
+
+def test_people_and_programs_are_told_what_was_left_out() -> None:
+    found = judged(carrying(CollateralItem(CRL, JUNK), *carried()), certificate=(JUNK,))
+
+    said = [line for line in lines(found) if line.startswith("Skipped")]
+    assert sorted(" ".join(line.split()[1:5]) for line in said) == [
+        "certificate that you brought,",
+        "crl of the evidence,",
+    ]
+    value = found.value()
+    assert {(one["kind"], one["source"]) for one in value["skipped"]} == {(CRL, "evidence"), (CERTIFICATE, "caller")}
+    schema.validate("verdict", value, what="verdict")
+
+
+def test_a_verdict_that_left_nothing_out_does_not_speak_of_it() -> None:
+    assert "skipped" not in judged(carrying(*carried())).value()
+
+
+def forged(kind: str) -> bytes:
+    """What can be read, and was changed after it was signed."""
+    if kind == CRL:
+        changed = GOOD[CRL][0].replace(b"260330120000Z", b"260331120000Z")
+    else:
+        changed = GOOD[kind][0].replace(b'"tcbEvaluationDataNumber": 18', b'"tcbEvaluationDataNumber": 19')
+        changed = changed.replace(b'"tcbEvaluationDataNumber":18', b'"tcbEvaluationDataNumber":19')
+    assert changed != GOOD[kind][0]
+    return changed
+
+
+UNSIGNED = "no certificate of its issuer that came has signed it, so it counts as absent"
+
+
+@pytest.mark.parametrize("kind", [CRL, TCB_INFO, QE_IDENTITY])
+def test_a_callers_word_that_its_vendor_did_not_sign_is_named(kind: str) -> None:
+    found = brought(kind, forged(kind), GOOD[kind][0])
+
+    assert found.accepted
+    digest = hashlib.sha256(forged(kind)).digest()
+    assert found.skipped == (Skipped(kind, digest, True, UNSIGNED),)
+
+
+@pytest.mark.parametrize("kind", [CRL, TCB_INFO, QE_IDENTITY])
+def test_what_evidence_carries_unsigned_is_not_named(kind: str) -> None:
+    """Whoever made the evidence could have left it out."""
+    assert judged(carrying(CollateralItem(kind, forged(kind)), *carried())).skipped == ()
+
+
+def test_the_certificates_of_a_quote_and_of_a_table_are_looked_at_for_the_signer() -> None:
+    """The list of the platforms' authority, whose certificate is in the quote alone; AMD's root, in the table alone."""
+    quote = TD.evidence(BINDING).tdx_quote
+    assert quote is not None
+    contents = InMemory({**GOOD, CRL: (*GOOD[CRL], forged(CRL))})
+    anchor = (TD.intel.anchor(),)
+    bare = verify_raw(RawTdx(quote), TD.policy(), report_data=None, at=AT, collateral=contents, roots=anchor)
+    assert [one.kind for one in bare.skipped] == [CRL]
+
+    snp = SnpMachine.create_at(AT)
+    lists = (snp.crls[0], snp.crls[0][:-1] + bytes([snp.crls[0][-1] ^ 1]), GOOD[CRL][0])
+    brought = InMemory({CRL: lists})
+    evidence, roots = snp.evidence(BINDING), (snp.processor.amd.anchor(),)
+    found = verify(evidence, snp.policy(), purpose=SESSION, at=AT, collateral=brought, roots=roots)
+    assert found.accepted
+    assert [one.digest for one in found.skipped] == [hashlib.sha256(lists[1]).digest()]
+    raw = RawSnp(evidence.snp_report or b"", evidence.snp_certificates)
+    genuine = verify_raw(raw, snp.policy(), report_data=None, at=AT, collateral=brought, roots=roots)
+    assert [one.digest for one in genuine.skipped] == [hashlib.sha256(lists[1]).digest()]
+
+
+def test_parts_that_the_platform_does_not_have_may_be_anything() -> None:
+    snp = SnpMachine.create_at(AT)
+    evidence = dataclasses.replace(snp.evidence(BINDING), tdx_quote=b"no quote")
+    brought, roots = InMemory({CRL: snp.crls}), (snp.processor.amd.anchor(),)
+    found = verify(evidence, snp.policy(), purpose=SESSION, at=AT, collateral=brought, roots=roots)
+    assert [check.name for check in found.failures] == ["parts"]
+
+    td = dataclasses.replace(carrying(*carried()), snp_certificates=b"no table")
+    assert [check.name for check in judged(td, crl=GOOD[CRL]).failures] == ["parts"]

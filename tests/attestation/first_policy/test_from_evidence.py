@@ -1,0 +1,221 @@
+"""A policy from evidence recognises that machine and no other, and is made of genuine evidence only."""
+
+import dataclasses
+import datetime
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from cloister.attestation.checks import CHECKS
+from cloister.attestation.collateral_source import InMemory
+from cloister.attestation.errors import PolicyError
+from cloister.attestation.evidence import CERTIFICATE, Evidence, SessionBinding
+from cloister.attestation.first_policy import from_evidence
+from cloister.attestation.first_policy.from_evidence import policy_from_evidence
+from cloister.attestation.first_policy.from_manifest import TakenOver
+from cloister.attestation.policy.images import ImageReference
+from cloister.attestation.policy.policy import Policy
+from cloister.attestation.roots import VENDORS, Anchor
+from cloister.attestation.snp.report import SigningKey
+from cloister.attestation.testkit import LocalMachine, Processor, RsaTpm, SnpMachine, Td
+from cloister.attestation.testkit.google import GcpSnpMachine, GcpTd
+from cloister.attestation.testkit.microsoft import AzureSnpMachine, AzureTdxMachine
+from cloister.attestation.verify import SessionPurpose, verify
+from cloister.errors import ProofError
+from cloister.protocol.imagemanifest import ImageManifest
+
+AT = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
+SESSION = SessionPurpose(b"n" * 32, b"t" * 32, b"h" * 32)
+BINDING = SessionBinding(SESSION.nonce, SESSION.tls_key_digest, SESSION.hpke_key_digest)
+
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """What a machine shows, with what a verifier needs besides."""
+
+    evidence: Evidence
+    image: ImageReference
+    roots: tuple[Anchor, ...]
+    collateral: InMemory = dataclasses.field(default_factory=InMemory)
+
+    def manifest(self, **changes: Any) -> ImageManifest:
+        pcrs = {index: value.hex() for index, value in self.image.pcrs.items()}
+        manifest = ImageManifest(flavor="base", debug=False, inputs={}, outputs={}, pcrs=pcrs)
+        return dataclasses.replace(manifest, **changes)
+
+    def policy(self, **changes: Any) -> tuple[Policy, tuple[TakenOver, ...]]:
+        policy, taken, verdict = policy_from_evidence(
+            self.evidence, self.manifest(**changes), at=AT, collateral=self.collateral, roots=self.roots
+        )
+        assert verdict.recording
+        return policy, taken
+
+
+def snp() -> Shown:
+    machine = SnpMachine.create_at(AT)
+    return Shown(machine.evidence(BINDING), machine.image(), (machine.processor.amd.anchor(),))
+
+
+def tdx() -> Shown:
+    td = Td.create(AT)
+    return Shown(td.evidence(BINDING), td.image(), (td.intel.anchor(),), td.intel.collateral())
+
+
+def azure() -> Shown:
+    machine = AzureSnpMachine.create(AT)
+    return Shown(machine.evidence(BINDING), machine.image(), machine.roots())
+
+
+def gcp() -> Shown:
+    machine = GcpSnpMachine.create(AT, vtpm=RsaTpm.create())
+    collateral = InMemory({"certificate": (machine.google.firmware_root,)})
+    return Shown(machine.evidence(BINDING), machine.image(), machine.roots(), collateral)
+
+
+def azure_tdx() -> Shown:
+    machine = AzureTdxMachine.create(AT)
+    return Shown(machine.evidence(BINDING), machine.image(), machine.roots(), machine.intel.collateral())
+
+
+def gcp_tdx() -> Shown:
+    td = GcpTd.create(AT)
+    collateral = td.intel.collateral().contents
+    certificates = (*collateral[CERTIFICATE], td.google.firmware_root)
+    return Shown(td.evidence(BINDING), td.image(), td.roots(), InMemory({**collateral, CERTIFICATE: certificates}))
+
+
+MACHINES: dict[str, Callable[[], Shown]] = {
+    "snp": snp,
+    "tdx": tdx,
+    "azure": azure,
+    "azure-tdx": azure_tdx,
+    "gcp": gcp,
+    "gcp-tdx": gcp_tdx,
+}
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_the_policy_accepts_the_machine_that_it_was_made_of(name: str) -> None:
+    shown = MACHINES[name]()
+    policy, taken = shown.policy()
+
+    assert Policy.parse(policy.encode()) == policy
+    found = verify(shown.evidence, policy, purpose=SESSION, at=AT, collateral=shown.collateral, roots=shown.roots)
+    assert found.accepted
+    assert all(one.confirm_with for one in taken)
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_every_value_of_the_policy_is_named(name: str) -> None:
+    policy, taken = MACHINES[name]().policy()
+    members = {one.member for one in taken}
+    sections = {one for one in ("snp", "azure", "gcp", "instances") if getattr(policy, one) is not None}
+
+    assert {member.split(".")[0] for member in members} == {"images", "boot_configuration", *sections}
+    text = " ".join(f"{one.value} {one.fingerprint}" for one in taken)
+    for owner in policy.boot_configuration.owners:
+        assert owner in text
+    for image in policy.images:
+        for digest in (image.manifest_digest, *image.launch_digests, *(image.tdx.mrtds if image.tdx else ())):
+            assert digest.hex() in text
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_no_policy_is_made_of_evidence_that_is_not_genuine(name: str) -> None:
+    with pytest.raises(ProofError, match="not genuine"):
+        dataclasses.replace(MACHINES[name](), roots=VENDORS).policy()
+
+
+@pytest.mark.parametrize("name", ["azure", "azure-tdx", "gcp"])
+def test_no_policy_is_made_of_another_image_than_the_manifests(name: str) -> None:
+    other = dict.fromkeys((4, 9, 11), "11" * 32)
+    with pytest.raises(ProofError, match="not of that image"):
+        MACHINES[name]().policy(pcrs=other)
+
+
+def test_no_policy_is_made_of_an_image_for_debugging() -> None:
+    with pytest.raises(PolicyError, match="debugging"):
+        snp().policy(debug=True)
+
+
+def test_a_local_machine_needs_the_descriptor() -> None:
+    machine = LocalMachine.create(AT)
+    shown = Shown(machine.evidence(BINDING), machine.image(), VENDORS)
+    with pytest.raises(PolicyError, match="authority") as caught:
+        shown.policy()
+    assert "--workspace" in caught.value.hint
+
+
+def test_a_clouds_key_is_taken_over_with_its_cloud() -> None:
+    processor = Processor.create(AT, kind=SigningKey.VLEK)
+    policy, taken = of_cloud(processor).policy()
+
+    assert policy.snp is not None
+    assert (policy.snp.allow_vlek, policy.snp.vlek_clouds) == (True, ("CN=cloud.example",))
+    assert {"snp.allow_vlek", "snp.vlek_clouds"} <= {one.member for one in taken}
+    assert Policy.parse(policy.encode()) == policy
+    certificate = processor.amd.certify(
+        processor.key.public_key(), processor.tcb, kind=SigningKey.VLEK, csp_id="CN=other.example"
+    )
+    other = of_cloud(dataclasses.replace(processor, certificate=certificate))
+    found = verify(other.evidence, policy, purpose=SESSION, at=AT, collateral=other.collateral, roots=other.roots)
+    assert [check.name for check in found.failures] == ["snp-chip"]
+
+
+def of_cloud(processor: Processor) -> Shown:
+    machine = SnpMachine.create(processor)
+    return Shown(machine.evidence(BINDING), machine.image(), (processor.amd.anchor(),))
+
+
+def test_a_clouds_key_without_its_certificate_makes_no_policy() -> None:
+    shown = of_cloud(Processor.create(AT, kind=SigningKey.VLEK))
+    bare = dataclasses.replace(shown, evidence=dataclasses.replace(shown.evidence, snp_certificates=None))
+    with pytest.raises(PolicyError, match="No certificate of the key"):
+        bare.policy()
+
+
+@pytest.mark.parametrize(
+    ("member", "fields"),
+    [
+        ("allow_smt", {"policy": 1 << 17 | 1 << 16}),
+        ("allow_smt", {"platform_info": 1 << 0 | 1 << 2 | 1 << 5}),
+        ("allow_cxl", {"policy": 1 << 17 | 1 << 21}),
+        ("allow_tio", {"platform_info": 1 << 2 | 1 << 5 | 1 << 7}),
+    ],
+)
+def test_what_the_default_would_refuse_is_said_plainly(member: str, fields: dict[str, int]) -> None:
+    machine = dataclasses.replace(SnpMachine.create_at(AT), fields=fields)
+    shown = Shown(machine.evidence(BINDING), machine.image(), (machine.processor.amd.anchor(),))
+    policy, taken = shown.policy()
+
+    (said,) = [one for one in taken if one.member.startswith("snp.allow_")]
+    assert said.member == f"snp.{member}"
+    assert said.value.startswith("true. It is false by default, which refuses this evidence: it comes from")
+    assert policy.snp is not None
+    strict = dataclasses.replace(policy, snp=dataclasses.replace(policy.snp, **{member: False}))
+    assert not verify(shown.evidence, strict, purpose=SESSION, at=AT, roots=shown.roots).accepted
+
+
+def test_a_strict_choice_that_refuses_this_very_evidence_is_named() -> None:
+    td = Td.create(AT)
+    evidence = td.evidence(BINDING, {"mr_owner": b"o" * 48, "td_attributes": bytes(8)})
+    shown = Shown(evidence, td.image(), (td.intel.anchor(),), td.intel.collateral())
+    with pytest.raises(ProofError, match="strict choices") as caught:
+        shown.policy()
+
+    assert "decided by tdx.mr_owner, zeros by default." in caught.value.message
+    assert "decided by tdx.attributes_required" in caught.value.message
+    assert "not genuine" not in caught.value.message
+
+
+def test_a_strict_choice_is_named_beside_what_is_not_genuine() -> None:
+    td = Td.create(AT)
+    shown = Shown(td.evidence(BINDING, {"mr_owner": b"o" * 48}), td.image(), VENDORS, td.intel.collateral())
+    with pytest.raises(ProofError, match="not genuine") as caught:
+        shown.policy()
+    assert "decided by tdx.mr_owner" in caught.value.message
+
+
+def test_every_check_that_a_strict_choice_decides_exists() -> None:
+    assert set(from_evidence._STRICT) <= set(CHECKS)

@@ -1,0 +1,61 @@
+"""A verdict has every check once, and says in a sentence what failed."""
+
+import pytest
+
+from cloister.attestation.errors import AttestationError
+from cloister.attestation.result import Check, Outcome, Recorder, named
+
+
+@pytest.mark.parametrize(
+    ("count", "says"),
+    [
+        (1, "pcr-0 failed"),
+        (6, "pcr-0, pcr-1, pcr-2, pcr-3, pcr-4, pcr-5 failed"),
+        (7, "pcr-0, pcr-1, pcr-2, pcr-3, pcr-4, pcr-5 and 1 more failed"),
+        (40, "pcr-0, pcr-1, pcr-2, pcr-3, pcr-4, pcr-5 and 34 more failed"),
+    ],
+)
+def test_failed_checks_are_named_and_from_a_handful_on_counted(count: int, says: str) -> None:
+    failures = [Check(f"pcr-{index}", Outcome.FAILED, "one", "another") for index in range(count)]
+
+    assert named(failures) == says
+
+
+def test_a_check_that_was_forgotten_is_no_check_that_passed() -> None:
+    checks = Recorder(("pcr-0", "pcr-1"))
+    checks.record("pcr-0", True, "one", "one")
+
+    with pytest.raises(AttestationError, match="pcr-1 were not made"):
+        checks.finish()
+
+
+def test_checks_that_a_failure_made_impossible_are_named_in_their_order() -> None:
+    checks = Recorder(("pcr-0", "pcr-1", "pcr-2"))
+    checks.record("pcr-1", False, "one", "another")
+
+    reason = "it cannot be judged after pcr-1 failed"
+    assert checks.finish() == (
+        Check("pcr-0", Outcome.NOT_APPLICABLE, "", "", reason),
+        Check("pcr-1", Outcome.FAILED, "one", "another"),
+        Check("pcr-2", Outcome.NOT_APPLICABLE, "", "", reason),
+    )
+
+
+@pytest.mark.parametrize("name", ["pcr-0", "pcr-1"])
+def test_a_check_is_recorded_once_and_is_one_of_the_platform(name: str) -> None:
+    checks = Recorder(("pcr-0",))
+    checks.record("pcr-0", False, "one", "another")
+
+    with pytest.raises(AttestationError, match=f"{name} was recorded twice or is unknown"):
+        checks.record(name, True, "one", "one")
+    with pytest.raises(AttestationError, match="nothing is accepted"):
+        checks.not_applicable(name, "it does not matter")
+    assert checks.failed() == ("pcr-0",)
+
+
+def test_naming_nothing_that_would_do_rejects() -> None:
+    checks = Recorder(("pcr-0",))
+
+    assert not checks.one_of("pcr-0", [], b"")
+    (check,) = checks.finish()
+    assert check.expected == "one that the policy names, and it names none"

@@ -1,0 +1,445 @@
+"""Paths lead to the one pinned key, and hostile certificates neither crash nor loop."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation.testkit import Authority
+from cloister.attestation.x509.x509 import MAX_SIZE, Certificate, find_path, issuers_among, may_sign
+
+AT = datetime(2026, 3, 1, tzinfo=UTC)
+UNKNOWN = x509.ObjectIdentifier("2.999.1")
+ALTERNATIVE = x509.SubjectAlternativeName([x509.DNSName("machine.example")])
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+
+def key() -> Key:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def certificate(
+    subject: str,
+    issuer: str,
+    subject_key: Key,
+    issuer_key: Key,
+    *,
+    ca: bool = True,
+    path_length: int | None = None,
+    signs: bool = True,
+    digest: hashes.SHA224 | hashes.SHA384 | hashes.SHA512 | hashes.SHA3_256 | None = None,
+    extensions: Sequence[tuple[x509.ExtensionType, bool]] = (),
+) -> Certificate:
+    def name(text: str) -> x509.Name:
+        return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
+
+    usage = x509.KeyUsage(
+        digital_signature=not signs,
+        key_cert_sign=signs,
+        crl_sign=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name(subject))
+        .issuer_name(name(issuer))
+        .public_key(subject_key.public_key())
+        .serial_number(1)
+        .not_valid_before(AT)
+        .not_valid_after(AT + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=path_length if ca else None), critical=True)
+        .add_extension(usage, critical=True)
+    )
+    for extension, critical in extensions:
+        built = built.add_extension(extension, critical=critical)
+    signed = built.sign(issuer_key, digest or hashes.SHA256())
+    return Certificate.parse(signed.public_bytes(serialization.Encoding.DER))
+
+
+ROOT_KEY, MIDDLE_KEY, LEAF_KEY = key(), key(), key()
+ROOT = certificate("root", "root", ROOT_KEY, ROOT_KEY)
+MIDDLE = certificate("middle", "root", MIDDLE_KEY, ROOT_KEY, path_length=0)
+LEAF = certificate("leaf", "middle", LEAF_KEY, MIDDLE_KEY, ca=False, signs=False)
+
+
+def test_a_path_goes_over_intermediates_to_the_pinned_key() -> None:
+    path, why = find_path(LEAF, (ROOT, MIDDLE), ROOT.fingerprint())
+    assert path == (LEAF, MIDDLE, ROOT)
+    assert why == ""
+
+
+def test_a_path_ends_at_the_first_pinned_key() -> None:
+    pinned = certificate("middle", "middle", MIDDLE_KEY, MIDDLE_KEY)
+    assert find_path(LEAF, (ROOT, MIDDLE, pinned), MIDDLE.fingerprint())[0] == (LEAF, pinned)
+
+
+@pytest.mark.parametrize("issuer", ["root", "other"])
+def test_nobody_else_can_make_a_certificate_for_the_pinned_key(issuer: str) -> None:
+    """Else whoever sends evidence would choose the anchor's name, dates and rights."""
+    forged = certificate("root", issuer, ROOT_KEY, key())
+    path, why = find_path(LEAF, (forged, MIDDLE), ROOT.fingerprint())
+    assert path is None
+    assert "not signed by that key" in why
+    assert find_path(LEAF, (forged, MIDDLE, ROOT), ROOT.fingerprint())[0] == (LEAF, MIDDLE, ROOT)
+
+
+def test_the_leaf_is_never_its_own_anchor() -> None:
+    alone = certificate("alone", "alone", ROOT_KEY, ROOT_KEY)
+    assert find_path(alone, (alone,), alone.fingerprint())[0] is None
+
+
+@pytest.mark.parametrize(
+    ("pool", "reason"),
+    [
+        ((), "no certificate with the pinned key"),
+        ((ROOT,), "no certificate with the pinned key"),
+        ((MIDDLE,), "no certificate with the pinned key"),
+        ((ROOT, certificate("middle", "root", key(), ROOT_KEY)), "not signed by the key of its issuer"),
+        ((ROOT, certificate("middle", "root", MIDDLE_KEY, ROOT_KEY, ca=False)), "not a certificate authority"),
+        ((ROOT, certificate("middle", "root", MIDDLE_KEY, ROOT_KEY, signs=False)), "not a certificate authority"),
+        ((ROOT, certificate("middle", "root", MIDDLE_KEY, key())), "not signed by the key of its issuer"),
+        ((certificate("root", "root", ROOT_KEY, ROOT_KEY, path_length=0), MIDDLE), "allows 0 authorities below it"),
+        ((ROOT, *(certificate("middle", "root", key(), ROOT_KEY) for _ in range(32))), "at most 32 are considered"),
+    ],
+)
+def test_without_an_unbroken_path_nothing_is_found(pool: tuple[Certificate, ...], reason: str) -> None:
+    path, why = find_path(LEAF, pool, ROOT.fingerprint())
+    assert path is None
+    assert reason in why
+
+
+def test_so_many_certificates_are_considered_and_no_more() -> None:
+    crowd = [certificate("middle", "root", key(), ROOT_KEY) for _ in range(31)]
+    assert find_path(LEAF, (*crowd[1:], MIDDLE, ROOT), ROOT.fingerprint())[0] == (LEAF, MIDDLE, ROOT)
+    path, why = find_path(LEAF, (*crowd, MIDDLE, ROOT), ROOT.fingerprint())
+    assert path is None
+    assert why == "33 certificates came, at most 32 are considered"
+
+
+def test_a_path_that_is_longer_than_asked_for_is_not_found() -> None:
+    assert find_path(LEAF, (ROOT, MIDDLE), ROOT.fingerprint(), longest=3)[0] == (LEAF, MIDDLE, ROOT)
+    assert find_path(LEAF, (ROOT, MIDDLE), ROOT.fingerprint(), longest=2)[0] is None
+
+
+@pytest.mark.parametrize(("bits", "accepted"), [(2047, False), (2048, True), (4096, True), (4104, False)])
+def test_an_rsa_key_that_is_too_small_or_too_large_is_not_used(bits: int, accepted: bool) -> None:
+    """Sixty thousand bytes of certificates would keep the verifier busy for minutes."""
+    large = rsa.generate_private_key(65537, bits)
+    root = certificate("root", "root", large, large)
+    path, why = find_path(
+        certificate("leaf", "root", LEAF_KEY, large, ca=False, signs=False), (root,), root.fingerprint()
+    )
+    assert (path is not None) == accepted
+    assert ("not accepted" in why) != accepted
+
+
+@pytest.mark.parametrize(("exponent", "accepted"), [(2**32 - 5, True), (2**32 + 15, False)])
+def test_an_rsa_key_with_a_long_exponent_is_not_used(exponent: int, accepted: bool) -> None:
+    """It may be as long as the key, and each signature takes a hundred times as long then."""
+    numbers = rsa.generate_private_key(65537, 2048).private_numbers()
+    p, q = numbers.p, numbers.q
+    d = pow(exponent, -1, (p - 1) * (q - 1))
+    public = rsa.RSAPublicNumbers(exponent, p * q)
+    slow = rsa.RSAPrivateNumbers(p, q, d, d % (p - 1), d % (q - 1), pow(q, -1, p), public).private_key()
+    root = certificate("root", "root", slow, slow)
+    leaf = certificate("leaf", "root", LEAF_KEY, slow, ca=False, signs=False)
+    path, why = find_path(leaf, (root,), root.fingerprint())
+    assert (path is not None) == accepted
+    assert ("not accepted" in why) != accepted
+
+
+@pytest.mark.parametrize(("bits", "accepted"), [(2047, False), (2048, True), (4096, True), (4097, False)])
+def test_the_size_of_an_rsa_key_counts_to_the_bit(bits: int, accepted: bool) -> None:
+    assert may_sign(rsa.RSAPublicNumbers(65537, 1 << bits - 1 | 1).public_key()) == accepted
+
+
+def test_a_certificate_of_the_same_name_does_not_hide_the_right_one() -> None:
+    decoy = certificate("middle", "root", key(), ROOT_KEY)
+    assert find_path(LEAF, (decoy, MIDDLE, ROOT), ROOT.fingerprint())[0] == (LEAF, MIDDLE, ROOT)
+
+
+def test_authorities_that_sign_each_other_end_the_search() -> None:
+    first, second = key(), key()
+    ring = (certificate("a", "b", first, second), certificate("b", "a", second, first))
+    leaf = certificate("leaf", "a", LEAF_KEY, first, ca=False, signs=False)
+    assert find_path(leaf, ring, ROOT.fingerprint())[0] is None
+
+
+def test_paths_are_not_longer_than_five() -> None:
+    keys = [key() for _ in range(6)]
+    chain = [certificate("0", "0", keys[0], keys[0])]
+    chain += [certificate(str(i), str(i - 1), keys[i], keys[i - 1]) for i in range(1, 6)]
+    anchor = chain[0].fingerprint()
+    assert find_path(chain[4], chain, anchor)[0] is not None
+    assert find_path(chain[5], chain, anchor)[0] is None
+
+
+def test_a_valid_time_includes_both_ends() -> None:
+    ends = [ROOT.not_before, ROOT.not_after]
+    assert all(ROOT.valid_at(at) for at in ends)
+    assert not ROOT.valid_at(ROOT.not_before - timedelta(seconds=1))
+    assert not ROOT.valid_at(ROOT.not_after + timedelta(seconds=1))
+
+
+def test_certificates_cut_at_any_length_are_malformed() -> None:
+    der = Authority.create(AT).certificate
+    for size in range(len(der)):
+        with pytest.raises(MalformedEvidence) as caught:
+            Certificate.parse(der[:size])
+        assert caught.value.offset == 0
+
+
+def test_a_certificate_may_have_so_many_bytes_and_no_more() -> None:
+    large = rsa.generate_private_key(65537, 2048)  # its signatures are all of one length
+
+    def padded(size: int) -> Certificate:
+        filling = x509.UnrecognizedExtension(UNKNOWN, bytes(size))
+        return certificate("root", "root", large, large, extensions=[(filling, False)])
+
+    fill = 12_000 + MAX_SIZE - len(padded(12_000).der)
+    assert len(padded(fill).der) == MAX_SIZE == 2**14
+    with pytest.raises(MalformedEvidence, match="at most 16384 are allowed") as caught:
+        padded(fill + 1)
+    assert caught.value.offset == 0
+
+
+def test_a_tls_feature_that_the_library_has_no_name_for_is_malformed() -> None:
+    feature = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.5.5.7.1.24"), bytes.fromhex("3003020106"))
+    with pytest.raises(MalformedEvidence, match="certificate that can be read"):
+        certificate("root", "root", ROOT_KEY, ROOT_KEY, extensions=[(feature, False)])
+
+
+@pytest.mark.parametrize("serial", ["00", "ff", "80"])
+def test_a_serial_number_that_is_not_positive_is_malformed_before_the_library_sees_it(
+    monkeypatch: pytest.MonkeyPatch, serial: str
+) -> None:
+    """It warns that it will refuse such a certificate: no verdict may hang on which release of it is installed."""
+    version = bytes.fromhex("a003020102")
+    der = LEAF.der.replace(version + bytes.fromhex("020101"), version + bytes.fromhex("0201" + serial))
+    assert der != LEAF.der
+    monkeypatch.delattr(x509, "load_der_x509_certificate")
+    with pytest.raises(MalformedEvidence):
+        Certificate.parse(der)
+
+
+@pytest.mark.parametrize(
+    ("genuine", "forged"),
+    [
+        ("a003020102", "a003020103"),
+        ("0c04" + b"leaf".hex(), "030400" + b"eaf".hex()),
+        ("0603883702", "0603883701"),
+        ("0603883703", "0603551d11"),
+    ],
+    ids=["version 4", "a name of bits", "an extension twice", "an alternative name of a kind that nobody uses"],
+)
+def test_what_the_library_has_errors_of_its_own_for_is_malformed(genuine: str, forged: str) -> None:
+    extensions = [(UNKNOWN, b"\5\0"), (x509.ObjectIdentifier("2.999.2"), b"\5\0")]
+    extensions += [(x509.ObjectIdentifier("2.999.3"), bytes.fromhex("3002a300"))]
+    unknown = [(x509.UnrecognizedExtension(oid, value), False) for oid, value in extensions]
+    der = certificate("leaf", "middle", LEAF_KEY, MIDDLE_KEY, ca=False, signs=False, extensions=unknown).der
+    assert der.count(bytes.fromhex(genuine)) == 1
+    with pytest.raises(MalformedEvidence, match="certificate that can be read"):
+        Certificate.parse(der.replace(bytes.fromhex(genuine), bytes.fromhex(forged)))
+
+
+@pytest.mark.parametrize("known", [x509.ExtendedKeyUsage([x509.OID_SERVER_AUTH]), ALTERNATIVE])
+def test_critical_extensions_that_are_understood_may_be_there(known: x509.ExtensionType) -> None:
+    middle = certificate("middle", "root", MIDDLE_KEY, ROOT_KEY, extensions=[(known, True)])
+    leaf = certificate("leaf", "middle", LEAF_KEY, MIDDLE_KEY, ca=False, signs=False, extensions=[(known, True)])
+    assert find_path(leaf, (ROOT, middle), ROOT.fingerprint())[0] == (leaf, middle, ROOT)
+
+
+@pytest.mark.parametrize("place", ["leaf", "middle", "root"])
+def test_a_critical_extension_that_nobody_understands_breaks_the_path(place: str) -> None:
+    def extensions(name: str) -> list[tuple[x509.ExtensionType, bool]]:
+        return [(x509.UnrecognizedExtension(UNKNOWN, b"\5\0"), name == place)]
+
+    root = certificate("root", "root", ROOT_KEY, ROOT_KEY, extensions=extensions("root"))
+    middle = certificate("middle", "root", MIDDLE_KEY, ROOT_KEY, extensions=extensions("middle"))
+    leaf = certificate("leaf", "middle", LEAF_KEY, MIDDLE_KEY, ca=False, signs=False, extensions=extensions("leaf"))
+    path, why = find_path(leaf, (root, middle), root.fingerprint())
+    assert path is None
+    assert "critical extension 2.999.1, which is not understood" in why
+
+
+@given(st.binary(max_size=300), st.integers(0, 10_000))
+def test_any_bytes_are_a_certificate_or_malformed(data: bytes, place: int) -> None:
+    start = place % len(LEAF.der)
+    for candidate in (data, LEAF.der[:start] + data + LEAF.der[start + len(data) :]):
+        try:
+            Certificate.parse(candidate)
+        except MalformedEvidence:
+            pass
+
+
+class Counted(tuple[Certificate, ...]):
+    """A pool that counts how often it is gone through."""
+
+    rounds = 0
+
+    def __iter__(self) -> Iterator[Certificate]:
+        self.rounds += 1
+        return super().__iter__()
+
+
+def test_every_certificate_is_followed_once() -> None:
+    """Else a dozen authorities that certify each other would keep the verifier busy."""
+    crowd = [certificate("a", "a", MIDDLE_KEY, MIDDLE_KEY, path_length=length) for length in range(4, 16)]
+    pool = Counted(crowd)
+    leaf = certificate("leaf", "a", LEAF_KEY, MIDDLE_KEY, ca=False, signs=False)
+    assert find_path(leaf, pool, ROOT.fingerprint())[0] is None
+    assert pool.rounds == 1 + len(crowd)
+
+
+@pytest.mark.parametrize("digest", [hashes.SHA224(), hashes.SHA3_256()])
+def test_a_signature_with_another_hash_does_not_count(digest: hashes.SHA224 | hashes.SHA3_256) -> None:
+    leaf = certificate("leaf", "root", LEAF_KEY, ROOT_KEY, ca=False, signs=False, digest=digest)
+    path, why = find_path(leaf, (ROOT,), ROOT.fingerprint())
+    assert path is None
+    assert "an algorithm that is not accepted" in why
+
+
+@pytest.mark.parametrize("digest", [hashes.SHA384(), hashes.SHA512()])
+def test_a_signature_with_a_longer_hash_counts(digest: hashes.SHA384 | hashes.SHA512) -> None:
+    leaf = certificate("leaf", "root", LEAF_KEY, ROOT_KEY, ca=False, signs=False, digest=digest)
+    assert find_path(leaf, (ROOT,), ROOT.fingerprint())[0] == (leaf, ROOT)
+
+
+def test_a_signature_with_an_algorithm_that_nobody_knows_does_not_count() -> None:
+    known = bytes.fromhex("06082a8648ce3d040302")
+    assert LEAF.der.count(known) == 2
+    leaf = Certificate.parse(LEAF.der.replace(known, known[:-1] + b"\x7f"))
+    path, why = find_path(leaf, (ROOT, MIDDLE), ROOT.fingerprint())
+    assert path is None
+    assert why == "a certificate of the path is not signed by the key of its issuer"
+
+
+def test_a_signature_of_another_kind_than_the_issuer_s_key_does_not_count() -> None:
+    large = rsa.generate_private_key(65537, 2048)
+    root = certificate("root", "root", large, large)
+    path, why = find_path(MIDDLE, (root,), root.fingerprint())
+    assert path is None
+    assert why == "a certificate of the path is not signed by the key of its issuer"
+
+
+def test_only_what_may_stand_above_is_read() -> None:
+    """Other vendors' certificates lie in the same collateral, and some are not for this reader."""
+    other = certificate("other", "other", key(), key())
+    ders = (b"no certificate", other.der, ROOT.der, MIDDLE.der)
+    assert issuers_among(LEAF, ders) == (MIDDLE, ROOT)
+    assert issuers_among(LEAF, (ROOT.der, other.der), (MIDDLE,)) == (ROOT,)
+    assert issuers_among(LEAF, ()) == issuers_among(LEAF, (other.der,)) == ()
+    named = b"no certificate of " + LEAF.issuer
+    with pytest.raises(MalformedEvidence) as caught:
+        issuers_among(LEAF, (named,))
+    assert caught.value.field == "collateral"
+
+
+def test_issuers_are_looked_for_as_far_as_a_path_may_go() -> None:
+    keys = [key() for _ in range(7)]
+    chain = [certificate(str(i), str(i + 1), keys[i], keys[i + 1]) for i in range(6)]
+    assert issuers_among(chain[0], [one.der for one in reversed(chain[1:])]) == tuple(chain[1:6])
+
+
+def plain(
+    issuer_key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey,
+    *extensions: x509.ExtensionType,
+    subject_key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | None = None,
+) -> Certificate:
+    """A certificate of ``root`` by ``root`` with these extensions and no other."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "root")])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).serial_number(1)
+    builder = builder.public_key((subject_key or issuer_key).public_key())
+    builder = builder.not_valid_before(AT).not_valid_after(AT + timedelta(days=1))
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=True)
+    algorithm = None if isinstance(issuer_key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    return Certificate.parse(builder.sign(issuer_key, algorithm).public_bytes(serialization.Encoding.DER))
+
+
+def below(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> Certificate:
+    return plain(key, subject_key=ec.generate_private_key(ec.SECP256R1()))
+
+
+AUTHORITY = x509.BasicConstraints(ca=True, path_length=None)
+
+
+@pytest.mark.parametrize(
+    ("key", "accepted"),
+    [
+        (ec.generate_private_key(ec.SECP256R1()), True),
+        (ec.generate_private_key(ec.SECP384R1()), True),
+        (ec.generate_private_key(ec.SECP521R1()), False),
+        (ec.generate_private_key(ec.SECP256K1()), False),
+        (ed25519.Ed25519PrivateKey.generate(), False),
+    ],
+)
+def test_keys_of_other_kinds_sign_nothing(
+    key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey, accepted: bool
+) -> None:
+    root = plain(key, AUTHORITY)
+    path, why = find_path(below(key), (root,), root.fingerprint())
+    assert (path is not None) == accepted
+    assert ("an algorithm that is not accepted" in why) != accepted
+
+
+def test_a_certificate_that_does_not_say_so_is_no_authority() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    silent, root = plain(key), plain(key, AUTHORITY)
+    assert find_path(below(key), (root,), root.fingerprint())[0] is not None
+    path, why = find_path(below(key), (silent,), silent.fingerprint())
+    assert path is None
+    assert why == "an issuer of the path is not a certificate authority"
+
+
+def sequence(content: bytes) -> bytes:
+    """In DER, of 128 to 65535 bytes."""
+    size = len(content)
+    return (bytes((0x30, 0x81, size)) if size < 256 else b"\x30\x82" + size.to_bytes(2)) + content
+
+
+def test_a_certificate_of_version_1_is_read_and_is_no_authority() -> None:
+    """It says neither its version nor anything else that an authority must say."""
+    parsed, version = plain(ROOT_KEY).parsed, bytes.fromhex("a003020102")
+    tbs, der = parsed.tbs_certificate_bytes, parsed.public_bytes(serialization.Encoding.DER)
+    first = sequence(tbs[tbs.index(version) + len(version) :])
+    old = Certificate.parse(sequence(first + der[der.index(tbs) + len(tbs) :]))
+    assert old.parsed.version is x509.Version.v1
+    path, why = find_path(MIDDLE, (old,), ROOT.fingerprint())
+    assert path is None
+    assert why == "an issuer of the path is not a certificate authority"
+
+
+def test_an_authority_whose_usage_leaves_signing_out_signs_nothing() -> None:
+    barred = certificate("middle", "root", MIDDLE_KEY, ROOT_KEY, signs=False)
+    assert find_path(LEAF, (ROOT, barred), ROOT.fingerprint())[0] is None
+
+
+def test_what_is_not_critical_may_be_unknown() -> None:
+    unknown = (x509.UnrecognizedExtension(UNKNOWN, b"\5\0"), False)
+    middle = certificate("middle", "root", MIDDLE_KEY, ROOT_KEY, extensions=[unknown])
+    leaf = certificate("leaf", "middle", LEAF_KEY, MIDDLE_KEY, ca=False, signs=False, extensions=[unknown])
+    assert find_path(leaf, (ROOT, middle), ROOT.fingerprint())[0] == (leaf, middle, ROOT)
+
+
+def test_the_signature_of_a_certificate_has_no_unused_bits() -> None:
+    """Of an unused bit that is set the library makes an error itself, so it is one that is clear."""
+    made = (certificate("leaf", "middle", LEAF_KEY, MIDDLE_KEY) for _ in range(64))
+    der, signature = next((one.der, one.parsed.signature) for one in made if not one.parsed.signature[-1] & 1)
+    place = len(der) - len(signature) - 1
+    assert der[place] == 0
+    padded = der[:place] + b"\1" + der[place + 1 :]
+    assert x509.load_der_x509_certificate(padded).signature == signature
+    with pytest.raises(MalformedEvidence):
+        Certificate.parse(padded)

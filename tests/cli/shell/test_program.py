@@ -1,0 +1,61 @@
+"""The command is there by its module, too, and ends in one line when Ctrl-C comes before a verb has begun."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from invoke.program import Program
+
+from cloister.cli.shell import program
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+
+# Runs the module of the first word as a program; Ctrl-C comes with the import of the module of the second.
+INTERRUPTED = """
+import os, runpy, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == wanted:
+            os.kill(os.getpid(), signal.SIGINT)
+
+module, wanted, *words = sys.argv[1:]
+sys.argv[1:] = words
+sys.meta_path.insert(0, Interrupting())
+runpy.run_module(module, run_name="__main__", alter_sys=True)
+"""
+
+
+def test_the_package_runs_as_the_command() -> None:
+    command = [sys.executable, "-m", "cloister", "no-such-verb"]
+    done = subprocess.run(command, capture_output=True, check=False, text=True)
+
+    assert done.returncode == 1
+    assert "`cloister --list` names all verbs" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "wanted"),
+    [
+        ("cloister", "invoke.program"),
+        ("cloister", "cloister.cli.examine"),
+        ("invoke", "benchmarks.tasks"),
+        ("invoke", "infra.registry.tasks"),
+    ],
+)
+def test_ctrl_c_at_the_start_ends_it_in_one_line(module: str, wanted: str) -> None:
+    command = [sys.executable, "-c", INTERRUPTED, module, wanted, "--list"]
+    done = subprocess.run(command, capture_output=True, check=False, text=True, cwd=CHECKOUT)
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "\nInterrupted.\n")
+
+
+def test_ctrl_c_between_the_start_and_a_verb_is_not_taken_for_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["cloister", "--list"])
+    monkeypatch.setattr(Program, "parse_cleanup", lambda self: os.kill(os.getpid(), signal.SIGINT))
+
+    with pytest.raises(KeyboardInterrupt):
+        program.run()

@@ -1,0 +1,248 @@
+"""What every verb does alike: settings, errors, interruption, listing."""
+
+import ast
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.program import Program
+
+import cloister
+from cloister.attestation.checks import CHECKS
+from cloister.cli import VERBS
+from cloister.cli.shell import guide
+from cloister.cli.shell.verb import verb
+from cloister.errors import InputError
+
+PACKAGE = Path(cloister.__file__).parent
+CHECKOUT = PACKAGE.parent
+COMMAND = (sys.executable, "-c", "from cloister.cli.shell import program; program.run()")
+
+
+def ended(task, *words):
+    """The exit code of one task."""
+    with pytest.raises(SystemExit) as caught:
+        Program(binary="cloister", namespace=Collection(task)).run(["cloister", task.name, *words])
+    return caught.value.code
+
+
+def test_an_option_that_is_needed_is_demanded(capsys):
+    @verb(required=["key"], help={"key": "a key"})
+    def need(c: Context, key: str | None = None) -> None:
+        raise AssertionError("started")
+
+    assert ended(need) == 2
+    assert capsys.readouterr().err == "Error: need needs --key.\n`cloister need --help` shows all options.\n"
+
+
+@pytest.mark.parametrize("typed", ["zwei", "2.5", ""])
+def test_an_option_that_takes_a_number_says_so(capsys, typed):
+    @verb(help={"vcpus": "processors"})
+    def make(c: Context, vcpus: int = 2) -> None:
+        raise AssertionError("started")
+
+    assert ended(make, "--vcpus", typed) == 2
+    assert capsys.readouterr().err == f"Error: --vcpus takes a whole number, and {typed!r} is none.\n"
+
+
+def test_a_number_arrives_as_one(capsys):
+    @verb(help={"vcpus_each": "processors"})
+    def make(c: Context, vcpus_each: int = 2) -> None:
+        print(vcpus_each + 1)
+
+    program = Program(binary="cloister", namespace=Collection(make))
+    program.run(["cloister", "make", "--vcpus-each", "4"], exit=False)
+    program.run(["cloister", "make"], exit=False)
+    assert capsys.readouterr().out == "5\n3\n"
+
+
+def test_an_error_is_a_sentence_and_a_code(capsys):
+    @verb(help={})
+    def fail(c: Context) -> None:
+        raise InputError("It is wrong.", hint="Use `checksum` and `nothing`.", exit_code=4)
+
+    assert ended(fail) == 4
+    assert capsys.readouterr().err == "Error: It is wrong.\nUse `cloister checksum` and `nothing`.\n"
+
+
+def test_a_message_does_not_speak_to_the_terminal(capsys):
+    @verb(help={})
+    def fail(c: Context) -> None:
+        raise InputError("Bad\x1b[2J\u202e name.\n\tMore.", hint="Not\x07 so.")
+
+    ended(fail)
+    assert capsys.readouterr().err == "Error: Bad\ufffd[2J\ufffd name.\n\tMore.\nNot\ufffd so.\n"
+
+
+def test_ctrl_c_says_what_is_left(capsys):
+    @verb(help={}, interrupted="Run it again.")
+    def wait(c: Context) -> None:
+        raise KeyboardInterrupt
+
+    assert ended(wait) == 130
+    assert capsys.readouterr().err == "\nInterrupted. Run it again.\n"
+
+
+def test_settings_of_a_configuration_file_stand_in_for_options(cloister, parties, tmp_path):
+    parties.manifest()
+    configuration = tmp_path / "settings.yaml"
+    configuration.write_text(f"cloister: {{key: {parties.folder}/lab.pem}}\n")
+
+    said = cloister("-f", configuration, "review", parties.folder / "manifest.json").out
+
+    assert "lab (this is you)" in said
+
+
+def test_vendors_are_asked_only_when_somebody_says_so(tmp_path, monkeypatch):
+    from cloister.cli.shell import settings
+
+    monkeypatch.setenv("AGENT_GRPC_URL", "127.0.0.1:6110")
+    for said, asked in (("", False), ("0", False), ("false", False), ("1", True), ("true", True)):
+        monkeypatch.setenv("CLOISTER_FETCH", said)
+        target = settings.target(Context(), cvm=None, workspace=None, policy=None)
+        assert (target.vendors.network is not None) is asked
+    monkeypatch.setenv("CLOISTER_FETCH", "yes")
+    with pytest.raises(InputError, match="CLOISTER_FETCH is 'yes'"):
+        settings.target(Context(), cvm=None, workspace=None, policy=None)
+
+
+def test_collateral_comes_from_a_folder(tmp_path, monkeypatch):
+    from cloister.cli.shell import settings
+
+    monkeypatch.setenv("AGENT_GRPC_URL", "127.0.0.1:6110")
+    (tmp_path / "GCE.binarypb").write_bytes(b"endorsement")
+    monkeypatch.setenv("CLOISTER_COLLATERAL", str(tmp_path))
+    target = settings.target(Context(), cvm=None, workspace=None, policy=None)
+    assert list(target.vendors.collateral.items("launch-endorsement")) == [b"endorsement"]
+
+
+def test_every_option_of_a_verb_says_what_it_is():
+    # Invoke takes the texts out of a task when it reads its options: a process of its own sees them.
+    program = """
+from cloister.cli import VERBS
+for verb in VERBS:
+    print(verb.name, *(option.name for option in verb.get_arguments() if not option.help))
+"""
+    said = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+
+    assert said.splitlines() == [task.name for task in VERBS]
+
+
+def test_the_bare_command_prints_a_guide_by_role(cloister):
+    said = cloister().out
+
+    for role in ("Algorithm provider", "Dataset provider", "Owner", "Result consumer"):
+        assert role in said
+    for task in VERBS:
+        assert task.name.replace("_", "-") in said
+
+
+def test_all_texts_call_the_manifest_of_the_image_by_one_name():
+    texts = [(CHECKOUT / name).read_text() for name in ("README.md", "docs/image.md", "examples/tumour/demo.py")]
+    named = [name for text in (*texts, guide.PARTY) for name in re.findall(r"--(?:image|against) ([\w./-]*json)", text)]
+
+    assert named == ["image.json"] * 5
+
+
+def test_what_the_guide_says_can_be_typed(cloister, monkeypatch):
+    """Each command has what it needs: typed without files, it misses the first of these and no option."""
+    lines = [line.strip() for line in cloister().out.splitlines()]
+    commands = [
+        shlex.split(re.split(r"  +", line)[0])[1:] for line in lines if re.match(r"cloister \S+( \S+)* .*json", line)
+    ]
+    exported = next(line for line in lines if line.startswith("export "))
+    for name, value in re.findall(r"(\w+)=(\S+)", exported):
+        monkeypatch.setenv(name, value)
+
+    assert len(commands) == 6
+    for command in [*commands, ["attest"]]:
+        done = cloister(*command)
+        assert done.code == 2, done.err
+        assert "cannot be read: No such file or directory." in done.err
+
+
+def test_a_file_that_is_written_by_default_is_named():
+    program = """
+from cloister.cli import VERBS
+for verb in VERBS:
+    for option in verb.get_arguments():
+        if option.name == "output" and option.default:
+            print(verb.name, option.default, f"(default: {option.default})" in option.help)
+"""
+    said = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+
+    assert said.splitlines() == ["keys cloister.pem True", "policy policy.json True", "result results.zip True"]
+
+
+def test_a_traceback_comes_only_when_it_is_asked_for(tmp_path):
+    def run(*words):
+        return subprocess.run([*COMMAND, *words], check=False, capture_output=True, text=True, cwd=tmp_path)
+
+    plain, debug = run("checksum", "absent"), run("checksum", "absent", "--debug")
+
+    assert (plain.returncode, debug.returncode) == (2, 2)
+    assert "Traceback" not in plain.stderr
+    assert "Traceback" in debug.stderr
+
+
+@pytest.mark.parametrize("words", [(), ("--list",), ("--help",)])
+def test_a_reader_that_has_seen_enough_is_no_error(words):
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as closed:
+        done = subprocess.run([*COMMAND, *words], check=False, stdout=closed, stderr=subprocess.PIPE, text=True)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("word", ["--help", "-h"])
+def test_help_behind_a_verb_is_no_file_of_that_name(word):
+    def run(*words):
+        return subprocess.run([*COMMAND, *words], check=False, capture_output=True, text=True)
+
+    behind, before = run("checksum", word), run("--help", "checksum")
+
+    assert (behind.returncode, behind.stderr) == (0, "")
+    assert behind.stdout == before.stdout
+    assert "--path" in behind.stdout
+
+
+def test_what_is_not_known_is_answered_with_where_the_known_is_listed():
+    done = subprocess.run([*COMMAND, "uplod-data"], check=False, capture_output=True, text=True)
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "No idea what 'uplod-data' is!",
+        "`cloister --list` names all verbs, `cloister --help VERB` its options.",
+    ]
+
+
+def test_messages_leave_the_command_before_a_partys_verb_to_the_program():
+    """A party may have ``cloister`` alone: only a checkout's own verbs are spelled with invoke."""
+    verbs = "|".join(task.name.replace("_", "-") for task in VERBS)
+    spelled = re.compile(rf"\b(?:invoke|cloister) (?:{verbs})(?![\w.-])")
+    found = [
+        f"{path.relative_to(PACKAGE)}: {said.value}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for said in ast.walk(ast.parse(path.read_text()))
+        if isinstance(said, ast.Constant)
+        and isinstance(said.value, str)
+        and spelled.search(said.value)
+        and path.name not in ("guide.py", "program.py")
+    ]
+    assert found == []
+
+
+def test_a_checks_advice_names_the_verb_as_the_reader_types_it(capsys):
+    @verb(help={})
+    def fail(c: Context) -> None:
+        raise InputError(CHECKS["manifest"].advice)
+
+    ended(fail)
+    assert "(`cloister review`)" in capsys.readouterr().err

@@ -1,0 +1,61 @@
+"""The digest of an asset follows from its content alone."""
+
+import hashlib
+import os
+
+import pytest
+
+from cloister.client.computation import asset
+from cloister.errors import InputError
+
+
+def test_a_file_is_named_by_digest_and_size(tmp_path):
+    path = tmp_path / "h1.csv"
+    path.write_bytes(b"x" * 3_000_000)
+
+    found = asset.digest(path)
+
+    assert found == asset.LocalAsset(path, "h1.csv", hashlib.sha256(b"x" * 3_000_000).hexdigest(), 3_000_000)
+
+
+def test_a_folder_does_not_depend_on_time_mask_and_order(tmp_path):
+    for name, order, mask in (("one", ("a", "b"), 0o022), ("two", ("b", "a"), 0o077)):
+        before = os.umask(mask)
+        try:
+            folder = tmp_path / name / "data"
+            folder.mkdir(parents=True)
+            for file in order:
+                (folder / file).write_text(file)
+                os.utime(folder / file, (len(name), len(file)))
+        finally:
+            os.umask(before)
+
+    one, two = asset.digest(tmp_path / "one" / "data"), asset.digest(tmp_path / "two" / "data")
+
+    assert (one.file, one.digest, one.size) == (two.file, two.digest, two.size)
+    assert one.file == "data.tar"
+
+
+def test_the_bytes_of_a_folder_are_the_ones_that_were_digested(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "a").write_bytes(b"1" * 5000)
+
+    with asset.opened(folder) as stream:
+        content = stream.read()
+
+    found = asset.digest(folder)
+    assert (found.digest, found.size) == (hashlib.sha256(content).hexdigest(), len(content))
+
+
+@pytest.mark.parametrize("name", [".hidden", "a b", "ä.csv"])
+def test_a_name_that_no_manifest_can_have_is_refused(tmp_path, name):
+    (tmp_path / name).write_text("x")
+
+    with pytest.raises(InputError, match="cannot be the name"):
+        asset.digest(tmp_path / name)
+
+
+def test_what_is_not_there_is_said(tmp_path):
+    with pytest.raises(InputError, match="cannot be read"):
+        asset.digest(tmp_path / "absent")

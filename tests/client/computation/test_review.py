@@ -1,0 +1,39 @@
+"""A party reads in plain words what it agrees to."""
+
+import pytest
+
+from cloister.client.computation.review import review
+from tests.client.parties import Parties
+
+
+@pytest.fixture
+def parties(tmp_path):
+    return Parties.make(tmp_path)
+
+
+def text(parties, reader):
+    sections = review(parties.manifest(), parties.keys[reader].public)
+    return "\n".join(line for section in sections for line in section.lines)
+
+
+def test_who_provides_and_receives_what_is_said_with_fingerprints(parties):
+    said = text(parties, "hospital-1")
+
+    assert f"hospital-1 (this is you): key {parties.keys['hospital-1'].id}" in said
+    assert "hospital-1 provides the dataset h1: h1.csv, 3.906 KiB, SHA-256" in said
+    assert "lab's program (python) runs as: train.py --epochs 1" in said
+    assert "lab and hospital-1 receive the result, once each, at most 1 MiB, within 1 day" in said
+    assert "lab may read what the program prints, at most 4 KiB, after it has ended." in said
+    assert "At most 2 minutes, 256 MiB of memory, 1 CPU, 16 processes." in said
+
+
+def test_what_could_leave_is_said(parties):
+    said = text(parties, "lab")
+
+    assert "lab wrote the algorithm and receives the result." in said
+    assert "1 MiB of the result can hold all of h1 and h2." in said
+    assert "4 KiB of the log can hold all of h1 and h2." in said
+
+
+def test_who_has_no_part_is_told(parties):
+    assert f"Your key {parties.keys['stranger'].id} is not among them." in text(parties, "stranger")

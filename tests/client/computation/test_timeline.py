@@ -1,0 +1,70 @@
+"""Events are shown only when they fit, with names, local time and seconds."""
+
+import pytest
+
+from cloister.client.computation import status as states
+from cloister.client.computation import timeline
+from cloister.client.computation.timeline import Follower
+from cloister.errors import ProofError
+from cloister.protocol.events import Event, Kind, State
+from cloister.v1 import agent_pb2
+
+
+def test_a_line_says_who_what_and_when(monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    timeline.time.tzset()
+    try:
+        event = Event(3, "00" * 32, "2026-03-01T12:00:00.000Z", 4500, Kind.CONSENT, State.RECEIVING, actor="ab" * 32)
+        event = Event(**{**vars(event), "detail": {"asset": "h1\x1b[2J"}})
+
+        shown = timeline.line(event, 1000, {"ab" * 32: "hospital-1"}).text()
+    finally:
+        monkeypatch.undo()
+        timeline.time.tzset()
+
+    assert shown == (
+        "2026-03-01 17:30:00+05:30      3.5 s  Receiving Assets      hospital-1    consents to the use of h1 [2J"
+    )
+
+
+def test_a_machine_that_was_started_anew_is_noticed(machine):
+    machine.submit()
+    with machine.connection("lab") as connection:
+        follower = Follower(connection)
+        assert [record.event.kind for record in follower.records(follow=False)] == [Kind.STARTED, Kind.MANIFEST]
+        follower._key = b"of an earlier life"
+        with pytest.raises(ProofError, match="started anew"):
+            list(follower.records(follow=False))
+
+
+def test_an_event_that_is_not_signed_by_the_machine_is_not_shown(machine):
+    with machine.connection("lab") as connection:
+        log = machine.running.agent.log
+        line = log._lines[0]
+        log._lines[0] = line.replace(b'"uptime":', b'"uptime":1', 1)
+        with pytest.raises(ProofError, match="signature of event 0"):
+            list(Follower(connection).records(follow=False))
+
+
+def test_a_status_says_what_is_missing():
+    status = agent_pb2.StatusResponse(
+        state="ReceivingAssets",
+        manifest_digest=b"\xab" * 32,
+        assets=[
+            agent_pb2.AssetStatus(
+                name="algorithm", kind="algorithm", provider="lab", size=10, received=10, complete=True
+            ),
+            agent_pb2.AssetStatus(name="h1", kind="dataset", provider="hospital-1", size=2048, received=1024),
+        ],
+        results=[agent_pb2.SlotStatus(consumer="lab")],
+        events=4,
+    )
+
+    assert list(states.lines(status)) == [
+        "State     Receiving Data",
+        f"Manifest  {'ab' * 32}",
+        "Asset     algorithm (algorithm, from lab): complete",
+        "Asset     h1 (dataset, from hospital-1): 1 KiB of 2 KiB",
+        "Result    lab: not ready",
+        "Events    4",
+    ]

@@ -1,0 +1,324 @@
+"""No session with a machine that the party's own policy does not accept, or that is not the one at the other end."""
+
+import dataclasses
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import grpc
+import pytest
+
+from agent_runtime.rpc.keys import TlsIdentity
+from cloister import endpoint
+from cloister.attestation.collateral_source import InMemory
+from cloister.attestation.evidence import CERTIFICATE, CRL, Evidence, Platform, SessionBinding
+from cloister.attestation.policy.policy import LocalPolicy, Policy
+from cloister.attestation.testkit import Authority, SnpMachine
+from cloister.client.collateral.wanted import Services
+from cloister.client.connection import connection, refusal
+from cloister.client.connection.connection import Target
+from cloister.client.evidence.vendors import Vendors
+from cloister.endpoint import Address
+from cloister.errors import InputError, ProofError, UnreachableError
+from cloister.protocol import receipt
+from cloister.protocol.sealing import Direction, Sealer
+from cloister.v1 import agent_pb2, agent_pb2_grpc
+from tests.client.collateral.conftest import Asking, asking, server
+from tests.client.collateral.services import Reply, Server
+
+__all__ = ["asking", "server"]
+
+BINDING = SessionBinding(b"n" * 32, b"t" * 32, b"h" * 32)
+
+
+def refused_for(target: Target) -> set[str]:
+    """Names of the checks that fail."""
+    with connection.attest(target) as opening:
+        return {check.name for check in opening.verdict.failures}
+
+
+def test_the_machine_that_the_policy_describes_is_accepted(machine):
+    assert refused_for(machine.target()) == set()
+
+
+@pytest.mark.parametrize(
+    ("changes", "check"),
+    [
+        ({"workspace": "other"}, "workspace"),
+        ({"cvms": ("other", "main2")}, "cvm"),
+        ({"owners": ("00" * 32,)}, "owners"),
+    ],
+)
+def test_a_policy_for_something_else_refuses_and_says_why(machine, changes, check):
+    target = dataclasses.replace(machine.target(), policy=machine.other_policy(**changes), cvm=None)
+
+    assert refused_for(target) == {check}
+    with connection.attest(target) as opening, pytest.raises(ProofError, match=r"expected .* found"):
+        connection.bind(opening, machine.parties.keys["lab"])
+
+
+def test_a_policy_from_another_image_refuses(machine):
+    image = dataclasses.replace(machine.policy.images[0], pcrs={4: b"4" * 32, 9: b"9" * 32, 11: b"1" * 32})
+
+    failed = refused_for(Target(machine.running.address, dataclasses.replace(machine.policy, images=(image,))))
+
+    assert {"pcr-4", "pcr-9", "pcr-11"} <= failed
+
+
+def test_a_policy_with_another_authority_refuses(machine):
+    other = Authority.create(machine.running.authority.since)
+    policy = dataclasses.replace(machine.policy, local=LocalPolicy(other.spki_sha256(), other.certificate))
+
+    assert "ak-path" in refused_for(Target(machine.running.address, policy))
+
+
+def test_a_policy_does_not_mix_local_machines_with_others(machine):
+    with pytest.raises(InputError, match="cannot share a policy"):
+        dataclasses.replace(machine.policy, platforms=(Platform.LOCAL, Platform.SEV_SNP))
+    with pytest.raises(InputError, match="without allow_local"):
+        dataclasses.replace(machine.policy, allow_local=False, local=None)
+
+
+def test_a_policy_is_narrowed_to_the_cvm_that_was_named(machine):
+    both = machine.other_policy(cvms=("main", "second"))
+
+    assert refused_for(Target(machine.running.address, both, "second")) == {"cvm"}
+    with pytest.raises(ProofError, match="not for third"):
+        connection.attest(Target(machine.running.address, both, "third"))
+
+
+def test_a_machine_without_the_manifest_is_refused_by_who_has_one(machine):
+    target = machine.target(machine.parties.manifest())
+
+    assert refused_for(target) == {"manifest"}
+
+
+def test_a_machine_with_another_manifest_is_refused(machine):
+    machine.submit()
+
+    assert refused_for(machine.target(machine.parties.manifest())) == {"manifest"}
+
+
+def test_a_session_from_before_the_manifest_is_opened_again(machine):
+    with machine.connection("lab") as early:
+        before = early.session()
+        manifest = machine.submit()
+        with pytest.raises(refusal.Refusal) as caught:
+            before.status()
+
+        status = early.call(lambda session: session.status())
+
+    assert caught.value.reason == "MANIFEST_CHANGED"
+    assert status.manifest_digest == manifest.digest()
+
+
+def test_a_key_that_nobody_named_is_refused_with_its_fingerprint(machine):
+    machine.submit()
+
+    with machine.connection("stranger") as connected, pytest.raises(refusal.Refusal) as caught:
+        connected.session()
+
+    assert caught.value.exit_code == 4
+    assert machine.parties.keys["stranger"].id in caught.value.message
+
+
+def test_a_stream_id_is_good_for_one_call(machine):
+    with machine.connection("lab") as connected:
+        session = connected.session()
+        session.status()
+        session._last_stream = 0
+        with pytest.raises(refusal.Refusal) as caught:
+            session.status()
+
+    assert (caught.value.reason, caught.value.exit_code) == ("STREAM_REPEATED", 3)
+
+
+def test_a_frame_of_another_session_is_refused(machine):
+    with machine.connection("lab") as one, machine.connection("lab") as other:
+        foreign = other.session()
+        sealer = Sealer(foreign._keys, Direction.CLIENT, "Status", 1)
+        counter, ciphertext = sealer.seal(b"", last=True)
+        mine = one.session()
+        frame = agent_pb2.Sealed(session_id=mine._id, stream=1, counter=counter, last=True, ciphertext=ciphertext)
+        with pytest.raises(grpc.RpcError) as caught:
+            mine._stub.Status(frame, timeout=10)
+
+    assert caught.value.code() is grpc.StatusCode.DATA_LOSS
+
+
+def test_nobody_at_the_address_is_said_with_the_address():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = Address("127.0.0.1", unused.getsockname()[1])
+
+        with pytest.raises(UnreachableError, match=str(address)):
+            endpoint.probe(address)
+
+
+@contextmanager
+def relay(machine_address: Address) -> Iterator[Address]:
+    """Somebody in between who ends TLS with a key of their own and passes everything on."""
+    identity = TlsIdentity.generate()
+    listener = socket.create_server(("127.0.0.1", 0))
+    threads: list[threading.Thread] = []
+    ends: list[ssl.SSLSocket] = []
+
+    def pump(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+        for end in (source, sink):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def server_context(folder: str) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.set_alpn_protocols(["h2"])
+        with open(f"{folder}/relay.pem", "wb") as file:
+            file.write(identity.key + identity.certificate)
+        context.load_cert_chain(f"{folder}/relay.pem")
+        return context
+
+    def serve(context: ssl.SSLContext) -> None:
+        outward = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        outward.check_hostname = False
+        outward.verify_mode = ssl.CERT_NONE
+        outward.set_alpn_protocols(["h2"])
+        while True:
+            try:
+                near = context.wrap_socket(listener.accept()[0], server_side=True)
+                ends.append(near)
+                far = outward.wrap_socket(socket.create_connection((machine_address.host, machine_address.port)))
+                ends.append(far)
+            except OSError:
+                if listener.fileno() == -1:
+                    return
+                continue
+            for pair in ((near, far), (far, near)):
+                threads.append(threading.Thread(target=pump, args=pair, daemon=True))
+                threads[-1].start()
+
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        serving = threading.Thread(target=serve, args=(server_context(folder),), daemon=True)
+        serving.start()
+        try:
+            yield Address("127.0.0.1", listener.getsockname()[1])
+        finally:
+            with suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
+            serving.join(10)
+            for end in ends:
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+            for thread in threads:
+                thread.join(10)
+            for end in ends:
+                end.close()
+
+
+def test_evidence_that_somebody_relays_is_refused(machine):
+    with relay(machine.running.address) as between:
+        target = dataclasses.replace(machine.target(), address=between)
+
+        assert refused_for(target) == {"session-tls-key"}
+        with connection.attest(target) as opening, pytest.raises(ProofError, match="stands between"):
+            connection.bind(opening, machine.parties.keys["lab"])
+
+
+def test_evidence_that_somebody_replays_is_refused(machine):
+    with connection.attest(machine.target()) as earlier:
+        answer = agent_pb2.OpenSessionResponse(
+            session_id=earlier.session_id, hpke_public_key=earlier.hpke_public_key, evidence=earlier.raw
+        )
+
+    class Replayer(agent_pb2_grpc.AgentServicer):
+        def OpenSession(self, request, context):
+            return answer
+
+    with served(Replayer()) as address:
+        failed = refused_for(Target(address, machine.policy))
+
+    assert failed == {"session-nonce", "session-tls-key"}
+
+
+@contextmanager
+def served(servicer: agent_pb2_grpc.AgentServicer) -> Iterator[Address]:
+    """A service behind a TLS key of its own."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    identity = TlsIdentity.generate()
+    server = grpc.server(ThreadPoolExecutor(2))
+    agent_pb2_grpc.add_AgentServicer_to_server(servicer, server)
+    credentials = grpc.ssl_server_credentials([(identity.key, identity.certificate)])
+    port = server.add_secure_port("127.0.0.1:0", credentials)
+    server.start()
+    try:
+        yield Address("127.0.0.1", port)
+    finally:
+        server.stop(None).wait()
+
+
+def test_what_is_no_agent_is_not_taken_for_one(machine):
+    class Odd(agent_pb2_grpc.AgentServicer):
+        def OpenSession(self, request, context):
+            return agent_pb2.OpenSessionResponse(session_id="x", hpke_public_key=b"short", evidence=b"junk")
+
+    with served(Odd()) as address, pytest.raises(ProofError, match="not as an agent does"):
+        connection.attest(Target(address, machine.policy))
+
+
+def test_policies_compare_by_what_they_demand(machine):
+    assert Policy.parse(machine.policy.encode()) == machine.policy
+
+
+def test_a_member_sees_the_receipt_without_the_result(machine):
+    manifest = machine.run()
+
+    with machine.connection("hospital-2", manifest) as connected:
+        envelope, evidence = connected.session().proof()
+        key = connected.evidence().event_log_key
+
+    made = receipt.Receipt.parse(receipt.open_envelope(envelope, key))
+    assert made.manifest == manifest.digest().hex()
+    assert Evidence.parse(evidence).event_log_key == key
+
+
+def test_what_a_party_brings_is_judged_beside_what_the_machine_carries(machine):
+    target = dataclasses.replace(machine.target(), vendors=Vendors(InMemory({CERTIFICATE: (b"no certificate",)})))
+
+    with connection.attest(target) as opening:
+        assert opening.verdict.accepted
+        assert [one.kind for one in opening.verdict.skipped] == [CERTIFICATE]
+
+
+def test_vendors_are_asked_for_what_neither_the_machine_nor_the_party_has(server: Server, asking: Asking) -> None:
+    snp = SnpMachine.create_at(asking.now)
+    evidence = dataclasses.replace(snp.evidence(BINDING), snp_certificates=None, collateral=())
+    services = Services(keys=server.address)
+    server.reply("/vcek/v1/Milan/crl", Reply(snp.crls[0]))
+    held = InMemory({CERTIFICATE: (b"held",)})
+    vendors = Vendors(held, asking.network(), services)
+
+    sources, problems = vendors.about(evidence)
+
+    assert [path.partition("?")[0].rpartition("/")[2] for path in server.asked] == [
+        snp.processor.chip_id.hex(),
+        "cert_chain",
+        "crl",
+    ]
+    assert len(problems) == 2
+    assert list(sources.items(CRL)) == [snp.crls[0]]
+    assert list(sources.items(CERTIFICATE)) == [b"held"]
+
+
+def test_nobody_is_asked_unless_a_party_wants_that(server: Server, asking: Asking) -> None:
+    evidence = dataclasses.replace(SnpMachine.create_at(asking.now).evidence(BINDING), collateral=())
+    vendors = Vendors(services=Services(keys=server.address))
+
+    assert vendors.about(evidence) == (vendors.collateral, ())
+    assert server.asked == []

@@ -1,0 +1,54 @@
+"""A first policy is made of evidence that is whole, or that becomes so by what the vendors are asked."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from cloister.attestation.evidence import Platform, SessionBinding
+from cloister.attestation.testkit import SnpMachine
+from cloister.client.collateral.wanted import Services
+from cloister.client.evidence import policy as policies
+from cloister.errors import InputError, ProofError
+from cloister.protocol.imagemanifest import ImageManifest
+from tests.client.collateral.conftest import Asking, asking, server
+from tests.client.collateral.services import Reply, Server
+
+__all__ = ["asking", "server"]
+
+BINDING = SessionBinding(b"n" * 32, b"t" * 32, b"h" * 32)
+
+
+def test_a_policy_is_made_of_evidence_that_the_vendor_completes(tmp_path: Path, server: Server, asking: Asking) -> None:
+    machine = SnpMachine.create_at(asking.now)
+    pcrs = {index: value.hex() for index, value in machine.image().pcrs.items()} | {12: "00" * 32, 13: "00" * 32}
+    image, bundle = tmp_path / "manifest.json", tmp_path / "bundle"
+    image.write_bytes(ImageManifest(flavor="base", debug=False, inputs={}, outputs={}, pcrs=pcrs).encode())
+    bundle.write_bytes(dataclasses.replace(machine.evidence(BINDING), collateral=()).encode_json())
+    server.reply("/vcek/v1/Milan/crl", Reply(machine.crls[0]))
+    roots = (machine.processor.amd.anchor(),)
+
+    with pytest.raises(ProofError, match="no list of that issuer came"):
+        policies.observe(image, bundle, at=asking.now, roots=roots)
+    assert server.asked == []
+
+    nothing = Services(keys=f"{server.address}/nothing")
+    with pytest.raises(ProofError, match="There is no answer to the revocation list of Milan's root"):
+        policies.observe(image, bundle, network=asking.network(), services=nothing, at=asking.now, roots=roots)
+
+    services = Services(keys=server.address)
+    policy, _ = policies.observe(image, bundle, network=asking.network(), services=services, at=asking.now, roots=roots)
+    assert policy.platforms == (Platform.SEV_SNP,)
+
+
+def test_no_policy_is_made_of_a_bundle_that_cannot_be_read(tmp_path: Path, asking: Asking) -> None:
+    machine = SnpMachine.create_at(asking.now)
+    pcrs = {index: value.hex() for index, value in machine.image().pcrs.items()} | {12: "00" * 32, 13: "00" * 32}
+    image, bundle = tmp_path / "manifest.json", tmp_path / "bundle"
+    image.write_bytes(ImageManifest(flavor="base", debug=False, inputs={}, outputs={}, pcrs=pcrs).encode())
+    evidence = machine.evidence(BINDING)
+    assert evidence.snp_report is not None
+    bundle.write_bytes(dataclasses.replace(evidence, snp_report=evidence.snp_report[:-1]).encode_json())
+
+    with pytest.raises(InputError, match="has 1183 bytes"):
+        policies.observe(image, bundle, at=asking.now, roots=(machine.processor.amd.anchor(),))

@@ -1,0 +1,189 @@
+"""A result proves where it comes from, and no byte of it can change unnoticed."""
+
+import dataclasses
+import datetime
+import json
+import zipfile
+
+import pytest
+
+from cloister.attestation.collateral_source import InMemory
+from cloister.attestation.evidence import CERTIFICATE
+from cloister.client.computation.timeline import Follower
+from cloister.client.evidence.vendors import Vendors
+from cloister.client.result import audit, proof, result
+from cloister.client.result.claims import Outcome
+from cloister.errors import ProofError
+from cloister.protocol import archive
+from tests.agent_fixture import running_agent
+from tests.client.machine import Machine
+from tests.client.parties import Parties
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A proven result and a saved log, and the policy under which they are; the machine is gone."""
+    folder = tmp_path_factory.mktemp("parties")
+    parties = Parties.make(folder)
+    with running_agent(tmp_path_factory.mktemp("machine"), (parties.keys["lab"].id,)) as running:
+        machine = Machine.of(running, parties)
+        manifest = machine.run()
+        with machine.connection("lab", manifest) as connection:
+            result.fetch(connection, manifest, folder / "results.zip")
+            lines = [record.encode() + b"\n" for record in Follower(connection).records(follow=False)]
+            evidence = connection.evidence()
+        result.finish(manifest, machine.policy, folder / "results.zip")
+        (folder / "events.jsonl").write_bytes(b"".join(lines))
+        return folder, machine.policy, manifest, evidence
+
+
+def failed(path, policy):
+    found = proof.prove(path, policy)
+    assert not found.accepted
+    return [one.text for one in found.statements if one.outcome is Outcome.FAILED]
+
+
+def test_everything_is_proven_and_said(made):
+    folder, policy, manifest, _ = made
+
+    found = proof.prove(folder / "results.zip", policy)
+
+    assert found.accepted
+    assert found.manifest == manifest.digest()
+    assert {one.outcome for one in found.statements} == {Outcome.PROVEN}
+    assert found.then is not None
+    assert (found.then.accepted, found.then.confidential) == (True, False)
+
+
+def test_what_vendors_state_has_its_say_in_every_proof(made):
+    folder, policy, _, evidence = made
+    vendors = Vendors(InMemory({CERTIFICATE: (b"no certificate",)}))
+
+    proven = proof.prove(folder / "results.zip", policy, vendors=vendors)
+    audited = audit.audit(folder / "events.jsonl", evidence, policy, vendors=vendors)
+
+    for verdict in (proven.then, proven.today, audited.verdict):
+        assert [one.kind for one in verdict.skipped] == [CERTIFICATE]
+
+
+def rewritten(source, target, changes):
+    """A whole result in which some members have another content; None removes one."""
+    with zipfile.ZipFile(source) as packed:
+        members = {name: packed.read(name) for name in packed.namelist()} | changes
+    with target.open("wb") as out:
+        archive.write_zip(out, [(name, content) for name, content in members.items() if content is not None])
+    return target
+
+
+def test_every_byte_counts(made, tmp_path):
+    folder, policy, _, _ = made
+    content = (folder / "results.zip").read_bytes()
+    path = tmp_path / "results.zip"
+    places = sorted({*range(0, len(content), max(1, len(content) // 60)), len(content) - 1})
+
+    for place in places:
+        changed = bytearray(content)
+        changed[place] ^= 1
+        path.write_bytes(changed)
+        assert failed(path, policy), f"byte {place}"
+
+
+@pytest.mark.parametrize("name", [*proof.PARTS, "results/model.json"])
+def test_a_change_in_any_part_is_found_in_a_whole_archive(made, tmp_path, name):
+    folder, policy, _, _ = made
+    with zipfile.ZipFile(folder / "results.zip") as packed:
+        content = packed.read(name)
+
+    for place in sorted({0, len(content) // 3, len(content) // 2, len(content) - 1}):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        path = rewritten(folder / "results.zip", tmp_path / "results.zip", {name: bytes(changed)})
+        assert failed(path, policy), f"byte {place} of {name}"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"results/more.json": b"{}"},
+        {"results/model.json": None},
+        {"cloister/more.json": b"{}"},
+        {"cloister/events.jsonl": b""},
+    ],
+)
+def test_nothing_can_be_added_or_left_out(made, tmp_path, changes):
+    folder, policy, _, _ = made
+
+    assert failed(rewritten(folder / "results.zip", tmp_path / "results.zip", changes), policy)
+
+
+def test_bytes_around_the_archive_are_refused(made, tmp_path):
+    folder, policy, _, _ = made
+    content = (folder / "results.zip").read_bytes()
+    for changed in (b"#!/bin/sh\n" + content, content + b"\n", content[:-1], b""):
+        path = tmp_path / "results.zip"
+        path.write_bytes(changed)
+        assert failed(path, policy)
+
+
+def test_another_policy_does_not_accept_the_machine(made):
+    folder, policy, _, _ = made
+    other = dataclasses.replace(
+        policy, boot_configuration=dataclasses.replace(policy.boot_configuration, workspace="other")
+    )
+
+    found = proof.prove(folder / "results.zip", other)
+
+    with pytest.raises(ProofError, match="expected other, found trial"):
+        found.require_accepted()
+
+
+def test_certificates_that_expired_since_then_are_said(made):
+    folder, policy, _, _ = made
+    later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=4000)
+
+    found = proof.prove(folder / "results.zip", policy, today=later)
+
+    assert found.accepted
+    assert found.today is not None
+    assert not found.today.accepted
+    assert "validity" in proof.why_not_today(found)
+
+
+def test_a_log_is_proven_with_evidence_and_policy(made):
+    folder, policy, _, evidence = made
+
+    found = audit.audit(folder / "events.jsonl", evidence, policy)
+
+    assert found.accepted
+    assert json.loads(json.dumps(found.value()))["accepted"] is True
+
+
+def test_what_a_log_alone_does_not_prove_is_said(made):
+    folder, _, _, _ = made
+
+    found = audit.audit(folder / "events.jsonl", None, None)
+
+    assert not found.accepted
+    assert [one.outcome for one in found.statements] == [Outcome.PROVEN, *[Outcome.NOT_CHECKED] * 3]
+
+
+@pytest.mark.parametrize("change", ["cut-front", "cut-middle", "swap", "flip", "empty"])
+def test_a_changed_log_is_refused(made, tmp_path, change):
+    folder, policy, _, evidence = made
+    lines = (folder / "events.jsonl").read_bytes().splitlines(keepends=True)
+    if change == "cut-front":
+        lines = lines[1:]
+    elif change == "cut-middle":
+        lines = lines[:2] + lines[3:]
+    elif change == "swap":
+        lines[1], lines[2] = lines[2], lines[1]
+    elif change == "flip":
+        lines[2] = lines[2].replace(b'"uptime":', b'"uptime":1', 1)
+    else:
+        lines = []
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"".join(lines))
+
+    found = audit.audit(path, evidence, policy)
+
+    assert Outcome.FAILED in {one.outcome for one in found.statements}

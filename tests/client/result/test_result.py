@@ -1,0 +1,149 @@
+"""A result comes whole, once, and is not lost on the way."""
+
+import dataclasses
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from cloister.attestation.collateral_source import InMemory
+from cloister.attestation.evidence import CERTIFICATE
+from cloister.client.connection import refusal
+from cloister.client.connection.connection import Connection
+from cloister.client.evidence.vendors import Vendors
+from cloister.client.result import result, result_files
+from cloister.errors import InputError, ProofError
+from tests.agent_fixture import running_agent
+from tests.client.cut import cut
+from tests.client.machine import Machine
+from tests.client.parties import Parties
+
+MIB = 1024**2
+
+
+@pytest.fixture
+def manifest(machine):
+    return machine.run()
+
+
+def names(folder):
+    return sorted(path.name for path in folder.glob("results.zip*"))
+
+
+def test_a_result_is_fetched_and_proven(machine, manifest, tmp_path):
+    output = tmp_path / "results.zip"
+    with machine.connection("lab", manifest) as connection:
+        result.fetch(connection, manifest, output)
+    assert names(tmp_path) == ["results.zip.key", "results.zip.part", "results.zip.part.json"]
+    assert stat.S_IMODE((tmp_path / "results.zip.key").stat().st_mode) == 0o600
+
+    brought = Vendors(InMemory({CERTIFICATE: (b"no certificate",)}))
+    done = result.finish(manifest, machine.policy, output, vendors=brought)
+
+    assert done.proof.accepted
+    assert [one.kind for one in done.proof.then.skipped] == [CERTIFICATE]
+    assert names(tmp_path) == ["results.zip"]
+    assert stat.S_IMODE(output.stat().st_mode) == 0o600
+    assert [path.name for path in result_files.unpack(output, tmp_path / "out")] == ["model.json"]
+
+
+def test_a_second_fetch_is_refused_with_the_time_of_the_first(machine, manifest, tmp_path):
+    with machine.connection("lab", manifest) as connection:
+        result.fetch(connection, manifest, tmp_path / "results.zip")
+
+    with machine.connection("lab", manifest) as connection, pytest.raises(refusal.Refusal) as caught:
+        result.fetch(connection, manifest, tmp_path / "again.zip")
+
+    assert (caught.value.reason, caught.value.exit_code) == ("CONSUMED", 4)
+    assert "consumed at 20" in caught.value.message
+    assert not list(tmp_path.glob("again.zip*"))
+
+
+def test_who_is_no_consumer_gets_nothing(machine, manifest, tmp_path):
+    with (
+        machine.connection("hospital-2", manifest) as connection,
+        pytest.raises(InputError, match="consumers are: lab, hospital-1"),
+    ):
+        result.fetch(connection, manifest, tmp_path / "results.zip")
+
+
+def test_a_failure_after_the_release_loses_nothing(machine, manifest, tmp_path):
+    output = tmp_path / "results.zip"
+    with machine.connection("lab", manifest) as connection:
+        result.fetch(connection, manifest, output)
+    with pytest.raises(ProofError, match="not proven") as caught:
+        result.finish(manifest, machine.other_policy(workspace="other"), output)
+    assert "results.zip.key" in caught.value.hint
+    machine.running.agent.stop()
+
+    assert result.pending_key(output)
+    assert result.finish(manifest, machine.policy, output).proof.accepted
+
+
+@pytest.mark.parametrize("full", ["results.zip.part", "results.zip.key.part"])
+def test_a_full_disk_leaves_the_key_with_the_machine(machine, manifest, tmp_path, monkeypatch, full):
+    output = tmp_path / "results.zip"
+    sync = os.fsync
+
+    def fsync(descriptor):
+        if Path(f"/proc/self/fd/{descriptor}").readlink().name == full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with (
+        machine.connection("lab", manifest) as connection,
+        pytest.raises(InputError, match="No space left") as caught,
+    ):
+        result.fetch(connection, manifest, output)
+    assert "still with the machine" in caught.value.hint
+    assert not result.pending_key(output)
+    monkeypatch.undo()
+
+    with machine.connection("lab", manifest) as connection:
+        result.fetch(connection, manifest, output)
+    assert result.finish(manifest, machine.policy, output).proof.accepted
+
+
+def test_a_part_that_was_damaged_on_the_disk_is_fetched_anew(machine, manifest, tmp_path):
+    output = tmp_path / "results.zip"
+    with machine.connection("lab", manifest) as connection:
+        state = result._Slot(manifest.digest().hex(), "lab", connection.evidence().event_log_key.hex())
+        (tmp_path / "results.zip.part").write_bytes(b"junk")
+        (tmp_path / "results.zip.part.json").write_bytes(state.encode())
+        result.fetch(connection, manifest, output)
+
+    assert result.finish(manifest, machine.policy, output).proof.accepted
+
+
+def test_a_part_of_another_result_is_not_continued(machine, manifest, tmp_path):
+    output = tmp_path / "results.zip"
+    (tmp_path / "results.zip.part").write_bytes(b"x" * 100)
+    (tmp_path / "results.zip.part.json").write_bytes(result._Slot("00", "lab", "00").encode())
+    with machine.connection("lab", manifest) as connection:
+        result.fetch(connection, manifest, output)
+
+    assert result.finish(manifest, machine.policy, output).proof.accepted
+
+
+def test_a_download_that_is_cut_off_goes_on_where_it_was(tmp_path, tmp_path_factory):
+    parties = Parties.make(tmp_path)
+    parties.edit("max: 1MiB", "max: 8MiB")
+    parties.files["algorithm"].write_text(
+        "import os\nopen('results/model.bin', 'wb').write(os.urandom(6 * 1024 * 1024))\n"
+    )
+    with running_agent(tmp_path_factory.mktemp("machine"), (parties.keys["lab"].id,)) as running:
+        machine = Machine.of(running, parties)
+        manifest = machine.run()
+        told = []
+        with cut(running.address, 3 * MIB, downward=True) as between:
+            target = dataclasses.replace(machine.target(manifest), address=between.address)
+            with Connection(target, parties.keys["lab"]) as connection:
+                result.fetch(
+                    connection, manifest, tmp_path / "results.zip", interrupted=lambda error, pause: told.append(error)
+                )
+
+        assert (between.cuts, len(told)) == (1, 1)
+        assert result.finish(manifest, machine.policy, tmp_path / "results.zip").proof.accepted

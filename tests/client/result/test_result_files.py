@@ -1,0 +1,39 @@
+"""The files of a result are written whole, and where the folder says."""
+
+import stat
+
+import pytest
+
+from cloister.client.result import result_files
+from cloister.protocol import archive
+
+
+def packed(folder, *files):
+    path = folder / "results.zip"
+    with path.open("wb") as out:
+        archive.write_zip(out, [(f"results/{name}", name.encode()) for name in files])
+    return path
+
+
+def test_unpacking_follows_no_link_that_somebody_laid(tmp_path):
+    victim, out = tmp_path / "victim", tmp_path / "out"
+    victim.write_text("mine")
+    out.mkdir()
+    for name in (".a.part", "a"):
+        (out / name).symlink_to(victim)
+
+    result_files.unpack(packed(tmp_path, "a"), out)
+
+    assert victim.read_text() == "mine"
+    assert not (out / "a").is_symlink()
+    assert (out / "a").read_bytes() == b"a"
+
+
+@pytest.mark.parametrize("files", [("a", ".a.part"), ("x" * 255,)], ids=["a name like a part's", "a long name"])
+def test_every_name_of_a_result_is_unpacked(tmp_path, files):
+    result_files.unpack(packed(tmp_path, *files), tmp_path / "out")
+
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == {
+        name: name.encode() for name in files
+    }
+    assert all(stat.S_IMODE(path.stat().st_mode) & 0o600 == 0o600 for path in (tmp_path / "out").iterdir())

@@ -1,0 +1,24 @@
+"""Modules come into root and initrd once each, in lists by what needs them."""
+
+from image.build import build
+from image.rootfs.kernel import Module
+
+BUS, DISK, CARD, LOG = (Module(name, name.encode()) for name in ("bus", "disk", "card", "log"))
+
+
+def test_each_list_leaves_out_what_is_loaded_before_it() -> None:
+    initrd = {"": (DISK,), "cloud": (BUS, DISK)}
+    root = {"": (LOG, DISK), "cloud": (BUS, CARD), "other": (BUS, LOG)}
+
+    first, then = build._modules(initrd, {}), build._modules(root, initrd)
+
+    assert {path: entry.contents.decode() for path, entry in first if "order" in path} == {
+        "usr/lib/modules/order": "disk\n",
+        "usr/lib/modules/order-cloud": "bus\n",
+    }
+    assert {path: entry.contents.decode() for path, entry in then if "order" in path} == {
+        "usr/lib/modules/order": "log\n",
+        "usr/lib/modules/order-cloud": "card\n",
+        "usr/lib/modules/order-other": "bus\n",
+    }
+    assert {path.rpartition("/")[2] for path, _ in then if path.endswith(".ko")} == {"log.ko", "card.ko", "bus.ko"}

@@ -1,0 +1,32 @@
+"""An image's folder is replaced as a whole."""
+
+from pathlib import Path
+
+import pytest
+
+from image.build import output
+
+
+@pytest.mark.parametrize("exchanges", [True, False])
+def test_a_folder_is_replaced_and_nothing_else_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchanges: bool
+) -> None:
+    if not exchanges:
+        monkeypatch.setattr(output, "_exchange", lambda one, other: False)
+    destination = tmp_path / "image" / "base"
+    output.write({"disk.raw": b"old", "root": b"root"}, destination)
+    disk = (destination / "disk.raw").open("rb")
+    output.write({"disk.raw": b"new"}, destination)
+    with disk:
+        assert disk.read() == b"old"
+    assert {path.name: path.read_bytes() for path in destination.iterdir()} == {"disk.raw": b"new"}
+    assert [path.name for path in destination.parent.iterdir()] == ["base"]
+
+
+def test_two_folders_change_names_at_once(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    if output._exchange(tmp_path / "one", tmp_path / "other"):
+        assert (tmp_path / "one" / "file").read_text() == "other"
+    assert not output._exchange(tmp_path / "one", tmp_path / "absent")

@@ -1,0 +1,73 @@
+"""The agent in the image: exactly the modules that its two programs and the sandbox's launcher import."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from image.build import source
+from image.errors import ImageError
+from image.inputs import recipe
+from image.inputs.recipe import Agent
+
+ROOMS = ("agent_runtime", "cloister")
+ENTRIES = ("agent_runtime.__main__", "agent_runtime.runner.server", "agent_runtime.runner.launch")
+
+
+def path_of(module: str) -> Path | None:
+    path = source.CHECKOUT.joinpath(*module.split("."))
+    candidates = [path / "__init__.py", path.with_suffix(".py")]
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+def imported(module: str) -> Iterator[str]:
+    """The names that a module imports, as modules and as what might be one."""
+    path = path_of(module)
+    assert path is not None
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def closure() -> set[str]:
+    found: set[str] = set()
+    pending = list(ENTRIES)
+    while pending:
+        module = pending.pop()
+        if module in found or module.split(".")[0] not in ROOMS or path_of(module) is None:
+            continue
+        found.add(module)
+        pending.extend(imported(module))
+        pending.append(module.rpartition(".")[0] or module)
+    return found
+
+
+def test_the_recipe_names_exactly_what_the_agent_imports() -> None:
+    assert sorted(recipe.load("base").agent.modules) == sorted(closure())
+
+
+def test_the_data_that_the_agent_reads_is_there() -> None:
+    tree = source.agent(recipe.load("base").agent)
+
+    assert "usr/lib/cloister/agent_runtime/runner/seccomp.json" in tree
+    assert "usr/lib/cloister/cloister/protocol/schemas/manifest.schema.json" in tree
+
+
+def test_a_module_that_the_checkout_does_not_have_is_an_error() -> None:
+    with pytest.raises(ImageError, match=r"names cloister/nothing\.py"):
+        source.agent(Agent(("cloister.nothing",)))
+
+
+def test_a_changed_byte_of_the_agent_changes_the_tree(tmp_path: Path) -> None:
+    agent = Agent(("agent_runtime.one",))
+    (tmp_path / "agent_runtime").mkdir()
+    digests = []
+    for text in ("x = 1\n", "x = 2\n"):
+        (tmp_path / "agent_runtime/one.py").write_text(text)
+        digests.append(source.agent(agent, tmp_path).digest())
+
+    assert digests[0] != digests[1]

@@ -1,0 +1,97 @@
+"""Versions and relations, against examples of Debian Policy and against the laws of an order."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from image.debian.versions import Package, Relation, Version, stanzas
+from image.errors import ImageError
+
+# Policy's own example first, then what Debian's suites hold.
+ORDERED = [
+    "1.0~beta1~svn1245",
+    "1.0~beta1",
+    "1.0~rc1-1",
+    "1.0",
+    "1.0-0+deb13u1",
+    "1.0-1~bpo12+1",
+    "1.0-1",
+    "1.0-1+b1",
+    "1.0-1.1",
+    "1.0a",
+    "1.0+ds-1",
+    "1.0.1",
+    "1.2",
+    "1.10",
+    "2025.02-8+deb13u1",
+    "1:0.1",
+]
+
+versions = st.builds(
+    lambda epoch, upstream, revision: epoch + upstream + revision,
+    st.sampled_from(["", "0:", "1:", "12:"]),
+    st.from_regex(r"[0-9][0-9a-z.+~]{0,6}", fullmatch=True),
+    st.one_of(st.just(""), st.from_regex(r"-[0-9a-z+~.]{1,4}", fullmatch=True)),
+)
+
+
+def test_versions_sort_as_debian_policy_says() -> None:
+    assert sorted(map(Version, reversed(ORDERED))) == [Version(text) for text in ORDERED]
+    assert all(a < b for a, b in zip(map(Version, ORDERED), map(Version, ORDERED[1:]), strict=False))
+
+
+@pytest.mark.parametrize(("left", "right"), [("1.0", "0:1.0"), ("1.0", "1.0-0"), ("1.00", "1.0"), ("1.a", "1.a0")])
+def test_versions_that_differ_only_in_writing_are_equal(left: str, right: str) -> None:
+    assert Version(left) == Version(right)
+    assert hash(Version(left)) == hash(Version(right))
+
+
+@given(versions, versions, versions)
+def test_versions_are_totally_ordered(one: str, two: str, three: str) -> None:
+    a, b, c = Version(one), Version(two), Version(three)
+    assert (a < b) + (a == b) + (b < a) == 1
+    assert (a < b) == (b > a)
+    assert a.compare(a) == 0
+    if a <= b <= c:
+        assert a <= c
+    if a == b:
+        assert hash(a) == hash(b)
+
+
+@given(versions)
+def test_a_tilde_makes_a_version_older_and_a_suffix_newer(text: str) -> None:
+    assert Version(f"{text}~") < Version(text) < Version(f"{text}+b1")
+
+
+def test_epoch_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ImageError, match="epoch"):
+        assert Version("a:1") < Version("1")
+
+
+def test_relation_holds_as_its_operator_says() -> None:
+    assert Relation.parse("libc6 (>= 2.38)") == Relation("libc6", ">=", "2.38")
+    assert Relation.parse("python3:any (<< 3.14)") == Relation("python3", "<<", "3.14")
+    assert Relation("a", ">=", "2").holds("2") and not Relation("a", ">>", "2").holds("2")
+    assert Relation("a").holds("anything-1")
+    with pytest.raises(ImageError, match="relation"):
+        Relation.parse("libc6 (~ 2)")
+
+
+def test_package_is_read_from_a_stanza() -> None:
+    text = (
+        "Package: crun\nVersion: 1.21-1\nArchitecture: amd64\nPre-Depends: init\nDepends: a (>= 1) | b,\n c\n"
+        "Provides: oci (= 1.0)\nFilename: pool/crun.deb\nSize: 12\nSHA256: 00\nDescription: x\n y\n .\n z\n\n"
+    )
+    (fields,) = stanzas(text)
+    assert Package.parse(fields) == Package(
+        name="crun",
+        version="1.21-1",
+        architecture="amd64",
+        depends=((Relation("init"),), (Relation("a", ">=", "1"), Relation("b")), (Relation("c"),)),
+        provides=(Relation("oci", "=", "1.0"),),
+        path="pool/crun.deb",
+        size=12,
+        sha256="00",
+    )
+    with pytest.raises(ImageError, match="SHA256"):
+        Package.parse({key: value for key, value in fields.items() if key != "SHA256"})

@@ -1,0 +1,132 @@
+"""The guest's scripts, on trees that a test lays out: where a machine runs, and what it takes of a lease."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from image.build.source import CHECKOUT
+
+GUEST = CHECKOUT / "image/guest"
+AZURE_TAG = "7783-7084-3265-9085-8269-3286-77"
+LEASE = {"interface": "net7", "ip": "10.99.0.10", "subnet": "255.255.255.0", "router": "10.99.0.1"}
+
+
+def shell(script: str, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["sh", "-c", script, "sh", *arguments], capture_output=True, text=True, env=environment or {}, check=False
+    )
+
+
+def machine(
+    folder: Path, *, asset: str | None = None, product: str | None = None, fw_cfg: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """What the guest says of a machine whose firmware wrote these tables."""
+    tables = folder / "class/dmi/id"
+    tables.mkdir(parents=True)
+    for name, value in (("chassis_asset_tag", asset), ("product_name", product)):
+        if value is not None:
+            (tables / name).write_text(f"{value}\n")
+    if fw_cfg:
+        (folder / "bus/acpi/devices/QEMU0002:00").mkdir(parents=True)
+    return shell(f'. {GUEST}/hardware && platform "$1"', str(folder))
+
+
+@pytest.mark.parametrize(
+    ("tables", "platform"),
+    [
+        ({"asset": AZURE_TAG, "product": "Virtual Machine"}, "azure"),
+        ({"product": "Google Compute Engine"}, "gcp"),
+        ({"product": "Standard PC (Q35 + ICH9, 2009)", "fw_cfg": True}, "local"),
+        ({"fw_cfg": True}, "local"),
+        # Whoever has the tables of a cloud is asked for that cloud's evidence, whatever else there is.
+        ({"asset": AZURE_TAG, "fw_cfg": True}, "azure"),
+        ({"product": "Google Compute Engine", "fw_cfg": True}, "gcp"),
+    ],
+)
+def test_a_platform_is_known_by_its_tables(tmp_path: Path, tables: dict[str, str], platform: str) -> None:
+    found = machine(tmp_path, **tables)
+    assert (found.returncode, found.stdout) == (0, f"{platform}\n")
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {},
+        {"asset": "", "product": ""},
+        {"product": "HVM domU"},
+        {"product": "Google"},
+        {"product": "Google Compute Engine 2"},
+        {"asset": f"{AZURE_TAG}0", "product": "Virtual Machine"},
+        {"product": "$(echo gcp)"},
+    ],
+)
+def test_a_machine_that_is_none_of_these_has_no_platform(tmp_path: Path, tables: dict[str, str]) -> None:
+    found = machine(tmp_path, **tables)
+    assert (found.returncode, found.stdout) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("device", "flags", "kind"),
+    [(True, "fpu sse2", "snp"), (False, "fpu tdx_guest sse2", "tdx"), (False, "fpu tdx_guest_not", "")],
+)
+def test_the_security_module_is_the_one_that_the_kernel_found(
+    tmp_path: Path, device: bool, flags: str, kind: str
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"flags\t\t: {flags}\n")
+    if device:
+        (tmp_path / "bus/platform/devices/sev-guest").mkdir(parents=True)
+    found = shell(f'. {GUEST}/hardware && security_module "$1" "$1"', str(tmp_path))
+    assert (found.returncode, found.stdout.strip()) == (0 if kind else 1, kind)
+
+
+def configured(event: str, **lease: str) -> list[str]:
+    """What the script does to the network on an event of udhcpc's."""
+    script = f'ip() {{ echo "$*"; }}; set -- {event}; . {GUEST}/network'
+    return shell(script, environment=lease).stdout.splitlines()
+
+
+def test_an_interface_is_brought_up_without_an_address() -> None:
+    assert configured("deconfig", interface="net7") == ["address flush dev net7", "link set net7 up"]
+
+
+@pytest.mark.parametrize("event", ["bound", "renew"])
+def test_a_lease_gives_an_address_and_a_route(event: str) -> None:
+    assert configured(event, **LEASE) == [
+        "address flush dev net7",
+        "address add 10.99.0.10/255.255.255.0 dev net7",
+        "route replace default via 10.99.0.1 dev net7",
+    ]
+
+
+def test_a_router_outside_of_the_address_is_reached_on_the_link() -> None:
+    """As Google gives addresses out: 32 bits of network, and the size of its frames."""
+    assert configured("bound", **LEASE | {"subnet": "255.255.255.255", "mtu": "1460"}) == [
+        "address flush dev net7",
+        "address add 10.99.0.10/255.255.255.255 dev net7",
+        "link set net7 mtu 1460",
+        "route replace 10.99.0.1 dev net7",
+        "route replace default via 10.99.0.1 dev net7",
+    ]
+
+
+@pytest.mark.parametrize("mtu", ["", "68", "1279", "9001", "65535", "1500 up", "-1500", "14x0"])
+def test_a_size_of_frames_that_no_cloud_has_is_not_used(mtu: str) -> None:
+    assert not [line for line in configured("bound", **LEASE, mtu=mtu) if "mtu" in line]
+
+
+@pytest.mark.parametrize(
+    "value", ["", "10.99.0", "10.99.0.1.1", "host", "10.99.0.1;reboot", "$(reboot)", "1.2.3.4 dev lo"]
+)
+def test_an_address_that_is_not_four_numbers_is_not_used(value: str) -> None:
+    assert configured("bound", **LEASE | {"ip": value}) == []
+    assert configured("bound", **LEASE | {"subnet": value}) == []
+
+
+@pytest.mark.parametrize("value", ["", "host", "10.99.0.1;reboot", "10.99.0"])
+def test_a_router_that_is_not_four_numbers_is_not_used(value: str) -> None:
+    assert configured("bound", **LEASE | {"router": value})[-1].startswith("address add")
+
+
+def test_other_events_change_nothing() -> None:
+    assert configured("nak", **LEASE) == configured("leasefail", **LEASE) == []

@@ -1,0 +1,139 @@
+"""A recipe says exactly what it means: an unknown, absent or wrong key is an error that names the key."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from image.inputs import lock, recipe
+from image.inputs.recipe import File, Recipe
+from image.inputs.table import RecipeError
+
+
+def minimal() -> dict[str, Any]:
+    return {
+        "description": "a test",
+        "debian": {
+            "suite": "trixie",
+            "security": True,
+            "packages": ["crun"],
+            "left_out": {"perl": "no scripts run"},
+            "handled": [{"script": "postinst", "sha256": "00", "packages": ["libc6"], "how": "not needed"}],
+        },
+        "wheels": {"grpcio": "1.81.1"},
+        "kernel": {"package": "linux-image-6.", "modules": [], "initrd_modules": [], "command_line": ["quiet"]},
+        "users": [{"name": "agent", "uid": 900, "home": "/", "shell": "/sbin/nologin"}],
+        "files": [{"path": "/etc/passwd", "template": "passwd"}],
+        "agent": {"modules": ["agent_runtime"]},
+    }
+
+
+def test_recipe_is_read() -> None:
+    read = Recipe.from_dict(minimal(), "base")
+    assert (read.flavor, read.lock, read.debug, read.wheels) == ("base", "base", False, {"grpcio": "1.81.1"})
+    assert read.files == (File("/etc/passwd", 0o644, "passwd", ""),)
+    assert read.digest() == Recipe.from_dict(minimal(), "base").digest()
+
+
+@pytest.mark.parametrize("place", ["", "debian", "debian.handled.0", "kernel", "users.0", "files.0", "agent"])
+def test_unknown_key_is_an_error_that_names_it(place: str) -> None:
+    value = minimal()
+    target: Any = value
+    for step in filter(None, place.split(".")):
+        target = target[int(step)] if step.isdigit() else target[step]
+    target["surprise"] = 1
+    with pytest.raises(RecipeError, match="unknown key 'surprise'"):
+        Recipe.from_dict(value, "base")
+
+
+@pytest.mark.parametrize(
+    ("place", "key"),
+    [("", "description"), ("", "debian"), ("debian", "suite"), ("kernel", "package"), ("agent", "modules")],
+)
+def test_absent_key_is_an_error_that_names_it(place: str, key: str) -> None:
+    value = minimal()
+    del (value[place] if place else value)[key]
+    with pytest.raises(RecipeError, match=f"lacks the key '{key}'"):
+        Recipe.from_dict(value, "base")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"debug": 1}, "'debug' must be of type bool"),
+        ({"wheels": {"grpcio": 1}}, "wheels.grpcio must be a text"),
+        ({"drop": ["a", "a"]}, "names 'a' twice"),
+        ({"files": [{"path": "etc/passwd", "template": "x"}]}, "absolute path"),
+        ({"files": [{"path": "/a/../b", "template": "x"}]}, "absolute path"),
+        ({"files": [{"path": "/a", "template": "x", "source": "y"}]}, "either a template or a source"),
+        ({"files": [{"path": "/a", "source": "y", "mode": "rwx"}]}, "no octal number"),
+        ({"files": [{"path": "/a", "source": "y"}, {"path": "/a", "source": "z"}]}, "one path twice"),
+        ({"kernel": minimal()["kernel"] | {"needed": {"gcp": "gve"}}}, "'gcp' must be of type list"),
+        ({"kernel": minimal()["kernel"] | {"initrd_needed": {"gcp": ["gve", "gve"]}}}, "names 'gve' twice"),
+        ({"users": [{"name": "agent", "uid": True, "home": "/", "shell": "x"}]}, "'uid' must be of type int"),
+    ],
+)
+def test_wrong_value_is_an_error_that_names_it(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        Recipe.from_dict(minimal() | change, "base")
+
+
+def test_package_both_asked_for_and_left_out_is_an_error() -> None:
+    value = minimal()
+    value["debian"]["left_out"]["crun"] = "?"
+    with pytest.raises(RecipeError, match="both asks for the package crun"):
+        Recipe.from_dict(value, "base")
+
+
+def test_recipe_lies_over_the_one_that_it_extends(tmp_path: Path) -> None:
+    (tmp_path / "base.toml").write_text(
+        'description = "base"\n[debian]\nsuite = "trixie"\nsecurity = true\npackages = ["crun"]\n'
+        '[kernel]\npackage = "linux"\nmodules = []\ninitrd_modules = []\ncommand_line = ["quiet"]\n'
+        "[agent]\nmodules = []\n"
+        '[[files]]\npath = "/a"\nsource = "a"\n[[files]]\npath = "/b"\nsource = "b"\n'
+    )
+    (tmp_path / "debug.toml").write_text(
+        'extends = "base"\nlock = "base"\ndebug = true\n[kernel]\ncommand_line = ["console=ttyS0"]\n'
+        '[[files]]\npath = "/a"\nsource = "shell"\n'
+    )
+    base, debug = recipe.load("base", tmp_path), recipe.load("debug", tmp_path)
+    assert debug.kernel.command_line == ("quiet", "console=ttyS0")
+    assert [(file.path, file.source) for file in debug.files] == [("/b", "b"), ("/a", "shell")]
+    assert (debug.debug, debug.lock, debug.description) == (True, "base", "base")
+    assert debug.request.digest() == base.request.digest()
+    assert debug.digest() != base.digest()
+
+
+def test_recipe_that_extends_itself_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "loop.toml").write_text('extends = "loop"\n')
+    with pytest.raises(RecipeError, match="leads to no recipe"):
+        recipe.load("loop", tmp_path)
+
+
+def test_unknown_flavor_names_those_that_exist() -> None:
+    with pytest.raises(RecipeError, match="there are base, debug"):
+        recipe.load("windows")
+
+
+def test_a_reworded_reason_does_not_make_the_lock_stale() -> None:
+    value = minimal()
+    value["debian"]["left_out"]["perl"] = "nothing is written in it"
+    assert Recipe.from_dict(value, "base").request.digest() == Recipe.from_dict(minimal(), "base").request.digest()
+
+
+@pytest.mark.parametrize("name", ["base", "tools"])
+def test_committed_locks_answer_the_committed_recipes(name: str) -> None:
+    assert lock.load(name, lock.FOLDER).request == recipe.load_request(name).digest()
+
+
+def test_modules_are_listed_by_what_needs_them() -> None:
+    """By names that the guest's scripts give: a platform's, in root and initrd, or a security module's."""
+    kernel = recipe.load("base").kernel
+    assert sorted(kernel.needed) == ["azure", "gcp", "local", "snp", "tdx"]
+    assert sorted(kernel.initrd_needed) == ["azure", "gcp", "local"]
+
+
+def test_debug_is_base_with_a_console() -> None:
+    base, debug = recipe.load("base"), recipe.load("debug")
+    assert (base.debug, debug.debug, debug.lock) == (False, True, "base")
+    assert not any(word.startswith("console=") for word in base.kernel.command_line)

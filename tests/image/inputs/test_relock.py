@@ -1,0 +1,270 @@
+"""A lock is written from a signed index, and only when every maintainer script is accounted for."""
+
+import dataclasses
+import hashlib
+import json
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pysequoia import Cert
+
+from image.debian.mirror import Mirror
+from image.debian.release import ArchiveError
+from image.debian.resolve import Index, ResolveError, closure
+from image.debian.versions import Package, Relation
+from image.inputs import lock, recipe, relock, tools
+from image.inputs.lock import Lock, LockedArchive, LockedPackage, LockError
+from image.inputs.recipe import Handled
+from image.inputs.relock import ScriptError, refuse_unhandled, script_digest
+from tests.image.small_archive import NOW, SmallArchive, SmallServer
+
+SCRIPT = "#!/bin/sh\nldconfig\n"
+RECIPE = """
+[debian]
+suite = "trixie"
+security = false
+packages = ["crun"]
+[debian.left_out]
+perl = "no script runs"
+[[debian.handled]]
+script = "postinst"
+sha256 = "{digest}"
+packages = ["libyajl2"]
+how = "the loader needs no cache"
+"""
+
+
+@pytest.fixture
+def small_mirror(
+    small_archive: SmallArchive,
+    server: SmallServer,
+    cache_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Mirror:
+    """An archive of four packages, the recipe that asks for one of them, and no committed lock."""
+    small_archive.add("crun", "1.21-1", depends="libyajl2 (>= 2.1), perl | sh")
+    small_archive.add("libyajl2", "2.1.0-5", scripts={"postinst": SCRIPT, "prerm": "#!/bin/sh\n"})
+    small_archive.add("libyajl2", "2.0", scripts={"postinst": "older"})
+    small_archive.add("unrelated", "1")
+    keys = tmp_path / "keys"
+    keys.mkdir()
+    (keys / "archive.asc").write_bytes(small_archive.keyring)
+    recipes = tmp_path / "recipes"
+    recipes.mkdir()
+    (recipes / "tools.toml").write_text(RECIPE.format(digest=hashlib.sha256(SCRIPT.encode()).hexdigest()))
+    monkeypatch.setattr(relock, "KEYS", keys)
+    monkeypatch.setattr(relock, "FOLDER", tmp_path / "committed")
+    monkeypatch.setattr(recipe, "FOLDER", recipes)
+    return Mirror({"debian": f"{server.address}/debian"})
+
+
+def test_lock_names_what_was_resolved(small_mirror: Mirror, small_archive: SmallArchive, tmp_path: Path) -> None:
+    small_archive.release()
+    written = relock.write("tools", tmp_path, mirror=small_mirror, now=NOW)
+    made = lock.load("tools", tmp_path)
+    assert [(package.name, package.version, dict(package.scripts)) for package in made.packages] == [
+        ("crun", "1.21-1", {}),
+        ("libyajl2", "2.1.0-5", {"postinst": hashlib.sha256(SCRIPT.encode()).hexdigest()}),
+    ]
+    assert made.archives == (LockedArchive("debian", "trixie", "2026-06-01T12:00:00Z"),)
+    assert made.request == recipe.load_request("tools").digest()
+    assert made.digest() == hashlib.sha256(written.read_bytes()).hexdigest()
+
+
+def test_changed_maintainer_script_is_refused(
+    small_mirror: Mirror, small_archive: SmallArchive, tmp_path: Path
+) -> None:
+    small_archive.add("libyajl2", "2.1.0-6", scripts={"postinst": SCRIPT + "echo more\n"})
+    small_archive.release()
+    with pytest.raises(ScriptError, match=r"the postinst of libyajl2 2.1.0-6 has changed"):
+        relock.write("tools", tmp_path, mirror=small_mirror, now=NOW)
+    assert not (tmp_path / "tools.json").exists()
+
+
+def test_older_index_than_the_committed_locks_is_refused(
+    small_mirror: Mirror, small_archive: SmallArchive, tmp_path: Path
+) -> None:
+    small_archive.release(NOW)
+    relock.write("tools", tmp_path / "committed", mirror=small_mirror, now=NOW)
+    small_archive.release(NOW - timedelta(days=1))
+    with pytest.raises(ArchiveError, match="older than the lock's"):
+        relock.write("tools", tmp_path, mirror=small_mirror, now=NOW)
+
+
+def test_unsigned_index_is_refused(small_mirror: Mirror, small_archive: SmallArchive, tmp_path: Path) -> None:
+    signed = small_archive.release()
+    small_archive.files["debian/dists/trixie/InRelease"] = signed.replace(b"Codename: trixie", b"Codename: trixiE")
+    with pytest.raises(ArchiveError, match="does not verify"):
+        relock.write("tools", tmp_path, mirror=small_mirror, now=NOW)
+
+
+def test_new_and_vanished_scripts_are_named() -> None:
+    package = LockedPackage("a", "1", "amd64", "debian", "p", "0" * 64, 1, {"preinst": "11"})
+    with pytest.raises(ScriptError, match=r"the preinst of a 1 is new .*accounts for a postinst of b, which has none"):
+        refuse_unhandled([package], [Handled("postinst", "22", ("b",), "?")])
+
+
+def test_new_release_of_the_kernel_is_no_changed_script() -> None:
+    name, text = "linux-image-{}-cloud-amd64", "version={}-cloud-amd64\ndir_to_symlink linux-image-{}\n"
+    old, new = "6.12.107+deb13", "6.12.117+deb13"
+    digests = {script_digest(text.format(release, release.replace("+", "\\+")).encode()) for release in (old, new)}
+    assert len(digests) == 1
+    package = LockedPackage(name.format(new), "1", "amd64", "debian", "p", "0" * 64, 1, {"postinst": min(digests)})
+    refuse_unhandled([package], [Handled("postinst", min(digests), (name.format("RELEASE"),), "?")])
+
+
+def test_relock_replaces_a_lock_only_when_asked_and_says_so(
+    small_mirror: Mirror,
+    small_archive: SmallArchive,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    small_archive.release()
+    relock.write("tools", tmp_path / "committed", mirror=small_mirror, now=NOW)
+    superseded(small_mirror, small_archive, tmp_path, monkeypatch)
+    with pytest.raises(relock.fetch.SupersededError, match=r"crun 1.21-1"):
+        relock.obtain("tools")
+    made, files = relock.obtain("tools", relock=True)
+    assert [package.label for package in made.packages] == ["crun 1.22-1", "libyajl2 2.1.0-5"]
+    assert set(files) == {package.sha256 for package in made.packages}
+    assert "NOTE: A new lock stands in for the committed one" in capsys.readouterr().err
+    assert lock.load("tools") == made != lock.load("tools", tmp_path / "committed")
+    # What uses it later says so again.
+    relock.obtain("tools")
+    assert "out/tools.json stands in for the committed one" in capsys.readouterr().err
+
+
+def test_setup_takes_the_tools_of_a_new_lock_when_one_of_the_committed_lock_is_gone(
+    small_mirror: Mirror, small_archive: SmallArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_archive.release()
+    relock.write("tools", tmp_path / "committed", mirror=small_mirror, now=NOW)
+    superseded(small_mirror, small_archive, tmp_path, monkeypatch)
+    made = tools.ensure(relock=True)
+    assert made.path("usr/share/crun/version").read_text() == "1.22-1"
+    # The provider is another process with the same CLOISTER_LOCKS, and does not relock.
+    assert tools.ensure() == made
+    assert made.digest == lock.load("tools", tmp_path / "out").digest()
+
+
+def test_stand_in_has_had_its_day_when_the_committed_lock_is_newer(
+    small_mirror: Mirror, small_archive: SmallArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committed, out = tmp_path / "committed", tmp_path / "out"
+    small_archive.release()
+    relock.write("tools", out, mirror=small_mirror, now=NOW)
+    monkeypatch.setattr(lock, "FOLDER", committed)
+    monkeypatch.setenv("CLOISTER_LOCKS", str(out))
+    for later in (0, 1):
+        small_archive.add("libyajl2", f"2.1.0-{6 + later}", scripts={"postinst": SCRIPT})
+        small_archive.release(NOW + timedelta(hours=later))
+        relock.write("tools", committed, mirror=small_mirror, now=NOW + timedelta(hours=later))
+        assert lock.load("tools") == lock.load("tools", committed if later else out)
+
+
+def test_stand_in_for_another_recipe_does_not_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    committed, other = made_lock(), dataclasses.replace(made_lock(), request="11")
+    for folder, content in (("committed", committed), ("out", other)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "base.json").write_bytes(content.encode())
+    monkeypatch.setattr(lock, "FOLDER", tmp_path / "committed")
+    monkeypatch.setenv("CLOISTER_LOCKS", str(tmp_path / "out"))
+    assert lock.load("base") == committed
+
+
+def test_committed_keys_are_the_ones_that_are_written_down() -> None:
+    found = {}
+    for path in relock.KEYS.glob("*.asc"):
+        (certificate,) = Cert.split_bytes(path.read_bytes())
+        found[path.name] = (hashlib.sha256(path.read_bytes()).hexdigest(), certificate.fingerprint.upper())
+    rows = re.findall(r"\| `(\S+)` \| (\w+) \| (\w+) \|", (relock.KEYS / "README.md").read_text())
+    assert found == {name: (digest, fingerprint) for name, digest, fingerprint in rows}
+    assert len(found) == 2
+
+
+def superseded(mirror: Mirror, small_archive: SmallArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian has replaced a package of the committed lock, and this machine's cache does not have it."""
+    monkeypatch.setattr(lock, "FOLDER", tmp_path / "committed")
+    monkeypatch.setattr(relock, "RELOCKED", tmp_path / "out")
+    monkeypatch.setenv("CLOISTER_LOCKS", "")
+    monkeypatch.setenv("CLOISTER_DEBIAN_MIRROR", mirror.bases["debian"].removesuffix("/debian"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
+    del small_archive.files["debian/pool/main/crun_1.21-1_amd64.deb"]
+    small_archive.stanzas.pop(0)
+    loader = {"usr/lib64/ld-linux-x86-64.so.2": b"loader", "usr/bin/crun": b"program"}
+    small_archive.add("crun", "1.22-1", depends="libyajl2, perl", files=loader)
+    small_archive.release(NOW + timedelta(days=3650), valid=None)
+
+
+def test_lock_of_another_recipe_is_refused(
+    small_mirror: Mirror, small_archive: SmallArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_archive.release()
+    relock.write("tools", tmp_path / "committed", mirror=small_mirror, now=NOW)
+    monkeypatch.setattr(lock, "FOLDER", tmp_path / "committed")
+    recipes = tmp_path / "recipes/tools.toml"
+    recipes.write_text(recipes.read_text().replace('["crun"]', '["crun", "unrelated"]'))
+    with pytest.raises(LockError, match="made for another recipe"):
+        relock.obtain("tools")
+
+
+def made_lock() -> Lock:
+    package = LockedPackage("crun", "1", "amd64", "debian", "pool/c.deb", "a" * 64, 3, {})
+    return Lock("base", "trixie", "00", (LockedArchive("debian", "trixie", "2026-06-01T12:00:00Z"),), (package,), ())
+
+
+def test_lock_reads_back_as_it_was_written() -> None:
+    assert Lock.parse(made_lock().encode()) == made_lock()
+
+
+@pytest.mark.parametrize("place", ["", "packages", "archives"])
+def test_lock_with_an_unknown_key_is_refused(place: str) -> None:
+    value = json.loads(made_lock().encode())
+    (value[place][0] if place else value)["surprise"] = 1
+    with pytest.raises(LockError, match="surprise"):
+        Lock.parse((json.dumps(value, indent=1) + "\n").encode())
+
+
+def test_lock_edited_by_hand_is_refused() -> None:
+    with pytest.raises(LockError, match="edited by hand"):
+        Lock.parse(made_lock().encode() + b"\n")
+    wrong = dataclasses.replace(made_lock().packages[0], sha256="A" * 64)
+    with pytest.raises(LockError, match="no usable digest"):
+        Lock.parse(dataclasses.replace(made_lock(), packages=(wrong,)).encode())
+
+
+def index(*packages: tuple[str, str, str]) -> Index:
+    """Of (name, version, dependencies) for the archive ``debian``."""
+    made = []
+    for name, version, needs in packages:
+        groups = [group.split("|") for group in needs.split(",") if group]
+        depends = tuple(tuple(Relation.parse(text) for text in group) for group in groups)
+        made.append(Package(name, version, "amd64", depends, (Relation(f"{name}-api", "=", "2"),), "p", 1, "0"))
+    return Index({"debian": made})
+
+
+def names(archive: Index, wanted: list[str], left_out: list[str]) -> list[str]:
+    return [candidate.package.name for candidate in closure(archive, wanted, left_out)]
+
+
+def test_closure_takes_what_is_needed_and_nothing_that_only_the_left_out_needs() -> None:
+    archive = index(("a", "1", "b|c,d"), ("b", "1", ""), ("c", "1", ""), ("d", "1", "e"), ("e", "1", ""))
+    assert names(archive, ["a"], []) == ["a", "b", "d", "e"]
+    assert names(archive, ["a", "c"], ["d"]) == ["a", "c"]
+
+
+def test_versioned_and_virtual_dependencies_are_met_or_named() -> None:
+    assert names(index(("a", "1", "b-api (>= 2)"), ("b", "1", "")), ["a"], []) == ["a", "b"]
+    with pytest.raises(ResolveError, match=r"a 1 needs b >= 3"):
+        names(index(("a", "1", "b (>= 3)"), ("b", "2", "")), ["a"], [])
+    with pytest.raises(ResolveError, match="no package z"):
+        names(index(), ["z"], [])
+
+
+def test_left_out_package_that_nothing_needs_is_an_error() -> None:
+    with pytest.raises(ResolveError, match="leaves out perl, which nothing needs"):
+        names(index(("a", "1", "")), ["a"], ["perl"])

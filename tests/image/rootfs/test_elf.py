@@ -1,0 +1,56 @@
+"""A program takes its loader and its libraries along, and theirs."""
+
+import pytest
+
+from image.errors import ImageError
+from image.rootfs import elf
+from image.rootfs.tree import Entry, Tree
+from tests.image.small_programs import elf_program
+
+FOLDER = "usr/lib/x86_64-linux-gnu"
+LOADER = "usr/lib64/ld-linux-x86-64.so.2"
+
+
+def test_needed_libraries_are_read_in_their_order() -> None:
+    assert elf.needed(elf_program(["libb.so.1", "liba.so.2"])) == ["libb.so.1", "liba.so.2"]
+
+
+def test_a_static_program_needs_nothing() -> None:
+    assert elf.needed(elf_program([])) == []
+
+
+def test_the_closure_follows_libraries_and_links() -> None:
+    tree = Tree()
+    tree.put("lib", Entry.link("usr/lib"))
+    tree.put("usr/sbin/tool", Entry.file(elf_program(["liba.so.1", "libc.so.6"]), executable=True))
+    tree.put(f"{FOLDER}/liba.so.1", Entry.link("liba.so.1.2"))
+    tree.put(f"{FOLDER}/liba.so.1.2", Entry.file(elf_program(["libc.so.6"])))
+    tree.put(f"{FOLDER}/libc.so.6", Entry.file(elf_program(["ld-linux-x86-64.so.2"])))
+    tree.put(f"{FOLDER}/unused.so", Entry.file(elf_program([])))
+    tree.put(LOADER, Entry.link("../lib/x86_64-linux-gnu/ld.so"))
+    tree.put(f"{FOLDER}/ld.so", Entry.file(elf_program([])))
+
+    found = elf.closure(tree, ["usr/sbin/tool"])
+
+    assert [path for path, entry in found if entry != Entry.directory()] == [
+        f"{FOLDER}/liba.so.1",
+        f"{FOLDER}/libc.so.6",
+        LOADER,
+        "usr/sbin/tool",
+    ]
+    assert found[f"{FOLDER}/liba.so.1"] == tree[f"{FOLDER}/liba.so.1.2"]
+
+
+def test_a_library_that_is_not_in_the_tree_is_an_error() -> None:
+    tree = Tree()
+    tree.put("usr/bin/tool", Entry.file(elf_program(["libgone.so.1"]), executable=True))
+    tree.put(LOADER, Entry.file(elf_program([])))
+
+    with pytest.raises(ImageError, match=r"libgone\.so\.1"):
+        elf.closure(tree, ["usr/bin/tool"])
+
+
+@pytest.mark.parametrize("program", [b"", b"#!/bin/sh\n" + bytes(100), elf_program(["liba.so"])[:100]])
+def test_what_is_no_program_is_an_error(program: bytes) -> None:
+    with pytest.raises(ImageError):
+        elf.needed(program)

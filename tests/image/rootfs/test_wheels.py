@@ -1,0 +1,34 @@
+"""Wheels are unpacked as an installer would lay them out, without what an image has no use for."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from image.errors import ImageError
+from image.rootfs import wheels
+from image.rootfs.tree import Entry, Kind
+
+
+def test_a_wheel_goes_into_the_folder_of_packages(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "small.whl", "w") as archive:
+        archive.writestr("small/__init__.py", b"x = 1\n")
+        archive.writestr("small/fast.abi3.so", b"\x7fELF")
+        archive.writestr("small/tests/test_x.py", b"")
+        archive.writestr("small-1.data/purelib/more.py", b"y = 2\n")
+        archive.writestr("small-1.data/scripts/small", b"#!python")
+
+    tree = wheels.unpack({"small": tmp_path / "small.whl"}, folder="usr/lib/x", drop=["**/tests"])
+
+    assert {path: entry for path, entry in tree if entry.kind is Kind.FILE} == {
+        "usr/lib/x/more.py": Entry.file(b"y = 2\n"),
+        "usr/lib/x/small/__init__.py": Entry.file(b"x = 1\n"),
+        "usr/lib/x/small/fast.abi3.so": Entry.file(b"\x7fELF", executable=True),
+    }
+
+
+def test_a_damaged_wheel_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "small.whl").write_bytes(b"no zip")
+
+    with pytest.raises(ImageError, match="wheel of small is damaged"):
+        wheels.unpack({"small": tmp_path / "small.whl"}, folder="usr/lib/x", drop=[])

@@ -1,0 +1,73 @@
+"""A workspace's own key in Azure, through the real engine: when it comes, what it locks, and that it stays."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cloister.protocol.imagemanifest import ImageManifest, Output
+from infra.live import stack
+from tests.infra.clouds import workspaces
+from tests.infra.project import Project
+
+ORCHESTRATOR = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
+
+
+def signed(folder: Path) -> Path:
+    """The manifest of an image that secure boot takes."""
+    plain = ImageManifest.parse(workspaces.manifest(folder).read_bytes())
+    outputs = {**plain.outputs, "uki.signed.efi": Output("11" * 32, 16 << 20)}
+    path = folder / "signed.json"
+    path.write_bytes(ImageManifest(plain.flavor, plain.debug, plain.inputs, outputs, plain.pcrs).encode())
+    return path
+
+
+def configure(project: Project, value: dict[str, Any]) -> None:
+    path = project.folder / f"Pulumi.{project.stack}.yaml"
+    settings = yaml.safe_load(path.read_text())
+    settings["config"][stack.KEY] = value
+    path.write_text(yaml.safe_dump(settings))
+
+
+def there(folder: Path, kind: str) -> dict[str, Any]:
+    """What is in the cloud of one type, by id."""
+    things = json.loads((folder / "world.json").read_text())
+    return {identity: one["inputs"] for identity, one in things.items() if one["type"] == f"azure-native:{kind}"}
+
+
+def test_the_key_comes_with_a_signed_image_and_outlives_the_machines(tmp_path: Path):
+    plain, image = workspaces.manifest(tmp_path), signed(tmp_path)
+    value = workspaces.value("azure", plain)
+    project = workspaces.create(tmp_path, value, plain, image)
+    # No agent answers here: whether a machine may go is asked in tests of its own.
+    project.environment["CLOISTER_FORCE"] = "1"
+    project.pulumi("up", "--yes", "--skip-preview")
+    assert there(tmp_path, "keyvault:Vault") == {}
+
+    value |= {"image": str(image), "azure": value["azure"] | {"orchestrator": ORCHESTRATOR}}
+    configure(project, value)
+    said = project.pulumi("up", "--yes", "--skip-preview", "--json")
+    machines = there(tmp_path, "compute:VirtualMachine")
+    # Each goes before it comes back, and the second after the first.
+    names = [cvm["name"] for cvm in value["cvms"]]
+    taken = [step for step in project.steps(said) if step[0] in ("delete-replaced", "create-replacement")]
+    assert taken == [(op, name) for name in names for op in ("delete-replaced", "create-replacement")]
+    sets = list(there(tmp_path, "compute:DiskEncryptionSet"))
+    used = [one["storageProfile"]["osDisk"]["managedDisk"]["securityProfile"] for one in machines.values()]
+    locked = {"securityEncryptionType": "DiskWithVMGuestState", "diskEncryptionSet": {"id": sets[0]}}
+    assert used == [locked, locked]
+    kept = {kind: there(tmp_path, kind) for kind in ("keyvault:Vault", "keyvault:Key")}
+    assert [len(found) for found in kept.values()] == [1, 1]
+
+    project.pulumi("destroy", "--yes", "--skip-preview", "--exclude-protected")
+    assert there(tmp_path, "compute:VirtualMachine") == there(tmp_path, "compute:DiskEncryptionSet") == {}
+    assert {kind: there(tmp_path, kind) for kind in kept} == kept
+
+    # Another label is for everything but the key, which Azure does not update.
+    configure(project, value | {"labels": {"cost-centre": "4712"}})
+    project.pulumi("up", "--yes", "--skip-preview")
+    assert there(tmp_path, "keyvault:Key") == kept["keyvault:Key"]
+    (vault,) = there(tmp_path, "keyvault:Vault").values()
+    assert vault["tags"]["cost-centre"] == "4712"
+    assert len(there(tmp_path, "compute:VirtualMachine")) == 2

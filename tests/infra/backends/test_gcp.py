@@ -1,0 +1,138 @@
+"""Workspaces on Google Cloud, as they are declared."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloister.protocol.descriptor import Descriptor
+from cloister.protocol.imagemanifest import ImageManifest, Output
+from infra.backends import gcp
+from infra.backends.gcp import names
+from infra.configuration import workspace
+from infra.configuration.image import Image
+from tests.infra import declared
+
+CONFIGURATIONS = Path(__file__).parents[1] / "declarations"
+PROJECT_NUMBER = "123456789012"
+ANSWERS = {
+    "gcp:organizations/getProject:getProject": {"number": PROJECT_NUMBER},
+    "gcp:serviceaccount/account:Account": {"email": "cloister-lab@my-project.iam.gserviceaccount.com"},
+    "gcp:compute/address:Address cloister-lab-trainer": {"address": "192.0.2.10"},
+    "gcp:compute/address:Address cloister-lab-evaluator": {"address": "192.0.2.11"},
+    "pulumi:pulumi:StackReference": {"outputs": {}},
+}
+
+
+INSTANCE = "gcp:compute/instance:Instance"
+ROUTE = "gcp:compute/route:Route"
+
+
+def image(size: int = 150 << 20, more: Mapping[str, Output] | None = None) -> Image:
+    outputs = {"disk.raw": Output("11" * 32, size), **(more or {})}
+    inputs = dict.fromkeys(("recipe", "lock", "tools", "source"), "00" * 32)
+    pcrs = dict.fromkeys((4, 9, 11, 12, 13), "00" * 32)
+    return Image(ImageManifest(flavor="base", debug=False, inputs=inputs, outputs=outputs, pcrs=pcrs), Path("image"))
+
+
+def configuration(name: str, **changes: Any) -> workspace.Workspace:
+    value = yaml.safe_load((CONFIGURATIONS / f"{name}.yaml").read_text())
+    return workspace.parse("lab", value | changes)
+
+
+def declare(configured: workspace.Workspace, of: Image | None = None) -> tuple[dict[str, dict[str, Any]], Descriptor]:
+    found = of or image()
+    identifier = f"projects/images/global/images/cloister-{found.digest[:12]}"
+    outputs = {"images": {found.digest: {"flavor": "base", "id": identifier}}}
+    answers = ANSWERS | {"pulumi:pulumi:StackReference": {"outputs": outputs}}
+    resources, value = declared.declare(lambda: gcp.Workspace(configured, found).descriptor, answers)
+    return resources, Descriptor.from_value(value)
+
+
+@pytest.mark.parametrize("name", ["gcp-private-snp", "gcp-public-tdx"])
+def test_a_workspace_is_declared_as_written_down(name: str):
+    resources, descriptor = declare(configuration(name))
+    declared.compare(name, {"resources": resources, "descriptor": descriptor.value()})
+
+
+def test_a_private_workspace_has_no_address_and_no_way_out():
+    resources, _ = declare(configuration("gcp-private-snp"))
+    assert [name for name in resources if name.startswith((ROUTE, "gcp:compute/address:"))] == []
+    interface = resources[f"{INSTANCE} trainer"]["inputs"]["networkInterfaces"][0]
+    assert "accessConfigs" not in interface
+
+
+def test_a_public_workspace_answers_those_only_who_may_come():
+    changes = {"ingress": ["198.51.100.0/24", "10.1.0.0/16", "192.168.7.0/24"]}
+    resources, _ = declare(configuration("gcp-public-tdx", **changes))
+    routes = [one["inputs"]["destRange"] for name, one in resources.items() if name.startswith(ROUTE)]
+    assert routes == ["198.51.100.0/24"]
+
+
+def test_only_who_lets_everybody_in_has_a_default_route():
+    resources, _ = declare(configuration("gcp-public-tdx", ingress=["0.0.0.0/0"], public=True))
+    routes = [one["inputs"]["destRange"] for name, one in resources.items() if name.startswith(ROUTE)]
+    assert routes == ["0.0.0.0/0"]
+
+
+def test_every_resource_goes_to_the_project_that_is_named():
+    resources, _ = declare(configuration("gcp-public-tdx"))
+    provider = "pulumi:providers:gcp gcp"
+    inputs = resources.pop(provider)["inputs"]
+    assert (inputs["project"], inputs["region"]) == ("my-project", "europe-west4")
+    del resources["cloister:gcp:Workspace lab"]
+    assert {one["options"]["provider"] for one in resources.values()} == {provider}
+    assert [name for name, one in resources.items() if "project" in one["inputs"]] == []
+
+
+def test_machines_start_behind_closed_doors_and_one_after_the_other():
+    resources, _ = declare(configuration("gcp-public-tdx"))
+    guards = {name for name in resources if name.startswith(("gcp:compute/firewall:", ROUTE))}
+    key = {name for name in resources if name.startswith("gcp:kms/cryptoKeyIAMMember:")}
+    for cvm, before in (("trainer", set()), ("evaluator", {f"{INSTANCE} trainer"})):
+        waits = set(resources[f"{INSTANCE} {cvm}"]["options"]["depends_on"])
+        assert guards | key | before <= waits
+    assert f"{INSTANCE} evaluator" not in resources[f"{INSTANCE} trainer"]["options"]["depends_on"]
+
+
+def test_a_signed_image_boots_with_secure_boot():
+    signed = image(more={"uki.signed.efi": Output("22" * 32, 1)})
+    resources, _ = declare(configuration("gcp-private-snp"), signed)
+    assert resources[f"{INSTANCE} trainer"]["inputs"]["shieldedInstanceConfig"]["enableSecureBoot"] is True
+
+
+@pytest.mark.parametrize(("size", "gibibytes"), [(1, 10), (10 << 30, 10), ((10 << 30) + 1, 11)])
+def test_the_disk_holds_the_image(size: int, gibibytes: int):
+    resources, _ = declare(configuration("gcp-private-snp"), image(size))
+    assert resources[f"{INSTANCE} trainer"]["inputs"]["bootDisk"]["initializeParams"]["size"] == gibibytes
+
+
+def test_an_image_that_the_registry_has_not_is_refused():
+    with pytest.raises(pulumi.RunError, match="does not hold the image"):
+        declared.declare(lambda: gcp.Workspace(configuration("gcp-private-snp"), image()).descriptor, ANSWERS)
+
+
+_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?\Z")
+_NAMES = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
+
+
+@given(_NAMES, _NAMES)
+def test_names_are_what_google_takes(workspace: str, cvm: str):
+    """Also with what the provider adds to a prefix."""
+    for name in (f"{names.prefix(workspace, cvm)}-0123abc", names.instance(workspace, cvm)):
+        assert _LABEL.match(name)
+        assert len(name) <= 63
+    assert _LABEL.match(names.account(workspace))
+    assert 6 <= len(names.account(workspace)) <= 30
+
+
+def test_long_names_that_begin_alike_stay_two():
+    long = "a" * 62
+    assert names.account(f"{long}b") != names.account(f"{long}c")
+    assert names.instance("lab", f"{long}b") != names.instance("lab", f"{long}c")

@@ -1,0 +1,100 @@
+"""Machines are replaced one after the other, and none goes while its run is unfinished."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloister.protocol.imagemanifest import ImageManifest
+from infra.backends import rolling
+from infra.live import drift
+from infra.live import stack as stacks
+from infra.live.stack import KEY
+from infra.provider.errors import ProviderError
+from infra.provider.qemu import ports
+from infra.pulumi_cli import project as pulumi
+from tests.infra.conftest import Agents
+from tests.infra.project import STACK, Project
+
+
+def said(endpoint: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Inputs and outputs of a machine at ``endpoint``, on each backend."""
+    return [
+        ({}, {"endpoint": endpoint}),
+        ({"tags": {rolling.ENDPOINT: endpoint}}, {}),
+        ({"metadata": {rolling.ENDPOINT: endpoint}}, {}),
+    ]
+
+
+def test_a_machine_without_a_run_may_go_and_one_with_an_unfinished_run_stays(agents: Agents):
+    for inputs, outputs in said(agents(unfinished=False)):
+        rolling.refuse_unfinished("trainer", inputs, outputs)
+    for inputs, outputs in said(agents(unfinished=True)):
+        with pytest.raises(ProviderError, match=r"The CVM 'trainer' would be lost, but its run is unfinished\."):
+            rolling.refuse_unfinished("trainer", inputs, outputs)
+
+
+def test_a_machine_that_cannot_be_asked_stays(agents: Agents):
+    for inputs, outputs in [*said(f"127.0.0.1:{ports.free()}"), ({}, {})]:
+        with pytest.raises(ProviderError, match=r"would be lost, but its") as caught:
+            rolling.refuse_unfinished("trainer", inputs, outputs)
+        assert "CLOISTER_FORCE=1" in caught.value.hint
+
+
+@pytest.mark.parametrize("outputs", [{"status": "stopped"}, {"currentStatus": "TERMINATED"}])
+def test_a_machine_that_is_dead_may_go(agents: Agents, outputs: dict[str, Any]):
+    endpoint = f"127.0.0.1:{ports.free()}"
+    rolling.refuse_unfinished("trainer", {"metadata": {rolling.ENDPOINT: endpoint}}, {"endpoint": endpoint} | outputs)
+
+
+def another(image: Path) -> Path:
+    """The manifest of another image with the same disk."""
+    made = json.loads(image.read_bytes())
+    made["inputs"]["recipe"] = "11" * 32
+    path = image.with_name("another.json")
+    path.write_text(json.dumps(made))
+    return path
+
+
+def test_a_new_image_rolls_through_the_machines_one_by_one_and_stops_before_a_run(
+    project: Project, image: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(pulumi, "_environment", lambda: project.environment)
+    monkeypatch.setenv("CLOISTER_STATE", str(project.state))
+    monkeypatch.setattr(stacks, "PROJECT", pulumi.Project(project.folder, KEY, "workspace"))
+    project.pulumi("config", "set", "--path", f"{KEY}.cvms[1].name", "scorer")
+    project.pulumi("config", "set", "--path", f"{KEY}.cvms[1].memory", "1GiB")
+    project.environment["STANDIN_SCORER"] = "unfinished"
+    assert project.steps(project.up(create=5)) == [("create", "trainer"), ("create", "scorer")]
+    assert drift.found(STACK, stacks.machines(STACK)) == ([], "")
+
+    old, new = ImageManifest.parse(image.read_bytes()), another(image)
+    project.pulumi("config", "set", "--path", f"{KEY}.image", str(new))
+    wanted = ImageManifest.parse(new.read_bytes()).digest().hex()
+    differences, _ = drift.found(STACK, stacks.machines(STACK))
+    assert [one.sentence() for one in differences] == [
+        f"{cvm}: image {old.digest().hex()[:16]} runs, {wanted[:16]} is declared." for cvm in ("trainer", "scorer")
+    ]
+
+    # The preview asks every machine, so that nothing is half done.
+    assert "its run is unfinished" in project.pulumi("up", "--yes", good=False)
+    assert {machine.image for machine in stacks.machines(STACK)} == {old.digest().hex()}
+
+    project.environment["CLOISTER_FORCE"] = "1"
+    replaced = ("delete-replaced", "replace", "create-replacement")
+    assert project.steps(project.up(replace=2, same=3)) == [
+        (operation, cvm) for cvm in ("trainer", "scorer") for operation in replaced
+    ]
+    assert {machine.image for machine in stacks.machines(STACK)} == {wanted}
+
+    # No longer to be configured is a way to go as well, and so is the end of all.
+    del project.environment["CLOISTER_FORCE"]
+    project.pulumi("config", "rm", "--path", f"{KEY}.cvms[1]")
+    refusal = "The CVM 'scorer' would be lost, but its run is unfinished."
+    assert refusal in project.pulumi("preview", good=False)
+    assert refusal in project.pulumi("destroy", "--yes", "--skip-preview", good=False)
+    assert [machine.running for machine in stacks.machines(STACK)] == [True, True]
+    project.environment["CLOISTER_FORCE"] = "1"
+    project.pulumi("destroy", "--yes", "--skip-preview")
+    assert project.nothing_is_left()

@@ -1,0 +1,55 @@
+"""When a budget may begin: Azure makes none of the past, and leaves one that is there as it is."""
+
+import datetime
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from infra.configuration import budget, workspace
+from infra.configuration.validation import ConfigurationError
+
+CONFIGURATION = Path(__file__).parents[1] / "configurations" / "complete-azure.yaml"
+START = "2026-12-01"
+
+
+def configured(start: str) -> workspace.Workspace:
+    found = workspace.parse("lab", yaml.safe_load(CONFIGURATION.read_text())["value"])
+    assert found.budget is not None
+    return replace(found, budget=replace(found.budget, start=start))
+
+
+def at(text: str) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(text).replace(tzinfo=datetime.UTC)
+
+
+@pytest.mark.parametrize("now", ["2026-12-01T00:00", "2026-12-31T23:59", "2027-01-01T12:00", "2025-12-01T00:00"])
+def test_a_budget_begins_this_month_or_in_the_next_twelve_give_or_take_a_day(now: str):
+    budget.check(configured(START), (), at(now))
+
+
+@pytest.mark.parametrize("now", ["2027-01-02T00:00", "2030-06-15T00:00", "2025-11-29T00:00"])
+def test_a_new_budget_of_the_past_or_of_a_far_future_is_refused(now: str):
+    with pytest.raises(ConfigurationError) as caught:
+        budget.check(configured(START), (), at(now))
+    assert caught.value.problems == (
+        f"workspace.budget.start: '{START}'; a new budget begins this month, '{now[:7]}-01', or in the next twelve.",
+    )
+
+
+def of_state(start: str) -> dict[str, Any]:
+    return {"type": budget.KIND, "inputs": {"timePeriod": {"startDate": f"{start}T00:00:00Z"}}}
+
+
+def test_a_budget_that_is_there_goes_on_and_one_with_another_start_is_new():
+    budget.check(configured(START), [{"type": "pulumi:pulumi:Stack"}, of_state(START)], at("2030-06-15T00:00"))
+    with pytest.raises(ConfigurationError):
+        budget.check(configured("2030-01-01"), [of_state(START)], at("2030-06-15T00:00"))
+
+
+def test_without_a_budget_of_azures_nothing_is_asked():
+    found = configured(START)
+    for other in (replace(found, budget=None), replace(found, azure=None)):
+        budget.check(other, (), at("2030-06-15T00:00"))

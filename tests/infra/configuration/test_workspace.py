@@ -1,0 +1,186 @@
+"""The configuration of a workspace: each file in ``configurations`` holds one and every sentence that it earns."""
+
+import json
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from pulumi.runtime import mocks
+
+from cloister.errors import InputError
+from infra.configuration import key as keys
+from infra.configuration import workspace
+from infra.configuration.cloud import Azure, Budget, Gcp
+from infra.configuration.validation import ConfigurationError
+from infra.configuration.workspace import Cvm, Member, Workspace
+
+FOLDER = Path(__file__).parents[1] / "configurations"
+CASES = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yaml"))}
+WRONG = [name for name, case in CASES.items() if case["problems"]]
+
+
+def value(name: str) -> Any:
+    """The configuration of a case: its own, or another's with changes; null takes something away."""
+    case = CASES[name]
+    return case["value"] if "value" in case else changed(value(case["base"]), case["change"])
+
+
+def changed(value: Any, change: Any) -> Any:
+    if not isinstance(value, dict) or not isinstance(change, dict):
+        return change
+    merged = value | {key: changed(value.get(key), inner) for key, inner in change.items()}
+    return {key: inner for key, inner in merged.items() if inner is not None}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_everything_wrong_is_said_at_once(name: str):
+    try:
+        workspace.parse(CASES[name].get("name", "lab"), value(name))
+        found = []
+    except ConfigurationError as error:
+        found = list(error.problems)
+    assert found == CASES[name]["problems"]
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ("2026-12-01", "2026-12-01 is a date to YAML and no text; write it in quotes, '2026-12-01'."),
+        ("2026-12-02", "'2026-12-02' is not the first day of a month; write for example '2026-12-01', in quotes."),
+    ],
+)
+def test_a_date_that_yaml_reads_itself_wants_quotes(written: str, says: str):
+    """As a program sees the file; the engine hands on another form of it."""
+    budget = value("complete-azure")["budget"] | yaml.safe_load(f"start: {written}")
+    with pytest.raises(ConfigurationError) as caught:
+        workspace.parse("lab", value("complete-azure") | {"budget": budget})
+    assert caught.value.problems == (f"workspace.budget.start: {says}",)
+
+
+UNOWNED = ("missing-keys", "nobody-owns", "nothing-where-something-must-be")
+"""The configurations whose author is told how members are added."""
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_configuration_declares_nothing(name: str, caplog: pytest.LogCaptureFixture):
+    """The program itself, in front of an engine that only listens."""
+    engine = mocks.MockMonitor(Nothing())
+    mocks.set_mocks(Nothing(), project="cloister", stack=CASES[name].get("name", "lab"), monitor=engine)
+    pulumi.runtime.set_all_config({"cloister:workspace": json.dumps(value(name))})
+    with pytest.raises(SystemExit), caplog.at_level("ERROR"):
+        runpy.run_module("infra.__main__")
+    assert engine.resources == {}
+    assert all(problem in caplog.text for problem in CASES[name]["problems"])
+    adds = "\nAdd an owner: invoke member.add NAME --key FILE --roles owner --stack lab\n"
+    assert (adds in caplog.text) == (name in UNOWNED)
+
+
+class Nothing(mocks.Mocks):
+    """Whatever is declared is a failure of the test."""
+
+    def call(self, args: mocks.MockCallArgs) -> Any:
+        raise AssertionError(args.token)
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> Any:
+        raise AssertionError(args.typ)
+
+
+def test_a_configuration_becomes_plain_values():
+    case = CASES["complete"]
+    key = keys.parse(case["value"]["members"][0]["key"])
+    roles = ("algorithm-provider", "owner", "result-consumer")
+    assert workspace.parse(case["name"], case["value"]) == Workspace(
+        name="covid-consortium",
+        backend="local",
+        image="base",
+        members=(Member("lab", key, roles),),
+        cvms=(Cvm("trainer", "none", 4, 1536 << 20, 6110),),
+        force=False,
+    )
+
+
+def test_a_configuration_for_azure_becomes_plain_values():
+    found = workspace.parse("lab", value("complete-azure"))
+    assert found == Workspace(
+        name="lab",
+        backend="azure",
+        image="base",
+        members=found.members,
+        cvms=(
+            Cvm("trainer", "sev-snp", 4, 16 << 30, zone="1", size="Standard_DC4as_v5"),
+            Cvm("scorer", "tdx", 3, 20 << 30, size="Standard_EC4es_v6"),
+        ),
+        force=False,
+        ingress=("198.51.100.0/24",),
+        endpoint="public",
+        labels={"cost-centre": "4711"},
+        budget=Budget(500, "EUR", (50, 90, 100), "2026-12-01", ("costs@example.org",), ""),
+        azure=Azure(
+            subscription="11111111-2222-4333-8444-555555555555",
+            tenant="66666666-7777-4888-8999-aaaaaaaaaaaa",
+            location="westeurope",
+            registry="organization/cloister-registry/main",
+            orchestrator="99999999-8888-4777-8666-555555555555",
+        ),
+    )
+
+
+def test_a_configuration_for_gcp_becomes_plain_values():
+    found = workspace.parse("lab", value("complete-gcp"))
+    assert found == Workspace(
+        name="lab",
+        backend="gcp",
+        image="base",
+        members=found.members,
+        cvms=(
+            Cvm("trainer", "sev-snp", 4, 16 << 30, zone="b", size="n2d-standard-4"),
+            Cvm("scorer", "tdx", 2, 4 << 30, zone="a", size="c3-standard-4"),
+        ),
+        force=False,
+        ingress=("198.51.100.0/24", "10.20.0.0/16"),
+        budget=Budget(500, "EUR", (50, 90), "", (), "012345-6789AB-CDEF01"),
+        gcp=Gcp("my-project", "europe-west4", "organization/cloister-registry/main"),
+    )
+
+
+def test_everybody_may_come_where_that_is_said_aloud():
+    said = changed(value("azure-ingress-everybody"), {"public": True})
+    assert workspace.parse("lab", said).ingress == ("0.0.0.0/0",)
+
+
+def test_there_are_more_than_forty_wrong_configurations():
+    assert len(WRONG) > 40
+
+
+def test_the_message_has_one_line_for_each_problem():
+    with pytest.raises(ConfigurationError) as caught:
+        workspace.parse("lab", {"backend": "local"})
+    assert caught.value.message == (
+        "The configuration of workspace 'lab' has problems:\n"
+        "  workspace.image: is missing.\n"
+        "  workspace.members: is missing.\n"
+        "  workspace.cvms: is missing."
+    )
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("private", [ed25519.Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP384R1())])
+def test_a_public_key_may_be_pem_or_base64(private: ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey):
+    public = private.public_key()
+    der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    assert keys.parse(pem) == der
+    assert keys.parse("".join(pem.splitlines()[1:-1])) == der
+
+
+def test_a_private_key_is_refused_and_not_repeated():
+    key = ed25519.Ed25519PrivateKey.generate()
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    with pytest.raises(InputError) as caught:
+        keys.parse(pem)
+    assert caught.value.message == "a private key is not a public key in PEM or base64."

@@ -1,0 +1,393 @@
+"""What may never be deployed: each rule has a resource that breaks it and no other."""
+
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from infra.backends import rolling
+from infra.configuration.workspace import Workspace
+from infra.guard import inputs
+from infra.guard import stack as guard
+from infra.provider.names import AUTHORITY, CVM
+from infra.resources import types
+from infra.resources.resource import UNKNOWN, Resource
+from tests.infra import declarations
+from tests.infra.guard.broken_inputs import AGENT, BROKEN, GROUP, INSTANCE, INTERFACE, MACHINE, NETWORK, REMOVED, SUBNET
+
+BOOT = '{"cvm":"trainer","owners":["' + "ab" * 32 + '"],"version":1,"workspace":"lab"}'
+GOOD = {"imageDigest": "00" * 32, "bootConfiguration": BOOT}
+LOCAL = Workspace("lab", "local", "base", (), (), False)
+
+
+def violations(kind: str, inputs: dict[str, Any]) -> list[str]:
+    return guard.violations(Resource(kind, "trainer", inputs, asked=(rolling.HOOK,)), LOCAL)
+
+
+def test_a_workspace_of_authority_and_cvms_breaks_no_rule():
+    assert violations(CVM, GOOD) == []
+    assert violations(AUTHORITY, {"workspace": "lab"}) == []
+    assert violations("cloister:local:Workspace", {}) == []
+
+
+def test_a_resource_that_nobody_thought_about_is_refused():
+    found = violations("docker:index:Container", {"image": "busybox"})
+    assert found == ["a workspace of the backend local has no docker:index:Container."]
+
+
+def test_a_cvm_without_owners_is_refused():
+    assert len(violations(CVM, GOOD | {"bootConfiguration": BOOT.replace('"' + "ab" * 32 + '"', "")})) == 1
+
+
+def test_a_cvm_whose_image_is_only_a_path_is_refused():
+    found = violations(CVM, {"image": "base", "bootConfiguration": BOOT})
+    assert found == ["it names its image without a digest."]
+
+
+def test_a_cvm_that_one_can_log_in_to_is_refused():
+    found = violations(CVM, GOOD | {"adminPassword": "secret", "sshKey": "ssh-ed25519"})
+    assert found == ["it has adminPassword, sshKey: nobody logs in to a CVM."]
+
+
+@pytest.mark.parametrize("name", declarations.CLOUDS)
+def test_what_the_backends_declare_breaks_no_rule(name: str):
+    judge = guard.Guard(declarations.configuration(name))
+    assert [sentence for one in declarations.resources(name) for sentence in judge.judge(one)] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "path", "value", "sentence"),
+    BROKEN,
+    ids=[f"{b[1].split(':')[-1]}.{b[2]}-{number}" for number, b in enumerate(BROKEN)],
+)
+def test_one_broken_input_breaks_one_rule(name: str, title: str, path: str, value: Any, sentence: str):
+    resource = declarations.resource(name, title)
+    broken = replace(resource, inputs=changed(resource.inputs, path, value))
+    assert guard.violations(broken, declarations.configuration(name)) == [sentence]
+
+
+# What a preview cannot know yet, and where that is no way out: it comes from another resource of the workspace.
+REFERENCES = (
+    "location",
+    "storageProfile.osDisk.managedDisk.securityProfile.diskEncryptionSet",
+    "networkSecurityGroup",
+    "routeTable",
+    "bootDisk.kmsKeySelfLink",
+    "bootDisk.initializeParams.image",
+    "member",
+    "routeTable.id",
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "path"), sorted({broken[:3] for broken in BROKEN if broken[2] not in REFERENCES})
+)
+def test_what_cannot_be_read_is_refused(name: str, title: str, path: str):
+    resource = declarations.resource(name, title)
+    unreadable = replace(resource, inputs=changed(resource.inputs, path, UNKNOWN))
+    assert guard.violations(unreadable, declarations.configuration(name)) != []
+
+
+IMAGE = "pulumi:pulumi:StackReference"
+
+# (declaration, resource, input, the type of that from which it must come)
+OWN = [
+    ("azure-private-snp", MACHINE, "location", "azure-native:resources:ResourceGroup"),
+    ("azure-private-snp", MACHINE, "storageProfile.imageReference.id", IMAGE),
+    (
+        "azure-private-snp",
+        MACHINE,
+        "identity.userAssignedIdentities.0",
+        "azure-native:managedidentity:UserAssignedIdentity",
+    ),
+    ("azure-public-tdx-signed", MACHINE, REFERENCES[1], "azure-native:compute:DiskEncryptionSet"),
+    (
+        "azure-public-tdx-signed",
+        "azure-native:compute:DiskEncryptionSet disks",
+        "activeKey.keyUrl",
+        "azure-native:keyvault:Key",
+    ),
+    (
+        "azure-public-tdx-signed",
+        "azure-native:authorization:RoleAssignment disks-wrap",
+        "scope",
+        "azure-native:keyvault:Key",
+    ),
+    (
+        "azure-public-tdx-signed",
+        "azure-native:authorization:RoleAssignment disks-wrap",
+        "principalId",
+        "azure-native:compute:DiskEncryptionSet",
+    ),
+    ("gcp-private-snp", INSTANCE, "bootDisk.kmsKeySelfLink", "gcp:kms/cryptoKey:CryptoKey"),
+    ("gcp-private-snp", INSTANCE, "bootDisk.initializeParams.image", IMAGE),
+    ("gcp-private-snp", INSTANCE, "serviceAccount.email", "gcp:serviceaccount/account:Account"),
+    (
+        "gcp-private-snp",
+        "gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember cloister-lab",
+        "cryptoKeyId",
+        "gcp:kms/cryptoKey:CryptoKey",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "title", "path", "kind"), OWN)
+@pytest.mark.parametrize("value", [UNKNOWN, "/of/somebody/else"])
+def test_what_comes_from_no_resource_of_the_workspace_is_refused(
+    name: str, title: str, path: str, kind: str, value: Any
+):
+    resource = declarations.resource(name, title)
+    others = tuple(key for key in resource.dependencies if key[0] != kind)
+    assert len(others) < len(resource.dependencies)
+    stray = replace(resource, inputs=changed(resource.inputs, path, value), dependencies=others)
+    assert len(guard.violations(stray, declarations.configuration(name))) == 1
+
+
+def test_an_image_of_another_registry_is_refused():
+    name = "gcp-private-snp"
+    machine = declarations.resource(name, INSTANCE)
+    others = tuple(
+        (kind, "organization/cloister-registry/other") if kind == IMAGE else (kind, one)
+        for kind, one in machine.dependencies
+    )
+    found = guard.violations(replace(machine, dependencies=others), declarations.configuration(name))
+    assert found == ["its image does not come from the registry organization/cloister-registry/images."]
+
+
+def test_the_orchestrator_of_the_configuration_is_the_only_other_who_uses_the_key():
+    name = "azure-public-tdx-signed"
+    grant = declarations.resource(name, "azure-native:authorization:RoleAssignment orchestrator-release")
+    stray = replace(grant, inputs=changed(grant.inputs, "principalId", "22222222-2222-3333-4444-555555555555"))
+    found = guard.violations(stray, declarations.configuration(name))
+    assert found == ["it grants the use of the disks' key to somebody who encrypts no disk."]
+
+
+# Inputs that no backend declares, and what each would do.
+SMUGGLED: list[tuple[str, str, str, Any]] = [
+    # An interface of its own, with a public address and no rules.
+    ("azure-private-snp", MACHINE, "networkProfile.networkInterfaceConfigurations", [{"name": "beside"}]),
+    # Memory on a disk.
+    ("azure-private-snp", MACHINE, "additionalCapabilities.hibernationEnabled", True),
+    # Gone whenever the cloud wants it.
+    ("azure-private-snp", MACHINE, "priority", "Spot"),
+    ("gcp-private-snp", INSTANCE, "scheduling.preemptible", True),
+    # Neighbours in the same subnet.
+    ("azure-private-snp", SUBNET, "sharingScope", "Tenant"),
+    # A copy of all packets.
+    ("azure-private-snp", INTERFACE, "ipConfigurations.0.virtualNetworkTaps", [{"id": "tap"}]),
+    # Rules that forget connections.
+    ("azure-private-snp", INTERFACE, "disableTcpStateTracking", True),
+    # A name service of somebody's.
+    ("azure-private-snp", NETWORK, "dhcpOptions.dnsServers", ["192.0.2.53"]),
+    # Whoever is in a network may use the vault.
+    (
+        "azure-public-tdx-signed",
+        "azure-native:keyvault:Vault keys",
+        "properties.networkAcls.virtualNetworkRules",
+        [{"id": "network"}],
+    ),
+    # A picture of the screen.
+    ("gcp-private-snp", INSTANCE, "enableDisplay", True),
+    # A disk that is there already.
+    ("gcp-private-snp", INSTANCE, "bootDisk.source", "disk"),
+    # Rules of the organization that mean machines by their tags.
+    ("gcp-private-snp", INSTANCE, "params.resourceManagerTags", {"tagKeys/1": "tagValues/2"}),
+    # Another project's network.
+    ("gcp-private-snp", INSTANCE, "networkInterfaces.0.networkAttachment", "attachment"),
+    ("gcp-private-snp", "gcp:compute/network:Network cloister-lab", "enableUlaInternalIpv6", True),
+    # A credential in the state, and somebody else's.
+    ("azure-private-snp", "pulumi:providers:azure-native azure", "clientSecret", UNKNOWN),
+    ("gcp-private-snp", "pulumi:providers:gcp gcp", "impersonateServiceAccount", "other@example.org"),
+    # Whatever cannot be read.
+    ("gcp-private-snp", INSTANCE, "partnerMetadata", UNKNOWN),
+]
+
+
+@pytest.mark.parametrize(("name", "title", "path", "value"), SMUGGLED)
+def test_an_input_that_nobody_thought_about_is_refused(name: str, title: str, path: str, value: Any):
+    resource = declarations.resource(name, title)
+    smuggled = replace(resource, inputs=changed(resource.inputs, path, value))
+    found = guard.violations(smuggled, declarations.configuration(name))
+    assert len(found) == 1
+    assert path.split(".")[-1] in found[0] or path.split(".")[0] in found[0]
+    assert found[0].endswith("of which no rule knows what it opens.")
+
+
+def test_each_type_of_the_clouds_has_its_inputs():
+    declared = {kind for cloud in ("azure", "gcp") for kind in types.KINDS[cloud]}
+    assert set(inputs.INPUTS) == {kind for kind in declared if not kind.startswith("cloister:")}
+
+
+@pytest.mark.parametrize("service", ["no-names", "no-licences"])
+def test_a_service_of_the_host_that_stays_open_is_refused(service: str):
+    name = "azure-private-snp"
+    judge = guard.Guard(declarations.configuration(name))
+    sentences = []
+    for one in declarations.resources(name):
+        if f"{one.kind} {one.name}" == GROUP:
+            rules = [rule for rule in one.inputs["securityRules"] if rule["name"] != service]
+            one = replace(one, inputs=changed(one.inputs, "securityRules", rules))
+        sentences += judge.judge(one)
+    assert sentences == [f"trainer reaches the platform's {service.removeprefix('no-')}, and a CVM calls nobody."]
+
+
+@pytest.mark.parametrize("subnet", ["cvms-of-others", "other"])
+def test_a_place_in_a_network_that_only_sounds_alike_is_refused(subnet: str):
+    name = "azure-private-snp"
+    configuration = declarations.configuration(name)
+    assert configuration.azure is not None
+    group = f"/subscriptions/{configuration.azure.subscription}/resourceGroups/r"
+    stray = f"{group}/providers/Microsoft.Network/virtualNetworks/v/subnets/{subnet}"
+    judge = guard.Guard(configuration)
+    sentences = []
+    for one in declarations.resources(name):
+        if f"{one.kind} {one.name}" == INTERFACE:
+            one = replace(one, inputs=changed(one.inputs, "ipConfigurations.0.subnet.id", stray))
+        sentences += judge.judge(one)
+    assert any("which workspace.ingress does not say." in sentence for sentence in sentences)
+
+
+def test_every_rule_is_broken_by_some_test():
+    sentences = [
+        (rule.__name__, rule(replace(one, inputs=changed(one.inputs, path, value)), declarations.configuration(name)))
+        for name, title, path, value, _ in BROKEN
+        for one in [declarations.resource(name, title)]
+        for rule in guard.RULES[name.partition("-")[0]]
+    ]
+    others = {
+        "only_known_types",
+        "its_provider_is_named",
+        "what_is_declared_is_made",
+        "a_machine_is_asked_before_it_goes",
+        "keys_are_kept",
+        "an_address_is_asked_for",
+    }
+    rules = {rule.__name__ for cloud in ("azure", "gcp") for rule in guard.RULES[cloud]}
+    assert {name for name, said in sentences if said} | others == rules
+
+
+@pytest.mark.parametrize("name", ["azure-private-snp", "gcp-private-snp"])
+def test_a_cloud_has_an_allow_list(name: str):
+    found = guard.violations(Resource("random:index:RandomPet", "pet", {}), declarations.configuration(name))
+    backend = name.partition("-")[0]
+    assert found == [f"a workspace of the backend {backend} has no random:index:RandomPet."]
+
+
+@pytest.mark.parametrize(("name", "title"), [("azure-private-snp", MACHINE), ("gcp-private-snp", INSTANCE)])
+def test_a_resource_without_a_provider_of_the_workspaces_own_is_refused(name: str, title: str):
+    found = guard.violations(
+        replace(declarations.resource(name, title), provided=False), declarations.configuration(name)
+    )
+    assert found == ["it has no provider of the workspace's own."]
+
+
+@pytest.mark.parametrize(("name", "title"), [("azure-private-snp", MACHINE), ("gcp-private-snp", INSTANCE)])
+def test_a_machine_that_nobody_asks_before_it_goes_is_refused(name: str, title: str):
+    for hooks in ((), ("another",)):
+        unasked = replace(declarations.resource(name, title), asked=hooks)
+        found = guard.violations(unasked, declarations.configuration(name))
+        assert found == ["nobody asks it whether a run is unfinished before it goes."]
+
+
+def test_a_local_machine_that_nobody_asks_before_it_goes_is_refused():
+    found = guard.violations(Resource(CVM, "trainer", GOOD), LOCAL)
+    assert found == ["nobody asks it whether a run is unfinished before it goes."]
+
+
+def test_a_resource_that_keeps_what_nobody_judges_is_refused():
+    name = "azure-private-snp"
+    kept = replace(declarations.resource(name, GROUP), ignored=("securityRules",))
+    assert guard.violations(kept, declarations.configuration(name)) == ["it ignores changes of securityRules."]
+    # A key's tags cannot be changed; a machine's say where its agent listens.
+    kept = replace(declarations.resource(name, MACHINE), ignored=("tags",))
+    assert guard.violations(kept, declarations.configuration(name)) == ["it ignores changes of tags."]
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("azure-public-tdx-signed", "azure-native:keyvault:Vault keys"),
+        ("azure-public-tdx-signed", "azure-native:keyvault:Key disks"),
+        ("gcp-private-snp", "gcp:kms/keyRing:KeyRing cloister-lab"),
+        ("gcp-private-snp", "gcp:kms/cryptoKey:CryptoKey cloister-lab"),
+    ],
+)
+def test_a_key_that_could_be_lost_is_refused(name: str, title: str):
+    found = guard.violations(
+        replace(declarations.resource(name, title), protected=False), declarations.configuration(name)
+    )
+    assert found == ["it is not protected and retained, and what a key encrypts is lost with it."]
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "what"),
+    [
+        ("azure-public-tdx", "azure-native:network:PublicIPAddress trainer", "public"),
+        ("gcp-public-tdx", "gcp:compute/address:Address cloister-lab-trainer", "external"),
+    ],
+)
+def test_a_public_address_that_nobody_asked_for_is_refused(name: str, title: str, what: str):
+    private = replace(declarations.configuration(name), endpoint="private")
+    found = guard.violations(declarations.resource(name, title), private)
+    assert found == [f"it is {what}, and workspace.endpoint is private."]
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [("azure-private-snp", MACHINE), ("gcp-private-snp", INSTANCE)],
+)
+def test_a_machine_that_is_no_configured_cvm_is_refused(name: str, title: str):
+    found = guard.violations(
+        replace(declarations.resource(name, title), name="stranger"), declarations.configuration(name)
+    )
+    assert "the configuration has no CVM of that name." in found
+
+
+@pytest.mark.parametrize(
+    ("name", "wall"),
+    [
+        ("azure-private-snp", GROUP),
+        ("azure-private-snp", SUBNET),
+        ("gcp-private-snp", "gcp:compute/firewall:Firewall cloister-lab-deny-egress"),
+    ],
+)
+def test_a_machine_before_its_walls_is_refused(name: str, wall: str):
+    judge = guard.Guard(declarations.configuration(name))
+    resources = [one for one in declarations.resources(name) if f"{one.kind} {one.name}" != wall]
+    assert any("calls nobody" in sentence for one in resources for sentence in judge.judge(one))
+
+
+def test_a_gate_that_is_declared_after_the_machine_is_refused():
+    name = "gcp-private-snp"
+    judge = guard.Guard(declarations.configuration(name))
+    assert [sentence for one in declarations.resources(name) for sentence in judge.judge(one)] == []
+    gate = replace(
+        declarations.resource(name, AGENT),
+        name="later",
+        inputs=changed(declarations.resource(name, AGENT).inputs, "sourceRanges", ["192.0.2.0/24"]),
+    )
+    assert judge.judge(gate) == ["tcp/6110 reaches trainer from 192.0.2.0/24, which workspace.ingress does not say."]
+
+
+def test_a_resource_declared_twice_is_refused():
+    judge = guard.Guard(declarations.configuration("gcp-private-snp"))
+    network = declarations.resource("gcp-private-snp", "gcp:compute/network:Network cloister-lab")
+    assert judge.judge(network) == []
+    assert judge.judge(network) == ["it is declared twice."]
+
+
+def changed(inputs: Any, path: str, value: Any) -> dict[str, Any]:
+    """``inputs`` with ``value`` at ``path``, which is given with dots."""
+    copy = deepcopy(dict(inputs))
+    *way, last = path.split(".")
+    inner: Any = copy
+    for step in way:
+        inner = inner[int(step)] if isinstance(inner, list) else inner.setdefault(step, {})
+    if isinstance(inner, list):
+        inner[int(last)] = value
+    elif value is REMOVED:
+        del inner[last]
+    else:
+        inner[last] = value
+    return copy

@@ -1,0 +1,41 @@
+"""Which console is meant, and what is said where there is none."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from cloister.errors import InputError
+from infra.live import console
+from infra.provider.qemu.machine import CONSOLE_SOCKET
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CLOISTER_STATE", str(tmp_path))
+    return tmp_path
+
+
+def listening(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / CONSOLE_SOCKET))
+
+
+def test_the_only_console_is_meant_where_nobody_names_one(state: Path):
+    with pytest.raises(InputError, match="No CVM of the workspace 'lab' has a console") as caught:
+        console.only("lab")
+    assert "--image debug" in caught.value.hint
+    listening(state / "lab" / "trainer")
+    listening(state / "other" / "trainer")
+    assert console.only("lab") == "trainer"
+    listening(state / "lab" / "second")
+    with pytest.raises(InputError, match="Several CVMs have a console: second, trainer") as caught:
+        console.only("lab")
+    assert caught.value.hint == "Choose one: --cvm NAME"
+
+
+def test_a_cvm_without_a_console_is_named(state: Path):
+    (state / "lab" / "trainer").mkdir(parents=True)
+    with pytest.raises(InputError, match="The CVM 'trainer' of the workspace 'lab' has no console"):
+        console.attach("lab", "trainer")

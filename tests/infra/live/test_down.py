@@ -1,0 +1,79 @@
+"""How a workspace in a cloud ends: its keys stay until they are given up, and then the state holds nothing."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from invoke.exceptions import Exit
+
+from infra import tasks, teardown
+from infra.live import stack as stacks
+from infra.live.stack import KEY
+from infra.pulumi_cli import project as pulumi
+from tests.infra.clouds import workspaces
+from tests.infra.project import Project
+
+MACHINE = "gcp:compute/instance:Instance"
+KEYS = {"gcp:kms/keyRing:KeyRing", "gcp:kms/cryptoKey:CryptoKey"}
+
+
+def in_cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A workspace that is up, and that the verbs mean."""
+    image = workspaces.manifest(tmp_path)
+    made = workspaces.create(tmp_path, workspaces.value("gcp", image), image)
+    made.pulumi("up", "--yes", "--skip-preview")
+    monkeypatch.setattr(pulumi, "_environment", lambda: {**made.environment, **_said()})
+    monkeypatch.setattr(stacks, "PROJECT", pulumi.Project(made.folder, KEY, "workspace"))
+    monkeypatch.setenv("CLOISTER_STATE", str(made.state))
+    # Set by the verb; taken back with the test.
+    monkeypatch.setenv(teardown.VARIABLE, "")
+    return made
+
+
+def _said() -> dict[str, str]:
+    return {teardown.VARIABLE: os.environ[teardown.VARIABLE]}
+
+
+def left(tmp_path: Path) -> set[str]:
+    """The types of what is in the cloud, but the image."""
+    world = json.loads((tmp_path / "world.json").read_text())
+    return {thing["type"] for thing in world.values()} - {"gcp:compute/image:Image"}
+
+
+def test_the_keys_of_a_workspace_stay_unless_it_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    made = in_cloud(tmp_path, monkeypatch)
+
+    # Nobody answers at the addresses of the stand-in's machines, and so they stay.
+    with pytest.raises(Exit):
+        tasks.down.body(None, stack="lab", yes=True)
+    assert MACHINE in left(tmp_path)
+
+    made.environment["CLOISTER_FORCE"] = "1"
+    tasks.down.body(None, stack="lab", yes=True)
+    assert left(tmp_path) == KEYS
+    assert stacks.machines("lab") == ()
+    assert {one["type"] for one in stacks.PROJECT.resources("lab")} > KEYS
+
+    tasks.down.body(None, stack="lab", yes=True, remove=True)
+    assert left(tmp_path) == KEYS
+    assert "lab" not in stacks.names()
+
+
+def test_a_workspace_ends_without_what_it_was_declared_with_and_asks_its_machines_even_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    made = in_cloud(tmp_path, monkeypatch)
+    for manifest in tmp_path.glob("????????.json"):
+        manifest.unlink()
+    (made.state / ".pulumi" / "stacks" / "cloister-registry" / "main.json").unlink()
+    made.pulumi("config", "set", "--path", f"{KEY}.nonsense", "1")
+
+    with pytest.raises(Exit):
+        tasks.down.body(None, stack="lab", yes=True)
+    assert "does not say whether a run is unfinished" in capfd.readouterr().out
+    assert MACHINE in left(tmp_path)
+
+    made.environment["CLOISTER_FORCE"] = "1"
+    tasks.down.body(None, stack="lab", yes=True)
+    assert left(tmp_path) == KEYS

@@ -1,0 +1,175 @@
+"""Members in a workspace's configuration, written by the real pulumi."""
+
+import base64
+import hashlib
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from invoke.exceptions import Exit
+
+from cloister.errors import InputError
+from infra import paths, report, tasks
+from infra.configuration import workspace
+from infra.configuration.validation import ConfigurationError
+from infra.live import member, stack
+from infra.pulumi_cli import engine
+from infra.registry import stack as registry
+
+CONFIGURATIONS = Path(__file__).parents[1] / "configurations"
+
+
+@pytest.fixture
+def configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of a new stack ``lab``."""
+    if engine.find() is None:
+        pytest.fail("There is no Pulumi engine on this machine: invoke setup")
+    for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CLOISTER_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PULUMI_BACKEND_URL", (tmp_path / "state").as_uri())
+    (tmp_path / "Pulumi.yaml").write_bytes((paths.CHECKOUT / "infra" / "Pulumi.yaml").read_bytes())
+    monkeypatch.setattr(stack, "PROJECT", replace(stack.PROJECT, folder=tmp_path))
+    stack.create("lab", {"backend": "local", "image": "base", "cvms[0].name": "trainer", "cvms[0].vcpus": 2})
+    return tmp_path / "Pulumi.lab.yaml"
+
+
+def public(folder: Path, name: str) -> tuple[Path, str]:
+    key = ed25519.Ed25519PrivateKey.generate().public_key()
+    path = folder / f"{name}.pub"
+    path.write_bytes(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    return path, base64.b64encode(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
+
+
+def test_members_come_change_and_go(configuration: Path, tmp_path: Path):
+    lab, _ = public(tmp_path, "lab")
+    hospital, hospital_key = public(tmp_path, "hospital")
+    newer, newer_key = public(tmp_path, "newer")
+    member.add("lab", "lab", lab, ("owner", "auditor"))
+    member.add("lab", "hospital-1", hospital, ("dataset-provider",))
+    member.add("lab", "lab", newer, ("owner",))
+
+    value = yaml.safe_load(configuration.read_text())["config"][stack.KEY]
+    assert value == {
+        "backend": "local",
+        "image": "base",
+        "cvms": [{"name": "trainer", "vcpus": 2}],
+        "members": [
+            {"name": "lab", "key": newer_key, "roles": ["owner"]},
+            {"name": "hospital-1", "key": hospital_key, "roles": ["dataset-provider"]},
+        ],
+    }
+    assert workspace.parse("lab", value).owners()[0].name == "lab"
+
+    member.remove("lab", "lab")
+    assert [entry["name"] for entry in member.listed("lab")] == ["hospital-1"]
+    with pytest.raises(InputError, match="The workspace has no member 'lab'"):
+        member.remove("lab", "lab")
+
+
+@pytest.mark.parametrize("name", ["123", "true"])
+def test_a_name_that_looks_like_something_else_stays_a_name(configuration: Path, tmp_path: Path, name: str):
+    key, _ = public(tmp_path, "key")
+    stack.create(name, {"backend": "local", "image": "base", "cvms[0].name": name, "cvms[0].vcpus": 2})
+    member.add(name, name, key, ("owner",))
+    made = workspace.parse(name, stack.configuration(name))
+    assert (made.name, made.cvms[0].name, made.cvms[0].vcpus, made.members[0].name) == (name, name, 2, name)
+    assert stack.selected("") == name
+
+
+def test_a_key_has_one_digest_in_every_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path, text = public(tmp_path, "lab")
+    forms = (text, text.rstrip("=").translate(str.maketrans("+/", "-_")), path.read_text())
+    report.members([{"name": "lab", "key": form, "roles": ["owner"]} for form in forms], as_json=True)
+    digest = hashlib.sha256(base64.b64decode(text)).hexdigest()
+    assert [row["key_digest"] for row in json.loads(capsys.readouterr().out)] == [digest] * 3
+
+
+def test_what_is_wrong_is_not_written(configuration: Path, tmp_path: Path):
+    lab, _ = public(tmp_path, "lab")
+    member.add("lab", "lab", lab, ("owner",))
+    before = configuration.read_bytes()
+    for name, path, roles, sentence in (
+        ("other", lab, ("owner",), "is already the key of the member 'lab'"),
+        ("lab", lab, ("king",), "king: no such role"),
+        ("lab", lab, (), "at least one role"),
+        ("lab", tmp_path / "absent.pub", ("owner",), "cannot be read"),
+        ("lab", Path(os.devnull), ("owner",), "cannot be read: Is a device, not a file"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            member.add("lab", name, path, roles)
+    assert configuration.read_bytes() == before
+
+
+def test_a_stack_that_is_not_there_is_named_with_those_that_are(configuration: Path):
+    assert stack.selected("lab") == stack.selected("") == "lab"
+    with pytest.raises(InputError) as caught:
+        stack.selected("labb")
+    assert (caught.value.message, caught.value.hint) == ("There is no workspace 'labb'.", "Workspaces: lab.")
+
+
+def test_a_workspace_that_is_not_up_has_no_descriptor(configuration: Path):
+    assert stack.machines("lab") == ()
+    with pytest.raises(InputError, match="is not up"):
+        stack.descriptor("lab")
+
+
+def test_what_is_wrong_with_a_workspace_is_said_before_the_engine_starts(
+    configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    handed: list[tuple[str, ...]] = []
+    monkeypatch.setattr(stack, "hand_over", lambda *words: handed.append(words))
+
+    with pytest.raises(Exit) as ended:
+        tasks.up.body(None, stack="lab", yes=True)
+    assert (ended.value.code, handed) == (2, [])
+    assert capfd.readouterr().err == (
+        "Error: The configuration of workspace 'lab' has a problem:\n  workspace.members: is missing.\n"
+        "Add an owner: invoke member.add NAME --key FILE --roles owner --stack lab\n"
+    )
+
+    for planned in (False, True):
+        with pytest.raises(ConfigurationError):
+            stack.reach("lab", planned=planned)
+
+    member.add("lab", "lab", public(tmp_path, "lab")[0], ("owner",))
+    tasks.up.body(None, stack="lab", yes=True)
+    assert [words[0] for words in handed] == ["up"]
+
+
+def test_a_budget_that_azure_would_not_make_is_refused_before_the_engine_starts(
+    configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    handed: list[tuple[str, ...]] = []
+    monkeypatch.setattr(stack, "hand_over", lambda *words: handed.append(words))
+    complete = yaml.safe_load((CONFIGURATIONS / "complete-azure.yaml").read_text())["value"]
+    value = complete | {"budget": complete["budget"] | {"start": "2020-01-01"}}
+    configuration.write_text(yaml.safe_dump({"config": {stack.KEY: value}}))
+
+    with pytest.raises(Exit) as ended:
+        tasks.up.body(None, stack="lab", yes=True)
+    assert (ended.value.code, handed) == (2, [])
+    assert "workspace.budget.start: '2020-01-01'; a new budget begins this month" in capfd.readouterr().err
+
+
+def test_a_workspace_of_a_registry_that_is_not_there_is_not_made(
+    configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    registries = tmp_path / "registries"
+    registries.mkdir()
+    (registries / "Pulumi.yaml").write_bytes((registry.PROJECT.folder / "Pulumi.yaml").read_bytes())
+    monkeypatch.setattr(registry, "PROJECT", replace(registry.PROJECT, folder=registries))
+    place = {"project": "my-project", "region": "europe-west4", "zone": "b", "tee": "tdx", "memory": "16GiB"}
+    words = place | {"backend": "gcp", "ingress": "198.51.100.0/24", "registry": "nope"}
+
+    with pytest.raises(Exit) as ended:
+        tasks.new.body(None, "covid", **words)
+    assert ended.value.code == 2
+    assert capfd.readouterr().err == ("Error: There is no registry 'nope'.\nMake one: invoke registry.new NAME\n")
+    assert set(stack.names()) == {"lab"}

@@ -1,0 +1,180 @@
+"""Workspaces through the real Pulumi engine: its own state, the real provider process, a stand-in for QEMU only."""
+
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cloister.errors import InputError
+from cloister.protocol.descriptor import Descriptor
+from infra.live import stack
+from infra.provider.qemu.processes import working_in
+from infra.pulumi_cli import project as pulumi
+from tests.infra.project import SECONDS, STACK, Project, wait_for
+
+
+def test_a_workspace_from_up_to_destroy(project: Project):
+    project.up(create=4)
+    first = project.machine()
+    outputs = json.loads(project.pulumi("stack", "output", "--json"))
+    descriptor = Descriptor.from_value(outputs["descriptor"])
+    assert [(cvm.name, cvm.endpoint) for cvm in descriptor.cvms] == [("trainer", first["endpoint"])]
+    assert "PRIVATE" not in project.pulumi("stack", "export")
+
+    project.up(same=4)
+
+    os.kill(first["process"]["pid"], signal.SIGKILL)
+    project.up(replace=1, same=3)
+    second = project.machine()
+    assert second["process"] != first["process"]
+    assert second["endpoint"] == first["endpoint"]
+
+    # Without its key an authority is worth nothing, and neither is what it certified.
+    (project.state / STACK / "authority" / "key.pem").unlink()
+    project.up(create=1, replace=1, same=2)
+    assert project.machine()["authority"] != second["authority"]
+
+    project.pulumi("destroy", "--yes", "--skip-preview")
+    assert project.nothing_is_left()
+
+
+def test_an_interrupted_up_leaves_no_machine_and_the_next_one_is_fine(project: Project):
+    environment = project.environment | {"STANDIN": "silent"}
+    log = project.folder / "up.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive"],
+            cwd=project.folder,
+            env=environment,
+            stdout=output,
+            stderr=output,
+        )
+    milestones = project.state / STACK / "trainer" / "milestones.log"
+    wait_for(lambda: milestones.exists() or process.poll() is not None, "the machine starts")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(SECONDS) != 0
+    assert "Starting the CVM 'trainer' was stopped." in log.read_text()
+    assert not milestones.parent.exists()
+
+    project.up(create=1, same=3)
+    project.pulumi("destroy", "--yes", "--skip-preview")
+    assert project.nothing_is_left()
+
+
+def test_a_killed_engine_leaves_no_machine(project: Project):
+    process = subprocess.Popen(
+        ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive"],
+        cwd=project.folder,
+        env=project.environment | {"STANDIN": "silent"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    folder = project.state / STACK / "trainer"
+    wait_for(lambda: (folder / "milestones.log").exists() or process.poll() is not None, "the machine starts")
+    process.kill()
+    process.wait(SECONDS)
+    # Pulumi's own language host does not notice; it is no part of what is tested.
+    for host in working_in(project.folder, ("pulumi-language-python",)):
+        host.end()
+    wait_for(lambda: not folder.exists(), "the machine is gone")
+    shutil.rmtree(project.state / ".pulumi" / "locks", ignore_errors=True)
+    project.pulumi("destroy", "--yes", "--skip-preview")
+    assert project.nothing_is_left()
+
+
+@pytest.mark.parametrize(("said", "raised"), [("kill -INT $PPID;", KeyboardInterrupt), ("", pulumi.StackError)])
+def test_a_pulumi_that_ends_after_ctrl_c_was_interrupted_and_did_not_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, raised: type[BaseException]
+):
+    program = tmp_path / "pulumi"
+    program.write_text(f"#!/bin/sh\n{said} exit 255\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(pulumi, "_environment", lambda: dict(os.environ))
+    with pytest.raises(raised):
+        stack.hand_over("up", "--yes")
+
+
+@pytest.mark.parametrize("verb", [lambda: stack.hand_over("up", "--yes"), stack.names])
+def test_a_pulumi_that_found_no_room_ends_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: Callable[[], object]
+):
+    program = tmp_path / "pulumi"
+    program.write_text("#!/bin/sh\necho error: write locks: no space left on device >&2; exit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(pulumi, "_environment", lambda: dict(os.environ))
+    with pytest.raises(pulumi.StackError) as caught:
+        verb()
+    assert caught.value.exit_code == 2
+    assert caught.value.hint.startswith("A disk is full. Make room below ")
+
+
+@pytest.mark.parametrize("word", ["up", "destroy"])
+def test_nothing_is_begun_where_nobody_can_be_asked(monkeypatch: pytest.MonkeyPatch, word: str):
+    """Pulumi would say so too, in many lines and after it has started."""
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    with pytest.raises(InputError, match="no terminal to ask on") as caught:
+        stack.hand_over(word, "--stack", STACK)
+    assert (caught.value.hint, caught.value.exit_code) == ("Say it with --yes.", 2)
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_name_that_is_taken_is_told_from_an_engine_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: bool
+):
+    program = tmp_path / "pulumi"
+    listed = json.dumps([{"name": STACK, "current": True}] if taken else [])
+    program.write_text(f"#!/bin/sh\n[ $2 = ls ] && echo '{listed}' || {{ echo error: no >&2; exit 255; }}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(pulumi, "_environment", lambda: dict(os.environ))
+    says = f"There is a workspace '{STACK}' already." if taken else "pulumi stack init: no"
+    with pytest.raises(InputError if taken else pulumi.StackError) as caught:
+        stack.create(STACK, {})
+    assert caught.value.message == says
+
+
+@pytest.mark.parametrize(("backend", "fetched"), [("local", False), ("azure", True)])
+def test_a_local_stack_fetches_no_plugin_of_a_cloud_whose_sdk_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, fetched: bool
+):
+    program = tmp_path / "pulumi"
+    program.write_text('#!/bin/sh\nenv >"$0.environment"\n')
+    program.chmod(0o755)
+    settings = {"config": {stack.KEY: {"backend": backend}}}
+    (tmp_path / f"Pulumi.{STACK}.yaml").write_text(json.dumps(settings))
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.delenv("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", raising=False)
+    monkeypatch.setattr(pulumi, "_environment", lambda: dict(os.environ))
+    monkeypatch.setattr(stack, "PROJECT", replace(stack.PROJECT, folder=tmp_path))
+    stack.hand_over("up", "--stack", STACK, "--yes")
+    said = (tmp_path / "pulumi.environment").read_text()
+    assert ("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=1" not in said) is fetched
+
+
+def test_a_wrong_configuration_is_a_sentence_and_no_traceback(project: Project):
+    project.pulumi("config", "set", "--path", f"{stack.KEY}.cvms[0].memory", "lots")
+    said = project.pulumi("preview", good=False)
+    assert "workspace.cvms[0].memory: 'lots' is not a size; write for example 4GiB or 1536MiB." in said
+    assert "Traceback" not in said
+    assert "unhandled" not in said
+
+
+def test_an_unfinished_run_fails_the_preview_unless_forced(project: Project):
+    project.environment["STANDIN"] = "unfinished"
+    project.up(create=4)
+    project.pulumi("config", "set", "--path", f"{stack.KEY}.cvms[0].vcpus", "1")
+    assert "its run is unfinished" in project.pulumi("preview", good=False)
+    project.environment["CLOISTER_FORCE"] = "1"
+    project.up(replace=1, same=3)
+    project.pulumi("destroy", "--yes", "--skip-preview")
+    assert project.nothing_is_left()

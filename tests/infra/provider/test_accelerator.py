@@ -1,0 +1,22 @@
+"""The probe for hardware virtualisation: its guest says hello, here on an emulated CPU."""
+
+import pytest
+
+from cloister.process import ProcessError
+from image.inputs import tools as host_tools
+from infra.provider.qemu import accelerator
+
+
+def test_the_probe_guest_says_hello():
+    assert accelerator.greet(host_tools.ensure(), ["-accel", "tcg"]) == b"hello"
+
+
+def test_kvm_is_never_chosen_without_a_reason():
+    chosen = accelerator.choose(host_tools.ensure())
+    assert (chosen.name == "kvm") == (chosen.reason == "The probe guest ran on KVM.")
+    assert chosen.reason.startswith(("The CPU shows neither", "/dev/kvm is", "The probe guest ran"))
+
+
+def test_a_qemu_that_fails_is_no_guest_that_ran():
+    with pytest.raises(ProcessError, match=r"QEMU ended with status 1: .*nonsense"):
+        accelerator.greet(host_tools.ensure(), ["-accel", "nonsense"])

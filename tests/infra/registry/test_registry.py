@@ -1,0 +1,422 @@
+"""Registries: their configuration, and both clouds through the real engine with stand-ins in the clouds' place."""
+
+import base64
+import datetime
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from cloister.errors import InputError
+from cloister.protocol.imagemanifest import ImageManifest
+from infra.configuration import cloud
+from infra.configuration.validation import ConfigurationError
+from infra.pulumi_cli import project as pulumi_project
+from infra.registry import configuration, published
+from infra.registry import stack as stacks
+from infra.registry.backends import azure as azure_backend
+from infra.registry.backends import gcp as gcp_backend
+from tests.infra import declared
+from tests.infra.clouds import project, workspaces
+from tests.infra.project import Project
+
+DIGEST, OTHER = "ab" * 32, "cd" * 32
+UUID = "11111111-2222-3333-4444-555555555555"
+PLACES = {
+    "azure": {"subscription": UUID, "tenant": UUID, "location": "westeurope"},
+    "gcp": {"project": "cloister-images", "location": "eu"},
+}
+ELSEWHERE = {"azure": "northeurope", "gcp": "us"}
+PROGRAM = {"program": "infra.registry", "key": configuration.KEY}
+WHOLE = {"azure": 9, "gcp": 5}
+"""Resources of a registry with one image: stack, component, provider and what the cloud has."""
+
+
+def certificate() -> str:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "own key")])
+    day = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, day, day + datetime.timedelta(days=1))
+    return base64.b64encode(made.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)).decode()
+
+
+def value(backend: str, *images: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {"backend": backend, backend: PLACES[backend] | changes, "images": list(images)}
+
+
+def registry(folder: Path, backend: str, *images: dict[str, Any], **changes: Any) -> Project:
+    return project.create(folder, "images", value(backend, *images, **changes), **PROGRAM)
+
+
+def things(folder: Path) -> dict[str, dict[str, Any]]:
+    """The inputs of what is in the cloud, by type; one of each."""
+    world = json.loads((folder / "world.json").read_text())
+    return {thing["type"].rpartition(":")[2]: thing["inputs"] for thing in world.values()}
+
+
+def outputs(made: Project) -> dict[str, Any]:
+    return json.loads(made.pulumi("stack", "output", "--json"))
+
+
+def test_an_azure_registry_holds_an_image_in_every_region_it_names(tmp_path: Path):
+    regions = [{"name": "northeurope", "replicas": 3}]
+    made = registry(tmp_path, "azure", {"flavor": "base", "digest": DIGEST}, regions=regions)
+    made.up(create=WHOLE["azure"])
+    made.up(same=WHOLE["azure"])
+
+    there = things(tmp_path)
+    account = there["StorageAccount"]
+    refused = ("allowBlobPublicAccess", "allowSharedKeyAccess", "isLocalUserEnabled", "allowCrossTenantReplication")
+    assert [account[name] for name in refused] == [False] * 4
+    assert (account["minimumTlsVersion"], account["enableHttpsTrafficOnly"]) == ("TLS1_2", True)
+    assert account["encryption"]["requireInfrastructureEncryption"] is True
+    assert there["BlobContainer"]["publicAccess"] == "None"
+
+    definition = there["GalleryImage"]
+    assert (
+        definition["osState"],
+        definition["osType"],
+        definition["hyperVGeneration"],
+        definition["architecture"],
+    ) == (
+        "Specialized",
+        "Linux",
+        "V2",
+        "x64",
+    )
+    assert {one["name"]: one["value"] for one in definition["features"]} == {
+        "SecurityType": "ConfidentialVmSupported",
+        "DiskControllerTypes": "SCSI, NVMe",
+    }
+
+    version = there["GalleryImageVersion"]
+    told = outputs(made)
+    source = version["storageProfile"]["osDiskImage"]["source"]
+    assert source["uri"] == f"{told['destination']}/cloister-base-{DIGEST}.vhd"
+    assert "/storageAccounts/" in source["storageAccountId"]
+    regions = version["publishingProfile"]["targetRegions"]
+    assert {one["name"]: one["regionalReplicaCount"] for one in regions} == {"northeurope": 3, "westeurope": 1}
+    assert "securityProfile" not in version
+    labels = {"cloister-registry": "images", "managed-by": "cloister"}
+    assert all(there[kind]["tags"].items() >= labels.items() for kind in there if kind != "BlobContainer")
+    assert list(told["images"]) == [DIGEST]
+    assert told["images"][DIGEST]["flavor"] == "base"
+    assert told["images"][DIGEST]["id"].endswith(f"/images/base/versions/{azure_backend.version_name(DIGEST)}")
+    assert told["images"][DIGEST]["regions"] == ["northeurope", "westeurope"]
+
+
+def test_a_google_registry_holds_an_image_that_confidential_vms_start_from(tmp_path: Path):
+    made = registry(tmp_path, "gcp", {"flavor": "base", "digest": DIGEST})
+    made.up(create=WHOLE["gcp"])
+    made.up(same=WHOLE["gcp"])
+
+    there = things(tmp_path)
+    bucket = there["Bucket"]
+    assert (bucket["uniformBucketLevelAccess"], bucket["publicAccessPrevention"]) == (True, "enforced")
+    assert bucket["location"] == "EU"
+    image = there["Image"]
+    told = outputs(made)
+    assert told["destination"] == f"gs://{bucket['name']}"
+    assert image["rawDisk"]["source"] == (
+        f"https://storage.googleapis.com/{bucket['name']}/cloister-base-{DIGEST}.tar.gz"
+    )
+    assert sorted(feature["type"] for feature in image["guestOsFeatures"]) == [
+        "GVNIC",
+        "SEV_SNP_CAPABLE",
+        "TDX_CAPABLE",
+        "UEFI_COMPATIBLE",
+        "VIRTIO_SCSI_MULTIQUEUE",
+    ]
+    assert "shieldedInstanceInitialState" not in image
+    assert told["images"] == {DIGEST: {"flavor": "base", "id": told["images"][DIGEST]["id"]}}
+    assert told["images"][DIGEST]["id"].endswith(f"/images/cloister-base-{DIGEST[:32]}")
+
+
+@pytest.mark.parametrize("backend", ["azure", "gcp"])
+def test_images_come_and_go_and_what_holds_them_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str):
+    made = registry(tmp_path, backend)
+    holding = WHOLE[backend] - (2 if backend == "azure" else 1)
+    made.up(create=holding)
+    path = f"{configuration.KEY}.images"
+    for number, (flavor, digest) in enumerate([("base", DIGEST), ("pytorch", OTHER)]):
+        made.pulumi("config", "set", "--path", f"{path}[{number}].flavor", flavor)
+        made.pulumi("config", "set", "--path", f"{path}[{number}].digest", digest)
+    made.up(create=2 * (WHOLE[backend] - holding), same=holding)
+    made.pulumi("config", "rm", "--path", f"{path}[0]")
+    made.up(delete=WHOLE[backend] - holding, same=WHOLE[backend])
+    assert list(outputs(made)["images"]) == [OTHER]
+
+    # Another location would make them anew, and everything in them would be gone.
+    made.pulumi("config", "set", "--path", f"{configuration.KEY}.{backend}.location", ELSEWHERE[backend])
+    assert "protect" in made.pulumi("preview", good=False)
+    stack = replace(stacks.PROJECT, folder=made.folder)
+    monkeypatch.setattr(pulumi_project, "_environment", lambda: made.environment)
+    with pytest.raises(pulumi_project.StackError):
+        stack.hand_over("destroy", "--stack", "images", "--yes", "--skip-preview")
+    stack.end_protected("images", "--yes", "--skip-preview")
+    assert things(tmp_path) == {}
+
+
+@pytest.mark.parametrize("backend", ["azure", "gcp"])
+def test_an_image_that_is_signed_brings_its_own_keys(tmp_path: Path, backend: str):
+    pk, kek, db = certificate(), certificate(), certificate()
+    keys = {"pk": pk, "kek": [kek], "db": [db]}
+    made = registry(tmp_path, backend, {"flavor": "base", "digest": DIGEST, "secure_boot": keys})
+    made.up(create=WHOLE[backend])
+    there = things(tmp_path)
+    if backend == "azure":
+        settings = there["GalleryImageVersion"]["securityProfile"]["uefiSettings"]
+        assert settings["signatureTemplateNames"] == ["NoSignatureTemplate"]
+        assert settings["additionalSignatures"] == {
+            "pk": {"type": "x509", "value": [pk]},
+            "kek": [{"type": "x509", "value": [kek]}],
+            "db": [{"type": "x509", "value": [db]}],
+        }
+    else:
+        assert there["Image"]["shieldedInstanceInitialState"] == {
+            "pk": {"content": pk, "fileType": "X509"},
+            "keks": [{"content": kek, "fileType": "X509"}],
+            "dbs": [{"content": db, "fileType": "X509"}],
+        }
+
+
+def test_an_image_that_a_registry_does_not_hold_is_a_sentence_that_says_what_to_do():
+    images = {DIGEST: {"flavor": "base", "id": "an image"}}
+    assert published.find("organization/cloister-registry/images", DIGEST, images) == "an image"
+    for held in (images, None, {OTHER: "an image"}):
+        with pytest.raises(pulumi.RunError, match=r"does not hold the image cdcd.*registry.add --stack images"):
+            published.find("organization/cloister-registry/images", OTHER, held)
+
+
+def test_an_image_that_has_no_replica_where_the_workspace_is_is_a_sentence():
+    images = {DIGEST: {"flavor": "base", "id": "an image", "regions": ["northeurope", "westeurope"]}}
+    registry = "organization/cloister-registry/images"
+    assert published.find(registry, DIGEST, images, "westeurope") == "an image"
+    with pytest.raises(
+        pulumi.RunError, match=r"in northeurope, westeurope, not in uksouth: .*registry\.up --stack images"
+    ):
+        published.find(registry, DIGEST, images, "uksouth")
+
+
+def test_a_workspace_where_its_image_has_no_replica_fails_its_preview(tmp_path: Path):
+    image = workspaces.manifest(tmp_path)
+    wanted = workspaces.value("azure", image)
+    wanted["azure"] = wanted["azure"] | {"location": "uksouth"}
+    said = workspaces.create(tmp_path, wanted, image).pulumi("preview", good=False)
+    assert "in northeurope, westeurope, not in uksouth" in said
+    assert "Traceback" not in said
+
+
+def test_a_workspace_of_an_image_that_is_not_there_fails_its_preview(tmp_path: Path):
+    declared, held = workspaces.manifest(tmp_path), workspaces.manifest(tmp_path, source="11")
+    made = workspaces.create(tmp_path, workspaces.value("gcp", declared), held)
+    said = made.pulumi("preview", good=False)
+    assert f"The registry {workspaces.REGISTRY} does not hold the image" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("backend", ["azure", "gcp"])
+def test_a_workspace_starts_its_machines_from_what_its_registry_made(tmp_path: Path, backend: str):
+    image = workspaces.manifest(tmp_path)
+    digest = ImageManifest.parse(image.read_bytes()).digest().hex()
+    wanted = workspaces.value(backend, image)
+    place = dict(wanted[backend])
+    where = {key: place[key] for key in PLACES[backend] if key in place} | {"location": place.get("location", "eu")}
+    home = project.create(tmp_path, "images", value(backend, {"flavor": "base", "digest": digest}, **where), **PROGRAM)
+    home.up(create=WHOLE[backend])
+    wanted[backend] = place | {"registry": stacks.full_name("images")}
+    made = project.create(tmp_path, "lab", wanted)
+
+    steps = json.loads(made.pulumi("preview", "--json"))["steps"]
+
+    machines = [step["newState"]["inputs"] for step in steps if step["urn"].endswith(("::trainer", "::scorer"))]
+    named = [
+        inputs["storageProfile"]["imageReference"]["id"]
+        if backend == "azure"
+        else inputs["bootDisk"]["initializeParams"]["image"]
+        for inputs in machines
+        if {"storageProfile", "bootDisk"} & set(inputs)
+    ]
+    assert named == [outputs(home)["images"][digest]["id"]] * 2
+
+
+@pytest.fixture
+def verbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pulumi_project.Project:
+    """The project of the registries, in a folder of its own."""
+    for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CLOISTER_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PULUMI_BACKEND_URL", (tmp_path / "state").as_uri())
+    (tmp_path / "Pulumi.yaml").write_bytes((stacks.PROJECT.folder / "Pulumi.yaml").read_bytes())
+    monkeypatch.setattr(stacks, "PROJECT", replace(stacks.PROJECT, folder=tmp_path))
+    return stacks.PROJECT
+
+
+def test_images_are_noted_and_taken_out_again(verbs: pulumi_project.Project, tmp_path: Path):
+    base, newer = workspaces.manifest(tmp_path), workspaces.manifest(tmp_path, source="11")
+    stacks.create("images", "azure", PLACES["azure"])
+    settings = yaml.safe_load((tmp_path / "Pulumi.images.yaml").read_text())["config"]
+    assert settings["pulumi:disable-default-providers"] == ["azure-native", "gcp"]
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    for name in ("PK", "KEK", "db"):
+        (folder / f"{name}.der").write_bytes(base64.b64decode(certificate()))
+
+    first, second = stacks.add("images", str(base), None), stacks.add("images", str(newer), folder)
+    assert (first.secure_boot, second.secure_boot.pk) == (None, (folder / "PK.der").read_bytes())
+    assert stacks.read("images").images == (first, second)
+    assert [(one.digest, one.identifier) for one in stacks.listed("images")] == [
+        (first.digest, ""),
+        (second.digest, ""),
+    ]
+    with pytest.raises(InputError, match=r"has the image .* already"):
+        stacks.add("images", str(base), None)
+    with pytest.raises(InputError, match=r"PK\.der cannot be read"):
+        stacks.add("images", str(workspaces.manifest(tmp_path, lock="22")), tmp_path)
+    (folder / "db.der").write_bytes(b"PEM")
+    with pytest.raises(InputError, match=r"db\.der is not a certificate \(X\.509, DER\)"):
+        stacks.add("images", str(workspaces.manifest(tmp_path, lock="22")), folder)
+    with pytest.raises(InputError, match="has 2 images 'base'"):
+        stacks.remove("images", "base")
+    assert stacks.remove("images", first.digest[:8]) == first
+    assert stacks.read("images").images == (second,)
+    with pytest.raises(InputError, match="is not up"):
+        stacks.destination("images")
+
+
+def test_an_image_without_the_clouds_form_of_its_disk_is_not_noted(verbs: pulumi_project.Project, image: Path):
+    stacks.create("images", "gcp", PLACES["gcp"])
+    with pytest.raises(InputError, match=r"has no disk\.tar\.gz, which gcp needs"):
+        stacks.add("images", str(image), None)
+    assert stacks.read("images").images == ()
+
+
+def test_a_registry_that_would_be_wrong_is_not_made(verbs: pulumi_project.Project):
+    with pytest.raises(InputError, match="'aws' is no backend of a registry; the backends are azure, gcp"):
+        stacks.create("images", "aws", {})
+    with pytest.raises(InputError, match="No registry is selected") as caught:
+        verbs.selected("")
+    assert caught.value.hint == "Make one: invoke registry.new NAME"
+
+
+@pytest.mark.parametrize(
+    ("backend", "place", "problems"),
+    [
+        ("azure", {"subscription": UUID, "location": "westeurope"}, ["--tenant: is missing."]),
+        (
+            "gcp",
+            {"subscription": UUID, "tenant": UUID, "location": "eu"},
+            [
+                "--subscription: belongs to azure, and the backend is gcp; leave it out.",
+                "--tenant: belongs to azure, and the backend is gcp; leave it out.",
+                "--project: is missing.",
+            ],
+        ),
+        ("azure", PLACES["azure"] | {"tenant": "mine"}, [f"--tenant: 'mine' is {cloud.NO_UUID}."]),
+    ],
+)
+def test_what_is_wrong_with_a_new_registry_has_the_name_of_its_option(
+    verbs: pulumi_project.Project, backend: str, place: dict[str, str], problems: list[str]
+):
+    with pytest.raises(ConfigurationError) as caught:
+        stacks.create("Images", backend, place)
+    assert list(caught.value.problems) == [
+        *(one for one in problems if "belongs" in one),
+        "name: 'Images' is no name: lower-case letters, digits and '-', at most 63.",
+        *(one for one in problems if "belongs" not in one),
+    ]
+
+
+def test_everything_wrong_with_a_registry_is_said_at_once():
+    wrong = {
+        "backend": "azure",
+        "azure": {
+            "subscription": "mine",
+            "tenant": UUID,
+            "location": "West Europe",
+            "regions": [{"name": "northeurope", "replicas": 0}, {"name": "northeurope"}],
+        },
+        "gcp": PLACES["gcp"],
+        "labels": {"Cost": "1", "cloister-registry": "mine"},
+        "images": [
+            {"flavor": "base", "digest": DIGEST},
+            {"flavor": "base", "digest": DIGEST},
+            {"flavor": "BASE", "digest": "ab", "secure_boot": {"pk": "AAAA", "kek": [], "key": 1}},
+        ],
+        "colour": "red",
+    }
+    with pytest.raises(ConfigurationError) as caught:
+        configuration.parse("Images", wrong)
+    assert list(caught.value.problems) == [
+        "stack: 'Images' is no name: lower-case letters, digits and '-', at most 63.",
+        "registry.colour: is not known; known are backend, azure, gcp, labels, images.",
+        "registry.gcp: belongs to the backend gcp, and this one is azure.",
+        "registry.azure.location: 'West Europe' is no location; write for example westeurope.",
+        "registry.azure.regions[0].replicas: 0 is not a whole number from 1 to 50.",
+        "registry.azure.regions[1].name: northeurope is there twice.",
+        f"registry.azure.subscription: 'mine' is {cloud.NO_UUID}.",
+        "registry.labels: 'Cost' is no label: lower-case letters, digits, '_' and '-', the first of them a letter.",
+        "registry.labels.cloister-registry: is set by Cloister itself.",
+        "registry.images[2].flavor: 'BASE' is no flavor of an image.",
+        "registry.images[2].digest: 'ab' is no SHA-256 in 64 lower-case hexadecimal digits.",
+        "registry.images[2].secure_boot.key: is not known; known are pk, kek, db.",
+        "registry.images[2].secure_boot.db: is missing.",
+        "registry.images[2].secure_boot.kek: must be a list with at least one entry.",
+        "registry.images[2].secure_boot.pk: is not the base64 of a certificate (X.509, DER).",
+        f"registry.images: the same digest '{DIGEST}' appears 2 times.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("location", "problems"),
+    [
+        ("europe-west4", []),
+        ("eu", []),
+        # Pairs of regions, and a zone.
+        *(
+            (one, [f"registry.gcp.location: {one!r} is no location; write for example eu or europe-west4."])
+            for one in ("eur4", "nam4", "asia1", "europe-west4-b")
+        ),
+    ],
+)
+def test_an_image_lies_in_one_region_or_in_a_multi_region(location: str, problems: list[str]):
+    try:
+        configuration.parse("images", {"backend": "gcp", "gcp": PLACES["gcp"] | {"location": location}})
+        found = []
+    except ConfigurationError as error:
+        found = list(error.problems)
+    assert found == problems
+
+
+def test_a_wrong_registry_is_a_sentence_and_no_traceback(tmp_path: Path):
+    made = project.create(tmp_path, "images", {"backend": "gcp"}, **PROGRAM)
+    said = made.pulumi("preview", good=False)
+    assert "registry.gcp: is missing." in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("backend", "module", "provider", "option"),
+    [
+        ("azure", azure_backend, "pulumi:providers:azure-native azure", ("disablePulumiPartnerId", "true")),
+        ("gcp", gcp_backend, "pulumi:providers:gcp gcp", ("addPulumiAttributionLabel", "false")),
+    ],
+)
+def test_what_lies_in_a_registry_is_not_reported_to_pulumis_makers(
+    backend: str, module: Any, provider: str, option: tuple[str, str]
+):
+    said = configuration.parse("images", {"backend": backend, backend: PLACES[backend]})
+    answers = {"azure-native:storage:StorageAccount": {"primaryEndpoints": {"blob": "https://images.example/"}}}
+    found, _ = declared.declare(lambda: module.Registry(said).destination, answers)
+    name, value = option
+    assert found[provider]["inputs"][name] == value

@@ -1,0 +1,74 @@
+"""Labels: which types have any is compared with the installed SDKs, and a stack's transformation attaches them."""
+
+import importlib
+import inspect
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi_azure_native import network, resources
+from pulumi_gcp import compute
+
+from infra.configuration import cloud
+from infra.configuration.validation import Problems
+from infra.configuration.workspace import Workspace
+from infra.resources import labels, types
+from tests.infra import declared
+
+LAB = Workspace("lab", "azure", "base", (), (), False, labels={"cost-centre": "4711"})
+WANTED = {"cost-centre": "4711", "cloister-workspace": "lab", "managed-by": "cloister"}
+SDKS = {"azure-native": "pulumi_azure_native", "gcp": "pulumi_gcp"}
+TYPES = [kind for backend in ("azure", "gcp") for kind in types.KINDS[backend] if kind.split(":")[0] in SDKS]
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_where_a_type_is_labelled_is_what_its_sdk_says(kind: str):
+    package, module, name = kind.split(":")
+    resource = getattr(importlib.import_module(f"{SDKS[package]}.{module.split('/')[0]}"), name)
+    word = "tags" if package == "azure-native" else "labels"
+    has_any = word in inspect.signature(resource._internal_init).parameters
+    assert types.labelled(kind) == (word if has_any else types.UNLABELLED)
+
+
+def test_everything_that_can_have_labels_is_labelled_beside_its_own():
+    def program() -> pulumi.Output[Any]:
+        labels.label_stack(LAB)
+        resources.ResourceGroup("group", location="westeurope")
+        network.VirtualNetwork(
+            "network", resource_group_name="group", tags=pulumi.Output.from_input({"own": "kept", "managed-by": "me"})
+        )
+        network.Subnet("cvms", resource_group_name="group", virtual_network_name="network")
+        compute.Instance(
+            "trainer",
+            machine_type="n2d-standard-2",
+            boot_disk=compute.InstanceBootDiskArgs(),
+            network_interfaces=[],
+            labels={"own": pulumi.Output.from_input("kept")},
+        )
+        compute.Network("network")
+        return pulumi.Output.from_input(None)
+
+    found, _ = declared.declare(program, {})
+    said = {title: one["inputs"].get("tags", one["inputs"].get("labels")) for title, one in found.items()}
+    assert said == {
+        "azure-native:resources:ResourceGroup group": WANTED,
+        "azure-native:network:VirtualNetwork network": {"own": "kept"} | WANTED,
+        "azure-native:network:Subnet cvms": None,
+        "gcp:compute/instance:Instance trainer": {"own": "kept"} | WANTED,
+        "gcp:compute/network:Network network": None,
+    }
+
+
+def test_no_label_of_the_configuration_hides_whose_a_resource_is():
+    said = Workspace("lab", "gcp", "base", (), (), False, labels={"cloister-workspace": "another"})
+    assert labels.labels(said) == {"cloister-workspace": "lab", "managed-by": "cloister"}
+
+
+def test_a_key_in_azure_has_room_for_every_label_that_a_configuration_may_have():
+    """Azure Key Vault, "About keys": 15 tags. Everything else that is labelled has room for more."""
+    found = Problems()
+    most = cloud.labels(found, {f"label-{number}": "1" for number in range(13)})
+    assert found.problems == []
+    cloud.labels(found, most | {"one-more": "1"})
+    assert found.problems == ["workspace.labels: are 14; 13 is the most."]
+    assert len(labels.labels(Workspace("lab", "azure", "base", (), (), False, labels=most))) == 15
