@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from benchmarks import clouds, image, publish, verbs, verifier, workspace
-from benchmarks.measurement import CHECKOUT, Measurement
+from benchmarks.measurement import CHECKOUT, BenchmarkResult
 from cloister.errors import CloisterError
 
-BENCHMARKS: dict[str, Callable[[int], list[Measurement]]] = {
+BENCHMARKS: dict[str, Callable[[int], list[BenchmarkResult]]] = {
     "verbs": verbs.measure,
     "verifier": verifier.measure,
     "image": image.measure,
@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"no benchmark is called {unknown[0]}; there are {', '.join(BENCHMARKS)}")
     if options.repeat < 1:
         parser.error("--repeat must be at least 1")
-    found: list[Measurement] = []
+    found: list[BenchmarkResult] = []
     print("| what | reach | here | how |\n|---|---|---|---|", flush=True)
     try:
         for name in options.names or BENCHMARKS:

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measurement import CHECKOUT, Measurement, seconds
+from benchmarks.measurement import CHECKOUT, BenchmarkResult, seconds
 from tests.infra.clouds import project, workspaces
 from tests.infra.project import Project
 
@@ -18,7 +18,7 @@ _REACH = {"azure": 15.0, "gcp": 15.0}
 _WHAT = {"local": "a workspace on this machine", "azure": "one in Azure", "gcp": "one in Google Cloud"}
 
 
-def measure(repeat: int) -> list[Measurement]:
+def measure(repeat: int) -> list[BenchmarkResult]:
     """Previews of two CVMs and imports of the backends, one of each after the other so that all share the weather."""
     with tempfile.TemporaryDirectory() as folder:
         made = {backend: _project(Path(folder) / backend, backend) for backend in BACKENDS}
@@ -33,7 +33,7 @@ def measure(repeat: int) -> list[Measurement]:
                     imports[backend].append(took[1])
     return [
         *(
-            Measurement(
+            BenchmarkResult(
                 f"`pulumi preview` of {_WHAT[backend]}, two CVMs",
                 tuple(previews[backend]),
                 "s",
@@ -43,7 +43,7 @@ def measure(repeat: int) -> list[Measurement]:
             for backend in BACKENDS
         ),
         *(
-            Measurement(
+            BenchmarkResult(
                 f"import of the backend `{backend}`",
                 tuple(imports[backend]),
                 "s",

@@ -2,7 +2,7 @@
 
 import json
 
-from benchmarks.measurement import CHECKOUT, BenchmarkError, Measurement, invoke
+from benchmarks.measurement import CHECKOUT, BenchmarkError, BenchmarkResult, invoke
 
 FLAVOR = "base"
 _OUTPUT = CHECKOUT / "out" / "image" / FLAVOR
@@ -11,16 +11,18 @@ _CONTENTS = ("uki.efi", "root.erofs", "root.verity")
 _MEGABYTE = 1_000_000
 
 
-def measure(repeat: int) -> list[Measurement]:
+def measure(repeat: int) -> list[BenchmarkResult]:
     """Wall time of a build whose inputs are cached, and the sizes that the image's manifest names."""
     invoke("image.build", "--flavor", FLAVOR)
     # Every step is done again; only the packages come from the cache.
     values = tuple(invoke("image.build", "--flavor", FLAVOR, "--fresh") for _ in range(repeat))
     sizes = _sizes()
     return [
-        Measurement("`image.build`, inputs cached", values, "s", 15, "wall time with --fresh"),
-        Measurement("raw disk without the ESP's padding", (sum(sizes.values()),), "MB", 85, "UKI, root and hash tree"),
-        Measurement("UKI", (sizes["uki.efi"],), "MB", 15, "manifest.json"),
+        BenchmarkResult("`image.build`, inputs cached", values, "s", 15, "wall time with --fresh"),
+        BenchmarkResult(
+            "raw disk without the ESP's padding", (sum(sizes.values()),), "MB", 85, "UKI, root and hash tree"
+        ),
+        BenchmarkResult("UKI", (sizes["uki.efi"],), "MB", 15, "manifest.json"),
     ]
 
 

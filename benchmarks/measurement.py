@@ -20,7 +20,7 @@ class BenchmarkError(CloisterError):
 
 
 @dataclass(frozen=True)
-class Measurement:
+class BenchmarkResult:
     """``values`` in ``unit`` (``s``, ``ms``, ``%`` or ``MB``, 10^6 bytes); the figure is their median.
 
     ``reach`` is None where a figure is only there to compare with; ``parts`` say where it goes.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.image import FLAVOR
-from benchmarks.measurement import CHECKOUT, BenchmarkError, Measurement, invoke
+from benchmarks.measurement import CHECKOUT, BenchmarkError, BenchmarkResult, invoke
 
 if TYPE_CHECKING:
     from tests.image.publish.azurite import Azurite
@@ -17,7 +17,7 @@ _MEGABYTE = 1_000_000
 _CONTAINER = "images"
 
 
-def measure(repeat: int) -> list[Measurement]:
+def measure(repeat: int) -> list[BenchmarkResult]:
     """Seconds for an image that is there, bytes sent for one that is not, and the most memory for a disk of 4 GiB."""
     try:
         # What stands in for the clouds is the tests', and comes with `make emulators`.
@@ -30,7 +30,7 @@ def measure(repeat: int) -> list[Measurement]:
         return [*_azure(azure, repeat), *_google(repeat), _memory(azure, Path(folder))]
 
 
-def _azure(azure: "Azurite", repeat: int) -> list[Measurement]:
+def _azure(azure: "Azurite", repeat: int) -> list[BenchmarkResult]:
     from image.formats import sparse
     from tests.image.publish.identity import identity
     from tests.image.publish.line import line
@@ -46,12 +46,14 @@ def _azure(azure: "Azurite", repeat: int) -> list[Measurement]:
         more = (way.sent - pages) / pages * 100
         values = tuple(_done(publish(*words, **environment)).seconds for _ in range(repeat))
     return [
-        Measurement("bytes on the wire beyond the pages that are not zero", (more,), "%", 5, f"{pages} bytes of pages"),
-        Measurement("`image.publish --to azure`, image is there", values, "s", 2, "wall time"),
+        BenchmarkResult(
+            "bytes on the wire beyond the pages that are not zero", (more,), "%", 5, f"{pages} bytes of pages"
+        ),
+        BenchmarkResult("`image.publish --to azure`, image is there", values, "s", 2, "wall time"),
     ]
 
 
-def _google(repeat: int) -> list[Measurement]:
+def _google(repeat: int) -> list[BenchmarkResult]:
     from gcp_storage_emulator.server import create_server
     from google.cloud.storage import Client
 
@@ -70,10 +72,10 @@ def _google(repeat: int) -> list[Measurement]:
     finally:
         del os.environ["STORAGE_EMULATOR_HOST"]
         server.stop()
-    return [Measurement("`image.publish --to gcp`, image is there", values, "s", 2, "wall time")]
+    return [BenchmarkResult("`image.publish --to gcp`, image is there", values, "s", 2, "wall time")]
 
 
-def _memory(azure: "Azurite", folder: Path) -> Measurement:
+def _memory(azure: "Azurite", folder: Path) -> BenchmarkResult:
     from tests.image.publish.identity import identity
     from tests.image.publish.sparse_disk import LARGE, sparse_image
     from tests.image.publish.typed import publish
@@ -83,7 +85,7 @@ def _memory(azure: "Azurite", folder: Path) -> Measurement:
     with identity() as environment:
         done = _done(publish(*words, REQUESTS_CA_BUNDLE=str(azure.authority), **environment))
     most = done.memory / _MEGABYTE
-    return Measurement("memory to publish a disk of 4 GiB", (most,), "MB", 200, "VmHWM; 96 MiB of it are not zero")
+    return BenchmarkResult("memory to publish a disk of 4 GiB", (most,), "MB", 200, "VmHWM; 96 MiB of it are not zero")
 
 
 def _done(done: "Done") -> "Done":

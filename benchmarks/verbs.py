@@ -1,10 +1,10 @@
 """``invoke --list``: what everybody waits for first."""
 
-from benchmarks.measurement import Measurement, invoke
+from benchmarks.measurement import BenchmarkResult, invoke
 
 
-def measure(repeat: int) -> list[Measurement]:
+def measure(repeat: int) -> list[BenchmarkResult]:
     """Wall time of ``invoke --list``, after one call that is not counted."""
     invoke("--list")
     values = tuple(invoke("--list") for _ in range(repeat))
-    return [Measurement("`invoke --list`", values, "s", 0.6, "wall time, bytecode cached")]
+    return [BenchmarkResult("`invoke --list`", values, "s", 0.6, "wall time, bytecode cached")]

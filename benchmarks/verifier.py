@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import peers
-from benchmarks.measurement import CHECKOUT, BenchmarkError, Measurement
+from benchmarks.measurement import CHECKOUT, BenchmarkError, BenchmarkResult
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LOG_SIZE = 64 * 1024
@@ -30,24 +30,24 @@ _IMPORT = (
 )
 
 
-def measure(repeat: int) -> list[Measurement]:
+def measure(repeat: int) -> list[BenchmarkResult]:
     """Verdicts on all platforms, replay and import; the verifiers of others where they can be installed."""
     runs = _RUNS * repeat
     found = [
-        Measurement(f"verdict, {name}", _timed(judge, runs), "ms", reach, "evidence from bytes to verdict")
+        BenchmarkResult(f"verdict, {name}", _timed(judge, runs), "ms", reach, "evidence from bytes to verdict")
         for name, judge, reach in _verdicts()
     ]
-    found.append(Measurement("replay, 64 KiB event log", _timed(_replay(), runs), "ms", 5, "parsed and replayed"))
+    found.append(BenchmarkResult("replay, 64 KiB event log", _timed(_replay(), runs), "ms", 5, "parsed and replayed"))
     with tempfile.TemporaryDirectory(prefix="cloister-peers-") as made:
         folder = Path(made)
         bare = _bare(folder)
         for (name, judge), package in zip(bare, reversed(peers.PACKAGES), strict=True):
-            found.append(Measurement(f"{name} alone", _timed(judge, runs), "ms", None, f"beside {package}"))
+            found.append(BenchmarkResult(f"{name} alone", _timed(judge, runs), "ms", None, f"beside {package}"))
         found += _others(folder, runs)
     seconds = tuple(_import() for _ in range(repeat))
     return [
         *found,
-        Measurement("import of the verifier", seconds, "s", 0.25, "`cloister.attestation.verify`, new process"),
+        BenchmarkResult("import of the verifier", seconds, "s", 0.25, "`cloister.attestation.verify`, new process"),
     ]
 
 
@@ -172,7 +172,7 @@ def _pem(*certificates: bytes) -> str:
     return "".join(ssl.DER_cert_to_PEM_cert(der) for der in certificates)
 
 
-def _others(folder: Path, runs: int) -> list[Measurement]:
+def _others(folder: Path, runs: int) -> list[BenchmarkResult]:
     """The verifiers of others, in a venv of their own; without a package index there is nothing to compare with."""
     home = folder / "venv"
     venv.create(home, with_pip=True)
@@ -187,7 +187,7 @@ def _others(folder: Path, runs: int) -> list[Measurement]:
         raise BenchmarkError(f"A verifier of others failed: {done.stderr.decode().strip()[-600:]}")
     kinds = dict(zip(peers.PACKAGES, ("TDX quote", "SEV-SNP report"), strict=True))
     return [
-        Measurement(f"{kinds[package]}, {package.replace('==', ' ')}", tuple(values), "ms", None, "the same bytes")
+        BenchmarkResult(f"{kinds[package]}, {package.replace('==', ' ')}", tuple(values), "ms", None, "the same bytes")
         for package, values in json.loads(done.stdout).items()
     ]
 

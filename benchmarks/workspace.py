@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.measurement import CHECKOUT, BenchmarkError, Measurement, invoke, median_parts
+from benchmarks.measurement import CHECKOUT, BenchmarkError, BenchmarkResult, invoke, median_parts
 from examples.tumour.demo import STACK as WORKSPACE
 
 POLICY = CHECKOUT / "out" / "demo" / "lab" / "policy.json"
@@ -43,13 +43,13 @@ class Boot:
         return {**found, "attest": self.attest}
 
 
-def measure(repeat: int) -> list[Measurement]:
+def measure(repeat: int) -> list[BenchmarkResult]:
     """Verdict and engine's share, over ``repeat`` starts of the demo's VM."""
     if not POLICY.exists():
         raise BenchmarkError(f"{POLICY} is not there.", hint="`make demo` makes the workspace that is measured.")
     boots = [_boot() for _ in range(repeat)]
     return [
-        Measurement(
+        BenchmarkResult(
             "QEMU start to the first verdict of a client",
             tuple(boot.ready + boot.attest for boot in boots),
             "s",
@@ -57,7 +57,7 @@ def measure(repeat: int) -> list[Measurement]:
             "start of the process to the agent's `ready`, and `invoke attest`",
             median_parts([boot.parts() for boot in boots]),
         ),
-        Measurement(
+        BenchmarkResult(
             "engine's share of `pulumi up` beyond the boot",
             tuple(boot.up - boot.ready for boot in boots),
             "s",

@@ -17,7 +17,7 @@ _KINDS = {
 }
 
 
-def opened(path: Path) -> BufferedReader:
+def open_regular(path: Path) -> BufferedReader:
     """The file at ``path``, to be read. Raises OSError, also for a folder, a pipe, a socket and a device."""
     # Asked before: to open a pipe is to wait for its other end, and a device may do something when it is opened.
     check(path)
@@ -26,7 +26,7 @@ def opened(path: Path) -> BufferedReader:
 
 def read(path: Path, limit: int) -> bytes:
     """The file, or one byte more than ``limit`` of it, which whoever parses it refuses. Raises OSError."""
-    with opened(path) as file:
+    with open_regular(path) as file:
         return file.read(limit + 1)
 
 

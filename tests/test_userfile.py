@@ -26,7 +26,7 @@ def test_a_pipe_a_socket_and_a_device_are_refused_without_being_opened(tmp_path:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(bound))
         for path, said in ((pipe, "Is a pipe"), (bound, "Is a socket"), (Path(os.devnull), "Is a device")):
-            for refuse in (userfile.check, userfile.opened, lambda path: userfile.read(path, 1)):
+            for refuse in (userfile.check, userfile.open_regular, lambda path: userfile.read(path, 1)):
                 with pytest.raises(OSError, match=f"{said}, not a file"):
                     refuse(path)
     os.close(other)
@@ -35,6 +35,6 @@ def test_a_pipe_a_socket_and_a_device_are_refused_without_being_opened(tmp_path:
 def test_a_folder_is_no_file_and_what_is_not_there_may_be_written(tmp_path: Path):
     userfile.check(tmp_path / "absent")
     with pytest.raises(FileNotFoundError):
-        userfile.opened(tmp_path / "absent")
+        userfile.open_regular(tmp_path / "absent")
     with pytest.raises(IsADirectoryError):
-        userfile.opened(tmp_path)
+        userfile.open_regular(tmp_path)

@@ -13,7 +13,7 @@ from agent_runtime.errors import Reason, Refusal
 from agent_runtime.rpc.session import Member, Session
 from agent_runtime.runner.protocol import Operation
 from cloister.protocol.canonical import FormatError
-from cloister.protocol.events import Kind, State
+from cloister.protocol.events import EventKind, State
 from cloister.protocol.manifest import Asset, Manifest
 
 
@@ -70,7 +70,7 @@ class Computation:
             self._parts.store.declare(manifest.assets())
             self._execution.expect(manifest, data)
             life.manifest, life.state = manifest, State.RECEIVING
-            life.append(Kind.MANIFEST, actor=session.key_id)
+            life.append(EventKind.MANIFEST, actor=session.key_id)
         return manifest.digest()
 
     def asset_for(self, name: str, session: Session) -> tuple[Asset, Manifest]:
@@ -88,7 +88,7 @@ class Computation:
             if self.life.state is not State.RECEIVING:
                 return
             if self._consents.is_new(name, session, assets=len(manifest.assets())):
-                self.life.append(Kind.CONSENT, actor=session.key_id, detail=consents.event_detail(consent))
+                self.life.append(EventKind.CONSENT, actor=session.key_id, detail=consents.event_detail(consent))
                 self._consents.keep(consent, session)
 
     def received(self, name: str, session: Session) -> None:
@@ -96,12 +96,12 @@ class Computation:
         with self.life.lock:
             if self.life.state is not State.RECEIVING:
                 return
-            self.life.append(Kind.ASSET, actor=session.key_id, detail={"asset": name})
+            self.life.append(EventKind.ASSET, actor=session.key_id, detail={"asset": name})
             self._received.add(name)
             if len(self._received) < len(self.life.known_manifest().assets()):
                 return
             self.life.state = State.RUNNING
-            self.life.append(Kind.RUN_STARTED)
+            self.life.append(EventKind.RUN_STARTED)
         self._execution.start()
 
     def demand_receiving(self) -> None:
@@ -141,11 +141,11 @@ class Computation:
             if consumer in session.released:
                 return session.released[consumer]
             self._parts.slots.check_digest(consumer, digest)
-            when = self.life.append(Kind.RESULT_CONSUMED, actor=session.key_id, detail={"consumer": consumer})
+            when = self.life.append(EventKind.RESULT_CONSUMED, actor=session.key_id, detail={"consumer": consumer})
             key = self._parts.slots.take(consumer, when)
             session.released[consumer] = key
             if self._parts.slots.all_taken():
-                self.life.end(State.COMPLETE, Kind.COMPLETED)
+                self.life.end(State.COMPLETE, EventKind.COMPLETED)
             return key
 
     def stop(self, session: Session) -> None:
@@ -156,14 +156,14 @@ class Computation:
             if self.life.state in ENDED:
                 state = self.life.state.value
                 raise Refusal(Reason.ALREADY_ENDED, f"The computation has ended: {state}.", state=state)
-            self.life.end(State.STOPPED, Kind.STOPPED, actor=session.key_id)
+            self.life.end(State.STOPPED, EventKind.STOPPED, actor=session.key_id)
 
     def wipe(self, session: Session) -> None:
         """End the computation, if there is one, so that nothing of it is left when the machine is reset."""
         authorization.demand(session, authorization.OWNER)
         with self.life.lock:
             if self.life.unfinished:
-                self.life.end(State.STOPPED, Kind.STOPPED, actor=session.key_id)
+                self.life.end(State.STOPPED, EventKind.STOPPED, actor=session.key_id)
 
     def reboot(self) -> None:
         """Boot the machine afresh."""
@@ -174,5 +174,5 @@ class Computation:
         with self.life.lock:
             if self.life.state is State.CONSUMING and self._execution.expired():
                 self.life.detail = Reason.EXPIRED.value
-                self.life.append(Kind.EXPIRED)
-                self.life.end(State.COMPLETE, Kind.COMPLETED, detail=Reason.EXPIRED.value)
+                self.life.append(EventKind.EXPIRED)
+                self.life.end(State.COMPLETE, EventKind.COMPLETED, detail=Reason.EXPIRED.value)

@@ -7,7 +7,7 @@ from agent_runtime.clock import Clock
 from agent_runtime.errors import Reason, Refusal
 from agent_runtime.rpc.keys import EventKey
 from cloister.protocol import canonical, events
-from cloister.protocol.events import Event, Kind, State
+from cloister.protocol.events import Event, EventKind, State
 
 RESERVE = 4096
 """Events kept for the computation's own steps, which peers cannot multiply."""
@@ -29,7 +29,7 @@ class EventLog:
 
     def append(
         self,
-        kind: Kind,
+        kind: EventKind,
         state: State,
         *,
         manifest: bytes | None = None,
@@ -38,7 +38,7 @@ class EventLog:
     ) -> Event:
         """Add an event; ``manifest`` is its digest, ``actor`` a key id. Raises Refusal LOG_FULL."""
         with self._changed:
-            room = events.MAX_EVENTS - (RESERVE if kind is Kind.CONSENT else 0)
+            room = events.MAX_EVENTS - (RESERVE if kind is EventKind.CONSENT else 0)
             if len(self._lines) >= room:
                 raise Refusal(Reason.LOG_FULL, "The event log is full; reset the machine to start afresh.")
             event = Event(

@@ -15,7 +15,7 @@ from agent_runtime.computation.state import Life
 from agent_runtime.errors import AgentError, told
 from agent_runtime.runner.protocol import Outcome
 from cloister.errors import CloisterError
-from cloister.protocol.events import Kind, State
+from cloister.protocol.events import EventKind, State
 from cloister.protocol.manifest import Manifest
 
 _INTERNAL = "INTERNAL"
@@ -68,7 +68,7 @@ class Execution:
                 life.run = None
                 if life.state is not State.RUNNING:
                     return
-                life.append(Kind.RUN_FINISHED, detail={"outcome": outcome.value})
+                life.append(EventKind.RUN_FINISHED, detail={"outcome": outcome.value})
             if outcome is not Outcome.OK:
                 life.fail(outcome.value)
                 return
@@ -96,4 +96,4 @@ class Execution:
             self._expires = parts.clock.uptime() + manifest.results.expires
             life.state = State.CONSUMING
             # The algorithm and its data have done their service.
-            life.append_wiped(Kind.RESULTS_READY, parts.store, detail={"receipt": proof.payload_digest.hex()})
+            life.append_wiped(EventKind.RESULTS_READY, parts.store, detail={"receipt": proof.payload_digest.hex()})

@@ -8,7 +8,7 @@ from agent_runtime.computation.results import Slots
 from agent_runtime.errors import Reason, Refusal, told
 from agent_runtime.runner.client import Run
 from agent_runtime.runner.protocol import Operation
-from cloister.protocol.events import Kind, State
+from cloister.protocol.events import EventKind, State
 from cloister.protocol.manifest import Manifest
 
 ENDED = (State.COMPLETE, State.FAILED, State.STOPPED)
@@ -27,7 +27,7 @@ class Life:
         self.detail = ""
         self.manifest: Manifest | None = None
         self.run: Run | None = None
-        self.append(Kind.STARTED)
+        self.append(EventKind.STARTED)
 
     @property
     def unfinished(self) -> bool:
@@ -44,13 +44,13 @@ class Life:
         """Of a step that the state does not allow; ``said`` goes before "in the state"."""
         return Refusal(Reason.NOT_READY, f"{said} in the state {self.state.value}.", state=self.state.value)
 
-    def append(self, kind: Kind, *, actor: str | None = None, detail: dict[str, str] | None = None) -> str:
+    def append(self, kind: EventKind, *, actor: str | None = None, detail: dict[str, str] | None = None) -> str:
         """Add an event with the state as it is now; the event's time."""
         digest = None if self.manifest is None else self.manifest.digest()
         return self._parts.log.append(kind, self.state, manifest=digest, actor=actor, detail=detail).time
 
     def append_wiped(
-        self, kind: Kind, *places: AssetStore | Slots, actor: str | None = None, detail: dict[str, str]
+        self, kind: EventKind, *places: AssetStore | Slots, actor: str | None = None, detail: dict[str, str]
     ) -> None:
         """Wipe, then add the event. When something is left it says so, and the machine ends: it is all in memory."""
         wiped = _wipe(*places)
@@ -63,7 +63,7 @@ class Life:
         if not _wipe(place):
             self._power_off()
 
-    def end(self, state: State, kind: Kind, *, actor: str | None = None, detail: str = "") -> None:
+    def end(self, state: State, kind: EventKind, *, actor: str | None = None, detail: str = "") -> None:
         """Into a state for good, wiping everything but the log, the receipt and what the algorithm printed."""
         self.state, self.detail = state, detail
         if self.run is not None:
@@ -75,7 +75,7 @@ class Life:
         """The run has come to nothing, unless somebody has ended it before."""
         with self.lock:
             if self.state is State.RUNNING:
-                self.end(State.FAILED, Kind.FAILED, detail=reason)
+                self.end(State.FAILED, EventKind.FAILED, detail=reason)
 
     def _power_off(self) -> None:
         self._parts.runner.end(Operation.POWER_OFF)

@@ -140,6 +140,6 @@ def logs(
         show.note(f"Written: {output}")
     else:
         # An algorithm is not trusted with the reader's terminal: nothing that moves the cursor passes.
-        sys.stdout.write(text.shown(content.decode("utf-8", "replace"), keep="\n\t"))
+        sys.stdout.write(text.printable(content.decode("utf-8", "replace"), keep="\n\t"))
     if any(chunk.truncated for chunk in chunks):
         show.note("The log is cut off where the manifest's limit was reached.")

@@ -12,7 +12,7 @@ ROLES = ("owner", "algorithm-provider", "dataset-provider", "result-consumer", "
 
 
 @dataclass(frozen=True)
-class Member:
+class MemberEntry:
     """A member's name, public key (SubjectPublicKeyInfo, DER) and roles."""
 
     name: str
@@ -21,7 +21,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Cvm:
+class CvmEntry:
     """A confidential VM: ``endpoint`` is host:port, ``platform`` as in evidence (``local``, ``azure-snp``, ...)."""
 
     name: str
@@ -38,8 +38,8 @@ class Descriptor:
     backend: str
     flavor: str
     image: str
-    members: tuple[Member, ...]
-    cvms: tuple[Cvm, ...]
+    members: tuple[MemberEntry, ...]
+    cvms: tuple[CvmEntry, ...]
     authority: bytes | None
 
     @classmethod
@@ -70,7 +70,7 @@ class Descriptor:
                     f"{what}: the boot configuration of {cvm['name']} has the digest {configuration.digest().hex()}, "
                     f"not {cvm['boot_configuration_digest']}."
                 )
-            cvms.append(Cvm(cvm["name"], cvm["endpoint"], cvm["platform"], configuration))
+            cvms.append(CvmEntry(cvm["name"], cvm["endpoint"], cvm["platform"], configuration))
         return cls(
             workspace=value["workspace"],
             backend=value["backend"],
@@ -116,11 +116,11 @@ class Descriptor:
         return canonical.encode(self.value())
 
 
-def _member(value: dict[str, Any], what: str) -> Member:
+def _member(value: dict[str, Any], what: str) -> MemberEntry:
     place = f"{what}: the key of {value['name']}"
     key = canonical.from_base64(value["key"], what=place)
     try:
         transcript.load_public_key(key)
     except canonical.FormatError as error:
         raise canonical.FormatError(f"{place} cannot be used: {error.message}") from error
-    return Member(value["name"], key, tuple(value["roles"]))
+    return MemberEntry(value["name"], key, tuple(value["roles"]))

@@ -30,7 +30,7 @@ class State(StrEnum):
     STOPPED = "Stopped"
 
 
-class Kind(StrEnum):
+class EventKind(StrEnum):
     """What an event reports; ``state`` in the event is the state after it."""
 
     STARTED = "agent-started"
@@ -58,7 +58,7 @@ class Event:
     previous: str
     time: str
     uptime: int
-    kind: Kind
+    kind: EventKind
     state: State
     manifest: str | None = None
     actor: str | None = None
@@ -108,7 +108,7 @@ class Record:
                 previous=event["previous"],
                 time=event["time"],
                 uptime=event["uptime"],
-                kind=Kind(event["kind"]),
+                kind=EventKind(event["kind"]),
                 state=State(event["state"]),
                 manifest=event.get("manifest"),
                 actor=event.get("actor"),
@@ -130,7 +130,7 @@ def sign(event: Event, key: ed25519.Ed25519PrivateKey) -> Record:
     return Record(event, key.sign(_LABEL + canonical.encode(event.value())))
 
 
-class Chain:
+class EventChain:
     """Checks records one by one: signature of one key, sequence without gap, each naming the one before.
 
     ``head`` is the digest of the last event (32 zero bytes before the first), ``count`` how many there were.

@@ -11,7 +11,7 @@ MAX_SIZE = 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Output:
+class ImageOutput:
     """A file of the image: SHA-256 (hex) and size in bytes."""
 
     sha256: str
@@ -25,7 +25,7 @@ class ImageManifest:
     flavor: str
     debug: bool
     inputs: Mapping[str, str]
-    outputs: Mapping[str, Output]
+    outputs: Mapping[str, ImageOutput]
     pcrs: Mapping[int, str]
 
     @classmethod
@@ -38,7 +38,9 @@ class ImageManifest:
             flavor=value["flavor"],
             debug=value["debug"],
             inputs=dict(value["inputs"]),
-            outputs={name: Output(sha256=out["sha256"], size=out["size"]) for name, out in value["outputs"].items()},
+            outputs={
+                name: ImageOutput(sha256=out["sha256"], size=out["size"]) for name, out in value["outputs"].items()
+            },
             pcrs={int(index): digest for index, digest in value["measurements"]["pcrs"].items()},
         )
 

@@ -73,7 +73,7 @@ class Logs:
 
 
 @dataclass(frozen=True)
-class Limits:
+class RunLimits:
     """What a run may use: seconds, bytes, CPUs, processes."""
 
     time: int
@@ -94,7 +94,7 @@ class Manifest:
     datasets: tuple[Asset, ...]
     results: Results
     logs: Logs
-    limits: Limits
+    limits: RunLimits
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
@@ -136,7 +136,7 @@ class Manifest:
                 max_size=value["logs"]["max"],
                 release=value["logs"]["release"],
             ),
-            limits=Limits(**value["limits"]),
+            limits=RunLimits(**value["limits"]),
         )
         manifest._check(what)
         return manifest

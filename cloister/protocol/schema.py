@@ -57,7 +57,7 @@ def validate(name: str, value: Any, *, what: str) -> None:
     except fastjsonschema.JsonSchemaValueException as error:
         place = ".".join(str(part) for part in error.path[1:]) or "the document"
         # Names of members may be the sender's own: none of them may speak to the reader's terminal.
-        raise FormatError(text.shown(f"{what}: {place} {_reason(error)}.")) from error
+        raise FormatError(text.printable(f"{what}: {place} {_reason(error)}.")) from error
 
 
 def unknown_member(error: fastjsonschema.JsonSchemaValueException) -> str | None:

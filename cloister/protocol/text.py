@@ -1,10 +1,10 @@
-"""Text that a peer or a file chose, for a person's terminal."""
+"""Text that a peer or a file chose, made safe for a terminal."""
 
 
-def shown(text: str, *, keep: str = "", instead: str = "\ufffd") -> str:
-    """``text`` with ``instead`` of all that nobody sees or that moves the cursor, but for what is in ``keep``.
+def printable(text: str, *, keep: str = "", replacement: str = "\ufffd") -> str:
+    """``text`` with every unprintable character replaced, except those in ``keep``.
 
-    Those are control and format characters (such as turn the direction of writing), separators but the space, and what
-    is no character (str.isprintable).
+    Unprintable (str.isprintable) are control and format characters, such as those that reverse the writing direction,
+    all separators except the space, and unassigned code points: they are invisible or move the cursor.
     """
-    return "".join(char if char.isprintable() or char in keep else instead for char in text)
+    return "".join(char if char.isprintable() or char in keep else replacement for char in text)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 
-from cloister.protocol.imagemanifest import ImageManifest, Output
+from cloister.protocol.imagemanifest import ImageManifest, ImageOutput
 from image.build.measure import Register
 from image.formats import contents
 from image.formats.contents import Contents
@@ -18,7 +18,7 @@ def describe(
         flavor=recipe.flavor,
         debug=recipe.debug,
         inputs=inputs,
-        outputs={name: Output(contents.sha256(data), contents.size(data)) for name, data in outputs.items()},
+        outputs={name: ImageOutput(contents.sha256(data), contents.size(data)) for name, data in outputs.items()},
         pcrs={index: register.value.hex() for index, register in registers.items()},
     )
 

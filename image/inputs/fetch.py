@@ -124,7 +124,7 @@ def _from_vendored(lock: Lock, missing: Sequence[LockedPackage | LockedWheel], s
 def _vendored(lock: Lock, source: Path) -> Generator[Callable[[LockedPackage | LockedWheel], bytes]]:
     """Yields what reads an entry of ``lock`` from the tar."""
     try:
-        with userfile.opened(source) as file, tarfile.open(fileobj=file, mode="r:") as archive:
+        with userfile.open_regular(source) as file, tarfile.open(fileobj=file, mode="r:") as archive:
             members = {member.name: member for member in archive if member.isreg()}
 
             def read(entry: LockedPackage | LockedWheel) -> bytes:

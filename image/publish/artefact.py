@@ -50,7 +50,7 @@ class Artefact:
     def open(self) -> Generator[int, None, None]:
         """A file descriptor of just what the manifest says, whatever happens to the path meanwhile."""
         try:
-            file = userfile.opened(self.path)
+            file = userfile.open_regular(self.path)
         except OSError as error:
             raise PublishError(
                 f"{self.path} cannot be read: {error.strerror}.", hint="Build the image again: invoke image.build"

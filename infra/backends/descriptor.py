@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from cloister.protocol.bootconfig import BootConfiguration
-from cloister.protocol.descriptor import Cvm, Descriptor, Member
+from cloister.protocol.descriptor import CvmEntry, Descriptor, MemberEntry
 from infra.configuration.image import Image
 from infra.configuration.workspace import Workspace
 
@@ -30,9 +30,9 @@ def describe(
         backend=configuration.backend,
         flavor=image.manifest.flavor,
         image=image.digest,
-        members=tuple(Member(one.name, one.key, one.roles) for one in configuration.members),
+        members=tuple(MemberEntry(one.name, one.key, one.roles) for one in configuration.members),
         cvms=tuple(
-            Cvm(boot.cvm, endpoint, platform, boot)
+            CvmEntry(boot.cvm, endpoint, platform, boot)
             for boot, endpoint, platform in zip(boots, endpoints, platforms, strict=True)
         ),
         authority=authority,

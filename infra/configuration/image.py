@@ -68,7 +68,7 @@ def check_disk(image: Image) -> None:
     """
     wanted = image.manifest.outputs[DISK].sha256
     try:
-        with userfile.opened(image.disk) as disk:
+        with userfile.open_regular(image.disk) as disk:
             found = hashlib.file_digest(disk, "sha256").hexdigest()
     except OSError as error:
         raise ImageMissing(f"{image.disk} cannot be read: {error.strerror}.", hint="Build the image again.") from error

@@ -45,13 +45,13 @@ def test_parties_go_from_manifest_to_result_and_receipt(world: World) -> None:
     assert [(one.asset, one.party) for one in made.consents] == [("algorithm", "lab"), ("h1", "hospital")]
     assert made.files["results/model.json"] == hashlib.sha256(archive.read("results/model.json")).hexdigest()
 
-    chain = events.Chain(key)
+    chain = events.EventChain(key)
     kinds = []
     for line in world.events():
         record = events.Record.parse(line)
         chain.add(record)
         kinds.append(record.event.kind.value)
-        if record.event.kind is events.Kind.RUN_FINISHED:
+        if record.event.kind is events.EventKind.RUN_FINISHED:
             assert chain.head.hex() == made.log_head
     assert kinds == [
         "agent-started",

@@ -12,7 +12,7 @@ from cloister.attestation.policy.policy import Policy
 from cloister.cli import collection
 from cloister.protocol import transcript
 from cloister.protocol.bootconfig import BootConfiguration
-from cloister.protocol.descriptor import Cvm, Descriptor, Member
+from cloister.protocol.descriptor import CvmEntry, Descriptor, MemberEntry
 from cloister.protocol.imagemanifest import ImageManifest
 
 OWNER = transcript.spki_of(ed25519.Ed25519PrivateKey.generate().public_key())
@@ -24,10 +24,10 @@ def write(folder: Path, platform: str, *names: str) -> None:
     pcrs = dict.fromkeys((4, 9, 11), "11" * 32) | dict.fromkeys((12, 13), "00" * 32)
     image = ImageManifest(flavor="base", debug=False, inputs={}, outputs={}, pcrs=pcrs)
     cvms = tuple(
-        Cvm(name, "127.0.0.1:1", platform, BootConfiguration("trial", name, (transcript.key_id(OWNER),)))
+        CvmEntry(name, "127.0.0.1:1", platform, BootConfiguration("trial", name, (transcript.key_id(OWNER),)))
         for name in names
     )
-    members = (Member("lab", OWNER, ("owner",)),)
+    members = (MemberEntry("lab", OWNER, ("owner",)),)
     descriptor = Descriptor("trial", platform.split("-")[0], "base", image.digest().hex(), members, cvms, None)
     (folder / "manifest.json").write_bytes(image.encode())
     (folder / "workspace.json").write_bytes(descriptor.encode())

@@ -7,7 +7,7 @@ from cloister.attestation.policy.policy import Policy
 from cloister.client.computation import submission, upload
 from cloister.client.computation.timeline import ENDED, Follower
 from cloister.client.connection.connection import Connection, Target
-from cloister.protocol.descriptor import Cvm, Descriptor, Member
+from cloister.protocol.descriptor import CvmEntry, Descriptor, MemberEntry
 from cloister.protocol.events import State
 from cloister.protocol.manifest import Asset, Manifest
 from tests.agent_fixture import RunningAgent
@@ -32,8 +32,8 @@ class Machine:
             backend="local",
             flavor="base",
             image="00" * 32,
-            members=tuple(Member(name, key.public, ("owner",)) for name, key in parties.keys.items()),
-            cvms=(Cvm(configuration.cvm, str(running.address), "local", configuration),),
+            members=tuple(MemberEntry(name, key.public, ("owner",)) for name, key in parties.keys.items()),
+            cvms=(CvmEntry(configuration.cvm, str(running.address), "local", configuration),),
             authority=running.authority.certificate,
         )
         (parties.folder / "workspace.json").write_bytes(descriptor.encode())

@@ -18,7 +18,7 @@ from cloister.client.files.keys import Key
 from cloister.endpoint import Address
 from cloister.process import run
 from cloister.protocol.bootconfig import BootConfiguration
-from cloister.protocol.descriptor import Cvm, Descriptor, Member
+from cloister.protocol.descriptor import CvmEntry, Descriptor, MemberEntry
 from image.inputs import tools as host_tools
 from infra.configuration.image import Image
 from infra.paths import private_folder
@@ -99,10 +99,10 @@ class HostileHost(AbstractContextManager["HostileHost"]):
             flavor=self.image.manifest.flavor,
             image=self.image.digest,
             members=(
-                Member("lab", self.parties.keys["lab"].public, ("owner", "algorithm-provider", "result-consumer")),
-                Member("hospital-1", self.parties.keys["hospital-1"].public, ("dataset-provider",)),
+                MemberEntry("lab", self.parties.keys["lab"].public, ("owner", "algorithm-provider", "result-consumer")),
+                MemberEntry("hospital-1", self.parties.keys["hospital-1"].public, ("dataset-provider",)),
             ),
-            cvms=(Cvm(CVM, f"{ports.LOOPBACK}:{self.port}", "local", self.configuration()),),
+            cvms=(CvmEntry(CVM, f"{ports.LOOPBACK}:{self.port}", "local", self.configuration()),),
             authority=self.authority,
         )
 

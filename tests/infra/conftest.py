@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from cloister.protocol.bootconfig import BootConfiguration
-from cloister.protocol.imagemanifest import ImageManifest, Output
+from cloister.protocol.imagemanifest import ImageManifest, ImageOutput
 from image.inputs import tools as host_tools
 from infra.provider.names import AUTHORITY, CVM
 from infra.provider.qemu import machine, ports
@@ -111,7 +111,7 @@ def image(tmp_path: Path) -> Path:
         flavor="base",
         debug=False,
         inputs=dict.fromkeys(("recipe", "lock", "tools", "source"), "00" * 32),
-        outputs={"disk.raw": Output(hashlib.sha256(disk).hexdigest(), len(disk))},
+        outputs={"disk.raw": ImageOutput(hashlib.sha256(disk).hexdigest(), len(disk))},
         pcrs=dict.fromkeys((4, 9, 11, 12, 13), "00" * 32),
     )
     (folder / "manifest.json").write_bytes(manifest.encode())

@@ -13,7 +13,7 @@ from cloister.attestation.evidence import Platform
 from cloister.attestation.first_policy.from_manifest import policy_from
 from cloister.attestation.first_policy.placeholders import unfilled
 from cloister.protocol.bootconfig import BootConfiguration
-from cloister.protocol.descriptor import Cvm, Descriptor
+from cloister.protocol.descriptor import CvmEntry, Descriptor
 from cloister.protocol.imagemanifest import ImageManifest
 from infra.configuration import workspace
 from tasks import namespace
@@ -66,7 +66,9 @@ def test_every_member_that_a_first_policy_leaves_open_is_described(path: Path):
     text = path.read_text()
     for platform in (one for one in Platform if one.startswith(path.stem)):
         boot = BootConfiguration("lab", "trainer", ("00" * 32,))
-        descriptor = Descriptor("lab", path.stem, "base", "00" * 32, (), (Cvm("trainer", "h:1", platform, boot),), None)
+        descriptor = Descriptor(
+            "lab", path.stem, "base", "00" * 32, (), (CvmEntry("trainer", "h:1", platform, boot),), None
+        )
         pcrs = dict.fromkeys((4, 9, 11), "11" * 32)
         policy, _ = policy_from(ImageManifest("base", False, {}, {}, pcrs), descriptor)
         members = [one.member for one in unfilled(policy)]

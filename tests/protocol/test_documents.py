@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cloister.protocol import canonical, schema, transcript
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.canonical import FormatError
-from cloister.protocol.descriptor import Cvm, Descriptor, Member
-from cloister.protocol.imagemanifest import ImageManifest, Output
+from cloister.protocol.descriptor import CvmEntry, Descriptor, MemberEntry
+from cloister.protocol.imagemanifest import ImageManifest, ImageOutput
 from cloister.protocol.manifest import Manifest
 
 
@@ -159,7 +159,7 @@ def test_an_image_manifest_keeps_its_value():
         flavor="base",
         debug=False,
         inputs={"lock": _DIGEST},
-        outputs={"disk.raw": Output(_DIGEST, 5)},
+        outputs={"disk.raw": ImageOutput(_DIGEST, 5)},
         pcrs=dict.fromkeys((4, 9, 11, 12, 13), _DIGEST),
     )
     assert ImageManifest.parse(manifest.encode()) == manifest
@@ -298,8 +298,8 @@ _DESCRIPTOR = Descriptor(
     backend="local",
     flavor="base",
     image=_DIGEST,
-    members=(Member("lab", _LAB, ("owner",)),),
-    cvms=(Cvm("trainer", "127.0.0.1:6110", "local", BootConfiguration("w", "trainer", ("00" * 32,))),),
+    members=(MemberEntry("lab", _LAB, ("owner",)),),
+    cvms=(CvmEntry("trainer", "127.0.0.1:6110", "local", BootConfiguration("w", "trainer", ("00" * 32,))),),
     authority=b"certificate",
 )
 
@@ -310,8 +310,8 @@ _DESCRIPTOR = Descriptor(
         ({"workspace": "other"}, "is for the CVM trainer of the workspace w"),
         ({"cvms": (dataclasses.replace(_DESCRIPTOR.cvms[0], name="other"),)}, "of other is for the CVM trainer"),
         ({"cvms": _DESCRIPTOR.cvms * 2}, "two of its cvms have the same name"),
-        ({"members": (*_DESCRIPTOR.members, Member("lab", _H1, ()))}, "two of its members have the same name"),
-        ({"members": (Member("lab", b"no key", ()),)}, "the key of lab cannot be used"),
+        ({"members": (*_DESCRIPTOR.members, MemberEntry("lab", _H1, ()))}, "two of its members have the same name"),
+        ({"members": (MemberEntry("lab", b"no key", ()),)}, "the key of lab cannot be used"),
     ],
     ids=str,
 )

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cloister.errors import ProofError
 from cloister.protocol import events, receipt, transcript
 from cloister.protocol.canonical import FormatError
-from cloister.protocol.events import Chain, Event, Kind, Record, State
+from cloister.protocol.events import Event, EventChain, EventKind, Record, State
 
 _KEY = ed25519.Ed25519PrivateKey.generate()
 _SPKI = transcript.spki_of(_KEY.public_key())
@@ -22,7 +22,7 @@ def _log(count=4, key=_KEY):
             previous=previous.hex(),
             time="2026-01-01T00:00:00.000Z",
             uptime=1000 + sequence,
-            kind=Kind.ASSET,
+            kind=EventKind.ASSET,
             state=State.RECEIVING,
             detail={"asset": f"d{sequence}"},
         )
@@ -32,7 +32,7 @@ def _log(count=4, key=_KEY):
 
 
 def _check(records):
-    chain = Chain(_SPKI)
+    chain = EventChain(_SPKI)
     for record in records:
         chain.add(Record.parse(record.encode()))
     return chain
@@ -96,7 +96,7 @@ def test_only_an_ed25519_key_signs_events_and_receipts():
     )
     for key in (other, b"no key"):
         with pytest.raises(ProofError, match="names no key for events"):
-            Chain(key)
+            EventChain(key)
     with pytest.raises(ProofError, match="names no key for receipts"):
         receipt.open_envelope(envelope, other)
 

@@ -81,7 +81,9 @@ class Members:
     def end(self) -> None:
         """No other member may be there."""
         if self._members:
-            raise self.malformed(text.shown(next(iter(self._members))[:40]), "is a member that Intel does not specify")
+            raise self.malformed(
+                text.printable(next(iter(self._members))[:40]), "is a member that Intel does not specify"
+            )
 
 
 def open_signed(data: bytes, member: str) -> tuple[bytes, bytes, Any]:

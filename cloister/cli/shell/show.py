@@ -21,7 +21,7 @@ def facts(value: Any) -> None:
 
 def note(said: str) -> None:
     """Something for the person, which is no result: on standard error."""
-    print(text.shown(said, keep="\n\t"), file=sys.stderr)
+    print(text.printable(said, keep="\n\t"), file=sys.stderr)
 
 
 @contextlib.contextmanager

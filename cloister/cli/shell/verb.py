@@ -158,7 +158,7 @@ def report(error: CloisterError) -> None:
 
 def _shown(said: str) -> str:
     """Messages quote peers, files and programs, which must not speak to the reader's terminal."""
-    return text.shown(said, keep="\n\t")
+    return text.printable(said, keep="\n\t")
 
 
 def program() -> str:

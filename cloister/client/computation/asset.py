@@ -43,7 +43,7 @@ def digest(path: Path, progress: Progress = lambda done: None) -> LocalAsset:
             folder_digest, size = archive.tar_digest(path)
             return LocalAsset(path, file, folder_digest.hex(), size)
         state, done = hashlib.sha256(), 0
-        with userfile.opened(path) as stream:
+        with userfile.open_regular(path) as stream:
             while data := stream.read(_CHUNK):
                 state.update(data)
                 done += len(data)
@@ -77,7 +77,7 @@ def opened(path: Path) -> Generator[BinaryIO, None, None]:
 def _open(path: Path) -> BinaryIO:
     try:
         if not path.is_dir():
-            return userfile.opened(path)
+            return userfile.open_regular(path)
         stream = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - the caller closes it
         try:
             archive.write_tar(stream, path)
@@ -95,7 +95,7 @@ def unpacked_size(path: Path) -> int:
     try:
         if path.is_dir():
             return sum(one.lstat().st_size for one in path.rglob("*") if one.is_file())
-        with userfile.opened(path) as stream:
+        with userfile.open_regular(path) as stream:
             if zipfile.is_zipfile(stream):
                 with zipfile.ZipFile(stream) as packed:
                     return sum(info.file_size for info in packed.infolist())

@@ -11,25 +11,25 @@ from cloister.client.connection.refusal import ConnectionLost
 from cloister.client.connection.retry import EVENTS, Patience
 from cloister.errors import CloisterError, ProofError
 from cloister.protocol import canonical, text
-from cloister.protocol.events import Chain, Event, Kind, Record, State
+from cloister.protocol.events import Event, EventChain, EventKind, Record, State
 from cloister.protocol.transcript import key_id
 
 ENDED = frozenset({State.COMPLETE, State.FAILED, State.STOPPED})
 """States that nothing follows."""
 
 _SENTENCES = {
-    Kind.STARTED: "the agent is ready for a manifest",
-    Kind.MANIFEST: "submitted the manifest",
-    Kind.CONSENT: "consents to the use of {asset}",
-    Kind.ASSET: "{asset} is complete",
-    Kind.RUN_STARTED: "the algorithm runs",
-    Kind.RUN_FINISHED: "the algorithm has ended",
-    Kind.RESULTS_READY: "results are ready",
-    Kind.RESULT_CONSUMED: "took the result",
-    Kind.EXPIRED: "results have expired and are wiped",
-    Kind.COMPLETED: "everything is wiped, the computation is complete",
-    Kind.FAILED: "failed: {reason}",
-    Kind.STOPPED: "stopped the computation",
+    EventKind.STARTED: "the agent is ready for a manifest",
+    EventKind.MANIFEST: "submitted the manifest",
+    EventKind.CONSENT: "consents to the use of {asset}",
+    EventKind.ASSET: "{asset} is complete",
+    EventKind.RUN_STARTED: "the algorithm runs",
+    EventKind.RUN_FINISHED: "the algorithm has ended",
+    EventKind.RESULTS_READY: "results are ready",
+    EventKind.RESULT_CONSUMED: "took the result",
+    EventKind.EXPIRED: "results have expired and are wiped",
+    EventKind.COMPLETED: "everything is wiped, the computation is complete",
+    EventKind.FAILED: "failed: {reason}",
+    EventKind.STOPPED: "stopped the computation",
 }
 
 REASONS = {
@@ -96,7 +96,7 @@ def line(event: Event, first_uptime: int, known: Mapping[str, str]) -> Line:
 
 def _readable(detail: Mapping[str, str]) -> dict[str, str]:
     """Details for a line: enumerated reasons as words, and nothing that would move the cursor."""
-    shown = {name: text.shown(said, instead=" ") for name, said in detail.items()}
+    shown = {name: text.printable(said, replacement=" ") for name, said in detail.items()}
     if "reason" in shown:
         shown["reason"] = REASONS.get(shown["reason"], shown["reason"])
     return shown
@@ -120,7 +120,7 @@ class Follower:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._chain: Chain | None = None
+        self._chain: EventChain | None = None
         self._key = b""
         self.state = State.IDLE
         self.started = 0
@@ -155,7 +155,7 @@ class Follower:
         session = self._connection.session()
         key = self._connection.evidence().event_log_key
         if self._chain is None:
-            self._chain, self._key = Chain(key), key
+            self._chain, self._key = EventChain(key), key
         elif key != self._key:
             raise ProofError(
                 "The machine was started anew while its events were read: its event-log key is another one.",

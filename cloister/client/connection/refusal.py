@@ -145,4 +145,4 @@ def _in_local_time(sentence: str, moment: str) -> str:
 
 def _printable(said: str) -> str:
     """A peer's words, without what would move the reader's cursor."""
-    return text.shown(said[:500], instead=" ")
+    return text.printable(said[:500], replacement=" ")

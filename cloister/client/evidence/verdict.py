@@ -16,7 +16,7 @@ def lines(verdict: Verdict | RawVerdict) -> Iterator[str]:
     yield from _checks(verdict.checks)
     for one in verdict.skipped:
         source = "that you brought" if one.brought else "of the evidence"
-        yield f"Skipped   {one.kind} {source}, SHA-256 {one.digest.hex()}: {text.shown(one.reason)}"
+        yield f"Skipped   {one.kind} {source}, SHA-256 {one.digest.hex()}: {text.printable(one.reason)}"
     yield from summary(verdict) if isinstance(verdict, Verdict) else _raw_summary(verdict)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cloister import userfile
 from cloister.errors import InputError
-from cloister.protocol.descriptor import MAX_SIZE, Cvm, Descriptor
+from cloister.protocol.descriptor import MAX_SIZE, CvmEntry, Descriptor
 from cloister.protocol.transcript import key_id
 
 
@@ -21,7 +21,7 @@ def load(path: Path) -> Descriptor:
         raise InputError(f"{path}: {error.message}", hint=error.hint) from error
 
 
-def find(descriptor: Descriptor, name: str | None) -> Cvm:
+def find(descriptor: Descriptor, name: str | None) -> CvmEntry:
     """The CVM of that name, or the only one when ``name`` is None. Raises InputError."""
     names = ", ".join(cvm.name for cvm in descriptor.cvms)
     if name is None:

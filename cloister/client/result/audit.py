@@ -13,7 +13,7 @@ from cloister.attestation.verify import ReceiptPurpose, SessionPurpose, verify
 from cloister.client.evidence.vendors import Vendors
 from cloister.client.result.claims import Account, Outcome, Statement
 from cloister.errors import InputError, ProofError
-from cloister.protocol.events import FIRST_PREVIOUS, MAX_EVENTS, MAX_LINE, Chain, Event, Kind, Record
+from cloister.protocol.events import FIRST_PREVIOUS, MAX_EVENTS, MAX_LINE, Event, EventChain, EventKind, Record
 from cloister.protocol.transcript import key_id
 
 
@@ -112,7 +112,7 @@ class _Auditor:
     def signatures(self) -> str:
         """Each event under the key that the evidence names."""
         key = self._named().event_log_key
-        chain = Chain(key)
+        chain = EventChain(key)
         for record in self.records:
             chain.add(record)
         return f"key {key_id(key)}"
@@ -120,7 +120,7 @@ class _Auditor:
     def manifest(self) -> str:
         """What the log says was accepted is what the machine measured."""
         measured = self._named().binding.manifest_digest
-        logged = [record.event.manifest for record in self.records if record.event.kind is Kind.MANIFEST]
+        logged = [record.event.manifest for record in self.records if record.event.kind is EventKind.MANIFEST]
         if measured is None:
             if logged:
                 raise ProofError(f"The log names the manifest {logged[0]}, the evidence none: it was saved before.")
@@ -154,7 +154,7 @@ class _Auditor:
 def _lines(log: Path) -> list[bytes]:
     lines = []
     try:
-        with userfile.opened(log) as file:
+        with userfile.open_regular(log) as file:
             while line := file.readline(MAX_LINE + 2):
                 lines.append(line.removesuffix(b"\n"))
                 if len(lines) > MAX_EVENTS:

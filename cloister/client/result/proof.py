@@ -23,7 +23,7 @@ from cloister.errors import InputError, ProofError
 from cloister.protocol import archive, canonical, transcript
 from cloister.protocol import receipt as receipts
 from cloister.protocol.bootconfig import BootConfiguration
-from cloister.protocol.events import MAX_EVENTS, MAX_LINE, Chain, Kind, Record
+from cloister.protocol.events import MAX_EVENTS, MAX_LINE, EventChain, EventKind, Record
 from cloister.protocol.manifest import Manifest
 from cloister.protocol.receipt import Receipt
 
@@ -90,7 +90,7 @@ def prove(
     ``vendors`` state what the evidence itself does not carry; ``today`` is an aware time, now when None.
     """
     try:
-        userfile.opened(path).close()
+        userfile.open_regular(path).close()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     return _Prover(path, policy, vendors or Vendors(), today or datetime.datetime.now(datetime.UTC)).prove()
@@ -236,14 +236,14 @@ class _Prover:
 
     def _events(self) -> str:
         digest = self._proven_manifest().digest().hex()
-        chain = Chain(self.evidence.event_log_key)
+        chain = EventChain(self.evidence.event_log_key)
         accepted = False
         for line in self._read(EVENTS).splitlines(keepends=True):
             if not line.endswith(b"\n") or len(line) > MAX_LINE + 1 or chain.count >= MAX_EVENTS:
                 raise ProofError(f"Line {chain.count + 1} of {EVENTS} is not a whole event.")
             record = Record.parse(line[:-1])
             chain.add(record)
-            if record.event.kind is Kind.MANIFEST:
+            if record.event.kind is EventKind.MANIFEST:
                 _same("The manifest in the event log", digest, record.event.manifest)
                 accepted = True
         _same("The head of the event log", self.receipt.log_head, chain.head.hex())

@@ -267,7 +267,7 @@ def test_a_connection_on_which_events_are_followed_is_not_idle(tmp_path: Path) -
                 lambda state: closed.set() if state is grpc.ChannelConnectivity.IDLE else None, try_to_connect=False
             )
             assert closed.wait(30)
-            running.agent.log.append(events.Kind.EXPIRED, events.State.COMPLETE)
+            running.agent.log.append(events.EventKind.EXPIRED, events.State.COMPLETE)
             assert b"results-expired" in next(lines)
 
 

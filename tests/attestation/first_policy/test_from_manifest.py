@@ -15,7 +15,7 @@ from cloister.errors import InputError
 from cloister.protocol import transcript
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.canonical import FormatError
-from cloister.protocol.descriptor import Cvm, Descriptor, Member
+from cloister.protocol.descriptor import CvmEntry, Descriptor, MemberEntry
 from cloister.protocol.imagemanifest import ImageManifest
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -34,8 +34,8 @@ DESCRIPTOR = Descriptor(
     backend="local",
     flavor="base",
     image=IMAGE.digest().hex(),
-    members=(Member("lab", OWNER, ("owner",)),),
-    cvms=(Cvm("main", "127.0.0.1:6110", "local", CONFIGURATION),),
+    members=(MemberEntry("lab", OWNER, ("owner",)),),
+    cvms=(CvmEntry("main", "127.0.0.1:6110", "local", CONFIGURATION),),
     authority=MACHINE.authority.certificate,
 )
 
@@ -90,13 +90,13 @@ def test_a_debug_image_is_refused_by_name() -> None:
 
 
 def test_machines_that_differ_in_their_owners_make_no_policy() -> None:
-    other = Cvm("second", "127.0.0.1:6111", "local", BootConfiguration("trial", "second", ("ab" * 32,)))
+    other = CvmEntry("second", "127.0.0.1:6111", "local", BootConfiguration("trial", "second", ("ab" * 32,)))
     with pytest.raises(PolicyError, match="differ"):
         policy_from(IMAGE, dataclasses.replace(DESCRIPTOR, cvms=(*DESCRIPTOR.cvms, other)), allow_local=True)
 
 
 def test_local_and_other_platforms_make_no_policy() -> None:
-    other = Cvm("second", "127.0.0.1:6111", "sev-snp", dataclasses.replace(CONFIGURATION, cvm="second"))
+    other = CvmEntry("second", "127.0.0.1:6111", "sev-snp", dataclasses.replace(CONFIGURATION, cvm="second"))
     with pytest.raises(PolicyError, match="allow_local and accepts other platforms"):
         policy_from(IMAGE, dataclasses.replace(DESCRIPTOR, cvms=(*DESCRIPTOR.cvms, other)), allow_local=True)
 

@@ -6,7 +6,7 @@ from cloister.client.computation import status as states
 from cloister.client.computation import timeline
 from cloister.client.computation.timeline import Follower
 from cloister.errors import ProofError
-from cloister.protocol.events import Event, Kind, State
+from cloister.protocol.events import Event, EventKind, State
 from cloister.v1 import agent_pb2
 
 
@@ -14,7 +14,9 @@ def test_a_line_says_who_what_and_when(monkeypatch):
     monkeypatch.setenv("TZ", "Asia/Kolkata")
     timeline.time.tzset()
     try:
-        event = Event(3, "00" * 32, "2026-03-01T12:00:00.000Z", 4500, Kind.CONSENT, State.RECEIVING, actor="ab" * 32)
+        event = Event(
+            3, "00" * 32, "2026-03-01T12:00:00.000Z", 4500, EventKind.CONSENT, State.RECEIVING, actor="ab" * 32
+        )
         event = Event(**{**vars(event), "detail": {"asset": "h1\x1b[2J"}})
 
         shown = timeline.line(event, 1000, {"ab" * 32: "hospital-1"}).text()
@@ -31,7 +33,10 @@ def test_a_machine_that_was_started_anew_is_noticed(machine):
     machine.submit()
     with machine.connection("lab") as connection:
         follower = Follower(connection)
-        assert [record.event.kind for record in follower.records(follow=False)] == [Kind.STARTED, Kind.MANIFEST]
+        assert [record.event.kind for record in follower.records(follow=False)] == [
+            EventKind.STARTED,
+            EventKind.MANIFEST,
+        ]
         follower._key = b"of an earlier life"
         with pytest.raises(ProofError, match="started anew"):
             list(follower.records(follow=False))

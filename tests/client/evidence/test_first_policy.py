@@ -27,7 +27,7 @@ from cloister.attestation.verify import SessionPurpose, verify
 from cloister.client.evidence import policy as policies
 from cloister.protocol import transcript
 from cloister.protocol.bootconfig import BootConfiguration
-from cloister.protocol.descriptor import Cvm, Descriptor, Member
+from cloister.protocol.descriptor import CvmEntry, Descriptor, MemberEntry
 from cloister.protocol.imagemanifest import ImageManifest
 from tests.attestation.wording import require_words
 
@@ -66,8 +66,8 @@ class Shown:
     def descriptor(self) -> Descriptor:
         platform = self.evidence.platform
         backend = "gcp" if platform.startswith("gcp") else "azure"
-        cvm = Cvm("trainer", "192.0.2.1:6110", platform, CONFIGURATION)
-        members = (Member("lab", OWNER, ("owner",)),)
+        cvm = CvmEntry("trainer", "192.0.2.1:6110", platform, CONFIGURATION)
+        members = (MemberEntry("lab", OWNER, ("owner",)),)
         return Descriptor("trial", backend, "base", self.manifest().digest().hex(), members, (cvm,), None)
 
     def verdict(self, policy: Policy) -> Verdict:
@@ -237,7 +237,7 @@ def test_one_workspace_may_have_machines_of_both_kinds() -> None:
     shown = azure_snp()
     descriptor = shown.descriptor()
     other = dataclasses.replace(CONFIGURATION, cvm="second")
-    cvms = (*descriptor.cvms, Cvm("second", "192.0.2.2:6110", Platform.AZURE_TDX, other))
+    cvms = (*descriptor.cvms, CvmEntry("second", "192.0.2.2:6110", Platform.AZURE_TDX, other))
     policy, taken = policy_from(shown.manifest(), dataclasses.replace(descriptor, cvms=cvms))
 
     assert Policy.parse(policy.encode()) == policy

@@ -9,7 +9,7 @@ import pytest
 from invoke.exceptions import Exit
 
 from cloister.errors import InputError
-from cloister.protocol.imagemanifest import ImageManifest, Output
+from cloister.protocol.imagemanifest import ImageManifest, ImageOutput
 from image import tasks
 from image.build import diff, manifest, output, verify
 from image.inputs.lock import Lock, LockedArchive, LockedPackage
@@ -29,7 +29,7 @@ def image(folder: Path, contents: bytes) -> Path:
         flavor="base",
         debug=False,
         inputs=dict.fromkeys(("recipe", "lock", "tools", "source"), "0" * 64),
-        outputs={name: Output(hashlib.sha256(data).hexdigest(), len(data)) for name, data in made.items()},
+        outputs={name: ImageOutput(hashlib.sha256(data).hexdigest(), len(data)) for name, data in made.items()},
         pcrs={index: hashlib.sha256(contents).hexdigest() if index == 4 else "0" * 64 for index in (4, 9, 11, 12, 13)},
     )
     output.write(made | {"manifest.json": described.encode()}, folder)

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from cloister.protocol.imagemanifest import ImageManifest, Output
+from cloister.protocol.imagemanifest import ImageManifest, ImageOutput
 from image.publish.artefact import Artefact
 
 # A disk of 4 GiB, and its SHA-256, which takes a while; publishing would refuse another.
@@ -38,12 +38,12 @@ def sparse_image(folder: Path, mebibytes: int) -> ImageManifest:
     folder.mkdir()
     disk = sparse_disk(folder / "disk.vhd", mebibytes)
     (folder / "disk.tar.gz").write_bytes(b"tar")
-    tar = Output(hashlib.sha256(b"tar").hexdigest(), 3)
+    tar = ImageOutput(hashlib.sha256(b"tar").hexdigest(), 3)
     made = ImageManifest(
         flavor="base",
         debug=False,
         inputs={},
-        outputs={"disk.vhd": Output(disk.sha256, disk.size), "disk.tar.gz": tar},
+        outputs={"disk.vhd": ImageOutput(disk.sha256, disk.size), "disk.tar.gz": tar},
         pcrs=dict.fromkeys((4, 9, 11, 12, 13), "0" * 64),
     )
     (folder / "manifest.json").write_bytes(made.encode())

@@ -15,7 +15,7 @@ import yaml
 from cloister.errors import InputError
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.descriptor import Descriptor
-from cloister.protocol.imagemanifest import ImageManifest, Output
+from cloister.protocol.imagemanifest import ImageManifest, ImageOutput
 from infra.backends import azure
 from infra.backends.azure import keys, network
 from infra.configuration import workspace
@@ -41,14 +41,14 @@ ANSWERS: dict[str, dict[str, Any]] = {
 }
 
 
-def image(more: Mapping[str, Output] | None = None) -> Image:
-    outputs = {"disk.raw": Output("11" * 32, 1 << 20), **(more or {})}
+def image(more: Mapping[str, ImageOutput] | None = None) -> Image:
+    outputs = {"disk.raw": ImageOutput("11" * 32, 1 << 20), **(more or {})}
     inputs = dict.fromkeys(("recipe", "lock", "tools", "source"), "00" * 32)
     pcrs = dict.fromkeys((4, 9, 11, 12, 13), "00" * 32)
     return Image(ImageManifest(flavor="base", debug=False, inputs=inputs, outputs=outputs, pcrs=pcrs), Path("image"))
 
 
-SIGNED = image({"uki.signed.efi": Output("22" * 32, 1 << 20)})
+SIGNED = image({"uki.signed.efi": ImageOutput("22" * 32, 1 << 20)})
 
 
 def configuration(name: str, **changes: Any) -> workspace.Workspace:

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from cloister.protocol.imagemanifest import ImageManifest, Output
+from cloister.protocol.imagemanifest import ImageManifest, ImageOutput
 from infra.live import stack
 from tests.infra.clouds import workspaces
 from tests.infra.project import Project
@@ -17,7 +17,7 @@ ORCHESTRATOR = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
 def signed(folder: Path) -> Path:
     """The manifest of an image that secure boot takes."""
     plain = ImageManifest.parse(workspaces.manifest(folder).read_bytes())
-    outputs = {**plain.outputs, "uki.signed.efi": Output("11" * 32, 16 << 20)}
+    outputs = {**plain.outputs, "uki.signed.efi": ImageOutput("11" * 32, 16 << 20)}
     path = folder / "signed.json"
     path.write_bytes(ImageManifest(plain.flavor, plain.debug, plain.inputs, outputs, plain.pcrs).encode())
     return path

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloister.protocol.descriptor import Descriptor
-from cloister.protocol.imagemanifest import ImageManifest, Output
+from cloister.protocol.imagemanifest import ImageManifest, ImageOutput
 from infra.backends import gcp
 from infra.backends.gcp import names
 from infra.configuration import workspace
@@ -34,8 +34,8 @@ INSTANCE = "gcp:compute/instance:Instance"
 ROUTE = "gcp:compute/route:Route"
 
 
-def image(size: int = 150 << 20, more: Mapping[str, Output] | None = None) -> Image:
-    outputs = {"disk.raw": Output("11" * 32, size), **(more or {})}
+def image(size: int = 150 << 20, more: Mapping[str, ImageOutput] | None = None) -> Image:
+    outputs = {"disk.raw": ImageOutput("11" * 32, size), **(more or {})}
     inputs = dict.fromkeys(("recipe", "lock", "tools", "source"), "00" * 32)
     pcrs = dict.fromkeys((4, 9, 11, 12, 13), "00" * 32)
     return Image(ImageManifest(flavor="base", debug=False, inputs=inputs, outputs=outputs, pcrs=pcrs), Path("image"))
@@ -102,7 +102,7 @@ def test_machines_start_behind_closed_doors_and_one_after_the_other():
 
 
 def test_a_signed_image_boots_with_secure_boot():
-    signed = image(more={"uki.signed.efi": Output("22" * 32, 1)})
+    signed = image(more={"uki.signed.efi": ImageOutput("22" * 32, 1)})
     resources, _ = declare(configuration("gcp-private-snp"), signed)
     assert resources[f"{INSTANCE} trainer"]["inputs"]["shieldedInstanceConfig"]["enableSecureBoot"] is True
 

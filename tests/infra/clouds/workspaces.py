@@ -10,7 +10,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from cloister.protocol.imagemanifest import ImageManifest, Output
+from cloister.protocol.imagemanifest import ImageManifest, ImageOutput
 from tests.infra.clouds import project
 from tests.infra.clouds.world import Thing
 from tests.infra.project import Project
@@ -61,9 +61,9 @@ def value(backend: str, image: Path) -> dict[str, Any]:
 def manifest(folder: Path, *, signed: bool = False, **inputs: str) -> Path:
     """The manifest, below ``folder``, of an image whose inputs' digests are 32 times what is given for them."""
     digests = {name: inputs.get(name, "00") * 32 for name in ("recipe", "lock", "tools", "source")}
-    outputs = {name: Output("00" * 32, 64 << 20) for name in ("disk.raw", "disk.vhd", "disk.tar.gz")}
+    outputs = {name: ImageOutput("00" * 32, 64 << 20) for name in ("disk.raw", "disk.vhd", "disk.tar.gz")}
     if signed:
-        outputs["uki.signed.efi"] = Output("00" * 32, 1 << 20)
+        outputs["uki.signed.efi"] = ImageOutput("00" * 32, 1 << 20)
     pcrs = dict.fromkeys((4, 9, 11, 12, 13), "00" * 32)
     made = ImageManifest(flavor="base", debug=False, inputs=digests, outputs=outputs, pcrs=pcrs)
     path = folder / f"{made.digest().hex()[:8]}.json"
