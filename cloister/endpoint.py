@@ -1,7 +1,7 @@
 """The network end of an agent: its address, what certificate it shows, and a channel that accepts only that one.
 
 The certificate is no claim: anyone can make one. It names the key that the evidence must name too
-(docs/architecture.md, "Session").
+(docs/protocol.md, "Session").
 """
 
 import contextlib

@@ -18,7 +18,7 @@ MAX_SIZE = 1024 * 1024
 """Bytes of a canonical manifest."""
 
 KINDS = ("python",)
-"""Kinds of algorithm that agents of this version run; a manifest may name others (docs/architecture.md)."""
+"""Kinds of algorithm that agents of this version run; a manifest may name others (docs/protocol.md)."""
 
 ALGORITHM = "algorithm"
 BUNDLE = "bundle"

@@ -1,7 +1,7 @@
 """What the two ends of a session hash and sign.
 
 Fields of fixed size stand bare, fields of variable size are preceded by their length (8 bytes, big endian); every
-label ends in a zero byte. docs/architecture.md ("Session") has each formula.
+label ends in a zero byte. docs/protocol.md ("Session") has each formula.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""The hashes that both ends compute, recomputed here from the formulas of docs/architecture.md."""
+"""The hashes that both ends compute, recomputed here from the formulas of docs/protocol.md."""
 
 import hashlib
 

@@ -1,6 +1,6 @@
 """From an address to a bound session: probe, evidence, the party's own verdict, and only then a key.
 
-docs/architecture.md, "Session", has the order of these steps and why. Nothing of an asset moves before the verdict.
+docs/protocol.md, "Session", has the order of these steps and why. Nothing of an asset moves before the verdict.
 """
 
 import datetime

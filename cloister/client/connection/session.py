@@ -1,7 +1,7 @@
 """A bound session with an agent: typed calls, and one place that seals and opens what goes over the wire.
 
 Every call is a stream of its own. Its id rises, and is never used again; frames keep their order
-(docs/architecture.md, "Sealed calls").
+(docs/protocol.md, "Sealed calls").
 """
 
 import threading

@@ -1,4 +1,4 @@
-"""The runtime log: the formula of docs/architecture.md, with literal values."""
+"""The runtime log: the formula of docs/protocol.md, with literal values."""
 
 import hashlib
 
