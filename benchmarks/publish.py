@@ -10,7 +10,7 @@ from benchmarks.measurement import CHECKOUT, BenchmarkError, BenchmarkResult, in
 
 if TYPE_CHECKING:
     from tests.image.publish.azurite import Azurite
-    from tests.image.publish.typed import Done
+    from tests.image.publish.publish_verb import VerbRun
 
 _FOLDER = CHECKOUT / "out" / "image" / FLAVOR
 _MEGABYTE = 1_000_000
@@ -32,18 +32,18 @@ def measure(repeat: int) -> list[BenchmarkResult]:
 
 def _azure(azure: "Azurite", repeat: int) -> list[BenchmarkResult]:
     from image.formats import sparse
-    from tests.image.publish.identity import identity
-    from tests.image.publish.line import line
-    from tests.image.publish.typed import publish
+    from tests.image.publish.managed_identity import managed_identity
+    from tests.image.publish.publish_verb import publish
+    from tests.image.publish.tcp_proxy import tcp_proxy
 
     disk = _FOLDER / "disk.vhd"
     with disk.open("rb") as file:
         pages = sum(one.size for one in sparse.file_extents(file.fileno(), disk.stat().st_size, 512))
-    with identity() as environment, line(azure.port) as way:
-        words = ("--to", "azure", "--destination", azure.url(_CONTAINER, way.port), "--image", FLAVOR)
+    with managed_identity() as environment, tcp_proxy(azure.port) as proxy:
+        words = ("--to", "azure", "--destination", azure.url(_CONTAINER, proxy.port), "--image", FLAVOR)
         environment |= {"REQUESTS_CA_BUNDLE": str(azure.authority)}
         _done(publish(*words, **environment))
-        more = (way.sent - pages) / pages * 100
+        more = (proxy.sent - pages) / pages * 100
         values = tuple(_done(publish(*words, **environment)).seconds for _ in range(repeat))
     return [
         BenchmarkResult(
@@ -57,7 +57,7 @@ def _google(repeat: int) -> list[BenchmarkResult]:
     from gcp_storage_emulator.server import create_server
     from google.cloud.storage import Client
 
-    from tests.image.publish.typed import publish
+    from tests.image.publish.publish_verb import publish
 
     server = create_server("127.0.0.1", 0, in_memory=True)
     server.start()
@@ -76,19 +76,19 @@ def _google(repeat: int) -> list[BenchmarkResult]:
 
 
 def _memory(azure: "Azurite", folder: Path) -> BenchmarkResult:
-    from tests.image.publish.identity import identity
+    from tests.image.publish.managed_identity import managed_identity
+    from tests.image.publish.publish_verb import publish
     from tests.image.publish.sparse_disk import LARGE, sparse_image
-    from tests.image.publish.typed import publish
 
     sparse_image(folder / "large", LARGE)
     words = ("--to", "azure", "--destination", azure.url(_CONTAINER), "--image", folder / "large")
-    with identity() as environment:
+    with managed_identity() as environment:
         done = _done(publish(*words, REQUESTS_CA_BUNDLE=str(azure.authority), **environment))
     most = done.memory / _MEGABYTE
     return BenchmarkResult("memory to publish a disk of 4 GiB", (most,), "MB", 200, "VmHWM; 96 MiB of it are not zero")
 
 
-def _done(done: "Done") -> "Done":
+def _done(done: "VerbRun") -> "VerbRun":
     if done.code:
         raise BenchmarkError(f"`image.publish` ended with status {done.code}.\n{done.err}")
     return done

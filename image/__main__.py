@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from cloister.errors import CloisterError
-from image.build.build import build
+from image.build.builder import build
 
 
 def main() -> None:

@@ -68,8 +68,7 @@ def build(
 ) -> None:
     """Build the guest image into out/image/FLAVOR (10 s once its inputs are in the cache)."""
     from image import disk_space
-    from image.build import build as builder
-    from image.build import output
+    from image.build import builder, output
 
     folder = output.folder(flavor)
     vendored = Path(from_) if from_ else None
@@ -153,11 +152,10 @@ def diff(_: Any, before: str, after: str) -> None:
 @verb(help={"flavor": _FLAVOR, "into": "the tar to write"})
 def vendor(_: Any, flavor: str = "base", into: str = "out/image-inputs.tar") -> None:
     """Pack all inputs of an image and the host tools into one tar that --from reads years later."""
-    from image.inputs import lock as locks
-    from image.inputs import recipe
+    from image.inputs import lockfile, recipe
     from image.inputs import vendor as vendoring
 
-    path = vendoring.pack([locks.load(recipe.load(flavor).lock), locks.load("tools")], Path(into))
+    path = vendoring.pack([lockfile.load(recipe.load(flavor).lock), lockfile.load("tools")], Path(into))
     print(f"{path} holds all inputs; `invoke image.build --from {path}` needs no network.")
 
 

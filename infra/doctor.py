@@ -16,8 +16,7 @@ from pathlib import Path
 from cloister.errors import CloisterError
 from image import cache
 from image.debian.mirror import ADVICE, Mirror
-from image.inputs import lock as locks
-from image.inputs import tools as host_tools
+from image.inputs import host_tools, lockfile
 from infra import paths
 from infra.configuration import cloud
 from infra.provider.qemu import accelerator, ports
@@ -167,7 +166,7 @@ def _port() -> Finding:
 
 def _mirror() -> Finding:
     mirror = Mirror.of_host()
-    address = mirror.address("debian", f"dists/{locks.load('base').suite}/InRelease")
+    address = mirror.address("debian", f"dists/{lockfile.load('base').suite}/InRelease")
     try:
         with urllib.request.urlopen(address, timeout=_MIRROR_SECONDS) as answer:
             answer.read(1)

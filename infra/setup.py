@@ -2,7 +2,7 @@
 
 import time
 
-from image.inputs import tools as host_tools
+from image.inputs import host_tools
 from infra.pulumi_cli import engine, environment
 
 

@@ -6,7 +6,7 @@ import signal
 import pytest
 from hypothesis import settings
 
-from image.inputs.lock import RELOCKED
+from image.inputs.lockfile import RELOCKED
 
 # A loaded machine is slow, not wrong; and the same commit fails or passes for everybody.
 settings.register_profile("cloister", deadline=None, derandomize=True)

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cloister.attestation.tpm import commands
-from image.inputs import tools
+from image.inputs import host_tools
 
 
 @contextlib.contextmanager
 def software_tpm(folder: Path) -> Iterator[commands.Transport]:
     """A started TPM with its state in the existing ``folder``, which a :class:`Transport` speaks to."""
-    swtpm = tools.ensure()
+    swtpm = host_tools.ensure()
     ours, theirs = socket.socketpair()
     with ours:
         ours.settimeout(60)

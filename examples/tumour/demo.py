@@ -26,7 +26,7 @@ from cloister.client.files import descriptor_file, keys
 from cloister.endpoint import Address
 from cloister.errors import CloisterError, InputError
 from cloister.protocol.events import State
-from image.inputs.lock import RELOCKED
+from image.inputs.lockfile import RELOCKED
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 STACK = "tumour"

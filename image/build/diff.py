@@ -8,7 +8,7 @@ from typing import Any
 from cloister import userfile
 from cloister.errors import InputError
 from image.build import output, verify
-from image.inputs.lock import Lock, LockedPackage, LockedWheel, LockError
+from image.inputs.lockfile import Lock, LockedPackage, LockedWheel, LockError
 
 _LISTING = "files.json"
 _LARGEST = 16 * 1024 * 1024

@@ -13,7 +13,7 @@ from image.formats import cpio, pe, uki
 
 
 @dataclass(frozen=True)
-class Event:
+class MeasuredEvent:
     """What is measured, in words, and its SHA-256."""
 
     event: str
@@ -25,10 +25,10 @@ class Register:
     """A PCR of the sha256 bank: its final value and how it comes about."""
 
     value: bytes
-    events: tuple[Event, ...]
+    events: tuple[MeasuredEvent, ...]
 
 
-def replay(events: Sequence[Event]) -> Register:
+def replay(events: Sequence[MeasuredEvent]) -> Register:
     """The register after ``events``."""
     value = bytes(32)
     for event in events:
@@ -48,18 +48,18 @@ def predict(image: bytes) -> dict[int, Register]:
     }
 
 
-def _programs(image: bytes) -> list[Event]:
+def _programs(image: bytes) -> list[MeasuredEvent]:
     """PCR 4: TCG PC Client Platform Firmware Profile 1.06, section 3.3.4.5; the stub starts the kernel by LoadImage."""
     kernel = pe.sections(image)[".linux"]
     return [
         _event("EV_EFI_ACTION: Calling EFI Application from Boot Option", b"Calling EFI Application from Boot Option"),
         _event("EV_SEPARATOR: 00000000", bytes(4)),
-        Event("EV_EFI_BOOT_SERVICES_APPLICATION: the UKI's Authenticode digest", pe.authenticode(image)),
-        Event("EV_EFI_BOOT_SERVICES_APPLICATION: the kernel's Authenticode digest", pe.authenticode(kernel)),
+        MeasuredEvent("EV_EFI_BOOT_SERVICES_APPLICATION: the UKI's Authenticode digest", pe.authenticode(image)),
+        MeasuredEvent("EV_EFI_BOOT_SERVICES_APPLICATION: the kernel's Authenticode digest", pe.authenticode(kernel)),
     ]
 
 
-def _kernel_inputs(image: bytes) -> list[Event]:
+def _kernel_inputs(image: bytes) -> list[MeasuredEvent]:
     """PCR 9: Linux's EFI stub measures its load options and its initrd (drivers/firmware/efi/libstub)."""
     contents = pe.sections(image)
     options = contents[".cmdline"].decode("ascii").encode("utf-16-le") + bytes(2)
@@ -80,10 +80,10 @@ def handed_over_initrd(contents: dict[str, bytes]) -> bytes:
     return cpio.pad(contents[".initrd"]) + b"".join(records)
 
 
-def _stub_sections(image: bytes) -> list[Event]:
+def _stub_sections(image: bytes) -> list[MeasuredEvent]:
     """PCR 11: systemd-stub measures name and contents of each section that is there, in an order of its own."""
     contents = pe.sections(image)
-    events: list[Event] = []
+    events: list[MeasuredEvent] = []
     for name in uki.MEASURED_SECTIONS:
         if name in contents:
             events.append(_event(f"EV_IPL: the name {name} with its end", name.encode() + b"\0"))
@@ -91,5 +91,5 @@ def _stub_sections(image: bytes) -> list[Event]:
     return events
 
 
-def _event(text: str, measured: bytes) -> Event:
-    return Event(text, hashlib.sha256(measured).digest())
+def _event(text: str, measured: bytes) -> MeasuredEvent:
+    return MeasuredEvent(text, hashlib.sha256(measured).digest())

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from image.errors import ImageError
-from image.inputs.recipe import Agent
+from image.inputs.recipe import AgentRecipe
 from image.rootfs.tree import Entry, Tree
 
 CHECKOUT = Path(__file__).parents[2]
@@ -14,11 +14,11 @@ CHECKOUT = Path(__file__).parents[2]
 PACKAGES = "usr/lib/cloister"
 
 # The modules whose code decides an output's bytes. Fetching, locking and comparing do not.
-_BUILDERS = ("build/build", "build/measure", "build/source", "debian/deb")
+_BUILDERS = ("build/builder", "build/measure", "build/source", "debian/deb")
 _BUILDER_FOLDERS = ("formats", "rootfs", "guest", "templates")
 
 
-def agent(modules: Agent, checkout: Path = CHECKOUT) -> Tree:
+def agent(modules: AgentRecipe, checkout: Path = CHECKOUT) -> Tree:
     """The agent's modules and data files under the guest's folder of packages. Raises ImageError for an absent one."""
     tree = Tree()
     for path in [_module(name, checkout) for name in modules.modules] + [checkout / name for name in modules.data]:

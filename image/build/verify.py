@@ -20,8 +20,7 @@ from image import cache, disk_space
 from image.build import output
 from image.build.source import CHECKOUT
 from image.errors import ImageError
-from image.inputs import fetch, recipe
-from image.inputs import lock as locks
+from image.inputs import fetch, lockfile, recipe
 
 _LISTING = "files.json"
 _SOURCES = ("cloister", "agent_runtime", "image")
@@ -75,7 +74,7 @@ def verify(
     Raises what is wrong with the flavor, the manifest or the tar ``vendored`` before anything is built, and InputError
     when there is no room for the rebuild.
     """
-    lock = locks.load(recipe.load(flavor).lock)
+    lock = lockfile.load(recipe.load(flavor).lock)
     expected = output.read_manifest(against)
     if vendored is not None:
         fetch.check(lock, vendored)

@@ -11,7 +11,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from image.debian.versions import stanzas
+from image.debian.deb822 import stanzas
 from image.errors import ImageError
 
 _MAGIC = b"!<arch>\n"

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self
 
-from image.debian.versions import stanzas
+from image.debian.deb822 import stanzas
 from image.errors import ImageError
 
 ARCHIVES = ("debian", "debian-security")

@@ -13,7 +13,8 @@ from typing import Self
 
 from pysequoia import Cert, verify
 
-from image.debian.versions import Package, stanzas
+from image.debian.deb822 import stanzas
+from image.debian.packages import Package
 from image.errors import ImageError
 
 INDEX = "main/binary-amd64/Packages.xz"

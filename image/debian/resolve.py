@@ -4,7 +4,8 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from image.debian.versions import Package, Relation, Version
+from image.debian.packages import Package, Relation
+from image.debian.versions import Version
 from image.errors import ImageError
 
 

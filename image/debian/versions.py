@@ -1,28 +1,14 @@
-"""Debian's words: versions, relations between packages, and the ``Packages`` index.
+"""Debian version numbers and their order.
 
-Source: Debian Policy, section 5.6.12 (Version), chapter 7 (Declaring relationships) and deb822(5).
+Source: Debian Policy, section 5.6.12 (Version).
 """
 
 import itertools
-import operator
 import re
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import total_ordering
-from typing import Self
 
 from image.errors import ImageError
-
-_RELATION = re.compile(
-    r"(?P<name>[a-z0-9][a-z0-9+.\-]*)(?::[a-z0-9]+)?\s*(?:\(\s*(?P<operator><<|<=|=|>=|>>)\s*(?P<version>[^)\s]+)\s*\))?"
-)
-_HOLDS: Mapping[str, Callable[["Version", "Version"], bool]] = {
-    "<<": operator.lt,
-    "<=": operator.le,
-    "=": operator.eq,
-    ">=": operator.ge,
-    ">>": operator.gt,
-}
 
 
 def _weight(character: str) -> int:
@@ -85,85 +71,3 @@ def _normal(part: str) -> tuple[str, ...]:
     while runs and not runs[-1]:
         runs.pop()
     return tuple(runs)
-
-
-@dataclass(frozen=True)
-class Relation:
-    """One name in a dependency, such as ``libc6 (>= 2.38)``; ``operator`` is empty without a version."""
-
-    name: str
-    operator: str = ""
-    version: str = ""
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        found = _RELATION.fullmatch(text.strip())
-        if found is None:
-            raise ImageError(f"The index holds a relation that cannot be read: {text.strip()!r}.")
-        return cls(found["name"], found["operator"] or "", found["version"] or "")
-
-    def holds(self, version: str) -> bool:
-        """Whether ``version`` of the named package satisfies this relation."""
-        return not self.operator or _HOLDS[self.operator](Version(version), Version(self.version))
-
-
-def _relations(text: str) -> tuple[tuple[Relation, ...], ...]:
-    """``a | b, c`` as groups of alternatives."""
-    return tuple(
-        tuple(Relation.parse(alternative) for alternative in group.split("|"))
-        for group in text.split(",")
-        if group.strip()
-    )
-
-
-@dataclass(frozen=True)
-class Package:
-    """One stanza of a ``Packages`` index; ``depends`` has one tuple of alternatives per dependency."""
-
-    name: str
-    version: str
-    architecture: str
-    depends: tuple[tuple[Relation, ...], ...]
-    provides: tuple[Relation, ...]
-    path: str
-    size: int
-    sha256: str
-
-    @classmethod
-    def parse(cls, fields: Mapping[str, str]) -> Self:
-        """Raises ImageError when a field that we need is absent."""
-        try:
-            needs = ", ".join(fields[key] for key in ("Pre-Depends", "Depends") if key in fields)
-            return cls(
-                name=fields["Package"],
-                version=fields["Version"],
-                architecture=fields["Architecture"],
-                depends=_relations(needs),
-                provides=tuple(group[0] for group in _relations(fields.get("Provides", ""))),
-                path=fields["Filename"],
-                size=int(fields["Size"]),
-                sha256=fields["SHA256"],
-            )
-        except (KeyError, ValueError) as error:
-            raise ImageError(f"A package of the index lacks a usable field: {error}.") from error
-
-
-def stanzas(text: str) -> Iterator[dict[str, str]]:
-    """The paragraphs of a deb822 file, as field name -> value (continuation lines joined by newlines)."""
-    for paragraph in re.split(r"\n[ \t]*\n", text):
-        fields: dict[str, str] = {}
-        key = ""
-        for line in paragraph.splitlines():
-            if line.startswith("#") or not line.strip():
-                continue
-            if line[0] in " \t":
-                if not key:
-                    raise ImageError(f"A paragraph begins with a continuation line: {line!r}.")
-                fields[key] += "\n" + line.strip()
-                continue
-            key, colon, value = line.partition(":")
-            if not colon:
-                raise ImageError(f"A line is not 'Field: value': {line!r}.")
-            fields[key] = value.strip()
-        if fields:
-            yield fields

@@ -25,7 +25,7 @@ from cloister.errors import InputError
 from image import cache, disk_space
 from image.debian.mirror import Mirror
 from image.errors import ImageError
-from image.inputs.lock import Lock, LockedPackage, LockedWheel
+from image.inputs.lockfile import Lock, LockedPackage, LockedWheel
 
 _PARALLEL = 6
 _TRIES = 4

@@ -8,7 +8,7 @@ from pathlib import Path
 from cloister.process import run
 from image import cache
 from image.errors import ImageError
-from image.inputs.lock import LockedWheel
+from image.inputs.lockfile import LockedWheel
 
 PYTHON = "3.13"
 # glibc of the guest is 2.41; pip wants each older tag by name.

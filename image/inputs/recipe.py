@@ -24,7 +24,7 @@ def _digest(value: object) -> str:
 
 
 @dataclass(frozen=True)
-class Handled:
+class HandledScript:
     """A maintainer script that is not run, by SHA-256, in these packages, and how its effect is made."""
 
     script: str
@@ -42,7 +42,7 @@ class Handled:
 
 
 @dataclass(frozen=True)
-class Debian:
+class DebianRecipe:
     """Which packages of which suite; ``left_out`` are dependencies that do not come along, each with a reason.
 
     ``security`` says whether the suite's security archive is asked too.
@@ -52,7 +52,7 @@ class Debian:
     security: bool
     packages: tuple[str, ...]
     left_out: Mapping[str, str]
-    handled: tuple[Handled, ...]
+    handled: tuple[HandledScript, ...]
 
     @classmethod
     def from_table(cls, table: Table) -> Self:
@@ -61,7 +61,7 @@ class Debian:
             security=table.take("security", bool),
             packages=table.texts("packages"),
             left_out=table.named("left_out"),
-            handled=tuple(Handled.from_table(entry) for entry in table.tables("handled")),
+            handled=tuple(HandledScript.from_table(entry) for entry in table.tables("handled")),
         )
         table.done()
         for name in debian.packages:
@@ -71,10 +71,10 @@ class Debian:
 
 
 @dataclass(frozen=True)
-class Request:
+class LockRequest:
     """What a lock answers: packages and wheels (name -> version). The host tools are nothing but a request."""
 
-    debian: Debian
+    debian: DebianRecipe
     wheels: Mapping[str, str]
 
     def digest(self) -> str:
@@ -84,7 +84,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Kernel:
+class KernelRecipe:
     """The kernel's package, the modules of the root and of the initrd (their closure comes along), its command line.
 
     ``needed`` and ``initrd_needed`` are further modules by what needs them: a platform, or a security module. The guest
@@ -113,7 +113,7 @@ class Kernel:
 
 
 @dataclass(frozen=True)
-class User:
+class GuestUser:
     """A line of /etc/passwd and its group of the same name and number."""
 
     name: str
@@ -129,7 +129,7 @@ class User:
 
 
 @dataclass(frozen=True)
-class File:
+class GuestFile:
     """A file of the image: ``template`` is rendered from image/templates, ``source`` copied from image/guest."""
 
     path: str
@@ -154,7 +154,7 @@ class File:
 
 
 @dataclass(frozen=True)
-class Agent:
+class AgentRecipe:
     """The program inside: exactly these modules and data files of the checkout, and nothing else of it."""
 
     modules: tuple[str, ...]
@@ -178,16 +178,16 @@ class Recipe:
     description: str
     debug: bool
     lock: str
-    request: Request
-    kernel: Kernel
-    users: tuple[User, ...]
-    files: tuple[File, ...]
+    request: LockRequest
+    kernel: KernelRecipe
+    users: tuple[GuestUser, ...]
+    files: tuple[GuestFile, ...]
     drop: tuple[str, ...]
     prune_root: tuple[str, ...]
-    agent: Agent
+    agent: AgentRecipe
 
     @property
-    def debian(self) -> Debian:
+    def debian(self) -> DebianRecipe:
         return self.request.debian
 
     @property
@@ -204,12 +204,12 @@ class Recipe:
             debug=table.take("debug", bool, False),
             lock=table.take("lock", str, flavor),
             request=_request(table),
-            kernel=Kernel.from_table(table.table("kernel")),
-            users=tuple(User.from_table(entry) for entry in table.tables("users")),
-            files=tuple(File.from_table(entry) for entry in table.tables("files")),
+            kernel=KernelRecipe.from_table(table.table("kernel")),
+            users=tuple(GuestUser.from_table(entry) for entry in table.tables("users")),
+            files=tuple(GuestFile.from_table(entry) for entry in table.tables("files")),
             drop=table.texts("drop", []),
             prune_root=table.texts("prune_root", []),
-            agent=Agent.from_table(table.table("agent")),
+            agent=AgentRecipe.from_table(table.table("agent")),
         )
         table.done()
         if len({file.path for file in recipe.files}) != len(recipe.files):
@@ -221,8 +221,8 @@ class Recipe:
         return _digest(asdict(self))
 
 
-def _request(table: Table) -> Request:
-    return Request(Debian.from_table(table.table("debian")), table.named("wheels"))
+def _request(table: Table) -> LockRequest:
+    return LockRequest(DebianRecipe.from_table(table.table("debian")), table.named("wheels"))
 
 
 def flavors(folder: Path = FOLDER) -> list[str]:
@@ -265,7 +265,7 @@ def load(flavor: str, folder: Path | None = None) -> Recipe:
     return Recipe.from_dict(_read(flavor, folder or FOLDER), flavor)
 
 
-def load_request(name: str, folder: Path | None = None) -> Request:
+def load_request(name: str, folder: Path | None = None) -> LockRequest:
     """What the lock ``name`` has to answer: a flavor's request, or that of the host tools (``tools``)."""
     if name != TOOLS:
         return load(name, folder).request

@@ -19,8 +19,18 @@ from image.debian.mirror import Mirror
 from image.debian.resolve import Candidate, Index, closure
 from image.errors import ImageError
 from image.inputs import fetch, pip, recipe
-from image.inputs.lock import FOLDER, RELOCKED, Lock, LockedArchive, LockedPackage, LockError, load, stand_in, stand_ins
-from image.inputs.recipe import Debian, Handled
+from image.inputs.lockfile import (
+    FOLDER,
+    RELOCKED,
+    Lock,
+    LockedArchive,
+    LockedPackage,
+    LockError,
+    load,
+    stand_in,
+    stand_ins,
+)
+from image.inputs.recipe import DebianRecipe, HandledScript
 
 KEYS = Path(__file__).parents[1] / "keys"
 """Debian's archive keys, committed: a package that carries them would one day be replaced in the archive."""
@@ -146,7 +156,9 @@ def _get(address: str) -> bytes:
     return content
 
 
-def _with_scripts(packages: Sequence[LockedPackage], files: Mapping[str, Path], debian: Debian) -> list[LockedPackage]:
+def _with_scripts(
+    packages: Sequence[LockedPackage], files: Mapping[str, Path], debian: DebianRecipe
+) -> list[LockedPackage]:
     with ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
         found = list(pool.map(lambda package: deb.scripts(files[package.sha256]), packages))
     with_digests = []
@@ -167,7 +179,7 @@ def script_digest(content: bytes) -> str:
     return hashlib.sha256(without_release(content)).hexdigest()
 
 
-def refuse_unhandled(packages: Sequence[LockedPackage], handled: Sequence[Handled]) -> None:
+def refuse_unhandled(packages: Sequence[LockedPackage], handled: Sequence[HandledScript]) -> None:
     """Raise ScriptError unless ``handled`` names each maintainer script of ``packages`` by package and digest."""
     known = {(name, entry.script): entry.sha256 for entry in handled for name in entry.packages}
     problems = []

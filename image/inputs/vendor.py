@@ -12,7 +12,7 @@ from pathlib import Path
 from cloister import userfile
 from cloister.errors import InputError
 from image.inputs.fetch import ensure
-from image.inputs.lock import Lock
+from image.inputs.lockfile import Lock
 
 
 def pack(locks: Sequence[Lock], into: Path) -> Path:

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from cloister.errors import InputError
-from image.publish import bucket, pageblob
+from image.publish import gcs, pageblob
 from image.publish.artefact import Artefact, Bar, Published
-from image.publish.name import TAR_GZ, VHD
+from image.publish.naming import TAR_GZ, VHD
 
 CLOUDS = ("azure", "gcp")
 
@@ -20,7 +20,7 @@ def publish(to: str, destination: str, image: Path, bar: Bar, *, check: bool = F
     try:
         if to == "azure":
             return pageblob.publish(Artefact.find(image, VHD), pageblob.connect(destination), bar, check=check)
-        return bucket.publish(Artefact.find(image, TAR_GZ), bucket.connect(destination), bar, check=check)
+        return gcs.publish(Artefact.find(image, TAR_GZ), gcs.connect(destination), bar, check=check)
     except ModuleNotFoundError as error:
         raise InputError(
             f"What talks to {to} is not installed here ({error.name}).", hint=f"Install it: make {to}"

@@ -11,7 +11,7 @@ from typing import Self, TypeAlias
 from cloister import userfile
 from image.build import output
 from image.publish.errors import PublishError
-from image.publish.name import blob_name
+from image.publish.naming import blob_name
 
 MARK = "cloister_sha256"
 """The metadata of a blob or object that is whole and was checked: the SHA-256 of what is in it (lower-case hex)."""

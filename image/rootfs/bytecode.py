@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cloister.process import run
 from image.errors import ImageError
-from image.rootfs.tree import Entry, Kind, Tree
+from image.rootfs.tree import Entry, EntryKind, Tree
 
 _LIBRARIES = "usr/lib/x86_64-linux-gnu"
 _LOADER = "usr/lib64/ld-linux-x86-64.so.2"
@@ -37,7 +37,7 @@ def compile_sources(layer: Tree, system: Tree) -> Tree:
 
     Raises ProcessError with Python's message when a file does not compile.
     """
-    sources = [path for path, entry in layer if path.endswith(".py") and entry.kind is Kind.FILE]
+    sources = [path for path, entry in layer if path.endswith(".py") and entry.kind is EntryKind.FILE]
     compiled = Tree()
     if not sources:
         return compiled

@@ -9,7 +9,7 @@ from pathlib import Path
 from cloister.process import run
 from image.formats import cpio
 from image.rootfs import elf
-from image.rootfs.tree import Entry, Kind, Tree
+from image.rootfs.tree import Entry, EntryKind, Tree
 
 _PROGRAMS = ("usr/bin/busybox", "usr/sbin/dmsetup")
 _FOLDERS = ("dev", "proc", "sys", "sysroot")
@@ -47,8 +47,8 @@ def compress(data: bytes, *, tool: Callable[[str], list[str]]) -> bytes:
 
 
 def _entry(path: str, entry: Entry) -> cpio.CpioEntry:
-    if entry.kind is Kind.DIRECTORY:
+    if entry.kind is EntryKind.DIRECTORY:
         return cpio.directory(path, entry.mode)
-    if entry.kind is Kind.LINK:
+    if entry.kind is EntryKind.LINK:
         return cpio.link(path, entry.contents.decode())
     return cpio.regular(path, entry.contents, entry.mode)

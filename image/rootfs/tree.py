@@ -23,7 +23,7 @@ from image.errors import ImageError
 _MERGED = ("bin", "lib", "lib64", "sbin")
 
 
-class Kind(Enum):
+class EntryKind(Enum):
     DIRECTORY = "directory"
     FILE = "file"
     LINK = "link"
@@ -33,28 +33,28 @@ class Kind(Enum):
 class Entry:
     """A directory, a regular file with its contents, or a symbolic link whose target is the contents."""
 
-    kind: Kind
+    kind: EntryKind
     mode: int
     contents: bytes = b""
 
     @classmethod
     def directory(cls) -> Self:
-        return cls(Kind.DIRECTORY, 0o755)
+        return cls(EntryKind.DIRECTORY, 0o755)
 
     @classmethod
     def file(cls, contents: bytes, *, executable: bool = False) -> Self:
-        return cls(Kind.FILE, 0o755 if executable else 0o644, contents)
+        return cls(EntryKind.FILE, 0o755 if executable else 0o644, contents)
 
     @classmethod
     def link(cls, target: str) -> Self:
-        return cls(Kind.LINK, 0o777, target.encode())
+        return cls(EntryKind.LINK, 0o777, target.encode())
 
     def describe(self) -> dict[str, str]:
         """What a list of files says about the entry: kind, mode (octal), SHA-256 of file contents or link target."""
         described = {"kind": self.kind.value, "mode": f"{self.mode:04o}"}
-        if self.kind is Kind.LINK:
+        if self.kind is EntryKind.LINK:
             return described | {"target": self.contents.decode()}
-        if self.kind is Kind.FILE:
+        if self.kind is EntryKind.FILE:
             return described | {"sha256": hashlib.sha256(self.contents).hexdigest()}
         return described
 
@@ -104,7 +104,7 @@ class Tree:
         for _ in range(40):
             for part in reversed(list(_and_parents(path))):
                 entry = self._entries.get(part)
-                if entry is not None and entry.kind is Kind.LINK:
+                if entry is not None and entry.kind is EntryKind.LINK:
                     target = posixpath.join(posixpath.dirname(part), entry.contents.decode())
                     path = posixpath.normpath(target + path[len(part) :]).lstrip("/")
                     break
@@ -119,14 +119,14 @@ class Tree:
             for path, entry in self:
                 member = tarfile.TarInfo(path)
                 member.mode = entry.mode
-                if entry.kind is Kind.DIRECTORY:
+                if entry.kind is EntryKind.DIRECTORY:
                     member.type = tarfile.DIRTYPE
-                elif entry.kind is Kind.LINK:
+                elif entry.kind is EntryKind.LINK:
                     member.type = tarfile.SYMTYPE
                     member.linkname = entry.contents.decode()
                 else:
                     member.size = len(entry.contents)
-                tar.addfile(member, io.BytesIO(entry.contents) if entry.kind is Kind.FILE else None)
+                tar.addfile(member, io.BytesIO(entry.contents) if entry.kind is EntryKind.FILE else None)
         return buffer.getvalue()
 
     @classmethod
@@ -136,20 +136,20 @@ class Tree:
         with tarfile.open(fileobj=io.BytesIO(data)) as tar:
             for member in tar:
                 if member.isdir():
-                    tree.put(member.name, Entry(Kind.DIRECTORY, member.mode))
+                    tree.put(member.name, Entry(EntryKind.DIRECTORY, member.mode))
                 elif member.issym():
                     tree.put(member.name, Entry.link(member.linkname))
                 else:
-                    tree.put(member.name, Entry(Kind.FILE, member.mode, _read(tar, member)))
+                    tree.put(member.name, Entry(EntryKind.FILE, member.mode, _read(tar, member)))
         return tree
 
     def write(self, folder: Path) -> None:
         """Write the tree into an empty ``folder``, owned by whoever asks."""
         for path, entry in self:
             destination = folder / path
-            if entry.kind is Kind.DIRECTORY:
+            if entry.kind is EntryKind.DIRECTORY:
                 destination.mkdir(parents=True, exist_ok=True)
-            elif entry.kind is Kind.LINK:
+            elif entry.kind is EntryKind.LINK:
                 destination.symlink_to(entry.contents.decode())
             else:
                 destination.write_bytes(entry.contents)

@@ -14,7 +14,7 @@ from cloister.errors import CloisterError
 from cloister.protocol import canonical
 from cloister.protocol.bootconfig import BootConfiguration
 from image import disk_space
-from image.inputs import tools as host_tools
+from image.inputs import host_tools
 from infra import paths
 from infra.configuration import image
 from infra.configuration.validation import NAME

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from image import disk_space
-from image.inputs.lock import RELOCKED
+from image.inputs.lockfile import RELOCKED
 from infra import paths
 from infra.pulumi_cli.engine import Engine
 

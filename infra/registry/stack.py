@@ -8,7 +8,7 @@ from typing import Any
 
 from cloister import userfile
 from cloister.errors import InputError
-from image.publish import name as blob
+from image.publish.naming import TAR_GZ, VHD
 from infra import paths
 from infra.configuration import cloud, image
 from infra.configuration.validation import ConfigurationError
@@ -17,7 +17,7 @@ from infra.registry import configuration
 
 PROJECT = Project(paths.CHECKOUT / "infra" / "registry", configuration.KEY, "registry")
 
-DISKS = {"azure": ("disk.vhd", blob.VHD), "gcp": ("disk.tar.gz", blob.TAR_GZ)}
+DISKS = {"azure": ("disk.vhd", VHD), "gcp": ("disk.tar.gz", TAR_GZ)}
 """What is published of an image, by backend: the output of its build, and the ending of its name there."""
 
 _PLACES = {"azure": ("subscription", "tenant", "location"), "gcp": ("project", "location")}

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from image.build import build, output
+from image.build import builder, output
 from infra.configuration import image
 from infra.configuration.image import Image
 from tests.e2e.workspace import RunningWorkspace
@@ -13,7 +13,7 @@ from tests.e2e.workspace import RunningWorkspace
 @pytest.fixture(scope="session")
 def base_image() -> Image:
     """The image of flavor base, built from this checkout: every step that was made before is taken from the cache."""
-    build.build("base", output.folder("base"), relock=True)
+    builder.build("base", output.folder("base"), relock=True)
     return image.find("base")
 
 

@@ -19,7 +19,7 @@ from cloister.endpoint import Address
 from cloister.process import run
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.descriptor import CvmEntry, Descriptor, MemberEntry
-from image.inputs import tools as host_tools
+from image.inputs import host_tools
 from infra.configuration.image import Image
 from infra.paths import private_folder
 from infra.provider import certificates

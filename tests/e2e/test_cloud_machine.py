@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cloister.protocol.bootconfig import BootConfiguration
-from image.inputs import tools as host_tools
+from image.inputs import host_tools
 from infra.configuration.image import Image
 from infra.paths import private_folder
 from infra.provider import certificates

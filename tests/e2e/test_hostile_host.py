@@ -9,9 +9,9 @@ import pytest
 from cloister.attestation.result import Check
 from cloister.attestation.tpm.eventlog import EventLog
 from image.build import measure
-from image.build.measure import Event
+from image.build.measure import MeasuredEvent
 from image.formats import pe
-from image.inputs import tools
+from image.inputs import host_tools
 from infra.configuration.image import Image
 from infra.provider.errors import ProviderError
 from tests.e2e.boot_variables import with_load_options
@@ -38,7 +38,7 @@ def test_command_lines_of_the_host_are_found_and_told_apart(host: HostileHost) -
     uki = (host.image.folder / "uki.efi").read_bytes()
     own = pe.sections(uki)[".cmdline"].decode("ascii")
     entry, smbios = own.replace("lockdown=confidentiality", "lockdown=none"), "ia32_emulation=1"
-    firmware = tools.ensure().path(_FIRMWARE_VARIABLES).read_bytes()
+    firmware = host_tools.ensure().path(_FIRMWARE_VARIABLES).read_bytes()
     host.boot(
         vhd=True,
         variables=with_load_options(firmware, host.image.disk.read_bytes(), entry),
@@ -103,6 +103,6 @@ def _flipped(disk: bytes, before: bytes, after: bytes) -> bytes:
     return disk.replace(before, after)
 
 
-def _text(text: str) -> Event:
+def _text(text: str) -> MeasuredEvent:
     """A command line as it is measured: UTF-16 with its end."""
-    return Event(text, hashlib.sha256(text.encode("utf-16-le") + b"\0\0").digest())
+    return MeasuredEvent(text, hashlib.sha256(text.encode("utf-16-le") + b"\0\0").digest())

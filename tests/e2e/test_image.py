@@ -9,7 +9,7 @@ import pytest
 
 from cloister.process import run
 from image.build import output, verify
-from image.inputs import recipe, tools
+from image.inputs import host_tools, recipe
 from infra.configuration.image import Image
 
 _PACKAGES = "usr/lib/cloister"
@@ -39,7 +39,7 @@ def root(base_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
     file_system = base_image.folder / "root.erofs"
     # Modes as they are in the image, whatever this process' umask.
     options = [f"--extract={folder}", "--no-preserve-owner", "--preserve-perms"]
-    tools.ensure().run("fsck.erofs", *options, file_system)
+    host_tools.ensure().run("fsck.erofs", *options, file_system)
     return folder
 
 

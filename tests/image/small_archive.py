@@ -30,7 +30,7 @@ def tar(files: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def deb(control: Mapping[str, str], files: Mapping[str, bytes], scripts: Mapping[str, str] | None = None) -> bytes:
+def make_deb(control: Mapping[str, str], files: Mapping[str, bytes], scripts: Mapping[str, str] | None = None) -> bytes:
     """The bytes of a .deb, see deb(5)."""
     fields = "".join(f"{key}: {value}\n" for key, value in control.items())
     parts = {"control": fields.encode()} | {name: text.encode() for name, text in (scripts or {}).items()}
@@ -68,7 +68,7 @@ class SmallArchive:
         files: Mapping[str, bytes] | None = None,
     ) -> bytes:
         control = {"Package": name, "Version": version, "Architecture": "amd64"}
-        content = deb(control, {f"usr/share/{name}/version": version.encode(), **(files or {})}, scripts)
+        content = make_deb(control, {f"usr/share/{name}/version": version.encode(), **(files or {})}, scripts)
         path = f"pool/main/{name}_{version}_amd64.deb"
         self.files[f"debian/{path}"] = content
         index = control | {"Filename": path, "Size": str(len(content)), "SHA256": hashlib.sha256(content).hexdigest()}

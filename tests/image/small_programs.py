@@ -6,8 +6,8 @@ import struct
 import tarfile
 from collections.abc import Iterable
 
-from image.rootfs.tree import Entry, Kind
-from tests.image.small_archive import deb
+from image.rootfs.tree import Entry, EntryKind
+from tests.image.small_archive import make_deb
 
 STUB_SBAT = b"sbat,1,SBAT Version,sbat,1,https://example.org\n"
 
@@ -66,7 +66,7 @@ def compressed_module(name: str, depends: str = "", softdep: str = "") -> bytes:
 
 def package(files: dict[str, bytes]) -> bytes:
     """A .deb with these files."""
-    return deb({"Package": "small"}, files)
+    return make_deb({"Package": "small"}, files)
 
 
 def package_of_entries(entries: dict[str, tuple[int, Entry]]) -> bytes:
@@ -76,13 +76,13 @@ def package_of_entries(entries: dict[str, tuple[int, Entry]]) -> bytes:
         for name, (mode, entry) in entries.items():
             member = tarfile.TarInfo(f"./{name}")
             member.mode, member.uid, member.uname, member.mtime = mode, 1000, "somebody", 1_700_000_000
-            if entry.kind is Kind.DIRECTORY:
+            if entry.kind is EntryKind.DIRECTORY:
                 member.type = tarfile.DIRTYPE
-            elif entry.kind is Kind.LINK:
+            elif entry.kind is EntryKind.LINK:
                 member.type, member.linkname = tarfile.SYMTYPE, entry.contents.decode()
             else:
                 member.size = len(entry.contents)
-            archive.addfile(member, io.BytesIO(entry.contents) if entry.kind is Kind.FILE else None)
+            archive.addfile(member, io.BytesIO(entry.contents) if entry.kind is EntryKind.FILE else None)
     content = lzma.compress(buffer.getvalue())
     out = b"!<arch>\n"
     for name, part in (("debian-binary", b"2.0\n"), ("data.tar.xz", content)):

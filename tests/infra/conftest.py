@@ -18,7 +18,7 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.imagemanifest import ImageManifest, ImageOutput
-from image.inputs import tools as host_tools
+from image.inputs import host_tools
 from infra.provider.names import AUTHORITY, CVM
 from infra.provider.qemu import machine, ports
 from infra.provider.servicer import LocalProvider

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from image.inputs import tools as host_tools
-from image.inputs.tools import Tools
+from image.inputs import host_tools
+from image.inputs.host_tools import Tools
 from infra import doctor
 
 

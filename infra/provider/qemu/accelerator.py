@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cloister.process import ProcessError, run
-from image.inputs.tools import Tools
+from image.inputs.host_tools import Tools
 
 GREETING = b"hello"
 _ROM_SIZE = 65536

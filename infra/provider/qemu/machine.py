@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from image.inputs.tools import Tools
+from image.inputs.host_tools import Tools
 from infra.paths import private_folder
 from infra.provider.errors import ProviderError
 from infra.provider.qemu import vtpm

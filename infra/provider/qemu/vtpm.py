@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cloister.attestation.tpm import commands, structures
-from image.inputs.tools import Tools
+from image.inputs.host_tools import Tools
 from infra.provider.errors import ProviderError
 from infra.provider.qemu.processes import start
 from infra.provider.qemu.sockets import connect, listens

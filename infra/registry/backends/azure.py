@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pulumi
 from pulumi_azure_native import Provider, compute, resources, storage
 
-from image.publish import name as blob
+from image.publish.naming import VHD, blob_name
 from infra.registry.configuration import Azure, Published
 from infra.registry.configuration import Registry as Configuration
 
@@ -126,7 +126,7 @@ class Registry(pulumi.ComponentResource):
         )
 
     def _declare_version(self, image: Published, definition: compute.GalleryImage) -> compute.GalleryImageVersion:
-        file = blob.blob_name(image.flavor, image.digest, blob.VHD)
+        file = blob_name(image.flavor, image.digest, VHD)
         return compute.GalleryImageVersion(
             f"{image.flavor}-{image.digest[:16]}",
             gallery_image_version_name=version_name(image.digest),

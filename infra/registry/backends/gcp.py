@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pulumi
 from pulumi_gcp import Provider, compute, storage
 
-from image.publish import name as blob
+from image.publish.naming import TAR_GZ, blob_name
 from infra.registry.configuration import Gcp, Published, SecureBoot
 from infra.registry.configuration import Registry as Configuration
 
@@ -61,7 +61,7 @@ def _image(
     bucket: storage.Bucket,
     options: pulumi.ResourceOptions,
 ) -> compute.Image:
-    file = blob.blob_name(image.flavor, image.digest, blob.TAR_GZ)
+    file = blob_name(image.flavor, image.digest, TAR_GZ)
     name = f"cloister-{image.flavor[:20]}-{image.digest[:32]}"
     return compute.Image(
         f"{image.flavor}-{image.digest[:16]}",

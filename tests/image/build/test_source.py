@@ -9,7 +9,7 @@ import pytest
 from image.build import source
 from image.errors import ImageError
 from image.inputs import recipe
-from image.inputs.recipe import Agent
+from image.inputs.recipe import AgentRecipe
 
 ROOMS = ("agent_runtime", "cloister")
 ENTRIES = ("agent_runtime.__main__", "agent_runtime.runner.server", "agent_runtime.runner.launch")
@@ -59,11 +59,11 @@ def test_the_data_that_the_agent_reads_is_there() -> None:
 
 def test_a_module_that_the_checkout_does_not_have_is_an_error() -> None:
     with pytest.raises(ImageError, match=r"names cloister/nothing\.py"):
-        source.agent(Agent(("cloister.nothing",)))
+        source.agent(AgentRecipe(("cloister.nothing",)))
 
 
 def test_a_changed_byte_of_the_agent_changes_the_tree(tmp_path: Path) -> None:
-    agent = Agent(("agent_runtime.one",))
+    agent = AgentRecipe(("agent_runtime.one",))
     (tmp_path / "agent_runtime").mkdir()
     digests = []
     for text in ("x = 1\n", "x = 2\n"):

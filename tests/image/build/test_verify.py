@@ -12,7 +12,7 @@ from cloister.errors import InputError
 from cloister.protocol.imagemanifest import ImageManifest, ImageOutput
 from image import tasks
 from image.build import diff, manifest, output, verify
-from image.inputs.lock import Lock, LockedArchive, LockedPackage
+from image.inputs.lockfile import Lock, LockedArchive, LockedPackage
 
 PACKAGE = LockedPackage("small", "1.0-1", "amd64", "debian", "pool/small.deb", "a" * 64, 10, {"postinst": "b" * 64})
 LOCK = Lock("base", "trixie", "c" * 64, (LockedArchive("debian", "trixie", "2026-06-01T00:00:00Z"),), (PACKAGE,), ())

@@ -7,7 +7,7 @@ import pytest
 
 from image.debian import deb
 from image.errors import ImageError
-from tests.image.small_archive import deb as make_deb
+from tests.image.small_archive import make_deb
 
 CONTROL = {"Package": "crun", "Version": "1.21-1"}
 

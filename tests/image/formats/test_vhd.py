@@ -7,7 +7,7 @@ import pytest
 
 from image.errors import ImageError
 from image.formats import contents, vhd
-from image.inputs import tools
+from image.inputs import host_tools
 
 MEBIBYTE = 1 << 20
 DISK = b"".join(bytes([number]) * MEBIBYTE for number in range(3))
@@ -59,7 +59,7 @@ def test_qemu_reads_the_same_disk(tmp_path: Path) -> None:
     raw, made = tmp_path / "disk.raw", tmp_path / "disk.vhd"
     raw.write_bytes(DISK)
     contents.write(vhd.build(DISK), made)
-    host = tools.ensure()
+    host = host_tools.ensure()
     described = json.loads(host.run("qemu-img", "info", "--output=json", "-f", "vpc", made).stdout)
 
     assert (described["format"], described["virtual-size"]) == ("vpc", len(DISK))

@@ -11,7 +11,7 @@ from cloister.errors import InputError
 from image.debian.mirror import Mirror
 from image.inputs import fetch, vendor
 from image.inputs.fetch import FetchError, SupersededError
-from image.inputs.lock import Lock, LockedArchive, LockedPackage
+from image.inputs.lockfile import Lock, LockedArchive, LockedPackage
 from tests.image.small_archive import SmallArchive, SmallServer
 
 CONTENT = bytes(range(256)) * 4096

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from image.inputs import lock, recipe
-from image.inputs.recipe import File, Recipe
+from image.inputs import lockfile, recipe
+from image.inputs.recipe import GuestFile, Recipe
 from image.inputs.table import RecipeError
 
 
@@ -31,7 +31,7 @@ def minimal() -> dict[str, Any]:
 def test_recipe_is_read() -> None:
     read = Recipe.from_dict(minimal(), "base")
     assert (read.flavor, read.lock, read.debug, read.wheels) == ("base", "base", False, {"grpcio": "1.81.1"})
-    assert read.files == (File("/etc/passwd", 0o644, "passwd", ""),)
+    assert read.files == (GuestFile("/etc/passwd", 0o644, "passwd", ""),)
     assert read.digest() == Recipe.from_dict(minimal(), "base").digest()
 
 
@@ -123,7 +123,7 @@ def test_a_reworded_reason_does_not_make_the_lock_stale() -> None:
 
 @pytest.mark.parametrize("name", ["base", "tools"])
 def test_committed_locks_answer_the_committed_recipes(name: str) -> None:
-    assert lock.load(name, lock.FOLDER).request == recipe.load_request(name).digest()
+    assert lockfile.load(name, lockfile.FOLDER).request == recipe.load_request(name).digest()
 
 
 def test_modules_are_listed_by_what_needs_them() -> None:

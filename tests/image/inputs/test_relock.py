@@ -11,12 +11,12 @@ import pytest
 from pysequoia import Cert
 
 from image.debian.mirror import Mirror
+from image.debian.packages import Package, Relation
 from image.debian.release import ArchiveError
 from image.debian.resolve import Index, ResolveError, closure
-from image.debian.versions import Package, Relation
-from image.inputs import lock, recipe, relock, tools
-from image.inputs.lock import Lock, LockedArchive, LockedPackage, LockError
-from image.inputs.recipe import Handled
+from image.inputs import host_tools, lockfile, recipe, relock
+from image.inputs.lockfile import Lock, LockedArchive, LockedPackage, LockError
+from image.inputs.recipe import HandledScript
 from image.inputs.relock import ScriptError, refuse_unhandled, script_digest
 from tests.image.small_archive import NOW, SmallArchive, SmallServer
 
@@ -64,7 +64,7 @@ def small_mirror(
 def test_lock_names_what_was_resolved(small_mirror: Mirror, small_archive: SmallArchive, tmp_path: Path) -> None:
     small_archive.release()
     written = relock.write("tools", tmp_path, mirror=small_mirror, now=NOW)
-    made = lock.load("tools", tmp_path)
+    made = lockfile.load("tools", tmp_path)
     assert [(package.name, package.version, dict(package.scripts)) for package in made.packages] == [
         ("crun", "1.21-1", {}),
         ("libyajl2", "2.1.0-5", {"postinst": hashlib.sha256(SCRIPT.encode()).hexdigest()}),
@@ -104,7 +104,7 @@ def test_unsigned_index_is_refused(small_mirror: Mirror, small_archive: SmallArc
 def test_new_and_vanished_scripts_are_named() -> None:
     package = LockedPackage("a", "1", "amd64", "debian", "p", "0" * 64, 1, {"preinst": "11"})
     with pytest.raises(ScriptError, match=r"the preinst of a 1 is new .*accounts for a postinst of b, which has none"):
-        refuse_unhandled([package], [Handled("postinst", "22", ("b",), "?")])
+        refuse_unhandled([package], [HandledScript("postinst", "22", ("b",), "?")])
 
 
 def test_new_release_of_the_kernel_is_no_changed_script() -> None:
@@ -113,7 +113,7 @@ def test_new_release_of_the_kernel_is_no_changed_script() -> None:
     digests = {script_digest(text.format(release, release.replace("+", "\\+")).encode()) for release in (old, new)}
     assert len(digests) == 1
     package = LockedPackage(name.format(new), "1", "amd64", "debian", "p", "0" * 64, 1, {"postinst": min(digests)})
-    refuse_unhandled([package], [Handled("postinst", min(digests), (name.format("RELEASE"),), "?")])
+    refuse_unhandled([package], [HandledScript("postinst", min(digests), (name.format("RELEASE"),), "?")])
 
 
 def test_relock_replaces_a_lock_only_when_asked_and_says_so(
@@ -132,7 +132,7 @@ def test_relock_replaces_a_lock_only_when_asked_and_says_so(
     assert [package.label for package in made.packages] == ["crun 1.22-1", "libyajl2 2.1.0-5"]
     assert set(files) == {package.sha256 for package in made.packages}
     assert "NOTE: A new lock stands in for the committed one" in capsys.readouterr().err
-    assert lock.load("tools") == made != lock.load("tools", tmp_path / "committed")
+    assert lockfile.load("tools") == made != lockfile.load("tools", tmp_path / "committed")
     # What uses it later says so again.
     relock.obtain("tools")
     assert "out/tools.json stands in for the committed one" in capsys.readouterr().err
@@ -144,11 +144,11 @@ def test_setup_takes_the_tools_of_a_new_lock_when_one_of_the_committed_lock_is_g
     small_archive.release()
     relock.write("tools", tmp_path / "committed", mirror=small_mirror, now=NOW)
     superseded(small_mirror, small_archive, tmp_path, monkeypatch)
-    made = tools.ensure(relock=True)
+    made = host_tools.ensure(relock=True)
     assert made.path("usr/share/crun/version").read_text() == "1.22-1"
     # The provider is another process with the same CLOISTER_LOCKS, and does not relock.
-    assert tools.ensure() == made
-    assert made.digest == lock.load("tools", tmp_path / "out").digest()
+    assert host_tools.ensure() == made
+    assert made.digest == lockfile.load("tools", tmp_path / "out").digest()
 
 
 def test_stand_in_has_had_its_day_when_the_committed_lock_is_newer(
@@ -157,13 +157,13 @@ def test_stand_in_has_had_its_day_when_the_committed_lock_is_newer(
     committed, out = tmp_path / "committed", tmp_path / "out"
     small_archive.release()
     relock.write("tools", out, mirror=small_mirror, now=NOW)
-    monkeypatch.setattr(lock, "FOLDER", committed)
+    monkeypatch.setattr(lockfile, "FOLDER", committed)
     monkeypatch.setenv("CLOISTER_LOCKS", str(out))
     for later in (0, 1):
         small_archive.add("libyajl2", f"2.1.0-{6 + later}", scripts={"postinst": SCRIPT})
         small_archive.release(NOW + timedelta(hours=later))
         relock.write("tools", committed, mirror=small_mirror, now=NOW + timedelta(hours=later))
-        assert lock.load("tools") == lock.load("tools", committed if later else out)
+        assert lockfile.load("tools") == lockfile.load("tools", committed if later else out)
 
 
 def test_stand_in_for_another_recipe_does_not_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,9 +171,9 @@ def test_stand_in_for_another_recipe_does_not_stand_in(tmp_path: Path, monkeypat
     for folder, content in (("committed", committed), ("out", other)):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "base.json").write_bytes(content.encode())
-    monkeypatch.setattr(lock, "FOLDER", tmp_path / "committed")
+    monkeypatch.setattr(lockfile, "FOLDER", tmp_path / "committed")
     monkeypatch.setenv("CLOISTER_LOCKS", str(tmp_path / "out"))
-    assert lock.load("base") == committed
+    assert lockfile.load("base") == committed
 
 
 def test_committed_keys_are_the_ones_that_are_written_down() -> None:
@@ -188,7 +188,7 @@ def test_committed_keys_are_the_ones_that_are_written_down() -> None:
 
 def superseded(mirror: Mirror, small_archive: SmallArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Debian has replaced a package of the committed lock, and this machine's cache does not have it."""
-    monkeypatch.setattr(lock, "FOLDER", tmp_path / "committed")
+    monkeypatch.setattr(lockfile, "FOLDER", tmp_path / "committed")
     monkeypatch.setattr(relock, "RELOCKED", tmp_path / "out")
     monkeypatch.setenv("CLOISTER_LOCKS", "")
     monkeypatch.setenv("CLOISTER_DEBIAN_MIRROR", mirror.bases["debian"].removesuffix("/debian"))
@@ -205,7 +205,7 @@ def test_lock_of_another_recipe_is_refused(
 ) -> None:
     small_archive.release()
     relock.write("tools", tmp_path / "committed", mirror=small_mirror, now=NOW)
-    monkeypatch.setattr(lock, "FOLDER", tmp_path / "committed")
+    monkeypatch.setattr(lockfile, "FOLDER", tmp_path / "committed")
     recipes = tmp_path / "recipes/tools.toml"
     recipes.write_text(recipes.read_text().replace('["crun"]', '["crun", "unrelated"]'))
     with pytest.raises(LockError, match="made for another recipe"):

@@ -13,7 +13,7 @@ from image.publish import pageblob
 from image.publish.artefact import MARK, Artefact, Progress
 from image.publish.errors import PublishError, StorageRefusedError, StorageUnreachableError
 from tests.image.publish.azurite import Azurite
-from tests.image.publish.line import line
+from tests.image.publish.tcp_proxy import tcp_proxy
 
 SOLID = 20 << 20
 # More than the four connections carry before one of them has an answer to its first piece of 4 MiB.
@@ -48,12 +48,12 @@ def test_the_blob_holds_the_disk_and_bears_its_digest(container: ContainerClient
 
 def test_pages_of_zeros_are_not_sent(azure: Azurite, container: ContainerClient, artefact: Artefact) -> None:
     """Counted on the wire, with TLS and HTTP, beside the bytes of the pages that are not zero."""
-    with line(azure.port) as way:
-        done = pageblob.publish(artefact, azure.client(container.container_name, way.port), silent)
+    with tcp_proxy(azure.port) as proxy:
+        done = pageblob.publish(artefact, azure.client(container.container_name, proxy.port), silent)
 
     assert data_size(artefact) == SOLID + 5 * 512
     assert data_size(artefact) <= done.sent <= data_size(artefact) * 1.05
-    assert way.sent <= data_size(artefact) * 1.05
+    assert proxy.sent <= data_size(artefact) * 1.05
 
 
 def test_an_image_that_is_there_is_not_sent_again(
@@ -61,19 +61,19 @@ def test_an_image_that_is_there_is_not_sent_again(
 ) -> None:
     pageblob.publish(artefact, container, silent)
     artefact.path.unlink()
-    with line(azure.port) as way:
-        done = pageblob.publish(artefact, azure.client(container.container_name, way.port), silent)
+    with tcp_proxy(azure.port) as proxy:
+        done = pageblob.publish(artefact, azure.client(container.container_name, proxy.port), silent)
 
     assert done.sent == 0
-    assert way.sent < 10_000
+    assert proxy.sent < 10_000
 
 
 def test_a_cut_upload_goes_on_with_what_is_missing(
     azure: Azurite, container: ContainerClient, artefact: Artefact
 ) -> None:
     """By what the service says is there: nothing is kept on this side."""
-    with line(azure.port, CUT) as way, pytest.raises(StorageUnreachableError, match="not answer") as raised:
-        pageblob.publish(artefact, azure.client(container.container_name, way.port), silent)
+    with tcp_proxy(azure.port, CUT) as proxy, pytest.raises(StorageUnreachableError, match="not answer") as raised:
+        pageblob.publish(artefact, azure.client(container.container_name, proxy.port), silent)
     assert raised.value.hint == "Do the same again: it goes on where it stopped."
     assert mark(container, artefact) == {}
     there = container.get_blob_client(artefact.name).list_page_ranges()
@@ -148,8 +148,8 @@ def test_a_marked_blob_has_no_mark_while_it_is_mended(
     pageblob.publish(artefact, container, silent)
     container.get_blob_client(artefact.name).upload_page(bytes(4 << 20), 3 << 20, 4 << 20)
 
-    with line(azure.port, 1 << 20) as way, pytest.raises(StorageUnreachableError):
-        pageblob.publish(artefact, azure.client(container.container_name, way.port), silent, check=True)
+    with tcp_proxy(azure.port, 1 << 20) as proxy, pytest.raises(StorageUnreachableError):
+        pageblob.publish(artefact, azure.client(container.container_name, proxy.port), silent, check=True)
     assert mark(container, artefact) == {}
 
 

@@ -10,11 +10,11 @@ from google.cloud.storage import Client
 
 from image.build.source import CHECKOUT
 from image.publish.artefact import MARK
-from image.publish.name import blob_name
+from image.publish.naming import blob_name
 from tests.image.publish.azurite import Azurite
-from tests.image.publish.identity import identity
+from tests.image.publish.managed_identity import managed_identity
+from tests.image.publish.publish_verb import publish
 from tests.image.publish.sparse_disk import LARGE, sparse_image
-from tests.image.publish.typed import publish
 
 
 def test_a_disk_of_4_gib_is_published_in_little_memory(azure: Azurite, tmp_path: Path) -> None:
@@ -22,7 +22,7 @@ def test_a_disk_of_4_gib_is_published_in_little_memory(azure: Azurite, tmp_path:
     manifest = sparse_image(tmp_path / "image", LARGE)
     azure.client("large").create_container()
     words = ("--to", "azure", "--destination", azure.url("large"), "--image", tmp_path / "image", "--json")
-    with identity() as environment:
+    with managed_identity() as environment:
         environment |= {"REQUESTS_CA_BUNDLE": str(azure.authority)}
         done, again = publish(*words, **environment), publish(*words, **environment)
     disk = manifest.outputs["disk.vhd"]
@@ -59,7 +59,7 @@ def test_the_tar_goes_to_google(google: int, tmp_path: Path) -> None:
 def test_a_token_that_does_not_hold_is_one_sentence(azure: Azurite, tmp_path: Path) -> None:
     sparse_image(tmp_path / "image", 32)
     words = ("--to", "azure", "--destination", azure.url("any"), "--image", tmp_path / "image")
-    with identity("https://somewhere.else") as environment:
+    with managed_identity("https://somewhere.else") as environment:
         done = publish(*words, REQUESTS_CA_BUNDLE=str(azure.authority), **environment)
 
     assert done.code == 4
@@ -70,7 +70,7 @@ def test_a_missing_identity_is_not_asked_for_again_and_again(azure: Azurite, tmp
     """As the storage's client would, with growing pauses: it takes every failure for one of the network."""
     sparse_image(tmp_path / "image", 32)
     asked: list[str] = []
-    with identity(None, asked) as environment:
+    with managed_identity(None, asked) as environment:
         done = publish(
             *("--to", "azure", "--destination", azure.url("any"), "--image", tmp_path / "image"), **environment
         )
@@ -126,7 +126,7 @@ def test_who_is_not_signed_in_anywhere_is_told_how(tmp_path: Path) -> None:
 
 
 def test_no_sdk_of_a_cloud_is_loaded_before_something_is_published() -> None:
-    program = "import sys, image.publish.bucket, image.publish.pageblob; print(*sys.modules)"
+    program = "import sys, image.publish.gcs, image.publish.pageblob; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, check=True, capture_output=True, text=True)
 
     assert [name for name in loaded.stdout.split() if name.partition(".")[0] in ("azure", "google", "requests")] == []

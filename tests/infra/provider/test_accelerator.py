@@ -3,7 +3,7 @@
 import pytest
 
 from cloister.process import ProcessError
-from image.inputs import tools as host_tools
+from image.inputs import host_tools
 from infra.provider.qemu import accelerator
 
 

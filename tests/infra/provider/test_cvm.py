@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from cloister.endpoint import Address, probe
-from image.inputs import tools as host_tools
+from image.inputs import host_tools
 from infra.provider.errors import ProviderError
 from infra.provider.names import AUTHORITY, CVM
 from infra.provider.qemu import boot, machine, ports

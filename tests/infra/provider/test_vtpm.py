@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cloister.attestation.tpm import commands, structures
-from image.inputs import tools as host_tools
+from image.inputs import host_tools
 from infra.provider import certificates
 from infra.provider.errors import ProviderError
 from infra.provider.qemu import vtpm

@@ -4,15 +4,15 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from image.inputs import tools
+from image.inputs import host_tools
 from infra.provider.__main__ import main
 
 HERE = Path(__file__).resolve().parent
-_ensure = tools.ensure
+_ensure = host_tools.ensure
 
 
 @dataclass(frozen=True)
-class StandInTools(tools.Tools):
+class StandInTools(host_tools.Tools):
     """The locked tools, but for QEMU."""
 
     def argv(self, name: str) -> list[str]:
@@ -21,11 +21,11 @@ class StandInTools(tools.Tools):
         return super().argv(name)
 
 
-def ensure() -> tools.Tools:
+def ensure() -> host_tools.Tools:
     real = _ensure()
     return StandInTools(real.root, real.digest)
 
 
 if __name__ == "__main__":
-    tools.ensure = ensure
+    host_tools.ensure = ensure
     main(sys.argv[1:])

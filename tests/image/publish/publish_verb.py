@@ -25,7 +25,7 @@ _IDENTITY = ("AZURE_", "CLOUDSDK_", "GOOGLE_", "IDENTITY_")
 
 
 @dataclass(frozen=True)
-class Done:
+class VerbRun:
     """How the verb ended, what it said, the most memory that it had in bytes, and its time in seconds."""
 
     code: int
@@ -35,7 +35,7 @@ class Done:
     seconds: float
 
 
-def publish(*words: str | Path, **environment: str) -> Done:
+def publish(*words: str | Path, **environment: str) -> VerbRun:
     """Type it, with ``environment`` added and nobody signed in."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(_IDENTITY)}
     with tempfile.NamedTemporaryFile() as memory:
@@ -50,4 +50,4 @@ def publish(*words: str | Path, **environment: str) -> Done:
             text=True,
         )
         took = time.monotonic() - began
-        return Done(done.returncode, done.stdout, done.stderr, int(Path(memory.name).read_text()) * 1024, took)
+        return VerbRun(done.returncode, done.stdout, done.stderr, int(Path(memory.name).read_text()) * 1024, took)

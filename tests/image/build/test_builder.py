@@ -1,6 +1,6 @@
 """Modules come into root and initrd once each, in lists by what needs them."""
 
-from image.build import build
+from image.build import builder
 from image.rootfs.kernel import Module
 
 BUS, DISK, CARD, LOG = (Module(name, name.encode()) for name in ("bus", "disk", "card", "log"))
@@ -10,7 +10,7 @@ def test_each_list_leaves_out_what_is_loaded_before_it() -> None:
     initrd = {"": (DISK,), "cloud": (BUS, DISK)}
     root = {"": (LOG, DISK), "cloud": (BUS, CARD), "other": (BUS, LOG)}
 
-    first, then = build._modules(initrd, {}), build._modules(root, initrd)
+    first, then = builder._modules(initrd, {}), builder._modules(root, initrd)
 
     assert {path: entry.contents.decode() for path, entry in first if "order" in path} == {
         "usr/lib/modules/order": "disk\n",

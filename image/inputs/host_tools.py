@@ -19,7 +19,7 @@ from cloister.process import ProcessError, run
 from image import cache, disk_space
 from image.debian import deb
 from image.errors import ImageError
-from image.inputs.lock import load
+from image.inputs.lockfile import load
 
 _LIBRARIES = "usr/lib/x86_64-linux-gnu"
 # swtpm's own library lies beside the others in a folder that only its RUNPATH names.

@@ -53,12 +53,12 @@ class Inputs:
     def gather(cls, flavor: str, vendored: Path | None = None, *, relock: bool = False) -> Self:
         """What the locks name, fetched where it is not in the cache; ``vendored`` is a tar of `invoke image.vendor`."""
         # Only now: this brings in what verifies an archive, which nobody needs to read a manifest.
-        from image.inputs import recipe, tools
+        from image.inputs import host_tools, recipe
         from image.inputs import relock as locks
 
         chosen = recipe.load(flavor)
         lock, files = locks.obtain(chosen.lock, vendored, relock=relock)
-        host = tools.ensure(vendored, relock=relock)
+        host = host_tools.ensure(vendored, relock=relock)
         entries = (*lock.packages, *lock.wheels)
         return cls(
             recipe=chosen,
@@ -111,7 +111,7 @@ def assemble(inputs: Inputs, steps: Steps) -> Outputs:
     """All outputs, in memory. Raises ImageError and ProcessError."""
     builders = source.builders_digest(inputs.checkout)
     agent = source.agent(inputs.recipe.agent, inputs.checkout)
-    keyed = Keyed({"builders": builders, "recipe": inputs.recipe.digest(), "tools": inputs.tools}, inputs, steps)
+    keyed = KeyedSteps({"builders": builders, "recipe": inputs.recipe.digest(), "tools": inputs.tools}, inputs, steps)
 
     vmlinuz, root_modules, initrd_modules = _kernel(keyed)
     system = _system(keyed)
@@ -179,7 +179,7 @@ def assemble(inputs: Inputs, steps: Steps) -> Outputs:
 
 
 @dataclass(frozen=True)
-class Keyed:
+class KeyedSteps:
     """Runs steps whose key holds, besides their own inputs, what every step depends on."""
 
     common: Mapping[str, object]
@@ -193,7 +193,7 @@ class Keyed:
         return Tree.from_archive(self.run(name, own, lambda: {"tree": make().archive()})["tree"])
 
 
-def _kernel(keyed: Keyed) -> tuple[bytes, Tree, Tree]:
+def _kernel(keyed: KeyedSteps) -> tuple[bytes, Tree, Tree]:
     """The kernel, and the modules of the root and of the initrd, each with the lists of their order."""
     inputs, package = keyed.inputs, keyed.inputs.kernel_package()
 
@@ -231,7 +231,7 @@ def _modules(orders: Mapping[str, Modules], before: Mapping[str, Modules]) -> Tr
     return made
 
 
-def _system(keyed: Keyed) -> Tree:
+def _system(keyed: KeyedSteps) -> Tree:
     inputs, names = keyed.inputs, keyed.inputs.system_packages()
 
     def make() -> Tree:
@@ -252,7 +252,7 @@ def _system(keyed: Keyed) -> Tree:
     return keyed.layer("Unpacking the system and compiling its byte code", {"packages": digests}, make)
 
 
-def _libraries(keyed: Keyed, system: Tree) -> Tree:
+def _libraries(keyed: KeyedSteps, system: Tree) -> Tree:
     inputs = keyed.inputs
 
     def make() -> Tree:
@@ -264,7 +264,7 @@ def _libraries(keyed: Keyed, system: Tree) -> Tree:
     return keyed.layer("Unpacking the wheels and compiling their byte code", own, make)
 
 
-def _agent(keyed: Keyed, agent: Tree, system: Tree) -> Tree:
+def _agent(keyed: KeyedSteps, agent: Tree, system: Tree) -> Tree:
     def make() -> Tree:
         compiled = bytecode.compile_sources(agent, system)
         compiled.update(agent)

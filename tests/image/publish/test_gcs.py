@@ -16,10 +16,10 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.storage import Bucket, Client
 
-from image.publish import bucket as publishing
+from image.publish import gcs
 from image.publish.artefact import MARK, Artefact, Progress
 from image.publish.errors import PublishError, StorageRefusedError, StorageUnreachableError
-from tests.image.publish.line import line
+from tests.image.publish.tcp_proxy import tcp_proxy
 
 NAME = "images"
 SIZE = (20 << 20) + 100
@@ -68,7 +68,7 @@ def journals(tmp_path: Path) -> list[Path]:
 
 
 def test_the_object_holds_the_tar_and_bears_its_digest(bucket: Bucket, tar: Artefact, tmp_path: Path) -> None:
-    done = publishing.publish(tar, bucket, silent)
+    done = gcs.publish(tar, bucket, silent)
     found = bucket.get_blob(tar.name)
 
     assert (done.url, done.sent) == (f"gs://images/{tar.name}", SIZE)
@@ -79,36 +79,36 @@ def test_the_object_holds_the_tar_and_bears_its_digest(bucket: Bucket, tar: Arte
 
 
 def test_an_image_that_is_there_is_not_sent_again(google: int, bucket: Bucket, tar: Artefact) -> None:
-    publishing.publish(tar, bucket, silent)
-    assert publishing.publish(tar, bucket, silent, check=True).sent == 0
+    gcs.publish(tar, bucket, silent)
+    assert gcs.publish(tar, bucket, silent, check=True).sent == 0
     tar.path.unlink()
-    with line(google) as way:
-        assert publishing.publish(tar, reached(way.port), silent).sent == 0
-    assert way.sent < 10_000
+    with tcp_proxy(google) as proxy:
+        assert gcs.publish(tar, reached(proxy.port), silent).sent == 0
+    assert proxy.sent < 10_000
 
 
-def test_a_cut_goes_unnoticed_when_the_line_mends(google: int, bucket: Bucket, tar: Artefact) -> None:
-    with line(google, SIZE // 2, mends=True) as way:
-        publishing.publish(tar, reached(way.port), silent)
+def test_a_cut_goes_unnoticed_when_the_line_recovers(google: int, bucket: Bucket, tar: Artefact) -> None:
+    with tcp_proxy(google, SIZE // 2, recovers=True) as proxy:
+        gcs.publish(tar, reached(proxy.port), silent)
 
     assert read(bucket, tar) == tar.path.read_bytes()
-    assert way.sent < SIZE + (9 << 20)
+    assert proxy.sent < SIZE + (9 << 20)
 
 
 def test_a_cut_upload_goes_on_where_the_service_has_it(
     google: int, bucket: Bucket, tar: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The address of the session is remembered; how far it came only the service says."""
-    monkeypatch.setattr(publishing, "_PAUSES", ())
-    with line(google, SIZE * 3 // 4) as way, pytest.raises(StorageUnreachableError, match="does not answer"):
-        publishing.publish(tar, reached(way.port), silent)
+    monkeypatch.setattr(gcs, "_PAUSES", ())
+    with tcp_proxy(google, SIZE * 3 // 4) as proxy, pytest.raises(StorageUnreachableError, match="does not answer"):
+        gcs.publish(tar, reached(proxy.port), silent)
     assert read(bucket, tar) is None
     (journal,) = journals(tmp_path)
     assert journal.stat().st_mode & 0o777 == 0o600
     # The line is gone with its port; the session itself is the emulator's.
-    journal.write_text(journal.read_text().replace(f":{way.port}/", f":{google}/"))
+    journal.write_text(journal.read_text().replace(f":{proxy.port}/", f":{google}/"))
 
-    done = publishing.publish(tar, bucket, silent)
+    done = gcs.publish(tar, bucket, silent)
 
     assert 0 < done.sent <= SIZE // 2
     assert read(bucket, tar) == tar.path.read_bytes()
@@ -118,13 +118,13 @@ def test_a_cut_upload_goes_on_where_the_service_has_it(
 def test_a_session_that_the_service_forgot_begins_anew(
     google: int, bucket: Bucket, tar: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publishing, "_PAUSES", ())
-    with line(google, SIZE // 2) as way, pytest.raises(StorageUnreachableError):
-        publishing.publish(tar, reached(way.port), silent)
+    monkeypatch.setattr(gcs, "_PAUSES", ())
+    with tcp_proxy(google, SIZE // 2) as proxy, pytest.raises(StorageUnreachableError):
+        gcs.publish(tar, reached(proxy.port), silent)
     (journal,) = journals(tmp_path)
     journal.write_text(f"http://127.0.0.1:{google}/upload/storage/v1/b/images/o?uploadType=resumable&upload_id=gone")
 
-    assert publishing.publish(tar, bucket, silent).sent == SIZE
+    assert gcs.publish(tar, bucket, silent).sent == SIZE
     assert read(bucket, tar) == tar.path.read_bytes()
 
 
@@ -141,7 +141,7 @@ def test_content_that_changes_on_the_way_becomes_no_object(bucket: Bucket, tar: 
         yield progress
 
     with pytest.raises(PublishError, match="did not take"):
-        publishing.publish(tar, bucket, spoiling)
+        gcs.publish(tar, bucket, spoiling)
     assert read(bucket, tar) is None
     assert journals(tmp_path) == []
 
@@ -150,7 +150,7 @@ def test_a_file_that_is_not_the_image_is_not_published(bucket: Bucket, tar: Arte
     tar.path.write_bytes(b"other")
 
     with pytest.raises(PublishError, match="the manifest beside it says"):
-        publishing.publish(tar, bucket, silent)
+        gcs.publish(tar, bucket, silent)
     assert read(bucket, tar) is None
 
 
@@ -158,7 +158,7 @@ def test_another_object_of_that_name_is_left_alone(bucket: Bucket, tar: Artefact
     bucket.blob(tar.name).upload_from_string(b"somebody's")
 
     with pytest.raises(PublishError, match="is there already, and it is not this image"):
-        publishing.publish(tar, bucket, silent)
+        gcs.publish(tar, bucket, silent)
     assert read(bucket, tar) == b"somebody's"
 
 
@@ -167,21 +167,21 @@ def test_an_object_with_the_mark_and_another_content_is_found_by_a_check(bucket:
     blob.metadata = {MARK: tar.sha256}
     blob.upload_from_string(bytes(SIZE))
 
-    assert publishing.publish(tar, bucket, silent).sent == 0
+    assert gcs.publish(tar, bucket, silent).sent == 0
     with pytest.raises(PublishError, match="it is not this image"):
-        publishing.publish(tar, bucket, silent, check=True)
+        gcs.publish(tar, bucket, silent, check=True)
 
 
 def test_a_bucket_that_is_not_there_is_named(google: int, tar: Artefact) -> None:
     with pytest.raises(PublishError, match=r"There is no bucket gs://absent\."):
-        publishing.publish(tar, reached(google, "absent"), silent)
+        gcs.publish(tar, reached(google, "absent"), silent)
 
 
 def test_a_bucket_that_can_be_opened_to_anybody_is_refused(google: int, tar: Artefact) -> None:
     made = reached(google).client.create_bucket("open")
 
     with pytest.raises(PublishError, match="can be opened to anybody"):
-        publishing.publish(tar, made, silent)
+        gcs.publish(tar, made, silent)
     assert read(made, tar) is None
 
 
@@ -198,7 +198,7 @@ def test_credentials_that_do_not_suffice_are_refused(status: int, says: str, tar
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         with pytest.raises(StorageRefusedError, match=says):
-            publishing.publish(tar, reached(server.server_address[1]), silent)
+            gcs.publish(tar, reached(server.server_address[1]), silent)
     finally:
         server.shutdown()
         server.server_close()
@@ -207,8 +207,8 @@ def test_credentials_that_do_not_suffice_are_refused(status: int, says: str, tar
 def test_google_s_libraries_say_nothing_to_the_user(tmp_path: Path) -> None:
     """They warn of what they plan for other versions of a library that nothing here uses."""
     code = (
-        "from image.publish import bucket, errors\n"
-        "try: bucket.connect('gs://images')\n"
+        "from image.publish import gcs, errors\n"
+        "try: gcs.connect('gs://images')\n"
         "except errors.NotSignedInError: print('not signed in')\n"
     )
     absent = {

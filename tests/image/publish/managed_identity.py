@@ -15,7 +15,7 @@ _HEADER = "a-secret-of-the-machine"
 
 
 @contextmanager
-def identity(
+def managed_identity(
     audience: str | None = "https://storage.azure.com", asked: list[str] | None = None
 ) -> Iterator[dict[str, str]]:
     """The environment of a process that runs on such a machine; its tokens are for ``audience``, None: it has none.

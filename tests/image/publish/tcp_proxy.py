@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Line:
+class TcpProxy:
     """Passes bytes on to ``port`` of this machine. ``sent`` counts those that went up.
 
-    After ``limit`` bytes every connection breaks off and new ones do too, unless ``mends``: then once only.
+    After ``limit`` bytes every connection breaks off and new ones do too, unless ``recovers``: then once only.
     """
 
-    def __init__(self, port: int, limit: int | None, *, mends: bool) -> None:
+    def __init__(self, port: int, limit: int | None, *, recovers: bool) -> None:
         self.sent = 0
-        self._port, self._limit, self._mends = port, limit, mends
+        self._port, self._limit, self._recovers = port, limit, recovers
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -57,7 +57,7 @@ class Line:
 
     def _break(self) -> None:
         with self._lock:
-            if self._mends:
+            if self._recovers:
                 self._limit = None
             ends, self._open = self._open, set()
         for end in ends:
@@ -74,9 +74,9 @@ class Line:
 
 
 @contextmanager
-def line(port: int, limit: int | None = None, *, mends: bool = False) -> Iterator[Line]:
+def tcp_proxy(port: int, limit: int | None = None, *, recovers: bool = False) -> Iterator[TcpProxy]:
     """A line to ``port`` that breaks after ``limit`` bytes went up, or never."""
-    between = Line(port, limit, mends=mends)
+    between = TcpProxy(port, limit, recovers=recovers)
     thread = threading.Thread(target=between.serve, daemon=True)
     thread.start()
     try:

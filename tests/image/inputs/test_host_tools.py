@@ -8,18 +8,17 @@ import pytest
 
 from cloister.process import run
 from image.errors import ImageError
-from image.inputs import lock as locks
-from image.inputs import tools
-from image.inputs.lock import Lock, LockedPackage
-from image.inputs.tools import Tools, ToolsError
-from tests.image.small_archive import deb
+from image.inputs import host_tools, lockfile
+from image.inputs.host_tools import Tools, ToolsError
+from image.inputs.lockfile import Lock, LockedPackage
+from tests.image.small_archive import make_deb
 
 PROGRAMS = ["qemu-system-x86_64", "qemu-img", "swtpm", "swtpm_setup", "mkfs.erofs", "fsck.erofs", "zstd"]
 
 
 @pytest.fixture(scope="module")
 def locked() -> Tools:
-    return tools.ensure()
+    return host_tools.ensure()
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -78,17 +77,17 @@ def test_packages_are_unpacked_side_by_side(tmp_path: Path) -> None:
         "usr/bin/tool": b"tool",
         "usr/share/doc/tool/README": b"text",
     }
-    one.write_bytes(deb({"Package": "one"}, loader))
-    two.write_bytes(deb({"Package": "two"}, {"usr/share/two/data": b"data"}))
-    tools.unpack([one, two], tmp_path / "root")
+    one.write_bytes(make_deb({"Package": "one"}, loader))
+    two.write_bytes(make_deb({"Package": "two"}, {"usr/share/two/data": b"data"}))
+    host_tools.unpack([one, two], tmp_path / "root")
     files = {str(path.relative_to(tmp_path / "root")) for path in (tmp_path / "root").rglob("*") if path.is_file()}
     assert files == {"usr/lib64/ld-linux-x86-64.so.2", "usr/bin/ld.so", "usr/bin/tool", "usr/share/two/data"}
 
 
 def test_file_outside_of_the_tree_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "bad.deb").write_bytes(deb({"Package": "bad"}, {"../../evil": b"x"}))
+    (tmp_path / "bad.deb").write_bytes(make_deb({"Package": "bad"}, {"../../evil": b"x"}))
     with pytest.raises(ToolsError, match="outside of its tree"):
-        tools.unpack([tmp_path / "bad.deb"], tmp_path / "a/b/root")
+        host_tools.unpack([tmp_path / "bad.deb"], tmp_path / "a/b/root")
     assert not (tmp_path / "evil").exists()
 
 
@@ -105,7 +104,7 @@ def test_tools_of_a_lock_for_another_recipe_are_refused(monkeypatch: pytest.Monk
     package = LockedPackage("a", "1", "all", "debian", "pool/a.deb", hashlib.sha256(b"").hexdigest(), 1, {})
     lock = Lock("tools", "trixie", "00", (), (package,), ())
     (tmp_path / "tools.json").write_bytes(lock.encode())
-    monkeypatch.setattr(locks, "FOLDER", tmp_path)
+    monkeypatch.setattr(lockfile, "FOLDER", tmp_path)
     monkeypatch.setenv("CLOISTER_LOCKS", "")
     with pytest.raises(ImageError, match="made for another recipe"):
-        tools.ensure()
+        host_tools.ensure()
