@@ -11,8 +11,8 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 from agent_runtime.boot import start
 from agent_runtime.clock import Clock
 from agent_runtime.config import Config
-from agent_runtime.platform.boot_progress import tell
-from agent_runtime.platform.detect import machine
+from agent_runtime.platform.boot_progress import report_progress
+from agent_runtime.platform.detect import detect_machine
 from agent_runtime.platform.tpm import open_device
 from cloister.errors import CloisterError
 
@@ -24,12 +24,12 @@ def main() -> NoReturn:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     os.umask(0o022)
     try:
-        agent = start(config, machine(config, open_device()), clock=clock)
+        agent = start(config, detect_machine(config, open_device()), clock=clock)
     except (CloisterError, OSError) as error:
         said = error.message if isinstance(error, CloisterError) else f"The agent cannot start: {error.strerror}."
-        tell(config.milestone, "failed", said)
+        report_progress(config.boot_progress, "failed", said)
         sys.exit(1)
-    tell(config.milestone, "ready", f"{clock.uptime():.2f}")
+    report_progress(config.boot_progress, "ready", f"{clock.uptime():.2f}")
     agent.wait()
     sys.exit(0)
 

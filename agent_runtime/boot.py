@@ -11,16 +11,16 @@ from agent_runtime.clock import Clock
 from agent_runtime.computation import capacity
 from agent_runtime.computation.assets import AssetStore
 from agent_runtime.computation.computation import Computation
-from agent_runtime.computation.context import Parts
+from agent_runtime.computation.context import ComputationContext
 from agent_runtime.computation.events import EventLog
-from agent_runtime.computation.results import Slots
+from agent_runtime.computation.results import ResultSlots
 from agent_runtime.config import Config
 from agent_runtime.errors import AgentError
 from agent_runtime.limits import Limits
 from agent_runtime.platform.attester import Attester
-from agent_runtime.platform.machine import Machine
-from agent_runtime.rpc.calls import Calls
-from agent_runtime.rpc.deadlines import Watch
+from agent_runtime.platform.machine import PlatformMachine
+from agent_runtime.rpc.calls import CallHandler
+from agent_runtime.rpc.deadlines import Deadlines
 from agent_runtime.rpc.keys import EventKey, TlsIdentity
 from agent_runtime.rpc.session import Sessions
 from agent_runtime.runner.client import RunnerClient
@@ -46,7 +46,7 @@ class Agent:
     sessions: Sessions
     log: EventLog
     _server: grpc.Server
-    _watch: Watch
+    _deadlines: Deadlines
     _stopped: threading.Event
 
     def wait(self) -> None:
@@ -63,15 +63,15 @@ class Agent:
         """End every call and stop listening."""
         self._stopped.set()
         self._server.stop(grace=None).wait()
-        self._watch.stop()
+        self._deadlines.stop()
 
 
 def start(
     config: Config,
-    machine: Machine,
+    machine: PlatformMachine,
     *,
     clock: Clock | None = None,
-    free_memory: capacity.Measure = capacity.free_memory,
+    free_memory: capacity.FreeBytes = capacity.free_memory,
 ) -> Agent:
     """An agent that listens. Raises CloisterError or OSError when the machine is not as it must be."""
     clock = clock or Clock()
@@ -87,13 +87,13 @@ def start(
     )
     log = EventLog(event_key, clock)
     computation = Computation(
-        Parts(
+        ComputationContext(
             boot_configuration=boot_configuration,
             confidential=_is_confidential(machine, config.debug),
             attester=attester,
             log=log,
             store=AssetStore(config.store),
-            slots=Slots(config.store / "slots"),
+            slots=ResultSlots(config.store / "slots"),
             runner=RunnerClient(config.runner, results=config.results, output=config.output),
             sign=lambda payload: receipt.sign(payload, event_key.private),
             limits=config.limits,
@@ -106,25 +106,25 @@ def start(
         attester=attester,
         tls=tls,
         boot_configuration_digest=boot_configuration.digest(),
-        members=computation.member,
+        identify=computation.identify,
         limits=config.limits,
         clock=clock,
     )
-    watch = Watch()
+    deadlines = Deadlines()
     methods = Service(computation, sessions, log, config.limits).methods()
     server = grpc.server(
         ThreadPoolExecutor(config.limits.calls, thread_name_prefix="call"),
-        handlers=[Calls(methods, sessions=sessions, watch=watch, limits=config.limits)],
+        handlers=[CallHandler(methods, sessions=sessions, deadlines=deadlines, limits=config.limits)],
         options=_options(config.limits),
         maximum_concurrent_rpcs=config.limits.calls,
     )
     credentials = grpc.ssl_server_credentials([(tls.key, tls.certificate)])
     port = server.add_secure_port(config.address, credentials)
     server.start()
-    return Agent(port, tls, computation, sessions, log, server, watch, threading.Event())
+    return Agent(port, tls, computation, sessions, log, server, deadlines, threading.Event())
 
 
-def _is_confidential(machine: Machine, debug: Path) -> bool:
+def _is_confidential(machine: PlatformMachine, debug: Path) -> bool:
     """As a verdict has it: hardware keeps the memory from the host, and the image lets nobody in.
 
     What the image's own file ``debug`` says is measured with the rest of its root. Raises OSError when it is not there.

@@ -22,5 +22,5 @@ class Config:
     runner: Path = Path("/run/cloister/runner.sock")
     results: Path = Path("/run/cloister/run/results")
     output: Path = Path("/run/cloister/run/output")
-    milestone: Path = Path("/run/cloister/milestone")
+    boot_progress: Path = Path("/run/cloister/milestone")
     limits: Limits = field(default_factory=Limits)

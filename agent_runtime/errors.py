@@ -81,7 +81,7 @@ class Refusal(CloisterError):
         return _CODES[self.reason]
 
 
-def told(error: BaseException) -> str:
+def fault_location(error: BaseException) -> str:
     """What a fault is, for the console: its type and place. Its text may hold what a party sent."""
     place = "nowhere"
     trace = error.__traceback__

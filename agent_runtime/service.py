@@ -13,7 +13,7 @@ from agent_runtime.computation.events import EventLog
 from agent_runtime.computation.state import ENDED
 from agent_runtime.errors import Reason, Refusal
 from agent_runtime.limits import Limits
-from agent_runtime.rpc.calls import Call, Download, Method, Plain, Unary, Upload
+from agent_runtime.rpc.calls import Call, DownloadMethod, Method, PlainMethod, UnaryMethod, UploadMethod
 from agent_runtime.rpc.session import BIND, Session, Sessions
 from cloister.protocol.events import State
 from cloister.protocol.sealing import FRAME_SIZE
@@ -32,7 +32,7 @@ _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 class Service:
-    """``methods`` is what :class:`agent_runtime.rpc.calls.Calls` serves."""
+    """``methods`` is what :class:`agent_runtime.rpc.calls.CallHandler` serves."""
 
     def __init__(self, computation: Computation, sessions: Sessions, log: EventLog, limits: Limits) -> None:
         self._computation = computation
@@ -47,26 +47,26 @@ class Service:
     def methods(self) -> dict[str, Method]:
         """Every call by its path."""
         calls: dict[str, Method] = {
-            "OpenSession": Plain(agent_pb2.OpenSessionRequest, self._sessions.open),
-            BIND: Plain(agent_pb2.BindSessionRequest, self._sessions.bind),
-            "Status": Unary(agent_pb2.StatusRequest, self._status),
-            "SubmitManifest": Unary(agent_pb2.SubmitManifestRequest, self._submit),
-            "UploadOffset": Unary(agent_pb2.UploadOffsetRequest, self._offset),
-            "UploadAsset": Upload(agent_pb2.UploadChunk, self._upload),
-            "Events": Download(agent_pb2.EventsRequest, self._events),
-            "Logs": Download(agent_pb2.LogsRequest, self._logs),
-            "FetchResult": Download(agent_pb2.FetchResultRequest, self._fetch),
-            "ReleaseResult": Unary(agent_pb2.ReleaseResultRequest, self._release),
-            "Proof": Download(agent_pb2.ProofRequest, self._proof),
-            "Stop": Unary(agent_pb2.StopRequest, self._stop),
-            "Reset": Unary(agent_pb2.ResetRequest, self._reset),
+            "OpenSession": PlainMethod(agent_pb2.OpenSessionRequest, self._sessions.open),
+            BIND: PlainMethod(agent_pb2.BindSessionRequest, self._sessions.bind),
+            "Status": UnaryMethod(agent_pb2.StatusRequest, self._status),
+            "SubmitManifest": UnaryMethod(agent_pb2.SubmitManifestRequest, self._submit),
+            "UploadOffset": UnaryMethod(agent_pb2.UploadOffsetRequest, self._offset),
+            "UploadAsset": UploadMethod(agent_pb2.UploadChunk, self._upload),
+            "Events": DownloadMethod(agent_pb2.EventsRequest, self._events),
+            "Logs": DownloadMethod(agent_pb2.LogsRequest, self._logs),
+            "FetchResult": DownloadMethod(agent_pb2.FetchResultRequest, self._fetch),
+            "ReleaseResult": UnaryMethod(agent_pb2.ReleaseResultRequest, self._release),
+            "Proof": DownloadMethod(agent_pb2.ProofRequest, self._proof),
+            "Stop": UnaryMethod(agent_pb2.StopRequest, self._stop),
+            "Reset": UnaryMethod(agent_pb2.ResetRequest, self._reset),
         }
         paths = {f"/{AGENT}/{name}": method for name, method in calls.items()}
-        return {**paths, f"/{HEALTH}/Check": Plain(health_pb2.HealthCheckRequest, self._health)}
+        return {**paths, f"/{HEALTH}/Check": PlainMethod(health_pb2.HealthCheckRequest, self._health)}
 
     def _health(self, request: health_pb2.HealthCheckRequest) -> Message:
         if request.service == RUN:
-            status = _SERVING if self._computation.life.unfinished else _NOT_SERVING
+            status = _SERVING if self._computation.lifecycle.unfinished else _NOT_SERVING
         elif request.service in ("", AGENT):
             status = _SERVING
         else:
@@ -76,9 +76,9 @@ class Service:
     def _status(self, session: Session, request: agent_pb2.StatusRequest, call: Call) -> Message:
         computation = self._computation
         computation.expire()
-        manifest = computation.life.manifest
+        manifest = computation.lifecycle.manifest
         answer = agent_pb2.StatusResponse(
-            state=computation.life.state.value, detail=computation.life.detail, events=len(self._log)
+            state=computation.lifecycle.state.value, detail=computation.lifecycle.detail, events=len(self._log)
         )
         if manifest is None:
             return answer
@@ -109,7 +109,7 @@ class Service:
         asset, _ = self._computation.asset_for(request.asset, session)
         progress = self._computation.store.progress(asset.name)
         if not progress.complete:
-            self._computation.demand_receiving()
+            self._computation.require_receiving()
         return agent_pb2.UploadOffsetResponse(offset=progress.offset, complete=progress.complete)
 
     def _upload(self, session: Session, requests: Iterator[Any], call: Call) -> Iterator[Message]:
@@ -124,7 +124,7 @@ class Service:
             # An earlier stream brought it all, and its last answer may have been lost.
             yield agent_pb2.UploadProgress(offset=progress.offset, complete=True)
             return
-        self._computation.demand_receiving()
+        self._computation.require_receiving()
         self._computation.consent(asset.name, start.consent, session)
         with self._writers_lock:
             writer = store.begin(asset.name)
@@ -140,7 +140,7 @@ class Service:
             if chunk.WhichOneof("content") != "data":
                 raise Refusal(Reason.MALFORMED, "An upload goes on with data only.")
             self._sessions.check(session)
-            self._computation.demand_receiving()
+            self._computation.require_receiving()
             progress = store.write(asset.name, writer, chunk.data)
             if progress.complete:
                 self._computation.received(asset.name, session)
@@ -187,10 +187,10 @@ class Service:
                 return
 
     def _logs(self, session: Session, request: agent_pb2.LogsRequest, call: Call) -> Iterator[Message]:
-        output, state = self._computation.readable_output(session), self._computation.life.state
-        for data in output.read():
+        logs, state = self._computation.logs_for(session), self._computation.lifecycle.state
+        for data in logs.read():
             yield agent_pb2.LogChunk(data=data)
-        if output.truncated and state is not State.RUNNING:
+        if logs.truncated and state is not State.RUNNING:
             yield agent_pb2.LogChunk(truncated=True)
 
     def _fetch(self, session: Session, request: agent_pb2.FetchResultRequest, call: Call) -> Iterator[Message]:
@@ -207,11 +207,11 @@ class Service:
         return agent_pb2.ReleaseResultResponse(key=key)
 
     def _proof(self, session: Session, request: agent_pb2.ProofRequest, call: Call) -> Iterator[Message]:
-        proof = self._computation.proof_for(session)
-        for start in range(0, len(proof.receipt), FRAME_SIZE):
-            yield agent_pb2.ProofChunk(receipt=proof.receipt[start : start + FRAME_SIZE])
-        for start in range(0, len(proof.evidence), FRAME_SIZE):
-            yield agent_pb2.ProofChunk(evidence=proof.evidence[start : start + FRAME_SIZE])
+        receipt = self._computation.receipt_for(session)
+        for start in range(0, len(receipt.envelope), FRAME_SIZE):
+            yield agent_pb2.ProofChunk(receipt=receipt.envelope[start : start + FRAME_SIZE])
+        for start in range(0, len(receipt.evidence), FRAME_SIZE):
+            yield agent_pb2.ProofChunk(evidence=receipt.evidence[start : start + FRAME_SIZE])
 
     def _stop(self, session: Session, request: agent_pb2.StopRequest, call: Call) -> Message:
         self._computation.stop(session)

@@ -28,9 +28,10 @@ from agent_runtime.config import Config
 from agent_runtime.limits import Limits
 from agent_runtime.platform.local import LocalMachine
 from agent_runtime.runner import launch
-from agent_runtime.runner.container import NotPlain, is_marked, keep_output, open_marker, open_to_reader
-from agent_runtime.runner.protocol import Job, Operation, Outcome
-from agent_runtime.runner.server import Runner, listen
+from agent_runtime.runner.container import is_marked, keep_output, open_marker
+from agent_runtime.runner.protocol import Job, RunnerOperation, RunOutcome
+from agent_runtime.runner.result_tree import InvalidResults, make_readable
+from agent_runtime.runner.server import RunnerServer, listen
 from cloister.attestation.evidence import Platform
 from cloister.attestation.policy.images import ImageReference
 from cloister.attestation.policy.policy import ConfigurationPolicy, LocalPolicy, Policy
@@ -80,7 +81,7 @@ class PlainExecutor:
     def output(self) -> Path:
         return self.base / "output"
 
-    def run(self, job: Job) -> Outcome:
+    def run(self, job: Job) -> RunOutcome:
         self.jobs.append(job)
         work = self.base / "work"
         self.results.mkdir(parents=True)
@@ -105,7 +106,7 @@ class PlainExecutor:
         environment = {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **job.environment}
         with self.lock:
             if self.stopped:
-                return Outcome.STOPPED
+                return RunOutcome.STOPPED
             marker = open_marker(self.base / "launched")
             self.process = subprocess.Popen(
                 words,
@@ -136,16 +137,16 @@ class PlainExecutor:
                 self.process = None
             launched = is_marked(marker)
         if self.stopped or late.is_set():
-            return Outcome.STOPPED if self.stopped else Outcome.TIME_LIMIT
+            return RunOutcome.STOPPED if self.stopped else RunOutcome.TIME_LIMIT
         if status:
-            return Outcome.EXIT_STATUS if launched else Outcome.LAUNCH
+            return RunOutcome.EXIT_STATUS if launched else RunOutcome.LAUNCH
         try:
-            total, files = open_to_reader(self.results)
-        except NotPlain:
-            return Outcome.RESULT_INVALID
+            total, files = make_readable(self.results)
+        except InvalidResults:
+            return RunOutcome.RESULT_INVALID
         if not files:
-            return Outcome.NO_RESULT
-        return Outcome.OK if total <= job.results else Outcome.RESULT_LIMIT
+            return RunOutcome.NO_RESULT
+        return RunOutcome.OK if total <= job.results else RunOutcome.RESULT_LIMIT
 
     def stop(self) -> None:
         with self.lock:
@@ -191,7 +192,7 @@ class RunningAgent:
     executor: PlainExecutor
     clock: ManualClock
     config: Config
-    ended: list[Operation]
+    ended: list[RunnerOperation]
     rebooted: threading.Event
     tpm: commands.Transport
 
@@ -237,18 +238,18 @@ def running_agent(
     (folder / "debug").write_bytes(b"no\n")
     (folder / "boot-event-log").write_bytes(encode_event_log(boot_events))
     executor = PlainExecutor(folder / "run", store)
-    ended: list[Operation] = []
+    ended: list[RunnerOperation] = []
     # A path on a socket has 107 bytes at most, and pytest's folders are long.
     with contextlib.ExitStack() as stack:
         name = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cl-"))) / "runner"
         listener = listen(name, None)
         rebooted = threading.Event()
 
-        def end(operation: Operation) -> None:
+        def end(operation: RunnerOperation) -> None:
             ended.append(operation)
             rebooted.set()
 
-        runner = Runner(executor, end, frozenset({os.getuid()}))
+        runner = RunnerServer(executor, end, frozenset({os.getuid()}))
         serving = threading.Thread(target=runner.serve, args=(listener,), name="runner", daemon=True)
         serving.start()
         stack.callback(serving.join)
@@ -265,7 +266,7 @@ def running_agent(
             runner=name,
             results=executor.results,
             output=executor.output,
-            milestone=folder / "milestone",
+            boot_progress=folder / "milestone",
             limits=limits or Limits(),
         )
         clock = ManualClock()

@@ -17,7 +17,7 @@ PACKED = "packed"
 """Folders of the store: datasets as the algorithm sees them, by file name, and datasets to unpack, by name."""
 
 
-def place(folder: Path, asset: Asset) -> Path:
+def asset_path(folder: Path, asset: Asset) -> Path:
     """Where an asset is kept. Its names are bare (the manifest's schema), so nothing leaves ``folder``."""
     if asset.kind != "dataset":
         return folder / asset.name
@@ -32,7 +32,7 @@ class Progress:
     complete: bool
 
 
-class _Upload:
+class _AssetUpload:
     """State of one asset. ``writer`` counts the streams that began: only the newest may write."""
 
     def __init__(self, asset: Asset, path: Path) -> None:
@@ -54,13 +54,13 @@ class AssetStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._uploads: dict[str, _Upload] = {}
+        self._uploads: dict[str, _AssetUpload] = {}
 
     def declare(self, assets: Iterable[Asset]) -> None:
         """Expect these assets."""
         for name in (DATASETS, PACKED):
             (self.folder / name).mkdir(mode=0o755, parents=True, exist_ok=True)
-        self._uploads = {asset.name: _Upload(asset, place(self.folder, asset)) for asset in assets}
+        self._uploads = {asset.name: _AssetUpload(asset, asset_path(self.folder, asset)) for asset in assets}
 
     def asset(self, name: str) -> Asset:
         """Raises Refusal UNKNOWN_ASSET."""
@@ -83,7 +83,7 @@ class AssetStore:
         """The writer goes on at ``offset``. Raises Refusal WRONG_OFFSET, DIGEST_MISMATCH (of an empty asset)."""
         upload = self._find(name)
         with upload.lock:
-            _current(upload, writer)
+            _check_current(upload, writer)
             if upload.complete:
                 return upload.progress()
             if offset != upload.received:
@@ -96,14 +96,14 @@ class AssetStore:
                 upload.path.unlink(missing_ok=True)
                 descriptor = os.open(upload.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
                 upload.file = os.fdopen(descriptor, "wb", buffering=0)
-            self._finish_if_whole(upload)
+            self._finish_if_complete(upload)
             return upload.progress()
 
     def write(self, name: str, writer: int, data: bytes) -> Progress:
         """Append. Raises Refusal TOO_LARGE or DIGEST_MISMATCH (the asset is discarded), BUSY when superseded."""
         upload = self._find(name)
         with upload.lock:
-            _current(upload, writer)
+            _check_current(upload, writer)
             if upload.complete or upload.file is None or upload.received + len(data) > upload.asset.size:
                 self._discard(upload)
                 size = str(upload.asset.size)
@@ -119,7 +119,7 @@ class AssetStore:
                 view = view[upload.file.write(view) :]
             upload.hash.update(data)
             upload.received += len(data)
-            self._finish_if_whole(upload)
+            self._finish_if_complete(upload)
             return upload.progress()
 
     def wipe(self) -> None:
@@ -143,13 +143,13 @@ class AssetStore:
         if left is not None:
             raise left
 
-    def _find(self, name: str) -> _Upload:
+    def _find(self, name: str) -> _AssetUpload:
         upload = self._uploads.get(name)
         if upload is None:
             raise Refusal(Reason.UNKNOWN_ASSET, f"The manifest has no asset {name[:64]!r}.")
         return upload
 
-    def _finish_if_whole(self, upload: _Upload) -> None:
+    def _finish_if_complete(self, upload: _AssetUpload) -> None:
         if upload.complete or upload.received < upload.asset.size:
             return
         found = upload.hash.hexdigest()
@@ -167,7 +167,7 @@ class AssetStore:
             upload.file.close()
             upload.file = None
 
-    def _discard(self, upload: _Upload) -> None:
+    def _discard(self, upload: _AssetUpload) -> None:
         if upload.complete:
             return
         if upload.file is not None:
@@ -177,6 +177,6 @@ class AssetStore:
         upload.received, upload.hash = 0, hashlib.sha256()
 
 
-def _current(upload: _Upload, writer: int) -> None:
+def _check_current(upload: _AssetUpload, writer: int) -> None:
     if upload.writer != writer:
         raise Refusal(Reason.BUSY, f"A newer upload of {upload.asset.name} has taken over.")

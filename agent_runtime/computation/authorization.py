@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from agent_runtime.errors import Reason, Refusal
-from agent_runtime.rpc.session import Member, Session
+from agent_runtime.rpc.session import PartyIdentity, Session
 from cloister.protocol import transcript
 from cloister.protocol.events import State
 from cloister.protocol.manifest import Asset, Manifest
@@ -12,7 +12,7 @@ OWNER = "owner"
 MEMBER = "member"
 
 
-def member(spki: bytes, *, owners: Collection[str], manifest: Manifest | None, state: State) -> Member:
+def identify(spki: bytes, *, owners: Collection[str], manifest: Manifest | None, state: State) -> PartyIdentity:
     """What a key is here; ``owners`` are key ids. Raises Refusal NOT_AUTHORIZED when it is nothing."""
     key = transcript.key_id(spki)
     roles = set(manifest.roles(spki)) if manifest else set()
@@ -25,22 +25,22 @@ def member(spki: bytes, *, owners: Collection[str], manifest: Manifest | None, s
             else f"No manifest is submitted yet, and the boot configuration does not name the key {key}."
         )
         raise Refusal(Reason.NOT_AUTHORIZED, said, key=key, state=state.value)
-    return Member(manifest.names(spki) if manifest else (), tuple(sorted(roles)))
+    return PartyIdentity(manifest.names(spki) if manifest else (), tuple(sorted(roles)))
 
 
-def demand(session: Session, role: str) -> None:
+def require_role(session: Session, role: str) -> None:
     """Raises Refusal NOT_AUTHORIZED for a session whose key lacks the role."""
-    if role not in session.member.roles:
+    if role not in session.identity.roles:
         raise Refusal(
             Reason.NOT_AUTHORIZED,
-            f"This needs the role {role}; the key {session.key_id} has {', '.join(session.member.roles)}.",
+            f"This needs the role {role}; the key {session.key_id} has {', '.join(session.identity.roles)}.",
             key=session.key_id,
         )
 
 
-def demand_provider(session: Session, asset: Asset) -> None:
+def require_provider(session: Session, asset: Asset) -> None:
     """Raises Refusal NOT_AUTHORIZED unless the session's party provides the asset."""
-    if asset.provider not in session.member.parties:
+    if asset.provider not in session.identity.parties:
         raise Refusal(
             Reason.NOT_AUTHORIZED,
             f"{asset.provider} provides {asset.name}; this key is {_names(session)}.",
@@ -48,22 +48,22 @@ def demand_provider(session: Session, asset: Asset) -> None:
         )
 
 
-def demand_consumer(session: Session, consumer: str, manifest: Manifest) -> None:
+def require_consumer(session: Session, consumer: str, manifest: Manifest) -> None:
     """Raises Refusal NOT_AUTHORIZED unless the manifest gives the session's party the slot of ``consumer``."""
-    if consumer not in manifest.results.consumers or consumer not in session.member.parties:
+    if consumer not in manifest.results.consumers or consumer not in session.identity.parties:
         raise Refusal(
             Reason.NOT_AUTHORIZED,
             f"This key is {_names(session)}; it does not receive the result for {consumer[:64]!r}.",
         )
 
 
-def demand_reader(session: Session, manifest: Manifest) -> None:
+def require_reader(session: Session, manifest: Manifest) -> None:
     """Raises Refusal NOT_AUTHORIZED unless the manifest lets the session's party read the algorithm's output."""
-    if not set(manifest.logs.readers) & set(session.member.parties):
+    if not set(manifest.logs.readers) & set(session.identity.parties):
         raise Refusal(
             Reason.NOT_AUTHORIZED, f"This key is {_names(session)}; the manifest does not let it read the output."
         )
 
 
 def _names(session: Session) -> str:
-    return ", ".join(session.member.parties) or "no party of the manifest"
+    return ", ".join(session.identity.parties) or "no party of the manifest"

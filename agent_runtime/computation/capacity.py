@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from agent_runtime.computation.job_from_manifest import job_of
+from agent_runtime.computation.job_from_manifest import build_job
 from agent_runtime.computation.results import OVERHEAD
 from agent_runtime.errors import AgentError, Reason, Refusal
 from agent_runtime.runner.oci_config import memory_limit
@@ -16,7 +16,7 @@ MEMORY = Path("/proc/meminfo")
 
 
 @dataclass(frozen=True)
-class Need:
+class RequiredCapacity:
     """Bytes: ``store`` for assets and results (a result stands once plain and once per consumer), ``run`` for the
     sandbox and what it prints."""
 
@@ -30,7 +30,7 @@ class Need:
         results = copies * (manifest.results.max_size + OVERHEAD)
         return cls(
             store=sum(asset.size for asset in manifest.assets()) + results,
-            run=memory_limit(job_of(manifest)) + manifest.logs.max_size,
+            run=memory_limit(build_job(manifest)) + manifest.logs.max_size,
         )
 
     def check(self, *, store: int, memory: int) -> None:
@@ -62,4 +62,4 @@ def free_store(folder: Path) -> int:
     return status.f_bavail * status.f_frsize
 
 
-Measure = Callable[[], int]
+FreeBytes = Callable[[], int]

@@ -1,17 +1,17 @@
-"""The one computation of a machine's life, call by call: what each demands of state and party, and what it changes."""
+"""The calls on the machine's one computation: what each requires of state and party, and what it changes."""
 
 from agent_runtime.computation import authorization, capacity, consents, job_from_manifest
 from agent_runtime.computation.assets import AssetStore
 from agent_runtime.computation.consents import Consents
-from agent_runtime.computation.context import Parts
-from agent_runtime.computation.logs import Output
-from agent_runtime.computation.receipt import Proof
-from agent_runtime.computation.results import Slots
-from agent_runtime.computation.run import Execution
-from agent_runtime.computation.state import ENDED, Life
+from agent_runtime.computation.context import ComputationContext
+from agent_runtime.computation.logs import Logs
+from agent_runtime.computation.receipt import SignedReceipt
+from agent_runtime.computation.results import ResultSlots
+from agent_runtime.computation.run import Run
+from agent_runtime.computation.state import ENDED, Lifecycle
 from agent_runtime.errors import Reason, Refusal
-from agent_runtime.rpc.session import Member, Session
-from agent_runtime.runner.protocol import Operation
+from agent_runtime.rpc.session import PartyIdentity, Session
+from agent_runtime.runner.protocol import RunnerOperation
 from cloister.protocol.canonical import FormatError
 from cloister.protocol.events import EventKind, State
 from cloister.protocol.manifest import Asset, Manifest
@@ -20,159 +20,159 @@ from cloister.protocol.manifest import Asset, Manifest
 class Computation:
     """``life`` says how far it has come; every change goes through a method."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._consents = Consents(parts.limits)
+    def __init__(self, context: ComputationContext) -> None:
+        self._context = context
+        self._consents = Consents(context.limits)
         self._received: set[str] = set()
-        self.life = Life(parts)
-        self._execution = Execution(parts, self.life, self._consents)
+        self.lifecycle = Lifecycle(context)
+        self._run = Run(context, self.lifecycle, self._consents)
 
     @property
     def store(self) -> AssetStore:
         """The assets."""
-        return self._parts.store
+        return self._context.store
 
     @property
-    def slots(self) -> Slots:
+    def slots(self) -> ResultSlots:
         """The results."""
-        return self._parts.slots
+        return self._context.slots
 
-    def member(self, spki: bytes) -> Member:
+    def identify(self, spki: bytes) -> PartyIdentity:
         """What a key is here. Raises Refusal NOT_AUTHORIZED when it is nothing."""
         # Not between a manifest's measurement and its effect: the session would be bound to it and know no party.
-        with self.life.lock:
-            manifest = self.life.manifest
-        owners = self._parts.boot_configuration.owners
-        return authorization.member(spki, owners=owners, manifest=manifest, state=self.life.state)
+        with self.lifecycle.lock:
+            manifest = self.lifecycle.manifest
+        owners = self._context.boot_configuration.owners
+        return authorization.identify(spki, owners=owners, manifest=manifest, state=self.lifecycle.state)
 
     def submit(self, data: bytes, session: Session) -> bytes:
         """Take the manifest of this machine's life; its digest."""
-        authorization.demand(session, authorization.OWNER)
+        authorization.require_role(session, authorization.OWNER)
         try:
             manifest = Manifest.parse(data)
         except FormatError as error:
             raise Refusal(Reason.MANIFEST_INVALID, error.message) from error
-        job_from_manifest.check(manifest)
-        life = self.life
-        with life.lock:
-            if life.manifest is not None:
+        job_from_manifest.check_supported(manifest)
+        lifecycle = self.lifecycle
+        with lifecycle.lock:
+            if lifecycle.manifest is not None:
                 raise Refusal(
                     Reason.ALREADY_SUBMITTED,
                     "This machine has its manifest already; reset it to submit another.",
-                    manifest=life.manifest.digest().hex(),
+                    manifest=lifecycle.manifest.digest().hex(),
                 )
-            capacity.Need.of(manifest).check(
-                store=self._parts.free_store(),
-                memory=self._parts.free_memory() - self._parts.limits.reserved_memory,
+            capacity.RequiredCapacity.of(manifest).check(
+                store=self._context.free_store(),
+                memory=self._context.free_memory() - self._context.limits.reserved_memory,
             )
             # Measured before it takes effect: no evidence ever says less than what the agent acts upon.
-            self._parts.attester.measure_manifest(manifest.digest())
-            self._parts.store.declare(manifest.assets())
-            self._execution.expect(manifest, data)
-            life.manifest, life.state = manifest, State.RECEIVING
-            life.append(EventKind.MANIFEST, actor=session.key_id)
+            self._context.attester.measure_manifest(manifest.digest())
+            self._context.store.declare(manifest.assets())
+            self._run.expect(manifest, data)
+            lifecycle.manifest, lifecycle.state = manifest, State.RECEIVING
+            lifecycle.append(EventKind.MANIFEST, actor=session.key_id)
         return manifest.digest()
 
     def asset_for(self, name: str, session: Session) -> tuple[Asset, Manifest]:
         """An asset that this session's party provides. Raises Refusal NOT_READY, UNKNOWN_ASSET, NOT_AUTHORIZED."""
-        manifest = self.life.known_manifest()
-        asset = self._parts.store.asset(name)
-        authorization.demand_provider(session, asset)
+        manifest = self.lifecycle.require_manifest()
+        asset = self._context.store.asset(name)
+        authorization.require_provider(session, asset)
         return asset, manifest
 
     def consent(self, name: str, signature: bytes, session: Session) -> None:
         """Take a provider's consent. Raises Refusal WRONG_CONSENT, LOG_FULL, and those of :meth:`asset_for`."""
         asset, manifest = self.asset_for(name, session)
-        consent = consents.given(asset, signature, manifest, session)
-        with self.life.lock:
-            if self.life.state is not State.RECEIVING:
+        consent = consents.verified_consent(asset, signature, manifest, session)
+        with self.lifecycle.lock:
+            if self.lifecycle.state is not State.RECEIVING:
                 return
             if self._consents.is_new(name, session, assets=len(manifest.assets())):
-                self.life.append(EventKind.CONSENT, actor=session.key_id, detail=consents.event_detail(consent))
+                self.lifecycle.append(EventKind.CONSENT, actor=session.key_id, detail=consents.event_detail(consent))
                 self._consents.keep(consent, session)
 
     def received(self, name: str, session: Session) -> None:
         """An asset is complete; with the last one the run starts."""
-        with self.life.lock:
-            if self.life.state is not State.RECEIVING:
+        with self.lifecycle.lock:
+            if self.lifecycle.state is not State.RECEIVING:
                 return
-            self.life.append(EventKind.ASSET, actor=session.key_id, detail={"asset": name})
+            self.lifecycle.append(EventKind.ASSET, actor=session.key_id, detail={"asset": name})
             self._received.add(name)
-            if len(self._received) < len(self.life.known_manifest().assets()):
+            if len(self._received) < len(self.lifecycle.require_manifest().assets()):
                 return
-            self.life.state = State.RUNNING
-            self.life.append(EventKind.RUN_STARTED)
-        self._execution.start()
+            self.lifecycle.state = State.RUNNING
+            self.lifecycle.append(EventKind.RUN_STARTED)
+        self._run.start()
 
-    def demand_receiving(self) -> None:
+    def require_receiving(self) -> None:
         """Raises Refusal NOT_READY unless assets are being received."""
-        if self.life.state is not State.RECEIVING:
-            raise self.life.not_ready("Assets are not received")
+        if self.lifecycle.state is not State.RECEIVING:
+            raise self.lifecycle.not_ready("Assets are not received")
 
     def slot_for(self, consumer: str, session: Session) -> None:
         """Raises Refusal unless results are ready and the slot is this session's."""
-        authorization.demand_consumer(session, consumer, self.life.known_manifest())
+        authorization.require_consumer(session, consumer, self.lifecycle.require_manifest())
         self.expire()
-        if self.life.detail == Reason.EXPIRED and not self._parts.slots.consumed_at(consumer):
+        if self.lifecycle.detail == Reason.EXPIRED and not self._context.slots.consumed_at(consumer):
             raise Refusal(Reason.EXPIRED, "The results were wiped: nobody fetched this one before it expired.")
-        if self.life.state not in (State.CONSUMING, State.COMPLETE):
-            raise self.life.not_ready("There is no result")
+        if self.lifecycle.state not in (State.CONSUMING, State.COMPLETE):
+            raise self.lifecycle.not_ready("There is no result")
 
-    def readable_output(self, session: Session) -> Output:
+    def logs_for(self, session: Session) -> Logs:
         """What the algorithm printed, if the manifest lets this session read it now."""
-        manifest, state = self.life.known_manifest(), self.life.state
-        authorization.demand_reader(session, manifest)
+        manifest, state = self.lifecycle.require_manifest(), self.lifecycle.state
+        authorization.require_reader(session, manifest)
         live = manifest.logs.release == "live" and state is State.RUNNING
         if not live and state not in (State.CONSUMING, *ENDED):
-            raise self.life.not_ready("The output is not shown")
-        return self._execution.output
+            raise self.lifecycle.not_ready("The output is not shown")
+        return self._run.logs
 
-    def proof_for(self, session: Session) -> Proof:
+    def receipt_for(self, session: Session) -> SignedReceipt:
         """The receipt and its evidence, for members."""
-        authorization.demand(session, authorization.MEMBER)
-        if self._execution.proof is None:
-            raise self.life.not_ready("There is no receipt")
-        return self._execution.proof
+        authorization.require_role(session, authorization.MEMBER)
+        if self._run.receipt is None:
+            raise self.lifecycle.not_ready("There is no receipt")
+        return self._run.receipt
 
     def release(self, consumer: str, digest: bytes, session: Session) -> bytes:
         """The key of a slot, once: to the session that shows that it has the whole ciphertext."""
-        with self.life.lock:
+        with self.lifecycle.lock:
             self.slot_for(consumer, session)
             if consumer in session.released:
                 return session.released[consumer]
-            self._parts.slots.check_digest(consumer, digest)
-            when = self.life.append(EventKind.RESULT_CONSUMED, actor=session.key_id, detail={"consumer": consumer})
-            key = self._parts.slots.take(consumer, when)
+            self._context.slots.check_digest(consumer, digest)
+            when = self.lifecycle.append(EventKind.RESULT_CONSUMED, actor=session.key_id, detail={"consumer": consumer})
+            key = self._context.slots.release(consumer, when)
             session.released[consumer] = key
-            if self._parts.slots.all_taken():
-                self.life.end(State.COMPLETE, EventKind.COMPLETED)
+            if self._context.slots.all_released():
+                self.lifecycle.end(State.COMPLETE, EventKind.COMPLETED)
             return key
 
     def stop(self, session: Session) -> None:
         """End the computation and wipe what there is of it."""
-        authorization.demand(session, authorization.OWNER)
-        with self.life.lock:
-            self.life.known_manifest()
-            if self.life.state in ENDED:
-                state = self.life.state.value
+        authorization.require_role(session, authorization.OWNER)
+        with self.lifecycle.lock:
+            self.lifecycle.require_manifest()
+            if self.lifecycle.state in ENDED:
+                state = self.lifecycle.state.value
                 raise Refusal(Reason.ALREADY_ENDED, f"The computation has ended: {state}.", state=state)
-            self.life.end(State.STOPPED, EventKind.STOPPED, actor=session.key_id)
+            self.lifecycle.end(State.STOPPED, EventKind.STOPPED, actor=session.key_id)
 
     def wipe(self, session: Session) -> None:
         """End the computation, if there is one, so that nothing of it is left when the machine is reset."""
-        authorization.demand(session, authorization.OWNER)
-        with self.life.lock:
-            if self.life.unfinished:
-                self.life.end(State.STOPPED, EventKind.STOPPED, actor=session.key_id)
+        authorization.require_role(session, authorization.OWNER)
+        with self.lifecycle.lock:
+            if self.lifecycle.unfinished:
+                self.lifecycle.end(State.STOPPED, EventKind.STOPPED, actor=session.key_id)
 
     def reboot(self) -> None:
         """Boot the machine afresh."""
-        self._parts.runner.end(Operation.REBOOT)
+        self._context.runner.end_machine(RunnerOperation.REBOOT)
 
     def expire(self) -> None:
         """Wipe results whose time is over."""
-        with self.life.lock:
-            if self.life.state is State.CONSUMING and self._execution.expired():
-                self.life.detail = Reason.EXPIRED.value
-                self.life.append(EventKind.EXPIRED)
-                self.life.end(State.COMPLETE, EventKind.COMPLETED, detail=Reason.EXPIRED.value)
+        with self.lifecycle.lock:
+            if self.lifecycle.state is State.CONSUMING and self._run.expired():
+                self.lifecycle.detail = Reason.EXPIRED.value
+                self.lifecycle.append(EventKind.EXPIRED)
+                self.lifecycle.end(State.COMPLETE, EventKind.COMPLETED, detail=Reason.EXPIRED.value)

@@ -10,7 +10,7 @@ from cloister.protocol.receipt import Consent
 _MAX_SIGNATURE = 1024
 
 
-def given(asset: Asset, signature: bytes, manifest: Manifest, session: Session) -> Consent:
+def verified_consent(asset: Asset, signature: bytes, manifest: Manifest, session: Session) -> Consent:
     """The consent that ``signature`` gives. Raises Refusal WRONG_CONSENT when it is not its provider's, or to this."""
     message = transcript.consent_message(
         manifest_digest=manifest.digest(),

@@ -7,7 +7,7 @@ from agent_runtime.clock import Clock
 from agent_runtime.computation import capacity
 from agent_runtime.computation.assets import AssetStore
 from agent_runtime.computation.events import EventLog
-from agent_runtime.computation.results import Slots
+from agent_runtime.computation.results import ResultSlots
 from agent_runtime.limits import Limits
 from agent_runtime.platform.attester import Attester
 from agent_runtime.runner.client import RunnerClient
@@ -15,7 +15,7 @@ from cloister.protocol.bootconfig import BootConfiguration
 
 
 @dataclass(frozen=True)
-class Parts:
+class ComputationContext:
     """``confidential`` is what a receipt says of the machine, ``sign`` makes the receipt's envelope.
 
     ``free_memory`` and ``free_store`` measure in bytes.
@@ -26,10 +26,10 @@ class Parts:
     attester: Attester
     log: EventLog
     store: AssetStore
-    slots: Slots
+    slots: ResultSlots
     runner: RunnerClient
     sign: Callable[[bytes], bytes]
     limits: Limits
     clock: Clock
-    free_memory: capacity.Measure
-    free_store: capacity.Measure
+    free_memory: capacity.FreeBytes
+    free_store: capacity.FreeBytes

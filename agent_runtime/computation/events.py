@@ -38,8 +38,8 @@ class EventLog:
     ) -> Event:
         """Add an event; ``manifest`` is its digest, ``actor`` a key id. Raises Refusal LOG_FULL."""
         with self._changed:
-            room = events.MAX_EVENTS - (RESERVE if kind is EventKind.CONSENT else 0)
-            if len(self._lines) >= room:
+            limit = events.MAX_EVENTS - (RESERVE if kind is EventKind.CONSENT else 0)
+            if len(self._lines) >= limit:
                 raise Refusal(Reason.LOG_FULL, "The event log is full; reset the machine to start afresh.")
             event = Event(
                 sequence=len(self._lines),

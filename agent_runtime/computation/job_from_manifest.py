@@ -1,12 +1,12 @@
 """The run that a manifest declares, and whether this version can carry it out."""
 
 from agent_runtime.errors import Reason, Refusal
-from agent_runtime.runner.oci_config import MAX_ORDER, launch_order
-from agent_runtime.runner.protocol import OWN_NAMES, Job, Packed
+from agent_runtime.runner.oci_config import MAX_ARGUMENT, launcher_argument
+from agent_runtime.runner.protocol import OWN_NAMES, Job, PackedDataset
 from cloister.protocol.manifest import KINDS, Manifest
 
 
-def job_of(manifest: Manifest) -> Job:
+def build_job(manifest: Manifest) -> Job:
     """The run that a manifest declares."""
     plain = tuple(data.file for data in manifest.datasets if not data.unpack)
     return Job(
@@ -14,7 +14,7 @@ def job_of(manifest: Manifest) -> Job:
         algorithm=manifest.algorithm.asset.file,
         wheels=manifest.algorithm.bundle is not None,
         datasets=plain,
-        packed=tuple(Packed(data.name, data.unpacked_size) for data in manifest.datasets if data.unpack),
+        packed=tuple(PackedDataset(data.name, data.unpacked_size) for data in manifest.datasets if data.unpack),
         args=manifest.algorithm.args,
         environment=dict(manifest.algorithm.environment),
         seconds=manifest.limits.time,
@@ -26,7 +26,7 @@ def job_of(manifest: Manifest) -> Job:
     )
 
 
-def check(manifest: Manifest) -> None:
+def check_supported(manifest: Manifest) -> None:
     """Raises Refusal UNSUPPORTED_KIND or MANIFEST_INVALID for a manifest whose run would not start."""
     algorithm = manifest.algorithm
     if algorithm.kind not in KINDS:
@@ -35,8 +35,10 @@ def check(manifest: Manifest) -> None:
             f"This version runs algorithms of kind python; the manifest has one of kind {algorithm.kind}.",
             kind=algorithm.kind,
         )
-    if len(launch_order(job_of(manifest))) >= MAX_ORDER:
-        raise Refusal(Reason.MANIFEST_INVALID, f"The algorithm's arguments are longer than {MAX_ORDER} bytes together.")
+    if len(launcher_argument(build_job(manifest))) >= MAX_ARGUMENT:
+        raise Refusal(
+            Reason.MANIFEST_INVALID, f"The algorithm's arguments are longer than {MAX_ARGUMENT} bytes together."
+        )
     if algorithm.asset.file in OWN_NAMES:
         raise Refusal(
             Reason.MANIFEST_INVALID,

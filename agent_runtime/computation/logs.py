@@ -7,7 +7,7 @@ from pathlib import Path
 _CHUNK = 64 * 1024
 
 
-class Output:
+class Logs:
     """A file that the runner writes while the algorithm runs; at most ``limit`` bytes of it are shown.
 
     The runner keeps one byte more than the limit when there was more, which is how a cut is known. Once opened, the

@@ -4,8 +4,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent_runtime.computation.context import Parts
-from agent_runtime.computation.results import collect
+from agent_runtime.computation.context import ComputationContext
+from agent_runtime.computation.results import collect_files
 from cloister.protocol import canonical
 from cloister.protocol.manifest import Manifest
 from cloister.protocol.receipt import Consent, Receipt, payload_digest
@@ -15,40 +15,45 @@ IMAGE_PCRS = (4, 9, 11, 12, 13)
 
 
 @dataclass(frozen=True)
-class Proof:
-    """``receipt`` is the DSSE envelope, ``evidence`` the encoded message over it."""
+class SignedReceipt:
+    """``envelope`` is the DSSE envelope, ``evidence`` the encoded message over it."""
 
-    receipt: bytes
+    envelope: bytes
     evidence: bytes
     payload_digest: bytes
 
 
-def prepare(
-    folder: Path, parts: Parts, *, manifest: Manifest, manifest_bytes: bytes, consents: tuple[Consent, ...]
-) -> tuple[Proof, dict[str, Path | bytes]]:
+def build_receipt(
+    folder: Path,
+    context: ComputationContext,
+    *,
+    manifest: Manifest,
+    manifest_bytes: bytes,
+    consents: tuple[Consent, ...],
+) -> tuple[SignedReceipt, dict[str, Path | bytes]]:
     """The proof of the results in ``folder`` and the members of their zip.
 
     Raises AgentError or ValueError for a folder that holds something other than files within the manifest's limit.
     """
-    boot_configuration = parts.boot_configuration.encode()
-    files = collect(folder, max_size=manifest.results.max_size, limits=parts.limits)
-    lines, head = parts.log.snapshot()
+    boot_configuration = context.boot_configuration.encode()
+    files = collect_files(folder, max_size=manifest.results.max_size, limits=context.limits)
+    lines, head = context.log.snapshot()
     receipt = Receipt(
         files={file.name: file.digest.hex() for file in files},
         manifest=manifest.digest().hex(),
         assets={asset.name: asset.digest for asset in manifest.assets()},
         consents=consents,
         boot_configuration=hashlib.sha256(boot_configuration).hexdigest(),
-        platform=parts.attester.platform.value,
-        confidential=parts.confidential,
-        pcrs={index: value.hex() for index, value in parts.attester.pcrs(IMAGE_PCRS).items()},
+        platform=context.attester.platform.value,
+        confidential=context.confidential,
+        pcrs={index: value.hex() for index, value in context.attester.pcrs(IMAGE_PCRS).items()},
         log_head=head.hex(),
-        created=canonical.to_time(parts.clock.now()),
+        created=canonical.to_time(context.clock.now()),
     )
     payload = receipt.payload()
     digest = payload_digest(payload)
-    evidence = parts.attester.for_receipt(payload_digest=digest, log_head=head)
-    envelope = parts.sign(payload)
+    evidence = context.attester.for_receipt(payload_digest=digest, log_head=head)
+    envelope = context.sign(payload)
     members: dict[str, Path | bytes] = {
         **{file.name: file.path for file in files},
         "cloister/receipt.dsse.json": envelope,
@@ -57,4 +62,4 @@ def prepare(
         "cloister/boot-configuration.json": boot_configuration,
         "cloister/events.jsonl": lines,
     }
-    return Proof(envelope, evidence.encode(), digest), members
+    return SignedReceipt(envelope, evidence.encode(), digest), members

@@ -30,7 +30,7 @@ class ResultFile:
     size: int
 
 
-def collect(folder: Path, *, max_size: int, limits: Limits) -> list[ResultFile]:
+def collect_files(folder: Path, *, max_size: int, limits: Limits) -> list[ResultFile]:
     """The files that a run left. Raises AgentError for anything but plain files, or for too much of them.
 
     The runner has checked the same; here it is not believed. No link is followed.
@@ -78,7 +78,7 @@ def _read(name: str, folder: int, limit: int) -> tuple[bytes, int]:
 
 
 @dataclass
-class Slot:
+class ResultSlot:
     """One consumer's copy: ciphertext in a file, key in memory until it goes out. Times as in events."""
 
     consumer: str
@@ -90,11 +90,11 @@ class Slot:
 
 
 @dataclass
-class Slots:
+class ResultSlots:
     """All slots of a computation, below ``folder``."""
 
     folder: Path
-    _slots: dict[str, Slot] = field(default_factory=dict)
+    _slots: dict[str, ResultSlot] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def fill(self, consumers: tuple[str, ...], members: Mapping[str, Path | bytes]) -> None:
@@ -112,7 +112,7 @@ class Slots:
         finally:
             plain.unlink(missing_ok=True)
 
-    def all(self) -> list[Slot]:
+    def all(self) -> list[ResultSlot]:
         """The slots in the manifest's order."""
         return list(self._slots.values())
 
@@ -140,7 +140,7 @@ class Slots:
                 found=digest[:32].hex(),
             )
 
-    def take(self, consumer: str, when: str) -> bytes:
+    def release(self, consumer: str, when: str) -> bytes:
         """The slot's key; the slot keeps neither key nor ciphertext. Raises Refusal CONSUMED."""
         with self._lock:
             found = self._open(consumer)
@@ -155,7 +155,7 @@ class Slots:
         found = self._slots.get(consumer)
         return found.consumed_at if found else ""
 
-    def all_taken(self) -> bool:
+    def all_released(self) -> bool:
         """Whether every consumer has its key."""
         return all(found.key is None for found in self._slots.values())
 
@@ -167,14 +167,14 @@ class Slots:
             for found in self._slots.values():
                 found.path.unlink(missing_ok=True)
 
-    def _open(self, consumer: str) -> Slot:
+    def _open(self, consumer: str) -> ResultSlot:
         found = self._slots[consumer]
         if found.key is None:
             raise _consumed(found)
         return found
 
 
-def _consumed(found: Slot) -> Refusal:
+def _consumed(found: ResultSlot) -> Refusal:
     return Refusal(
         Reason.CONSUMED,
         f"The result for {found.consumer} was consumed at {found.consumed_at}; its key goes out once.",
@@ -182,11 +182,11 @@ def _consumed(found: Slot) -> Refusal:
     )
 
 
-def _encrypt(consumer: str, plain: Path, target: Path) -> Slot:
+def _encrypt(consumer: str, plain: Path, target: Path) -> ResultSlot:
     key, state, size = secrets.token_bytes(32), hashlib.sha256(), 0
     with plain.open("rb") as source, target.open("xb") as out:
         for data in slot.encrypt(key, source, plain.stat().st_size):
             state.update(data)
             size += len(data)
             out.write(data)
-    return Slot(consumer, target, size, state.digest(), key)
+    return ResultSlot(consumer, target, size, state.digest(), key)

@@ -3,30 +3,30 @@
 import threading
 
 from agent_runtime.computation.assets import AssetStore
-from agent_runtime.computation.context import Parts
-from agent_runtime.computation.results import Slots
-from agent_runtime.errors import Reason, Refusal, told
-from agent_runtime.runner.client import Run
-from agent_runtime.runner.protocol import Operation
+from agent_runtime.computation.context import ComputationContext
+from agent_runtime.computation.results import ResultSlots
+from agent_runtime.errors import Reason, Refusal, fault_location
+from agent_runtime.runner.client import RunHandle
+from agent_runtime.runner.protocol import RunnerOperation
 from cloister.protocol.events import EventKind, State
 from cloister.protocol.manifest import Manifest
 
 ENDED = (State.COMPLETE, State.FAILED, State.STOPPED)
 
 
-class Life:
+class Lifecycle:
     """``state``, ``detail`` and ``manifest`` are read freely. Whoever takes a step holds ``lock`` meanwhile.
 
     ``run`` is the run under way: it is stopped when the computation ends.
     """
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, context: ComputationContext) -> None:
+        self._context = context
         self.lock = threading.RLock()
         self.state = State.IDLE
         self.detail = ""
         self.manifest: Manifest | None = None
-        self.run: Run | None = None
+        self.run_handle: RunHandle | None = None
         self.append(EventKind.STARTED)
 
     @property
@@ -34,7 +34,7 @@ class Life:
         """Whether there is a computation that has not ended."""
         return self.state is not State.IDLE and self.state not in ENDED
 
-    def known_manifest(self) -> Manifest:
+    def require_manifest(self) -> Manifest:
         """Raises Refusal NOT_READY before one is submitted."""
         if self.manifest is None:
             raise Refusal(Reason.NOT_READY, "No manifest is submitted yet.", state=self.state.value)
@@ -47,10 +47,10 @@ class Life:
     def append(self, kind: EventKind, *, actor: str | None = None, detail: dict[str, str] | None = None) -> str:
         """Add an event with the state as it is now; the event's time."""
         digest = None if self.manifest is None else self.manifest.digest()
-        return self._parts.log.append(kind, self.state, manifest=digest, actor=actor, detail=detail).time
+        return self._context.log.append(kind, self.state, manifest=digest, actor=actor, detail=detail).time
 
     def append_wiped(
-        self, kind: EventKind, *places: AssetStore | Slots, actor: str | None = None, detail: dict[str, str]
+        self, kind: EventKind, *places: AssetStore | ResultSlots, actor: str | None = None, detail: dict[str, str]
     ) -> None:
         """Wipe, then add the event. When something is left it says so, and the machine ends: it is all in memory."""
         wiped = _wipe(*places)
@@ -58,7 +58,7 @@ class Life:
         if not wiped:
             self._power_off()
 
-    def discard(self, place: AssetStore | Slots) -> None:
+    def discard(self, place: AssetStore | ResultSlots) -> None:
         """Wipe what came after the computation's end. When something is left the machine ends."""
         if not _wipe(place):
             self._power_off()
@@ -66,9 +66,9 @@ class Life:
     def end(self, state: State, kind: EventKind, *, actor: str | None = None, detail: str = "") -> None:
         """Into a state for good, wiping everything but the log, the receipt and what the algorithm printed."""
         self.state, self.detail = state, detail
-        if self.run is not None:
-            self.run.stop()
-        places = self._parts.store, self._parts.slots
+        if self.run_handle is not None:
+            self.run_handle.stop()
+        places = self._context.store, self._context.slots
         self.append_wiped(kind, *places, actor=actor, detail={"reason": detail} if detail else {})
 
     def fail(self, reason: str) -> None:
@@ -78,16 +78,16 @@ class Life:
                 self.end(State.FAILED, EventKind.FAILED, detail=reason)
 
     def _power_off(self) -> None:
-        self._parts.runner.end(Operation.POWER_OFF)
+        self._context.runner.end_machine(RunnerOperation.POWER_OFF)
 
 
-def _wipe(*places: AssetStore | Slots) -> bool:
+def _wipe(*places: AssetStore | ResultSlots) -> bool:
     """Whether nothing is left of what was there."""
     wiped = True
     for place in places:
         try:
             place.wipe()
         except OSError as error:
-            print(f"the wipe failed: {told(error)}", flush=True)
+            print(f"the wipe failed: {fault_location(error)}", flush=True)
             wiped = False
     return wiped

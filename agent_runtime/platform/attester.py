@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from agent_runtime.errors import Reason, Refusal
 from agent_runtime.limits import Limits
-from agent_runtime.platform.machine import Machine
+from agent_runtime.platform.machine import PlatformMachine
 from cloister.attestation.evidence import Evidence, ReceiptBinding, SessionBinding
 from cloister.attestation.tpm.runtimelog import Kind, Measurement
 from cloister.protocol import transcript
@@ -20,7 +20,7 @@ class Attester:
 
     def __init__(
         self,
-        machine: Machine,
+        machine: PlatformMachine,
         *,
         event_log_key: bytes,
         boot_configuration: BootConfiguration,
@@ -32,7 +32,7 @@ class Attester:
         self._machine = machine
         self._boot_configuration = boot_configuration
         self._lock = threading.Lock()
-        self._turns = _Turns(limits.quote_queue, limits.quote_wait_seconds)
+        self._queue = _EvidenceQueue(limits.quote_queue, limits.quote_wait_seconds)
         self._log: tuple[Measurement, ...] = ()
         self._manifest: bytes | None = None
         self._measure(Kind.BOOT_CONFIGURATION, boot_configuration.digest())
@@ -52,26 +52,26 @@ class Attester:
             self._manifest = digest
 
     def for_session(self, *, nonce: bytes, tls_key_digest: bytes, hpke_key_digest: bytes) -> Evidence:
-        """Evidence for a session's opening. Raises Refusal BUSY when too many wait for theirs (:class:`_Turns`)."""
-        with self._turns.one(), self._lock:
+        """Evidence for opening a session. Raises Refusal BUSY when too many are waiting (:class:`_EvidenceQueue`)."""
+        with self._queue.turn(), self._lock:
             binding = SessionBinding(nonce, tls_key_digest, hpke_key_digest, self._manifest)
-            return self._take(binding)
+            return self._collect(binding)
 
     def pcrs(self, indices: Iterable[int]) -> dict[int, bytes]:
         """Values of registers that the evidence shows, SHA-256 bank."""
-        return self._machine.registers(indices)
+        return self._machine.pcrs(indices)
 
     def for_receipt(self, *, payload_digest: bytes, log_head: bytes) -> Evidence:
         """The last evidence of a computation, over its receipt."""
         with self._lock:
-            return self._take(ReceiptBinding(payload_digest, self.manifest_digest, log_head))
+            return self._collect(ReceiptBinding(payload_digest, self.manifest_digest, log_head))
 
     def _measure(self, kind: Kind, digest: bytes) -> None:
         measurement = Measurement(kind, digest)
         self._machine.measure(measurement)
         self._log += (measurement,)
 
-    def _take(self, binding: SessionBinding | ReceiptBinding) -> Evidence:
+    def _collect(self, binding: SessionBinding | ReceiptBinding) -> Evidence:
         evidence = Evidence(
             platform=self.platform,
             binding=binding,
@@ -79,10 +79,10 @@ class Attester:
             boot_configuration=self._boot_configuration.encode(),
             runtime_log=self._log,
         )
-        return replace(evidence, **vars(self._machine.parts(evidence.report_data())))
+        return replace(evidence, **vars(self._machine.attest(evidence.report_data())))
 
 
-class _Turns:
+class _EvidenceQueue:
     """One stranger's turn after another, drawn by lot among those who wait.
 
     Who is too many is drawn by lot as well, the newcomer among them: somebody who keeps the queue full for ever has no
@@ -97,7 +97,7 @@ class _Turns:
         self._current: object | None = None
 
     @contextmanager
-    def one(self) -> Generator[None]:
+    def turn(self) -> Generator[None]:
         """Wait for a turn, and have it. Raises Refusal BUSY when the lot falls otherwise or it takes too long."""
         ticket = object()
         with self._changed:
@@ -109,13 +109,13 @@ class _Turns:
             yield
         finally:
             with self._changed:
-                self._current = self._drawn() if self._waiting else None
+                self._current = self._draw() if self._waiting else None
                 self._changed.notify_all()
 
     def _wait(self, ticket: object) -> None:
         self._waiting.append(ticket)
         if len(self._waiting) > self._limit:
-            self._drawn()
+            self._draw()
             self._changed.notify_all()
         self._changed.wait_for(lambda: ticket not in self._waiting, self._seconds)
         if ticket is not self._current:
@@ -123,5 +123,5 @@ class _Turns:
                 self._waiting.remove(ticket)
             raise Refusal(Reason.BUSY, "The machine is making evidence for others; try again in a moment.")
 
-    def _drawn(self) -> object:
+    def _draw(self) -> object:
         return self._waiting.pop(secrets.randbelow(len(self._waiting)))

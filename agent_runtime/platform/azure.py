@@ -14,9 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from agent_runtime.errors import AgentError
-from agent_runtime.platform.boot_logs import event_log
-from agent_runtime.platform.machine import Parts
-from agent_runtime.platform.metadata import MAX_SIZE, Metadata
+from agent_runtime.platform.boot_logs import read_event_log
+from agent_runtime.platform.machine import EvidenceParts
+from agent_runtime.platform.metadata import MAX_SIZE, MetadataClient
 from agent_runtime.platform.tpm import Tpm
 from cloister.attestation.azure import hcl
 from cloister.attestation.azure.hcl import HclReport
@@ -34,7 +34,7 @@ NV_USER_DATA = 0x01400002
 NV_AK_CERTIFICATE = 0x01C101D0
 AK_HANDLE = 0x81000003
 
-# Azure Instance Metadata Service, "Access user data"; 2021-01-01 is the first version that has it.
+# Azure Instance MetadataClient Service, "Access user data"; 2021-01-01 is the first version that has it.
 USER_DATA = "/metadata/instance/compute/userData?api-version=2021-01-01&format=text"
 # Microsoft, "Trusted Hardware Identity Management", section on AMD processors.
 CERTIFICATES = "/metadata/THIM/amd/certification"
@@ -42,21 +42,21 @@ CERTIFICATES = "/metadata/THIM/amd/certification"
 QUOTE = "/acc/tdquote"
 
 _PLATFORMS = {hcl.TYPE_SNP: Platform.AZURE_SNP, hcl.TYPE_TDX: Platform.AZURE_TDX}
-_PAUSE = 0.1
-_RENEWALS = 150
+_RETRY_SECONDS = 0.1
+_REPORT_READS = 150
 """How often the report is read until it is the new one: 15 seconds, where 3 have been seen."""
 
 _MAX_CERTIFICATES = 4
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]{1,16384}?)-----END CERTIFICATE-----")
 # AMD publication 56860, table 23: REPORTED_TCB and CHIP_ID decide which certificate is the key's.
-_SIGNER = (slice(0x180, 0x188), slice(0x1A0, 0x1E0))
+_SIGNING_KEY = (slice(0x180, 0x188), slice(0x1A0, 0x1E0))
 # Where a hardware report has its report data: the same table; Intel TDX module ABI, REPORTMACSTRUCT.
 _REPORT_DATA = {hcl.TYPE_SNP: slice(0x50, 0x90), hcl.TYPE_TDX: slice(128, 192)}
 
 
-def service() -> Metadata:
+def metadata_service() -> MetadataClient:
     """IMDS, which answers only to requests with this header."""
-    return Metadata({"Metadata": "true"})
+    return MetadataClient({"Metadata": "true"})
 
 
 class AzureMachine:
@@ -65,38 +65,38 @@ class AzureMachine:
     def __init__(
         self,
         transport: Transport,
-        metadata: Metadata,
+        metadata: MetadataClient,
         *,
         boot_event_log: Path,
-        pause: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Raises AgentError, TpmError, MalformedEvidence or OSError for a machine that is no confidential VM."""
         # Azure keeps it in base64.
         given = metadata.get(USER_DATA, what="boot configuration (user data)")
         self.boot_configuration = _decoded(given.strip(), "The VM's user data")
         self._metadata = metadata
-        self._pause = pause
-        self._event_log = event_log(boot_event_log)
+        self._sleep = sleep
+        self._event_log = read_event_log(boot_event_log)
         self._tpm = Tpm.from_handle(transport, AK_HANDLE)
         self.platform = _PLATFORMS[HclReport.parse(self._tpm.read(NV_REPORT)).report_type]
         self._certificates = (self._tpm.certificate(NV_AK_CERTIFICATE),) if self._tpm.has(NV_AK_CERTIFICATE) else ()
         if not self._tpm.has(NV_USER_DATA):
             self._tpm.define(NV_USER_DATA, hcl.USER_DATA_SIZE)
-        self._signer: tuple[bytes, ...] = ()
+        self._signing_key: tuple[bytes, ...] = ()
         self._collateral: tuple[CollateralItem, ...] = ()
 
     def measure(self, measurement: Measurement) -> None:
         """Into register 15 of the paravisor's vTPM."""
         self._tpm.extend(measurement)
 
-    def registers(self, indices: Iterable[int]) -> dict[int, bytes]:
+    def pcrs(self, indices: Iterable[int]) -> dict[int, bytes]:
         """Values of the vTPM's registers."""
         return self._tpm.pcrs(indices)
 
-    def parts(self, report_data: bytes) -> Parts:
+    def attest(self, report_data: bytes) -> EvidenceParts:
         """The paravisor's report made anew, a quote over the same data, and what vouches for the hardware's report."""
-        encoded, report = self._renewed(report_data)
-        parts = Parts(
+        encoded, report = self._fresh_report(report_data)
+        parts = EvidenceParts(
             tpm_quote=self._tpm.quote(report_data),
             ak_certificates=self._certificates,
             boot_event_log=self._event_log,
@@ -106,21 +106,21 @@ class AzureMachine:
             return replace(parts, tdx_quote=self._td_quote(report.hardware_report[: hcl.TDREPORT_SIZE]))
         return replace(parts, collateral=self._amd_certificates(report.hardware_report))
 
-    def _renewed(self, report_data: bytes) -> tuple[bytes, HclReport]:
+    def _fresh_report(self, report_data: bytes) -> tuple[bytes, HclReport]:
         """The report whose claims have ``report_data``, as bytes and as a value."""
         self._tpm.write(NV_USER_DATA, report_data)
-        for _ in range(_RENEWALS):
+        for _ in range(_REPORT_READS):
             encoded = self._tpm.read(NV_REPORT)
-            report = _whole(encoded)
+            report = _consistent(encoded)
             if report is not None and report.claims.user_data == report_data:
                 return encoded, report
-            self._pause(_PAUSE)
+            self._sleep(_RETRY_SECONDS)
         raise AgentError("The paravisor did not make its report anew.")
 
     def _td_quote(self, td_report: bytes) -> bytes:
         """The quoting enclave's quote over the TDREPORT: only the host can ask it."""
         asked = canonical.encode({"report": canonical.to_base64(td_report)})
-        answer = _texts(self._metadata.post(QUOTE, asked, what="quote"), "quote")
+        answer = _string_members(self._metadata.post(QUOTE, asked, what="quote"), "quote")
         try:
             # Whether it is filled up with = is not written anywhere.
             return canonical.from_base64(answer["quote"].rstrip("="), what="the quote")
@@ -132,20 +132,20 @@ class AzureMachine:
 
         Without them a party fetches them from AMD: no answer is no failure, and is asked for again next time.
         """
-        signer = tuple(snp_report[part] for part in _SIGNER)
-        if signer != self._signer or not self._collateral:
+        signer = tuple(snp_report[part] for part in _SIGNING_KEY)
+        if signer != self._signing_key or not self._collateral:
             try:
-                answer = self._metadata.get(CERTIFICATES, what="certificate of the processor", tries=3)
-                texts = _texts(answer, "vcekCert", "certificateChain")
+                answer = self._metadata.get(CERTIFICATES, what="certificate of the processor", attempts=3)
+                texts = _string_members(answer, "vcekCert", "certificateChain")
                 found = [der for text in texts.values() for der in _pem(text)]
                 self._collateral = tuple(CollateralItem(CERTIFICATE, der) for der in found)
             except AgentError:
                 self._collateral = ()
-            self._signer = signer
+            self._signing_key = signer
         return self._collateral
 
 
-def _whole(encoded: bytes) -> HclReport | None:
+def _consistent(encoded: bytes) -> HclReport | None:
     """The report, None when its parts do not belong together: it is read in pieces, and may change between them."""
     try:
         report = HclReport.parse(encoded)
@@ -155,7 +155,7 @@ def _whole(encoded: bytes) -> HclReport | None:
     return report if bound == report.report_data() else None
 
 
-def _texts(answer: bytes, *names: str) -> dict[str, str]:
+def _string_members(answer: bytes, *names: str) -> dict[str, str]:
     """Members of a JSON object that are texts; the services have others besides."""
     try:
         value = canonical.parse(answer, what="the answer", limit=MAX_SIZE)

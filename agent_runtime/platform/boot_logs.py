@@ -6,7 +6,7 @@ from agent_runtime.errors import AgentError
 from cloister.attestation.tpm import eventlog
 
 
-def event_log(path: Path) -> bytes | None:
+def read_event_log(path: Path) -> bytes | None:
     """A log in the file ``path``, None for an empty one. Raises AgentError for one that is too large, or OSError."""
     with path.open("rb") as file:
         data = file.read(eventlog.MAX_SIZE + 1)

@@ -5,21 +5,21 @@ import os
 import time
 from pathlib import Path
 
-_TRIES = 100
-_PAUSE = 0.01
+_ATTEMPTS = 100
+_RETRY_SECONDS = 0.01
 
 
-def tell(path: Path, name: str, said: str) -> None:
+def report_progress(path: Path, name: str, said: str) -> None:
     """Write a milestone. Nobody need listen: a machine without the port goes on without a word."""
     line = f"{name} {said}\n".encode()
-    for _ in range(_TRIES):
+    for _ in range(_ATTEMPTS):
         try:
             port = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         except OSError as error:
             if error.errno != errno.EBUSY:
                 return
             # The port takes one writer at a time, and the runner starts beside us.
-            time.sleep(_PAUSE)
+            time.sleep(_RETRY_SECONDS)
             continue
         try:
             os.write(port, line)

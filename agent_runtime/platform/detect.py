@@ -6,13 +6,13 @@ evidence there is names its platform and is judged by the party against that pla
 
 from agent_runtime.config import Config
 from agent_runtime.errors import AgentError
-from agent_runtime.platform.machine import Machine
+from agent_runtime.platform.machine import PlatformMachine
 from cloister.attestation.tpm.commands import Transport
 
 _MAX_NAME = 16
 
 
-def machine(config: Config, transport: Transport) -> Machine:
+def detect_machine(config: Config, transport: Transport) -> PlatformMachine:
     """The machine that ``config.platform`` names. Raises CloisterError or OSError.
 
     Only what that platform needs is imported: each module costs a start under emulation its time.
@@ -28,10 +28,12 @@ def machine(config: Config, transport: Transport) -> Machine:
     if name == "azure":
         from agent_runtime.platform import azure
 
-        return azure.AzureMachine(transport, azure.service(), boot_event_log=config.boot_event_log)
+        return azure.AzureMachine(transport, azure.metadata_service(), boot_event_log=config.boot_event_log)
     if name == "gcp":
         from agent_runtime.platform import gcp, tsm
 
-        reports = tsm.Reports(tsm.Folder())
-        return gcp.GcpMachine(transport, gcp.service(), reports, boot_event_log=config.boot_event_log, ccel=config.ccel)
+        reports = tsm.ReportInterface(tsm.ReportFolder())
+        return gcp.GcpMachine(
+            transport, gcp.metadata_service(), reports, boot_event_log=config.boot_event_log, ccel=config.ccel
+        )
     raise AgentError("This is neither a machine of the local backend nor one at Azure or Google.")

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from agent_runtime.errors import AgentError
 from agent_runtime.platform import tsm
-from agent_runtime.platform.boot_logs import event_log
-from agent_runtime.platform.machine import Parts
-from agent_runtime.platform.metadata import Metadata
+from agent_runtime.platform.boot_logs import read_event_log
+from agent_runtime.platform.machine import EvidenceParts
+from agent_runtime.platform.metadata import MetadataClient
 from agent_runtime.platform.tpm import Tpm
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Platform
@@ -28,9 +28,9 @@ _GOOGLE = "Google"
 _PLATFORMS = {tsm.SEV_GUEST: Platform.GCP_SNP, tsm.TDX_GUEST: Platform.GCP_TDX}
 
 
-def service() -> Metadata:
+def metadata_service() -> MetadataClient:
     """The metadata server, which wants this header and gives it back; by address, for the guest asks no name server."""
-    return Metadata({"Metadata-Flavor": _GOOGLE}, _check)
+    return MetadataClient({"Metadata-Flavor": _GOOGLE}, _check)
 
 
 class GcpMachine:
@@ -40,7 +40,13 @@ class GcpMachine:
     """
 
     def __init__(
-        self, transport: Transport, metadata: Metadata, reports: tsm.Reports, *, boot_event_log: Path, ccel: Path
+        self,
+        transport: Transport,
+        metadata: MetadataClient,
+        reports: tsm.ReportInterface,
+        *,
+        boot_event_log: Path,
+        ccel: Path,
     ) -> None:
         """Raises AgentError, TpmError, MalformedEvidence or OSError for a machine that is no confidential VM."""
         what = "boot configuration (cloister-boot-configuration)"
@@ -50,7 +56,7 @@ class GcpMachine:
         if provider not in _PLATFORMS:
             raise AgentError("The machine is no confidential VM: it has neither SEV-SNP nor TDX.")
         self.platform = _PLATFORMS[provider]
-        self._log = event_log(boot_event_log if self.platform is Platform.GCP_SNP else ccel)
+        self._log = read_event_log(boot_event_log if self.platform is Platform.GCP_SNP else ccel)
         if self.platform is Platform.GCP_SNP:
             self._tpm = Tpm.from_template(transport)
             self._certificate = self._tpm.certificate(structures.NV_AK_CERTIFICATE)
@@ -60,17 +66,17 @@ class GcpMachine:
         if self.platform is Platform.GCP_SNP:
             self._tpm.extend(measurement)
 
-    def registers(self, indices: Iterable[int]) -> dict[int, bytes]:
+    def pcrs(self, indices: Iterable[int]) -> dict[int, bytes]:
         """Values of the vTPM's registers; none of a TD."""
         return self._tpm.pcrs(indices) if self.platform is Platform.GCP_SNP else {}
 
-    def parts(self, report_data: bytes) -> Parts:
+    def attest(self, report_data: bytes) -> EvidenceParts:
         """The processor's report; with SEV-SNP a quote over the same data, and what the host gave."""
         report = self._reports.take(report_data)
         if self.platform is Platform.GCP_TDX:
-            return Parts(tdx_quote=report.outblob, ccel=self._log)
-        table, endorsement = _given(report.auxblob)
-        return Parts(
+            return EvidenceParts(tdx_quote=report.outblob, ccel=self._log)
+        table, endorsement = _host_certificates(report.auxblob)
+        return EvidenceParts(
             tpm_quote=self._tpm.quote(report_data),
             ak_certificates=(self._certificate,),
             boot_event_log=self._log,
@@ -85,7 +91,7 @@ def _check(headers: Mapping[str, str]) -> None:
         raise AgentError("What answered in place of Google's metadata server is something else.")
 
 
-def _given(auxblob: bytes) -> tuple[bytes | None, bytes | None]:
+def _host_certificates(auxblob: bytes) -> tuple[bytes | None, bytes | None]:
     """The host's certificate table and the endorsement in it. One that cannot be read would spoil the evidence."""
     try:
         table = CertificateTable.parse(auxblob)

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from agent_runtime.platform.boot_logs import event_log
-from agent_runtime.platform.machine import Parts
+from agent_runtime.platform.boot_logs import read_event_log
+from agent_runtime.platform.machine import EvidenceParts
 from agent_runtime.platform.tpm import Tpm
 from cloister.attestation.evidence import Platform
 from cloister.attestation.tpm import structures
@@ -22,7 +22,7 @@ class LocalMachine:
         """Make the attestation key. Raises TpmError, MalformedEvidence, AgentError or OSError."""
         with boot_configuration.open("rb") as file:
             self.boot_configuration = file.read(MAX_SIZE + 1)
-        self._event_log = event_log(boot_event_log)
+        self._event_log = read_event_log(boot_event_log)
         self._tpm = Tpm.from_template(transport)
         self._certificate = self._tpm.certificate(structures.NV_AK_CERTIFICATE)
 
@@ -30,13 +30,13 @@ class LocalMachine:
         """Into register 15."""
         self._tpm.extend(measurement)
 
-    def registers(self, indices: Iterable[int]) -> dict[int, bytes]:
+    def pcrs(self, indices: Iterable[int]) -> dict[int, bytes]:
         """Values of the TPM's registers."""
         return self._tpm.pcrs(indices)
 
-    def parts(self, report_data: bytes) -> Parts:
+    def attest(self, report_data: bytes) -> EvidenceParts:
         """A quote, the key's certificate and the firmware's log."""
-        return Parts(
+        return EvidenceParts(
             tpm_quote=self._tpm.quote(report_data),
             ak_certificates=(self._certificate,),
             boot_event_log=self._event_log,

@@ -9,7 +9,7 @@ from cloister.attestation.tpm.runtimelog import Measurement
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parts:
+class EvidenceParts:
     """Members of :class:`Evidence` that the machine makes or hands on, by the same names."""
 
     tpm_quote: TpmQuote | None = None
@@ -24,7 +24,7 @@ class Parts:
     collateral: tuple[CollateralItem, ...] = ()
 
 
-class Machine(Protocol):
+class PlatformMachine(Protocol):
     """The machine as the agent sees it. What goes wrong raises CloisterError or OSError.
 
     Nothing here is believed: whoever serves the boot configuration and makes the evidence is judged by the party.
@@ -41,8 +41,8 @@ class Machine(Protocol):
     def measure(self, measurement: Measurement) -> None:
         """Into register 15, where the machine has one that its evidence shows."""
 
-    def registers(self, indices: Iterable[int]) -> dict[int, bytes]:
+    def pcrs(self, indices: Iterable[int]) -> dict[int, bytes]:
         """Values of registers, SHA-256 bank; none where the evidence shows none."""
 
-    def parts(self, report_data: bytes) -> Parts:
+    def attest(self, report_data: bytes) -> EvidenceParts:
         """Fresh evidence over 64 bytes of report data."""

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from agent_runtime.errors import AgentError
 
-FOLDER = Path("/sys/kernel/config/tsm/report/cloister")
+REPORT_FOLDER = Path("/sys/kernel/config/tsm/report/cloister")
 
 SEV_GUEST = "sev_guest"
 TDX_GUEST = "tdx_guest"
@@ -20,7 +20,7 @@ MAX_SIZE = 64 * 1024
 """Bytes of one attribute; the kernel makes 32 KiB at most (include/linux/tsm.h, TSM_OUTBLOB_MAX)."""
 
 
-class Attributes(Protocol):
+class ReportAttributes(Protocol):
     """The attributes of one report, by name. Each reading and writing is a whole one. Raises OSError."""
 
     def read(self, name: str) -> bytes: ...
@@ -28,10 +28,10 @@ class Attributes(Protocol):
 
 
 @dataclass(frozen=True)
-class Folder:
+class ReportFolder:
     """The attributes as the kernel shows them."""
 
-    path: Path = FOLDER
+    path: Path = REPORT_FOLDER
 
     def read(self, name: str) -> bytes:
         """At most MAX_SIZE bytes."""
@@ -48,7 +48,7 @@ class Folder:
 
 
 @dataclass(frozen=True)
-class Report:
+class TsmReport:
     """``outblob`` is the report itself, ``auxblob`` what the host gave with it, possibly nothing."""
 
     outblob: bytes
@@ -56,10 +56,10 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Reports:
+class ReportInterface:
     """Makes reports, one at a time."""
 
-    attributes: Attributes
+    attributes: ReportAttributes
 
     def provider(self) -> str:
         """Which security module there is; nothing when the kernel found none. Raises OSError."""
@@ -68,11 +68,11 @@ class Reports:
         except FileNotFoundError:
             return ""
 
-    def take(self, report_data: bytes) -> Report:
+    def take(self, report_data: bytes) -> TsmReport:
         """A report over 64 bytes. Raises OSError, or AgentError when somebody else wrote between."""
         before = self._generation()
         self.attributes.write("inblob", report_data)
-        report = Report(self.attributes.read("outblob"), self._auxblob())
+        report = TsmReport(self.attributes.read("outblob"), self._auxblob())
         # One writing, ours: without it the report is over what was written before, and a second one is not ours.
         if self._generation() != before + 1:
             raise AgentError("The kernel's report was not made for this request alone.")

@@ -13,9 +13,9 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from agent_runtime.errors import Reason, Refusal, told
+from agent_runtime.errors import Reason, Refusal, fault_location
 from agent_runtime.limits import Limits
-from agent_runtime.rpc.deadlines import Deadline, Watch
+from agent_runtime.rpc.deadlines import Deadline, Deadlines
 from agent_runtime.rpc.session import Session, Sessions
 from cloister.protocol.sealing import Direction, Opener, Sealer, SealError
 from cloister.v1 import agent_pb2
@@ -26,7 +26,7 @@ Frames = Iterator[bytes]
 
 
 @dataclass(frozen=True)
-class Plain:
+class PlainMethod:
     """A call that anyone may make, one message each way."""
 
     request: type[Message]
@@ -34,7 +34,7 @@ class Plain:
 
 
 @dataclass(frozen=True)
-class Unary:
+class UnaryMethod:
     """A sealed call of one message each way: ``handler(session, request, call)``."""
 
     request: type[Message]
@@ -42,7 +42,7 @@ class Unary:
 
 
 @dataclass(frozen=True)
-class Download:
+class DownloadMethod:
     """A sealed call with a stream of answers: ``handler(session, request, call)``."""
 
     request: type[Message]
@@ -50,14 +50,14 @@ class Download:
 
 
 @dataclass(frozen=True)
-class Upload:
+class UploadMethod:
     """A sealed call with streams both ways: ``handler(session, requests, call)``."""
 
     request: type[Message]
     handler: Callable[[Session, Iterator[Any], "Call"], Iterator[Message]]
 
 
-Method = Plain | Unary | Download | Upload
+Method = PlainMethod | UnaryMethod | DownloadMethod | UploadMethod
 
 
 class Call:
@@ -86,20 +86,22 @@ class Call:
         self._context.cancel()
 
 
-class _Gone(Exception):
+class _PeerGone(Exception):
     """The peer ended the call, or a deadline did."""
 
 
-class Calls(grpc.GenericRpcHandler):
+class CallHandler(grpc.GenericRpcHandler):
     """Serves ``methods``, by full path (``/cloister.v1.Agent/Status``)."""
 
-    def __init__(self, methods: Mapping[str, Method], *, sessions: Sessions, watch: Watch, limits: Limits) -> None:
+    def __init__(
+        self, methods: Mapping[str, Method], *, sessions: Sessions, deadlines: Deadlines, limits: Limits
+    ) -> None:
         self._methods = methods
         self._sessions = sessions
-        self._watch = watch
+        self._deadlines = deadlines
         self._limits = limits
         self._long = threading.BoundedSemaphore(limits.long_calls)
-        self._waiting = _Waiting(limits.waiting_calls)
+        self._waiting = _WaitingCalls(limits.waiting_calls)
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any] | None":
         """What serves a path, or None (UNIMPLEMENTED)."""
@@ -116,24 +118,24 @@ class Calls(grpc.GenericRpcHandler):
 
     def _answer(self, name: str, method: Method, frames: Frames, context: grpc.ServicerContext) -> Iterator[bytes]:
         """The frames of the answer; a refusal ends the call with its status."""
-        deadline = self._watch.deadline(context.cancel)
+        deadline = self._deadlines.deadline(context.cancel)
         deadline.set(self._limits.first_frame_seconds)
         try:
             with self._waiting.turn(deadline):
                 first = _next(frames)
-            if isinstance(method, Plain):
+            if isinstance(method, PlainMethod):
                 yield from self._plain(method, first, deadline)
             else:
                 yield from self._sealed(name, method, first, frames, context, deadline)
             return
-        except _Gone:
+        except _PeerGone:
             return
         except Refusal as refusal:
             status = refusal
         except SealError as error:
             status = Refusal(Reason.FRAME, error.message)
         except Exception as error:  # noqa: BLE001 - whatever it is, its text must reach neither peer nor console
-            print(f"{name} failed: {told(error)}", flush=True)
+            print(f"{name} failed: {fault_location(error)}", flush=True)
             status = Refusal(Reason.INTERNAL, "The agent could not carry out the call.")
         finally:
             deadline.clear()
@@ -141,7 +143,7 @@ class Calls(grpc.GenericRpcHandler):
         context.set_trailing_metadata(((ERROR_METADATA, info.SerializeToString()),))
         context.abort(status.code, status.message)
 
-    def _plain(self, method: Plain, first: bytes, deadline: Deadline) -> Iterator[bytes]:
+    def _plain(self, method: PlainMethod, first: bytes, deadline: Deadline) -> Iterator[bytes]:
         request = _parse(method.request, first)
         deadline.set(self._limits.call_seconds)
         yield method.handler(request).SerializeToString()
@@ -149,7 +151,7 @@ class Calls(grpc.GenericRpcHandler):
     def _sealed(
         self,
         name: str,
-        method: Unary | Download | Upload,
+        method: UnaryMethod | DownloadMethod | UploadMethod,
         frame: bytes,
         frames: Frames,
         context: grpc.ServicerContext,
@@ -165,7 +167,7 @@ class Calls(grpc.GenericRpcHandler):
         try:
             context.send_initial_metadata(())
             call = Call(context, deadline)
-            if isinstance(method, Unary):
+            if isinstance(method, UnaryMethod):
                 deadline.set(self._limits.call_seconds)
                 answer = method.handler(session, exchange.only(method.request), call)
                 yield exchange.seal(answer, last=True)
@@ -175,13 +177,13 @@ class Calls(grpc.GenericRpcHandler):
             self._sessions.leave(session)
 
     def _long_call(
-        self, method: Download | Upload, exchange: "_Exchange", call: Call, deadline: Deadline
+        self, method: DownloadMethod | UploadMethod, exchange: "_Exchange", call: Call, deadline: Deadline
     ) -> Iterator[bytes]:
         if not self._long.acquire(blocking=False):
             raise Refusal(Reason.BUSY, "Too many calls are open; try again in a moment.")
         idle = self._limits.idle_stream_seconds
         try:
-            if isinstance(method, Download):
+            if isinstance(method, DownloadMethod):
                 answers = method.handler(exchange.session, exchange.only(method.request), call)
             else:
                 requests = exchange.messages(method.request, lambda: deadline.set(idle))
@@ -196,7 +198,7 @@ class Calls(grpc.GenericRpcHandler):
             self._long.release()
 
 
-class _Waiting:
+class _WaitingCalls:
     """Calls whose first frame has not come. One too many ends the oldest: peers that keep still starve nobody."""
 
     def __init__(self, limit: int) -> None:
@@ -211,7 +213,7 @@ class _Waiting:
             if len(self._deadlines) >= self._limit:
                 oldest = next(iter(self._deadlines))
                 del self._deadlines[oldest]
-                oldest.strike()
+                oldest.expire()
             self._deadlines[deadline] = None
         try:
             yield
@@ -268,7 +270,7 @@ def _next(frames: Frames) -> bytes:
     try:
         frame = next(frames, None)
     except grpc.RpcError as error:
-        raise _Gone from error
+        raise _PeerGone from error
     if frame is None:
         raise SealError("The call ended before its last frame.")
     return frame

@@ -10,9 +10,9 @@ from collections.abc import Callable
 class Deadline:
     """One call's deadline: ``set`` moves it, ``clear`` takes it away. ``expired`` tells whether it struck."""
 
-    def __init__(self, watch: "Watch", strike: Callable[[], object]) -> None:
-        self._watch = watch
-        self._strike = strike
+    def __init__(self, deadlines: "Deadlines", expire: Callable[[], object]) -> None:
+        self._deadlines = deadlines
+        self._on_expiry = expire
         self.due: float | None = None
         self.queued: float | None = None
         self.expired = False
@@ -20,19 +20,19 @@ class Deadline:
     def set(self, seconds: float) -> None:
         """Strike after so many seconds, unless moved or cleared before."""
         self.due = time.monotonic() + seconds
-        self._watch.push(self)
+        self._deadlines.push(self)
 
     def clear(self) -> None:
-        """Do not strike."""
+        """Do not expire."""
         self.due = None
 
-    def strike(self) -> None:
+    def expire(self) -> None:
         """The time has come."""
         self.expired = True
-        self._strike()
+        self._on_expiry()
 
 
-class Watch:
+class Deadlines:
     """One thread for all deadlines."""
 
     def __init__(self) -> None:
@@ -43,9 +43,9 @@ class Watch:
         self._thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
         self._thread.start()
 
-    def deadline(self, strike: Callable[[], object]) -> Deadline:
+    def deadline(self, expire: Callable[[], object]) -> Deadline:
         """A deadline, not yet set."""
-        return Deadline(self, strike)
+        return Deadline(self, expire)
 
     def push(self, deadline: Deadline) -> None:
         """Look at ``deadline`` when it is due; one that is queued for an earlier time is looked at then."""
@@ -82,4 +82,4 @@ class Watch:
             if due > now:
                 self.push(deadline)
             else:
-                deadline.strike()
+                deadline.expire()

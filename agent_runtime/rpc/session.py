@@ -24,7 +24,7 @@ NONCE_SIZE = 32
 
 
 @dataclass(frozen=True)
-class Member:
+class PartyIdentity:
     """What a key is here: its names in the manifest and what it may do."""
 
     parties: tuple[str, ...]
@@ -39,7 +39,7 @@ class Session:
     transcript: bytes
     keys: SessionKeys
     key_id: str
-    member: Member
+    identity: PartyIdentity
     used: float
     last_stream: int = 0
     calls: int = 0
@@ -58,7 +58,7 @@ class Session:
 
 
 @dataclass(frozen=True)
-class _Pending:
+class _PendingSession:
     id: str
     key: HpkeKeyPair
     transcript: bytes
@@ -67,7 +67,7 @@ class _Pending:
 
 
 class Sessions:
-    """All sessions of this boot. ``members`` says what a key is (``Computation.member``)."""
+    """All sessions of this boot. ``identify`` tells who holds a key (``Computation.identify``)."""
 
     def __init__(
         self,
@@ -75,18 +75,18 @@ class Sessions:
         attester: Attester,
         tls: TlsIdentity,
         boot_configuration_digest: bytes,
-        members: Callable[[bytes], Member],
+        identify: Callable[[bytes], PartyIdentity],
         limits: Limits,
         clock: Clock,
     ) -> None:
         self._attester = attester
         self._tls = tls
         self._boot_configuration_digest = boot_configuration_digest
-        self._members = members
+        self._identify = identify
         self._limits = limits
         self._clock = clock
         self._lock = threading.Lock()
-        self._pending: dict[str, _Pending] = {}
+        self._pending: dict[str, _PendingSession] = {}
         self._bound: dict[str, Session] = {}
 
     def open(self, request: agent_pb2.OpenSessionRequest) -> agent_pb2.OpenSessionResponse:
@@ -107,7 +107,7 @@ class Sessions:
         encoded = evidence.encode()
         session_id = secrets.token_hex(16)
         manifest_digest = getattr(evidence.binding, "manifest_digest", None) or transcript.NO_MANIFEST
-        pending = _Pending(
+        pending = _PendingSession(
             id=session_id,
             key=key,
             transcript=transcript.transcript(
@@ -154,12 +154,12 @@ class Sessions:
                 transcript=pending.transcript, secret=plain.secret, manifest_digest=pending.manifest_digest
             ),
             key_id=key_id,
-            member=self._members(plain.party_key),
+            identity=self._identify(plain.party_key),
             used=self._clock.uptime(),
         )
         self._add(session)
         bound = agent_pb2.Bound(
-            transcript=session.transcript, roles=session.member.roles, parties=session.member.parties
+            transcript=session.transcript, roles=session.identity.roles, parties=session.identity.parties
         )
         counter, ciphertext = Sealer(session.keys, Direction.AGENT, BIND, 0).seal(bound.SerializeToString(), last=True)
         return agent_pb2.Sealed(session_id=session.id, stream=0, counter=counter, last=True, ciphertext=ciphertext)

@@ -7,16 +7,16 @@ from types import TracebackType
 from typing import Self
 
 from agent_runtime.errors import AgentError
-from agent_runtime.runner.protocol import MAX_ANSWER, Job, Operation, Outcome
+from agent_runtime.runner.protocol import MAX_ANSWER, Job, RunnerOperation, RunOutcome
 
 
-class Run:
+class RunHandle:
     """A run under way. Leaving its context kills it, if it is not over, and removes what it left."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> RunOutcome:
         """Wait for the end. A runner that ends the connection has not carried out the run."""
         answer = b""
         with contextlib.suppress(OSError):
@@ -26,9 +26,9 @@ class Run:
                     break
                 answer += part
         try:
-            return Outcome(answer.decode("ascii", "replace").rstrip("\n"))
+            return RunOutcome(answer.decode("ascii", "replace").rstrip("\n"))
         except ValueError:
-            return Outcome.LAUNCH
+            return RunOutcome.LAUNCH
 
     def stop(self) -> None:
         """Kill the run; its outcome is told to whoever waits for it."""
@@ -52,11 +52,11 @@ class RunnerClient:
         self.results = results
         self.output = output
 
-    def start(self, job: Job) -> Run:
+    def start(self, job: Job) -> RunHandle:
         """Start a run. Raises AgentError when the runner cannot be reached."""
-        return Run(self._ask(job.encode()))
+        return RunHandle(self._ask(job.encode()))
 
-    def end(self, operation: Operation) -> None:
+    def end_machine(self, operation: RunnerOperation) -> None:
         """Power off or reboot the machine."""
         self._ask(b'{"operation": "%s"}\n' % operation.encode()).close()
 

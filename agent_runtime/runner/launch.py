@@ -1,6 +1,6 @@
 """Inside the sandbox: unpacks wheels and datasets, then becomes the algorithm.
 
-Started as a file by the image's interpreter with one argument, a JSON object (``sandbox.launch_order``). Standard
+Started as a file by the image's interpreter with one argument, a JSON object (``sandbox.launcher_argument``). Standard
 library only. Says by one byte that the algorithm starts now; ends with a sentence on stderr when it cannot be started.
 """
 
@@ -40,7 +40,7 @@ def safe_path(name: str, into: Path) -> Path:
     return into.joinpath(*parts)
 
 
-class Room:
+class UnpackBudget:
     """Bytes and members that may still be unpacked."""
 
     def __init__(self, size: int | None) -> None:
@@ -64,11 +64,11 @@ class Room:
                 out.write(data)
 
 
-def unpack_zip(source: Path | IO[bytes], into: Path, room: Room) -> None:
+def unpack_zip(source: Path | IO[bytes], into: Path, budget: UnpackBudget) -> None:
     """Unpack a zip of plain files and folders."""
     with zipfile.ZipFile(source) as archive:
         for info in archive.infolist():
-            room.member()
+            budget.member()
             target = safe_path(info.filename, into)
             mode = info.external_attr >> 16
             if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -78,16 +78,16 @@ def unpack_zip(source: Path | IO[bytes], into: Path, room: Room) -> None:
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
             with archive.open(info) as data:
-                room.copy(data, target)
+                budget.copy(data, target)
             if mode & 0o100:
                 target.chmod(0o755)
 
 
-def unpack_tar(source: Path, into: Path, room: Room) -> None:
+def unpack_tar(source: Path, into: Path, budget: UnpackBudget) -> None:
     """Unpack a tar of plain files and folders, packed with whatever the standard library reads."""
     with tarfile.open(source, mode="r:*") as archive:
         for info in archive:
-            room.member()
+            budget.member()
             target = safe_path(info.name.removeprefix("./"), into) if info.name not in (".", "./") else into
             if info.isdir():
                 target.mkdir(parents=True, exist_ok=True)
@@ -97,7 +97,7 @@ def unpack_tar(source: Path, into: Path, room: Room) -> None:
                 raise LaunchError(f"An archive has the member {info.name[:80]!r}, which is no file or folder.")
             target.parent.mkdir(parents=True, exist_ok=True)
             with data:
-                room.copy(data, target)
+                budget.copy(data, target)
             if info.mode & 0o100:
                 target.chmod(0o755)
 
@@ -106,9 +106,9 @@ def unpack_dataset(source: Path, into: Path, size: int) -> None:
     """Unpack a zip or a tar of at most ``size`` bytes of content."""
     into.mkdir(parents=True, exist_ok=True)
     if zipfile.is_zipfile(source):
-        unpack_zip(source, into, Room(size))
+        unpack_zip(source, into, UnpackBudget(size))
     else:
-        unpack_tar(source, into, Room(size))
+        unpack_tar(source, into, UnpackBudget(size))
 
 
 def install_wheels(bundle: Path, into: Path) -> None:
@@ -144,7 +144,7 @@ def install_wheel(source: IO[bytes], into: Path, name: str) -> None:
             if info.is_dir():
                 continue
             safe_path(info.filename, into)
-            place = _installed(info.filename)
+            place = _install_path(info.filename)
             if place is None:
                 continue
             target = safe_path(place, into)
@@ -156,11 +156,11 @@ def install_wheel(source: IO[bytes], into: Path, name: str) -> None:
                 while part := data.read(_CHUNK):
                     state.update(part)
                     out.write(part)
-            if not _signs_itself(info.filename) and record.get(info.filename) != state.digest():
+            if not _is_unrecorded(info.filename) and record.get(info.filename) != state.digest():
                 raise LaunchError(f"{info.filename[:80]} in {name} is not what the wheel's RECORD says.")
 
 
-def _installed(name: str) -> str | None:
+def _install_path(name: str) -> str | None:
     """Where a wheel's member goes below the folder of packages, or None."""
     top, _, rest = name.partition("/")
     if not top.endswith(".data"):
@@ -169,7 +169,7 @@ def _installed(name: str) -> str | None:
     return path if scheme in ("purelib", "platlib") and path else None
 
 
-def _signs_itself(name: str) -> bool:
+def _is_unrecorded(name: str) -> bool:
     folder, _, file = name.rpartition("/")
     return folder.endswith(".dist-info") and file in ("RECORD", "RECORD.jws", "RECORD.p7s")
 
@@ -217,28 +217,28 @@ def _digest(source: IO[bytes]) -> str:
     return state.hexdigest()
 
 
-def prepare(order: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
-    """Unpack what the order names; the algorithm's command line and the variables it needs beside its own."""
+def prepare(request: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
+    """Unpack what the request names; the algorithm's command line and the variables it needs beside its own."""
     folders = []
-    wheels = order["wheels"]
+    wheels = request["wheels"]
     if wheels is not None:
         install_wheels(Path(wheels["bundle"]), Path(wheels["into"]))
         folders.append(wheels["into"])
-    for dataset in order["datasets"]:
+    for dataset in request["datasets"]:
         unpack_dataset(Path(dataset["from"]), Path(dataset["into"]), dataset["size"])
     own = os.environ.get("PYTHONPATH")
     if own:
         folders.append(own)
     variables = {"PYTHONPATH": ":".join(folders)} if folders else {}
-    return [sys.executable, order["algorithm"], *order["args"]], variables
+    return [sys.executable, request["algorithm"], *request["args"]], variables
 
 
 def main() -> NoReturn:
     """Prepare, then become the algorithm. A new interpreter starts: nothing of this one is left in it."""
     try:
-        order = json.loads(sys.argv[1])
-        words, variables = prepare(order)
-        with open(order["launched"], "wb", buffering=0) as launched:
+        request = json.loads(sys.argv[1])
+        words, variables = prepare(request)
+        with open(request["launched"], "wb", buffering=0) as launched:
             launched.write(b"1")
     except Exception as error:  # noqa: BLE001 - archives fail in many ways, and none of them is the algorithm's
         print(f"The algorithm cannot be started: {error}", file=sys.stderr, flush=True)

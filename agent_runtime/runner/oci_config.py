@@ -26,7 +26,7 @@ LAUNCHER = "/usr/lib/cloister/agent_runtime/runner/launch.py"
 LAUNCHED = "/run/launched"
 """A pipe that takes the launcher's word: whatever the algorithm writes there later, it cannot take that back."""
 
-MAX_ORDER = 128 * 1024
+MAX_ARGUMENT = 128 * 1024
 """Bytes that the launcher's one argument may have with its zero byte (execve(2), MAX_ARG_STRLEN)."""
 
 TMP_BYTES = 64 * 1024 * 1024
@@ -56,7 +56,7 @@ _READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
 
 
 @dataclass(frozen=True)
-class Places:
+class SandboxPaths:
     """Folders and files outside that a run sees: made by the runner, except the two that come from the store."""
 
     rootfs: Path
@@ -79,14 +79,14 @@ def unpacked_size(job: Job) -> int:
     return sum(packed.size for packed in job.packed)
 
 
-def config(job: Job, places: Places) -> dict[str, Any]:
+def config(job: Job, paths: SandboxPaths) -> dict[str, Any]:
     """The OCI configuration of a run."""
     return {
         "ociVersion": "1.0.2",
         "process": {
             "terminal": False,
             "user": {"uid": PROCESS_UID, "gid": PROCESS_UID, "umask": 0o022},
-            "args": [PYTHON, "-I", "-B", LAUNCHER, launch_order(job)],
+            "args": [PYTHON, "-I", "-B", LAUNCHER, launcher_argument(job)],
             "env": environment(job),
             "cwd": WORK,
             "noNewPrivileges": True,
@@ -97,9 +97,9 @@ def config(job: Job, places: Places) -> dict[str, Any]:
             ],
             "oomScoreAdj": 500,
         },
-        "root": {"path": str(places.rootfs), "readonly": True},
+        "root": {"path": str(paths.rootfs), "readonly": True},
         "hostname": "algorithm",
-        "mounts": _mounts(job, places),
+        "mounts": _mounts(job, paths),
         "linux": {
             "namespaces": [{"type": name} for name in _NAMESPACES],
             "uidMappings": [{"containerID": 0, "hostID": MAPPED_BASE, "size": MAPPED_COUNT}],
@@ -119,7 +119,7 @@ def config(job: Job, places: Places) -> dict[str, Any]:
     }
 
 
-def launch_order(job: Job) -> str:
+def launcher_argument(job: Job) -> str:
     """The launcher's one argument (JSON): what it unpacks and what it then runs."""
     return json.dumps(
         {
@@ -162,7 +162,7 @@ def seccomp() -> dict[str, Any]:
     }
 
 
-def _mounts(job: Job, places: Places) -> list[dict[str, Any]]:
+def _mounts(job: Job, paths: SandboxPaths) -> list[dict[str, Any]]:
     return [
         _mount("/proc", "proc", "nosuid", "noexec", "nodev"),
         _tmpfs("/dev", "64k", 64, "noexec", "mode=755"),
@@ -171,14 +171,14 @@ def _mounts(job: Job, places: Places) -> list[dict[str, Any]]:
         _tmpfs("/run", "64k", 1024, "nodev", "noexec", "mode=755"),
         _tmpfs("/var", "4k", 4, "nodev", "noexec", "mode=755"),
         _tmpfs("/tmp", str(TMP_BYTES), TMP_INODES, "nodev", "mode=1777"),  # noqa: S108
-        _bind(places.work, WORK, "ro"),
-        _bind(places.algorithm, f"{WORK}/{job.algorithm}", "ro"),
-        _bind(places.datasets, f"{WORK}/datasets", "rw"),
-        _bind(places.results, f"{WORK}/results", "rw", "noexec"),
-        _bind(places.launched, LAUNCHED, "rw", "noexec"),
-        *([_bind(places.bundle, "/run/bundle.tar", "ro")] if job.wheels else []),
+        _bind(paths.work, WORK, "ro"),
+        _bind(paths.algorithm, f"{WORK}/{job.algorithm}", "ro"),
+        _bind(paths.datasets, f"{WORK}/datasets", "rw"),
+        _bind(paths.results, f"{WORK}/results", "rw", "noexec"),
+        _bind(paths.launched, LAUNCHED, "rw", "noexec"),
+        *([_bind(paths.bundle, "/run/bundle.tar", "ro")] if job.wheels else []),
         *([_tmpfs("/run/wheels", str(job.memory), WHEEL_INODES, "nodev", "mode=1777")] if job.wheels else []),
-        *(_bind(places.packed / item.name, f"/run/packed/{item.name}", "ro") for item in job.packed),
+        *(_bind(paths.packed / item.name, f"/run/packed/{item.name}", "ro") for item in job.packed),
     ]
 
 

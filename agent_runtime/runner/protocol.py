@@ -27,11 +27,11 @@ OWN_NAMES = ("datasets", "results")
 """What stands in the algorithm's folder already: an algorithm cannot be called so."""
 
 
-class JobError(ValueError):
+class RequestError(ValueError):
     """A request that the runner does not take."""
 
 
-class Outcome(StrEnum):
+class RunOutcome(StrEnum):
     """How a run ended. Everyone may see it, so there is nothing in it but this word."""
 
     OK = "OK"
@@ -45,7 +45,7 @@ class Outcome(StrEnum):
     LAUNCH = "LAUNCH"
 
 
-class Operation(StrEnum):
+class RunnerOperation(StrEnum):
     """All that the runner does."""
 
     RUN = "run"
@@ -54,7 +54,7 @@ class Operation(StrEnum):
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackedDataset:
     """A dataset that is unpacked inside the sandbox, into a folder of its name; ``size`` in bytes, unpacked."""
 
     name: str
@@ -73,7 +73,7 @@ class Job:
     algorithm: str
     wheels: bool
     datasets: tuple[str, ...]
-    packed: tuple[Packed, ...]
+    packed: tuple[PackedDataset, ...]
     args: tuple[str, ...]
     environment: Mapping[str, str]
     seconds: int
@@ -86,27 +86,27 @@ class Job:
 
     def encode(self) -> bytes:
         """One line of JSON, with its newline."""
-        return json.dumps({"operation": Operation.RUN, **asdict(self)}).encode() + b"\n"
+        return json.dumps({"operation": RunnerOperation.RUN, **asdict(self)}).encode() + b"\n"
 
     @classmethod
     def from_value(cls, value: Any) -> Self:
-        """From the JSON value of a request. Raises JobError."""
+        """From the JSON value of a request. Raises RequestError."""
         names = {"operation", *cls.__dataclass_fields__}
         if not isinstance(value, dict) or set(value) != names:
-            raise JobError("A request to run has other members than it must have.")
+            raise RequestError("A request to run has other members than it must have.")
         if value["version"] != 1 or value["kind"] != "python":
-            raise JobError("A request is of another version, or of a kind that cannot be run.")
+            raise RequestError("A request is of another version, or of a kind that cannot be run.")
         algorithm = _text(value["algorithm"], _FILE)
         if algorithm in OWN_NAMES or not isinstance(value["wheels"], bool):
-            raise JobError("A request names an algorithm that cannot be placed.")
+            raise RequestError("A request names an algorithm that cannot be placed.")
         packed = tuple(_packed(item) for item in _list(value["packed"]))
         datasets = tuple(_text(item, _FILE) for item in _list(value["datasets"]))
         places = [*datasets, *(item.name for item in packed)]
         if len(set(places)) != len(places):
-            raise JobError("A request names a dataset twice.")
+            raise RequestError("A request names a dataset twice.")
         environment = value["environment"]
         if not isinstance(environment, dict) or len(environment) > _MAX_WORDS:
-            raise JobError("A request has an environment that is none.")
+            raise RequestError("A request has an environment that is none.")
         return cls(
             kind=value["kind"],
             algorithm=algorithm,
@@ -124,39 +124,39 @@ class Job:
         )
 
 
-def parse_request(line: bytes) -> Job | Operation:
-    """What a request line asks for: a run, or one of the other operations. Raises JobError."""
+def parse_request(line: bytes) -> Job | RunnerOperation:
+    """What a request line asks for: a run, or one of the other operations. Raises RequestError."""
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise JobError("A request is not JSON.") from error
+        raise RequestError("A request is not JSON.") from error
     operation = value.get("operation") if isinstance(value, dict) else None
-    if operation == Operation.RUN:
+    if operation == RunnerOperation.RUN:
         return Job.from_value(value)
-    if value in ({"operation": Operation.POWER_OFF}, {"operation": Operation.REBOOT}):
-        return Operation(operation)
-    raise JobError("A request asks for something that the runner does not do.")
+    if value in ({"operation": RunnerOperation.POWER_OFF}, {"operation": RunnerOperation.REBOOT}):
+        return RunnerOperation(operation)
+    raise RequestError("A request asks for something that the runner does not do.")
 
 
-def _packed(value: Any) -> Packed:
+def _packed(value: Any) -> PackedDataset:
     if not isinstance(value, dict) or set(value) != {"name", "size"}:
-        raise JobError("A request has a packed dataset that is none.")
-    return Packed(_text(value["name"], _NAME), _number(value["size"], 0, _MAX_SIZE))
+        raise RequestError("A request has a packed dataset that is none.")
+    return PackedDataset(_text(value["name"], _NAME), _number(value["size"], 0, _MAX_SIZE))
 
 
 def _list(value: Any) -> list[Any]:
     if not isinstance(value, list) or len(value) > _MAX_WORDS:
-        raise JobError("A request has a list that is none, or is too long.")
+        raise RequestError("A request has a list that is none, or is too long.")
     return value
 
 
 def _text(value: Any, pattern: re.Pattern[str]) -> str:
     if not isinstance(value, str) or len(value) > _MAX_TEXT or not pattern.match(value):
-        raise JobError("A request has a text that may not stand there.")
+        raise RequestError("A request has a text that may not stand there.")
     return value
 
 
 def _number(value: Any, least: int, most: int) -> int:
     if type(value) is not int or not least <= value <= most:
-        raise JobError("A request has a number that may not stand there.")
+        raise RequestError("A request has a number that may not stand there.")
     return value

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from agent_runtime.runner.container import Container, Folders
-from agent_runtime.runner.protocol import MAX_REQUEST, Job, JobError, Operation, Outcome, parse_request
+from agent_runtime.runner.container import Container, RunnerPaths
+from agent_runtime.runner.protocol import MAX_REQUEST, Job, RequestError, RunnerOperation, RunOutcome, parse_request
 
 SOCKET = Path("/run/cloister/runner.sock")
 AGENT_ID = 900
@@ -30,20 +30,20 @@ _TIMEOUT = 30.0
 _POWER_OFF, _RESTART = 0x4321FEDC, 0x01234567
 
 
-class Executor(Protocol):
+class JobExecutor(Protocol):
     """What carries out a run; in the image a :class:`Container`."""
 
-    def run(self, job: Job) -> Outcome: ...
+    def run(self, job: Job) -> RunOutcome: ...
     def stop(self) -> None: ...
     def clean(self) -> None: ...
 
 
 @dataclass
-class Runner:
+class RunnerServer:
     """Serves requests. ``peers`` are the user ids that may ask; a machine runs one algorithm in its life."""
 
-    executor: Executor
-    end: Callable[[Operation], None]
+    executor: JobExecutor
+    end: Callable[[RunnerOperation], None]
     peers: frozenset[int]
     _used: threading.Lock = field(default_factory=threading.Lock)
 
@@ -58,12 +58,12 @@ class Runner:
 
     def _answer(self, connection: socket.socket) -> None:
         with connection:
-            if peer(connection) not in self.peers:
+            if peer_uid(connection) not in self.peers:
                 return
             connection.settimeout(_TIMEOUT)
             try:
                 request = parse_request(receive_line(connection, MAX_REQUEST))
-            except (JobError, OSError) as error:
+            except (RequestError, OSError) as error:
                 print(f"runner: {error}", file=sys.stderr, flush=True)
                 return
             connection.settimeout(None)
@@ -76,15 +76,15 @@ class Runner:
         # Never released: one run in the life of a machine, as one manifest.
         if not self._used.acquire(blocking=False):
             return
-        worker = threading.Thread(target=self._carry_out, args=(job, connection), name="run")
+        worker = threading.Thread(target=self._execute, args=(job, connection), name="run")
         worker.start()
         _wait_for_close(connection)
         self.executor.stop()
         worker.join()
         self.executor.clean()
 
-    def _carry_out(self, job: Job, connection: socket.socket) -> None:
-        outcome = Outcome.LAUNCH
+    def _execute(self, job: Job, connection: socket.socket) -> None:
+        outcome = RunOutcome.LAUNCH
         try:
             outcome = self.executor.run(job)
         except OSError as error:
@@ -95,7 +95,7 @@ class Runner:
                 connection.sendall(outcome.encode() + b"\n")
 
 
-def peer(connection: socket.socket) -> int:
+def peer_uid(connection: socket.socket) -> int:
     """The user id of the process at the other end (unix(7), SO_PEERCRED)."""
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     _, user, _ = struct.unpack("3i", credentials)
@@ -136,14 +136,14 @@ def _wait_for_close(connection: socket.socket) -> None:
         return
 
 
-def end_machine(operation: Operation) -> None:
+def end_machine(operation: RunnerOperation) -> None:
     """Power off or reboot at once: nothing here has anything to save (reboot(2))."""
     libc = ctypes.CDLL(None, use_errno=True)
-    libc.reboot(_POWER_OFF if operation is Operation.POWER_OFF else _RESTART)
+    libc.reboot(_POWER_OFF if operation is RunnerOperation.POWER_OFF else _RESTART)
 
 
 def main() -> NoReturn:
     """Serve the agent until the machine ends."""
-    runner = Runner(Container(Folders()), end_machine, frozenset({AGENT_ID}))
+    runner = RunnerServer(Container(RunnerPaths()), end_machine, frozenset({AGENT_ID}))
     runner.serve(listen(SOCKET, AGENT_ID))
     sys.exit(1)

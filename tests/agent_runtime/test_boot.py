@@ -20,7 +20,7 @@ from tests.software_tpm import software_tpm
 
 def test_configuration_and_key_are_measured_before_the_agent_listens(agent: RunningAgent) -> None:
     value = commands.pcr_read(agent.tpm, [runtimelog.PCR])[runtimelog.PCR]
-    log = agent.agent.computation._parts.attester._log
+    log = agent.agent.computation._context.attester._log
     assert value == runtimelog.replay(log)
     assert [entry.kind for entry in log] == [runtimelog.Kind.BOOT_CONFIGURATION, runtimelog.Kind.AGENT]
     assert log[0].digest == agent.boot_configuration.digest()
@@ -29,7 +29,7 @@ def test_configuration_and_key_are_measured_before_the_agent_listens(agent: Runn
 def test_the_manifest_is_measured_last(world: World) -> None:
     digest = world.submit()
     value = commands.pcr_read(world.running.tpm, [runtimelog.PCR])[runtimelog.PCR]
-    log = world.running.agent.computation._parts.attester._log
+    log = world.running.agent.computation._context.attester._log
     assert value == runtimelog.replay(log)
     assert (log[2].kind, log[2].digest) == (runtimelog.Kind.MANIFEST, digest)
 
@@ -90,12 +90,12 @@ def test_a_certificate_ends_where_its_length_says(length: bytes, padding: bytes)
 def test_milestones_are_lines_in_a_file(tmp_path: Path) -> None:
     path = tmp_path / "port"
     path.touch()
-    boot_progress.tell(path, "ready", "12.34")
+    boot_progress.report_progress(path, "ready", "12.34")
     assert path.read_text() == "ready 12.34\n"
 
 
 def test_a_machine_without_the_port_goes_on(tmp_path: Path) -> None:
-    boot_progress.tell(tmp_path / "none", "ready", "12.34")
+    boot_progress.report_progress(tmp_path / "none", "ready", "12.34")
 
 
 def test_a_missing_tpm_is_an_error(tmp_path: Path) -> None:

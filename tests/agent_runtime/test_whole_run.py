@@ -39,7 +39,7 @@ def test_parties_go_from_manifest_to_result_and_receipt(world: World) -> None:
     ]
     assert json.loads(archive.read("results/model.json")) == {"bytes": len(world.files["h1"])}
 
-    key = world.running.agent.computation._parts.attester.event_log_key
+    key = world.running.agent.computation._context.attester.event_log_key
     made = receipt.Receipt.parse(receipt.open_envelope(archive.read("cloister/receipt.dsse.json"), key))
     assert made.assets == {one.name: one.digest for one in world.known().assets()}
     assert [(one.asset, one.party) for one in made.consents] == [("algorithm", "lab"), ("h1", "hospital")]

@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from agent_runtime.runner.protocol import Operation
+from agent_runtime.runner.protocol import RunnerOperation
 from cloister.client.connection.session import Session
 from cloister.protocol import canonical, receipt, slot
 from tests.agent_runtime.world import World, refused
@@ -156,7 +156,7 @@ def test_assets_are_wiped_when_results_are_ready(ready: World) -> None:
 def test_members_get_the_receipt_and_others_do_not(ready: World) -> None:
     with ready.session("reader") as session:
         envelope, evidence = session.proof()
-    key = ready.running.agent.computation._parts.attester.event_log_key
+    key = ready.running.agent.computation._context.attester.event_log_key
     payload = receipt.open_envelope(envelope, key)
     assert ready.wait_for("results-ready")["detail"] == {"receipt": hashlib.sha256(payload).hexdigest()}
     assert evidence
@@ -219,7 +219,7 @@ def test_a_stop_that_cannot_wipe_says_so_and_ends_the_machine(world: World) -> N
     *_, last = [canonical.parse(line, what="a line", limit=1 << 20)["event"] for line in world.events("owner")]
     assert (last["kind"], last["detail"]) == ("stopped", {"wipe": "failed"})
     assert world.running.rebooted.wait(30)
-    assert world.running.ended == [Operation.POWER_OFF]
+    assert world.running.ended == [RunnerOperation.POWER_OFF]
 
 
 def test_stopping_wipes_results(ready: World) -> None:

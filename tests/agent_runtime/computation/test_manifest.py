@@ -35,7 +35,7 @@ def test_what_is_no_manifest_is_refused_and_not_measured(world: World, data: byt
         with refused("MANIFEST_INVALID"):
             session.submit_manifest(data)
         assert session.status().state == "Idle"
-    assert len(world.running.agent.computation._parts.attester._log) == 2
+    assert len(world.running.agent.computation._context.attester._log) == 2
 
 
 @pytest.mark.parametrize("kind", ["binary", "wasm", "oci"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_runtime.computation.results import Slots, collect
+from agent_runtime.computation.results import ResultSlots, collect_files
 from agent_runtime.limits import Limits
 from cloister.protocol.archive import ArchiveError
 
@@ -22,7 +22,7 @@ def test_a_folder_that_cannot_be_read_is_not_left_out(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(os, "open", fail)
     with pytest.raises(OSError, match="Too many"):
-        collect(tmp_path, max_size=10, limits=Limits())
+        collect_files(tmp_path, max_size=10, limits=Limits())
 
 
 def test_a_name_that_is_too_long_in_the_zip_is_refused(tmp_path: Path) -> None:
@@ -30,11 +30,11 @@ def test_a_name_that_is_too_long_in_the_zip_is_refused(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / ("f" * 19)).touch()
     with pytest.raises(ArchiveError):
-        collect(tmp_path, max_size=10, limits=Limits())
+        collect_files(tmp_path, max_size=10, limits=Limits())
 
 
 def test_a_slot_does_not_appear_while_all_are_being_wiped(tmp_path: Path) -> None:
-    slots = Slots(tmp_path / "slots")
+    slots = ResultSlots(tmp_path / "slots")
     filling = threading.Thread(target=slots.fill, args=(("lab",), {"results/a": b"x"}))
     with slots._lock:
         filling.start()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from agent_runtime.platform import azure, gcp
-from agent_runtime.platform.metadata import Metadata
+from agent_runtime.platform.metadata import MetadataClient
 
 AZURE = {"Content-Type": "text/plain; charset=utf-8", "Server": "IMDS/150.870.65.1854"}
 GOOGLE = {"Metadata-Flavor": "Google", "Content-Type": "application/text", "Server": "Metadata Server for VM"}
@@ -39,9 +39,9 @@ class Server:
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     pauses: list[float] = field(default_factory=list)
 
-    def reached(self, service: Metadata) -> Metadata:
+    def reached(self, service: MetadataClient) -> MetadataClient:
         """The agent's client of a service, which finds this server in its place and does not wait."""
-        return replace(service, address="127.0.0.1", port=self.port, pause=self.pauses.append)
+        return replace(service, address="127.0.0.1", port=self.port, sleep=self.pauses.append)
 
 
 def azure_service(user_data: bytes, others: Respond | None = None) -> Respond:

@@ -19,7 +19,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from agent_runtime import boot
-from agent_runtime.computation.receipt import prepare
+from agent_runtime.computation.receipt import build_receipt
 from agent_runtime.config import Config
 from agent_runtime.errors import AgentError
 from agent_runtime.limits import Limits
@@ -27,7 +27,7 @@ from agent_runtime.platform import azure, gcp, tsm
 from agent_runtime.platform.attester import Attester
 from agent_runtime.platform.azure import AzureMachine
 from agent_runtime.platform.gcp import GcpMachine
-from agent_runtime.platform.machine import Machine
+from agent_runtime.platform.machine import PlatformMachine
 from agent_runtime.rpc.keys import EventKey
 from cloister.attestation.azure import hcl
 from cloister.attestation.collateral_source import Collateral, InMemory
@@ -77,7 +77,7 @@ QUOTE_PATH, CERTIFICATES_PATH = "/acc/tdquote", "/metadata/THIM/amd/certificatio
 class Cloud:
     """A machine as the agent has it, and what the party has: policy, roots, collateral of its own."""
 
-    machine: Machine
+    machine: PlatformMachine
     policy: Policy
     roots: tuple[Anchor, ...]
     collateral: Collateral | None
@@ -194,7 +194,7 @@ def _azure(folder: Path, kit: Any, kind: int, hardware: Any, others: Any, option
         vtpm = Vtpm(send, hardware, kind, **options)
         vtpm.provision()
         machine = AzureMachine(
-            vtpm, server.reached(azure.service()), boot_event_log=folder / "log", pause=server.pauses.append
+            vtpm, server.reached(azure.metadata_service()), boot_event_log=folder / "log", sleep=server.pauses.append
         )
         yield Cloud(machine, kit.policy(), kit.roots(), None, server, vtpm)
 
@@ -226,8 +226,8 @@ def gcp_snp(folder: Path, *, aux: bytes | None = None) -> Iterator[Cloud]:
             commands.nv_write(send, index, data)
         machine = GcpMachine(
             send,
-            server.reached(gcp.service()),
-            tsm.Reports(module),
+            server.reached(gcp.metadata_service()),
+            tsm.ReportInterface(module),
             boot_event_log=folder / "log",
             ccel=folder / "absent",
         )
@@ -252,8 +252,8 @@ def gcp_tdx(folder: Path) -> Iterator[Cloud]:
     with serving(google_service(kit.boot_configuration.encode())) as server:
         machine = GcpMachine(
             untouched,
-            server.reached(gcp.service()),
-            tsm.Reports(module),
+            server.reached(gcp.metadata_service()),
+            tsm.ReportInterface(module),
             boot_event_log=folder / "absent",
             ccel=folder / "ccel",
         )
@@ -350,7 +350,7 @@ def test_an_index_that_was_made_and_never_written_is_no_obstacle(tmp_path: Path)
         log = tmp_path / "log"
         commands.nv_undefine(cloud.vtpm, azure.NV_USER_DATA)
         commands.nv_define(cloud.vtpm, azure.NV_USER_DATA, 64)
-        cloud.machine = AzureMachine(cloud.vtpm, cloud.server.reached(azure.service()), boot_event_log=log)
+        cloud.machine = AzureMachine(cloud.vtpm, cloud.server.reached(azure.metadata_service()), boot_event_log=log)
         cloud.vtpm.late = 0
         assert cloud.judge(session(cloud.attester())).accepted
 
@@ -404,13 +404,13 @@ def test_a_machine_without_a_paravisor_is_no_confidential_vm(tmp_path: Path) -> 
     """Such as a trusted-launch machine: its TPM has neither key nor report where a confidential VM's has them."""
     (tmp_path / "log").write_bytes(encode_event_log(BOOT_EVENTS))
     with _booted(tmp_path, ()) as send, serving(azure_service(b"{}")) as server, pytest.raises(TpmError):
-        AzureMachine(send, server.reached(azure.service()), boot_event_log=tmp_path / "log")
+        AzureMachine(send, server.reached(azure.metadata_service()), boot_event_log=tmp_path / "log")
 
 
 def test_user_data_that_is_not_base64_is_refused(tmp_path: Path) -> None:
     respond = Answer(b"{not base64}")
     with serving(lambda *_: respond) as server, pytest.raises(AgentError, match="not base64"):
-        AzureMachine(lambda _: b"", server.reached(azure.service()), boot_event_log=tmp_path / "log")
+        AzureMachine(lambda _: b"", server.reached(azure.metadata_service()), boot_event_log=tmp_path / "log")
 
 
 def test_a_machine_without_the_attribute_says_so(tmp_path: Path) -> None:
@@ -418,8 +418,8 @@ def test_a_machine_without_the_attribute_says_so(tmp_path: Path) -> None:
     with serving(google_service(None)) as server, pytest.raises(AgentError, match="cloister-boot-configuration"):
         GcpMachine(
             lambda _: b"",
-            server.reached(gcp.service()),
-            tsm.Reports(module),
+            server.reached(gcp.metadata_service()),
+            tsm.ReportInterface(module),
             boot_event_log=tmp_path,
             ccel=tmp_path,
         )
@@ -431,8 +431,8 @@ def test_a_security_module_that_is_not_known_is_refused(tmp_path: Path, kind: st
     with serving(google_service(b"{}")) as server, pytest.raises(AgentError, match="no confidential VM"):
         GcpMachine(
             lambda _: b"",
-            server.reached(gcp.service()),
-            tsm.Reports(module),
+            server.reached(gcp.metadata_service()),
+            tsm.ReportInterface(module),
             boot_event_log=tmp_path,
             ccel=tmp_path,
         )
@@ -476,12 +476,12 @@ def test_receipt_and_verdict_call_the_same_machines_confidential(
     (results / "model").write_bytes(b"good")
 
     with serving_agent(tmp_path, cloud, debug=word) as agent:
-        parts, manifest = agent.computation._parts, manifest_of_a_trial()
-        parts.attester.measure_manifest(manifest.digest())
-        made, _ = prepare(results, parts, manifest=manifest, manifest_bytes=manifest.encode(), consents=())
+        context, manifest = agent.computation._context, manifest_of_a_trial()
+        context.attester.measure_manifest(manifest.digest())
+        made, _ = build_receipt(results, context, manifest=manifest, manifest_bytes=manifest.encode(), consents=())
 
     evidence = Evidence.parse(made.evidence)
-    payload = receipt.open_envelope(made.receipt, evidence.event_log_key)
+    payload = receipt.open_envelope(made.envelope, evidence.event_log_key)
     said = receipt.Receipt.parse(payload)
     purpose = ReceiptPurpose(receipt.payload_digest(payload), bytes.fromhex(said.log_head))
     verdict = cloud.judge(evidence, purpose, manifest.digest())

@@ -11,7 +11,7 @@ import pytest
 from agent_runtime.config import Config
 from agent_runtime.errors import AgentError
 from agent_runtime.platform import azure, detect, gcp, tsm
-from agent_runtime.platform.metadata import Metadata
+from agent_runtime.platform.metadata import MetadataClient
 
 _IMPORTS = """
 import sys
@@ -43,12 +43,12 @@ def config(folder: Path, name: bytes) -> Config:
 @pytest.mark.parametrize("name", [b"", b"\n", b"aws\n", b"LOCAL\n", b"local azure\n", b"gcp" + b"p" * 100, b"\xff\n"])
 def test_a_platform_that_is_not_known_is_an_error(tmp_path: Path, name: bytes) -> None:
     with pytest.raises(AgentError, match="neither"):
-        detect.machine(config(tmp_path, name), lambda _: b"")
+        detect.detect_machine(config(tmp_path, name), lambda _: b"")
 
 
 def test_a_platform_that_init_did_not_write_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        detect.machine(replace(Config(), platform=tmp_path / "none"), lambda _: b"")
+        detect.detect_machine(replace(Config(), platform=tmp_path / "none"), lambda _: b"")
 
 
 @pytest.mark.parametrize(("name", "module"), [("azure", azure), ("gcp", gcp)])
@@ -56,14 +56,14 @@ def test_a_cloud_is_asked_before_anything_of_the_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, module: object
 ) -> None:
     """By its own service: here none that answers."""
-    silent = Metadata({}, address="127.0.0.1", port=1, pause=lambda _: None)
-    monkeypatch.setattr(module, "service", lambda: silent)
+    silent = MetadataClient({}, address="127.0.0.1", port=1, sleep=lambda _: None)
+    monkeypatch.setattr(module, "metadata_service", lambda: silent)
 
     def untouched(_command: bytes) -> bytes:
         raise AssertionError("the TPM was asked first")
 
     with pytest.raises(AgentError, match="boot configuration"):
-        detect.machine(config(tmp_path, f"{name}\n".encode()), untouched)
+        detect.detect_machine(config(tmp_path, f"{name}\n".encode()), untouched)
 
 
 def test_the_local_machine_starts_without_a_module_of_the_clouds() -> None:
@@ -74,7 +74,7 @@ def test_the_local_machine_starts_without_a_module_of_the_clouds() -> None:
 
 
 def test_attributes_are_written_whole_and_read_to_a_bound(tmp_path: Path) -> None:
-    folder = tsm.Folder(tmp_path)
+    folder = tsm.ReportFolder(tmp_path)
     (tmp_path / "inblob").touch()
     folder.write("inblob", b"x" * 64)
     assert (tmp_path / "inblob").read_bytes() == b"x" * 64
@@ -84,12 +84,12 @@ def test_attributes_are_written_whole_and_read_to_a_bound(tmp_path: Path) -> Non
 
 def test_an_attribute_that_is_absent_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        tsm.Folder(tmp_path).write("inblob", b"x" * 64)
-    assert tsm.Reports(tsm.Folder(tmp_path)).provider() == ""
+        tsm.ReportFolder(tmp_path).write("inblob", b"x" * 64)
+    assert tsm.ReportInterface(tsm.ReportFolder(tmp_path)).provider() == ""
 
 
 @pytest.mark.parametrize("number", [b"", b"-1", b"x"])
 def test_a_generation_that_is_no_number_is_refused(tmp_path: Path, number: bytes) -> None:
     (tmp_path / "generation").write_bytes(number)
     with pytest.raises(AgentError, match="no number"):
-        tsm.Reports(tsm.Folder(tmp_path)).take(b"x" * 64)
+        tsm.ReportInterface(tsm.ReportFolder(tmp_path)).take(b"x" * 64)

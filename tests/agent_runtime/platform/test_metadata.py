@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agent_runtime.errors import AgentError
 from agent_runtime.platform import azure, gcp, metadata
-from agent_runtime.platform.metadata import Metadata
+from agent_runtime.platform.metadata import MetadataClient
 from tests.agent_runtime.platform.metadata_server import (
     AZURE,
     GOOGLE,
@@ -27,11 +27,11 @@ FINAL = [301, 302, 307, 400, 403, 404, 405]
 
 
 def ask_azure(server: Server) -> bytes:
-    return server.reached(azure.service()).get(azure.USER_DATA, what="boot configuration")
+    return server.reached(azure.metadata_service()).get(azure.USER_DATA, what="boot configuration")
 
 
 def ask_google(server: Server) -> bytes:
-    return server.reached(gcp.service()).get(gcp.BOOT_CONFIGURATION, what="boot configuration")
+    return server.reached(gcp.metadata_service()).get(gcp.BOOT_CONFIGURATION, what="boot configuration")
 
 
 def test_the_services_are_asked_by_address_and_with_their_headers() -> None:
@@ -46,7 +46,7 @@ def test_the_services_are_asked_by_address_and_with_their_headers() -> None:
     ((method, path, headers),) = server.requests
     assert (method, path) == ("GET", "/metadata/instance/compute/userData?api-version=2021-01-01&format=text")
     assert headers["metadata"] == "true"
-    assert azure.service().address == gcp.service().address == "169.254.169.254"
+    assert azure.metadata_service().address == gcp.metadata_service().address == "169.254.169.254"
 
 
 @pytest.mark.parametrize("status", AGAIN)
@@ -110,7 +110,7 @@ def test_a_network_that_comes_up_late_is_waited_for() -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
     pauses: list[float] = []
-    client = Metadata({}, address="127.0.0.1", port=port, pause=pauses.append)
+    client = MetadataClient({}, address="127.0.0.1", port=port, sleep=pauses.append)
     with pytest.raises(AgentError, match="could not be asked"):
         client.get("/", what="boot configuration")
     assert 70 < sum(pauses) < 100
@@ -119,7 +119,7 @@ def test_a_network_that_comes_up_late_is_waited_for() -> None:
 @given(st.binary() | st.text().map(lambda text: f'{{"quote":"{text}","more":[1]}}'.encode()))
 def test_whatever_azure_answers_is_a_text_or_refused(answer: bytes) -> None:
     try:
-        assert isinstance(azure._texts(answer, "quote")["quote"], str)
+        assert isinstance(azure._string_members(answer, "quote")["quote"], str)
     except AgentError:
         pass
 

@@ -12,7 +12,7 @@ import pytest
 from agent_runtime.limits import Limits
 from agent_runtime.platform import azure
 from agent_runtime.platform.attester import Attester
-from agent_runtime.platform.machine import Parts
+from agent_runtime.platform.machine import EvidenceParts
 from agent_runtime.rpc.keys import EventKey
 from cloister.attestation.azure.hcl import HclReport
 from cloister.attestation.azure.policy import AzurePolicy, AzureSnpPolicy
@@ -44,18 +44,18 @@ PURPOSE = SessionPurpose(b"n" * 32, b"t" * 32, b"h" * 32)
 class RecordedMachine:
     """A machine at Azure whose every answer was recorded."""
 
-    recording: Parts
+    recording: EvidenceParts
     platform: Platform = Platform.AZURE_SNP
     boot_configuration: bytes = BootConfiguration("trial", "main", (OWNER,)).encode()
 
     def measure(self, measurement: Measurement) -> None:
         """Nothing can be measured any more."""
 
-    def registers(self, indices: Iterable[int]) -> dict[int, bytes]:
+    def pcrs(self, indices: Iterable[int]) -> dict[int, bytes]:
         quote = self.recording.tpm_quote
         return {index: quote.pcrs[index] for index in indices} if quote else {}
 
-    def parts(self, report_data: bytes) -> Parts:
+    def attest(self, report_data: bytes) -> EvidenceParts:
         return self.recording
 
 
@@ -71,16 +71,18 @@ def machine() -> RecordedMachine:
         tuple(pcrs[index] for index in structures.QUOTED_PCRS),
     )
     certificates = tuple(CollateralItem(CERTIFICATE, der) for der in amd_certificates())
-    return RecordedMachine(Parts(tpm_quote=quote, hcl_report=report, boot_event_log=b"", collateral=certificates))
+    return RecordedMachine(
+        EvidenceParts(tpm_quote=quote, hcl_report=report, boot_event_log=b"", collateral=certificates)
+    )
 
 
 @pytest.mark.parametrize("name", ["azure-snp", "azure-tdx"])
 def test_reports_of_real_paravisors_are_whole(name: str) -> None:
     report = recorded(f"{name}/hcl-report.bin")
-    assert azure._whole(report) is not None
+    assert azure._consistent(report) is not None
     changed = bytearray(report)
     changed[1300] ^= 1
-    assert azure._whole(bytes(changed)) is None
+    assert azure._consistent(bytes(changed)) is None
 
 
 def test_a_recorded_machine_is_refused_for_what_it_was_not_made_for(machine: RecordedMachine) -> None:
@@ -99,7 +101,7 @@ def test_a_recorded_machine_is_refused_for_what_it_was_not_made_for(machine: Rec
 
     assert machine.recording.hcl_report is not None
     hardware = Report.parse(HclReport.parse(machine.recording.hcl_report).hardware_report)
-    image = ImageReference("theirs", False, bytes(32), machine.registers((4, 9, 11)))
+    image = ImageReference("theirs", False, bytes(32), machine.pcrs((4, 9, 11)))
     policy = Policy(
         platforms=(Platform.AZURE_SNP,),
         images=(image,),

@@ -199,10 +199,10 @@ def test_openings_beyond_the_limit_let_the_oldest_lapse_and_lock_nobody_out(tmp_
 def test_requests_for_evidence_queue_with_a_bound(tmp_path: Path) -> None:
     limits = Limits(quote_queue=0)
     with running_agent(tmp_path, (new_key().id,), limits=limits) as running:
-        attester = running.agent.computation._parts.attester
+        attester = running.agent.computation._context.attester
         with endpoint.channel(endpoint.probe(running.address)) as channel:
             stub = agent_pb2_grpc.AgentStub(channel)
-            with attester._turns.one(), pytest.raises(grpc.RpcError) as caught:
+            with attester._queue.turn(), pytest.raises(grpc.RpcError) as caught:
                 stub.OpenSession(agent_pb2.OpenSessionRequest(nonce=bytes(32)))
             assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
             stub.OpenSession(agent_pb2.OpenSessionRequest(nonce=bytes(32)))
@@ -214,20 +214,20 @@ def test_nobody_is_kept_out_of_a_full_queue_for_evidence(tmp_path: Path, monkeyp
     owner = new_key()
     with running_agent(tmp_path, (owner.id,), limits=Limits(quote_queue=1)) as running:
         world = World(running, {"owner": owner}, {})
-        turns = running.agent.computation._parts.attester._turns
+        queue = running.agent.computation._context.attester._queue
         refusals: list[Refusal] = []
 
         def stranger() -> None:
             try:
-                with turns.one():
+                with queue.turn():
                     pass
             except Refusal as refusal:
                 refusals.append(refusal)
 
-        with turns.one():
+        with queue.turn():
             waiting = threading.Thread(target=stranger)
             waiting.start()
-            while not turns._waiting:
+            while not queue._waiting:
                 pass
             bound: list[Session] = []
             party = threading.Thread(target=lambda: bound.append(world.session("owner")))
@@ -285,7 +285,7 @@ def test_a_key_is_judged_by_the_manifest_that_is_being_submitted(world: World, m
     submitting = threading.Thread(target=world.submit)
     submitting.start()
     assert measured.wait(30)
-    assert computation.member(world.keys["lab"].public).parties == ("lab",)
+    assert computation.identify(world.keys["lab"].public).parties == ("lab",)
     judged.set()
     submitting.join()
 

@@ -1,6 +1,5 @@
-"""What is done with a run's leftovers by a process that is root."""
+"""What the container keeps of a run's output, and how it ends a run."""
 
-import os
 import stat
 import subprocess
 import threading
@@ -9,62 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agent_runtime.runner.container import (
-    Container,
-    Folders,
-    NotPlain,
-    is_marked,
-    keep_output,
-    open_marker,
-    open_to_reader,
-)
+from agent_runtime.runner.container import Container, RunnerPaths, is_marked, keep_output, open_marker
 from tests.agent_runtime.runner.test_protocol import JOB
-
-
-def test_results_are_counted_and_made_readable(tmp_path: Path) -> None:
-    (tmp_path / "deep").mkdir(mode=0o700)
-    for name, size in (("a", 10), ("deep/b", 20)):
-        path = tmp_path / name
-        path.write_bytes(bytes(size))
-        path.chmod(0o4000)
-    assert open_to_reader(tmp_path) == (30, 2)
-    assert stat.S_IMODE((tmp_path / "deep/b").stat().st_mode) == 0o444
-    assert stat.S_IMODE((tmp_path / "deep").stat().st_mode) == 0o755
-
-
-@pytest.mark.parametrize("where", ["a", "deep/a"])
-@pytest.mark.parametrize("kind", ["link", "dangling", "folder link", "fifo", "socket"])
-def test_anything_but_files_and_folders_is_refused(tmp_path: Path, where: str, kind: str) -> None:
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "secret").write_text("x")
-    results = tmp_path / "results"
-    (results / "deep").mkdir(parents=True)
-    path = results / where
-    if kind == "fifo":
-        os.mkfifo(path)
-    elif kind == "socket":
-        os.mknod(path, stat.S_IFSOCK | 0o600)
-    else:
-        target = {"link": outside / "secret", "dangling": outside / "none", "folder link": outside}[kind]
-        path.symlink_to(target)
-    with pytest.raises(NotPlain):
-        open_to_reader(results)
-    assert stat.S_IMODE((outside / "secret").stat().st_mode) != 0o444
-
-
-def test_a_results_folder_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
-    (tmp_path / "real").mkdir()
-    (tmp_path / "results").symlink_to(tmp_path / "real")
-    with pytest.raises(OSError, match="results"):
-        open_to_reader(tmp_path / "results")
-
-
-def test_too_many_files_are_refused(tmp_path: Path) -> None:
-    for number in range(4100):
-        (tmp_path / str(number)).touch()
-    with pytest.raises(NotPlain):
-        open_to_reader(tmp_path)
 
 
 @pytest.mark.parametrize(("printed", "kept"), [(0, 0), (9, 9), (10, 10), (11, 11), (1_000_000, 11)])
@@ -109,7 +54,7 @@ def test_a_run_that_has_barely_begun_is_ended_too(tmp_path: Path, how: str) -> N
     crun = tmp_path / "crun"
     crun.write_text(SLOW_CRUN.format(group=group))
     crun.chmod(0o755)
-    container = Container(Folders(base=tmp_path, cgroups=group.parent, crun=crun))
+    container = Container(RunnerPaths(base=tmp_path, cgroups=group.parent, crun=crun))
     if how == "stopped":
         threading.Timer(0.1, container.stop).start()
     container._run_crun(replace(JOB, seconds=60 if how == "stopped" else 1), tmp_path)

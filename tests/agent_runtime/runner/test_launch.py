@@ -151,9 +151,9 @@ def test_links_and_devices_in_a_tar_are_refused(tmp_path: Path, kind: bytes) -> 
 
 
 def start(tmp_path: Path, **changes: object) -> "subprocess.CompletedProcess[str]":
-    """Launch with an order that ``changes`` replace members of."""
-    order = {"args": [], "wheels": None, "datasets": [], "launched": str(tmp_path / "launched")} | changes
-    words = [sys.executable, "-I", "-B", launch.__file__, json.dumps(order)]
+    """Launch with a request that ``changes`` replace members of."""
+    request = {"args": [], "wheels": None, "datasets": [], "launched": str(tmp_path / "launched")} | changes
+    words = [sys.executable, "-I", "-B", launch.__file__, json.dumps(request)]
     return subprocess.run(words, capture_output=True, text=True, check=False)
 
 

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 from agent_runtime.runner import oci_config
-from agent_runtime.runner.oci_config import Places
+from agent_runtime.runner.oci_config import SandboxPaths
 from tests.agent_runtime.runner.test_protocol import JOB
 
 ROOT = Path("/b")
-PLACES = Places(
+PATHS = SandboxPaths(
     rootfs=ROOT / "rootfs",
     work=ROOT / "work",
     datasets=ROOT / "datasets",
@@ -27,7 +27,7 @@ FORBIDDEN = """
 
 
 def test_the_process_has_no_privilege() -> None:
-    process = oci_config.config(JOB, PLACES)["process"]
+    process = oci_config.config(JOB, PATHS)["process"]
     assert process["user"] == {"uid": 1000, "gid": 1000, "umask": 0o022}
     assert process["capabilities"] == {
         name: [] for name in ("bounding", "effective", "inheritable", "permitted", "ambient")
@@ -37,7 +37,7 @@ def test_the_process_has_no_privilege() -> None:
 
 
 def test_every_namespace_is_its_own() -> None:
-    linux = oci_config.config(JOB, PLACES)["linux"]
+    linux = oci_config.config(JOB, PATHS)["linux"]
     assert sorted(one["type"] for one in linux["namespaces"]) == sorted(
         ["cgroup", "ipc", "mount", "network", "pid", "user", "uts"]
     )
@@ -47,7 +47,7 @@ def test_every_namespace_is_its_own() -> None:
 
 
 def test_limits_are_the_manifests() -> None:
-    resources = oci_config.config(JOB, PLACES)["linux"]["resources"]
+    resources = oci_config.config(JOB, PATHS)["linux"]["resources"]
     memory = JOB.memory + 1000 + JOB.results + oci_config.RESULT_SLACK
     assert resources == {
         "memory": {"limit": memory, "swap": memory},
@@ -59,7 +59,7 @@ def test_limits_are_the_manifests() -> None:
 
 
 def test_only_datasets_results_and_memory_are_writable() -> None:
-    mounts = oci_config.config(JOB, PLACES)["mounts"]
+    mounts = oci_config.config(JOB, PATHS)["mounts"]
     assert all("nosuid" in one["options"] for one in mounts)
     writable = {one["destination"] for one in mounts if one["type"] == "bind" and "ro" not in one["options"]}
     assert writable == {"/work/datasets", "/work/results", "/run/launched"}
@@ -80,7 +80,7 @@ def test_only_datasets_results_and_memory_are_writable() -> None:
 
 
 def test_the_root_is_read_only() -> None:
-    assert oci_config.config(JOB, PLACES)["root"] == {"path": "/b/rootfs", "readonly": True}
+    assert oci_config.config(JOB, PATHS)["root"] == {"path": "/b/rootfs", "readonly": True}
 
 
 def test_system_calls_are_allowed_by_name_only() -> None:
@@ -95,7 +95,7 @@ def test_system_calls_are_allowed_by_name_only() -> None:
 
 
 def test_the_launcher_is_told_what_to_unpack() -> None:
-    words = oci_config.config(JOB, PLACES)["process"]["args"]
+    words = oci_config.config(JOB, PATHS)["process"]["args"]
     assert words[:4] == ["/usr/bin/python3", "-I", "-B", "/usr/lib/cloister/agent_runtime/runner/launch.py"]
     assert json.loads(words[4]) == {
         "algorithm": "/work/train.py",
@@ -107,4 +107,4 @@ def test_the_launcher_is_told_what_to_unpack() -> None:
 
 
 def test_the_manifests_environment_is_added() -> None:
-    assert "TORCH_HOME=datasets/weights" in oci_config.config(JOB, PLACES)["process"]["env"]
+    assert "TORCH_HOME=datasets/weights" in oci_config.config(JOB, PATHS)["process"]["env"]

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from agent_runtime.runner.protocol import Job, JobError, Operation, Packed, parse_request
+from agent_runtime.runner.protocol import Job, PackedDataset, RequestError, RunnerOperation, parse_request
 
 JOB = Job(
     kind="python",
     algorithm="train.py",
     wheels=True,
     datasets=("h1.csv",),
-    packed=(Packed("h2", 1000),),
+    packed=(PackedDataset("h2", 1000),),
     args=("--epochs", "1"),
     environment={"TORCH_HOME": "datasets/weights"},
     seconds=60,
@@ -30,7 +30,7 @@ def test_a_job_is_read_as_it_was_written() -> None:
 
 @pytest.mark.parametrize("operation", ["power-off", "reboot"])
 def test_the_machine_can_be_ended(operation: str) -> None:
-    assert parse_request(json.dumps({"operation": operation}).encode()) is Operation(operation)
+    assert parse_request(json.dumps({"operation": operation}).encode()) is RunnerOperation(operation)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_the_machine_can_be_ended(operation: str) -> None:
     ],
 )
 def test_what_is_no_request_is_refused(line: bytes) -> None:
-    with pytest.raises(JobError):
+    with pytest.raises(RequestError):
         parse_request(line)
 
 
@@ -92,7 +92,7 @@ def test_what_is_no_request_is_refused(line: bytes) -> None:
 )
 def test_a_job_with_anything_odd_is_refused(change: dict[str, Any]) -> None:
     value = json.loads(JOB.encode()) | change
-    with pytest.raises(JobError):
+    with pytest.raises(RequestError):
         parse_request(json.dumps(value).encode())
 
 
@@ -100,5 +100,5 @@ def test_a_job_with_anything_odd_is_refused(change: dict[str, Any]) -> None:
 def test_a_job_that_lacks_something_is_refused(name: str) -> None:
     value = json.loads(JOB.encode())
     del value[name]
-    with pytest.raises(JobError):
+    with pytest.raises(RequestError):
         parse_request(json.dumps(value).encode())

@@ -12,8 +12,8 @@ import pytest
 
 from agent_runtime.errors import AgentError
 from agent_runtime.runner.client import RunnerClient
-from agent_runtime.runner.protocol import Job, Operation, Outcome
-from agent_runtime.runner.server import Runner, listen
+from agent_runtime.runner.protocol import Job, RunnerOperation, RunOutcome
+from agent_runtime.runner.server import RunnerServer, listen
 from tests.agent_runtime.runner.test_protocol import JOB
 
 
@@ -27,12 +27,12 @@ class Steps:
     stopped: bool = False
     fails: bool = False
 
-    def run(self, job: Job) -> Outcome:
+    def run(self, job: Job) -> RunOutcome:
         self.started.set()
         self.end.wait()
         if self.fails:
             raise OSError("no sandbox")
-        return Outcome.STOPPED if self.stopped else Outcome.OK
+        return RunOutcome.STOPPED if self.stopped else RunOutcome.OK
 
     def stop(self) -> None:
         self.stopped = not self.end.is_set()
@@ -46,13 +46,13 @@ Serve = Callable[[Steps, frozenset[int]], RunnerClient]
 
 
 @pytest.fixture
-def ended() -> list[Operation]:
+def ended() -> list[RunnerOperation]:
     """What was done with the machine."""
     return []
 
 
 @pytest.fixture
-def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: list[Operation]) -> Iterator[Serve]:
+def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: list[RunnerOperation]) -> Iterator[Serve]:
     """Starts a runner. The socket's name is relative, because a path on a socket has 107 bytes at most."""
     monkeypatch.chdir(tmp_path)
     listeners: list[socket.socket] = []
@@ -60,7 +60,9 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: list[Operation
     def start(executor: Steps, peers: frozenset[int]) -> RunnerClient:
         listener = listen(Path("socket"), None)
         listeners.append(listener)
-        threading.Thread(target=Runner(executor, ended.append, peers).serve, args=(listener,), daemon=True).start()
+        threading.Thread(
+            target=RunnerServer(executor, ended.append, peers).serve, args=(listener,), daemon=True
+        ).start()
         return RunnerClient(Path("socket"), results=tmp_path, output=tmp_path)
 
     yield start
@@ -76,7 +78,7 @@ def test_a_run_ends_with_its_outcome_and_is_cleaned_when_the_agent_is_done(serve
     steps = Steps()
     with serve(steps, ME).start(JOB) as run:
         steps.end.set()
-        assert run.outcome() is Outcome.OK
+        assert run.outcome() is RunOutcome.OK
         assert not steps.cleaned.is_set()
     assert steps.cleaned.wait(30)
 
@@ -94,14 +96,14 @@ def test_a_stopped_run_says_so(serve: Serve) -> None:
     with serve(steps, ME).start(JOB) as run:
         assert steps.started.wait(30)
         run.stop()
-        assert run.outcome() is Outcome.STOPPED
+        assert run.outcome() is RunOutcome.STOPPED
 
 
 def test_a_sandbox_that_cannot_be_built_is_an_outcome(serve: Serve) -> None:
     steps = Steps(fails=True)
     steps.end.set()
     with serve(steps, ME).start(JOB) as run:
-        assert run.outcome() is Outcome.LAUNCH
+        assert run.outcome() is RunOutcome.LAUNCH
 
 
 def test_a_machine_runs_once(serve: Serve) -> None:
@@ -109,22 +111,22 @@ def test_a_machine_runs_once(serve: Serve) -> None:
     steps.end.set()
     client = serve(steps, ME)
     with client.start(JOB) as run:
-        assert run.outcome() is Outcome.OK
+        assert run.outcome() is RunOutcome.OK
     assert steps.cleaned.wait(30)
     with client.start(JOB) as run:
-        assert run.outcome() is Outcome.LAUNCH
+        assert run.outcome() is RunOutcome.LAUNCH
 
 
-def test_strangers_are_not_answered(serve: Serve, ended: list[Operation]) -> None:
+def test_strangers_are_not_answered(serve: Serve, ended: list[RunnerOperation]) -> None:
     steps = Steps()
     client = serve(steps, frozenset({os.getuid() + 1}))
     # The runner may have closed the connection before the request was written.
     with contextlib.suppress(AgentError), client.start(JOB) as run:
-        assert run.outcome() is Outcome.LAUNCH
+        assert run.outcome() is RunOutcome.LAUNCH
     with contextlib.suppress(AgentError):
-        client.end(Operation.REBOOT)
+        client.end_machine(RunnerOperation.REBOOT)
     with contextlib.suppress(AgentError), client.start(JOB) as run:
-        assert run.outcome() is Outcome.LAUNCH
+        assert run.outcome() is RunOutcome.LAUNCH
     assert not steps.started.is_set()
     assert ended == []
 
@@ -156,10 +158,10 @@ def test_a_fault_of_the_executor_is_an_outcome_too(serve: Serve, monkeypatch: py
     hook = threading.Event()
     monkeypatch.setattr(threading, "excepthook", lambda _: hook.set())
 
-    def fail(job: Job) -> Outcome:
+    def fail(job: Job) -> RunOutcome:
         raise RuntimeError("broken")
 
     monkeypatch.setattr(steps, "run", fail)
     with serve(steps, ME).start(JOB) as run:
-        assert run.outcome() is Outcome.LAUNCH
+        assert run.outcome() is RunOutcome.LAUNCH
     assert hook.wait(30)
