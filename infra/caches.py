@@ -7,7 +7,7 @@ from cloister.cli.shell import show
 from cloister.errors import CloisterError
 from image import cache
 from infra import paths
-from infra.live import stack
+from infra.live import workspaces
 
 
 def sizes() -> dict[str, int]:
@@ -36,7 +36,7 @@ def clean(*, ask: bool) -> list[Path]:
 
 
 def _refuse_while_up() -> None:
-    up = [name for name in stack.names() if any(machine.running for machine in stack.machines(name))]
+    up = [name for name in workspaces.names() if any(machine.running for machine in workspaces.cvms(name))]
     if up:
         raise CloisterError(
             f"A workspace is up: {', '.join(up)}.", hint=f"End it first: invoke workspace.down --stack {up[0]}"

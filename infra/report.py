@@ -14,9 +14,9 @@ from cloister.cli.shell import show
 from cloister.endpoint import Address, probe
 from cloister.errors import CloisterError
 from infra.configuration import key
-from infra.doctor import Finding
+from infra.doctor import MachineCheck
+from infra.live.cvms import DeployedCvm
 from infra.live.drift import Difference
-from infra.live.machines import Machine
 from infra.reach.reach import Reach
 
 _MEBIBYTE = 1 << 20
@@ -25,7 +25,7 @@ _PROBES = 16
 
 
 def machines(
-    workspace: str, found: Sequence[Machine], drift: Sequence[Difference], wrong: str, *, as_json: bool
+    workspace: str, found: Sequence[DeployedCvm], drift: Sequence[Difference], wrong: str, *, as_json: bool
 ) -> None:
     """The CVMs of one workspace; each agent is asked whether it answers. ``drift`` is where they are not as declared,
     ``wrong`` why not all of that could be found.
@@ -60,7 +60,7 @@ def machines(
         print(f"What is there of {', '.join(strays)} beside the workspace's own, only who put it there takes away.")
 
 
-def workspaces(found: Mapping[str, Sequence[Machine]], *, as_json: bool) -> None:
+def workspaces(found: Mapping[str, Sequence[DeployedCvm]], *, as_json: bool) -> None:
     if as_json:
         show.facts([{"name": name, "up": any(not one.ended for one in cvms)} for name, cvms in found.items()])
         return
@@ -99,7 +99,7 @@ def members(found: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
     _print(table)
 
 
-def findings(found: Sequence[Finding], *, as_json: bool) -> None:
+def findings(found: Sequence[MachineCheck], *, as_json: bool) -> None:
     """Raises CloisterError when something is missing, so that a script sees it."""
     if as_json:
         show.facts([dataclasses.asdict(finding) for finding in found])
@@ -122,7 +122,7 @@ def sizes(found: Mapping[str, int], *, as_json: bool) -> None:
     print(f"{sum(found.values()) / _MEBIBYTE:8.0f} MiB  in all")
 
 
-def _agent(machine: Machine) -> str:
+def _agent(machine: DeployedCvm) -> str:
     if machine.ended or not machine.endpoint:
         return "-"
     try:

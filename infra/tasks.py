@@ -60,8 +60,8 @@ def new(
     """Make a workspace: a Pulumi stack with its configuration, nothing started yet."""
     from infra.configuration import new as draft
     from infra.configuration import workspace
-    from infra.live import stack
-    from infra.registry import stack as registries
+    from infra.live import workspaces as stack
+    from infra.registry import registries
 
     said = {key: value for key, value in locals().items() if isinstance(value, str | int) and key != "name"}
     workspace.check_workspace_name(name)
@@ -89,17 +89,17 @@ def up(c: Any, stack: str = "", yes: bool = False, force: bool = False, replace:
     """Bring the workspace into the state that its configuration describes (pulumi up)."""
     import os
 
-    from infra.live import stack as stacks
+    from infra.live import workspaces as stacks
 
     name = stacks.selected(stack)
     stacks.check(name, new=True)
     if force:
         os.environ["CLOISTER_FORCE"] = "1"
-    words = ["--replace", stacks.machine(name, replace).urn] if replace else []
+    words = ["--replace", stacks.cvm(name, replace).urn] if replace else []
     words += ["--yes"] if yes else []
     # Who does not want to be asked needs no preview to answer by; what it refuses, the update refuses too.
     # But of several machines some would be replaced before one that must stay: the preview asks all of them first.
-    words += ["--skip-preview"] if yes and len(stacks.machines(name)) < _SEVERAL else []
+    words += ["--skip-preview"] if yes and len(stacks.cvms(name)) < _SEVERAL else []
     stacks.hand_over("up", "--stack", name, "--suppress-outputs", *words)
     print(f"Workspace {name} is up. For its parties: invoke workspace.export --stack {name} --output FILE")
 
@@ -110,10 +110,10 @@ def status(c: Any, stack: str = "", json: bool = False) -> None:
     from cloister.cli.shell import show
     from infra import report
     from infra.live import drift
-    from infra.live import stack as stacks
+    from infra.live import workspaces as stacks
 
     name = stacks.selected(stack)
-    machines = stacks.machines(name)
+    machines = stacks.cvms(name)
     # What is shown is from before what it does; a first start is not there yet.
     if any(not one.is_left_behind() for one in stacks.PROJECT.locks(name)):
         show.note(f"A verb is at work on the workspace {name}.")
@@ -127,7 +127,7 @@ def status(c: Any, stack: str = "", json: bool = False) -> None:
 def reach(c: Any, stack: str = "", json: bool = False, planned: bool = False) -> None:
     """Say who can reach what in the workspace, by the rules, routes and addresses that are declared."""
     from infra import report
-    from infra.live import stack as stacks
+    from infra.live import workspaces as stacks
 
     name = stacks.selected(stack)
     report.reach(stacks.reach(name, planned=planned), as_json=json)
@@ -139,7 +139,7 @@ def export(c: Any, stack: str = "", output: str = "") -> None:
     import json
 
     from cloister.cli.shell import show
-    from infra.live import stack as stacks
+    from infra.live import workspaces as stacks
 
     text = json.dumps(stacks.descriptor(stacks.selected(stack)).value(), indent=2, sort_keys=True) + "\n"
     if output:
@@ -154,8 +154,8 @@ def console(c: Any, stack: str = "", cvm: str = "") -> None:
     """Connect to the serial console of a CVM of the flavor debug."""
     from cloister.errors import InputError
     from infra.configuration.cloud import BACKENDS
-    from infra.live import console as consoles
-    from infra.live import stack as stacks
+    from infra.live import serial_console as consoles
+    from infra.live import workspaces as stacks
 
     name = stacks.selected(stack)
     backend = (stacks.configuration(name) or {}).get("backend")
@@ -165,7 +165,7 @@ def console(c: Any, stack: str = "", cvm: str = "") -> None:
             hint=f"docs/{backend}.md says where it reports how far its start has come.",
         )
     if cvm:
-        stacks.machine(name, cvm)
+        stacks.cvm(name, cvm)
     consoles.attach(name, cvm or consoles.only(name))
 
 
@@ -183,7 +183,7 @@ def down(c: Any, stack: str = "", yes: bool = False, remove: bool = False, force
     import os
 
     from infra import teardown
-    from infra.live import stack as stacks
+    from infra.live import workspaces as stacks
     from infra.provider import authority
 
     name = stacks.selected(stack)
@@ -202,7 +202,7 @@ def down(c: Any, stack: str = "", yes: bool = False, remove: bool = False, force
         # What a cloud does not give back, a name of a key, stays there; the state forgets it.
         stacks.PROJECT.end_protected(name, *words)
     # What an engine that was killed never noted in the state.
-    if not stacks.machines(name):
+    if not stacks.cvms(name):
         authority.sweep(name)
     if remove:
         stacks.hand_over("stack", "rm", name, "--yes")
@@ -212,9 +212,9 @@ def down(c: Any, stack: str = "", yes: bool = False, remove: bool = False, force
 def list_(c: Any, json: bool = False) -> None:
     """List the workspaces of this checkout."""
     from infra import report
-    from infra.live import stack as stacks
+    from infra.live import workspaces as stacks
 
-    report.workspaces({name: stacks.machines(name) for name in stacks.names()}, as_json=json)
+    report.workspaces({name: stacks.cvms(name) for name in stacks.names()}, as_json=json)
 
 
 @verb(
@@ -230,8 +230,8 @@ def list_(c: Any, json: bool = False) -> None:
 def add(c: Any, name: str, key: str = "", roles: str = "", stack: str = "") -> None:
     """Add a member to the workspace, or give the member of that name another key and other roles."""
     from infra.configuration import workspace
-    from infra.live import member
-    from infra.live import stack as stacks
+    from infra.live import members as member
+    from infra.live import workspaces as stacks
 
     workspace.check_name(name)
     added = member.add(stacks.selected(stack), name, Path(key), tuple(part for part in roles.split(",") if part))
@@ -241,8 +241,8 @@ def add(c: Any, name: str, key: str = "", roles: str = "", stack: str = "") -> N
 @verb(positional=["name"], help={"name": "name of the member", "stack": _STACK})
 def remove_(c: Any, name: str, stack: str = "") -> None:
     """Take a member out of the workspace's configuration."""
-    from infra.live import member
-    from infra.live import stack as stacks
+    from infra.live import members as member
+    from infra.live import workspaces as stacks
 
     member.remove(stacks.selected(stack), name)
     print(f"{name} is no longer a member. A CVM that is up keeps its owners until the next invoke workspace.up.")
@@ -252,8 +252,8 @@ def remove_(c: Any, name: str, stack: str = "") -> None:
 def members(c: Any, stack: str = "", json: bool = False) -> None:
     """List the members of the workspace with their roles and the digests of their keys."""
     from infra import report
-    from infra.live import member
-    from infra.live import stack as stacks
+    from infra.live import members as member
+    from infra.live import workspaces as stacks
 
     report.members(member.listed(stacks.selected(stack)), as_json=json)
 

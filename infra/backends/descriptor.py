@@ -5,17 +5,17 @@ from collections.abc import Sequence
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.descriptor import CvmEntry, Descriptor, MemberEntry
 from infra.configuration.image import Image
-from infra.configuration.workspace import Workspace
+from infra.configuration.workspace import WorkspaceConfiguration
 
 
-def boots(configuration: Workspace) -> tuple[BootConfiguration, ...]:
+def boots(configuration: WorkspaceConfiguration) -> tuple[BootConfiguration, ...]:
     """What each CVM is told, and measures, when it starts; in the order of the configuration's CVMs."""
     owners = tuple(sorted(member.key_digest() for member in configuration.owners()))
     return tuple(BootConfiguration(configuration.name, cvm.name, owners) for cvm in configuration.cvms)
 
 
 def describe(
-    configuration: Workspace,
+    configuration: WorkspaceConfiguration,
     image: Image,
     boots: Sequence[BootConfiguration],
     endpoints: Sequence[str],

@@ -6,8 +6,8 @@ from cloister.protocol import canonical
 from infra.backends.descriptor import boots, describe
 from infra.backends.rolling import Rolling
 from infra.configuration.image import Image
-from infra.configuration.workspace import Workspace as Configuration
-from infra.provider.names import AUTHORITY, CVM
+from infra.configuration.workspace import WorkspaceConfiguration
+from infra.resources.types import LOCAL_AUTHORITY, LOCAL_CVM
 
 PLATFORM = "local"
 
@@ -18,7 +18,9 @@ class Authority(pulumi.CustomResource):
     certificate: pulumi.Output[str]
 
     def __init__(self, name: str, workspace: str, options: pulumi.ResourceOptions) -> None:
-        super().__init__(AUTHORITY, name, {"workspace": workspace, "certificate": None, "keyDigest": None}, options)
+        super().__init__(
+            LOCAL_AUTHORITY, name, {"workspace": workspace, "certificate": None, "keyDigest": None}, options
+        )
 
 
 class Cvm(pulumi.CustomResource):
@@ -28,7 +30,7 @@ class Cvm(pulumi.CustomResource):
 
     def __init__(self, name: str, inputs: dict[str, pulumi.Input[object]], options: pulumi.ResourceOptions) -> None:
         computed = {"endpoint": None, "status": None, "accelerator": None, "process": None}
-        super().__init__(CVM, name, {**inputs, **computed}, options)
+        super().__init__(LOCAL_CVM, name, {**inputs, **computed}, options)
 
 
 class Workspace(pulumi.ComponentResource):
@@ -36,7 +38,7 @@ class Workspace(pulumi.ComponentResource):
 
     descriptor: pulumi.Output[object]
 
-    def __init__(self, configuration: Configuration, image: Image) -> None:
+    def __init__(self, configuration: WorkspaceConfiguration, image: Image) -> None:
         super().__init__("cloister:local:Workspace", configuration.name)
         options = pulumi.ResourceOptions(parent=self)
         authority = Authority("authority", configuration.name, options)

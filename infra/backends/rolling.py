@@ -11,7 +11,7 @@ from typing import Any
 
 import pulumi
 
-from infra.configuration.workspace import Workspace
+from infra.configuration.workspace import WorkspaceConfiguration
 from infra.provider.errors import ProviderError
 from infra.provider.qemu.health import has_unfinished_run
 from infra.resources.tags import BOOT as BOOT
@@ -42,7 +42,7 @@ def hook(*, force: bool) -> pulumi.ResourceHook:
 class Rolling:
     """Declares one machine after the other, each with ``turn`` before and ``done`` after."""
 
-    def __init__(self, configuration: Workspace) -> None:
+    def __init__(self, configuration: WorkspaceConfiguration) -> None:
         self._before: list[pulumi.Resource] = []
         self._hook = hook(force=configuration.force)
 

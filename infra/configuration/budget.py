@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infra.configuration.validation import ConfigurationError
-from infra.configuration.workspace import Workspace
+from infra.configuration.workspace import WorkspaceConfiguration
 
 KIND = "azure-native:consumption:Budget"
 _MONTHS_AHEAD = 12
@@ -13,7 +13,7 @@ _MONTHS_AHEAD = 12
 _DOUBT = datetime.timedelta(days=1)
 
 
-def check(configured: Workspace, resources: Sequence[Mapping[str, Any]], now: datetime.datetime) -> None:
+def check(configured: WorkspaceConfiguration, resources: Sequence[Mapping[str, Any]], now: datetime.datetime) -> None:
     """Raise ConfigurationError when ``configured`` has a budget that Azure will not make; ``now`` is an aware time.
 
     Microsoft, "Budgets - Create Or Update", timePeriod: a start in the past lies within the month, one in the future at

@@ -9,7 +9,7 @@ from typing import Any
 
 from cloister.errors import InputError
 from infra.configuration import addresses
-from infra.configuration.validation import NAME, Problems
+from infra.configuration.validation import NAME, Validator
 
 BACKENDS = ("azure", "gcp")
 ENDPOINTS = PRIVATE, PUBLIC = "private", "public"
@@ -58,7 +58,7 @@ _LARGEST_AMOUNT = 1_000_000_000
 
 
 @dataclass(frozen=True)
-class Azure:
+class AzureConfiguration:
     """``subscription`` and ``tenant`` are UUIDs; ``registry`` is the stack that published the image. ``orchestrator``
     is the object id of the tenant's Confidential VM Orchestrator, which only a signed image needs, else "".
     """
@@ -71,7 +71,7 @@ class Azure:
 
 
 @dataclass(frozen=True)
-class Gcp:
+class GcpConfiguration:
     """``registry`` is the stack that published the image."""
 
     project: str
@@ -80,7 +80,7 @@ class Gcp:
 
 
 @dataclass(frozen=True)
-class Budget:
+class BudgetConfiguration:
     """``amount`` a month in ``currency``; ``alerts`` are percents of it. ``start`` (``YYYY-MM-01``) and ``contacts``
     (mail addresses) are Azure's, ``billing_account`` is Google's; else "" or ().
     """
@@ -93,12 +93,12 @@ class Budget:
     billing_account: str
 
 
-def azure(found: Problems, value: Any) -> Azure:
+def azure(found: Validator, value: Any) -> AzureConfiguration:
     """``workspace.azure``."""
     path = "workspace.azure"
     required = ("subscription", "tenant", "location", "registry")
     fields = found.mapping(value, path, required=required, optional=("orchestrator",))
-    return Azure(
+    return AzureConfiguration(
         subscription=found.matching(fields, "subscription", path, UUID, NO_UUID),
         tenant=found.matching(fields, "tenant", path, UUID, NO_UUID),
         location=found.matching(fields, "location", path, LOCATION, NO_LOCATION),
@@ -107,18 +107,18 @@ def azure(found: Problems, value: Any) -> Azure:
     )
 
 
-def gcp(found: Problems, value: Any) -> Gcp:
+def gcp(found: Validator, value: Any) -> GcpConfiguration:
     """``workspace.gcp``."""
     path = "workspace.gcp"
     fields = found.mapping(value, path, required=("project", "region", "registry"))
-    return Gcp(
+    return GcpConfiguration(
         project=found.matching(fields, "project", path, PROJECT, NO_PROJECT),
         region=found.matching(fields, "region", path, REGION, "no region; write for example europe-west4"),
         registry=_registry(found, fields, path),
     )
 
 
-def _registry(found: Problems, fields: Mapping[str, Any], path: str) -> str:
+def _registry(found: Validator, fields: Mapping[str, Any], path: str) -> str:
     text = found.text(fields, "registry", f"{path}.registry")
     parts = text.split("/")
     good = len(parts) == 3 and _ORGANIZATION.match(parts[0]) and parts[1] == REGISTRY_PROJECT and NAME.match(parts[2])
@@ -129,7 +129,7 @@ def _registry(found: Problems, fields: Mapping[str, Any], path: str) -> str:
     return text
 
 
-def ingress(found: Problems, value: Any, *, public: bool) -> tuple[str, ...]:
+def ingress(found: Validator, value: Any, *, public: bool) -> tuple[str, ...]:
     """``workspace.ingress``: IPv4 networks, because a CVM has an IPv4 address and no other."""
     networks: list[tuple[str, ipaddress.IPv4Network]] = []
     for path, source in found.entries(value, "workspace.ingress"):
@@ -154,7 +154,7 @@ def ingress(found: Problems, value: Any, *, public: bool) -> tuple[str, ...]:
     return tuple(str(network) for _, network in networks)
 
 
-def _refuse_overlaps(found: Problems, networks: list[tuple[str, ipaddress.IPv4Network]]) -> None:
+def _refuse_overlaps(found: Validator, networks: list[tuple[str, ipaddress.IPv4Network]]) -> None:
     """Azure takes no rule with both (answer 400 OverlappingSubnetsNotPermittedInSecurityRule)."""
     for path, network in networks:
         whole = next((one for _, one in networks if one != network and network.subnet_of(one)), None)
@@ -175,7 +175,7 @@ def parse_network(text: Any) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
         raise InputError(f"{text!r} is not a network like 198.51.100.0/24.") from error
 
 
-def labels(found: Problems, value: Any, path: str = "workspace.labels") -> dict[str, str]:
+def labels(found: Validator, value: Any, path: str = "workspace.labels") -> dict[str, str]:
     """The labels at ``path``; what is fixed is added when they are attached."""
     if value is None:
         return {}
@@ -196,14 +196,14 @@ def labels(found: Problems, value: Any, path: str = "workspace.labels") -> dict[
     return {str(name): str(text) for name, text in value.items()}
 
 
-def budget(found: Problems, value: Any, backend: str) -> Budget | None:
+def budget(found: Validator, value: Any, backend: str) -> BudgetConfiguration | None:
     """``workspace.budget``. None when there is none."""
     if value is None:
         return None
     path = "workspace.budget"
     own = ("contacts", "start") if backend == "azure" else ("billing_account",)
     fields = found.mapping(value, path, required=("amount", "currency", "alerts", *own))
-    return Budget(
+    return BudgetConfiguration(
         amount=found.integer(fields, "amount", path, default=0, allowed=range(1, _LARGEST_AMOUNT + 1)),
         currency=found.matching(fields, "currency", path, _CURRENCY, "no currency; write for example EUR"),
         alerts=_alerts(found, fields.get("alerts")),
@@ -215,7 +215,7 @@ def budget(found: Problems, value: Any, backend: str) -> Budget | None:
     )
 
 
-def _start(found: Problems, fields: Mapping[str, Any], path: str) -> str:
+def _start(found: Validator, fields: Mapping[str, Any], path: str) -> str:
     """A date that YAML was left to read is a date to Python, and a text with a time in it to the engine."""
     value = fields.get("start")
     said = value.isoformat() if isinstance(value, datetime.date) else str(value).removesuffix(_MIDNIGHT)
@@ -226,7 +226,7 @@ def _start(found: Problems, fields: Mapping[str, Any], path: str) -> str:
     return found.matching({"start": None if value is None else said}, "start", path, _FIRST_OF_A_MONTH, otherwise)
 
 
-def _alerts(found: Problems, value: Any) -> tuple[int, ...]:
+def _alerts(found: Validator, value: Any) -> tuple[int, ...]:
     path = "workspace.budget.alerts"
     alerts = []
     for place, percent in found.entries(value, path):
@@ -240,7 +240,7 @@ def _alerts(found: Problems, value: Any) -> tuple[int, ...]:
     return tuple(sorted(alerts))
 
 
-def _contacts(found: Problems, value: Any) -> tuple[str, ...]:
+def _contacts(found: Validator, value: Any) -> tuple[str, ...]:
     path = "workspace.budget.contacts"
     contacts = []
     for place, address in found.entries(value, path):

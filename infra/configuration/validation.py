@@ -27,7 +27,7 @@ class ConfigurationError(InputError):
         self.problems = problems
 
 
-class Problems:
+class Validator:
     """Each method reads one thing; where it is wrong, it notes why and hands out a harmless value in its place."""
 
     def __init__(self) -> None:

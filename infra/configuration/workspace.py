@@ -13,8 +13,8 @@ from cloister.errors import InputError
 from infra import paths
 from infra.configuration import addresses, cloud, reserved, sizes
 from infra.configuration import key as keys
-from infra.configuration.cloud import Azure, Budget, Gcp
-from infra.configuration.validation import ConfigurationError, Problems
+from infra.configuration.cloud import AzureConfiguration, BudgetConfiguration, GcpConfiguration
+from infra.configuration.validation import ConfigurationError, Validator
 
 ROLES = ("owner", "algorithm-provider", "dataset-provider", "result-consumer", "auditor")
 LOCAL = "local"
@@ -38,7 +38,7 @@ _TAKEN = (paths.ENVIRONMENT, paths.PASSPHRASE)
 
 
 @dataclass(frozen=True)
-class Member:
+class MemberConfiguration:
     """``key`` is the DER SubjectPublicKeyInfo of the member's public key."""
 
     name: str
@@ -51,7 +51,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Cvm:
+class CvmConfiguration:
     """``memory`` in bytes. ``port`` is for the local backend only (None: one that follows from its name), ``zone`` and
     ``size``, the machine type that was chosen for it, for clouds only (else "").
     """
@@ -66,7 +66,7 @@ class Cvm:
 
 
 @dataclass(frozen=True)
-class Workspace:
+class WorkspaceConfiguration:
     """``image`` is a flavor under ``out/image`` or the path of a manifest, relative to the checkout.
 
     ``force`` lets a CVM with an unfinished run be replaced. What follows is for clouds only: ``ingress`` are the IPv4
@@ -77,27 +77,27 @@ class Workspace:
     name: str
     backend: str
     image: str
-    members: tuple[Member, ...]
-    cvms: tuple[Cvm, ...]
+    members: tuple[MemberConfiguration, ...]
+    cvms: tuple[CvmConfiguration, ...]
     force: bool
     ingress: tuple[str, ...] = ()
     endpoint: str = cloud.PRIVATE
     public: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
-    budget: Budget | None = None
-    azure: Azure | None = None
-    gcp: Gcp | None = None
+    budget: BudgetConfiguration | None = None
+    azure: AzureConfiguration | None = None
+    gcp: GcpConfiguration | None = None
 
-    def owners(self) -> tuple[Member, ...]:
+    def owners(self) -> tuple[MemberConfiguration, ...]:
         return tuple(member for member in self.members if "owner" in member.roles)
 
 
-def parse(name: str, value: Any, *, force: bool = False) -> Workspace:
+def parse(name: str, value: Any, *, force: bool = False) -> WorkspaceConfiguration:
     """The workspace that stack ``name`` configures with ``value``; ``force`` as if that said so.
 
     Raises ConfigurationError.
     """
-    found = Problems()
+    found = Validator()
     found.name({"name": name}, "stack")
     found.tried("stack", lambda: _refuse_taken(name))
     top = found.mapping(value, "workspace", required=_REQUIRED, optional=_OPTIONAL)
@@ -106,7 +106,7 @@ def parse(name: str, value: Any, *, force: bool = False) -> Workspace:
     if in_cloud:
         _require_for_cloud(found, top, backend)
     public = found.truth(top, "public", "workspace.public")
-    made = Workspace(
+    made = WorkspaceConfiguration(
         name=name,
         backend=backend,
         image=found.text(top, "image", "workspace.image"),
@@ -138,7 +138,7 @@ _OPTIONAL = ("ingress", *cloud.KEYS, "force")
 
 def check_name(name: str) -> None:
     """Raises InputError when ``name`` cannot name a member or a CVM."""
-    found = Problems()
+    found = Validator()
     found.name({"name": name}, "name")
     if found.problems:
         raise InputError(found.problems[0])
@@ -163,7 +163,7 @@ def parse_size(text: Any) -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
-def _members(found: Problems, value: Any) -> tuple[Member, ...]:
+def _members(found: Validator, value: Any) -> tuple[MemberConfiguration, ...]:
     members = []
     for path, entry in found.entries(value, "workspace.members"):
         fields = found.mapping(entry, path, required=("name", "key", "roles"))
@@ -180,7 +180,7 @@ def _members(found: Problems, value: Any) -> tuple[Member, ...]:
         for role in roles:
             if role not in ROLES:
                 found.add(f"{path}.roles", f"{role!r} is no role; the roles are {', '.join(ROLES)}.")
-        members.append(Member(name, key, tuple(sorted({str(role) for role in roles}))))
+        members.append(MemberConfiguration(name, key, tuple(sorted({str(role) for role in roles}))))
     found.unique([member.name for member in members], "workspace.members", "name")
     found.unique([member.key.hex() for member in members], "workspace.members", "key")
     if value is not None and not any("owner" in member.roles for member in members):
@@ -188,7 +188,7 @@ def _members(found: Problems, value: Any) -> tuple[Member, ...]:
     return tuple(members)
 
 
-def _cvms(found: Problems, value: Any, backend: str) -> tuple[Cvm, ...]:
+def _cvms(found: Validator, value: Any, backend: str) -> tuple[CvmConfiguration, ...]:
     optional = ("tee", "vcpus", "memory", "scratch", "port", "zone")
     cvms = []
     in_cloud = backend in cloud.BACKENDS
@@ -207,9 +207,9 @@ def _cvms(found: Problems, value: Any, backend: str) -> tuple[Cvm, ...]:
         if "scratch" in fields:
             found.add(f"{path}.scratch", "scratch disks are not in this version; assets live in the CVM's memory.")
         if in_cloud:
-            cvms.append(_cloud_cvm(found, path, fields, Cvm(name, "", vcpus, memory), backend))
+            cvms.append(_cloud_cvm(found, path, fields, CvmConfiguration(name, "", vcpus, memory), backend))
         else:
-            cvms.append(_local_cvm(found, path, fields, Cvm(name, "", vcpus, memory)))
+            cvms.append(_local_cvm(found, path, fields, CvmConfiguration(name, "", vcpus, memory)))
     found.unique([cvm.name for cvm in cvms], "workspace.cvms", "name")
     found.unique([str(cvm.port) for cvm in cvms if cvm.port], "workspace.cvms", "port")
     if in_cloud and len(cvms) > _MOST_CLOUD_CVMS:
@@ -217,7 +217,7 @@ def _cvms(found: Problems, value: Any, backend: str) -> tuple[Cvm, ...]:
     return tuple(cvms)
 
 
-def _local_cvm(found: Problems, path: str, fields: Mapping[str, Any], cvm: Cvm) -> Cvm:
+def _local_cvm(found: Validator, path: str, fields: Mapping[str, Any], cvm: CvmConfiguration) -> CvmConfiguration:
     tee = fields.get("tee") or "none"
     if tee != "none":
         found.add(f"{path}.tee", f"{tee!r} cannot be had on this machine; the local backend has 'none' only.")
@@ -229,7 +229,9 @@ def _local_cvm(found: Problems, path: str, fields: Mapping[str, Any], cvm: Cvm) 
     return replace(cvm, tee="none", port=port)
 
 
-def _cloud_cvm(found: Problems, path: str, fields: Mapping[str, Any], cvm: Cvm, backend: str) -> Cvm:
+def _cloud_cvm(
+    found: Validator, path: str, fields: Mapping[str, Any], cvm: CvmConfiguration, backend: str
+) -> CvmConfiguration:
     if fields.get("tee") is None:
         found.add(f"{path}.tee", "is missing.")
     tee = found.choice(fields, "tee", f"{path}.tee", sizes.TEES)
@@ -248,7 +250,7 @@ def _cloud_cvm(found: Problems, path: str, fields: Mapping[str, Any], cvm: Cvm, 
     return replace(cvm, tee=tee, size=size, zone=found.matching(fields, "zone", path, *_ZONES[backend]))
 
 
-def _require_for_cloud(found: Problems, top: Mapping[str, Any], backend: str) -> None:
+def _require_for_cloud(found: Validator, top: Mapping[str, Any], backend: str) -> None:
     for key in (backend, "ingress"):
         if top.get(key) is None:
             found.add(f"workspace.{key}", "is missing.")
@@ -257,7 +259,7 @@ def _require_for_cloud(found: Problems, top: Mapping[str, Any], backend: str) ->
             found.add(f"workspace.{other}", f"the backend is {backend}; leave it out.")
 
 
-def _refuse_for_local(found: Problems, top: Mapping[str, Any]) -> None:
+def _refuse_for_local(found: Validator, top: Mapping[str, Any]) -> None:
     for path, source in found.entries(top.get("ingress"), "workspace.ingress"):
         network = found.tried(path, lambda text=source: cloud.parse_network(text))
         if network is not None and not network.is_loopback:

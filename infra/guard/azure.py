@@ -4,7 +4,7 @@ import base64
 from collections.abc import Iterator, Mapping
 
 from cloister import endpoint
-from infra.configuration.workspace import Workspace
+from infra.configuration.workspace import WorkspaceConfiguration
 from infra.guard.rules import FOR_CLOUDS, Rule, boot_of, cvm_of, held_by, is_public, uses, wrong
 from infra.reach.azure import GROUP, INTERFACE, MACHINE, ROUTES, SUBNET, VIRTUAL_NETWORK
 from infra.resources import types
@@ -29,26 +29,26 @@ _EVERYBODY = ("*", "0.0.0.0/0", "Internet")
 _DISK, _FIRMWARE = "DiskWithVMGuestState", "VMGuestStateOnly"
 
 
-def the_subscription_is_the_configured_one(resource: Resource, configuration: Workspace) -> str:
+def the_subscription_is_the_configured_one(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """Whatever the environment says, and wherever somebody is logged in."""
     place = configuration.azure
-    if resource.kind != PROVIDER or place is None:
+    if resource.type != PROVIDER or place is None:
         return ""
     return wrong(resource, {("subscriptionId",): place.subscription, ("tenantId",): place.tenant})
 
 
-def what_it_names_is_in_the_subscription(resource: Resource, configuration: Workspace) -> str:
+def what_it_names_is_in_the_subscription(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """Whatever it is joined to is the workspace's, except the image: that is where its registry is."""
     place = configuration.azure
-    if place is None or resource.kind not in types.KINDS["azure"]:
+    if place is None or resource.type not in types.TYPES["azure"]:
         return ""
     own = f"/subscriptions/{place.subscription}/"
     named = {text for text in _identifiers(resource.inputs) if not text.casefold().startswith(own)}
-    named -= {resource.at("storageProfile", "imageReference", "id")} if resource.kind == MACHINE else set()
+    named -= {resource.at("storageProfile", "imageReference", "id")} if resource.type == MACHINE else set()
     return f"it names {', '.join(sorted(named))}, in another subscription." if named else ""
 
 
-def it_stays_in_the_region(resource: Resource, configuration: Workspace) -> str:
+def it_stays_in_the_region(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """Where data may be is the parties' agreement. Where the location is not known yet, it is the group's own."""
     place, location = configuration.azure, resource.at("location")
     if place is None or location in (None, place.location) or (location is UNKNOWN and uses(resource, RESOURCES)):
@@ -56,9 +56,9 @@ def it_stays_in_the_region(resource: Resource, configuration: Workspace) -> str:
     return f"it is in {location if isinstance(location, str) else 'another place'}, not in {place.location}."
 
 
-def a_machine_is_a_configured_cvm(resource: Resource, configuration: Workspace) -> str:
+def a_machine_is_a_configured_cvm(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """Of the size that was chosen for its TEE: another one is not confidential, or another TEE."""
-    if resource.kind != MACHINE:
+    if resource.type != MACHINE:
         return ""
     cvm = cvm_of(resource, configuration)
     if cvm is None:
@@ -66,9 +66,9 @@ def a_machine_is_a_configured_cvm(resource: Resource, configuration: Workspace) 
     return wrong(resource, {("hardwareProfile", "vmSize"): cvm.size})
 
 
-def a_machine_is_confidential(resource: Resource, configuration: Workspace) -> str:
+def a_machine_is_confidential(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """Encrypted memory, and a vTPM without which it could prove nothing."""
-    if resource.kind != MACHINE:
+    if resource.type != MACHINE:
         return ""
     profile = "securityProfile"
     return wrong(
@@ -77,11 +77,11 @@ def a_machine_is_confidential(resource: Resource, configuration: Workspace) -> s
     )
 
 
-def its_disk_is_confidential(resource: Resource, configuration: Workspace) -> str:
+def its_disk_is_confidential(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """The disk by the workspace's own key where secure boot is on, without which Azure refuses that; the state of
     firmware and vTPM always.
     """
-    if resource.kind != MACHINE:
+    if resource.type != MACHINE:
         return ""
     secure = resource.at("securityProfile", "uefiSettings", "secureBootEnabled")
     path = ("storageProfile", "osDisk", "managedDisk", "securityProfile")
@@ -90,9 +90,9 @@ def its_disk_is_confidential(resource: Resource, configuration: Workspace) -> st
     return wrong(resource, {(*path, "securityEncryptionType"): _DISK if secure is True else _FIRMWARE})
 
 
-def a_machine_boots_a_published_image(resource: Resource, configuration: Workspace) -> str:
+def a_machine_boots_a_published_image(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """From an image of the registry and from nothing else; no disk beside it, no program put into it."""
-    if resource.kind != MACHINE:
+    if resource.type != MACHINE:
         return ""
     image = resource.at("storageProfile", "imageReference")
     if image is UNKNOWN or image is None or set(image) != {"id"}:
@@ -105,17 +105,17 @@ def a_machine_boots_a_published_image(resource: Resource, configuration: Workspa
     return wrong(resource, {("storageProfile", "osDisk", "createOption"): "FromImage"})
 
 
-def a_machine_is_told_its_owners(resource: Resource, configuration: Workspace) -> str:
+def a_machine_is_told_its_owners(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """Its user data is the boot configuration, to the byte: the guest measures it."""
-    if resource.kind != MACHINE:
+    if resource.type != MACHINE:
         return ""
     wanted = base64.b64encode(boot_of(resource, configuration)).decode()
     return "" if wanted and resource.at("userData") == wanted else "its user data is not its boot configuration."
 
 
-def a_machine_is_nobody(resource: Resource, configuration: Workspace) -> str:
+def a_machine_is_nobody(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """An identity that Azure makes with it could be given roles unseen; one of the workspace's own is declared here."""
-    if resource.kind != MACHINE or resource.at("identity") is None:
+    if resource.type != MACHINE or resource.at("identity") is None:
         return ""
     identities = resource.entries("identity", "userAssignedIdentities")
     if identities is UNKNOWN or len(identities) != 1 or not uses(resource, IDENTITY):
@@ -123,16 +123,16 @@ def a_machine_is_nobody(resource: Resource, configuration: Workspace) -> str:
     return wrong(resource, {("identity", "type"): "UserAssigned"})
 
 
-def a_machine_has_no_console(resource: Resource, configuration: Workspace) -> str:
+def a_machine_has_no_console(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """Boot diagnostics are a serial console and a picture of the screen, for whoever may read them."""
-    if resource.kind != MACHINE:
+    if resource.type != MACHINE:
         return ""
     return wrong(resource, {("diagnosticsProfile", "bootDiagnostics", "enabled"): False})
 
 
-def an_interface_is_a_dead_end(resource: Resource, configuration: Workspace) -> str:
+def an_interface_is_a_dead_end(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """It forwards nothing, and has a public address only where the configuration says so."""
-    if resource.kind != INTERFACE:
+    if resource.type != INTERFACE:
         return ""
     if resource.at("enableIPForwarding") not in (None, False):
         return "it forwards packets of others."
@@ -143,15 +143,15 @@ def an_interface_is_a_dead_end(resource: Resource, configuration: Workspace) -> 
     )
 
 
-def an_address_is_asked_for(resource: Resource, configuration: Workspace) -> str:
+def an_address_is_asked_for(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """A public address that nobody asked for is one that somebody attaches."""
-    unasked = resource.kind == ADDRESS and not is_public(configuration)
+    unasked = resource.type == ADDRESS and not is_public(configuration)
     return "it is public, and workspace.endpoint is private." if unasked else ""
 
 
-def a_subnet_has_walls(resource: Resource, configuration: Workspace) -> str:
+def a_subnet_has_walls(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """Rules, routes, and none of the outbound access that Azure gives by default; no gateway behind them."""
-    if resource.kind != SUBNET:
+    if resource.type != SUBNET:
         return ""
     for name in ("networkSecurityGroup", "routeTable"):
         if resource.at(name, "id") is None:
@@ -162,15 +162,15 @@ def a_subnet_has_walls(resource: Resource, configuration: Workspace) -> str:
     return wrong(resource, {("defaultOutboundAccess",): False})
 
 
-def a_network_stands_alone(resource: Resource, configuration: Workspace) -> str:
+def a_network_stands_alone(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """No peering; subnets are resources of their own, for the other rules to see."""
-    if resource.kind != VIRTUAL_NETWORK:
+    if resource.type != VIRTUAL_NETWORK:
         return ""
     found = [name for name in ("virtualNetworkPeerings", "subnets") if resource.at(name) is not None]
     return f"it has {', '.join(found)} of its own." if found else ""
 
 
-def only_the_agents_port_is_let_in(resource: Resource, configuration: Workspace) -> str:
+def only_the_agents_port_is_let_in(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """No SSH, no remote desktop, nothing but the agents' port over TCP."""
     port = (str(endpoint.PORT), float(endpoint.PORT), endpoint.PORT)
     for rule in _letting_in(resource):
@@ -180,7 +180,7 @@ def only_the_agents_port_is_let_in(resource: Resource, configuration: Workspace)
     return ""
 
 
-def everybody_is_let_in_only_when_said(resource: Resource, configuration: Workspace) -> str:
+def everybody_is_let_in_only_when_said(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """The whole internet comes in by public: true alone."""
     for rule in _letting_in(resource):
         sources = listed(within(rule, "sourceAddressPrefixes"))
@@ -191,17 +191,17 @@ def everybody_is_let_in_only_when_said(resource: Resource, configuration: Worksp
     return ""
 
 
-def rules_can_be_read(resource: Resource, configuration: Workspace) -> str:
+def rules_can_be_read(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """Rules and routes are known before anything is made."""
     for kind, name in ((GROUP, "securityRules"), (ROUTES, "routes")):
-        if resource.kind == kind and resource.entries(name) is UNKNOWN:
+        if resource.type == kind and resource.entries(name) is UNKNOWN:
             return f"its {name} are not known."
     return ""
 
 
-def routes_lead_nowhere(resource: Resource, configuration: Workspace) -> str:
+def routes_lead_nowhere(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """No default route: only to the networks that may come leads one, for the answers."""
-    if resource.kind != ROUTES:
+    if resource.type != ROUTES:
         return ""
     routes = resource.entries("routes")
     if routes is UNKNOWN:
@@ -215,9 +215,9 @@ def routes_lead_nowhere(resource: Resource, configuration: Workspace) -> str:
     return "" if default else "it leaves Azure's default route to the internet."
 
 
-def keys_stay_in_hardware(resource: Resource, configuration: Workspace) -> str:
+def keys_stay_in_hardware(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """A vault that nobody purges or reaches from the internet; keys of its hardware, released to attested CVMs only."""
-    if resource.kind == VAULT:
+    if resource.type == VAULT:
         return wrong(
             resource,
             {
@@ -227,21 +227,21 @@ def keys_stay_in_hardware(resource: Resource, configuration: Workspace) -> str:
                 ("properties", "publicNetworkAccess"): "Disabled",
             },
         )
-    if resource.kind == KEY:
+    if resource.type == KEY:
         released = resource.at("properties", "releasePolicy", "data")
         if resource.at("properties", "attributes", "exportable") is not False and not isinstance(released, str):
             return "it can be taken out of the vault by whoever asks: it has no release policy."
         return wrong(resource, {("properties", "kty"): "RSA-HSM"})
-    if resource.kind == DISK_KEYS:
+    if resource.type == DISK_KEYS:
         if not uses(resource, KEY):
             return "its key is not the workspace's own."
         return wrong(resource, {("encryptionType",): "ConfidentialVmEncryptedWithCustomerKey"})
     return ""
 
 
-def only_keys_are_granted(resource: Resource, configuration: Workspace) -> str:
+def only_keys_are_granted(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """Who may use the disks' key is all that is granted; no CVM and no person gets a role."""
-    if resource.kind != GRANT:
+    if resource.type != GRANT:
         return ""
     role = resource.at("roleDefinitionId")
     if not isinstance(role, str) or role.rsplit("/", 1)[-1] not in _ROLES:
@@ -264,7 +264,7 @@ def _identifiers(value: object) -> Iterator[str]:
 
 
 def _letting_in(resource: Resource) -> list[object]:
-    rules = resource.entries("securityRules") if resource.kind == GROUP else ()
+    rules = resource.entries("securityRules") if resource.type == GROUP else ()
     entries = () if rules is UNKNOWN else rules
     return [one for one in entries if within(one, "direction") != "Outbound" and within(one, "access") != "Deny"]
 

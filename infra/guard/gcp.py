@@ -3,7 +3,7 @@
 import re
 
 from cloister import endpoint
-from infra.configuration.workspace import Workspace
+from infra.configuration.workspace import WorkspaceConfiguration
 from infra.guard.rules import FOR_CLOUDS, Rule, boot_of, cvm_of, held_by, is_public, uses, wrong
 from infra.reach.gcp import FIREWALL, MACHINE, NETWORK, ROUTE, SUBNET
 from infra.resources.resource import UNKNOWN, Resource, listed, within
@@ -32,18 +32,18 @@ _EVERYBODY = ("0.0.0.0/0", "::/0")
 _INTERNET = "default-internet-gateway"
 
 
-def the_project_is_the_configured_one(resource: Resource, configuration: Workspace) -> str:
+def the_project_is_the_configured_one(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """Whatever the environment says, and wherever somebody is logged in."""
     place = configuration.gcp
     if place is None:
         return ""
-    if resource.kind == PROVIDER:
+    if resource.type == PROVIDER:
         return wrong(resource, {("project",): place.project})
     project = resource.at("project")
     return "" if project in (None, place.project) else f"it is in the project {project!r}, not in {place.project!r}."
 
 
-def it_stays_in_the_region(resource: Resource, configuration: Workspace) -> str:
+def it_stays_in_the_region(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """Where data may be is the parties' agreement."""
     place = configuration.gcp
     if place is None:
@@ -55,9 +55,9 @@ def it_stays_in_the_region(resource: Resource, configuration: Workspace) -> str:
     return ""
 
 
-def a_machine_is_a_configured_cvm(resource: Resource, configuration: Workspace) -> str:
+def a_machine_is_a_configured_cvm(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """In its zone, and of the type that was chosen for its TEE."""
-    if resource.kind != MACHINE or configuration.gcp is None:
+    if resource.type != MACHINE or configuration.gcp is None:
         return ""
     cvm = cvm_of(resource, configuration)
     if cvm is None:
@@ -65,9 +65,9 @@ def a_machine_is_a_configured_cvm(resource: Resource, configuration: Workspace) 
     return wrong(resource, {("machineType",): cvm.size, ("zone",): f"{configuration.gcp.region}-{cvm.zone}"})
 
 
-def a_machine_is_confidential(resource: Resource, configuration: Workspace) -> str:
+def a_machine_is_confidential(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """With the TEE that was asked for, and a vTPM without which it could prove nothing."""
-    cvm = cvm_of(resource, configuration) if resource.kind == MACHINE else None
+    cvm = cvm_of(resource, configuration) if resource.type == MACHINE else None
     if cvm is None:
         return ""
     technology = _TECHNOLOGIES[cvm.tee]
@@ -81,18 +81,18 @@ def a_machine_is_confidential(resource: Resource, configuration: Workspace) -> s
     return wrong(resource, wanted)
 
 
-def a_machine_is_not_moved(resource: Resource, configuration: Workspace) -> str:
+def a_machine_is_not_moved(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """Live migration copies memory to another host; with SEV-SNP and TDX there is none, and MIGRATE is an error."""
-    if resource.kind != MACHINE:
+    if resource.type != MACHINE:
         return ""
     return wrong(
         resource, {("scheduling", "onHostMaintenance"): "TERMINATE", ("scheduling", "automaticRestart"): False}
     )
 
 
-def its_disk_has_the_workspaces_key(resource: Resource, configuration: Workspace) -> str:
+def its_disk_has_the_workspaces_key(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """One disk, from a published image, encrypted by the workspace's own key."""
-    if resource.kind != MACHINE:
+    if resource.type != MACHINE:
         return ""
     for name in ("attachedDisks", "scratchDisks", "guestAccelerators"):
         if resource.at(name) not in (None, []):
@@ -106,18 +106,18 @@ def its_disk_has_the_workspaces_key(resource: Resource, configuration: Workspace
     return "" if encrypted else "its disk has no key of the workspace's."
 
 
-def a_machine_is_told_its_owners(resource: Resource, configuration: Workspace) -> str:
+def a_machine_is_told_its_owners(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """The boot configuration, to the byte: the guest measures it."""
-    if resource.kind != MACHINE:
+    if resource.type != MACHINE:
         return ""
     wanted = boot_of(resource, configuration).decode()
     told = wanted and resource.at("metadata", BOOT) == wanted
     return "" if told else f"its metadata's {BOOT} is not its boot configuration."
 
 
-def metadata_opens_nothing(resource: Resource, configuration: Workspace) -> str:
+def metadata_opens_nothing(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """Keys, scripts, consoles and guest attributes all come by metadata; here only what closes them does."""
-    if resource.kind != MACHINE:
+    if resource.type != MACHINE:
         return ""
     metadata = resource.at("metadata")
     if metadata is UNKNOWN or resource.at("metadataStartupScript") is not None:
@@ -128,9 +128,9 @@ def metadata_opens_nothing(resource: Resource, configuration: Workspace) -> str:
     return wrong(resource, {("metadata", name): value for name, value in _CLOSED.items()})
 
 
-def an_interface_is_a_dead_end(resource: Resource, configuration: Workspace) -> str:
+def an_interface_is_a_dead_end(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """One interface that forwards nothing, with an external address only where the configuration says so."""
-    if resource.kind != MACHINE:
+    if resource.type != MACHINE:
         return ""
     if resource.at("canIpForward") not in (None, False):
         return "it forwards packets of others."
@@ -149,9 +149,9 @@ def an_interface_is_a_dead_end(resource: Resource, configuration: Workspace) -> 
     )
 
 
-def a_machine_may_do_nothing(resource: Resource, configuration: Workspace) -> str:
+def a_machine_may_do_nothing(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """Its service account has no role, and its tokens have no scope that would be worth one."""
-    account = resource.at("serviceAccount") if resource.kind == MACHINE else None
+    account = resource.at("serviceAccount") if resource.type == MACHINE else None
     if account is None:
         return ""
     scopes = listed(within(account, "scopes"))
@@ -160,33 +160,33 @@ def a_machine_may_do_nothing(resource: Resource, configuration: Workspace) -> st
     return "" if uses(resource, ACCOUNT) else "its account is not the workspace's own one, which has no role."
 
 
-def an_address_is_asked_for(resource: Resource, configuration: Workspace) -> str:
+def an_address_is_asked_for(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """An external address that nobody asked for is one that somebody attaches."""
-    unasked = resource.kind == ADDRESS and not is_public(configuration)
+    unasked = resource.type == ADDRESS and not is_public(configuration)
     return "it is external, and workspace.endpoint is private." if unasked else ""
 
 
-def a_network_is_bare(resource: Resource, configuration: Workspace) -> str:
+def a_network_is_bare(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """No subnets and no routes that Google adds, no way to Google's own services."""
-    if resource.kind == NETWORK:
+    if resource.type == NETWORK:
         return wrong(resource, {("autoCreateSubnetworks",): False, ("deleteDefaultRoutesOnCreate",): True})
-    if resource.kind == SUBNET:
+    if resource.type == SUBNET:
         return wrong(resource, {("privateIpGoogleAccess",): False, ("stackType",): "IPV4_ONLY"})
     return ""
 
 
-def routes_lead_to_who_may_come(resource: Resource, configuration: Workspace) -> str:
+def routes_lead_to_who_may_come(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """A route is for the answers to the networks that may come over the internet, and for nothing else."""
-    if resource.kind != ROUTE:
+    if resource.type != ROUTE:
         return ""
     if not is_public(configuration) or resource.at("destRange") not in configuration.ingress:
         return "it leads out of the workspace, to where nobody is who may come."
     return wrong(resource, {("nextHopGateway",): _INTERNET})
 
 
-def only_the_agents_port_is_let_in(resource: Resource, configuration: Workspace) -> str:
+def only_the_agents_port_is_let_in(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """No SSH, no remote desktop, nothing but the agents' port over TCP; and out goes nothing at all."""
-    allowed = resource.entries("allows") if resource.kind == FIREWALL else ()
+    allowed = resource.entries("allows") if resource.type == FIREWALL else ()
     if allowed is UNKNOWN or (allowed and resource.at("direction") not in (None, "INGRESS")):
         return "it lets out what a CVM begins, and a CVM calls nobody."
     for entry in allowed:
@@ -197,20 +197,20 @@ def only_the_agents_port_is_let_in(resource: Resource, configuration: Workspace)
     return ""
 
 
-def everybody_is_let_in_only_when_said(resource: Resource, configuration: Workspace) -> str:
+def everybody_is_let_in_only_when_said(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """The whole internet comes in by public: true alone; whoever comes is named by addresses."""
-    if resource.kind != FIREWALL or resource.at("allows") is None:
+    if resource.type != FIREWALL or resource.at("allows") is None:
         return ""
     sources = resource.entries("sourceRanges")
     everybody = sources is UNKNOWN or not sources or any(one in _EVERYBODY or one is UNKNOWN for one in sources)
     return "it lets in everybody, and workspace.public is not true." if everybody and not configuration.public else ""
 
 
-def keys_stay_in_hardware(resource: Resource, configuration: Workspace) -> str:
+def keys_stay_in_hardware(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """The disks' key is one of an HSM, and used by Compute Engine alone."""
-    if resource.kind == KEY:
+    if resource.type == KEY:
         return wrong(resource, {("versionTemplate", "protectionLevel"): "HSM", ("purpose",): "ENCRYPT_DECRYPT"})
-    if resource.kind != GRANT:
+    if resource.type != GRANT:
         return ""
     if not uses(resource, KEY):
         return "it grants the use of a key that is not the workspace's."

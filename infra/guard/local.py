@@ -2,15 +2,15 @@
 
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.canonical import FormatError
-from infra.configuration.workspace import Workspace
+from infra.configuration.workspace import WorkspaceConfiguration
 from infra.guard.rules import FOR_ALL, Rule
-from infra.provider.names import CVM
 from infra.resources.resource import Resource
+from infra.resources.types import LOCAL_CVM
 
 
-def a_cvm_names_its_owners(resource: Resource, configuration: Workspace) -> str:
+def a_cvm_names_its_owners(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """Without an owner in its measured boot configuration a CVM would belong to nobody, or to anybody."""
-    if resource.kind != CVM:
+    if resource.type != LOCAL_CVM:
         return ""
     try:
         BootConfiguration.parse(str(resource.at("bootConfiguration") or "").encode())
@@ -19,9 +19,9 @@ def a_cvm_names_its_owners(resource: Resource, configuration: Workspace) -> str:
     return ""
 
 
-def an_image_is_named_by_digest(resource: Resource, configuration: Workspace) -> str:
+def an_image_is_named_by_digest(resource: Resource, configuration: WorkspaceConfiguration) -> str:
     """What runs is decided by content, not by a path that may hold something else tomorrow."""
-    unnamed = resource.kind == CVM and not isinstance(resource.at("imageDigest"), str)
+    unnamed = resource.type == LOCAL_CVM and not isinstance(resource.at("imageDigest"), str)
     return "it names its image without a digest." if unnamed else ""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pulumi
 
-from infra.configuration.workspace import Workspace
+from infra.configuration.workspace import WorkspaceConfiguration
 from infra.guard import azure, gcp, local
 from infra.guard.rules import Rule
 from infra.guard.transform import read
@@ -22,7 +22,7 @@ _MACHINES = {"azure": azure_reach.MACHINE, "gcp": gcp_reach.MACHINE}
 _REACHES = {"azure": azure_reach.machines, "gcp": gcp_reach.machines}
 
 
-def violations(resource: Resource, configuration: Workspace) -> list[str]:
+def violations(resource: Resource, configuration: WorkspaceConfiguration) -> list[str]:
     """Every rule that the resource breaks, as sentences."""
     return [sentence for rule in RULES[configuration.backend] if (sentence := rule(resource, configuration))]
 
@@ -32,7 +32,7 @@ class Guard:
     on them: none is ever up before its walls are.
     """
 
-    def __init__(self, configuration: Workspace) -> None:
+    def __init__(self, configuration: WorkspaceConfiguration) -> None:
         self._configuration = configuration
         self._declared: dict[Key, Resource] = {}
 
@@ -49,13 +49,13 @@ class Guard:
         if backend not in _MACHINES:
             return []
         machine = _MACHINES[backend]
-        others = [one for one in self._declared.values() if one.kind != machine]
-        machines = [one for one in self._declared.values() if one.kind == machine]
-        asked = [resource] if resource.kind == machine else machines
+        others = [one for one in self._declared.values() if one.type != machine]
+        machines = [one for one in self._declared.values() if one.type == machine]
+        asked = [resource] if resource.type == machine else machines
         return reach.excess(_REACHES[backend]([*others, *asked]), self._configuration)
 
 
-def protect(configuration: Workspace) -> None:
+def protect(configuration: WorkspaceConfiguration) -> None:
     """From now on the program cannot declare a resource that breaks a rule."""
     guard = Guard(configuration)
 

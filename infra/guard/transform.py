@@ -5,7 +5,8 @@ from typing import Any
 
 import pulumi
 
-from infra.resources.resource import UNKNOWN, Resource, key_of
+from infra.resources.resource import UNKNOWN, Resource
+from infra.resources.urn import key_of
 
 
 async def read(arguments: pulumi.ResourceTransformArgs) -> Resource:
@@ -13,14 +14,14 @@ async def read(arguments: pulumi.ResourceTransformArgs) -> Resource:
     options = arguments.opts
     dependencies = [await _urn(one) for one in _resources(options.depends_on)]
     return Resource(
-        kind=arguments.type_,
+        type=arguments.type_,
         name=arguments.name,
         inputs={name: await _plain(value) for name, value in arguments.props.items()},
         dependencies=tuple(key_of(urn) for urn in dependencies),
-        provided=options.provider is not None,
+        explicit_provider=options.provider is not None,
         protected=options.protect is True and options.retain_on_delete is True,
-        asked=tuple(_name(hook) for hook in (options.hooks.before_delete or () if options.hooks else ())),
-        ignored=tuple(str(path) for path in options.ignore_changes or ()),
+        before_delete=tuple(_name(hook) for hook in (options.hooks.before_delete or () if options.hooks else ())),
+        ignore_changes=tuple(str(path) for path in options.ignore_changes or ()),
     )
 
 

@@ -15,9 +15,10 @@ from typing import Any
 from cloister.errors import CloisterError
 from infra.backends.descriptor import boots
 from infra.configuration import image
-from infra.configuration.workspace import LOCAL, Workspace, parse
-from infra.live import stack, unmanaged
-from infra.live.machines import Machine, local_size
+from infra.configuration.workspace import LOCAL, WorkspaceConfiguration, parse
+from infra.live import unmanaged, workspaces
+from infra.live.cvms import DeployedCvm, local_size
+from infra.resources.urn import Urn
 
 _OF_MACHINES = ("image", "boot configuration", "size", "port")
 _LIFE = "machine"
@@ -28,7 +29,7 @@ _SHOWN = 12
 _MOST_TEXT = 160
 _DIVERGES = ("create", "update", "replace", "delete", "import")
 _CREATED, _DELETED = "create", "delete"
-_COMPONENT = "pulumi:pulumi:Stack"
+_STACK = "pulumi:pulumi:Stack"
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,13 @@ class Difference:
         return f"{self.of}: {self.what} {runs} {so}, {declared} is declared."
 
 
-def found(name: str, machines: Sequence[Machine]) -> tuple[list[Difference], str]:
+def found(name: str, machines: Sequence[DeployedCvm]) -> tuple[list[Difference], str]:
     """The differences of the workspace ``name``, whose state holds ``machines``; and, where that is not all of them, a
     sentence that says why: the configuration is wrong, the image is not here, or a cloud could not be asked.
     """
     try:
         # As if forced: a comparison replaces nothing, and what it finds must not depend on who computes.
-        configuration = parse(name, stack.configuration(name), force=True)
+        configuration = parse(name, workspaces.configuration(name), force=True)
         differences = compare(configuration, image.find(configuration.image).digest, machines)
     except CloisterError as error:
         return [], str(error)
@@ -74,14 +75,14 @@ def found(name: str, machines: Sequence[Machine]) -> tuple[list[Difference], str
     try:
         differences += [one for one in asked(name) if one.of not in told]
         if configuration.gcp is not None:
-            strays = unmanaged.found(stack.PROJECT.resources(name), unmanaged.asking(configuration.gcp.project))
-            differences += [Difference(one.name, one.kind, one.name, "", ours=False) for one in strays]
+            strays = unmanaged.found(workspaces.PROJECT.resources(name), unmanaged.asking(configuration.gcp.project))
+            differences += [Difference(one.name, one.type, one.name, "", ours=False) for one in strays]
     except CloisterError as error:
         return differences, str(error)
     return differences, ""
 
 
-def compare(configuration: Workspace, digest: str, machines: Sequence[Machine]) -> list[Difference]:
+def compare(configuration: WorkspaceConfiguration, digest: str, machines: Sequence[DeployedCvm]) -> list[Difference]:
     """The machines against the configuration; ``digest`` is that of the declared image's manifest."""
     running = {machine.name: machine for machine in machines}
     differences = []
@@ -107,7 +108,7 @@ def compare(configuration: Workspace, digest: str, machines: Sequence[Machine]) 
 
 def asked(name: str) -> list[Difference]:
     """What a preview of the workspace would change. Raises CloisterError when it fails."""
-    value = stack.PROJECT.json(
+    value = workspaces.PROJECT.json(
         "preview",
         "--refresh",
         "--json",
@@ -120,11 +121,11 @@ def asked(name: str) -> list[Difference]:
 
 def of_step(step: Mapping[str, Any]) -> Iterator[Difference]:
     """The differences that one step of a preview (``pulumi preview --json``) would put right."""
-    operation, urn = str(step.get("op")), str(step.get("urn"))
-    kind, of = urn.split("::", 3)[2].rpartition("$")[2], urn.rpartition("::")[2]
-    if operation not in _DIVERGES or kind == _COMPONENT or kind.startswith("pulumi:providers:"):
+    operation = str(step.get("op"))
+    type_, of = Urn.parse(str(step.get("urn"))).key
+    if operation not in _DIVERGES or type_ == _STACK or type_.startswith("pulumi:providers:"):
         return
-    what = kind.rpartition(":")[2]
+    what = type_.rpartition(":")[2]
     if operation == _CREATED:
         yield Difference(of, what, "", of)
         return

@@ -30,29 +30,31 @@ class UnansweredError(CloisterError):
 
 
 @dataclass(frozen=True)
-class Stray:
-    """``kind`` is the word for what it is: Firewall, FirewallPolicy, Route or NetworkPeering."""
+class UnmanagedResource:
+    """``type`` is one of Firewall, FirewallPolicy, Route or NetworkPeering."""
 
-    kind: str
+    type: str
     name: str
 
 
-def found(resources: Sequence[Mapping[str, Any]], ask: Ask) -> list[Stray]:
+def found(resources: Sequence[Mapping[str, Any]], ask: Ask) -> list[UnmanagedResource]:
     """The strays in the networks among ``resources``, a stack's state. Raises UnansweredError."""
     strays = []
     for network in _outputs(resources, _NETWORK):
         path = str(network["selfLink"]).rpartition("/compute/v1/")[2]
         answer = ask(f"{path}/getEffectiveFirewalls")
         own = {str(one["name"]) for one in _outputs(resources, _FIREWALL)}
-        strays += [Stray("Firewall", name) for name in _names(answer.get("firewalls")) if name not in own]
+        strays += [UnmanagedResource("Firewall", name) for name in _names(answer.get("firewalls")) if name not in own]
         strays += [
-            Stray("FirewallPolicy", str(policy.get("displayName") or policy.get("shortName") or policy.get("name")))
+            UnmanagedResource(
+                "FirewallPolicy", str(policy.get("displayName") or policy.get("shortName") or policy.get("name"))
+            )
             for policy in _entries(answer.get("firewallPolicys"))
             if any(rule.get("action") != _NEXT for rule in _entries(policy.get("rules")))
         ]
         own = {str(one["name"]) for one in _outputs(resources, _ROUTE)}
-        strays += [Stray("Route", name) for name in _names(_routes(path, ask)) if name not in own]
-        strays += [Stray("NetworkPeering", name) for name in _names(ask(path).get("peerings"))]
+        strays += [UnmanagedResource("Route", name) for name in _names(_routes(path, ask)) if name not in own]
+        strays += [UnmanagedResource("NetworkPeering", name) for name in _names(ask(path).get("peerings"))]
     return strays
 
 

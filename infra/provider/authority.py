@@ -1,4 +1,4 @@
-"""The resource ``Authority``: the certification authority of one workspace.
+"""The resource ``AuthorityResource``: the certification authority of one workspace.
 
 Its key lies in the workspace's folder and nowhere else: not in the state, not in an output.
 """
@@ -16,24 +16,24 @@ from infra import paths
 from infra.paths import private_folder
 from infra.provider import certificates
 from infra.provider.qemu import machine
-from infra.provider.resource import Checked, Difference, Operation, Properties
+from infra.provider.resource import CheckResult, CreateContext, Properties, ResourceDiff
 
 FOLDER = "authority"
 
 
-class Authority:
+class AuthorityResource:
     """Inputs: ``workspace``. Outputs: ``certificate`` (DER, base64url), ``keyDigest`` (SHA-256 of its SPKI, hex)."""
 
-    def check(self, olds: Properties, news: Properties) -> Checked:
+    def check(self, olds: Properties, news: Properties) -> CheckResult:
         failures = () if isinstance(news.get("workspace"), str) else (("workspace", "must be a text."),)
-        return Checked(dict(news), failures)
+        return CheckResult(dict(news), failures)
 
-    def diff(self, inputs: Properties, state: Properties, news: Properties) -> Difference:
+    def diff(self, inputs: Properties, state: Properties, news: Properties) -> ResourceDiff:
         if inputs.get("workspace") != news.get("workspace"):
-            return Difference(replaces=("workspace",))
-        return Difference() if _has_key(state) else Difference(replaces=("certificate",), outputs=("certificate",))
+            return ResourceDiff(replaces=("workspace",))
+        return ResourceDiff() if _has_key(state) else ResourceDiff(replaces=("certificate",), outputs=("certificate",))
 
-    def create(self, inputs: Properties, operation: Operation) -> tuple[str, dict[str, Any]]:
+    def create(self, inputs: Properties, operation: CreateContext) -> tuple[str, dict[str, Any]]:
         workspace = inputs["workspace"]
         folder = paths.state() / workspace / FOLDER
         with disk_space.needed(paths.state()):

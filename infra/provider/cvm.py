@@ -1,4 +1,4 @@
-"""The resource ``Cvm``: one virtual machine on this machine, with a software TPM.
+"""The resource ``CvmResource``: one virtual machine on this machine, with a software TPM.
 
 Inputs: ``workspace``, ``name``, ``image`` (how the image is called here), ``imageDigest`` (what it is),
 ``bootConfiguration`` (canonical JSON), ``authority`` (certificate, base64url), ``vcpus``, ``memory`` (bytes),
@@ -18,15 +18,15 @@ from image.inputs import host_tools
 from infra import paths
 from infra.configuration import image
 from infra.configuration.validation import NAME
+from infra.processes import Process
 from infra.provider import authority, certificates
 from infra.provider.errors import CancelledError, ProviderError
 from infra.provider.qemu import accelerator, machine, ports, vtpm
 from infra.provider.qemu.boot import BootWatch, SilentError
 from infra.provider.qemu.health import has_unfinished_run
 from infra.provider.qemu.liveness import is_alive, process_of
-from infra.provider.qemu.processes import Process
-from infra.provider.resource import Checked, Difference, Operation, Properties
-from infra.provider.values import UNKNOWN
+from infra.provider.resource import CheckResult, CreateContext, Properties, ResourceDiff
+from infra.resources.placeholders import COMPUTED
 
 RUNNING = "running"
 STOPPED = "stopped"
@@ -46,10 +46,10 @@ _UPDATING = ("image",)
 _OPTIONAL = ("port", "force")
 
 
-class Cvm:
+class CvmResource:
     """See the module."""
 
-    def check(self, olds: Properties, news: Properties) -> Checked:
+    def check(self, olds: Properties, news: Properties) -> CheckResult:
         """All validation; the port stays what it was unless another is wanted, so that the endpoint is stable."""
         inputs = dict(news)
         failures = [(name, "is not known.") for name in news if name not in _REPLACING + _UPDATING + _OPTIONAL]
@@ -64,19 +64,19 @@ class Cvm:
         failures += _check_configuration(news)
         if not failures and "port" not in inputs:
             inputs["port"] = _port(olds, news)
-        return Checked(inputs, tuple(failures))
+        return CheckResult(inputs, tuple(failures))
 
-    def diff(self, inputs: Properties, state: Properties, news: Properties) -> Difference:
+    def diff(self, inputs: Properties, state: Properties, news: Properties) -> ResourceDiff:
         """A machine that died is replaced; one with an unfinished run is not, unless forced (raises ProviderError)."""
         replaces = tuple(name for name in _REPLACING if inputs.get(name) != news.get(name))
         updates = tuple(name for name in _UPDATING if inputs.get(name) != news.get(name))
         if not is_alive(state):
-            return Difference((*replaces, "status"), updates, outputs=("status",))
+            return ResourceDiff((*replaces, "status"), updates, outputs=("status",))
         if replaces and news.get("force") is not True:
             _refuse_unfinished(state, replaces)
-        return Difference(replaces, updates)
+        return ResourceDiff(replaces, updates)
 
-    def create(self, inputs: Properties, operation: Operation) -> tuple[str, dict[str, Any]]:
+    def create(self, inputs: Properties, operation: CreateContext) -> tuple[str, dict[str, Any]]:
         """All or nothing: whatever stops it, nothing of the machine is left."""
         name, port = str(inputs["name"]), int(inputs["port"])
         found = image.find(inputs["image"])
@@ -137,7 +137,7 @@ def _boot(
     tools: host_tools.Tools,
     hardware: machine.Hardware,
     kind: accelerator.Accelerator,
-    operation: Operation,
+    operation: CreateContext,
 ) -> Process:
     """QEMU, once the agent in it answers. A machine of which nothing is heard is started anew, once."""
     operation.say(f"starting, with {'KVM' if kind.name == 'kvm' else 'an emulated CPU'}")
@@ -158,7 +158,7 @@ def _boot(
 
 def _check_configuration(news: Properties) -> list[tuple[str, str]]:
     text = news.get("bootConfiguration")
-    if text is None or text == UNKNOWN:
+    if text is None or text == COMPUTED:
         return []
     try:
         configuration = BootConfiguration.parse(str(text).encode())

@@ -9,7 +9,7 @@ Properties = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckResult:
     """The inputs with their defaults, and what is wrong: (property, sentence)."""
 
     inputs: dict[str, Any]
@@ -17,7 +17,7 @@ class Checked:
 
 
 @dataclass(frozen=True)
-class Difference:
+class ResourceDiff:
     """The properties that make it a new resource, those that the old one takes over, and those of the first that
     are no inputs but were found to have changed by themselves.
     """
@@ -28,21 +28,21 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Operation:
+class CreateContext:
     """What surrounds one create: where progress goes, and whether the user has had enough."""
 
     say: Callable[[str], None]
     cancelled: Event
 
 
-class Resource(Protocol):
+class LocalResource(Protocol):
     """``read`` returns None when the resource is gone. All raise CloisterError."""
 
-    def check(self, olds: Properties, news: Properties) -> Checked: ...
+    def check(self, olds: Properties, news: Properties) -> CheckResult: ...
 
-    def diff(self, inputs: Properties, state: Properties, news: Properties) -> Difference: ...
+    def diff(self, inputs: Properties, state: Properties, news: Properties) -> ResourceDiff: ...
 
-    def create(self, inputs: Properties, operation: Operation) -> tuple[str, dict[str, Any]]: ...
+    def create(self, inputs: Properties, operation: CreateContext) -> tuple[str, dict[str, Any]]: ...
 
     def read(self, state: Properties) -> dict[str, Any] | None: ...
 

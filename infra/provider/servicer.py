@@ -11,14 +11,18 @@ from google.protobuf import empty_pb2
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from cloister.errors import CloisterError
-from infra.provider.authority import Authority
-from infra.provider.cvm import Cvm
+from infra.provider.authority import AuthorityResource
+from infra.provider.cvm import CvmResource
 from infra.provider.errors import CancelledError
-from infra.provider.names import AUTHORITY, CVM, NAME, VERSION
-from infra.provider.resource import Operation, Resource
-from infra.provider.values import UNKNOWN, from_struct, parse_urn, to_struct
+from infra.provider.resource import CreateContext, LocalResource
+from infra.provider.values import from_struct, to_struct
+from infra.resources.placeholders import COMPUTED
+from infra.resources.types import LOCAL_AUTHORITY, LOCAL_CVM, PROVIDER
+from infra.resources.urn import Urn
 
-_RESOURCES: dict[str, Resource] = {AUTHORITY: Authority(), CVM: Cvm()}
+VERSION = "0.1.0"
+
+_RESOURCES: dict[str, LocalResource] = {LOCAL_AUTHORITY: AuthorityResource(), LOCAL_CVM: CvmResource()}
 
 Servicer = TypeVar("Servicer")
 Request = TypeVar("Request")
@@ -56,7 +60,7 @@ class LocalProvider(provider_pb2_grpc.ResourceProviderServicer):
         return plugin_pb2.PluginInfo(version=VERSION)
 
     def GetSchema(self, request: provider_pb2.GetSchemaRequest, context: grpc.ServicerContext) -> Any:
-        schema = {"name": NAME, "version": VERSION, "resources": {kind: {} for kind in _RESOURCES}}
+        schema = {"name": PROVIDER, "version": VERSION, "resources": {kind: {} for kind in _RESOURCES}}
         return provider_pb2.GetSchemaResponse(schema=json.dumps(schema))
 
     def CheckConfig(self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext) -> Any:
@@ -98,9 +102,9 @@ class LocalProvider(provider_pb2_grpc.ResourceProviderServicer):
         inputs = from_struct(request.properties)
         if request.preview:
             return provider_pb2.CreateResponse(properties=request.properties)
-        if UNKNOWN in inputs.values():
+        if COMPUTED in inputs.values():
             raise CloisterError("An input is not known.")
-        operation = Operation(lambda message: self._say(request.urn, message), self.cancelled)
+        operation = CreateContext(lambda message: self._say(request.urn, message), self.cancelled)
         identity, outputs = _resource(request.urn).create(inputs, operation)
         return provider_pb2.CreateResponse(id=identity, properties=to_struct(outputs))
 
@@ -140,8 +144,8 @@ class LocalProvider(provider_pb2_grpc.ResourceProviderServicer):
             traceback.print_exc()
 
 
-def _resource(urn: str) -> Resource:
-    kind = parse_urn(urn).kind
+def _resource(urn: str) -> LocalResource:
+    kind = Urn.parse(urn).type
     if kind not in _RESOURCES:
-        raise CloisterError(f"The provider {NAME} has no resource {kind}.")
+        raise CloisterError(f"The provider {PROVIDER} has no resource {kind}.")
     return _RESOURCES[kind]

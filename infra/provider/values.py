@@ -1,32 +1,13 @@
-"""Property values as the engine sends them, and as the provider works with them.
+"""Conversion between the ``Struct`` in which the engine sends properties and plain Python values.
 
-On the wire they are a ``Struct``: every number is a float, and what is not known during a preview is a fixed text.
+In a ``Struct`` every number is a float.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct
-
-UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""Stands for a text, number or truth value that a preview cannot know (pulumi/sdk, resource/plugin/rpc.go)."""
-
-
-@dataclass(frozen=True)
-class Urn:
-    """``kind`` is the resource's own type, the last of the chain that the URN holds."""
-
-    stack: str
-    kind: str
-    name: str
-
-
-def parse_urn(text: str) -> Urn:
-    """``urn:pulumi:<stack>::<project>::<type>$...$<type>::<name>``; only the name may hold '::' itself."""
-    stack, _, chain, name = text.removeprefix("urn:pulumi:").split("::", 3)
-    return Urn(stack, chain.rpartition("$")[2], name)
 
 
 def from_struct(struct: Struct) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 import yaml
 
 from cloister import userfile
-from infra.provider.qemu.processes import Process
+from infra.processes import Process
 
 _FOLDER = ".pulumi/locks/organization"
 _LARGEST = 65536

@@ -28,7 +28,7 @@ _PIECE = 4096
 
 
 @dataclass(frozen=True)
-class Operation:
+class OperationResult:
     """How it ended: ``said`` is what was wrong, in pulumi's words.
 
     ``interrupted``: Ctrl-C was why. ``declined``: it asked whether to go on, and the answer was no.
@@ -40,7 +40,7 @@ class Operation:
     declined: bool
 
 
-def perform(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Operation:
+def perform(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> OperationResult:
     """``pulumi`` with ``words`` in ``folder``. Ctrl-C is for it alone: it stops what is under way and cleans up."""
     with tempfile.TemporaryDirectory(prefix="cloister-operation-") as name:
         log = Path(name, "events")
@@ -56,7 +56,7 @@ def perform(words: Sequence[str], folder: Path, environment: Mapping[str, str]) 
     summaries = [(bool(one.get("isPreview")), one.get("result")) for one in _of(events, "summaryEvent")]
     # Nothing went wrong in the preview, nothing was said to be wrong behind it, and nothing was begun.
     declined = summaries == [(True, "succeeded")] and not said.strip()
-    return Operation(
+    return OperationResult(
         status=status,
         said="\n".join([said, *map(str, errors)]),
         interrupted=bool(status) and (signalled or stopped or _UNCONFIRMED in said),

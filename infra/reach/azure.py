@@ -62,7 +62,7 @@ _ANYTHING = Tagged(NOWHERE, EVERYWHERE)
 
 def machines(resources: Sequence[Resource]) -> tuple[Machine, ...]:
     """One for each virtual machine that is declared."""
-    return tuple(_machine(one, resources) for one in resources if one.kind == MACHINE)
+    return tuple(_machine(one, resources) for one in resources if one.type == MACHINE)
 
 
 def _machine(machine: Resource, resources: Sequence[Resource]) -> Machine:

@@ -38,7 +38,7 @@ _USUAL_PRIORITY = 1000
 
 def machines(resources: Sequence[Resource]) -> tuple[Machine, ...]:
     """One for each instance that is declared."""
-    return tuple(_machine(one, resources) for one in resources if one.kind == MACHINE)
+    return tuple(_machine(one, resources) for one in resources if one.type == MACHINE)
 
 
 def _machine(machine: Resource, resources: Sequence[Resource]) -> Machine:
@@ -51,7 +51,7 @@ def _machine(machine: Resource, resources: Sequence[Resource]) -> Machine:
     if subnet is None or network is None:
         return open_to_all(machine.name, _PLATFORM)
     # Whoever takes another network's rule for this one's sees fewer walls or more gates: both are counted.
-    rules = [one for one in resources if one.kind == FIREWALL and _may_be_in(one, network, resources)]
+    rules = [one for one in resources if one.type == FIREWALL and _may_be_in(one, network, resources)]
     walls = {way: openings(_rules(rules, network, resources, way), otherwise=way == _EGRESS) for way in _WAYS}
     routed = _routed(network, _addresses([subnet.at("ipCidrRange")], sure=False), resources)
     public = any(within(interface, name) not in (None, []) for name in ("accessConfigs", "ipv6AccessConfigs"))
@@ -171,6 +171,6 @@ def _routed(network: Resource, own: Space, resources: Sequence[Resource]) -> Spa
         return EVERYWHERE
     found = own
     for route in resources:
-        if route.kind == ROUTE and _may_be_in(route, network, resources):
+        if route.type == ROUTE and _may_be_in(route, network, resources):
             found |= _addresses([route.at("destRange")], sure=False)
     return found

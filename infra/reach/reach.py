@@ -6,13 +6,13 @@ from typing import Any
 
 from cloister import endpoint
 from infra.configuration import cloud
-from infra.configuration.workspace import Workspace
-from infra.provider.names import CVM
+from infra.configuration.workspace import WorkspaceConfiguration
 from infra.reach import azure, gcp
 from infra.reach.address_set import INTERNET, Space
 from infra.reach.machine import Machine
 from infra.reach.packet_filter import TCP, Opening, merged, narrowed
 from infra.resources.resource import Resource
+from infra.resources.types import LOCAL_CVM
 
 THE_INTERNET, JOINED, PLATFORM, SERVICES = "the internet", "a joined network", "the platform", "the cloud's services"
 THIS_MACHINE, OTHERS, NOTHING = "this machine", "other workspaces", "nothing"
@@ -87,7 +87,7 @@ def of(backend: str, resources: Sequence[Resource]) -> Reach:
     if backend not in _CLOUDS:
         return _local(resources)
     machines, peering = _CLOUDS[backend]
-    links = tuple(one.name for one in resources if one.kind == peering)
+    links = tuple(one.name for one in resources if one.type == peering)
     return between(machines(resources), links)
 
 
@@ -110,7 +110,7 @@ def between(machines: Sequence[Machine], links: tuple[str, ...]) -> Reach:
     return Reach(tuple(machine.name for machine in machines), tuple(edges), links)
 
 
-def excess(machines: Iterable[Machine], configuration: Workspace) -> list[str]:
+def excess(machines: Iterable[Machine], configuration: WorkspaceConfiguration) -> list[str]:
     """What the walls permit beyond the configuration, as sentences; whether anybody is there to use it does not count.
 
     The configuration says: to the agent's port, from ``ingress``; out of a CVM, nothing.
@@ -175,7 +175,7 @@ def _met(machine: Machine, other: Machine) -> list[Opening]:
 
 def _local(resources: Sequence[Resource]) -> Reach:
     """QEMU's user-mode network lets this machine's own port in and nothing out (``restrict=on``)."""
-    machines = sorted((one for one in resources if one.kind == CVM), key=lambda one: one.name)
+    machines = sorted((one for one in resources if one.type == LOCAL_CVM), key=lambda one: one.name)
     edges = tuple(Edge(THIS_MACHINE, one.name, _local_service(one)) for one in machines)
     return Reach(tuple(one.name for one in machines), edges, ())
 

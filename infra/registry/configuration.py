@@ -14,7 +14,7 @@ from cryptography import x509
 
 from cloister.errors import InputError
 from infra.configuration import cloud
-from infra.configuration.validation import NAME, ConfigurationError, Problems
+from infra.configuration.validation import NAME, ConfigurationError, Validator
 
 KEY = "cloister-registry:registry"
 LABEL = "cloister-registry"
@@ -39,7 +39,7 @@ class SecureBoot:
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedImage:
     """An image that was published: ``digest`` is that of its manifest (hex)."""
 
     flavor: str
@@ -48,7 +48,7 @@ class Published:
 
 
 @dataclass(frozen=True)
-class Azure:
+class AzureRegistryConfiguration:
     """``regions`` name -> replicas, the registry's own location among them."""
 
     subscription: str
@@ -58,7 +58,7 @@ class Azure:
 
 
 @dataclass(frozen=True)
-class Gcp:
+class GcpRegistryConfiguration:
     """``location`` of the bucket and of the images."""
 
     project: str
@@ -66,24 +66,24 @@ class Gcp:
 
 
 @dataclass(frozen=True)
-class Registry:
+class RegistryConfiguration:
     """One of ``azure`` and ``gcp`` is there: that of ``backend``."""
 
     name: str
     backend: str
-    images: tuple[Published, ...]
+    images: tuple[PublishedImage, ...]
     labels: Mapping[str, str] = field(default_factory=dict)
-    azure: Azure | None = None
-    gcp: Gcp | None = None
+    azure: AzureRegistryConfiguration | None = None
+    gcp: GcpRegistryConfiguration | None = None
 
     def tags(self) -> dict[str, str]:
         """The labels of each resource, those that say what it belongs to among them."""
         return {**self.labels, LABEL: self.name, **MANAGED}
 
 
-def parse(name: str, value: Any) -> Registry:
+def parse(name: str, value: Any) -> RegistryConfiguration:
     """The registry that stack ``name`` configures with ``value``. Raises ConfigurationError."""
-    found = Problems()
+    found = Validator()
     found.name({"name": name}, "stack")
     top = found.mapping(value, "registry", required=("backend",), optional=("azure", "gcp", "labels", "images"))
     backend = found.choice(top, "backend", "registry.backend", cloud.BACKENDS)
@@ -101,10 +101,10 @@ def parse(name: str, value: Any) -> Registry:
     images = _images(found, top.get("images"))
     if found.problems:
         raise ConfigurationError("registry", name, tuple(found.problems))
-    return Registry(name, backend, images, labels, azure, gcp)
+    return RegistryConfiguration(name, backend, images, labels, azure, gcp)
 
 
-def _azure(found: Problems, value: Any) -> Azure:
+def _azure(found: Validator, value: Any) -> AzureRegistryConfiguration:
     path = "registry.azure"
     fields = found.mapping(value, path, required=("subscription", "tenant", "location"), optional=("regions",))
     location = found.matching(fields, "location", path, cloud.LOCATION, cloud.NO_LOCATION)
@@ -115,7 +115,7 @@ def _azure(found: Problems, value: Any) -> Azure:
         if region in regions:
             found.add(f"{place}.name", f"{region} is there twice.")
         regions[region] = found.integer(one, "replicas", place, default=1, allowed=range(1, _MOST_REPLICAS + 1))
-    return Azure(
+    return AzureRegistryConfiguration(
         subscription=found.matching(fields, "subscription", path, cloud.UUID, cloud.NO_UUID),
         tenant=found.matching(fields, "tenant", path, cloud.UUID, cloud.NO_UUID),
         location=location,
@@ -124,16 +124,16 @@ def _azure(found: Problems, value: Any) -> Azure:
     )
 
 
-def _gcp(found: Problems, value: Any) -> Gcp:
+def _gcp(found: Validator, value: Any) -> GcpRegistryConfiguration:
     path = "registry.gcp"
     fields = found.mapping(value, path, required=("project", "location"))
-    return Gcp(
+    return GcpRegistryConfiguration(
         project=found.matching(fields, "project", path, cloud.PROJECT, cloud.NO_PROJECT),
         location=found.matching(fields, "location", path, _BUCKET, "no location; write for example eu or europe-west4"),
     )
 
 
-def _images(found: Problems, value: Any) -> tuple[Published, ...]:
+def _images(found: Validator, value: Any) -> tuple[PublishedImage, ...]:
     images = []
     # A registry that holds nothing yet has the list empty, or not at all.
     for path, entry in found.entries(value or None, "registry.images"):
@@ -141,12 +141,12 @@ def _images(found: Problems, value: Any) -> tuple[Published, ...]:
         flavor = found.matching(fields, "flavor", path, NAME, "no flavor of an image")
         digest = found.matching(fields, "digest", path, _DIGEST, "no SHA-256 in 64 lower-case hexadecimal digits")
         keys = _secure_boot(found, fields["secure_boot"], f"{path}.secure_boot") if "secure_boot" in fields else None
-        images.append(Published(flavor, digest, keys))
+        images.append(PublishedImage(flavor, digest, keys))
     found.unique([image.digest for image in images], "registry.images", "digest")
     return tuple(images)
 
 
-def _secure_boot(found: Problems, value: Any, path: str) -> SecureBoot:
+def _secure_boot(found: Validator, value: Any, path: str) -> SecureBoot:
     fields = found.mapping(value, path, required=("pk", "kek", "db"))
     lists = {}
     for name in ("kek", "db"):

@@ -35,7 +35,7 @@ def new(
     project: str = "",
 ) -> None:
     """Make a registry for a subscription's or project's images: a Pulumi stack, nothing deployed yet."""
-    from infra.registry import stack as stacks
+    from infra.registry import registries as stacks
 
     place = {"subscription": subscription, "tenant": tenant, "project": project, "location": location}
     stacks.create(name, backend, {key: value for key, value in place.items() if value})
@@ -46,7 +46,7 @@ def new(
 @verb(help={"stack": _STACK, "yes": "do not ask"}, interrupted="The same command goes on.")
 def up(c: Any, stack: str = "", yes: bool = False) -> None:
     """Bring the registry into the state that its configuration describes (pulumi up)."""
-    from infra.registry import stack as stacks
+    from infra.registry import registries as stacks
 
     name = stacks.PROJECT.selected(stack)
     stacks.PROJECT.hand_over("up", "--stack", name, "--suppress-outputs", *(["--yes", "--skip-preview"] if yes else []))
@@ -64,7 +64,7 @@ def up(c: Any, stack: str = "", yes: bool = False) -> None:
 )
 def add(c: Any, image: str = "base", stack: str = "", secure_boot: str = "") -> None:
     """Note an image that was published, so that the next registry.up makes VMs of it possible."""
-    from infra.registry import stack as stacks
+    from infra.registry import registries as stacks
 
     name = stacks.PROJECT.selected(stack)
     added = stacks.add(name, image, Path(secure_boot) if secure_boot else None)
@@ -75,7 +75,7 @@ def add(c: Any, image: str = "base", stack: str = "", secure_boot: str = "") -> 
 def list_(c: Any, stack: str = "", json: bool = False) -> None:
     """List the registry's images by flavor and manifest digest, and where image.publish puts them."""
     from cloister.cli.shell import show
-    from infra.registry import stack as stacks
+    from infra.registry import registries as stacks
 
     name = stacks.PROJECT.selected(stack)
     found = stacks.facts(name)
@@ -90,7 +90,7 @@ def list_(c: Any, stack: str = "", json: bool = False) -> None:
 @verb(positional=["image"], help={"image": "flavor, or the beginning of the manifest's digest", "stack": _STACK})
 def remove_(c: Any, image: str, stack: str = "") -> None:
     """Take an image out of the registry's configuration. VMs that run keep their disks; its bytes stay published."""
-    from infra.registry import stack as stacks
+    from infra.registry import registries as stacks
 
     name = stacks.PROJECT.selected(stack)
     removed = stacks.remove(name, image)
@@ -104,7 +104,7 @@ def remove_(c: Any, image: str, stack: str = "") -> None:
 def down(c: Any, stack: str = "", yes: bool = False, remove: bool = False) -> None:
     """End the registry with all images and published disks (pulumi destroy). No workspace can start from them then."""
     from cloister.cli.shell import show
-    from infra.registry import stack as stacks
+    from infra.registry import registries as stacks
 
     name = stacks.PROJECT.selected(stack)
     if not yes and not show.confirmed(f"End the registry {name} with every image in it?"):

@@ -5,17 +5,17 @@ from typing import Any
 import pulumi
 
 from infra.configuration import cloud
-from infra.configuration.workspace import Workspace
+from infra.configuration.workspace import WorkspaceConfiguration
 from infra.resources import types
 
 
-def labels(configuration: Workspace) -> dict[str, str]:
+def labels(configuration: WorkspaceConfiguration) -> dict[str, str]:
     """What every resource of the workspace is labelled with that can be."""
     fixed = {cloud.WORKSPACE_LABEL: configuration.name, cloud.MANAGER_LABEL: cloud.MANAGER}
     return {**configuration.labels, **fixed}
 
 
-def label_stack(configuration: Workspace) -> None:
+def label_stack(configuration: WorkspaceConfiguration) -> None:
     """From now on each resource that can have labels is declared with these, beside those it has already.
 
     By the older kind of transformation, inside this process: the newer one cannot return a resource that has a
@@ -25,15 +25,15 @@ def label_stack(configuration: Workspace) -> None:
     def attach(
         arguments: pulumi.ResourceTransformationArgs,
     ) -> pulumi.ResourceTransformationResult | None:
-        return _labelled(arguments, labels(configuration))
+        return _with_labels(arguments, labels(configuration))
 
     pulumi.runtime.register_stack_transformation(attach)
 
 
-def _labelled(
+def _with_labels(
     arguments: pulumi.ResourceTransformationArgs, wanted: dict[str, str]
 ) -> pulumi.ResourceTransformationResult | None:
-    name = types.labelled(arguments.type_)
+    name = types.label_input(arguments.type_)
     if not name:
         return None
     own: Any = arguments.props.get(name) or {}

@@ -1,24 +1,28 @@
-"""The types of resources that a workspace consists of, by backend, and where each of them is labelled.
+"""The resource types that a workspace consists of, by backend, and the input that holds the labels of each.
 
-What is not here is refused: nobody has thought about who reaches it, what it costs and what it gives away.
+The guard refuses any other type: no one has considered who can reach it, what it costs and what it discloses.
 """
 
 from collections.abc import Mapping
 
-from infra.provider.names import AUTHORITY, CVM
+PROVIDER = "cloister-local"
+"""The name of this project's own provider (``infra/provider/``)."""
+
+LOCAL_AUTHORITY = f"{PROVIDER}:index:Authority"
+LOCAL_CVM = f"{PROVIDER}:index:Cvm"
 
 REFERENCE = "pulumi:pulumi:StackReference"
 STACK = ("pulumi:pulumi:Stack", REFERENCE)
-"""What every program has."""
+"""Types that every program may declare."""
 
 UNLABELLED = ""
-"""The cloud, or the provider, has no labels on it; the tests compare with the installed SDKs."""
+"""The cloud or the provider supports no labels on this type; tests compare with the installed SDKs."""
 
-KINDS: Mapping[str, Mapping[str, str]] = {
+TYPES: Mapping[str, Mapping[str, str]] = {
     "local": {
         "cloister:local:Workspace": UNLABELLED,
-        AUTHORITY: UNLABELLED,
-        CVM: UNLABELLED,
+        LOCAL_AUTHORITY: UNLABELLED,
+        LOCAL_CVM: UNLABELLED,
     },
     "azure": {
         "cloister:azure:Workspace": UNLABELLED,
@@ -56,6 +60,6 @@ KINDS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def labelled(kind: str) -> str:
-    """The input that holds the labels of a resource of type ``kind``; "" when it has none or is not known."""
-    return next((kinds[kind] for kinds in KINDS.values() if kind in kinds), UNLABELLED)
+def label_input(type_: str) -> str:
+    """The input that holds the labels of a resource of type ``type_``; "" when it has none or the type is unknown."""
+    return next((types[type_] for types in TYPES.values() if type_ in types), UNLABELLED)

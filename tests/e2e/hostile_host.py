@@ -22,10 +22,10 @@ from cloister.protocol.descriptor import CvmEntry, Descriptor, MemberEntry
 from image.inputs import host_tools
 from infra.configuration.image import Image
 from infra.paths import private_folder
+from infra.processes import start
 from infra.provider import certificates
 from infra.provider.qemu import accelerator, machine, ports, vtpm
 from infra.provider.qemu.boot import BootWatch
-from infra.provider.qemu.processes import start
 from tests.client.parties import Parties
 
 WORKSPACE, CVM = "trial", "trainer"

@@ -9,9 +9,9 @@ from cloister.protocol.bootconfig import BootConfiguration
 from image.inputs import host_tools
 from infra.configuration.image import Image
 from infra.paths import private_folder
+from infra.processes import start
 from infra.provider import certificates
 from infra.provider.qemu import accelerator, machine, vtpm
-from infra.provider.qemu.processes import start
 from tests.e2e import metadata_answer
 
 pytestmark = pytest.mark.vm

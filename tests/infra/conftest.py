@@ -19,10 +19,10 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.imagemanifest import ImageManifest, ImageOutput
 from image.inputs import host_tools
-from infra.provider.names import AUTHORITY, CVM
 from infra.provider.qemu import machine, ports
 from infra.provider.servicer import LocalProvider
 from infra.provider.values import from_struct, to_struct
+from infra.resources.types import LOCAL_AUTHORITY, LOCAL_CVM
 from tests.infra.project import PLUGIN, STACK, Project, processes_below
 from tests.infra.standin import agent
 
@@ -47,7 +47,7 @@ class Engine:
     image: Path
 
     def authority(self) -> dict[str, Any]:
-        return self.create(AUTHORITY, {"workspace": "lab"})
+        return self.create(LOCAL_AUTHORITY, {"workspace": "lab"})
 
     def inputs(self, **changes: Any) -> dict[str, Any]:
         """Checked inputs of a CVM; an authority is made when none is given."""
@@ -68,7 +68,7 @@ class Engine:
         return inputs
 
     def check(self, olds: dict[str, Any], news: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-        request = provider_pb2.CheckRequest(urn=urn(CVM, "trainer"), olds=to_struct(olds), news=to_struct(news))
+        request = provider_pb2.CheckRequest(urn=urn(LOCAL_CVM, "trainer"), olds=to_struct(olds), news=to_struct(news))
         answer = self.stub.Check(request)
         return from_struct(answer.inputs), {failure.property: failure.reason for failure in answer.failures}
 
@@ -83,7 +83,7 @@ class Engine:
         return self.stub.Diff(
             provider_pb2.DiffRequest(
                 id="lab/trainer",
-                urn=urn(CVM, "trainer"),
+                urn=urn(LOCAL_CVM, "trainer"),
                 old_inputs=to_struct(inputs),
                 olds=to_struct(state),
                 news=to_struct(news),

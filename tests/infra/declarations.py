@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from infra.configuration import workspace
-from infra.configuration.workspace import Workspace
+from infra.configuration.workspace import WorkspaceConfiguration
 from infra.resources import labels, types
 from infra.resources.resource import Resource
 
@@ -17,7 +17,7 @@ CLOUDS = ("azure-private-snp", "azure-public-tdx", "azure-public-tdx-signed", "g
 _NETWORK = ("azure-native:network:VirtualNetwork", "network")
 
 
-def configuration(name: str) -> Workspace:
+def configuration(name: str) -> WorkspaceConfiguration:
     return workspace.parse("lab", yaml.safe_load((FOLDER / f"{name.removesuffix('-signed')}.yaml").read_text()))
 
 
@@ -35,24 +35,24 @@ def resources(name: str) -> list[Resource]:
 
 
 def resource(name: str, title: str) -> Resource:
-    return next(one for one in resources(name) if f"{one.kind} {one.name}" == title)
+    return next(one for one in resources(name) if f"{one.type} {one.name}" == title)
 
 
 def _resource(title: str, inputs: dict, options: dict, wanted: dict[str, str]) -> Resource:
     kind, name = title.split(" ", 1)
-    where = types.labelled(kind)
+    where = types.label_input(kind)
     dependencies = [tuple(one.split(" ", 1)) for one in options.get("depends_on", [])]
     inputs = inputs | ({where: {**inputs.get(where, {}), **wanted}} if where else {})
     if kind == "azure-native:network:Subnet":
         inputs |= {"virtualNetworkName": "network"}
         dependencies.append(_NETWORK)
     return Resource(
-        kind=kind,
+        type=kind,
         name=name,
         inputs=inputs,
         dependencies=tuple(dependencies),
-        provided="provider" in options,
+        explicit_provider="provider" in options,
         protected=bool(options.get("protect") and options.get("retain_on_delete")),
-        ignored=tuple(options.get("ignore_changes", ())),
-        asked=tuple(options.get("asked_before_delete", ())),
+        ignore_changes=tuple(options.get("ignore_changes", ())),
+        before_delete=tuple(options.get("asked_before_delete", ())),
     )

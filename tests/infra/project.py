@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from infra import paths
-from infra.live import stack
+from infra.live import workspaces as stack
 from infra.pulumi_cli import engine as engines
 from infra.pulumi_cli import environment
 

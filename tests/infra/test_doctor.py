@@ -10,7 +10,7 @@ from image.inputs.host_tools import Tools
 from infra import doctor
 
 
-def finding(name: str) -> doctor.Finding:
+def finding(name: str) -> doctor.MachineCheck:
     return next(one for one in doctor.examine() if one.name == name)
 
 

@@ -20,7 +20,7 @@ LOCAL = (
     "infra.guard.stack",
     "infra.resources.labels",
     "infra.configuration.workspace",
-    "infra.live.stack",
+    "infra.live.workspaces",
     "tasks",
 )
 

@@ -25,7 +25,7 @@ class Workspace(pulumi.ComponentResource):
 
     descriptor: pulumi.Output[object]
 
-    def __init__(self, configuration: workspace.Workspace, image: Image) -> None:
+    def __init__(self, configuration: workspace.WorkspaceConfiguration, image: Image) -> None:
         place = configuration.azure
         if place is None:
             raise InputError(f"The workspace {configuration.name!r} says nothing of Azure.")

@@ -3,10 +3,12 @@
 import pulumi
 from pulumi_azure_native import consumption, resources
 
-from infra.configuration.workspace import Budget
+from infra.configuration.workspace import BudgetConfiguration
 
 
-def watch(budget: Budget, group: resources.ResourceGroup, options: pulumi.ResourceOptions) -> consumption.Budget:
+def watch(
+    budget: BudgetConfiguration, group: resources.ResourceGroup, options: pulumi.ResourceOptions
+) -> consumption.Budget:
     """A monthly budget of the resource group: mails when the cost has passed each alert's percent of the amount.
 
     Azure counts in the currency of the subscription's bill and has no place for another; it stops nothing.

@@ -16,7 +16,7 @@ import pulumi
 from pulumi_azure_native import authorization, compute, keyvault, resources
 
 from cloister.errors import InputError
-from infra.configuration.workspace import Azure
+from infra.configuration.workspace import AzureConfiguration
 
 # Azure built-in roles (security): their ids are the same in every tenant.
 ENCRYPTION_USER = "e147488a-f6f5-4113-8e2d-b22465e65bf6"  # Key Vault Crypto Service Encryption User: read, wrap, unwrap
@@ -75,7 +75,7 @@ class Release:
     policy: str
 
     @classmethod
-    def of(cls, place: Azure) -> Self:
+    def of(cls, place: AzureConfiguration) -> Self:
         """Raises InputError when the configuration lacks what a key of the workspace's own needs."""
         if not place.orchestrator:
             raise InputError(
@@ -92,7 +92,7 @@ class Keys:
     def __init__(
         self,
         release: Release,
-        place: Azure,
+        place: AzureConfiguration,
         group: resources.ResourceGroup,
         options: pulumi.ResourceOptions,
     ) -> None:
@@ -189,7 +189,7 @@ def _principal(identity: compute.outputs.EncryptionSetIdentityResponse | None) -
 
 def _grant(
     name: str,
-    place: Azure,
+    place: AzureConfiguration,
     key: keyvault.Key,
     principal: pulumi.Output[str],
     role: str,

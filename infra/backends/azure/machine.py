@@ -12,7 +12,7 @@ from infra.backends import rolling
 from infra.backends.azure.disk import Form
 from infra.backends.azure.keys import Keys
 from infra.backends.azure.network import Network
-from infra.configuration.workspace import Cvm
+from infra.configuration.workspace import CvmConfiguration
 
 _ANOTHER_MACHINE = ("hardware_profile", "security_profile", "storage_profile", "user_data", "zones")
 """What Azure either cannot change on a VM that is there, or changes without the guest's measuring it."""
@@ -34,7 +34,7 @@ class Machines:
     digest: str
     options: pulumi.ResourceOptions
 
-    def declare(self, cvm: Cvm, boot: BootConfiguration, turns: rolling.Rolling) -> pulumi.Output[str]:
+    def declare(self, cvm: CvmConfiguration, boot: BootConfiguration, turns: rolling.Rolling) -> pulumi.Output[str]:
         """The endpoint (address:port) of the CVM that is declared."""
         interface, address = self.network.interface(cvm)
         endpoint = address.apply(lambda found: f"{found}:{endpoints.PORT}")

@@ -14,7 +14,7 @@ from pulumi_azure_native import network, resources
 
 from cloister import endpoint as endpoints
 from infra.configuration import addresses, cloud
-from infra.configuration.workspace import Cvm, Workspace
+from infra.configuration.workspace import CvmConfiguration, WorkspaceConfiguration
 
 EVERYWHERE = "0.0.0.0/0"
 _ANY = "*"
@@ -26,7 +26,7 @@ class Network:
 
     def __init__(
         self,
-        configuration: Workspace,
+        configuration: WorkspaceConfiguration,
         given: Mapping[str, str],
         group: resources.ResourceGroup,
         options: pulumi.ResourceOptions,
@@ -69,7 +69,7 @@ class Network:
             opts=options,
         )
 
-    def interface(self, cvm: Cvm) -> tuple[network.NetworkInterface, pulumi.Output[str]]:
+    def interface(self, cvm: CvmConfiguration) -> tuple[network.NetworkInterface, pulumi.Output[str]]:
         """The interface of a CVM, and the address at which its agent is reached."""
         address = None
         if self._public:

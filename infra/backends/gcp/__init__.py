@@ -9,9 +9,9 @@ from infra.backends.gcp import budget, keys, machine, names, network
 from infra.backends.rolling import Rolling
 from infra.configuration import cloud
 from infra.configuration.addresses import assign
-from infra.configuration.cloud import Gcp
+from infra.configuration.cloud import GcpConfiguration
 from infra.configuration.image import Image
-from infra.configuration.workspace import Workspace as Configuration
+from infra.configuration.workspace import WorkspaceConfiguration
 from infra.registry import published
 from infra.resources.labels import labels
 
@@ -21,7 +21,7 @@ class Workspace(pulumi.ComponentResource):
 
     descriptor: pulumi.Output[object]
 
-    def __init__(self, configuration: Configuration, image: Image) -> None:
+    def __init__(self, configuration: WorkspaceConfiguration, image: Image) -> None:
         super().__init__("cloister:gcp:Workspace", configuration.name)
         if configuration.gcp is None:
             raise ValueError("The configuration of a workspace in Google Cloud has no section gcp.")
@@ -56,7 +56,7 @@ class Workspace(pulumi.ComponentResource):
         self.register_outputs({"descriptor": self.descriptor})
 
 
-def _provider(where: Gcp, options: pulumi.ResourceOptions) -> gcp.Provider:
+def _provider(where: GcpConfiguration, options: pulumi.ResourceOptions) -> gcp.Provider:
     """Whatever the environment says, this project and this region are meant."""
     return gcp.Provider(
         "gcp",
@@ -73,7 +73,7 @@ def _provider(where: Gcp, options: pulumi.ResourceOptions) -> gcp.Provider:
 
 
 def _machines(
-    configuration: Configuration, place: machine.Place, options: pulumi.ResourceOptions
+    configuration: WorkspaceConfiguration, place: machine.Place, options: pulumi.ResourceOptions
 ) -> pulumi.Output[object]:
     addresses = assign([cvm.name for cvm in configuration.cvms])
     rolling = Rolling(configuration)

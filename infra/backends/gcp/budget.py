@@ -5,14 +5,17 @@ import pulumi_gcp as gcp
 
 from infra.backends.gcp.vocabulary import BudgetPeriod, SpendBasis
 from infra.configuration.cloud import WORKSPACE_LABEL
-from infra.configuration.workspace import Budget, Workspace
+from infra.configuration.workspace import BudgetConfiguration, WorkspaceConfiguration
 
 # Cloud Billing Budget API, Budget.displayName: at most 60 characters.
 _LONGEST_NAME = 60
 
 
 def declare(
-    configuration: Workspace, budget: Budget, project_number: pulumi.Output[str], options: pulumi.ResourceOptions
+    configuration: WorkspaceConfiguration,
+    budget: BudgetConfiguration,
+    project_number: pulumi.Output[str],
+    options: pulumi.ResourceOptions,
 ) -> gcp.billing.Budget:
     """A budget of the billing account for what bears the workspace's label. It tells the account's administrators and
     users; it stops nothing.

@@ -7,7 +7,7 @@ import pulumi_gcp as gcp
 
 from infra.backends.gcp import names
 from infra.backends.gcp.vocabulary import DeletionPolicy, KeyAlgorithm, KeyPurpose, ProtectionLevel, Role
-from infra.configuration.workspace import Workspace
+from infra.configuration.workspace import WorkspaceConfiguration
 
 _ROTATION = f"{90 * 24 * 3600}s"
 
@@ -21,7 +21,10 @@ class DiskKey:
 
 
 def declare(
-    configuration: Workspace, region: str, project_number: pulumi.Output[str], options: pulumi.ResourceOptions
+    configuration: WorkspaceConfiguration,
+    region: str,
+    project_number: pulumi.Output[str],
+    options: pulumi.ResourceOptions,
 ) -> DiskKey:
     """A key ring and a key in the region's HSM that Compute Engine, and nobody else, may use.
 

@@ -25,7 +25,7 @@ from infra.backends.gcp.vocabulary import (
     Status,
 )
 from infra.configuration.image import Image
-from infra.configuration.workspace import Cvm
+from infra.configuration.workspace import CvmConfiguration
 
 _GIBIBYTE = 1 << 30
 # Compute Engine, "About Persistent Disk": a balanced one has 10 GiB at least.
@@ -72,7 +72,7 @@ class Place:
     account: gcp.serviceaccount.Account
 
 
-def public_address(cvm: Cvm, place: Place, options: pulumi.ResourceOptions) -> gcp.compute.Address:
+def public_address(cvm: CvmConfiguration, place: Place, options: pulumi.ResourceOptions) -> gcp.compute.Address:
     """An address that outlives the instance, so that a replaced CVM answers at the same endpoint."""
     return gcp.compute.Address(
         names.prefix(place.workspace, cvm.name),
@@ -84,7 +84,7 @@ def public_address(cvm: Cvm, place: Place, options: pulumi.ResourceOptions) -> g
 
 
 def declare(
-    cvm: Cvm,
+    cvm: CvmConfiguration,
     boot: BootConfiguration,
     place: Place,
     private: str,

@@ -9,7 +9,7 @@ from cloister import endpoint
 from infra.backends.gcp import names
 from infra.backends.gcp.vocabulary import Direction, Gateway, LogMetadata, Protocol, RoutingMode, StackType
 from infra.configuration import addresses, cloud
-from infra.configuration.workspace import Workspace
+from infra.configuration.workspace import WorkspaceConfiguration
 
 EVERYWHERE = "0.0.0.0/0"
 
@@ -26,7 +26,10 @@ class Network:
 
 
 def declare(
-    configuration: Workspace, region: str, account: gcp.serviceaccount.Account, options: pulumi.ResourceOptions
+    configuration: WorkspaceConfiguration,
+    region: str,
+    account: gcp.serviceaccount.Account,
+    options: pulumi.ResourceOptions,
 ) -> Network:
     """The network, its only subnet and its rules; the agents are known by their service account.
 
@@ -89,7 +92,7 @@ def declare(
 
 
 def _replies(
-    configuration: Workspace, network: gcp.compute.Network, options: pulumi.ResourceOptions
+    configuration: WorkspaceConfiguration, network: gcp.compute.Network, options: pulumi.ResourceOptions
 ) -> list[gcp.compute.Route]:
     """Without a route the answers of a public CVM would be dropped: one to each network that may come, and no default
     route, unless everybody may come. Private networks do not come over the internet.

@@ -1,8 +1,8 @@
 """Whether a local machine lives, by what its state says of it."""
 
 from infra import paths
+from infra.processes import Process
 from infra.provider.qemu import machine
-from infra.provider.qemu.processes import Process
 from infra.provider.resource import Properties
 
 

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from image.inputs.host_tools import Tools
 from infra.paths import private_folder
+from infra.processes import Process, start, working_in
 from infra.provider.errors import ProviderError
 from infra.provider.qemu import vtpm
 from infra.provider.qemu.accelerator import Accelerator
 from infra.provider.qemu.ports import LOOPBACK
-from infra.provider.qemu.processes import Process, start, working_in
 
 AGENT_PORT = 6110
 MONITOR_SOCKET = "qmp.sock"

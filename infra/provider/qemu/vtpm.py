@@ -14,8 +14,8 @@ from pathlib import Path
 
 from cloister.attestation.tpm import commands, structures
 from image.inputs.host_tools import Tools
+from infra.processes import start
 from infra.provider.errors import ProviderError
-from infra.provider.qemu.processes import start
 from infra.provider.qemu.sockets import connect, listens
 
 STATE = "tpm"

@@ -7,8 +7,7 @@ import pulumi
 from pulumi_azure_native import Provider, compute, resources, storage
 
 from image.publish.naming import VHD, blob_name
-from infra.registry.configuration import Azure, Published
-from infra.registry.configuration import Registry as Configuration
+from infra.registry.configuration import AzureRegistryConfiguration, PublishedImage, RegistryConfiguration
 
 CONTAINER = "images"
 PUBLISHER = "cloister"
@@ -25,11 +24,11 @@ class Registry(pulumi.ComponentResource):
     destination: pulumi.Output[str]
     images: pulumi.Output[object]
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: RegistryConfiguration) -> None:
         super().__init__("cloister:azure:Registry", configuration.name)
         if configuration.azure is None:
             raise ValueError("The configuration is not one of Azure.")
-        self._place: Azure = configuration.azure
+        self._place: AzureRegistryConfiguration = configuration.azure
         self._tags = configuration.tags()
         provider = Provider(
             "azure",
@@ -93,7 +92,7 @@ class Registry(pulumi.ComponentResource):
         )
         return account
 
-    def _versions(self, configuration: Configuration) -> pulumi.Output[object]:
+    def _versions(self, configuration: RegistryConfiguration) -> pulumi.Output[object]:
         flavors = sorted({image.flavor for image in configuration.images})
         definitions = {flavor: self._declare_definition(configuration.name, flavor) for flavor in flavors}
         return pulumi.Output.from_input(
@@ -125,7 +124,7 @@ class Registry(pulumi.ComponentResource):
             opts=self._options,
         )
 
-    def _declare_version(self, image: Published, definition: compute.GalleryImage) -> compute.GalleryImageVersion:
+    def _declare_version(self, image: PublishedImage, definition: compute.GalleryImage) -> compute.GalleryImageVersion:
         file = blob_name(image.flavor, image.digest, VHD)
         return compute.GalleryImageVersion(
             f"{image.flavor}-{image.digest[:16]}",
@@ -167,7 +166,7 @@ def version_name(digest: str) -> str:
     return f"1.{int(digest[:8], 16) >> 1}.{int(digest[8:16], 16) >> 1}"
 
 
-def _uefi(image: Published) -> compute.ImageVersionSecurityProfileArgs | None:
+def _uefi(image: PublishedImage) -> compute.ImageVersionSecurityProfileArgs | None:
     """Own keys in place of Microsoft's, where the image is signed with one."""
     keys = image.secure_boot
     if keys is None:

@@ -7,8 +7,7 @@ import pulumi
 from pulumi_gcp import Provider, compute, storage
 
 from image.publish.naming import TAR_GZ, blob_name
-from infra.registry.configuration import Gcp, Published, SecureBoot
-from infra.registry.configuration import Registry as Configuration
+from infra.registry.configuration import GcpRegistryConfiguration, PublishedImage, RegistryConfiguration, SecureBoot
 
 # Compute Engine, "Guest operating system features": without these no confidential VM starts from the image.
 FEATURES = ("UEFI_COMPATIBLE", "GVNIC", "VIRTIO_SCSI_MULTIQUEUE", "SEV_SNP_CAPABLE", "TDX_CAPABLE")
@@ -20,11 +19,11 @@ class Registry(pulumi.ComponentResource):
     destination: pulumi.Output[str]
     images: pulumi.Output[object]
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: RegistryConfiguration) -> None:
         super().__init__("cloister:gcp:Registry", configuration.name)
         if configuration.gcp is None:
             raise ValueError("The configuration is not one of Google Cloud.")
-        place: Gcp = configuration.gcp
+        place: GcpRegistryConfiguration = configuration.gcp
         provider = Provider(
             "gcp", project=place.project, add_pulumi_attribution_label=False, opts=pulumi.ResourceOptions(parent=self)
         )
@@ -55,9 +54,9 @@ class Registry(pulumi.ComponentResource):
 
 
 def _image(
-    configuration: Configuration,
-    place: Gcp,
-    image: Published,
+    configuration: RegistryConfiguration,
+    place: GcpRegistryConfiguration,
+    image: PublishedImage,
     bucket: storage.Bucket,
     options: pulumi.ResourceOptions,
 ) -> compute.Image:

@@ -51,7 +51,7 @@ def image(more: Mapping[str, ImageOutput] | None = None) -> Image:
 SIGNED = image({"uki.signed.efi": ImageOutput("22" * 32, 1 << 20)})
 
 
-def configuration(name: str, **changes: Any) -> workspace.Workspace:
+def configuration(name: str, **changes: Any) -> workspace.WorkspaceConfiguration:
     value = yaml.safe_load((CONFIGURATIONS / f"{name}.yaml").read_text())
     return workspace.parse("lab", value | changes)
 
@@ -61,7 +61,9 @@ def place(**changes: str) -> dict[str, str]:
     return {name: text for name, text in given.items() if text}
 
 
-def declare(configured: workspace.Workspace, of: Image | None = None) -> tuple[dict[str, dict[str, Any]], Descriptor]:
+def declare(
+    configured: workspace.WorkspaceConfiguration, of: Image | None = None
+) -> tuple[dict[str, dict[str, Any]], Descriptor]:
     found = of or image()
     identifier = f"/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/galleries/g/images/{found.digest[:12]}"
     outputs = {"images": {found.digest: {"flavor": "base", "id": identifier}}}

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from cloister.protocol.imagemanifest import ImageManifest, ImageOutput
-from infra.live import stack
+from infra.live import workspaces as stack
 from tests.infra.clouds import workspaces
 from tests.infra.project import Project
 

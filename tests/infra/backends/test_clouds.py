@@ -17,7 +17,7 @@ from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.descriptor import Descriptor
 from infra.configuration import budget, workspace
 from infra.configuration.validation import ConfigurationError
-from infra.live import stack
+from infra.live import workspaces as stack
 from infra.reach import reach
 from infra.resources.resource import from_state
 from tests.infra.clouds import schema, workspaces

@@ -41,12 +41,14 @@ def image(size: int = 150 << 20, more: Mapping[str, ImageOutput] | None = None) 
     return Image(ImageManifest(flavor="base", debug=False, inputs=inputs, outputs=outputs, pcrs=pcrs), Path("image"))
 
 
-def configuration(name: str, **changes: Any) -> workspace.Workspace:
+def configuration(name: str, **changes: Any) -> workspace.WorkspaceConfiguration:
     value = yaml.safe_load((CONFIGURATIONS / f"{name}.yaml").read_text())
     return workspace.parse("lab", value | changes)
 
 
-def declare(configured: workspace.Workspace, of: Image | None = None) -> tuple[dict[str, dict[str, Any]], Descriptor]:
+def declare(
+    configured: workspace.WorkspaceConfiguration, of: Image | None = None
+) -> tuple[dict[str, dict[str, Any]], Descriptor]:
     found = of or image()
     identifier = f"projects/images/global/images/cloister-{found.digest[:12]}"
     outputs = {"images": {found.digest: {"flavor": "base", "id": identifier}}}

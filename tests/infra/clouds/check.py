@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from infra.provider.values import UNKNOWN
+from infra.resources.placeholders import COMPUTED
 from tests.infra.clouds.schema import Choice, Many, Mapped, Nested, Primitive, Property, Type
 
 _ASSET = "4dabf18193072939515e22adb298388d"
@@ -27,7 +27,7 @@ def properties(allowed: Mapping[str, Property], values: Mapping[str, Any], place
 
 
 def _value(kind: Type, value: Any, path: str) -> Iterator[Failure]:
-    if value is None or value == UNKNOWN:
+    if value is None or value == COMPUTED:
         return
     if isinstance(kind, Many):
         if not isinstance(value, list):

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from infra.provider.values import UNKNOWN
+from infra.resources.placeholders import COMPUTED
 from tests.infra.clouds.check import Failure
 
 FILE = Path(__file__).parent / "refusals.toml"
@@ -40,7 +40,7 @@ class Condition:
     def holds(self, inputs: Mapping[str, Any]) -> bool:
         """Whether it does for one value; a missing one counts for ``not``, ``unlike`` and ``given = false``."""
         found = list(values(inputs, self.path))
-        known = [value for value in found if value is not None and value != UNKNOWN]
+        known = [value for value in found if value is not None and value != COMPUTED]
         if self.given is not None:
             return bool(known) if self.given else None in found
         if self.longer is not None:
@@ -128,7 +128,7 @@ def of_change(token: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Ite
 
 def values(inputs: Any, path: str) -> Iterator[Any]:
     """The values at ``path``, None for one that is missing. What is unknown stands for all that is in it."""
-    if inputs == UNKNOWN or not path:
+    if inputs == COMPUTED or not path:
         yield inputs
         return
     step, _, rest = path.partition(".")
@@ -138,7 +138,7 @@ def values(inputs: Any, path: str) -> Iterator[Any]:
             yield from values(value, rest)
         return
     value = inputs.get(step.removesuffix("[]")) if isinstance(inputs, dict) else None
-    if step.endswith("[]") and value != UNKNOWN:
+    if step.endswith("[]") and value != COMPUTED:
         for item in value or []:
             yield from values(item, rest)
     else:
@@ -158,7 +158,7 @@ def _overlap(networks: Any) -> bool:
 
 def _is_user_data(text: str) -> bool:
     try:
-        return text == UNKNOWN or len(base64.b64decode(text, validate=True)) <= 64 << 10
+        return text == COMPUTED or len(base64.b64decode(text, validate=True)) <= 64 << 10
     except binascii.Error:
         return False
 

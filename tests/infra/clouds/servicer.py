@@ -11,7 +11,9 @@ import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
-from infra.provider.values import UNKNOWN, from_struct, parse_urn, to_struct
+from infra.provider.values import from_struct, to_struct
+from infra.resources.placeholders import COMPUTED
+from infra.resources.urn import Urn
 from tests.infra.clouds import azure, catalogue, check, functions, refusals, relations, schema
 from tests.infra.clouds.schema import SchemaError
 from tests.infra.clouds.world import Thing, World, answered
@@ -90,21 +92,21 @@ class CloudProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     @_answering
     def Check(self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext) -> Any:
-        urn = parse_urn(request.urn)
+        urn = Urn.parse(request.urn)
         olds, news = from_struct(request.olds), from_struct(request.news)
-        inputs = self._named(urn.kind, urn.name, olds, news, bytes(request.randomSeed))
-        failures = [*check.properties(schema.resource(urn.kind).inputs, inputs)]
+        inputs = self._named(urn.type, urn.name, olds, news, bytes(request.randomSeed))
+        failures = [*check.properties(schema.resource(urn.type).inputs, inputs)]
         # What the SDK's types refuse never gets as far as the cloud.
-        failures = failures or [*refusals.of(urn.kind, inputs)]
+        failures = failures or [*refusals.of(urn.type, inputs)]
         return provider_pb2.CheckResponse(inputs=to_struct(inputs), failures=_failures(failures))
 
     @_answering
     def Diff(self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext) -> Any:
-        urn = parse_urn(request.urn)
+        urn = Urn.parse(request.urn)
         olds, news = from_struct(request.old_inputs), from_struct(request.news)
         kinds, detailed, replaces = provider_pb2.PropertyDiff, {}, []
         for path, how in _changes(olds, news):
-            anew = catalogue.unchangeable(urn.kind, path)
+            anew = catalogue.unchangeable(urn.type, path)
             replaces += [path] if anew else []
             detailed[path] = kinds(kind=getattr(kinds, f"{how}_REPLACE" if anew else how), inputDiff=True)
         response = provider_pb2.DiffResponse
@@ -115,14 +117,14 @@ class CloudProvider(provider_pb2_grpc.ResourceProviderServicer):
             detailedDiff=detailed,
             hasDetailedDiff=True,
             # Two things of one name cannot be there at once; a name that the plugin made up is made up anew.
-            deleteBeforeReplace=bool(replaces) and not _made_up(urn.kind, urn.name, news),
+            deleteBeforeReplace=bool(replaces) and not _made_up(urn.type, urn.name, news),
         )
 
     @_answering
     def Create(self, request: provider_pb2.CreateRequest, context: grpc.ServicerContext) -> Any:
-        kind, inputs = parse_urn(request.urn).kind, from_struct(request.properties)
+        kind, inputs = Urn.parse(request.urn).type, from_struct(request.properties)
         if request.preview:
-            unknown = {name: UNKNOWN for name in schema.resource(kind).outputs if name not in inputs}
+            unknown = {name: COMPUTED for name in schema.resource(kind).outputs if name not in inputs}
             return provider_pb2.CreateResponse(properties=to_struct(unknown | answered(inputs)))
         identity = catalogue.identity(kind, inputs, self.settings)
         with World.opened() as world:
@@ -145,7 +147,7 @@ class CloudProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     @_answering
     def Update(self, request: provider_pb2.UpdateRequest, context: grpc.ServicerContext) -> Any:
-        kind, news = parse_urn(request.urn).kind, from_struct(request.news)
+        kind, news = Urn.parse(request.urn).type, from_struct(request.news)
         if request.preview:
             return provider_pb2.UpdateResponse(properties=to_struct(from_struct(request.olds) | answered(news)))
         with World.opened() as world:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infra.provider.values import UNKNOWN
+from infra.resources.placeholders import COMPUTED
 from tests.infra.clouds import check, refusals, schema
 from tests.infra.clouds.refusals import Fixed, Refusal
 
@@ -84,7 +84,7 @@ def test_every_refusal_says_where_it_is_documented(refusal: Refusal):
 @pytest.mark.parametrize("path", ACCEPTED, ids=[path.stem for path in ACCEPTED])
 def test_what_a_preview_does_not_know_is_refused_by_nothing(path: Path):
     token, inputs = accepted(path.stem)
-    unknown = dict.fromkeys(inputs, UNKNOWN)
+    unknown = dict.fromkeys(inputs, COMPUTED)
     assert list(check.properties(schema.resource(token).inputs, unknown)) == []
     assert list(refusals.of(token, unknown)) == []
 

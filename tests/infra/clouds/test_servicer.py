@@ -11,7 +11,8 @@ import grpc
 import pytest
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
-from infra.provider.values import UNKNOWN, from_struct, to_struct
+from infra.provider.values import from_struct, to_struct
+from infra.resources.placeholders import COMPUTED
 from tests.infra.clouds import world
 from tests.infra.clouds.servicer import CloudProvider
 
@@ -103,7 +104,7 @@ def test_a_preview_makes_nothing_and_knows_no_computed_value(azure: Cloud):
     request = provider_pb2.CreateRequest(
         urn=urn(GROUP), properties=to_struct({"resourceGroupName": "lab"}), preview=True
     )
-    assert from_struct(azure.stub.Create(request).properties)["type"] == UNKNOWN
+    assert from_struct(azure.stub.Create(request).properties)["type"] == COMPUTED
     assert not azure.path.exists()
 
 

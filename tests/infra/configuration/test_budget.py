@@ -15,7 +15,7 @@ CONFIGURATION = Path(__file__).parents[1] / "configurations" / "complete-azure.y
 START = "2026-12-01"
 
 
-def configured(start: str) -> workspace.Workspace:
+def configured(start: str) -> workspace.WorkspaceConfiguration:
     found = workspace.parse("lab", yaml.safe_load(CONFIGURATION.read_text())["value"])
     assert found.budget is not None
     return replace(found, budget=replace(found.budget, start=start))

@@ -15,9 +15,9 @@ from pulumi.runtime import mocks
 from cloister.errors import InputError
 from infra.configuration import key as keys
 from infra.configuration import workspace
-from infra.configuration.cloud import Azure, Budget, Gcp
+from infra.configuration.cloud import AzureConfiguration, BudgetConfiguration, GcpConfiguration
 from infra.configuration.validation import ConfigurationError
-from infra.configuration.workspace import Cvm, Member, Workspace
+from infra.configuration.workspace import CvmConfiguration, MemberConfiguration, WorkspaceConfiguration
 
 FOLDER = Path(__file__).parents[1] / "configurations"
 CASES = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yaml"))}
@@ -94,33 +94,33 @@ def test_a_configuration_becomes_plain_values():
     case = CASES["complete"]
     key = keys.parse(case["value"]["members"][0]["key"])
     roles = ("algorithm-provider", "owner", "result-consumer")
-    assert workspace.parse(case["name"], case["value"]) == Workspace(
+    assert workspace.parse(case["name"], case["value"]) == WorkspaceConfiguration(
         name="covid-consortium",
         backend="local",
         image="base",
-        members=(Member("lab", key, roles),),
-        cvms=(Cvm("trainer", "none", 4, 1536 << 20, 6110),),
+        members=(MemberConfiguration("lab", key, roles),),
+        cvms=(CvmConfiguration("trainer", "none", 4, 1536 << 20, 6110),),
         force=False,
     )
 
 
 def test_a_configuration_for_azure_becomes_plain_values():
     found = workspace.parse("lab", value("complete-azure"))
-    assert found == Workspace(
+    assert found == WorkspaceConfiguration(
         name="lab",
         backend="azure",
         image="base",
         members=found.members,
         cvms=(
-            Cvm("trainer", "sev-snp", 4, 16 << 30, zone="1", size="Standard_DC4as_v5"),
-            Cvm("scorer", "tdx", 3, 20 << 30, size="Standard_EC4es_v6"),
+            CvmConfiguration("trainer", "sev-snp", 4, 16 << 30, zone="1", size="Standard_DC4as_v5"),
+            CvmConfiguration("scorer", "tdx", 3, 20 << 30, size="Standard_EC4es_v6"),
         ),
         force=False,
         ingress=("198.51.100.0/24",),
         endpoint="public",
         labels={"cost-centre": "4711"},
-        budget=Budget(500, "EUR", (50, 90, 100), "2026-12-01", ("costs@example.org",), ""),
-        azure=Azure(
+        budget=BudgetConfiguration(500, "EUR", (50, 90, 100), "2026-12-01", ("costs@example.org",), ""),
+        azure=AzureConfiguration(
             subscription="11111111-2222-4333-8444-555555555555",
             tenant="66666666-7777-4888-8999-aaaaaaaaaaaa",
             location="westeurope",
@@ -132,19 +132,19 @@ def test_a_configuration_for_azure_becomes_plain_values():
 
 def test_a_configuration_for_gcp_becomes_plain_values():
     found = workspace.parse("lab", value("complete-gcp"))
-    assert found == Workspace(
+    assert found == WorkspaceConfiguration(
         name="lab",
         backend="gcp",
         image="base",
         members=found.members,
         cvms=(
-            Cvm("trainer", "sev-snp", 4, 16 << 30, zone="b", size="n2d-standard-4"),
-            Cvm("scorer", "tdx", 2, 4 << 30, zone="a", size="c3-standard-4"),
+            CvmConfiguration("trainer", "sev-snp", 4, 16 << 30, zone="b", size="n2d-standard-4"),
+            CvmConfiguration("scorer", "tdx", 2, 4 << 30, zone="a", size="c3-standard-4"),
         ),
         force=False,
         ingress=("198.51.100.0/24", "10.20.0.0/16"),
-        budget=Budget(500, "EUR", (50, 90), "", (), "012345-6789AB-CDEF01"),
-        gcp=Gcp("my-project", "europe-west4", "organization/cloister-registry/main"),
+        budget=BudgetConfiguration(500, "EUR", (50, 90), "", (), "012345-6789AB-CDEF01"),
+        gcp=GcpConfiguration("my-project", "europe-west4", "organization/cloister-registry/main"),
     )
 
 

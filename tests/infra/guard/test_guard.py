@@ -7,27 +7,27 @@ from typing import Any
 import pytest
 
 from infra.backends import rolling
-from infra.configuration.workspace import Workspace
+from infra.configuration.workspace import WorkspaceConfiguration
 from infra.guard import inputs
 from infra.guard import stack as guard
-from infra.provider.names import AUTHORITY, CVM
 from infra.resources import types
 from infra.resources.resource import UNKNOWN, Resource
+from infra.resources.types import LOCAL_AUTHORITY, LOCAL_CVM
 from tests.infra import declarations
 from tests.infra.guard.broken_inputs import AGENT, BROKEN, GROUP, INSTANCE, INTERFACE, MACHINE, NETWORK, REMOVED, SUBNET
 
 BOOT = '{"cvm":"trainer","owners":["' + "ab" * 32 + '"],"version":1,"workspace":"lab"}'
 GOOD = {"imageDigest": "00" * 32, "bootConfiguration": BOOT}
-LOCAL = Workspace("lab", "local", "base", (), (), False)
+LOCAL = WorkspaceConfiguration("lab", "local", "base", (), (), False)
 
 
 def violations(kind: str, inputs: dict[str, Any]) -> list[str]:
-    return guard.violations(Resource(kind, "trainer", inputs, asked=(rolling.HOOK,)), LOCAL)
+    return guard.violations(Resource(kind, "trainer", inputs, before_delete=(rolling.HOOK,)), LOCAL)
 
 
 def test_a_workspace_of_authority_and_cvms_breaks_no_rule():
-    assert violations(CVM, GOOD) == []
-    assert violations(AUTHORITY, {"workspace": "lab"}) == []
+    assert violations(LOCAL_CVM, GOOD) == []
+    assert violations(LOCAL_AUTHORITY, {"workspace": "lab"}) == []
     assert violations("cloister:local:Workspace", {}) == []
 
 
@@ -37,16 +37,16 @@ def test_a_resource_that_nobody_thought_about_is_refused():
 
 
 def test_a_cvm_without_owners_is_refused():
-    assert len(violations(CVM, GOOD | {"bootConfiguration": BOOT.replace('"' + "ab" * 32 + '"', "")})) == 1
+    assert len(violations(LOCAL_CVM, GOOD | {"bootConfiguration": BOOT.replace('"' + "ab" * 32 + '"', "")})) == 1
 
 
 def test_a_cvm_whose_image_is_only_a_path_is_refused():
-    found = violations(CVM, {"image": "base", "bootConfiguration": BOOT})
+    found = violations(LOCAL_CVM, {"image": "base", "bootConfiguration": BOOT})
     assert found == ["it names its image without a digest."]
 
 
 def test_a_cvm_that_one_can_log_in_to_is_refused():
-    found = violations(CVM, GOOD | {"adminPassword": "secret", "sshKey": "ssh-ed25519"})
+    found = violations(LOCAL_CVM, GOOD | {"adminPassword": "secret", "sshKey": "ssh-ed25519"})
     assert found == ["it has adminPassword, sshKey: nobody logs in to a CVM."]
 
 
@@ -215,7 +215,7 @@ def test_an_input_that_nobody_thought_about_is_refused(name: str, title: str, pa
 
 
 def test_each_type_of_the_clouds_has_its_inputs():
-    declared = {kind for cloud in ("azure", "gcp") for kind in types.KINDS[cloud]}
+    declared = {kind for cloud in ("azure", "gcp") for kind in types.TYPES[cloud]}
     assert set(inputs.INPUTS) == {kind for kind in declared if not kind.startswith("cloister:")}
 
 
@@ -225,7 +225,7 @@ def test_a_service_of_the_host_that_stays_open_is_refused(service: str):
     judge = guard.Guard(declarations.configuration(name))
     sentences = []
     for one in declarations.resources(name):
-        if f"{one.kind} {one.name}" == GROUP:
+        if f"{one.type} {one.name}" == GROUP:
             rules = [rule for rule in one.inputs["securityRules"] if rule["name"] != service]
             one = replace(one, inputs=changed(one.inputs, "securityRules", rules))
         sentences += judge.judge(one)
@@ -242,7 +242,7 @@ def test_a_place_in_a_network_that_only_sounds_alike_is_refused(subnet: str):
     judge = guard.Guard(configuration)
     sentences = []
     for one in declarations.resources(name):
-        if f"{one.kind} {one.name}" == INTERFACE:
+        if f"{one.type} {one.name}" == INTERFACE:
             one = replace(one, inputs=changed(one.inputs, "ipConfigurations.0.subnet.id", stray))
         sentences += judge.judge(one)
     assert any("which workspace.ingress does not say." in sentence for sentence in sentences)
@@ -277,7 +277,7 @@ def test_a_cloud_has_an_allow_list(name: str):
 @pytest.mark.parametrize(("name", "title"), [("azure-private-snp", MACHINE), ("gcp-private-snp", INSTANCE)])
 def test_a_resource_without_a_provider_of_the_workspaces_own_is_refused(name: str, title: str):
     found = guard.violations(
-        replace(declarations.resource(name, title), provided=False), declarations.configuration(name)
+        replace(declarations.resource(name, title), explicit_provider=False), declarations.configuration(name)
     )
     assert found == ["it has no provider of the workspace's own."]
 
@@ -285,22 +285,22 @@ def test_a_resource_without_a_provider_of_the_workspaces_own_is_refused(name: st
 @pytest.mark.parametrize(("name", "title"), [("azure-private-snp", MACHINE), ("gcp-private-snp", INSTANCE)])
 def test_a_machine_that_nobody_asks_before_it_goes_is_refused(name: str, title: str):
     for hooks in ((), ("another",)):
-        unasked = replace(declarations.resource(name, title), asked=hooks)
+        unasked = replace(declarations.resource(name, title), before_delete=hooks)
         found = guard.violations(unasked, declarations.configuration(name))
         assert found == ["nobody asks it whether a run is unfinished before it goes."]
 
 
 def test_a_local_machine_that_nobody_asks_before_it_goes_is_refused():
-    found = guard.violations(Resource(CVM, "trainer", GOOD), LOCAL)
+    found = guard.violations(Resource(LOCAL_CVM, "trainer", GOOD), LOCAL)
     assert found == ["nobody asks it whether a run is unfinished before it goes."]
 
 
 def test_a_resource_that_keeps_what_nobody_judges_is_refused():
     name = "azure-private-snp"
-    kept = replace(declarations.resource(name, GROUP), ignored=("securityRules",))
+    kept = replace(declarations.resource(name, GROUP), ignore_changes=("securityRules",))
     assert guard.violations(kept, declarations.configuration(name)) == ["it ignores changes of securityRules."]
     # A key's tags cannot be changed; a machine's say where its agent listens.
-    kept = replace(declarations.resource(name, MACHINE), ignored=("tags",))
+    kept = replace(declarations.resource(name, MACHINE), ignore_changes=("tags",))
     assert guard.violations(kept, declarations.configuration(name)) == ["it ignores changes of tags."]
 
 
@@ -354,7 +354,7 @@ def test_a_machine_that_is_no_configured_cvm_is_refused(name: str, title: str):
 )
 def test_a_machine_before_its_walls_is_refused(name: str, wall: str):
     judge = guard.Guard(declarations.configuration(name))
-    resources = [one for one in declarations.resources(name) if f"{one.kind} {one.name}" != wall]
+    resources = [one for one in declarations.resources(name) if f"{one.type} {one.name}" != wall]
     assert any("calls nobody" in sentence for one in resources for sentence in judge.judge(one))
 
 

@@ -8,8 +8,8 @@ import pytest
 from invoke.exceptions import Exit
 
 from infra import tasks, teardown
-from infra.live import stack as stacks
-from infra.live.stack import KEY
+from infra.live import workspaces as stacks
+from infra.live.workspaces import KEY
 from infra.pulumi_cli import project as pulumi
 from tests.infra.clouds import workspaces
 from tests.infra.project import Project
@@ -52,7 +52,7 @@ def test_the_keys_of_a_workspace_stay_unless_it_is_removed(tmp_path: Path, monke
     made.environment["CLOISTER_FORCE"] = "1"
     tasks.down.body(None, stack="lab", yes=True)
     assert left(tmp_path) == KEYS
-    assert stacks.machines("lab") == ()
+    assert stacks.cvms("lab") == ()
     assert {one["type"] for one in stacks.PROJECT.resources("lab")} > KEYS
 
     tasks.down.body(None, stack="lab", yes=True, remove=True)

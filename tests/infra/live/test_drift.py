@@ -14,14 +14,15 @@ from cloister.protocol.imagemanifest import ImageManifest
 from infra import report
 from infra.backends import rolling
 from infra.backends.descriptor import boots
-from infra.configuration.workspace import Workspace, parse
-from infra.live import drift, machines, unmanaged
-from infra.live import stack as stacks
-from infra.live.machines import Machine
-from infra.live.stack import KEY
-from infra.provider.names import CVM
+from infra.configuration.workspace import WorkspaceConfiguration, parse
+from infra.live import cvms as machines
+from infra.live import drift, unmanaged
+from infra.live import workspaces as stacks
+from infra.live.cvms import DeployedCvm
+from infra.live.workspaces import KEY
 from infra.provider.qemu import machine
 from infra.pulumi_cli import project as pulumi
+from infra.resources.types import LOCAL_CVM
 from tests.infra.clouds import compute, workspaces
 from tests.infra.conftest import Agents, Engine
 from tests.infra.project import Project
@@ -30,18 +31,18 @@ IMAGE, OTHER = "ab" * 32, "cd" * 32
 
 
 @pytest.fixture
-def configuration() -> Workspace:
+def configuration() -> WorkspaceConfiguration:
     member = {"name": "lab", "key": workspaces.key(), "roles": ["owner"]}
     cvms = [{"name": "trainer", "memory": "1GiB", "port": 6110}, {"name": "scorer", "memory": "1GiB"}]
     return parse("lab", {"backend": "local", "image": "base", "members": [member], "cvms": cvms})
 
 
-def as_declared(configuration: Workspace) -> dict[str, dict[str, Any]]:
+def as_declared(configuration: WorkspaceConfiguration) -> dict[str, dict[str, Any]]:
     """What its machines say of themselves when all is well, by name."""
     return {
         boot.cvm: {
             "name": boot.cvm,
-            "urn": f"urn:pulumi:lab::cloister::{CVM}::{boot.cvm}",
+            "urn": f"urn:pulumi:lab::cloister::{LOCAL_CVM}::{boot.cvm}",
             "endpoint": "127.0.0.1:6110",
             "running": True,
             "image": IMAGE,
@@ -52,12 +53,12 @@ def as_declared(configuration: Workspace) -> dict[str, dict[str, Any]]:
     }
 
 
-def sentences(configuration: Workspace, running: list[Machine]) -> list[str]:
+def sentences(configuration: WorkspaceConfiguration, running: list[DeployedCvm]) -> list[str]:
     return [one.sentence() for one in drift.compare(configuration, IMAGE, running)]
 
 
-def test_what_is_as_declared_is_no_difference(configuration: Workspace):
-    assert sentences(configuration, [Machine(**one) for one in as_declared(configuration).values()]) == []
+def test_what_is_as_declared_is_no_difference(configuration: WorkspaceConfiguration):
+    assert sentences(configuration, [DeployedCvm(**one) for one in as_declared(configuration).values()]) == []
 
 
 @pytest.mark.parametrize(
@@ -71,11 +72,13 @@ def test_what_is_as_declared_is_no_difference(configuration: Workspace):
         ({"name": "tester"}, "trainer: the CVM is declared and is not there."),
     ],
 )
-def test_each_difference_of_a_machine_is_a_sentence(configuration: Workspace, change: dict[str, Any], sentence: str):
+def test_each_difference_of_a_machine_is_a_sentence(
+    configuration: WorkspaceConfiguration, change: dict[str, Any], sentence: str
+):
     running = as_declared(configuration)
     boot = running["trainer"]["boot_configuration"][:16]
     running["trainer"] |= change
-    said = sentences(configuration, [Machine(**one) for one in running.values()])
+    said = sentences(configuration, [DeployedCvm(**one) for one in running.values()])
     assert said[0] == sentence.format(boot=boot)
     assert said[1:] == (["tester: the CVM is there and is not declared."] if "name" in change else [])
 
@@ -98,13 +101,13 @@ def test_a_long_value_of_a_cloud_is_cut_and_a_path_may_hold_dots():
 
 
 def test_a_machine_whose_tpm_ended_does_not_count_as_running(engine: Engine):
-    state = engine.create(CVM, engine.inputs())
-    resource = {"type": CVM, "urn": "urn:pulumi:lab::cloister::a::trainer", "outputs": state}
-    assert [one.running for one in machines.found([resource])] == [True]
+    state = engine.create(LOCAL_CVM, engine.inputs())
+    resource = {"type": LOCAL_CVM, "urn": "urn:pulumi:lab::cloister::a::trainer", "outputs": state}
+    assert [one.running for one in machines.from_state([resource])] == [True]
     (tpm,) = machine.running(engine.state / "lab" / "trainer", machine.TPM)
     tpm.end()
-    assert [one.running for one in machines.found([resource])] == [False]
-    engine.delete(CVM, state)
+    assert [one.running for one in machines.from_state([resource])] == [False]
+    engine.delete(LOCAL_CVM, state)
 
 
 def open_to_all(world: dict[str, Any]) -> str:
@@ -151,7 +154,7 @@ class Cloud:
         self.world(change)
 
     def drift(self) -> list[str]:
-        differences, wrong = drift.found("lab", stacks.machines("lab"))
+        differences, wrong = drift.found("lab", stacks.cvms("lab"))
         assert wrong == ""
         return [one.sentence() for one in differences]
 
@@ -199,7 +202,7 @@ def test_a_cloud_is_asked_what_was_done_by_hand_and_its_machines_roll_when_nothi
     replaced = [(one, "trainer") for one in ("delete-replaced", "replace", "create-replacement")]
     assert made.steps(said) == [*replaced, ("create", "scorer")]
     digest = ImageManifest.parse(cloud.other.read_bytes()).digest().hex()
-    assert [one.image for one in stacks.machines("lab")] == [digest, digest]
+    assert [one.image for one in stacks.cvms("lab")] == [digest, digest]
     assert cloud.drift() == []
 
 
@@ -229,7 +232,7 @@ def test_what_cannot_be_compared_is_said(monkeypatch: pytest.MonkeyPatch, image:
 
 
 def test_status_is_there_for_people_and_for_programs(capsys: pytest.CaptureFixture[str]):
-    running = Machine("trainer", "urn", "", None, IMAGE, OTHER, "n2d-standard-4")
+    running = DeployedCvm("trainer", "urn", "", None, IMAGE, OTHER, "n2d-standard-4")
     difference = drift.Difference("trainer", "image", IMAGE, OTHER)
     report.machines("lab", [running], [difference], "", as_json=False)
     said = capsys.readouterr().out

@@ -64,7 +64,7 @@ def test_whatever_else_there_is_has_a_name(ask: unmanaged.Ask, world: dict[str, 
     world[NETWORK]["policies"] = [
         {"name": "17", "shortName": "organisation", "rules": [{"action": "goto_next"}, {"action": "allow"}]}
     ]
-    assert [(one.kind, one.name) for one in unmanaged.found(STATE, ask)] == [
+    assert [(one.type, one.name) for one in unmanaged.found(STATE, ask)] == [
         ("Firewall", "allow-ssh-too"),
         ("Firewall", "before"),
         ("FirewallPolicy", "organisation"),

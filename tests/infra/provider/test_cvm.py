@@ -12,25 +12,25 @@ import pytest
 
 from cloister.endpoint import Address, probe
 from image.inputs import host_tools
+from infra.processes import Process
 from infra.provider.errors import ProviderError
-from infra.provider.names import AUTHORITY, CVM
 from infra.provider.qemu import boot, machine, ports
 from infra.provider.qemu.accelerator import Accelerator
-from infra.provider.qemu.processes import Process
+from infra.resources.placeholders import COMPUTED
+from infra.resources.types import LOCAL_AUTHORITY, LOCAL_CVM
 
 Engine = Any
-UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
 
 def refusal(engine: Engine, inputs: dict[str, Any]) -> grpc.RpcError:
     with pytest.raises(grpc.RpcError) as caught:
-        engine.create(CVM, inputs)
+        engine.create(LOCAL_CVM, inputs)
     return caught.value
 
 
 def test_a_cvm_answers_until_it_is_deleted_and_leaves_nothing(engine: Engine):
     inputs = engine.inputs()
-    state = engine.create(CVM, inputs)
+    state = engine.create(LOCAL_CVM, inputs)
     assert state == inputs | {
         "endpoint": f"127.0.0.1:{inputs['port']}",
         "status": "running",
@@ -38,54 +38,54 @@ def test_a_cvm_answers_until_it_is_deleted_and_leaves_nothing(engine: Engine):
         "process": state["process"],
     }
     probe(Address.parse(state["endpoint"]))
-    assert engine.read(CVM, state) == state
+    assert engine.read(LOCAL_CVM, state) == state
     assert engine.diff(inputs, state, inputs).changes == engine.diff(inputs, state, inputs).DIFF_NONE
 
-    engine.delete(CVM, state)
+    engine.delete(LOCAL_CVM, state)
     assert not (engine.state / "lab" / "trainer").exists()
     assert ports.is_free(inputs["port"])
-    assert engine.read(CVM, state) is None
+    assert engine.read(LOCAL_CVM, state) is None
 
 
 def test_no_other_user_may_look_into_the_folder(engine: Engine):
-    state = engine.create(CVM, engine.inputs())
+    state = engine.create(LOCAL_CVM, engine.inputs())
     for folder in (engine.state, engine.state / "lab", engine.state / "lab" / "trainer"):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    engine.delete(CVM, state)
+    engine.delete(LOCAL_CVM, state)
 
 
 def test_a_cvm_whose_tpm_was_killed_is_found_stopped_and_replaced(engine: Engine):
     inputs = engine.inputs()
-    state = engine.create(CVM, inputs)
+    state = engine.create(LOCAL_CVM, inputs)
     (tpm,) = machine.running(engine.state / "lab" / "trainer", machine.TPM)
     tpm.end()
 
-    read = engine.read(CVM, state)
+    read = engine.read(LOCAL_CVM, state)
 
     assert read == state | {"status": "stopped"}
     assert list(engine.diff(inputs, read, inputs).replaces) == ["status"]
-    engine.delete(CVM, read)
+    engine.delete(LOCAL_CVM, read)
 
 
 def test_a_cvm_that_was_killed_is_found_stopped_and_replaced(engine: Engine):
     inputs = engine.inputs()
-    state = engine.create(CVM, inputs)
+    state = engine.create(LOCAL_CVM, inputs)
     process = os.pidfd_open(state["process"]["pid"])
     os.kill(state["process"]["pid"], signal.SIGKILL)
     signal.pidfd_send_signal(process, 0)
     os.waitid(os.P_PIDFD, process, os.WEXITED | os.WNOWAIT)
     os.close(process)
 
-    read = engine.read(CVM, state)
+    read = engine.read(LOCAL_CVM, state)
     assert read == state | {"status": "stopped"}
     found = engine.diff(inputs, read, inputs)
     assert list(found.replaces) == ["status"]
     assert found.deleteBeforeReplace
 
-    engine.delete(CVM, read)
-    again = engine.create(CVM, engine.check(inputs, {key: inputs[key] for key in inputs if key != "port"})[0])
+    engine.delete(LOCAL_CVM, read)
+    again = engine.create(LOCAL_CVM, engine.check(inputs, {key: inputs[key] for key in inputs if key != "port"})[0])
     assert again["endpoint"] == state["endpoint"]
-    engine.delete(CVM, again)
+    engine.delete(LOCAL_CVM, again)
 
 
 @pytest.mark.parametrize(
@@ -112,9 +112,9 @@ def test_the_last_words_of_qemu_are_repeated(engine: Engine, monkeypatch: pytest
 def test_a_machine_of_which_nothing_is_heard_is_started_anew_once(engine: Engine, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(boot, "SILENCE_SECONDS", 3.0)
     monkeypatch.setenv("STANDIN", "mute-once")
-    state = engine.create(CVM, engine.inputs())
+    state = engine.create(LOCAL_CVM, engine.inputs())
     probe(Address.parse(state["endpoint"]))
-    engine.delete(CVM, state)
+    engine.delete(LOCAL_CVM, state)
 
     monkeypatch.setenv("STANDIN", "mute")
     said = refusal(engine, engine.inputs()).details()
@@ -123,7 +123,7 @@ def test_a_machine_of_which_nothing_is_heard_is_started_anew_once(engine: Engine
 
 def test_cancel_stops_the_boot_and_leaves_nothing(engine: Engine, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("STANDIN", "silent")
-    call = engine.start(CVM, engine.inputs())
+    call = engine.start(LOCAL_CVM, engine.inputs())
     engine.provider.cancelled.set()
     assert call.code() == grpc.StatusCode.CANCELLED
     assert call.details() == "Starting the CVM 'trainer' was stopped."
@@ -139,10 +139,10 @@ def test_what_a_killed_provider_left_is_swept_by_the_next_create(engine: Engine,
     (folder / "tpm").mkdir()
     left = machine.boot(folder, tools, hardware, Accelerator("tcg", ""))
 
-    state = engine.create(CVM, inputs)
+    state = engine.create(LOCAL_CVM, inputs)
     assert Process.of(left.pid) is None
     assert [process.pid for process in machine.running(folder)] == [state["process"]["pid"]]
-    engine.delete(CVM, state)
+    engine.delete(LOCAL_CVM, state)
 
 
 def test_a_disk_with_a_flipped_bit_is_not_started(engine: Engine):
@@ -187,8 +187,8 @@ def test_a_preview_starts_nothing(engine: Engine):
 
     from infra.provider.values import from_struct, to_struct
 
-    inputs = engine.inputs() | {"authority": UNKNOWN}
-    urn = f"urn:pulumi:lab::cloister::{CVM}::trainer"
+    inputs = engine.inputs() | {"authority": COMPUTED}
+    urn = f"urn:pulumi:lab::cloister::{LOCAL_CVM}::trainer"
     request = provider_pb2.CreateRequest(urn=urn, properties=to_struct(inputs), preview=True)
     assert from_struct(engine.stub.Create(request).properties) == inputs
     assert not (engine.state / "lab" / "trainer").exists()
@@ -196,58 +196,58 @@ def test_a_preview_starts_nothing(engine: Engine):
 
 def test_what_makes_it_another_machine_replaces_it(engine: Engine):
     inputs = engine.inputs()
-    state = engine.create(CVM, inputs)
+    state = engine.create(LOCAL_CVM, inputs)
     for name in ("imageDigest", "bootConfiguration", "authority", "vcpus", "memory", "port"):
-        changed = inputs | {name: UNKNOWN if isinstance(inputs[name], str) else inputs[name] + 1}
+        changed = inputs | {name: COMPUTED if isinstance(inputs[name], str) else inputs[name] + 1}
         found = engine.diff(inputs, state, changed)
         assert list(found.replaces) == [name]
         assert list(found.detailedDiff) == [name]
-    engine.delete(CVM, state)
+    engine.delete(LOCAL_CVM, state)
 
 
 def test_a_machine_that_is_replaced_keeps_its_port(engine: Engine):
     asked = {name: value for name, value in engine.inputs().items() if name != "port"}
     inputs = asked | {"port": ports.free()}
-    state = engine.create(CVM, inputs)
+    state = engine.create(LOCAL_CVM, inputs)
     # The engine checks the inputs of a replacement without the old ones.
     assert engine.check({}, asked)[0]["port"] == inputs["port"]
-    engine.delete(CVM, state)
+    engine.delete(LOCAL_CVM, state)
     assert engine.check(inputs, asked)[0]["port"] == inputs["port"]
     assert engine.check({}, asked)[0]["port"] == engine.check({}, asked)[0]["port"]
 
 
 def test_another_name_for_the_same_image_is_only_noted(engine: Engine):
     inputs = engine.inputs()
-    state = engine.create(CVM, inputs)
+    state = engine.create(LOCAL_CVM, inputs)
     found = engine.diff(inputs, state, inputs | {"image": "elsewhere.json"})
     assert list(found.replaces) == []
     assert list(found.diffs) == ["image"]
-    engine.delete(CVM, state)
+    engine.delete(LOCAL_CVM, state)
 
 
 def test_a_cvm_with_an_unfinished_run_is_not_replaced_unless_forced(engine: Engine, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("STANDIN", "unfinished")
     inputs = engine.inputs()
-    state = engine.create(CVM, inputs)
+    state = engine.create(LOCAL_CVM, inputs)
     with pytest.raises(grpc.RpcError) as caught:
         engine.diff(inputs, state, inputs | {"vcpus": 1})
     assert caught.value.details().startswith(
         "The CVM 'trainer' would be replaced (because of vcpus), but its run is unfinished."
     )
     assert list(engine.diff(inputs, state, inputs | {"vcpus": 1, "force": True}).replaces) == ["vcpus"]
-    engine.delete(CVM, state)
+    engine.delete(LOCAL_CVM, state)
 
 
 def test_a_cvm_that_cannot_be_asked_is_not_replaced_unless_forced(engine: Engine):
     inputs = engine.inputs()
-    created = engine.create(CVM, inputs)
+    created = engine.create(LOCAL_CVM, inputs)
     state = created | {"endpoint": f"127.0.0.1:{ports.free()}"}
     with pytest.raises(grpc.RpcError) as caught:
         engine.diff(inputs, state, inputs | {"memory": 2 << 30})
     assert "but its agent cannot be asked whether a run is unfinished" in caught.value.details()
     forced = inputs | {"memory": 2 << 30, "force": True}
     assert list(engine.diff(inputs, state, forced).replaces) == ["memory"]
-    engine.delete(CVM, created)
+    engine.delete(LOCAL_CVM, created)
 
 
 def test_check_names_every_property_that_is_wrong(engine: Engine):
@@ -267,18 +267,18 @@ def test_an_authority_keeps_its_key_to_itself(engine: Engine):
     key = engine.state / "lab" / "authority" / "key.pem"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     assert set(state) == {"workspace", "certificate", "keyDigest"}
-    assert engine.read(AUTHORITY, state) == state
+    assert engine.read(LOCAL_AUTHORITY, state) == state
 
 
 def test_an_authority_without_its_key_is_gone(engine: Engine):
     state = engine.authority()
     (engine.state / "lab" / "authority" / "key.pem").unlink()
-    assert engine.read(AUTHORITY, state) is None
+    assert engine.read(LOCAL_AUTHORITY, state) is None
 
 
 def test_an_authority_takes_the_folder_of_the_workspace_with_it(engine: Engine):
     state = engine.authority()
-    engine.delete(AUTHORITY, state)
+    engine.delete(LOCAL_AUTHORITY, state)
     assert not (engine.state / "lab").exists()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.live import stack
+from infra.live import workspaces
 from infra.pulumi_cli import lock
 from infra.pulumi_cli import project as pulumi
 
@@ -24,7 +24,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setenv("PULUMI_BACKEND_URL", (tmp_path / "a state").as_uri())
     monkeypatch.setattr(pulumi, "_environment", lambda: dict(os.environ))
-    monkeypatch.setattr(stack, "PROJECT", replace(stack.PROJECT, folder=tmp_path))
+    monkeypatch.setattr(workspaces, "PROJECT", replace(workspaces.PROJECT, folder=tmp_path))
     (tmp_path / "Pulumi.yaml").write_text("name: cloister\n")
     found = tmp_path / "a state" / ".pulumi" / "locks" / "organization" / "cloister" / "lab"
     found.mkdir(parents=True)
@@ -55,7 +55,7 @@ def ended() -> int:
 
 def test_the_lock_of_a_process_that_is_gone_is_taken_away(folder: Path, capsys: pytest.CaptureFixture[str]):
     path = left(folder, content(pid := ended()))
-    stack.hand_over("up", "--stack", "lab", "--yes")
+    workspaces.hand_over("up", "--stack", "lab", "--yes")
     assert not path.exists()
     said = f"The lock that a killed verb (process {pid} of ada) left on the workspace lab is taken away.\n"
     assert capsys.readouterr().err == said
@@ -82,24 +82,24 @@ def test_a_process_that_nobody_has_reaped_is_gone(folder: Path):
 def test_every_other_lock_stays_and_nothing_is_begun(folder: Path, content: object, who: str, way: str):
     path = left(folder, content)
     with pytest.raises(pulumi.BusyError) as caught:
-        stack.hand_over("up", "--stack", "lab", "--yes")
+        workspaces.hand_over("up", "--stack", "lab", "--yes")
     assert caught.value.message.startswith("Another verb is at work on the workspace 'lab'")
     assert who in caught.value.message
     assert way in caught.value.hint
     assert path.exists()
-    assert list(stack.PROJECT.folder.glob("pulumi.words")) == []
+    assert list(workspaces.PROJECT.folder.glob("pulumi.words")) == []
 
 
 def test_the_locks_of_other_stacks_are_left_alone(folder: Path):
     path = left(folder, content(ended()))
-    stack.hand_over("up", "--stack", "other", "--yes")
+    workspaces.hand_over("up", "--stack", "other", "--yes")
     assert path.exists()
 
 
 def test_a_lock_that_only_pulumi_sees_is_told_too(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    program = stack.PROJECT.folder / "pulumi"
+    program = workspaces.PROJECT.folder / "pulumi"
     program.write_text("#!/bin/sh\necho 'error: the stack is currently locked by 1 lock(s).' >&2; exit 255\n")
     monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://bucket")
     with pytest.raises(pulumi.BusyError) as caught:
-        stack.hand_over("up", "--stack", "lab", "--yes")
+        workspaces.hand_over("up", "--stack", "lab", "--yes")
     assert caught.value.message == "Another verb is at work on the workspace 'lab'."

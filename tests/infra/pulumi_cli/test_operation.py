@@ -44,7 +44,7 @@ def test_what_pulumi_says_is_shown_and_not_waited_for_from_others(tmp_path: Path
     program.chmod(0o755)
     done = operation.perform(["stack"], tmp_path, {"PATH": f"{tmp_path}:/usr/bin:/bin"})
     os.kill(int((tmp_path / "left").read_text()), signal.SIGKILL)
-    assert done == operation.Operation(0, f"x{said}", interrupted=False, declined=False)
+    assert done == operation.OperationResult(0, f"x{said}", interrupted=False, declined=False)
     assert capsys.readouterr().err == f"x{said}"
 
 
@@ -54,4 +54,4 @@ def test_a_log_of_which_nothing_is_understood_says_nothing(tmp_path: Path, broke
     program.write_text(f"#!/bin/sh\nprintf '%s' '{broken}' >\"$3\"; echo error: no >&2; exit 1\n")
     program.chmod(0o755)
     done = operation.perform(["up"], tmp_path, {"PATH": f"{tmp_path}:/usr/bin:/bin"})
-    assert done == operation.Operation(1, "error: no\n", interrupted=False, declined=False)
+    assert done == operation.OperationResult(1, "error: no\n", interrupted=False, declined=False)

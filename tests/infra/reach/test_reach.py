@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.provider.names import AUTHORITY, CVM
 from infra.reach import azure, gcp, reach
 from infra.reach.address_set import EVERYWHERE, INTERNET, NOWHERE, Space
 from infra.reach.packet_filter import ANY_PORT, PROTOCOLS, Rule, openings
 from infra.resources.resource import UNKNOWN, Resource, from_state
+from infra.resources.types import LOCAL_AUTHORITY, LOCAL_CVM
 from tests.infra import declarations
 from tests.infra.guard.test_guard import REMOVED, changed
 
@@ -34,7 +34,7 @@ def sentences(name: str, *changes: tuple[str, str, Any]) -> list[str]:
     """What is said of a declaration in which resources have other inputs, or are not there."""
     resources = []
     for one in declarations.resources(name):
-        title = f"{one.kind} {one.name}"
+        title = f"{one.type} {one.name}"
         mine = [(path, value) for other, path, value in changes if other == title]
         if any(not path for path, _ in mine):
             continue
@@ -112,8 +112,8 @@ def test_a_private_machine_on_google_cloud_for_networks_to_come():
 
 
 def test_a_machine_on_this_one():
-    machine = Resource(CVM, "trainer", {"port": 6110.0})
-    assert reach.of("local", [Resource(AUTHORITY, "authority", {}), machine]).sentences() == [
+    machine = Resource(LOCAL_CVM, "trainer", {"port": 6110.0})
+    assert reach.of("local", [Resource(LOCAL_AUTHORITY, "authority", {}), machine]).sentences() == [
         "this machine -> trainer:6110",
         "trainer -> nothing",
         "the internet -> nothing",
@@ -122,7 +122,7 @@ def test_a_machine_on_this_one():
 
 
 def test_the_same_as_data():
-    assert reach.of("local", [Resource(CVM, "trainer", {"port": 6110})]).value() == {
+    assert reach.of("local", [Resource(LOCAL_CVM, "trainer", {"port": 6110})]).value() == {
         "cvms": ["trainer"],
         "links": [],
         "edges": [{"source": "this machine", "target": "trainer", "service": "tcp/6110", "addresses": ()}],
@@ -353,7 +353,7 @@ def test_what_is_closed_is_not_said(name: str, changes: list[tuple[str, str, Any
 )
 def test_a_peering_joins_other_networks(name: str, title: str, path: str):
     backend = name.partition("-")[0]
-    resources = [one for one in declarations.resources(name) if f"{one.kind} {one.name}" != title]
+    resources = [one for one in declarations.resources(name) if f"{one.type} {one.name}" != title]
     wall = declarations.resource(name, title)
     resources.append(replace(wall, inputs=changed(wall.inputs, path, ["10.20.0.0/16"])))
     resources.append(Resource({"azure": azure.PEERING, "gcp": gcp.PEERING}[backend], "hub", {}))
@@ -367,7 +367,7 @@ def test_before_anything_is_made_the_same_is_found(name: str):
     """In the first preview no identifier is known: references are then resolved by dependencies."""
 
     def hidden(value: Any) -> Any:
-        known = {one.kind.rpartition(":")[2] for one in declarations.resources(name)}
+        known = {one.type.rpartition(":")[2] for one in declarations.resources(name)}
         if isinstance(value, str) and value.partition("/")[0] in known:
             return UNKNOWN
         if isinstance(value, dict):
@@ -389,8 +389,8 @@ def test_the_state_says_the_same_as_the_program(name: str):
     state = [
         {
             "urn": urn(one.key),
-            "type": one.kind,
-            "id": f"{one.kind.rpartition(':')[2]}/{one.name}",
+            "type": one.type,
+            "id": f"{one.type.rpartition(':')[2]}/{one.name}",
             "inputs": one.inputs | {"secret": {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}},
             "dependencies": [urn(key) for key in one.dependencies],
         }
@@ -411,7 +411,7 @@ def test_what_the_backends_declare_is_no_more_than_configured(name: str):
 
 
 def excess(name: str, title: str, path: str, value: Any, **configured: Any) -> list[str]:
-    resources = [one for one in declarations.resources(name) if f"{one.kind} {one.name}" != title]
+    resources = [one for one in declarations.resources(name) if f"{one.type} {one.name}" != title]
     one = declarations.resource(name, title)
     resources.append(replace(one, inputs=changed(one.inputs, path, value)))
     machines = {"azure": azure, "gcp": gcp}[name.partition("-")[0]].machines(resources)

@@ -22,7 +22,7 @@ from infra.configuration import cloud
 from infra.configuration.validation import ConfigurationError
 from infra.pulumi_cli import project as pulumi_project
 from infra.registry import configuration, published
-from infra.registry import stack as stacks
+from infra.registry import registries as stacks
 from infra.registry.backends import azure as azure_backend
 from infra.registry.backends import gcp as gcp_backend
 from tests.infra import declared

@@ -10,15 +10,15 @@ from pulumi_azure_native import network, resources
 from pulumi_gcp import compute
 
 from infra.configuration import cloud
-from infra.configuration.validation import Problems
-from infra.configuration.workspace import Workspace
+from infra.configuration.validation import Validator
+from infra.configuration.workspace import WorkspaceConfiguration
 from infra.resources import labels, types
 from tests.infra import declared
 
-LAB = Workspace("lab", "azure", "base", (), (), False, labels={"cost-centre": "4711"})
+LAB = WorkspaceConfiguration("lab", "azure", "base", (), (), False, labels={"cost-centre": "4711"})
 WANTED = {"cost-centre": "4711", "cloister-workspace": "lab", "managed-by": "cloister"}
 SDKS = {"azure-native": "pulumi_azure_native", "gcp": "pulumi_gcp"}
-TYPES = [kind for backend in ("azure", "gcp") for kind in types.KINDS[backend] if kind.split(":")[0] in SDKS]
+TYPES = [kind for backend in ("azure", "gcp") for kind in types.TYPES[backend] if kind.split(":")[0] in SDKS]
 
 
 @pytest.mark.parametrize("kind", TYPES)
@@ -27,7 +27,7 @@ def test_where_a_type_is_labelled_is_what_its_sdk_says(kind: str):
     resource = getattr(importlib.import_module(f"{SDKS[package]}.{module.split('/')[0]}"), name)
     word = "tags" if package == "azure-native" else "labels"
     has_any = word in inspect.signature(resource._internal_init).parameters
-    assert types.labelled(kind) == (word if has_any else types.UNLABELLED)
+    assert types.label_input(kind) == (word if has_any else types.UNLABELLED)
 
 
 def test_everything_that_can_have_labels_is_labelled_beside_its_own():
@@ -60,15 +60,15 @@ def test_everything_that_can_have_labels_is_labelled_beside_its_own():
 
 
 def test_no_label_of_the_configuration_hides_whose_a_resource_is():
-    said = Workspace("lab", "gcp", "base", (), (), False, labels={"cloister-workspace": "another"})
+    said = WorkspaceConfiguration("lab", "gcp", "base", (), (), False, labels={"cloister-workspace": "another"})
     assert labels.labels(said) == {"cloister-workspace": "lab", "managed-by": "cloister"}
 
 
 def test_a_key_in_azure_has_room_for_every_label_that_a_configuration_may_have():
     """Azure Key Vault, "About keys": 15 tags. Everything else that is labelled has room for more."""
-    found = Problems()
+    found = Validator()
     most = cloud.labels(found, {f"label-{number}": "1" for number in range(13)})
     assert found.problems == []
     cloud.labels(found, most | {"one-more": "1"})
     assert found.problems == ["workspace.labels: are 14; 13 is the most."]
-    assert len(labels.labels(Workspace("lab", "azure", "base", (), (), False, labels=most))) == 15
+    assert len(labels.labels(WorkspaceConfiguration("lab", "azure", "base", (), (), False, labels=most))) == 15

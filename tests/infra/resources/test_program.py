@@ -9,7 +9,7 @@ import pytest
 from cloister.errors import InputError
 from infra import paths
 from infra.configuration.validation import ConfigurationError
-from infra.live import stack
+from infra.live import workspaces as stack
 from infra.pulumi_cli import project as projects
 from infra.resources import program
 from tests.infra.clouds import workspaces
@@ -21,7 +21,7 @@ LOCAL = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 from pulumi.runtime import mocks
-import infra.backends.local, infra.configuration.workspace, infra.guard.stack, infra.live.stack, infra.report
+import infra.backends.local, infra.configuration.workspace, infra.guard.stack, infra.live.workspaces, infra.report
 import infra.resources.labels, infra.tasks
 print(json.dumps(sorted(sys.modules)))
 """

@@ -7,12 +7,12 @@ from cloister import userfile
 from cloister.errors import InputError
 from infra.configuration import key as keys
 from infra.configuration import workspace
-from infra.live import stack
+from infra.live import workspaces
 
 _LARGEST_KEY = 64 * 1024
 
 
-def add(stack_name: str, name: str, key_file: Path, roles: tuple[str, ...]) -> workspace.Member:
+def add(stack_name: str, name: str, key_file: Path, roles: tuple[str, ...]) -> workspace.MemberConfiguration:
     """Write a member into the configuration, or replace the key and roles of the one with that name.
 
     Raises InputError when key or roles are wrong, or another member has the same key.
@@ -35,24 +35,24 @@ def add(stack_name: str, name: str, key_file: Path, roles: tuple[str, ...]) -> w
     number = next((number for number, entry in enumerate(entries) if entry.get("name") == name), len(entries))
     if number < len(entries):
         # Set as a whole: a role that is no longer given must not stay.
-        stack.unset(stack_name, f"members[{number}].roles")
+        workspaces.unset(stack_name, f"members[{number}].roles")
     settings: dict[str, str | int] = {f"members[{number}].name": name, f"members[{number}].key": text}
     settings |= {f"members[{number}].roles[{index}]": role for index, role in enumerate(roles)}
-    stack.configure(stack_name, settings)
-    return workspace.Member(name, key, roles)
+    workspaces.configure(stack_name, settings)
+    return workspace.MemberConfiguration(name, key, roles)
 
 
 def remove(stack_name: str, name: str) -> None:
     """Take a member out of the configuration. Raises InputError when there is none."""
     for number, entry in enumerate(listed(stack_name)):
         if entry.get("name") == name:
-            stack.unset(stack_name, f"members[{number}]")
+            workspaces.unset(stack_name, f"members[{number}]")
             return
     raise InputError(f"The workspace has no member {name!r}.", hint="Members: invoke member.list")
 
 
 def listed(stack_name: str) -> list[dict[str, object]]:
     """The members as the configuration has them."""
-    value = stack.configuration(stack_name) or {}
+    value = workspaces.configuration(stack_name) or {}
     members = value.get("members") or []
     return [entry for entry in members if isinstance(entry, dict)]

@@ -8,7 +8,7 @@ from cloister.errors import InputError
 from cloister.protocol.descriptor import Descriptor
 from infra import paths
 from infra.configuration import budget, workspace
-from infra.live.machines import Machine, found
+from infra.live.cvms import DeployedCvm, from_state
 from infra.pulumi_cli.project import Project
 from infra.reach import reach as reaches
 from infra.reach.reach import Reach
@@ -59,14 +59,14 @@ def descriptor(name: str) -> Descriptor:
     return Descriptor.from_value(outputs["descriptor"])
 
 
-def machines(name: str) -> tuple[Machine, ...]:
+def cvms(name: str) -> tuple[DeployedCvm, ...]:
     """The CVMs of a stack."""
-    return found(PROJECT.resources(name))
+    return from_state(PROJECT.resources(name))
 
 
-def machine(name: str, cvm: str) -> Machine:
+def cvm(name: str, cvm: str) -> DeployedCvm:
     """The CVM ``cvm`` of a stack. Raises InputError when it is not there."""
-    known = {one.name: one for one in machines(name)}
+    known = {one.name: one for one in cvms(name)}
     if cvm not in known:
         raise InputError(f"The workspace {name!r} runs no CVM {cvm!r}.", hint=f"CVMs: {', '.join(known) or 'none'}.")
     return known[cvm]
@@ -77,7 +77,7 @@ def reach(name: str, *, planned: bool) -> Reach:
     configuration would have it.
     """
     resources = [] if planned else PROJECT.resources(name)
-    if not found(resources):
+    if not from_state(resources):
         check(name)
         resources = _planned(name)
     backend = (configuration(name) or {}).get("backend")

@@ -17,9 +17,9 @@ from cloister.errors import InputError
 from infra import paths, report, tasks
 from infra.configuration import workspace
 from infra.configuration.validation import ConfigurationError
-from infra.live import member, stack
+from infra.live import members, workspaces
 from infra.pulumi_cli import engine
-from infra.registry import stack as registry
+from infra.registry import registries as registry
 
 CONFIGURATIONS = Path(__file__).parents[1] / "configurations"
 
@@ -35,8 +35,8 @@ def configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PULUMI_BACKEND_URL", (tmp_path / "state").as_uri())
     (tmp_path / "Pulumi.yaml").write_bytes((paths.CHECKOUT / "infra" / "Pulumi.yaml").read_bytes())
-    monkeypatch.setattr(stack, "PROJECT", replace(stack.PROJECT, folder=tmp_path))
-    stack.create("lab", {"backend": "local", "image": "base", "cvms[0].name": "trainer", "cvms[0].vcpus": 2})
+    monkeypatch.setattr(workspaces, "PROJECT", replace(workspaces.PROJECT, folder=tmp_path))
+    workspaces.create("lab", {"backend": "local", "image": "base", "cvms[0].name": "trainer", "cvms[0].vcpus": 2})
     return tmp_path / "Pulumi.lab.yaml"
 
 
@@ -51,11 +51,11 @@ def test_members_come_change_and_go(configuration: Path, tmp_path: Path):
     lab, _ = public(tmp_path, "lab")
     hospital, hospital_key = public(tmp_path, "hospital")
     newer, newer_key = public(tmp_path, "newer")
-    member.add("lab", "lab", lab, ("owner", "auditor"))
-    member.add("lab", "hospital-1", hospital, ("dataset-provider",))
-    member.add("lab", "lab", newer, ("owner",))
+    members.add("lab", "lab", lab, ("owner", "auditor"))
+    members.add("lab", "hospital-1", hospital, ("dataset-provider",))
+    members.add("lab", "lab", newer, ("owner",))
 
-    value = yaml.safe_load(configuration.read_text())["config"][stack.KEY]
+    value = yaml.safe_load(configuration.read_text())["config"][workspaces.KEY]
     assert value == {
         "backend": "local",
         "image": "base",
@@ -67,20 +67,20 @@ def test_members_come_change_and_go(configuration: Path, tmp_path: Path):
     }
     assert workspace.parse("lab", value).owners()[0].name == "lab"
 
-    member.remove("lab", "lab")
-    assert [entry["name"] for entry in member.listed("lab")] == ["hospital-1"]
+    members.remove("lab", "lab")
+    assert [entry["name"] for entry in members.listed("lab")] == ["hospital-1"]
     with pytest.raises(InputError, match="The workspace has no member 'lab'"):
-        member.remove("lab", "lab")
+        members.remove("lab", "lab")
 
 
 @pytest.mark.parametrize("name", ["123", "true"])
 def test_a_name_that_looks_like_something_else_stays_a_name(configuration: Path, tmp_path: Path, name: str):
     key, _ = public(tmp_path, "key")
-    stack.create(name, {"backend": "local", "image": "base", "cvms[0].name": name, "cvms[0].vcpus": 2})
-    member.add(name, name, key, ("owner",))
-    made = workspace.parse(name, stack.configuration(name))
+    workspaces.create(name, {"backend": "local", "image": "base", "cvms[0].name": name, "cvms[0].vcpus": 2})
+    members.add(name, name, key, ("owner",))
+    made = workspace.parse(name, workspaces.configuration(name))
     assert (made.name, made.cvms[0].name, made.cvms[0].vcpus, made.members[0].name) == (name, name, 2, name)
-    assert stack.selected("") == name
+    assert workspaces.selected("") == name
 
 
 def test_a_key_has_one_digest_in_every_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -93,7 +93,7 @@ def test_a_key_has_one_digest_in_every_form(tmp_path: Path, capsys: pytest.Captu
 
 def test_what_is_wrong_is_not_written(configuration: Path, tmp_path: Path):
     lab, _ = public(tmp_path, "lab")
-    member.add("lab", "lab", lab, ("owner",))
+    members.add("lab", "lab", lab, ("owner",))
     before = configuration.read_bytes()
     for name, path, roles, sentence in (
         ("other", lab, ("owner",), "is already the key of the member 'lab'"),
@@ -103,28 +103,28 @@ def test_what_is_wrong_is_not_written(configuration: Path, tmp_path: Path):
         ("lab", Path(os.devnull), ("owner",), "cannot be read: Is a device, not a file"),
     ):
         with pytest.raises(InputError, match=sentence):
-            member.add("lab", name, path, roles)
+            members.add("lab", name, path, roles)
     assert configuration.read_bytes() == before
 
 
 def test_a_stack_that_is_not_there_is_named_with_those_that_are(configuration: Path):
-    assert stack.selected("lab") == stack.selected("") == "lab"
+    assert workspaces.selected("lab") == workspaces.selected("") == "lab"
     with pytest.raises(InputError) as caught:
-        stack.selected("labb")
+        workspaces.selected("labb")
     assert (caught.value.message, caught.value.hint) == ("There is no workspace 'labb'.", "Workspaces: lab.")
 
 
 def test_a_workspace_that_is_not_up_has_no_descriptor(configuration: Path):
-    assert stack.machines("lab") == ()
+    assert workspaces.cvms("lab") == ()
     with pytest.raises(InputError, match="is not up"):
-        stack.descriptor("lab")
+        workspaces.descriptor("lab")
 
 
 def test_what_is_wrong_with_a_workspace_is_said_before_the_engine_starts(
     configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
     handed: list[tuple[str, ...]] = []
-    monkeypatch.setattr(stack, "hand_over", lambda *words: handed.append(words))
+    monkeypatch.setattr(workspaces, "hand_over", lambda *words: handed.append(words))
 
     with pytest.raises(Exit) as ended:
         tasks.up.body(None, stack="lab", yes=True)
@@ -136,9 +136,9 @@ def test_what_is_wrong_with_a_workspace_is_said_before_the_engine_starts(
 
     for planned in (False, True):
         with pytest.raises(ConfigurationError):
-            stack.reach("lab", planned=planned)
+            workspaces.reach("lab", planned=planned)
 
-    member.add("lab", "lab", public(tmp_path, "lab")[0], ("owner",))
+    members.add("lab", "lab", public(tmp_path, "lab")[0], ("owner",))
     tasks.up.body(None, stack="lab", yes=True)
     assert [words[0] for words in handed] == ["up"]
 
@@ -147,10 +147,10 @@ def test_a_budget_that_azure_would_not_make_is_refused_before_the_engine_starts(
     configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
     handed: list[tuple[str, ...]] = []
-    monkeypatch.setattr(stack, "hand_over", lambda *words: handed.append(words))
+    monkeypatch.setattr(workspaces, "hand_over", lambda *words: handed.append(words))
     complete = yaml.safe_load((CONFIGURATIONS / "complete-azure.yaml").read_text())["value"]
     value = complete | {"budget": complete["budget"] | {"start": "2020-01-01"}}
-    configuration.write_text(yaml.safe_dump({"config": {stack.KEY: value}}))
+    configuration.write_text(yaml.safe_dump({"config": {workspaces.KEY: value}}))
 
     with pytest.raises(Exit) as ended:
         tasks.up.body(None, stack="lab", yes=True)
@@ -172,4 +172,4 @@ def test_a_workspace_of_a_registry_that_is_not_there_is_not_made(
         tasks.new.body(None, "covid", **words)
     assert ended.value.code == 2
     assert capfd.readouterr().err == ("Error: There is no registry 'nope'.\nMake one: invoke registry.new NAME\n")
-    assert set(stack.names()) == {"lab"}
+    assert set(workspaces.names()) == {"lab"}

@@ -7,16 +7,17 @@ from typing import Any
 from cloister.errors import CloisterError
 from cloister.protocol import canonical
 from cloister.protocol.bootconfig import BootConfiguration
-from infra.provider.names import CVM
 from infra.provider.qemu.liveness import is_alive
 from infra.resources.tags import BOOT, ENDPOINT, IMAGE
+from infra.resources.types import LOCAL_CVM
+from infra.resources.urn import Urn
 
 _MEBIBYTE = 1 << 20
 _GCP_RUNNING = "RUNNING"
 
 
 @dataclass(frozen=True)
-class Machine:
+class DeployedCvm:
     """``running`` is None where nobody here can know: in a cloud. ``image`` and ``boot_configuration`` are the digests
     of what it was started with (hex), ``size`` says what it is made of.
     """
@@ -35,7 +36,7 @@ class Machine:
         return self.running is False
 
 
-def found(resources: Sequence[Mapping[str, Any]]) -> tuple[Machine, ...]:
+def from_state(resources: Sequence[Mapping[str, Any]]) -> tuple[DeployedCvm, ...]:
     """The machines among the resources of a stack's state."""
     machines = []
     for resource in resources:
@@ -51,8 +52,8 @@ def local_size(vcpus: int, memory: int) -> str:
     return f"{vcpus} vCPUs, {memory // _MEBIBYTE} MiB"
 
 
-def _local(urn: str, outputs: Mapping[str, Any]) -> Machine:
-    return Machine(
+def _local_cvm(urn: str, outputs: Mapping[str, Any]) -> DeployedCvm:
+    return DeployedCvm(
         name=outputs["name"],
         urn=urn,
         endpoint=outputs["endpoint"],
@@ -64,21 +65,21 @@ def _local(urn: str, outputs: Mapping[str, Any]) -> Machine:
     )
 
 
-def _azure(urn: str, outputs: Mapping[str, Any]) -> Machine:
+def _azure_cvm(urn: str, outputs: Mapping[str, Any]) -> DeployedCvm:
     said = outputs.get("tags") or {}
-    return _in_a_cloud(urn, said, str((outputs.get("hardwareProfile") or {}).get("vmSize", "")), None)
+    return _cloud_cvm(urn, said, str((outputs.get("hardwareProfile") or {}).get("vmSize", "")), None)
 
 
-def _gcp(urn: str, outputs: Mapping[str, Any]) -> Machine:
+def _gcp_cvm(urn: str, outputs: Mapping[str, Any]) -> DeployedCvm:
     status = outputs.get("currentStatus")
     # Only the last refresh's word: a machine that ran then may not run now.
     ended = False if status and status != _GCP_RUNNING else None
-    return _in_a_cloud(urn, outputs.get("metadata") or {}, str(outputs.get("machineType", "")), ended)
+    return _cloud_cvm(urn, outputs.get("metadata") or {}, str(outputs.get("machineType", "")), ended)
 
 
-def _in_a_cloud(urn: str, said: Mapping[str, Any], size: str, running: bool | None) -> Machine:
-    return Machine(
-        name=urn.rpartition("::")[2],
+def _cloud_cvm(urn: str, said: Mapping[str, Any], size: str, running: bool | None) -> DeployedCvm:
+    return DeployedCvm(
+        name=Urn.parse(urn).name,
         urn=urn,
         endpoint=str(said.get(ENDPOINT, "")),
         running=running,
@@ -95,8 +96,8 @@ def _digest(configuration: str) -> str:
         return ""
 
 
-_READERS: dict[str, Callable[[str, Mapping[str, Any]], Machine]] = {
-    CVM: _local,
-    "azure-native:compute:VirtualMachine": _azure,
-    "gcp:compute/instance:Instance": _gcp,
+_READERS: dict[str, Callable[[str, Mapping[str, Any]], DeployedCvm]] = {
+    LOCAL_CVM: _local_cvm,
+    "azure-native:compute:VirtualMachine": _azure_cvm,
+    "gcp:compute/instance:Instance": _gcp_cvm,
 }

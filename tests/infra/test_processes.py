@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from infra.provider.qemu.processes import Process, start, working_in
+from infra.processes import Process, start, working_in
 
 SLEEPER = [sys.executable, "-c", "import signal; signal.pause()", "qemu-system-x86_64"]
 

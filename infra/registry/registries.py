@@ -29,7 +29,7 @@ _LEAST_PREFIX = 8
 
 
 @dataclass(frozen=True)
-class Entry:
+class RegistryImage:
     """An image of a registry: ``identifier`` is what VMs name it by, "" before ``registry.up``."""
 
     flavor: str
@@ -67,12 +67,12 @@ def _problems(name: str, backend: str, place: Mapping[str, str]) -> Iterator[str
             yield f"{option}{colon}{sentence}"
 
 
-def read(name: str) -> configuration.Registry:
+def read(name: str) -> configuration.RegistryConfiguration:
     """Raises ConfigurationError."""
     return configuration.parse(name, PROJECT.configuration(name))
 
 
-def add(name: str, wanted: str, secure_boot: Path | None) -> configuration.Published:
+def add(name: str, wanted: str, secure_boot: Path | None) -> configuration.PublishedImage:
     """Write the image ``wanted`` (a flavor, or the path of a manifest) into the configuration.
 
     ``secure_boot`` is a folder with PK.der, KEK.der and db.der. Raises InputError.
@@ -103,7 +103,7 @@ def add(name: str, wanted: str, secure_boot: Path | None) -> configuration.Publi
         raise
 
 
-def remove(name: str, wanted: str) -> configuration.Published:
+def remove(name: str, wanted: str) -> configuration.PublishedImage:
     """Take the image of flavor or digest ``wanted`` (its first 8 digits do) out. Raises InputError."""
     images = read(name).images
     exact = [one for one in images if one.digest == wanted or one.flavor == wanted]
@@ -115,10 +115,13 @@ def remove(name: str, wanted: str) -> configuration.Published:
     return meant[0]
 
 
-def listed(name: str) -> list[Entry]:
+def listed(name: str) -> list[RegistryImage]:
     """The images as configured, with what the last ``registry.up`` made of them."""
     made = PROJECT.outputs(name).get("images") or {}
-    return [Entry(one.flavor, one.digest, str((made.get(one.digest) or {}).get("id", ""))) for one in read(name).images]
+    return [
+        RegistryImage(one.flavor, one.digest, str((made.get(one.digest) or {}).get("id", "")))
+        for one in read(name).images
+    ]
 
 
 def destination(name: str) -> str:

@@ -14,8 +14,8 @@ import pytest
 
 from cloister.errors import InputError
 from cloister.protocol.descriptor import Descriptor
-from infra.live import stack
-from infra.provider.qemu.processes import working_in
+from infra.live import workspaces
+from infra.processes import working_in
 from infra.pulumi_cli import project as pulumi
 from tests.infra.project import SECONDS, STACK, Project, wait_for
 
@@ -99,10 +99,10 @@ def test_a_pulumi_that_ends_after_ctrl_c_was_interrupted_and_did_not_fail(
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setattr(pulumi, "_environment", lambda: dict(os.environ))
     with pytest.raises(raised):
-        stack.hand_over("up", "--yes")
+        workspaces.hand_over("up", "--yes")
 
 
-@pytest.mark.parametrize("verb", [lambda: stack.hand_over("up", "--yes"), stack.names])
+@pytest.mark.parametrize("verb", [lambda: workspaces.hand_over("up", "--yes"), workspaces.names])
 def test_a_pulumi_that_found_no_room_ends_with_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: Callable[[], object]
 ):
@@ -123,7 +123,7 @@ def test_nothing_is_begun_where_nobody_can_be_asked(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr("sys.stdin", io.StringIO())
     with pytest.raises(InputError, match="no terminal to ask on") as caught:
-        stack.hand_over(word, "--stack", STACK)
+        workspaces.hand_over(word, "--stack", STACK)
     assert (caught.value.hint, caught.value.exit_code) == ("Say it with --yes.", 2)
 
 
@@ -139,7 +139,7 @@ def test_a_name_that_is_taken_is_told_from_an_engine_that_fails(
     monkeypatch.setattr(pulumi, "_environment", lambda: dict(os.environ))
     says = f"There is a workspace '{STACK}' already." if taken else "pulumi stack init: no"
     with pytest.raises(InputError if taken else pulumi.StackError) as caught:
-        stack.create(STACK, {})
+        workspaces.create(STACK, {})
     assert caught.value.message == says
 
 
@@ -150,19 +150,19 @@ def test_a_local_stack_fetches_no_plugin_of_a_cloud_whose_sdk_is_installed(
     program = tmp_path / "pulumi"
     program.write_text('#!/bin/sh\nenv >"$0.environment"\n')
     program.chmod(0o755)
-    settings = {"config": {stack.KEY: {"backend": backend}}}
+    settings = {"config": {workspaces.KEY: {"backend": backend}}}
     (tmp_path / f"Pulumi.{STACK}.yaml").write_text(json.dumps(settings))
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.delenv("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", raising=False)
     monkeypatch.setattr(pulumi, "_environment", lambda: dict(os.environ))
-    monkeypatch.setattr(stack, "PROJECT", replace(stack.PROJECT, folder=tmp_path))
-    stack.hand_over("up", "--stack", STACK, "--yes")
+    monkeypatch.setattr(workspaces, "PROJECT", replace(workspaces.PROJECT, folder=tmp_path))
+    workspaces.hand_over("up", "--stack", STACK, "--yes")
     said = (tmp_path / "pulumi.environment").read_text()
     assert ("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=1" not in said) is fetched
 
 
 def test_a_wrong_configuration_is_a_sentence_and_no_traceback(project: Project):
-    project.pulumi("config", "set", "--path", f"{stack.KEY}.cvms[0].memory", "lots")
+    project.pulumi("config", "set", "--path", f"{workspaces.KEY}.cvms[0].memory", "lots")
     said = project.pulumi("preview", good=False)
     assert "workspace.cvms[0].memory: 'lots' is not a size; write for example 4GiB or 1536MiB." in said
     assert "Traceback" not in said
@@ -172,7 +172,7 @@ def test_a_wrong_configuration_is_a_sentence_and_no_traceback(project: Project):
 def test_an_unfinished_run_fails_the_preview_unless_forced(project: Project):
     project.environment["STANDIN"] = "unfinished"
     project.up(create=4)
-    project.pulumi("config", "set", "--path", f"{stack.KEY}.cvms[0].vcpus", "1")
+    project.pulumi("config", "set", "--path", f"{workspaces.KEY}.cvms[0].vcpus", "1")
     assert "its run is unfinished" in project.pulumi("preview", good=False)
     project.environment["CLOISTER_FORCE"] = "1"
     project.up(replace=1, same=3)

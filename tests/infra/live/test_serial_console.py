@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cloister.errors import InputError
-from infra.live import console
+from infra.live import serial_console
 from infra.provider.qemu.machine import CONSOLE_SOCKET
 
 
@@ -24,18 +24,18 @@ def listening(folder: Path) -> None:
 
 def test_the_only_console_is_meant_where_nobody_names_one(state: Path):
     with pytest.raises(InputError, match="No CVM of the workspace 'lab' has a console") as caught:
-        console.only("lab")
+        serial_console.only("lab")
     assert "--image debug" in caught.value.hint
     listening(state / "lab" / "trainer")
     listening(state / "other" / "trainer")
-    assert console.only("lab") == "trainer"
+    assert serial_console.only("lab") == "trainer"
     listening(state / "lab" / "second")
     with pytest.raises(InputError, match="Several CVMs have a console: second, trainer") as caught:
-        console.only("lab")
+        serial_console.only("lab")
     assert caught.value.hint == "Choose one: --cvm NAME"
 
 
 def test_a_cvm_without_a_console_is_named(state: Path):
     (state / "lab" / "trainer").mkdir(parents=True)
     with pytest.raises(InputError, match="The CVM 'trainer' of the workspace 'lab' has no console"):
-        console.attach("lab", "trainer")
+        serial_console.attach("lab", "trainer")
