@@ -10,6 +10,8 @@ from cloister.errors import CloisterError
 class AgentError(CloisterError):
     """The agent cannot start or go on. The message is shown to whoever operates the machine."""
 
+    remedy = "Report the line on the console to the platform team; `reset` restarts the CVM."
+
 
 class Reason(StrEnum):
     """Why a call is refused. Stable: clients turn these into sentences and exit codes."""

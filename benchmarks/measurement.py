@@ -16,7 +16,9 @@ INVOKE = Path(sys.executable).with_name("invoke")
 
 
 class BenchmarkError(CloisterError):
-    """A command that is measured failed, or left no trace of what is to be measured."""
+    """A measured command failed, or its output lacks the measured value."""
+
+    remedy = "Run the command by itself to see why it fails."
 
 
 @dataclass(frozen=True)

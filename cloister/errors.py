@@ -1,21 +1,22 @@
 """The root of every error that Cloister raises on purpose.
 
-An error is a sentence for the reader, a hint that says what to do next, and the exit code of the verb
-that shows it (``docs/verbs.md`` has the table of codes).
+An error has a message, a hint that says what to do next, and the exit code of the verb that shows it. ``docs/verbs.md``
+has the exit codes, ``docs/errors.md`` all errors.
 """
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
+"""Exit code after Ctrl-C, as shells use it."""
 
 
 class CloisterError(Exception):
-    """Something that the reader can understand and act upon.
+    """An error that the reader can understand and act on.
 
-    ``message`` is one sentence with the value that was wrong, ``hint`` what to do about it (may be empty),
-    ``exit_code`` what the process ends with.
+    ``message`` is a sentence with the value that was wrong, ``hint`` an instruction (may be empty), ``exit_code`` the
+    exit code of the process. A verb shows the class's ``remedy`` when there is no hint.
     """
 
     exit_code: int = 1
+    remedy: str = "Run the command again; if it fails again, report the error to the platform team."
 
     def __init__(self, message: str, *, hint: str = "", exit_code: int | None = None) -> None:
         super().__init__(message)
@@ -32,21 +33,25 @@ class InputError(CloisterError):
     """The caller's own input is wrong: a file, an option, a configuration."""
 
     exit_code = 2
+    remedy = "Correct the input, then run the command again."
 
 
 class ProofError(CloisterError):
     """A proof fails: evidence, a manifest digest, a signature, an event chain."""
 
     exit_code = 3
+    remedy = "Do not trust it. Run the command again; if it fails again, report it to the platform team."
 
 
 class RefusedError(CloisterError):
-    """The agent refuses: a role is missing, a result was consumed."""
+    """The agent refuses a call: a role is missing, a result was consumed."""
 
     exit_code = 4
+    remedy = "Ask the owner of the computation or the platform team."
 
 
 class UnreachableError(CloisterError):
-    """Nobody answers at the address."""
+    """No connection to the address, or no answer."""
 
     exit_code = 5
+    remedy = "Check the address and the network, then run the command again."

@@ -13,6 +13,8 @@ _TAIL_LINES = 12
 class ProcessError(CloisterError):
     """A program could not be started, took too long, or ended with a status other than 0."""
 
+    remedy = "Correct what the program reports, then run the command again."
+
 
 def run(
     argv: Sequence[str | os.PathLike[str]],

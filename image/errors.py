@@ -5,3 +5,5 @@ from cloister.errors import CloisterError
 
 class ImageError(CloisterError):
     """An image, one of its inputs or one of the locked host tools cannot be had or made."""
+
+    remedy = "Correct the recipe or its lock, then build the image again."

@@ -63,7 +63,7 @@ def _look(name: str, look: Callable[[], MachineCheck]) -> MachineCheck:
     try:
         return look()
     except CloisterError as error:
-        return MachineCheck(name, False, error.message, error.hint)
+        return MachineCheck(name, False, error.message, error.hint or error.remedy)
 
 
 def _machine() -> MachineCheck:

@@ -6,6 +6,8 @@ from cloister.errors import CloisterError, InputError, ProofError
 class AttestationError(ProofError):
     """Evidence that cannot be judged at all."""
 
+    remedy = "Ask the machine for its evidence again; if it sends the same, do not use that machine."
+
 
 class MalformedEvidence(AttestationError):
     """Bytes that are not what they claim to be.
@@ -29,9 +31,13 @@ class MalformedEvidence(AttestationError):
 class PolicyError(InputError):
     """The party's own policy, or what it is made from, cannot be used."""
 
+    remedy = "Correct the policy: docs/attestation.md describes its sections."
+
 
 class CollateralError(InputError):
     """What the caller brings to judge evidence with cannot be used."""
+
+    remedy = "Pass other collateral with --collateral, or fetch it again with --fetch."
 
 
 class TpmError(CloisterError):

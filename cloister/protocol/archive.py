@@ -27,6 +27,8 @@ _UNSEEN = ("Cf", "Zl", "Zp")
 class ArchiveError(InputError):
     """A folder cannot be archived, or an archive is not what its format demands."""
 
+    remedy = "Rename, remove or pack these files, then run the command again."
+
 
 def check_name(name: str) -> None:
     """Raise ArchiveError unless ``name`` is a relative path that stays inside its folder, without odd characters."""

@@ -27,6 +27,8 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z\Z")
 class FormatError(InputError):
     """A document is not what its format demands."""
 
+    remedy = "Correct the document, or ask its sender for a valid one."
+
 
 def encode(value: Any) -> bytes:
     """``value`` (dict, list, str, int, bool, None) as RFC 8785 canonical JSON."""

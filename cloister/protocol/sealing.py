@@ -24,6 +24,8 @@ MAX_FRAME = FRAME_SIZE + 4096 + TAG_SIZE
 class SealError(CloisterError):
     """A frame is out of order, repeated, truncated, of another stream, or does not open."""
 
+    remedy = "Run the command again; if it fails again, something between you and the CVM changes the traffic."
+
 
 class Direction(Enum):
     """Who seals."""

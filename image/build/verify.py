@@ -35,6 +35,8 @@ _CIRCUMSTANCES = {
 class DiffersError(ImageError):
     """A rebuilt image is not the one that it was compared with."""
 
+    remedy = "Compare both image manifests: invoke image.diff. Do not use an image that cannot be rebuilt."
+
 
 @dataclass(frozen=True)
 class Comparison:

@@ -23,6 +23,8 @@ INDEX = "main/binary-amd64/Packages.xz"
 class ArchiveError(ImageError):
     """The archive's index is not what Debian signed, or is too old."""
 
+    remedy = "Run the command again later, or choose another mirror with CLOISTER_DEBIAN_MIRROR."
+
 
 @dataclass(frozen=True)
 class Release:

@@ -12,6 +12,8 @@ from image.errors import ImageError
 class ResolveError(ImageError):
     """A dependency cannot be met from the archives that the recipe names."""
 
+    remedy = "Correct the recipe in image/recipes."
+
 
 @dataclass(frozen=True)
 class Candidate:

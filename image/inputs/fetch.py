@@ -41,6 +41,8 @@ Progress = Callable[[int], None]
 class FetchError(ImageError):
     """A file of a lock cannot be had, or is not the one that the lock names."""
 
+    remedy = "Check the network and the mirrors, then run the command again."
+
 
 class SupersededError(FetchError):
     """The mirror has replaced packages by newer ones."""

@@ -25,6 +25,8 @@ _TIME = "%Y-%m-%dT%H:%M:%SZ"
 class LockError(ImageError):
     """A lock is absent or is not what this program writes."""
 
+    remedy = "Restore the lock from version control, or write a new one: invoke image.lock"
+
 
 @dataclass(frozen=True)
 class LockedArchive:

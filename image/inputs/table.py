@@ -12,6 +12,8 @@ _REQUIRED = object()
 class RecipeError(InputError):
     """A recipe has a key that is unknown, absent or of the wrong type."""
 
+    remedy = "Correct the recipe in image/recipes."
+
 
 class Table:
     """A TOML table with the name that its keys have in messages, such as ``base.toml: kernel``."""

@@ -20,6 +20,8 @@ SIGNED_KERNEL = "uki.signed.efi"
 class ImageMissing(InputError):
     """The image is not there, or is not what its manifest says."""
 
+    remedy = "Build the image again: invoke image.build"
+
 
 @dataclass(frozen=True)
 class Image:

@@ -19,6 +19,8 @@ class ConfigurationError(InputError):
     of its key.
     """
 
+    remedy = "Correct these values in the configuration of the stack, then run the command again."
+
     def __init__(self, what: str, name: str, problems: tuple[str, ...], *, hint: str = "") -> None:
         one = len(problems) == 1
         lines = "".join(f"\n  {problem}" for problem in problems)

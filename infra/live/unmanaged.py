@@ -28,6 +28,8 @@ Ask = Callable[[str], dict[str, Any]]
 class UnansweredError(CloisterError):
     """Google Cloud could not be asked, or did not answer."""
 
+    remedy = "Sign in to Google Cloud and check the network, then run the command again."
+
 
 @dataclass(frozen=True)
 class UnmanagedResource:

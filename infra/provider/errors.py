@@ -6,6 +6,10 @@ from cloister.errors import CloisterError
 class ProviderError(CloisterError):
     """A virtual machine could not be made, or must not be touched."""
 
+    remedy = "Run the command again; if it fails again, replace the CVM: invoke workspace.down, then workspace.up"
+
 
 class CancelledError(ProviderError):
     """The user stopped the operation."""
+
+    remedy = "Run the command again."

@@ -35,6 +35,8 @@ _ASKING = ("up", "destroy")
 class StackError(CloisterError):
     """Pulumi refused or failed; what it said is on the terminal or in the message."""
 
+    remedy = "Correct what pulumi reports, then run the command again."
+
 
 class BusyError(StackError):
     """Somebody else changes the stack, or was killed while doing so."""

@@ -17,7 +17,7 @@ _SAID_ALREADY = 32
 def end(error: CloisterError) -> NoReturn:
     """An error of the user's is a sentence, not a traceback."""
     # pulumi.RunError would be followed by "an unhandled error occurred: program exited with ...".
-    pulumi.log.error(f"{error.message}\n{error.hint}".rstrip())
+    pulumi.log.error(f"{error.message}\n{error.hint or error.remedy}".rstrip())
     raise SystemExit(_SAID_ALREADY) from error
 
 

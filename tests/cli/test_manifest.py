@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cloister.client.computation import manifest as manifests
+from cloister.errors import InputError
 from cloister.protocol.imagemanifest import ImageManifest
 
 IMAGE = ImageManifest(
@@ -75,13 +76,14 @@ def test_the_two_kinds_of_manifests_are_told_apart(cloister, machine, parties, f
     parties.manifest()
     said = "image.json is the manifest of an image, not the manifest of a computation"
 
-    assert cloister("review", "image.json").err == f"Error: {said}.\n"
+    assert cloister("review", "image.json").err == f"Error: {said}.\n{InputError.remedy}\n"
     source = cloister("manifest", "image.json", "--output", "other.json")
-    assert (source.code, source.err) == (2, f"Error: {said} as its author writes it.\n")
+    assert (source.code, source.err) == (2, f"Error: {said} as its author writes it.\n{InputError.remedy}\n")
     words = ("--workspace", "workspace.json", "--output", "new.json", "--yes")
     swapped = cloister("policy", "--image", "manifest.json", *words)
     assert swapped.code == 2
-    assert swapped.err == ("Error: manifest.json is the manifest of a computation, not the manifest of an image.\n")
+    said = "manifest.json is the manifest of a computation, not the manifest of an image"
+    assert swapped.err == f"Error: {said}.\n{InputError.remedy}\n"
 
 
 def test_who_has_the_manifest_of_the_image_is_said(cloister, machine, folder: Path) -> None:

@@ -152,8 +152,8 @@ def report(error: CloisterError) -> None:
     if logging.getLogger("invoke").isEnabledFor(logging.DEBUG) or "--debug" in sys.argv:
         print(_shown("".join(traceback.format_exception(error))), end="", file=sys.stderr)
     print(_shown(_spoken(f"Error: {error.message}")), file=sys.stderr)
-    if error.hint:
-        print(_shown(_spoken(error.hint)), file=sys.stderr)
+    if hint := error.hint or error.remedy:
+        print(_shown(_spoken(hint)), file=sys.stderr)
 
 
 def _shown(said: str) -> str:

@@ -32,6 +32,8 @@ Clock = Callable[[], datetime.datetime]
 class CollateralError(UnreachableError):
     """A service did not give what was asked of it."""
 
+    remedy = "Run the command again later, or pass the vendor's files with --collateral."
+
 
 @dataclass(frozen=True)
 class Answer:

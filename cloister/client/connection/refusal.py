@@ -41,6 +41,8 @@ class ConnectionLost(UnreachableError):
 class DamagedStream(ProofError):
     """Frames came out of order, changed or truncated."""
 
+    remedy = "Run the command again; if it fails again, something between you and the CVM changes the traffic."
+
 
 @dataclass(frozen=True)
 class _Meaning:
@@ -51,6 +53,7 @@ class _Meaning:
 _INPUT, _PROOF = InputError.exit_code, ProofError.exit_code
 
 _MEANINGS = {
+    "ALREADY_ENDED": _Meaning("`events` shows how it ended; `reset` makes the machine ready for another."),
     "ALREADY_SUBMITTED": _Meaning("A CVM takes one manifest in its life: `reset` gives it a new one."),
     "BUSY": _Meaning("Wait until the other one has ended, then run the command again."),
     "CONSUMED": _Meaning("The key of a result goes out once; use the copy that was fetched then."),
@@ -60,6 +63,7 @@ _MEANINGS = {
     "FRAME": _Meaning("Somebody may stand between you and the machine; run the command again.", _PROOF),
     "INTERNAL": _Meaning("Tell the platform team; `reset` gives the machine a new start.", 1),
     "LOG_FULL": _Meaning("An owner can `reset` the machine."),
+    "MALFORMED": _Meaning("Use the version of Cloister that the workspace's image was built with."),
     "MANIFEST_CHANGED": _Meaning("A manifest was submitted meanwhile; run the command again."),
     "MANIFEST_INVALID": _Meaning("`manifest` writes the canonical form.", _INPUT),
     "NOT_AUTHORIZED": _Meaning("Only keys that manifest or workspace name may do this: check --key, or ask the owner."),
@@ -68,8 +72,10 @@ _MEANINGS = {
     "STREAM_REPEATED": _Meaning("Somebody may stand between you and the machine; run the command again.", _PROOF),
     "TOO_LARGE": _Meaning("Declare less in the manifest, or ask the platform team for a larger CVM."),
     "UNKNOWN_ASSET": _Meaning("`review` shows the assets of a manifest.", _INPUT),
+    "UNKNOWN_SERVICE": _Meaning("Use the version of Cloister that the workspace's image was built with."),
     "UNSUPPORTED_KIND": _Meaning("Agree on an algorithm of kind python.", _INPUT),
     "WRONG_CONSENT": _Meaning("Compare your manifest with the others'.", _PROOF),
+    "WRONG_OFFSET": _Meaning("Run the command again: it asks where the upload continues."),
 }
 """For reasons whose remedy the reader would not guess from the agent's sentence."""
 
@@ -110,6 +116,12 @@ def translate(error: grpc.RpcError, doing: str, address: object) -> CloisterErro
             f"{doing[0].upper()}{doing[1:]} failed: {_printable(details) or 'the stream was damaged'}."
         )
     return RefusedError(f"The agent refuses {doing}: {_printable(details) or (code.name if code else 'no reason')}.")
+
+
+def remedy(reason: str) -> tuple[str, int]:
+    """What to do about a refusal with this reason, and the exit code of the verb."""
+    meaning = _MEANINGS[reason]
+    return meaning.hint, meaning.exit_code
 
 
 def reason_of(error: CloisterError) -> str:

@@ -1,0 +1,94 @@
+"""The page of all errors: complete, and what the source says."""
+
+from pathlib import Path
+
+import pytest
+
+from tools.errors_page import page
+from tools.errors_page.sites import ErrorSite, Sources
+
+ERRORS = """
+class CloisterError(Exception):
+    exit_code: int = 1
+    remedy: str = "Try again."
+
+    def __init__(self, message: str, *, hint: str = "", exit_code: int | None = None) -> None:
+        self.message = message
+
+class InputError(CloisterError):
+    exit_code = 2
+"""
+CODE = """
+from cloister.errors import CloisterError, InputError
+
+_LIMIT = 4 * 1024
+
+class FieldError(InputError):
+    remedy = "Correct the field."
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}.")
+
+def read(path, data):
+    if not data:
+        raise InputError(f"{path.name} is empty.", hint="Choose another file.")
+    if len(data) > _LIMIT:
+        raise _too_large(len(data))
+    said = "old" if data[0] else "new"
+    raise FieldError("version", f"is {said}")
+
+def _too_large(size: int) -> InputError:
+    return InputError(f"{size} bytes are more than {_LIMIT}.", exit_code=CloisterError.exit_code)
+"""
+
+
+@pytest.fixture(scope="module")
+def sources() -> Sources:
+    return Sources.read()
+
+
+def test_site_has_message_hint_and_exit_code(tmp_path: Path) -> None:
+    (tmp_path / "cloister").mkdir()
+    (tmp_path / "cloister" / "errors.py").write_text(ERRORS)
+    (tmp_path / "cloister" / "code.py").write_text(CODE)
+
+    assert Sources.read(tmp_path).sites() == [
+        ErrorSite("cloister.code", 14, "cloister.errors.InputError", "<name> is empty.", "Choose another file.", 2),
+        ErrorSite("cloister.code", 16, "cloister.errors.InputError", "<number> bytes are more than 4096.", "", 1),
+        ErrorSite("cloister.code", 18, "cloister.code.FieldError", "version: is new.", "", 2),
+        ErrorSite("cloister.code", 18, "cloister.code.FieldError", "version: is old.", "", 2),
+    ]
+
+
+def test_every_row_has_cause_remedy_and_exit_code(sources: Sources) -> None:
+    listed = page.rows(sources, sources.sites())
+    incomplete = [
+        row
+        for entries in listed.values()
+        for row, _ in entries
+        if not (row.cause and row.remedy and row.exit_code in range(1, 6))
+    ]
+
+    assert len(listed) > 10
+    assert incomplete == []
+
+
+def test_every_error_class_of_the_product_is_listed_or_a_base(sources: Sources) -> None:
+    errors = {name for name in sources.classes if sources.is_error(name)}
+    made = {one for site in sources.sites() for one in sources.ancestry(site.error)}
+
+    assert errors - made == set()
+
+
+def test_every_verb_is_listed() -> None:
+    rows = [line.split("|")[1].strip() for line in page.page().splitlines() if line.startswith("| `")]
+
+    assert len(page.verbs()) > 40
+    assert set(page.verbs()) <= {name.strip("`") for name in rows}
+
+
+def test_every_reason_of_the_agent_has_a_remedy() -> None:
+    from agent_runtime.errors import Reason
+    from cloister.client.connection import refusal
+
+    assert [reason for reason in Reason if not refusal.remedy(reason.value)[0]] == []

@@ -1,0 +1,1 @@
+"""The page of all errors, ``docs/errors.md``: ``python -m tools.errors_page``."""

@@ -1,0 +1,176 @@
+"""The text of ``docs/errors.md``."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cloister.client.connection import refusal
+from tasks import namespace
+from tools.errors_page.reach import Reach
+from tools.errors_page.sites import ROOT, ErrorSite, Sources
+from tools.errors_page.syntax import says_something
+
+PAGE = ROOT / "docs" / "errors.md"
+
+_AGENT = "agent_runtime"
+_TRANSLATION = "cloister.client.connection.refusal.translate"
+"""What turns an agent's refusal into an error of the verb."""
+
+_HEAD = """\
+# Errors
+
+Generated from the source by `python -m tools.errors_page`; do not edit.
+
+A verb that fails prints `Error:`, the message, and what to do about it, and ends with an exit code
+([verbs.md](verbs.md)). This page lists all messages by the part of Cloister they come from. Words in angle
+brackets stand for values. An error that only adds a file name to another error's message is not listed again.
+
+"""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: the errors of all modules below ``rooms`` that no other section names more exactly."""
+
+    title: str
+    rooms: tuple[str, ...]
+
+
+SECTIONS = (
+    Section("Options", ("cloister.cli",)),
+    Section("Keys and descriptors", ("cloister.client.files",)),
+    Section("Connection", ("cloister.client.connection", "cloister.endpoint")),
+    Section("Evidence files and policies", ("cloister.client.evidence",)),
+    Section("Collateral", ("cloister.client.collateral",)),
+    Section("Manifests, assets and events", ("cloister.client.computation",)),
+    Section("Results and audits", ("cloister.client.result",)),
+    Section("Documents and sealed calls", ("cloister.protocol",)),
+    Section("Attestation", ("cloister.attestation",)),
+    Section("Programs and other parts of the client", ("cloister",)),
+    Section("Agent", (_AGENT,)),
+    Section("Recipes, locks and downloads", ("image.inputs",)),
+    Section("Debian packages", ("image.debian",)),
+    Section("Root file system", ("image.rootfs",)),
+    Section("File formats", ("image.formats",)),
+    Section("Publishing images", ("image.publish",)),
+    Section("Building images", ("image",)),
+    Section("Configuration of workspaces", ("infra.configuration",)),
+    Section("Pulumi", ("infra.pulumi_cli",)),
+    Section("Registries", ("infra.registry",)),
+    Section("Local CVMs", ("infra.provider",)),
+    Section("Workspaces", ("infra",)),
+    Section("Demo", ("examples",)),
+    Section("Benchmarks", ("benchmarks",)),
+    Section("Development tools", ("tools",)),
+)
+
+
+@dataclass(frozen=True, order=True)
+class Row:
+    """A line of a table."""
+
+    cause: str
+    remedy: str
+    exit_code: int
+
+
+def section_of(module: str) -> Section:
+    """The section with the longest room that holds the module."""
+    fitting = [
+        (len(room), section)
+        for section in SECTIONS
+        for room in section.rooms
+        if module == room or module.startswith(f"{room}.")
+    ]
+    return max(fitting, key=lambda one: one[0])[1]
+
+
+def is_refusal(site: ErrorSite) -> bool:
+    """Whether an agent answers a call with the error."""
+    return bool(site.reason)
+
+
+def row(sources: Sources, site: ErrorSite) -> Row | None:
+    """The row of an error; None when the error only repeats another one's message."""
+    if not says_something(site.message):
+        return None
+    if is_refusal(site):
+        hint, code = refusal.remedy(site.reason)
+        return Row(site.message, hint, code)
+    hint = site.hint if says_something(site.hint) else str(sources.attribute(site.error, "remedy"))
+    return Row(site.message, hint, site.exit_code)
+
+
+def rows(sources: Sources, sites: Sequence[ErrorSite]) -> dict[Section, list[tuple[Row, str]]]:
+    """The rows of each section, sorted; each with its reason when it is a refusal."""
+    found: dict[Section, set[tuple[Row, str]]] = {}
+    for site in sites:
+        if (one := row(sources, site)) is not None:
+            found.setdefault(section_of(site.module), set()).add((one, site.reason))
+    return {
+        section: sorted(found[section], key=lambda one: (one[1], one[0])) for section in SECTIONS if section in found
+    }
+
+
+def verbs() -> dict[str, str]:
+    """Every verb of a checkout, with the dotted name of its function."""
+    found = {}
+    for name in sorted(namespace.task_names):
+        body: Any = namespace[name].body
+        found[name] = f"{body.__module__}.{body.__name__}"
+    return found
+
+
+def page() -> str:
+    """The whole page, ending in a newline."""
+    sources = Sources.read()
+    sites = sources.sites()
+    listed = rows(sources, sites)
+    parts = [_HEAD, "## Verbs\n\n", *_verb_table(sources, sites)]
+    for section, entries in listed.items():
+        parts.append(f"\n## {section.title}\n\n")
+        parts += _agent_tables(entries) if section.rooms == (_AGENT,) else _table(entries)
+    return "".join(parts)
+
+
+def _verb_table(sources: Sources, sites: Sequence[ErrorSite]) -> Iterator[str]:
+    reach = Reach(sources.modules)
+    homes = {site: reach.home(site.module, site.line) for site in sites}
+    yield "Every verb may also end with 0 (done) and 130 (interrupted with Ctrl-C).\n\n"
+    yield "| verb | other exit codes | errors |\n|---|---|---|\n"
+    for verb, function in verbs().items():
+        reached = reach.from_(function)
+        remote = _TRANSLATION in reached
+        mine = [
+            (site, one)
+            for site in sites
+            if (homes[site] in reached or (remote and is_refusal(site))) and (one := row(sources, site)) is not None
+        ]
+        codes = sorted({one.exit_code for _, one in mine})
+        titles = {section_of(site.module) for site, _ in mine}
+        links = [f"[{section.title}](#{_anchor(section.title)})" for section in SECTIONS if section in titles]
+        yield f"| `{verb}` | {', '.join(map(str, codes))} | {', '.join(links)} |\n"
+
+
+def _table(entries: Sequence[tuple[Row, str]]) -> Iterator[str]:
+    yield "| message | what to do | exit code |\n|---|---|---|\n"
+    for one, _ in entries:
+        yield f"| {_cell(one.cause)} | {_cell(one.remedy)} | {one.exit_code} |\n"
+
+
+def _agent_tables(entries: Sequence[tuple[Row, str]]) -> Iterator[str]:
+    yield "The agent refuses a call with one of these messages; the party's verb shows it.\n\n"
+    yield "| reason | message | what to do | exit code |\n|---|---|---|---|\n"
+    for one, reason in entries:
+        if reason:
+            yield f"| `{reason}` | {_cell(one.cause)} | {_cell(one.remedy)} | {one.exit_code} |\n"
+    yield "\nThese messages are printed on the console of the CVM, or end a run with the state `Failed`.\n\n"
+    yield from _table([entry for entry in entries if not entry[1]])
+
+
+def _cell(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "\\<").replace("*", "\\*").replace("_", "\\_")
+
+
+def _anchor(title: str) -> str:
+    return "".join(char for char in title.lower().replace(" ", "-") if char.isalnum() or char == "-")

@@ -1,0 +1,61 @@
+"""Which errors a verb can end with: the functions and classes that its own function refers to, directly or not."""
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from tools.errors_page.syntax import Module, assigned
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Refers from each function, class and constant at the top of a module to those that its source names.
+
+    A class stands for all of its methods, so that more is found than one run of the verb can reach, not less. What a
+    verb starts as another program is not followed.
+    """
+
+    modules: Mapping[str, Module]
+
+    @cached_property
+    def _named(self) -> dict[str, set[str]]:
+        return {
+            f"{module.name}.{name}": set(_names(module, node))
+            for module in self.modules.values()
+            for name, node in _definitions(module)
+        }
+
+    def from_(self, start: str) -> set[str]:
+        """The dotted names of all that ``start`` leads to, itself included."""
+        found: set[str] = set()
+        waiting = [start]
+        while waiting:
+            name = waiting.pop()
+            if name not in found and name in self._named:
+                found.add(name)
+                waiting += self._named[name]
+        return found
+
+    def home(self, module: str, line: int) -> str:
+        """The dotted name of the function, class or constant that has the line."""
+        for name, node in _definitions(self.modules[module]):
+            if node.lineno <= line <= (node.end_lineno or node.lineno):
+                return f"{module}.{name}"
+        return module
+
+
+def _definitions(module: Module) -> Iterator[tuple[str, ast.stmt]]:
+    for node in module.tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield node.name, node
+        elif (target := assigned(node)) is not None:
+            yield target[0], node
+
+
+def _names(module: Module, node: ast.AST) -> Iterator[str]:
+    for one in ast.walk(node):
+        if isinstance(one, (ast.Name, ast.Attribute)):
+            name = module.qualified(one)
+            yield name
+            yield name.rpartition(".")[0]  # Class.method, Enum.MEMBER
