@@ -48,7 +48,8 @@ def test_an_option_that_takes_a_number_says_so(capsys, typed):
         raise AssertionError("started")
 
     assert ended(make, "--vcpus", typed) == 2
-    assert capsys.readouterr().err == f"Error: --vcpus takes a whole number, and {typed!r} is none.\n{InputError.remedy}\n"
+    said = f"Error: --vcpus takes a whole number, and {typed!r} is none."
+    assert capsys.readouterr().err == f"{said}\n{InputError.remedy}\n"
 
 
 def test_a_number_arrives_as_one(capsys):
