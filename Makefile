@@ -55,7 +55,7 @@ $(checkout): $(packages)
 	@touch $@
 
 # The SDKs of the clouds are large, and so are the fuzzer and what stands in for a cloud's storage; only those who
-# deploy there, fuzz or test need them. The SDKs' byte code is left to whoever imports a part of them.
+# deploy there, fuzz or test need them. The SDKs' byte code is written when a part of them is imported.
 azure gcp fuzz emulators: venv
 	@stamp=.venv/$@-$$(sha256sum <requirements/$@.txt | cut -c1-16); test -e $$stamp || { \
 	  echo "Python packages: adding those of $@ ..."; \

@@ -17,7 +17,7 @@ from agent_runtime.errors import Reason, Refusal, fault_location
 from agent_runtime.limits import Limits
 from agent_runtime.rpc.deadlines import Deadline, Deadlines
 from agent_runtime.rpc.session import Session, Sessions
-from cloister.protocol.sealing import Direction, Opener, Sealer, SealError
+from cloister.protocol.sealing import Opener, Sealer, SealError, Sender
 from cloister.v1 import agent_pb2
 
 ERROR_METADATA = "cloister-error-bin"
@@ -230,8 +230,8 @@ class _Exchange:
         self.session = session
         self._stream = first.stream
         self._frames = frames
-        self._opener = Opener(session.keys, Direction.CLIENT, method, first.stream)
-        self._sealer = Sealer(session.keys, Direction.AGENT, method, first.stream)
+        self._opener = Opener(session.keys, Sender.CLIENT, method, first.stream)
+        self._sealer = Sealer(session.keys, Sender.AGENT, method, first.stream)
         self._first = self._open(first)
 
     def only(self, kind: type[Message]) -> Any:

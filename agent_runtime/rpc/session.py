@@ -16,7 +16,7 @@ from agent_runtime.rpc.keys import TlsIdentity
 from cloister.protocol import transcript
 from cloister.protocol.canonical import FormatError
 from cloister.protocol.hpkekey import HpkeKeyPair
-from cloister.protocol.sealing import Direction, Sealer, SessionKeys
+from cloister.protocol.sealing import Sealer, Sender, SessionKeys
 from cloister.v1 import agent_pb2
 
 BIND = "BindSession"
@@ -161,7 +161,7 @@ class Sessions:
         bound = agent_pb2.Bound(
             transcript=session.transcript, roles=session.identity.roles, parties=session.identity.parties
         )
-        counter, ciphertext = Sealer(session.keys, Direction.AGENT, BIND, 0).seal(bound.SerializeToString(), last=True)
+        counter, ciphertext = Sealer(session.keys, Sender.AGENT, BIND, 0).seal(bound.SerializeToString(), last=True)
         return agent_pb2.Sealed(session_id=session.id, stream=0, counter=counter, last=True, ciphertext=ciphertext)
 
     def find(self, session_id: str) -> Session:

@@ -55,7 +55,7 @@ class Algorithm:
 
 
 @dataclass(frozen=True)
-class Results:
+class ResultSettings:
     """Who gets the result; ``expires`` in seconds after it is ready, ``max_size`` in bytes."""
 
     consumers: tuple[str, ...]
@@ -64,7 +64,7 @@ class Results:
 
 
 @dataclass(frozen=True)
-class Logs:
+class LogSettings:
     """Who may read the algorithm's output; ``max_size`` in bytes; ``release`` is ``end`` or ``live``."""
 
     readers: tuple[str, ...]
@@ -92,8 +92,8 @@ class Manifest:
     parties: Mapping[str, bytes]
     algorithm: Algorithm
     datasets: tuple[Asset, ...]
-    results: Results
-    logs: Logs
+    results: ResultSettings
+    logs: LogSettings
     limits: RunLimits
 
     @classmethod
@@ -126,12 +126,12 @@ class Manifest:
                 bundle=None if bundle is None else _asset(BUNDLE, BUNDLE, made["provider"], bundle),
             ),
             datasets=tuple(_asset(data["name"], "dataset", data["provider"], data) for data in value["datasets"]),
-            results=Results(
+            results=ResultSettings(
                 consumers=tuple(value["results"]["consumers"]),
                 expires=value["results"]["expires"],
                 max_size=value["results"]["max"],
             ),
-            logs=Logs(
+            logs=LogSettings(
                 readers=tuple(value["logs"]["readers"]),
                 max_size=value["logs"]["max"],
                 release=value["logs"]["release"],

@@ -27,7 +27,7 @@ class SealError(CloisterError):
     remedy = "Run the command again; if it fails again, something between you and the CVM changes the traffic."
 
 
-class Direction(Enum):
+class Sender(Enum):
     """Who seals."""
 
     CLIENT = b"client"
@@ -46,16 +46,16 @@ class SessionKeys:
     def derive(cls, *, transcript: bytes, secret: bytes, manifest_digest: bytes) -> Self:
         """HKDF-SHA256 with the transcript as salt and the session secret as input, one key per direction."""
 
-        def key(direction: Direction) -> bytes:
-            info = b"cloister/v1/direction\0" + direction.value
+        def key(sender: Sender) -> bytes:
+            info = b"cloister/v1/direction\0" + sender.value
             return HKDF(hashes.SHA256(), 32, salt=fixed(transcript, 64), info=info).derive(fixed(secret, 32))
 
-        return cls(key(Direction.CLIENT), key(Direction.AGENT), fixed(manifest_digest, 32))
+        return cls(key(Sender.CLIENT), key(Sender.AGENT), fixed(manifest_digest, 32))
 
-    def stream(self, direction: Direction, method: str, stream: int) -> bytes:
+    def stream(self, sender: Sender, method: str, stream: int) -> bytes:
         """The key of one stream; ``method`` is the call's bare name (``Status``), ``stream`` its id."""
         info = b"stream\0" + sized(method.encode()) + self.manifest_digest + struct.pack(">Q", stream)
-        key = self.client if direction is Direction.CLIENT else self.agent
+        key = self.client if sender is Sender.CLIENT else self.agent
         return HKDFExpand(hashes.SHA256(), 32, info).derive(key)
 
 
@@ -66,8 +66,8 @@ def _associated(method: str, stream: int, counter: int, last: bool) -> bytes:
 class Sealer:
     """Seals the frames of one stream in one direction; the last one says that it is."""
 
-    def __init__(self, keys: SessionKeys, direction: Direction, method: str, stream: int) -> None:
-        self._cipher = AESGCM(keys.stream(direction, method, stream))
+    def __init__(self, keys: SessionKeys, sender: Sender, method: str, stream: int) -> None:
+        self._cipher = AESGCM(keys.stream(sender, method, stream))
         self._method = method
         self._stream = stream
         self._next = 0
@@ -87,8 +87,8 @@ class Sealer:
 class Opener:
     """Opens the frames of one stream in one direction, in their order; ``ended`` after the last one."""
 
-    def __init__(self, keys: SessionKeys, direction: Direction, method: str, stream: int) -> None:
-        self._cipher = AESGCM(keys.stream(direction, method, stream))
+    def __init__(self, keys: SessionKeys, sender: Sender, method: str, stream: int) -> None:
+        self._cipher = AESGCM(keys.stream(sender, method, stream))
         self._method = method
         self._stream = stream
         self._next = 0

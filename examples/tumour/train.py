@@ -12,7 +12,7 @@ predicts fold k of all of them: so every case is held out once. The released mod
 
 The model is logistic regression on standardised measurements with an L2 penalty, fitted by Newton's method; the
 penalty is chosen by cross-validation over the folds that are left for training. Nothing is random.
-Needs numpy.
+Needs numpy. Long because an algorithm is uploaded as one file.
 """
 
 import argparse
@@ -45,7 +45,7 @@ class TableError(Exception):
 
 
 @dataclass(frozen=True)
-class Table:
+class CaseTable:
     """Cases of one hospital or of several: ``x`` is (cases, measurements), ``y`` is 1 for malignant."""
 
     measurements: tuple[str, ...]
@@ -54,10 +54,10 @@ class Table:
     y: Labels
     fold: Labels
 
-    def only(self, mask: NDArray[np.bool_]) -> "Table":
+    def only(self, mask: NDArray[np.bool_]) -> "CaseTable":
         """The cases that ``mask`` selects."""
         cases = tuple(case for case, chosen in zip(self.cases, mask, strict=True) if chosen)
-        return Table(self.measurements, cases, self.x[mask], self.y[mask], self.fold[mask])
+        return CaseTable(self.measurements, cases, self.x[mask], self.y[mask], self.fold[mask])
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Model:
         return _sigmoid(((x - self.mean) / self.scale) @ self.weights + self.intercept)
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> CaseTable:
     """Read one hospital's CSV. Raises TableError with file and line for the first thing that is wrong."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -108,12 +108,12 @@ def read_table(path: Path) -> Table:
         raise TableError(f"{path.name} line {lines.line_num} is not CSV: {error}.") from error
     if not rows:
         raise TableError(f"{path.name} has no cases.")
-    table = Table(tuple(header[2:-1]), tuple(cases), np.array(rows), np.array(labels), np.array(folds))
+    table = CaseTable(tuple(header[2:-1]), tuple(cases), np.array(rows), np.array(labels), np.array(folds))
     _check_classes(table, path.name)
     return table
 
 
-def read_tables(folder: Path) -> dict[str, Table]:
+def read_tables(folder: Path) -> dict[str, CaseTable]:
     """Read all tables of ``folder`` by hospital (the file's name without suffix), in the order of the names."""
     tables = {path.stem: read_table(path) for path in sorted(folder.glob("*.csv"))}
     if not tables:
@@ -131,9 +131,9 @@ def read_tables(folder: Path) -> dict[str, Table]:
     return tables
 
 
-def joined(tables: list[Table]) -> Table:
+def joined(tables: list[CaseTable]) -> CaseTable:
     """All cases of ``tables``, one after the other."""
-    return Table(
+    return CaseTable(
         tables[0].measurements,
         tuple(case for table in tables for case in table.cases),
         np.concatenate([table.x for table in tables]),
@@ -171,7 +171,7 @@ def fit(x: Matrix, y: Labels, penalty: float) -> Model:
     return Model(mean, scale, weights[1:], float(weights[0]), penalty)
 
 
-def train(table: Table) -> Model:
+def train(table: CaseTable) -> Model:
     """Choose the penalty by cross-validation over the folds in ``table``, then fit on all its cases."""
     losses = dict.fromkeys(PENALTIES, 0.0)
     for fold in sorted(set(table.fold.tolist())):
@@ -183,7 +183,7 @@ def train(table: Table) -> Model:
     return fit(table.x, table.y, min(losses, key=lambda penalty: losses[penalty]))
 
 
-def held_out_probabilities(training: Table, everybody: Table) -> Vector:
+def held_out_probabilities(training: CaseTable, everybody: CaseTable) -> Vector:
     """Probability for every case of ``everybody`` by models that saw ``training`` without that case's fold."""
     probabilities = np.zeros(len(everybody.y))
     for fold in FOLDS:
@@ -209,7 +209,7 @@ def metrics(probability: Vector, y: Labels) -> dict[str, float | int]:
     }
 
 
-def model_document(model: Model, tables: dict[str, Table]) -> dict[str, object]:
+def model_document(model: Model, tables: dict[str, CaseTable]) -> dict[str, object]:
     """The model as JSON. Ten digits are kept, so that the order of additions on another CPU does not show."""
     names = next(iter(tables.values())).measurements
     return {
@@ -227,7 +227,7 @@ def model_document(model: Model, tables: dict[str, Table]) -> dict[str, object]:
     }
 
 
-def metrics_document(tables: dict[str, Table]) -> dict[str, object]:
+def metrics_document(tables: dict[str, CaseTable]) -> dict[str, object]:
     """Held-out figures of the joint model and of each hospital alone, all on the same cases."""
     everybody = joined(list(tables.values()))
     return {
@@ -289,7 +289,7 @@ def _number(field: str, column: str, where: str) -> float:
     return value
 
 
-def _check_classes(table: Table, name: str) -> None:
+def _check_classes(table: CaseTable, name: str) -> None:
     # Two folds can be left out at once (one held out, one for the choice of the penalty): both classes must remain.
     for number, label in enumerate(CLASSES):
         of_class = table.fold[table.y == number]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tools.errors_page import page
-from tools.errors_page.sites import ErrorSite, Sources
+from tools.errors_page.sites import ErrorSite, ErrorSources
 
 ERRORS = """
 class CloisterError(Exception):
@@ -43,8 +43,8 @@ def _too_large(size: int) -> InputError:
 
 
 @pytest.fixture(scope="module")
-def sources() -> Sources:
-    return Sources.read()
+def sources() -> ErrorSources:
+    return ErrorSources.read()
 
 
 def test_site_has_message_hint_and_exit_code(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_site_has_message_hint_and_exit_code(tmp_path: Path) -> None:
     (tmp_path / "cloister" / "errors.py").write_text(ERRORS)
     (tmp_path / "cloister" / "code.py").write_text(CODE)
 
-    assert Sources.read(tmp_path).sites() == [
+    assert ErrorSources.read(tmp_path).sites() == [
         ErrorSite("cloister.code", 14, "cloister.errors.InputError", "<name> is empty.", "Choose another file.", 2),
         ErrorSite("cloister.code", 16, "cloister.errors.InputError", "<number> bytes are more than 4096.", "", 1),
         ErrorSite("cloister.code", 18, "cloister.code.FieldError", "version: is new.", "", 2),
@@ -60,7 +60,7 @@ def test_site_has_message_hint_and_exit_code(tmp_path: Path) -> None:
     ]
 
 
-def test_every_row_has_cause_remedy_and_exit_code(sources: Sources) -> None:
+def test_every_row_has_cause_remedy_and_exit_code(sources: ErrorSources) -> None:
     listed = page.rows(sources, sources.sites())
     incomplete = [
         row
@@ -73,7 +73,7 @@ def test_every_row_has_cause_remedy_and_exit_code(sources: Sources) -> None:
     assert incomplete == []
 
 
-def test_every_error_class_of_the_product_is_listed_or_a_base(sources: Sources) -> None:
+def test_every_error_class_of_the_product_is_listed_or_a_base(sources: ErrorSources) -> None:
     errors = {name for name in sources.classes if sources.is_error(name)}
     made = {one for site in sources.sites() for one in sources.ancestry(site.error)}
 

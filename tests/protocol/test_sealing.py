@@ -8,13 +8,13 @@ import pytest
 from cloister.errors import ProofError
 from cloister.protocol import hpkekey, slot
 from cloister.protocol.canonical import FormatError
-from cloister.protocol.sealing import Direction, Opener, Sealer, SealError, SessionKeys
+from cloister.protocol.sealing import Opener, Sealer, SealError, Sender, SessionKeys
 
 _KEYS = SessionKeys.derive(transcript=b"T" * 64, secret=b"s" * 32, manifest_digest=b"m" * 32)
 
 
-def _frames(keys=_KEYS, direction=Direction.CLIENT, method="UploadAsset", stream=7):
-    sealer = Sealer(keys, direction, method, stream)
+def _frames(keys=_KEYS, sender=Sender.CLIENT, method="UploadAsset", stream=7):
+    sealer = Sealer(keys, sender, method, stream)
     frames = []
     for data, last in ((b"one", False), (b"two", False), (b"three", True)):
         counter, ciphertext = sealer.seal(data, last=last)
@@ -22,8 +22,8 @@ def _frames(keys=_KEYS, direction=Direction.CLIENT, method="UploadAsset", stream
     return frames
 
 
-def _opener(keys=_KEYS, direction=Direction.CLIENT, method="UploadAsset", stream=7):
-    return Opener(keys, direction, method, stream)
+def _opener(keys=_KEYS, sender=Sender.CLIENT, method="UploadAsset", stream=7):
+    return Opener(keys, sender, method, stream)
 
 
 def test_frames_open_in_their_order_and_the_last_one_ends_the_stream():
@@ -49,7 +49,7 @@ def test_a_frame_out_of_order_ends_the_stream(order):
     "other",
     [
         _opener(method="Status"),
-        _opener(direction=Direction.AGENT),
+        _opener(sender=Sender.AGENT),
         _opener(keys=SessionKeys.derive(transcript=b"U" * 64, secret=b"s" * 32, manifest_digest=b"m" * 32)),
         _opener(keys=SessionKeys.derive(transcript=b"T" * 64, secret=b"r" * 32, manifest_digest=b"m" * 32)),
         _opener(keys=SessionKeys.derive(transcript=b"T" * 64, secret=b"s" * 32, manifest_digest=b"n" * 32)),
@@ -76,7 +76,7 @@ def test_a_stream_cannot_be_cut_short_unnoticed():
 
 
 def test_nothing_follows_the_last_frame():
-    sealer = Sealer(_KEYS, Direction.CLIENT, "Status", 1)
+    sealer = Sealer(_KEYS, Sender.CLIENT, "Status", 1)
     sealer.seal(b"", last=True)
     with pytest.raises(SealError):
         sealer.seal(b"", last=True)

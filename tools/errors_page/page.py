@@ -6,8 +6,8 @@ from typing import Any
 
 from cloister.client.connection import refusal
 from tasks import namespace
-from tools.errors_page.reach import Reach
-from tools.errors_page.sites import ROOT, ErrorSite, Sources
+from tools.errors_page.call_graph import CallGraph
+from tools.errors_page.sites import ROOT, ErrorSite, ErrorSources
 from tools.errors_page.syntax import says_something
 
 PAGE = ROOT / "docs" / "errors.md"
@@ -29,7 +29,7 @@ brackets stand for values. An error that only adds a file name to another error'
 
 
 @dataclass(frozen=True)
-class Section:
+class PageSection:
     """A part of the page: the errors of all modules below ``rooms`` that no other section names more exactly."""
 
     title: str
@@ -37,31 +37,31 @@ class Section:
 
 
 SECTIONS = (
-    Section("Options", ("cloister.cli",)),
-    Section("Keys and descriptors", ("cloister.client.files",)),
-    Section("Connection", ("cloister.client.connection", "cloister.endpoint")),
-    Section("Evidence files and policies", ("cloister.client.evidence",)),
-    Section("Collateral", ("cloister.client.collateral",)),
-    Section("Manifests, assets and events", ("cloister.client.computation",)),
-    Section("Results and audits", ("cloister.client.result",)),
-    Section("Documents and sealed calls", ("cloister.protocol",)),
-    Section("Attestation", ("cloister.attestation",)),
-    Section("Programs and other parts of the client", ("cloister",)),
-    Section("Agent", (_AGENT,)),
-    Section("Recipes, locks and downloads", ("image.inputs",)),
-    Section("Debian packages", ("image.debian",)),
-    Section("Root file system", ("image.rootfs",)),
-    Section("File formats", ("image.formats",)),
-    Section("Publishing images", ("image.publish",)),
-    Section("Building images", ("image",)),
-    Section("Configuration of workspaces", ("infra.configuration",)),
-    Section("Pulumi", ("infra.pulumi_cli",)),
-    Section("Registries", ("infra.registry",)),
-    Section("Local CVMs", ("infra.provider",)),
-    Section("Workspaces", ("infra",)),
-    Section("Demo", ("examples",)),
-    Section("Benchmarks", ("benchmarks",)),
-    Section("Development tools", ("tools",)),
+    PageSection("Options", ("cloister.cli",)),
+    PageSection("Keys and descriptors", ("cloister.client.files",)),
+    PageSection("Connection", ("cloister.client.connection", "cloister.endpoint")),
+    PageSection("Evidence files and policies", ("cloister.client.evidence",)),
+    PageSection("Collateral", ("cloister.client.collateral",)),
+    PageSection("Manifests, assets and events", ("cloister.client.computation",)),
+    PageSection("Results and audits", ("cloister.client.result",)),
+    PageSection("Documents and sealed calls", ("cloister.protocol",)),
+    PageSection("Attestation", ("cloister.attestation",)),
+    PageSection("Programs and other parts of the client", ("cloister",)),
+    PageSection("Agent", (_AGENT,)),
+    PageSection("Recipes, locks and downloads", ("image.inputs",)),
+    PageSection("Debian packages", ("image.debian",)),
+    PageSection("Root file system", ("image.rootfs",)),
+    PageSection("File formats", ("image.formats",)),
+    PageSection("Publishing images", ("image.publish",)),
+    PageSection("Building images", ("image",)),
+    PageSection("Configuration of workspaces", ("infra.configuration",)),
+    PageSection("Pulumi", ("infra.pulumi_cli",)),
+    PageSection("Registries", ("infra.registry",)),
+    PageSection("Local CVMs", ("infra.provider",)),
+    PageSection("Workspaces", ("infra",)),
+    PageSection("Demo", ("examples",)),
+    PageSection("Benchmarks", ("benchmarks",)),
+    PageSection("Development tools", ("tools",)),
 )
 
 
@@ -74,7 +74,7 @@ class Row:
     exit_code: int
 
 
-def section_of(module: str) -> Section:
+def section_of(module: str) -> PageSection:
     """The section with the longest room that holds the module."""
     fitting = [
         (len(room), section)
@@ -90,7 +90,7 @@ def is_refusal(site: ErrorSite) -> bool:
     return bool(site.reason)
 
 
-def row(sources: Sources, site: ErrorSite) -> Row | None:
+def row(sources: ErrorSources, site: ErrorSite) -> Row | None:
     """The row of an error; None when the error only repeats another one's message."""
     if not says_something(site.message):
         return None
@@ -101,9 +101,9 @@ def row(sources: Sources, site: ErrorSite) -> Row | None:
     return Row(site.message, hint, site.exit_code)
 
 
-def rows(sources: Sources, sites: Sequence[ErrorSite]) -> dict[Section, list[tuple[Row, str]]]:
+def rows(sources: ErrorSources, sites: Sequence[ErrorSite]) -> dict[PageSection, list[tuple[Row, str]]]:
     """The rows of each section, sorted; each with its reason when it is a refusal."""
-    found: dict[Section, set[tuple[Row, str]]] = {}
+    found: dict[PageSection, set[tuple[Row, str]]] = {}
     for site in sites:
         if (one := row(sources, site)) is not None:
             found.setdefault(section_of(site.module), set()).add((one, site.reason))
@@ -123,7 +123,7 @@ def verbs() -> dict[str, str]:
 
 def page() -> str:
     """The whole page, ending in a newline."""
-    sources = Sources.read()
+    sources = ErrorSources.read()
     sites = sources.sites()
     listed = rows(sources, sites)
     parts = [_HEAD, "## Verbs\n\n", *_verb_table(sources, sites)]
@@ -133,8 +133,8 @@ def page() -> str:
     return "".join(parts)
 
 
-def _verb_table(sources: Sources, sites: Sequence[ErrorSite]) -> Iterator[str]:
-    reach = Reach(sources.modules)
+def _verb_table(sources: ErrorSources, sites: Sequence[ErrorSite]) -> Iterator[str]:
+    reach = CallGraph(sources.modules)
     homes = {site: reach.home(site.module, site.line) for site in sites}
     yield "Every verb may also end with 0 (done) and 130 (interrupted with Ctrl-C).\n\n"
     yield "| verb | other exit codes | errors |\n|---|---|---|\n"

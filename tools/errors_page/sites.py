@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from tools.errors_page.syntax import Module, assigned, calls, functions, parameters, says_something, tidy, uses
+from tools.errors_page.syntax import SourceModule, assigned, calls, functions, parameters, says_something, tidy, uses
 from tools.errors_page.texts import Environment, Texts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +47,7 @@ class ErrorSite:
 class _Function:
     """A function or method that makes an error from its parameters."""
 
-    module: Module
+    module: SourceModule
     node: ast.FunctionDef
     owner: str
     """Dotted name of its class; empty for a function."""
@@ -70,11 +70,11 @@ class _Function:
 
 
 @dataclass
-class Sources:
+class ErrorSources:
     """All modules of the product, and the errors in them."""
 
-    modules: dict[str, Module]
-    classes: dict[str, tuple[Module, ast.ClassDef]] = field(default_factory=dict)
+    modules: dict[str, SourceModule]
+    classes: dict[str, tuple[SourceModule, ast.ClassDef]] = field(default_factory=dict)
     factories: dict[str, _Function] = field(default_factory=dict)
     """Functions and methods whose return type is an error, by dotted name."""
 
@@ -86,7 +86,9 @@ class Sources:
     def read(cls, root: Path = ROOT) -> Self:
         """The modules of all packages below ``root``, without generated ones."""
         paths = sorted(path for package in PACKAGES for path in (root / package).rglob("*.py"))
-        modules = [Module.read(path, root) for path in paths if "v1" not in path.parts and "testkit" not in path.parts]
+        modules = [
+            SourceModule.read(path, root) for path in paths if "v1" not in path.parts and "testkit" not in path.parts
+        ]
         found = cls({module.name: module for module in modules})
         for module in modules:
             for node in ast.walk(module.tree):
@@ -96,7 +98,7 @@ class Sources:
             found._add_factories(module)
         return found
 
-    def _add_factories(self, module: Module) -> None:
+    def _add_factories(self, module: SourceModule) -> None:
         for node, owner in functions(module):
             place = f"{owner}.{node.name}" if owner else f"{module.name}.{node.name}"
             returned = module.qualified(node.returns)
@@ -125,7 +127,7 @@ class Sources:
                         return value
         raise ValueError(f"{error} has no attribute {name}.")
 
-    def _constant(self, module: Module, node: ast.expr) -> str | int | None:
+    def _constant(self, module: SourceModule, node: ast.expr) -> str | int | None:
         if isinstance(node, ast.Constant) and isinstance(node.value, (str, int)):
             return node.value
         if isinstance(node, ast.Attribute) and node.attr == "exit_code" and self.is_error(module.qualified(node.value)):
@@ -142,7 +144,7 @@ class Sources:
                     found += self._site(module, call, node, owner)
         return sorted(set(found), key=lambda site: (site.module, site.line, site.message))
 
-    def _site(self, module: Module, call: ast.Call, function: ast.FunctionDef, owner: str) -> Iterator[ErrorSite]:
+    def _site(self, module: SourceModule, call: ast.Call, function: ast.FunctionDef, owner: str) -> Iterator[ErrorSite]:
         place = f"{owner}.{function.name}" if owner else f"{module.name}.{function.name}"
         if place in self.factories and self.factories[place].node is function and uses(call, parameters(function)):
             return  # its callers are listed, with what they pass
@@ -150,7 +152,13 @@ class Sources:
         yield from self._made(module, call, environment, owner, (module.name, call.lineno))
 
     def _made(
-        self, module: Module, call: ast.Call, environment: Environment, owner: str, at: tuple[str, int], depth: int = 0
+        self,
+        module: SourceModule,
+        call: ast.Call,
+        environment: Environment,
+        owner: str,
+        at: tuple[str, int],
+        depth: int = 0,
     ) -> Iterator[ErrorSite]:
         """The errors that ``call`` makes: it calls an error's class, or a function that returns one."""
         name = module.qualified(call.func)
@@ -173,7 +181,7 @@ class Sources:
         for inner_call in calls(factory.node):
             yield from self._made(factory.module, inner_call, known, factory.owner, at, depth + 1)
 
-    def _factory(self, module: Module, call: ast.Call, owner: str) -> _Function | None:
+    def _factory(self, module: SourceModule, call: ast.Call, owner: str) -> _Function | None:
         if (found := self.factories.get(module.qualified(call.func))) is not None:
             return found
         if not isinstance(call.func, ast.Attribute):
@@ -188,7 +196,7 @@ class Sources:
         return fitting[0] if fitting else None
 
     def _constructed(
-        self, module: Module, call: ast.Call, error: str, environment: Environment, at: tuple[str, int]
+        self, module: SourceModule, call: ast.Call, error: str, environment: Environment, at: tuple[str, int]
     ) -> Iterator[ErrorSite]:
         passed = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
         made = self._constructor(error)
@@ -227,11 +235,11 @@ class Sources:
                     return _Function(module, statement, one)
         raise ValueError(f"{error} has no constructor.")
 
-    def _exit_code(self, module: Module, node: ast.expr | None) -> int | None:
+    def _exit_code(self, module: SourceModule, node: ast.expr | None) -> int | None:
         value = None if node is None else self._constant(module, node)
         return value if isinstance(value, int) else None
 
-    def _reasons(self, module: Module, node: ast.expr | None) -> str:
+    def _reasons(self, module: SourceModule, node: ast.expr | None) -> str:
         if isinstance(node, ast.Attribute) and module.qualified(node.value).endswith(".Reason"):
             return node.attr
         return ""

@@ -15,7 +15,7 @@ _CONVERSIONS = {"decode", "get", "hex", "lower", "removesuffix", "replace", "str
 
 
 @dataclass(frozen=True)
-class Module:
+class SourceModule:
     """A module's syntax tree with the names that it defines."""
 
     name: str
@@ -51,7 +51,7 @@ class Module:
         return ""
 
 
-def functions(module: Module) -> Iterator[tuple[ast.FunctionDef, str]]:
+def functions(module: SourceModule) -> Iterator[tuple[ast.FunctionDef, str]]:
     """The functions of a module and the methods of its classes, each with its class, empty for a function."""
     for node in module.tree.body:
         if isinstance(node, ast.FunctionDef):

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from tools.errors_page.syntax import Module, assigned, bare, integer, is_text, readable
+from tools.errors_page.syntax import SourceModule, assigned, bare, integer, is_text, readable
 
 Environment = Mapping[str, tuple[str, ...]]
 """The texts that a name may stand for."""
@@ -18,9 +18,9 @@ _MOST_VARIANTS = 4
 class Texts:
     """Reads expressions; ``modules`` has the constants that they name."""
 
-    modules: Mapping[str, Module]
+    modules: Mapping[str, SourceModule]
 
-    def locals(self, module: Module, function: ast.FunctionDef) -> dict[str, tuple[str, ...]]:
+    def locals(self, module: SourceModule, function: ast.FunctionDef) -> dict[str, tuple[str, ...]]:
         """What the names of a function stand for that it assigns texts to, and nothing but texts."""
         values_of: dict[str, list[ast.expr]] = {}
         for node in ast.walk(function):
@@ -35,12 +35,12 @@ class Texts:
                     known[name] = texts
         return known
 
-    def of(self, module: Module, node: ast.expr, environment: Environment) -> tuple[str, ...]:
+    def of(self, module: SourceModule, node: ast.expr, environment: Environment) -> tuple[str, ...]:
         """The texts that an expression may be, with placeholders for what is not known: at least one."""
         found = tuple(dict.fromkeys(self._texts(module, node, environment)))
         return found if len(found) <= _MOST_VARIANTS else (f"<{readable(node)}>",)
 
-    def _texts(self, module: Module, node: ast.expr, environment: Environment) -> Iterator[str]:
+    def _texts(self, module: SourceModule, node: ast.expr, environment: Environment) -> Iterator[str]:
         match node:
             case ast.Constant(value=str(value)):
                 yield value
@@ -82,7 +82,7 @@ class Texts:
             case _:
                 yield f"<{readable(node)}>"
 
-    def _text_of_name(self, module: Module, node: ast.Name | ast.Attribute) -> str:
+    def _text_of_name(self, module: SourceModule, node: ast.Name | ast.Attribute) -> str:
         """The text of a constant of a module, or a placeholder."""
         place, _, name = module.qualified(node).rpartition(".")
         defining = self.modules.get(place)

@@ -28,7 +28,7 @@ from cloister.client.files.keys import Key
 from cloister.endpoint import Address, Endpoint
 from cloister.errors import CloisterError, ProofError, UnreachableError
 from cloister.protocol import hpkekey, transcript
-from cloister.protocol.sealing import Direction, Opener, SealError, SessionKeys
+from cloister.protocol.sealing import Opener, SealError, Sender, SessionKeys
 from cloister.v1 import agent_pb2, agent_pb2_grpc
 
 OPEN_SECONDS = 60.0
@@ -216,7 +216,7 @@ def bind(opening: Opening, key: Key) -> Session:
 
 
 def _bound(answer: agent_pb2.Sealed, session_id: str, keys: SessionKeys) -> agent_pb2.Bound:
-    opener = Opener(keys, Direction.AGENT, "BindSession", 0)
+    opener = Opener(keys, Sender.AGENT, "BindSession", 0)
     try:
         plaintext = opener.open(
             stream=answer.stream, counter=answer.counter, last=answer.last, ciphertext=answer.ciphertext

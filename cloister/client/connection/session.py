@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError, Message
 from cloister.client.connection import refusal
 from cloister.client.connection.refusal import DamagedStream
 from cloister.endpoint import Address
-from cloister.protocol.sealing import FRAME_SIZE, Direction, Opener, Sealer, SealError, SessionKeys
+from cloister.protocol.sealing import FRAME_SIZE, Opener, Sealer, SealError, Sender, SessionKeys
 from cloister.v1 import agent_pb2, agent_pb2_grpc
 
 M = TypeVar("M", bound=Message)
@@ -166,13 +166,13 @@ class Session:
     def _unary(self, method: str, request: Message, kind: type[M], doing: str) -> M:
         with self._lock:
             stream = self._next_stream()
-            sealer = Sealer(self._keys, Direction.CLIENT, method, stream)
+            sealer = Sealer(self._keys, Sender.CLIENT, method, stream)
             frame = self._frame(sealer, stream, request.SerializeToString(), last=True)
             try:
                 answer = getattr(self._stub, method)(frame, timeout=UNARY_SECONDS)
             except grpc.RpcError as error:
                 raise refusal.translate(error, doing, self._address) from error
-        opener = Opener(self._keys, Direction.AGENT, method, stream)
+        opener = Opener(self._keys, Sender.AGENT, method, stream)
         plaintext = self._open(opener, answer, doing)
         if not opener.ended:
             raise DamagedStream(f"While {doing}, an answer came that is not whole.")
@@ -181,11 +181,11 @@ class Session:
     def _stream(self, method: str, request: Message, kind: type[M], doing: str, seconds: float) -> Iterator[M]:
         with self._lock:
             stream = self._next_stream()
-            sealer = Sealer(self._keys, Direction.CLIENT, method, stream)
+            sealer = Sealer(self._keys, Sender.CLIENT, method, stream)
             frame = self._frame(sealer, stream, request.SerializeToString(), last=True)
             call = getattr(self._stub, method)(frame, timeout=seconds)
             call.initial_metadata()
-        opener = Opener(self._keys, Direction.AGENT, method, stream)
+        opener = Opener(self._keys, Sender.AGENT, method, stream)
         try:
             yield from self._messages(call, opener, kind, doing)
         finally:
@@ -227,10 +227,10 @@ class _Upload:
         session, method = self._session, "UploadAsset"
         with session._lock:
             stream = session._next_stream()
-            sealer = Sealer(session._keys, Direction.CLIENT, method, stream)
+            sealer = Sealer(session._keys, Sender.CLIENT, method, stream)
             call = session._stub.UploadAsset(self._frames(sealer, stream), timeout=self._seconds)
             call.initial_metadata()
-        opener = Opener(session._keys, Direction.AGENT, method, stream)
+        opener = Opener(session._keys, Sender.AGENT, method, stream)
         progress = None
         try:
             for progress in session._messages(call, opener, agent_pb2.UploadProgress, self._doing):

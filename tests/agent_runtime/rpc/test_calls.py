@@ -14,7 +14,7 @@ from cloister import endpoint
 from cloister.client.connection import refusal
 from cloister.client.connection.session import Session
 from cloister.errors import RefusedError
-from cloister.protocol.sealing import Direction, Sealer
+from cloister.protocol.sealing import Sealer, Sender
 from cloister.v1 import agent_pb2
 from tests.agent_fixture import running_agent
 from tests.agent_runtime.world import DATA, TRAIN, World, new_key, refused
@@ -28,7 +28,7 @@ class Wire:
 
     def frame(self, method: str, stream: int, message: Any, *, last: bool = True, **changes: Any) -> agent_pb2.Sealed:
         """The first frame of a stream; ``changes`` replace fields of it."""
-        sealer = Sealer(self._session._keys, Direction.CLIENT, method, stream)
+        sealer = Sealer(self._session._keys, Sender.CLIENT, method, stream)
         counter, ciphertext = sealer.seal(message.SerializeToString(), last=last)
         fields = {
             "session_id": self._session._id,
@@ -124,7 +124,7 @@ def upload_frames(world: World, session: Session) -> list[agent_pb2.Sealed]:
         agent_pb2.UploadChunk(data=data[:100]),
         agent_pb2.UploadChunk(data=data[100:]),
     ]
-    sealer = Sealer(session._keys, Direction.CLIENT, "UploadAsset", 1)
+    sealer = Sealer(session._keys, Sender.CLIENT, "UploadAsset", 1)
     frames = []
     for message in (*messages, None):
         plaintext = b"" if message is None else message.SerializeToString()

@@ -23,7 +23,7 @@ from cloister.client.evidence.vendors import Vendors
 from cloister.endpoint import Address
 from cloister.errors import InputError, ProofError, UnreachableError
 from cloister.protocol import receipt
-from cloister.protocol.sealing import Direction, Sealer
+from cloister.protocol.sealing import Sealer, Sender
 from cloister.v1 import agent_pb2, agent_pb2_grpc
 from tests.client.collateral.conftest import Asking, asking, server
 from tests.client.collateral.services import Reply, Server
@@ -138,7 +138,7 @@ def test_a_stream_id_is_good_for_one_call(machine):
 def test_a_frame_of_another_session_is_refused(machine):
     with machine.connection("lab") as one, machine.connection("lab") as other:
         foreign = other.session()
-        sealer = Sealer(foreign._keys, Direction.CLIENT, "Status", 1)
+        sealer = Sealer(foreign._keys, Sender.CLIENT, "Status", 1)
         counter, ciphertext = sealer.seal(b"", last=True)
         mine = one.session()
         frame = agent_pb2.Sealed(session_id=mine._id, stream=1, counter=counter, last=True, ciphertext=ciphertext)

@@ -5,18 +5,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from tools.errors_page.syntax import Module, assigned
+from tools.errors_page.syntax import SourceModule, assigned
 
 
 @dataclass(frozen=True)
-class Reach:
+class CallGraph:
     """Refers from each function, class and constant at the top of a module to those that its source names.
 
     A class stands for all of its methods, so that more is found than one run of the verb can reach, not less. What a
     verb starts as another program is not followed.
     """
 
-    modules: Mapping[str, Module]
+    modules: Mapping[str, SourceModule]
 
     @cached_property
     def _named(self) -> dict[str, set[str]]:
@@ -45,7 +45,7 @@ class Reach:
         return module
 
 
-def _definitions(module: Module) -> Iterator[tuple[str, ast.stmt]]:
+def _definitions(module: SourceModule) -> Iterator[tuple[str, ast.stmt]]:
     for node in module.tree.body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             yield node.name, node
@@ -53,7 +53,7 @@ def _definitions(module: Module) -> Iterator[tuple[str, ast.stmt]]:
             yield target[0], node
 
 
-def _names(module: Module, node: ast.AST) -> Iterator[str]:
+def _names(module: SourceModule, node: ast.AST) -> Iterator[str]:
     for one in ast.walk(node):
         if isinstance(one, (ast.Name, ast.Attribute)):
             name = module.qualified(one)

@@ -1,0 +1,98 @@
+"""Phrases that make a reader stop occur in no message, docstring, comment, doc page or test name."""
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PRODUCT = ("agent_runtime", "benchmarks", "cloister", "examples", "image", "infra", "tools", "tasks.py")
+PAGES = ("docs", "findings", "proto", "README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "Makefile")
+SUFFIXES = {".json", ".md", ".proto", ".py", ".sh", ".toml", ".yaml", ""}
+NOT_PROSE = ("cloister/v1/", "image/locks/", "docs/glossary.md", "tests/house/test_words.py")
+"""Generated files, and those that name the phrases."""
+
+PHRASES = (
+    r"nobody",
+    r"somebody",
+    r"whoever",
+    r"(?:is|are) none",
+    r"otherwise than",
+    r"(?:leave|leaves|left|leaving)(?: [\w`'-]+){0,3} away",
+    r"comes? into question",
+    r"(?:is|are) to be",
+    r"in earnest",
+    r"anew",
+    r"of then",
+)
+_PATTERN = re.compile(rf"\b(?:{'|'.join(PHRASES)})\b")
+
+PENDING = (
+    *("agent_runtime/", "benchmarks/", "cloister/", "docs/", "examples/", "image/", "infra/", "proto/", "tests/"),
+    *("tools/", "README.md"),
+)
+"""Paths in which the phrases still occur."""
+
+
+def _files(*tops: str) -> Iterator[Path]:
+    for top in tops:
+        found = sorted((ROOT / top).rglob("*")) if (ROOT / top).is_dir() else [ROOT / top]
+        for path in found:
+            name = path.relative_to(ROOT).as_posix()
+            is_prose = path.suffix in SUFFIXES and "__pycache__" not in path.parts and not name.startswith(NOT_PROSE)
+            if path.is_file() and is_prose and not name.startswith(PENDING):
+                yield path
+
+
+def _phrases(text: str) -> list[str]:
+    """The phrases in a text, across line breaks. Python's ``is None`` is none of them."""
+    plain = re.sub(r"\s+(?:# )?", " ", text.replace("is None", ""))
+    return [found[0] for found in _PATTERN.finditer(plain.lower())]
+
+
+def _comments_and_strings(source: str) -> str:
+    """What a person reads in a module beside its code."""
+    kinds = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return "\n".join(token.string for token in tokens if token.type in kinds)
+
+
+def _names_and_docstrings(source: str) -> str:
+    """What a person reads of a test."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            found.append(node.name.replace("_", " "))
+        if isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef)):
+            found.append(ast.get_docstring(node) or "")
+    return "\n.\n".join(found)
+
+
+def _prose(path: Path) -> str:
+    source = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        return source
+    return _names_and_docstrings(source) if path.is_relative_to(ROOT / "tests") else _comments_and_strings(source)
+
+
+@pytest.mark.parametrize("tops", [PRODUCT, PAGES, ("tests",)], ids=["product", "pages", "tests"])
+def test_no_phrase_makes_a_reader_stop(tops: tuple[str, ...]) -> None:
+    found = {path.relative_to(ROOT).as_posix(): _phrases(_prose(path)) for path in _files(*tops)}
+
+    assert {name: phrases for name, phrases in found.items() if phrases} == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "phrases"),
+    [
+        ("Leave the option\n    away.", ["leave the option away"]),
+        ("# Nobody\n# is to be asked.", ["nobody", "is to be"]),
+        ("It is None; it is nonempty; they are right away here.", []),
+    ],
+)
+def test_phrases_are_found_across_lines(text: str, phrases: list[str]) -> None:
+    assert _phrases(text) == phrases
