@@ -7,7 +7,7 @@ import pulumi
 from cloister.errors import CloisterError
 from infra import teardown
 from infra.configuration import image, workspace
-from infra.guard import stack as guard
+from infra.guard import guard
 from infra.resources import labels, program
 
 
@@ -25,7 +25,7 @@ def main() -> None:
         labels.label_stack(configuration)
         guard.protect(configuration)
         backend = program.backend("infra.backends", configuration.backend)
-        pulumi.export("descriptor", backend.Workspace(configuration, found).descriptor)
+        pulumi.export("descriptor", backend.WorkspaceComponent(configuration, found).descriptor)
     except CloisterError as error:
         program.end(error)
 

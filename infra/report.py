@@ -17,7 +17,7 @@ from infra.configuration import key
 from infra.doctor import MachineCheck
 from infra.live.cvms import DeployedCvm
 from infra.live.drift import Difference
-from infra.reach.reach import Reach
+from infra.reach.graph import ReachGraph
 
 _MEBIBYTE = 1 << 20
 _PROBE_SECONDS = 5.0
@@ -71,7 +71,7 @@ def workspaces(found: Mapping[str, Sequence[DeployedCvm]], *, as_json: bool) -> 
         print(f"{name}: {', '.join(live) if live else 'not up'}")
 
 
-def reach(found: Reach, *, as_json: bool) -> None:
+def reach(found: ReachGraph, *, as_json: bool) -> None:
     """Who can reach what."""
     if as_json:
         show.facts(found.value())

@@ -1,1 +1,1 @@
-"""One module per kind of machine: ``Workspace`` has the same arguments and outputs in each."""
+"""One module per backend; ``WorkspaceComponent`` has the same arguments and outputs in each."""

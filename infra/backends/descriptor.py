@@ -1,4 +1,4 @@
-"""The workspace descriptor that a stack exports: put together alike for every kind of machine."""
+"""The workspace descriptor that a stack exports, built in the same way for every backend."""
 
 from collections.abc import Sequence
 
@@ -8,8 +8,8 @@ from infra.configuration.image import Image
 from infra.configuration.workspace import WorkspaceConfiguration
 
 
-def boots(configuration: WorkspaceConfiguration) -> tuple[BootConfiguration, ...]:
-    """What each CVM is told, and measures, when it starts; in the order of the configuration's CVMs."""
+def boot_configurations(configuration: WorkspaceConfiguration) -> tuple[BootConfiguration, ...]:
+    """The boot configuration of each CVM, in the order of the configuration."""
     owners = tuple(sorted(member.key_digest() for member in configuration.owners()))
     return tuple(BootConfiguration(configuration.name, cvm.name, owners) for cvm in configuration.cvms)
 
@@ -17,13 +17,15 @@ def boots(configuration: WorkspaceConfiguration) -> tuple[BootConfiguration, ...
 def describe(
     configuration: WorkspaceConfiguration,
     image: Image,
-    boots: Sequence[BootConfiguration],
+    boot_configurations: Sequence[BootConfiguration],
     endpoints: Sequence[str],
     platforms: Sequence[str],
     authority: bytes | None,
 ) -> object:
-    """The descriptor's JSON value. ``endpoints`` (host:port) and ``platforms`` go with ``boots``; ``authority`` is the
-    local CA's certificate (DER), None where a cloud's own keys certify the machines.
+    """The descriptor's JSON value.
+
+    ``endpoints`` (host:port) and ``platforms`` are in the order of ``boot_configurations``. ``authority`` is the local
+    CA's certificate (DER), None in a cloud, whose own keys certify the machines.
     """
     return Descriptor(
         workspace=configuration.name,
@@ -33,7 +35,7 @@ def describe(
         members=tuple(MemberEntry(one.name, one.key, one.roles) for one in configuration.members),
         cvms=tuple(
             CvmEntry(boot.cvm, endpoint, platform, boot)
-            for boot, endpoint, platform in zip(boots, endpoints, platforms, strict=True)
+            for boot, endpoint, platform in zip(boot_configurations, endpoints, platforms, strict=True)
         ),
         authority=authority,
     ).value()

@@ -1,10 +1,10 @@
-"""A workspace on this machine. No confidentiality: a party's policy must say ``allow_local: true`` to accept it."""
+"""A workspace on this machine. It is not confidential: a policy accepts it only with ``allow_local: true``."""
 
 import pulumi
 
 from cloister.protocol import canonical
-from infra.backends.descriptor import boots, describe
-from infra.backends.rolling import Rolling
+from infra.backends.descriptor import boot_configurations, describe
+from infra.backends.rolling import RollingReplacement
 from infra.configuration.image import Image
 from infra.configuration.workspace import WorkspaceConfiguration
 from infra.resources.types import LOCAL_AUTHORITY, LOCAL_CVM
@@ -12,7 +12,7 @@ from infra.resources.types import LOCAL_AUTHORITY, LOCAL_CVM
 PLATFORM = "local"
 
 
-class Authority(pulumi.CustomResource):
+class LocalAuthority(pulumi.CustomResource):
     """The workspace's certification authority."""
 
     certificate: pulumi.Output[str]
@@ -23,7 +23,7 @@ class Authority(pulumi.CustomResource):
         )
 
 
-class Cvm(pulumi.CustomResource):
+class LocalCvm(pulumi.CustomResource):
     """A virtual machine."""
 
     endpoint: pulumi.Output[str]
@@ -33,19 +33,19 @@ class Cvm(pulumi.CustomResource):
         super().__init__(LOCAL_CVM, name, {**inputs, **computed}, options)
 
 
-class Workspace(pulumi.ComponentResource):
-    """The machines of a workspace. ``descriptor`` is what its parties are handed."""
+class WorkspaceComponent(pulumi.ComponentResource):
+    """The CVMs of a workspace. ``descriptor`` is its workspace descriptor, for the parties."""
 
     descriptor: pulumi.Output[object]
 
     def __init__(self, configuration: WorkspaceConfiguration, image: Image) -> None:
         super().__init__("cloister:local:Workspace", configuration.name)
         options = pulumi.ResourceOptions(parent=self)
-        authority = Authority("authority", configuration.name, options)
-        rolling = Rolling(configuration)
+        authority = LocalAuthority("authority", configuration.name, options)
+        rolling = RollingReplacement(configuration)
         endpoints = []
-        told = boots(configuration)
-        for cvm, boot in zip(configuration.cvms, told, strict=True):
+        boots = boot_configurations(configuration)
+        for cvm, boot in zip(configuration.cvms, boots, strict=True):
             inputs: dict[str, pulumi.Input[object]] = {
                 "workspace": configuration.name,
                 "name": cvm.name,
@@ -60,15 +60,15 @@ class Workspace(pulumi.ComponentResource):
                 inputs["port"] = cvm.port
             if configuration.force:
                 inputs["force"] = True
-            machine = Cvm(cvm.name, inputs, pulumi.ResourceOptions.merge(options, rolling.turn()))
-            rolling.done(machine)
+            machine = LocalCvm(cvm.name, inputs, pulumi.ResourceOptions.merge(options, rolling.options()))
+            rolling.add(machine)
             endpoints.append(machine.endpoint)
-        platforms = [PLATFORM] * len(told)
+        platforms = [PLATFORM] * len(boots)
         self.descriptor = pulumi.Output.all(authority.certificate, *endpoints).apply(
             lambda values: describe(
                 configuration,
                 image,
-                told,
+                boots,
                 [str(one) for one in values[1:]],
                 platforms,
                 canonical.from_base64(str(values[0]), what="The authority's certificate"),

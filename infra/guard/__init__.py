@@ -1,1 +1,1 @@
-"""What may never be deployed, whatever the program says."""
+"""Rules that every deployed resource must satisfy, checked independently of the code that declares it."""

@@ -1,10 +1,20 @@
-"""What may never be in a workspace on Google Cloud."""
+"""The rules for a workspace in Google Cloud."""
 
 import re
 
 from cloister import endpoint
 from infra.configuration.workspace import WorkspaceConfiguration
-from infra.guard.rules import FOR_CLOUDS, Rule, boot_of, cvm_of, held_by, is_public, uses, wrong
+from infra.guard.rules import (
+    FOR_CLOUDS,
+    ONLY_ANSWERS,
+    Rule,
+    boot_configuration_of,
+    cvm_of,
+    is_public,
+    mismatch,
+    registry_reference,
+    uses,
+)
 from infra.reach.gcp import FIREWALL, MACHINE, NETWORK, ROUTE, SUBNET
 from infra.resources.resource import UNKNOWN, Resource, listed, within
 
@@ -14,229 +24,227 @@ KEY = "gcp:kms/cryptoKey:CryptoKey"
 GRANT = "gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember"
 ACCOUNT = "gcp:serviceaccount/account:Account"
 
-BOOT = "cloister-boot-configuration"
-# Compute Engine, "Predefined metadata keys": these only close something, and Cloister's own say what runs.
-_CLOSED = {
+BOOT_CONFIGURATION = "cloister-boot-configuration"
+# Compute Engine, "Predefined metadata keys": these only disable something.
+_LOCKDOWN = {
     "block-project-ssh-keys": "TRUE",
     "enable-guest-attributes": "FALSE",
     "serial-port-enable": "FALSE",
     "serial-port-logging-enable": "FALSE",
 }
-_TOLD = (BOOT, "cloister-boot-configuration-digest", "cloister-endpoint", "cloister-image")
+_CLOISTER_KEYS = (BOOT_CONFIGURATION, "cloister-boot-configuration-digest", "cloister-endpoint", "cloister-image")
 _TECHNOLOGIES = {"sev-snp": "SEV_SNP", "tdx": "TDX"}
 _SCOPES = ("https://www.googleapis.com/auth/userinfo.email",)
 _KEY_USER = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
 # The Compute Engine service agent (IAM, "Service agents").
 _SERVICE_AGENT = re.compile(r"serviceAccount:service-[0-9]+@compute-system\.iam\.gserviceaccount\.com\Z")
-_EVERYBODY = ("0.0.0.0/0", "::/0")
+_ANY_SOURCE = ("0.0.0.0/0", "::/0")
 _INTERNET = "default-internet-gateway"
 
 
-def the_project_is_the_configured_one(resource: Resource, configuration: WorkspaceConfiguration) -> str:
-    """Whatever the environment says, and wherever somebody is logged in."""
+def resource_is_in_configured_project(resource: Resource, configuration: WorkspaceConfiguration) -> str:
+    """The configuration decides, not the environment or the account that is logged in."""
     place = configuration.gcp
     if place is None:
         return ""
     if resource.type == PROVIDER:
-        return wrong(resource, {("project",): place.project})
-    project = resource.at("project")
-    return "" if project in (None, place.project) else f"it is in the project {project!r}, not in {place.project!r}."
+        return mismatch(resource, {("project",): place.project})
+    return "" if resource.at("project") is None else mismatch(resource, {("project",): place.project})
 
 
-def it_stays_in_the_region(resource: Resource, configuration: WorkspaceConfiguration) -> str:
-    """Where data may be is the parties' agreement."""
+def resource_is_in_configured_region(resource: Resource, configuration: WorkspaceConfiguration) -> str:
+    """The parties agree on a region."""
     place = configuration.gcp
     if place is None:
         return ""
     for name in ("region", "location"):
-        found = resource.at(name)
-        if found not in (None, place.region):
-            return f"its {name} is {found!r}, and the workspace is in {place.region}."
+        if resource.at(name) not in (None, place.region):
+            return mismatch(resource, {(name,): place.region})
     return ""
 
 
-def a_machine_is_a_configured_cvm(resource: Resource, configuration: WorkspaceConfiguration) -> str:
-    """In its zone, and of the type that was chosen for its TEE."""
+def machine_is_a_configured_cvm(resource: Resource, configuration: WorkspaceConfiguration) -> str:
+    """In its zone, with the machine type for its TEE."""
     if resource.type != MACHINE or configuration.gcp is None:
         return ""
     cvm = cvm_of(resource, configuration)
     if cvm is None:
-        return "the configuration has no CVM of that name."
-    return wrong(resource, {("machineType",): cvm.size, ("zone",): f"{configuration.gcp.region}-{cvm.zone}"})
+        return f"the configuration has no CVM {resource.name!r}."
+    return mismatch(resource, {("machineType",): cvm.size, ("zone",): f"{configuration.gcp.region}-{cvm.zone}"})
 
 
-def a_machine_is_confidential(resource: Resource, configuration: WorkspaceConfiguration) -> str:
-    """With the TEE that was asked for, and a vTPM without which it could prove nothing."""
+def machine_is_confidential(resource: Resource, configuration: WorkspaceConfiguration) -> str:
+    """It has the configured TEE, and a vTPM, without which it has no evidence."""
     cvm = cvm_of(resource, configuration) if resource.type == MACHINE else None
     if cvm is None:
         return ""
     technology = _TECHNOLOGIES[cvm.tee]
-    wanted: dict[tuple[str, ...], object] = {
+    expected: dict[tuple[str, ...], object] = {
         ("confidentialInstanceConfig", "confidentialInstanceType"): technology,
         ("shieldedInstanceConfig", "enableVtpm"): True,
     }
     # pulumi-gcp, compute.Instance, confidentialInstanceType: SEV_SNP is refused elsewhere.
     if technology == "SEV_SNP":
-        wanted["minCpuPlatform",] = "AMD Milan"
-    return wrong(resource, wanted)
+        expected["minCpuPlatform",] = "AMD Milan"
+    return mismatch(resource, expected)
 
 
-def a_machine_is_not_moved(resource: Resource, configuration: WorkspaceConfiguration) -> str:
-    """Live migration copies memory to another host; with SEV-SNP and TDX there is none, and MIGRATE is an error."""
+def machine_is_not_migrated(resource: Resource, configuration: WorkspaceConfiguration) -> str:
+    """SEV-SNP and TDX do not support live migration. A restarted machine would have lost its sessions and its run."""
     if resource.type != MACHINE:
         return ""
-    return wrong(
+    return mismatch(
         resource, {("scheduling", "onHostMaintenance"): "TERMINATE", ("scheduling", "automaticRestart"): False}
     )
 
 
-def its_disk_has_the_workspaces_key(resource: Resource, configuration: WorkspaceConfiguration) -> str:
-    """One disk, from a published image, encrypted by the workspace's own key."""
+def boot_disk_uses_workspace_key(resource: Resource, configuration: WorkspaceConfiguration) -> str:
+    """It has one disk, made from a published image and encrypted with the workspace's key."""
     if resource.type != MACHINE:
         return ""
     for name in ("attachedDisks", "scratchDisks", "guestAccelerators"):
         if resource.at(name) not in (None, []):
-            return f"it has {name}."
+            return f"{name} must not be set."
     if resource.at("bootDisk", "initializeParams", "image") is None:
-        return "its boot disk is not made from an image."
+        return "bootDisk.initializeParams.image must be set."
     place = configuration.gcp
-    if place is not None and held_by(place.registry) not in resource.dependencies:
-        return f"its image does not come from the registry {place.registry}."
+    if place is not None and registry_reference(place.registry) not in resource.dependencies:
+        return f"its image must come from the registry {place.registry}."
     encrypted = resource.at("bootDisk", "kmsKeySelfLink") is not None and uses(resource, KEY)
-    return "" if encrypted else "its disk has no key of the workspace's."
+    return "" if encrypted else "bootDisk.kmsKeySelfLink must be the workspace's own key."
 
 
-def a_machine_is_told_its_owners(resource: Resource, configuration: WorkspaceConfiguration) -> str:
-    """The boot configuration, to the byte: the guest measures it."""
+def boot_configuration_is_passed(resource: Resource, configuration: WorkspaceConfiguration) -> str:
+    """The metadata have exactly the boot configuration, because the guest measures it."""
     if resource.type != MACHINE:
         return ""
-    wanted = boot_of(resource, configuration).decode()
-    told = wanted and resource.at("metadata", BOOT) == wanted
-    return "" if told else f"its metadata's {BOOT} is not its boot configuration."
+    expected = boot_configuration_of(resource, configuration).decode()
+    passed = expected and resource.at("metadata", BOOT_CONFIGURATION) == expected
+    return "" if passed else f"metadata.{BOOT_CONFIGURATION} must be the CVM's boot configuration."
 
 
-def metadata_opens_nothing(resource: Resource, configuration: WorkspaceConfiguration) -> str:
-    """Keys, scripts, consoles and guest attributes all come by metadata; here only what closes them does."""
+def metadata_is_restricted(resource: Resource, configuration: WorkspaceConfiguration) -> str:
+    """Metadata can enable SSH keys, scripts, consoles and guest attributes; only keys that disable them are allowed."""
     if resource.type != MACHINE:
         return ""
     metadata = resource.at("metadata")
     if metadata is UNKNOWN or resource.at("metadataStartupScript") is not None:
-        return "what its metadata says to the guest cannot be judged."
-    unknown = sorted(set(metadata or {}) - {*_CLOSED, *_TOLD})
+        return "metadata must be known before deployment, and metadataStartupScript must not be set."
+    unknown = sorted(set(metadata or {}) - {*_LOCKDOWN, *_CLOISTER_KEYS})
     if unknown:
-        return f"its metadata has {', '.join(unknown)}."
-    return wrong(resource, {("metadata", name): value for name, value in _CLOSED.items()})
+        return f"these metadata keys are not allowed: {', '.join(unknown)}."
+    return mismatch(resource, {("metadata", name): value for name, value in _LOCKDOWN.items()})
 
 
-def an_interface_is_a_dead_end(resource: Resource, configuration: WorkspaceConfiguration) -> str:
-    """One interface that forwards nothing, with an external address only where the configuration says so."""
+def interface_is_isolated(resource: Resource, configuration: WorkspaceConfiguration) -> str:
+    """It has one interface, does not forward packets, and has an external address only with a public endpoint."""
     if resource.type != MACHINE:
         return ""
     if resource.at("canIpForward") not in (None, False):
-        return "it forwards packets of others."
+        return "canIpForward must be False, or not set."
     interfaces = resource.entries("networkInterfaces")
     if interfaces is UNKNOWN or len(interfaces) != 1:
-        return "it has not one network interface."
+        return "it must have exactly one network interface."
     if any(within(interfaces[0], name) not in (None, []) for name in ("ipv6AccessConfigs", "aliasIpRanges")):
-        return "it has addresses beside its own."
+        return "ipv6AccessConfigs and aliasIpRanges must not be set."
     if within(interfaces[0], "stackType") not in (None, "IPV4_ONLY"):
-        return "it has an address of IPv6, which no rule here closes."
+        return "stackType must be 'IPV4_ONLY', or not set: the rules cover IPv4 only."
     external = within(interfaces[0], "accessConfigs") not in (None, [])
     return (
-        "it has an external address, and workspace.endpoint is private."
+        "it has an external address, but workspace.endpoint is private."
         if external and not is_public(configuration)
         else ""
     )
 
 
-def a_machine_may_do_nothing(resource: Resource, configuration: WorkspaceConfiguration) -> str:
-    """Its service account has no role, and its tokens have no scope that would be worth one."""
+def service_account_has_no_access(resource: Resource, configuration: WorkspaceConfiguration) -> str:
+    """Its service account is the workspace's own, which has no role; its tokens give access to no service."""
     account = resource.at("serviceAccount") if resource.type == MACHINE else None
     if account is None:
         return ""
     scopes = listed(within(account, "scopes"))
     if scopes is UNKNOWN or not all(scope in _SCOPES for scope in scopes):
-        return "its tokens are good for more than its own name."
-    return "" if uses(resource, ACCOUNT) else "its account is not the workspace's own one, which has no role."
+        return f"serviceAccount.scopes must be {', '.join(_SCOPES)} only."
+    return "" if uses(resource, ACCOUNT) else "serviceAccount must be the workspace's own service account."
 
 
-def an_address_is_asked_for(resource: Resource, configuration: WorkspaceConfiguration) -> str:
-    """An external address that nobody asked for is one that somebody attaches."""
-    unasked = resource.type == ADDRESS and not is_public(configuration)
-    return "it is external, and workspace.endpoint is private." if unasked else ""
+def public_address_is_configured(resource: Resource, configuration: WorkspaceConfiguration) -> str:
+    """An unused external address could be attached to a machine later."""
+    unexpected = resource.type == ADDRESS and not is_public(configuration)
+    return "it is an external address, but workspace.endpoint is private." if unexpected else ""
 
 
-def a_network_is_bare(resource: Resource, configuration: WorkspaceConfiguration) -> str:
-    """No subnets and no routes that Google adds, no way to Google's own services."""
+def network_has_no_defaults(resource: Resource, configuration: WorkspaceConfiguration) -> str:
+    """It has no automatic subnets or default routes, and no Private Google Access."""
     if resource.type == NETWORK:
-        return wrong(resource, {("autoCreateSubnetworks",): False, ("deleteDefaultRoutesOnCreate",): True})
+        return mismatch(resource, {("autoCreateSubnetworks",): False, ("deleteDefaultRoutesOnCreate",): True})
     if resource.type == SUBNET:
-        return wrong(resource, {("privateIpGoogleAccess",): False, ("stackType",): "IPV4_ONLY"})
+        return mismatch(resource, {("privateIpGoogleAccess",): False, ("stackType",): "IPV4_ONLY"})
     return ""
 
 
-def routes_lead_to_who_may_come(resource: Resource, configuration: WorkspaceConfiguration) -> str:
-    """A route is for the answers to the networks that may come over the internet, and for nothing else."""
+def routes_are_restricted(resource: Resource, configuration: WorkspaceConfiguration) -> str:
+    """Answers are routed to the networks of ``ingress`` only, with a public endpoint."""
     if resource.type != ROUTE:
         return ""
     if not is_public(configuration) or resource.at("destRange") not in configuration.ingress:
-        return "it leads out of the workspace, to where nobody is who may come."
-    return wrong(resource, {("nextHopGateway",): _INTERNET})
+        return f"it leads to {resource.at('destRange')}; {ONLY_ANSWERS}"
+    return mismatch(resource, {("nextHopGateway",): _INTERNET})
 
 
-def only_the_agents_port_is_let_in(resource: Resource, configuration: WorkspaceConfiguration) -> str:
-    """No SSH, no remote desktop, nothing but the agents' port over TCP; and out goes nothing at all."""
+def only_agent_port_is_open(resource: Resource, configuration: WorkspaceConfiguration) -> str:
+    """Rules allow TCP to the agent's port only, inbound: no SSH, no remote desktop, no outbound connection."""
     allowed = resource.entries("allows") if resource.type == FIREWALL else ()
     if allowed is UNKNOWN or (allowed and resource.at("direction") not in (None, "INGRESS")):
-        return "it lets out what a CVM begins, and a CVM calls nobody."
+        return "it must not allow outbound connections."
     for entry in allowed:
         ports = listed(within(entry, "ports"))
         agent = within(entry, "protocol") == "tcp" and ports is not UNKNOWN and list(ports) == [str(endpoint.PORT)]
         if not agent:
-            return f"it lets in more than TCP to port {endpoint.PORT}."
+            return f"it must allow only TCP to port {endpoint.PORT}."
     return ""
 
 
-def everybody_is_let_in_only_when_said(resource: Resource, configuration: WorkspaceConfiguration) -> str:
-    """The whole internet comes in by public: true alone; whoever comes is named by addresses."""
+def public_ingress_is_configured(resource: Resource, configuration: WorkspaceConfiguration) -> str:
+    """Sources are addresses. All of the internet may be allowed only with ``public: true``."""
     if resource.type != FIREWALL or resource.at("allows") is None:
         return ""
     sources = resource.entries("sourceRanges")
-    everybody = sources is UNKNOWN or not sources or any(one in _EVERYBODY or one is UNKNOWN for one in sources)
-    return "it lets in everybody, and workspace.public is not true." if everybody and not configuration.public else ""
+    anyone = sources is UNKNOWN or not sources or any(one in _ANY_SOURCE or one is UNKNOWN for one in sources)
+    return "it allows any source, but workspace.public is not true." if anyone and not configuration.public else ""
 
 
-def keys_stay_in_hardware(resource: Resource, configuration: WorkspaceConfiguration) -> str:
-    """The disks' key is one of an HSM, and used by Compute Engine alone."""
+def keys_are_in_hardware(resource: Resource, configuration: WorkspaceConfiguration) -> str:
+    """The disks' key is in an HSM, and only Compute Engine can use it."""
     if resource.type == KEY:
-        return wrong(resource, {("versionTemplate", "protectionLevel"): "HSM", ("purpose",): "ENCRYPT_DECRYPT"})
+        return mismatch(resource, {("versionTemplate", "protectionLevel"): "HSM", ("purpose",): "ENCRYPT_DECRYPT"})
     if resource.type != GRANT:
         return ""
     if not uses(resource, KEY):
-        return "it grants the use of a key that is not the workspace's."
+        return "cryptoKeyId must be the workspace's own key."
     member = resource.at("member")
-    # The agent's name has the project's number, which a preview may have to ask for first.
+    # The service agent's name contains the project number, which a preview may not know yet.
     if member is not UNKNOWN and not _SERVICE_AGENT.match(str(member)):
-        return f"it lets {member} use the disks' key."
-    return wrong(resource, {("role",): _KEY_USER})
+        return f"member must be the Compute Engine service agent, but it is {member!r}."
+    return mismatch(resource, {("role",): _KEY_USER})
 
 
 RULES: tuple[Rule, ...] = (
     *FOR_CLOUDS,
-    the_project_is_the_configured_one,
-    it_stays_in_the_region,
-    a_machine_is_a_configured_cvm,
-    a_machine_is_confidential,
-    a_machine_is_not_moved,
-    its_disk_has_the_workspaces_key,
-    a_machine_is_told_its_owners,
-    metadata_opens_nothing,
-    an_interface_is_a_dead_end,
-    a_machine_may_do_nothing,
-    an_address_is_asked_for,
-    a_network_is_bare,
-    routes_lead_to_who_may_come,
-    only_the_agents_port_is_let_in,
-    everybody_is_let_in_only_when_said,
-    keys_stay_in_hardware,
+    resource_is_in_configured_project,
+    resource_is_in_configured_region,
+    machine_is_a_configured_cvm,
+    machine_is_confidential,
+    machine_is_not_migrated,
+    boot_disk_uses_workspace_key,
+    boot_configuration_is_passed,
+    metadata_is_restricted,
+    interface_is_isolated,
+    service_account_has_no_access,
+    public_address_is_configured,
+    network_has_no_defaults,
+    routes_are_restricted,
+    only_agent_port_is_open,
+    public_ingress_is_configured,
+    keys_are_in_hardware,
 )

@@ -1,5 +1,7 @@
-"""Which inputs a resource of a workspace has. Clouds have many more, and not one of them is harmless unread: a VM makes
-itself another interface, a subnet is shared with a whole tenant, an interface is mirrored, memory is written to a disk.
+"""The inputs that each type of resource may have in a workspace.
+
+The clouds offer many more, and unreviewed ones can be dangerous: they attach another network interface to a VM, share a
+subnet with a whole tenant, mirror an interface's packets or write memory to a disk.
 """
 
 from collections.abc import Iterator, Mapping
@@ -7,8 +9,8 @@ from typing import Any
 
 _NETWORK = "azure-native:network"
 
-# Paths without places in lists; whatever lies below one that is named here belongs to it.
-_SAID: Mapping[str, str] = {
+# Paths without list indices; everything below a path is included.
+_PATHS: Mapping[str, str] = {
     "azure-native:authorization:RoleAssignment": "principalId principalType roleAssignmentName roleDefinitionId scope",
     "azure-native:compute:DiskEncryptionSet": """
         activeKey.keyUrl activeKey.sourceVault.id encryptionType identity.type location resourceGroupName
@@ -50,9 +52,9 @@ _SAID: Mapping[str, str] = {
         addressSpace.addressPrefixes enableDdosProtection enableVmProtection location resourceGroupName subnets tags
         virtualNetworkPeerings""",
     "azure-native:resources:ResourceGroup": "location tags",
-    # Credentials come from the environment: as an input they would be in the state.
+    # No credentials: those come from the environment; as inputs they would be in the state.
     "pulumi:providers:azure-native": "disablePulumiPartnerId environment location subscriptionId tenantId",
-    # The zone is whatever the environment says, and each machine says its own.
+    # The zone comes from the environment and has no effect: each machine declares its own.
     "pulumi:providers:gcp": "addPulumiAttributionLabel billingProject project region userProjectOverride zone",
     "gcp:billing/budget:Budget": "amount billingAccount budgetFilter displayName thresholdRules",
     "gcp:compute/address:Address": "addressType labels networkTier region",
@@ -76,17 +78,17 @@ _SAID: Mapping[str, str] = {
     "gcp:kms/keyRing:KeyRing": "location",
     "gcp:serviceaccount/account:Account": "accountId description displayName",
 }
-# Judged by a rule of its own wherever it stands.
-_ALWAYS = ("project",)
+# Checked by a separate rule in every resource.
+_EVERYWHERE = ("project",)
 
-INPUTS: Mapping[str, frozenset[str]] = {kind: frozenset((*said.split(), *_ALWAYS)) for kind, said in _SAID.items()}
-"""Type of a resource -> what may be said of it."""
+INPUTS: Mapping[str, frozenset[str]] = {
+    kind: frozenset((*paths.split(), *_EVERYWHERE)) for kind, paths in _PATHS.items()
+}
+"""Type of resource -> allowed paths of inputs."""
 
 
-def unknown(kind: str, inputs: Mapping[str, Any]) -> list[str]:
-    """The paths of ``inputs`` that a resource of type ``kind`` has not in a workspace; nothing for a type that is not
-    here.
-    """
+def not_allowed(kind: str, inputs: Mapping[str, Any]) -> list[str]:
+    """The paths of ``inputs`` that are not allowed for the type ``kind``; none for a type that is not in INPUTS."""
     allowed = INPUTS.get(kind)
     return [] if allowed is None else sorted(set(_beyond(inputs, "", allowed)))
 
@@ -101,5 +103,5 @@ def _beyond(value: Any, path: str, allowed: frozenset[str]) -> Iterator[str]:
         for inner in value:
             yield from _beyond(inner, path, allowed)
     elif not any(one.startswith(f"{path}.") for one in allowed):
-        # What cannot be read as a whole is for the rules that ask for parts of it.
+        # An unreadable parent of an allowed path is left to the rules that check its parts.
         yield path

@@ -1,4 +1,4 @@
-"""What may never be a machine on this one."""
+"""The rules for a workspace on this machine."""
 
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.canonical import FormatError
@@ -8,8 +8,8 @@ from infra.resources.resource import Resource
 from infra.resources.types import LOCAL_CVM
 
 
-def a_cvm_names_its_owners(resource: Resource, configuration: WorkspaceConfiguration) -> str:
-    """Without an owner in its measured boot configuration a CVM would belong to nobody, or to anybody."""
+def boot_configuration_names_owners(resource: Resource, configuration: WorkspaceConfiguration) -> str:
+    """A CVM without an owner in its measured boot configuration could not be controlled by its owners."""
     if resource.type != LOCAL_CVM:
         return ""
     try:
@@ -19,10 +19,10 @@ def a_cvm_names_its_owners(resource: Resource, configuration: WorkspaceConfigura
     return ""
 
 
-def an_image_is_named_by_digest(resource: Resource, configuration: WorkspaceConfiguration) -> str:
-    """What runs is decided by content, not by a path that may hold something else tomorrow."""
-    unnamed = resource.type == LOCAL_CVM and not isinstance(resource.at("imageDigest"), str)
-    return "it names its image without a digest." if unnamed else ""
+def image_has_digest(resource: Resource, configuration: WorkspaceConfiguration) -> str:
+    """An image is identified by its content, not by a path whose content may change."""
+    missing = resource.type == LOCAL_CVM and not isinstance(resource.at("imageDigest"), str)
+    return "imageDigest must be set." if missing else ""
 
 
-RULES: tuple[Rule, ...] = (*FOR_ALL, a_cvm_names_its_owners, an_image_is_named_by_digest)
+RULES: tuple[Rule, ...] = (*FOR_ALL, boot_configuration_names_owners, image_has_digest)

@@ -1,6 +1,6 @@
-"""Rules for every backend, and for both clouds: plain functions over a resource and the configuration of its workspace.
+"""The rules for every backend and those for both clouds: functions of a resource and its workspace's configuration.
 
-A value that cannot be read is not the one that a rule asks for.
+A value that cannot be read never satisfies a rule.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,12 +15,23 @@ from infra.resources.resource import UNKNOWN, Key, Resource
 from infra.resources.types import LOCAL_CVM
 
 Rule = Callable[[Resource, WorkspaceConfiguration], str]
-"""A sentence that says why the resource is refused, or an empty text."""
+"""Returns why the resource is refused, as a sentence; an empty text if it is not."""
 
-_LOGINS = ("password", "sshkey", "sshkeys", "publickeys", "adminpassword", "adminusername", "ssh-keys", "osprofile")
+ONLY_ANSWERS = "only networks of workspace.ingress may be routed, and only with a public endpoint."
+
+_LOGIN_INPUTS = (
+    "password",
+    "sshkey",
+    "sshkeys",
+    "publickeys",
+    "adminpassword",
+    "adminusername",
+    "ssh-keys",
+    "osprofile",
+)
 _CLOUD_PACKAGES = ("azure-native:", "gcp:")
-# Labels that no cloud changes on what is there, by type: a disk's and a key's.
-_HARMLESS = {
+# Inputs whose changes may be ignored, by type: labels of disks and keys, which the clouds cannot update.
+_MAY_IGNORE = {
     "gcp:compute/instance:Instance": ("bootDisk.initializeParams.labels",),
     "azure-native:keyvault:Key": ("tags",),
 }
@@ -33,95 +44,108 @@ _KEYS = (
 )
 
 
-def only_known_types(resource: Resource, configuration: WorkspaceConfiguration) -> str:
-    """A workspace is what was thought about: how it is reached, what it costs, what it gives away."""
+def resource_type_is_allowed(resource: Resource, configuration: WorkspaceConfiguration) -> str:
+    """Types are on an allow-list: for each, its reachability, cost and exposure have been reviewed."""
     known = resource.type in types.TYPES[configuration.backend] or resource.type in types.STACK
-    return "" if known else f"a workspace of the backend {configuration.backend} has no {resource.type}."
+    return (
+        ""
+        if known
+        else f"the type {resource.type} is not allowed in a workspace with the backend {configuration.backend}."
+    )
 
 
-def only_known_inputs(resource: Resource, configuration: WorkspaceConfiguration) -> str:
-    """What nobody thought about is not said: an allow-list of inputs, as of types."""
-    found = inputs.unknown(resource.type, resource.inputs)
-    return f"it has {', '.join(found)}, of which no rule knows what it opens." if found else ""
+def inputs_are_allowed(resource: Resource, configuration: WorkspaceConfiguration) -> str:
+    """Inputs are on an allow-list, like types."""
+    found = inputs.not_allowed(resource.type, resource.inputs)
+    return f"these inputs are not allowed: {', '.join(found)}." if found else ""
 
 
-def nobody_logs_in(resource: Resource, configuration: WorkspaceConfiguration) -> str:
-    """No password, no SSH key and no account for a guest's operating system, at any depth."""
-    found = sorted(name for name in set(_names(resource.inputs)) if name.lower().replace("_", "") in _LOGINS)
-    return f"it has {', '.join(found)}: nobody logs in to a CVM." if found else ""
+def no_login_is_configured(resource: Resource, configuration: WorkspaceConfiguration) -> str:
+    """No password, SSH key or account of the guest's operating system, at any depth of the inputs."""
+    found = sorted(name for name in set(_names(resource.inputs)) if name.lower().replace("_", "") in _LOGIN_INPUTS)
+    return f"{', '.join(found)} must not be set: a CVM has no login." if found else ""
 
 
-def its_provider_is_named(resource: Resource, configuration: WorkspaceConfiguration) -> str:
-    """Without a provider of its own a resource would land wherever the environment's credentials point."""
-    cloudy = resource.type.startswith(_CLOUD_PACKAGES)
-    return "it has no provider of the workspace's own." if cloudy and not resource.explicit_provider else ""
+def provider_is_explicit(resource: Resource, configuration: WorkspaceConfiguration) -> str:
+    """Without the workspace's provider a resource would be created wherever the environment's credentials point."""
+    in_cloud = resource.type.startswith(_CLOUD_PACKAGES)
+    return "it does not use the workspace's own provider." if in_cloud and not resource.explicit_provider else ""
 
 
-def it_is_labelled(resource: Resource, configuration: WorkspaceConfiguration) -> str:
-    """Whose it is and who pays must be readable on the resource itself."""
+def required_labels_are_set(resource: Resource, configuration: WorkspaceConfiguration) -> str:
+    """The resource itself must show which workspace it belongs to, for billing and searches."""
     name = types.label_input(resource.type)
     wanted = labels.labels(configuration) if name else {}
     missing = [label for label, value in wanted.items() if resource.at(name, label) != value]
-    return f"it lacks the {name} {', '.join(missing)}." if missing else ""
+    return f"{name} are missing or have another value: {', '.join(missing)}." if missing else ""
 
 
-def keys_are_kept(resource: Resource, configuration: WorkspaceConfiguration) -> str:
-    """What a key encrypted is lost with it."""
-    unkept = resource.type in _KEYS and not resource.protected
-    return "it is not protected and retained, and what a key encrypts is lost with it." if unkept else ""
+def keys_are_protected(resource: Resource, configuration: WorkspaceConfiguration) -> str:
+    """Data is lost with the key that encrypts it."""
+    unprotected = resource.type in _KEYS and not resource.protected
+    return "it must be protected and retained: data is lost with the key that encrypts it." if unprotected else ""
 
 
-def what_is_declared_is_made(resource: Resource, configuration: WorkspaceConfiguration) -> str:
-    """A change that is ignored leaves what was there before, which nobody judges."""
-    kept = [path for path in resource.ignore_changes if path not in _HARMLESS.get(resource.type, ())]
-    return f"it ignores changes of {', '.join(kept)}." if kept else ""
+def no_change_is_ignored(resource: Resource, configuration: WorkspaceConfiguration) -> str:
+    """An ignored change leaves the previous value in place, and no rule checks that one."""
+    ignored = [path for path in resource.ignore_changes if path not in _MAY_IGNORE.get(resource.type, ())]
+    return f"ignore_changes must not include {', '.join(ignored)}." if ignored else ""
 
 
-def a_machine_is_asked_before_it_goes(resource: Resource, configuration: WorkspaceConfiguration) -> str:
-    """Its run is lost with it, whatever the reason is for which it goes."""
-    unasked = resource.type in _MACHINES and rolling.HOOK not in resource.before_delete
-    return "nobody asks it whether a run is unfinished before it goes." if unasked else ""
+def machine_has_deletion_hook(resource: Resource, configuration: WorkspaceConfiguration) -> str:
+    """A machine must not be deleted during an unfinished run, whatever the reason for deleting it."""
+    unchecked = resource.type in _MACHINES and rolling.HOOK not in resource.before_delete
+    return "it has no hook that checks for an unfinished run before it is deleted." if unchecked else ""
 
 
 FOR_ALL: tuple[Rule, ...] = (
-    only_known_types,
-    nobody_logs_in,
-    what_is_declared_is_made,
-    a_machine_is_asked_before_it_goes,
+    resource_type_is_allowed,
+    no_login_is_configured,
+    no_change_is_ignored,
+    machine_has_deletion_hook,
 )
-FOR_CLOUDS: tuple[Rule, ...] = (*FOR_ALL, only_known_inputs, its_provider_is_named, it_is_labelled, keys_are_kept)
+FOR_CLOUDS: tuple[Rule, ...] = (
+    *FOR_ALL,
+    inputs_are_allowed,
+    provider_is_explicit,
+    required_labels_are_set,
+    keys_are_protected,
+)
 
 
 def cvm_of(machine: Resource, configuration: WorkspaceConfiguration) -> CvmConfiguration | None:
-    """The CVM of the configuration that a machine is: they have one name."""
+    """The configured CVM with the machine's name."""
     return next((cvm for cvm in configuration.cvms if cvm.name == machine.name), None)
 
 
-def boot_of(machine: Resource, configuration: WorkspaceConfiguration) -> bytes:
-    """What the machine must be told when it starts; empty when the configuration has no such CVM."""
-    boots = descriptor.boots(configuration)
-    return next((boot.encode() for boot in boots if boot.cvm == machine.name), b"")
+def boot_configuration_of(machine: Resource, configuration: WorkspaceConfiguration) -> bytes:
+    """The machine's boot configuration, encoded; empty when the configuration has no such CVM."""
+    found = descriptor.boot_configurations(configuration)
+    return next((boot.encode() for boot in found if boot.cvm == machine.name), b"")
 
 
-def wrong(resource: Resource, wanted: Mapping[tuple[str, ...], Any]) -> str:
-    """A sentence about the first input that is not as ``wanted``, or an empty text."""
-    for path, value in wanted.items():
+def mismatch(resource: Resource, expected: Mapping[tuple[str, ...], Any]) -> str:
+    """A sentence about the first input that differs from ``expected`` (path -> value), or an empty text."""
+    for path, value in expected.items():
         found = resource.at(*path)
         if found is UNKNOWN or found != value or isinstance(found, bool) != isinstance(value, bool):
-            said = "is not known" if found is UNKNOWN else "is missing" if found is None else f"is {found!r}"
-            return f"{'.'.join(path)} {said}, and must be {value!r}."
+            but = (
+                "it is not known yet" if found is UNKNOWN else "it is not set" if found is None else f"it is {found!r}"
+            )
+            return f"{'.'.join(path)} must be {value!r}, but {but}."
     return ""
 
 
 def uses(resource: Resource, kind: str) -> bool:
-    """Whether something of the resource comes from one of type ``kind``: an identifier is not known before it is made,
-    and what is known from the beginning belongs to somebody else.
+    """Whether the resource depends on one of type ``kind`` of this workspace.
+
+    The identifier of such a resource is not known before it is created; one that is known belongs to something else.
     """
     return any(other == kind for other, _ in resource.dependencies)
 
 
-def held_by(registry: str) -> Key:
-    """The reference to the registry of the configuration, from which a machine's image comes."""
+def registry_reference(registry: str) -> Key:
+    """The stack reference to the configured registry, from which a machine's image comes."""
     return "pulumi:pulumi:StackReference", registry
 
 

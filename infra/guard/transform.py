@@ -1,4 +1,4 @@
-"""What a transform of the stack is given, as the rules read it."""
+"""Converts the arguments of a Pulumi resource transform into a Resource, for the rules."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from infra.resources.urn import key_of
 
 
 async def read(arguments: pulumi.ResourceTransformArgs) -> Resource:
-    """The resource that is about to be declared."""
+    """The resource that is about to be registered."""
     options = arguments.opts
     dependencies = [await _urn(one) for one in _resources(options.depends_on)]
     return Resource(
@@ -26,7 +26,7 @@ async def read(arguments: pulumi.ResourceTransformArgs) -> Resource:
 
 
 def _name(hook: Any) -> str:
-    """Hooks come back as names or with one."""
+    """The name of a hook, which Pulumi hands on as a name or as an object with one."""
     return hook if isinstance(hook, str) else str(getattr(hook, "name", ""))
 
 

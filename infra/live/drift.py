@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cloister.errors import CloisterError
-from infra.backends.descriptor import boots
+from infra.backends.descriptor import boot_configurations
 from infra.configuration import image
 from infra.configuration.workspace import LOCAL, WorkspaceConfiguration, parse
 from infra.live import unmanaged, workspaces
@@ -86,7 +86,7 @@ def compare(configuration: WorkspaceConfiguration, digest: str, machines: Sequen
     """The machines against the configuration; ``digest`` is that of the declared image's manifest."""
     running = {machine.name: machine for machine in machines}
     differences = []
-    for cvm, boot in zip(configuration.cvms, boots(configuration), strict=True):
+    for cvm, boot in zip(configuration.cvms, boot_configurations(configuration), strict=True):
         machine = running.pop(cvm.name, None)
         if machine is None:
             differences.append(Difference(cvm.name, "CVM", "", cvm.name))

@@ -10,8 +10,8 @@ from infra import paths
 from infra.configuration import budget, workspace
 from infra.live.cvms import DeployedCvm, from_state
 from infra.pulumi_cli.project import Project
-from infra.reach import reach as reaches
-from infra.reach.reach import Reach
+from infra.reach import graph
+from infra.reach.graph import ReachGraph
 from infra.resources import resource
 
 KEY = "cloister:workspace"
@@ -72,7 +72,7 @@ def cvm(name: str, cvm: str) -> DeployedCvm:
     return known[cvm]
 
 
-def reach(name: str, *, planned: bool) -> Reach:
+def reach(name: str, *, planned: bool) -> ReachGraph:
     """Who can reach what in the stack as it was last declared, or, when ``planned`` or nothing is up, as its
     configuration would have it.
     """
@@ -81,7 +81,7 @@ def reach(name: str, *, planned: bool) -> Reach:
         check(name)
         resources = _planned(name)
     backend = (configuration(name) or {}).get("backend")
-    return reaches.of(str(backend), resource.from_state(resources))
+    return graph.build(str(backend), resource.from_state(resources))
 
 
 def _planned(name: str) -> list[dict[str, Any]]:

@@ -1,1 +1,1 @@
-"""Who can reach what in a workspace, computed from what is declared, without asking a cloud."""
+"""Who can reach what in a workspace, computed from the declared resources without asking a cloud."""

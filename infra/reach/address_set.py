@@ -9,29 +9,29 @@ _LAST = (1 << 32) - 1
 
 
 @dataclass(frozen=True)
-class Space:
-    """``ranges``: first and last address each, as numbers, in order, apart from one another."""
+class AddressSet:
+    """``ranges`` are (first address, last address) as integers: sorted, disjoint and not adjacent."""
 
     ranges: tuple[tuple[int, int], ...] = ()
 
     @classmethod
     def of(cls, networks: Iterable[str]) -> Self:
-        """Raises ValueError for what is no network or address of IPv4."""
+        """The union of ``networks``. Raises ValueError for anything that is not an IPv4 network or address."""
         found = [ipaddress.IPv4Network(text, strict=False) for text in networks]
-        return cls._joined((int(one.network_address), int(one.broadcast_address)) for one in found)
+        return cls._union((int(one.network_address), int(one.broadcast_address)) for one in found)
 
     @classmethod
-    def _joined(cls, ranges: Iterable[tuple[int, int]]) -> Self:
-        joined: list[tuple[int, int]] = []
+    def _union(cls, ranges: Iterable[tuple[int, int]]) -> Self:
+        union: list[tuple[int, int]] = []
         for first, last in sorted(ranges):
-            if joined and first <= joined[-1][1] + 1:
-                joined[-1] = (joined[-1][0], max(last, joined[-1][1]))
+            if union and first <= union[-1][1] + 1:
+                union[-1] = (union[-1][0], max(last, union[-1][1]))
             else:
-                joined.append((first, last))
-        return cls(tuple(joined))
+                union.append((first, last))
+        return cls(tuple(union))
 
     def __or__(self, other: Self) -> Self:
-        return self._joined((*self.ranges, *other.ranges))
+        return self._union((*self.ranges, *other.ranges))
 
     def __and__(self, other: Self) -> Self:
         found = []
@@ -64,15 +64,15 @@ class Space:
         return bool(self.ranges)
 
     def __ge__(self, other: Self) -> bool:
-        """Whether all of ``other`` is in it."""
+        """Whether ``other`` is a subset of this set."""
         return not other - self
 
-    def shown(self) -> tuple[str, ...]:
-        """``networks``, and ``everywhere`` for all of the internet: what of the rest is missing is no news then."""
+    def display(self) -> tuple[str, ...]:
+        """``networks``, or ``everywhere`` for any set that includes the whole internet."""
         return ("everywhere",) if self >= INTERNET else self.networks()
 
     def networks(self) -> tuple[str, ...]:
-        """As few networks as cover it exactly."""
+        """The smallest list of networks that covers the set exactly."""
         return tuple(
             str(network)
             for first, last in self.ranges
@@ -80,9 +80,9 @@ class Space:
         )
 
 
-NOWHERE = Space()
-EVERYWHERE = Space.of(["0.0.0.0/0"])
+NOWHERE = AddressSet()
+EVERYWHERE = AddressSet.of(["0.0.0.0/0"])
 
-# RFC 1918, 6598, 3927, 1122, 5771, 1112, and Azure's hosts: no packet of the internet comes from there.
+# Not routed on the internet: RFC 1918, 6598, 3927, 1122, 5771, 1112, and the address of Azure's hosts.
 _NOT_ROUTED = ("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12")
-INTERNET = EVERYWHERE - Space.of([*_NOT_ROUTED, "192.168.0.0/16", "224.0.0.0/3", "168.63.129.16/32"])
+INTERNET = EVERYWHERE - AddressSet.of([*_NOT_ROUTED, "192.168.0.0/16", "224.0.0.0/3", "168.63.129.16/32"])

@@ -1,47 +1,57 @@
-"""What a cloud's rules mean for one machine, in words that do not depend on the cloud."""
+"""What a cloud's network rules allow one machine, independent of the cloud."""
 
 from dataclasses import dataclass
 
-from infra.reach.address_set import EVERYWHERE, NOWHERE, Space
-from infra.reach.packet_filter import Opening, openings
+from infra.reach.address_set import EVERYWHERE, NOWHERE, AddressSet
+from infra.reach.packet_filter import Traffic, allowed_traffic
 
 
 @dataclass(frozen=True)
-class Machine:
-    """``admits`` is what its walls let in from any address, ``calls`` is what it can begin itself: let out by its walls
-    and led somewhere by its routes. ``answers`` are the addresses to which a route leads, without which nothing that
-    came in is answered. ``addresses`` are at most its own, ``network`` at least those of its network, from which nobody
-    comes from outside; from ``services``, the cloud's own, come connections that need neither a route nor a public
-    address.
-
-    ``public`` says that it has an address in the internet, ``leaves`` that what it begins can get there.
-    ``platform`` are services of the cloud's host that no rule over addresses stops.
-    """
+class MachineReach:
+    """What one machine can receive and send."""
 
     name: str
-    admits: tuple[Opening, ...]
-    calls: tuple[Opening, ...]
-    answers: Space
-    addresses: Space
-    network: Space
-    services: Space
+
+    inbound: tuple[Traffic, ...]
+    """Connections that its firewall rules accept, from any address."""
+
+    outbound: tuple[Traffic, ...]
+    """Connections that it can open: allowed by its firewall rules and routed somewhere."""
+
+    routed: AddressSet
+    """The addresses to which a route leads. Anyone else gets no answer, even if a rule accepts the connection."""
+
+    addresses: AddressSet
+    """Its own addresses (upper bound)."""
+
+    network: AddressSet
+    """The addresses of its network (lower bound): connections from these do not come from outside."""
+
+    cloud_services: AddressSet
+    """The cloud's own services that can connect without a route or a public address."""
+
     public: bool
-    leaves: bool
-    platform: tuple[str, ...]
+    """Whether it has an internet address."""
+
+    internet_access: bool
+    """Whether connections that it opens can get to the internet."""
+
+    platform_services: tuple[str, ...]
+    """Services of the cloud's host that no address-based rule blocks."""
 
 
-def open_to_all(name: str, platform: tuple[str, ...]) -> Machine:
-    """A machine whose walls cannot be read: it counts as one that has none."""
-    everything = openings((), otherwise=True)
-    return Machine(
+def unrestricted(name: str, platform_services: tuple[str, ...]) -> MachineReach:
+    """A machine whose network rules cannot be read: it counts as having none."""
+    everything = allowed_traffic((), default_allow=True)
+    return MachineReach(
         name=name,
-        admits=everything,
-        calls=everything,
-        answers=EVERYWHERE,
+        inbound=everything,
+        outbound=everything,
+        routed=EVERYWHERE,
         addresses=EVERYWHERE,
         network=NOWHERE,
-        services=NOWHERE,
+        cloud_services=NOWHERE,
         public=True,
-        leaves=True,
-        platform=platform,
+        internet_access=True,
+        platform_services=platform_services,
     )

@@ -14,7 +14,7 @@ def main() -> None:
         backend = program.backend("infra.registry.backends", found.backend)
     except CloisterError as error:
         program.end(error)
-    declared = backend.Registry(found)
+    declared = backend.RegistryComponent(found)
     pulumi.export("destination", declared.destination)
     pulumi.export("images", declared.images)
 

@@ -17,7 +17,7 @@ def loaded(code: str) -> list[str]:
 
 LOCAL = (
     "infra.backends.local",
-    "infra.guard.stack",
+    "infra.guard.guard",
     "infra.resources.labels",
     "infra.configuration.workspace",
     "infra.live.workspaces",

@@ -1,4 +1,4 @@
-"""What a workspace may cost before somebody is told."""
+"""The monthly budget of a workspace, with alerts."""
 
 import pulumi
 from pulumi_azure_native import consumption, resources
@@ -6,12 +6,12 @@ from pulumi_azure_native import consumption, resources
 from infra.configuration.workspace import BudgetConfiguration
 
 
-def watch(
+def declare(
     budget: BudgetConfiguration, group: resources.ResourceGroup, options: pulumi.ResourceOptions
 ) -> consumption.Budget:
-    """A monthly budget of the resource group: mails when the cost has passed each alert's percent of the amount.
+    """A monthly budget of the resource group that sends mail when the cost passes each alert's percentage.
 
-    Azure counts in the currency of the subscription's bill and has no place for another; it stops nothing.
+    Azure counts in the currency of the subscription's bill. A budget does not stop anything.
     """
     return consumption.Budget(
         "budget",
@@ -30,6 +30,6 @@ def watch(
             )
             for percent in budget.alerts
         },
-        # Azure changes it on no budget that is there (answer 400).
+        # Azure cannot change it on an existing budget (status 400).
         opts=pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(replace_on_changes=["time_period"])),
     )

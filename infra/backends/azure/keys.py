@@ -1,9 +1,9 @@
-"""The workspace's own key for the disks of its CVMs: in hardware, given out only to what Azure attested as a CVM.
+"""The workspace's own key for the disks of its CVMs: in hardware, released only to a CVM that Azure attested.
 
-Two who are not people use it. The disk encryption set wraps and unwraps with it. Microsoft's "Confidential VM
-Orchestrator" has it released, under the key's own policy, to prepare a disk for its machine; that service principal
-exists in a tenant only after somebody has made it there ("Quickstart: Create a confidential VM in the Azure portal",
-prerequisites), and its object id is the tenant's own. No person and no CVM has any right on the key.
+Two principals use it. The disk encryption set wraps and unwraps disk keys with it. Microsoft's "Confidential VM
+Orchestrator" requests its release, under the key's release policy, to prepare a disk for its machine. That service
+principal must first be created in the tenant ("Quickstart: Create a confidential VM in the Azure portal",
+prerequisites); its object id differs between tenants. No person and no CVM has any right on the key.
 """
 
 import base64
@@ -18,7 +18,7 @@ from pulumi_azure_native import authorization, compute, keyvault, resources
 from cloister.errors import InputError
 from infra.configuration.workspace import AzureConfiguration
 
-# Azure built-in roles (security): their ids are the same in every tenant.
+# Azure built-in roles (security): the same ids in every tenant.
 ENCRYPTION_USER = "e147488a-f6f5-4113-8e2d-b22465e65bf6"  # Key Vault Crypto Service Encryption User: read, wrap, unwrap
 RELEASE_USER = "08bbd89e-9f13-488c-ac41-acfcb10c90ab"  # Key Vault Crypto Service Release User: release
 READER = "21090545-7ca7-4776-b22c-e363652d74d2"  # Key Vault Reader: read
@@ -27,13 +27,13 @@ ORCHESTRATOR = "bf7b6499-ff71-4aa2-97a4-f372087be7f0"
 """The application id of the Confidential VM Orchestrator."""
 
 _BITS = 3072
-# Azure cannot be told to purge earlier; what the key encrypts is a disk that the same `destroy` deletes.
-_DAYS_KEPT_AFTER_DELETION = 7
+# The minimum in Azure. The disks that the key encrypts are deleted by the same `destroy`.
+_RETENTION_DAYS = 7
 _NAMESPACE = uuid.UUID("6e0a2c9e-6f0c-5c7e-9d55-3c1f8a0f5b11")
 
-# Azure Attestation's shared provider of a region is https://shared<short>.<short>.attest.azure.net, in the regions that
-# have confidential VMs.
-_ATTESTS = {
+# Region -> short name in the address of Azure Attestation's shared provider,
+# https://shared<short>.<short>.attest.azure.net, for the regions with confidential VMs.
+_ATTESTATION_REGIONS = {
     "australiaeast": "eau",
     "canadacentral": "cac",
     "canadaeast": "cae",
@@ -68,37 +68,40 @@ _ATTESTATION_TYPES = ("sevsnpvm", "tdxvm")
 
 
 @dataclass(frozen=True)
-class Release:
-    """``orchestrator`` is the object id of the service principal that has the key released, ``policy`` is to whom."""
+class KeyRelease:
+    """``orchestrator`` is the object id of the service principal that requests the release of the key.
+
+    ``policy`` is the key's release policy, base64url.
+    """
 
     orchestrator: str
     policy: str
 
     @classmethod
     def of(cls, place: AzureConfiguration) -> Self:
-        """Raises InputError when the configuration lacks what a key of the workspace's own needs."""
+        """Raises InputError if the configuration lacks a setting that the workspace's key needs."""
         if not place.orchestrator:
             raise InputError(
-                "workspace.azure.orchestrator is missing: with a signed image the workspace's own key encrypts the "
-                "disks, and Microsoft's Confidential VM Orchestrator must be let use it.",
-                hint=f"It is the object id of the tenant's service principal of the application {ORCHESTRATOR}.",
+                "workspace.azure.orchestrator is missing. With a signed image the workspace's key encrypts the disks, "
+                "and Microsoft's Confidential VM Orchestrator must be allowed to use it.",
+                hint=f"Set it to the object id of your tenant's service principal for the application {ORCHESTRATOR}.",
             )
         return cls(place.orchestrator, release_policy(place.location))
 
 
-class Keys:
-    """``encryption_set`` is what a disk names; ``grants`` are the roles without which naming it fails."""
+class DiskKey:
+    """``encryption_set`` encrypts the disks; what uses it must depend on ``grants``, the roles on the key."""
 
     def __init__(
         self,
-        release: Release,
+        release: KeyRelease,
         place: AzureConfiguration,
         group: resources.ResourceGroup,
         options: pulumi.ResourceOptions,
     ) -> None:
-        # Kept whatever happens: a disk without its key is lost, and the vault's protection would not let it go anyway.
-        kept = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(protect=True, retain_on_delete=True))
-        # Azure's own names for both: a deleted vault's name stays taken until it is purged.
+        # Retained in any case: a disk is lost without its key, and purge protection keeps the vault anyway.
+        retained = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(protect=True, retain_on_delete=True))
+        # Generated names, because a deleted vault's name stays taken until it is purged.
         vault = keyvault.Vault(
             "keys",
             resource_group_name=group.name,
@@ -108,7 +111,7 @@ class Keys:
                 sku=keyvault.SkuArgs(family=keyvault.SkuFamily.A, name=keyvault.SkuName.PREMIUM),
                 enable_rbac_authorization=True,
                 enable_soft_delete=True,
-                soft_delete_retention_in_days=_DAYS_KEPT_AFTER_DELETION,
+                soft_delete_retention_in_days=_RETENTION_DAYS,
                 enable_purge_protection=True,
                 enabled_for_deployment=False,
                 enabled_for_disk_encryption=False,
@@ -116,11 +119,11 @@ class Keys:
                 public_network_access="Disabled",
                 network_acls=keyvault.NetworkRuleSetArgs(
                     default_action=keyvault.NetworkRuleAction.DENY,
-                    # Azure Disk Storage is among the services that come in by this.
+                    # Azure Disk Storage is one of the trusted services that this lets in.
                     bypass=keyvault.NetworkRuleBypassOptions.AZURE_SERVICES,
                 ),
             ),
-            opts=kept,
+            opts=retained,
         )
         key = keyvault.Key(
             "disks",
@@ -135,9 +138,9 @@ class Keys:
                     content_type="application/json; charset=utf-8", data=release.policy
                 ),
             ),
-            # Azure makes a key and updates none (Key Vault REST API, Keys, CreateIfNotExist): another label would be a
-            # difference for ever. The vault has it.
-            opts=pulumi.ResourceOptions.merge(kept, pulumi.ResourceOptions(ignore_changes=["tags"])),
+            # Azure creates keys but does not update them (Key Vault REST API, Keys, CreateIfNotExist): a new label
+            # would be a permanent difference. The vault has the label.
+            opts=pulumi.ResourceOptions.merge(retained, pulumi.ResourceOptions(ignore_changes=["tags"])),
         )
         self.encryption_set = compute.DiskEncryptionSet(
             "disks",
@@ -148,31 +151,30 @@ class Keys:
             active_key=compute.KeyForDiskEncryptionSetArgs(
                 key_url=key.key_uri_with_version, source_vault=compute.SourceVaultArgs(id=vault.id)
             ),
-            # "Rotate customer-managed keys for Azure confidential virtual machines": only while they are off.
+            # "Rotate customer-managed keys for Azure confidential virtual machines": only while the VMs are off.
             rotation_to_latest_key_version_enabled=False,
             opts=options,
         )
-        wraps = self.encryption_set.identity.apply(_principal)
+        set_principal = self.encryption_set.identity.apply(_principal)
         orchestrator = pulumi.Output.from_input(release.orchestrator)
         self.grants: list[pulumi.Resource] = [
-            _grant("disks-wrap", place, key, wraps, ENCRYPTION_USER, options),
+            _grant("disks-wrap", place, key, set_principal, ENCRYPTION_USER, options),
             _grant("orchestrator-release", place, key, orchestrator, RELEASE_USER, options),
             _grant("orchestrator-read", place, key, orchestrator, READER, options),
         ]
 
 
 def release_policy(location: str) -> str:
-    """To whom the key may be given: a machine that the region's own attestation provider calls a compliant CVM, on
-    either kind of processor, so that another CVM does not ask for another key. As `az keyvault key create
-    --default-cvm-policy` writes it, with the kinds besides; base64url.
+    """The key's release policy, base64url: release to what the region's attestation provider calls a compliant CVM.
 
-    Raises InputError for a region whose provider is not known.
+    Both SEV-SNP and TDX are accepted, so that one key serves all CVMs. Like the policy of `az keyvault key create
+    --default-cvm-policy`, plus the attestation types. Raises InputError for a region whose provider is unknown.
     """
-    short = _ATTESTS.get(location)
+    short = _ATTESTATION_REGIONS.get(location)
     if short is None:
         raise InputError(
-            f"workspace.azure.location: {location!r} is no region whose attestation provider is known, as the disks' "
-            f"key needs it; these are {', '.join(_ATTESTS)}."
+            f"workspace.azure.location: {location!r} has no known attestation provider, which the disks' key needs.",
+            hint=f"Use one of these regions: {', '.join(_ATTESTATION_REGIONS)}.",
         )
     kinds = [{"claim": "x-ms-attestation-type", "equals": kind} for kind in _ATTESTATION_TYPES]
     compliant = {"claim": "x-ms-compliance-status", "equals": "azure-compliant-cvm"}
@@ -183,7 +185,7 @@ def release_policy(location: str) -> str:
 
 def _principal(identity: compute.outputs.EncryptionSetIdentityResponse | None) -> str:
     if identity is None or not identity.principal_id:
-        raise pulumi.RunError("Azure has given the disk encryption set no identity.")
+        raise pulumi.RunError("Azure returned no identity for the disk encryption set.")
     return identity.principal_id
 
 
@@ -195,8 +197,10 @@ def _grant(
     role: str,
     options: pulumi.ResourceOptions,
 ) -> authorization.RoleAssignment:
-    """``role`` on this one key. Its name must be a UUID that the whole tenant has once ("Understand Azure role
-    assignments", name): it follows from what is granted, so that a second `up` finds it and another vault has another.
+    """``role`` on this key only.
+
+    The assignment's name must be a UUID, unique in the tenant ("Understand Azure role assignments", name). It is
+    derived from what is granted: stable across `up`s, and different for another vault.
     """
     return authorization.RoleAssignment(
         name,

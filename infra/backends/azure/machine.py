@@ -1,4 +1,4 @@
-"""The confidential VMs themselves."""
+"""The confidential VMs of a workspace in Azure."""
 
 import base64
 from dataclasses import dataclass
@@ -6,40 +6,50 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_azure_native import compute, managedidentity, resources
 
-from cloister import endpoint as endpoints
+from cloister.endpoint import PORT
 from cloister.protocol.bootconfig import BootConfiguration
 from infra.backends import rolling
-from infra.backends.azure.disk import Form
-from infra.backends.azure.keys import Keys
+from infra.backends.azure.disk import DiskEncryption
+from infra.backends.azure.keys import DiskKey
 from infra.backends.azure.network import Network
 from infra.configuration.workspace import CvmConfiguration
 
-_ANOTHER_MACHINE = ("hardware_profile", "security_profile", "storage_profile", "user_data", "zones")
-"""What Azure either cannot change on a VM that is there, or changes without the guest's measuring it."""
+_REPLACED_ON_CHANGES = ("hardware_profile", "security_profile", "storage_profile", "user_data", "zones")
+"""Inputs that Azure cannot change on an existing VM, or changes without the guest measuring them."""
 
 
 @dataclass(frozen=True)
 class Machines:
-    """What the CVMs of a workspace have in common.
-
-    ``image`` is the resource id of a gallery's image version, ``digest`` that of the image's manifest (hex).
-    """
+    """Declares the CVMs of a workspace with what they have in common."""
 
     group: resources.ResourceGroup
+
     network: Network
+
     identity: managedidentity.UserAssignedIdentity
-    keys: Keys | None
-    form: Form
+    """It has no role."""
+
+    key: DiskKey | None
+    """The workspace's own key for the disks; None if the platform's key encrypts them."""
+
+    encryption: DiskEncryption
+
     image: pulumi.Output[str]
+    """The resource id of the gallery's image version."""
+
     digest: str
+    """The digest of the image manifest (hex)."""
+
     options: pulumi.ResourceOptions
 
-    def declare(self, cvm: CvmConfiguration, boot: BootConfiguration, turns: rolling.Rolling) -> pulumi.Output[str]:
-        """The endpoint (address:port) of the CVM that is declared."""
+    def declare(
+        self, cvm: CvmConfiguration, boot: BootConfiguration, sequence: rolling.RollingReplacement
+    ) -> pulumi.Output[str]:
+        """Declare the CVM. Returns its endpoint (address:port)."""
         interface, address = self.network.interface(cvm)
-        endpoint = address.apply(lambda found: f"{found}:{endpoints.PORT}")
+        endpoint = address.apply(lambda found: f"{found}:{PORT}")
         digest = boot.digest().hex()
-        turn = turns.turn(
+        sequenced = sequence.options(
             {
                 "image": self.digest,
                 "bootConfiguration": digest,
@@ -48,17 +58,17 @@ class Machines:
                 "zone": cvm.zone,
             }
         )
-        # Said once more by property: a refresh that runs the program (`pulumi up --run-program`) forgets the trigger.
-        anew = pulumi.ResourceOptions(replace_on_changes=list(_ANOTHER_MACHINE))
-        options = pulumi.ResourceOptions.merge(pulumi.ResourceOptions.merge(self.options, turn), anew)
-        if self.keys is not None:
-            # A disk cannot be encrypted before those who do it may use the key.
-            options = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(depends_on=self.keys.grants))
+        # In addition to the trigger, which a refresh that runs the program (`pulumi up --run-program`) loses.
+        replaced = pulumi.ResourceOptions(replace_on_changes=list(_REPLACED_ON_CHANGES))
+        options = pulumi.ResourceOptions.merge(pulumi.ResourceOptions.merge(self.options, sequenced), replaced)
+        if self.key is not None:
+            # A disk cannot be encrypted before the roles on the key are granted.
+            options = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(depends_on=self.key.grants))
         machine = compute.VirtualMachine(
             cvm.name,
             resource_group_name=self.group.name,
             location=self.group.location,
-            # Not Azure's choice of name: it would be longer than the 64 characters that a Linux VM may have.
+            # Not generated: a Linux VM's name may have 64 characters, which a generated one could exceed.
             vm_name=cvm.name,
             zones=[cvm.zone] if cvm.zone else None,
             hardware_profile=compute.HardwareProfileArgs(vm_size=cvm.size),
@@ -69,7 +79,7 @@ class Machines:
             storage_profile=self._storage(),
             network_profile=compute.NetworkProfileArgs(
                 network_interfaces=[
-                    # The address outlives the machine, so that its successor is found where it was.
+                    # The interface outlives the machine, so that its replacement keeps the address.
                     compute.NetworkInterfaceReferenceArgs(
                         id=interface.id, primary=True, delete_option=compute.DeleteOptions.DETACH
                     )
@@ -82,39 +92,39 @@ class Machines:
             tags={rolling.ENDPOINT: endpoint, rolling.IMAGE: self.digest, rolling.BOOT: digest},
             opts=options,
         )
-        turns.done(machine)
+        sequence.add(machine)
         return endpoint
 
     def _security(self) -> compute.SecurityProfileArgs:
         return compute.SecurityProfileArgs(
             security_type=compute.SecurityTypes.CONFIDENTIAL_VM,
-            uefi_settings=compute.UefiSettingsArgs(secure_boot_enabled=self.form.secure_boot, v_tpm_enabled=True),
-            # It hides the disk from nobody who matters here, and asks for a feature of the subscription's.
+            uefi_settings=compute.UefiSettingsArgs(secure_boot_enabled=self.encryption.secure_boot, v_tpm_enabled=True),
+            # No protection against the cloud operator, and it needs a feature enabled in the subscription.
             encryption_at_host=False,
-            # The Metadata Security Protocol lets only callers in that Microsoft's proxy in the guest vouches for. The
-            # image has none: with the protocol enforced it would never learn its boot configuration.
+            # The Metadata Security Protocol admits only callers that Microsoft's proxy in the guest vouches for. The
+            # image has no such proxy: with the protocol, it could not read its boot configuration.
             proxy_agent_settings=compute.ProxyAgentSettingsArgs(enabled=False),
         )
 
     def _storage(self) -> compute.StorageProfileArgs:
-        """No disk controller is named: Azure takes the one that both the size and the image have, SCSI with the v5
-        sizes, and the guest has the drivers of both.
+        """No disk controller is set: Azure picks one that size and image support (SCSI for v5 sizes), and the guest has
+        the drivers for both.
         """
-        set_of_keys = None
-        if self.keys is not None:
-            set_of_keys = compute.DiskEncryptionSetParametersArgs(id=self.keys.encryption_set.id)
+        encryption_set = None
+        if self.key is not None:
+            encryption_set = compute.DiskEncryptionSetParametersArgs(id=self.key.encryption_set.id)
         return compute.StorageProfileArgs(
             image_reference=compute.ImageReferenceArgs(id=self.image),
             os_disk=compute.OSDiskArgs(
                 create_option=compute.DiskCreateOptionTypes.FROM_IMAGE,
                 os_type=compute.OperatingSystemTypes.LINUX,
-                # The guest never writes to it.
+                # The guest does not write to it.
                 caching=compute.CachingTypes.READ_ONLY,
                 delete_option=compute.DiskDeleteOptionTypes.DELETE,
                 managed_disk=compute.ManagedDiskParametersArgs(
                     storage_account_type=compute.StorageAccountTypes.STANDARD_SS_D_LRS,
                     security_profile=compute.VMDiskSecurityProfileArgs(
-                        security_encryption_type=self.form.encryption, disk_encryption_set=set_of_keys
+                        security_encryption_type=self.encryption.type, disk_encryption_set=encryption_set
                     ),
                 ),
             ),

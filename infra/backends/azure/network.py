@@ -1,10 +1,10 @@
-"""A network that lets the agent's port in and nothing out, twice over: by its rules and by its routes.
+"""A network that accepts connections to the agents' port and blocks outbound ones, both by rules and by routes.
 
-A network security group remembers connections: an answer to what was let in needs no rule of its own (Azure Virtual
-Network, "Network security groups overview"). A route forgets: where no route leads, no answer goes either. So the
-routes name exactly where answers may go. With public addresses these are the networks of ``ingress`` that come over the
-internet; with private ones nothing beyond the network itself and what the platform team joins to it (peering, gateway),
-whose routes are narrower than the one to nowhere.
+Network security groups are stateful: answers to accepted connections need no rule (Azure Virtual Network, "Network
+security groups overview"). Routes are stateless: answers need a route. So there are routes exactly to where answers may
+go. With public addresses these are the networks of ``ingress`` on the internet. With private addresses there are none
+beyond the network itself and what the platform team joins to it (peering, gateway), whose more specific routes win over
+the one that drops everything.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,30 +12,30 @@ from collections.abc import Mapping, Sequence
 import pulumi
 from pulumi_azure_native import network, resources
 
-from cloister import endpoint as endpoints
+from cloister.endpoint import PORT
 from infra.configuration import addresses, cloud
 from infra.configuration.workspace import CvmConfiguration, WorkspaceConfiguration
 
 EVERYWHERE = "0.0.0.0/0"
 _ANY = "*"
-_LAST = 4096
+_LOWEST_PRIORITY = 4096
 
 
 class Network:
-    """The workspace's own virtual network; ``interface`` gives each CVM its place in it."""
+    """The workspace's own virtual network; ``interface`` connects a CVM to it."""
 
     def __init__(
         self,
         configuration: WorkspaceConfiguration,
-        given: Mapping[str, str],
+        private_addresses: Mapping[str, str],
         group: resources.ResourceGroup,
         options: pulumi.ResourceOptions,
     ) -> None:
-        self._given = given
+        self._private_addresses = private_addresses
         self._public = configuration.endpoint == cloud.PUBLIC
         self._group = group
         self._options = options
-        whole = network.VirtualNetwork(
+        virtual_network = network.VirtualNetwork(
             "network",
             resource_group_name=group.name,
             location=group.location,
@@ -46,14 +46,14 @@ class Network:
             "rules",
             resource_group_name=group.name,
             location=group.location,
-            security_rules=security_rules(configuration.ingress, list(given.values())),
+            security_rules=security_rules(configuration.ingress, list(private_addresses.values())),
             opts=options,
         )
         table = network.RouteTable(
             "routes",
             resource_group_name=group.name,
             location=group.location,
-            # Behind a private endpoint the answers may have to go through a gateway that the platform team attached.
+            # With a private endpoint, answers may have to go through a gateway of the platform team.
             disable_bgp_route_propagation=self._public,
             routes=routes(addresses.over_the_internet(configuration.ingress) if self._public else ()),
             opts=options,
@@ -61,7 +61,7 @@ class Network:
         self._subnet = network.Subnet(
             "cvms",
             resource_group_name=group.name,
-            virtual_network_name=whole.name,
+            virtual_network_name=virtual_network.name,
             address_prefix=addresses.NETWORK,
             default_outbound_access=False,
             network_security_group=network.NetworkSecurityGroupArgs(id=rules.id),
@@ -70,7 +70,7 @@ class Network:
         )
 
     def interface(self, cvm: CvmConfiguration) -> tuple[network.NetworkInterface, pulumi.Output[str]]:
-        """The interface of a CVM, and the address at which its agent is reached."""
+        """The network interface of a CVM, and the address of its agent."""
         address = None
         if self._public:
             address = network.PublicIPAddress(
@@ -89,14 +89,14 @@ class Network:
             cvm.name,
             resource_group_name=self._group.name,
             location=self._group.location,
-            # "Azure confidential virtual machines FAQ": not to be had on any of them; nor has the guest its drivers.
+            # Confidential VMs do not support it ("Azure confidential virtual machines FAQ"); the guest has no driver.
             enable_accelerated_networking=False,
             enable_ip_forwarding=False,
             ip_configurations=[
                 network.NetworkInterfaceIPConfigurationArgs(
                     name="agent",
                     subnet=network.SubnetArgs(id=self._subnet.id),
-                    private_ip_address=self._given[cvm.name],
+                    private_ip_address=self._private_addresses[cvm.name],
                     private_ip_allocation_method=network.IPAllocationMethod.STATIC,
                     public_ip_address=network.PublicIPAddressArgs(id=address.id) if address is not None else None,
                 )
@@ -104,22 +104,22 @@ class Network:
             opts=self._options,
         )
         if address is None:
-            return interface, pulumi.Output.from_input(self._given[cvm.name])
+            return interface, pulumi.Output.from_input(self._private_addresses[cvm.name])
         return interface, address.ip_address.apply(_known)
 
 
 def _known(address: str | None) -> str:
     if not address:
-        raise pulumi.RunError("Azure has given a public address that it does not name.")
+        raise pulumi.RunError("Azure returned a public address resource without an address.")
     return address
 
 
 def security_rules(ingress: Sequence[str], agents: Sequence[str]) -> list[network.SecurityRuleArgs]:
-    """``agents`` are the CVMs' addresses: on the way in the rules see these, not the public ones.
+    """``agents`` are the CVMs' private addresses: inbound rules see these, not the public ones.
 
-    What Azure's own services on the host do (names, metadata, licences) no rule reaches unless it says their tag, and a
-    name service is a way out: hence the tags. The metadata service stays open because the guest has its boot
-    configuration and the certificates of its processor from there; the guest keeps it from the sandbox.
+    Rules match Azure's services on the host (DNS, metadata, licences) only by their service tags, and DNS can carry
+    data out; therefore the tags. The metadata service stays reachable because the guest gets its boot configuration and
+    the certificates of its processor from it; the guest blocks it for the sandbox.
     """
     return [
         _rule(
@@ -131,12 +131,12 @@ def security_rules(ingress: Sequence[str], agents: Sequence[str]) -> list[networ
             protocol=network.SecurityRuleProtocol.TCP,
             sources=list(ingress),
             destinations=list(agents),
-            port=str(endpoints.PORT),
+            port=str(PORT),
         ),
         _rule(
             "nothing-else-in",
             "Also from the network itself and from load balancers.",
-            _LAST,
+            _LOWEST_PRIORITY,
             network.SecurityRuleDirection.INBOUND,
             network.SecurityRuleAccess.DENY,
         ),
@@ -169,7 +169,7 @@ def security_rules(ingress: Sequence[str], agents: Sequence[str]) -> list[networ
         _rule(
             "nothing-out",
             "A CVM answers and never calls.",
-            _LAST,
+            _LOWEST_PRIORITY,
             network.SecurityRuleDirection.OUTBOUND,
             network.SecurityRuleAccess.DENY,
         ),
@@ -188,7 +188,7 @@ def _rule(
     destinations: list[str] | str = _ANY,
     port: str = _ANY,
 ) -> network.SecurityRuleArgs:
-    """A rule with lists of networks (plural properties) or one tag or ``*`` (singular ones)."""
+    """A rule for lists of networks (plural properties), or for one tag or ``*`` (singular properties)."""
     return network.SecurityRuleArgs(
         name=name,
         description=description,
@@ -206,12 +206,12 @@ def _rule(
 
 
 def routes(answered: Sequence[str]) -> list[network.RouteArgs]:
-    """Everything leads nowhere, except what leads to the networks that are ``answered``.
+    """Routes to the networks ``answered``; everything else is dropped.
 
     The longest prefix decides (Azure Virtual Network, "Virtual network traffic routing").
     """
-    nowhere = [] if EVERYWHERE in answered else [_route("nowhere", EVERYWHERE, network.RouteNextHopType.NONE)]
-    return nowhere + [
+    dropped = [] if EVERYWHERE in answered else [_route("nowhere", EVERYWHERE, network.RouteNextHopType.NONE)]
+    return dropped + [
         _route(f"answers-{number}", prefix, network.RouteNextHopType.INTERNET) for number, prefix in enumerate(answered)
     ]
 

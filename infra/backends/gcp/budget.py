@@ -1,9 +1,9 @@
-"""What a workspace may cost a month before somebody hears of it."""
+"""The monthly budget of a workspace, with alerts."""
 
 import pulumi
 import pulumi_gcp as gcp
 
-from infra.backends.gcp.vocabulary import BudgetPeriod, SpendBasis
+from infra.backends.gcp.enums import BudgetPeriod, SpendBasis
 from infra.configuration.cloud import WORKSPACE_LABEL
 from infra.configuration.workspace import BudgetConfiguration, WorkspaceConfiguration
 
@@ -17,8 +17,9 @@ def declare(
     project_number: pulumi.Output[str],
     options: pulumi.ResourceOptions,
 ) -> gcp.billing.Budget:
-    """A budget of the billing account for what bears the workspace's label. It tells the account's administrators and
-    users; it stops nothing.
+    """A budget of the billing account for resources with the workspace's label.
+
+    Alerts go to the account's administrators and users. A budget does not stop anything.
     """
     return gcp.billing.Budget(
         "budget",

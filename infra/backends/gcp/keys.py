@@ -6,7 +6,7 @@ import pulumi
 import pulumi_gcp as gcp
 
 from infra.backends.gcp import names
-from infra.backends.gcp.vocabulary import DeletionPolicy, KeyAlgorithm, KeyPurpose, ProtectionLevel, Role
+from infra.backends.gcp.enums import DeletionPolicy, KeyAlgorithm, KeyPurpose, ProtectionLevel, Role
 from infra.configuration.workspace import WorkspaceConfiguration
 
 _ROTATION = f"{90 * 24 * 3600}s"
@@ -14,7 +14,7 @@ _ROTATION = f"{90 * 24 * 3600}s"
 
 @dataclass(frozen=True)
 class DiskKey:
-    """``identifier`` is the key's resource name; who attaches it depends on ``access``."""
+    """``identifier`` is the key's resource name. What uses the key must depend on ``access``."""
 
     identifier: pulumi.Output[str]
     access: gcp.kms.CryptoKeyIAMMember
@@ -26,15 +26,15 @@ def declare(
     project_number: pulumi.Output[str],
     options: pulumi.ResourceOptions,
 ) -> DiskKey:
-    """A key ring and a key in the region's HSM that Compute Engine, and nobody else, may use.
+    """A key ring and a key in the region's HSM that only Compute Engine may use.
 
-    The disk holds the public image only. What the key gives is a switch: who disables it stops the CVMs
-    (``keyRevocationActionType``). Key rings and keys cannot be deleted in Google Cloud: they are protected, kept when
-    the stack is destroyed, and named so that the next one can have new ones.
+    The disks hold the public image only. The key is a switch: disabling it stops the CVMs
+    (``keyRevocationActionType``). Google Cloud cannot delete key rings and keys: they are protected, retained when the
+    stack is destroyed, and have generated names, so that a new stack can create new ones.
     """
-    kept = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(protect=True, retain_on_delete=True))
+    retained = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(protect=True, retain_on_delete=True))
     prefix = names.prefix(configuration.name)
-    ring = gcp.kms.KeyRing(prefix, location=region, opts=kept)
+    ring = gcp.kms.KeyRing(prefix, location=region, opts=retained)
     key = gcp.kms.CryptoKey(
         prefix,
         key_ring=ring.id,
@@ -44,7 +44,7 @@ def declare(
             algorithm=KeyAlgorithm.SYMMETRIC, protection_level=ProtectionLevel.HSM
         ),
         deletion_policy=DeletionPolicy.PREVENT,
-        opts=kept,
+        opts=retained,
     )
     access = gcp.kms.CryptoKeyIAMMember(
         prefix,

@@ -8,9 +8,7 @@ import pulumi_gcp as gcp
 
 from cloister.protocol.bootconfig import BootConfiguration
 from infra.backends.gcp import names
-from infra.backends.gcp.keys import DiskKey
-from infra.backends.gcp.network import Network
-from infra.backends.gcp.vocabulary import (
+from infra.backends.gcp.enums import (
     AddressType,
     ConfidentialInstanceType,
     CpuPlatform,
@@ -24,33 +22,37 @@ from infra.backends.gcp.vocabulary import (
     StackType,
     Status,
 )
+from infra.backends.gcp.keys import DiskKey
+from infra.backends.gcp.network import Network
 from infra.configuration.image import Image
 from infra.configuration.workspace import CvmConfiguration
 
 _GIBIBYTE = 1 << 30
-# Compute Engine, "About Persistent Disk": a balanced one has 10 GiB at least.
-_LEAST_DISK = 10
+# Compute Engine, "About Persistent Disk": a balanced disk has at least 10 GiB.
+_MIN_DISK_GIB = 10
 
 
 @dataclass(frozen=True)
-class Technology:
-    """What a TEE is called here. SEV-SNP is refused without AMD Milan (pulumi-gcp, compute.Instance,
-    confidentialInstanceType); c3, of one platform only, has TDX without that word.
+class TeeSettings:
+    """Compute Engine's settings for a TEE.
+
+    SEV-SNP requires the CPU platform AMD Milan (pulumi-gcp, compute.Instance, confidentialInstanceType). TDX needs
+    none: c3 has only one CPU platform.
     """
 
-    kind: ConfidentialInstanceType
-    processor: CpuPlatform | None
+    instance_type: ConfidentialInstanceType
+    cpu_platform: CpuPlatform | None
     platform: str
 
 
-TECHNOLOGIES: Mapping[str, Technology] = {
-    "sev-snp": Technology(ConfidentialInstanceType.SEV_SNP, CpuPlatform.AMD_MILAN, "gcp-snp"),
-    "tdx": Technology(ConfidentialInstanceType.TDX, None, "gcp-tdx"),
+TEE_SETTINGS: Mapping[str, TeeSettings] = {
+    "sev-snp": TeeSettings(ConfidentialInstanceType.SEV_SNP, CpuPlatform.AMD_MILAN, "gcp-snp"),
+    "tdx": TeeSettings(ConfidentialInstanceType.TDX, None, "gcp-tdx"),
 }
 
-# The guest has no login of any kind, and no program that would heed these. They say so where Google and an auditor look
-# (Compute Engine, "Predefined metadata keys"). Guest attributes would be a way out for data.
-LOCKED = {
+# The guest has no login and no program that reads these. They are set for Google and for auditors (Compute Engine,
+# "Predefined metadata keys"). Guest attributes could carry data out.
+LOCKDOWN_METADATA = {
     "block-project-ssh-keys": "TRUE",
     "enable-guest-attributes": "FALSE",
     "serial-port-enable": "FALSE",
@@ -59,24 +61,38 @@ LOCKED = {
 
 
 @dataclass(frozen=True)
-class Place:
-    """What the CVMs of a workspace share. ``image`` is the self link of the published image of ``source``."""
+class SharedResources:
+    """What the CVMs of a workspace share."""
 
     workspace: str
+    """The workspace's name."""
+
     region: str
+
     source: Image
+    """The image on this machine."""
+
     image: pulumi.Output[str]
+    """The self link of the published image."""
+
     labels: Mapping[str, str]
+
     network: Network
+
     key: DiskKey
+    """Encrypts the boot disks."""
+
     account: gcp.serviceaccount.Account
+    """The identity of the CVMs; it has no role."""
 
 
-def public_address(cvm: CvmConfiguration, place: Place, options: pulumi.ResourceOptions) -> gcp.compute.Address:
-    """An address that outlives the instance, so that a replaced CVM answers at the same endpoint."""
+def public_address(
+    cvm: CvmConfiguration, shared: SharedResources, options: pulumi.ResourceOptions
+) -> gcp.compute.Address:
+    """A static address that outlives the instance, so that a replaced CVM keeps its endpoint."""
     return gcp.compute.Address(
-        names.prefix(place.workspace, cvm.name),
-        region=place.region,
+        names.prefix(shared.workspace, cvm.name),
+        region=shared.region,
         address_type=AddressType.EXTERNAL,
         network_tier=NetworkTier.PREMIUM,
         opts=options,
@@ -86,17 +102,18 @@ def public_address(cvm: CvmConfiguration, place: Place, options: pulumi.Resource
 def declare(
     cvm: CvmConfiguration,
     boot: BootConfiguration,
-    place: Place,
+    shared: SharedResources,
     private: str,
     public: gcp.compute.Address | None,
     endpoint: pulumi.Input[str],
     options: pulumi.ResourceOptions,
 ) -> gcp.compute.Instance:
-    """The instance, at ``private`` in the subnet and, when there is one, at ``public``; ``endpoint`` is what the
-    descriptor says (host:port).
+    """The instance, with the address ``private`` in the subnet and, unless None, the address ``public``.
+
+    ``endpoint`` is the one in the descriptor (host:port).
     """
-    technology = TECHNOLOGIES[cvm.tee]
-    disk = -(-place.source.manifest.outputs["disk.raw"].size // _GIBIBYTE)
+    tee = TEE_SETTINGS[cvm.tee]
+    disk_gib = -(-shared.source.manifest.outputs["disk.raw"].size // _GIBIBYTE)
     external = (
         [gcp.compute.InstanceNetworkInterfaceAccessConfigArgs(nat_ip=public.address, network_tier=NetworkTier.PREMIUM)]
         if public is not None
@@ -104,43 +121,43 @@ def declare(
     )
     return gcp.compute.Instance(
         cvm.name,
-        name=names.instance(place.workspace, cvm.name),
-        zone=f"{place.region}-{cvm.zone}",
+        name=names.instance(shared.workspace, cvm.name),
+        zone=f"{shared.region}-{cvm.zone}",
         machine_type=cvm.size,
-        min_cpu_platform=technology.processor,
+        min_cpu_platform=tee.cpu_platform,
         confidential_instance_config=gcp.compute.InstanceConfidentialInstanceConfigArgs(
-            confidential_instance_type=technology.kind
+            confidential_instance_type=tee.instance_type
         ),
         scheduling=gcp.compute.InstanceSchedulingArgs(
-            # Neither technology can be moved to another host while it runs.
+            # Neither SEV-SNP nor TDX supports live migration.
             on_host_maintenance=HostMaintenance.TERMINATE,
-            # A machine that was started again has lost sessions, assets and run: it would answer as if it were the old
-            # one, only empty. It stays down until somebody who looks says `up`.
+            # A restarted machine has lost its sessions, assets and run, but would answer at the same address. It stays
+            # stopped until someone runs `up`.
             automatic_restart=False,
             provisioning_model=ProvisioningModel.STANDARD,
         ),
-        # With it a refresh sees that the machine is down, and `up` starts it.
+        # So that a refresh notices a stopped machine, and `up` starts it.
         desired_status=Status.RUNNING,
         shielded_instance_config=gcp.compute.InstanceShieldedInstanceConfigArgs(
             enable_vtpm=True,
             enable_integrity_monitoring=True,
-            enable_secure_boot=place.source.signed,
+            enable_secure_boot=shared.source.signed,
         ),
         boot_disk=gcp.compute.InstanceBootDiskArgs(
             auto_delete=True,
-            kms_key_self_link=place.key.identifier,
+            kms_key_self_link=shared.key.identifier,
             initialize_params=gcp.compute.InstanceBootDiskInitializeParamsArgs(
-                image=place.image,
+                image=shared.image,
                 type=DiskType.BALANCED,
-                size=max(disk, _LEAST_DISK),
-                # A disk is paid for by itself, and does not inherit its instance's labels.
-                labels=place.labels,
+                size=max(disk_gib, _MIN_DISK_GIB),
+                # A disk is billed separately and does not inherit the labels of its instance.
+                labels=shared.labels,
             ),
         ),
         key_revocation_action_type=KeyRevocation.STOP,
         network_interfaces=[
             gcp.compute.InstanceNetworkInterfaceArgs(
-                subnetwork=place.network.subnetwork,
+                subnetwork=shared.network.subnetwork,
                 network_ip=private,
                 nic_type=NicType.GVNIC,
                 stack_type=StackType.IPV4_ONLY,
@@ -148,22 +165,22 @@ def declare(
             )
         ],
         can_ip_forward=False,
-        # It has no role. Without any scope the provider would attach no account at all, and the firewall knows the
-        # agents by it (hashicorp/terraform-provider-google, issue 13807); this one lets it learn its own name.
-        service_account=gcp.compute.InstanceServiceAccountArgs(email=place.account.email, scopes=[Scope.EMAIL]),
+        # The account has no role. Without any scope the provider would not attach it, and firewall rules know the
+        # agents by it (hashicorp/terraform-provider-google, issue 13807). The scope reveals the account's name only.
+        service_account=gcp.compute.InstanceServiceAccountArgs(email=shared.account.email, scopes=[Scope.EMAIL]),
         metadata={
-            **LOCKED,
+            **LOCKDOWN_METADATA,
             "cloister-boot-configuration": boot.encode().decode(),
             "cloister-boot-configuration-digest": boot.digest().hex(),
             "cloister-endpoint": endpoint,
-            "cloister-image": place.source.digest,
+            "cloister-image": shared.source.digest,
         },
         opts=pulumi.ResourceOptions.merge(
             options,
             pulumi.ResourceOptions(
-                depends_on=[place.key.access, *place.network.guards],
-                # The provider would stop the machine for these and start it again empty, or tell it something else
-                # than it has measured.
+                depends_on=[shared.key.access, *shared.network.prerequisites],
+                # For these the provider would restart the machine, which loses its state, or change the metadata that
+                # it has measured.
                 replace_on_changes=[
                     "metadata",
                     "machineType",
@@ -172,7 +189,7 @@ def declare(
                     "shieldedInstanceConfig",
                     "serviceAccount",
                 ],
-                # Labels of a disk cannot be changed where it stands; those of the next one are right again.
+                # The labels of an existing disk cannot be changed; the next disk gets the new ones.
                 ignore_changes=["bootDisk.initializeParams.labels"],
             ),
         ),

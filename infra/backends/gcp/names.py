@@ -1,34 +1,35 @@
-"""Names that Google Cloud takes: RFC 1035 labels that begin with a letter."""
+"""Names that Google Cloud accepts: RFC 1035 labels that begin with a letter."""
 
 import hashlib
 
-_AUTOMATIC = 8
-_LABEL = 63
-_ACCOUNT = 30
-_DIGEST = 6
+_SUFFIX = 8
+_LABEL_LENGTH = 63
+_ACCOUNT_LENGTH = 30
+_DIGEST_LENGTH = 6
 
 
 def prefix(*words: str) -> str:
-    """What an automatic name begins with: there is room for the hyphen and the 7 characters that the provider adds,
-    without which a destroyed key ring, whose name stays taken for ever, could never be declared again.
+    """The prefix of a generated name, with space for the hyphen and the 7 characters that the provider appends.
+
+    Names are generated because that of a destroyed key ring stays taken forever.
     """
-    return _shortened(words, _LABEL - _AUTOMATIC)
+    return _shortened(words, _LABEL_LENGTH - _SUFFIX)
 
 
 def instance(workspace: str, cvm: str) -> str:
-    """A CVM's name in its project: known beforehand, because a person types it (`gcloud compute start-iap-tunnel`)."""
-    return _shortened((workspace, cvm), _LABEL)
+    """A CVM's name in its project: predictable, because people type it (`gcloud compute start-iap-tunnel`)."""
+    return _shortened((workspace, cvm), _LABEL_LENGTH)
 
 
 def account(workspace: str) -> str:
     """The id of a service account: 6 to 30 characters (IAM API, serviceAccounts.create)."""
-    return _shortened((workspace,), _ACCOUNT)
+    return _shortened((workspace,), _ACCOUNT_LENGTH)
 
 
 def _shortened(words: tuple[str, ...], most: int) -> str:
     text = "-".join(("cloister", *words))
     if len(text) <= most:
         return text
-    # Two long names that begin alike stay two names.
-    digest = hashlib.sha256("/".join(words).encode()).hexdigest()[:_DIGEST]
-    return f"{text[: most - _DIGEST - 1].rstrip('-')}-{digest}"
+    # Long names with a common beginning must stay distinct.
+    digest = hashlib.sha256("/".join(words).encode()).hexdigest()[:_DIGEST_LENGTH]
+    return f"{text[: most - _DIGEST_LENGTH - 1].rstrip('-')}-{digest}"

@@ -1,28 +1,28 @@
-"""A workspace's network: nothing gets in but to the agents' port, and nothing gets out but answers."""
+"""A workspace's network: inbound connections to the agents' port only, and no outbound connections."""
 
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_gcp as gcp
 
-from cloister import endpoint
+from cloister.endpoint import PORT
 from infra.backends.gcp import names
-from infra.backends.gcp.vocabulary import Direction, Gateway, LogMetadata, Protocol, RoutingMode, StackType
+from infra.backends.gcp.enums import Direction, Gateway, LogMetadata, Protocol, RoutingMode, StackType
 from infra.configuration import addresses, cloud
 from infra.configuration.workspace import WorkspaceConfiguration
 
 EVERYWHERE = "0.0.0.0/0"
 
-# The smallest number wins: no rule that anybody adds can open the way out again.
-_FIRST, _USUAL, _LAST = 0, 1000, 65534
+# The smallest number wins: no rule that is added later can allow outbound connections.
+_HIGHEST, _NORMAL, _LOWEST = 0, 1000, 65534
 
 
 @dataclass(frozen=True)
 class Network:
-    """``subnetwork`` is the CVMs'; ``guards`` must be there before the first of them is."""
+    """``subnetwork`` is that of the CVMs. ``prerequisites`` (rules and routes) must exist before the first CVM."""
 
     subnetwork: pulumi.Output[str]
-    guards: tuple[pulumi.Resource, ...]
+    prerequisites: tuple[pulumi.Resource, ...]
 
 
 def declare(
@@ -31,10 +31,10 @@ def declare(
     account: gcp.serviceaccount.Account,
     options: pulumi.ResourceOptions,
 ) -> Network:
-    """The network, its only subnet and its rules; the agents are known by their service account.
+    """The network, its only subnet and its rules. Rules know the agents by their service account.
 
-    No rule closes the way to the metadata server (Google Cloud, "VPC firewall rules": that traffic is always allowed),
-    which the guest keeps from the sandbox. Answers to what was let in are let out (firewall rules are stateful).
+    No rule can block the metadata server (Google Cloud, "VPC firewall rules": that traffic is always allowed); the
+    guest blocks it for the sandbox. Answers to accepted connections are allowed, since rules are stateful.
     """
     prefix = names.prefix(configuration.name)
     network = gcp.compute.Network(
@@ -49,7 +49,7 @@ def declare(
         network=network.id,
         region=region,
         ip_cidr_range=addresses.NETWORK,
-        # The guest speaks to the metadata server only, and that needs no way to Google's other services.
+        # The guest uses the metadata server only, which needs no Private Google Access.
         private_ip_google_access=False,
         stack_type=StackType.IPV4_ONLY,
         opts=options,
@@ -58,10 +58,10 @@ def declare(
         names.prefix(configuration.name, "deny-egress"),
         network=network.id,
         direction=Direction.EGRESS,
-        priority=_FIRST,
+        priority=_HIGHEST,
         denies=[gcp.compute.FirewallDenyArgs(protocol=Protocol.ALL)],
         destination_ranges=[EVERYWHERE],
-        # A CVM that tries to get out is worth knowing all about.
+        # Outbound attempts of a CVM are logged in full.
         log_config=gcp.compute.FirewallLogConfigArgs(metadata=LogMetadata.INCLUDE),
         opts=options,
     )
@@ -69,10 +69,10 @@ def declare(
         names.prefix(configuration.name, "deny-ingress"),
         network=network.id,
         direction=Direction.INGRESS,
-        priority=_LAST,
+        priority=_LOWEST,
         denies=[gcp.compute.FirewallDenyArgs(protocol=Protocol.ALL)],
         source_ranges=[EVERYWHERE],
-        # What is implied anyway, said so that it is logged; scans of a public address are many, hence in short.
+        # Denied by default as well; declared for logging, without metadata because public addresses are scanned a lot.
         log_config=gcp.compute.FirewallLogConfigArgs(metadata=LogMetadata.EXCLUDE),
         opts=options,
     )
@@ -80,8 +80,8 @@ def declare(
         names.prefix(configuration.name, "allow-agent"),
         network=network.id,
         direction=Direction.INGRESS,
-        priority=_USUAL,
-        allows=[gcp.compute.FirewallAllowArgs(protocol=Protocol.TCP, ports=[str(endpoint.PORT)])],
+        priority=_NORMAL,
+        allows=[gcp.compute.FirewallAllowArgs(protocol=Protocol.TCP, ports=[str(PORT)])],
         source_ranges=list(configuration.ingress),
         target_service_accounts=[account.email],
         log_config=gcp.compute.FirewallLogConfigArgs(metadata=LogMetadata.INCLUDE),
@@ -94,8 +94,9 @@ def declare(
 def _replies(
     configuration: WorkspaceConfiguration, network: gcp.compute.Network, options: pulumi.ResourceOptions
 ) -> list[gcp.compute.Route]:
-    """Without a route the answers of a public CVM would be dropped: one to each network that may come, and no default
-    route, unless everybody may come. Private networks do not come over the internet.
+    """One route for the answers to each network of ``ingress`` on the internet; there is no default route.
+
+    Private networks do not come over the internet.
     """
     if configuration.endpoint != cloud.PUBLIC:
         return []

@@ -1,1 +1,1 @@
-"""One module per cloud: ``Registry`` has the same arguments and outputs in each."""
+"""One module per cloud; ``RegistryComponent`` has the same arguments and outputs in each."""

@@ -1,4 +1,4 @@
-"""A registry in an Azure subscription: a storage account for the disks, and a gallery that VMs are made from."""
+"""A registry in an Azure subscription: a storage account for disks, and a gallery of images for VMs."""
 
 import base64
 from collections.abc import Sequence
@@ -11,14 +11,15 @@ from infra.registry.configuration import AzureRegistryConfiguration, PublishedIm
 
 CONTAINER = "images"
 PUBLISHER = "cloister"
-# Gallery Images, GalleryImageFeature: a disk without guest state of its own that a confidential VM is made from; and
-# both controllers, for the sizes of version 6 have NVMe only.
+# Gallery Images, GalleryImageFeature: an image for confidential VMs without its own guest state, and both disk
+# controllers, because sizes of version 6 have NVMe only.
 FEATURES = {"SecurityType": "ConfidentialVmSupported", "DiskControllerTypes": "SCSI, NVMe"}
 
 
-class Registry(pulumi.ComponentResource):
-    """``destination`` is the container's address; ``images`` has flavor, image version and regions of each manifest's
-    digest.
+class RegistryComponent(pulumi.ComponentResource):
+    """``destination`` is the container's address.
+
+    ``images`` maps the digest of each image manifest to flavor, image version and regions.
     """
 
     destination: pulumi.Output[str]
@@ -27,7 +28,7 @@ class Registry(pulumi.ComponentResource):
     def __init__(self, configuration: RegistryConfiguration) -> None:
         super().__init__("cloister:azure:Registry", configuration.name)
         if configuration.azure is None:
-            raise ValueError("The configuration is not one of Azure.")
+            raise ValueError("registry.azure is missing.")
         self._place: AzureRegistryConfiguration = configuration.azure
         self._tags = configuration.tags()
         provider = Provider(
@@ -38,13 +39,13 @@ class Registry(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         self._options = pulumi.ResourceOptions(parent=self, provider=provider)
-        # What holds images: a change that would make it anew (another location) would take every image along.
-        self._kept = pulumi.ResourceOptions.merge(self._options, pulumi.ResourceOptions(protect=True))
+        # Resources that hold images: replacing one (for another location) would delete every image.
+        self._protected = pulumi.ResourceOptions.merge(self._options, pulumi.ResourceOptions(protect=True))
         self._group = resources.ResourceGroup(
             f"cloister-registry-{configuration.name}",
             location=self._place.location,
             tags=self._tags,
-            opts=self._kept,
+            opts=self._protected,
         )
         self._account = self._storage()
         self._gallery = compute.Gallery(
@@ -54,14 +55,14 @@ class Registry(pulumi.ComponentResource):
             resource_group_name=self._group.name,
             location=self._place.location,
             tags=self._tags,
-            opts=self._kept,
+            opts=self._protected,
         )
         self.destination = pulumi.Output.concat(self._account.primary_endpoints.blob, CONTAINER)
         self.images = self._versions(configuration)
         self.register_outputs({"destination": self.destination, "images": self.images})
 
     def _storage(self) -> storage.StorageAccount:
-        """Nobody reads it anonymously or with an account key: who uploads is somebody of the tenant."""
+        """Without anonymous access and account keys: uploads need an identity of the tenant."""
         account = storage.StorageAccount(
             "images",
             resource_group_name=self._group.name,
@@ -80,7 +81,7 @@ class Registry(pulumi.ComponentResource):
                 key_source=storage.KeySource.MICROSOFT_STORAGE, require_infrastructure_encryption=True
             ),
             tags=self._tags,
-            opts=self._kept,
+            opts=self._protected,
         )
         storage.BlobContainer(
             CONTAINER,
@@ -88,7 +89,7 @@ class Registry(pulumi.ComponentResource):
             account_name=account.name,
             resource_group_name=self._group.name,
             public_access=storage.PublicAccess.NONE,
-            opts=self._kept,
+            opts=self._protected,
         )
         return account
 
@@ -116,7 +117,7 @@ class Registry(pulumi.ComponentResource):
             architecture=compute.Architecture.X64,
             hyper_v_generation=compute.HyperVGeneration.V2,
             os_type=compute.OperatingSystemTypes.LINUX,
-            # No host name, account or password is put into a machine: it configures itself, and has nobody's.
+            # Specialized: Azure puts no host name, account or password into a machine.
             os_state=compute.OperatingSystemStateTypes.SPECIALIZED,
             identifier=compute.GalleryImageIdentifierArgs(publisher=PUBLISHER, offer=registry, sku=flavor),
             features=[compute.GalleryImageFeatureArgs(name=name, value=value) for name, value in FEATURES.items()],
@@ -141,7 +142,7 @@ class Registry(pulumi.ComponentResource):
                 )
             ),
             publishing_profile=compute.GalleryImageVersionPublishingProfileArgs(
-                # A workspace names its image by digest: there is no latest one.
+                # A workspace refers to its image by digest, never to the latest one.
                 exclude_from_latest=True,
                 target_regions=[
                     compute.TargetRegionArgs(
@@ -160,14 +161,14 @@ class Registry(pulumi.ComponentResource):
 
 
 def version_name(digest: str) -> str:
-    """``major.minor.patch`` of 32 bits each ("Gallery Image Versions", galleryImageVersionName), from the digest: the
-    same image has the same version everywhere.
+    """A version ``major.minor.patch`` of 32 bits each ("Gallery Image Versions", galleryImageVersionName), derived from
+    the digest, so that an image has the same version everywhere.
     """
     return f"1.{int(digest[:8], 16) >> 1}.{int(digest[8:16], 16) >> 1}"
 
 
 def _uefi(image: PublishedImage) -> compute.ImageVersionSecurityProfileArgs | None:
-    """Own keys in place of Microsoft's, where the image is signed with one."""
+    """The image's Secure Boot keys instead of Microsoft's; None for an unsigned image."""
     keys = image.secure_boot
     if keys is None:
         return None

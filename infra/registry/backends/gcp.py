@@ -1,4 +1,4 @@
-"""A registry in a Google Cloud project: a bucket for the disks, and the images that VMs are made from."""
+"""A registry in a Google Cloud project: a bucket for disks, and images for VMs."""
 
 import base64
 from collections.abc import Sequence
@@ -9,12 +9,15 @@ from pulumi_gcp import Provider, compute, storage
 from image.publish.naming import TAR_GZ, blob_name
 from infra.registry.configuration import GcpRegistryConfiguration, PublishedImage, RegistryConfiguration, SecureBoot
 
-# Compute Engine, "Guest operating system features": without these no confidential VM starts from the image.
+# Compute Engine, "Guest operating system features": a confidential VM cannot boot the image without these.
 FEATURES = ("UEFI_COMPATIBLE", "GVNIC", "VIRTIO_SCSI_MULTIQUEUE", "SEV_SNP_CAPABLE", "TDX_CAPABLE")
 
 
-class Registry(pulumi.ComponentResource):
-    """``destination`` is the bucket's address; ``images`` has flavor and image of each manifest's digest."""
+class RegistryComponent(pulumi.ComponentResource):
+    """``destination`` is the bucket's address.
+
+    ``images`` maps the digest of each image manifest to flavor and image.
+    """
 
     destination: pulumi.Output[str]
     images: pulumi.Output[object]
@@ -22,7 +25,7 @@ class Registry(pulumi.ComponentResource):
     def __init__(self, configuration: RegistryConfiguration) -> None:
         super().__init__("cloister:gcp:Registry", configuration.name)
         if configuration.gcp is None:
-            raise ValueError("The configuration is not one of Google Cloud.")
+            raise ValueError("registry.gcp is missing.")
         place: GcpRegistryConfiguration = configuration.gcp
         provider = Provider(
             "gcp", project=place.project, add_pulumi_attribution_label=False, opts=pulumi.ResourceOptions(parent=self)
@@ -34,10 +37,10 @@ class Registry(pulumi.ComponentResource):
             uniform_bucket_level_access=True,
             public_access_prevention="enforced",
             storage_class="STANDARD",
-            # What was published goes with the bucket: it can be published again, byte for byte.
+            # Deleting the bucket deletes the disks: they can be published again, byte for byte.
             force_destroy=True,
             labels=configuration.tags(),
-            # A change that would make it anew (another location) would take every disk along.
+            # Replacing the bucket (for another location) would delete every disk.
             opts=pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(protect=True)),
         )
         self.destination = bucket.url
@@ -78,7 +81,7 @@ def _image(
 
 
 def _initial_state(keys: SecureBoot | None) -> compute.ImageShieldedInstanceInitialStateArgs | None:
-    """Own keys in place of Google's defaults, where the image is signed with one."""
+    """The image's Secure Boot keys instead of Google's defaults; None for an unsigned image."""
     if keys is None:
         return None
     return compute.ImageShieldedInstanceInitialStateArgs(

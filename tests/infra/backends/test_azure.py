@@ -68,7 +68,7 @@ def declare(
     identifier = f"/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/galleries/g/images/{found.digest[:12]}"
     outputs = {"images": {found.digest: {"flavor": "base", "id": identifier}}}
     answers = ANSWERS | {"pulumi:pulumi:StackReference": {"outputs": outputs}}
-    resources, value = declared.declare(lambda: azure.Workspace(configured, found).descriptor, answers)
+    resources, value = declared.declare(lambda: azure.WorkspaceComponent(configured, found).descriptor, answers)
     return resources, Descriptor.from_value(value)
 
 
@@ -368,7 +368,7 @@ def test_a_key_is_released_to_an_attested_machine_only():
     ("changes", "sentence"),
     [
         ({"orchestrator": ""}, "workspace.azure.orchestrator is missing"),
-        ({"location": "atlantis"}, "'atlantis' is no region whose attestation provider is known"),
+        ({"location": "atlantis"}, "'atlantis' has no known attestation provider"),
     ],
 )
 def test_what_a_signed_image_lacks_is_said_before_anything_is_declared(changes: dict[str, str], sentence: str):
@@ -392,4 +392,6 @@ def test_the_budget_is_the_resource_groups():
 def test_an_image_that_the_registry_has_not_is_refused():
     answers = ANSWERS | {"pulumi:pulumi:StackReference": {"outputs": {}}}
     with pytest.raises(pulumi.RunError, match="does not hold the image"):
-        declared.declare(lambda: azure.Workspace(configuration("azure-private-snp"), image()).descriptor, answers)
+        declared.declare(
+            lambda: azure.WorkspaceComponent(configuration("azure-private-snp"), image()).descriptor, answers
+        )

@@ -18,7 +18,7 @@ from cloister.protocol.descriptor import Descriptor
 from infra.configuration import budget, workspace
 from infra.configuration.validation import ConfigurationError
 from infra.live import workspaces as stack
-from infra.reach import reach
+from infra.reach import graph
 from infra.resources.resource import from_state
 from tests.infra.clouds import schema, workspaces
 from tests.infra.project import Project
@@ -135,9 +135,9 @@ def test_the_parties_are_handed_what_is_there(cloud: Cloud):
 
 def test_the_state_says_who_reaches_what(cloud: Cloud):
     platform = {"azure": "host, metadata", "gcp": "metadata, names"}[cloud.backend]
-    assert reach.of(cloud.backend, from_state(cloud.resources())).sentences() == [
-        "a joined network -> scorer:6110 from 198.51.100.0/24 (none is joined)",
-        "a joined network -> trainer:6110 from 198.51.100.0/24 (none is joined)",
+    assert graph.build(cloud.backend, from_state(cloud.resources())).sentences() == [
+        "a joined network -> scorer:6110 from 198.51.100.0/24 (none joined)",
+        "a joined network -> trainer:6110 from 198.51.100.0/24 (none joined)",
         f"scorer -> the platform: {platform}",
         f"trainer -> the platform: {platform}",
         "scorer -> nothing else",

@@ -53,7 +53,7 @@ def declare(
     identifier = f"projects/images/global/images/cloister-{found.digest[:12]}"
     outputs = {"images": {found.digest: {"flavor": "base", "id": identifier}}}
     answers = ANSWERS | {"pulumi:pulumi:StackReference": {"outputs": outputs}}
-    resources, value = declared.declare(lambda: gcp.Workspace(configured, found).descriptor, answers)
+    resources, value = declared.declare(lambda: gcp.WorkspaceComponent(configured, found).descriptor, answers)
     return resources, Descriptor.from_value(value)
 
 
@@ -117,7 +117,7 @@ def test_the_disk_holds_the_image(size: int, gibibytes: int):
 
 def test_an_image_that_the_registry_has_not_is_refused():
     with pytest.raises(pulumi.RunError, match="does not hold the image"):
-        declared.declare(lambda: gcp.Workspace(configuration("gcp-private-snp"), image()).descriptor, ANSWERS)
+        declared.declare(lambda: gcp.WorkspaceComponent(configuration("gcp-private-snp"), image()).descriptor, ANSWERS)
 
 
 _LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?\Z")

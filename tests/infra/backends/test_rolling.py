@@ -31,13 +31,13 @@ def test_a_machine_without_a_run_may_go_and_one_with_an_unfinished_run_stays(age
     for inputs, outputs in said(agents(unfinished=False)):
         rolling.refuse_unfinished("trainer", inputs, outputs)
     for inputs, outputs in said(agents(unfinished=True)):
-        with pytest.raises(ProviderError, match=r"The CVM 'trainer' would be lost, but its run is unfinished\."):
+        with pytest.raises(ProviderError, match=r"Cannot delete the CVM 'trainer': its run is unfinished\."):
             rolling.refuse_unfinished("trainer", inputs, outputs)
 
 
 def test_a_machine_that_cannot_be_asked_stays(agents: Agents):
     for inputs, outputs in [*said(f"127.0.0.1:{ports.free()}"), ({}, {})]:
-        with pytest.raises(ProviderError, match=r"would be lost, but its") as caught:
+        with pytest.raises(ProviderError, match=r"Cannot delete the CVM 'trainer': its") as caught:
             rolling.refuse_unfinished("trainer", inputs, outputs)
         assert "CLOISTER_FORCE=1" in caught.value.hint
 
@@ -91,7 +91,7 @@ def test_a_new_image_rolls_through_the_machines_one_by_one_and_stops_before_a_ru
     # No longer to be configured is a way to go as well, and so is the end of all.
     del project.environment["CLOISTER_FORCE"]
     project.pulumi("config", "rm", "--path", f"{KEY}.cvms[1]")
-    refusal = "The CVM 'scorer' would be lost, but its run is unfinished."
+    refusal = "The CVM 'scorer' Cannot delete the CVM 'trainer': its run is unfinished."
     assert refusal in project.pulumi("preview", good=False)
     assert refusal in project.pulumi("destroy", "--yes", "--skip-preview", good=False)
     assert [machine.running for machine in stacks.cvms(STACK)] == [True, True]

@@ -13,7 +13,7 @@ from google.oauth2.credentials import Credentials
 from cloister.protocol.imagemanifest import ImageManifest
 from infra import report
 from infra.backends import rolling
-from infra.backends.descriptor import boots
+from infra.backends.descriptor import boot_configurations
 from infra.configuration.workspace import WorkspaceConfiguration, parse
 from infra.live import cvms as machines
 from infra.live import drift, unmanaged
@@ -49,7 +49,7 @@ def as_declared(configuration: WorkspaceConfiguration) -> dict[str, dict[str, An
             "boot_configuration": boot.digest().hex(),
             "size": "2 vCPUs, 1024 MiB",
         }
-        for boot in boots(configuration)
+        for boot in boot_configurations(configuration)
     }
 
 
@@ -195,7 +195,7 @@ def test_a_cloud_is_asked_what_was_done_by_hand_and_its_machines_roll_when_nothi
     image, made = f"{KEY}.image", cloud.project
     made.pulumi("config", "set", "--path", image, str(cloud.other))
     cloud.answers("trainer", agents(unfinished=True))
-    assert "The CVM 'trainer' would be lost, but its run is unfinished." in made.pulumi("preview", good=False)
+    assert "Cannot delete the CVM 'trainer': its run is unfinished." in made.pulumi("preview", good=False)
 
     cloud.answers("trainer", agents(unfinished=False))
     said = made.pulumi("up", "--yes", "--skip-preview", "--json")

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.reach import azure, gcp, reach
-from infra.reach.address_set import EVERYWHERE, INTERNET, NOWHERE, Space
-from infra.reach.packet_filter import ANY_PORT, PROTOCOLS, Rule, openings
+from infra.reach import azure, excess, gcp, graph
+from infra.reach.address_set import EVERYWHERE, INTERNET, NOWHERE, AddressSet
+from infra.reach.packet_filter import ANY_PORT, PROTOCOLS, FilterRule, allowed_traffic
 from infra.resources.resource import UNKNOWN, Resource, from_state
 from infra.resources.types import LOCAL_AUTHORITY, LOCAL_CVM
 from tests.infra import declarations
@@ -41,7 +41,7 @@ def sentences(name: str, *changes: tuple[str, str, Any]) -> list[str]:
         for path, value in mine:
             one = replace(one, inputs=changed(one.inputs, path, value))
         resources.append(one)
-    return reach.of(name.partition("-")[0], resources).sentences()
+    return graph.build(name.partition("-")[0], resources).sentences()
 
 
 def rule(name: str, direction: str, access: str, priority: int, **more: Any) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def test_two_public_machines_on_azure():
 
 def test_a_private_machine_on_azure():
     assert sentences("azure-private-snp") == [
-        "a joined network -> trainer:6110 from 10.20.0.0/16 (none is joined)",
+        "a joined network -> trainer:6110 from 10.20.0.0/16 (none joined)",
         "trainer -> the platform: host, metadata",
         "trainer -> nothing else",
         "the internet -> nothing",
@@ -107,13 +107,13 @@ def test_a_private_machine_on_google_cloud():
 
 def test_a_private_machine_on_google_cloud_for_networks_to_come():
     assert sentences("gcp-private-snp", (AGENT, "sourceRanges", ["10.20.0.0/16"]))[0] == (
-        "a joined network -> trainer:6110 from 10.20.0.0/16 (none is joined)"
+        "a joined network -> trainer:6110 from 10.20.0.0/16 (none joined)"
     )
 
 
 def test_a_machine_on_this_one():
     machine = Resource(LOCAL_CVM, "trainer", {"port": 6110.0})
-    assert reach.of("local", [Resource(LOCAL_AUTHORITY, "authority", {}), machine]).sentences() == [
+    assert graph.build("local", [Resource(LOCAL_AUTHORITY, "authority", {}), machine]).sentences() == [
         "this machine -> trainer:6110",
         "trainer -> nothing",
         "the internet -> nothing",
@@ -122,7 +122,7 @@ def test_a_machine_on_this_one():
 
 
 def test_the_same_as_data():
-    assert reach.of("local", [Resource(LOCAL_CVM, "trainer", {"port": 6110})]).value() == {
+    assert graph.build("local", [Resource(LOCAL_CVM, "trainer", {"port": 6110})]).value() == {
         "cvms": ["trainer"],
         "links": [],
         "edges": [{"source": "this machine", "target": "trainer", "service": "tcp/6110", "addresses": ()}],
@@ -134,10 +134,14 @@ OPENED: list[tuple[str, list[tuple[str, str, Any]], str]] = [
     (
         "azure-public-tdx",
         [(GROUP, "", None)],
-        "the internet -> trainer by anything from 198.51.100.0/24, 203.0.113.7/32",
+        "the internet -> trainer over any protocol from 198.51.100.0/24, 203.0.113.7/32",
     ),
-    ("azure-public-tdx", [(SUBNET, "networkSecurityGroup", REMOVED)], "trainer -> evaluator by anything"),
-    ("azure-public-tdx", [(SUBNET, "networkSecurityGroup", {"id": "/of/another"})], "trainer -> evaluator by anything"),
+    ("azure-public-tdx", [(SUBNET, "networkSecurityGroup", REMOVED)], "trainer -> evaluator over any protocol"),
+    (
+        "azure-public-tdx",
+        [(SUBNET, "networkSecurityGroup", {"id": "/of/another"})],
+        "trainer -> evaluator over any protocol",
+    ),
     (
         "azure-public-tdx",
         [(ROUTES, "routes", [])],
@@ -161,12 +165,12 @@ OPENED: list[tuple[str, list[tuple[str, str, Any]], str]] = [
     (
         "azure-public-tdx",
         [(GROUP, "securityRules.0.destinationPortRange", UNKNOWN)],
-        "the internet -> trainer by tcp from 198.51.100.0/24, 203.0.113.7/32",
+        "the internet -> trainer over tcp from 198.51.100.0/24, 203.0.113.7/32",
     ),
     (
         "azure-public-tdx",
         [(GROUP, "securityRules.0.protocol", "Udp")],
-        "the internet -> trainer by udp/6110 from 198.51.100.0/24, 203.0.113.7/32",
+        "the internet -> trainer over udp/6110 from 198.51.100.0/24, 203.0.113.7/32",
     ),
     # A tag that stands for addresses which nobody here knows allows all of them.
     (
@@ -183,43 +187,43 @@ OPENED: list[tuple[str, list[tuple[str, str, Any]], str]] = [
     (
         "azure-public-tdx",
         [(GROUP, "securityRules", [DENY_IN])],
-        "trainer -> the internet by anything at 198.51.100.0/24, 203.0.113.7/32",
+        "trainer -> the internet over any protocol to 198.51.100.0/24, 203.0.113.7/32",
     ),
     (
         "azure-public-tdx",
         [(GROUP, "securityRules", [DENY_OUT])],
-        "the internet -> trainer by anything from 198.51.100.0/24, 203.0.113.7/32",
+        "the internet -> trainer over any protocol from 198.51.100.0/24, 203.0.113.7/32",
     ),
     # A rule that denies counts when it is sure to be asked, and asked in time.
     (
         "azure-public-tdx",
         [(GROUP, "securityRules", [DENY_IN | {"priority": UNKNOWN}, DENY_OUT])],
-        "the internet -> trainer by anything from 198.51.100.0/24, 203.0.113.7/32",
+        "the internet -> trainer over any protocol from 198.51.100.0/24, 203.0.113.7/32",
     ),
     (
         "azure-public-tdx",
         [(GROUP, "securityRules", [DENY_IN | {"sourcePortRange": "1024"}, DENY_OUT])],
-        "the internet -> trainer by anything from 198.51.100.0/24, 203.0.113.7/32",
+        "the internet -> trainer over any protocol from 198.51.100.0/24, 203.0.113.7/32",
     ),
     (
         "azure-public-tdx",
         [(GROUP, "securityRules", [DENY_IN | {"sourceAddressPrefix": "AzureCloud"}, DENY_OUT])],
-        "the internet -> trainer by anything from 198.51.100.0/24, 203.0.113.7/32",
+        "the internet -> trainer over any protocol from 198.51.100.0/24, 203.0.113.7/32",
     ),
     (
         "azure-public-tdx",
         [(GROUP, "securityRules", [DENY_IN | {"sourceAddressPrefixes": UNKNOWN}, DENY_OUT])],
-        "the internet -> trainer by anything from 198.51.100.0/24, 203.0.113.7/32",
+        "the internet -> trainer over any protocol from 198.51.100.0/24, 203.0.113.7/32",
     ),
     (
         "azure-public-tdx",
         [(GROUP, "securityRules", [DENY_IN | {"sourceApplicationSecurityGroups": [{"id": "some"}]}, DENY_OUT])],
-        "the internet -> trainer by anything from 198.51.100.0/24, 203.0.113.7/32",
+        "the internet -> trainer over any protocol from 198.51.100.0/24, 203.0.113.7/32",
     ),
     (
         "azure-public-tdx",
         [(GROUP, "securityRules", [DENY_IN, DENY_OUT | {"destinationAddressPrefix": "Internet"}])],
-        "trainer -> the internet by anything at 198.51.100.0/24, 203.0.113.7/32",
+        "trainer -> the internet over any protocol to 198.51.100.0/24, 203.0.113.7/32",
     ),
     (
         "azure-public-tdx",
@@ -232,9 +236,9 @@ OPENED: list[tuple[str, list[tuple[str, str, Any]], str]] = [
         ],
         "the internet -> trainer:22 from 198.51.100.0/24, 203.0.113.7/32",
     ),
-    ("azure-public-tdx", [(GROUP, "securityRules", UNKNOWN)], "trainer -> evaluator by anything"),
+    ("azure-public-tdx", [(GROUP, "securityRules", UNKNOWN)], "trainer -> evaluator over any protocol"),
     ("azure-public-tdx", [(GROUP, "securityRules.3", DENY_OUT)], "trainer -> the platform: host, metadata, names"),
-    ("azure-public-tdx", [(INTERFACE, "", None)], "the internet -> trainer by anything from everywhere"),
+    ("azure-public-tdx", [(INTERFACE, "", None)], "the internet -> trainer over any protocol from everywhere"),
     (
         "azure-private-snp",
         [
@@ -242,7 +246,7 @@ OPENED: list[tuple[str, list[tuple[str, str, Any]], str]] = [
             (SUBNET, "routeTable", REMOVED),
             (GROUP, "securityRules.5", DENY_IN),
         ],
-        "trainer -> the internet by anything from everywhere".replace("from", "at"),
+        "trainer -> the internet over any protocol from everywhere".replace("from", "to"),
     ),
     (
         "gcp-public-tdx",
@@ -252,12 +256,12 @@ OPENED: list[tuple[str, list[tuple[str, str, Any]], str]] = [
     (
         "gcp-public-tdx",
         [(AGENT, "allows.0.ports", UNKNOWN)],
-        "the internet -> trainer by tcp from 198.51.100.0/24, 203.0.113.7/32",
+        "the internet -> trainer over tcp from 198.51.100.0/24, 203.0.113.7/32",
     ),
     (
         "gcp-public-tdx",
         [(AGENT, "allows.0.protocol", "all"), (AGENT, "allows.0.ports", REMOVED)],
-        "the internet -> trainer by anything from 198.51.100.0/24, 203.0.113.7/32",
+        "the internet -> trainer over any protocol from 198.51.100.0/24, 203.0.113.7/32",
     ),
     (
         "gcp-public-tdx",
@@ -269,48 +273,52 @@ OPENED: list[tuple[str, list[tuple[str, str, Any]], str]] = [
         [(AGENT, "sourceRanges", REMOVED), (VPC, "deleteDefaultRoutesOnCreate", False)],
         "the internet -> trainer:6110 from everywhere",
     ),
-    ("gcp-public-tdx", [(EGRESS, "", None)], "trainer -> the internet by anything at 198.51.100.0/24, 203.0.113.7/32"),
+    (
+        "gcp-public-tdx",
+        [(EGRESS, "", None)],
+        "trainer -> the internet over any protocol to 198.51.100.0/24, 203.0.113.7/32",
+    ),
     (
         "gcp-public-tdx",
         [(EGRESS, "disabled", True)],
-        "trainer -> the internet by anything at 198.51.100.0/24, 203.0.113.7/32",
+        "trainer -> the internet over any protocol to 198.51.100.0/24, 203.0.113.7/32",
     ),
     (
         "gcp-public-tdx",
         [(EGRESS, "disabled", UNKNOWN)],
-        "trainer -> the internet by anything at 198.51.100.0/24, 203.0.113.7/32",
+        "trainer -> the internet over any protocol to 198.51.100.0/24, 203.0.113.7/32",
     ),
     (
         "gcp-public-tdx",
         [(EGRESS, "targetTags", ["some"])],
-        "trainer -> the internet by anything at 198.51.100.0/24, 203.0.113.7/32",
+        "trainer -> the internet over any protocol to 198.51.100.0/24, 203.0.113.7/32",
     ),
     (
         "gcp-public-tdx",
         [(EGRESS, "network", "projects/other/global/networks/other")],
-        "trainer -> the internet by anything at 198.51.100.0/24, 203.0.113.7/32",
+        "trainer -> the internet over any protocol to 198.51.100.0/24, 203.0.113.7/32",
     ),
     (
         "gcp-public-tdx",
         [(EGRESS, "denies.0.protocol", "tcp")],
-        "trainer -> the internet by udp at 198.51.100.0/24, 203.0.113.7/32",
+        "trainer -> the internet over udp to 198.51.100.0/24, 203.0.113.7/32",
     ),
     # The implied rule lets out what no rule denies in time; of equal priorities, what denies decides.
     (
         "gcp-public-tdx",
         [(EGRESS, "priority", UNKNOWN)],
-        "trainer -> the internet by anything at 198.51.100.0/24, 203.0.113.7/32",
+        "trainer -> the internet over any protocol to 198.51.100.0/24, 203.0.113.7/32",
     ),
     (
         "gcp-public-tdx",
         [(INSTANCE, "networkInterfaces", UNKNOWN)],
-        "the internet -> trainer by anything from everywhere",
+        "the internet -> trainer over any protocol from everywhere",
     ),
-    ("gcp-public-tdx", [(VPC, "", None)], "the internet -> trainer by anything from everywhere"),
+    ("gcp-public-tdx", [(VPC, "", None)], "the internet -> trainer over any protocol from everywhere"),
     (
         "gcp-public-tdx",
         [(REPLY, "destRange", "0.0.0.0/0"), (EGRESS, "", None)],
-        "trainer -> the internet by anything at everywhere",
+        "trainer -> the internet over any protocol to everywhere",
     ),
 ]
 
@@ -357,7 +365,7 @@ def test_a_peering_joins_other_networks(name: str, title: str, path: str):
     wall = declarations.resource(name, title)
     resources.append(replace(wall, inputs=changed(wall.inputs, path, ["10.20.0.0/16"])))
     resources.append(Resource({"azure": azure.PEERING, "gcp": gcp.PEERING}[backend], "hub", {}))
-    found = reach.of(backend, resources).sentences()
+    found = graph.build(backend, resources).sentences()
     assert "a joined network -> trainer:6110 from 10.20.0.0/16" in found
     assert "other workspaces -> nothing" not in found
 
@@ -378,7 +386,7 @@ def test_before_anything_is_made_the_same_is_found(name: str):
     there = declarations.resources(name)
     unknown = [replace(one, inputs=hidden(one.inputs)) for one in there]
     assert unknown != there
-    assert reach.of(backend, unknown) == reach.of(backend, there)
+    assert graph.build(backend, unknown) == graph.build(backend, there)
 
 
 @pytest.mark.parametrize("name", declarations.CLOUDS)
@@ -399,7 +407,7 @@ def test_the_state_says_the_same_as_the_program(name: str):
     found = from_state(json.loads(json.dumps(state)))
     assert found[0].at("secret") is UNKNOWN
     backend = name.partition("-")[0]
-    assert reach.of(backend, found) == reach.of(backend, declarations.resources(name))
+    assert graph.build(backend, found) == graph.build(backend, declarations.resources(name))
 
 
 @pytest.mark.parametrize("name", declarations.CLOUDS)
@@ -407,40 +415,40 @@ def test_what_the_backends_declare_is_no_more_than_configured(name: str):
     backend = name.partition("-")[0]
     machines = {"azure": azure, "gcp": gcp}[backend].machines(declarations.resources(name))
     assert len(machines) == len(declarations.configuration(name).cvms)
-    assert reach.excess(machines, declarations.configuration(name)) == []
+    assert excess.find(machines, declarations.configuration(name)) == []
 
 
-def excess(name: str, title: str, path: str, value: Any, **configured: Any) -> list[str]:
+def excess_of(name: str, title: str, path: str, value: Any, **configured: Any) -> list[str]:
     resources = [one for one in declarations.resources(name) if f"{one.type} {one.name}" != title]
     one = declarations.resource(name, title)
     resources.append(replace(one, inputs=changed(one.inputs, path, value)))
     machines = {"azure": azure, "gcp": gcp}[name.partition("-")[0]].machines(resources)
-    return reach.excess(machines, replace(declarations.configuration(name), **configured))
+    return excess.find(machines, replace(declarations.configuration(name), **configured))
 
 
 def test_another_port_is_too_much_even_from_those_who_may_come():
-    assert excess("azure-private-snp", GROUP, "securityRules.0.destinationPortRange", "22") == [
-        "tcp/22 reaches trainer from 10.20.0.0/16, which workspace.ingress does not say."
+    assert excess_of("azure-private-snp", GROUP, "securityRules.0.destinationPortRange", "22") == [
+        "trainer accepts tcp/22 from 10.20.0.0/16, which workspace.ingress does not allow."
     ]
 
 
 def test_somebody_else_is_too_much_even_at_the_agents_port():
-    assert excess("azure-private-snp", GROUP, "securityRules.0.sourceAddressPrefixes", ["10.20.0.0/15"]) == [
-        "tcp/6110 reaches trainer from 10.21.0.0/16, which workspace.ingress does not say."
+    assert excess_of("azure-private-snp", GROUP, "securityRules.0.sourceAddressPrefixes", ["10.20.0.0/15"]) == [
+        "trainer accepts tcp/6110 from 10.21.0.0/16, which workspace.ingress does not allow."
     ]
 
 
 def test_whatever_a_machine_begins_is_too_much():
-    assert excess("gcp-private-snp", EGRESS, "denies.0.protocol", "tcp") == [
-        "trainer reaches others by udp at 10.99.0.0/24, and a CVM calls nobody.",
-        "trainer reaches others by other protocols at 10.99.0.0/24, and a CVM calls nobody.",
+    assert excess_of("gcp-private-snp", EGRESS, "denies.0.protocol", "tcp") == [
+        "trainer can connect over udp to 10.99.0.0/24; a CVM must open no connection.",
+        "trainer can connect over other protocols to 10.99.0.0/24; a CVM must open no connection.",
     ]
 
 
 def test_a_public_address_is_too_much_behind_a_private_endpoint():
-    assert excess("gcp-public-tdx", INSTANCE, "canIpForward", False, endpoint="private") == [
-        "evaluator has a public address, and workspace.endpoint is private.",
-        "trainer has a public address, and workspace.endpoint is private.",
+    assert excess_of("gcp-public-tdx", INSTANCE, "canIpForward", False, endpoint="private") == [
+        "evaluator has a public address, but workspace.endpoint is private.",
+        "trainer has a public address, but workspace.endpoint is private.",
     ]
 
 
@@ -452,13 +460,13 @@ networks = st.builds(
 addresses = st.integers(0, (1 << 32) - 1)
 
 
-def has(space: Space, address: int) -> bool:
+def has(space: AddressSet, address: int) -> bool:
     return any(first <= address <= last for first, last in space.ranges)
 
 
 @given(st.lists(networks, max_size=6), st.lists(networks, max_size=6), addresses)
 def test_spaces_are_sets_of_addresses(one: list[str], other: list[str], address: int):
-    left, right = Space.of(one), Space.of(other)
+    left, right = AddressSet.of(one), AddressSet.of(other)
     in_left = any(ipaddress.IPv4Address(address) in ipaddress.IPv4Network(text) for text in one)
     in_right = any(ipaddress.IPv4Address(address) in ipaddress.IPv4Network(text) for text in other)
     assert has(left, address) == in_left
@@ -466,16 +474,16 @@ def test_spaces_are_sets_of_addresses(one: list[str], other: list[str], address:
     assert has(left & right, address) == (in_left and in_right)
     assert has(left - right, address) == (in_left and not in_right)
     assert has(~left, address) == (not in_left)
-    assert Space.of(left.networks()) == left
+    assert AddressSet.of(left.networks()) == left
     assert ((left | right) >= left) and (left >= (left & right))
 
 
 rules = st.builds(
-    Rule,
+    FilterRule,
     st.booleans(),
     st.lists(st.sampled_from(PROTOCOLS), unique=True, min_size=1).map(tuple),
     st.sampled_from([ANY_PORT, ((22, 22),), ((1, 1023),), ((6000, 7000), (22, 80)), ()]),
-    st.lists(networks, max_size=2).map(Space.of),
+    st.lists(networks, max_size=2).map(AddressSet.of),
 )
 
 
@@ -487,14 +495,14 @@ rules = st.builds(
     addresses,
 )
 def test_the_first_rule_that_matches_decides(
-    listed: tuple[Rule, ...], otherwise: bool, protocol: str, port: int, address: int
+    listed: tuple[FilterRule, ...], default_allow: bool, protocol: str, port: int, address: int
 ):
-    def matches(one: Rule) -> bool:
+    def matches(one: FilterRule) -> bool:
         right_port = protocol == "other protocols" or any(first <= port <= last for first, last in one.ports)
         return protocol in one.protocols and right_port and has(one.addresses, address)
 
-    wanted = next((one.allow for one in listed if matches(one)), otherwise)
-    through = openings(listed, otherwise=otherwise)
+    wanted = next((one.allow for one in listed if matches(one)), default_allow)
+    through = allowed_traffic(listed, default_allow=default_allow)
     found = any(
         one.protocol == protocol and one.ports[0] <= port <= one.ports[1] and has(one.addresses, address)
         for one in through
@@ -503,5 +511,5 @@ def test_the_first_rule_that_matches_decides(
 
 
 def test_the_internet_is_not_what_is_private():
-    assert INTERNET & Space.of(["10.0.0.0/8", "192.168.0.0/16", "169.254.169.254/32"]) == NOWHERE
+    assert INTERNET & AddressSet.of(["10.0.0.0/8", "192.168.0.0/16", "169.254.169.254/32"]) == NOWHERE
     assert INTERNET | ~INTERNET == EVERYWHERE

@@ -417,6 +417,6 @@ def test_what_lies_in_a_registry_is_not_reported_to_pulumis_makers(
 ):
     said = configuration.parse("images", {"backend": backend, backend: PLACES[backend]})
     answers = {"azure-native:storage:StorageAccount": {"primaryEndpoints": {"blob": "https://images.example/"}}}
-    found, _ = declared.declare(lambda: module.Registry(said).destination, answers)
+    found, _ = declared.declare(lambda: module.RegistryComponent(said).destination, answers)
     name, value = option
     assert found[provider]["inputs"][name] == value

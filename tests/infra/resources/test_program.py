@@ -21,7 +21,7 @@ LOCAL = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 from pulumi.runtime import mocks
-import infra.backends.local, infra.configuration.workspace, infra.guard.stack, infra.live.workspaces, infra.report
+import infra.backends.local, infra.configuration.workspace, infra.guard.guard, infra.live.workspaces, infra.report
 import infra.resources.labels, infra.tasks
 print(json.dumps(sorted(sys.modules)))
 """
@@ -56,26 +56,27 @@ def test_an_sdk_that_is_not_installed_is_a_sentence(monkeypatch: pytest.MonkeyPa
 WRONG = {
     "ssh": (
         "gcp",
-        "import types\nfrom infra.backends.gcp import network\nnetwork.endpoint = types.SimpleNamespace(PORT=22)",
-        "gcp:compute/firewall:Firewall 'cloister-lab-allow-agent' is refused: it lets in more than TCP to port 6110.",
+        "from infra.backends.gcp import network\nnetwork.PORT = 22",
+        "gcp:compute/firewall:Firewall 'cloister-lab-allow-agent' is refused: it must allow only TCP to port 6110.",
     ),
     "a way out": (
         "gcp",
         "from infra.backends.gcp import network\nnetwork.EVERYWHERE = '192.0.2.0/24'",
-        "gcp:compute/instance:Instance 'trainer' is refused: trainer reaches others by anything at 10.99.0.0/24, "
-        "and a CVM calls nobody.",
+        "gcp:compute/instance:Instance 'trainer' is refused: trainer can connect over any protocol to 10.99.0.0/24; "
+        "a CVM must open no connection.",
     ),
     "no walls": (
         "azure",
         "from infra.backends.azure import network\nnetwork.security_rules = lambda *_: []",
-        "azure-native:compute:VirtualMachine 'trainer' is refused: anything reaches trainer from everywhere, "
-        "which workspace.ingress does not say.",
+        "azure-native:compute:VirtualMachine 'trainer' is refused: trainer accepts any protocol from everywhere, "
+        "which workspace.ingress does not allow.",
     ),
     "another package": (
         "gcp",
         "import pulumi\nimport infra.backends.gcp as b\nold = b.machine.public_address\n"
         "b.names.account = lambda name: pulumi.ComponentResource('docker:index:Container', name) and 'cloister-lab'",
-        "docker:index:Container 'lab' is refused: a workspace of the backend gcp has no docker:index:Container.",
+        "docker:index:Container 'lab' is refused: the type docker:index:Container is not allowed in a "
+        "workspace with the backend gcp.",
     ),
 }
 
@@ -111,8 +112,8 @@ def test_what_may_never_be_ends_the_program_with_a_sentence(name: str, clouds: d
         (
             "azure",
             [
-                "a joined network -> scorer:6110 from 198.51.100.0/24 (none is joined)",
-                "a joined network -> trainer:6110 from 198.51.100.0/24 (none is joined)",
+                "a joined network -> scorer:6110 from 198.51.100.0/24 (none joined)",
+                "a joined network -> trainer:6110 from 198.51.100.0/24 (none joined)",
                 "scorer -> the platform: host, metadata",
                 "trainer -> the platform: host, metadata",
             ],
@@ -120,8 +121,8 @@ def test_what_may_never_be_ends_the_program_with_a_sentence(name: str, clouds: d
         (
             "gcp",
             [
-                "a joined network -> scorer:6110 from 198.51.100.0/24 (none is joined)",
-                "a joined network -> trainer:6110 from 198.51.100.0/24 (none is joined)",
+                "a joined network -> scorer:6110 from 198.51.100.0/24 (none joined)",
+                "a joined network -> trainer:6110 from 198.51.100.0/24 (none joined)",
                 "scorer -> the platform: metadata, names",
                 "trainer -> the platform: metadata, names",
             ],

@@ -1,4 +1,4 @@
-"""The words of Google Cloud's APIs that the declarations use; pulumi-gcp has no enumerations of its own."""
+"""The values of Google Cloud's APIs that the backend uses; pulumi-gcp has no enumerations."""
 
 from enum import StrEnum
 
@@ -29,7 +29,7 @@ class ProvisioningModel(StrEnum):
 
 
 class Status(StrEnum):
-    """Compute Engine API, instances, status; what ``desired_status`` may say."""
+    """Compute Engine API, instances, status; a value of ``desired_status``."""
 
     RUNNING = "RUNNING"
 
@@ -41,7 +41,7 @@ class KeyRevocation(StrEnum):
 
 
 class DiskType(StrEnum):
-    """Compute Engine, persistent disks: one that n2d and c3 both boot from."""
+    """Compute Engine, persistent disks: a type that both n2d and c3 can boot from."""
 
     BALANCED = "pd-balanced"
 
@@ -86,7 +86,7 @@ class RoutingMode(StrEnum):
 
 
 class Gateway(StrEnum):
-    """Compute Engine API, routes, nextHopGateway: there is only this one."""
+    """Compute Engine API, routes, nextHopGateway: the only value."""
 
     INTERNET = "default-internet-gateway"
 
@@ -128,7 +128,7 @@ class Role(StrEnum):
 
 
 class DeletionPolicy(StrEnum):
-    """pulumi-gcp, deletion_policy: the provider itself refuses."""
+    """pulumi-gcp, deletion_policy: the provider refuses to delete."""
 
     PREVENT = "PREVENT"
 
