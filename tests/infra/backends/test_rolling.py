@@ -91,7 +91,7 @@ def test_a_new_image_rolls_through_the_machines_one_by_one_and_stops_before_a_ru
     # No longer to be configured is a way to go as well, and so is the end of all.
     del project.environment["CLOISTER_FORCE"]
     project.pulumi("config", "rm", "--path", f"{KEY}.cvms[1]")
-    refusal = "The CVM 'scorer' Cannot delete the CVM 'trainer': its run is unfinished."
+    refusal = "Cannot delete the CVM 'scorer': its run is unfinished."
     assert refusal in project.pulumi("preview", good=False)
     assert refusal in project.pulumi("destroy", "--yes", "--skip-preview", good=False)
     assert [machine.running for machine in stacks.cvms(STACK)] == [True, True]
