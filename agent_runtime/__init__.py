@@ -1,1 +1,1 @@
-"""The program inside the confidential VM: sessions, assets, the run, results, signed events, evidence of the device."""
+"""The agent: the program inside the CVM that parties talk to."""

@@ -1,11 +1,11 @@
-"""The agent's process in the guest. When it ends, the machine powers off: its keys are gone."""
+"""The agent's process in the guest. When it ends, the machine powers off and the agent's keys are gone."""
 
 import os
 import resource
 import sys
 from typing import NoReturn
 
-# Read by gRPC when it is imported: no word of its own on the console.
+# gRPC reads this when it is imported. It must not log to the console.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from agent_runtime.boot import start
@@ -18,16 +18,16 @@ from cloister.errors import CloisterError
 
 
 def main() -> NoReturn:
-    """Measure, listen, serve."""
+    """Start the agent and serve until it ends."""
     config, clock = Config(), Clock()
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (maximum, maximum))
     os.umask(0o022)
     try:
         agent = start(config, detect_machine(config, open_device()), clock=clock)
     except (CloisterError, OSError) as error:
-        said = error.message if isinstance(error, CloisterError) else f"The agent cannot start: {error.strerror}."
-        report_progress(config.boot_progress, "failed", said)
+        message = error.message if isinstance(error, CloisterError) else f"The agent cannot start: {error.strerror}."
+        report_progress(config.boot_progress, "failed", message)
         sys.exit(1)
     report_progress(config.boot_progress, "ready", f"{clock.uptime():.2f}")
     agent.wait()

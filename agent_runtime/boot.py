@@ -1,4 +1,4 @@
-"""From the boot configuration to a listening agent. What is measured is measured before the agent listens."""
+"""Starts an agent. It measures its boot configuration and its key before it listens."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -31,31 +31,46 @@ from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.sealing import MAX_FRAME
 
 _SWEEP_SECONDS = 15.0
-_NOT_FOR_DEBUGGING = b"no\n"
-_ENVELOPE = 4096
-"""Bytes that a frame's message has around its ciphertext."""
+_NO_DEBUG_IMAGE = b"no\n"
+_FRAME_OVERHEAD = 4096
+"""Bytes of a frame's message besides its ciphertext."""
 
 
 @dataclass(frozen=True)
 class Agent:
-    """A listening agent. ``port`` is where; ``computation`` and ``sessions`` are what it serves."""
+    """A listening agent."""
 
     port: int
+    """The TCP port that it listens on."""
+
     tls: TlsIdentity
+    """The key and certificate of its TLS endpoint."""
+
     computation: Computation
+    """The machine's one computation."""
+
     sessions: Sessions
+    """The sessions of all parties."""
+
     log: EventLog
+    """The event log."""
+
     _server: grpc.Server
+    """The gRPC server that accepts calls."""
+
     _deadlines: Deadlines
+    """The thread that ends calls of idle peers."""
+
     _stopped: threading.Event
+    """Set by :meth:`stop`."""
 
     def wait(self) -> None:
-        """Serve, and let results and sessions expire, until :meth:`stop`."""
+        """Serve until :meth:`stop`. Expired results and sessions are removed meanwhile."""
         while not self._stopped.wait(_SWEEP_SECONDS):
             self.sweep()
 
     def sweep(self) -> None:
-        """Let go of what has expired."""
+        """Remove expired results and sessions."""
         self.computation.expire()
         self.sessions.sweep()
 
@@ -73,10 +88,10 @@ def start(
     clock: Clock | None = None,
     free_memory: capacity.FreeBytes = capacity.free_memory,
 ) -> Agent:
-    """An agent that listens. Raises CloisterError or OSError when the machine is not as it must be."""
+    """Start an agent. Raises CloisterError or OSError when the machine cannot attest or has no boot configuration."""
     clock = clock or Clock()
     if not machine.boot_configuration:
-        raise AgentError("The platform handed over no boot configuration.")
+        raise AgentError("The platform provided no boot configuration.")
     boot_configuration = BootConfiguration.parse(machine.boot_configuration)
     event_key, tls = EventKey.generate(), TlsIdentity.generate()
     attester = Attester(
@@ -125,11 +140,11 @@ def start(
 
 
 def _is_confidential(machine: PlatformMachine, debug: Path) -> bool:
-    """As a verdict has it: hardware keeps the memory from the host, and the image lets nobody in.
+    """Whether a verdict would call this machine confidential: its hardware attests, and its image is no debug image.
 
-    What the image's own file ``debug`` says is measured with the rest of its root. Raises OSError when it is not there.
+    The image's file ``debug`` is measured with its root file system. Raises OSError when the file is missing.
     """
-    return debug.read_bytes() == _NOT_FOR_DEBUGGING and machine.platform is not Platform.LOCAL
+    return debug.read_bytes() == _NO_DEBUG_IMAGE and machine.platform is not Platform.LOCAL
 
 
 def _options(limits: Limits) -> list[tuple[str, int]]:
@@ -138,8 +153,8 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", 0),
         ("grpc.max_allowed_incoming_connections", limits.connections),
         ("grpc.max_concurrent_streams", limits.streams_per_connection),
-        ("grpc.max_receive_message_length", MAX_FRAME + _ENVELOPE),
-        ("grpc.max_send_message_length", MAX_FRAME + _ENVELOPE),
+        ("grpc.max_receive_message_length", MAX_FRAME + _FRAME_OVERHEAD),
+        ("grpc.max_send_message_length", MAX_FRAME + _FRAME_OVERHEAD),
         ("grpc.max_metadata_size", limits.header_bytes),
         ("grpc.server_handshake_timeout_ms", limits.handshake_seconds * 1000),
         ("grpc.max_connection_idle_ms", limits.idle_connection_seconds * 1000),

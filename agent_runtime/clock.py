@@ -1,14 +1,14 @@
-"""The two clocks of the machine."""
+"""The machine's two clocks."""
 
 import datetime
 import time
 
 
 class Clock:
-    """``now`` is the host's word for the time; ``uptime`` goes on by itself, also while the machine is suspended."""
+    """``now`` is the time that the host reports; ``uptime`` also counts while the machine is suspended."""
 
     def now(self) -> datetime.datetime:
-        """The time in UTC, as the host says."""
+        """The time in UTC, as the host reports it."""
         return datetime.datetime.now(datetime.UTC)
 
     def uptime(self) -> float:

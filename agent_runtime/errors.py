@@ -1,4 +1,4 @@
-"""What the agent says no with, and what ends it."""
+"""Refusals of calls, and the error that ends the agent."""
 
 from enum import StrEnum
 
@@ -8,13 +8,13 @@ from cloister.errors import CloisterError
 
 
 class AgentError(CloisterError):
-    """The agent cannot start or go on. The message is shown to whoever operates the machine."""
+    """The agent cannot start or continue. The message is shown to the operator of the machine."""
 
     remedy = "Report the line on the console to the platform team; `reset` restarts the CVM."
 
 
 class Reason(StrEnum):
-    """Why a call is refused. Stable: clients turn these into sentences and exit codes."""
+    """Why a call is refused. Stable: clients map these to messages and exit codes."""
 
     ALREADY_ENDED = "ALREADY_ENDED"
     ALREADY_SUBMITTED = "ALREADY_SUBMITTED"
@@ -70,7 +70,7 @@ _CODES = {
 
 
 class Refusal(CloisterError):
-    """A call that the agent does not carry out. ``metadata`` goes to the peer beside the reason."""
+    """A call that the agent refuses. ``metadata`` is sent to the peer with the reason."""
 
     def __init__(self, reason: Reason, message: str, **metadata: str) -> None:
         super().__init__(message)
@@ -84,8 +84,8 @@ class Refusal(CloisterError):
 
 
 def fault_location(error: BaseException) -> str:
-    """What a fault is, for the console: its type and place. Its text may hold what a party sent."""
-    place = "nowhere"
+    """Type, module and line of a fault, for the console. The text is left out: it may contain a party's data."""
+    place = "an unknown place"
     trace = error.__traceback__
     while trace is not None:
         place = f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"

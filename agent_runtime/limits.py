@@ -1,52 +1,96 @@
-"""How much of the machine its peers may use. docs/agent.md has the same numbers with their reasons."""
+"""What peers may use of the machine. docs/agent.md lists the same numbers with their reasons."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Counts, seconds and bytes. Before Bind a limit is global, after it per key."""
+    """Limits before BindSession are global, those after it are per key."""
 
     connections: int = 2048
+    """Open TCP connections."""
+
     streams_per_connection: int = 64
+    """Concurrent HTTP/2 streams."""
+
     handshake_seconds: int = 20
+    """Time for a TLS handshake."""
+
     idle_connection_seconds: int = 30
+    """Time until a connection without calls is closed."""
+
     ping_seconds: int = 60
+    """Time between keepalive pings."""
+
     ping_answer_seconds: int = 20
+    """Time for the answer to a ping."""
+
     header_bytes: int = 16 * 1024
+    """Size of a call's metadata."""
 
     calls: int = 192
-    """Calls at one time; each has a thread of its own."""
+    """Concurrent calls. Each has its own thread."""
+
     waiting_calls: int = 64
-    """Of these, calls whose first frame has not come yet."""
+    """Of these, calls whose first frame has not arrived."""
+
     long_calls: int = 96
-    """Of these, calls that last: uploads, downloads, events, logs. The rest stay free for short ones."""
+    """Of these, uploads, downloads, events and logs. The other threads stay free for short calls."""
+
     calls_per_key: int = 16
+    """Concurrent calls of one key."""
+
     followers_per_key: int = 4
-    """Of these, calls that follow the events: they may last as long as the computation."""
+    """Of these, calls that follow the events. They may last as long as the computation."""
+
     first_frame_seconds: float = 10
+    """Time for the first frame of a call."""
+
     call_seconds: float = 30
+    """Time for a short call."""
+
     idle_stream_seconds: float = 60
-    """A peer that neither sends nor takes for so long is dropped; waiting for an event is not idleness."""
+    """Time until a peer that neither sends nor receives is dropped. Waiting for an event does not count."""
 
     pending_sessions: int = 1024
+    """Sessions that are open but not bound."""
+
     pending_seconds: float = 120
+    """Time to bind an open session."""
+
     sessions: int = 2048
+    """Bound sessions."""
+
     sessions_per_key: int = 16
+    """Bound sessions of one key."""
+
     session_idle_seconds: float = 3600
+    """Time until a session without calls ends."""
+
     bind_bytes: int = 16 * 1024
+    """Size of the message that binds a session."""
 
     quote_queue: int = 16
+    """Calls that wait for evidence."""
+
     quote_wait_seconds: float = 20
+    """Time that such a call waits."""
 
     consents_per_asset: int = 128
+    """Consents to one asset."""
+
     consents: int = 2048
-    """Of all assets together, because they travel in the result: each asset has an equal share of its own."""
+    """Consents to all assets, which share this number equally. The result contains them."""
+
     result_files: int = 4096
+    """Files in a result."""
+
     result_depth: int = 32
+    """Nested folders in a result."""
+
     result_names: int = 512 * 1024
-    """Bytes of all paths in a result together: they travel in its receipt."""
+    """Bytes of all paths in a result. The receipt contains them."""
 
     reserved_memory: int = 256 * 1024 * 1024
-    """Bytes of the free memory that a manifest cannot have: the agent, the runner and the kernel go on living there.
-    The most that peers can make the agent hold is a frame or two of each call, some 2 MiB * 96."""
+    """Bytes of free memory that a manifest cannot use: the agent, the runner and the kernel need them. Peers can make
+    the agent hold one or two frames for each call, about 2 MiB * 96."""

@@ -21,10 +21,10 @@ from cloister.v1 import agent_pb2, health_pb2
 
 AGENT = "cloister.v1.Agent"
 RUN = "cloister.run"
-"""Name in the health service: SERVING while a computation is unfinished."""
+"""Service name in the health service: SERVING while a computation is unfinished."""
 
 _RESET_SECONDS = 0.5
-"""Between the end of the call and the reset, for the last packets to leave."""
+"""Delay between the end of the call and the reset, so that the answer is sent."""
 
 HEALTH = "grpc.health.v1.Health"
 _SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -32,7 +32,7 @@ _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 class Service:
-    """``methods`` is what :class:`agent_runtime.rpc.calls.CallHandler` serves."""
+    """Handlers of all calls; :class:`agent_runtime.rpc.calls.CallHandler` serves them."""
 
     def __init__(self, computation: Computation, sessions: Sessions, log: EventLog, limits: Limits) -> None:
         self._computation = computation
@@ -70,7 +70,7 @@ class Service:
         elif request.service in ("", AGENT):
             status = _SERVING
         else:
-            raise Refusal(Reason.UNKNOWN_SERVICE, "There is no such service here.")
+            raise Refusal(Reason.UNKNOWN_SERVICE, "Unknown service.")
         return health_pb2.HealthCheckResponse(status=status)
 
     def _status(self, session: Session, request: agent_pb2.StatusRequest, call: Call) -> Message:
@@ -115,13 +115,15 @@ class Service:
     def _upload(self, session: Session, requests: Iterator[Any], call: Call) -> Iterator[Message]:
         first = next(requests, None)
         if first is None or first.WhichOneof("content") != "start":
-            raise Refusal(Reason.MALFORMED, "An upload begins with the asset and the provider's consent.")
+            raise Refusal(
+                Reason.MALFORMED, "The first message of an upload must name the asset and carry the provider's consent."
+            )
         start = first.start
         asset, _ = self._computation.asset_for(start.asset, session)
         store = self._computation.store
         progress = store.progress(asset.name)
         if progress.complete:
-            # An earlier stream brought it all, and its last answer may have been lost.
+            # An earlier upload completed the asset, but its last answer may have been lost.
             yield agent_pb2.UploadProgress(offset=progress.offset, complete=True)
             return
         self._computation.require_receiving()
@@ -138,7 +140,7 @@ class Service:
         yield agent_pb2.UploadProgress(offset=progress.offset, complete=progress.complete)
         for chunk in requests:
             if chunk.WhichOneof("content") != "data":
-                raise Refusal(Reason.MALFORMED, "An upload goes on with data only.")
+                raise Refusal(Reason.MALFORMED, "Every message of an upload after the first must carry data.")
             self._sessions.check(session)
             self._computation.require_receiving()
             progress = store.write(asset.name, writer, chunk.data)
@@ -152,12 +154,12 @@ class Service:
 
     @contextlib.contextmanager
     def _follower(self, session: Session) -> Generator[None]:
-        """Count a call that lasts as long as the computation. Raises Refusal BUSY when its key has too many."""
+        """Count a call that follows the events. Raises Refusal BUSY when its key has too many."""
         with self._followers_lock:
             if self._followers[session.key_id] >= self._limits.followers_per_key:
                 raise Refusal(
                     Reason.BUSY,
-                    f"This key follows the events {self._limits.followers_per_key} times; end one of them first.",
+                    f"This key already follows the events in {self._limits.followers_per_key} calls. End one first.",
                 )
             self._followers[session.key_id] += 1
         try:
@@ -172,7 +174,7 @@ class Service:
         sequence = request.from_sequence
         call.on_end(self._log.wake)
         while True:
-            # Asked before the line: an event that comes in between is then not missed.
+            # Read before the line, so that an event in between is not missed.
             ended = self._log.last in ENDED
             line = self._log.line(sequence)
             if line is not None:
@@ -219,6 +221,6 @@ class Service:
 
     def _reset(self, session: Session, request: agent_pb2.ResetRequest, call: Call) -> Message:
         self._computation.wipe(session)
-        # Once the peer has its answer: nothing gets out of a machine that is being reset.
+        # Only after the peer has its answer: a machine that resets sends nothing.
         call.on_end(threading.Timer(_RESET_SECONDS, self._computation.reboot).start)
         return agent_pb2.ResetResponse()

@@ -1,4 +1,4 @@
-"""Assets as they arrive: files in a tmpfs, a running hash each, and at most one writer."""
+"""Stores uploaded assets as files in a tmpfs, each with a running hash and at most one writer."""
 
 import hashlib
 import os
@@ -14,11 +14,11 @@ from cloister.protocol.manifest import Asset
 
 DATASETS = "datasets"
 PACKED = "packed"
-"""Folders of the store: datasets as the algorithm sees them, by file name, and datasets to unpack, by name."""
+"""Folders of the store: datasets by file name, as the algorithm sees them, and archives to unpack by dataset name."""
 
 
 def asset_path(folder: Path, asset: Asset) -> Path:
-    """Where an asset is kept. Its names are bare (the manifest's schema), so nothing leaves ``folder``."""
+    """The path of an asset. The manifest's schema allows bare names only, so the path is inside ``folder``."""
     if asset.kind != "dataset":
         return folder / asset.name
     return folder / PACKED / asset.name if asset.unpack else folder / DATASETS / asset.file
@@ -26,14 +26,14 @@ def asset_path(folder: Path, asset: Asset) -> Path:
 
 @dataclass(frozen=True)
 class Progress:
-    """How much of an asset is here, in bytes."""
+    """How many bytes of an asset have arrived."""
 
     offset: int
     complete: bool
 
 
 class _AssetUpload:
-    """State of one asset. ``writer`` counts the streams that began: only the newest may write."""
+    """State of one asset. ``writer`` counts the uploads that began; only the newest one may write."""
 
     def __init__(self, asset: Asset, path: Path) -> None:
         self.asset = asset
@@ -50,37 +50,37 @@ class _AssetUpload:
 
 
 class AssetStore:
-    """The assets that the manifest declares, below ``folder``. Keeps offset and hash across sessions."""
+    """The assets that the manifest declares, in ``folder``. Offset and hash survive the end of a session."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._uploads: dict[str, _AssetUpload] = {}
 
     def declare(self, assets: Iterable[Asset]) -> None:
-        """Expect these assets."""
+        """Prepare for the upload of these assets."""
         for name in (DATASETS, PACKED):
             (self.folder / name).mkdir(mode=0o755, parents=True, exist_ok=True)
         self._uploads = {asset.name: _AssetUpload(asset, asset_path(self.folder, asset)) for asset in assets}
 
     def asset(self, name: str) -> Asset:
-        """Raises Refusal UNKNOWN_ASSET."""
+        """The asset of this name. Raises Refusal UNKNOWN_ASSET."""
         return self._find(name).asset
 
     def progress(self, name: str) -> Progress:
-        """How much of an asset is here."""
+        """How much of an asset has arrived."""
         upload = self._find(name)
         with upload.lock:
             return upload.progress()
 
     def begin(self, name: str) -> int:
-        """A new writer for an asset; writers before it may not write any more."""
+        """Register a new writer of an asset. Earlier writers can no longer write."""
         upload = self._find(name)
         with upload.lock:
             upload.writer += 1
             return upload.writer
 
     def start(self, name: str, writer: int, offset: int) -> Progress:
-        """The writer goes on at ``offset``. Raises Refusal WRONG_OFFSET, DIGEST_MISMATCH (of an empty asset)."""
+        """Let the writer continue at ``offset``. Raises Refusal WRONG_OFFSET, DIGEST_MISMATCH (for an empty asset)."""
         upload = self._find(name)
         with upload.lock:
             _check_current(upload, writer)
@@ -89,7 +89,7 @@ class AssetStore:
             if offset != upload.received:
                 raise Refusal(
                     Reason.WRONG_OFFSET,
-                    f"The upload of {name} goes on at byte {upload.received}, not at {offset}.",
+                    f"{name}: the upload must continue at byte {upload.received}, not at {offset}.",
                     offset=str(upload.received),
                 )
             if upload.file is None:
@@ -109,10 +109,10 @@ class AssetStore:
                 size = str(upload.asset.size)
                 raise Refusal(
                     Reason.TOO_LARGE,
-                    f"More came for {name} than the {size} bytes that the manifest declares.",
+                    f"{name}: received more than the {size} bytes that the manifest declares.",
                     size=size,
                 )
-            # A write that failed half way has left bytes that the hash does not know.
+            # An earlier write that failed may have left bytes that are not in the hash.
             upload.file.seek(upload.received)
             view = memoryview(data)
             while view:
@@ -123,7 +123,7 @@ class AssetStore:
             return upload.progress()
 
     def wipe(self) -> None:
-        """Remove the bytes of every asset. What was complete stays known as such. Raises OSError when some are left."""
+        """Delete the files of all assets. Complete ones stay marked complete. Raises OSError when a file remains."""
         left: OSError | None = None
         for upload in self._uploads.values():
             with upload.lock:
@@ -157,8 +157,8 @@ class AssetStore:
             self._discard(upload)
             raise Refusal(
                 Reason.DIGEST_MISMATCH,
-                f"{upload.asset.name} arrived with SHA-256 {found}; the manifest declares {upload.asset.digest}. "
-                "What arrived was discarded.",
+                f"{upload.asset.name}: SHA-256 differs (manifest: {upload.asset.digest}, received: {found}). "
+                "The upload was discarded.",
                 expected=upload.asset.digest,
                 found=found,
             )
@@ -179,4 +179,4 @@ class AssetStore:
 
 def _check_current(upload: _AssetUpload, writer: int) -> None:
     if upload.writer != writer:
-        raise Refusal(Reason.BUSY, f"A newer upload of {upload.asset.name} has taken over.")
+        raise Refusal(Reason.BUSY, f"{upload.asset.name}: a newer upload replaced this one.")

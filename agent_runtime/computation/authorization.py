@@ -1,4 +1,4 @@
-"""Who may do what: what a key is to this machine, and what a session may ask for. Nothing here changes anything."""
+"""Decides who may do what. Nothing here changes state."""
 
 from collections.abc import Collection
 
@@ -13,27 +13,27 @@ MEMBER = "member"
 
 
 def identify(spki: bytes, *, owners: Collection[str], manifest: Manifest | None, state: State) -> PartyIdentity:
-    """What a key is here; ``owners`` are key ids. Raises Refusal NOT_AUTHORIZED when it is nothing."""
+    """Parties and roles of a key; ``owners`` are key ids. Raises Refusal NOT_AUTHORIZED when it has no role."""
     key = transcript.key_id(spki)
     roles = set(manifest.roles(spki)) if manifest else set()
     if key in owners:
         roles.add(OWNER)
     if not roles:
-        said = (
+        message = (
             f"Neither the manifest nor the boot configuration names the key {key}."
             if manifest
-            else f"No manifest is submitted yet, and the boot configuration does not name the key {key}."
+            else f"No manifest has been submitted, and the boot configuration does not name the key {key}."
         )
-        raise Refusal(Reason.NOT_AUTHORIZED, said, key=key, state=state.value)
+        raise Refusal(Reason.NOT_AUTHORIZED, message, key=key, state=state.value)
     return PartyIdentity(manifest.names(spki) if manifest else (), tuple(sorted(roles)))
 
 
 def require_role(session: Session, role: str) -> None:
-    """Raises Refusal NOT_AUTHORIZED for a session whose key lacks the role."""
+    """Raises Refusal NOT_AUTHORIZED when the session's key lacks the role."""
     if role not in session.identity.roles:
         raise Refusal(
             Reason.NOT_AUTHORIZED,
-            f"This needs the role {role}; the key {session.key_id} has {', '.join(session.identity.roles)}.",
+            f"This call requires the role {role}; the key {session.key_id} has: {', '.join(session.identity.roles)}.",
             key=session.key_id,
         )
 
@@ -43,7 +43,7 @@ def require_provider(session: Session, asset: Asset) -> None:
     if asset.provider not in session.identity.parties:
         raise Refusal(
             Reason.NOT_AUTHORIZED,
-            f"{asset.provider} provides {asset.name}; this key is {_names(session)}.",
+            f"{asset.provider} provides {asset.name}; this key belongs to {_names(session)}.",
             key=session.key_id,
         )
 
@@ -53,17 +53,17 @@ def require_consumer(session: Session, consumer: str, manifest: Manifest) -> Non
     if consumer not in manifest.results.consumers or consumer not in session.identity.parties:
         raise Refusal(
             Reason.NOT_AUTHORIZED,
-            f"This key is {_names(session)}; it does not receive the result for {consumer[:64]!r}.",
+            f"This key belongs to {_names(session)}; it cannot fetch the result for {consumer[:64]!r}.",
         )
 
 
 def require_reader(session: Session, manifest: Manifest) -> None:
-    """Raises Refusal NOT_AUTHORIZED unless the manifest lets the session's party read the algorithm's output."""
+    """Raises Refusal NOT_AUTHORIZED unless the manifest lets the session's party read the algorithm's logs."""
     if not set(manifest.logs.readers) & set(session.identity.parties):
         raise Refusal(
-            Reason.NOT_AUTHORIZED, f"This key is {_names(session)}; the manifest does not let it read the output."
+            Reason.NOT_AUTHORIZED, f"This key belongs to {_names(session)}; the manifest does not let it read the logs."
         )
 
 
 def _names(session: Session) -> str:
-    return ", ".join(session.identity.parties) or "no party of the manifest"
+    return ", ".join(session.identity.parties) or "no party in the manifest"

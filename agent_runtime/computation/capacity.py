@@ -1,4 +1,4 @@
-"""Whether the machine has room for all that a manifest declares: what does not fit is refused when it is submitted."""
+"""Compares what a manifest declares with the machine's free memory, before the manifest is accepted."""
 
 import os
 from collections.abc import Callable
@@ -17,15 +17,17 @@ MEMORY = Path("/proc/meminfo")
 
 @dataclass(frozen=True)
 class RequiredCapacity:
-    """Bytes: ``store`` for assets and results (a result stands once plain and once per consumer), ``run`` for the
-    sandbox and what it prints."""
+    """Bytes: ``store`` for assets and results, ``run`` for the sandbox and its logs.
+
+    The store holds a result once in plain and once per consumer.
+    """
 
     store: int
     run: int
 
     @classmethod
     def of(cls, manifest: Manifest) -> Self:
-        """What a manifest declares."""
+        """The bytes that a manifest needs."""
         copies = 1 + len(manifest.results.consumers)
         results = copies * (manifest.results.max_size + OVERHEAD)
         return cls(
@@ -34,12 +36,12 @@ class RequiredCapacity:
         )
 
     def check(self, *, store: int, memory: int) -> None:
-        """Raises Refusal TOO_LARGE when the bytes that are free do not suffice."""
+        """Raises Refusal TOO_LARGE when fewer bytes are free; ``memory`` includes ``store``."""
         if self.store > store or self.store + self.run > memory:
             raise Refusal(
                 Reason.TOO_LARGE,
-                f"The manifest needs {self.store} bytes for assets and results and {self.run} bytes for the run; this "
-                f"machine has {store} for the first and {memory} for both.",
+                f"The manifest needs {self.store} bytes for assets and results and {self.run} bytes for the run. "
+                f"This machine has {store} bytes for assets and results, and {memory} bytes for both.",
                 store_needed=str(self.store),
                 store_free=str(store),
                 memory_needed=str(self.store + self.run),
@@ -48,16 +50,16 @@ class RequiredCapacity:
 
 
 def free_memory(path: Path = MEMORY) -> int:
-    """Bytes that the kernel can give (proc(5), MemAvailable). Raises AgentError."""
+    """Bytes of available memory (proc(5), MemAvailable). Raises AgentError."""
     for line in path.read_text().splitlines():
         name, _, value = line.partition(":")
         if name == "MemAvailable":
             return int(value.split()[0]) * 1024
-    raise AgentError("The kernel does not say how much memory is free.")
+    raise AgentError("/proc/meminfo has no MemAvailable.")
 
 
 def free_store(folder: Path) -> int:
-    """Bytes that are free in the file system of ``folder``."""
+    """Free bytes in the file system of ``folder``."""
     status = os.statvfs(folder)
     return status.f_bavail * status.f_frsize
 

@@ -18,7 +18,7 @@ from cloister.protocol.manifest import Asset, Manifest
 
 
 class Computation:
-    """``life`` says how far it has come; every change goes through a method."""
+    """The machine's one computation. ``lifecycle`` has its state; only the methods here change it."""
 
     def __init__(self, context: ComputationContext) -> None:
         self._context = context
@@ -38,15 +38,15 @@ class Computation:
         return self._context.slots
 
     def identify(self, spki: bytes) -> PartyIdentity:
-        """What a key is here. Raises Refusal NOT_AUTHORIZED when it is nothing."""
-        # Not between a manifest's measurement and its effect: the session would be bound to it and know no party.
+        """Parties and roles of a key. Raises Refusal NOT_AUTHORIZED when it has no role."""
+        # The lock: between a manifest's measurement and its acceptance, a session would be bound to it without parties.
         with self.lifecycle.lock:
             manifest = self.lifecycle.manifest
         owners = self._context.boot_configuration.owners
         return authorization.identify(spki, owners=owners, manifest=manifest, state=self.lifecycle.state)
 
     def submit(self, data: bytes, session: Session) -> bytes:
-        """Take the manifest of this machine's life; its digest."""
+        """Accept the one manifest of this boot; returns its digest."""
         authorization.require_role(session, authorization.OWNER)
         try:
             manifest = Manifest.parse(data)
@@ -58,14 +58,14 @@ class Computation:
             if lifecycle.manifest is not None:
                 raise Refusal(
                     Reason.ALREADY_SUBMITTED,
-                    "This machine has its manifest already; reset it to submit another.",
+                    "This machine already has a manifest. Reset it to submit another.",
                     manifest=lifecycle.manifest.digest().hex(),
                 )
             capacity.RequiredCapacity.of(manifest).check(
                 store=self._context.free_store(),
                 memory=self._context.free_memory() - self._context.limits.reserved_memory,
             )
-            # Measured before it takes effect: no evidence ever says less than what the agent acts upon.
+            # Measured before it takes effect, so that evidence always covers the manifest that the agent follows.
             self._context.attester.measure_manifest(manifest.digest())
             self._context.store.declare(manifest.assets())
             self._run.expect(manifest, data)
@@ -81,7 +81,7 @@ class Computation:
         return asset, manifest
 
     def consent(self, name: str, signature: bytes, session: Session) -> None:
-        """Take a provider's consent. Raises Refusal WRONG_CONSENT, LOG_FULL, and those of :meth:`asset_for`."""
+        """Record a provider's consent. Raises Refusal WRONG_CONSENT, LOG_FULL, and those of :meth:`asset_for`."""
         asset, manifest = self.asset_for(name, session)
         consent = consents.verified_consent(asset, signature, manifest, session)
         with self.lifecycle.lock:
@@ -92,7 +92,7 @@ class Computation:
                 self._consents.keep(consent, session)
 
     def received(self, name: str, session: Session) -> None:
-        """An asset is complete; with the last one the run starts."""
+        """Record that an asset is complete. After the last one the run starts."""
         with self.lifecycle.lock:
             if self.lifecycle.state is not State.RECEIVING:
                 return
@@ -107,35 +107,35 @@ class Computation:
     def require_receiving(self) -> None:
         """Raises Refusal NOT_READY unless assets are being received."""
         if self.lifecycle.state is not State.RECEIVING:
-            raise self.lifecycle.not_ready("Assets are not received")
+            raise self.lifecycle.not_ready("Assets cannot be uploaded")
 
     def slot_for(self, consumer: str, session: Session) -> None:
-        """Raises Refusal unless results are ready and the slot is this session's."""
+        """Raises Refusal unless results are ready and the slot belongs to this session's party."""
         authorization.require_consumer(session, consumer, self.lifecycle.require_manifest())
         self.expire()
         if self.lifecycle.detail == Reason.EXPIRED and not self._context.slots.consumed_at(consumer):
-            raise Refusal(Reason.EXPIRED, "The results were wiped: nobody fetched this one before it expired.")
+            raise Refusal(Reason.EXPIRED, "The result expired before it was fetched, and was deleted.")
         if self.lifecycle.state not in (State.CONSUMING, State.COMPLETE):
             raise self.lifecycle.not_ready("There is no result")
 
     def logs_for(self, session: Session) -> Logs:
-        """What the algorithm printed, if the manifest lets this session read it now."""
+        """The algorithm's logs, if the manifest lets this session read them now."""
         manifest, state = self.lifecycle.require_manifest(), self.lifecycle.state
         authorization.require_reader(session, manifest)
         live = manifest.logs.release == "live" and state is State.RUNNING
         if not live and state not in (State.CONSUMING, *ENDED):
-            raise self.lifecycle.not_ready("The output is not shown")
+            raise self.lifecycle.not_ready("The logs are not available")
         return self._run.logs
 
     def receipt_for(self, session: Session) -> SignedReceipt:
-        """The receipt and its evidence, for members."""
+        """The receipt and its evidence. Members only."""
         authorization.require_role(session, authorization.MEMBER)
         if self._run.receipt is None:
             raise self.lifecycle.not_ready("There is no receipt")
         return self._run.receipt
 
     def release(self, consumer: str, digest: bytes, session: Session) -> bytes:
-        """The key of a slot, once: to the session that shows that it has the whole ciphertext."""
+        """Release the key of a slot, once. ``digest`` shows that the consumer has the whole ciphertext."""
         with self.lifecycle.lock:
             self.slot_for(consumer, session)
             if consumer in session.released:
@@ -149,7 +149,7 @@ class Computation:
             return key
 
     def stop(self, session: Session) -> None:
-        """End the computation and wipe what there is of it."""
+        """End the computation and delete its data."""
         authorization.require_role(session, authorization.OWNER)
         with self.lifecycle.lock:
             self.lifecycle.require_manifest()
@@ -159,18 +159,18 @@ class Computation:
             self.lifecycle.end(State.STOPPED, EventKind.STOPPED, actor=session.key_id)
 
     def wipe(self, session: Session) -> None:
-        """End the computation, if there is one, so that nothing of it is left when the machine is reset."""
+        """Before a reset: end the computation, if one is unfinished, and delete its data."""
         authorization.require_role(session, authorization.OWNER)
         with self.lifecycle.lock:
             if self.lifecycle.unfinished:
                 self.lifecycle.end(State.STOPPED, EventKind.STOPPED, actor=session.key_id)
 
     def reboot(self) -> None:
-        """Boot the machine afresh."""
+        """Reboot the machine."""
         self._context.runner.end_machine(RunnerOperation.REBOOT)
 
     def expire(self) -> None:
-        """Wipe results whose time is over."""
+        """Delete results that have expired."""
         with self.lifecycle.lock:
             if self.lifecycle.state is State.CONSUMING and self._run.expired():
                 self.lifecycle.detail = Reason.EXPIRED.value

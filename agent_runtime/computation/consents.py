@@ -1,4 +1,4 @@
-"""The providers' consents: each is checked, counted against its asset's share, and kept for the receipt."""
+"""Verifies the providers' consents, limits their number and keeps them for the receipt."""
 
 from agent_runtime.errors import Reason, Refusal
 from agent_runtime.limits import Limits
@@ -11,7 +11,7 @@ _MAX_SIGNATURE = 1024
 
 
 def verified_consent(asset: Asset, signature: bytes, manifest: Manifest, session: Session) -> Consent:
-    """The consent that ``signature`` gives. Raises Refusal WRONG_CONSENT when it is not its provider's, or to this."""
+    """Verify a provider's consent. Raises Refusal WRONG_CONSENT for a wrong key, asset, manifest or session."""
     message = transcript.consent_message(
         manifest_digest=manifest.digest(),
         asset=asset.name,
@@ -22,14 +22,14 @@ def verified_consent(asset: Asset, signature: bytes, manifest: Manifest, session
     if len(signature) > _MAX_SIGNATURE or not transcript.verify(provider, signature, message):
         raise Refusal(
             Reason.WRONG_CONSENT,
-            f"The consent is not for {asset.name} with SHA-256 {asset.digest} under this manifest in this session.",
+            f"{asset.name}: the consent is invalid for SHA-256 {asset.digest}, this manifest and this session.",
             asset=asset.name,
         )
     return Consent(asset.name, asset.digest, asset.provider, session.transcript, signature)
 
 
 def event_detail(consent: Consent) -> dict[str, str]:
-    """A consent as the event log has it."""
+    """The detail of a consent's event."""
     return {
         "asset": consent.asset,
         "digest": consent.digest,
@@ -40,7 +40,7 @@ def event_detail(consent: Consent) -> dict[str, str]:
 
 
 class Consents:
-    """All that were given in this machine's life. Whoever calls sees to it that one call is made at a time."""
+    """All consents of this boot. Not thread-safe: the caller holds a lock."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -48,20 +48,20 @@ class Consents:
         self._kept: dict[str, Consent] = {}
 
     def is_new(self, asset: str, session: Session, *, assets: int) -> bool:
-        """Whether it would be this session's first to one of so many assets. Raises Refusal LOG_FULL."""
+        """Whether this session has not yet consented to ``asset``, one of ``assets``. Raises Refusal LOG_FULL."""
         if (session.id, asset) in self._counted:
             return False
         before = sum(name == asset for _, name in self._counted)
-        # Equal shares: nobody can use up what another provider's asset has.
+        # Equal shares: no provider can use up the consents of another provider's asset.
         if before >= min(self._limits.consents_per_asset, max(1, self._limits.consents // assets)):
-            raise Refusal(Reason.LOG_FULL, f"{asset} was begun too often; reset the machine to start afresh.")
+            raise Refusal(Reason.LOG_FULL, f"{asset}: too many uploads were started. Reset the machine to start again.")
         return True
 
     def keep(self, consent: Consent, session: Session) -> None:
-        """The newest consent to an asset stands for it."""
+        """Keep a consent. It replaces an earlier one to the same asset."""
         self._counted.add((session.id, consent.asset))
         self._kept[consent.asset] = consent
 
     def all(self) -> tuple[Consent, ...]:
-        """One for each asset that was consented to, in the order of their names."""
+        """The last consent to each asset, sorted by the asset's name."""
         return tuple(self._kept[name] for name in sorted(self._kept))

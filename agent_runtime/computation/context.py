@@ -1,4 +1,4 @@
-"""What a computation works with: made once, when the agent boots."""
+"""What a computation needs from the rest of the agent."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,20 +16,40 @@ from cloister.protocol.bootconfig import BootConfiguration
 
 @dataclass(frozen=True)
 class ComputationContext:
-    """``confidential`` is what a receipt says of the machine, ``sign`` makes the receipt's envelope.
-
-    ``free_memory`` and ``free_store`` measure in bytes.
-    """
+    """Made once, when the agent starts."""
 
     boot_configuration: BootConfiguration
+    """The measured boot configuration; it names the owners."""
+
     confidential: bool
+    """What the receipt says about this machine."""
+
     attester: Attester
+    """Measures the manifest and makes evidence."""
+
     log: EventLog
+    """The event log."""
+
     store: AssetStore
+    """The uploaded assets."""
+
     slots: ResultSlots
+    """The consumers' encrypted results."""
+
     runner: RunnerClient
+    """Starts the run and ends the machine."""
+
     sign: Callable[[bytes], bytes]
+    """Turns a receipt's payload into its signed envelope."""
+
     limits: Limits
+    """What peers may use of the machine."""
+
     clock: Clock
+    """The machine's clocks."""
+
     free_memory: capacity.FreeBytes
+    """Available memory in bytes."""
+
     free_store: capacity.FreeBytes
+    """Free bytes in the store's file system, which are part of the memory."""

@@ -1,4 +1,4 @@
-"""The event log in memory: appended by the computation, read and followed by sessions."""
+"""The event log, in memory. The computation appends events; sessions read and follow them."""
 
 import threading
 from collections.abc import Callable
@@ -10,11 +10,11 @@ from cloister.protocol import canonical, events
 from cloister.protocol.events import Event, EventKind, State
 
 RESERVE = 4096
-"""Events kept for the computation's own steps, which peers cannot multiply."""
+"""Events reserved for the computation's own steps, whose number peers cannot raise."""
 
 
 class EventLog:
-    """Signed, chained lines. ``Kind.CONSENT`` is what peers can cause at will, so it leaves a reserve."""
+    """Signed, hash-chained lines. Peers can cause any number of consents, so those leave a reserve."""
 
     def __init__(self, key: EventKey, clock: Clock) -> None:
         self._key = key
@@ -40,7 +40,7 @@ class EventLog:
         with self._changed:
             limit = events.MAX_EVENTS - (RESERVE if kind is EventKind.CONSENT else 0)
             if len(self._lines) >= limit:
-                raise Refusal(Reason.LOG_FULL, "The event log is full; reset the machine to start afresh.")
+                raise Refusal(Reason.LOG_FULL, "The event log is full. Reset the machine to start again.")
             event = Event(
                 sequence=len(self._lines),
                 previous=self.head.hex(),
@@ -58,7 +58,7 @@ class EventLog:
             return event
 
     def line(self, sequence: int) -> bytes | None:
-        """One line without its newline, or None when there is none yet."""
+        """The line of an event, without newline. None when the event does not exist yet."""
         return self._lines[sequence] if sequence < len(self._lines) else None
 
     def snapshot(self) -> tuple[bytes, bytes]:
@@ -67,12 +67,12 @@ class EventLog:
             return b"".join(line + b"\n" for line in self._lines), self.head
 
     def wait(self, sequence: int, ended: Callable[[], bool]) -> bool:
-        """Wait until event ``sequence`` is there or ``ended()``; whether it is there. :meth:`wake` asks again."""
+        """Wait for event ``sequence`` or ``ended()``, which :meth:`wake` checks again. Whether the event exists."""
         with self._changed:
             self._changed.wait_for(lambda: sequence < len(self._lines) or ended())
             return sequence < len(self._lines)
 
     def wake(self) -> None:
-        """Let all who wait look again whether their wait has ended."""
+        """Let every waiting call check its condition again."""
         with self._changed:
             self._changed.notify_all()

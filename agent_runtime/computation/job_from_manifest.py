@@ -1,4 +1,4 @@
-"""The run that a manifest declares, and whether this version can carry it out."""
+"""Translates a manifest into a job for the runner, and checks that this version can run it."""
 
 from agent_runtime.errors import Reason, Refusal
 from agent_runtime.runner.oci_config import MAX_ARGUMENT, launcher_argument
@@ -7,7 +7,7 @@ from cloister.protocol.manifest import KINDS, Manifest
 
 
 def build_job(manifest: Manifest) -> Job:
-    """The run that a manifest declares."""
+    """The job that a manifest declares."""
     plain = tuple(data.file for data in manifest.datasets if not data.unpack)
     return Job(
         kind=manifest.algorithm.kind,
@@ -27,20 +27,19 @@ def build_job(manifest: Manifest) -> Job:
 
 
 def check_supported(manifest: Manifest) -> None:
-    """Raises Refusal UNSUPPORTED_KIND or MANIFEST_INVALID for a manifest whose run would not start."""
+    """Raises Refusal UNSUPPORTED_KIND or MANIFEST_INVALID for a manifest whose algorithm cannot start."""
     algorithm = manifest.algorithm
     if algorithm.kind not in KINDS:
         raise Refusal(
             Reason.UNSUPPORTED_KIND,
-            f"This version runs algorithms of kind python; the manifest has one of kind {algorithm.kind}.",
+            f"algorithm.kind must be python, not {algorithm.kind}.",
             kind=algorithm.kind,
         )
     if len(launcher_argument(build_job(manifest))) >= MAX_ARGUMENT:
-        raise Refusal(
-            Reason.MANIFEST_INVALID, f"The algorithm's arguments are longer than {MAX_ARGUMENT} bytes together."
-        )
+        message = f"algorithm.args is too long: the launcher's argument must be shorter than {MAX_ARGUMENT} bytes."
+        raise Refusal(Reason.MANIFEST_INVALID, message)
     if algorithm.asset.file in OWN_NAMES:
         raise Refusal(
             Reason.MANIFEST_INVALID,
-            f"The algorithm's file cannot be called {algorithm.asset.file}: a folder is called so already.",
+            f"algorithm.file must not be {algorithm.asset.file}: a folder of the sandbox has this name.",
         )

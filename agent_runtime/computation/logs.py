@@ -1,4 +1,4 @@
-"""What the algorithm printed, for the readers whom the manifest names."""
+"""The algorithm's logs, for the manifest's log readers."""
 
 import os
 from collections.abc import Iterator
@@ -8,10 +8,10 @@ _CHUNK = 64 * 1024
 
 
 class Logs:
-    """A file that the runner writes while the algorithm runs; at most ``limit`` bytes of it are shown.
+    """A file that the runner writes while the algorithm runs. At most ``limit`` bytes of it are shown.
 
-    The runner keeps one byte more than the limit when there was more, which is how a cut is known. Once opened, the
-    file stays readable here although the runner removes its name.
+    If the algorithm prints more, the runner keeps one byte over the limit; this marks the logs as truncated. Once
+    opened, the file stays readable after the runner has deleted it.
     """
 
     def __init__(self, path: Path, limit: int) -> None:
@@ -20,7 +20,7 @@ class Logs:
         self._descriptor: int | None = None
 
     def open(self) -> bool:
-        """Take hold of the file, if it is there; whether it is."""
+        """Open the file if it exists. Whether it is open."""
         if self._descriptor is None:
             try:
                 self._descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -34,7 +34,7 @@ class Logs:
         return self.open() and self._descriptor is not None and os.fstat(self._descriptor).st_size > self._limit
 
     def read(self) -> Iterator[bytes]:
-        """What there is by now, in pieces."""
+        """The logs so far, in chunks."""
         offset = 0
         while self.open() and self._descriptor is not None:
             data = os.pread(self._descriptor, min(_CHUNK, self._limit - offset), offset)

@@ -1,4 +1,4 @@
-"""The receipt of a result with its last evidence, and everything else that travels in the result's zip."""
+"""Builds the receipt of a result, its evidence, and the members of the result's zip."""
 
 import hashlib
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from cloister.protocol.manifest import Manifest
 from cloister.protocol.receipt import Consent, Receipt, payload_digest
 
 IMAGE_PCRS = (4, 9, 11, 12, 13)
-"""Registers whose values follow from the image alone."""
+"""PCRs whose values depend on the image only."""
 
 
 @dataclass(frozen=True)
 class SignedReceipt:
-    """``envelope`` is the DSSE envelope, ``evidence`` the encoded message over it."""
+    """``envelope`` is the DSSE envelope, ``evidence`` the encoded evidence over its payload."""
 
     envelope: bytes
     evidence: bytes
@@ -31,9 +31,9 @@ def build_receipt(
     manifest_bytes: bytes,
     consents: tuple[Consent, ...],
 ) -> tuple[SignedReceipt, dict[str, Path | bytes]]:
-    """The proof of the results in ``folder`` and the members of their zip.
+    """The receipt for the results in ``folder``, and the members of the result's zip.
 
-    Raises AgentError or ValueError for a folder that holds something other than files within the manifest's limit.
+    Raises AgentError or ValueError when ``folder`` has anything but files, or more than the manifest allows.
     """
     boot_configuration = context.boot_configuration.encode()
     files = collect_files(folder, max_size=manifest.results.max_size, limits=context.limits)

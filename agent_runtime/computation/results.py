@@ -1,4 +1,4 @@
-"""Results: from the folder that a run left to one encrypted slot per consumer, whose key goes out once."""
+"""Turns the files of a run into one encrypted slot per consumer, whose key is released once."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ from cloister.protocol import archive, slot
 _CHUNK = 1024 * 1024
 PREFIX = "results/"
 OVERHEAD = 8 * 1024 * 1024
-"""Bytes that receipt, evidence, events and zip headers may add to a result (the limits of each keep it below)."""
+"""Upper bound of the bytes that receipt, evidence, events and zip headers add to a result."""
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,18 @@ class ResultFile:
 
 
 def collect_files(folder: Path, *, max_size: int, limits: Limits) -> list[ResultFile]:
-    """The files that a run left. Raises AgentError for anything but plain files, or for too much of them.
+    """The files of a run. Raises AgentError for anything but regular files, or for too many or too large ones.
 
-    The runner has checked the same; here it is not believed. No link is followed.
+    The runner has checked the same, but the agent does not rely on it. No link is followed.
     """
     found: list[ResultFile] = []
     left, names = max_size, limits.result_names
     for place, folders, files, descriptor in os.fwalk(folder, onerror=_raise, follow_symlinks=False):
         inside = Path(place).relative_to(folder)
         if len(inside.parts) > limits.result_depth:
-            raise AgentError("The result's folders are nested too deep.")
+            raise AgentError("The result's folders are nested too deeply.")
         if any(stat.S_ISLNK(os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode) for name in folders):
-            raise AgentError("The result holds a link.")
+            raise AgentError("The result contains a link.")
         for name in files:
             if len(found) >= limits.result_files:
                 raise AgentError("The result has too many files.")
@@ -59,7 +59,7 @@ def collect_files(folder: Path, *, max_size: int, limits: Limits) -> list[Result
 
 
 def _raise(error: OSError) -> NoReturn:
-    """A folder that cannot be read would be left out of the result without a word."""
+    """Without this, os.fwalk silently omits a folder that cannot be read."""
     raise error
 
 
@@ -67,7 +67,7 @@ def _read(name: str, folder: int, limit: int) -> tuple[bytes, int]:
     entry = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     with open(entry, "rb", buffering=0) as source:
         if not stat.S_ISREG(os.fstat(entry).st_mode):
-            raise AgentError("The result holds something that is no file.")
+            raise AgentError("The result contains something that is not a regular file.")
         state, size = hashlib.sha256(), 0
         while data := source.read(_CHUNK):
             state.update(data)
@@ -79,26 +79,37 @@ def _read(name: str, folder: int, limit: int) -> tuple[bytes, int]:
 
 @dataclass
 class ResultSlot:
-    """One consumer's copy: ciphertext in a file, key in memory until it goes out. Times as in events."""
+    """One consumer's encrypted copy of the result."""
 
     consumer: str
+    """The party's name in the manifest."""
+
     path: Path
+    """The file of the ciphertext; deleted with the key's release."""
+
     size: int
+    """Bytes of the ciphertext."""
+
     digest: bytes
+    """SHA-256 of the ciphertext."""
+
     key: bytes | None
+    """The key, in memory only. None once it was released or deleted."""
+
     consumed_at: str = ""
+    """Time of the release, in the format of events. Empty before."""
 
 
 @dataclass
 class ResultSlots:
-    """All slots of a computation, below ``folder``."""
+    """All slots of a computation, as files in ``folder``."""
 
     folder: Path
     _slots: dict[str, ResultSlot] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def fill(self, consumers: tuple[str, ...], members: Mapping[str, Path | bytes]) -> None:
-        """Make the zip of ``members`` and from it a slot for each consumer; the zip itself is gone afterwards."""
+        """Zip ``members`` and encrypt the zip once per consumer. The plain zip is deleted."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         plain = self.folder / "plain.zip"
         try:
@@ -106,21 +117,21 @@ class ResultSlots:
                 archive.write_zip(out, members.items())
             for index, consumer in enumerate(consumers):
                 made = _encrypt(consumer, plain, self.folder / f"slot-{index}")
-                # Somebody may stop the computation meanwhile, and wipe what there is.
+                # The owner may stop the computation meanwhile, which deletes the slots.
                 with self._lock:
                     self._slots[consumer] = made
         finally:
             plain.unlink(missing_ok=True)
 
     def all(self) -> list[ResultSlot]:
-        """The slots in the manifest's order."""
+        """The slots, in the manifest's order."""
         return list(self._slots.values())
 
     def read(self, consumer: str, offset: int) -> Iterator[bytes]:
         """The slot's ciphertext from ``offset``. Raises Refusal CONSUMED or MALFORMED."""
         found = self._open(consumer)
         if offset > found.size:
-            raise Refusal(Reason.MALFORMED, f"The result has {found.size} bytes; byte {offset} lies behind its end.")
+            raise Refusal(Reason.MALFORMED, f"The offset must be at most {found.size} (the size), not {offset}.")
         with found.path.open("rb") as source:
             source.seek(offset)
             while data := source.read(_CHUNK):
@@ -131,17 +142,17 @@ class ResultSlots:
         return self._open(consumer).size
 
     def check_digest(self, consumer: str, digest: bytes) -> None:
-        """Raises Refusal CONSUMED, or DIGEST_OF_CIPHERTEXT when ``digest`` is not of the slot's ciphertext."""
+        """Raises Refusal CONSUMED, or DIGEST_OF_CIPHERTEXT when ``digest`` is not the ciphertext's."""
         found = self._open(consumer)
         if not secrets.compare_digest(digest, found.digest):
             raise Refusal(
                 Reason.DIGEST_OF_CIPHERTEXT,
-                "What arrived is not the ciphertext of this result; nothing was released. Fetch it again.",
+                "The digest differs from the ciphertext's, so the key was not released. Fetch the result again.",
                 found=digest[:32].hex(),
             )
 
     def release(self, consumer: str, when: str) -> bytes:
-        """The slot's key; the slot keeps neither key nor ciphertext. Raises Refusal CONSUMED."""
+        """Return the slot's key, and delete key and ciphertext here. Raises Refusal CONSUMED."""
         with self._lock:
             found = self._open(consumer)
             key, found.key, found.consumed_at = found.key, None, when
@@ -151,16 +162,16 @@ class ResultSlots:
         return key
 
     def consumed_at(self, consumer: str) -> str:
-        """When the slot's key went out, or nothing."""
+        """When the slot's key was released. Empty if it was not."""
         found = self._slots.get(consumer)
         return found.consumed_at if found else ""
 
     def all_released(self) -> bool:
-        """Whether every consumer has its key."""
+        """Whether every consumer has received its key."""
         return all(found.key is None for found in self._slots.values())
 
     def wipe(self) -> None:
-        """Forget what nobody took. Raises OSError when ciphertext is left; the keys are gone in any case."""
+        """Delete all slots. Raises OSError when a ciphertext cannot be deleted; the keys are deleted first."""
         with self._lock:
             for found in self._slots.values():
                 found.key = None
@@ -177,7 +188,7 @@ class ResultSlots:
 def _consumed(found: ResultSlot) -> Refusal:
     return Refusal(
         Reason.CONSUMED,
-        f"The result for {found.consumer} was consumed at {found.consumed_at}; its key goes out once.",
+        f"The result for {found.consumer} was consumed at {found.consumed_at}. Its key is released only once.",
         consumed_at=found.consumed_at,
     )
 

@@ -1,6 +1,6 @@
-"""The run of the computation, in a thread of its own: from the runner's start to the slots that its result fills.
+"""Runs the algorithm in its own thread: starts the runner, waits, and fills the slots with the result.
 
-It waits without the lock, and may find after each wait that somebody has ended the computation meanwhile.
+It waits without the lock, so the computation may have ended after each wait.
 """
 
 import threading
@@ -22,7 +22,7 @@ _INTERNAL = "INTERNAL"
 
 
 class Run:
-    """``output`` is what the algorithm prints, ``receipt`` there once results are; both are read freely."""
+    """``logs`` and ``receipt`` may be read without a lock. ``receipt`` is set when results are ready."""
 
     def __init__(self, context: ComputationContext, lifecycle: Lifecycle, consents: Consents) -> None:
         self._context = context
@@ -34,23 +34,23 @@ class Run:
         self.receipt: SignedReceipt | None = None
 
     def expect(self, manifest: Manifest, data: bytes) -> None:
-        """``data`` are the manifest's bytes as they were submitted: they travel in the result."""
+        """Set the manifest. ``data`` are its bytes as submitted, which the result contains."""
         self._manifest_bytes = data
         self.logs = Logs(self._context.runner.output, manifest.logs.max_size)
 
     def start(self) -> None:
-        """Once the computation is in the state Running."""
+        """Start the run. The computation must be in the state Running."""
         threading.Thread(target=self._execute, name="run", daemon=True).start()
 
     def expired(self) -> bool:
-        """Whether there are results whose time is over."""
+        """Whether there are results and they have expired."""
         return self._expires is not None and self._context.clock.uptime() >= self._expires
 
     def _execute(self) -> None:
-        """Whatever happens, the computation gets out of the state Running."""
+        """Run. The computation leaves the state Running even after a fault."""
         try:
             self._run_to_end()
-        except Exception as error:  # noqa: BLE001 - a thread that dies would leave the parties waiting for ever
+        except Exception as error:  # noqa: BLE001 - a thread that dies would let the parties wait forever
             print(f"the run failed: {fault_location(error)}", flush=True)
             self._lifecycle.fail(_INTERNAL)
 
@@ -95,7 +95,7 @@ class Run:
             self.receipt = receipt
             self._expires = context.clock.uptime() + manifest.results.expires
             lifecycle.state = State.CONSUMING
-            # The algorithm and its data have done their service.
+            # Algorithm and datasets are no longer needed.
             lifecycle.append_wiped(
                 EventKind.RESULTS_READY, context.store, detail={"receipt": receipt.payload_digest.hex()}
             )

@@ -1,4 +1,4 @@
-"""How far the machine's one computation has come: its state, and the event that each step leaves in the log."""
+"""The state of the computation. Each step appends an event to the log."""
 
 import threading
 
@@ -15,9 +15,9 @@ ENDED = (State.COMPLETE, State.FAILED, State.STOPPED)
 
 
 class Lifecycle:
-    """``state``, ``detail`` and ``manifest`` are read freely. Whoever takes a step holds ``lock`` meanwhile.
+    """``state``, ``detail`` and ``manifest`` may be read without a lock; a change must hold ``lock``.
 
-    ``run`` is the run under way: it is stopped when the computation ends.
+    ``run_handle`` is the current run, if any. It is stopped when the computation ends.
     """
 
     def __init__(self, context: ComputationContext) -> None:
@@ -31,40 +31,43 @@ class Lifecycle:
 
     @property
     def unfinished(self) -> bool:
-        """Whether there is a computation that has not ended."""
+        """Whether a computation has begun and not ended."""
         return self.state is not State.IDLE and self.state not in ENDED
 
     def require_manifest(self) -> Manifest:
-        """Raises Refusal NOT_READY before one is submitted."""
+        """The manifest. Raises Refusal NOT_READY before one is submitted."""
         if self.manifest is None:
-            raise Refusal(Reason.NOT_READY, "No manifest is submitted yet.", state=self.state.value)
+            raise Refusal(Reason.NOT_READY, "No manifest has been submitted.", state=self.state.value)
         return self.manifest
 
-    def not_ready(self, said: str) -> Refusal:
-        """Of a step that the state does not allow; ``said`` goes before "in the state"."""
-        return Refusal(Reason.NOT_READY, f"{said} in the state {self.state.value}.", state=self.state.value)
+    def not_ready(self, message: str) -> Refusal:
+        """The refusal of a step that the state does not allow; ``message`` is followed by "in the state X"."""
+        return Refusal(Reason.NOT_READY, f"{message} in the state {self.state.value}.", state=self.state.value)
 
     def append(self, kind: EventKind, *, actor: str | None = None, detail: dict[str, str] | None = None) -> str:
-        """Add an event with the state as it is now; the event's time."""
+        """Append an event with the current state. Returns the event's time."""
         digest = None if self.manifest is None else self.manifest.digest()
         return self._context.log.append(kind, self.state, manifest=digest, actor=actor, detail=detail).time
 
     def append_wiped(
         self, kind: EventKind, *places: AssetStore | ResultSlots, actor: str | None = None, detail: dict[str, str]
     ) -> None:
-        """Wipe, then add the event. When something is left it says so, and the machine ends: it is all in memory."""
+        """Delete data, then append the event. If that fails, the event says so and the machine powers off.
+
+        All data is in memory, so powering off deletes it.
+        """
         wiped = _wipe(*places)
         self.append(kind, actor=actor, detail=detail if wiped else detail | {"wipe": "failed"})
         if not wiped:
             self._power_off()
 
     def discard(self, place: AssetStore | ResultSlots) -> None:
-        """Wipe what came after the computation's end. When something is left the machine ends."""
+        """Delete data that arrived after the computation's end. If that fails, the machine powers off."""
         if not _wipe(place):
             self._power_off()
 
     def end(self, state: State, kind: EventKind, *, actor: str | None = None, detail: str = "") -> None:
-        """Into a state for good, wiping everything but the log, the receipt and what the algorithm printed."""
+        """Enter a final state and delete all data except event log, receipt and the algorithm's logs."""
         self.state, self.detail = state, detail
         if self.run_handle is not None:
             self.run_handle.stop()
@@ -72,7 +75,7 @@ class Lifecycle:
         self.append_wiped(kind, *places, actor=actor, detail={"reason": detail} if detail else {})
 
     def fail(self, reason: str) -> None:
-        """The run has come to nothing, unless somebody has ended it before."""
+        """Enter the state Failed, unless the computation has already ended."""
         with self.lock:
             if self.state is State.RUNNING:
                 self.end(State.FAILED, EventKind.FAILED, detail=reason)
@@ -82,7 +85,7 @@ class Lifecycle:
 
 
 def _wipe(*places: AssetStore | ResultSlots) -> bool:
-    """Whether nothing is left of what was there."""
+    """Whether everything was deleted."""
     wiped = True
     for place in places:
         try:

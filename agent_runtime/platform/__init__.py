@@ -1,1 +1,1 @@
-"""The machine under the agent: which platform it is, its TPM, its reports and its metadata service."""
+"""Access to the platform: its TPM, hardware reports, metadata service and boot logs."""

@@ -1,4 +1,4 @@
-"""Evidence of this machine, and the log of what the agent measured."""
+"""Makes evidence of this machine, and keeps the log of what the agent measured."""
 
 import secrets
 import threading
@@ -16,7 +16,7 @@ from cloister.protocol.bootconfig import BootConfiguration
 
 
 class Attester:
-    """Measures and attests, one at a time, so that each piece of evidence fits the runtime log that it carries."""
+    """Measures and makes evidence, one at a time, so that evidence always matches the runtime log in it."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class Attester:
         boot_configuration: BootConfiguration,
         limits: Limits,
     ) -> None:
-        """``event_log_key`` is the SPKI. Measures the boot configuration, then the agent's key."""
+        """Measure the boot configuration, then the agent's key. ``event_log_key`` is its SPKI."""
         self.platform = machine.platform
         self.event_log_key = event_log_key
         self._machine = machine
@@ -40,14 +40,14 @@ class Attester:
 
     @property
     def manifest_digest(self) -> bytes:
-        """Of the measured manifest, or 32 zero bytes."""
+        """The measured manifest's digest, or 32 zero bytes before one is measured."""
         return self._manifest or transcript.NO_MANIFEST
 
     def measure_manifest(self, digest: bytes) -> None:
         """Measure the one manifest of this boot."""
         with self._lock:
             if self._manifest is not None:
-                raise Refusal(Reason.ALREADY_SUBMITTED, "This machine has measured its manifest already.")
+                raise Refusal(Reason.ALREADY_SUBMITTED, "This machine has already measured a manifest.")
             self._measure(Kind.MANIFEST, digest)
             self._manifest = digest
 
@@ -58,11 +58,11 @@ class Attester:
             return self._collect(binding)
 
     def pcrs(self, indices: Iterable[int]) -> dict[int, bytes]:
-        """Values of registers that the evidence shows, SHA-256 bank."""
+        """Values of PCRs in the SHA-256 bank. Empty if the platform's evidence has no PCRs."""
         return self._machine.pcrs(indices)
 
     def for_receipt(self, *, payload_digest: bytes, log_head: bytes) -> Evidence:
-        """The last evidence of a computation, over its receipt."""
+        """Evidence over a computation's receipt."""
         with self._lock:
             return self._collect(ReceiptBinding(payload_digest, self.manifest_digest, log_head))
 
@@ -83,10 +83,10 @@ class Attester:
 
 
 class _EvidenceQueue:
-    """One stranger's turn after another, drawn by lot among those who wait.
+    """A queue for evidence. The next call is drawn at random from those that wait.
 
-    Who is too many is drawn by lot as well, the newcomer among them: somebody who keeps the queue full for ever has no
-    better chance than his share of the calls, and nobody is kept out.
+    When the queue is full, one call is dropped at random; it may be the newest. A peer that keeps the queue full thus
+    gets its share of the calls and cannot keep others out.
     """
 
     def __init__(self, limit: int, seconds: float) -> None:
@@ -98,7 +98,7 @@ class _EvidenceQueue:
 
     @contextmanager
     def turn(self) -> Generator[None]:
-        """Wait for a turn, and have it. Raises Refusal BUSY when the lot falls otherwise or it takes too long."""
+        """Wait for a turn. Raises Refusal BUSY when the call is dropped or waits too long."""
         ticket = object()
         with self._changed:
             if self._current is None:
@@ -121,7 +121,7 @@ class _EvidenceQueue:
         if ticket is not self._current:
             if ticket in self._waiting:
                 self._waiting.remove(ticket)
-            raise Refusal(Reason.BUSY, "The machine is making evidence for others; try again in a moment.")
+            raise Refusal(Reason.BUSY, "The machine is making evidence for other sessions. Try again in a moment.")
 
     def _draw(self) -> object:
         return self._waiting.pop(secrets.randbelow(len(self._waiting)))

@@ -1,8 +1,8 @@
-"""The platforms ``azure-snp`` and ``azure-tdx``: Microsoft's paravisor with its vTPM, and the metadata service (IMDS).
+"""The platforms ``azure-snp`` and ``azure-tdx``: Microsoft's paravisor with its vTPM, and IMDS (metadata service).
 
-The paravisor keeps its report in NV 0x01400001. What the guest writes to NV 0x01400002 goes into the runtime claims of
-a report that the paravisor then makes anew, which takes it some seconds: the one that is there from the boot, or was
-made for another session, is no evidence.
+The paravisor keeps its report in NV 0x01400001. When the guest writes to NV 0x01400002, the paravisor makes a new
+report with these bytes in its runtime claims, which takes a few seconds. Until then NV 0x01400001 has the report of the
+boot or of another session, which is no evidence for this one.
 """
 
 import binascii
@@ -38,29 +38,29 @@ AK_HANDLE = 0x81000003
 USER_DATA = "/metadata/instance/compute/userData?api-version=2021-01-01&format=text"
 # Microsoft, "Trusted Hardware Identity Management", section on AMD processors.
 CERTIFICATES = "/metadata/THIM/amd/certification"
-# Microsoft's guest attestation samples, ImdsClient: the body has the TDREPORT, the answer the quote, in base64url.
+# Microsoft's guest attestation samples, ImdsClient: TDREPORT in the request, quote in the answer, base64url.
 QUOTE = "/acc/tdquote"
 
 _PLATFORMS = {hcl.TYPE_SNP: Platform.AZURE_SNP, hcl.TYPE_TDX: Platform.AZURE_TDX}
 _RETRY_SECONDS = 0.1
 _REPORT_READS = 150
-"""How often the report is read until it is the new one: 15 seconds, where 3 have been seen."""
+"""Attempts to read the new report: 15 seconds in total. About 3 were observed."""
 
 _MAX_CERTIFICATES = 4
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]{1,16384}?)-----END CERTIFICATE-----")
-# AMD publication 56860, table 23: REPORTED_TCB and CHIP_ID decide which certificate is the key's.
+# AMD publication 56860, table 23: REPORTED_TCB and CHIP_ID identify the signing key's certificate.
 _SIGNING_KEY = (slice(0x180, 0x188), slice(0x1A0, 0x1E0))
-# Where a hardware report has its report data: the same table; Intel TDX module ABI, REPORTMACSTRUCT.
+# Offsets of the report data: the same table; Intel TDX module ABI, REPORTMACSTRUCT.
 _REPORT_DATA = {hcl.TYPE_SNP: slice(0x50, 0x90), hcl.TYPE_TDX: slice(128, 192)}
 
 
 def metadata_service() -> MetadataClient:
-    """IMDS, which answers only to requests with this header."""
+    """A client of IMDS, which requires this header."""
     return MetadataClient({"Metadata": "true"})
 
 
 class AzureMachine:
-    """A confidential VM at Azure. Its vTPM's key is in the paravisor's claims, which the hardware's report binds."""
+    """A CVM on Azure. The paravisor's claims contain the vTPM's key, and the hardware report covers the claims."""
 
     def __init__(
         self,
@@ -70,8 +70,8 @@ class AzureMachine:
         boot_event_log: Path,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Raises AgentError, TpmError, MalformedEvidence or OSError for a machine that is no confidential VM."""
-        # Azure keeps it in base64.
+        """Raises AgentError, TpmError, MalformedEvidence or OSError when the machine is not a CVM."""
+        # User data is base64.
         given = metadata.get(USER_DATA, what="boot configuration (user data)")
         self.boot_configuration = _decoded(given.strip(), "The VM's user data")
         self._metadata = metadata
@@ -86,15 +86,15 @@ class AzureMachine:
         self._collateral: tuple[CollateralItem, ...] = ()
 
     def measure(self, measurement: Measurement) -> None:
-        """Into register 15 of the paravisor's vTPM."""
+        """Extend PCR 15 of the paravisor's vTPM."""
         self._tpm.extend(measurement)
 
     def pcrs(self, indices: Iterable[int]) -> dict[int, bytes]:
-        """Values of the vTPM's registers."""
+        """Values of the vTPM's PCRs."""
         return self._tpm.pcrs(indices)
 
     def attest(self, report_data: bytes) -> EvidenceParts:
-        """The paravisor's report made anew, a quote over the same data, and what vouches for the hardware's report."""
+        """A new report of the paravisor, a TPM quote over the same data, and the hardware report's endorsements."""
         encoded, report = self._fresh_report(report_data)
         parts = EvidenceParts(
             tpm_quote=self._tpm.quote(report_data),
@@ -107,7 +107,7 @@ class AzureMachine:
         return replace(parts, collateral=self._amd_certificates(report.hardware_report))
 
     def _fresh_report(self, report_data: bytes) -> tuple[bytes, HclReport]:
-        """The report whose claims have ``report_data``, as bytes and as a value."""
+        """The report with ``report_data`` in its claims, encoded and parsed."""
         self._tpm.write(NV_USER_DATA, report_data)
         for _ in range(_REPORT_READS):
             encoded = self._tpm.read(NV_REPORT)
@@ -115,22 +115,22 @@ class AzureMachine:
             if report is not None and report.claims.user_data == report_data:
                 return encoded, report
             self._sleep(_RETRY_SECONDS)
-        raise AgentError("The paravisor did not make its report anew.")
+        raise AgentError("The paravisor did not make a new report in time.")
 
     def _td_quote(self, td_report: bytes) -> bytes:
-        """The quoting enclave's quote over the TDREPORT: only the host can ask it."""
-        asked = canonical.encode({"report": canonical.to_base64(td_report)})
-        answer = _string_members(self._metadata.post(QUOTE, asked, what="quote"), "quote")
+        """The quote over a TDREPORT, from the quoting enclave. Only the host can reach it."""
+        request = canonical.encode({"report": canonical.to_base64(td_report)})
+        answer = _string_members(self._metadata.post(QUOTE, request, what="quote"), "quote")
         try:
-            # Whether it is filled up with = is not written anywhere.
+            # Padding is not documented.
             return canonical.from_base64(answer["quote"].rstrip("="), what="the quote")
         except FormatError as error:
             raise AgentError("The platform's quote is not base64url.") from error
 
     def _amd_certificates(self, snp_report: bytes) -> tuple[CollateralItem, ...]:
-        """VCEK, ASK and ARK, asked for again when the host's firmware, and with it the VCEK, is another.
+        """VCEK, ASK and ARK. Fetched again when the host's firmware, and so the VCEK, has changed.
 
-        Without them a party fetches them from AMD: no answer is no failure, and is asked for again next time.
+        A failure is not an error: a party can fetch them from AMD. The next call tries again.
         """
         signer = tuple(snp_report[part] for part in _SIGNING_KEY)
         if signer != self._signing_key or not self._collateral:
@@ -146,7 +146,7 @@ class AzureMachine:
 
 
 def _consistent(encoded: bytes) -> HclReport | None:
-    """The report, None when its parts do not belong together: it is read in pieces, and may change between them."""
+    """The report. None when its parts do not match: it is read in blocks and may change in between."""
     try:
         report = HclReport.parse(encoded)
     except MalformedEvidence:
@@ -156,21 +156,21 @@ def _consistent(encoded: bytes) -> HclReport | None:
 
 
 def _string_members(answer: bytes, *names: str) -> dict[str, str]:
-    """Members of a JSON object that are texts; the services have others besides."""
+    """String members of a JSON object, which may have others."""
     try:
         value = canonical.parse(answer, what="the answer", limit=MAX_SIZE)
     except FormatError as error:
-        raise AgentError("The platform's metadata service answered with something else than JSON.") from error
+        raise AgentError("The platform's metadata service did not answer with JSON.") from error
     found = {name: value.get(name) for name in names} if isinstance(value, dict) else {}
     if not found or not all(isinstance(text, str) for text in found.values()):
-        raise AgentError(f"The platform's metadata service answered without {' and '.join(names)}.")
+        raise AgentError(f"The answer of the platform's metadata service lacks {' and '.join(names)}.")
     return found
 
 
 def _pem(text: str) -> tuple[bytes, ...]:
-    """The certificates (DER) in PEM, the first few of them."""
+    """The first certificates in a PEM text, as DER."""
     found = _PEM.findall(text)[:_MAX_CERTIFICATES]
-    return tuple(_decoded("".join(one.split()).encode(), "A certificate of the platform's") for one in found)
+    return tuple(_decoded("".join(one.split()).encode(), "A certificate of the platform") for one in found)
 
 
 def _decoded(text: bytes, what: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The logs of the boot that firmware left behind, where init put them for the agent."""
+"""Reads the firmware's boot logs, which init has copied for the agent."""
 
 from pathlib import Path
 
@@ -7,9 +7,9 @@ from cloister.attestation.tpm import eventlog
 
 
 def read_event_log(path: Path) -> bytes | None:
-    """A log in the file ``path``, None for an empty one. Raises AgentError for one that is too large, or OSError."""
+    """The log in ``path``. None if the file is empty. Raises AgentError if it is too large, or OSError."""
     with path.open("rb") as file:
         data = file.read(eventlog.MAX_SIZE + 1)
     if len(data) > eventlog.MAX_SIZE:
-        raise AgentError(f"The firmware's event log has more than {eventlog.MAX_SIZE} bytes.")
+        raise AgentError(f"The firmware's event log is larger than {eventlog.MAX_SIZE} bytes.")
     return data or None

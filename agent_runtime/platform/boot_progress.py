@@ -1,4 +1,4 @@
-"""How far the machine has come, for whoever started it: one line each, into a port that the host reads."""
+"""Reports how far the boot is, one line per milestone, on a port that the host reads."""
 
 import errno
 import os
@@ -9,16 +9,16 @@ _ATTEMPTS = 100
 _RETRY_SECONDS = 0.01
 
 
-def report_progress(path: Path, name: str, said: str) -> None:
-    """Write a milestone. Nobody need listen: a machine without the port goes on without a word."""
-    line = f"{name} {said}\n".encode()
+def report_progress(path: Path, milestone: str, detail: str) -> None:
+    """Write a milestone. Without a port this does nothing."""
+    line = f"{milestone} {detail}\n".encode()
     for _ in range(_ATTEMPTS):
         try:
             port = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         except OSError as error:
             if error.errno != errno.EBUSY:
                 return
-            # The port takes one writer at a time, and the runner starts beside us.
+            # The port allows one writer at a time, and the runner reports at the same time.
             time.sleep(_RETRY_SECONDS)
             continue
         try:

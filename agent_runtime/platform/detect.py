@@ -1,7 +1,7 @@
-"""Which machine this is: as init found it in the tables that the host's firmware wrote.
+"""Selects the platform that init found in the host's firmware tables (image/guest/hardware).
 
-The host may lie in them, and gains nothing: the agent would then ask for evidence that is not there, and whatever
-evidence there is names its platform and is judged by the party against that platform's vendors.
+A host that falsifies them gains nothing: evidence names its platform, and a party verifies it against that platform's
+vendors. With wrong tables the agent asks for evidence that the machine does not have, and does not start.
 """
 
 from agent_runtime.config import Config
@@ -15,7 +15,7 @@ _MAX_NAME = 16
 def detect_machine(config: Config, transport: Transport) -> PlatformMachine:
     """The machine that ``config.platform`` names. Raises CloisterError or OSError.
 
-    Only what that platform needs is imported: each module costs a start under emulation its time.
+    Imports only that platform's modules: each import takes time, especially under emulation.
     """
     with config.platform.open("rb") as file:
         name = file.read(_MAX_NAME).decode("ascii", "replace").strip()
@@ -36,4 +36,4 @@ def detect_machine(config: Config, transport: Transport) -> PlatformMachine:
         return gcp.GcpMachine(
             transport, gcp.metadata_service(), reports, boot_event_log=config.boot_event_log, ccel=config.ccel
         )
-    raise AgentError("This is neither a machine of the local backend nor one at Azure or Google.")
+    raise AgentError("This machine is neither local nor on Azure nor on Google Cloud.")

@@ -1,4 +1,4 @@
-"""The platforms ``gcp-snp`` and ``gcp-tdx``: reports of the processor, Google's vTPM and metadata server."""
+"""The platforms ``gcp-snp`` and ``gcp-tdx``: hardware reports, Google's vTPM and metadata server."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -29,14 +29,14 @@ _PLATFORMS = {tsm.SEV_GUEST: Platform.GCP_SNP, tsm.TDX_GUEST: Platform.GCP_TDX}
 
 
 def metadata_service() -> MetadataClient:
-    """The metadata server, which wants this header and gives it back; by address, for the guest asks no name server."""
+    """A client of the metadata server, which requires this header and returns it. The guest uses no DNS."""
     return MetadataClient({"Metadata-Flavor": _GOOGLE}, _check)
 
 
 class GcpMachine:
-    """A confidential VM at Google.
+    """A CVM on Google Cloud.
 
-    With SEV-SNP the image is measured by the vTPM, with TDX by the hardware: then the vTPM is neither shown nor asked.
+    With SEV-SNP the vTPM measures the image. With TDX the hardware does, and the vTPM is not used.
     """
 
     def __init__(
@@ -48,13 +48,13 @@ class GcpMachine:
         boot_event_log: Path,
         ccel: Path,
     ) -> None:
-        """Raises AgentError, TpmError, MalformedEvidence or OSError for a machine that is no confidential VM."""
+        """Raises AgentError, TpmError, MalformedEvidence or OSError when the machine is not a CVM."""
         what = "boot configuration (cloister-boot-configuration)"
         self.boot_configuration = metadata.get(BOOT_CONFIGURATION, what=what)
         self._reports = reports
         provider = reports.provider()
         if provider not in _PLATFORMS:
-            raise AgentError("The machine is no confidential VM: it has neither SEV-SNP nor TDX.")
+            raise AgentError("The machine is no confidential VM: the kernel found neither SEV-SNP nor TDX.")
         self.platform = _PLATFORMS[provider]
         self._log = read_event_log(boot_event_log if self.platform is Platform.GCP_SNP else ccel)
         if self.platform is Platform.GCP_SNP:
@@ -62,16 +62,16 @@ class GcpMachine:
             self._certificate = self._tpm.certificate(structures.NV_AK_CERTIFICATE)
 
     def measure(self, measurement: Measurement) -> None:
-        """Into register 15 of the vTPM; a TD's report data has the same digests, and no register of it is free."""
+        """Extend PCR 15 of the vTPM. A TD has no free register; its report data covers the same digests."""
         if self.platform is Platform.GCP_SNP:
             self._tpm.extend(measurement)
 
     def pcrs(self, indices: Iterable[int]) -> dict[int, bytes]:
-        """Values of the vTPM's registers; none of a TD."""
+        """Values of the vTPM's PCRs. Empty for a TD."""
         return self._tpm.pcrs(indices) if self.platform is Platform.GCP_SNP else {}
 
     def attest(self, report_data: bytes) -> EvidenceParts:
-        """The processor's report; with SEV-SNP a quote over the same data, and what the host gave."""
+        """The hardware report. With SEV-SNP also a TPM quote over the same data and the host's certificates."""
         report = self._reports.take(report_data)
         if self.platform is Platform.GCP_TDX:
             return EvidenceParts(tdx_quote=report.outblob, ccel=self._log)
@@ -88,11 +88,11 @@ class GcpMachine:
 
 def _check(headers: Mapping[str, str]) -> None:
     if headers.get(_FLAVOR) != _GOOGLE:
-        raise AgentError("What answered in place of Google's metadata server is something else.")
+        raise AgentError("The metadata server's answer has no Metadata-Flavor header: something else answered.")
 
 
 def _host_certificates(auxblob: bytes) -> tuple[bytes | None, bytes | None]:
-    """The host's certificate table and the endorsement in it. One that cannot be read would spoil the evidence."""
+    """The host's certificate table and the endorsement in it. A malformed table is left out of the evidence."""
     try:
         table = CertificateTable.parse(auxblob)
     except MalformedEvidence:

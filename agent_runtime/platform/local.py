@@ -1,4 +1,4 @@
-"""The platform ``local``: a software TPM, and a boot configuration that the hypervisor's fw_cfg gave to init."""
+"""The platform ``local``: a software TPM, and a boot configuration that init read from QEMU's fw_cfg."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,12 +14,12 @@ from cloister.protocol.bootconfig import MAX_SIZE
 
 
 class LocalMachine:
-    """A machine without a TEE. Its attestation key is certified by the workspace's authority, in NV 0x01c10002."""
+    """A VM without confidential hardware. The workspace's authority certifies its attestation key (NV 0x01c10002)."""
 
     platform = Platform.LOCAL
 
     def __init__(self, transport: Transport, *, boot_configuration: Path, boot_event_log: Path) -> None:
-        """Make the attestation key. Raises TpmError, MalformedEvidence, AgentError or OSError."""
+        """Create the attestation key. Raises TpmError, MalformedEvidence, AgentError or OSError."""
         with boot_configuration.open("rb") as file:
             self.boot_configuration = file.read(MAX_SIZE + 1)
         self._event_log = read_event_log(boot_event_log)
@@ -27,15 +27,15 @@ class LocalMachine:
         self._certificate = self._tpm.certificate(structures.NV_AK_CERTIFICATE)
 
     def measure(self, measurement: Measurement) -> None:
-        """Into register 15."""
+        """Extend PCR 15."""
         self._tpm.extend(measurement)
 
     def pcrs(self, indices: Iterable[int]) -> dict[int, bytes]:
-        """Values of the TPM's registers."""
+        """Values of the TPM's PCRs."""
         return self._tpm.pcrs(indices)
 
     def attest(self, report_data: bytes) -> EvidenceParts:
-        """A quote, the key's certificate and the firmware's log."""
+        """A TPM quote, its key's certificate and the firmware's event log."""
         return EvidenceParts(
             tpm_quote=self._tpm.quote(report_data),
             ak_certificates=(self._certificate,),

@@ -1,4 +1,4 @@
-"""What differs from platform to platform: where the boot configuration comes from, and what evidence consists of."""
+"""What differs between platforms: the source of the boot configuration, and the contents of evidence."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,39 +10,58 @@ from cloister.attestation.tpm.runtimelog import Measurement
 
 @dataclass(frozen=True, kw_only=True)
 class EvidenceParts:
-    """Members of :class:`Evidence` that the machine makes or hands on, by the same names."""
+    """The members of :class:`Evidence` that come from the platform, by the same names. None: not on this platform."""
 
     tpm_quote: TpmQuote | None = None
+    """Quote of the TPM or vTPM."""
+
     ak_certificates: tuple[bytes, ...] = ()
+    """Certificates (DER) of the quote's key. Empty when the key is endorsed in another way."""
+
     boot_event_log: bytes | None = None
+    """The firmware's TCG event log."""
+
     snp_report: bytes | None = None
+    """SEV-SNP attestation report, unless it is in ``hcl_report``."""
+
     snp_certificates: bytes | None = None
+    """The host's certificate table for ``snp_report``."""
+
     tdx_quote: bytes | None = None
+    """TDX quote."""
+
     ccel: bytes | None = None
+    """The firmware's event log of a TD."""
+
     hcl_report: bytes | None = None
+    """Report of Azure's paravisor."""
+
     launch_endorsement: bytes | None = None
+    """Google's signed endorsement of its firmware."""
+
     collateral: tuple[CollateralItem, ...] = ()
+    """Certificates that the platform offers. A party can also fetch them from the vendor."""
 
 
 class PlatformMachine(Protocol):
-    """The machine as the agent sees it. What goes wrong raises CloisterError or OSError.
+    """The machine that the agent runs on. Methods raise CloisterError or OSError.
 
-    Nothing here is believed: whoever serves the boot configuration and makes the evidence is judged by the party.
+    The agent trusts none of this: the party's appraisal covers the boot configuration and the evidence.
     """
 
     @property
     def platform(self) -> Platform:
-        """What the evidence names."""
+        """The platform that the evidence names."""
 
     @property
     def boot_configuration(self) -> bytes:
-        """The bytes that the platform handed over, not parsed. Their size is bounded, but not by the right bound."""
+        """The bytes that the platform provided, unparsed. May exceed a boot configuration's maximum size."""
 
     def measure(self, measurement: Measurement) -> None:
-        """Into register 15, where the machine has one that its evidence shows."""
+        """Extend PCR 15, if the platform's evidence has PCRs."""
 
     def pcrs(self, indices: Iterable[int]) -> dict[int, bytes]:
-        """Values of registers, SHA-256 bank; none where the evidence shows none."""
+        """Values of PCRs in the SHA-256 bank. Empty if the platform's evidence has no PCRs."""
 
     def attest(self, report_data: bytes) -> EvidenceParts:
-        """Fresh evidence over 64 bytes of report data."""
+        """Make fresh evidence over 64 bytes of report data."""

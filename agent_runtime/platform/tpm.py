@@ -1,4 +1,4 @@
-"""The TPM as the agent uses it: one attestation key, quotes, and register 15."""
+"""The TPM: one attestation key, quotes, NV indices and PCR 15."""
 
 import os
 import threading
@@ -19,7 +19,7 @@ _NO_SUCH_INDEX = 0x18B
 
 
 def open_device(path: Path = TPM_DEVICE) -> commands.Transport:
-    """The kernel's resource manager: objects loaded through it are this process's own. Raises OSError."""
+    """Open the kernel's resource manager, which isolates this process's TPM objects. Raises OSError."""
     device = os.open(path, os.O_RDWR | os.O_CLOEXEC)
 
     def send(command: bytes) -> bytes:
@@ -40,7 +40,7 @@ class Tpm:
 
     @classmethod
     def from_template(cls, transport: commands.Transport) -> Self:
-        """With the key that the template in NV 0x01c10003 leads to: GCP's way, and that of ``local``.
+        """Create the key from the template in NV 0x01c10003, as on GCP and ``local``.
 
         Raises TpmError or MalformedEvidence.
         """
@@ -50,11 +50,11 @@ class Tpm:
 
     @classmethod
     def from_handle(cls, transport: commands.Transport, handle: int) -> Self:
-        """With a key that the TPM keeps: Azure's way. Raises TpmError or MalformedEvidence."""
+        """Use a persistent key, as on Azure. Raises TpmError or MalformedEvidence."""
         return cls(transport, handle, commands.read_public(transport, handle))
 
     def has(self, index: int) -> bool:
-        """Whether there is such an NV index, written or not. Raises TpmError or MalformedEvidence."""
+        """Whether an NV index is defined, written or not. Raises TpmError or MalformedEvidence."""
         try:
             with self._lock:
                 commands.nv_read_public(self._transport, index)
@@ -65,31 +65,31 @@ class Tpm:
         return True
 
     def read(self, index: int) -> bytes:
-        """The whole of an NV index. Raises TpmError or MalformedEvidence."""
+        """The contents of an NV index. Raises TpmError or MalformedEvidence."""
         with self._lock:
             return commands.nv_read(self._transport, index)
 
     def write(self, index: int, data: bytes) -> None:
-        """To an NV index, from its beginning. Raises TpmError."""
+        """Write to the start of an NV index. Raises TpmError."""
         with self._lock:
             commands.nv_write(self._transport, index, data)
 
     def define(self, index: int, size: int) -> None:
-        """Make an NV index of ``size`` bytes. Raises TpmError."""
+        """Define an NV index of ``size`` bytes. Raises TpmError."""
         with self._lock:
             commands.nv_define(self._transport, index, size)
 
     def certificate(self, index: int) -> bytes:
-        """The certificate (DER) at the front of an NV index. Raises TpmError or MalformedEvidence."""
+        """The certificate (DER) at the start of an NV index. Raises TpmError or MalformedEvidence."""
         return _whole_der(self.read(index))
 
     def extend(self, measurement: Measurement) -> None:
-        """Measure into register 15."""
+        """Extend PCR 15."""
         with self._lock:
             commands.pcr_extend(self._transport, PCR, measurement.extended())
 
     def quote(self, report_data: bytes) -> TpmQuote:
-        """A quote over PCR 0 to 15 and 64 bytes of report data, with the values that it covers."""
+        """A quote over PCR 0 to 15 and 64 bytes of report data, with the PCR values."""
         with self._lock:
             values = commands.pcr_read(self._transport, structures.QUOTED_PCRS)
             qualifying = transcript.tpm_qualifying_data(report_data)
@@ -97,13 +97,13 @@ class Tpm:
         return TpmQuote(attest, signature, self._ak_public, tuple(values[index] for index in structures.QUOTED_PCRS))
 
     def pcrs(self, indices: Iterable[int]) -> dict[int, bytes]:
-        """Values of registers, SHA-256 bank."""
+        """Values of PCRs in the SHA-256 bank."""
         with self._lock:
             return commands.pcr_read(self._transport, indices)
 
 
 def _whole_der(data: bytes) -> bytes:
-    """The DER value at the front of an NV index, which may be larger than what stands in it."""
+    """The DER value at the start of an NV index, which may be larger than its contents."""
     if len(data) < 2:
         raise MalformedEvidence("NV index", 0, "holds no certificate")
     if data[1] < 0x80:

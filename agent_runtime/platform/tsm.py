@@ -1,7 +1,7 @@
-"""Reports of the processor's security module, through the kernel's configfs-tsm.
+"""Hardware reports through the kernel's configfs-tsm.
 
-Source: Linux, Documentation/ABI/testing/configfs-tsm-report. Init makes one report's folder and gives the agent its
-``inblob``: what is written there goes into the report that is read from ``outblob``.
+Source: Linux, Documentation/ABI/testing/configfs-tsm-report. Init creates a report's folder and makes its ``inblob``
+writable for the agent. The report in ``outblob`` covers the bytes written there.
 """
 
 import os
@@ -17,11 +17,11 @@ SEV_GUEST = "sev_guest"
 TDX_GUEST = "tdx_guest"
 
 MAX_SIZE = 64 * 1024
-"""Bytes of one attribute; the kernel makes 32 KiB at most (include/linux/tsm.h, TSM_OUTBLOB_MAX)."""
+"""Maximum bytes of one attribute; the kernel allows 32 KiB (include/linux/tsm.h, TSM_OUTBLOB_MAX)."""
 
 
 class ReportAttributes(Protocol):
-    """The attributes of one report, by name. Each reading and writing is a whole one. Raises OSError."""
+    """The attributes of one report, by name, each read and written as a whole. Raises OSError."""
 
     def read(self, name: str) -> bytes: ...
     def write(self, name: str, data: bytes) -> None: ...
@@ -29,17 +29,17 @@ class ReportAttributes(Protocol):
 
 @dataclass(frozen=True)
 class ReportFolder:
-    """The attributes as the kernel shows them."""
+    """The attributes as files of the kernel's configfs."""
 
     path: Path = REPORT_FOLDER
 
     def read(self, name: str) -> bytes:
-        """At most MAX_SIZE bytes."""
+        """Read at most MAX_SIZE bytes."""
         with (self.path / name).open("rb") as file:
             return file.read(MAX_SIZE)
 
     def write(self, name: str, data: bytes) -> None:
-        """The kernel takes what was written when the file is closed, and says nothing then."""
+        """Write an attribute. The kernel takes it when the file is closed, and reports no error then."""
         attribute = os.open(self.path / name, os.O_WRONLY | os.O_CLOEXEC)
         try:
             os.write(attribute, data)
@@ -49,7 +49,7 @@ class ReportFolder:
 
 @dataclass(frozen=True)
 class TsmReport:
-    """``outblob`` is the report itself, ``auxblob`` what the host gave with it, possibly nothing."""
+    """``outblob`` is the report, ``auxblob`` the certificates that the host added, or empty."""
 
     outblob: bytes
     auxblob: bytes
@@ -62,30 +62,30 @@ class ReportInterface:
     attributes: ReportAttributes
 
     def provider(self) -> str:
-        """Which security module there is; nothing when the kernel found none. Raises OSError."""
+        """The kernel's provider of reports. Empty when it has none. Raises OSError."""
         try:
             return self.attributes.read("provider").decode("ascii", "replace").strip()
         except FileNotFoundError:
             return ""
 
     def take(self, report_data: bytes) -> TsmReport:
-        """A report over 64 bytes. Raises OSError, or AgentError when somebody else wrote between."""
+        """A report over 64 bytes. Raises OSError, or AgentError when another process wrote meanwhile."""
         before = self._generation()
         self.attributes.write("inblob", report_data)
         report = TsmReport(self.attributes.read("outblob"), self._auxblob())
-        # One writing, ours: without it the report is over what was written before, and a second one is not ours.
+        # Exactly one write, ours. Otherwise the report may cover other bytes.
         if self._generation() != before + 1:
-            raise AgentError("The kernel's report was not made for this request alone.")
+            raise AgentError("Another process used the report interface at the same time.")
         return report
 
     def _generation(self) -> int:
         text = self.attributes.read("generation").strip()
         if not text.isdigit():
-            raise AgentError("The kernel numbers its reports with something that is no number.")
+            raise AgentError("The kernel's report has an invalid generation: it must be a number.")
         return int(text)
 
     def _auxblob(self) -> bytes:
-        """Only SEV-SNP has one, and only if the host gives one."""
+        """The host's certificates. Only with SEV-SNP, and only if the host provides them."""
         try:
             return self.attributes.read("auxblob")
         except FileNotFoundError:

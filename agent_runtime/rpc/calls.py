@@ -1,7 +1,7 @@
-"""The one place where calls are unsealed, checked and sealed: handlers behind it see typed messages.
+"""Unseals, checks and seals calls. Handlers receive typed messages.
 
-On the wire every call is what the .proto says. Here each is served as a stream in both directions, because then its
-handler starts before the first message: a peer that opens a call and sends nothing is dropped by a deadline.
+On the wire, calls are as the .proto declares them. On the server each is registered as a bidirectional stream: then its
+handler starts before the first message, and a deadline can drop a peer that opens a call and sends nothing.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ Frames = Iterator[bytes]
 
 @dataclass(frozen=True)
 class PlainMethod:
-    """A call that anyone may make, one message each way."""
+    """A call without a session: one request, one answer."""
 
     request: type[Message]
     handler: Callable[[Any], Message]
@@ -35,7 +35,7 @@ class PlainMethod:
 
 @dataclass(frozen=True)
 class UnaryMethod:
-    """A sealed call of one message each way: ``handler(session, request, call)``."""
+    """A sealed call with one request and one answer: ``handler(session, request, call)``."""
 
     request: type[Message]
     handler: Callable[[Session, Any, "Call"], Message]
@@ -43,7 +43,7 @@ class UnaryMethod:
 
 @dataclass(frozen=True)
 class DownloadMethod:
-    """A sealed call with a stream of answers: ``handler(session, request, call)``."""
+    """A sealed call with one request and a stream of answers: ``handler(session, request, call)``."""
 
     request: type[Message]
     handler: Callable[[Session, Any, "Call"], Iterator[Message]]
@@ -51,7 +51,7 @@ class DownloadMethod:
 
 @dataclass(frozen=True)
 class UploadMethod:
-    """A sealed call with streams both ways: ``handler(session, requests, call)``."""
+    """A sealed call with streams in both directions: ``handler(session, requests, call)``."""
 
     request: type[Message]
     handler: Callable[[Session, Iterator[Any], "Call"], Iterator[Message]]
@@ -61,7 +61,7 @@ Method = PlainMethod | UnaryMethod | DownloadMethod | UploadMethod
 
 
 class Call:
-    """What a handler may know of its call."""
+    """A call, as its handler sees it."""
 
     def __init__(self, context: grpc.ServicerContext, deadline: Deadline) -> None:
         self._context = context
@@ -73,12 +73,12 @@ class Call:
         return not self._context.is_active()
 
     def on_end(self, wake: Callable[[], None]) -> None:
-        """Call ``wake`` when the call ends, in whatever way."""
+        """Call ``wake`` when the call ends for any reason."""
         if not self._context.add_callback(wake):
             wake()
 
     def wait(self) -> None:
-        """What follows waits for the agent, not for the peer: no deadline strikes."""
+        """Suspend the deadline: what follows waits for the agent, not for the peer."""
         self._deadline.clear()
 
     def cancel(self) -> None:
@@ -87,7 +87,7 @@ class Call:
 
 
 class _PeerGone(Exception):
-    """The peer ended the call, or a deadline did."""
+    """The peer or a deadline ended the call."""
 
 
 class CallHandler(grpc.GenericRpcHandler):
@@ -104,7 +104,7 @@ class CallHandler(grpc.GenericRpcHandler):
         self._waiting = _WaitingCalls(limits.waiting_calls)
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any] | None":
-        """What serves a path, or None (UNIMPLEMENTED)."""
+        """The handler of a path, or None (UNIMPLEMENTED)."""
         path = handler_call_details.method
         method = self._methods.get(path)
         if method is None:
@@ -134,9 +134,9 @@ class CallHandler(grpc.GenericRpcHandler):
             status = refusal
         except SealError as error:
             status = Refusal(Reason.FRAME, error.message)
-        except Exception as error:  # noqa: BLE001 - whatever it is, its text must reach neither peer nor console
+        except Exception as error:  # noqa: BLE001 - its text must reach neither peer nor console
             print(f"{name} failed: {fault_location(error)}", flush=True)
-            status = Refusal(Reason.INTERNAL, "The agent could not carry out the call.")
+            status = Refusal(Reason.INTERNAL, "The call failed inside the agent.")
         finally:
             deadline.clear()
         info = agent_pb2.ErrorInfo(reason=status.reason.value, metadata=status.metadata)
@@ -160,7 +160,7 @@ class CallHandler(grpc.GenericRpcHandler):
         first = _parse(agent_pb2.Sealed, frame)
         session = self._sessions.find(first.session_id)
         exchange = _Exchange(session, name, first, frames)
-        # Only a frame that opens uses up its stream id: else anyone who sees a session's id could use them all up.
+        # Only a frame that can be unsealed uses its stream id. Else anyone who sees a session id could use all ids.
         session.take(first.stream)
         self._sessions.check(session)
         self._sessions.enter(session)
@@ -180,7 +180,7 @@ class CallHandler(grpc.GenericRpcHandler):
         self, method: DownloadMethod | UploadMethod, exchange: "_Exchange", call: Call, deadline: Deadline
     ) -> Iterator[bytes]:
         if not self._long.acquire(blocking=False):
-            raise Refusal(Reason.BUSY, "Too many calls are open; try again in a moment.")
+            raise Refusal(Reason.BUSY, "Too many calls are open. Try again in a moment.")
         idle = self._limits.idle_stream_seconds
         try:
             if isinstance(method, DownloadMethod):
@@ -199,7 +199,7 @@ class CallHandler(grpc.GenericRpcHandler):
 
 
 class _WaitingCalls:
-    """Calls whose first frame has not come. One too many ends the oldest: peers that keep still starve nobody."""
+    """Calls whose first frame has not arrived. Beyond the limit the oldest ends, so silent peers block no others."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -223,10 +223,10 @@ class _WaitingCalls:
 
 
 class _Exchange:
-    """One sealed call: the client's frames opened in their order, the agent's answers sealed."""
+    """One sealed call: unseals the client's frames in order and seals the agent's answers."""
 
     def __init__(self, session: Session, method: str, first: agent_pb2.Sealed, frames: Frames) -> None:
-        """Opens the first frame. Raises SealError."""
+        """Unseal the first frame. Raises SealError."""
         self.session = session
         self._stream = first.stream
         self._frames = frames
@@ -234,18 +234,18 @@ class _Exchange:
         self._sealer = Sealer(session.keys, Sender.AGENT, method, first.stream)
         self._first = self._open(first)
 
-    def only(self, kind: type[Message]) -> Any:
-        """The one message of a client that sends one."""
+    def only(self, message_type: type[Message]) -> Any:
+        """The message of a call with one request."""
         if not self._opener.ended:
-            raise SealError("The call's only frame does not say that it is the last.")
-        return _parse(kind, self._first)
+            raise SealError("The call's only frame is not marked as the last one.")
+        return _parse(message_type, self._first)
 
-    def messages(self, kind: type[Message], before_wait: Callable[[], None]) -> Iterator[Any]:
-        """The messages of a client that sends many. An empty last frame ends them and carries none."""
+    def messages(self, message_type: type[Message], before_wait: Callable[[], None]) -> Iterator[Any]:
+        """The messages of a call with many requests. An empty last frame carries no message."""
         plaintext = self._first
         while True:
             if plaintext or not self._opener.ended:
-                yield _parse(kind, plaintext)
+                yield _parse(message_type, plaintext)
             if self._opener.ended:
                 return
             before_wait()
@@ -266,7 +266,7 @@ class _Exchange:
 
 
 def _next(frames: Frames) -> bytes:
-    """The next message of the call; one that ends without it is truncated."""
+    """The next frame of the call. Raises SealError when the call ends without one."""
     try:
         frame = next(frames, None)
     except grpc.RpcError as error:
@@ -276,8 +276,8 @@ def _next(frames: Frames) -> bytes:
     return frame
 
 
-def _parse(kind: type[Message], data: bytes) -> Any:
+def _parse(message_type: type[Message], data: bytes) -> Any:
     try:
-        return kind.FromString(data)
+        return message_type.FromString(data)
     except DecodeError as error:
-        raise Refusal(Reason.MALFORMED, f"The call does not carry a {kind.DESCRIPTOR.name}.") from error
+        raise Refusal(Reason.MALFORMED, f"The call carries no valid {message_type.DESCRIPTOR.name}.") from error

@@ -1,4 +1,4 @@
-"""Ends calls whose peer keeps still for too long."""
+"""Deadlines of calls, all served by one thread."""
 
 import heapq
 import itertools
@@ -8,32 +8,32 @@ from collections.abc import Callable
 
 
 class Deadline:
-    """One call's deadline: ``set`` moves it, ``clear`` takes it away. ``expired`` tells whether it struck."""
+    """One call's deadline: ``set`` moves it, ``clear`` removes it. ``expired`` tells whether it has expired."""
 
-    def __init__(self, deadlines: "Deadlines", expire: Callable[[], object]) -> None:
+    def __init__(self, deadlines: "Deadlines", on_expiry: Callable[[], object]) -> None:
         self._deadlines = deadlines
-        self._on_expiry = expire
+        self._on_expiry = on_expiry
         self.due: float | None = None
         self.queued: float | None = None
         self.expired = False
 
     def set(self, seconds: float) -> None:
-        """Strike after so many seconds, unless moved or cleared before."""
+        """Expire after so many seconds, unless moved or cleared before."""
         self.due = time.monotonic() + seconds
         self._deadlines.push(self)
 
     def clear(self) -> None:
-        """Do not expire."""
+        """Remove the deadline."""
         self.due = None
 
     def expire(self) -> None:
-        """The time has come."""
+        """Mark the deadline as expired and end its call."""
         self.expired = True
         self._on_expiry()
 
 
 class Deadlines:
-    """One thread for all deadlines."""
+    """The deadlines of all calls, in one thread."""
 
     def __init__(self) -> None:
         self._queue: list[tuple[float, int, Deadline]] = []
@@ -43,12 +43,12 @@ class Deadlines:
         self._thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
         self._thread.start()
 
-    def deadline(self, expire: Callable[[], object]) -> Deadline:
+    def deadline(self, on_expiry: Callable[[], object]) -> Deadline:
         """A deadline, not yet set."""
-        return Deadline(self, expire)
+        return Deadline(self, on_expiry)
 
     def push(self, deadline: Deadline) -> None:
-        """Look at ``deadline`` when it is due; one that is queued for an earlier time is looked at then."""
+        """Queue ``deadline``, unless it is queued for an earlier time; it is then queued again."""
         with self._changed:
             due = deadline.due
             if due is None or (deadline.queued is not None and deadline.queued <= due):
@@ -59,7 +59,7 @@ class Deadlines:
                 self._changed.notify()
 
     def stop(self) -> None:
-        """End the thread; no deadline strikes any more."""
+        """End the thread. No deadline expires afterwards."""
         with self._changed:
             self._stopped = True
             self._changed.notify()

@@ -1,4 +1,4 @@
-"""The keys that the agent makes when it starts. They exist in its memory only and end with it."""
+"""The keys that the agent generates when it starts. They exist in its memory only."""
 
 import datetime
 import hashlib
@@ -15,7 +15,7 @@ from cloister.protocol import transcript
 
 @dataclass(frozen=True)
 class TlsIdentity:
-    """A key and its self-signed certificate, both PEM. ``spki`` is DER. Nobody trusts the certificate for itself."""
+    """A key and its self-signed certificate, both PEM; ``spki`` is DER. Evidence covers the key."""
 
     key: bytes
     certificate: bytes
@@ -23,7 +23,7 @@ class TlsIdentity:
 
     @classmethod
     def generate(cls) -> Self:
-        """A fresh ECDSA P-256 key. The certificate never ends (RFC 5280, 4.1.2.5): the clock here is the host's."""
+        """A fresh ECDSA P-256 key. The certificate never expires (RFC 5280, 4.1.2.5): the clock is the host's."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "cloister agent")])
         certificate = (

@@ -1,4 +1,4 @@
-"""Attested sessions: opened by anyone, bound once by a key that the manifest or the boot configuration names."""
+"""Attested sessions. Anyone can open one; a key of the manifest or the boot configuration binds it, once."""
 
 import hashlib
 import secrets
@@ -25,7 +25,7 @@ NONCE_SIZE = 32
 
 @dataclass(frozen=True)
 class PartyIdentity:
-    """What a key is here: its names in the manifest and what it may do."""
+    """A key's parties in the manifest, and its roles."""
 
     parties: tuple[str, ...]
     roles: tuple[str, ...]
@@ -33,26 +33,45 @@ class PartyIdentity:
 
 @dataclass
 class Session:
-    """A bound session. ``released`` holds keys of results that went to this session, until it ends."""
+    """A bound session."""
 
     id: str
+    """Random, hexadecimal. Visible on the wire and no secret."""
+
     transcript: bytes
+    """The hash over everything that the session's opening exchanged."""
+
     keys: SessionKeys
+    """Keys that seal its calls."""
+
     key_id: str
+    """Id of the party's key that bound it."""
+
     identity: PartyIdentity
+    """Parties and roles of that key."""
+
     used: float
+    """Uptime of the last call's begin or end, in seconds."""
+
     last_stream: int = 0
+    """Highest stream id used so far."""
+
     calls: int = 0
+    """Calls in progress."""
+
     released: dict[str, bytes] = field(default_factory=dict)
+    """Result keys released to this session, by consumer: a lost answer can be repeated."""
+
     lock: threading.Lock = field(default_factory=threading.Lock)
+    """Guards ``last_stream``."""
 
     def take(self, stream: int) -> None:
-        """Use up a stream id of the client's; they rise strictly. Raises Refusal STREAM_REPEATED."""
+        """Use a stream id of the client. They must increase. Raises Refusal STREAM_REPEATED."""
         with self.lock:
             if stream <= self.last_stream:
                 raise Refusal(
                     Reason.STREAM_REPEATED,
-                    f"Stream {stream} of this session was used already; the last one was {self.last_stream}.",
+                    f"Stream id {stream} was already used in this session; the last one was {self.last_stream}.",
                 )
             self.last_stream = stream
 
@@ -90,14 +109,14 @@ class Sessions:
         self._bound: dict[str, Session] = {}
 
     def open(self, request: agent_pb2.OpenSessionRequest) -> agent_pb2.OpenSessionResponse:
-        """Evidence over the caller's nonce and a fresh key. Raises Refusal MALFORMED, BUSY.
+        """Make evidence over the caller's nonce and a fresh key. Raises Refusal MALFORMED, BUSY.
 
-        Beyond the limit the oldest opening lapses: refusing the new one would let anyone lock out everyone. Openings
-        come no faster than quotes, so that a party has the time to bind its own.
+        Beyond the limit the oldest pending session is dropped: refusing the new one would let anyone lock out all
+        others. Sessions open no faster than quotes are made, so a party has time to bind its session.
         """
         nonce = request.nonce
         if len(nonce) != NONCE_SIZE:
-            raise Refusal(Reason.MALFORMED, f"The nonce has {len(nonce)} bytes; it must have {NONCE_SIZE}.")
+            raise Refusal(Reason.MALFORMED, f"The nonce must have {NONCE_SIZE} bytes, not {len(nonce)}.")
         key = HpkeKeyPair.generate()
         evidence = self._attester.for_session(
             nonce=nonce,
@@ -130,7 +149,7 @@ class Sessions:
         return agent_pb2.OpenSessionResponse(session_id=session_id, hpke_public_key=key.public, evidence=encoded)
 
     def bind(self, request: agent_pb2.BindSessionRequest) -> agent_pb2.Sealed:
-        """Bind a session to a party's key. However it ends, the session's HPKE key is gone afterwards."""
+        """Bind a session to a party's key. The session's HPKE key is deleted in any case."""
         with self._lock:
             pending = self._pending.pop(request.session_id, None)
         if pending is None or self._clock.uptime() > pending.opened + self._limits.pending_seconds:
@@ -143,10 +162,12 @@ class Sessions:
             digest = transcript.bind_digest(pending.transcript, plain.secret, plain.party_key)
             genuine = transcript.verify(plain.party_key, plain.signature, digest)
         except (FormatError, DecodeError) as error:
-            raise Refusal(Reason.MALFORMED, "The message that binds the session cannot be read.") from error
+            raise Refusal(Reason.MALFORMED, "The message that binds the session is malformed.") from error
         key_id = transcript.key_id(plain.party_key)
         if not genuine:
-            raise Refusal(Reason.NOT_AUTHORIZED, f"The session is not signed by the key {key_id}.", key=key_id)
+            raise Refusal(
+                Reason.NOT_AUTHORIZED, f"The signature that binds the session is not from the key {key_id}.", key=key_id
+            )
         session = Session(
             id=pending.id,
             transcript=pending.transcript,
@@ -165,7 +186,7 @@ class Sessions:
         return agent_pb2.Sealed(session_id=session.id, stream=0, counter=counter, last=True, ciphertext=ciphertext)
 
     def find(self, session_id: str) -> Session:
-        """The bound session of this id, now used. Raises Refusal SESSION_UNKNOWN."""
+        """The bound session of this id. Raises Refusal SESSION_UNKNOWN."""
         with self._lock:
             session = self._bound.get(session_id)
             now = self._clock.uptime()
@@ -174,26 +195,26 @@ class Sessions:
             return session
 
     def check(self, session: Session) -> None:
-        """Raises Refusal MANIFEST_CHANGED when the session is bound to another manifest than the agent's."""
+        """Raises Refusal MANIFEST_CHANGED when a manifest was submitted after the session was opened."""
         self._check_manifest(session.keys.manifest_digest)
 
     def enter(self, session: Session) -> None:
-        """Count a call of the session's key. Raises Refusal BUSY when it has too many."""
+        """Count a call that begins. Raises Refusal BUSY when the session's key has too many."""
         with self._lock:
             calls = sum(other.calls for other in self._bound.values() if other.key_id == session.key_id)
             if calls >= self._limits.calls_per_key:
-                raise Refusal(Reason.BUSY, f"This key has {calls} calls open; end one of them first.")
+                raise Refusal(Reason.BUSY, f"This key already has {calls} open calls. End one of them first.")
             session.calls += 1
             session.used = self._clock.uptime()
 
     def leave(self, session: Session) -> None:
-        """The end of a call that :meth:`enter` counted."""
+        """End a call that :meth:`enter` counted."""
         with self._lock:
             session.calls -= 1
             session.used = self._clock.uptime()
 
     def sweep(self) -> None:
-        """Forget what nobody bound in time and what nobody uses."""
+        """Remove sessions that were not bound in time or are idle for too long."""
         now = self._clock.uptime()
         with self._lock:
             for pending in [p for p in self._pending.values() if now > p.opened + self._limits.pending_seconds]:
@@ -203,16 +224,16 @@ class Sessions:
                     del self._bound[session.id]
 
     def _add(self, session: Session) -> None:
-        """Keep a session. A key with too many loses its longest unused one: only its own holder can do that to it."""
+        """Keep a session. A key with too many loses the one that is idle for longest; other keys cannot cause this."""
         with self._lock:
             own = [other for other in self._bound.values() if other.key_id == session.key_id]
             if len(own) >= self._limits.sessions_per_key:
                 idle = [other for other in own if not other.calls]
                 if not idle:
-                    raise Refusal(Reason.BUSY, f"This key has {len(own)} sessions in use.")
+                    raise Refusal(Reason.BUSY, f"This key already has {len(own)} sessions in use.")
                 del self._bound[min(idle, key=lambda other: other.used).id]
             elif len(self._bound) >= self._limits.sessions:
-                raise Refusal(Reason.BUSY, "Too many sessions are open; try again later.")
+                raise Refusal(Reason.BUSY, "Too many sessions are open. Try again later.")
             self._bound[session.id] = session
 
     def _check_manifest(self, digest: bytes) -> None:
@@ -220,10 +241,10 @@ class Sessions:
         if digest != current:
             raise Refusal(
                 Reason.MANIFEST_CHANGED,
-                "A manifest was submitted after this session was opened; open a new one.",
+                "A manifest was submitted after this session was opened. Open a new session.",
                 manifest=current.hex(),
             )
 
 
 def _unknown() -> Refusal:
-    return Refusal(Reason.SESSION_UNKNOWN, "There is no such session, or it ended; open a new one.")
+    return Refusal(Reason.SESSION_UNKNOWN, "The session is unknown or has ended. Open a new one.")

@@ -1,4 +1,4 @@
-"""The agent's side of the runner's socket."""
+"""The agent's client of the runner."""
 
 import contextlib
 import socket
@@ -11,13 +11,13 @@ from agent_runtime.runner.protocol import MAX_ANSWER, Job, RunnerOperation, RunO
 
 
 class RunHandle:
-    """A run under way. Leaving its context kills it, if it is not over, and removes what it left."""
+    """A run in progress. Leaving its context kills the run and deletes its files."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
 
     def outcome(self) -> RunOutcome:
-        """Wait for the end. A runner that ends the connection has not carried out the run."""
+        """Wait for the end of the run. LAUNCH when the runner closes the connection without an outcome."""
         answer = b""
         with contextlib.suppress(OSError):
             while not answer.endswith(b"\n") and len(answer) < MAX_ANSWER:
@@ -31,7 +31,7 @@ class RunHandle:
             return RunOutcome.LAUNCH
 
     def stop(self) -> None:
-        """Kill the run; its outcome is told to whoever waits for it."""
+        """Kill the run. :meth:`outcome` then returns."""
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_WR)
 
@@ -45,7 +45,7 @@ class RunHandle:
 
 
 class RunnerClient:
-    """Asks the runner at ``path``; ``results`` and ``output`` is where a run leaves what it made and said."""
+    """A client of the runner's socket ``path``. A run leaves its files in ``results`` and its logs in ``output``."""
 
     def __init__(self, path: Path, *, results: Path, output: Path) -> None:
         self._path = path
@@ -54,18 +54,18 @@ class RunnerClient:
 
     def start(self, job: Job) -> RunHandle:
         """Start a run. Raises AgentError when the runner cannot be reached."""
-        return RunHandle(self._ask(job.encode()))
+        return RunHandle(self._send(job.encode()))
 
     def end_machine(self, operation: RunnerOperation) -> None:
         """Power off or reboot the machine."""
-        self._ask(b'{"operation": "%s"}\n' % operation.encode()).close()
+        self._send(b'{"operation": "%s"}\n' % operation.encode()).close()
 
-    def _ask(self, request: bytes) -> socket.socket:
+    def _send(self, request: bytes) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
             connection.connect(str(self._path))
             connection.sendall(request)
         except OSError as error:
             connection.close()
-            raise AgentError("The runner does not answer.") from error
+            raise AgentError("Cannot connect to the runner.") from error
         return connection

@@ -1,7 +1,6 @@
-"""One run in its sandbox: mounts, crun, the limits, and what is left afterwards.
+"""Runs one job in its sandbox: mounts, crun, limits, outcome and cleanup.
 
-Runs as root in the runner. Standard library only. What the algorithm has written is hostile: its results are walked
-through descriptors that never follow a link, after its last process has ended.
+Part of the runner, which is root. Standard library only.
 """
 
 import contextlib
@@ -28,7 +27,7 @@ _KILL_INTERVAL = 0.1
 
 @dataclass(frozen=True)
 class RunnerPaths:
-    """Where the runner works. ``base`` is its own, ``store`` holds what the agent received."""
+    """Paths of the runner. ``base`` is its own folder, ``store`` holds the assets."""
 
     base: Path = Path("/run/cloister/run")
     store: Path = Path("/run/cloister/assets")
@@ -37,29 +36,42 @@ class RunnerPaths:
 
     @property
     def results(self) -> Path:
-        """The algorithm's results, readable by the agent after the run."""
+        """The algorithm's results; the agent reads them after the run."""
         return self.base / "results"
 
     @property
     def output(self) -> Path:
-        """What the algorithm printed, as far as the manifest lets it be kept."""
+        """What the algorithm prints, up to the manifest's limit."""
         return self.base / "output"
 
 
 @dataclass
 class Container:
-    """Runs one job with ``run``; ``stop`` may be called from another thread; ``clean`` undoes everything."""
+    """The sandbox of one run. ``stop`` may be called from another thread."""
 
     paths: RunnerPaths
+    """Where the runner works."""
+
     _stopped: threading.Event = field(default_factory=threading.Event)
+    """:meth:`stop` was called."""
+
     _timed_out: threading.Event = field(default_factory=threading.Event)
+    """The job's time is over."""
+
     _due: threading.Event = field(default_factory=threading.Event)
+    """Wakes the thread that kills the run: stopped, or over."""
+
     _over: threading.Event = field(default_factory=threading.Event)
+    """crun has ended."""
+
     _mounted: list[Path] = field(default_factory=list)
+    """Mount points, in order."""
+
     _process: subprocess.Popen[bytes] | None = None
+    """crun while it runs."""
 
     def run(self, job: Job) -> RunOutcome:
-        """Carry out ``job`` to its end. Raises OSError when the sandbox cannot be built."""
+        """Run ``job`` to its end. Raises OSError when the sandbox cannot be built."""
         paths = self._prepare(job)
         bundle = self.paths.base / "oci"
         (bundle / "config.json").write_text(json.dumps(oci_config.config(job, paths)))
@@ -70,19 +82,19 @@ class Container:
         return self._check_results(job) if outcome is RunOutcome.OK else outcome
 
     def stop(self) -> None:
-        """End the run, whatever it is doing."""
+        """End the run."""
         self._stopped.set()
         self._due.set()
 
     def clean(self) -> None:
-        """Kill what is left, unmount, and forget the run's files."""
+        """Kill remaining processes, unmount, and delete the run's files."""
         self._kill()
         self._crun("delete", "--force", _ID)
         for place in reversed(self._mounted[:]):
             with contextlib.suppress(OSError):
                 unmount(place)
                 self._mounted.remove(place)
-        # What is still mounted is another file system and would be emptied: then better leave the folder.
+        # Deleting through a remaining mount would empty another file system.
         if not self._mounted:
             shutil.rmtree(self.paths.base, ignore_errors=True)
 
@@ -91,7 +103,7 @@ class Container:
         base.mkdir(mode=0o711)
         for name in ("oci", "oci/rootfs", "crun", "results", "packed", "upper", "datasets"):
             (base / name).mkdir(mode=0o711)
-        # What the algorithm sees it may list, too.
+        # Folders that the algorithm sees must be listable.
         for name in ("work", "work/datasets", "work/results"):
             (base / name).mkdir(mode=0o755)
         (base / "work" / job.algorithm).touch()
@@ -104,7 +116,7 @@ class Container:
         if job.packed:
             self._bind(store / "packed", base / "packed")
         for entry in (store / "datasets").iterdir():
-            # As on a real disk, the algorithm's user owns its input; the copy-on-write layer keeps what it changes.
+            # The algorithm's user owns its input, as on a normal disk. Changes go to the overlay's upper layer.
             os.chown(entry, oci_config.OUTSIDE_UID, oci_config.OUTSIDE_UID, follow_symlinks=False)
         self._overlay(job)
         size = job.results + oci_config.RESULT_SLACK
@@ -122,12 +134,12 @@ class Container:
         )
 
     def _overlay(self, job: Job) -> None:
-        """``datasets``: the uploaded files underneath, a bounded tmpfs for what the algorithm writes beside them."""
+        """Mount ``datasets``: the uploaded files as lower layer, a bounded tmpfs for what the algorithm writes."""
         base, store = self.paths.base, self.paths.store
         self._tmpfs(base / "upper", job.memory + oci_config.unpacked_size(job), oci_config.UPPER_INODES, 0)
         for name in ("data", "work"):
             (base / "upper" / name).mkdir(mode=0o755)
-        # Owned before it is mounted: the root of the overlay takes over the upper folder's owner.
+        # Before mounting: the overlay's root gets the owner of the upper folder.
         os.chown(base / "upper/data", oci_config.OUTSIDE_UID, oci_config.OUTSIDE_UID)
         layers = f"lowerdir={store / 'datasets'},upperdir={base / 'upper/data'},workdir={base / 'upper/work'}"
         mount("overlay", base / "datasets", "overlay", MS_NOSUID | MS_NODEV, f"{layers},redirect_dir=on")
@@ -142,7 +154,7 @@ class Container:
         self._mounted.append(target)
 
     def _run_crun(self, job: Job, bundle: Path) -> int:
-        """Exit status of the sandbox; its output goes to the bounded file."""
+        """Run crun and return its exit status. Output goes to a bounded file."""
         words = [*self._crun_words(), "run", "--bundle", str(bundle), _ID]
         if self._stopped.is_set():
             return -1
@@ -161,14 +173,14 @@ class Container:
                 self._due.set()
                 guard.join()
         self._process = None
-        # A process that the algorithm left behind would still write its results.
+        # A background process of the algorithm could still change the results.
         self._kill()
         return status
 
     def _enforce_end(self, seconds: int) -> None:
-        """End the run when its time is over or :meth:`stop` says so.
+        """End the run after ``seconds``, or earlier after :meth:`stop`.
 
-        Again and again until it has ended: a first blow may fall before there is a group of processes to kill.
+        Kills repeatedly: the first attempt may come before the run's cgroup exists.
         """
         if not self._due.wait(seconds):
             self._timed_out.set()
@@ -209,7 +221,7 @@ class Container:
             process.kill()
 
     def _oom_kills(self) -> int:
-        """How often the kernel killed below our group. The run's own group is gone when it has ended."""
+        """OOM kills counted by the parent cgroup, which remains after the run's own cgroup is removed."""
         text = (self.paths.cgroups / oci_config.PARENT_CGROUP / "memory.events").read_text()
         return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("oom_kill "))
 
@@ -229,7 +241,7 @@ class Container:
 
 
 def open_marker(path: Path) -> IO[bytes]:
-    """A new pipe at ``path`` that others may write to and only its owner reads; this end never waits."""
+    """Create a pipe that anyone can write to and only its owner can read. Reading does not block."""
     os.mkfifo(path)
     path.chmod(0o622)
     return os.fdopen(os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0)
@@ -241,7 +253,7 @@ def is_marked(marker: IO[bytes]) -> bool:
 
 
 def keep_output(source: IO[bytes], path: Path, limit: int) -> None:
-    """Read ``source`` to its end into the new file ``path``; of what is over ``limit`` one byte is kept as its mark."""
+    """Copy ``source`` to the new file ``path``: at most ``limit`` bytes, plus one if there was more."""
     left = limit + 1
     with path.open("xb", buffering=0) as out:
         path.chmod(0o444)

@@ -1,7 +1,7 @@
-"""Inside the sandbox: unpacks wheels and datasets, then becomes the algorithm.
+"""The launcher, the first program in the sandbox: unpacks wheels and datasets, then becomes the algorithm.
 
-Started as a file by the image's interpreter with one argument, a JSON object (``sandbox.launcher_argument``). Standard
-library only. Says by one byte that the algorithm starts now; ends with a sentence on stderr when it cannot be started.
+The image's interpreter runs this file with one argument, a JSON object (``oci_config.launcher_argument``). It writes
+one byte to a pipe when the algorithm starts. On failure it prints a message to stderr. Standard library only.
 """
 
 import base64
@@ -28,51 +28,51 @@ _WHEEL = re.compile(r"wheels/[A-Za-z0-9_][A-Za-z0-9._+!-]{0,250}\.whl\Z")
 
 
 class LaunchError(Exception):
-    """The algorithm cannot be started; the text says why."""
+    """The algorithm cannot be started."""
 
 
 def safe_path(name: str, into: Path) -> Path:
-    """Where the archive member ``name`` belongs below ``into``. Raises LaunchError for a name that leads out of it."""
+    """The path in ``into`` of the archive member ``name``. Raises LaunchError for a path outside of ``into``."""
     plain = name.removesuffix("/")
     parts = plain.split("/")
     if not plain or "\\" in plain or "\0" in plain or any(part in ("", ".", "..") for part in parts):
-        raise LaunchError(f"An archive has the member {name[:80]!r}, which leads out of its folder.")
+        raise LaunchError(f"Archive member {name[:80]!r} has a path outside of its folder.")
     return into.joinpath(*parts)
 
 
 class UnpackBudget:
-    """Bytes and members that may still be unpacked."""
+    """The bytes and members that may still be unpacked. ``size`` None: no limit on bytes."""
 
     def __init__(self, size: int | None) -> None:
         self._left = size
         self._members = _MAX_MEMBERS
 
     def member(self) -> None:
-        """Count a member."""
+        """Count a member. Raises LaunchError beyond the limit."""
         self._members -= 1
         if self._members < 0:
             raise LaunchError(f"An archive has more than {_MAX_MEMBERS} members.")
 
     def copy(self, source: IO[bytes], target: Path) -> None:
-        """Write what ``source`` holds to the new file ``target``."""
+        """Copy ``source`` to the new file ``target``. Raises LaunchError beyond the limit."""
         with target.open("xb") as out:
             while data := source.read(_CHUNK):
                 if self._left is not None:
                     self._left -= len(data)
                     if self._left < 0:
-                        raise LaunchError("An archive holds more than the unpacked size that the manifest declares.")
+                        raise LaunchError("An archive is larger than the unpacked size that the manifest declares.")
                 out.write(data)
 
 
 def unpack_zip(source: Path | IO[bytes], into: Path, budget: UnpackBudget) -> None:
-    """Unpack a zip of plain files and folders."""
+    """Unpack a zip of regular files and folders."""
     with zipfile.ZipFile(source) as archive:
         for info in archive.infolist():
             budget.member()
             target = safe_path(info.filename, into)
             mode = info.external_attr >> 16
             if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise LaunchError(f"An archive has the member {info.filename[:80]!r}, which is no file or folder.")
+                raise LaunchError(f"Archive member {info.filename[:80]!r} is no file or folder.")
             if info.is_dir():
                 target.mkdir(parents=True, exist_ok=True)
                 continue
@@ -84,7 +84,7 @@ def unpack_zip(source: Path | IO[bytes], into: Path, budget: UnpackBudget) -> No
 
 
 def unpack_tar(source: Path, into: Path, budget: UnpackBudget) -> None:
-    """Unpack a tar of plain files and folders, packed with whatever the standard library reads."""
+    """Unpack a tar of regular files and folders, in any compression that ``tarfile`` reads."""
     with tarfile.open(source, mode="r:*") as archive:
         for info in archive:
             budget.member()
@@ -94,7 +94,7 @@ def unpack_tar(source: Path, into: Path, budget: UnpackBudget) -> None:
                 continue
             data = archive.extractfile(info) if info.isreg() else None
             if data is None:
-                raise LaunchError(f"An archive has the member {info.name[:80]!r}, which is no file or folder.")
+                raise LaunchError(f"Archive member {info.name[:80]!r} is no file or folder.")
             target.parent.mkdir(parents=True, exist_ok=True)
             with data:
                 budget.copy(data, target)
@@ -112,31 +112,29 @@ def unpack_dataset(source: Path, into: Path, size: int) -> None:
 
 
 def install_wheels(bundle: Path, into: Path) -> None:
-    """Unpack the bundle's wheels, each of which must be one that its requirements name by hash."""
+    """Unpack the bundle's wheels. The SHA-256 of each must be in the bundle's requirements.txt."""
     with tarfile.open(bundle, mode="r:") as archive:
         members = list(_bundle_members(archive))
         if not members or members[0].name != "requirements.txt":
-            raise LaunchError("The bundle does not begin with requirements.txt.")
+            raise LaunchError("The first member of the bundle must be requirements.txt.")
         allowed = set(_HASH.findall(_read(archive, members[0]).decode("utf-8", "replace")))
         for member in members[1:]:
             source = archive.extractfile(member)
             if source is None or not _WHEEL.match(member.name):
-                raise LaunchError(f"The bundle has the member {member.name[:80]!r}, which is no wheel.")
+                raise LaunchError(f"Bundle member {member.name[:80]!r} is no wheel.")
             with source:
                 found = _digest(source)
                 if found not in allowed:
-                    raise LaunchError(
-                        f"{member.name} has SHA-256 {found}, which the bundle's requirements do not name."
-                    )
+                    raise LaunchError(f"{member.name}: SHA-256 {found} is not in the bundle's requirements.txt.")
                 source.seek(0)
                 install_wheel(source, into, PurePosixPath(member.name).name)
 
 
 def install_wheel(source: IO[bytes], into: Path, name: str) -> None:
-    """Unpack one wheel as an installer would lay out its libraries (the specification's ``.data`` folders included).
+    """Install the libraries of one wheel, including those in its ``.data`` folder.
 
-    Source: Python Packaging User Guide, "Binary distribution format". Scripts, headers and data are left out: nothing
-    in the sandbox looks for them. Every file must be in RECORD, with its hash.
+    Source: Python Packaging User Guide, "Binary distribution format". Scripts, headers and data are skipped: the
+    sandbox has no use for them. RECORD must have the hash of every file.
     """
     with zipfile.ZipFile(source) as wheel:
         record = _record(wheel, name)
@@ -150,18 +148,18 @@ def install_wheel(source: IO[bytes], into: Path, name: str) -> None:
             target = safe_path(place, into)
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.exists():
-                raise LaunchError(f"{name} would replace {place}, which another wheel has put there.")
+                raise LaunchError(f"{name} would replace {place} of another wheel.")
             state = hashlib.sha256()
             with wheel.open(info) as data, target.open("xb") as out:
                 while part := data.read(_CHUNK):
                     state.update(part)
                     out.write(part)
             if not _is_unrecorded(info.filename) and record.get(info.filename) != state.digest():
-                raise LaunchError(f"{info.filename[:80]} in {name} is not what the wheel's RECORD says.")
+                raise LaunchError(f"{name}: {info.filename[:80]} differs from its hash in RECORD.")
 
 
 def _install_path(name: str) -> str | None:
-    """Where a wheel's member goes below the folder of packages, or None."""
+    """The path of a wheel's member in the folder of packages. None: not installed."""
     top, _, rest = name.partition("/")
     if not top.endswith(".data"):
         return name
@@ -178,7 +176,7 @@ def _record(wheel: zipfile.ZipFile, name: str) -> dict[str, bytes]:
     """SHA-256 by member, from the wheel's RECORD."""
     found = [info for info in wheel.infolist() if re.fullmatch(r"[^/]+\.dist-info/RECORD", info.filename)]
     if len(found) != 1 or found[0].file_size > _MAX_REQUIREMENTS:
-        raise LaunchError(f"{name} has no RECORD, or more than one.")
+        raise LaunchError(f"{name} must have exactly one RECORD, of at most {_MAX_REQUIREMENTS} bytes.")
     digests = {}
     for line in wheel.read(found[0]).decode("utf-8", "replace").splitlines():
         path, _, rest = line.rpartition(",")[0].rpartition(",")
@@ -187,7 +185,7 @@ def _record(wheel: zipfile.ZipFile, name: str) -> dict[str, bytes]:
             try:
                 digests[path.strip('"')] = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
             except (binascii.Error, ValueError) as error:
-                raise LaunchError(f"{name} has a RECORD that cannot be read.") from error
+                raise LaunchError(f"{name}: RECORD is malformed.") from error
     return digests
 
 
@@ -198,14 +196,14 @@ def _bundle_members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         if member.isdir() and member.name == "wheels":
             continue
         if not member.isreg():
-            raise LaunchError(f"The bundle has the member {member.name[:80]!r}, which is no file.")
+            raise LaunchError(f"Bundle member {member.name[:80]!r} is no file.")
         yield member
 
 
 def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     source = archive.extractfile(member)
     if source is None or member.size > _MAX_REQUIREMENTS:
-        raise LaunchError(f"{member.name} in the bundle is too large.")
+        raise LaunchError(f"{member.name} in the bundle is larger than {_MAX_REQUIREMENTS} bytes.")
     with source:
         return source.read()
 
@@ -218,7 +216,7 @@ def _digest(source: IO[bytes]) -> str:
 
 
 def prepare(request: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
-    """Unpack what the request names; the algorithm's command line and the variables it needs beside its own."""
+    """Unpack wheels and datasets. Returns the algorithm's command line and additional environment variables."""
     folders = []
     wheels = request["wheels"]
     if wheels is not None:
@@ -234,16 +232,16 @@ def prepare(request: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
 
 
 def main() -> NoReturn:
-    """Prepare, then become the algorithm. A new interpreter starts: nothing of this one is left in it."""
+    """Prepare, then replace this process by a new interpreter that runs the algorithm."""
     try:
         request = json.loads(sys.argv[1])
         words, variables = prepare(request)
         with open(request["launched"], "wb", buffering=0) as launched:
             launched.write(b"1")
-    except Exception as error:  # noqa: BLE001 - archives fail in many ways, and none of them is the algorithm's
+    except Exception as error:  # noqa: BLE001 - archives fail in many ways, none of them the algorithm's fault
         print(f"The algorithm cannot be started: {error}", file=sys.stderr, flush=True)
         sys.exit(FAILED)
-    os.execve(words[0], words, os.environ | variables)  # noqa: S606 - it is what this program is for
+    os.execve(words[0], words, os.environ | variables)  # noqa: S606 - the purpose of this program
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ _MNT_DETACH, _UMOUNT_NOFOLLOW = 2, 8
 
 
 def mount(source: str, target: Path, kind: str, flags: int, data: str) -> None:
+    """Mount ``source`` at ``target``. Raises OSError."""
     libc = ctypes.CDLL(None, use_errno=True)
     words = [word.encode() for word in (source, str(target), kind, data)]
     if libc.mount(words[0], words[1], words[2], ctypes.c_ulong(flags), words[3]) != 0:
@@ -15,6 +16,7 @@ def mount(source: str, target: Path, kind: str, flags: int, data: str) -> None:
 
 
 def unmount(target: Path) -> None:
+    """Detach the mount at ``target``. Raises OSError."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.umount2(str(target).encode(), _MNT_DETACH | _UMOUNT_NOFOLLOW) != 0:
         raise OSError(ctypes.get_errno(), f"cannot unmount {target.name}")

@@ -1,6 +1,6 @@
-"""The sandbox of a run as an OCI runtime configuration: a fixed template, filled with what a :class:`Job` may say.
+"""The OCI runtime configuration of a sandbox: a fixed template with the values of a :class:`Job`.
 
-Source: OCI Runtime Specification 1.0.2, config.md and config-linux.md. Standard library only (the runner imports it).
+Source: OCI Runtime Specification 1.0.2, config.md and config-linux.md. Standard library only.
 """
 
 import json
@@ -11,12 +11,12 @@ from typing import Any
 from agent_runtime.runner.protocol import Job
 
 MAPPED_BASE = 100_000
-"""User and group 0 of the sandbox are this outside."""
+"""The id outside of the sandbox of its user and group 0."""
 
 MAPPED_COUNT = 65_536
 PROCESS_UID = 1000
 OUTSIDE_UID = MAPPED_BASE + PROCESS_UID
-"""Whom the algorithm's files belong to, seen from outside."""
+"""The owner of the algorithm's files, outside of the sandbox."""
 
 PARENT_CGROUP = "run"
 CGROUP = f"/{PARENT_CGROUP}/algorithm"
@@ -24,16 +24,16 @@ WORK = "/work"
 PYTHON = "/usr/bin/python3"
 LAUNCHER = "/usr/lib/cloister/agent_runtime/runner/launch.py"
 LAUNCHED = "/run/launched"
-"""A pipe that takes the launcher's word: whatever the algorithm writes there later, it cannot take that back."""
+"""The pipe that the launcher writes to. The algorithm can write to it later but cannot remove that byte."""
 
 MAX_ARGUMENT = 128 * 1024
-"""Bytes that the launcher's one argument may have with its zero byte (execve(2), MAX_ARG_STRLEN)."""
+"""Maximum bytes of the launcher's argument, including its zero byte (execve(2), MAX_ARG_STRLEN)."""
 
 TMP_BYTES = 64 * 1024 * 1024
 TMP_INODES = 8192
 WHEEL_INODES = 65_536
 RESULT_SLACK = 1024 * 1024
-"""Bytes beyond the declared maximum that the results' file system has: what is over is found by counting."""
+"""Bytes of the results' file system beyond the declared maximum, so that counting finds an excess."""
 
 RESULT_INODES = 8192
 UPPER_INODES = 262_144
@@ -57,25 +57,40 @@ _READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
 
 @dataclass(frozen=True)
 class SandboxPaths:
-    """Folders and files outside that a run sees: made by the runner, except the two that come from the store."""
+    """Paths outside of the sandbox that are mounted into it."""
 
     rootfs: Path
+    """The guest's root file system, mounted read-only."""
+
     work: Path
+    """The working directory, with mount points for the rest. Read-only."""
+
     datasets: Path
+    """The datasets, with a bounded layer for the algorithm's changes."""
+
     results: Path
+    """The folder that the algorithm writes its results to."""
+
     algorithm: Path
+    """The algorithm's file, from the store."""
+
     bundle: Path
+    """The bundle of wheels, from the store. Mounted if the job has one."""
+
     packed: Path
+    """The folder of datasets to unpack, from the store."""
+
     launched: Path
+    """The pipe that shows that the algorithm was started."""
 
 
 def memory_limit(job: Job) -> int:
-    """Bytes of the cgroup: what the processes may have, and the files that the run makes, which are memory too."""
+    """Memory limit of the cgroup in bytes: for processes, and for the files of the run, which are in memory."""
     return job.memory + unpacked_size(job) + job.results + RESULT_SLACK
 
 
 def unpacked_size(job: Job) -> int:
-    """Bytes of all datasets that the launcher unpacks."""
+    """Bytes of all unpacked datasets."""
     return sum(packed.size for packed in job.packed)
 
 
@@ -120,7 +135,7 @@ def config(job: Job, paths: SandboxPaths) -> dict[str, Any]:
 
 
 def launcher_argument(job: Job) -> str:
-    """The launcher's one argument (JSON): what it unpacks and what it then runs."""
+    """The launcher's argument (JSON): what it unpacks and then runs."""
     return json.dumps(
         {
             "algorithm": f"{WORK}/{job.algorithm}",
@@ -137,10 +152,10 @@ def launcher_argument(job: Job) -> str:
 
 
 def environment(job: Job) -> list[str]:
-    """The variables of the algorithm: a few of ours, which the manifest may replace."""
+    """The algorithm's environment: a few defaults, which the manifest may replace."""
     own = {
         "PATH": "/usr/bin",
-        "HOME": "/tmp",  # noqa: S108 - a file system of the sandbox's own
+        "HOME": "/tmp",  # noqa: S108 - inside the sandbox
         "LANG": "C.UTF-8",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
@@ -149,7 +164,7 @@ def environment(job: Job) -> list[str]:
 
 
 def seccomp() -> dict[str, Any]:
-    """The list of system calls that a run may make (seccomp.json names its source)."""
+    """The system calls that a run may make. seccomp.json names its source."""
     listed = json.loads(Path(__file__).with_name("seccomp.json").read_bytes())
     return {
         "defaultAction": "SCMP_ACT_ERRNO",

@@ -1,7 +1,6 @@
-"""What the agent asks of the runner, and what it hears back: JSON lines on a local socket.
+"""The messages between agent and runner: JSON lines on a local socket.
 
-The runner is root and the agent may be broken, so a request is parsed strictly and can say nothing but what is here.
-Standard library only: the runner imports nothing else.
+The runner is root and the agent may be compromised, so the runner parses requests strictly. Standard library only.
 """
 
 import json
@@ -12,7 +11,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 MAX_REQUEST = 4 * 1024 * 1024
-"""Bytes of a request line."""
+"""Maximum bytes of a request line."""
 
 MAX_ANSWER = 4096
 _MAX_WORDS = 256
@@ -24,15 +23,15 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 _TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f]*\Z")
 
 OWN_NAMES = ("datasets", "results")
-"""What stands in the algorithm's folder already: an algorithm cannot be called so."""
+"""Folders next to the algorithm's file, which must have another name."""
 
 
 class RequestError(ValueError):
-    """A request that the runner does not take."""
+    """The runner does not accept a request."""
 
 
 class RunOutcome(StrEnum):
-    """How a run ended. Everyone may see it, so there is nothing in it but this word."""
+    """How a run ended. Every session can see this, so there are no details."""
 
     OK = "OK"
     EXIT_STATUS = "EXIT_STATUS"
@@ -46,7 +45,7 @@ class RunOutcome(StrEnum):
 
 
 class RunnerOperation(StrEnum):
-    """All that the runner does."""
+    """The runner's operations."""
 
     RUN = "run"
     POWER_OFF = "power-off"
@@ -55,7 +54,7 @@ class RunnerOperation(StrEnum):
 
 @dataclass(frozen=True)
 class PackedDataset:
-    """A dataset that is unpacked inside the sandbox, into a folder of its name; ``size`` in bytes, unpacked."""
+    """A dataset that the sandbox unpacks into a folder of this name; ``size`` is its unpacked size in bytes."""
 
     name: str
     size: int
@@ -63,26 +62,49 @@ class PackedDataset:
 
 @dataclass(frozen=True)
 class Job:
-    """One run. Sizes in bytes, ``seconds`` of wall time.
-
-    ``datasets`` are names of files in the store's folder of that name, ``packed`` those to unpack; ``wheels`` says
-    whether there is a bundle.
-    """
+    """One run, as the manifest declares it. Sizes are in bytes."""
 
     kind: str
+    """The algorithm's kind; must be ``python``."""
+
     algorithm: str
+    """File name of the algorithm."""
+
     wheels: bool
+    """Whether the algorithm has a bundle of wheels."""
+
     datasets: tuple[str, ...]
+    """File names of the datasets that are not unpacked."""
+
     packed: tuple[PackedDataset, ...]
+    """The datasets to unpack."""
+
     args: tuple[str, ...]
+    """Command line arguments of the algorithm."""
+
     environment: Mapping[str, str]
+    """Environment variables of the algorithm."""
+
     seconds: int
+    """Maximum wall time."""
+
     memory: int
+    """Memory for the algorithm's processes."""
+
     cpus: int
+    """Number of CPUs."""
+
     processes: int
+    """Maximum number of processes and threads."""
+
     results: int
+    """Maximum size of all result files."""
+
     output: int
+    """Maximum size of the logs that are kept."""
+
     version: int = field(default=1)
+    """Version of this message."""
 
     def encode(self) -> bytes:
         """One line of JSON, with its newline."""
@@ -93,28 +115,28 @@ class Job:
         """From the JSON value of a request. Raises RequestError."""
         names = {"operation", *cls.__dataclass_fields__}
         if not isinstance(value, dict) or set(value) != names:
-            raise RequestError("A request to run has other members than it must have.")
+            raise RequestError("The request to run has missing or unknown members.")
         if value["version"] != 1 or value["kind"] != "python":
-            raise RequestError("A request is of another version, or of a kind that cannot be run.")
-        algorithm = _text(value["algorithm"], _FILE)
+            raise RequestError("The request has an unsupported version or kind.")
+        algorithm = _string(value["algorithm"], _FILE)
         if algorithm in OWN_NAMES or not isinstance(value["wheels"], bool):
-            raise RequestError("A request names an algorithm that cannot be placed.")
+            raise RequestError("The request has an invalid algorithm.")
         packed = tuple(_packed(item) for item in _list(value["packed"]))
-        datasets = tuple(_text(item, _FILE) for item in _list(value["datasets"]))
+        datasets = tuple(_string(item, _FILE) for item in _list(value["datasets"]))
         places = [*datasets, *(item.name for item in packed)]
         if len(set(places)) != len(places):
-            raise RequestError("A request names a dataset twice.")
+            raise RequestError("The request names a dataset twice.")
         environment = value["environment"]
         if not isinstance(environment, dict) or len(environment) > _MAX_WORDS:
-            raise RequestError("A request has an environment that is none.")
+            raise RequestError("The request has an invalid environment.")
         return cls(
             kind=value["kind"],
             algorithm=algorithm,
             wheels=value["wheels"],
             datasets=datasets,
             packed=packed,
-            args=tuple(_text(item, _TEXT) for item in _list(value["args"])),
-            environment={_text(name, _VARIABLE): _text(text, _TEXT) for name, text in environment.items()},
+            args=tuple(_string(item, _TEXT) for item in _list(value["args"])),
+            environment={_string(name, _VARIABLE): _string(text, _TEXT) for name, text in environment.items()},
             seconds=_number(value["seconds"], 1, 31_622_400),
             memory=_number(value["memory"], 1, _MAX_SIZE),
             cpus=_number(value["cpus"], 1, 4096),
@@ -125,38 +147,38 @@ class Job:
 
 
 def parse_request(line: bytes) -> Job | RunnerOperation:
-    """What a request line asks for: a run, or one of the other operations. Raises RequestError."""
+    """Parse a request line: a job, or another operation. Raises RequestError."""
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise RequestError("A request is not JSON.") from error
+        raise RequestError("The request is not JSON.") from error
     operation = value.get("operation") if isinstance(value, dict) else None
     if operation == RunnerOperation.RUN:
         return Job.from_value(value)
     if value in ({"operation": RunnerOperation.POWER_OFF}, {"operation": RunnerOperation.REBOOT}):
         return RunnerOperation(operation)
-    raise RequestError("A request asks for something that the runner does not do.")
+    raise RequestError("The request names an unknown operation.")
 
 
 def _packed(value: Any) -> PackedDataset:
     if not isinstance(value, dict) or set(value) != {"name", "size"}:
-        raise RequestError("A request has a packed dataset that is none.")
-    return PackedDataset(_text(value["name"], _NAME), _number(value["size"], 0, _MAX_SIZE))
+        raise RequestError("The request has an invalid packed dataset.")
+    return PackedDataset(_string(value["name"], _NAME), _number(value["size"], 0, _MAX_SIZE))
 
 
 def _list(value: Any) -> list[Any]:
     if not isinstance(value, list) or len(value) > _MAX_WORDS:
-        raise RequestError("A request has a list that is none, or is too long.")
+        raise RequestError("The request has an invalid or too long list.")
     return value
 
 
-def _text(value: Any, pattern: re.Pattern[str]) -> str:
+def _string(value: Any, pattern: re.Pattern[str]) -> str:
     if not isinstance(value, str) or len(value) > _MAX_TEXT or not pattern.match(value):
-        raise RequestError("A request has a text that may not stand there.")
+        raise RequestError("The request has an invalid string.")
     return value
 
 
-def _number(value: Any, least: int, most: int) -> int:
-    if type(value) is not int or not least <= value <= most:
-        raise RequestError("A request has a number that may not stand there.")
+def _number(value: Any, minimum: int, maximum: int) -> int:
+    if type(value) is not int or not minimum <= value <= maximum:
+        raise RequestError("The request has an invalid number.")
     return value

@@ -1,7 +1,7 @@
-"""Makes the results of a run readable to the agent. Runs as root on a tree that hostile code wrote.
+"""Makes the results of a run readable for the agent.
 
-Standard library only. Every step goes through the descriptor of the folder it is in, so that no link is followed. The
-algorithm's last process has ended before.
+Runs as root on a tree that hostile code wrote, after its last process has ended. Each step uses the descriptor of the
+current folder, so no link is followed. Standard library only.
 """
 
 import os
@@ -13,11 +13,11 @@ _MAX_DEPTH = 32
 
 
 class InvalidResults(Exception):
-    """The results hold something that is neither file nor folder, or too much of them."""
+    """The results contain something that is neither file nor folder, or too many of them."""
 
 
 def make_readable(folder: Path) -> tuple[int, int]:
-    """Make a tree of results readable to everyone; bytes and files in it.
+    """Make a tree of results readable for all users. Returns its total bytes and its number of files.
 
     Raises InvalidResults for anything but files and folders, and when they are too many or nested too deep.
     """
@@ -36,7 +36,7 @@ def _walk_folder(descriptor: int, depth: int, count: int) -> tuple[int, int]:
     for name in os.listdir(descriptor):
         if count + files > _MAX_FILES:
             raise InvalidResults
-        # A handle that neither reads nor writes: the mode that the algorithm gave may allow neither.
+        # O_PATH: the mode that the algorithm set may allow neither reading nor writing.
         entry = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor)
         try:
             found = os.fstat(entry)
@@ -63,5 +63,5 @@ def _walk_inner(handle: int, depth: int, count: int) -> tuple[int, int]:
 
 
 def _change_mode(handle: int, mode: int) -> None:
-    # fchmod(2) refuses such a handle; this link leads to what it holds, whatever bears the name by now.
+    # fchmod(2) rejects an O_PATH descriptor. This path refers to the opened file, even if its name was reused.
     os.chmod(f"/proc/self/fd/{handle}", mode)

@@ -1,7 +1,7 @@
-"""The runner: a small root process that runs one algorithm, powers off and reboots, and does nothing else.
+"""The runner: a small root process that runs one algorithm, and powers off or reboots the machine.
 
-It listens on a local socket that only the agent may use. A connection is one request; a run lives as long as its
-connection: when the agent closes it, the run is killed and everything of it removed. Standard library only.
+It listens on a local socket that only the agent may use. A connection carries one request. When the agent closes the
+connection of a run, the runner kills the run and deletes its files. Standard library only.
 """
 
 import contextlib
@@ -24,14 +24,14 @@ SOCKET = Path("/run/cloister/runner.sock")
 AGENT_ID = 900
 _BACKLOG = 8
 _TIMEOUT = 30.0
-"""Seconds that a request may take to arrive."""
+"""Seconds for a request to arrive."""
 
 # reboot(2)
 _POWER_OFF, _RESTART = 0x4321FEDC, 0x01234567
 
 
 class JobExecutor(Protocol):
-    """What carries out a run; in the image a :class:`Container`."""
+    """Runs a job; in the image a :class:`Container`."""
 
     def run(self, job: Job) -> RunOutcome: ...
     def stop(self) -> None: ...
@@ -40,7 +40,7 @@ class JobExecutor(Protocol):
 
 @dataclass
 class RunnerServer:
-    """Serves requests. ``peers`` are the user ids that may ask; a machine runs one algorithm in its life."""
+    """Serves requests of the user ids ``peers``. It runs one job per boot."""
 
     executor: JobExecutor
     end: Callable[[RunnerOperation], None]
@@ -48,7 +48,7 @@ class RunnerServer:
     _used: threading.Lock = field(default_factory=threading.Lock)
 
     def serve(self, listener: socket.socket) -> None:
-        """Answer until the listener is closed."""
+        """Serve until the listener is closed."""
         while True:
             try:
                 connection, _ = listener.accept()
@@ -73,7 +73,7 @@ class RunnerServer:
                 self.end(request)
 
     def _run(self, job: Job, connection: socket.socket) -> None:
-        # Never released: one run in the life of a machine, as one manifest.
+        # Never released: one run per boot, as there is one manifest per boot.
         if not self._used.acquire(blocking=False):
             return
         worker = threading.Thread(target=self._execute, args=(job, connection), name="run")
@@ -90,31 +90,31 @@ class RunnerServer:
         except OSError as error:
             print(f"runner: {error}", file=sys.stderr, flush=True)
         finally:
-            # Whatever happens: the agent waits for this word.
+            # In any case: the agent waits for an outcome.
             with contextlib.suppress(OSError):
                 connection.sendall(outcome.encode() + b"\n")
 
 
 def peer_uid(connection: socket.socket) -> int:
-    """The user id of the process at the other end (unix(7), SO_PEERCRED)."""
+    """The user id of the peer's process (unix(7), SO_PEERCRED)."""
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     _, user, _ = struct.unpack("3i", credentials)
     return user
 
 
 def receive_line(connection: socket.socket, limit: int) -> bytes:
-    """The bytes up to the first newline. Raises OSError when they are too many or the peer ends before."""
+    """The bytes up to the first newline. Raises OSError when the line is too long or incomplete."""
     data = b""
     while not data.endswith(b"\n"):
         part = connection.recv(min(65536, limit + 1 - len(data)))
         data += part
         if not part or len(data) > limit:
-            raise OSError("a request is too long or has no end")
+            raise OSError("the request is too long or incomplete")
     return data[:-1]
 
 
 def listen(path: Path, group: int | None) -> socket.socket:
-    """A listening socket that root and ``group`` may connect to."""
+    """Listen on a socket that only root and ``group`` may connect to."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     before = os.umask(0o177)
     try:
@@ -129,7 +129,7 @@ def listen(path: Path, group: int | None) -> socket.socket:
 
 
 def _wait_for_close(connection: socket.socket) -> None:
-    """Return when the agent ends the connection, or sends anything at all."""
+    """Return when the agent closes the connection or sends anything."""
     try:
         connection.recv(1)
     except OSError:
@@ -137,7 +137,7 @@ def _wait_for_close(connection: socket.socket) -> None:
 
 
 def end_machine(operation: RunnerOperation) -> None:
-    """Power off or reboot at once: nothing here has anything to save (reboot(2))."""
+    """Power off or reboot immediately (reboot(2)); there is no data to save."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.reboot(_POWER_OFF if operation is RunnerOperation.POWER_OFF else _RESTART)
 

@@ -65,7 +65,7 @@ def test_a_boot_configuration_that_is_none_stops_the_agent_before_it_measures(
 def test_a_boot_configuration_that_is_not_there_is_said_to_be_absent(agent: RunningAgent) -> None:
     """As a VM without user data has it: an answer, with nothing in it."""
     agent.config.boot_configuration.write_bytes(b"")
-    with pytest.raises(AgentError, match="handed over no boot configuration"):
+    with pytest.raises(AgentError, match="provided no boot configuration"):
         boot.start(agent.config, _local(agent, agent.tpm))
 
 
