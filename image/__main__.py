@@ -1,4 +1,4 @@
-"""Rebuild an image from nothing but its inputs: ``python -m image FLAVOR FOLDER``. What `invoke image.verify` runs."""
+"""Build an image from its locked inputs: ``python -m image FLAVOR FOLDER [TAR]``, which `invoke image.verify` runs."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ from image.build.builder import build
 
 
 def main() -> None:
-    """Build into a folder, trusting no earlier step."""
+    """Build into a folder without reusing steps of earlier builds."""
     flavor, folder, *vendored = sys.argv[1:]
     try:
         build(flavor, Path(folder), vendored=Path(vendored[0]) if vendored else None, fresh=True)

@@ -1,4 +1,4 @@
-"""The user's cache: inputs named by their digest, and what is unpacked from them."""
+"""The user's cache: inputs by digest, and what is unpacked or built from them."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ def root(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def inputs() -> Path:
-    """The folder of fetched files; made when absent."""
+    """The folder of fetched files; created if missing."""
     folder = root() / "inputs"
     folder.mkdir(parents=True, exist_ok=True)
     return folder

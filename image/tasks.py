@@ -1,20 +1,19 @@
-"""The verbs of the collection ``image``: each parses, calls one function and prints."""
+"""The verbs of the collection ``image``. Each one parses its options, calls one function and prints the result."""
 
 import json
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from invoke.collection import Collection
 
 from cloister.cli.shell.verb import verb
-from cloister.errors import InputError
 
-_FLAVOR = "flavor of the image: base or debug"
-_VENDORED = "take all inputs from this tar of `invoke image.vendor` and nothing from the network"
-_RELOCK = "when a locked package is gone everywhere, build from a new lock under out/"
-_JSON = "print facts as JSON"
+# Options that several verbs have.
+_FLAVOR = {"flavor": "flavor of the image: base or debug"}
+_IMAGE = {"image": "flavor, or the folder of an image"}
+_FROM = {"from_": "take all inputs from this tar from `invoke image.vendor` and nothing from the network"}
+_JSON = {"json": "print JSON"}
 
 
 def _say(text: str) -> None:
@@ -25,37 +24,22 @@ def _print_json(value: object) -> None:
     print(json.dumps(value, indent=1))
 
 
-def _folder(image: str) -> Path:
-    """A flavor's folder under out/, or what is written with a slash: the path of another. Raises InputError."""
-    from image.build import output
-    from image.inputs import recipe
-
-    if "/" in image:
-        return Path(image)
-    if image not in (known := recipe.flavors()):
-        raise InputError(
-            f"There is no flavor {image!r}; there are {', '.join(known)}.",
-            hint="An image's folder is written with a slash, for example ./out/image/base.",
-        )
-    return output.folder(image)
-
-
-@verb(help={"flavor": _FLAVOR, "tools": "lock the host tools instead"})
+@verb(help={**_FLAVOR, "tools": "lock the host tools instead"})
 def lock(_: Any, flavor: str = "base", tools: bool = False) -> None:
-    """Write the lock of a flavor, or of the host tools, from Debian's signed index of today."""
+    """Write the lock of a flavor, or of the host tools, from Debian's current signed index."""
     from image.inputs import relock
 
     path = relock.write("tools" if tools else flavor)
-    print(f"{path} is written; `git diff` shows what changed, `invoke image.diff` as a changelog.")
+    print(f"Wrote {path}. See the changes with `git diff`, or as a changelog with `invoke image.diff`.")
 
 
 @verb(
     help={
-        "flavor": _FLAVOR,
-        "from_": _VENDORED,
-        "relock": _RELOCK,
-        "fresh": "trust no step of an earlier build",
-        "json": _JSON,
+        **_FLAVOR,
+        **_FROM,
+        **_JSON,
+        "relock": "if a locked package is no longer available, build from a new lock under out/",
+        "fresh": "do not reuse steps of earlier builds",
     },
 )
 def build(
@@ -67,38 +51,25 @@ def build(
     json: bool = False,
 ) -> None:
     """Build the guest image into out/image/FLAVOR (10 s once its inputs are in the cache)."""
-    from image import disk_space
     from image.build import builder, output
 
-    folder = output.folder(flavor)
-    vendored = Path(from_) if from_ else None
-    with disk_space.needed(Path(tempfile.gettempdir()), disk_space.TEMPORARY):
-        made = builder.build(flavor, folder, vendored=vendored, relock=relock, fresh=fresh, say=_say)
+    folder, vendored = output.folder(flavor), Path(from_) if from_ else None
+    manifest = builder.build(flavor, folder, vendored=vendored, relock=relock, fresh=fresh, say=_say).manifest
     if json:
-        print(made.manifest.encode().decode())
+        print(manifest.encode().decode())
         return
-    for name, file in made.manifest.outputs.items():
+    for name, file in manifest.outputs.items():
         print(f"{name:18}{file.size:>10}  {file.sha256}")
-    print(f"The image is in {folder}; its name is {made.manifest.digest().hex()}.")
+    print(f"Built the image {manifest.digest().hex()} in {folder}.")
 
 
-@verb(help={"image": "flavor, or an image's folder", "json": _JSON})
+@verb(help={**_IMAGE, **_JSON})
 def measure(_: Any, image: str = "base", json: bool = False) -> None:
-    """Show what a machine booted from the image will measure, event by event."""
-    from image.build import manifest
-    from image.build import measure as measurement
-    from image.errors import ImageError
+    """Show what a CVM booted from the image will measure, event by event."""
+    from image.build import manifest, output
+    from image.build.measure import predict_file
 
-    path = _folder(image) / "uki.efi"
-    if not path.is_file():
-        hint = "" if "/" in image else f"Make it with `invoke image.build --flavor {image}`."
-        raise InputError(f"There is no kernel image {path}.", hint=hint)
-    try:
-        registers = measurement.predict(path.read_bytes())
-    except KeyError as error:
-        raise InputError(f"{path} is no kernel image of Cloister's: it has no section {error}.") from error
-    except (ImageError, UnicodeError) as error:
-        raise InputError(f"{path} is no kernel image of Cloister's: {error}") from error
+    registers = predict_file(output.locate(image) / "uki.efi")
     if json:
         print(manifest.measurements(registers).decode(), end="")
         return
@@ -108,67 +79,53 @@ def measure(_: Any, image: str = "base", json: bool = False) -> None:
             print(f"        {event.digest.hex()}  {event.event}")
 
 
-@verb(
-    help={
-        "flavor": _FLAVOR,
-        "against": "manifest to compare with; default: that of the image in out/",
-        "from_": _VENDORED,
-        "json": _JSON,
-    },
-)
+@verb(help={**_FLAVOR, **_FROM, **_JSON, "against": "manifest to compare with; default: that of the image in out/"})
 def verify(_: Any, flavor: str = "base", against: str = "", from_: str = "", json: bool = False) -> None:
-    """Rebuild the image elsewhere, under other circumstances, and compare every output (20 s)."""
+    """Rebuild the image in another environment and compare every output (20 s)."""
     from image.build import output
-    from image.build import verify as verification
+    from image.build.verify import DiffersError, verify
 
     target = Path(against) if against else output.folder(flavor)
-    result = verification.verify(flavor, target, vendored=Path(from_) if from_ else None, say=_say)
+    result = verify(flavor, target, vendored=Path(from_) if from_ else None, say=_say)
     if json:
-        rows = [{"name": row.name, "expected": row.expected, "found": row.found} for row in result.comparisons]
-        _print_json(
-            {"same": result.same, "outputs": rows, "damaged": result.damaged, "differences": result.differences}
-        )
+        _print_json(result.to_dict())
     else:
-        for row in result.comparisons:
-            print(f"{row.name:18} {row.found} {'identical' if row.same else f'differs, expected {row.expected}'}")
-        for line in (*result.damaged, *result.differences):
-            print(line)
+        print("\n".join(result.lines()))
     if not result.same:
-        raise verification.DiffersError(f"The rebuilt image {flavor} is not the one of {target}.")
+        raise DiffersError(f"The rebuilt image {flavor} differs from {target}.")
     _say(f"Every output of the rebuilt image {flavor} is identical.")
 
 
 @verb(
-    positional=["before", "after"], help={"before": "lock, manifest or image's folder", "after": "what came after it"}
+    positional=["before", "after"],
+    help={"before": "lock, manifest or folder of an image", "after": "the newer one"},
 )
 def diff(_: Any, before: str, after: str) -> None:
     """Show what changed between two locks or two images, as a changelog."""
-    from image.build import diff as difference
+    from image.build.diff import compare
 
-    lines = difference.compare(Path(before), Path(after))
-    print("\n".join(lines) if lines else "They are the same.")
+    print("\n".join(compare(Path(before), Path(after)) or ["They are the same."]))
 
 
-@verb(help={"flavor": _FLAVOR, "into": "the tar to write"})
+@verb(help={**_FLAVOR, "into": "the tar to write"})
 def vendor(_: Any, flavor: str = "base", into: str = "out/image-inputs.tar") -> None:
-    """Pack all inputs of an image and the host tools into one tar that --from reads years later."""
-    from image.inputs import lockfile, recipe
-    from image.inputs import vendor as vendoring
+    """Pack all inputs of an image and the host tools into one tar, for a later build without a network."""
+    from image.inputs.vendor import vendor
 
-    path = vendoring.pack([lockfile.load(recipe.load(flavor).lock), lockfile.load("tools")], Path(into))
-    print(f"{path} holds all inputs; `invoke image.build --from {path}` needs no network.")
+    vendor(flavor, Path(into))
+    print(f"Wrote all inputs to {into}. `invoke image.build --from {into}` needs no network.")
 
 
 @verb(
     help={
+        **_IMAGE,
+        **_JSON,
         "to": "azure or gcp",
         "destination": "https://ACCOUNT.blob.core.windows.net/CONTAINER, or gs://BUCKET",
-        "image": "flavor, or an image's folder",
-        "check": "read back what is there even when it is marked as whole",
-        "json": _JSON,
+        "check": "read an existing image back and compare it, even if it is marked as complete",
     },
     required=("to", "destination"),
-    interrupted="What was sent stays; the same command goes on there.",
+    interrupted="What was sent is kept; run the same command to resume.",
 )
 def publish(
     _: Any,
@@ -178,16 +135,17 @@ def publish(
     check: bool = False,
     json: bool = False,
 ) -> None:
-    """Bring an image to a cloud, from which the registry takes it; an image that is there already is not sent again."""
+    """Upload an image to a cloud, where the registry uses it. An image that is already there is not sent again."""
     from cloister.cli.shell.show import transfer
-    from image import publish as publishing
+    from image.build import output
+    from image.publish import publish
 
-    done = publishing.publish(to, destination, _folder(image), transfer, check=check)
+    done = publish(to, destination, output.locate(image), transfer, check=check)
     if json:
         _print_json({"url": done.url, "sha256": done.sha256, "size": done.size, "sent": done.sent})
         return
-    sent = f"{done.sent / 1e6:.1f} MB were sent" if done.sent else "nothing had to be sent"
-    print(f"The image is at {done.url}; {sent}.")
+    sent = f"{done.sent / 1e6:.1f} MB sent" if done.sent else "nothing to send"
+    print(f"The image is at {done.url} ({sent}).")
 
 
 namespace = Collection("image", lock, build, measure, verify, diff, vendor, publish)

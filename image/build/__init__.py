@@ -1,1 +1,1 @@
-"""Building an image: from locked inputs to outputs, measurements and comparison."""
+"""Build an image, predict its measurements, verify and compare images."""

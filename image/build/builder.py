@@ -1,18 +1,19 @@
-"""From a recipe and its locked inputs to a disk, its manifest and its measurements.
+"""Build the disk, manifest and measurements of an image from its recipe and locked inputs.
 
-Every step is a function of bytes that are hashed beforehand; nothing here reads the clock, the host's name, the
+Every step is a function of bytes that are hashed beforehand. Nothing here reads the clock, the host's name, the
 locale or the network.
 """
 
 import hashlib
+import tempfile
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeAlias
 
 from cloister.protocol.imagemanifest import ImageManifest
-from image import cache
+from image import cache, disk_space
 from image.build import manifest, measure, output, source
 from image.build.steps import Steps
 from image.errors import ImageError
@@ -26,18 +27,23 @@ _STUB = "usr/lib/systemd/boot/efi/linuxx64.efi.stub"
 _STUB_PACKAGE = "systemd-boot-efi"
 _MODULES = "usr/lib/modules"
 _ALWAYS = ""
-# Where the guest and its sandbox mount what is not part of the image.
+# Mount points of the guest and its sandbox.
 _MOUNT_POINTS = ("dev", "proc", "run", "sys", "tmp", "var", "work")
 
-
-Modules = tuple[kernel.Module, ...]
+Modules: TypeAlias = tuple[kernel.Module, ...]
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Everything that decides the outputs; packages and wheels are files by name, ``digests`` their SHA-256 (hex).
+    """Everything that decides the outputs of a build.
 
-    ``tool`` gives the words that start a locked host tool, ``lock`` and ``tools`` are the digests of the locks.
+    recipe: of the flavor.
+    packages, wheels: files by name.
+    digests: SHA-256 (hex) of each package and wheel, by name.
+    lock: digest of the flavor's lock.
+    tool: returns the start of a command line for a locked host tool.
+    tools: digest of the host tools' lock.
+    checkout: folder of the sources.
     """
 
     recipe: Recipe
@@ -51,13 +57,13 @@ class Inputs:
 
     @classmethod
     def gather(cls, flavor: str, vendored: Path | None = None, *, relock: bool = False) -> Self:
-        """What the locks name, fetched where it is not in the cache; ``vendored`` is a tar of `invoke image.vendor`."""
-        # Only now: this brings in what verifies an archive, which nobody needs to read a manifest.
+        """Fetch what the locks name and the cache does not have; ``vendored`` is a tar from `invoke image.vendor`."""
+        # Imported late: they load the code that verifies archives, which is not needed to read a manifest.
         from image.inputs import host_tools, recipe
-        from image.inputs import relock as locks
+        from image.inputs.relock import obtain
 
         chosen = recipe.load(flavor)
-        lock, files = locks.obtain(chosen.lock, vendored, relock=relock)
+        lock, files = obtain(chosen.lock, vendored, relock=relock)
         host = host_tools.ensure(vendored, relock=relock)
         entries = (*lock.packages, *lock.wheels)
         return cls(
@@ -71,21 +77,21 @@ class Inputs:
         )
 
     def kernel_package(self) -> str:
-        """The one package whose name begins as the recipe says; the whole name holds the kernel's version."""
+        """The name of the one package that starts with the recipe's prefix; it contains the kernel's version."""
         prefix = self.recipe.kernel.package
         found = [name for name in self.packages if name.startswith(prefix)]
         if len(found) != 1:
-            raise ImageError(f"The lock should have one package {prefix}* and has {len(found)}: {', '.join(found)}.")
+            raise ImageError(f"The lock must have one package {prefix}*, not {len(found)}: {', '.join(found)}.")
         return found[0]
 
     def system_packages(self) -> list[str]:
-        """What is unpacked into the root: neither the kernel's package nor that of the UKI's stub."""
+        """The packages of the root: all but those of the kernel and the UKI's stub."""
         return sorted(self.packages.keys() - {self.kernel_package(), _STUB_PACKAGE})
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """The files of ``out/image/<flavor>`` by name; ``manifest.json`` is among them."""
+    """The files of ``out/image/<flavor>`` by name, with ``manifest.json``; and the parsed manifest."""
 
     files: Mapping[str, Contents]
     manifest: ImageManifest
@@ -100,15 +106,20 @@ def build(
     fresh: bool = False,
     say: Callable[[str], None] = print,
 ) -> Outputs:
-    """Make the image of ``flavor`` and write it to the folder ``destination``; ``fresh`` trusts no earlier build."""
-    inputs = Inputs.gather(flavor, vendored, relock=relock)
-    outputs = assemble(inputs, Steps(None if fresh else cache.root() / "steps", say))
-    output.write(outputs.files, destination)
+    """Build the image of ``flavor`` into the folder ``destination``.
+
+    ``vendored`` and ``relock`` are as for ``Inputs.gather``; ``fresh`` reuses no step of an earlier build; ``say``
+    receives the name of each step. Raises ImageError, and InputError when a disk is full.
+    """
+    with disk_space.needed(Path(tempfile.gettempdir()), disk_space.TEMPORARY_HINT):
+        inputs = Inputs.gather(flavor, vendored, relock=relock)
+        outputs = assemble(inputs, Steps(None if fresh else cache.root() / "steps", say))
+        output.write(outputs.files, destination)
     return outputs
 
 
 def assemble(inputs: Inputs, steps: Steps) -> Outputs:
-    """All outputs, in memory. Raises ImageError and ProcessError."""
+    """Build all outputs in memory. Raises ImageError and ProcessError."""
     builders = source.builders_digest(inputs.checkout)
     agent = source.agent(inputs.recipe.agent, inputs.checkout)
     keyed = KeyedSteps({"builders": builders, "recipe": inputs.recipe.digest(), "tools": inputs.tools}, inputs, steps)
@@ -180,7 +191,7 @@ def assemble(inputs: Inputs, steps: Steps) -> Outputs:
 
 @dataclass(frozen=True)
 class KeyedSteps:
-    """Runs steps whose key holds, besides their own inputs, what every step depends on."""
+    """Runs steps whose key contains ``common``, on which every step depends, and the step's own inputs."""
 
     common: Mapping[str, object]
     inputs: Inputs
@@ -194,7 +205,7 @@ class KeyedSteps:
 
 
 def _kernel(keyed: KeyedSteps) -> tuple[bytes, Tree, Tree]:
-    """The kernel, and the modules of the root and of the initrd, each with the lists of their order."""
+    """The kernel, and the modules of root and initrd with the lists of their loading order."""
     inputs, package = keyed.inputs, keyed.inputs.kernel_package()
 
     def make() -> dict[str, bytes]:
@@ -211,14 +222,12 @@ def _kernel(keyed: KeyedSteps) -> tuple[bytes, Tree, Tree]:
             "initrd": _modules(in_initrd, {}).archive(),
         }
 
-    made = keyed.run(
-        "Taking the kernel and its modules out of their package", {"kernel": inputs.digests[package]}, make
-    )
+    made = keyed.run("Extracting the kernel and its modules", {"kernel": inputs.digests[package]}, make)
     return made["vmlinuz"], Tree.from_archive(made["root"]), Tree.from_archive(made["initrd"])
 
 
 def _modules(orders: Mapping[str, Modules], before: Mapping[str, Modules]) -> Tree:
-    """The modules of every list with ``order`` or ``order-NAME``, without those that are loaded by then."""
+    """The modules of every list, with ``order`` or ``order-NAME``, without those that are already loaded."""
     made = Tree()
     for name, modules in orders.items():
         lists = [before.get(_ALWAYS, ()), before.get(name, ()), orders[_ALWAYS] if name != _ALWAYS else ()]
@@ -240,7 +249,9 @@ def _system(keyed: KeyedSteps) -> Tree:
             system.put(folder, Entry.directory())
         for file in inputs.recipe.files:
             if file.template:
-                contents = templates.render(file.template, inputs.recipe, inputs.checkout / "image/templates")
+                contents = templates.render(
+                    file.template, inputs.recipe.template_values, inputs.checkout / "image/templates"
+                )
             else:
                 contents = (inputs.checkout / "image/guest" / file.source).read_bytes()
             system.put(file.path.lstrip("/"), Entry.file(contents, executable=bool(file.mode & 0o100)))
@@ -274,5 +285,5 @@ def _agent(keyed: KeyedSteps, agent: Tree, system: Tree) -> Tree:
 
 
 def _derive(root: Tree, label: str) -> bytes:
-    """32 bytes that stand for the root's contents: equal trees get equal salts and identifiers, without any drawing."""
+    """32 bytes derived from the root's contents, so that equal trees get equal salts and identifiers."""
     return hashlib.sha256(f"cloister/v1/image/{label}\0".encode() + root.digest()).digest()

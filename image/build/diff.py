@@ -1,4 +1,4 @@
-"""What changed between two locks or two images, as a reader of a changelog wants it."""
+"""What changed between two locks or two images, as a changelog."""
 
 import json
 from collections.abc import Mapping
@@ -15,17 +15,17 @@ _LARGEST = 16 * 1024 * 1024
 
 
 def compare(before: Path, after: Path) -> list[str]:
-    """The lines for two lock files, two manifests or two images' folders; none when they are the same."""
+    """Compare two lock files, manifests or images' folders: one line per change, none if they are equal."""
     kinds = {_kind(before), _kind(after)}
     if kinds == {"lock"}:
         return locks(_lock(before), _lock(after))
     if kinds == {"image"}:
         return images(before, after)
-    raise InputError(f"{before} and {after} are not of one kind: two locks or two image manifests can be compared.")
+    raise InputError(f"Cannot compare {before} with {after}: both must be locks, or both image manifests or folders.")
 
 
 def locks(before: Lock, after: Lock) -> list[str]:
-    """Dates of the indexes, packages and wheels, and of each package the maintainer scripts that changed."""
+    """Changed index dates, packages (with their changed maintainer scripts) and wheels."""
     lines: list[str] = []
     dates = {archive.archive: archive.date for archive in before.archives}
     for archive in after.archives:
@@ -41,7 +41,7 @@ def locks(before: Lock, after: Lock) -> list[str]:
 
 
 def images(before: Path, after: Path) -> list[str]:
-    """Inputs, outputs and PCRs that changed, and each changed file where both images have their lists of files."""
+    """Changed inputs, outputs and PCRs, and changed files if both images have their ``files.json``."""
     old, new = output.read_manifest(before), output.read_manifest(after)
     lines = [] if old.flavor == new.flavor else [f"flavor: {old.flavor} -> {new.flavor}"]
     for name in sorted({*old.inputs, *new.inputs}):
@@ -67,9 +67,7 @@ def _entries(
         elif new is None and old is not None:
             lines.append(f"{label}{name}: removed, was {old.version}")
         elif old is not None and new is not None and old != new:
-            what = (
-                f"{old.version} -> {new.version}" if old.version != new.version else "other bytes of the same version"
-            )
+            what = f"{old.version} -> {new.version}" if old.version != new.version else "same version, different bytes"
             lines.append(f"{label}{name}: {what}{_scripts(old, new)}")
     return lines
 
@@ -95,7 +93,7 @@ def _lock(path: Path) -> Lock:
     try:
         return Lock.parse(_read(path))
     except LockError as error:
-        raise InputError(f"{path} cannot be compared: {error.message}", hint=error.hint) from error
+        raise InputError(f"Cannot compare {path}: {error.message}", hint=error.hint) from error
 
 
 def _read(path: Path) -> bytes:

@@ -1,4 +1,4 @@
-"""What is written down about an image: its manifest, its measurements, and every file in it."""
+"""Write an image's manifest, its measurements and the list of its files."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from image.inputs.recipe import Recipe
 def describe(
     recipe: Recipe, *, inputs: Mapping[str, str], outputs: Mapping[str, Contents], registers: Mapping[int, Register]
 ) -> ImageManifest:
-    """The manifest that ties inputs, outputs and measurements together by their digests."""
+    """The manifest: digests of inputs and outputs, and the PCRs."""
     return ImageManifest(
         flavor=recipe.flavor,
         debug=recipe.debug,
@@ -24,7 +24,7 @@ def describe(
 
 
 def measurements(registers: Mapping[int, Register]) -> bytes:
-    """``measurements.json``: each PCR's value (sha256 bank) with the events that lead to it."""
+    """``measurements.json``: each PCR's value (sha256 bank) and the events that lead to it."""
     pcrs = {
         str(index): {
             "value": register.value.hex(),
@@ -36,7 +36,7 @@ def measurements(registers: Mapping[int, Register]) -> bytes:
 
 
 def listing(layers: Mapping[str, Mapping[str, Mapping[str, str]]]) -> bytes:
-    """``files.json``: layer -> path -> what is there. Two images that differ are compared by it, file by file."""
+    """``files.json``: layer -> path -> entry. Used to compare two images file by file."""
     return _json({"version": 1, "layers": layers})
 
 

@@ -1,20 +1,23 @@
-"""What a machine booted from the image will measure, as far as it follows from the image alone.
+"""Predict what a CVM booted from an image will measure, as far as the image alone decides it.
 
-Each value comes with the events that lead to it, so that a reader can follow it with nothing but SHA-256: a register
-starts as 32 zero bytes and becomes SHA-256(register + digest) for each event (TPM 2.0 Library, Part 1, section 17.4).
-These hold with Secure Boot off, when the firmware starts the disk's own boot file.
+Each value comes with the events that lead to it, so that it can be recomputed with SHA-256 alone: a register starts as
+32 zero bytes and becomes SHA-256(register + digest) for each event (TPM 2.0 Library, Part 1, section 17.4).
+The values hold with Secure Boot off, when the firmware starts the disk's default boot file.
 """
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from cloister.errors import InputError
+from image.errors import ImageError
 from image.formats import cpio, pe, uki
 
 
 @dataclass(frozen=True)
 class MeasuredEvent:
-    """What is measured, in words, and its SHA-256."""
+    """A description of what is measured, and its SHA-256."""
 
     event: str
     digest: bytes
@@ -22,7 +25,7 @@ class MeasuredEvent:
 
 @dataclass(frozen=True)
 class Register:
-    """A PCR of the sha256 bank: its final value and how it comes about."""
+    """A PCR of the sha256 bank: its final value and the events that lead to it."""
 
     value: bytes
     events: tuple[MeasuredEvent, ...]
@@ -37,15 +40,27 @@ def replay(events: Sequence[MeasuredEvent]) -> Register:
 
 
 def predict(image: bytes) -> dict[int, Register]:
-    """PCR index -> register, for the UKI ``image``."""
+    """PCR index -> register, for the UKI ``image``. Raises ImageError, and KeyError naming a missing section."""
     return {
         4: replay(_programs(image)),
         9: replay(_kernel_inputs(image)),
         11: replay(_stub_sections(image)),
-        # systemd-stub measures here what the host adds to the command line, credentials and extensions: nothing.
+        # systemd-stub measures additions to the command line, credentials and extensions here; there are none.
         12: replay([]),
         13: replay([]),
     }
+
+
+def predict_file(path: Path) -> dict[int, Register]:
+    """``predict`` for the UKI in the file ``path``. Raises InputError if it is missing or not a UKI of Cloister."""
+    if not path.is_file():
+        raise InputError(f"The kernel image {path} does not exist.", hint="Build it with `invoke image.build`.")
+    try:
+        return predict(path.read_bytes())
+    except KeyError as error:
+        raise InputError(f"{path} is not a kernel image of Cloister: the section {error} is missing.") from error
+    except (ImageError, UnicodeError) as error:
+        raise InputError(f"{path} is not a kernel image of Cloister: {error}") from error
 
 
 def _programs(image: bytes) -> list[MeasuredEvent]:
@@ -70,18 +85,18 @@ def _kernel_inputs(image: bytes) -> list[MeasuredEvent]:
 
 
 def handed_over_initrd(contents: dict[str, bytes]) -> bytes:
-    """What systemd-stub 257 gives the kernel: .initrd, then a cpio archive of its own with .osrel in it."""
+    """The initrd that systemd-stub 257 passes to the kernel: .initrd, then a cpio archive with .osrel."""
     records = [
         cpio.record(1, cpio.directory(".extra", 0o555)),
         cpio.record(2, cpio.regular(".extra/os-release", contents[".osrel"], 0o444)),
-        # The stub's trailer is a constant of its own: upper-case length, one link (src/boot/cpio.c).
+        # The stub's trailer is a constant with an upper-case length and one link (src/boot/cpio.c).
         b"070701" + b"00000000" * 4 + b"00000001" + b"00000000" * 6 + b"0000000B" + b"00000000" + b"TRAILER!!!\0\0\0\0",
     ]
     return cpio.pad(contents[".initrd"]) + b"".join(records)
 
 
 def _stub_sections(image: bytes) -> list[MeasuredEvent]:
-    """PCR 11: systemd-stub measures name and contents of each section that is there, in an order of its own."""
+    """PCR 11: systemd-stub measures name and contents of each section, in the order of ``MEASURED_SECTIONS``."""
     contents = pe.sections(image)
     events: list[MeasuredEvent] = []
     for name in uki.MEASURED_SECTIONS:

@@ -1,4 +1,4 @@
-"""The folder of an image: ``out/image/<flavor>``, written whole or not at all."""
+"""The folder of an image, ``out/image/<flavor>``, which is replaced as a whole or not at all."""
 
 import ctypes
 import shutil
@@ -15,6 +15,7 @@ from image.build.source import CHECKOUT
 from image.errors import ImageError
 from image.formats import contents
 from image.formats.contents import Contents
+from image.inputs import recipe
 
 MANIFEST = "manifest.json"
 # linux/fcntl.h and linux/fs.h
@@ -22,14 +23,26 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
 def folder(flavor: str, checkout: Path = CHECKOUT) -> Path:
-    """Where the image of ``flavor`` lies."""
+    """The folder of the image of ``flavor``."""
     return checkout / "out/image" / flavor
 
 
-def write(files: Mapping[str, Contents], destination: Path) -> None:
-    """Replace ``destination`` by ``files``; a machine that runs from the old disk keeps it.
+def locate(image: str) -> Path:
+    """The folder of ``image``: a flavor, or a path if it contains a slash. Raises InputError for an unknown flavor."""
+    if "/" in image:
+        return Path(image)
+    if image not in (known := recipe.flavors()):
+        raise InputError(
+            f"Unknown flavor {image!r}. Known flavors: {', '.join(known)}.",
+            hint="Write the folder of an image with a slash, for example ./out/image/base.",
+        )
+    return folder(image)
 
-    Raises InputError when there is no room for both.
+
+def write(files: Mapping[str, Contents], destination: Path) -> None:
+    """Replace the folder ``destination`` by ``files``. A VM that runs from the old disk keeps its open file.
+
+    Raises InputError when the disk has no space for both.
     """
     if all(contents.same(made, destination / name) for name, made in files.items()):
         return
@@ -56,7 +69,7 @@ def _replace(files: Mapping[str, Contents], destination: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Let two folders change names, with no moment in between (renameat2(2)). False where that cannot be done."""
+    """Exchange the names of two folders atomically (renameat2(2)). False where that is unsupported."""
     rename = getattr(ctypes.CDLL(None), "renameat2", None)
     if rename is None:
         return False
@@ -64,19 +77,19 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def read_manifest(path: Path) -> ImageManifest:
-    """The manifest at ``path``, a file or an image's folder. Raises ImageError when there is none."""
+    """The manifest at ``path``, a file or an image's folder. Raises ImageError if it does not exist."""
     file = path / MANIFEST if path.is_dir() else path
     if not file.is_file():
         raise ImageError(
-            f"There is no image manifest {file}.",
-            hint="Make the image with `invoke image.build`.",
+            f"The image manifest {file} does not exist.",
+            hint="Build the image with `invoke image.build`.",
             exit_code=InputError.exit_code,
         )
     return ImageManifest.parse(userfile.read(file, imagemanifest.MAX_SIZE))
 
 
 def check(manifest: ImageManifest, image: Path) -> list[str]:
-    """The names of the outputs in the folder ``image`` that are not what ``manifest`` says."""
+    """The names of the outputs in the folder ``image`` that are missing or differ from ``manifest``."""
     return [
         name
         for name, output in manifest.outputs.items()

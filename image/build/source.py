@@ -1,4 +1,4 @@
-"""What of the checkout goes into an image: the code that builds it, the guest's files, and the agent's modules."""
+"""The files of the checkout that decide an image: the builders' code, the guest's files, the agent's modules."""
 
 import hashlib
 from collections.abc import Iterable
@@ -10,28 +10,28 @@ from image.rootfs.tree import Entry, Tree
 
 CHECKOUT = Path(__file__).parents[2]
 
-# The guest's own folder of packages.
+# The guest's folder of Python packages.
 PACKAGES = "usr/lib/cloister"
 
-# The modules whose code decides an output's bytes. Fetching, locking and comparing do not.
+# Code that decides the bytes of an output. Fetching, locking and comparing do not.
 _BUILDERS = ("build/builder", "build/measure", "build/source", "debian/deb")
 _BUILDER_FOLDERS = ("formats", "rootfs", "guest", "templates")
 
 
 def agent(modules: AgentRecipe, checkout: Path = CHECKOUT) -> Tree:
-    """The agent's modules and data files under the guest's folder of packages. Raises ImageError for an absent one."""
+    """The agent's modules and data files below ``PACKAGES``. Raises ImageError for a missing one."""
     tree = Tree()
     for path in [_module(name, checkout) for name in modules.modules] + [checkout / name for name in modules.data]:
         if not path.is_file():
             raise ImageError(
-                f"The recipe's agent names {path.relative_to(checkout)}, and the checkout has no such file."
+                f"The recipe's 'agent' names {path.relative_to(checkout)}, which the checkout does not have."
             )
         tree.put(f"{PACKAGES}/{path.relative_to(checkout)}", Entry.file(path.read_bytes()))
     return tree
 
 
 def builders_digest(checkout: Path = CHECKOUT) -> str:
-    """SHA-256 (hex) over the builders' code, the guest's files and the templates."""
+    """SHA-256 (hex) of the builders' code, the guest's files and the templates."""
     image = checkout / "image"
     code = [image / f"{name}.py" for name in _BUILDERS]
     return _digest(checkout, [*code, *(path for name in _BUILDER_FOLDERS for path in _files(image / name))])

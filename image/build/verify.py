@@ -1,7 +1,7 @@
-"""Rebuild an image somewhere else, under other circumstances, and compare every byte.
+"""Rebuild an image in another environment and compare every byte.
 
 The rebuild runs from a copy of the sources in another folder, in a process with another umask, time zone, locale, home
-and hash seed, and uses no step of an earlier build: only the locked inputs.
+and hash seed. It uses the locked inputs and no step of an earlier build.
 """
 
 import json
@@ -24,7 +24,7 @@ from image.inputs import fetch, lockfile, recipe
 
 _LISTING = "files.json"
 _SOURCES = ("cloister", "agent_runtime", "image")
-_CIRCUMSTANCES = {
+_OTHER_ENVIRONMENT = {
     "TZ": "Pacific/Kiritimati",
     "LANG": "tr_TR.UTF-8",
     "LC_ALL": "tr_TR.UTF-8",
@@ -33,14 +33,14 @@ _CIRCUMSTANCES = {
 
 
 class DiffersError(ImageError):
-    """A rebuilt image is not the one that it was compared with."""
+    """A rebuilt image differs from the one that it was compared with."""
 
     remedy = "Compare both image manifests: invoke image.diff. Do not use an image that cannot be rebuilt."
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One output: its SHA-256 (hex) as it should be and as the rebuild made it; empty where there is none."""
+    """An output or PCR with its expected and rebuilt SHA-256 (hex); empty where one side does not have it."""
 
     name: str
     expected: str
@@ -53,10 +53,11 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Verification:
-    """All outputs and PCRs of the rebuild compared with a manifest.
+    """The rebuild compared with a manifest.
 
-    ``damaged`` has a sentence for each file beside that manifest that is not what it says, ``differences`` a line such
-    as ``root: etc/passwd: missing`` for each file of the image that the rebuild made otherwise.
+    ``comparisons`` has all outputs and PCRs, ``damaged`` a sentence for each file next to the manifest that differs
+    from it, and ``differences`` a line such as ``root: etc/passwd: missing`` for each file in which the rebuild
+    differs.
     """
 
     comparisons: tuple[Comparison, ...]
@@ -67,21 +68,34 @@ class Verification:
     def same(self) -> bool:
         return not self.damaged and all(comparison.same for comparison in self.comparisons)
 
+    def to_dict(self) -> dict[str, object]:
+        """For JSON."""
+        outputs = [{"name": row.name, "expected": row.expected, "found": row.found} for row in self.comparisons]
+        return {"same": self.same, "outputs": outputs, "damaged": self.damaged, "differences": self.differences}
+
+    def lines(self) -> list[str]:
+        """For a reader: one line for each output and PCR, then the damaged and differing files."""
+        rows = [
+            f"{row.name:18} {row.found} {'identical' if row.same else f'differs, expected {row.expected}'}"
+            for row in self.comparisons
+        ]
+        return [*rows, *self.damaged, *self.differences]
+
 
 def verify(
     flavor: str, against: Path, *, vendored: Path | None = None, say: Callable[[str], None] = print
 ) -> Verification:
-    """Rebuild ``flavor`` and compare with the manifest ``against`` (a file or an image's folder).
+    """Rebuild ``flavor`` and compare it with the manifest ``against`` (a file or an image's folder).
 
-    Raises what is wrong with the flavor, the manifest or the tar ``vendored`` before anything is built, and InputError
-    when there is no room for the rebuild.
+    Checks the flavor, the manifest and the tar ``vendored`` before it builds. Raises InputError also when the disk has
+    no space for the rebuild.
     """
     lock = lockfile.load(recipe.load(flavor).lock)
     expected = output.read_manifest(against)
     if vendored is not None:
         fetch.check(lock, vendored)
-    say(f"Rebuilding the image {flavor} in another folder, umask, time zone and locale ...")
-    with disk_space.needed(Path(tempfile.gettempdir()), disk_space.TEMPORARY):
+    say(f"Rebuilding the image {flavor} with another folder, umask, time zone and locale ...")
+    with disk_space.needed(Path(tempfile.gettempdir()), disk_space.TEMPORARY_HINT):
         return _verify(flavor, against, expected, vendored)
 
 
@@ -89,7 +103,7 @@ def _verify(flavor: str, against: Path, expected: ImageManifest, vendored: Path 
     damaged: list[str] = []
     if against.is_dir():
         damaged = [
-            f"{against / name} is not what the manifest beside it says." for name in output.check(expected, against)
+            f"{against / name} differs from the manifest next to it." for name in output.check(expected, against)
         ]
     with tempfile.TemporaryDirectory(prefix="cloister-verify-") as name:
         rebuilt = Path(name, "image")
@@ -103,12 +117,12 @@ def _verify(flavor: str, against: Path, expected: ImageManifest, vendored: Path 
             if listed is not None and published.is_file() and cache.digest(published) == listed.sha256:
                 differences = compare_listings(published.read_bytes(), (rebuilt / _LISTING).read_bytes())
             else:
-                differences = [f"Which files differ cannot be said: there is no {_LISTING} of it beside {against}."]
+                differences = [f"Cannot list the files that differ: no matching {_LISTING} next to {against}."]
         return Verification(tuple(comparisons), tuple(damaged), tuple(differences))
 
 
 def compare(expected: ImageManifest, found: ImageManifest) -> list[Comparison]:
-    """Outputs, then PCRs, by name."""
+    """Compare outputs, then PCRs, in order of name."""
     compared = [
         Comparison(
             name,
@@ -123,7 +137,7 @@ def compare(expected: ImageManifest, found: ImageManifest) -> list[Comparison]:
 
 
 def compare_listings(expected: bytes, found: bytes) -> list[str]:
-    """Which file in which layer differs between two ``files.json``. Raises InputError for what is none."""
+    """A line for each file that differs between two ``files.json``. Raises InputError for an invalid one."""
     ours, theirs = _layers(expected), _layers(found)
     return [
         f"{layer}: {line}"
@@ -136,12 +150,12 @@ def _layers(listing: bytes) -> dict[str, dict[str, dict[str, str]]]:
     try:
         value = json.loads(listing)
     except ValueError as error:
-        raise InputError(f"A list of files ({_LISTING}) is not JSON: {error}.") from error
+        raise InputError(f"Invalid {_LISTING}: not JSON: {error}.") from error
     layers = value.get("layers") if isinstance(value, dict) else None
     of_layers = list(layers.values()) if isinstance(layers, dict) else []
     of_files = [file for layer in of_layers for file in (layer.values() if isinstance(layer, dict) else [None])]
     if not isinstance(layers, dict) or not all(isinstance(file, dict) for file in of_files):
-        raise InputError(f"A list of files ({_LISTING}) is not in the form that `invoke image.build` writes.")
+        raise InputError(f"Invalid {_LISTING}: not in the format that `invoke image.build` writes.")
     return layers
 
 
@@ -171,7 +185,7 @@ def _rebuild(flavor: str, sources: Path, destination: Path, vendored: Path | Non
     home.mkdir()
     environment = {
         **os.environ,
-        **_CIRCUMSTANCES,
+        **_OTHER_ENVIRONMENT,
         "HOME": str(home),
         "PYTHONPATH": str(sources),
         "XDG_CACHE_HOME": str(cache.root().parent),

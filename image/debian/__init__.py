@@ -1,1 +1,1 @@
-"""Debian's archive and package format: releases, versions, dependencies, mirrors."""
+"""Debian's archive and packages: mirrors, signed releases, versions, dependencies, .deb files."""

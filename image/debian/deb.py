@@ -1,6 +1,6 @@
-"""The .deb file: an ar archive of ``debian-binary``, ``control.tar.*`` and ``data.tar.*``.
+"""Read .deb files: an ar archive of ``debian-binary``, ``control.tar.*`` and ``data.tar.*``.
 
-Source: deb(5) and ar(5). Nothing is installed and no maintainer script is run; this only reads.
+Source: deb(5) and ar(5). Nothing is installed and no maintainer script is run.
 """
 
 import gzip
@@ -19,7 +19,7 @@ _HEADER = 60
 # Offsets in the member header, ar(5): name 0..16, size 48..58, magic 58..60.
 _NAME, _SIZE, _END = slice(0, 16), slice(48, 58), slice(58, 60)
 
-# What dpkg would run or ask while installing; what only an upgrade or a removal runs never matters here.
+# The scripts that dpkg runs during an installation. Those for upgrades and removals never matter here.
 SCRIPTS = ("preinst", "config", "postinst")
 
 
@@ -27,15 +27,15 @@ def _member(path: Path, prefix: str) -> tuple[str, bytes]:
     """Name and bytes of the ar member whose name begins with ``prefix``."""
     with path.open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
-            raise ImageError(f"{path.name} is not a Debian package: it does not begin as an ar archive.")
+            raise ImageError(f"{path.name} is not a Debian package: it is not an ar archive.")
         while header := file.read(_HEADER):
             if len(header) != _HEADER or header[_END] != b"`\n" or not header[_SIZE].strip().isdigit():
-                raise ImageError(f"{path.name} is not a Debian package: a member's header is damaged.")
+                raise ImageError(f"{path.name} is not a valid Debian package: the header of an ar member is damaged.")
             name, size = header[_NAME].decode("ascii", "replace").strip().rstrip("/"), int(header[_SIZE])
             if name.startswith(prefix):
                 return name, file.read(size)
             file.seek(size + size % 2, io.SEEK_CUR)
-    raise ImageError(f"{path.name} is not a Debian package: it has no {prefix}*.")
+    raise ImageError(f"{path.name} is not a Debian package: {prefix}* is missing.")
 
 
 def _open_tar(path: Path, prefix: str) -> tarfile.TarFile:
@@ -47,15 +47,15 @@ def _open_tar(path: Path, prefix: str) -> tarfile.TarFile:
         elif kind == "gz":
             content = gzip.decompress(content)
         elif kind != "tar":
-            raise ImageError(f"{path.name} holds {name}; Debian's own packages are compressed with xz or gzip.")
+            raise ImageError(f"{path.name} contains {name}: unsupported compression. Expected xz or gzip.")
         return tarfile.open(fileobj=io.BytesIO(content), mode="r:")
     except (lzma.LZMAError, gzip.BadGzipFile, EOFError, tarfile.TarError) as error:
-        raise ImageError(f"{path.name} is damaged: {name} cannot be read ({error}).") from error
+        raise ImageError(f"{path.name} is damaged: cannot read {name} ({error}).") from error
 
 
 @contextmanager
 def open_data(path: Path) -> Generator[tarfile.TarFile]:
-    """The files of the package, as an open tar archive; member names begin with ``./``."""
+    """Open the tar with the files of the package; member names begin with ``./``."""
     with _open_tar(path, "data.tar") as archive:
         yield archive
 
@@ -67,7 +67,7 @@ def _control_files(path: Path) -> dict[str, bytes]:
 
 
 def scripts(path: Path) -> dict[str, bytes]:
-    """The maintainer scripts that an installation would run, by name."""
+    """The maintainer scripts that an installation would run, by name (see ``SCRIPTS``)."""
     found = _control_files(path)
     return {name: found[name] for name in SCRIPTS if name in found}
 
@@ -76,5 +76,5 @@ def control(path: Path) -> dict[str, str]:
     """The fields of the package's control file."""
     text = _control_files(path).get("control")
     if text is None:
-        raise ImageError(f"{path.name} is not a Debian package: it has no control file.")
+        raise ImageError(f"{path.name} is not a Debian package: the control file is missing.")
     return next(stanzas(text.decode()))

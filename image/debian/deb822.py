@@ -10,7 +10,7 @@ from image.errors import ImageError
 
 
 def stanzas(text: str) -> Iterator[dict[str, str]]:
-    """The paragraphs of a deb822 file, as field name -> value (continuation lines joined by newlines)."""
+    """Yield each paragraph as field name -> value, continuation lines joined by newlines. Raises ImageError."""
     for paragraph in re.split(r"\n[ \t]*\n", text):
         fields: dict[str, str] = {}
         key = ""
@@ -19,12 +19,12 @@ def stanzas(text: str) -> Iterator[dict[str, str]]:
                 continue
             if line[0] in " \t":
                 if not key:
-                    raise ImageError(f"A paragraph begins with a continuation line: {line!r}.")
+                    raise ImageError(f"Invalid deb822 file: a paragraph begins with the continuation line {line!r}.")
                 fields[key] += "\n" + line.strip()
                 continue
             key, colon, value = line.partition(":")
             if not colon:
-                raise ImageError(f"A line is not 'Field: value': {line!r}.")
+                raise ImageError(f"Invalid deb822 file: expected 'Field: value', found {line!r}.")
             fields[key] = value.strip()
         if fields:
             yield fields

@@ -1,8 +1,8 @@
-"""Where Debian's files are fetched from: what this host's own apt is configured with, or what the user says.
+"""Where Debian's files are fetched from: the mirror in the environment, or the one of this host's apt.
 
-``CLOISTER_DEBIAN_MIRROR`` is an address below which ``debian/`` and ``debian-security/`` lie.
-``CLOISTER_DEBIAN_SNAPSHOT`` is the address of an archive that keeps superseded packages, below which
-``archive/debian/<time>/`` lies; it is asked only when it is set and the mirror no longer has a file.
+``CLOISTER_DEBIAN_MIRROR`` is an address with ``debian/`` and ``debian-security/`` below it.
+``CLOISTER_DEBIAN_SNAPSHOT`` is the address of an archive that keeps superseded packages, with
+``archive/debian/<time>/`` below it; it is used only when it is set and the mirror no longer has a file.
 """
 
 import os
@@ -19,27 +19,27 @@ from image.errors import ImageError
 ARCHIVES = ("debian", "debian-security")
 APT = Path("/etc/apt")
 ADVICE = (
-    "Set CLOISTER_DEBIAN_MIRROR=http://HOST, a mirror below which debian/ and debian-security/ lie; "
-    "and CLOISTER_DEBIAN_SNAPSHOT=http://HOST, an archive of superseded packages with archive/debian/ below it, "
-    "when the mirror no longer has a locked package."
+    "Set CLOISTER_DEBIAN_MIRROR=http://HOST, a mirror with debian/ and debian-security/ below it. "
+    "If the mirror no longer has a locked package, also set CLOISTER_DEBIAN_SNAPSHOT=http://HOST, an archive of "
+    "superseded packages with archive/debian/ below it."
 )
 _ONE_LINE = re.compile(r"deb\s+(?:\[[^\]]*\]\s+)?(?P<uri>https?://\S+)\s")
 
 
 class MirrorError(ImageError):
-    """No mirror of Debian is known on this machine."""
+    """No Debian mirror is configured on this machine."""
 
 
 @dataclass(frozen=True)
 class Mirror:
-    """Base address of each archive, without a final slash, and of a snapshot archive (may be empty)."""
+    """Base address of each archive, without a final slash, and of a snapshot archive (empty if not set)."""
 
     bases: Mapping[str, str]
     snapshot: str = ""
 
     @classmethod
     def of_host(cls, environment: Mapping[str, str] = os.environ, apt: Path = APT) -> Self:
-        """The mirror that the environment names, else apt's. Raises MirrorError when there is neither."""
+        """The mirror that the environment names, else apt's. Raises MirrorError if neither is set."""
         snapshot = environment.get("CLOISTER_DEBIAN_SNAPSHOT", "").rstrip("/")
         named = environment.get("CLOISTER_DEBIAN_MIRROR", "").rstrip("/")
         if named:
@@ -49,7 +49,7 @@ class Mirror:
             bases.setdefault(address.rpartition("/")[2], address)
         if "debian" not in bases:
             raise MirrorError(
-                "This host's apt names no Debian mirror, and CLOISTER_DEBIAN_MIRROR is not set.",
+                "No Debian mirror: CLOISTER_DEBIAN_MIRROR is not set, and this host's apt has none.",
                 hint=ADVICE,
             )
         bases.setdefault("debian-security", f"{bases['debian']}-security")
@@ -59,7 +59,7 @@ class Mirror:
         return f"{self.bases[archive]}/{path}"
 
     def snapshot_address(self, archive: str, path: str, index: datetime) -> str:
-        """Where a snapshot archive has ``path``, one day after the index was made: by then it has been copied."""
+        """The address of ``path`` in the snapshot of one day after the index: by then it has been copied there."""
         return f"{self.snapshot}/archive/{archive}/{index + timedelta(days=1):%Y%m%dT%H%M%SZ}/{path}"
 
 

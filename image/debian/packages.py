@@ -36,7 +36,7 @@ class Relation:
     def parse(cls, text: str) -> Self:
         found = _RELATION.fullmatch(text.strip())
         if found is None:
-            raise ImageError(f"The index holds a relation that cannot be read: {text.strip()!r}.")
+            raise ImageError(f"Invalid relation in the index: {text.strip()!r}.")
         return cls(found["name"], found["operator"] or "", found["version"] or "")
 
     def holds(self, version: str) -> bool:
@@ -45,7 +45,7 @@ class Relation:
 
 
 def _relations(text: str) -> tuple[tuple[Relation, ...], ...]:
-    """``a | b, c`` as groups of alternatives."""
+    """Parse ``a | b, c`` into groups of alternatives."""
     return tuple(
         tuple(Relation.parse(alternative) for alternative in group.split("|"))
         for group in text.split(",")
@@ -55,7 +55,14 @@ def _relations(text: str) -> tuple[tuple[Relation, ...], ...]:
 
 @dataclass(frozen=True)
 class Package:
-    """One stanza of a ``Packages`` index; ``depends`` has one tuple of alternatives per dependency."""
+    """One stanza of a ``Packages`` index.
+
+    name, version, architecture: the fields of the same name.
+    depends: Pre-Depends and Depends, one tuple of alternatives per dependency.
+    provides: the virtual packages that it provides; empty without the field.
+    path: Filename, relative to the archive's base address.
+    size, sha256: of the .deb, in bytes and lower-case hex.
+    """
 
     name: str
     version: str
@@ -68,7 +75,7 @@ class Package:
 
     @classmethod
     def parse(cls, fields: Mapping[str, str]) -> Self:
-        """Raises ImageError when a field that we need is absent."""
+        """Raises ImageError when a required field is missing or invalid."""
         try:
             needs = ", ".join(fields[key] for key in ("Pre-Depends", "Depends") if key in fields)
             return cls(
@@ -82,4 +89,4 @@ class Package:
                 sha256=fields["SHA256"],
             )
         except (KeyError, ValueError) as error:
-            raise ImageError(f"A package of the index lacks a usable field: {error}.") from error
+            raise ImageError(f"A package in the index has a missing or invalid field: {error}.") from error

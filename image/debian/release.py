@@ -1,6 +1,6 @@
-"""What Debian's archive says about itself: the signed ``InRelease`` and the index that it names.
+"""Verify Debian's signed ``InRelease`` and the package index that it names.
 
-Nothing of an index is read before its signature is checked, and only what the signature covers is read.
+An index is read only after its signature was checked, and only the signed text is read.
 Source: Debian repository format (wiki.debian.org/DebianRepository/Format) and apt-secure(8).
 """
 
@@ -21,14 +21,17 @@ INDEX = "main/binary-amd64/Packages.xz"
 
 
 class ArchiveError(ImageError):
-    """The archive's index is not what Debian signed, or is too old."""
+    """The archive's index has no valid signature, another digest, or is too old."""
 
     remedy = "Run the command again later, or choose another mirror with CLOISTER_DEBIAN_MIRROR."
 
 
 @dataclass(frozen=True)
 class Release:
-    """A verified ``InRelease``: which suite, when it was made, until when it holds, and its files' digests."""
+    """A verified ``InRelease``.
+
+    ``files`` maps a file name to (SHA-256, size in bytes); ``valid_until`` is None if the field is missing.
+    """
 
     codename: str
     date: datetime
@@ -37,7 +40,7 @@ class Release:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """``text`` is what the signature covers. ``files`` maps a name to (SHA-256, size in bytes)."""
+        """Parse ``text``, which is what the signature covers. Raises ArchiveError for a missing or invalid field."""
         fields = next(stanzas(text), {})
         files: dict[str, tuple[str, int]] = {}
         try:
@@ -48,7 +51,7 @@ class Release:
             until = fields.get("Valid-Until")
             return cls(fields["Codename"], _time(fields["Date"]), _time(until) if until else None, files)
         except (KeyError, ValueError) as error:
-            raise ArchiveError(f"The archive's InRelease lacks a usable field: {error}.") from error
+            raise ArchiveError(f"The archive's InRelease has a missing or invalid field: {error}.") from error
 
 
 def _time(text: str) -> datetime:
@@ -57,10 +60,10 @@ def _time(text: str) -> datetime:
 
 
 def verify_release(content: bytes, keyring: bytes, *, codename: str, now: datetime) -> Release:
-    """Check the signature over an ``InRelease`` and that it holds for ``codename`` at ``now``.
+    """Check that an ``InRelease`` is signed, for the suite ``codename``, and valid at ``now``.
 
-    ``keyring`` holds OpenPGP certificates. Raises ArchiveError when no key of the keyring that is in force
-    signed it, when it names another suite, or when it is out of date.
+    ``keyring`` holds OpenPGP certificates. Raises ArchiveError when no unexpired key of the keyring signed it, when it
+    is for another suite, or when it is out of date.
     """
     certificates = Cert.split_bytes(keyring)
     try:
@@ -68,47 +71,47 @@ def verify_release(content: bytes, keyring: bytes, *, codename: str, now: dateti
     except (RuntimeError, ValueError, OSError) as error:
         raise ArchiveError(
             f"The signature of the archive's InRelease for {codename} does not verify with Debian's archive keys.",
-            hint="Something between Debian and this machine changed it, or the keys in image/keys/ are too old.",
+            hint="It was changed on the way from Debian, or the keys in image/keys/ are out of date.",
         ) from error
     expiry = {certificate.fingerprint: certificate.expiration for certificate in certificates}
     signers = [signature.certificate for signature in verified.valid_sigs]
-    if not any(signer in expiry and not _passed(expiry[signer], now) for signer in signers):
+    if not any(signer in expiry and not _is_past(expiry[signer], now) for signer in signers):
         raise ArchiveError(f"Every key that signed the archive's InRelease for {codename} has expired.")
     if verified.bytes is None:
-        raise ArchiveError(f"The archive's InRelease for {codename} carries no text under its signature.")
+        raise ArchiveError(f"The archive's InRelease for {codename} has no signed text.")
     release = Release.parse(verified.bytes.decode())
     if release.codename != codename:
-        raise ArchiveError(f"The archive answered with an InRelease for {release.codename}, not for {codename}.")
-    if _passed(release.valid_until, now):
+        raise ArchiveError(f"The mirror served an InRelease for {release.codename}, not for {codename}.")
+    if _is_past(release.valid_until, now):
         raise ArchiveError(
-            f"The archive's index for {codename} was valid until {release.valid_until:%Y-%m-%d %H:%M} UTC, "
-            f"and it is {now:%Y-%m-%d %H:%M} UTC.",
-            hint="The mirror is stale (choose another with CLOISTER_DEBIAN_MIRROR), or this machine's clock is wrong.",
+            f"The archive's index for {codename} was valid until {release.valid_until:%Y-%m-%d %H:%M} UTC; "
+            f"now it is {now:%Y-%m-%d %H:%M} UTC.",
+            hint="Set CLOISTER_DEBIAN_MIRROR to another mirror if this one is stale, or correct this machine's clock.",
         )
     return release
 
 
-def _passed(limit: datetime | None, now: datetime) -> bool:
+def _is_past(limit: datetime | None, now: datetime) -> bool:
     return limit is not None and limit <= now
 
 
 def refuse_older(release: Release, known: datetime) -> None:
-    """Raise ArchiveError when ``release`` is older than the one that a lock was made from (``known``)."""
+    """Raise ArchiveError when ``release`` is older than ``known``, the date of the index that a lock was made from."""
     if release.date < known:
         raise ArchiveError(
-            f"The mirror's index for {release.codename} is of {release.date:%Y-%m-%d %H:%M} UTC, older than the lock's "
-            f"of {known:%Y-%m-%d %H:%M} UTC.",
-            hint="A mirror that goes back in time may be hiding updates; choose another with CLOISTER_DEBIAN_MIRROR.",
+            f"The mirror's index for {release.codename} ({release.date:%Y-%m-%d %H:%M} UTC) is older than the lock's "
+            f"index ({known:%Y-%m-%d %H:%M} UTC).",
+            hint="An old index may hide updates. Set CLOISTER_DEBIAN_MIRROR to another mirror.",
         )
 
 
 def read_index(release: Release, compressed: bytes) -> list[Package]:
-    """The packages of ``main/binary-amd64/Packages.xz``, after comparing it with what the release says."""
+    """Check ``main/binary-amd64/Packages.xz`` against the release and return its packages. Raises ArchiveError."""
     digest, size = release.files.get(INDEX, ("", -1))
     found = hashlib.sha256(compressed).hexdigest()
     if (found, len(compressed)) != (digest, size):
         raise ArchiveError(
-            f"The index {INDEX} of {release.codename} has the SHA-256 {found}, and its InRelease says {digest}.",
-            hint="The mirror may be in the middle of an update; try again in some minutes.",
+            f"The index {INDEX} of {release.codename}: SHA-256 differs (InRelease: {digest}, file: {found}).",
+            hint="The mirror may be updating. Try again in a few minutes.",
         )
     return [Package.parse(fields) for fields in stanzas(lzma.decompress(compressed).decode())]

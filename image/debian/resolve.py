@@ -1,4 +1,4 @@
-"""From the packages that a recipe names to all packages that they need."""
+"""Resolve the dependencies of the packages that a recipe names."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -10,21 +10,21 @@ from image.errors import ImageError
 
 
 class ResolveError(ImageError):
-    """A dependency cannot be met from the archives that the recipe names."""
+    """A dependency cannot be satisfied from the archives that the recipe names."""
 
     remedy = "Correct the recipe in image/recipes."
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A package and the archive that has it."""
+    """A package and the archive that contains it."""
 
     package: Package
     archive: str
 
 
 class Index:
-    """The newest version of each package over several archives, and who provides which virtual name."""
+    """The newest version of each package across several archives, and the providers of each virtual package."""
 
     def __init__(self, archives: Mapping[str, Iterable[Package]]) -> None:
         self._newest: dict[str, Candidate] = {}
@@ -42,7 +42,7 @@ class Index:
         return self._newest.get(name)
 
     def satisfiers(self, relation: Relation) -> list[Candidate]:
-        """Who satisfies ``relation``: the package itself, then those that provide its name, by name."""
+        """Packages that satisfy ``relation``: the one of that name first, then its providers in order of name."""
         found = []
         real = self._newest.get(relation.name)
         if real is not None and relation.holds(real.package.version):
@@ -56,10 +56,10 @@ class Index:
 
 
 def closure(index: Index, packages: Iterable[str], left_out: Iterable[str]) -> list[Candidate]:
-    """``packages`` with all that they depend on, sorted by name, without ``left_out`` and what only that needs.
+    """``packages`` and their dependencies, sorted by name, without ``left_out`` and what only those need.
 
-    Among alternatives one that is there already is taken, else the first that the archives have.
-    Raises ResolveError for a dependency that nothing meets, and for a name in ``left_out`` that nothing needed.
+    Of alternatives, one that is already chosen is taken, else the first that the archives have.
+    Raises ResolveError for a dependency that nothing satisfies, and for a name in ``left_out`` that nothing needs.
     """
     skipped, unused = set(left_out), set(left_out)
     chosen: dict[str, Candidate] = {}
@@ -72,7 +72,7 @@ def closure(index: Index, packages: Iterable[str], left_out: Iterable[str]) -> l
     for name in packages:
         candidate = index.get(name)
         if candidate is None:
-            raise ResolveError(f"The archives have no package {name}, which the recipe names.")
+            raise ResolveError(f"The recipe names the package {name}, which the archives do not have.")
         choose(candidate)
     while queue:
         needing = queue.popleft().package
@@ -91,5 +91,5 @@ def closure(index: Index, packages: Iterable[str], left_out: Iterable[str]) -> l
                 raise ResolveError(f"{needing.name} {needing.version} needs {text}, which the archives do not have.")
             choose(met[0])
     if unused:
-        raise ResolveError(f"The recipe leaves out {min(unused)}, which nothing needs: take it out of 'left_out'.")
+        raise ResolveError(f"The recipe leaves out {min(unused)}, which nothing needs. Remove it from 'left_out'.")
     return [chosen[name] for name in sorted(chosen)]

@@ -12,7 +12,7 @@ from image.errors import ImageError
 
 
 def _weight(character: str) -> int:
-    """Where a character of the non-digit part sorts: tilde, then the end, then letters, then the rest."""
+    """Sort order of a character in the non-digit part: tilde, end of part, letters, then the rest."""
     if character == "~":
         return -1
     return ord(character) if character.isalpha() else ord(character) + 256
@@ -37,7 +37,7 @@ def _compare_part(left: str, right: str) -> int:
 @total_ordering
 @dataclass(frozen=True, eq=False)
 class Version:
-    """A version number with Debian's order, in which ``1.0`` and ``0:1.0-0`` are equal."""
+    """A version number, ordered as Debian does: ``1.0`` and ``0:1.0-0`` are equal."""
 
     text: str
 
@@ -46,7 +46,7 @@ class Version:
         if not colon:
             epoch, rest = "0", self.text
         if not epoch.isdigit():
-            raise ImageError(f"The version {self.text!r} has an epoch that is not a number.")
+            raise ImageError(f"Invalid version {self.text!r}: the epoch must be a number.")
         upstream, dash, revision = rest.rpartition("-")
         return (int(epoch), upstream, revision) if dash else (int(epoch), rest, "")
 

@@ -1,1 +1,1 @@
-"""File formats that make up a disk, each written by a function of its contents."""
+"""File formats of a disk. Each module is a pure function from contents to bytes."""

@@ -1,4 +1,4 @@
-"""What a file of an image holds: its bytes, or the pieces that it is put together from, so that none is copied."""
+"""The contents of an output: bytes, or pieces that are written one after the other to avoid copying them."""
 
 import hashlib
 from pathlib import Path
@@ -15,12 +15,12 @@ def pieces(contents: Contents) -> tuple[bytes | memoryview, ...]:
 
 
 def size(contents: Contents) -> int:
-    """In bytes."""
+    """The size in bytes."""
     return sum(len(piece) for piece in pieces(contents))
 
 
 def sha256(contents: Contents) -> str:
-    """Lower-case hex."""
+    """SHA-256 in lower-case hex."""
     digest = hashlib.sha256()
     for piece in pieces(contents):
         digest.update(piece)
@@ -28,13 +28,13 @@ def sha256(contents: Contents) -> str:
 
 
 def write(contents: Contents, path: Path) -> None:
-    """To the file ``path``."""
+    """Write ``contents`` to the file ``path``."""
     with path.open("wb") as file:
         file.writelines(pieces(contents))
 
 
 def same(contents: Contents, path: Path) -> bool:
-    """Whether the file at ``path`` holds just that."""
+    """Whether the file at ``path`` exists and has exactly these contents."""
     if not path.is_file() or path.stat().st_size != size(contents):
         return False
     with path.open("rb") as file:

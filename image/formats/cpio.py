@@ -1,4 +1,4 @@
-"""The "newc" cpio archive that the kernel unpacks as its initial RAM file system.
+"""Write "newc" cpio archives, which the kernel unpacks as its initial RAM file system.
 
 Linux, Documentation/driver-api/early-userspace/buffer-format.rst.
 """
@@ -12,7 +12,7 @@ TRAILER = "TRAILER!!!"
 
 @dataclass(frozen=True)
 class CpioEntry:
-    """One file, directory, symbolic link or device node; ``mode`` with the file type's bits."""
+    """A file, directory, symbolic link or device node; ``mode`` includes the bits of the file type."""
 
     path: str
     mode: int
@@ -37,7 +37,7 @@ def character_device(path: str, major: int, minor: int, mode: int = 0o600) -> Cp
 
 
 def archive(entries: Iterable[CpioEntry]) -> bytes:
-    """Owner root, time 0, inode numbers in order: the same entries make the same bytes."""
+    """The archive, with owner root, time 0 and ascending inode numbers: equal entries give equal bytes."""
     parts: list[bytes] = []
     for inode, entry in enumerate(entries, start=1):
         parts.append(record(inode, entry))
@@ -68,5 +68,5 @@ def record(inode: int, entry: CpioEntry) -> bytes:
 
 
 def pad(data: bytes) -> bytes:
-    """``data`` with zeros up to a multiple of 4."""
+    """``data`` padded with zeros to a multiple of 4 bytes."""
     return data + bytes(-len(data) % 4)

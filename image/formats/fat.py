@@ -1,7 +1,7 @@
-"""A FAT16 file system with a few files, for the EFI system partition.
+"""Write a FAT16 file system with a few files, for the EFI system partition.
 
 Microsoft, "FAT: General Overview of On-Disk Format" (fatgen103), which UEFI Specification 2.10 section 13.3 builds on.
-Names must fit 8.3, which all that firmware looks for does; times are the format's zero, 1980-01-01.
+Names must fit 8.3, as every name that firmware looks for does. Times are the format's zero, 1980-01-01.
 """
 
 import math
@@ -14,8 +14,8 @@ from image.errors import ImageError
 _SECTOR_SIZE = 512
 _CLUSTER_SIZE = 4096
 _ROOT_ENTRIES = 512
-# By its number of clusters, and by nothing else, a volume is FAT16 (page 14).
-# 16 away from the lower bound, because some readers are off by a few (page 15).
+# The number of clusters alone decides whether a volume is FAT16 (page 14). The minimum is 16 above the lower bound
+# because some readers are off by a few (page 15).
 _MIN_CLUSTERS, _MAX_CLUSTERS = 4085 + 16, 65524
 _END_OF_CHAIN = 0xFFFF
 _MEDIA = 0xF8
@@ -33,20 +33,20 @@ _EPOCH = 1 << 5 | 1
 
 @dataclass
 class _Folder:
-    """A directory while the volume is laid out: name -> folder or contents."""
+    """A directory: name -> folder or file contents."""
 
     entries: "dict[str, _Folder | bytes]" = field(default_factory=dict)
 
 
 @dataclass
 class _Volume:
-    """Clusters in the order of their allocation; the first has number 2."""
+    """The clusters in order of allocation, and the table of their chains. The first cluster has number 2."""
 
     clusters: bytearray = field(default_factory=bytearray)
     chain: list[int] = field(default_factory=list)
 
     def allocate(self, size: int) -> int:
-        """A chain of clusters for ``size`` bytes; its first number, 0 for no bytes at all."""
+        """Allocate a chain of clusters for ``size`` bytes; return its first number, 0 for an empty file."""
         count = -(-size // _CLUSTER_SIZE)
         if not count:
             return 0
@@ -61,7 +61,7 @@ class _Volume:
 
 
 def volume(files: Mapping[str, bytes], *, serial: int) -> bytes:
-    """A volume just large enough for ``files`` (path such as ``EFI/BOOT/BOOTX64.EFI`` -> contents)."""
+    """The smallest volume for ``files`` (path such as ``EFI/BOOT/BOOTX64.EFI`` -> contents). Raises ImageError."""
     top = _Folder()
     for path, contents in sorted(files.items()):
         *parents, name = path.split("/")
@@ -69,19 +69,19 @@ def volume(files: Mapping[str, bytes], *, serial: int) -> bytes:
         for parent in parents:
             child = folder.entries.setdefault(parent, _Folder())
             if not isinstance(child, _Folder):
-                raise ImageError(f"{path} lies in a file of the same name on the EFI system partition.")
+                raise ImageError(f"EFI system partition: a parent folder of {path} is a file.")
             folder = child
         folder.entries[name] = contents
     made = _Volume()
     root = _ENTRY.pack(_VOLUME_LABEL, _LABEL, 0, 0, 0, _EPOCH, _EPOCH, 0, 0, _EPOCH, 0, 0)
     root += _rows(made, top, own=None, parent=0)
     if len(root) > _ROOT_ENTRIES * _ENTRY.size:
-        raise ImageError("The EFI system partition's top folder holds too many files.")
+        raise ImageError("EFI system partition: too many files in the root folder.")
     return _image(made, root, serial)
 
 
 def _rows(made: _Volume, folder: _Folder, *, own: int | None, parent: int) -> bytes:
-    """The entries of a directory, which starts at cluster ``own`` (None for the top); writes what they hold."""
+    """Write the files of a directory that starts at cluster ``own`` (None for the root); return its entries."""
     rows = b""
     if own is not None:
         rows += _row(b".          ", _DIRECTORY, own, 0) + _row(b"..         ", _DIRECTORY, parent, 0)
@@ -104,14 +104,14 @@ def _row(name: bytes, attributes: int, first: int, size: int) -> bytes:
 def _short_name(name: str) -> bytes:
     base, _, extension = name.partition(".")
     if not 1 <= len(base) <= 8 or len(extension) > 3 or name != name.upper() or not name.isascii():
-        raise ImageError(f"{name} is no 8.3 name for the EFI system partition.")
+        raise ImageError(f"EFI system partition: {name} is not an 8.3 name.")
     return base.ljust(8).encode() + extension.ljust(3).encode()
 
 
 def _image(made: _Volume, root: bytes, serial: int) -> bytes:
     clusters = max(_MIN_CLUSTERS, len(made.chain))
     if clusters > _MAX_CLUSTERS:
-        raise ImageError(f"The EFI system partition would need {clusters} clusters; FAT16 has {_MAX_CLUSTERS}.")
+        raise ImageError(f"EFI system partition: {clusters} clusters needed; FAT16 has at most {_MAX_CLUSTERS}.")
     table_sectors = math.ceil((clusters + 2) * 2 / _SECTOR_SIZE)
     root_sectors = _ROOT_ENTRIES * _ENTRY.size // _SECTOR_SIZE
     sectors = 1 + 2 * table_sectors + root_sectors + clusters * _CLUSTER_SIZE // _SECTOR_SIZE

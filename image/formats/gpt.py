@@ -1,4 +1,4 @@
-"""The partition table: a protective MBR and two copies of a GPT.
+"""Write a partitioned disk: a protective MBR and two copies of a GPT.
 
 UEFI Specification 2.10, section 5.2 (LBA 0 Format) and 5.3 (GUID Partition Table Disk Layout).
 """
@@ -36,9 +36,9 @@ class Partition:
 
 
 def disk(partitions: Sequence[Partition], identifier: UUID) -> bytes:
-    """A whole disk, each partition at a multiple of 1 MiB in the given order."""
+    """A whole disk, with each partition at a multiple of 1 MiB in the given order."""
     if len(partitions) > _ENTRY_COUNT:
-        raise ImageError(f"A partition table holds {_ENTRY_COUNT} partitions, not {len(partitions)}.")
+        raise ImageError(f"A partition table has at most {_ENTRY_COUNT} partitions, not {len(partitions)}.")
     start, rows, placed = ALIGNMENT, bytearray(), []
     for partition in partitions:
         name = partition.name.encode("utf-16-le").ljust(72, b"\0")
@@ -67,7 +67,7 @@ def disk(partitions: Sequence[Partition], identifier: UUID) -> bytes:
 
 
 def _header(mine: int, other: int, entries: int, rows: bytes, identifier: UUID) -> bytes:
-    """One copy of the header, padded to a sector; the two differ in who is ``mine`` and who is ``other``."""
+    """One copy of the header, padded to a sector. ``mine`` is its own sector, ``other`` that of the other copy."""
     first_usable, last_usable = 2 + _TABLE_SECTORS, max(mine, other) - _TABLE_SECTORS - 1
 
     def pack(checksum: int) -> bytes:

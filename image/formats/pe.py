@@ -1,4 +1,4 @@
-"""PE32+ images: reading the section table, appending sections, and the Authenticode digest.
+"""Read and append sections of PE32+ images, and compute the Authenticode digest.
 
 Microsoft, "PE Format" (COFF header, optional header, section table) and "Windows Authenticode Portable Executable
 Signature Format", section "Calculating the PE Image Hash".
@@ -45,7 +45,14 @@ class Section:
 
 @dataclass(frozen=True)
 class Headers:
-    """Where the headers of an image lie and what they say; offsets in bytes from the start of the file."""
+    """The headers of an image; offsets in bytes from the start of the file.
+
+    signature, optional, section_table: offsets of the PE signature, the optional header and the section table.
+    sections: the rows of the section table.
+    section_alignment, file_alignment: in memory and in the file, in bytes.
+    size_of_headers: as in the optional header.
+    certificate_size: bytes of the attribute certificate table; 0 for an unsigned image.
+    """
 
     signature: int
     optional: int
@@ -66,7 +73,7 @@ class Headers:
                 raise ImageError("The EFI program has no PE signature.")
             (magic,) = struct.unpack_from("<H", image, optional)
             if magic != _PE32_PLUS:
-                raise ImageError(f"The EFI program is of kind {magic:#x}, not PE32+ ({_PE32_PLUS:#x}).")
+                raise ImageError(f"Unsupported EFI program: format {magic:#x}, expected PE32+ ({_PE32_PLUS:#x}).")
             (count,) = struct.unpack_from("<H", image, signature + _NUMBER_OF_SECTIONS)
             (optional_size,) = struct.unpack_from("<H", image, signature + _SIZE_OF_OPTIONAL_HEADER)
             section_alignment, file_alignment = struct.unpack_from("<II", image, optional + _SECTION_ALIGNMENT)
@@ -79,7 +86,7 @@ class Headers:
             rows = (_SECTION.unpack_from(image, table + _SECTION.size * index) for index in range(count))
             sections = tuple(Section(row[0].rstrip(b"\0").decode("ascii"), *row[1:5]) for row in rows)
         except (struct.error, UnicodeDecodeError) as error:
-            raise ImageError(f"The EFI program's headers are cut off or garbled: {error}.") from error
+            raise ImageError(f"Invalid headers of the EFI program: {error}.") from error
         return cls(
             signature,
             optional,
@@ -101,12 +108,12 @@ def sections(image: bytes) -> dict[str, bytes]:
 
 
 def append_sections(image: bytes, added: Sequence[tuple[str, bytes]]) -> bytes:
-    """``image`` with read-only data sections appended. Raises ImageError when its headers have no room for them."""
+    """``image`` with read-only data sections appended. Raises ImageError if its headers have no space for them."""
     headers = Headers.parse(image)
     table_end = headers.section_table + _SECTION.size * (len(headers.sections) + len(added))
     first_contents = min(section.raw_offset for section in headers.sections if section.raw_offset)
     if table_end > first_contents:
-        raise ImageError(f"The EFI program has no room for {len(added)} more sections.")
+        raise ImageError(f"The headers of the EFI program have no space for {len(added)} more sections.")
     result = bytearray(image)
     result += bytes(-len(result) % headers.file_alignment)
     end = max(section.virtual_address + section.virtual_size for section in headers.sections)
@@ -156,7 +163,7 @@ def authenticode(image: bytes, algorithm: str = "sha256") -> bytes:
     if end > hashed:
         digest.update(image[hashed:end])
     if not headers.certificate_size:
-        # A signature would start at a multiple of 8; the digest is the same before and after signing.
+        # A signature starts at a multiple of 8, so the digest is the same before and after signing.
         digest.update(bytes(-end % 8))
     return digest.digest()
 

@@ -1,4 +1,4 @@
-"""Where a disk is not zero: what a format or a service need not be told of is not written and not sent."""
+"""Find the parts of a disk that are not zero, so that zeros are neither written nor sent."""
 
 import errno
 import os
@@ -11,25 +11,25 @@ _ZEROS = bytes(_BLOCK)
 
 @dataclass(frozen=True)
 class Extent:
-    """Some bytes of a disk, by where they begin and how many they are."""
+    """A range of bytes of a disk."""
 
     offset: int
     size: int
 
     @property
     def end(self) -> int:
-        """Where the byte behind the last one lies."""
+        """The offset after the last byte."""
         return self.offset + self.size
 
 
 def extents(data: bytes, granule: int) -> list[Extent]:
-    """The extents of ``data`` that are not zero; they begin at multiples of ``granule``, a divisor of 1 MiB."""
+    """The extents of ``data`` that are not zero, at multiples of ``granule``, which divides 1 MiB."""
     blocks = ((offset, data[offset : offset + _BLOCK]) for offset in range(0, len(data), _BLOCK))
     return _joined(found for offset, block in blocks for found in _within(block, offset, granule))
 
 
 def file_extents(file: int, size: int, granule: int) -> list[Extent]:
-    """The same of an open file's first ``size`` bytes, read in blocks of 1 MiB; holes are not even read."""
+    """``extents`` of the first ``size`` bytes of an open file, read in blocks of 1 MiB. Holes are not read."""
     return _joined(
         found for offset in _data(file, size) for found in _within(_read(file, offset, size), offset, granule)
     )
@@ -40,16 +40,16 @@ def _read(file: int, offset: int, size: int) -> bytes:
 
 
 def _data(file: int, size: int) -> Iterator[int]:
-    """Where the blocks begin in which a file has data (lseek(2), SEEK_DATA)."""
+    """The offsets of the blocks in which a file has data (lseek(2), SEEK_DATA)."""
     offset = 0
     while offset < size:
         try:
             found = os.lseek(file, offset, os.SEEK_DATA)
         except OSError as error:
             if error.errno == errno.ENXIO:
-                # Nothing but a hole follows.
+                # The rest of the file is a hole.
                 return
-            # Where nobody knows of holes everything is data.
+            # The file system does not support holes: everything is data.
             found = offset
         offset = found - found % _BLOCK
         if offset < size:
@@ -68,7 +68,7 @@ def _within(block: bytes, start: int, granule: int) -> Iterator[Extent]:
 
 
 def _joined(found: Iterable[Extent]) -> list[Extent]:
-    """Neighbours as one extent."""
+    """Merge adjacent extents."""
     joined: list[Extent] = []
     for extent in found:
         if joined and joined[-1].end == extent.offset:

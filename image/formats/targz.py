@@ -1,11 +1,11 @@
-"""The disk as Google Cloud takes it: a gzip of a tar with the one member ``disk.raw``, of whole GiB.
+"""Write the disk for Google Cloud: a gzip of a tar with the single member ``disk.raw``, of whole GiB.
 
-Google, "Manually import boot disks": format oldgnu, `tar --format=oldgnu -Sczf`. Sparse: what is zero is not written.
-The disk is the same as everywhere, with zeros behind it up to the next GiB, and so is what firmware measures of its
-partition table: the backup of the table stays where the table says that it is, and is not moved to the new end.
+Google, "Manually import boot disks": format oldgnu, `tar --format=oldgnu -Sczf`. The member is sparse: zeros are not
+stored. The disk is the one of all platforms, followed by zeros up to the next GiB. Firmware measures the same partition
+table, because the backup table stays where the primary table says and is not moved to the new end.
 
-Gzip without a compressor: stored blocks (RFC 1951, section 3.2.4). What the disk holds is compressed already, and which
-bytes a compressor makes depends on its version.
+The gzip stores blocks uncompressed (RFC 1951, section 3.2.4): the disk's contents are compressed already, and the bytes
+of a compressor depend on its version.
 """
 
 import struct
@@ -18,16 +18,16 @@ from image.formats.sparse import Extent
 
 MEMBER = "disk.raw"
 _GIBIBYTE = 1 << 30
-# Zero blocks of this size are left out: a few dozen lines in the map, and few zeros in between.
+# Zero blocks of this size are left out. This gives a map of a few dozen entries, with few zeros in between.
 _GRANULE = 1 << 16
 
 # GNU tar, tar.h: posix_header and oldgnu_header. Name, mode, uid, gid, size, mtime, checksum, type, link, magic with
-# version, user, group, device, atime, ctime, offset, long names, four entries of the map, whether more of it
-# follows, the real size.
+# version, user, group, device, atime, ctime, offset, long names, four entries of the map, whether the map
+# continues, the real size.
 _HEADER = struct.Struct("100s8s8s8s12s12s8sc100s8s32s32s16s12s12s12s4sx96s?12s17x")
 _CHECKSUM = slice(148, 156)
 _SPARSE, _MAGIC = b"S", b"ustar  \0"
-# sparse_header: 21 more entries, and whether yet more follow.
+# sparse_header: 21 more entries, and whether the map continues.
 _MORE = struct.Struct("504s?7x")
 _IN_HEADER, _IN_MORE = 4, 21
 _RECORD = 20 * 512
@@ -39,31 +39,31 @@ _STORED_MAX = 0xFFFF
 
 
 def build(disk: bytes) -> tuple[bytes | memoryview, ...]:
-    """The pieces of the file, most of them views of ``disk``."""
+    """The pieces of the file, most of them views of ``disk``. Raises ImageError for a disk without whole sectors."""
     return tuple(_gzip(_tar(disk)))
 
 
 def padded(size: int) -> int:
-    """The size of the member: whole GiB."""
+    """``size`` rounded up to whole GiB."""
     return -(-size // _GIBIBYTE) * _GIBIBYTE
 
 
 def _tar(disk: bytes) -> Iterator[memoryview]:
     if not disk or len(disk) % 512:
-        raise ImageError(f"A disk has whole sectors of 512 bytes; this one has {len(disk)} bytes.")
+        raise ImageError(f"Invalid disk: {len(disk)} bytes are not whole sectors of 512 bytes.")
     extents, contents, size = sparse.extents(disk, _GRANULE), memoryview(disk), 0
     header = _header(extents, padded(len(disk)))
     yield memoryview(header)
     for extent in extents:
         yield contents[extent.offset : extent.end]
         size += extent.size
-    # The end of an archive is two empty blocks, and an archive has whole records.
+    # An archive ends with two empty blocks, padded to a whole record.
     end = len(header) + size + 1024
     yield memoryview(bytes(1024 + -end % _RECORD))
 
 
 def _header(extents: Sequence[Extent], real_size: int) -> bytes:
-    # The last entry has no bytes and says where the file ends.
+    # The last entry is empty and marks the end of the file.
     entries = [_entry(extent.offset, extent.size) for extent in extents] + [_entry(real_size, 0)]
     stored = sum(extent.size for extent in extents)
     more = [entries[at : at + _IN_MORE] for at in range(_IN_HEADER, len(entries), _IN_MORE)]
@@ -102,9 +102,9 @@ def _entry(offset: int, size: int) -> bytes:
 
 
 def _octal(number: int) -> bytes:
-    """Eleven octal digits and their end: up to 8 GiB, which a disk without compression has not."""
+    """Eleven octal digits and a NUL: up to 8 GiB, more than any disk of an image has."""
     if number >= 8**11:
-        raise ImageError(f"A tar of this kind says numbers up to 8 GiB; the disk has {number} bytes.")
+        raise ImageError(f"The disk is too large for the tar format: {number} bytes; the limit is 8 GiB.")
     return b"%011o\0" % number
 
 

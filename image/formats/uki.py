@@ -1,4 +1,4 @@
-"""The unified kernel image: systemd-stub with kernel, initrd, command line and os-release as PE sections.
+"""Write the unified kernel image: systemd-stub with kernel, initrd, command line and os-release as PE sections.
 
 UAPI Group Specification 5, "Unified Kernel Image"; systemd-stub(7), version 257.
 """
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from image.formats import pe
 
-# The order in which systemd-stub 257 measures the sections that are there (unified_section_measure and
-# UnifiedSection in src/fundamental/uki.h); .pcrsig is never measured.
+# The order in which systemd-stub 257 measures existing sections (unified_section_measure and UnifiedSection in
+# src/fundamental/uki.h); .pcrsig is never measured.
 MEASURED_SECTIONS = (
     ".linux",
     ".osrel",
@@ -26,7 +26,7 @@ MEASURED_SECTIONS = (
 
 @dataclass(frozen=True)
 class UkiParts:
-    """What is put behind the stub; ``command_line`` is text without a trailing NUL or newline."""
+    """The parts of a UKI; ``command_line`` has no trailing NUL or newline."""
 
     stub: bytes
     linux: bytes
@@ -36,7 +36,7 @@ class UkiParts:
 
 
 def build(parts: UkiParts) -> bytes:
-    """The unsigned UKI. The stub brings its own .sbat section along."""
+    """The unsigned UKI. Its .sbat section is the stub's own."""
     return pe.append_sections(
         parts.stub,
         [
@@ -49,5 +49,5 @@ def build(parts: UkiParts) -> bytes:
 
 
 def listing(image: bytes) -> dict[str, dict[str, str]]:
-    """Section -> SHA-256 of its contents (hex), for a reader who looks for what differs."""
+    """Section -> SHA-256 of its contents (hex), for ``files.json``."""
     return {name: {"sha256": hashlib.sha256(contents).hexdigest()} for name, contents in pe.sections(image).items()}

@@ -1,4 +1,4 @@
-"""dm-verity: the hash tree over a file system, and what a machine needs to open it.
+"""Compute the dm-verity hash tree of a file system, and the table with which a CVM opens it.
 
 Linux, Documentation/admin-guide/device-mapper/verity.rst; the superblock is cryptsetup's
 (wiki "DMVerity", "On-disk format"), version 1, hash type 1 (salt first), SHA-256, blocks of 4096 bytes.
@@ -23,7 +23,7 @@ _SUPERBLOCK = struct.Struct("<8sII16s32sIIQH6x256s168x")
 
 @dataclass(frozen=True)
 class HashTree:
-    """The contents of the hash device (superblock first), the root hash and what it was made with."""
+    """The contents of the hash device (superblock first), the root hash, the salt and the number of data blocks."""
 
     contents: bytes
     root_hash: bytes
@@ -31,7 +31,7 @@ class HashTree:
     data_blocks: int
 
     def table(self, data_device: str, hash_device: str) -> str:
-        """The line for dmsetup. A block that does not verify panics the kernel instead of giving an I/O error."""
+        """The line for dmsetup. A corrupted block panics the kernel instead of causing an I/O error."""
         return (
             f"0 {self.data_blocks * BLOCK_SIZE // _SECTOR_SIZE} verity 1 {data_device} {hash_device} {BLOCK_SIZE} "
             f"{BLOCK_SIZE} {self.data_blocks} 1 sha256 {self.root_hash.hex()} {self.salt.hex()} 1 panic_on_corruption"
@@ -39,9 +39,9 @@ class HashTree:
 
 
 def hash_tree(data: bytes, *, salt: bytes, identifier: UUID) -> HashTree:
-    """Hash ``data``, whose size is a multiple of 4096 bytes; levels are stored from the root's downwards."""
+    """Hash ``data``, whose size is a multiple of 4096 bytes. The root's level is stored first. Raises ImageError."""
     if len(data) % BLOCK_SIZE or not data or len(salt) != SALT_SIZE:
-        raise ImageError(f"A hash tree wants whole blocks of {BLOCK_SIZE} bytes and a salt of {SALT_SIZE}.")
+        raise ImageError(f"A hash tree needs whole blocks of {BLOCK_SIZE} bytes and a salt of {SALT_SIZE} bytes.")
     data_blocks = len(data) // BLOCK_SIZE
     seeded = hashlib.sha256(salt)
     levels: list[bytes] = []

@@ -1,7 +1,7 @@
-"""The disk as Azure takes it: a fixed VHD, which is the raw disk with a footer behind it.
+"""Write the disk for Azure: a fixed VHD, which is the raw disk followed by a footer.
 
-Microsoft, Virtual Hard Disk Image Format Specification, version 1.0 (11 October 2006). That the disk's size has to be
-whole MiB, and the kind fixed: Microsoft, "Prepare a Windows VHD or VHDX to upload to Azure".
+Microsoft, Virtual Hard Disk Image Format Specification, version 1.0 (11 October 2006). Azure requires a fixed VHD of
+whole MiB: Microsoft, "Prepare a Windows VHD or VHDX to upload to Azure".
 """
 
 import hashlib
@@ -22,20 +22,20 @@ _NO_FEATURES = 2  # the one bit that is reserved and always set
 _VERSION = 0x00010000
 _NO_NEXT_STRUCTURE = 0xFFFFFFFFFFFFFFFF
 _FIXED = 2
-# Readers take the size from the geometry, which is rounded, unless they know the creator for one who means the current
-# size. Hyper-V is the one that all of them know.
+# Readers take the size from the geometry, which is rounded, unless the creator is known to use the current size. All
+# of them know Hyper-V.
 _CREATOR, _CREATOR_VERSION, _CREATOR_HOST = b"win ", 0x000A0000, b"Wi2k"
 
 
 def build(disk: bytes) -> tuple[bytes, bytes]:
-    """The raw ``disk`` and the footer behind it: together they are the VHD. Raises ImageError for a size of no disk."""
+    """The VHD: the raw ``disk`` and its footer. Raises ImageError if the disk does not have whole MiB."""
     if not disk or len(disk) % _ALIGNMENT:
-        raise ImageError(f"A VHD for Azure has whole MiB; the disk has {len(disk)} bytes.")
+        raise ImageError(f"Invalid disk for Azure: {len(disk)} bytes are not whole MiB.")
     return disk, footer(len(disk), hashlib.sha256(disk).digest()[:16])
 
 
 def footer(size: int, identifier: bytes) -> bytes:
-    """The footer of a fixed disk of ``size`` bytes; ``identifier`` has 16. Its time stamp is the first there is."""
+    """The footer of a fixed disk of ``size`` bytes; ``identifier`` has 16 bytes. The time stamp is 0 (2000-01-01)."""
     cylinders, heads, sectors = geometry(size)
 
     def pack(checksum: int) -> bytes:

@@ -1,1 +1,1 @@
-"""What goes into an image: recipe, lock, fetched files and host tools."""
+"""The inputs of an image: recipe, lock, fetched files and host tools."""

@@ -1,7 +1,7 @@
 """The host tools: QEMU, swtpm, OVMF, mkfs.erofs and others, from their own lock.
 
-They are unpacked into a folder of the cache that bears the lock's digest, and run by their own loader with their
-own libraries: nothing is installed, nothing of the host's distribution is used, and there is no second way.
+They are unpacked into a folder of the cache named by the lock's digest, and run with their own loader and libraries.
+Nothing is installed, and no program or library of the host's distribution is used.
 """
 
 import fcntl
@@ -22,33 +22,35 @@ from image.errors import ImageError
 from image.inputs.lockfile import load
 
 _LIBRARIES = "usr/lib/x86_64-linux-gnu"
-# swtpm's own library lies beside the others in a folder that only its RUNPATH names.
+# swtpm's own library is in a subfolder that only its RUNPATH names.
 _LIBRARY_PATH = (_LIBRARIES, f"{_LIBRARIES}/swtpm")
-# QEMU finds its files relative to /proc/self/exe, which is the loader: so the loader lies where QEMU would.
+# QEMU finds its files relative to /proc/self/exe, which is the loader: so the loader is put where QEMU would be.
 _LOADER = "usr/bin/ld.so"
 _LEFT_OUT = ("usr/share/doc/", "usr/share/man/", "usr/share/locale/", "usr/share/lintian/", "usr/share/bug/")
 
+_NOT_LOCKED = "Add the package that contains it to image/recipes/tools.toml, then run `invoke image.lock --tools`."
+
 
 class ToolsError(ImageError):
-    """A host tool is not among those of the lock, or could not be unpacked."""
+    """A host tool is not in the lock, cannot be unpacked, or failed."""
 
 
 @dataclass(frozen=True)
 class Tools:
-    """The unpacked tools: their folder and the digest of the lock that they come from (hex)."""
+    """The unpacked tools: their folder and the digest of their lock (hex)."""
 
     root: Path
     digest: str
 
     def path(self, relative: str) -> Path:
-        """A file of the tools, such as ``usr/share/OVMF/OVMF_CODE_4M.fd``; raises ToolsError when there is none."""
+        """A file of the tools, such as ``usr/share/OVMF/OVMF_CODE_4M.fd``. Raises ToolsError if it is missing."""
         path = self.root / relative
         if not path.exists():
-            raise ToolsError(f"The host tools have no {relative}.", hint="The tools' lock decides what there is.")
+            raise ToolsError(f"The host tools have no {relative}.", hint=_NOT_LOCKED)
         return path
 
     def argv(self, name: str) -> list[str]:
-        """The beginning of a command line that runs the program ``name``, with what it needs to find its own files."""
+        """The start of a command line that runs the program ``name``, with the options it needs to find its files."""
         command = self._loaded(name)
         if name.startswith("qemu-system-"):
             return [*command, "-L", str(self.path("usr/share/qemu")), "-L", str(self.path("usr/share/seabios"))]
@@ -61,50 +63,50 @@ class Tools:
         if not program.exists():
             program = self.root / "usr/sbin" / name
         if not program.exists():
-            raise ToolsError(f"The host tools have no program {name}.", hint="The tools' lock decides what there is.")
+            raise ToolsError(f"The host tools have no program {name}.", hint=_NOT_LOCKED)
         libraries = ":".join(str(self.root / folder) for folder in _LIBRARY_PATH)
-        # argv[0] stays what it would be: some programs look at their own name.
+        # Some programs depend on their own name in argv[0].
         return [str(self.root / _LOADER), "--inhibit-cache", "--library-path", libraries, "--argv0", name, str(program)]
 
     def _swtpm_for_setup(self) -> str:
         words = [*self._loaded("swtpm"), "socket"]
         if any(" " in word for word in words):
             raise ToolsError(
-                f"The host tools lie in a folder with a space in its name ({self.root}), which swtpm_setup refuses.",
-                hint="Set XDG_CACHE_HOME to a folder without one.",
+                f"swtpm_setup does not support a folder with a space in its name: {self.root}.",
+                hint="Set XDG_CACHE_HOME to a folder without a space.",
             )
         return " ".join(words)
 
     def environment(self, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-        """``environment`` with a fixed locale and time zone, and without what would bring the host's libraries in."""
+        """``environment`` with a fixed locale and time zone, and without variables that load the host's libraries."""
         kept = {key: value for key, value in environment.items() if not key.startswith(("LD_", "LC_", "GCONV_"))}
         return kept | {"LC_ALL": "C", "LANG": "C", "TZ": "UTC", "GCONV_PATH": str(self.root / _LIBRARIES / "gconv")}
 
     def run(self, name: str, *words: str | os.PathLike[str], **options: Any) -> CompletedProcess[bytes]:
-        """Run a tool to its end; ``options`` are those of cloister.process.run. Raises ToolsError when it fails."""
+        """Run a tool until it exits; ``options`` are those of cloister.process.run. Raises ToolsError when it fails."""
         environment = self.environment() | dict(options.pop("env", None) or {})
         try:
             return run([*self.argv(name), *words], env=environment, **options)
         except ProcessError as error:
-            # What was started is the loader; the reader wants to know which tool it loaded.
+            # The error names the loader; name the tool instead.
             raise ToolsError(error.message.replace(Path(_LOADER).name, name, 1)) from error
 
 
 def ensure(source: Path | None = None, *, relock: bool = False) -> Tools:
-    """The tools of the lock, fetched and unpacked when they are not there yet.
+    """The tools of the lock, fetched and unpacked if needed.
 
-    ``source`` is a tar of `invoke image.vendor`; ``relock`` is as for ``image.inputs.relock.obtain``.
+    ``source`` is a tar from `invoke image.vendor`; ``relock`` is as for ``image.inputs.relock.obtain``.
     """
     tools = find()
     if tools is not None:
         return tools
-    # Only now: this brings in what reads and verifies an archive, which nobody needs to start a machine.
+    # Imported late: it loads the code that verifies archives, which is not needed to start a VM.
     from image.inputs.relock import obtain
 
     lock, files = obtain("tools", source, relock=relock)
     digest = lock.digest()
     root = _folder(digest)
-    with disk_space.needed(cache.root(), disk_space.CACHE):
+    with disk_space.needed(cache.root(), disk_space.CACHE_HINT):
         _ensure(root, [files[package.sha256] for package in lock.packages])
     return Tools(root, digest)
 
@@ -131,13 +133,13 @@ def _folder(digest: str) -> Path:
 
 
 def find() -> Tools | None:
-    """The tools of the lock, if they are unpacked already."""
+    """The tools of the lock if they are unpacked, else None."""
     digest = load("tools").digest()
     return Tools(_folder(digest), digest) if _folder(digest).is_dir() else None
 
 
 def unpack(packages: Sequence[Path], into: Path) -> None:
-    """Unpack the files of Debian packages below ``into``, with the loader at hand as ``usr/bin/ld.so``."""
+    """Unpack the files of Debian packages below ``into``, with the loader copied to ``usr/bin/ld.so``."""
     into.mkdir(parents=True)
     with ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
         list(pool.map(lambda package: _unpack(package, into), packages))
@@ -151,7 +153,7 @@ def _unpack(package: Path, into: Path) -> None:
             if name.startswith(_LEFT_OUT) or member.isdir():
                 continue
             if name.startswith(("/", "..")):
-                raise ToolsError(f"{package.name} holds a file outside of its tree: {member.name!r}.")
+                raise ToolsError(f"{package.name} contains a path outside of its root: {member.name!r}.")
             target = into / name
             target.parent.mkdir(parents=True, exist_ok=True)
             if member.issym():

@@ -1,6 +1,6 @@
-"""The lock: the exact bytes that go into an image (or make up the host tools), by name, version and digest.
+"""The lock: the exact bytes of an image's inputs, or of the host tools, by name, version and digest.
 
-``image/locks/<name>.json`` is committed and reads well in a diff; its digest is the ``sha256sum`` of the file.
+``image/locks/<name>.json`` is committed. Its digest is the ``sha256sum`` of the file.
 """
 
 import hashlib
@@ -17,20 +17,20 @@ from image.errors import ImageError
 
 FOLDER = Path(__file__).parents[1] / "locks"
 RELOCKED = Path(__file__).parents[2] / "out" / "locks"
-"""Where --relock puts what it writes, unless CLOISTER_LOCKS names another folder."""
+"""Where --relock writes new locks, unless CLOISTER_LOCKS names another folder."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class LockError(ImageError):
-    """A lock is absent or is not what this program writes."""
+    """A lock is missing, invalid or for another recipe."""
 
     remedy = "Restore the lock from version control, or write a new one: invoke image.lock"
 
 
 @dataclass(frozen=True)
 class LockedArchive:
-    """One suite of one archive, ``debian`` or ``debian-security``, and when its index was made (UTC)."""
+    """A suite of an archive (``debian`` or ``debian-security``) and the date of its index (UTC)."""
 
     archive: str
     suite: str
@@ -46,9 +46,13 @@ class LockedArchive:
 
 @dataclass(frozen=True)
 class LockedPackage:
-    """One .deb: where it lies in which archive, its digest and size in bytes, and the maintainer scripts not run.
+    """One .deb.
 
-    ``scripts`` maps preinst, config and postinst to the SHA-256 of the script.
+    name, version, architecture: as in the package index.
+    archive: ``debian`` or ``debian-security``.
+    path: relative to the archive's base address.
+    sha256, size: of the file, in lower-case hex and bytes.
+    scripts: the maintainer scripts that are not run: preinst, config or postinst -> SHA-256; empty if there are none.
     """
 
     name: str
@@ -67,7 +71,7 @@ class LockedPackage:
 
 @dataclass(frozen=True)
 class LockedWheel:
-    """One Python wheel for the guest's interpreter, with its digest and size in bytes."""
+    """A Python wheel for the guest's interpreter, with its file name, digest and size in bytes."""
 
     name: str
     version: str
@@ -82,7 +86,14 @@ class LockedWheel:
 
 @dataclass(frozen=True)
 class Lock:
-    """All inputs of one flavor, sorted by name. ``request`` is the digest of what the recipe asked for."""
+    """All inputs of a flavor, or the host tools.
+
+    flavor: the lock's name: that of a flavor, or ``tools``.
+    suite: of Debian, such as ``trixie``.
+    request: digest of what the recipe asked for (``LockRequest.digest``).
+    archives: the indexes that the packages were resolved from.
+    packages, wheels: sorted by name; ``wheels`` may be empty.
+    """
 
     flavor: str
     suite: str
@@ -97,23 +108,23 @@ class Lock:
         try:
             value = json.loads(content)
             if not isinstance(value, dict) or value.pop("version", None) != 1:
-                raise LockError("The lock is not of version 1.")
+                raise LockError("Unsupported lock: 'version' must be 1.")
             lists: dict[str, Any] = {
                 key: tuple(_strict(kind, entry) for entry in value.pop(key))
                 for key, kind in (("archives", LockedArchive), ("packages", LockedPackage), ("wheels", LockedWheel))
             }
             lock = cls(**value, **lists)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise LockError(f"The lock cannot be read: {error}.") from error
+            raise LockError(f"Invalid lock: {error}.") from error
         for entry in (*lock.packages, *lock.wheels):
             if not _DIGEST.fullmatch(entry.sha256) or not isinstance(entry.size, int) or entry.size <= 0:
-                raise LockError(f"The lock's entry for {entry.name} has no usable digest or size.")
+                raise LockError(f"Invalid lock: the entry for {entry.name} has an invalid digest or size.")
         if lock.encode() != content:
-            raise LockError("The lock was edited by hand: it is not in the form that `invoke image.lock` writes.")
+            raise LockError("The lock was edited by hand: it differs from what `invoke image.lock` writes.")
         return lock
 
     def encode(self) -> bytes:
-        """The bytes of the file: JSON, indented, one final newline."""
+        """The bytes of the file: indented JSON with a final newline."""
         return (json.dumps({"version": 1} | asdict(self), indent=1, ensure_ascii=False) + "\n").encode()
 
     def digest(self) -> str:
@@ -122,7 +133,7 @@ class Lock:
 
     @property
     def size(self) -> int:
-        """Bytes to fetch when nothing is cached."""
+        """Bytes to fetch when the cache is empty."""
         return sum(entry.size for entry in (*self.packages, *self.wheels))
 
     def package(self, name: str) -> LockedPackage:
@@ -135,26 +146,26 @@ class Lock:
 def _strict(kind: type[Any], entry: object) -> object:
     known = {item.name for item in fields(kind)}
     if not isinstance(entry, dict):
-        raise LockError(f"The lock has an entry that is no object: {entry!r}.")
+        raise LockError(f"Invalid lock: expected an object, found {entry!r}.")
     unknown = sorted(set(entry) - known)
     if unknown:
-        raise LockError(f"The lock has an entry with an unknown key: {unknown[0]}.")
+        raise LockError(f"Invalid lock: unknown key {unknown[0]!r}.")
     return kind(**entry)
 
 
-def stand_ins() -> Path | None:
-    """The folder of ``CLOISTER_LOCKS``, whose locks stand in for the committed ones; ``--relock`` writes there."""
+def override_folder() -> Path | None:
+    """The folder that ``CLOISTER_LOCKS`` names; its locks override the committed ones. None if not set."""
     named = os.environ.get("CLOISTER_LOCKS", "")
     folder = Path(named).absolute()
     return folder if named and folder.resolve() != FOLDER.resolve() else None
 
 
-def stand_in(name: str) -> Lock | None:
-    """The lock in ``stand_ins`` that stands in for the committed lock ``name``.
+def override(name: str) -> Lock | None:
+    """The lock in ``override_folder`` that overrides the committed lock ``name``.
 
-    None when there is none, or when it has had its day: the committed one asks for something else or is newer.
+    None if it does not exist or is stale: the committed lock is for another recipe or has newer indexes.
     """
-    folder = stand_ins()
+    folder = override_folder()
     if folder is None or not (folder / f"{name}.json").is_file():
         return None
     found, committed = load(name, folder), load(name, FOLDER)
@@ -164,10 +175,10 @@ def stand_in(name: str) -> Lock | None:
 
 
 def load(name: str, folder: Path | None = None) -> Lock:
-    """The lock ``name`` (a flavor's, or ``tools``) in ``folder``; without one, the committed lock or its stand-in."""
+    """The lock ``name`` (a flavor or ``tools``) in ``folder``; without a folder, the committed lock or its override."""
     if folder is None:
-        return stand_in(name) or load(name, FOLDER)
+        return override(name) or load(name, FOLDER)
     path = folder / f"{name}.json"
     if not path.is_file():
-        raise LockError(f"There is no lock {path}.", hint=f"Write it with `invoke image.lock --flavor {name}`.")
+        raise LockError(f"The lock {path} does not exist.", hint=f"Create it with `invoke image.lock --flavor {name}`.")
     return Lock.parse(path.read_bytes())

@@ -1,4 +1,4 @@
-"""The one way in which pip is asked for wheels: for the guest's interpreter, with the user's own configuration."""
+"""Download wheels for the guest's interpreter with pip, under the user's own pip configuration."""
 
 import sys
 import tempfile
@@ -11,12 +11,12 @@ from image.errors import ImageError
 from image.inputs.lockfile import LockedWheel
 
 PYTHON = "3.13"
-# glibc of the guest is 2.41; pip wants each older tag by name.
+# The guest's glibc is 2.41; pip needs each older tag by name.
 _PLATFORMS = ("manylinux_2_34_x86_64", "manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 
 
 class WheelError(ImageError):
-    """pip did not bring the wheel that was asked for."""
+    """pip downloaded another wheel than the requested one."""
 
 
 def _pip(requirements: str, into: Path, *options: str) -> None:
@@ -31,7 +31,7 @@ def _pip(requirements: str, into: Path, *options: str) -> None:
 
 
 def download(wheels: Sequence[LockedWheel], into: Path) -> None:
-    """Bring ``wheels`` to ``into``, each named by its SHA-256; raises WheelError for one that is not the locked one."""
+    """Download ``wheels`` into the folder ``into``, each named by its SHA-256. Raises WheelError for another digest."""
     print(f"Fetching {len(wheels)} Python wheels, {sum(w.size for w in wheels) / 1e6:.1f} MB ...", file=sys.stderr)
     with tempfile.TemporaryDirectory(dir=into) as folder:
         lines = [f"{wheel.name}=={wheel.version} --hash=sha256:{wheel.sha256}\n" for wheel in wheels]
@@ -40,12 +40,12 @@ def download(wheels: Sequence[LockedWheel], into: Path) -> None:
             path = Path(folder) / wheel.file
             found = cache.digest(path) if path.is_file() else "none"
             if found != wheel.sha256:
-                raise WheelError(f"pip brought {wheel.file} with the SHA-256 {found}; the lock says {wheel.sha256}.")
+                raise WheelError(f"{wheel.file}: SHA-256 differs (lock: {wheel.sha256}, downloaded: {found}).")
             path.replace(into / wheel.sha256)
 
 
 def lock(wanted: Mapping[str, str], into: Path) -> list[LockedWheel]:
-    """The wheels of these names and versions, brought to ``into`` (named by SHA-256) and described, sorted by name."""
+    """Download the wheels ``wanted`` (name -> version) into ``into``, named by SHA-256; return their lock entries."""
     locked = []
     with tempfile.TemporaryDirectory(dir=into) as folder:
         _pip("".join(f"{name}=={version}\n" for name, version in sorted(wanted.items())), Path(folder))
@@ -54,10 +54,10 @@ def lock(wanted: Mapping[str, str], into: Path) -> list[LockedWheel]:
             name, version = path.name.split("-")[:2]
             known = [key for key in wanted if key.replace("-", "_").lower() == name.lower()]
             if not known or wanted[known[0]] != version:
-                raise WheelError(f"pip brought {path.name}, which the recipe does not ask for.")
+                raise WheelError(f"pip downloaded {path.name}, which the recipe does not name.")
             digest = cache.digest(path)
             locked.append(LockedWheel(known[0], version, path.name, digest, path.stat().st_size))
             path.replace(into / digest)
     if len(locked) != len(wanted):
-        raise WheelError(f"pip brought {len(locked)} of the {len(wanted)} wheels that the recipe asks for.")
+        raise WheelError(f"pip downloaded {len(locked)} of the {len(wanted)} wheels in the recipe.")
     return sorted(locked, key=lambda wheel: wheel.name)

@@ -1,7 +1,7 @@
-"""The recipe: which packages, wheels, modules and files make an image, and why what is left out is left out.
+"""The recipe: the packages, wheels, kernel modules and files of an image, and what is left out and why.
 
-``image/recipes/<flavor>.toml``; a recipe that says ``extends = "base"`` has its tables laid over the other's:
-lists are appended, ``files`` of the same path replaced, everything else replaced.
+Recipes are ``image/recipes/<flavor>.toml``. The tables of a recipe with ``extends = "base"`` are merged over those of
+``base``: lists are appended, ``files`` with the same path replaced, and other values replaced.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ def _digest(value: object) -> str:
 
 @dataclass(frozen=True)
 class HandledScript:
-    """A maintainer script that is not run, by SHA-256, in these packages, and how its effect is made."""
+    """A maintainer script that is not run: its SHA-256, the packages that have it, and what replaces its effect."""
 
     script: str
     sha256: str
@@ -35,17 +35,17 @@ class HandledScript:
     @classmethod
     def from_table(cls, table: Table) -> Self:
         handled = cls(
-            table.take("script", str), table.take("sha256", str), table.texts("packages"), table.take("how", str)
+            table.take("script", str), table.take("sha256", str), table.strings("packages"), table.take("how", str)
         )
-        table.done()
+        table.reject_unknown()
         return handled
 
 
 @dataclass(frozen=True)
 class DebianRecipe:
-    """Which packages of which suite; ``left_out`` are dependencies that do not come along, each with a reason.
+    """The packages to take from a Debian suite.
 
-    ``security`` says whether the suite's security archive is asked too.
+    ``left_out`` maps dependencies that are not taken to the reason; ``security`` adds the suite's security archive.
     """
 
     suite: str
@@ -59,36 +59,39 @@ class DebianRecipe:
         debian = cls(
             suite=table.take("suite", str),
             security=table.take("security", bool),
-            packages=table.texts("packages"),
-            left_out=table.named("left_out"),
+            packages=table.strings("packages"),
+            left_out=table.string_table("left_out"),
             handled=tuple(HandledScript.from_table(entry) for entry in table.tables("handled")),
         )
-        table.done()
+        table.reject_unknown()
         for name in debian.packages:
             if name in debian.left_out:
-                raise RecipeError(f"The recipe both asks for the package {name} and leaves it out.")
+                raise RecipeError(f"The recipe has {name} in both 'packages' and 'left_out'. Remove it from one.")
         return debian
 
 
 @dataclass(frozen=True)
 class LockRequest:
-    """What a lock answers: packages and wheels (name -> version). The host tools are nothing but a request."""
+    """What a lock resolves: packages, and wheels by name -> version. The host tools are only a request."""
 
     debian: DebianRecipe
     wheels: Mapping[str, str]
 
     def digest(self) -> str:
-        """SHA-256, lower-case hex, of what decides the lock; a reworded reason does not change it."""
+        """SHA-256 (lower-case hex) of what decides the lock; the reasons in ``left_out`` do not count."""
         debian = self.debian
         return _digest([debian.suite, debian.security, debian.packages, sorted(debian.left_out), dict(self.wheels)])
 
 
 @dataclass(frozen=True)
 class KernelRecipe:
-    """The kernel's package, the modules of the root and of the initrd (their closure comes along), its command line.
+    """The kernel: its package, modules and command line. The dependencies of modules are added by the build.
 
-    ``needed`` and ``initrd_needed`` are further modules by what needs them: a platform, or a security module. The guest
-    loads those lists whose name it has found itself to be.
+    package: prefix of the package's name; the full name contains the version.
+    modules, initrd_modules: loaded on every platform, from the root and from the initrd.
+    command_line: the words of the kernel's command line.
+    needed, initrd_needed: further modules by platform (``azure``) or security module (``snp``); the guest loads the
+        lists for the platform and security module that it detects.
     """
 
     package: str
@@ -102,19 +105,19 @@ class KernelRecipe:
     def from_table(cls, table: Table) -> Self:
         kernel = cls(
             package=table.take("package", str),
-            modules=table.texts("modules"),
-            initrd_modules=table.texts("initrd_modules"),
-            command_line=table.texts("command_line"),
-            needed=table.lists("needed"),
-            initrd_needed=table.lists("initrd_needed"),
+            modules=table.strings("modules"),
+            initrd_modules=table.strings("initrd_modules"),
+            command_line=table.strings("command_line"),
+            needed=table.list_table("needed"),
+            initrd_needed=table.list_table("initrd_needed"),
         )
-        table.done()
+        table.reject_unknown()
         return kernel
 
 
 @dataclass(frozen=True)
 class GuestUser:
-    """A line of /etc/passwd and its group of the same name and number."""
+    """A user in /etc/passwd and the group of the same name and number."""
 
     name: str
     uid: int
@@ -124,13 +127,13 @@ class GuestUser:
     @classmethod
     def from_table(cls, table: Table) -> Self:
         user = cls(table.take("name", str), table.take("uid", int), table.take("home", str), table.take("shell", str))
-        table.done()
+        table.reject_unknown()
         return user
 
 
 @dataclass(frozen=True)
 class GuestFile:
-    """A file of the image: ``template`` is rendered from image/templates, ``source`` copied from image/guest."""
+    """A file of the image: rendered from image/templates (``template``) or copied from image/guest (``source``)."""
 
     path: str
     mode: int
@@ -141,37 +144,47 @@ class GuestFile:
     def from_table(cls, table: Table) -> Self:
         path, mode = table.take("path", str), table.take("mode", str, "0644")
         if not path.startswith("/") or ".." in path.split("/"):
-            raise RecipeError(f"The recipe's file {path!r} must have an absolute path without '..'.")
+            raise RecipeError(f"Invalid file path in the recipe: {path!r} must be absolute and without '..'.")
         try:
             bits = int(mode, 8)
         except ValueError:
-            raise RecipeError(f"The recipe's file {path} has the mode {mode!r}, which is no octal number.") from None
+            raise RecipeError(f"The recipe's file {path}: the mode {mode!r} is not an octal number.") from None
         file = cls(path, bits, table.take("template", str, ""), table.take("source", str, ""))
-        table.done()
+        table.reject_unknown()
         if bool(file.template) == bool(file.source):
-            raise RecipeError(f"The recipe's file {path} must have either a template or a source.")
+            raise RecipeError(f"The recipe's file {path} must have either 'template' or 'source'.")
         return file
 
 
 @dataclass(frozen=True)
 class AgentRecipe:
-    """The program inside: exactly these modules and data files of the checkout, and nothing else of it."""
+    """The modules and data files of the checkout that the guest contains."""
 
     modules: tuple[str, ...]
     data: tuple[str, ...] = ()
 
     @classmethod
     def from_table(cls, table: Table) -> Self:
-        agent = cls(table.texts("modules"), table.texts("data", []))
-        table.done()
+        agent = cls(table.strings("modules"), table.strings("data", []))
+        table.reject_unknown()
         return agent
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One flavor. ``lock`` names the lock that it is built from.
+    """The recipe of one flavor.
 
-    ``drop`` has patterns of paths to leave out everywhere, ``prune_root`` of those that only the initrd keeps.
+    flavor: its name.
+    description: one sentence, for the reader.
+    debug: whether the image has a shell; False if not set.
+    lock: the name of the lock that it is built from; the flavor's if not set.
+    request: the Debian packages and the wheels.
+    kernel: the kernel package, its modules and command line.
+    users: in /etc/passwd besides root.
+    files: further files of the root.
+    drop: patterns of paths to leave out everywhere.
+    prune_root: patterns of paths that only the initrd needs.
+    agent: the project's own modules in the guest.
     """
 
     flavor: str
@@ -191,12 +204,17 @@ class Recipe:
         return self.request.debian
 
     @property
+    def template_values(self) -> dict[str, object]:
+        """What templates of the guest's files may use."""
+        return {"flavor": self.flavor, "debug": self.debug, "users": self.users}
+
+    @property
     def wheels(self) -> Mapping[str, str]:
         return self.request.wheels
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any], flavor: str) -> Self:
-        """Raises RecipeError naming the key that is unknown, absent or wrong."""
+        """Raises RecipeError naming the key that is unknown, missing or invalid."""
         table = Table(value, f"{flavor}.toml")
         recipe = cls(
             flavor=flavor,
@@ -207,42 +225,42 @@ class Recipe:
             kernel=KernelRecipe.from_table(table.table("kernel")),
             users=tuple(GuestUser.from_table(entry) for entry in table.tables("users")),
             files=tuple(GuestFile.from_table(entry) for entry in table.tables("files")),
-            drop=table.texts("drop", []),
-            prune_root=table.texts("prune_root", []),
+            drop=table.strings("drop", []),
+            prune_root=table.strings("prune_root", []),
             agent=AgentRecipe.from_table(table.table("agent")),
         )
-        table.done()
+        table.reject_unknown()
         if len({file.path for file in recipe.files}) != len(recipe.files):
-            raise RecipeError(f"{flavor}.toml names one path twice in 'files'.")
+            raise RecipeError(f"{flavor}.toml: 'files' contains the same path twice.")
         return recipe
 
     def digest(self) -> str:
-        """SHA-256 of the whole recipe as it was read, lower-case hex."""
+        """SHA-256 (lower-case hex) of the whole recipe after merging."""
         return _digest(asdict(self))
 
 
 def _request(table: Table) -> LockRequest:
-    return LockRequest(DebianRecipe.from_table(table.table("debian")), table.named("wheels"))
+    return LockRequest(DebianRecipe.from_table(table.table("debian")), table.string_table("wheels"))
 
 
 def flavors(folder: Path = FOLDER) -> list[str]:
-    """Of which there are recipes."""
+    """The flavors that have a recipe, sorted."""
     return sorted(entry.stem for entry in folder.glob("*.toml") if entry.stem != TOOLS)
 
 
 def _read(flavor: str, folder: Path, depth: int = _DEPTH) -> dict[str, Any]:
     path = folder / f"{flavor}.toml"
     if not path.is_file():
-        raise RecipeError(f"There is no recipe for the flavor {flavor!r}; there are {', '.join(flavors(folder))}.")
+        raise RecipeError(f"Unknown flavor {flavor!r}. Known flavors: {', '.join(flavors(folder))}.")
     try:
         value = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{path.name} is not TOML: {error}.") from error
+        raise RecipeError(f"{path.name} is not valid TOML: {error}.") from error
     base = value.pop("extends", None)
     if base is None:
         return value
     if not isinstance(base, str) or depth == 0:
-        raise RecipeError(f"{path.name} extends {base!r}, which leads to no recipe.")
+        raise RecipeError(f"{path.name} extends {base!r}: the chain of 'extends' is circular or too long.")
     return _overlay(_read(base, folder, depth - 1), value)
 
 
@@ -261,15 +279,15 @@ def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, An
 
 
 def load(flavor: str, folder: Path | None = None) -> Recipe:
-    """The recipe of a flavor, with what it extends laid under it."""
+    """The recipe of a flavor, merged over what it extends."""
     return Recipe.from_dict(_read(flavor, folder or FOLDER), flavor)
 
 
 def load_request(name: str, folder: Path | None = None) -> LockRequest:
-    """What the lock ``name`` has to answer: a flavor's request, or that of the host tools (``tools``)."""
+    """The request that the lock ``name`` resolves: a flavor's, or that of the host tools (``tools``)."""
     if name != TOOLS:
         return load(name, folder).request
     table = Table(_read(TOOLS, folder or FOLDER), f"{TOOLS}.toml")
     request = _request(table)
-    table.done()
+    table.reject_unknown()
     return request

@@ -1,4 +1,4 @@
-"""Write a lock anew: check the archive's signature, resolve the recipe, fetch, and look at the maintainer scripts."""
+"""Write a lock: verify the archive's signature, resolve the recipe, fetch, and check the maintainer scripts."""
 
 import hashlib
 import os
@@ -14,8 +14,8 @@ from pathlib import Path
 
 from image import cache
 from image.debian import deb
-from image.debian import release as archive
 from image.debian.mirror import Mirror
+from image.debian.release import INDEX, read_index, refuse_older, verify_release
 from image.debian.resolve import Candidate, Index, closure
 from image.errors import ImageError
 from image.inputs import fetch, pip, recipe
@@ -27,30 +27,30 @@ from image.inputs.lockfile import (
     LockedPackage,
     LockError,
     load,
-    stand_in,
-    stand_ins,
+    override,
+    override_folder,
 )
 from image.inputs.recipe import DebianRecipe, HandledScript
 
 KEYS = Path(__file__).parents[1] / "keys"
-"""Debian's archive keys, committed: a package that carries them would one day be replaced in the archive."""
+"""Debian's archive keys. They are committed because the archive replaces the package that contains them."""
 _INDEX_LIMIT = 1 << 26
-_OTHER = "What is built from it has other measurements than what others build from the committed lock."
-# A kernel's release is part of its package's name and of its scripts (there with a backslash before the plus sign).
+_DIFFERS = "Images built from it have other measurements than images built from the committed lock."
+# The kernel's release is part of its package's name and scripts (there with a backslash before the plus sign).
 _KERNEL_RELEASE = re.compile(rb"[0-9]+\.[0-9]+\.[0-9]+\\?\+deb[0-9]+")
 
 
 class ScriptError(ImageError):
-    """A package has a maintainer script that the recipe does not account for."""
+    """A package has a maintainer script that is not listed in the recipe."""
 
 
 def write(name: str, into: Path = FOLDER, *, mirror: Mirror | None = None, now: datetime | None = None) -> Path:
-    """Write the lock of a flavor, or of the host tools (``tools``), into a folder, from the archives as they are now.
+    """Write the lock of a flavor, or of the host tools (``tools``), into a folder, from the archives' current indexes.
 
-    A flavor that is built from another's lock has that one written.
+    For a flavor that is built from another flavor's lock, that lock is written.
 
-    Raises ArchiveError for an index that is not signed, out of date or older than the committed lock's, ScriptError
-    for a maintainer script that the recipe does not account for.
+    Raises ArchiveError for an index that is unsigned, out of date or older than the committed lock's, and ScriptError
+    for a maintainer script that is not listed in the recipe.
     """
     mirror, now = mirror or Mirror.of_host(), now or datetime.now(UTC)
     if name != recipe.TOOLS:
@@ -65,10 +65,10 @@ def write(name: str, into: Path = FOLDER, *, mirror: Mirror | None = None, now: 
     for base, suite in suites.items():
         print(f"Reading the index of {suite} ...", flush=True)
         signed = _get(mirror.address(base, f"dists/{suite}/InRelease"))
-        release = archive.verify_release(signed, keyring, codename=suite, now=now)
+        release = verify_release(signed, keyring, codename=suite, now=now)
         if base in known:
-            archive.refuse_older(release, known[base])
-        indexes[base] = archive.read_index(release, _get(mirror.address(base, f"dists/{suite}/{archive.INDEX}")))
+            refuse_older(release, known[base])
+        indexes[base] = read_index(release, _get(mirror.address(base, f"dists/{suite}/{INDEX}")))
         archives.append(LockedArchive(base, suite, LockedArchive.write_time(release.date)))
     candidates = closure(Index(indexes), request.debian.packages, request.debian.left_out)
     packages = [_locked(candidate) for candidate in candidates]
@@ -86,34 +86,34 @@ def write(name: str, into: Path = FOLDER, *, mirror: Mirror | None = None, now: 
 
 
 def obtain(name: str, source: Path | None = None, *, relock: bool = False) -> tuple[Lock, dict[str, Path]]:
-    """The lock ``name`` and all its files by SHA-256 (hex); ``source`` is a tar of `invoke image.vendor`.
+    """The lock ``name`` and all its files by SHA-256 (hex); ``source`` is a tar from `invoke image.vendor`.
 
-    With ``relock``, and only when a locked package is gone everywhere, a new lock is written under out/locks (or where
-    CLOISTER_LOCKS says) and stands in for the committed one in this process and those that it starts. Raises LockError
-    when the recipe has changed since the lock was made.
+    With ``relock``, if a locked package is no longer available, a new lock is written to out/locks (or to the folder
+    in CLOISTER_LOCKS) and overrides the committed one in this process and its children. Raises LockError if the recipe
+    has changed since the lock was written.
     """
     lock = load(name)
     if recipe.load_request(name).digest() != lock.request:
         raise LockError(
-            f"The lock of {name} was made for another recipe.",
-            hint=f"Make it anew with `invoke image.lock --flavor {name}`.",
+            f"The lock of {name} does not match its recipe.",
+            hint=f"Write a new lock with `invoke image.lock --flavor {name}`.",
         )
-    if stand_in(name) is not None:
-        _note(f"The lock {stand_ins()}/{name}.json stands in for the committed one.", _OTHER)
+    if override(name) is not None:
+        _note(f"The lock {override_folder()}/{name}.json overrides the committed lock.", _DIFFERS)
     try:
         return lock, fetch.ensure(lock, source)
     except fetch.SupersededError as error:
         if not relock:
             raise
         _note(error.message)
-    folder = stand_ins() or RELOCKED
+    folder = override_folder() or RELOCKED
     path = write(name, folder)
     os.environ["CLOISTER_LOCKS"] = str(folder)
     lock = load(name, folder)
     _note(
-        f"A new lock stands in for the committed one: {path}, SHA-256 {lock.digest()}.",
-        _OTHER,
-        f"To use it in other commands too: export CLOISTER_LOCKS={folder}",
+        f"The new lock {path} (SHA-256 {lock.digest()}) overrides the committed lock.",
+        _DIFFERS,
+        f"To use it in other commands: export CLOISTER_LOCKS={folder}",
     )
     return lock, fetch.ensure(lock)
 
@@ -136,7 +136,7 @@ def _locked(candidate: Candidate) -> LockedPackage:
 
 
 def _known_dates(name: str) -> Mapping[str, datetime]:
-    """When the indexes of the committed lock were made; nothing when there is no lock yet."""
+    """The dates of the committed lock's indexes, by archive; empty if there is no lock yet."""
     if not (FOLDER / f"{name}.json").is_file():
         return {}
     return {entry.archive: entry.time() for entry in load(name, FOLDER).archives}
@@ -148,11 +148,11 @@ def _get(address: str) -> bytes:
             content = answer.read(_INDEX_LIMIT + 1)
     except (urllib.error.URLError, OSError) as error:
         raise ImageError(
-            f"The Debian mirror did not answer for {address}: {error}.",
-            hint="Check the network, or choose another mirror with CLOISTER_DEBIAN_MIRROR.",
+            f"Cannot fetch {address}: {error}.",
+            hint="Check the network, or set CLOISTER_DEBIAN_MIRROR to another mirror.",
         ) from error
     if len(content) > _INDEX_LIMIT:
-        raise ImageError(f"{address} is larger than {_INDEX_LIMIT} bytes, which no index of Debian is.")
+        raise ImageError(f"{address} is larger than {_INDEX_LIMIT} bytes, the limit for an index.")
     return content
 
 
@@ -170,17 +170,17 @@ def _with_scripts(
 
 
 def without_release(text: bytes) -> bytes:
-    """``text`` with RELEASE for the release of a kernel, so that a new kernel alone changes nothing."""
+    """``text`` with the kernel's release replaced by RELEASE, so that a new kernel alone changes nothing."""
     return _KERNEL_RELEASE.sub(b"RELEASE", text)
 
 
 def script_digest(content: bytes) -> str:
-    """SHA-256 (hex) of a maintainer script, in which RELEASE stands for the release of a kernel."""
+    """SHA-256 (hex) of a maintainer script after ``without_release``."""
     return hashlib.sha256(without_release(content)).hexdigest()
 
 
 def refuse_unhandled(packages: Sequence[LockedPackage], handled: Sequence[HandledScript]) -> None:
-    """Raise ScriptError unless ``handled`` names each maintainer script of ``packages`` by package and digest."""
+    """Raise ScriptError unless ``handled`` lists each maintainer script of ``packages`` by package and digest."""
     known = {(name, entry.script): entry.sha256 for entry in handled for name in entry.packages}
     problems = []
     for package in packages:
@@ -189,11 +189,12 @@ def refuse_unhandled(packages: Sequence[LockedPackage], handled: Sequence[Handle
             if expected is None:
                 problems.append(f"the {script} of {package.label} is new (SHA-256 {digest})")
             elif expected != digest:
-                change = f"SHA-256 {digest}, the recipe knows {expected}"
-                problems.append(f"the {script} of {package.label} has changed ({change})")
-    problems += [f"the recipe accounts for a {script} of {name}, which has none" for name, script in sorted(known)]
+                change = f"recipe: {expected}, package: {digest}"
+                problems.append(f"the {script} of {package.label} has changed (SHA-256 {change})")
+    problems += [f"the recipe lists a {script} that {name} does not have" for name, script in sorted(known)]
     if problems:
         raise ScriptError(
-            f"Maintainer scripts are never run, so someone has to look at what they do: {'; '.join(problems)}.",
-            hint="Read it, make its effect in the recipe if the image needs it, and write its digest under 'handled'.",
+            f"The recipe does not cover all maintainer scripts: {'; '.join(problems)}.",
+            hint="Scripts are never run. Review each one, add its effect to the recipe if the image needs it, and list "
+            "its digest under 'handled'.",
         )

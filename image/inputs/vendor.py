@@ -1,6 +1,6 @@
-"""Pack everything that a build fetches into one tar, from which it can be repeated without any network.
+"""Pack everything that a build fetches into one tar, so that the build can be repeated without a network.
 
-``inputs/<SHA-256>`` is each file, ``locks/<name>.json`` each lock, for the reader.
+The tar contains ``inputs/<SHA-256>`` for each file, and ``locks/<name>.json`` for the reader.
 """
 
 import io
@@ -11,14 +11,20 @@ from pathlib import Path
 
 from cloister import userfile
 from cloister.errors import InputError
+from image.inputs import lockfile, recipe
 from image.inputs.fetch import ensure
 from image.inputs.lockfile import Lock
 
 
-def pack(locks: Sequence[Lock], into: Path) -> Path:
-    """Write the tar ``into`` with the inputs of ``locks``, fetched where absent; the same locks give the same bytes.
+def vendor(flavor: str, into: Path) -> None:
+    """Write the tar ``into`` with all inputs of ``flavor`` and the host tools."""
+    pack([lockfile.load(recipe.load(flavor).lock), lockfile.load(recipe.TOOLS)], into)
 
-    Raises InputError when it cannot be written, and what ``ensure`` raises.
+
+def pack(locks: Sequence[Lock], into: Path) -> Path:
+    """Write the tar ``into`` with the inputs of ``locks``, fetching missing ones. Equal locks give equal bytes.
+
+    Raises InputError when the tar cannot be written, and what ``fetch.ensure`` raises.
     """
     files: dict[str, Path] = {}
     for lock in locks:
@@ -41,7 +47,7 @@ def pack(locks: Sequence[Lock], into: Path) -> Path:
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
-    # TarInfo's own defaults: mode 0644, no owner, the epoch as time.
+    # TarInfo's defaults: mode 0644, no owner, time 0.
     member = tarfile.TarInfo(name)
     member.size = len(content)
     archive.addfile(member, io.BytesIO(content))

@@ -1,4 +1,4 @@
-"""Bring an image to a cloud: a page blob on Azure, an object on Google Cloud."""
+"""Upload an image to a cloud: a page blob on Azure, an object on Google Cloud."""
 
 from pathlib import Path
 
@@ -11,17 +11,17 @@ CLOUDS = ("azure", "gcp")
 
 
 def publish(to: str, destination: str, image: Path, bar: Bar, *, check: bool = False) -> Published:
-    """Publish the image in the folder ``image``; ``check`` reads back what is marked as whole, too.
+    """Publish the image in the folder ``image``; ``check`` compares even what is marked as complete.
 
-    Raises InputError, ImageError, and what says who refuses or does not answer.
+    Raises InputError, PublishError, StorageRefusedError and StorageUnreachableError.
     """
     if to not in CLOUDS:
-        raise InputError(f"An image is published to {' or '.join(CLOUDS)}, not to {to!r}.")
+        raise InputError(f"--to must be {' or '.join(CLOUDS)}, not {to!r}.")
     try:
         if to == "azure":
             return pageblob.publish(Artefact.find(image, VHD), pageblob.connect(destination), bar, check=check)
         return gcs.publish(Artefact.find(image, TAR_GZ), gcs.connect(destination), bar, check=check)
     except ModuleNotFoundError as error:
         raise InputError(
-            f"What talks to {to} is not installed here ({error.name}).", hint=f"Install it: make {to}"
+            f"The client library for {to} is not installed ({error.name}).", hint=f"Install it with `make {to}`."
         ) from error

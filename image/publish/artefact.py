@@ -1,4 +1,4 @@
-"""What is published: one of the image's disks, and the name and digest that it has wherever it is."""
+"""What is published: one of the image's disks, under a name and with a digest that are equal in every cloud."""
 
 import hashlib
 import os
@@ -14,18 +14,18 @@ from image.publish.errors import PublishError
 from image.publish.naming import blob_name
 
 MARK = "cloister_sha256"
-"""The metadata of a blob or object that is whole and was checked: the SHA-256 of what is in it (lower-case hex)."""
+"""Metadata of a complete and checked blob or object: the SHA-256 of its contents (lower-case hex)."""
 
 Progress: TypeAlias = Callable[[int, int], None]
-"""Told how many bytes are done, and of how many."""
+"""Called with the number of bytes that are done, and the total."""
 
 Bar: TypeAlias = Callable[[str, int], AbstractContextManager[Progress]]
-"""Shows something that takes a while: what it is, and of how many bytes."""
+"""Opens a progress bar for an action, such as "Uploading", of a number of bytes."""
 
 
 @dataclass(frozen=True)
 class Artefact:
-    """The file ``path`` that is published as ``name``; SHA-256 (hex) and size are those of the image's manifest."""
+    """The file ``path``, which is published as ``name``; SHA-256 (hex) and size are those in the image's manifest."""
 
     name: str
     path: Path
@@ -34,40 +34,41 @@ class Artefact:
 
     @classmethod
     def find(cls, image: Path, suffix: str) -> Self:
-        """The disk with ``suffix`` of the image in the folder ``image``. Raises ImageError."""
+        """The disk with ``suffix`` in the folder ``image``. Raises ImageError."""
         manifest = output.read_manifest(image)
         name = f"disk{suffix}"
         found = manifest.outputs.get(name)
         if found is None:
             raise PublishError(
                 f"The image in {image} has no {name}.",
-                hint="It is older than that. Build it again: invoke image.build",
+                hint="It was built by an older version. Build it again with `invoke image.build`.",
             )
         blob = blob_name(manifest.flavor, manifest.digest().hex(), suffix)
         return cls(blob, image / name, found.sha256, found.size)
 
     @contextmanager
     def open(self) -> Generator[int, None, None]:
-        """A file descriptor of just what the manifest says, whatever happens to the path meanwhile."""
+        """Open the file, check it against the manifest, and yield its descriptor. Raises PublishError."""
         try:
             file = userfile.open_regular(self.path)
         except OSError as error:
             raise PublishError(
-                f"{self.path} cannot be read: {error.strerror}.", hint="Build the image again: invoke image.build"
+                f"{self.path} cannot be read: {error.strerror}.",
+                hint="Build the image again with `invoke image.build`.",
             ) from error
         with file:
             size, digest = os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
             if (size, digest) != (self.size, self.sha256):
                 raise PublishError(
-                    f"{self.path} has the SHA-256 {digest}, the manifest beside it says {self.sha256}.",
-                    hint="Build the image again: invoke image.build",
+                    f"{self.path}: SHA-256 differs (manifest: {self.sha256}, file: {digest}).",
+                    hint="Build the image again with `invoke image.build`.",
                 )
             yield file.fileno()
 
 
 @dataclass(frozen=True)
 class Published:
-    """Where an artefact is. ``sent`` counts the bytes of content that went out in this call; 0 where all was there."""
+    """Where an artefact is. ``sent`` counts the content bytes that this call sent; 0 if nothing was missing."""
 
     url: str
     sha256: str

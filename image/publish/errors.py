@@ -1,20 +1,20 @@
-"""What goes wrong while an image is published."""
+"""Errors while an image is published."""
 
 from cloister.errors import InputError, RefusedError, UnreachableError
 from image.errors import ImageError
 
 
 class PublishError(ImageError):
-    """The service has something else under the image's name, or the local file is not the image's."""
+    """The service has another file under the image's name, or the local file differs from the manifest."""
 
 
 class NotSignedInError(InputError):
-    """There are no credentials for the cloud: nobody was asked for anything."""
+    """No credentials for the cloud were found. No request was sent."""
 
 
 class StorageRefusedError(RefusedError):
-    """The service lets nobody in with these credentials, or does not let them write."""
+    """The service rejects the credentials or does not let them write."""
 
 
 class StorageUnreachableError(UnreachableError):
-    """The service does not answer, or stopped answering."""
+    """The service does not respond."""

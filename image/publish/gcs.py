@@ -1,7 +1,8 @@
-"""A tar.gz as an object of Google Cloud Storage, in one resumable upload whose checksum the service compares.
+"""Upload a tar.gz to Google Cloud Storage, in one resumable upload whose checksum the service checks.
 
-Google Cloud, "Resumable uploads": a session has an address of its own, which needs no other credential and is good for
-a week; how far it has come the service says. The object appears when it is whole, with the checksum that was announced.
+Google Cloud, "Resumable uploads": a session has its own address, which is valid for a week and needs no other
+credential. The service reports how much it has received. The object appears only when it is complete and matches the
+checksum that was announced.
 """
 
 import hashlib
@@ -26,12 +27,12 @@ if TYPE_CHECKING:
     import requests
     from google.cloud.storage import Bucket
 
-# A session keeps whole multiples of this and nothing of the rest.
+# A session keeps only whole multiples of this.
 _UNIT = 256 << 10
 _CHUNK = 32 * _UNIT
 _TIMEOUT = 60
-_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds before another attempt; begins anew whenever an attempt has brought something over."""
+_RETRY_DELAYS = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds before each further attempt; starts over when an attempt has made progress."""
 
 _INCOMPLETE = 308
 _GONE = (404, 410)
@@ -39,15 +40,15 @@ _BUSY = (408, 429, 500, 502, 503, 504)
 
 
 def connect(destination: str) -> "Bucket":
-    """The bucket ``gs://BUCKET``, by the application default credentials. Raises InputError, also when there are none.
+    """The bucket ``gs://BUCKET``, with the application default credentials. Sends no request yet.
 
-    Nothing is asked of the service yet.
+    Raises InputError for another address, and NotSignedInError if there are no credentials.
     """
     parts = urlsplit(destination)
     if parts.scheme != "gs" or not parts.netloc or parts.path.strip("/") or parts.query or parts.fragment:
-        raise InputError(f"{destination!r} is no bucket of Google Cloud.", hint="It looks like gs://BUCKET.")
+        raise InputError(f"Invalid bucket: {destination!r}.", hint="Write it as gs://BUCKET.")
     with warnings.catch_warnings():
-        # What their authors plan for other versions of gRPC, which is not used here.
+        # Warnings about other versions of gRPC, which is not used here.
         warnings.filterwarnings("ignore", ".*grpcio", FutureWarning)
         from google.auth.exceptions import GoogleAuthError
         from google.cloud.storage import Client
@@ -55,33 +56,32 @@ def connect(destination: str) -> "Bucket":
         client = Client(project=None)
     except GoogleAuthError as error:
         raise NotSignedInError(
-            "There are no credentials for Google Cloud.",
+            "No credentials for Google Cloud found.",
             hint="Sign in with `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS.",
         ) from error
     return client.bucket(parts.netloc)
 
 
 def publish(artefact: Artefact, bucket: "Bucket", bar: Bar, *, check: bool = False) -> Published:
-    """Bring ``artefact`` into ``bucket`` unless it is there; ``check`` compares checksums even then.
+    """Upload ``artefact`` to ``bucket`` unless it is there; ``check`` compares checksums even then.
 
-    Raises PublishError, StorageRefusedError and StorageUnreachableError; what was sent until then need not be sent
-    again.
+    Raises PublishError, StorageRefusedError and StorageUnreachableError. What was sent until then is not sent again.
     """
     from google.cloud.storage.retry import DEFAULT_RETRY
 
     retry = DEFAULT_RETRY.with_timeout(_TIMEOUT)
     url = f"gs://{bucket.name}/{artefact.name}"
-    with _sentences(f"gs://{bucket.name}", url):
+    with _translated_errors(f"gs://{bucket.name}", url):
         bucket.reload(retry=retry)
         _refuse_public(bucket)
         found = bucket.get_blob(artefact.name, retry=retry)
         if found is not None:
             if (found.size, (found.metadata or {}).get(MARK)) != (artefact.size, artefact.sha256):
-                raise _other(url)
+                raise _conflict(url)
             if check:
                 with artefact.open() as file:
                     if found.crc32c != _checksum(file, artefact.size):
-                        raise _other(url)
+                        raise _conflict(url)
             return Published(url, artefact.sha256, artefact.size, 0)
         with artefact.open() as file, bar("Uploading", artefact.size) as progress:
             upload = _Upload(artefact, file, _checksum(file, artefact.size), bucket, _journal(url, artefact))
@@ -90,7 +90,14 @@ def publish(artefact: Artefact, bucket: "Bucket", bar: Bar, *, check: bool = Fal
 
 @dataclass(frozen=True)
 class _Upload:
-    """One object's way to the bucket. ``journal`` keeps the session's address, and nothing else is known of it here."""
+    """The upload of one object.
+
+    artefact: what is uploaded.
+    file: descriptor of its file.
+    checksum: CRC32C of the file, as the service writes it.
+    bucket: where it goes.
+    journal: file that keeps the session's address; its progress is known only to the service.
+    """
 
     artefact: Artefact
     file: int
@@ -99,43 +106,43 @@ class _Upload:
     journal: Path
 
     def run(self, progress: Progress) -> int:
-        """Go on where the session is, or begin one; the number of bytes sent."""
+        """Resume the session, or start one; return the number of bytes sent."""
         import requests
 
         with requests.Session() as session:
             known, offset, sent, failures = self._resume(session), 0, 0, 0
-            address, ask = known or self._begin(), known is not None
+            address, query = known or self._begin(), known is not None
             while True:
                 try:
-                    if ask:
-                        answer = self._ask(session, address)
+                    if query:
+                        answer = self._query(session, address)
                     else:
                         sent += min(_CHUNK, self.artefact.size - offset)
                         answer = self._send(session, address, offset)
                 except requests.exceptions.RequestException:
-                    if failures == len(_PAUSES):
+                    if failures == len(_RETRY_DELAYS):
                         raise
-                    time.sleep(_PAUSES[failures])
-                    failures, ask = failures + 1, True
+                    time.sleep(_RETRY_DELAYS[failures])
+                    failures, query = failures + 1, True
                     continue
                 if answer.status_code in (200, 201):
                     self._finish(answer.json())
                     return sent
                 reached = _reached(answer)
-                if answer.status_code != _INCOMPLETE or (not ask and reached <= offset):
+                if answer.status_code != _INCOMPLETE or (not query and reached <= offset):
                     raise self._refused(answer)
                 if reached > offset:
                     failures = 0
-                offset, ask = reached, False
+                offset, query = reached, False
                 progress(offset, self.artefact.size)
 
     def _resume(self, session: "requests.Session") -> str | None:
-        """The address of an earlier attempt's session, if the service still knows it."""
+        """The address of an earlier session, or None if the service no longer knows it."""
         try:
             address = self.journal.read_text()
         except FileNotFoundError:
             return None
-        if self._ask(session, address).status_code in _GONE:
+        if self._query(session, address).status_code in _GONE:
             self.journal.unlink()
             return None
         return address
@@ -159,7 +166,7 @@ class _Upload:
             file.write(address)
         return address
 
-    def _ask(self, session: "requests.Session", address: str) -> "requests.Response":
+    def _query(self, session: "requests.Session", address: str) -> "requests.Response":
         return self._put(session, address, f"bytes */{self.artefact.size}", b"")
 
     def _send(self, session: "requests.Session", address: str, offset: int) -> "requests.Response":
@@ -175,25 +182,25 @@ class _Upload:
         return answer
 
     def _refused(self, answer: "requests.Response") -> PublishError:
-        """The checksum is not the one announced, or the session is over: nothing of it is of use any more."""
+        """The error for a wrong checksum or an expired session, neither of which can be resumed."""
         self.journal.unlink(missing_ok=True)
         return PublishError(
-            f"The bucket {self.bucket.name} did not take {self.artefact.name}: {answer.status_code} {_reason(answer)}.",
-            hint="Do the same again: it begins anew.",
+            f"The bucket {self.bucket.name} rejected {self.artefact.name}: {answer.status_code} {_reason(answer)}.",
+            hint="Run the same command again; the upload starts over.",
         )
 
     def _finish(self, found: dict[str, Any]) -> None:
         self.journal.unlink(missing_ok=True)
         if (int(found["size"]), found["crc32c"]) != (self.artefact.size, self.checksum):
             raise PublishError(
-                f"{self.bucket.name} holds {self.artefact.name} with the CRC32C {found['crc32c']} and "
-                f"{found['size']} bytes, and sent were {self.checksum} and {self.artefact.size}.",
-                hint="Delete the object, and do the same again.",
+                f"{self.artefact.name} in {self.bucket.name} differs from what was sent (sent: CRC32C {self.checksum}, "
+                f"{self.artefact.size} bytes; found: {found['crc32c']}, {found['size']} bytes).",
+                hint="Delete the object and run the same command again.",
             )
 
 
 def _reached(answer: "requests.Response") -> int:
-    """How many bytes the service keeps."""
+    """The number of bytes that the service has kept."""
     _, _, last = answer.headers.get("Range", "").rpartition("-")
     reached = int(last) + 1 if last else 0
     return 0 if reached < _UNIT else reached
@@ -204,7 +211,7 @@ def _reason(answer: "requests.Response") -> str:
 
 
 def _checksum(file: int, size: int) -> str:
-    """CRC32C as the service writes it: base64 of its four bytes."""
+    """CRC32C as the service writes it: base64 of four bytes."""
     import google_crc32c
 
     checksum = google_crc32c.Checksum()
@@ -218,22 +225,22 @@ def _journal(url: str, artefact: Artefact) -> Path:
     return cache.root() / "publish" / named
 
 
-def _other(url: str) -> PublishError:
-    return PublishError(f"{url} is there already, and it is not this image.", hint="Delete it, or name another bucket.")
+def _conflict(url: str) -> PublishError:
+    return PublishError(f"{url} exists and is not this image.", hint="Delete it, or use another bucket.")
 
 
 def _refuse_public(bucket: "Bucket") -> None:
     prevention = bucket.iam_configuration.public_access_prevention
     if prevention != "enforced":
         raise PublishError(
-            f"The bucket gs://{bucket.name} can be opened to anybody: its public access prevention is {prevention!r}.",
-            hint=f"Enforce it: gcloud storage buckets update gs://{bucket.name} --public-access-prevention",
+            f"The bucket gs://{bucket.name} could be made public (public access prevention: {prevention!r}).",
+            hint=f"Run: gcloud storage buckets update gs://{bucket.name} --public-access-prevention",
         )
 
 
 @contextmanager
-def _sentences(bucket: str, url: str) -> Generator[None, None, None]:
-    """Say what the service or its client says in one sentence with what to do about it."""
+def _translated_errors(bucket: str, url: str) -> Generator[None, None, None]:
+    """Turn errors of the service and its client into errors with a hint."""
     import requests
     from google.api_core.exceptions import Forbidden, GoogleAPICallError, NotFound, RetryError, Unauthorized
     from google.auth.exceptions import GoogleAuthError, TransportError
@@ -242,22 +249,22 @@ def _sentences(bucket: str, url: str) -> Generator[None, None, None]:
         yield
     except (requests.exceptions.RequestException, RetryError, TransportError) as error:
         raise StorageUnreachableError(
-            f"Google Cloud Storage does not answer: {error}", hint="Do the same again: it goes on where it stopped."
+            f"Google Cloud Storage does not respond: {error}", hint="Run the same command again to resume."
         ) from error
     except (GoogleAuthError, Unauthorized) as error:
         raise StorageRefusedError(
-            f"Google Cloud does not know who you are: {error}",
+            f"Google Cloud rejected the credentials: {error}",
             hint="Sign in with `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS.",
         ) from error
     except Forbidden as error:
         raise StorageRefusedError(
-            f"You may not write to {bucket} ({error.message}).",
-            hint="Whoever owns it gives you the roles Storage Object User and Storage Legacy Bucket Reader there.",
+            f"No permission to write to {bucket} ({error.message}).",
+            hint="Ask the bucket's owner for the roles Storage Object User and Storage Legacy Bucket Reader on it.",
         ) from error
     except NotFound as error:
         raise PublishError(
-            f"There is no bucket {bucket}.",
-            hint="The registry makes it: `invoke registry.list` shows the destination of each.",
+            f"The bucket {bucket} does not exist.",
+            hint="`invoke registry.up` creates it; `invoke registry.list` shows the destination of each registry.",
         ) from error
     except GoogleAPICallError as error:
         raise PublishError(f"Google Cloud Storage refused {url}: {error.message}.") from error

@@ -1,4 +1,4 @@
-"""What an image's disk is called where it is published: the image's name is in it, so that one name has one content."""
+"""The name of a published disk. It contains the digest of the image's manifest, so one name has one content."""
 
 VHD = ".vhd"
 TAR_GZ = ".tar.gz"

@@ -1,7 +1,7 @@
-"""A fixed VHD as a page blob: zero pages are not sent, what is there already is found by asking, all of it is checked.
+"""Upload a fixed VHD as a page blob, without its zero pages and without the pages that are already there.
 
-Azure REST API, "Operations on page blobs": Put Page, Get Page Ranges, pages of 512 bytes, at most 4 MiB in a request.
-The blob has the mark of a whole image only after everything in it was read back and compared.
+Azure REST API, "Operations on page blobs": Put Page, Get Page Ranges, pages of 512 bytes, at most 4 MiB per request.
+The blob is marked as complete only after all of it was read back and compared.
 """
 
 import logging
@@ -27,36 +27,37 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _PARALLEL = 4
-# A transfer, the check of it, and the same again for what did not arrive as it was sent.
+# Upload, check, and repeat once for pages that arrived differently.
 _ROUNDS = 3
 _TIMEOUT = 60
-# What a token is for: Microsoft, "Authorize access to blobs using Microsoft Entra ID".
+# The scope of the token: Microsoft, "Authorize access to blobs using Microsoft Entra ID".
 _SCOPE = "https://storage.azure.com/.default"
-# Who gets that token: a standard endpoint (Microsoft, "Storage account overview"; accounts have 3 to 24 letters and
-# digits), or Azurite on this machine. A mistyped host would be handed what opens every account of the user's.
+# The only hosts that may get the token: a standard endpoint (Microsoft, "Storage account overview"; account names have
+# 3 to 24 letters and digits), or Azurite on this machine. The token opens every account of the user.
 _HOST = re.compile(r"[a-z0-9]{3,24}\.blob\.core\.windows\.net|127\.0\.0\.1:[0-9]{1,5}")
 
 
 def connect(destination: str) -> "ContainerClient":
-    """The container at ``https://ACCOUNT.blob.core.windows.net/CONTAINER``, with whatever credential there is.
+    """The container at ``https://ACCOUNT.blob.core.windows.net/CONTAINER``, with DefaultAzureCredential.
 
-    Raises InputError, also when there is none. Nothing is asked of the storage yet.
+    Sends no request to the storage yet. Raises InputError for another address, and NotSignedInError if there are no
+    credentials.
     """
-    _refuse_other(destination)
+    _check_destination(destination)
     from azure.core.exceptions import ClientAuthenticationError
     from azure.identity import DefaultAzureCredential
     from azure.storage.blob import ContainerClient, ExponentialRetry
 
-    # What it logs is in the error, too.
+    # The error contains what it logs.
     logging.getLogger("azure").addHandler(logging.NullHandler())
     credential = DefaultAzureCredential()
     try:
-        # It keeps the token. The storage's client would take a missing one for a bad connection, and try and try.
+        # The credential caches the token. The storage client would treat a missing one as a network error and retry.
         credential.get_token(_SCOPE)
     except ClientAuthenticationError as error:
-        said, hint = _unknown(error)
-        raise NotSignedInError(said, hint=hint) from error
-    # The default waits for a quarter of a minute before it tries again.
+        message, hint = _sign_in_error(error)
+        raise NotSignedInError(message, hint=hint) from error
+    # The default waits 15 seconds before the first retry.
     retry = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=4, random_jitter_range=1)
     return ContainerClient.from_container_url(
         destination,
@@ -68,17 +69,16 @@ def connect(destination: str) -> "ContainerClient":
 
 
 def publish(artefact: Artefact, container: "ContainerClient", bar: Bar, *, check: bool = False) -> Published:
-    """Bring ``artefact`` into ``container`` unless it is there; ``check`` reads it back even then.
+    """Upload ``artefact`` to ``container`` unless it is there; ``check`` reads it back even then.
 
-    Raises PublishError, StorageRefusedError and StorageUnreachableError; what was sent until then need not be sent
-    again.
+    Raises PublishError, StorageRefusedError and StorageUnreachableError. What was sent until then is not sent again.
     """
     from azure.core import MatchConditions
 
     blob = container.get_blob_client(artefact.name)
-    with _sentences(container, artefact.name):
+    with _translated_errors(container, artefact.name):
         _refuse_public(container)
-        marked = _look(blob, artefact)
+        marked = _is_marked(blob, artefact)
         if marked and not check:
             return Published(blob.url, artefact.sha256, artefact.size, 0)
         with artefact.open() as file:
@@ -90,7 +90,7 @@ def publish(artefact: Artefact, container: "ContainerClient", bar: Bar, *, check
                 etag = blob.get_blob_properties().etag
                 missing = transfer.missing(etag)
                 if not missing:
-                    # Not if somebody wrote to it since we began to look.
+                    # Fails if the blob was written to since the comparison began.
                     blob.set_blob_metadata(
                         {MARK: artefact.sha256}, etag=etag, match_condition=MatchConditions.IfNotModified
                     )
@@ -100,14 +100,14 @@ def publish(artefact: Artefact, container: "ContainerClient", bar: Bar, *, check
                     marked = False
                 sent += transfer.send(missing)
     raise PublishError(
-        f"{blob.url} does not hold what was sent to it, however often.",
-        hint="Somebody else writes to it, or the connection changes what it carries. Delete it and do the same again.",
+        f"{blob.url} still differs from what was sent, after {_ROUNDS} rounds.",
+        hint="Another process may be writing to it. Delete it and run the same command again.",
     )
 
 
 @dataclass(frozen=True)
 class _Transfer:
-    """From a file to a blob; ``wanted`` are the pages of the file that are not zero."""
+    """A transfer from a file to a blob; ``wanted`` are the pages of the file that are not zero."""
 
     blob: "BlobClient"
     file: int
@@ -115,7 +115,7 @@ class _Transfer:
     bar: Bar
 
     def missing(self, etag: str) -> list[Extent]:
-        """What the blob does not have, or has otherwise: the latter is read back, as long as it has this ``etag``."""
+        """Read the blob back and return the pages that are missing or differ. ``etag`` detects other writers."""
         from azure.core import MatchConditions
 
         same = MatchConditions.IfNotModified
@@ -135,7 +135,7 @@ class _Transfer:
         return pages.joined([*pages.without(self.wanted, there), *wrong])
 
     def send(self, extents: Iterable[Extent]) -> int:
-        """Write ``extents``; the number of bytes."""
+        """Write ``extents``; return the number of bytes."""
         pieces = list(pages.split(extents))
         size = sum(piece.size for piece in pieces)
         with self.bar("Uploading", size) as progress:
@@ -153,7 +153,7 @@ class _Transfer:
 def _each(
     work: Callable[[Extent], T], extents: Sequence[Extent], progress: Progress
 ) -> Generator[tuple[Extent, T], None, None]:
-    """Do ``work`` for all, some at once; the first error ends it after what is under way."""
+    """Run ``work`` for all extents in parallel; after an error no further ones start."""
     done, total = 0, sum(extent.size for extent in extents)
     with ThreadPoolExecutor(_PARALLEL) as pool:
         running = {pool.submit(work, extent): extent for extent in extents}
@@ -171,13 +171,13 @@ def _refuse_public(container: "ContainerClient") -> None:
     access = container.get_container_properties().public_access
     if access is not None:
         raise PublishError(
-            f"Anybody may read what is in {container.url} (its public access is {access!r}).",
-            hint="An image goes into a container without public access: set its access level to private.",
+            f"The container {container.url} is public (public access: {access!r}).",
+            hint="Set its access level to private.",
         )
 
 
-def _look(blob: "BlobClient", artefact: Artefact) -> bool | None:
-    """Whether the blob has the mark of being whole; None where there is no blob. Raises PublishError for another."""
+def _is_marked(blob: "BlobClient", artefact: Artefact) -> bool | None:
+    """Whether the blob is marked as complete; None if it does not exist. Raises PublishError for another file."""
     from azure.core.exceptions import ResourceNotFoundError
     from azure.storage.blob import BlobType
 
@@ -187,15 +187,13 @@ def _look(blob: "BlobClient", artefact: Artefact) -> bool | None:
         return None
     mark = (found.metadata or {}).get(MARK)
     if (found.blob_type, found.size) != (BlobType.PAGEBLOB, artefact.size) or mark not in (None, artefact.sha256):
-        raise PublishError(
-            f"{blob.url} is there already, and it is not this image.", hint="Delete it, or name another container."
-        )
+        raise PublishError(f"{blob.url} exists and is not this image.", hint="Delete it, or use another container.")
     return mark is not None
 
 
 @contextmanager
-def _sentences(container: "ContainerClient", name: str) -> Generator[None, None, None]:
-    """Say what the service or its client says in one sentence with what to do about it."""
+def _translated_errors(container: "ContainerClient", name: str) -> Generator[None, None, None]:
+    """Turn errors of the service and its client into errors with a hint."""
     from azure.core.exceptions import (
         ClientAuthenticationError,
         HttpResponseError,
@@ -211,32 +209,32 @@ def _sentences(container: "ContainerClient", name: str) -> Generator[None, None,
         yield
     except (IncompleteReadError, ServiceRequestError, ServiceResponseError) as error:
         raise StorageUnreachableError(
-            f"{host} does not answer: {_first_line(error)}", hint="Do the same again: it goes on where it stopped."
+            f"{host} does not respond: {_first_line(error)}", hint="Run the same command again to resume."
         ) from error
     except ClientAuthenticationError as error:
-        said, hint = _unknown(error)
-        raise StorageRefusedError(said, hint=hint) from error
+        message, hint = _sign_in_error(error)
+        raise StorageRefusedError(message, hint=hint) from error
     except ResourceNotFoundError as error:
         raise PublishError(
-            f"There is no container {container.url}.",
-            hint="The registry makes it: `invoke registry.list` shows the destination of each.",
+            f"The container {container.url} does not exist.",
+            hint="`invoke registry.up` creates it; `invoke registry.list` shows the destination of each registry.",
         ) from error
     except ResourceModifiedError as error:
         raise PublishError(
-            f"Somebody else wrote to {name} in {container.url} meanwhile.",
-            hint="Do the same again when they are done: it goes on where it stopped.",
+            f"Another process wrote to {name} in {container.url} during the upload.",
+            hint="Wait until it is done, then run the same command again to resume.",
         ) from error
     except HttpResponseError as error:
         if error.status_code == 403:
             raise StorageRefusedError(
-                f"You may not write to {container.url} ({_code(error)}).",
-                hint="Whoever owns it gives you the role Storage Blob Data Contributor there; it takes some minutes.",
+                f"No permission to write to {container.url} ({_code(error)}).",
+                hint="Ask the owner for the role Storage Blob Data Contributor on it. A new role takes some minutes.",
             ) from error
         raise PublishError(f"{host} refused {name}: {error.status_code} {_code(error)}.") from error
 
 
-def _refuse_other(destination: str) -> None:
-    """Raises InputError for what is no container of Azure's public cloud or of the emulator."""
+def _check_destination(destination: str) -> None:
+    """Raise InputError unless ``destination`` is a container of Azure's public cloud or of the emulator."""
     try:
         parts = urlsplit(destination)
     except ValueError:
@@ -244,15 +242,15 @@ def _refuse_other(destination: str) -> None:
     known = parts.scheme == "https" and _HOST.fullmatch(parts.netloc.lower())
     if not known or not parts.path.strip("/") or parts.query or parts.fragment:
         raise InputError(
-            f"{destination!r} is no container of Azure.",
-            hint="It looks like https://ACCOUNT.blob.core.windows.net/CONTAINER, without a signature behind it.",
+            f"Invalid Azure container: {destination!r}.",
+            hint="Write it as https://ACCOUNT.blob.core.windows.net/CONTAINER, without a signature.",
         )
 
 
-def _unknown(error: Exception) -> tuple[str, str]:
-    """What to say, and what to do."""
+def _sign_in_error(error: Exception) -> tuple[str, str]:
+    """Message and hint for rejected or missing credentials."""
     return (
-        f"Azure does not know who you are: {_first_line(error)}",
+        f"Cannot sign in to Azure: {_first_line(error)}",
         "Sign in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET.",
     )
 
@@ -262,5 +260,5 @@ def _code(error: Exception) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    """The service's messages go on for lines with numbers of requests."""
+    """The first line of a message of the service; further lines have request numbers."""
     return str(error).strip().splitlines()[0].strip() if str(error).strip() else type(error).__name__

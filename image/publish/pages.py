@@ -1,18 +1,18 @@
-"""Which pages of a page blob are sent: sets of extents, in bytes."""
+"""Select the pages of a page blob to send, as extents in bytes."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
 from image.formats.sparse import Extent
 
 PAGE = 512
-# What one request may write: Azure REST API, Put Page.
+# The limit of one request: Azure REST API, Put Page.
 PIECE = 4 << 20
-# Zeros between two extents are sent along as long as they are at most one byte in so many, for fewer requests.
+# To save requests, zeros between extents are sent too, up to this fraction (1/32) of the bytes that are sent anyway.
 _SLACK = 32
 
 
 def without(extents: Sequence[Extent], others: Sequence[Extent]) -> list[Extent]:
-    """What of ``extents`` is in none of ``others``; both are sorted, and so is the result."""
+    """The parts of ``extents`` that are not in ``others``; arguments and result are sorted."""
     left: list[Extent] = []
     index = 0
     for extent in extents:
@@ -31,7 +31,7 @@ def without(extents: Sequence[Extent], others: Sequence[Extent]) -> list[Extent]
 
 
 def joined(extents: Iterable[Extent]) -> list[Extent]:
-    """Sorted, overlaps as one, and neighbours too where what lies between them is small beside what is sent anyway."""
+    """Sort extents and merge those that overlap or have only a small gap (see ``_SLACK``) between them."""
     made: list[Extent] = []
     size, between = 0, 0
     for extent in sorted(extents, key=lambda extent: extent.offset):
@@ -47,7 +47,7 @@ def joined(extents: Iterable[Extent]) -> list[Extent]:
 
 
 def split(extents: Iterable[Extent]) -> Iterator[Extent]:
-    """Pieces that one request may carry."""
+    """Split extents into pieces that fit into one request."""
     for extent in extents:
         for offset in range(extent.offset, extent.end, PIECE):
             yield Extent(offset, min(PIECE, extent.end - offset))

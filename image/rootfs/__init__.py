@@ -1,1 +1,1 @@
-"""The root file system and the initrd."""
+"""The contents of the root file system and the initrd."""

@@ -1,7 +1,7 @@
-"""Byte code for the guest's Python files, compiled by the image's own interpreter.
+"""Compile the guest's Python files to byte code, with the image's own interpreter.
 
-Without it the agent's start costs seconds more under emulation. "Unchecked hash" files carry no time and are used
-without a look at their source; one process, one order and hash seed 0 make the same bytes every time.
+Without byte code the agent starts seconds later under emulation. Files with an unchecked hash contain no time and are
+used without reading their source. One process, a fixed order and hash seed 0 give the same bytes every time.
 """
 
 import tempfile
@@ -14,7 +14,7 @@ from image.rootfs.tree import Entry, EntryKind, Tree
 _LIBRARIES = "usr/lib/x86_64-linux-gnu"
 _LOADER = "usr/lib64/ld-linux-x86-64.so.2"
 
-# Runs inside the image's interpreter: one line per file, source path and path that tracebacks show.
+# Runs in the image's interpreter. Each input line has the source's path and the path that tracebacks show.
 _COMPILE = """
 import py_compile, sys
 for line in sys.stdin.read().splitlines():
@@ -28,12 +28,12 @@ def interpreter(system: Tree) -> str:
     """The path of the one python3.N in ``system``."""
     found = [path for path, _ in system if path.startswith("usr/bin/python3.") and path[16:].isdigit()]
     if len(found) != 1:
-        raise ImageError(f"The image should hold one Python interpreter and holds {len(found)}: {', '.join(found)}.")
+        raise ImageError(f"The image must have one Python interpreter, not {len(found)}: {', '.join(found)}.")
     return found[0]
 
 
 def compile_sources(layer: Tree, system: Tree) -> Tree:
-    """The ``__pycache__`` files for every ``.py`` file of ``layer``, made with the interpreter of ``system``.
+    """The ``__pycache__`` files of every ``.py`` file of ``layer``, compiled with the interpreter of ``system``.
 
     Raises ProcessError with Python's message when a file does not compile.
     """
@@ -62,7 +62,7 @@ def compile_sources(layer: Tree, system: Tree) -> Tree:
             "-c",
             _COMPILE,
         ]
-        # Columns of the source are for tracebacks that nobody sees, and a third of what is read at the start.
+        # Column numbers only improve tracebacks, and are a third of what the agent reads at its start.
         environment = {
             "PYTHONNODEBUGRANGES": "1",
             "PYTHONHOME": str(root / "usr"),
@@ -80,7 +80,7 @@ def compile_sources(layer: Tree, system: Tree) -> Tree:
 
 
 def _needed_to_run(system: Tree, python: str, version: str) -> Tree:
-    """The interpreter with its standard library and shared objects: not the whole image has to be written."""
+    """The interpreter, its standard library and shared objects, so that the whole image need not be written."""
     needed = Tree()
     for path, entry in system:
         standard_library = path.startswith(f"usr/lib/{version}/") and not path.endswith(".pyc")

@@ -1,4 +1,4 @@
-"""Which shared objects an ELF file asks for.
+"""Find the shared objects that ELF programs need.
 
 System V ABI, "Object Files" (ELF header, section header table) and "Dynamic Section" (DT_NEEDED).
 """
@@ -21,7 +21,7 @@ _LOADER = "usr/lib64/ld-linux-x86-64.so.2"
 
 
 def needed(program: bytes) -> list[str]:
-    """The names after DT_NEEDED, in their order; empty for a static program."""
+    """The names in DT_NEEDED, in their order; empty for a static program. Raises ImageError for an invalid file."""
     try:
         magic, file_class, encoding, *rest = _HEADER.unpack_from(program)
         if magic != b"\x7fELF" or file_class != _CLASS_64 or encoding != _LITTLE_ENDIAN:
@@ -40,12 +40,12 @@ def needed(program: bytes) -> list[str]:
                     start = strings + value
                     names.append(program[start : program.index(b"\0", start)].decode("ascii"))
     except (struct.error, IndexError, ValueError) as error:
-        raise ImageError(f"The ELF program is cut off or garbled: {error}.") from error
+        raise ImageError(f"Invalid ELF program: {error}.") from error
     return names
 
 
 def closure(tree: Tree, programs: Iterable[str]) -> Tree:
-    """``programs`` with the loader and every shared object that they need, links resolved, out of ``tree``."""
+    """``programs`` from ``tree`` with the loader and every shared object that they need, links resolved."""
     found = Tree()
     pending = list(programs)
     while pending:
@@ -57,6 +57,6 @@ def closure(tree: Tree, programs: Iterable[str]) -> Tree:
         libraries = needed(entry.contents)
         if libraries:
             pending.append(_LOADER)
-        # The loader, which libc names too, is there already when the first library is looked for.
+        # libc also needs the loader, which was added with the first library.
         pending.extend(posixpath.join(_LIBRARIES, name) for name in libraries if not name.startswith("ld-linux"))
     return found

@@ -1,4 +1,4 @@
-"""The root file system: erofs, compressed, made from a tar so that no file of the host's has a say in it."""
+"""Write the root file system: compressed erofs, made from a tar so that no metadata of host files enters it."""
 
 import tempfile
 from collections.abc import Callable
@@ -9,14 +9,14 @@ from cloister.process import run
 from image.rootfs.tree import Tree
 
 _BLOCK_SIZE = 4096
-# Read in pieces of 64 KiB: larger ones compress better and cost more for each random read.
+# Clusters of 64 KiB: larger ones compress better but make random reads slower.
 _OPTIONS = ("-zlz4hc,level=9", "-C65536", "-T0", "-x-1", "--quiet")
 
 
 def build(tree: Tree, *, tool: Callable[[str], list[str]], identifier: UUID) -> bytes:
-    """The file system in whole blocks of 4096 bytes. ``tool`` gives the words that start a locked host tool.
+    """The file system, in whole blocks of 4096 bytes. ``tool`` returns the start of a host tool's command line.
 
-    One worker: how many there are decides where large files are cut, and thereby the bytes.
+    There is one worker because the number of workers decides where large files are split, and so the bytes.
     """
     with tempfile.TemporaryDirectory(prefix="cloister-erofs-") as folder:
         source, image = Path(folder, "root.tar"), Path(folder, "root.erofs")

@@ -1,6 +1,6 @@
-"""The initrd: busybox, dmsetup with its libraries, disk modules, and the root's hash as a file.
+"""Build the initrd: busybox, dmsetup with its libraries, disk modules, and the root's hash as a file.
 
-Compressed with the locked zstd: the firmware hashes these bytes several times, which costs more than unpacking them.
+It is compressed because the firmware hashes it several times, which takes longer than unpacking it.
 """
 
 from collections.abc import Callable
@@ -16,10 +16,10 @@ _FOLDERS = ("dev", "proc", "sys", "sysroot")
 
 
 def tree(system: Tree, modules: Tree, *, init: bytes, hardware: bytes, root_table: str) -> Tree:
-    """What the initrd holds: programs out of ``system``, ``modules`` with the lists of their order, and the table.
+    """The files of the initrd: programs from ``system``, ``modules`` with their order, and the root's table.
 
-    ``init`` is its first program, ``hardware`` what that reads to find out where it runs. ``root_table`` is a line for
-    dmsetup with the words DATA and TREE in place of the two devices.
+    ``init`` is its first program, ``hardware`` the script with which that detects the platform. ``root_table`` is a
+    line for dmsetup with the words DATA and TREE in place of the two devices.
     """
     made = elf.closure(system, _PROGRAMS)
     for folder in ("bin", "lib", "lib64", "sbin"):
@@ -34,14 +34,14 @@ def tree(system: Tree, modules: Tree, *, init: bytes, hardware: bytes, root_tabl
 
 
 def archive(contents: Tree) -> bytes:
-    """The cpio archive, not compressed, with the one device that the kernel opens before init runs."""
+    """The uncompressed cpio archive, with /dev/console, which the kernel opens before init runs."""
     entries = [_entry(path, entry) for path, entry in contents]
     entries.insert([entry.path for entry in entries].index("dev") + 1, cpio.character_device("dev/console", 5, 1))
     return cpio.archive(entries)
 
 
 def compress(data: bytes, *, tool: Callable[[str], list[str]]) -> bytes:
-    """One zstd frame, level 19, one thread. ``tool`` gives the words that start a locked host tool."""
+    """One zstd frame, level 19, one thread. ``tool`` returns the start of a host tool's command line."""
     words = [*tool("zstd"), "-19", "--single-thread", "--no-check", "--stdout", "--quiet", "-"]
     return run(words, cwd=Path("/"), env={"LC_ALL": "C"}, input=data).stdout
 

@@ -1,7 +1,7 @@
-"""The kernel and its modules out of Debian's package.
+"""Extract the kernel and its modules from Debian's package.
 
-A module says in its .modinfo section which others must be there before it: ``depends`` (symbols that it uses) and
-``softdep`` (modprobe.d(5)). The guest loads modules in the order given here, without depmod's tables.
+A module's .modinfo section names the modules to load before it: ``depends`` (symbols that it uses) and ``softdep``
+(modprobe.d(5)). The guest loads modules in the order computed here, without depmod's tables.
 """
 
 import lzma
@@ -23,25 +23,25 @@ _SOFT_BEFORE = re.compile(rb"(?:^|\0)softdep=pre: ([^\0]*)\0")
 
 @dataclass(frozen=True)
 class Module:
-    """A signed module as the kernel's own loader takes it; ``name`` with underscores."""
+    """A signed module, uncompressed, as the kernel's loader takes it; ``name`` has underscores."""
 
     name: str
     contents: bytes
 
 
 @dataclass(frozen=True)
-class Kernel:
-    """The kernel's release, its EFI program, and one ordered list of modules for each list that was asked for."""
+class ExtractedKernel:
+    """The kernel's release, its EFI program, and one ordered list of modules for each requested list."""
 
     release: str
     vmlinuz: bytes
     modules: tuple[tuple[Module, ...], ...]
 
 
-def extract(package: Path, wanted: Iterable[Iterable[str]]) -> Kernel:
-    """The kernel of ``package`` with the closure of every list of module names in ``wanted``, each in loading order.
+def extract(package: Path, wanted: Iterable[Iterable[str]]) -> ExtractedKernel:
+    """The kernel of ``package``, and the modules of every list in ``wanted`` with their dependencies, in loading order.
 
-    Raises ImageError for a module that the kernel does not have and does not have built in.
+    Raises ImageError for a module that is neither in the package nor built into the kernel.
     """
     with deb.open_data(package) as tar:
         members: dict[str, tarfile.TarInfo] = {}
@@ -57,9 +57,9 @@ def extract(package: Path, wanted: Iterable[Iterable[str]]) -> Kernel:
                 lines = _contents(tar, member).decode().split()
                 built_in = frozenset(_canonical(line.rpartition("/")[2].removesuffix(".ko")) for line in lines)
         if release is None or vmlinuz is None:
-            raise ImageError(f"{package.name} holds no /boot/vmlinuz-*.")
+            raise ImageError(f"{package.name} has no /boot/vmlinuz-*.")
         source = _Source(tar, members, built_in)
-        return Kernel(release, vmlinuz, tuple(tuple(source.closure(names)) for names in wanted))
+        return ExtractedKernel(release, vmlinuz, tuple(tuple(source.closure(names)) for names in wanted))
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class _Source:
 
 
 def dependencies(module: bytes, field: re.Pattern[bytes], separator: bytes | None) -> list[str]:
-    """The module names in every ``field`` of ``module``'s .modinfo."""
+    """The module names in each ``field`` of ``module``'s .modinfo."""
     return [_canonical(name.decode()) for value in field.findall(module) for name in value.split(separator) if name]
 
 

@@ -1,7 +1,7 @@
-"""A file tree in memory: what a layer of the image holds, and its one deterministic tar.
+"""A file tree in memory: a layer of the image, and its deterministic tar.
 
-Nothing is installed: debs are unpacked without dpkg, maintainer scripts or root, so owner and mode are ours to say.
-Everything belongs to root, no file is set-uid, set-gid or writable by anybody but root, and no time is kept.
+Packages are unpacked without dpkg, maintainer scripts or root. Every entry is owned by root, no file is set-uid,
+set-gid or writable by anyone else, and no times are kept.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from typing import Self
 from image.debian import deb
 from image.errors import ImageError
 
-# The folders that usr-merge turns into links to their namesakes under usr (Debian's base-files, since 13).
+# The folders that usr-merge replaces by links to folders of the same name under usr (base-files, since Debian 13).
 _MERGED = ("bin", "lib", "lib64", "sbin")
 
 
@@ -50,7 +50,7 @@ class Entry:
         return cls(EntryKind.LINK, 0o777, target.encode())
 
     def describe(self) -> dict[str, str]:
-        """What a list of files says about the entry: kind, mode (octal), SHA-256 of file contents or link target."""
+        """The entry in ``files.json``: kind, mode (octal), and a link's target or SHA-256 of a file's contents."""
         described = {"kind": self.kind.value, "mode": f"{self.mode:04o}"}
         if self.kind is EntryKind.LINK:
             return described | {"target": self.contents.decode()}
@@ -60,7 +60,7 @@ class Entry:
 
 
 class Tree:
-    """Entries by path, relative to the root and without a leading slash; parents are made as they are needed."""
+    """Entries by path, relative to the root and without a leading slash. Parent directories are added as needed."""
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
@@ -69,17 +69,17 @@ class Tree:
         try:
             return self._entries[path]
         except KeyError:
-            raise ImageError(f"The image's tree has no {path}.") from None
+            raise ImageError(f"The image has no file {path}.") from None
 
     def __contains__(self, path: str) -> bool:
         return path in self._entries
 
     def __iter__(self) -> Iterator[tuple[str, Entry]]:
-        """Sorted by path, so that a directory comes before what it holds."""
+        """Sorted by path, so that a directory precedes its contents."""
         return iter(sorted(self._entries.items()))
 
     def put(self, path: str, entry: Entry) -> None:
-        """Add or replace; what is a directory and stays one is left alone."""
+        """Add or replace the entry at ``path``. Raises ImageError for a path outside of the tree."""
         _check_path(path)
         parent = posixpath.dirname(path)
         if parent and parent not in self._entries:
@@ -87,20 +87,20 @@ class Tree:
         self._entries[path] = entry
 
     def remove(self, unwanted: Callable[[str], bool]) -> None:
-        """Remove every path that is ``unwanted``, with all that lies under it."""
+        """Remove every ``unwanted`` path with everything below it."""
         gone = {path for path in self._entries if unwanted(path)}
         self._entries = {
             path: entry for path, entry in self._entries.items() if not any(part in gone for part in _and_parents(path))
         }
 
     def update(self, other: "Tree") -> None:
-        """Lay ``other`` over this tree. Raises ImageError where both hold a path and differ."""
+        """Add the entries of ``other``. Raises ImageError if both trees have a path with different entries."""
         for path, entry in other:
             if self._entries.setdefault(path, entry) != entry:
-                raise ImageError(f"Two layers of the image hold different things at {path}.")
+                raise ImageError(f"Two layers of the image have different entries at {path}.")
 
     def resolve(self, path: str) -> str:
-        """The path that ``path`` leads to when every link on the way is followed inside the tree."""
+        """The path that ``path`` refers to after following all links inside the tree. Raises ImageError for a loop."""
         for _ in range(40):
             for part in reversed(list(_and_parents(path))):
                 entry = self._entries.get(part)
@@ -110,7 +110,7 @@ class Tree:
                     break
             else:
                 return path
-        raise ImageError(f"The links at {path} lead in a circle.")
+        raise ImageError(f"The symbolic links at {path} form a loop.")
 
     def archive(self) -> bytes:
         """A tar (GNU format) sorted by path, owner 0:0, time 0."""
@@ -144,7 +144,7 @@ class Tree:
         return tree
 
     def write(self, folder: Path) -> None:
-        """Write the tree into an empty ``folder``, owned by whoever asks."""
+        """Write the tree into an empty ``folder``, owned by the calling user."""
         for path, entry in self:
             destination = folder / path
             if entry.kind is EntryKind.DIRECTORY:
@@ -156,18 +156,18 @@ class Tree:
                 destination.chmod(entry.mode)
 
     def listing(self) -> dict[str, dict[str, str]]:
-        """Path -> what ``Entry.describe`` says."""
+        """Path -> ``Entry.describe()``."""
         return {path: entry.describe() for path, entry in self}
 
     def digest(self) -> bytes:
-        """SHA-256 over the listing."""
+        """SHA-256 of the listing."""
         return hashlib.sha256(json.dumps(self.listing(), sort_keys=True).encode()).digest()
 
 
 def unpack(packages: Mapping[str, Path], *, drop: Iterable[str]) -> Tree:
-    """The files of ``packages`` (name -> .deb) without what a pattern of ``drop`` matches.
+    """Unpack ``packages`` (name -> .deb), without the paths that match a pattern in ``drop``.
 
-    A pattern is matched against the whole usr-merged path: ``*`` matches within one name, ``**`` any number of names.
+    A pattern must match the whole usr-merged path: ``*`` matches within one name, ``**`` any number of names.
     """
     unwanted = matcher(drop)
     tree = Tree()
@@ -197,11 +197,11 @@ def _unpack_member(
     elif member.isfile():
         tree.put(path, Entry.file(_read(tar, member), executable=bool(member.mode & 0o100)))
     else:
-        raise ImageError(f"Package {package} holds {path}, which is neither a file nor a directory nor a link.")
+        raise ImageError(f"Package {package}: {path} is not a file, directory or link.")
 
 
 def merged(name: str) -> str:
-    """The path of a deb's member after usr-merge; empty for the root itself."""
+    """The path of a package's member after usr-merge; empty for the root itself."""
     path = posixpath.normpath(name).lstrip("/")
     if path == ".":
         return ""
@@ -209,7 +209,7 @@ def merged(name: str) -> str:
 
 
 def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
-    """Whether one of the ``patterns`` matches a whole path."""
+    """A function that tells whether one of the ``patterns`` matches a whole path."""
     expressions = [_expression(pattern) for pattern in patterns]
     whole = re.compile("|".join(expressions)) if expressions else None
     return lambda path: whole is not None and whole.fullmatch(path) is not None
@@ -228,7 +228,7 @@ def _read(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 def _check_path(path: str) -> None:
     if not path or path != posixpath.normpath(path) or path.startswith(("/", "../")) or path == "..":
-        raise ImageError(f"{path!r} is no path inside an image.")
+        raise ImageError(f"Invalid path inside an image: {path!r}.")
 
 
 def _and_parents(path: str) -> Iterator[str]:

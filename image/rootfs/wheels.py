@@ -1,7 +1,7 @@
-"""Python wheels, unpacked into the guest's own folder of packages.
+"""Unpack Python wheels into the guest's folder of packages.
 
-Binary distribution format (packaging.python.org): a wheel is a zip whose files go to the root of a folder on Python's
-path, those under ``NAME.data/{purelib,platlib}`` too.
+Binary distribution format (packaging.python.org): a wheel is a zip whose files, including those under
+``NAME.data/{purelib,platlib}``, go to the root of a folder on Python's path.
 """
 
 import re
@@ -16,7 +16,7 @@ _DATA = re.compile(r"[^/]+\.data/(?P<scheme>[^/]+)/(?P<rest>.+)")
 
 
 def unpack(wheels: Mapping[str, Path], *, folder: str, drop: Iterable[str]) -> Tree:
-    """The files of ``wheels`` (name -> .whl) under ``folder``, without what a pattern of ``drop`` matches there."""
+    """Unpack ``wheels`` (name -> .whl) below ``folder``, without the paths that match a pattern in ``drop``."""
     tree = Tree()
     for name, path in sorted(wheels.items()):
         try:
@@ -34,7 +34,7 @@ def unpack(wheels: Mapping[str, Path], *, folder: str, drop: Iterable[str]) -> T
 
 
 def _placed(name: str) -> str | None:
-    """Where a member goes; None for scripts, headers and data, which an image has no use for."""
+    """Where a member goes; None for scripts, headers and data, which the guest does not need."""
     data = _DATA.fullmatch(name)
     if data is None:
         return name

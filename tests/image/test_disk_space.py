@@ -19,7 +19,7 @@ def test_a_full_disk_is_a_sentence_with_the_place_and_what_to_do(tmp_path: Path)
     with pytest.raises(InputError) as caught, disk_space.needed(tmp_path, "A remedy."):
         Path("/dev/full").write_bytes(b"x")
     assert caught.value.message == f"{tmp_path} cannot be written: No space left on device."
-    assert caught.value.hint == "Make room there, then do the same again. A remedy."
+    assert caught.value.hint == "Free some space there and try again. A remedy."
 
 
 def test_of_several_files_that_could_not_be_copied_one_says_why(tmp_path: Path) -> None:

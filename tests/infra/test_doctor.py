@@ -62,4 +62,4 @@ def test_a_cache_with_a_space_in_its_name_is_told(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(host_tools, "find", lambda: Tools(root, "00"))
     found = finding("host tools")
     assert not found.good
-    assert found.remedy == "Set XDG_CACHE_HOME to a folder without one."
+    assert found.remedy == "Set XDG_CACHE_HOME to a folder without a space."

@@ -13,7 +13,7 @@ def test_a_step_with_equal_inputs_runs_once(tmp_path: Path) -> None:
     made = [steps.run("Making", {"input": "a"}, lambda: {"x": b"1"}), steps.run("Making", {"input": "a"}, dict)]
 
     assert made == [{"x": b"1"}, {"x": b"1"}]
-    assert said == ["Making", "Making (as before)"]
+    assert said == ["Making", "Making (cached)"]
 
 
 def test_a_step_with_other_inputs_or_another_name_runs_again(tmp_path: Path) -> None:

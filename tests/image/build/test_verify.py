@@ -100,7 +100,7 @@ def test_locks_read_like_a_changelog() -> None:
 def test_a_lock_and_an_image_cannot_be_compared(tmp_path: Path) -> None:
     (tmp_path / "lock.json").write_bytes(LOCK.encode())
 
-    with pytest.raises(InputError, match="not of one kind"):
+    with pytest.raises(InputError, match="Cannot compare"):
         diff.compare(tmp_path / "lock.json", image(tmp_path / "a", b"disk"))
     for path, said in ((Path(os.devnull), "Is a device, not a file"), (tmp_path / "absent", "No such file")):
         with pytest.raises(InputError, match=f"{path} cannot be read: {said}"):
@@ -109,12 +109,12 @@ def test_a_lock_and_an_image_cannot_be_compared(tmp_path: Path) -> None:
 
 def test_what_is_no_lock_and_no_list_of_files_is_the_users_own_input(tmp_path: Path) -> None:
     (tmp_path / "lock.json").write_text('{"packages": 3}')
-    with pytest.raises(InputError, match=r"lock\.json cannot be compared: The lock is not of version 1\."):
+    with pytest.raises(InputError, match=r"Cannot compare .*lock\.json: Unsupported lock"):
         diff.compare(tmp_path / "lock.json", tmp_path / "lock.json")
     one, other = image(tmp_path / "a", b"disk"), image(tmp_path / "b", b"disk")
     for listing in ("{", "[]", '{"layers": []}', '{"layers": {"root": 1}}', '{"layers": {"root": {"a": 1}}}'):
         (one / "files.json").write_text(listing)
-        with pytest.raises(InputError, match=r"A list of files \(files\.json\) is not"):
+        with pytest.raises(InputError, match=r"Invalid files\.json: not"):
             diff.compare(one, other)
 
 

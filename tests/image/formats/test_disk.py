@@ -69,7 +69,7 @@ def test_a_file_is_found_through_the_chain_of_its_clusters() -> None:
 
 @pytest.mark.parametrize("path", ["EFI/BOOT/TOOLONGNAME.EFI", "lower.efi", "A/B.EFIX", ".EFI"])
 def test_a_name_that_does_not_fit_is_refused(path: str) -> None:
-    with pytest.raises(ImageError, match=r"no 8\.3 name"):
+    with pytest.raises(ImageError, match=r"not an 8\.3 name"):
         fat.volume({path: b""}, serial=1)
 
 

@@ -29,7 +29,7 @@ def test_appended_sections_overlap_neither_in_the_file_nor_in_memory() -> None:
 
 
 def test_a_program_without_room_in_its_headers_is_refused() -> None:
-    with pytest.raises(ImageError, match="no room for 16 more sections"):
+    with pytest.raises(ImageError, match="no space for 16 more sections"):
         pe.append_sections(efi_program(), [(f".s{index}", b"x") for index in range(16)])
 
 

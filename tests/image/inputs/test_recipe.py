@@ -53,7 +53,7 @@ def test_unknown_key_is_an_error_that_names_it(place: str) -> None:
 def test_absent_key_is_an_error_that_names_it(place: str, key: str) -> None:
     value = minimal()
     del (value[place] if place else value)[key]
-    with pytest.raises(RecipeError, match=f"lacks the key '{key}'"):
+    with pytest.raises(RecipeError, match=f"the key '{key}' is missing"):
         Recipe.from_dict(value, "base")
 
 
@@ -61,15 +61,15 @@ def test_absent_key_is_an_error_that_names_it(place: str, key: str) -> None:
     ("change", "message"),
     [
         ({"debug": 1}, "'debug' must be of type bool"),
-        ({"wheels": {"grpcio": 1}}, "wheels.grpcio must be a text"),
-        ({"drop": ["a", "a"]}, "names 'a' twice"),
-        ({"files": [{"path": "etc/passwd", "template": "x"}]}, "absolute path"),
-        ({"files": [{"path": "/a/../b", "template": "x"}]}, "absolute path"),
-        ({"files": [{"path": "/a", "template": "x", "source": "y"}]}, "either a template or a source"),
-        ({"files": [{"path": "/a", "source": "y", "mode": "rwx"}]}, "no octal number"),
-        ({"files": [{"path": "/a", "source": "y"}, {"path": "/a", "source": "z"}]}, "one path twice"),
+        ({"wheels": {"grpcio": 1}}, "wheels.grpcio must be a string"),
+        ({"drop": ["a", "a"]}, "contains 'a' twice"),
+        ({"files": [{"path": "etc/passwd", "template": "x"}]}, "must be absolute"),
+        ({"files": [{"path": "/a/../b", "template": "x"}]}, "must be absolute"),
+        ({"files": [{"path": "/a", "template": "x", "source": "y"}]}, "either 'template' or 'source'"),
+        ({"files": [{"path": "/a", "source": "y", "mode": "rwx"}]}, "not an octal number"),
+        ({"files": [{"path": "/a", "source": "y"}, {"path": "/a", "source": "z"}]}, "the same path twice"),
         ({"kernel": minimal()["kernel"] | {"needed": {"gcp": "gve"}}}, "'gcp' must be of type list"),
-        ({"kernel": minimal()["kernel"] | {"initrd_needed": {"gcp": ["gve", "gve"]}}}, "names 'gve' twice"),
+        ({"kernel": minimal()["kernel"] | {"initrd_needed": {"gcp": ["gve", "gve"]}}}, "contains 'gve' twice"),
         ({"users": [{"name": "agent", "uid": True, "home": "/", "shell": "x"}]}, "'uid' must be of type int"),
     ],
 )
@@ -81,7 +81,7 @@ def test_wrong_value_is_an_error_that_names_it(change: dict[str, Any], message: 
 def test_package_both_asked_for_and_left_out_is_an_error() -> None:
     value = minimal()
     value["debian"]["left_out"]["crun"] = "?"
-    with pytest.raises(RecipeError, match="both asks for the package crun"):
+    with pytest.raises(RecipeError, match="crun in both 'packages' and 'left_out'"):
         Recipe.from_dict(value, "base")
 
 
@@ -106,12 +106,12 @@ def test_recipe_lies_over_the_one_that_it_extends(tmp_path: Path) -> None:
 
 def test_recipe_that_extends_itself_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "loop.toml").write_text('extends = "loop"\n')
-    with pytest.raises(RecipeError, match="leads to no recipe"):
+    with pytest.raises(RecipeError, match="circular or too long"):
         recipe.load("loop", tmp_path)
 
 
 def test_unknown_flavor_names_those_that_exist() -> None:
-    with pytest.raises(RecipeError, match="there are base, debug"):
+    with pytest.raises(RecipeError, match="Known flavors: base, debug"):
         recipe.load("windows")
 
 

@@ -52,7 +52,7 @@ def test_the_tar_goes_to_google(google: int, tmp_path: Path) -> None:
     done = publish("--to", "gcp", "--destination", "gs://images", "--image", tmp_path / "image")
 
     name = blob_name("base", manifest.digest().hex(), ".tar.gz")
-    assert (done.code, done.out, done.err) == (0, f"The image is at gs://images/{name}; 0.0 MB were sent.\n", "")
+    assert (done.code, done.out, done.err) == (0, f"The image is at gs://images/{name} (0.0 MB sent).\n", "")
     assert bucket.blob(name).download_as_bytes() == b"tar"
 
 
@@ -82,13 +82,13 @@ def test_a_missing_identity_is_not_asked_for_again_and_again(azure: Azurite, tmp
 @pytest.mark.parametrize(
     ("to", "destination", "says"),
     [
-        ("aws", "s3://images", "to azure or gcp, not to 'aws'"),
-        ("azure", "gs://images", "is no container of Azure"),
-        ("azure", "http://account.blob.core.windows.net/images", "is no container of Azure"),
-        ("azure", "https://account.blob.core.windows.net/", "is no container of Azure"),
-        ("azure", "https://account.blob.core.windows.net/images?sig=secret", "is no container of Azure"),
-        ("gcp", "https://images", "is no bucket of Google Cloud"),
-        ("gcp", "gs://images/folder", "is no bucket of Google Cloud"),
+        ("aws", "s3://images", "--to must be azure or gcp, not 'aws'"),
+        ("azure", "gs://images", "Invalid Azure container"),
+        ("azure", "http://account.blob.core.windows.net/images", "Invalid Azure container"),
+        ("azure", "https://account.blob.core.windows.net/", "Invalid Azure container"),
+        ("azure", "https://account.blob.core.windows.net/images?sig=secret", "Invalid Azure container"),
+        ("gcp", "https://images", "Invalid bucket"),
+        ("gcp", "gs://images/folder", "Invalid bucket"),
     ],
 )
 def test_a_destination_that_is_none_is_the_callers_mistake(
@@ -106,7 +106,7 @@ def test_an_image_that_is_not_there_is_the_callers_mistake(tmp_path: Path) -> No
     done = publish(*words, "--image", tmp_path / "nope")
 
     assert done.code == 2
-    assert "There is no image manifest" in done.err
+    assert "The image manifest" in done.err and "does not exist" in done.err
 
 
 def test_who_is_not_signed_in_anywhere_is_told_how(tmp_path: Path) -> None:

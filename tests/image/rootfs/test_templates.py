@@ -9,30 +9,34 @@ from image.inputs import recipe
 from image.rootfs import templates
 
 
+def values(flavor: str) -> dict[str, object]:
+    return recipe.load(flavor).template_values
+
+
 def test_an_unknown_name_in_a_template_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "issue").write_text("made on {{ hostname }}\n")
 
     with pytest.raises(ImageError, match="'hostname' is undefined"):
-        templates.render("issue", recipe.load("base"), tmp_path)
+        templates.render("issue", values("base"), tmp_path)
 
 
 def test_the_base_image_has_no_shell_on_a_console_and_the_debug_image_has() -> None:
-    assert b"ttyS0" not in templates.render("inittab", recipe.load("base"))
-    assert b"ttyS0::respawn:" in templates.render("inittab", recipe.load("debug"))
+    assert b"ttyS0" not in templates.render("inittab", values("base"))
+    assert b"ttyS0::respawn:" in templates.render("inittab", values("debug"))
 
 
 def test_the_end_of_the_agent_powers_the_base_image_off() -> None:
-    assert templates.render("end", recipe.load("base")).splitlines()[2:] == [b"poweroff -f"]
-    assert b"poweroff" not in templates.render("end", recipe.load("debug"))
+    assert templates.render("end", values("base")).splitlines()[2:] == [b"poweroff -f"]
+    assert b"poweroff" not in templates.render("end", values("debug"))
 
 
 def test_the_agent_is_told_whether_the_image_is_for_debugging() -> None:
-    assert templates.render("debug", recipe.load("base")) == b"no\n"
-    assert templates.render("debug", recipe.load("debug")) == b"yes\n"
+    assert templates.render("debug", values("base")) == b"no\n"
+    assert templates.render("debug", values("debug")) == b"yes\n"
 
 
 def test_users_are_those_of_the_recipe_and_nobody_can_log_in() -> None:
-    lines = templates.render("passwd", recipe.load("base")).decode().splitlines()
+    lines = templates.render("passwd", values("base")).decode().splitlines()
 
     assert [line.split(":")[0] for line in lines] == ["root", "agent", "sandbox"]
     assert all(line.endswith("/nologin") for line in lines)

@@ -73,7 +73,7 @@ def test_a_circle_of_links_is_an_error() -> None:
     tree.put("a", Entry.link("b"))
     tree.put("b", Entry.link("a"))
 
-    with pytest.raises(ImageError, match="circle"):
+    with pytest.raises(ImageError, match="form a loop"):
         tree.resolve("a")
 
 

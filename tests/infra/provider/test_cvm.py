@@ -164,7 +164,7 @@ def test_a_disk_without_room_for_the_machine_is_told_and_nothing_of_it_is_left(
     error = refusal(engine, inputs)
     assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
     assert error.details() == (
-        f"{engine.state} cannot be written: No space left on device. Make room there, then do the same again."
+        f"{engine.state} cannot be written: No space left on device. Free some space there and try again."
     )
     assert not (engine.state / "lab" / "trainer").exists()
 
