@@ -21,7 +21,7 @@ from image.formats import disk, targz, uki, verity, vhd
 from image.formats.contents import Contents
 from image.inputs.recipe import Recipe
 from image.rootfs import bytecode, erofs, initrd, kernel, templates, tree, wheels
-from image.rootfs.tree import Entry, Tree
+from image.rootfs.tree import Tree, TreeEntry
 
 _STUB = "usr/lib/systemd/boot/efi/linuxx64.efi.stub"
 _STUB_PACKAGE = "systemd-boot-efi"
@@ -234,9 +234,9 @@ def _modules(orders: Mapping[str, Modules], before: Mapping[str, Modules]) -> Tr
         loaded = {module.name for modules in lists for module in modules}
         left = [module for module in modules if module.name not in loaded]
         for module in left:
-            made.put(f"{_MODULES}/{module.name}.ko", Entry.file(module.contents))
+            made.put(f"{_MODULES}/{module.name}.ko", TreeEntry.file(module.contents))
         order = "".join(f"{module.name}\n" for module in left)
-        made.put(f"{_MODULES}/order-{name}" if name else f"{_MODULES}/order", Entry.file(order.encode()))
+        made.put(f"{_MODULES}/order-{name}" if name else f"{_MODULES}/order", TreeEntry.file(order.encode()))
     return made
 
 
@@ -246,7 +246,7 @@ def _system(keyed: KeyedSteps) -> Tree:
     def make() -> Tree:
         system = tree.unpack({name: inputs.packages[name] for name in names}, drop=inputs.recipe.drop)
         for folder in _MOUNT_POINTS:
-            system.put(folder, Entry.directory())
+            system.put(folder, TreeEntry.directory())
         for file in inputs.recipe.files:
             if file.template:
                 contents = templates.render(
@@ -254,8 +254,8 @@ def _system(keyed: KeyedSteps) -> Tree:
                 )
             else:
                 contents = (inputs.checkout / "image/guest" / file.source).read_bytes()
-            system.put(file.path.lstrip("/"), Entry.file(contents, executable=bool(file.mode & 0o100)))
-        system.put("usr/bin/python3", Entry.link(bytecode.interpreter(system).rpartition("/")[2]))
+            system.put(file.path.lstrip("/"), TreeEntry.file(contents, executable=bool(file.mode & 0o100)))
+        system.put("usr/bin/python3", TreeEntry.link(bytecode.interpreter(system).rpartition("/")[2]))
         system.update(bytecode.compile_sources(system, system))
         return system
 

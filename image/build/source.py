@@ -6,7 +6,7 @@ from pathlib import Path
 
 from image.errors import ImageError
 from image.inputs.recipe import AgentRecipe
-from image.rootfs.tree import Entry, Tree
+from image.rootfs.tree import Tree, TreeEntry
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -26,7 +26,7 @@ def agent(modules: AgentRecipe, checkout: Path = CHECKOUT) -> Tree:
             raise ImageError(
                 f"The recipe's 'agent' names {path.relative_to(checkout)}, which the checkout does not have."
             )
-        tree.put(f"{PACKAGES}/{path.relative_to(checkout)}", Entry.file(path.read_bytes()))
+        tree.put(f"{PACKAGES}/{path.relative_to(checkout)}", TreeEntry.file(path.read_bytes()))
     return tree
 
 

@@ -33,7 +33,7 @@ _INITIALISED_DATA_READABLE = 0x40000040
 
 
 @dataclass(frozen=True)
-class Section:
+class PeSection:
     """One row of the section table; sizes and addresses in bytes."""
 
     name: str
@@ -57,7 +57,7 @@ class Headers:
     signature: int
     optional: int
     section_table: int
-    sections: tuple[Section, ...]
+    sections: tuple[PeSection, ...]
     section_alignment: int
     file_alignment: int
     size_of_headers: int
@@ -84,7 +84,7 @@ class Headers:
                 (certificate_size,) = struct.unpack_from("<I", image, optional + _CERTIFICATE_DIRECTORY + 4)
             table = optional + optional_size
             rows = (_SECTION.unpack_from(image, table + _SECTION.size * index) for index in range(count))
-            sections = tuple(Section(row[0].rstrip(b"\0").decode("ascii"), *row[1:5]) for row in rows)
+            sections = tuple(PeSection(row[0].rstrip(b"\0").decode("ascii"), *row[1:5]) for row in rows)
         except (struct.error, UnicodeDecodeError) as error:
             raise ImageError(f"Invalid headers of the EFI program: {error}.") from error
         return cls(

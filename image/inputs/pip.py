@@ -15,7 +15,7 @@ PYTHON = "3.13"
 _PLATFORMS = ("manylinux_2_34_x86_64", "manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 
 
-class WheelError(ImageError):
+class WheelDownloadError(ImageError):
     """pip downloaded another wheel than the requested one."""
 
 
@@ -31,7 +31,7 @@ def _pip(requirements: str, into: Path, *options: str) -> None:
 
 
 def download(wheels: Sequence[LockedWheel], into: Path) -> None:
-    """Download ``wheels`` into the folder ``into``, each named by its SHA-256. Raises WheelError for another digest."""
+    """Download ``wheels`` into the folder ``into``, each named by its SHA-256. Raises WheelDownloadError."""
     print(f"Fetching {len(wheels)} Python wheels, {sum(w.size for w in wheels) / 1e6:.1f} MB ...", file=sys.stderr)
     with tempfile.TemporaryDirectory(dir=into) as folder:
         lines = [f"{wheel.name}=={wheel.version} --hash=sha256:{wheel.sha256}\n" for wheel in wheels]
@@ -40,7 +40,7 @@ def download(wheels: Sequence[LockedWheel], into: Path) -> None:
             path = Path(folder) / wheel.file
             found = cache.digest(path) if path.is_file() else "none"
             if found != wheel.sha256:
-                raise WheelError(f"{wheel.file}: SHA-256 differs (lock: {wheel.sha256}, downloaded: {found}).")
+                raise WheelDownloadError(f"{wheel.file}: SHA-256 differs (lock: {wheel.sha256}, downloaded: {found}).")
             path.replace(into / wheel.sha256)
 
 
@@ -54,10 +54,10 @@ def lock(wanted: Mapping[str, str], into: Path) -> list[LockedWheel]:
             name, version = path.name.split("-")[:2]
             known = [key for key in wanted if key.replace("-", "_").lower() == name.lower()]
             if not known or wanted[known[0]] != version:
-                raise WheelError(f"pip downloaded {path.name}, which the recipe does not name.")
+                raise WheelDownloadError(f"pip downloaded {path.name}, which the recipe does not name.")
             digest = cache.digest(path)
             locked.append(LockedWheel(known[0], version, path.name, digest, path.stat().st_size))
             path.replace(into / digest)
     if len(locked) != len(wanted):
-        raise WheelError(f"pip downloaded {len(locked)} of the {len(wanted)} wheels in the recipe.")
+        raise WheelDownloadError(f"pip downloaded {len(locked)} of the {len(wanted)} wheels in the recipe.")
     return sorted(locked, key=lambda wheel: wheel.name)

@@ -49,7 +49,7 @@ def write(name: str, into: Path = FOLDER, *, mirror: Mirror | None = None, now: 
 
     For a flavor that is built from another flavor's lock, that lock is written.
 
-    Raises ArchiveError for an index that is unsigned, out of date or older than the committed lock's, and ScriptError
+    Raises ReleaseError for an index that is unsigned, out of date or older than the committed lock's, and ScriptError
     for a maintainer script that is not listed in the recipe.
     """
     mirror, now = mirror or Mirror.of_host(), now or datetime.now(UTC)

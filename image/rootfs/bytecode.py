@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cloister.process import run
 from image.errors import ImageError
-from image.rootfs.tree import Entry, EntryKind, Tree
+from image.rootfs.tree import EntryKind, Tree, TreeEntry
 
 _LIBRARIES = "usr/lib/x86_64-linux-gnu"
 _LOADER = "usr/lib64/ld-linux-x86-64.so.2"
@@ -75,7 +75,7 @@ def compile_sources(layer: Tree, system: Tree) -> Tree:
         for path in sources:
             folder_name, _, name = path.rpartition("/")
             made = f"{folder_name}/__pycache__/{name.removesuffix('.py')}.{tag}.pyc"
-            compiled.put(made, Entry.file((root / made).read_bytes()))
+            compiled.put(made, TreeEntry.file((root / made).read_bytes()))
     return compiled
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from cloister.process import run
 from image.formats import cpio
 from image.rootfs import elf
-from image.rootfs.tree import Entry, EntryKind, Tree
+from image.rootfs.tree import EntryKind, Tree, TreeEntry
 
 _PROGRAMS = ("usr/bin/busybox", "usr/sbin/dmsetup")
 _FOLDERS = ("dev", "proc", "sys", "sysroot")
@@ -23,13 +23,13 @@ def tree(system: Tree, modules: Tree, *, init: bytes, hardware: bytes, root_tabl
     """
     made = elf.closure(system, _PROGRAMS)
     for folder in ("bin", "lib", "lib64", "sbin"):
-        made.put(folder, Entry.link(f"usr/{folder}"))
+        made.put(folder, TreeEntry.link(f"usr/{folder}"))
     for folder in _FOLDERS:
-        made.put(folder, Entry.directory())
+        made.put(folder, TreeEntry.directory())
     made.update(modules)
-    made.put("etc/root-table", Entry.file(f"{root_table}\n".encode()))
-    made.put("usr/lib/cloister/hardware", Entry.file(hardware))
-    made.put("init", Entry.file(init, executable=True))
+    made.put("etc/root-table", TreeEntry.file(f"{root_table}\n".encode()))
+    made.put("usr/lib/cloister/hardware", TreeEntry.file(hardware))
+    made.put("init", TreeEntry.file(init, executable=True))
     return made
 
 
@@ -46,7 +46,7 @@ def compress(data: bytes, *, tool: Callable[[str], list[str]]) -> bytes:
     return run(words, cwd=Path("/"), env={"LC_ALL": "C"}, input=data).stdout
 
 
-def _entry(path: str, entry: Entry) -> cpio.CpioEntry:
+def _entry(path: str, entry: TreeEntry) -> cpio.CpioEntry:
     if entry.kind is EntryKind.DIRECTORY:
         return cpio.directory(path, entry.mode)
     if entry.kind is EntryKind.LINK:

@@ -30,7 +30,7 @@ class EntryKind(Enum):
 
 
 @dataclass(frozen=True)
-class Entry:
+class TreeEntry:
     """A directory, a regular file with its contents, or a symbolic link whose target is the contents."""
 
     kind: EntryKind
@@ -63,9 +63,9 @@ class Tree:
     """Entries by path, relative to the root and without a leading slash. Parent directories are added as needed."""
 
     def __init__(self) -> None:
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, TreeEntry] = {}
 
-    def __getitem__(self, path: str) -> Entry:
+    def __getitem__(self, path: str) -> TreeEntry:
         try:
             return self._entries[path]
         except KeyError:
@@ -74,16 +74,16 @@ class Tree:
     def __contains__(self, path: str) -> bool:
         return path in self._entries
 
-    def __iter__(self) -> Iterator[tuple[str, Entry]]:
+    def __iter__(self) -> Iterator[tuple[str, TreeEntry]]:
         """Sorted by path, so that a directory precedes its contents."""
         return iter(sorted(self._entries.items()))
 
-    def put(self, path: str, entry: Entry) -> None:
+    def put(self, path: str, entry: TreeEntry) -> None:
         """Add or replace the entry at ``path``. Raises ImageError for a path outside of the tree."""
         _check_path(path)
         parent = posixpath.dirname(path)
         if parent and parent not in self._entries:
-            self.put(parent, Entry.directory())
+            self.put(parent, TreeEntry.directory())
         self._entries[path] = entry
 
     def remove(self, unwanted: Callable[[str], bool]) -> None:
@@ -136,11 +136,11 @@ class Tree:
         with tarfile.open(fileobj=io.BytesIO(data)) as tar:
             for member in tar:
                 if member.isdir():
-                    tree.put(member.name, Entry(EntryKind.DIRECTORY, member.mode))
+                    tree.put(member.name, TreeEntry(EntryKind.DIRECTORY, member.mode))
                 elif member.issym():
-                    tree.put(member.name, Entry.link(member.linkname))
+                    tree.put(member.name, TreeEntry.link(member.linkname))
                 else:
-                    tree.put(member.name, Entry(EntryKind.FILE, member.mode, _read(tar, member)))
+                    tree.put(member.name, TreeEntry(EntryKind.FILE, member.mode, _read(tar, member)))
         return tree
 
     def write(self, folder: Path) -> None:
@@ -156,7 +156,7 @@ class Tree:
                 destination.chmod(entry.mode)
 
     def listing(self) -> dict[str, dict[str, str]]:
-        """Path -> ``Entry.describe()``."""
+        """Path -> ``TreeEntry.describe()``."""
         return {path: entry.describe() for path, entry in self}
 
     def digest(self) -> bytes:
@@ -172,8 +172,8 @@ def unpack(packages: Mapping[str, Path], *, drop: Iterable[str]) -> Tree:
     unwanted = matcher(drop)
     tree = Tree()
     for folder in _MERGED:
-        tree.put(folder, Entry.link(f"usr/{folder}"))
-        tree.put(f"usr/{folder}", Entry.directory())
+        tree.put(folder, TreeEntry.link(f"usr/{folder}"))
+        tree.put(f"usr/{folder}", TreeEntry.directory())
     for name, path in sorted(packages.items()):
         with deb.open_data(path) as tar:
             for member in tar:
@@ -189,13 +189,13 @@ def _unpack_member(
         return
     if member.isdir():
         if path not in tree:
-            tree.put(path, Entry.directory())
+            tree.put(path, TreeEntry.directory())
     elif member.issym():
-        tree.put(path, Entry.link(member.linkname))
+        tree.put(path, TreeEntry.link(member.linkname))
     elif member.islnk():
         tree.put(path, tree[merged(member.linkname)])
     elif member.isfile():
-        tree.put(path, Entry.file(_read(tar, member), executable=bool(member.mode & 0o100)))
+        tree.put(path, TreeEntry.file(_read(tar, member), executable=bool(member.mode & 0o100)))
     else:
         raise ImageError(f"Package {package}: {path} is not a file, directory or link.")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from image.errors import ImageError
-from image.rootfs.tree import Entry, Tree, matcher
+from image.rootfs.tree import Tree, TreeEntry, matcher
 
 _DATA = re.compile(r"[^/]+\.data/(?P<scheme>[^/]+)/(?P<rest>.+)")
 
@@ -26,7 +26,7 @@ def unpack(wheels: Mapping[str, Path], *, folder: str, drop: Iterable[str]) -> T
                     if member.is_dir() or placed is None:
                         continue
                     shared_object = placed.endswith(".so") or ".so." in placed
-                    tree.put(f"{folder}/{placed}", Entry.file(archive.read(member), executable=shared_object))
+                    tree.put(f"{folder}/{placed}", TreeEntry.file(archive.read(member), executable=shared_object))
         except zipfile.BadZipFile as error:
             raise ImageError(f"The wheel of {name} is damaged: {error}.") from error
     tree.remove(matcher(drop))

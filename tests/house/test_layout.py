@@ -34,12 +34,10 @@ SHARED_NAMES = {
     "Network": _CLOUDS,
     "Registry": _CLOUDS,
     "Workspace": _CLOUDS,
-    "ArchiveError": _PENDING,
     "Authority": _PENDING,
     "Case": _PENDING,
     "CollateralError": _PENDING,
     "Direction": _PENDING,
-    "Entry": _PENDING,
     "Event": _PENDING,
     "EventLog": _PENDING,
     "Fetched": _PENDING,
@@ -49,10 +47,7 @@ SHARED_NAMES = {
     "Outcome": _PENDING,
     "Quote": _PENDING,
     "Refusal": _PENDING,
-    "Release": _PENDING,
-    "Section": _PENDING,
     "Session": _PENDING,
-    "WheelError": _PENDING,
 }
 """Names of several classes, with the reason."""
 

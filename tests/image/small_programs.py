@@ -6,7 +6,7 @@ import struct
 import tarfile
 from collections.abc import Iterable
 
-from image.rootfs.tree import Entry, EntryKind
+from image.rootfs.tree import EntryKind, TreeEntry
 from tests.image.small_archive import make_deb
 
 STUB_SBAT = b"sbat,1,SBAT Version,sbat,1,https://example.org\n"
@@ -69,7 +69,7 @@ def package(files: dict[str, bytes]) -> bytes:
     return make_deb({"Package": "small"}, files)
 
 
-def package_of_entries(entries: dict[str, tuple[int, Entry]]) -> bytes:
+def package_of_entries(entries: dict[str, tuple[int, TreeEntry]]) -> bytes:
     """A .deb with links, modes and folders: path -> (mode, entry)."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:

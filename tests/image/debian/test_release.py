@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from pysequoia import Tsk
 
-from image.debian.release import ArchiveError, read_index, refuse_older, verify_release
+from image.debian.release import ReleaseError, read_index, refuse_older, verify_release
 from tests.image.small_archive import INDEX, NOW, SmallArchive
 
 HOUR = timedelta(hours=1)
@@ -26,12 +26,12 @@ def test_every_flipped_bit_of_the_signed_text_is_refused(small_archive: SmallArc
     for position in range(begin, end - 1, 7):
         changed = bytearray(signed)
         changed[position] ^= 1
-        with pytest.raises(ArchiveError):
+        with pytest.raises(ReleaseError):
             verify_release(bytes(changed), small_archive.keyring, codename="trixie", now=NOW)
 
 
 def test_index_signed_by_another_key_is_refused(small_archive: SmallArchive) -> None:
-    with pytest.raises(ArchiveError, match="does not verify"):
+    with pytest.raises(ReleaseError, match="does not verify"):
         verify_release(small_archive.release(), SmallArchive().keyring, codename="trixie", now=NOW)
 
 
@@ -39,7 +39,7 @@ def test_text_outside_of_the_signature_is_not_read(small_archive: SmallArchive) 
     signed = b"Codename: sid\n" + small_archive.release()
     try:
         release = verify_release(signed, small_archive.keyring, codename="trixie", now=NOW)
-    except ArchiveError:
+    except ReleaseError:
         return
     assert release.codename == "trixie"
 
@@ -50,25 +50,25 @@ def test_index_signed_by_an_expired_key_is_refused() -> None:
     expiration = archive.key.extract_certificate().expiration
     assert expiration is not None
     verify_release(signed, archive.keyring, codename="trixie", now=expiration - HOUR)
-    with pytest.raises(ArchiveError, match="expired"):
+    with pytest.raises(ReleaseError, match="expired"):
         verify_release(signed, archive.keyring, codename="trixie", now=expiration)
 
 
 def test_index_past_its_valid_until_is_refused(small_archive: SmallArchive) -> None:
     signed = small_archive.release(valid=HOUR)
-    with pytest.raises(ArchiveError, match="was valid until 2026-06-01 13:00 UTC"):
+    with pytest.raises(ReleaseError, match="was valid until 2026-06-01 13:00 UTC"):
         verify_release(signed, small_archive.keyring, codename="trixie", now=NOW + HOUR)
 
 
 def test_index_of_another_suite_is_refused(small_archive: SmallArchive) -> None:
-    with pytest.raises(ArchiveError, match="for forky, not for trixie"):
+    with pytest.raises(ReleaseError, match="for forky, not for trixie"):
         verify_release(small_archive.release(codename="forky"), small_archive.keyring, codename="trixie", now=NOW)
 
 
 def test_index_older_than_the_locks_is_refused(small_archive: SmallArchive) -> None:
     release = verify_release(small_archive.release(), small_archive.keyring, codename="trixie", now=NOW)
     refuse_older(release, NOW)
-    with pytest.raises(ArchiveError, match="is older than the lock's index"):
+    with pytest.raises(ReleaseError, match="is older than the lock's index"):
         refuse_older(release, NOW + HOUR)
 
 
@@ -76,5 +76,5 @@ def test_package_list_that_the_release_does_not_name_is_refused(small_archive: S
     release = verify_release(small_archive.release(), small_archive.keyring, codename="trixie", now=NOW)
     small_archive.add("evil", "1")
     small_archive.release()
-    with pytest.raises(ArchiveError, match="SHA-256 differs"):
+    with pytest.raises(ReleaseError, match="SHA-256 differs"):
         read_index(release, small_archive.files[f"debian/dists/trixie/{INDEX}"])

@@ -12,7 +12,7 @@ from pysequoia import Cert
 
 from image.debian.mirror import Mirror
 from image.debian.packages import Package, Relation
-from image.debian.release import ArchiveError
+from image.debian.release import ReleaseError
 from image.debian.resolve import Index, ResolveError, closure
 from image.inputs import host_tools, lockfile, recipe, relock
 from image.inputs.lockfile import Lock, LockedArchive, LockedPackage, LockError
@@ -90,14 +90,14 @@ def test_older_index_than_the_committed_locks_is_refused(
     small_archive.release(NOW)
     relock.write("tools", tmp_path / "committed", mirror=small_mirror, now=NOW)
     small_archive.release(NOW - timedelta(days=1))
-    with pytest.raises(ArchiveError, match="is older than the lock's index"):
+    with pytest.raises(ReleaseError, match="is older than the lock's index"):
         relock.write("tools", tmp_path, mirror=small_mirror, now=NOW)
 
 
 def test_unsigned_index_is_refused(small_mirror: Mirror, small_archive: SmallArchive, tmp_path: Path) -> None:
     signed = small_archive.release()
     small_archive.files["debian/dists/trixie/InRelease"] = signed.replace(b"Codename: trixie", b"Codename: trixiE")
-    with pytest.raises(ArchiveError, match="does not verify"):
+    with pytest.raises(ReleaseError, match="does not verify"):
         relock.write("tools", tmp_path, mirror=small_mirror, now=NOW)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from image.errors import ImageError
 from image.rootfs import elf
-from image.rootfs.tree import Entry, Tree
+from image.rootfs.tree import Tree, TreeEntry
 from tests.image.small_programs import elf_program
 
 FOLDER = "usr/lib/x86_64-linux-gnu"
@@ -21,18 +21,18 @@ def test_a_static_program_needs_nothing() -> None:
 
 def test_the_closure_follows_libraries_and_links() -> None:
     tree = Tree()
-    tree.put("lib", Entry.link("usr/lib"))
-    tree.put("usr/sbin/tool", Entry.file(elf_program(["liba.so.1", "libc.so.6"]), executable=True))
-    tree.put(f"{FOLDER}/liba.so.1", Entry.link("liba.so.1.2"))
-    tree.put(f"{FOLDER}/liba.so.1.2", Entry.file(elf_program(["libc.so.6"])))
-    tree.put(f"{FOLDER}/libc.so.6", Entry.file(elf_program(["ld-linux-x86-64.so.2"])))
-    tree.put(f"{FOLDER}/unused.so", Entry.file(elf_program([])))
-    tree.put(LOADER, Entry.link("../lib/x86_64-linux-gnu/ld.so"))
-    tree.put(f"{FOLDER}/ld.so", Entry.file(elf_program([])))
+    tree.put("lib", TreeEntry.link("usr/lib"))
+    tree.put("usr/sbin/tool", TreeEntry.file(elf_program(["liba.so.1", "libc.so.6"]), executable=True))
+    tree.put(f"{FOLDER}/liba.so.1", TreeEntry.link("liba.so.1.2"))
+    tree.put(f"{FOLDER}/liba.so.1.2", TreeEntry.file(elf_program(["libc.so.6"])))
+    tree.put(f"{FOLDER}/libc.so.6", TreeEntry.file(elf_program(["ld-linux-x86-64.so.2"])))
+    tree.put(f"{FOLDER}/unused.so", TreeEntry.file(elf_program([])))
+    tree.put(LOADER, TreeEntry.link("../lib/x86_64-linux-gnu/ld.so"))
+    tree.put(f"{FOLDER}/ld.so", TreeEntry.file(elf_program([])))
 
     found = elf.closure(tree, ["usr/sbin/tool"])
 
-    assert [path for path, entry in found if entry != Entry.directory()] == [
+    assert [path for path, entry in found if entry != TreeEntry.directory()] == [
         f"{FOLDER}/liba.so.1",
         f"{FOLDER}/libc.so.6",
         LOADER,
@@ -43,8 +43,8 @@ def test_the_closure_follows_libraries_and_links() -> None:
 
 def test_a_library_that_is_not_in_the_tree_is_an_error() -> None:
     tree = Tree()
-    tree.put("usr/bin/tool", Entry.file(elf_program(["libgone.so.1"]), executable=True))
-    tree.put(LOADER, Entry.file(elf_program([])))
+    tree.put("usr/bin/tool", TreeEntry.file(elf_program(["libgone.so.1"]), executable=True))
+    tree.put(LOADER, TreeEntry.file(elf_program([])))
 
     with pytest.raises(ImageError, match=r"libgone\.so\.1"):
         elf.closure(tree, ["usr/bin/tool"])

@@ -8,24 +8,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image.errors import ImageError
-from image.rootfs.tree import Entry, Tree, matcher, unpack
+from image.rootfs.tree import Tree, TreeEntry, matcher, unpack
 from tests.image.small_programs import package_of_entries
 
 
-def unpacked(tmp_path: Path, entries: dict[str, tuple[int, Entry]], drop: list[str] | None = None) -> Tree:
+def unpacked(tmp_path: Path, entries: dict[str, tuple[int, TreeEntry]], drop: list[str] | None = None) -> Tree:
     (tmp_path / "small.deb").write_bytes(package_of_entries(entries))
     return unpack({"small": tmp_path / "small.deb"}, drop=drop or [])
 
 
 def test_packages_are_merged_into_usr(tmp_path: Path) -> None:
-    tree = unpacked(tmp_path, {"bin": (0o755, Entry.directory()), "bin/sh": (0o755, Entry.file(b"sh"))})
+    tree = unpacked(tmp_path, {"bin": (0o755, TreeEntry.directory()), "bin/sh": (0o755, TreeEntry.file(b"sh"))})
 
-    assert tree["usr/bin/sh"] == Entry.file(b"sh", executable=True)
-    assert tree["bin"] == Entry.link("usr/bin")
+    assert tree["usr/bin/sh"] == TreeEntry.file(b"sh", executable=True)
+    assert tree["bin"] == TreeEntry.link("usr/bin")
 
 
 def test_special_bits_and_write_permissions_are_dropped(tmp_path: Path) -> None:
-    entries = {"usr/bin/su": (0o4755, Entry.file(b"su")), "usr/data": (0o666, Entry.file(b"d"))}
+    entries = {"usr/bin/su": (0o4755, TreeEntry.file(b"su")), "usr/data": (0o666, TreeEntry.file(b"d"))}
     tree = unpacked(tmp_path, entries)
 
     assert (tree["usr/bin/su"].mode, tree["usr/data"].mode) == (0o755, 0o644)
@@ -33,9 +33,9 @@ def test_special_bits_and_write_permissions_are_dropped(tmp_path: Path) -> None:
 
 def test_what_is_dropped_goes_with_all_that_lies_under_it(tmp_path: Path) -> None:
     entries = {
-        "usr/share/doc/small/README": (0o644, Entry.file(b"")),
-        "usr/lib/x/__pycache__/a.pyc": (0o644, Entry.file(b"")),
-        "usr/lib/x/a.py": (0o644, Entry.file(b"a")),
+        "usr/share/doc/small/README": (0o644, TreeEntry.file(b"")),
+        "usr/lib/x/__pycache__/a.pyc": (0o644, TreeEntry.file(b"")),
+        "usr/lib/x/a.py": (0o644, TreeEntry.file(b"a")),
     }
     tree = unpacked(tmp_path, entries, ["usr/share", "**/__pycache__"])
 
@@ -59,10 +59,10 @@ def test_a_star_stays_within_a_name_and_two_do_not(pattern: str, path: str, matc
 
 def test_links_are_followed_inside_the_tree() -> None:
     tree = Tree()
-    tree.put("lib", Entry.link("usr/lib"))
-    tree.put("usr/lib/libc.so.6", Entry.link("libc-2.so"))
-    tree.put("usr/lib/libc-2.so", Entry.file(b"c"))
-    tree.put("etc/absolute", Entry.link("/lib/libc.so.6"))
+    tree.put("lib", TreeEntry.link("usr/lib"))
+    tree.put("usr/lib/libc.so.6", TreeEntry.link("libc-2.so"))
+    tree.put("usr/lib/libc-2.so", TreeEntry.file(b"c"))
+    tree.put("etc/absolute", TreeEntry.link("/lib/libc.so.6"))
 
     assert tree.resolve("lib/libc.so.6") == "usr/lib/libc-2.so"
     assert tree.resolve("etc/absolute") == "usr/lib/libc-2.so"
@@ -70,8 +70,8 @@ def test_links_are_followed_inside_the_tree() -> None:
 
 def test_a_circle_of_links_is_an_error() -> None:
     tree = Tree()
-    tree.put("a", Entry.link("b"))
-    tree.put("b", Entry.link("a"))
+    tree.put("a", TreeEntry.link("b"))
+    tree.put("b", TreeEntry.link("a"))
 
     with pytest.raises(ImageError, match="form a loop"):
         tree.resolve("a")
@@ -79,8 +79,8 @@ def test_a_circle_of_links_is_an_error() -> None:
 
 def test_two_layers_must_not_disagree() -> None:
     below, above = Tree(), Tree()
-    below.put("etc/passwd", Entry.file(b"root"))
-    above.put("etc/passwd", Entry.file(b"toor"))
+    below.put("etc/passwd", TreeEntry.file(b"root"))
+    above.put("etc/passwd", TreeEntry.file(b"toor"))
 
     with pytest.raises(ImageError, match="etc/passwd"):
         below.update(above)
@@ -89,19 +89,19 @@ def test_two_layers_must_not_disagree() -> None:
 @pytest.mark.parametrize("path", ["", "/etc", "../etc", "a/../b", "a//b", ".."])
 def test_a_path_that_leaves_the_tree_is_refused(path: str) -> None:
     with pytest.raises(ImageError):
-        Tree().put(path, Entry.file(b""))
+        Tree().put(path, TreeEntry.file(b""))
 
 
 NAMES = st.text("abc.", min_size=1, max_size=5).filter(lambda name: name.strip(".") == name)
 ENTRIES = st.one_of(
-    st.just(Entry.directory()),
-    st.builds(Entry.file, st.binary(max_size=20), executable=st.booleans()),
-    NAMES.map(Entry.link),
+    st.just(TreeEntry.directory()),
+    st.builds(TreeEntry.file, st.binary(max_size=20), executable=st.booleans()),
+    NAMES.map(TreeEntry.link),
 )
 
 
 @given(st.dictionaries(NAMES, ENTRIES, max_size=8))
-def test_a_tree_is_the_same_after_its_archive_whatever_the_order(entries: dict[str, Entry]) -> None:
+def test_a_tree_is_the_same_after_its_archive_whatever_the_order(entries: dict[str, TreeEntry]) -> None:
     tree, reversed_tree = Tree(), Tree()
     for path in entries:
         tree.put(path, entries[path])
@@ -115,9 +115,9 @@ def test_a_tree_is_the_same_after_its_archive_whatever_the_order(entries: dict[s
 
 def test_a_small_archive_has_the_known_digest() -> None:
     tree = Tree()
-    tree.put("etc/passwd", Entry.file(b"root:x:0:0\n"))
-    tree.put("usr/bin/run", Entry.file(b"#!", executable=True))
-    tree.put("bin", Entry.link("usr/bin"))
+    tree.put("etc/passwd", TreeEntry.file(b"root:x:0:0\n"))
+    tree.put("usr/bin/run", TreeEntry.file(b"#!", executable=True))
+    tree.put("bin", TreeEntry.link("usr/bin"))
 
     assert (
         hashlib.sha256(tree.archive()).hexdigest() == "bb7aff744f0d2a652799f0d312167fa4dc5394dd22a794c6f2cdf19aad8c1fef"

@@ -7,7 +7,7 @@ import pytest
 
 from image.errors import ImageError
 from image.rootfs import wheels
-from image.rootfs.tree import Entry, EntryKind
+from image.rootfs.tree import EntryKind, TreeEntry
 
 
 def test_a_wheel_goes_into_the_folder_of_packages(tmp_path: Path) -> None:
@@ -21,9 +21,9 @@ def test_a_wheel_goes_into_the_folder_of_packages(tmp_path: Path) -> None:
     tree = wheels.unpack({"small": tmp_path / "small.whl"}, folder="usr/lib/x", drop=["**/tests"])
 
     assert {path: entry for path, entry in tree if entry.kind is EntryKind.FILE} == {
-        "usr/lib/x/more.py": Entry.file(b"y = 2\n"),
-        "usr/lib/x/small/__init__.py": Entry.file(b"x = 1\n"),
-        "usr/lib/x/small/fast.abi3.so": Entry.file(b"\x7fELF", executable=True),
+        "usr/lib/x/more.py": TreeEntry.file(b"y = 2\n"),
+        "usr/lib/x/small/__init__.py": TreeEntry.file(b"x = 1\n"),
+        "usr/lib/x/small/fast.abi3.so": TreeEntry.file(b"\x7fELF", executable=True),
     }
 
 
