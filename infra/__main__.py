@@ -5,23 +5,23 @@ import os
 import pulumi
 
 from cloister.errors import CloisterError
-from infra import teardown
+from infra.backends import teardown
 from infra.configuration import image, workspace
 from infra.guard import guard
 from infra.resources import labels, program
 
 
 def main() -> None:
-    """Read the configuration whole, then declare."""
+    """Read the whole configuration, then declare the resources."""
     value = pulumi.Config().get_object("workspace")
     force = os.environ.get("CLOISTER_FORCE") == "1"
     if os.environ.get(teardown.VARIABLE) == "1":
-        teardown.end(value, force=force)
+        teardown.declare(value, force=force)
         return
     try:
         configuration = workspace.parse(pulumi.get_stack(), value, force=force)
         found = image.find(configuration.image)
-        # Attached before they are looked for.
+        # Before the guard, which checks for them.
         labels.label_stack(configuration)
         guard.protect(configuration)
         backend = program.backend("infra.backends", configuration.backend)

@@ -1,4 +1,4 @@
-"""What is kept on this machine to save time, and how to be rid of it."""
+"""The user's cache and the build output of the checkout: their sizes, and how to remove them."""
 
 import shutil
 from pathlib import Path
@@ -18,7 +18,7 @@ def sizes() -> dict[str, int]:
 
 
 def clear() -> None:
-    """Remove the user's cache. Raises CloisterError while a workspace is up, whose QEMU runs out of it."""
+    """Remove the user's cache. Raises CloisterError while a workspace is up: its QEMU runs from the cache."""
     _refuse_while_up()
     shutil.rmtree(cache.root(), ignore_errors=True)
 
@@ -36,10 +36,10 @@ def clean(*, ask: bool) -> list[Path]:
 
 
 def _refuse_while_up() -> None:
-    up = [name for name in workspaces.names() if any(machine.running for machine in workspaces.cvms(name))]
+    up = [name for name in workspaces.PROJECT.names() if any(cvm.running for cvm in workspaces.cvms(name))]
     if up:
         raise CloisterError(
-            f"A workspace is up: {', '.join(up)}.", hint=f"End it first: invoke workspace.down --stack {up[0]}"
+            f"A workspace is up: {', '.join(up)}.", hint=f"Stop it first: invoke workspace.down --stack {up[0]}"
         )
 
 

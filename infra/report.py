@@ -2,9 +2,11 @@
 
 import dataclasses
 import hashlib
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -13,10 +15,11 @@ from rich.table import Table
 from cloister.cli.shell import show
 from cloister.endpoint import Address, probe
 from cloister.errors import CloisterError
+from cloister.protocol.descriptor import Descriptor
 from infra.configuration import key
 from infra.doctor import MachineCheck
 from infra.live.cvms import DeployedCvm
-from infra.live.drift import Difference
+from infra.live.status import WorkspaceStatus
 from infra.reach.graph import ReachGraph
 
 _MEBIBYTE = 1 << 20
@@ -24,55 +27,64 @@ _PROBE_SECONDS = 5.0
 _PROBES = 16
 
 
-def machines(
-    workspace: str, found: Sequence[DeployedCvm], drift: Sequence[Difference], wrong: str, *, as_json: bool
-) -> None:
-    """The CVMs of one workspace; each agent is asked whether it answers. ``drift`` is where they are not as declared,
-    ``wrong`` why not all of that could be found.
-    """
-    with ThreadPoolExecutor(_PROBES) as pool:
-        agents = list(pool.map(_agent, found))
-    if as_json:
-        cvms = [dataclasses.asdict(one) | {"agent": agent} for one, agent in zip(found, agents, strict=True)]
-        differences = [dataclasses.asdict(one) | {"sentence": one.sentence()} for one in drift]
-        show.facts({"workspace": workspace, "cvms": cvms, "drift": differences, "not_compared": wrong})
+def status(found: WorkspaceStatus, *, as_json: bool) -> None:
+    """The CVMs of a workspace, whether their agents answer, and differences from the configuration."""
+    if found.busy and not found.cvms and not as_json:
         return
-    if not found:
-        print(f"The workspace {workspace} is not up. Start it: invoke workspace.up --stack {workspace}")
+    with ThreadPoolExecutor(_PROBES) as pool:
+        agents = list(pool.map(_agent, found.cvms))
+    if as_json:
+        cvms = [dataclasses.asdict(one) | {"agent": agent} for one, agent in zip(found.cvms, agents, strict=True)]
+        drift = [dataclasses.asdict(one) | {"sentence": one.sentence()} for one in found.drift]
+        show.facts({"workspace": found.workspace, "cvms": cvms, "drift": drift, "not_compared": found.not_compared})
+        return
+    if not found.cvms:
+        print(f"The workspace {found.workspace} is not up. Start it: invoke workspace.up --stack {found.workspace}")
         return
     table = _table("CVM", "endpoint", "machine", "agent", "size", "accelerator", "image")
-    for one, agent in zip(found, agents, strict=True):
+    for one, agent in zip(found.cvms, agents, strict=True):
         state = {True: "running", False: "stopped", None: "deployed"}[one.running]
         table.add_row(one.name, one.endpoint, state, agent, one.size, one.accelerator, one.image[:16])
     _print(table)
-    for difference in drift:
+    for difference in found.drift:
         print(difference.sentence())
-    if wrong:
+    if found.not_compared:
+        print(f"The comparison with the configuration is incomplete: {found.not_compared}")
+    elif any(one.ours for one in found.drift):
+        print(f"To correct this: invoke workspace.up --stack {found.workspace}")
+    elif not found.drift:
+        print("Everything matches the configuration.")
+    unmanaged = sorted({one.what for one in found.drift if not one.ours})
+    if unmanaged:
         print(
-            f"Whether {'more of it is otherwise than' if drift else 'this is what is'} declared is not known: {wrong}"
+            f"Cloister does not manage these resources ({', '.join(unmanaged)}); remove them where they were created."
         )
-    elif any(one.ours for one in drift):
-        print(f"To put that right: invoke workspace.up --stack {workspace}")
-    elif not drift:
-        print("All of it is as declared.")
-    strays = sorted({one.what for one in drift if not one.ours})
-    if strays:
-        print(f"What is there of {', '.join(strays)} beside the workspace's own, only who put it there takes away.")
+
+
+def descriptor(found: Descriptor, output: Path | None) -> None:
+    """The workspace descriptor as JSON, on the screen or in the file ``output``."""
+    text = json.dumps(found.value(), indent=2, sort_keys=True) + "\n"
+    if output is None:
+        print(text, end="")
+        return
+    show.write_file(output, text.encode())
+    print(f"Wrote {output}. Send it to the parties; they must confirm its contents with you over another channel.")
 
 
 def workspaces(found: Mapping[str, Sequence[DeployedCvm]], *, as_json: bool) -> None:
+    """The workspaces and the endpoints of their CVMs."""
     if as_json:
         show.facts([{"name": name, "up": any(not one.ended for one in cvms)} for name, cvms in found.items()])
         return
     if not found:
-        print("There is no workspace yet. Make one: invoke workspace.new NAME")
+        print("No workspaces. Create one: invoke workspace.new NAME")
     for name, cvms in found.items():
         live = [f"{cvm.name} at {cvm.endpoint}" for cvm in cvms if not cvm.ended]
         print(f"{name}: {', '.join(live) if live else 'not up'}")
 
 
 def reach(found: ReachGraph, *, as_json: bool) -> None:
-    """Who can reach what."""
+    """Who can reach what in a workspace."""
     if as_json:
         show.facts(found.value())
         return
@@ -81,7 +93,7 @@ def reach(found: ReachGraph, *, as_json: bool) -> None:
 
 
 def members(found: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
-    """Raises InputError for a key that is none."""
+    """The members of a workspace. Raises InputError for an invalid key."""
     rows = [
         {
             "name": str(entry.get("name")),
@@ -99,34 +111,35 @@ def members(found: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
     _print(table)
 
 
-def findings(found: Sequence[MachineCheck], *, as_json: bool) -> None:
-    """Raises CloisterError when something is missing, so that a script sees it."""
+def machine_checks(found: Sequence[MachineCheck], *, as_json: bool) -> None:
+    """The results of ``doctor``. Raises CloisterError when a check failed, for the exit code."""
     if as_json:
-        show.facts([dataclasses.asdict(finding) for finding in found])
+        show.facts([dataclasses.asdict(check) for check in found])
     else:
-        for finding in found:
-            print(f"{'ok  ' if finding.good else 'FIX '} {finding.name}: {finding.found}")
-            if not finding.good:
-                print(f"       {finding.remedy}")
-    wrong = [finding.name for finding in found if not finding.good]
+        for check in found:
+            print(f"{'ok  ' if check.good else 'FIX '} {check.name}: {check.found}")
+            if not check.good:
+                print(f"       {check.remedy}")
+    wrong = [check.name for check in found if not check.good]
     if wrong:
-        raise CloisterError(f"Something is missing: {', '.join(wrong)}.")
+        raise CloisterError(f"Checks failed: {', '.join(wrong)}.")
 
 
 def sizes(found: Mapping[str, int], *, as_json: bool) -> None:
+    """The caches and their sizes."""
     if as_json:
         show.facts(found)
         return
     for name, size in found.items():
         print(f"{size / _MEBIBYTE:8.0f} MiB  {name}")
-    print(f"{sum(found.values()) / _MEBIBYTE:8.0f} MiB  in all")
+    print(f"{sum(found.values()) / _MEBIBYTE:8.0f} MiB  in total")
 
 
-def _agent(machine: DeployedCvm) -> str:
-    if machine.ended or not machine.endpoint:
+def _agent(cvm: DeployedCvm) -> str:
+    if cvm.ended or not cvm.endpoint:
         return "-"
     try:
-        probe(Address.parse(machine.endpoint), timeout=_PROBE_SECONDS)
+        probe(Address.parse(cvm.endpoint), timeout=_PROBE_SECONDS)
     except CloisterError:
         return "does not answer"
     return "answers"
@@ -140,5 +153,5 @@ def _table(*columns: str) -> Table:
 
 
 def _print(table: Table) -> None:
-    # Not on a terminal: no line is cut to fit one.
+    # Without a terminal, Rich would cut lines at 80 columns.
     Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200, highlight=False).print(table)

@@ -183,9 +183,9 @@ def _workspace(platform: Player, demo: Path, parties: list[Player]) -> Path:
     """Bring up the workspace of these members; its descriptor."""
     from infra.live import members, workspaces
 
-    if STACK not in workspaces.names():
+    if STACK not in workspaces.PROJECT.names():
         platform.types(f"invoke workspace.new {STACK}")
-    held = {entry.get("name"): (entry.get("key"), entry.get("roles")) for entry in members.listed(STACK)}
+    held = {entry.get("name"): (entry.get("key"), entry.get("roles")) for entry in members.entries(STACK)}
     for party in parties:
         public = party.folder / f"{party.name}.pub"
         wanted = (_inline(public), ROLES[party.name].split(","))

@@ -65,7 +65,7 @@ def found(name: str, machines: Sequence[DeployedCvm]) -> tuple[list[Difference],
     """
     try:
         # As if forced: a comparison replaces nothing, and what it finds must not depend on who computes.
-        configuration = parse(name, workspaces.configuration(name), force=True)
+        configuration = parse(name, workspaces.PROJECT.configuration(name), force=True)
         differences = compare(configuration, image.find(configuration.image).digest, machines)
     except CloisterError as error:
         return [], str(error)

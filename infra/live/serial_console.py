@@ -1,4 +1,4 @@
-"""The serial console of a CVM of the flavor ``debug``, on the user's terminal."""
+"""The serial console of a local CVM with a debug image, on the user's terminal."""
 
 import os
 import select
@@ -10,19 +10,34 @@ from pathlib import Path
 
 from cloister.errors import InputError
 from infra import paths
+from infra.configuration.cloud import BACKENDS
+from infra.live import workspaces
 from infra.provider.qemu.machine import CONSOLE_LOG, CONSOLE_SOCKET
 from infra.provider.qemu.sockets import connect
 
 _LEAVE = b"\x1d"
 _PIECE = 4096
 _SECONDS = 5.0
-_HINT = "Only the flavor debug has one: invoke workspace.new NAME --image debug"
+_HINT = "Only a debug image has a console: invoke workspace.new NAME --image debug"
+
+
+def open_console(workspace: str, cvm: str) -> None:
+    """Attach to the console of ``cvm``, or of the only CVM with a console when ``cvm`` is empty. Raises InputError."""
+    backend = (workspaces.PROJECT.configuration(workspace) or {}).get("backend")
+    if backend in BACKENDS:
+        raise InputError(
+            "A CVM in a cloud has no console, and no one can log in to it.",
+            hint=f"docs/{backend}.md says where it reports the progress of its boot.",
+        )
+    if cvm:
+        workspaces.cvm(workspace, cvm)
+    attach(workspace, cvm or only(workspace))
 
 
 def attach(workspace: str, cvm: str) -> None:
-    """Show what was said so far, then connect keyboard and screen until Ctrl-] or the machine's end.
+    """Print the console's log, then connect keyboard and screen until Ctrl-] or the CVM's end.
 
-    Raises InputError when there is no such console.
+    Raises InputError when the CVM has no console.
     """
     folder = paths.state() / workspace / cvm
     try:
@@ -34,7 +49,7 @@ def attach(workspace: str, cvm: str) -> None:
         sys.stdout.flush()
         if not sys.stdin.isatty():
             return
-        print("\r\n[connected; Ctrl-] leaves]\r")
+        print("\r\n[connected; press Ctrl-] to leave]\r")
         before = termios.tcgetattr(sys.stdin)
         tty.setraw(sys.stdin)
         try:
@@ -44,7 +59,7 @@ def attach(workspace: str, cvm: str) -> None:
 
 
 def only(workspace: str) -> str:
-    """The one CVM of a workspace that has a console. Raises InputError when there is none, or there are several."""
+    """The only CVM of a workspace with a console. Raises InputError when no CVM has one, or several."""
     folder: Path = paths.state() / workspace
     found = sorted(path.parent.name for path in folder.glob(f"*/{CONSOLE_SOCKET}"))
     if not found:

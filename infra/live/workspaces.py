@@ -7,43 +7,47 @@ from typing import Any
 from cloister.errors import InputError
 from cloister.protocol.descriptor import Descriptor
 from infra import paths
-from infra.configuration import budget, workspace
-from infra.live.cvms import DeployedCvm, from_state
-from infra.pulumi_cli.project import Project
+from infra.backends import teardown
+from infra.configuration import budget, initial, workspace
+from infra.live import cvms as deployed
+from infra.live.cvms import DeployedCvm
+from infra.provider import authority
+from infra.pulumi_cli.project import UNASKED, Project
 from infra.reach import graph
 from infra.reach.graph import ReachGraph
+from infra.registry import registries
 from infra.resources import resource
 
 KEY = "cloister:workspace"
 PROJECT = Project(paths.CHECKOUT / "infra", KEY, "workspace")
 
+_FORCED = {"CLOISTER_FORCE": "1"}
 
-def create(name: str, settings: Mapping[str, str | int]) -> None:
-    """A new stack, selected, with ``settings`` (path below ``cloister:workspace`` -> value)."""
+
+def create(name: str, options: Mapping[str, str | int]) -> None:
+    """A new workspace, selected, configured by the ``options`` of ``workspace.new``.
+
+    Raises InputError for what is wrong with them; then nothing was created.
+    """
+    workspace.check_workspace_name(name)
+    settings = initial.settings(name, options)
+    registry = str(options.get("registry", ""))
+    # A full name may be that of a registry in another Pulumi backend.
+    if registry and "/" not in registry:
+        registries.PROJECT.selected(registry)
     PROJECT.create(name)
     PROJECT.configure(name, settings)
-
-
-def configure(name: str, settings: Mapping[str, str | int]) -> None:
-    """Set values of the workspace's configuration by their paths; a text stays one also when it looks like a number."""
-    PROJECT.configure(name, settings)
-
-
-def unset(name: str, path: str) -> None:
-    PROJECT.unset(name, path)
-
-
-def configuration(name: str) -> Any:
-    """The value of ``cloister:workspace``, None when nothing is set."""
-    return PROJECT.configuration(name)
+    if settings["backend"] != workspace.LOCAL:
+        PROJECT.use_declared_providers_only(name)
 
 
 def check(name: str, *, new: bool = False) -> None:
-    """Raise ConfigurationError for what is wrong with the configuration, with ``new`` also for what only something new
-    cannot have.
+    """Raise ConfigurationError for what is wrong with the configuration. With ``new``, also check the rules that apply
+    only to resources that do not exist yet.
     """
-    # Here and not in the program alone, whose sentences come among the engine's. What is secret only that can read.
-    configured = configuration(name)
+    # Checked here as well as in the program, whose messages appear among the engine's. Only the program can read
+    # secret values.
+    configured = PROJECT.configuration(name)
     if configured is None:
         return
     parsed = workspace.parse(name, configured)
@@ -51,8 +55,46 @@ def check(name: str, *, new: bool = False) -> None:
         budget.check(parsed, PROJECT.resources(name), datetime.datetime.now(datetime.UTC))
 
 
+def up(name: str, *, yes: bool, force: bool, replace: str = "") -> None:
+    """Bring the workspace into the state that its configuration describes.
+
+    ``force`` replaces a CVM even when its run is unfinished. ``replace`` is the name of a CVM to replace in any case.
+    """
+    check(name, new=True)
+    options = ["--replace", cvm(name, replace).urn] if replace else []
+    # The update refuses what a preview refuses, so that without a question one CVM needs no preview. Of several CVMs
+    # the update would replace some before it reaches one that must stay: the preview asks all of them first.
+    if yes:
+        options += UNASKED if len(cvms(name)) < 2 else ["--yes"]
+    PROJECT.up(name, *options, also=_FORCED if force else None)
+
+
+def down(name: str, *, yes: bool, force: bool, remove: bool) -> None:
+    """Delete the workspace's CVMs and what belongs to them; with ``remove`` also its keys and its configuration.
+
+    ``force`` deletes a CVM even when its run is unfinished.
+    """
+    resources = PROJECT.resources(name)
+    protected = any(one.get("protect") for one in resources)
+    confirmed = UNASKED if yes else ()
+    # With the program, whose hooks ask the agents: without it, the engine deletes no machine that has a hook.
+    options = ["--run-program", *(["--exclude-protected"] if protected else [])]
+    # A refresh would fail for a registry that no longer exists, and the machines would keep running and costing.
+    options += ["--refresh=false"] if not all(map(PROJECT.holds, teardown.registries(resources))) else []
+    also = {teardown.VARIABLE: "1"} | (_FORCED if force else {})
+    PROJECT.destroy(name, *options, *confirmed, also=also)
+    if protected and remove:
+        # A cloud never frees the name of a key. The key stays there, and the state forgets it.
+        PROJECT.destroy_protected(name, *confirmed)
+    # An engine that was killed may not have recorded everything in the state.
+    if not cvms(name):
+        authority.sweep(name)
+    if remove:
+        PROJECT.remove(name)
+
+
 def descriptor(name: str) -> Descriptor:
-    """What the parties are handed. Raises InputError when the workspace is not up."""
+    """The workspace descriptor for the parties. Raises InputError when the workspace is not up."""
     outputs = PROJECT.outputs(name)
     if "descriptor" not in outputs:
         raise InputError("The workspace is not up, so it has no descriptor.", hint="Start it: invoke workspace.up")
@@ -60,12 +102,12 @@ def descriptor(name: str) -> Descriptor:
 
 
 def cvms(name: str) -> tuple[DeployedCvm, ...]:
-    """The CVMs of a stack."""
-    return from_state(PROJECT.resources(name))
+    """The CVMs of a workspace."""
+    return deployed.from_state(PROJECT.resources(name))
 
 
 def cvm(name: str, cvm: str) -> DeployedCvm:
-    """The CVM ``cvm`` of a stack. Raises InputError when it is not there."""
+    """The CVM ``cvm`` of a workspace. Raises InputError when it is not deployed."""
     known = {one.name: one for one in cvms(name)}
     if cvm not in known:
         raise InputError(f"The workspace {name!r} runs no CVM {cvm!r}.", hint=f"CVMs: {', '.join(known) or 'none'}.")
@@ -73,33 +115,18 @@ def cvm(name: str, cvm: str) -> DeployedCvm:
 
 
 def reach(name: str, *, planned: bool) -> ReachGraph:
-    """Who can reach what in the stack as it was last declared, or, when ``planned`` or nothing is up, as its
-    configuration would have it.
+    """Who can reach what: in the workspace as last deployed, or, with ``planned`` or when nothing is deployed, as its
+    configuration would make it.
     """
     resources = [] if planned else PROJECT.resources(name)
-    if not from_state(resources):
+    if not deployed.from_state(resources):
         check(name)
         resources = _planned(name)
-    backend = (configuration(name) or {}).get("backend")
+    backend = (PROJECT.configuration(name) or {}).get("backend")
     return graph.build(str(backend), resource.from_state(resources))
 
 
 def _planned(name: str) -> list[dict[str, Any]]:
-    # Who only looks does not ask the machines whether they may be lost.
-    steps = PROJECT.json("preview", "--json", "--stack", name, also={"CLOISTER_FORCE": "1"}).get("steps") or ()
+    # Forced: a preview that only shows the plan must not ask the agents for unfinished runs.
+    steps = PROJECT.json("preview", "--json", "--stack", name, also=_FORCED).get("steps") or ()
     return [step["newState"] for step in steps if step.get("newState")]
-
-
-def names() -> dict[str, bool]:
-    """The stacks of this project; True for the one that is selected."""
-    return PROJECT.names()
-
-
-def selected(name: str) -> str:
-    """``name``, or the stack that is selected when there is no name. Raises InputError."""
-    return PROJECT.selected(name)
-
-
-def hand_over(*words: str) -> None:
-    """Run ``pulumi`` on the user's terminal; see ``Project.hand_over``."""
-    PROJECT.hand_over(*words)

@@ -1,4 +1,4 @@
-"""A Pulumi project of this checkout, by way of the ``pulumi`` program: what a person would type, where they would."""
+"""A Pulumi project of this checkout, operated through the ``pulumi`` program in its folder."""
 
 import errno
 import json
@@ -22,52 +22,55 @@ from infra.pulumi_cli import engine, environment, lock, operation
 from infra.pulumi_cli.lock import Lock
 
 LOCAL = "local"
+UNASKED = ("--yes", "--skip-preview")
+"""Options of an operation that asks nothing."""
+
 _NOISE = "an unhandled error occurred: program exited"
-"""What the language host says after a sentence of the program's."""
+"""What the language host prints after the program's own error message."""
 _TAIL_LINES = 12
 _LOCKED = ("the stack is currently locked by", "Another update is currently in progress")
-"""What pulumi says of a lock, in a folder or a bucket and in its own cloud."""
+"""What pulumi prints about a lock: with a state in a folder or bucket, and in Pulumi Cloud."""
 _FULL = os.strerror(errno.ENOSPC).lower()
 _ASKING = ("up", "destroy")
-"""What pulumi does only when somebody has said yes to it."""
+"""The operations that pulumi starts only after a confirmation."""
 
 
 class StackError(CloisterError):
-    """Pulumi refused or failed; what it said is on the terminal or in the message."""
+    """Pulumi refused or failed; its output is on the terminal or in the message."""
 
     remedy = "Correct what pulumi reports, then run the command again."
 
 
 class BusyError(StackError):
-    """Somebody else changes the stack, or was killed while doing so."""
+    """Another process is changing the stack, or was killed while doing so."""
 
 
 @dataclass(frozen=True)
 class Project:
-    """``key`` holds the configuration of a stack; ``noun`` is what a stack is called here, for its users."""
+    """``key`` holds the configuration of a stack; ``noun`` is what messages call a stack."""
 
     folder: Path
     key: str
     noun: str
 
     def create(self, name: str) -> None:
-        """A new stack, selected, without a configuration. Raises InputError when there is one of that name."""
+        """Create and select a stack without a configuration. Raises InputError when the name is taken."""
         try:
             self.run("stack", "init", name)
         except StackError as error:
             if name not in self.names():
                 raise
             raise InputError(
-                f"There is a {self.noun} {name!r} already.",
-                hint=f"Choose another name, or end that one: invoke {self.noun}.down --stack {name} --remove",
+                f"The {self.noun} {name!r} already exists.",
+                hint=f"Choose another name, or remove it: invoke {self.noun}.down --stack {name} --remove",
             ) from error
 
     def configure(self, name: str, settings: Mapping[str, str | int]) -> None:
-        """Set values by their paths below ``key``; a text stays one also when it looks like a number."""
+        """Set values by their paths below ``key``. A string stays a string even when it looks like a number."""
         words = [word for path, value in settings.items() for word in ("--plaintext", f"{self.key}.{path}={value}")]
         self.run("config", "set-all", "--path", *words, *_stack(name))
         for path, value in settings.items():
-            # set-all knows no types: what it takes for a number or a truth value is written once more.
+            # set-all has no types: a string that it would store as a number or boolean is written again.
             if isinstance(value, str) and (value.isdigit() or value in ("true", "false")):
                 self.run("config", "set", "--path", "--type", "string", f"{self.key}.{path}", value, *_stack(name))
 
@@ -75,7 +78,7 @@ class Project:
         self.run("config", "rm", "--path", f"{self.key}.{path}", *_stack(name))
 
     def use_declared_providers_only(self, name: str) -> None:
-        """No resource of a cloud without the provider that names its subscription or project."""
+        """Disable Pulumi's default providers, so that every cloud resource names its subscription or project."""
         words = [f"pulumi:disable-default-providers[{index}]" for index in range(2)]
         settings = zip(words, ("azure-native", "gcp"), strict=True)
         plain = [word for path, value in settings for word in ("--plaintext", f"{path}={value}")]
@@ -93,53 +96,67 @@ class Project:
         return dict(found)
 
     def holds(self, name: str) -> bool:
-        """Whether there is a stack of that full name, in whichever project."""
+        """Whether a stack with that full name exists, in any project."""
         try:
             self.outputs(name)
         except StackError:
             return False
         return True
 
-    def end_protected(self, name: str, *words: str) -> None:
-        """``pulumi destroy`` also of what is protected against a change that would take it along.
+    def up(self, name: str, *options: str, also: Mapping[str, str] | None = None) -> None:
+        """``pulumi up``; see ``hand_over``."""
+        self.hand_over("up", "--stack", name, "--suppress-outputs", *options, also=also)
 
-        Without the program, which would protect it again; the resources of ``name`` must have no hooks any more.
+    def destroy(self, name: str, *options: str, also: Mapping[str, str] | None = None) -> None:
+        """``pulumi destroy``; see ``hand_over``."""
+        self.hand_over("destroy", "--stack", name, "--suppress-outputs", *options, also=also)
+
+    def destroy_protected(self, name: str, *options: str) -> None:
+        """``pulumi destroy`` including protected resources.
+
+        Runs without the program, which would protect them again; no resource of the stack may have hooks left.
         """
         self.run("state", "unprotect", "--all", "--yes", "--stack", name)
-        self.hand_over("destroy", "--stack", name, "--run-program=false", *words)
+        self.hand_over("destroy", "--stack", name, "--run-program=false", *options)
+
+    def remove(self, name: str) -> None:
+        """Remove an empty stack and its configuration."""
+        self.hand_over("stack", "rm", name, "--yes")
 
     def resources(self, name: str) -> list[dict[str, Any]]:
-        """What the state holds of the stack, as the last operation left it."""
+        """The resources in the stack's state, as the last operation left them."""
         found = self.json("stack", "export", *_stack(name)).get("deployment") or {}
         return found.get("resources") or []
 
     def names(self) -> dict[str, bool]:
-        """The stacks of this project; True for the one that is selected."""
+        """The stacks of this project; True for the selected one."""
         return {entry["name"]: bool(entry["current"]) for entry in self.json("stack", "ls", "--json")}
 
     def selected(self, name: str) -> str:
-        """``name``, or the stack that is selected when there is no name. Raises InputError."""
+        """``name``, or the selected stack when ``name`` is empty. Raises InputError when it does not exist."""
         known = self.names()
         if name in known:
             return name
         current = [one for one, is_current in known.items() if is_current]
         if not name and current:
             return current[0]
-        said = f"There is no {self.noun} {name!r}." if name else f"No {self.noun} is selected."
+        said = f"The {self.noun} {name!r} does not exist." if name else f"No {self.noun} is selected."
         plural = {"registry": "Registries"}.get(self.noun, f"{self.noun.capitalize()}s")
-        hint = f"{plural}: {', '.join(known)}." if known else f"Make one: invoke {self.noun}.new NAME"
+        hint = f"{plural}: {', '.join(known)}." if known else f"Create one: invoke {self.noun}.new NAME"
         raise InputError(said, hint=hint)
 
-    def hand_over(self, *words: str) -> None:
-        """Run ``pulumi`` on the user's terminal. Ctrl-C is for it alone: it stops what is under way and cleans up.
+    def hand_over(self, *words: str, also: Mapping[str, str] | None = None) -> None:
+        """Run ``pulumi`` on the user's terminal, with ``also`` in its environment.
 
-        Raises StackError when it fails, KeyboardInterrupt when Ctrl-C was why, Exit when the answer to its question was
-        no, and InputError when it would have to ask and there is no terminal.
+        Only pulumi reacts to Ctrl-C: it stops what it is doing and cleans up.
+
+        Raises StackError when it fails, KeyboardInterrupt after Ctrl-C, Exit when the user declined, and InputError
+        when it would have to ask and there is no terminal.
         """
         interactive = sys.stdin.isatty() and sys.stdout.isatty()
         if words[0] in _ASKING and "--yes" not in words and not interactive:
             raise show.unasked()
-        variables = self._without_clouds(words) | _environment()
+        variables = self._without_clouds(words) | _environment() | dict(also or {})
         name = words[words.index("--stack") + 1] if "--stack" in words else ""
         self._refuse_busy(name, variables)
         done = operation.perform([*words, *([] if interactive else ["--non-interactive"])], self.folder, variables)
@@ -153,39 +170,39 @@ class Project:
             raise _failure(f"pulumi {words[0]} ended with status {done.status}.", done.said)
 
     def locks(self, name: str) -> list[Lock]:
-        """Those of who changes the stack right now, or was killed while doing so."""
+        """The locks of processes that are changing the stack, or were killed while doing so."""
         return self._locks(name, _environment())
 
     def _locks(self, name: str, variables: Mapping[str, str]) -> list[Lock]:
         return lock.of(variables.get("PULUMI_BACKEND_URL", ""), self.folder, name)
 
     def _refuse_busy(self, name: str, variables: Mapping[str, str]) -> None:
-        """Take away the locks of processes that are gone; raises BusyError for any other."""
+        """Remove the locks of processes that have ended; raises BusyError for any other lock."""
         found = self._locks(name, variables)
         for one in found:
             if not one.is_left_behind():
                 raise self._busy(name, one)
         for one in found:
-            show.note(f"The lock that a killed verb ({one.holder()}) left on the {self.noun} {name} is taken away.")
+            show.note(f"Removed the lock that a killed verb ({one.holder()}) left on the {self.noun} {name}.")
             one.remove()
 
     def _busy(self, name: str, by: Lock | None = None) -> BusyError:
         holder = by.holder() if by else ""
         who = f" ({holder})" if holder else ""
         if by and by.is_of_this_host():
-            hint = "Wait until it has ended. If it hangs, end it: a lock whose process is gone is taken away."
+            hint = "Wait until it has ended. If it hangs, end it: the lock of an ended process is removed."
         else:
             place, script = (_shown(path) for path in (self.folder, paths.state() / paths.ENVIRONMENT))
             away = f". {script} && cd {place} && pulumi cancel {name}".rstrip()
-            hint = f"Wait until it has ended. If it was killed, take its lock away: {away}"
-        return BusyError(f"Another verb is at work on the {self.noun} {name!r}{who}.", hint=hint)
+            hint = f"Wait until it has ended. If it was killed, remove its lock: {away}"
+        return BusyError(f"Another verb is changing the {self.noun} {name!r}{who}.", hint=hint)
 
     def json(self, *words: str, also: Mapping[str, str] | None = None) -> Any:
-        """What ``pulumi`` prints as JSON; ``also`` goes into its environment."""
+        """The parsed JSON output of ``pulumi``; ``also`` is added to its environment."""
         return json.loads(self.run(*words, also=also))
 
     def run(self, *words: str, also: Mapping[str, str] | None = None) -> bytes:
-        """What ``pulumi`` prints. Raises StackError with what it said."""
+        """The output of ``pulumi``. Raises StackError with its error message."""
         variables = self._without_clouds(words) | _environment() | dict(also or {})
         done = run(["pulumi", *words, "--non-interactive"], cwd=self.folder, env=variables, check=False)
         if done.returncode:
@@ -194,10 +211,10 @@ class Project:
         return done.stdout
 
     def _without_clouds(self, words: Sequence[str]) -> dict[str, str]:
-        """What keeps the engine from fetching the plugins of clouds for the local stack that ``words`` name.
+        """The environment that keeps the engine from fetching cloud plugins for the local stack that ``words`` name.
 
-        Pulumi's language host asks for the plugin of each SDK that is installed, used or not: hundreds of megabytes, or
-        seconds of fruitless looking where the network has none (GetRequiredPackages, pulumi/sdk, python).
+        Pulumi's language host requires the plugin of each installed SDK, used or not: hundreds of megabytes, or seconds
+        of failing lookups without a network (GetRequiredPackages, pulumi/sdk, python).
         """
         named = self.folder / f"Pulumi.{words[words.index('--stack') + 1]}.yaml" if "--stack" in words else None
         if named is None or not named.exists():
@@ -209,20 +226,20 @@ class Project:
 
 
 def _shown(path: Path) -> str:
-    """``path`` as it is typed in the checkout."""
+    """``path`` relative to the checkout, quoted for a shell."""
     return shlex.quote(str(path.relative_to(paths.CHECKOUT) if path.is_relative_to(paths.CHECKOUT) else path))
 
 
 def _failure(message: str, said: str) -> StackError:
-    """The error for what pulumi, or the provider through it, has ``said``."""
+    """The error for what pulumi, or the provider through it, printed (``said``)."""
     if _FULL in said.lower():
-        hint = f"A disk is full. Make room below {paths.state()}, then do the same again."
+        hint = f"A disk is full. Free space below {paths.state()}, then try again."
         return StackError(message, hint=hint, exit_code=InputError.exit_code)
     return StackError(message)
 
 
 def _complaint(done: subprocess.CompletedProcess[bytes]) -> str:
-    """What a ``pulumi`` that failed has said: its errors where it says them as data, else the last lines."""
+    """The errors of a failed ``pulumi``: from its JSON where it printed JSON, else its last lines."""
     try:
         diagnostics = json.loads(done.stdout)["diagnostics"]
         said = [str(one["message"]).strip() for one in diagnostics if one["severity"] == "error"]
@@ -239,6 +256,6 @@ def _stack(name: str) -> Sequence[str]:
 def _environment() -> dict[str, str]:
     found = engine.find()
     if found is None:
-        raise StackError("The Pulumi engine is not on this machine.", hint="Fetch it: invoke setup")
+        raise StackError("The Pulumi engine is not installed.", hint="Install it: invoke setup")
     environment.write(found)
     return {**os.environ, **environment.variables(found)}

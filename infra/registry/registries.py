@@ -12,16 +12,16 @@ from image.publish.naming import TAR_GZ, VHD
 from infra import paths
 from infra.configuration import cloud, image
 from infra.configuration.validation import ConfigurationError
-from infra.pulumi_cli.project import Project
+from infra.pulumi_cli.project import UNASKED, Project
 from infra.registry import configuration
 
 PROJECT = Project(paths.CHECKOUT / "infra" / "registry", configuration.KEY, "registry")
 
 DISKS = {"azure": ("disk.vhd", VHD), "gcp": ("disk.tar.gz", TAR_GZ)}
-"""What is published of an image, by backend: the output of its build, and the ending of its name there."""
+"""By backend: the output of an image build that is published, and the extension of its name there."""
 
 _PLACES = {"azure": ("subscription", "tenant", "location"), "gcp": ("project", "location")}
-"""What `registry.new` asks for, by backend: its options, and the keys of the configuration."""
+"""By backend: the options of `registry.new`, which are also keys of the configuration."""
 
 _SECURE_BOOT = {"pk": "PK.der", "kek": "KEK.der", "db": "db.der"}
 _LARGEST_CERTIFICATE = 64 * 1024
@@ -30,7 +30,7 @@ _LEAST_PREFIX = 8
 
 @dataclass(frozen=True)
 class RegistryImage:
-    """An image of a registry: ``identifier`` is what VMs name it by, "" before ``registry.up``."""
+    """An image of a registry. ``identifier`` is the cloud's; "" before ``registry.up``."""
 
     flavor: str
     digest: str
@@ -38,9 +38,9 @@ class RegistryImage:
 
 
 def create(name: str, backend: str, place: Mapping[str, str]) -> None:
-    """A new registry, selected. Raises InputError by the options that say what is wrong; then nothing was made."""
+    """Create and select a registry. Raises InputError that names the invalid options; then nothing was created."""
     if backend not in cloud.BACKENDS:
-        raise InputError(f"{backend!r} is no backend of a registry; the backends are {', '.join(cloud.BACKENDS)}.")
+        raise InputError(f"Invalid backend {backend!r}: a registry's backend must be {' or '.join(cloud.BACKENDS)}.")
     if problems := (*_foreign(backend, place), *_problems(name, backend, place)):
         raise ConfigurationError("registry", name, problems)
     PROJECT.create(name)
@@ -52,7 +52,7 @@ def _foreign(backend: str, place: Mapping[str, str]) -> Iterator[str]:
     for other, keys in _PLACES.items():
         for key in keys:
             if key in place and key not in _PLACES[backend]:
-                yield f"--{key}: belongs to {other}, and the backend is {backend}; leave it out."
+                yield f"--{key}: applies to {other} only, and the backend is {backend}. Omit it."
 
 
 def _problems(name: str, backend: str, place: Mapping[str, str]) -> Iterator[str]:
@@ -60,7 +60,7 @@ def _problems(name: str, backend: str, place: Mapping[str, str]) -> Iterator[str
     try:
         configuration.parse(name, {"backend": backend, backend: own})
     except ConfigurationError as error:
-        # There is no file yet that has the keys.
+        # The user has typed options; no file with these keys exists yet.
         for problem in error.problems:
             path, colon, sentence = problem.partition(":")
             option = f"--{path.removeprefix(f'registry.{backend}.')}" if path != "stack" else "name"
@@ -68,7 +68,7 @@ def _problems(name: str, backend: str, place: Mapping[str, str]) -> Iterator[str
 
 
 def read(name: str) -> configuration.RegistryConfiguration:
-    """Raises ConfigurationError."""
+    """The configuration of a registry. Raises ConfigurationError."""
     return configuration.parse(name, PROJECT.configuration(name))
 
 
@@ -82,12 +82,12 @@ def add(name: str, wanted: str, secure_boot: Path | None) -> configuration.Publi
     flavor = found.manifest.flavor
     if output not in found.manifest.outputs:
         raise InputError(
-            f"The image {wanted!r} has no {output}, which {registry.backend} needs.",
-            hint=f"Build it again: invoke image.build --flavor {flavor}",
+            f"The image {wanted!r} has no {output}, which the backend {registry.backend} needs.",
+            hint=f"Build the image again: invoke image.build --flavor {flavor}",
         )
     digests = [one.digest for one in registry.images]
     if found.digest in digests:
-        raise InputError(f"The registry {name!r} has the image {found.digest} already.")
+        raise InputError(f"The registry {name!r} already has the image {found.digest}.")
     keys = _certificates(secure_boot) if secure_boot is not None else {}
     path = f"images[{len(digests)}]"
     PROJECT.configure(
@@ -95,7 +95,7 @@ def add(name: str, wanted: str, secure_boot: Path | None) -> configuration.Publi
         {f"{path}.flavor": flavor, f"{path}.digest": found.digest}
         | {f"{path}.secure_boot.{key}": text for key, text in keys.items()},
     )
-    # What was written is what will be read, or it is taken back.
+    # An entry that cannot be read back is removed again.
     try:
         return read(name).images[-1]
     except InputError:
@@ -104,7 +104,7 @@ def add(name: str, wanted: str, secure_boot: Path | None) -> configuration.Publi
 
 
 def remove(name: str, wanted: str) -> configuration.PublishedImage:
-    """Take the image of flavor or digest ``wanted`` (its first 8 digits do) out. Raises InputError."""
+    """Remove the image of flavor or digest ``wanted``; the digest's first 8 digits suffice. Raises InputError."""
     images = read(name).images
     exact = [one for one in images if one.digest == wanted or one.flavor == wanted]
     meant = exact or [one for one in images if len(wanted) >= _LEAST_PREFIX and one.digest.startswith(wanted)]
@@ -115,8 +115,8 @@ def remove(name: str, wanted: str) -> configuration.PublishedImage:
     return meant[0]
 
 
-def listed(name: str) -> list[RegistryImage]:
-    """The images as configured, with what the last ``registry.up`` made of them."""
+def list_images(name: str) -> list[RegistryImage]:
+    """The configured images, with their identifiers from the last ``registry.up``."""
     made = PROJECT.outputs(name).get("images") or {}
     return [
         RegistryImage(one.flavor, one.digest, str((made.get(one.digest) or {}).get("id", "")))
@@ -124,22 +124,35 @@ def listed(name: str) -> list[RegistryImage]:
     ]
 
 
+def up(name: str, *, yes: bool) -> configuration.RegistryConfiguration:
+    """Bring the registry into the state that its configuration describes."""
+    PROJECT.up(name, *(UNASKED if yes else ()))
+    return read(name)
+
+
+def down(name: str, *, yes: bool, remove: bool) -> None:
+    """Delete the registry with all images and published disks; with ``remove`` also its stack and configuration."""
+    PROJECT.destroy_protected(name, *(UNASKED if yes else ()))
+    if remove:
+        PROJECT.remove(name)
+
+
 def destination(name: str) -> str:
-    """Where ``image.publish`` puts disks. Raises InputError before the first ``registry.up``."""
+    """The address to which ``image.publish`` uploads disks. Raises InputError before the first ``registry.up``."""
     found = PROJECT.outputs(name).get("destination")
     if not isinstance(found, str):
-        raise InputError(f"The registry {name!r} is not up.", hint=f"Make it: invoke registry.up --stack {name}")
+        raise InputError(f"The registry {name!r} is not up.", hint=f"Create it: invoke registry.up --stack {name}")
     return found
 
 
 def facts(name: str) -> dict[str, Any]:
-    """For ``registry.list --json``."""
+    """Full name, destination and images, for ``registry.list``."""
     found = PROJECT.outputs(name).get("destination", "")
-    return {"registry": full_name(name), "destination": found, "images": [asdict(one) for one in listed(name)]}
+    return {"registry": full_name(name), "destination": found, "images": [asdict(one) for one in list_images(name)]}
 
 
 def full_name(name: str) -> str:
-    """As a workspace's configuration has it; a state in files knows the one organization ``organization``."""
+    """The name for a workspace's configuration. A state in files has one organization, ``organization``."""
     return f"organization/cloister-registry/{name}"
 
 
@@ -150,7 +163,7 @@ def _certificates(folder: Path) -> dict[str, str]:
             text = base64.b64encode(userfile.read(folder / file, _LARGEST_CERTIFICATE)).decode()
             configuration.certificate(text)
         except OSError as error:
-            raise InputError(f"{folder / file} cannot be read: {error.strerror}.") from error
+            raise InputError(f"Cannot read {folder / file}: {error.strerror}.") from error
         except InputError as error:
             raise InputError(f"{folder / file} is not a certificate (X.509, DER).") from error
         found[key if key == "pk" else f"{key}[0]"] = text

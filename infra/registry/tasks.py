@@ -1,6 +1,6 @@
-"""The collection ``registry``: where the images of a subscription or project live.
+"""The collection ``registry``: where the images of a subscription or project are stored.
 
-Everything heavy is imported inside the bodies: `invoke --list` must not wait for Pulumi's SDK.
+Modules are imported inside the functions: `invoke --list` must not wait for Pulumi's SDK.
 """
 
 from pathlib import Path
@@ -9,20 +9,19 @@ from typing import Any
 from invoke.collection import Collection
 
 from cloister.cli.shell.verb import verb
-
-_STACK = "the registry; by default the one that pulumi has selected"
+from infra.options import JSON, REGISTRY, YES
 
 
 @verb(
     positional=["name"],
     required=["backend"],
     help={
-        "name": "name of the registry: lower-case letters, digits and '-'",
+        "name": "name of the registry: lowercase letters, digits and '-'",
         "backend": "azure or gcp",
-        "location": "Azure: a region (westeurope); GCP: the bucket's location (eu, europe-west4)",
-        "subscription": "Azure: the subscription's id",
-        "tenant": "Azure: the tenant's id",
-        "project": "GCP: the project's id",
+        "location": "azure: a region (westeurope); gcp: the bucket's location (eu, europe-west4)",
+        "subscription": "azure: ID of the subscription",
+        "tenant": "azure: ID of the tenant",
+        "project": "gcp: ID of the project",
     },
 )
 def new(
@@ -34,84 +33,79 @@ def new(
     tenant: str = "",
     project: str = "",
 ) -> None:
-    """Make a registry for a subscription's or project's images: a Pulumi stack, nothing deployed yet."""
-    from infra.registry import registries as stacks
+    """Create a registry for a subscription's or project's images: a Pulumi stack. Deploys nothing."""
+    from infra.registry import registries
 
     place = {"subscription": subscription, "tenant": tenant, "project": project, "location": location}
-    stacks.create(name, backend, {key: value for key, value in place.items() if value})
+    registries.create(name, backend, {key: value for key, value in place.items() if value})
     print(f"Registry {name} is configured in infra/registry/Pulumi.{name}.yaml.")
     print(f"Next: invoke registry.up --stack {name}")
 
 
-@verb(help={"stack": _STACK, "yes": "do not ask"}, interrupted="The same command goes on.")
+@verb(help=REGISTRY | YES, interrupted="Run the same command again to continue.")
 def up(c: Any, stack: str = "", yes: bool = False) -> None:
     """Bring the registry into the state that its configuration describes (pulumi up)."""
-    from infra.registry import registries as stacks
+    from infra.registry import registries
 
-    name = stacks.PROJECT.selected(stack)
-    stacks.PROJECT.hand_over("up", "--stack", name, "--suppress-outputs", *(["--yes", "--skip-preview"] if yes else []))
-    backend = stacks.read(name).backend
-    print(f"Registry {name} is up, for workspaces: {stacks.full_name(name)}")
-    print(f"To publish: invoke image.publish --to {backend} --destination {stacks.destination(name)}")
+    name = registries.PROJECT.selected(stack)
+    backend = registries.up(name, yes=yes).backend
+    print(f"Registry {name} is up. Its name in a workspace's configuration: {registries.full_name(name)}")
+    print(f"To publish: invoke image.publish --to {backend} --destination {registries.destination(name)}")
 
 
 @verb(
-    help={
-        "stack": _STACK,
-        "image": "flavor of the image, or the path of its manifest",
-        "secure_boot": "folder with PK.der, KEK.der and db.der, when the image is signed with own keys",
+    help=REGISTRY
+    | {
+        "image": "flavor of the image, or path of its manifest",
+        "secure_boot": "folder with PK.der, KEK.der and db.der, if the image is signed with your own keys",
     },
 )
 def add(c: Any, image: str = "base", stack: str = "", secure_boot: str = "") -> None:
-    """Note an image that was published, so that the next registry.up makes VMs of it possible."""
-    from infra.registry import registries as stacks
+    """Add a published image to the registry's configuration; the next registry.up makes it available to VMs."""
+    from infra.registry import registries
 
-    name = stacks.PROJECT.selected(stack)
-    added = stacks.add(name, image, Path(secure_boot) if secure_boot else None)
-    print(f"{added.flavor} {added.digest} is noted. Next: invoke registry.up --stack {name}")
+    name = registries.PROJECT.selected(stack)
+    added = registries.add(name, image, Path(secure_boot) if secure_boot else None)
+    print(f"Added {added.flavor} {added.digest}. Next: invoke registry.up --stack {name}")
 
 
-@verb(help={"stack": _STACK, "json": "as JSON"})
+@verb(help=REGISTRY | JSON)
 def list_(c: Any, stack: str = "", json: bool = False) -> None:
-    """List the registry's images by flavor and manifest digest, and where image.publish puts them."""
+    """List the registry's images by flavor and manifest digest, and where image.publish uploads them."""
     from cloister.cli.shell import show
-    from infra.registry import registries as stacks
+    from infra.registry import registries
 
-    name = stacks.PROJECT.selected(stack)
-    found = stacks.facts(name)
+    found = registries.facts(registries.PROJECT.selected(stack))
     if json:
         show.facts(found)
         return
     print(f"{found['registry']}: {found['destination'] or 'not up'}")
     for entry in found["images"]:
-        print(f"  {entry['flavor']} {entry['digest']} {entry['identifier'] or '(not yet: invoke registry.up)'}")
+        print(f"  {entry['flavor']} {entry['digest']} {entry['identifier'] or '(not deployed: invoke registry.up)'}")
 
 
-@verb(positional=["image"], help={"image": "flavor, or the beginning of the manifest's digest", "stack": _STACK})
+@verb(positional=["image"], help={"image": "flavor, or the first 8 or more digits of the manifest's digest"} | REGISTRY)
 def remove_(c: Any, image: str, stack: str = "") -> None:
-    """Take an image out of the registry's configuration. VMs that run keep their disks; its bytes stay published."""
-    from infra.registry import registries as stacks
+    """Remove an image from the registry's configuration. Running VMs keep their disks; published bytes stay."""
+    from infra.registry import registries
 
-    name = stacks.PROJECT.selected(stack)
-    removed = stacks.remove(name, image)
-    print(f"{removed.flavor} {removed.digest} goes with the next invoke registry.up --stack {name}")
+    name = registries.PROJECT.selected(stack)
+    removed = registries.remove(name, image)
+    print(f"{removed.flavor} {removed.digest} will be removed by the next invoke registry.up --stack {name}")
 
 
 @verb(
-    help={"stack": _STACK, "yes": "do not ask", "remove": "remove the stack and its configuration too"},
-    interrupted="The same command ends what is left.",
+    help=REGISTRY | YES | {"remove": "also remove the stack and its configuration"},
+    interrupted="Run the same command again to delete what is left.",
 )
 def down(c: Any, stack: str = "", yes: bool = False, remove: bool = False) -> None:
-    """End the registry with all images and published disks (pulumi destroy). No workspace can start from them then."""
+    """Delete the registry with all images and published disks (pulumi destroy). No workspace can start from them."""
     from cloister.cli.shell import show
-    from infra.registry import registries as stacks
+    from infra.registry import registries
 
-    name = stacks.PROJECT.selected(stack)
-    if not yes and not show.confirmed(f"End the registry {name} with every image in it?"):
-        return
-    stacks.PROJECT.end_protected(name, *(["--yes", "--skip-preview"] if yes else []))
-    if remove:
-        stacks.PROJECT.hand_over("stack", "rm", name, "--yes")
+    name = registries.PROJECT.selected(stack)
+    if yes or show.confirmed(f"Delete the registry {name} with every image in it?"):
+        registries.down(name, yes=yes, remove=remove)
 
 
 namespace = Collection("registry", new, up, add, down)

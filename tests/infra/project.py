@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from infra import paths
-from infra.live import workspaces as stack
+from infra.live import workspaces
 from infra.pulumi_cli import engine as engines
 from infra.pulumi_cli import environment
 
@@ -46,7 +46,7 @@ class Project:
         settings: Mapping[str, Any] | None = None,
         plugins: Mapping[str, Path] | None = None,
         program: str = "infra",
-        key: str = stack.KEY,
+        key: str = workspaces.KEY,
     ) -> Self:
         """A project below ``folder`` whose stack ``name`` is configured with ``value`` at ``key`` and, beside that,
         ``settings``.

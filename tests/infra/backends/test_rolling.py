@@ -8,8 +8,7 @@ import pytest
 
 from cloister.protocol.imagemanifest import ImageManifest
 from infra.backends import rolling
-from infra.live import drift
-from infra.live import workspaces as stacks
+from infra.live import drift, workspaces
 from infra.live.workspaces import KEY
 from infra.provider.errors import ProviderError
 from infra.provider.qemu import ports
@@ -62,31 +61,31 @@ def test_a_new_image_rolls_through_the_machines_one_by_one_and_stops_before_a_ru
 ):
     monkeypatch.setattr(pulumi, "_environment", lambda: project.environment)
     monkeypatch.setenv("CLOISTER_STATE", str(project.state))
-    monkeypatch.setattr(stacks, "PROJECT", pulumi.Project(project.folder, KEY, "workspace"))
+    monkeypatch.setattr(workspaces, "PROJECT", pulumi.Project(project.folder, KEY, "workspace"))
     project.pulumi("config", "set", "--path", f"{KEY}.cvms[1].name", "scorer")
     project.pulumi("config", "set", "--path", f"{KEY}.cvms[1].memory", "1GiB")
     project.environment["STANDIN_SCORER"] = "unfinished"
     assert project.steps(project.up(create=5)) == [("create", "trainer"), ("create", "scorer")]
-    assert drift.found(STACK, stacks.cvms(STACK)) == ([], "")
+    assert drift.found(STACK, workspaces.cvms(STACK)) == ([], "")
 
     old, new = ImageManifest.parse(image.read_bytes()), another(image)
     project.pulumi("config", "set", "--path", f"{KEY}.image", str(new))
     wanted = ImageManifest.parse(new.read_bytes()).digest().hex()
-    differences, _ = drift.found(STACK, stacks.cvms(STACK))
+    differences, _ = drift.found(STACK, workspaces.cvms(STACK))
     assert [one.sentence() for one in differences] == [
         f"{cvm}: image {old.digest().hex()[:16]} runs, {wanted[:16]} is declared." for cvm in ("trainer", "scorer")
     ]
 
     # The preview asks every machine, so that nothing is half done.
     assert "its run is unfinished" in project.pulumi("up", "--yes", good=False)
-    assert {machine.image for machine in stacks.cvms(STACK)} == {old.digest().hex()}
+    assert {machine.image for machine in workspaces.cvms(STACK)} == {old.digest().hex()}
 
     project.environment["CLOISTER_FORCE"] = "1"
     replaced = ("delete-replaced", "replace", "create-replacement")
     assert project.steps(project.up(replace=2, same=3)) == [
         (operation, cvm) for cvm in ("trainer", "scorer") for operation in replaced
     ]
-    assert {machine.image for machine in stacks.cvms(STACK)} == {wanted}
+    assert {machine.image for machine in workspaces.cvms(STACK)} == {wanted}
 
     # No longer to be configured is a way to go as well, and so is the end of all.
     del project.environment["CLOISTER_FORCE"]
@@ -94,7 +93,7 @@ def test_a_new_image_rolls_through_the_machines_one_by_one_and_stops_before_a_ru
     refusal = "Cannot delete the CVM 'scorer': its run is unfinished."
     assert refusal in project.pulumi("preview", good=False)
     assert refusal in project.pulumi("destroy", "--yes", "--skip-preview", good=False)
-    assert [machine.running for machine in stacks.cvms(STACK)] == [True, True]
+    assert [machine.running for machine in workspaces.cvms(STACK)] == [True, True]
     project.environment["CLOISTER_FORCE"] = "1"
     project.pulumi("destroy", "--yes", "--skip-preview")
     assert project.nothing_is_left()

@@ -1,13 +1,12 @@
 """How a workspace in a cloud ends: its keys stay until they are given up, and then the state holds nothing."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 from invoke.exceptions import Exit
 
-from infra import tasks, teardown
+from infra import tasks
 from infra.live import workspaces as stacks
 from infra.live.workspaces import KEY
 from infra.pulumi_cli import project as pulumi
@@ -23,16 +22,10 @@ def in_cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     image = workspaces.manifest(tmp_path)
     made = workspaces.create(tmp_path, workspaces.value("gcp", image), image)
     made.pulumi("up", "--yes", "--skip-preview")
-    monkeypatch.setattr(pulumi, "_environment", lambda: {**made.environment, **_said()})
+    monkeypatch.setattr(pulumi, "_environment", lambda: made.environment)
     monkeypatch.setattr(stacks, "PROJECT", pulumi.Project(made.folder, KEY, "workspace"))
     monkeypatch.setenv("CLOISTER_STATE", str(made.state))
-    # Set by the verb; taken back with the test.
-    monkeypatch.setenv(teardown.VARIABLE, "")
     return made
-
-
-def _said() -> dict[str, str]:
-    return {teardown.VARIABLE: os.environ[teardown.VARIABLE]}
 
 
 def left(tmp_path: Path) -> set[str]:
@@ -57,7 +50,7 @@ def test_the_keys_of_a_workspace_stay_unless_it_is_removed(tmp_path: Path, monke
 
     tasks.down.body(None, stack="lab", yes=True, remove=True)
     assert left(tmp_path) == KEYS
-    assert "lab" not in stacks.names()
+    assert "lab" not in stacks.PROJECT.names()
 
 
 def test_a_workspace_ends_without_what_it_was_declared_with_and_asks_its_machines_even_then(

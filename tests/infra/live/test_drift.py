@@ -19,6 +19,7 @@ from infra.live import cvms as machines
 from infra.live import drift, unmanaged
 from infra.live import workspaces as stacks
 from infra.live.cvms import DeployedCvm
+from infra.live.status import WorkspaceStatus
 from infra.live.workspaces import KEY
 from infra.provider.qemu import machine
 from infra.pulumi_cli import project as pulumi
@@ -212,7 +213,7 @@ def test_what_can_be_compared_is_also_when_a_cloud_cannot_be_asked(tmp_path: Pat
     def refuse(name: str) -> list[drift.Difference]:
         raise pulumi.StackError(f"{name}: nobody is logged in.")
 
-    monkeypatch.setattr(stacks, "configuration", lambda name: workspaces.value("gcp", manifest))
+    monkeypatch.setattr(pulumi.Project, "configuration", lambda self, name: workspaces.value("gcp", manifest))
     monkeypatch.setattr(drift, "asked", refuse)
     differences, wrong = drift.found("lab", [])
     assert [one.sentence() for one in differences] == [
@@ -225,7 +226,7 @@ def test_what_can_be_compared_is_also_when_a_cloud_cannot_be_asked(tmp_path: Pat
 @pytest.mark.parametrize(("image", "said"), [("absent", "There is no image 'absent'."), (7, "7 is not a text.")])
 def test_what_cannot_be_compared_is_said(monkeypatch: pytest.MonkeyPatch, image: object, said: str):
     value = workspaces.value("gcp", Path()) | {"image": image}
-    monkeypatch.setattr(stacks, "configuration", lambda name: value)
+    monkeypatch.setattr(pulumi.Project, "configuration", lambda self, name: value)
     differences, wrong = drift.found("lab", [])
     assert differences == []
     assert said in wrong
@@ -234,19 +235,22 @@ def test_what_cannot_be_compared_is_said(monkeypatch: pytest.MonkeyPatch, image:
 def test_status_is_there_for_people_and_for_programs(capsys: pytest.CaptureFixture[str]):
     running = DeployedCvm("trainer", "urn", "", None, IMAGE, OTHER, "n2d-standard-4")
     difference = drift.Difference("trainer", "image", IMAGE, OTHER)
-    report.machines("lab", [running], [difference], "", as_json=False)
+    report.status(WorkspaceStatus("lab", [running], [difference], ""), as_json=False)
     said = capsys.readouterr().out
     assert "deployed" in said
-    assert f"{difference.sentence()}\nTo put that right: invoke workspace.up --stack lab" in said
+    assert f"{difference.sentence()}\nTo correct this: invoke workspace.up --stack lab" in said
     stray = drift.Difference("allow-ssh", "Firewall", "allow-ssh", "", ours=False)
-    report.machines("lab", [running], [stray], "", as_json=False)
+    report.status(WorkspaceStatus("lab", [running], [stray], ""), as_json=False)
     said = capsys.readouterr().out
-    assert "allow-ssh: the Firewall is there and is not declared.\nWhat is there of Firewall beside" in said
+    assert (
+        "allow-ssh: the Firewall is there and is not declared.\nCloister does not manage these resources (Firewall);"
+        in said
+    )
     assert "workspace.up" not in said
-    assert "as declared." not in said
-    report.machines("lab", [running], [], "The image is not here.", as_json=False)
-    assert "Whether this is what is declared is not known: The image is not here." in capsys.readouterr().out
-    report.machines("lab", [running], [difference], "", as_json=True)
+    assert "matches the configuration" not in said
+    report.status(WorkspaceStatus("lab", [running], [], "The image is not here."), as_json=False)
+    assert "The comparison with the configuration is incomplete: The image is not here." in capsys.readouterr().out
+    report.status(WorkspaceStatus("lab", [running], [difference], ""), as_json=True)
     told = json.loads(capsys.readouterr().out)
     assert [one["sentence"] for one in told["drift"]] == [difference.sentence()]
     assert told["cvms"][0]["agent"] == "-"

@@ -19,7 +19,8 @@ from infra.configuration import workspace
 from infra.configuration.validation import ConfigurationError
 from infra.live import members, workspaces
 from infra.pulumi_cli import engine
-from infra.registry import registries as registry
+from infra.pulumi_cli.project import Project
+from infra.registry import registries
 
 CONFIGURATIONS = Path(__file__).parents[1] / "configurations"
 
@@ -36,8 +37,13 @@ def configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PULUMI_BACKEND_URL", (tmp_path / "state").as_uri())
     (tmp_path / "Pulumi.yaml").write_bytes((paths.CHECKOUT / "infra" / "Pulumi.yaml").read_bytes())
     monkeypatch.setattr(workspaces, "PROJECT", replace(workspaces.PROJECT, folder=tmp_path))
-    workspaces.create("lab", {"backend": "local", "image": "base", "cvms[0].name": "trainer", "cvms[0].vcpus": 2})
+    _create("lab", {"backend": "local", "image": "base", "cvms[0].name": "trainer", "cvms[0].vcpus": 2})
     return tmp_path / "Pulumi.lab.yaml"
+
+
+def _create(name: str, settings: dict[str, str | int]) -> None:
+    workspaces.PROJECT.create(name)
+    workspaces.PROJECT.configure(name, settings)
 
 
 def public(folder: Path, name: str) -> tuple[Path, str]:
@@ -68,7 +74,7 @@ def test_members_come_change_and_go(configuration: Path, tmp_path: Path):
     assert workspace.parse("lab", value).owners()[0].name == "lab"
 
     members.remove("lab", "lab")
-    assert [entry["name"] for entry in members.listed("lab")] == ["hospital-1"]
+    assert [entry["name"] for entry in members.entries("lab")] == ["hospital-1"]
     with pytest.raises(InputError, match="The workspace has no member 'lab'"):
         members.remove("lab", "lab")
 
@@ -76,11 +82,11 @@ def test_members_come_change_and_go(configuration: Path, tmp_path: Path):
 @pytest.mark.parametrize("name", ["123", "true"])
 def test_a_name_that_looks_like_something_else_stays_a_name(configuration: Path, tmp_path: Path, name: str):
     key, _ = public(tmp_path, "key")
-    workspaces.create(name, {"backend": "local", "image": "base", "cvms[0].name": name, "cvms[0].vcpus": 2})
+    _create(name, {"backend": "local", "image": "base", "cvms[0].name": name, "cvms[0].vcpus": 2})
     members.add(name, name, key, ("owner",))
-    made = workspace.parse(name, workspaces.configuration(name))
+    made = workspace.parse(name, workspaces.PROJECT.configuration(name))
     assert (made.name, made.cvms[0].name, made.cvms[0].vcpus, made.members[0].name) == (name, name, 2, name)
-    assert workspaces.selected("") == name
+    assert workspaces.PROJECT.selected("") == name
 
 
 def test_a_key_has_one_digest_in_every_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -97,10 +103,10 @@ def test_what_is_wrong_is_not_written(configuration: Path, tmp_path: Path):
     before = configuration.read_bytes()
     for name, path, roles, sentence in (
         ("other", lab, ("owner",), "is already the key of the member 'lab'"),
-        ("lab", lab, ("king",), "king: no such role"),
+        ("lab", lab, ("king",), "Unknown role: king"),
         ("lab", lab, (), "at least one role"),
-        ("lab", tmp_path / "absent.pub", ("owner",), "cannot be read"),
-        ("lab", Path(os.devnull), ("owner",), "cannot be read: Is a device, not a file"),
+        ("lab", tmp_path / "absent.pub", ("owner",), "Cannot read the key"),
+        ("lab", Path(os.devnull), ("owner",), "Is a device, not a file"),
     ):
         with pytest.raises(InputError, match=sentence):
             members.add("lab", name, path, roles)
@@ -108,10 +114,10 @@ def test_what_is_wrong_is_not_written(configuration: Path, tmp_path: Path):
 
 
 def test_a_stack_that_is_not_there_is_named_with_those_that_are(configuration: Path):
-    assert workspaces.selected("lab") == workspaces.selected("") == "lab"
+    assert workspaces.PROJECT.selected("lab") == workspaces.PROJECT.selected("") == "lab"
     with pytest.raises(InputError) as caught:
-        workspaces.selected("labb")
-    assert (caught.value.message, caught.value.hint) == ("There is no workspace 'labb'.", "Workspaces: lab.")
+        workspaces.PROJECT.selected("labb")
+    assert (caught.value.message, caught.value.hint) == ("The workspace 'labb' does not exist.", "Workspaces: lab.")
 
 
 def test_a_workspace_that_is_not_up_has_no_descriptor(configuration: Path):
@@ -124,7 +130,7 @@ def test_what_is_wrong_with_a_workspace_is_said_before_the_engine_starts(
     configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
     handed: list[tuple[str, ...]] = []
-    monkeypatch.setattr(workspaces, "hand_over", lambda *words: handed.append(words))
+    monkeypatch.setattr(Project, "hand_over", lambda self, *words, also=None: handed.append(words))
 
     with pytest.raises(Exit) as ended:
         tasks.up.body(None, stack="lab", yes=True)
@@ -147,7 +153,7 @@ def test_a_budget_that_azure_would_not_make_is_refused_before_the_engine_starts(
     configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
     handed: list[tuple[str, ...]] = []
-    monkeypatch.setattr(workspaces, "hand_over", lambda *words: handed.append(words))
+    monkeypatch.setattr(Project, "hand_over", lambda self, *words, also=None: handed.append(words))
     complete = yaml.safe_load((CONFIGURATIONS / "complete-azure.yaml").read_text())["value"]
     value = complete | {"budget": complete["budget"] | {"start": "2020-01-01"}}
     configuration.write_text(yaml.safe_dump({"config": {workspaces.KEY: value}}))
@@ -161,15 +167,17 @@ def test_a_budget_that_azure_would_not_make_is_refused_before_the_engine_starts(
 def test_a_workspace_of_a_registry_that_is_not_there_is_not_made(
     configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
-    registries = tmp_path / "registries"
-    registries.mkdir()
-    (registries / "Pulumi.yaml").write_bytes((registry.PROJECT.folder / "Pulumi.yaml").read_bytes())
-    monkeypatch.setattr(registry, "PROJECT", replace(registry.PROJECT, folder=registries))
+    folder = tmp_path / "registries"
+    folder.mkdir()
+    (folder / "Pulumi.yaml").write_bytes((registries.PROJECT.folder / "Pulumi.yaml").read_bytes())
+    monkeypatch.setattr(registries, "PROJECT", replace(registries.PROJECT, folder=folder))
     place = {"project": "my-project", "region": "europe-west4", "zone": "b", "tee": "tdx", "memory": "16GiB"}
     words = place | {"backend": "gcp", "ingress": "198.51.100.0/24", "registry": "nope"}
 
     with pytest.raises(Exit) as ended:
         tasks.new.body(None, "covid", **words)
     assert ended.value.code == 2
-    assert capfd.readouterr().err == ("Error: There is no registry 'nope'.\nMake one: invoke registry.new NAME\n")
-    assert set(workspaces.names()) == {"lab"}
+    assert capfd.readouterr().err == (
+        "Error: The registry 'nope' does not exist.\nCreate one: invoke registry.new NAME\n"
+    )
+    assert set(workspaces.PROJECT.names()) == {"lab"}

@@ -99,10 +99,10 @@ def test_a_pulumi_that_ends_after_ctrl_c_was_interrupted_and_did_not_fail(
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setattr(pulumi, "_environment", lambda: dict(os.environ))
     with pytest.raises(raised):
-        workspaces.hand_over("up", "--yes")
+        workspaces.PROJECT.hand_over("up", "--yes")
 
 
-@pytest.mark.parametrize("verb", [lambda: workspaces.hand_over("up", "--yes"), workspaces.names])
+@pytest.mark.parametrize("verb", [lambda: workspaces.PROJECT.hand_over("up", "--yes"), workspaces.PROJECT.names])
 def test_a_pulumi_that_found_no_room_ends_with_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: Callable[[], object]
 ):
@@ -114,7 +114,7 @@ def test_a_pulumi_that_found_no_room_ends_with_what_to_do(
     with pytest.raises(pulumi.StackError) as caught:
         verb()
     assert caught.value.exit_code == 2
-    assert caught.value.hint.startswith("A disk is full. Make room below ")
+    assert caught.value.hint.startswith("A disk is full. Free space below ")
 
 
 @pytest.mark.parametrize("word", ["up", "destroy"])
@@ -123,7 +123,7 @@ def test_nothing_is_begun_where_nobody_can_be_asked(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr("sys.stdin", io.StringIO())
     with pytest.raises(InputError, match="no terminal to ask on") as caught:
-        workspaces.hand_over(word, "--stack", STACK)
+        workspaces.PROJECT.hand_over(word, "--stack", STACK)
     assert (caught.value.hint, caught.value.exit_code) == ("Say it with --yes.", 2)
 
 
@@ -137,9 +137,9 @@ def test_a_name_that_is_taken_is_told_from_an_engine_that_fails(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setattr(pulumi, "_environment", lambda: dict(os.environ))
-    says = f"There is a workspace '{STACK}' already." if taken else "pulumi stack init: no"
+    says = f"The workspace '{STACK}' already exists." if taken else "pulumi stack init: no"
     with pytest.raises(InputError if taken else pulumi.StackError) as caught:
-        workspaces.create(STACK, {})
+        workspaces.PROJECT.create(STACK)
     assert caught.value.message == says
 
 
@@ -156,7 +156,7 @@ def test_a_local_stack_fetches_no_plugin_of_a_cloud_whose_sdk_is_installed(
     monkeypatch.delenv("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", raising=False)
     monkeypatch.setattr(pulumi, "_environment", lambda: dict(os.environ))
     monkeypatch.setattr(workspaces, "PROJECT", replace(workspaces.PROJECT, folder=tmp_path))
-    workspaces.hand_over("up", "--stack", STACK, "--yes")
+    workspaces.PROJECT.hand_over("up", "--stack", STACK, "--yes")
     said = (tmp_path / "pulumi.environment").read_text()
     assert ("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=1" not in said) is fetched
 

@@ -55,9 +55,9 @@ def ended() -> int:
 
 def test_the_lock_of_a_process_that_is_gone_is_taken_away(folder: Path, capsys: pytest.CaptureFixture[str]):
     path = left(folder, content(pid := ended()))
-    workspaces.hand_over("up", "--stack", "lab", "--yes")
+    workspaces.PROJECT.hand_over("up", "--stack", "lab", "--yes")
     assert not path.exists()
-    said = f"The lock that a killed verb (process {pid} of ada) left on the workspace lab is taken away.\n"
+    said = f"Removed the lock that a killed verb (process {pid} of ada) left on the workspace lab.\n"
     assert capsys.readouterr().err == said
 
 
@@ -82,8 +82,8 @@ def test_a_process_that_nobody_has_reaped_is_gone(folder: Path):
 def test_every_other_lock_stays_and_nothing_is_begun(folder: Path, content: object, who: str, way: str):
     path = left(folder, content)
     with pytest.raises(pulumi.BusyError) as caught:
-        workspaces.hand_over("up", "--stack", "lab", "--yes")
-    assert caught.value.message.startswith("Another verb is at work on the workspace 'lab'")
+        workspaces.PROJECT.hand_over("up", "--stack", "lab", "--yes")
+    assert caught.value.message.startswith("Another verb is changing the workspace 'lab'")
     assert who in caught.value.message
     assert way in caught.value.hint
     assert path.exists()
@@ -92,7 +92,7 @@ def test_every_other_lock_stays_and_nothing_is_begun(folder: Path, content: obje
 
 def test_the_locks_of_other_stacks_are_left_alone(folder: Path):
     path = left(folder, content(ended()))
-    workspaces.hand_over("up", "--stack", "other", "--yes")
+    workspaces.PROJECT.hand_over("up", "--stack", "other", "--yes")
     assert path.exists()
 
 
@@ -101,5 +101,5 @@ def test_a_lock_that_only_pulumi_sees_is_told_too(folder: Path, monkeypatch: pyt
     program.write_text("#!/bin/sh\necho 'error: the stack is currently locked by 1 lock(s).' >&2; exit 255\n")
     monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://bucket")
     with pytest.raises(pulumi.BusyError) as caught:
-        workspaces.hand_over("up", "--stack", "lab", "--yes")
-    assert caught.value.message == "Another verb is at work on the workspace 'lab'."
+        workspaces.PROJECT.hand_over("up", "--stack", "lab", "--yes")
+    assert caught.value.message == "Another verb is changing the workspace 'lab'."

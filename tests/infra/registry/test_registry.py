@@ -21,8 +21,7 @@ from cloister.protocol.imagemanifest import ImageManifest
 from infra.configuration import cloud
 from infra.configuration.validation import ConfigurationError
 from infra.pulumi_cli import project as pulumi_project
-from infra.registry import configuration, published
-from infra.registry import registries as stacks
+from infra.registry import configuration, published, registries
 from infra.registry.backends import azure as azure_backend
 from infra.registry.backends import gcp as gcp_backend
 from tests.infra import declared
@@ -158,11 +157,11 @@ def test_images_come_and_go_and_what_holds_them_stays(tmp_path: Path, monkeypatc
     # Another location would make them anew, and everything in them would be gone.
     made.pulumi("config", "set", "--path", f"{configuration.KEY}.{backend}.location", ELSEWHERE[backend])
     assert "protect" in made.pulumi("preview", good=False)
-    stack = replace(stacks.PROJECT, folder=made.folder)
+    stack = replace(registries.PROJECT, folder=made.folder)
     monkeypatch.setattr(pulumi_project, "_environment", lambda: made.environment)
     with pytest.raises(pulumi_project.StackError):
         stack.hand_over("destroy", "--stack", "images", "--yes", "--skip-preview")
-    stack.end_protected("images", "--yes", "--skip-preview")
+    stack.destroy_protected("images", "--yes", "--skip-preview")
     assert things(tmp_path) == {}
 
 
@@ -233,7 +232,7 @@ def test_a_workspace_starts_its_machines_from_what_its_registry_made(tmp_path: P
     where = {key: place[key] for key in PLACES[backend] if key in place} | {"location": place.get("location", "eu")}
     home = project.create(tmp_path, "images", value(backend, {"flavor": "base", "digest": digest}, **where), **PROGRAM)
     home.up(create=WHOLE[backend])
-    wanted[backend] = place | {"registry": stacks.full_name("images")}
+    wanted[backend] = place | {"registry": registries.full_name("images")}
     made = project.create(tmp_path, "lab", wanted)
 
     steps = json.loads(made.pulumi("preview", "--json"))["steps"]
@@ -257,14 +256,14 @@ def verbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pulumi_project.Pro
     monkeypatch.setenv("CLOISTER_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PULUMI_BACKEND_URL", (tmp_path / "state").as_uri())
-    (tmp_path / "Pulumi.yaml").write_bytes((stacks.PROJECT.folder / "Pulumi.yaml").read_bytes())
-    monkeypatch.setattr(stacks, "PROJECT", replace(stacks.PROJECT, folder=tmp_path))
-    return stacks.PROJECT
+    (tmp_path / "Pulumi.yaml").write_bytes((registries.PROJECT.folder / "Pulumi.yaml").read_bytes())
+    monkeypatch.setattr(registries, "PROJECT", replace(registries.PROJECT, folder=tmp_path))
+    return registries.PROJECT
 
 
 def test_images_are_noted_and_taken_out_again(verbs: pulumi_project.Project, tmp_path: Path):
     base, newer = workspaces.manifest(tmp_path), workspaces.manifest(tmp_path, source="11")
-    stacks.create("images", "azure", PLACES["azure"])
+    registries.create("images", "azure", PLACES["azure"])
     settings = yaml.safe_load((tmp_path / "Pulumi.images.yaml").read_text())["config"]
     assert settings["pulumi:disable-default-providers"] == ["azure-native", "gcp"]
     folder = tmp_path / "keys"
@@ -272,41 +271,41 @@ def test_images_are_noted_and_taken_out_again(verbs: pulumi_project.Project, tmp
     for name in ("PK", "KEK", "db"):
         (folder / f"{name}.der").write_bytes(base64.b64decode(certificate()))
 
-    first, second = stacks.add("images", str(base), None), stacks.add("images", str(newer), folder)
+    first, second = registries.add("images", str(base), None), registries.add("images", str(newer), folder)
     assert (first.secure_boot, second.secure_boot.pk) == (None, (folder / "PK.der").read_bytes())
-    assert stacks.read("images").images == (first, second)
-    assert [(one.digest, one.identifier) for one in stacks.listed("images")] == [
+    assert registries.read("images").images == (first, second)
+    assert [(one.digest, one.identifier) for one in registries.list_images("images")] == [
         (first.digest, ""),
         (second.digest, ""),
     ]
-    with pytest.raises(InputError, match=r"has the image .* already"):
-        stacks.add("images", str(base), None)
-    with pytest.raises(InputError, match=r"PK\.der cannot be read"):
-        stacks.add("images", str(workspaces.manifest(tmp_path, lock="22")), tmp_path)
+    with pytest.raises(InputError, match=r"already has the image"):
+        registries.add("images", str(base), None)
+    with pytest.raises(InputError, match=r"Cannot read .*PK\.der"):
+        registries.add("images", str(workspaces.manifest(tmp_path, lock="22")), tmp_path)
     (folder / "db.der").write_bytes(b"PEM")
     with pytest.raises(InputError, match=r"db\.der is not a certificate \(X\.509, DER\)"):
-        stacks.add("images", str(workspaces.manifest(tmp_path, lock="22")), folder)
+        registries.add("images", str(workspaces.manifest(tmp_path, lock="22")), folder)
     with pytest.raises(InputError, match="has 2 images 'base'"):
-        stacks.remove("images", "base")
-    assert stacks.remove("images", first.digest[:8]) == first
-    assert stacks.read("images").images == (second,)
+        registries.remove("images", "base")
+    assert registries.remove("images", first.digest[:8]) == first
+    assert registries.read("images").images == (second,)
     with pytest.raises(InputError, match="is not up"):
-        stacks.destination("images")
+        registries.destination("images")
 
 
 def test_an_image_without_the_clouds_form_of_its_disk_is_not_noted(verbs: pulumi_project.Project, image: Path):
-    stacks.create("images", "gcp", PLACES["gcp"])
-    with pytest.raises(InputError, match=r"has no disk\.tar\.gz, which gcp needs"):
-        stacks.add("images", str(image), None)
-    assert stacks.read("images").images == ()
+    registries.create("images", "gcp", PLACES["gcp"])
+    with pytest.raises(InputError, match=r"has no disk\.tar\.gz, which the backend gcp needs"):
+        registries.add("images", str(image), None)
+    assert registries.read("images").images == ()
 
 
 def test_a_registry_that_would_be_wrong_is_not_made(verbs: pulumi_project.Project):
-    with pytest.raises(InputError, match="'aws' is no backend of a registry; the backends are azure, gcp"):
-        stacks.create("images", "aws", {})
+    with pytest.raises(InputError, match="Invalid backend 'aws': a registry's backend must be azure or gcp"):
+        registries.create("images", "aws", {})
     with pytest.raises(InputError, match="No registry is selected") as caught:
         verbs.selected("")
-    assert caught.value.hint == "Make one: invoke registry.new NAME"
+    assert caught.value.hint == "Create one: invoke registry.new NAME"
 
 
 @pytest.mark.parametrize(
@@ -317,8 +316,8 @@ def test_a_registry_that_would_be_wrong_is_not_made(verbs: pulumi_project.Projec
             "gcp",
             {"subscription": UUID, "tenant": UUID, "location": "eu"},
             [
-                "--subscription: belongs to azure, and the backend is gcp; leave it out.",
-                "--tenant: belongs to azure, and the backend is gcp; leave it out.",
+                "--subscription: applies to azure only, and the backend is gcp. Omit it.",
+                "--tenant: applies to azure only, and the backend is gcp. Omit it.",
                 "--project: is missing.",
             ],
         ),
@@ -329,11 +328,11 @@ def test_what_is_wrong_with_a_new_registry_has_the_name_of_its_option(
     verbs: pulumi_project.Project, backend: str, place: dict[str, str], problems: list[str]
 ):
     with pytest.raises(ConfigurationError) as caught:
-        stacks.create("Images", backend, place)
+        registries.create("Images", backend, place)
     assert list(caught.value.problems) == [
-        *(one for one in problems if "belongs" in one),
+        *(one for one in problems if "applies to" in one),
         "name: 'Images' is no name: lower-case letters, digits and '-', at most 63.",
-        *(one for one in problems if "belongs" not in one),
+        *(one for one in problems if "applies to" not in one),
     ]
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from cloister.errors import InputError
-from infra.configuration import new
+from infra.configuration import initial
 from infra.configuration.validation import ConfigurationError
 
 UUID = "11111111-2222-4333-8444-555555555555"
@@ -25,7 +25,9 @@ AZURE = {
 
 
 def test_a_local_workspace_needs_nothing_said():
-    found = new.write("lab", {"backend": "local", "image": "base", "cvm": "trainer", "memory": "4GiB", "vcpus": 2})
+    found = initial.settings(
+        "lab", {"backend": "local", "image": "base", "cvm": "trainer", "memory": "4GiB", "vcpus": 2}
+    )
     assert found == {
         "backend": "local",
         "image": "base",
@@ -37,12 +39,12 @@ def test_a_local_workspace_needs_nothing_said():
 
 def test_no_processor_at_all_is_said_to_be_wrong_and_not_left_out():
     with pytest.raises(ConfigurationError) as caught:
-        new.write("lab", {"image": "base", "cvm": "trainer", "vcpus": 0, "port": 0})
+        initial.settings("lab", {"image": "base", "cvm": "trainer", "vcpus": 0, "port": 0})
     assert caught.value.problems == ("--vcpus: 0 is not a whole number from 1 to 64.",)
 
 
 def test_a_workspace_on_azure_has_its_section():
-    assert new.write("lab", AZURE | {"port": 0, "project": "", "region": ""}) == {
+    assert initial.settings("lab", AZURE | {"port": 0, "project": "", "region": ""}) == {
         "backend": "azure",
         "image": "base",
         "azure.subscription": UUID,
@@ -62,7 +64,7 @@ def test_a_workspace_on_azure_has_its_section():
 
 def test_what_is_missing_is_said_before_a_stack_is_made():
     with pytest.raises(ConfigurationError) as caught:
-        new.write("lab", {"backend": "gcp", "image": "base", "cvm": "trainer", "project": "my-project"})
+        initial.settings("lab", {"backend": "gcp", "image": "base", "cvm": "trainer", "project": "my-project"})
     assert caught.value.problems == (
         "--ingress: is missing.",
         "--tee: is missing.",
@@ -74,10 +76,10 @@ def test_what_is_missing_is_said_before_a_stack_is_made():
 
 def test_what_is_for_another_backend_is_not_left_out_silently():
     with pytest.raises(ConfigurationError) as caught:
-        new.write("lab", AZURE | {"project": "my-project"})
+        initial.settings("lab", AZURE | {"project": "my-project"})
     assert caught.value.problems == ("--project: belongs to gcp, and the backend is azure; leave it out.",)
     with pytest.raises(ConfigurationError) as caught:
-        new.write("lab", {"image": "base", "cvm": "trainer", "registry": "main", "tenant": UUID})
+        initial.settings("lab", {"image": "base", "cvm": "trainer", "registry": "main", "tenant": UUID})
     assert caught.value.problems == (
         "--registry: belongs to azure and gcp, and the backend is local; leave it out.",
         "--tenant: belongs to azure, and the backend is local; leave it out.",
@@ -86,7 +88,7 @@ def test_what_is_for_another_backend_is_not_left_out_silently():
 
 def test_a_backend_alone_is_answered_with_the_options_that_it_needs():
     with pytest.raises(ConfigurationError) as caught:
-        new.write("lab", {"backend": "azure", "image": "base", "cvm": "trainer", "memory": "4GiB", "vcpus": 2})
+        initial.settings("lab", {"backend": "azure", "image": "base", "cvm": "trainer", "memory": "4GiB", "vcpus": 2})
     missing = ("ingress", "tee", "subscription", "tenant", "location", "registry")
     assert caught.value.problems == tuple(f"--{option}: is missing." for option in missing)
 
@@ -94,11 +96,11 @@ def test_a_backend_alone_is_answered_with_the_options_that_it_needs():
 def test_what_is_wrong_has_the_name_of_its_option():
     wrong = {"vcpus": 5000, "memory": "much", "cvm": "No", "ingress": "here, 10.0.0.0/8", "endpoint": "open"}
     with pytest.raises(ConfigurationError) as caught:
-        new.write("lab", AZURE | wrong)
+        initial.settings("lab", AZURE | wrong)
     assert {problem.partition(":")[0] for problem in caught.value.problems} == {f"--{option}" for option in wrong}
 
 
 def test_a_backend_that_is_none_is_all_that_is_said():
     with pytest.raises(InputError) as caught:
-        new.write("lab", {"backend": "aws", "image": "base", "cvm": "trainer"})
+        initial.settings("lab", {"backend": "aws", "image": "base", "cvm": "trainer"})
     assert caught.value.message == "'aws' is no backend; the backends are local, azure, gcp."

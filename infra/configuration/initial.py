@@ -18,7 +18,7 @@ _OF_THE_CVM = ("memory", "vcpus", "tee", "zone", "port")
 _OPTIONS = {"image", "cvm", "ingress", "endpoint", *_OF_THE_CVM, *_SECTIONS["azure"], *_SECTIONS["gcp"]}
 
 
-def write(name: str, options: Options) -> dict[str, str | int]:
+def settings(name: str, options: Options) -> dict[str, str | int]:
     """Settings by their paths.
 
     Raises InputError for a backend that is none, and ConfigurationError with everything that is wrong or missing but
