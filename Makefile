@@ -21,8 +21,11 @@ venv: $(checkout)
 demo: setup
 	@$(bin)/invoke demo
 
+# Two processes fill two processors; tests/conftest.py says which tests stay together.
+WORKERS ?= 2
+
 test: check setup emulators
-	@$(bin)/pytest
+	@$(bin)/pytest -n $(WORKERS)
 
 # What reads the code without running it; the types of infra/ are those of the clouds' SDKs.
 check: azure gcp

@@ -1,13 +1,15 @@
-"""The verbs that try the verifier harder than `make test` does: ``fuzz`` and ``test.exhaustive``."""
+"""The verbs that test the checkout: ``test`` for a room or a suite, and ``fuzz``."""
 
 import importlib.util
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from invoke.collection import Collection
+from invoke.exceptions import Exit
 
 from cloister.cli.shell.verb import verb
 from cloister.errors import CloisterError, InputError
@@ -72,4 +74,58 @@ def exhaustive(c: Any, only: str = "") -> None:
         raise CloisterError(f"{accepted} flipped bits were not noticed.")
 
 
-namespace = Collection("test", exhaustive)
+@verb(
+    positional=["room"],
+    help={
+        "room": "folder below tests, for example client or client.connection; without it, rooms and suites are listed",
+        "match": "only tests whose names match this expression (pytest -k)",
+    },
+)
+def test(c: Any, room: str = "", match: str = "") -> None:
+    """Run the fast tests of one room, or list the rooms and suites."""
+    from tools import suites
+
+    if not room:
+        _list(suites.rooms())
+        return
+    folder = suites.find(room)
+    suites.require_packages(room)
+    _end(suites.run([folder], select=suites.FAST, match=match))
+
+
+def _list(rooms: Mapping[str, Path]) -> None:
+    print("Rooms, run with `invoke test ROOM`:")
+    for name, folder in rooms.items():
+        count = len(list(folder.rglob("test_*.py")))
+        print(f"  {name:<28} {count} {'file' if count == 1 else 'files'}")
+    print("Suites:")
+    for name, task in namespace.tasks.items():
+        if name != "test":
+            print(f"  {'test.' + name:<28} {(task.__doc__ or '').splitlines()[0]}")
+
+
+def _end(status: int) -> None:
+    """End the verb like pytest ended; it has already said why."""
+    if status:
+        raise Exit(code=status)
+
+
+@verb(help={"match": "only tests whose names match this expression (pytest -k)"})
+def engine(c: Any, match: str = "") -> None:
+    """Run the tests that start the Pulumi engine (some minutes; part of `make test`)."""
+    from tools import suites
+
+    suites.require_packages("infra")
+    _end(suites.run([suites.TESTS / "infra"], select="engine", match=match, workers=2))
+
+
+@verb(help={"match": "only tests whose names match this expression (pytest -k)"})
+def machines(c: Any, match: str = "") -> None:
+    """Build the guest image and run the tests that boot virtual machines from it (some minutes; part of `make test`)."""
+    from tools import suites
+
+    _end(suites.run([suites.TESTS / "e2e"], match=match))
+
+
+namespace = Collection("test", engine, exhaustive, machines)
+namespace.add_task(test, default=True)

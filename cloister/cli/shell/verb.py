@@ -100,10 +100,25 @@ class _Number(Argument):
 
 
 class _Task(Task[Callable[..., None]]):
-    """A task whose options of numbers say what is wrong with them."""
+    """A task whose options of numbers say what is wrong with them, and whose positional argument may have a default."""
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
-        return [_number(one) if one.kind is int else one for one in super().get_arguments(ignore_unknown_help)]
+        made = [_number(one) if one.kind is int else one for one in super().get_arguments(ignore_unknown_help)]
+        if any(one.positional and one.default == "" for one in made) and _count_words(
+            sys.argv, _typed(self.name.replace("_", "-")), _takes_value(made)
+        ):
+            made = [_required(one) if one.positional and one.default == "" else one for one in made]
+        return made
+
+
+def _takes_value(arguments: Collection[Argument]) -> set[str]:
+    """The options, as they are typed, whose value is the next word."""
+    return {f"--{name.replace('_', '-')}" for one in arguments if one.takes_value for name in one.names}
+
+
+def _required(one: Argument) -> Argument:
+    """A positional argument without its default: Invoke passes over one that has a value."""
+    return Argument(names=one.names, help=one.help, positional=True, attr_name=one.attr_name)
 
 
 def _number(one: Argument) -> _Number:
@@ -124,9 +139,8 @@ class _Several(_Task):
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """The declared ones, and one for each further word of the command line."""
         made = super().get_arguments(ignore_unknown_help)
-        takes = {f"--{name.replace('_', '-')}" for one in made if one.takes_value for name in one.names}
         (first,) = (one.name for one in made if one.positional)
-        count = _count_words(sys.argv, _typed(self.name.replace("_", "-")), takes)
+        count = _count_words(sys.argv, _typed(self.name.replace("_", "-")), _takes_value(made))
         further = [f"{first}{_FURTHER}{number:03}" for number in range(2, count + 1)]
         return [*made, *(Argument(name=name, positional=True) for name in further)]
 

