@@ -121,7 +121,7 @@ def engine(c: Any, match: str = "") -> None:
 
 @verb(help={"match": "only tests whose names match this expression (pytest -k)"})
 def machines(c: Any, match: str = "") -> None:
-    """Build the guest image and run the tests that boot virtual machines from it (some minutes; part of `make test`)."""
+    """Run the tests that build the guest image and boot virtual machines (some minutes; part of `make test`)."""
     from tools import suites
 
     _end(suites.run([suites.TESTS / "e2e"], match=match))

@@ -19,9 +19,10 @@ from pathlib import Path
 
 from invoke import Program
 
-from infra import stack, tasks
+from infra import tasks
+from infra.live import workspaces
 
-stack.PROJECT = replace(stack.PROJECT, folder=Path(sys.argv.pop(1)))
+workspaces.PROJECT = replace(workspaces.PROJECT, folder=Path(sys.argv.pop(1)))
 sys.argv[0] = "invoke"
 Program(namespace=tasks.namespace).run(sys.argv)
 """

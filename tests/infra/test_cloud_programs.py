@@ -8,6 +8,8 @@ import pytest
 from tests.infra.clouds import project as projects
 from tests.infra.clouds import workspaces
 
+pytestmark = pytest.mark.engine
+
 PROGRAMS = {
     "azure": """
 import pulumi

@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from cloister.protocol.imagemanifest import ImageManifest, ImageOutput
 from infra.live import workspaces as stack
 from tests.infra.clouds import workspaces
 from tests.infra.project import Project
+
+pytestmark = pytest.mark.engine
 
 ORCHESTRATOR = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
 

@@ -23,6 +23,8 @@ from infra.resources.resource import from_state
 from tests.infra.clouds import schema, workspaces
 from tests.infra.project import Project
 
+pytestmark = pytest.mark.engine
+
 Value = dict[str, Any]
 
 _REPLACES = ("replace", "create-replacement", "delete-replaced")

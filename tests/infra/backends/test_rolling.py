@@ -56,6 +56,7 @@ def another(image: Path) -> Path:
     return path
 
 
+@pytest.mark.engine
 def test_a_new_image_rolls_through_the_machines_one_by_one_and_stops_before_a_run(
     project: Project, image: Path, monkeypatch: pytest.MonkeyPatch
 ):

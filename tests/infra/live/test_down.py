@@ -13,6 +13,8 @@ from infra.pulumi_cli import project as pulumi
 from tests.infra.clouds import workspaces
 from tests.infra.project import Project
 
+pytestmark = pytest.mark.engine
+
 MACHINE = "gcp:compute/instance:Instance"
 KEYS = {"gcp:kms/keyRing:KeyRing", "gcp:kms/cryptoKey:CryptoKey"}
 

@@ -182,6 +182,7 @@ def add_a_rule(world: dict[str, Any]) -> list[str]:
     return []
 
 
+@pytest.mark.engine
 def test_a_cloud_is_asked_what_was_done_by_hand_and_its_machines_roll_when_nothing_runs(cloud: Cloud, agents: Agents):
     assert cloud.drift() == []
     before = (cloud.project.folder.parent / "world.json").read_text()

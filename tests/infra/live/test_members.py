@@ -53,6 +53,7 @@ def public(folder: Path, name: str) -> tuple[Path, str]:
     return path, base64.b64encode(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
 
 
+@pytest.mark.engine
 def test_members_come_change_and_go(configuration: Path, tmp_path: Path):
     lab, _ = public(tmp_path, "lab")
     hospital, hospital_key = public(tmp_path, "hospital")
@@ -79,6 +80,7 @@ def test_members_come_change_and_go(configuration: Path, tmp_path: Path):
         members.remove("lab", "lab")
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("name", ["123", "true"])
 def test_a_name_that_looks_like_something_else_stays_a_name(configuration: Path, tmp_path: Path, name: str):
     key, _ = public(tmp_path, "key")
@@ -97,6 +99,7 @@ def test_a_key_has_one_digest_in_every_form(tmp_path: Path, capsys: pytest.Captu
     assert [row["key_digest"] for row in json.loads(capsys.readouterr().out)] == [digest] * 3
 
 
+@pytest.mark.engine
 def test_what_is_wrong_is_not_written(configuration: Path, tmp_path: Path):
     lab, _ = public(tmp_path, "lab")
     members.add("lab", "lab", lab, ("owner",))
@@ -113,6 +116,7 @@ def test_what_is_wrong_is_not_written(configuration: Path, tmp_path: Path):
     assert configuration.read_bytes() == before
 
 
+@pytest.mark.engine
 def test_a_stack_that_is_not_there_is_named_with_those_that_are(configuration: Path):
     assert workspaces.PROJECT.selected("lab") == workspaces.PROJECT.selected("") == "lab"
     with pytest.raises(InputError) as caught:
@@ -120,12 +124,14 @@ def test_a_stack_that_is_not_there_is_named_with_those_that_are(configuration: P
     assert (caught.value.message, caught.value.hint) == ("The workspace 'labb' does not exist.", "Workspaces: lab.")
 
 
+@pytest.mark.engine
 def test_a_workspace_that_is_not_up_has_no_descriptor(configuration: Path):
     assert workspaces.cvms("lab") == ()
     with pytest.raises(InputError, match="is not up"):
         workspaces.descriptor("lab")
 
 
+@pytest.mark.engine
 def test_what_is_wrong_with_a_workspace_is_said_before_the_engine_starts(
     configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
@@ -149,6 +155,7 @@ def test_what_is_wrong_with_a_workspace_is_said_before_the_engine_starts(
     assert [words[0] for words in handed] == ["up"]
 
 
+@pytest.mark.engine
 def test_a_budget_that_azure_would_not_make_is_refused_before_the_engine_starts(
     configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
@@ -164,6 +171,7 @@ def test_a_budget_that_azure_would_not_make_is_refused_before_the_engine_starts(
     assert "workspace.budget.start: '2020-01-01'; a new budget begins this month" in capfd.readouterr().err
 
 
+@pytest.mark.engine
 def test_a_workspace_of_a_registry_that_is_not_there_is_not_made(
     configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):

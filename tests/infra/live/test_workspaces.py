@@ -20,6 +20,7 @@ from infra.pulumi_cli import project as pulumi
 from tests.infra.project import SECONDS, STACK, Project, wait_for
 
 
+@pytest.mark.engine
 def test_a_workspace_from_up_to_destroy(project: Project):
     project.up(create=4)
     first = project.machine()
@@ -45,6 +46,7 @@ def test_a_workspace_from_up_to_destroy(project: Project):
     assert project.nothing_is_left()
 
 
+@pytest.mark.engine
 def test_an_interrupted_up_leaves_no_machine_and_the_next_one_is_fine(project: Project):
     environment = project.environment | {"STANDIN": "silent"}
     log = project.folder / "up.log"
@@ -68,6 +70,7 @@ def test_an_interrupted_up_leaves_no_machine_and_the_next_one_is_fine(project: P
     assert project.nothing_is_left()
 
 
+@pytest.mark.engine
 def test_a_killed_engine_leaves_no_machine(project: Project):
     process = subprocess.Popen(
         ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive"],
@@ -161,6 +164,7 @@ def test_a_local_stack_fetches_no_plugin_of_a_cloud_whose_sdk_is_installed(
     assert ("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=1" not in said) is fetched
 
 
+@pytest.mark.engine
 def test_a_wrong_configuration_is_a_sentence_and_no_traceback(project: Project):
     project.pulumi("config", "set", "--path", f"{workspaces.KEY}.cvms[0].memory", "lots")
     said = project.pulumi("preview", good=False)
@@ -169,6 +173,7 @@ def test_a_wrong_configuration_is_a_sentence_and_no_traceback(project: Project):
     assert "unhandled" not in said
 
 
+@pytest.mark.engine
 def test_an_unfinished_run_fails_the_preview_unless_forced(project: Project):
     project.environment["STANDIN"] = "unfinished"
     project.up(create=4)

@@ -71,7 +71,7 @@ def test_the_passphrase_is_private_and_kept(state: Path):
 
 WRITES = """
 from pathlib import Path
-from infra import environment
+from infra.pulumi_cli import environment
 from infra.pulumi_cli.engine import Engine
 
 for _ in range(100):

@@ -78,6 +78,7 @@ def test_a_process_that_nobody_has_reaped_is_gone(folder: Path):
         (content(1 << 80), f"process {1 << 80}", "Wait until it has ended."),
         (["pid"], "'lab'.", "&& pulumi cancel lab"),
     ],
+    ids=["alive", "another-machine", "zero", "negative", "boolean", "too-large", "not-an-object"],
 )
 def test_every_other_lock_stays_and_nothing_is_begun(folder: Path, content: object, who: str, way: str):
     path = left(folder, content)

@@ -19,6 +19,7 @@ def typed(project: Project, *words: str, shown: str, keys: bytes) -> tuple[int, 
     return terminal.verb(["workspace.up", *words], project.folder, environment, shown, keys)
 
 
+@pytest.mark.engine
 def test_ctrl_c_while_a_machine_starts_is_an_interruption_and_leaves_nothing_of_it(project: Project):
     project.environment["STANDIN"] = "silent"
     code, said = typed(project, "--yes", shown="root file system verified", keys=CTRL_C)
@@ -28,6 +29,7 @@ def test_ctrl_c_while_a_machine_starts_is_an_interruption_and_leaves_nothing_of_
     assert not (project.state / project.stack / "trainer").exists()
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize(("keys", "ends", "says"), [(b"\r", 0, "Nothing was changed."), (CTRL_C, 130, "Interrupted. ")])
 def test_who_does_not_say_yes_made_no_error(project: Project, keys: bytes, ends: int, says: str):
     # Below the question stand yes, no and details, and no is chosen.

@@ -66,6 +66,7 @@ def outputs(made: Project) -> dict[str, Any]:
     return json.loads(made.pulumi("stack", "output", "--json"))
 
 
+@pytest.mark.engine
 def test_an_azure_registry_holds_an_image_in_every_region_it_names(tmp_path: Path):
     regions = [{"name": "northeurope", "replicas": 3}]
     made = registry(tmp_path, "azure", {"flavor": "base", "digest": DIGEST}, regions=regions)
@@ -113,6 +114,7 @@ def test_an_azure_registry_holds_an_image_in_every_region_it_names(tmp_path: Pat
     assert told["images"][DIGEST]["regions"] == ["northeurope", "westeurope"]
 
 
+@pytest.mark.engine
 def test_a_google_registry_holds_an_image_that_confidential_vms_start_from(tmp_path: Path):
     made = registry(tmp_path, "gcp", {"flavor": "base", "digest": DIGEST})
     made.up(create=WHOLE["gcp"])
@@ -140,6 +142,7 @@ def test_a_google_registry_holds_an_image_that_confidential_vms_start_from(tmp_p
     assert told["images"][DIGEST]["id"].endswith(f"/images/cloister-base-{DIGEST[:32]}")
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("backend", ["azure", "gcp"])
 def test_images_come_and_go_and_what_holds_them_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str):
     made = registry(tmp_path, backend)
@@ -165,6 +168,7 @@ def test_images_come_and_go_and_what_holds_them_stays(tmp_path: Path, monkeypatc
     assert things(tmp_path) == {}
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("backend", ["azure", "gcp"])
 def test_an_image_that_is_signed_brings_its_own_keys(tmp_path: Path, backend: str):
     pk, kek, db = certificate(), certificate(), certificate()
@@ -206,6 +210,7 @@ def test_an_image_that_has_no_replica_where_the_workspace_is_is_a_sentence():
         published.find(registry, DIGEST, images, "uksouth")
 
 
+@pytest.mark.engine
 def test_a_workspace_where_its_image_has_no_replica_fails_its_preview(tmp_path: Path):
     image = workspaces.manifest(tmp_path)
     wanted = workspaces.value("azure", image)
@@ -215,6 +220,7 @@ def test_a_workspace_where_its_image_has_no_replica_fails_its_preview(tmp_path: 
     assert "Traceback" not in said
 
 
+@pytest.mark.engine
 def test_a_workspace_of_an_image_that_is_not_there_fails_its_preview(tmp_path: Path):
     declared, held = workspaces.manifest(tmp_path), workspaces.manifest(tmp_path, source="11")
     made = workspaces.create(tmp_path, workspaces.value("gcp", declared), held)
@@ -223,6 +229,7 @@ def test_a_workspace_of_an_image_that_is_not_there_fails_its_preview(tmp_path: P
     assert "Traceback" not in said
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("backend", ["azure", "gcp"])
 def test_a_workspace_starts_its_machines_from_what_its_registry_made(tmp_path: Path, backend: str):
     image = workspaces.manifest(tmp_path)
@@ -261,6 +268,7 @@ def verbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pulumi_project.Pro
     return registries.PROJECT
 
 
+@pytest.mark.engine
 def test_images_are_noted_and_taken_out_again(verbs: pulumi_project.Project, tmp_path: Path):
     base, newer = workspaces.manifest(tmp_path), workspaces.manifest(tmp_path, source="11")
     registries.create("images", "azure", PLACES["azure"])
@@ -293,6 +301,7 @@ def test_images_are_noted_and_taken_out_again(verbs: pulumi_project.Project, tmp
         registries.destination("images")
 
 
+@pytest.mark.engine
 def test_an_image_without_the_clouds_form_of_its_disk_is_not_noted(verbs: pulumi_project.Project, image: Path):
     registries.create("images", "gcp", PLACES["gcp"])
     with pytest.raises(InputError, match=r"has no disk\.tar\.gz, which the backend gcp needs"):
@@ -300,6 +309,7 @@ def test_an_image_without_the_clouds_form_of_its_disk_is_not_noted(verbs: pulumi
     assert registries.read("images").images == ()
 
 
+@pytest.mark.engine
 def test_a_registry_that_would_be_wrong_is_not_made(verbs: pulumi_project.Project):
     with pytest.raises(InputError, match="Invalid backend 'aws': a registry's backend must be azure or gcp"):
         registries.create("images", "aws", {})
@@ -308,6 +318,7 @@ def test_a_registry_that_would_be_wrong_is_not_made(verbs: pulumi_project.Projec
     assert caught.value.hint == "Create one: invoke registry.new NAME"
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize(
     ("backend", "place", "problems"),
     [
@@ -397,6 +408,7 @@ def test_an_image_lies_in_one_region_or_in_a_multi_region(location: str, problem
     assert found == problems
 
 
+@pytest.mark.engine
 def test_a_wrong_registry_is_a_sentence_and_no_traceback(tmp_path: Path):
     made = project.create(tmp_path, "images", {"backend": "gcp"}, **PROGRAM)
     said = made.pulumi("preview", good=False)

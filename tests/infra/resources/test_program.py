@@ -91,6 +91,7 @@ def clouds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Project]:
     return made
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("name", WRONG)
 def test_what_may_never_be_ends_the_program_with_a_sentence(name: str, clouds: dict[str, Project]):
     backend, change, sentence = WRONG[name]
@@ -106,6 +107,7 @@ def test_what_may_never_be_ends_the_program_with_a_sentence(name: str, clouds: d
     assert "Traceback" not in said
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize(
     ("backend", "sentences"),
     [
@@ -145,6 +147,7 @@ def test_before_the_first_up_reach_is_what_is_planned(
     ]
 
 
+@pytest.mark.engine
 def test_a_picture_that_cannot_be_made_says_why(clouds: dict[str, Project], monkeypatch: pytest.MonkeyPatch):
     project = clouds["gcp"]
     for name, value in project.environment.items():
