@@ -124,7 +124,7 @@ def security_rules(ingress: Sequence[str], agents: Sequence[str]) -> list[networ
     return [
         _rule(
             "agents",
-            "Who may come to the agents.",
+            "Connections to the agents.",
             100,
             network.SecurityRuleDirection.INBOUND,
             network.SecurityRuleAccess.ALLOW,
@@ -135,14 +135,14 @@ def security_rules(ingress: Sequence[str], agents: Sequence[str]) -> list[networ
         ),
         _rule(
             "nothing-else-in",
-            "Also from the network itself and from load balancers.",
+            "Includes traffic from the network itself and from load balancers.",
             _LOWEST_PRIORITY,
             network.SecurityRuleDirection.INBOUND,
             network.SecurityRuleAccess.DENY,
         ),
         _rule(
             "metadata",
-            "Boot configuration and certificates of the processor.",
+            "Boot configuration and processor certificates.",
             100,
             network.SecurityRuleDirection.OUTBOUND,
             network.SecurityRuleAccess.ALLOW,
@@ -152,7 +152,7 @@ def security_rules(ingress: Sequence[str], agents: Sequence[str]) -> list[networ
         ),
         _rule(
             "no-names",
-            "A name service carries data out.",
+            "DNS could carry data out.",
             110,
             network.SecurityRuleDirection.OUTBOUND,
             network.SecurityRuleAccess.DENY,
@@ -160,7 +160,7 @@ def security_rules(ingress: Sequence[str], agents: Sequence[str]) -> list[networ
         ),
         _rule(
             "no-licences",
-            "Nothing here needs one.",
+            "CVMs need no licence.",
             120,
             network.SecurityRuleDirection.OUTBOUND,
             network.SecurityRuleAccess.DENY,
@@ -168,7 +168,7 @@ def security_rules(ingress: Sequence[str], agents: Sequence[str]) -> list[networ
         ),
         _rule(
             "nothing-out",
-            "A CVM answers and never calls.",
+            "CVMs open no connections.",
             _LOWEST_PRIORITY,
             network.SecurityRuleDirection.OUTBOUND,
             network.SecurityRuleAccess.DENY,

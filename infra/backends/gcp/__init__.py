@@ -37,7 +37,7 @@ class WorkspaceComponent(pulumi.ComponentResource):
             names.prefix(configuration.name),
             account_id=names.account(configuration.name),
             display_name=f"CVMs of the Cloister workspace {configuration.name}"[:100],
-            description="Has no role and needs none: firewall rules know the agents by it.",
+            description="Has no role. Firewall rules select the CVMs by it.",
             opts=options,
         )
         if configuration.budget is not None:
