@@ -69,7 +69,7 @@ _CODES = {
 }
 
 
-class Refusal(CloisterError):
+class CallRefusal(CloisterError):
     """A call that the agent refuses. ``metadata`` is sent to the peer with the reason."""
 
     def __init__(self, reason: Reason, message: str, **metadata: str) -> None:

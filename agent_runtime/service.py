@@ -11,10 +11,10 @@ from google.protobuf.message import Message
 from agent_runtime.computation.computation import Computation
 from agent_runtime.computation.events import EventLog
 from agent_runtime.computation.state import ENDED
-from agent_runtime.errors import Reason, Refusal
+from agent_runtime.errors import CallRefusal, Reason
 from agent_runtime.limits import Limits
 from agent_runtime.rpc.calls import Call, DownloadMethod, Method, PlainMethod, UnaryMethod, UploadMethod
-from agent_runtime.rpc.session import BIND, Session, Sessions
+from agent_runtime.rpc.session import BIND, BoundSession, Sessions
 from cloister.protocol.events import State
 from cloister.protocol.sealing import FRAME_SIZE
 from cloister.v1 import agent_pb2, health_pb2
@@ -70,10 +70,10 @@ class Service:
         elif request.service in ("", AGENT):
             status = _SERVING
         else:
-            raise Refusal(Reason.UNKNOWN_SERVICE, "Unknown service.")
+            raise CallRefusal(Reason.UNKNOWN_SERVICE, "Unknown service.")
         return health_pb2.HealthCheckResponse(status=status)
 
-    def _status(self, session: Session, request: agent_pb2.StatusRequest, call: Call) -> Message:
+    def _status(self, session: BoundSession, request: agent_pb2.StatusRequest, call: Call) -> Message:
         computation = self._computation
         computation.expire()
         manifest = computation.lifecycle.manifest
@@ -102,20 +102,20 @@ class Service:
             )
         return answer
 
-    def _submit(self, session: Session, request: agent_pb2.SubmitManifestRequest, call: Call) -> Message:
+    def _submit(self, session: BoundSession, request: agent_pb2.SubmitManifestRequest, call: Call) -> Message:
         return agent_pb2.SubmitManifestResponse(digest=self._computation.submit(request.manifest, session))
 
-    def _offset(self, session: Session, request: agent_pb2.UploadOffsetRequest, call: Call) -> Message:
+    def _offset(self, session: BoundSession, request: agent_pb2.UploadOffsetRequest, call: Call) -> Message:
         asset, _ = self._computation.asset_for(request.asset, session)
         progress = self._computation.store.progress(asset.name)
         if not progress.complete:
             self._computation.require_receiving()
         return agent_pb2.UploadOffsetResponse(offset=progress.offset, complete=progress.complete)
 
-    def _upload(self, session: Session, requests: Iterator[Any], call: Call) -> Iterator[Message]:
+    def _upload(self, session: BoundSession, requests: Iterator[Any], call: Call) -> Iterator[Message]:
         first = next(requests, None)
         if first is None or first.WhichOneof("content") != "start":
-            raise Refusal(
+            raise CallRefusal(
                 Reason.MALFORMED, "The first message of an upload must name the asset and carry the provider's consent."
             )
         start = first.start
@@ -140,7 +140,7 @@ class Service:
         yield agent_pb2.UploadProgress(offset=progress.offset, complete=progress.complete)
         for chunk in requests:
             if chunk.WhichOneof("content") != "data":
-                raise Refusal(Reason.MALFORMED, "Every message of an upload after the first must carry data.")
+                raise CallRefusal(Reason.MALFORMED, "Every message of an upload after the first must carry data.")
             self._sessions.check(session)
             self._computation.require_receiving()
             progress = store.write(asset.name, writer, chunk.data)
@@ -148,16 +148,16 @@ class Service:
                 self._computation.received(asset.name, session)
         yield agent_pb2.UploadProgress(offset=progress.offset, complete=progress.complete)
 
-    def _events(self, session: Session, request: agent_pb2.EventsRequest, call: Call) -> Iterator[Message]:
+    def _events(self, session: BoundSession, request: agent_pb2.EventsRequest, call: Call) -> Iterator[Message]:
         with self._follower(session) if request.follow else contextlib.nullcontext():
             yield from self._lines(request, call)
 
     @contextlib.contextmanager
-    def _follower(self, session: Session) -> Generator[None]:
-        """Count a call that follows the events. Raises Refusal BUSY when its key has too many."""
+    def _follower(self, session: BoundSession) -> Generator[None]:
+        """Count a call that follows the events. Raises CallRefusal BUSY when its key has too many."""
         with self._followers_lock:
             if self._followers[session.key_id] >= self._limits.followers_per_key:
-                raise Refusal(
+                raise CallRefusal(
                     Reason.BUSY,
                     f"This key already follows the events in {self._limits.followers_per_key} calls. End one first.",
                 )
@@ -188,14 +188,14 @@ class Service:
             if call.ended:
                 return
 
-    def _logs(self, session: Session, request: agent_pb2.LogsRequest, call: Call) -> Iterator[Message]:
+    def _logs(self, session: BoundSession, request: agent_pb2.LogsRequest, call: Call) -> Iterator[Message]:
         logs, state = self._computation.logs_for(session), self._computation.lifecycle.state
         for data in logs.read():
             yield agent_pb2.LogChunk(data=data)
         if logs.truncated and state is not State.RUNNING:
             yield agent_pb2.LogChunk(truncated=True)
 
-    def _fetch(self, session: Session, request: agent_pb2.FetchResultRequest, call: Call) -> Iterator[Message]:
+    def _fetch(self, session: BoundSession, request: agent_pb2.FetchResultRequest, call: Call) -> Iterator[Message]:
         self._computation.slot_for(request.consumer, session)
         slots = self._computation.slots
         size = slots.size(request.consumer)
@@ -204,22 +204,22 @@ class Service:
         for data in parts:
             yield agent_pb2.ResultChunk(data=data)
 
-    def _release(self, session: Session, request: agent_pb2.ReleaseResultRequest, call: Call) -> Message:
+    def _release(self, session: BoundSession, request: agent_pb2.ReleaseResultRequest, call: Call) -> Message:
         key = self._computation.release(request.consumer, request.ciphertext_digest, session)
         return agent_pb2.ReleaseResultResponse(key=key)
 
-    def _proof(self, session: Session, request: agent_pb2.ProofRequest, call: Call) -> Iterator[Message]:
+    def _proof(self, session: BoundSession, request: agent_pb2.ProofRequest, call: Call) -> Iterator[Message]:
         receipt = self._computation.receipt_for(session)
         for start in range(0, len(receipt.envelope), FRAME_SIZE):
             yield agent_pb2.ProofChunk(receipt=receipt.envelope[start : start + FRAME_SIZE])
         for start in range(0, len(receipt.evidence), FRAME_SIZE):
             yield agent_pb2.ProofChunk(evidence=receipt.evidence[start : start + FRAME_SIZE])
 
-    def _stop(self, session: Session, request: agent_pb2.StopRequest, call: Call) -> Message:
+    def _stop(self, session: BoundSession, request: agent_pb2.StopRequest, call: Call) -> Message:
         self._computation.stop(session)
         return agent_pb2.StopResponse()
 
-    def _reset(self, session: Session, request: agent_pb2.ResetRequest, call: Call) -> Message:
+    def _reset(self, session: BoundSession, request: agent_pb2.ResetRequest, call: Call) -> Message:
         self._computation.wipe(session)
         # Only after the peer has its answer: a machine that resets sends nothing.
         call.on_end(threading.Timer(_RESET_SECONDS, self._computation.reboot).start)

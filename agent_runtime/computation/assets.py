@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
-from agent_runtime.errors import Reason, Refusal
+from agent_runtime.errors import CallRefusal, Reason
 from cloister.protocol.manifest import Asset
 
 DATASETS = "datasets"
@@ -63,7 +63,7 @@ class AssetStore:
         self._uploads = {asset.name: _AssetUpload(asset, asset_path(self.folder, asset)) for asset in assets}
 
     def asset(self, name: str) -> Asset:
-        """The asset of this name. Raises Refusal UNKNOWN_ASSET."""
+        """The asset of this name. Raises CallRefusal UNKNOWN_ASSET."""
         return self._find(name).asset
 
     def progress(self, name: str) -> Progress:
@@ -80,14 +80,14 @@ class AssetStore:
             return upload.writer
 
     def start(self, name: str, writer: int, offset: int) -> Progress:
-        """Let the writer continue at ``offset``. Raises Refusal WRONG_OFFSET, DIGEST_MISMATCH (for an empty asset)."""
+        """Continue at ``offset``. Raises CallRefusal WRONG_OFFSET, DIGEST_MISMATCH (for an empty asset)."""
         upload = self._find(name)
         with upload.lock:
             _check_current(upload, writer)
             if upload.complete:
                 return upload.progress()
             if offset != upload.received:
-                raise Refusal(
+                raise CallRefusal(
                     Reason.WRONG_OFFSET,
                     f"{name}: the upload must continue at byte {upload.received}, not at {offset}.",
                     offset=str(upload.received),
@@ -100,14 +100,14 @@ class AssetStore:
             return upload.progress()
 
     def write(self, name: str, writer: int, data: bytes) -> Progress:
-        """Append. Raises Refusal TOO_LARGE or DIGEST_MISMATCH (the asset is discarded), BUSY when superseded."""
+        """Append. Raises CallRefusal TOO_LARGE or DIGEST_MISMATCH (the asset is discarded), BUSY when superseded."""
         upload = self._find(name)
         with upload.lock:
             _check_current(upload, writer)
             if upload.complete or upload.file is None or upload.received + len(data) > upload.asset.size:
                 self._discard(upload)
                 size = str(upload.asset.size)
-                raise Refusal(
+                raise CallRefusal(
                     Reason.TOO_LARGE,
                     f"{name}: received more than the {size} bytes that the manifest declares.",
                     size=size,
@@ -146,7 +146,7 @@ class AssetStore:
     def _find(self, name: str) -> _AssetUpload:
         upload = self._uploads.get(name)
         if upload is None:
-            raise Refusal(Reason.UNKNOWN_ASSET, f"The manifest has no asset {name[:64]!r}.")
+            raise CallRefusal(Reason.UNKNOWN_ASSET, f"The manifest has no asset {name[:64]!r}.")
         return upload
 
     def _finish_if_complete(self, upload: _AssetUpload) -> None:
@@ -155,7 +155,7 @@ class AssetStore:
         found = upload.hash.hexdigest()
         if found != upload.asset.digest:
             self._discard(upload)
-            raise Refusal(
+            raise CallRefusal(
                 Reason.DIGEST_MISMATCH,
                 f"{upload.asset.name}: SHA-256 differs (manifest: {upload.asset.digest}, received: {found}). "
                 "The upload was discarded.",
@@ -179,4 +179,4 @@ class AssetStore:
 
 def _check_current(upload: _AssetUpload, writer: int) -> None:
     if upload.writer != writer:
-        raise Refusal(Reason.BUSY, f"{upload.asset.name}: a newer upload replaced this one.")
+        raise CallRefusal(Reason.BUSY, f"{upload.asset.name}: a newer upload replaced this one.")

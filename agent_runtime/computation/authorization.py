@@ -2,8 +2,8 @@
 
 from collections.abc import Collection
 
-from agent_runtime.errors import Reason, Refusal
-from agent_runtime.rpc.session import PartyIdentity, Session
+from agent_runtime.errors import CallRefusal, Reason
+from agent_runtime.rpc.session import BoundSession, PartyIdentity
 from cloister.protocol import transcript
 from cloister.protocol.events import State
 from cloister.protocol.manifest import Asset, Manifest
@@ -13,7 +13,7 @@ MEMBER = "member"
 
 
 def identify(spki: bytes, *, owners: Collection[str], manifest: Manifest | None, state: State) -> PartyIdentity:
-    """Parties and roles of a key; ``owners`` are key ids. Raises Refusal NOT_AUTHORIZED when it has no role."""
+    """Parties and roles of a key; ``owners`` are key ids. Raises CallRefusal NOT_AUTHORIZED when it has no role."""
     key = transcript.key_id(spki)
     roles = set(manifest.roles(spki)) if manifest else set()
     if key in owners:
@@ -24,46 +24,46 @@ def identify(spki: bytes, *, owners: Collection[str], manifest: Manifest | None,
             if manifest
             else f"No manifest has been submitted, and the boot configuration does not name the key {key}."
         )
-        raise Refusal(Reason.NOT_AUTHORIZED, message, key=key, state=state.value)
+        raise CallRefusal(Reason.NOT_AUTHORIZED, message, key=key, state=state.value)
     return PartyIdentity(manifest.names(spki) if manifest else (), tuple(sorted(roles)))
 
 
-def require_role(session: Session, role: str) -> None:
-    """Raises Refusal NOT_AUTHORIZED when the session's key lacks the role."""
+def require_role(session: BoundSession, role: str) -> None:
+    """Raises CallRefusal NOT_AUTHORIZED when the session's key lacks the role."""
     if role not in session.identity.roles:
-        raise Refusal(
+        raise CallRefusal(
             Reason.NOT_AUTHORIZED,
             f"This call requires the role {role}; the key {session.key_id} has: {', '.join(session.identity.roles)}.",
             key=session.key_id,
         )
 
 
-def require_provider(session: Session, asset: Asset) -> None:
-    """Raises Refusal NOT_AUTHORIZED unless the session's party provides the asset."""
+def require_provider(session: BoundSession, asset: Asset) -> None:
+    """Raises CallRefusal NOT_AUTHORIZED unless the session's party provides the asset."""
     if asset.provider not in session.identity.parties:
-        raise Refusal(
+        raise CallRefusal(
             Reason.NOT_AUTHORIZED,
             f"{asset.provider} provides {asset.name}; this key belongs to {_names(session)}.",
             key=session.key_id,
         )
 
 
-def require_consumer(session: Session, consumer: str, manifest: Manifest) -> None:
-    """Raises Refusal NOT_AUTHORIZED unless the manifest gives the session's party the slot of ``consumer``."""
+def require_consumer(session: BoundSession, consumer: str, manifest: Manifest) -> None:
+    """Raises CallRefusal NOT_AUTHORIZED unless the manifest gives the session's party the slot of ``consumer``."""
     if consumer not in manifest.results.consumers or consumer not in session.identity.parties:
-        raise Refusal(
+        raise CallRefusal(
             Reason.NOT_AUTHORIZED,
             f"This key belongs to {_names(session)}; it cannot fetch the result for {consumer[:64]!r}.",
         )
 
 
-def require_reader(session: Session, manifest: Manifest) -> None:
-    """Raises Refusal NOT_AUTHORIZED unless the manifest lets the session's party read the algorithm's logs."""
+def require_reader(session: BoundSession, manifest: Manifest) -> None:
+    """Raises CallRefusal NOT_AUTHORIZED unless the manifest lets the session's party read the algorithm's logs."""
     if not set(manifest.logs.readers) & set(session.identity.parties):
-        raise Refusal(
+        raise CallRefusal(
             Reason.NOT_AUTHORIZED, f"This key belongs to {_names(session)}; the manifest does not let it read the logs."
         )
 
 
-def _names(session: Session) -> str:
+def _names(session: BoundSession) -> str:
     return ", ".join(session.identity.parties) or "no party in the manifest"

@@ -8,7 +8,7 @@ from typing import Self
 
 from agent_runtime.computation.job_from_manifest import build_job
 from agent_runtime.computation.results import OVERHEAD
-from agent_runtime.errors import AgentError, Reason, Refusal
+from agent_runtime.errors import AgentError, CallRefusal, Reason
 from agent_runtime.runner.oci_config import memory_limit
 from cloister.protocol.manifest import Manifest
 
@@ -36,9 +36,9 @@ class RequiredCapacity:
         )
 
     def check(self, *, store: int, memory: int) -> None:
-        """Raises Refusal TOO_LARGE when fewer bytes are free; ``memory`` includes ``store``."""
+        """Raises CallRefusal TOO_LARGE when fewer bytes are free; ``memory`` includes ``store``."""
         if self.store > store or self.store + self.run > memory:
-            raise Refusal(
+            raise CallRefusal(
                 Reason.TOO_LARGE,
                 f"The manifest needs {self.store} bytes for assets and results and {self.run} bytes for the run. "
                 f"This machine has {store} bytes for assets and results, and {memory} bytes for both.",

@@ -9,8 +9,8 @@ from agent_runtime.computation.receipt import SignedReceipt
 from agent_runtime.computation.results import ResultSlots
 from agent_runtime.computation.run import Run
 from agent_runtime.computation.state import ENDED, Lifecycle
-from agent_runtime.errors import Reason, Refusal
-from agent_runtime.rpc.session import PartyIdentity, Session
+from agent_runtime.errors import CallRefusal, Reason
+from agent_runtime.rpc.session import BoundSession, PartyIdentity
 from agent_runtime.runner.protocol import RunnerOperation
 from cloister.protocol.canonical import FormatError
 from cloister.protocol.events import EventKind, State
@@ -38,25 +38,25 @@ class Computation:
         return self._context.slots
 
     def identify(self, spki: bytes) -> PartyIdentity:
-        """Parties and roles of a key. Raises Refusal NOT_AUTHORIZED when it has no role."""
+        """Parties and roles of a key. Raises CallRefusal NOT_AUTHORIZED when it has no role."""
         # The lock: between a manifest's measurement and its acceptance, a session would be bound to it without parties.
         with self.lifecycle.lock:
             manifest = self.lifecycle.manifest
         owners = self._context.boot_configuration.owners
         return authorization.identify(spki, owners=owners, manifest=manifest, state=self.lifecycle.state)
 
-    def submit(self, data: bytes, session: Session) -> bytes:
+    def submit(self, data: bytes, session: BoundSession) -> bytes:
         """Accept the one manifest of this boot; returns its digest."""
         authorization.require_role(session, authorization.OWNER)
         try:
             manifest = Manifest.parse(data)
         except FormatError as error:
-            raise Refusal(Reason.MANIFEST_INVALID, error.message) from error
+            raise CallRefusal(Reason.MANIFEST_INVALID, error.message) from error
         job_from_manifest.check_supported(manifest)
         lifecycle = self.lifecycle
         with lifecycle.lock:
             if lifecycle.manifest is not None:
-                raise Refusal(
+                raise CallRefusal(
                     Reason.ALREADY_SUBMITTED,
                     "This machine already has a manifest. Reset it to submit another.",
                     manifest=lifecycle.manifest.digest().hex(),
@@ -73,15 +73,15 @@ class Computation:
             lifecycle.append(EventKind.MANIFEST, actor=session.key_id)
         return manifest.digest()
 
-    def asset_for(self, name: str, session: Session) -> tuple[Asset, Manifest]:
-        """An asset that this session's party provides. Raises Refusal NOT_READY, UNKNOWN_ASSET, NOT_AUTHORIZED."""
+    def asset_for(self, name: str, session: BoundSession) -> tuple[Asset, Manifest]:
+        """An asset that this session's party provides. Raises CallRefusal NOT_READY, UNKNOWN_ASSET, NOT_AUTHORIZED."""
         manifest = self.lifecycle.require_manifest()
         asset = self._context.store.asset(name)
         authorization.require_provider(session, asset)
         return asset, manifest
 
-    def consent(self, name: str, signature: bytes, session: Session) -> None:
-        """Record a provider's consent. Raises Refusal WRONG_CONSENT, LOG_FULL, and those of :meth:`asset_for`."""
+    def consent(self, name: str, signature: bytes, session: BoundSession) -> None:
+        """Record a provider's consent. Raises CallRefusal WRONG_CONSENT, LOG_FULL, and those of :meth:`asset_for`."""
         asset, manifest = self.asset_for(name, session)
         consent = consents.verified_consent(asset, signature, manifest, session)
         with self.lifecycle.lock:
@@ -91,7 +91,7 @@ class Computation:
                 self.lifecycle.append(EventKind.CONSENT, actor=session.key_id, detail=consents.event_detail(consent))
                 self._consents.keep(consent, session)
 
-    def received(self, name: str, session: Session) -> None:
+    def received(self, name: str, session: BoundSession) -> None:
         """Record that an asset is complete. After the last one the run starts."""
         with self.lifecycle.lock:
             if self.lifecycle.state is not State.RECEIVING:
@@ -105,20 +105,20 @@ class Computation:
         self._run.start()
 
     def require_receiving(self) -> None:
-        """Raises Refusal NOT_READY unless assets are being received."""
+        """Raises CallRefusal NOT_READY unless assets are being received."""
         if self.lifecycle.state is not State.RECEIVING:
             raise self.lifecycle.not_ready("Assets cannot be uploaded")
 
-    def slot_for(self, consumer: str, session: Session) -> None:
-        """Raises Refusal unless results are ready and the slot belongs to this session's party."""
+    def slot_for(self, consumer: str, session: BoundSession) -> None:
+        """Raises CallRefusal unless results are ready and the slot belongs to this session's party."""
         authorization.require_consumer(session, consumer, self.lifecycle.require_manifest())
         self.expire()
         if self.lifecycle.detail == Reason.EXPIRED and not self._context.slots.consumed_at(consumer):
-            raise Refusal(Reason.EXPIRED, "The result expired before it was fetched, and was deleted.")
+            raise CallRefusal(Reason.EXPIRED, "The result expired before it was fetched, and was deleted.")
         if self.lifecycle.state not in (State.CONSUMING, State.COMPLETE):
             raise self.lifecycle.not_ready("There is no result")
 
-    def logs_for(self, session: Session) -> Logs:
+    def logs_for(self, session: BoundSession) -> Logs:
         """The algorithm's logs, if the manifest lets this session read them now."""
         manifest, state = self.lifecycle.require_manifest(), self.lifecycle.state
         authorization.require_reader(session, manifest)
@@ -127,14 +127,14 @@ class Computation:
             raise self.lifecycle.not_ready("The logs are not available")
         return self._run.logs
 
-    def receipt_for(self, session: Session) -> SignedReceipt:
+    def receipt_for(self, session: BoundSession) -> SignedReceipt:
         """The receipt and its evidence. Members only."""
         authorization.require_role(session, authorization.MEMBER)
         if self._run.receipt is None:
             raise self.lifecycle.not_ready("There is no receipt")
         return self._run.receipt
 
-    def release(self, consumer: str, digest: bytes, session: Session) -> bytes:
+    def release(self, consumer: str, digest: bytes, session: BoundSession) -> bytes:
         """Release the key of a slot, once. ``digest`` shows that the consumer has the whole ciphertext."""
         with self.lifecycle.lock:
             self.slot_for(consumer, session)
@@ -148,17 +148,17 @@ class Computation:
                 self.lifecycle.end(State.COMPLETE, EventKind.COMPLETED)
             return key
 
-    def stop(self, session: Session) -> None:
+    def stop(self, session: BoundSession) -> None:
         """End the computation and delete its data."""
         authorization.require_role(session, authorization.OWNER)
         with self.lifecycle.lock:
             self.lifecycle.require_manifest()
             if self.lifecycle.state in ENDED:
                 state = self.lifecycle.state.value
-                raise Refusal(Reason.ALREADY_ENDED, f"The computation has ended: {state}.", state=state)
+                raise CallRefusal(Reason.ALREADY_ENDED, f"The computation has ended: {state}.", state=state)
             self.lifecycle.end(State.STOPPED, EventKind.STOPPED, actor=session.key_id)
 
-    def wipe(self, session: Session) -> None:
+    def wipe(self, session: BoundSession) -> None:
         """Before a reset: end the computation, if one is unfinished, and delete its data."""
         authorization.require_role(session, authorization.OWNER)
         with self.lifecycle.lock:

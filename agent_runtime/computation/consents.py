@@ -1,8 +1,8 @@
 """Verifies the providers' consents, limits their number and keeps them for the receipt."""
 
-from agent_runtime.errors import Reason, Refusal
+from agent_runtime.errors import CallRefusal, Reason
 from agent_runtime.limits import Limits
-from agent_runtime.rpc.session import Session
+from agent_runtime.rpc.session import BoundSession
 from cloister.protocol import canonical, transcript
 from cloister.protocol.manifest import Asset, Manifest
 from cloister.protocol.receipt import Consent
@@ -10,8 +10,8 @@ from cloister.protocol.receipt import Consent
 _MAX_SIGNATURE = 1024
 
 
-def verified_consent(asset: Asset, signature: bytes, manifest: Manifest, session: Session) -> Consent:
-    """Verify a provider's consent. Raises Refusal WRONG_CONSENT for a wrong key, asset, manifest or session."""
+def verified_consent(asset: Asset, signature: bytes, manifest: Manifest, session: BoundSession) -> Consent:
+    """Verify a provider's consent. Raises CallRefusal WRONG_CONSENT for a wrong key, asset, manifest or session."""
     message = transcript.consent_message(
         manifest_digest=manifest.digest(),
         asset=asset.name,
@@ -20,7 +20,7 @@ def verified_consent(asset: Asset, signature: bytes, manifest: Manifest, session
     )
     provider = manifest.parties[asset.provider]
     if len(signature) > _MAX_SIGNATURE or not transcript.verify(provider, signature, message):
-        raise Refusal(
+        raise CallRefusal(
             Reason.WRONG_CONSENT,
             f"{asset.name}: the consent is invalid for SHA-256 {asset.digest}, this manifest and this session.",
             asset=asset.name,
@@ -47,17 +47,19 @@ class Consents:
         self._counted: set[tuple[str, str]] = set()
         self._kept: dict[str, Consent] = {}
 
-    def is_new(self, asset: str, session: Session, *, assets: int) -> bool:
-        """Whether this session has not yet consented to ``asset``, one of ``assets``. Raises Refusal LOG_FULL."""
+    def is_new(self, asset: str, session: BoundSession, *, assets: int) -> bool:
+        """Whether this session has not yet consented to ``asset``, one of ``assets``. Raises CallRefusal LOG_FULL."""
         if (session.id, asset) in self._counted:
             return False
         before = sum(name == asset for _, name in self._counted)
         # Equal shares: no provider can use up the consents of another provider's asset.
         if before >= min(self._limits.consents_per_asset, max(1, self._limits.consents // assets)):
-            raise Refusal(Reason.LOG_FULL, f"{asset}: too many uploads were started. Reset the machine to start again.")
+            raise CallRefusal(
+                Reason.LOG_FULL, f"{asset}: too many uploads were started. Reset the machine to start again."
+            )
         return True
 
-    def keep(self, consent: Consent, session: Session) -> None:
+    def keep(self, consent: Consent, session: BoundSession) -> None:
         """Keep a consent. It replaces an earlier one to the same asset."""
         self._counted.add((session.id, consent.asset))
         self._kept[consent.asset] = consent

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 
 from agent_runtime.clock import Clock
-from agent_runtime.errors import Reason, Refusal
+from agent_runtime.errors import CallRefusal, Reason
 from agent_runtime.rpc.keys import EventKey
 from cloister.protocol import canonical, events
 from cloister.protocol.events import Event, EventKind, State
@@ -36,11 +36,11 @@ class EventLog:
         actor: str | None = None,
         detail: dict[str, str] | None = None,
     ) -> Event:
-        """Add an event; ``manifest`` is its digest, ``actor`` a key id. Raises Refusal LOG_FULL."""
+        """Add an event; ``manifest`` is its digest, ``actor`` a key id. Raises CallRefusal LOG_FULL."""
         with self._changed:
             limit = events.MAX_EVENTS - (RESERVE if kind is EventKind.CONSENT else 0)
             if len(self._lines) >= limit:
-                raise Refusal(Reason.LOG_FULL, "The event log is full. Reset the machine to start again.")
+                raise CallRefusal(Reason.LOG_FULL, "The event log is full. Reset the machine to start again.")
             event = Event(
                 sequence=len(self._lines),
                 previous=self.head.hex(),

@@ -1,6 +1,6 @@
 """Translates a manifest into a job for the runner, and checks that this version can run it."""
 
-from agent_runtime.errors import Reason, Refusal
+from agent_runtime.errors import CallRefusal, Reason
 from agent_runtime.runner.oci_config import MAX_ARGUMENT, launcher_argument
 from agent_runtime.runner.protocol import OWN_NAMES, Job, PackedDataset
 from cloister.protocol.manifest import KINDS, Manifest
@@ -27,19 +27,19 @@ def build_job(manifest: Manifest) -> Job:
 
 
 def check_supported(manifest: Manifest) -> None:
-    """Raises Refusal UNSUPPORTED_KIND or MANIFEST_INVALID for a manifest whose algorithm cannot start."""
+    """Raises CallRefusal UNSUPPORTED_KIND or MANIFEST_INVALID for a manifest whose algorithm cannot start."""
     algorithm = manifest.algorithm
     if algorithm.kind not in KINDS:
-        raise Refusal(
+        raise CallRefusal(
             Reason.UNSUPPORTED_KIND,
             f"algorithm.kind must be python, not {algorithm.kind}.",
             kind=algorithm.kind,
         )
     if len(launcher_argument(build_job(manifest))) >= MAX_ARGUMENT:
         message = f"algorithm.args is too long: the launcher's argument must be shorter than {MAX_ARGUMENT} bytes."
-        raise Refusal(Reason.MANIFEST_INVALID, message)
+        raise CallRefusal(Reason.MANIFEST_INVALID, message)
     if algorithm.asset.file in OWN_NAMES:
-        raise Refusal(
+        raise CallRefusal(
             Reason.MANIFEST_INVALID,
             f"algorithm.file must not be {algorithm.asset.file}: a folder of the sandbox has this name.",
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from agent_runtime.errors import AgentError, Reason, Refusal
+from agent_runtime.errors import AgentError, CallRefusal, Reason
 from agent_runtime.limits import Limits
 from cloister.protocol import archive, slot
 
@@ -128,31 +128,31 @@ class ResultSlots:
         return list(self._slots.values())
 
     def read(self, consumer: str, offset: int) -> Iterator[bytes]:
-        """The slot's ciphertext from ``offset``. Raises Refusal CONSUMED or MALFORMED."""
+        """The slot's ciphertext from ``offset``. Raises CallRefusal CONSUMED or MALFORMED."""
         found = self._open(consumer)
         if offset > found.size:
-            raise Refusal(Reason.MALFORMED, f"The offset must be at most {found.size} (the size), not {offset}.")
+            raise CallRefusal(Reason.MALFORMED, f"The offset must be at most {found.size} (the size), not {offset}.")
         with found.path.open("rb") as source:
             source.seek(offset)
             while data := source.read(_CHUNK):
                 yield data
 
     def size(self, consumer: str) -> int:
-        """Bytes of the slot's ciphertext. Raises Refusal CONSUMED."""
+        """Bytes of the slot's ciphertext. Raises CallRefusal CONSUMED."""
         return self._open(consumer).size
 
     def check_digest(self, consumer: str, digest: bytes) -> None:
-        """Raises Refusal CONSUMED, or DIGEST_OF_CIPHERTEXT when ``digest`` is not the ciphertext's."""
+        """Raises CallRefusal CONSUMED, or DIGEST_OF_CIPHERTEXT when ``digest`` is not the ciphertext's."""
         found = self._open(consumer)
         if not secrets.compare_digest(digest, found.digest):
-            raise Refusal(
+            raise CallRefusal(
                 Reason.DIGEST_OF_CIPHERTEXT,
                 "The digest differs from the ciphertext's, so the key was not released. Fetch the result again.",
                 found=digest[:32].hex(),
             )
 
     def release(self, consumer: str, when: str) -> bytes:
-        """Return the slot's key, and delete key and ciphertext here. Raises Refusal CONSUMED."""
+        """Return the slot's key, and delete key and ciphertext here. Raises CallRefusal CONSUMED."""
         with self._lock:
             found = self._open(consumer)
             key, found.key, found.consumed_at = found.key, None, when
@@ -185,8 +185,8 @@ class ResultSlots:
         return found
 
 
-def _consumed(found: ResultSlot) -> Refusal:
-    return Refusal(
+def _consumed(found: ResultSlot) -> CallRefusal:
+    return CallRefusal(
         Reason.CONSUMED,
         f"The result for {found.consumer} was consumed at {found.consumed_at}. Its key is released only once.",
         consumed_at=found.consumed_at,

@@ -5,7 +5,7 @@ import threading
 from agent_runtime.computation.assets import AssetStore
 from agent_runtime.computation.context import ComputationContext
 from agent_runtime.computation.results import ResultSlots
-from agent_runtime.errors import Reason, Refusal, fault_location
+from agent_runtime.errors import CallRefusal, Reason, fault_location
 from agent_runtime.runner.client import RunHandle
 from agent_runtime.runner.protocol import RunnerOperation
 from cloister.protocol.events import EventKind, State
@@ -35,14 +35,14 @@ class Lifecycle:
         return self.state is not State.IDLE and self.state not in ENDED
 
     def require_manifest(self) -> Manifest:
-        """The manifest. Raises Refusal NOT_READY before one is submitted."""
+        """The manifest. Raises CallRefusal NOT_READY before one is submitted."""
         if self.manifest is None:
-            raise Refusal(Reason.NOT_READY, "No manifest has been submitted.", state=self.state.value)
+            raise CallRefusal(Reason.NOT_READY, "No manifest has been submitted.", state=self.state.value)
         return self.manifest
 
-    def not_ready(self, message: str) -> Refusal:
+    def not_ready(self, message: str) -> CallRefusal:
         """The refusal of a step that the state does not allow; ``message`` is followed by "in the state X"."""
-        return Refusal(Reason.NOT_READY, f"{message} in the state {self.state.value}.", state=self.state.value)
+        return CallRefusal(Reason.NOT_READY, f"{message} in the state {self.state.value}.", state=self.state.value)
 
     def append(self, kind: EventKind, *, actor: str | None = None, detail: dict[str, str] | None = None) -> str:
         """Append an event with the current state. Returns the event's time."""

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import replace
 
-from agent_runtime.errors import Reason, Refusal
+from agent_runtime.errors import CallRefusal, Reason
 from agent_runtime.limits import Limits
 from agent_runtime.platform.machine import PlatformMachine
 from cloister.attestation.evidence import Evidence, ReceiptBinding, SessionBinding
@@ -47,12 +47,12 @@ class Attester:
         """Measure the one manifest of this boot."""
         with self._lock:
             if self._manifest is not None:
-                raise Refusal(Reason.ALREADY_SUBMITTED, "This machine has already measured a manifest.")
+                raise CallRefusal(Reason.ALREADY_SUBMITTED, "This machine has already measured a manifest.")
             self._measure(Kind.MANIFEST, digest)
             self._manifest = digest
 
     def for_session(self, *, nonce: bytes, tls_key_digest: bytes, hpke_key_digest: bytes) -> Evidence:
-        """Evidence for opening a session. Raises Refusal BUSY when too many are waiting (:class:`_EvidenceQueue`)."""
+        """Evidence for opening a session. Raises CallRefusal BUSY if too many wait (:class:`_EvidenceQueue`)."""
         with self._queue.turn(), self._lock:
             binding = SessionBinding(nonce, tls_key_digest, hpke_key_digest, self._manifest)
             return self._collect(binding)
@@ -98,7 +98,7 @@ class _EvidenceQueue:
 
     @contextmanager
     def turn(self) -> Generator[None]:
-        """Wait for a turn. Raises Refusal BUSY when the call is dropped or waits too long."""
+        """Wait for a turn. Raises CallRefusal BUSY when the call is dropped or waits too long."""
         ticket = object()
         with self._changed:
             if self._current is None:
@@ -121,7 +121,7 @@ class _EvidenceQueue:
         if ticket is not self._current:
             if ticket in self._waiting:
                 self._waiting.remove(ticket)
-            raise Refusal(Reason.BUSY, "The machine is making evidence for other sessions. Try again in a moment.")
+            raise CallRefusal(Reason.BUSY, "The machine is making evidence for other sessions. Try again in a moment.")
 
     def _draw(self) -> object:
         return self._waiting.pop(secrets.randbelow(len(self._waiting)))

@@ -13,10 +13,10 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from agent_runtime.errors import Reason, Refusal, fault_location
+from agent_runtime.errors import CallRefusal, Reason, fault_location
 from agent_runtime.limits import Limits
 from agent_runtime.rpc.deadlines import Deadline, Deadlines
-from agent_runtime.rpc.session import Session, Sessions
+from agent_runtime.rpc.session import BoundSession, Sessions
 from cloister.protocol.sealing import Opener, Sealer, SealError, Sender
 from cloister.v1 import agent_pb2
 
@@ -38,7 +38,7 @@ class UnaryMethod:
     """A sealed call with one request and one answer: ``handler(session, request, call)``."""
 
     request: type[Message]
-    handler: Callable[[Session, Any, "Call"], Message]
+    handler: Callable[[BoundSession, Any, "Call"], Message]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class DownloadMethod:
     """A sealed call with one request and a stream of answers: ``handler(session, request, call)``."""
 
     request: type[Message]
-    handler: Callable[[Session, Any, "Call"], Iterator[Message]]
+    handler: Callable[[BoundSession, Any, "Call"], Iterator[Message]]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class UploadMethod:
     """A sealed call with streams in both directions: ``handler(session, requests, call)``."""
 
     request: type[Message]
-    handler: Callable[[Session, Iterator[Any], "Call"], Iterator[Message]]
+    handler: Callable[[BoundSession, Iterator[Any], "Call"], Iterator[Message]]
 
 
 Method = PlainMethod | UnaryMethod | DownloadMethod | UploadMethod
@@ -130,13 +130,13 @@ class CallHandler(grpc.GenericRpcHandler):
             return
         except _PeerGone:
             return
-        except Refusal as refusal:
+        except CallRefusal as refusal:
             status = refusal
         except SealError as error:
-            status = Refusal(Reason.FRAME, error.message)
+            status = CallRefusal(Reason.FRAME, error.message)
         except Exception as error:  # noqa: BLE001 - its text must reach neither peer nor console
             print(f"{name} failed: {fault_location(error)}", flush=True)
-            status = Refusal(Reason.INTERNAL, "The call failed inside the agent.")
+            status = CallRefusal(Reason.INTERNAL, "The call failed inside the agent.")
         finally:
             deadline.clear()
         info = agent_pb2.ErrorInfo(reason=status.reason.value, metadata=status.metadata)
@@ -180,7 +180,7 @@ class CallHandler(grpc.GenericRpcHandler):
         self, method: DownloadMethod | UploadMethod, exchange: "_Exchange", call: Call, deadline: Deadline
     ) -> Iterator[bytes]:
         if not self._long.acquire(blocking=False):
-            raise Refusal(Reason.BUSY, "Too many calls are open. Try again in a moment.")
+            raise CallRefusal(Reason.BUSY, "Too many calls are open. Try again in a moment.")
         idle = self._limits.idle_stream_seconds
         try:
             if isinstance(method, DownloadMethod):
@@ -225,7 +225,7 @@ class _WaitingCalls:
 class _Exchange:
     """One sealed call: unseals the client's frames in order and seals the agent's answers."""
 
-    def __init__(self, session: Session, method: str, first: agent_pb2.Sealed, frames: Frames) -> None:
+    def __init__(self, session: BoundSession, method: str, first: agent_pb2.Sealed, frames: Frames) -> None:
         """Unseal the first frame. Raises SealError."""
         self.session = session
         self._stream = first.stream
@@ -280,4 +280,4 @@ def _parse(message_type: type[Message], data: bytes) -> Any:
     try:
         return message_type.FromString(data)
     except DecodeError as error:
-        raise Refusal(Reason.MALFORMED, f"The call carries no valid {message_type.DESCRIPTOR.name}.") from error
+        raise CallRefusal(Reason.MALFORMED, f"The call carries no valid {message_type.DESCRIPTOR.name}.") from error

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from google.protobuf.message import DecodeError
 
 from agent_runtime.clock import Clock
-from agent_runtime.errors import Reason, Refusal
+from agent_runtime.errors import CallRefusal, Reason
 from agent_runtime.limits import Limits
 from agent_runtime.platform.attester import Attester
 from agent_runtime.rpc.keys import TlsIdentity
@@ -32,7 +32,7 @@ class PartyIdentity:
 
 
 @dataclass
-class Session:
+class BoundSession:
     """A bound session."""
 
     id: str
@@ -66,10 +66,10 @@ class Session:
     """Guards ``last_stream``."""
 
     def take(self, stream: int) -> None:
-        """Use a stream id of the client. They must increase. Raises Refusal STREAM_REPEATED."""
+        """Use a stream id of the client. They must increase. Raises CallRefusal STREAM_REPEATED."""
         with self.lock:
             if stream <= self.last_stream:
-                raise Refusal(
+                raise CallRefusal(
                     Reason.STREAM_REPEATED,
                     f"Stream id {stream} was already used in this session; the last one was {self.last_stream}.",
                 )
@@ -106,17 +106,17 @@ class Sessions:
         self._clock = clock
         self._lock = threading.Lock()
         self._pending: dict[str, _PendingSession] = {}
-        self._bound: dict[str, Session] = {}
+        self._bound: dict[str, BoundSession] = {}
 
     def open(self, request: agent_pb2.OpenSessionRequest) -> agent_pb2.OpenSessionResponse:
-        """Make evidence over the caller's nonce and a fresh key. Raises Refusal MALFORMED, BUSY.
+        """Make evidence over the caller's nonce and a fresh key. Raises CallRefusal MALFORMED, BUSY.
 
         Beyond the limit the oldest pending session is dropped: refusing the new one would let anyone lock out all
         others. Sessions open no faster than quotes are made, so a party has time to bind its session.
         """
         nonce = request.nonce
         if len(nonce) != NONCE_SIZE:
-            raise Refusal(Reason.MALFORMED, f"The nonce must have {NONCE_SIZE} bytes, not {len(nonce)}.")
+            raise CallRefusal(Reason.MALFORMED, f"The nonce must have {NONCE_SIZE} bytes, not {len(nonce)}.")
         key = HpkeKeyPair.generate()
         evidence = self._attester.for_session(
             nonce=nonce,
@@ -156,19 +156,19 @@ class Sessions:
             raise _unknown()
         self._check_manifest(pending.manifest_digest)
         if len(request.sealed) > self._limits.bind_bytes:
-            raise Refusal(Reason.MALFORMED, "The message that binds the session is too large.")
+            raise CallRefusal(Reason.MALFORMED, "The message that binds the session is too large.")
         try:
             plain = agent_pb2.BindPlaintext.FromString(pending.key.open(request.sealed, info=pending.transcript))
             digest = transcript.bind_digest(pending.transcript, plain.secret, plain.party_key)
             genuine = transcript.verify(plain.party_key, plain.signature, digest)
         except (FormatError, DecodeError) as error:
-            raise Refusal(Reason.MALFORMED, "The message that binds the session is malformed.") from error
+            raise CallRefusal(Reason.MALFORMED, "The message that binds the session is malformed.") from error
         key_id = transcript.key_id(plain.party_key)
         if not genuine:
-            raise Refusal(
+            raise CallRefusal(
                 Reason.NOT_AUTHORIZED, f"The signature that binds the session is not from the key {key_id}.", key=key_id
             )
-        session = Session(
+        session = BoundSession(
             id=pending.id,
             transcript=pending.transcript,
             keys=SessionKeys.derive(
@@ -185,8 +185,8 @@ class Sessions:
         counter, ciphertext = Sealer(session.keys, Sender.AGENT, BIND, 0).seal(bound.SerializeToString(), last=True)
         return agent_pb2.Sealed(session_id=session.id, stream=0, counter=counter, last=True, ciphertext=ciphertext)
 
-    def find(self, session_id: str) -> Session:
-        """The bound session of this id. Raises Refusal SESSION_UNKNOWN."""
+    def find(self, session_id: str) -> BoundSession:
+        """The bound session of this id. Raises CallRefusal SESSION_UNKNOWN."""
         with self._lock:
             session = self._bound.get(session_id)
             now = self._clock.uptime()
@@ -194,20 +194,20 @@ class Sessions:
                 raise _unknown()
             return session
 
-    def check(self, session: Session) -> None:
-        """Raises Refusal MANIFEST_CHANGED when a manifest was submitted after the session was opened."""
+    def check(self, session: BoundSession) -> None:
+        """Raises CallRefusal MANIFEST_CHANGED when a manifest was submitted after the session was opened."""
         self._check_manifest(session.keys.manifest_digest)
 
-    def enter(self, session: Session) -> None:
-        """Count a call that begins. Raises Refusal BUSY when the session's key has too many."""
+    def enter(self, session: BoundSession) -> None:
+        """Count a call that begins. Raises CallRefusal BUSY when the session's key has too many."""
         with self._lock:
             calls = sum(other.calls for other in self._bound.values() if other.key_id == session.key_id)
             if calls >= self._limits.calls_per_key:
-                raise Refusal(Reason.BUSY, f"This key already has {calls} open calls. End one of them first.")
+                raise CallRefusal(Reason.BUSY, f"This key already has {calls} open calls. End one of them first.")
             session.calls += 1
             session.used = self._clock.uptime()
 
-    def leave(self, session: Session) -> None:
+    def leave(self, session: BoundSession) -> None:
         """End a call that :meth:`enter` counted."""
         with self._lock:
             session.calls -= 1
@@ -223,28 +223,28 @@ class Sessions:
                 if not session.calls and now > session.used + self._limits.session_idle_seconds:
                     del self._bound[session.id]
 
-    def _add(self, session: Session) -> None:
+    def _add(self, session: BoundSession) -> None:
         """Keep a session. A key with too many loses the one that is idle for longest; other keys cannot cause this."""
         with self._lock:
             own = [other for other in self._bound.values() if other.key_id == session.key_id]
             if len(own) >= self._limits.sessions_per_key:
                 idle = [other for other in own if not other.calls]
                 if not idle:
-                    raise Refusal(Reason.BUSY, f"This key already has {len(own)} sessions in use.")
+                    raise CallRefusal(Reason.BUSY, f"This key already has {len(own)} sessions in use.")
                 del self._bound[min(idle, key=lambda other: other.used).id]
             elif len(self._bound) >= self._limits.sessions:
-                raise Refusal(Reason.BUSY, "Too many sessions are open. Try again later.")
+                raise CallRefusal(Reason.BUSY, "Too many sessions are open. Try again later.")
             self._bound[session.id] = session
 
     def _check_manifest(self, digest: bytes) -> None:
         current = self._attester.manifest_digest
         if digest != current:
-            raise Refusal(
+            raise CallRefusal(
                 Reason.MANIFEST_CHANGED,
                 "A manifest was submitted after this session was opened. Open a new session.",
                 manifest=current.hex(),
             )
 
 
-def _unknown() -> Refusal:
-    return Refusal(Reason.SESSION_UNKNOWN, "The session is unknown or has ended. Open a new one.")
+def _unknown() -> CallRefusal:
+    return CallRefusal(Reason.SESSION_UNKNOWN, "The session is unknown or has ended. Open a new one.")

@@ -1,4 +1,4 @@
-"""Starts the agent: gives up every privilege first, for good, and only then imports it."""
+"""Drops all privileges for good, then imports and starts the agent."""
 
 import ctypes
 import os
@@ -10,8 +10,8 @@ PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
 
 
-def give_up_privileges(name: str) -> None:
-    """Become the user ``name`` with no capability left in any set and no way to gain one."""
+def drop_privileges(name: str) -> None:
+    """Become the user ``name``, with no capability in any set and no way to gain one."""
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
         last = int(file.read())
@@ -27,9 +27,9 @@ def give_up_privileges(name: str) -> None:
         raise OSError(ctypes.get_errno(), "no_new_privs cannot be set")
 
 
-give_up_privileges("agent")
+drop_privileges("agent")
 sys.path.insert(0, "/usr/lib/cloister")
 
-from agent_runtime.__main__ import main  # noqa: E402 - the agent's code is not touched with privileges
+from agent_runtime.__main__ import main  # noqa: E402 - the agent's code never runs with privileges
 
 main()

@@ -1,4 +1,4 @@
-"""Starts the runner, which is root: it builds the sandbox around an algorithm, and can power off and reboot."""
+"""Starts the runner, which is root: it runs the algorithm in a sandbox, and can power off and reboot."""
 
 import sys
 

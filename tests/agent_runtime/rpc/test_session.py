@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import pytest
 
-from agent_runtime.errors import Reason, Refusal
+from agent_runtime.errors import CallRefusal, Reason
 from agent_runtime.limits import Limits
 from cloister import endpoint
 from cloister.attestation.evidence import Evidence, SessionBinding
@@ -215,13 +215,13 @@ def test_nobody_is_kept_out_of_a_full_queue_for_evidence(tmp_path: Path, monkeyp
     with running_agent(tmp_path, (owner.id,), limits=Limits(quote_queue=1)) as running:
         world = World(running, {"owner": owner}, {})
         queue = running.agent.computation._context.attester._queue
-        refusals: list[Refusal] = []
+        refusals: list[CallRefusal] = []
 
         def stranger() -> None:
             try:
                 with queue.turn():
                     pass
-            except Refusal as refusal:
+            except CallRefusal as refusal:
                 refusals.append(refusal)
 
         with queue.turn():
