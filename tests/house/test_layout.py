@@ -46,8 +46,6 @@ SHARED_NAMES = {
     "Opening": _PENDING,
     "Outcome": _PENDING,
     "Quote": _PENDING,
-    "Refusal": _PENDING,
-    "Session": _PENDING,
 }
 """Names of several classes, with the reason."""
 
