@@ -1,4 +1,4 @@
-"""``invoke image.build`` and the size of what it builds."""
+"""Time of ``invoke image.build`` and the size of its outputs."""
 
 import json
 
@@ -6,15 +6,15 @@ from benchmarks.measurement import CHECKOUT, BenchmarkError, BenchmarkResult, in
 
 FLAVOR = "base"
 _OUTPUT = CHECKOUT / "out" / "image" / FLAVOR
-# What the raw disk holds, in the partitions; the rest of it is padding and the partition table.
+# The contents of the raw disk's partitions; the rest is padding and the partition table.
 _CONTENTS = ("uki.efi", "root.erofs", "root.verity")
 _MEGABYTE = 1_000_000
 
 
 def measure(repeat: int) -> list[BenchmarkResult]:
-    """Wall time of a build whose inputs are cached, and the sizes that the image's manifest names."""
+    """Wall time of a build with cached inputs, and the sizes in the image's manifest."""
     invoke("image.build", "--flavor", FLAVOR)
-    # Every step is done again; only the packages come from the cache.
+    # --fresh runs every step again; only the packages come from the cache.
     values = tuple(invoke("image.build", "--flavor", FLAVOR, "--fresh") for _ in range(repeat))
     sizes = _sizes()
     return [
@@ -31,4 +31,4 @@ def _sizes() -> dict[str, float]:
         outputs = json.loads((_OUTPUT / "manifest.json").read_bytes())["outputs"]
         return {name: outputs[name]["size"] / _MEGABYTE for name in _CONTENTS}
     except (OSError, ValueError, KeyError) as error:
-        raise BenchmarkError(f"{_OUTPUT / 'manifest.json'} does not name the sizes of the image.") from error
+        raise BenchmarkError(f"{_OUTPUT / 'manifest.json'} does not have the sizes of the outputs.") from error

@@ -1,4 +1,4 @@
-"""``invoke image.publish`` against Azurite and an emulator of Google's storage: time, memory, bytes."""
+"""Time, memory and bytes of ``invoke image.publish`` to Azurite and to an emulator of Google's storage."""
 
 import os
 import tempfile
@@ -18,12 +18,14 @@ _CONTAINER = "images"
 
 
 def measure(repeat: int) -> list[BenchmarkResult]:
-    """Seconds for an image that is there, bytes sent for one that is not, and the most memory for a disk of 4 GiB."""
+    """Time for an existing image, bytes sent for a new one, and peak memory for a disk of 4 GiB."""
     try:
-        # What stands in for the clouds is the tests', and comes with `make emulators`.
+        # The emulators belong to the tests; `make emulators` installs them.
         from tests.image.publish.azurite import azurite
     except ModuleNotFoundError as error:
-        raise BenchmarkError(f"There is no {error.name} here.", hint="Install it: make azure gcp emulators") from error
+        raise BenchmarkError(
+            f"The module {error.name} is not installed.", hint="Install it with `make azure gcp emulators`."
+        ) from error
     invoke("image.build", "--flavor", FLAVOR)
     with tempfile.TemporaryDirectory() as folder, azurite(Path(folder)) as azure:
         azure.client(_CONTAINER).create_container()
@@ -46,10 +48,8 @@ def _azure(azure: "Azurite", repeat: int) -> list[BenchmarkResult]:
         more = (proxy.sent - pages) / pages * 100
         values = tuple(_done(publish(*words, **environment)).seconds for _ in range(repeat))
     return [
-        BenchmarkResult(
-            "bytes on the wire beyond the pages that are not zero", (more,), "%", 5, f"{pages} bytes of pages"
-        ),
-        BenchmarkResult("`image.publish --to azure`, image is there", values, "s", 2, "wall time"),
+        BenchmarkResult("bytes on the wire in addition to non-zero pages", (more,), "%", 5, f"{pages} bytes of pages"),
+        BenchmarkResult("`image.publish --to azure`, existing image", values, "s", 2, "wall time"),
     ]
 
 
@@ -72,7 +72,7 @@ def _google(repeat: int) -> list[BenchmarkResult]:
     finally:
         del os.environ["STORAGE_EMULATOR_HOST"]
         server.stop()
-    return [BenchmarkResult("`image.publish --to gcp`, image is there", values, "s", 2, "wall time")]
+    return [BenchmarkResult("`image.publish --to gcp`, existing image", values, "s", 2, "wall time")]
 
 
 def _memory(azure: "Azurite", folder: Path) -> BenchmarkResult:

@@ -45,7 +45,7 @@ def predict(image: bytes) -> dict[int, Register]:
         4: replay(_programs(image)),
         9: replay(_kernel_inputs(image)),
         11: replay(_stub_sections(image)),
-        # systemd-stub measures additions to the command line, credentials and extensions here; there are none.
+        # systemd-stub measures additions to the command line, credentials and extensions here; nothing is added.
         12: replay([]),
         13: replay([]),
     }

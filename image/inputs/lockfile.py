@@ -52,7 +52,7 @@ class LockedPackage:
     archive: ``debian`` or ``debian-security``.
     path: relative to the archive's base address.
     sha256, size: of the file, in lower-case hex and bytes.
-    scripts: the maintainer scripts that are not run: preinst, config or postinst -> SHA-256; empty if there are none.
+    scripts: the maintainer scripts that are not run: preinst, config or postinst -> SHA-256; may be empty.
     """
 
     name: str

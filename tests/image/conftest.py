@@ -1,4 +1,4 @@
-"""What the tests of the image's inputs share: an empty cache, a small archive and its server."""
+"""Shared fixtures: an empty cache, a small archive and its server."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.image.small_archive import SmallArchive, SmallServer
 
 @pytest.fixture
 def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of inputs; the user's own is not touched."""
+    """An empty cache of inputs instead of the user's."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "cloister" / "inputs"
 

@@ -1,4 +1,4 @@
-"""A small archive of Debian packages with its own key, and a web server for it that can misbehave."""
+"""A small archive of Debian packages with its own key, and a web server for it that can fail."""
 
 import hashlib
 import io
@@ -48,7 +48,7 @@ def make_deb(control: Mapping[str, str], files: Mapping[str, bytes], scripts: Ma
 
 @dataclass
 class SmallArchive:
-    """Files by path below the mirror's address; ``add`` and ``publish`` write them as Debian's archive does."""
+    """Files by path below the mirror's address; ``add`` and ``release`` write them like Debian's archive."""
 
     key: Tsk = field(default_factory=lambda: Tsk.generate("Archive <archive@example.org>"))
     files: dict[str, bytes] = field(default_factory=dict)
@@ -80,7 +80,7 @@ class SmallArchive:
     def release(
         self, date: datetime = NOW, valid: timedelta | None = timedelta(days=7), codename: str = "trixie"
     ) -> bytes:
-        """A signed InRelease over the index as it stands, which is published too."""
+        """Publish the index and a signed InRelease for it; return the InRelease."""
         index = lzma.compress("\n".join(self.stanzas).encode())
         self.files[f"debian/dists/{codename}/{INDEX}"] = index
         lines = [f"Codename: {codename}", f"Date: {_date(date)}"]
@@ -97,9 +97,9 @@ def _date(moment: datetime) -> str:
 
 
 class SmallServer:
-    """Serves ``files`` on a local port. ``cut`` breaks the first answer for a path after so many bytes.
+    """Serves ``files`` on a local port. ``cut`` breaks the first response for a path after a number of bytes.
 
-    Without ``ranges`` it sends the whole file whatever it is asked for.
+    Without ``ranges`` it ignores the Range header and sends the whole file.
     """
 
     def __init__(self, files: Mapping[str, bytes]) -> None:

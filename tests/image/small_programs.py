@@ -1,4 +1,4 @@
-"""Small files of the kinds that an image is made of: an EFI program, an ELF program, a kernel module, a package."""
+"""Small examples of the files in an image: an EFI program, an ELF program, a kernel module, a package."""
 
 import io
 import lzma
@@ -13,7 +13,7 @@ STUB_SBAT = b"sbat,1,SBAT Version,sbat,1,https://example.org\n"
 
 
 def efi_program(sections: Iterable[tuple[str, bytes]] = ((".text", b"\xc3" * 100), (".sbat", STUB_SBAT))) -> bytes:
-    """A PE32+ file with these sections and room in its headers for eight more; it does nothing when run."""
+    """A PE32+ file with these sections and space in its headers for eight more; it does nothing when run."""
     file_alignment, section_alignment, headers = 512, 4096, 1024
     rows, contents, address, offset = b"", b"", section_alignment, headers
     count = 0
@@ -36,7 +36,7 @@ def efi_program(sections: Iterable[tuple[str, bytes]] = ((".text", b"\xc3" * 100
 
 
 def elf_program(needed: Iterable[str]) -> bytes:
-    """An ELF file whose dynamic section asks for these libraries, and no more."""
+    """An ELF file with a dynamic section that needs these libraries, and nothing else."""
     strings = b"\0" + b"".join(name.encode() + b"\0" for name in needed)
     dynamic, offset = b"", 1
     for name in needed:
@@ -55,7 +55,7 @@ def elf_program(needed: Iterable[str]) -> bytes:
 
 
 def module(name: str, depends: str = "", softdep: str = "") -> bytes:
-    """What of a kernel module is read: its .modinfo."""
+    """The part of a kernel module that is read: its .modinfo."""
     soft = b"softdep=pre: " + softdep.encode() + b"\0" if softdep else b""
     return b"\x7fELF...\0name=" + name.encode() + b"\0" + soft + b"depends=" + depends.encode() + b"\0tail"
 
@@ -75,7 +75,7 @@ def package_of_entries(entries: dict[str, tuple[int, TreeEntry]]) -> bytes:
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name, (mode, entry) in entries.items():
             member = tarfile.TarInfo(f"./{name}")
-            member.mode, member.uid, member.uname, member.mtime = mode, 1000, "somebody", 1_700_000_000
+            member.mode, member.uid, member.uname, member.mtime = mode, 1000, "builder", 1_700_000_000
             if entry.kind is EntryKind.DIRECTORY:
                 member.type = tarfile.DIRTYPE
             elif entry.kind is EntryKind.LINK:

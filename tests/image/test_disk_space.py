@@ -1,4 +1,4 @@
-"""A disk without room is a sentence that names the place, and leaves nothing behind."""
+"""A full disk is reported with the folder and a hint, and leaves no partial files."""
 
 import errno
 import os
@@ -15,14 +15,14 @@ from image.formats import contents
 from image.formats.contents import Contents
 
 
-def test_a_full_disk_is_a_sentence_with_the_place_and_what_to_do(tmp_path: Path) -> None:
+def test_error_for_a_full_disk_names_the_folder_and_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught, disk_space.needed(tmp_path, "A remedy."):
         Path("/dev/full").write_bytes(b"x")
     assert caught.value.message == f"{tmp_path} cannot be written: No space left on device."
     assert caught.value.hint == "Free some space there and try again. A remedy."
 
 
-def test_of_several_files_that_could_not_be_copied_one_says_why(tmp_path: Path) -> None:
+def test_error_with_several_failed_copies_names_the_reason(tmp_path: Path) -> None:
     for name in ("one", "other"):
         (tmp_path / "from" / name).mkdir(parents=True)
         (tmp_path / "from" / name / "file").write_bytes(b"x")
@@ -34,13 +34,13 @@ def test_of_several_files_that_could_not_be_copied_one_says_why(tmp_path: Path) 
     "error",
     [OSError(errno.EIO, "broken"), PermissionError(errno.EACCES, "no", "/elsewhere"), shutil.Error([("a", "b", "c")])],
 )
-def test_what_is_no_want_of_room_is_not_called_one(tmp_path: Path, error: OSError) -> None:
+def test_other_errors_are_not_reported_as_a_full_disk(tmp_path: Path, error: OSError) -> None:
     with pytest.raises(type(error)) as caught, disk_space.needed(tmp_path):
         raise error
     assert caught.value is error
 
 
-def test_an_image_without_room_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_keeps_the_previous_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     output.write({"disk.raw": b"old"}, tmp_path / "base")
 
     def full(made: Contents, path: Path) -> None:
@@ -54,7 +54,7 @@ def test_an_image_without_room_leaves_the_one_before(tmp_path: Path, monkeypatch
     assert (tmp_path / "base" / "disk.raw").read_bytes() == b"old"
 
 
-def test_a_step_that_cannot_be_kept_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_step_that_cannot_be_kept_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: Path, content: bytes) -> int:
         with open("/dev/full", "wb") as file:
             return file.write(content)

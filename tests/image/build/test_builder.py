@@ -1,4 +1,4 @@
-"""Modules come into root and initrd once each, in lists by what needs them."""
+"""Each module is in root and initrd once, in lists by platform."""
 
 from image.build import builder
 from image.rootfs.kernel import Module
@@ -6,7 +6,7 @@ from image.rootfs.kernel import Module
 BUS, DISK, CARD, LOG = (Module(name, name.encode()) for name in ("bus", "disk", "card", "log"))
 
 
-def test_each_list_leaves_out_what_is_loaded_before_it() -> None:
+def test_module_list_excludes_modules_that_are_already_loaded() -> None:
     initrd = {"": (DISK,), "cloud": (BUS, DISK)}
     root = {"": (LOG, DISK), "cloud": (BUS, CARD), "other": (BUS, LOG)}
 

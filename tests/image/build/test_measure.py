@@ -1,6 +1,6 @@
-"""What a machine will measure, computed from the kernel image alone: literal values for a small one.
+"""Predicted measurements of a small kernel image, as literal values.
 
-That the formulas are the firmware's, the stub's and the kernel's is shown where a machine boots (tests/e2e).
+The tests that boot a VM (tests/e2e) compare the formulas with firmware, stub and kernel.
 """
 
 import hashlib
@@ -50,13 +50,13 @@ def test_sections_are_measured_by_name_and_contents_in_the_stubs_order() -> None
     ]
 
 
-def test_another_command_line_shows_in_registers_4_9_and_11() -> None:
+def test_command_line_changes_registers_4_9_and_11() -> None:
     one, other = measure.predict(small_uki()), measure.predict(small_uki("quiet panic=-1 evil"))
 
     assert [index for index in one if one[index].value != other[index].value] == [4, 9, 11]
 
 
-def test_the_kernel_gets_the_initrd_padded_and_os_release_behind_it() -> None:
+def test_kernel_gets_the_padded_initrd_followed_by_os_release() -> None:
     handed = measure.handed_over_initrd({".initrd": b"12345", ".osrel": b"ID=small\n"})
 
     assert handed[:8] == b"12345\0\0\0"
@@ -64,7 +64,7 @@ def test_the_kernel_gets_the_initrd_padded_and_os_release_behind_it() -> None:
     assert handed.endswith(b"TRAILER!!!\0\0\0\0")
 
 
-def test_one_flipped_bit_of_the_initrd_shows() -> None:
+def test_flipped_bit_of_the_initrd_changes_registers_4_9_and_11() -> None:
     one, other = measure.predict(small_uki(initrd=b"initrd")), measure.predict(small_uki(initrd=b"inhtrd"))
 
     assert all(one[index].value != other[index].value for index in (4, 9, 11))

@@ -1,4 +1,4 @@
-"""An image's folder is replaced as a whole."""
+"""An image's folder is replaced as a whole or not at all."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def test_a_folder_is_replaced_and_nothing_else_is_left(
     assert [path.name for path in destination.parent.iterdir()] == ["base"]
 
 
-def test_two_folders_change_names_at_once(tmp_path: Path) -> None:
+def test_two_folders_are_exchanged_atomically(tmp_path: Path) -> None:
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_text(name)

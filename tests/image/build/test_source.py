@@ -1,4 +1,4 @@
-"""The agent in the image: exactly the modules that its two programs and the sandbox's launcher import."""
+"""The image contains exactly the modules that the agent, the runner and the launcher import."""
 
 import ast
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def path_of(module: str) -> Path | None:
 
 
 def imported(module: str) -> Iterator[str]:
-    """The names that a module imports, as modules and as what might be one."""
+    """The names that a module imports: modules, and names that might be modules."""
     path = path_of(module)
     assert path is not None
     for node in ast.walk(ast.parse(path.read_bytes())):
@@ -50,14 +50,14 @@ def test_the_recipe_names_exactly_what_the_agent_imports() -> None:
     assert sorted(recipe.load("base").agent.modules) == sorted(closure())
 
 
-def test_the_data_that_the_agent_reads_is_there() -> None:
+def test_data_files_of_the_agent_are_included() -> None:
     tree = source.agent(recipe.load("base").agent)
 
     assert "usr/lib/cloister/agent_runtime/runner/seccomp.json" in tree
     assert "usr/lib/cloister/cloister/protocol/schemas/manifest.schema.json" in tree
 
 
-def test_a_module_that_the_checkout_does_not_have_is_an_error() -> None:
+def test_missing_module_of_the_agent_is_an_error() -> None:
     with pytest.raises(ImageError, match=r"names cloister/nothing\.py"):
         source.agent(AgentRecipe(("cloister.nothing",)))
 

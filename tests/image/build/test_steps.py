@@ -1,4 +1,4 @@
-"""Steps: equal inputs are not worked on twice, changed inputs always are, and an interrupted step never ran."""
+"""Steps are cached for equal inputs, run again for changed ones, and leave nothing when interrupted."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from image.build.steps import Steps
 
 
-def test_a_step_with_equal_inputs_runs_once(tmp_path: Path) -> None:
+def test_step_with_equal_inputs_runs_once(tmp_path: Path) -> None:
     said: list[str] = []
     steps = Steps(tmp_path, said.append)
     made = [steps.run("Making", {"input": "a"}, lambda: {"x": b"1"}), steps.run("Making", {"input": "a"}, dict)]
@@ -16,7 +16,7 @@ def test_a_step_with_equal_inputs_runs_once(tmp_path: Path) -> None:
     assert said == ["Making", "Making (cached)"]
 
 
-def test_a_step_with_other_inputs_or_another_name_runs_again(tmp_path: Path) -> None:
+def test_step_with_other_inputs_or_another_name_runs_again(tmp_path: Path) -> None:
     steps = Steps(tmp_path, lambda _: None)
     steps.run("Making", {"input": "a"}, lambda: {"x": b"1"})
 
@@ -24,7 +24,7 @@ def test_a_step_with_other_inputs_or_another_name_runs_again(tmp_path: Path) -> 
     assert steps.run("Baking", {"input": "a"}, lambda: {"x": b"3"}) == {"x": b"3"}
 
 
-def test_without_a_folder_nothing_is_remembered() -> None:
+def test_without_a_folder_nothing_is_cached() -> None:
     steps = Steps(None, lambda _: None)
     steps.run("Making", {}, lambda: {"x": b"1"})
 

@@ -1,4 +1,4 @@
-"""Comparing images: which output, which register, which file in which layer; and locks as a changelog."""
+"""Comparing images by output, register and file; comparing locks as a changelog."""
 
 import hashlib
 import os
@@ -55,7 +55,7 @@ def test_a_changed_image_names_outputs_registers_and_files(tmp_path: Path) -> No
     ]
 
 
-def test_one_flipped_bit_of_an_output_is_noticed(tmp_path: Path) -> None:
+def test_flipped_bit_of_an_output_is_detected(tmp_path: Path) -> None:
     folder = image(tmp_path / "a", b"disk")
     described = output.read_manifest(folder)
     assert output.check(described, folder) == []
@@ -64,7 +64,7 @@ def test_one_flipped_bit_of_an_output_is_noticed(tmp_path: Path) -> None:
     assert output.check(described, folder) == ["disk.raw"]
 
 
-def test_files_that_came_and_went_are_named_with_their_layer() -> None:
+def test_added_and_missing_files_are_named_with_their_layer() -> None:
     one = manifest.listing({"root": {"a": {"mode": "0644"}, "b": {"mode": "0644"}}})
     other = manifest.listing({"root": {"b": {"mode": "0755"}}, "initrd": {"init": {"mode": "0755"}}})
 
@@ -75,7 +75,7 @@ def test_files_that_came_and_went_are_named_with_their_layer() -> None:
     ]
 
 
-def test_an_image_is_replaced_whole(tmp_path: Path) -> None:
+def test_image_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     folder = image(tmp_path / "a", b"disk")
     (folder / "left-over").write_bytes(b"x")
     image(folder, b"new")
@@ -107,7 +107,7 @@ def test_a_lock_and_an_image_cannot_be_compared(tmp_path: Path) -> None:
             diff.compare(path, path)
 
 
-def test_what_is_no_lock_and_no_list_of_files_is_the_users_own_input(tmp_path: Path) -> None:
+def test_invalid_lock_or_file_list_is_an_input_error(tmp_path: Path) -> None:
     (tmp_path / "lock.json").write_text('{"packages": 3}')
     with pytest.raises(InputError, match=r"Cannot compare .*lock\.json: Unsupported lock"):
         diff.compare(tmp_path / "lock.json", tmp_path / "lock.json")
@@ -119,16 +119,14 @@ def test_what_is_no_lock_and_no_list_of_files_is_the_users_own_input(tmp_path: P
 
 
 @pytest.mark.parametrize("content", [b"hello", (b"MZ" + bytes(58) + b"\x40" + bytes(3) + b"PE\0\0" + bytes(400))])
-def test_what_is_no_kernel_image_measures_as_nothing(tmp_path: Path, content: bytes) -> None:
+def test_measuring_an_invalid_kernel_image_is_an_input_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "uki.efi").write_bytes(content)
     with pytest.raises(Exit) as caught:
         tasks.measure.body(None, image=str(tmp_path))
     assert caught.value.code == 2
 
 
-def test_nothing_is_rebuilt_to_be_compared_with_what_is_not_there(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_verify_checks_its_inputs_before_it_rebuilds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for options in ({"against": f"{tmp_path}/absent"}, {"flavor": "absent"}, {"from_": f"{tmp_path}/absent"}):
         with pytest.raises(Exit) as caught:
             tasks.verify.body(None, **({"against": str(image(tmp_path / "a", b"disk"))} | options))

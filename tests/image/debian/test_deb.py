@@ -1,4 +1,4 @@
-"""A .deb is read, not installed; a damaged one is named."""
+"""A .deb is read without installing it; the error for a damaged one names it."""
 
 import lzma
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_package_is_read(package: Path) -> None:
         assert archive.getnames() == ["./usr/bin/crun"]
 
 
-def test_only_scripts_that_an_installation_runs_count(package: Path) -> None:
+def test_only_scripts_of_an_installation_are_returned(package: Path) -> None:
     assert deb.scripts(package) == {"postinst": b"true\n"}
 
 
@@ -38,7 +38,7 @@ def test_only_scripts_that_an_installation_runs_count(package: Path) -> None:
         (b"data.tar.xz ", b"data.tar.zst", "Expected xz or gzip"),
     ],
 )
-def test_what_is_no_package_is_named(package: Path, find: bytes, replace: bytes, message: str) -> None:
+def test_error_for_an_invalid_package_names_it(package: Path, find: bytes, replace: bytes, message: str) -> None:
     package.write_bytes(package.read_bytes().replace(find, replace))
     with pytest.raises(ImageError, match=message), deb.open_data(package):
         pass

@@ -1,4 +1,4 @@
-"""The mirror is the one that apt or the user names, and no other."""
+"""The mirror comes from the environment or from apt."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,14 +51,14 @@ def test_deb822_sources_are_read(tmp_path: Path) -> None:
     assert mirror.address("debian", "pool/a.deb") == "http://mirror.example.org/debian/pool/a.deb"
 
 
-def test_one_line_sources_are_read_and_security_is_looked_for_beside_them(tmp_path: Path) -> None:
+def test_one_line_sources_are_read_and_imply_the_security_archive(tmp_path: Path) -> None:
     assert Mirror.of_host({}, apt(tmp_path, "sources.list", ONE_LINE)).bases == {
         "debian": "http://mirror.example.org/debian",
         "debian-security": "http://mirror.example.org/debian-security",
     }
 
 
-def test_the_environment_goes_before_apt(tmp_path: Path) -> None:
+def test_environment_takes_precedence_over_apt(tmp_path: Path) -> None:
     environment = {
         "CLOISTER_DEBIAN_MIRROR": "http://own.example.org/",
         "CLOISTER_DEBIAN_SNAPSHOT": "http://old.example.org",

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from image.debian.versions import Version
 from image.errors import ImageError
 
-# Policy's own example first, then what Debian's suites hold.
+# Policy's example first, then versions from Debian's suites.
 ORDERED = [
     "1.0~beta1~svn1245",
     "1.0~beta1",
@@ -41,7 +41,7 @@ def test_versions_sort_as_debian_policy_says() -> None:
 
 
 @pytest.mark.parametrize(("left", "right"), [("1.0", "0:1.0"), ("1.0", "1.0-0"), ("1.00", "1.0"), ("1.a", "1.a0")])
-def test_versions_that_differ_only_in_writing_are_equal(left: str, right: str) -> None:
+def test_equivalent_spellings_of_a_version_are_equal(left: str, right: str) -> None:
     assert Version(left) == Version(right)
     assert hash(Version(left)) == hash(Version(right))
 
@@ -63,6 +63,6 @@ def test_a_tilde_makes_a_version_older_and_a_suffix_newer(text: str) -> None:
     assert Version(f"{text}~") < Version(text) < Version(f"{text}+b1")
 
 
-def test_epoch_that_is_no_number_is_refused() -> None:
+def test_epoch_that_is_not_a_number_is_rejected() -> None:
     with pytest.raises(ImageError, match="epoch"):
         assert Version("a:1") < Version("1")

@@ -1,4 +1,4 @@
-"""The initial RAM file system's archive: exact bytes."""
+"""cpio archives have the exact expected bytes."""
 
 import hashlib
 

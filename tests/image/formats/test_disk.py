@@ -1,4 +1,4 @@
-"""The disk: a partition table and a FAT volume that others read too, with known bytes."""
+"""The disk: a partition table and a FAT volume with known bytes, which other tools read."""
 
 import hashlib
 import struct
@@ -15,7 +15,7 @@ PARTITION = gpt.Partition("root", UUID(int=2), UUID(int=3), b"contents")
 
 
 def test_a_small_disk_has_the_known_digest() -> None:
-    # Read without complaint by sfdisk --verify.
+    # sfdisk --verify reports no error.
     assert (
         hashlib.sha256(gpt.disk([PARTITION], IDENTIFIER)).hexdigest()
         == "946fb94d644f53350704504ecd1d484764ddd4c67133f0c1ab33790d90da2afc"
@@ -47,13 +47,13 @@ def test_partitions_begin_at_whole_mebibytes_with_their_contents() -> None:
 
 
 def test_a_small_volume_has_the_known_digest() -> None:
-    # Read without complaint by fsck.fat 4.2 and mtools.
+    # fsck.fat 4.2 and mtools report no error.
     made = fat.volume({"EFI/BOOT/BOOTX64.EFI": b"program", "EFI/README.TXT": b"r" * 9000}, serial=0x12345678)
 
     assert hashlib.sha256(made).hexdigest() == "b075102b102791881ad2f40aecdbbe551fa4c6b68d2aa1fd135d71a858a92774"
 
 
-def test_a_file_is_found_through_the_chain_of_its_clusters() -> None:
+def test_file_is_readable_through_its_cluster_chain() -> None:
     contents = bytes(range(256)) * 40
     made = fat.volume({"BIG.BIN": contents}, serial=1)
     (table_sectors,) = struct.unpack_from("<H", made, 22)
@@ -68,12 +68,12 @@ def test_a_file_is_found_through_the_chain_of_its_clusters() -> None:
 
 
 @pytest.mark.parametrize("path", ["EFI/BOOT/TOOLONGNAME.EFI", "lower.efi", "A/B.EFIX", ".EFI"])
-def test_a_name_that_does_not_fit_is_refused(path: str) -> None:
+def test_name_that_is_not_8_3_is_rejected(path: str) -> None:
     with pytest.raises(ImageError, match=r"not an 8\.3 name"):
         fat.volume({path: b""}, serial=1)
 
 
-def test_the_root_hash_names_root_and_hash_tree() -> None:
+def test_root_hash_gives_the_identifiers_of_root_and_hash_tree() -> None:
     made = disk.build(b"uki", bytes(4096), bytes(8192), bytes(range(32)))
     identifiers = [made[1024 + 128 * index + 16 :][:16] for index in (1, 2)]
 

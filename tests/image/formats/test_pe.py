@@ -1,4 +1,4 @@
-"""PE files: sections are appended where a loader finds them, and the Authenticode digest is the firmware's."""
+"""PE files: a loader finds appended sections, and the Authenticode digest is the one that firmware computes."""
 
 import hashlib
 
@@ -28,12 +28,12 @@ def test_appended_sections_overlap_neither_in_the_file_nor_in_memory() -> None:
     ]
 
 
-def test_a_program_without_room_in_its_headers_is_refused() -> None:
+def test_program_without_space_in_its_headers_is_rejected() -> None:
     with pytest.raises(ImageError, match="no space for 16 more sections"):
         pe.append_sections(efi_program(), [(f".s{index}", b"x") for index in range(16)])
 
 
-def test_the_authenticode_digest_is_that_of_all_bytes_but_checksum_and_certificate_entry() -> None:
+def test_authenticode_digest_excludes_only_checksum_and_certificate_entry() -> None:
     image = efi_program()
     optional = 64 + 24
     kept = image[: optional + 64] + image[optional + 68 : optional + 144] + image[optional + 152 :]
@@ -54,6 +54,6 @@ def test_bytes_after_the_last_section_are_digested_up_to_a_multiple_of_eight() -
 
 
 @pytest.mark.parametrize("image", [b"", b"MZ", b"\x7fELF" + bytes(200), efi_program()[:100]])
-def test_what_is_no_efi_program_is_an_error(image: bytes) -> None:
+def test_invalid_efi_program_is_an_error(image: bytes) -> None:
     with pytest.raises(ImageError):
         pe.sections(image)

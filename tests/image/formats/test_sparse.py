@@ -1,4 +1,4 @@
-"""Where a disk is not zero, in memory and in a file with holes."""
+"""Extents of a disk that are not zero, in memory and in a file with holes."""
 
 import itertools
 import os
@@ -13,7 +13,7 @@ MEBIBYTE = 1 << 20
 
 
 @given(st.sets(st.integers(0, 40)), st.integers(0, 511))
-def test_what_is_left_out_is_zero_and_what_is_named_is_not(pages: set[int], at: int) -> None:
+def test_extents_contain_data_and_everything_else_is_zero(pages: set[int], at: int) -> None:
     data = bytearray(41 * 512 + 300)
     for page in pages:
         data[min(page * 512 + at, len(data) - 1)] = 1
@@ -47,7 +47,7 @@ def test_a_file_with_holes_has_the_same_extents(tmp_path: Path) -> None:
     ]
 
 
-def test_an_empty_file_has_none(tmp_path: Path) -> None:
+def test_file_of_zeros_has_no_extents(tmp_path: Path) -> None:
     path = tmp_path / "disk"
     path.write_bytes(bytes(MEBIBYTE))
     with path.open("rb") as file:

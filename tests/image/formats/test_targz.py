@@ -1,4 +1,4 @@
-"""The disk in a tar: one sparse member that others unpack to the very same disk."""
+"""The tar has one sparse member, which other tools unpack to the same disk."""
 
 import gzip
 import hashlib
@@ -18,14 +18,14 @@ GRANULE = 1 << 16
 
 
 def disk(*granules: int, size: int) -> bytes:
-    """``size`` granules, zero but for those that are named."""
+    """``size`` granules, all zero except those listed."""
     made = bytearray(size * GRANULE)
     for granule in granules:
         made[granule * GRANULE + 100 : granule * GRANULE + 200] = b"x" * 100
     return bytes(made)
 
 
-# Everywhere, at both ends, with a map that fits into the header, that needs another block, and that needs three.
+# All granules, both ends, and maps that fit into the header, need one more block, and need three.
 DISKS = [
     disk(0, 1, 2, size=3),
     disk(0, 9, size=10),
@@ -52,7 +52,7 @@ def test_python_unpacks_the_same_disk_of_whole_gibibytes(raw: bytes) -> None:
         assert file.read(1 << 20) == bytes(1 << 20)
 
 
-@pytest.mark.skipif(shutil.which("tar") is None, reason="there is no tar on this machine")
+@pytest.mark.skipif(shutil.which("tar") is None, reason="tar is not installed")
 @pytest.mark.parametrize("raw", DISKS)
 def test_tar_unpacks_the_same_disk_and_leaves_holes(raw: bytes, tmp_path: Path) -> None:
     done = subprocess.run(
@@ -75,14 +75,14 @@ def test_zeros_are_not_written() -> None:
 
 
 def test_a_small_disk_has_the_known_digest() -> None:
-    """Whatever library compresses on this machine; read without complaint by GNU tar 1.35 and gzip 1.12."""
+    """Independent of the machine's compression library. GNU tar 1.35 and gzip 1.12 report no error."""
     made = targz.build(DISKS[4])
 
     assert contents.sha256(made) == hashlib.sha256(b"".join(made)).hexdigest()
     assert contents.sha256(made) == "5a70c2399e2ee39912af5a06bbae0dd7267c50b6f92496228f6e5526ee15f058"
 
 
-def test_the_archive_has_whole_records_and_no_time(tmp_path: Path) -> None:
+def test_archive_has_whole_records_and_no_time(tmp_path: Path) -> None:
     made = packed(DISKS[1])
 
     assert made[4:8] == bytes(4)
@@ -90,6 +90,6 @@ def test_the_archive_has_whole_records_and_no_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("raw", [b"", bytes(700)])
-def test_what_is_no_disk_is_refused(raw: bytes) -> None:
+def test_data_without_whole_sectors_is_rejected(raw: bytes) -> None:
     with pytest.raises(ImageError, match="whole sectors"):
         targz.build(raw)

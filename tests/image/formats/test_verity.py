@@ -1,4 +1,4 @@
-"""The hash tree is cryptsetup's, byte for byte, and a flipped bit changes its root."""
+"""The hash tree equals cryptsetup's byte for byte, and a flipped bit changes its root."""
 
 import hashlib
 from uuid import UUID
@@ -49,6 +49,6 @@ def test_the_table_panics_on_corruption_and_names_everything_but_the_devices() -
 
 
 @pytest.mark.parametrize("data", [b"", b"x", bytes(4097)])
-def test_what_is_not_whole_blocks_is_refused(data: bytes) -> None:
+def test_data_without_whole_blocks_is_rejected(data: bytes) -> None:
     with pytest.raises(ImageError, match="whole blocks"):
         verity.hash_tree(data, salt=SALT, identifier=IDENTIFIER)

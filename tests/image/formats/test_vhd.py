@@ -1,4 +1,4 @@
-"""The VHD: the raw disk behind which stands a footer that others read too."""
+"""The VHD: the raw disk followed by a footer, which other tools read."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ MEBIBYTE = 1 << 20
 DISK = b"".join(bytes([number]) * MEBIBYTE for number in range(3))
 
 
-def test_footer_is_the_one_of_the_specification() -> None:
+def test_footer_matches_the_specification() -> None:
     # Field by field: Microsoft, Virtual Hard Disk Image Format Specification 1.0, "Hard Disk Footer Format".
     made = vhd.footer(3 * MEBIBYTE, bytes(range(16)))
 
@@ -37,7 +37,7 @@ def test_footer_is_the_one_of_the_specification() -> None:
 @pytest.mark.parametrize(
     ("size", "expected"),
     [
-        # By hand after the appendix "CHS Calculation": one line for each of its branches.
+        # Calculated by hand from the appendix "CHS Calculation": one line for each branch.
         (56 * MEBIBYTE, (963, 7, 17)),
         (200 * MEBIBYTE, (825, 16, 31)),
         (1024 * MEBIBYTE, (2080, 16, 63)),
@@ -49,13 +49,13 @@ def test_geometry_is_calculated_as_the_appendix_says(size: int, expected: tuple[
     assert vhd.geometry(size) == expected
 
 
-def test_equal_disks_have_equal_footers_and_others_another_identifier() -> None:
+def test_footer_identifier_depends_only_on_the_disk() -> None:
     assert vhd.build(DISK) == vhd.build(bytes(DISK))
     assert vhd.build(DISK)[1][68:84] != vhd.build(DISK[::-1])[1][68:84]
 
 
 def test_qemu_reads_the_same_disk(tmp_path: Path) -> None:
-    """QEMU, from the locked tools: size and kind by the footer, contents byte by byte."""
+    """The locked QEMU reads size and format from the footer, and the contents byte by byte."""
     raw, made = tmp_path / "disk.raw", tmp_path / "disk.vhd"
     raw.write_bytes(DISK)
     contents.write(vhd.build(DISK), made)
@@ -67,6 +67,6 @@ def test_qemu_reads_the_same_disk(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("disk", [b"", DISK[:-512]])
-def test_a_disk_that_azure_would_refuse_is_no_disk(disk: bytes) -> None:
+def test_disk_without_whole_mebibytes_is_rejected(disk: bytes) -> None:
     with pytest.raises(ImageError, match="whole MiB"):
         vhd.build(disk)

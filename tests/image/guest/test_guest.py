@@ -1,4 +1,4 @@
-"""The guest's scripts, on trees that a test lays out: where a machine runs, and what it takes of a lease."""
+"""The guest's scripts on simulated system files: platform detection, and network configuration from a lease."""
 
 import subprocess
 from pathlib import Path
@@ -21,7 +21,7 @@ def shell(script: str, *arguments: str, environment: dict[str, str] | None = Non
 def machine(
     folder: Path, *, asset: str | None = None, product: str | None = None, fw_cfg: bool = False
 ) -> subprocess.CompletedProcess[str]:
-    """What the guest says of a machine whose firmware wrote these tables."""
+    """Run the guest's platform detection with these firmware tables."""
     tables = folder / "class/dmi/id"
     tables.mkdir(parents=True)
     for name, value in (("chassis_asset_tag", asset), ("product_name", product)):
@@ -39,12 +39,12 @@ def machine(
         ({"product": "Google Compute Engine"}, "gcp"),
         ({"product": "Standard PC (Q35 + ICH9, 2009)", "fw_cfg": True}, "local"),
         ({"fw_cfg": True}, "local"),
-        # Whoever has the tables of a cloud is asked for that cloud's evidence, whatever else there is.
+        # The tables of a cloud take precedence over the local backend's device.
         ({"asset": AZURE_TAG, "fw_cfg": True}, "azure"),
         ({"product": "Google Compute Engine", "fw_cfg": True}, "gcp"),
     ],
 )
-def test_a_platform_is_known_by_its_tables(tmp_path: Path, tables: dict[str, str], platform: str) -> None:
+def test_platform_is_detected_from_firmware_tables(tmp_path: Path, tables: dict[str, str], platform: str) -> None:
     found = machine(tmp_path, **tables)
     assert (found.returncode, found.stdout) == (0, f"{platform}\n")
 
@@ -61,7 +61,7 @@ def test_a_platform_is_known_by_its_tables(tmp_path: Path, tables: dict[str, str
         {"product": "$(echo gcp)"},
     ],
 )
-def test_a_machine_that_is_none_of_these_has_no_platform(tmp_path: Path, tables: dict[str, str]) -> None:
+def test_unknown_firmware_tables_give_no_platform(tmp_path: Path, tables: dict[str, str]) -> None:
     found = machine(tmp_path, **tables)
     assert (found.returncode, found.stdout) == (1, "")
 
@@ -70,7 +70,7 @@ def test_a_machine_that_is_none_of_these_has_no_platform(tmp_path: Path, tables:
     ("device", "flags", "kind"),
     [(True, "fpu sse2", "snp"), (False, "fpu tdx_guest sse2", "tdx"), (False, "fpu tdx_guest_not", "")],
 )
-def test_the_security_module_is_the_one_that_the_kernel_found(
+def test_security_module_is_the_one_that_the_kernel_detected(
     tmp_path: Path, device: bool, flags: str, kind: str
 ) -> None:
     (tmp_path / "cpuinfo").write_text(f"flags\t\t: {flags}\n")
@@ -81,7 +81,7 @@ def test_the_security_module_is_the_one_that_the_kernel_found(
 
 
 def configured(event: str, **lease: str) -> list[str]:
-    """What the script does to the network on an event of udhcpc's."""
+    """The network commands that the script runs on an event of udhcpc."""
     script = f'ip() {{ echo "$*"; }}; set -- {event}; . {GUEST}/network'
     return shell(script, environment=lease).stdout.splitlines()
 
@@ -99,8 +99,8 @@ def test_a_lease_gives_an_address_and_a_route(event: str) -> None:
     ]
 
 
-def test_a_router_outside_of_the_address_is_reached_on_the_link() -> None:
-    """As Google gives addresses out: 32 bits of network, and the size of its frames."""
+def test_router_outside_of_the_subnet_is_reached_on_the_link() -> None:
+    """As on Google Cloud: an address with a /32 subnet, and an MTU."""
     assert configured("bound", **LEASE | {"subnet": "255.255.255.255", "mtu": "1460"}) == [
         "address flush dev net7",
         "address add 10.99.0.10/255.255.255.255 dev net7",
@@ -111,20 +111,20 @@ def test_a_router_outside_of_the_address_is_reached_on_the_link() -> None:
 
 
 @pytest.mark.parametrize("mtu", ["", "68", "1279", "9001", "65535", "1500 up", "-1500", "14x0"])
-def test_a_size_of_frames_that_no_cloud_has_is_not_used(mtu: str) -> None:
+def test_mtu_outside_of_the_valid_range_is_ignored(mtu: str) -> None:
     assert not [line for line in configured("bound", **LEASE, mtu=mtu) if "mtu" in line]
 
 
 @pytest.mark.parametrize(
     "value", ["", "10.99.0", "10.99.0.1.1", "host", "10.99.0.1;reboot", "$(reboot)", "1.2.3.4 dev lo"]
 )
-def test_an_address_that_is_not_four_numbers_is_not_used(value: str) -> None:
+def test_invalid_ipv4_address_is_ignored(value: str) -> None:
     assert configured("bound", **LEASE | {"ip": value}) == []
     assert configured("bound", **LEASE | {"subnet": value}) == []
 
 
 @pytest.mark.parametrize("value", ["", "host", "10.99.0.1;reboot", "10.99.0"])
-def test_a_router_that_is_not_four_numbers_is_not_used(value: str) -> None:
+def test_invalid_router_address_is_ignored(value: str) -> None:
     assert configured("bound", **LEASE | {"router": value})[-1].startswith("address add")
 
 

@@ -1,4 +1,4 @@
-"""What is kept in the cache is what the lock names, however the transfer went."""
+"""Only files that match the lock get into the cache, however the transfer went."""
 
 import hashlib
 import os
@@ -42,9 +42,7 @@ def test_file_is_fetched_once_and_then_taken_from_the_cache(
     assert [path.name for path in cache_folder.iterdir()] == [lock.packages[0].sha256]
 
 
-def test_broken_transfer_goes_on_where_it_ended(
-    cache_folder: Path, small_archive: SmallArchive, server: SmallServer
-) -> None:
+def test_interrupted_transfer_is_resumed(cache_folder: Path, small_archive: SmallArchive, server: SmallServer) -> None:
     small_archive.files[f"debian/{PATH}"] = CONTENT
     server.cut[f"debian/{PATH}"] = 300_000
     (path,) = fetch.ensure(locked(), mirror=mirror(server)).values()
@@ -52,7 +50,7 @@ def test_broken_transfer_goes_on_where_it_ended(
     assert server.requests == [(f"debian/{PATH}", ""), (f"debian/{PATH}", "bytes=300000-")]
 
 
-def test_server_that_knows_no_ranges_is_read_from_the_beginning(
+def test_server_without_range_support_sends_the_file_again(
     cache_folder: Path, small_archive: SmallArchive, server: SmallServer
 ) -> None:
     small_archive.files[f"debian/{PATH}"] = CONTENT
@@ -62,7 +60,7 @@ def test_server_that_knows_no_ranges_is_read_from_the_beginning(
     assert path.read_bytes() == CONTENT
 
 
-def test_part_of_an_earlier_run_is_taken_up(
+def test_partial_file_of_an_earlier_run_is_resumed(
     cache_folder: Path, small_archive: SmallArchive, server: SmallServer
 ) -> None:
     small_archive.files[f"debian/{PATH}"] = CONTENT
@@ -74,7 +72,7 @@ def test_part_of_an_earlier_run_is_taken_up(
     assert server.requests == [(f"debian/{PATH}", "bytes=1000-")]
 
 
-def test_file_with_another_digest_is_refused_and_not_kept(
+def test_file_with_another_digest_is_rejected_and_not_kept(
     cache_folder: Path, small_archive: SmallArchive, server: SmallServer
 ) -> None:
     small_archive.files[f"debian/{PATH}"] = CONTENT[:-1] + b"\0"
@@ -83,7 +81,7 @@ def test_file_with_another_digest_is_refused_and_not_kept(
     assert list(cache_folder.iterdir()) == []
 
 
-def test_longer_file_is_refused_and_not_kept(
+def test_longer_file_is_rejected_and_not_kept(
     cache_folder: Path, small_archive: SmallArchive, server: SmallServer
 ) -> None:
     small_archive.files[f"debian/{PATH}"] = CONTENT + b"\0"
@@ -102,7 +100,7 @@ def test_cached_file_whose_bytes_changed_is_fetched_again(
     assert path.read_bytes() == CONTENT
 
 
-def test_superseded_package_names_itself_and_the_ways_out(cache_folder: Path, server: SmallServer) -> None:
+def test_error_for_a_superseded_package_names_it_and_the_remedies(cache_folder: Path, server: SmallServer) -> None:
     with pytest.raises(SupersededError) as error:
         fetch.ensure(locked(), mirror=mirror(server))
     assert "crun 1.21-1" in error.value.message
@@ -110,7 +108,7 @@ def test_superseded_package_names_itself_and_the_ways_out(cache_folder: Path, se
     assert list(cache_folder.iterdir()) == []
 
 
-def test_snapshot_archive_is_asked_for_what_the_mirror_no_longer_has(
+def test_package_missing_on_the_mirror_comes_from_the_snapshot_archive(
     cache_folder: Path, small_archive: SmallArchive, server: SmallServer
 ) -> None:
     small_archive.files[f"archive/debian/20260602T120000Z/{PATH}"] = CONTENT
@@ -137,7 +135,7 @@ def test_vendored_inputs_need_no_mirror(
     assert server.requests == []
 
 
-def test_changed_vendored_input_is_refused(
+def test_changed_vendored_input_is_rejected(
     cache_folder: Path,
     small_archive: SmallArchive,
     server: SmallServer,
@@ -154,17 +152,17 @@ def test_changed_vendored_input_is_refused(
         fetch.ensure(locked(), tmp_path / "inputs.tar")
 
 
-def test_what_is_no_file_is_neither_read_nor_replaced(
+def test_device_pipe_or_folder_is_neither_read_nor_replaced(
     cache_folder: Path, small_archive: SmallArchive, server: SmallServer, tmp_path: Path
 ) -> None:
-    """Also where everything is in the cache: who names a tar means it."""
+    """The tar is checked even when everything is in the cache."""
     small_archive.files[f"debian/{PATH}"] = CONTENT
     fetch.ensure(locked(), mirror=mirror(server))
     for source, said in ((Path(os.devnull), "Is a device, not a file"), (tmp_path / "absent", "No such file")):
         with pytest.raises(FetchError, match=said) as caught:
             fetch.ensure(locked(), source)
         assert caught.value.exit_code == 2
-    # A tar, but of something else.
+    # A tar with other contents.
     with tarfile.open(tmp_path / "other.tar", "w") as other:
         other.add(Path(__file__), "inputs/file")
     with pytest.raises(FetchError, match=r"other\.tar does not contain crun 1.21-1") as caught:

@@ -1,4 +1,4 @@
-"""The host tools come from their lock and use nothing of the host's distribution."""
+"""The host tools come from their lock and use no file of the host's distribution."""
 
 import hashlib
 import re
@@ -33,7 +33,7 @@ def test_program_runs_with_the_locked_libraries_alone(locked: Tools, name: str) 
     assert [path for path in paths if not path.startswith(f"{locked.root}/")] == []
 
 
-def test_firmware_is_at_hand(locked: Tools) -> None:
+def test_firmware_is_included(locked: Tools) -> None:
     assert locked.path("usr/share/OVMF/OVMF_CODE_4M.fd").stat().st_size > 1 << 20
 
 
@@ -47,19 +47,19 @@ def test_failing_tool_is_named(locked: Tools) -> None:
         locked.run("mkfs.erofs", "--no-such-option")
 
 
-def test_swtpm_setup_makes_the_state_of_a_tpm(locked: Tools, tmp_path: Path) -> None:
+def test_swtpm_setup_creates_the_state_of_a_tpm(locked: Tools, tmp_path: Path) -> None:
     locked.run("swtpm_setup", "--tpm2", "--tpmstate", tmp_path, "--pcr-banks", "sha256", timeout=60)
     assert (tmp_path / "tpm2-00.permall").stat().st_size > 0
 
 
-def test_program_that_is_not_locked_is_refused(locked: Tools) -> None:
+def test_program_that_is_not_locked_is_an_error(locked: Tools) -> None:
     with pytest.raises(ToolsError, match="no program gcc"):
         locked.argv("gcc")
     with pytest.raises(ToolsError, match="have no usr/share/nothing"):
         locked.path("usr/share/nothing")
 
 
-def test_environment_brings_nothing_of_the_host_in(locked: Tools) -> None:
+def test_environment_excludes_the_hosts_libraries_and_locale(locked: Tools) -> None:
     environment = locked.environment({"LD_PRELOAD": "x", "LD_LIBRARY_PATH": "y", "LC_NUMERIC": "de", "HOME": "/h"})
     assert environment == {
         "HOME": "/h",
@@ -70,7 +70,7 @@ def test_environment_brings_nothing_of_the_host_in(locked: Tools) -> None:
     }
 
 
-def test_packages_are_unpacked_side_by_side(tmp_path: Path) -> None:
+def test_packages_are_unpacked_into_one_root(tmp_path: Path) -> None:
     one, two = tmp_path / "one.deb", tmp_path / "two.deb"
     loader = {
         "usr/lib64/ld-linux-x86-64.so.2": b"loader",
@@ -84,14 +84,14 @@ def test_packages_are_unpacked_side_by_side(tmp_path: Path) -> None:
     assert files == {"usr/lib64/ld-linux-x86-64.so.2", "usr/bin/ld.so", "usr/bin/tool", "usr/share/two/data"}
 
 
-def test_file_outside_of_the_tree_is_refused(tmp_path: Path) -> None:
+def test_file_outside_of_the_root_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "bad.deb").write_bytes(make_deb({"Package": "bad"}, {"../../evil": b"x"}))
     with pytest.raises(ToolsError, match="outside of its root"):
         host_tools.unpack([tmp_path / "bad.deb"], tmp_path / "a/b/root")
     assert not (tmp_path / "evil").exists()
 
 
-def test_folder_with_a_space_is_refused_where_swtpm_setup_could_not_take_it(tmp_path: Path) -> None:
+def test_swtpm_setup_rejects_a_folder_with_a_space(tmp_path: Path) -> None:
     root = tmp_path / "my tools"
     for name in ("usr/bin/swtpm", "usr/bin/swtpm_setup", "etc/swtpm_setup.conf"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ def test_folder_with_a_space_is_refused_where_swtpm_setup_could_not_take_it(tmp_
         Tools(root, "00").argv("swtpm_setup")
 
 
-def test_tools_of_a_lock_for_another_recipe_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_tools_lock_for_another_recipe_is_rejected(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     package = LockedPackage("a", "1", "all", "debian", "pool/a.deb", hashlib.sha256(b"").hexdigest(), 1, {})
     lock = Lock("tools", "trixie", "00", (), (package,), ())
     (tmp_path / "tools.json").write_bytes(lock.encode())

@@ -1,4 +1,4 @@
-"""A recipe says exactly what it means: an unknown, absent or wrong key is an error that names the key."""
+"""A recipe is read strictly: an unknown, missing or invalid key is an error that names the key."""
 
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ def test_unknown_key_is_an_error_that_names_it(place: str) -> None:
     ("place", "key"),
     [("", "description"), ("", "debian"), ("debian", "suite"), ("kernel", "package"), ("agent", "modules")],
 )
-def test_absent_key_is_an_error_that_names_it(place: str, key: str) -> None:
+def test_missing_key_is_an_error_that_names_it(place: str, key: str) -> None:
     value = minimal()
     del (value[place] if place else value)[key]
     with pytest.raises(RecipeError, match=f"the key '{key}' is missing"):
@@ -73,7 +73,7 @@ def test_absent_key_is_an_error_that_names_it(place: str, key: str) -> None:
         ({"users": [{"name": "agent", "uid": True, "home": "/", "shell": "x"}]}, "'uid' must be of type int"),
     ],
 )
-def test_wrong_value_is_an_error_that_names_it(change: dict[str, Any], message: str) -> None:
+def test_invalid_value_is_an_error_that_names_it(change: dict[str, Any], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         Recipe.from_dict(minimal() | change, "base")
 
@@ -85,7 +85,7 @@ def test_package_both_asked_for_and_left_out_is_an_error() -> None:
         Recipe.from_dict(value, "base")
 
 
-def test_recipe_lies_over_the_one_that_it_extends(tmp_path: Path) -> None:
+def test_recipe_is_merged_over_the_one_that_it_extends(tmp_path: Path) -> None:
     (tmp_path / "base.toml").write_text(
         'description = "base"\n[debian]\nsuite = "trixie"\nsecurity = true\npackages = ["crun"]\n'
         '[kernel]\npackage = "linux"\nmodules = []\ninitrd_modules = []\ncommand_line = ["quiet"]\n'
@@ -122,12 +122,12 @@ def test_a_reworded_reason_does_not_make_the_lock_stale() -> None:
 
 
 @pytest.mark.parametrize("name", ["base", "tools"])
-def test_committed_locks_answer_the_committed_recipes(name: str) -> None:
+def test_committed_locks_match_the_committed_recipes(name: str) -> None:
     assert lockfile.load(name, lockfile.FOLDER).request == recipe.load_request(name).digest()
 
 
-def test_modules_are_listed_by_what_needs_them() -> None:
-    """By names that the guest's scripts give: a platform's, in root and initrd, or a security module's."""
+def test_modules_are_listed_by_platform_and_security_module() -> None:
+    """The names are those of the guest's scripts: platforms in root and initrd, and security modules."""
     kernel = recipe.load("base").kernel
     assert sorted(kernel.needed) == ["azure", "gcp", "local", "snp", "tdx"]
     assert sorted(kernel.initrd_needed) == ["azure", "gcp", "local"]

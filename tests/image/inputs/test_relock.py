@@ -1,4 +1,4 @@
-"""A lock is written from a signed index, and only when every maintainer script is accounted for."""
+"""A lock is written only from a signed index, and only if the recipe lists every maintainer script."""
 
 import dataclasses
 import hashlib
@@ -44,7 +44,7 @@ def small_mirror(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Mirror:
-    """An archive of four packages, the recipe that asks for one of them, and no committed lock."""
+    """An archive of four packages, a recipe that names one of them, and no committed lock."""
     small_archive.add("crun", "1.21-1", depends="libyajl2 (>= 2.1), perl | sh")
     small_archive.add("libyajl2", "2.1.0-5", scripts={"postinst": SCRIPT, "prerm": "#!/bin/sh\n"})
     small_archive.add("libyajl2", "2.0", scripts={"postinst": "older"})
@@ -74,7 +74,7 @@ def test_lock_names_what_was_resolved(small_mirror: Mirror, small_archive: Small
     assert made.digest() == hashlib.sha256(written.read_bytes()).hexdigest()
 
 
-def test_changed_maintainer_script_is_refused(
+def test_changed_maintainer_script_is_rejected(
     small_mirror: Mirror, small_archive: SmallArchive, tmp_path: Path
 ) -> None:
     small_archive.add("libyajl2", "2.1.0-6", scripts={"postinst": SCRIPT + "echo more\n"})
@@ -84,7 +84,7 @@ def test_changed_maintainer_script_is_refused(
     assert not (tmp_path / "tools.json").exists()
 
 
-def test_older_index_than_the_committed_locks_is_refused(
+def test_index_older_than_the_committed_lock_is_rejected(
     small_mirror: Mirror, small_archive: SmallArchive, tmp_path: Path
 ) -> None:
     small_archive.release(NOW)
@@ -94,20 +94,20 @@ def test_older_index_than_the_committed_locks_is_refused(
         relock.write("tools", tmp_path, mirror=small_mirror, now=NOW)
 
 
-def test_unsigned_index_is_refused(small_mirror: Mirror, small_archive: SmallArchive, tmp_path: Path) -> None:
+def test_unsigned_index_is_rejected(small_mirror: Mirror, small_archive: SmallArchive, tmp_path: Path) -> None:
     signed = small_archive.release()
     small_archive.files["debian/dists/trixie/InRelease"] = signed.replace(b"Codename: trixie", b"Codename: trixiE")
     with pytest.raises(ReleaseError, match="does not verify"):
         relock.write("tools", tmp_path, mirror=small_mirror, now=NOW)
 
 
-def test_new_and_vanished_scripts_are_named() -> None:
+def test_new_and_removed_scripts_are_named() -> None:
     package = LockedPackage("a", "1", "amd64", "debian", "p", "0" * 64, 1, {"preinst": "11"})
     with pytest.raises(ScriptError, match=r"the preinst of a 1 is new .*lists a postinst that b does not have"):
         refuse_unhandled([package], [HandledScript("postinst", "22", ("b",), "?")])
 
 
-def test_new_release_of_the_kernel_is_no_changed_script() -> None:
+def test_new_kernel_release_alone_does_not_change_a_script() -> None:
     name, text = "linux-image-{}-cloud-amd64", "version={}-cloud-amd64\ndir_to_symlink linux-image-{}\n"
     old, new = "6.12.107+deb13", "6.12.117+deb13"
     digests = {script_digest(text.format(release, release.replace("+", "\\+")).encode()) for release in (old, new)}
@@ -116,7 +116,7 @@ def test_new_release_of_the_kernel_is_no_changed_script() -> None:
     refuse_unhandled([package], [HandledScript("postinst", min(digests), (name.format("RELEASE"),), "?")])
 
 
-def test_relock_replaces_a_lock_only_when_asked_and_says_so(
+def test_relock_replaces_a_lock_only_on_request_and_prints_a_note(
     small_mirror: Mirror,
     small_archive: SmallArchive,
     tmp_path: Path,
@@ -133,12 +133,12 @@ def test_relock_replaces_a_lock_only_when_asked_and_says_so(
     assert set(files) == {package.sha256 for package in made.packages}
     assert re.search(r"NOTE: The new lock .* overrides the committed lock", capsys.readouterr().err)
     assert lockfile.load("tools") == made != lockfile.load("tools", tmp_path / "committed")
-    # What uses it later says so again.
+    # Later uses print the note again.
     relock.obtain("tools")
     assert "out/tools.json overrides the committed lock" in capsys.readouterr().err
 
 
-def test_setup_takes_the_tools_of_a_new_lock_when_one_of_the_committed_lock_is_gone(
+def test_setup_uses_a_new_lock_when_a_locked_tool_is_gone(
     small_mirror: Mirror, small_archive: SmallArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small_archive.release()
@@ -146,12 +146,12 @@ def test_setup_takes_the_tools_of_a_new_lock_when_one_of_the_committed_lock_is_g
     superseded(small_mirror, small_archive, tmp_path, monkeypatch)
     made = host_tools.ensure(relock=True)
     assert made.path("usr/share/crun/version").read_text() == "1.22-1"
-    # The provider is another process with the same CLOISTER_LOCKS, and does not relock.
+    # The provider is another process with the same CLOISTER_LOCKS, which does not relock.
     assert host_tools.ensure() == made
     assert made.digest == lockfile.load("tools", tmp_path / "out").digest()
 
 
-def test_stand_in_has_had_its_day_when_the_committed_lock_is_newer(
+def test_override_is_ignored_when_the_committed_lock_is_newer(
     small_mirror: Mirror, small_archive: SmallArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     committed, out = tmp_path / "committed", tmp_path / "out"
@@ -166,7 +166,7 @@ def test_stand_in_has_had_its_day_when_the_committed_lock_is_newer(
         assert lockfile.load("tools") == lockfile.load("tools", committed if later else out)
 
 
-def test_stand_in_for_another_recipe_does_not_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_override_for_another_recipe_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     committed, other = made_lock(), dataclasses.replace(made_lock(), request="11")
     for folder, content in (("committed", committed), ("out", other)):
         (tmp_path / folder).mkdir()
@@ -176,7 +176,7 @@ def test_stand_in_for_another_recipe_does_not_stand_in(tmp_path: Path, monkeypat
     assert lockfile.load("base") == committed
 
 
-def test_committed_keys_are_the_ones_that_are_written_down() -> None:
+def test_committed_keys_match_the_readme() -> None:
     found = {}
     for path in relock.KEYS.glob("*.asc"):
         (certificate,) = Cert.split_bytes(path.read_bytes())
@@ -187,7 +187,7 @@ def test_committed_keys_are_the_ones_that_are_written_down() -> None:
 
 
 def superseded(mirror: Mirror, small_archive: SmallArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Debian has replaced a package of the committed lock, and this machine's cache does not have it."""
+    """Replace a package of the committed lock on the mirror, and empty the cache."""
     monkeypatch.setattr(lockfile, "FOLDER", tmp_path / "committed")
     monkeypatch.setattr(relock, "RELOCKED", tmp_path / "out")
     monkeypatch.setenv("CLOISTER_LOCKS", "")
@@ -200,7 +200,7 @@ def superseded(mirror: Mirror, small_archive: SmallArchive, tmp_path: Path, monk
     small_archive.release(NOW + timedelta(days=3650), valid=None)
 
 
-def test_lock_of_another_recipe_is_refused(
+def test_lock_of_another_recipe_is_rejected(
     small_mirror: Mirror, small_archive: SmallArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small_archive.release()
@@ -222,14 +222,14 @@ def test_lock_reads_back_as_it_was_written() -> None:
 
 
 @pytest.mark.parametrize("place", ["", "packages", "archives"])
-def test_lock_with_an_unknown_key_is_refused(place: str) -> None:
+def test_lock_with_an_unknown_key_is_rejected(place: str) -> None:
     value = json.loads(made_lock().encode())
     (value[place][0] if place else value)["surprise"] = 1
     with pytest.raises(LockError, match="surprise"):
         Lock.parse((json.dumps(value, indent=1) + "\n").encode())
 
 
-def test_lock_edited_by_hand_is_refused() -> None:
+def test_lock_edited_by_hand_is_rejected() -> None:
     with pytest.raises(LockError, match="edited by hand"):
         Lock.parse(made_lock().encode() + b"\n")
     wrong = dataclasses.replace(made_lock().packages[0], sha256="A" * 64)
@@ -238,7 +238,7 @@ def test_lock_edited_by_hand_is_refused() -> None:
 
 
 def index(*packages: tuple[str, str, str]) -> Index:
-    """Of (name, version, dependencies) for the archive ``debian``."""
+    """An index of (name, version, dependencies) for the archive ``debian``."""
     made = []
     for name, version, needs in packages:
         groups = [group.split("|") for group in needs.split(",") if group]
@@ -251,13 +251,13 @@ def names(archive: Index, wanted: list[str], left_out: list[str]) -> list[str]:
     return [candidate.package.name for candidate in closure(archive, wanted, left_out)]
 
 
-def test_closure_takes_what_is_needed_and_nothing_that_only_the_left_out_needs() -> None:
+def test_closure_excludes_what_only_left_out_packages_need() -> None:
     archive = index(("a", "1", "b|c,d"), ("b", "1", ""), ("c", "1", ""), ("d", "1", "e"), ("e", "1", ""))
     assert names(archive, ["a"], []) == ["a", "b", "d", "e"]
     assert names(archive, ["a", "c"], ["d"]) == ["a", "c"]
 
 
-def test_versioned_and_virtual_dependencies_are_met_or_named() -> None:
+def test_versioned_and_virtual_dependencies_are_resolved_or_named() -> None:
     assert names(index(("a", "1", "b-api (>= 2)"), ("b", "1", "")), ["a"], []) == ["a", "b"]
     with pytest.raises(ResolveError, match=r"a 1 needs b >= 3"):
         names(index(("a", "1", "b (>= 3)"), ("b", "2", "")), ["a"], [])

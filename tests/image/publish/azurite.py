@@ -1,6 +1,6 @@
-"""Azurite, Microsoft's stand-in for Azure's storage: from npm, by the lock beside this file, run by the Node of PyPI.
+"""Azurite, Microsoft's emulator of Azure Storage, installed from npm by the lock in this folder.
 
-Always that Node, whatever the machine has: one version for everybody, and nothing to install.
+It runs with PyPI's Node, not the machine's: one version everywhere, and nothing to install.
 """
 
 import datetime
@@ -38,7 +38,7 @@ _LISTENS = re.compile(rb"successfully listens on \w+://[\d.]+:(\d+)")
 
 
 def installed() -> Path:
-    """The folder of Azurite in the user's cache; fetched (60 MB) when it is not there."""
+    """The folder of Azurite in the user's cache; fetched (60 MB) if missing."""
     files = [_HERE / "package.json", _HERE / "package-lock.json", _HERE / ".npmrc"]
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     folder = cache.root() / "azurite" / digest[:16]
@@ -51,7 +51,7 @@ def installed() -> Path:
             part.mkdir()
             for file in files:
                 shutil.copy(file, part)
-            # No package's scripts: nothing of what is fetched runs before Azurite does.
+            # No package scripts run: the first fetched code that runs is Azurite.
             words = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
             run([_NODE, _NPM, *words], cwd=part, env=_environment(), timeout=300)
             part.rename(folder)
@@ -64,17 +64,17 @@ def _environment() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Azurite:
-    """A running Azurite. ``authority`` is the file with the certificate that it shows."""
+    """A running Azurite. ``authority`` is the file with its certificate."""
 
     port: int
     authority: Path
 
     def url(self, container: str, port: int | None = None) -> str:
-        """Where a container is; ``port`` is that of a line to it."""
+        """The address of a container; ``port`` is that of a proxy to it, if any."""
         return f"https://127.0.0.1:{port or self.port}/{ACCOUNT}/{container}"
 
     def client(self, container: str, port: int | None = None) -> ContainerClient:
-        """Somebody who may do everything, and tries everything once."""
+        """A client with the account key, without retries."""
         return ContainerClient.from_container_url(
             self.url(container, port),
             credential={"account_name": ACCOUNT, "account_key": KEY},
@@ -85,7 +85,7 @@ class Azurite:
 
 @contextmanager
 def azurite(folder: Path) -> Iterator[Azurite]:
-    """Azurite on a free port, which keeps what it is given below ``folder``."""
+    """Run Azurite on a free port, with its data below ``folder``."""
     authority, key = folder / "certificate.pem", folder / "key.pem"
     _certify(authority, key)
     words = ["--blobHost", "127.0.0.1", "--blobPort", "0", "--location", folder, "--silent", "--oauth", "basic"]
@@ -117,7 +117,7 @@ def _port(process: subprocess.Popen[bytes]) -> int:
 
 
 def _certify(certificate: Path, private_key: Path) -> None:
-    """A certificate for this machine's loopback address: Azurite takes tokens over TLS only, and so does the SDK."""
+    """Create a certificate for 127.0.0.1. Azurite accepts tokens only over TLS, and the SDK sends them only so."""
     key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
     now = datetime.datetime.now(datetime.UTC)
     made = (

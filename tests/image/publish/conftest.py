@@ -1,4 +1,4 @@
-"""The clouds' storage, as others have rebuilt it; and a small image to publish."""
+"""Emulators of the clouds' storage, and a small image to publish."""
 
 import hashlib
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
 
 @pytest.fixture
 def container(azure: Azurite, request: pytest.FixtureRequest) -> ContainerClient:
-    """An empty container of its own for each test."""
+    """An empty container for each test."""
     name = hashlib.sha256(request.node.name.encode()).hexdigest()[:32]
     made = azure.client(name)
     made.create_container()
@@ -30,13 +30,13 @@ def container(azure: Azurite, request: pytest.FixtureRequest) -> ContainerClient
 
 @pytest.fixture
 def artefact(tmp_path: Path) -> Artefact:
-    """A disk of 48 MiB, of which 20 MiB and some pages here and there are not zero."""
+    """A disk of 48 MiB, of which 20 MiB and some scattered pages are not zero."""
     return sparse_disk(tmp_path / "disk.vhd", 48)
 
 
 @pytest.fixture
 def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """The port of an empty emulator of Google's storage, to which the client library goes by itself."""
+    """The port of an empty emulator of Google's storage, which the client library uses by default."""
     server = create_server("127.0.0.1", 0, in_memory=True)
     server.start()
     port = server._api._httpd.server_address[1]

@@ -1,4 +1,4 @@
-"""Where a machine of Azure gets its token from; this one gives tokens that Azurite takes.
+"""A managed identity endpoint, as on an Azure VM, with tokens that Azurite accepts.
 
 Microsoft, "How to use managed identities for App Service", REST endpoint reference.
 """
@@ -18,9 +18,9 @@ _HEADER = "a-secret-of-the-machine"
 def managed_identity(
     audience: str | None = "https://storage.azure.com", asked: list[str] | None = None
 ) -> Iterator[dict[str, str]]:
-    """The environment of a process that runs on such a machine; its tokens are for ``audience``, None: it has none.
+    """The environment of a process on such a VM. Tokens are for ``audience``; with None the endpoint has no identity.
 
-    ``asked`` gets what it was asked for.
+    ``asked`` collects the paths of the requests.
     """
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(audience, [] if asked is None else asked))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -58,7 +58,7 @@ def _handler(audience: str | None, asked: list[str]) -> type[BaseHTTPRequestHand
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Nobody reads it."""
+            """Print nothing."""
 
     return Handler
 

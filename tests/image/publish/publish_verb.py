@@ -1,4 +1,4 @@
-"""`invoke image.publish` in a process of its own, and what it took."""
+"""Run `invoke image.publish` in a subprocess and measure its memory and time."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from image.build.source import CHECKOUT
 
-# The most memory that this program had, by its own word: what wait4(2) says of it counts what started it, too.
+# The process reports its own peak memory: wait4(2) would include that of the process that started it.
 _MEASURED = """
 import atexit, pathlib, re, sys
 def note(into=pathlib.Path(sys.argv.pop(1))):
@@ -20,13 +20,13 @@ sys.argv[0] = "invoke"
 from invoke.main import program
 program.run()
 """
-# What would say who somebody is, or where to ask.
+# Prefixes of variables with credentials or addresses of identity services.
 _IDENTITY = ("AZURE_", "CLOUDSDK_", "GOOGLE_", "IDENTITY_")
 
 
 @dataclass(frozen=True)
 class VerbRun:
-    """How the verb ended, what it said, the most memory that it had in bytes, and its time in seconds."""
+    """Exit code and output of the verb, its peak memory in bytes and its time in seconds."""
 
     code: int
     out: str
@@ -36,7 +36,7 @@ class VerbRun:
 
 
 def publish(*words: str | Path, **environment: str) -> VerbRun:
-    """Type it, with ``environment`` added and nobody signed in."""
+    """Run the verb with ``environment`` added and all cloud credentials removed."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(_IDENTITY)}
     with tempfile.NamedTemporaryFile() as memory:
         began = time.monotonic()

@@ -6,7 +6,7 @@ from pathlib import Path
 from cloister.protocol.imagemanifest import ImageManifest, ImageOutput
 from image.publish.artefact import Artefact
 
-# A disk of 4 GiB, and its SHA-256, which takes a while; publishing would refuse another.
+# A disk of 4 GiB, and its SHA-256, which takes a while to compute.
 LARGE = 4096
 _LARGE_DIGEST = "4c2b8a8aab52dbfa573b78a03e4f3e10145924bee16af8a4bac319fb7f73d5ac"
 _LARGE_SOLID, _SMALL_SOLID = 96, 20
@@ -34,7 +34,7 @@ def sparse_disk(path: Path, mebibytes: int) -> Artefact:
 
 
 def sparse_image(folder: Path, mebibytes: int) -> ImageManifest:
-    """An image's folder with a VHD and what stands for a tar."""
+    """Write an image's folder with a VHD and a placeholder for the tar."""
     folder.mkdir()
     disk = sparse_disk(folder / "disk.vhd", mebibytes)
     (folder / "disk.tar.gz").write_bytes(b"tar")

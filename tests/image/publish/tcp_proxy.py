@@ -1,4 +1,4 @@
-"""A network between a publisher and a cloud's storage: it counts what goes up, and breaks off after so many bytes."""
+"""A TCP proxy that counts the bytes sent to a server and breaks its connections after a limit."""
 
 import contextlib
 import socket
@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 
 class TcpProxy:
-    """Passes bytes on to ``port`` of this machine. ``sent`` counts those that went up.
+    """Forwards connections to ``port`` of this machine. ``sent`` counts the bytes from clients.
 
-    After ``limit`` bytes every connection breaks off and new ones do too, unless ``recovers``: then once only.
+    After ``limit`` bytes it closes all connections, and new ones too. With ``recovers`` it does so only once.
     """
 
     def __init__(self, port: int, limit: int | None, *, recovers: bool) -> None:
@@ -22,7 +22,7 @@ class TcpProxy:
         self.port = self._listener.getsockname()[1]
 
     def serve(self) -> None:
-        """Until :meth:`close`."""
+        """Accept connections until ``close`` is called."""
         while True:
             try:
                 near, _ = self._listener.accept()
@@ -66,7 +66,7 @@ class TcpProxy:
             end.close()
 
     def close(self) -> None:
-        """Take no more connections and end those that there are."""
+        """Stop accepting connections and close open ones."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -75,7 +75,7 @@ class TcpProxy:
 
 @contextmanager
 def tcp_proxy(port: int, limit: int | None = None, *, recovers: bool = False) -> Iterator[TcpProxy]:
-    """A line to ``port`` that breaks after ``limit`` bytes went up, or never."""
+    """A proxy to ``port`` that breaks after ``limit`` bytes from clients, or never."""
     between = TcpProxy(port, limit, recovers=recovers)
     thread = threading.Thread(target=between.serve, daemon=True)
     thread.start()

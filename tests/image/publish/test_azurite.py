@@ -1,4 +1,4 @@
-"""The lock of what stands in for Azure's storage."""
+"""The lock of the emulator of Azure Storage."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 
-def test_lock_names_each_package_by_hash_and_not_where_it_is_from() -> None:
+def test_lock_has_hashes_and_no_registry_addresses() -> None:
     lock = json.loads((HERE / "package-lock.json").read_bytes())
     packages = {name: package for name, package in lock["packages"].items() if name}
 
@@ -15,7 +15,7 @@ def test_lock_names_each_package_by_hash_and_not_where_it_is_from() -> None:
     assert [name for name, package in packages.items() if "resolved" in package] == []
 
 
-def test_lock_is_that_of_the_package_file() -> None:
+def test_lock_matches_the_package_file() -> None:
     asked = json.loads((HERE / "package.json").read_bytes())["dependencies"]
     lock = json.loads((HERE / "package-lock.json").read_bytes())["packages"]
 

@@ -1,4 +1,4 @@
-"""A tar.gz becomes an object: one resumable upload, gone on with after a cut, whole and right or not there at all."""
+"""Upload of a tar.gz: resumed after an interruption, and an object appears only if it is complete and correct."""
 
 import hashlib
 import os
@@ -41,7 +41,7 @@ def tar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Artefact:
 
 @pytest.fixture
 def bucket(google: int) -> Bucket:
-    """A bucket that nobody can open to the public."""
+    """A bucket with enforced public access prevention."""
     made = reached(google).client.create_bucket(NAME)
     made.iam_configuration.public_access_prevention = "enforced"
     made.patch()
@@ -49,13 +49,13 @@ def bucket(google: int) -> Bucket:
 
 
 def reached(port: int, name: str = NAME) -> Bucket:
-    """The bucket through a line."""
+    """The bucket, through the server or proxy on ``port``."""
     options = {"api_endpoint": f"http://127.0.0.1:{port}"}
     return Client(project="any", credentials=AnonymousCredentials(), client_options=options).bucket(name)
 
 
 def read(bucket: Bucket, tar: Artefact) -> bytes | None:
-    """What is in the object: by its name, because the emulator's own links lead over the line that it was made by."""
+    """The object's contents, by name, because the emulator's links use the proxy that it was created through."""
     if bucket.get_blob(tar.name) is None:
         return None
     address = f"{bucket.client.api_endpoint}/download/storage/v1/b/{bucket.name}/o/{tar.name}?alt=media"
@@ -67,7 +67,7 @@ def journals(tmp_path: Path) -> list[Path]:
     return list((tmp_path / "cache/cloister/publish").glob("*"))
 
 
-def test_the_object_holds_the_tar_and_bears_its_digest(bucket: Bucket, tar: Artefact, tmp_path: Path) -> None:
+def test_object_contains_the_tar_and_has_its_digest_as_metadata(bucket: Bucket, tar: Artefact, tmp_path: Path) -> None:
     done = gcs.publish(tar, bucket, silent)
     found = bucket.get_blob(tar.name)
 
@@ -78,7 +78,7 @@ def test_the_object_holds_the_tar_and_bears_its_digest(bucket: Bucket, tar: Arte
     assert journals(tmp_path) == []
 
 
-def test_an_image_that_is_there_is_not_sent_again(google: int, bucket: Bucket, tar: Artefact) -> None:
+def test_existing_image_is_not_sent_again(google: int, bucket: Bucket, tar: Artefact) -> None:
     gcs.publish(tar, bucket, silent)
     assert gcs.publish(tar, bucket, silent, check=True).sent == 0
     tar.path.unlink()
@@ -87,7 +87,7 @@ def test_an_image_that_is_there_is_not_sent_again(google: int, bucket: Bucket, t
     assert proxy.sent < 10_000
 
 
-def test_a_cut_goes_unnoticed_when_the_line_recovers(google: int, bucket: Bucket, tar: Artefact) -> None:
+def test_upload_survives_a_connection_that_breaks_once(google: int, bucket: Bucket, tar: Artefact) -> None:
     with tcp_proxy(google, SIZE // 2, recovers=True) as proxy:
         gcs.publish(tar, reached(proxy.port), silent)
 
@@ -95,17 +95,17 @@ def test_a_cut_goes_unnoticed_when_the_line_recovers(google: int, bucket: Bucket
     assert proxy.sent < SIZE + (9 << 20)
 
 
-def test_a_cut_upload_goes_on_where_the_service_has_it(
+def test_interrupted_upload_resumes_where_the_service_stopped(
     google: int, bucket: Bucket, tar: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The address of the session is remembered; how far it came only the service says."""
+    """The session's address is kept locally; only the service knows its progress."""
     monkeypatch.setattr(gcs, "_RETRY_DELAYS", ())
     with tcp_proxy(google, SIZE * 3 // 4) as proxy, pytest.raises(StorageUnreachableError, match="does not respond"):
         gcs.publish(tar, reached(proxy.port), silent)
     assert read(bucket, tar) is None
     (journal,) = journals(tmp_path)
     assert journal.stat().st_mode & 0o777 == 0o600
-    # The line is gone with its port; the session itself is the emulator's.
+    # The proxy's port is closed, but the session still exists in the emulator.
     journal.write_text(journal.read_text().replace(f":{proxy.port}/", f":{google}/"))
 
     done = gcs.publish(tar, bucket, silent)
@@ -115,7 +115,7 @@ def test_a_cut_upload_goes_on_where_the_service_has_it(
     assert journals(tmp_path) == []
 
 
-def test_a_session_that_the_service_forgot_begins_anew(
+def test_upload_with_an_expired_session_starts_over(
     google: int, bucket: Bucket, tar: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gcs, "_RETRY_DELAYS", ())
@@ -128,8 +128,8 @@ def test_a_session_that_the_service_forgot_begins_anew(
     assert read(bucket, tar) == tar.path.read_bytes()
 
 
-def test_content_that_changes_on_the_way_becomes_no_object(bucket: Bucket, tar: Artefact, tmp_path: Path) -> None:
-    """The service compares with the checksum that was announced."""
+def test_content_that_changes_in_transit_is_rejected(bucket: Bucket, tar: Artefact, tmp_path: Path) -> None:
+    """The service checks the announced checksum."""
 
     @contextmanager
     def spoiling(_what: str, _size: int) -> Iterator[Progress]:
@@ -154,15 +154,15 @@ def test_a_file_that_is_not_the_image_is_not_published(bucket: Bucket, tar: Arte
     assert read(bucket, tar) is None
 
 
-def test_another_object_of_that_name_is_left_alone(bucket: Bucket, tar: Artefact) -> None:
-    bucket.blob(tar.name).upload_from_string(b"somebody's")
+def test_another_object_of_that_name_is_not_changed(bucket: Bucket, tar: Artefact) -> None:
+    bucket.blob(tar.name).upload_from_string(b"other")
 
     with pytest.raises(PublishError, match="exists and is not this image"):
         gcs.publish(tar, bucket, silent)
-    assert read(bucket, tar) == b"somebody's"
+    assert read(bucket, tar) == b"other"
 
 
-def test_an_object_with_the_mark_and_another_content_is_found_by_a_check(bucket: Bucket, tar: Artefact) -> None:
+def test_check_finds_a_marked_object_with_another_content(bucket: Bucket, tar: Artefact) -> None:
     blob = bucket.blob(tar.name)
     blob.metadata = {MARK: tar.sha256}
     blob.upload_from_string(bytes(SIZE))
@@ -172,12 +172,12 @@ def test_an_object_with_the_mark_and_another_content_is_found_by_a_check(bucket:
         gcs.publish(tar, bucket, silent, check=True)
 
 
-def test_a_bucket_that_is_not_there_is_named(google: int, tar: Artefact) -> None:
+def test_missing_bucket_is_named(google: int, tar: Artefact) -> None:
     with pytest.raises(PublishError, match=r"The bucket gs://absent does not exist\."):
         gcs.publish(tar, reached(google, "absent"), silent)
 
 
-def test_a_bucket_that_can_be_opened_to_anybody_is_refused(google: int, tar: Artefact) -> None:
+def test_bucket_without_enforced_public_access_prevention_is_rejected(google: int, tar: Artefact) -> None:
     made = reached(google).client.create_bucket("open")
 
     with pytest.raises(PublishError, match="could be made public"):
@@ -186,13 +186,13 @@ def test_a_bucket_that_can_be_opened_to_anybody_is_refused(google: int, tar: Art
 
 
 @pytest.mark.parametrize(("status", "says"), [(401, "rejected the credentials"), (403, "No permission to write")])
-def test_credentials_that_do_not_suffice_are_refused(status: int, says: str, tar: Artefact) -> None:
+def test_rejected_credentials_are_reported(status: int, says: str, tar: Artefact) -> None:
     class Refusing(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_error(status)
 
         def log_message(self, *_: object) -> None:
-            """Nobody reads it."""
+            """Print nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -204,8 +204,8 @@ def test_credentials_that_do_not_suffice_are_refused(status: int, says: str, tar
         server.server_close()
 
 
-def test_google_s_libraries_say_nothing_to_the_user(tmp_path: Path) -> None:
-    """They warn of what they plan for other versions of a library that nothing here uses."""
+def test_google_libraries_print_no_warnings(tmp_path: Path) -> None:
+    """They warn about other versions of a library that is not used here."""
     code = (
         "from image.publish import gcs, errors\n"
         "try: gcs.connect('gs://images')\n"

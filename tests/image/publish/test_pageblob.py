@@ -1,4 +1,4 @@
-"""A VHD becomes a page blob: without its zeros, gone on with after a cut, marked as whole only when it is."""
+"""Upload of a VHD: without zeros, resumed after an interruption, and marked as complete only after a check."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -16,7 +16,7 @@ from tests.image.publish.azurite import Azurite
 from tests.image.publish.tcp_proxy import tcp_proxy
 
 SOLID = 20 << 20
-# More than the four connections carry before one of them has an answer to its first piece of 4 MiB.
+# More than four connections send before the first of them has a response to its first piece of 4 MiB.
 CUT = 17 << 20
 
 
@@ -38,7 +38,7 @@ def mark(container: ContainerClient, artefact: Artefact) -> dict[str, str]:
     return container.get_blob_client(artefact.name).get_blob_properties().metadata
 
 
-def test_the_blob_holds_the_disk_and_bears_its_digest(container: ContainerClient, artefact: Artefact) -> None:
+def test_blob_contains_the_disk_and_has_its_digest_as_metadata(container: ContainerClient, artefact: Artefact) -> None:
     done = pageblob.publish(artefact, container, silent)
 
     assert read(container, artefact) == artefact.path.read_bytes()
@@ -47,7 +47,7 @@ def test_the_blob_holds_the_disk_and_bears_its_digest(container: ContainerClient
 
 
 def test_pages_of_zeros_are_not_sent(azure: Azurite, container: ContainerClient, artefact: Artefact) -> None:
-    """Counted on the wire, with TLS and HTTP, beside the bytes of the pages that are not zero."""
+    """Counts the bytes on the wire, with TLS and HTTP."""
     with tcp_proxy(azure.port) as proxy:
         done = pageblob.publish(artefact, azure.client(container.container_name, proxy.port), silent)
 
@@ -56,9 +56,7 @@ def test_pages_of_zeros_are_not_sent(azure: Azurite, container: ContainerClient,
     assert proxy.sent <= data_size(artefact) * 1.05
 
 
-def test_an_image_that_is_there_is_not_sent_again(
-    azure: Azurite, container: ContainerClient, artefact: Artefact
-) -> None:
+def test_existing_image_is_not_sent_again(azure: Azurite, container: ContainerClient, artefact: Artefact) -> None:
     pageblob.publish(artefact, container, silent)
     artefact.path.unlink()
     with tcp_proxy(azure.port) as proxy:
@@ -68,10 +66,10 @@ def test_an_image_that_is_there_is_not_sent_again(
     assert proxy.sent < 10_000
 
 
-def test_a_cut_upload_goes_on_with_what_is_missing(
+def test_interrupted_upload_sends_only_what_is_missing(
     azure: Azurite, container: ContainerClient, artefact: Artefact
 ) -> None:
-    """By what the service says is there: nothing is kept on this side."""
+    """The service reports what is there; nothing is kept locally."""
     with tcp_proxy(azure.port, CUT) as proxy, pytest.raises(StorageUnreachableError, match="not respond") as raised:
         pageblob.publish(artefact, azure.client(container.container_name, proxy.port), silent)
     assert raised.value.hint == "Run the same command again to resume."
@@ -87,8 +85,8 @@ def test_a_cut_upload_goes_on_with_what_is_missing(
     assert mark(container, artefact) == {MARK: artefact.sha256}
 
 
-def test_what_arrived_otherwise_is_sent_again(container: ContainerClient, artefact: Artefact) -> None:
-    """An unfinished upload whose pages are not the file's: some are wrong, one should be zero."""
+def test_pages_that_differ_are_sent_again(container: ContainerClient, artefact: Artefact) -> None:
+    """An incomplete upload with other pages: some are wrong, one should be zero."""
     blob = container.get_blob_client(artefact.name)
     blob.create_page_blob(artefact.size)
     for offset in (3 << 20, 40 << 20, artefact.size - 512):
@@ -100,8 +98,8 @@ def test_what_arrived_otherwise_is_sent_again(container: ContainerClient, artefa
     assert mark(container, artefact) == {MARK: artefact.sha256}
 
 
-def test_what_changes_after_it_was_sent_gets_no_mark(container: ContainerClient, artefact: Artefact) -> None:
-    """Somebody spoils the blob each time it was written."""
+def test_blob_that_changes_after_the_upload_is_not_marked(container: ContainerClient, artefact: Artefact) -> None:
+    """Another writer changes the blob after each upload."""
     blob = container.get_blob_client(artefact.name)
 
     @contextmanager
@@ -115,7 +113,7 @@ def test_what_changes_after_it_was_sent_gets_no_mark(container: ContainerClient,
     assert mark(container, artefact) == {}
 
 
-def test_what_changes_while_it_is_compared_gets_no_mark(container: ContainerClient, artefact: Artefact) -> None:
+def test_blob_that_changes_during_the_comparison_is_not_marked(container: ContainerClient, artefact: Artefact) -> None:
     blob = container.get_blob_client(artefact.name)
 
     @contextmanager
@@ -129,9 +127,7 @@ def test_what_changes_while_it_is_compared_gets_no_mark(container: ContainerClie
     assert mark(container, artefact) == {}
 
 
-def test_a_marked_blob_that_was_changed_is_mended_when_it_is_checked(
-    container: ContainerClient, artefact: Artefact
-) -> None:
+def test_check_repairs_a_changed_blob_that_is_marked_complete(container: ContainerClient, artefact: Artefact) -> None:
     pageblob.publish(artefact, container, silent)
     blob = container.get_blob_client(artefact.name)
     blob.upload_page(b"changed".ljust(512, b"!"), 40 << 20, 512)
@@ -142,9 +138,7 @@ def test_a_marked_blob_that_was_changed_is_mended_when_it_is_checked(
     assert pageblob.publish(artefact, container, silent, check=True).sent == 0
 
 
-def test_a_marked_blob_has_no_mark_while_it_is_mended(
-    azure: Azurite, container: ContainerClient, artefact: Artefact
-) -> None:
+def test_mark_is_removed_during_a_repair(azure: Azurite, container: ContainerClient, artefact: Artefact) -> None:
     pageblob.publish(artefact, container, silent)
     container.get_blob_client(artefact.name).upload_page(bytes(4 << 20), 3 << 20, 4 << 20)
 
@@ -163,15 +157,15 @@ def test_a_file_that_is_not_the_image_is_not_published(container: ContainerClien
         mark(container, artefact)
 
 
-def test_another_blob_of_that_name_is_left_alone(container: ContainerClient, artefact: Artefact) -> None:
-    container.upload_blob(artefact.name, b"somebody's")
+def test_another_blob_of_that_name_is_not_changed(container: ContainerClient, artefact: Artefact) -> None:
+    container.upload_blob(artefact.name, b"other")
 
     with pytest.raises(PublishError, match="exists and is not this image"):
         pageblob.publish(artefact, container, silent)
-    assert read(container, artefact) == b"somebody's"
+    assert read(container, artefact) == b"other"
 
 
-def test_a_blob_of_that_size_with_another_mark_is_left_alone(container: ContainerClient, artefact: Artefact) -> None:
+def test_blob_of_that_size_with_another_mark_is_not_changed(container: ContainerClient, artefact: Artefact) -> None:
     container.get_blob_client(artefact.name).create_page_blob(artefact.size, metadata={MARK: "0" * 64})
 
     with pytest.raises(PublishError, match="exists and is not this image"):
@@ -179,7 +173,7 @@ def test_a_blob_of_that_size_with_another_mark_is_left_alone(container: Containe
     assert mark(container, artefact) == {MARK: "0" * 64}
 
 
-def test_a_container_that_is_not_there_is_named(azure: Azurite, artefact: Artefact) -> None:
+def test_missing_container_is_named(azure: Azurite, artefact: Artefact) -> None:
     absent = azure.client("absent")
 
     with pytest.raises(PublishError, match="does not exist") as raised:
@@ -187,7 +181,7 @@ def test_a_container_that_is_not_there_is_named(azure: Azurite, artefact: Artefa
     assert absent.url in raised.value.message
 
 
-def test_a_container_that_anybody_may_read_is_refused(container: ContainerClient, artefact: Artefact) -> None:
+def test_public_container_is_rejected(container: ContainerClient, artefact: Artefact) -> None:
     container.set_container_access_policy({}, public_access=PublicAccess.BLOB)
 
     with pytest.raises(PublishError, match="is public"):
@@ -196,7 +190,7 @@ def test_a_container_that_anybody_may_read_is_refused(container: ContainerClient
         mark(container, artefact)
 
 
-def test_credentials_that_do_not_hold_are_refused(azure: Azurite, artefact: Artefact) -> None:
+def test_invalid_credentials_are_rejected(azure: Azurite, artefact: Artefact) -> None:
     stranger = ContainerClient.from_container_url(
         azure.url("any"),
         credential={"account_name": "devstoreaccount1", "account_key": "c3RyYW5nZXI="},
@@ -218,7 +212,7 @@ def test_credentials_that_do_not_hold_are_refused(azure: Azurite, artefact: Arte
         "evil.example.org",
         "evil.example.org\\@account.blob.core.windows.net",
         "account.blob.core.windows.net@evil.example.org",
-        "somebody@account.blob.core.windows.net",
+        "user@account.blob.core.windows.net",
         "a.account.blob.core.windows.net",
         "account.blob.core.windows.net:8443",
         "127.0.0.1",
@@ -227,6 +221,6 @@ def test_credentials_that_do_not_hold_are_refused(azure: Azurite, artefact: Arte
         "[::1",
     ],
 )
-def test_a_token_goes_to_azures_storage_only(host: str) -> None:
+def test_token_is_sent_only_to_azure_storage(host: str) -> None:
     with pytest.raises(InputError, match="Invalid Azure container"):
         pageblob.connect(f"https://{host}/images")

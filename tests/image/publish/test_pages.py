@@ -1,4 +1,4 @@
-"""Sets of pages: what is left to send, and in which pieces."""
+"""Sets of pages: what remains to send, and in which pieces."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +10,7 @@ PAGES = st.sets(st.integers(0, 300))
 
 
 def extents(numbers: set[int]) -> list[Extent]:
-    """One for each page."""
+    """One extent for each page."""
     return [Extent(number * 512, 512) for number in sorted(numbers)]
 
 
@@ -19,7 +19,7 @@ def numbers(found: list[Extent]) -> set[int]:
 
 
 @given(PAGES, PAGES)
-def test_what_is_there_is_left_out(wanted: set[int], there: set[int]) -> None:
+def test_existing_pages_are_not_sent_again(wanted: set[int], there: set[int]) -> None:
     whole = pages.joined(extents(wanted))
 
     assert numbers(pages.without(whole, extents(there))) == numbers(whole) - there
@@ -29,7 +29,7 @@ def test_what_is_there_is_left_out(wanted: set[int], there: set[int]) -> None:
 
 
 @given(PAGES, PAGES)
-def test_joined_pages_are_all_there_with_few_between(some: set[int], others: set[int]) -> None:
+def test_joined_extents_contain_all_pages_and_few_others(some: set[int], others: set[int]) -> None:
     found = pages.joined([*extents(some), *extents(others)])
 
     assert numbers(found) >= some | others
@@ -37,14 +37,14 @@ def test_joined_pages_are_all_there_with_few_between(some: set[int], others: set
     assert [extent.offset for extent in found] == sorted({extent.offset for extent in found})
 
 
-def test_neighbours_are_one_and_what_lies_far_apart_is_not() -> None:
+def test_adjacent_extents_are_merged_and_distant_ones_are_not() -> None:
     mebibyte = 1 << 20
     near = [Extent(0, mebibyte), Extent(mebibyte, 512), Extent(mebibyte + 1024, 512), Extent(8 * mebibyte, 512)]
 
     assert pages.joined(near) == [Extent(0, mebibyte + 1536), Extent(8 * mebibyte, 512)]
 
 
-def test_no_piece_is_more_than_a_request_may_carry() -> None:
+def test_pieces_fit_into_one_request() -> None:
     assert list(pages.split([Extent(512, (9 << 20) + 512)])) == [
         Extent(512, 4 << 20),
         Extent(512 + (4 << 20), 4 << 20),

@@ -1,4 +1,4 @@
-"""`invoke image.publish` as it is typed: credentials, sentences, memory; and when the clouds' SDKs are loaded."""
+"""`invoke image.publish` in a subprocess: credentials, messages, memory; and when the clouds' SDKs are loaded."""
 
 import json
 import subprocess
@@ -17,8 +17,8 @@ from tests.image.publish.publish_verb import publish
 from tests.image.publish.sparse_disk import LARGE, sparse_image
 
 
-def test_a_disk_of_4_gib_is_published_in_little_memory(azure: Azurite, tmp_path: Path) -> None:
-    """With the token of a machine's identity, as DefaultAzureCredential finds it; once, and not a second time."""
+def test_disk_of_4_gib_is_published_in_little_memory(azure: Azurite, tmp_path: Path) -> None:
+    """Uses a managed identity, which DefaultAzureCredential finds. The second call sends nothing."""
     manifest = sparse_image(tmp_path / "image", LARGE)
     azure.client("large").create_container()
     words = ("--to", "azure", "--destination", azure.url("large"), "--image", tmp_path / "image", "--json")
@@ -43,7 +43,7 @@ def test_a_disk_of_4_gib_is_published_in_little_memory(azure: Azurite, tmp_path:
     assert (properties.size, properties.metadata) == (disk.size, {MARK: disk.sha256})
 
 
-def test_the_tar_goes_to_google(google: int, tmp_path: Path) -> None:
+def test_tar_is_published_to_google(google: int, tmp_path: Path) -> None:
     manifest = sparse_image(tmp_path / "image", 32)
     bucket = Client(project="any").create_bucket("images")
     bucket.iam_configuration.public_access_prevention = "enforced"
@@ -56,7 +56,7 @@ def test_the_tar_goes_to_google(google: int, tmp_path: Path) -> None:
     assert bucket.blob(name).download_as_bytes() == b"tar"
 
 
-def test_a_token_that_does_not_hold_is_one_sentence(azure: Azurite, tmp_path: Path) -> None:
+def test_invalid_token_is_reported_in_one_sentence_with_a_hint(azure: Azurite, tmp_path: Path) -> None:
     sparse_image(tmp_path / "image", 32)
     words = ("--to", "azure", "--destination", azure.url("any"), "--image", tmp_path / "image")
     with managed_identity("https://somewhere.else") as environment:
@@ -66,8 +66,8 @@ def test_a_token_that_does_not_hold_is_one_sentence(azure: Azurite, tmp_path: Pa
     assert len(done.err.splitlines()) == 2
 
 
-def test_a_missing_identity_is_not_asked_for_again_and_again(azure: Azurite, tmp_path: Path) -> None:
-    """As the storage's client would, with growing pauses: it takes every failure for one of the network."""
+def test_missing_identity_is_queried_only_once(azure: Azurite, tmp_path: Path) -> None:
+    """The storage client would retry it with growing delays, because it treats every failure as a network error."""
     sparse_image(tmp_path / "image", 32)
     asked: list[str] = []
     with managed_identity(None, asked) as environment:
@@ -91,9 +91,7 @@ def test_a_missing_identity_is_not_asked_for_again_and_again(azure: Azurite, tmp
         ("gcp", "gs://images/folder", "Invalid bucket"),
     ],
 )
-def test_a_destination_that_is_none_is_the_callers_mistake(
-    tmp_path: Path, to: str, destination: str, says: str
-) -> None:
+def test_invalid_destination_is_an_input_error(tmp_path: Path, to: str, destination: str, says: str) -> None:
     sparse_image(tmp_path / "image", 32)
     done = publish("--to", to, "--destination", destination, "--image", tmp_path / "image")
 
@@ -101,7 +99,7 @@ def test_a_destination_that_is_none_is_the_callers_mistake(
     assert says in done.err
 
 
-def test_an_image_that_is_not_there_is_the_callers_mistake(tmp_path: Path) -> None:
+def test_missing_image_is_an_input_error(tmp_path: Path) -> None:
     words = ("--to", "azure", "--destination", "https://account.blob.core.windows.net/images")
     done = publish(*words, "--image", tmp_path / "nope")
 
@@ -109,8 +107,8 @@ def test_an_image_that_is_not_there_is_the_callers_mistake(tmp_path: Path) -> No
     assert "The image manifest" in done.err and "does not exist" in done.err
 
 
-def test_who_is_not_signed_in_anywhere_is_told_how(tmp_path: Path) -> None:
-    """With neither of the clouds' programs, files or variables; nobody is asked over the network."""
+def test_error_without_credentials_says_how_to_sign_in(tmp_path: Path) -> None:
+    """Without the clouds' programs, files or variables. No request is sent."""
     sparse_image(tmp_path / "image", 32)
     nowhere = {"HOME": str(tmp_path), "AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential", "NO_GCE_CHECK": "true"}
     azure = publish(
@@ -125,7 +123,7 @@ def test_who_is_not_signed_in_anywhere_is_told_how(tmp_path: Path) -> None:
     assert "gcloud auth application-default login" in google.err
 
 
-def test_no_sdk_of_a_cloud_is_loaded_before_something_is_published() -> None:
+def test_cloud_sdks_are_loaded_only_when_publishing() -> None:
     program = "import sys, image.publish.gcs, image.publish.pageblob; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, check=True, capture_output=True, text=True)
 

@@ -1,4 +1,4 @@
-"""A program takes its loader and its libraries along, and theirs."""
+"""The closure of a program contains its loader, its libraries, and theirs."""
 
 import pytest
 
@@ -51,6 +51,6 @@ def test_a_library_that_is_not_in_the_tree_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("program", [b"", b"#!/bin/sh\n" + bytes(100), elf_program(["liba.so"])[:100]])
-def test_what_is_no_program_is_an_error(program: bytes) -> None:
+def test_invalid_program_is_an_error(program: bytes) -> None:
     with pytest.raises(ImageError):
         elf.needed(program)

@@ -1,4 +1,4 @@
-"""The kernel's modules come with all that must be loaded before them, in that order, and decompressed."""
+"""Kernel modules are extracted with their dependencies, in loading order, and decompressed."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def deb(tmp_path: Path) -> Path:
     return path
 
 
-def test_modules_come_after_what_they_need(deb: Path) -> None:
+def test_modules_come_after_their_dependencies(deb: Path) -> None:
     found = kernel.extract(deb, [["dm-verity", "erofs", "virtio"], ["crc32"]])
 
     assert [[module.name for module in modules] for modules in found.modules] == [
@@ -43,7 +43,7 @@ def test_modules_are_decompressed(deb: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["nowhere", "broken"])
-def test_a_module_that_is_neither_there_nor_built_in_is_an_error(deb: Path, name: str) -> None:
+def test_module_that_is_neither_packaged_nor_built_in_is_an_error(deb: Path, name: str) -> None:
     with pytest.raises(ImageError, match="no module nowhere"):
         kernel.extract(deb, [[name]])
 

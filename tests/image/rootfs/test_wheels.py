@@ -1,4 +1,4 @@
-"""Wheels are unpacked as an installer would lay them out, without what an image has no use for."""
+"""Wheels are unpacked like an installer does, without files that the guest does not need."""
 
 import zipfile
 from pathlib import Path
@@ -10,7 +10,7 @@ from image.rootfs import wheels
 from image.rootfs.tree import EntryKind, TreeEntry
 
 
-def test_a_wheel_goes_into_the_folder_of_packages(tmp_path: Path) -> None:
+def test_wheel_is_unpacked_into_the_package_folder(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "small.whl", "w") as archive:
         archive.writestr("small/__init__.py", b"x = 1\n")
         archive.writestr("small/fast.abi3.so", b"\x7fELF")
@@ -27,7 +27,7 @@ def test_a_wheel_goes_into_the_folder_of_packages(tmp_path: Path) -> None:
     }
 
 
-def test_a_damaged_wheel_is_an_error(tmp_path: Path) -> None:
+def test_damaged_wheel_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "small.whl").write_bytes(b"no zip")
 
     with pytest.raises(ImageError, match="wheel of small is damaged"):
