@@ -26,7 +26,7 @@ LOG_SIZE = 64 * 1024
 _RUNS = 40
 """Verdicts for each repetition that is asked for."""
 _IMPORT = (
-    "import time; began = time.process_time(); import cloister.attestation.verify; print(time.process_time() - began)"
+    "import time; began = time.process_time(); import cloister.attestation.verifier; print(time.process_time() - began)"
 )
 
 
@@ -47,7 +47,7 @@ def measure(repeat: int) -> list[BenchmarkResult]:
     seconds = tuple(_import() for _ in range(repeat))
     return [
         *found,
-        BenchmarkResult("import of the verifier", seconds, "s", 0.25, "`cloister.attestation.verify`, new process"),
+        BenchmarkResult("import of the verifier", seconds, "s", 0.25, "`cloister.attestation.verifier`, new process"),
     ]
 
 
@@ -63,11 +63,13 @@ def _timed(run: Callable[[], object], runs: int) -> tuple[float, ...]:
 
 def _verdicts() -> list[tuple[str, Callable[[], object], float]]:
     """Name, a function that judges, and milliseconds to reach."""
-    from cloister.attestation.evidence import CollateralItem, Evidence, SessionBinding
+    from cloister.attestation.binding import SessionBinding
+    from cloister.attestation.collateral_source import CollateralItem
+    from cloister.attestation.evidence import Evidence
     from cloister.attestation.policy.policy import Policy
     from cloister.attestation.roots import Anchor
     from cloister.attestation.testkit import AzureTdxMachine, GcpTd
-    from cloister.attestation.verify import verify
+    from cloister.attestation.verifier import verify
     from tools.exhaustive import SESSION, SUBJECTS
 
     def judging(evidence: Evidence, policy: Policy, roots: tuple[Anchor, ...]) -> Callable[[], object]:
@@ -111,8 +113,8 @@ def _replay() -> Callable[[], object]:
 
 def _bare(folder: Path) -> list[tuple[str, Callable[[], object]]]:
     """A report and a quote without a session, written to ``folder`` for the others."""
-    from cloister.attestation.evidence import QE_IDENTITY, TCB_INFO
-    from cloister.attestation.raw import Raw, RawSnp, RawTdx, verify_raw
+    from cloister.attestation.collateral_source import QE_IDENTITY, TCB_INFO
+    from cloister.attestation.raw_evidence import Raw, RawSnp, RawTdx, verify_raw
     from cloister.attestation.testkit import SnpMachine, Td
 
     machine, td = SnpMachine.create_at(AT), Td.create(AT)

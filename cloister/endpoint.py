@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.x509.x509 import Certificate
+from cloister.attestation.x509.certificate import Certificate
 from cloister.errors import InputError, ProofError, UnreachableError
 
 PORT = 6110

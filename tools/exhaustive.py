@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from cloister.attestation.binding import SessionBinding
+from cloister.attestation.collateral_source import CollateralItem
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.evidence import CollateralItem, Evidence, SessionBinding, TpmQuote
+from cloister.attestation.evidence import Evidence, TpmQuote
 from cloister.attestation.policy.policy import Policy
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.testkit import LocalMachine, RsaTpm, SnpMachine, Td
 from cloister.attestation.testkit.google import GcpSnpMachine
 from cloister.attestation.testkit.microsoft import AzureSnpMachine
-from cloister.attestation.verify import SessionPurpose, verify
+from cloister.attestation.verifier import SessionPurpose, verify
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SESSION = SessionPurpose(b"n" * 32, b"t" * 32, b"h" * 32)

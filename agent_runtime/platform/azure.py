@@ -20,8 +20,9 @@ from agent_runtime.platform.metadata import MAX_SIZE, MetadataClient
 from agent_runtime.platform.tpm import Tpm
 from cloister.attestation.azure import hcl
 from cloister.attestation.azure.hcl import HclReport
+from cloister.attestation.collateral_source import CERTIFICATE, CollateralItem
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.evidence import CERTIFICATE, CollateralItem, Platform
+from cloister.attestation.evidence import Platform
 from cloister.attestation.tpm.commands import Transport
 from cloister.attestation.tpm.runtimelog import Measurement
 from cloister.protocol import canonical

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from cloister.attestation.evidence import CollateralItem, Platform, TpmQuote
+from cloister.attestation.collateral_source import CollateralItem
+from cloister.attestation.evidence import Platform, TpmQuote
 from cloister.attestation.tpm.runtimelog import Measurement
 
 

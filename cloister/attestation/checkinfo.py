@@ -1,4 +1,4 @@
-"""What a verdict tells of a check besides its outcome."""
+"""What a verdict says about a check besides its outcome."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ REBUILD = "Rebuild the image in a checkout (invoke image.verify) and write the p
 
 @dataclass(frozen=True)
 class CheckInfo:
-    """``subject`` begins the sentence about a failure, ``advice`` ends it."""
+    """``subject`` begins the sentence about a check, ``advice`` ends it after a failure."""
 
     subject: str
     advice: str

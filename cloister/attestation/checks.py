@@ -6,16 +6,16 @@ docs/attestation.md has the same list with the source and the test of each; a te
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from cloister.attestation.azure import checks as azure
+from cloister.attestation.azure.checks import AZURE_CHECKS, AZURE_SNP_NAMES, AZURE_TDX_NAMES, CERTIFICATE_NAMES
 from cloister.attestation.checkinfo import ASK_AGAIN, REBUILD, CheckInfo
-from cloister.attestation.gcp import checks as gcp
-from cloister.attestation.snp import checks as snp
-from cloister.attestation.tdx import checks as tdx
+from cloister.attestation.gcp.checks import GCP_CHECKS, GCP_SNP_NAMES, GCP_TDX_IMAGE_NAMES, GCP_TDX_NAMES
+from cloister.attestation.snp.checks import SNP_CHECKS, SNP_IMAGE_NAMES, SNP_NAMES
+from cloister.attestation.tdx.checks import TDX_CHECKS, TDX_IMAGE_NAMES, TDX_NAMES
 
 _FORGED = "Do not use this machine: its evidence does not come from the TPM that it names."
 _OTHER_POLICY = "Use the policy of this workspace, or ask its owners which one is right."
-_HOST_INPUT = "The host gave the boot a command line, addon or credential of its own: have it removed."
-_DRIVER = "The boot loaded a driver from outside of the image: have it removed, or pin PCR 2 if you know it."
+_HOST_INPUT = "The host gave the boot its own command line, addon or credential: have it removed."
+_DRIVER = "The boot loaded a driver from outside the image: have it removed, or pin PCR 2 if you know the driver."
 _PLATFORM_PCR = "Ask the platform team what changed in the firmware before you pin the new value."
 
 _CHECKS = {
@@ -25,11 +25,9 @@ _CHECKS = {
     ),
     "purpose": CheckInfo("What the evidence was made for", ASK_AGAIN),
     "session-nonce": CheckInfo("The nonce in the evidence", f"It is a replay. {ASK_AGAIN}"),
-    "session-tls-key": CheckInfo(
-        "The TLS key in the evidence", f"Somebody stands between you and the machine. {ASK_AGAIN}"
-    ),
+    "session-tls-key": CheckInfo("The TLS key in the evidence", f"Someone intercepts the connection. {ASK_AGAIN}"),
     "session-hpke-key": CheckInfo(
-        "The session's public key in the evidence", f"Somebody stands between you and the machine. {ASK_AGAIN}"
+        "The session's public key in the evidence", f"Someone intercepts the connection. {ASK_AGAIN}"
     ),
     "receipt-payload": CheckInfo(
         "The receipt that the evidence names", "The receipt was changed, or belongs to another computation."
@@ -90,10 +88,10 @@ _CHECKS = {
 CHECKS: Mapping[str, CheckInfo] = MappingProxyType(
     {
         **_CHECKS,
-        **snp.INFOS,
-        **tdx.INFOS,
-        **azure.INFOS,
-        **gcp.INFOS,
+        **SNP_CHECKS,
+        **TDX_CHECKS,
+        **AZURE_CHECKS,
+        **GCP_CHECKS,
     }
 )
 """All checks by name."""
@@ -104,17 +102,17 @@ COMMON = tuple(_CHECKS)[: tuple(_CHECKS).index("quote-magic")]
 VTPM = tuple(name for name in _CHECKS if name not in COMMON)
 """The checks of a platform whose image is identified by the registers of a vTPM."""
 
-_UNCERTIFIED = tuple(name for name in VTPM if name not in azure.CERTIFIED)
+_UNCERTIFIED = tuple(name for name in VTPM if name not in CERTIFICATE_NAMES)
 
 CHECKS_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "local": (*COMMON, *VTPM),
-        "sev-snp": (*COMMON, *snp.NAMES, *snp.IMAGE_NAMES, "image-debug"),
-        "tdx": (*COMMON, *tdx.NAMES, *tdx.IMAGE_NAMES, "image-debug"),
-        "azure-snp": (*COMMON, *snp.NAMES, *azure.SNP, *_UNCERTIFIED),
-        "azure-tdx": (*COMMON, *tdx.NAMES, *azure.TDX, *_UNCERTIFIED),
-        "gcp-snp": (*COMMON, *snp.NAMES, *gcp.SNP, *VTPM),
-        "gcp-tdx": (*COMMON, *tdx.NAMES, *gcp.TDX, *gcp.TDX_IMAGE),
+        "sev-snp": (*COMMON, *SNP_NAMES, *SNP_IMAGE_NAMES, "image-debug"),
+        "tdx": (*COMMON, *TDX_NAMES, *TDX_IMAGE_NAMES, "image-debug"),
+        "azure-snp": (*COMMON, *SNP_NAMES, *AZURE_SNP_NAMES, *_UNCERTIFIED),
+        "azure-tdx": (*COMMON, *TDX_NAMES, *AZURE_TDX_NAMES, *_UNCERTIFIED),
+        "gcp-snp": (*COMMON, *SNP_NAMES, *GCP_SNP_NAMES, *VTPM),
+        "gcp-tdx": (*COMMON, *TDX_NAMES, *GCP_TDX_NAMES, *GCP_TDX_IMAGE_NAMES),
     }
 )
-"""The checks of a verdict by platform, in their order; a platform that is not here cannot be judged."""
+"""The checks of a verdict by platform, in order. Evidence of a platform that is missing here is rejected."""

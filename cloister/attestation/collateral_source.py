@@ -1,18 +1,45 @@
-"""Where certificates come from that are neither in the quote nor pinned: carried by the evidence, or in memory.
+"""Collateral before it is parsed: its kinds, and where it comes from.
 
-Collateral is never trusted for where it came from; each item must chain to a pinned key.
+Collateral is certificates, revocation lists and endorsements that are neither in a quote nor pinned. It is never
+trusted for where it came from; each item must chain to a pinned key.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+CERTIFICATE = "certificate"
+"""One X.509 certificate in DER; an issuer chain is several items of this kind."""
+
+CRL = "crl"
+"""One certificate revocation list (RFC 5280) in DER."""
+
+TCB_INFO = "tcb-info"
+"""Intel's TCB info as its service returns it: JSON with the members tcbInfo and signature, byte for byte."""
+
+QE_IDENTITY = "qe-identity"
+"""Intel's enclave identity of the quoting enclave: JSON with the members enclaveIdentity and signature."""
+
+LAUNCH_ENDORSEMENT = "launch-endorsement"
+"""Google's signed endorsement of its firmware: a protobuf VMLaunchEndorsement."""
+
+COLLATERAL_KINDS = (CERTIFICATE, CRL, TCB_INFO, QE_IDENTITY, LAUNCH_ENDORSEMENT)
+"""All kinds. Evidence with an item of another kind is malformed: no check would read that item."""
+
+
+@dataclass(frozen=True)
+class CollateralItem:
+    """One piece of collateral: its kind (one of COLLATERAL_KINDS) and its bytes."""
+
+    kind: str
+    content: bytes
+
 
 class Collateral(Protocol):
     """A source of collateral. A source that has nothing of a kind returns nothing; it never raises."""
 
     def items(self, kind: str) -> Iterable[bytes]:
-        """Everything of ``kind`` (one of ``evidence.COLLATERAL_KINDS``) that this source has."""
+        """Everything of ``kind`` (one of COLLATERAL_KINDS) that this source has."""
         ...
 
 

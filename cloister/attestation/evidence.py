@@ -1,20 +1,35 @@
-"""Evidence: what an agent shows of its machine, as the protobuf message on the wire and as a JSON file.
+"""Evidence: what an agent shows about its machine, as a protobuf message on the wire and as a JSON file.
 
-The two forms carry the same and are read into the same frozen value. Reading is strict: the encoding must be the
+Both forms carry the same parts and are parsed into the same frozen value. Parsing is strict: the encoding must be the
 canonical one (fields in order, nothing unknown, nothing empty), so evidence has one spelling.
+
+The file has a little over 300 lines because both encodings list every part: side by side, a part that one of them
+omits is seen.
 """
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self, TypeVar
 
 from google.protobuf.message import DecodeError
 
+from cloister.attestation.binding import (
+    DIGEST_SIZE,
+    Binding,
+    SessionBinding,
+    binding_from_value,
+    binding_value,
+    read_binding,
+    require_size,
+    write_binding,
+)
+from cloister.attestation.collateral_source import COLLATERAL_KINDS, CollateralItem
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.tpm import eventlog, runtimelog, structures
-from cloister.attestation.x509 import x509
+from cloister.attestation.tpm import eventlog, structures
+from cloister.attestation.tpm.runtimelog import Measurement, MeasurementKind
+from cloister.attestation.x509.certificate import MAX_CERTIFICATE_SIZE
 from cloister.protocol import bootconfig, canonical, schema, transcript
 from cloister.v1 import evidence_pb2
 
@@ -29,7 +44,6 @@ _MAX_COLLATERAL = 64
 _MAX_RUNTIME_LOG = 8
 _MAX_TPM_STRUCTURE = 2048
 _MAX_KEY = 1024
-_DIGEST = 32
 
 _Name = TypeVar("_Name", bound=StrEnum)
 
@@ -46,24 +60,6 @@ class Platform(StrEnum):
     GCP_TDX = "gcp-tdx"
 
 
-CERTIFICATE = "certificate"
-"""The kind of collateral that is one X.509 certificate in DER; an issuer chain is several items of it."""
-
-CRL = "crl"
-"""One certificate revocation list (RFC 5280) in DER."""
-
-TCB_INFO = "tcb-info"
-"""Intel's TCB info as its service gives it: JSON with the members tcbInfo and signature, not one byte changed."""
-
-QE_IDENTITY = "qe-identity"
-"""Intel's enclave identity of the quoting enclave: JSON with the members enclaveIdentity and signature."""
-
-LAUNCH_ENDORSEMENT = "launch-endorsement"
-"""Google's signed endorsement of its firmware: a protobuf VMLaunchEndorsement."""
-
-COLLATERAL_KINDS = (CERTIFICATE, CRL, TCB_INFO, QE_IDENTITY, LAUNCH_ENDORSEMENT)
-"""All kinds. Evidence with an item of another kind is malformed: nobody would have judged that item."""
-
 PARTS: Mapping[str, int] = {
     "snp_report": 4096,
     "snp_certificates": 64 * 1024,
@@ -73,25 +69,6 @@ PARTS: Mapping[str, int] = {
     "launch_endorsement": 64 * 1024,
 }
 """Parts that only some platforms have, with their limits in bytes: names of the message's fields."""
-
-
-@dataclass(frozen=True)
-class SessionBinding:
-    """What ties evidence to one session: all digests SHA-256. ``manifest_digest`` is None before one is submitted."""
-
-    nonce: bytes
-    tls_key_digest: bytes
-    hpke_key_digest: bytes
-    manifest_digest: bytes | None = None
-
-
-@dataclass(frozen=True)
-class ReceiptBinding:
-    """What ties evidence to one receipt: all digests SHA-256."""
-
-    payload_digest: bytes
-    manifest_digest: bytes
-    log_head: bytes
 
 
 @dataclass(frozen=True)
@@ -105,26 +82,31 @@ class TpmQuote:
 
 
 @dataclass(frozen=True)
-class CollateralItem:
-    """Something that the host handed to the guest, of one of the COLLATERAL_KINDS."""
-
-    kind: str
-    content: bytes
-
-
-@dataclass(frozen=True)
 class Evidence:
-    """All parts. What a platform does not have is None or an empty tuple.
+    """All parts of the evidence of one CVM. Bytes are as the machine showed them; nothing in them is judged here.
 
-    ``event_log_key`` is a SubjectPublicKeyInfo (DER), ``boot_configuration`` the measured bytes, ``ak_certificates``
-    DER with the leaf first.
+    platform: how the machine attests, which decides what other parts there are.
+    binding: the session or receipt that the evidence was made for.
+    event_log_key: SubjectPublicKeyInfo (DER) of the agent's event-log key.
+    boot_configuration: the measured bytes of the boot configuration.
+    runtime_log: what the agent measured after boot, in its order.
+    tpm_quote: a vTPM's quote; None on a platform whose vTPM does not count, or that has none.
+    ak_certificates: DER certificates of the vTPM's attestation key, leaf first; empty without such a key.
+    boot_event_log: the TCG event log that firmware kept for the vTPM; None without one.
+    snp_report: SEV-SNP attestation report; None on other hardware, and at Azure, where ``hcl_report`` has it.
+    snp_certificates: the certificate table of the host (GHCB); None when the host gave none.
+    tdx_quote: TDX quote; None on other hardware.
+    ccel: the boot event log of a TD; None without one.
+    hcl_report: the report of Azure's paravisor; None elsewhere.
+    launch_endorsement: Google's endorsement of its firmware; None elsewhere, and when the guest has none.
+    collateral: what else the host gave the guest; may be empty.
     """
 
     platform: Platform
-    binding: SessionBinding | ReceiptBinding
+    binding: Binding
     event_log_key: bytes
     boot_configuration: bytes
-    runtime_log: tuple[runtimelog.Measurement, ...]
+    runtime_log: tuple[Measurement, ...]
     tpm_quote: TpmQuote | None = None
     ak_certificates: tuple[bytes, ...] = ()
     boot_event_log: bytes | None = None
@@ -134,7 +116,7 @@ class Evidence:
     ccel: bytes | None = None
     hcl_report: bytes | None = None
     launch_endorsement: bytes | None = None
-    collateral: tuple[CollateralItem, ...] = field(default=())
+    collateral: tuple[CollateralItem, ...] = ()
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
@@ -158,11 +140,11 @@ class Evidence:
         quote = message.tpm_quote
         return cls._checked(
             platform=_member(Platform, message.platform, "platform"),
-            binding=_read_binding(message),
+            binding=read_binding(message),
             event_log_key=message.event_log_key,
             boot_configuration=message.boot_configuration,
             runtime_log=tuple(
-                runtimelog.Measurement(_member(runtimelog.Kind, entry.kind, "runtime_log.kind"), entry.digest)
+                Measurement(_member(MeasurementKind, entry.kind, "runtime_log.kind"), entry.digest)
                 for entry in message.runtime_log
             ),
             tpm_quote=TpmQuote(quote.attest, quote.signature, quote.ak_public, tuple(quote.pcrs))
@@ -178,30 +160,30 @@ class Evidence:
     def _checked(cls, **parts: Any) -> Self:
         """The value, if every part keeps its limits."""
         evidence = cls(**parts)
-        _limit("event_log_key", evidence.event_log_key, 1, _MAX_KEY)
-        _limit("boot_configuration", evidence.boot_configuration, 1, bootconfig.MAX_SIZE)
+        require_size("event_log_key", evidence.event_log_key, 1, _MAX_KEY)
+        require_size("boot_configuration", evidence.boot_configuration, 1, bootconfig.MAX_SIZE)
         _count("runtime_log", evidence.runtime_log, _MAX_RUNTIME_LOG)
         for entry in evidence.runtime_log:
-            _limit("runtime_log.digest", entry.digest, _DIGEST, _DIGEST)
+            require_size("runtime_log.digest", entry.digest, DIGEST_SIZE, DIGEST_SIZE)
         if evidence.tpm_quote is not None:
             for name in ("attest", "signature", "ak_public"):
-                _limit(f"tpm_quote.{name}", getattr(evidence.tpm_quote, name), 1, _MAX_TPM_STRUCTURE)
+                require_size(f"tpm_quote.{name}", getattr(evidence.tpm_quote, name), 1, _MAX_TPM_STRUCTURE)
             if len(evidence.tpm_quote.pcrs) != len(structures.QUOTED_PCRS):
                 found = len(evidence.tpm_quote.pcrs)
                 raise MalformedEvidence("Evidence.tpm_quote.pcrs", 0, f"has {found} values, must have 16")
             for value in evidence.tpm_quote.pcrs:
-                _limit("tpm_quote.pcrs", value, _DIGEST, _DIGEST)
+                require_size("tpm_quote.pcrs", value, DIGEST_SIZE, DIGEST_SIZE)
         _count("ak_certificates", evidence.ak_certificates, _MAX_CERTIFICATES)
         for certificate in evidence.ak_certificates:
-            _limit("ak_certificates", certificate, 1, x509.MAX_SIZE)
-        _limit("boot_event_log", evidence.boot_event_log, 1, eventlog.MAX_SIZE)
+            require_size("ak_certificates", certificate, 1, MAX_CERTIFICATE_SIZE)
+        require_size("boot_event_log", evidence.boot_event_log, 1, eventlog.MAX_SIZE)
         for name, limit in PARTS.items():
-            _limit(name, getattr(evidence, name), 1, limit)
+            require_size(name, getattr(evidence, name), 1, limit)
         _count("collateral", evidence.collateral, _MAX_COLLATERAL)
         for item in evidence.collateral:
             if item.kind not in COLLATERAL_KINDS:
                 raise MalformedEvidence("Evidence.collateral.kind", 0, f"is {item.kind[:40]!r}, which is unknown")
-            _limit("collateral.content", item.content, 1, MAX_SIZE)
+            require_size("collateral.content", item.content, 1, MAX_SIZE)
         return evidence
 
     def encode(self) -> bytes:
@@ -215,15 +197,7 @@ class Evidence:
             ak_certificates=self.ak_certificates,
             collateral=[evidence_pb2.CollateralItem(kind=i.kind, content=i.content) for i in self.collateral],
         )
-        if isinstance(self.binding, SessionBinding):
-            message.session.nonce = self.binding.nonce
-            message.session.tls_key_digest = self.binding.tls_key_digest
-            message.session.hpke_key_digest = self.binding.hpke_key_digest
-            message.session.manifest_digest = self.binding.manifest_digest or b""
-        else:
-            message.receipt.payload_digest = self.binding.payload_digest
-            message.receipt.manifest_digest = self.binding.manifest_digest
-            message.receipt.log_head = self.binding.log_head
+        write_binding(self.binding, message)
         if self.tpm_quote is not None:
             message.tpm_quote.attest = self.tpm_quote.attest
             message.tpm_quote.signature = self.tpm_quote.signature
@@ -244,11 +218,11 @@ class Evidence:
         quote = value.get("tpm_quote")
         evidence = cls._checked(
             platform=_member(Platform, value["platform"], "platform"),
-            binding=_json_binding(value["binding"]),
+            binding=binding_from_value(value["binding"]),
             event_log_key=_base64(value["event_log_key"]),
             boot_configuration=_base64(value["boot_configuration"]),
             runtime_log=tuple(
-                runtimelog.Measurement(_member(runtimelog.Kind, e["kind"], "runtime_log.kind"), _hex(e["digest"]))
+                Measurement(_member(MeasurementKind, e["kind"], "runtime_log.kind"), _hex(e["digest"]))
                 for e in value["runtime_log"]
             ),
             tpm_quote=TpmQuote(
@@ -272,7 +246,7 @@ class Evidence:
         value: dict[str, Any] = {
             "version": 1,
             "platform": self.platform.value,
-            "binding": _binding_value(self.binding),
+            "binding": binding_value(self.binding),
             "event_log_key": canonical.to_base64(self.event_log_key),
             "boot_configuration": canonical.to_base64(self.boot_configuration),
             "runtime_log": [{"kind": e.kind.value, "digest": e.digest.hex()} for e in self.runtime_log],
@@ -320,51 +294,11 @@ class Evidence:
         )
 
 
-def _read_binding(message: evidence_pb2.Evidence) -> SessionBinding | ReceiptBinding:
-    which = message.WhichOneof("binding")
-    if which == "session":
-        session = message.session
-        manifest = session.manifest_digest or None
-        binding = SessionBinding(session.nonce, session.tls_key_digest, session.hpke_key_digest, manifest)
-    elif which == "receipt":
-        receipt = message.receipt
-        binding = ReceiptBinding(receipt.payload_digest, receipt.manifest_digest, receipt.log_head)
-    else:
-        raise MalformedEvidence("Evidence.binding", 0, "is absent")
-    return _checked_binding(binding)
-
-
-def _checked_binding(binding: SessionBinding | ReceiptBinding) -> SessionBinding | ReceiptBinding:
-    for name, value in vars(binding).items():
-        _limit(f"binding.{name}", value, _DIGEST, _DIGEST)
-    if binding.manifest_digest == transcript.NO_MANIFEST:
-        # 32 zero bytes mean "no manifest" in the report data: as a digest they would make two evidences out of one.
-        raise MalformedEvidence("Evidence.binding.manifest_digest", 0, "is zero instead of absent")
-    return binding
-
-
-def _json_binding(value: dict[str, Any]) -> SessionBinding | ReceiptBinding:
-    kind = SessionBinding if "session" in value else ReceiptBinding
-    (members,) = value.values()
-    return _checked_binding(kind(**{name: _hex(digest) for name, digest in members.items()}))
-
-
-def _binding_value(binding: SessionBinding | ReceiptBinding) -> dict[str, Any]:
-    name = "session" if isinstance(binding, SessionBinding) else "receipt"
-    return {name: {member: digest.hex() for member, digest in vars(binding).items() if digest is not None}}
-
-
 def _member(kind: type[_Name], text: str, name: str) -> _Name:
     try:
         return kind(text)
     except ValueError as error:
         raise MalformedEvidence(f"Evidence.{name}", 0, f"is {text[:40]!r}, which is unknown") from error
-
-
-def _limit(name: str, value: bytes | None, least: int, most: int) -> None:
-    if value is not None and not least <= len(value) <= most:
-        wanted = f"{least}" if least == most else f"{least} to {most}"
-        raise MalformedEvidence(f"Evidence.{name}", 0, f"has {len(value)} bytes, must have {wanted}")
 
 
 def _count(name: str, values: Iterable[object], most: int) -> None:

@@ -1,28 +1,27 @@
-"""The verdict: what was checked, what was found, and whether the machine is to be trusted.
+"""The verdict: what was checked, what was found, and whether the machine is accepted.
 
-It is data, and anybody can compute it again. ``accepted`` is true only when every check was made and none failed.
+A verdict is data that anyone can compute again. ``accepted`` is true only when every check was made and none failed.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from cloister.attestation.checks import CHECKS
-from cloister.attestation.collateral.usable import Skipped
+from cloister.attestation.checkinfo import CheckInfo
 from cloister.attestation.errors import AttestationError
 from cloister.errors import ProofError
 from cloister.protocol import canonical
 from cloister.protocol.bootconfig import BootConfiguration
 
 NONE_NAMED = "one that the policy names, and it names none"
-"""What is expected of a machine by a list that is empty: nothing can be that."""
+"""The expected value of a check against an empty list of the policy: no value passes."""
 
-_NAMED = 6
+_MAX_NAMES = 6
 
 
-class Outcome(StrEnum):
+class CheckOutcome(StrEnum):
     """How a check ended."""
 
     PASSED = "passed"
@@ -32,16 +31,25 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """One check, as text for people and programs. ``reason`` says why a check does not apply, else it is empty."""
+    """One check of a verdict, as text for people and programs.
+
+    name: which check; docs/attestation.md lists them all.
+    outcome: how it ended.
+    expected: what must hold; empty when the check does not apply.
+    found: what the evidence has; may be empty when the check does not apply.
+    reason: why the check does not apply; empty otherwise.
+    info: what the check is about and what to do when it fails. None: ``sentence`` names the check only.
+    """
 
     name: str
-    outcome: Outcome
+    outcome: CheckOutcome
     expected: str
     found: str
     reason: str = ""
+    info: CheckInfo | None = field(default=None, compare=False, repr=False)
 
     def value(self) -> dict[str, Any]:
-        """The JSON value; an empty reason is left out."""
+        """The JSON value; an empty reason is omitted."""
         return {
             "name": self.name,
             "outcome": self.outcome.value,
@@ -51,28 +59,55 @@ class Check:
         }
 
     def sentence(self) -> str:
-        """What a person needs to know: expected, found, and what to do."""
-        info = CHECKS[self.name]
-        if self.outcome is Outcome.FAILED:
-            return f"{info.subject}: expected {self.expected}, found {self.found}. {info.advice}"
-        if self.outcome is Outcome.PASSED:
-            return f"{info.subject}: as expected, {self.found}."
-        return f"{info.subject}: not judged, {self.reason}."
+        """The check for people: its subject, expected and found, and after a failure what to do."""
+        subject = self.info.subject if self.info else self.name
+        if self.outcome is CheckOutcome.FAILED:
+            sentence = f"{subject}: expected {self.expected}, found {self.found}."
+            return f"{sentence} {self.info.advice}" if self.info else sentence
+        if self.outcome is CheckOutcome.PASSED:
+            return f"{subject}: as expected, {self.found}."
+        return f"{subject}: not judged, {self.reason}."
 
 
-def named(failures: Sequence[Check]) -> str:
+def failed_names(failures: Sequence[Check]) -> str:
     """The names of failed checks for the end of a sentence: ``pcr-4, pcr-9 and 3 more failed``."""
-    names = ", ".join(check.name for check in failures[:_NAMED])
-    more = len(failures) - _NAMED
+    names = ", ".join(check.name for check in failures[:_MAX_NAMES])
+    more = len(failures) - _MAX_NAMES
     return f"{names} and {more} more failed" if more > 0 else f"{names} failed"
 
 
 @dataclass(frozen=True)
-class Claims:
-    """What the evidence says of the machine; worth something only in an accepted verdict.
+class Skipped:
+    """An item of collateral that was ignored.
 
-    Digests are SHA-256, ``pcrs`` the values of PCR 0 to 15, ``image`` the flavor and manifest digest of the reference
-    image that matched, ``event_log_key`` a SubjectPublicKeyInfo. ``identity`` says who vouches: names and fingerprints.
+    kind: one of ``collateral_source.COLLATERAL_KINDS``.
+    digest: SHA-256 of its bytes.
+    brought: true if the caller brought it, false if the evidence carried it.
+    reason: what is wrong with it.
+    """
+
+    kind: str
+    digest: bytes
+    brought: bool
+    reason: str
+
+    def value(self) -> dict[str, str]:
+        """The JSON value."""
+        source = "caller" if self.brought else "evidence"
+        return {"kind": self.kind, "sha256": self.digest.hex(), "source": source, "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What the evidence says about the machine. Only the claims of an accepted verdict can be relied on.
+
+    boot_configuration: workspace, machine name and owners that the machine was started with.
+    boot_configuration_digest: SHA-256 of its measured bytes.
+    event_log_key: SubjectPublicKeyInfo (DER) of the agent's event-log key.
+    manifest_digest: SHA-256 of the computation manifest; None before one is submitted.
+    pcrs: PCR 0 to 15 by index; empty on a platform without a vTPM.
+    image: flavor and manifest digest of the reference image that matched; None if none did.
+    identity: who vouches for the machine: names, fingerprints, versions.
     """
 
     boot_configuration: BootConfiguration
@@ -84,7 +119,7 @@ class Claims:
     identity: Mapping[str, str]
 
     def value(self) -> dict[str, Any]:
-        """The JSON value; what is absent is left out."""
+        """The JSON value; what is absent is omitted."""
         configuration = self.boot_configuration
         value: dict[str, Any] = {
             "boot_configuration": {
@@ -107,11 +142,17 @@ class Claims:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The judgement of one piece of evidence against one policy (``policy``: its digest) as of the time ``at``.
+    """The attestation result (RFC 9334): one piece of evidence appraised under one policy.
 
-    ``confidential``: it is shown that nobody but the image reads the machine's memory; never when a check failed.
-    ``recording``: it was judged for no session and no receipt, so it says nothing of who is at the other end.
-    ``skipped`` is collateral that had no say.
+    platform: the platform that the evidence names.
+    identity_root: who vouches for the machine's identity (``roots.py``); "simulated" for anchors of a test kit.
+    confidential: it is shown that only the image can read the machine's memory; false whenever a check failed.
+    at: the time of the appraisal, in UTC.
+    policy: SHA-256 of the policy's canonical form.
+    checks: every check of the platform, in order.
+    claims: what the evidence says about the machine.
+    recording: it was appraised for no session and no receipt, so it does not show who is at the other end.
+    skipped: collateral that was ignored; may be empty.
     """
 
     platform: str
@@ -126,28 +167,28 @@ class Verdict:
 
     @property
     def accepted(self) -> bool:
-        """Whether nothing failed."""
+        """Whether no check failed."""
         return not self.failures
 
     @property
     def failures(self) -> tuple[Check, ...]:
-        """The failed checks, all of them."""
-        return tuple(check for check in self.checks if check.outcome is Outcome.FAILED)
+        """All failed checks, in order."""
+        return tuple(check for check in self.checks if check.outcome is CheckOutcome.FAILED)
 
     def require_accepted(self) -> None:
-        """Raises ProofError with every failure, and last their names, when the verdict is not accepted, and for a
-        recording in any case.
+        """Raises ProofError, with a sentence for every failure, unless the verdict is accepted. Always raises for a
+        recording.
         """
         if self.recording:
             raise ProofError("The evidence was judged as a recording: that opens no session and proves no receipt.")
         if not self.accepted:
             sentences = "\n".join(check.sentence() for check in self.failures)
-            raise ProofError(sentences, hint=f"The machine is rejected: {named(self.failures)}.")
+            raise ProofError(sentences, hint=f"The machine is rejected: {failed_names(self.failures)}.")
 
     def value(self) -> dict[str, Any]:
         """The JSON value, as published in docs/schemas/verdict.schema.json.
 
-        A recording is ``genuine`` or not and has no ``accepted``: whoever reads only that must not be misled.
+        A recording is ``genuine`` or not and has no ``accepted``, so that no reader mistakes it for an acceptance.
         """
         return {
             "version": 1,
@@ -168,48 +209,51 @@ class Verdict:
 
 
 class Recorder:
-    """Collects checks while they are made: each of ``names`` once, and no other."""
+    """Collects the checks of one verdict while they are made: each of ``names`` once, and no others.
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = tuple(names)
+    ``catalogue`` describes every check (``checks.CHECKS``).
+    """
+
+    def __init__(self, names: Sequence[str], catalogue: Mapping[str, CheckInfo]) -> None:
+        self._infos = {name: catalogue[name] for name in names}
         self._checks: dict[str, Check] = {}
 
     def record(self, name: str, passed: bool, expected: str, found: str) -> bool:
-        """A check that was made. Returns ``passed``."""
-        self._add(Check(name, Outcome.PASSED if passed else Outcome.FAILED, expected, found))
+        """Records a check that was made. Returns ``passed``."""
+        self._add(name, CheckOutcome.PASSED if passed else CheckOutcome.FAILED, expected, found)
         return passed
 
     def equal(self, name: str, expected: bytes, found: bytes) -> bool:
-        """A check that two byte strings are the same, shown in hex."""
+        """Records whether two byte strings are equal, shown in hex."""
         return self.record(name, expected == found, expected.hex(), found.hex())
 
     def one_of(self, name: str, allowed: Collection[bytes], found: bytes) -> bool:
-        """A check that a byte string is one of those that the policy names, shown in hex. Naming none rejects."""
+        """Records whether a byte string is one of those that the policy names, shown in hex. An empty list rejects."""
         wanted = " or ".join(one.hex() for one in allowed) or NONE_NAMED
         return self.record(name, found in allowed, wanted, found.hex())
 
     def not_applicable(self, name: str, reason: str, found: str = "") -> None:
-        """A check that has nothing to judge; ``reason`` is a clause."""
-        self._add(Check(name, Outcome.NOT_APPLICABLE, "", found, reason))
+        """Records a check that has nothing to judge; ``reason`` is a clause."""
+        self._add(name, CheckOutcome.NOT_APPLICABLE, "", found, reason)
 
     def failed(self) -> tuple[str, ...]:
-        """The names of the checks that failed so far."""
-        return tuple(check.name for check in self._checks.values() if check.outcome is Outcome.FAILED)
+        """The names of the checks that have failed so far."""
+        return tuple(check.name for check in self._checks.values() if check.outcome is CheckOutcome.FAILED)
 
     def finish(self) -> tuple[Check, ...]:
-        """All checks in their order. Those that an earlier failure made impossible are said to be so.
+        """All checks in their order. Those that an earlier failure made impossible are not applicable.
 
-        A check that is missing although nothing failed would be a check that was forgotten: that raises.
+        Raises AttestationError for a check that is missing although none failed: it was forgotten.
         """
         failed = self.failed()
-        missing = [name for name in self._names if name not in self._checks]
+        missing = [name for name in self._infos if name not in self._checks]
         if missing and not failed:
             raise AttestationError(f"The checks {', '.join(missing)} were not made: the evidence is not accepted.")
         for name in missing:
             self.not_applicable(name, f"it cannot be judged after {failed[0]} failed")
-        return tuple(self._checks[name] for name in self._names)
+        return tuple(self._checks[name] for name in self._infos)
 
-    def _add(self, check: Check) -> None:
-        if check.name in self._checks or check.name not in self._names:
-            raise AttestationError(f"The check {check.name} was recorded twice or is unknown: nothing is accepted.")
-        self._checks[check.name] = check
+    def _add(self, name: str, outcome: CheckOutcome, expected: str, found: str, reason: str = "") -> None:
+        if name in self._checks or name not in self._infos:
+            raise AttestationError(f"The check {name} was recorded twice or is unknown: nothing is accepted.")
+        self._checks[name] = Check(name, outcome, expected, found, reason, self._infos[name])

@@ -1,16 +1,14 @@
 """Who vouches for a machine's identity. A root is pinned by the SHA-256 of its public key, never shipped.
 
 The platform ``local`` has no vendor: its anchor is the certificate authority of the workspace, whose pin comes from the
-party's own policy. An anchor belongs to one vendor: there is no union of anchors.
+party's own policy. An anchor belongs to one vendor and is never used for another.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 WORKSPACE_CA = "workspace-ca"
-"""The identity root of ``local``: whoever set up the workspace. It says nothing about hardware."""
-
-
+"""The identity root of ``local``: the platform team's certificate authority. It says nothing about hardware."""
 AMD = "amd"
 """AMD, for SEV-SNP; one root key for each product line."""
 
@@ -18,24 +16,24 @@ INTEL = "intel"
 """Intel, for TDX."""
 
 MICROSOFT_PARAVISOR = "microsoft-paravisor"
-"""Azure: AMD or Intel vouch for the chip, Microsoft's paravisor in the machine for everything above."""
+"""Azure: AMD or Intel vouch for the processor, Microsoft's paravisor in the machine for everything above."""
 
 GOOGLE_VTPM = "google-vtpm"
-"""SEV-SNP at Google: AMD vouches for the chip, Google's hypervisor has the TPM that measures the image."""
+"""SEV-SNP at Google: AMD vouches for the processor; the TPM that measures the image belongs to Google's hypervisor."""
 
 AZURE_VTPM = "azure-vtpm"
-"""Microsoft's certificates of attestation keys. They vouch for nothing here; a verdict names them as a claim."""
+"""Microsoft's certificates of attestation keys. No check relies on them; a verdict mentions them as a claim."""
 
 SIMULATED = "simulated"
-"""What a verdict names as identity root when the caller handed in an anchor that is no vendor's."""
+"""What a verdict names as the identity root when the caller passed an anchor that is not a vendor's."""
 
 
 @dataclass(frozen=True)
 class Anchor:
     """A pinned key: the identity root that it stands for and the SHA-256 of its SubjectPublicKeyInfo (32 bytes).
 
-    ``name`` is the certificate's, ``page`` where the vendor publishes it. A ``simulated`` anchor stands in for a vendor
-    in trials; a verdict that rests on it says so.
+    ``name`` is the subject of its certificate, ``page`` where the vendor publishes that. A ``simulated`` anchor
+    replaces a vendor's in trials; a verdict that relies on it says so.
     """
 
     identity_root: str
@@ -45,12 +43,12 @@ class Anchor:
     simulated: bool = False
 
     @property
-    def vouches(self) -> str:
+    def verdict_root(self) -> str:
         """The identity root that a verdict names."""
         return SIMULATED if self.simulated else self.identity_root
 
 
-def vouching(anchors: Iterable[Anchor], identity_root: str) -> str:
+def named_root(anchors: Iterable[Anchor], identity_root: str) -> str:
     """The identity root that a verdict names: ``identity_root``, unless one of ``anchors`` is simulated."""
     return SIMULATED if any(anchor.simulated for anchor in anchors) else identity_root
 
@@ -105,4 +103,4 @@ _MICROSOFT = (
 )
 
 VENDORS: tuple[Anchor, ...] = (*_AMD, *_INTEL, *_GOOGLE, *_MICROSOFT)
-"""The vendors' roots: what a verifier trusts unless the caller hands in other anchors."""
+"""The vendors' roots: what a verifier trusts unless the caller passes other anchors."""

@@ -29,7 +29,7 @@ def attest(
     json: bool = False,
 ) -> None:
     """Check a running machine against your policy: every check with what is expected and what was found."""
-    from cloister.attestation.first_policy.placeholders import unfilled
+    from cloister.attestation.first_policy.placeholders import placeholders
     from cloister.client.computation import manifest as manifests
     from cloister.client.connection import connection
     from cloister.client.evidence import verdict
@@ -55,7 +55,7 @@ def attest(
         else:
             for line in verdict.lines(opening.verdict):
                 print(line)
-        if left := unfilled(demanded):
+        if left := placeholders(demanded):
             members = ", ".join(one.member for one in left)
             show.note(f"Your policy leaves open {members}: machines are refused by that until it is filled in.")
         opening.verdict.require_accepted()

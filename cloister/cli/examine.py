@@ -35,7 +35,7 @@ def verify_evidence(
     json: bool = False,
 ) -> None:
     """Judge recorded evidence, offline: bundles, and reports and quotes as hardware and clouds give them out."""
-    from cloister.attestation.result import named
+    from cloister.attestation.result import failed_names
     from cloister.client.evidence import examination, verdict
     from cloister.protocol import canonical
 
@@ -61,7 +61,7 @@ def verify_evidence(
             print(line)
     if not found.passed:
         raise ProofError(
-            f"The evidence is not genuine, or not what your policy asks for: {named(found.verdict.failures)}.",
+            f"The evidence is not genuine, or not what your policy asks for: {failed_names(found.verdict.failures)}.",
             hint="Each check above that FAILED says why. What a vendor states and did not come is given with "
             "--collateral DIR, or asked for with --fetch.",
         )

@@ -46,7 +46,7 @@ def policy(
     json: bool = False,
 ) -> None:
     """Start your own policy: what you demand of a machine, value by value, with whom to confirm it."""
-    from cloister.attestation.first_policy.placeholders import unfilled
+    from cloister.attestation.first_policy.placeholders import placeholders
     from cloister.client.evidence import policy as policies
 
     descriptor = None if from_evidence else settings.setting(c, "workspace", workspace)
@@ -71,7 +71,7 @@ def policy(
         started, taken = policies.start(
             Path(image), descriptor, cvm=cvm, allow_local=allow_local, allow_debug=allow_debug
         )
-    left = unfilled(started)
+    left = placeholders(started)
     steps = _steps(c, started, path, Path(image), workspace) if left else ()
     if not json:
         print("Your policy takes over what others say. Confirm each value:")

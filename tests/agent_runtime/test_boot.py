@@ -22,7 +22,10 @@ def test_configuration_and_key_are_measured_before_the_agent_listens(agent: Runn
     value = commands.pcr_read(agent.tpm, [runtimelog.PCR])[runtimelog.PCR]
     log = agent.agent.computation._context.attester._log
     assert value == runtimelog.replay(log)
-    assert [entry.kind for entry in log] == [runtimelog.Kind.BOOT_CONFIGURATION, runtimelog.Kind.AGENT]
+    assert [entry.kind for entry in log] == [
+        runtimelog.MeasurementKind.BOOT_CONFIGURATION,
+        runtimelog.MeasurementKind.AGENT,
+    ]
     assert log[0].digest == agent.boot_configuration.digest()
 
 
@@ -31,7 +34,7 @@ def test_the_manifest_is_measured_last(world: World) -> None:
     value = commands.pcr_read(world.running.tpm, [runtimelog.PCR])[runtimelog.PCR]
     log = world.running.agent.computation._context.attester._log
     assert value == runtimelog.replay(log)
-    assert (log[2].kind, log[2].digest) == (runtimelog.Kind.MANIFEST, digest)
+    assert (log[2].kind, log[2].digest) == (runtimelog.MeasurementKind.MANIFEST, digest)
 
 
 @pytest.fixture

@@ -9,17 +9,18 @@ from typing import Any
 
 import pytest
 
+from cloister.attestation.binding import ReceiptBinding, SessionBinding
 from cloister.attestation.collateral_source import Collateral
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.evidence import Evidence, Platform, ReceiptBinding, SessionBinding
+from cloister.attestation.evidence import Evidence, Platform
 from cloister.attestation.policy.policy import Policy
 from cloister.attestation.result import Verdict
 from cloister.attestation.roots import Anchor
 from cloister.attestation.testkit import BootEvent
 from cloister.attestation.testkit.machine import TpmMachine
 from cloister.attestation.tpm import runtimelog, structures
-from cloister.attestation.tpm.runtimelog import Kind, Measurement
-from cloister.attestation.verify import ReceiptPurpose, SessionPurpose, verify
+from cloister.attestation.tpm.runtimelog import Measurement, MeasurementKind
+from cloister.attestation.verifier import ReceiptPurpose, SessionPurpose, verify
 from tests.shared_files import VECTORS
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -120,9 +121,11 @@ def shared_cases(machine: Any, good: Case) -> dict[str, Callable[[], Case]]:
         "cvm": lambda: expecting(cvms=("second", "third")),
         "owners": lambda: expecting(owners=(OTHER.hex(),)),
         "runtime-log": lambda: measured(*reversed(entries)),
-        "runtime-boot-configuration": lambda: measured(Measurement(Kind.BOOT_CONFIGURATION, OTHER), *entries[1:]),
-        "runtime-agent": lambda: measured(entries[0], Measurement(Kind.AGENT, OTHER), entries[2]),
-        "runtime-manifest": lambda: measured(*entries[:2], Measurement(Kind.MANIFEST, OTHER)),
+        "runtime-boot-configuration": lambda: measured(
+            Measurement(MeasurementKind.BOOT_CONFIGURATION, OTHER), *entries[1:]
+        ),
+        "runtime-agent": lambda: measured(entries[0], Measurement(MeasurementKind.AGENT, OTHER), entries[2]),
+        "runtime-manifest": lambda: measured(*entries[:2], Measurement(MeasurementKind.MANIFEST, OTHER)),
     }
 
 
@@ -148,8 +151,8 @@ def quote_cases(machine: TpmMachine, good: Case) -> dict[str, Callable[[], Case]
         "quote-signer": lambda: attested(qualified_signer=b"\x00\x0b" + OTHER),
         "quote-signature": other_signature,
         "quote-binding": lambda: attested(extra_data=OTHER),
-        "quote-selection": lambda: attested(quote=structures.Quote((fewer,), digest)),
-        "quote-pcr-digest": lambda: attested(quote=structures.Quote((all_registers,), OTHER)),
+        "quote-selection": lambda: attested(quote=structures.QuoteInfo((fewer,), digest)),
+        "quote-pcr-digest": lambda: attested(quote=structures.QuoteInfo((all_registers,), OTHER)),
     }
 
 

@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from cloister.attestation.azure import checks as azure
+from cloister.attestation.azure.checks import AZURE_SNP_NAMES, AZURE_TDX_NAMES
+from cloister.attestation.binding import SessionBinding
 from cloister.attestation.checks import CHECKS, CHECKS_OF, COMMON
-from cloister.attestation.collateral_source import InMemory
-from cloister.attestation.evidence import CRL, SessionBinding
-from cloister.attestation.gcp import checks as gcp
+from cloister.attestation.collateral_source import CRL, InMemory
+from cloister.attestation.gcp.checks import GCP_SNP_NAMES, GCP_TDX_IMAGE_NAMES, GCP_TDX_NAMES
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.raw import RawSnp, RawTdx, verify_raw
+from cloister.attestation.raw_evidence import RawSnp, RawTdx, verify_raw
 from cloister.attestation.snp.products import ProductLine
 from cloister.attestation.testkit import Processor, SnpMachine, Td
-from cloister.attestation.verify import RecordingPurpose, SessionPurpose, verify
+from cloister.attestation.verifier import RecordingPurpose, SessionPurpose, verify
 from cloister.protocol import canonical
 
 AT = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
@@ -30,10 +30,10 @@ TESTS = {"local": "platforms/test_local.py", "tdx": "platforms/test_tdx.py", "se
 """Where the tests of a platform's checks are. The checks that all platforms share are in the table of ``local``."""
 
 CLOUDS = {
-    "azure-snp": ("platforms/test_azure.py", azure.SNP),
-    "azure-tdx": ("platforms/test_azure.py", azure.TDX),
-    "gcp-snp": ("platforms/test_gcp.py", gcp.SNP),
-    "gcp-tdx": ("platforms/test_gcp.py", (*gcp.TDX, *gcp.TDX_IMAGE)),
+    "azure-snp": ("platforms/test_azure.py", AZURE_SNP_NAMES),
+    "azure-tdx": ("platforms/test_azure.py", AZURE_TDX_NAMES),
+    "gcp-snp": ("platforms/test_gcp.py", GCP_SNP_NAMES),
+    "gcp-tdx": ("platforms/test_gcp.py", (*GCP_TDX_NAMES, *GCP_TDX_IMAGE_NAMES)),
 }
 """The same for the clouds' machines, with the checks that the platform brings itself: the others are in the tables of
 the hardware and of the vTPM, whose code is the same."""
@@ -103,7 +103,7 @@ def test_every_file_that_the_page_names_exists() -> None:
 
 LOADED = """
 import sys
-import cloister.attestation.raw, cloister.attestation.verify
+import cloister.attestation.raw_evidence, cloister.attestation.verifier
 found = {name.split(".")[0] for name in sys.modules} - sys.stdlib_module_names
 print(*sorted(name for name in found if not name.startswith("_")))
 """

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloister.attestation.binding import SessionBinding
+from cloister.attestation.collateral_source import CollateralItem
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.evidence import MAX_SIZE, CollateralItem, Evidence, SessionBinding
+from cloister.attestation.evidence import MAX_SIZE, Evidence
 from cloister.attestation.testkit import LocalMachine
 from cloister.errors import CloisterError
 from cloister.protocol import transcript

@@ -10,7 +10,7 @@ from cloister.attestation.evidence import Platform
 from cloister.attestation.gcp.policy import GcpPolicy
 from cloister.attestation.instances import GcpInstance, Instances
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.snp.policy import KINDS, SnpPolicy
+from cloister.attestation.snp.policy import TCB_KINDS, SnpPolicy
 from cloister.attestation.snp.products import ProductLine, TcbVersion
 from cloister.attestation.tdx.policy import TdxPolicy
 from cloister.attestation.testkit import LocalMachine
@@ -46,7 +46,7 @@ def test_the_names_of_machines_are_read_back() -> None:
         platforms=(Platform.AZURE_TDX, Platform.GCP_SNP),  # between them their evidence has every kind of name
         images=local.images,
         boot_configuration=local.boot_configuration,
-        snp=SnpPolicy({ProductLine.MILAN: dict.fromkeys(KINDS, TcbVersion(3, 0, 8, 115))}),
+        snp=SnpPolicy({ProductLine.MILAN: dict.fromkeys(TCB_KINDS, TcbVersion(3, 0, 8, 115))}),
         tdx=TdxPolicy(),
         azure=AzurePolicy(tdx=AZURE.tdx),
         gcp=GcpPolicy(b"r" * 32, snp_min_svn=3),

@@ -2,8 +2,9 @@
 
 import pytest
 
+from cloister.attestation.checks import CHECKS
 from cloister.attestation.errors import AttestationError
-from cloister.attestation.result import Check, Outcome, Recorder, named
+from cloister.attestation.result import Check, CheckOutcome, Recorder, failed_names
 
 
 @pytest.mark.parametrize(
@@ -16,13 +17,13 @@ from cloister.attestation.result import Check, Outcome, Recorder, named
     ],
 )
 def test_failed_checks_are_named_and_from_a_handful_on_counted(count: int, says: str) -> None:
-    failures = [Check(f"pcr-{index}", Outcome.FAILED, "one", "another") for index in range(count)]
+    failures = [Check(f"pcr-{index}", CheckOutcome.FAILED, "one", "another") for index in range(count)]
 
-    assert named(failures) == says
+    assert failed_names(failures) == says
 
 
 def test_a_check_that_was_forgotten_is_no_check_that_passed() -> None:
-    checks = Recorder(("pcr-0", "pcr-1"))
+    checks = Recorder(("pcr-0", "pcr-1"), CHECKS)
     checks.record("pcr-0", True, "one", "one")
 
     with pytest.raises(AttestationError, match="pcr-1 were not made"):
@@ -30,20 +31,20 @@ def test_a_check_that_was_forgotten_is_no_check_that_passed() -> None:
 
 
 def test_checks_that_a_failure_made_impossible_are_named_in_their_order() -> None:
-    checks = Recorder(("pcr-0", "pcr-1", "pcr-2"))
+    checks = Recorder(("pcr-0", "pcr-1", "pcr-2"), CHECKS)
     checks.record("pcr-1", False, "one", "another")
 
     reason = "it cannot be judged after pcr-1 failed"
     assert checks.finish() == (
-        Check("pcr-0", Outcome.NOT_APPLICABLE, "", "", reason),
-        Check("pcr-1", Outcome.FAILED, "one", "another"),
-        Check("pcr-2", Outcome.NOT_APPLICABLE, "", "", reason),
+        Check("pcr-0", CheckOutcome.NOT_APPLICABLE, "", "", reason),
+        Check("pcr-1", CheckOutcome.FAILED, "one", "another"),
+        Check("pcr-2", CheckOutcome.NOT_APPLICABLE, "", "", reason),
     )
 
 
 @pytest.mark.parametrize("name", ["pcr-0", "pcr-1"])
 def test_a_check_is_recorded_once_and_is_one_of_the_platform(name: str) -> None:
-    checks = Recorder(("pcr-0",))
+    checks = Recorder(("pcr-0",), CHECKS)
     checks.record("pcr-0", False, "one", "another")
 
     with pytest.raises(AttestationError, match=f"{name} was recorded twice or is unknown"):
@@ -54,7 +55,7 @@ def test_a_check_is_recorded_once_and_is_one_of_the_platform(name: str) -> None:
 
 
 def test_naming_nothing_that_would_do_rejects() -> None:
-    checks = Recorder(("pcr-0",))
+    checks = Recorder(("pcr-0",), CHECKS)
 
     assert not checks.one_of("pcr-0", [], b"")
     (check,) = checks.finish()

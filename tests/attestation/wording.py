@@ -1,6 +1,6 @@
 """What every check of every verdict has to say for itself."""
 
-from cloister.attestation.result import Outcome, Verdict
+from cloister.attestation.result import CheckOutcome, Verdict
 
 _GOOD = ("valid", "found")
 _EMPTY = ("", "None", "none of")
@@ -10,13 +10,13 @@ def require_words(verdict: Verdict) -> None:
     """A check that passed or failed says what was found, and does not contradict itself; others say why."""
     for check in verdict.checks:
         said = (check.name, check.outcome, check.expected, check.found)
-        if check.outcome is Outcome.NOT_APPLICABLE:
+        if check.outcome is CheckOutcome.NOT_APPLICABLE:
             assert check.reason, check.name
             continue
         assert check.expected not in _EMPTY, said
         assert check.found not in _EMPTY, said
         assert "None" not in check.found, said
-        if check.outcome is Outcome.PASSED:
+        if check.outcome is CheckOutcome.PASSED:
             assert check.found != "not valid", said
         else:
             assert check.found not in _GOOD, said

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cloister.attestation.evidence import SessionBinding
+from cloister.attestation.binding import SessionBinding
 from cloister.attestation.testkit import LocalMachine, SnpMachine
 from cloister.protocol.imagemanifest import ImageManifest
 from tests.shared_files import VECTORS

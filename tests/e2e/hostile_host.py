@@ -10,7 +10,7 @@ from subprocess import CompletedProcess
 from threading import Event
 from typing import Self
 
-from cloister.attestation.first_policy.from_manifest import policy_from
+from cloister.attestation.first_policy.from_manifest import policy_from_manifest
 from cloister.client.connection import connection
 from cloister.client.connection.connection import Opening, Target
 from cloister.client.connection.session import Session
@@ -108,7 +108,7 @@ class HostileHost(AbstractContextManager["HostileHost"]):
 
     def attest(self) -> Opening:
         """A session that was opened and judged under the parties' policy."""
-        policy, _ = policy_from(self.image.manifest, self.descriptor(), allow_local=True)
+        policy, _ = policy_from_manifest(self.image.manifest, self.descriptor(), allow_local=True)
         return connection.attest(Target(Address(ports.LOOPBACK, self.port), policy, CVM))
 
     def collude(self, key: Key) -> Session:
@@ -118,7 +118,7 @@ class HostileHost(AbstractContextManager["HostileHost"]):
 
     def upload(self) -> CompletedProcess[bytes]:
         """What a hospital types to upload its dataset, and what comes of it."""
-        policy, _ = policy_from(self.image.manifest, self.descriptor(), allow_local=True)
+        policy, _ = policy_from_manifest(self.image.manifest, self.descriptor(), allow_local=True)
         for name, document in {"policy": policy, "workspace": self.descriptor()}.items():
             (self.folder / f"{name}.json").write_bytes(document.encode())
         words = ["upload-data", "data/h1.csv", "--key", "hospital-1.pem"]

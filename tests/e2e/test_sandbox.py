@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cloister.attestation.first_policy.from_manifest import policy_from
+from cloister.attestation.first_policy.from_manifest import policy_from_manifest
 from cloister.client.computation import reset, upload
 from cloister.client.computation.submission import submit
 from cloister.client.computation.timeline import Follower
@@ -34,7 +34,7 @@ def parties(workspace: RunningWorkspace) -> Parties:
 @pytest.fixture(scope="module")
 def target(workspace: RunningWorkspace, base_image: Image) -> Target:
     descriptor = workspace.descriptor()
-    policy, _ = policy_from(base_image.manifest, descriptor, allow_local=True)
+    policy, _ = policy_from_manifest(base_image.manifest, descriptor, allow_local=True)
     return Target(Address.parse(descriptor.cvms[0].endpoint), policy, CVM)
 
 

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from cloister.attestation.first_policy.from_manifest import policy_from
+from cloister.attestation.first_policy.from_manifest import policy_from_manifest
 from cloister.client.connection import connection
 from cloister.client.connection.connection import Target
 from cloister.endpoint import Address, probe
@@ -23,7 +23,7 @@ def test_a_second_up_changes_nothing(workspace: RunningWorkspace):
 
 def test_its_machine_proves_what_the_descriptor_says(workspace: RunningWorkspace, base_image: Image):
     descriptor = workspace.descriptor()
-    policy, _ = policy_from(base_image.manifest, descriptor, allow_local=True)
+    policy, _ = policy_from_manifest(base_image.manifest, descriptor, allow_local=True)
     with connection.attest(Target(Address.parse(descriptor.cvms[0].endpoint), policy, CVM)) as opening:
         assert opening.verdict.failures == ()
 

@@ -10,8 +10,8 @@ import yaml
 from invoke.parser import Parser
 
 from cloister.attestation.evidence import Platform
-from cloister.attestation.first_policy.from_manifest import policy_from
-from cloister.attestation.first_policy.placeholders import unfilled
+from cloister.attestation.first_policy.from_manifest import policy_from_manifest
+from cloister.attestation.first_policy.placeholders import placeholders
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.descriptor import CvmEntry, Descriptor
 from cloister.protocol.imagemanifest import ImageManifest
@@ -70,8 +70,8 @@ def test_every_member_that_a_first_policy_leaves_open_is_described(path: Path):
             "lab", path.stem, "base", "00" * 32, (), (CvmEntry("trainer", "h:1", platform, boot),), None
         )
         pcrs = dict.fromkeys((4, 9, 11), "11" * 32)
-        policy, _ = policy_from(ImageManifest("base", False, {}, {}, pcrs), descriptor)
-        members = [one.member for one in unfilled(policy)]
+        policy, _ = policy_from_manifest(ImageManifest("base", False, {}, {}, pcrs), descriptor)
+        members = [one.member for one in placeholders(policy)]
         assert members
         for member in members:
             assert f"`{member}`" in text or f"`{member.rpartition('.')[2]}`" in text, member

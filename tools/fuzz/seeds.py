@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_der_x509_certificate
 
 from cloister.attestation.azure.hcl import TYPE_SNP, TYPE_TDX
-from cloister.attestation.evidence import QE_IDENTITY, TCB_INFO
+from cloister.attestation.collateral_source import QE_IDENTITY, TCB_INFO
 from cloister.attestation.snp.products import ProductLine
 from cloister.attestation.snp.report import SigningKey
 from cloister.attestation.testkit import BootEvent, LocalMachine, Processor, RsaTpm, Td, encode_ccel, encode_event_log

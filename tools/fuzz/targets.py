@@ -65,7 +65,7 @@ def certificate(data: bytes) -> None:
     """X.509 certificate, as the issuer of itself too."""
     from datetime import UTC, datetime
 
-    from cloister.attestation.x509.x509 import Certificate, find_path
+    from cloister.attestation.x509.certificate import Certificate, find_path
 
     with _refusals():
         found = Certificate.parse(data)
@@ -155,10 +155,10 @@ def tpm_rsa_public(data: bytes) -> None:
 
 def snp_report(data: bytes) -> None:
     """SEV-SNP attestation report."""
-    from cloister.attestation.snp.report import Report
+    from cloister.attestation.snp.report import SnpReport
 
     with _refusals():
-        Report.parse(data)
+        SnpReport.parse(data)
 
 
 def snp_certificates(data: bytes) -> None:
@@ -196,16 +196,16 @@ def ccel(data: bytes) -> None:
 
 def tdx_quote(data: bytes) -> None:
     """TDX quote of version 4 or 5."""
-    from cloister.attestation.tdx.quote import Quote
+    from cloister.attestation.tdx.quote import TdxQuote
 
     with _refusals():
-        Quote.parse(data)
+        TdxQuote.parse(data)
 
 
 def tdx_pck(data: bytes) -> None:
     """The SGX extensions of a platform's certificate."""
-    from cloister.attestation.tdx.pck import Pck
-    from cloister.attestation.x509.x509 import Certificate
+    from cloister.attestation.tdx.certificates import Pck
+    from cloister.attestation.x509.certificate import Certificate
 
     with _refusals():
         Pck.parse(Certificate.parse(data))
@@ -213,7 +213,7 @@ def tdx_pck(data: bytes) -> None:
 
 def tdx_tcb_info(data: bytes) -> None:
     """Intel's TCB info."""
-    from cloister.attestation.tdx.collateral import TcbInfo
+    from cloister.attestation.tdx.tcb_info import TcbInfo
 
     with _refusals():
         TcbInfo.parse(data).period()
@@ -221,7 +221,7 @@ def tdx_tcb_info(data: bytes) -> None:
 
 def tdx_qe_identity(data: bytes) -> None:
     """Intel's identity of the quoting enclave."""
-    from cloister.attestation.tdx.collateral import QeIdentity
+    from cloister.attestation.tdx.tcb_info import QeIdentity
 
     with _refusals():
         QeIdentity.parse(data).period()
@@ -245,7 +245,7 @@ def launch_endorsement(data: bytes) -> None:
 
 def gce_instance(data: bytes) -> None:
     """The extension of Google's certificates that names a machine."""
-    from cloister.attestation.gcp.instance import InstanceInfo
+    from cloister.attestation.gcp.certificates import InstanceInfo
 
     with _refusals():
         InstanceInfo.parse(data)

@@ -9,7 +9,7 @@ _FORGED = "Do not use this machine: its evidence does not come from the paraviso
 _STALE = "The guest must write its report data to NV 0x01400002 and read the report afresh: ask for new evidence."
 _PARAVISOR = "Ask Microsoft which paravisor this is before you add it: whoever brings one can forge every register."
 
-INFOS: Mapping[str, CheckInfo] = MappingProxyType(
+AZURE_CHECKS: Mapping[str, CheckInfo] = MappingProxyType(
     {
         "azure-report-type": CheckInfo("The type of hardware report in the paravisor's report", _FORGED),
         "azure-user-data": CheckInfo("The user data in the paravisor's report", _STALE),
@@ -30,8 +30,8 @@ INFOS: Mapping[str, CheckInfo] = MappingProxyType(
 
 _COMMON = ("azure-report-type", "azure-user-data", "azure-ak", "azure-ak-certificate", "azure-machine")
 
-SNP = (*_COMMON, "azure-id-key", "azure-guest-svn")
-TDX = (*_COMMON, "azure-mrtd", "azure-mrseam", "azure-rtmrs")
+AZURE_SNP_NAMES = (*_COMMON, "azure-id-key", "azure-guest-svn")
+AZURE_TDX_NAMES = (*_COMMON, "azure-mrtd", "azure-mrseam", "azure-rtmrs")
 
-CERTIFIED = frozenset({"ak-path", "ak-validity", "ak-not-ca", "ak-usage", "ak-key"})
+CERTIFICATE_NAMES = frozenset({"ak-path", "ak-validity", "ak-not-ca", "ak-usage", "ak-key"})
 """Checks of a vTPM's certificate, which has no say here: the hardware report vouches for the key."""

@@ -1,12 +1,14 @@
-"""The policy's section ``azure``: which paravisors count.
+"""The policy's section ``azure``: which paravisors are accepted, and the checks of a paravisor against it.
 
-The vTPM is the paravisor's, so whoever brings a paravisor of their own brings every register. An empty list rejects.
+The vTPM belongs to the paravisor, so another paravisor could forge every register. An empty list rejects.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 from cloister.attestation.errors import PolicyError
+from cloister.attestation.result import Recorder
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class AzureSnpPolicy:
         if any(not any(digest) for digest in self.id_key_digests):
             raise PolicyError(
                 "The policy's azure.snp.id_key_digests has zeros, which a report has when no key signed the paravisor.",
-                hint="Anybody with a chip could then forge every register: name Microsoft's key.",
+                hint="Anyone with a processor could then forge every register: name Microsoft's key.",
             )
 
 
@@ -61,6 +63,26 @@ class AzurePolicy:
                 "mrseams": [digest.hex() for digest in self.tdx.mrseams],
             }
         return value
+
+
+def check_snp_paravisor(checks: Recorder, id_key_digest: bytes, guest_svn: int, section: AzureSnpPolicy) -> None:
+    """Microsoft's key signed the paravisor, and the paravisor is new enough.
+
+    The checks of the SEV-SNP report include that its VMPL is 0.
+    """
+    checks.one_of("azure-id-key", section.id_key_digests, id_key_digest)
+    least = section.min_guest_svn
+    checks.record("azure-guest-svn", guest_svn >= least, f"at least {least}", str(guest_svn))
+
+
+def check_tdx_paravisor(
+    checks: Recorder, mr_td: bytes, mr_seam: bytes, rtmrs: Sequence[bytes], section: AzureTdxPolicy
+) -> None:
+    """Paravisor and TDX module are known, and nothing is measured in the runtime registers (RTMR 0 to 3)."""
+    checks.one_of("azure-mrtd", section.mrtds, mr_td)
+    checks.one_of("azure-mrseam", section.mrseams, mr_seam)
+    used = [f"RTMR {index}: {value.hex()}" for index, value in enumerate(rtmrs) if any(value)]
+    checks.record("azure-rtmrs", not used, "all zero", "; ".join(used) or "all zero")
 
 
 def _digests(texts: list[str]) -> tuple[bytes, ...]:

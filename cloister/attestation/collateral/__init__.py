@@ -1,1 +1,1 @@
-"""The collateral for one verdict: what is usable, and what its vendor did not sign."""
+"""The collateral of one appraisal: what can be parsed, and what its vendor did not sign."""

@@ -1,110 +1,142 @@
-"""All collateral for one verdict: what the evidence carries, then what the caller brings, as far as it can be read.
+"""All collateral of one appraisal, parsed once: what the evidence carries, then what the caller brings.
 
-What cannot be read is never of use to a machine, so that alone is no reason to judge nothing: whoever made the
-evidence could have left such an item out, and a certificate or an endorsement that the caller brings can only help a
-machine to be accepted. Such items are left out and named in the verdict. It is another matter with what a caller
-brings to have machines refused: a revocation list, TCB info or identity. Whoever holds one that cannot be read must
-not be answered as if there were none, so that is an error, unless it is about another kind of machine.
+An item that cannot be parsed never helps a machine. In evidence it is therefore ignored: the guest could have omitted
+it. The same holds for a certificate or an endorsement that the caller brings, which can only help a machine to be
+accepted. Ignored items are listed in the verdict. A revocation list, TCB info or QE identity that the caller brings is
+different: it may be the reason to reject a machine. If it cannot be parsed, that is an error, unless it is about SGX
+enclaves.
 
-Who signed an item is seen where it is used: one that can be read and that its vendor did not sign has no say, whoever
-brought it. Of the caller's, the verdict then names it (``unsigned.py``).
+Signatures are verified where an item is used: an item that its vendor did not sign has no effect. If the caller brought
+it, the verdict lists it as well (``unsigned.py``).
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
+from typing import Any, Generic, TypeVar
 
-from cloister.attestation.collateral_source import Collateral
+from cloister.attestation.collateral_source import (
+    CERTIFICATE,
+    CRL,
+    LAUNCH_ENDORSEMENT,
+    QE_IDENTITY,
+    TCB_INFO,
+    Collateral,
+    CollateralItem,
+)
 from cloister.attestation.errors import CollateralError, MalformedEvidence
-from cloister.attestation.evidence import CERTIFICATE, CRL, LAUNCH_ENDORSEMENT, QE_IDENTITY, TCB_INFO, CollateralItem
 from cloister.attestation.gcp.endorsement import LaunchEndorsement
+from cloister.attestation.result import Skipped
 from cloister.attestation.snp.certificates import EndorsementCertificate, is_endorsement
-from cloister.attestation.tdx.collateral import QeIdentity, TcbInfo
+from cloister.attestation.tdx.tcb_info import QeIdentity, TcbInfo
+from cloister.attestation.x509.certificate import Certificate
 from cloister.attestation.x509.crl import RevocationList
-from cloister.attestation.x509.x509 import Certificate
 
 _ONLY_HELPFUL = (CERTIFICATE, LAUNCH_ENDORSEMENT)
-# Intel's statements on SGX look the same but for their id, and lie in the same folders.
+# Intel's endorsements of SGX have the same form except for their id, and are often kept in the same folder.
 _OTHER_MACHINES = ("TCB info.id", "QE identity.id")
+
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
-class Skipped:
-    """An item that had no say: its kind and SHA-256, whether the caller brought it, and what is wrong."""
+class ParsedItem(Generic[_Value]):
+    """A parsed item, its bytes, and whether the caller brought it."""
 
-    kind: str
-    digest: bytes
+    content: bytes
+    value: _Value
     brought: bool
-    reason: str
-
-    def value(self) -> dict[str, str]:
-        """The JSON value."""
-        source = "caller" if self.brought else "evidence"
-        return {"kind": self.kind, "sha256": self.digest.hex(), "source": source, "reason": self.reason}
 
 
-class Sources:
-    """The items of both sources by kind, each looked at once."""
+class UsableCollateral:
+    """The parsed collateral by kind. Each kind is parsed when it is first asked for, and only then.
+
+    Every method that returns collateral raises CollateralError when the caller brought an item of that kind that might
+    reject a machine and cannot be parsed.
+    """
 
     def __init__(self, carried: Sequence[CollateralItem], brought: Collateral | None) -> None:
+        """``carried`` comes from the evidence, ``brought`` from the caller."""
         self._carried = carried
         self._brought = brought
-        self._usable: dict[str, tuple[bytes, ...]] = {}
-        self._callers: dict[str, tuple[bytes, ...]] = {}
+        self._parsed: dict[str, tuple[ParsedItem[Any], ...]] = {}
+        self._certificates: list[Certificate] = []
         self._skipped: list[Skipped] = []
 
-    def items(self, kind: str) -> tuple[bytes, ...]:
-        """All collateral of ``kind`` that can be read. Raises CollateralError."""
-        if kind not in self._usable:
-            items = [(item.content, False) for item in self._carried if item.kind == kind]
-            if self._brought is not None:
-                items += [(content, True) for content in self._brought.items(kind)]
-            usable = [(content, brought) for content, brought in items if self._is_usable(kind, content, brought)]
-            self._usable[kind] = tuple(content for content, _ in usable)
-            self._callers[kind] = tuple(content for content, brought in usable if brought)
-        return self._usable[kind]
+    def certificates(self) -> tuple[Certificate, ...]:
+        """All certificates except those of AMD's report signing keys, in order."""
+        return tuple(one for one in self._all_certificates() if isinstance(one, Certificate))
 
-    def brought(self, kind: str) -> tuple[bytes, ...]:
-        """The caller's own of ``kind`` that can be read; none when nobody has asked for that kind."""
-        return self._callers.get(kind, ())
+    def endorsement_certificates(self) -> tuple[EndorsementCertificate, ...]:
+        """The certificates of AMD's report signing keys (VCEK, VLEK), in order."""
+        return tuple(one for one in self._all_certificates() if isinstance(one, EndorsementCertificate))
 
-    def leave_out(self, kind: str, content: bytes, reason: str) -> None:
-        """Name an item of the caller's that turned out to have no say."""
-        self._skipped.append(Skipped(kind, hashlib.sha256(content).digest(), True, reason))
+    def revocation_lists(self) -> tuple[RevocationList, ...]:
+        """All certificate revocation lists, in order."""
+        return self._values(CRL, RevocationList.parse)
+
+    def tcb_infos(self) -> tuple[TcbInfo, ...]:
+        """All of Intel's TCB infos, in order."""
+        return self._values(TCB_INFO, TcbInfo.parse)
+
+    def qe_identities(self) -> tuple[QeIdentity, ...]:
+        """All of Intel's identities of the quoting enclave, in order."""
+        return self._values(QE_IDENTITY, QeIdentity.parse)
+
+    def launch_endorsements(self) -> tuple[LaunchEndorsement, ...]:
+        """All of Google's launch endorsements, in order."""
+        return self._values(LAUNCH_ENDORSEMENT, LaunchEndorsement.parse)
+
+    def add_issuers(self, certificates: Sequence[Certificate]) -> None:
+        """Certificates that came inside a quote or certificate table: they may have signed what the caller brought."""
+        self._certificates += certificates
+
+    def issuers(self) -> tuple[Certificate, ...]:
+        """All certificates that may have signed something: collateral, and what ``add_issuers`` was given."""
+        return (*self.certificates(), *self._certificates)
+
+    def brought(self, kind: str) -> tuple[ParsedItem[Any], ...]:
+        """The caller's own items of ``kind``; none if no check has asked for that kind."""
+        return tuple(item for item in self._parsed.get(kind, ()) if item.brought)
+
+    def skip(self, kind: str, item: ParsedItem[Any], reason: str) -> None:
+        """Lists an item of the caller's that turned out to have no effect."""
+        self._skipped.append(Skipped(kind, hashlib.sha256(item.content).digest(), True, reason))
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
-        """What was left out so far."""
+        """What was ignored so far."""
         return tuple(self._skipped)
 
-    def _is_usable(self, kind: str, content: bytes, brought: bool) -> bool:
+    def _all_certificates(self) -> tuple[Certificate | EndorsementCertificate, ...]:
+        return self._values(CERTIFICATE, _parse_certificate)
+
+    def _values(self, kind: str, parse: Callable[[bytes], _Value]) -> tuple[_Value, ...]:
+        if kind not in self._parsed:
+            contents = [(item.content, False) for item in self._carried if item.kind == kind]
+            if self._brought is not None:
+                contents += [(content, True) for content in self._brought.items(kind)]
+            parsed = (self._parse(kind, content, brought, parse) for content, brought in contents)
+            self._parsed[kind] = tuple(item for item in parsed if item is not None)
+        return tuple(item.value for item in self._parsed[kind])
+
+    def _parse(
+        self, kind: str, content: bytes, brought: bool, parse: Callable[[bytes], _Value]
+    ) -> ParsedItem[_Value] | None:
+        """None for an item that is skipped."""
         try:
-            _READ[kind](content)
+            return ParsedItem(content, parse(content), brought)
         except MalformedEvidence as error:
             if brought and kind not in _ONLY_HELPFUL and error.field not in _OTHER_MACHINES:
                 raise CollateralError(
                     f"The collateral that you brought cannot be read: {kind}, {error.field}: {error.reason}.",
-                    hint="It may say that this machine is to be refused: get it again, or leave it away knowingly.",
+                    hint="It may be the reason to reject this machine. Fetch it again, or remove it on purpose.",
                 ) from error
-            self._skipped.append(
-                Skipped(kind, hashlib.sha256(content).digest(), brought, f"{error.field}: {error.reason}")
-            )
-            return False
-        return True
+            reason = f"{error.field}: {error.reason}"
+            self._skipped.append(Skipped(kind, hashlib.sha256(content).digest(), brought, reason))
+            return None
 
 
-def _read_certificate(data: bytes) -> object:
-    # AMD's certificates of chips have the serial number 0, which the library of all others is about to refuse.
+def _parse_certificate(data: bytes) -> Certificate | EndorsementCertificate:
+    # AMD's certificates of chips have the serial number 0, which the X.509 parser rejects.
     return EndorsementCertificate.parse(data) if is_endorsement(data) else Certificate.parse(data)
-
-
-_READ: Mapping[str, Callable[[bytes], object]] = MappingProxyType(
-    {
-        CERTIFICATE: _read_certificate,
-        CRL: RevocationList.parse,
-        TCB_INFO: TcbInfo.parse,
-        QE_IDENTITY: QeIdentity.parse,
-        LAUNCH_ENDORSEMENT: LaunchEndorsement.parse,
-    }
-)

@@ -4,7 +4,7 @@ Such a policy recognises a machine; it says nothing of whether the machine is a 
 whoever can confirm it, and the evidence must be genuine: it has to pass the policy that was made of it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
@@ -12,13 +12,13 @@ from types import MappingProxyType
 from cloister.attestation.azure import hcl
 from cloister.attestation.azure.hcl import HclReport
 from cloister.attestation.azure.policy import AzurePolicy, AzureSnpPolicy, AzureTdxPolicy
-from cloister.attestation.collateral.usable import Sources
+from cloister.attestation.collateral.usable import UsableCollateral
 from cloister.attestation.collateral_source import Collateral
 from cloister.attestation.errors import PolicyError
-from cloister.attestation.evidence import CERTIFICATE, LAUNCH_ENDORSEMENT, Evidence, Platform
-from cloister.attestation.first_policy.from_manifest import TEAM, YOURSELF, TakenOver
+from cloister.attestation.evidence import Evidence, Platform
+from cloister.attestation.first_policy.from_manifest import TEAM, YOURSELF, AdoptedValue
+from cloister.attestation.gcp.certificates import InstanceInfo
 from cloister.attestation.gcp.endorsement import LaunchEndorsement
-from cloister.attestation.gcp.instance import InstanceInfo
 from cloister.attestation.gcp.policy import GcpPolicy
 from cloister.attestation.instances import GcpInstance, Instances
 from cloister.attestation.policy.images import IMAGE_PCRS, ImageReference
@@ -26,13 +26,14 @@ from cloister.attestation.policy.policy import ConfigurationPolicy, Policy
 from cloister.attestation.result import Check, Verdict
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.snp.certificates import EndorsementCertificate
-from cloister.attestation.snp.policy import KINDS, SnpPolicy
-from cloister.attestation.snp.report import PlatformBit, PolicyBit, Report, SigningKey
-from cloister.attestation.snp.verify import collect, sort
+from cloister.attestation.snp.collateral import AmdCollateral
+from cloister.attestation.snp.policy import TCB_KINDS, SnpPolicy
+from cloister.attestation.snp.report import PlatformBit, PolicyBit, SigningKey, SnpReport
+from cloister.attestation.snp.verify import find_leaf
 from cloister.attestation.tdx.policy import TdxPolicy, TdxReference
-from cloister.attestation.tdx.quote import Quote
-from cloister.attestation.verify import RecordingPurpose, verify
-from cloister.attestation.x509.x509 import Certificate, issuers_among
+from cloister.attestation.tdx.quote import TdxQuote
+from cloister.attestation.verifier import RecordingPurpose, verify
+from cloister.attestation.x509.certificate import Certificate, issuers_among
 from cloister.errors import ProofError
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.imagemanifest import ImageManifest
@@ -73,20 +74,20 @@ _STRICT: Mapping[str, str] = MappingProxyType(
 _SECTIONS = (Platform.SEV_SNP, Platform.AZURE_SNP, Platform.GCP_SNP)
 
 
-class Observation:
+class PolicyBuilder:
     """Collects the members of one policy with what each takes over. Raises MalformedEvidence for unreadable parts."""
 
-    def __init__(self, evidence: Evidence, image: ImageManifest, items: Callable[[str], tuple[bytes, ...]]) -> None:
+    def __init__(self, evidence: Evidence, image: ImageManifest, collateral: UsableCollateral) -> None:
         self._evidence = evidence
-        self._items = items
-        self.taken: list[TakenOver] = []
+        self._collateral = collateral
+        self.taken: list[AdoptedValue] = []
         configuration = BootConfiguration.parse(evidence.boot_configuration)
         reference = self._image(image)
         self._take("boot_configuration.workspace", configuration.workspace, "", TEAM)
         self._take("boot_configuration.cvms", configuration.cvm, "", TEAM)
         for owner in configuration.owners:
             self._take("boot_configuration.owners", "an owner", owner, "that owner, over a channel of your own")
-        report, quote = self._snp_report(), Quote.parse(evidence.tdx_quote) if evidence.tdx_quote else None
+        report, quote = self._snp_report(), TdxQuote.parse(evidence.tdx_quote) if evidence.tdx_quote else None
         platform = evidence.platform
         self.policy = Policy(
             platforms=(platform,),
@@ -100,7 +101,7 @@ class Observation:
         )
 
     def _take(self, member: str, value: str, fingerprint: str, confirm_with: str) -> None:
-        self.taken.append(TakenOver(member, value, fingerprint, confirm_with))
+        self.taken.append(AdoptedValue(member, value, fingerprint, confirm_with))
 
     def _allow(self, member: str, meaning: str) -> None:
         """A member that is false unless a policy says otherwise, and without which this evidence would be refused."""
@@ -113,10 +114,10 @@ class Observation:
         launch: tuple[bytes, ...] = ()
         tdx = None
         if evidence.platform is Platform.SEV_SNP and evidence.snp_report is not None:
-            launch = (Report.parse(evidence.snp_report).measurement,)
+            launch = (SnpReport.parse(evidence.snp_report).measurement,)
             self._take("images.snp.launch_digests", "what the machine was launched as", launch[0].hex(), YOURSELF)
         if evidence.platform in (Platform.TDX, Platform.GCP_TDX) and evidence.tdx_quote is not None:
-            report = Quote.parse(evidence.tdx_quote).report
+            report = TdxQuote.parse(evidence.tdx_quote).report
             tdx = TdxReference((report.mr_td,), {1: report.rtmr1, 2: report.rtmr2})
             self._take("images.tdx.mrtds", "the firmware of the machine", report.mr_td.hex(), "who built the firmware")
             for index in (1, 2):
@@ -131,23 +132,23 @@ class Observation:
             tdx,
         )
 
-    def _snp_report(self) -> Report | None:
+    def _snp_report(self) -> SnpReport | None:
         if self._evidence.snp_report is not None:
-            return Report.parse(self._evidence.snp_report)
+            return SnpReport.parse(self._evidence.snp_report)
         if self._evidence.hcl_report is not None:
             parsed = HclReport.parse(self._evidence.hcl_report)
             if parsed.report_type == hcl.TYPE_SNP:
-                return Report.parse(parsed.hardware_report)
+                return SnpReport.parse(parsed.hardware_report)
         return None
 
-    def _snp(self, report: Report) -> SnpPolicy:
+    def _snp(self, report: SnpReport) -> SnpPolicy:
         line = report.product_line or self._leaf(report).amd.product_line
         if line is None:
             raise PolicyError("Neither the report nor the certificate of its key names a processor that is known.")
         versions = report.tcb_versions(line)
-        for kind in KINDS:
+        for kind in TCB_KINDS:
             self._take(f"snp.minimum_tcb.{line}.{kind}", str(versions[kind]), "", _AMD)
-        section = SnpPolicy({line: {kind: versions[kind] for kind in KINDS}}, minimum_guest_svn=report.guest_svn)
+        section = SnpPolicy({line: {kind: versions[kind] for kind in TCB_KINDS}}, minimum_guest_svn=report.guest_svn)
         for member, allowed, present, meaning in _WIDENED:
             if allowed in report.policy_bits() or present in report.platform_bits():
                 self._allow(f"snp.{member}", meaning)
@@ -159,15 +160,14 @@ class Observation:
             section = replace(section, allow_vlek=True, vlek_clouds=(cloud,))
         return section
 
-    def _leaf(self, report: Report) -> EndorsementCertificate:
+    def _leaf(self, report: SnpReport) -> EndorsementCertificate:
         """The certificate that the verifier takes for the report's."""
-        certificates, _ = collect(self._evidence.snp_certificates, self._items)
-        leaf, _ = sort(report, certificates)
+        leaf = find_leaf(report, AmdCollateral.gather(self._evidence.snp_certificates, self._collateral).leaves)
         if leaf is None:
             raise PolicyError("No certificate of the key that signed the report came with it.")
         return leaf
 
-    def _azure(self, report: Report | None, quote: Quote | None) -> AzurePolicy | None:
+    def _azure(self, report: SnpReport | None, quote: TdxQuote | None) -> AzurePolicy | None:
         if self._evidence.platform is Platform.AZURE_SNP and report is not None:
             key = report.id_key_digest
             self._take("azure.snp.id_key_digests", "the key that signed the paravisor", key.hex(), _MICROSOFT)
@@ -185,12 +185,12 @@ class Observation:
         if platform not in (Platform.GCP_SNP, Platform.GCP_TDX):
             return None
         carried = self._evidence.launch_endorsement
-        found = (carried,) if carried is not None else self._items(LAUNCH_ENDORSEMENT)
-        if not found:
+        brought = () if carried is not None else self._collateral.launch_endorsements()
+        endorsement = LaunchEndorsement.parse(carried) if carried is not None else next(iter(brought), None)
+        if endorsement is None:
             raise PolicyError("The evidence has no endorsement of Google's firmware.", hint="Add it with --collateral.")
-        endorsement = LaunchEndorsement.parse(found[0])
-        brought = issuers_among(endorsement.certificate, self._items(CERTIFICATE), endorsement.issuers)
-        pool = (*endorsement.issuers, *brought)
+        issuers = issuers_among(endorsement.certificate, self._collateral.certificates(), endorsement.issuers)
+        pool = (*endorsement.issuers, *issuers)
         root = next((one for one in pool if one.subject == one.issuer == endorsement.certificate.issuer), None)
         if root is None:
             raise PolicyError("The endorsement of Google's firmware came without the root that signed it.")
@@ -219,7 +219,7 @@ def policy_from_evidence(
     at: datetime,
     collateral: Collateral,
     roots: tuple[Anchor, ...] = VENDORS,
-) -> tuple[Policy, tuple[TakenOver, ...], Verdict]:
+) -> tuple[Policy, tuple[AdoptedValue, ...], Verdict]:
     """The policy, what it takes over in its order, and the verdict that the evidence gets by it as of ``at``.
 
     Raises ProofError when the evidence does not pass, PolicyError when it cannot make a policy, MalformedEvidence.
@@ -232,7 +232,7 @@ def policy_from_evidence(
     if image.debug:
         raise PolicyError(f"The image {image.flavor} gives access for debugging; name one that does not.")
 
-    made = Observation(evidence, image, Sources(evidence.collateral, collateral).items)
+    made = PolicyBuilder(evidence, image, UsableCollateral(evidence.collateral, collateral))
     verdict = verify(evidence, made.policy, purpose=RecordingPurpose(), at=at, collateral=collateral, roots=roots)
     if not verdict.accepted:
         raise _refusal(verdict.failures)

@@ -19,7 +19,7 @@ from cloister.attestation.policy.images import IMAGE_PCRS, ZERO_PCRS, ImageRefer
 from cloister.attestation.policy.policy import SNP_PLATFORMS, TDX_PLATFORMS, ConfigurationPolicy, LocalPolicy, Policy
 from cloister.attestation.snp.policy import SnpPolicy
 from cloister.attestation.tdx.policy import TdxPolicy
-from cloister.attestation.x509.x509 import Certificate
+from cloister.attestation.x509.certificate import Certificate
 from cloister.protocol.canonical import FormatError
 from cloister.protocol.descriptor import Descriptor
 from cloister.protocol.imagemanifest import ImageManifest
@@ -44,7 +44,7 @@ _STANDS_ON: Mapping[Platform, str] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class TakenOver:
+class AdoptedValue:
     """A value that went into a policy: where it stands there, what it is, its fingerprint, and who can confirm it."""
 
     member: str
@@ -53,9 +53,9 @@ class TakenOver:
     confirm_with: str
 
 
-def policy_from(
+def policy_from_manifest(
     image: ImageManifest, descriptor: Descriptor, *, allow_local: bool = False, allow_debug: bool = False
-) -> tuple[Policy, tuple[TakenOver, ...]]:
+) -> tuple[Policy, tuple[AdoptedValue, ...]]:
     """The policy, and what it takes over from ``image`` and ``descriptor`` in the order of the policy.
 
     Raises PolicyError when the two cannot make one policy, such as local machines without ``allow_local``.
@@ -131,34 +131,35 @@ def _local(descriptor: Descriptor) -> LocalPolicy:
     return LocalPolicy(certificate.fingerprint(), certificate.der)
 
 
-def _taken_over(policy: Policy, descriptor: Descriptor) -> tuple[TakenOver, ...]:
+def _taken_over(policy: Policy, descriptor: Descriptor) -> tuple[AdoptedValue, ...]:
     image = policy.images[0]
     names = {key_id(member.key): member.name for member in descriptor.members}
     same = "the workspace names the same image"
     if descriptor.image != image.manifest_digest.hex():
         same = f"the workspace names another image, {descriptor.image}"
     expected = policy.boot_configuration
-    taken: list[TakenOver] = []
+    taken: list[AdoptedValue] = []
     if policy.local is None:  # where it stands, --allow-local has been said
         taken += [
-            TakenOver("platforms", f"{one}, which stands on {_STANDS_ON[one]}", "", _TRUST) for one in policy.platforms
+            AdoptedValue("platforms", f"{one}, which stands on {_STANDS_ON[one]}", "", _TRUST)
+            for one in policy.platforms
         ]
     taken += [
-        TakenOver(
+        AdoptedValue(
             "images",
             f"{image.flavor} ({same})",
             image.manifest_digest.hex(),
             YOURSELF,
         ),
-        TakenOver("boot_configuration.workspace", expected.workspace, "", TEAM),
-        TakenOver("boot_configuration.cvms", ", ".join(expected.cvms), "", TEAM),
+        AdoptedValue("boot_configuration.workspace", expected.workspace, "", TEAM),
+        AdoptedValue("boot_configuration.cvms", ", ".join(expected.cvms), "", TEAM),
     ]
     for owner in expected.owners:
         name = names.get(owner, "a key that no member has")
-        taken.append(TakenOver("boot_configuration.owners", name, owner, f"{name}, over a channel of your own"))
+        taken.append(AdoptedValue("boot_configuration.owners", name, owner, f"{name}, over a channel of your own"))
     if policy.local is not None:
         taken.append(
-            TakenOver(
+            AdoptedValue(
                 "local.authority_spki_sha256",
                 "the certificate authority of the workspace, which can forge everything",
                 policy.local.authority_spki_sha256.hex(),

@@ -22,7 +22,7 @@ _GOOGLE = "Google's endorsement of the machine's firmware, and its release notes
 
 
 @dataclass(frozen=True)
-class Unfilled:
+class Placeholder:
     """A member that is open: where it stands, what stands there, what belongs there, and who can tell."""
 
     member: str
@@ -65,7 +65,7 @@ _MEMBERS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
 """What stands in each while it is open, what belongs there, and who can tell; in the order of a policy."""
 
 
-def unfilled(policy: Policy) -> tuple[Unfilled, ...]:
+def placeholders(policy: Policy) -> tuple[Placeholder, ...]:
     """The members by which ``policy`` refuses every machine of a platform that it accepts."""
     snp = policy.azure.snp if policy.azure else None
     tdx = policy.azure.tdx if policy.azure else None
@@ -86,4 +86,4 @@ def unfilled(policy: Policy) -> tuple[Unfilled, ...]:
         "gcp.tdx_min_svn": gcp is not None and gcp.tdx_min_svn == NO_VERSION,
         "instances.gcp": Platform.GCP_SNP in policy.platforms and not named,
     }
-    return tuple(Unfilled(member, *said) for member, said in _MEMBERS.items() if is_open[member])
+    return tuple(Placeholder(member, *said) for member, said in _MEMBERS.items() if is_open[member])

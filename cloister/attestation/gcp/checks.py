@@ -9,7 +9,7 @@ _ENDORSEMENT = "Get the endorsement of this measurement from Google's bucket aga
 _FIRMWARE = "The machine did not start with firmware that Google signed: do not use it."
 _MACHINE = "Use a machine that your policy names, or ask the platform team which one this is."
 
-INFOS: Mapping[str, CheckInfo] = MappingProxyType(
+GCP_CHECKS: Mapping[str, CheckInfo] = MappingProxyType(
     {
         "gcp-endorsement-path": CheckInfo("The certificate path of Google's launch endorsement", _ENDORSEMENT),
         "gcp-endorsement-validity": CheckInfo("The validity of the endorsement's certificates", _ENDORSEMENT),
@@ -30,7 +30,7 @@ INFOS: Mapping[str, CheckInfo] = MappingProxyType(
 
 _ENDORSED = ("gcp-endorsement-path", "gcp-endorsement-validity", "gcp-endorsement-signature")
 
-SNP = (
+GCP_SNP_NAMES = (
     *_ENDORSED,
     "gcp-launch-digest",
     "gcp-firmware-svn",
@@ -38,7 +38,7 @@ SNP = (
     "gcp-instance",
     "gcp-technology",
 )
-TDX = (*_ENDORSED, "gcp-mrtd", "gcp-firmware-svn")
+GCP_TDX_NAMES = (*_ENDORSED, "gcp-mrtd", "gcp-firmware-svn")
 
-TDX_IMAGE = ("tdx-event-log", "tdx-rtmr-0", "tdx-rtmr-1", "tdx-rtmr-2", "tdx-rtmr-3", "image-debug")
+GCP_TDX_IMAGE_NAMES = ("tdx-event-log", "tdx-rtmr-0", "tdx-rtmr-1", "tdx-rtmr-2", "tdx-rtmr-3", "image-debug")
 """Of the checks that identify the image of a plain TDX machine those that Google's machines have, too."""

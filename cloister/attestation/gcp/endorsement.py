@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.reader import Reader
 from cloister.attestation.x509 import pem
-from cloister.attestation.x509.x509 import Certificate
+from cloister.attestation.x509.certificate import Certificate
 
 MAX_SIZE = 64 * 1024
 """Bytes of a whole endorsement."""

@@ -1,40 +1,65 @@
-"""What the verifier hands to a platform's part of it, and what that part answers."""
+"""What every platform's appraisal takes and returns, and the checks that every platform has."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from cloister.attestation.collateral.usable import Sources
+from cloister.attestation.collateral.usable import UsableCollateral
 from cloister.attestation.errors import PolicyError
-from cloister.attestation.evidence import Evidence
+from cloister.attestation.evidence import PARTS, Evidence
 from cloister.attestation.policy.images import ImageReference
 from cloister.attestation.policy.policy import Policy
 from cloister.attestation.result import Recorder
 from cloister.attestation.roots import VENDORS, Anchor
 
+_ALL_PARTS = ("tpm_quote", "ak_certificates", "boot_event_log", *PARTS)
 
-@dataclass(frozen=True)
-class Case:
-    """One piece of evidence under one policy as of the time ``at``; outcomes go to ``checks``."""
+
+@dataclass(frozen=True, kw_only=True)
+class Appraisal:
+    """What something is appraised by.
+
+    checks: takes the outcome of every check.
+    policy: the party's policy.
+    at: the time of the appraisal, in UTC.
+    collateral: parsed collateral of evidence and caller.
+    roots: the vendors' anchors.
+    """
 
     checks: Recorder
-    evidence: Evidence
     policy: Policy
     at: datetime
-    sources: Sources
+    collateral: UsableCollateral
     roots: tuple[Anchor, ...] = VENDORS
 
     def anchors(self, identity_root: str) -> tuple[Anchor, ...]:
         """The anchors of one vendor."""
         return tuple(anchor for anchor in self.roots if anchor.identity_root == identity_root)
 
-    def items(self, kind: str) -> tuple[bytes, ...]:
-        """All collateral of ``kind`` that can be read: what the evidence carries, then what the caller brings."""
-        return self.sources.items(kind)
+
+@dataclass(frozen=True, kw_only=True)
+class EvidenceAppraisal(Appraisal):
+    """The appraisal of a whole piece of evidence."""
+
+    evidence: Evidence
 
 
-def moment(at: datetime) -> datetime:
-    """The time to judge at, in UTC. Raises PolicyError for one without a zone, or beyond what a calendar has."""
+@dataclass(frozen=True)
+class PlatformResult:
+    """What a platform's appraisal found besides the outcomes of its checks.
+
+    ``identity_root`` says who vouches for the machine, ``image`` is the reference image that it booted (None if no
+    image matched), ``identity`` has names and fingerprints, ``pcrs`` are PCR 0 to 15 where the platform has a vTPM.
+    """
+
+    identity_root: str
+    image: ImageReference | None = None
+    identity: Mapping[str, str] = field(default_factory=dict)
+    pcrs: tuple[bytes, ...] = ()
+
+
+def in_utc(at: datetime) -> datetime:
+    """The time of an appraisal, in UTC. Raises PolicyError if it has no time zone or is outside the years 1 to 9999."""
     if at.tzinfo is None:
         raise PolicyError(
             "The time to judge the evidence at has no time zone.", hint="Write it as 2026-01-31T12:00:00Z."
@@ -45,14 +70,22 @@ def moment(at: datetime) -> datetime:
         raise PolicyError("The time to judge the evidence at is beyond the years 1 to 9999 in UTC.") from error
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """What a platform's part found: who vouches, and which image the machine booted.
+def check_parts(
+    checks: Recorder, evidence: Evidence, required: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> bool:
+    """Records ``parts``: the evidence has all of ``required``, and besides them only parts in ``optional``."""
+    present = [name for name in _ALL_PARTS if getattr(evidence, name)]
+    complete = set(required) <= set(present) <= {*required, *optional}
+    wanted = ", ".join(required) + (f", and at most {', '.join(optional)} besides" if optional else "")
+    return checks.record("parts", complete, wanted, ", ".join(present) or "none of them")
 
-    ``pcrs`` are the values of PCR 0 to 15 where the platform has a vTPM; ``identity`` names and fingerprints.
-    """
 
-    identity_root: str
-    image: ImageReference | None = None
-    identity: Mapping[str, str] = field(default_factory=dict)
-    pcrs: tuple[bytes, ...] = ()
+def check_debug(checks: Recorder, image: ImageReference | None, policy: Policy) -> ImageReference | None:
+    """Records ``image-debug`` for the image that matched, None if no image did. Returns ``image``."""
+    if image is None:
+        checks.not_applicable("image-debug", "the machine has not booted an image that the policy names")
+        return None
+    found = f"{image.flavor}, {'for debugging' if image.debug else 'not for debugging'}"
+    allowed = policy.allow_debug or not image.debug
+    checks.record("image-debug", allowed, "any" if policy.allow_debug else "not for debugging", found)
+    return image

@@ -16,14 +16,14 @@ from cryptography.x509 import KeyUsage
 
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence
-from cloister.attestation.platforms.booted import check_debug
+from cloister.attestation.platforms.appraisal import check_debug
 from cloister.attestation.policy.images import IMAGE_PCRS, ZERO, ZERO_PCRS, ImageReference
 from cloister.attestation.policy.policy import Policy
 from cloister.attestation.result import Recorder
-from cloister.attestation.tpm import rsa as tpm_rsa
 from cloister.attestation.tpm import runtimelog, structures
 from cloister.attestation.tpm.eventlog import EventLog
-from cloister.attestation.x509 import x509
+from cloister.attestation.tpm.rsa import ALG_RSA, RsaPublic, RsaSignature
+from cloister.attestation.x509.certificate import TCG_AIK, Certificate, find_path
 from cloister.protocol import canonical, transcript
 
 # PCR 10 is the running kernel's (IMA), 15 the agent's: the firmware's log knows neither.
@@ -53,11 +53,11 @@ class VtpmEvidence:
 
     attest_bytes: bytes
     attest: structures.Attest
-    signature: structures.EcdsaSignature | tpm_rsa.RsaSignature
-    ak_public: structures.EccPublic | tpm_rsa.RsaPublic
+    signature: structures.EcdsaSignature | RsaSignature
+    ak_public: structures.EccPublic | RsaPublic
     key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey
     pcrs: tuple[bytes, ...]
-    certificates: tuple[x509.Certificate, ...]
+    certificates: tuple[Certificate, ...]
     event_log: EventLog
 
     @classmethod
@@ -69,11 +69,11 @@ class VtpmEvidence:
         quote, log = evidence.tpm_quote, evidence.boot_event_log
         if quote is None or log is None or (certified and not evidence.ak_certificates):
             return None
-        public: structures.EccPublic | tpm_rsa.RsaPublic
-        signature: structures.EcdsaSignature | tpm_rsa.RsaSignature
-        if quote.ak_public.startswith(tpm_rsa.ALG_RSA.to_bytes(2)):
-            public = tpm_rsa.RsaPublic.parse(quote.ak_public)
-            signature = tpm_rsa.RsaSignature.parse(quote.signature)
+        public: structures.EccPublic | RsaPublic
+        signature: structures.EcdsaSignature | RsaSignature
+        if quote.ak_public.startswith(ALG_RSA.to_bytes(2)):
+            public = RsaPublic.parse(quote.ak_public)
+            signature = RsaSignature.parse(quote.signature)
         else:
             public = structures.EccPublic.parse(quote.ak_public)
             signature = structures.EcdsaSignature.parse(quote.signature)
@@ -85,7 +85,7 @@ class VtpmEvidence:
             key=_key_of(public),
             pcrs=quote.pcrs,
             certificates=tuple(
-                x509.Certificate.parse(der, f"ak_certificates[{index}]")
+                Certificate.parse(der, f"ak_certificates[{index}]")
                 for index, der in enumerate(evidence.ak_certificates)
             ),
             event_log=EventLog.parse(log),
@@ -100,7 +100,7 @@ class VtpmEvidence:
 def check_attestation_key(
     checks: Recorder,
     vtpm: VtpmEvidence,
-    issuers: Sequence[x509.Certificate],
+    issuers: Sequence[Certificate],
     anchor: bytes,
     at: datetime,
     *,
@@ -112,7 +112,7 @@ def check_attestation_key(
     attestation key (``names_usage`` false) must say there that the key signs and does nothing else.
     """
     leaf = vtpm.certificates[0]
-    path, why = x509.find_path(leaf, (*vtpm.certificates[1:], *issuers), anchor)
+    path, why = find_path(leaf, (*vtpm.certificates[1:], *issuers), anchor)
     checks.record("ak-path", path is not None, f"a path to the authority with the key {anchor.hex()}", why or "found")
     if path is None:
         checks.not_applicable("ak-validity", "there is no path whose certificates could be judged")
@@ -123,7 +123,7 @@ def check_attestation_key(
     checks.record("ak-not-ca", not leaf.is_ca, "no certificate authority", "an authority" if leaf.is_ca else "none")
     if names_usage:
         found = ", ".join(leaf.usages) or "absent"
-        checks.record("ak-usage", leaf.usages == (x509.TCG_AIK,), f"{x509.TCG_AIK} (attestation) alone", found)
+        checks.record("ak-usage", leaf.usages == (TCG_AIK,), f"{TCG_AIK} (attestation) alone", found)
     else:
         usages = (*_key_usages(leaf), *leaf.usages)
         checks.record("ak-usage", usages == ("digital_signature",), "digital_signature alone", ", ".join(usages))
@@ -157,7 +157,7 @@ def check_quote(checks: Recorder, vtpm: VtpmEvidence, report_data: bytes) -> Non
 def check_signed_quote(
     checks: Recorder,
     attest_bytes: bytes,
-    signature: structures.EcdsaSignature | tpm_rsa.RsaSignature,
+    signature: structures.EcdsaSignature | RsaSignature,
     key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey,
     pcrs: Mapping[int, bytes],
     qualifying: bytes | None,
@@ -237,17 +237,17 @@ def _nearest(images: Sequence[ImageReference], pcrs: Sequence[bytes]) -> tuple[I
     return best, agreement(best) == len(IMAGE_PCRS)
 
 
-def _key_of(public: structures.EccPublic | tpm_rsa.RsaPublic) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey:
+def _key_of(public: structures.EccPublic | RsaPublic) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey:
     """Raises MalformedEvidence for numbers that are no key."""
     try:
-        if isinstance(public, tpm_rsa.RsaPublic):
+        if isinstance(public, RsaPublic):
             return rsa.RSAPublicNumbers(public.exponent, int.from_bytes(public.modulus)).public_key()
         return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), public.point)
     except ValueError as error:
         raise MalformedEvidence("TPMT_PUBLIC.unique", 0, "is not a public key of its kind") from error
 
 
-def _key_usages(certificate: x509.Certificate) -> tuple[str, ...]:
+def _key_usages(certificate: Certificate) -> tuple[str, ...]:
     """What the certificate's key may be used for, in the words of RFC 5280, section 4.2.1.3."""
     for extension in certificate.parsed.extensions:
         if isinstance(extension.value, KeyUsage):
@@ -255,7 +255,7 @@ def _key_usages(certificate: x509.Certificate) -> tuple[str, ...]:
     return ()
 
 
-def _qualified_name(public: structures.EccPublic | tpm_rsa.RsaPublic) -> bytes:
+def _qualified_name(public: structures.EccPublic | RsaPublic) -> bytes:
     algorithm = public.name_algorithm.to_bytes(2)
     name = algorithm + hashlib.sha256(public.marshal()).digest()
     return algorithm + hashlib.sha256(_ENDORSEMENT + name).digest()
@@ -263,11 +263,11 @@ def _qualified_name(public: structures.EccPublic | tpm_rsa.RsaPublic) -> bytes:
 
 def _signed(
     attest: bytes,
-    signature: structures.EcdsaSignature | tpm_rsa.RsaSignature,
+    signature: structures.EcdsaSignature | RsaSignature,
     key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey,
 ) -> bool:
     try:
-        if isinstance(key, rsa.RSAPublicKey) and isinstance(signature, tpm_rsa.RsaSignature):
+        if isinstance(key, rsa.RSAPublicKey) and isinstance(signature, RsaSignature):
             key.verify(signature.signature, attest, padding.PKCS1v15(), hashes.SHA256())
         elif isinstance(key, ec.EllipticCurvePublicKey) and isinstance(signature, structures.EcdsaSignature):
             key.verify(utils.encode_dss_signature(signature.r, signature.s), attest, ec.ECDSA(hashes.SHA256()))

@@ -14,7 +14,7 @@ from cloister.attestation.policy import images
 from cloister.attestation.policy.images import ImageReference
 from cloister.attestation.snp.policy import SnpPolicy
 from cloister.attestation.tdx.policy import TdxPolicy
-from cloister.attestation.x509.x509 import Certificate
+from cloister.attestation.x509.certificate import Certificate
 from cloister.protocol import canonical, schema
 
 MAX_SIZE = 1024 * 1024

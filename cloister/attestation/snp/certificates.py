@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.snp.extensions import AmdExtensions
 from cloister.attestation.snp.report import SigningKey
-from cloister.attestation.x509 import der, x509
+from cloister.attestation.x509 import der
+from cloister.attestation.x509.certificate import MAX_CERTIFICATE_SIZE, Certificate, may_sign
 from cloister.attestation.x509.der import DerReader
 
 # RSASSA-PSS with SHA-384, MGF1 with SHA-384 and a salt of 48 bytes (RFC 4055): AMD's services write the trailer field
@@ -55,8 +56,8 @@ class EndorsementCertificate:
     @classmethod
     def parse(cls, data: bytes, field: str = "endorsement certificate") -> Self:
         """From DER; ``field`` names it in errors. Raises MalformedEvidence."""
-        if len(data) > x509.MAX_SIZE:
-            raise MalformedEvidence(field, 0, f"has {len(data)} bytes, at most {x509.MAX_SIZE} are allowed")
+        if len(data) > MAX_CERTIFICATE_SIZE:
+            raise MalformedEvidence(field, 0, f"has {len(data)} bytes, at most {MAX_CERTIFICATE_SIZE} are allowed")
         outside = DerReader(data, field)
         certificate = outside.inside(der.SEQUENCE, "certificate")
         outside.end()
@@ -105,10 +106,10 @@ class EndorsementCertificate:
         """Whether ``at`` (aware) lies in the validity period, both ends included."""
         return self.not_before <= at <= self.not_after
 
-    def signed_by(self, issuer: x509.Certificate) -> bool:
+    def signed_by(self, issuer: Certificate) -> bool:
         """Whether the key of ``issuer`` made the signature."""
         key = issuer.parsed.public_key()
-        if not isinstance(key, rsa.RSAPublicKey) or not x509.may_sign(key):
+        if not isinstance(key, rsa.RSAPublicKey) or not may_sign(key):
             return False
         try:
             pss = padding.PSS(padding.MGF1(hashes.SHA384()), _SALT)

@@ -13,7 +13,8 @@ from cloister.attestation.roots import Anchor
 from cloister.attestation.snp.certificates import EndorsementCertificate
 from cloister.attestation.snp.policy import SnpPolicy
 from cloister.attestation.snp.report import SigningKey
-from cloister.attestation.x509 import crl, x509
+from cloister.attestation.x509 import crl
+from cloister.attestation.x509.certificate import Certificate, find_path
 from cloister.protocol import canonical
 
 _ISSUERS = {SigningKey.VCEK: "SEV-{line}", SigningKey.VLEK: "SEV-VLEK-{line}"}
@@ -24,8 +25,8 @@ class Chain:
     """``signer`` is ASK or ASVK, ``root`` the ARK whose key is pinned."""
 
     leaf: EndorsementCertificate
-    signer: x509.Certificate
-    root: x509.Certificate
+    signer: Certificate
+    root: Certificate
 
     def expired_at(self, at: datetime) -> str:
         """The first certificate that is not valid at ``at``, with its dates, or nothing."""
@@ -37,8 +38,8 @@ class Chain:
         return ""
 
 
-def find(
-    leaf: EndorsementCertificate, issuers: Sequence[x509.Certificate], anchors: Sequence[Anchor]
+def find_chain(
+    leaf: EndorsementCertificate, issuers: Sequence[Certificate], anchors: Sequence[Anchor]
 ) -> tuple[Chain | None, str]:
     """The chain from ``leaf`` to the root of its product line among ``anchors``, or None and why not.
 
@@ -62,7 +63,7 @@ def find(
         elif not leaf.signed_by(signer):
             reason = f"the certificate is not signed by the key of {wanted}"
         else:
-            path, why = x509.find_path(signer, issuers, anchor.spki_sha256, longest=2)
+            path, why = find_path(signer, issuers, anchor.spki_sha256, longest=2)
             if path is not None:
                 return Chain(leaf, *path), ""
             reason = why

@@ -11,7 +11,7 @@ _FIRMWARE = "Ask the provider to update the firmware of its machines, or use ano
 _LAUNCH = "Ask the platform team to launch the machine with the settings that your policy demands."
 _HOST = "Use a machine whose host is set up as your policy demands."
 
-INFOS: Mapping[str, CheckInfo] = MappingProxyType(
+SNP_CHECKS: Mapping[str, CheckInfo] = MappingProxyType(
     {
         "snp-signing-key": CheckInfo(
             "The kind of key that signed the report", "A cloud's key (VLEK) names no chip: allow it only knowingly."
@@ -49,8 +49,8 @@ INFOS: Mapping[str, CheckInfo] = MappingProxyType(
 )
 """What each check is about, in the order of a verdict."""
 
-IMAGE_NAMES = ("snp-host-data", "snp-launch-digest")
+SNP_IMAGE_NAMES = ("snp-host-data", "snp-launch-digest")
 """The checks that identify boot configuration and image where there is no vTPM."""
 
-NAMES = tuple(name for name in INFOS if name not in IMAGE_NAMES)
+SNP_NAMES = tuple(name for name in SNP_CHECKS if name not in SNP_IMAGE_NAMES)
 """The checks of every report."""

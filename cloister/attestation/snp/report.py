@@ -119,7 +119,7 @@ class SigningKey(IntEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class SnpReport:
     """Every field of a report as it stands there; ``data`` are its 1184 bytes.
 
     TCB versions are raw, as their layout depends on the chip: ``tcb_versions``. Digests are SHA-384 (48 bytes),

@@ -1,49 +1,34 @@
 """What a SEV-SNP report proves: which processor signed it, under which firmware, for a guest with which rights.
 
-The same for every platform that has a report. What the report data and the launch digest must be is the caller's word:
-each platform binds and identifies its image in its own way (``judge.py`` for the one without a paravisor).
+The same for every platform that has a report. The caller says what report data and launch digest must be: each platform
+binds and identifies its image in its own way.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
-from cloister.attestation.evidence import CERTIFICATE, CRL
 from cloister.attestation.result import NONE_NAMED, Recorder
 from cloister.attestation.roots import Anchor
-from cloister.attestation.snp import chain as chains
-from cloister.attestation.snp.certificates import EndorsementCertificate, is_endorsement
-from cloister.attestation.snp.guest import check_guest, check_platform, check_tcb
-from cloister.attestation.snp.policy import SnpPolicy
+from cloister.attestation.snp.certificates import EndorsementCertificate
+from cloister.attestation.snp.chain import check_period, check_revocation, find_chain
+from cloister.attestation.snp.collateral import AmdCollateral
+from cloister.attestation.snp.policy import SnpPolicy, check_guest, check_platform, check_tcb
 from cloister.attestation.snp.products import ProductLine
-from cloister.attestation.snp.report import Report, SigningKey
-from cloister.attestation.snp.table import CertificateTable
-from cloister.attestation.x509 import crl, x509
+from cloister.attestation.snp.report import SigningKey, SnpReport
 
 _MAX_ENDORSEMENTS = 8
 # A report of version 2 does not name its processor; firmware of Turin never made one.
 _WITHOUT_CPUID = (ProductLine.MILAN, ProductLine.GENOA)
 
 
-def collect(
-    table: bytes | None, items: Callable[[str], Iterable[bytes]]
-) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
-    """Certificates and revocation lists (DER) from the host's certificate table and from collateral.
-
-    ``items`` is ``Case.items``. Raises MalformedEvidence.
-    """
-    own = CertificateTable.parse(table) if table is not None else CertificateTable({})
-    return (*own.certificates, *items(CERTIFICATE)), (*own.crls, *items(CRL))
-
-
 def check_report(
     checks: Recorder,
-    report: Report,
-    certificates: Sequence[bytes],
-    crls: Sequence[bytes],
+    report: SnpReport,
+    collateral: AmdCollateral,
     section: SnpPolicy,
     *,
     report_data: bytes | None,
@@ -51,25 +36,24 @@ def check_report(
     anchors: Sequence[Anchor],
     chip_ids: Sequence[bytes] = (),
 ) -> dict[str, str]:
-    """Records every check of ``snp.checks.NAMES`` and returns what the report says of the machine.
+    """Records every check of ``SNP_NAMES`` and returns claims about the machine.
 
-    ``certificates`` and ``crls`` are DER in any order; what is not AMD's is left alone. ``report_data`` are the 64
-    bytes that the report must carry, None when the caller expects none. ``chip_ids`` are the chips that the policy
-    allows, all when empty. ``anchors`` are AMD's. Raises MalformedEvidence.
+    ``report_data`` are the 64 bytes that the report must carry, None to skip that check. ``anchors`` are AMD's.
+    ``chip_ids`` are the chips that the policy accepts, any chip if empty.
     """
-    leaf, issuers = sort(report, certificates)
+    leaf = find_leaf(report, collateral.leaves)
     allowed = (SigningKey.VCEK, SigningKey.VLEK) if section.allow_vlek else (SigningKey.VCEK,)
     kind = report.signing_key
     checks.record("snp-signing-key", kind in allowed, " or ".join(key.name for key in allowed), kind.name)
     line = _check_product(checks, report, leaf, section)
 
-    chain, why = (
-        (None, f"no certificate of a {kind.name} came") if leaf is None else (chains.find(leaf, issuers, anchors))
-    )
+    if leaf is None:
+        chain, why = None, f"no certificate of a {kind.name} came"
+    else:
+        chain, why = find_chain(leaf, collateral.issuers, anchors)
     checks.record("snp-chain", chain is not None, "a chain to AMD's root of the product line", why or "found")
-    chains.check_period(checks, chain, at)
-    lists = [crl.RevocationList.parse(der, f"crls[{index}]") for index, der in enumerate(crls)]
-    listed = chains.check_revocation(checks, chain, lists, section, at)
+    check_period(checks, chain, at)
+    listed = check_revocation(checks, chain, collateral.lists, section, at)
 
     _check_leaf(checks, report, leaf, line, section)
     if report_data is None:
@@ -87,22 +71,15 @@ def check_report(
     return _claims(report, leaf, line, listed)
 
 
-def sort(report: Report, certificates: Sequence[bytes]) -> tuple[EndorsementCertificate | None, list[x509.Certificate]]:
-    """The certificate whose key signed the report, or the first of its kind; and everybody else's."""
-    leaves, issuers = [], []
-    for index, data in enumerate(certificates):
-        field = f"certificates[{index}]"
-        if is_endorsement(data):
-            leaves.append(EndorsementCertificate.parse(data, field))
-        else:
-            issuers.append(x509.Certificate.parse(data, field))
+def find_leaf(report: SnpReport, leaves: Sequence[EndorsementCertificate]) -> EndorsementCertificate | None:
+    """The certificate whose key signed the report, or else the first one of the kind that the report names."""
     fitting = [leaf for leaf in leaves if leaf.kind is report.signing_key][:_MAX_ENDORSEMENTS]
     first = fitting[0] if fitting else None
-    return next((leaf for leaf in fitting if len(fitting) > 1 and _signed(report, leaf)), first), issuers
+    return next((leaf for leaf in fitting if len(fitting) > 1 and _signed(report, leaf)), first)
 
 
 def _check_product(
-    checks: Recorder, report: Report, leaf: EndorsementCertificate | None, section: SnpPolicy
+    checks: Recorder, report: SnpReport, leaf: EndorsementCertificate | None, section: SnpPolicy
 ) -> ProductLine | None:
     """The line that the report names is the certificate's, and the policy accepts it. Returns the line of the chip."""
     line = report.product_line
@@ -120,7 +97,7 @@ def _check_product(
 
 def _check_leaf(
     checks: Recorder,
-    report: Report,
+    report: SnpReport,
     leaf: EndorsementCertificate | None,
     line: ProductLine | None,
     section: SnpPolicy,
@@ -149,7 +126,7 @@ def _check_leaf(
     checks.record("snp-certificate-tcb", leaf.amd.tcb == reported, str(leaf.amd.tcb), str(reported))
 
 
-def _signed(report: Report, leaf: EndorsementCertificate) -> bool:
+def _signed(report: SnpReport, leaf: EndorsementCertificate) -> bool:
     """r and s are little endian; the digest is over everything in front of them."""
     try:
         signature = utils.encode_dss_signature(report.signature_r, report.signature_s)
@@ -164,7 +141,7 @@ def _valid(signed: bool) -> str:
 
 
 def _claims(
-    report: Report, leaf: EndorsementCertificate | None, line: ProductLine | None, listed: str
+    report: SnpReport, leaf: EndorsementCertificate | None, line: ProductLine | None, listed: str
 ) -> dict[str, str]:
     claims = {
         "product": line or "unknown",

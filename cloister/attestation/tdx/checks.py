@@ -59,11 +59,11 @@ _IMAGE = {
     "tdx-rtmr-3": CheckInfo("RTMR 3 (not used by the image)", "Something measured there: do not use this machine."),
 }
 
-INFOS: Mapping[str, CheckInfo] = MappingProxyType({**_QUOTE, **_IMAGE})
+TDX_CHECKS: Mapping[str, CheckInfo] = MappingProxyType({**_QUOTE, **_IMAGE})
 """All checks of this module by name."""
 
-NAMES = tuple(_QUOTE)
+TDX_NAMES = tuple(_QUOTE)
 """What :func:`cloister.attestation.tdx.verify.check_quote` records."""
 
-IMAGE_NAMES = tuple(_IMAGE)
+TDX_IMAGE_NAMES = tuple(_IMAGE)
 """What identifies the image where no vTPM does: besides these comes ``image-debug``."""

@@ -1,253 +1,200 @@
-"""What Intel publishes of platforms and of its quoting enclave: TCB info (version 3) and QE identity (version 2).
+"""Intel's collateral for one quote: TCB info, QE identity, certificates and revocation lists, and who signed them.
 
-Source: Intel SGX and Intel TDX Provisioning Certification Service, API version 4: "Get TDX TCB Info" and "Get TDX QE
-Identity", with the tables of each response's members. The signature is over the bytes of the member ``tcbInfo`` or
-``enclaveIdentity`` as they stand in the response, so the body is kept as bytes. A member that the tables do not name
-makes a document malformed: it might say something that lowers trust.
+Of several endorsements for the platform that are signed and issued, the one from the newest evaluation counts, and the
+newest of these. Intel publishes endorsements of several evaluations at a time, so a current one may know less than an
+overdue one: a host that presents an older one cannot lower the requirement for a caller who has a newer one.
 """
 
-import re
-from collections.abc import Collection
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
-from typing import Any, Self
+from datetime import datetime, timedelta
+from typing import Protocol, Self, TypeVar
 
-from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.tdx.document import Members, open_signed
-from cloister.attestation.tdx.pck import COMPONENTS
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+
+from cloister.attestation.result import Recorder
+from cloister.attestation.roots import Anchor
+from cloister.attestation.tdx.certificates import PCK_ISSUERS, PCK_NAME, SIGNER_NAME, Pck, common_name
+from cloister.attestation.tdx.policy import TdxPolicy
+from cloister.attestation.tdx.tcb_info import QeIdentity, SignedStatement, TcbInfo
+from cloister.attestation.x509 import crl
+from cloister.attestation.x509.certificate import Certificate, find_path
 from cloister.protocol import canonical
 
-TDX_ID = "TDX"
-TD_QE_ID = "TD_QE"
-
-_ADVISORY = re.compile(r"[A-Z0-9-]{1,32}")
-_MODULE_ID = re.compile(r"TDX_[0-9a-fA-F]{2}")
-_MAX_ADVISORIES = 256
+_Statement = TypeVar("_Statement", bound=SignedStatement)
 
 
-class TcbStatus(StrEnum):
-    """What Intel says of a TCB level; the last two come only out of an evaluation, never from a document."""
+class IntelSource(Protocol):
+    """Where parsed collateral comes from; any method may raise CollateralError."""
 
-    UP_TO_DATE = "UpToDate"
-    SW_HARDENING_NEEDED = "SWHardeningNeeded"
-    CONFIGURATION_NEEDED = "ConfigurationNeeded"
-    CONFIGURATION_AND_SW_HARDENING_NEEDED = "ConfigurationAndSWHardeningNeeded"
-    OUT_OF_DATE = "OutOfDate"
-    OUT_OF_DATE_CONFIGURATION_NEEDED = "OutOfDateConfigurationNeeded"
-    REVOKED = "Revoked"
-    TD_RELAUNCH_ADVISED = "TDRelaunchAdvised"
-    TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED = "TDRelaunchAdvisedConfigurationNeeded"
+    def certificates(self) -> Sequence[Certificate]:
+        """Certificates of any vendor."""
+        ...
 
+    def revocation_lists(self) -> Sequence[crl.RevocationList]:
+        """Revocation lists of any vendor."""
+        ...
 
-_PLATFORM = tuple(TcbStatus)[:7]
-_MODULE = (TcbStatus.UP_TO_DATE, TcbStatus.OUT_OF_DATE, TcbStatus.REVOKED)
-_ENCLAVE = (*_MODULE, TcbStatus.CONFIGURATION_NEEDED, TcbStatus.OUT_OF_DATE_CONFIGURATION_NEEDED)
+    def tcb_infos(self) -> Sequence[TcbInfo]:
+        """TCB infos."""
+        ...
+
+    def qe_identities(self) -> Sequence[QeIdentity]:
+        """Identities of the quoting enclave."""
+        ...
 
 
 @dataclass(frozen=True)
-class Level:
-    """What Intel says of everything that is at least at some SVN. ``date``: all advisories before it are dealt with."""
+class IntelCollateral:
+    """Parsed collateral. Nothing of it is trusted yet."""
 
-    status: TcbStatus
-    date: datetime
-    advisories: tuple[str, ...]
+    certificates: tuple[Certificate, ...]
+    lists: tuple[crl.RevocationList, ...]
+    tcb_infos: tuple[TcbInfo, ...]
+    identities: tuple[QeIdentity, ...]
 
-
-@dataclass(frozen=True)
-class PlatformLevel(Level):
-    """``sgx`` and ``tdx`` are 16 SVNs each."""
-
-    sgx: tuple[int, ...]
-    tdx: tuple[int, ...]
-    pce_svn: int
-
-
-@dataclass(frozen=True)
-class SvnLevel(Level):
-    """A level of one enclave or of the TDX module, which have one SVN."""
-
-    isv_svn: int
+    @classmethod
+    def gather(cls, chain: Sequence[Certificate], source: IntelSource) -> Self:
+        """Joins the certificates of a quote with the collateral of ``source``, each certificate once."""
+        certificates = {certificate.der: certificate for certificate in (*chain, *source.certificates())}
+        return cls(
+            certificates=tuple(certificates.values()),
+            lists=tuple(source.revocation_lists()),
+            tcb_infos=tuple(source.tcb_infos()),
+            identities=tuple(source.qe_identities()),
+        )
 
 
 @dataclass(frozen=True)
-class ModuleIdentity:
-    """A TDX module: its signer, its attributes under a mask (8 bytes each), its levels. ``version`` is in TEE_TCB_SVN.
+class CertificatePath:
+    """A path of certificates to Intel's root, leaf first; empty, with the reason, when there is none."""
 
-    The module of TDX 1.0 is ``version`` 0 and has no levels of its own.
+    certificates: tuple[Certificate, ...]
+    why: str = ""
+
+
+def pck_path(chain: Sequence[Certificate], anchor: Anchor) -> CertificatePath:
+    """The path of a platform's key, in the chain that came with the quote and nowhere else.
+
+    The names keep the key of one purpose from being used for another.
     """
-
-    version: int
-    mr_signer: bytes
-    attributes: bytes
-    attributes_mask: bytes
-    levels: tuple[SvnLevel, ...] = ()
-
-
-@dataclass(frozen=True)
-class Signed:
-    """What both documents have: the bytes ``body`` under ``signature`` (r and s, 64 bytes), dates and data number."""
-
-    body: bytes
-    signature: bytes
-    issue_date: datetime
-    next_update: datetime
-    evaluation_number: int
-
-    def current_at(self, at: datetime) -> bool:
-        """Whether the document had been issued at ``at`` (aware), and a newer one was not yet due."""
-        return self.issue_date <= at <= self.next_update
-
-    def period(self) -> str:
-        """Dates and number, for people."""
-        dates = f"of {canonical.to_time(self.issue_date)}, next due {canonical.to_time(self.next_update)}"
-        return f"{dates}, evaluation data {self.evaluation_number}"
+    path, why = find_path(chain[0], chain[1:], anchor.spki_sha256)
+    if path is None:
+        return CertificatePath((), why)
+    names = [common_name(certificate) for certificate in path[:-1]]
+    if len(names) != 2 or names[0] != PCK_NAME or names[1] not in PCK_ISSUERS:
+        return CertificatePath((), f"the path is {', '.join(names)}, which is not that of a platform's key")
+    return CertificatePath(path)
 
 
-@dataclass(frozen=True)
-class TcbInfo(Signed):
-    """The TCB levels of one kind of platform (``fmspc``, 6 bytes, and ``pce_id``, 2), best first."""
-
-    fmspc: bytes
-    pce_id: bytes
-    modules: tuple[ModuleIdentity, ...]
-    levels: tuple[PlatformLevel, ...]
-
-    @classmethod
-    def parse(cls, data: bytes) -> Self:
-        """From the response of Intel's service. Raises MalformedEvidence."""
-        body, signature, text = open_signed(data, "tcbInfo")
-        info = Members(text, "TCB info")
-        info.constant("id", TDX_ID)
-        info.constant("version", 3)
-        info.constant("tcbType", 0)
-        modules = [_module(info.take("tdxModule", dict), 0)]
-        for value in info.sequence("tdxModuleIdentities", required=False):
-            modules.append(_module(value, None))
-        if len({module.version for module in modules}) != len(modules):
-            raise MalformedEvidence("TCB info.tdxModuleIdentities", 0, "has a module twice")
-        levels = tuple(_platform_level(value) for value in info.sequence("tcbLevels"))
-        if not levels:
-            raise MalformedEvidence("TCB info.tcbLevels", 0, "is empty")
-        parsed = cls(
-            body=body,
-            signature=signature,
-            issue_date=info.time("issueDate"),
-            next_update=info.time("nextUpdate"),
-            evaluation_number=info.number("tcbEvaluationDataNumber", 0xFFFFFFFF),
-            fmspc=info.hex("fmspc", 6),
-            pce_id=info.hex("pceId", 2),
-            modules=tuple(modules),
-            levels=levels,
-        )
-        info.end()
-        return parsed
+def signer_path(statement: SignedStatement, collateral: IntelCollateral, anchor: Anchor) -> CertificatePath:
+    """The path of the certificate whose key signed the statement; Intel's root issues it itself."""
+    why = f"no certificate {SIGNER_NAME!r} came"
+    for certificate in collateral.certificates:
+        if common_name(certificate) != SIGNER_NAME:
+            continue
+        if not is_signed_by(certificate, statement.signature, statement.body):
+            why = "it is not signed by a key of Intel's that came"
+            continue
+        # Nothing but the root itself: among many certificates of other vendors it would not be found.
+        roots = [one for one in collateral.certificates if one.fingerprint() == anchor.spki_sha256]
+        path, reason = find_path(certificate, roots, anchor.spki_sha256)
+        if path is not None:
+            return CertificatePath(path)
+        why = reason
+    return CertificatePath((), why)
 
 
-@dataclass(frozen=True)
-class QeIdentity(Signed):
-    """What the quoting enclave for TDX must be; masks say which bits count."""
-
-    misc_select: bytes
-    misc_select_mask: bytes
-    attributes: bytes
-    attributes_mask: bytes
-    mr_signer: bytes
-    isv_prod_id: int
-    levels: tuple[SvnLevel, ...]
-
-    @classmethod
-    def parse(cls, data: bytes) -> Self:
-        """From the response of Intel's service. Raises MalformedEvidence."""
-        body, signature, text = open_signed(data, "enclaveIdentity")
-        identity = Members(text, "QE identity")
-        identity.constant("id", TD_QE_ID)
-        identity.constant("version", 2)
-        parsed = cls(
-            body=body,
-            signature=signature,
-            issue_date=identity.time("issueDate"),
-            next_update=identity.time("nextUpdate"),
-            evaluation_number=identity.number("tcbEvaluationDataNumber", 0xFFFFFFFF),
-            # Both are written as numbers are, highest byte first; the enclave report has the lowest first.
-            misc_select=identity.hex("miscselect", 4)[::-1],
-            misc_select_mask=identity.hex("miscselectMask", 4)[::-1],
-            attributes=identity.hex("attributes", 16),
-            attributes_mask=identity.hex("attributesMask", 16),
-            mr_signer=identity.hex("mrsigner", 32),
-            isv_prod_id=identity.number("isvprodid", 0xFFFF),
-            levels=_svn_levels(identity.sequence("tcbLevels"), "QE identity.tcbLevels", _ENCLAVE),
-        )
-        identity.end()
-        return parsed
+def is_signed_by(certificate: Certificate, signature: bytes, data: bytes) -> bool:
+    """Whether the certificate's key (ECDSA P-256) made ``signature`` (r and s) over ``data``."""
+    key = certificate.parsed.public_key()
+    return isinstance(key, ec.EllipticCurvePublicKey) and is_signed_with(key, signature, data)
 
 
-def _module(value: Any, version: int | None) -> ModuleIdentity:
-    """``tdxModule`` (of version 0) or one of ``tdxModuleIdentities``, which says its version in its name."""
-    members = Members(value, "TCB info.tdxModuleIdentities")
-    levels: tuple[SvnLevel, ...] = ()
-    if version is None:
-        name = members.take("id", str)
-        if not _MODULE_ID.fullmatch(name) or not int(name[-2:], 16):
-            raise members.malformed("id", f"is {name[:40]!r}, which is no module's")
-        version = int(name[-2:], 16)
-        levels = _svn_levels(members.sequence("tcbLevels"), "TCB info.tdxModuleIdentities.tcbLevels", _MODULE)
-    module = ModuleIdentity(
-        version=version,
-        mr_signer=members.hex("mrsigner", 48),
-        attributes=members.hex("attributes", 8),
-        attributes_mask=members.hex("attributesMask", 8),
-        levels=levels,
+def is_signed_with(key: ec.EllipticCurvePublicKey, signature: bytes, data: bytes) -> bool:
+    """Whether the P-256 ``key`` made ``signature`` (r and s, 64 bytes) over ``data``, with SHA-256."""
+    if not isinstance(key.curve, ec.SECP256R1):
+        return False
+    try:
+        encoded = utils.encode_dss_signature(int.from_bytes(signature[:32]), int.from_bytes(signature[32:]))
+        key.verify(encoded, data, ec.ECDSA(hashes.SHA256()))
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def check_statement(
+    checks: Recorder,
+    name: str,
+    candidates: Sequence[_Statement],
+    collateral: IntelCollateral,
+    anchor: Anchor,
+    at: datetime,
+) -> tuple[_Statement | None, CertificatePath]:
+    """Records the checks ``name`` and ``name``-validity. Returns the statement that is signed, if there is one."""
+    if not candidates:
+        checks.record(name, False, "signed by Intel, for this platform", "none came")
+        return None, CertificatePath(())
+    found = [(one, signer_path(one, collateral, anchor)) for one in candidates]
+    best, path = max(
+        found,
+        key=lambda pair: (
+            bool(pair[1].certificates),
+            pair[0].issue_date <= at,
+            pair[0].evaluation_number,
+            pair[0].current_at(at),
+            pair[0].issue_date,
+        ),
     )
-    members.end()
-    return module
+    digest = hashlib.sha256(best.body).hexdigest()
+    if not checks.record(name, bool(path.certificates), "signed by Intel", path.why or f"signed, SHA-256 {digest}"):
+        return None, path
+    late = next((one for one in path.certificates if not one.valid_at(at)), None)
+    period = best.period() if late is None else f"signer's certificates {validity(late)}"
+    current = late is None and best.current_at(at)
+    checks.record(f"{name}-validity", current, f"current at {canonical.to_time(at)}", period)
+    return best, path
 
 
-def _platform_level(value: Any) -> PlatformLevel:
-    members = Members(value, "TCB info.tcbLevels")
-    tcb = Members(members.take("tcb", dict), "TCB info.tcbLevels.tcb")
-    level = PlatformLevel(
-        **_common(members, _PLATFORM),
-        sgx=_components(tcb, "sgxtcbcomponents"),
-        tdx=_components(tcb, "tdxtcbcomponents"),
-        pce_svn=tcb.number("pcesvn", 0xFFFF),
-    )
-    tcb.end()
-    members.end()
-    return level
+def check_age(
+    checks: Recorder,
+    section: TdxPolicy,
+    statements: Sequence[SignedStatement],
+    revocations: crl.RevocationList | None,
+    at: datetime,
+) -> None:
+    """How old the statements are, and from which of Intel's evaluations."""
+    limit = section.max_collateral_age_days
+    dates = [one.issue_date for one in statements]
+    if revocations is not None:
+        dates.append(revocations.this_update)
+    if limit is None:
+        checks.not_applicable("tdx-collateral-age", "the policy sets no limit")
+    elif dates:
+        oldest = min(dates)
+        wanted = f"at most {limit} days before {canonical.to_time(at)}"
+        checks.record("tdx-collateral-age", at - oldest <= timedelta(days=limit), wanted, canonical.to_time(oldest))
+    else:
+        checks.not_applicable("tdx-collateral-age", "there is no statement that is signed")
+    least = section.min_tcb_evaluation_data_number
+    numbers = [one.evaluation_number for one in statements]
+    if least is None:
+        checks.not_applicable("tdx-tcb-evaluation-number", "the policy sets no limit", ", ".join(map(str, numbers)))
+    elif numbers:
+        checks.record("tdx-tcb-evaluation-number", min(numbers) >= least, f"at least {least}", str(min(numbers)))
+    else:
+        checks.not_applicable("tdx-tcb-evaluation-number", "there is no statement that is signed")
 
 
-def _components(tcb: Members, field: str) -> tuple[int, ...]:
-    found: list[int] = []
-    for value in tcb.sequence(field):
-        component = Members(value, f"TCB info.tcbLevels.tcb.{field}")
-        found.append(component.number("svn", 0xFF))
-        component.take("category", str, "")
-        component.take("type", str, "")
-        component.end()
-    if len(found) != COMPONENTS:
-        raise tcb.malformed(field, f"has {len(found)} entries, must have {COMPONENTS}")
-    return tuple(found)
+def tcb_infos_for(pck: Pck, collateral: IntelCollateral) -> list[TcbInfo]:
+    """The TCB infos that are for this kind of platform."""
+    return [one for one in collateral.tcb_infos if (one.fmspc, one.pce_id) == (pck.fmspc, pck.pce_id)]
 
 
-def _svn_levels(values: list[Any], name: str, statuses: Collection[TcbStatus]) -> tuple[SvnLevel, ...]:
-    levels: list[SvnLevel] = []
-    for value in values:
-        members = Members(value, name)
-        tcb = Members(members.take("tcb", dict), f"{name}.tcb")
-        levels.append(SvnLevel(**_common(members, statuses), isv_svn=tcb.number("isvsvn", 0xFFFF)))
-        tcb.end()
-        members.end()
-    if not levels:
-        raise MalformedEvidence(name, 0, "is empty")
-    return tuple(levels)
-
-
-def _common(members: Members, statuses: Collection[TcbStatus]) -> dict[str, Any]:
-    text = members.take("tcbStatus", str)
-    if text not in statuses:
-        raise members.malformed("tcbStatus", f"is {text[:40]!r}, which is unknown here")
-    advisories = members.sequence("advisoryIDs", required=False, most=_MAX_ADVISORIES)
-    if not all(isinstance(name, str) and _ADVISORY.fullmatch(name) for name in advisories):
-        raise members.malformed("advisoryIDs", "has something that is no advisory's name")
-    return {"status": TcbStatus(text), "date": members.time("tcbDate"), "advisories": tuple(advisories)}
+def validity(certificate: Certificate) -> str:
+    """A certificate's validity, for people."""
+    since, until = canonical.to_time(certificate.not_before), canonical.to_time(certificate.not_after)
+    return f"valid from {since} to {until}"

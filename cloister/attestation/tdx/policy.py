@@ -1,6 +1,8 @@
-"""The policy's section ``tdx``: what a party demands of a TD and of the platform under it.
+"""The policy's section ``tdx``: what a party demands of a TD and its platform, and the checks of a TD report against
+it.
 
-Everything has a default, and the default is the strict choice.
+Every member has a default, which is the strict choice. Source of the bits: Intel TDX Module ABI Reference
+Specification, ATTRIBUTES, XFAM and TDREPORT_STRUCT.
 """
 
 import dataclasses
@@ -10,8 +12,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Self
 
 from cloister.attestation.errors import PolicyError
-from cloister.attestation.tdx.collateral import TcbStatus
-from cloister.attestation.tdx.tcb import Evaluation
+from cloister.attestation.result import Recorder
+from cloister.attestation.tdx.quote import TdReport
+from cloister.attestation.tdx.tcb_info import TcbStatus
+from cloister.attestation.tdx.tcb_status import Evaluation
+from cloister.protocol import canonical
 
 DEBUG = 0xFF
 """TD ATTRIBUTES, bits 7:0 (TUD): the TD is under debug, the host reads its memory (TDX Module ABI, ATTRIBUTES)."""
@@ -27,6 +32,9 @@ _ZERO = bytes(_MR_SIZE)
 _WORD = 8
 _FIRST_YEAR = 2018
 _MAX_GRACE = 3650
+# x87 and SSE: the TDX module lets no TD be without.
+_XFAM_REQUIRED = 0b11
+_ZERO_ATTRIBUTES = bytes(8)
 
 
 @dataclass(frozen=True)
@@ -158,7 +166,7 @@ class TdxPolicy:
         """The same for a TD whose guest is a paravisor, which need not disable #VE on pending pages."""
         return dataclasses.replace(self, attributes_required=self.attributes_required & ~SEPT_VE_DISABLE)
 
-    def bar(self) -> datetime | None:
+    def update_deadline(self) -> datetime | None:
         """The day at which an out-of-date platform must have been up to date, None when it may never be out of date."""
         if self.up_to_date_as_of is None:
             return None
@@ -171,6 +179,66 @@ class TdxPolicy:
             return False
         if evaluation.status in self.tcb_statuses:
             return True
-        bar, since = self.bar(), evaluation.out_of_date_since
-        forgiven = bar is not None and since is not None and since >= bar
-        return forgiven and evaluation.otherwise in self.tcb_statuses
+        deadline, since = self.update_deadline(), evaluation.out_of_date_since
+        forgiven = deadline is not None and since is not None and since >= deadline
+        return forgiven and evaluation.status_without_update in self.tcb_statuses
+
+
+def check_status(checks: Recorder, evaluation: Evaluation, section: TdxPolicy) -> None:
+    """The status of the platform's TCB is one that the policy accepts, and so are the advisories that come with it."""
+    deadline = section.update_deadline()
+    wanted = " or ".join(section.tcb_statuses)
+    if deadline is not None:
+        wanted += f", or out of date with everything known before {canonical.to_time(deadline)} dealt with"
+    status = evaluation.status
+    found = evaluation.reason if status is None else status.value
+    if evaluation.out_of_date_since is not None:
+        found += f", {evaluation.status_without_update} until {canonical.to_time(evaluation.out_of_date_since)}"
+    checks.record("tdx-tcb-status", section.accepts(evaluation), wanted, found)
+    if status is None:
+        return
+    forgiven = status not in section.tcb_statuses and section.accepts(evaluation)
+    judged = evaluation.advisories_without_update if forgiven else evaluation.advisories
+    listed = ", ".join(evaluation.advisories) or "none"
+    if forgiven and not judged:
+        checks.not_applicable("tdx-advisories", "the platform is out of date by no more than the policy allows", listed)
+        return
+    accepted = ", ".join(section.advisories) or "none"
+    checks.record("tdx-advisories", set(judged) <= set(section.advisories), accepted, ", ".join(judged) or "none")
+
+
+def check_domain(checks: Recorder, report: TdReport, section: TdxPolicy) -> None:
+    """The TDX module and the way in which the host started the TD."""
+    checks.equal("tdx-mr-signer-seam", section.mr_signer_seam, report.mr_signer_seam)
+    checks.equal("tdx-seam-attributes", _ZERO_ATTRIBUTES, report.seam_attributes)
+    if section.mr_seams:
+        wanted = " or ".join(digest.hex() for digest in section.mr_seams)
+        checks.record("tdx-mr-seam", report.mr_seam in section.mr_seams, wanted, report.mr_seam.hex())
+    else:
+        checks.not_applicable("tdx-mr-seam", "the policy takes every TDX module of the signer", report.mr_seam.hex())
+    attributes = int.from_bytes(report.td_attributes, "little")
+    found = report.td_attributes.hex()
+    checks.record("tdx-debug", not attributes & DEBUG, "bits 7:0 of the attributes zero", found)
+    checks.record("tdx-migratable", not attributes & MIGRATABLE, "bit 29 of the attributes zero", found)
+    rest = attributes & ~(DEBUG | MIGRATABLE)
+    required, allowed = section.attributes_required, section.attributes_allowed
+    proper = rest & required == required and not rest & ~allowed
+    checks.record("tdx-attributes", proper, f"at least {_bits(required)}, at most {_bits(allowed)}", found)
+    xfam = int.from_bytes(report.xfam, "little")
+    proper = xfam & _XFAM_REQUIRED == _XFAM_REQUIRED and not xfam & ~section.xfam_allowed
+    wanted = f"at least {_bits(_XFAM_REQUIRED)}, at most {_bits(section.xfam_allowed)}"
+    checks.record("tdx-xfam", proper, wanted, report.xfam.hex())
+    checks.equal("tdx-mr-owner", section.mr_owner, report.mr_owner)
+    checks.equal("tdx-mr-owner-config", section.mr_owner_config, report.mr_owner_config)
+    service = report.mr_service_td
+    if service is None:
+        checks.not_applicable("tdx-service-td", "a TD report 1.0 does not name them")
+    else:
+        accepted = (bytes(len(service)), *section.service_tds)
+        wanted = " or ".join(digest.hex() for digest in accepted)
+        checks.record("tdx-service-td", service in accepted, wanted, service.hex())
+
+
+def _bits(value: int) -> str:
+    """A bit set as a quote has it: eight bytes, the lowest first."""
+    return value.to_bytes(8, "little").hex()

@@ -6,11 +6,13 @@ data only what Intel's quoting enclave for TDX makes today is read: type 6 (its 
 around type 5 (the certificate chain of the platform's key in PEM). Only ECDSA P-256 keys exist for TDX.
 """
 
+import functools
 from dataclasses import dataclass
 from typing import Any, Self
 
 from cloister.attestation.reader import Reader
 from cloister.attestation.x509 import pem
+from cloister.attestation.x509.certificate import Certificate
 
 MAX_SIZE = 32 * 1024
 """Bytes of a quote, with the zeroes that some kernels leave behind it."""
@@ -113,7 +115,7 @@ class EnclaveReport:
 
 
 @dataclass(frozen=True)
-class Quote:
+class TdxQuote:
     """A quote. ``signed`` are the bytes under ``signature``, ``qe_report_bytes`` those under ``qe_report_signature``.
 
     Signatures are r and s, 64 bytes; ``attestation_key`` is x and y, 64 bytes. ``pck_chain`` are certificates in DER,
@@ -131,6 +133,11 @@ class Quote:
     qe_report_signature: bytes
     authentication_data: bytes
     pck_chain: tuple[bytes, ...]
+
+    @functools.cached_property
+    def certificates(self) -> tuple[Certificate, ...]:
+        """``pck_chain``, parsed. Raises MalformedEvidence."""
+        return tuple(Certificate.parse(der, f"PCK chain[{index}]") for index, der in enumerate(self.pck_chain))
 
     @classmethod
     def parse(cls, data: bytes) -> Self:

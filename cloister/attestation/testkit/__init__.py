@@ -6,7 +6,7 @@ the anchor of the kit's vendor (every other platform).
 
 from cloister.attestation.testkit.amd import Amd, Processor
 from cloister.attestation.testkit.authority import Authority
-from cloister.attestation.testkit.firmware import BootEvent, encode_event_log
+from cloister.attestation.testkit.event_log import BootEvent, encode_event_log
 from cloister.attestation.testkit.google import GcpSnpMachine, GcpTd, Google
 from cloister.attestation.testkit.intel import Intel
 from cloister.attestation.testkit.machine import LocalMachine

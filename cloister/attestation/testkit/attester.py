@@ -7,7 +7,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from cloister.attestation.evidence import Evidence, Platform, ReceiptBinding, SessionBinding
+from cloister.attestation.binding import ReceiptBinding, SessionBinding
+from cloister.attestation.evidence import Evidence, Platform
 from cloister.attestation.policy.policy import ConfigurationPolicy
 from cloister.attestation.tpm import runtimelog
 from cloister.protocol import transcript
@@ -35,11 +36,11 @@ class Attester(ABC):
     def runtime_log(self) -> tuple[runtimelog.Measurement, ...]:
         """What the agent measured, or lists where there is no register that it could measure into."""
         entries = [
-            runtimelog.Measurement(runtimelog.Kind.BOOT_CONFIGURATION, self.boot_configuration.digest()),
-            runtimelog.Measurement(runtimelog.Kind.AGENT, hashlib.sha256(self.event_log_key).digest()),
+            runtimelog.Measurement(runtimelog.MeasurementKind.BOOT_CONFIGURATION, self.boot_configuration.digest()),
+            runtimelog.Measurement(runtimelog.MeasurementKind.AGENT, hashlib.sha256(self.event_log_key).digest()),
         ]
         if self.manifest_digest is not None:
-            entries.append(runtimelog.Measurement(runtimelog.Kind.MANIFEST, self.manifest_digest))
+            entries.append(runtimelog.Measurement(runtimelog.MeasurementKind.MANIFEST, self.manifest_digest))
         return tuple(entries)
 
     def configuration_policy(self) -> ConfigurationPolicy:

@@ -8,8 +8,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cloister.attestation.testkit.usage import AUTHORITY, SIGNER, key_usage
-from cloister.attestation.x509.x509 import TCG_AIK, Certificate
+from cloister.attestation.testkit.key_usage import AUTHORITY, SIGNER, key_usage
+from cloister.attestation.x509.certificate import TCG_AIK, Certificate
 
 _LIFETIME = timedelta(days=365)
 

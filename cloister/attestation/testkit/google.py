@@ -11,31 +11,25 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from cloister.attestation.evidence import (
-    CERTIFICATE,
-    CRL,
-    CollateralItem,
-    Evidence,
-    Platform,
-    ReceiptBinding,
-    SessionBinding,
-)
-from cloister.attestation.gcp import instance
+from cloister.attestation.binding import ReceiptBinding, SessionBinding
+from cloister.attestation.collateral_source import CERTIFICATE, CRL, CollateralItem
+from cloister.attestation.evidence import Evidence, Platform
+from cloister.attestation.gcp import certificates
 from cloister.attestation.gcp.policy import GcpPolicy
+from cloister.attestation.gcp.technology import NON_HOST_INFO, TECHNOLOGY_SNP
 from cloister.attestation.instances import GcpInstance, Instances
-from cloister.attestation.platforms.gcp import NON_HOST_INFO, TECHNOLOGY_SNP
 from cloister.attestation.policy.policy import Policy
 from cloister.attestation.roots import GOOGLE_VTPM, Anchor
-from cloister.attestation.snp.policy import KINDS, SnpPolicy
+from cloister.attestation.snp.policy import TCB_KINDS, SnpPolicy
 from cloister.attestation.tdx.policy import TdxPolicy
 from cloister.attestation.testkit.amd import Processor
-from cloister.attestation.testkit.firmware import BootEvent
+from cloister.attestation.testkit.event_log import BootEvent
 from cloister.attestation.testkit.intel import Intel
+from cloister.attestation.testkit.key_usage import AUTHORITY, SIGNER, key_usage
 from cloister.attestation.testkit.machine import BOOT_EVENTS, TpmMachine
 from cloister.attestation.testkit.td import Td
 from cloister.attestation.testkit.tpm import RsaTpm, SoftwareTpm
-from cloister.attestation.testkit.usage import AUTHORITY, SIGNER, key_usage
-from cloister.attestation.x509.x509 import Certificate
+from cloister.attestation.x509.certificate import Certificate
 
 FIRMWARE = hashlib.sha384(b"Google's firmware").digest()
 """The launch measurement of the fake firmware with four virtual CPUs, and its MRTD."""
@@ -214,7 +208,7 @@ class GcpSnpMachine(TpmMachine):
             platforms=(Platform.GCP_SNP,),
             images=(self.image(),),
             boot_configuration=self.configuration_policy(),
-            snp=SnpPolicy({self.processor.amd.line: dict.fromkeys(KINDS, self.processor.tcb)}),
+            snp=SnpPolicy({self.processor.amd.line: dict.fromkeys(TCB_KINDS, self.processor.tcb)}),
             gcp=GcpPolicy(self.google.firmware_pin(), snp_min_svn=SVN),
             instances=Instances(gcp=(MACHINE,)),
         )
@@ -306,7 +300,7 @@ def _certify(
         .add_extension(key_usage(*usages), critical=True)
     )
     if info is not None:
-        extension = x509.UnrecognizedExtension(x509.ObjectIdentifier(instance.OID), info)
+        extension = x509.UnrecognizedExtension(x509.ObjectIdentifier(certificates.OID), info)
         builder = builder.add_extension(extension, critical=False)
     return builder.sign(issuer_key, hashes.SHA256(), rsa_padding=_PSS).public_bytes(serialization.Encoding.DER)
 

@@ -16,13 +16,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
-from cloister.attestation.collateral_source import InMemory
-from cloister.attestation.evidence import CERTIFICATE, CRL, QE_IDENTITY, TCB_INFO
+from cloister.attestation.collateral_source import CERTIFICATE, CRL, QE_IDENTITY, TCB_INFO, InMemory
 from cloister.attestation.roots import INTEL, Anchor
 from cloister.attestation.tdx import quote as layout
-from cloister.attestation.tdx.pck import PCK_ISSUERS, PCK_NAME, SGX_EXTENSION, SIGNER_NAME
-from cloister.attestation.testkit.usage import AUTHORITY, SIGNER, key_usage
-from cloister.attestation.x509.x509 import Certificate
+from cloister.attestation.tdx.certificates import PCK_ISSUERS, PCK_NAME, SGX_EXTENSION, SIGNER_NAME
+from cloister.attestation.testkit.key_usage import AUTHORITY, SIGNER, key_usage
+from cloister.attestation.x509.certificate import Certificate
 
 ROOT_NAME = "Intel SGX Root CA"
 
@@ -41,7 +40,7 @@ def _out_of_date() -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Platform:
+class IntelPlatform:
     """A kind of platform, and one of them: FMSPC, PCE-ID, PPID, the SVNs of 16 SGX components, PCESVN."""
 
     fmspc: bytes = bytes.fromhex("0a0b0c0d0e0f")
@@ -70,7 +69,7 @@ class Intel:
     """All keys, and the certificates in DER; ``at`` is the time around which everything is valid."""
 
     at: datetime
-    platform: Platform
+    platform: IntelPlatform
     root_key: ec.EllipticCurvePrivateKey
     authority_key: ec.EllipticCurvePrivateKey
     pck_key: ec.EllipticCurvePrivateKey
@@ -83,9 +82,9 @@ class Intel:
     authentication_data: bytes = field(default=bytes(range(32)))
 
     @classmethod
-    def create(cls, at: datetime, platform: Platform | None = None) -> Self:
+    def create(cls, at: datetime, platform: IntelPlatform | None = None) -> Self:
         """New keys; certificates are valid from a year before ``at`` to ten years after it."""
-        platform = platform or Platform()
+        platform = platform or IntelPlatform()
         keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(5)]
         root, authority, pck, signer, _ = keys
         return cls(

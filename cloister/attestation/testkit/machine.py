@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
-from cloister.attestation.evidence import Evidence, Platform, ReceiptBinding, SessionBinding, TpmQuote
+from cloister.attestation.binding import ReceiptBinding, SessionBinding
+from cloister.attestation.evidence import Evidence, Platform, TpmQuote
 from cloister.attestation.policy.images import ImageReference
 from cloister.attestation.policy.policy import LocalPolicy, Policy
 from cloister.attestation.testkit.attester import Attester
 from cloister.attestation.testkit.authority import Authority
-from cloister.attestation.testkit.firmware import (
+from cloister.attestation.testkit.event_log import (
     EV_EFI_BOOT_SERVICES_APPLICATION,
     EV_IPL,
     EV_SEPARATOR,

@@ -8,10 +8,11 @@ from typing import Any, Self
 
 from cloister.attestation.azure import hcl
 from cloister.attestation.azure.policy import AzurePolicy, AzureSnpPolicy, AzureTdxPolicy
-from cloister.attestation.evidence import CRL, CollateralItem, Evidence, Platform
+from cloister.attestation.collateral_source import CRL, CollateralItem
+from cloister.attestation.evidence import Evidence, Platform
 from cloister.attestation.policy.policy import Policy
 from cloister.attestation.roots import Anchor
-from cloister.attestation.snp.policy import KINDS, SnpPolicy
+from cloister.attestation.snp.policy import TCB_KINDS, SnpPolicy
 from cloister.attestation.tdx.policy import TdxPolicy
 from cloister.attestation.testkit.amd import Processor
 from cloister.attestation.testkit.intel import Intel
@@ -96,7 +97,7 @@ class AzureSnpMachine(TpmMachine):
             platforms=(Platform.AZURE_SNP,),
             images=(self.image(),),
             boot_configuration=self.configuration_policy(),
-            snp=SnpPolicy({self.processor.amd.line: dict.fromkeys(KINDS, self.processor.tcb)}),
+            snp=SnpPolicy({self.processor.amd.line: dict.fromkeys(TCB_KINDS, self.processor.tcb)}),
             azure=AzurePolicy(snp=AzureSnpPolicy((ID_KEY_DIGEST,), GUEST_SVN)),
         )
         return dataclasses.replace(policy, **changes)

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
-from cloister.attestation.evidence import CRL, CollateralItem, Evidence, Platform, ReceiptBinding, SessionBinding
+from cloister.attestation.binding import ReceiptBinding, SessionBinding
+from cloister.attestation.collateral_source import CRL, CollateralItem
+from cloister.attestation.evidence import Evidence, Platform
 from cloister.attestation.policy.images import ImageReference
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.snp.policy import KINDS, SnpPolicy
+from cloister.attestation.snp.policy import TCB_KINDS, SnpPolicy
 from cloister.attestation.testkit.amd import Processor
 from cloister.attestation.testkit.attester import Attester
 
@@ -44,7 +46,7 @@ class SnpMachine(Attester):
     def section(self, **changes: Any) -> SnpPolicy:
         """A section ``snp`` that accepts this machine's processor; ``changes`` replace members of it."""
         processor = self.processor
-        section = SnpPolicy({processor.amd.line: dict.fromkeys(KINDS, processor.tcb)})
+        section = SnpPolicy({processor.amd.line: dict.fromkeys(TCB_KINDS, processor.tcb)})
         return dataclasses.replace(section, **changes)
 
     def policy(self, **changes: Any) -> Policy:

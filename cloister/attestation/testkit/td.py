@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from cloister.attestation.evidence import Evidence, Platform, ReceiptBinding, SessionBinding
+from cloister.attestation.binding import ReceiptBinding, SessionBinding
+from cloister.attestation.evidence import Evidence, Platform
 from cloister.attestation.policy.images import ImageReference
 from cloister.attestation.policy.policy import Policy
 from cloister.attestation.tdx.policy import TdxPolicy, TdxReference
 from cloister.attestation.tdx.quote import TdReport
 from cloister.attestation.testkit.attester import Attester
-from cloister.attestation.testkit.firmware import BootEvent
+from cloister.attestation.testkit.event_log import BootEvent
 from cloister.attestation.testkit.intel import Intel
 from cloister.attestation.tpm.ccel import ALG_SHA384, SHA384_SIZE, Ccel
 from cloister.attestation.tpm.eventlog import EV_NO_ACTION

@@ -8,8 +8,8 @@ from typing import Self
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
-from cloister.attestation.tpm import rsa as tpm_rsa
 from cloister.attestation.tpm import structures
+from cloister.attestation.tpm.rsa import RsaPublic, RsaSignature
 
 # Part 2, TPMA_OBJECT: noDA.
 _NO_DA = 1 << 10
@@ -18,7 +18,7 @@ _NO_DA = 1 << 10
 class _Tpm:
     """What does not depend on the kind of the key."""
 
-    def public(self) -> structures.EccPublic | tpm_rsa.RsaPublic:
+    def public(self) -> structures.EccPublic | RsaPublic:
         """The key's public area."""
         raise NotImplementedError
 
@@ -36,7 +36,9 @@ class _Tpm:
             restart_count=0,
             safe=True,
             firmware_version=0x2019102300163636,
-            quote=structures.Quote((structures.PcrSelection(structures.ALG_SHA256, structures.QUOTED_PCRS),), digest),
+            quote=structures.QuoteInfo(
+                (structures.PcrSelection(structures.ALG_SHA256, structures.QUOTED_PCRS),), digest
+            ),
         )
 
 
@@ -77,12 +79,12 @@ class RsaTpm(_Tpm):
         """A TPM with a new key."""
         return cls(rsa.generate_private_key(public_exponent=65537, key_size=2048))
 
-    def public(self) -> tpm_rsa.RsaPublic:
+    def public(self) -> RsaPublic:
         """The key's public area."""
         modulus = self.key.public_key().public_numbers().n.to_bytes(256)
-        return tpm_rsa.RsaPublic(structures.ALG_SHA256, self.attributes, b"", modulus)
+        return RsaPublic(structures.ALG_SHA256, self.attributes, b"", modulus)
 
     def sign(self, attest: bytes) -> bytes:
         """The TPMT_SIGNATURE over TPMS_ATTEST bytes."""
         signature = self.key.sign(attest, padding.PKCS1v15(), hashes.SHA256())
-        return tpm_rsa.RsaSignature(structures.ALG_SHA256, signature).marshal()
+        return RsaSignature(structures.ALG_SHA256, signature).marshal()

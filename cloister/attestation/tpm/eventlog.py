@@ -30,7 +30,7 @@ _MAX_DIGEST = 64
 
 
 @dataclass(frozen=True)
-class Event:
+class PcrEvent:
     """One TCG_PCR_EVENT2: the register, the event's type, its digests by algorithm, and what the firmware says of it.
 
     ``data`` is not covered by the digest for every type, so nothing may be concluded from it alone.
@@ -47,7 +47,7 @@ class EventLog:
     """A parsed log: ``algorithms`` maps each bank to its digest size in bytes."""
 
     algorithms: Mapping[int, int]
-    events: tuple[Event, ...]
+    events: tuple[PcrEvent, ...]
     startup_locality: int
 
     @classmethod
@@ -57,7 +57,7 @@ class EventLog:
         if len(data) > MAX_SIZE:
             raise reader.malformed("size", f"the log has {len(data)} bytes, at most {MAX_SIZE} are allowed")
         algorithms = read_spec_id(reader, ALG_SHA256, SHA256_SIZE)
-        events: list[Event] = []
+        events: list[PcrEvent] = []
         locality: int | None = None
         while reader.remaining:
             if len(events) == MAX_EVENTS:
@@ -131,7 +131,7 @@ def read_digests(reader: Reader, sizes: Mapping[int, int]) -> dict[int, bytes]:
     return digests
 
 
-def _read_event(reader: Reader, algorithms: Mapping[int, int]) -> Event:
+def _read_event(reader: Reader, algorithms: Mapping[int, int]) -> PcrEvent:
     start = reader.offset
     pcr = reader.unsigned(4, "pcrIndex")
     kind = reader.unsigned(4, "eventType")
@@ -141,10 +141,10 @@ def _read_event(reader: Reader, algorithms: Mapping[int, int]) -> Event:
     digests = read_digests(reader, algorithms)
     if ALG_SHA256 not in digests and kind != EV_NO_ACTION:
         raise reader.malformed("digests", "the event has no SHA-256 digest", start)
-    return Event(pcr, kind, digests, reader.sized(4, MAX_SIZE, "event"))
+    return PcrEvent(pcr, kind, digests, reader.sized(4, MAX_SIZE, "event"))
 
 
-def _locality(reader: Reader, event: Event, start: int) -> int:
+def _locality(reader: Reader, event: PcrEvent, start: int) -> int:
     value = event.data[len(_STARTUP_LOCALITY) :]
     if event.pcr != 0 or len(value) != 1 or value[0] not in _LOCALITIES:
         raise reader.malformed("StartupLocality", f"is {value.hex()} for PCR {event.pcr}", start)

@@ -18,7 +18,7 @@ _LABEL = b"cloister/v1/runtime\0"
 _DIGEST_SIZE = 32
 
 
-class Kind(StrEnum):
+class MeasurementKind(StrEnum):
     """What was measured."""
 
     BOOT_CONFIGURATION = "boot-configuration"
@@ -26,7 +26,7 @@ class Kind(StrEnum):
     MANIFEST = "manifest"
 
 
-ORDER = tuple(Kind)
+ORDER = tuple(MeasurementKind)
 """The kinds in the order of measuring; the manifest's entry comes only after one was submitted."""
 
 
@@ -34,7 +34,7 @@ ORDER = tuple(Kind)
 class Measurement:
     """One entry: ``digest`` is a SHA-256, 32 bytes."""
 
-    kind: Kind
+    kind: MeasurementKind
     digest: bytes
 
     def extended(self) -> bytes:

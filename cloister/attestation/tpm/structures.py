@@ -86,7 +86,7 @@ def read_selections(reader: Reader, field: str) -> tuple[PcrSelection, ...]:
 
 
 @dataclass(frozen=True)
-class Quote:
+class QuoteInfo:
     """TPMS_QUOTE_INFO."""
 
     selections: tuple[PcrSelection, ...]
@@ -110,7 +110,7 @@ class Attest:
     restart_count: int
     safe: bool
     firmware_version: int
-    quote: Quote | None
+    quote: QuoteInfo | None
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
@@ -130,7 +130,7 @@ class Attest:
         quote = None
         if magic == GENERATED_VALUE and kind == ST_ATTEST_QUOTE:
             selections = read_selections(reader, "attested.quote.pcrSelect")
-            quote = Quote(selections, reader.sized(2, _MAX_DIGEST, "attested.quote.pcrDigest"))
+            quote = QuoteInfo(selections, reader.sized(2, _MAX_DIGEST, "attested.quote.pcrDigest"))
             reader.end()
         return cls(magic, kind, signer, extra, clock, resets, restarts, safe == 1, firmware, quote)
 

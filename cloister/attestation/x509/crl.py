@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.x509.x509 import HASHES, UNREADABLE, Certificate
+from cloister.attestation.x509.certificate import HASHES, UNREADABLE, Certificate
 from cloister.protocol import canonical
 
 MAX_SIZE = 256 * 1024

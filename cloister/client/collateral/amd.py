@@ -6,8 +6,8 @@ chapter 4. A VLEK is not handed out here: the cloud that runs the machine has it
 
 import urllib.parse
 
+from cloister.attestation.collateral_source import CERTIFICATE, CRL, CollateralItem
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.evidence import CERTIFICATE, CRL, CollateralItem
 from cloister.attestation.snp.certificates import EndorsementCertificate
 from cloister.attestation.snp.products import CHIP_ID_SIZES, ProductLine, TcbVersion
 from cloister.client.collateral import content

@@ -6,8 +6,8 @@ Trusted Hardware Identity Management, "How do I request collateral in a Confiden
 
 import json
 
+from cloister.attestation.collateral_source import CollateralItem
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.evidence import CollateralItem
 from cloister.client.collateral import content
 from cloister.client.collateral.service import Question
 from cloister.client.collateral.transport import Answer

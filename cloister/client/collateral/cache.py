@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from cloister.attestation.evidence import COLLATERAL_KINDS, CollateralItem
+from cloister.attestation.collateral_source import COLLATERAL_KINDS, CollateralItem
 from cloister.protocol import canonical
 from cloister.protocol.canonical import FormatError
 

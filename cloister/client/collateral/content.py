@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.evidence import (
+from cloister.attestation.collateral_source import (
     CERTIFICATE,
     CRL,
     LAUNCH_ENDORSEMENT,
@@ -17,9 +16,10 @@ from cloister.attestation.evidence import (
     TCB_INFO,
     CollateralItem,
 )
+from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.snp.certificates import EndorsementCertificate, is_endorsement
+from cloister.attestation.x509.certificate import Certificate
 from cloister.attestation.x509.crl import RevocationList
-from cloister.attestation.x509.x509 import Certificate
 from cloister.protocol import canonical
 from cloister.protocol.canonical import FormatError
 

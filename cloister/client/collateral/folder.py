@@ -4,9 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cloister import userfile
-from cloister.attestation.collateral_source import InMemory
+from cloister.attestation.collateral_source import CollateralItem, InMemory
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.evidence import CollateralItem
 from cloister.client.collateral import content
 from cloister.errors import InputError
 

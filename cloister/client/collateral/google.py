@@ -10,9 +10,9 @@ import re
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID
 
+from cloister.attestation.collateral_source import CERTIFICATE, CollateralItem
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.evidence import CERTIFICATE, CollateralItem
-from cloister.attestation.x509.x509 import UNREADABLE, Certificate
+from cloister.attestation.x509.certificate import UNREADABLE, Certificate
 from cloister.client.collateral import content
 from cloister.client.collateral.service import Question
 from cloister.client.collateral.transport import Answer

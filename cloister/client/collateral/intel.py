@@ -7,8 +7,8 @@ Get Revocation List; the root's revocation list is where the root certificate sa
 import re
 import urllib.parse
 
+from cloister.attestation.collateral_source import CRL, QE_IDENTITY, TCB_INFO, CollateralItem
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.evidence import CRL, QE_IDENTITY, TCB_INFO, CollateralItem
 from cloister.client.collateral import content
 from cloister.client.collateral.service import Question, Reading
 from cloister.client.collateral.transport import Answer

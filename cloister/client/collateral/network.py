@@ -9,9 +9,8 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cloister.attestation.collateral_source import InMemory
+from cloister.attestation.collateral_source import CollateralItem, InMemory
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.evidence import CollateralItem
 from cloister.client.collateral import cache, content
 from cloister.client.collateral.cache import Cache, Entry
 from cloister.client.collateral.folder import gathered

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from cloister.attestation.evidence import CollateralItem
+from cloister.attestation.collateral_source import CollateralItem
 from cloister.client.collateral.transport import Answer
 
 Reading = Callable[[Answer], tuple[CollateralItem, ...]]

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from cloister.attestation.azure.hcl import TYPE_SNP, HclReport
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence, Platform
-from cloister.attestation.raw import Raw, RawHcl, RawSnp
+from cloister.attestation.raw_evidence import Raw, RawHcl, RawSnp
 from cloister.attestation.snp.certificates import EndorsementCertificate, is_endorsement
 from cloister.attestation.snp.products import ProductLine
-from cloister.attestation.snp.report import Report, SigningKey
-from cloister.attestation.tdx.pck import Pck, common_name
-from cloister.attestation.tdx.quote import Quote
-from cloister.attestation.x509.x509 import Certificate
+from cloister.attestation.snp.report import SigningKey, SnpReport
+from cloister.attestation.tdx.certificates import Pck, common_name
+from cloister.attestation.tdx.quote import TdxQuote
+from cloister.attestation.x509.certificate import Certificate
 from cloister.client.collateral import amd, google, intel
 from cloister.client.collateral.service import Question
 
@@ -45,14 +45,14 @@ def questions(
     snp, quote = _parts(given)
     found: list[Question] = []
     if snp is not None:
-        found += _amd(Report.parse(snp), certificates, asked.keys)
+        found += _amd(SnpReport.parse(snp), certificates, asked.keys)
     if quote is not None:
-        found += _intel(Quote.parse(quote), asked)
+        found += _intel(TdxQuote.parse(quote), asked)
     if isinstance(given, Evidence) and given.launch_endorsement is None:
         if given.platform is Platform.GCP_SNP and snp is not None:
-            found.append(google.question("sevsnp", Report.parse(snp).measurement, service=asked.bucket))
+            found.append(google.question("sevsnp", SnpReport.parse(snp).measurement, service=asked.bucket))
         if given.platform is Platform.GCP_TDX and quote is not None:
-            found.append(google.question("tdx", Quote.parse(quote).report.mr_td, service=asked.bucket))
+            found.append(google.question("tdx", TdxQuote.parse(quote).report.mr_td, service=asked.bucket))
     if isinstance(given, Evidence) and given.platform is Platform.GCP_SNP and given.ak_certificates:
         found += google.issuers(given.ak_certificates[-1], service=asked.bucket)
     return tuple(found)
@@ -74,7 +74,7 @@ def _parts(given: Evidence | Raw) -> tuple[bytes | None, bytes | None]:
     return report, quote
 
 
-def _amd(report: Report, certificates: tuple[bytes, ...], service: str) -> list[Question]:
+def _amd(report: SnpReport, certificates: tuple[bytes, ...], service: str) -> list[Question]:
     leaves = list(_endorsements(certificates))
     vlek = report.signing_key is SigningKey.VLEK
     known = report.product_line or next((leaf.amd.product_line for leaf in leaves), None)
@@ -98,7 +98,7 @@ def _endorsements(certificates: tuple[bytes, ...]) -> Iterator[EndorsementCertif
             continue
 
 
-def _intel(quote: Quote, services: Services) -> tuple[Question, ...]:
+def _intel(quote: TdxQuote, services: Services) -> tuple[Question, ...]:
     leaf = Certificate.parse(quote.pck_chain[0], "PCK certificate")
     issuer = Certificate.parse(quote.pck_chain[1], "PCK issuer") if len(quote.pck_chain) > 1 else None
     name = common_name(issuer).lower() if issuer else ""

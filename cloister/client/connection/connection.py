@@ -16,10 +16,11 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from cloister import endpoint
-from cloister.attestation.evidence import Evidence, SessionBinding
+from cloister.attestation.binding import SessionBinding
+from cloister.attestation.evidence import Evidence
 from cloister.attestation.policy.policy import Policy
 from cloister.attestation.result import Verdict
-from cloister.attestation.verify import SessionPurpose, verify
+from cloister.attestation.verifier import SessionPurpose, verify
 from cloister.client.connection import refusal
 from cloister.client.connection.refusal import ConnectionLost
 from cloister.client.connection.session import Bound, Session

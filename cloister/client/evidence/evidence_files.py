@@ -10,14 +10,14 @@ from typing import Any
 
 from cloister import userfile
 from cloister.attestation.azure.hcl import TYPE_TDX, HclReport
-from cloister.attestation.collateral_source import InMemory
+from cloister.attestation.collateral_source import CERTIFICATE, CollateralItem, InMemory
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.evidence import CERTIFICATE, MAX_SIZE, CollateralItem, Evidence
-from cloister.attestation.raw import Raw, RawHcl, RawSnp, RawTdx
-from cloister.attestation.snp.report import Report
+from cloister.attestation.evidence import MAX_SIZE, Evidence
+from cloister.attestation.raw_evidence import Raw, RawHcl, RawSnp, RawTdx
+from cloister.attestation.snp.report import SnpReport
 from cloister.attestation.snp.table import CertificateTable
-from cloister.attestation.tdx.quote import Quote
-from cloister.attestation.tpm import rsa
+from cloister.attestation.tdx.quote import TdxQuote
+from cloister.attestation.tpm.rsa import RsaSignature
 from cloister.attestation.tpm.structures import ALG_SHA256
 from cloister.client.collateral import content
 from cloister.client.collateral.folder import ENDORSEMENT, gathered
@@ -122,10 +122,10 @@ def _sort(pieces: Pieces, data: bytes, path: Path) -> None:
     elif data.lstrip()[:1] == b"{":
         _sort_json(pieces, data, path)
     elif data[2:8] == b"\x02\0" + _TEE_TDX.to_bytes(4, "little"):
-        Quote.parse(data)
+        TdxQuote.parse(data)
         _set(pieces, "tdx_quote", data, path)
     elif len(data) == _REPORT_SIZE and data[1:4] == bytes(3):
-        Report.parse(data)
+        SnpReport.parse(data)
         _set(pieces, "snp_report", data, path)
     elif data.startswith(b"\x08\x01\x12"):  # the fields version = 1 and platform of the message
         _set(pieces, "evidence", Evidence.parse(data), path)
@@ -173,7 +173,7 @@ def _tpm_quote(value: Any, name: str) -> TpmQuoteFile:
         raise FormatError(f"{name} has registers that are not SHA-256 digests.")
     signature = _binary(value.get("signature"), name)
     if len(signature) in _RSA_SIZES:  # the number alone, without the head of a TPMT_SIGNATURE
-        signature = rsa.RsaSignature(ALG_SHA256, signature).marshal()
+        signature = RsaSignature(ALG_SHA256, signature).marshal()
     return TpmQuoteFile(_binary(value.get("message"), name), signature, pcrs)
 
 

@@ -5,14 +5,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloister.attestation.collateral_source import Collateral
+from cloister.attestation.collateral_source import CERTIFICATE, Collateral
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.evidence import CERTIFICATE, Evidence
+from cloister.attestation.evidence import Evidence
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.raw import Raw, RawHcl, RawVerdict, verify_raw
+from cloister.attestation.raw_evidence import Raw, RawHcl, RawVerdict, verify_raw
 from cloister.attestation.result import Verdict
 from cloister.attestation.roots import VENDORS, Anchor
-from cloister.attestation.verify import RecordingPurpose, verify
+from cloister.attestation.verifier import RecordingPurpose, verify
 from cloister.client.collateral import folder, wanted
 from cloister.client.collateral.network import Network
 from cloister.client.collateral.wanted import Services

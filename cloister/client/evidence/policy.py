@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from cloister import userfile
-from cloister.attestation.collateral_source import Collateral
+from cloister.attestation.collateral_source import CERTIFICATE, Collateral
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.evidence import CERTIFICATE, Evidence
+from cloister.attestation.evidence import Evidence
 from cloister.attestation.first_policy.from_evidence import policy_from_evidence
-from cloister.attestation.first_policy.from_manifest import TakenOver, policy_from
+from cloister.attestation.first_policy.from_manifest import AdoptedValue, policy_from_manifest
 from cloister.attestation.policy.policy import MAX_SIZE, Policy
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.client.collateral import folder, wanted
@@ -38,7 +38,7 @@ def load(path: Path) -> Policy:
 
 def start(
     image: Path, descriptor: Path, *, cvm: str | None = None, allow_local: bool = False, allow_debug: bool = False
-) -> tuple[Policy, tuple[TakenOver, ...]]:
+) -> tuple[Policy, tuple[AdoptedValue, ...]]:
     """A first policy, and every value that it takes on somebody's word. Raises InputError.
 
     ``cvm`` narrows it to one CVM of the workspace.
@@ -46,7 +46,7 @@ def start(
     described = descriptor_file.load(descriptor)
     if cvm is not None:
         described = _narrowed(described, cvm)
-    return policy_from(_manifest(image), described, allow_local=allow_local, allow_debug=allow_debug)
+    return policy_from_manifest(_manifest(image), described, allow_local=allow_local, allow_debug=allow_debug)
 
 
 def observe(
@@ -58,7 +58,7 @@ def observe(
     services: Services | None = None,
     at: datetime.datetime,
     roots: tuple[Anchor, ...] = VENDORS,
-) -> tuple[Policy, tuple[TakenOver, ...]]:
+) -> tuple[Policy, tuple[AdoptedValue, ...]]:
     """A first policy from a bundle of evidence, which must be genuine. Without ``network`` no vendor is asked what it
     states of the machine. Raises InputError, ProofError.
     """

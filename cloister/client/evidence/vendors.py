@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from cloister.attestation.collateral_source import Collateral, InMemory
-from cloister.attestation.evidence import CERTIFICATE, Evidence
+from cloister.attestation.collateral_source import CERTIFICATE, Collateral, InMemory
+from cloister.attestation.evidence import Evidence
 from cloister.client.collateral import wanted
 from cloister.client.collateral.network import Network
 from cloister.client.collateral.wanted import Services

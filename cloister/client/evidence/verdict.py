@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
-from cloister.attestation.raw import RawVerdict
-from cloister.attestation.result import Check, Outcome, Verdict, named
+from cloister.attestation.raw_evidence import RawVerdict
+from cloister.attestation.result import Check, CheckOutcome, Verdict, failed_names
 from cloister.client.computation.timeline import local_time
 from cloister.protocol import text
 
-_MARKS = {Outcome.PASSED: "passed", Outcome.FAILED: "FAILED", Outcome.NOT_APPLICABLE: "-"}
+_MARKS = {CheckOutcome.PASSED: "passed", CheckOutcome.FAILED: "FAILED", CheckOutcome.NOT_APPLICABLE: "-"}
 _GENUINE = "GENUINE, which accepts no machine"
 
 
@@ -23,9 +23,9 @@ def lines(verdict: Verdict | RawVerdict) -> Iterator[str]:
 def _checks(checks: Sequence[Check]) -> Iterator[str]:
     width = max(len(check.name) for check in checks)
     for check in checks:
-        if check.outcome is Outcome.PASSED:
+        if check.outcome is CheckOutcome.PASSED:
             said = check.found
-        elif check.outcome is Outcome.FAILED:
+        elif check.outcome is CheckOutcome.FAILED:
             said = f"expected {check.expected}, found {check.found}"
         else:
             said = f"not judged: {check.reason}" + (f" (found {check.found})" if check.found else "")
@@ -59,8 +59,8 @@ def _raw_summary(verdict: RawVerdict) -> Iterator[str]:
 
 
 def _decision(verdict: Verdict | RawVerdict, good: str) -> str:
-    passed = sum(check.outcome is Outcome.PASSED for check in verdict.checks)
+    passed = sum(check.outcome is CheckOutcome.PASSED for check in verdict.checks)
     counted = f"{passed} checks passed, {len(verdict.failures)} failed, at {local_time(verdict.at)}"
     if verdict.failures:
-        return f"Verdict   REJECTED: {counted}: {named(verdict.failures)}"
+        return f"Verdict   REJECTED: {counted}: {failed_names(verdict.failures)}"
     return f"Verdict   {good}: {counted}"

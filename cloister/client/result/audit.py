@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from cloister import userfile
-from cloister.attestation.evidence import MAX_JSON, Evidence, SessionBinding
+from cloister.attestation.binding import SessionBinding
+from cloister.attestation.evidence import MAX_JSON, Evidence
 from cloister.attestation.policy.policy import Policy
 from cloister.attestation.result import Verdict
-from cloister.attestation.verify import ReceiptPurpose, SessionPurpose, verify
+from cloister.attestation.verifier import ReceiptPurpose, SessionPurpose, verify
 from cloister.client.evidence.vendors import Vendors
 from cloister.client.result.claims import Account, Outcome, Statement
 from cloister.errors import InputError, ProofError

@@ -16,7 +16,7 @@ from cloister.attestation.collateral_source import Collateral
 from cloister.attestation.evidence import Evidence
 from cloister.attestation.policy.policy import Policy
 from cloister.attestation.result import Verdict
-from cloister.attestation.verify import ReceiptPurpose, verify
+from cloister.attestation.verifier import ReceiptPurpose, verify
 from cloister.client.evidence.vendors import Vendors
 from cloister.client.result.claims import Account, Outcome, Statement
 from cloister.errors import InputError, ProofError

@@ -12,12 +12,13 @@ from agent_runtime.platform import azure
 from cloister.attestation.azure import hcl
 from cloister.attestation.testkit import Paravisor
 from cloister.attestation.testkit.microsoft import encode_hcl_report
-from cloister.attestation.tpm import commands, rsa, structures
+from cloister.attestation.tpm import commands, structures
+from cloister.attestation.tpm.rsa import RsaPublic
 
 _NV_WRITE, _NV_READ, _NV_READ_PUBLIC = 0x137, 0x14E, 0x169
 _EVICT_CONTROL, _CREATE_PRIMARY = 0x120, 0x131
 _NO_DA = 1 << 10
-TEMPLATE = rsa.RsaPublic(structures.ALG_SHA256, structures.AK_ATTRIBUTES | _NO_DA, b"", bytes(256))
+TEMPLATE = RsaPublic(structures.ALG_SHA256, structures.AK_ATTRIBUTES | _NO_DA, b"", bytes(256))
 # TDREPORT: REPORTMACSTRUCT.REPORTDATA (Intel TDX module ABI specification).
 REPORT_DATA = slice(128, 192)
 
@@ -31,8 +32,8 @@ class Key:
 
     modulus: bytes
 
-    def public(self) -> rsa.RsaPublic:
-        return rsa.RsaPublic(structures.ALG_SHA256, TEMPLATE.attributes, b"", self.modulus)
+    def public(self) -> RsaPublic:
+        return RsaPublic(structures.ALG_SHA256, TEMPLATE.attributes, b"", self.modulus)
 
 
 @dataclass
@@ -55,7 +56,7 @@ class Vtpm:
         handle, public = create_primary(self.send, template())
         evict(self.send, handle, azure.AK_HANDLE)
         commands.flush_context(self.send, handle)
-        self.key = Key(rsa.RsaPublic.parse(public).modulus)
+        self.key = Key(RsaPublic.parse(public).modulus)
         self._pending = -1
         self._stored = self._report(bytes(64))
         if self.certificate is not None:

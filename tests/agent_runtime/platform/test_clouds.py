@@ -30,9 +30,9 @@ from agent_runtime.platform.gcp import GcpMachine
 from agent_runtime.platform.machine import PlatformMachine
 from agent_runtime.rpc.keys import EventKey
 from cloister.attestation.azure import hcl
-from cloister.attestation.collateral_source import Collateral, InMemory
+from cloister.attestation.collateral_source import CERTIFICATE, CRL, LAUNCH_ENDORSEMENT, Collateral, InMemory
 from cloister.attestation.errors import TpmError
-from cloister.attestation.evidence import CERTIFICATE, CRL, LAUNCH_ENDORSEMENT, Evidence, Platform
+from cloister.attestation.evidence import Evidence, Platform
 from cloister.attestation.policy.policy import Policy
 from cloister.attestation.result import Verdict
 from cloister.attestation.roots import Anchor
@@ -54,7 +54,7 @@ from cloister.attestation.testkit.microsoft import GUEST_SVN, ID_KEY_DIGEST
 from cloister.attestation.testkit.td import encode_ccel
 from cloister.attestation.tpm import commands, structures
 from cloister.attestation.tpm.eventlog import EV_NO_ACTION
-from cloister.attestation.verify import ReceiptPurpose, SessionPurpose, verify
+from cloister.attestation.verifier import ReceiptPurpose, SessionPurpose, verify
 from cloister.client.connection import connection
 from cloister.client.connection.connection import Target
 from cloister.endpoint import Address

@@ -12,7 +12,8 @@ import pytest
 from agent_runtime.errors import CallRefusal, Reason
 from agent_runtime.limits import Limits
 from cloister import endpoint
-from cloister.attestation.evidence import Evidence, SessionBinding
+from cloister.attestation.binding import SessionBinding
+from cloister.attestation.evidence import Evidence
 from cloister.client.connection import connection
 from cloister.client.connection.connection import Target
 from cloister.client.connection.session import Session

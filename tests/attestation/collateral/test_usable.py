@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cloister.attestation.collateral.usable import Skipped, Sources
-from cloister.attestation.collateral_source import InMemory
-from cloister.attestation.errors import CollateralError
-from cloister.attestation.evidence import (
+from cloister.attestation.binding import SessionBinding
+from cloister.attestation.collateral.usable import UsableCollateral
+from cloister.attestation.collateral_source import (
     CERTIFICATE,
     COLLATERAL_KINDS,
     CRL,
@@ -18,13 +17,15 @@ from cloister.attestation.evidence import (
     QE_IDENTITY,
     TCB_INFO,
     CollateralItem,
-    Evidence,
-    SessionBinding,
+    InMemory,
 )
-from cloister.attestation.raw import RawSnp, RawTdx, RawVerdict, verify_raw
-from cloister.attestation.result import Verdict
+from cloister.attestation.errors import CollateralError
+from cloister.attestation.evidence import Evidence
+from cloister.attestation.raw_evidence import RawSnp, RawTdx, RawVerdict, verify_raw
+from cloister.attestation.result import Skipped, Verdict
 from cloister.attestation.testkit import SnpMachine, Td
-from cloister.attestation.verify import SessionPurpose, verify
+from cloister.attestation.verifier import SessionPurpose, verify
+from cloister.attestation.x509.crl import RevocationList
 from cloister.client.evidence.verdict import lines
 from cloister.protocol import schema
 
@@ -87,7 +88,7 @@ def test_a_callers_word_against_machines_that_cannot_be_read_is_an_error(kind: s
     with pytest.raises(CollateralError, match=kind) as caught:
         brought(kind, GOOD[kind][0][:-1])
     assert caught.value.exit_code == 2
-    assert "leave it away knowingly" in caught.value.hint
+    assert "remove it on purpose" in caught.value.hint
 
 
 def test_a_callers_certificate_that_cannot_be_read_is_left_out_and_named() -> None:
@@ -98,10 +99,10 @@ def test_a_callers_certificate_that_cannot_be_read_is_left_out_and_named() -> No
 
 
 def test_a_callers_endorsement_that_cannot_be_read_is_left_out_and_named() -> None:
-    sources = Sources((), InMemory({LAUNCH_ENDORSEMENT: (b"\xff",)}))
+    usable = UsableCollateral((), InMemory({LAUNCH_ENDORSEMENT: (b"\xff",)}))
 
-    assert sources.items(LAUNCH_ENDORSEMENT) == ()
-    assert [(one.kind, one.brought) for one in sources.skipped] == [(LAUNCH_ENDORSEMENT, True)]
+    assert usable.launch_endorsements() == ()
+    assert [(one.kind, one.brought) for one in usable.skipped] == [(LAUNCH_ENDORSEMENT, True)]
 
 
 @pytest.mark.parametrize("kind", [TCB_INFO, QE_IDENTITY])
@@ -115,17 +116,17 @@ def test_intels_statements_on_enclaves_may_lie_beside_those_on_tds(kind: str) ->
 
 
 def test_every_item_is_looked_at_once() -> None:
-    sources = Sources([CollateralItem(CRL, JUNK)], None)
+    usable = UsableCollateral([CollateralItem(CRL, JUNK)], None)
 
-    assert sources.items(CRL) == sources.items(CRL) == ()
-    assert len(sources.skipped) == 1
+    assert usable.revocation_lists() == usable.revocation_lists() == ()
+    assert len(usable.skipped) == 1
 
 
 def test_carried_items_come_before_brought_ones() -> None:
     first, *others = GOOD[CRL]
-    sources = Sources([CollateralItem(CRL, first)], InMemory({CRL: tuple(others)}))
+    usable = UsableCollateral([CollateralItem(CRL, first)], InMemory({CRL: tuple(others)}))
 
-    assert sources.items(CRL) == GOOD[CRL]
+    assert usable.revocation_lists() == tuple(map(RevocationList.parse, GOOD[CRL]))
 
 
 def bare() -> RawVerdict:

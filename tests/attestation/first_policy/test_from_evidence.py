@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from cloister.attestation.binding import SessionBinding
 from cloister.attestation.checks import CHECKS
-from cloister.attestation.collateral_source import InMemory
+from cloister.attestation.collateral_source import CERTIFICATE, InMemory
 from cloister.attestation.errors import PolicyError
-from cloister.attestation.evidence import CERTIFICATE, Evidence, SessionBinding
+from cloister.attestation.evidence import Evidence
 from cloister.attestation.first_policy import from_evidence
 from cloister.attestation.first_policy.from_evidence import policy_from_evidence
-from cloister.attestation.first_policy.from_manifest import TakenOver
+from cloister.attestation.first_policy.from_manifest import AdoptedValue
 from cloister.attestation.policy.images import ImageReference
 from cloister.attestation.policy.policy import Policy
 from cloister.attestation.roots import VENDORS, Anchor
@@ -21,7 +22,7 @@ from cloister.attestation.snp.report import SigningKey
 from cloister.attestation.testkit import LocalMachine, Processor, RsaTpm, SnpMachine, Td
 from cloister.attestation.testkit.google import GcpSnpMachine, GcpTd
 from cloister.attestation.testkit.microsoft import AzureSnpMachine, AzureTdxMachine
-from cloister.attestation.verify import SessionPurpose, verify
+from cloister.attestation.verifier import SessionPurpose, verify
 from cloister.errors import ProofError
 from cloister.protocol.imagemanifest import ImageManifest
 
@@ -44,7 +45,7 @@ class Shown:
         manifest = ImageManifest(flavor="base", debug=False, inputs={}, outputs={}, pcrs=pcrs)
         return dataclasses.replace(manifest, **changes)
 
-    def policy(self, **changes: Any) -> tuple[Policy, tuple[TakenOver, ...]]:
+    def policy(self, **changes: Any) -> tuple[Policy, tuple[AdoptedValue, ...]]:
         policy, taken, verdict = policy_from_evidence(
             self.evidence, self.manifest(**changes), at=AT, collateral=self.collateral, roots=self.roots
         )

@@ -7,10 +7,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from cloister.attestation.errors import PolicyError
-from cloister.attestation.first_policy.from_manifest import policy_from
+from cloister.attestation.first_policy.from_manifest import policy_from_manifest
 from cloister.attestation.policy.policy import Policy
 from cloister.attestation.testkit import LocalMachine
-from cloister.attestation.verify import SessionPurpose, verify
+from cloister.attestation.verifier import SessionPurpose, verify
 from cloister.errors import InputError
 from cloister.protocol import transcript
 from cloister.protocol.bootconfig import BootConfiguration
@@ -41,7 +41,7 @@ DESCRIPTOR = Descriptor(
 
 
 def test_the_policy_accepts_the_machine_that_it_was_made_for() -> None:
-    policy, _ = policy_from(IMAGE, DESCRIPTOR, allow_local=True)
+    policy, _ = policy_from_manifest(IMAGE, DESCRIPTOR, allow_local=True)
     assert Policy.parse(policy.encode()) == policy
     evidence = MACHINE.session(nonce=b"n" * 32, tls_key_digest=b"t" * 32, hpke_key_digest=b"h" * 32)
     verdict = verify(evidence, policy, purpose=SessionPurpose(b"n" * 32, b"t" * 32, b"h" * 32), at=AT)
@@ -49,7 +49,7 @@ def test_the_policy_accepts_the_machine_that_it_was_made_for() -> None:
 
 
 def test_everything_taken_over_is_named_with_fingerprint_and_who_confirms_it() -> None:
-    _, taken = policy_from(IMAGE, DESCRIPTOR, allow_local=True)
+    _, taken = policy_from_manifest(IMAGE, DESCRIPTOR, allow_local=True)
     assert [(one.member, one.value, one.fingerprint) for one in taken] == [
         ("images", "base (the workspace names the same image)", IMAGE.digest().hex()),
         ("boot_configuration.workspace", "trial", ""),
@@ -66,43 +66,43 @@ def test_everything_taken_over_is_named_with_fingerprint_and_who_confirms_it() -
 
 def test_another_image_than_the_workspace_names_is_said() -> None:
     other = dataclasses.replace(DESCRIPTOR, image="ab" * 32)
-    policy, taken = policy_from(IMAGE, other, allow_local=True)
+    policy, taken = policy_from_manifest(IMAGE, other, allow_local=True)
     assert policy.images[0].manifest_digest == IMAGE.digest()
     assert taken[0].value == f"base (the workspace names another image, {'ab' * 32})"
 
 
 def test_an_owner_who_is_no_member_is_said() -> None:
-    _, taken = policy_from(IMAGE, dataclasses.replace(DESCRIPTOR, members=()), allow_local=True)
+    _, taken = policy_from_manifest(IMAGE, dataclasses.replace(DESCRIPTOR, members=()), allow_local=True)
     assert taken[3].value == "a key that no member has"
 
 
 def test_local_machines_need_to_be_allowed() -> None:
     with pytest.raises(PolicyError, match="keeps no secret"):
-        policy_from(IMAGE, DESCRIPTOR)
+        policy_from_manifest(IMAGE, DESCRIPTOR)
 
 
 def test_a_debug_image_is_refused_by_name() -> None:
     image = dataclasses.replace(IMAGE, flavor="debug", debug=True)
     with pytest.raises(PolicyError, match="The image debug gives access"):
-        policy_from(image, DESCRIPTOR, allow_local=True)
-    policy, _ = policy_from(image, DESCRIPTOR, allow_local=True, allow_debug=True)
+        policy_from_manifest(image, DESCRIPTOR, allow_local=True)
+    policy, _ = policy_from_manifest(image, DESCRIPTOR, allow_local=True, allow_debug=True)
     assert policy.allow_debug
 
 
 def test_machines_that_differ_in_their_owners_make_no_policy() -> None:
     other = CvmEntry("second", "127.0.0.1:6111", "local", BootConfiguration("trial", "second", ("ab" * 32,)))
     with pytest.raises(PolicyError, match="differ"):
-        policy_from(IMAGE, dataclasses.replace(DESCRIPTOR, cvms=(*DESCRIPTOR.cvms, other)), allow_local=True)
+        policy_from_manifest(IMAGE, dataclasses.replace(DESCRIPTOR, cvms=(*DESCRIPTOR.cvms, other)), allow_local=True)
 
 
 def test_local_and_other_platforms_make_no_policy() -> None:
     other = CvmEntry("second", "127.0.0.1:6111", "sev-snp", dataclasses.replace(CONFIGURATION, cvm="second"))
     with pytest.raises(PolicyError, match="allow_local and accepts other platforms"):
-        policy_from(IMAGE, dataclasses.replace(DESCRIPTOR, cvms=(*DESCRIPTOR.cvms, other)), allow_local=True)
+        policy_from_manifest(IMAGE, dataclasses.replace(DESCRIPTOR, cvms=(*DESCRIPTOR.cvms, other)), allow_local=True)
 
 
 @pytest.mark.parametrize("authority", [None, b"no certificate"])
 def test_a_descriptor_without_a_readable_authority_makes_no_policy(authority: bytes | None) -> None:
     with pytest.raises(InputError) as caught:
-        policy_from(IMAGE, dataclasses.replace(DESCRIPTOR, authority=authority), allow_local=True)
+        policy_from_manifest(IMAGE, dataclasses.replace(DESCRIPTOR, authority=authority), allow_local=True)
     assert isinstance(caught.value, PolicyError | FormatError)

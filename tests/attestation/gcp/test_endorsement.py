@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation.gcp.certificates import InstanceInfo
 from cloister.attestation.gcp.endorsement import MAX_SIZE, LaunchEndorsement, SnpFirmware, TdxFirmware
-from cloister.attestation.gcp.instance import InstanceInfo
 from cloister.attestation.instances import GcpInstance
 from cloister.attestation.roots import GOOGLE_VTPM, VENDORS
 from cloister.attestation.testkit.google import FIRMWARE, MACHINE, SVN, Google, instance_info
-from cloister.attestation.x509 import x509
+from cloister.attestation.x509.certificate import Certificate, find_path, issuers_among
 from tests.attestation.clouds import AT, flipped, recorded
 
 GOOGLE = Google.create(AT)
@@ -124,18 +124,18 @@ def test_any_bytes_are_an_endorsement_or_malformed(data: bytes) -> None:
             pass
 
 
-def certificate(name: str) -> x509.Certificate:
-    return x509.Certificate.parse(load_pem_x509_certificate(recorded(name)).public_bytes(Encoding.DER))
+def certificate(name: str) -> Certificate:
+    return Certificate.parse(load_pem_x509_certificate(recorded(name)).public_bytes(Encoding.DER))
 
 
 def test_the_certificate_of_a_real_vtpm_leads_to_googles_root_and_names_its_machine() -> None:
     leaf = certificate("tpm/pca_tpm_rsa_sign_cert.pem")
-    pool = [x509.Certificate.parse(recorded(f"tpm/gcp_ek_ak_ca_{name}.crt")) for name in ("intermediate_v3", "root")]
+    pool = [Certificate.parse(recorded(f"tpm/gcp_ek_ak_ca_{name}.crt")) for name in ("intermediate_v3", "root")]
     (anchor,) = (anchor for anchor in VENDORS if anchor.identity_root == GOOGLE_VTPM)
-    path, why = x509.find_path(leaf, pool, anchor.spki_sha256)
+    path, why = find_path(leaf, pool, anchor.spki_sha256)
     assert path == (leaf, *pool), why
-    assert x509.find_path(leaf, pool[:1], anchor.spki_sha256)[0] is None
-    assert x509.issuers_among(leaf, [one.der for one in pool]) == tuple(pool)
+    assert find_path(leaf, pool[:1], anchor.spki_sha256)[0] is None
+    assert issuers_among(leaf, pool) == tuple(pool)
     assert not leaf.is_ca and leaf.usages == ()
     assert InstanceInfo.of(leaf) == InstanceInfo(
         zone="us-central1-a",

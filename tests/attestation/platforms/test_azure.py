@@ -12,25 +12,36 @@ import pytest
 
 from cloister.attestation.azure import hcl
 from cloister.attestation.azure.hcl import HclReport
-from cloister.attestation.azure.policy import AzurePolicy, AzureSnpPolicy, AzureTdxPolicy
-from cloister.attestation.checks import CHECKS_OF
+from cloister.attestation.azure.policy import (
+    AzurePolicy,
+    AzureSnpPolicy,
+    AzureTdxPolicy,
+    check_snp_paravisor,
+    check_tdx_paravisor,
+)
+from cloister.attestation.azure.verify import claimed_key
+from cloister.attestation.checks import CHECKS, CHECKS_OF
+from cloister.attestation.collateral.usable import UsableCollateral
+from cloister.attestation.collateral_source import CERTIFICATE, CollateralItem
 from cloister.attestation.errors import MalformedEvidence, PolicyError
-from cloister.attestation.evidence import CERTIFICATE, PARTS, CollateralItem, Evidence, Platform, TpmQuote
+from cloister.attestation.evidence import PARTS, Evidence, Platform, TpmQuote
 from cloister.attestation.instances import Instances
-from cloister.attestation.platforms import azure, vtpm
+from cloister.attestation.platforms.vtpm import check_signed_quote
 from cloister.attestation.policy.images import ImageReference
 from cloister.attestation.policy.policy import ConfigurationPolicy, Policy
-from cloister.attestation.result import Check, Outcome, Recorder
+from cloister.attestation.result import Check, CheckOutcome, Recorder
 from cloister.attestation.roots import AMD, AZURE_VTPM, MICROSOFT_PARAVISOR, VENDORS, Anchor
-from cloister.attestation.snp import checks as snp_checks
-from cloister.attestation.snp import verify as snp
-from cloister.attestation.snp.policy import KINDS, SnpPolicy
+from cloister.attestation.snp.checks import SNP_NAMES
+from cloister.attestation.snp.collateral import AmdCollateral
+from cloister.attestation.snp.policy import TCB_KINDS, SnpPolicy
 from cloister.attestation.snp.products import ProductLine, TcbVersion
-from cloister.attestation.snp.report import Report
-from cloister.attestation.tdx import checks as tdx_checks
-from cloister.attestation.tdx import verify as tdx
+from cloister.attestation.snp.report import SnpReport
+from cloister.attestation.snp.verify import check_report
+from cloister.attestation.tdx.checks import TDX_NAMES
+from cloister.attestation.tdx.collateral import IntelCollateral
 from cloister.attestation.tdx.policy import TdxPolicy
-from cloister.attestation.tdx.quote import Quote
+from cloister.attestation.tdx.quote import TdxQuote
+from cloister.attestation.tdx.verify import check_quote
 from cloister.attestation.testkit import (
     Authority,
     AzureSnpMachine,
@@ -42,7 +53,8 @@ from cloister.attestation.testkit import (
     encode_event_log,
 )
 from cloister.attestation.testkit.microsoft import GUEST_SVN, ID_KEY_DIGEST, VM_ID
-from cloister.attestation.tpm import rsa, structures
+from cloister.attestation.tpm import structures
+from cloister.attestation.tpm.rsa import RsaPublic, RsaSignature
 from cloister.client.collateral import folder
 from cloister.protocol import canonical, schema, transcript
 from tests.attestation.clouds import (
@@ -176,7 +188,7 @@ def test_every_shared_check_is_made_of_this_platform_too(machine: Machine) -> No
     verdicts = {name: make().verdict() for name, make in cases.items()}
     assert {name: names(verdict) for name, verdict in verdicts.items()} == {name: [name] for name in cases}
     assert not any(verdict.confidential for verdict in verdicts.values())
-    vendor = snp_checks.NAMES if isinstance(machine, AzureSnpMachine) else tdx_checks.NAMES
+    vendor = SNP_NAMES if isinstance(machine, AzureSnpMachine) else TDX_NAMES
     platform = machine.platform().value
     assert {*cases, *CASES[platform], *vendor} == set(CHECKS_OF[platform])
 
@@ -235,9 +247,9 @@ def test_a_verdict_lists_the_parts_that_came(machine: Machine) -> None:
 
     evidence = good(machine).evidence
     came = [name for name in EVERY_PART if getattr(evidence, name)]
-    assert (parts(good(machine)).outcome, parts(good(machine)).found) == (Outcome.PASSED, ", ".join(came))
+    assert (parts(good(machine)).outcome, parts(good(machine)).found) == (CheckOutcome.PASSED, ", ".join(came))
     bare = parts(good(machine).with_evidence(**dict.fromkeys(came)))
-    assert (bare.outcome, bare.found) == (Outcome.FAILED, "none of them")
+    assert (bare.outcome, bare.found) == (CheckOutcome.FAILED, "none of them")
 
 
 def test_amd_s_certificates_have_no_place_in_evidence_of_tdx(tdx_machine: AzureTdxMachine) -> None:
@@ -372,7 +384,7 @@ def test_one_flipped_bit_of_every_bound_byte_is_refused(machine: Machine, part: 
 
 CHALLENGE = b"challenge"
 AZURE_ATTRIBUTES = 0x50472
-LIMITS = dict.fromkeys(KINDS, TcbVersion(boot_loader=0, tee=0, snp=0, microcode=0))
+LIMITS = dict.fromkeys(TCB_KINDS, TcbVersion(boot_loader=0, tee=0, snp=0, microcode=0))
 VECTOR_TIME = datetime(2025, 6, 1, tzinfo=UTC)
 INTEL_TIME = datetime(2026, 3, 20, tzinfo=UTC)
 WITHOUT = [
@@ -405,14 +417,14 @@ def test_quotes_of_real_machines_are_their_vtpms(platform: str) -> None:
     else:
         report = HclReport.parse(recorded(f"{platform}/hcl-report.bin"))
         message, signature, pcrs = attested(json.loads(recorded(f"{platform}/tpm-quote-v1.json")))
-    key = azure.claimed_key(report)
+    key = claimed_key(report)
     checks = ("quote-magic", "quote-type", "quote-signature", "quote-binding", "quote-selection", "quote-pcr-digest")
-    structure = rsa.RsaSignature(structures.ALG_SHA256, signature)
+    structure = RsaSignature(structures.ALG_SHA256, signature)
 
     def judge(qualifying: bytes, values: Mapping[int, bytes], data: bytes = message) -> list[str]:
-        recorder = Recorder(checks)
-        vtpm.check_signed_quote(recorder, data, structure, key, values, qualifying)
-        return [check.name for check in recorder.finish() if check.outcome is Outcome.FAILED]
+        recorder = Recorder(checks, CHECKS)
+        check_signed_quote(recorder, data, structure, key, values, qualifying)
+        return [check.name for check in recorder.finish() if check.outcome is CheckOutcome.FAILED]
 
     assert judge(CHALLENGE, pcrs) == []
     assert judge(b"another", pcrs) == ["quote-binding"]
@@ -430,7 +442,7 @@ def test_the_key_of_a_real_vtpm_has_the_name_that_its_quotes_say(platform: str) 
     """Attributes and hierarchy are not recorded; one choice of them alone leads to the signer's name."""
     report = HclReport.parse(recorded(f"{platform}/hcl-report.bin"))
     message, _, _ = attested(json.loads(recorded(f"{platform}/tpm-quote-v1.json")))
-    public = rsa.RsaPublic(structures.ALG_SHA256, AZURE_ATTRIBUTES, b"", report.claims.ak_modulus)
+    public = RsaPublic(structures.ALG_SHA256, AZURE_ATTRIBUTES, b"", report.claims.ak_modulus)
     name = b"\x00\x0b" + hashlib.sha256(public.marshal()).digest()
     qualified = b"\x00\x0b" + hashlib.sha256((0x4000000B).to_bytes(4) + name).digest()
     assert structures.Attest.parse(message).qualified_signer == qualified
@@ -444,51 +456,51 @@ def amd_certificates() -> tuple[bytes, ...]:
 
 def test_the_hardware_report_of_a_real_snp_machine_is_amds() -> None:
     report = HclReport.parse(recorded("azure-snp/hcl-report.bin"))
-    hardware = Report.parse(report.hardware_report)
-    recorder = Recorder((*snp_checks.NAMES, "azure-id-key", "azure-guest-svn"))
+    hardware = SnpReport.parse(report.hardware_report)
+    recorder = Recorder((*SNP_NAMES, "azure-id-key", "azure-guest-svn"), CHECKS)
     section = SnpPolicy({ProductLine.MILAN: LIMITS}, allow_smt=True, require_crl=False)
     anchors = tuple(anchor for anchor in VENDORS if anchor.identity_root == AMD)
-    snp.check_report(
+    check_report(
         recorder,
         hardware,
-        amd_certificates(),
-        (),
+        AmdCollateral.parse(amd_certificates()),
         section,
         report_data=report.report_data(),
         at=VECTOR_TIME,
         anchors=anchors,
     )
     known = AzureSnpPolicy((hardware.id_key_digest,), hardware.guest_svn)
-    azure.check_snp_paravisor(recorder, hardware, known)
-    assert [check.name for check in recorder.finish() if check.outcome is Outcome.FAILED] == []
+    check_snp_paravisor(recorder, hardware.id_key_digest, hardware.guest_svn, known)
+    assert [check.name for check in recorder.finish() if check.outcome is CheckOutcome.FAILED] == []
     assert hardware.id_key_digest != ID_KEY_DIGEST
 
 
 def test_the_quote_of_a_real_tdx_machine_names_its_paravisor() -> None:
-    quote = Quote.parse(recorded("azure-tdx/td-quote.bin"))
+    quote = TdxQuote.parse(recorded("azure-tdx/td-quote.bin"))
     report = quote.report
     assert report.td_attributes == bytes(8)
-    recorder = Recorder((*tdx_checks.NAMES, "azure-mrtd", "azure-mrseam", "azure-rtmrs"))
-    tdx.check_quote(
+    recorder = Recorder((*TDX_NAMES, "azure-mrtd", "azure-mrseam", "azure-rtmrs"), CHECKS)
+    check_quote(
         recorder,
         quote,
+        IntelCollateral.gather(quote.certificates, UsableCollateral((), folder.load(VECTORS / "tdx"))),
         TdxPolicy().for_paravisor(),
         report_data=HclReport.parse(recorded("azure-tdx/hcl-report.bin")).report_data(),
         at=INTEL_TIME,
-        items=folder.load(VECTORS / "tdx").items,
     )
-    azure.check_tdx_paravisor(recorder, quote, AzureTdxPolicy((report.mr_td,), (report.mr_seam,)))
+    known = AzureTdxPolicy((report.mr_td,), (report.mr_seam,))
+    check_tdx_paravisor(recorder, report.mr_td, report.mr_seam, report.rtmrs, known)
     # Nobody recorded what Intel says of this platform (FMSPC 00806f050000).
-    assert [check.name for check in recorder.finish() if check.outcome is Outcome.FAILED] == ["tdx-tcb-info"]
+    assert [check.name for check in recorder.finish() if check.outcome is CheckOutcome.FAILED] == ["tdx-tcb-info"]
 
 
 def test_a_whole_verdict_on_a_recording_fails_for_what_it_was_not_made_for(snp_machine: AzureSnpMachine) -> None:
     report = HclReport.parse(recorded("azure-snp/hcl-report.bin"))
-    hardware = Report.parse(report.hardware_report)
+    hardware = SnpReport.parse(report.hardware_report)
     message, signature, pcrs = attested(json.loads(recorded("azure-snp/tpm-quote-v1.json")))
-    public = rsa.RsaPublic(structures.ALG_SHA256, AZURE_ATTRIBUTES, b"", report.claims.ak_modulus)
+    public = RsaPublic(structures.ALG_SHA256, AZURE_ATTRIBUTES, b"", report.claims.ak_modulus)
     registers = tuple(pcrs[index] for index in structures.QUOTED_PCRS)
-    quote = TpmQuote(message, rsa.RsaSignature(structures.ALG_SHA256, signature).marshal(), public.marshal(), registers)
+    quote = TpmQuote(message, RsaSignature(structures.ALG_SHA256, signature).marshal(), public.marshal(), registers)
     case = good(snp_machine)
     evidence = dataclasses.replace(
         case.evidence,
@@ -512,11 +524,11 @@ def test_a_whole_verdict_on_a_recording_fails_for_what_it_was_not_made_for(snp_m
 
 def test_a_whole_verdict_on_a_recording_of_tdx_fails_for_that_too(tdx_machine: AzureTdxMachine) -> None:
     report = HclReport.parse(recorded("azure-tdx/hcl-report.bin"))
-    td = Quote.parse(recorded("azure-tdx/td-quote.bin")).report
+    td = TdxQuote.parse(recorded("azure-tdx/td-quote.bin")).report
     message, signature, pcrs = attested(json.loads(recorded("azure-tdx/tpm-quote-v1.json")))
-    public = rsa.RsaPublic(structures.ALG_SHA256, AZURE_ATTRIBUTES, b"", report.claims.ak_modulus)
+    public = RsaPublic(structures.ALG_SHA256, AZURE_ATTRIBUTES, b"", report.claims.ak_modulus)
     registers = tuple(pcrs[index] for index in structures.QUOTED_PCRS)
-    quote = TpmQuote(message, rsa.RsaSignature(structures.ALG_SHA256, signature).marshal(), public.marshal(), registers)
+    quote = TpmQuote(message, RsaSignature(structures.ALG_SHA256, signature).marshal(), public.marshal(), registers)
     case = good(tdx_machine).with_evidence(
         hcl_report=recorded("azure-tdx/hcl-report.bin"),
         tdx_quote=recorded("azure-tdx/td-quote.bin"),

@@ -10,18 +10,19 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from cloister.attestation.checks import CHECKS_OF
+from cloister.attestation.checks import CHECKS, CHECKS_OF
+from cloister.attestation.collateral_source import CERTIFICATE, LAUNCH_ENDORSEMENT, CollateralItem
 from cloister.attestation.errors import MalformedEvidence, PolicyError
-from cloister.attestation.evidence import CERTIFICATE, LAUNCH_ENDORSEMENT, CollateralItem, Evidence
+from cloister.attestation.evidence import Evidence
 from cloister.attestation.gcp.policy import GcpPolicy
+from cloister.attestation.gcp.technology import check_technology
 from cloister.attestation.instances import GcpInstance, Instances
 from cloister.attestation.platforms import vtpm
-from cloister.attestation.platforms.gcp import check_technology
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.result import Outcome, Recorder
+from cloister.attestation.result import CheckOutcome, Recorder
 from cloister.attestation.roots import AMD, GOOGLE_VTPM, VENDORS
-from cloister.attestation.snp import checks as snp_checks
-from cloister.attestation.tdx import checks as tdx_checks
+from cloister.attestation.snp.checks import SNP_NAMES
+from cloister.attestation.tdx.checks import TDX_NAMES
 from cloister.attestation.testkit import (
     BootEvent,
     GcpSnpMachine,
@@ -33,9 +34,9 @@ from cloister.attestation.testkit import (
 )
 from cloister.attestation.testkit.google import MACHINE, SVN, boot_events, instance_info
 from cloister.attestation.testkit.td import encode_ccel
-from cloister.attestation.tpm import rsa as tpm_rsa
 from cloister.attestation.tpm import structures
 from cloister.attestation.tpm.eventlog import EV_NO_ACTION, EventLog
+from cloister.attestation.tpm.rsa import RsaPublic, RsaSignature
 from cloister.protocol import canonical, schema
 from tests.attestation.clouds import (
     AT,
@@ -176,7 +177,7 @@ def test_every_shared_check_is_made_of_these_platforms_too(machine: GcpSnpMachin
     case = good(machine)
     snp = {**shared_cases(machine, case), **quote_cases(machine, case), **register_cases(machine, case)}
     tdx = shared_cases(td, good_td(td))
-    for platform, cases, vendor in (("gcp-snp", snp, snp_checks.NAMES), ("gcp-tdx", tdx, tdx_checks.NAMES)):
+    for platform, cases, vendor in (("gcp-snp", snp, SNP_NAMES), ("gcp-tdx", tdx, TDX_NAMES)):
         verdicts = {name: make().verdict() for name, make in cases.items()}
         assert {name: names(verdict) for name, verdict in verdicts.items()} == {name: [name] for name in cases}
         assert not any(verdict.confidential for verdict in verdicts.values())
@@ -278,7 +279,7 @@ def test_a_certificate_that_names_no_machine_is_refused(machine: GcpSnpMachine) 
     intermediate = good(machine).with_evidence(ak_certificates=(machine.google.vtpm_intermediate,))
     assert "gcp-instance" in names(intermediate.verdict())
     (check,) = (check for check in intermediate.verdict().checks if check.name == "gcp-production")
-    assert (check.outcome, check.reason) == (Outcome.NOT_APPLICABLE, "the certificate names no machine")
+    assert (check.outcome, check.reason) == (CheckOutcome.NOT_APPLICABLE, "the certificate names no machine")
 
 
 def test_every_certificate_of_an_endorsement_s_path_must_be_valid(machine: GcpSnpMachine, td: GcpTd) -> None:
@@ -330,9 +331,9 @@ def test_amd_s_certificates_have_no_place_in_evidence_of_tdx(td: GcpTd) -> None:
 
 
 def technologies(*events: BootEvent) -> list[str]:
-    recorder = Recorder(("gcp-technology",))
+    recorder = Recorder(("gcp-technology",), CHECKS)
     check_technology(recorder, EventLog.parse(encode_event_log(events)))
-    return [check.name for check in recorder.finish() if check.outcome is Outcome.FAILED]
+    return [check.name for check in recorder.finish() if check.outcome is CheckOutcome.FAILED]
 
 
 def test_an_event_that_was_not_extended_says_nothing_of_the_technology() -> None:
@@ -341,10 +342,10 @@ def test_an_event_that_was_not_extended_says_nothing_of_the_technology() -> None
     log = EventLog.parse(encode_event_log((version, snp, BootEvent(0, 0x4, bytes(4)))))
     unsaid, said, separator = (event for event in log.events if event.kind != EV_NO_ACTION)
     for kind, failures in ((said.kind, []), (EV_NO_ACTION, ["gcp-technology"])):
-        recorder = Recorder(("gcp-technology",))
+        recorder = Recorder(("gcp-technology",), CHECKS)
         events = (unsaid, dataclasses.replace(said, kind=kind), separator)
         check_technology(recorder, dataclasses.replace(log, events=events))
-        assert [check.name for check in recorder.finish() if check.outcome is Outcome.FAILED] == failures
+        assert [check.name for check in recorder.finish() if check.outcome is CheckOutcome.FAILED] == failures
 
 
 def test_a_guest_cannot_say_itself_how_its_memory_is_kept() -> None:
@@ -352,7 +353,7 @@ def test_a_guest_cannot_say_itself_how_its_memory_is_kept() -> None:
     _, none, *_ = boot_events(technology=0)
     separator = BootEvent(0, 0x4, bytes(4))
     assert technologies(version, snp, separator) == []
-    recorder = Recorder(("gcp-technology",))
+    recorder = Recorder(("gcp-technology",), CHECKS)
     check_technology(recorder, EventLog.parse(encode_event_log((version, separator))))
     assert [check.found for check in recorder.finish()] == ["nothing"]
     for events in (
@@ -379,9 +380,9 @@ def test_a_guest_cannot_say_itself_how_its_memory_is_kept() -> None:
     ("name", "expected"), [("ubuntu-2404-amd-sevsnp.bin", []), ("cos-101-amd-sev.bin", ["gcp-technology"])]
 )
 def test_logs_of_real_machines_say_how_their_memory_is_kept(name: str, expected: list[str]) -> None:
-    recorder = Recorder(("gcp-technology",))
+    recorder = Recorder(("gcp-technology",), CHECKS)
     check_technology(recorder, EventLog.parse(recorded(f"eventlog/{name}")))
-    assert [check.name for check in recorder.finish() if check.outcome is Outcome.FAILED] == expected
+    assert [check.name for check in recorder.finish() if check.outcome is CheckOutcome.FAILED] == expected
 
 
 def test_an_endorsement_may_come_as_collateral_and_must_come(machine: GcpSnpMachine, td: GcpTd) -> None:
@@ -417,7 +418,7 @@ def test_the_root_of_an_endorsement_may_come_as_collateral(machine: GcpSnpMachin
 
 
 def test_a_verdict_says_which_version_the_firmware_has(machine: GcpSnpMachine) -> None:
-    for svn, outcome in ((SVN - 1, Outcome.FAILED), (SVN, Outcome.PASSED), (SVN + 1, Outcome.PASSED)):
+    for svn, outcome in ((SVN - 1, CheckOutcome.FAILED), (SVN, CheckOutcome.PASSED), (SVN + 1, CheckOutcome.PASSED)):
         (check,) = (one for one in endorsed(machine, svn=svn).verdict().checks if one.name == "gcp-firmware-svn")
         assert (check.outcome, check.expected, check.found) == (outcome, f"at least {SVN}", str(svn))
 
@@ -442,7 +443,7 @@ def test_an_endorsement_without_a_path_has_no_time_to_be_judged(td: GcpTd) -> No
     assert names(forged) == ["gcp-endorsement-path"]
     (check,) = (check for check in forged.checks if check.name == "gcp-endorsement-validity")
     assert (check.outcome, check.reason) == (
-        Outcome.NOT_APPLICABLE,
+        CheckOutcome.NOT_APPLICABLE,
         "there is no path whose certificates could be judged",
     )
 
@@ -460,7 +461,7 @@ def test_a_register_that_the_policy_pins_is_judged(td: GcpTd) -> None:
     case = good_td(td).but(policy=td.policy(images=(dataclasses.replace(image, tdx=reference),)))
     verdict = case.verdict()
     assert verdict.accepted
-    assert next(check for check in verdict.checks if check.name == "tdx-rtmr-0").outcome is Outcome.PASSED
+    assert next(check for check in verdict.checks if check.name == "tdx-rtmr-0").outcome is CheckOutcome.PASSED
 
 
 def test_both_bindings_must_be_of_one_session(machine: GcpSnpMachine) -> None:
@@ -506,7 +507,7 @@ def test_one_flipped_bit_of_every_bound_byte_is_refused(machine: GcpSnpMachine, 
 def test_the_quote_of_a_real_vtpm_passes_with_its_own_nonce_alone() -> None:
     parts = dict(_fields(recorded("tpm/gce-cos-85-nonce9009.pb"), keep=(1, 2, 3)))
     log = EventLog.parse(parts[3][0])
-    public = tpm_rsa.RsaPublic.parse(parts[1][0])
+    public = RsaPublic.parse(parts[1][0])
     key = rsa.RSAPublicNumbers(public.exponent, int.from_bytes(public.modulus)).public_key()
     assert public.attributes & structures.AK_REQUIRED == structures.AK_REQUIRED
     judged = 0
@@ -520,12 +521,12 @@ def test_the_quote_of_a_real_vtpm_passes_with_its_own_nonce_alone() -> None:
         for entry in bank[2]:
             pair = dict(_fields(entry))
             pcrs[pair.get(1, [0])[0]] = pair[2][0]
-        structure = tpm_rsa.RsaSignature.parse(signature)
+        structure = RsaSignature.parse(signature)
 
         def failed(nonce: bytes, data: bytes = attest, values: Mapping[int, bytes] = pcrs, one: Any = structure) -> Any:
-            recorder = Recorder(QUOTE)
+            recorder = Recorder(QUOTE, CHECKS)
             vtpm.check_signed_quote(recorder, data, one, key, values, nonce)
-            return [check.name for check in recorder.finish() if check.outcome is Outcome.FAILED]
+            return [check.name for check in recorder.finish() if check.outcome is CheckOutcome.FAILED]
 
         assert failed(b"\x90\x09") == []
         assert failed(b"\x90\x0a") == ["quote-binding"]

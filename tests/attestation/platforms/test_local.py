@@ -12,27 +12,21 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cloister.attestation import verify as verifier
+from cloister.attestation import verifier as verifier
+from cloister.attestation.binding import ReceiptBinding, SessionBinding
 from cloister.attestation.checks import CHECKS_OF, COMMON
-from cloister.attestation.collateral_source import InMemory
+from cloister.attestation.collateral_source import CERTIFICATE, CollateralItem, InMemory
 from cloister.attestation.errors import MalformedEvidence, PolicyError
-from cloister.attestation.evidence import (
-    CERTIFICATE,
-    CollateralItem,
-    Evidence,
-    Platform,
-    ReceiptBinding,
-    SessionBinding,
-)
+from cloister.attestation.evidence import Evidence, Platform
 from cloister.attestation.policy.images import ImageReference
 from cloister.attestation.policy.policy import LocalPolicy, Policy
-from cloister.attestation.result import Outcome, Verdict
-from cloister.attestation.snp.policy import KINDS, SnpPolicy
+from cloister.attestation.result import CheckOutcome, Verdict
+from cloister.attestation.snp.policy import TCB_KINDS, SnpPolicy
 from cloister.attestation.snp.products import ProductLine, TcbVersion
 from cloister.attestation.testkit import Authority, BootEvent, LocalMachine, SoftwareTpm, encode_event_log
 from cloister.attestation.tpm import runtimelog, structures
-from cloister.attestation.tpm.runtimelog import Kind, Measurement
-from cloister.attestation.verify import ReceiptPurpose, RecordingPurpose, SessionPurpose, verify
+from cloister.attestation.tpm.runtimelog import Measurement, MeasurementKind
+from cloister.attestation.verifier import ReceiptPurpose, RecordingPurpose, SessionPurpose, verify
 from cloister.errors import ProofError
 from cloister.protocol import canonical, schema
 from tests.attestation.wording import require_words
@@ -172,9 +166,11 @@ CASES: Mapping[str, Callable[[LocalMachine], Case]] = {
     "cvm": lambda m: other_configuration(m, cvms=("second", "third")),
     "owners": lambda m: other_configuration(m, owners=(OTHER.hex(),)),
     "runtime-log": lambda m: measured(m, *reversed(entries(m))),
-    "runtime-boot-configuration": lambda m: measured(m, Measurement(Kind.BOOT_CONFIGURATION, OTHER), *entries(m)[1:]),
-    "runtime-agent": lambda m: measured(m, entries(m)[0], Measurement(Kind.AGENT, OTHER), entries(m)[2]),
-    "runtime-manifest": lambda m: measured(m, *entries(m)[:2], Measurement(Kind.MANIFEST, OTHER)),
+    "runtime-boot-configuration": lambda m: measured(
+        m, Measurement(MeasurementKind.BOOT_CONFIGURATION, OTHER), *entries(m)[1:]
+    ),
+    "runtime-agent": lambda m: measured(m, entries(m)[0], Measurement(MeasurementKind.AGENT, OTHER), entries(m)[2]),
+    "runtime-manifest": lambda m: measured(m, *entries(m)[:2], Measurement(MeasurementKind.MANIFEST, OTHER)),
     "quote-magic": lambda m: attested(m, magic=0xFF544348),
     "quote-type": lambda m: attested(m, kind=0x8017),
     "quote-signer": lambda m: attested(m, qualified_signer=b"\x00\x0b" + OTHER),
@@ -237,7 +233,7 @@ def test_valid_evidence_is_accepted_and_said_to_be_not_confidential(
 
 def test_registers_of_the_platform_are_named_as_not_judged(machine: LocalMachine) -> None:
     verdict = good(machine).verdict()
-    open_ = {check.name for check in verdict.checks if check.outcome is Outcome.NOT_APPLICABLE}
+    open_ = {check.name for check in verdict.checks if check.outcome is CheckOutcome.NOT_APPLICABLE}
     assert {f"pcr-{index}" for index in (0, 1, 3, 5)} <= open_
     assert {"pcr-2", "pcr-4", "pcr-9", "pcr-11", "pcr-12", "pcr-13", "pcr-15"}.isdisjoint(open_)
 
@@ -282,7 +278,7 @@ def test_an_event_log_key_that_is_not_ed25519_is_malformed(machine: LocalMachine
 def test_an_accepted_platform_that_this_version_cannot_judge_is_named_as_such(
     machine: LocalMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verifier, "_JUDGES", {})
+    monkeypatch.setattr(verifier, "_APPRAISE", {})
     (failure,) = good(machine).verdict().failures
     assert (failure.expected, failure.found) == ("local", "local, which this version cannot judge")
 
@@ -291,7 +287,7 @@ def test_pinned_registers_are_judged(machine: LocalMachine) -> None:
     pins = {index: machine.pcrs()[index] for index in (0, 7)}
     verdict = good(machine).but(policy=machine.policy(platform_pcrs=pins, secure_boot=True)).verdict()
     assert verdict.accepted
-    passed = {check.name for check in verdict.checks if check.outcome is Outcome.PASSED}
+    passed = {check.name for check in verdict.checks if check.outcome is CheckOutcome.PASSED}
     assert {"pcr-0", "pcr-7"} <= passed
 
 
@@ -359,7 +355,7 @@ def test_a_part_of_another_platform_is_refused(machine: LocalMachine) -> None:
 def test_a_policy_for_other_platforms_refuses_a_local_machine(machine: LocalMachine) -> None:
     image = dataclasses.replace(machine.image(), launch_digests=(b"d" * 48,))
     level = TcbVersion(boot_loader=4, tee=0, snp=24, microcode=219)
-    section = SnpPolicy({ProductLine.MILAN: dict.fromkeys(KINDS, level)})
+    section = SnpPolicy({ProductLine.MILAN: dict.fromkeys(TCB_KINDS, level)})
     policy = machine.policy(platforms=(Platform.SEV_SNP,), allow_local=False, local=None, images=(image,), snp=section)
     verdict = good(machine).but(policy=policy).verdict()
     assert names(verdict) == ["platform"]

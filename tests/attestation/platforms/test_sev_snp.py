@@ -9,18 +9,18 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cloister.attestation.checks import CHECKS_OF
-from cloister.attestation.collateral_source import InMemory
-from cloister.attestation.evidence import CERTIFICATE, CRL, Evidence
+from cloister.attestation.collateral_source import CERTIFICATE, CRL, InMemory
+from cloister.attestation.evidence import Evidence
 from cloister.attestation.instances import Instances
-from cloister.attestation.result import Outcome, Verdict
+from cloister.attestation.result import CheckOutcome, Verdict
 from cloister.attestation.roots import VENDORS
-from cloister.attestation.snp.policy import KINDS
+from cloister.attestation.snp.policy import TCB_KINDS
 from cloister.attestation.snp.products import ProductLine, TcbVersion
 from cloister.attestation.snp.report import PlatformBit, PolicyBit, SigningKey
 from cloister.attestation.snp.table import CRL as CRL_GUID
 from cloister.attestation.snp.table import CertificateTable
 from cloister.attestation.testkit import Amd, LocalMachine, Processor, SnpMachine
-from cloister.attestation.tpm.runtimelog import Kind, Measurement
+from cloister.attestation.tpm.runtimelog import Measurement, MeasurementKind
 from cloister.protocol import schema
 from tests.attestation.clouds import AT, BINDING, MANIFEST, OTHER, OTHER_384, RECEIPT, SESSION, Case, names
 from tests.attestation.wording import require_words
@@ -90,7 +90,7 @@ def above(machine: SnpMachine, kind: str) -> Case:
     """The policy wants newer microcode in one of the TCB versions."""
     line, tcb = machine.processor.amd.line, machine.processor.tcb
     newer = dataclasses.replace(tcb, microcode=tcb.microcode + 1)
-    return demanding(machine, minimum_tcb={line: {**dict.fromkeys(KINDS, tcb), kind: newer}})
+    return demanding(machine, minimum_tcb={line: {**dict.fromkeys(TCB_KINDS, tcb), kind: newer}})
 
 
 def unlike(machine: SnpMachine, **levels: int) -> bytes:
@@ -106,7 +106,7 @@ def other_key(machine: SnpMachine) -> Case:
 
 def other_line(machine: SnpMachine) -> Case:
     level = TcbVersion(boot_loader=0, tee=0, snp=0, microcode=0)
-    return demanding(machine, minimum_tcb={ProductLine.GENOA: dict.fromkeys(KINDS, level)})
+    return demanding(machine, minimum_tcb={ProductLine.GENOA: dict.fromkeys(TCB_KINDS, level)})
 
 
 CLOUD: Mapping[str, Any] = {"allow_vlek": True, "vlek_clouds": ("CN=cloud.example",)}
@@ -131,10 +131,14 @@ CASES: Mapping[str, Callable[[SnpMachine], Case]] = {
     "owners": lambda m: configured(m, owners=(OTHER.hex(),)),
     "runtime-log": lambda m: changed(m, runtime_log=tuple(reversed(entries(m)))),
     "runtime-boot-configuration": lambda m: changed(
-        m, runtime_log=(Measurement(Kind.BOOT_CONFIGURATION, OTHER), *entries(m)[1:])
+        m, runtime_log=(Measurement(MeasurementKind.BOOT_CONFIGURATION, OTHER), *entries(m)[1:])
     ),
-    "runtime-agent": lambda m: changed(m, runtime_log=(entries(m)[0], Measurement(Kind.AGENT, OTHER), entries(m)[2])),
-    "runtime-manifest": lambda m: changed(m, runtime_log=(*entries(m)[:2], Measurement(Kind.MANIFEST, OTHER))),
+    "runtime-agent": lambda m: changed(
+        m, runtime_log=(entries(m)[0], Measurement(MeasurementKind.AGENT, OTHER), entries(m)[2])
+    ),
+    "runtime-manifest": lambda m: changed(
+        m, runtime_log=(*entries(m)[:2], Measurement(MeasurementKind.MANIFEST, OTHER))
+    ),
     "snp-signing-key": signed_for_a_cloud,
     "snp-product": other_line,
     "snp-chain": lambda m: good(m).but(roots=(Amd.create(AT).anchor(),)),
@@ -152,7 +156,7 @@ CASES: Mapping[str, Callable[[SnpMachine], Case]] = {
     "snp-guest-policy": lambda m: reported(m, policy=RESERVED_POLICY_BIT | 1 << PolicyBit.SMT),
     "snp-abi": lambda m: demanding(m, minimum_abi=(1, 0)),
     "snp-platform-info": lambda m: reported(m, platform_info=1 << PlatformBit.SMT_EN),
-    **{f"snp-tcb-{kind}": lambda m, kind=kind: above(m, kind) for kind in KINDS},
+    **{f"snp-tcb-{kind}": lambda m, kind=kind: above(m, kind) for kind in TCB_KINDS},
     "snp-tcb-order": lambda m: reported(m, committed_tcb=unlike(m, microcode=220)),
     "snp-firmware": lambda m: demanding(m, minimum_firmware=(1, 55, 30)),
     "snp-guest-svn": lambda m: demanding(m, minimum_guest_svn=2),
@@ -166,7 +170,7 @@ CASES: Mapping[str, Callable[[SnpMachine], Case]] = {
 
 def reason(verdict: Verdict, name: str) -> str:
     (check,) = (check for check in verdict.checks if check.name == name)
-    assert check.outcome is Outcome.NOT_APPLICABLE
+    assert check.outcome is CheckOutcome.NOT_APPLICABLE
     return check.reason
 
 
@@ -190,7 +194,7 @@ def test_valid_evidence_is_accepted_and_confidential(machine: SnpMachine, make: 
     assert verdict.claims.image == ("base", machine.image().manifest_digest)
     assert verdict.claims.identity["chip_id"] == machine.processor.chip_id.hex()
     assert verdict.claims.identity["crl"].startswith("of 2026-02-28")
-    open_ = {check.name for check in verdict.checks if check.outcome is Outcome.NOT_APPLICABLE}
+    open_ = {check.name for check in verdict.checks if check.outcome is CheckOutcome.NOT_APPLICABLE}
     assert {name for name in open_ if name.startswith("snp-")} == UNPINNED
     schema.validate("verdict", verdict.value(), what="The verdict")
 
@@ -219,7 +223,7 @@ def test_a_processor_that_is_not_known_is_refused(machine: SnpMachine) -> None:
     verdict = reported(machine, family=0x1B).verdict()
     assert names(verdict) == ["snp-product"]
     assert reason(verdict, "snp-tcb-order") == "the layout of an unknown product is not known"
-    for kind in KINDS:
+    for kind in TCB_KINDS:
         assert reason(verdict, f"snp-tcb-{kind}") == "the policy has no minimum for this product"
     for name in ("snp-chip", "snp-certificate-tcb"):
         assert reason(verdict, name) == "the layout of an unknown product is not known"
@@ -352,7 +356,7 @@ def test_a_host_cannot_report_more_than_is_committed(machine: SnpMachine) -> Non
     line, tcb = machine.processor.amd.line, machine.processor.tcb
     lower = dataclasses.replace(tcb, microcode=tcb.microcode - 1)
     case = reported(machine, committed_tcb=unlike(machine, microcode=tcb.microcode - 1))
-    minimum = {line: {**dict.fromkeys(KINDS, tcb), "committed": lower}}
+    minimum = {line: {**dict.fromkeys(TCB_KINDS, tcb), "committed": lower}}
     verdict = case.but(policy=machine.policy(snp=machine.section(minimum_tcb=minimum))).verdict()
     assert names(verdict) == ["snp-tcb-order"]
 

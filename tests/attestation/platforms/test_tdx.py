@@ -10,33 +10,24 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cloister.attestation.binding import ReceiptBinding, SessionBinding
 from cloister.attestation.checks import CHECKS_OF
-from cloister.attestation.collateral_source import InMemory
+from cloister.attestation.collateral_source import CERTIFICATE, CRL, QE_IDENTITY, TCB_INFO, CollateralItem, InMemory
 from cloister.attestation.errors import MalformedEvidence, PolicyError
-from cloister.attestation.evidence import (
-    CERTIFICATE,
-    CRL,
-    QE_IDENTITY,
-    TCB_INFO,
-    CollateralItem,
-    Evidence,
-    Platform,
-    ReceiptBinding,
-    SessionBinding,
-)
+from cloister.attestation.evidence import Evidence, Platform
 from cloister.attestation.instances import Instances
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.raw import RawTdx, verify_raw
-from cloister.attestation.result import Outcome, Verdict
+from cloister.attestation.raw_evidence import RawTdx, verify_raw
+from cloister.attestation.result import CheckOutcome, Verdict
 from cloister.attestation.roots import Anchor
-from cloister.attestation.tdx.collateral import TcbStatus
-from cloister.attestation.tdx.pck import PCK_ISSUERS, PCK_NAME, SIGNER_NAME
+from cloister.attestation.tdx.certificates import PCK_ISSUERS, PCK_NAME, SIGNER_NAME
 from cloister.attestation.tdx.policy import TdxPolicy
+from cloister.attestation.tdx.tcb_info import TcbStatus
 from cloister.attestation.testkit import BootEvent, Intel, Td, encode_ccel
 from cloister.attestation.testkit.intel import ROOT_NAME, certify
-from cloister.attestation.tpm.runtimelog import Kind, Measurement
-from cloister.attestation.verify import ReceiptPurpose, SessionPurpose, verify
-from cloister.attestation.x509.x509 import Certificate
+from cloister.attestation.tpm.runtimelog import Measurement, MeasurementKind
+from cloister.attestation.verifier import ReceiptPurpose, SessionPurpose, verify
+from cloister.attestation.x509.certificate import Certificate
 from cloister.protocol import canonical, schema
 from tests.attestation.wording import require_words
 
@@ -251,9 +242,11 @@ CASES: Mapping[str, Callable[[Td], Case]] = {
     "cvm": lambda t: other_configuration(t, cvms=("another",)),
     "owners": lambda t: other_configuration(t, owners=(OTHER.hex(),)),
     "runtime-log": lambda t: measured(t, *log_of(t)[::-1]),
-    "runtime-boot-configuration": lambda t: measured(t, Measurement(Kind.BOOT_CONFIGURATION, OTHER), *log_of(t)[1:]),
-    "runtime-agent": lambda t: measured(t, log_of(t)[0], Measurement(Kind.AGENT, OTHER), log_of(t)[2]),
-    "runtime-manifest": lambda t: measured(t, *log_of(t)[:2], Measurement(Kind.MANIFEST, OTHER)),
+    "runtime-boot-configuration": lambda t: measured(
+        t, Measurement(MeasurementKind.BOOT_CONFIGURATION, OTHER), *log_of(t)[1:]
+    ),
+    "runtime-agent": lambda t: measured(t, log_of(t)[0], Measurement(MeasurementKind.AGENT, OTHER), log_of(t)[2]),
+    "runtime-manifest": lambda t: measured(t, *log_of(t)[:2], Measurement(MeasurementKind.MANIFEST, OTHER)),
     "tdx-qe-vendor": other_vendor,
     "tdx-quote-signature": lambda t: flipped(t, 4 + 63),
     "tdx-attestation-key": lambda t: enclave(t, report_data=OTHER + bytes(32)),
@@ -407,7 +400,7 @@ def test_a_td_report_1_0_is_judged_and_names_no_service_td(td: Td) -> None:
     verdict = reported(td, tee_tcb_svn2=None, mr_service_td=None).verdict()
     assert verdict.accepted
     (check,) = [check for check in verdict.checks if check.name == "tdx-service-td"]
-    assert check.outcome is Outcome.NOT_APPLICABLE
+    assert check.outcome is CheckOutcome.NOT_APPLICABLE
 
 
 def test_a_debug_image_that_the_policy_allows_is_not_confidential(td: Td) -> None:
@@ -478,7 +471,7 @@ def test_a_missing_list_is_refused_unless_the_policy_does_without(td: Td) -> Non
     assert names(bare.verdict()) == ["tdx-pck-revocation", "tdx-ca-revocation"]
     verdict = bare.but(policy=td.policy(tdx=TdxPolicy(require_crl=False))).verdict()
     assert verdict.accepted
-    open_ = {check.name for check in verdict.checks if check.outcome is Outcome.NOT_APPLICABLE}
+    open_ = {check.name for check in verdict.checks if check.outcome is CheckOutcome.NOT_APPLICABLE}
     assert {"tdx-pck-revocation", "tdx-ca-revocation"} <= open_
 
 
@@ -758,7 +751,7 @@ def test_without_a_path_nothing_is_said_of_its_certificates(td: Td) -> None:
     verdict = foreign_pck(td).verdict()
     outcomes = {check.name: check.outcome for check in verdict.checks}
     for name in ("tdx-pck-validity", "tdx-pck-revocation", "tdx-ca-revocation"):
-        assert outcomes[name] is Outcome.NOT_APPLICABLE
+        assert outcomes[name] is CheckOutcome.NOT_APPLICABLE
 
 
 def test_a_module_with_other_attributes_than_published_is_refused(td: Td) -> None:

@@ -13,17 +13,17 @@ from cloister.attestation.gcp.policy import GcpPolicy
 from cloister.attestation.instances import GcpInstance, Instances
 from cloister.attestation.policy.images import ImageReference
 from cloister.attestation.policy.policy import MAX_SIZE, ConfigurationPolicy, Policy
-from cloister.attestation.snp.policy import KINDS, SnpPolicy
+from cloister.attestation.snp.policy import TCB_KINDS, SnpPolicy
 from cloister.attestation.snp.products import ProductLine, TcbVersion
-from cloister.attestation.tdx.collateral import TcbStatus
 from cloister.attestation.tdx.policy import TdxPolicy, TdxReference
-from cloister.attestation.tdx.tcb import Evaluation
+from cloister.attestation.tdx.tcb_info import TcbStatus
+from cloister.attestation.tdx.tcb_status import Evaluation
 from cloister.attestation.testkit import LocalMachine
 from cloister.protocol import canonical
 from cloister.protocol.canonical import FormatError
 
 LOCAL = LocalMachine.create(datetime(2026, 3, 1, tzinfo=UTC)).policy()
-SNP = SnpPolicy({ProductLine.MILAN: dict.fromkeys(KINDS, TcbVersion(3, 0, 8, 115))})
+SNP = SnpPolicy({ProductLine.MILAN: dict.fromkeys(TCB_KINDS, TcbVersion(3, 0, 8, 115))})
 AZURE_SNP, AZURE_TDX = AzureSnpPolicy((b"k" * 48,), 1), AzureTdxPolicy((b"m" * 48,), (b"s" * 48,))
 IMAGE = ImageReference(
     "base",
@@ -227,13 +227,13 @@ def test_the_strict_tdx_policy_allows_exactly_these_attributes() -> None:
 def test_what_became_known_since_the_day_of_the_policy_is_forgiven(days: int, accepted: bool) -> None:
     section = TdxPolicy(up_to_date_as_of=date(2026, 1, 11), grace_days=10)
     since = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=days)
-    platform = Evaluation(TcbStatus.OUT_OF_DATE, out_of_date_since=since, otherwise=TcbStatus.UP_TO_DATE)
+    platform = Evaluation(TcbStatus.OUT_OF_DATE, out_of_date_since=since, status_without_update=TcbStatus.UP_TO_DATE)
     assert section.accepts(platform) is accepted
 
 
 def test_without_the_day_that_it_is_out_of_date_since_nothing_is_forgiven() -> None:
     section = TdxPolicy(up_to_date_as_of=date(2026, 1, 11))
-    assert not section.accepts(Evaluation(TcbStatus.OUT_OF_DATE, otherwise=TcbStatus.UP_TO_DATE))
+    assert not section.accepts(Evaluation(TcbStatus.OUT_OF_DATE, status_without_update=TcbStatus.UP_TO_DATE))
 
 
 def test_a_day_that_no_calendar_has_is_refused() -> None:

@@ -16,7 +16,7 @@ from cloister.attestation.snp.extensions import CSP_ID, HWID, LEVELS, PRODUCT_NA
 from cloister.attestation.snp.products import ProductLine, TcbVersion
 from cloister.attestation.snp.report import SigningKey
 from cloister.attestation.testkit import Processor, SnpMachine
-from cloister.attestation.verify import SessionPurpose, verify
+from cloister.attestation.verifier import SessionPurpose, verify
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PROCESSOR = Processor.create(AT)

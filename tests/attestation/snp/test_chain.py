@@ -9,16 +9,17 @@ from cryptography import x509 as library
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from cloister.attestation.evidence import CERTIFICATE
-from cloister.attestation.result import Outcome, Recorder
-from cloister.attestation.snp import chain
+from cloister.attestation.checks import CHECKS
+from cloister.attestation.collateral_source import CERTIFICATE
+from cloister.attestation.result import CheckOutcome, Recorder
 from cloister.attestation.snp.certificates import EndorsementCertificate, is_endorsement
-from cloister.attestation.snp.policy import KINDS, SnpPolicy
+from cloister.attestation.snp.chain import check_period, check_revocation, find_chain
+from cloister.attestation.snp.policy import TCB_KINDS, SnpPolicy
 from cloister.attestation.snp.products import ProductLine
 from cloister.attestation.snp.report import SigningKey
 from cloister.attestation.testkit import Processor
+from cloister.attestation.x509.certificate import Certificate
 from cloister.attestation.x509.crl import RevocationList
-from cloister.attestation.x509.x509 import Certificate
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PROCESSORS = {line: Processor.create(AT, line) for line in ProductLine}
@@ -38,39 +39,39 @@ def test_of_all_roots_the_one_of_the_line_counts(line: ProductLine) -> None:
     leaf = EndorsementCertificate.parse(processor.certificate)
     issuers = issuers_of(processor)
     for order in itertools.permutations(ANCHORS.values()):
-        found, why = chain.find(leaf, issuers, order)
+        found, why = find_chain(leaf, issuers, order)
         assert found is not None, why
         assert found.root.der == processor.amd.root
     without = [anchor for other, anchor in ANCHORS.items() if other is not line]
-    assert chain.find(leaf, issuers, without) == (None, f"no root key of {line} is pinned")
+    assert find_chain(leaf, issuers, without) == (None, f"no root key of {line} is pinned")
 
 
 @pytest.mark.parametrize("name", ["SEV-Genoa", "SEV-Milan2", "SEV-VLEK-Milan", "ARK-Milan", ""])
 def test_a_leaf_names_the_signer_of_its_kind_and_line(name: str) -> None:
     leaf = dataclasses.replace(LEAF, issuer_name=name)
-    found = chain.find(leaf, issuers_of(MILAN), tuple(ANCHORS.values()))
+    found = find_chain(leaf, issuers_of(MILAN), tuple(ANCHORS.values()))
     assert found == (None, f"the certificate's issuer is {name}, must be SEV-Milan")
 
 
 @pytest.mark.parametrize("line", [ProductLine.GENOA, ProductLine.TURIN])
 def test_certificates_of_other_names_are_not_tried(line: ProductLine) -> None:
     others = [*issuers_of(PROCESSORS[line]), Certificate.parse(MILAN.amd.root)]
-    assert chain.find(LEAF, others, tuple(ANCHORS.values())) == (None, "no certificate of SEV-Milan came")
+    assert find_chain(LEAF, others, tuple(ANCHORS.values())) == (None, "no certificate of SEV-Milan came")
 
 
 def test_the_order_of_certificates_does_not_matter() -> None:
     every = [one for processor in PROCESSORS.values() for one in issuers_of(processor)]
     for order in (every, every[::-1]):
-        found, why = chain.find(LEAF, order, tuple(ANCHORS.values()))
+        found, why = find_chain(LEAF, order, tuple(ANCHORS.values()))
         assert found is not None, why
 
 
 def test_the_verdict_says_that_all_certificates_are_valid() -> None:
-    checks = Recorder(("snp-validity",))
-    found, _ = chain.find(LEAF, issuers_of(MILAN), (ANCHORS[ProductLine.MILAN],))
-    chain.check_period(checks, found, AT)
+    checks = Recorder(("snp-validity",), CHECKS)
+    found, _ = find_chain(LEAF, issuers_of(MILAN), (ANCHORS[ProductLine.MILAN],))
+    check_period(checks, found, AT)
     (check,) = checks.finish()
-    assert (check.outcome, check.found) == (Outcome.PASSED, "all three are valid at 2026-03-01T12:00:00.000Z")
+    assert (check.outcome, check.found) == (CheckOutcome.PASSED, "all three are valid at 2026-03-01T12:00:00.000Z")
 
 
 @pytest.mark.parametrize(("exponent", "accepted"), [(2**32 - 5, True), (2**32 + 15, False)])
@@ -114,81 +115,84 @@ def test_no_authority_stands_between_signer_and_root() -> None:
         issued(name, between_key.public_key(), root.subject, MILAN.amd.root_key),
         Certificate.parse(MILAN.amd.root),
     ]
-    found, why = chain.find(LEAF, longer, (ANCHORS[ProductLine.MILAN],))
+    found, why = find_chain(LEAF, longer, (ANCHORS[ProductLine.MILAN],))
     assert found is None and why
 
 
-def revocation(crl: bytes, **changes: int) -> dict[str, tuple[Outcome, str]]:
+def revocation(crl: bytes, **changes: int) -> dict[str, tuple[CheckOutcome, str]]:
     """Outcome and found of the two checks."""
-    checks = Recorder(("snp-crl", "snp-revocation"))
-    found, _ = chain.find(LEAF, issuers_of(MILAN), (ANCHORS[ProductLine.MILAN],))
-    section = SnpPolicy({ProductLine.MILAN: dict.fromkeys(KINDS, MILAN.tcb)}, **changes)
-    chain.check_revocation(checks, found, [RevocationList.parse(crl)], section, AT)
+    checks = Recorder(("snp-crl", "snp-revocation"), CHECKS)
+    found, _ = find_chain(LEAF, issuers_of(MILAN), (ANCHORS[ProductLine.MILAN],))
+    section = SnpPolicy({ProductLine.MILAN: dict.fromkeys(TCB_KINDS, MILAN.tcb)}, **changes)
+    check_revocation(checks, found, [RevocationList.parse(crl)], section, AT)
     return {check.name: (check.outcome, check.found) for check in checks.finish()}
 
 
 def test_a_list_may_be_younger_than_the_policy_demands() -> None:
-    for hours, outcome in ((0, Outcome.PASSED), (47, Outcome.PASSED), (48, Outcome.PASSED), (49, Outcome.FAILED)):
+    for hours, outcome in (
+        (0, CheckOutcome.PASSED),
+        (47, CheckOutcome.PASSED),
+        (48, CheckOutcome.PASSED),
+        (49, CheckOutcome.FAILED),
+    ):
         crl = MILAN.amd.crl(this_update=AT - timedelta(hours=hours), next_update=AT + timedelta(days=30))
         assert revocation(crl, max_crl_age_days=2)["snp-crl"][0] is outcome
 
 
 def test_the_verdict_says_which_authority_is_revoked() -> None:
     good = revocation(MILAN.amd.crl())
-    assert good["snp-revocation"] == (Outcome.PASSED, "none of them")
+    assert good["snp-revocation"] == (CheckOutcome.PASSED, "none of them")
     serials = [issuer.parsed.serial_number for issuer in issuers_of(MILAN)]
     bad = revocation(MILAN.amd.crl(revoked=serials))
-    assert bad["snp-revocation"] == (Outcome.FAILED, "the signing authority and the root revoked")
-    assert bad["snp-crl"][0] is Outcome.PASSED
+    assert bad["snp-revocation"] == (CheckOutcome.FAILED, "the signing authority and the root revoked")
+    assert bad["snp-crl"][0] is CheckOutcome.PASSED
 
 
 @pytest.mark.parametrize(("member", "name"), [("signer", "its signer"), ("root", "the root")])
 def test_every_certificate_of_the_chain_must_be_valid(member: str, name: str) -> None:
     second = timedelta(seconds=1)
-    found, _ = chain.find(LEAF, issuers_of(MILAN), (ANCHORS[ProductLine.MILAN],))
+    found, _ = find_chain(LEAF, issuers_of(MILAN), (ANCHORS[ProductLine.MILAN],))
     assert found is not None
     for change, outcome in (
-        ({"not_after": AT}, Outcome.PASSED),
-        ({"not_after": AT - second}, Outcome.FAILED),
-        ({"not_before": AT}, Outcome.PASSED),
-        ({"not_before": AT + second}, Outcome.FAILED),
+        ({"not_after": AT}, CheckOutcome.PASSED),
+        ({"not_after": AT - second}, CheckOutcome.FAILED),
+        ({"not_before": AT}, CheckOutcome.PASSED),
+        ({"not_before": AT + second}, CheckOutcome.FAILED),
     ):
-        checks = Recorder(("snp-validity",))
+        checks = Recorder(("snp-validity",), CHECKS)
         changed = dataclasses.replace(getattr(found, member), **change)
-        chain.check_period(checks, dataclasses.replace(found, **{member: changed}), AT)
+        check_period(checks, dataclasses.replace(found, **{member: changed}), AT)
         (check,) = checks.finish()
         assert check.outcome is outcome
-        if outcome is Outcome.FAILED:
+        if outcome is CheckOutcome.FAILED:
             assert check.found.startswith(f"{name} is valid from ")
 
 
 def test_a_certificate_for_another_kind_of_processor_has_no_chain() -> None:
     leaf = dataclasses.replace(LEAF, amd=dataclasses.replace(LEAF.amd, product_name="Rome-B0"))
-    found = chain.find(leaf, issuers_of(MILAN), tuple(ANCHORS.values()))
+    found = find_chain(leaf, issuers_of(MILAN), tuple(ANCHORS.values()))
     assert found == (None, "the certificate is for 'Rome-B0', which is no product line that is known")
 
 
 def test_without_a_chain_neither_time_nor_lists_are_judged() -> None:
-    checks = Recorder(("snp-validity", "snp-crl", "snp-revocation"))
-    chain.check_period(checks, None, AT)
-    assert chain.check_revocation(checks, None, [], SnpPolicy({}), AT) == ""
+    checks = Recorder(("snp-validity", "snp-crl", "snp-revocation"), CHECKS)
+    check_period(checks, None, AT)
+    assert check_revocation(checks, None, [], SnpPolicy({}), AT) == ""
     assert [(check.outcome, check.reason) for check in checks.finish()] == [
-        (Outcome.NOT_APPLICABLE, "there is no chain whose certificates could be judged"),
-        (Outcome.NOT_APPLICABLE, "there is no chain whose certificates could be revoked"),
-        (Outcome.NOT_APPLICABLE, "there is no chain whose certificates could be revoked"),
+        (CheckOutcome.NOT_APPLICABLE, "there is no chain whose certificates could be judged"),
+        (CheckOutcome.NOT_APPLICABLE, "there is no chain whose certificates could be revoked"),
+        (CheckOutcome.NOT_APPLICABLE, "there is no chain whose certificates could be revoked"),
     ]
 
 
 def test_a_list_that_has_run_out_shows_of_no_certificate_that_it_is_not_revoked() -> None:
     old = MILAN.amd.crl(this_update=AT - timedelta(days=400))
-    assert revocation(old, require_crl=False)["snp-revocation"] == (Outcome.NOT_APPLICABLE, "")
-    assert revocation(old, max_crl_age_days=2)["snp-crl"][0] is Outcome.FAILED
+    assert revocation(old, require_crl=False)["snp-revocation"] == (CheckOutcome.NOT_APPLICABLE, "")
+    assert revocation(old, max_crl_age_days=2)["snp-crl"][0] is CheckOutcome.FAILED
 
 
 def test_the_verdict_says_how_old_a_list_may_be() -> None:
-    checks = Recorder(("snp-crl", "snp-revocation"))
-    found, _ = chain.find(LEAF, issuers_of(MILAN), (ANCHORS[ProductLine.MILAN],))
-    chain.check_revocation(
-        checks, found, [RevocationList.parse(MILAN.amd.crl())], SnpPolicy({}, max_crl_age_days=2), AT
-    )
+    checks = Recorder(("snp-crl", "snp-revocation"), CHECKS)
+    found, _ = find_chain(LEAF, issuers_of(MILAN), (ANCHORS[ProductLine.MILAN],))
+    check_revocation(checks, found, [RevocationList.parse(MILAN.amd.crl())], SnpPolicy({}, max_crl_age_days=2), AT)
     assert checks.finish()[0].expected.endswith("current at 2026-03-01T12:00:00.000Z, at most 2 days old")

@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cloister.attestation.checks import CHECKS
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.result import Outcome, Recorder
+from cloister.attestation.result import CheckOutcome, Recorder
 from cloister.attestation.snp.certificates import EndorsementCertificate, is_endorsement
-from cloister.attestation.snp.checks import NAMES
-from cloister.attestation.snp.report import SIZE, Report
+from cloister.attestation.snp.checks import SNP_NAMES
+from cloister.attestation.snp.collateral import AmdCollateral
+from cloister.attestation.snp.report import SIZE, SnpReport
 from cloister.attestation.snp.table import CertificateTable
-from cloister.attestation.snp.verify import check_report, collect
+from cloister.attestation.snp.verify import check_report
 from cloister.attestation.testkit import Processor, SnpMachine
 from cloister.attestation.x509.der import DerReader
 
@@ -34,18 +36,17 @@ def accepted(
     report: bytes = REPORT, leaf: bytes = PROCESSOR.certificate, signer: bytes = SIGNER, crl: bytes = LIST
 ) -> bool:
     """Whether every check of the report passes. Raises MalformedEvidence, as the verifier does."""
-    checks = Recorder(NAMES)
+    checks = Recorder(SNP_NAMES, CHECKS)
     check_report(
         checks,
-        Report.parse(report),
-        (leaf, signer, ROOT),
-        (crl,),
+        SnpReport.parse(report),
+        AmdCollateral.parse((leaf, signer, ROOT), (crl,)),
         MACHINE.section(),
         report_data=b"r" * 64,
         at=AT,
         anchors=(PROCESSOR.amd.anchor(),),
     )
-    return all(check.outcome is not Outcome.FAILED for check in checks.finish())
+    return all(check.outcome is not CheckOutcome.FAILED for check in checks.finish())
 
 
 def flips(data: bytes) -> list[bytes]:
@@ -82,7 +83,7 @@ def test_a_flipped_bit_is_refused(judge: Callable[[bytes], bool], data: bytes) -
 @pytest.mark.parametrize(
     ("parse", "data"),
     [
-        (Report.parse, REPORT),
+        (SnpReport.parse, REPORT),
         (CertificateTable.parse, PROCESSOR.table()),
         (EndorsementCertificate.parse, PROCESSOR.certificate),
     ],
@@ -98,7 +99,7 @@ def test_what_is_cut_at_any_length_is_malformed(parse: Callable[[bytes], object]
 @given(st.binary(min_size=SIZE, max_size=SIZE) | st.binary(max_size=64))
 def test_any_bytes_are_a_report_or_malformed(data: bytes) -> None:
     try:
-        assert Report.parse(data).data == data
+        assert SnpReport.parse(data).data == data
     except MalformedEvidence:
         pass
 
@@ -157,20 +158,19 @@ def test_a_table_names_nothing_twice_and_nothing_outside() -> None:
 
 def test_many_certificates_cost_little_and_prove_nothing() -> None:
     others = [Processor.create(AT, amd=PROCESSOR.amd).certificate for _ in range(9)]
-    checks = Recorder(NAMES)
-    certificates, crls = collect(PROCESSOR.table(), lambda kind: ())
-    assert crls == ()
+    checks = Recorder(SNP_NAMES, CHECKS)
+    table = CertificateTable.parse(PROCESSOR.table())
+    assert table.crls == ()
     check_report(
         checks,
-        Report.parse(REPORT),
-        (*others, *certificates),
-        (LIST,),
+        SnpReport.parse(REPORT),
+        AmdCollateral.parse((*others, *table.certificates), (LIST,)),
         MACHINE.section(),
         report_data=None,
         at=AT,
         anchors=(PROCESSOR.amd.anchor(),),
     )
-    failed = {check.name for check in checks.finish() if check.outcome is Outcome.FAILED}
+    failed = {check.name for check in checks.finish() if check.outcome is CheckOutcome.FAILED}
     assert "snp-signature" in failed
 
 
@@ -179,4 +179,4 @@ def test_a_machine_may_not_hide_behind_a_report_of_another_size() -> None:
     assert evidence.snp_report is not None
     longer = dataclasses.replace(evidence, snp_report=evidence.snp_report + b"\0")
     with pytest.raises(MalformedEvidence, match="1185 bytes"):
-        Report.parse(longer.snp_report or b"")
+        SnpReport.parse(longer.snp_report or b"")

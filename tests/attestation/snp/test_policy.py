@@ -9,7 +9,7 @@ import pytest
 from cloister.attestation.errors import PolicyError
 from cloister.attestation.evidence import Platform
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.snp.policy import KINDS, SnpPolicy
+from cloister.attestation.snp.policy import TCB_KINDS, SnpPolicy
 from cloister.attestation.snp.products import ProductLine, TcbVersion
 from cloister.attestation.snp.report import PlatformBit, PolicyBit
 from cloister.attestation.testkit import LocalMachine, Processor, SnpMachine
@@ -34,7 +34,7 @@ def parsed(**changes: Any) -> Policy:
 def test_what_is_left_out_is_the_strict_choice() -> None:
     section = SnpPolicy.from_value(MINIMUM)
     level = TcbVersion(**LEVELS)
-    assert section == SnpPolicy({ProductLine.MILAN: dict.fromkeys(KINDS, level)})
+    assert section == SnpPolicy({ProductLine.MILAN: dict.fromkeys(TCB_KINDS, level)})
     assert not any((section.allow_smt, section.allow_cxl, section.allow_tio, section.allow_vlek))
     assert section.require_crl
 
@@ -42,8 +42,8 @@ def test_what_is_left_out_is_the_strict_choice() -> None:
 def test_every_member_is_read_and_written() -> None:
     section = SnpPolicy(
         minimum_tcb={
-            ProductLine.MILAN: {**dict.fromkeys(KINDS, TcbVersion(**LEVELS)), "launch": TcbVersion(**NEWER)},
-            ProductLine.TURIN: dict.fromkeys(KINDS, TcbVersion(**LEVELS, fmc=1)),
+            ProductLine.MILAN: {**dict.fromkeys(TCB_KINDS, TcbVersion(**LEVELS)), "launch": TcbVersion(**NEWER)},
+            ProductLine.TURIN: dict.fromkeys(TCB_KINDS, TcbVersion(**LEVELS, fmc=1)),
         },
         allow_smt=True,
         allow_cxl=True,
@@ -151,7 +151,7 @@ def test_an_empty_minimum_can_be_written_and_is_no_minimum_left_out() -> None:
 
 def test_a_minimum_has_every_kind_of_version() -> None:
     versions = MACHINE.section().minimum_tcb[ProductLine.MILAN]
-    for kind in KINDS:
+    for kind in TCB_KINDS:
         others = {name: version for name, version in versions.items() if name != kind}
         with pytest.raises(PolicyError, match=f"Milan.{kind} must have exactly"):
             SnpPolicy({ProductLine.MILAN: others})

@@ -6,7 +6,7 @@ import pytest
 
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.snp.products import ProductLine, TcbVersion, line_of
-from cloister.attestation.snp.report import FIELDS, SIZE, PlatformBit, PolicyBit, Report, SigningKey
+from cloister.attestation.snp.report import FIELDS, SIZE, PlatformBit, PolicyBit, SigningKey, SnpReport
 from cloister.attestation.testkit import Processor
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -48,7 +48,7 @@ def test_every_field_is_read_from_its_place() -> None:
         "current_mitigations": 11,
         "version": 5,
     }
-    report = Report.parse(MILAN.report(**fields))
+    report = SnpReport.parse(MILAN.report(**fields))
     assert {name: getattr(report, name) for name in fields} == fields
     assert report.abi == (0xAB, 0x1F)
     assert report.policy_bits() == {PolicyBit.SMT, PolicyBit.PAGE_SWAP_DISABLE}
@@ -62,7 +62,7 @@ def test_every_field_is_read_from_its_place() -> None:
 @pytest.mark.parametrize("version", [0, 1, 6, 0x100])
 def test_other_versions_are_malformed(version: int) -> None:
     with pytest.raises(MalformedEvidence, match="only 2 to 5"):
-        Report.parse(MILAN.report(version=version))
+        SnpReport.parse(MILAN.report(version=version))
 
 
 @pytest.mark.parametrize(
@@ -85,10 +85,10 @@ def test_other_versions_are_malformed(version: int) -> None:
 )
 def test_what_a_version_reserves_must_be_zero(version: int, offset: int) -> None:
     data = bytearray(MILAN.report(version=version))
-    Report.parse(bytes(data))
+    SnpReport.parse(bytes(data))
     data[offset] = 1
     with pytest.raises(MalformedEvidence, match="not zero"):
-        Report.parse(bytes(data))
+        SnpReport.parse(bytes(data))
 
 
 @pytest.mark.parametrize(
@@ -106,14 +106,14 @@ def test_what_a_version_reserves_must_be_zero(version: int, offset: int) -> None
 )
 def test_reserved_bits_and_values_are_malformed(fields: dict[str, int], match: str) -> None:
     with pytest.raises(MalformedEvidence, match=match):
-        Report.parse(MILAN.report(**fields))
+        SnpReport.parse(MILAN.report(**fields))
 
 
 def test_a_chip_of_turin_has_eight_bytes() -> None:
-    report = Report.parse(TURIN.report())
+    report = SnpReport.parse(TURIN.report())
     assert report.chip(ProductLine.TURIN) == TURIN.chip_id == bytes(range(1, 9))
     with pytest.raises(MalformedEvidence, match="longer than 8 bytes"):
-        Report.parse(TURIN.report(chip_id=bytes(8) + b"1"))
+        SnpReport.parse(TURIN.report(chip_id=bytes(8) + b"1"))
 
 
 @pytest.mark.parametrize(

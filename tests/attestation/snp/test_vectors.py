@@ -5,15 +5,17 @@ from datetime import UTC, datetime
 
 import pytest
 
+from cloister.attestation.checks import CHECKS
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.result import Check, Outcome, Recorder
+from cloister.attestation.result import Check, CheckOutcome, Recorder
 from cloister.attestation.roots import AMD, VENDORS
-from cloister.attestation.snp.checks import NAMES
-from cloister.attestation.snp.policy import KINDS, SnpPolicy
+from cloister.attestation.snp.checks import SNP_NAMES
+from cloister.attestation.snp.collateral import AmdCollateral
+from cloister.attestation.snp.policy import TCB_KINDS, SnpPolicy
 from cloister.attestation.snp.products import COMPONENTS, ProductLine, TcbVersion
-from cloister.attestation.snp.report import SIGNED_SIZE, SIZE, Report
+from cloister.attestation.snp.report import SIGNED_SIZE, SIZE, SnpReport
 from cloister.attestation.snp.verify import check_report
-from cloister.attestation.x509.x509 import Certificate, find_path
+from cloister.attestation.x509.certificate import Certificate, find_path
 from tests.shared_files import VECTORS
 
 pytestmark = pytest.mark.skipif(not VECTORS.is_dir(), reason="../shared/vectors is absent: evidence of real machines")
@@ -23,7 +25,7 @@ BEFORE = datetime(2025, 6, 1, tzinfo=UTC)
 ANCHORS = [anchor for anchor in VENDORS if anchor.identity_root == AMD]
 AMAZON = "CN=cc-us-east-2.amazonaws.com"
 NO_MINIMUM = {
-    line: dict.fromkeys(KINDS, TcbVersion(**{name: 0 for name in COMPONENTS[line] if name})) for line in ProductLine
+    line: dict.fromkeys(TCB_KINDS, TcbVersion(**{name: 0 for name in COMPONENTS[line] if name})) for line in ProductLine
 }
 LAX = {"minimum_tcb": NO_MINIMUM, "allow_smt": True, "allow_vlek": True, "vlek_clouds": (AMAZON,)}
 FORGED = {"snp-chain", "snp-signature", "snp-chip", "snp-certificate-tcb"}
@@ -49,14 +51,16 @@ def certificates(*names: str) -> tuple[bytes, ...]:
 def judged(
     data: bytes, certs: tuple[bytes, ...], at: datetime = AT, *, require_crl: bool = False, **changes: object
 ) -> tuple[Check, ...]:
-    checks = Recorder(NAMES)
+    checks = Recorder(SNP_NAMES, CHECKS)
     section = SnpPolicy(**{**LAX, "require_crl": require_crl, **changes})
-    check_report(checks, Report.parse(data), certs, (), section, report_data=None, at=at, anchors=ANCHORS)
+    check_report(
+        checks, SnpReport.parse(data), AmdCollateral.parse(certs), section, report_data=None, at=at, anchors=ANCHORS
+    )
     return checks.finish()
 
 
 def failures(checks: tuple[Check, ...]) -> set[str]:
-    return {check.name for check in checks if check.outcome is Outcome.FAILED}
+    return {check.name for check in checks if check.outcome is CheckOutcome.FAILED}
 
 
 GENUINE = [
@@ -72,7 +76,7 @@ def test_genuine_reports_pass_every_check_but_the_list_that_is_absent(name: str,
     checks = judged(report(name), certificates(*certs))
     assert failures(checks) == set()
     (crl,) = (check for check in checks if check.name == "snp-crl")
-    assert crl.outcome is Outcome.NOT_APPLICABLE
+    assert crl.outcome is CheckOutcome.NOT_APPLICABLE
     assert crl.reason.startswith("the policy does not require a revocation list")
     assert failures(judged(report(name), certificates(*certs), require_crl=True)) == {"snp-crl"}
 

@@ -1,155 +1,138 @@
-"""Intel's statements are read strictly, and the bytes that were signed are kept as they came."""
+"""Whose word counts as Intel's: the paths to the root, by length, by name and by kind of key."""
 
-import json
-from collections.abc import Callable
+import dataclasses
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa, utils
 
-from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.tdx.collateral import QeIdentity, TcbInfo
+from cloister.attestation.collateral.usable import UsableCollateral
+from cloister.attestation.collateral_source import CERTIFICATE, InMemory
+from cloister.attestation.tdx.certificates import PCK_ISSUERS, PCK_NAME, SIGNER_NAME
+from cloister.attestation.tdx.collateral import IntelCollateral, is_signed_by, is_signed_with, pck_path, signer_path
+from cloister.attestation.tdx.tcb_info import TcbInfo
 from cloister.attestation.testkit import Intel
+from cloister.attestation.testkit.intel import ROOT_NAME, certify
+from cloister.attestation.x509.certificate import Certificate
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 INTEL = Intel.create(AT)
-
-Change = Callable[[dict[str, Any]], object]
-
-
-def info(change: Change) -> TcbInfo:
-    value = INTEL.tcb_info()
-    change(value)
-    return TcbInfo.parse(INTEL.statement("tcbInfo", value))
+ANCHOR = INTEL.anchor()
+ROOT, AUTHORITY, PCK, SIGNER = map(Certificate.parse, (INTEL.root, INTEL.authority, INTEL.pck, INTEL.signer))
+STATEMENT = TcbInfo.parse(INTEL.statement("tcbInfo", INTEL.tcb_info()))
 
 
-def identity(change: Change) -> QeIdentity:
-    value = INTEL.qe_identity()
-    change(value)
-    return QeIdentity.parse(INTEL.statement("enclaveIdentity", value))
+def new_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
 
 
-def test_the_signed_bytes_are_kept_whatever_stands_around_them() -> None:
-    value = INTEL.tcb_info()
-    signature = "ab" * 64
-    spaced = json.dumps(value, indent=1)
-    for text in (
-        f'{{"tcbInfo":{spaced},"signature":"{signature}"}}',
-        f' {{ "tcbInfo" :\n{spaced} ,\t"signature" : "{signature}" }}\n',
-        f'{{"signature":"{signature}","tcbInfo":{spaced}}}',
-    ):
-        parsed = TcbInfo.parse(text.encode())
-        assert (parsed.body, parsed.signature) == (spaced.encode(), bytes.fromhex(signature))
+def certificate(
+    issuer_key: ec.EllipticCurvePrivateKey,
+    issuer: str,
+    subject: str,
+    key: ec.EllipticCurvePrivateKey,
+    ca: int | None = None,
+) -> Certificate:
+    return Certificate.parse(certify(AT, issuer_key, issuer, subject, key, ca=ca))
 
 
-def test_numbers_written_highest_byte_first_are_turned_round() -> None:
-    found = identity(lambda value: value.update(miscselect="00000001", miscselectMask="FFFFFFFE"))
-    assert (found.misc_select, found.misc_select_mask) == (b"\1\0\0\0", b"\xfe\xff\xff\xff")
+def gathered(*certificates: Certificate) -> IntelCollateral:
+    return IntelCollateral(certificates, (), (), ())
 
 
-@pytest.mark.parametrize("changed", [{"a\u009b2J": 1}, {"id": "a\u009b2J"}])
-def test_a_statement_does_not_speak_to_a_terminal(changed: dict[str, Any]) -> None:
-    with pytest.raises(MalformedEvidence) as caught:
-        info(lambda value: value.update(changed))
-    assert caught.value.message.isprintable()
+def signed_by(key: ec.EllipticCurvePrivateKey) -> TcbInfo:
+    return TcbInfo.parse(INTEL.statement("tcbInfo", INTEL.tcb_info(), key))
 
 
-def level(value: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = value["tcbLevels"][0]
-    return found
+def test_the_paths_of_intel_s_own_certificates_are_found() -> None:
+    assert pck_path((PCK, AUTHORITY, ROOT), ANCHOR).certificates == (PCK, AUTHORITY, ROOT)
+    assert signer_path(STATEMENT, gathered(SIGNER, ROOT), ANCHOR).certificates == (SIGNER, ROOT)
 
 
-def module(value: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = value["tdxModuleIdentities"][0]
-    return found
+def test_the_root_signs_no_platform_s_key_itself() -> None:
+    direct = certificate(INTEL.root_key, ROOT_NAME, PCK_NAME, INTEL.pck_key)
+    path = pck_path((direct, ROOT), ANCHOR)
+    assert path.certificates == ()
+    assert path.why == f"the path is {PCK_NAME}, which is not that of a platform's key"
 
 
-@pytest.mark.parametrize(
-    ("field", "change"),
-    [
-        ("id", lambda v: v.update(id="SGX")),
-        ("version", lambda v: v.update(version=2)),
-        ("version", lambda v: v.update(version=True)),
-        ("tcbType", lambda v: v.update(tcbType=1)),
-        ("issueDate", lambda v: v.update(issueDate="2026-02-30T00:00:00Z")),
-        ("issueDate", lambda v: v.update(issueDate="2026-02-03T00:00:00+00:00")),
-        ("nextUpdate", lambda v: v.pop("nextUpdate")),
-        ("fmspc", lambda v: v.update(fmspc="00")),
-        ("fmspc", lambda v: v.update(fmspc="0000000000 0")),
-        ("pceId", lambda v: v.update(pceId=0)),
-        ("tcbEvaluationDataNumber", lambda v: v.update(tcbEvaluationDataNumber=-1)),
-        ("unheardOf", lambda v: v.update(unheardOf=1)),
-        ("tdxModule", lambda v: v.pop("tdxModule")),
-        ("tdxModuleIdentities", lambda v: v["tdxModuleIdentities"].append(module(v))),
-        ("id", lambda v: module(v).update(id="TDX_00")),
-        ("id", lambda v: module(v).update(id="TDX_1")),
-        ("tcbStatus", lambda v: module(v)["tcbLevels"][0].update(tcbStatus="SWHardeningNeeded")),
-        ("tcbLevels", lambda v: module(v).update(tcbLevels=[])),
-        ("unheardOf", lambda v: module(v).update(unheardOf=1)),
-        ("tcbLevels", lambda v: v.update(tcbLevels=[])),
-        ("tcbLevels", lambda v: v.update(tcbLevels=[level(v)] * 65)),
-        ("tcbLevels", lambda v: v.update(tcbLevels={})),
-        ("tcbStatus", lambda v: level(v).update(tcbStatus="TDRelaunchAdvised")),
-        ("tcbStatus", lambda v: level(v).update(tcbStatus="uptodate")),
-        ("tcbDate", lambda v: level(v).update(tcbDate="yesterday")),
-        ("advisoryIDs", lambda v: level(v).update(advisoryIDs=[1])),
-        ("advisoryIDs", lambda v: level(v).update(advisoryIDs=["x" * 100])),
-        ("unheardOf", lambda v: level(v).update(unheardOf=1)),
-        ("unheardOf", lambda v: level(v)["tcb"].update(unheardOf=1)),
-        ("pcesvn", lambda v: level(v)["tcb"].update(pcesvn=65536)),
-        ("sgxtcbcomponents", lambda v: level(v)["tcb"]["sgxtcbcomponents"].pop()),
-        ("tdxtcbcomponents", lambda v: level(v)["tcb"]["tdxtcbcomponents"].append({"svn": 0})),
-        ("svn", lambda v: level(v)["tcb"]["tdxtcbcomponents"][0].update(svn=256)),
-        ("svn", lambda v: level(v)["tcb"]["tdxtcbcomponents"][0].update(svn="1")),
-        ("category", lambda v: level(v)["tcb"]["tdxtcbcomponents"][0].update(category=1)),
-        ("unheardOf", lambda v: level(v)["tcb"]["tdxtcbcomponents"][0].update(unheardOf=1)),
-    ],
-)
-def test_tcb_info_that_intel_would_not_write_is_malformed(field: str, change: Change) -> None:
-    with pytest.raises(MalformedEvidence) as caught:
-        info(change)
-    assert caught.value.field.endswith(field)
+def test_no_authority_stands_below_the_platforms_authority() -> None:
+    upper_key, lower_key = new_key(), new_key()
+    generous = certificate(INTEL.root_key, ROOT_NAME, ROOT_NAME, INTEL.root_key, 2)  # Intel's allows one below it
+    upper = certificate(INTEL.root_key, ROOT_NAME, PCK_ISSUERS[1], upper_key, 1)
+    lower = certificate(upper_key, PCK_ISSUERS[1], PCK_ISSUERS[0], lower_key, 0)
+    leaf = certificate(lower_key, PCK_ISSUERS[0], PCK_NAME, INTEL.pck_key)
+    path = pck_path((leaf, lower, upper, generous), ANCHOR)
+    assert path.certificates == ()
+    assert "which is not that of a platform's key" in path.why
 
 
 @pytest.mark.parametrize(
-    ("field", "change"),
-    [
-        ("id", lambda v: v.update(id="QE")),
-        ("version", lambda v: v.update(version=1)),
-        ("mrsigner", lambda v: v.update(mrsigner="00" * 31)),
-        ("isvprodid", lambda v: v.update(isvprodid=65536)),
-        ("attributesMask", lambda v: v.pop("attributesMask")),
-        ("tcbLevels", lambda v: v.update(tcbLevels=[])),
-        ("tcbStatus", lambda v: level(v).update(tcbStatus="SWHardeningNeeded")),
-        ("isvsvn", lambda v: level(v)["tcb"].update(isvsvn=1.0)),
-        ("unheardOf", lambda v: v.update(unheardOf=1)),
-    ],
+    ("leaf", "issuer"), [("Intel SGX Something", PCK_ISSUERS[0]), (PCK_NAME, "Intel Something CA")]
 )
-def test_an_identity_that_intel_would_not_write_is_malformed(field: str, change: Change) -> None:
-    with pytest.raises(MalformedEvidence) as caught:
-        identity(change)
-    assert caught.value.field.endswith((field, "enclaveIdentity"))
+def test_a_platform_s_key_and_its_authority_have_their_names(leaf: str, issuer: str) -> None:
+    key = new_key()
+    authority = certificate(INTEL.root_key, ROOT_NAME, issuer, key, 0)
+    path = pck_path((certificate(key, issuer, leaf, INTEL.pck_key), authority, ROOT), ANCHOR)
+    assert path.certificates == ()
+    assert path.why == f"the path is {leaf}, {issuer}, which is not that of a platform's key"
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        '{"tcbInfo":%s}',
-        '{"tcbInfo":%s,"signature":"abc"}',
-        '{"tcbInfo":%s,"signature":"SIGNATURE","more":1}',
-        '{"tcbInfo":%s,"tcbInfo":%s,"signature":"SIGNATURE"}',
-        '{"enclaveIdentity":%s,"signature":"SIGNATURE"}',
-        '[%s,"SIGNATURE"]',
-    ],
-)
-def test_a_document_around_the_statement_has_one_form(text: str) -> None:
-    document = text.replace("%s", json.dumps(INTEL.tcb_info())).replace("SIGNATURE", "ab" * 64)
-    with pytest.raises(MalformedEvidence):
-        TcbInfo.parse(document.encode())
+@pytest.mark.parametrize("issuer", PCK_ISSUERS)
+def test_both_authorities_of_platforms_count(issuer: str) -> None:
+    key = new_key()
+    authority = certificate(INTEL.root_key, ROOT_NAME, issuer, key, 0)
+    leaf = certificate(key, issuer, PCK_NAME, INTEL.pck_key)
+    assert pck_path((leaf, authority, ROOT), ANCHOR).certificates == (leaf, authority, ROOT)
 
 
-def test_a_signature_has_one_spelling() -> None:
-    document = INTEL.statement("tcbInfo", INTEL.tcb_info())
-    head, tail = document.rsplit(b'"signature":"', 1)
-    with pytest.raises(MalformedEvidence, match="lower case"):
-        TcbInfo.parse(head + b'"signature":"' + tail.upper())
+def test_a_key_that_intel_made_for_something_else_signs_no_statement() -> None:
+    path = signer_path(signed_by(INTEL.authority_key), gathered(AUTHORITY, SIGNER, ROOT), ANCHOR)
+    assert path.certificates == ()
+    assert path.why == "it is not signed by a key of Intel's that came"
+
+
+def test_a_signer_that_the_root_did_not_certify_signs_nothing() -> None:
+    key = new_key()
+    forged = certificate(new_key(), ROOT_NAME, SIGNER_NAME, key)
+    path = signer_path(signed_by(key), gathered(forged, ROOT), ANCHOR)
+    assert path.certificates == ()
+    assert "not signed by the key of its issuer" in path.why
+
+
+def test_a_certificate_with_the_signer_s_name_does_not_hide_the_signer() -> None:
+    others = [certificate(new_key(), ROOT_NAME, SIGNER_NAME, INTEL.signer_key), rsa_certificate()]
+    path = signer_path(STATEMENT, gathered(*others, SIGNER, ROOT), ANCHOR)
+    assert path.certificates == (SIGNER, ROOT)
+
+
+def rsa_certificate() -> Certificate:
+    key = rsa.generate_private_key(65537, 2048)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, SIGNER_NAME)])
+    builder = x509.CertificateBuilder().issuer_name(name).subject_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(AT).not_valid_after(AT.replace(year=2027))
+    return Certificate.parse(builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER))
+
+
+def test_a_key_on_another_curve_signs_nothing() -> None:
+    key = ec.generate_private_key(ec.SECP256K1())
+    r, s = utils.decode_dss_signature(key.sign(b"data", ec.ECDSA(hashes.SHA256())))
+    key.public_key().verify(utils.encode_dss_signature(r, s), b"data", ec.ECDSA(hashes.SHA256()))
+    assert not is_signed_with(key.public_key(), r.to_bytes(32) + s.to_bytes(32), b"data")
+
+
+def test_a_signature_is_over_these_bytes() -> None:
+    key = INTEL.signer_key.public_key()
+    assert is_signed_with(key, STATEMENT.signature, STATEMENT.body)
+    assert not is_signed_with(key, STATEMENT.signature, STATEMENT.body + b" ")
+    assert not is_signed_with(key, bytes(64), STATEMENT.body)
+    other = dataclasses.replace(STATEMENT, signature=STATEMENT.signature[32:] + STATEMENT.signature[:32])
+    assert not is_signed_by(SIGNER, other.signature, other.body)
+
+
+def test_a_certificate_that_cannot_be_read_hides_none_behind_it() -> None:
+    usable = UsableCollateral((), InMemory({CERTIFICATE: (b"no certificate", INTEL.signer)}))
+    found = IntelCollateral.gather((ROOT,), usable)
+    assert [one.der for one in found.certificates] == [INTEL.root, INTEL.signer]

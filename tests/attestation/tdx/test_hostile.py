@@ -2,7 +2,7 @@
 
 import dataclasses
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,26 +10,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloister.attestation.checks import CHECKS
+from cloister.attestation.collateral.usable import UsableCollateral
+from cloister.attestation.collateral_source import CRL, QE_IDENTITY, TCB_INFO
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.evidence import CRL, QE_IDENTITY, TCB_INFO
-from cloister.attestation.result import Outcome, Recorder
-from cloister.attestation.tdx import published
-from cloister.attestation.tdx.checks import NAMES
-from cloister.attestation.tdx.collateral import QeIdentity, Signed, TcbInfo
-from cloister.attestation.tdx.document import MAX_SIZE
-from cloister.attestation.tdx.pck import Pck
+from cloister.attestation.result import CheckOutcome, Recorder
+from cloister.attestation.tdx.certificates import Pck
+from cloister.attestation.tdx.checks import TDX_NAMES
+from cloister.attestation.tdx.collateral import IntelCollateral, pck_path, signer_path
 from cloister.attestation.tdx.policy import TdxPolicy
-from cloister.attestation.tdx.published import Material
 from cloister.attestation.tdx.quote import MAX_SIZE as MAX_QUOTE
-from cloister.attestation.tdx.quote import Quote
+from cloister.attestation.tdx.quote import TdxQuote
+from cloister.attestation.tdx.signed_json import MAX_SIZE
+from cloister.attestation.tdx.tcb_info import QeIdentity, SignedStatement, TcbInfo
 from cloister.attestation.tdx.verify import check_quote
 from cloister.attestation.testkit import BootEvent, Td, encode_ccel
-from cloister.attestation.testkit.intel import PCK_ISSUERS, PCK_NAME, Intel, Platform, certify
+from cloister.attestation.testkit.intel import PCK_ISSUERS, PCK_NAME, Intel, IntelPlatform, certify
 from cloister.attestation.testkit.td import CC_EVENTS
 from cloister.attestation.tpm.ccel import MAX_EVENTS, Ccel
 from cloister.attestation.tpm.ccel import MAX_SIZE as MAX_LOG
 from cloister.attestation.x509 import crl, pem
-from cloister.attestation.x509.x509 import Certificate
+from cloister.attestation.x509.certificate import Certificate
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TD = Td.create(AT)
@@ -46,24 +47,29 @@ COLLATERAL = INTEL.collateral()
 CHAIN = (INTEL.pck, INTEL.authority, INTEL.root)
 
 
+def intel_collateral(chain: Sequence[Certificate]) -> IntelCollateral:
+    return IntelCollateral.gather(chain, UsableCollateral((), COLLATERAL))
+
+
 def accepted(quote: bytes) -> bool:
-    checks = Recorder(NAMES)
+    checks = Recorder(TDX_NAMES, CHECKS)
+    parsed = TdxQuote.parse(quote)
     check_quote(
         checks,
-        Quote.parse(quote),
+        parsed,
+        intel_collateral(parsed.certificates),
         TdxPolicy(),
         report_data=DATA,
         at=AT,
-        items=COLLATERAL.items,
         anchor=INTEL.anchor(),
     )
-    return all(check.outcome is not Outcome.FAILED for check in checks.finish())
+    return all(check.outcome is not CheckOutcome.FAILED for check in checks.finish())
 
 
 def leads_to_intel(quote: bytes) -> bool:
-    chain = [Certificate.parse(der) for der in Quote.parse(quote).pck_chain]
+    chain = [Certificate.parse(der) for der in TdxQuote.parse(quote).pck_chain]
     Pck.parse(chain[0])
-    return bool(published.pck_path(chain, INTEL.anchor()).certificates)
+    return bool(pck_path(chain, INTEL.anchor()).certificates)
 
 
 def refused(accepts: Callable[[bytes], bool], data: bytes) -> bool:
@@ -99,11 +105,11 @@ def test_every_flipped_bit_of_the_certificates_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("kind", "parse"), [(TCB_INFO, TcbInfo.parse), (QE_IDENTITY, QeIdentity.parse)])
-def test_every_flipped_bit_of_a_statement_is_refused(kind: str, parse: Callable[[bytes], Signed]) -> None:
-    material = Material.parse([Certificate.parse(der) for der in CHAIN], COLLATERAL.items)
+def test_every_flipped_bit_of_a_statement_is_refused(kind: str, parse: Callable[[bytes], SignedStatement]) -> None:
+    gathered = intel_collateral([Certificate.parse(der) for der in CHAIN])
 
     def accepts(data: bytes) -> bool:
-        return bool(published.signer_path(parse(data), material, INTEL.anchor()).certificates)
+        return bool(signer_path(parse(data), gathered, INTEL.anchor()).certificates)
 
     (document,) = COLLATERAL.items(kind)
     assert accepts(document)
@@ -128,7 +134,7 @@ def test_a_quote_cut_at_any_length_is_malformed(kind: str) -> None:
     quote = QUOTES[kind]
     for length in range(len(quote)):
         with pytest.raises(MalformedEvidence):
-            Quote.parse(quote[:length])
+            TdxQuote.parse(quote[:length])
 
 
 def test_only_zeroes_may_follow_a_quote() -> None:
@@ -136,9 +142,9 @@ def test_only_zeroes_may_follow_a_quote() -> None:
     assert accepted(quote + bytes(1000))
     for rest in (b"\1", bytes(70) + b"x"):
         with pytest.raises(MalformedEvidence, match="zeroes"):
-            Quote.parse(quote + rest)
+            TdxQuote.parse(quote + rest)
     with pytest.raises(MalformedEvidence, match="at most"):
-        Quote.parse(quote.ljust(MAX_QUOTE + 1, b"\0"))
+        TdxQuote.parse(quote.ljust(MAX_QUOTE + 1, b"\0"))
 
 
 @pytest.mark.parametrize("kind", [TCB_INFO, QE_IDENTITY, CRL])
@@ -210,7 +216,7 @@ def test_something_between_filling_is_malformed() -> None:
 @given(st.binary(max_size=1500))
 def test_any_bytes_are_a_value_or_malformed(data: bytes) -> None:
     for parse in (
-        Quote.parse,
+        TdxQuote.parse,
         Ccel.parse,
         TcbInfo.parse,
         QeIdentity.parse,
@@ -230,7 +236,7 @@ def test_a_quote_that_was_written_into_is_a_quote_or_malformed(data: bytes, offs
     assert changed == quote or refused(accepted, changed)
 
 
-EXTENSION = Platform().extension()
+EXTENSION = IntelPlatform().extension()
 
 
 def certificate_with(extension: bytes) -> Certificate:
@@ -239,7 +245,7 @@ def certificate_with(extension: bytes) -> Certificate:
 
 
 def test_what_a_certificate_says_of_a_platform_is_read() -> None:
-    platform = Platform(components=tuple(range(248, 256)) + tuple(range(8)), pce_svn=65535)
+    platform = IntelPlatform(components=tuple(range(248, 256)) + tuple(range(8)), pce_svn=65535)
     pck = Pck.parse(certificate_with(platform.extension()))
     assert (pck.components, pck.pce_svn) == (platform.components, platform.pce_svn)
     assert (pck.fmspc, pck.pce_id, pck.ppid) == (platform.fmspc, platform.pce_id, platform.ppid)
@@ -273,14 +279,14 @@ def test_a_certificate_that_says_nothing_of_a_platform_is_malformed() -> None:
 def test_a_platform_that_intel_could_not_describe_is_malformed(change: dict[str, Any]) -> None:
     # CPUSVN repeats the components; what does not fit into its bytes is cut here, not in the components.
     with pytest.raises(MalformedEvidence):
-        Pck.parse(certificate_with(dataclasses.replace(Platform(), **change).extension()))
+        Pck.parse(certificate_with(dataclasses.replace(IntelPlatform(), **change).extension()))
 
 
 def test_a_quote_of_something_else_is_malformed() -> None:
     quote = QUOTES["1.0"]
     for offset, value in ((0, 3), (0, 6), (2, 3), (4, 0)):
         with pytest.raises(MalformedEvidence, match="must be"):
-            Quote.parse(quote[:offset] + bytes([value]) + quote[offset + 1 :])
+            TdxQuote.parse(quote[:offset] + bytes([value]) + quote[offset + 1 :])
 
 
 @pytest.mark.parametrize(("kind", "size"), [(1, 384), (2, 648), (3, 584), (4, 648), (3, 0), (2, 0xFFFFFFFF)])
@@ -288,11 +294,11 @@ def test_a_report_of_another_type_or_size_is_malformed(kind: int, size: int) -> 
     quote = QUOTES["1.5"]
     described = kind.to_bytes(2, "little") + size.to_bytes(4, "little")
     with pytest.raises(MalformedEvidence, match="no known TD report"):
-        Quote.parse(quote[:BODY] + described + quote[BODY + 6 :])
+        TdxQuote.parse(quote[:BODY] + described + quote[BODY + 6 :])
 
 
 def test_a_td_report_1_0_says_the_same_in_both_versions() -> None:
-    four, five = Quote.parse(QUOTES["1.0"]), Quote.parse(QUOTES["1.0 in version 5"])
+    four, five = TdxQuote.parse(QUOTES["1.0"]), TdxQuote.parse(QUOTES["1.0 in version 5"])
     assert (four.version, five.version) == (4, 5)
     assert four.report == five.report
     assert five.signed[BODY + 6 :] == four.signed[BODY:]
@@ -309,6 +315,6 @@ def test_more_certificates_than_a_chain_has_are_malformed() -> None:
 
 def test_statements_of_another_intel_are_not_signed() -> None:
     other = Intel.create(AT)
-    material = Material.parse([Certificate.parse(der) for der in CHAIN], COLLATERAL.items)
+    gathered = intel_collateral([Certificate.parse(der) for der in CHAIN])
     info = TcbInfo.parse(other.statement("tcbInfo", other.tcb_info()))
-    assert not published.signer_path(info, material, INTEL.anchor()).certificates
+    assert not signer_path(info, gathered, INTEL.anchor()).certificates

@@ -6,18 +6,21 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cloister.attestation.evidence import CERTIFICATE, CRL, QE_IDENTITY, TCB_INFO
-from cloister.attestation.result import Check, Outcome, Recorder
+from cloister.attestation.checks import CHECKS
+from cloister.attestation.collateral.usable import UsableCollateral
+from cloister.attestation.collateral_source import CERTIFICATE, CRL, QE_IDENTITY, TCB_INFO, InMemory
+from cloister.attestation.result import Check, CheckOutcome, Recorder
 from cloister.attestation.roots import INTEL, VENDORS
-from cloister.attestation.tdx.checks import NAMES
-from cloister.attestation.tdx.collateral import TcbInfo
+from cloister.attestation.tdx.checks import TDX_NAMES
+from cloister.attestation.tdx.collateral import IntelCollateral
 from cloister.attestation.tdx.policy import TdxPolicy
-from cloister.attestation.tdx.quote import Quote
+from cloister.attestation.tdx.quote import TdxQuote
+from cloister.attestation.tdx.tcb_info import TcbInfo
 from cloister.attestation.tdx.verify import check_quote
 from cloister.attestation.tpm.ccel import Ccel
 from cloister.attestation.x509 import pem
+from cloister.attestation.x509.certificate import Certificate
 from cloister.attestation.x509.crl import RevocationList
-from cloister.attestation.x509.x509 import Certificate
 from tests.shared_files import VECTORS
 
 TDX = VECTORS / "tdx"
@@ -60,16 +63,15 @@ def of_2025() -> Collateral:
 
 
 def judged(name: str, collateral: Collateral, at: datetime, section: TdxPolicy | None = None) -> tuple[Check, ...]:
-    checks = Recorder(NAMES)
-    quote = Quote.parse((VECTORS / name).read_bytes())
-    check_quote(
-        checks, quote, section or TdxPolicy(), report_data=None, at=at, items=lambda kind: collateral.get(kind, ())
-    )
+    checks = Recorder(TDX_NAMES, CHECKS)
+    quote = TdxQuote.parse((VECTORS / name).read_bytes())
+    gathered = IntelCollateral.gather(quote.certificates, UsableCollateral((), InMemory(collateral)))
+    check_quote(checks, quote, gathered, section or TdxPolicy(), report_data=None, at=at)
     return checks.finish()
 
 
 def failures(checks: tuple[Check, ...]) -> dict[str, str]:
-    return {check.name: check.found for check in checks if check.outcome is Outcome.FAILED}
+    return {check.name: check.found for check in checks if check.outcome is CheckOutcome.FAILED}
 
 
 @pytest.mark.parametrize(
@@ -126,7 +128,7 @@ def test_quotes_of_clouds_lead_to_intel_and_lack_only_their_tcb_info(name: str) 
 
 
 def test_azure_s_td_has_no_attributes_and_no_rtmrs() -> None:
-    report = Quote.parse((VECTORS / "azure-tdx" / "td-quote.bin").read_bytes()).report
+    report = TdxQuote.parse((VECTORS / "azure-tdx" / "td-quote.bin").read_bytes()).report
     assert report.td_attributes == bytes(8)
     assert set(report.rtmrs) == {bytes(48)}
     assert failures(judged("azure-tdx/td-quote.bin", of_2026(), IN_2026)).keys() == {"tdx-tcb-info", "tdx-attributes"}
@@ -147,7 +149,7 @@ def test_logs_of_real_tds_replay_to_what_was_recorded(name: str, rtmrs: tuple[st
 
 def test_a_log_of_a_real_td_replays_to_the_registers_of_its_quote() -> None:
     log = Ccel.parse((VECTORS / "eventlog" / "ccel_data.dat").read_bytes())
-    quote = Quote.parse((VECTORS / "eventlog" / "cos-113-tdx-quote.dat").read_bytes())
+    quote = TdxQuote.parse((VECTORS / "eventlog" / "cos-113-tdx-quote.dat").read_bytes())
     assert log.replay() == quote.report.rtmrs
 
 
@@ -161,7 +163,7 @@ def test_lists_and_statements_of_other_years_are_read() -> None:
     (root,) = (Certificate.parse(der) for der in chain((TDX / "trusted_root.pem").read_bytes()))
     old_root = RevocationList.parse((TDX / "rootcrl.der").read_bytes())
     assert old_root.signed_by(root) and not old_root.serials
-    authority = Certificate.parse(Quote.parse((TDX / "quote_v5_sample.dat").read_bytes()).pck_chain[1])
+    authority = Certificate.parse(TdxQuote.parse((TDX / "quote_v5_sample.dat").read_bytes()).pck_chain[1])
     old = RevocationList.parse((TDX / "pckcrl").read_bytes())
     assert old.signed_by(authority) and not old.signed_by(root)
     assert len(old.serials) == 44

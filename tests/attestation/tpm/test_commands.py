@@ -14,7 +14,7 @@ from cloister.attestation.errors import MalformedEvidence, TpmError
 from cloister.attestation.evidence import TpmQuote
 from cloister.attestation.testkit import LocalMachine
 from cloister.attestation.tpm import commands, runtimelog, structures
-from cloister.attestation.verify import SessionPurpose, verify
+from cloister.attestation.verifier import SessionPurpose, verify
 from cloister.protocol import transcript
 from tests.software_tpm import software_tpm
 
@@ -44,7 +44,7 @@ def test_a_quote_is_signed_over_the_selected_registers(transport: commands.Trans
     values = commands.pcr_read(transport, structures.QUOTED_PCRS)
     digest = hashlib.sha256(b"".join(values[index] for index in structures.QUOTED_PCRS)).digest()
     assert parsed.extra_data == b"q" * 32
-    assert parsed.quote == structures.Quote(
+    assert parsed.quote == structures.QuoteInfo(
         (structures.PcrSelection(structures.ALG_SHA256, structures.QUOTED_PCRS),), digest
     )
 

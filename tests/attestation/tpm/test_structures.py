@@ -8,22 +8,23 @@ from hypothesis import strategies as st
 
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.testkit import RsaTpm, SoftwareTpm
-from cloister.attestation.tpm import rsa, structures
+from cloister.attestation.tpm import structures
+from cloister.attestation.tpm.rsa import RsaPublic, RsaSignature
 
 KIT = SoftwareTpm.create()
 RSA_KIT = RsaTpm.create()
 ATTEST = KIT.attest([bytes(32)] * 16, b"q" * 32)
 NV = structures.NvPublic(structures.NV_AK_TEMPLATE, structures.ALG_SHA256, structures.NV_OWNER_READ, b"", 100)
 SIGNATURE = structures.EcdsaSignature(structures.ALG_SHA256, 5, 1 << 255)
-RSA_SIGNATURE = rsa.RsaSignature(structures.ALG_SHA256, b"s" * 256)
+RSA_SIGNATURE = RsaSignature(structures.ALG_SHA256, b"s" * 256)
 
 STRUCTURES: dict[str, tuple[bytes, Callable[[bytes], object], object]] = {
     "attest": (ATTEST.marshal(), structures.Attest.parse, ATTEST),
     "signature": (SIGNATURE.marshal(), structures.EcdsaSignature.parse, SIGNATURE),
     "public": (KIT.public().marshal(), structures.EccPublic.parse, KIT.public()),
     "template": (structures.AK_TEMPLATE.marshal(), structures.EccPublic.parse, structures.AK_TEMPLATE),
-    "rsa-signature": (RSA_SIGNATURE.marshal(), rsa.RsaSignature.parse, RSA_SIGNATURE),
-    "rsa-public": (RSA_KIT.public().marshal(), rsa.RsaPublic.parse, RSA_KIT.public()),
+    "rsa-signature": (RSA_SIGNATURE.marshal(), RsaSignature.parse, RSA_SIGNATURE),
+    "rsa-public": (RSA_KIT.public().marshal(), RsaPublic.parse, RSA_KIT.public()),
     "nv-public": (NV.marshal(), structures.NvPublic.parse, NV),
 }
 
@@ -109,5 +110,5 @@ def test_a_selection_has_a_bit_for_each_of_24_registers_and_no_other_spelling(bi
 def test_rsa_keys_of_another_kind_are_malformed(place: int, value: bytes) -> None:
     data = RSA_KIT.public().marshal()
     with pytest.raises(MalformedEvidence) as caught:
-        rsa.RsaPublic.parse(data[:place] + value + data[place + len(value) :])
+        RsaPublic.parse(data[:place] + value + data[place + len(value) :])
     assert caught.value.offset <= place

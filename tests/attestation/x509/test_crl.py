@@ -14,8 +14,8 @@ from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.snp.report import SigningKey
 from cloister.attestation.testkit import Amd
 from cloister.attestation.x509 import crl
+from cloister.attestation.x509.certificate import Certificate
 from cloister.attestation.x509.crl import RevocationList
-from cloister.attestation.x509.x509 import Certificate
 from tests.shared_files import VECTORS
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cloister.attestation.evidence import CERTIFICATE, CRL, CollateralItem
+from cloister.attestation.collateral_source import CERTIFICATE, CRL, CollateralItem
 from cloister.client.collateral import cache
 from cloister.client.collateral.cache import Cache, Entry
 from tests.client.collateral.services import NOW

@@ -10,15 +10,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
-from cloister.attestation.evidence import (
-    CERTIFICATE,
-    CRL,
-    LAUNCH_ENDORSEMENT,
-    QE_IDENTITY,
-    TCB_INFO,
-    SessionBinding,
-)
-from cloister.attestation.raw import RawSnp
+from cloister.attestation.binding import SessionBinding
+from cloister.attestation.collateral_source import CERTIFICATE, CRL, LAUNCH_ENDORSEMENT, QE_IDENTITY, TCB_INFO
+from cloister.attestation.raw_evidence import RawSnp
 from cloister.attestation.snp.products import ProductLine, TcbVersion
 from cloister.attestation.testkit import Processor, RsaTpm
 from cloister.attestation.testkit.google import GcpSnpMachine

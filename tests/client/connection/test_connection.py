@@ -12,8 +12,9 @@ import pytest
 
 from agent_runtime.rpc.keys import TlsIdentity
 from cloister import endpoint
-from cloister.attestation.collateral_source import InMemory
-from cloister.attestation.evidence import CERTIFICATE, CRL, Evidence, Platform, SessionBinding
+from cloister.attestation.binding import SessionBinding
+from cloister.attestation.collateral_source import CERTIFICATE, CRL, InMemory
+from cloister.attestation.evidence import Evidence, Platform
 from cloister.attestation.policy.policy import LocalPolicy, Policy
 from cloister.attestation.testkit import Authority, SnpMachine
 from cloister.client.collateral.wanted import Services

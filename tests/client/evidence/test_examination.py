@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from cloister.attestation.evidence import SessionBinding
+from cloister.attestation.binding import SessionBinding
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.raw import RawVerdict
-from cloister.attestation.result import Outcome, Verdict
+from cloister.attestation.raw_evidence import RawVerdict
+from cloister.attestation.result import CheckOutcome, Verdict
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.testkit import LocalMachine, SnpMachine, Td
 from cloister.attestation.testkit.microsoft import AzureSnpMachine, AzureTdxMachine
@@ -158,7 +158,7 @@ def test_what_is_lacking_fails_the_check_that_needs_it(
 def test_a_report_for_other_data_is_refused(snp_files: Files, report: dict[str, bytes]) -> None:
     assert failed(snp_files.judge(report, report_data=bytes(64))) == ["snp-report-data"]
     open_ = {check.name: check.outcome for check in snp_files.judge(report).checks}
-    assert open_["snp-report-data"] is Outcome.NOT_APPLICABLE
+    assert open_["snp-report-data"] is CheckOutcome.NOT_APPLICABLE
 
 
 def test_a_report_of_a_platform_that_is_not_accepted_is_refused(

@@ -9,10 +9,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from cloister.attestation.azure.policy import AzurePolicy
-from cloister.attestation.collateral_source import InMemory
-from cloister.attestation.evidence import COLLATERAL_KINDS, CollateralItem, Evidence, Platform, SessionBinding
-from cloister.attestation.first_policy.from_manifest import policy_from
-from cloister.attestation.first_policy.placeholders import NO_KEY, NO_VERSION, unfilled
+from cloister.attestation.binding import SessionBinding
+from cloister.attestation.collateral_source import COLLATERAL_KINDS, CollateralItem, InMemory
+from cloister.attestation.evidence import Evidence, Platform
+from cloister.attestation.first_policy.from_manifest import policy_from_manifest
+from cloister.attestation.first_policy.placeholders import NO_KEY, NO_VERSION, placeholders
 from cloister.attestation.gcp.policy import GcpPolicy
 from cloister.attestation.instances import Instances
 from cloister.attestation.policy.policy import Policy
@@ -23,7 +24,7 @@ from cloister.attestation.tdx.policy import TdxPolicy
 from cloister.attestation.testkit import RsaTpm, SnpMachine, Td
 from cloister.attestation.testkit.google import GcpSnpMachine, GcpTd
 from cloister.attestation.testkit.microsoft import AzureSnpMachine, AzureTdxMachine
-from cloister.attestation.verify import SessionPurpose, verify
+from cloister.attestation.verifier import SessionPurpose, verify
 from cloister.client.evidence import policy as policies
 from cloister.protocol import transcript
 from cloister.protocol.bootconfig import BootConfiguration
@@ -152,12 +153,12 @@ def failures(verdict: Verdict) -> list[str]:
 
 @every_platform
 def test_the_first_policy_refuses_the_machine_by_what_is_open_and_by_nothing_else(shown: Shown) -> None:
-    policy, _ = policy_from(shown.manifest(), shown.descriptor())
+    policy, _ = policy_from_manifest(shown.manifest(), shown.descriptor())
     expected = LEFT_OPEN[shown.evidence.platform]
 
     assert Policy.parse(policy.encode()) == policy
-    assert [one.member for one in unfilled(policy)] == list(expected)
-    assert all(one.value and one.meaning and one.told_by for one in unfilled(policy))
+    assert [one.member for one in placeholders(policy)] == list(expected)
+    assert all(one.value and one.meaning and one.told_by for one in placeholders(policy))
     verdict = shown.verdict(policy)
     assert failures(verdict) == sorted(name for names in expected.values() for name in names)
     assert not verdict.confidential
@@ -165,12 +166,12 @@ def test_the_first_policy_refuses_the_machine_by_what_is_open_and_by_nothing_els
 
 @every_platform
 def test_each_open_member_alone_refuses_the_machine(shown: Shown) -> None:
-    first, _ = policy_from(shown.manifest(), shown.descriptor())
+    first, _ = policy_from_manifest(shown.manifest(), shown.descriptor())
     assert shown.verdict(shown.policy).accepted
-    assert unfilled(shown.policy) == ()
+    assert placeholders(shown.policy) == ()
     for member, names in LEFT_OPEN[shown.evidence.platform].items():
         left = opened(shown.policy, first, member)
-        assert [one.member for one in unfilled(left)] == [member]
+        assert [one.member for one in placeholders(left)] == [member]
         assert failures(shown.verdict(left)) == sorted(names)
 
 
@@ -191,7 +192,7 @@ def opened(policy: Policy, first: Policy, member: str) -> Policy:
 
 @every_platform
 def test_everything_else_in_it_is_the_strict_choice(shown: Shown) -> None:
-    policy, taken = policy_from(shown.manifest(), shown.descriptor())
+    policy, taken = policy_from_manifest(shown.manifest(), shown.descriptor())
 
     assert policy.snp in (None, SnpPolicy({}))
     assert policy.tdx in (None, TdxPolicy())
@@ -227,7 +228,7 @@ def test_the_policy_made_of_what_the_machine_showed_accepts_it(shown: Shown, tmp
     policy, _ = policies.observe(image, bundle, at=AT, roots=shown.roots)
 
     assert shown.verdict(policy).accepted
-    assert unfilled(policy) == ()
+    assert placeholders(policy) == ()
     assert policy.boot_configuration == first.boot_configuration
     # What an image's manifest and the descriptor say is the same in both.
     assert (policy.platforms, policy.images[0].manifest_digest) == (first.platforms, first.images[0].manifest_digest)
@@ -238,10 +239,10 @@ def test_one_workspace_may_have_machines_of_both_kinds() -> None:
     descriptor = shown.descriptor()
     other = dataclasses.replace(CONFIGURATION, cvm="second")
     cvms = (*descriptor.cvms, CvmEntry("second", "192.0.2.2:6110", Platform.AZURE_TDX, other))
-    policy, taken = policy_from(shown.manifest(), dataclasses.replace(descriptor, cvms=cvms))
+    policy, taken = policy_from_manifest(shown.manifest(), dataclasses.replace(descriptor, cvms=cvms))
 
     assert Policy.parse(policy.encode()) == policy
     expected = [*LEFT_OPEN["azure-snp"], *LEFT_OPEN["azure-tdx"]]
-    assert [one.member for one in unfilled(policy)] == expected
+    assert [one.member for one in placeholders(policy)] == expected
     assert [one.member for one in taken[:2]] == ["platforms", "platforms"]
     assert failures(shown.verdict(policy)) == ["azure-guest-svn", "azure-id-key", "snp-product"]

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cloister.attestation.evidence import Platform, SessionBinding
+from cloister.attestation.binding import SessionBinding
+from cloister.attestation.evidence import Platform
 from cloister.attestation.testkit import SnpMachine
 from cloister.client.collateral.wanted import Services
 from cloister.client.evidence import policy as policies

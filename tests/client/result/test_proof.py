@@ -7,8 +7,7 @@ import zipfile
 
 import pytest
 
-from cloister.attestation.collateral_source import InMemory
-from cloister.attestation.evidence import CERTIFICATE
+from cloister.attestation.collateral_source import CERTIFICATE, InMemory
 from cloister.client.computation.timeline import Follower
 from cloister.client.evidence.vendors import Vendors
 from cloister.client.result import audit, proof, result

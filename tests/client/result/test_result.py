@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cloister.attestation.collateral_source import InMemory
-from cloister.attestation.evidence import CERTIFICATE
+from cloister.attestation.collateral_source import CERTIFICATE, InMemory
 from cloister.client.connection import refusal
 from cloister.client.connection.connection import Connection
 from cloister.client.evidence.vendors import Vendors

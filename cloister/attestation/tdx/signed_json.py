@@ -20,7 +20,7 @@ _HEX = re.compile(r"(?:[0-9a-fA-F]{2})*")
 _SIGNATURE_SIZE = 64
 
 
-class Members:
+class JsonMembers:
     """The members of one JSON object, each of which has to be taken once."""
 
     def __init__(self, value: Any, name: str) -> None:
@@ -92,7 +92,7 @@ def open_signed(data: bytes, member: str) -> tuple[bytes, bytes, Any]:
         value = canonical.parse(data, what=f"The document with {member}", limit=MAX_SIZE)
     except canonical.FormatError as error:
         raise MalformedEvidence(member, 0, error.message) from error
-    outer = Members(value, "document")
+    outer = JsonMembers(value, "document")
     body = outer.take(member, dict)
     signature = outer.hex("signature", _SIGNATURE_SIZE)
     if signature.hex() != value["signature"]:

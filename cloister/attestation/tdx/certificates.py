@@ -12,8 +12,8 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation.x509.certificate import Certificate
 from cloister.attestation.x509.der import OCTET_STRING, SEQUENCE, DerReader
-from cloister.attestation.x509.x509 import Certificate
 
 SGX_EXTENSION = "1.2.840.113741.1.13.1"
 

@@ -19,7 +19,7 @@ from cryptography.x509.oid import ExtensionOID
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.x509.der import SEQUENCE, DerReader
 
-MAX_SIZE = 16 * 1024
+MAX_CERTIFICATE_SIZE = 16 * 1024
 """Bytes of one certificate."""
 
 MAX_PATH = 5
@@ -81,8 +81,8 @@ class Certificate:
     @classmethod
     def parse(cls, der: bytes, field: str = "certificate") -> Self:
         """From DER; ``field`` names it in errors. Raises MalformedEvidence."""
-        if len(der) > MAX_SIZE:
-            raise MalformedEvidence(field, 0, f"has {len(der)} bytes, at most {MAX_SIZE} are allowed")
+        if len(der) > MAX_CERTIFICATE_SIZE:
+            raise MalformedEvidence(field, 0, f"has {len(der)} bytes, at most {MAX_CERTIFICATE_SIZE} are allowed")
         try:
             return cls._read(der)
         except UNREADABLE as error:
@@ -156,23 +156,23 @@ def may_sign(key: object) -> bool:
 
 
 def issuers_among(
-    leaf: Certificate, ders: Iterable[bytes], known: Sequence[Certificate] = ()
+    leaf: Certificate, certificates: Iterable[Certificate], known: Sequence[Certificate] = ()
 ) -> tuple[Certificate, ...]:
-    """Those of ``ders`` that may stand above ``leaf`` or above one of ``known``, parsed; others are left alone.
+    """Those of ``certificates`` that mention an issuer of ``leaf`` or of ``known``, directly or through each other.
 
-    Collateral may have other vendors' certificates, and some of AMD's are not to be read with this reader. Raises
-    MalformedEvidence for one that has an issuer's name in it and is no certificate.
+    Collateral may have many certificates of other vendors; a path is searched among few.
     """
     names = {leaf.issuer, *(one.issuer for one in known)}
-    rest, found = list(ders), []
+    rest = list(certificates)
+    found: list[Certificate] = []
     for _ in range(MAX_PATH):
-        fitting = [der for der in rest if any(name in der for name in names)]
+        fitting = [one for one in rest if any(name in one.der for name in names)]
         if not fitting:
             break
-        parsed = [Certificate.parse(der, "collateral") for der in fitting]
-        found += parsed
-        names |= {one.issuer for one in parsed}
-        rest = [der for der in rest if der not in fitting]
+        found += fitting
+        names |= {one.issuer for one in fitting}
+        taken = {one.der for one in fitting}
+        rest = [one for one in rest if one.der not in taken]
     return tuple(found)
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from cloister.attestation.tdx.collateral import QeIdentity, TcbInfo, TcbStatus
-from cloister.attestation.tdx.pck import Pck
-from cloister.attestation.tdx.tcb import Evaluation, converge, evaluate
+from cloister.attestation.tdx.certificates import Pck
+from cloister.attestation.tdx.tcb_info import QeIdentity, TcbInfo, TcbStatus
+from cloister.attestation.tdx.tcb_status import Evaluation, converge, evaluate
 from cloister.attestation.testkit import Td
-from cloister.attestation.x509.x509 import Certificate
+from cloister.attestation.x509.certificate import Certificate
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TD = Td.create(AT)

@@ -15,7 +15,7 @@ from cryptography.x509 import UnrecognizedExtension
 
 from cloister.attestation.instances import GcpInstance
 from cloister.attestation.x509 import der
-from cloister.attestation.x509.x509 import Certificate
+from cloister.attestation.x509.certificate import Certificate
 
 OID = "1.3.6.1.4.1.11129.2.1.21"
 

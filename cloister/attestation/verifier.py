@@ -1,7 +1,7 @@
-"""From evidence to verdict: the one entry of the verifier.
+"""From evidence to verdict: the entry point of the verifier.
 
-What every platform has in common is judged here: what the evidence was made for, the boot configuration, the runtime
-log and the manifest. What proves that it comes from a machine is the platform's part.
+What all platforms have in common is checked here: what the evidence was made for, the boot configuration, the runtime
+log and the manifest. The platform's own appraisal checks that it comes from a machine, and from which.
 """
 
 import hashlib
@@ -9,15 +9,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from cloister.attestation.checks import CHECKS_OF, COMMON
-from cloister.attestation.collateral.unsigned import name_unsigned
-from cloister.attestation.collateral.usable import Sources
+from cloister.attestation.binding import ReceiptBinding, SessionBinding
+from cloister.attestation.checks import CHECKS, CHECKS_OF, COMMON
+from cloister.attestation.collateral.unsigned import skip_unsigned
+from cloister.attestation.collateral.usable import UsableCollateral
 from cloister.attestation.collateral_source import Collateral
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.evidence import Evidence, Platform, ReceiptBinding, SessionBinding
-from cloister.attestation.platforms import azure, gcp, local, tdx
-from cloister.attestation.platforms import sev_snp as snp
-from cloister.attestation.platforms.appraisal import Case, Judgement, moment
+from cloister.attestation.evidence import Evidence, Platform
+from cloister.attestation.platforms import azure, gcp, local, sev_snp, tdx
+from cloister.attestation.platforms.appraisal import EvidenceAppraisal, PlatformResult, in_utc
 from cloister.attestation.policy.images import ImageReference
 from cloister.attestation.policy.policy import SNP_PLATFORMS, TDX_PLATFORMS, Policy
 from cloister.attestation.result import Claims, Recorder, Verdict
@@ -27,23 +27,26 @@ from cloister.protocol import transcript
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.canonical import FormatError
 
-_JUDGES: Mapping[Platform, Callable[[Case], Judgement]] = {
-    Platform.LOCAL: local.judge,
-    Platform.SEV_SNP: snp.judge,
-    Platform.TDX: tdx.judge,
-    Platform.AZURE_SNP: azure.judge_snp,
-    Platform.AZURE_TDX: azure.judge_tdx,
-    Platform.GCP_SNP: gcp.judge_snp,
-    Platform.GCP_TDX: gcp.judge_tdx,
+_APPRAISE: Mapping[Platform, Callable[[EvidenceAppraisal], PlatformResult]] = {
+    Platform.LOCAL: local.appraise,
+    Platform.SEV_SNP: sev_snp.appraise,
+    Platform.TDX: tdx.appraise,
+    Platform.AZURE_SNP: azure.appraise_snp,
+    Platform.AZURE_TDX: azure.appraise_tdx,
+    Platform.GCP_SNP: gcp.appraise_snp,
+    Platform.GCP_TDX: gcp.appraise_tdx,
 }
-"""The part of the verifier for each platform, which judges by its own section of the policy and by no other."""
+"""Each platform's appraisal, which uses its own sections of the policy and no others."""
 
 _WITH_HARDWARE = (*SNP_PLATFORMS, *TDX_PLATFORMS)
 
 
 @dataclass(frozen=True)
 class SessionPurpose:
-    """The session that the caller is opening: its own nonce, and SHA-256 of the keys that it sees in use."""
+    """The evidence is for the session that the caller is opening.
+
+    ``nonce`` is the caller's own, 32 bytes; the digests are SHA-256 of the TLS and HPKE keys that it sees in use.
+    """
 
     nonce: bytes
     tls_key_digest: bytes
@@ -52,7 +55,7 @@ class SessionPurpose:
 
 @dataclass(frozen=True)
 class ReceiptPurpose:
-    """The receipt that the caller holds: SHA-256 of its payload, and of the last event before it."""
+    """The evidence is for the receipt that the caller has: SHA-256 of its payload, and of the last event before it."""
 
     payload_digest: bytes
     log_head: bytes
@@ -60,17 +63,17 @@ class ReceiptPurpose:
 
 @dataclass(frozen=True)
 class RecordingPurpose:
-    """None of the caller's own: the evidence is looked at as somebody recorded it.
+    """The evidence is a recording: it was made for someone else.
 
-    ``report_data`` are the 64 bytes that it must have been made over, None when the caller knows none. No verdict for
-    this purpose opens a session or proves a receipt.
+    ``report_data`` are the 64 bytes that it must have been made over; None skips that check. A verdict for this purpose
+    opens no session and proves no receipt.
     """
 
     report_data: bytes | None = None
 
 
 Purpose = SessionPurpose | ReceiptPurpose | RecordingPurpose
-"""What evidence is judged for."""
+"""What evidence is appraised for."""
 
 
 def verify(
@@ -83,18 +86,21 @@ def verify(
     collateral: Collateral | None = None,
     roots: tuple[Anchor, ...] = VENDORS,
 ) -> Verdict:
-    """The verdict on ``evidence`` under ``policy`` as of ``at`` (aware).
+    """Appraises ``evidence`` under ``policy`` as of ``at``, a time with a time zone, and returns the verdict.
 
-    ``manifest_digest`` is that of the caller's own copy of the computation manifest, None when it claims none.
-    ``collateral`` is looked into besides what the evidence carries. ``roots`` are the vendors' anchors; a caller that
-    hands in others tries out simulated evidence, and the verdict says so. Raises MalformedEvidence for evidence that
-    cannot be read, CollateralError for collateral of the caller's that might refuse and cannot be read, PolicyError
-    when ``at`` has no zone, TypeError for another purpose; everything else is in the verdict.
+    ``purpose`` is the session or receipt that the evidence must have been made for. ``manifest_digest`` is the SHA-256
+    of the caller's own copy of the computation manifest; None skips that check. ``collateral`` is used besides what the
+    evidence carries. ``roots`` are the vendors' anchors: pass others to try out simulated evidence; the verdict then
+    says so.
+
+    Raises MalformedEvidence for evidence that cannot be parsed, CollateralError for a revocation list, TCB info or QE
+    identity of the caller's that cannot be parsed, PolicyError if ``at`` has no time zone, and TypeError for another
+    type of purpose. Everything else is in the verdict.
     """
-    at = moment(at)
+    at = in_utc(at)
     configuration = _configuration(evidence)
     _require_event_log_key(evidence)
-    checks = Recorder(CHECKS_OF.get(evidence.platform, COMMON))
+    checks = Recorder(CHECKS_OF.get(evidence.platform, COMMON), CHECKS)
     _check_purpose(checks, evidence, purpose)
     if manifest_digest is None:
         checks.not_applicable("manifest", "you named no manifest of your own")
@@ -104,47 +110,50 @@ def verify(
     _check_configuration(checks, configuration, policy)
     _check_runtime_log(checks, evidence)
 
-    sources = Sources(evidence.collateral, collateral)
-    judgement = Judgement("none")
+    usable = UsableCollateral(evidence.collateral, collateral)
+    result = PlatformResult("none")
     accepted = ", ".join(policy.platforms)
-    judge = _JUDGES.get(evidence.platform)
-    if evidence.platform in policy.platforms and judge is not None:
+    appraise = _APPRAISE.get(evidence.platform)
+    if evidence.platform in policy.platforms and appraise is not None:
         checks.record("platform", True, accepted, evidence.platform)
-        judgement = judge(Case(checks, evidence, policy, at, sources, roots))
+        appraisal = EvidenceAppraisal(
+            checks=checks, evidence=evidence, policy=policy, at=at, collateral=usable, roots=roots
+        )
+        result = appraise(appraisal)
     else:
         known = f"{evidence.platform}, which this version cannot judge"
         checks.record(
             "platform", False, accepted, known if evidence.platform in policy.platforms else evidence.platform
         )
 
-    name_unsigned(sources, quote=evidence.tdx_quote, table=evidence.snp_certificates)
-    image = judgement.image
+    skip_unsigned(usable)
+    image = result.image
     claims = Claims(
         boot_configuration=configuration,
         boot_configuration_digest=evidence.boot_configuration_digest(),
         event_log_key=evidence.event_log_key,
         manifest_digest=evidence.binding.manifest_digest,
-        pcrs=dict(enumerate(judgement.pcrs)),
+        pcrs=dict(enumerate(result.pcrs)),
         image=(image.flavor, image.manifest_digest) if image else None,
-        identity=judgement.identity,
+        identity=result.identity,
     )
     return Verdict(
         evidence.platform,
-        judgement.identity_root,
+        result.identity_root,
         _is_confidential(checks, evidence.platform, image),
         at,
         policy.digest(),
         checks.finish(),
         claims,
         recording=isinstance(purpose, RecordingPurpose),
-        skipped=sources.skipped,
+        skipped=usable.skipped,
     )
 
 
 def _is_confidential(checks: Recorder, platform: Platform, image: ImageReference | None) -> bool:
-    """Whether it is shown that hardware keeps the machine's memory from its host, and the image from everybody else.
+    """Whether it is shown that hardware protects the machine's memory from its host, and the image from anyone else.
 
-    Any check may be what that stands on, so nothing that was judged may have failed.
+    Any check may be a precondition of that, so none may have failed.
     """
     return not checks.failed() and platform in _WITH_HARDWARE and image is not None and not image.debug
 
@@ -175,7 +184,7 @@ def _check_purpose(checks: Recorder, evidence: Evidence, purpose: Purpose) -> No
             checks.equal("purpose", report_data, evidence.report_data())
         case RecordingPurpose(None):
             checks.not_applicable("purpose", "a recording is judged, for no session and no receipt of yours", found)
-        case _:  # must not count as a purpose of which nothing is to be checked
+        case _:  # must not count as a purpose without checks
             raise TypeError(f"Evidence is judged for a session or a receipt, not for {type(purpose).__name__}.")
     if isinstance(purpose, SessionPurpose) and isinstance(binding, SessionBinding):
         checks.equal("session-nonce", purpose.nonce, binding.nonce)
@@ -202,12 +211,12 @@ def _check_configuration(checks: Recorder, configuration: BootConfiguration, pol
 
 
 def _check_runtime_log(checks: Recorder, evidence: Evidence) -> None:
-    """The entries are the parts that the evidence carries, in the one order; PCR 15 is the platform's part."""
+    """The entries are the parts that the evidence carries, in order. The platform's appraisal checks PCR 15."""
     log = evidence.runtime_log
     kinds = tuple(entry.kind for entry in log)
-    least = runtimelog.ORDER[:2]
-    ordered = kinds in (least, runtimelog.ORDER)
-    wanted = f"{', '.join(least)} and then at most {runtimelog.Kind.MANIFEST}"
+    required = runtimelog.ORDER[:2]
+    ordered = kinds in (required, runtimelog.ORDER)
+    wanted = f"{', '.join(required)} and then at most {runtimelog.MeasurementKind.MANIFEST}"
     checks.record("runtime-log", ordered, wanted, ", ".join(kinds) or "empty")
     if not ordered:
         for name in ("runtime-boot-configuration", "runtime-agent", "runtime-manifest"):
@@ -216,7 +225,7 @@ def _check_runtime_log(checks: Recorder, evidence: Evidence) -> None:
     checks.equal("runtime-boot-configuration", evidence.boot_configuration_digest(), log[0].digest)
     checks.equal("runtime-agent", hashlib.sha256(evidence.event_log_key).digest(), log[1].digest)
     bound = evidence.binding.manifest_digest
-    measured = log[2].digest if len(log) > len(least) else None
+    measured = log[2].digest if len(log) > len(required) else None
     checks.record("runtime-manifest", measured == bound, _hex(bound), _hex(measured))
 
 

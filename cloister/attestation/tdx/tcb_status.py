@@ -11,17 +11,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from cloister.attestation.tdx.collateral import (
-    Level,
+from cloister.attestation.tdx.certificates import Pck
+from cloister.attestation.tdx.quote import TdReport
+from cloister.attestation.tdx.tcb_info import (
     ModuleIdentity,
     PlatformLevel,
     QeIdentity,
     SvnLevel,
     TcbInfo,
+    TcbLevel,
     TcbStatus,
 )
-from cloister.attestation.tdx.pck import Pck
-from cloister.attestation.tdx.quote import TdReport
 
 # TEE_TCB_SVN: byte 0 is the TDX module's SVN, byte 1 its version, byte 2 the microcode that was loaded late.
 _MODULE_SVN, _MODULE_VERSION, _MICROCODE = 0, 1, 2
@@ -66,8 +66,8 @@ class Evaluation:
     date: datetime | None = None
     advisories: tuple[str, ...] = ()
     out_of_date_since: datetime | None = None
-    otherwise: TcbStatus | None = None
-    standing: tuple[str, ...] = ()
+    status_without_update: TcbStatus | None = None
+    advisories_without_update: tuple[str, ...] = ()
 
 
 def evaluate(report: TdReport, pck: Pck, info: TcbInfo, identity: QeIdentity, qe_svn: int) -> Evaluation:
@@ -104,16 +104,16 @@ def evaluate(report: TdReport, pck: Pck, info: TcbInfo, identity: QeIdentity, qe
     return replace(
         found,
         out_of_date_since=min(level.date for level in old),
-        otherwise=converge(*(_CURRENT.get(level.status, level.status) for level in levels)),
-        standing=_advisories(level for level in levels if level.status not in _OUT_OF_DATE),
+        status_without_update=converge(*(_CURRENT.get(level.status, level.status) for level in levels)),
+        advisories_without_update=_advisories(level for level in levels if level.status not in _OUT_OF_DATE),
     )
 
 
-def _advisories(levels: Iterable[Level]) -> tuple[str, ...]:
+def _advisories(levels: Iterable[TcbLevel]) -> tuple[str, ...]:
     return tuple(sorted({name for level in levels for name in level.advisories}))
 
 
-def _levels(tee_tcb_svn: bytes, at_least: Sequence[PlatformLevel], info: TcbInfo) -> tuple[tuple[Level, ...], str]:
+def _levels(tee_tcb_svn: bytes, at_least: Sequence[PlatformLevel], info: TcbInfo) -> tuple[tuple[TcbLevel, ...], str]:
     """The levels of platform and TDX module with this TEE_TCB_SVN, or none and why not.
 
     ``at_least`` are the platform's levels that its SGX components and PCESVN reach. A module of version 0 has no level
@@ -166,7 +166,7 @@ def _svn_level(levels: Sequence[SvnLevel], svn: int) -> SvnLevel | None:
     return next((level for level in levels if svn >= level.isv_svn), None)
 
 
-def _was_updated(launched: Sequence[Level], sgx: Level, enclave: Level, now: TcbStatus) -> bool:
+def _was_updated(launched: Sequence[TcbLevel], sgx: TcbLevel, enclave: TcbLevel, now: TcbStatus) -> bool:
     """Whether nothing but the TDX module at launch is out of date, and what runs now is not: it was updated since."""
     old = {*_OUT_OF_DATE, TcbStatus.REVOKED}
     module = [level.status for level in launched[1:]]

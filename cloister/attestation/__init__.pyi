@@ -1,0 +1,93 @@
+"""What the names that ``__init__.py`` imports when they are used are, for type checkers."""
+
+from cloister.attestation.azure.policy import AzurePolicy as AzurePolicy
+from cloister.attestation.azure.policy import AzureSnpPolicy as AzureSnpPolicy
+from cloister.attestation.azure.policy import AzureTdxPolicy as AzureTdxPolicy
+from cloister.attestation.binding import ReceiptBinding as ReceiptBinding
+from cloister.attestation.binding import SessionBinding as SessionBinding
+from cloister.attestation.collateral_source import Collateral as Collateral
+from cloister.attestation.collateral_source import CollateralItem as CollateralItem
+from cloister.attestation.collateral_source import InMemory as InMemory
+from cloister.attestation.errors import AttestationError as AttestationError
+from cloister.attestation.errors import CollateralError as CollateralError
+from cloister.attestation.errors import MalformedEvidence as MalformedEvidence
+from cloister.attestation.errors import PolicyError as PolicyError
+from cloister.attestation.evidence import Evidence as Evidence
+from cloister.attestation.evidence import Platform as Platform
+from cloister.attestation.evidence import TpmQuote as TpmQuote
+from cloister.attestation.first_policy.from_evidence import policy_from_evidence as policy_from_evidence
+from cloister.attestation.first_policy.from_manifest import AdoptedValue as AdoptedValue
+from cloister.attestation.first_policy.from_manifest import policy_from_manifest as policy_from_manifest
+from cloister.attestation.gcp.policy import GcpPolicy as GcpPolicy
+from cloister.attestation.instances import GcpInstance as GcpInstance
+from cloister.attestation.instances import Instances as Instances
+from cloister.attestation.policy.images import ImageReference as ImageReference
+from cloister.attestation.policy.policy import ConfigurationPolicy as ConfigurationPolicy
+from cloister.attestation.policy.policy import LocalPolicy as LocalPolicy
+from cloister.attestation.policy.policy import Policy as Policy
+from cloister.attestation.raw_evidence import RawHcl as RawHcl
+from cloister.attestation.raw_evidence import RawSnp as RawSnp
+from cloister.attestation.raw_evidence import RawTdx as RawTdx
+from cloister.attestation.raw_evidence import RawVerdict as RawVerdict
+from cloister.attestation.raw_evidence import verify_raw as verify_raw
+from cloister.attestation.result import Check as Check
+from cloister.attestation.result import CheckOutcome as CheckOutcome
+from cloister.attestation.result import Claims as Claims
+from cloister.attestation.result import Skipped as Skipped
+from cloister.attestation.result import Verdict as Verdict
+from cloister.attestation.roots import VENDORS as VENDORS
+from cloister.attestation.roots import Anchor as Anchor
+from cloister.attestation.snp.policy import SnpPolicy as SnpPolicy
+from cloister.attestation.tdx.policy import TdxPolicy as TdxPolicy
+from cloister.attestation.tdx.policy import TdxReference as TdxReference
+from cloister.attestation.verifier import ReceiptPurpose as ReceiptPurpose
+from cloister.attestation.verifier import RecordingPurpose as RecordingPurpose
+from cloister.attestation.verifier import SessionPurpose as SessionPurpose
+from cloister.attestation.verifier import verify as verify
+
+__all__ = [
+    "VENDORS",
+    "AdoptedValue",
+    "Anchor",
+    "AttestationError",
+    "AzurePolicy",
+    "AzureSnpPolicy",
+    "AzureTdxPolicy",
+    "Check",
+    "CheckOutcome",
+    "Claims",
+    "Collateral",
+    "CollateralError",
+    "CollateralItem",
+    "ConfigurationPolicy",
+    "Evidence",
+    "GcpInstance",
+    "GcpPolicy",
+    "ImageReference",
+    "InMemory",
+    "Instances",
+    "LocalPolicy",
+    "MalformedEvidence",
+    "Platform",
+    "Policy",
+    "PolicyError",
+    "RawHcl",
+    "RawSnp",
+    "RawTdx",
+    "RawVerdict",
+    "ReceiptBinding",
+    "ReceiptPurpose",
+    "RecordingPurpose",
+    "SessionBinding",
+    "SessionPurpose",
+    "Skipped",
+    "SnpPolicy",
+    "TdxPolicy",
+    "TdxReference",
+    "TpmQuote",
+    "Verdict",
+    "policy_from_evidence",
+    "policy_from_manifest",
+    "verify",
+    "verify_raw",
+]

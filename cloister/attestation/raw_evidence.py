@@ -1,0 +1,233 @@
+"""Bare hardware evidence, as a machine's firmware returned it: only the vendor's layers are appraised.
+
+A SEV-SNP report, a TDX quote, or a report of Azure's paravisor with a quote of its vTPM. Nothing in it says which
+session, boot configuration, manifest or agent it belongs to. Its verdict is therefore of another type, which opens no
+session and lists what was not judged.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cloister.attestation.azure.hcl import TYPE_SNP, HclReport
+from cloister.attestation.azure.policy import check_snp_paravisor, check_tdx_paravisor
+from cloister.attestation.azure.verify import claimed_key
+from cloister.attestation.checks import CHECKS
+from cloister.attestation.collateral.unsigned import skip_unsigned
+from cloister.attestation.collateral.usable import UsableCollateral
+from cloister.attestation.collateral_source import Collateral
+from cloister.attestation.errors import MalformedEvidence, PolicyError
+from cloister.attestation.evidence import Platform
+from cloister.attestation.platforms.appraisal import Appraisal, in_utc
+from cloister.attestation.platforms.hardware import check_snp, check_tdx
+from cloister.attestation.platforms.vtpm import check_signed_quote
+from cloister.attestation.policy.policy import Policy
+from cloister.attestation.result import Check, CheckOutcome, Recorder, Skipped
+from cloister.attestation.roots import AMD, INTEL, MICROSOFT_PARAVISOR, VENDORS, Anchor, named_root
+from cloister.attestation.snp.checks import SNP_NAMES
+from cloister.attestation.snp.report import SnpReport
+from cloister.attestation.tdx.checks import TDX_NAMES
+from cloister.attestation.tdx.quote import TdxQuote
+from cloister.attestation.tpm.rsa import RsaSignature
+from cloister.protocol import canonical
+
+_PLATFORM = "platform"
+_TPM_CHECKS = ("quote-magic", "quote-type", "quote-signature", "quote-binding", "quote-selection", "quote-pcr-digest")
+_NEVER_JUDGED = (
+    "for whom it was made: a session or a receipt, its nonce and its keys",
+    "the boot configuration, the agent and the manifest of the machine",
+)
+
+
+@dataclass(frozen=True)
+class RawSnp:
+    """A SEV-SNP report (1184 bytes), and the host's certificate table, None if it came without one."""
+
+    report: bytes
+    certificates: bytes | None = None
+
+
+@dataclass(frozen=True)
+class RawTdx:
+    """A TDX quote of version 4 or 5."""
+
+    quote: bytes
+
+
+@dataclass(frozen=True)
+class RawHcl:
+    """A report of Azure's paravisor with a quote of its vTPM: TPMS_ATTEST, the RSASSA signature, the quoted values.
+
+    ``pcrs`` are values of the SHA-256 bank by register. ``tdx_quote`` is None on SEV-SNP.
+    """
+
+    report: bytes
+    attest: bytes
+    signature: bytes
+    pcrs: Mapping[int, bytes]
+    tdx_quote: bytes | None = None
+
+
+Raw = RawSnp | RawTdx | RawHcl
+
+
+@dataclass(frozen=True)
+class RawVerdict:
+    """The result of the vendors' layers. ``genuine`` does not mean that a machine is accepted.
+
+    platform: the platform that such evidence comes from, one that the policy accepts if there is one.
+    identity_root: who vouches for the machine's identity (``roots.py``).
+    at: the time of the appraisal, in UTC.
+    policy: SHA-256 of the policy's canonical form.
+    checks: every check of the vendors' layers, in order.
+    identity: names, fingerprints and versions in the evidence.
+    not_judged: what no check covers, in sentences.
+    skipped: collateral that was ignored; may be empty.
+    """
+
+    platform: str
+    identity_root: str
+    at: datetime
+    policy: bytes
+    checks: tuple[Check, ...]
+    identity: Mapping[str, str]
+    not_judged: tuple[str, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+    @property
+    def genuine(self) -> bool:
+        """Whether no check failed."""
+        return not self.failures
+
+    @property
+    def failures(self) -> tuple[Check, ...]:
+        """All failed checks, in order."""
+        return tuple(check for check in self.checks if check.outcome is CheckOutcome.FAILED)
+
+    def value(self) -> dict[str, Any]:
+        """The JSON value, as published in docs/schemas/raw-verdict.schema.json."""
+        return {
+            "version": 1,
+            "raw": True,
+            "platform": self.platform,
+            "identity_root": self.identity_root,
+            "at": canonical.to_time(self.at),
+            "policy": self.policy.hex(),
+            "genuine": self.genuine,
+            "checks": [check.value() for check in self.checks],
+            "identity": dict(self.identity),
+            "not_judged": list(self.not_judged),
+            **({"skipped": [one.value() for one in self.skipped]} if self.skipped else {}),
+        }
+
+
+def verify_raw(
+    raw: Raw,
+    policy: Policy,
+    *,
+    report_data: bytes | None,
+    at: datetime,
+    collateral: Collateral | None = None,
+    roots: tuple[Anchor, ...] = VENDORS,
+) -> RawVerdict:
+    """Appraises ``raw`` under the vendors' sections of ``policy`` as of ``at``, a time with a time zone.
+
+    ``report_data`` is what the caller had the evidence made over: the 64 bytes of a report or quote, or a vTPM quote's
+    qualifying data; None skips that check. ``collateral`` is what the caller brings, ``roots`` are the vendors'
+    anchors.
+
+    Raises MalformedEvidence for bytes that cannot be parsed, CollateralError for a revocation list, TCB info or QE
+    identity of the caller's that cannot be parsed, and PolicyError if the policy has no section for the evidence or
+    ``at`` has no time zone.
+    """
+    at = in_utc(at)
+    hcl_report = HclReport.parse(raw.report) if isinstance(raw, RawHcl) else None
+    platforms, names = _platforms_and_checks(raw, hcl_report)
+    usable = UsableCollateral((), collateral)
+    checks = Recorder((_PLATFORM, *names), CHECKS)
+    appraisal = Appraisal(checks=checks, policy=policy, at=at, collateral=usable, roots=roots)
+    platform = next((one for one in platforms if one in policy.platforms), platforms[0])
+    accepted = ", ".join(policy.platforms)
+    not_shown: tuple[str, ...] = ()
+    root, identity = "none", {}
+    known = platform in policy.platforms
+    if checks.record(_PLATFORM, known, accepted, platform if known else " or ".join(platforms)):
+        if isinstance(raw, RawSnp):
+            root = named_root(appraisal.anchors(AMD), AMD)
+            identity = _check_snp(appraisal, SnpReport.parse(raw.report), raw.certificates, report_data)
+            not_shown = ("the image that was launched: its launch digest is only shown",)
+        elif isinstance(raw, RawTdx):
+            root = named_root(appraisal.anchors(INTEL), INTEL)
+            identity = _check_tdx(appraisal, TdxQuote.parse(raw.quote), report_data)
+            not_shown = ("the image that was booted: MRTD and RTMR 0 to 3 are only shown",)
+        elif hcl_report is not None:
+            vendor = AMD if hcl_report.report_type == TYPE_SNP else INTEL
+            root = named_root(appraisal.anchors(vendor), MICROSOFT_PARAVISOR)
+            identity = _check_hcl(appraisal, raw, hcl_report, report_data)
+            not_shown = (
+                "the image that was booted: the registers are authentic, but compared with nothing",
+                "whether the paravisor's report is fresh: what the guest wrote as user data is only shown",
+                "that the vTPM's key signs only what its vTPM made: the key's public area did not come",
+            )
+    skip_unsigned(usable)
+    not_judged = (*_NEVER_JUDGED, *not_shown)
+    return RawVerdict(platform, root, at, policy.digest(), checks.finish(), identity, not_judged, usable.skipped)
+
+
+def _platforms_and_checks(raw: Raw, report: HclReport | None) -> tuple[tuple[Platform, ...], tuple[str, ...]]:
+    """The platforms that such evidence comes from, and the names of its checks. Raises MalformedEvidence."""
+    if isinstance(raw, RawSnp):
+        return (Platform.SEV_SNP, Platform.GCP_SNP), SNP_NAMES
+    if isinstance(raw, RawTdx):
+        return (Platform.TDX, Platform.GCP_TDX), TDX_NAMES
+    if report is not None and report.report_type == TYPE_SNP:
+        return (Platform.AZURE_SNP,), (*SNP_NAMES, "azure-id-key", "azure-guest-svn", *_TPM_CHECKS)
+    if raw.tdx_quote is None:
+        raise MalformedEvidence("HCL report", 0, "is of a TDX machine, and no TDX quote came with it")
+    return (Platform.AZURE_TDX,), (*TDX_NAMES, "azure-mrtd", "azure-mrseam", "azure-rtmrs", *_TPM_CHECKS)
+
+
+def _check_snp(
+    appraisal: Appraisal, report: SnpReport, table: bytes | None, report_data: bytes | None
+) -> dict[str, str]:
+    if appraisal.policy.snp is None:
+        raise _without("snp")
+    return check_snp(appraisal, report, table, appraisal.policy.snp, report_data)
+
+
+def _check_tdx(
+    appraisal: Appraisal, quote: TdxQuote, report_data: bytes | None, *, paravisor: bool = False
+) -> dict[str, str]:
+    section = appraisal.policy.tdx
+    if section is None:
+        raise _without("tdx")
+    return check_tdx(appraisal, quote, section.for_paravisor() if paravisor else section, report_data)
+
+
+def _check_hcl(appraisal: Appraisal, raw: RawHcl, report: HclReport, report_data: bytes | None) -> dict[str, str]:
+    """The hardware vouches for the runtime claims, they name the vTPM's key, and that key signed the quote."""
+    section = appraisal.policy.azure
+    if report.report_type == TYPE_SNP:
+        if section is None or section.snp is None:
+            raise _without("azure.snp")
+        hardware = SnpReport.parse(report.hardware_report)
+        identity = _check_snp(appraisal, hardware, None, report.report_data())
+        check_snp_paravisor(appraisal.checks, hardware.id_key_digest, hardware.guest_svn, section.snp)
+    else:
+        if section is None or section.tdx is None or raw.tdx_quote is None:
+            raise _without("azure.tdx")
+        quote = TdxQuote.parse(raw.tdx_quote)
+        identity = _check_tdx(appraisal, quote, report.report_data(), paravisor=True)
+        measured = quote.report
+        check_tdx_paravisor(appraisal.checks, measured.mr_td, measured.mr_seam, measured.rtmrs, section.tdx)
+    key = claimed_key(report)
+    signature = RsaSignature.parse(raw.signature)
+    check_signed_quote(appraisal.checks, raw.attest, signature, key, raw.pcrs, report_data)
+    registers = {f"pcr{index}": value.hex() for index, value in sorted(raw.pcrs.items())}
+    claims = report.claims
+    return {**identity, "azure_vm_id": claims.vm_unique_id, "user_data": claims.user_data.hex(), **registers}
+
+
+def _without(section: str) -> PolicyError:
+    return PolicyError(f"The policy accepts the platform and has no section {section}.")
