@@ -9,8 +9,9 @@ from dataclasses import replace
 from agent_runtime.errors import CallRefusal, Reason
 from agent_runtime.limits import Limits
 from agent_runtime.platform.machine import PlatformMachine
-from cloister.attestation.evidence import Evidence, ReceiptBinding, SessionBinding
-from cloister.attestation.tpm.runtimelog import Kind, Measurement
+from cloister.attestation.binding import ReceiptBinding, SessionBinding
+from cloister.attestation.evidence import Evidence
+from cloister.attestation.tpm.runtimelog import Measurement, MeasurementKind
 from cloister.protocol import transcript
 from cloister.protocol.bootconfig import BootConfiguration
 
@@ -35,8 +36,8 @@ class Attester:
         self._queue = _EvidenceQueue(limits.quote_queue, limits.quote_wait_seconds)
         self._log: tuple[Measurement, ...] = ()
         self._manifest: bytes | None = None
-        self._measure(Kind.BOOT_CONFIGURATION, boot_configuration.digest())
-        self._measure(Kind.AGENT, bytes.fromhex(transcript.key_id(event_log_key)))
+        self._measure(MeasurementKind.BOOT_CONFIGURATION, boot_configuration.digest())
+        self._measure(MeasurementKind.AGENT, bytes.fromhex(transcript.key_id(event_log_key)))
 
     @property
     def manifest_digest(self) -> bytes:
@@ -48,7 +49,7 @@ class Attester:
         with self._lock:
             if self._manifest is not None:
                 raise CallRefusal(Reason.ALREADY_SUBMITTED, "This machine has already measured a manifest.")
-            self._measure(Kind.MANIFEST, digest)
+            self._measure(MeasurementKind.MANIFEST, digest)
             self._manifest = digest
 
     def for_session(self, *, nonce: bytes, tls_key_digest: bytes, hpke_key_digest: bytes) -> Evidence:
@@ -66,7 +67,7 @@ class Attester:
         with self._lock:
             return self._collect(ReceiptBinding(payload_digest, self.manifest_digest, log_head))
 
-    def _measure(self, kind: Kind, digest: bytes) -> None:
+    def _measure(self, kind: MeasurementKind, digest: bytes) -> None:
         measurement = Measurement(kind, digest)
         self._machine.measure(measurement)
         self._log += (measurement,)

@@ -16,15 +16,17 @@ from agent_runtime.platform.machine import EvidenceParts
 from agent_runtime.rpc.keys import EventKey
 from cloister.attestation.azure.hcl import HclReport
 from cloister.attestation.azure.policy import AzurePolicy, AzureSnpPolicy
-from cloister.attestation.evidence import CERTIFICATE, CollateralItem, Evidence, Platform, TpmQuote
+from cloister.attestation.collateral_source import CERTIFICATE, CollateralItem
+from cloister.attestation.evidence import Evidence, Platform, TpmQuote
 from cloister.attestation.policy.images import ImageReference
 from cloister.attestation.policy.policy import ConfigurationPolicy, Policy
 from cloister.attestation.snp.policy import SnpPolicy
 from cloister.attestation.snp.products import ProductLine
-from cloister.attestation.snp.report import Report
-from cloister.attestation.tpm import rsa, structures
+from cloister.attestation.snp.report import SnpReport
+from cloister.attestation.tpm import structures
+from cloister.attestation.tpm.rsa import RsaPublic, RsaSignature
 from cloister.attestation.tpm.runtimelog import Measurement
-from cloister.attestation.verify import SessionPurpose, verify
+from cloister.attestation.verifier import SessionPurpose, verify
 from cloister.protocol.bootconfig import BootConfiguration
 from tests.attestation.clouds import names, recorded
 from tests.attestation.platforms.test_azure import (
@@ -66,8 +68,8 @@ def machine() -> RecordedMachine:
     modulus = HclReport.parse(report).claims.ak_modulus
     quote = TpmQuote(
         message,
-        rsa.RsaSignature(structures.ALG_SHA256, signature).marshal(),
-        rsa.RsaPublic(structures.ALG_SHA256, AZURE_ATTRIBUTES, b"", modulus).marshal(),
+        RsaSignature(structures.ALG_SHA256, signature).marshal(),
+        RsaPublic(structures.ALG_SHA256, AZURE_ATTRIBUTES, b"", modulus).marshal(),
         tuple(pcrs[index] for index in structures.QUOTED_PCRS),
     )
     certificates = tuple(CollateralItem(CERTIFICATE, der) for der in amd_certificates())
@@ -100,7 +102,7 @@ def test_a_recorded_machine_is_refused_for_what_it_was_not_made_for(machine: Rec
     )
 
     assert machine.recording.hcl_report is not None
-    hardware = Report.parse(HclReport.parse(machine.recording.hcl_report).hardware_report)
+    hardware = SnpReport.parse(HclReport.parse(machine.recording.hcl_report).hardware_report)
     image = ImageReference("theirs", False, bytes(32), machine.pcrs((4, 9, 11)))
     policy = Policy(
         platforms=(Platform.AZURE_SNP,),
