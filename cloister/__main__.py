@@ -1,4 +1,4 @@
-"""The command ``cloister``, and ``python -m cloister`` where its script is not on the path."""
+"""The command ``cloister``, also as ``python -m cloister``."""
 
 import sys
 
@@ -6,7 +6,7 @@ from cloister.errors import INTERRUPTED
 
 
 def main() -> None:
-    """Run the command line and end the process; Ctrl-C ends it in one line also before a verb has begun."""
+    """Run the command line and end the process; Ctrl-C before a verb has begun prints one line."""
     try:
         from cloister.cli.shell.program import run
 

@@ -1,6 +1,6 @@
-"""The network end of an agent: its address, what certificate it shows, and a channel that accepts only that one.
+"""An agent on the network: its address, its certificate, and a channel that accepts only that certificate.
 
-The certificate is no claim: anyone can make one. It names the key that the evidence must name too
+The certificate by itself proves nothing: anyone can make one. Its key must also be in the evidence
 (docs/protocol.md, "Session").
 """
 
@@ -22,7 +22,7 @@ from cloister.attestation.x509.certificate import Certificate
 from cloister.errors import InputError, ProofError, UnreachableError
 
 PORT = 6110
-"""The agent's port, when an address names none."""
+"""The agent's port, if an address has none."""
 
 MAX_MESSAGE = 4 * 1024 * 1024
 """Bytes of one message on a channel: evidence and frames are about 1 MiB."""
@@ -62,7 +62,7 @@ def _not_an_address(text: str) -> InputError:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An agent that was seen at an address: its certificate (DER) and the key in it (SubjectPublicKeyInfo, DER)."""
+    """The agent found at an address: its certificate (DER) and the key in it (SubjectPublicKeyInfo, DER)."""
 
     address: Address
     certificate: bytes
@@ -74,15 +74,15 @@ class Endpoint:
 
 
 def reach(address: Address, *, timeout: float = 5.0) -> None:
-    """Connect by TCP and hang up. Raises UnreachableError."""
+    """Connect by TCP and disconnect. Raises UnreachableError."""
     with _connected(address, timeout):
         pass
 
 
 def probe(address: Address, *, timeout: float = 10.0) -> Endpoint:
-    """Take the certificate of whoever listens at ``address``, over TLS 1.3 and nothing less.
+    """Fetch the certificate of the server at ``address``, over TLS 1.3 only.
 
-    ``timeout`` is in seconds. Raises UnreachableError, or ProofError when it speaks something else than TLS 1.3.
+    ``timeout`` is in seconds. Raises UnreachableError, or ProofError when the server does not support TLS 1.3.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -92,24 +92,24 @@ def probe(address: Address, *, timeout: float = 10.0) -> Endpoint:
     deadline = time.monotonic() + timeout
     with _connected(address, timeout) as plain:
         try:
-            # One deadline for all: ssl holds the whole handshake to what is left.
+            # One deadline for everything: ssl limits the whole handshake to the time that is left.
             plain.settimeout(max(0.001, deadline - time.monotonic()))
             with context.wrap_socket(plain) as secure:
                 certificate = secure.getpeercert(binary_form=True)
         except ssl.SSLEOFError as error:
-            # What a machine does that goes down or comes up, seen through a port that somebody forwards.
-            raise _unreachable(address, "it hung up") from error
+            # A machine that is stopping or starting does this, seen through a forwarded port.
+            raise _unreachable(address, "the connection was closed") from error
         except ssl.SSLError as error:
             raise ProofError(
-                f"{address} answers, but does not speak TLS 1.3 ({error.reason or 'no TLS'}).",
-                hint="Check that the port is the agent's; an agent never offers less than TLS 1.3.",
+                f"{address} answers, but does not support TLS 1.3 ({error.reason or 'no TLS'}).",
+                hint="Check that the port is the agent's: an agent accepts TLS 1.3 only.",
             ) from error
         except TimeoutError as error:
             raise _unreachable(address, f"no answer within {timeout:.0f} seconds") from error
         except OSError as error:
-            raise _unreachable(address, error.strerror or "it hung up") from error
+            raise _unreachable(address, error.strerror or "the connection was closed") from error
     if not certificate:
-        raise ProofError(f"{address} showed no certificate.")
+        raise ProofError(f"{address} presented no certificate.")
     return Endpoint(address, certificate, _certificate(address, certificate).spki)
 
 
@@ -149,7 +149,7 @@ def _connect(address: Address, timeout: float) -> socket.socket:
 
 def _unreachable(address: Address, reason: str) -> UnreachableError:
     return UnreachableError(
-        f"Nobody can be reached at {address}: {reason}.",
+        f"Cannot connect to {address}: {reason}.",
         hint="Check the address, that the CVM runs (it may be starting), and that its network lets you in.",
     )
 
@@ -158,33 +158,33 @@ def _certificate(address: Address, der: bytes) -> Certificate:
     try:
         return Certificate.parse(der)
     except MalformedEvidence as error:
-        raise ProofError(f"{address} shows a certificate that cannot be read.") from error
+        raise ProofError(f"{address} presented an invalid certificate.") from error
 
 
 def _server_name(endpoint: Endpoint) -> str:
-    """The first name in the certificate: gRPC compares names, and here the name means nothing."""
+    """The first name in the certificate: gRPC compares names, but here the name proves nothing."""
     certificate = _certificate(endpoint.address, endpoint.certificate)
     try:
         names = certificate.parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         found = names.get_values_for_type(x509.DNSName)
     except (x509.ExtensionNotFound, ValueError) as error:
-        raise ProofError(f"The certificate of {endpoint.address} names no host.") from error
+        raise ProofError(f"The certificate of {endpoint.address} has no host name.") from error
     if not found:
-        raise ProofError(f"The certificate of {endpoint.address} names no host.")
+        raise ProofError(f"The certificate of {endpoint.address} has no host name.")
     return found[0]
 
 
 def channel(endpoint: Endpoint) -> grpc.Channel:
-    """A channel on which only the certificate that was probed is accepted: it is the only root."""
+    """A channel that accepts only the probed certificate: it is the only root."""
     certificate = _certificate(endpoint.address, endpoint.certificate)
     pem = certificate.parsed.public_bytes(serialization.Encoding.PEM)
     options = [
         ("grpc.ssl_target_name_override", _server_name(endpoint)),
         ("grpc.max_receive_message_length", MAX_MESSAGE),
         ("grpc.max_send_message_length", MAX_MESSAGE),
-        # A proxy of the environment would be asked for the second connection and not for the probe.
+        # A proxy from the environment would be used for this connection, but was not for the probe.
         ("grpc.enable_http_proxy", 0),
-        # A repeated frame would be refused: what is tried again is decided in one place, the client.
+        # The agent refuses a repeated frame: only the client decides what is retried.
         ("grpc.enable_retries", 0),
         ("grpc.use_local_subchannel_pool", 1),
     ]

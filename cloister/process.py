@@ -1,4 +1,4 @@
-"""The one way in which Cloister starts another program and waits for it."""
+"""Runs another program and waits for it; every part of Cloister does it through here."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ _TAIL_LINES = 12
 
 
 class ProcessError(CloisterError):
-    """A program could not be started, took too long, or ended with a status other than 0."""
+    """A program could not be started, took too long, or failed."""
 
     remedy = "Correct what the program reports, then run the command again."
 
@@ -26,7 +26,7 @@ def run(
     check: bool = True,
     timeout: float | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run ``argv`` to its end, without a shell, and return what it printed.
+    """Run ``argv`` to its end, without a shell, and return its output.
 
     ``env`` replaces the environment. With ``capture`` the program's output is kept, otherwise it goes to the
     caller's terminal. ``timeout`` is in seconds. Raises ProcessError with the last lines of the output.

@@ -1,7 +1,7 @@
 """Files that a user names.
 
-A pipe would be waited for and a device read without an end: what is opened is a regular file, and of one that is read
-whole never more than somebody will look at.
+Only regular files are opened, since reading a pipe may block and reading a device may not end. What is read whole has a
+limit.
 """
 
 import errno
@@ -18,29 +18,29 @@ _KINDS = {
 
 
 def open_regular(path: Path) -> BufferedReader:
-    """The file at ``path``, to be read. Raises OSError, also for a folder, a pipe, a socket and a device."""
-    # Asked before: to open a pipe is to wait for its other end, and a device may do something when it is opened.
+    """Open the file at ``path`` for reading. Raises OSError, also for a folder, a pipe, a socket and a device."""
+    # Checked before: opening a pipe waits for its other end, and opening a device may have an effect.
     check(path)
     return path.open("rb")
 
 
 def read(path: Path, limit: int) -> bytes:
-    """The file, or one byte more than ``limit`` of it, which whoever parses it refuses. Raises OSError."""
+    """The content, or ``limit`` + 1 bytes of a larger file, which its parser rejects. Raises OSError."""
     with open_regular(path) as file:
         return file.read(limit + 1)
 
 
 def destination(path: Path) -> Path:
-    """What a new file has to be renamed to so that it is at ``path``: the end of a link, which stays one.
+    """The path to which a new file is renamed in order to replace ``path``: the target, if ``path`` is a link.
 
-    Raises OSError where a pipe or a device would be gone afterwards, and for an open file that has no name any more.
+    Raises OSError if that would replace a pipe or a device, and for a link to an open file that was removed.
     """
     check(path)
     if not path.is_symlink():
         return path
     end = path.resolve()
     if path.exists() and not (end.exists() and end.samefile(path)):
-        raise OSError(errno.ENOENT, "Leads to a file that was removed", str(path))
+        raise OSError(errno.ENOENT, "Links to a file that was removed", str(path))
     return end
 
 

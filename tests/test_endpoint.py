@@ -83,7 +83,7 @@ def test_a_certificate_that_cannot_be_read_ends_the_probe_with_a_sentence(tmp_pa
         thread = threading.Thread(target=serve)
         thread.start()
         try:
-            with pytest.raises(ProofError, match="shows a certificate that cannot be read"):
+            with pytest.raises(ProofError, match="presented an invalid certificate"):
                 endpoint.probe(Address("127.0.0.1", listener.getsockname()[1]))
         finally:
             thread.join()

@@ -1,6 +1,6 @@
-"""Every bit of what hardware signed or bound, flipped: the verifier must refuse each of them.
+"""Flips each bit of what hardware signed or bound: the verifier must reject every change.
 
-The evidence is the test kit's, whole and valid; one part of it is changed in one bit, and everything is judged again.
+The test kit makes valid evidence; one bit of one part is flipped at a time, and the whole is appraised again.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ Change = Callable[[Evidence, bytes], Evidence]
 
 @dataclass(frozen=True)
 class Subject:
-    """Valid evidence with what it needs to be accepted, and the parts in which no bit may change."""
+    """Valid evidence with what is needed to accept it, and the parts in which no bit may change."""
 
     evidence: Evidence
     policy: Policy
@@ -36,7 +36,7 @@ class Subject:
     parts: Mapping[str, tuple[bytes, Change]]
 
     def accepts(self, evidence: Evidence) -> bool:
-        """The verdict; malformed evidence has none."""
+        """Whether the verdict accepts ``evidence``; malformed evidence is not accepted."""
         try:
             return verify(evidence, self.policy, purpose=SESSION, at=AT, roots=self.roots).accepted
         except MalformedEvidence:
@@ -45,7 +45,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Count:
-    """How many bits of one part were flipped, in how many seconds; ``accepted`` are those that nobody noticed."""
+    """How many bits of one part were flipped, in how many seconds; ``accepted`` are those the verifier accepted."""
 
     part: str
     flipped: int
@@ -60,9 +60,9 @@ class Count:
 
 
 def flip(subject: Subject) -> Iterator[Count]:
-    """Flips every bit of every part. Raises RuntimeError when the unchanged evidence is not accepted."""
+    """Flip every bit of every part. Raises RuntimeError if the unchanged evidence is not accepted."""
     if not subject.accepts(subject.evidence):
-        raise RuntimeError("The evidence is not accepted as it is.")
+        raise RuntimeError("The unchanged evidence is not accepted.")
     for name, (data, change) in subject.parts.items():
         began = time.monotonic()
         accepted = []
@@ -104,7 +104,7 @@ def _quote(evidence: Evidence) -> dict[str, tuple[bytes, Change]]:
 
 
 def snp() -> Subject:
-    """A SEV-SNP report: all of it is signed, or the signature."""
+    """A SEV-SNP report: every bit is signed, or part of the signature."""
     machine = SnpMachine.create_at(AT)
     evidence = machine.evidence(_session())
     parts = {"SEV-SNP report": _field("snp_report", evidence)}
@@ -112,10 +112,10 @@ def snp() -> Subject:
 
 
 def tdx() -> Subject:
-    """A TDX quote with all that is in it: what the TD, the quoting enclave and Intel signed."""
+    """A TDX quote with everything in it: what the TD, the quoting enclave and Intel signed."""
     td = Td.create(AT)
     evidence = td.evidence(_session())
-    # The root comes in the quote alone, so that all three of its certificates count.
+    # Only the quote carries the root, so that all three of its certificates are needed.
     items = (item for item in _items(td.intel.collateral().contents) if item.content != td.intel.root)
     evidence = dataclasses.replace(evidence, collateral=tuple(items))
     parts = {"TDX quote": _field("tdx_quote", evidence)}
@@ -131,7 +131,7 @@ def azure() -> Subject:
 
 
 def gcp() -> Subject:
-    """Google's endorsement and the report that it is about."""
+    """Google's endorsement, and the report of the endorsed firmware."""
     machine = GcpSnpMachine.create(AT, vtpm=RsaTpm.create())
     evidence = machine.evidence(_session())
     parts = {

@@ -1,4 +1,4 @@
-"""The import rule of a room as a contract of import-linter: what is not named is forbidden."""
+"""A contract for import-linter: a package may import only what its contract names."""
 
 from dataclasses import dataclass
 
@@ -7,26 +7,28 @@ from importlinter import Contract, ContractCheck, fields, output
 
 
 @dataclass(frozen=True, order=True)
-class Trespass:
-    """A direct import that the room's contract does not name."""
+class ForbiddenImport:
+    """A direct import that the package's contract does not name."""
 
     importer: str
     imported: str
     lines: tuple[int, ...]
 
 
-def trespasses(graph: ImportGraph, room: str, may_import: list[str], packages: list[str]) -> list[Trespass]:
+def forbidden_imports(
+    graph: ImportGraph, room: str, may_import: list[str], packages: list[str]
+) -> list[ForbiddenImport]:
     """Return the direct imports out of ``room`` into the project's ``packages`` that ``may_import`` does not cover.
 
-    A name covers itself and everything below it. Modules outside of ``packages`` are nobody's room.
+    A name covers itself and everything below it. Modules outside of ``packages`` are not checked.
     """
-    open_doors = [room, *may_import]
+    allowed = [room, *may_import]
     found = []
     for importer in sorted(module for module in graph.modules if _is_within(module, [room])):
         for imported in sorted(graph.find_modules_directly_imported_by(importer)):
-            if _is_within(imported, packages) and not _is_within(imported, open_doors):
+            if _is_within(imported, packages) and not _is_within(imported, allowed):
                 details = graph.get_import_details(importer=importer, imported=imported)
-                found.append(Trespass(importer, imported, tuple(detail["line_number"] for detail in details)))
+                found.append(ForbiddenImport(importer, imported, tuple(detail["line_number"] for detail in details)))
     return found
 
 
@@ -35,7 +37,7 @@ def _is_within(module: str, packages: list[str]) -> bool:
 
 
 class RoomContract(Contract):
-    """``room`` may import itself and ``may_import`` of the project; other people's packages are not its matter."""
+    """``room`` may import itself and ``may_import`` of the project; third-party packages are not restricted."""
 
     type_name = "room"
 
@@ -44,11 +46,11 @@ class RoomContract(Contract):
 
     def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:
         options = self.contract_options
-        found = trespasses(graph, options["room"], options["may_import"], self.session_options["root_packages"])
-        return ContractCheck(kept=not found, metadata={"trespasses": found})
+        found = forbidden_imports(graph, options["room"], options["may_import"], self.session_options["root_packages"])
+        return ContractCheck(kept=not found, metadata={"forbidden_imports": found})
 
     def render_broken_contract(self, check: ContractCheck) -> None:
-        for trespass in check.metadata["trespasses"]:
-            lines = ", ".join(f"l.{line}" for line in trespass.lines)
-            output.print_error(f"{trespass.importer} imports {trespass.imported} ({lines})", bold=False)
+        for one in check.metadata["forbidden_imports"]:
+            lines = ", ".join(f"l.{line}" for line in one.lines)
+            output.print_error(f"{one.importer} imports {one.imported} ({lines})", bold=False)
         output.new_line()

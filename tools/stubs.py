@@ -1,4 +1,4 @@
-"""Writes ``cloister/v1``, the code generated from ``proto/``: ``python -m tools.stubs``.
+"""``python -m tools.stubs``: generates ``cloister/v1`` from ``proto/``.
 
 The generated files are committed because their bytes are part of the measured image.
 """
@@ -18,8 +18,8 @@ GENERATED = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py")
 def generate(out: Path) -> list[Path]:
     """Generate ``out/cloister/v1/*`` from every file in ``proto/cloister/v1`` and return the files' paths.
 
-    Files of an earlier run whose source is gone are removed. Raises CloisterError when protoc refuses a source; it
-    has then said why on stderr.
+    Files of an earlier run are removed first. Raises CloisterError when protoc rejects a source; protoc itself prints
+    the reason on stderr.
     """
     sources = sorted((ROOT / "proto").glob("cloister/v1/*.proto"))
     package = out / "cloister" / "v1"
@@ -36,7 +36,7 @@ def generate(out: Path) -> list[Path]:
         *(str(source) for source in sources),
     ]
     if protoc.main(arguments) != 0:
-        raise CloisterError("protoc refuses the sources in proto/cloister/v1.")
+        raise CloisterError("protoc rejects the sources in proto/cloister/v1.", hint="Fix what protoc reports above.")
     return sorted(path for path in package.iterdir() if path.name.endswith(GENERATED))
 
 

@@ -20,10 +20,10 @@ OUTPUT = CHECKOUT / "out" / "fuzz"
 
 @verb(
     help={
-        "minutes": "of processor time for each target (default: 1)",
+        "minutes": "of CPU time for each target (default: 1)",
         "target": "only this parser; see tests/fuzz/corpus",
     },
-    interrupted="Inputs that were found are kept in out/fuzz.",
+    interrupted="New inputs are kept in out/fuzz.",
 )
 def fuzz(c: Any, minutes: str = "1", target: str = "") -> None:
     """Fuzz the parsers of hostile bytes, guided by coverage; the seeds are in tests/fuzz/corpus."""
@@ -31,20 +31,20 @@ def fuzz(c: Any, minutes: str = "1", target: str = "") -> None:
 
     names = [target] if target else list(TARGETS)
     if names[0] not in TARGETS:
-        raise InputError(f"There is no target {target}.", hint=f"Targets: {', '.join(TARGETS)}.")
+        raise InputError(f"Unknown target {target}.", hint=f"Targets: {', '.join(TARGETS)}.")
     try:
         amount = float(minutes)
     except ValueError as error:
-        raise InputError(f"--minutes is {minutes}, which is no number.") from error
+        raise InputError(f"--minutes must be a number, not {minutes}.") from error
     if importlib.util.find_spec("atheris") is None:
         raise InputError("The fuzzer is not installed.", hint="`make fuzz` adds it to .venv.")
     failed = [name for name in names if not _fuzzed(name, amount)]
     if failed:
-        raise CloisterError(f"There are findings in {', '.join(failed)}.", hint=f"Each is a file in {OUTPUT}/TARGET.")
+        raise CloisterError(f"Findings in {', '.join(failed)}.", hint=f"See {OUTPUT}/TARGET: each finding is a file.")
 
 
 def _fuzzed(name: str, minutes: float) -> bool:
-    """Whether nothing was found; prints a line."""
+    """Fuzz one target and print a line. Returns whether nothing was found."""
     folder = OUTPUT / name
     folder.mkdir(parents=True, exist_ok=True)
     argv = [sys.executable, "-m", "tools.fuzz", name, "--minutes", str(minutes), "--output", str(folder)]
@@ -60,18 +60,20 @@ def _fuzzed(name: str, minutes: float) -> bool:
 
 @verb(help={"only": "only this one: snp, tdx, azure, gcp or vtpm"})
 def exhaustive(c: Any, only: str = "") -> None:
-    """Flip every bit of what is signed or bound in valid evidence: each time it must be refused (some minutes)."""
+    """Flip each bit of what is signed or bound in valid evidence; every change must be rejected (some minutes)."""
     from tools.exhaustive import SUBJECTS, flip
 
     if only and only not in SUBJECTS:
-        raise InputError(f"There is nothing called {only}.", hint=f"There are {', '.join(SUBJECTS)}.")
+        raise InputError(f"Unknown subject {only}.", hint=f"Subjects: {', '.join(SUBJECTS)}.")
     accepted = 0
     for name in [only] if only else SUBJECTS:
         for count in flip(SUBJECTS[name]()):
             print(f"{name}: {count.sentence()}", flush=True)
             accepted += len(count.accepted)
     if accepted:
-        raise CloisterError(f"{accepted} flipped bits were not noticed.")
+        raise CloisterError(
+            f"The verifier accepted {accepted} flipped bits.", hint="Fix the verifier: see the list above."
+        )
 
 
 @verb(

@@ -1,7 +1,7 @@
-"""Archives whose bytes follow from their content alone: the zip of a result and the tar of a folder.
+"""Deterministic archives: the zip of a result and the tar of a folder.
 
-Zip members are stored, not deflated: the bytes of a deflate stream depend on the library's version, and a reader must
-be able to encode the archive again and find the same bytes.
+Zip members are stored, not deflated: deflate output depends on the library's version, and a reader must be able to
+re-encode the archive to the same bytes.
 """
 
 import hashlib
@@ -9,41 +9,40 @@ import os
 import stat
 import tarfile
 import tempfile
-import unicodedata
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from cloister.errors import InputError, ProofError
+from cloister.protocol import text
 
 _CHUNK = 1024 * 1024
 MAX_MEMBERS = 10_000
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-_UNSEEN = ("Cf", "Zl", "Zp")
-"""Unicode's categories of format characters and separators of lines: with them a name looks like another one."""
 
 
 class ArchiveError(InputError):
-    """A folder cannot be archived, or an archive is not what its format demands."""
+    """A folder cannot be archived, or an archive is invalid."""
 
     remedy = "Rename, remove or pack these files, then run the command again."
 
 
 def check_name(name: str) -> None:
-    """Raise ArchiveError unless ``name`` is a relative path that stays inside its folder, without odd characters."""
+    """Raise ArchiveError unless ``name`` is a relative path that stays inside its folder, without
+    control and invisible characters.
+    """
     parts = name.split("/")
     try:
         size = len(name.encode())
-    except UnicodeEncodeError as error:  # the file system has bytes there that are no text
+    except UnicodeEncodeError as error:  # a file name may be any bytes
         raise ArchiveError(f"{name[:80]!r} is not UTF-8.") from error
     if size > 1024 or any(part in ("", ".", "..") for part in parts):
-        raise ArchiveError(f"{name[:80]!r} is not a path inside a folder.")
+        raise ArchiveError(f"{name[:80]!r} must be a relative path inside the folder, of at most 1024 bytes.")
     if "\\" in name or ":" in parts[0] or any(ord(char) < 32 or 127 <= ord(char) < 160 for char in name):
-        raise ArchiveError(f"{name[:80]!r} has a character that a path in an archive may not have.")
-    for char in name:
-        if unicodedata.category(char) in _UNSEEN:
-            raise ArchiveError(f"{name[:80]!a} has the character U+{ord(char):04X}, which nobody can see.")
+        raise ArchiveError(f"{name[:80]!r} contains a character that is not allowed in an archive.")
+    if (invisible := text.first_invisible(name)) is not None:
+        raise ArchiveError(f"{name[:80]!a} contains the invisible character {invisible}.")
 
 
 def write_zip(out: BinaryIO, members: Iterable[tuple[str, Path | bytes]]) -> None:
@@ -74,9 +73,9 @@ def _member(name: str, size: int) -> zipfile.ZipInfo:
 
 
 def check_zip(path: Path) -> list[str]:
-    """The names in a zip that is byte for byte what :func:`write_zip` makes of its content. Raises ProofError.
+    """The member names of a zip that is byte for byte what :func:`write_zip` writes. Raises ProofError.
 
-    Needs as much temporary disk space as the zip has.
+    Needs as much temporary disk space as the zip is large.
     """
     with tempfile.TemporaryFile() as again:
         try:
@@ -84,11 +83,11 @@ def check_zip(path: Path) -> list[str]:
                 infos = archive.infolist()
                 names = [info.filename for info in infos]
                 if len(names) > MAX_MEMBERS or names != sorted(set(names)):
-                    raise ProofError(f"{path.name} has too many members, or they are not sorted and distinct.")
+                    raise ProofError(f"{path.name} must have at most {MAX_MEMBERS} members, sorted and distinct.")
                 for info in infos:
                     check_name(info.filename)
                     if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & ~0x800:
-                        raise ProofError(f"{info.filename} in {path.name} is not stored plainly.")
+                        raise ProofError(f"{info.filename} in {path.name} must be neither compressed nor encrypted.")
                     with archive.open(info) as source, copy.open(_member(info.filename, info.file_size), "w") as target:
                         while data := source.read(_CHUNK):
                             target.write(data)
@@ -101,15 +100,13 @@ def check_zip(path: Path) -> list[str]:
             RuntimeError,
             OSError,
         ) as error:
-            raise ProofError(f"{path.name} is not a whole zip file: {error}") from error
+            raise ProofError(f"{path.name} is not a complete zip file: {error}") from error
         again.seek(0)
         with path.open("rb") as original:
             while True:
                 left, right = original.read(_CHUNK), again.read(_CHUNK)
                 if left != right:
-                    raise ProofError(
-                        f"{path.name} is not identical to its own re-encoding: bytes were changed or added."
-                    )
+                    raise ProofError(f"{path.name} differs from its own re-encoding: bytes were changed or added.")
                 if not left:
                     return names
 
@@ -141,12 +138,12 @@ def _walk(folder: Path) -> list[Path]:
     for place, folders, files in os.walk(folder):
         found += [Path(place, name) for name in folders + files]
         if len(found) > 1_000_000:
-            raise ArchiveError(f"{folder} holds more than a million files; pack them first.")
+            raise ArchiveError(f"{folder} has more than a million files. Pack them into an archive first.")
     return sorted(found, key=lambda path: os.fsencode(path.relative_to(folder).as_posix()))
 
 
 class Digesting:
-    """A file to write to that keeps nothing but SHA-256 and size, and passes the bytes on when it has a target."""
+    """A writable file that computes SHA-256 and size, and passes the bytes on to ``target`` if there is one."""
 
     def __init__(self, target: BinaryIO | None = None) -> None:
         self._state = hashlib.sha256()
@@ -154,7 +151,7 @@ class Digesting:
         self.size = 0
 
     def write(self, data: bytes) -> int:
-        """Take ``data``."""
+        """Add ``data`` to the digest."""
         self._state.update(data)
         self.size += len(data)
         if self._target is not None:

@@ -1,4 +1,4 @@
-"""The boot configuration: what the platform tells a CVM when it starts, and what the CVM measures of it."""
+"""The boot configuration, which a CVM gets at start and measures."""
 
 import hashlib
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ from typing import Self
 from cloister.protocol import canonical, schema
 
 MAX_SIZE = 64 * 1024
-"""Bytes. fw_cfg is read byte by byte: larger ones would cost seconds."""
+"""Bytes. fw_cfg is read byte by byte: a larger one would take seconds."""
 
 FW_CFG_NAME = "opt/org.cloister/boot-configuration"
 
 
 @dataclass(frozen=True)
 class BootConfiguration:
-    """Names of the workspace and of the CVM, and who owns it.
+    """The names of the workspace and the CVM, and the owners.
 
-    ``owners`` are SHA-256 digests (lower-case hex) of the owners' SubjectPublicKeyInfo, sorted and without
-    repetition: only they may submit a manifest, stop and reset.
+    ``owners`` are SHA-256 digests (lower-case hex) of the owners' SubjectPublicKeyInfo, sorted and
+    unique: only they may submit a manifest, stop and reset.
     """
 
     workspace: str
@@ -32,7 +32,7 @@ class BootConfiguration:
         schema.validate("boot-configuration", value, what=what)
         owners = tuple(value["owners"])
         if list(owners) != sorted(set(owners)):
-            raise canonical.FormatError(f"{what}: owners must be sorted and without repetition.")
+            raise canonical.FormatError(f"{what}: owners must be sorted and unique.")
         return cls(workspace=value["workspace"], cvm=value["cvm"], owners=owners)
 
     def encode(self) -> bytes:

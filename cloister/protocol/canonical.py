@@ -1,4 +1,4 @@
-"""JSON as Cloister digests and signs it: RFC 8785 canonical, strict on the way in.
+"""Canonical JSON (RFC 8785) for everything that is digested or signed, and a strict parser.
 
 Bytes are base64url without padding (RFC 4648 section 5), digests lower-case hex, times RFC 3339 in UTC.
 """
@@ -18,14 +18,14 @@ from cloister.errors import InputError
 _MAX_DEPTH = 32
 _SAFE_INTEGER = 2**53 - 1
 _HEX = re.compile(r"[0-9a-f]*\Z")
-# A string that never ends reaches to the end of the text, so that no byte is looked at twice.
+# An unterminated string extends to the end of the text, so that no byte is matched twice.
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z\Z")
 
 
 class FormatError(InputError):
-    """A document is not what its format demands."""
+    """A document is invalid."""
 
     remedy = "Correct the document, or ask its sender for a valid one."
 
@@ -36,8 +36,8 @@ def encode(value: Any) -> bytes:
         return rfc8785.dumps(value)
     except rfc8785.CanonicalizationError as error:
         raise FormatError(f"The value has no canonical JSON form: {error}.") from error
-    except UnicodeEncodeError as error:  # of a member's name, which rfc8785 lets pass
-        raise FormatError("The value has no canonical JSON form: half of a surrogate pair is no character.") from error
+    except UnicodeEncodeError as error:  # in a member's name, which rfc8785 does not check
+        raise FormatError("The value has no canonical JSON form: it contains an unpaired surrogate.") from error
 
 
 def digest(value: Any) -> bytes:
@@ -46,10 +46,10 @@ def digest(value: Any) -> bytes:
 
 
 def parse(data: bytes, *, what: str, limit: int) -> Any:
-    """The value of the JSON text ``data``, which is at most ``limit`` bytes.
+    """The value of the JSON text ``data`` of at most ``limit`` bytes.
 
-    Stricter than ``json``: UTF-8 only, no half of a surrogate pair, no duplicate member, no number that is not an
-    integer of 53 bits, at most 32 levels. ``what`` names the document in errors. Raises FormatError.
+    Stricter than ``json``: UTF-8 only, no unpaired surrogates, no duplicate members, no numbers but integers of at
+    most 53 bits, at most 32 levels of nesting. ``what`` names the document in errors. Raises FormatError.
     """
     if len(data) > limit:
         raise FormatError(f"{what} has more than {limit} bytes.")
@@ -68,7 +68,7 @@ def parse(data: bytes, *, what: str, limit: int) -> Any:
         return int(text)
 
     def refuse(text: str) -> Any:
-        raise FormatError(f"{what} has the number {text[:24]}; only whole numbers are allowed.")
+        raise FormatError(f"{what} has the number {text[:24]}; only integers are allowed.")
 
     if _depth(data) > _MAX_DEPTH:
         raise FormatError(f"{what} is nested more than {_MAX_DEPTH} levels deep.")
@@ -84,11 +84,11 @@ def parse(data: bytes, *, what: str, limit: int) -> Any:
         raise FormatError(f"{what} is not UTF-8 (byte {error.start}).") from error
     except json.JSONDecodeError as error:
         raise FormatError(f"{what} is not JSON: {error.msg} (line {error.lineno}, column {error.colno}).") from error
-    if b"\\u" in data:  # the only way to write half of a surrogate pair in UTF-8
+    if b"\\u" in data:  # UTF-8 can hold an unpaired surrogate only as an escape
         try:
             encode(value)
         except FormatError as error:
-            raise FormatError(f"{what} has an escape that is no character: half of a surrogate pair.") from error
+            raise FormatError(f"{what} contains an unpaired surrogate.") from error
     return value
 
 
@@ -105,7 +105,7 @@ def parse_canonical(data: bytes, *, what: str, limit: int) -> Any:
 
 
 def _depth(data: bytes) -> int:
-    """The nesting of ``data``, as far as it is JSON. Brackets in strings do not count: closing ones would hide some."""
+    """The nesting depth of ``data``. Brackets in strings do not count: closing ones would hide levels."""
     deepest = level = 0
     for byte in _STRING.sub(b"", data).translate(None, _NO_BRACKETS):
         level += 1 if byte in b"[{" else -1

@@ -1,4 +1,4 @@
-"""The workspace descriptor: what the platform team hands to the parties, to be confirmed and not to be believed."""
+"""The workspace descriptor, which the platform team gives to the parties. They confirm its values first."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -32,15 +32,20 @@ class CvmEntry:
 
 @dataclass(frozen=True)
 class Descriptor:
-    """``image`` is the digest of the image manifest (hex), ``authority`` the local CA's certificate (DER) or None."""
+    """A workspace as its parties see it."""
 
     workspace: str
+    """Name of the workspace."""
     backend: str
+    """``local``, ``azure`` or ``gcp``."""
     flavor: str
+    """Flavor of the guest image."""
     image: str
+    """Digest of the image manifest, hex."""
     members: tuple[MemberEntry, ...]
     cvms: tuple[CvmEntry, ...]
     authority: bytes | None
+    """Certificate of the workspace's CA (DER); None unless the backend is ``local``."""
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
@@ -50,13 +55,13 @@ class Descriptor:
 
     @classmethod
     def from_value(cls, value: Any) -> Self:
-        """From the JSON value. Raises FormatError, also when a boot configuration is not the CVM's own."""
+        """From the JSON value. Raises FormatError, also when a boot configuration belongs to another CVM."""
         what = "The workspace descriptor"
         schema.validate("descriptor", value, what=what)
         for place in ("members", "cvms"):
             names = [one["name"] for one in value[place]]
             if len(set(names)) != len(names):
-                raise canonical.FormatError(f"{what}: two of its {place} have the same name.")
+                raise canonical.FormatError(f"{what}: two {place} have the same name.")
         cvms = []
         for cvm in value["cvms"]:
             configuration = BootConfiguration.parse(canonical.encode(cvm["boot_configuration"]))

@@ -1,8 +1,8 @@
-"""YAML that people write, with the line of every value, so that an error can name it.
+"""YAML written by people, with the line of every value for error messages.
 
-The YAML is the plain part of 1.2, and JSON is a part of that: ``true``, ``false``, ``null`` and whole numbers mean what
-they say, everything else is text (``no`` is a word and ``1_000`` is not a number). Numbers that are not whole, tags,
-anchors, aliases, repeated names and a second document are refused.
+A subset of YAML 1.2 that includes JSON: ``true``, ``false``, ``null`` and integers have their usual meaning, everything
+else is text (``no`` and ``1_000``, too). Fractions, tags, anchors, aliases, duplicate names and a second document are
+rejected.
 """
 
 import re
@@ -22,12 +22,12 @@ _INTEGER = re.compile(r"(0|-?[1-9][0-9]{0,15})\Z")
 _FRACTION = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?\Z|[-+]?\.(inf|nan)\Z", re.I)
 
 Place = tuple[str | int, ...]
-"""Names and positions on the way from the document's top to a value."""
+"""The names and list positions that lead from the top of a document to a value."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """What a text says, and on which line (counted from 1) each value stands. ``name`` names it in errors."""
+    """The value of a text, and the line (from 1) of each value in it. ``name`` names the document in errors."""
 
     name: str
     value: Any
@@ -46,7 +46,7 @@ class Document:
             mark = error.problem_mark or error.context_mark
             where = f"{name}:{mark.line + 1}" if mark else name
             raise FormatError(f"{where}: {error.problem or error.context}.") from error
-        except (yaml.YAMLError, ValueError, OverflowError) as error:  # PyYAML lets those of chr() pass
+        except (yaml.YAMLError, ValueError, OverflowError) as error:  # PyYAML does not catch the errors of chr()
             raise FormatError(f"{name} has characters that YAML does not allow.") from error
         if node is None:
             raise FormatError(f"{name} is empty.")
@@ -54,7 +54,7 @@ class Document:
         return cls(name, _value(name, node, (), lines), lines)
 
     def line(self, place: Sequence[str | int]) -> int:
-        """The line of the value at ``place``, or of the nearest one around it."""
+        """The line of the value at ``place``, or of the nearest enclosing one."""
         known = tuple(place)
         while known not in self.lines:
             known = known[:-1]
@@ -67,7 +67,7 @@ class Document:
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes without aliases (a few lines of those can stand for gigabytes), tags and deep nesting."""
+    """Composes nodes; rejects aliases (a few lines can expand to gigabytes), tags and deep nesting."""
 
     _depth = 0
 
@@ -96,9 +96,9 @@ def _value(document: str, node: yaml.Node, place: Place, lines: dict[Place, int]
                 raise FormatError(f"{where}: a name must be plain text.")
             name = _text(where, key)
             if name in members:
-                raise FormatError(f"{where}: {name!r} stands here twice.")
+                raise FormatError(f"{where}: duplicate name {name!r}.")
             members[name] = _value(document, content, (*place, name), lines)
-            # An empty or nested value is found by its name, not by where its first member stands.
+            # The line of a member is that of its name: the value may be empty or begin on a later line.
             lines[(*place, name)] = key.start_mark.line + 1
         return members
     if isinstance(node, yaml.SequenceNode):
@@ -115,12 +115,12 @@ def _scalar(where: str, node: yaml.Node) -> Any:
     if text in ("", "~", "null"):
         return None
     if _FRACTION.match(text):
-        raise FormatError(f"{where}: {text[:24]} is not a whole number; text that looks like one stands in quotes.")
+        raise FormatError(f"{where}: {text[:24]} is not an integer; put text that looks like a number in quotes.")
     return int(text) if _INTEGER.match(text) else text
 
 
 def _text(where: str, node: yaml.Node) -> str:
     text = str(node.value)
     if any("\ud800" <= char <= "\udfff" for char in text):
-        raise FormatError(f"{where}: half of a surrogate pair is no character.")
+        raise FormatError(f"{where}: the text contains an unpaired surrogate.")
     return text

@@ -1,4 +1,4 @@
-"""The event log: canonical JSON events, each with the digest of the one before, each signed by the agent's key."""
+"""The event log: events in canonical JSON, each with the digest of the previous one, each signed by the agent."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -19,7 +19,7 @@ FIRST_PREVIOUS = bytes(32)
 
 
 class State(StrEnum):
-    """Where a computation stands. A VM takes one manifest in its life."""
+    """The state of a computation. A CVM accepts one manifest until it is reset."""
 
     IDLE = "Idle"
     RECEIVING = "ReceivingAssets"
@@ -49,23 +49,28 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True)
 class Event:
-    """One step. Digests are hex, ``actor`` is a key id, ``uptime`` milliseconds since boot.
-
-    ``time`` is the host's word; ``uptime`` is the guest's monotonic clock. ``detail`` holds strings only.
-    """
+    """One step of a computation."""
 
     sequence: int
+    """Number of the event, from 0."""
     previous: str
+    """Digest of the previous event, hex; zeros for the first."""
     time: str
+    """RFC 3339 in UTC, as the host reports it."""
     uptime: int
+    """Milliseconds since boot, from the guest's monotonic clock."""
     kind: EventKind
     state: State
+    """The state after the event."""
     manifest: str | None = None
+    """Digest of the manifest, hex; None before one is submitted."""
     actor: str | None = None
+    """Id of the key whose call caused the event; None if no call did."""
     detail: dict[str, str] = field(default_factory=dict)
+    """More about this kind of event; strings only."""
 
     def value(self) -> dict[str, Any]:
-        """The event as a JSON object; what is absent is left out."""
+        """The event as a JSON object, without members that are None."""
         value: dict[str, Any] = {
             "version": 1,
             "sequence": self.sequence,
@@ -131,9 +136,9 @@ def sign(event: Event, key: ed25519.Ed25519PrivateKey) -> Record:
 
 
 class EventChain:
-    """Checks records one by one: signature of one key, sequence without gap, each naming the one before.
+    """Verifies records in order: signed by one key, numbered without gaps, each with the digest of the previous one.
 
-    ``head`` is the digest of the last event (32 zero bytes before the first), ``count`` how many there were.
+    ``head`` is the digest of the last event (32 zero bytes before the first), ``count`` the number of events.
     """
 
     def __init__(self, event_log_key: bytes) -> None:
@@ -141,24 +146,24 @@ class EventChain:
         try:
             transcript.require_event_log_key(event_log_key)
         except canonical.FormatError as error:
-            raise ProofError(f"The evidence names no key for events. {error.message}") from error
+            raise ProofError(f"The evidence has no usable event-log key. {error.message}") from error
         self._key = event_log_key
         self.head = FIRST_PREVIOUS
         self.count = 0
 
     def add(self, record: Record) -> None:
-        """Take the next record. Raises ProofError with what was expected and found."""
+        """Verify the next record. Raises ProofError with the expected and the found value."""
         event = record.event
         if self.count >= MAX_EVENTS:
             raise ProofError(f"The event log has more than {MAX_EVENTS} events.")
         if event.sequence != self.count:
-            raise ProofError(f"The event log has event {event.sequence} where event {self.count} belongs.")
+            raise ProofError(f"The event log continues with event {event.sequence}; expected is event {self.count}.")
         if event.previous != self.head.hex():
             raise ProofError(
-                f"Event {event.sequence} names {event.previous[:16]}... as the event before it; "
-                f"that one is {self.head.hex()[:16]}..."
+                f"Event {event.sequence}: the digest of the previous event differs "
+                f"(in the event: {event.previous[:16]}..., of that event: {self.head.hex()[:16]}...)."
             )
         if not transcript.verify(self._key, record.signature, _LABEL + canonical.encode(event.value())):
-            raise ProofError(f"The signature of event {event.sequence} is not of the key that the evidence names.")
+            raise ProofError(f"Event {event.sequence} is not signed by the event-log key in the evidence.")
         self.head = event.digest()
         self.count += 1

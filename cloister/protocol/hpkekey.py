@@ -1,4 +1,4 @@
-"""The HPKE key pair of one session's opening, and its form on the wire."""
+"""The HPKE key pair that opens one session, and its wire format."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -17,7 +17,7 @@ PUBLIC_KEY_SIZE = _MLKEM_SIZE + 32
 
 @dataclass(frozen=True)
 class HpkeKeyPair:
-    """A private key that opens one message, and the ``public`` bytes that name it (1,216 bytes)."""
+    """A private key for one message, and its ``public`` key as on the wire (1,216 bytes)."""
 
     private: hpke.MLKEM768X25519PrivateKey
     public: bytes
@@ -34,7 +34,7 @@ class HpkeKeyPair:
         try:
             return SUITE.decrypt(sealed, self.private, info=info)
         except (InvalidTag, ValueError) as error:
-            raise FormatError("The sealed message does not open.") from error
+            raise FormatError("The sealed message cannot be decrypted.") from error
 
 
 def seal(public: bytes, plaintext: bytes, *, info: bytes) -> bytes:
@@ -48,4 +48,4 @@ def seal(public: bytes, plaintext: bytes, *, info: bytes) -> bytes:
         )
         return SUITE.encrypt(plaintext, key, info=info)
     except ValueError as error:
-        raise FormatError("The session's public key is not a valid one.") from error
+        raise FormatError("The session's public key is invalid.") from error

@@ -1,4 +1,4 @@
-"""The manifest of a guest image: what went in, what came out, and what a machine booted from it will measure."""
+"""The manifest of a guest image: its inputs, its outputs, and what a CVM that boots it measures."""
 
 import hashlib
 from collections.abc import Mapping

@@ -1,17 +1,17 @@
-"""The computation manifest in its canonical form: everything that will run or decide.
+"""The computation manifest in canonical form.
 
-An author writes YAML with paths (cloister/client/computation/manifest.py reads that); the canonical form has digests
-and sizes in their place, and its SHA-256 is what the parties agree on.
+Authors write YAML with paths (cloister/client/computation/manifest.py reads it). The canonical form has digests and
+sizes instead, and its SHA-256 is what the parties agree on.
 """
 
 import hashlib
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 from cloister.protocol import canonical, schema
 from cloister.protocol.canonical import FormatError
+from cloister.protocol.text import first_invisible
 from cloister.protocol.transcript import key_id, load_public_key
 
 MAX_SIZE = 1024 * 1024
@@ -24,28 +24,32 @@ ALGORITHM = "algorithm"
 BUNDLE = "bundle"
 """Names of the algorithm's assets; a dataset's asset has the dataset's name."""
 
-# Format characters (those that turn the direction of writing among them) and the separators of lines and paragraphs:
-# with them a text looks like another one to whoever reviews it.
-_UNSEEN = ("Cf", "Zl", "Zp")
-
 
 @dataclass(frozen=True)
 class Asset:
-    """One file that a provider uploads. ``digest`` is SHA-256 in hex, ``size`` in bytes, ``file`` its bare name."""
+    """One file that a provider uploads."""
 
     name: str
+    """``algorithm``, ``bundle``, or the dataset's name."""
     kind: str
+    """``algorithm``, ``bundle`` or ``dataset``."""
     provider: str
+    """Name of the party that uploads it."""
     file: str
+    """File name without a folder."""
     digest: str
+    """SHA-256, hex."""
     size: int
+    """Bytes."""
     unpack: bool = False
+    """Whether the agent unpacks it: an archive or a folder."""
     unpacked_size: int = 0
+    """Bytes of the unpacked files; 0 if ``unpack`` is false."""
 
 
 @dataclass(frozen=True)
 class Algorithm:
-    """What runs: ``kind`` is python, binary, wasm or oci; ``bundle`` holds the wheels of kind python."""
+    """The algorithm: ``kind`` is python, binary, wasm or oci; ``bundle`` holds the wheels of kind python."""
 
     asset: Asset
     kind: str
@@ -74,7 +78,7 @@ class LogSettings:
 
 @dataclass(frozen=True)
 class RunLimits:
-    """What a run may use: seconds, bytes, CPUs, processes."""
+    """What a run may use: seconds, bytes of memory, CPUs, processes."""
 
     time: int
     memory: int
@@ -84,12 +88,14 @@ class RunLimits:
 
 @dataclass(frozen=True)
 class Manifest:
-    """``parties`` maps a name to its SubjectPublicKeyInfo (DER)."""
+    """Everything that the parties of a computation agree on."""
 
     id: str
+    """Random, so that two identical computations have different digests."""
     name: str
     description: str
     parties: Mapping[str, bytes]
+    """Name to SubjectPublicKeyInfo (DER)."""
     algorithm: Algorithm
     datasets: tuple[Asset, ...]
     results: ResultSettings
@@ -197,7 +203,7 @@ class Manifest:
         return (self.algorithm.asset, *bundle, *self.datasets)
 
     def roles(self, spki: bytes) -> tuple[str, ...]:
-        """What the manifest lets a key do, sorted (ownership stands in the boot configuration)."""
+        """The roles that the manifest gives to a key, sorted. Owners are in the boot configuration."""
         names = self.names(spki)
         found = {"member"} if names else set()
         for name in names:
@@ -229,9 +235,8 @@ class Manifest:
         texts += [(f"algorithm.args.{index}", text) for index, text in enumerate(self.algorithm.args)]
         texts += [(f"algorithm.environment.{name}", text) for name, text in self.algorithm.environment.items()]
         for place, text in texts:
-            for char in text:
-                if unicodedata.category(char) in _UNSEEN:
-                    raise FormatError(f"{what}: {place} has the character U+{ord(char):04X}, which nobody can see.")
+            if (invisible := first_invisible(text)) is not None:
+                raise FormatError(f"{what}: {place} contains the invisible character {invisible}.")
         named = [("algorithm.provider", self.algorithm.asset.provider)]
         named += [(f"datasets.{data.name}.provider", data.provider) for data in self.datasets]
         named += [("results.consumers", name) for name in self.results.consumers]
@@ -243,7 +248,7 @@ class Manifest:
             if len(set(names)) != len(names):
                 raise FormatError(f"{what}: {place} names a party twice.")
         if self.algorithm.bundle is not None and self.algorithm.kind != "python":
-            raise FormatError(f"{what}: algorithm.bundle goes with kind python, not {self.algorithm.kind}.")
+            raise FormatError(f"{what}: algorithm.bundle needs kind python, not {self.algorithm.kind}.")
         taken: set[str] = {ALGORITHM, BUNDLE}
         folders: set[str] = set()
         for data in self.datasets:
@@ -252,14 +257,14 @@ class Manifest:
             taken.add(data.name)
             folder = data.name if data.unpack else data.file
             if folder in folders:
-                raise FormatError(f"{what}: two datasets would stand at datasets/{folder}.")
+                raise FormatError(f"{what}: two datasets would have the path datasets/{folder}.")
             folders.add(folder)
 
 
 def _asset(name: str, kind: str, provider: str, value: dict[str, Any]) -> Asset:
     unpack = value.get("unpack", False)
     if unpack != ("unpacked_size" in value):
-        raise FormatError(f"The manifest: datasets.{name} must have unpacked_size when, and only when, unpack is true.")
+        raise FormatError(f"The manifest: datasets.{name} must have unpacked_size if and only if unpack is true.")
     return Asset(
         name=name,
         kind=kind,

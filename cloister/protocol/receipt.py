@@ -1,4 +1,4 @@
-"""The receipt: an in-toto statement about where a result comes from, in a DSSE envelope signed by the event-log key.
+"""The receipt: an in-toto statement about the origin of a result, in a DSSE envelope signed by the event-log key.
 
 Sources: in-toto Attestation Framework, Statement v1; DSSE v1.0.2, "Protocol" (pre-authentication encoding).
 """
@@ -32,18 +32,27 @@ class Consent:
 
 @dataclass(frozen=True)
 class Receipt:
-    """All digests are SHA-256 in hex. ``files`` maps the result's paths (``results/...``) to digests."""
+    """What the agent states about a result. All digests are SHA-256 in hex."""
 
     files: Mapping[str, str]
+    """Path in the result (``results/...``) to digest."""
     manifest: str
+    """Digest of the manifest."""
     assets: Mapping[str, str]
+    """Name of the asset to digest."""
     consents: tuple[Consent, ...]
     boot_configuration: str
+    """Digest of the boot configuration."""
     platform: str
+    """As in evidence: ``local``, ``azure-snp``, ..."""
     confidential: bool
+    """The agent's claim that hardware protects the memory and the image is not a debug image."""
     pcrs: Mapping[int, str]
+    """Index to value (hex) in the sha256 bank."""
     log_head: str
+    """Digest of the last event before the receipt."""
     created: str
+    """RFC 3339 in UTC, as the host reports it."""
 
     def payload(self) -> bytes:
         """The in-toto statement, canonical JSON."""
@@ -137,9 +146,9 @@ def sign(payload: bytes, key: ed25519.Ed25519PrivateKey) -> bytes:
 
 
 def open_envelope(envelope: bytes, event_log_key: bytes) -> bytes:
-    """The statement in a DSSE envelope, when the event-log key (SPKI) signed it.
+    """The statement in a DSSE envelope that the event-log key (SPKI) signed.
 
-    Raises FormatError for a malformed envelope, ProofError when the key is no Ed25519 key or the signature not its own.
+    Raises FormatError for a malformed envelope, ProofError when the key is not an Ed25519 key or did not sign it.
     """
     what = "The receipt's envelope"
     value = canonical.parse_canonical(envelope, what=what, limit=2 * MAX_SIZE)
@@ -147,7 +156,7 @@ def open_envelope(envelope: bytes, event_log_key: bytes) -> bytes:
     try:
         transcript.require_event_log_key(event_log_key)
     except canonical.FormatError as error:
-        raise ProofError(f"The evidence names no key for receipts. {error.message}") from error
+        raise ProofError(f"The evidence has no usable event-log key. {error.message}") from error
     payload = canonical.from_base64(value["payload"], what=f"{what}: payload")
     signature = value["signatures"][0]
     expected = transcript.key_id(event_log_key)
@@ -155,7 +164,7 @@ def open_envelope(envelope: bytes, event_log_key: bytes) -> bytes:
         raise ProofError(f"The receipt is signed by the key {signature['keyid']}; the evidence names {expected}.")
     signed = canonical.from_base64(signature["sig"], what=f"{what}: signature")
     if not transcript.verify(event_log_key, signed, _pre_authentication(payload)):
-        raise ProofError("The receipt's signature is not of the key that the evidence names.")
+        raise ProofError("The receipt is not signed by the event-log key in the evidence.")
     return payload
 
 

@@ -1,4 +1,4 @@
-"""JSON Schemas of Cloister's documents, and the check of a value against one of them.
+"""The JSON Schemas of Cloister's documents, and validation against them.
 
 The schemas are JSON Schema 2020-12, restricted to keywords that mean the same in draft 7, which is what the
 validator (fastjsonschema) speaks.
@@ -35,9 +35,9 @@ def _validator(name: str) -> Callable[[Any], Any]:
 
 
 def _anchored(schema: Any) -> Any:
-    """``schema`` with patterns of member names that end where the name ends, as JSON Schema's ``$`` means it.
+    """``schema`` with member-name patterns that match to the end of the name, like JSON Schema's ``$``.
 
-    Python's ``$`` also stands before a last newline. The validator knows that for ``pattern`` alone.
+    Python's ``$`` also matches before a final newline. The validator handles that for ``pattern`` only.
     """
     if isinstance(schema, list):
         return [_anchored(item) for item in schema]
@@ -56,12 +56,12 @@ def validate(name: str, value: Any, *, what: str) -> None:
         _validator(name)(value)
     except fastjsonschema.JsonSchemaValueException as error:
         place = ".".join(str(part) for part in error.path[1:]) or "the document"
-        # Names of members may be the sender's own: none of them may speak to the reader's terminal.
+        # The sender may have chosen the names of members: they must not control the reader's terminal.
         raise FormatError(text.printable(f"{what}: {place} {_reason(error)}.")) from error
 
 
 def unknown_member(error: fastjsonschema.JsonSchemaValueException) -> str | None:
-    """The first member that the schema does not know, when that is what ``error`` is about."""
+    """The first member that the schema does not allow, if that is what ``error`` is about."""
     if error.rule != "additionalProperties":
         return None
     known, patterns = error.definition.get("properties", {}), error.definition.get("patternProperties", {})
@@ -72,55 +72,55 @@ def unknown_member(error: fastjsonschema.JsonSchemaValueException) -> str | None
 _TYPES = {
     "array": "a list",
     "boolean": "true or false",
-    "integer": "a whole number",
+    "integer": "an integer",
     "null": "null",
     "object": "an object",
     "string": "text",
 }
 
 
-_NAME = "at most 63 lower-case letters, digits and '-', with no '-' at its ends"
+_NAME = "at most 63 lower-case letters, digits and '-', not starting or ending with '-'"
 _FORMS = {
     r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$": _NAME,
-    r"^[A-Za-z_][A-Za-z0-9_]{0,127}$": "at most 128 letters, digits and '_', the first of them no digit",
-    r"^[A-Za-z0-9_][A-Za-z0-9._+-]{0,199}$": "a file's bare name: letters, digits and . _ + -, no dot at first",
+    r"^[A-Za-z_][A-Za-z0-9_]{0,127}$": "at most 128 letters, digits and '_', not starting with a digit",
+    r"^[A-Za-z0-9_][A-Za-z0-9._+-]{0,199}$": "a file name: letters, digits and . _ + -, not starting with a dot",
     r"^[^\u0000-\u001f\u007f-\u009f]*$": "text without control characters",
     r"^[^\u0000-\u001f\u007f-\u009f]+$": "text without control characters",
     r"^[A-Za-z0-9.:\[\]-]{1,253}:[0-9]{1,5}$": "an address with a port, like 10.0.0.4:6110",
     r"^20[0-9]{2}-[0-9]{2}-[0-9]{2}$": "a day like 2026-01-31",
     r"^INTEL-SA-[0-9]{5}$": "an advisory like INTEL-SA-00614",
-    r"^[ -~]{1,127}$": "1 to 127 printable characters of ASCII",
-    r"^([0-9a-f]{128}|[0-9a-f]{16})$": "128 hexadecimal digits in lower case, or 16",
+    r"^[ -~]{1,127}$": "1 to 127 printable ASCII characters",
+    r"^([0-9a-f]{128}|[0-9a-f]{16})$": "16 or 128 lower-case hexadecimal digits",
     r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$": "a UUID like 11111111-2222-4333-8444-555555555555",
     r"^[a-z0-9][a-z0-9:.-]{0,126}$": "a project's id: at most 127 lower-case letters, digits and : . -",
-    r"^[1-9][0-9]{0,19}$": "a number in at most 20 decimal digits, the first of them no 0",
-    r"^([0-9]|1[0-5])$": "the number of a register, 0 to 15",
-    r"^(0|1|2|3|5|6|7|8|10|14)$": "the number of a register of the platform: 0 to 3, 5 to 8, 10 or 14",
+    r"^[1-9][0-9]{0,19}$": "a decimal number of at most 20 digits, not starting with 0",
+    r"^([0-9]|1[0-5])$": "a register number from 0 to 15",
+    r"^(0|1|2|3|5|6|7|8|10|14)$": "a register number of the platform: 0 to 3, 5 to 8, 10 or 14",
 }
-"""What a pattern of a schema asks for, in words."""
+"""The patterns of the schemas in words."""
 _HEX = re.compile(r"\^\[0-9a-f\]\{(\d+)\}\$")
 _BASE64 = re.compile(r"\^\[A-Za-z0-9_-\](?:\*|\{\d+,(\d+)\})\$")
 
 
 def form(pattern: str) -> str:
-    """What a pattern of a schema asks for: a part of a sentence, and the pattern itself where no words are known."""
+    """A pattern of a schema in words, for the end of a sentence; the pattern itself if there are no words for it."""
     if pattern.endswith(r"\Z"):
-        pattern = pattern.removesuffix(r"\Z") + "$"  # as a schema has it, before _anchored
+        pattern = pattern.removesuffix(r"\Z") + "$"  # as in the schema, before _anchored
     if found := _HEX.fullmatch(pattern):
-        return f"{found[1]} hexadecimal digits in lower case"
+        return f"{found[1]} lower-case hexadecimal digits"
     if found := _BASE64.fullmatch(pattern):
         return "base64url without padding" + (f", at most {found[1]} characters" if found[1] else "")
     return _FORMS.get(pattern, f"of the form {pattern}")
 
 
 def _reason(error: fastjsonschema.JsonSchemaValueException) -> str:
-    """What is wrong, behind the place."""
+    """What is wrong: the rest of the sentence after the place."""
     wanted = error.rule_definition
     match error.rule:
         case "additionalProperties" if (name := unknown_member(error)) is not None:
             names = " or ".join(form(pattern) for pattern in error.definition.get("patternProperties", {}))
             return f"has the member '{name[:_SHOWN]}', " + (
-                f"but its name must be {names}" if names else "which it cannot have"
+                f"but its name must be {names}" if names else "which is not allowed"
             )
         case "required":
             return "lacks " + ", ".join(name for name in wanted if name not in error.value)
@@ -140,17 +140,17 @@ def _reason(error: fastjsonschema.JsonSchemaValueException) -> str:
             least, most = error.definition.get(f"min{of}"), error.definition.get(f"max{of}")
             one, several = _COUNTED[of]
             noun = one if (least if most is None else most) == 1 else several
-            return f"must have {_between(least, most)} {noun}, and has {len(error.value)}"
+            return f"must have {_between(least, most)} {noun}, not {len(error.value)}"
         case "uniqueItems":
             return f"has {_twice(error.value)[:_SHOWN]} more than once"
-    return f"breaks the rule {error.rule} of its schema"
+    return f"violates the rule {error.rule} of its schema"
 
 
 _COUNTED = {"Length": ("character", "characters"), "Items": ("entry", "entries"), "Properties": ("member", "members")}
 
 
 def _twice(entries: list[Any]) -> str:
-    """The first entry that was there before, as JSON."""
+    """The first duplicate entry, as JSON."""
     seen: set[str] = set()
     for entry in entries:
         said = json.dumps(entry, sort_keys=True)

@@ -18,17 +18,17 @@ FRAME_SIZE = 1024 * 1024
 
 TAG_SIZE = 16
 MAX_FRAME = FRAME_SIZE + 4096 + TAG_SIZE
-"""Bytes of ciphertext that a frame may have."""
+"""Bytes of ciphertext of the largest frame."""
 
 
 class SealError(CloisterError):
-    """A frame is out of order, repeated, truncated, of another stream, or does not open."""
+    """A frame is out of order, repeated, truncated, of another stream, or cannot be decrypted."""
 
     remedy = "Run the command again; if it fails again, something between you and the CVM changes the traffic."
 
 
 class Sender(Enum):
-    """Who seals."""
+    """Who sends a frame, and seals it."""
 
     CLIENT = b"client"
     AGENT = b"agent"
@@ -64,7 +64,7 @@ def _associated(method: str, stream: int, counter: int, last: bool) -> bytes:
 
 
 class Sealer:
-    """Seals the frames of one stream in one direction; the last one says that it is."""
+    """Seals the frames of one stream in one direction; the last frame is marked as the last."""
 
     def __init__(self, keys: SessionKeys, sender: Sender, method: str, stream: int) -> None:
         self._cipher = AESGCM(keys.stream(sender, method, stream))
@@ -76,7 +76,7 @@ class Sealer:
     def seal(self, plaintext: bytes, *, last: bool) -> tuple[int, bytes]:
         """The counter and ciphertext of the next frame."""
         if self._ended:
-            raise SealError("A frame was to follow the last frame of its stream.")
+            raise SealError("No frame can follow the last frame of its stream.")
         counter = self._next
         self._next += 1
         self._ended = last
@@ -85,7 +85,7 @@ class Sealer:
 
 
 class Opener:
-    """Opens the frames of one stream in one direction, in their order; ``ended`` after the last one."""
+    """Opens the frames of one stream in one direction, in order; ``ended`` is true after the last one."""
 
     def __init__(self, keys: SessionKeys, sender: Sender, method: str, stream: int) -> None:
         self._cipher = AESGCM(keys.stream(sender, method, stream))
@@ -95,12 +95,12 @@ class Opener:
         self.ended = False
 
     def open(self, *, stream: int, counter: int, last: bool, ciphertext: bytes) -> bytes:
-        """The plaintext of a frame. Raises SealError, after which the stream is over."""
+        """The plaintext of a frame. After a SealError the stream has ended."""
         if self.ended:
-            raise SealError("A frame came after the end of its stream.")
+            raise SealError("A frame arrived after the end of its stream.")
         if stream != self._stream or counter != self._next:
             self.ended = True
-            raise SealError(f"A frame came out of order: stream {stream}, counter {counter}.")
+            raise SealError(f"A frame arrived out of order: stream {stream}, counter {counter}.")
         if len(ciphertext) > MAX_FRAME:
             self.ended = True
             raise SealError(f"A frame has {len(ciphertext)} bytes; at most {MAX_FRAME} are allowed.")
@@ -110,7 +110,7 @@ class Opener:
             plaintext = self._cipher.decrypt(nonce, ciphertext, associated)
         except InvalidTag as error:
             self.ended = True
-            raise SealError("A frame does not open: it was changed, or it belongs to another session.") from error
+            raise SealError("A frame cannot be decrypted: it was changed, or it belongs to another session.") from error
         self._next += 1
         self.ended = last
         return plaintext

@@ -1,8 +1,8 @@
 """The encryption of a result for one consumer's slot.
 
-The ciphertext can be fetched and resumed at will; the key goes out once. AES-256-GCM in segments of 1 MiB, so that
-neither end holds a result whole: nonce = index of the segment (96 bits, big endian), associated data = label and
-whether it is the last segment. Key and nonce are never used twice: the key is made for one slot and one plaintext.
+The ciphertext can be fetched any number of times; the key is released once. AES-256-GCM in segments of 1 MiB, so that
+neither end holds a whole result in memory: nonce = index of the segment (96 bits, big endian), associated data = label
+and whether it is the last segment. Key and nonce are never used twice: the key is made for one slot and one plaintext.
 """
 
 import hashlib
@@ -52,7 +52,7 @@ def decrypt(key: bytes, ciphertext: BinaryIO, size: int) -> Iterator[bytes]:
         try:
             yield cipher.decrypt(index.to_bytes(12, "big"), data, _LABEL + bytes([left == 0]))
         except InvalidTag as error:
-            raise ProofError(f"Segment {index} of the result does not open: it was changed on its way.") from error
+            raise ProofError(f"Segment {index} of the result cannot be decrypted: it was changed.") from error
         if left == 0:
             return
         index += 1

@@ -1,4 +1,17 @@
-"""Text that a peer or a file chose, made safe for a terminal."""
+"""Text that a peer or a file chose: made safe for a terminal, checked for invisible characters."""
+
+import unicodedata
+
+_INVISIBLE = ("Cf", "Zl", "Zp")
+"""Unicode categories of format characters, and of line and paragraph separators."""
+
+
+def first_invisible(text: str) -> str | None:
+    """The first invisible character of ``text``, as U+XXXX; None if there is none.
+
+    Invisible characters, such as those that reverse the writing direction, make one text look like another.
+    """
+    return next((f"U+{ord(char):04X}" for char in text if unicodedata.category(char) in _INVISIBLE), None)
 
 
 def printable(text: str, *, keep: str = "", replacement: str = "\ufffd") -> str:

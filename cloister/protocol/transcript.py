@@ -1,7 +1,7 @@
 """What the two ends of a session hash and sign.
 
-Fields of fixed size stand bare, fields of variable size are preceded by their length (8 bytes, big endian); every
-label ends in a zero byte. docs/protocol.md ("Session") has each formula.
+Fields of variable size are preceded by their length (8 bytes, big endian), fields of fixed size are not; every label
+ends in a zero byte. docs/protocol.md ("Session") has each formula.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cloister.protocol.canonical import FormatError
 
 NO_MANIFEST = bytes(32)
-"""Stands for the manifest's digest before a manifest is submitted."""
+"""Used instead of the manifest's digest before a manifest is submitted."""
 
 SUITE = b"cloister/v1 ML-KEM-768-X25519 HKDF-SHA256 AES-256-GCM"
 """HPKE suite of the session (RFC 9180 with the hybrid KEM of draft-ietf-hpke-pq), named so that it can change."""
@@ -33,7 +33,7 @@ def sized(data: bytes) -> bytes:
 def fixed(data: bytes, size: int) -> bytes:
     """``data``, which must have ``size`` bytes."""
     if len(data) != size:
-        raise FormatError(f"A field of {len(data)} bytes stands where {size} belong.")
+        raise FormatError(f"A field has {len(data)} bytes; it must have {size}.")
     return data
 
 
@@ -93,7 +93,7 @@ def transcript(
     manifest_digest: bytes,
     boot_configuration_digest: bytes,
 ) -> bytes:
-    """T, 64 bytes: all that both ends have seen of a session's opening. Keys are SPKI, ``evidence`` as received."""
+    """The transcript hash T (64 bytes) over everything exchanged at a session's opening. Keys are SPKI."""
     state = hashlib.sha512(b"cloister/v1/transcript\0")
     for field in (
         SUITE,
@@ -132,11 +132,11 @@ def consent_message(*, manifest_digest: bytes, asset: str, asset_digest: bytes, 
 
 
 def load_public_key(spki: bytes) -> PublicKey:
-    """A party's public key from its SubjectPublicKeyInfo (DER). Raises FormatError for a kind that is not accepted."""
+    """A party's public key from its SubjectPublicKeyInfo (DER). Raises FormatError for an unsupported type."""
     try:
         key = serialization.load_der_public_key(spki)
-    except Exception as error:  # the library raises several unrelated types for hostile input
-        raise FormatError("The public key is not a SubjectPublicKeyInfo that can be read.") from error
+    except Exception as error:  # the library raises several unrelated exceptions for hostile input
+        raise FormatError("The public key is not a valid SubjectPublicKeyInfo.") from error
     checked = _accepted(key)
     if spki_of(checked) != spki:
         raise FormatError("The public key is not in its canonical DER form.")
@@ -144,7 +144,7 @@ def load_public_key(spki: bytes) -> PublicKey:
 
 
 def require_event_log_key(spki: bytes) -> None:
-    """Raise FormatError unless ``spki`` is an Ed25519 key: events and receipts are signed by no other kind."""
+    """Raise FormatError unless ``spki`` is an Ed25519 key: no other type signs events and receipts."""
     if not isinstance(load_public_key(spki), ed25519.Ed25519PublicKey):
         raise FormatError("The event-log key is not an Ed25519 key.")
 
@@ -157,8 +157,8 @@ def _accepted(key: object) -> PublicKey:
     if isinstance(key, rsa.RSAPublicKey) and key.key_size >= MIN_RSA_BITS:
         return key
     raise FormatError(
-        f"The public key is of a kind that is not accepted: Ed25519, ECDSA P-256 or P-384, "
-        f"or RSA of at least {MIN_RSA_BITS} bits."
+        f"The public key has an unsupported type. Supported are Ed25519, ECDSA P-256 and P-384, "
+        f"and RSA of at least {MIN_RSA_BITS} bits."
     )
 
 
@@ -173,7 +173,7 @@ def key_id(spki: bytes) -> str:
 
 
 def sign(key: PrivateKey, message: bytes) -> bytes:
-    """Sign with the one algorithm that the key's type has. Raises FormatError for a key that is not accepted."""
+    """Sign with the algorithm of the key's type. Raises FormatError for an unsupported type."""
     _accepted(key.public_key())
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return key.sign(message)
@@ -183,7 +183,7 @@ def sign(key: PrivateKey, message: bytes) -> bytes:
 
 
 def verify(spki: bytes, signature: bytes, message: bytes) -> bool:
-    """Whether ``signature`` over ``message`` is of the key ``spki``. Raises FormatError for a key not accepted."""
+    """Whether ``signature`` over ``message`` is by the key ``spki``. Raises FormatError for an unsupported type."""
     key = load_public_key(spki)
     try:
         if isinstance(key, ed25519.Ed25519PublicKey):

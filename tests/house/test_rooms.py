@@ -1,11 +1,11 @@
-"""The contract that keeps the import rules of the rooms catches what they forbid."""
+"""The import-linter contract finds every import that a room's rule forbids."""
 
 import tomllib
 
 import grimp
 import pytest
 
-from tools.rooms import Trespass, trespasses
+from tools.rooms import ForbiddenImport, forbidden_imports
 from tools.stubs import ROOT
 
 PACKAGES = ["cloister", "infra"]
@@ -27,14 +27,14 @@ def graph() -> grimp.ImportGraph:
 
 
 def test_import_that_no_contract_names_is_found(graph: grimp.ImportGraph) -> None:
-    assert trespasses(graph, "infra", ["cloister.errors"], PACKAGES) == [
-        Trespass("infra.guard", "cloister.client.files.keys", (7,)),
-        Trespass("infra.guard", "cloister.errors_of_others", (7,)),
+    assert forbidden_imports(graph, "infra", ["cloister.errors"], PACKAGES) == [
+        ForbiddenImport("infra.guard", "cloister.client.files.keys", (7,)),
+        ForbiddenImport("infra.guard", "cloister.errors_of_others", (7,)),
     ]
 
 
 def test_named_room_covers_what_lies_below_it(graph: grimp.ImportGraph) -> None:
-    assert trespasses(graph, "infra", ["cloister"], PACKAGES) == []
+    assert forbidden_imports(graph, "infra", ["cloister"], PACKAGES) == []
 
 
 def test_every_room_has_a_contract() -> None:

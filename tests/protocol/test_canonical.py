@@ -33,9 +33,9 @@ def test_members_are_sorted_by_utf16_code_units():
     ("text", "sentence"),
     [
         (b'{"a":1,"a":2}', "It has the member 'a' twice."),
-        (b'{"a":1.0}', "It has the number 1.0; only whole numbers are allowed."),
-        (b'{"a":1e2}', "It has the number 1e2; only whole numbers are allowed."),
-        (b'{"a":NaN}', "It has the number NaN; only whole numbers are allowed."),
+        (b'{"a":1.0}', "It has the number 1.0; only integers are allowed."),
+        (b'{"a":1e2}', "It has the number 1e2; only integers are allowed."),
+        (b'{"a":NaN}', "It has the number NaN; only integers are allowed."),
         (b'{"a":9007199254740992}', "It has the number 9007199254740992, which is too large."),
         (b"[" * 40 + b"]" * 40, "It is nested more than 32 levels deep."),
         (b'"\xff"', "It is not UTF-8 (byte 1)."),

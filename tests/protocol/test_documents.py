@@ -51,10 +51,10 @@ def _value():
 
 SCHEMAS = Path(schema.__file__).parent / "schemas"
 
-_NAME = "at most 63 lower-case letters, digits and '-', with no '-' at its ends"
-_FILE = "a file's bare name: letters, digits and . _ + -, no dot at first"
+_NAME = "at most 63 lower-case letters, digits and '-', not starting or ending with '-'"
+_FILE = "a file name: letters, digits and . _ + -, not starting with a dot"
 _KEY = "base64url without padding, at most 2048 characters"
-_PCR = "the number of a register of the platform: 0 to 3, 5 to 8, 10 or 14"
+_PCR = "a register number of the platform: 0 to 3, 5 to 8, 10 or 14"
 _LEAST = {
     "policy": {
         "version": 1,
@@ -107,12 +107,12 @@ def _changed(*path, to=None, drop=False):
 @pytest.mark.parametrize(
     ("value", "place"),
     [
-        (_changed("surprise", to=1), "the document has the member 'surprise', which it cannot have"),
+        (_changed("surprise", to=1), "the document has the member 'surprise', which is not allowed"),
         (_changed("version", to=2), "version"),
         (_changed("version", to=True), "version"),
         (_changed("algorithm", "digest", drop=True), "digest"),
         (_changed("algorithm", "surprise", to=1), "algorithm"),
-        (_changed("algorithm", "kind", to="binary"), "bundle goes with kind python"),
+        (_changed("algorithm", "kind", to="binary"), "bundle needs kind python"),
         (_changed("algorithm", "file", to="../train.py"), "algorithm.file"),
         (_changed("algorithm", "file", to="a/b.py"), "algorithm.file"),
         (_changed("algorithm", "args", to=["a\nb"]), "algorithm.args"),
@@ -120,17 +120,26 @@ def _changed(*path, to=None, drop=False):
         (_changed("description", to="a\x1b[2J"), "description"),
         (_changed("datasets", 0, "name", to="d2"), "two assets have the name 'd2'"),
         (_changed("datasets", 0, "name", to="bundle"), "two assets have the name 'bundle'"),
-        (_changed("datasets", 0, "file", to="d2"), "would stand at datasets/d2"),
+        (_changed("datasets", 0, "file", to="d2"), "would have the path datasets/d2"),
         (_changed("datasets", 0, "provider", to="nobody"), "names 'nobody', which is not among the parties"),
         (_changed("datasets", 1, "unpacked_size", drop=True), "unpacked_size"),
         (_changed("datasets", 0, "unpacked_size", to=1), "unpacked_size"),
         (_changed("parties", "h2", "key", to=canonical.to_base64(_H1)), "h1 and h2 have the same key|h2 and h1"),
         (_changed("parties", "h2", "key", to="AAAA"), r"The manifest: parties\.h2\.key cannot be used: The public key"),
-        (_changed("description", to="a\u202eb"), r"description has the character U\+202E"),
-        (_changed("description", to="a\u2028b"), r"description has the character U\+2028"),
-        (_changed("algorithm", "args", to=["a", "\u2029"]), r"algorithm\.args\.1 has the character U\+2029"),
-        (_changed("algorithm", "args", to=["\U000e0041"]), r"algorithm\.args\.0 has the character U\+E0041"),
-        (_changed("algorithm", "environment", to={"A": "\u200b"}), r"environment\.A has the character U\+200B"),
+        (_changed("description", to="a\u202eb"), r"description contains the invisible character U\+202E"),
+        (_changed("description", to="a\u2028b"), r"description contains the invisible character U\+2028"),
+        (
+            _changed("algorithm", "args", to=["a", "\u2029"]),
+            r"algorithm\.args\.1 contains the invisible character U\+2029",
+        ),
+        (
+            _changed("algorithm", "args", to=["\U000e0041"]),
+            r"algorithm\.args\.0 contains the invisible character U\+E0041",
+        ),
+        (
+            _changed("algorithm", "environment", to={"A": "\u200b"}),
+            r"environment\.A contains the invisible character U\+200B",
+        ),
         (_changed("results", "consumers", to=["lab", "lab"]), "names a party twice"),
         (_changed("results", "consumers", to=[]), "results.consumers"),
         (_changed("limits", "cpus", to=0), "limits.cpus"),
@@ -194,23 +203,23 @@ def test_an_error_shows_no_control_character_of_a_name():
     ("value", "says"),
     [
         (_changed("version", to=2), "version must be 1."),
-        (_changed("version", to=True), "version must be a whole number."),
+        (_changed("version", to=True), "version must be an integer."),
         (_changed("algorithm", "digest", drop=True), "algorithm lacks digest."),
-        (_changed("algorithm", "digest", to="AB"), "algorithm.digest must be 64 hexadecimal digits in lower case."),
+        (_changed("algorithm", "digest", to="AB"), "algorithm.digest must be 64 lower-case hexadecimal digits."),
         (_changed("algorithm", "kind", to="fortran"), "algorithm.kind must be one of binary, python, wasm, oci."),
         (_changed("algorithm", to=[]), "algorithm must be an object."),
         (_changed("datasets", 1, to="d2"), "datasets.1 must be an object."),
         (_changed("datasets", 1, "unpack", to="yes"), "datasets.1.unpack must be true or false."),
-        (_changed("algorithm", "colour", to=1), "algorithm has the member 'colour', which it cannot have."),
-        (_changed("\x1b" * 99, to=1), "the document has the member '" + "\ufffd" * 64 + "', which it cannot have."),
+        (_changed("algorithm", "colour", to=1), "algorithm has the member 'colour', which is not allowed."),
+        (_changed("\x1b" * 99, to=1), "the document has the member '" + "\ufffd" * 64 + "', which is not allowed."),
         (_changed("parties", "Lab", to={}), f"parties has the member 'Lab', but its name must be {_NAME}."),
         (_changed("name", to="Tumour"), f"name must be {_NAME}."),
         (_changed("description", to="a\nb"), "description must be text without control characters."),
-        (_changed("description", to="a" * 4097), "description must have at most 4096 characters, and has 4097."),
+        (_changed("description", to="a" * 4097), "description must have at most 4096 characters, not 4097."),
         (_changed("algorithm", "file", to="a/b"), f"algorithm.file must be {_FILE}."),
-        (_changed("results", "consumers", to=[]), "results.consumers must have 1 to 256 entries, and has 0."),
-        (_changed("datasets", to=[None] * 257), "datasets must have at most 256 entries, and has 257."),
-        (_changed("parties", to={}), "parties must have 1 to 256 members, and has 0."),
+        (_changed("results", "consumers", to=[]), "results.consumers must have 1 to 256 entries, not 0."),
+        (_changed("datasets", to=[None] * 257), "datasets must have at most 256 entries, not 257."),
+        (_changed("parties", to={}), "parties must have 1 to 256 members, not 0."),
         (_changed("limits", "cpus", to=0), "limits.cpus must be 1 to 4096."),
         (_changed("logs", "max", to=67108865), "logs.max must be 0 to 67108864."),
         (_changed("parties", "lab", "key", to=""), f"parties.lab.key must be {_KEY}."),
@@ -226,12 +235,12 @@ def test_an_error_is_a_sentence_of_our_own(value, says):
     ("name", "place", "wrong", "says"),
     [
         ("policy", ("platforms",), ["local", "tdx", "local"], 'platforms has "local" more than once.'),
-        ("policy", ("azure",), {}, "azure must have at least 1 member, and has 0."),
+        ("policy", ("azure",), {}, "azure must have at least 1 member, not 0."),
         (
             "policy",
             ("snp",),
             {"minimum_tcb": {}, "minimum_abi": [1]},
-            "snp.minimum_abi must have 2 entries, and has 1.",
+            "snp.minimum_abi must have 2 entries, not 1.",
         ),
         (
             "policy",
@@ -240,8 +249,8 @@ def test_an_error_is_a_sentence_of_our_own(value, says):
             f"platform_pcrs has the member '4', but its name must be {_PCR}.",
         ),
         ("manifest-source", ("logs",), {"max": -1}, "logs.max must be at least 0."),
-        ("manifest-source", ("logs",), {"max": []}, "logs.max must be a whole number or text."),
-        ("manifest-source", ("algorithm", "file"), "", "algorithm.file must have 1 to 1024 characters, and has 0."),
+        ("manifest-source", ("logs",), {"max": []}, "logs.max must be an integer or text."),
+        ("manifest-source", ("algorithm", "file"), "", "algorithm.file must have 1 to 1024 characters, not 0."),
     ],
 )
 def test_so_are_the_rarer_ones(name, place, wrong, says):
@@ -309,8 +318,8 @@ _DESCRIPTOR = Descriptor(
     [
         ({"workspace": "other"}, "is for the CVM trainer of the workspace w"),
         ({"cvms": (dataclasses.replace(_DESCRIPTOR.cvms[0], name="other"),)}, "of other is for the CVM trainer"),
-        ({"cvms": _DESCRIPTOR.cvms * 2}, "two of its cvms have the same name"),
-        ({"members": (*_DESCRIPTOR.members, MemberEntry("lab", _H1, ()))}, "two of its members have the same name"),
+        ({"cvms": _DESCRIPTOR.cvms * 2}, "two cvms have the same name"),
+        ({"members": (*_DESCRIPTOR.members, MemberEntry("lab", _H1, ()))}, "two members have the same name"),
         ({"members": (MemberEntry("lab", b"no key", ()),)}, "the key of lab cannot be used"),
     ],
     ids=lambda value: value if isinstance(value, str) else next(iter(value)),

@@ -110,9 +110,9 @@ def test_each_accepted_kind_of_key_signs_what_it_verifies(kind):
     "key", [rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP521R1())], ids=["rsa-2048", "p521"]
 )
 def test_a_weak_or_foreign_key_is_refused(key):
-    with pytest.raises(FormatError, match="not accepted"):
+    with pytest.raises(FormatError, match="unsupported type"):
         transcript.sign(key, b"message")
-    with pytest.raises(FormatError, match="not accepted"):
+    with pytest.raises(FormatError, match="unsupported type"):
         transcript.load_public_key(transcript.spki_of(key.public_key()))
 
 

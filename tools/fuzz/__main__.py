@@ -1,6 +1,6 @@
-"""``python -m tools.fuzz TARGET``: one target under coverage-guided fuzzing, for some minutes of processor time.
+"""``python -m tools.fuzz TARGET``: coverage-guided fuzzing of one target, for some minutes of CPU time.
 
-The interpreter needs atheris (`make fuzz`). New inputs are kept in ``--output``, findings beside them.
+Needs atheris (`make fuzz`). New inputs and findings are written to ``--output``.
 """
 
 import argparse
@@ -15,11 +15,11 @@ from pathlib import Path
 from tools.fuzz.targets import CORPUS, MAX_SIZE, TARGETS
 
 REPORT = "report.json"
-"""Beside the inputs: the target, how many inputs it was given, and the seconds of processor time."""
+"""File beside the inputs: the target, the number of inputs, and the seconds of CPU time."""
 
 
 def _until(target: Callable[[bytes], None], seconds: float, finish: Callable[[int], None]) -> Callable[[bytes], None]:
-    """``target``, which calls ``finish`` with the number of its runs when the process has had ``seconds``."""
+    """``target``, followed by ``finish`` with the number of runs once the process has used ``seconds`` of CPU time."""
     runs = 0
 
     def once(data: bytes) -> None:
@@ -33,13 +33,13 @@ def _until(target: Callable[[bytes], None], seconds: float, finish: Callable[[in
 
 
 def main() -> None:
-    """Never returns: the fuzzer ends the process, with a status other than 0 after a finding."""
+    """Run the fuzzer, which ends the process; the status is not 0 after a finding."""
     parser = argparse.ArgumentParser(prog="python -m tools.fuzz")
     parser.add_argument("target", choices=tuple(TARGETS))
-    parser.add_argument("--minutes", type=float, default=1.0, help="of processor time")
+    parser.add_argument("--minutes", type=float, default=1.0, help="of CPU time")
     parser.add_argument("--output", type=Path, required=True, help="folder of new inputs and findings")
     options = parser.parse_args()
-    atheris = importlib.import_module("atheris")  # an extra, which the checks of types do without
+    atheris = importlib.import_module("atheris")  # an extra, which is not installed for the type checks
 
     seconds = time.process_time() + 60 * options.minutes
     inputs = options.output / "inputs"
@@ -49,7 +49,7 @@ def main() -> None:
         report = {"target": options.target, "runs": runs, "seconds": round(time.process_time(), 1)}
         (options.output / REPORT).write_text(json.dumps(report) + "\n", encoding="utf-8")
         sys.stderr.flush()
-        os._exit(0)  # libFuzzer would take an exception for a finding
+        os._exit(0)  # libFuzzer would report an exception as a finding
 
     target = TARGETS[options.target]
     with atheris.instrument_imports(include=["cloister"]):

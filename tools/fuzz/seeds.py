@@ -1,4 +1,4 @@
-"""``python -m tools.fuzz.seeds``: writes the seeds of all targets, made by the test kit and nobody's machine."""
+"""``python -m tools.fuzz.seeds``: writes the seeds of all targets, which the test kit makes."""
 
 import dataclasses
 import hashlib
@@ -23,14 +23,14 @@ SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def _local() -> dict[str, dict[str, bytes]]:
-    """Seeds of what a local machine shows."""
+    """Seeds from the evidence of a local machine."""
     machine = LocalMachine.create(SINCE, manifest_digest=hashlib.sha256(b"manifest").digest())
     digests = [hashlib.sha256(bytes([number])).digest() for number in range(3)]
     session = machine.session(nonce=digests[0], tls_key_digest=digests[1], hpke_key_digest=digests[2])
     receipt = machine.receipt(payload_digest=digests[0], log_head=digests[1])
     quote = session.tpm_quote
     if quote is None or session.boot_event_log is None:
-        raise SystemExit("A local machine shows a quote and a boot event log.")
+        raise SystemExit("A local machine has a quote and a boot event log.")
     policy = machine.policy(platform_pcrs={7: machine.pcrs()[7]}, secure_boot=True)
     events = (BootEvent(0, 0x3, b"StartupLocality\0\x03"), BootEvent(0, 0x8, b"firmware"), BootEvent(4, 0xD, b"x"))
     public = structures.NvPublic(structures.NV_AK_TEMPLATE, structures.ALG_SHA256, structures.NV_OWNER_READ, b"", 100)
@@ -59,14 +59,14 @@ def _local() -> dict[str, dict[str, bytes]]:
 
 
 def _registers(values: Sequence[bytes]) -> bytes:
-    """What a TPM answers to TPM2_PCR_Read of the first registers: a counter, which they are, and their values."""
+    """A TPM's response to TPM2_PCR_Read of the first registers: a counter, the selection, and the values."""
     selection = structures.PcrSelection(structures.ALG_SHA256, tuple(range(len(values)))).marshal()
     listed = len(values).to_bytes(4) + b"".join(structures.sized(value) for value in values)
     return bytes(4) + (1).to_bytes(4) + selection + listed
 
 
 def _amd() -> dict[str, dict[str, bytes]]:
-    """Seeds of AMD's processors: a line with each layout, and a cloud's key."""
+    """Seeds of AMD processors: one product line for each layout, and a cloud's key."""
     milan, turin = Processor.create(SINCE), Processor.create(SINCE, ProductLine.TURIN)
     cloud = Processor.create(SINCE, kind=SigningKey.VLEK, amd=milan.amd)
     return {
@@ -82,7 +82,7 @@ def _amd() -> dict[str, dict[str, bytes]]:
 
 
 def _intel() -> dict[str, dict[str, bytes]]:
-    """Seeds of a TDX platform and of what Intel says of it."""
+    """Seeds of a TDX platform and of Intel's collateral for it."""
     td = Td.create(SINCE)
     report = td.report(bytes(64))
     collateral = td.intel.collateral()
@@ -106,7 +106,7 @@ def _pem(*certificates: bytes) -> bytes:
 
 
 def _set(td: Td) -> bytes:
-    """Intel's statements and lists in one document, as libraries keep them."""
+    """Intel's collateral in one document, as some libraries store it."""
     collateral = td.intel.collateral()
     signed = {kind: next(iter(collateral.items(kind))) for kind in (TCB_INFO, QE_IDENTITY)}
     kept = {
@@ -139,12 +139,12 @@ def _clouds() -> dict[str, dict[str, bytes]]:
 
 
 def seeds() -> Mapping[str, Mapping[str, bytes]]:
-    """For each target its seeds by file name."""
+    """The seeds of each target by file name."""
     return {**_local(), **_amd(), **_intel(), **_clouds()}
 
 
 def main() -> None:
-    """Replaces the seeds in the checkout."""
+    """Replace the seeds in the checkout."""
     made = seeds()
     if made.keys() != TARGETS.keys():
         raise SystemExit(f"No seeds for {', '.join(sorted(TARGETS.keys() - made.keys()))}.")

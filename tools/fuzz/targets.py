@@ -1,6 +1,7 @@
-"""The parsers of hostile bytes, by name: what `invoke fuzz` hands anything to.
+"""The parsers of untrusted bytes, by name: the targets of `invoke fuzz`.
 
-A target returns when its parser read the bytes or refused them as it promises; whatever else it raises is a finding.
+A target returns when its parser accepts the bytes or rejects them with its documented error; any other exception is a
+finding.
 """
 
 import contextlib
@@ -28,7 +29,7 @@ def tpm_attest(data: bytes) -> None:
 
     with _refusals():
         found = Attest.parse(data)
-        if found.quote is not None:  # of other structures only the head is read
+        if found.quote is not None:  # only the header of other structures is parsed
             _same(data, found.marshal())
 
 
@@ -39,7 +40,7 @@ def tpm_signature(data: bytes) -> None:
     with _refusals():
         found = EcdsaSignature.parse(data)
         if EcdsaSignature.parse(found.marshal()) != found:  # its numbers may come with leading zeros or without
-            raise RuntimeError("A signature that is written and read again is another one.")
+            raise RuntimeError("A signature differs after writing and parsing it.")
 
 
 def tpm_public(data: bytes) -> None:
@@ -90,7 +91,7 @@ def evidence_json(data: bytes) -> None:
     with _refusals():
         found = Evidence.parse_json(data)
         if Evidence.parse_json(found.encode_json()) != found:
-            raise RuntimeError("The file form changes what it carries.")
+            raise RuntimeError("Evidence differs after writing and parsing the file.")
 
 
 def policy(data: bytes) -> None:
@@ -100,11 +101,11 @@ def policy(data: bytes) -> None:
     with _refusals():
         found = Policy.parse(data)
         if Policy.parse(found.encode()).digest() != found.digest():
-            raise RuntimeError("A policy that is written and read again is another policy.")
+            raise RuntimeError("A policy differs after writing and parsing it.")
 
 
 def tpm_response(data: bytes) -> None:
-    """What a TPM answers to the commands that read something from it, behind the head of the response."""
+    """A TPM's responses to commands that read from it, after the response header."""
     from cloister.attestation.tpm import commands, structures
 
     def answer(command: bytes) -> bytes:
@@ -130,7 +131,7 @@ def boot_configuration(data: bytes) -> None:
 
 
 def collateral_file(data: bytes) -> None:
-    """A file or an answer of a vendor's service: PEM, DER, Intel's JSON, or a set of it."""
+    """A file or a response of a vendor's service: PEM, DER, Intel's JSON, or several in one document."""
     from cloister.client.collateral import content
 
     with _refusals():
@@ -170,7 +171,7 @@ def snp_certificates(data: bytes) -> None:
 
 
 def snp_endorsement_key(data: bytes) -> None:
-    """VCEK or VLEK, read without a library."""
+    """VCEK or VLEK, parsed without a library."""
     from cloister.attestation.snp.certificates import EndorsementCertificate, is_endorsement
 
     with _refusals():
@@ -285,7 +286,7 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
 
 
 def _refusals() -> contextlib.AbstractContextManager[None]:
-    """The errors that a parser may answer with."""
+    """Suppresses the documented errors of the parsers."""
     from cloister.attestation.errors import MalformedEvidence, PolicyError
     from cloister.protocol.canonical import FormatError
 
@@ -294,4 +295,4 @@ def _refusals() -> contextlib.AbstractContextManager[None]:
 
 def _same(data: bytes, again: bytes) -> None:
     if data != again:
-        raise RuntimeError("What was read has another spelling.")
+        raise RuntimeError("The parsed value is encoded differently.")

@@ -141,10 +141,10 @@ def test_yaml_that_says_more_than_json_is_refused(text: bytes) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ("version: 1", "version: 1.0", "1.0 is not a whole number"),
+        ("version: 1", "version: 1.0", "1.0 is not an integer"),
         ("workspace: trial", "workspace: no", ""),
         ("allow_debug: false", "allow_debug: no", "allow_debug must be true or false"),
-        ("allow_debug: false", "allow_debug: false\nallow_debug: true", "'allow_debug' stands here twice"),
+        ("allow_debug: false", "allow_debug: false\nallow_debug: true", "duplicate name 'allow_debug'"),
         ("allow_debug: false", "allow_debug: !!bool true", "tags are not allowed"),
     ],
 )

@@ -47,7 +47,7 @@ def test_an_event_that_is_not_signed_by_the_machine_is_not_shown(machine):
         log = machine.running.agent.log
         line = log._lines[0]
         log._lines[0] = line.replace(b'"uptime":', b'"uptime":1', 1)
-        with pytest.raises(ProofError, match="signature of event 0"):
+        with pytest.raises(ProofError, match="Event 0 is not signed"):
             list(Follower(connection).records(follow=False))
 
 
