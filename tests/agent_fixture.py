@@ -1,6 +1,6 @@
-"""An agent in this process: real gRPC over TLS, a real software TPM, and the real runner's socket.
+"""An agent in this process, with gRPC over TLS, a software TPM and the runner's socket.
 
-Only the sandbox is missing: the algorithm runs as a plain process, started by the launcher of the guest.
+Only the sandbox is missing: the guest's launcher runs the algorithm as a normal process.
 """
 
 import contextlib
@@ -48,7 +48,7 @@ GIB = 1024**3
 
 
 def provision(send: commands.Transport, authority: Authority, events: tuple[BootEvent, ...]) -> None:
-    """What firmware and the workspace's provider do to a TPM: measure the boot, certify its attestation key."""
+    """Do what firmware and provider do: measure the boot, certify the attestation key."""
     for event in events:
         if event.kind != EV_NO_ACTION:
             commands.pcr_extend(send, event.pcr, hashlib.sha256(event.data).digest())
@@ -63,7 +63,7 @@ def provision(send: commands.Transport, authority: Authority, events: tuple[Boot
 
 @dataclass
 class PlainExecutor:
-    """Runs a job as a process of this user. ``results`` and ``output`` are where the agent looks for them."""
+    """Runs a job as a process of this user, without a sandbox."""
 
     base: Path
     store: Path
@@ -88,7 +88,7 @@ class PlainExecutor:
         (self.base / "wheels").mkdir()
         shutil.copytree(self.store / "datasets", work / "datasets")
         shutil.copy(self.store / "algorithm", work / job.algorithm)
-        order: dict[str, Any] = {
+        request: dict[str, Any] = {
             "algorithm": str(work / job.algorithm),
             "args": list(job.args),
             "launched": str(self.base / "launched"),
@@ -102,7 +102,7 @@ class PlainExecutor:
                 for item in job.packed
             ],
         }
-        words = [sys.executable, "-I", "-B", launch.__file__, json.dumps(order)]
+        words = [sys.executable, "-I", "-B", launch.__file__, json.dumps(request)]
         environment = {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **job.environment}
         with self.lock:
             if self.stopped:
@@ -119,17 +119,17 @@ class PlainExecutor:
             )
         late = threading.Event()
 
-        def end_it() -> None:
+        def time_out() -> None:
             late.set()
             with self.lock:
                 self._kill()
 
         with self.process as process, marker:
-            timer = threading.Timer(job.seconds, end_it)
+            timer = threading.Timer(job.seconds, time_out)
             timer.start()
             if process.stdout is not None:
                 keep_output(process.stdout, self.output, job.output)
-            # Its id belongs to it until it is reaped, and nobody kills meanwhile.
+            # The process id stays valid until it is reaped; no kill comes in between.
             os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
             timer.cancel()
             with self.lock:
@@ -164,7 +164,7 @@ class PlainExecutor:
 
 
 class ManualClock(Clock):
-    """The real clocks, ahead by what a test has let pass."""
+    """The real clocks, advanced by a test."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
@@ -182,7 +182,7 @@ class ManualClock(Clock):
 
 @dataclass
 class RunningAgent:
-    """An agent and everything around it. ``ended`` is what the runner was told to do with the machine."""
+    """An agent and its surroundings. ``ended`` are the operations that ended the machine."""
 
     agent: boot.Agent
     address: Address
@@ -228,7 +228,7 @@ def running_agent(
     boot_events: tuple[BootEvent, ...] = BOOT_EVENTS,
     free_memory: Callable[[], int] = lambda: 8 * GIB,
 ) -> Iterator[RunningAgent]:
-    """An agent on a port of its own. ``owners`` are key ids; ``folder`` is empty and private."""
+    """An agent on a free port. ``owners`` are key ids; ``folder`` is empty and private."""
     configuration = BootConfiguration(workspace, cvm, tuple(sorted(owners)))
     authority = authority or Authority.create(datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1))
     store = folder / "assets"
@@ -239,7 +239,7 @@ def running_agent(
     (folder / "boot-event-log").write_bytes(encode_event_log(boot_events))
     executor = PlainExecutor(folder / "run", store)
     ended: list[RunnerOperation] = []
-    # A path on a socket has 107 bytes at most, and pytest's folders are long.
+    # A socket's path has at most 107 bytes, and pytest's folders are long.
     with contextlib.ExitStack() as stack:
         name = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cl-"))) / "runner"
         listener = listen(name, None)
@@ -272,7 +272,7 @@ def running_agent(
         clock = ManualClock()
         machine = LocalMachine(send, boot_configuration=config.boot_configuration, boot_event_log=config.boot_event_log)
         agent = boot.start(config, machine, clock=clock, free_memory=free_memory)
-        # An upload that a test has left half done has its file open.
+        # Closes the file of an upload that a test left unfinished.
         stack.callback(agent.computation.store.wipe)
         stack.callback(agent.stop)
         stack.callback(executor.stop)

@@ -1,4 +1,4 @@
-"""A real TPM in software for the tests: the swtpm among the locked host tools, on every machine."""
+"""A software TPM for tests: swtpm from the locked host tools."""
 
 import contextlib
 import socket
@@ -12,7 +12,7 @@ from image.inputs import host_tools
 
 @contextlib.contextmanager
 def software_tpm(folder: Path) -> Iterator[commands.Transport]:
-    """A started TPM with its state in the existing ``folder``, which a :class:`Transport` speaks to."""
+    """A started TPM with its state in the existing ``folder``."""
     swtpm = host_tools.ensure()
     ours, theirs = socket.socketpair()
     with ours:

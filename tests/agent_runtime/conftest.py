@@ -1,4 +1,4 @@
-"""An agent in this process for each test that asks for one."""
+"""Fixtures: an agent in this process."""
 
 from collections.abc import Iterator
 from pathlib import Path

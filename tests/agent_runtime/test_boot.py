@@ -1,4 +1,4 @@
-"""How an agent starts, and why it would rather not."""
+"""How an agent starts, and when it refuses to."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,7 +55,7 @@ def transport(tmp_path: Path) -> Iterator[commands.Transport]:
     ],
     ids=["empty", "no members", "no owner", "scratch", "too large"],
 )
-def test_a_boot_configuration_that_is_none_stops_the_agent_before_it_measures(
+def test_invalid_boot_configuration_stops_the_agent_before_it_measures(
     agent: RunningAgent, configuration: bytes
 ) -> None:
     agent.config.boot_configuration.write_bytes(configuration)
@@ -65,8 +65,8 @@ def test_a_boot_configuration_that_is_none_stops_the_agent_before_it_measures(
     assert commands.pcr_read(agent.tpm, [runtimelog.PCR]) == before
 
 
-def test_a_boot_configuration_that_is_not_there_is_said_to_be_absent(agent: RunningAgent) -> None:
-    """As a VM without user data has it: an answer, with nothing in it."""
+def test_missing_boot_configuration_is_reported(agent: RunningAgent) -> None:
+    """As on a VM without user data: the answer is empty."""
     agent.config.boot_configuration.write_bytes(b"")
     with pytest.raises(AgentError, match="provided no boot configuration"):
         boot.start(agent.config, _local(agent, agent.tpm))
@@ -85,19 +85,19 @@ def test_an_event_log_that_is_too_large_stops_the_agent(agent: RunningAgent) -> 
 
 @pytest.mark.parametrize("padding", [b"", b"\xff" * 100])
 @pytest.mark.parametrize("length", [b"\x05", b"\x81\x05", b"\x82\x00\x05"])
-def test_a_certificate_ends_where_its_length_says(length: bytes, padding: bytes) -> None:
+def test_certificate_ends_at_its_encoded_length(length: bytes, padding: bytes) -> None:
     whole = b"\x30" + length + b"abcde"
     assert _whole_der(whole + padding) == whole
 
 
-def test_milestones_are_lines_in_a_file(tmp_path: Path) -> None:
+def test_milestone_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "port"
     path.touch()
     boot_progress.report_progress(path, "ready", "12.34")
     assert path.read_text() == "ready 12.34\n"
 
 
-def test_a_machine_without_the_port_goes_on(tmp_path: Path) -> None:
+def test_boot_progress_without_a_port_does_nothing(tmp_path: Path) -> None:
     boot_progress.report_progress(tmp_path / "none", "ready", "12.34")
 
 

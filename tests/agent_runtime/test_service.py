@@ -1,4 +1,4 @@
-"""The port itself: health, and peers that mean no good or nothing at all."""
+"""The port: health checks, and idle or hostile peers."""
 
 import contextlib
 import resource
@@ -31,7 +31,7 @@ def check(running: RunningAgent, service: str) -> int:
         return stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=30).status
 
 
-def test_the_agents_health_is_open_to_anyone(agent: RunningAgent) -> None:
+def test_anyone_can_check_the_agents_health(agent: RunningAgent) -> None:
     assert (check(agent, ""), check(agent, "cloister.v1.Agent")) == (SERVING, SERVING)
 
 
@@ -41,7 +41,7 @@ def test_an_unknown_service_has_no_health(agent: RunningAgent) -> None:
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
-def test_the_runs_health_says_whether_one_is_unfinished(world: World) -> None:
+def test_health_of_the_run_tells_whether_one_is_unfinished(world: World) -> None:
     running = world.running
     assert check(running, "cloister.run") == NOT_SERVING
     world.submit()
@@ -55,7 +55,7 @@ def test_a_thousand_idle_connections_leave_the_agent_usable(world: World) -> Non
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * IDLE + 512
     if hard < wanted:
-        pytest.skip(f"this process may have {hard} open files only")
+        pytest.skip(f"this process may open {hard} files only")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
     address = (world.running.address.host, world.running.address.port)
     with contextlib.ExitStack() as stack:
@@ -75,7 +75,7 @@ def test_connections_beyond_the_limit_are_closed(tmp_path: Path) -> None:
             assert one_more.recv(1) == b""
 
 
-def test_a_peer_that_shakes_no_hand_is_dropped(tmp_path: Path) -> None:
+def test_peer_without_tls_handshake_is_dropped(tmp_path: Path) -> None:
     limits = Limits(handshake_seconds=1)
     with (
         running_agent(tmp_path, (new_key().id,), limits=limits) as running,
@@ -84,7 +84,7 @@ def test_a_peer_that_shakes_no_hand_is_dropped(tmp_path: Path) -> None:
         assert silent.recv(1) == b""
 
 
-def test_a_peer_that_speaks_something_else_is_dropped(world: World) -> None:
+def test_peer_with_another_protocol_is_dropped(world: World) -> None:
     address = (world.running.address.host, world.running.address.port)
     with socket.create_connection(address, timeout=30) as plain:
         plain.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -1,4 +1,4 @@
-"""The whole way of one computation, as parties go it."""
+"""One computation from beginning to end."""
 
 import hashlib
 import io
@@ -16,7 +16,7 @@ def fetch(world: World, name: str) -> tuple[bytes, bytes]:
         return ciphertext, session.release_result(name, hashlib.sha256(ciphertext).digest())
 
 
-def test_parties_go_from_manifest_to_result_and_receipt(world: World) -> None:
+def test_computation_from_manifest_to_result_and_receipt(world: World) -> None:
     world.submit()
     world.upload_all()
     world.wait_for("results-ready")

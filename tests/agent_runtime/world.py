@@ -1,4 +1,4 @@
-"""A computation of an owner, a lab and a hospital, against an agent in this process."""
+"""A computation of an owner, a lab and a hospital, with an agent in this process."""
 
 import contextlib
 import hashlib
@@ -37,7 +37,7 @@ def new_key() -> Key:
 
 @dataclass
 class World:
-    """``keys`` are the parties' by name; ``files`` the assets' bytes by name."""
+    """``keys`` are the parties' keys, ``files`` the assets' bytes, both by name."""
 
     running: RunningAgent
     keys: dict[str, Key]
@@ -49,7 +49,7 @@ class World:
         return manifest_value(self.keys, self.files, **changes)
 
     def compose(self, **changes: Any) -> Manifest:
-        """The manifest that everything below is about."""
+        """Make the manifest that all other methods use."""
         self.manifest = Manifest.from_value(self.value(**changes))
         return self.manifest
 
@@ -76,7 +76,7 @@ class World:
         return key.sign(transcript.consent_message(**message))
 
     def upload(self, name: str, asset: str, data: bytes | None = None, *, offset: int = 0) -> agent_pb2.UploadProgress:
-        """A party uploads an asset whole, from ``offset`` on."""
+        """A party uploads an asset, from ``offset``."""
         content = self.files[asset] if data is None else data
         with self.session(name) as session:
             start = agent_pb2.UploadStart(
@@ -85,7 +85,7 @@ class World:
             return session.upload_asset(start, lambda: pieces(content[offset:]), len(content) - offset)
 
     def upload_all(self) -> None:
-        """Every provider uploads everything."""
+        """Every provider uploads its assets."""
         for one in self.known().assets():
             self.upload(one.provider, one.name)
 
@@ -101,7 +101,7 @@ class World:
             yield from session.events(0, follow=follow)
 
     def wait_for(self, kind: str) -> dict[str, Any]:
-        """Follow the log until an event of this kind; its value."""
+        """Follow the log until an event of this kind; returns its value."""
         for line in self.events("owner", follow=True):
             event = canonical.parse(line, what="a line", limit=1 << 20)["event"]
             if event["kind"] == kind:
@@ -110,7 +110,7 @@ class World:
 
 
 def manifest_value(keys: dict[str, Key], files: dict[str, bytes], **changes: Any) -> dict[str, Any]:
-    """As JSON; ``changes`` replace members, ``algorithm__kind=...`` members of members."""
+    """A manifest as JSON; ``changes`` replace members, ``algorithm__kind=...`` nested ones."""
     value: dict[str, Any] = {
         "version": 1,
         "id": "00" * 16,
@@ -148,7 +148,7 @@ def manifest_value(keys: dict[str, Key], files: dict[str, bytes], **changes: Any
 
 
 def describe(content: bytes) -> dict[str, Any]:
-    """Digest and size as a manifest has them."""
+    """Digest and size, as in a manifest."""
     return {"digest": hashlib.sha256(content).hexdigest(), "size": len(content)}
 
 
@@ -160,7 +160,7 @@ def pieces(content: bytes, size: int = 1 << 20) -> Iterator[bytes]:
 
 @contextlib.contextmanager
 def refused(reason: str, **metadata: str) -> Iterator[None]:
-    """The block ends in a refusal of this reason, which carries at least this metadata and one sentence."""
+    """Expect a refusal with this reason, at least this metadata, and a sentence."""
     try:
         yield
     except Refusal as error:

@@ -1,4 +1,4 @@
-"""Boot variables in OVMF's store, written from outside as a host can: the entry that starts the disk, with options.
+"""Boot variables in OVMF's store, as a host can write them: the entry that starts the disk, with options.
 
 Variable store: EDK II, MdeModulePkg/Include/Guid/VariableFormat.h (authenticated variables) and UEFI PI 1.8 volume 3,
 section 3.2.1 (firmware volume header). Entry: UEFI Specification 2.10, sections 3.1.3 and 10.3.
@@ -33,7 +33,7 @@ def with_load_options(store: bytes, image: bytes, options: str) -> bytes:
     device = _hard_drive(image) + struct.pack("<BBH", 4, 4, 4 + len(file)) + file + _END_OF_PATH
     entry = struct.pack("<IH", _ACTIVE, len(device)) + _text("Cloister") + device + _text(options)
     number = struct.pack("<H", _ENTRY_NUMBER)
-    # BootNext besides BootOrder: a host writes it before every start, and firmware asks nobody else then.
+    # BootNext takes precedence over BootOrder. A host can write it before every start.
     added = {f"Boot{_ENTRY_NUMBER:04X}": entry, "BootOrder": number, "BootNext": number}
     at, end = _free(store, set(added))
     new = b"".join(_variable(name, data) for name, data in added.items())
@@ -48,7 +48,7 @@ def _hard_drive(image: bytes) -> bytes:
 
 
 def _free(store: bytes, names: set[str]) -> tuple[int, int]:
-    """Where the next variable goes, and where the store ends."""
+    """Offsets of the next variable and of the end of the store."""
     if store[_VOLUME_SIGNATURE_OFFSET:][:4] != _VOLUME_SIGNATURE:
         raise ValueError("The file of variables is no firmware volume.")
     start = int.from_bytes(store[_VOLUME_HEADER_SIZE_OFFSET:][:2], "little")
@@ -73,7 +73,7 @@ def _variable(name: str, data: bytes) -> bytes:
 
 
 def _text(text: str) -> bytes:
-    """UTF-16 with its end."""
+    """UTF-16, terminated."""
     return text.encode("utf-16-le") + b"\0\0"
 
 

@@ -1,4 +1,4 @@
-"""What the machines of these tests run."""
+"""Fixtures: the image and a workspace."""
 
 from collections.abc import Iterator
 
@@ -12,19 +12,19 @@ from tests.e2e.workspace import RunningWorkspace
 
 @pytest.fixture(scope="session")
 def base_image() -> Image:
-    """The image of flavor base, built from this checkout: every step that was made before is taken from the cache."""
+    """The image of flavor base, built from this checkout with the cache."""
     builder.build("base", output.folder("base"), relock=True)
     return image.find("base")
 
 
 @pytest.fixture(scope="session")
 def workspace(base_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningWorkspace]:
-    """A workspace through the real engine, for all tests that need one (one boot); gone without a trace afterwards."""
+    """A workspace of the real engine, for all tests (one boot); destroyed afterwards."""
     running = RunningWorkspace.create(tmp_path_factory.mktemp("workspace"), base_image)
     try:
         yield running
     finally:
-        # A run that a test has left unfinished keeps nobody's machine alive.
+        # The machine ends even if a test left a run unfinished.
         running.project.environment["CLOISTER_FORCE"] = "1"
         running.project.pulumi("destroy", "--yes", "--skip-preview")
     assert running.project.nothing_is_left()

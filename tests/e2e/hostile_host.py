@@ -1,4 +1,4 @@
-"""A host that starts a machine as the provider does, and changes what is in its power; and the parties that meet it."""
+"""A hostile host: starts a machine like the provider, and changes what a host can change."""
 
 import json
 import sys
@@ -35,7 +35,7 @@ _VIRTUAL_CPUS = 2
 
 @dataclass(frozen=True)
 class HostileHost(AbstractContextManager["HostileHost"]):
-    """One machine under a host that means no good. ``folder`` holds the machine's and its authority's.
+    """One machine of a hostile host. ``folder`` has the files of the machine and its authority.
 
     The parties know nothing of that: their policy is made from the genuine image's manifest.
     """
@@ -107,17 +107,17 @@ class HostileHost(AbstractContextManager["HostileHost"]):
         )
 
     def attest(self) -> Opening:
-        """A session that was opened and judged under the parties' policy."""
+        """A session that was opened and verified under the parties' policy."""
         policy, _ = policy_from_manifest(self.image.manifest, self.descriptor(), allow_local=True)
         return connection.attest(Target(Address(ports.LOOPBACK, self.port), policy, CVM))
 
     def collude(self, key: Key) -> Session:
-        """A session of somebody who does not care about the verdict."""
+        """A session of a client that ignores the verdict."""
         opening = self.attest()
         return connection.bind(replace(opening, verdict=replace(opening.verdict, checks=())), key)
 
     def upload(self) -> CompletedProcess[bytes]:
-        """What a hospital types to upload its dataset, and what comes of it."""
+        """The upload command of a hospital, and its outcome."""
         policy, _ = policy_from_manifest(self.image.manifest, self.descriptor(), allow_local=True)
         for name, document in {"policy": policy, "workspace": self.descriptor()}.items():
             (self.folder / f"{name}.json").write_bytes(document.encode())
@@ -131,7 +131,7 @@ class HostileHost(AbstractContextManager["HostileHost"]):
 
 
 def _as_vhd(word: str) -> str:
-    """QEMU's word for the disk, read as the VHD that it is; every other word as it was."""
+    """A QEMU argument, with the disk's format changed to VHD."""
     if not word.startswith("{"):
         return word
     node = json.loads(word)

@@ -1,4 +1,4 @@
-"""What QEMU starts for each connection to the metadata server's address: one request in, one documented answer out."""
+"""QEMU starts this for each connection to the metadata server's address: one request, one documented answer."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ PATH = "/computeMetadata/v1/instance/attributes/cloister-boot-configuration"
 
 
 def main(attribute: Path, requests: Path) -> None:
-    """Answer as Google's server does; the request's lines are added to the file ``requests``."""
+    """Answer like Google's server; append the request to the file ``requests``."""
     lines = []
     while (line := sys.stdin.buffer.readline(4096).decode("latin-1").strip()) != "":
         lines.append(line)

@@ -1,4 +1,4 @@
-"""An algorithm that tries every door of its sandbox, and prints what it found as one line of JSON."""
+"""An algorithm that tries to leave its sandbox, and prints its findings as one line of JSON."""
 
 import ctypes
 import json
@@ -25,7 +25,7 @@ ENOSYS = 38
 
 
 def number(act):
-    """0 when ``act`` works, else the number of its error."""
+    """0 when ``act`` succeeds, else its errno."""
     try:
         act()
     except OSError as error:

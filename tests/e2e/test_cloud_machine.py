@@ -1,4 +1,4 @@
-"""The disk that a cloud imports, on a machine that says it is Google's and is not confidential: the guest says so."""
+"""The cloud disk on a machine that claims to be on Google Cloud but is not confidential: the agent reports that."""
 
 import sys
 from pathlib import Path
@@ -21,8 +21,8 @@ _NETWORK = "169.254.169.0/24"
 _SERVER = "169.254.169.254"
 
 
-def test_the_image_finds_out_where_it_runs_and_asks_there(base_image: Image, tmp_path: Path) -> None:
-    """The disk is the VHD, as QEMU reads it, behind SCSI; the boot configuration comes over HTTP and not by fw_cfg."""
+def test_image_detects_google_and_uses_its_metadata_server(base_image: Image, tmp_path: Path) -> None:
+    """The disk is the VHD on SCSI; the boot configuration comes over HTTP, not fw_cfg."""
     tools, place = host_tools.ensure(), private_folder(tmp_path / "machine")
     machine.prepare(place, tools, base_image.disk, b"")
     attribute = place / "attribute.json"
@@ -52,8 +52,8 @@ def test_the_image_finds_out_where_it_runs_and_asks_there(base_image: Image, tmp
 
 
 def _as_google(words: list[str], image: Path, attribute: Path) -> list[str]:
-    """QEMU's words with another product name, disk and network; without the port for milestones and fw_cfg's file."""
-    # QEMU's sandbox would not let it start the program that answers in the metadata server's place.
+    """QEMU's arguments with another product name, disk and network, without milestone port and fw_cfg file."""
+    # QEMU's sandbox would not allow it to start the metadata server's stand-in.
     for option in ("-sandbox", "-netdev", "-fw_cfg"):
         place = words.index(option)
         del words[place : place + 2]

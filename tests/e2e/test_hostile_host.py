@@ -1,4 +1,4 @@
-"""What a host can change about the boot of the real image, and that the parties find it out before anything moves."""
+"""What a host can change about the image's boot, and that parties detect it before they send data."""
 
 import hashlib
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from tests.e2e.hostile_host import HostileHost
 pytestmark = pytest.mark.vm
 
 _FIRMWARE_VARIABLES = "usr/share/OVMF/OVMF_VARS_4M.fd"
-# PCR 12 is systemd-stub's for what comes from outside (systemd-stub(7)).
+# systemd-stub measures command lines from outside into PCR 12 (systemd-stub(7)).
 _FROM_OUTSIDE = 12
 
 
@@ -30,8 +30,8 @@ def host(base_image: Image, tmp_path: Path) -> Iterator[HostileHost]:
         yield host
 
 
-def test_command_lines_of_the_host_are_found_and_told_apart(host: HostileHost) -> None:
-    """One through the boot entry's load options, in place of the image's own; one through SMBIOS, behind it.
+def test_changed_command_lines_are_detected_and_told_apart(host: HostileHost) -> None:
+    """One in the boot entry's load options, which replaces the image's own; one in SMBIOS, which is appended.
 
     The disk is the VHD that Azure gets, as QEMU reads one: what it makes a machine measure is the same.
     """
@@ -58,7 +58,7 @@ def test_command_lines_of_the_host_are_found_and_told_apart(host: HostileHost) -
 
 
 def test_kernel_image_with_one_flipped_bit_is_refused(host: HostileHost) -> None:
-    """The bit makes an option of the command line one that the kernel does not know: the machine boots unlocked."""
+    """The bit makes an option of the command line unknown to the kernel, which boots without lockdown."""
     host.boot(disk=_flipped(host.image.disk.read_bytes(), b"lockdown=confidentiality", b"mockdown=confidentiality"))
 
     with host.attest() as opening:
@@ -67,8 +67,8 @@ def test_kernel_image_with_one_flipped_bit_is_refused(host: HostileHost) -> None
     _assert_nothing_is_uploaded(host, failures)
 
 
-def test_root_with_one_flipped_bit_panics_and_never_gets_ready(host: HostileHost) -> None:
-    """The bit is in a file's name in a folder that the agent is started from."""
+def test_root_with_one_flipped_bit_panics(host: HostileHost) -> None:
+    """The bit is in a file name in a folder of the agent."""
     disk = _flipped(host.image.disk.read_bytes(), b"runner.pysupervise", b"runner.pyrupervise")
     with pytest.raises(ProviderError) as refused:
         host.boot(disk=disk)
@@ -82,7 +82,7 @@ def test_root_with_one_flipped_bit_panics_and_never_gets_ready(host: HostileHost
 
 
 def _assert_nothing_is_uploaded(host: HostileHost, failures: tuple[Check, ...]) -> None:
-    """A lab that does not care submits the manifest; the hospital's own upload ends before a byte has left."""
+    """A careless lab submits the manifest; the hospital's upload fails before any data is sent."""
     manifest = host.parties.manifest()
     with host.collude(host.parties.keys["lab"]) as session:
         session.submit_manifest(manifest.encode())
@@ -96,7 +96,7 @@ def _assert_nothing_is_uploaded(host: HostileHost, failures: tuple[Check, ...]) 
 
 
 def _flipped(disk: bytes, before: bytes, after: bytes) -> bytes:
-    """``disk`` with ``before`` replaced, in the one place where it stands, by ``after``, which differs in one bit."""
+    """``disk`` with the only occurrence of ``before`` replaced by ``after``, which differs in one bit."""
     different = int.from_bytes(before) ^ int.from_bytes(after)
     if disk.count(before) != 1 or different.bit_count() != 1:
         raise ValueError(f"{before!r} stands {disk.count(before)} times; {different.bit_count()} bits differ.")
@@ -104,5 +104,5 @@ def _flipped(disk: bytes, before: bytes, after: bytes) -> bytes:
 
 
 def _text(text: str) -> MeasuredEvent:
-    """A command line as it is measured: UTF-16 with its end."""
+    """A command line as measured: UTF-16, terminated."""
     return MeasuredEvent(text, hashlib.sha256(text.encode("utf-16-le") + b"\0\0").digest())

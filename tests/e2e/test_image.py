@@ -1,4 +1,4 @@
-"""What the built image shows without being booted: its parts belong together, and its code stands alone."""
+"""The built image, without booting it: its parts match, and its code is complete."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ _LOADER = "usr/lib64/ld-linux-x86-64.so.2"
 _LIBRARIES = "usr/lib/x86_64-linux-gnu"
 _INTERPRETER = "usr/bin/python3"
 
-# Runs inside the image's interpreter: imports the modules that it is given, and says where each module came from.
+# Runs in the image's interpreter: imports the given modules and prints the origin of each.
 _IMPORT = """
 import importlib, json, os, sys
 packages = sys.argv[1]
@@ -37,14 +37,14 @@ def root(base_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The root file system, unpacked."""
     folder = tmp_path_factory.mktemp("image") / "root"
     file_system = base_image.folder / "root.erofs"
-    # Modes as they are in the image, whatever this process' umask.
+    # Modes as in the image, independent of this process' umask.
     options = [f"--extract={folder}", "--no-preserve-owner", "--preserve-perms"]
     host_tools.ensure().run("fsck.erofs", *options, file_system)
     return folder
 
 
-def test_what_the_recipe_names_is_all_that_the_agent_imports(root: Path) -> None:
-    """By the image's own loader, interpreter and libraries, from byte code, with nothing of this machine on the way."""
+def test_agent_imports_exactly_the_modules_of_the_recipe(root: Path) -> None:
+    """With the image's loader, interpreter, libraries and byte code only."""
     modules = recipe.load("base").agent.modules
     words = [root / _LOADER, "--inhibit-cache", "--library-path", root / _LIBRARIES, root / _INTERPRETER, "-I", "-B"]
     done = run([*words, "-c", _IMPORT, root / _PACKAGES, *modules], env={"PATH": "/nowhere"})
@@ -58,7 +58,7 @@ def test_what_the_recipe_names_is_all_that_the_agent_imports(root: Path) -> None
 
 
 def test_every_platform_has_its_drivers_once(root: Path) -> None:
-    """In the order of their lists; those of the disk are in the initrd."""
+    """In load order; disk drivers are in the initrd."""
     folder = root / "usr/lib/modules"
     lists = {path.name: path.read_text().split() for path in folder.glob("order*")}
 
@@ -69,8 +69,8 @@ def test_every_platform_has_its_drivers_once(root: Path) -> None:
     assert {f"{name}.ko" for names in lists.values() for name in names} == {path.name for path in folder.glob("*.ko")}
 
 
-def test_a_single_address_has_a_way_out(root: Path) -> None:
-    """Google's lease, taken by the image's own script and busybox, on a network of this process' own."""
+def test_lease_with_a_single_address_has_a_route(root: Path) -> None:
+    """A lease as Google assigns it, applied by the image's script in a network namespace."""
     busybox, lease = root / "usr/bin/busybox", {"interface": "lo", "ip": "10.99.0.10", "subnet": "255.255.255.255"}
     script = (
         f"{busybox} sh {root}/usr/lib/cloister/network deconfig && {busybox} sh {root}/usr/lib/cloister/network bound"
@@ -87,20 +87,20 @@ def test_a_single_address_has_a_way_out(root: Path) -> None:
     ]
     done = run(words, env={**os.environ, **lease, "router": "10.99.0.1", "mtu": "1460"}, check=False)
     if b"unshare failed" in done.stderr or b"Operation not permitted" in done.stderr:
-        pytest.skip("this host lets nobody have a network of their own")
+        pytest.skip("this host does not allow network namespaces")
     shown = done.stdout.decode()
     assert "10.99.0.10/32" in shown, done.stderr
     assert shown.splitlines()[-2:] == ["default via 10.99.0.1 dev lo ", "10.99.0.1 dev lo scope link "]
 
 
-def test_files_in_the_root_are_those_of_the_list(base_image: Image, root: Path) -> None:
+def test_root_contains_exactly_the_listed_files(base_image: Image, root: Path) -> None:
     listed = json.loads((base_image.folder / "files.json").read_bytes())["layers"]["root"]
     found = {path.relative_to(root).as_posix(): _describe(path) for path in root.rglob("*")}
 
     assert found == listed
 
 
-def test_outputs_are_what_the_manifest_says(base_image: Image) -> None:
+def test_outputs_match_the_image_manifest(base_image: Image) -> None:
     found = {
         path.name: (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size)
         for path in base_image.folder.iterdir()
@@ -116,8 +116,8 @@ def test_disk_holds_kernel_image_root_and_hash_tree(base_image: Image) -> None:
     assert [disk.count((base_image.folder / name).read_bytes()) for name in _ON_DISK] == [1, 1, 1]
 
 
-def test_events_lead_to_the_values_that_the_manifest_promises(base_image: Image) -> None:
-    """By nothing but SHA-256, as docs/image.md tells a reader to do it."""
+def test_events_lead_to_the_image_manifests_values(base_image: Image) -> None:
+    """With SHA-256 only, as docs/image.md describes."""
     measurements = json.loads((base_image.folder / "measurements.json").read_bytes())
     found = {}
     for index, register in measurements["pcrs"].items():
@@ -145,7 +145,7 @@ def test_kernel_initrd_and_command_line_are_in_the_events(base_image: Image) -> 
 
 
 def test_image_is_small(base_image: Image) -> None:
-    """What firmware hashes, and what a party downloads: the disk without the padding of its EFI system partition."""
+    """What firmware hashes, and what a party downloads: the disk without padding."""
     sizes = {name: made.size for name, made in base_image.manifest.outputs.items()}
 
     assert sizes["uki.efi"] <= 15_000_000
@@ -153,7 +153,7 @@ def test_image_is_small(base_image: Image) -> None:
 
 
 def test_rebuild_elsewhere_is_identical(base_image: Image) -> None:
-    """In another folder, umask, time zone, locale, home and hash seed, from no step of an earlier build."""
+    """With another folder, umask, time zone, locale, home and hash seed, and an empty cache."""
     verification = verify.verify("base", base_image.folder)
 
     assert [(row.name, row.found) for row in verification.comparisons if not row.same] == []
@@ -164,7 +164,7 @@ _ON_DISK = ("uki.efi", "root.erofs", "root.verity")
 
 
 def _describe(path: Path) -> dict[str, str]:
-    """As image.rootfs.tree says it of an entry."""
+    """In the form of an entry of image.rootfs.tree."""
     if path.is_symlink():
         return {"kind": "link", "mode": "0777", "target": os.readlink(path)}
     mode = f"{path.stat().st_mode & 0o7777:04o}"

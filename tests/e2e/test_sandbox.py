@@ -1,4 +1,4 @@
-"""A run in the workspace's machine, and one reset: what an algorithm cannot do, and that a reset forgets everything."""
+"""A run and a reset on a real machine: the sandbox holds, and a reset keeps nothing."""
 
 import json
 from dataclasses import replace
@@ -24,7 +24,7 @@ EACCES, ENETUNREACH = 13, 101
 
 @pytest.fixture(scope="module")
 def parties(workspace: RunningWorkspace) -> Parties:
-    """Those of the workspace, with an algorithm that tries every door and says what it found."""
+    """The parties of the workspace, with an algorithm that tries to leave its sandbox."""
     found = workspace.parties
     found.files["algorithm"].write_bytes(Path(__file__).with_name("prisoner.py").read_bytes())
     found.edit("max: 4KiB", "max: 64KiB")
@@ -38,7 +38,7 @@ def target(workspace: RunningWorkspace, base_image: Image) -> Target:
     return Target(Address.parse(descriptor.cvms[0].endpoint), policy, CVM)
 
 
-def test_an_algorithm_finds_every_door_closed(parties: Parties, target: Target) -> None:
+def test_algorithm_cannot_leave_its_sandbox(parties: Parties, target: Target) -> None:
     keys, manifest = parties.keys, parties.manifest()
     with submit(target, keys["lab"], manifest) as lab:
         for asset in manifest.assets():
@@ -73,7 +73,7 @@ def test_an_algorithm_finds_every_door_closed(parties: Parties, target: Target) 
     }
 
 
-def test_a_reset_gives_a_fresh_machine(parties: Parties, target: Target) -> None:
+def test_reset_gives_a_fresh_machine(parties: Parties, target: Target) -> None:
     lab = parties.keys["lab"]
     with Connection(target, lab) as before:
         old = reset.reset(before)

@@ -1,4 +1,4 @@
-"""A workspace on this machine through the real engine: it stays as it is, comes back after a crash, leaves nothing."""
+"""A local workspace of the real engine: unchanged by a second up, and repaired after a crash."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ def test_a_second_up_changes_nothing(workspace: RunningWorkspace):
     assert workspace.project.machine() == before
 
 
-def test_its_machine_proves_what_the_descriptor_says(workspace: RunningWorkspace, base_image: Image):
+def test_machine_matches_its_descriptor(workspace: RunningWorkspace, base_image: Image):
     descriptor = workspace.descriptor()
     policy, _ = policy_from_manifest(base_image.manifest, descriptor, allow_local=True)
     with connection.attest(Target(Address.parse(descriptor.cvms[0].endpoint), policy, CVM)) as opening:

@@ -1,4 +1,4 @@
-"""A workspace as the platform team has it: the real engine, the real provider, the real image."""
+"""A workspace with the real engine, provider and image."""
 
 import json
 import os
@@ -22,7 +22,7 @@ ROLES = {
 
 @dataclass(frozen=True)
 class RunningWorkspace:
-    """A workspace that is up. The parties' files lie in ``parties.folder``, the descriptor among them."""
+    """A running workspace. ``parties.folder`` has the parties' files and the descriptor."""
 
     project: Project
     parties: Parties

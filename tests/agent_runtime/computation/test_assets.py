@@ -1,4 +1,4 @@
-"""The store of assets, where the machine itself fails."""
+"""The store of assets when the file system fails."""
 
 import hashlib
 from io import FileIO
@@ -13,7 +13,7 @@ DATA = b"abcdefgh"
 
 
 class Full(FileIO):
-    """A file whose file system takes two more bytes."""
+    """A file whose file system has two more bytes."""
 
     def write(self, data: bytes | bytearray | memoryview) -> int:  # ty: ignore[invalid-method-override]
         if self.tell() >= 6:
@@ -21,7 +21,7 @@ class Full(FileIO):
         return super().write(bytes(data)[:2])
 
 
-def test_a_write_that_fails_half_way_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_failed_write_can_be_repeated(tmp_path: Path) -> None:
     asset = Asset("h1", "dataset", "hospital", "h1.csv", hashlib.sha256(DATA).hexdigest(), len(DATA))
     store = AssetStore(tmp_path)
     store.declare([asset])
@@ -42,7 +42,7 @@ def test_a_write_that_fails_half_way_leaves_nothing_behind(tmp_path: Path) -> No
     assert upload.path.read_bytes() == DATA
 
 
-def test_a_wipe_that_leaves_something_says_so_and_removes_the_rest(tmp_path: Path) -> None:
+def test_failed_wipe_raises_and_deletes_the_rest(tmp_path: Path) -> None:
     def asset(name: str) -> Asset:
         return Asset(name, "dataset", "hospital", f"{name}.csv", hashlib.sha256(DATA).hexdigest(), len(DATA))
 
@@ -52,7 +52,7 @@ def test_a_wipe_that_leaves_something_says_so_and_removes_the_rest(tmp_path: Pat
         writer = store.begin(name)
         store.start(name, writer, 0)
         store.write(name, writer, DATA)
-    # What is no file cannot be unlinked, not even by root.
+    # A folder cannot be unlinked, not even by root.
     store._uploads["h1"].path.unlink()
     (store._uploads["h1"].path / "stays").mkdir(parents=True)
     with pytest.raises(OSError, match=r"h1\.csv"):

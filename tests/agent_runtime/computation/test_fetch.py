@@ -1,4 +1,4 @@
-"""Results: what counts as one, who gets it, once, and until when."""
+"""Results: which runs have one, who can fetch it, how often and how long."""
 
 import hashlib
 import io
@@ -13,7 +13,7 @@ from tests.agent_runtime.world import World, refused
 
 
 def run(world: World, algorithm: bytes | None = None, **changes: object) -> None:
-    """Everything up to the end of the run."""
+    """Submit, upload everything and wait for the end of the run."""
     if algorithm is not None:
         world.files["algorithm"] = algorithm
     world.submit(**changes)
@@ -40,7 +40,7 @@ def ready(world: World) -> World:
     return world
 
 
-def test_a_consumed_result_is_refused_for_good(ready: World) -> None:
+def test_consumed_result_is_refused(ready: World) -> None:
     with ready.session("lab") as session:
         release(session, "lab", fetch(session, "lab"))
         at = next(one.consumed_at for one in session.status().results if one.consumer == "lab")
@@ -53,7 +53,7 @@ def test_a_consumed_result_is_refused_for_good(ready: World) -> None:
             session.release_result("lab", bytes(32))
 
 
-def test_the_key_goes_out_again_only_in_the_session_that_took_it(ready: World) -> None:
+def test_key_is_repeated_only_in_the_session_that_received_it(ready: World) -> None:
     with ready.session("lab") as session, ready.session("lab") as other:
         ciphertext = fetch(session, "lab")
         assert release(session, "lab", ciphertext) == release(session, "lab", ciphertext)
@@ -61,7 +61,7 @@ def test_the_key_goes_out_again_only_in_the_session_that_took_it(ready: World) -
             release(other, "lab", ciphertext)
 
 
-def test_the_last_consumer_gets_its_key_again_after_everything_is_wiped(ready: World) -> None:
+def test_last_consumers_key_is_repeated_after_completion(ready: World) -> None:
     for name in ("lab", "hospital"):
         with ready.session(name) as session:
             ciphertext = fetch(session, name)
@@ -73,7 +73,7 @@ def test_the_last_consumer_gets_its_key_again_after_everything_is_wiped(ready: W
         fetch(session, "hospital")
 
 
-def test_each_consumer_has_a_ciphertext_of_its_own(ready: World) -> None:
+def test_each_consumer_has_its_own_ciphertext(ready: World) -> None:
     with ready.session("lab") as lab, ready.session("hospital") as hospital:
         assert fetch(lab, "lab") != fetch(hospital, "hospital")
 
@@ -88,7 +88,7 @@ def test_a_wrong_digest_releases_nothing(ready: World) -> None:
 
 
 @pytest.mark.parametrize("name", ["hospital", "reader", "owner"])
-def test_a_slot_is_its_consumers_alone(ready: World, name: str) -> None:
+def test_only_its_consumer_can_fetch_a_slot(ready: World, name: str) -> None:
     with ready.session(name) as session:
         with refused("NOT_AUTHORIZED"):
             fetch(session, "lab")
@@ -96,7 +96,7 @@ def test_a_slot_is_its_consumers_alone(ready: World, name: str) -> None:
             session.release_result("lab", bytes(32))
 
 
-def test_a_download_goes_on_where_it_was(ready: World) -> None:
+def test_download_can_be_resumed(ready: World) -> None:
     with ready.session("lab") as session:
         whole = fetch(session, "lab")
     with ready.session("lab") as session:
@@ -133,14 +133,14 @@ def test_results_expire_by_the_machines_own_clock(ready: World) -> None:
     assert kinds[-3:] == ["result-consumed", "results-expired", "completed"]
 
 
-def test_results_do_not_expire_before_their_time(ready: World) -> None:
+def test_results_do_not_expire_early(ready: World) -> None:
     ready.running.clock.pass_time(3500)
     ready.running.agent.sweep()
     with ready.session("lab") as session:
         assert fetch(session, "lab")
 
 
-def test_nothing_is_left_when_everything_is_consumed(ready: World) -> None:
+def test_no_data_is_left_after_the_last_release(ready: World) -> None:
     for name in ("lab", "hospital"):
         with ready.session(name) as session:
             release(session, name, fetch(session, name))
@@ -179,7 +179,7 @@ def test_members_get_the_receipt_and_others_do_not(ready: World) -> None:
         (b"import os; os.makedirs('results/' + '/'.join('d' * 40)); open('results/a', 'w')", "RESULT_INVALID"),
     ],
 )
-def test_a_run_without_a_good_result_fails_with_a_word(world: World, algorithm: bytes, reason: str) -> None:
+def test_run_without_a_valid_result_fails_with_its_outcome(world: World, algorithm: bytes, reason: str) -> None:
     run(world, algorithm)
     assert failure(world) == reason
     with world.session("lab") as session:
@@ -211,7 +211,7 @@ def test_the_owner_stops_a_run(world: World) -> None:
     assert kinds[-2:] == ["run-started", "stopped"]
 
 
-def test_a_stop_that_cannot_wipe_says_so_and_ends_the_machine(world: World) -> None:
+def test_failed_wipe_is_recorded_and_powers_off(world: World) -> None:
     world.submit()
     (world.running.config.store / "datasets" / "h1.csv" / "stays").mkdir(parents=True)
     with world.session("owner") as session:
@@ -245,7 +245,7 @@ def test_a_stop_without_a_manifest_is_refused(world: World) -> None:
         session.stop()
 
 
-def test_a_reset_wipes_and_reboots_after_it_was_answered(ready: World) -> None:
+def test_reset_wipes_answers_and_reboots(ready: World) -> None:
     with ready.session("owner") as session:
         session.reset()
     assert ready.running.rebooted.wait(30)
@@ -253,7 +253,7 @@ def test_a_reset_wipes_and_reboots_after_it_was_answered(ready: World) -> None:
     assert [path for path in ready.running.config.store.rglob("*") if path.is_file()] == []
 
 
-def test_events_carry_nothing_that_the_algorithm_chose(world: World) -> None:
+def test_events_contain_nothing_from_the_algorithm(world: World) -> None:
     run(world, b"import sys; print('x' * 99); open('results/s', 'w').write('y' * 77); sys.exit(9)")
     failure(world)
     details = [canonical.parse(line, what="a line", limit=1 << 20)["event"]["detail"] for line in world.events()]

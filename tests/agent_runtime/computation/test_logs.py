@@ -1,4 +1,4 @@
-"""What the algorithm printed, and the event log: who reads them, and when."""
+"""The algorithm's logs and the event log: who can read them, and when."""
 
 import threading
 
@@ -16,7 +16,7 @@ def logs(world: World, name: str = "reader") -> tuple[bytes, bool]:
     return b"".join(chunk.data for chunk in chunks), any(chunk.truncated for chunk in chunks)
 
 
-def test_a_reader_sees_output_and_errors_after_the_end(world: World) -> None:
+def test_log_reader_sees_output_and_errors_after_the_run(world: World) -> None:
     world.files["algorithm"] = TALK
     world.submit()
     with world.session("reader") as session, refused("NOT_READY", state="ReceivingAssets"):
@@ -27,7 +27,7 @@ def test_a_reader_sees_output_and_errors_after_the_end(world: World) -> None:
 
 
 @pytest.mark.parametrize("name", ["lab", "hospital", "owner"])
-def test_nobody_else_reads_the_output(world: World, name: str) -> None:
+def test_other_parties_cannot_read_the_logs(world: World, name: str) -> None:
     world.files["algorithm"] = TALK
     world.submit()
     world.upload_all()
@@ -37,7 +37,7 @@ def test_nobody_else_reads_the_output(world: World, name: str) -> None:
 
 
 @pytest.mark.parametrize(("printed", "cut"), [(99, False), (100, False), (101, True), (100_000, True)])
-def test_the_output_is_cut_at_the_manifests_limit(world: World, printed: int, cut: bool) -> None:
+def test_logs_are_truncated_at_the_manifests_limit(world: World, printed: int, cut: bool) -> None:
     world.files["algorithm"] = f"print('x' * {printed}, end=''); open('results/a', 'w').write('x')".encode()
     world.submit(logs__max=100)
     world.upload_all()
@@ -45,7 +45,7 @@ def test_the_output_is_cut_at_the_manifests_limit(world: World, printed: int, cu
     assert logs(world) == (b"x" * min(printed, 100), cut)
 
 
-def test_the_output_of_a_failed_run_is_shown(world: World) -> None:
+def test_logs_of_a_failed_run_are_shown(world: World) -> None:
     world.files["algorithm"] = b"raise SystemExit('no convergence')"
     world.submit()
     world.upload_all()
@@ -53,7 +53,7 @@ def test_the_output_of_a_failed_run_is_shown(world: World) -> None:
     assert logs(world) == (b"no convergence\n", False)
 
 
-def test_live_output_is_shown_while_the_algorithm_runs(world: World) -> None:
+def test_live_logs_are_shown_during_the_run(world: World) -> None:
     world.files["algorithm"] = b"print('begun')\nwhile True: pass"
     world.submit(logs__release="live")
     world.upload_all()
@@ -63,7 +63,7 @@ def test_live_output_is_shown_while_the_algorithm_runs(world: World) -> None:
         session.stop()
 
 
-def test_output_for_the_end_is_not_shown_before_it(world: World) -> None:
+def test_logs_released_at_the_end_are_not_shown_before(world: World) -> None:
     world.files["algorithm"] = b"print('begun')\nwhile True: pass"
     world.submit()
     world.upload_all()
@@ -89,7 +89,7 @@ def test_events_are_followed_to_the_end_of_the_computation(world: World) -> None
     assert seen == ["agent-started", "manifest-accepted", "stopped"]
 
 
-def test_events_are_read_from_a_number_on(world: World) -> None:
+def test_events_are_read_from_a_sequence_number(world: World) -> None:
     world.submit()
     with world.session("lab") as session:
         lines = list(session.events(1, follow=False))

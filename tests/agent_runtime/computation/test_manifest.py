@@ -1,4 +1,4 @@
-"""The one manifest of a machine's life."""
+"""Submission of the one manifest of a boot."""
 
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ def test_the_manifest_is_measured(world: World) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"\xff", b'{"version": 1}', b"[" * 100_000])
-def test_what_is_no_manifest_is_refused_and_not_measured(world: World, data: bytes) -> None:
+def test_invalid_manifest_is_refused_and_not_measured(world: World, data: bytes) -> None:
     with world.session("owner") as session:
         with refused("MANIFEST_INVALID"):
             session.submit_manifest(data)
@@ -39,19 +39,19 @@ def test_what_is_no_manifest_is_refused_and_not_measured(world: World, data: byt
 
 
 @pytest.mark.parametrize("kind", ["binary", "wasm", "oci"])
-def test_kinds_that_this_version_does_not_run_are_refused(world: World, kind: str) -> None:
+def test_unsupported_kind_is_refused(world: World, kind: str) -> None:
     with refused("UNSUPPORTED_KIND", kind=kind):
         world.submit(algorithm__kind=kind)
 
 
-def test_arguments_that_no_program_can_be_given_are_refused(world: World) -> None:
+def test_too_long_arguments_are_refused(world: World) -> None:
     with refused("MANIFEST_INVALID"):
         world.submit(algorithm__args=["x" * 4096] * 32)
     world.submit(algorithm__args=["x" * 4096] * 31)
 
 
 @pytest.mark.parametrize("file", ["datasets", "results"])
-def test_an_algorithm_cannot_stand_where_a_folder_stands(world: World, file: str) -> None:
+def test_algorithm_cannot_have_the_name_of_a_folder(world: World, file: str) -> None:
     with refused("MANIFEST_INVALID"):
         world.submit(algorithm__file=file)
 
@@ -78,14 +78,14 @@ def test_an_algorithm_cannot_stand_where_a_folder_stands(world: World, file: str
     ],
     ids=["memory", "results", "assets", "unpacked"],
 )
-def test_what_the_machine_has_no_room_for_is_refused_with_sizes(world: World, change: dict[str, Any]) -> None:
+def test_manifest_that_exceeds_capacity_is_refused_with_sizes(world: World, change: dict[str, Any]) -> None:
     with refused("TOO_LARGE"):
         world.submit(**change)
     with world.session("owner") as session:
         assert session.status().state == "Idle"
 
 
-def test_memory_kept_for_the_machine_itself_is_not_given_away(tmp_path: Path) -> None:
+def test_reserved_memory_is_not_available_to_manifests(tmp_path: Path) -> None:
     owner = new_key()
     keys = {"owner": owner, **{name: new_key() for name in ("lab", "hospital", "reader")}}
     with running_agent(tmp_path, (owner.id,), free_memory=lambda: 512 << 20) as running:

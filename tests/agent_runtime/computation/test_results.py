@@ -1,4 +1,4 @@
-"""What is collected from a run's folder, and slots that come and go at the same time."""
+"""The files collected from a run, and concurrent changes of slots."""
 
 import os
 import threading
@@ -11,7 +11,7 @@ from agent_runtime.limits import Limits
 from cloister.protocol.archive import ArchiveError
 
 
-def test_a_folder_that_cannot_be_read_is_not_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "deep").mkdir()
     really = os.open
 
@@ -25,7 +25,7 @@ def test_a_folder_that_cannot_be_read_is_not_left_out(tmp_path: Path, monkeypatc
         collect_files(tmp_path, max_size=10, limits=Limits())
 
 
-def test_a_name_that_is_too_long_in_the_zip_is_refused(tmp_path: Path) -> None:
+def test_name_too_long_for_the_zip_is_refused(tmp_path: Path) -> None:
     folder = tmp_path.joinpath(*["d" * 200] * 5)
     folder.mkdir(parents=True)
     (folder / ("f" * 19)).touch()

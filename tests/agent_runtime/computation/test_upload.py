@@ -1,4 +1,4 @@
-"""Assets: whole, from their provider, with consent for exactly this; cut off and gone on with."""
+"""Uploads: complete, from the provider, with its consent; interrupted and resumed."""
 
 import hashlib
 import queue
@@ -19,7 +19,7 @@ from tests.agent_runtime.world import DATA, TRAIN, World, describe, new_key, pie
 
 @pytest.fixture
 def receiving(world: World) -> World:
-    """A machine that waits for assets."""
+    """A machine in the state ReceivingAssets."""
     world.submit()
     return world
 
@@ -53,7 +53,7 @@ def test_more_than_declared_discards_the_asset(receiving: World) -> None:
     assert offset(receiving) == (0, False)
 
 
-def test_an_upload_goes_on_in_another_session_with_a_consent_of_its_own(receiving: World) -> None:
+def test_upload_resumes_in_another_session_with_its_own_consent(receiving: World) -> None:
     with receiving.session("hospital") as session:
         send(receiving, session, "h1", DATA[:1000])
     assert offset(receiving) == (1000, False)
@@ -66,7 +66,7 @@ def test_an_upload_goes_on_in_another_session_with_a_consent_of_its_own(receivin
     assert len(set(consents)) == len(consents) == 2
 
 
-def test_an_upload_from_another_offset_is_told_the_right_one(receiving: World) -> None:
+def test_wrong_offset_is_refused_with_the_right_one(receiving: World) -> None:
     with receiving.session("hospital") as session:
         send(receiving, session, "h1", DATA[:1000])
         with refused("WRONG_OFFSET", offset="1000"):
@@ -104,13 +104,13 @@ def test_a_newer_upload_cancels_the_older(receiving: World) -> None:
     assert isinstance(failure, RefusedError)
 
 
-def test_an_asset_that_is_there_is_not_taken_again(receiving: World) -> None:
+def test_complete_asset_is_not_uploaded_again(receiving: World) -> None:
     receiving.upload("hospital", "h1")
     assert receiving.upload("hospital", "h1", b"other").complete
     assert offset(receiving) == (len(DATA), True)
 
 
-def test_a_provider_learns_that_its_asset_arrived_also_after_the_run(receiving: World) -> None:
+def test_upload_of_complete_asset_succeeds_after_the_run(receiving: World) -> None:
     receiving.upload_all()
     receiving.wait_for("results-ready")
     assert offset(receiving) == (len(DATA), True)
@@ -126,7 +126,7 @@ def test_a_provider_learns_that_its_asset_arrived_also_after_the_run(receiving: 
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_a_consent_for_something_else_is_refused(receiving: World, change: dict[str, bytes]) -> None:
+def test_consent_to_other_values_is_refused(receiving: World, change: dict[str, bytes]) -> None:
     with receiving.session("hospital") as session, refused("WRONG_CONSENT", asset="h1"):
         send(receiving, session, "h1", DATA, **change)
     assert offset(receiving) == (0, False)
@@ -139,7 +139,7 @@ def test_a_consent_of_another_key_is_refused(receiving: World) -> None:
             session.upload_asset(agent_pb2.UploadStart(asset="h1", consent=consent), lambda: iter(()), 0)
 
 
-def test_a_consent_is_good_for_its_session_only(receiving: World) -> None:
+def test_consent_is_valid_in_its_session_only(receiving: World) -> None:
     with receiving.session("hospital") as session:
         consent = receiving.consent(session, "h1", receiving.keys["hospital"])
     with receiving.session("hospital") as session, refused("WRONG_CONSENT"):
@@ -165,7 +165,7 @@ def test_nothing_is_uploaded_before_a_manifest(world: World) -> None:
         session.upload_offset("h1")
 
 
-def test_an_empty_asset_is_complete_at_once(world: World) -> None:
+def test_empty_asset_is_complete_immediately(world: World) -> None:
     value = world.value()
     value["datasets"][0] |= describe(b"")
     world.files["h1"] = b""
@@ -174,7 +174,7 @@ def test_an_empty_asset_is_complete_at_once(world: World) -> None:
     assert offset(world) == (0, True)
 
 
-def test_beginning_an_asset_too_often_is_refused(tmp_path: Path) -> None:
+def test_too_many_uploads_of_an_asset_are_refused(tmp_path: Path) -> None:
     keys = {name: new_key() for name in ("owner", "lab", "hospital", "reader")}
     with running_agent(tmp_path, (keys["owner"].id,), limits=Limits(consents_per_asset=2)) as running:
         world = World(running, keys, {"algorithm": TRAIN, "h1": DATA})
@@ -186,7 +186,7 @@ def test_beginning_an_asset_too_often_is_refused(tmp_path: Path) -> None:
             world.upload("hospital", "h1", offset=20)
 
 
-def test_beginning_one_asset_often_leaves_the_others_their_share(tmp_path: Path) -> None:
+def test_uploads_of_one_asset_do_not_use_up_others_share(tmp_path: Path) -> None:
     keys = {name: new_key() for name in ("owner", "lab", "hospital", "reader")}
     with running_agent(tmp_path, (keys["owner"].id,), limits=Limits(consents=2)) as running:
         world = World(running, keys, {"algorithm": TRAIN, "h1": DATA})
@@ -207,7 +207,7 @@ def test_a_large_asset_arrives_in_frames(world: World) -> None:
     assert stored.read_bytes() == world.files["h1"]
 
 
-def test_status_says_what_is_missing(receiving: World) -> None:
+def test_status_shows_missing_assets(receiving: World) -> None:
     receiving.upload("hospital", "h1")
     with receiving.session("lab") as session:
         status = session.status()
@@ -218,7 +218,7 @@ def test_status_says_what_is_missing(receiving: World) -> None:
     ]
 
 
-def test_assets_that_arrive_at_the_same_time_are_all_in_the_log_before_the_run(receiving: World) -> None:
+def test_concurrent_assets_are_logged_before_the_run(receiving: World) -> None:
     threads = [
         threading.Thread(target=receiving.upload, args=(name, asset))
         for name, asset in (("lab", "algorithm"), ("hospital", "h1"))

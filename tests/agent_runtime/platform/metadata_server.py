@@ -1,4 +1,4 @@
-"""The metadata services of Azure and Google as they are documented, and as they fail when a test says so."""
+"""Stand-ins for the metadata services of Azure and Google, as documented, with failures on request."""
 
 import base64
 import contextlib
@@ -17,7 +17,7 @@ GOOGLE = {"Metadata-Flavor": "Google", "Content-Type": "application/text", "Serv
 
 @dataclass(frozen=True)
 class Answer:
-    """``cut`` bytes fewer are sent than announced."""
+    """An HTTP answer. ``cut`` bytes fewer are sent than its length says."""
 
     body: bytes = b""
     status: int = 200
@@ -26,12 +26,12 @@ class Answer:
 
 
 Respond = Callable[[str, bytes], Answer]
-"""From path and body of a request to the answer."""
+"""Maps path and body of a request to the answer."""
 
 
 @dataclass
 class Server:
-    """``requests`` are method, path and headers of each; ``before`` are answers that come first, then ``respond``."""
+    """``requests`` are method, path and headers. ``before`` are the first answers; then ``respond`` answers."""
 
     port: int
     respond: Respond
@@ -40,12 +40,12 @@ class Server:
     pauses: list[float] = field(default_factory=list)
 
     def reached(self, service: MetadataClient) -> MetadataClient:
-        """The agent's client of a service, which finds this server in its place and does not wait."""
+        """The agent's client of a service, directed to this server, which records its pauses instead of waiting."""
         return replace(service, address="127.0.0.1", port=self.port, sleep=self.pauses.append)
 
 
 def azure_service(user_data: bytes, others: Respond | None = None) -> Respond:
-    """IMDS: no answer without its header, user data in base64, everything else by ``others``."""
+    """IMDS: requires its header, has user data in base64; ``others`` answers the rest."""
 
     def respond(path: str, body: bytes) -> Answer:
         if path == azure.USER_DATA:
@@ -56,7 +56,7 @@ def azure_service(user_data: bytes, others: Respond | None = None) -> Respond:
 
 
 def google_service(attribute: bytes | None) -> Respond:
-    """The metadata server: an instance's attribute as it is."""
+    """The metadata server with one attribute, unencoded."""
 
     def respond(path: str, _body: bytes) -> Answer:
         if path == gcp.BOOT_CONFIGURATION and attribute is not None:
@@ -68,7 +68,7 @@ def google_service(attribute: bytes | None) -> Respond:
 
 @contextlib.contextmanager
 def serving(respond: Respond, *before: Answer) -> Iterator[Server]:
-    """A server on a port of its own."""
+    """A server on a free port."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -94,7 +94,7 @@ def serving(respond: Respond, *before: Answer) -> Iterator[Server]:
             if self.path.startswith("/computeMetadata/"):
                 known = headers.get("metadata-flavor") == "Google"
                 return server.respond(self.path, body) if known else Answer(b"Missing Metadata-Flavor:Google", 403)
-            # Azure's quotes alone come without the header (Microsoft's samples).
+            # Microsoft's samples request quotes without the header.
             if headers.get("metadata") == "true" or self.path.startswith("/acc/"):
                 return server.respond(self.path, body)
             return Answer(json.dumps({"error": "Bad request. Required metadata header not specified"}).encode(), 400)

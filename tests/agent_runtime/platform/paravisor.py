@@ -1,7 +1,7 @@
-"""A vTPM as Azure's paravisor has it: swtpm, with the paravisor's key, report and indices in front of the guest.
+"""A stand-in for the vTPM of Azure's paravisor: swtpm with the paravisor's key, report and indices.
 
-The TPM is real and signs the quotes. What the paravisor does besides happens between the guest and that TPM: it makes
-its report anew when the guest has written its user data, from an index that is larger than swtpm's may be.
+swtpm signs the quotes. The stand-in sits between the guest and swtpm: it makes a new report after the guest has written
+its user data, and serves it from an index that is larger than swtpm allows.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ TEMPLATE = RsaPublic(structures.ALG_SHA256, structures.AK_ATTRIBUTES | _NO_DA, b
 REPORT_DATA = slice(128, 192)
 
 Hardware = Callable[[bytes], bytes]
-"""From 64 bytes of report data to the hardware's report."""
+"""Maps 64 bytes of report data to a hardware report."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Key:
 
 @dataclass
 class Vtpm:
-    """``late`` is how often the guest still reads the old report after it has written; None: for ever.
+    """``late`` is how often the guest still reads the old report after a write; None: always.
 
-    The last time it reads the old one up to ``torn`` and the new one from there on.
+    The last of these reads returns the old report up to ``torn`` and the new one after it.
     """
 
     send: commands.Transport
@@ -52,7 +52,7 @@ class Vtpm:
     claims: dict[str, Any] = field(default_factory=dict)
 
     def provision(self) -> None:
-        """What the paravisor does before the guest runs: key, report of the boot, and a certificate if there is one."""
+        """What the paravisor does before the guest starts: key, report of the boot and an optional certificate."""
         handle, public = create_primary(self.send, template())
         evict(self.send, handle, azure.AK_HANDLE)
         commands.flush_context(self.send, handle)
@@ -60,12 +60,12 @@ class Vtpm:
         self._pending = -1
         self._stored = self._report(bytes(64))
         if self.certificate is not None:
-            # Azure's index is larger than what stands in it.
+            # Azure's index is larger than its contents.
             commands.nv_define(self.send, azure.NV_AK_CERTIFICATE, len(self.certificate) + 100)
             commands.nv_write(self.send, azure.NV_AK_CERTIFICATE, self.certificate.ljust(len(self.certificate) + 100))
 
     def __call__(self, command: bytes) -> bytes:
-        """A command of the guest's."""
+        """A command from the guest."""
         code, first, second = (int.from_bytes(command[start : start + 4]) for start in (6, 10, 14))
         if (code, first) == (_NV_READ_PUBLIC, azure.NV_REPORT):
             if self._pending in (0, 1 if self.torn else 0):
@@ -93,7 +93,7 @@ class Vtpm:
 
 
 def td_report(report_data: bytes) -> bytes:
-    """A TDREPORT as far as the quoting enclave's stand-in looks at it."""
+    """A TDREPORT with the fields that the stand-in of the quoting enclave reads."""
     report = bytearray(hcl.TDREPORT_SIZE)
     report[REPORT_DATA] = report_data
     return bytes(report)
@@ -118,7 +118,7 @@ def create_primary(send: commands.Transport, public: bytes) -> tuple[int, bytes]
 
 
 def evict(send: commands.Transport, handle: int, persistent: int) -> None:
-    """TPM2_EvictControl: keep a key under a handle of its own."""
+    """TPM2_EvictControl: make a key persistent."""
     handles = commands.OWNER.to_bytes(4) + handle.to_bytes(4)
     _authorized(send, _EVICT_CONTROL, handles, persistent.to_bytes(4))
 

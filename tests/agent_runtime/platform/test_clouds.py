@@ -1,7 +1,7 @@
-"""From the agent's collection on a machine in a cloud to the verdict of a party.
+"""Evidence on cloud platforms, from the agent's collection to a party's verdict.
 
-Nothing here is Azure, Google, AMD or Intel: a software TPM is provisioned as their vTPMs are, an HTTP server answers as
-their metadata services do, and the testkit's vendors sign. The agent's collection and the verifier are the real ones.
+The agent and the verifier are real. Azure, Google, AMD and Intel are stand-ins: a software TPM provisioned like their
+vTPMs, an HTTP server with their documented answers, and the testkit's vendors.
 """
 
 import base64
@@ -75,7 +75,7 @@ QUOTE_PATH, CERTIFICATES_PATH = "/acc/tdquote", "/metadata/THIM/amd/certificatio
 
 @dataclass
 class Cloud:
-    """A machine as the agent has it, and what the party has: policy, roots, collateral of its own."""
+    """A machine of a cloud, and what the party verifies it with."""
 
     machine: PlatformMachine
     policy: Policy
@@ -92,7 +92,7 @@ class Cloud:
         )
 
     def judge(self, evidence: Evidence, purpose: Any = PURPOSE, manifest: bytes | None = None) -> Verdict:
-        """What the party says of evidence that went over the wire."""
+        """The party's verdict on evidence, after encoding and parsing."""
         received = Evidence.parse(evidence.encode())
         return verify(
             received,
@@ -107,7 +107,7 @@ class Cloud:
 
 @dataclass
 class SecurityModule:
-    """configfs-tsm as the kernel documents it: the report is made when it is read, over what was written."""
+    """configfs-tsm as documented: reading ``outblob`` makes a report over what was written."""
 
     kind: str
     make: Any
@@ -176,7 +176,7 @@ def azure_tdx(folder: Path, *, padded: bool = False, **vtpm: Any) -> Iterator[Cl
         unused = {f"rtmr{index}": bytes(48) for index in range(4)}
         fields = {"td_attributes": bytes(8), "mr_config_id": bytes(48), **unused}
         made = Td(intel=kit.intel).report(**{"report_data": report[REPORT_DATA], **fields})
-        # Of a length that base64 has to fill up, if a test says so.
+        # With ``padded``, of a length that needs base64 padding.
         intels = (dataclasses.replace(kit.intel, authentication_data=bytes(size)) for size in range(32, 35))
         quotes = (intel.quote(made) for intel in intels)
         text = base64.urlsafe_b64encode(next(quote for quote in quotes if len(quote) % 3 or not padded)).decode()
@@ -208,7 +208,7 @@ def gcp_snp(folder: Path, *, aux: bytes | None = None) -> Iterator[Cloud]:
     def report(report_data: bytes) -> bytes:
         return kit.processor.report(report_data=report_data, measurement=FIRMWARE)
 
-    # The host's pages, and in them what Google puts there besides AMD's certificates.
+    # The host's certificate table, with Google's endorsement.
     table = CertificateTable.parse(kit.processor.table())
     pages = CertificateTable({**table.entries, gcp.ENDORSEMENT: kit.endorsement or b""}).encode()
     module = SecurityModule("sev_guest", report, pages.ljust(20480, b"\0") if aux is None else aux)
@@ -292,7 +292,7 @@ def session(attester: Attester, purpose: SessionPurpose = PURPOSE) -> Evidence:
     )
 
 
-def test_what_the_agent_collects_is_accepted(cloud: Cloud) -> None:
+def test_collected_evidence_is_accepted(cloud: Cloud) -> None:
     attester = cloud.attester()
 
     verdict = cloud.judge(session(attester))
@@ -325,8 +325,8 @@ def test_the_manifest_and_the_receipt_are_attested(cloud: Cloud) -> None:
     assert bool(shown) is (attester.platform is not Platform.GCP_TDX)
 
 
-def test_a_report_that_the_paravisor_does_not_renew_is_no_evidence(tmp_path: Path) -> None:
-    """The one of the boot, and later the one of another session, are as genuine as a fresh one."""
+def test_stale_paravisor_report_is_refused(tmp_path: Path) -> None:
+    """The report of the boot or of another session is as genuine as a fresh one."""
     with azure_snp(tmp_path, late=None) as cloud:
         attester = cloud.attester()
         with pytest.raises(AgentError, match="did not make a new report"):
@@ -344,8 +344,8 @@ def test_a_report_that_changes_while_it_is_read_is_read_again(tmp_path: Path, ma
         assert cloud.judge(evidence, SECOND).accepted
 
 
-def test_an_index_that_was_made_and_never_written_is_no_obstacle(tmp_path: Path) -> None:
-    """Azure may have made it, or a machine that ended in between."""
+def test_defined_but_unwritten_index_is_used(tmp_path: Path) -> None:
+    """Azure may have defined it, or an agent that ended before it wrote."""
     with azure_snp(tmp_path) as cloud:
         log = tmp_path / "log"
         commands.nv_undefine(cloud.vtpm, azure.NV_USER_DATA)
@@ -355,21 +355,21 @@ def test_an_index_that_was_made_and_never_written_is_no_obstacle(tmp_path: Path)
         assert cloud.judge(session(cloud.attester())).accepted
 
 
-def test_azures_certificate_of_the_key_is_shown_where_there_is_one(tmp_path: Path) -> None:
+def test_azures_key_certificate_is_included_if_it_exists(tmp_path: Path) -> None:
     key = rsa.generate_private_key(65537, 2048)
-    certificate = Authority.create(AT).certify(key.public_key())  # any, for the agent only hands it on
+    certificate = Authority.create(AT).certify(key.public_key())  # any certificate: the agent only passes it on
     with azure_snp(tmp_path, certificate=certificate) as cloud:
         assert session(cloud.attester()).ak_certificates == (certificate,)
 
 
-def test_a_machine_without_certificates_of_its_processor_attests_nevertheless(tmp_path: Path) -> None:
+def test_machine_without_processor_certificates_attests(tmp_path: Path) -> None:
     with azure_snp(tmp_path, thim=False) as cloud:
         evidence = session(cloud.attester())
         assert evidence.collateral == ()
         assert [check.name for check in cloud.judge(evidence).failures] == ["snp-chain"]
 
 
-def test_the_processors_certificates_are_fetched_once_for_each_firmware(tmp_path: Path) -> None:
+def test_processor_certificates_are_fetched_once_per_firmware(tmp_path: Path) -> None:
     with azure_snp(tmp_path) as cloud:
         attester = cloud.attester()
         for _ in range(3):
@@ -384,7 +384,7 @@ def test_the_processors_certificates_are_fetched_once_for_each_firmware(tmp_path
         assert asked.count(azure.CERTIFICATES) == 2
 
 
-def test_a_quote_that_is_filled_up_is_read_too(tmp_path: Path) -> None:
+def test_padded_quote_is_accepted(tmp_path: Path) -> None:
     with azure_tdx(tmp_path, padded=True) as cloud:
         assert cloud.judge(session(cloud.attester())).accepted
 
@@ -401,7 +401,7 @@ def test_an_answer_without_a_quote_is_refused(tmp_path: Path, answer: bytes) -> 
 
 
 def test_a_machine_without_a_paravisor_is_no_confidential_vm(tmp_path: Path) -> None:
-    """Such as a trusted-launch machine: its TPM has neither key nor report where a confidential VM's has them."""
+    """Such as a trusted-launch VM, whose TPM has neither the key nor the report."""
     (tmp_path / "log").write_bytes(encode_event_log(BOOT_EVENTS))
     with _booted(tmp_path, ()) as send, serving(azure_service(b"{}")) as server, pytest.raises(TpmError):
         AzureMachine(send, server.reached(azure.metadata_service()), boot_event_log=tmp_path / "log")
@@ -413,7 +413,7 @@ def test_user_data_that_is_not_base64_is_refused(tmp_path: Path) -> None:
         AzureMachine(lambda _: b"", server.reached(azure.metadata_service()), boot_event_log=tmp_path / "log")
 
 
-def test_a_machine_without_the_attribute_says_so(tmp_path: Path) -> None:
+def test_missing_attribute_is_named_in_the_error(tmp_path: Path) -> None:
     module = SecurityModule("tdx_guest", None)
     with serving(google_service(None)) as server, pytest.raises(AgentError, match="cloister-boot-configuration"):
         GcpMachine(
@@ -426,7 +426,7 @@ def test_a_machine_without_the_attribute_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["arm_cca_guest", ""])
-def test_a_security_module_that_is_not_known_is_refused(tmp_path: Path, kind: str) -> None:
+def test_unknown_security_module_is_refused(tmp_path: Path, kind: str) -> None:
     module = SecurityModule(kind, None)
     with serving(google_service(b"{}")) as server, pytest.raises(AgentError, match="no confidential VM"):
         GcpMachine(
@@ -439,7 +439,7 @@ def test_a_security_module_that_is_not_known_is_refused(tmp_path: Path, kind: st
 
 
 @pytest.mark.parametrize("aux", [b"", b"\xff" * 100])
-def test_pages_of_the_host_that_are_no_table_do_not_spoil_the_evidence(tmp_path: Path, aux: bytes) -> None:
+def test_malformed_certificate_table_is_left_out(tmp_path: Path, aux: bytes) -> None:
     with gcp_snp(tmp_path, aux=aux) as cloud:
         evidence = session(cloud.attester())
         assert (evidence.snp_certificates, evidence.launch_endorsement) == (None, None)
@@ -447,7 +447,7 @@ def test_pages_of_the_host_that_are_no_table_do_not_spoil_the_evidence(tmp_path:
         assert failed == ["snp-chain", "gcp-endorsement-path"]
 
 
-def test_a_report_over_somebody_elses_data_is_no_evidence(tmp_path: Path) -> None:
+def test_report_over_other_data_is_refused(tmp_path: Path) -> None:
     with gcp_tdx(tmp_path) as cloud:
         attester = cloud.attester()
         assert cloud.tsm is not None
@@ -457,7 +457,7 @@ def test_a_report_over_somebody_elses_data_is_no_evidence(tmp_path: Path) -> Non
 
 
 def test_an_agent_serves_sessions_from_a_cloud(tmp_path: Path) -> None:
-    """Beside the agent's other tests, which all run on the local machine: listening, on one of Azure's."""
+    """The agent's other tests listen on the local platform; this one on Azure."""
     with azure_tdx(tmp_path) as cloud, serving_agent(tmp_path, cloud) as agent:
         policy = dataclasses.replace(cloud.policy, snp=None)
         opening = connection.attest(Target(Address("127.0.0.1", agent.port), policy))
@@ -465,10 +465,8 @@ def test_an_agent_serves_sessions_from_a_cloud(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("word", "debug"), [(b"no\n", False), (b"yes\n", True), (b"", True)])
-def test_receipt_and_verdict_call_the_same_machines_confidential(
-    cloud: Cloud, tmp_path: Path, word: bytes, debug: bool
-) -> None:
-    """A party compares the two: if they differ, no result of the machine can be proven."""
+def test_receipt_and_verdict_agree_on_confidential(cloud: Cloud, tmp_path: Path, word: bytes, debug: bool) -> None:
+    """A party compares the two; if they differ, it rejects the result."""
     images = tuple(dataclasses.replace(image, debug=debug) for image in cloud.policy.images)
     cloud.policy = dataclasses.replace(cloud.policy, images=images, allow_debug=True)
     results = tmp_path / "results"
@@ -489,14 +487,14 @@ def test_receipt_and_verdict_call_the_same_machines_confidential(
     assert (said.confidential, verdict.confidential) == (not debug, not debug)
 
 
-def test_an_image_that_does_not_say_whether_it_is_for_debugging_does_not_serve(tmp_path: Path) -> None:
+def test_image_without_debug_file_does_not_serve(tmp_path: Path) -> None:
     with azure_tdx(tmp_path) as cloud, pytest.raises(FileNotFoundError):
         boot.start(Config(address="127.0.0.1:0", debug=tmp_path / "absent", store=tmp_path), cloud.machine)
 
 
 @contextlib.contextmanager
 def serving_agent(folder: Path, cloud: Cloud, *, debug: bytes = b"no\n") -> Iterator[boot.Agent]:
-    """``debug`` is what the image's file of that name says."""
+    """``debug`` is the content of the image's file of that name."""
     (folder / "debug").write_bytes(debug)
     config = Config(address="127.0.0.1:0", debug=folder / "debug", store=folder, runner=folder / "runner")
     agent = boot.start(config, cloud.machine)
@@ -512,6 +510,6 @@ def manifest_of_a_trial() -> Manifest:
 
 
 def pem(*certificates: bytes) -> str:
-    """As text: not by a library, which warns of the serial number that AMD gives its keys."""
+    """PEM, without cryptography, which warns about the serial numbers of AMD."""
     texts = [base64.encodebytes(der).decode() for der in certificates]
     return "".join(f"-----BEGIN CERTIFICATE-----\n{text}-----END CERTIFICATE-----\n" for text in texts)

@@ -1,4 +1,4 @@
-"""The agent takes the machine that init found, and brings in nothing of another."""
+"""The agent uses the platform that init found, and imports no other."""
 
 import os
 import subprocess
@@ -41,21 +41,21 @@ def config(folder: Path, name: bytes) -> Config:
 
 
 @pytest.mark.parametrize("name", [b"", b"\n", b"aws\n", b"LOCAL\n", b"local azure\n", b"gcp" + b"p" * 100, b"\xff\n"])
-def test_a_platform_that_is_not_known_is_an_error(tmp_path: Path, name: bytes) -> None:
+def test_unknown_platform_is_an_error(tmp_path: Path, name: bytes) -> None:
     with pytest.raises(AgentError, match="neither local nor on Azure"):
         detect.detect_machine(config(tmp_path, name), lambda _: b"")
 
 
-def test_a_platform_that_init_did_not_write_is_an_error(tmp_path: Path) -> None:
+def test_missing_platform_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         detect.detect_machine(replace(Config(), platform=tmp_path / "none"), lambda _: b"")
 
 
 @pytest.mark.parametrize(("name", "module"), [("azure", azure), ("gcp", gcp)])
-def test_a_cloud_is_asked_before_anything_of_the_machine(
+def test_metadata_service_is_asked_before_the_tpm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, module: object
 ) -> None:
-    """By its own service: here none that answers."""
+    """Its metadata service does not answer here."""
     silent = MetadataClient({}, address="127.0.0.1", port=1, sleep=lambda _: None)
     monkeypatch.setattr(module, "metadata_service", lambda: silent)
 
@@ -66,14 +66,14 @@ def test_a_cloud_is_asked_before_anything_of_the_machine(
         detect.detect_machine(config(tmp_path, f"{name}\n".encode()), untouched)
 
 
-def test_the_local_machine_starts_without_a_module_of_the_clouds() -> None:
+def test_local_machine_imports_no_cloud_module() -> None:
     done = subprocess.run(
         [sys.executable, "-c", _IMPORTS, *CLOUD_ONLY], capture_output=True, check=True, env=dict(os.environ), text=True
     )
     assert done.stdout.split() == []
 
 
-def test_attributes_are_written_whole_and_read_to_a_bound(tmp_path: Path) -> None:
+def test_attributes_are_written_whole_and_read_with_a_limit(tmp_path: Path) -> None:
     folder = tsm.ReportFolder(tmp_path)
     (tmp_path / "inblob").touch()
     folder.write("inblob", b"x" * 64)
@@ -82,14 +82,14 @@ def test_attributes_are_written_whole_and_read_to_a_bound(tmp_path: Path) -> Non
     assert len(folder.read("outblob")) == tsm.MAX_SIZE
 
 
-def test_an_attribute_that_is_absent_is_not_made(tmp_path: Path) -> None:
+def test_missing_attribute_is_not_created(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         tsm.ReportFolder(tmp_path).write("inblob", b"x" * 64)
     assert tsm.ReportInterface(tsm.ReportFolder(tmp_path)).provider() == ""
 
 
 @pytest.mark.parametrize("number", [b"", b"-1", b"x"])
-def test_a_generation_that_is_no_number_is_refused(tmp_path: Path, number: bytes) -> None:
+def test_invalid_generation_is_refused(tmp_path: Path, number: bytes) -> None:
     (tmp_path / "generation").write_bytes(number)
     with pytest.raises(AgentError, match="invalid generation"):
         tsm.ReportInterface(tsm.ReportFolder(tmp_path)).take(b"x" * 64)

@@ -1,4 +1,4 @@
-"""What the agent takes from a cloud's metadata service, and what it does when that answers otherwise."""
+"""The client of the metadata services: requests, retries and refused answers."""
 
 import socket
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def ask_google(server: Server) -> bytes:
     return server.reached(gcp.metadata_service()).get(gcp.BOOT_CONFIGURATION, what="boot configuration")
 
 
-def test_the_services_are_asked_by_address_and_with_their_headers() -> None:
+def test_requests_use_the_address_and_the_required_headers() -> None:
     with serving(GOOGLE_ANSWER) as server:
         assert ask_google(server) == CONFIGURATION
     ((method, path, headers),) = server.requests
@@ -51,7 +51,7 @@ def test_the_services_are_asked_by_address_and_with_their_headers() -> None:
 
 @pytest.mark.parametrize("status", AGAIN)
 @pytest.mark.parametrize(("respond", "ask"), [(AZURE_ANSWER, ask_azure), (GOOGLE_ANSWER, ask_google)])
-def test_a_service_that_is_busy_is_asked_again(
+def test_busy_service_is_retried(
     respond: Callable[[str, bytes], Answer], ask: Callable[[Server], bytes], status: int
 ) -> None:
     with serving(respond, *[Answer(b"later", status)] * 3) as server:
@@ -60,7 +60,7 @@ def test_a_service_that_is_busy_is_asked_again(
     assert server.pauses == [0.1, 0.2, 0.4]
 
 
-def test_a_service_that_stays_busy_is_given_up_after_the_time_of_a_renewal() -> None:
+def test_retries_last_longer_than_an_update_of_the_service() -> None:
     with serving(lambda *_: Answer(b"", 410)) as server, pytest.raises(AgentError, match="status 410"):
         ask_azure(server)
     assert 70 < sum(server.pauses) < 100
@@ -68,7 +68,7 @@ def test_a_service_that_stays_busy_is_given_up_after_the_time_of_a_renewal() -> 
 
 
 @pytest.mark.parametrize("status", FINAL)
-def test_another_answer_is_final_and_leads_nowhere(status: int) -> None:
+def test_other_status_is_final_and_redirects_are_not_followed(status: int) -> None:
     with serving(GOOGLE_ANSWER) as elsewhere:
         there = {**GOOGLE, "Location": f"http://127.0.0.1:{elsewhere.port}{gcp.BOOT_CONFIGURATION}"}
         refused = pytest.raises(AgentError, match=f"did not return the boot configuration: status {status}")
@@ -78,7 +78,7 @@ def test_another_answer_is_final_and_leads_nowhere(status: int) -> None:
         assert elsewhere.requests == []
 
 
-def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(AZURE_ANSWER) as server, serving(AZURE_ANSWER) as proxy:
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
@@ -87,7 +87,7 @@ def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("headers", [{}, {"Metadata-Flavor": "google"}, AZURE])
-def test_what_is_not_googles_server_is_not_believed(headers: dict[str, str]) -> None:
+def test_answer_without_googles_header_is_refused(headers: dict[str, str]) -> None:
     answer = Answer(CONFIGURATION, headers=headers)
     with serving(lambda *_: answer) as server, pytest.raises(AgentError, match="no Metadata-Flavor header"):
         ask_google(server)
@@ -100,15 +100,15 @@ def test_an_answer_is_bounded() -> None:
         assert len(ask_azure(server)) == metadata.MAX_SIZE
 
 
-def test_an_answer_that_is_cut_off_is_none() -> None:
+def test_truncated_answer_is_retried() -> None:
     with serving(AZURE_ANSWER, Answer(b"x" * 100, headers=AZURE, cut=50)) as server:
         assert ask_azure(server) != b"x" * 50
     assert len(server.requests) == 2
 
 
-def test_a_network_that_comes_up_late_is_waited_for() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        port = nobody.getsockname()[1]
+def test_missing_network_is_retried() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
     pauses: list[float] = []
     client = MetadataClient({}, address="127.0.0.1", port=port, sleep=pauses.append)
     with pytest.raises(AgentError, match="cannot connect"):
@@ -117,7 +117,7 @@ def test_a_network_that_comes_up_late_is_waited_for() -> None:
 
 
 @given(st.binary() | st.text().map(lambda text: f'{{"quote":"{text}","more":[1]}}'.encode()))
-def test_whatever_azure_answers_is_a_text_or_refused(answer: bytes) -> None:
+def test_any_azure_answer_is_a_string_or_refused(answer: bytes) -> None:
     try:
         assert isinstance(azure._string_members(answer, "quote")["quote"], str)
     except AgentError:
@@ -125,7 +125,7 @@ def test_whatever_azure_answers_is_a_text_or_refused(answer: bytes) -> None:
 
 
 @given(st.text() | st.text(alphabet="-BEGIN CERTIFICATE\nAQ=D"))
-def test_whatever_azure_calls_a_certificate_is_bytes_or_refused(text: str) -> None:
+def test_any_azure_certificate_is_bytes_or_refused(text: str) -> None:
     try:
         assert all(isinstance(der, bytes) for der in azure._pem(text))
     except AgentError:

@@ -1,6 +1,6 @@
-"""The agent on a machine that somebody recorded: in place of what reads hardware stands what was read once.
+"""The agent on a recorded machine: recordings replace what reads hardware.
 
-What is collected is genuine and made for something else: the party's verdict says exactly that.
+The evidence is genuine but made for another session, and the verdict shows exactly that.
 """
 
 import json
@@ -44,14 +44,14 @@ PURPOSE = SessionPurpose(b"n" * 32, b"t" * 32, b"h" * 32)
 
 @dataclass(frozen=True)
 class RecordedMachine:
-    """A machine at Azure whose every answer was recorded."""
+    """A machine on Azure whose answers were recorded."""
 
     recording: EvidenceParts
     platform: Platform = Platform.AZURE_SNP
     boot_configuration: bytes = BootConfiguration("trial", "main", (OWNER,)).encode()
 
     def measure(self, measurement: Measurement) -> None:
-        """Nothing can be measured any more."""
+        """A recording cannot be extended."""
 
     def pcrs(self, indices: Iterable[int]) -> dict[int, bytes]:
         quote = self.recording.tpm_quote
@@ -79,7 +79,7 @@ def machine() -> RecordedMachine:
 
 
 @pytest.mark.parametrize("name", ["azure-snp", "azure-tdx"])
-def test_reports_of_real_paravisors_are_whole(name: str) -> None:
+def test_reports_of_real_paravisors_are_consistent(name: str) -> None:
     report = recorded(f"{name}/hcl-report.bin")
     assert azure._consistent(report) is not None
     changed = bytearray(report)
@@ -87,8 +87,8 @@ def test_reports_of_real_paravisors_are_whole(name: str) -> None:
     assert azure._consistent(bytes(changed)) is None
 
 
-def test_a_recorded_machine_is_refused_for_what_it_was_not_made_for(machine: RecordedMachine) -> None:
-    # Nobody recorded the firmware's log: any that can be read stands in for it.
+def test_recorded_evidence_is_rejected_for_another_session(machine: RecordedMachine) -> None:
+    # The firmware's log was not recorded; any readable one stands in for it.
     log = recorded("eventlog/ubuntu-2404-amd-sevsnp.bin")
     machine = replace(machine, recording=replace(machine.recording, boot_event_log=log))
     attester = Attester(

@@ -1,4 +1,4 @@
-"""Frames: what a stranger on the wire, or a broken client, can do to a sealed call."""
+"""Sealed calls: changed, repeated and missing frames, limits, and silent peers."""
 
 import re
 import threading
@@ -21,13 +21,13 @@ from tests.agent_runtime.world import DATA, TRAIN, World, new_key, refused
 
 
 class Wire:
-    """Makes frames by hand, with the keys of a bound session."""
+    """Makes frames directly, with the keys of a bound session."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def frame(self, method: str, stream: int, message: Any, *, last: bool = True, **changes: Any) -> agent_pb2.Sealed:
-        """The first frame of a stream; ``changes`` replace fields of it."""
+        """The first frame of a stream; ``changes`` replace its fields."""
         sealer = Sealer(self._session._keys, Sender.CLIENT, method, stream)
         counter, ciphertext = sealer.seal(message.SerializeToString(), last=last)
         fields = {
@@ -40,7 +40,7 @@ class Wire:
         return agent_pb2.Sealed(**fields)
 
     def call(self, method: str, frames: Iterable[agent_pb2.Sealed]) -> list[agent_pb2.Sealed]:
-        """Send frames, as a stream whatever the method is; the answer's."""
+        """Send frames as a stream, for any method; returns the answer's frames."""
         path = f"/cloister.v1.Agent/{method}"
         call = self._session._channel.stream_stream(
             path, agent_pb2.Sealed.SerializeToString, agent_pb2.Sealed.FromString
@@ -57,13 +57,13 @@ class Wire:
 
 @pytest.fixture
 def wire(world: World) -> Iterator[Wire]:
-    """A session of the owner's."""
+    """A session of the owner."""
     with world.session("owner") as session:
         yield Wire(session)
 
 
 @pytest.mark.parametrize("stream", [7, 6, 1])
-def test_a_stream_id_is_used_once_and_rises(wire: Wire, stream: int) -> None:
+def test_stream_ids_must_increase(wire: Wire, stream: int) -> None:
     wire.status(7)
     with refused("STREAM_REPEATED"):
         wire.status(stream)
@@ -85,7 +85,7 @@ def test_a_flipped_byte_is_refused(wire: Wire) -> None:
         wire.status(1, ciphertext=bytes(changed))
 
 
-def test_a_frame_that_does_not_open_uses_no_stream_up(wire: Wire) -> None:
+def test_frame_that_cannot_be_unsealed_uses_no_stream_id(wire: Wire) -> None:
     with refused("FRAME"):
         wire.status(2**64 - 1, ciphertext=bytes(32))
     wire.status(1)
@@ -97,7 +97,7 @@ def test_a_frame_of_another_method_is_refused(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize("changes", [{"counter": 1}, {"last": False}, {"stream": 9}])
-def test_what_stands_beside_the_ciphertext_is_sealed_too(wire: Wire, changes: dict[str, Any]) -> None:
+def test_changed_frame_header_is_refused(wire: Wire, changes: dict[str, Any]) -> None:
     frame = wire.frame("Status", 1, agent_pb2.StatusRequest())
     for name, value in changes.items():
         setattr(frame, name, value)
@@ -105,18 +105,18 @@ def test_what_stands_beside_the_ciphertext_is_sealed_too(wire: Wire, changes: di
         wire.call("Status", [frame])
 
 
-def test_a_unary_call_that_is_not_whole_is_refused(wire: Wire) -> None:
+def test_unary_call_without_last_frame_is_refused(wire: Wire) -> None:
     with refused("FRAME"):
         wire.call("Status", [wire.frame("Status", 1, agent_pb2.StatusRequest(), last=False)])
 
 
-def test_a_session_that_does_not_exist_is_refused(wire: Wire) -> None:
+def test_unknown_session_is_refused(wire: Wire) -> None:
     with refused("SESSION_UNKNOWN"):
         wire.status(1, session_id="0" * 32)
 
 
 def upload_frames(world: World, session: Session) -> list[agent_pb2.Sealed]:
-    """A whole upload of h1 in two pieces, on stream 1."""
+    """A complete upload of h1 in two chunks, on stream 1."""
     start = agent_pb2.UploadStart(asset="h1", consent=world.consent(session, "h1", world.keys["hospital"]))
     data = world.files["h1"]
     messages = [
@@ -140,9 +140,9 @@ def upload_frames(world: World, session: Session) -> list[agent_pb2.Sealed]:
 @pytest.mark.parametrize(
     "order",
     [[0, 2, 1, 3], [0, 1, 1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1]],
-    ids=["swapped", "repeated", "first lost", "second lost", "cut off"],
+    ids=["swapped", "repeated", "first lost", "second lost", "truncated"],
 )
-def test_frames_out_of_their_order_end_the_stream(world: World, order: list[int]) -> None:
+def test_frames_out_of_order_end_the_stream(world: World, order: list[int]) -> None:
     world.submit()
     with world.session("hospital") as session:
         frames = upload_frames(world, session)
@@ -159,7 +159,7 @@ def test_the_answer_is_sealed_with_the_agents_key_and_the_same_stream(wire: Wire
     assert b"Idle" not in answer.ciphertext
 
 
-def test_what_is_no_message_is_refused(wire: Wire) -> None:
+def test_malformed_message_is_refused(wire: Wire) -> None:
     class Junk:
         def SerializeToString(self) -> bytes:
             return b"\xff\xff\xff"
@@ -168,11 +168,11 @@ def test_what_is_no_message_is_refused(wire: Wire) -> None:
         wire.call("SubmitManifest", [wire.frame("SubmitManifest", 1, Junk())])
 
 
-def test_a_failure_says_nothing_of_the_inside(
+def test_internal_error_reveals_no_details(
     world: World, wire: Wire, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def fail() -> None:
-        raise RuntimeError("secret of the inside")
+        raise RuntimeError("secret detail")
 
     monkeypatch.setattr(world.running.agent.computation, "expire", fail)
     with pytest.raises(refusal.Refusal) as caught:
@@ -209,7 +209,7 @@ def test_a_call_that_sends_nothing_is_dropped(tmp_path: Path) -> None:
         never.end()
 
 
-def test_calls_that_send_nothing_starve_nobody(tmp_path: Path) -> None:
+def test_silent_calls_do_not_block_others(tmp_path: Path) -> None:
     owner = new_key()
     limits = Limits(calls=8, waiting_calls=4, long_calls=1, first_frame_seconds=600)
     with running_agent(tmp_path, (owner.id,), limits=limits) as running:
@@ -220,7 +220,7 @@ def test_calls_that_send_nothing_starve_nobody(tmp_path: Path) -> None:
             dropped = threading.Event()
             calls = [silent(never, timeout=600) for _ in range(5)]
             for call in calls:
-                if not call.add_callback(dropped.set):  # it has ended already
+                if not call.add_callback(dropped.set):  # it has already ended
                     dropped.set()
             assert dropped.wait(30)
             with world.session("owner") as session:
@@ -231,7 +231,7 @@ def test_calls_that_send_nothing_starve_nobody(tmp_path: Path) -> None:
 
 
 class _Never:
-    """A request stream that keeps still until it is ended."""
+    """A request stream that sends nothing until it is ended."""
 
     def __init__(self) -> None:
         self._ended = threading.Event()
@@ -247,7 +247,7 @@ class _Never:
         self._ended.set()
 
 
-def test_calls_of_one_key_are_bounded_and_counted_back(tmp_path: Path) -> None:
+def test_calls_of_one_key_are_limited_until_they_end(tmp_path: Path) -> None:
     owner = new_key()
     with running_agent(tmp_path, (owner.id,), limits=Limits(calls_per_key=2)) as running:
         world = World(running, {"owner": owner}, {})
@@ -269,7 +269,7 @@ def test_calls_of_one_key_are_bounded_and_counted_back(tmp_path: Path) -> None:
             session.status()
 
 
-def test_one_key_follows_the_events_a_few_times_only(world: World) -> None:
+def test_followers_of_one_key_are_limited(world: World) -> None:
     with world.session("owner") as session, world.session("owner") as other:
         followers = [session.events(0, follow=True) for _ in range(4)]
         for follower in followers:
@@ -290,7 +290,7 @@ def test_one_key_follows_the_events_a_few_times_only(world: World) -> None:
             follower.close()
 
 
-def test_an_upload_that_sends_nothing_is_dropped_and_can_be_gone_on_with(tmp_path: Path) -> None:
+def test_silent_upload_is_dropped_and_can_be_resumed(tmp_path: Path) -> None:
     keys = {name: new_key() for name in ("owner", "lab", "hospital", "reader")}
     with running_agent(tmp_path, (keys["owner"].id,), limits=Limits(idle_stream_seconds=0.1)) as running:
         world = World(running, keys, {"algorithm": TRAIN, "h1": DATA})
@@ -303,7 +303,7 @@ def test_an_upload_that_sends_nothing_is_dropped_and_can_be_gone_on_with(tmp_pat
         assert world.upload("hospital", "h1", offset=100).complete
 
 
-def test_a_download_that_takes_nothing_is_dropped(tmp_path: Path) -> None:
+def test_download_that_reads_nothing_is_dropped(tmp_path: Path) -> None:
     keys = {name: new_key() for name in ("owner", "lab", "hospital", "reader")}
     algorithm = b"open('results/a', 'wb').write(bytes(2**24))"
     with running_agent(tmp_path, (keys["owner"].id,), limits=Limits(idle_stream_seconds=0.1)) as running:
@@ -318,14 +318,14 @@ def test_a_download_that_takes_nothing_is_dropped(tmp_path: Path) -> None:
             bound = running.agent.sessions.find(session._id)
             while bound.calls:
                 pass
-            # What gRPC's own window held may still be taken; the rest was never sent.
+            # The data in gRPC's window can still be read; the rest was never sent.
             with pytest.raises(grpc.RpcError) as caught:
                 list(call)
             assert caught.value.code() is grpc.StatusCode.CANCELLED
 
 
 class _ThenNothing(_Never):
-    """Some frames, and then stillness."""
+    """Some frames, then nothing."""
 
     def __init__(self, frames: list[agent_pb2.Sealed]) -> None:
         super().__init__()

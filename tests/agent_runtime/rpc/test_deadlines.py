@@ -1,4 +1,4 @@
-"""Deadlines expire once, when they are due, and not when they were moved or cleared."""
+"""Deadlines expire when due, and not after they were moved or cleared."""
 
 import threading
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ def deadlines() -> Iterator[Deadlines]:
     made.stop()
 
 
-def test_a_deadline_strikes(deadlines: Deadlines) -> None:
-    struck = threading.Event()
-    deadlines.deadline(struck.set).set(0)
-    assert struck.wait(30)
+def test_deadline_expires(deadlines: Deadlines) -> None:
+    expired = threading.Event()
+    deadlines.deadline(expired.set).set(0)
+    assert expired.wait(30)
 
 
-def test_deadlines_strike_in_the_order_in_which_they_are_due(deadlines: Deadlines) -> None:
+def test_deadlines_expire_in_order(deadlines: Deadlines) -> None:
     order: list[str] = []
     done = threading.Event()
     last = deadlines.deadline(done.set)
@@ -32,28 +32,28 @@ def test_deadlines_strike_in_the_order_in_which_they_are_due(deadlines: Deadline
     assert order == ["first", "second"]
 
 
-def test_a_cleared_deadline_does_not_strike(deadlines: Deadlines) -> None:
-    struck, done = threading.Event(), threading.Event()
-    cleared = deadlines.deadline(struck.set)
+def test_cleared_deadline_does_not_expire(deadlines: Deadlines) -> None:
+    expired, done = threading.Event(), threading.Event()
+    cleared = deadlines.deadline(expired.set)
     cleared.set(0.01)
     cleared.clear()
     deadlines.deadline(done.set).set(0.02)
     assert done.wait(30)
-    assert not struck.is_set()
+    assert not expired.is_set()
 
 
-def test_a_deadline_that_is_moved_strikes_later(deadlines: Deadlines) -> None:
-    struck, done = threading.Event(), threading.Event()
-    moved = deadlines.deadline(struck.set)
+def test_moved_deadline_expires_later(deadlines: Deadlines) -> None:
+    expired, done = threading.Event(), threading.Event()
+    moved = deadlines.deadline(expired.set)
     moved.set(0.01)
     moved.set(3600)
     deadlines.deadline(done.set).set(0.02)
     assert done.wait(30)
-    assert not struck.is_set()
+    assert not expired.is_set()
     assert not moved.expired
 
 
-def test_a_deadline_that_is_moved_often_waits_in_the_queue_once(deadlines: Deadlines) -> None:
+def test_deadline_is_queued_once(deadlines: Deadlines) -> None:
     deadline = deadlines.deadline(lambda: None)
     for _ in range(1000):
         deadline.set(3600)

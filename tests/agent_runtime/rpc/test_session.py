@@ -1,4 +1,4 @@
-"""Who gets a session, and what it is bound to."""
+"""Opening and binding of sessions, and their limits."""
 
 import hashlib
 import secrets
@@ -25,23 +25,23 @@ from tests.agent_runtime.world import DATA, TRAIN, World, new_key, refused
 
 
 def opened(world: World) -> connection.Opening:
-    """A session that is not bound yet."""
+    """An open session, not bound."""
     return connection.attest(Target(world.running.address, world.running.policy()))
 
 
-def test_the_owner_is_told_its_role(world: World) -> None:
+def test_owner_receives_its_role(world: World) -> None:
     with world.session("owner") as session:
         assert session.bound == connection.Bound(("owner",), ())
 
 
-def test_members_are_told_their_roles(world: World) -> None:
+def test_members_receive_their_roles(world: World) -> None:
     world.submit()
     with world.session("lab") as session:
         assert session.bound.roles == ("algorithm-provider", "member", "result-consumer")
         assert session.bound.parties == ("lab",)
 
 
-def test_a_key_that_nobody_names_is_refused(world: World) -> None:
+def test_unknown_key_is_refused(world: World) -> None:
     with refused("NOT_AUTHORIZED", state="Idle", key=world.keys["stranger"].id):
         world.session("stranger")
     world.submit()
@@ -56,7 +56,7 @@ def test_a_session_is_bound_only_once(world: World) -> None:
             connection.bind(opening, world.keys["owner"])
 
 
-def test_a_failed_bind_uses_the_session_up(world: World) -> None:
+def test_failed_bind_ends_the_session(world: World) -> None:
     with opened(world) as opening:
         with refused("NOT_AUTHORIZED"):
             connection.bind(opening, world.keys["stranger"])
@@ -92,7 +92,7 @@ def test_a_signature_over_another_opening_is_refused(world: World) -> None:
             bind_with(one, plaintext, one.transcript())
 
 
-def test_a_message_sealed_under_another_transcript_does_not_open(world: World) -> None:
+def test_message_sealed_under_another_transcript_is_refused(world: World) -> None:
     with opened(world) as opening:
         plaintext = agent_pb2.BindPlaintext(secret=bytes(32), party_key=world.keys["owner"].public)
         with refused("MALFORMED"):
@@ -145,7 +145,7 @@ def test_evidence_names_the_manifest_once_it_is_submitted(world: World) -> None:
         assert [entry.kind for entry in opening.evidence.runtime_log] == ["boot-configuration", "agent", "manifest"]
 
 
-def test_evidence_is_over_the_callers_nonce_and_the_keys_in_use(world: World) -> None:
+def test_evidence_covers_the_nonce_and_the_keys_in_use(world: World) -> None:
     seen = endpoint.probe(world.running.address)
     nonce = secrets.token_bytes(32)
     with endpoint.channel(seen) as channel:
@@ -155,7 +155,7 @@ def test_evidence_is_over_the_callers_nonce_and_the_keys_in_use(world: World) ->
     )
 
 
-def test_a_session_that_nobody_binds_is_forgotten(world: World) -> None:
+def test_unbound_session_expires(world: World) -> None:
     with opened(world) as opening:
         world.running.clock.pass_time(Limits().pending_seconds + 1)
         with refused("SESSION_UNKNOWN"):
@@ -182,7 +182,7 @@ def test_a_key_with_too_many_sessions_loses_its_longest_unused_one(world: World)
         session.close()
 
 
-def test_openings_beyond_the_limit_let_the_oldest_lapse_and_lock_nobody_out(tmp_path: Path) -> None:
+def test_pending_sessions_beyond_the_limit_drop_the_oldest(tmp_path: Path) -> None:
     owner = new_key()
     with running_agent(tmp_path, (owner.id,), limits=Limits(pending_sessions=2)) as running:
         world = World(running, {"owner": owner}, {"algorithm": TRAIN, "h1": DATA})
@@ -197,7 +197,7 @@ def test_openings_beyond_the_limit_let_the_oldest_lapse_and_lock_nobody_out(tmp_
         assert len(running.agent.sessions._pending) == 1
 
 
-def test_requests_for_evidence_queue_with_a_bound(tmp_path: Path) -> None:
+def test_evidence_queue_is_bounded(tmp_path: Path) -> None:
     limits = Limits(quote_queue=0)
     with running_agent(tmp_path, (new_key().id,), limits=limits) as running:
         attester = running.agent.computation._context.attester
@@ -209,8 +209,8 @@ def test_requests_for_evidence_queue_with_a_bound(tmp_path: Path) -> None:
             stub.OpenSession(agent_pb2.OpenSessionRequest(nonce=bytes(32)))
 
 
-def test_nobody_is_kept_out_of_a_full_queue_for_evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Whoever waits longest loses the lot: here the stranger that fills the queue.
+def test_full_evidence_queue_does_not_keep_newcomers_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The call that waits longest is dropped: here the stranger that fills the queue.
     monkeypatch.setattr(secrets, "randbelow", lambda count: 0)
     owner = new_key()
     with running_agent(tmp_path, (owner.id,), limits=Limits(quote_queue=1)) as running:
@@ -277,12 +277,12 @@ def test_a_key_is_judged_by_the_manifest_that_is_being_submitted(world: World, m
     measured, judged = threading.Event(), threading.Event()
     declare = computation.store.declare
 
-    def slowly(*args: Any) -> None:
+    def declare_slowly(*args: Any) -> None:
         measured.set()
         assert not judged.wait(0.2)
         declare(*args)
 
-    monkeypatch.setattr(computation.store, "declare", slowly)
+    monkeypatch.setattr(computation.store, "declare", declare_slowly)
     submitting = threading.Thread(target=world.submit)
     submitting.start()
     assert measured.wait(30)

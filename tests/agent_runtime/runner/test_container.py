@@ -21,7 +21,7 @@ def test_output_beyond_the_limit_is_read_and_dropped(tmp_path: Path, printed: in
     assert process.returncode == 0
 
 
-def test_a_marker_shows_that_it_was_written_to_and_is_nobody_elses_to_read(tmp_path: Path) -> None:
+def test_marker_shows_writes_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
     path = tmp_path / "launched"
     with open_marker(path) as marker:
         assert stat.S_IMODE(path.stat().st_mode) == 0o622
@@ -30,7 +30,7 @@ def test_a_marker_shows_that_it_was_written_to_and_is_nobody_elses_to_read(tmp_p
         assert is_marked(marker)
 
 
-# What crun starts lives on without crun and can be killed through its group alone, which is there only after a while.
+# crun's child survives crun. It can be killed through its cgroup only, which does not exist at first.
 SLOW_CRUN = """#!/bin/sh
 (
     sleep 1.2
@@ -48,7 +48,7 @@ wait
 
 
 @pytest.mark.parametrize("how", ["stopped", "out of time"])
-def test_a_run_that_has_barely_begun_is_ended_too(tmp_path: Path, how: str) -> None:
+def test_run_is_ended_before_its_cgroup_exists(tmp_path: Path, how: str) -> None:
     group = tmp_path / "cgroups" / "run"
     group.parent.mkdir()
     crun = tmp_path / "crun"

@@ -1,4 +1,4 @@
-"""The launcher: bundles and datasets are hostile archives."""
+"""The launcher, on hostile bundles and datasets."""
 
 import base64
 import hashlib
@@ -16,7 +16,7 @@ import pytest
 from agent_runtime.runner import launch
 from agent_runtime.runner.launch import LaunchError, install_wheels, unpack_dataset
 
-NAMES_THAT_LEAD_OUT = ["../x", "/x", "a/../../x", "a//x", ".", "..", "a/./x", "a\\..\\x"]
+ESCAPING_NAMES = ["../x", "/x", "a/../../x", "a//x", ".", "..", "a/./x", "a\\..\\x"]
 
 
 def wheel(files: dict[str, bytes], *, lie: bool = False, folder: str = "demo-1.dist-info") -> bytes:
@@ -35,7 +35,7 @@ def wheel(files: dict[str, bytes], *, lie: bool = False, folder: str = "demo-1.d
 def bundle(
     path: Path, wheels: dict[str, bytes], requirements: str | None = None, extra: tarfile.TarInfo | None = None
 ) -> Path:
-    """A bundle as ``cloister.client.computation.bundle`` makes it, or not quite."""
+    """A bundle as ``cloister.client.computation.bundle`` makes it, with possible defects."""
     text = "".join(f"{name} --hash=sha256:{hashlib.sha256(data).hexdigest()}\n" for name, data in wheels.items())
     with tarfile.open(path, "w") as archive:
         for name, data in (("requirements.txt", (requirements or text).encode()), *wheels.items()):
@@ -74,20 +74,20 @@ def test_wheels_are_laid_out_as_libraries(tmp_path: Path) -> None:
     assert found == ["demo-1.dist-info", "demo/__init__.py", "extra.py"]
 
 
-def test_a_wheel_that_the_requirements_do_not_name_is_refused(tmp_path: Path) -> None:
+def test_wheel_that_is_not_in_requirements_is_refused(tmp_path: Path) -> None:
     made = bundle(tmp_path / "b.tar", {"wheels/demo.whl": wheel({"demo.py": b""})}, "demo --hash=sha256:" + "0" * 64)
     with pytest.raises(LaunchError, match="requirements"):
         install_wheels(made, tmp_path / "out")
 
 
-def test_a_wheel_that_is_not_what_its_record_says_is_refused(tmp_path: Path) -> None:
+def test_wheel_that_differs_from_its_record_is_refused(tmp_path: Path) -> None:
     made = bundle(tmp_path / "b.tar", {"wheels/demo.whl": wheel({"demo.py": b"x"}, lie=True)})
     with pytest.raises(LaunchError, match="RECORD"):
         install_wheels(made, tmp_path / "out")
 
 
-@pytest.mark.parametrize("name", [*NAMES_THAT_LEAD_OUT, "demo-1.data/purelib/../../../x"])
-def test_a_wheel_does_not_lead_out_of_its_folder(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", [*ESCAPING_NAMES, "demo-1.data/purelib/../../../x"])
+def test_wheel_cannot_write_outside_its_folder(tmp_path: Path, name: str) -> None:
     made = bundle(tmp_path / "b.tar", {"wheels/demo.whl": wheel({name: b"x"})})
     with pytest.raises(LaunchError):
         install_wheels(made, tmp_path / "deep" / "out")
@@ -121,8 +121,8 @@ def test_a_dataset_is_unpacked(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])
-@pytest.mark.parametrize("name", NAMES_THAT_LEAD_OUT[:5] + NAMES_THAT_LEAD_OUT[6:])
-def test_a_dataset_does_not_lead_out_of_its_folder(tmp_path: Path, kind: str, name: str) -> None:
+@pytest.mark.parametrize("name", ESCAPING_NAMES[:5] + ESCAPING_NAMES[6:])
+def test_dataset_cannot_write_outside_its_folder(tmp_path: Path, kind: str, name: str) -> None:
     with pytest.raises((LaunchError, OSError)):
         unpack_dataset(packed(kind, tmp_path / "d", name), tmp_path / "deep" / "out", 1000)
     assert not list(tmp_path.rglob("x"))
@@ -151,7 +151,7 @@ def test_links_and_devices_in_a_tar_are_refused(tmp_path: Path, kind: bytes) -> 
 
 
 def start(tmp_path: Path, **changes: object) -> "subprocess.CompletedProcess[str]":
-    """Launch with a request that ``changes`` replace members of."""
+    """Launch with a request in which ``changes`` replace members."""
     request = {"args": [], "wheels": None, "datasets": [], "launched": str(tmp_path / "launched")} | changes
     words = [sys.executable, "-I", "-B", launch.__file__, json.dumps(request)]
     return subprocess.run(words, capture_output=True, text=True, check=False)
@@ -170,7 +170,7 @@ def test_the_algorithm_finds_its_wheels_and_arguments(tmp_path: Path) -> None:
     assert (tmp_path / "launched").read_bytes() == b"1"
 
 
-def test_a_launch_that_fails_says_why(tmp_path: Path) -> None:
+def test_failed_launch_prints_the_reason(tmp_path: Path) -> None:
     (tmp_path / "b.tar").write_bytes(b"junk")
     wheels = {"bundle": str(tmp_path / "b.tar"), "into": str(tmp_path / "wheels")}
     done = start(tmp_path, algorithm="train.py", wheels=wheels)
@@ -181,7 +181,7 @@ def test_a_launch_that_fails_says_why(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["encrypted", "changed"])
-def test_a_dataset_that_cannot_be_unpacked_is_no_fault_of_the_algorithm(tmp_path: Path, damage: str) -> None:
+def test_damaged_dataset_is_a_launch_failure(tmp_path: Path, damage: str) -> None:
     with zipfile.ZipFile(tmp_path / "d", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x", b"data" * 1000)
     content = bytearray((tmp_path / "d").read_bytes())

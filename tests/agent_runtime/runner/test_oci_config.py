@@ -1,4 +1,4 @@
-"""The OCI configuration that a job leads to. That it holds, tests/e2e shows in a machine."""
+"""The OCI configuration of a job. tests/e2e shows that crun enforces it."""
 
 import json
 from pathlib import Path
@@ -36,7 +36,7 @@ def test_the_process_has_no_privilege() -> None:
     assert process["terminal"] is False
 
 
-def test_every_namespace_is_its_own() -> None:
+def test_every_namespace_is_new() -> None:
     linux = oci_config.config(JOB, PATHS)["linux"]
     assert sorted(one["type"] for one in linux["namespaces"]) == sorted(
         ["cgroup", "ipc", "mount", "network", "pid", "user", "uts"]
@@ -94,7 +94,7 @@ def test_system_calls_are_allowed_by_name_only() -> None:
     assert not allowed & conditional
 
 
-def test_the_launcher_is_told_what_to_unpack() -> None:
+def test_launcher_argument_lists_what_to_unpack() -> None:
     words = oci_config.config(JOB, PATHS)["process"]["args"]
     assert words[:4] == ["/usr/bin/python3", "-I", "-B", "/usr/lib/cloister/agent_runtime/runner/launch.py"]
     assert json.loads(words[4]) == {

@@ -1,4 +1,4 @@
-"""The runner takes nothing but a well-formed request."""
+"""The runner accepts only well-formed requests."""
 
 import json
 from typing import Any
@@ -29,7 +29,7 @@ def test_a_job_is_read_as_it_was_written() -> None:
 
 
 @pytest.mark.parametrize("operation", ["power-off", "reboot"])
-def test_the_machine_can_be_ended(operation: str) -> None:
+def test_power_off_and_reboot_are_parsed(operation: str) -> None:
     assert parse_request(json.dumps({"operation": operation}).encode()) is RunnerOperation(operation)
 
 
@@ -47,7 +47,7 @@ def test_the_machine_can_be_ended(operation: str) -> None:
         b"[" * 100_000,
     ],
 )
-def test_what_is_no_request_is_refused(line: bytes) -> None:
+def test_malformed_request_is_refused(line: bytes) -> None:
     with pytest.raises(RequestError):
         parse_request(line)
 
@@ -90,14 +90,14 @@ def test_what_is_no_request_is_refused(line: bytes) -> None:
     ],
     ids=str,
 )
-def test_a_job_with_anything_odd_is_refused(change: dict[str, Any]) -> None:
+def test_job_with_an_invalid_value_is_refused(change: dict[str, Any]) -> None:
     value = json.loads(JOB.encode()) | change
     with pytest.raises(RequestError):
         parse_request(json.dumps(value).encode())
 
 
 @pytest.mark.parametrize("name", [name for name in json.loads(JOB.encode()) if name != "operation"])
-def test_a_job_that_lacks_something_is_refused(name: str) -> None:
+def test_job_with_a_missing_member_is_refused(name: str) -> None:
     value = json.loads(JOB.encode())
     del value[name]
     with pytest.raises(RequestError):

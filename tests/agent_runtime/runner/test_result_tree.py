@@ -1,4 +1,4 @@
-"""A tree of results that hostile code wrote, handled by a process that is root."""
+"""A tree of results that hostile code wrote, read by root."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""The runner's socket: who may ask, for what, and how long a run lives."""
+"""The runner's socket: accepted users and requests, and the end of a run."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ from tests.agent_runtime.runner.test_protocol import JOB
 
 @dataclass
 class Steps:
-    """An executor that waits to be told how its run ends."""
+    """An executor whose run ends when a test says so."""
 
     end: threading.Event = field(default_factory=threading.Event)
     started: threading.Event = field(default_factory=threading.Event)
@@ -47,13 +47,13 @@ Serve = Callable[[Steps, frozenset[int]], RunnerClient]
 
 @pytest.fixture
 def ended() -> list[RunnerOperation]:
-    """What was done with the machine."""
+    """The operations that ended the machine."""
     return []
 
 
 @pytest.fixture
 def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: list[RunnerOperation]) -> Iterator[Serve]:
-    """Starts a runner. The socket's name is relative, because a path on a socket has 107 bytes at most."""
+    """Starts a runner. Its path is relative: a socket's path has at most 107 bytes."""
     monkeypatch.chdir(tmp_path)
     listeners: list[socket.socket] = []
 
@@ -83,7 +83,7 @@ def test_a_run_ends_with_its_outcome_and_is_cleaned_when_the_agent_is_done(serve
     assert steps.cleaned.wait(30)
 
 
-def test_a_run_lives_no_longer_than_its_connection(serve: Serve) -> None:
+def test_run_ends_with_its_connection(serve: Serve) -> None:
     steps = Steps()
     with serve(steps, ME).start(JOB):
         assert steps.started.wait(30)
@@ -91,7 +91,7 @@ def test_a_run_lives_no_longer_than_its_connection(serve: Serve) -> None:
     assert steps.stopped
 
 
-def test_a_stopped_run_says_so(serve: Serve) -> None:
+def test_stopped_run_has_outcome_stopped(serve: Serve) -> None:
     steps = Steps()
     with serve(steps, ME).start(JOB) as run:
         assert steps.started.wait(30)
@@ -99,14 +99,14 @@ def test_a_stopped_run_says_so(serve: Serve) -> None:
         assert run.outcome() is RunOutcome.STOPPED
 
 
-def test_a_sandbox_that_cannot_be_built_is_an_outcome(serve: Serve) -> None:
+def test_sandbox_that_cannot_be_built_is_an_outcome(serve: Serve) -> None:
     steps = Steps(fails=True)
     steps.end.set()
     with serve(steps, ME).start(JOB) as run:
         assert run.outcome() is RunOutcome.LAUNCH
 
 
-def test_a_machine_runs_once(serve: Serve) -> None:
+def test_machine_runs_one_job_per_boot(serve: Serve) -> None:
     steps = Steps()
     steps.end.set()
     client = serve(steps, ME)
@@ -117,7 +117,7 @@ def test_a_machine_runs_once(serve: Serve) -> None:
         assert run.outcome() is RunOutcome.LAUNCH
 
 
-def test_strangers_are_not_answered(serve: Serve, ended: list[RunnerOperation]) -> None:
+def test_other_users_are_not_answered(serve: Serve, ended: list[RunnerOperation]) -> None:
     steps = Steps()
     client = serve(steps, frozenset({os.getuid() + 1}))
     # The runner may have closed the connection before the request was written.
@@ -132,7 +132,7 @@ def test_strangers_are_not_answered(serve: Serve, ended: list[RunnerOperation]) 
 
 
 @pytest.mark.parametrize("request_line", [b"{}\n", b"x" * 100, b'{"operation": "shell"}\n'])
-def test_what_is_no_request_is_not_answered(serve: Serve, request_line: bytes) -> None:
+def test_malformed_request_is_not_answered(serve: Serve, request_line: bytes) -> None:
     steps = Steps()
     serve(steps, ME)
     with socket.socket(socket.AF_UNIX) as connection:
@@ -148,12 +148,12 @@ def test_the_socket_is_for_root_and_its_group_only(serve: Serve, tmp_path: Path)
     assert (tmp_path / "socket").stat().st_mode & 0o777 == 0o600
 
 
-def test_an_absent_runner_is_an_error(tmp_path: Path) -> None:
+def test_missing_runner_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(AgentError):
         RunnerClient(tmp_path / "none", results=tmp_path, output=tmp_path).start(JOB)
 
 
-def test_a_fault_of_the_executor_is_an_outcome_too(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fault_of_the_executor_is_an_outcome(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = Steps()
     hook = threading.Event()
     monkeypatch.setattr(threading, "excepthook", lambda _: hook.set())
