@@ -16,7 +16,7 @@ from cloister.cli.shell import show
 from cloister.endpoint import Address, probe
 from cloister.errors import CloisterError
 from cloister.protocol.descriptor import Descriptor
-from infra.configuration import key
+from infra.configuration import public_key
 from infra.doctor import MachineCheck
 from infra.live.cvms import DeployedCvm
 from infra.live.status import WorkspaceStatus
@@ -98,7 +98,7 @@ def members(found: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
         {
             "name": str(entry.get("name")),
             "roles": [str(role) for role in entry.get("roles") or []],
-            "key_digest": hashlib.sha256(key.parse(str(entry.get("key")))).hexdigest(),
+            "key_digest": hashlib.sha256(public_key.parse(str(entry.get("key")))).hexdigest(),
         }
         for entry in found
     ]

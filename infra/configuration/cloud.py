@@ -93,73 +93,73 @@ class BudgetConfiguration:
     billing_account: str
 
 
-def azure(found: Validator, value: Any) -> AzureConfiguration:
+def azure(validator: Validator, value: Any) -> AzureConfiguration:
     """``workspace.azure``."""
     path = "workspace.azure"
     required = ("subscription", "tenant", "location", "registry")
-    fields = found.mapping(value, path, required=required, optional=("orchestrator",))
+    fields = validator.mapping(value, path, required=required, optional=("orchestrator",))
     return AzureConfiguration(
-        subscription=found.matching(fields, "subscription", path, UUID, NO_UUID),
-        tenant=found.matching(fields, "tenant", path, UUID, NO_UUID),
-        location=found.matching(fields, "location", path, LOCATION, NO_LOCATION),
-        registry=_registry(found, fields, path),
-        orchestrator=found.matching(fields, "orchestrator", path, UUID, NO_UUID),
+        subscription=validator.matching(fields, "subscription", path, UUID, NO_UUID),
+        tenant=validator.matching(fields, "tenant", path, UUID, NO_UUID),
+        location=validator.matching(fields, "location", path, LOCATION, NO_LOCATION),
+        registry=_registry(validator, fields, path),
+        orchestrator=validator.matching(fields, "orchestrator", path, UUID, NO_UUID),
     )
 
 
-def gcp(found: Validator, value: Any) -> GcpConfiguration:
+def gcp(validator: Validator, value: Any) -> GcpConfiguration:
     """``workspace.gcp``."""
     path = "workspace.gcp"
-    fields = found.mapping(value, path, required=("project", "region", "registry"))
+    fields = validator.mapping(value, path, required=("project", "region", "registry"))
     return GcpConfiguration(
-        project=found.matching(fields, "project", path, PROJECT, NO_PROJECT),
-        region=found.matching(fields, "region", path, REGION, "no region; write for example europe-west4"),
-        registry=_registry(found, fields, path),
+        project=validator.matching(fields, "project", path, PROJECT, NO_PROJECT),
+        region=validator.matching(fields, "region", path, REGION, "no region; write for example europe-west4"),
+        registry=_registry(validator, fields, path),
     )
 
 
-def _registry(found: Validator, fields: Mapping[str, Any], path: str) -> str:
-    text = found.text(fields, "registry", f"{path}.registry")
+def _registry(validator: Validator, fields: Mapping[str, Any], path: str) -> str:
+    text = validator.string(fields, "registry", f"{path}.registry")
     parts = text.split("/")
     good = len(parts) == 3 and _ORGANIZATION.match(parts[0]) and parts[1] == REGISTRY_PROJECT and NAME.match(parts[2])
     if text and not good:
-        found.add(
+        validator.add(
             f"{path}.registry", f"{text!r} is not the full name of a stack, organization/{REGISTRY_PROJECT}/NAME."
         )
     return text
 
 
-def ingress(found: Validator, value: Any, *, public: bool) -> tuple[str, ...]:
+def ingress(validator: Validator, value: Any, *, public: bool) -> tuple[str, ...]:
     """``workspace.ingress``: IPv4 networks, because a CVM has an IPv4 address and no other."""
     networks: list[tuple[str, ipaddress.IPv4Network]] = []
-    for path, source in found.entries(value, "workspace.ingress"):
-        network = found.tried(path, lambda text=source: parse_network(text))
+    for path, source in validator.entries(value, "workspace.ingress"):
+        network = validator.attempt(path, lambda text=source: parse_network(text))
         if network is None:
             continue
         if network.version != 4:
-            found.add(path, f"{source} is a network of IPv6, and a CVM has an address of IPv4 only.")
+            validator.add(path, f"{source} is a network of IPv6, and a CVM has an address of IPv4 only.")
         elif network.subnet_of(_OWN):
-            found.add(path, f"{source} lies in {_OWN}, a workspace's own network, whose CVMs call nobody.")
+            validator.add(path, f"{source} lies in {_OWN}, a workspace's own network, whose CVMs call nobody.")
         elif any(network.subnet_of(one) for one in _NOBODYS):
-            found.add(path, f"{source} is nobody's: no packet comes from there.")
+            validator.add(path, f"{source} is nobody's: no packet comes from there.")
         else:
             networks.append((path, network))
-    found.unique([str(network) for _, network in networks], "workspace.ingress", "network")
-    _refuse_overlaps(found, networks)
+    validator.unique([str(network) for _, network in networks], "workspace.ingress", "network")
+    _refuse_overlaps(validator, networks)
     if not public:
         for wide in too_wide([network for _, network in networks]):
-            found.add(
+            validator.add(
                 "workspace.ingress", f"lets in all of {wide}: name who may come, or say it aloud with public: true."
             )
     return tuple(str(network) for _, network in networks)
 
 
-def _refuse_overlaps(found: Validator, networks: list[tuple[str, ipaddress.IPv4Network]]) -> None:
+def _refuse_overlaps(validator: Validator, networks: list[tuple[str, ipaddress.IPv4Network]]) -> None:
     """Azure takes no rule with both (answer 400 OverlappingSubnetsNotPermittedInSecurityRule)."""
     for path, network in networks:
         whole = next((one for _, one in networks if one != network and network.subnet_of(one)), None)
         if whole is not None:
-            found.add(path, f"{network} lies in {whole}, which is named as well; leave it out.")
+            validator.add(path, f"{network} lies in {whole}, which is named as well; leave it out.")
 
 
 def too_wide(networks: list[ipaddress.IPv4Network]) -> list[ipaddress.IPv4Network]:
@@ -175,79 +175,81 @@ def parse_network(text: Any) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
         raise InputError(f"{text!r} is not a network like 198.51.100.0/24.") from error
 
 
-def labels(found: Validator, value: Any, path: str = "workspace.labels") -> dict[str, str]:
+def labels(validator: Validator, value: Any, path: str = "workspace.labels") -> dict[str, str]:
     """The labels at ``path``; what is fixed is added when they are attached."""
     if value is None:
         return {}
     if not isinstance(value, dict):
-        found.add(path, "must be a mapping of labels to values.")
+        validator.add(path, "must be a mapping of labels to values.")
         return {}
     if len(value) > _MOST_LABELS:
-        found.add(path, f"are {len(value)}; {_MOST_LABELS} is the most.")
+        validator.add(path, f"are {len(value)}; {_MOST_LABELS} is the most.")
     for name, text in value.items():
         if not isinstance(name, str) or not _LABEL_KEY.match(name):
-            found.add(
+            validator.add(
                 path, f"{name!r} is no label: lower-case letters, digits, '_' and '-', the first of them a letter."
             )
         elif name == MANAGER_LABEL or name.startswith(_RESERVED):
-            found.add(f"{path}.{name}", "is set by Cloister itself.")
+            validator.add(f"{path}.{name}", "is set by Cloister itself.")
         if not isinstance(text, str) or not _LABEL_VALUE.match(text):
-            found.add(f"{path}.{name}", f"{text!r} is no value: lower-case letters, digits, '_' and '-', in quotes.")
+            validator.add(
+                f"{path}.{name}", f"{text!r} is no value: lower-case letters, digits, '_' and '-', in quotes."
+            )
     return {str(name): str(text) for name, text in value.items()}
 
 
-def budget(found: Validator, value: Any, backend: str) -> BudgetConfiguration | None:
+def budget(validator: Validator, value: Any, backend: str) -> BudgetConfiguration | None:
     """``workspace.budget``. None when there is none."""
     if value is None:
         return None
     path = "workspace.budget"
     own = ("contacts", "start") if backend == "azure" else ("billing_account",)
-    fields = found.mapping(value, path, required=("amount", "currency", "alerts", *own))
+    fields = validator.mapping(value, path, required=("amount", "currency", "alerts", *own))
     return BudgetConfiguration(
-        amount=found.integer(fields, "amount", path, default=0, allowed=range(1, _LARGEST_AMOUNT + 1)),
-        currency=found.matching(fields, "currency", path, _CURRENCY, "no currency; write for example EUR"),
-        alerts=_alerts(found, fields.get("alerts")),
-        start=_start(found, fields, path),
-        contacts=_contacts(found, fields.get("contacts")),
-        billing_account=found.matching(
+        amount=validator.integer(fields, "amount", path, default=0, allowed=range(1, _LARGEST_AMOUNT + 1)),
+        currency=validator.matching(fields, "currency", path, _CURRENCY, "no currency; write for example EUR"),
+        alerts=_alerts(validator, fields.get("alerts")),
+        start=_start(validator, fields, path),
+        contacts=_contacts(validator, fields.get("contacts")),
+        billing_account=validator.matching(
             fields, "billing_account", path, _BILLING_ACCOUNT, "no billing account like 012345-6789AB-CDEF01"
         ),
     )
 
 
-def _start(found: Validator, fields: Mapping[str, Any], path: str) -> str:
+def _start(validator: Validator, fields: Mapping[str, Any], path: str) -> str:
     """A date that YAML was left to read is a date to Python, and a text with a time in it to the engine."""
     value = fields.get("start")
     said = value.isoformat() if isinstance(value, datetime.date) else str(value).removesuffix(_MIDNIGHT)
     if said != value and _FIRST_OF_A_MONTH.match(said):
-        found.add(f"{path}.start", f"{said} is a date to YAML and no text; write it in quotes, '{said}'.")
+        validator.add(f"{path}.start", f"{said} is a date to YAML and no text; write it in quotes, '{said}'.")
         return ""
     otherwise = "not the first day of a month; write for example '2026-12-01', in quotes"
-    return found.matching({"start": None if value is None else said}, "start", path, _FIRST_OF_A_MONTH, otherwise)
+    return validator.matching({"start": None if value is None else said}, "start", path, _FIRST_OF_A_MONTH, otherwise)
 
 
-def _alerts(found: Validator, value: Any) -> tuple[int, ...]:
+def _alerts(validator: Validator, value: Any) -> tuple[int, ...]:
     path = "workspace.budget.alerts"
     alerts = []
-    for place, percent in found.entries(value, path):
+    for place, percent in validator.entries(value, path):
         if isinstance(percent, bool) or not isinstance(percent, int) or not 0 < percent <= _HIGHEST_ALERT:
-            found.add(place, f"{percent!r} is not a whole number of percents from 1 to {_HIGHEST_ALERT}.")
+            validator.add(place, f"{percent!r} is not a whole number of percents from 1 to {_HIGHEST_ALERT}.")
         else:
             alerts.append(percent)
     if len(alerts) > _MOST_ALERTS:
-        found.add(path, f"are {len(alerts)}; {_MOST_ALERTS} is the most.")
-    found.unique([str(percent) for percent in alerts], path, "percent")
+        validator.add(path, f"are {len(alerts)}; {_MOST_ALERTS} is the most.")
+    validator.unique([str(percent) for percent in alerts], path, "percent")
     return tuple(sorted(alerts))
 
 
-def _contacts(found: Validator, value: Any) -> tuple[str, ...]:
+def _contacts(validator: Validator, value: Any) -> tuple[str, ...]:
     path = "workspace.budget.contacts"
     contacts = []
-    for place, address in found.entries(value, path):
+    for place, address in validator.entries(value, path):
         if not isinstance(address, str) or not _CONTACT.match(address):
-            found.add(place, f"{address!r} is no mail address.")
+            validator.add(place, f"{address!r} is no mail address.")
         else:
             contacts.append(address)
     if len(contacts) > _MOST_CONTACTS:
-        found.add(path, f"are {len(contacts)}; {_MOST_CONTACTS} is the most.")
+        validator.add(path, f"are {len(contacts)}; {_MOST_CONTACTS} is the most.")
     return tuple(contacts)

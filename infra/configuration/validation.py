@@ -38,7 +38,7 @@ class Validator:
     def add(self, path: str, sentence: str) -> None:
         self.problems.append(f"{path}: {sentence}")
 
-    def tried(self, path: str, parse: Callable[[], T]) -> T | None:
+    def attempt(self, path: str, parse: Callable[[], T]) -> T | None:
         try:
             return parse()
         except InputError as error:
@@ -71,7 +71,7 @@ class Validator:
             return []
         return [(f"{path}[{number}]", entry) for number, entry in enumerate(value)]
 
-    def text(self, fields: Mapping[str, Any], key: str, path: str) -> str:
+    def string(self, fields: Mapping[str, Any], key: str, path: str) -> str:
         value = fields.get(key)
         if value is not None and (not isinstance(value, str) or not value):
             self.add(path, f"{value!r} is not a text.")
@@ -84,7 +84,7 @@ class Validator:
             self.add(f"{path}.{key}", f"{value!r} is {otherwise}.")
         return value if isinstance(value, str) else ""
 
-    def truth(self, fields: Mapping[str, Any], key: str, path: str) -> bool:
+    def boolean(self, fields: Mapping[str, Any], key: str, path: str) -> bool:
         value = fields.get(key)
         if value is None:
             return False

@@ -1,6 +1,6 @@
 """The configuration of a workspace: what ``cloister:workspace`` of a stack says, as frozen values.
 
-Everything that is wrong is found at once, each with the path of its key, before any resource is declared.
+All errors are reported together, each with the path of its key, before any resource is declared.
 """
 
 import hashlib
@@ -11,8 +11,7 @@ from typing import Any
 
 from cloister.errors import InputError
 from infra import paths
-from infra.configuration import addresses, cloud, reserved, sizes
-from infra.configuration import key as keys
+from infra.configuration import addresses, cloud, public_key, reserved, sizes
 from infra.configuration.cloud import AzureConfiguration, BudgetConfiguration, GcpConfiguration
 from infra.configuration.validation import ConfigurationError, Validator
 
@@ -97,38 +96,38 @@ def parse(name: str, value: Any, *, force: bool = False) -> WorkspaceConfigurati
 
     Raises ConfigurationError.
     """
-    found = Validator()
-    found.name({"name": name}, "stack")
-    found.tried("stack", lambda: _refuse_taken(name))
-    top = found.mapping(value, "workspace", required=_REQUIRED, optional=_OPTIONAL)
-    backend = found.choice(top, "backend", "workspace.backend", BACKENDS)
+    validator = Validator()
+    validator.name({"name": name}, "stack")
+    validator.attempt("stack", lambda: _refuse_taken(name))
+    top = validator.mapping(value, "workspace", required=_REQUIRED, optional=_OPTIONAL)
+    backend = validator.choice(top, "backend", "workspace.backend", BACKENDS)
     in_cloud = backend in cloud.BACKENDS
     if in_cloud:
-        _require_for_cloud(found, top, backend)
-    public = found.truth(top, "public", "workspace.public")
+        _require_for_cloud(validator, top, backend)
+    public = validator.boolean(top, "public", "workspace.public")
     made = WorkspaceConfiguration(
         name=name,
         backend=backend,
-        image=found.text(top, "image", "workspace.image"),
-        members=_members(found, top.get("members")),
-        cvms=_cvms(found, top.get("cvms"), backend),
-        force=found.truth(top, "force", "workspace.force") or force,
-        ingress=cloud.ingress(found, top.get("ingress"), public=public) if in_cloud else (),
-        endpoint=found.choice(top, "endpoint", "workspace.endpoint", cloud.ENDPOINTS) or cloud.PRIVATE,
+        image=validator.string(top, "image", "workspace.image"),
+        members=_members(validator, top.get("members")),
+        cvms=_cvms(validator, top.get("cvms"), backend),
+        force=validator.boolean(top, "force", "workspace.force") or force,
+        ingress=cloud.ingress(validator, top.get("ingress"), public=public) if in_cloud else (),
+        endpoint=validator.choice(top, "endpoint", "workspace.endpoint", cloud.ENDPOINTS) or cloud.PRIVATE,
         public=public,
-        labels=cloud.labels(found, top.get("labels")),
-        budget=cloud.budget(found, top.get("budget"), backend) if in_cloud else None,
-        azure=cloud.azure(found, top["azure"]) if backend == "azure" and top.get("azure") is not None else None,
-        gcp=cloud.gcp(found, top["gcp"]) if backend == "gcp" and top.get("gcp") is not None else None,
+        labels=cloud.labels(validator, top.get("labels")),
+        budget=cloud.budget(validator, top.get("budget"), backend) if in_cloud else None,
+        azure=cloud.azure(validator, top["azure"]) if backend == "azure" and top.get("azure") is not None else None,
+        gcp=cloud.gcp(validator, top["gcp"]) if backend == "gcp" and top.get("gcp") is not None else None,
     )
     if backend == LOCAL:
-        _refuse_for_local(found, top)
+        _refuse_for_local(validator, top)
     if made.endpoint == cloud.PUBLIC and made.ingress and not addresses.over_the_internet(made.ingress):
-        found.add("workspace.endpoint", "is public, and nobody of workspace.ingress comes over the internet.")
-    if found.problems:
-        unowned = not made.owners() and any(one.startswith("workspace.members: ") for one in found.problems)
+        validator.add("workspace.endpoint", "is public, and nobody of workspace.ingress comes over the internet.")
+    if validator.problems:
+        unowned = not made.owners() and any(one.startswith("workspace.members: ") for one in validator.problems)
         hint = f"Add an owner: invoke member.add NAME --key FILE --roles owner --stack {name}" if unowned else ""
-        raise ConfigurationError("workspace", name, tuple(found.problems), hint=hint)
+        raise ConfigurationError("workspace", name, tuple(validator.problems), hint=hint)
     return made
 
 
@@ -138,10 +137,10 @@ _OPTIONAL = ("ingress", *cloud.KEYS, "force")
 
 def check_name(name: str) -> None:
     """Raises InputError when ``name`` cannot name a member or a CVM."""
-    found = Validator()
-    found.name({"name": name}, "name")
-    if found.problems:
-        raise InputError(found.problems[0])
+    validator = Validator()
+    validator.name({"name": name}, "name")
+    if validator.problems:
+        raise InputError(validator.problems[0])
 
 
 def check_workspace_name(name: str) -> None:
@@ -163,110 +162,110 @@ def parse_size(text: Any) -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
-def _members(found: Validator, value: Any) -> tuple[MemberConfiguration, ...]:
+def _members(validator: Validator, value: Any) -> tuple[MemberConfiguration, ...]:
     members = []
-    for path, entry in found.entries(value, "workspace.members"):
-        fields = found.mapping(entry, path, required=("name", "key", "roles"))
-        name = found.name(fields, f"{path}.name")
+    for path, entry in validator.entries(value, "workspace.members"):
+        fields = validator.mapping(entry, path, required=("name", "key", "roles"))
+        name = validator.name(fields, f"{path}.name")
         key = b""
         if isinstance(fields.get("key"), str):
-            key = found.tried(f"{path}.key", lambda text=fields["key"]: keys.parse(text)) or b""
+            key = validator.attempt(f"{path}.key", lambda text=fields["key"]: public_key.parse(text)) or b""
         elif fields.get("key") is not None:
-            found.add(f"{path}.key", "must be the text of a public key (PEM or base64).")
+            validator.add(f"{path}.key", "must be the text of a public key (PEM or base64).")
         roles = fields.get("roles") or []
         if not isinstance(roles, list) or not roles:
-            found.add(f"{path}.roles", "must be a list of at least one role.")
+            validator.add(f"{path}.roles", "must be a list of at least one role.")
             roles = []
         for role in roles:
             if role not in ROLES:
-                found.add(f"{path}.roles", f"{role!r} is no role; the roles are {', '.join(ROLES)}.")
+                validator.add(f"{path}.roles", f"{role!r} is no role; the roles are {', '.join(ROLES)}.")
         members.append(MemberConfiguration(name, key, tuple(sorted({str(role) for role in roles}))))
-    found.unique([member.name for member in members], "workspace.members", "name")
-    found.unique([member.key.hex() for member in members], "workspace.members", "key")
+    validator.unique([member.name for member in members], "workspace.members", "name")
+    validator.unique([member.key.hex() for member in members], "workspace.members", "key")
     if value is not None and not any("owner" in member.roles for member in members):
-        found.add("workspace.members", "nobody is owner; at least one member must be.")
+        validator.add("workspace.members", "nobody is owner; at least one member must be.")
     return tuple(members)
 
 
-def _cvms(found: Validator, value: Any, backend: str) -> tuple[CvmConfiguration, ...]:
+def _cvms(validator: Validator, value: Any, backend: str) -> tuple[CvmConfiguration, ...]:
     optional = ("tee", "vcpus", "memory", "scratch", "port", "zone")
     cvms = []
     in_cloud = backend in cloud.BACKENDS
     most = _MOST_CLOUD_VCPUS if in_cloud else _MOST_VCPUS
-    for path, entry in found.entries(value, "workspace.cvms"):
-        fields = found.mapping(entry, path, required=("name",), optional=optional)
-        name = found.name(fields, f"{path}.name")
+    for path, entry in validator.entries(value, "workspace.cvms"):
+        fields = validator.mapping(entry, path, required=("name",), optional=optional)
+        name = validator.name(fields, f"{path}.name")
         if name == "authority":
-            found.add(f"{path}.name", "'authority' is the name of the workspace's own folder; choose another.")
-        vcpus = found.integer(fields, "vcpus", path, default=2, allowed=range(1, most + 1))
+            validator.add(f"{path}.name", "'authority' is the name of the workspace's own folder; choose another.")
+        vcpus = validator.integer(fields, "vcpus", path, default=2, allowed=range(1, most + 1))
         memory = 4 << 30
         if fields.get("memory") is not None:
-            memory = found.tried(f"{path}.memory", lambda size=fields["memory"]: parse_size(size)) or memory
+            memory = validator.attempt(f"{path}.memory", lambda size=fields["memory"]: parse_size(size)) or memory
         if memory < _LEAST_MEMORY:
-            found.add(f"{path}.memory", "is less than 1GiB, which the guest needs.")
+            validator.add(f"{path}.memory", "is less than 1GiB, which the guest needs.")
         if "scratch" in fields:
-            found.add(f"{path}.scratch", "scratch disks are not in this version; assets live in the CVM's memory.")
+            validator.add(f"{path}.scratch", "scratch disks are not in this version; assets live in the CVM's memory.")
         if in_cloud:
-            cvms.append(_cloud_cvm(found, path, fields, CvmConfiguration(name, "", vcpus, memory), backend))
+            cvms.append(_cloud_cvm(validator, path, fields, CvmConfiguration(name, "", vcpus, memory), backend))
         else:
-            cvms.append(_local_cvm(found, path, fields, CvmConfiguration(name, "", vcpus, memory)))
-    found.unique([cvm.name for cvm in cvms], "workspace.cvms", "name")
-    found.unique([str(cvm.port) for cvm in cvms if cvm.port], "workspace.cvms", "port")
+            cvms.append(_local_cvm(validator, path, fields, CvmConfiguration(name, "", vcpus, memory)))
+    validator.unique([cvm.name for cvm in cvms], "workspace.cvms", "name")
+    validator.unique([str(cvm.port) for cvm in cvms if cvm.port], "workspace.cvms", "port")
     if in_cloud and len(cvms) > _MOST_CLOUD_CVMS:
-        found.add("workspace.cvms", f"are {len(cvms)}; the subnet of a workspace has room for {_MOST_CLOUD_CVMS}.")
+        validator.add("workspace.cvms", f"are {len(cvms)}; the subnet of a workspace has room for {_MOST_CLOUD_CVMS}.")
     return tuple(cvms)
 
 
-def _local_cvm(found: Validator, path: str, fields: Mapping[str, Any], cvm: CvmConfiguration) -> CvmConfiguration:
+def _local_cvm(validator: Validator, path: str, fields: Mapping[str, Any], cvm: CvmConfiguration) -> CvmConfiguration:
     tee = fields.get("tee") or "none"
     if tee != "none":
-        found.add(f"{path}.tee", f"{tee!r} cannot be had on this machine; the local backend has 'none' only.")
+        validator.add(f"{path}.tee", f"{tee!r} cannot be had on this machine; the local backend has 'none' only.")
     if "zone" in fields:
-        found.add(f"{path}.zone", "this machine has no zones; leave it out.")
+        validator.add(f"{path}.zone", "this machine has no zones; leave it out.")
     port = None
     if fields.get("port") is not None:
-        port = found.integer(fields, "port", path, default=0, allowed=_PORTS)
+        port = validator.integer(fields, "port", path, default=0, allowed=_PORTS)
     return replace(cvm, tee="none", port=port)
 
 
 def _cloud_cvm(
-    found: Validator, path: str, fields: Mapping[str, Any], cvm: CvmConfiguration, backend: str
+    validator: Validator, path: str, fields: Mapping[str, Any], cvm: CvmConfiguration, backend: str
 ) -> CvmConfiguration:
     if fields.get("tee") is None:
-        found.add(f"{path}.tee", "is missing.")
-    tee = found.choice(fields, "tee", f"{path}.tee", sizes.TEES)
+        validator.add(f"{path}.tee", "is missing.")
+    tee = validator.choice(fields, "tee", f"{path}.tee", sizes.TEES)
     if "port" in fields:
-        found.add(f"{path}.port", "an agent in a cloud listens on 6110; leave it out.")
+        validator.add(f"{path}.port", "an agent in a cloud listens on 6110; leave it out.")
     if backend == "gcp" and fields.get("zone") is None:
-        found.add(f"{path}.zone", "is missing.")
+        validator.add(f"{path}.zone", "is missing.")
     # Google Cloud, "Naming resources" (RFC 1035): an instance's name begins with a letter.
     if backend == "gcp" and cvm.name[:1].isdigit():
-        found.add(f"{path}.name", f"{cvm.name!r} begins with a digit, which no instance of Google's may.")
+        validator.add(f"{path}.name", f"{cvm.name!r} begins with a digit, which no instance of Google's may.")
     if backend == "azure" and reserved.is_reserved(cvm.name):
-        found.add(f"{path}.name", f"{cvm.name!r} is a name that Azure keeps for itself.")
+        validator.add(f"{path}.name", f"{cvm.name!r} is a name that Azure keeps for itself.")
     size = ""
     if tee in sizes.TEES:
-        size = found.tried(path, lambda: sizes.choose(backend, tee, cvm.vcpus, cvm.memory)) or ""
-    return replace(cvm, tee=tee, size=size, zone=found.matching(fields, "zone", path, *_ZONES[backend]))
+        size = validator.attempt(path, lambda: sizes.choose(backend, tee, cvm.vcpus, cvm.memory)) or ""
+    return replace(cvm, tee=tee, size=size, zone=validator.matching(fields, "zone", path, *_ZONES[backend]))
 
 
-def _require_for_cloud(found: Validator, top: Mapping[str, Any], backend: str) -> None:
+def _require_for_cloud(validator: Validator, top: Mapping[str, Any], backend: str) -> None:
     for key in (backend, "ingress"):
         if top.get(key) is None:
-            found.add(f"workspace.{key}", "is missing.")
+            validator.add(f"workspace.{key}", "is missing.")
     for other in cloud.BACKENDS:
         if other != backend and other in top:
-            found.add(f"workspace.{other}", f"the backend is {backend}; leave it out.")
+            validator.add(f"workspace.{other}", f"the backend is {backend}; leave it out.")
 
 
-def _refuse_for_local(found: Validator, top: Mapping[str, Any]) -> None:
-    for path, source in found.entries(top.get("ingress"), "workspace.ingress"):
-        network = found.tried(path, lambda text=source: cloud.parse_network(text))
+def _refuse_for_local(validator: Validator, top: Mapping[str, Any]) -> None:
+    for path, source in validator.entries(top.get("ingress"), "workspace.ingress"):
+        network = validator.attempt(path, lambda text=source: cloud.parse_network(text))
         if network is not None and not network.is_loopback:
-            found.add(path, f"{source} cannot reach a local CVM, which listens on 127.0.0.1 only; leave it out.")
+            validator.add(path, f"{source} cannot reach a local CVM, which listens on 127.0.0.1 only; leave it out.")
     for key in cloud.KEYS:
         if key in top:
-            found.add(
+            validator.add(
                 f"workspace.{key}", _NOT_LOCAL.get(key, "is for a cloud, and the backend is local; leave it out.")
             )
 

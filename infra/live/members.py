@@ -5,8 +5,7 @@ from pathlib import Path
 
 from cloister import userfile
 from cloister.errors import InputError
-from infra.configuration import key as keys
-from infra.configuration import workspace
+from infra.configuration import public_key, workspace
 from infra.live import workspaces
 
 _LARGEST_KEY = 64 * 1024
@@ -19,7 +18,7 @@ def add(stack_name: str, name: str, key_file: Path, roles: tuple[str, ...]) -> w
     """
     workspace.check_name(name)
     try:
-        key = keys.parse(userfile.read(key_file, _LARGEST_KEY).decode("utf-8", "replace"))
+        key = public_key.parse(userfile.read(key_file, _LARGEST_KEY).decode("utf-8", "replace"))
     except OSError as error:
         raise InputError(f"Cannot read the key {key_file}: {error.strerror}.") from error
     except InputError as error:

@@ -1,6 +1,6 @@
 """The configuration of a registry: what ``cloister-registry:registry`` of a stack says, as frozen values.
 
-Everything that is wrong is found at once, each with the path of its key, before any resource is declared.
+All errors are reported together, each with the path of its key, before any resource is declared.
 """
 
 import base64
@@ -83,76 +83,82 @@ class RegistryConfiguration:
 
 def parse(name: str, value: Any) -> RegistryConfiguration:
     """The registry that stack ``name`` configures with ``value``. Raises ConfigurationError."""
-    found = Validator()
-    found.name({"name": name}, "stack")
-    top = found.mapping(value, "registry", required=("backend",), optional=("azure", "gcp", "labels", "images"))
-    backend = found.choice(top, "backend", "registry.backend", cloud.BACKENDS)
+    validator = Validator()
+    validator.name({"name": name}, "stack")
+    top = validator.mapping(value, "registry", required=("backend",), optional=("azure", "gcp", "labels", "images"))
+    backend = validator.choice(top, "backend", "registry.backend", cloud.BACKENDS)
     azure, gcp = None, None
     for other in cloud.BACKENDS:
         if other != backend and other in top:
-            found.add(f"registry.{other}", f"belongs to the backend {other}, and this one is {backend}.")
+            validator.add(f"registry.{other}", f"belongs to the backend {other}, and this one is {backend}.")
     if backend in cloud.BACKENDS and backend not in top:
-        found.add(f"registry.{backend}", "is missing.")
+        validator.add(f"registry.{backend}", "is missing.")
     elif backend == "azure":
-        azure = _azure(found, top["azure"])
+        azure = _azure(validator, top["azure"])
     elif backend == "gcp":
-        gcp = _gcp(found, top["gcp"])
-    labels = cloud.labels(found, top.get("labels"), "registry.labels")
-    images = _images(found, top.get("images"))
-    if found.problems:
-        raise ConfigurationError("registry", name, tuple(found.problems))
+        gcp = _gcp(validator, top["gcp"])
+    labels = cloud.labels(validator, top.get("labels"), "registry.labels")
+    images = _images(validator, top.get("images"))
+    if validator.problems:
+        raise ConfigurationError("registry", name, tuple(validator.problems))
     return RegistryConfiguration(name, backend, images, labels, azure, gcp)
 
 
-def _azure(found: Validator, value: Any) -> AzureRegistryConfiguration:
+def _azure(validator: Validator, value: Any) -> AzureRegistryConfiguration:
     path = "registry.azure"
-    fields = found.mapping(value, path, required=("subscription", "tenant", "location"), optional=("regions",))
-    location = found.matching(fields, "location", path, cloud.LOCATION, cloud.NO_LOCATION)
+    fields = validator.mapping(value, path, required=("subscription", "tenant", "location"), optional=("regions",))
+    location = validator.matching(fields, "location", path, cloud.LOCATION, cloud.NO_LOCATION)
     regions = {}
-    for place, entry in found.entries(fields.get("regions"), f"{path}.regions"):
-        one = found.mapping(entry, place, required=("name",), optional=("replicas",))
-        region = found.matching(one, "name", place, cloud.LOCATION, cloud.NO_LOCATION)
+    for place, entry in validator.entries(fields.get("regions"), f"{path}.regions"):
+        one = validator.mapping(entry, place, required=("name",), optional=("replicas",))
+        region = validator.matching(one, "name", place, cloud.LOCATION, cloud.NO_LOCATION)
         if region in regions:
-            found.add(f"{place}.name", f"{region} is there twice.")
-        regions[region] = found.integer(one, "replicas", place, default=1, allowed=range(1, _MOST_REPLICAS + 1))
+            validator.add(f"{place}.name", f"{region} is there twice.")
+        regions[region] = validator.integer(one, "replicas", place, default=1, allowed=range(1, _MOST_REPLICAS + 1))
     return AzureRegistryConfiguration(
-        subscription=found.matching(fields, "subscription", path, cloud.UUID, cloud.NO_UUID),
-        tenant=found.matching(fields, "tenant", path, cloud.UUID, cloud.NO_UUID),
+        subscription=validator.matching(fields, "subscription", path, cloud.UUID, cloud.NO_UUID),
+        tenant=validator.matching(fields, "tenant", path, cloud.UUID, cloud.NO_UUID),
         location=location,
         # Azure refuses a version that is not in the region of its own (Gallery Image Versions, publishingProfile).
         regions={location: 1} | regions,
     )
 
 
-def _gcp(found: Validator, value: Any) -> GcpRegistryConfiguration:
+def _gcp(validator: Validator, value: Any) -> GcpRegistryConfiguration:
     path = "registry.gcp"
-    fields = found.mapping(value, path, required=("project", "location"))
+    fields = validator.mapping(value, path, required=("project", "location"))
     return GcpRegistryConfiguration(
-        project=found.matching(fields, "project", path, cloud.PROJECT, cloud.NO_PROJECT),
-        location=found.matching(fields, "location", path, _BUCKET, "no location; write for example eu or europe-west4"),
+        project=validator.matching(fields, "project", path, cloud.PROJECT, cloud.NO_PROJECT),
+        location=validator.matching(
+            fields, "location", path, _BUCKET, "no location; write for example eu or europe-west4"
+        ),
     )
 
 
-def _images(found: Validator, value: Any) -> tuple[PublishedImage, ...]:
+def _images(validator: Validator, value: Any) -> tuple[PublishedImage, ...]:
     images = []
     # A registry that holds nothing yet has the list empty, or not at all.
-    for path, entry in found.entries(value or None, "registry.images"):
-        fields = found.mapping(entry, path, required=("flavor", "digest"), optional=("secure_boot",))
-        flavor = found.matching(fields, "flavor", path, NAME, "no flavor of an image")
-        digest = found.matching(fields, "digest", path, _DIGEST, "no SHA-256 in 64 lower-case hexadecimal digits")
-        keys = _secure_boot(found, fields["secure_boot"], f"{path}.secure_boot") if "secure_boot" in fields else None
+    for path, entry in validator.entries(value or None, "registry.images"):
+        fields = validator.mapping(entry, path, required=("flavor", "digest"), optional=("secure_boot",))
+        flavor = validator.matching(fields, "flavor", path, NAME, "no flavor of an image")
+        digest = validator.matching(fields, "digest", path, _DIGEST, "no SHA-256 in 64 lower-case hexadecimal digits")
+        keys = (
+            _secure_boot(validator, fields["secure_boot"], f"{path}.secure_boot") if "secure_boot" in fields else None
+        )
         images.append(PublishedImage(flavor, digest, keys))
-    found.unique([image.digest for image in images], "registry.images", "digest")
+    validator.unique([image.digest for image in images], "registry.images", "digest")
     return tuple(images)
 
 
-def _secure_boot(found: Validator, value: Any, path: str) -> SecureBoot:
-    fields = found.mapping(value, path, required=("pk", "kek", "db"))
+def _secure_boot(validator: Validator, value: Any, path: str) -> SecureBoot:
+    fields = validator.mapping(value, path, required=("pk", "kek", "db"))
     lists = {}
     for name in ("kek", "db"):
-        entries = found.entries(fields.get(name), f"{path}.{name}")
-        lists[name] = tuple(found.tried(place, lambda text=text: certificate(text)) or b"" for place, text in entries)
-    pk = found.tried(f"{path}.pk", lambda: certificate(fields.get("pk"))) or b""
+        entries = validator.entries(fields.get(name), f"{path}.{name}")
+        lists[name] = tuple(
+            validator.attempt(place, lambda text=text: certificate(text)) or b"" for place, text in entries
+        )
+    pk = validator.attempt(f"{path}.pk", lambda: certificate(fields.get("pk"))) or b""
     return SecureBoot(pk, lists["kek"], lists["db"])
 
 
