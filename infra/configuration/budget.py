@@ -1,4 +1,4 @@
-"""When a budget may begin: what Azure asks of one that it does not have yet, which no configuration alone can know."""
+"""When a new Azure budget may start. The configuration alone does not say whether the budget already exists."""
 
 import datetime
 from collections.abc import Mapping, Sequence
@@ -7,17 +7,17 @@ from typing import Any
 from infra.configuration.validation import ConfigurationError
 from infra.configuration.workspace import WorkspaceConfiguration
 
-KIND = "azure-native:consumption:Budget"
+BUDGET_TYPE = "azure-native:consumption:Budget"
 _MONTHS_AHEAD = 12
-# A clock may be a little wrong; the last word has Azure.
-_DOUBT = datetime.timedelta(days=1)
+# Tolerates a wrong clock; Azure decides.
+_TOLERANCE = datetime.timedelta(days=1)
 
 
 def check(configured: WorkspaceConfiguration, resources: Sequence[Mapping[str, Any]], now: datetime.datetime) -> None:
-    """Raise ConfigurationError when ``configured`` has a budget that Azure will not make; ``now`` is an aware time.
+    """Raise ConfigurationError when Azure would reject the budget of ``configured``; ``now`` is an aware time.
 
-    Microsoft, "Budgets - Create Or Update", timePeriod: a start in the past lies within the month, one in the future at
-    most twelve months ahead. A budget that is among the stack's ``resources`` goes on from when it began.
+    Microsoft, "Budgets - Create Or Update", timePeriod: a start is in the current month, or at most twelve months
+    ahead. A budget that exists among the stack's ``resources`` keeps its start.
     """
     if configured.azure is None or configured.budget is None:
         return
@@ -25,19 +25,19 @@ def check(configured: WorkspaceConfiguration, resources: Sequence[Mapping[str, A
     if start in _begun(resources):
         return
     month = datetime.date.fromisoformat(start)
-    earliest, latest = (now - _DOUBT).date(), (now + _DOUBT).date()
+    earliest, latest = (now - _TOLERANCE).date(), (now + _TOLERANCE).date()
     if month < earliest.replace(day=1) or _months(latest, month) > _MONTHS_AHEAD:
         this = f"{now.astimezone(datetime.UTC):%Y-%m}-01"
         raise ConfigurationError(
             "workspace",
             configured.name,
-            (f"workspace.budget.start: '{start}'; a new budget begins this month, '{this}', or in the next twelve.",),
+            (f"workspace.budget.start: must be this month ('{this}') or one of the next twelve, not '{start}'.",),
         )
 
 
 def _begun(resources: Sequence[Mapping[str, Any]]) -> set[str]:
-    """The first days of the budgets that are there."""
-    periods = (one.get("inputs", {}).get("timePeriod", {}) for one in resources if one.get("type") == KIND)
+    """The start dates of the existing budgets."""
+    periods = (one.get("inputs", {}).get("timePeriod", {}) for one in resources if one.get("type") == BUDGET_TYPE)
     return {str(period.get("startDate", "")).partition("T")[0] for period in periods}
 
 

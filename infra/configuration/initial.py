@@ -1,4 +1,4 @@
-"""The first configuration of a workspace, as ``workspace.new`` writes it: one CVM, and nobody in it yet."""
+"""The first configuration of a workspace, as ``workspace.new`` writes it: one CVM and no members."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,50 +8,50 @@ from infra.configuration import cloud, workspace
 from infra.configuration.validation import ConfigurationError
 
 Options = Mapping[str, str | int]
-"""What was said on the command line; an empty text, and the port 0, were not said."""
+"""The options of the command line; an empty string, and port 0, mean not set."""
 
 _SECTIONS = {
     "azure": ("subscription", "tenant", "location", "registry"),
     "gcp": ("project", "region", "registry"),
 }
-_OF_THE_CVM = ("memory", "vcpus", "tee", "zone", "port")
-_OPTIONS = {"image", "cvm", "ingress", "endpoint", *_OF_THE_CVM, *_SECTIONS["azure"], *_SECTIONS["gcp"]}
+_CVM_OPTIONS = ("memory", "vcpus", "tee", "zone", "port")
+_OPTIONS = {"image", "cvm", "ingress", "endpoint", *_CVM_OPTIONS, *_SECTIONS["azure"], *_SECTIONS["gcp"]}
 
 
 def settings(name: str, options: Options) -> dict[str, str | int]:
-    """Settings by their paths.
+    """The settings by their paths below ``cloister:workspace``.
 
-    Raises InputError for a backend that is none, and ConfigurationError with everything that is wrong or missing but
-    the members, by the options that say it.
+    Raises InputError for an invalid backend, and ConfigurationError that names the invalid or missing options; members
+    are not checked.
     """
-    said = {key: value for key, value in options.items() if value or (value == 0 and key != "port")}
-    backend = str(said.get("backend", workspace.LOCAL))
+    given = {key: value for key, value in options.items() if value or (value == 0 and key != "port")}
+    backend = str(given.get("backend", workspace.LOCAL))
     if backend not in workspace.BACKENDS:
-        raise InputError(f"{backend!r} is no backend; the backends are {', '.join(workspace.BACKENDS)}.")
-    value: dict[str, Any] = {"backend": backend, "image": said.get("image", "")}
+        raise InputError(f"Invalid backend {backend!r}: must be one of {', '.join(workspace.BACKENDS)}.")
+    value: dict[str, Any] = {"backend": backend, "image": given.get("image", "")}
     if backend in _SECTIONS:
-        value[backend] = {key: _full(key, said[key]) for key in _SECTIONS[backend] if key in said}
-    value["cvms"] = [{"name": said.get("cvm", ""), **{key: said[key] for key in _OF_THE_CVM if key in said}}]
-    if "ingress" in said:
-        value["ingress"] = [part.strip() for part in str(said["ingress"]).split(",")]
-    if "endpoint" in said:
-        value["endpoint"] = said["endpoint"]
-    problems = [*_foreign(backend, said), *_problems(name, backend, value)]
+        value[backend] = {key: _full(key, given[key]) for key in _SECTIONS[backend] if key in given}
+    value["cvms"] = [{"name": given.get("cvm", ""), **{key: given[key] for key in _CVM_OPTIONS if key in given}}]
+    if "ingress" in given:
+        value["ingress"] = [part.strip() for part in str(given["ingress"]).split(",")]
+    if "endpoint" in given:
+        value["endpoint"] = given["endpoint"]
+    problems = [*_foreign(backend, given), *_problems(name, backend, value)]
     if problems:
         raise ConfigurationError("workspace", name, tuple(problems))
     return dict(_flat("", value))
 
 
-def _foreign(backend: str, said: Options) -> Iterator[str]:
-    """What belongs to another backend is said to be wrong, and not left out."""
-    for key in sorted({key for keys in _SECTIONS.values() for key in keys} & said.keys()):
+def _foreign(backend: str, given: Options) -> Iterator[str]:
+    """A problem for each option of another backend: it must not be ignored silently."""
+    for key in sorted({key for keys in _SECTIONS.values() for key in keys} & given.keys()):
         owners = [other for other, keys in _SECTIONS.items() if key in keys]
         if backend not in owners:
-            yield f"--{key}: belongs to {' and '.join(owners)}, and the backend is {backend}; leave it out."
+            yield f"--{key}: applies to {' and '.join(owners)} only, and the backend is {backend}. Omit it."
 
 
 def _full(key: str, value: str | int) -> str:
-    """A registry may be called by its name alone: with a backend of one's own, every organization is this one."""
+    """Expand the short name of a registry: in a self-managed Pulumi backend, the organization is always this one."""
     return (
         f"organization/{cloud.REGISTRY_PROJECT}/{value}" if key == "registry" and "/" not in str(value) else str(value)
     )
@@ -61,12 +61,12 @@ def _problems(name: str, backend: str, value: Mapping[str, Any]) -> Iterator[str
     try:
         workspace.parse(name, dict(value))
     except ConfigurationError as error:
-        # The members come with member.add.
+        # Members are added later with member.add.
         yield from (_as_option(one, backend) for one in error.problems if not one.startswith("workspace.members:"))
 
 
 def _as_option(problem: str, backend: str) -> str:
-    """The problem with the option of its key in the key's place: there is no file yet that has the key."""
+    """The problem with the option in place of the key's path: no file with the key exists yet."""
     path, colon, sentence = problem.partition(":")
     key = path.removeprefix("workspace.").removeprefix(f"{backend}.").removeprefix("cvms[0].").partition("[")[0]
     if path == "workspace.cvms[0].name":

@@ -1,4 +1,4 @@
-"""Machine types of the clouds, and which of them a CVM gets."""
+"""The clouds' machine types, and the choice of one for a CVM."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ _GIBIBYTE = 1 << 30
 
 @dataclass(frozen=True, order=True)
 class Size:
-    """``memory`` in bytes. In the order of sizes: fewer processors first, then less memory."""
+    """A machine type; ``memory`` in bytes. Ordered by processors, then by memory."""
 
     vcpus: int
     memory: int
@@ -46,16 +46,17 @@ SIZES: dict[tuple[str, str], tuple[Size, ...]] = {
 
 
 def choose(backend: str, tee: str, vcpus: int, memory: int) -> str:
-    """The smallest machine type with at least ``vcpus`` processors and ``memory`` bytes: of those that have enough of
-    both, the one with the fewest processors, and of these the one with the least memory.
+    """The smallest machine type with at least ``vcpus`` processors and ``memory`` bytes: the fewest processors first,
+    then the least memory.
 
-    Raises InputError that lists what exists when nothing is large enough.
+    Raises InputError that lists the machine types when none is large enough.
     """
     sizes = SIZES[backend, tee]
     enough = [size for size in sizes if size.vcpus >= vcpus and size.memory >= memory]
     if not enough:
         listed = ", ".join(f"{size.name} ({size.vcpus}, {size.memory // _GIBIBYTE}GiB)" for size in sorted(sizes))
         raise InputError(
-            f"no machine for {tee} on {backend} has {vcpus} vcpus and {memory / _GIBIBYTE:g}GiB; there are {listed}."
+            f"no machine type for {tee} on {backend} has {vcpus} vCPUs and {memory / _GIBIBYTE:g}GiB; "
+            f"available: {listed}."
         )
     return min(enough).name

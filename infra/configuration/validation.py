@@ -1,4 +1,4 @@
-"""Collects what is wrong with a configuration, so that its author hears of everything at once."""
+"""Reads a configuration and collects its errors, so that all are reported together."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -15,22 +15,20 @@ T = TypeVar("T")
 
 
 class ConfigurationError(InputError):
-    """The configuration of ``what`` (workspace, registry) is wrong; the message lists every problem with the path
-    of its key.
+    """The configuration of ``what`` (workspace, registry) is invalid. The message lists every problem with the path of
+    its key.
     """
 
     remedy = "Correct these values in the configuration of the stack, then run the command again."
 
     def __init__(self, what: str, name: str, problems: tuple[str, ...], *, hint: str = "") -> None:
-        one = len(problems) == 1
         lines = "".join(f"\n  {problem}" for problem in problems)
-        said = f"The configuration of {what} {name!r} has {'a problem' if one else 'problems'}:{lines}"
-        super().__init__(said, hint=hint)
+        super().__init__(f"The configuration of {what} {name!r} is invalid:{lines}", hint=hint)
         self.problems = problems
 
 
 class Validator:
-    """Each method reads one thing; where it is wrong, it notes why and hands out a harmless value in its place."""
+    """Each method reads one value. If it is invalid, the method records why and returns a harmless value."""
 
     def __init__(self) -> None:
         self.problems: list[str] = []
@@ -53,9 +51,9 @@ class Validator:
             return {}
         for key in value:
             if key not in required + optional:
-                self.add(f"{path}.{key}", f"is not known; known are {', '.join(required + optional)}.")
+                self.add(f"{path}.{key}", f"unknown key; known keys: {', '.join(required + optional)}.")
         for key in required:
-            # YAML's null, which an empty line makes, is nothing too.
+            # An empty value in YAML is null, which counts as missing.
             if value.get(key) is None:
                 self.add(f"{path}.{key}", "is missing.")
         return value
@@ -67,21 +65,21 @@ class Validator:
             self.add(path, "must be a list with at least one entry.")
             return []
         if len(value) > _MOST_ENTRIES:
-            self.add(path, f"has {len(value)} entries; {_MOST_ENTRIES} is the most.")
+            self.add(path, f"{len(value)} entries; at most {_MOST_ENTRIES} are allowed.")
             return []
         return [(f"{path}[{number}]", entry) for number, entry in enumerate(value)]
 
     def string(self, fields: Mapping[str, Any], key: str, path: str) -> str:
         value = fields.get(key)
         if value is not None and (not isinstance(value, str) or not value):
-            self.add(path, f"{value!r} is not a text.")
+            self.add(path, f"must be a non-empty string, not {value!r}.")
         return value if isinstance(value, str) else ""
 
-    def matching(self, fields: Mapping[str, Any], key: str, path: str, pattern: re.Pattern[str], otherwise: str) -> str:
-        """The text at ``key``; ``otherwise`` says what a text that does not match is."""
+    def matching(self, fields: Mapping[str, Any], key: str, path: str, pattern: re.Pattern[str], expected: str) -> str:
+        """The string at ``key``; ``expected`` describes strings that match ``pattern``."""
         value = fields.get(key)
         if value is not None and not (isinstance(value, str) and pattern.match(value)):
-            self.add(f"{path}.{key}", f"{value!r} is {otherwise}.")
+            self.add(f"{path}.{key}", f"must be {expected}, not {value!r}.")
         return value if isinstance(value, str) else ""
 
     def boolean(self, fields: Mapping[str, Any], key: str, path: str) -> bool:
@@ -89,19 +87,19 @@ class Validator:
         if value is None:
             return False
         if not isinstance(value, bool):
-            self.add(path, f"{value!r} is neither true nor false.")
+            self.add(path, f"must be true or false, not {value!r}.")
         return value is True
 
     def choice(self, fields: Mapping[str, Any], key: str, path: str, allowed: tuple[str, ...]) -> str:
         value = fields.get(key)
         if value is not None and value not in allowed:
-            self.add(path, f"{value!r} is not one of {', '.join(allowed)}.")
+            self.add(path, f"must be one of {', '.join(allowed)}, not {value!r}.")
         return value if isinstance(value, str) else ""
 
     def name(self, fields: Mapping[str, Any], path: str) -> str:
         value = fields.get("name")
         if value is not None and (not isinstance(value, str) or not NAME.match(value)):
-            self.add(path, f"{value!r} is no name: lower-case letters, digits and '-', at most 63.")
+            self.add(path, f"invalid name {value!r}; use lowercase letters, digits and '-', at most 63 characters.")
         return value if isinstance(value, str) else ""
 
     def integer(self, fields: Mapping[str, Any], key: str, path: str, *, default: int, allowed: range) -> int:
@@ -109,7 +107,7 @@ class Validator:
         if value is None:
             return default
         if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
-            self.add(f"{path}.{key}", f"{value!r} is not a whole number from {allowed[0]} to {allowed[-1]}.")
+            self.add(f"{path}.{key}", f"must be an integer from {allowed[0]} to {allowed[-1]}, not {value!r}.")
             return default
         return value
 

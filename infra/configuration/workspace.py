@@ -1,4 +1,4 @@
-"""The configuration of a workspace: what ``cloister:workspace`` of a stack says, as frozen values.
+"""The configuration of a workspace: ``cloister:workspace`` of a stack, as frozen values.
 
 All errors are reported together, each with the path of its key, before any resource is declared.
 """
@@ -24,14 +24,14 @@ _SIZE = re.compile(r"(\d{1,6}) ?(MiB|GiB)\Z")
 _UNITS = {"MiB": MEBIBYTE, "GiB": 1 << 30}
 _LEAST_MEMORY = 1 << 30
 _MOST_VCPUS = 64
-# More than any machine has; the table of sizes says what there is.
+# More than any machine type has; sizes.py lists the types.
 _MOST_CLOUD_VCPUS = 1024
 _PORTS = range(1024, 65536)
 # The addresses .10 to .209 of the workspace's subnet.
 _MOST_CLOUD_CVMS = 200
 _ZONES = {
-    "azure": (re.compile(r"[1-3]\Z"), "no zone; it is '1', '2' or '3', in quotes"),
-    "gcp": (re.compile(r"[a-z]\Z"), "no zone; it is the last letter of the zone's name, for example b"),
+    "azure": (re.compile(r"[1-3]\Z"), "'1', '2' or '3' in quotes"),
+    "gcp": (re.compile(r"[a-z]\Z"), "the last letter of the zone's name, for example b"),
 }
 _TAKEN = (paths.ENVIRONMENT, paths.PASSPHRASE)
 
@@ -45,54 +45,60 @@ class MemberConfiguration:
     roles: tuple[str, ...]
 
     def key_digest(self) -> str:
-        """SHA-256 of the key, as a boot configuration names owners."""
+        """SHA-256 of the key in hex, as boot configurations name owners."""
         return hashlib.sha256(self.key).hexdigest()
 
 
 @dataclass(frozen=True)
 class CvmConfiguration:
-    """``memory`` in bytes. ``port`` is for the local backend only (None: one that follows from its name), ``zone`` and
-    ``size``, the machine type that was chosen for it, for clouds only (else "").
-    """
+    """One CVM of a workspace."""
 
     name: str
     tee: str
+    """``none`` (local), ``sev-snp`` or ``tdx``."""
     vcpus: int
     memory: int
+    """Bytes."""
     port: int | None = None
+    """Local backend only; None means a port derived from the name."""
     zone: str = ""
+    """Clouds only; "" means that the cloud chooses (Azure)."""
     size: str = ""
+    """The machine type chosen for it; clouds only."""
 
 
 @dataclass(frozen=True)
 class WorkspaceConfiguration:
-    """``image`` is a flavor under ``out/image`` or the path of a manifest, relative to the checkout.
-
-    ``force`` lets a CVM with an unfinished run be replaced. What follows is for clouds only: ``ingress`` are the IPv4
-    networks that may reach the agents, ``endpoint`` is ``private`` or ``public``, and of ``azure`` and ``gcp`` that one
-    is set which the backend is.
-    """
+    """A whole workspace. The fields from ``ingress`` on apply to clouds only."""
 
     name: str
     backend: str
     image: str
+    """A flavor under ``out/image``, or the path of an image manifest relative to the checkout."""
     members: tuple[MemberConfiguration, ...]
     cvms: tuple[CvmConfiguration, ...]
     force: bool
+    """Replace or delete a CVM even if its run is unfinished."""
     ingress: tuple[str, ...] = ()
+    """The IPv4 networks that may reach the agents."""
     endpoint: str = cloud.PRIVATE
+    """``private`` or ``public``: whether CVMs have public addresses."""
     public: bool = False
+    """``ingress`` may be wider than a ``/8``."""
     labels: Mapping[str, str] = field(default_factory=dict)
     budget: BudgetConfiguration | None = None
+    """None: no budget."""
     azure: AzureConfiguration | None = None
+    """Set if and only if the backend is ``azure``."""
     gcp: GcpConfiguration | None = None
+    """Set if and only if the backend is ``gcp``."""
 
     def owners(self) -> tuple[MemberConfiguration, ...]:
         return tuple(member for member in self.members if "owner" in member.roles)
 
 
 def parse(name: str, value: Any, *, force: bool = False) -> WorkspaceConfiguration:
-    """The workspace that stack ``name`` configures with ``value``; ``force`` as if that said so.
+    """The workspace that stack ``name`` configures with ``value``. ``force`` overrides the value's own.
 
     Raises ConfigurationError.
     """
@@ -123,7 +129,7 @@ def parse(name: str, value: Any, *, force: bool = False) -> WorkspaceConfigurati
     if backend == LOCAL:
         _refuse_for_local(validator, top)
     if made.endpoint == cloud.PUBLIC and made.ingress and not addresses.over_the_internet(made.ingress):
-        validator.add("workspace.endpoint", "is public, and nobody of workspace.ingress comes over the internet.")
+        validator.add("workspace.endpoint", "is public, but no network in workspace.ingress comes over the internet.")
     if validator.problems:
         unowned = not made.owners() and any(one.startswith("workspace.members: ") for one in validator.problems)
         hint = f"Add an owner: invoke member.add NAME --key FILE --roles owner --stack {name}" if unowned else ""
@@ -151,14 +157,14 @@ def check_workspace_name(name: str) -> None:
 
 def _refuse_taken(name: str) -> None:
     if name in _TAKEN:
-        raise InputError(f"{name!r} is the name of a file of Cloister's own; choose another.")
+        raise InputError(f"{name!r} is reserved for a file of Cloister; choose another name.")
 
 
 def parse_size(text: Any) -> int:
     """Bytes of a size like ``4GiB`` or ``512MiB``. Raises InputError."""
     match = _SIZE.match(text) if isinstance(text, str) else None
     if match is None:
-        raise InputError(f"{text!r} is not a size; write for example 4GiB or 1536MiB.")
+        raise InputError(f"invalid size {text!r}; write for example 4GiB or 1536MiB.")
     return int(match[1]) * _UNITS[match[2]]
 
 
@@ -171,19 +177,19 @@ def _members(validator: Validator, value: Any) -> tuple[MemberConfiguration, ...
         if isinstance(fields.get("key"), str):
             key = validator.attempt(f"{path}.key", lambda text=fields["key"]: public_key.parse(text)) or b""
         elif fields.get("key") is not None:
-            validator.add(f"{path}.key", "must be the text of a public key (PEM or base64).")
+            validator.add(f"{path}.key", "must be a public key in PEM or base64.")
         roles = fields.get("roles") or []
         if not isinstance(roles, list) or not roles:
             validator.add(f"{path}.roles", "must be a list of at least one role.")
             roles = []
         for role in roles:
             if role not in ROLES:
-                validator.add(f"{path}.roles", f"{role!r} is no role; the roles are {', '.join(ROLES)}.")
+                validator.add(f"{path}.roles", f"invalid role {role!r}; must be one of {', '.join(ROLES)}.")
         members.append(MemberConfiguration(name, key, tuple(sorted({str(role) for role in roles}))))
     validator.unique([member.name for member in members], "workspace.members", "name")
     validator.unique([member.key.hex() for member in members], "workspace.members", "key")
     if value is not None and not any("owner" in member.roles for member in members):
-        validator.add("workspace.members", "nobody is owner; at least one member must be.")
+        validator.add("workspace.members", "no member is an owner; at least one must be.")
     return tuple(members)
 
 
@@ -196,15 +202,17 @@ def _cvms(validator: Validator, value: Any, backend: str) -> tuple[CvmConfigurat
         fields = validator.mapping(entry, path, required=("name",), optional=optional)
         name = validator.name(fields, f"{path}.name")
         if name == "authority":
-            validator.add(f"{path}.name", "'authority' is the name of the workspace's own folder; choose another.")
+            validator.add(
+                f"{path}.name", "'authority' is reserved for the workspace's own folder; choose another name."
+            )
         vcpus = validator.integer(fields, "vcpus", path, default=2, allowed=range(1, most + 1))
         memory = 4 << 30
         if fields.get("memory") is not None:
             memory = validator.attempt(f"{path}.memory", lambda size=fields["memory"]: parse_size(size)) or memory
         if memory < _LEAST_MEMORY:
-            validator.add(f"{path}.memory", "is less than 1GiB, which the guest needs.")
+            validator.add(f"{path}.memory", "must be at least 1GiB, which the guest needs.")
         if "scratch" in fields:
-            validator.add(f"{path}.scratch", "scratch disks are not in this version; assets live in the CVM's memory.")
+            validator.add(f"{path}.scratch", "scratch disks are not supported; assets are kept in the CVM's memory.")
         if in_cloud:
             cvms.append(_cloud_cvm(validator, path, fields, CvmConfiguration(name, "", vcpus, memory), backend))
         else:
@@ -212,16 +220,18 @@ def _cvms(validator: Validator, value: Any, backend: str) -> tuple[CvmConfigurat
     validator.unique([cvm.name for cvm in cvms], "workspace.cvms", "name")
     validator.unique([str(cvm.port) for cvm in cvms if cvm.port], "workspace.cvms", "port")
     if in_cloud and len(cvms) > _MOST_CLOUD_CVMS:
-        validator.add("workspace.cvms", f"are {len(cvms)}; the subnet of a workspace has room for {_MOST_CLOUD_CVMS}.")
+        validator.add(
+            "workspace.cvms", f"{len(cvms)} entries; the subnet of a workspace has addresses for {_MOST_CLOUD_CVMS}."
+        )
     return tuple(cvms)
 
 
 def _local_cvm(validator: Validator, path: str, fields: Mapping[str, Any], cvm: CvmConfiguration) -> CvmConfiguration:
     tee = fields.get("tee") or "none"
     if tee != "none":
-        validator.add(f"{path}.tee", f"{tee!r} cannot be had on this machine; the local backend has 'none' only.")
+        validator.add(f"{path}.tee", f"must be none on the local backend, not {tee!r}.")
     if "zone" in fields:
-        validator.add(f"{path}.zone", "this machine has no zones; leave it out.")
+        validator.add(f"{path}.zone", "the local backend has no zones. Omit it.")
     port = None
     if fields.get("port") is not None:
         port = validator.integer(fields, "port", path, default=0, allowed=_PORTS)
@@ -235,14 +245,16 @@ def _cloud_cvm(
         validator.add(f"{path}.tee", "is missing.")
     tee = validator.choice(fields, "tee", f"{path}.tee", sizes.TEES)
     if "port" in fields:
-        validator.add(f"{path}.port", "an agent in a cloud listens on 6110; leave it out.")
+        validator.add(f"{path}.port", "an agent in a cloud always listens on 6110. Omit it.")
     if backend == "gcp" and fields.get("zone") is None:
         validator.add(f"{path}.zone", "is missing.")
-    # Google Cloud, "Naming resources" (RFC 1035): an instance's name begins with a letter.
+    # Google Cloud, "Naming resources" (RFC 1035): an instance's name starts with a letter.
     if backend == "gcp" and cvm.name[:1].isdigit():
-        validator.add(f"{path}.name", f"{cvm.name!r} begins with a digit, which no instance of Google's may.")
+        validator.add(
+            f"{path}.name", f"{cvm.name!r} starts with a digit; names of GCP instances must start with a letter."
+        )
     if backend == "azure" and reserved.is_reserved(cvm.name):
-        validator.add(f"{path}.name", f"{cvm.name!r} is a name that Azure keeps for itself.")
+        validator.add(f"{path}.name", f"{cvm.name!r} is reserved by Azure; choose another name.")
     size = ""
     if tee in sizes.TEES:
         size = validator.attempt(path, lambda: sizes.choose(backend, tee, cvm.vcpus, cvm.memory)) or ""
@@ -255,19 +267,19 @@ def _require_for_cloud(validator: Validator, top: Mapping[str, Any], backend: st
             validator.add(f"workspace.{key}", "is missing.")
     for other in cloud.BACKENDS:
         if other != backend and other in top:
-            validator.add(f"workspace.{other}", f"the backend is {backend}; leave it out.")
+            validator.add(f"workspace.{other}", f"the backend is {backend}. Omit it.")
 
 
 def _refuse_for_local(validator: Validator, top: Mapping[str, Any]) -> None:
     for path, source in validator.entries(top.get("ingress"), "workspace.ingress"):
         network = validator.attempt(path, lambda text=source: cloud.parse_network(text))
         if network is not None and not network.is_loopback:
-            validator.add(path, f"{source} cannot reach a local CVM, which listens on 127.0.0.1 only; leave it out.")
+            validator.add(path, f"{source} cannot reach a local CVM, which listens on 127.0.0.1 only. Omit it.")
     for key in cloud.KEYS:
         if key in top:
             validator.add(
-                f"workspace.{key}", _NOT_LOCAL.get(key, "is for a cloud, and the backend is local; leave it out.")
+                f"workspace.{key}", _NOT_LOCAL.get(key, "applies to clouds only, and the backend is local. Omit it.")
             )
 
 
-_NOT_LOCAL = {"budget": "a local workspace costs nothing; leave it out."}
+_NOT_LOCAL = {"budget": "a local workspace costs nothing. Omit it."}

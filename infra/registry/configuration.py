@@ -1,4 +1,4 @@
-"""The configuration of a registry: what ``cloister-registry:registry`` of a stack says, as frozen values.
+"""The configuration of a registry: ``cloister-registry:registry`` of a stack, as frozen values.
 
 All errors are reported together, each with the path of its key, before any resource is declared.
 """
@@ -21,7 +21,7 @@ LABEL = "cloister-registry"
 MANAGED = {cloud.MANAGER_LABEL: cloud.MANAGER}
 
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
-# Google Cloud, "Bucket locations": a region or a multi-region. A pair of regions (eur4) would do for the bucket and not
+# Google Cloud, "Bucket locations": a region or a multi-region. A dual-region (eur4) is valid for the bucket but not
 # for the image (pulumi-gcp, compute.Image, storage_locations: "regional or multi-regional").
 _BUCKET = re.compile(r"(asia|eu|us|[a-z]+-[a-z]+[0-9]+)\Z")
 # Azure REST API, Gallery Image Versions, TargetRegion, and "Store and share images in an Azure Compute Gallery": the
@@ -31,7 +31,7 @@ _MOST_REPLICAS = 50
 
 @dataclass(frozen=True)
 class SecureBoot:
-    """Whose signature the firmware takes: certificates (X.509, DER) of platform key, key exchange and database."""
+    """Certificates (X.509, DER) for secure boot: platform key, key exchange keys and signature database."""
 
     pk: bytes
     kek: tuple[bytes, ...]
@@ -40,7 +40,7 @@ class SecureBoot:
 
 @dataclass(frozen=True)
 class PublishedImage:
-    """An image that was published: ``digest`` is that of its manifest (hex)."""
+    """A published image. ``digest`` is its manifest's, in hex; ``secure_boot`` is None for the cloud's default keys."""
 
     flavor: str
     digest: str
@@ -49,7 +49,7 @@ class PublishedImage:
 
 @dataclass(frozen=True)
 class AzureRegistryConfiguration:
-    """``regions`` name -> replicas, the registry's own location among them."""
+    """``regions``: name -> replicas, including the registry's own location."""
 
     subscription: str
     tenant: str
@@ -67,7 +67,7 @@ class GcpRegistryConfiguration:
 
 @dataclass(frozen=True)
 class RegistryConfiguration:
-    """One of ``azure`` and ``gcp`` is there: that of ``backend``."""
+    """``azure`` or ``gcp`` is set, according to ``backend``; the other is None."""
 
     name: str
     backend: str
@@ -77,7 +77,7 @@ class RegistryConfiguration:
     gcp: GcpRegistryConfiguration | None = None
 
     def tags(self) -> dict[str, str]:
-        """The labels of each resource, those that say what it belongs to among them."""
+        """The labels of each resource, including those that identify the registry."""
         return {**self.labels, LABEL: self.name, **MANAGED}
 
 
@@ -90,7 +90,7 @@ def parse(name: str, value: Any) -> RegistryConfiguration:
     azure, gcp = None, None
     for other in cloud.BACKENDS:
         if other != backend and other in top:
-            validator.add(f"registry.{other}", f"belongs to the backend {other}, and this one is {backend}.")
+            validator.add(f"registry.{other}", f"applies to {other} only, and the backend is {backend}. Omit it.")
     if backend in cloud.BACKENDS and backend not in top:
         validator.add(f"registry.{backend}", "is missing.")
     elif backend == "azure":
@@ -107,19 +107,19 @@ def parse(name: str, value: Any) -> RegistryConfiguration:
 def _azure(validator: Validator, value: Any) -> AzureRegistryConfiguration:
     path = "registry.azure"
     fields = validator.mapping(value, path, required=("subscription", "tenant", "location"), optional=("regions",))
-    location = validator.matching(fields, "location", path, cloud.LOCATION, cloud.NO_LOCATION)
+    location = validator.matching(fields, "location", path, cloud.LOCATION, cloud.LOCATION_FORMAT)
     regions = {}
     for place, entry in validator.entries(fields.get("regions"), f"{path}.regions"):
         one = validator.mapping(entry, place, required=("name",), optional=("replicas",))
-        region = validator.matching(one, "name", place, cloud.LOCATION, cloud.NO_LOCATION)
+        region = validator.matching(one, "name", place, cloud.LOCATION, cloud.LOCATION_FORMAT)
         if region in regions:
-            validator.add(f"{place}.name", f"{region} is there twice.")
+            validator.add(f"{place}.name", f"{region} is listed twice.")
         regions[region] = validator.integer(one, "replicas", place, default=1, allowed=range(1, _MOST_REPLICAS + 1))
     return AzureRegistryConfiguration(
-        subscription=validator.matching(fields, "subscription", path, cloud.UUID, cloud.NO_UUID),
-        tenant=validator.matching(fields, "tenant", path, cloud.UUID, cloud.NO_UUID),
+        subscription=validator.matching(fields, "subscription", path, cloud.UUID, cloud.UUID_FORMAT),
+        tenant=validator.matching(fields, "tenant", path, cloud.UUID, cloud.UUID_FORMAT),
         location=location,
-        # Azure refuses a version that is not in the region of its own (Gallery Image Versions, publishingProfile).
+        # Azure rejects a version that is not replicated to its own region (Gallery Image Versions, publishingProfile).
         regions={location: 1} | regions,
     )
 
@@ -128,20 +128,18 @@ def _gcp(validator: Validator, value: Any) -> GcpRegistryConfiguration:
     path = "registry.gcp"
     fields = validator.mapping(value, path, required=("project", "location"))
     return GcpRegistryConfiguration(
-        project=validator.matching(fields, "project", path, cloud.PROJECT, cloud.NO_PROJECT),
-        location=validator.matching(
-            fields, "location", path, _BUCKET, "no location; write for example eu or europe-west4"
-        ),
+        project=validator.matching(fields, "project", path, cloud.PROJECT, cloud.PROJECT_FORMAT),
+        location=validator.matching(fields, "location", path, _BUCKET, "a location such as eu or europe-west4"),
     )
 
 
 def _images(validator: Validator, value: Any) -> tuple[PublishedImage, ...]:
     images = []
-    # A registry that holds nothing yet has the list empty, or not at all.
+    # An empty registry has an empty list, or none.
     for path, entry in validator.entries(value or None, "registry.images"):
         fields = validator.mapping(entry, path, required=("flavor", "digest"), optional=("secure_boot",))
-        flavor = validator.matching(fields, "flavor", path, NAME, "no flavor of an image")
-        digest = validator.matching(fields, "digest", path, _DIGEST, "no SHA-256 in 64 lower-case hexadecimal digits")
+        flavor = validator.matching(fields, "flavor", path, NAME, "the flavor of an image")
+        digest = validator.matching(fields, "digest", path, _DIGEST, "a SHA-256 in 64 lowercase hexadecimal digits")
         keys = (
             _secure_boot(validator, fields["secure_boot"], f"{path}.secure_boot") if "secure_boot" in fields else None
         )
@@ -168,5 +166,5 @@ def certificate(text: Any) -> bytes:
         der = base64.b64decode(text if isinstance(text, str) else "", validate=True)
         x509.load_der_x509_certificate(der)
     except (ValueError, binascii.Error) as error:
-        raise InputError("is not the base64 of a certificate (X.509, DER).") from error
+        raise InputError("must be an X.509 certificate (DER) in base64.") from error
     return der

@@ -35,12 +35,12 @@ def test_a_new_budget_of_the_past_or_of_a_far_future_is_refused(now: str):
     with pytest.raises(ConfigurationError) as caught:
         budget.check(configured(START), (), at(now))
     assert caught.value.problems == (
-        f"workspace.budget.start: '{START}'; a new budget begins this month, '{now[:7]}-01', or in the next twelve.",
+        f"workspace.budget.start: must be this month ('{now[:7]}-01') or one of the next twelve, not '{START}'.",
     )
 
 
 def of_state(start: str) -> dict[str, Any]:
-    return {"type": budget.KIND, "inputs": {"timePeriod": {"startDate": f"{start}T00:00:00Z"}}}
+    return {"type": budget.BUDGET_TYPE, "inputs": {"timePeriod": {"startDate": f"{start}T00:00:00Z"}}}
 
 
 def test_a_budget_that_is_there_goes_on_and_one_with_another_start_is_new():

@@ -40,7 +40,7 @@ def test_a_local_workspace_needs_nothing_said():
 def test_no_processor_at_all_is_said_to_be_wrong_and_not_left_out():
     with pytest.raises(ConfigurationError) as caught:
         initial.settings("lab", {"image": "base", "cvm": "trainer", "vcpus": 0, "port": 0})
-    assert caught.value.problems == ("--vcpus: 0 is not a whole number from 1 to 64.",)
+    assert caught.value.problems == ("--vcpus: must be an integer from 1 to 64, not 0.",)
 
 
 def test_a_workspace_on_azure_has_its_section():
@@ -77,12 +77,12 @@ def test_what_is_missing_is_said_before_a_stack_is_made():
 def test_what_is_for_another_backend_is_not_left_out_silently():
     with pytest.raises(ConfigurationError) as caught:
         initial.settings("lab", AZURE | {"project": "my-project"})
-    assert caught.value.problems == ("--project: belongs to gcp, and the backend is azure; leave it out.",)
+    assert caught.value.problems == ("--project: applies to gcp only, and the backend is azure. Omit it.",)
     with pytest.raises(ConfigurationError) as caught:
         initial.settings("lab", {"image": "base", "cvm": "trainer", "registry": "main", "tenant": UUID})
     assert caught.value.problems == (
-        "--registry: belongs to azure and gcp, and the backend is local; leave it out.",
-        "--tenant: belongs to azure, and the backend is local; leave it out.",
+        "--registry: applies to azure and gcp only, and the backend is local. Omit it.",
+        "--tenant: applies to azure only, and the backend is local. Omit it.",
     )
 
 
@@ -103,4 +103,4 @@ def test_what_is_wrong_has_the_name_of_its_option():
 def test_a_backend_that_is_none_is_all_that_is_said():
     with pytest.raises(InputError) as caught:
         initial.settings("lab", {"backend": "aws", "image": "base", "cvm": "trainer"})
-    assert caught.value.message == "'aws' is no backend; the backends are local, azure, gcp."
+    assert caught.value.message == "Invalid backend 'aws': must be one of local, azure, gcp."

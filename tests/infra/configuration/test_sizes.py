@@ -37,7 +37,7 @@ def test_what_no_machine_has_is_an_error_that_lists_what_there_is():
     with pytest.raises(InputError) as caught:
         sizes.choose("gcp", "tdx", 4, 800 * GIBIBYTE)
     assert caught.value.message == (
-        "no machine for tdx on gcp has 4 vcpus and 800GiB; there are c3-standard-4 (4, 16GiB), "
+        "no machine type for tdx on gcp has 4 vCPUs and 800GiB; available: c3-standard-4 (4, 16GiB), "
         "c3-standard-8 (8, 32GiB), c3-standard-22 (22, 88GiB), c3-standard-44 (44, 176GiB), "
         "c3-standard-88 (88, 352GiB), c3-standard-176 (176, 704GiB)."
     )

@@ -13,8 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from pulumi.runtime import mocks
 
 from cloister.errors import InputError
-from infra.configuration import key as keys
-from infra.configuration import workspace
+from infra.configuration import public_key, workspace
 from infra.configuration.cloud import AzureConfiguration, BudgetConfiguration, GcpConfiguration
 from infra.configuration.validation import ConfigurationError
 from infra.configuration.workspace import CvmConfiguration, MemberConfiguration, WorkspaceConfiguration
@@ -50,8 +49,8 @@ def test_everything_wrong_is_said_at_once(name: str):
 @pytest.mark.parametrize(
     ("written", "says"),
     [
-        ("2026-12-01", "2026-12-01 is a date to YAML and no text; write it in quotes, '2026-12-01'."),
-        ("2026-12-02", "'2026-12-02' is not the first day of a month; write for example '2026-12-01', in quotes."),
+        ("2026-12-01", "YAML reads 2026-12-01 as a date; write it in quotes: '2026-12-01'."),
+        ("2026-12-02", "must be the first day of a month, such as '2026-12-01', in quotes, not '2026-12-02'."),
     ],
 )
 def test_a_date_that_yaml_reads_itself_wants_quotes(written: str, says: str):
@@ -62,7 +61,7 @@ def test_a_date_that_yaml_reads_itself_wants_quotes(written: str, says: str):
     assert caught.value.problems == (f"workspace.budget.start: {says}",)
 
 
-UNOWNED = ("missing-keys", "nobody-owns", "nothing-where-something-must-be")
+UNOWNED = ("missing-keys", "no-owner", "empty-values")
 """The configurations whose author is told how members are added."""
 
 
@@ -92,7 +91,7 @@ class Nothing(mocks.Mocks):
 
 def test_a_configuration_becomes_plain_values():
     case = CASES["complete"]
-    key = keys.parse(case["value"]["members"][0]["key"])
+    key = public_key.parse(case["value"]["members"][0]["key"])
     roles = ("algorithm-provider", "owner", "result-consumer")
     assert workspace.parse(case["name"], case["value"]) == WorkspaceConfiguration(
         name="covid-consortium",
@@ -149,7 +148,7 @@ def test_a_configuration_for_gcp_becomes_plain_values():
 
 
 def test_everybody_may_come_where_that_is_said_aloud():
-    said = changed(value("azure-ingress-everybody"), {"public": True})
+    said = changed(value("azure-ingress-internet"), {"public": True})
     assert workspace.parse("lab", said).ingress == ("0.0.0.0/0",)
 
 
@@ -161,7 +160,7 @@ def test_the_message_has_one_line_for_each_problem():
     with pytest.raises(ConfigurationError) as caught:
         workspace.parse("lab", {"backend": "local"})
     assert caught.value.message == (
-        "The configuration of workspace 'lab' has problems:\n"
+        "The configuration of workspace 'lab' is invalid:\n"
         "  workspace.image: is missing.\n"
         "  workspace.members: is missing.\n"
         "  workspace.cvms: is missing."
@@ -174,13 +173,13 @@ def test_a_public_key_may_be_pem_or_base64(private: ed25519.Ed25519PrivateKey | 
     public = private.public_key()
     der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    assert keys.parse(pem) == der
-    assert keys.parse("".join(pem.splitlines()[1:-1])) == der
+    assert public_key.parse(pem) == der
+    assert public_key.parse("".join(pem.splitlines()[1:-1])) == der
 
 
 def test_a_private_key_is_refused_and_not_repeated():
     key = ed25519.Ed25519PrivateKey.generate()
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     with pytest.raises(InputError) as caught:
-        keys.parse(pem)
+        public_key.parse(pem)
     assert caught.value.message == "a private key is not a public key in PEM or base64."

@@ -224,7 +224,9 @@ def test_what_can_be_compared_is_also_when_a_cloud_cannot_be_asked(tmp_path: Pat
     assert wrong == "lab: nobody is logged in."
 
 
-@pytest.mark.parametrize(("image", "said"), [("absent", "There is no image 'absent'."), (7, "7 is not a text.")])
+@pytest.mark.parametrize(
+    ("image", "said"), [("absent", "The image 'absent' does not exist."), (7, "must be a non-empty string, not 7.")]
+)
 def test_what_cannot_be_compared_is_said(monkeypatch: pytest.MonkeyPatch, image: object, said: str):
     value = workspaces.value("gcp", Path()) | {"image": image}
     monkeypatch.setattr(pulumi.Project, "configuration", lambda self, name: value)

@@ -142,7 +142,7 @@ def test_what_is_wrong_with_a_workspace_is_said_before_the_engine_starts(
         tasks.up.body(None, stack="lab", yes=True)
     assert (ended.value.code, handed) == (2, [])
     assert capfd.readouterr().err == (
-        "Error: The configuration of workspace 'lab' has a problem:\n  workspace.members: is missing.\n"
+        "Error: The configuration of workspace 'lab' is invalid:\n  workspace.members: is missing.\n"
         "Add an owner: invoke member.add NAME --key FILE --roles owner --stack lab\n"
     )
 
@@ -168,7 +168,7 @@ def test_a_budget_that_azure_would_not_make_is_refused_before_the_engine_starts(
     with pytest.raises(Exit) as ended:
         tasks.up.body(None, stack="lab", yes=True)
     assert (ended.value.code, handed) == (2, [])
-    assert "workspace.budget.start: '2020-01-01'; a new budget begins this month" in capfd.readouterr().err
+    assert "workspace.budget.start: must be this month" in capfd.readouterr().err
 
 
 @pytest.mark.engine

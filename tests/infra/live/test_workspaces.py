@@ -168,7 +168,7 @@ def test_a_local_stack_fetches_no_plugin_of_a_cloud_whose_sdk_is_installed(
 def test_a_wrong_configuration_is_a_sentence_and_no_traceback(project: Project):
     project.pulumi("config", "set", "--path", f"{workspaces.KEY}.cvms[0].memory", "lots")
     said = project.pulumi("preview", good=False)
-    assert "workspace.cvms[0].memory: 'lots' is not a size; write for example 4GiB or 1536MiB." in said
+    assert "workspace.cvms[0].memory: invalid size 'lots'; write for example 4GiB or 1536MiB." in said
     assert "Traceback" not in said
     assert "unhandled" not in said
 

@@ -332,7 +332,7 @@ def test_a_registry_that_would_be_wrong_is_not_made(verbs: pulumi_project.Projec
                 "--project: is missing.",
             ],
         ),
-        ("azure", PLACES["azure"] | {"tenant": "mine"}, [f"--tenant: 'mine' is {cloud.NO_UUID}."]),
+        ("azure", PLACES["azure"] | {"tenant": "mine"}, [f"--tenant: must be {cloud.UUID_FORMAT}, not 'mine'."]),
     ],
 )
 def test_what_is_wrong_with_a_new_registry_has_the_name_of_its_option(
@@ -342,7 +342,7 @@ def test_what_is_wrong_with_a_new_registry_has_the_name_of_its_option(
         registries.create("Images", backend, place)
     assert list(caught.value.problems) == [
         *(one for one in problems if "applies to" in one),
-        "name: 'Images' is no name: lower-case letters, digits and '-', at most 63.",
+        "name: invalid name 'Images'; use lowercase letters, digits and '-', at most 63 characters.",
         *(one for one in problems if "applies to" not in one),
     ]
 
@@ -368,21 +368,21 @@ def test_everything_wrong_with_a_registry_is_said_at_once():
     with pytest.raises(ConfigurationError) as caught:
         configuration.parse("Images", wrong)
     assert list(caught.value.problems) == [
-        "stack: 'Images' is no name: lower-case letters, digits and '-', at most 63.",
-        "registry.colour: is not known; known are backend, azure, gcp, labels, images.",
-        "registry.gcp: belongs to the backend gcp, and this one is azure.",
-        "registry.azure.location: 'West Europe' is no location; write for example westeurope.",
-        "registry.azure.regions[0].replicas: 0 is not a whole number from 1 to 50.",
-        "registry.azure.regions[1].name: northeurope is there twice.",
-        f"registry.azure.subscription: 'mine' is {cloud.NO_UUID}.",
-        "registry.labels: 'Cost' is no label: lower-case letters, digits, '_' and '-', the first of them a letter.",
-        "registry.labels.cloister-registry: is set by Cloister itself.",
-        "registry.images[2].flavor: 'BASE' is no flavor of an image.",
-        "registry.images[2].digest: 'ab' is no SHA-256 in 64 lower-case hexadecimal digits.",
-        "registry.images[2].secure_boot.key: is not known; known are pk, kek, db.",
+        "stack: invalid name 'Images'; use lowercase letters, digits and '-', at most 63 characters.",
+        "registry.colour: unknown key; known keys: backend, azure, gcp, labels, images.",
+        "registry.gcp: applies to gcp only, and the backend is azure. Omit it.",
+        "registry.azure.location: must be a location such as westeurope, not 'West Europe'.",
+        "registry.azure.regions[0].replicas: must be an integer from 1 to 50, not 0.",
+        "registry.azure.regions[1].name: northeurope is listed twice.",
+        f"registry.azure.subscription: must be {cloud.UUID_FORMAT}, not 'mine'.",
+        "registry.labels: invalid label 'Cost'; use lowercase letters, digits, '_' and '-', starting with a letter.",
+        "registry.labels.cloister-registry: is reserved: Cloister sets it.",
+        "registry.images[2].flavor: must be the flavor of an image, not 'BASE'.",
+        "registry.images[2].digest: must be a SHA-256 in 64 lowercase hexadecimal digits, not 'ab'.",
+        "registry.images[2].secure_boot.key: unknown key; known keys: pk, kek, db.",
         "registry.images[2].secure_boot.db: is missing.",
         "registry.images[2].secure_boot.kek: must be a list with at least one entry.",
-        "registry.images[2].secure_boot.pk: is not the base64 of a certificate (X.509, DER).",
+        "registry.images[2].secure_boot.pk: must be an X.509 certificate (DER) in base64.",
         f"registry.images: the same digest '{DIGEST}' appears 2 times.",
     ]
 
@@ -394,7 +394,7 @@ def test_everything_wrong_with_a_registry_is_said_at_once():
         ("eu", []),
         # Pairs of regions, and a zone.
         *(
-            (one, [f"registry.gcp.location: {one!r} is no location; write for example eu or europe-west4."])
+            (one, [f"registry.gcp.location: must be a location such as eu or europe-west4, not {one!r}."])
             for one in ("eur4", "nam4", "asia1", "europe-west4-b")
         ),
     ],

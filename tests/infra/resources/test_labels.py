@@ -70,5 +70,5 @@ def test_a_key_in_azure_has_room_for_every_label_that_a_configuration_may_have()
     most = cloud.labels(found, {f"label-{number}": "1" for number in range(13)})
     assert found.problems == []
     cloud.labels(found, most | {"one-more": "1"})
-    assert found.problems == ["workspace.labels: are 14; 13 is the most."]
+    assert found.problems == ["workspace.labels: 14 entries; at most 13 are allowed."]
     assert len(labels.labels(WorkspaceConfiguration("lab", "azure", "base", (), (), False, labels=most))) == 15

@@ -157,7 +157,7 @@ def test_a_picture_that_cannot_be_made_says_why(clouds: dict[str, Project], monk
     right = settings.read_text()
     try:
         settings.write_text(right.replace("198.51.100.0/24", "0.0.0.0/0"))
-        with pytest.raises(ConfigurationError, match=r"workspace\.ingress: lets in all of 0\.0\.0\.0/0"):
+        with pytest.raises(ConfigurationError, match=r"workspace\.ingress: admits all of 0\.0\.0\.0/0"):
             stack.reach("lab", planned=True)
         settings.write_text(right.replace("image: ", "image: absent"))
         with pytest.raises(projects.StackError, match=r"^pulumi preview --json: There is no image 'absent"):
