@@ -160,7 +160,7 @@ def test_a_picture_that_cannot_be_made_says_why(clouds: dict[str, Project], monk
         with pytest.raises(ConfigurationError, match=r"workspace\.ingress: admits all of 0\.0\.0\.0/0"):
             stack.reach("lab", planned=True)
         settings.write_text(right.replace("image: ", "image: absent"))
-        with pytest.raises(projects.StackError, match=r"^pulumi preview --json: There is no image 'absent"):
+        with pytest.raises(projects.StackError, match=r"^pulumi preview --json: The image 'absent' does not"):
             stack.reach("lab", planned=True)
     finally:
         settings.write_text(right)
