@@ -21,11 +21,12 @@ venv: $(checkout)
 demo: setup
 	@$(bin)/invoke demo
 
-# Two processes fill two processors; tests/conftest.py says which tests stay together.
+# Two processes fill two processors; tests/conftest.py says which tests stay together. Python starts a thousand times,
+# so byte code is kept even if the caller's shell says otherwise.
 WORKERS ?= 2
 
 test: check setup emulators
-	@$(bin)/pytest -n $(WORKERS)
+	@PYTHONDONTWRITEBYTECODE= $(bin)/pytest -n $(WORKERS)
 
 # What reads the code without running it; the types of infra/ are those of the clouds' SDKs.
 check: azure gcp

@@ -35,7 +35,12 @@ def create(folder: Path, name: str, value: Mapping[str, Any], **program: str) ->
     made.environment |= {
         world.VARIABLE: str(folder / "world.json"),
         # The SDKs hold megabytes of code. All projects of a run share its byte code, also where none may be written.
-        "PYTHONPYCACHEPREFIX": str(folder.parent / "bytecode"),
+        "PYTHONPYCACHEPREFIX": str(_of_run(folder) / "bytecode"),
         "PYTHONDONTWRITEBYTECODE": "",
     }
     return made
+
+
+def _of_run(folder: Path) -> Path:
+    """The temporary folder of the whole run, above those of pytest-xdist's processes (``popen-gw0``)."""
+    return folder.parents[1] if folder.parent.name.startswith("popen-") else folder.parent
