@@ -52,7 +52,7 @@ class Lifecycle:
     def append_wiped(
         self, kind: EventKind, *places: AssetStore | ResultSlots, actor: str | None = None, detail: dict[str, str]
     ) -> None:
-        """Delete data, then append the event. If that fails, the event says so and the machine powers off.
+        """Delete data, then append the event. If the deletion fails, the event says so and the machine powers off.
 
         All data is in memory, so powering off deletes it.
         """
@@ -62,7 +62,7 @@ class Lifecycle:
             self._power_off()
 
     def discard(self, place: AssetStore | ResultSlots) -> None:
-        """Delete data that arrived after the computation's end. If that fails, the machine powers off."""
+        """Delete data that arrived after the computation's end. If this fails, the machine powers off."""
         if not _wipe(place):
             self._power_off()
 

@@ -35,7 +35,7 @@ NV_USER_DATA = 0x01400002
 NV_AK_CERTIFICATE = 0x01C101D0
 AK_HANDLE = 0x81000003
 
-# Azure Instance MetadataClient Service, "Access user data"; 2021-01-01 is the first version that has it.
+# Azure Instance Metadata Service, "Access user data"; 2021-01-01 is the first version that has it.
 USER_DATA = "/metadata/instance/compute/userData?api-version=2021-01-01&format=text"
 # Microsoft, "Trusted Hardware Identity Management", section on AMD processors.
 CERTIFICATES = "/metadata/THIM/amd/certification"
