@@ -1,4 +1,4 @@
-"""The verb that shows the whole way."""
+"""The verb ``demo``."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from cloister.cli.shell.verb import verb
 
 
 @verb(
-    interrupted="`demo` goes on with what is there.",
-    help={"output": "folder that gets one folder for each party"},
+    interrupted="Run `demo` again: it continues with the existing workspace.",
+    help={"output": "folder in which each party gets a folder"},
 )
 def demo(c: Context, output: str = "out/demo") -> None:
-    """Play the whole way on this machine: three hospitals train one classifier (about three minutes)."""
+    """Run a whole computation on this machine: three hospitals train one classifier (about three minutes)."""
     from examples.tumour import demo as tumour
 
     tumour.run(Path(output).resolve())

@@ -1,4 +1,4 @@
-"""The folder ``shared/`` beside the checkout, where it exists: real evidence, and inputs that people bring."""
+"""The folder ``shared/`` beside the checkout, where it exists: real evidence, and other inputs."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Addresses, and the probe that takes nothing less than TLS 1.3."""
+"""Addresses, and the probe, which accepts only TLS 1.3."""
 
 import socket
 import ssl
@@ -23,7 +23,7 @@ from cloister.errors import InputError, ProofError, UnreachableError
         ("::1", Address("::1", 6110)),
     ],
 )
-def test_addresses_are_read(text, address):
+def test_addresses_are_parsed(text, address):
     assert Address.parse(text) == address
     assert Address.parse(str(address)) == address
 
@@ -31,13 +31,13 @@ def test_addresses_are_read(text, address):
 @pytest.mark.parametrize(
     "text", ["", ":7000", "host:", "host:0", "host:65536", "host:1e3", "[::1", "[::1]x", "a b", "http://x"]
 )
-def test_what_is_no_address_is_refused(text):
+def test_invalid_address_is_rejected(text):
     with pytest.raises(InputError, match="is not an address"):
         Address.parse(text)
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, None])
-def test_less_than_tls_1_3_is_refused(tmp_path, version):
+def test_tls_older_than_1_3_is_rejected(tmp_path, version):
     identity = TlsIdentity.generate()
     (tmp_path / "key.pem").write_bytes(identity.key + identity.certificate)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -64,8 +64,8 @@ def test_less_than_tls_1_3_is_refused(tmp_path, version):
             thread.join()
 
 
-def test_a_certificate_that_cannot_be_read_ends_the_probe_with_a_sentence(tmp_path):
-    """Whoever listens shows what it likes: here one of a version that X.509 does not have."""
+def test_invalid_certificate_ends_the_probe_with_a_proof_error(tmp_path):
+    """A server may present anything: here a certificate of a version that X.509 does not have."""
     identity = TlsIdentity.generate()
     der = ssl.PEM_cert_to_DER_cert(identity.certificate.decode())
     fourth = der.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020103"), 1)
@@ -90,7 +90,7 @@ def test_a_certificate_that_cannot_be_read_ends_the_probe_with_a_sentence(tmp_pa
 
 
 def test_the_whole_probe_has_one_deadline(monkeypatch):
-    """Addresses that keep still, each with a timeout of its own, and one that says a byte now and then."""
+    """Silent addresses, each with its own timeout, and one that sends a byte now and then."""
     waited: list[float] = []
 
     class Still(socket.socket):
@@ -109,7 +109,7 @@ def test_the_whole_probe_has_one_deadline(monkeypatch):
     assert waited == sorted(waited, reverse=True)
 
 
-def test_a_handshake_byte_by_byte_ends_with_the_deadline():
+def test_slow_handshake_ends_with_the_deadline():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         hung_up = threading.Event()
 

@@ -1,4 +1,4 @@
-"""Files that a user names: regular ones only, and never more of one than was asked for."""
+"""Files that a user names: only regular ones, and never more than the limit."""
 
 import os
 import socket
@@ -9,7 +9,7 @@ import pytest
 from cloister import userfile
 
 
-def test_a_file_is_read_up_to_one_byte_more_than_the_limit(tmp_path: Path):
+def test_file_is_read_up_to_one_byte_beyond_the_limit(tmp_path: Path):
     file = tmp_path / "file"
     file.write_bytes(b"12345")
     (tmp_path / "link").symlink_to(file)
@@ -18,10 +18,10 @@ def test_a_file_is_read_up_to_one_byte_more_than_the_limit(tmp_path: Path):
     assert userfile.read(file, 3) == b"1234"
 
 
-def test_a_pipe_a_socket_and_a_device_are_refused_without_being_opened(tmp_path: Path):
+def test_pipe_socket_and_device_are_rejected_without_being_opened(tmp_path: Path):
     pipe, bound = tmp_path / "pipe", tmp_path / "socket"
     os.mkfifo(pipe)
-    # With somebody at its other end nobody who did open it would wait.
+    # With a writer at the other end, opening the pipe by mistake would not block.
     other = os.open(pipe, os.O_RDWR)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(bound))
@@ -32,7 +32,7 @@ def test_a_pipe_a_socket_and_a_device_are_refused_without_being_opened(tmp_path:
     os.close(other)
 
 
-def test_a_folder_is_no_file_and_what_is_not_there_may_be_written(tmp_path: Path):
+def test_folder_is_not_a_file_and_a_missing_path_may_be_written(tmp_path: Path):
     userfile.check(tmp_path / "absent")
     with pytest.raises(FileNotFoundError):
         userfile.open_regular(tmp_path / "absent")

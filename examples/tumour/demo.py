@@ -1,7 +1,7 @@
-"""The whole way on one machine: every party's steps, under its own name and key, in its own folder.
+"""A whole computation on one machine: each party's steps, with its own key, in its own folder.
 
-What is shown after ``lab$`` is what runs, in that folder below out/demo/: a reader can type the same there, with
-``.venv/bin`` on the PATH. Nothing is shared between the folders but what the parties hand each other.
+The commands shown after ``lab$`` are those that run in that folder below out/demo/; a reader can type them there, with
+``.venv/bin`` on the PATH. The folders share only the files that the parties give to each other.
 """
 
 import base64
@@ -38,13 +38,13 @@ _WHERE = "--workspace workspace.json --policy policy.json"
 
 
 @dataclass(frozen=True)
-class Player:
-    """Somebody who types commands in a folder of its own."""
+class Actor:
+    """A party or the platform team, which runs commands in its own folder."""
 
     name: str
     folder: Path
 
-    def types(self, command: str, *, quiet: bool = False) -> None:
+    def run(self, command: str, *, quiet: bool = False) -> None:
         """Show a command and run it on the same terminal. Raises CloisterError when it fails."""
         print(f"{self.name}$ {command}", flush=True)
         words = shlex.split(command)
@@ -53,40 +53,40 @@ class Player:
             try:
                 status = process.wait()
             except KeyboardInterrupt:
-                # Ctrl-C reached the command, too, which tidies up and says what is left: not to be killed meanwhile.
+                # Ctrl-C reached the command, too: let it clean up and print its last lines.
                 process.wait()
                 raise
         if status:
             raise CloisterError(
                 f"{words[0]} {words[1]} ended with status {status}; the demo stops here.",
-                hint="What it said stands above. The workspace stays as it is: `demo` goes on with it.",
+                hint="See its output above. The workspace is unchanged: run `demo` again to continue with it.",
                 exit_code=status,
             )
 
-    def hands(self, file: str, *receivers: "Player", to: str = ".") -> None:
-        """Give a file to others, the way that a mail or a meeting would."""
+    def give(self, file: str, *receivers: "Actor", to: str = ".") -> None:
+        """Copy a file to others, as they would by mail."""
         for receiver in receivers:
             target = receiver.folder / to
             target.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(self.folder / file, target / Path(file).name)
         names = ", ".join(receiver.name for receiver in receivers)
-        print(f"  {self.name} hands {file} to {names}")
+        print(f"  {self.name} gives {file} to {names}")
 
 
 def run(output: Path) -> None:
-    """Play the demo in ``output``. What an earlier one made and is still right is used again.
+    """Run the demo in ``output``. Keys, policies and workspace of an earlier run are reused if they still fit.
 
-    Raises InputError while another one is under way, and CloisterError where a command fails.
+    Raises InputError while another demo runs, and CloisterError when a command fails.
     """
     with alone():
-        _play(output)
+        _run(output)
 
 
 @contextlib.contextmanager
 def alone() -> Generator[None, None, None]:
-    """No other demo in this checkout meanwhile, which would change folders and workspace under this one's feet.
+    """Lock the demo of this checkout: another one would change the same folders and workspace.
 
-    The kernel lets go of it when the process ends, however that is. Raises InputError.
+    The kernel releases the lock when the process ends. Raises InputError.
     """
     from infra import paths
 
@@ -95,123 +95,123 @@ def alone() -> Generator[None, None, None]:
             fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise InputError(
-                "Another demo is under way in this checkout.", hint="Wait for its end, or end it with Ctrl-C."
+                "Another demo runs in this checkout.", hint="Wait until it ends, or stop it with Ctrl-C."
             ) from error
         yield
 
 
-def _play(output: Path) -> None:
+def _run(output: Path) -> None:
     began = time.monotonic()
-    platform = Player("platform", CHECKOUT)
-    lab, *hospitals = parties = [Player(name, output / name) for name in PARTIES]
+    platform = Actor("platform", CHECKOUT)
+    lab, *hospitals = parties = [Actor(name, output / name) for name in PARTIES]
     for party in parties:
         party.folder.mkdir(parents=True, exist_ok=True)
 
-    _says("Four parties, each with a key of its own and its own files")
+    _headline("Four parties, each with its own key and files")
     _keys(parties)
-    _says("The cases: 568 of the Breast Cancer Wisconsin table, cut into three hospitals (a download of 12 MB, once)")
-    platform.types(f"python examples/tumour/prepare.py {shlex.quote(_relative(output))}", quiet=True)
+    _headline(
+        "The cases: 568 of the Breast Cancer Wisconsin table, divided among three hospitals (downloads 12 MB, once)"
+    )
+    platform.run(f"python examples/tumour/prepare.py {shlex.quote(_relative(output))}", quiet=True)
 
-    _says("The platform team builds the guest image (10 s; the first time a minute, 100 MB to fetch)")
-    platform.types("invoke image.build --relock")
-    _gives(CHECKOUT / "out" / "image" / "base" / "manifest.json", "image.json", parties)
+    _headline("The platform team builds the guest image (10 s; the first time a minute and a download of 100 MB)")
+    platform.run("invoke image.build --relock")
+    _give_all(CHECKOUT / "out" / "image" / "base" / "manifest.json", "image.json", parties)
     _end_unfinished(lab)
-    _says("The platform team starts the machine: firmware, measured boot, agent (half a minute without KVM)")
+    _headline("The platform team starts the CVM: firmware, measured boot, agent (half a minute without KVM)")
     descriptor = _workspace(platform, lab.folder.parent, parties)
 
-    _says(
+    _headline(
         "Each party writes its own policy: this image, this workspace, this owner",
-        "In earnest each would rebuild the image (invoke image.verify) and confirm every value by telephone first.",
+        "In production each party rebuilds the image first (invoke image.verify) and confirms every value by phone.",
     )
-    _gives(descriptor, "workspace.json", parties)
+    _give_all(descriptor, "workspace.json", parties)
     for party in parties:
         _policy(party)
 
     _fresh_machine(lab)
-    _says("The lab checks the machine: every value that it measured, against the lab's policy")
-    lab.types(f"cloister attest {_WHERE}")
+    _headline("The lab attests the CVM: every measured value is compared with the lab's policy")
+    lab.run(f"cloister attest {_WHERE}")
 
-    _says("The lab packs numpy for the guest, writes down what will run, and submits it")
-    lab.types("cloister bundle requirements.txt --output numpy.bundle")
+    _headline("The lab bundles numpy for the guest, writes the manifest, and submits it")
+    lab.run("cloister bundle requirements.txt --output numpy.bundle")
     for hospital, number in zip(hospitals, (1, 2, 3), strict=True):
-        hospital.types(f"cloister checksum h{number}.csv")
-        hospital.hands(f"{hospital.name}.pub", lab, to="keys")
+        hospital.run(f"cloister checksum h{number}.csv")
+        hospital.give(f"{hospital.name}.pub", lab, to="keys")
     shutil.copyfile(lab.folder / "lab.pub", lab.folder / "keys" / "lab.pub")
     (lab.folder / "manifest.json").unlink(missing_ok=True)
-    lab.types("cloister manifest manifest.yaml --output manifest.json")
-    lab.types(f"cloister run --manifest manifest.json --key lab.pem {_WHERE} --detach")
-    lab.hands("manifest.json", *hospitals)
+    lab.run("cloister manifest manifest.yaml --output manifest.json")
+    lab.run(f"cloister run --manifest manifest.json --key lab.pem {_WHERE} --detach")
+    lab.give("manifest.json", *hospitals)
 
-    _says("A hospital reads what it agrees to, in plain words; each uploads after its own check of the machine")
-    hospitals[0].types("cloister review manifest.json --key hospital-1.pem")
+    _headline("A hospital reviews the manifest; each hospital attests the CVM itself, then uploads")
+    hospitals[0].run("cloister review manifest.json --key hospital-1.pem")
     for hospital, number in zip(hospitals, (1, 2, 3), strict=True):
         key = f"--key {hospital.name}.pem"
-        hospital.types(f"cloister upload-data h{number}.csv {key} --manifest manifest.json {_WHERE}")
+        hospital.run(f"cloister upload-data h{number}.csv {key} --manifest manifest.json {_WHERE}")
 
-    _says("The lab uploads the algorithm; with the last asset the run begins (half a minute without KVM)")
-    lab.types(
-        f"cloister upload-algorithm train.py --bundle numpy.bundle --key lab.pem --manifest manifest.json {_WHERE}"
-    )
+    _headline("The lab uploads the algorithm; the run starts after the last asset (half a minute without KVM)")
+    lab.run(f"cloister upload-algorithm train.py --bundle numpy.bundle --key lab.pem --manifest manifest.json {_WHERE}")
     for old in (lab.folder / "results.zip", lab.folder / "results.zip.key", lab.folder / "results.zip.part"):
         old.unlink(missing_ok=True)
     shutil.rmtree(lab.folder / "results", ignore_errors=True)
     fetch = "--output results.zip --unpack results --wait"
-    lab.types(f"cloister result --key lab.pem --manifest manifest.json {_WHERE} {fetch}")
+    lab.run(f"cloister result --key lab.pem --manifest manifest.json {_WHERE} {fetch}")
 
-    _says("Where does this model come from? The proof needs neither the machine nor a network")
-    lab.types("cloister verify-result results.zip --policy policy.json")
-    _says("A hospital looks at the whole timeline, and keeps it")
-    hospitals[0].types(f"cloister events --key hospital-1.pem --manifest manifest.json {_WHERE} --save events.jsonl")
-    hospitals[0].types("cloister audit events.jsonl --policy policy.json")
+    _headline("Where does this model come from? The proof needs neither the CVM nor a network")
+    lab.run("cloister verify-result results.zip --policy policy.json")
+    _headline("A hospital reads the timeline and saves it")
+    hospitals[0].run(f"cloister events --key hospital-1.pem --manifest manifest.json {_WHERE} --save events.jsonl")
+    hospitals[0].run("cloister audit events.jsonl --policy policy.json")
 
-    _says("What it is worth: on held-out cases, against what each hospital alone would have reached")
-    lab.types("cat results/report.txt")
-    _says("A new patient")
-    lab.types("python predict.py results/model.json case.json")
+    _headline("The joint model on held-out cases, compared with each hospital alone")
+    lab.run("cat results/report.txt")
+    _headline("A new patient")
+    lab.run("python predict.py results/model.json case.json")
     _farewell(output, time.monotonic() - began)
 
 
-def _keys(parties: list[Player]) -> None:
+def _keys(parties: list[Actor]) -> None:
     for party in parties:
         if (party.folder / f"{party.name}.pem").exists():
             print(f"{party.name} has its key from an earlier demo: {keys.load(party.folder / f'{party.name}.pem').id}")
         else:
-            party.types(f"cloister keys --output {party.name}.pem")
+            party.run(f"cloister keys --output {party.name}.pem")
 
 
-def _workspace(platform: Player, demo: Path, parties: list[Player]) -> Path:
-    """Bring up the workspace of these members; its descriptor."""
+def _workspace(platform: Actor, demo: Path, parties: list[Actor]) -> Path:
+    """Bring up the workspace with these members. Returns the path of its descriptor."""
     from infra.live import members, workspaces
 
     if STACK not in workspaces.PROJECT.names():
-        platform.types(f"invoke workspace.new {STACK}")
+        platform.run(f"invoke workspace.new {STACK}")
     held = {entry.get("name"): (entry.get("key"), entry.get("roles")) for entry in members.entries(STACK)}
     for party in parties:
         public = party.folder / f"{party.name}.pub"
         wanted = (_inline(public), ROLES[party.name].split(","))
         if held.get(party.name) != wanted:
             file = shlex.quote(_relative(public))
-            platform.types(f"invoke member.add {party.name} --key {file} --roles {ROLES[party.name]} --stack {STACK}")
-    platform.types(f"invoke workspace.up --stack {STACK} --yes")
+            platform.run(f"invoke member.add {party.name} --key {file} --roles {ROLES[party.name]} --stack {STACK}")
+    platform.run(f"invoke workspace.up --stack {STACK} --yes")
     descriptor = demo / "platform" / "workspace.json"
-    platform.types(f"invoke workspace.export --stack {STACK} --output {shlex.quote(_relative(descriptor))}")
+    platform.run(f"invoke workspace.export --stack {STACK} --output {shlex.quote(_relative(descriptor))}")
     return descriptor
 
 
 def _inline(public: Path) -> str:
-    """A public key as a workspace's configuration holds it."""
+    """A public key as in a workspace's configuration."""
     return base64.b64encode(keys.load_public(public)).decode()
 
 
-def _gives(file: Path, name: str, parties: list[Player]) -> None:
-    """What the platform team hands to everybody."""
+def _give_all(file: Path, name: str, parties: list[Actor]) -> None:
+    """Copy a file of the platform team to all parties."""
     for party in parties:
         shutil.copyfile(file, party.folder / name)
-    print(f"  platform hands {name} to {', '.join(party.name for party in parties)}")
+    print(f"  platform gives {name} to {', '.join(party.name for party in parties)}")
 
 
-def _policy(party: Player) -> None:
-    """A policy for this image and workspace; one of an earlier demo goes when it demands something else."""
+def _policy(party: Actor) -> None:
+    """Write a policy for this image and workspace, unless the one of an earlier demo is the same."""
     path = party.folder / "policy.json"
     if path.exists():
         wanted, _ = policies.start(party.folder / "image.json", party.folder / "workspace.json", allow_local=True)
@@ -220,11 +220,11 @@ def _policy(party: Player) -> None:
             return
         path.unlink()
     command = "cloister policy --image image.json --workspace workspace.json --allow-local --output policy.json --yes"
-    party.types(command, quiet=party.name != "lab")
+    party.run(command, quiet=party.name != "lab")
 
 
-def _end_unfinished(lab: Player) -> None:
-    """A machine with an unfinished run is not replaced: one that an interrupted demo left is stopped by its owner."""
+def _end_unfinished(lab: Actor) -> None:
+    """Stop the run that an interrupted demo left: a CVM with an unfinished run is not replaced."""
     files = [lab.folder / name for name in ("lab.pem", "policy.json", "workspace.json")]
     if not all(file.exists() for file in files):
         return
@@ -235,37 +235,37 @@ def _end_unfinished(lab: Player) -> None:
         with connection.Connection(target, keys.load(key)) as connected:
             state = states.state(connected.session().status())
     except CloisterError:
-        return  # gone, or another machine by now: bringing up the workspace tells
+        return  # gone, or another CVM by now: bringing up the workspace shows it
     if state is not State.IDLE and state not in ENDED:
-        _says("An earlier demo was interrupted: its owner stops what it left")
-        lab.types(f"cloister stop --key lab.pem {_WHERE}")
+        _headline("An earlier demo was interrupted: the owner stops its run")
+        lab.run(f"cloister stop --key lab.pem {_WHERE}")
 
 
-def _fresh_machine(lab: Player) -> None:
-    """A machine takes one manifest in its life: after an earlier demo it gets a new one."""
+def _fresh_machine(lab: Actor) -> None:
+    """Reset a CVM that already has the manifest of an earlier demo."""
     cvm = descriptor_file.find(descriptor_file.load(lab.folder / "workspace.json"), None)
     policy = policies.load(lab.folder / "policy.json")
     target = connection.Target(Address.parse(cvm.endpoint), policy, cvm.name)
     with connection.attest(target) as opening:
         used = opening.binding.manifest_digest is not None
     if used:
-        _says("The machine has taken a manifest in its life: its owner resets it (half a minute without KVM)")
-        lab.types(f"cloister reset --key lab.pem {_WHERE}")
+        _headline("The CVM already has a manifest: its owner resets it (half a minute without KVM)")
+        lab.run(f"cloister reset --key lab.pem {_WHERE}")
 
 
-def _says(*lines: str) -> None:
+def _headline(*lines: str) -> None:
     print(f"\n=== {lines[0]}", *(f"    {line}" for line in lines[1:]), sep="\n", flush=True)
 
 
 def _relative(path: Path) -> str:
-    """As short as a reader would type it, from the checkout."""
+    """``path`` relative to the checkout."""
     return os.path.relpath(path, CHECKOUT)
 
 
 def _environment() -> dict[str, str]:
-    """This interpreter's programs first; nothing that would stand in for an option that the reader does not see.
+    """The environment of every command: this interpreter's programs first, and no variable that replaces an option.
 
-    A lock that --relock wrote holds for every command that follows.
+    A lock that --relock wrote applies to all later commands.
     """
     kept = {name: text for name, text in os.environ.items() if not name.startswith("CLOISTER_") or name in _KEPT}
     kept.setdefault("CLOISTER_LOCKS", str(RELOCKED))
@@ -276,7 +276,7 @@ def _environment() -> dict[str, str]:
 def _farewell(output: Path, seconds: float) -> None:
     metrics = json.loads((output / "lab" / "results" / "metrics.json").read_bytes())
     if not metrics:
-        raise CloisterError("The metrics of the result are empty.")
+        raise CloisterError("The metrics in the result are empty.", hint="See the run: cloister events, cloister logs")
     place = _relative(output)
     print(f"""
 === Done in {seconds:.0f} s. The workspace is still up.
@@ -288,8 +288,8 @@ Folders    {", ".join(f"{place}/{name}" for name in PARTIES)}
 Next, from the checkout, after  . .cloister/env
   (cd {place}/lab && cloister status --key lab.pem {_WHERE})
   (cd {place}/lab && cloister verify-result results.zip --policy policy.json)
-  invoke image.verify                       # rebuild the image elsewhere, and compare
-  invoke workspace.down --stack {STACK}      # end the machine; verify-result still proves
-A second fetch is refused, the key of a result goes out once:
+  invoke image.verify                       # rebuild the image and compare
+  invoke workspace.down --stack {STACK}      # stop the CVM; verify-result still works
+A second fetch is refused: the key of a result is released once:
   (cd {place}/lab && cloister result --key lab.pem --manifest manifest.json {_WHERE} --output again.zip)
 """)

@@ -1,6 +1,6 @@
 """Predict one case with the model that ``train.py`` wrote: ``predict.py model.json case.json``.
 
-Needs Python alone. Prints the probability and, as its last line, ``The predicted class for this case is: ...``.
+Needs only Python. Prints the probability and, as its last line, ``The predicted class for this case is: ...``.
 """
 
 import argparse
@@ -36,9 +36,9 @@ def probability(model: dict[str, Any], case: dict[str, Any]) -> float:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the prediction. Ends with 0, or with 2 and one sentence when a file cannot be used."""
+    """Print the prediction. Returns 0, or 2 after one sentence on standard error if a file is invalid."""
     parser = argparse.ArgumentParser(description="Predict one case with the model that train.py wrote.")
-    parser.add_argument("model", type=Path, help="model.json out of the result")
+    parser.add_argument("model", type=Path, help="model.json from the result")
     parser.add_argument("case", type=Path, help="case.json with the measurements of one case")
     options = parser.parse_args(argv)
     try:

@@ -1,19 +1,19 @@
-"""Lay out the folders of the four parties: ``python examples/tumour/prepare.py out/demo``.
+"""Write the folders of the four parties: ``python examples/tumour/prepare.py out/demo``.
 
 The cases are the Breast Cancer Wisconsin (Diagnostic) table (W. H. Wolberg, W. N. Street, O. L. Mangasarian, 1995;
 CC BY 4.0): 569 fine-needle aspirates, 30 measurements of their cell nuclei each, and the diagnosis. They are not in
-this repository: they are taken out of the scikit-learn wheel that ``requirements-data.txt`` pins by hash.
+this repository but taken from the scikit-learn wheel that ``requirements-data.txt`` pins by hash.
 
-The cut follows what hospitals differ in, the cases they see. The cases are ordered by the radius of their nuclei and
-split into thirds, and each third is dealt in turns of ten:
+The division imitates how hospitals differ: in the cases they see. The cases are ordered by the radius of their nuclei
+and split into thirds; of every ten cases in a third, each hospital gets:
 
     hospital      small  medium  large
     hospital-1        8       6      2     a screening centre: many cases, mostly small ones
     hospital-2        0       2      6     an oncology centre: mostly referred, large ones
     hospital-3        2       2      2     a district hospital: few cases of every kind
 
-Each hospital numbers its cases 1 to 5 in turn: case by case, the round in which it is held out (``train.py``).
-The first case of the table goes to no hospital: it is the lab's new patient, to predict in the end.
+Each hospital numbers its cases 1, 2, 3, 4, 5, 1, ...: the round in which a case is held out (``train.py``).
+The first case of the table goes to no hospital: it is the lab's new patient, whose class is predicted at the end.
 """
 
 import argparse
@@ -35,7 +35,7 @@ HERE = Path(__file__).resolve().parent
 TABLE = "sklearn/datasets/data/breast_cancer.csv"
 TABLE_SHA256 = "fed3eb72d0575ef6192293f5093c6e801b1476b577d0386bf4455504522172ed"
 HOSPITALS = ("hospital-1", "hospital-2", "hospital-3")
-# Who gets which of ten cases in a row, for the third with the smallest, the medium and the largest nuclei.
+# The hospital of each of ten consecutive cases, for the thirds with the smallest, the medium and the largest nuclei.
 TURNS = ("1111111133", "1111112233", "1122222233")
 FOLDS = 5
 LAB_FILES = ("train.py", "predict.py", "requirements.txt", "manifest.yaml")
@@ -74,7 +74,7 @@ def read_cases(table: bytes) -> list[Case]:
 
 
 def deal(cases: list[Case]) -> dict[str, list[Case]]:
-    """Cut ``cases`` into the three hospitals; each keeps the order of the table."""
+    """Divide ``cases`` among the three hospitals; each keeps the order of the table."""
     by_radius = sorted(cases, key=lambda case: (case.radius, case.name))
     bounds = [round(len(cases) * third / 3) for third in range(4)]
     chosen: dict[str, list[Case]] = {hospital: [] for hospital in HOSPITALS}
@@ -102,7 +102,7 @@ def case_json(case: Case) -> str:
 
 
 def fetch_table() -> bytes:
-    """scikit-learn's CSV out of the pinned wheel, from the cache or through pip."""
+    """scikit-learn's CSV from the pinned wheel, which is cached or downloaded by pip."""
     (wheel,) = wheels.fetch(wheels.read_requirements(HERE / "requirements-data.txt"))
     with zipfile.ZipFile(wheel.path) as archive:
         return archive.read(TABLE)
@@ -123,8 +123,8 @@ def prepare(output: Path) -> list[Path]:
 
 
 def main() -> int:
-    """Lay out the folders and name the files."""
-    parser = argparse.ArgumentParser(description="Lay out the folders of the four parties of the tumour example.")
+    """Write the folders and print the paths of the files."""
+    parser = argparse.ArgumentParser(description="Write the folders of the four parties of the tumour example.")
     parser.add_argument("output", type=Path, help="folder that gets lab/, hospital-1/, hospital-2/ and hospital-3/")
     try:
         for path in prepare(parser.parse_args().output):

@@ -1,17 +1,17 @@
-"""Train one classifier of tumours on the tables of several hospitals.
+"""Train one tumour classifier on the tables of several hospitals.
 
-Runs where no network and no party can look in: reads ``datasets/*.csv``, writes to ``results/``
+Runs in the sandbox, without a network: reads ``datasets/*.csv``, writes to ``results/``
 
 - ``model.json``    the model, for ``predict.py``
-- ``metrics.json``  what it reaches on held-out cases, and what each hospital alone would have reached on the same
+- ``metrics.json``  its results on held-out cases, and those of each hospital alone on the same cases
 - ``report.txt``    the same as a table, which is also printed
 
 A table has the columns ``case`` (its name), ``fold`` (1 to 5, chosen by the hospital), any number of measurements, and
-``diagnosis`` (``benign`` or ``malignant``). In round k no model sees fold k of any hospital, and every model
-predicts fold k of all of them: so every case is held out once. The released model is trained on all cases.
+``diagnosis`` (``benign`` or ``malignant``). In round k no model is trained on fold k of any hospital, and every
+model predicts fold k of all hospitals, so every case is held out once. The released model is trained on all cases.
 
 The model is logistic regression on standardised measurements with an L2 penalty, fitted by Newton's method; the
-penalty is chosen by cross-validation over the folds that are left for training. Nothing is random.
+penalty is chosen by cross-validation over the remaining folds. Nothing is random.
 Needs numpy. Long because an algorithm is uploaded as one file.
 """
 
@@ -41,7 +41,7 @@ Labels = NDArray[np.int64]
 
 
 class TableError(Exception):
-    """A hospital's table cannot be used. The sentence names file and line, never a value: it may reach a log."""
+    """A hospital's table is invalid. The message has file and line, but no value, since it may be logged."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class CaseTable:
 
 @dataclass(frozen=True)
 class Model:
-    """Logistic regression: standardise by ``mean`` and ``scale``, then weigh."""
+    """Logistic regression: standardise by ``mean`` and ``scale``, then apply the weights."""
 
     mean: Vector
     scale: Vector
@@ -76,7 +76,7 @@ class Model:
 
 
 def read_table(path: Path) -> CaseTable:
-    """Read one hospital's CSV. Raises TableError with file and line for the first thing that is wrong."""
+    """Read one hospital's CSV. Raises TableError with file and line for the first error."""
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -143,7 +143,7 @@ def joined(tables: list[CaseTable]) -> CaseTable:
 
 
 def fit(x: Matrix, y: Labels, penalty: float) -> Model:
-    """Minimise the summed log loss plus ``penalty`` / 2 times the squared weights (the intercept goes free)."""
+    """Minimise the summed log loss plus ``penalty`` / 2 times the squared weights (without the intercept)."""
     mean = x.mean(axis=0)
     scale = x.std(axis=0)
     scale[scale == 0.0] = 1.0
@@ -161,7 +161,7 @@ def fit(x: Matrix, y: Labels, penalty: float) -> Model:
         gradient = design.T @ (p - y) + ridge * weights
         hessian = (design * (p * (1.0 - p))[:, None]).T @ design + np.diag(ridge)
         step = np.linalg.solve(hessian, gradient)
-        # Far from the minimum a full step can overshoot; half of it, often enough, never does (the loss is convex).
+        # Far from the minimum a full step can overshoot; halving it often enough never does (the loss is convex).
         current = loss(weights)
         while loss(weights - step) > current and np.max(np.abs(step)) > _NEWTON_TOLERANCE:
             step = step / 2.0
@@ -183,21 +183,21 @@ def train(table: CaseTable) -> Model:
     return fit(table.x, table.y, min(losses, key=lambda penalty: losses[penalty]))
 
 
-def held_out_probabilities(training: CaseTable, everybody: CaseTable) -> Vector:
-    """Probability for every case of ``everybody`` by models that saw ``training`` without that case's fold."""
-    probabilities = np.zeros(len(everybody.y))
+def held_out_probabilities(training: CaseTable, table: CaseTable) -> Vector:
+    """Probability for every case of ``table`` by models trained on ``training`` without that case's fold."""
+    probabilities = np.zeros(len(table.y))
     for fold in FOLDS:
-        held_out = everybody.fold == fold
+        held_out = table.fold == fold
         if held_out.any():
-            probabilities[held_out] = train(training.only(training.fold != fold)).probability(everybody.x[held_out])
+            probabilities[held_out] = train(training.only(training.fold != fold)).probability(table.x[held_out])
     return probabilities
 
 
 def metrics(probability: Vector, y: Labels) -> dict[str, float | int]:
-    """What a reader wants to know about predictions; shares are between 0 and 1, ``wrong`` counts cases."""
+    """The quality of predictions; rates are between 0 and 1, ``wrong`` counts cases."""
     malignant = probability >= THRESHOLD
     positive, negative = probability[y == 1], probability[y == 0]
-    # AUC as the share of pairs (malignant, benign) that stand in the right order; a tie counts half.
+    # AUC: the share of pairs (malignant, benign) in the right order; a tie counts half.
     pairs = np.sum(positive[:, None] > negative) + 0.5 * np.sum(positive[:, None] == negative)
     return {
         "accuracy": _round(np.mean(malignant == (y == 1))),
@@ -210,7 +210,7 @@ def metrics(probability: Vector, y: Labels) -> dict[str, float | int]:
 
 
 def model_document(model: Model, tables: dict[str, CaseTable]) -> dict[str, object]:
-    """The model as JSON. Ten digits are kept, so that the order of additions on another CPU does not show."""
+    """The model as JSON. Ten digits are kept, so that the order of additions on another CPU makes no difference."""
     names = next(iter(tables.values())).measurements
     return {
         "version": 1,
@@ -229,14 +229,14 @@ def model_document(model: Model, tables: dict[str, CaseTable]) -> dict[str, obje
 
 def metrics_document(tables: dict[str, CaseTable]) -> dict[str, object]:
     """Held-out figures of the joint model and of each hospital alone, all on the same cases."""
-    everybody = joined(list(tables.values()))
+    all_cases = joined(list(tables.values()))
     return {
         "version": 1,
-        "cases": len(everybody.y),
-        "malignant": int(np.sum(everybody.y)),
+        "cases": len(all_cases.y),
+        "malignant": int(np.sum(all_cases.y)),
         "hospitals": {name: {"cases": len(t.y), "malignant": int(np.sum(t.y))} for name, t in tables.items()},
-        "joint": metrics(held_out_probabilities(everybody, everybody), everybody.y),
-        "alone": {name: metrics(held_out_probabilities(t, everybody), everybody.y) for name, t in tables.items()},
+        "joint": metrics(held_out_probabilities(all_cases, all_cases), all_cases.y),
+        "alone": {name: metrics(held_out_probabilities(t, all_cases), all_cases.y) for name, t in tables.items()},
     }
 
 
@@ -258,8 +258,8 @@ def report(document: dict) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Read, train, write. Ends with 0, or with 2 and one sentence when a table cannot be used."""
-    parser = argparse.ArgumentParser(description="Train one classifier of tumours on the tables of several hospitals.")
+    """Read, train, write. Returns 0, or 2 after one sentence on standard error if a table is invalid."""
+    parser = argparse.ArgumentParser(description="Train one tumour classifier on the tables of several hospitals.")
     parser.add_argument("--datasets", type=Path, default=Path("datasets"), help="folder with the tables")
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder for the results")
     options = parser.parse_args(argv)
@@ -290,7 +290,7 @@ def _number(field: str, column: str, where: str) -> float:
 
 
 def _check_classes(table: CaseTable, name: str) -> None:
-    # Two folds can be left out at once (one held out, one for the choice of the penalty): both classes must remain.
+    # Two folds can be excluded at once (one held out, one to choose the penalty): both classes must remain.
     for number, label in enumerate(CLASSES):
         of_class = table.fold[table.y == number]
         largest = sum(sorted((int(np.sum(of_class == fold)) for fold in FOLDS), reverse=True)[:2])

@@ -11,7 +11,7 @@ TUMOUR = Path(__file__).parents[2] / "examples" / "tumour"
 
 
 def load(name: str) -> ModuleType:
-    """A script of the example, imported from its path as what it is: no package."""
+    """A script of the example, imported from its path because it is not in a package."""
     module_name = f"tumour_{name}"
     if module_name not in sys.modules:
         spec = importlib.util.spec_from_file_location(module_name, TUMOUR / f"{name}.py")
@@ -23,7 +23,7 @@ def load(name: str) -> ModuleType:
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folders of the four parties, from the real table (fetched once into the user's cache)."""
+    """The folders of the four parties, from the real table (downloaded once into the user's cache)."""
     folder = tmp_path_factory.mktemp("demo")
     load("prepare").prepare(folder)
     return folder

@@ -1,4 +1,4 @@
-"""The consumer's prediction, with Python alone."""
+"""The consumer's prediction, with only Python."""
 
 import json
 import subprocess
@@ -69,11 +69,11 @@ def test_probability_and_class(tmp_path: Path, radius: float, chance: str, predi
         ),
     ],
 )
-def test_what_cannot_be_used_is_one_sentence(tmp_path: Path, model: object, case: object, said: str) -> None:
+def test_invalid_input_gives_one_sentence(tmp_path: Path, model: object, case: object, said: str) -> None:
     assert predict(tmp_path, model, case) == (2, "", said)
 
 
-def test_absent_file_is_one_sentence(tmp_path: Path) -> None:
+def test_missing_file_gives_one_sentence(tmp_path: Path) -> None:
     argv = [sys.executable, PREDICT, "none.json", "case.json"]
     done = subprocess.run(argv, check=False, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (2, "none.json cannot be read: No such file or directory.\n")

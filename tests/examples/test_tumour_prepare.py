@@ -1,4 +1,4 @@
-"""How the real cases are cut into hospitals."""
+"""How the real cases are divided among the hospitals."""
 
 import csv
 import hashlib
@@ -23,7 +23,7 @@ def rows(prepared: Path, number: int) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_every_case_is_in_one_place(prepared: Path) -> None:
+def test_every_case_goes_to_one_place(prepared: Path) -> None:
     names = [row["case"] for number in (1, 2, 3) for row in rows(prepared, number)]
     names.append(json.loads((prepared / "lab" / "case.json").read_text())["case"])
     assert sorted(names) == [f"wdbc-{number:03}" for number in range(1, 570)]
@@ -38,13 +38,13 @@ def test_hospitals_differ_in_size_and_mix(prepared: Path) -> None:
     }
 
 
-def test_every_hospital_holds_a_fifth_back_in_each_round(prepared: Path) -> None:
+def test_every_hospital_holds_out_a_fifth_in_each_round(prepared: Path) -> None:
     for number, sizes in [(1, [61, 61, 61, 61, 60]), (2, [31, 31, 30, 30, 30]), (3, [23, 23, 22, 22, 22])]:
         folds = Counter(row["fold"] for row in rows(prepared, number))
         assert [folds[str(fold)] for fold in range(1, 6)] == sizes
 
 
-def test_manifest_names_the_very_tables(prepared: Path) -> None:
+def test_manifest_has_the_digests_of_the_tables(prepared: Path) -> None:
     stated = yaml.safe_load((prepared / "lab" / "manifest.yaml").read_text())
     tables = [prepared / dataset["provider"] / dataset["file"] for dataset in stated["datasets"]]
     assert [(dataset["digest"], dataset["size"]) for dataset in stated["datasets"]] == [
@@ -52,7 +52,7 @@ def test_manifest_names_the_very_tables(prepared: Path) -> None:
     ]
 
 
-def test_manifest_becomes_canonical_without_the_hospitals_tables(prepared: Path, tmp_path: Path) -> None:
+def test_canonical_manifest_needs_no_hospital_table(prepared: Path, tmp_path: Path) -> None:
     shutil.copytree(prepared / "lab", tmp_path / "lab")
     folder = tmp_path / "lab" / "keys"
     folder.mkdir()
@@ -64,7 +64,7 @@ def test_manifest_becomes_canonical_without_the_hospitals_tables(prepared: Path,
     assert composed.results.consumers == ("lab",)
 
 
-def test_second_preparation_gives_the_same_files(tumour_prepare: ModuleType, prepared: Path, tmp_path: Path) -> None:
+def test_preparing_twice_gives_the_same_files(tumour_prepare: ModuleType, prepared: Path, tmp_path: Path) -> None:
     written = tumour_prepare.prepare(tmp_path)
     assert {path.relative_to(tmp_path): path.read_bytes() for path in written} == {
         path.relative_to(prepared): path.read_bytes() for path in prepared.rglob("*") if path.is_file()
@@ -78,12 +78,12 @@ def test_new_patient_has_no_diagnosis_in_its_file(prepared: Path) -> None:
     assert case["measurements"]["mean radius"] == 17.99
 
 
-def test_another_table_is_refused(tumour_prepare: ModuleType) -> None:
+def test_another_table_is_rejected(tumour_prepare: ModuleType) -> None:
     with pytest.raises(InputError, match=f"has the SHA-256 {hashlib.sha256(b'x').hexdigest()}, expected fed3eb72"):
         tumour_prepare.read_cases(b"x")
 
 
-def test_ctrl_c_ends_it_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_prints_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def interrupted() -> bytes:
         raise KeyboardInterrupt
 

@@ -1,4 +1,4 @@
-"""What train.py reaches on the real cases, and what it says of tables that cannot be used."""
+"""The results of train.py on the real cases, and its errors for invalid tables."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ def train(folder: Path) -> tuple[int, str, str]:
 
 
 def table(name: str, cases: int = 60) -> list[str]:
-    """The lines of a made-up table with two measurements, separable but for one case in seven."""
+    """The lines of a made-up table with two measurements, separable except for one case in seven."""
     lines = ["case,fold,radius,texture,diagnosis"]
     for number in range(cases):
         malignant = number % 3 == 0
@@ -47,7 +47,7 @@ def trained(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     return folder, printed
 
 
-def test_figures_are_those_of_the_readme(trained: tuple[Path, str]) -> None:
+def test_figures_match_the_readme(trained: tuple[Path, str]) -> None:
     folder, printed = trained
     assert printed == (folder / "results" / "report.txt").read_text()
     assert printed in (TUMOUR / "README.md").read_text()
@@ -111,7 +111,7 @@ def test_metrics_of_known_predictions(tumour_train: ModuleType) -> None:
     }
 
 
-def test_constant_measurement_does_no_harm(tmp_path: Path) -> None:
+def test_constant_measurement_is_accepted(tmp_path: Path) -> None:
     for name in ("h1", "h2"):
         head, *lines = table(name)
         write(tmp_path, name, [head, *(",".join([*line.split(",")[:3], "7", line.split(",")[4]]) for line in lines)])
@@ -141,7 +141,7 @@ def test_constant_measurement_does_no_harm(tmp_path: Path) -> None:
         (3, "h1-5,1,2.0,3.0,benign", "The case in line 4 of h2.csv is in h1.csv already."),
     ],
 )
-def test_malformed_table_is_one_sentence_without_its_values(tmp_path: Path, line: int, text: str, said: str) -> None:
+def test_malformed_table_gives_one_sentence_without_values(tmp_path: Path, line: int, text: str, said: str) -> None:
     write(tmp_path, "h1", table("h1"))
     lines = table("h2")
     lines[line] = text
@@ -150,11 +150,11 @@ def test_malformed_table_is_one_sentence_without_its_values(tmp_path: Path, line
     assert not (tmp_path / "results").exists()
 
 
-def test_too_few_cases_of_a_class_are_refused(tmp_path: Path) -> None:
+def test_too_few_cases_of_a_class_are_rejected(tmp_path: Path) -> None:
     write(tmp_path, "h1", table("h1", cases=20))
     assert train(tmp_path)[0] == 2
     assert train(tmp_path)[2] == "h1.csv: fewer than 5 malignant cases remain without two of the folds.\n"
 
 
-def test_no_table_at_all_is_refused(tmp_path: Path) -> None:
+def test_folder_without_tables_is_rejected(tmp_path: Path) -> None:
     assert train(tmp_path) == (2, "", "datasets has no CSV file.\n")

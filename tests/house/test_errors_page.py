@@ -1,4 +1,4 @@
-"""The page of all errors: complete, and what the source says."""
+"""docs/errors.md is complete and matches the source."""
 
 from pathlib import Path
 

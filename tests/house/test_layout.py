@@ -1,4 +1,4 @@
-"""The layout that a newcomer meets: small folders, short files, and one class to a name."""
+"""The layout: small folders, short files, unique class names."""
 
 import ast
 from collections import defaultdict
@@ -9,7 +9,7 @@ PACKAGES = ("agent_runtime", "benchmarks", "cloister", "examples", "image", "inf
 MOST_ENTRIES = 20
 MOST_LINES = 300
 REASON = "Long because"
-"""A sentence of the module's docstring begins so when the file has more lines."""
+"""How a sentence of the module's docstring begins if the file has more lines."""
 
 LARGE_FOLDERS = {
     "cloister/attestation": "a folder for each vendor and the steps of a verdict",
@@ -22,7 +22,7 @@ LONG_FILES = {
     "cloister/client/connection/connection.py",
     "infra/tasks.py",
 }
-"""Files that are longer and do not say why."""
+"""Long files that do not yet say why."""
 
 _STAND_IN = "the test kit's stand-in for the class of the product"
 _CLOUDS = "the same in each cloud's backend"
@@ -31,9 +31,10 @@ SHARED_NAMES = {
     "Attester": _STAND_IN,
     "LocalMachine": _STAND_IN,
     "Platform": _STAND_IN,
+    "DiskKey": _CLOUDS,
     "Network": _CLOUDS,
-    "Registry": _CLOUDS,
-    "Workspace": _CLOUDS,
+    "RegistryComponent": _CLOUDS,
+    "WorkspaceComponent": _CLOUDS,
     "Authority": _PENDING,
     "Case": _PENDING,
     "CollateralError": _PENDING,
@@ -47,7 +48,7 @@ SHARED_NAMES = {
     "Outcome": _PENDING,
     "Quote": _PENDING,
 }
-"""Names of several classes, with the reason."""
+"""Names that several classes have, with the reason."""
 
 
 def _modules() -> list[Path]:
@@ -79,7 +80,7 @@ def test_long_files_say_why() -> None:
     assert set(silent) - LONG_FILES == set()
 
 
-def test_a_name_is_that_of_one_class() -> None:
+def test_class_names_are_unique() -> None:
     places = defaultdict(list)
     for path in _modules():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

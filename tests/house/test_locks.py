@@ -1,4 +1,4 @@
-"""The lock files name every package by version and hash and say nothing of where it comes from."""
+"""The lock files have a version and hash for every package, and no package index."""
 
 import re
 import tomllib
@@ -34,7 +34,7 @@ def test_lock_pins_each_package_by_hash(lock: str) -> None:
 
 
 @pytest.mark.parametrize("lock", EXTRAS)
-def test_lock_satisfies_what_the_project_asks_for(lock: str) -> None:
+def test_lock_satisfies_the_project_requirements(lock: str) -> None:
     asked = [*PROJECT["dependencies"], *(line for e in EXTRAS[lock] for line in PROJECT["optional-dependencies"][e])]
     locked = _read(lock)
     unmet = []

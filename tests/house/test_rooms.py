@@ -26,14 +26,14 @@ def graph() -> grimp.ImportGraph:
     return graph
 
 
-def test_import_that_no_contract_names_is_found(graph: grimp.ImportGraph) -> None:
+def test_import_outside_the_contract_is_found(graph: grimp.ImportGraph) -> None:
     assert forbidden_imports(graph, "infra", ["cloister.errors"], PACKAGES) == [
         ForbiddenImport("infra.guard", "cloister.client.files.keys", (7,)),
         ForbiddenImport("infra.guard", "cloister.errors_of_others", (7,)),
     ]
 
 
-def test_named_room_covers_what_lies_below_it(graph: grimp.ImportGraph) -> None:
+def test_allowed_room_covers_its_subpackages(graph: grimp.ImportGraph) -> None:
     assert forbidden_imports(graph, "infra", ["cloister"], PACKAGES) == []
 
 

@@ -1,4 +1,4 @@
-"""`invoke --list` stays quick because no verb imports what it needs before it runs."""
+"""`invoke --list` is fast because a verb imports what it needs only when it runs."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What a party installs: ``cloister/`` and nothing else of the checkout."""
+"""The wheel that a party installs: ``cloister/`` and nothing else."""
 
 import subprocess
 import sys
@@ -21,13 +21,13 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
         return set(archive.namelist())
 
 
-def test_wheel_holds_only_the_package_of_a_party(names: set[str]) -> None:
+def test_wheel_has_only_the_party_package(names: set[str]) -> None:
     folders = {name.split("/")[0] for name in names}
 
     assert {folder for folder in folders if not folder.endswith(".dist-info")} == {"cloister"}
 
 
-def test_wheel_holds_every_file_of_the_package(names: set[str]) -> None:
+def test_wheel_has_every_file_of_the_package(names: set[str]) -> None:
     files = {str(path.relative_to(ROOT)) for path in (ROOT / "cloister").rglob("*") if path.is_file()}
 
     assert {name for name in names if name.startswith("cloister/")} == {
@@ -35,12 +35,12 @@ def test_wheel_holds_every_file_of_the_package(names: set[str]) -> None:
     }
 
 
-def test_wheel_holds_the_schemas_and_the_type_marker(names: set[str]) -> None:
+def test_wheel_has_the_schemas_and_the_type_marker(names: set[str]) -> None:
     schemas = {f"cloister/protocol/schemas/{path.name}" for path in (ROOT / "docs" / "schemas").glob("*.schema.json")}
 
     assert schemas
     assert schemas | {"cloister/py.typed"} <= names
 
 
-def test_wheel_carries_the_license(names: set[str]) -> None:
+def test_wheel_has_the_license(names: set[str]) -> None:
     assert [name for name in names if name.endswith(".dist-info/licenses/LICENSE")]

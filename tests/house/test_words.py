@@ -1,4 +1,4 @@
-"""Phrases that make a reader stop occur in no message, docstring, comment, doc page or test name."""
+"""Hard-to-read phrases do not occur in messages, docstrings, comments, doc pages or test names."""
 
 import ast
 import io
@@ -49,20 +49,20 @@ def _files(*tops: str) -> Iterator[Path]:
 
 
 def _phrases(text: str) -> list[str]:
-    """The phrases in a text, across line breaks. Python's ``is None`` is none of them."""
+    """The phrases in a text, across line breaks. Python's ``is None`` does not count."""
     plain = re.sub(r"\s+(?:# )?", " ", text.replace("is None", ""))
     return [found[0] for found in _PATTERN.finditer(plain.lower())]
 
 
 def _comments_and_strings(source: str) -> str:
-    """What a person reads in a module beside its code."""
+    """The prose of a module."""
     kinds = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     return "\n".join(token.string for token in tokens if token.type in kinds)
 
 
 def _names_and_docstrings(source: str) -> str:
-    """What a person reads of a test."""
+    """The prose of a test module: names and docstrings."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
@@ -80,7 +80,7 @@ def _prose(path: Path) -> str:
 
 
 @pytest.mark.parametrize("tops", [PRODUCT, PAGES, ("tests",)], ids=["product", "pages", "tests"])
-def test_no_phrase_makes_a_reader_stop(tops: tuple[str, ...]) -> None:
+def test_no_phrase_occurs(tops: tuple[str, ...]) -> None:
     found = {path.relative_to(ROOT).as_posix(): _phrases(_prose(path)) for path in _files(*tops)}
 
     assert {name: phrases for name, phrases in found.items() if phrases} == {}

@@ -1,4 +1,4 @@
-"""Archives follow from their content alone, and a changed byte shows."""
+"""Archives depend only on their content, and a changed byte is detected."""
 
 import hashlib
 import io
@@ -19,7 +19,7 @@ def _zip(path, members):
     return path
 
 
-def test_a_zip_depends_on_content_alone(tmp_path):
+def test_zip_depends_only_on_its_content(tmp_path):
     source = tmp_path / "model.json"
     source.write_bytes(b"{}" * 700_000)
     one = _zip(tmp_path / "one.zip", [("results/b", b"b"), ("results/a", source)])
@@ -30,7 +30,7 @@ def test_a_zip_depends_on_content_alone(tmp_path):
     assert archive.check_zip(one) == ["results/a", "results/b"]
 
 
-def test_the_bytes_of_a_zip_are_known(tmp_path):
+def test_zip_has_known_bytes(tmp_path):
     path = _zip(tmp_path / "a.zip", [("results/a", b"content")])
     assert (
         hashlib.sha256(path.read_bytes()).hexdigest()
@@ -38,7 +38,7 @@ def test_the_bytes_of_a_zip_are_known(tmp_path):
     )
 
 
-def test_every_flipped_byte_of_a_zip_is_found(tmp_path):
+def test_every_flipped_byte_of_a_zip_is_detected(tmp_path):
     data = _zip(tmp_path / "a.zip", [("results/a", b"content"), ("results/\u00e4", b"more")]).read_bytes()
     for index in range(len(data)):
         changed = tmp_path / "b.zip"
@@ -48,7 +48,7 @@ def test_every_flipped_byte_of_a_zip_is_found(tmp_path):
 
 
 @pytest.mark.parametrize("extra", ["comment", "appended", "deflated", "order"])
-def test_a_zip_of_another_maker_is_refused(tmp_path, extra):
+def test_zip_by_another_program_is_rejected(tmp_path, extra):
     path = tmp_path / "a.zip"
     kind = zipfile.ZIP_DEFLATED if extra == "deflated" else zipfile.ZIP_STORED
     with zipfile.ZipFile(path, "w", kind) as out:
@@ -62,7 +62,7 @@ def test_a_zip_of_another_maker_is_refused(tmp_path, extra):
         archive.check_zip(path)
 
 
-def test_a_tar_depends_on_names_content_and_executability_alone(tmp_path):
+def test_tar_depends_only_on_names_content_and_executable_bits(tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     for folder, names in ((first, ("a", "b", "\u00fc")), (second, ("\u00fc", "b", "a"))):
         (folder / "sub").mkdir(parents=True)
@@ -86,7 +86,7 @@ def test_a_tar_depends_on_names_content_and_executability_alone(tmp_path):
     assert archive.tar_digest(second) != digest
 
 
-def test_links_and_devices_cannot_be_archived(tmp_path):
+def test_links_and_devices_are_rejected(tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "link").symlink_to("/etc/passwd")
@@ -97,13 +97,13 @@ def test_links_and_devices_cannot_be_archived(tmp_path):
 @pytest.mark.parametrize(
     "name", ["", "/a", "../a", "a/../b", "a//b", "a/", "./a", "a\\b", "c:/a", "a\nb", "x" * 1025, "\udcff"]
 )
-def test_a_name_that_leaves_its_folder_is_refused(name):
+def test_name_that_leaves_its_folder_is_rejected(name):
     with pytest.raises(ArchiveError):
         archive.check_name(name)
 
 
 @pytest.mark.parametrize("char", ["\u202e", "\u2066", "\u200b", "\u2028", "\u2029", "\ufeff"])
-def test_a_name_with_what_nobody_sees_is_refused(char):
+def test_name_with_invisible_characters_is_rejected(char):
     with pytest.raises(ArchiveError, match=f"U\\+{ord(char):04X}") as caught:
         archive.check_name(f"results/a{char}b")
     assert char not in caught.value.message

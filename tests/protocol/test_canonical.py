@@ -1,4 +1,4 @@
-"""JSON that is digested: one text for one value, and nothing ambiguous comes in."""
+"""Canonical JSON: one text for one value, and ambiguous text is rejected."""
 
 import datetime
 
@@ -17,7 +17,7 @@ _VALUES = st.recursive(
 
 
 @given(_VALUES)
-def test_what_is_encoded_parses_to_the_same_value(value):
+def test_encoded_value_parses_to_the_same_value(value):
     assert canonical.parse_canonical(canonical.encode(value), what="It", limit=1_000_000) == value
 
 
@@ -43,7 +43,7 @@ def test_members_are_sorted_by_utf16_code_units():
         (b" " * 101, "It has more than 100 bytes."),
     ],
 )
-def test_ambiguous_json_is_refused_with_one_sentence(text, sentence):
+def test_ambiguous_json_is_rejected_in_one_sentence(text, sentence):
     with pytest.raises(FormatError) as refused:
         canonical.parse(text, what="It", limit=100)
     assert refused.value.message == sentence
@@ -57,31 +57,31 @@ def test_brackets_in_strings_do_not_hide_nesting():
 
 
 @pytest.mark.parametrize("text", [b'"' + b'\\"' * 500_000, b'"' * 500_000, b'"' + b"\\" * 500_000])
-def test_a_string_without_an_end_is_read_once(text):
+def test_unterminated_string_is_read_once(text):
     with pytest.raises(FormatError, match="not JSON"):
         canonical.parse(text, what="It", limit=2_000_000)
 
 
 @pytest.mark.parametrize("text", [b'{"\\ud800":1}', b'["\\udc00"]', b'["\\udc00\\ud800"]'])
-def test_half_of_a_surrogate_pair_is_refused(text):
+def test_unpaired_surrogate_is_rejected(text):
     with pytest.raises(FormatError, match="surrogate"):
         canonical.parse(text, what="It", limit=100)
     with pytest.raises(FormatError):
         canonical.encode({"\ud800": 1})
 
 
-def test_a_surrogate_pair_is_a_character():
+def test_surrogate_pair_is_one_character():
     assert canonical.parse(b'"\\ud83d\\ude00"', what="It", limit=100) == "\U0001f600"
 
 
 @pytest.mark.parametrize("text", [b'{"b":1,"a":2}', b'{"a": 1}', b'{"a":1}\n', b'"\\u0041"'])
-def test_json_in_another_form_than_the_canonical_one_is_refused(text):
+def test_json_that_is_not_canonical_is_rejected(text):
     with pytest.raises(FormatError, match="canonical form"):
         canonical.parse_canonical(text, what="It", limit=100)
 
 
 @given(st.binary(max_size=100))
-def test_any_bytes_parse_or_are_refused_as_malformed(data):
+def test_any_bytes_parse_or_are_rejected_as_malformed(data):
     try:
         canonical.parse(data, what="It", limit=1000)
     except FormatError:
@@ -89,7 +89,7 @@ def test_any_bytes_parse_or_are_refused_as_malformed(data):
 
 
 @given(st.binary(max_size=50))
-def test_base64_has_one_text_for_given_bytes(data):
+def test_bytes_have_one_base64_text(data):
     text = canonical.to_base64(data)
     assert canonical.from_base64(text, what="It") == data
     with pytest.raises(FormatError):
@@ -97,12 +97,12 @@ def test_base64_has_one_text_for_given_bytes(data):
 
 
 @pytest.mark.parametrize("text", ["A", "AB", "A+/A", "AA A", "AAA\n", "ÄAAA"])
-def test_base64_with_stray_bits_or_characters_is_refused(text):
+def test_base64_with_stray_bits_or_characters_is_rejected(text):
     with pytest.raises(FormatError):
         canonical.from_base64(text, what="It")
 
 
-def test_a_time_keeps_its_moment_and_is_written_in_utc():
+def test_time_is_written_in_utc():
     zone = datetime.timezone(datetime.timedelta(hours=2))
     moment = datetime.datetime(2026, 1, 31, 1, 2, 3, 456000, tzinfo=zone)
     assert canonical.to_time(moment) == "2026-01-30T23:02:03.456Z"
@@ -113,6 +113,6 @@ def test_a_time_keeps_its_moment_and_is_written_in_utc():
 @pytest.mark.parametrize(
     "text", ["2026-01-30", "2026-01-30T23:02:03", "2026-01-30T23:02:03+00:00", "2026-13-30T23:02:03Z"]
 )
-def test_a_time_in_another_form_is_refused(text):
+def test_time_in_another_format_is_rejected(text):
     with pytest.raises(FormatError):
         canonical.from_time(text, what="It")

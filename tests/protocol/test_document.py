@@ -1,4 +1,4 @@
-"""What people write is read with its lines, and nothing in it can surprise."""
+"""YAML is read with its lines, and ambiguous YAML is rejected."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from cloister.protocol.document import Document
 PATH = "manifest.yaml"
 
 
-def test_values_and_their_lines():
+def test_values_are_read_with_their_lines():
     document = Document.parse(PATH, b"version: 1\nparties:\n  no: {key: 'yes'}\nlist:\n  - true\n  - 1_000\n  - 007\n")
 
     assert document.value == {"version": 1, "parties": {"no": {"key": "yes"}}, "list": [True, "1_000", "007"]}
@@ -17,7 +17,7 @@ def test_values_and_their_lines():
     assert document.line(("parties", "no", "absent")) == 3
 
 
-def test_json_is_read_too():
+def test_json_is_read():
     assert Document.parse(PATH, b'{"a": [1, null, ""]}').value == {"a": [1, None, ""]}
 
 
@@ -43,17 +43,17 @@ def test_json_is_read_too():
         (b"- " * 20_000, 1),
     ],
 )
-def test_what_is_not_plain_is_refused_with_its_line(text, line):
+def test_unsupported_yaml_is_rejected_with_its_line(text, line):
     with pytest.raises(InputError, match=rf"manifest\.yaml:{line}:"):
         Document.parse(PATH, text)
 
 
-def test_text_that_looks_like_a_number_stands_in_quotes():
+def test_text_that_looks_like_a_number_needs_quotes():
     text = b"a: '1.0'\nb: 1.0.0\nc: 1.5h\nd: 1e\ne: v1.0\nf: 2026-01-01\ng: 0x10\n"
     assert set(map(type, Document.parse(PATH, text).value.values())) == {str}
 
 
 @pytest.mark.parametrize("text", [b"", b"\xff\xfe", b"\x00", b'a: "\\UFFFFFFFF"', b" " * (1 << 20) + b"a"])
-def test_what_is_no_text_is_refused(text):
+def test_bytes_that_are_not_text_are_rejected(text):
     with pytest.raises(InputError, match=r"manifest\.yaml"):
         Document.parse(PATH, text)

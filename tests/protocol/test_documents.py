@@ -1,4 +1,4 @@
-"""Boot configuration, manifests and descriptor: strict on the way in, the same on the way out."""
+"""Boot configuration, manifests and descriptor: strictly parsed, and written back unchanged."""
 
 import copy
 import dataclasses
@@ -79,10 +79,10 @@ _LEAST = {
         "limits": {"time": "1h", "memory": "1GiB", "cpus": 1, "processes": 1},
     },
 }
-"""As little as a document needs."""
+"""The smallest valid documents."""
 
 
-def test_a_manifest_keeps_its_value_and_names_its_assets_and_roles():
+def test_manifest_round_trips_and_lists_assets_and_roles():
     manifest = Manifest.from_value(_value())
     assert manifest.value() == _value()
     assert Manifest.parse(manifest.encode()) == manifest
@@ -145,12 +145,12 @@ def _changed(*path, to=None, drop=False):
         (_changed("limits", "cpus", to=0), "limits.cpus"),
     ],
 )
-def test_a_wrong_manifest_is_refused_at_its_place(value, place):
+def test_invalid_manifest_is_rejected_with_the_place(value, place):
     with pytest.raises(FormatError, match=place):
         Manifest.from_value(value)
 
 
-def test_a_boot_configuration_has_one_form():
+def test_boot_configuration_has_one_encoding():
     configuration = BootConfiguration("consortium", "trainer", ("00" * 32, "11" * 32))
     data = configuration.encode()
     assert data == (
@@ -163,7 +163,7 @@ def test_a_boot_configuration_has_one_form():
             BootConfiguration.parse(wrong)
 
 
-def test_an_image_manifest_keeps_its_value():
+def test_image_manifest_round_trips():
     manifest = ImageManifest(
         flavor="base",
         debug=False,
@@ -176,8 +176,8 @@ def test_an_image_manifest_keeps_its_value():
         ImageManifest.parse(manifest.encode().replace(b'"debug":false', b'"debug":0'))
 
 
-def test_a_register_has_one_spelling():
-    """Python's ``$`` would take "4" and "4" with a newline for two names of PCR 4, of which the last counts."""
+def test_register_number_has_one_spelling():
+    """Python's ``$`` would accept "4" and "4" with a newline as two names of PCR 4; the last one would win."""
     pcrs = dict.fromkeys(("4", "9", "11", "12", "13", "4\n"), _DIGEST)
     value = {
         "version": 1,
@@ -191,7 +191,7 @@ def test_a_register_has_one_spelling():
         ImageManifest.parse(canonical.encode(value))
 
 
-def test_an_error_shows_no_control_character_of_a_name():
+def test_error_shows_no_control_character_of_a_name():
     event = {"version": 1, "sequence": 0, "previous": _DIGEST, "time": "", "uptime": 0, "kind": "failed"}
     event |= {"state": "Failed", "detail": {"\x1b]0;title\x07": 1}}
     with pytest.raises(FormatError) as refused:
@@ -225,7 +225,7 @@ def test_an_error_shows_no_control_character_of_a_name():
         (_changed("parties", "lab", "key", to=""), f"parties.lab.key must be {_KEY}."),
     ],
 )
-def test_an_error_is_a_sentence_of_our_own(value, says):
+def test_schema_error_is_a_plain_sentence(value, says):
     with pytest.raises(FormatError) as refused:
         Manifest.from_value(value)
     assert refused.value.message == f"The manifest: {says}"
@@ -253,7 +253,7 @@ def test_an_error_is_a_sentence_of_our_own(value, says):
         ("manifest-source", ("algorithm", "file"), "", "algorithm.file must have 1 to 1024 characters, not 0."),
     ],
 )
-def test_so_are_the_rarer_ones(name, place, wrong, says):
+def test_rare_schema_error_is_a_plain_sentence(name, place, wrong, says):
     value = copy.deepcopy(_LEAST[name])
     *before, last = place
     inner = value
@@ -266,7 +266,7 @@ def test_so_are_the_rarer_ones(name, place, wrong, says):
 
 
 WRITTEN = ("verdict", "raw-verdict")
-"""Schemas of what only we write, for others to read."""
+"""Schemas of documents that only Cloister writes."""
 READ = sorted(path.name.partition(".")[0] for path in SCHEMAS.iterdir() if path.name.partition(".")[0] not in WRITTEN)
 SAID = {
     *("additionalProperties", "required", "const", "enum", "type", "pattern", "minimum", "maximum", "uniqueItems"),
@@ -276,7 +276,7 @@ SILENT = {"$schema", "$defs", "$ref", "title", "description", "properties", "pat
 
 
 def rules(value):
-    """Each rule of a schema with what it asks for; the names of members are none."""
+    """Each rule of a schema with its value, without the names of members."""
     for rule, wanted in value.items():
         yield rule, wanted
         if rule in ("properties", "patternProperties", "$defs"):
@@ -287,7 +287,7 @@ def rules(value):
 
 
 @pytest.mark.parametrize("name", READ)
-def test_every_rule_that_a_document_can_break_has_words(name):
+def test_every_schema_rule_has_words(name):
     found = list(rules(schema.load(name)))
     assert {rule for rule, _ in found} <= SAID | SILENT
     patterns = [wanted for rule, wanted in found if rule == "pattern"]
@@ -295,7 +295,7 @@ def test_every_rule_that_a_document_can_break_has_words(name):
     assert [pattern for pattern in patterns if pattern in schema.form(pattern)] == []
 
 
-def test_a_variable_has_no_newline_in_its_name():
+def test_variable_name_with_newline_is_rejected():
     value = _value()
     value["algorithm"]["environment"] = {"SEED\n": "1"}
     with pytest.raises(FormatError, match=r"algorithm\.environment"):
@@ -324,12 +324,12 @@ _DESCRIPTOR = Descriptor(
     ],
     ids=lambda value: value if isinstance(value, str) else next(iter(value)),
 )
-def test_a_descriptor_that_contradicts_itself_is_refused(changes, message):
+def test_contradictory_descriptor_is_rejected(changes, message):
     with pytest.raises(FormatError, match=message):
         Descriptor.parse(dataclasses.replace(_DESCRIPTOR, **changes).encode())
 
 
-def test_a_descriptor_whose_boot_configuration_was_exchanged_is_refused():
+def test_descriptor_with_exchanged_boot_configuration_is_rejected():
     assert Descriptor.parse(_DESCRIPTOR.encode()) == _DESCRIPTOR
     value = _DESCRIPTOR.value()
     value["cvms"][0]["boot_configuration"]["owners"] = ["11" * 32]

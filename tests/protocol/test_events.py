@@ -1,4 +1,4 @@
-"""The event log and the receipt: what is changed, missing, repeated or signed by another is found."""
+"""The event log and the receipt: a change, a gap, a repetition or another signer is detected."""
 
 import dataclasses
 
@@ -38,7 +38,7 @@ def _check(records):
     return chain
 
 
-def test_a_whole_log_leads_to_its_head():
+def test_complete_log_leads_to_its_head():
     records = _log()
     chain = _check(records)
     assert (chain.count, chain.head) == (4, records[-1].event.digest())
@@ -57,12 +57,12 @@ def test_a_whole_log_leads_to_its_head():
     ],
     ids=["missing", "repeated", "beheaded", "signature", "content", "tail of another key", "another key"],
 )
-def test_a_changed_log_is_refused(change):
+def test_changed_log_is_rejected(change):
     with pytest.raises(ProofError):
         _check(change(_log()))
 
 
-def test_a_line_in_another_form_is_refused():
+def test_line_in_another_format_is_rejected():
     line = _log(1)[0].encode()
     for wrong in (line + b"\n", line.replace(b'"detail"', b'"surprise":1,"detail"'), line[:-1], b"{}"):
         with pytest.raises(FormatError):
@@ -84,7 +84,7 @@ def _receipt():
     )
 
 
-def test_a_receipt_opens_with_the_key_that_signed_it():
+def test_receipt_opens_with_the_key_that_signed_it():
     envelope = receipt.sign(_receipt().payload(), _KEY)
     assert receipt.Receipt.parse(receipt.open_envelope(envelope, _SPKI)) == _receipt()
 
@@ -104,7 +104,7 @@ def test_only_an_ed25519_key_signs_events_and_receipts():
 @pytest.mark.parametrize(
     "time", ["", "yesterday", "2026-01-01", "2026-13-01T00:00:00.000Z", "2026-01-01T00:00:00+01:00"]
 )
-def test_a_time_is_one(time):
+def test_invalid_time_is_rejected(time):
     event = dataclasses.replace(_log(1)[0].event, time=time)
     with pytest.raises(FormatError, match="An event's time"):
         Record.parse(events.sign(event, _KEY).encode())
@@ -112,14 +112,14 @@ def test_a_time_is_one(time):
         receipt.Receipt.parse(dataclasses.replace(_receipt(), created=time).payload())
 
 
-def test_an_asset_has_one_consent():
+def test_second_consent_to_an_asset_is_rejected():
     made = _receipt()
     again = dataclasses.replace(made.consents[0], transcript=b"U" * 64)
     with pytest.raises(FormatError, match="two consents to one asset"):
         receipt.Receipt.parse(dataclasses.replace(made, consents=(*made.consents, again)).payload())
 
 
-def test_a_receipt_of_another_key_is_refused():
+def test_receipt_by_another_key_is_rejected():
     other = ed25519.Ed25519PrivateKey.generate()
     envelope = receipt.sign(_receipt().payload(), other)
     with pytest.raises(ProofError, match="signed by the key"):
@@ -131,7 +131,7 @@ def test_a_receipt_of_another_key_is_refused():
         receipt.open_envelope(renamed, _SPKI)
 
 
-def test_every_byte_of_an_envelope_counts():
+def test_every_changed_byte_of_an_envelope_is_detected():
     envelope = receipt.sign(_receipt().payload(), _KEY)
     for index in range(len(envelope)):
         changed = envelope[:index] + bytes([envelope[index] ^ 1]) + envelope[index + 1 :]

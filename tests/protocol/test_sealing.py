@@ -1,4 +1,4 @@
-"""Frames open in their order, in their stream, in their session, or not at all."""
+"""Frames open only in order, in their stream and in their session."""
 
 import io
 import os
@@ -26,7 +26,7 @@ def _opener(keys=_KEYS, sender=Sender.CLIENT, method="UploadAsset", stream=7):
     return Opener(keys, sender, method, stream)
 
 
-def test_frames_open_in_their_order_and_the_last_one_ends_the_stream():
+def test_frames_open_in_order_and_the_last_one_ends_the_stream():
     opener = _opener()
     assert [opener.open(**frame) for frame in _frames()] == [b"one", b"two", b"three"]
     assert opener.ended
@@ -37,7 +37,7 @@ def test_frames_open_in_their_order_and_the_last_one_ends_the_stream():
 @pytest.mark.parametrize(
     "order", [(1,), (0, 2), (0, 0), (0, 1, 1)], ids=["late start", "gap", "repeated first", "repeated second"]
 )
-def test_a_frame_out_of_order_ends_the_stream(order):
+def test_frame_out_of_order_ends_the_stream(order):
     opener, frames = _opener(), _frames()
     with pytest.raises(SealError, match="out of order"):
         for index in order:
@@ -56,12 +56,12 @@ def test_a_frame_out_of_order_ends_the_stream(order):
     ],
     ids=["method", "direction", "transcript", "secret", "manifest"],
 )
-def test_a_frame_opens_only_where_it_belongs(other):
+def test_frame_opens_only_in_its_stream_and_session(other):
     with pytest.raises(SealError, match="cannot be decrypted"):
         other.open(**_frames()[0])
 
 
-def test_a_frame_of_another_stream_is_refused():
+def test_frame_of_another_stream_is_rejected():
     with pytest.raises(SealError, match="out of order"):
         _opener().open(**_frames(stream=8)[0])
     renamed = {**_frames(stream=8)[0], "stream": 7}
@@ -69,20 +69,20 @@ def test_a_frame_of_another_stream_is_refused():
         _opener().open(**renamed)
 
 
-def test_a_stream_cannot_be_cut_short_unnoticed():
+def test_truncated_stream_is_detected():
     opener = _opener()
     with pytest.raises(SealError, match="cannot be decrypted"):
         opener.open(**{**_frames()[0], "last": True})
 
 
-def test_nothing_follows_the_last_frame():
+def test_no_frame_follows_the_last_one():
     sealer = Sealer(_KEYS, Sender.CLIENT, "Status", 1)
     sealer.seal(b"", last=True)
     with pytest.raises(SealError):
         sealer.seal(b"", last=True)
 
 
-def test_a_message_sealed_to_a_key_opens_with_it_under_the_same_transcript_only():
+def test_sealed_message_opens_only_with_its_key_and_transcript():
     pair = hpkekey.HpkeKeyPair.generate()
     sealed = hpkekey.seal(pair.public, b"secret", info=b"T")
     assert pair.open(sealed, info=b"T") == b"secret"
@@ -99,14 +99,14 @@ def test_a_message_sealed_to_a_key_opens_with_it_under_the_same_transcript_only(
 
 
 @pytest.mark.parametrize("size", [0, 1, slot.SEGMENT - 1, slot.SEGMENT, slot.SEGMENT + 1, 2 * slot.SEGMENT])
-def test_a_slot_decrypts_to_what_was_encrypted(size):
+def test_slot_decrypts_to_its_plaintext(size):
     key, data = os.urandom(32), os.urandom(size)
     ciphertext = b"".join(slot.encrypt(key, io.BytesIO(data), size))
     assert len(ciphertext) == slot.ciphertext_size(size)
     assert b"".join(slot.decrypt(key, io.BytesIO(ciphertext), len(ciphertext))) == data
 
 
-def test_a_changed_shortened_or_reordered_slot_is_refused():
+def test_changed_shortened_or_reordered_slot_is_rejected():
     key, size = os.urandom(32), 2 * slot.SEGMENT + 5
     ciphertext = b"".join(slot.encrypt(key, io.BytesIO(os.urandom(size)), size))
     part = slot.SEGMENT + slot.TAG_SIZE

@@ -33,12 +33,12 @@ def test_session_report_data_is_the_hash_of_its_fields():
 
 
 @pytest.mark.parametrize("field", sorted(_SESSION))
-def test_every_field_of_a_session_moves_its_report_data(field):
+def test_every_field_of_a_session_changes_its_report_data(field):
     changed = {**_SESSION, field: bytes([_SESSION[field][0] ^ 1]) + _SESSION[field][1:]}
     assert transcript.session_report_data(**changed) != transcript.session_report_data(**_SESSION)
 
 
-def test_a_field_of_another_size_is_refused():
+def test_field_of_another_size_is_rejected():
     with pytest.raises(FormatError):
         transcript.session_report_data(**{**_SESSION, "nonce": b"n" * 31})
 
@@ -81,7 +81,7 @@ def test_the_transcript_separates_its_fields():
     assert transcript.transcript(**moved) != transcript.transcript(**fields)
 
 
-def test_a_consent_names_manifest_asset_digest_and_session():
+def test_consent_covers_manifest_asset_digest_and_session():
     message = transcript.consent_message(
         manifest_digest=b"m" * 32, asset="h1", asset_digest=b"d" * 32, transcript=b"t" * 64
     )
@@ -97,7 +97,7 @@ _KEYS = {
 
 
 @pytest.mark.parametrize("kind", sorted(_KEYS))
-def test_each_accepted_kind_of_key_signs_what_it_verifies(kind):
+def test_each_supported_key_type_verifies_its_signatures(kind):
     key = _KEYS[kind]()
     spki = transcript.spki_of(key.public_key())
     signature = transcript.sign(key, b"message")
@@ -109,14 +109,14 @@ def test_each_accepted_kind_of_key_signs_what_it_verifies(kind):
 @pytest.mark.parametrize(
     "key", [rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP521R1())], ids=["rsa-2048", "p521"]
 )
-def test_a_weak_or_foreign_key_is_refused(key):
+def test_weak_or_unsupported_key_is_rejected(key):
     with pytest.raises(FormatError, match="unsupported type"):
         transcript.sign(key, b"message")
     with pytest.raises(FormatError, match="unsupported type"):
         transcript.load_public_key(transcript.spki_of(key.public_key()))
 
 
-def test_a_key_followed_by_other_bytes_is_refused():
+def test_key_followed_by_other_bytes_is_rejected():
     spki = transcript.spki_of(ed25519.Ed25519PrivateKey.generate().public_key())
     for data in (spki + b"\0", spki[:-1], b"", b"\x30\x00"):
         with pytest.raises(FormatError):
