@@ -1,4 +1,4 @@
-"""``python -m benchmarks [NAME ...]``: measure, print a table, keep the figures in out/bench.json."""
+"""``python -m benchmarks [NAME ...]``: measures, prints a table, writes the values to out/bench.json."""
 
 import argparse
 import json
@@ -21,31 +21,31 @@ BENCHMARKS: dict[str, Callable[[int], list[BenchmarkResult]]] = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the named benchmarks, all by default. Ends with 1 when a figure is not reached or a command failed."""
+    """Run the named benchmarks, all by default. Returns 1 if a target is missed or a command failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="How long the public commands take.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)}; all when none is named")
-    parser.add_argument("--repeat", type=int, default=5, help="runs of each command; the median counts (default: 5)")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)}; all by default")
+    parser.add_argument("--repeat", type=int, default=5, help="runs of each command; the median is taken (default: 5)")
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.names if name not in BENCHMARKS]:
-        parser.error(f"no benchmark is called {unknown[0]}; there are {', '.join(BENCHMARKS)}")
+        parser.error(f"unknown benchmark {unknown[0]}; known are {', '.join(BENCHMARKS)}")
     if options.repeat < 1:
         parser.error("--repeat must be at least 1")
     found: list[BenchmarkResult] = []
-    print("| what | reach | here | how |\n|---|---|---|---|", flush=True)
+    print("| what | target | here | how |\n|---|---|---|---|", flush=True)
     try:
         for name in options.names or BENCHMARKS:
-            for measurement in BENCHMARKS[name](options.repeat):
-                found.append(measurement)
-                print(measurement.row(), flush=True)
-                for part, took in measurement.parts:
-                    print(f"|   of it {part} | | {took:.2f} {measurement.unit} | |", flush=True)
+            for result in BENCHMARKS[name](options.repeat):
+                found.append(result)
+                print(result.row(), flush=True)
+                for part, took in result.parts:
+                    print(f"|   of which {part} | | {took:.2f} {result.unit} | |", flush=True)
     except CloisterError as error:
         print(error, file=sys.stderr)
         return error.exit_code
     output = CHECKOUT / "out" / "bench.json"
     output.parent.mkdir(exist_ok=True)
-    output.write_text(json.dumps([asdict(measurement) for measurement in found], indent=1) + "\n", encoding="utf-8")
-    return 0 if all(measurement.reached for measurement in found) else 1
+    output.write_text(json.dumps([asdict(result) for result in found], indent=1) + "\n", encoding="utf-8")
+    return 0 if all(result.meets_target for result in found) else 1
 
 
 if __name__ == "__main__":

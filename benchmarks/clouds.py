@@ -1,6 +1,6 @@
-"""What a preview of a workspace in a cloud takes, beside that of one on this machine; and what an import loads.
+"""Time to preview a workspace in each cloud and on this machine, and to import each backend.
 
-The real engine, program and SDKs; the tests' stand-ins answer for the clouds. A preview starts nothing anywhere.
+Engine, program and SDKs are real; the tests' stand-ins replace the clouds. A preview creates nothing.
 """
 
 import sys
@@ -14,12 +14,12 @@ from tests.infra.project import Project
 
 BACKENDS = ("local", "azure", "gcp")
 _LOCAL_CVMS = [{"name": name, "vcpus": 2, "memory": "1GiB"} for name in ("trainer", "scorer")]
-_REACH = {"azure": 15.0, "gcp": 15.0}
+_TARGETS = {"azure": 15.0, "gcp": 15.0}
 _WHAT = {"local": "a workspace on this machine", "azure": "one in Azure", "gcp": "one in Google Cloud"}
 
 
 def measure(repeat: int) -> list[BenchmarkResult]:
-    """Previews of two CVMs and imports of the backends, one of each after the other so that all share the weather."""
+    """Previews of two CVMs and imports of the backends, one of each in turn so that all run under the same load."""
     with tempfile.TemporaryDirectory() as folder:
         made = {backend: _project(Path(folder) / backend, backend) for backend in BACKENDS}
         code = {"PYTHONPYCACHEPREFIX": str(Path(folder) / "bytecode"), "PYTHONDONTWRITEBYTECODE": ""}
@@ -28,7 +28,7 @@ def measure(repeat: int) -> list[BenchmarkResult]:
         for run in range(repeat + 1):
             for backend in BACKENDS:
                 took = _preview(made[backend], code), _import(backend, code)
-                if run:  # the first one of each compiles what it imports
+                if run:  # the first run compiles what it imports
                     previews[backend].append(took[0])
                     imports[backend].append(took[1])
     return [
@@ -37,8 +37,8 @@ def measure(repeat: int) -> list[BenchmarkResult]:
                 f"`pulumi preview` of {_WHAT[backend]}, two CVMs",
                 tuple(previews[backend]),
                 "s",
-                _REACH.get(backend),
-                "wall time; stand-ins for the clouds" if backend in _REACH else "wall time; the baseline",
+                _TARGETS.get(backend),
+                "wall time; stand-ins for the clouds" if backend in _TARGETS else "wall time; the baseline",
             )
             for backend in BACKENDS
         ),
@@ -49,7 +49,7 @@ def measure(repeat: int) -> list[BenchmarkResult]:
                 "s",
                 None,
                 "a new process; with the cloud's SDK"
-                if backend in _REACH
+                if backend in _TARGETS
                 else "a new process; without any cloud's SDK",
             )
             for backend in BACKENDS

@@ -1,4 +1,4 @@
-"""What a benchmark gives: a figure, what it should reach, and how it came about."""
+"""The result of a benchmark: values, the target, and how they were measured."""
 
 import os
 import statistics
@@ -23,17 +23,18 @@ class BenchmarkError(CloisterError):
 
 @dataclass(frozen=True)
 class BenchmarkResult:
-    """``values`` in ``unit`` (``s``, ``ms``, ``%`` or ``MB``, 10^6 bytes); the figure is their median.
-
-    ``reach`` is None where a figure is only there to compare with; ``parts`` say where it goes.
-    """
+    """The values of one benchmark; the figure is their median."""
 
     name: str
     values: tuple[float, ...]
     unit: str
-    reach: float | None
+    """``s``, ``ms``, ``%`` or ``MB`` (10^6 bytes)."""
+    target: float | None
+    """The figure must be at most this; None for a figure that others are compared with."""
     how: str
+    """How it was measured."""
     parts: tuple[tuple[str, float], ...] = ()
+    """Names and values of the parts that make up the figure."""
 
     @property
     def figure(self) -> float:
@@ -41,16 +42,16 @@ class BenchmarkResult:
         return statistics.median(self.values)
 
     @property
-    def reached(self) -> bool:
-        """Whether the figure is below what it should reach."""
-        return self.reach is None or self.figure <= self.reach
+    def meets_target(self) -> bool:
+        """Whether the figure is at most the target."""
+        return self.target is None or self.figure <= self.target
 
     def row(self) -> str:
         """A row of the table in README.md."""
-        reach = "" if self.reach is None else f"{self.reach:g} {self.unit}"
+        target = "" if self.target is None else f"{self.target:g} {self.unit}"
         runs = f"median of {len(self.values)}" if len(self.values) > 1 else "one run"
         spread = f", {min(self.values):.2f} to {max(self.values):.2f}" if len(self.values) > 1 else ""
-        return f"| {self.name} | {reach} | {self.figure:.2f} {self.unit} | {runs}{spread}; {self.how} |"
+        return f"| {self.name} | {target} | {self.figure:.2f} {self.unit} | {runs}{spread}; {self.how} |"
 
 
 def invoke(*words: str | Path, environment: dict[str, str] | None = None) -> float:
@@ -78,7 +79,7 @@ def seconds(argv: Sequence[str | Path], environment: dict[str, str] | None = Non
 
 
 def median_parts(runs: Sequence[dict[str, float]]) -> tuple[tuple[str, float], ...]:
-    """For each part that every run has, its median."""
+    """The median of each part that all runs have."""
     return tuple(
         (name, statistics.median(run[name] for run in runs)) for name in runs[0] if all(name in run for run in runs)
     )

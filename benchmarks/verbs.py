@@ -1,4 +1,4 @@
-"""``invoke --list``: what everybody waits for first."""
+"""Time of ``invoke --list``, which every user runs first."""
 
 from benchmarks.measurement import BenchmarkResult, invoke
 

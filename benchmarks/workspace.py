@@ -1,8 +1,8 @@
-"""From the start of QEMU to the first verdict, and what the engine adds: on the workspace that ``make demo`` leaves up.
+"""Time from the start of QEMU to the first verdict, and the share of the engine, in the workspace of ``make demo``.
 
-Each run ends the VM's process, as a crash would, lets ``workspace.up`` replace the VM, and attests it. The moments come
-from what is there to see: the process' start (proc(5), field 22 of ``stat``), and the VM's ``milestones.log``, whose
-last line the agent writes when it listens, with the guest's uptime.
+Each run kills the VM's process, lets ``workspace.up`` replace the VM, and attests it. Times come from the start of the
+process (proc(5), field 22 of ``stat``) and from the VM's ``milestones.log``; its last line, with the guest's uptime, is
+written by the agent when it listens.
 """
 
 import os
@@ -34,7 +34,7 @@ class Boot:
     milestones: tuple[tuple[str, float], ...]
 
     def parts(self) -> dict[str, float]:
-        """Where the seconds from QEMU's start to the verdict go."""
+        """The parts of the time from QEMU's start to the verdict."""
         found = {"firmware and loader": self.ready - self.milestones[-1][1]}
         before = 0.0
         for name, uptime in self.milestones:
@@ -46,7 +46,7 @@ class Boot:
 def measure(repeat: int) -> list[BenchmarkResult]:
     """Verdict and engine's share, over ``repeat`` starts of the demo's VM."""
     if not POLICY.exists():
-        raise BenchmarkError(f"{POLICY} is not there.", hint="`make demo` makes the workspace that is measured.")
+        raise BenchmarkError(f"{POLICY} is missing.", hint="Run `make demo`: it makes the workspace that is measured.")
     boots = [_boot() for _ in range(repeat)]
     return [
         BenchmarkResult(
@@ -73,7 +73,7 @@ def _boot() -> Boot:
     up = invoke("workspace.up", "--stack", WORKSPACE, "--yes")
     machines = _machines()
     if len(machines) != 1:
-        raise BenchmarkError(f"{len(machines)} virtual machines of {WORKSPACE} run instead of one.")
+        raise BenchmarkError(f"{len(machines)} virtual machines of {WORKSPACE} run; expected one.")
     pid, folder = machines[0]
     log = folder / "milestones.log"
     milestones = tuple(
@@ -96,7 +96,7 @@ def _machines() -> list[tuple[int, Path]]:
             folder = (process / "cwd").readlink()
             words = (process / "cmdline").read_bytes().split(b"\0")
         except OSError:
-            continue  # ended meanwhile, or somebody else's
+            continue  # ended meanwhile, or of another user
         if folder.is_relative_to(_STATE) and any(word.endswith(_PROGRAM) for word in words):
             found.append((int(process.name), folder))
     return found
@@ -114,5 +114,5 @@ def _end(pid: int) -> None:
     deadline = time.monotonic() + _END_SECONDS
     while Path(f"/proc/{pid}/cwd").exists():
         if time.monotonic() > deadline:
-            raise BenchmarkError(f"Process {pid} does not end.")
+            raise BenchmarkError(f"Process {pid} did not end within {_END_SECONDS:.0f} seconds.")
         time.sleep(0.05)
