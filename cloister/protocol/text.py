@@ -7,7 +7,7 @@ _INVISIBLE = ("Cf", "Zl", "Zp")
 
 
 def first_invisible(text: str) -> str | None:
-    """The first invisible character of ``text``, as U+XXXX; None if there is none.
+    """The first invisible character of ``text``, as U+XXXX; None if all are visible.
 
     Invisible characters, such as those that reverse the writing direction, make one text look like another.
     """

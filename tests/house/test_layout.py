@@ -26,27 +26,18 @@ LONG_FILES = {
 
 _STAND_IN = "the test kit's stand-in for the class of the product"
 _CLOUDS = "the same in each cloud's backend"
-_PENDING = "to be renamed"
+_PENDING = "not yet renamed"
 SHARED_NAMES = {
     "Attester": _STAND_IN,
     "LocalMachine": _STAND_IN,
-    "Platform": _STAND_IN,
     "DiskKey": _CLOUDS,
     "Network": _CLOUDS,
     "RegistryComponent": _CLOUDS,
     "WorkspaceComponent": _CLOUDS,
-    "Authority": _PENDING,
-    "Case": _PENDING,
     "CollateralError": _PENDING,
-    "Direction": _PENDING,
-    "Event": _PENDING,
     "EventLog": _PENDING,
     "Fetched": _PENDING,
-    "Kind": _PENDING,
     "Lock": _PENDING,
-    "Opening": _PENDING,
-    "Outcome": _PENDING,
-    "Quote": _PENDING,
 }
 """Names that several classes have, with the reason."""
 
