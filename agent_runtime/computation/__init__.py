@@ -1,1 +1,1 @@
-"""The one computation of a machine's life: its state, its assets, its run and its result."""
+"""The one computation of a boot: state, assets, run, result and event log."""
