@@ -227,7 +227,7 @@ def test_evidence_that_somebody_relays_is_refused(machine):
         target = dataclasses.replace(machine.target(), address=between)
 
         assert refused_for(target) == {"session-tls-key"}
-        with connection.attest(target) as opening, pytest.raises(ProofError, match="stands between"):
+        with connection.attest(target) as opening, pytest.raises(ProofError, match="intercepts the connection"):
             connection.bind(opening, machine.parties.keys["lab"])
 
 
