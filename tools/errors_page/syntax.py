@@ -10,6 +10,17 @@ from typing import Self
 
 _DULL = {"message", "strerror", "reason", "args", "place"}
 """Attributes that say less than the name before them."""
+_CLEARER = {
+    "colno": "column",
+    "lineno": "line",
+    "msg": "reason",
+    "said": "details",
+    "strerror": "reason",
+    "what": "document",
+    "where": "place",
+}
+"""Names in the source for which a reader of the page needs another word."""
+
 _CONVERSIONS = {"decode", "get", "hex", "lower", "removesuffix", "replace", "strip", "upper"}
 """Methods whose result is named like what they are called on."""
 
@@ -127,9 +138,9 @@ def readable(node: ast.expr) -> str:
     """A short name for a value that is known at run time only."""
     match node:
         case ast.Name(id=name):
-            return name.strip("_").replace("_", " ").lower()
+            return _words(name)
         case ast.Attribute(value=value, attr=name):
-            return readable(value) if name in _DULL else name.strip("_").replace("_", " ").lower()
+            return readable(value) if name in _DULL else _words(name)
         case ast.Subscript(value=value, slice=ast.Constant(value=str(name))):
             return name.replace("_", " ") or readable(value)
         case ast.Subscript(value=value) | ast.Starred(value=value) | ast.FormattedValue(value=value):
@@ -153,6 +164,10 @@ def readable(node: ast.expr) -> str:
         case ast.BoolOp(values=[first, *_]):
             return readable(first)
     return "value"
+
+
+def _words(name: str) -> str:
+    return _CLEARER.get(name, name.strip("_").replace("_", " ").lower())
 
 
 def says_something(message: str) -> bool:
