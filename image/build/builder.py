@@ -138,40 +138,42 @@ def assemble(inputs: Inputs, steps: Steps) -> Outputs:
     hash_tree = verity.hash_tree(
         file_system, salt=_derive(root, "salt"), identifier=uuid.UUID(bytes=_derive(root, "verity")[:16])
     )
-    first = initrd.tree(
+    initrd_tree = initrd.tree(
         system,
         initrd_modules,
         init=(inputs.checkout / "image/guest/initrd-init").read_bytes(),
         hardware=(inputs.checkout / "image/guest/hardware").read_bytes(),
         root_table=hash_tree.table("DATA", "TREE"),
     )
-    first_archive = keyed.run(
+    initrd_archive = keyed.run(
         "Writing the initrd",
-        {"tree": first.digest().hex()},
-        lambda: {"initrd": initrd.compress(initrd.archive(first), tool=inputs.tool)},
+        {"tree": initrd_tree.digest().hex()},
+        lambda: {"initrd": initrd.compress(initrd.archive(initrd_tree), tool=inputs.tool)},
     )["initrd"]
     steps.say("Writing the kernel image and the disk in its formats")
-    image = uki.build(
+    kernel_image = uki.build(
         uki.UkiParts(
             stub=tree.unpack({_STUB_PACKAGE: inputs.packages[_STUB_PACKAGE]}, drop=[])[_STUB].contents,
             linux=vmlinuz,
-            initrd=first_archive,
+            initrd=initrd_archive,
             command_line=" ".join(inputs.recipe.kernel.command_line),
             os_release=root["etc/os-release"].contents,
         )
     )
-    registers = measure.predict(image)
-    raw = disk.build(image, file_system, hash_tree.contents, hash_tree.root_hash)
+    registers = measure.predict(kernel_image)
+    raw = disk.build(kernel_image, file_system, hash_tree.contents, hash_tree.root_hash)
     files: dict[str, Contents] = {
         "disk.raw": raw,
         "disk.vhd": vhd.build(raw),
         "disk.tar.gz": targz.build(raw),
-        "uki.efi": image,
+        "uki.efi": kernel_image,
         "root.erofs": file_system,
         "root.verity": hash_tree.contents,
-        "initrd.cpio.zst": first_archive,
+        "initrd.cpio.zst": initrd_archive,
         "vmlinuz": vmlinuz,
-        "files.json": manifest.listing({"root": root.listing(), "initrd": first.listing(), "uki": uki.listing(image)}),
+        "files.json": manifest.listing(
+            {"root": root.listing(), "initrd": initrd_tree.listing(), "uki": uki.listing(kernel_image)}
+        ),
         "measurements.json": manifest.measurements(registers),
     }
     described = manifest.describe(
@@ -211,10 +213,10 @@ def _kernel(keyed: KeyedSteps) -> tuple[bytes, Tree, Tree]:
     def make() -> dict[str, bytes]:
         wanted = inputs.recipe.kernel
         root = {_ALWAYS: wanted.modules, **wanted.needed}
-        first = {_ALWAYS: wanted.initrd_modules, **wanted.initrd_needed}
-        found = kernel.extract(inputs.packages[package], [*first.values(), *root.values()])
+        early = {_ALWAYS: wanted.initrd_modules, **wanted.initrd_needed}
+        found = kernel.extract(inputs.packages[package], [*early.values(), *root.values()])
         orders = iter(found.modules)
-        in_initrd = {name: next(orders) for name in first}
+        in_initrd = {name: next(orders) for name in early}
         in_root = {name: next(orders) for name in root}
         return {
             "vmlinuz": found.vmlinuz,

@@ -144,8 +144,8 @@ def _known_dates(name: str) -> Mapping[str, datetime]:
 
 def _get(address: str) -> bytes:
     try:
-        with urllib.request.urlopen(address, timeout=60) as answer:
-            content = answer.read(_INDEX_LIMIT + 1)
+        with urllib.request.urlopen(address, timeout=60) as response:
+            content = response.read(_INDEX_LIMIT + 1)
     except (urllib.error.URLError, OSError) as error:
         raise ImageError(
             f"Cannot fetch {address}: {error}.",

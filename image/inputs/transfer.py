@@ -108,7 +108,7 @@ def download(wanted: Download, advance: Advance = lambda _: None) -> Path:
     """Download one file into the cache, resuming an earlier transfer.
 
     Raises NotFoundError when no address has the file, and FetchError when the content has another digest (nothing is
-    kept then) or no server answers.
+    kept then) or no server responds.
     """
     target = cache.inputs() / wanted.sha256
     part = target.with_name(f"{wanted.sha256}.part")
@@ -191,12 +191,12 @@ def _append(address: str, file: io.BufferedWriter, wanted: Download, advance: Ad
     """Request the missing part once; a server without range support sends the whole file again."""
     have = file.seek(0, io.SEEK_END)
     request = urllib.request.Request(address, headers={"Range": f"bytes={have}-"} if have else {})
-    with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
-        if have and answer.status != http.HTTPStatus.PARTIAL_CONTENT:
+    with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
+        if have and response.status != http.HTTPStatus.PARTIAL_CONTENT:
             file.truncate(0)
             advance(-have)
             have = 0
-        while block := answer.read(min(_BLOCK, wanted.size - have + 1)):
+        while block := response.read(min(_BLOCK, wanted.size - have + 1)):
             have += len(block)
             if have > wanted.size:
                 file.truncate(0)

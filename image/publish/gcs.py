@@ -115,22 +115,22 @@ class _Upload:
             while True:
                 try:
                     if query:
-                        answer = self._query(session, address)
+                        response = self._query(session, address)
                     else:
                         sent += min(_CHUNK, self.artefact.size - offset)
-                        answer = self._send(session, address, offset)
+                        response = self._send(session, address, offset)
                 except requests.exceptions.RequestException:
                     if failures == len(_RETRY_DELAYS):
                         raise
                     time.sleep(_RETRY_DELAYS[failures])
                     failures, query = failures + 1, True
                     continue
-                if answer.status_code in (200, 201):
-                    self._finish(answer.json())
+                if response.status_code in (200, 201):
+                    self._finish(response.json())
                     return sent
-                reached = _reached(answer)
-                if answer.status_code != _INCOMPLETE or (not query and reached <= offset):
-                    raise self._refused(answer)
+                reached = _reached(response)
+                if response.status_code != _INCOMPLETE or (not query and reached <= offset):
+                    raise self._refused(response)
                 if reached > offset:
                     failures = 0
                 offset, query = reached, False
@@ -174,18 +174,18 @@ class _Upload:
         return self._put(session, address, f"bytes {offset}-{offset + len(chunk) - 1}/{self.artefact.size}", chunk)
 
     def _put(self, session: "requests.Session", address: str, content_range: str, chunk: bytes) -> "requests.Response":
-        answer = session.put(
+        response = session.put(
             address, data=chunk, headers={"Content-Range": content_range}, timeout=_TIMEOUT, allow_redirects=False
         )
-        if answer.status_code in _BUSY:
-            answer.raise_for_status()
-        return answer
+        if response.status_code in _BUSY:
+            response.raise_for_status()
+        return response
 
-    def _refused(self, answer: "requests.Response") -> PublishError:
+    def _refused(self, response: "requests.Response") -> PublishError:
         """The error for a wrong checksum or an expired session, neither of which can be resumed."""
         self.journal.unlink(missing_ok=True)
         return PublishError(
-            f"The bucket {self.bucket.name} rejected {self.artefact.name}: {answer.status_code} {_reason(answer)}.",
+            f"The bucket {self.bucket.name} rejected {self.artefact.name}: {response.status_code} {_reason(response)}.",
             hint="Run the same command again; the upload starts over.",
         )
 
@@ -199,15 +199,15 @@ class _Upload:
             )
 
 
-def _reached(answer: "requests.Response") -> int:
+def _reached(response: "requests.Response") -> int:
     """The number of bytes that the service has kept."""
-    _, _, last = answer.headers.get("Range", "").rpartition("-")
+    _, _, last = response.headers.get("Range", "").rpartition("-")
     reached = int(last) + 1 if last else 0
     return 0 if reached < _UNIT else reached
 
 
-def _reason(answer: "requests.Response") -> str:
-    return answer.text.strip().partition("\n")[0][:200] or answer.reason
+def _reason(response: "requests.Response") -> str:
+    return response.text.strip().partition("\n")[0][:200] or response.reason
 
 
 def _checksum(file: int, size: int) -> str:
