@@ -54,7 +54,9 @@ def predict(image: bytes) -> dict[int, Register]:
 def predict_file(path: Path) -> dict[int, Register]:
     """``predict`` for the UKI in the file ``path``. Raises InputError if it is missing or not a UKI of Cloister."""
     if not path.is_file():
-        raise InputError(f"The kernel image {path} does not exist.", hint="Build it with `invoke image.build`.")
+        raise InputError(
+            f"The kernel image {path} does not exist.", hint="Build it with `invoke image.build --flavor FLAVOR`."
+        )
     try:
         return predict(path.read_bytes())
     except KeyError as error:
