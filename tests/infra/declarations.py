@@ -1,4 +1,4 @@
-"""What the backends declare, as the guard sees it: from the golden files in ``declarations``."""
+"""The resources that the backends declare, as the guard sees them, from the golden files in ``declarations``."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from infra.resources.resource import Resource
 FOLDER = Path(__file__).parent / "declarations"
 CLOUDS = ("azure-private-snp", "azure-public-tdx", "azure-public-tdx-signed", "gcp-private-snp", "gcp-public-tdx")
 
-# Names that Azure gives are not known to who only records a declaration, nor what depends on them.
+# A recording does not have names that Azure generates, or dependencies on them.
 _NETWORK = ("azure-native:network:VirtualNetwork", "network")
 
 
@@ -22,7 +22,7 @@ def configuration(name: str) -> WorkspaceConfiguration:
 
 
 def resources(name: str) -> list[Resource]:
-    """Each after what it depends on, labelled, as they come to the guard."""
+    """In the order in which the guard gets them: labelled, each after its dependencies."""
     said = json.loads((FOLDER / f"{name}.json").read_text())["resources"]
     wanted = labels.labels(configuration(name))
     left = [_resource(title, one["inputs"], one["options"], wanted) for title, one in said.items()]

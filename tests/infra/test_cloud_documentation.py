@@ -1,4 +1,4 @@
-"""The ways through the clouds, as described: every verb, option and configuration, and a party's first steps."""
+"""The cloud pages in docs/: every command, option and configuration, and a party's first steps, must be valid."""
 
 import re
 from collections.abc import Iterator
@@ -40,19 +40,19 @@ def commands(path: Path) -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("path", CLOUDS, ids=lambda path: path.stem)
-def test_every_command_that_is_described_can_be_typed(path: Path):
-    described = list(commands(path))
-    assert len(described) > 10
-    for words in described:
+def test_every_documented_command_parses(path: Path):
+    documented = list(commands(path))
+    assert len(documented) > 10
+    for words in documented:
         parsed = Parser(contexts=namespace.to_contexts()).parse_argv(words)
         assert parsed.unparsed == [], words
-        # A verb that takes its name without a flag has it.
+        # Required positional arguments are given.
         assert [one.missing_positional_args for one in parsed if one.name] == [[]], words
 
 
 @pytest.mark.parametrize("path", CLOUDS, ids=lambda path: path.stem)
-def test_a_party_s_way_needs_no_policy_written_by_hand(path: Path):
-    """Each command of it takes what the one before has written."""
+def test_documented_policy_commands_use_each_others_files(path: Path):
+    """Each command reads a file that an earlier one has written."""
     verbs = [words for words in commands(path) if words[0] in ("policy", "attest")]
     first, look, second, accept = ({word: words[at + 1] for at, word in enumerate(words[:-1])} for words in verbs[:4])
     assert [words[0] for words in verbs[:4]] == ["policy", "attest", "policy", "attest"]
@@ -62,7 +62,7 @@ def test_a_party_s_way_needs_no_policy_written_by_hand(path: Path):
 
 
 @pytest.mark.parametrize("path", CLOUDS, ids=lambda path: path.stem)
-def test_every_member_that_a_first_policy_leaves_open_is_described(path: Path):
+def test_every_placeholder_of_a_first_policy_is_documented(path: Path):
     text = path.read_text()
     for platform in (one for one in Platform if one.startswith(path.stem)):
         boot = BootConfiguration("lab", "trainer", ("00" * 32,))
@@ -78,7 +78,7 @@ def test_every_member_that_a_first_policy_leaves_open_is_described(path: Path):
 
 
 @pytest.mark.parametrize("path", CLOUDS, ids=lambda path: path.stem)
-def test_configurations_that_are_shown_are_valid(path: Path):
+def test_documented_configurations_are_valid(path: Path):
     shown: list[dict[str, Any]] = [yaml.safe_load(text) for text in blocks(path, "yaml")]
     configurations = [one["config"]["cloister:workspace"] for one in shown if "config" in one]
     assert [workspace.parse("lab", one).backend for one in configurations] == [path.stem] * len(configurations)

@@ -1,4 +1,4 @@
-"""What the SDKs and the registry refuse, secrets, and signed images: the real engine and SDKs, stand-ins for clouds."""
+"""Invalid inputs, missing images, secrets and signed images, with the real engine and SDKs and stand-ins for clouds."""
 
 import json
 from pathlib import Path
@@ -33,13 +33,13 @@ gcp.compute.Firewall(
 """,
 }
 SENTENCES = {
-    "azure": "hardwareProfile.size: there is no property 'size'; there are vmSize, vmSizeProperties.",
-    "gcp": "priority: 'high' is not a whole number.",
+    "azure": "hardwareProfile.size: unknown property 'size'; expected one of vmSize, vmSizeProperties.",
+    "gcp": "priority: 'high' is not of type integer.",
 }
 
 
 @pytest.mark.parametrize("backend", ["azure", "gcp"])
-def test_what_the_sdk_does_not_allow_fails_the_preview(tmp_path: Path, backend: str):
+def test_invalid_sdk_input_fails_the_preview(tmp_path: Path, backend: str):
     made = projects.create(tmp_path, "lab", {})
     (made.folder / "__main__.py").write_text(PROGRAMS[backend])
     said = made.pulumi("preview", good=False)
@@ -48,7 +48,7 @@ def test_what_the_sdk_does_not_allow_fails_the_preview(tmp_path: Path, backend: 
 
 
 @pytest.mark.parametrize("backend", ["azure", "gcp"])
-def test_an_image_that_nobody_published_is_a_sentence(tmp_path: Path, backend: str):
+def test_unpublished_image_is_reported_without_traceback(tmp_path: Path, backend: str):
     image = workspaces.manifest(tmp_path)
     made = workspaces.create(tmp_path, workspaces.value(backend, image))
     said = made.pulumi("preview", good=False)
@@ -77,7 +77,7 @@ pulumi.export("note", account.description)
 
 
 @pytest.mark.parametrize("backend", ["azure", "gcp"])
-def test_what_a_program_calls_secret_reaches_the_cloud_and_no_file_of_the_state(tmp_path: Path, backend: str):
+def test_secret_reaches_the_cloud_but_not_the_state(tmp_path: Path, backend: str):
     made = projects.create(tmp_path, "lab", {})
     (made.folder / "__main__.py").write_text(SECRETS[backend])
     made.pulumi("up", "--yes", "--skip-preview")
@@ -86,8 +86,8 @@ def test_what_a_program_calls_secret_reaches_the_cloud_and_no_file_of_the_state(
     assert [path for path in files if b"not-for-the-state" in path.read_bytes()] == []
 
 
-def test_the_disk_of_a_signed_image_is_encrypted_with_the_workspace_own_key(tmp_path: Path):
-    """Azure refuses the machines when the key, the role to use it or secure boot is missing; so does the stand-in."""
+def test_workspaces_key_encrypts_the_disk_of_a_signed_image(tmp_path: Path):
+    """Like Azure, the stand-in refuses the machines without the key, the role on it or secure boot."""
     image = workspaces.manifest(tmp_path, signed=True)
     value = workspaces.value("azure", image)
     value["azure"] = value["azure"] | {"orchestrator": "12345678-1234-4234-8234-123456789abc"}

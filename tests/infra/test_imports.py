@@ -1,4 +1,4 @@
-"""What is loaded, and what is not, by those who only want a workspace on this machine."""
+"""A local workspace must not load the clouds' SDKs."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ CLOUDS = ("pulumi_azure_native", "pulumi_gcp", "azure.identity", "azure.storage"
 
 
 def loaded(code: str) -> list[str]:
-    """The modules of the clouds that are there after ``code`` ran in a process of its own."""
+    """The modules of the clouds that are loaded after ``code`` ran in a separate process."""
     listing = f"import sys\n{code}\nprint([name for name in {CLOUDS!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-P", "-c", listing], capture_output=True, text=True, check=True)
     return eval(done.stdout)
@@ -25,10 +25,10 @@ LOCAL = (
 )
 
 
-def test_a_local_workspace_loads_no_sdk_of_a_cloud():
+def test_local_workspace_loads_no_cloud_sdk():
     assert loaded("\n".join(f"import {module}" for module in LOCAL)) == []
 
 
 @pytest.mark.parametrize(("backend", "sdk"), [("azure", "pulumi_azure_native"), ("gcp", "pulumi_gcp")])
-def test_a_cloud_loads_its_own_sdk_only(backend: str, sdk: str):
+def test_cloud_backend_loads_only_its_own_sdk(backend: str, sdk: str):
     assert loaded(f"import infra.backends.{backend}") == [sdk]

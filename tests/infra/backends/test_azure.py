@@ -1,4 +1,4 @@
-"""Workspaces in Azure, as they are declared."""
+"""Resources that the Azure backend declares."""
 
 import base64
 import json
@@ -20,7 +20,7 @@ from infra.backends import azure
 from infra.backends.azure import keys, network
 from infra.configuration import workspace
 from infra.configuration.image import Image
-from tests.infra import declared
+from tests.infra import recorder
 
 CONFIGURATIONS = Path(__file__).parents[1] / "declarations"
 VM = "azure-native:compute:VirtualMachine"
@@ -35,7 +35,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     f"{ADDRESS} trainer": {"ipAddress": "192.0.2.10"},
     f"{ADDRESS} evaluator": {"ipAddress": "192.0.2.11"},
     KEY: {"keyUriWithVersion": VERSIONED},
-    # Declared as a list, answered as a map.
+    # Declared as a list, returned as a map.
     VM: {"identity": {"type": "UserAssigned", "userAssignedIdentities": {}}},
     SET: {"identity": {"type": "SystemAssigned", "principalId": WRAPS, "tenantId": "unused"}},
 }
@@ -68,18 +68,18 @@ def declare(
     identifier = f"/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/galleries/g/images/{found.digest[:12]}"
     outputs = {"images": {found.digest: {"flavor": "base", "id": identifier}}}
     answers = ANSWERS | {"pulumi:pulumi:StackReference": {"outputs": outputs}}
-    resources, value = declared.declare(lambda: azure.WorkspaceComponent(configured, found).descriptor, answers)
+    resources, value = recorder.declare(lambda: azure.WorkspaceComponent(configured, found).descriptor, answers)
     return resources, Descriptor.from_value(value)
 
 
 @cache
 def declared_as(name: str, *, signed: bool = False) -> tuple[dict[str, dict[str, Any]], Descriptor]:
-    """What the configuration ``name`` declares, unchanged."""
+    """The declarations for the configuration ``name``, unchanged."""
     return declare(configuration(name), SIGNED if signed else None)
 
 
 def rules(resources: Mapping[str, Any], direction: str) -> list[tuple[str, str, Any, Any, str]]:
-    """(access, protocol, sources, destinations, port) of the rules in one direction, in their order."""
+    """(access, protocol, sources, destinations, port) of the rules in one direction, by priority."""
     found = resources["azure-native:network:NetworkSecurityGroup rules"]["inputs"]["securityRules"]
     return [
         (
@@ -94,7 +94,7 @@ def rules(resources: Mapping[str, Any], direction: str) -> list[tuple[str, str, 
     ]
 
 
-def leads(resources: Mapping[str, Any]) -> dict[str, str]:
+def next_hops(resources: Mapping[str, Any]) -> dict[str, str]:
     found = resources["azure-native:network:RouteTable routes"]["inputs"]["routes"]
     return {one["addressPrefix"]: one["nextHopType"] for one in found}
 
@@ -104,12 +104,12 @@ def leads(resources: Mapping[str, Any]) -> dict[str, str]:
     [("azure-private-snp", False), ("azure-public-tdx", False), ("azure-public-tdx", True)],
     ids=["private SEV-SNP", "public TDX", "public TDX, signed"],
 )
-def test_a_workspace_is_declared_as_written_down(name: str, signed: bool):
+def test_declarations_match_the_golden_file(name: str, signed: bool):
     resources, descriptor = declared_as(name, signed=signed)
-    declared.compare(f"{name}-signed" if signed else name, {"resources": resources, "descriptor": descriptor.value()})
+    recorder.compare(f"{name}-signed" if signed else name, {"resources": resources, "descriptor": descriptor.value()})
 
 
-def test_the_parties_are_told_where_the_agents_are_and_on_what_they_run():
+def test_descriptor_has_endpoint_and_platform_of_each_cvm():
     _, private = declared_as("azure-private-snp")
     _, public = declared_as("azure-public-tdx")
     assert [(cvm.endpoint, cvm.platform) for cvm in private.cvms] == [("10.99.0.186:6110", "azure-snp")]
@@ -120,7 +120,7 @@ def test_the_parties_are_told_where_the_agents_are_and_on_what_they_run():
     assert (private.authority, private.image) == (None, image().digest)
 
 
-def test_every_resource_goes_to_the_subscription_that_is_named():
+def test_every_resource_is_in_the_configured_subscription():
     resources, _ = declared_as("azure-public-tdx", signed=True)
     provider = "pulumi:providers:azure-native azure"
     resources = dict(resources)
@@ -133,7 +133,7 @@ def test_every_resource_goes_to_the_subscription_that_is_named():
     assert {one["options"]["provider"] for one in resources.values()} == {provider}
 
 
-def test_only_who_may_come_reaches_the_agents_and_nothing_else():
+def test_only_ingress_reaches_the_agents_port():
     resources, _ = declared_as("azure-public-tdx")
     assert rules(resources, "Inbound") == [
         ("Allow", "Tcp", ["198.51.100.0/24", "203.0.113.7/32"], ["10.99.0.186", "10.99.0.65"], "6110"),
@@ -141,7 +141,7 @@ def test_only_who_may_come_reaches_the_agents_and_nothing_else():
     ]
 
 
-def test_nothing_gets_out_but_to_the_metadata_service():
+def test_only_the_metadata_service_is_reachable_from_cvms():
     resources, _ = declared_as("azure-public-tdx")
     assert rules(resources, "Outbound") == [
         ("Allow", "Tcp", "*", "AzurePlatformIMDS", "80"),
@@ -151,7 +151,7 @@ def test_nothing_gets_out_but_to_the_metadata_service():
     ]
 
 
-def test_the_subnet_is_walled_and_has_no_way_out_of_its_own():
+def test_subnet_has_rules_and_routes_and_no_default_outbound_access():
     resources, _ = declared_as("azure-private-snp")
     subnet = resources["azure-native:network:Subnet cvms"]["inputs"]
     assert subnet["defaultOutboundAccess"] is False
@@ -159,36 +159,36 @@ def test_the_subnet_is_walled_and_has_no_way_out_of_its_own():
     assert subnet["routeTable"] == {"id": "RouteTable/routes"}
 
 
-def test_a_private_workspace_has_no_address_and_no_route():
+def test_private_workspace_has_no_public_address_and_no_route():
     resources, _ = declared_as("azure-private-snp")
     assert [name for name in resources if name.startswith(ADDRESS)] == []
     interface = resources["azure-native:network:NetworkInterface trainer"]["inputs"]["ipConfigurations"][0]
     assert "publicIPAddress" not in interface
-    assert leads(resources) == {"0.0.0.0/0": "None"}
+    assert next_hops(resources) == {"0.0.0.0/0": "None"}
 
 
-def test_routes_of_a_gateway_count_behind_a_private_endpoint_only():
-    """Over one that the platform team attaches the parties come, and answers have to go; elsewhere nothing has."""
+def test_gateway_routes_apply_with_a_private_endpoint_only():
+    """The parties may come through a gateway of the platform team, and answers must go back through it."""
     table = "azure-native:network:RouteTable routes"
     private, _ = declared_as("azure-private-snp")
     public, _ = declared_as("azure-public-tdx")
-    kept_out = [of[table]["inputs"]["disableBgpRoutePropagation"] for of in (private, public)]
-    assert kept_out == [False, True]
+    disabled = [of[table]["inputs"]["disableBgpRoutePropagation"] for of in (private, public)]
+    assert disabled == [False, True]
 
 
-def test_a_public_workspace_answers_those_only_who_may_come():
+def test_public_workspace_routes_answers_to_ingress_only():
     changed = configuration("azure-public-tdx", ingress=["198.51.100.0/24", "10.1.0.0/16"])
     resources, _ = declare(changed)
-    assert leads(resources) == {"0.0.0.0/0": "None", "198.51.100.0/24": "Internet"}
+    assert next_hops(resources) == {"0.0.0.0/0": "None", "198.51.100.0/24": "Internet"}
 
 
-def test_only_who_lets_everybody_in_has_a_default_route():
+def test_only_public_ingress_gets_a_default_route():
     resources, _ = declare(configuration("azure-public-tdx", ingress=["0.0.0.0/0"], public=True))
-    assert leads(resources) == {"0.0.0.0/0": "Internet"}
+    assert next_hops(resources) == {"0.0.0.0/0": "Internet"}
 
 
-def test_rules_are_what_azure_takes():
-    """Azure REST API, Security Rules: priorities from 100 to 4096, each once in a direction; 140 characters of text."""
+def test_rules_meet_azures_limits():
+    """Azure REST API, Security Rules: priorities from 100 to 4096, unique per direction; at most 140 characters."""
     made = network.security_rules(["198.51.100.0/24"], ["10.99.0.10"])
     placed = [(one.direction, one.priority) for one in made]
     assert len(set(placed)) == len(placed)
@@ -197,7 +197,7 @@ def test_rules_are_what_azure_takes():
     assert len({one.name for one in made}) == len(made)
 
 
-def test_every_machine_is_a_confidential_one_that_nobody_logs_in_to():
+def test_every_machine_is_confidential_and_has_no_login():
     resources, _ = declared_as("azure-public-tdx")
     machines = {name: one["inputs"] for name, one in resources.items() if name.startswith(VM)}
     assert sorted(machines) == [f"{VM} evaluator", f"{VM} trainer"]
@@ -210,16 +210,16 @@ def test_every_machine_is_a_confidential_one_that_nobody_logs_in_to():
         assert "extensions" not in inputs
 
 
-def test_the_guest_reads_the_boot_configuration_that_the_parties_are_told():
+def test_guest_reads_the_boot_configuration_of_the_descriptor():
     resources, descriptor = declared_as("azure-private-snp")
     inputs = resources[f"{VM} trainer"]["inputs"]
     given = BootConfiguration.parse(base64.b64decode(inputs["userData"]))
     assert given == descriptor.cvms[0].boot_configuration
-    # Which the guest could not, if the metadata service answered only whom Microsoft's proxy vouches for.
+    # With the Metadata Security Protocol, only callers that Microsoft's proxy vouches for could read it.
     assert inputs["securityProfile"]["proxyAgentSettings"] == {"enabled": False}
 
 
-def test_the_identity_of_the_machines_may_do_nothing():
+def test_machine_identity_has_no_role():
     resources, _ = declared_as("azure-public-tdx", signed=True)
     identity = resources[f"{VM} trainer"]["inputs"]["identity"]
     assert identity == {"type": "UserAssigned", "userAssignedIdentities": ["UserAssignedIdentity/identity"]}
@@ -227,7 +227,7 @@ def test_the_identity_of_the_machines_may_do_nothing():
     assert granted == {WRAPS, "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"}
 
 
-def test_machines_are_replaced_in_place_one_after_the_other():
+def test_machines_are_replaced_one_after_the_other():
     resources, _ = declared_as("azure-public-tdx")
     trainer, evaluator = (resources[f"{VM} {name}"]["options"] for name in ("trainer", "evaluator"))
     assert f"{VM} trainer" in evaluator["depends_on"]
@@ -236,7 +236,7 @@ def test_machines_are_replaced_in_place_one_after_the_other():
         assert options["delete_before_replace"] is True
         assert options["asked_before_delete"]
         assert set(options["replacement_trigger"]) == {"image", "bootConfiguration", "size", "tee", "zone"}
-        # What Azure would change in place, the boot configuration, no guest would measure; the rest it refuses.
+        # Azure would change the boot configuration in place, unmeasured by the guest; the rest it refuses to change.
         assert set(options["replace_on_changes"]) == {
             "hardwareProfile",
             "securityProfile",
@@ -246,7 +246,7 @@ def test_machines_are_replaced_in_place_one_after_the_other():
         }
 
 
-def test_the_address_outlives_the_machine_and_the_disk_does_not():
+def test_address_outlives_the_machine_and_disk_does_not():
     resources, _ = declared_as("azure-private-snp")
     interface = resources["azure-native:network:NetworkInterface trainer"]["inputs"]
     place = interface["ipConfigurations"][0]
@@ -256,21 +256,21 @@ def test_the_address_outlives_the_machine_and_the_disk_does_not():
     assert inputs["storageProfile"]["osDisk"]["deleteOption"] == "Delete"
 
 
-def test_no_interface_asks_for_what_confidential_machines_have_not():
+def test_no_interface_has_accelerated_networking():
     resources, _ = declared_as("azure-public-tdx")
     interfaces = [one["inputs"] for name, one in resources.items() if "NetworkInterface" in name]
     assert [one["enableAcceleratedNetworking"] for one in interfaces] == [False, False]
 
 
-def test_the_longest_name_is_one_that_azure_takes():
-    """64 characters is the most for a Linux VM: the plugin's own ending would be too much."""
+def test_longest_name_meets_azures_limit():
+    """A Linux VM's name has at most 64 characters, too few for the plugin's suffix."""
     longest = "a" * 63
     cvm = {"name": longest, "tee": "sev-snp", "vcpus": 2, "memory": "8GiB"}
     resources, _ = declare(configuration("azure-private-snp", cvms=[cvm]))
     assert resources[f"{VM} {longest}"]["inputs"]["vmName"] == longest
 
 
-def test_a_zone_is_the_machines_and_its_addresss():
+def test_machine_and_address_have_the_configured_zone():
     resources, _ = declared_as("azure-public-tdx")
     assert resources[f"{VM} trainer"]["inputs"]["zones"] == ["1"]
     assert resources[f"{ADDRESS} trainer"]["inputs"]["zones"] == ["1"]
@@ -278,8 +278,8 @@ def test_a_zone_is_the_machines_and_its_addresss():
     assert "zones" not in resources[f"{ADDRESS} evaluator"]["inputs"]
 
 
-def test_an_unsigned_image_boots_without_secure_boot_and_without_a_key():
-    """Azure uses no customer's key without confidential encryption of the disk, and that asks for secure boot."""
+def test_unsigned_image_boots_without_secure_boot_and_key():
+    """In Azure a customer key requires confidential disk encryption, which requires secure boot."""
     resources, _ = declared_as("azure-public-tdx")
     inputs = resources[f"{VM} trainer"]["inputs"]
     assert inputs["securityProfile"]["uefiSettings"]["secureBootEnabled"] is False
@@ -288,7 +288,7 @@ def test_an_unsigned_image_boots_without_secure_boot_and_without_a_key():
     assert [name for name in resources if name.startswith(("azure-native:keyvault", SET, ROLE))] == []
 
 
-def test_a_signed_images_disk_and_state_have_the_workspaces_key():
+def test_workspaces_key_encrypts_disk_and_state_of_a_signed_image():
     resources, _ = declared_as("azure-public-tdx", signed=True)
     inputs = resources[f"{VM} trainer"]["inputs"]
     assert inputs["securityProfile"]["uefiSettings"]["secureBootEnabled"] is True
@@ -304,14 +304,14 @@ def test_a_signed_images_disk_and_state_have_the_workspaces_key():
     assert encryption["activeKey"] == {"keyUrl": VERSIONED, "sourceVault": {"id": "Vault/keys"}}
 
 
-def test_no_disk_is_made_before_its_key_may_be_used():
+def test_machine_depends_on_the_roles_on_its_key():
     resources, _ = declared_as("azure-public-tdx", signed=True)
     roles = {name for name in resources if name.startswith(ROLE)}
     assert len(roles) == 3
     assert roles <= set(resources[f"{VM} trainer"]["options"]["depends_on"])
 
 
-def test_keys_are_kept_and_behind_walls():
+def test_keys_are_protected_and_not_reachable():
     resources, _ = declared_as("azure-public-tdx", signed=True)
     for name in (VAULT, KEY):
         assert (resources[name]["options"]["protect"], resources[name]["options"]["retain_on_delete"]) == (True, True)
@@ -324,14 +324,14 @@ def test_keys_are_kept_and_behind_walls():
     assert resources[KEY]["inputs"]["properties"]["kty"] == "RSA-HSM"
 
 
-def test_a_vaults_name_is_azures_choice_so_that_another_can_follow_it():
+def test_vault_and_key_have_generated_names():
     """A deleted vault keeps its name until it is purged, and no one can purge it early."""
     resources, _ = declared_as("azure-public-tdx", signed=True)
     assert "vaultName" not in resources[VAULT]["inputs"]
     assert "keyName" not in resources[KEY]["inputs"]
 
 
-def test_roles_have_names_that_follow_from_what_they_grant():
+def test_role_assignment_names_derive_from_what_they_grant():
     resources, _ = declared_as("azure-public-tdx", signed=True)
     granted = {name: one["inputs"] for name, one in resources.items() if name.startswith(ROLE)}
     again, _ = declare(configuration("azure-public-tdx"), SIGNED)
@@ -343,7 +343,7 @@ def test_roles_have_names_that_follow_from_what_they_grant():
     assert given == {("1", keys.ENCRYPTION_USER), ("a", keys.RELEASE_USER), ("a", keys.READER)}
 
 
-def test_a_key_is_released_to_an_attested_machine_only():
+def test_key_is_released_only_to_an_attested_machine():
     policy = keys.release_policy("westeurope")
     assert json.loads(base64.urlsafe_b64decode(policy + "=" * (-len(policy) % 4))) == {
         "version": "1.0.0",
@@ -371,14 +371,14 @@ def test_a_key_is_released_to_an_attested_machine_only():
         ({"location": "atlantis"}, "'atlantis' has no known attestation provider"),
     ],
 )
-def test_what_a_signed_image_lacks_is_said_before_anything_is_declared(changes: dict[str, str], sentence: str):
+def test_missing_setting_for_a_signed_image_is_reported_before_declaring(changes: dict[str, str], sentence: str):
     configured = configuration("azure-public-tdx", azure=place(**changes))
     with pytest.raises(InputError, match=sentence):
         declare(configured, SIGNED)
     declare(configured)
 
 
-def test_the_budget_is_the_resource_groups():
+def test_budget_covers_the_resource_group():
     resources, _ = declared_as("azure-public-tdx")
     budget = resources["azure-native:consumption:Budget budget"]["inputs"]
     assert budget["scope"] == "ResourceGroup/lab"
@@ -389,9 +389,9 @@ def test_the_budget_is_the_resource_groups():
     assert told == {f"alert-{percent}": (percent, ["costs@example.org"]) for percent in (50, 90, 100)}
 
 
-def test_an_image_that_the_registry_has_not_is_refused():
+def test_image_missing_in_the_registry_is_refused():
     answers = ANSWERS | {"pulumi:pulumi:StackReference": {"outputs": {}}}
     with pytest.raises(pulumi.RunError, match="does not hold the image"):
-        declared.declare(
+        recorder.declare(
             lambda: azure.WorkspaceComponent(configuration("azure-private-snp"), image()).descriptor, answers
         )

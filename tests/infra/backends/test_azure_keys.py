@@ -1,4 +1,4 @@
-"""A workspace's own key in Azure, through the real engine: when it comes, what it locks, and that it stays."""
+"""A workspace's own key in Azure, with the real engine: when it is created, what it encrypts, and that it is kept."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ ORCHESTRATOR = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
 
 
 def signed(folder: Path) -> Path:
-    """The manifest of an image that secure boot takes."""
+    """The manifest of an image signed for Secure Boot."""
     plain = ImageManifest.parse(workspaces.manifest(folder).read_bytes())
     outputs = {**plain.outputs, "uki.signed.efi": ImageOutput("11" * 32, 16 << 20)}
     path = folder / "signed.json"
@@ -33,44 +33,44 @@ def configure(project: Project, value: dict[str, Any]) -> None:
     path.write_text(yaml.safe_dump(settings))
 
 
-def there(folder: Path, kind: str) -> dict[str, Any]:
-    """What is in the cloud of one type, by id."""
+def existing(folder: Path, kind: str) -> dict[str, Any]:
+    """The resources of one type in the cloud, by id."""
     things = json.loads((folder / "world.json").read_text())
     return {identity: one["inputs"] for identity, one in things.items() if one["type"] == f"azure-native:{kind}"}
 
 
-def test_the_key_comes_with_a_signed_image_and_outlives_the_machines(tmp_path: Path):
+def test_key_is_created_for_a_signed_image_and_outlives_the_machines(tmp_path: Path):
     plain, image = workspaces.manifest(tmp_path), signed(tmp_path)
     value = workspaces.value("azure", plain)
     project = workspaces.create(tmp_path, value, plain, image)
-    # No agent answers here: whether a machine may go is asked in tests of its own.
+    # No agent answers here; other tests cover the check before deletion.
     project.environment["CLOISTER_FORCE"] = "1"
     project.pulumi("up", "--yes", "--skip-preview")
-    assert there(tmp_path, "keyvault:Vault") == {}
+    assert existing(tmp_path, "keyvault:Vault") == {}
 
     value |= {"image": str(image), "azure": value["azure"] | {"orchestrator": ORCHESTRATOR}}
     configure(project, value)
     said = project.pulumi("up", "--yes", "--skip-preview", "--json")
-    machines = there(tmp_path, "compute:VirtualMachine")
-    # Each goes before it comes back, and the second after the first.
+    machines = existing(tmp_path, "compute:VirtualMachine")
+    # Each machine is deleted before it is created again, the second one after the first.
     names = [cvm["name"] for cvm in value["cvms"]]
     taken = [step for step in project.steps(said) if step[0] in ("delete-replaced", "create-replacement")]
     assert taken == [(op, name) for name in names for op in ("delete-replaced", "create-replacement")]
-    sets = list(there(tmp_path, "compute:DiskEncryptionSet"))
+    sets = list(existing(tmp_path, "compute:DiskEncryptionSet"))
     used = [one["storageProfile"]["osDisk"]["managedDisk"]["securityProfile"] for one in machines.values()]
-    locked = {"securityEncryptionType": "DiskWithVMGuestState", "diskEncryptionSet": {"id": sets[0]}}
-    assert used == [locked, locked]
-    kept = {kind: there(tmp_path, kind) for kind in ("keyvault:Vault", "keyvault:Key")}
+    encrypted = {"securityEncryptionType": "DiskWithVMGuestState", "diskEncryptionSet": {"id": sets[0]}}
+    assert used == [encrypted, encrypted]
+    kept = {kind: existing(tmp_path, kind) for kind in ("keyvault:Vault", "keyvault:Key")}
     assert [len(found) for found in kept.values()] == [1, 1]
 
     project.pulumi("destroy", "--yes", "--skip-preview", "--exclude-protected")
-    assert there(tmp_path, "compute:VirtualMachine") == there(tmp_path, "compute:DiskEncryptionSet") == {}
-    assert {kind: there(tmp_path, kind) for kind in kept} == kept
+    assert existing(tmp_path, "compute:VirtualMachine") == existing(tmp_path, "compute:DiskEncryptionSet") == {}
+    assert {kind: existing(tmp_path, kind) for kind in kept} == kept
 
-    # Another label is for everything but the key, which Azure does not update.
+    # A new label is set on everything except the key, which Azure does not update.
     configure(project, value | {"labels": {"cost-centre": "4712"}})
     project.pulumi("up", "--yes", "--skip-preview")
-    assert there(tmp_path, "keyvault:Key") == kept["keyvault:Key"]
-    (vault,) = there(tmp_path, "keyvault:Vault").values()
+    assert existing(tmp_path, "keyvault:Key") == kept["keyvault:Key"]
+    (vault,) = existing(tmp_path, "keyvault:Vault").values()
     assert vault["tags"]["cost-centre"] == "4712"
-    assert len(there(tmp_path, "compute:VirtualMachine")) == 2
+    assert len(existing(tmp_path, "compute:VirtualMachine")) == 2

@@ -1,4 +1,4 @@
-"""Workspaces in Azure and Google Cloud: the real engine, program and SDKs; stand-ins answer for the clouds."""
+"""Workspaces in Azure and Google Cloud, with the real engine, program and SDKs, and stand-ins for the clouds."""
 
 import base64
 import copy
@@ -58,7 +58,7 @@ class Cloud:
         path.write_text(yaml.safe_dump(settings))
 
     def preview(self) -> dict[str, str]:
-        """What an `up` would do to which resource, those left out that stay as they are."""
+        """The operation of an `up` on each resource that it would change."""
         found: dict[str, str] = {}
         for step in json.loads(self.project.pulumi("preview", "--json"))["steps"]:
             kind, name = step["urn"].split("::")[-2:]
@@ -74,7 +74,7 @@ class Cloud:
         return Descriptor.from_value(json.loads(self.project.pulumi("stack", "output", "--json"))["descriptor"])
 
     def things(self) -> dict[str, Any]:
-        """What is in the cloud, by id."""
+        """The resources in the cloud, by id."""
         return json.loads(self.world.read_text())
 
     def machines(self) -> dict[str, Value]:
@@ -84,7 +84,7 @@ class Cloud:
 
 
 def boot_of(machine: Value) -> BootConfiguration:
-    """What the guest finds, read as the guest reads it."""
+    """The boot configuration, parsed as the guest does."""
     if "userData" in machine:
         return BootConfiguration.parse(base64.b64decode(machine["userData"], validate=True))
     return BootConfiguration.parse(machine["metadata"]["cloister-boot-configuration"].encode())
@@ -97,14 +97,14 @@ def cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     image, other = workspaces.manifest(folder), workspaces.manifest(folder, source="11")
     value = workspaces.value(backend, image)
     project = workspaces.create(folder, value, image, other)
-    # No agent answers here: whether a machine may go is asked in tests of its own.
+    # No agent answers here; other tests cover the check before deletion.
     project.environment |= {"CLOISTER_FORCE": "1", **dict.fromkeys(CREDENTIALS, CANARY)}
     project.pulumi("up", "--yes", "--skip-preview")
     yield Cloud(backend, project, value, other)
 
 
-def test_a_second_up_changes_nothing_in_the_cloud(cloud: Cloud):
-    """Nor does a member who owns nothing: only the descriptor tells of it."""
+def test_second_up_changes_nothing_in_the_cloud(cloud: Cloud):
+    """A new member who is not an owner changes only the descriptor."""
     value = copy.deepcopy(cloud.value)
     value["members"].append({"name": "clinic", "key": workspaces.key(), "roles": ["dataset-provider"]})
     cloud.configure(value)
@@ -114,7 +114,7 @@ def test_a_second_up_changes_nothing_in_the_cloud(cloud: Cloud):
     assert [member.name for member in cloud.descriptor().members] == ["lab", "clinic"]
 
 
-def test_a_budget_that_began_long_ago_goes_on(cloud: Cloud):
+def test_existing_budget_keeps_an_old_start(cloud: Cloud):
     configured = workspace.parse("lab", cloud.value)
     budget.check(configured, cloud.resources(), datetime.datetime(2040, 1, 1, tzinfo=datetime.UTC))
     if cloud.backend == "azure":
@@ -122,7 +122,7 @@ def test_a_budget_that_began_long_ago_goes_on(cloud: Cloud):
             budget.check(configured, (), datetime.datetime(2040, 1, 1, tzinfo=datetime.UTC))
 
 
-def test_the_parties_are_handed_what_is_there(cloud: Cloud):
+def test_descriptor_matches_the_cloud(cloud: Cloud):
     found = cloud.descriptor()
     machines = cloud.machines()
     assert [(cvm.name, cvm.platform) for cvm in found.cvms] == list(
@@ -135,7 +135,7 @@ def test_the_parties_are_handed_what_is_there(cloud: Cloud):
     assert all(cvm.endpoint.startswith("10.99.0.") for cvm in found.cvms)
 
 
-def test_the_state_says_who_reaches_what(cloud: Cloud):
+def test_reach_is_computed_from_the_state(cloud: Cloud):
     platform = {"azure": "host, metadata", "gcp": "metadata, names"}[cloud.backend]
     assert graph.build(cloud.backend, from_state(cloud.resources())).sentences() == [
         "a joined network -> scorer:6110 from 198.51.100.0/24 (none joined)",
@@ -149,7 +149,7 @@ def test_the_state_says_who_reaches_what(cloud: Cloud):
     ]
 
 
-def test_the_boot_configuration_arrives_byte_for_byte(cloud: Cloud):
+def test_boot_configuration_arrives_byte_for_byte(cloud: Cloud):
     owner = hashlib.sha256(base64.b64decode(cloud.value["members"][0]["key"])).hexdigest()
     for name, machine in cloud.machines().items():
         boot = BootConfiguration("lab", name, (owner,)).encode()
@@ -159,7 +159,7 @@ def test_the_boot_configuration_arrives_byte_for_byte(cloud: Cloud):
             assert machine["metadata"]["cloister-boot-configuration"] == boot.decode()
 
 
-def test_whatever_can_bear_labels_does(cloud: Cloud):
+def test_every_resource_that_supports_labels_has_them(cloud: Cloud):
     wanted = {"cloister-workspace": "lab", "managed-by": "cloister", "cost-centre": "4711"}
     place = {"azure": "tags", "gcp": "labels"}[cloud.backend]
     bare = []
@@ -170,8 +170,8 @@ def test_whatever_can_bear_labels_does(cloud: Cloud):
     assert sorted(set(bare)) == []
 
 
-def test_no_secret_stands_in_the_state(cloud: Cloud):
-    """Neither what the SDKs call secret nor what whoever deploys has in the environment."""
+def test_state_contains_no_secret(cloud: Cloud):
+    """Neither outputs that the SDKs call secret nor credentials in the environment."""
     for resource in cloud.resources():
         for name in resource.get("additionalSecretOutputs", []):
             held = resource["outputs"].get(name)
@@ -182,7 +182,7 @@ def test_no_secret_stands_in_the_state(cloud: Cloud):
 
 
 def larger(value: Value, cloud: Cloud) -> None:
-    """One gets another size, the other another zone."""
+    """One CVM gets another size, the other another zone."""
     value["cvms"][0] |= {"vcpus": 8, "memory": "32GiB"}
     value["cvms"][1]["zone"] = workspaces.ZONES[cloud.backend][0]
     value["ingress"].append("203.0.113.0/24")
@@ -190,7 +190,7 @@ def larger(value: Value, cloud: Cloud) -> None:
 
 
 def another_tee(value: Value, cloud: Cloud) -> None:
-    """One gets another TEE, the other goes, a third one comes."""
+    """One CVM gets another TEE, one is removed, one is added."""
     value["cvms"][0]["tee"] = "tdx"
     value["cvms"][1] = value["cvms"][0] | {"name": "third"}
     del value["budget"]
@@ -212,8 +212,8 @@ def other_labels(value: Value, cloud: Cloud) -> None:
     value["labels"] = {"cost-centre": "4712"}
 
 
-def another_beginning(value: Value, cloud: Cloud) -> None:
-    """The month from which Azure counts; Google's budgets have none."""
+def another_budget_start(value: Value, cloud: Cloud) -> None:
+    """Azure's budgets have a start; Google's have none."""
     value["budget"] |= {"start": "2027-01-01"} if cloud.backend == "azure" else {"alerts": [80]}
 
 
@@ -254,7 +254,7 @@ CHANGES: list[tuple[Callable[[Value, Cloud], None], dict[str, str], dict[str, st
             "Budget budget": "delete",
         },
     ),
-    (another_beginning, {"Budget budget": "replace"}, {"Budget budget": "update"}),
+    (another_budget_start, {"Budget budget": "replace"}, {"Budget budget": "update"}),
     (another_owner, both("VirtualMachine", "replace"), both("Instance", "replace")),
     (another_image, both("VirtualMachine", "replace"), both("Instance", "replace")),
     (
@@ -286,7 +286,7 @@ CHANGES: list[tuple[Callable[[Value, Cloud], None], dict[str, str], dict[str, st
 
 
 @pytest.mark.parametrize(("change", "azure", "gcp"), CHANGES, ids=[change.__name__ for change, _, _ in CHANGES])
-def test_a_change_does_what_it_must_and_nothing_else(
+def test_change_affects_only_the_expected_resources(
     cloud: Cloud, change: Callable[[Value, Cloud], None], azure: dict[str, str], gcp: dict[str, str]
 ):
     value = copy.deepcopy(cloud.value)
@@ -295,8 +295,8 @@ def test_a_change_does_what_it_must_and_nothing_else(
     assert cloud.preview() == {"azure": azure, "gcp": gcp}[cloud.backend]
 
 
-def test_a_workspace_moves_to_another_region_only_where_no_key_holds_it(cloud: Cloud):
-    """Whole, in Azure; at Google its key ring lies in a region and stays there."""
+def test_workspace_without_a_key_can_move_to_another_region(cloud: Cloud):
+    """In Azure everything is replaced; at Google the key ring is in a region and protected."""
     value = copy.deepcopy(cloud.value)
     if cloud.backend == "gcp":
         value["gcp"]["region"] = "europe-west1"
@@ -313,7 +313,7 @@ def test_a_workspace_moves_to_another_region_only_where_no_key_holds_it(cloud: C
     assert {*both("VirtualMachine", "replace"), "ResourceGroup lab", "VirtualNetwork network"} <= set(found)
 
 
-def test_what_somebody_opened_in_the_cloud_is_closed_again(cloud: Cloud):
+def test_network_opened_by_hand_is_closed_again(cloud: Cloud):
     cloud.configure(cloud.value)
     things = cloud.things()
     for thing in things.values():
@@ -326,8 +326,8 @@ def test_what_somebody_opened_in_the_cloud_is_closed_again(cloud: Cloud):
     assert cloud.preview() == {rules[cloud.backend]: "update"}
 
 
-def test_a_workspace_that_changes_stays_reachable_until_it_goes(cloud: Cloud):
-    """Updates and replacements for real, with public addresses; then nothing is left but what the cloud keeps."""
+def test_workspace_keeps_its_endpoints_through_changes_until_destroyed(cloud: Cloud):
+    """Real updates and replacements, with public addresses; at the end only what the cloud keeps is left."""
     value = copy.deepcopy(cloud.value)
     for change in (larger, public, other_labels):
         change(value, cloud)

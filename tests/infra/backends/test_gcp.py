@@ -1,4 +1,4 @@
-"""Workspaces on Google Cloud, as they are declared."""
+"""Resources that the Google Cloud backend declares."""
 
 import re
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from infra.backends import gcp
 from infra.backends.gcp import names
 from infra.configuration import workspace
 from infra.configuration.image import Image
-from tests.infra import declared
+from tests.infra import recorder
 
 CONFIGURATIONS = Path(__file__).parents[1] / "declarations"
 PROJECT_NUMBER = "123456789012"
@@ -53,37 +53,37 @@ def declare(
     identifier = f"projects/images/global/images/cloister-{found.digest[:12]}"
     outputs = {"images": {found.digest: {"flavor": "base", "id": identifier}}}
     answers = ANSWERS | {"pulumi:pulumi:StackReference": {"outputs": outputs}}
-    resources, value = declared.declare(lambda: gcp.WorkspaceComponent(configured, found).descriptor, answers)
+    resources, value = recorder.declare(lambda: gcp.WorkspaceComponent(configured, found).descriptor, answers)
     return resources, Descriptor.from_value(value)
 
 
 @pytest.mark.parametrize("name", ["gcp-private-snp", "gcp-public-tdx"])
-def test_a_workspace_is_declared_as_written_down(name: str):
+def test_declarations_match_the_golden_file(name: str):
     resources, descriptor = declare(configuration(name))
-    declared.compare(name, {"resources": resources, "descriptor": descriptor.value()})
+    recorder.compare(name, {"resources": resources, "descriptor": descriptor.value()})
 
 
-def test_a_private_workspace_has_no_address_and_no_way_out():
+def test_private_workspace_has_no_external_address_and_no_route():
     resources, _ = declare(configuration("gcp-private-snp"))
     assert [name for name in resources if name.startswith((ROUTE, "gcp:compute/address:"))] == []
     interface = resources[f"{INSTANCE} trainer"]["inputs"]["networkInterfaces"][0]
     assert "accessConfigs" not in interface
 
 
-def test_a_public_workspace_answers_those_only_who_may_come():
+def test_public_workspace_routes_answers_to_ingress_only():
     changes = {"ingress": ["198.51.100.0/24", "10.1.0.0/16", "192.168.7.0/24"]}
     resources, _ = declare(configuration("gcp-public-tdx", **changes))
     routes = [one["inputs"]["destRange"] for name, one in resources.items() if name.startswith(ROUTE)]
     assert routes == ["198.51.100.0/24"]
 
 
-def test_only_who_lets_everybody_in_has_a_default_route():
+def test_only_public_ingress_gets_a_default_route():
     resources, _ = declare(configuration("gcp-public-tdx", ingress=["0.0.0.0/0"], public=True))
     routes = [one["inputs"]["destRange"] for name, one in resources.items() if name.startswith(ROUTE)]
     assert routes == ["0.0.0.0/0"]
 
 
-def test_every_resource_goes_to_the_project_that_is_named():
+def test_every_resource_is_in_the_configured_project():
     resources, _ = declare(configuration("gcp-public-tdx"))
     provider = "pulumi:providers:gcp gcp"
     inputs = resources.pop(provider)["inputs"]
@@ -93,31 +93,31 @@ def test_every_resource_goes_to_the_project_that_is_named():
     assert [name for name, one in resources.items() if "project" in one["inputs"]] == []
 
 
-def test_machines_start_behind_closed_doors_and_one_after_the_other():
+def test_machines_depend_on_network_rules_and_on_the_previous_machine():
     resources, _ = declare(configuration("gcp-public-tdx"))
-    guards = {name for name in resources if name.startswith(("gcp:compute/firewall:", ROUTE))}
+    rules = {name for name in resources if name.startswith(("gcp:compute/firewall:", ROUTE))}
     key = {name for name in resources if name.startswith("gcp:kms/cryptoKeyIAMMember:")}
     for cvm, before in (("trainer", set()), ("evaluator", {f"{INSTANCE} trainer"})):
         waits = set(resources[f"{INSTANCE} {cvm}"]["options"]["depends_on"])
-        assert guards | key | before <= waits
+        assert rules | key | before <= waits
     assert f"{INSTANCE} evaluator" not in resources[f"{INSTANCE} trainer"]["options"]["depends_on"]
 
 
-def test_a_signed_image_boots_with_secure_boot():
+def test_signed_image_boots_with_secure_boot():
     signed = image(more={"uki.signed.efi": ImageOutput("22" * 32, 1)})
     resources, _ = declare(configuration("gcp-private-snp"), signed)
     assert resources[f"{INSTANCE} trainer"]["inputs"]["shieldedInstanceConfig"]["enableSecureBoot"] is True
 
 
 @pytest.mark.parametrize(("size", "gibibytes"), [(1, 10), (10 << 30, 10), ((10 << 30) + 1, 11)])
-def test_the_disk_holds_the_image(size: int, gibibytes: int):
+def test_disk_is_large_enough_for_the_image(size: int, gibibytes: int):
     resources, _ = declare(configuration("gcp-private-snp"), image(size))
     assert resources[f"{INSTANCE} trainer"]["inputs"]["bootDisk"]["initializeParams"]["size"] == gibibytes
 
 
-def test_an_image_that_the_registry_has_not_is_refused():
+def test_image_missing_in_the_registry_is_refused():
     with pytest.raises(pulumi.RunError, match="does not hold the image"):
-        declared.declare(lambda: gcp.WorkspaceComponent(configuration("gcp-private-snp"), image()).descriptor, ANSWERS)
+        recorder.declare(lambda: gcp.WorkspaceComponent(configuration("gcp-private-snp"), image()).descriptor, ANSWERS)
 
 
 _LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?\Z")
@@ -125,8 +125,8 @@ _NAMES = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
 
 
 @given(_NAMES, _NAMES)
-def test_names_are_what_google_takes(workspace: str, cvm: str):
-    """Also with what the provider adds to a prefix."""
+def test_names_meet_googles_limits(workspace: str, cvm: str):
+    """Including the suffix that the provider adds to a prefix."""
     for name in (f"{names.prefix(workspace, cvm)}-0123abc", names.instance(workspace, cvm)):
         assert _LABEL.match(name)
         assert len(name) <= 63
@@ -134,7 +134,7 @@ def test_names_are_what_google_takes(workspace: str, cvm: str):
     assert 6 <= len(names.account(workspace)) <= 30
 
 
-def test_long_names_that_begin_alike_stay_two():
+def test_long_names_with_a_common_prefix_stay_distinct():
     long = "a" * 62
     assert names.account(f"{long}b") != names.account(f"{long}c")
     assert names.instance("lab", f"{long}b") != names.instance("lab", f"{long}c")

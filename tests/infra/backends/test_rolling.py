@@ -1,4 +1,4 @@
-"""Machines are replaced one after the other, and none goes while its run is unfinished."""
+"""Machines are replaced one after the other, and none of them while its run is unfinished."""
 
 import json
 from pathlib import Path
@@ -17,8 +17,8 @@ from tests.infra.conftest import Agents
 from tests.infra.project import STACK, Project
 
 
-def said(endpoint: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Inputs and outputs of a machine at ``endpoint``, on each backend."""
+def states(endpoint: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Inputs and outputs of a machine with ``endpoint``, for each backend."""
     return [
         ({}, {"endpoint": endpoint}),
         ({"tags": {rolling.ENDPOINT: endpoint}}, {}),
@@ -26,23 +26,23 @@ def said(endpoint: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     ]
 
 
-def test_a_machine_without_a_run_may_go_and_one_with_an_unfinished_run_stays(agents: Agents):
-    for inputs, outputs in said(agents(unfinished=False)):
+def test_machine_with_an_unfinished_run_cannot_be_deleted(agents: Agents):
+    for inputs, outputs in states(agents(unfinished=False)):
         rolling.refuse_unfinished("trainer", inputs, outputs)
-    for inputs, outputs in said(agents(unfinished=True)):
+    for inputs, outputs in states(agents(unfinished=True)):
         with pytest.raises(ProviderError, match=r"Cannot delete the CVM 'trainer': its run is unfinished\."):
             rolling.refuse_unfinished("trainer", inputs, outputs)
 
 
-def test_a_machine_that_cannot_be_asked_stays(agents: Agents):
-    for inputs, outputs in [*said(f"127.0.0.1:{ports.free()}"), ({}, {})]:
+def test_machine_whose_agent_does_not_answer_cannot_be_deleted(agents: Agents):
+    for inputs, outputs in [*states(f"127.0.0.1:{ports.free()}"), ({}, {})]:
         with pytest.raises(ProviderError, match=r"Cannot delete the CVM 'trainer': its") as caught:
             rolling.refuse_unfinished("trainer", inputs, outputs)
         assert "CLOISTER_FORCE=1" in caught.value.hint
 
 
 @pytest.mark.parametrize("outputs", [{"status": "stopped"}, {"currentStatus": "TERMINATED"}])
-def test_a_machine_that_is_dead_may_go(agents: Agents, outputs: dict[str, Any]):
+def test_stopped_machine_can_be_deleted(agents: Agents, outputs: dict[str, Any]):
     endpoint = f"127.0.0.1:{ports.free()}"
     rolling.refuse_unfinished("trainer", {"metadata": {rolling.ENDPOINT: endpoint}}, {"endpoint": endpoint} | outputs)
 
@@ -57,7 +57,7 @@ def another(image: Path) -> Path:
 
 
 @pytest.mark.engine
-def test_a_new_image_rolls_through_the_machines_one_by_one_and_stops_before_a_run(
+def test_new_image_replaces_machines_one_by_one_and_stops_at_an_unfinished_run(
     project: Project, image: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(pulumi, "_environment", lambda: project.environment)
@@ -77,7 +77,7 @@ def test_a_new_image_rolls_through_the_machines_one_by_one_and_stops_before_a_ru
         f"{cvm}: image {old.digest().hex()[:16]} runs, {wanted[:16]} is declared." for cvm in ("trainer", "scorer")
     ]
 
-    # The preview asks every machine, so that nothing is half done.
+    # The preview asks every machine, so that nothing is left half done.
     assert "its run is unfinished" in project.pulumi("up", "--yes", good=False)
     assert {machine.image for machine in workspaces.cvms(STACK)} == {old.digest().hex()}
 
@@ -88,7 +88,7 @@ def test_a_new_image_rolls_through_the_machines_one_by_one_and_stops_before_a_ru
     ]
     assert {machine.image for machine in workspaces.cvms(STACK)} == {wanted}
 
-    # No longer to be configured is a way to go as well, and so is the end of all.
+    # Removing a machine from the configuration deletes it, too; so does destroying the workspace.
     del project.environment["CLOISTER_FORCE"]
     project.pulumi("config", "rm", "--path", f"{KEY}.cvms[1]")
     refusal = "Cannot delete the CVM 'scorer': its run is unfinished."

@@ -15,7 +15,7 @@ _WATCH_SECONDS = 1.0
 
 
 def main(package: str) -> None:
-    """Serve as the plugin of ``package`` until the engine is gone; it kills its plugins itself."""
+    """Serve as the plugin of ``package`` until the engine exits or kills it."""
     server = grpc.server(ThreadPoolExecutor(_THREADS), options=[("grpc.so_reuseport", 0)])
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(CloudProvider(package), server)
     port = server.add_insecure_port("127.0.0.1:0")

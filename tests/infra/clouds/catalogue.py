@@ -1,6 +1,6 @@
-"""How the clouds name what they hold, what they compute, and which changes they cannot make to what is there.
+"""How the clouds form ids, which outputs they compute, and which changes replace a resource.
 
-The SDK of Google Cloud documents the names; the rest is ``azure-native.toml`` and ``gcp.toml``.
+The SDK of Google Cloud documents the ids; the rest is in ``azure-native.toml`` and ``gcp.toml``.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.infra.clouds import schema
-from tests.infra.clouds.schema import Many, Mapped, Nested, SchemaError, Type
+from tests.infra.clouds.schema import ListType, MapType, ObjectType, SchemaError, Type
 
 _IMPORT = re.compile(r"^\* `(\S*\{\{\S+)`$", re.MULTILINE)
 _FIELD = re.compile(r"\{\{?([a-zA-Z_]+(?::[a-z0-9-]+)?)\}?\}")
@@ -22,34 +22,42 @@ _INDEX = re.compile(r"\[\d+\]")
 
 
 @dataclass(frozen=True)
-class Kind:
-    """``identity`` is the template of the id, ``name`` the input that names the resource, ``computed`` are templates of
-    outputs.
-
-    ``replaces`` are paths, without indices; ``automatic`` says that the cloud's plugin makes up a name, ``remains``
-    that the cloud keeps what is deleted.
-    """
+class CloudType:
+    """What the stand-in knows about a type of resource."""
 
     token: str
+    """Pulumi's name of the type."""
+
     identity: str
+    """The template of the id."""
+
     computed: Mapping[str, Any]
+    """Templates of outputs, by name."""
+
     replaces: tuple[str, ...]
+    """Paths, without indices, whose change replaces the resource."""
+
     name: str
+    """The input that names the resource."""
+
     automatic: bool
+    """Whether the cloud's plugin generates a name if none is given."""
+
     remains: bool
+    """Whether the cloud keeps a deleted resource."""
 
 
 @cache
-def kind(token: str) -> Kind:
-    """What is known of the type ``token``. Raises SchemaError."""
+def cloud_type(token: str) -> CloudType:
+    """The type ``token``. Raises SchemaError."""
     package = token.partition(":")[0]
     known = _table(package).get(token, {})
     written = _IMPORT.search(schema.resource(token).documentation)
     identity = known.get("id") or (written[1] if written else "")
     if not identity:
-        raise SchemaError(f"The stand-in does not know how the cloud names a {token}.")
+        raise SchemaError(f"The stand-in does not know the id of a {token}.")
     computed = {**_table(package).get("each", {}), **known.get("computed", {})}
-    return Kind(
+    return CloudType(
         token,
         identity,
         computed,
@@ -61,14 +69,14 @@ def kind(token: str) -> Kind:
 
 
 def identity(token: str, inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
-    """The id of the resource that ``inputs`` describe, in the subscription or project of ``settings``."""
-    text = fill(kind(token).identity, {**settings, **inputs}, seed="")
+    """The id of the resource with ``inputs``, in the subscription or project of ``settings``."""
+    text = fill(cloud_type(token).identity, {**settings, **inputs}, seed="")
     return f"/{text.lstrip('/')}" if token.startswith("azure-native:") else text
 
 
 def computed(token: str, identity: str, inputs: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What the cloud adds: from the table, and something of the right type for what is left."""
-    known = kind(token)
+    """The computed outputs: from the table, or else a placeholder of the right type."""
+    known = cloud_type(token)
     values = {**settings, **inputs, "id": identity, "name": identity.rpartition("/")[2]}
     found: dict[str, Any] = {}
     for name, one in schema.resource(token).outputs.items():
@@ -79,7 +87,7 @@ def computed(token: str, identity: str, inputs: Mapping[str, Any], settings: Map
         elif name in settings:
             found[name] = settings[name]
         elif one.required:
-            value = _something(one.type, f"{name} of {values['name']}")
+            value = _placeholder(one.type, f"{name} of {values['name']}")
             if value is not None:
                 found[name] = value
     for name, template in known.computed.items():
@@ -89,8 +97,8 @@ def computed(token: str, identity: str, inputs: Mapping[str, Any], settings: Map
 
 
 def unchangeable(token: str, path: str) -> bool:
-    """Whether the cloud makes a new resource when the input at ``path`` changes."""
-    known = kind(token)
+    """Whether a change of the input at ``path`` replaces the resource."""
+    known = cloud_type(token)
     plain = _INDEX.sub("", path)
     if any(plain == one or plain.startswith(f"{one}.") for one in (*known.replaces, known.name) if one):
         return True
@@ -98,8 +106,8 @@ def unchangeable(token: str, path: str) -> bool:
 
 
 def fill(template: str, values: Mapping[str, Any], seed: str) -> str:
-    """``template`` with its fields filled: values by name, and ``uuid:x``, ``hex:x``, ``number:x``, ``address:x``,
-    which follow from ``seed`` and x alone.
+    """``template`` with its fields filled: values by name, and ``uuid:x``, ``hex:x``, ``number:x`` and ``address:x``,
+    which are derived from ``seed`` and x.
     """
 
     def field(match: re.Match[str]) -> str:
@@ -126,16 +134,16 @@ def _filled(template: Any, values: Mapping[str, Any], seed: str) -> Any:
     return template
 
 
-def _something(kind: Type, text: str) -> Any:
-    if isinstance(kind, schema.Choice):
+def _placeholder(kind: Type, text: str) -> Any:
+    if isinstance(kind, schema.EnumType):
         return kind.values[0]
-    if isinstance(kind, Many):
+    if isinstance(kind, ListType):
         return []
-    if isinstance(kind, Mapped):
+    if isinstance(kind, MapType):
         return {}
-    if isinstance(kind, Nested):
+    if isinstance(kind, ObjectType):
         return None
-    return {"text": text, "whole number": 0, "number": 0, "truth value": False}.get(kind.kind)
+    return {"string": text, "integer": 0, "number": 0, "boolean": False}.get(kind.kind)
 
 
 @cache

@@ -1,24 +1,24 @@
-"""Values compared with what the SDK's classes allow: every way in which one differs is a sentence with its path."""
+"""Checks values against the SDK's classes and reports every difference with its path."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from infra.resources.placeholders import COMPUTED
-from tests.infra.clouds.schema import Choice, Many, Mapped, Nested, Primitive, Property, Type
+from tests.infra.clouds.schema import EnumType, ListType, MapType, ObjectType, PrimitiveType, Property, Type
 
 _ASSET = "4dabf18193072939515e22adb298388d"
-"""The key that marks an asset, an archive or a secret among plain values (pulumi/sdk, resource/plugin/rpc.go)."""
+"""The key that marks an asset, an archive or a secret (pulumi/sdk, resource/plugin/rpc.go)."""
 
 Failure = tuple[str, str]
-"""A path and a sentence."""
+"""A path and a message."""
 
 
 def properties(allowed: Mapping[str, Property], values: Mapping[str, Any], place: str = "") -> Iterator[Failure]:
-    """What is wrong with ``values`` as those of a resource or of a nested object at ``place``."""
+    """The failures of ``values`` as the properties of a resource, or of a nested object at ``place``."""
     for name, value in values.items():
         path = f"{place}.{name}" if place else name
         if name not in allowed:
-            yield path, f"there is no property {name!r}; there are {', '.join(sorted(allowed))}."
+            yield path, f"unknown property {name!r}; expected one of {', '.join(sorted(allowed))}."
         else:
             yield from _value(allowed[name].type, value, path)
     for name, one in allowed.items():
@@ -29,39 +29,39 @@ def properties(allowed: Mapping[str, Property], values: Mapping[str, Any], place
 def _value(kind: Type, value: Any, path: str) -> Iterator[Failure]:
     if value is None or value == COMPUTED:
         return
-    if isinstance(kind, Many):
+    if isinstance(kind, ListType):
         if not isinstance(value, list):
             yield path, f"{value!r} is not a list."
             return
         for index, item in enumerate(value):
             yield from _value(kind.item, item, f"{path}[{index}]")
-    elif isinstance(kind, Mapped):
+    elif isinstance(kind, MapType):
         if not isinstance(value, dict):
             yield path, f"{value!r} is not a map."
             return
         for name, item in value.items():
             yield from _value(kind.item, item, f"{path}.{name}")
-    elif isinstance(kind, Nested):
+    elif isinstance(kind, ObjectType):
         if not isinstance(value, dict):
-            yield path, f"{value!r} is not what {kind.name} makes."
+            yield path, f"{value!r} is not an object of {kind.name}."
             return
         yield from properties(kind.properties, value, path)
-    elif isinstance(kind, Choice):
+    elif isinstance(kind, EnumType):
         if value not in kind.values:
-            yield path, f"{value!r} is none of {', '.join(kind.values)}."
+            yield path, f"{value!r} must be one of {', '.join(kind.values)}."
     elif not _is(kind, value):
-        yield path, f"{value!r} is not a {kind.kind}."
+        yield path, f"{value!r} is not of type {kind.kind}."
 
 
-def _is(kind: Primitive, value: Any) -> bool:
-    if kind.kind == "text":
+def _is(kind: PrimitiveType, value: Any) -> bool:
+    if kind.kind == "string":
         return isinstance(value, str)
-    if kind.kind == "truth value":
+    if kind.kind == "boolean":
         return isinstance(value, bool)
-    if kind.kind == "whole number":
+    if kind.kind == "integer":
         return isinstance(value, int) and not isinstance(value, bool)
     if kind.kind == "number":
         return isinstance(value, int | float) and not isinstance(value, bool)
     if kind.kind == "asset":
         return isinstance(value, dict) and _ASSET in value
-    return kind.kind == "anything"
+    return kind.kind == "any"

@@ -1,4 +1,4 @@
-"""What the functions of the clouds answer, as far as a program of ours may ask them."""
+"""Results of the cloud functions that the programs call."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,13 +10,15 @@ PROJECT_NUMBER = "123456789012"
 
 
 def answer(token: str, arguments: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer of the function ``token``. Raises SchemaError for one that nobody thought about."""
+    """The result of the function ``token``. Raises SchemaError if the stand-in does not support it."""
     project = arguments.get("projectId") or arguments.get("project") or settings.get("project", "")
     if token == "azure-native:authorization:getClientConfig":
-        made_up = {name: catalogue.fill(f"{{uuid:{name.lower()}}}", {}, "client") for name in ("clientId", "objectId")}
-        return {**made_up, **{name: settings.get(name, "") for name in ("subscriptionId", "tenantId")}}
+        generated = {
+            name: catalogue.fill(f"{{uuid:{name.lower()}}}", {}, "client") for name in ("clientId", "objectId")
+        }
+        return {**generated, **{name: settings.get(name, "") for name in ("subscriptionId", "tenantId")}}
     if token == "gcp:organizations/getProject:getProject":
         return {"id": f"projects/{project}", "projectId": project, "name": project, "number": PROJECT_NUMBER}
     if token == "gcp:organizations/getClientConfig:getClientConfig":
         return {"project": project, "region": settings.get("region", ""), "zone": settings.get("zone", "")}
-    raise SchemaError(f"The stand-in does not know what {token} answers.")
+    raise SchemaError(f"The stand-in does not support the function {token}.")

@@ -1,4 +1,4 @@
-"""Pulumi projects whose clouds are stand-ins: the real engine, program and SDKs, and a world that is a file."""
+"""Pulumi projects with stand-ins for the clouds: the real engine, program and SDKs, and a world in a file."""
 
 import sys
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ from tests.infra.project import Project
 PROGRAM = Path(__file__).parent / "__main__.py"
 PROVIDER = Path(__file__).parents[3] / "infra" / "provider"
 SETTINGS = {"pulumi:disable-default-providers": sorted(PACKAGES)}
-"""What the configuration of a stack in a cloud has beside the workspace: no provider but the declared one."""
+"""The stack's settings besides the workspace: default providers are disabled."""
 
 
 def plugins(folder: Path) -> dict[str, Path]:
-    """The plugins' executables, made below ``folder``; the folder of each by its cloud."""
+    """Creates the plugins' executables below ``folder``. Returns the folder of each, by cloud."""
     found = {}
     for package in PACKAGES:
         path = folder / "plugins" / package / f"pulumi-resource-{package}"
@@ -28,13 +28,13 @@ def plugins(folder: Path) -> dict[str, Path]:
 
 
 def create(folder: Path, name: str, value: Mapping[str, Any], **program: str) -> Project:
-    """A project as ``Project.create`` makes one, in clouds that hold nothing yet (``world.json``) unless another
-    project below ``folder`` has put something there.
+    """A project as from ``Project.create``, in an empty cloud (``world.json``), or one that other projects below
+    ``folder`` have used.
     """
     made = Project.create(folder, name, value, provider=PROVIDER, settings=SETTINGS, plugins=plugins(folder), **program)
     made.environment |= {
         world.VARIABLE: str(folder / "world.json"),
-        # The SDKs hold megabytes of code. All projects of a run share its byte code, also where none may be written.
+        # The SDKs are large: all projects of a run share their byte code, even where writing it is disabled.
         "PYTHONPYCACHEPREFIX": str(_of_run(folder) / "bytecode"),
         "PYTHONDONTWRITEBYTECODE": "",
     }

@@ -1,6 +1,6 @@
-"""What the clouds are documented to refuse about one resource: ``refusals.toml``, as conditions over its inputs.
+"""What the clouds are documented to refuse about one resource: ``refusals.toml``, as conditions on its inputs.
 
-A refusal holds when every one of its conditions does. What a preview does not know yet breaks no condition.
+A refusal applies if all its conditions hold. A value that a preview does not know yet meets no condition.
 """
 
 import base64
@@ -23,7 +23,10 @@ FILE = Path(__file__).parent / "refusals.toml"
 
 @dataclass(frozen=True)
 class Condition:
-    """``path`` leads to values: ``[]`` goes into a list, ``*`` into a map, ``@`` to a map's keys."""
+    """A condition on the values at ``path``: ``[]`` means a list's items, ``*`` a map's values, ``@`` a map's keys.
+
+    The other fields are explained in ``refusals.toml``.
+    """
 
     path: str
     is_: tuple[Any, ...] | None = None
@@ -38,7 +41,7 @@ class Condition:
     overlapping: bool = False
 
     def holds(self, inputs: Mapping[str, Any]) -> bool:
-        """Whether it does for one value; a missing one counts for ``not``, ``unlike`` and ``given = false``."""
+        """Whether it holds for any value. A missing value meets ``not``, ``unlike`` and ``given = false``."""
         found = list(values(inputs, self.path))
         known = [value for value in found if value is not None and value != COMPUTED]
         if self.given is not None:
@@ -63,7 +66,7 @@ class Condition:
             return re.fullmatch(self.like, str(value)) is not None
         if self.outside is not None:
             return not self.outside[0] <= float(value) <= self.outside[1]
-        raise ValueError(f"A condition on {self.path} says nothing.")
+        raise ValueError(f"The condition on {self.path} is empty.")
 
     def _differs(self, value: Any) -> bool:
         if self.not_ is not None:
@@ -73,7 +76,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Refusal:
-    """``breaks`` and ``without`` make an accepted resource (``accepted/<start>.json``) one that earns it alone."""
+    """A refusal, and the changes (``breaks``, ``without``) to ``accepted/<start>.json`` that cause this one only."""
 
     name: str
     types: tuple[str, ...]
@@ -86,8 +89,8 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Fixed:
-    """An input that the cloud does not let anybody change on what is there, though its plugin tries to."""
+class ImmutableInput:
+    """An input of an existing resource that the cloud refuses to change, although its plugin tries to."""
 
     type: str
     path: str
@@ -99,18 +102,18 @@ class Fixed:
 
 @cache
 def table() -> tuple[Refusal, ...]:
-    """Every refusal of the file."""
+    """The refusals in the file."""
     return tuple(_refusal(entry) for entry in _file()["refusal"])
 
 
 @cache
-def fixed() -> tuple[Fixed, ...]:
-    """Every input that stays as it is."""
-    return tuple(Fixed(**entry) for entry in _file()["fixed"])
+def immutable_inputs() -> tuple[ImmutableInput, ...]:
+    """The immutable inputs in the file."""
+    return tuple(ImmutableInput(**entry) for entry in _file()["immutable"])
 
 
 def of(token: str, inputs: Mapping[str, Any]) -> Iterator[Failure]:
-    """What the cloud refuses about the resource, whatever else there is."""
+    """What the cloud refuses about the resource, regardless of others."""
     for one in table():
         if token in one.types and all(condition.holds(inputs) for condition in one.when):
             yield one.when[-1].path, one.sentence
@@ -120,14 +123,14 @@ def of(token: str, inputs: Mapping[str, Any]) -> Iterator[Failure]:
 
 
 def of_change(token: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    """Why the cloud does not change the resource from ``old`` to ``new``."""
-    for one in fixed():
+    """Why the cloud refuses to change the resource from ``old`` to ``new``."""
+    for one in immutable_inputs():
         if token == one.type and list(values(old, one.path)) != list(values(new, one.path)):
             yield one.sentence
 
 
 def values(inputs: Any, path: str) -> Iterator[Any]:
-    """The values at ``path``, None for one that is missing. What is unknown stands for all that is in it."""
+    """The values at ``path``, None for a missing one. An unknown value stands for everything in it."""
     if inputs == COMPUTED or not path:
         yield inputs
         return
@@ -146,7 +149,7 @@ def values(inputs: Any, path: str) -> Iterator[Any]:
 
 
 def _overlap(networks: Any) -> bool:
-    """What is no network of its own, a service tag for example, overlaps with nothing."""
+    """A service tag, or anything else that is not a network, overlaps with nothing."""
     found = []
     for text in networks:
         try:

@@ -1,4 +1,4 @@
-"""How a refusal looks that depends on what else there is."""
+"""Refusals that depend on other resources."""
 
 import ipaddress
 import re
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.infra.clouds.refusals import values
-from tests.infra.clouds.world import Thing, World
+from tests.infra.clouds.world import CloudResource, World
 
 RELATIONS: list["Relation"] = []
 
@@ -19,8 +19,8 @@ _GCP_BUILT_IN = re.compile(r"projects/[^/]+/(zones|regions)/[^/]+/(machineTypes|
 
 
 @dataclass(frozen=True)
-class Case:
-    """One resource that is about to be made or changed; ``old`` are its inputs so far, None when it is new."""
+class PendingResource:
+    """A resource that is about to be created or updated. ``old`` are its current inputs, None for a new resource."""
 
     world: World
     identity: str
@@ -28,9 +28,9 @@ class Case:
     inputs: Mapping[str, Any]
     old: Mapping[str, Any] | None
 
-    def others(self, *types: str) -> dict[str, Thing]:
+    def others(self, *types: str) -> dict[str, CloudResource]:
         found = self.world.of(*types)
-        return {identity: thing for identity, thing in found.items() if identity.lower() != self.identity.lower()}
+        return {identity: resource for identity, resource in found.items() if identity.lower() != self.identity.lower()}
 
     def at(self, path: str) -> list[Any]:
         return [value for value in values(self.inputs, path) if value is not None]
@@ -38,17 +38,19 @@ class Case:
 
 @dataclass(frozen=True)
 class Relation:
-    """``refuses`` says whether the cloud does; ``types`` are those it is asked about, all when empty."""
+    """``refuses`` tells whether the cloud refuses a resource. ``types`` are those it applies to; () stands for all."""
 
     name: str
     types: tuple[str, ...]
     sentence: str
     source: str
-    refuses: Callable[[Case], bool]
+    refuses: Callable[[PendingResource], bool]
 
 
-def relation(*types: str, sentence: str, source: str) -> Callable[[Callable[[Case], bool]], Callable[[Case], bool]]:
-    def add(refuses: Callable[[Case], bool]) -> Callable[[Case], bool]:
+def relation(
+    *types: str, sentence: str, source: str
+) -> Callable[[Callable[[PendingResource], bool]], Callable[[PendingResource], bool]]:
+    def add(refuses: Callable[[PendingResource], bool]) -> Callable[[PendingResource], bool]:
         RELATIONS.append(Relation(refuses.__name__, types, sentence, source, refuses))
         return refuses
 
@@ -69,7 +71,7 @@ def among(identity: Any, others: list[Any]) -> bool:
 
 
 def plain(text: str) -> str | None:
-    """The id of a resource that ``text`` names, or None when it names none that had to be made."""
+    """The id of the resource that ``text`` refers to; None for other texts and for resources that always exist."""
     if _AZURE_ID.fullmatch(text):
         return None if "/roleDefinitions/" in text else text
     found = _GCP_ID.fullmatch(text)

@@ -1,22 +1,22 @@
-"""What the clouds are documented to refuse because of what else there is: every such rule, asked about one resource."""
+"""What the clouds are documented to refuse because of other resources: applies every such rule to one resource."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.infra.clouds import azure, gcp
-from tests.infra.clouds.relation import RELATIONS, Case, plain
+from tests.infra.clouds.relation import RELATIONS, PendingResource, plain
 from tests.infra.clouds.world import World
 
 
 def of(world: World, identity: str, token: str, inputs: Mapping[str, Any]) -> list[str]:
-    """What the cloud refuses about a resource, given all that there is."""
-    thing = world.find(identity)
-    case = Case(world, identity, token, inputs, None if thing is None else thing.inputs)
-    return [one.sentence for one in RELATIONS if (not one.types or token in one.types) and one.refuses(case)]
+    """Why the cloud refuses a resource because of the others."""
+    resource = world.find(identity)
+    pending = PendingResource(world, identity, token, inputs, None if resource is None else resource.inputs)
+    return [one.sentence for one in RELATIONS if (not one.types or token in one.types) and one.refuses(pending)]
 
 
 def of_missing(identity: str, inputs: Mapping[str, Any], world: World) -> list[str]:
-    """What ``inputs`` name, or what the id of the resource lies in, and is not there."""
+    """The resources that ``inputs`` refer to, or that contain the resource, and that do not exist."""
     named = {one for one in (plain(text) for text in _texts(inputs)) if one and world.find(one) is None}
     parent = _parent(identity)
     if parent and world.find(parent) is None:
@@ -25,20 +25,20 @@ def of_missing(identity: str, inputs: Mapping[str, Any], world: World) -> list[s
 
 
 def of_deleting(world: World, identity: str) -> list[str]:
-    """Why the cloud does not delete the resource (Azure: InUse..., Google: resourceInUseByAnotherResource)."""
-    thing = world.find(identity)
-    if thing is None:
+    """Why the cloud refuses to delete the resource (Azure: InUse..., Google: resourceInUseByAnotherResource)."""
+    resource = world.find(identity)
+    if resource is None:
         return []
-    if thing.inputs.get("deletionProtection") is True:
+    if resource.inputs.get("deletionProtection") is True:
         return [f"{identity} has deletionProtection."]
-    if thing.inputs.get("deletionPolicy") == "PREVENT":
+    if resource.inputs.get("deletionPolicy") == "PREVENT":
         return [f"{identity} has the deletionPolicy PREVENT."]
-    if thing.type not in (*azure.IN_USE, *gcp.IN_USE):
+    if resource.type not in (*azure.IN_USE, *gcp.IN_USE):
         return []
-    names = {identity.lower(), str(thing.computed.get("address", identity)).lower()}
+    names = {identity.lower(), str(resource.computed.get("address", identity)).lower()}
     users = [
         other
-        for other, user in world.things.items()
+        for other, user in world.resources.items()
         if not other.lower().startswith(f"{identity.lower()}/")
         and any((plain(text) or text).lower() in names for text in _texts(user.inputs))
     ]
@@ -46,7 +46,7 @@ def of_deleting(world: World, identity: str) -> list[str]:
 
 
 def _parent(identity: str) -> str | None:
-    """What the resource with that id lies in, when its id is of Azure."""
+    """The id of the resource that contains this one, for ids of Azure."""
     if not identity.startswith("/subscriptions/"):
         return None
     head, _, tail = identity.rpartition("/providers/")
@@ -55,7 +55,7 @@ def _parent(identity: str) -> str | None:
     steps = tail.split("/")
     if len(steps) <= 3:
         return head if "/resourceGroups/" in head else None
-    # A container lies in the account's own blobServices/default, which is not a resource of anybody.
+    # A container is in the account's blobServices/default, which is not a separate resource.
     inner = [step for step in steps[:-2] if step not in ("blobServices", "default")]
     return f"{head}/providers/{'/'.join(inner)}"
 

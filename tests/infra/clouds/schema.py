@@ -1,7 +1,6 @@
-"""What a cloud's SDK says of its resources, read from the source of its own classes.
+"""The resource types of a cloud's SDK, read from the source of its classes.
 
-The SDKs are never imported: their modules hold megabytes, and the definition of one class is found and parsed in
-milliseconds.
+The SDKs are never imported: their modules have megabytes, but finding and parsing one class takes milliseconds.
 """
 
 import ast
@@ -14,43 +13,43 @@ from pathlib import Path
 
 PACKAGES = {"azure-native": "pulumi_azure_native", "gcp": "pulumi_gcp"}
 
-# Lists of values that their own documentation calls out of date ("The enum data type is currently deprecated and will
+# Enums that their documentation calls deprecated ("The enum data type is currently deprecated and will
 # be removed by December 23rd 2023", HardwareProfileArgs.vm_size).
 _OPEN = ("VirtualMachineSizeTypes",)
-_PRIMITIVES = {"str": "text", "int": "whole number", "float": "number", "bool": "truth value"}
+_PRIMITIVES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 _ASSETS = ("Asset", "Archive")
 _LISTED = re.compile(r"Possible values are: ((?:`[A-Za-z0-9_]+`(?:, and |, or |,\s+| and | or )?)+)")
 
 
 class SchemaError(Exception):
-    """The SDK has no such type, or says something of it that nobody thought about."""
+    """The SDK does not have the type, or declares it in an unsupported way."""
 
 
 @dataclass(frozen=True)
-class Primitive:
-    """``kind`` is one of the words of ``_PRIMITIVES``, "asset" or "anything"."""
+class PrimitiveType:
+    """``kind`` is one of the values of ``_PRIMITIVES``, "asset" or "any"."""
 
     kind: str
 
 
 @dataclass(frozen=True)
-class Choice:
+class EnumType:
     values: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Many:
+class ListType:
     item: "Type"
 
 
 @dataclass(frozen=True)
-class Mapped:
+class MapType:
     item: "Type"
 
 
 @dataclass(frozen=True)
-class Nested:
-    """An Args class of the SDK, looked at when a value for it comes along."""
+class ObjectType:
+    """An Args class of the SDK, parsed when first needed."""
 
     module: Path
     name: str
@@ -60,12 +59,12 @@ class Nested:
         return _properties(self.module, self.name)
 
 
-Type = Primitive | Choice | Many | Mapped | Nested
+Type = PrimitiveType | EnumType | ListType | MapType | ObjectType
 
 
 @dataclass(frozen=True)
 class Property:
-    """``name`` is the one on the wire; ``required`` says of an output that it is always there."""
+    """``name`` is the wire name. A ``required`` output is always present."""
 
     name: str
     type: Type
@@ -74,8 +73,8 @@ class Property:
 
 
 @dataclass(frozen=True)
-class Resource:
-    """``inputs`` and ``outputs`` by their names on the wire; ``documentation`` is the class's own."""
+class ResourceSchema:
+    """``inputs`` and ``outputs`` by wire name; ``documentation`` is that of the class."""
 
     token: str
     inputs: dict[str, Property]
@@ -84,7 +83,7 @@ class Resource:
 
 
 @cache
-def resource(token: str) -> Resource:
+def resource(token: str) -> ResourceSchema:
     """The resource with the type ``token``. Raises SchemaError."""
     package, module, name = token.split(":")
     folder = _folder(package) / module.partition("/")[0]
@@ -95,18 +94,20 @@ def resource(token: str) -> Resource:
         one.name: one if one.documentation else Property(one.name, one.type, one.required, written.get(one.name, ""))
         for one in _properties(path, _arguments(path, name)).values()
     }
-    return Resource(token, inputs, {one.name: one for one in _getters(path, definition)}, _documentation(definition))
+    return ResourceSchema(
+        token, inputs, {one.name: one for one in _getters(path, definition)}, _documentation(definition)
+    )
 
 
 @cache
 def provider(package: str) -> dict[str, Property]:
-    """What the provider of ``package`` is configured with."""
+    """The configuration properties of the provider of ``package``."""
     return _properties(_folder(package) / "provider.py", "ProviderArgs")
 
 
 @cache
 def function(token: str) -> tuple[dict[str, Property], tuple[str, ...]]:
-    """Arguments of the function ``token``, and the names of what it answers."""
+    """Arguments of the function ``token``, and the names of its results."""
     package, module, name = token.split(":")
     path = _folder(package) / module.partition("/")[0] / f"{_snake(name)}.py"
     if not path.exists():
@@ -123,7 +124,7 @@ def function(token: str) -> tuple[dict[str, Property], tuple[str, ...]]:
 
 
 def version(package: str) -> str:
-    """The version of the SDK that is installed."""
+    """The version of the installed SDK."""
     return importlib.metadata.version(PACKAGES[package])
 
 
@@ -136,7 +137,7 @@ def _folder(package: str) -> Path:
 
 
 def _defining(folder: Path, name: str, token: str) -> Path:
-    """The module that defines the resource class ``name``; its file's name mostly follows from that."""
+    """The module that defines the resource class ``name``; usually named like it."""
     likely = [folder / f"{_snake(name)}.py"]
     for path in (*likely, *sorted(folder.glob("*.py"))):
         if (
@@ -166,7 +167,7 @@ def _definition(path: Path, name: str) -> ast.ClassDef:
         raise SchemaError(f"{path.parent.name}/{path.name} defines no {name}.")
     node = ast.parse(found[0]).body[0]
     if not isinstance(node, ast.ClassDef):
-        raise SchemaError(f"{name} is no class.")
+        raise SchemaError(f"{name} is not a class.")
     return node
 
 
@@ -213,10 +214,10 @@ def _named_getters(path: Path, definition: ast.ClassDef) -> Iterator[tuple[str, 
 
 
 def _listed(kind: Type, documentation: str) -> Type:
-    """GCP's SDK names the values of a text in its documentation only."""
+    """GCP's SDK lists the values of a string in its documentation only."""
     found = _LISTED.search(documentation)
-    if kind == Primitive("text") and found is not None:
-        return Choice(tuple(re.findall(r"`([A-Za-z0-9_]+)`", found[1])))
+    if kind == PrimitiveType("string") and found is not None:
+        return EnumType(tuple(re.findall(r"`([A-Za-z0-9_]+)`", found[1])))
     return kind
 
 
@@ -227,46 +228,46 @@ def _type(path: Path, node: ast.expr | None) -> Type:
         if outer in ("Input", "Output", "Optional"):
             return _type(path, inner)
         if outer == "Sequence":
-            return Many(_type(path, inner))
+            return ListType(_type(path, inner))
         if outer == "Mapping" and isinstance(inner, ast.Tuple):
-            return Mapped(_type(path, inner.elts[1]))
+            return MapType(_type(path, inner.elts[1]))
         if outer == "Union" and isinstance(inner, ast.Tuple):
             return _union([_type(path, one) for one in inner.elts])
     if isinstance(node, ast.Attribute):
         if node.attr in _PRIMITIVES:
-            return Primitive(_PRIMITIVES[node.attr])
+            return PrimitiveType(_PRIMITIVES[node.attr])
         if node.attr in _ASSETS:
-            return Primitive("asset")
+            return PrimitiveType("asset")
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return _reference(path, node.value)
     if isinstance(node, ast.Name) and node.id == "Any":
-        return Primitive("anything")
-    raise SchemaError(f"{path.name}: nobody thought about the type {'' if node is None else ast.unparse(node)}.")
+        return PrimitiveType("any")
+    raise SchemaError(f"{path.name}: unsupported type {'' if node is None else ast.unparse(node)}.")
 
 
 def _union(members: list[Type]) -> Type:
-    """A text that is one of a list; or whatever the first member is."""
-    choices = [one for one in members if isinstance(one, Choice)]
+    """The enum among the members, if any, otherwise the first member."""
+    choices = [one for one in members if isinstance(one, EnumType)]
     return choices[0] if choices else members[0]
 
 
 def _reference(path: Path, name: str) -> Type:
     module, _, name = name.rpartition(".")
     if module == "outputs":
-        return Primitive("anything")
+        return PrimitiveType("any")
     folder = path.parent if not module else path.parents[1] / module.strip("_").removesuffix("_inputs").rstrip("_")
     if name in _OPEN:
-        return Primitive("text")
+        return PrimitiveType("string")
     if (folder / "_inputs.py").exists() and f"\nclass {name}:" in _source(folder / "_inputs.py"):
-        return Nested(folder / "_inputs.py", name)
+        return ObjectType(folder / "_inputs.py", name)
     if (folder / "_enums.py").exists() and f"\nclass {name}(" in _source(folder / "_enums.py"):
         definition = _definition(folder / "_enums.py", name)
         values = [ast.literal_eval(node.value) for node in definition.body if isinstance(node, ast.Assign)]
-        return Choice(tuple(str(value) for value in values))
+        return EnumType(tuple(str(value) for value in values))
     if name.endswith("Args") or not name[0].isupper():
         raise SchemaError(f"{path.name} names {name}, which its package does not define.")
-    # A resource that is an input of another one arrives as its id.
-    return Primitive("anything")
+    # A resource as an input of another one arrives as its id.
+    return PrimitiveType("any")
 
 
 def _snake(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Pulumi's resource provider protocol, answered as the plugin of a cloud would, for a cloud that is a file."""
+"""Pulumi's resource provider protocol, implemented as by a cloud's plugin, for a cloud in a file."""
 
 import hashlib
 import json
@@ -16,17 +16,17 @@ from infra.resources.placeholders import COMPUTED
 from infra.resources.urn import Urn
 from tests.infra.clouds import azure, catalogue, check, functions, refusals, relations, schema
 from tests.infra.clouds.schema import SchemaError
-from tests.infra.clouds.world import Thing, World, answered
+from tests.infra.clouds.world import CloudResource, World, answered
 
 Servicer = TypeVar("Servicer")
 Request = TypeVar("Request")
 Response = TypeVar("Response")
 
-_MADE_UP = re.compile(r"-?[0-9a-f]{7,8}\Z")
+_GENERATED = re.compile(r"-?[0-9a-f]{7,8}\Z")
 
 
 class CloudError(Exception):
-    """The cloud says no; the sentence is what the user sees."""
+    """The cloud refuses a request. The message is shown to the user."""
 
 
 def _answering(
@@ -37,13 +37,13 @@ def _answering(
             return method(servicer, request, context)
         except (CloudError, SchemaError) as error:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
-        raise AssertionError("abort returns never")
+        raise AssertionError("abort does not return")
 
     return answer
 
 
 class CloudProvider(provider_pb2_grpc.ResourceProviderServicer):
-    """The plugin of ``package``, azure-native or gcp. ``settings`` are what its provider was configured with."""
+    """The plugin of ``package``, azure-native or gcp. ``settings`` is the provider's configuration."""
 
     def __init__(self, package: str) -> None:
         self.package = package
@@ -67,7 +67,7 @@ class CloudProvider(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.CheckResponse(inputs=request.news, failures=_failures(failures))
 
     def DiffConfig(self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext) -> Any:
-        """Another subscription or project is another place: everything in it is made anew."""
+        """Another subscription or project replaces everything."""
         olds, news = from_struct(request.old_inputs), from_struct(request.news)
         changed = [name for name in ("subscriptionId", "project") if olds.get(name) != news.get(name)]
         return provider_pb2.DiffResponse(
@@ -96,7 +96,7 @@ class CloudProvider(provider_pb2_grpc.ResourceProviderServicer):
         olds, news = from_struct(request.olds), from_struct(request.news)
         inputs = self._named(urn.type, urn.name, olds, news, bytes(request.randomSeed))
         failures = [*check.properties(schema.resource(urn.type).inputs, inputs)]
-        # What the SDK's types refuse never gets as far as the cloud.
+        # What the SDK's types do not allow never reaches the cloud.
         failures = failures or [*refusals.of(urn.type, inputs)]
         return provider_pb2.CheckResponse(inputs=to_struct(inputs), failures=_failures(failures))
 
@@ -106,9 +106,9 @@ class CloudProvider(provider_pb2_grpc.ResourceProviderServicer):
         olds, news = from_struct(request.old_inputs), from_struct(request.news)
         kinds, detailed, replaces = provider_pb2.PropertyDiff, {}, []
         for path, how in _changes(olds, news):
-            anew = catalogue.unchangeable(urn.type, path)
-            replaces += [path] if anew else []
-            detailed[path] = kinds(kind=getattr(kinds, f"{how}_REPLACE" if anew else how), inputDiff=True)
+            replaces_resource = catalogue.unchangeable(urn.type, path)
+            replaces += [path] if replaces_resource else []
+            detailed[path] = kinds(kind=getattr(kinds, f"{how}_REPLACE" if replaces_resource else how), inputDiff=True)
         response = provider_pb2.DiffResponse
         return response(
             changes=response.DIFF_SOME if detailed else response.DIFF_NONE,
@@ -116,8 +116,8 @@ class CloudProvider(provider_pb2_grpc.ResourceProviderServicer):
             diffs=sorted({re.split(r"[.\[]", path)[0] for path in detailed}),
             detailedDiff=detailed,
             hasDetailedDiff=True,
-            # Two things of one name cannot be there at once; a name that the plugin made up is made up anew.
-            deleteBeforeReplace=bool(replaces) and not _made_up(urn.type, urn.name, news),
+            # Two resources with one name cannot coexist; a generated name is generated again.
+            deleteBeforeReplace=bool(replaces) and not _has_generated_name(urn.type, urn.name, news),
         )
 
     @_answering
@@ -131,18 +131,18 @@ class CloudProvider(provider_pb2_grpc.ResourceProviderServicer):
             _refuse([f"{identity} exists already."] if world.find(identity) else [])
             _refuse([sentence for _, sentence in refusals.of(kind, inputs)])
             _refuse(relations.of_missing(identity, inputs, world) or relations.of(world, identity, kind, inputs))
-            thing = Thing(kind, inputs, catalogue.computed(kind, identity, inputs, self.settings))
-            world.things[identity] = thing
-        return provider_pb2.CreateResponse(id=identity, properties=to_struct(thing.outputs))
+            resource = CloudResource(kind, inputs, catalogue.computed(kind, identity, inputs, self.settings))
+            world.resources[identity] = resource
+        return provider_pb2.CreateResponse(id=identity, properties=to_struct(resource.outputs))
 
     @_answering
     def Read(self, request: provider_pb2.ReadRequest, context: grpc.ServicerContext) -> Any:
         with World.opened() as world:
-            thing = world.find(request.id)
-        if thing is None:
+            resource = world.find(request.id)
+        if resource is None:
             return provider_pb2.ReadResponse()
         return provider_pb2.ReadResponse(
-            id=request.id, properties=to_struct(thing.outputs), inputs=to_struct(thing.inputs)
+            id=request.id, properties=to_struct(resource.outputs), inputs=to_struct(resource.inputs)
         )
 
     @_answering
@@ -151,29 +151,29 @@ class CloudProvider(provider_pb2_grpc.ResourceProviderServicer):
         if request.preview:
             return provider_pb2.UpdateResponse(properties=to_struct(from_struct(request.olds) | answered(news)))
         with World.opened() as world:
-            thing = world.find(request.id)
-            if thing is None:
+            resource = world.find(request.id)
+            if resource is None:
                 raise CloudError(f"{request.id} was not found.")
             _refuse([sentence for _, sentence in refusals.of(kind, news)])
-            _refuse([*refusals.of_change(kind, thing.inputs, news)])
+            _refuse([*refusals.of_change(kind, resource.inputs, news)])
             _refuse(relations.of_missing(request.id, news, world) or relations.of(world, request.id, kind, news))
-            thing.inputs = news
-            thing.computed = catalogue.computed(kind, request.id, news, self.settings)
-            return provider_pb2.UpdateResponse(properties=to_struct(thing.outputs))
+            resource.inputs = news
+            resource.computed = catalogue.computed(kind, request.id, news, self.settings)
+            return provider_pb2.UpdateResponse(properties=to_struct(resource.outputs))
 
     @_answering
     def Delete(self, request: provider_pb2.DeleteRequest, context: grpc.ServicerContext) -> Any:
         with World.opened() as world:
             _refuse(relations.of_deleting(world, request.id))
-            thing = world.find(request.id)
-            if thing is not None and catalogue.kind(thing.type).remains:
+            resource = world.find(request.id)
+            if resource is not None and catalogue.cloud_type(resource.type).remains:
                 return empty_pb2.Empty()
-            # What is in a resource group goes with it; so does a rule with its group.
+            # Deleting a resource group, or any other container, deletes its content.
             inside = f"{request.id.lower()}/"
-            for identity in [one for one in world.things if f"{one.lower()}/".startswith(inside)]:
-                gone = world.things.pop(identity)
+            for identity in [one for one in world.resources if f"{one.lower()}/".startswith(inside)]:
+                gone = world.resources.pop(identity)
                 if gone.inputs.get("properties", {}).get("enablePurgeProtection") is True:
-                    world.things[f"{azure.DELETED}{gone.inputs['vaultName']}"] = gone
+                    world.resources[f"{azure.DELETED}{gone.inputs['vaultName']}"] = gone
         return empty_pb2.Empty()
 
     def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
@@ -182,25 +182,25 @@ class CloudProvider(provider_pb2_grpc.ResourceProviderServicer):
     def _named(
         self, token: str, name: str, olds: Mapping[str, Any], news: Mapping[str, Any], seed: bytes
     ) -> dict[str, Any]:
-        """The inputs with the name that the cloud's plugin makes up when none is given, and its defaults."""
-        known, inputs = catalogue.kind(token), dict(news)
+        """The inputs with a generated name, if none is given, and the provider's defaults."""
+        known, inputs = catalogue.cloud_type(token), dict(news)
         allowed = schema.resource(token).inputs
         if known.automatic and known.name in allowed and inputs.get(known.name) is None:
             digest = hashlib.sha256(seed or name.encode()).hexdigest()
-            made_up = f"{name}{digest[:8]}" if self.package == "azure-native" else f"{name}-{digest[:7]}"
+            generated = f"{name}{digest[:8]}" if self.package == "azure-native" else f"{name}-{digest[:7]}"
             if token.endswith(":RoleAssignment"):
-                made_up = str(uuid.UUID(digest[:32]))
-            inputs[known.name] = olds.get(known.name) or made_up
+                generated = str(uuid.UUID(digest[:32]))
+            inputs[known.name] = olds.get(known.name) or generated
         for default in ("location", "project", "region", "zone"):
             if default in allowed and inputs.get(default) is None and self.settings.get(default):
                 inputs[default] = self.settings[default]
         return inputs
 
 
-def _made_up(token: str, name: str, inputs: Mapping[str, Any]) -> bool:
-    known = catalogue.kind(token)
+def _has_generated_name(token: str, name: str, inputs: Mapping[str, Any]) -> bool:
+    known = catalogue.cloud_type(token)
     given = str(inputs.get(known.name, ""))
-    return not known.name or (given.startswith(name) and _MADE_UP.fullmatch(given[len(name) :]) is not None)
+    return not known.name or (given.startswith(name) and _GENERATED.fullmatch(given[len(name) :]) is not None)
 
 
 def _refuse(sentences: list[str]) -> None:
@@ -213,7 +213,7 @@ def _failures(found: list[check.Failure]) -> list[provider_pb2.CheckFailure]:
 
 
 def _decoded(value: Any) -> Any:
-    """A setting of a provider: whatever is no text arrives as JSON."""
+    """A setting of a provider: values other than strings arrive as JSON."""
     if isinstance(value, str):
         try:
             found = json.loads(value)
@@ -224,7 +224,7 @@ def _decoded(value: Any) -> Any:
 
 
 def _changes(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Every path at which two values differ, with ADD, DELETE or UPDATE."""
+    """The paths at which two values differ, each with ADD, DELETE or UPDATE."""
     if old == new:
         return
     if isinstance(old, dict) and isinstance(new, dict):

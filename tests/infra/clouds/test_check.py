@@ -1,4 +1,4 @@
-"""What the SDKs' own classes refuse, and what the stand-ins know of names and changes."""
+"""Values that the SDKs' classes do not allow; ids and replacements that the stand-ins know."""
 
 import json
 from pathlib import Path
@@ -22,21 +22,21 @@ def failures(name: str, changes: dict[str, Any], without: tuple[str, ...] = ()) 
 @pytest.mark.parametrize(
     ("name", "path", "value", "sentence"),
     [
-        ("azure-vm", "hardwareProfile.size", "Standard_DC4as_v5", "there is no property 'size'"),
-        ("azure-vm", "securityProfile.securityType", "ConfidentialVm", "is none of TrustedLaunch, ConfidentialVM."),
-        ("azure-vm", "securityProfile.encryptionAtHost", "false", "'false' is not a truth value."),
+        ("azure-vm", "hardwareProfile.size", "Standard_DC4as_v5", "unknown property 'size'"),
+        ("azure-vm", "securityProfile.securityType", "ConfidentialVm", "must be one of TrustedLaunch, ConfidentialVM."),
+        ("azure-vm", "securityProfile.encryptionAtHost", "false", "'false' is not of type boolean."),
         ("azure-vm", "zones", "1", "'1' is not a list."),
-        ("azure-vm", "storageProfile.osDisk.diskSizeGB", 10.5, "10.5 is not a whole number."),
-        ("azure-vm", "tags.cost-centre", 4711, "4711 is not a text."),
-        ("azure-vm", "networkProfile", [], "[] is not what NetworkProfileArgs makes."),
-        ("azure-nsg", "securityRules[0].access", "Refuse", "'Refuse' is none of Allow, Deny."),
-        ("gcp-instance-snp", "confidentialInstanceConfig.type", "SEV_SNP", "there is no property 'type'"),
-        ("gcp-instance-snp", "shieldedInstanceConfig.enableVtpm", 1, "1 is not a truth value."),
-        ("gcp-firewall-ingress", "direction", "IN", "'IN' is none of INGRESS, EGRESS."),
+        ("azure-vm", "storageProfile.osDisk.diskSizeGB", 10.5, "10.5 is not of type integer."),
+        ("azure-vm", "tags.cost-centre", 4711, "4711 is not of type string."),
+        ("azure-vm", "networkProfile", [], "[] is not an object of NetworkProfileArgs."),
+        ("azure-nsg", "securityRules[0].access", "Refuse", "'Refuse' must be one of Allow, Deny."),
+        ("gcp-instance-snp", "confidentialInstanceConfig.type", "SEV_SNP", "unknown property 'type'"),
+        ("gcp-instance-snp", "shieldedInstanceConfig.enableVtpm", 1, "1 is not of type boolean."),
+        ("gcp-firewall-ingress", "direction", "IN", "'IN' must be one of INGRESS, EGRESS."),
         ("gcp-instance-snp", "labels", ["managed-by"], "['managed-by'] is not a map."),
     ],
 )
-def test_a_wrong_value_is_one_sentence_with_its_path(name: str, path: str, value: Any, sentence: str):
+def test_wrong_value_fails_once_with_its_path(name: str, path: str, value: Any, sentence: str):
     found = failures(name, {path: value})
     assert [one for one, _ in found] == [path]
     assert sentence in found[0][1]
@@ -53,7 +53,7 @@ def test_a_wrong_value_is_one_sentence_with_its_path(name: str, path: str, value
         ("gcp-budget", "amount", "amount"),
     ],
 )
-def test_what_is_required_is_missed(name: str, path: str, place: str):
+def test_missing_required_property_fails(name: str, path: str, place: str):
     last = path.rpartition(".")[2]
     assert failures(name, {}, (path,)) == [(place, f"the property {last!r} is missing.")]
 
@@ -61,18 +61,18 @@ def test_what_is_required_is_missed(name: str, path: str, place: str):
 @pytest.mark.parametrize(
     "token", ["azure-native:compute:Machine", "gcp:compute/instance:Machine", "docker:index:Image"]
 )
-def test_what_no_sdk_has_is_refused(token: str):
+def test_type_unknown_to_the_sdk_is_rejected(token: str):
     with pytest.raises(SchemaError):
         schema.resource(token)
 
 
-def test_a_type_without_a_known_name_is_refused():
-    with pytest.raises(SchemaError, match="does not know how the cloud names"):
-        catalogue.kind("azure-native:compute:AvailabilitySet")
+def test_type_without_a_known_id_is_rejected():
+    with pytest.raises(SchemaError, match="does not know the id of"):
+        catalogue.cloud_type("azure-native:compute:AvailabilitySet")
 
 
 @pytest.mark.parametrize(
-    ("token", "path", "anew"),
+    ("token", "path", "replaced"),
     [
         (VM, "vmName", True),
         (VM, "resourceGroupName", True),
@@ -91,11 +91,11 @@ def test_a_type_without_a_known_name_is_refused():
         ("gcp:compute/subnetwork:Subnetwork", "region", True),
     ],
 )
-def test_a_change_updates_or_makes_anew(token: str, path: str, anew: bool):
-    assert catalogue.unchangeable(token, path) is anew
+def test_change_updates_or_replaces(token: str, path: str, replaced: bool):
+    assert catalogue.unchangeable(token, path) is replaced
 
 
-def test_names_are_those_of_the_cloud():
+def test_ids_follow_the_clouds_format():
     settings = {"subscriptionId": "s", "project": "my-project"}
     vm = {"resourceGroupName": "lab", "vmName": "trainer"}
     assert catalogue.identity(VM, vm, settings) == (

@@ -1,4 +1,4 @@
-"""Each refusal of the table: what is accepted earns it by one change, and earns nothing else."""
+"""For each refusal in the table, one change to an accepted resource causes it and no other."""
 
 import copy
 import json
@@ -10,20 +10,20 @@ import pytest
 
 from infra.resources.placeholders import COMPUTED
 from tests.infra.clouds import check, refusals, schema
-from tests.infra.clouds.refusals import Fixed, Refusal
+from tests.infra.clouds.refusals import ImmutableInput, Refusal
 
 ACCEPTED = sorted((Path(__file__).parent / "accepted").glob("*.json"))
 
 
 def accepted(name: str) -> tuple[str, dict[str, Any]]:
-    """Type and inputs of a resource that a cloud takes."""
+    """Type and inputs of a resource that a cloud accepts."""
     value = json.loads((Path(__file__).parent / "accepted" / f"{name}.json").read_text())
     return value["type"], value["inputs"]
 
 
 def changed(inputs: dict[str, Any], changes: dict[str, Any], without: tuple[str, ...] = ()) -> dict[str, Any]:
     """``inputs`` with ``changes`` by path: ``*N`` stands for N characters, ``#N`` for a map of N entries, ``=path`` for
-    what is at another path.
+    the value at another path.
     """
     found = copy.deepcopy(inputs)
     for path, value in changes.items():
@@ -51,7 +51,7 @@ def _put(target: Any, steps: list[str], value: Any) -> None:
 
 
 @pytest.mark.parametrize("path", ACCEPTED, ids=[path.stem for path in ACCEPTED])
-def test_what_a_cloud_accepts_is_accepted(path: Path):
+def test_accepted_resource_is_not_refused(path: Path):
     token, inputs = accepted(path.stem)
     assert list(check.properties(schema.resource(token).inputs, inputs)) == []
     assert list(refusals.of(token, inputs)) == []
@@ -59,7 +59,7 @@ def test_what_a_cloud_accepts_is_accepted(path: Path):
 
 
 @pytest.mark.parametrize("refusal", refusals.table(), ids=[one.name for one in refusals.table()])
-def test_one_change_earns_one_refusal(refusal: Refusal):
+def test_one_change_causes_one_refusal(refusal: Refusal):
     token, inputs = accepted(refusal.start)
     wrong = changed(inputs, dict(refusal.breaks), refusal.without)
     assert token in refusal.types
@@ -67,8 +67,10 @@ def test_one_change_earns_one_refusal(refusal: Refusal):
     assert [sentence for _, sentence in refusals.of(token, wrong)] == [refusal.sentence]
 
 
-@pytest.mark.parametrize("one", refusals.fixed(), ids=[f"{one.type}-{one.path}" for one in refusals.fixed()])
-def test_what_is_fixed_stays(one: Fixed):
+@pytest.mark.parametrize(
+    "one", refusals.immutable_inputs(), ids=[f"{one.type}-{one.path}" for one in refusals.immutable_inputs()]
+)
+def test_immutable_input_cannot_change(one: ImmutableInput):
     token, inputs = accepted(one.start)
     wrong = changed(inputs, dict(one.breaks))
     assert token == one.type
@@ -76,13 +78,13 @@ def test_what_is_fixed_stays(one: Fixed):
 
 
 @pytest.mark.parametrize("refusal", refusals.table(), ids=[one.name for one in refusals.table()])
-def test_every_refusal_says_where_it_is_documented(refusal: Refusal):
+def test_every_refusal_names_its_source(refusal: Refusal):
     assert refusal.sentence.endswith(".")
     assert len(refusal.source) > 15
 
 
 @pytest.mark.parametrize("path", ACCEPTED, ids=[path.stem for path in ACCEPTED])
-def test_what_a_preview_does_not_know_is_refused_by_nothing(path: Path):
+def test_unknown_values_in_a_preview_are_not_refused(path: Path):
     token, inputs = accepted(path.stem)
     unknown = dict.fromkeys(inputs, COMPUTED)
     assert list(check.properties(schema.resource(token).inputs, unknown)) == []
@@ -90,7 +92,7 @@ def test_what_a_preview_does_not_know_is_refused_by_nothing(path: Path):
 
 
 @pytest.mark.parametrize("data", ["{}", "AAAA" * 22_000])
-def test_user_data_is_base64_of_64_kilobytes(data: str):
+def test_user_data_must_be_base64_and_at_most_64_kilobytes(data: str):
     token, inputs = accepted("azure-vm")
     found = list(refusals.of(token, inputs | {"userData": data}))
     assert found == [("userData", "User data is base64 and at most 64 KB.")]

@@ -1,4 +1,4 @@
-"""What the clouds refuse because of what else there is: one change to an accepted world earns one sentence."""
+"""Refusals that depend on other resources: one change to an accepted world causes one of them."""
 
 import copy
 import json
@@ -10,7 +10,7 @@ import pytest
 
 from tests.infra.clouds import azure, relations
 from tests.infra.clouds.relation import RELATIONS
-from tests.infra.clouds.world import Thing, World
+from tests.infra.clouds.world import CloudResource, World
 
 GROUP = "/subscriptions/00000000-0000-4000-8000-000000000001/resourceGroups/lab"
 NETWORK = f"{GROUP}/providers/Microsoft.Network"
@@ -24,22 +24,24 @@ GALLERY = f"{COMPUTE}/galleries/images"
 Break = Callable[[World, dict[str, Any]], None]
 
 
-def accepted(name: str) -> Thing:
+def accepted(name: str) -> CloudResource:
     value = json.loads((Path(__file__).parent / "accepted" / f"{name}.json").read_text())
-    return Thing(value["type"], value["inputs"], {})
+    return CloudResource(value["type"], value["inputs"], {})
 
 
 def world() -> World:
-    """A cloud that holds what the accepted resources need."""
+    """A cloud with everything that the accepted resources need."""
     return World(
         {
-            GROUP: Thing("azure-native:resources:ResourceGroup", {}, {}),
-            f"{NETWORK}/virtualNetworks/lab": Thing("azure-native:network:VirtualNetwork", {}, {}),
+            GROUP: CloudResource("azure-native:resources:ResourceGroup", {}, {}),
+            f"{NETWORK}/virtualNetworks/lab": CloudResource("azure-native:network:VirtualNetwork", {}, {}),
             f"{NETWORK}/virtualNetworks/lab/subnets/lab": accepted("azure-subnet"),
             f"{NETWORK}/networkInterfaces/trainer": accepted("azure-nic"),
-            f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/lab": Thing("identity", {}, {}),
-            GALLERY: Thing("azure-native:compute:Gallery", {}, {}),
-            f"{GALLERY}/images/base": Thing(
+            f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/lab": CloudResource(
+                "identity", {}, {}
+            ),
+            GALLERY: CloudResource("azure-native:compute:Gallery", {}, {}),
+            f"{GALLERY}/images/base": CloudResource(
                 "azure-native:compute:GalleryImage",
                 {
                     "osState": "Specialized",
@@ -48,19 +50,19 @@ def world() -> World:
                 },
                 {},
             ),
-            f"{GALLERY}/images/base/versions/1.0.0": Thing(
+            f"{GALLERY}/images/base/versions/1.0.0": CloudResource(
                 "azure-native:compute:GalleryImageVersion",
                 {"publishingProfile": {"targetRegions": [{"name": "northeurope"}, {"name": "westeurope"}]}},
                 {},
             ),
             VAULT: accepted("azure-vault"),
             f"{VAULT}/keys/disks": accepted("azure-key"),
-            f"{COMPUTE}/diskEncryptionSets/disks": Thing(
+            f"{COMPUTE}/diskEncryptionSets/disks": CloudResource(
                 azure.ENCRYPTION_SET,
                 accepted("azure-encryption-set").inputs,
                 {"identity": {"principalId": "the-set", "tenantId": "t"}},
             ),
-            f"{VAULT}/providers/Microsoft.Authorization/roleAssignments/may-encrypt": Thing(
+            f"{VAULT}/providers/Microsoft.Authorization/roleAssignments/may-encrypt": CloudResource(
                 azure.ROLE_ASSIGNMENT,
                 {
                     "principalId": "the-set",
@@ -69,16 +71,16 @@ def world() -> World:
                 },
                 {},
             ),
-            f"{PROJECT}/global/networks/lab": Thing("gcp:compute/network:Network", {"name": "lab"}, {}),
-            SUBNETWORK: Thing(
+            f"{PROJECT}/global/networks/lab": CloudResource("gcp:compute/network:Network", {"name": "lab"}, {}),
+            SUBNETWORK: CloudResource(
                 "gcp:compute/subnetwork:Subnetwork",
                 {"ipCidrRange": "10.99.0.0/24", "network": f"{PROJECT}/global/networks/lab"},
                 {},
             ),
-            RING: Thing("gcp:kms/keyRing:KeyRing", {"name": "lab"}, {}),
+            RING: CloudResource("gcp:kms/keyRing:KeyRing", {"name": "lab"}, {}),
             f"{RING}/cryptoKeys/disks": accepted("gcp-crypto-key"),
             "the-key's-member": accepted("gcp-key-member"),
-            f"{PROJECT}/global/images/cloister-base": Thing(
+            f"{PROJECT}/global/images/cloister-base": CloudResource(
                 "gcp:compute/image:Image",
                 {"guestOsFeatures": [{"type": "SEV_SNP_CAPABLE"}, {"type": "TDX_CAPABLE"}]},
                 {},
@@ -113,28 +115,28 @@ def start(name: str) -> dict[str, Any]:
 
 
 def another_vm(world: World, inputs: dict[str, Any]) -> None:
-    world.things[f"{COMPUTE}/virtualMachines/another"] = Thing(azure.VM, copy.deepcopy(inputs), {})
+    world.resources[f"{COMPUTE}/virtualMachines/another"] = CloudResource(azure.VM, copy.deepcopy(inputs), {})
 
 
 def accelerated(world: World, inputs: dict[str, Any]) -> None:
-    world.things[f"{NETWORK}/networkInterfaces/trainer"].inputs["enableAcceleratedNetworking"] = True
+    world.resources[f"{NETWORK}/networkInterfaces/trainer"].inputs["enableAcceleratedNetworking"] = True
 
 
 def plain_set(world: World, inputs: dict[str, Any]) -> None:
-    found = world.things[f"{COMPUTE}/diskEncryptionSets/disks"]
+    found = world.resources[f"{COMPUTE}/diskEncryptionSets/disks"]
     found.inputs["encryptionType"] = "EncryptionAtRestWithCustomerKey"
 
 
 def no_role(world: World, inputs: dict[str, Any]) -> None:
-    del world.things[f"{VAULT}/providers/Microsoft.Authorization/roleAssignments/may-encrypt"]
+    del world.resources[f"{VAULT}/providers/Microsoft.Authorization/roleAssignments/may-encrypt"]
 
 
 def generalized(world: World, inputs: dict[str, Any]) -> None:
-    world.things[f"{GALLERY}/images/base"].inputs["osState"] = "Generalized"
+    world.resources[f"{GALLERY}/images/base"].inputs["osState"] = "Generalized"
 
 
 def plain_image(world: World, inputs: dict[str, Any]) -> None:
-    world.things[f"{GALLERY}/images/base"].inputs["features"] = []
+    world.resources[f"{GALLERY}/images/base"].inputs["features"] = []
 
 
 def reserved(world: World, inputs: dict[str, Any]) -> None:
@@ -146,20 +148,22 @@ def taken(world: World, inputs: dict[str, Any]) -> None:
 
 
 def once_deleted(world: World, inputs: dict[str, Any]) -> None:
-    world.things[f"{azure.DELETED}another"] = Thing(azure.VAULT, {}, {})
+    world.resources[f"{azure.DELETED}another"] = CloudResource(azure.VAULT, {}, {})
 
 
 def standard_vault(world: World, inputs: dict[str, Any]) -> None:
-    world.things[VAULT].inputs["properties"]["sku"]["name"] = "standard"
+    world.resources[VAULT].inputs["properties"]["sku"]["name"] = "standard"
 
 
 def elsewhere(world: World, inputs: dict[str, Any]) -> None:
-    world.things[f"{VAULT}/providers/Microsoft.Authorization/roleAssignments/one"] = accepted("azure-role-assignment")
+    world.resources[f"{VAULT}/providers/Microsoft.Authorization/roleAssignments/one"] = accepted(
+        "azure-role-assignment"
+    )
 
 
 def other_principal(world: World, inputs: dict[str, Any]) -> None:
-    world.things[IDENTITIES["azure-role-assignment"]] = accepted("azure-role-assignment")
-    inputs["principalId"] = "somebody-else"
+    world.resources[IDENTITIES["azure-role-assignment"]] = accepted("azure-role-assignment")
+    inputs["principalId"] = "another-principal"
 
 
 def gcp_reserved(world: World, inputs: dict[str, Any]) -> None:
@@ -168,27 +172,29 @@ def gcp_reserved(world: World, inputs: dict[str, Any]) -> None:
 
 def other_region(world: World, inputs: dict[str, Any]) -> None:
     subnetwork = SUBNETWORK.replace("europe-west4", "europe-west1")
-    world.things[subnetwork] = world.things[SUBNETWORK]
+    world.resources[subnetwork] = world.resources[SUBNETWORK]
     inputs["networkInterfaces"][0]["subnetwork"] = subnetwork
 
 
 def other_key(world: World, inputs: dict[str, Any]) -> None:
     key = f"{RING}/cryptoKeys/disks".replace("europe-west4", "europe-west1")
-    world.things[key] = world.things[f"{RING}/cryptoKeys/disks"]
-    world.things["the-key's-member"].inputs["cryptoKeyId"] = key
+    world.resources[key] = world.resources[f"{RING}/cryptoKeys/disks"]
+    world.resources["the-key's-member"].inputs["cryptoKeyId"] = key
     inputs["bootDisk"]["kmsKeySelfLink"] = key
 
 
 def no_member(world: World, inputs: dict[str, Any]) -> None:
-    world.things["the-key's-member"].inputs["member"] = "serviceAccount:lab@my-project.iam.gserviceaccount.com"
+    world.resources["the-key's-member"].inputs["member"] = "serviceAccount:lab@my-project.iam.gserviceaccount.com"
 
 
 def incapable(world: World, inputs: dict[str, Any]) -> None:
-    world.things[f"{PROJECT}/global/images/cloister-base"].inputs["guestOsFeatures"].pop(0)
+    world.resources[f"{PROJECT}/global/images/cloister-base"].inputs["guestOsFeatures"].pop(0)
 
 
 def running(world: World, inputs: dict[str, Any]) -> None:
-    world.things[IDENTITIES["gcp-instance-snp"]] = Thing("gcp:compute/instance:Instance", copy.deepcopy(inputs), {})
+    world.resources[IDENTITIES["gcp-instance-snp"]] = CloudResource(
+        "gcp:compute/instance:Instance", copy.deepcopy(inputs), {}
+    )
     inputs["machineType"] = "n2d-standard-8"
 
 
@@ -225,7 +231,7 @@ BREAKS: list[tuple[str, Break, str]] = [
 
 
 @pytest.mark.parametrize("name", IDENTITIES)
-def test_what_fits_into_the_world_is_accepted(name: str):
+def test_resource_with_its_dependencies_is_accepted(name: str):
     there, inputs = world(), start(name)
     kind = accepted(name).type
     assert relations.of_missing(IDENTITIES[name], inputs, there) == []
@@ -233,14 +239,14 @@ def test_what_fits_into_the_world_is_accepted(name: str):
 
 
 @pytest.mark.parametrize(("name", "breaks", "relation"), BREAKS, ids=[breaks.__name__ for _, breaks, _ in BREAKS])
-def test_one_change_to_the_world_earns_one_refusal(name: str, breaks: Break, relation: str):
+def test_one_change_to_other_resources_causes_one_refusal(name: str, breaks: Break, relation: str):
     there, inputs = world(), start(name)
     breaks(there, inputs)
     sentences = [one.sentence for one in RELATIONS if one.name == relation]
     assert relations.of(there, IDENTITIES[name], accepted(name).type, inputs) == sentences
 
 
-def test_every_relation_is_tried():
+def test_every_relation_has_a_test():
     assert {one.name for one in RELATIONS} == {relation for _, _, relation in BREAKS}
     assert all(one.sentence.endswith(".") and len(one.source) > 15 for one in RELATIONS)
 
@@ -248,24 +254,24 @@ def test_every_relation_is_tried():
 @pytest.mark.parametrize(
     "gone", [GROUP, f"{NETWORK}/networkInterfaces/trainer", f"{GALLERY}/images/base/versions/1.0.0"]
 )
-def test_what_is_named_must_be_there(gone: str):
+def test_missing_reference_is_refused(gone: str):
     there = world()
-    del there.things[gone]
+    del there.resources[gone]
     missing = relations.of_missing(IDENTITIES["azure-vm"], start("azure-vm"), there)
     assert missing == [f"{gone} was not found."]
 
 
-def test_what_is_in_use_is_not_deleted():
+def test_resource_in_use_cannot_be_deleted():
     there = world()
     subnet = f"{NETWORK}/virtualNetworks/lab/subnets/lab"
     assert relations.of_deleting(there, subnet) == [f"{subnet} is in use by {NETWORK}/networkInterfaces/trainer."]
-    del there.things[f"{NETWORK}/networkInterfaces/trainer"]
+    del there.resources[f"{NETWORK}/networkInterfaces/trainer"]
     assert relations.of_deleting(there, subnet) == []
 
 
-def test_what_is_protected_is_not_deleted():
+def test_protected_resource_cannot_be_deleted():
     there = world()
-    there.things["one"] = Thing("gcp:compute/instance:Instance", {"deletionProtection": True}, {})
-    there.things["two"] = Thing("gcp:kms/cryptoKey:CryptoKey", {"deletionPolicy": "PREVENT"}, {})
+    there.resources["one"] = CloudResource("gcp:compute/instance:Instance", {"deletionProtection": True}, {})
+    there.resources["two"] = CloudResource("gcp:kms/cryptoKey:CryptoKey", {"deletionPolicy": "PREVENT"}, {})
     assert relations.of_deleting(there, "one") == ["one has deletionProtection."]
     assert relations.of_deleting(there, "two") == ["two has the deletionPolicy PREVENT."]

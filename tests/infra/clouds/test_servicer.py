@@ -1,4 +1,4 @@
-"""The stand-ins as the engine meets them: over gRPC, with a world that is a file."""
+"""The stand-ins as the engine uses them: over gRPC, with a world in a file."""
 
 import json
 from collections.abc import Iterator
@@ -80,27 +80,27 @@ def network(azure: Cloud) -> tuple[str, str, str]:
     return group, subnet, interface
 
 
-def test_a_name_is_made_up_once_and_defaults_come_from_the_provider(azure: Cloud):
+def test_name_is_generated_once_and_defaults_come_from_the_provider(azure: Cloud):
     first = azure.check(GROUP, {})
     assert first["location"] == "westeurope"
     assert first["resourceGroupName"].startswith("lab") and len(first["resourceGroupName"]) == 11
     assert azure.check(GROUP, {"tags": {"a": "b"}}, first)["resourceGroupName"] == first["resourceGroupName"]
 
 
-def test_what_is_there_is_not_made_again(azure: Cloud):
+def test_existing_resource_cannot_be_created_again(azure: Cloud):
     group = azure.create(GROUP, resourceGroupName="lab")
     request = provider_pb2.CreateRequest(urn=urn(GROUP), properties=to_struct({"resourceGroupName": "lab"}))
     assert azure.refusal("Create", request) == f"{group} exists already."
 
 
-def test_what_is_not_there_is_missed(azure: Cloud):
+def test_missing_parent_is_refused(azure: Cloud):
     request = provider_pb2.CreateRequest(
         urn=urn(NETWORK), properties=to_struct({**VALUES, "virtualNetworkName": "lab"})
     )
     assert azure.refusal("Create", request) == "/subscriptions/s/resourceGroups/lab was not found."
 
 
-def test_a_preview_makes_nothing_and_knows_no_computed_value(azure: Cloud):
+def test_preview_creates_nothing_and_knows_no_computed_value(azure: Cloud):
     request = provider_pb2.CreateRequest(
         urn=urn(GROUP), properties=to_struct({"resourceGroupName": "lab"}), preview=True
     )
@@ -108,7 +108,7 @@ def test_a_preview_makes_nothing_and_knows_no_computed_value(azure: Cloud):
     assert not azure.path.exists()
 
 
-def test_what_is_in_use_stays_until_it_is_not(azure: Cloud):
+def test_resource_can_be_deleted_once_it_is_unused(azure: Cloud):
     _, subnet, interface = network(azure)
     request = provider_pb2.DeleteRequest(id=subnet, urn=urn(SUBNET))
     assert azure.refusal("Delete", request) == f"{subnet} is in use by {interface}."
@@ -117,24 +117,24 @@ def test_what_is_in_use_stays_until_it_is_not(azure: Cloud):
     assert azure.read(SUBNET, subnet).id == ""
 
 
-def test_a_group_takes_what_is_in_it_along(azure: Cloud):
+def test_deleting_a_group_deletes_its_content(azure: Cloud):
     group, _, interface = network(azure)
     azure.delete(GROUP, group)
     assert azure.read(INTERFACE, interface).id == ""
     assert json.loads(azure.path.read_text()) == {}
 
 
-def test_what_changed_in_the_cloud_is_read(azure: Cloud):
+def test_change_in_the_cloud_is_read_back(azure: Cloud):
     _, _, interface = network(azure)
-    things = json.loads(azure.path.read_text())
-    things[interface]["inputs"]["enableIPForwarding"] = True
-    azure.path.write_text(json.dumps(things))
+    resources = json.loads(azure.path.read_text())
+    resources[interface]["inputs"]["enableIPForwarding"] = True
+    azure.path.write_text(json.dumps(resources))
     found = azure.read(INTERFACE, interface)
     assert from_struct(found.inputs)["enableIPForwarding"] is True
     assert from_struct(found.properties)["enableIPForwarding"] is True
 
 
-def test_a_change_that_the_cloud_refuses_changes_nothing(azure: Cloud):
+def test_refused_update_changes_nothing(azure: Cloud):
     _, _, interface = network(azure)
     before = azure.path.read_text()
     news = json.loads(before)[interface]["inputs"]
@@ -144,7 +144,7 @@ def test_a_change_that_the_cloud_refuses_changes_nothing(azure: Cloud):
     assert azure.path.read_text() == before
 
 
-def test_a_vault_that_is_protected_keeps_its_name(azure: Cloud):
+def test_deleted_vault_with_purge_protection_keeps_its_name(azure: Cloud):
     azure.create(GROUP, resourceGroupName="lab")
     properties = {"tenantId": "t", "sku": {"family": "A", "name": "premium"}, "enablePurgeProtection": True}
     vault = azure.create(VAULT, **VALUES, vaultName="lab0", properties=properties)
@@ -155,7 +155,7 @@ def test_a_vault_that_is_protected_keeps_its_name(azure: Cloud):
 
 
 @pytest.mark.parametrize(("name", "first"), [("lab", True), ("lab01234567", False)])
-def test_what_has_a_name_of_its_own_goes_before_its_successor_comes(azure: Cloud, name: str, first: bool):
+def test_resource_with_a_fixed_name_is_deleted_before_its_replacement(azure: Cloud, name: str, first: bool):
     olds = {"resourceGroupName": name, "location": "westeurope"}
     request = provider_pb2.DiffRequest(
         id="x", urn=urn(GROUP), old_inputs=to_struct(olds), news=to_struct(olds | {"location": "northeurope"})

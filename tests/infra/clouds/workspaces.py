@@ -1,4 +1,4 @@
-"""Workspaces in the stand-ins' clouds: their configuration, and what their registry has put there before."""
+"""Workspaces in the stand-ins' clouds: their configurations, and the images of their registries."""
 
 import base64
 import json
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cloister.protocol.imagemanifest import ImageManifest, ImageOutput
 from tests.infra.clouds import project
-from tests.infra.clouds.world import Thing
+from tests.infra.clouds.world import CloudResource
 from tests.infra.project import Project
 
 REGISTRY = "organization/cloister-registry/main"
@@ -21,7 +21,7 @@ TENANT = "66666666-7777-4888-8999-aaaaaaaaaaaa"
 GALLERY = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/registry/providers/Microsoft.Compute/galleries/registry"
 IMAGES = {"azure": f"{GALLERY}/images/base/versions/1.0.0", "gcp": "projects/my-project/global/images/base"}
 REGIONS = ("northeurope", "westeurope")
-"""Where Azure has the images."""
+"""The regions that have the images in Azure."""
 
 SECTIONS = {
     "azure": {"subscription": SUBSCRIPTION, "tenant": TENANT, "location": "westeurope", "registry": REGISTRY},
@@ -41,7 +41,7 @@ ZONES = {"azure": ("1", "2"), "gcp": ("a", "b")}
 
 
 def value(backend: str, image: Path) -> dict[str, Any]:
-    """A workspace of two CVMs, one of each TEE, that is reached from private networks."""
+    """A workspace with two CVMs, one for each TEE, and a private endpoint."""
     first, second = ZONES[backend]
     return {
         "backend": backend,
@@ -59,7 +59,7 @@ def value(backend: str, image: Path) -> dict[str, Any]:
 
 
 def manifest(folder: Path, *, signed: bool = False, **inputs: str) -> Path:
-    """The manifest, below ``folder``, of an image whose inputs' digests are 32 times what is given for them."""
+    """Writes the manifest of an image below ``folder``; the digest of an input is its two hex digits, 32 times."""
     digests = {name: inputs.get(name, "00") * 32 for name in ("recipe", "lock", "tools", "source")}
     outputs = {name: ImageOutput("00" * 32, 64 << 20) for name in ("disk.raw", "disk.vhd", "disk.tar.gz")}
     if signed:
@@ -72,20 +72,20 @@ def manifest(folder: Path, *, signed: bool = False, **inputs: str) -> Path:
 
 
 def key() -> str:
-    """A public key that nobody else has."""
+    """A new public key."""
     public = ed25519.Ed25519PrivateKey.generate().public_key()
     return base64.b64encode(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
 
 
 def create(folder: Path, configuration: Mapping[str, Any], *images: Path) -> Project:
-    """A project of that configuration, in a cloud whose registry holds the images of these manifests."""
+    """A project with ``configuration``, in a cloud whose registry has the images of these manifests."""
     made = project.create(folder, "lab", configuration)
     publish(made, str(configuration["backend"]), *images)
     return made
 
 
 def publish(made: Project, backend: str, *manifests: Path) -> None:
-    """The registry holds these images, as the state of its stack says, and so does the cloud."""
+    """Puts these images into the state of the registry's stack and into the cloud."""
     digests = [ImageManifest.parse(path.read_bytes()).digest().hex() for path in manifests]
     there = {"regions": list(REGIONS)} if backend == "azure" else {}
     images = {digest: {"flavor": "base", "id": IMAGES[backend], **there} for digest in digests}
@@ -100,14 +100,14 @@ def publish(made: Project, backend: str, *manifests: Path) -> None:
     path = made.state / ".pulumi" / "stacks" / "cloister-registry" / "main.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"version": 3, "checkpoint": stack}))
-    things = {identity: asdict(thing) for identity, thing in _published(backend).items()}
-    (made.folder.parent / "world.json").write_text(json.dumps(things))
+    resources = {identity: asdict(resource) for identity, resource in _published(backend).items()}
+    (made.folder.parent / "world.json").write_text(json.dumps(resources))
 
 
-def _published(backend: str) -> dict[str, Thing]:
+def _published(backend: str) -> dict[str, CloudResource]:
     if backend == "gcp":
         features = [{"type": one} for one in ("UEFI_COMPATIBLE", "GVNIC", "SEV_SNP_CAPABLE", "TDX_CAPABLE")]
-        image = Thing("gcp:compute/image:Image", {"name": "base", "guestOsFeatures": features}, {})
+        image = CloudResource("gcp:compute/image:Image", {"name": "base", "guestOsFeatures": features}, {})
         return {IMAGES[backend]: image}
     definition = {
         "osState": "Specialized",
@@ -115,9 +115,9 @@ def _published(backend: str) -> dict[str, Thing]:
         "features": [{"name": "SecurityType", "value": "ConfidentialVmSupported"}],
     }
     return {
-        GALLERY: Thing("azure-native:compute:Gallery", {}, {}),
-        f"{GALLERY}/images/base": Thing("azure-native:compute:GalleryImage", definition, {}),
-        IMAGES[backend]: Thing(
+        GALLERY: CloudResource("azure-native:compute:Gallery", {}, {}),
+        f"{GALLERY}/images/base": CloudResource("azure-native:compute:GalleryImage", definition, {}),
+        IMAGES[backend]: CloudResource(
             "azure-native:compute:GalleryImageVersion",
             {"publishingProfile": {"targetRegions": [{"name": region} for region in REGIONS]}},
             {},

@@ -1,4 +1,4 @@
-"""One broken input of a declared resource each, and the sentence with which the guard refuses it."""
+"""Declared resources with one invalid input each, and the guard's message for it."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ AGENT = "gcp:compute/firewall:Firewall cloister-lab-allow-agent"
 
 REMOVED = object()
 
-# (declaration, resource, input, its value, the sentence): each breaks one rule.
+# (declaration, resource, input, value, message): each breaks one rule.
 BROKEN: list[tuple[str, str, str, Any, str]] = [
     (
         "azure-private-snp",
@@ -435,15 +435,15 @@ BROKEN: list[tuple[str, str, str, Any, str]] = [
         "gcp-private-snp",
         "gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember cloister-lab",
         "member",
-        "user:somebody@example.org",
-        "member must be the Compute Engine service agent, but it is 'user:somebody@example.org'.",
+        "user:other@example.org",
+        "member must be the Compute Engine service agent, but it is 'user:other@example.org'.",
     ),
     (
         "gcp-private-snp",
         "gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember cloister-lab",
         "member",
-        "user:somebody@compute-system.iam.gserviceaccount.com",
+        "user:other@compute-system.iam.gserviceaccount.com",
         "member must be the Compute Engine service agent, but it is "
-        "'user:somebody@compute-system.iam.gserviceaccount.com'.",
+        "'user:other@compute-system.iam.gserviceaccount.com'.",
     ),
 ]

@@ -1,4 +1,4 @@
-"""What may never be deployed: each rule has a resource that breaks it and no other."""
+"""The guard refuses what must not be deployed. For each rule, some resource breaks it and no other."""
 
 from copy import deepcopy
 from dataclasses import replace
@@ -24,33 +24,33 @@ def violations(kind: str, inputs: dict[str, Any]) -> list[str]:
     return guard.violations(Resource(kind, "trainer", inputs, before_delete=(rolling.HOOK,)), LOCAL)
 
 
-def test_a_workspace_of_authority_and_cvms_breaks_no_rule():
+def test_local_workspace_breaks_no_rule():
     assert violations(LOCAL_CVM, GOOD) == []
     assert violations(LOCAL_AUTHORITY, {"workspace": "lab"}) == []
     assert violations("cloister:local:Workspace", {}) == []
 
 
-def test_a_resource_that_nobody_thought_about_is_refused():
+def test_unknown_resource_type_is_refused():
     found = violations("docker:index:Container", {"image": "busybox"})
     assert found == ["the type docker:index:Container is not allowed in a workspace with the backend local."]
 
 
-def test_a_cvm_without_owners_is_refused():
+def test_cvm_without_owners_is_refused():
     assert len(violations(LOCAL_CVM, GOOD | {"bootConfiguration": BOOT.replace('"' + "ab" * 32 + '"', "")})) == 1
 
 
-def test_a_cvm_whose_image_is_only_a_path_is_refused():
+def test_image_without_digest_is_refused():
     found = violations(LOCAL_CVM, {"image": "base", "bootConfiguration": BOOT})
     assert found == ["imageDigest must be set."]
 
 
-def test_a_cvm_that_one_can_log_in_to_is_refused():
+def test_login_is_refused():
     found = violations(LOCAL_CVM, GOOD | {"adminPassword": "secret", "sshKey": "ssh-ed25519"})
     assert found == ["adminPassword, sshKey must not be set: a CVM has no login."]
 
 
 @pytest.mark.parametrize("name", declarations.CLOUDS)
-def test_what_the_backends_declare_breaks_no_rule(name: str):
+def test_backends_break_no_rule(name: str):
     checker = guard.Guard(declarations.configuration(name))
     assert [sentence for one in declarations.resources(name) for sentence in checker.check(one)] == []
 
@@ -66,7 +66,7 @@ def test_one_broken_input_breaks_one_rule(name: str, title: str, path: str, valu
     assert guard.violations(broken, declarations.configuration(name)) == [sentence]
 
 
-# What a preview cannot know yet, and where that is no way out: it comes from another resource of the workspace.
+# Inputs that a preview does not know yet. They may be unknown if they come from another resource of the workspace.
 REFERENCES = (
     "location",
     "storageProfile.osDisk.managedDisk.securityProfile.diskEncryptionSet",
@@ -82,7 +82,7 @@ REFERENCES = (
 @pytest.mark.parametrize(
     ("name", "title", "path"), sorted({broken[:3] for broken in BROKEN if broken[2] not in REFERENCES})
 )
-def test_what_cannot_be_read_is_refused(name: str, title: str, path: str):
+def test_unreadable_input_is_refused(name: str, title: str, path: str):
     resource = declarations.resource(name, title)
     unreadable = replace(resource, inputs=changed(resource.inputs, path, UNKNOWN))
     assert guard.violations(unreadable, declarations.configuration(name)) != []
@@ -90,7 +90,7 @@ def test_what_cannot_be_read_is_refused(name: str, title: str, path: str):
 
 IMAGE = "pulumi:pulumi:StackReference"
 
-# (declaration, resource, input, the type of that from which it must come)
+# (declaration, resource, input, type of the resource from which it must come)
 OWN = [
     ("azure-private-snp", MACHINE, "location", "azure-native:resources:ResourceGroup"),
     ("azure-private-snp", MACHINE, "storageProfile.imageReference.id", IMAGE),
@@ -132,18 +132,16 @@ OWN = [
 
 
 @pytest.mark.parametrize(("name", "title", "path", "kind"), OWN)
-@pytest.mark.parametrize("value", [UNKNOWN, "/of/somebody/else"])
-def test_what_comes_from_no_resource_of_the_workspace_is_refused(
-    name: str, title: str, path: str, kind: str, value: Any
-):
+@pytest.mark.parametrize("value", [UNKNOWN, "/of/another/owner"])
+def test_reference_to_a_foreign_resource_is_refused(name: str, title: str, path: str, kind: str, value: Any):
     resource = declarations.resource(name, title)
     others = tuple(key for key in resource.dependencies if key[0] != kind)
     assert len(others) < len(resource.dependencies)
-    stray = replace(resource, inputs=changed(resource.inputs, path, value), dependencies=others)
-    assert len(guard.violations(stray, declarations.configuration(name))) == 1
+    foreign = replace(resource, inputs=changed(resource.inputs, path, value), dependencies=others)
+    assert len(guard.violations(foreign, declarations.configuration(name))) == 1
 
 
-def test_an_image_of_another_registry_is_refused():
+def test_image_of_another_registry_is_refused():
     name = "gcp-private-snp"
     machine = declarations.resource(name, INSTANCE)
     others = tuple(
@@ -154,72 +152,72 @@ def test_an_image_of_another_registry_is_refused():
     assert found == ["its image must come from the registry organization/cloister-registry/images."]
 
 
-def test_the_orchestrator_of_the_configuration_is_the_only_other_who_uses_the_key():
+def test_only_the_configured_orchestrator_may_also_use_the_key():
     name = "azure-public-tdx-signed"
     grant = declarations.resource(name, "azure-native:authorization:RoleAssignment orchestrator-release")
-    stray = replace(grant, inputs=changed(grant.inputs, "principalId", "22222222-2222-3333-4444-555555555555"))
-    found = guard.violations(stray, declarations.configuration(name))
+    foreign = replace(grant, inputs=changed(grant.inputs, "principalId", "22222222-2222-3333-4444-555555555555"))
+    found = guard.violations(foreign, declarations.configuration(name))
     assert found == ["principalId must be the disk encryption set or workspace.azure.orchestrator."]
 
 
-# Inputs that no backend declares, and what each would do.
-SMUGGLED: list[tuple[str, str, str, Any]] = [
-    # An interface of its own, with a public address and no rules.
+# Inputs that no backend declares, with their effects.
+UNLISTED: list[tuple[str, str, str, Any]] = [
+    # Another interface, with a public address and no rules.
     ("azure-private-snp", MACHINE, "networkProfile.networkInterfaceConfigurations", [{"name": "beside"}]),
     # Memory on a disk.
     ("azure-private-snp", MACHINE, "additionalCapabilities.hibernationEnabled", True),
-    # Gone whenever the cloud wants it.
+    # Can be stopped by the cloud at any time.
     ("azure-private-snp", MACHINE, "priority", "Spot"),
     ("gcp-private-snp", INSTANCE, "scheduling.preemptible", True),
-    # Neighbours in the same subnet.
+    # Other workloads in the same subnet.
     ("azure-private-snp", SUBNET, "sharingScope", "Tenant"),
     # A copy of all packets.
     ("azure-private-snp", INTERFACE, "ipConfigurations.0.virtualNetworkTaps", [{"id": "tap"}]),
-    # Rules that forget connections.
+    # Stateless rules.
     ("azure-private-snp", INTERFACE, "disableTcpStateTracking", True),
-    # A name service of somebody's.
+    # A DNS server of someone else.
     ("azure-private-snp", NETWORK, "dhcpOptions.dnsServers", ["192.0.2.53"]),
-    # Whoever is in a network may use the vault.
+    # Anyone in a network may use the vault.
     (
         "azure-public-tdx-signed",
         "azure-native:keyvault:Vault keys",
         "properties.networkAcls.virtualNetworkRules",
         [{"id": "network"}],
     ),
-    # A picture of the screen.
+    # Screenshots.
     ("gcp-private-snp", INSTANCE, "enableDisplay", True),
-    # A disk that is there already.
+    # An existing disk.
     ("gcp-private-snp", INSTANCE, "bootDisk.source", "disk"),
-    # Rules of the organization that mean machines by their tags.
+    # Rules of the organization that select machines by tags.
     ("gcp-private-snp", INSTANCE, "params.resourceManagerTags", {"tagKeys/1": "tagValues/2"}),
     # Another project's network.
     ("gcp-private-snp", INSTANCE, "networkInterfaces.0.networkAttachment", "attachment"),
     ("gcp-private-snp", "gcp:compute/network:Network cloister-lab", "enableUlaInternalIpv6", True),
-    # A credential in the state, and somebody else's.
+    # A credential in the state, and another account.
     ("azure-private-snp", "pulumi:providers:azure-native azure", "clientSecret", UNKNOWN),
     ("gcp-private-snp", "pulumi:providers:gcp gcp", "impersonateServiceAccount", "other@example.org"),
-    # Whatever cannot be read.
+    # Unreadable values.
     ("gcp-private-snp", INSTANCE, "partnerMetadata", UNKNOWN),
 ]
 
 
-@pytest.mark.parametrize(("name", "title", "path", "value"), SMUGGLED)
-def test_an_input_that_nobody_thought_about_is_refused(name: str, title: str, path: str, value: Any):
+@pytest.mark.parametrize(("name", "title", "path", "value"), UNLISTED)
+def test_unlisted_input_is_refused(name: str, title: str, path: str, value: Any):
     resource = declarations.resource(name, title)
-    smuggled = replace(resource, inputs=changed(resource.inputs, path, value))
-    found = guard.violations(smuggled, declarations.configuration(name))
+    broken = replace(resource, inputs=changed(resource.inputs, path, value))
+    found = guard.violations(broken, declarations.configuration(name))
     assert len(found) == 1
     assert path.split(".")[-1] in found[0] or path.split(".")[0] in found[0]
     assert found[0].startswith("these inputs are not allowed: ")
 
 
-def test_each_type_of_the_clouds_has_its_inputs():
+def test_every_cloud_type_has_its_allowed_inputs():
     declared = {kind for cloud in ("azure", "gcp") for kind in types.TYPES[cloud]}
     assert set(inputs.INPUTS) == {kind for kind in declared if not kind.startswith("cloister:")}
 
 
 @pytest.mark.parametrize("service", ["no-names", "no-licences"])
-def test_a_service_of_the_host_that_stays_open_is_refused(service: str):
+def test_reachable_host_service_is_refused(service: str):
     name = "azure-private-snp"
     checker = guard.Guard(declarations.configuration(name))
     sentences = []
@@ -232,22 +230,22 @@ def test_a_service_of_the_host_that_stays_open_is_refused(service: str):
 
 
 @pytest.mark.parametrize("subnet", ["cvms-of-others", "other"])
-def test_a_place_in_a_network_that_only_sounds_alike_is_refused(subnet: str):
+def test_subnet_with_a_similar_name_is_refused(subnet: str):
     name = "azure-private-snp"
     configuration = declarations.configuration(name)
     assert configuration.azure is not None
     group = f"/subscriptions/{configuration.azure.subscription}/resourceGroups/r"
-    stray = f"{group}/providers/Microsoft.Network/virtualNetworks/v/subnets/{subnet}"
+    foreign = f"{group}/providers/Microsoft.Network/virtualNetworks/v/subnets/{subnet}"
     checker = guard.Guard(configuration)
     sentences = []
     for one in declarations.resources(name):
         if f"{one.type} {one.name}" == INTERFACE:
-            one = replace(one, inputs=changed(one.inputs, "ipConfigurations.0.subnet.id", stray))
+            one = replace(one, inputs=changed(one.inputs, "ipConfigurations.0.subnet.id", foreign))
         sentences += checker.check(one)
     assert any("which workspace.ingress does not allow." in sentence for sentence in sentences)
 
 
-def test_every_rule_is_broken_by_some_test():
+def test_every_rule_has_a_test_that_breaks_it():
     sentences = [
         (rule.__name__, rule(replace(one, inputs=changed(one.inputs, path, value)), declarations.configuration(name)))
         for name, title, path, value, _ in BROKEN
@@ -267,14 +265,14 @@ def test_every_rule_is_broken_by_some_test():
 
 
 @pytest.mark.parametrize("name", ["azure-private-snp", "gcp-private-snp"])
-def test_a_cloud_has_an_allow_list(name: str):
+def test_unknown_resource_type_is_refused_in_a_cloud(name: str):
     found = guard.violations(Resource("random:index:RandomPet", "pet", {}), declarations.configuration(name))
     backend = name.partition("-")[0]
     assert found == [f"the type random:index:RandomPet is not allowed in a workspace with the backend {backend}."]
 
 
 @pytest.mark.parametrize(("name", "title"), [("azure-private-snp", MACHINE), ("gcp-private-snp", INSTANCE)])
-def test_a_resource_without_a_provider_of_the_workspaces_own_is_refused(name: str, title: str):
+def test_resource_without_the_workspaces_provider_is_refused(name: str, title: str):
     found = guard.violations(
         replace(declarations.resource(name, title), explicit_provider=False), declarations.configuration(name)
     )
@@ -282,25 +280,25 @@ def test_a_resource_without_a_provider_of_the_workspaces_own_is_refused(name: st
 
 
 @pytest.mark.parametrize(("name", "title"), [("azure-private-snp", MACHINE), ("gcp-private-snp", INSTANCE)])
-def test_a_machine_that_nobody_asks_before_it_goes_is_refused(name: str, title: str):
+def test_machine_without_deletion_hook_is_refused(name: str, title: str):
     for hooks in ((), ("another",)):
-        unasked = replace(declarations.resource(name, title), before_delete=hooks)
-        found = guard.violations(unasked, declarations.configuration(name))
+        unhooked = replace(declarations.resource(name, title), before_delete=hooks)
+        found = guard.violations(unhooked, declarations.configuration(name))
         assert found == ["it has no hook that checks for an unfinished run before it is deleted."]
 
 
-def test_a_local_machine_that_nobody_asks_before_it_goes_is_refused():
+def test_local_machine_without_deletion_hook_is_refused():
     found = guard.violations(Resource(LOCAL_CVM, "trainer", GOOD), LOCAL)
     assert found == ["it has no hook that checks for an unfinished run before it is deleted."]
 
 
-def test_a_resource_that_keeps_what_nobody_judges_is_refused():
+def test_ignored_changes_are_refused():
     name = "azure-private-snp"
     kept = replace(declarations.resource(name, GROUP), ignore_changes=("securityRules",))
     assert guard.violations(kept, declarations.configuration(name)) == [
         "ignore_changes must not include securityRules."
     ]
-    # A key's tags cannot be changed; a machine's say where its agent listens.
+    # A key's tags cannot be changed; a machine's contain the address of its agent.
     kept = replace(declarations.resource(name, MACHINE), ignore_changes=("tags",))
     assert guard.violations(kept, declarations.configuration(name)) == ["ignore_changes must not include tags."]
 
@@ -314,7 +312,7 @@ def test_a_resource_that_keeps_what_nobody_judges_is_refused():
         ("gcp-private-snp", "gcp:kms/cryptoKey:CryptoKey cloister-lab"),
     ],
 )
-def test_a_key_that_could_be_lost_is_refused(name: str, title: str):
+def test_unprotected_key_is_refused(name: str, title: str):
     found = guard.violations(
         replace(declarations.resource(name, title), protected=False), declarations.configuration(name)
     )
@@ -328,7 +326,7 @@ def test_a_key_that_could_be_lost_is_refused(name: str, title: str):
         ("gcp-public-tdx", "gcp:compute/address:Address cloister-lab-trainer", "an external"),
     ],
 )
-def test_a_public_address_that_nobody_asked_for_is_refused(name: str, title: str, what: str):
+def test_public_address_behind_a_private_endpoint_is_refused(name: str, title: str, what: str):
     private = replace(declarations.configuration(name), endpoint="private")
     found = guard.violations(declarations.resource(name, title), private)
     assert found == [f"it is {what} address, but workspace.endpoint is private."]
@@ -338,7 +336,7 @@ def test_a_public_address_that_nobody_asked_for_is_refused(name: str, title: str
     ("name", "title"),
     [("azure-private-snp", MACHINE), ("gcp-private-snp", INSTANCE)],
 )
-def test_a_machine_that_is_no_configured_cvm_is_refused(name: str, title: str):
+def test_machine_that_is_not_configured_is_refused(name: str, title: str):
     found = guard.violations(
         replace(declarations.resource(name, title), name="stranger"), declarations.configuration(name)
     )
@@ -346,34 +344,34 @@ def test_a_machine_that_is_no_configured_cvm_is_refused(name: str, title: str):
 
 
 @pytest.mark.parametrize(
-    ("name", "wall"),
+    ("name", "missing"),
     [
         ("azure-private-snp", GROUP),
         ("azure-private-snp", SUBNET),
         ("gcp-private-snp", "gcp:compute/firewall:Firewall cloister-lab-deny-egress"),
     ],
 )
-def test_a_machine_before_its_walls_is_refused(name: str, wall: str):
+def test_machine_declared_before_its_network_rules_is_refused(name: str, missing: str):
     checker = guard.Guard(declarations.configuration(name))
-    resources = [one for one in declarations.resources(name) if f"{one.type} {one.name}" != wall]
+    resources = [one for one in declarations.resources(name) if f"{one.type} {one.name}" != missing]
     assert any("a CVM must open no connection" in sentence for one in resources for sentence in checker.check(one))
 
 
-def test_a_gate_that_is_declared_after_the_machine_is_refused():
+def test_allow_rule_declared_after_the_machine_is_refused():
     name = "gcp-private-snp"
     checker = guard.Guard(declarations.configuration(name))
     assert [sentence for one in declarations.resources(name) for sentence in checker.check(one)] == []
-    gate = replace(
+    allow_rule = replace(
         declarations.resource(name, AGENT),
         name="later",
         inputs=changed(declarations.resource(name, AGENT).inputs, "sourceRanges", ["192.0.2.0/24"]),
     )
-    assert checker.check(gate) == [
+    assert checker.check(allow_rule) == [
         "trainer accepts tcp/6110 from 192.0.2.0/24, which workspace.ingress does not allow."
     ]
 
 
-def test_a_resource_declared_twice_is_refused():
+def test_duplicate_resource_is_refused():
     checker = guard.Guard(declarations.configuration("gcp-private-snp"))
     network = declarations.resource("gcp-private-snp", "gcp:compute/network:Network cloister-lab")
     assert checker.check(network) == []
@@ -381,7 +379,7 @@ def test_a_resource_declared_twice_is_refused():
 
 
 def changed(inputs: Any, path: str, value: Any) -> dict[str, Any]:
-    """``inputs`` with ``value`` at ``path``, which is given with dots."""
+    """A copy of ``inputs`` with ``value`` at the dotted ``path``."""
     copy = deepcopy(dict(inputs))
     *way, last = path.split(".")
     inner: Any = copy

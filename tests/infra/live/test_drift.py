@@ -24,7 +24,7 @@ from infra.live.workspaces import KEY
 from infra.provider.qemu import machine
 from infra.pulumi_cli import project as pulumi
 from infra.resources.types import LOCAL_CVM
-from tests.infra.clouds import compute, workspaces
+from tests.infra.clouds import compute_api, workspaces
 from tests.infra.conftest import Agents, Engine
 from tests.infra.project import Project
 
@@ -168,7 +168,7 @@ def cloud(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(pulumi, "_environment", lambda: made.environment)
     monkeypatch.setattr(stacks, "PROJECT", pulumi.Project(made.folder, KEY, "workspace"))
     monkeypatch.setattr(google.auth, "default", lambda **_: (Credentials(token="token"), ""))
-    with compute.serving(compute.world_in(made.folder.parent / "world.json")) as address:
+    with compute_api.serving(compute_api.world_in(made.folder.parent / "world.json")) as address:
         monkeypatch.setattr(unmanaged, "ADDRESS", address)
         yield Cloud(request.param, made, other)
 
@@ -176,7 +176,7 @@ def cloud(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 def add_a_rule(world: dict[str, Any]) -> list[str]:
     """As somebody would by hand; at Google it is a resource of its own, and Pulumi does not see it."""
     for identity, thing in list(world.items()):
-        if thing["type"] == compute.FIREWALL and thing["inputs"].get("allows"):
+        if thing["type"] == compute_api.FIREWALL and thing["inputs"].get("allows"):
             world[f"{identity}-too"] = {**thing, "inputs": {**thing["inputs"], "name": "allow-ssh"}}
             return ["allow-ssh: the Firewall is there and is not declared."]
     return []

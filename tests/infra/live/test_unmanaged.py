@@ -9,18 +9,18 @@ from google.auth.exceptions import DefaultCredentialsError
 from google.oauth2.credentials import Credentials
 
 from infra.live import unmanaged
-from tests.infra.clouds import compute
+from tests.infra.clouds import compute_api
 
 NETWORK = "projects/my-project/global/networks/cloister-lab-1234567"
 OTHER = "projects/my-project/global/networks/other"
-KINDS = {"network": "gcp:compute/network:Network", "firewall": compute.FIREWALL, "route": compute.ROUTE}
+KINDS = {"network": "gcp:compute/network:Network", "firewall": compute_api.FIREWALL, "route": compute_api.ROUTE}
 
 STATE: list[dict[str, Any]] = [
     {"type": KINDS["network"], "outputs": {"selfLink": f"https://www.googleapis.com/compute/v1/{NETWORK}"}},
-    {"type": compute.FIREWALL, "outputs": {"name": "allow-agent"}},
-    {"type": compute.ROUTE, "outputs": {"name": "replies"}},
+    {"type": compute_api.FIREWALL, "outputs": {"name": "allow-agent"}},
+    {"type": compute_api.ROUTE, "outputs": {"name": "replies"}},
     # What waits to be deleted is declared by nobody any more.
-    {"type": compute.FIREWALL, "outputs": {"name": "before"}, "delete": True},
+    {"type": compute_api.FIREWALL, "outputs": {"name": "before"}, "delete": True},
 ]
 
 
@@ -47,7 +47,7 @@ def ask(world: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[unma
         return Credentials(token="token"), ""
 
     monkeypatch.setattr(google.auth, "default", default)
-    with compute.serving(lambda: world) as address:
+    with compute_api.serving(lambda: world) as address:
         monkeypatch.setattr(unmanaged, "ADDRESS", address)
         yield unmanaged.asking("my-project")
     # Whose quota it is, and that nothing could be changed with it.
@@ -107,7 +107,7 @@ def test_who_is_nobody_is_told_so(monkeypatch: pytest.MonkeyPatch):
 
 def test_an_api_that_does_not_answer_is_a_sentence(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(google.auth, "default", lambda **_: (Credentials(token="token"), ""))
-    with compute.serving(dict) as address:
+    with compute_api.serving(dict) as address:
         monkeypatch.setattr(unmanaged, "ADDRESS", address)
     with pytest.raises(unmanaged.UnansweredError, match="does not answer"):
         unmanaged.asking("my-project")(NETWORK)

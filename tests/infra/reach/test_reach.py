@@ -1,4 +1,4 @@
-"""Who can reach what, computed from what is declared."""
+"""Who can reach what, computed from the declared resources."""
 
 import ipaddress
 import json
@@ -31,7 +31,7 @@ VPC = "gcp:compute/network:Network cloister-lab"
 
 
 def sentences(name: str, *changes: tuple[str, str, Any]) -> list[str]:
-    """What is said of a declaration in which resources have other inputs, or are not there."""
+    """The sentences for a declaration with changed (title, path, value) or removed (title, "", None) resources."""
     resources = []
     for one in declarations.resources(name):
         title = f"{one.type} {one.name}"
@@ -105,13 +105,13 @@ def test_a_private_machine_on_google_cloud():
     ]
 
 
-def test_a_private_machine_on_google_cloud_for_networks_to_come():
+def test_private_machine_on_google_cloud_before_a_network_is_joined():
     assert sentences("gcp-private-snp", (AGENT, "sourceRanges", ["10.20.0.0/16"]))[0] == (
         "a joined network -> trainer:6110 from 10.20.0.0/16 (none joined)"
     )
 
 
-def test_a_machine_on_this_one():
+def test_machine_of_a_local_workspace():
     machine = Resource(LOCAL_CVM, "trainer", {"port": 6110.0})
     assert graph.build("local", [Resource(LOCAL_AUTHORITY, "authority", {}), machine]).sentences() == [
         "this machine -> trainer:6110",
@@ -121,7 +121,7 @@ def test_a_machine_on_this_one():
     ]
 
 
-def test_the_same_as_data():
+def test_graph_as_json():
     assert graph.build("local", [Resource(LOCAL_CVM, "trainer", {"port": 6110})]).value() == {
         "cvms": ["trainer"],
         "links": [],
@@ -129,7 +129,7 @@ def test_the_same_as_data():
     }
 
 
-# What opens more than is wanted: (declaration, changes, a sentence that must be said).
+# Changes that open the network: (declaration, changes, expected sentence).
 OPENED: list[tuple[str, list[tuple[str, str, Any]], str]] = [
     (
         "azure-public-tdx",
@@ -172,7 +172,7 @@ OPENED: list[tuple[str, list[tuple[str, str, Any]], str]] = [
         [(GROUP, "securityRules.0.protocol", "Udp")],
         "the internet -> trainer over udp/6110 from 198.51.100.0/24, 203.0.113.7/32",
     ),
-    # A tag that stands for addresses which nobody here knows allows all of them.
+    # A service tag with unknown addresses counts as all addresses in an allow rule.
     (
         "azure-public-tdx",
         [
@@ -182,8 +182,8 @@ OPENED: list[tuple[str, list[tuple[str, str, Any]], str]] = [
         ],
         "the internet -> trainer:6110 from everywhere",
     ),
-    # Without the rule that denies, Azure's own ones let everything out, and in from VirtualNetwork, which has the
-    # prefixes of routes in it: here all there is.
+    # Without the deny rule, Azure's default rules allow everything outbound, and inbound from VirtualNetwork, which
+    # includes the prefixes of routes: here all addresses.
     (
         "azure-public-tdx",
         [(GROUP, "securityRules", [DENY_IN])],
@@ -194,7 +194,7 @@ OPENED: list[tuple[str, list[tuple[str, str, Any]], str]] = [
         [(GROUP, "securityRules", [DENY_OUT])],
         "the internet -> trainer over any protocol from 198.51.100.0/24, 203.0.113.7/32",
     ),
-    # A rule that denies counts when it is sure to be asked, and asked in time.
+    # A deny rule counts only if it certainly applies, and before the allow rules.
     (
         "azure-public-tdx",
         [(GROUP, "securityRules", [DENY_IN | {"priority": UNKNOWN}, DENY_OUT])],
@@ -303,7 +303,7 @@ OPENED: list[tuple[str, list[tuple[str, str, Any]], str]] = [
         [(EGRESS, "denies.0.protocol", "tcp")],
         "trainer -> the internet over udp to 198.51.100.0/24, 203.0.113.7/32",
     ),
-    # The implied rule lets out what no rule denies in time; of equal priorities, what denies decides.
+    # The implied rule allows outbound what no earlier rule denies; of equal priorities, deny decides.
     (
         "gcp-public-tdx",
         [(EGRESS, "priority", UNKNOWN)],
@@ -324,14 +324,14 @@ OPENED: list[tuple[str, list[tuple[str, str, Any]], str]] = [
 
 
 @pytest.mark.parametrize(("name", "changes", "sentence"), OPENED, ids=range(len(OPENED)))
-def test_what_is_opened_is_said(name: str, changes: list[tuple[str, str, Any]], sentence: str):
+def test_opening_the_network_is_shown(name: str, changes: list[tuple[str, str, Any]], sentence: str):
     found = sentences(name, *changes)
     assert sentence in found
 
 
-# What closes more than is wanted.
+# Changes that close the network.
 CLOSED: list[tuple[str, list[tuple[str, str, Any]], str]] = [
-    # Without a route back, nobody over the internet is answered.
+    # Without a route for answers, no one on the internet can connect.
     (
         "azure-public-tdx",
         [(ROUTES, "routes", [{"addressPrefix": "0.0.0.0/0", "nextHopType": "None"}])],
@@ -348,7 +348,7 @@ CLOSED: list[tuple[str, list[tuple[str, str, Any]], str]] = [
 
 
 @pytest.mark.parametrize(("name", "changes", "sentence"), CLOSED, ids=range(len(CLOSED)))
-def test_what_is_closed_is_not_said(name: str, changes: list[tuple[str, str, Any]], sentence: str):
+def test_closing_the_network_is_shown(name: str, changes: list[tuple[str, str, Any]], sentence: str):
     assert sentence in sentences(name, *changes)
 
 
@@ -359,11 +359,11 @@ def test_what_is_closed_is_not_said(name: str, changes: list[tuple[str, str, Any
         ("gcp-private-snp", AGENT, "sourceRanges"),
     ],
 )
-def test_a_peering_joins_other_networks(name: str, title: str, path: str):
+def test_peering_joins_another_network(name: str, title: str, path: str):
     backend = name.partition("-")[0]
     resources = [one for one in declarations.resources(name) if f"{one.type} {one.name}" != title]
-    wall = declarations.resource(name, title)
-    resources.append(replace(wall, inputs=changed(wall.inputs, path, ["10.20.0.0/16"])))
+    rules = declarations.resource(name, title)
+    resources.append(replace(rules, inputs=changed(rules.inputs, path, ["10.20.0.0/16"])))
     resources.append(Resource({"azure": azure.PEERING, "gcp": gcp.PEERING}[backend], "hub", {}))
     found = graph.build(backend, resources).sentences()
     assert "a joined network -> trainer:6110 from 10.20.0.0/16" in found
@@ -371,8 +371,8 @@ def test_a_peering_joins_other_networks(name: str, title: str, path: str):
 
 
 @pytest.mark.parametrize("name", declarations.CLOUDS)
-def test_before_anything_is_made_the_same_is_found(name: str):
-    """In the first preview no identifier is known: references are then resolved by dependencies."""
+def test_graph_is_the_same_before_resources_exist(name: str):
+    """The first preview knows no identifiers: references are then resolved through dependencies."""
 
     def hidden(value: Any) -> Any:
         known = {one.type.rpartition(":")[2] for one in declarations.resources(name)}
@@ -390,7 +390,7 @@ def test_before_anything_is_made_the_same_is_found(name: str):
 
 
 @pytest.mark.parametrize("name", declarations.CLOUDS)
-def test_the_state_says_the_same_as_the_program(name: str):
+def test_graph_from_state_equals_graph_from_program(name: str):
     def urn(key: tuple[str, str]) -> str:
         return f"urn:pulumi:lab::cloister::cloister:x:Workspace${key[0]}::{key[1]}"
 
@@ -411,7 +411,7 @@ def test_the_state_says_the_same_as_the_program(name: str):
 
 
 @pytest.mark.parametrize("name", declarations.CLOUDS)
-def test_what_the_backends_declare_is_no_more_than_configured(name: str):
+def test_backends_open_nothing_beyond_the_configuration(name: str):
     backend = name.partition("-")[0]
     machines = {"azure": azure, "gcp": gcp}[backend].machines(declarations.resources(name))
     assert len(machines) == len(declarations.configuration(name).cvms)
@@ -426,26 +426,26 @@ def excess_of(name: str, title: str, path: str, value: Any, **configured: Any) -
     return excess.find(machines, replace(declarations.configuration(name), **configured))
 
 
-def test_another_port_is_too_much_even_from_those_who_may_come():
+def test_other_port_is_excess_even_from_ingress():
     assert excess_of("azure-private-snp", GROUP, "securityRules.0.destinationPortRange", "22") == [
         "trainer accepts tcp/22 from 10.20.0.0/16, which workspace.ingress does not allow."
     ]
 
 
-def test_somebody_else_is_too_much_even_at_the_agents_port():
+def test_other_source_is_excess_even_at_the_agents_port():
     assert excess_of("azure-private-snp", GROUP, "securityRules.0.sourceAddressPrefixes", ["10.20.0.0/15"]) == [
         "trainer accepts tcp/6110 from 10.21.0.0/16, which workspace.ingress does not allow."
     ]
 
 
-def test_whatever_a_machine_begins_is_too_much():
+def test_outbound_connection_is_excess():
     assert excess_of("gcp-private-snp", EGRESS, "denies.0.protocol", "tcp") == [
         "trainer can connect over udp to 10.99.0.0/24; a CVM must open no connection.",
         "trainer can connect over other protocols to 10.99.0.0/24; a CVM must open no connection.",
     ]
 
 
-def test_a_public_address_is_too_much_behind_a_private_endpoint():
+def test_public_address_is_excess_with_a_private_endpoint():
     assert excess_of("gcp-public-tdx", INSTANCE, "canIpForward", False, endpoint="private") == [
         "evaluator has a public address, but workspace.endpoint is private.",
         "trainer has a public address, but workspace.endpoint is private.",
@@ -460,12 +460,12 @@ networks = st.builds(
 addresses = st.integers(0, (1 << 32) - 1)
 
 
-def has(space: AddressSet, address: int) -> bool:
-    return any(first <= address <= last for first, last in space.ranges)
+def has(addresses: AddressSet, address: int) -> bool:
+    return any(first <= address <= last for first, last in addresses.ranges)
 
 
 @given(st.lists(networks, max_size=6), st.lists(networks, max_size=6), addresses)
-def test_spaces_are_sets_of_addresses(one: list[str], other: list[str], address: int):
+def test_address_sets_behave_like_sets(one: list[str], other: list[str], address: int):
     left, right = AddressSet.of(one), AddressSet.of(other)
     in_left = any(ipaddress.IPv4Address(address) in ipaddress.IPv4Network(text) for text in one)
     in_right = any(ipaddress.IPv4Address(address) in ipaddress.IPv4Network(text) for text in other)
@@ -494,7 +494,7 @@ rules = st.builds(
     st.sampled_from([0, 22, 80, 1023, 1024, 6110, 65535]),
     addresses,
 )
-def test_the_first_rule_that_matches_decides(
+def test_first_matching_rule_decides(
     listed: tuple[FilterRule, ...], default_allow: bool, protocol: str, port: int, address: int
 ):
     def matches(one: FilterRule) -> bool:
@@ -510,6 +510,6 @@ def test_the_first_rule_that_matches_decides(
     assert found == wanted
 
 
-def test_the_internet_is_not_what_is_private():
+def test_internet_excludes_private_networks():
     assert INTERNET & AddressSet.of(["10.0.0.0/8", "192.168.0.0/16", "169.254.169.254/32"]) == NOWHERE
     assert INTERNET | ~INTERNET == EVERYWHERE

@@ -24,7 +24,7 @@ from infra.pulumi_cli import project as pulumi_project
 from infra.registry import configuration, published, registries
 from infra.registry.backends import azure as azure_backend
 from infra.registry.backends import gcp as gcp_backend
-from tests.infra import declared
+from tests.infra import recorder
 from tests.infra.clouds import project, workspaces
 from tests.infra.project import Project
 
@@ -428,6 +428,6 @@ def test_what_lies_in_a_registry_is_not_reported_to_pulumis_makers(
 ):
     said = configuration.parse("images", {"backend": backend, backend: PLACES[backend]})
     answers = {"azure-native:storage:StorageAccount": {"primaryEndpoints": {"blob": "https://images.example/"}}}
-    found, _ = declared.declare(lambda: module.RegistryComponent(said).destination, answers)
+    found, _ = recorder.declare(lambda: module.RegistryComponent(said).destination, answers)
     name, value = option
     assert found[provider]["inputs"][name] == value

@@ -13,7 +13,7 @@ from infra.configuration import cloud
 from infra.configuration.validation import Validator
 from infra.configuration.workspace import WorkspaceConfiguration
 from infra.resources import labels, types
-from tests.infra import declared
+from tests.infra import recorder
 
 LAB = WorkspaceConfiguration("lab", "azure", "base", (), (), False, labels={"cost-centre": "4711"})
 WANTED = {"cost-centre": "4711", "cloister-workspace": "lab", "managed-by": "cloister"}
@@ -48,7 +48,7 @@ def test_everything_that_can_have_labels_is_labelled_beside_its_own():
         compute.Network("network")
         return pulumi.Output.from_input(None)
 
-    found, _ = declared.declare(program, {})
+    found, _ = recorder.declare(program, {})
     said = {title: one["inputs"].get("tags", one["inputs"].get("labels")) for title, one in found.items()}
     assert said == {
         "azure-native:resources:ResourceGroup group": WANTED,

@@ -1,4 +1,4 @@
-"""What a program declares, as it reaches the engine: nothing is made, and tests answer what is asked."""
+"""Records what a program declares, as it reaches the engine. Nothing is created; tests supply the outputs."""
 
 import json
 import os
@@ -12,10 +12,10 @@ from pulumi.runtime import mocks, settings
 
 GOLDEN = Path(__file__).parent / "declarations"
 RENEW = "CLOISTER_RENEW_DECLARATIONS"
-"""Set to 1, ``compare`` writes the golden file anew, for a person to read the difference."""
+"""If set to 1, ``compare`` rewrites the golden file, so that a person can review the diff."""
 
 Answers = Mapping[str, Mapping[str, Any]]
-"""Function token, type, or type and name of a resource -> outputs."""
+"""Token of a function, type, or "TYPE NAME" of a resource -> outputs."""
 
 
 class _Cloud(mocks.Mocks):
@@ -31,7 +31,7 @@ class _Cloud(mocks.Mocks):
 
 
 class _Monitor(mocks.MockMonitor):
-    """Keeps the requests whole: what the SDK's own mocks are told of one leaves out its options."""
+    """Keeps the complete requests: the SDK's own mocks do not get a resource's options."""
 
     def __init__(self, answers: Answers) -> None:
         super().__init__(_Cloud(answers))
@@ -45,9 +45,9 @@ class _Monitor(mocks.MockMonitor):
 
 
 def declare(program: Callable[[], pulumi.Output[Any]], answers: Answers) -> tuple[dict[str, dict[str, Any]], Any]:
-    """Every resource that ``program`` declares, by type and name, and the value of the output that it returns."""
+    """The resources that ``program`` declares, by "TYPE NAME", and the value of the output that it returns."""
     monitor = _Monitor(answers)
-    # Another program's stack may have transformations.
+    # A previous program's stack may have transformations.
     settings.ROOT.set(None)
     mocks.set_mocks(monitor.mocks, project="cloister", stack="lab", preview=False, monitor=monitor)
     found: list[Any] = []
@@ -60,7 +60,7 @@ def declare(program: Callable[[], pulumi.Output[Any]], answers: Answers) -> tupl
 
 
 def compare(name: str, value: Any) -> None:
-    """``value`` is what ``declarations/<name>.json`` holds."""
+    """Assert that ``value`` equals ``declarations/<name>.json``."""
     path = GOLDEN / f"{name}.json"
     if os.environ.get(RENEW) == "1":
         path.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")

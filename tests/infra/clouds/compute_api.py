@@ -1,4 +1,4 @@
-"""The Compute Engine API as far as a workspace's network is asked about: it answers from the stand-in's world."""
+"""A stand-in for the parts of the Compute Engine API that concern networks; it answers from the stand-in's world."""
 
 import contextlib
 import http.server
@@ -16,7 +16,7 @@ _LINK = "https://www.googleapis.com/compute/v1/"
 
 @contextlib.contextmanager
 def serving(world: Callable[[], dict[str, Any]]) -> Iterator[str]:
-    """The address of the API of that world; whoever brings no token is not answered."""
+    """The address of the API for that world. Requests without a token get status 401."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -34,7 +34,7 @@ def serving(world: Callable[[], dict[str, Any]]) -> Iterator[str]:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Nobody reads it."""
+            """Discards the log."""
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -61,18 +61,18 @@ def _answer(world: dict[str, Any], address: str) -> dict[str, Any] | None:
     if path == network:
         return {"name": network.rpartition("/")[2], **{key: found[key] for key in ("peerings",) if key in found}}
     rules = [one for one in _inputs(world, FIREWALL) if one["network"].endswith(network)]
-    # What every project has, and says nothing.
+    # The default policy of every project, which decides nothing.
     policies = [{"name": "0", "displayName": "default", "rules": [{"action": "goto_next"}]}, *found.get("policies", [])]
     return {"firewalls": rules, "firewallPolicys": policies}
 
 
 def _routes(world: dict[str, Any], path: str, first: int) -> dict[str, Any]:
-    """A page of them: a subnet has one of its own, as a peering has those that it brings."""
-    networks = [identity for identity, thing in world.items() if thing["type"] == "gcp:compute/network:Network"]
+    """One page of routes, including those of subnets and of peerings."""
+    networks = [identity for identity, resource in world.items() if resource["type"] == "gcp:compute/network:Network"]
     links = [{"name": f"default-route-{number}", "network": _LINK + one} for number, one in enumerate(networks)]
     whole = [
         *({**one, "nextHopNetwork": one["network"]} for one in links),
-        *({**one, "name": "brought-along", "nextHopPeering": "hub"} for one in links),
+        *({**one, "name": "of-a-peering", "nextHopPeering": "hub"} for one in links),
         {"name": "of-another-network", "network": f"{_LINK}{path.removesuffix('routes')}networks/default"},
         *({**one, "network": f"{_LINK}{one['network']}"} for one in _inputs(world, ROUTE)),
     ]
@@ -81,4 +81,4 @@ def _routes(world: dict[str, Any], path: str, first: int) -> dict[str, Any]:
 
 
 def _inputs(world: dict[str, Any], kind: str) -> list[dict[str, Any]]:
-    return [thing["inputs"] for thing in world.values() if thing["type"] == kind]
+    return [resource["inputs"] for resource in world.values() if resource["type"] == kind]
