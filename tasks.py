@@ -1,4 +1,4 @@
-"""All verbs of a checkout under one roof: a party's, the image's and the platform team's."""
+"""All verbs of a checkout: those of parties, of the image and of the platform team."""
 
 import sys
 
@@ -12,7 +12,7 @@ try:
     from infra import tasks as infra
     from tools import tasks as tools
 except KeyboardInterrupt:
-    # A verb that has begun says more; before one has, Invoke would end with status 1 and no word.
+    # A running verb prints more; before one runs, Invoke would exit with status 1 and no message.
     print("\nInterrupted.", file=sys.stderr)
     sys.exit(INTERRUPTED)
 

@@ -12,7 +12,7 @@ from agent_runtime.computation import capacity
 from agent_runtime.computation.assets import AssetStore
 from agent_runtime.computation.computation import Computation
 from agent_runtime.computation.context import ComputationContext
-from agent_runtime.computation.events import EventLog
+from agent_runtime.computation.events import SignedEventLog
 from agent_runtime.computation.results import ResultSlots
 from agent_runtime.config import Config
 from agent_runtime.errors import AgentError
@@ -52,7 +52,7 @@ class Agent:
     sessions: Sessions
     """The sessions of all parties."""
 
-    log: EventLog
+    log: SignedEventLog
     """The event log."""
 
     _server: grpc.Server
@@ -100,7 +100,7 @@ def start(
         boot_configuration=boot_configuration,
         limits=config.limits,
     )
-    log = EventLog(event_key, clock)
+    log = SignedEventLog(event_key, clock)
     computation = Computation(
         ComputationContext(
             boot_configuration=boot_configuration,

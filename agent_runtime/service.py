@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from agent_runtime.computation.computation import Computation
-from agent_runtime.computation.events import EventLog
+from agent_runtime.computation.events import SignedEventLog
 from agent_runtime.computation.state import ENDED
 from agent_runtime.errors import CallRefusal, Reason
 from agent_runtime.limits import Limits
@@ -34,7 +34,7 @@ _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 class Service:
     """Handlers of all calls; :class:`agent_runtime.rpc.calls.CallHandler` serves them."""
 
-    def __init__(self, computation: Computation, sessions: Sessions, log: EventLog, limits: Limits) -> None:
+    def __init__(self, computation: Computation, sessions: Sessions, log: SignedEventLog, limits: Limits) -> None:
         self._computation = computation
         self._sessions = sessions
         self._log = log

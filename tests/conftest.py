@@ -1,6 +1,4 @@
-"""The markers of all tests, how hypothesis searches in them, what they inherit of the shell, which locks hold, and how
-the tests are distributed to processes.
-"""
+"""Settings for all tests: markers, hypothesis, signals, locks, and the distribution to processes."""
 
 import os
 import signal
@@ -14,23 +12,23 @@ from image.inputs.lockfile import RELOCKED
 
 MACHINES = "tests/e2e/"
 
-# A loaded machine is slow, not wrong; and the same commit fails or passes for everybody.
+# No deadline, since a loaded machine is slow; derandomized, so that a commit passes or fails for everyone.
 settings.register_profile("cloister", deadline=None, derandomize=True)
 settings.load_profile("cloister")
 
-# What `make setup` wrote when a locked package was gone, for those who call pytest themselves, too.
+# The locks that `make setup` writes when a locked package is gone; also for direct calls of pytest.
 os.environ.setdefault("CLOISTER_LOCKS", str(RELOCKED))
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # A shell starts what runs in its background with SIGINT ignored, and so would be everything that a test interrupts.
+    # A shell starts background jobs with SIGINT ignored; programs that a test interrupts would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "vm: boots a virtual machine (only in tests/e2e)")
     config.addinivalue_line("markers", "engine: starts the Pulumi engine (`invoke test.engine`)")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long tests come first: with several processes (`pytest -n 2`), the short ones fill the gaps at the end."""
+    """Run the long tests first: with several processes (`pytest -n 2`), the short ones fill the gaps at the end."""
     items.sort(key=_order)
 
 
@@ -41,8 +39,8 @@ def _order(item: pytest.Item) -> int:
 
 
 class FileScheduling(LoadScopeScheduling):
-    """With several processes, all tests of a file run in one of them, in their order. Files do not depend on each
-    other, except in tests/e2e, which is one unit: its machines boot once.
+    """Runs all tests of a file in one process, in order. Files are independent, except those of tests/e2e, which form
+    one unit: its machines boot once.
     """
 
     def _split_scope(self, nodeid: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from agent_runtime.clock import Clock
 from agent_runtime.computation import capacity
 from agent_runtime.computation.assets import AssetStore
-from agent_runtime.computation.events import EventLog
+from agent_runtime.computation.events import SignedEventLog
 from agent_runtime.computation.results import ResultSlots
 from agent_runtime.limits import Limits
 from agent_runtime.platform.attester import Attester
@@ -27,7 +27,7 @@ class ComputationContext:
     attester: Attester
     """Measures the manifest and makes evidence."""
 
-    log: EventLog
+    log: SignedEventLog
     """The event log."""
 
     store: AssetStore

@@ -13,7 +13,7 @@ RESERVE = 4096
 """Events reserved for the computation's own steps, whose number peers cannot raise."""
 
 
-class EventLog:
+class SignedEventLog:
     """Signed, hash-chained lines. Peers can cause any number of consents, so those leave a reserve."""
 
     def __init__(self, key: EventKey, clock: Clock) -> None:

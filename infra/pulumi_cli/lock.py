@@ -23,7 +23,7 @@ _LARGEST = 65536
 
 
 @dataclass(frozen=True)
-class Lock:
+class StackLock:
     """``pid`` is 0, and the texts are empty, where the file does not say it."""
 
     path: Path
@@ -77,7 +77,7 @@ class Lock:
         return f"process {self.pid} of {self.user}" + ("" if self.is_of_this_host() else f" on {self.host}")
 
 
-def of(backend: str, project: Path, stack: str) -> list[Lock]:
+def of(backend: str, project: Path, stack: str) -> list[StackLock]:
     """The locks on a stack of the Pulumi project in a folder; none where ``backend`` is not the address of a folder."""
     address = urlsplit(backend)
     if address.scheme != "file" or address.netloc or not stack or "/" in stack:
@@ -86,5 +86,5 @@ def of(backend: str, project: Path, stack: str) -> list[Lock]:
     found = []
     for path in sorted((Path(unquote(address.path)) / _FOLDER / declared["name"] / stack).glob("*.json")):
         with suppress(FileNotFoundError):
-            found.append(Lock.read(path))
+            found.append(StackLock.read(path))
     return found

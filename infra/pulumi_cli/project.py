@@ -19,7 +19,7 @@ from cloister.errors import CloisterError, InputError
 from cloister.process import run
 from infra import paths
 from infra.pulumi_cli import engine, environment, lock, operation
-from infra.pulumi_cli.lock import Lock
+from infra.pulumi_cli.lock import StackLock
 
 LOCAL = "local"
 UNASKED = ("--yes", "--skip-preview")
@@ -169,11 +169,11 @@ class Project:
         if done.status:
             raise _failure(f"pulumi {words[0]} ended with status {done.status}.", done.said)
 
-    def locks(self, name: str) -> list[Lock]:
+    def locks(self, name: str) -> list[StackLock]:
         """The locks of processes that are changing the stack, or were killed while doing so."""
         return self._locks(name, _environment())
 
-    def _locks(self, name: str, variables: Mapping[str, str]) -> list[Lock]:
+    def _locks(self, name: str, variables: Mapping[str, str]) -> list[StackLock]:
         return lock.of(variables.get("PULUMI_BACKEND_URL", ""), self.folder, name)
 
     def _refuse_busy(self, name: str, variables: Mapping[str, str]) -> None:
@@ -186,7 +186,7 @@ class Project:
             show.note(f"Removed the lock that a killed verb ({one.holder()}) left on the {self.noun} {name}.")
             one.remove()
 
-    def _busy(self, name: str, by: Lock | None = None) -> BusyError:
+    def _busy(self, name: str, by: StackLock | None = None) -> BusyError:
         holder = by.holder() if by else ""
         who = f" ({holder})" if holder else ""
         if by and by.is_of_this_host():

@@ -15,7 +15,7 @@ from cloister.errors import InputError
 
 if TYPE_CHECKING:
     from cloister.attestation.policy.policy import Policy
-    from cloister.client.collateral.network import Network
+    from cloister.client.collateral.network import VendorServices
     from cloister.client.connection.connection import Connection, Target
     from cloister.client.evidence.vendors import Vendors
     from cloister.client.files.keys import Key
@@ -126,19 +126,19 @@ def vendors(c: Context, collateral: str | None = None, fetch: bool = False) -> "
     return Vendors(InMemory() if path is None else folder.load(path), network(c, fetch))
 
 
-def network(c: Context, given: bool) -> "Network | None":
+def network(c: Context, given: bool) -> "VendorServices | None":
     """The vendors' services, when an option or the environment says that they are asked; else None.
 
     Raises InputError for a value that says neither yes nor no: somebody would believe that nobody is asked.
     """
-    from cloister.client.collateral.network import Network
+    from cloister.client.collateral.network import VendorServices
 
     configured: Any = c.config.get("cloister", {})
     text = os.environ.get(FETCH) or str((configured or {}).get("fetch", "0"))
     wanted = {"1": True, "true": True, "0": False, "false": False}.get(text.lower())
     if wanted is None:
         raise InputError(f"{FETCH} is {text!r}; it is 1 or 0.")
-    return Network() if given or wanted else None
+    return VendorServices() if given or wanted else None
 
 
 def connection(

@@ -15,7 +15,7 @@ from cloister.client.collateral import cache, content
 from cloister.client.collateral.cache import Cache, Entry
 from cloister.client.collateral.folder import gathered
 from cloister.client.collateral.service import Question
-from cloister.client.collateral.transport import Clock, CollateralError, Transport
+from cloister.client.collateral.transport import Clock, CollateralUnavailable, Transport
 
 FRESH = datetime.timedelta(days=1)
 """How long an answer that changes is taken from the cache although a newer one may exist."""
@@ -29,7 +29,7 @@ class Fetched:
     problems: tuple[str, ...]
 
 
-class Network:
+class VendorServices:
     """Answers questions from ``cache`` and over ``transport``; ``now`` gives the aware time."""
 
     def __init__(
@@ -51,7 +51,7 @@ class Network:
             question = left.popleft()
             try:
                 answer = self.ask(question)
-            except CollateralError as error:
+            except CollateralUnavailable as error:
                 problems.append(f"There is no answer to {question.what}: {error.message}")
                 continue
             items += answer
@@ -59,14 +59,14 @@ class Network:
         return Fetched(gathered(items), tuple(problems))
 
     def ask(self, question: Question) -> tuple[CollateralItem, ...]:
-        """The items that answer ``question``. Raises CollateralError."""
+        """The items that answer ``question``. Raises CollateralUnavailable."""
         now = self._now()
         kept = self._cache.get(question.address, now)
         if kept is not None and (question.lasting or now - kept.fetched < FRESH):
             return kept.items
         try:
             entry = self._asked(question, now)
-        except CollateralError:
+        except CollateralUnavailable:
             if kept is not None:
                 return kept.items
             raise
@@ -79,8 +79,8 @@ class Network:
             items = question.read(answer)
             ends = [content.piece(item, question.what).until for item in items]
         except MalformedEvidence as error:
-            raise CollateralError(f"{question.address} answered with something else: {error.reason}.") from error
+            raise CollateralUnavailable(f"{question.address} answered with something else: {error.reason}.") from error
         entry = Entry(items, now, cache.until(ends))
         if not entry.usable_at(now):
-            raise CollateralError(f"{question.address} answered with something that ended at {entry.until}.")
+            raise CollateralUnavailable(f"{question.address} answered with something that ended at {entry.until}.")
         return entry

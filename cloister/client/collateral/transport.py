@@ -29,8 +29,8 @@ _AGAIN = (408, 425, 429, 500, 502, 503, 504)
 Clock = Callable[[], datetime.datetime]
 
 
-class CollateralError(UnreachableError):
-    """A service did not give what was asked of it."""
+class CollateralUnavailable(UnreachableError):
+    """A vendor's service did not return the requested collateral."""
 
     remedy = "Run the command again later, or pass the vendor's files with --collateral."
 
@@ -72,7 +72,7 @@ class Transport:
         self._opener = urllib.request.build_opener(_NoRedirect, https)
 
     def get(self, address: str, *, limit: int, headers: Mapping[str, str] | None = None) -> Answer:
-        """The answer of at most ``limit`` bytes. Raises CollateralError."""
+        """The answer of at most ``limit`` bytes. Raises CollateralUnavailable."""
         pause = _FIRST_PAUSE
         for attempt in range(1, TRIES + 1):
             try:
@@ -80,11 +80,11 @@ class Transport:
             except _AgainError as error:
                 asked = pause if error.pause is None else error.pause
                 if attempt == TRIES:
-                    raise CollateralError(
+                    raise CollateralUnavailable(
                         f"{address} did not answer in {TRIES} tries: {error}.", hint="Try again later."
                     ) from error
                 if asked > _LONGEST_PAUSE:
-                    raise CollateralError(
+                    raise CollateralUnavailable(
                         f"{address} asks to come back in {asked:.0f} seconds.", hint="Try again then."
                     ) from error
                 self._wait(asked)
@@ -101,24 +101,28 @@ class Transport:
                 if error.code in _AGAIN:
                     pause = self._retry_after(error.headers.get("Retry-After"))
                     raise _AgainError(f"status {error.code}", pause) from error
-                raise CollateralError(f"{address} answered with status {error.code}.") from error
+                raise CollateralUnavailable(f"{address} answered with status {error.code}.") from error
         except urllib.error.URLError as error:
             if isinstance(error.reason, ssl.SSLCertVerificationError):
-                raise CollateralError(f"{address} shows a certificate that is not trusted: {error.reason}.") from error
+                raise CollateralUnavailable(
+                    f"{address} shows a certificate that is not trusted: {error.reason}."
+                ) from error
             raise _AgainError(str(error.reason)) from error
         except (OSError, http.client.HTTPException) as error:
             raise _AgainError(str(error) or type(error).__name__) from error
 
     def _read(self, address: str, limit: int, response: http.client.HTTPResponse) -> Answer:
         if response.status != http.HTTPStatus.OK:
-            raise CollateralError(f"{address} answered with status {response.status}.")
+            raise CollateralUnavailable(f"{address} answered with status {response.status}.")
         body, end = bytearray(), self._now() + _LONGEST_ANSWER
         while len(body) <= limit and (piece := response.read1(limit + 1 - len(body))):
             body += piece
             if self._now() > end:
-                raise CollateralError(f"{address} takes more than 2 minutes for its answer.", hint="Try again later.")
+                raise CollateralUnavailable(
+                    f"{address} takes more than 2 minutes for its answer.", hint="Try again later."
+                )
         if len(body) > limit:
-            raise CollateralError(f"{address} answered with more than {limit} bytes.")
+            raise CollateralUnavailable(f"{address} answered with more than {limit} bytes.")
         announced = response.headers.get("Content-Length", "")
         if announced.isdecimal() and len(body) != int(announced):
             raise _AgainError(f"the answer was cut after {len(body)} of {announced} bytes")

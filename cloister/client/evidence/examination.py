@@ -14,7 +14,7 @@ from cloister.attestation.result import Verdict
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.verifier import RecordingPurpose, verify
 from cloister.client.collateral import folder, wanted
-from cloister.client.collateral.network import Network
+from cloister.client.collateral.network import VendorServices
 from cloister.client.collateral.wanted import Services
 from cloister.client.evidence import evidence_files
 from cloister.errors import InputError
@@ -54,7 +54,7 @@ def examine(
     at: datetime.datetime,
     report_data: bytes | None = None,
     collateral: Path | None = None,
-    network: Network | None = None,
+    network: VendorServices | None = None,
     services: Services | None = None,
     roots: tuple[Anchor, ...] = VENDORS,
 ) -> Examination:

@@ -13,7 +13,7 @@ from cloister.attestation.first_policy.from_manifest import AdoptedValue, policy
 from cloister.attestation.policy.policy import MAX_SIZE, Policy
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.client.collateral import folder, wanted
-from cloister.client.collateral.network import Network
+from cloister.client.collateral.network import VendorServices
 from cloister.client.collateral.wanted import Services
 from cloister.client.evidence import evidence_files
 from cloister.client.evidence.examination import Several
@@ -54,7 +54,7 @@ def observe(
     evidence: Path,
     *,
     collateral: Path | None = None,
-    network: Network | None = None,
+    network: VendorServices | None = None,
     services: Services | None = None,
     at: datetime.datetime,
     roots: tuple[Anchor, ...] = VENDORS,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from cloister.attestation.collateral_source import CERTIFICATE, Collateral, InMemory
 from cloister.attestation.evidence import Evidence
 from cloister.client.collateral import wanted
-from cloister.client.collateral.network import Network
+from cloister.client.collateral.network import VendorServices
 from cloister.client.collateral.wanted import Services
 from cloister.client.evidence.examination import Several
 
@@ -15,7 +15,7 @@ class Vendors:
     """``collateral`` is what the party holds. Only with a ``network`` are ``services`` asked for the rest."""
 
     collateral: Collateral = field(default_factory=InMemory)
-    network: Network | None = None
+    network: VendorServices | None = None
     services: Services | None = None
 
     def about(self, evidence: Evidence) -> tuple[Collateral, tuple[str, ...]]:

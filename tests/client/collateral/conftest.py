@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cloister.client.collateral.cache import Cache
-from cloister.client.collateral.network import Network
+from cloister.client.collateral.network import VendorServices
 from cloister.client.collateral.transport import Transport
 from tests.client.collateral.services import NOW, Server, serving
 
@@ -24,8 +24,8 @@ class Asking:
     def transport(self) -> Transport:
         return Transport(wait=self.waited.append, now=lambda: self.now)
 
-    def network(self) -> Network:
-        return Network(self.transport(), Cache(self.folder), lambda: self.now)
+    def network(self) -> VendorServices:
+        return VendorServices(self.transport(), Cache(self.folder), lambda: self.now)
 
 
 @pytest.fixture

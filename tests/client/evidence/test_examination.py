@@ -17,7 +17,7 @@ from cloister.attestation.result import CheckOutcome, Verdict
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.testkit import LocalMachine, SnpMachine, Td
 from cloister.attestation.testkit.microsoft import AzureSnpMachine, AzureTdxMachine
-from cloister.client.collateral.network import Network
+from cloister.client.collateral.network import VendorServices
 from cloister.client.collateral.wanted import Services
 from cloister.client.evidence import examination, verdict
 from cloister.errors import InputError, ProofError
@@ -316,7 +316,7 @@ def test_the_network_is_asked_only_for_what_is_missing(
     snp_files: Files, report: dict[str, bytes], server: Server, asking
 ) -> None:
     asking.now = AT
-    network: Network = asking.network()
+    network: VendorServices = asking.network()
     server.reply("/vcek/v1/Milan/crl", Reply(report["e"]))
     del report["e"]
     found = snp_files.examine(report, network=network, services=Services(keys=server.address))

@@ -64,7 +64,7 @@ def test_the_lock_of_a_process_that_is_gone_is_taken_away(folder: Path, capsys: 
 def test_a_process_that_nobody_has_reaped_is_gone(folder: Path):
     with subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE) as process:
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        assert lock.Lock.read(left(folder, content(process.pid))).is_left_behind()
+        assert lock.StackLock.read(left(folder, content(process.pid))).is_left_behind()
 
 
 @pytest.mark.parametrize(
