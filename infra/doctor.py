@@ -1,4 +1,4 @@
-"""Whether this machine has what the platform team needs, each with what to do about it."""
+"""Checks whether this machine has what the platform team needs, and says how to fix what is missing."""
 
 import functools
 import importlib.metadata
@@ -32,7 +32,7 @@ _PYTHON = (3, 11)
 
 @dataclass(frozen=True)
 class MachineCheck:
-    """One look at the machine. ``remedy`` is empty when ``good``."""
+    """The result of one check. ``remedy`` is empty when ``good``."""
 
     name: str
     good: bool
@@ -41,8 +41,8 @@ class MachineCheck:
 
 
 def examine() -> list[MachineCheck]:
-    """All findings, in the order in which one would mend them."""
-    looks = {
+    """All checks, in the order in which to fix them."""
+    checks = {
         "machine": _machine,
         "python": _python,
         "packages": _packages,
@@ -56,12 +56,12 @@ def examine() -> list[MachineCheck]:
         "mirror": _mirror,
         "shell": _shell,
     }
-    return [_look(name, look) for name, look in looks.items()]
+    return [_check(name, check) for name, check in checks.items()]
 
 
-def _look(name: str, look: Callable[[], MachineCheck]) -> MachineCheck:
+def _check(name: str, check: Callable[[], MachineCheck]) -> MachineCheck:
     try:
-        return look()
+        return check()
     except CloisterError as error:
         return MachineCheck(name, False, error.message, error.hint or error.remedy)
 
@@ -69,36 +69,40 @@ def _look(name: str, look: Callable[[], MachineCheck]) -> MachineCheck:
 def _machine() -> MachineCheck:
     found = f"{platform.system()} on {platform.machine()}"
     good = (platform.system(), platform.machine()) == ("Linux", "x86_64")
-    return MachineCheck("machine", good, found, "" if good else "The image and its tools are for Linux on x86-64.")
+    return MachineCheck(
+        "machine", good, found, "" if good else "Use Linux on x86-64: the image and its tools run nowhere else."
+    )
 
 
 def _python() -> MachineCheck:
     good = sys.version_info >= _PYTHON
     return MachineCheck(
-        "python", good, platform.python_version(), "" if good else "Install Python 3.11 or newer, then: make"
+        "python", good, platform.python_version(), "" if good else "Install Python 3.11 or newer, then run: make"
     )
 
 
 def _packages() -> MachineCheck:
     found, missing = _installed(_PACKAGES)
-    text = ", ".join(found) + (f"; without {', '.join(missing)}" if missing else "")
-    return MachineCheck("packages", not missing, text, "Install the checkout's packages: make venv" if missing else "")
+    text = ", ".join(found) + (f"; missing: {', '.join(missing)}" if missing else "")
+    return MachineCheck("packages", not missing, text, "Install the packages: make venv" if missing else "")
 
 
 def _cloud(backend: str) -> MachineCheck:
-    """What only workspaces in one cloud need. Nothing is wrong without it, and nobody is asked whether one may sign in
-    there.
+    """The packages that only workspaces in one cloud need. Optional, so that the check never fails; it does not test
+    whether the user can sign in to the cloud.
     """
     extra = re.compile(rf"([A-Za-z0-9._-]+).*;.*\bextra == ['\"]{backend}['\"]")
     wanted = [found[1] for one in importlib.metadata.requires("cloister") or () if (found := extra.match(one))]
     found, missing = _installed(wanted)
     if missing:
-        return MachineCheck(backend, True, f"without {', '.join(missing)}; for workspaces there, type: make {backend}")
+        return MachineCheck(
+            backend, True, f"missing: {', '.join(missing)}; needed only for workspaces there: make {backend}"
+        )
     return MachineCheck(backend, True, ", ".join(found))
 
 
 def _installed(names: Iterable[str]) -> tuple[list[str], list[str]]:
-    """The packages of ``names`` that are there, with their versions, and the names of the others."""
+    """The installed packages of ``names`` with their versions, and the names of the others."""
     found, missing = [], []
     for name in names:
         try:
@@ -116,9 +120,11 @@ def _memory() -> MachineCheck:
             pages = int(value) * 1024 // size
     free = pages * size
     remedy = (
-        "" if free >= _MEMORY else "A CVM takes 4 GiB unless told otherwise; `memory: 2GiB` is enough for the demo."
+        ""
+        if free >= _MEMORY
+        else "Free some memory: a CVM uses 4 GiB by default; `memory: 2GiB` is enough for the demo."
     )
-    return MachineCheck("memory", free >= _MEMORY, f"{free / _GIBIBYTE:.1f} GiB are free", remedy)
+    return MachineCheck("memory", free >= _MEMORY, f"{free / _GIBIBYTE:.1f} GiB available", remedy)
 
 
 def _disk() -> MachineCheck:
@@ -134,9 +140,7 @@ def _disk() -> MachineCheck:
 def _engine() -> MachineCheck:
     found = engine.find()
     if found is None:
-        return MachineCheck(
-            "engine", False, "no Pulumi engine", "Fetch or build it, 1 to 6 minutes, once: invoke setup"
-        )
+        return MachineCheck("engine", False, "no Pulumi engine", "Install it, once, in 1 to 6 minutes: invoke setup")
     return MachineCheck("engine", True, f"Pulumi {found.version} from {found.source} ({found.folder})")
 
 
@@ -144,9 +148,9 @@ def _tools() -> MachineCheck:
     found = host_tools.find()
     if found is None:
         return MachineCheck(
-            "host tools", False, "QEMU, swtpm and OVMF are not here yet", "Fetch them, 50 MB: invoke setup"
+            "host tools", False, "QEMU, swtpm and OVMF are not installed", "Fetch them (50 MB): invoke setup"
         )
-    # Raises for a folder whose name one of them cannot take.
+    # Raises if swtpm_setup cannot run from a folder with this name.
     found.argv("swtpm_setup")
     return MachineCheck("host tools", True, f"unpacked in {found.root}")
 
@@ -154,19 +158,21 @@ def _tools() -> MachineCheck:
 def _virtualization() -> MachineCheck:
     found = host_tools.find()
     if found is None:
-        return MachineCheck("virtualization", False, "cannot be tried without the host tools", "invoke setup")
+        return MachineCheck(
+            "virtualization", False, "cannot be checked without the host tools", "Fetch them: invoke setup"
+        )
     chosen = accelerator.choose(found)
-    how = "KVM" if chosen.name == "kvm" else "emulated, a boot takes about 20 s"
-    # Emulation is slower, not wrong.
+    how = "KVM" if chosen.name == "kvm" else "emulation, a boot takes about 20 s"
+    # Emulation is slower but sufficient.
     return MachineCheck("virtualization", True, f"{how}. {chosen.reason}")
 
 
 def _port() -> MachineCheck:
     try:
-        return MachineCheck("port", True, f"{ports.LOOPBACK} gives ports, for example {ports.free()}")
+        return MachineCheck("port", True, f"ports on {ports.LOOPBACK} are available, for example {ports.free()}")
     except OSError as error:
         return MachineCheck(
-            "port", False, f"{ports.LOOPBACK} gives no port: {error}", "Bring the loopback interface up."
+            "port", False, f"no port available on {ports.LOOPBACK}: {error}", "Bring the loopback interface up."
         )
 
 
@@ -177,12 +183,12 @@ def _mirror() -> MachineCheck:
         with urllib.request.urlopen(address, timeout=_MIRROR_SECONDS) as answer:
             answer.read(1)
     except (OSError, urllib.error.URLError, ValueError) as error:
-        return MachineCheck("mirror", False, f"the Debian mirror does not answer: {error}", ADVICE)
-    return MachineCheck("mirror", True, "the Debian mirror answers")
+        return MachineCheck("mirror", False, f"the Debian mirror does not respond: {error}", ADVICE)
+    return MachineCheck("mirror", True, "the Debian mirror responds")
 
 
 def _shell() -> MachineCheck:
     path = paths.state() / paths.ENVIRONMENT
     if not path.exists():
-        return MachineCheck("shell", False, "there is no .cloister/env yet", "Write it: invoke setup")
-    return MachineCheck("shell", True, f"{path} for those who type pulumi themselves")
+        return MachineCheck("shell", False, ".cloister/env does not exist", "Create it: invoke setup")
+    return MachineCheck("shell", True, f"{path} exists, for calling pulumi directly")

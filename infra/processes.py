@@ -1,7 +1,7 @@
-"""Processes that outlive the provider: how they are started, known again, and ended.
+"""Processes that outlive the provider: starts, identifies and ends them.
 
-A process id alone is no identity, since the kernel gives it out again: the start time belongs to it (proc(5),
-``/proc/<pid>/stat`` field 22). A process that nobody has reaped yet (state Z) counts as ended.
+The kernel reuses process IDs, so that a process is identified by its ID and start time (proc(5), ``/proc/<pid>/stat``
+field 22). A process that has not been reaped yet (state Z) counts as ended.
 """
 
 import os
@@ -27,7 +27,7 @@ class Process:
 
     @classmethod
     def of(cls, pid: int) -> Self | None:
-        """The live process with this id, None if there is none."""
+        """The live process with this ID, or None."""
         stat = _stat(pid)
         return cls(pid, stat[1]) if stat is not None and stat[0] not in "ZX" else None
 
@@ -35,16 +35,16 @@ class Process:
         return type(self).of(self.pid) == self
 
     def end(self) -> None:
-        """SIGTERM, a moment of patience, SIGKILL; returns when the process is gone."""
+        """Send SIGTERM, then after a timeout SIGKILL; returns when the process has ended."""
         with suppress(ProcessLookupError):
             handle = os.pidfd_open(self.pid)
             try:
-                # The handle is of whoever has the id now; only with the same start time is that our process.
+                # The ID may belong to another process by now; only with the same start time it is ours.
                 if not self.alive():
                     return
-                for number, patience in ((signal.SIGTERM, _TERM_SECONDS), (signal.SIGKILL, _KILL_SECONDS)):
+                for number, timeout in ((signal.SIGTERM, _TERM_SECONDS), (signal.SIGKILL, _KILL_SECONDS)):
                     signal.pidfd_send_signal(handle, number)
-                    if select.select([handle], [], [], patience)[0]:
+                    if select.select([handle], [], [], timeout)[0]:
                         break
             finally:
                 os.close(handle)
@@ -52,9 +52,9 @@ class Process:
 
 
 def start(argv: Sequence[str], folder: Path, log: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start ``argv`` so that it lives on without us: in a session of its own, with ``folder`` as its working
-    directory and its output in the file ``log`` there. The engine waits for every pipe of the provider to close:
-    none is handed on.
+    """Start ``argv`` so that it outlives this process: in its own session, with ``folder`` as its working directory and
+    its output in the file ``log`` there. It inherits no pipe, because the engine waits until all of the provider's
+    pipes are closed.
     """
     with open(os.open(folder / log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as output:
         return subprocess.Popen(
@@ -72,8 +72,8 @@ def start(argv: Sequence[str], folder: Path, log: str, environment: Mapping[str,
 def working_in(folder: Path, programs: Sequence[str]) -> list[Process]:
     """The live processes that run one of ``programs`` with ``folder`` as their working directory.
 
-    So that a machine is found again whose provider was killed before it could note the process id. A shell of the
-    user in the same folder is not one of them.
+    Finds the processes of a CVM even if the provider was killed before it could record their IDs. A user's shell in the
+    same folder is not included.
     """
     found = []
     for entry in Path("/proc").iterdir():
@@ -91,7 +91,7 @@ def working_in(folder: Path, programs: Sequence[str]) -> list[Process]:
 
 
 def _stat(pid: int) -> tuple[str, int] | None:
-    """(state, start time) of a process. Its name may hold anything, so the fields are counted from the last ')'."""
+    """(state, start time) of a process. Its name may contain anything, so that fields are counted from the last ')'."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
     except OSError:

@@ -1,4 +1,4 @@
-"""What a fresh machine needs before its first workspace."""
+"""Sets up a machine for its first workspace."""
 
 import time
 
@@ -7,7 +7,7 @@ from infra.pulumi_cli import engine, environment
 
 
 def run(*, relock: bool = False) -> None:
-    """Engine, host tools, ``.cloister/env``; a line before each long step, silence about what is there already.
+    """Install the engine and the host tools, and write ``.cloister/env``. Prints a line before each long step.
 
     ``relock`` is as for ``image.inputs.relock.obtain``.
     """

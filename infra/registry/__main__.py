@@ -1,4 +1,4 @@
-"""The Pulumi program of the registries: one stack is the home of the images of one subscription or project."""
+"""The Pulumi program of the registries: one stack holds the images of one subscription or project."""
 
 import pulumi
 
@@ -8,7 +8,7 @@ from infra.resources import program
 
 
 def main() -> None:
-    """Read the configuration whole, then declare."""
+    """Read the whole configuration, then declare the resources."""
     try:
         found = configuration.parse(pulumi.get_stack(), pulumi.Config().get_object("registry"))
         backend = program.backend("infra.registry.backends", found.backend)

@@ -1,4 +1,4 @@
-"""What a registry holds, as the workspaces take it from there."""
+"""Looks up a published image in the outputs of a registry's stack, for the workspaces."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,10 +7,10 @@ import pulumi
 
 
 def identifier(registry: str, digest: str, region: str = "") -> pulumi.Output[str]:
-    """What a VM names its image by: in Azure the id of an image version, in GCP the link to an image.
+    """The cloud's identifier of an image: in Azure the ID of an image version, in GCP the link to an image.
 
-    ``registry`` is the full name of the registry's stack, ``digest`` that of the image's manifest (hex), ``region``
-    where the VM is, where that matters. Fails the preview when the registry does not hold the image there.
+    ``registry`` is the full name of the registry's stack, ``digest`` that of the image's manifest (hex), ``region`` the
+    VM's (Azure only). The preview fails when the registry does not hold the image there.
     """
     reference = pulumi.StackReference(registry)
     return reference.get_output("images").apply(lambda images: find(registry, digest, images, region))
@@ -22,14 +22,14 @@ def find(registry: str, digest: str, images: Any, region: str = "") -> str:
     name = registry.rpartition("/")[2]
     if not isinstance(entry, Mapping) or not isinstance(entry.get("id"), str):
         raise pulumi.RunError(
-            f"The registry {registry} does not hold the image {digest}: `invoke registry.add --stack {name} --image "
-            f"FLAVOR`, then `invoke registry.up --stack {name}`; before both, `invoke image.publish` brings its disk."
+            f"The registry {registry} does not hold the image {digest}. Run `invoke image.publish`, then `invoke "
+            f"registry.add --stack {name} --image FLAVOR`, then `invoke registry.up --stack {name}`."
         )
     regions = entry.get("regions")
-    # A registry that was up before it said so does not say.
+    # Registries deployed by older versions have no such output.
     if region and isinstance(regions, list) and region not in regions:
         raise pulumi.RunError(
-            f"The registry {registry} holds the image {digest} in {', '.join(map(str, regions))}, not in {region}: add "
-            f"that to azure.regions of its configuration, then `invoke registry.up --stack {name}`."
+            f"The registry {registry} holds the image {digest} in {', '.join(map(str, regions))}, not in {region}. Add "
+            f"{region} to azure.regions of its configuration, then run `invoke registry.up --stack {name}`."
         )
     return str(entry["id"])

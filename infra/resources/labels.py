@@ -1,4 +1,4 @@
-"""The labels by which a bill, a search and a person tell whose a resource is: attached to the whole stack at once."""
+"""The labels that identify a workspace's resources, attached to the whole stack at once."""
 
 from typing import Any
 
@@ -10,16 +10,16 @@ from infra.resources import types
 
 
 def labels(configuration: WorkspaceConfiguration) -> dict[str, str]:
-    """What every resource of the workspace is labelled with that can be."""
+    """The labels of every resource of the workspace whose type supports labels."""
     fixed = {cloud.WORKSPACE_LABEL: configuration.name, cloud.MANAGER_LABEL: cloud.MANAGER}
     return {**configuration.labels, **fixed}
 
 
 def label_stack(configuration: WorkspaceConfiguration) -> None:
-    """From now on each resource that can have labels is declared with these, beside those it has already.
+    """Add these labels to every resource declared from now on whose type supports labels.
 
-    By the older kind of transformation, inside this process: the newer one cannot return a resource that has a
-    replacement trigger (pulumi 3.272, runtime/_callbacks.py: it hands protobuf the trigger's value for a message).
+    Uses Pulumi's older transformations, which run in this process: the newer transforms cannot return a resource with a
+    replacement trigger (pulumi 3.272, runtime/_callbacks.py, passes the trigger's value to protobuf as a message).
     """
 
     def attach(

@@ -1,4 +1,4 @@
-"""What the Pulumi programs of this project share: how one ends, and which backend it loads."""
+"""Shared by the Pulumi programs of this project: how they end on an error, and how they load a backend."""
 
 import importlib
 import os
@@ -10,30 +10,32 @@ import pulumi
 
 from cloister.errors import CloisterError, InputError
 
-# What the language host takes for "the user has been told" (pulumi/sdk, python/cmd/pulumi-language-python-exec).
-_SAID_ALREADY = 32
+# The exit status that tells the language host that the error was reported (pulumi/sdk, python/cmd/
+# pulumi-language-python-exec).
+_REPORTED = 32
 
 
 def end(error: CloisterError) -> NoReturn:
-    """An error of the user's is a sentence, not a traceback."""
+    """End the program with the error's message, without a traceback."""
     # pulumi.RunError would be followed by "an unhandled error occurred: program exited with ...".
     pulumi.log.error(f"{error.message}\n{error.hint or error.remedy}".rstrip())
-    raise SystemExit(_SAID_ALREADY) from error
+    raise SystemExit(_REPORTED) from error
 
 
 def end_at_once(sentence: str) -> NoReturn:
-    """The same inside a transform: an exception would leave it as an error of gRPC, with the traceback of Pulumi's own
-    threads, and let what is under way go on.
+    """The same inside a transform: an exception there would become a gRPC error with a traceback of Pulumi's threads,
+    and other operations would continue.
     """
     pulumi.log.error(sentence)
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(_SAID_ALREADY)
+    os._exit(_REPORTED)
 
 
 def backend(package: str, name: str) -> ModuleType:
-    """The module ``name`` of ``package``, and no other: each cloud's SDK is hundreds of megabytes, and an extra of its
-    own. Raises InputError when that is not installed.
+    """The module ``name`` of ``package``. Each cloud's SDK is hundreds of megabytes and an optional dependency.
+
+    Raises InputError when the SDK is not installed.
     """
     try:
         return importlib.import_module(f"{package}.{name}")
@@ -41,4 +43,6 @@ def backend(package: str, name: str) -> ModuleType:
         missing = str(error.name)
         if missing.partition(".")[0] in ("infra", "cloister"):
             raise
-        raise InputError(f"The backend {name} needs {missing}, which is not installed.", hint=f"make {name}") from error
+        raise InputError(
+            f"The backend {name} needs {missing}, which is not installed.", hint=f"Install it: make {name}"
+        ) from error

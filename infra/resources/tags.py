@@ -1,7 +1,7 @@
-"""What a cloud's VM says of itself, for people and for those who look after it: Azure in tags, GCP in metadata."""
+"""Facts that Cloister stores on a cloud's VM: in tags on Azure, in metadata on GCP."""
 
 ENDPOINT = "cloister-endpoint"
-"""Where its agent listens, ``address:port``."""
+"""The endpoint of its agent, ``address:port``."""
 
 IMAGE = "cloister-image"
 """The digest of the image's manifest (hex)."""
