@@ -1,4 +1,4 @@
-"""The CVMs of a workspace as the state knows them, on every backend."""
+"""The CVMs in a stack's state, on every backend."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,18 +18,22 @@ _GCP_RUNNING = "RUNNING"
 
 @dataclass(frozen=True)
 class DeployedCvm:
-    """``running`` is None where nobody here can know: in a cloud. ``image`` and ``boot_configuration`` are the digests
-    of what it was started with (hex), ``size`` says what it is made of.
-    """
+    """A CVM as the state describes it."""
 
     name: str
     urn: str
     endpoint: str
+    """``address:port`` of its agent; "" if unknown."""
     running: bool | None
+    """None if unknown: the state of a cloud does not tell."""
     image: str
+    """Digest (hex) of the image manifest with which it was started."""
     boot_configuration: str
+    """Digest (hex) of its boot configuration."""
     size: str
+    """Machine type, or processors and memory."""
     accelerator: str = ""
+    """``kvm`` or ``tcg``; local only."""
 
     @property
     def ended(self) -> bool:
@@ -37,11 +41,11 @@ class DeployedCvm:
 
 
 def from_state(resources: Sequence[Mapping[str, Any]]) -> tuple[DeployedCvm, ...]:
-    """The machines among the resources of a stack's state."""
+    """The CVMs among the resources of a stack's state."""
     machines = []
     for resource in resources:
         read = _READERS.get(str(resource.get("type")))
-        # What waits to be deleted after a replacement that broke off is no machine of the workspace any more.
+        # Skip a machine that only waits for deletion after an interrupted replacement.
         if read is not None and not resource.get("delete"):
             machines.append(read(str(resource["urn"]), resource.get("outputs") or {}))
     return tuple(machines)
@@ -72,7 +76,7 @@ def _azure_cvm(urn: str, outputs: Mapping[str, Any]) -> DeployedCvm:
 
 def _gcp_cvm(urn: str, outputs: Mapping[str, Any]) -> DeployedCvm:
     status = outputs.get("currentStatus")
-    # Only the last refresh's word: a machine that ran then may not run now.
+    # From the last refresh: a machine that ran then may have stopped since.
     ended = False if status and status != _GCP_RUNNING else None
     return _cloud_cvm(urn, outputs.get("metadata") or {}, str(outputs.get("machineType", "")), ended)
 

@@ -1,9 +1,9 @@
-"""Where what runs differs from what is declared: image, boot configuration and size of the CVMs, and in a cloud also
-whatever else the workspace consists of.
+"""Compares a deployed workspace with its configuration: image, boot configuration and size of the CVMs, and in a cloud
+all other resources.
 
-The first three follow from the configuration and the state. For the rest the clouds are asked, by way of a preview that
-refreshes first and changes nothing: somebody may have opened a network by hand. At Google that takes a rule or a route
-of one's own, of which a preview knows nothing.
+Configuration and state suffice for the CVMs. For the rest the clouds are queried, with a preview that refreshes first
+and changes nothing: someone may have opened a network by hand. In Google Cloud a rule or route added by hand is a
+separate resource that a preview does not see; see ``unmanaged``.
 """
 
 import json
@@ -21,9 +21,9 @@ from infra.live.cvms import DeployedCvm, local_size
 from infra.resources.urn import Urn
 
 _OF_MACHINES = ("image", "boot configuration", "size", "port")
-_LIFE = "machine"
-_THERE, _MISSING = "there and is not declared", "declared and is not there"
-# A name, an index, or a name with a character that would end one (pulumi/sdk, resource.PropertyPath).
+_MACHINE = "machine"
+_THERE, _MISSING = "deployed but not declared", "declared but not deployed"
+# A quoted name, an index or a plain name (pulumi/sdk, resource.PropertyPath).
 _PATH = re.compile(r'\["([^"]*)"\]|\[(\d+)\]|([^.\[\]]+)')
 _SHOWN = 12
 _MOST_TEXT = 160
@@ -34,22 +34,25 @@ _STACK = "pulumi:pulumi:Stack"
 
 @dataclass(frozen=True)
 class Difference:
-    """``of`` is the CVM, or else the resource; "" for ``runs`` or ``declared`` says that there is none. An `up` puts it
-    right, unless it is not ``ours``.
-    """
+    """One difference between a deployed workspace and its configuration."""
 
     of: str
+    """The CVM or the resource."""
     what: str
+    """The property that differs, or the type of a missing or extra resource."""
     runs: str
+    """The actual value; "" if there is no such resource or property."""
     declared: str
+    """The configured value; "" if it is not configured."""
     ours: bool = True
+    """Whether ``workspace.up`` corrects it."""
 
     def sentence(self) -> str:
-        """For people: "trainer: image 1a2b runs, 3c4d is declared."."""
+        """A sentence such as "trainer: image 1a2b runs, 3c4d is declared."."""
         runs, declared = _short(self.runs), _short(self.declared)
         if self.of in (self.runs, self.declared):
             return f"{self.of}: the {self.what} is {_THERE if self.runs else _MISSING}."
-        if self.what == _LIFE:
+        if self.what == _MACHINE:
             return f"{self.of}: the machine is {runs}."
         if not self.runs:
             return f"{self.of}: {self.what} {declared} is {_MISSING}."
@@ -60,30 +63,30 @@ class Difference:
 
 
 def found(name: str, machines: Sequence[DeployedCvm]) -> tuple[list[Difference], str]:
-    """The differences of the workspace ``name``, whose state holds ``machines``; and, where that is not all of them, a
-    sentence that says why: the configuration is wrong, the image is not here, or a cloud could not be asked.
+    """The differences of the workspace ``name``, whose state holds ``machines``; and the reason if they are incomplete:
+    the configuration is invalid, the image is missing, or a cloud could not be queried.
     """
     try:
-        # As if forced: a comparison replaces nothing, and what it finds must not depend on who computes.
+        # Forced: a comparison replaces nothing, and its result must not depend on unfinished runs.
         configuration = parse(name, workspaces.PROJECT.configuration(name), force=True)
         differences = compare(configuration, image.find(configuration.image).digest, machines)
     except CloisterError as error:
         return [], str(error)
     if configuration.backend == LOCAL:
         return differences, ""
-    told = {difference.of for difference in differences}
+    compared = {difference.of for difference in differences}
     try:
-        differences += [one for one in asked(name) if one.of not in told]
+        differences += [one for one in preview(name) if one.of not in compared]
         if configuration.gcp is not None:
-            strays = unmanaged.found(workspaces.PROJECT.resources(name), unmanaged.asking(configuration.gcp.project))
-            differences += [Difference(one.name, one.type, one.name, "", ours=False) for one in strays]
+            extra = unmanaged.found(workspaces.PROJECT.resources(name), unmanaged.asking(configuration.gcp.project))
+            differences += [Difference(one.name, one.type, one.name, "", ours=False) for one in extra]
     except CloisterError as error:
         return differences, str(error)
     return differences, ""
 
 
 def compare(configuration: WorkspaceConfiguration, digest: str, machines: Sequence[DeployedCvm]) -> list[Difference]:
-    """The machines against the configuration; ``digest`` is that of the declared image's manifest."""
+    """Compare the CVMs with the configuration. ``digest`` is that of the configured image's manifest."""
     running = {machine.name: machine for machine in machines}
     differences = []
     for cvm, boot in zip(configuration.cvms, boot_configurations(configuration), strict=True):
@@ -99,15 +102,15 @@ def compare(configuration: WorkspaceConfiguration, digest: str, machines: Sequen
         if cvm.port is not None:
             pairs.append(("port", machine.endpoint.rpartition(":")[2], str(cvm.port)))
         if machine.ended:
-            pairs.append((_LIFE, "stopped", "running"))
+            pairs.append((_MACHINE, "stopped", "running"))
         differences += [
             Difference(cvm.name, what, runs, declared) for what, runs, declared in pairs if runs != declared
         ]
     return differences + [Difference(name, "CVM", name, "") for name in running]
 
 
-def asked(name: str) -> list[Difference]:
-    """What a preview of the workspace would change. Raises CloisterError when it fails."""
+def preview(name: str) -> list[Difference]:
+    """The changes that a preview of the workspace lists. Raises CloisterError when it fails."""
     value = workspaces.PROJECT.json(
         "preview",
         "--refresh",
@@ -120,7 +123,7 @@ def asked(name: str) -> list[Difference]:
 
 
 def of_step(step: Mapping[str, Any]) -> Iterator[Difference]:
-    """The differences that one step of a preview (``pulumi preview --json``) would put right."""
+    """The differences that one step of a preview (``pulumi preview --json``) would correct."""
     operation = str(step.get("op"))
     type_, of = Urn.parse(str(step.get("urn"))).key
     if operation not in _DIVERGES or type_ == _STACK or type_.startswith("pulumi:providers:"):
@@ -143,7 +146,7 @@ def of_step(step: Mapping[str, Any]) -> Iterator[Difference]:
 
 
 def value_at(properties: Any, path: str) -> Any:
-    """What lies at a path like ``securityRules[0].access`` or ``tags["a.b"]``; None when nothing does."""
+    """The value at a path like ``securityRules[0].access`` or ``tags["a.b"]``; None if it does not exist."""
     for part in ("".join(found) for found in _PATH.findall(path)):
         if isinstance(properties, Mapping):
             properties = properties.get(part)
@@ -161,7 +164,7 @@ def _text(value: Any) -> str:
 
 
 def _short(text: str) -> str:
-    """Digests by their beginning, as everywhere; a long value by its."""
+    """Digests shortened to 16 digits, other long values to their beginning."""
     if len(text) == 64 and not text.strip("0123456789abcdef"):
         return text[:16]
     return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}..."

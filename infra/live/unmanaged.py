@@ -1,5 +1,6 @@
-"""What lies in a workspace's network in Google Cloud beside what its stack declares: somebody else's rules, routes and
-peerings. They are resources of their own there, and Pulumi asks about nobody's but its own.
+"""Finds firewall rules, routes and peerings in a workspace's Google Cloud network that its stack does not manage.
+
+They are separate resources there, and Pulumi queries only those in its state.
 
 Source: Compute Engine API v1, networks (get, getEffectiveFirewalls) and routes (list).
 """
@@ -16,17 +17,17 @@ ADDRESS = "https://compute.googleapis.com"
 _SCOPE = "https://www.googleapis.com/auth/compute.readonly"
 _OK = 200
 _SECONDS = 30
-# 500 routes each; a network has a few hundred at most.
+# 500 routes a page; a network has a few hundred at most.
 _MOST_PAGES = 20
-# The rules with which every policy ends: they leave it to the next one.
+# The action of the rules at the end of every policy: evaluate the next policy.
 _NEXT = "goto_next"
 
 Ask = Callable[[str], dict[str, Any]]
-"""The answer to GET of a path of the API. Raises UnansweredError."""
+"""Returns the response to a GET of an API path. Raises UnansweredError."""
 
 
 class UnansweredError(CloisterError):
-    """Google Cloud could not be asked, or did not answer."""
+    """Google Cloud could not be queried, or did not respond."""
 
     remedy = "Sign in to Google Cloud and check the network, then run the command again."
 
@@ -40,14 +41,14 @@ class UnmanagedResource:
 
 
 def found(resources: Sequence[Mapping[str, Any]], ask: Ask) -> list[UnmanagedResource]:
-    """The strays in the networks among ``resources``, a stack's state. Raises UnansweredError."""
-    strays = []
+    """The unmanaged resources in the networks among ``resources``, a stack's state. Raises UnansweredError."""
+    extra = []
     for network in _outputs(resources, _NETWORK):
         path = str(network["selfLink"]).rpartition("/compute/v1/")[2]
         answer = ask(f"{path}/getEffectiveFirewalls")
         own = {str(one["name"]) for one in _outputs(resources, _FIREWALL)}
-        strays += [UnmanagedResource("Firewall", name) for name in _names(answer.get("firewalls")) if name not in own]
-        strays += [
+        extra += [UnmanagedResource("Firewall", name) for name in _names(answer.get("firewalls")) if name not in own]
+        extra += [
             UnmanagedResource(
                 "FirewallPolicy", str(policy.get("displayName") or policy.get("shortName") or policy.get("name"))
             )
@@ -55,13 +56,13 @@ def found(resources: Sequence[Mapping[str, Any]], ask: Ask) -> list[UnmanagedRes
             if any(rule.get("action") != _NEXT for rule in _entries(policy.get("rules")))
         ]
         own = {str(one["name"]) for one in _outputs(resources, _ROUTE)}
-        strays += [UnmanagedResource("Route", name) for name in _names(_routes(path, ask)) if name not in own]
-        strays += [UnmanagedResource("NetworkPeering", name) for name in _names(ask(path).get("peerings"))]
-    return strays
+        extra += [UnmanagedResource("Route", name) for name in _names(_routes(path, ask)) if name not in own]
+        extra += [UnmanagedResource("NetworkPeering", name) for name in _names(ask(path).get("peerings"))]
+    return extra
 
 
 def asking(project: str) -> Ask:
-    """Asks on behalf of ``project``, with whatever credentials there are. Raises UnansweredError for none."""
+    """Queries on behalf of ``project``, with the default credentials. Raises UnansweredError without credentials."""
     import google.auth
     import requests
     from google.auth.exceptions import GoogleAuthError
@@ -70,7 +71,7 @@ def asking(project: str) -> Ask:
     try:
         credentials, _ = google.auth.default(scopes=[_SCOPE], quota_project_id=project)
     except GoogleAuthError as error:
-        raise UnansweredError(f"There are no credentials for Google Cloud: {error}") from error
+        raise UnansweredError(f"No credentials for Google Cloud: {error}") from error
     session = AuthorizedSession(credentials)
 
     def ask(path: str) -> dict[str, Any]:
@@ -78,16 +79,16 @@ def asking(project: str) -> Ask:
             answer = session.get(f"{ADDRESS}/compute/v1/{path}", timeout=_SECONDS, allow_redirects=False)
             value = answer.json() if answer.status_code == _OK else None
         except (requests.exceptions.RequestException, GoogleAuthError) as error:
-            raise UnansweredError(f"Compute Engine does not answer: {error}") from error
+            raise UnansweredError(f"Compute Engine does not respond: {error}") from error
         if not isinstance(value, dict):
-            raise UnansweredError(f"Compute Engine does not say what is at {path}: {answer.status_code}.")
+            raise UnansweredError(f"Compute Engine returned status {answer.status_code} for {path}.")
         return value
 
     return ask
 
 
 def _routes(network: str, ask: Ask) -> list[Mapping[str, Any]]:
-    """Those that somebody wrote: not a subnet's own, and not what a peering brings along."""
+    """The routes that someone created: without those of subnets and peerings."""
     project, page = network.partition("/global/")[0], ""
     routes: list[Mapping[str, Any]] = []
     for _ in range(_MOST_PAGES):
@@ -96,7 +97,7 @@ def _routes(network: str, ask: Ask) -> list[Mapping[str, Any]]:
         if not answer.get("nextPageToken"):
             return [route for route in routes if "nextHopNetwork" not in route and "nextHopPeering" not in route]
         page = f"?{urlencode({'pageToken': answer['nextPageToken']})}"
-    raise UnansweredError(f"{project} has more routes than can be looked at.")
+    raise UnansweredError(f"{project} has too many routes to compare.")
 
 
 def _outputs(resources: Sequence[Mapping[str, Any]], kind: str) -> list[Mapping[str, Any]]:
@@ -109,5 +110,5 @@ def _names(value: Any) -> list[str]:
 
 
 def _entries(value: Any) -> list[Mapping[str, Any]]:
-    """The objects of a list; an API that has nothing to say leaves it out."""
+    """The objects in a list; the API omits empty lists."""
     return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []

@@ -1,5 +1,5 @@
 """The resource provider ``cloister-local``: virtual machines on this machine, as Pulumi resources.
 
-A gRPC servicer on Pulumi's own protocol. ``pulumi.dynamic`` would pickle code into the state, and
+It implements Pulumi's gRPC protocol. ``pulumi.dynamic`` would pickle code into the state, and
 ``pulumi.provider.experimental`` adds a traceback to every error and cannot be cancelled during a long create.
 """

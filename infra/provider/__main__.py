@@ -1,4 +1,4 @@
-"""The plugin: the engine starts it with the address of its log and reads the port that it prints."""
+"""The plugin process: the engine starts it with the address of its log, and reads the port that it prints."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ _GRACE_SECONDS = 3.0
 
 
 def main(arguments: list[str]) -> None:
-    """Serve until the engine ends this process, or has ended itself."""
+    """Serve until the engine stops this process, or has ended itself."""
     provider = LocalProvider(arguments[0] if arguments else None)
     server = grpc.server(
         ThreadPoolExecutor(_THREADS),
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> None:
     engine = os.getppid()
     while not ended.wait(_WATCH_SECONDS) and os.getppid() == engine:
         pass
-    # A boot that is under way is stopped and cleaned up before the process ends.
+    # A running boot is stopped and cleaned up before this process ends.
     provider.cancelled.set()
     server.stop(_GRACE_SECONDS).wait()
 

@@ -1,6 +1,6 @@
-"""The resource ``AuthorityResource``: the certification authority of one workspace.
+"""The resource ``AuthorityResource``: the certificate authority of one workspace.
 
-Its key lies in the workspace's folder and nowhere else: not in the state, not in an output.
+Its private key is only in the workspace's folder: not in the state, not in an output.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ class AuthorityResource:
     """Inputs: ``workspace``. Outputs: ``certificate`` (DER, base64url), ``keyDigest`` (SHA-256 of its SPKI, hex)."""
 
     def check(self, olds: Properties, news: Properties) -> CheckResult:
-        failures = () if isinstance(news.get("workspace"), str) else (("workspace", "must be a text."),)
+        failures = () if isinstance(news.get("workspace"), str) else (("workspace", "must be a string."),)
         return CheckResult(dict(news), failures)
 
     def diff(self, inputs: Properties, state: Properties, news: Properties) -> ResourceDiff:
@@ -52,7 +52,7 @@ class AuthorityResource:
         return dict(state) | dict(news)
 
     def delete(self, state: Properties) -> None:
-        # What a provider that was killed has left behind goes too: all CVMs of the workspace are gone before this.
+        # Also removes what a killed provider left behind: all CVMs of the workspace were deleted before.
         if _has_key(state):
             sweep(state["workspace"])
 
@@ -67,7 +67,7 @@ def sweep(workspace: str) -> None:
 
 
 def _has_key(properties: Properties) -> bool:
-    """Whether the authority's key is where it was put."""
+    """Whether the authority's private key exists and matches its certificate."""
     folder = paths.state() / properties["workspace"] / FOLDER
     der = canonical.from_base64(properties["certificate"], what="The authority's certificate")
     try:

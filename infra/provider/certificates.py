@@ -1,4 +1,4 @@
-"""The workspace's own certification authority and what it signs: the attestation keys of local software TPMs."""
+"""A workspace's own certificate authority, and the certificates of its software TPMs' attestation keys."""
 
 import datetime
 from pathlib import Path
@@ -67,10 +67,10 @@ def load_key(folder: Path, authority: bytes) -> ec.EllipticCurvePrivateKey:
     try:
         key = load_pem_private_key((folder / KEY_FILE).read_bytes(), None)
     except (OSError, ValueError) as error:
-        raise ProviderError(f"The key of the workspace's authority cannot be read: {error}.") from error
+        raise ProviderError(f"Cannot read the private key of the workspace's authority: {error}.") from error
     expected = x509.load_der_x509_certificate(authority).public_key()
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != expected:
-        raise ProviderError(f"{folder / KEY_FILE} is not the key of the workspace's authority.")
+        raise ProviderError(f"{folder / KEY_FILE} does not match the certificate of the workspace's authority.")
     return key
 
 

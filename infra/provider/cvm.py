@@ -1,6 +1,6 @@
 """The resource ``CvmResource``: one virtual machine on this machine, with a software TPM.
 
-Inputs: ``workspace``, ``name``, ``image`` (how the image is called here), ``imageDigest`` (what it is),
+Inputs: ``workspace``, ``name``, ``image`` (flavor or manifest path), ``imageDigest`` (of its manifest),
 ``bootConfiguration`` (canonical JSON), ``authority`` (certificate, base64url), ``vcpus``, ``memory`` (bytes),
 ``port``, ``force``. Outputs: these, and ``endpoint``, ``status``, ``accelerator``, ``process``.
 """
@@ -47,27 +47,27 @@ _OPTIONAL = ("port", "force")
 
 
 class CvmResource:
-    """See the module."""
+    """The handler of the resource; the module's docstring lists inputs and outputs."""
 
     def check(self, olds: Properties, news: Properties) -> CheckResult:
-        """All validation; the port stays what it was unless another is wanted, so that the endpoint is stable."""
+        """Validate all inputs. Without a configured port, the previous one is kept, so that the endpoint is stable."""
         inputs = dict(news)
-        failures = [(name, "is not known.") for name in news if name not in _REPLACING + _UPDATING + _OPTIONAL]
+        failures = [(name, "unknown input.") for name in news if name not in _REPLACING + _UPDATING + _OPTIONAL]
         failures += [
             (name, "is missing.") for name in _REPLACING + _UPDATING if name not in news and name not in _OPTIONAL
         ]
         for name in ("workspace", "name"):
             if name in news and not NAME.match(str(news[name])):
-                failures.append((name, f"{news[name]!r} is no name."))
+                failures.append((name, f"invalid name {news[name]!r}."))
         if "imageDigest" in news and not _DIGEST.match(str(news["imageDigest"])):
-            failures.append(("imageDigest", "is not a SHA-256 in hexadecimal digits."))
+            failures.append(("imageDigest", "must be a SHA-256 in hexadecimal digits."))
         failures += _check_configuration(news)
         if not failures and "port" not in inputs:
             inputs["port"] = _port(olds, news)
         return CheckResult(inputs, tuple(failures))
 
     def diff(self, inputs: Properties, state: Properties, news: Properties) -> ResourceDiff:
-        """A machine that died is replaced; one with an unfinished run is not, unless forced (raises ProviderError)."""
+        """Replaces a CVM that ended. Refuses to replace one with an unfinished run, unless forced (ProviderError)."""
         replaces = tuple(name for name in _REPLACING if inputs.get(name) != news.get(name))
         updates = tuple(name for name in _UPDATING if inputs.get(name) != news.get(name))
         if not is_alive(state):
@@ -77,14 +77,14 @@ class CvmResource:
         return ResourceDiff(replaces, updates)
 
     def create(self, inputs: Properties, operation: CreateContext) -> tuple[str, dict[str, Any]]:
-        """All or nothing: whatever stops it, nothing of the machine is left."""
+        """Start the CVM. On any error, nothing of it is left."""
         name, port = str(inputs["name"]), int(inputs["port"])
         found = image.find(inputs["image"])
         if found.digest != inputs["imageDigest"]:
             raise ProviderError(
-                f"The image {inputs['image']!r} was built again meanwhile: its digest is {found.digest}, "
-                f"not {inputs['imageDigest']}.",
-                hint="Start again: pulumi up",
+                f"The image {inputs['image']!r} changed during the update (declared: {inputs['imageDigest']}, "
+                f"found: {found.digest}).",
+                hint="Run the update again: pulumi up",
             )
         image.check_disk(found)
         tools = host_tools.ensure()
@@ -92,10 +92,10 @@ class CvmResource:
         machine.remove(folder)
         if not ports.is_free(port):
             raise ProviderError(
-                f"Port {port} on {ports.LOOPBACK} is taken by another program.",
-                hint="End that program, or name another port in cloister:workspace.cvms[].port.",
+                f"Port {port} on {ports.LOOPBACK} is in use by another program.",
+                hint="End that program, or set another port in cloister:workspace.cvms[].port.",
             )
-        kind = accelerator.choose(tools)
+        accel = accelerator.choose(tools)
         hardware = machine.Hardware(
             f"{inputs['workspace']}/{name}", inputs["vcpus"], inputs["memory"], port, found.manifest.debug
         )
@@ -104,15 +104,15 @@ class CvmResource:
                 machine.prepare(folder, tools, found.disk, inputs["bootConfiguration"].encode())
                 vtpm.create(tools, folder, lambda point: _certify(inputs, point))
             if operation.cancelled.is_set():
-                raise CancelledError(f"Starting the CVM {name!r} was stopped.")
-            process = _boot(folder, tools, hardware, kind, operation)
+                raise CancelledError(f"Starting the CVM {name!r} was cancelled.")
+            process = _boot(folder, tools, hardware, accel, operation)
         except BaseException:
             machine.remove(folder)
             raise
         return f"{inputs['workspace']}/{name}", dict(inputs) | {
             "endpoint": f"{ports.LOOPBACK}:{port}",
             "status": RUNNING,
-            "accelerator": kind.name,
+            "accelerator": accel.name,
             "process": {"pid": process.pid, "started": process.started},
         }
 
@@ -136,23 +136,23 @@ def _boot(
     folder: Path,
     tools: host_tools.Tools,
     hardware: machine.Hardware,
-    kind: accelerator.Accelerator,
+    accel: accelerator.Accelerator,
     operation: CreateContext,
 ) -> Process:
-    """QEMU, once the agent in it answers. A machine of which nothing is heard is started anew, once."""
-    operation.say(f"starting, with {'KVM' if kind.name == 'kvm' else 'an emulated CPU'}")
-    qemu = machine.boot(folder, tools, hardware, kind)
+    """Start QEMU and wait until the agent answers. A silent machine is started a second time."""
+    operation.say(f"starting, with {'KVM' if accel.name == 'kvm' else 'an emulated CPU'}")
+    qemu = machine.boot(folder, tools, hardware, accel)
     watch = BootWatch(folder.name, folder, qemu, hardware.port, operation.cancelled, operation.say)
     try:
         watch.wait()
     except SilentError as error:
-        operation.say(f"{error.message} Starting it once more")
+        operation.say(f"{error.message} Starting it again")
         machine.stop(folder)
-        qemu = machine.boot(folder, tools, hardware, kind)
+        qemu = machine.boot(folder, tools, hardware, accel)
         replace(watch, qemu=qemu).wait()
     process = Process.of(qemu.pid)
     if process is None:
-        raise ProviderError(f"The CVM {folder.name!r} ended right after it was ready.")
+        raise ProviderError(f"The CVM {folder.name!r} ended right after it became ready.")
     return process
 
 
@@ -165,13 +165,13 @@ def _check_configuration(news: Properties) -> list[tuple[str, str]]:
     except CloisterError as error:
         return [("bootConfiguration", error.message)]
     if (configuration.workspace, configuration.cvm) != (news.get("workspace"), news.get("name")):
-        return [("bootConfiguration", f"is that of {configuration.workspace}/{configuration.cvm}.")]
+        return [("bootConfiguration", f"belongs to {configuration.workspace}/{configuration.cvm}.")]
     return []
 
 
 def _port(olds: Properties, news: Properties) -> int:
-    """The port from before; for a machine that is replaced the engine does not say which that was, so the running
-    one is asked, and else the port follows from the machine's name.
+    """The previous port. For a replacement the engine does not pass it, so that the running machine's is used; without
+    one, the port is derived from the machine's name.
     """
     folder = _folder(news)
     for process in machine.running(folder) if folder.is_dir() else ():

@@ -1,4 +1,4 @@
-"""What every resource of the provider does, and what it answers."""
+"""The interface of the provider's resources."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ Properties = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The inputs with their defaults, and what is wrong: (property, sentence)."""
+    """The inputs with their defaults, and the failures: (property, reason)."""
 
     inputs: dict[str, Any]
     failures: tuple[tuple[str, str], ...] = ()
@@ -18,25 +18,26 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class ResourceDiff:
-    """The properties that make it a new resource, those that the old one takes over, and those of the first that
-    are no inputs but were found to have changed by themselves.
-    """
+    """The properties that changed."""
 
     replaces: tuple[str, ...] = ()
+    """Those that require a replacement."""
     updates: tuple[str, ...] = ()
+    """Those that are updated in place."""
     outputs: tuple[str, ...] = field(default=())
+    """Those of ``replaces`` that are outputs: the resource changed outside Pulumi."""
 
 
 @dataclass(frozen=True)
 class CreateContext:
-    """What surrounds one create: where progress goes, and whether the user has had enough."""
+    """Passed to ``create``: ``say`` shows progress, ``cancelled`` is set when the user cancels."""
 
     say: Callable[[str], None]
     cancelled: Event
 
 
 class LocalResource(Protocol):
-    """``read`` returns None when the resource is gone. All raise CloisterError."""
+    """Handles one resource type. ``read`` returns None when the resource is gone. All methods raise CloisterError."""
 
     def check(self, olds: Properties, news: Properties) -> CheckResult: ...
 

@@ -32,7 +32,7 @@ Response = TypeVar("Response")
 def _answering(
     method: Callable[[Servicer, Request, grpc.ServicerContext], Response],
 ) -> Callable[[Servicer, Request, grpc.ServicerContext], Response]:
-    """Turns an error of ours into a status that holds its sentence: the engine shows the user just that."""
+    """Turn a CloisterError into a gRPC status with its message, which the engine shows to the user."""
 
     def answer(servicer: Servicer, request: Request, context: grpc.ServicerContext) -> Response:
         try:
@@ -41,13 +41,13 @@ def _answering(
             context.abort(grpc.StatusCode.CANCELLED, str(error))
         except CloisterError as error:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
-        raise AssertionError("abort returns never")
+        raise AssertionError("abort never returns")
 
     return answer
 
 
 class LocalProvider(provider_pb2_grpc.ResourceProviderServicer):
-    """``engine`` is the address of the engine's log, None when nobody listens."""
+    """``engine`` is the address of the engine's log, None to log nowhere."""
 
     def __init__(self, engine: str | None) -> None:
         self.cancelled = Event()
@@ -93,7 +93,7 @@ class LocalProvider(provider_pb2_grpc.ResourceProviderServicer):
             diffs=list(detailed),
             detailedDiff=detailed,
             hasDetailedDiff=True,
-            # A machine's folder and port, and an authority's key file, exist only once.
+            # Old and new cannot coexist: they share folder and port, or the key file.
             deleteBeforeReplace=True,
         )
 
@@ -103,7 +103,7 @@ class LocalProvider(provider_pb2_grpc.ResourceProviderServicer):
         if request.preview:
             return provider_pb2.CreateResponse(properties=request.properties)
         if COMPUTED in inputs.values():
-            raise CloisterError("An input is not known.")
+            raise CloisterError("An input has no known value.")
         operation = CreateContext(lambda message: self._say(request.urn, message), self.cancelled)
         identity, outputs = _resource(request.urn).create(inputs, operation)
         return provider_pb2.CreateResponse(id=identity, properties=to_struct(outputs))
@@ -112,7 +112,7 @@ class LocalProvider(provider_pb2_grpc.ResourceProviderServicer):
     def Read(self, request: provider_pb2.ReadRequest, context: grpc.ServicerContext) -> Any:
         state = from_struct(request.properties)
         if not state:
-            raise CloisterError(f"{request.id!r} cannot be imported: a local resource is made by its own workspace.")
+            raise CloisterError(f"Cannot import {request.id!r}: only its own workspace can create a local resource.")
         found = _resource(request.urn).read(state)
         if found is None:
             return provider_pb2.ReadResponse()
@@ -134,7 +134,7 @@ class LocalProvider(provider_pb2_grpc.ResourceProviderServicer):
         return empty_pb2.Empty()
 
     def _say(self, urn: str, message: str) -> None:
-        """Show ``message`` beside the resource; it is gone with the next one. Nobody's boot fails over it."""
+        """Show ``message`` at the resource until the next message. An error here fails no boot."""
         if self._engine is None:
             return
         request = engine_pb2.LogRequest(severity=engine_pb2.INFO, urn=urn, message=message, ephemeral=True)
@@ -145,7 +145,7 @@ class LocalProvider(provider_pb2_grpc.ResourceProviderServicer):
 
 
 def _resource(urn: str) -> LocalResource:
-    kind = Urn.parse(urn).type
-    if kind not in _RESOURCES:
-        raise CloisterError(f"The provider {PROVIDER} has no resource {kind}.")
-    return _RESOURCES[kind]
+    type_ = Urn.parse(urn).type
+    if type_ not in _RESOURCES:
+        raise CloisterError(f"The provider {PROVIDER} has no resource type {type_}.")
+    return _RESOURCES[type_]

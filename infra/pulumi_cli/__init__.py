@@ -1,1 +1,1 @@
-"""The pulumi program: its engine, environment, projects and operations."""
+"""Runs the ``pulumi`` program: engine, environment, projects, operations and locks."""

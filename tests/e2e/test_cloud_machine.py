@@ -31,7 +31,7 @@ def test_image_detects_google_and_uses_its_metadata_server(base_image: Image, tm
     vtpm.create(
         tools, place, lambda point: certificates.certify(tmp_path / "authority", authority, point, "trial/trainer")
     )
-    vtpm.run_beside(tools, place)
+    vtpm.start_for_qemu(tools, place)
 
     hardware = machine.Hardware("trial/trainer", 2, 2 << 30, 1, console=False)
     words = _as_google(machine.argv(tools, hardware, accelerator.choose(tools)), base_image.folder, attribute)

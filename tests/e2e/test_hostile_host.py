@@ -73,8 +73,7 @@ def test_root_with_one_flipped_bit_panics(host: HostileHost) -> None:
     with pytest.raises(ProviderError) as refused:
         host.boot(disk=disk)
     assert refused.value.message.splitlines()[0] == (
-        "The CVM 'trainer' did not start: it restarted 2 times instead of getting ready. "
-        "The last thing it reported was 'root'."
+        "The CVM 'trainer' did not start: it restarted 2 times before it was ready. Its last milestone was 'root'."
     )
     assert refused.value.hint == (
         "A machine does so when its disk is not what the image says: `invoke image.verify` compares the image."

@@ -51,7 +51,7 @@ def test_of_each_cloud_it_says_whether_its_packages_are_there(
     monkeypatch.setattr(importlib.metadata, "version", absent)
     found = finding(backend)
     assert found.good, "a workspace on this machine needs no cloud"
-    assert found.found == f"without {packages[-1]}; for workspaces there, type: make {backend}"
+    assert found.found == f"missing: {packages[-1]}; needed only for workspaces there: make {backend}"
 
 
 def test_a_cache_with_a_space_in_its_name_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,7 +1,7 @@
-"""Whether this machine can run a guest on its own CPU (KVM) or must emulate one (TCG).
+"""Chooses between KVM, which runs a guest on this machine's CPU, and emulation (TCG).
 
-``/dev/kvm`` may exist and not work (nested, paravirtual), so KVM is used only when the CPU shows vmx or svm and a
-probe guest has said hello: a firmware of 64 KiB that writes to QEMU's debug port and switches itself off.
+``/dev/kvm`` may exist without working (nested, paravirtual), so that KVM is used only if the CPU has vmx or svm and a
+probe guest ran: a firmware of 64 KiB that writes a greeting to QEMU's debug port and powers off.
 """
 
 import os
@@ -18,7 +18,7 @@ _CODE = 0xFF00
 _RESET = 0xFFF0
 _DEBUG_PORT = 0xE9
 _EXIT_PORT = 0xF4
-# isa-debug-exit ends QEMU with (value << 1) | 1; with 0 that would be what QEMU itself ends with when it fails.
+# isa-debug-exit ends QEMU with status (value << 1) | 1; value 0 would give 1, QEMU's own failure status.
 _EXIT_VALUE = 0x10
 _EXIT_STATUS = _EXIT_VALUE << 1 | 1
 _SECONDS = 10.0
@@ -36,23 +36,23 @@ class Accelerator:
 
 
 def choose(tools: Tools) -> Accelerator:
-    """KVM after its probe, else TCG."""
+    """KVM if the probe guest runs on it, else TCG."""
     flags = Path("/proc/cpuinfo").read_text("utf-8", "replace").split()
     if "vmx" not in flags and "svm" not in flags:
-        return Accelerator("tcg", "The CPU shows neither vmx nor svm.")
+        return Accelerator("tcg", "The CPU has neither vmx nor svm.")
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return Accelerator("tcg", "/dev/kvm is not there or not open to this user.")
+        return Accelerator("tcg", "/dev/kvm is missing or not accessible to this user.")
     try:
         said = greet(tools, ["-accel", "kvm", "-cpu", "host"])
     except ProcessError as error:
-        return Accelerator("tcg", f"/dev/kvm is there, but a probe guest did not run: {error.message}")
+        return Accelerator("tcg", f"/dev/kvm exists, but a probe guest did not run: {error.message}")
     if said != GREETING:
-        return Accelerator("tcg", f"/dev/kvm is there, but a probe guest said {said[:16]!r}, not {GREETING!r}.")
+        return Accelerator("tcg", f"/dev/kvm exists, but a probe guest wrote {said[:16]!r}, not {GREETING!r}.")
     return Accelerator("kvm", "The probe guest ran on KVM.")
 
 
 def greet(tools: Tools, accelerator: list[str]) -> bytes:
-    """What the probe guest says. Raises ProcessError when QEMU cannot run it."""
+    """The output of the probe guest. Raises ProcessError when QEMU cannot run it."""
     with tempfile.TemporaryDirectory() as name:
         (Path(name) / "hello.rom").write_bytes(rom())
         argv = [*tools.argv("qemu-system-x86_64"), *accelerator, "-machine", "pc", "-m", "16M", "-nodefaults"]

@@ -1,4 +1,4 @@
-"""From the start of QEMU to an agent that answers, or the reason why there is none."""
+"""Waits from the start of QEMU until the agent answers, or reports why it does not."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from infra.provider.qemu.sockets import connect
 
 BOOT_SECONDS = 300.0
 SILENCE_SECONDS = 120.0
-"""How long firmware may take before the kernel reports itself: 10 s when emulated, 40 s on a busy machine."""
+"""Limit for the firmware, until the kernel reports: it takes 10 s when emulated, 40 s on a busy machine."""
 
 READY = "ready"
 FAILED = "failed"
@@ -34,7 +34,7 @@ _MOST_RESETS = 1
 _TAIL_LINES = 8
 _LOGS = (QEMU_LOG, vtpm.LOG, CONSOLE_LOG)
 _MOST_BYTES = 65536
-_RESTARTED = "A machine does so when its disk is not what the image says: `invoke image.verify` compares the image."
+_RESTARTED = "The disk may not match the image. Check it: invoke image.verify"
 
 _MEANINGS = {
     "initrd": "kernel started",
@@ -47,14 +47,14 @@ _MEANINGS = {
 
 
 class SilentError(ProviderError):
-    """The machine runs, and nothing was heard of it. Under emulation that was seen once in fifty starts, in firmware,
-    and not again when it was started anew.
+    """The machine runs, but reported nothing. Under emulation this happened in one of fifty starts, in the
+    firmware, and not in the second start.
     """
 
 
 @dataclass
 class BootWatch:
-    """One boot. ``say`` gets a line at each milestone, ``cancelled`` ends the wait."""
+    """Watches one boot. ``say`` gets a line at each milestone; ``cancelled`` ends the wait."""
 
     name: str
     folder: Path
@@ -64,7 +64,7 @@ class BootWatch:
     say: Callable[[str], None]
 
     def wait(self, seconds: float = BOOT_SECONDS) -> float:
-        """Seconds from now until the agent answered. Raises ProviderError (SilentError, CancelledError)."""
+        """Wait until the agent answers; returns the seconds. Raises ProviderError (SilentError, CancelledError)."""
         began = time.monotonic()
         resets = 0
         shown = ""
@@ -85,28 +85,28 @@ class BootWatch:
                     raise self._failure("its virtual machine ended before it was ready")
                 resets += monitor.resets()
                 if resets > _MOST_RESETS:
-                    raise self._failure(f"it restarted {resets} times instead of getting ready", _RESTARTED)
+                    raise self._failure(f"it restarted {resets} times before it was ready", _RESTARTED)
                 if self.cancelled.is_set():
-                    raise CancelledError(f"Starting the CVM {self.name!r} was stopped.")
+                    raise CancelledError(f"Starting the CVM {self.name!r} was cancelled.")
                 if not names and time.monotonic() - began > SILENCE_SECONDS:
-                    raise SilentError(self._failure(f"nothing was heard of it for {SILENCE_SECONDS:.0f} s").message)
+                    raise SilentError(self._failure(f"it reported nothing for {SILENCE_SECONDS:.0f} s").message)
                 if time.monotonic() - began > seconds:
                     raise self._failure(f"it is not ready after {seconds:.0f} s")
         self._greet()
         return time.monotonic() - began
 
     def _milestones(self) -> list[str]:
-        """The names of the milestones so far. Raises ProviderError when the guest says that it failed."""
+        """The names of the milestones so far. Raises ProviderError when the guest reports a failure."""
         names = []
         for line in _read(self.folder / MILESTONES).splitlines():
             word, _, rest = line.partition(" ")
             if word == FAILED:
-                raise ProviderError(f"The CVM {self.name!r} did not start. The guest says: {rest}")
+                raise ProviderError(f"The CVM {self.name!r} did not start. The guest reported: {rest}")
             names.append(word)
         return names
 
     def _greet(self) -> None:
-        """A TLS handshake with the agent: QEMU itself accepts a TCP connection, whether or not the guest does."""
+        """Complete a TLS handshake with the agent: QEMU accepts TCP connections even if the guest does not."""
         try:
             probe(Address(LOOPBACK, self.port), timeout=_HANDSHAKE_SECONDS)
         except CloisterError as error:
@@ -116,9 +116,9 @@ class BootWatch:
         try:
             names = self._milestones()
         except ProviderError as error:
-            # What the guest itself says explains more than what was seen from outside.
+            # The guest's own report explains more than what was observed from outside.
             return error
-        last = f"The last thing it reported was {names[-1]!r}." if names else "It reported nothing."
+        last = f"Its last milestone was {names[-1]!r}." if names else "It reported nothing."
         message = [f"The CVM {self.name!r} did not start: {what}. {last}"]
         for log in _LOGS:
             lines = _read(self.folder / log).splitlines()[-_TAIL_LINES:]
@@ -127,7 +127,7 @@ class BootWatch:
 
 
 class _Monitor:
-    """QEMU's machine protocol (docs/interop/qmp-spec): here only the events that say that the guest was reset."""
+    """QEMU's machine protocol (docs/interop/qmp-spec), used only to count resets of the guest."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -135,7 +135,7 @@ class _Monitor:
         self._rest = b""
 
     def streams(self) -> list[socket.socket]:
-        """What to wait for; the connection is made as soon as QEMU listens."""
+        """The connection to wait on; connects as soon as QEMU listens."""
         if self._stream is None:
             with suppress(OSError):
                 self._stream = connect(self._folder, MONITOR_SOCKET, timeout=_MONITOR_SECONDS)
@@ -162,7 +162,7 @@ class _Monitor:
 
 
 def _read(path: Path) -> str:
-    """The last part of a log, empty when there is none."""
+    """The end of a log, "" if it does not exist."""
     with suppress(FileNotFoundError), open(path, "rb") as log:
         log.seek(max(0, log.seek(0, os.SEEK_END) - _MOST_BYTES))
         return log.read().decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Whether a CVM has an unfinished run, as its agent's health service says (service ``cloister.run``)."""
+"""Asks a CVM's agent whether a run is unfinished (health service ``cloister.run``)."""
 
 import grpc
 
@@ -12,7 +12,7 @@ _SECONDS = 10.0
 
 
 def has_unfinished_run(address: str) -> bool:
-    """Raises ProviderError when the agent cannot be asked: a check that cannot be made is a failed check."""
+    """Whether the agent at ``address`` has an unfinished run. Raises ProviderError when it gives no answer."""
     try:
         with channel(probe(Address.parse(address), timeout=_SECONDS)) as connection:
             stub = health_pb2_grpc.HealthStub(connection)

@@ -1,7 +1,7 @@
 """A local CVM: its folder, and the two processes (QEMU, swtpm) that run in it.
 
-The folder is written before anything starts, and it is the working directory of both processes: that is how they
-are found again, and why all names inside it are relative.
+The folder is written before anything starts. It is the working directory of both processes, by which they are found
+again, and so that all names inside it are relative.
 """
 
 import json
@@ -43,7 +43,7 @@ _FORWARDED = re.compile(rf"hostfwd=tcp:{re.escape(LOOPBACK)}:(\d+)-")
 
 @dataclass(frozen=True)
 class Hardware:
-    """What a machine is made of. ``memory`` in bytes, ``port`` on the loopback interface, ``console``: it has one."""
+    """The virtual hardware. ``memory`` in bytes; ``port`` on the loopback interface; ``console``: a serial console."""
 
     name: str
     vcpus: int
@@ -53,11 +53,11 @@ class Hardware:
 
 
 def prepare(folder: Path, tools: Tools, disk: Path, configuration: bytes) -> None:
-    """Write the folder of a machine: disk, firmware variables, boot configuration."""
+    """Write a machine's folder: disk, firmware variables, boot configuration."""
     for part in (folder.parent.parent, folder.parent, folder):
         private_folder(part)
     try:
-        # A link, so that an image that is built again meanwhile takes nothing from under a running machine.
+        # A hard link keeps the disk of a running machine when the image is rebuilt.
         os.link(disk, folder / _DISK)
     except OSError:
         shutil.copyfile(disk, folder / _DISK)
@@ -68,12 +68,12 @@ def prepare(folder: Path, tools: Tools, disk: Path, configuration: bytes) -> Non
 
 def boot(folder: Path, tools: Tools, hardware: Hardware, accelerator: Accelerator) -> subprocess.Popen[bytes]:
     """Start the TPM and QEMU in ``folder``; returns QEMU."""
-    vtpm.run_beside(tools, folder)
+    vtpm.start_for_qemu(tools, folder)
     return start(argv(tools, hardware, accelerator), folder, QEMU_LOG, tools.environment())
 
 
 def argv(tools: Tools, hardware: Hardware, accelerator: Accelerator) -> list[str]:
-    """QEMU's command line: q35 with UEFI, TPM, one read-only disk and a network that only the agent's port enters."""
+    """QEMU's command line: q35 with UEFI, TPM, one read-only disk and a network open only to the agent's port."""
     qemu = tools.argv("qemu-system-x86_64")
     qemu += ["-name", f"cloister/{hardware.name}", "-nodefaults", "-no-user-config", "-display", "none"]
     qemu += ["-sandbox", _SANDBOX, "-qmp", f"unix:{MONITOR_SOCKET},server=on,wait=off"]
@@ -81,7 +81,8 @@ def argv(tools: Tools, hardware: Hardware, accelerator: Accelerator) -> list[str
     qemu += ["-machine", "q35,pflash0=firmware,pflash1=variables"]
     qemu += _block("firmware", str(tools.path(_FIRMWARE)), read_only=True)
     qemu += _block("variables", VARIABLES, read_only=False)
-    # bootindex: else failed attempts to boot from elsewhere go into PCR 4. An empty romfile: no option ROM to measure.
+    # bootindex: otherwise failed attempts to boot from elsewhere are measured into PCR 4. Empty romfile: no option ROM
+    # to measure.
     qemu += [*_block("disk", _DISK, read_only=True), "-device", "virtio-blk-pci,drive=disk,bootindex=1"]
     qemu += ["-netdev", f"user,id=net,restrict=on,hostfwd=tcp:{LOOPBACK}:{hardware.port}-:{AGENT_PORT}"]
     qemu += ["-device", "virtio-net-pci,netdev=net,romfile="]
@@ -97,8 +98,8 @@ def argv(tools: Tools, hardware: Hardware, accelerator: Accelerator) -> list[str
 
 
 def stop(folder: Path) -> None:
-    """End whatever runs in ``folder``."""
-    # QEMU first: with it swtpm ends by itself.
+    """End the processes that run in ``folder``."""
+    # QEMU first: swtpm ends with it.
     for program in _PROGRAMS:
         for process in running(folder, program):
             process.end()
@@ -107,21 +108,21 @@ def stop(folder: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """End whatever runs in ``folder`` and remove it. Nothing happens when there is nothing.
+    """End the processes that run in ``folder`` and remove it, if it exists.
 
-    Raises ProviderError when something of it stays.
+    Raises ProviderError when it cannot be removed.
     """
     stop(folder)
     try:
         with suppress(FileNotFoundError):
             shutil.rmtree(folder)
-        # A process on its way out may have taken a file along, at which the first attempt stopped.
+        # A process that was ending may have removed a file, which stops the first attempt.
         if folder.exists():
             shutil.rmtree(folder)
     except OSError as error:
         raise ProviderError(
-            f"The machine's folder {folder} could not be removed: {error.strerror}.",
-            hint="Remove it yourself, then do the same again.",
+            f"Cannot remove the machine's folder {folder}: {error.strerror}.",
+            hint="Remove it yourself, then run the command again.",
         ) from error
 
 
@@ -131,7 +132,7 @@ def running(folder: Path, program: str = _PROGRAMS[0]) -> list[Process]:
 
 
 def port(process: Process) -> int | None:
-    """The port of this machine that a running QEMU forwards to its agent."""
+    """The host port that a running QEMU forwards to its agent."""
     try:
         words = Path(f"/proc/{process.pid}/cmdline").read_text("utf-8", "replace")
     except OSError:
@@ -141,6 +142,6 @@ def port(process: Process) -> int | None:
 
 
 def _block(name: str, path: str, *, read_only: bool) -> list[str]:
-    """A raw file as a block node. JSON, because a comma in a path would split QEMU's other form."""
+    """A raw file as a block node. JSON, because QEMU's short form splits at commas in a path."""
     node = {"driver": "raw", "node-name": name, "read-only": read_only, "file": {"driver": "file", "filename": path}}
     return ["-blockdev", json.dumps(node)]

@@ -9,7 +9,7 @@ _TRIES = 100
 
 
 def free() -> int:
-    """A port that nobody listens on at this moment."""
+    """A port that is free at this moment."""
     with socket.socket() as listener:
         listener.bind((LOOPBACK, 0))
         port: int = listener.getsockname()[1]
@@ -17,8 +17,8 @@ def free() -> int:
 
 
 def preferred(name: str) -> int:
-    """A free port that is the same for the same ``name`` unless somebody has taken it; below those that Linux gives
-    to outgoing connections. Any free port when a hundred in a row are taken.
+    """A free port derived from ``name``, below those that Linux uses for outgoing connections. Tries a hundred ports in
+    a row, then returns any free one.
     """
     first = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) % len(_STABLE)
     for offset in range(_TRIES):
@@ -29,8 +29,9 @@ def preferred(name: str) -> int:
 
 
 def is_free(port: int) -> bool:
+    """Whether a program can listen on ``port``."""
     with socket.socket() as listener:
-        # As QEMU does, which could else not listen again on the port of a machine that has just ended.
+        # As QEMU does: otherwise the port of a machine that just ended would count as used.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((LOOPBACK, port))

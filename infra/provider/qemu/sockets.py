@@ -1,4 +1,4 @@
-"""Unix sockets in a machine's folder, however deep it lies: a socket's own path has at most 107 characters."""
+"""Unix sockets in a machine's folder. A socket's path has at most 107 characters; the folder's may be longer."""
 
 import os
 import socket
@@ -10,7 +10,7 @@ _ACCEPTS = 1 << 16
 
 
 def connect(folder: Path, name: str, *, timeout: float) -> socket.socket:
-    """A stream connected to the socket ``name`` in ``folder``; ``timeout`` in seconds holds for every operation."""
+    """A stream connected to the socket ``name`` in ``folder``; ``timeout`` (seconds) applies to every operation."""
     stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     stream.settimeout(timeout)
     descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY)
@@ -27,7 +27,7 @@ def connect(folder: Path, name: str, *, timeout: float) -> socket.socket:
 def listens(process: int, name: str) -> bool:
     """Whether ``process`` listens on the socket that it bound as ``name``.
 
-    That its file is there is not enough: between bind and listen a connection is refused.
+    The socket's file alone does not tell: between bind and listen, connections are refused.
     """
     owned = set()
     for entry in Path(f"/proc/{process}/fd").iterdir():

@@ -1,7 +1,7 @@
-"""The software TPM of a local CVM: made, given an attestation key as GCP's vTPM has one, and started.
+"""The software TPM of a local CVM: created, provisioned with an attestation key like GCP's vTPM, and started.
 
-NV 0x01c10003 holds the key's template, 0x01c10002 its certificate; TPM2_CreatePrimary from the template under the
-endorsement hierarchy makes the same key at every boot, because the hierarchy's seed lies in the TPM's state.
+NV 0x01c10003 holds the key's template, 0x01c10002 its certificate. TPM2_CreatePrimary with the template under the
+endorsement hierarchy creates the same key at every boot, because the hierarchy's seed is in the TPM's state.
 Only the SHA-256 bank is allocated: each further bank costs the firmware seconds under emulation.
 """
 
@@ -30,7 +30,7 @@ _HEADER = 10
 
 
 def create(tools: Tools, folder: Path, certify: Callable[[bytes], bytes]) -> None:
-    """Make the TPM's state under ``folder``. ``certify`` turns the attestation key (an uncompressed point) into its
+    """Create the TPM's state under ``folder``. ``certify`` turns the attestation key (an uncompressed point) into its
     certificate (DER).
     """
     (folder / STATE).mkdir(mode=0o700)
@@ -50,8 +50,8 @@ def create(tools: Tools, folder: Path, certify: Callable[[bytes], bytes]) -> Non
         (folder / _DATA_SOCKET).unlink(missing_ok=True)
 
 
-def run_beside(tools: Tools, folder: Path) -> subprocess.Popen[bytes]:
-    """Start the TPM for QEMU, which finds it at CONTROL_SOCKET; it ends with QEMU."""
+def start_for_qemu(tools: Tools, folder: Path) -> subprocess.Popen[bytes]:
+    """Start the TPM, to which QEMU connects at CONTROL_SOCKET; it ends with QEMU."""
     argv = [*tools.argv("swtpm"), "socket", "--tpm2", "--tpmstate", f"dir={STATE}", "--terminate"]
     argv += ["--ctrl", f"type=unixio,path={CONTROL_SOCKET},mode=0600", "--flags", "not-need-init"]
     process = start(argv, folder, LOG, tools.environment())
@@ -81,7 +81,7 @@ def _exchange(channel: socket.socket, command: bytes) -> bytes:
     while len(response) < _HEADER or len(response) < int.from_bytes(response[2:6]):
         piece = channel.recv(_MOST_BYTES)
         if not piece or len(response) > _MOST_BYTES:
-            raise ProviderError("The software TPM broke off in the middle of an answer.")
+            raise ProviderError("The software TPM closed the connection in the middle of a response.")
         response += piece
     return response
 
@@ -93,6 +93,6 @@ def _wait_for(process: subprocess.Popen[bytes], folder: Path, name: str) -> None
             process.wait(_LOOK_SECONDS)
         if process.poll() is not None or time.monotonic() > deadline:
             said = (folder / LOG).read_text("utf-8", "replace").strip()
-            raise ProviderError(f"The software TPM did not start: {said[-500:] or 'it said nothing'}")
+            raise ProviderError(f"The software TPM did not start: {said[-500:] or 'no output'}")
         if listens(process.pid, name):
             return

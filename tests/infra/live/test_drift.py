@@ -70,7 +70,7 @@ def test_what_is_as_declared_is_no_difference(configuration: WorkspaceConfigurat
         ({"size": "8 vCPUs, 1024 MiB"}, "trainer: size 8 vCPUs, 1024 MiB runs, 2 vCPUs, 1024 MiB is declared."),
         ({"endpoint": "127.0.0.1:7000"}, "trainer: port 7000 runs, 6110 is declared."),
         ({"running": False}, "trainer: the machine is stopped."),
-        ({"name": "tester"}, "trainer: the CVM is declared and is not there."),
+        ({"name": "tester"}, "trainer: the CVM is declared but not deployed."),
     ],
 )
 def test_each_difference_of_a_machine_is_a_sentence(
@@ -81,7 +81,7 @@ def test_each_difference_of_a_machine_is_a_sentence(
     running["trainer"] |= change
     said = sentences(configuration, [DeployedCvm(**one) for one in running.values()])
     assert said[0] == sentence.format(boot=boot)
-    assert said[1:] == (["tester: the CVM is there and is not declared."] if "name" in change else [])
+    assert said[1:] == (["tester: the CVM is deployed but not declared."] if "name" in change else [])
 
 
 def test_a_long_value_of_a_cloud_is_cut_and_a_path_may_hold_dots():
@@ -95,7 +95,7 @@ def test_a_long_value_of_a_cloud_is_cut_and_a_path_may_hold_dots():
     }
     assert [one.sentence() for one in drift.of_step(step)] == [
         f'rules: NetworkSecurityGroup tags["a.b"] {"x" * 160}... is there, y is declared.',
-        "rules: NetworkSecurityGroup rules[0].from 10.0.0.0/8 is there and is not declared.",
+        "rules: NetworkSecurityGroup rules[0].from 10.0.0.0/8 is deployed but not declared.",
     ]
     for quiet in ("same", "refresh", "read"):
         assert list(drift.of_step(step | {"op": quiet})) == []
@@ -116,7 +116,7 @@ def open_to_all(world: dict[str, Any]) -> str:
     for thing in world.values():
         if thing["type"] == "gcp:compute/firewall:Firewall" and thing["inputs"].get("allows"):
             thing["inputs"]["sourceRanges"].append("0.0.0.0/0")
-            return "cloister-lab-allow-agent: Firewall sourceRanges[1] 0.0.0.0/0 is there and is not declared."
+            return "cloister-lab-allow-agent: Firewall sourceRanges[1] 0.0.0.0/0 is deployed but not declared."
         if thing["type"] == "azure-native:network:NetworkSecurityGroup":
             (rule,) = (one for one in thing["inputs"]["securityRules"] if one["name"] == "agents")
             rule["sourceAddressPrefixes"] = ["0.0.0.0/0"]
@@ -178,7 +178,7 @@ def add_a_rule(world: dict[str, Any]) -> list[str]:
     for identity, thing in list(world.items()):
         if thing["type"] == compute_api.FIREWALL and thing["inputs"].get("allows"):
             world[f"{identity}-too"] = {**thing, "inputs": {**thing["inputs"], "name": "allow-ssh"}}
-            return ["allow-ssh: the Firewall is there and is not declared."]
+            return ["allow-ssh: the Firewall is deployed but not declared."]
     return []
 
 
@@ -191,7 +191,7 @@ def test_a_cloud_is_asked_what_was_done_by_hand_and_its_machines_roll_when_nothi
     sentence = cloud.world(open_to_all)
     cloud.world(lambda world: world.pop(cloud.machine(world, "scorer")))
     kind = "VirtualMachine" if cloud.backend == "azure" else "Instance"
-    assert cloud.drift() == [sentence, f"scorer: the {kind} is declared and is not there."]
+    assert cloud.drift() == [sentence, f"scorer: the {kind} is declared but not deployed."]
 
     # A machine that is gone asks nobody; one that is there is asked, in the preview.
     image, made = f"{KEY}.image", cloud.project
@@ -215,11 +215,11 @@ def test_what_can_be_compared_is_also_when_a_cloud_cannot_be_asked(tmp_path: Pat
         raise pulumi.StackError(f"{name}: nobody is logged in.")
 
     monkeypatch.setattr(pulumi.Project, "configuration", lambda self, name: workspaces.value("gcp", manifest))
-    monkeypatch.setattr(drift, "asked", refuse)
+    monkeypatch.setattr(drift, "preview", refuse)
     differences, wrong = drift.found("lab", [])
     assert [one.sentence() for one in differences] == [
-        "trainer: the CVM is declared and is not there.",
-        "scorer: the CVM is declared and is not there.",
+        "trainer: the CVM is declared but not deployed.",
+        "scorer: the CVM is declared but not deployed.",
     ]
     assert wrong == "lab: nobody is logged in."
 
@@ -246,7 +246,7 @@ def test_status_is_there_for_people_and_for_programs(capsys: pytest.CaptureFixtu
     report.status(WorkspaceStatus("lab", [running], [stray], ""), as_json=False)
     said = capsys.readouterr().out
     assert (
-        "allow-ssh: the Firewall is there and is not declared.\nCloister does not manage these resources (Firewall);"
+        "allow-ssh: the Firewall is deployed but not declared.\nCloister does not manage these resources (Firewall);"
         in said
     )
     assert "workspace.up" not in said

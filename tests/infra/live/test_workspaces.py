@@ -62,7 +62,7 @@ def test_an_interrupted_up_leaves_no_machine_and_the_next_one_is_fine(project: P
     wait_for(lambda: milestones.exists() or process.poll() is not None, "the machine starts")
     process.send_signal(signal.SIGINT)
     assert process.wait(SECONDS) != 0
-    assert "Starting the CVM 'trainer' was stopped." in log.read_text()
+    assert "Starting the CVM 'trainer' was cancelled." in log.read_text()
     assert not milestones.parent.exists()
 
     project.up(create=1, same=3)

@@ -91,9 +91,9 @@ def test_a_cvm_that_was_killed_is_found_stopped_and_replaced(engine: Engine):
 @pytest.mark.parametrize(
     ("behaviour", "sentence"),
     [
-        ("failed", "The CVM 'trainer' did not start. The guest says: The boot configuration has no owners."),
-        ("ends", "its virtual machine ended before it was ready. The last thing it reported was 'root'."),
-        ("restarts", "it restarted 2 times instead of getting ready."),
+        ("failed", "The CVM 'trainer' did not start. The guest reported: The boot configuration has no owners."),
+        ("ends", "its virtual machine ended before it was ready. Its last milestone was 'root'."),
+        ("restarts", "it restarted 2 times before it was ready."),
     ],
 )
 def test_a_boot_that_fails_says_why_and_leaves_nothing(
@@ -118,7 +118,7 @@ def test_a_machine_of_which_nothing_is_heard_is_started_anew_once(engine: Engine
 
     monkeypatch.setenv("STANDIN", "mute")
     said = refusal(engine, engine.inputs()).details()
-    assert said.startswith("The CVM 'trainer' did not start: nothing was heard of it for 3 s. It reported nothing.")
+    assert said.startswith("The CVM 'trainer' did not start: it reported nothing for 3 s. It reported nothing.")
 
 
 def test_cancel_stops_the_boot_and_leaves_nothing(engine: Engine, monkeypatch: pytest.MonkeyPatch):
@@ -126,7 +126,7 @@ def test_cancel_stops_the_boot_and_leaves_nothing(engine: Engine, monkeypatch: p
     call = engine.start(LOCAL_CVM, engine.inputs())
     engine.provider.cancelled.set()
     assert call.code() == grpc.StatusCode.CANCELLED
-    assert call.details() == "Starting the CVM 'trainer' was stopped."
+    assert call.details() == "Starting the CVM 'trainer' was cancelled."
     assert not (engine.state / "lab" / "trainer").exists()
 
 
@@ -151,7 +151,7 @@ def test_a_disk_with_a_flipped_bit_is_not_started(engine: Engine):
     data = bytearray(disk.read_bytes())
     data[100] ^= 1
     disk.write_bytes(data)
-    assert "disk.raw has the SHA-256" in refusal(engine, inputs).details()
+    assert "disk.raw: SHA-256 differs" in refusal(engine, inputs).details()
     assert not (engine.state / "lab" / "trainer").exists()
 
 
@@ -171,7 +171,7 @@ def test_a_disk_without_room_for_the_machine_is_told_and_nothing_of_it_is_left(
 
 def test_an_image_that_was_built_again_meanwhile_is_not_started(engine: Engine):
     inputs = engine.inputs() | {"imageDigest": "11" * 32}
-    assert "was built again meanwhile" in refusal(engine, inputs).details()
+    assert "changed during the update" in refusal(engine, inputs).details()
 
 
 def test_a_port_that_is_taken_is_named(engine: Engine):
@@ -179,7 +179,7 @@ def test_a_port_that_is_taken_is_named(engine: Engine):
 
     inputs = engine.inputs()
     with socket.create_server(("127.0.0.1", inputs["port"])):
-        assert refusal(engine, inputs).details().startswith(f"Port {inputs['port']} on 127.0.0.1 is taken")
+        assert refusal(engine, inputs).details().startswith(f"Port {inputs['port']} on 127.0.0.1 is in use")
 
 
 def test_a_preview_starts_nothing(engine: Engine):
@@ -254,11 +254,11 @@ def test_check_names_every_property_that_is_wrong(engine: Engine):
     news = engine.inputs() | {"name": "Trainer", "imageDigest": "base", "colour": "red"}
     del news["memory"]
     assert engine.check({}, news)[1] == {
-        "colour": "is not known.",
+        "colour": "unknown input.",
         "memory": "is missing.",
-        "name": "'Trainer' is no name.",
-        "imageDigest": "is not a SHA-256 in hexadecimal digits.",
-        "bootConfiguration": "is that of lab/trainer.",
+        "name": "invalid name 'Trainer'.",
+        "imageDigest": "must be a SHA-256 in hexadecimal digits.",
+        "bootConfiguration": "belongs to lab/trainer.",
     }
 
 
@@ -285,6 +285,6 @@ def test_an_authority_takes_the_folder_of_the_workspace_with_it(engine: Engine):
 def test_a_folder_that_stays_is_told(tmp_path: Path):
     """Here it is a file, which cannot be removed as a folder by root either."""
     (tmp_path / "trainer").touch()
-    with pytest.raises(ProviderError, match=r"trainer could not be removed"):
+    with pytest.raises(ProviderError, match=r"Cannot remove the machine's folder .*trainer"):
         machine.remove(tmp_path / "trainer")
     machine.remove(tmp_path / "absent")

@@ -75,15 +75,17 @@ def test_an_authority_certifies_only_with_its_own_key(tmp_path: Path):
     encoded = point.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     with pytest.raises(ProviderError) as caught:
         certificates.certify(tmp_path, authority, encoded, "lab/trainer")
-    assert caught.value.message == f"{tmp_path / 'key.pem'} is not the key of the workspace's authority."
+    assert (
+        caught.value.message == f"{tmp_path / 'key.pem'} does not match the certificate of the workspace's authority."
+    )
 
 
 def test_a_tpm_that_does_not_start_says_why(made: tuple[Path, bytes]):
     folder = made[0] / "cvm"
-    first = vtpm.run_beside(host_tools.ensure(), folder)
+    first = vtpm.start_for_qemu(host_tools.ensure(), folder)
     try:
         with pytest.raises(ProviderError) as caught:
-            vtpm.run_beside(host_tools.ensure(), folder)
+            vtpm.start_for_qemu(host_tools.ensure(), folder)
         assert caught.value.message.startswith("The software TPM did not start: ")
     finally:
         first.terminate()
