@@ -47,7 +47,9 @@ def run(
             timeout=timeout,
         )
     except FileNotFoundError as error:
-        raise ProcessError(f"{words[0]} could not be started: {error.strerror}.") from error
+        raise ProcessError(
+            f"{words[0]} could not be started: {error.strerror}.", hint="Install it, or add its folder to PATH."
+        ) from error
     except subprocess.TimeoutExpired as error:
         raise ProcessError(f"{Path(words[0]).name} did not end within {timeout:.0f} seconds.") from error
     if check and done.returncode != 0:

@@ -92,3 +92,18 @@ def test_every_reason_of_the_agent_has_a_remedy() -> None:
     from cloister.client.connection import refusal
 
     assert [reason for reason in Reason if not refusal.remedy(reason.value)[0]] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("<name> has a | in it_", r"\<name> has a \| in it\_"),
+        ("Run `keys --kind <a|b>`.", r"Run `keys --kind <a\|b>`."),
+    ],
+)
+def test_cell_is_escaped_for_markdown(text: str, cell: str) -> None:
+    assert page._cell(text) == cell
+
+
+def test_committed_page_matches_the_source() -> None:
+    assert page.PAGE.read_text(encoding="utf-8") == page.page()

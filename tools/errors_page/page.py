@@ -1,5 +1,6 @@
 """The text of ``docs/errors.md``."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -169,7 +170,10 @@ def _agent_tables(entries: Sequence[tuple[Row, str]]) -> Iterator[str]:
 
 
 def _cell(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "\\<").replace("*", "\\*").replace("_", "\\_")
+    """``text`` for a cell of a Markdown table. Between backticks, only the table's own character is escaped."""
+    parts = text.split("`")
+    escaped = [re.sub(r"[|]" if number % 2 else r"[\\<*_|]", r"\\\g<0>", part) for number, part in enumerate(parts)]
+    return "`".join(escaped)
 
 
 def _anchor(title: str) -> str:
