@@ -1,37 +1,33 @@
-"""The verb that makes a key pair."""
+"""The verb ``keys``."""
 
 from pathlib import Path
 
-from invoke.context import Context
-
+from cloister import client
 from cloister.cli.shell import show
-from cloister.cli.shell.settings import JSON_HELP
-from cloister.cli.shell.verb import verb
+from cloister.cli.shell.options import JSON
+from cloister.cli.shell.settings import Settings, party_verb
 from cloister.errors import InputError
 
 
-@verb(
+@party_verb(
+    options=[JSON],
     help={
-        "output": "file of the private key (default: cloister.pem); the public one stands beside it as .pub",
-        "kind": "ed25519, ecdsa or rsa",
-        "json": JSON_HELP,
-    }
+        "output": "file of the private key (default: cloister.pem); the public key is written beside it as .pub",
+        "kind": "ed25519 (default), ecdsa or rsa",
+    },
 )
-def keys(c: Context, output: str = "cloister.pem", kind: str = "ed25519", json: bool = False) -> None:
-    """Make your key pair: the private key stays with you, the public one goes to the others."""
-    from cloister.client.files import keys as pairs
-
+def keys(settings: Settings, output: str = "cloister.pem", kind: str = "ed25519") -> None:
+    """Make a key pair: keep the private key, give the public key to the other parties."""
     try:
-        chosen = pairs.Kind(kind)
+        chosen = client.KeyType(kind)
     except ValueError as error:
-        known = ", ".join(pairs.Kind)
-        raise InputError(f"{kind!r} is not a kind of key.", hint=f"The kinds are: {known}.") from error
+        raise InputError(f"--kind must be one of {', '.join(client.KeyType)}, not {kind!r}.") from error
     path = Path(output)
-    made = pairs.generate(path, chosen)
-    public = pairs.public_path(path)
-    if json:
+    made = client.generate_key(path, chosen)
+    public = client.public_path(path)
+    if settings.json:
         show.facts({"private": str(path), "public": str(public), "kind": chosen.value, "fingerprint": made.id})
         return
-    print(f"Private key  {path}   keep it to yourself; there is no other copy")
-    print(f"Public key   {public}   give it to the others")
-    print(f"Fingerprint  {made.id}   tell it to the others on another way, so that they can compare")
+    print(f"Private key  {path}   keep it secret, and keep a backup: this is the only copy")
+    print(f"Public key   {public}   give it to the other parties")
+    print(f"Fingerprint  {made.id}   tell them over another channel, such as the phone, to compare")

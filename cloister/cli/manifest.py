@@ -1,72 +1,32 @@
-"""The verbs about what the parties agree on."""
+"""The verb ``manifest``."""
 
 from pathlib import Path
 
-from invoke.context import Context
+from cloister import client
+from cloister.cli.shell import show
+from cloister.cli.shell.options import JSON
+from cloister.cli.shell.settings import Settings, party_verb
+from cloister.cli.shell.verb import program
 
-from cloister.cli.shell import settings, show
-from cloister.cli.shell.verb import program, verb
-from cloister.errors import InputError
 
-
-@verb(
+@party_verb(
     positional=["file"],
+    options=[JSON],
     help={
         "file": "the manifest as you write it, YAML or JSON",
-        "output": "file of the canonical form (default: the same name with .json); never overwritten, kept "
-        "when nothing has changed",
-        "json": settings.JSON_HELP,
+        "output": "file of the canonical form (default: the same name with .json); never overwritten with a different "
+        "manifest",
     },
 )
-def manifest(c: Context, file: str, output: str | None = None, json: bool = False) -> None:
-    """Check a manifest, fill in digests and sizes, and write the canonical form that everybody agrees on."""
-    from cloister.client.computation import manifest as manifests
-
+def manifest(settings: Settings, file: str, output: str | None = None) -> None:
+    """Check a manifest, fill in digests and sizes, and write the canonical form that all parties agree on."""
     source = Path(file)
-    target = Path(output) if output else source.with_suffix(".json")
-    if target.resolve() == source.resolve():
-        raise InputError(f"The canonical form would replace {source}.", hint="Name another file with --output.")
-    before = manifests.written(target)
-    made = manifests.compose(source, before)
-    if before is None:
-        show.write_file(target, made.encode())
-    elif members := manifests.differing(before, made):
-        raise InputError(
-            f"{source} has changed since {target} was written: {', '.join(members)}. It is not overwritten.",
-            hint="Whoever has that manifest would take yours for another one. Remove it if nobody has it, else name "
-            "another file with --output.",
-        )
-    if json:
-        show.facts({"manifest": str(target), "digest": made.digest().hex()})
+    written = client.write_manifest(source, Path(output) if output else source.with_suffix(".json"))
+    digest = written.manifest.digest().hex()
+    if settings.json:
+        show.facts({"manifest": str(written.path), "digest": digest})
         return
-    for asset in made.assets():
+    for asset in written.manifest.assets():
         print(f"  {asset.name:<16} {asset.provider:<16} {asset.size:>12} bytes  {asset.digest}")
-    print(f"{'Unchanged' if before else 'Written'}: {target}, digest {made.digest().hex()}")
-    print(f"Give this file to everybody who takes part; each looks at it with `{program()} review`.")
-
-
-@verb(
-    positional=["manifest"],
-    help={
-        "manifest": "a manifest in canonical form",
-        "key": f"{settings.KEY_HELP}, to see which party you are",
-        "json": settings.JSON_HELP,
-    },
-)
-def review(c: Context, manifest: str, key: str | None = None, json: bool = False) -> None:
-    """What you agree to with a manifest, in plain words."""
-    from cloister.client.computation import manifest as manifests
-    from cloister.client.computation import review as reviews
-    from cloister.client.files import keys
-
-    mine = settings.setting(c, "key", key)
-    read = manifests.load(Path(manifest))
-    sections = reviews.review(read, keys.load(mine).public if mine else None)
-    if json:
-        show.facts({"digest": read.digest().hex(), "sections": [section.value() for section in sections]})
-        return
-    for section in sections:
-        print(section.title)
-        for line in section.lines:
-            print(f"  {'! ' if section.warning else ''}{line}")
-        print()
+    print(f"{'Unchanged' if written.unchanged else 'Written'}: {written.path}, digest {digest}")
+    print(f"Give this file to all parties; each reads it with `{program()} review`.")

@@ -1,1 +1,219 @@
-"""What a party does: keys, policy, attested session, upload, result, proof, report."""
+"""What a party does, as a Python API: the functions that the verbs call.
+
+    from pathlib import Path
+
+    from cloister import client
+
+    policy = client.load_policy(Path("policy.json"))
+    target = client.Target(client.Address.parse("192.0.2.1:6110"), policy)
+    with client.attest(target) as opening:
+        opening.require_accepted()
+
+Functions raise CloisterError (cloister.errors), which has a sentence, a hint and an exit code. A name is imported when
+it is first used, so that a program that only lists its verbs starts quickly.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cloister.attestation.policy.policy import Policy as Policy
+    from cloister.client.collateral.folder import load_collateral as load_collateral
+    from cloister.client.collateral.network import VendorServices as VendorServices
+    from cloister.client.collateral.sources import CollateralSources as CollateralSources
+    from cloister.client.computation.asset import LocalAsset as LocalAsset
+    from cloister.client.computation.asset import describe_asset as describe_asset
+    from cloister.client.computation.bundle import Bundle as Bundle
+    from cloister.client.computation.bundle import make_bundle as make_bundle
+    from cloister.client.computation.events import FINAL_STATES as FINAL_STATES
+    from cloister.client.computation.events import follow_events as follow_events
+    from cloister.client.computation.events import save_events as save_events
+    from cloister.client.computation.lifecycle import reset_machine as reset_machine
+    from cloister.client.computation.lifecycle import stop_computation as stop_computation
+    from cloister.client.computation.logs import AlgorithmOutput as AlgorithmOutput
+    from cloister.client.computation.logs import read_logs as read_logs
+    from cloister.client.computation.manifest import WrittenManifest as WrittenManifest
+    from cloister.client.computation.manifest import load_manifest as load_manifest
+    from cloister.client.computation.manifest import write_manifest as write_manifest
+    from cloister.client.computation.review import ReviewSection as ReviewSection
+    from cloister.client.computation.review import review_manifest as review_manifest
+    from cloister.client.computation.status import ComputationStatus as ComputationStatus
+    from cloister.client.computation.status import fetch_status as fetch_status
+    from cloister.client.computation.submission import submit as submit
+    from cloister.client.computation.timeline import describe_event as describe_event
+    from cloister.client.computation.timeline import key_names as key_names
+    from cloister.client.computation.upload import Uploaded as Uploaded
+    from cloister.client.computation.upload import UploadReport as UploadReport
+    from cloister.client.computation.upload import upload_algorithm as upload_algorithm
+    from cloister.client.computation.upload import upload_assets as upload_assets
+    from cloister.client.computation.upload import upload_dataset as upload_dataset
+    from cloister.client.connection.connection import Connection as Connection
+    from cloister.client.connection.opening import Opening as Opening
+    from cloister.client.connection.opening import Target as Target
+    from cloister.client.connection.opening import attest as attest
+    from cloister.client.connection.refusal import ConnectionLost as ConnectionLost
+    from cloister.client.connection.refusal import Refusal as Refusal
+    from cloister.client.connection.report import TransferReport as TransferReport
+    from cloister.client.evidence.examination import Examination as Examination
+    from cloister.client.evidence.examination import verify_evidence as verify_evidence
+    from cloister.client.evidence.first_policy import FirstPolicy as FirstPolicy
+    from cloister.client.evidence.first_policy import open_members as open_members
+    from cloister.client.evidence.first_policy import policy_from_evidence as policy_from_evidence
+    from cloister.client.evidence.first_policy import start_policy as start_policy
+    from cloister.client.evidence.policy_file import load_policy as load_policy
+    from cloister.client.evidence.policy_file import policy_exists as policy_exists
+    from cloister.client.evidence.policy_file import save_policy as save_policy
+    from cloister.client.evidence.verdict import verdict_lines as verdict_lines
+    from cloister.client.evidence.verdict import verdict_summary as verdict_summary
+    from cloister.client.files.descriptor_file import find_cvm as find_cvm
+    from cloister.client.files.descriptor_file import load_descriptor as load_descriptor
+    from cloister.client.files.descriptor_file import member_names as member_names
+    from cloister.client.files.keys import Key as Key
+    from cloister.client.files.keys import KeyType as KeyType
+    from cloister.client.files.keys import generate_key as generate_key
+    from cloister.client.files.keys import load_key as load_key
+    from cloister.client.files.keys import public_path as public_path
+    from cloister.client.result.audit import NOT_COVERED as NOT_COVERED
+    from cloister.client.result.audit import Audit as Audit
+    from cloister.client.result.audit import audit_log as audit_log
+    from cloister.client.result.fetch import FetchedResult as FetchedResult
+    from cloister.client.result.fetch import ResultReport as ResultReport
+    from cloister.client.result.fetch import fetch_result as fetch_result
+    from cloister.client.result.proof import Proof as Proof
+    from cloister.client.result.proof import rejection_today as rejection_today
+    from cloister.client.result.proof import verify_result as verify_result
+    from cloister.endpoint import Address as Address
+    from cloister.protocol.events import Record as Record
+    from cloister.protocol.events import State as State
+    from cloister.protocol.manifest import Manifest as Manifest
+
+_NAMES = {
+    "cloister.attestation.policy.policy": ("Policy",),
+    "cloister.client.collateral.folder": ("load_collateral",),
+    "cloister.client.collateral.network": ("VendorServices",),
+    "cloister.client.collateral.sources": ("CollateralSources",),
+    "cloister.client.computation.asset": (
+        "LocalAsset",
+        "describe_asset",
+    ),
+    "cloister.client.computation.bundle": (
+        "Bundle",
+        "make_bundle",
+    ),
+    "cloister.client.computation.events": (
+        "FINAL_STATES",
+        "follow_events",
+        "save_events",
+    ),
+    "cloister.client.computation.lifecycle": (
+        "reset_machine",
+        "stop_computation",
+    ),
+    "cloister.client.computation.logs": (
+        "AlgorithmOutput",
+        "read_logs",
+    ),
+    "cloister.client.computation.manifest": (
+        "WrittenManifest",
+        "load_manifest",
+        "write_manifest",
+    ),
+    "cloister.client.computation.review": (
+        "ReviewSection",
+        "review_manifest",
+    ),
+    "cloister.client.computation.status": (
+        "ComputationStatus",
+        "fetch_status",
+    ),
+    "cloister.client.computation.submission": ("submit",),
+    "cloister.client.computation.timeline": (
+        "describe_event",
+        "key_names",
+    ),
+    "cloister.client.computation.upload": (
+        "Uploaded",
+        "UploadReport",
+        "upload_algorithm",
+        "upload_assets",
+        "upload_dataset",
+    ),
+    "cloister.client.connection.connection": ("Connection",),
+    "cloister.client.connection.opening": (
+        "Opening",
+        "Target",
+        "attest",
+    ),
+    "cloister.client.connection.refusal": (
+        "ConnectionLost",
+        "Refusal",
+    ),
+    "cloister.client.connection.report": ("TransferReport",),
+    "cloister.client.evidence.examination": (
+        "Examination",
+        "verify_evidence",
+    ),
+    "cloister.client.evidence.first_policy": (
+        "FirstPolicy",
+        "open_members",
+        "policy_from_evidence",
+        "start_policy",
+    ),
+    "cloister.client.evidence.policy_file": (
+        "load_policy",
+        "policy_exists",
+        "save_policy",
+    ),
+    "cloister.client.evidence.verdict": (
+        "verdict_lines",
+        "verdict_summary",
+    ),
+    "cloister.client.files.descriptor_file": (
+        "find_cvm",
+        "load_descriptor",
+        "member_names",
+    ),
+    "cloister.client.files.keys": (
+        "Key",
+        "KeyType",
+        "generate_key",
+        "load_key",
+        "public_path",
+    ),
+    "cloister.client.result.audit": (
+        "NOT_COVERED",
+        "Audit",
+        "audit_log",
+    ),
+    "cloister.client.result.fetch": (
+        "FetchedResult",
+        "ResultReport",
+        "fetch_result",
+    ),
+    "cloister.client.result.proof": (
+        "Proof",
+        "rejection_today",
+        "verify_result",
+    ),
+    "cloister.endpoint": ("Address",),
+    "cloister.protocol.events": (
+        "Record",
+        "State",
+    ),
+    "cloister.protocol.manifest": ("Manifest",),
+}
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
+
+__all__ = [name for names in _NAMES.values() for name in names]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

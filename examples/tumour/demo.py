@@ -18,11 +18,14 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloister.client.computation import status as states
-from cloister.client.computation.timeline import ENDED
+from cloister.client.computation.events import FINAL_STATES
+from cloister.client.computation.status import fetch_status
 from cloister.client.connection import connection
-from cloister.client.evidence import policy as policies
-from cloister.client.files import descriptor_file, keys
+from cloister.client.connection.opening import Target, attest
+from cloister.client.evidence.first_policy import start_policy
+from cloister.client.evidence.policy_file import load_policy
+from cloister.client.files.descriptor_file import find_cvm, load_descriptor
+from cloister.client.files.keys import load_key, read_public_key
 from cloister.endpoint import Address
 from cloister.errors import CloisterError, InputError
 from cloister.protocol.events import State
@@ -174,7 +177,7 @@ def _run(output: Path) -> None:
 def _keys(parties: list[Actor]) -> None:
     for party in parties:
         if (party.folder / f"{party.name}.pem").exists():
-            print(f"{party.name} has its key from an earlier demo: {keys.load(party.folder / f'{party.name}.pem').id}")
+            print(f"{party.name} has its key from an earlier demo: {load_key(party.folder / f'{party.name}.pem').id}")
         else:
             party.run(f"cloister keys --output {party.name}.pem")
 
@@ -200,7 +203,7 @@ def _workspace(platform: Actor, demo: Path, parties: list[Actor]) -> Path:
 
 def _inline(public: Path) -> str:
     """A public key as in a workspace's configuration."""
-    return base64.b64encode(keys.load_public(public)).decode()
+    return base64.b64encode(read_public_key(public)).decode()
 
 
 def _give_all(file: Path, name: str, parties: list[Actor]) -> None:
@@ -214,8 +217,8 @@ def _policy(party: Actor) -> None:
     """Write a policy for this image and workspace, unless the one of an earlier demo is the same."""
     path = party.folder / "policy.json"
     if path.exists():
-        wanted, _ = policies.start(party.folder / "image.json", party.folder / "workspace.json", allow_local=True)
-        if policies.load(path) == wanted:
+        wanted = start_policy(party.folder / "image.json", party.folder / "workspace.json", allow_local=True)
+        if load_policy(path) == wanted.policy:
             print(f"{party.name} has its policy from an earlier demo: {party.folder.name}/policy.json")
             return
         path.unlink()
@@ -229,24 +232,24 @@ def _end_unfinished(lab: Actor) -> None:
     if not all(file.exists() for file in files):
         return
     key, policy, descriptor = files
-    cvm = descriptor_file.find(descriptor_file.load(descriptor), None)
-    target = connection.Target(Address.parse(cvm.endpoint), policies.load(policy), cvm.name)
+    cvm = find_cvm(load_descriptor(descriptor), None)
+    target = Target(Address.parse(cvm.endpoint), load_policy(policy), cvm.name)
     try:
-        with connection.Connection(target, keys.load(key)) as connected:
-            state = states.state(connected.session().status())
+        with connection.Connection(target, load_key(key)) as connected:
+            state = fetch_status(connected).state
     except CloisterError:
         return  # gone, or another CVM by now: bringing up the workspace shows it
-    if state is not State.IDLE and state not in ENDED:
+    if state is not State.IDLE and state not in FINAL_STATES:
         _headline("An earlier demo was interrupted: the owner stops its run")
         lab.run(f"cloister stop --key lab.pem {_WHERE}")
 
 
 def _fresh_machine(lab: Actor) -> None:
     """Reset a CVM that already has the manifest of an earlier demo."""
-    cvm = descriptor_file.find(descriptor_file.load(lab.folder / "workspace.json"), None)
-    policy = policies.load(lab.folder / "policy.json")
-    target = connection.Target(Address.parse(cvm.endpoint), policy, cvm.name)
-    with connection.attest(target) as opening:
+    cvm = find_cvm(load_descriptor(lab.folder / "workspace.json"), None)
+    policy = load_policy(lab.folder / "policy.json")
+    target = Target(Address.parse(cvm.endpoint), policy, cvm.name)
+    with attest(target) as opening:
         used = opening.binding.manifest_digest is not None
     if used:
         _headline("The CVM already has a manifest: its owner resets it (half a minute without KVM)")

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from cloister import units
 from cloister.errors import InputError
 from infra import paths
 from infra.configuration import addresses, cloud, public_key, reserved, sizes
@@ -20,8 +21,7 @@ LOCAL = "local"
 BACKENDS = (LOCAL, *cloud.BACKENDS)
 MEBIBYTE = 1 << 20
 
-_SIZE = re.compile(r"(\d{1,6}) ?(MiB|GiB)\Z")
-_UNITS = {"MiB": MEBIBYTE, "GiB": 1 << 30}
+_SIZE_UNITS = {"MiB": MEBIBYTE, "GiB": 1 << 30}
 _LEAST_MEMORY = 1 << 30
 _MOST_VCPUS = 64
 # More than any machine type has; sizes.py lists the types.
@@ -162,10 +162,10 @@ def _refuse_taken(name: str) -> None:
 
 def parse_size(text: Any) -> int:
     """Bytes of a size like ``4GiB`` or ``512MiB``. Raises InputError."""
-    match = _SIZE.match(text) if isinstance(text, str) else None
-    if match is None:
+    size = units.parse_quantity(text, _SIZE_UNITS)
+    if size is None:
         raise InputError(f"invalid size {text!r}; write for example 4GiB or 1536MiB.")
-    return int(match[1]) * _UNITS[match[2]]
+    return size
 
 
 def _members(validator: Validator, value: Any) -> tuple[MemberConfiguration, ...]:

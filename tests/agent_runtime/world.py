@@ -8,8 +8,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from cloister.client.connection import connection
-from cloister.client.connection.connection import Target
+from cloister.client.connection.binding import bind
+from cloister.client.connection.opening import Target, attest
 from cloister.client.connection.refusal import Refusal
 from cloister.client.connection.session import Session
 from cloister.client.files.keys import Key
@@ -55,7 +55,7 @@ class World:
 
     def session(self, name: str) -> Session:
         """A fresh bound session of a party, under a policy that accepts the machine."""
-        return connection.bind(connection.attest(Target(self.running.address, self.running.policy())), self.keys[name])
+        return bind(attest(Target(self.running.address, self.running.policy())), self.keys[name])
 
     def submit(self, **changes: Any) -> bytes:
         """The owner submits the manifest."""

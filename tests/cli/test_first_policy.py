@@ -45,11 +45,11 @@ def test_what_is_open_is_said_with_who_can_tell_and_what_to_type_next(cloister, 
 
     assert (done.code, done.err) == (0, "")
     assert "azure-snp, which stands on AMD and on Microsoft's paravisor" in done.out
-    said = done.out.split("As it stands, it rejects every machine:")[1]
+    said = done.out.split("the policy rejects every\nmachine:")[1]
     for line in ("snp.minimum_tcb: {}", "azure.snp.id_key_digests: []", "azure.snp.min_guest_svn: 4294967295"):
         assert f"\n  {line}\n" in said
-    assert said.count("told by  ") == 3
-    assert said.index("Written: first.json") < said.index("as long as the 3 members above are open")
+    assert said.count("known by  ") == 3
+    assert said.index("Written: first.json") < said.index("until the 3 members above are filled in")
     policy = Policy.parse((folder / "first.json").read_bytes())
     assert policy.azure is not None and policy.azure.snp is not None and policy.azure.snp.id_key_digests == ()
 
@@ -75,9 +75,9 @@ def test_every_cloud_s_workspace_makes_a_policy(cloister, folder: Path, platform
     assert {one["member"] for one in said["taken"]} >= {"platforms", "images", "boot_configuration.cvms"}
     narrowed = cloister(*WORDS[:-1], "second.json", "--cvm", "second", "--yes")
     assert "--cvm second" in narrowed.out
-    assert "Once for each machine" not in narrowed.out
+    assert "Repeat this for each machine" not in narrowed.out
     both = cloister(*WORDS[:-1], "both.json", "--yes")
-    assert "Once for each machine: first, second." in both.out
+    assert "Repeat this for each machine: first, second." in both.out
 
 
 def test_settings_of_the_environment_are_not_repeated(cloister, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,4 +102,4 @@ def test_a_refusal_says_which_members_are_open(cloister, machine, parties, folde
 
     assert done.code == 3
     assert (folder / "evidence.json").exists()
-    assert "Your policy leaves open azure.tdx.mrtds, azure.tdx.mrseams: machines are refused by that" in done.err
+    assert "Your policy rejects every machine until you fill in azure.tdx.mrtds, azure.tdx.mrseams." in done.err

@@ -20,7 +20,7 @@ def test_a_full_disk_is_a_sentence_and_no_traceback(capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit) as caught:
         Program(binary="cloister", namespace=Collection(full)).run(["cloister", "full"])
     assert caught.value.code == 2
-    assert capsys.readouterr().err == "Error: The disk is full.\nMake room there, then do the same again.\n"
+    assert capsys.readouterr().err == "Error: The disk is full.\nFree some space, then run the command again.\n"
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])

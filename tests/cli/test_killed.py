@@ -16,7 +16,7 @@ from tests.client.machine import Machine
 from tests.client.parties import Parties
 
 MIB = 1024**2
-COMMAND = (sys.executable, "-c", "from cloister.cli.shell import program; program.run()")
+COMMAND = (sys.executable, "-c", "from cloister.__main__ import main; main()")
 
 
 @pytest.fixture
@@ -81,4 +81,4 @@ def test_ctrl_c_ends_an_upload_at_once_and_says_how_it_goes_on(machine):
             _, said = process.communicate(timeout=60)
 
     assert process.returncode == 130
-    assert said == "\nInterrupted. Run the same command again: the upload goes on where it was.\n"
+    assert said == "\nInterrupted. Run the same command again: the upload resumes.\n"

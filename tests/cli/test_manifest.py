@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cloister.client.computation import manifest as manifests
+from cloister.client.computation.manifest import load_manifest
 from cloister.errors import InputError
 from cloister.protocol.imagemanifest import ImageManifest
 
@@ -30,7 +30,7 @@ def test_the_same_manifest_again_keeps_its_id_and_digest(cloister, folder: Path)
     assert (folder / "manifest.json").read_bytes() == made
     other = cloister("manifest", "manifest.yaml", "--output", "other.json")
     assert other.code == 0
-    assert manifests.load(folder / "other.json").id != manifests.load(folder / "manifest.json").id
+    assert load_manifest(folder / "other.json").id != load_manifest(folder / "manifest.json").id
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_an_empty_file_is_filled(cloister, folder: Path) -> None:
     (folder / "manifest.json").touch()
 
     assert cloister("manifest", "manifest.yaml").code == 0
-    assert manifests.load(folder / "manifest.json").name == "covid19"
+    assert load_manifest(folder / "manifest.json").name == "covid19"
 
 
 def test_the_two_kinds_of_manifests_are_told_apart(cloister, machine, parties, folder: Path) -> None:
@@ -90,4 +90,6 @@ def test_who_has_the_manifest_of_the_image_is_said(cloister, machine, folder: Pa
     done = cloister("policy", "--image", "absent", "--workspace", "workspace.json", "--output", "new.json")
 
     assert done.code == 2
-    assert done.err.splitlines()[1:] == ["`invoke image.build` makes it, and the platform team hands it out."]
+    assert done.err.splitlines()[1:] == [
+        "Ask the platform team for it, or build the image yourself in a checkout: invoke image.build"
+    ]

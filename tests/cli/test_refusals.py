@@ -51,7 +51,7 @@ def refused(done, code, *words):
 def test_without_a_policy_nothing_is_trusted(cloister, parties, folder, command):
     parties.manifest()
 
-    refused(cloister(*command), 2, "No policy is given", "`cloister policy`")
+    refused(cloister(*command), 2, "No policy is set", "`cloister policy`")
 
 
 def test_a_policy_comes_from_the_environment(cloister, machine, folder, monkeypatch):
@@ -114,7 +114,7 @@ def test_a_second_manifest_is_refused(cloister, machine, folder):
     machine.submit()
     machine.parties.manifest()
 
-    refused(cloister("run", *party("lab")), 4, "The machine runs the manifest", "`cloister reset`")
+    refused(cloister("run", *party("lab")), 4, "The machine runs another manifest", "`cloister reset`")
 
 
 def test_a_manifest_by_who_is_no_owner_is_refused(cloister, machine, folder):

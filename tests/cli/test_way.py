@@ -32,7 +32,7 @@ def test_from_manifest_to_proven_result(cloister, machine, folder):
     uploaded = cloister("upload-data", "data/h1.csv", *as_party("hospital-1"), "--json")
     assert json.loads(uploaded.out)["uploaded"][0]["asset"] == "h1"
     again = cloister("upload-data", "data/h1.csv", *as_party("hospital-1"))
-    assert (again.code, "the machine had it already" in again.out) == (0, True)
+    assert (again.code, "the machine already had it" in again.out) == (0, True)
     waiting = cloister("status", "--key", "lab.pem", *WHERE)
     assert "State     Receiving Algorithm and Receiving Data" in waiting.out
     assert cloister("upload-data", "data/h2.csv", *as_party("hospital-2"), "--name", "h2").code == 0
@@ -63,7 +63,7 @@ def test_from_manifest_to_proven_result(cloister, machine, folder):
     machine.running.agent.stop()
     proven = cloister("verify-result", "results.zip", "--policy", "policy.json")
     assert proven.code == 0, proven.err
-    assert "As of then   accepted by your policy" in proven.out
+    assert "At creation  accepted by your policy" in proven.out
     assert "not confidential" in proven.out
     assert cloister("status", "--key", "lab.pem", *WHERE).code == 5
 

@@ -4,9 +4,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cloister.attestation.policy.policy import Policy
-from cloister.client.computation import submission, upload
-from cloister.client.computation.timeline import ENDED, Follower
-from cloister.client.connection.connection import Connection, Target
+from cloister.client.computation import submission
+from cloister.client.computation.events import FINAL_STATES, EventReader
+from cloister.client.computation.upload import upload_asset
+from cloister.client.connection.connection import Connection
+from cloister.client.connection.opening import Target
 from cloister.protocol.descriptor import CvmEntry, Descriptor, MemberEntry
 from cloister.protocol.events import State
 from cloister.protocol.manifest import Asset, Manifest
@@ -57,7 +59,7 @@ class Machine:
     def upload(self, manifest: Manifest, asset: Asset) -> None:
         """The asset's provider uploads it."""
         with self.connection(asset.provider, manifest) as connection:
-            upload.upload(connection, manifest, asset, self.parties.files[asset.name])
+            upload_asset(connection, manifest, asset, self.parties.files[asset.name])
 
     def run(self) -> Manifest:
         """Everything up to the result."""
@@ -65,7 +67,7 @@ class Machine:
         for asset in manifest.assets():
             self.upload(manifest, asset)
         with self.connection("lab", manifest) as connection:
-            for _ in Follower(connection).records(follow=True, until=ENDED | {State.CONSUMING}):
+            for _ in EventReader(connection).records(follow=True, until=FINAL_STATES | {State.CONSUMING}):
                 pass
         return manifest
 

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloister.client.computation import asset
-from cloister.client.computation import manifest as manifests
+from cloister.client.computation.asset import describe_asset
+from cloister.client.computation.manifest import compose_manifest
 from cloister.client.files import keys
+from cloister.client.files.keys import KeyType, generate_key
 from cloister.protocol.manifest import Manifest
 
 SOURCE = """\
@@ -46,7 +47,7 @@ class Parties:
     def make(cls, folder: Path, *, h1: bytes = b"1,2\n" * 1000) -> "Parties":
         """Write keys, algorithm, datasets and the author's manifest."""
         made = {
-            name: keys.generate(folder / f"{name}.pem", keys.Kind.ED25519)
+            name: generate_key(folder / f"{name}.pem", KeyType.ED25519)
             for name in ("lab", "hospital-1", "hospital-2", "stranger")
         }
         files = {"algorithm": folder / "train.py", "h1": folder / "data" / "h1.csv", "h2": folder / "data" / "h2.csv"}
@@ -54,13 +55,13 @@ class Parties:
         files["algorithm"].write_text("open('results/model.json', 'w').write('{}')\n")
         files["h1"].write_bytes(h1)
         files["h2"].write_bytes(b"3,4\n" * 500)
-        text = SOURCE.format(h1=asset.digest(files["h1"]), h2=asset.digest(files["h2"]))
+        text = SOURCE.format(h1=describe_asset(files["h1"]), h2=describe_asset(files["h2"]))
         (folder / "manifest.yaml").write_text(text)
         return cls(folder, made, files)
 
     def manifest(self) -> Manifest:
         """The canonical manifest, also written to manifest.json."""
-        made = manifests.compose(self.folder / "manifest.yaml")
+        made = compose_manifest(self.folder / "manifest.yaml")
         (self.folder / "manifest.json").write_bytes(made.encode())
         return made
 

@@ -11,8 +11,8 @@ from threading import Event
 from typing import Self
 
 from cloister.attestation.first_policy.from_manifest import policy_from_manifest
-from cloister.client.connection import connection
-from cloister.client.connection.connection import Opening, Target
+from cloister.client.connection.binding import bind
+from cloister.client.connection.opening import Opening, Target, attest
 from cloister.client.connection.session import Session
 from cloister.client.files.keys import Key
 from cloister.endpoint import Address
@@ -109,12 +109,12 @@ class HostileHost(AbstractContextManager["HostileHost"]):
     def attest(self) -> Opening:
         """A session that was opened and verified under the parties' policy."""
         policy, _ = policy_from_manifest(self.image.manifest, self.descriptor(), allow_local=True)
-        return connection.attest(Target(Address(ports.LOOPBACK, self.port), policy, CVM))
+        return attest(Target(Address(ports.LOOPBACK, self.port), policy, CVM))
 
     def collude(self, key: Key) -> Session:
         """A session of a client that ignores the verdict."""
         opening = self.attest()
-        return connection.bind(replace(opening, verdict=replace(opening.verdict, checks=())), key)
+        return bind(replace(opening, verdict=replace(opening.verdict, checks=())), key)
 
     def upload(self) -> CompletedProcess[bytes]:
         """The upload command of a hospital, and its outcome."""

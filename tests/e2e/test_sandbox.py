@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from cloister.attestation.first_policy.from_manifest import policy_from_manifest
-from cloister.client.computation import reset, upload
+from cloister.client.computation.events import EventReader
+from cloister.client.computation.lifecycle import request_reset, wait_for_restart
 from cloister.client.computation.submission import submit
-from cloister.client.computation.timeline import Follower
-from cloister.client.connection.connection import Connection, Target
+from cloister.client.computation.upload import upload_asset
+from cloister.client.connection.connection import Connection
+from cloister.client.connection.opening import Target
 from cloister.endpoint import Address
 from cloister.protocol.events import State
 from infra.configuration.image import Image
@@ -43,8 +45,8 @@ def test_algorithm_cannot_leave_its_sandbox(parties: Parties, target: Target) ->
     with submit(target, keys["lab"], manifest) as lab:
         for asset in manifest.assets():
             with Connection(replace(target, manifest_digest=manifest.digest()), keys[asset.provider]) as provider:
-                upload.upload(provider, manifest, asset, parties.files[asset.name])
-        (*_, last) = Follower(lab).records(follow=True, until=frozenset({State.CONSUMING, State.FAILED}))
+                upload_asset(provider, manifest, asset, parties.files[asset.name])
+        (*_, last) = EventReader(lab).records(follow=True, until=frozenset({State.CONSUMING, State.FAILED}))
         printed = b"".join(chunk.data for chunk in lab.session().logs()).decode()
     assert last.event.state is State.CONSUMING, printed
     found = json.loads(printed)
@@ -76,8 +78,8 @@ def test_algorithm_cannot_leave_its_sandbox(parties: Parties, target: Target) ->
 def test_reset_gives_a_fresh_machine(parties: Parties, target: Target) -> None:
     lab = parties.keys["lab"]
     with Connection(target, lab) as before:
-        old = reset.reset(before)
-    reset.wait(target, old)
+        old = request_reset(before)
+    wait_for_restart(target, old)
     with Connection(target, lab) as after:
         fresh = after.evidence()
         state = after.session().status().state

@@ -6,8 +6,7 @@ import signal
 import pytest
 
 from cloister.attestation.first_policy.from_manifest import policy_from_manifest
-from cloister.client.connection import connection
-from cloister.client.connection.connection import Target
+from cloister.client.connection.opening import Target, attest
 from cloister.endpoint import Address, probe
 from infra.configuration.image import Image
 from tests.e2e.workspace import CVM, RunningWorkspace
@@ -24,7 +23,7 @@ def test_a_second_up_changes_nothing(workspace: RunningWorkspace):
 def test_machine_matches_its_descriptor(workspace: RunningWorkspace, base_image: Image):
     descriptor = workspace.descriptor()
     policy, _ = policy_from_manifest(base_image.manifest, descriptor, allow_local=True)
-    with connection.attest(Target(Address.parse(descriptor.cvms[0].endpoint), policy, CVM)) as opening:
+    with attest(Target(Address.parse(descriptor.cvms[0].endpoint), policy, CVM)) as opening:
         assert opening.verdict.failures == ()
 
 

@@ -12,8 +12,8 @@ from types import ModuleType
 import pytest
 import yaml
 
-from cloister.client.computation import manifest
-from cloister.client.files import keys
+from cloister.client.computation.manifest import compose_manifest
+from cloister.client.files.keys import KeyType, generate_key
 from cloister.errors import InputError
 from examples.tumour import prepare as preparation
 
@@ -57,9 +57,9 @@ def test_canonical_manifest_needs_no_hospital_table(prepared: Path, tmp_path: Pa
     folder = tmp_path / "lab" / "keys"
     folder.mkdir()
     for party in ("lab", "hospital-1", "hospital-2", "hospital-3"):
-        keys.generate(folder / f"{party}.pem", keys.Kind.ED25519)
+        generate_key(folder / f"{party}.pem", KeyType.ED25519)
     (tmp_path / "lab" / "numpy.bundle").write_bytes(b"a bundle")
-    composed = manifest.compose(tmp_path / "lab" / "manifest.yaml")
+    composed = compose_manifest(tmp_path / "lab" / "manifest.yaml")
     assert [asset.file for asset in composed.assets()] == ["train.py", "numpy.bundle", "h1.csv", "h2.csv", "h3.csv"]
     assert composed.results.consumers == ("lab",)
 

@@ -1,60 +1,60 @@
-"""What the bare command prints: who does what, in which order."""
+"""What the command prints without a verb: who does what, in which order."""
 
 from invoke.context import Context
 
 from cloister.cli.shell.verb import program, verb
 
 PARTY = """\
-Several organisations compute on data that none of them may see, in virtual machines that each of them checks first.
+Several organisations compute on data that none of them may see, in virtual machines that each of them verifies first.
 
-Everybody, once
-  {p} keys --output me.pem                           your key pair; give me.pub to the others
+Every party, once
+  {p} keys --output me.pem                           your key pair; give me.pub to the other parties
   {p} policy --image image.json --workspace workspace.json
   {s}                                                what you demand of a machine, value by value
   export CLOISTER_KEY=me.pem CLOISTER_POLICY=policy.json CLOISTER_WORKSPACE=workspace.json
-  {s}                                                instead of --key, --policy and --workspace, for all below
-  {p} attest                                         is it the machine that you demand?
+  {s}                                                instead of --key, --policy and --workspace below
+  {p} attest                                         check the machine against your policy
 
 Algorithm provider
-  {p} bundle requirements.txt                        the packages that the algorithm needs
+  {p} bundle requirements.txt                        pack what the algorithm needs
   {p} upload-algorithm train.py --manifest computation.json
 
 Dataset provider
-  {p} checksum data.csv                              what the manifest must say about your data
+  {p} checksum data.csv                              name, digest and size for the manifest
   {p} review computation.json                        what you agree to, in plain words
   {p} upload-data data.csv --manifest computation.json
 
 Owner
   {p} manifest computation.yaml                      fill in digests, write the canonical form
-  {p} run --manifest computation.json                submit it, and watch
+  {p} run --manifest computation.json                submit it and watch
   {p} stop, {p} reset
 
 Result consumer
   {p} result --manifest computation.json --output results.zip --unpack out
 
-Anyone who may, at any time
+Parties, at any time
   {p} status, {p} events --follow, {p} logs
   {p} audit LOG, {p} verify-result results.zip       offline proof
-  {p} verify-evidence FILE...                        judge a recorded bundle, report or quote
+  {p} verify-evidence FILE...                        judge recorded evidence
 """
 
 PLATFORM = """\
 Platform team
-  invoke setup, invoke doctor                            get ready, and see what is missing
-  invoke image.build                                     the guest image, and what it will measure
-  invoke workspace.new, workspace.up, workspace.export   the machines, and their descriptor for the parties
+  invoke setup, invoke doctor                            prepare this machine, and see what is missing
+  invoke image.build                                     the guest image and its measurements
+  invoke workspace.new, workspace.up, workspace.export   the machines and their descriptor for the parties
   invoke member.add                                      who takes part
 
-On one machine, the whole way
+Everything on one machine
   invoke demo                                            three hospitals train one classifier
 """
 
 
 @verb(help={})
 def guide(c: Context) -> None:
-    """Who does what, in which order."""
+    """Show who does what, in which order."""
     name = program()
     print(PARTY.format(p=name, s=" " * len(name)))
     if name != "cloister":
         print(PLATFORM)
-    print(f"{name} --list names all verbs, {name} --help VERB its options.")
+    print(f"{name} --list lists all verbs, {name} --help VERB the options of one.")

@@ -3,22 +3,19 @@
 import sys
 from importlib.metadata import version
 
+from invoke.collection import Collection
 from invoke.exceptions import ParseError
 from invoke.program import Program
 
-from cloister.cli import collection
-
 
 class _Command(Program):
-    """Invoke's program, which also says what to type instead of something that it does not know, and does not hide that
-    it was interrupted.
-    """
+    """Invoke's program, with a hint for unknown verbs and options, and without hiding an interruption."""
 
     def run(self, argv: list[str] | None = None, exit: bool = True) -> None:
         try:
             super().run(argv, exit)
         except SystemExit as ended:
-            # Outside of a verb, Invoke makes status 1 and no word of it.
+            # Outside of a verb, Invoke turns Ctrl-C into exit code 1 without a message.
             if isinstance(ended.__context__, KeyboardInterrupt):
                 raise ended.__context__ from None
             raise
@@ -27,15 +24,15 @@ class _Command(Program):
         try:
             super().parse_tasks()
         except ParseError as error:
-            hint = "`cloister --list` names all verbs, `cloister --help VERB` its options."
+            hint = "`cloister --list` lists all verbs, `cloister --help VERB` the options of one."
             raise ParseError(f"{error}\n{hint}", error.context) from error
 
 
-def run() -> None:
-    """Run the command line and end the process. Raises KeyboardInterrupt where no verb has begun."""
+def run(verbs: Collection) -> None:
+    """Run the command line and end the process. Raises KeyboardInterrupt if no verb has started."""
     try:
-        _Command(name="Cloister", binary="cloister", version=version("cloister"), namespace=collection()).run()
+        _Command(name="Cloister", binary="cloister", version=version("cloister"), namespace=verbs).run()
     except BrokenPipeError:
-        # Whoever read the list or the help has seen enough.
+        # The reader of the list or the help has closed our output.
         sys.stdout = sys.__stdout__ = None
         sys.exit(0)

@@ -1,166 +1,151 @@
-"""Where a verb's options come from when they are not typed: the environment, then Invoke's configuration files.
+"""Values of shared options: from the command line, else from the environment, else from Invoke's configuration files.
 
-``key``, ``policy``, ``workspace`` and ``manifest`` are CLOISTER_KEY and so on in the environment, and in a checkout
-``cloister: {key: ...}`` in ``invoke.yaml``. The agent's address may be AGENT_GRPC_URL. What a machine in a cloud is
-judged with comes from the folder CLOISTER_COLLATERAL and, with CLOISTER_FETCH=1, from the vendors' services.
+``key``, ``policy``, ``workspace``, ``manifest`` and ``collateral`` are CLOISTER_KEY and so on in the environment, and
+in a checkout ``cloister: {key: ...}`` in ``invoke.yaml``. The agent's address may be in AGENT_GRPC_URL. With
+CLOISTER_FETCH=1 missing collateral is fetched from the vendors' services.
 """
 
 import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 
+from cloister import client
+from cloister.cli.shell.options import Option
+from cloister.cli.shell.verb import Verb, verb
 from cloister.errors import InputError
 
 if TYPE_CHECKING:
     from cloister.attestation.policy.policy import Policy
-    from cloister.client.collateral.network import VendorServices
-    from cloister.client.connection.connection import Connection, Target
-    from cloister.client.evidence.vendors import Vendors
+    from cloister.client.collateral.sources import CollateralSources
+    from cloister.client.connection.connection import Connection
+    from cloister.client.connection.opening import Target
     from cloister.client.files.keys import Key
     from cloister.protocol.manifest import Manifest
 
 ADDRESS = "AGENT_GRPC_URL"
-
-KEY_HELP = "your private key (default: $CLOISTER_KEY)"
-POLICY_HELP = "your policy (default: $CLOISTER_POLICY)"
-WORKSPACE_HELP = "workspace descriptor (default: $CLOISTER_WORKSPACE); or the address in $AGENT_GRPC_URL"
-CVM_HELP = "name of the CVM in the workspace descriptor"
-MANIFEST_HELP = "your copy of the manifest, canonical (default: $CLOISTER_MANIFEST)"
-JSON_HELP = "print JSON for programs"
-COLLATERAL_HELP = "folder with what a vendor says of the machine (default: $CLOISTER_COLLATERAL)"
-FETCH_HELP = "ask the vendors' services for what is missing (default: $CLOISTER_FETCH is 1)"
 FETCH = "CLOISTER_FETCH"
 
-VENDORS = {"collateral": COLLATERAL_HELP, "fetch": FETCH_HELP}
-"""Help of the options that say what a machine is judged with beside its own evidence."""
 
-WHERE = {"cvm": CVM_HELP, "workspace": WORKSPACE_HELP, "policy": POLICY_HELP}
-"""Help of the options that name a CVM and what is demanded of it."""
+class Settings:
+    """The shared options of one call of a verb. What loads a file raises InputError."""
 
-PARTY = {"key": KEY_HELP, **WHERE}
-"""Help of the options of everything that needs a bound session."""
+    def __init__(self, c: Context, given: Mapping[str, str | bool | None]) -> None:
+        """``given`` has the values of the verb's shared options as typed, falsy when omitted."""
+        configuration: Any = c.config.get("cloister", {})
+        self._configuration: Mapping[str, Any] = configuration or {}
+        self._given = given
+
+    @property
+    def json(self) -> bool:
+        """Whether to print JSON."""
+        return bool(self._given.get("json"))
+
+    def typed(self, name: str) -> str | None:
+        """The value of an option on the command line; None when omitted."""
+        value = self._given.get(name)
+        return str(value) if value else None
+
+    def configured(self, name: str) -> str | None:
+        """The value of an option from the environment or the configuration; None when it is not set there."""
+        return os.environ.get(f"CLOISTER_{name.upper()}") or self._configuration.get(name) or None
+
+    def path(self, name: str) -> Path | None:
+        """The file or folder of an option; None when it is not set anywhere."""
+        text = self.typed(name) or self.configured(name)
+        return Path(text) if text else None
+
+    def key(self) -> "Key":
+        """The party's key."""
+        path = self.path("key")
+        if path is None:
+            raise InputError("No key is set.", hint="Set CLOISTER_KEY or pass --key; `keys` makes one.")
+        return client.load_key(path)
+
+    def policy(self) -> "Policy":
+        """The party's policy. There is no default: without a policy nothing is trusted."""
+        path = self.path("policy")
+        if path is None:
+            raise InputError(
+                "No policy is set, and without one nothing is trusted.",
+                hint="Set CLOISTER_POLICY or pass --policy; `policy` starts one.",
+            )
+        return client.load_policy(path)
+
+    def manifest(self) -> "Manifest":
+        """The party's copy of the manifest."""
+        path = self.path("manifest")
+        if path is None:
+            raise InputError("No manifest is set.", hint="Set CLOISTER_MANIFEST or pass --manifest.")
+        return client.load_manifest(path)
+
+    def target(self, manifest: "Manifest | None" = None) -> "Target":
+        """The CVM; with ``manifest`` it must run that manifest."""
+        policy, collateral = self.policy(), self.collateral()
+        digest = manifest.digest() if manifest else None
+        direct = os.environ.get(ADDRESS)
+        if direct and not self.typed("cvm") and not self.typed("workspace"):
+            return client.Target(client.Address.parse(direct), policy, None, digest, collateral)
+        path = self.path("workspace")
+        if path is None:
+            raise InputError(
+                "No CVM is set.",
+                hint=f"Set CLOISTER_WORKSPACE or pass --workspace with the workspace descriptor, or set an address in "
+                f"{ADDRESS}.",
+            )
+        found = client.find_cvm(client.load_descriptor(path), self.typed("cvm"))
+        return client.Target(client.Address.parse(found.endpoint), policy, found.name, digest, collateral)
+
+    def connection(self, manifest: "Manifest | None" = None) -> "Connection":
+        """A connection to the CVM; nothing is opened yet."""
+        return client.Connection(self.target(manifest), self.key())
+
+    def collateral(self) -> "CollateralSources":
+        """What evidence does not carry: from the party's folder, and from the vendors if they may be asked."""
+        path = self.path("collateral")
+        fetches = self.fetches_by_default()
+        network = client.VendorServices() if self._given.get("fetch") or fetches else None
+        if path is None:
+            return client.CollateralSources(network=network)
+        return client.CollateralSources(client.load_collateral(path), network)
+
+    def fetches_by_default(self) -> bool:
+        """Whether collateral is fetched from the vendors also without --fetch.
+
+        Raises InputError for a value that is neither yes nor no, so that a typo never decides it.
+        """
+        text = self.configured("fetch") or "0"
+        fetches = {"1": True, "true": True, "0": False, "false": False}.get(str(text).lower())
+        if fetches is None:
+            raise InputError(f"{FETCH} must be 1 or 0, not {text!r}.")
+        return fetches
+
+    def names(self, manifest: "Manifest | None" = None) -> dict[str, str]:
+        """Key id -> name for display, from the workspace descriptor and ``manifest``."""
+        path = self.path("workspace")
+        members = client.member_names(client.load_descriptor(path)) if path else {}
+        return client.key_names(manifest.parties, members) if manifest else members
 
 
-def setting(c: Context, name: str, given: str | None) -> Path | None:
-    """The path that an option names, or that stands for it in the environment or the configuration."""
-    if given:
-        return Path(given)
-    if text := os.environ.get(f"CLOISTER_{name.upper()}"):
-        return Path(text)
-    configured: Any = c.config.get("cloister", {})
-    text = configured.get(name) if configured else None
-    return Path(text) if text else None
-
-
-def key(c: Context, given: str | None) -> "Key":
-    """The party's key. Raises InputError."""
-    from cloister.client.files import keys
-
-    path = setting(c, "key", given)
-    if path is None:
-        raise InputError("No key is given.", hint="Name your private key with --key or CLOISTER_KEY; `keys` makes one.")
-    return keys.load(path)
-
-
-def policy(c: Context, given: str | None) -> "Policy":
-    """The party's policy. Raises InputError: there is no default policy, and there will be none."""
-    from cloister.client.evidence import policy as policies
-
-    path = setting(c, "policy", given)
-    if path is None:
-        raise InputError(
-            "No policy is given, and nothing is trusted without one.",
-            hint="Name yours with --policy or CLOISTER_POLICY; `policy` starts one.",
-        )
-    return policies.load(path)
-
-
-def manifest(c: Context, given: str | None) -> "Manifest":
-    """The party's copy of the manifest. Raises InputError."""
-    from cloister.client.computation import manifest as manifests
-
-    path = setting(c, "manifest", given)
-    if path is None:
-        raise InputError("No manifest is given.", hint="Name your copy with --manifest or CLOISTER_MANIFEST.")
-    return manifests.load(path)
-
-
-def target(
-    c: Context,
+def party_verb(
     *,
-    cvm: str | None,
-    workspace: str | None,
-    policy: "Policy",
-    manifest_digest: bytes | None = None,
-    collateral: str | None = None,
-    fetch: bool = False,
-) -> "Target":
-    """The CVM that the options mean. Raises InputError."""
-    from cloister.client.connection.connection import Target
-    from cloister.client.files import descriptor_file as workspaces
-    from cloister.endpoint import Address
-
-    known = vendors(c, collateral, fetch)
-    direct = os.environ.get(ADDRESS)
-    if direct and not cvm and not workspace:
-        return Target(Address.parse(direct), policy, None, manifest_digest, known)
-    path = setting(c, "workspace", workspace)
-    if path is None:
-        raise InputError(
-            "No CVM is named.",
-            hint=f"Give the workspace descriptor with --workspace or CLOISTER_WORKSPACE, or an address in {ADDRESS}.",
-        )
-    found = workspaces.find(workspaces.load(path), cvm)
-    return Target(Address.parse(found.endpoint), policy, found.name, manifest_digest, known)
-
-
-def vendors(c: Context, collateral: str | None = None, fetch: bool = False) -> "Vendors":
-    """What a verdict may use beside the evidence: the folder of an option or the environment, and the services."""
-    from cloister.attestation.collateral_source import InMemory
-    from cloister.client.collateral import folder
-    from cloister.client.evidence.vendors import Vendors
-
-    path = setting(c, "collateral", collateral)
-    return Vendors(InMemory() if path is None else folder.load(path), network(c, fetch))
-
-
-def network(c: Context, given: bool) -> "VendorServices | None":
-    """The vendors' services, when an option or the environment says that they are asked; else None.
-
-    Raises InputError for a value that says neither yes nor no: somebody would believe that nobody is asked.
-    """
-    from cloister.client.collateral.network import VendorServices
-
-    configured: Any = c.config.get("cloister", {})
-    text = os.environ.get(FETCH) or str((configured or {}).get("fetch", "0"))
-    wanted = {"1": True, "true": True, "0": False, "false": False}.get(text.lower())
-    if wanted is None:
-        raise InputError(f"{FETCH} is {text!r}; it is 1 or 0.")
-    return VendorServices() if given or wanted else None
-
-
-def connection(
-    c: Context,
-    *,
-    key: str | None,
-    cvm: str | None,
-    workspace: str | None,
-    policy: str | None,
-    manifest_digest: bytes | None = None,
-) -> "Connection":
-    """A connection that the options mean; nothing is opened yet. Raises InputError."""
-    from cloister.client.connection.connection import Connection
-
-    demanded = globals()["policy"](c, policy)
-    where = target(c, cvm=cvm, workspace=workspace, policy=demanded, manifest_digest=manifest_digest)
-    return Connection(where, globals()["key"](c, key))
-
-
-def member_names(c: Context, workspace: str | None) -> dict[str, str]:
-    """Key id -> name, as the workspace descriptor says; empty without one. For display only."""
-    from cloister.client.files import descriptor_file as workspaces
-
-    path = setting(c, "workspace", workspace)
-    return workspaces.names(workspaces.load(path)) if path else {}
+    options: Sequence[Option],
+    help: Mapping[str, str] | None = None,
+    positional: Sequence[str] = (),
+    required: Sequence[str] = (),
+    several: str = "",
+    interrupted: str = "",
+) -> Callable[[FunctionType], Verb]:
+    """Make a function a verb whose first argument is its :class:`Settings`. The rest is as for ``verb``."""
+    return verb(
+        help=help or {},
+        positional=positional,
+        required=required,
+        several=several,
+        interrupted=interrupted,
+        options=options,
+        bind=Settings,
+    )

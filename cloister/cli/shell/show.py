@@ -1,34 +1,34 @@
-"""What verbs print: facts for people or programs, and progress for people in front of a terminal."""
+"""What verbs print: JSON, notes, progress on a terminal, questions."""
 
 import contextlib
 import json
-import os
 import sys
 from collections.abc import Callable, Generator
-from pathlib import Path
 from typing import Any
 
-from cloister import userfile
+from cloister.client.files.output import write_file
 from cloister.errors import CloisterError, InputError
 from cloister.protocol import text
 
+__all__ = ["cannot_ask", "confirmed", "facts", "interruption", "note", "transfer", "waiting", "write_file"]
+
 
 def facts(value: Any) -> None:
-    """JSON for programs. It quotes peers and files, too: what would speak to a terminal is written as an escape."""
+    """Print JSON. It may quote peers and files: control characters are escaped."""
     said = json.dumps(value, indent=2, ensure_ascii=False)
     print("".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in said))
 
 
 def note(said: str) -> None:
-    """Something for the person, which is no result: on standard error."""
+    """Print something that is not part of the output, to standard error."""
     print(text.printable(said, keep="\n\t"), file=sys.stderr)
 
 
 @contextlib.contextmanager
 def transfer(what: str, size: int) -> Generator[Callable[[int, int], None], None, None]:
-    """A bar with bytes, rate and time left; nothing when standard error is not a terminal.
+    """A progress bar with bytes, rate and time left; nothing for small files or without a terminal.
 
-    Yields a function that takes the bytes done and the bytes in all.
+    Yields a function of the bytes done and all bytes.
     """
     if not sys.stderr.isatty() or size < 1024 * 1024:
         yield lambda done, size: None
@@ -50,7 +50,7 @@ def transfer(what: str, size: int) -> Generator[Callable[[int, int], None], None
 
 @contextlib.contextmanager
 def waiting(what: str) -> Generator[None, None, None]:
-    """Says on a terminal that something is waited for, and for how long; what is printed meanwhile stands above it."""
+    """Show on a terminal what is awaited, and for how long; printed lines appear above it."""
     if not (sys.stdout.isatty() and sys.stderr.isatty()):
         yield
         return
@@ -62,32 +62,17 @@ def waiting(what: str) -> Generator[None, None, None]:
 
 
 def interruption(error: CloisterError, pause: float) -> None:
-    """Tell that a transfer was cut off, and goes on."""
-    note(f"{error.message} Going on in {pause:.0f} s ..." if pause >= 1 else f"{error.message} Going on ...")
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file that appears only when it is complete; a link stays one. Raises InputError."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        target = userfile.destination(path)
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")
-        try:
-            part.write_bytes(content)
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}.") from error
+    """Report that a transfer was interrupted and will resume."""
+    note(f"{error.message} Retrying in {pause:.0f} s ..." if pause >= 1 else f"{error.message} Retrying ...")
 
 
 def confirmed(question: str) -> bool:
-    """The answer of the person at the keyboard. Raises InputError when there is none."""
+    """Ask the user a question. Raises InputError without a terminal."""
     if not sys.stdin.isatty():
-        raise unasked()
+        raise cannot_ask()
     return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
-def unasked() -> InputError:
-    """What to raise where somebody would have to be asked and nobody can be."""
-    return InputError("This needs your word, and there is no terminal to ask on.", hint="Say it with --yes.")
+def cannot_ask() -> InputError:
+    """The error for a question that needs an answer when there is no terminal."""
+    return InputError("This needs a confirmation, but there is no terminal.", hint="Pass --yes to confirm.")

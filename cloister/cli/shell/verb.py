@@ -1,7 +1,8 @@
-"""What makes a function a verb: an Invoke task that checks what it needs and ends like docs/verbs.md says."""
+"""The decorator that makes a function a verb: an Invoke task whose errors are sentences and exit codes."""
 
 import errno
 import functools
+import inspect
 import logging
 import re
 import subprocess
@@ -12,10 +13,12 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.parser import Argument
 from invoke.tasks import Task
 
+from cloister.cli.shell.options import Option
 from cloister.errors import INTERRUPTED, CloisterError, InputError
 from cloister.protocol import text
 
@@ -32,34 +35,43 @@ def verb(
     optional: Sequence[str] = (),
     several: str = "",
     interrupted: str = "",
+    options: Sequence[Option] = (),
+    bind: Callable[[Context, Mapping[str, Any]], object] | None = None,
 ) -> Callable[[FunctionType], Verb]:
-    """Make a function a task.
+    """Make a function a task. A CloisterError becomes a message and an exit code (docs/verbs.md, "Exit codes").
 
-    ``help`` says what each option is. ``required`` names options without which nothing starts: Invoke itself would pass
-    None for them. ``several`` is a positional option that takes one word or more, as a list. ``interrupted`` says what
-    Ctrl-C leaves behind. A CloisterError becomes a sentence and an exit code.
+    help: the help text of each option of the function itself.
+    positional: the options that are passed without their name, in order.
+    required: options that must be passed. Invoke itself would pass None for a missing one.
+    optional: options whose value may be omitted.
+    several: a positional option that takes one or more words, as a list; empty for none.
+    interrupted: what Ctrl-C leaves behind, for the message.
+    options: options that this verb shares with others, in addition to those in the function's signature.
+    bind: from the context and the values of ``options`` to the function's first argument; None passes the context.
     """
+    texts = {**help, **{option.name: option.help for option in options}}
 
     def wrap(body: FunctionType) -> Verb:
         name = body.__name__.replace("_", "-")
         _names.add(name)
 
         @functools.wraps(body)
-        def run(*args: Any, **options: Any) -> None:
+        def run(c: Context, **values: Any) -> None:
             try:
-                if any(options.get(word) in ("--help", "-h") for word in (*positional, several)):
+                if any(values.get(word) in ("--help", "-h") for word in (*positional, several)):
                     _explain(_typed(name))
                     return
                 if several:
-                    further = [options.pop(key) for key in sorted(options) if key.startswith(f"{several}{_FURTHER}")]
-                    options[several] = [options[several], *further]
+                    further = [values.pop(key) for key in sorted(values) if key.startswith(f"{several}{_FURTHER}")]
+                    values[several] = [values[several], *further]
                 for option in required:
-                    if options.get(option) in (None, "", []):
+                    if values.get(option) in (None, "", []):
                         raise InputError(
                             f"{_typed(name)} needs --{option.replace('_', '-')}.",
-                            hint=f"`{program()} {_typed(name)} --help` shows all options.",
+                            hint=f"`{program()} {_typed(name)} --help` lists all options.",
                         )
-                body(*args, **options)
+                shared = {option.name: values.pop(option.name, option.default) for option in options}
+                body(bind(c, shared) if bind else c, **values)
             except CloisterError as error:
                 report(error)
                 raise Exit(code=error.exit_code) from error
@@ -67,40 +79,51 @@ def verb(
                 print(_spoken(f"\nInterrupted. {interrupted}".rstrip()), file=sys.stderr)
                 raise Exit(code=INTERRUPTED) from error
             except BrokenPipeError as error:
-                # Whoever read our output has seen enough; nothing more may be written there, at exit neither.
+                # The reader of our output has closed it: nothing more may be written there, not even at exit.
                 sys.stdout = sys.__stdout__ = None
                 raise Exit(code=0) from error
             except OSError as error:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                     raise
                 where = f" that holds {error.filename}" if error.filename else ""
-                report(InputError(f"The disk{where} is full.", hint="Make room there, then do the same again."))
+                report(InputError(f"The disk{where} is full.", hint="Free some space, then run the command again."))
                 raise Exit(code=InputError.exit_code) from error
 
-        # The class and not its decorator: that one has no type that says what it returns.
+        if options:
+            _extend_signature(run, body, options)
+        # The class instead of Invoke's decorator, whose return type is unknown.
         made = _Several if several else _Task
         words = [several] if several else list(positional)
-        return made(run, positional=words, optional=list(optional), help=dict(help), auto_shortflags=False)
+        return made(run, positional=words, optional=list(optional), help=texts, auto_shortflags=False)
 
     return wrap
+
+
+def _extend_signature(run: Callable[..., None], body: FunctionType, options: Sequence[Option]) -> None:
+    """Let Invoke see the shared options, too: it reads a task's options from its signature."""
+    signature = inspect.signature(body)
+    shared = [
+        inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=option.default) for option in options
+    ]
+    setattr(run, "__signature__", signature.replace(parameters=[*signature.parameters.values(), *shared]))  # noqa: B010
 
 
 _FURTHER = "_and_"
 
 
 class _Number(Argument):
-    """An option that takes a whole number. Of anything else Invoke itself shows where in its own code that failed."""
+    """An option that takes an integer. For any other value Invoke itself prints a traceback."""
 
     def set_value(self, value: Any, cast: bool = True) -> None:
         try:
             super().set_value(value, cast)
         except ValueError as error:
-            report(InputError(f"--{self.names[0].replace('_', '-')} takes a whole number, and {value!r} is none."))
+            report(InputError(f"--{self.names[0].replace('_', '-')} must be an integer, not {value!r}."))
             raise Exit(code=InputError.exit_code) from error
 
 
 class _Task(Task[Callable[..., None]]):
-    """A task whose options of numbers say what is wrong with them, and whose positional argument may have a default."""
+    """A task whose integer options report invalid values."""
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         made = [_number(one) if one.kind is int else one for one in super().get_arguments(ignore_unknown_help)]
@@ -134,10 +157,10 @@ def _number(one: Argument) -> _Number:
 
 
 class _Several(_Task):
-    """A task whose one positional argument may be followed by others: Invoke itself knows a fixed number only."""
+    """A task with a variable number of positional arguments. Invoke itself supports only a fixed number."""
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
-        """The declared ones, and one for each further word of the command line."""
+        """The declared arguments, and one for each further word on the command line."""
         made = super().get_arguments(ignore_unknown_help)
         (first,) = (one.name for one in made if one.positional)
         count = _count_words(sys.argv, _typed(self.name.replace("_", "-")), _takes_value(made))
@@ -146,7 +169,7 @@ class _Several(_Task):
 
 
 def _count_words(argv: Sequence[str], verb: str, takes_value: Collection[str]) -> int:
-    """How many words behind ``verb`` are neither options nor their values."""
+    """How many words after ``verb`` are neither options nor their values."""
     behind = argv[argv.index(verb) + 1 :] if verb in argv else []
     count = 0
     is_value = False
@@ -161,8 +184,8 @@ def _count_words(argv: Sequence[str], verb: str, takes_value: Collection[str]) -
 
 
 def report(error: CloisterError) -> None:
-    """Say on standard error what went wrong and what to do, with the traceback when --debug asks for it."""
-    # Invoke acts upon --debug before the verb's name and merely tolerates it behind.
+    """Print message and hint to standard error; with --debug also the traceback."""
+    # Invoke acts on --debug only before the name of the verb.
     if logging.getLogger("invoke").isEnabledFor(logging.DEBUG) or "--debug" in sys.argv:
         print(_shown("".join(traceback.format_exception(error))), end="", file=sys.stderr)
     print(_shown(_spoken(f"Error: {error.message}")), file=sys.stderr)
@@ -171,12 +194,12 @@ def report(error: CloisterError) -> None:
 
 
 def _shown(said: str) -> str:
-    """Messages quote peers, files and programs, which must not speak to the reader's terminal."""
+    """A message without terminal control characters: messages quote peers, files and programs."""
     return text.printable(said, keep="\n\t")
 
 
 def program() -> str:
-    """The command as the user calls it: ``invoke`` in a checkout, else ``cloister``."""
+    """The command that the user typed: ``invoke`` in a checkout, otherwise ``cloister``."""
     name = Path(sys.argv[0]).name
     return name if name in ("invoke", "inv") else "cloister"
 
@@ -188,11 +211,11 @@ def _typed(name: str) -> str:
 
 
 def _explain(typed: str) -> None:
-    """Do what ``--help VERB`` does: behind a verb with a positional argument, Invoke takes --help for that argument."""
+    """Do what ``--help VERB`` does. Invoke would take --help after the verb for its positional argument."""
     start = sys.orig_argv[: len(sys.orig_argv) - len(sys.argv) + 1]
     subprocess.run([*start, "--help", typed], check=False)
 
 
 def _spoken(said: str) -> str:
-    """Messages name verbs like `policy`; the reader types them after a command."""
+    """A message with its verbs as the reader types them, after the command."""
     return re.sub(r"`([a-z-]+)", lambda found: f"`{program()} {found[1]}" if found[1] in _names else found[0], said)

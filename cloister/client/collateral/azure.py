@@ -1,6 +1,6 @@
-"""What Azure's hosts tell the machines that run on them: the chip's certificate (Trusted Hardware Identity Management).
+"""The chip's certificate from an Azure host, for the VMs on it (Trusted Hardware Identity Management).
 
-The address is link-local: it answers inside of an Azure VM only, where the agent asks it. Source: Microsoft Learn,
+The address is link-local: it answers only inside an Azure VM, where the agent uses it. Source: Microsoft Learn,
 Trusted Hardware Identity Management, "How do I request collateral in a Confidential Virtual Machine?".
 """
 
@@ -9,7 +9,7 @@ import json
 from cloister.attestation.collateral_source import CollateralItem
 from cloister.attestation.errors import MalformedEvidence
 from cloister.client.collateral import content
-from cloister.client.collateral.service import Question
+from cloister.client.collateral.request import CollateralRequest
 from cloister.client.collateral.transport import Answer
 
 SERVICE = "http://169.254.169.254"
@@ -17,9 +17,9 @@ SERVICE = "http://169.254.169.254"
 _LIMIT = 64 * 1024
 
 
-def question(*, service: str = SERVICE) -> Question:
+def certificate_request(*, service: str = SERVICE) -> CollateralRequest:
     """The VCEK of this machine's chip and TCB, and its chain."""
-    return Question(
+    return CollateralRequest(
         "the certificate of this machine's chip",
         f"{service}/metadata/THIM/amd/certification",
         _read,

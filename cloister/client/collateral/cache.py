@@ -1,8 +1,8 @@
-"""Collateral on disk: asked for once, used until its own end, never longer.
+"""Collateral on disk: fetched once, used until it expires, never longer.
 
-``$XDG_CACHE_HOME/cloister/collateral/`` has one file for each address. What never ends by itself (a VCEK, whose key
-belongs to one chip and one TCB) is kept for good; a CRL, TCB info or identity is absent from its nextUpdate on.
-An entry that is not whole is absent too: the cache may cost a question, never a wrong answer.
+``$XDG_CACHE_HOME/cloister/collateral/`` has one file for each address. What does not expire (a VCEK, whose key
+belongs to one chip and one TCB) is kept for good; a CRL, TCB info or identity is ignored from its nextUpdate on.
+A damaged entry is ignored, too: the cache may cost an extra request, never give a wrong answer.
 """
 
 import contextlib
@@ -24,14 +24,14 @@ _WHAT = "A cached answer"
 
 @dataclass(frozen=True)
 class Entry:
-    """What an address answered at the time ``fetched``, usable until ``until`` (aware; None: for good)."""
+    """An answer received at the time ``fetched``, usable until ``until`` (aware; None: does not expire)."""
 
     items: tuple[CollateralItem, ...]
     fetched: datetime
     until: datetime | None
 
     def usable_at(self, now: datetime) -> bool:
-        """Whether ``now`` is before the end."""
+        """Whether the entry has not expired at ``now``."""
         return self.until is None or now < self.until
 
     def encode(self, address: str) -> bytes:
@@ -52,7 +52,7 @@ class Entry:
         """Raises FormatError for anything that ``encode`` did not write for this address."""
         digest, _, body = data.partition(b"\n")
         if digest != hashlib.sha256(body).hexdigest().encode():
-            raise FormatError(f"{_WHAT} was cut or changed.")
+            raise FormatError(f"{_WHAT} was truncated or changed.")
         value = canonical.parse_canonical(body, what=_WHAT, limit=_MAX_ENTRY)
         try:
             if value["version"] != 1 or value["address"] != address:
@@ -91,7 +91,7 @@ class Cache:
         return entry if entry.usable_at(now) else None
 
     def put(self, address: str, entry: Entry) -> None:
-        """Keep an answer; a disk that is full or read-only costs the cache and nothing else."""
+        """Keep an answer. A disk that is full or read-only is no error: the answer is just not cached."""
         path = self._path(address)
         part = path.with_name(f".{path.name}.{os.getpid()}.part")
         with contextlib.suppress(OSError):
@@ -107,12 +107,12 @@ class Cache:
 
 
 def default_folder() -> Path:
-    """Where the XDG base directory specification puts it."""
+    """``cloister/collateral`` in the user's cache (XDG Base Directory Specification)."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     root = Path(base) if base.startswith("/") else Path.home() / ".cache"
     return root / "cloister" / "collateral"
 
 
-def until(ends: Sequence[datetime | None]) -> datetime | None:
-    """The earliest of several ends, None when there is none."""
+def earliest(ends: Sequence[datetime | None]) -> datetime | None:
+    """The earliest of several expiry times; None when nothing expires."""
     return min((end for end in ends if end is not None), default=None)

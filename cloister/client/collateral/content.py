@@ -1,4 +1,4 @@
-"""What a piece of collateral is, and until when it may be used: read from its own bytes, never from its name."""
+"""The kind of a piece of collateral, and when it expires: from its bytes, never from its file name."""
 
 import base64
 import binascii
@@ -31,14 +31,14 @@ _LABELS = {b"CERTIFICATE": CERTIFICATE, b"X509 CRL": CRL}
 _SIGNED = {TCB_INFO: "tcbInfo", QE_IDENTITY: "enclaveIdentity"}
 _CHAINS = ("pck_crl_issuer_chain", "tcb_info_issuer_chain", "qe_identity_issuer_chain", "pck_certificate_chain")
 _CRLS = ("root_ca_crl", "pck_crl")
-# Intel's own libraries and those of others keep a whole set in one document (sgx_ql_qve_collateral_t): the signed
-# text and its signature apart, as strings.
+# Intel's libraries and others keep a whole set in one document (sgx_ql_qve_collateral_t), with the signed text and its
+# signature as separate strings.
 _SETS = {TCB_INFO: ("tcb_info", "tcb_info_signature"), QE_IDENTITY: ("qe_identity", "qe_identity_signature")}
 
 
 @dataclass(frozen=True)
-class Piece:
-    """One item with the time until which it may be used (aware), None when it does not say."""
+class DatedItem:
+    """One item with the time until which it may be used (aware); None when it does not expire."""
 
     item: CollateralItem
     until: datetime | None
@@ -47,8 +47,8 @@ class Piece:
 def read(data: bytes, what: str) -> tuple[CollateralItem, ...]:
     """The items in a file: PEM (several), DER, JSON as Intel's service gives it, or a set of it in one document.
 
-    ``what`` names the file. Raises MalformedEvidence when it is none of them. Endorsements have no mark of their own
-    and are not recognised here.
+    ``what`` names the file in errors. Raises MalformedEvidence for anything else, also for endorsements, which cannot
+    be recognised by their bytes.
     """
     if len(data) > MAX_SIZE:
         raise MalformedEvidence(what, 0, f"has {len(data)} bytes, at most {MAX_SIZE} are allowed")
@@ -59,25 +59,25 @@ def read(data: bytes, what: str) -> tuple[CollateralItem, ...]:
     for kind in (CERTIFICATE, CRL):
         item = CollateralItem(kind, data)
         try:
-            piece(item, what)
+            dated(item, what)
         except MalformedEvidence:
             continue
         return (item,)
-    raise MalformedEvidence(what, 0, "is no certificate, revocation list, TCB info or identity")
+    raise MalformedEvidence(what, 0, "is not a certificate, revocation list, TCB info or identity")
 
 
-def piece(item: CollateralItem, what: str) -> Piece:
-    """``item`` with its own end. Raises MalformedEvidence when it is not of its kind."""
+def dated(item: CollateralItem, what: str) -> DatedItem:
+    """``item`` with its expiry time. Raises MalformedEvidence when its content is not of its kind."""
     if item.kind == CERTIFICATE:
-        # AMD's certificates of chips have the serial number 0, which the library of all others is about to refuse.
+        # AMD's chip certificates have the serial number 0, which the X.509 library is going to refuse.
         kind = EndorsementCertificate if is_endorsement(item.content) else Certificate
-        return Piece(item, kind.parse(item.content, what).not_after)
+        return DatedItem(item, kind.parse(item.content, what).not_after)
     if item.kind == CRL:
-        return Piece(item, RevocationList.parse(item.content, what).next_update)
+        return DatedItem(item, RevocationList.parse(item.content, what).next_update)
     if item.kind in _SIGNED:
-        return Piece(item, _next_update(item, what))
+        return DatedItem(item, _next_update(item, what))
     if item.kind == LAUNCH_ENDORSEMENT:
-        return Piece(item, None)
+        return DatedItem(item, None)
     raise MalformedEvidence(what, 0, f"is of the unknown kind {item.kind}")
 
 
@@ -90,7 +90,7 @@ def certificates(pem: bytes, what: str) -> tuple[CollateralItem, ...]:
 
 
 def endorsement(data: bytes) -> CollateralItem:
-    """The item for what is known to be an endorsement."""
+    """The item for bytes that are known to be an endorsement."""
     return CollateralItem(LAUNCH_ENDORSEMENT, data)
 
 
@@ -102,10 +102,10 @@ def _from_pem(data: bytes, what: str) -> Iterator[CollateralItem]:
         tail = b"-----END " + label + b"-----"
         end = data.find(tail, place)
         if end < 0 or label not in _LABELS:
-            raise MalformedEvidence(what, place, "is PEM of something else, or was cut")
+            raise MalformedEvidence(what, place, "is PEM of an unsupported type, or truncated")
         block = data[place : end + len(tail)] + b"\n"
         item = CollateralItem(_LABELS[label], _body(block, what))
-        piece(item, what)
+        dated(item, what)
         yield item
         place = data.find(_BEGIN, end)
 
@@ -115,22 +115,22 @@ def _body(block: bytes, what: str) -> bytes:
     try:
         return base64.b64decode(b"".join(block.split(b"\n")[1:-2]).replace(b"\r", b""), validate=True)
     except binascii.Error as error:
-        raise MalformedEvidence(what, 0, "is not PEM that can be read") from error
+        raise MalformedEvidence(what, 0, "is malformed PEM") from error
 
 
 def _from_json(data: bytes, what: str) -> tuple[CollateralItem, ...]:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise MalformedEvidence(what, 0, "is not JSON that can be read") from error
+        raise MalformedEvidence(what, 0, "is malformed JSON") from error
     for kind, member in _SIGNED.items():
         if member in value:
             item = CollateralItem(kind, data)
-            piece(item, what)
+            dated(item, what)
             return (item,)
     if any(text in value for text, _ in _SETS.values()):
         return tuple(_from_set(value, what))
-    raise MalformedEvidence(what, 0, "is JSON of something else")
+    raise MalformedEvidence(what, 0, "is JSON, but not collateral")
 
 
 def _from_set(value: dict[str, Any], what: str) -> Iterator[CollateralItem]:
@@ -140,13 +140,13 @@ def _from_set(value: dict[str, Any], what: str) -> Iterator[CollateralItem]:
     for name in _CRLS:
         if value.get(name):
             item = CollateralItem(CRL, _hex(value, name, what))
-            piece(item, f"{what}: {name}")
+            dated(item, f"{what}: {name}")
             yield item
     for kind, (body, signature) in _SETS.items():
         if value.get(body):
             text, signed = _text(value, body, what), _hex(value, signature, what).hex()
             item = CollateralItem(kind, f'{{"{_SIGNED[kind]}":{text},"signature":"{signed}"}}'.encode())
-            piece(item, f"{what}: {body}")
+            dated(item, f"{what}: {body}")
             yield item
 
 
@@ -165,7 +165,7 @@ def _hex(value: dict[str, Any], name: str, what: str) -> bytes:
 
 
 def _next_update(item: CollateralItem, what: str) -> datetime:
-    """The member nextUpdate of a document that Intel signed."""
+    """The nextUpdate of a document that Intel signed."""
     try:
         value = json.loads(item.content)
         text = value[_SIGNED[item.kind]]["nextUpdate"]

@@ -1,4 +1,4 @@
-"""Collateral in a folder: what somebody fetched before, or was handed. Names do not matter, contents do."""
+"""Collateral in a folder: fetched earlier, or received from someone else. Contents matter, file names do not."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,28 +10,28 @@ from cloister.client.collateral import content
 from cloister.errors import InputError
 
 ENDORSEMENT = ".binarypb"
-"""How Google names endorsements, which have no mark in their bytes."""
+"""Suffix that Google gives endorsements, which cannot be recognised by their bytes."""
 
 _MAX_FILES = 256
 
 
-def load(folder: Path) -> InMemory:
-    """Everything in ``folder`` that is collateral; files of any other kind are errors, so that none is overlooked, and
-    so is a link to a file that is gone: it may have been the list that refuses the machine.
+def load_collateral(folder: Path) -> InMemory:
+    """All collateral in ``folder``. Raises InputError.
 
-    Hidden files and folders below are not looked at. Raises InputError.
+    Any other file is an error, so that nothing is overlooked, and so is a dangling link: it may have led to the
+    revocation list that rejects the machine. Hidden files and subfolders are ignored.
     """
     try:
         paths = sorted(path for path in folder.iterdir() if not path.is_dir() and not path.name.startswith("."))
         if len(paths) > _MAX_FILES:
-            raise InputError(f"{folder} has {len(paths)} files, at most {_MAX_FILES} are read.")
-        return gathered(item for path in paths for item in _read(path))
+            raise InputError(f"{folder} has {len(paths)} files; at most {_MAX_FILES} are supported.")
+        return collect(item for path in paths for item in _read(path))
     except OSError as error:
         raise InputError(f"The collateral in {folder} cannot be read: {error.strerror}.") from error
 
 
-def gathered(items: Iterable[CollateralItem]) -> InMemory:
-    """The items as a source."""
+def collect(items: Iterable[CollateralItem]) -> InMemory:
+    """The items as a source, each once."""
     contents: dict[str, list[bytes]] = {}
     for item in items:
         known = contents.setdefault(item.kind, [])
@@ -43,7 +43,7 @@ def gathered(items: Iterable[CollateralItem]) -> InMemory:
 def _read(path: Path) -> tuple[CollateralItem, ...]:
     if not path.is_file():
         raise InputError(
-            f"{path} is no file that can be read, or a link to one that is gone.",
+            f"{path} is not a regular file, or a dangling link.",
             hint="Keep only collateral in the folder.",
         )
     data = userfile.read(path, content.MAX_SIZE)
@@ -53,5 +53,5 @@ def _read(path: Path) -> tuple[CollateralItem, ...]:
         return content.read(data, path.name)
     except MalformedEvidence as error:
         raise InputError(
-            f"{path} is no collateral: {error.reason}.", hint="Keep only collateral in the folder."
+            f"{path} is not collateral: it {error.reason}.", hint="Keep only collateral in the folder."
         ) from error

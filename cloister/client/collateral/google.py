@@ -1,8 +1,8 @@
-"""What Google keeps in public buckets: signed endorsements of its firmware, and certificates of its authorities.
+"""Google's public buckets: signed endorsements of its firmware, and certificates of its authorities.
 
 Source of the first: google/gce-tcb-verifier, gcetcbendorsement/README.md: gs://gce_tcb_integrity/ovmf_x64_csm/, by the
-launch measurement. Of the others: Certificate Authority Service, "Authority information access": each authority has a
-bucket of its own, which the certificates that it issued name.
+launch measurement. Of the second: Certificate Authority Service, "Authority information access": each authority has its
+own bucket, which the certificates that it issued name.
 """
 
 import re
@@ -14,7 +14,7 @@ from cloister.attestation.collateral_source import CERTIFICATE, CollateralItem
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.x509.certificate import UNREADABLE, Certificate
 from cloister.client.collateral import content
-from cloister.client.collateral.service import Question
+from cloister.client.collateral.request import CollateralRequest
 from cloister.client.collateral.transport import Answer
 
 SERVICE = "https://storage.googleapis.com"
@@ -27,15 +27,17 @@ _AUTHORITY = re.compile(
     r"(/[0-9a-f]{8,64}/ca\.crt)\Z"
 )
 _STEPS = 2
-"""From the key of a vTPM over the intermediate authority to the root."""
+"""From a vTPM's certificate through the intermediate authority to the root."""
 
 
-def question(technology: str, measurement: bytes, *, service: str = SERVICE) -> Question:
+def endorsement_request(technology: str, measurement: bytes, *, service: str = SERVICE) -> CollateralRequest:
     """The endorsement of a launch digest or MRTD (48 bytes). Raises ValueError for anything else."""
     if technology not in TECHNOLOGIES or len(measurement) != _SIZE:
-        raise ValueError(f"{technology!r} is none of {TECHNOLOGIES}, or the measurement has not {_SIZE} bytes.")
+        raise ValueError(
+            f"No endorsement of {technology!r} with {len(measurement)} bytes; expected {TECHNOLOGIES}, {_SIZE} bytes."
+        )
     name = measurement.hex()
-    return Question(
+    return CollateralRequest(
         f"Google's endorsement of {name[:16]}...",
         f"{service}/gce_tcb_integrity/ovmf_x64_csm/{technology}/{name}.binarypb",
         lambda answer: (_endorsement(answer),),
@@ -44,20 +46,22 @@ def question(technology: str, measurement: bytes, *, service: str = SERVICE) -> 
     )
 
 
-def issuers(certificate: bytes, *, service: str = SERVICE, steps: int = _STEPS) -> tuple[Question, ...]:
-    """The question for the certificate of who issued ``certificate`` (DER), and then for that one's issuer.
+def issuer_requests(
+    certificate: bytes, *, service: str = SERVICE, steps: int = _STEPS
+) -> tuple[CollateralRequest, ...]:
+    """The request for the certificate of the issuer of ``certificate`` (DER), followed by that of its own issuer.
 
-    Nothing when it does not name a bucket of Google's authorities: a machine's certificate comes from its host, which
-    must not choose whom a party asks.
+    Empty when it does not name a bucket of Google's authorities: a machine's certificate comes from its host, which
+    must not choose where a party sends requests.
     """
     found = _AUTHORITY.match(_named_issuer(certificate)) if steps > 0 else None
     if found is None:
         return ()
 
-    def then(items: tuple[CollateralItem, ...]) -> tuple[Question, ...]:
-        return tuple(one for item in items for one in issuers(item.content, service=service, steps=steps - 1))
+    def then(items: tuple[CollateralItem, ...]) -> tuple[CollateralRequest, ...]:
+        return tuple(one for item in items for one in issuer_requests(item.content, service=service, steps=steps - 1))
 
-    question = Question(
+    request = CollateralRequest(
         "the certificate of Google's authority for vTPMs",
         f"{service}/{found[1]}{found[2]}",
         lambda answer: _certificates(answer.body),
@@ -65,11 +69,11 @@ def issuers(certificate: bytes, *, service: str = SERVICE, steps: int = _STEPS) 
         lasting=True,
         then=then,
     )
-    return (question,)
+    return (request,)
 
 
 def _named_issuer(certificate: bytes) -> str:
-    """Where the certificate says that its issuer's is; "" when it does not say, or cannot be read."""
+    """The address of the issuer's certificate; "" when it is not given, or ``certificate`` is malformed."""
     try:
         extensions = Certificate.parse(certificate).parsed.extensions
         access = extensions.get_extension_for_oid(ExtensionOID.AUTHORITY_INFORMATION_ACCESS).value
@@ -90,7 +94,7 @@ def _certificates(data: bytes) -> tuple[CollateralItem, ...]:
     what = "certificate of an authority"
     items = content.read(data, what)
     if any(item.kind != CERTIFICATE for item in items):
-        raise MalformedEvidence(what, 0, "is something else")
+        raise MalformedEvidence(what, 0, "is not a certificate")
     return items
 
 

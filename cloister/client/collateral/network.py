@@ -1,7 +1,7 @@
-"""The vendors' services as a source of collateral: what is in the cache is not asked for, what came is kept there.
+"""The vendors' services as a source of collateral, behind the cache.
 
-All questions are asked before the verifier starts: it takes what there is and never waits. A question without an
-answer is a sentence for the person; the verdict then says what it lacks.
+All requests are made before the verifier starts: it never waits for the network. A failed request becomes a sentence
+for the reader; the verdict then says what is missing.
 """
 
 import datetime
@@ -13,24 +13,24 @@ from cloister.attestation.collateral_source import CollateralItem, InMemory
 from cloister.attestation.errors import MalformedEvidence
 from cloister.client.collateral import cache, content
 from cloister.client.collateral.cache import Cache, Entry
-from cloister.client.collateral.folder import gathered
-from cloister.client.collateral.service import Question
+from cloister.client.collateral.folder import collect
+from cloister.client.collateral.request import CollateralRequest
 from cloister.client.collateral.transport import Clock, CollateralUnavailable, Transport
 
 FRESH = datetime.timedelta(days=1)
-"""How long an answer that changes is taken from the cache although a newer one may exist."""
+"""How long a cached answer is used although a newer one may exist."""
 
 
 @dataclass(frozen=True)
-class Fetched:
-    """What was found, and a sentence for each question that was not answered."""
+class FetchedCollateral:
+    """What was fetched, and a sentence for each request that failed."""
 
     collateral: InMemory
     problems: tuple[str, ...]
 
 
 class VendorServices:
-    """Answers questions from ``cache`` and over ``transport``; ``now`` gives the aware time."""
+    """Answers requests from the cache ``kept`` and over ``transport``; ``now`` gives the aware time."""
 
     def __init__(
         self,
@@ -42,45 +42,45 @@ class VendorServices:
         self._cache = kept or Cache()
         self._now = now
 
-    def fetch(self, questions: Iterable[Question]) -> Fetched:
-        """All answers that there are, also to the questions that they raise."""
+    def fetch(self, requests: Iterable[CollateralRequest]) -> FetchedCollateral:
+        """All answers, including those of the requests that follow from them."""
         items: list[CollateralItem] = []
         problems: list[str] = []
-        left = deque(questions)
+        left = deque(requests)
         while left:
-            question = left.popleft()
+            request = left.popleft()
             try:
-                answer = self.ask(question)
+                answer = self.get(request)
             except CollateralUnavailable as error:
-                problems.append(f"There is no answer to {question.what}: {error.message}")
+                problems.append(f"Cannot fetch {request.what}: {error.message}")
                 continue
             items += answer
-            left.extend(question.then(answer))
-        return Fetched(gathered(items), tuple(problems))
+            left.extend(request.then(answer))
+        return FetchedCollateral(collect(items), tuple(problems))
 
-    def ask(self, question: Question) -> tuple[CollateralItem, ...]:
-        """The items that answer ``question``. Raises CollateralUnavailable."""
+    def get(self, request: CollateralRequest) -> tuple[CollateralItem, ...]:
+        """The items that answer ``request``. Raises CollateralUnavailable."""
         now = self._now()
-        kept = self._cache.get(question.address, now)
-        if kept is not None and (question.lasting or now - kept.fetched < FRESH):
+        kept = self._cache.get(request.address, now)
+        if kept is not None and (request.lasting or now - kept.fetched < FRESH):
             return kept.items
         try:
-            entry = self._asked(question, now)
+            entry = self._request(request, now)
         except CollateralUnavailable:
             if kept is not None:
                 return kept.items
             raise
-        self._cache.put(question.address, entry)
+        self._cache.put(request.address, entry)
         return entry.items
 
-    def _asked(self, question: Question, now: datetime.datetime) -> Entry:
-        answer = self._transport.get(question.address, limit=question.limit, headers=question.headers)
+    def _request(self, request: CollateralRequest, now: datetime.datetime) -> Entry:
+        answer = self._transport.get(request.address, limit=request.limit, headers=request.headers)
         try:
-            items = question.read(answer)
-            ends = [content.piece(item, question.what).until for item in items]
+            items = request.read(answer)
+            ends = [content.dated(item, request.what).until for item in items]
         except MalformedEvidence as error:
-            raise CollateralUnavailable(f"{question.address} answered with something else: {error.reason}.") from error
-        entry = Entry(items, now, cache.until(ends))
+            raise CollateralUnavailable(f"Unexpected answer from {request.address}: it {error.reason}.") from error
+        entry = Entry(items, now, cache.earliest(ends))
         if not entry.usable_at(now):
-            raise CollateralUnavailable(f"{question.address} answered with something that ended at {entry.until}.")
+            raise CollateralUnavailable(f"The answer of {request.address} expired at {entry.until}.")
         return entry

@@ -1,7 +1,7 @@
-"""One GET, asked until it is answered: what went wrong on the way is tried again, for a bounded number of times.
+"""One HTTP GET with a bounded number of attempts.
 
-A service that says how long to wait (429 or 503 with Retry-After) is obeyed if that is not too long. Answers are
-bounded, in bytes and in time, and whole; redirects are not followed. The body is not believed for where it comes from.
+Retry-After (with 429 or 503) is obeyed unless it is too long. Answers are complete, and bounded in bytes and in time;
+redirects are not followed. A body is not trusted because of where it came from.
 """
 
 import datetime
@@ -17,14 +17,14 @@ from typing import Any
 
 from cloister.errors import UnreachableError
 
-TRIES = 4
+ATTEMPTS = 4
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
-"""Seconds before the second try, doubled with every further one; and what a service may ask for at most."""
+"""Seconds before the second attempt, doubled before each further one; and the longest Retry-After that is obeyed."""
 _TIMEOUT = 20.0
-_LONGEST_ANSWER = datetime.timedelta(minutes=2)
-"""A service that sends a little now and then is not waited for any longer."""
-_AGAIN = (408, 425, 429, 500, 502, 503, 504)
+_ANSWER_DEADLINE = datetime.timedelta(minutes=2)
+"""Limit for the whole answer: a service that only trickles bytes is given up."""
+_RETRYABLE = (408, 425, 429, 500, 502, 503, 504)
 
 Clock = Callable[[], datetime.datetime]
 
@@ -48,8 +48,8 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-class _AgainError(Exception):
-    """The question may be asked again, after ``pause`` seconds if the service said so."""
+class _RetryableError(Exception):
+    """A failure that another attempt may cure, after ``pause`` seconds if the service said so."""
 
     def __init__(self, reason: str, pause: float | None = None) -> None:
         super().__init__(reason)
@@ -57,7 +57,7 @@ class _AgainError(Exception):
 
 
 class Transport:
-    """Asks over HTTP. ``wait`` sleeps for seconds, ``now`` gives the aware time, ``context`` says whom TLS trusts."""
+    """Sends requests. ``wait`` sleeps for seconds, ``now`` gives the aware time, ``context`` has the TLS roots."""
 
     def __init__(
         self,
@@ -74,22 +74,22 @@ class Transport:
     def get(self, address: str, *, limit: int, headers: Mapping[str, str] | None = None) -> Answer:
         """The answer of at most ``limit`` bytes. Raises CollateralUnavailable."""
         pause = _FIRST_PAUSE
-        for attempt in range(1, TRIES + 1):
+        for attempt in range(1, ATTEMPTS + 1):
             try:
                 return self._once(address, limit, headers or {})
-            except _AgainError as error:
+            except _RetryableError as error:
                 asked = pause if error.pause is None else error.pause
-                if attempt == TRIES:
+                if attempt == ATTEMPTS:
                     raise CollateralUnavailable(
-                        f"{address} did not answer in {TRIES} tries: {error}.", hint="Try again later."
+                        f"{address} did not answer in {ATTEMPTS} attempts: {error}.", hint="Try again later."
                     ) from error
                 if asked > _LONGEST_PAUSE:
                     raise CollateralUnavailable(
-                        f"{address} asks to come back in {asked:.0f} seconds.", hint="Try again then."
+                        f"{address} is rate limiting; retry after {asked:.0f} s.", hint="Try again then."
                     ) from error
                 self._wait(asked)
                 pause *= 2
-        raise AssertionError("the last try returns or raises")
+        raise AssertionError("the last attempt returns or raises")
 
     def _once(self, address: str, limit: int, headers: Mapping[str, str]) -> Answer:
         request = urllib.request.Request(address, headers={"User-Agent": "cloister", **headers})
@@ -98,38 +98,36 @@ class Transport:
                 return self._read(address, limit, response)
         except urllib.error.HTTPError as error:
             with error:
-                if error.code in _AGAIN:
+                if error.code in _RETRYABLE:
                     pause = self._retry_after(error.headers.get("Retry-After"))
-                    raise _AgainError(f"status {error.code}", pause) from error
+                    raise _RetryableError(f"status {error.code}", pause) from error
                 raise CollateralUnavailable(f"{address} answered with status {error.code}.") from error
         except urllib.error.URLError as error:
             if isinstance(error.reason, ssl.SSLCertVerificationError):
                 raise CollateralUnavailable(
-                    f"{address} shows a certificate that is not trusted: {error.reason}."
+                    f"The TLS certificate of {address} is not trusted: {error.reason}."
                 ) from error
-            raise _AgainError(str(error.reason)) from error
+            raise _RetryableError(str(error.reason)) from error
         except (OSError, http.client.HTTPException) as error:
-            raise _AgainError(str(error) or type(error).__name__) from error
+            raise _RetryableError(str(error) or type(error).__name__) from error
 
     def _read(self, address: str, limit: int, response: http.client.HTTPResponse) -> Answer:
         if response.status != http.HTTPStatus.OK:
             raise CollateralUnavailable(f"{address} answered with status {response.status}.")
-        body, end = bytearray(), self._now() + _LONGEST_ANSWER
+        body, end = bytearray(), self._now() + _ANSWER_DEADLINE
         while len(body) <= limit and (piece := response.read1(limit + 1 - len(body))):
             body += piece
             if self._now() > end:
-                raise CollateralUnavailable(
-                    f"{address} takes more than 2 minutes for its answer.", hint="Try again later."
-                )
+                raise CollateralUnavailable(f"{address} took more than 2 minutes to answer.", hint="Try again later.")
         if len(body) > limit:
             raise CollateralUnavailable(f"{address} answered with more than {limit} bytes.")
         announced = response.headers.get("Content-Length", "")
         if announced.isdecimal() and len(body) != int(announced):
-            raise _AgainError(f"the answer was cut after {len(body)} of {announced} bytes")
+            raise _RetryableError(f"the answer ended after {len(body)} of {announced} bytes")
         return Answer(bytes(body), {name.lower(): value for name, value in response.headers.items()})
 
     def _retry_after(self, text: str | None) -> float | None:
-        """Seconds: RFC 9110, section 10.2.3, a number or a date; None for anything else."""
+        """Seconds of a Retry-After field, a number or a date (RFC 9110, section 10.2.3); None for anything else."""
         if text is None:
             return None
         if text.strip().isdecimal():

@@ -1,1 +1,1 @@
-"""A computation from manifest to timeline: prepare, review, submit, upload, follow."""
+"""A computation on the party's side: manifest, assets, submission, events, status."""

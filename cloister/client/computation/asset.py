@@ -1,4 +1,4 @@
-"""A file or folder on the party's machine, as the manifest will name it: digest, size, bare name."""
+"""A party's file or folder as an asset: name, digest and size for the manifest, and its bytes."""
 
 import contextlib
 import hashlib
@@ -18,13 +18,16 @@ from cloister.protocol import archive
 _CHUNK = 1024 * 1024
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,199}\Z")
 
-Progress = Callable[[int], None]
-"""Told how many bytes are done so far."""
+ReadProgress = Callable[[int], None]
+"""Called with the number of bytes read so far."""
 
 
 @dataclass(frozen=True)
 class LocalAsset:
-    """``digest`` is SHA-256 in hex, ``size`` in bytes, ``file`` the bare name (a folder's is that of its tar)."""
+    """An asset as a manifest describes it.
+
+    ``file`` is the name without folders (for a folder, that of its tar), ``digest`` SHA-256 in hex, ``size`` in bytes.
+    """
 
     path: Path
     file: str
@@ -32,10 +35,18 @@ class LocalAsset:
     size: int
 
 
-def digest(path: Path, progress: Progress = lambda done: None) -> LocalAsset:
-    """What the manifest says about the file or folder at ``path``. Raises InputError.
+def describe_asset(path: Path, progress: ReadProgress = lambda done: None) -> LocalAsset:
+    """Compute what a manifest says about an asset.
 
-    A folder counts as its deterministic tar: time zone, umask and the order of files make no difference.
+    Args:
+        path: a file, or a folder, which counts as its deterministic tar: times, umask and file order do not matter.
+        progress: called with the number of bytes of a file that were read so far.
+
+    Returns:
+        Name, digest and size.
+
+    Raises:
+        InputError: the asset cannot be read, or no manifest can have its name.
     """
     file = bare_name(path)
     try:
@@ -54,7 +65,7 @@ def digest(path: Path, progress: Progress = lambda done: None) -> LocalAsset:
 
 
 def bare_name(path: Path) -> str:
-    """The name that an asset at ``path`` has in a manifest. Raises InputError for one with odd characters."""
+    """The name of the asset at ``path`` in a manifest. Raises InputError for unsupported characters."""
     try:
         name = f"{path.resolve().name}.tar" if path.is_dir() else path.name
     except OSError as error:
@@ -62,13 +73,13 @@ def bare_name(path: Path) -> str:
     if not _NAME.match(name):
         raise InputError(
             f"{name!r} cannot be the name of an asset.",
-            hint="Use letters, digits and . _ + - only; do not begin with a dot.",
+            hint="Rename it: use only letters, digits and . _ + -, and do not begin with a dot.",
         )
     return name
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Generator[BinaryIO, None, None]:
+def open_asset(path: Path) -> Generator[BinaryIO, None, None]:
     """The bytes of an asset, seekable; a folder's tar is written to a temporary file first. Raises InputError."""
     with _open(path) as stream:
         yield stream
@@ -91,7 +102,7 @@ def _open(path: Path) -> BinaryIO:
 
 
 def unpacked_size(path: Path) -> int:
-    """Bytes of the files in a folder, zip or tar. Raises InputError for anything else."""
+    """Total bytes of the files in a folder, zip or tar. Raises InputError for anything else."""
     try:
         if path.is_dir():
             return sum(one.lstat().st_size for one in path.rglob("*") if one.is_file())
@@ -103,4 +114,4 @@ def unpacked_size(path: Path) -> int:
             with tarfile.open(fileobj=stream) as packed_tar:
                 return sum(member.size for member in packed_tar)
     except (OSError, tarfile.TarError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is not a folder, zip or tar that can be unpacked.") from error
+        raise InputError(f"{path} cannot be unpacked: it is not a folder, zip or tar.") from error

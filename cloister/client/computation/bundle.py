@@ -1,9 +1,9 @@
-"""The wheel bundle: all packages that a Python algorithm needs in the guest, in one deterministic file.
+"""The bundle: all packages that a Python algorithm needs in the guest, in one deterministic file.
 
 A bundle is a tar archive (ustar, POSIX.1-1988; uncompressed, because wheels are compressed) with the members
 
     requirements.txt    one line ``name==version --hash=sha256:<hex>`` per wheel, sorted by normalised name
-    wheels/<name>.whl   each wheel, in the order of the names; its SHA-256 stands in requirements.txt
+    wheels/<name>.whl   each wheel, sorted by file name; its SHA-256 is in requirements.txt
 
 in this order: regular files of mode 0644, owner and group 0 without names, time 0, and nothing else. Equal locks give
 equal bytes on every machine. The guest refuses a wheel whose hash the requirements do not name.
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cloister import userfile
-from cloister.client.computation.wheels import Wheel, fetch, read_requirements
+from cloister.client.computation.wheels import Wheel, fetch_wheels, read_requirements
 from cloister.errors import InputError
 
 REQUIREMENTS = "requirements.txt"
@@ -29,7 +29,7 @@ _LONGEST_MEMBER_NAME = 100  # the name field of a ustar header, so that no membe
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle that was written: SHA-256 in hex, size in bytes, and what is in it."""
+    """A bundle that was written. ``digest_hex`` is its SHA-256, ``size`` in bytes."""
 
     path: Path
     digest_hex: str
@@ -37,13 +37,22 @@ class Bundle:
     wheels: tuple[Wheel, ...]
 
 
-def make(requirements: Path, output: Path, *, cache: Path | None = None) -> Bundle:
-    """Write the bundle of a hash-locked requirements file to ``output``, which is replaced only when complete.
+def make_bundle(requirements: Path, output: Path, *, cache: Path | None = None) -> Bundle:
+    """Pack the wheels of a locked requirements file into a bundle.
 
-    Wheels come from ``cache`` (the user's by default) or through pip. Raises InputError for a file that is not locked,
-    WheelError for a wheel that cannot be had or is not what the lock says.
+    Args:
+        requirements: a requirements file with exact versions and hashes.
+        output: the file of the bundle, replaced when the new one is complete.
+        cache: the folder of wheels; None for the user's. Missing wheels are downloaded with pip.
+
+    Returns:
+        The bundle. Equal requirements give equal bytes.
+
+    Raises:
+        InputError: the requirements are not locked, or a file cannot be read or written.
+        WheelError: a wheel cannot be downloaded, or its hash is not in the requirements.
     """
-    wheels = fetch(read_requirements(requirements), cache)
+    wheels = fetch_wheels(read_requirements(requirements), cache)
     try:
         target = userfile.destination(output)
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
@@ -74,7 +83,9 @@ def _write(file: BinaryIO, wheels: Sequence[Wheel]) -> None:
 
 def _member(name: str, size: int) -> tarfile.TarInfo:
     if len(name) > _LONGEST_MEMBER_NAME:
-        raise InputError(f"{name} has {len(name)} characters; a name in a bundle has at most {_LONGEST_MEMBER_NAME}.")
+        raise InputError(
+            f"{name} has {len(name)} characters; at most {_LONGEST_MEMBER_NAME} are supported in a bundle."
+        )
     member = tarfile.TarInfo(name)
     member.size = size
     return member

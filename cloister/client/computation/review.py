@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cloister.client.files import units
 from cloister.protocol.manifest import Asset, Manifest
 from cloister.protocol.transcript import key_id
+from cloister.units import format_duration, format_size
 
 
 @dataclass(frozen=True)
-class Section:
-    """A heading and the sentences below it. ``warning`` is true for what the reader should think about."""
+class ReviewSection:
+    """A heading and its sentences. ``warning`` is true for what the reader should think about."""
 
     title: str
     lines: tuple[str, ...]
@@ -22,22 +22,30 @@ class Section:
         return {"title": self.title, "lines": list(self.lines), "warning": self.warning}
 
 
-def review(manifest: Manifest, reader: bytes | None = None) -> tuple[Section, ...]:
-    """The sections that tell what will happen to whose data. ``reader`` is the reader's public key, to say "you"."""
+def review_manifest(manifest: Manifest, reader: bytes | None = None) -> tuple[ReviewSection, ...]:
+    """Describe in plain words what a party agrees to with a manifest.
+
+    Args:
+        manifest: the manifest.
+        reader: the reader's public key (SPKI), to mark the party that is "you"; None for no party.
+
+    Returns:
+        The sections, in reading order.
+    """
     return (
-        Section("What it is", tuple(_what(manifest))),
-        Section("Who takes part", tuple(_parties(manifest, reader))),
-        Section("What each provides", tuple(_assets(manifest))),
-        Section("What runs", tuple(_algorithm(manifest))),
-        Section("Who receives what", tuple(_results(manifest))),
-        Section("Limits", tuple(_limits(manifest))),
-        Section("What to think about", tuple(_concerns(manifest)), warning=True),
+        ReviewSection("What it is", tuple(_what(manifest))),
+        ReviewSection("Who takes part", tuple(_parties(manifest, reader))),
+        ReviewSection("What each provides", tuple(_assets(manifest))),
+        ReviewSection("What runs", tuple(_algorithm(manifest))),
+        ReviewSection("Who receives what", tuple(_results(manifest))),
+        ReviewSection("Limits", tuple(_limits(manifest))),
+        ReviewSection("What to think about", tuple(_concerns(manifest)), warning=True),
     )
 
 
 def _what(manifest: Manifest) -> Iterator[str]:
     yield f"{manifest.name}: {manifest.description or 'no description'}"
-    yield f"Manifest digest {manifest.digest().hex()}. Everybody who takes part must see this same digest."
+    yield f"Manifest digest {manifest.digest().hex()}. All parties must see this same digest."
 
 
 def _parties(manifest: Manifest, reader: bytes | None) -> Iterator[str]:
@@ -45,20 +53,20 @@ def _parties(manifest: Manifest, reader: bytes | None) -> Iterator[str]:
         you = " (this is you)" if key == reader else ""
         yield f"{name}{you}: key {key_id(key)}"
     if reader is not None and reader not in manifest.parties.values():
-        yield f"Your key {key_id(reader)} is not among them."
-    yield "Compare each fingerprint with what its holder tells you on another way."
+        yield f"Your key {key_id(reader)} is not one of them."
+    yield "Compare each key's fingerprint with what its holder tells you over another channel, such as the phone."
 
 
 def _assets(manifest: Manifest) -> Iterator[str]:
     for asset in manifest.assets():
-        size = units.size(asset.size)
+        size = format_size(asset.size)
         yield f"{asset.provider} provides {_named(asset)}: {asset.file}, {size}, SHA-256 {asset.digest}"
 
 
 def _named(asset: Asset) -> str:
     if asset.kind != "dataset":
         return "the algorithm" if asset.kind == "algorithm" else "the algorithm's packages"
-    unpacked = f" (unpacked: {units.size(asset.unpacked_size)})" if asset.unpack else ""
+    unpacked = f" (unpacked: {format_size(asset.unpacked_size)})" if asset.unpack else ""
     return f"the dataset {asset.name}{unpacked}"
 
 
@@ -68,8 +76,8 @@ def _algorithm(manifest: Manifest) -> Iterator[str]:
     yield f"{algorithm.asset.provider}'s program ({algorithm.kind}) runs as: {words}"
     for name, value in sorted(algorithm.environment.items()):
         yield f"with {name}={value}"
-    yield "It sees all datasets, has no network, and leaves nothing but its result folder" + (
-        " and what it prints." if manifest.logs.readers and manifest.logs.max_size else "."
+    yield "It sees all datasets and has no network. Only its result folder leaves the machine" + (
+        ", and what it prints." if manifest.logs.readers and manifest.logs.max_size else "."
     )
 
 
@@ -77,42 +85,42 @@ def _results(manifest: Manifest) -> Iterator[str]:
     results, logs = manifest.results, manifest.logs
     yield (
         f"{_list(results.consumers)} receive{'s' if len(results.consumers) == 1 else ''} the result, once each, "
-        f"at most {units.size(results.max_size)}, within {units.duration(results.expires)} after it is ready."
+        f"at most {format_size(results.max_size)}, within {format_duration(results.expires)} after it is ready."
     )
     if logs.readers and logs.max_size:
         when = "while it runs" if logs.release == "live" else "after it has ended"
-        yield f"{_list(logs.readers)} may read what the program prints, at most {units.size(logs.max_size)}, {when}."
+        yield f"{_list(logs.readers)} may read what the program prints, at most {format_size(logs.max_size)}, {when}."
     else:
-        yield "Nobody reads what the program prints."
+        yield "No one can read what the program prints."
 
 
 def _limits(manifest: Manifest) -> Iterator[str]:
     limits = manifest.limits
     yield (
-        f"At most {units.duration(limits.time)}, {units.size(limits.memory)} of memory, "
+        f"At most {format_duration(limits.time)}, {format_size(limits.memory)} of memory, "
         f"{limits.cpus} CPU{'' if limits.cpus == 1 else 's'}, {limits.processes} processes."
     )
 
 
 def _concerns(manifest: Manifest) -> Iterator[str]:
-    """What can leave, to whom: the size limits are all that bounds an algorithm that wants to carry data out."""
+    """What can leave, and to whom: only the size limits bound an algorithm that tries to leak data."""
     author = manifest.algorithm.asset.provider
     if author in manifest.results.consumers:
         yield f"{author} wrote the algorithm and receives the result."
     yield from _capacity(manifest, manifest.results.max_size, "the result")
     if manifest.logs.readers and manifest.logs.max_size:
         yield from _capacity(manifest, manifest.logs.max_size, "the log")
-    yield "Whoever receives the result can keep it, pass it on and study it: read the algorithm before you agree."
-    yield "The host sees how long it runs and how much memory it touches, and sets the clock."
+    yield "Every consumer can keep the result, pass it on and study it: read the algorithm before you agree."
+    yield "The host sees how long the program runs and how much memory it uses, and sets the clock."
 
 
 def _capacity(manifest: Manifest, limit: int, where: str) -> Iterator[str]:
     fitting = [data.name for data in manifest.datasets if max(data.size, data.unpacked_size) <= limit]
     others = [data.name for data in manifest.datasets if data.name not in fitting]
     if fitting:
-        yield f"{units.size(limit)} of {where} can hold all of {_list(fitting)}."
+        yield f"{format_size(limit)} of {where} can hold all of {_list(fitting)}."
     if others:
-        yield f"{units.size(limit)} of {where} can hold a part of {_list(others)}."
+        yield f"{format_size(limit)} of {where} can hold a part of {_list(others)}."
 
 
 def _list(names: list[str] | tuple[str, ...]) -> str:

@@ -1,83 +1,98 @@
-"""Where a computation stands, as people and programs read it."""
+"""The state of a computation, for people and programs."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from cloister.client.computation.timeline import local_time
-from cloister.client.files import units
+from cloister.client.connection.connection import Connection
 from cloister.errors import ProofError
 from cloister.protocol import canonical
 from cloister.protocol.events import State
+from cloister.units import format_size, local_time
 from cloister.v1 import agent_pb2
 
 _KINDS = {"algorithm": "Algorithm", "bundle": "Algorithm", "dataset": "Data"}
 
 
-def value(status: agent_pb2.StatusResponse) -> dict[str, Any]:
-    """The JSON value."""
-    return {
-        "version": 1,
-        "state": status.state,
-        "detail": status.detail,
-        "manifest": status.manifest_digest.hex() or None,
-        "assets": [
-            {
-                "name": one.name,
-                "kind": one.kind,
-                "provider": one.provider,
-                "size": one.size,
-                "received": one.received,
-                "complete": one.complete,
-            }
-            for one in status.assets
-        ],
-        "results": [
-            {
-                "consumer": one.consumer,
-                "ready": one.ready,
-                "consumed": one.consumed,
-                "consumed_at": one.consumed_at or None,
-            }
-            for one in status.results
-        ],
-        "events": status.events,
-    }
+@dataclass(frozen=True)
+class ComputationStatus:
+    """The agent's answer, which is not proven: the event log is."""
+
+    answer: agent_pb2.StatusResponse
+
+    @property
+    def state(self) -> State:
+        """The state. Raises ProofError for an unknown one."""
+        try:
+            return State(self.answer.state)
+        except ValueError as error:
+            raise ProofError(f"The agent reports an unknown state: {self.answer.state[:40]!r}.") from error
+
+    def value(self) -> dict[str, Any]:
+        """The JSON value."""
+        return {
+            "version": 1,
+            "state": self.answer.state,
+            "detail": self.answer.detail,
+            "manifest": self.answer.manifest_digest.hex() or None,
+            "assets": [
+                {
+                    "name": one.name,
+                    "kind": one.kind,
+                    "provider": one.provider,
+                    "size": one.size,
+                    "received": one.received,
+                    "complete": one.complete,
+                }
+                for one in self.answer.assets
+            ],
+            "results": [
+                {
+                    "consumer": one.consumer,
+                    "ready": one.ready,
+                    "consumed": one.consumed,
+                    "consumed_at": one.consumed_at or None,
+                }
+                for one in self.answer.results
+            ],
+            "events": self.answer.events,
+        }
+
+    def lines(self) -> Iterator[str]:
+        """The status for reading: the state, missing assets, and who has fetched. Raises ProofError."""
+        yield f"State     {self._described_state()}"
+        yield f"Manifest  {self.answer.manifest_digest.hex() or 'none submitted yet'}"
+        for asset in self.answer.assets:
+            share = "complete" if asset.complete else f"{format_size(asset.received)} of {format_size(asset.size)}"
+            yield f"Asset     {asset.name} ({asset.kind}, from {asset.provider}): {share}"
+        for slot in self.answer.results:
+            yield f"Result    {slot.consumer}: {_described_slot(slot)}"
+        yield f"Events    {self.answer.events}"
+
+    def _described_state(self) -> str:
+        if self.state is State.RECEIVING:
+            missing = dict.fromkeys(_KINDS.get(one.kind, one.kind) for one in self.answer.assets if not one.complete)
+            return " and ".join(f"Receiving {kind}" for kind in missing) or self.state.value
+        return f"{self.state.value}: {self.answer.detail}" if self.answer.detail else self.state.value
 
 
-def state(status: agent_pb2.StatusResponse) -> State:
-    """The state. Raises ProofError for one that does not exist."""
-    try:
-        return State(status.state)
-    except ValueError as error:
-        raise ProofError(f"The agent is in a state that does not exist: {status.state[:40]!r}.") from error
+def fetch_status(connection: Connection) -> ComputationStatus:
+    """Ask a CVM for the state of its computation.
+
+    Args:
+        connection: of a party of the manifest, or of an owner.
+
+    Returns:
+        The status.
+
+    Raises:
+        CloisterError: the policy rejects the CVM, the agent refuses, or no agent answers.
+    """
+    return ComputationStatus(connection.call(lambda session: session.status()))
 
 
-def lines(status: agent_pb2.StatusResponse) -> Iterator[str]:
-    """The status for reading: the state, what is missing, who may fetch what."""
-    now = state(status)
-    yield f"State     {_state(now, status)}"
-    yield f"Manifest  {status.manifest_digest.hex() or 'none submitted yet'}"
-    for asset in status.assets:
-        share = "complete" if asset.complete else f"{units.size(asset.received)} of {units.size(asset.size)}"
-        yield f"Asset     {asset.name} ({asset.kind}, from {asset.provider}): {share}"
-    for slot in status.results:
-        yield f"Result    {slot.consumer}: {_slot(slot)}"
-    yield f"Events    {status.events}"
-
-
-def _state(now: State, status: agent_pb2.StatusResponse) -> str:
-    if now is State.RECEIVING:
-        missing = list(dict.fromkeys(_KINDS.get(one.kind, one.kind) for one in status.assets if not one.complete))
-        return " and ".join(f"Receiving {kind}" for kind in missing) or now.value
-    return f"{now.value}: {status.detail}" if status.detail else now.value
-
-
-def _slot(slot: agent_pb2.SlotStatus) -> str:
+def _described_slot(slot: agent_pb2.SlotStatus) -> str:
     if slot.consumed:
-        when = (
-            local_time(canonical.from_time(slot.consumed_at, what="The time of consumption"))
-            if slot.consumed_at
-            else "?"
-        )
-        return f"consumed at {when}"
+        moment = slot.consumed_at
+        return f"fetched at {local_time(canonical.from_time(moment, what='The time of a release')) if moment else '?'}"
     return "ready, not fetched yet" if slot.ready else "not ready"

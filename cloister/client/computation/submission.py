@@ -1,29 +1,43 @@
-"""Submitting the manifest: once in a machine's life, by an owner, to a machine that has taken none."""
+"""Submitting the manifest: once per boot of a CVM, by an owner."""
 
 from dataclasses import replace
 
-from cloister.client.connection.connection import Connection, Target
+from cloister.client.connection.connection import Connection
+from cloister.client.connection.opening import Target
 from cloister.client.files.keys import Key
 from cloister.errors import ProofError, RefusedError
 from cloister.protocol.manifest import Manifest
 
 
 def submit(target: Target, key: Key, manifest: Manifest) -> Connection:
-    """Submit ``manifest``, unless the machine runs this very one; a connection that demands it, judged anew.
+    """Submit the manifest of a computation, unless the CVM runs the same one already.
 
-    ``target`` names no manifest yet. Raises RefusedError when the machine runs another one.
+    Args:
+        target: the CVM. Its own manifest digest is ignored.
+        key: an owner's key.
+        manifest: the manifest that all parties agreed on.
+
+    Returns:
+        An open connection that demands this manifest, under a new verdict. Close it, or use it as a context manager.
+
+    Raises:
+        ProofError: the policy rejects the CVM, or the agent measured another manifest.
+        RefusedError: the CVM runs another manifest, or the key is not an owner's.
+        UnreachableError: no agent answers.
     """
     digest = manifest.digest()
     with Connection(replace(target, manifest_digest=None), key) as before:
         running = before.session().manifest_digest
         if running is None:
-            taken = before.session().submit_manifest(manifest.encode())
-            if taken != digest:
-                raise ProofError(f"The agent took the manifest {taken.hex()}, expected is {digest.hex()}.")
+            accepted = before.session().submit_manifest(manifest.encode())
+            if accepted != digest:
+                raise ProofError(
+                    f"The agent accepted another manifest (expected: {digest.hex()}, found: {accepted.hex()})."
+                )
         elif running != digest:
             raise RefusedError(
-                f"The machine runs the manifest {running.hex()}; yours is {digest.hex()}.",
-                hint="A CVM takes one manifest in its life: `reset` gives it a new one, and wipes what it holds.",
+                f"The machine runs another manifest (yours: {digest.hex()}, machine: {running.hex()}).",
+                hint="A CVM accepts one manifest per boot: `reset` reboots it and wipes what it holds.",
             )
     after = Connection(replace(target, manifest_digest=digest), key)
     after.session()

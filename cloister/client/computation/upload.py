@@ -1,53 +1,170 @@
-"""Uploading an asset: the right file, to the right machine, for the right computation, with the provider's consent.
+"""Uploading assets: the agreed files, to an accepted machine that runs the agreed manifest, with consent.
 
-An upload that is cut off goes on where the agent has it, within this call and in a later one.
+An interrupted upload resumes where it stopped, in the same call or in a later one.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from cloister.client.computation import asset as assets
+from cloister.attestation.result import Verdict
+from cloister.client.computation.asset import ReadProgress, bare_name, describe_asset, open_asset
 from cloister.client.connection.connection import Connection, is_interruption
-from cloister.client.connection.retry import TRANSFER, Interrupted, Patience
+from cloister.client.connection.report import Progress, TransferReport
+from cloister.client.connection.retry import TRANSFER_PAUSES, Backoff, Interrupted
 from cloister.client.connection.session import Session
-from cloister.client.files import units
 from cloister.client.files.keys import Key
 from cloister.errors import CloisterError, InputError
 from cloister.protocol import transcript
 from cloister.protocol.manifest import Asset, Manifest
 from cloister.protocol.sealing import FRAME_SIZE
+from cloister.units import format_size
 from cloister.v1 import agent_pb2
 
 
 @dataclass(frozen=True)
 class Uploaded:
-    """An asset that the agent has whole. ``sent`` counts the bytes that went out in this call."""
+    """An asset that the agent has completely. ``sent`` counts the bytes that this call sent."""
 
     asset: Asset
     sent: int
 
 
-Progress = Callable[[int, int], None]
-"""Told how many bytes the agent has or was sent, and of how many."""
+class UploadReport(TransferReport):
+    """Also reports the verdict and every uploaded asset."""
+
+    def accepted(self, verdict: Verdict) -> None:
+        """Called with the verdict on the machine, before anything is sent."""
+
+    def uploaded(self, one: Uploaded) -> None:
+        """Called when the agent has all of an asset."""
 
 
-def check(manifest: Manifest, asset: Asset, path: Path, progress: assets.Progress = lambda done: None) -> None:
-    """Raise InputError unless the file or folder at ``path`` is what the manifest says about ``asset``."""
-    found = assets.digest(path, progress)
+def upload_algorithm(
+    connection: Connection,
+    manifest: Manifest,
+    path: Path,
+    *,
+    bundle: Path | None = None,
+    report: UploadReport | None = None,
+) -> tuple[Uploaded, ...]:
+    """Upload the algorithm, and its bundle if the manifest has one, with the provider's consent.
+
+    Args:
+        connection: of the algorithm provider; it must demand this manifest.
+        manifest: the manifest that all parties agreed on.
+        path: the algorithm.
+        bundle: the bundle; None for the file beside the algorithm that the manifest names.
+        report: called on the way; None for no reports.
+
+    Returns:
+        The uploaded assets.
+
+    Raises:
+        InputError: a file is not what the manifest says, or a bundle is missing or not in the manifest.
+        ProofError: the policy rejects the machine, or it runs another manifest.
+        RefusedError: the agent refuses the upload.
+        UnreachableError: no agent answers, or the machine stays away.
+    """
+    algorithm = manifest.algorithm
+    files = [(algorithm.asset, path)]
+    if algorithm.bundle is not None:
+        beside = path.parent / algorithm.bundle.file
+        if bundle is None and not beside.exists():
+            raise InputError(
+                f"The manifest also names the bundle {algorithm.bundle.file}, which is not beside {path}.",
+                hint="Name it with --bundle FILE.",
+            )
+        files.append((algorithm.bundle, bundle or beside))
+    elif bundle is not None:
+        raise InputError("The manifest names no bundle.", hint="Omit --bundle, or agree on another manifest.")
+    return upload_assets(connection, manifest, files, report=report)
+
+
+def upload_dataset(
+    connection: Connection,
+    manifest: Manifest,
+    path: Path,
+    *,
+    name: str | None = None,
+    report: UploadReport | None = None,
+) -> tuple[Uploaded, ...]:
+    """Upload a dataset with the provider's consent.
+
+    Args:
+        connection: of the dataset provider; it must demand this manifest.
+        manifest: the manifest that all parties agreed on.
+        path: the file or folder.
+        name: the dataset's name in the manifest; None for the only one of this key, or the one with the file's name.
+        report: called on the way; None for no reports.
+
+    Returns:
+        The uploaded dataset.
+
+    Raises:
+        InputError: the dataset is ambiguous or unknown, or the file is not what the manifest says.
+        ProofError: the policy rejects the machine, or it runs another manifest.
+        RefusedError: the agent refuses the upload.
+        UnreachableError: no agent answers, or the machine stays away.
+    """
+    asset = dataset_of(manifest, connection.key.public, name, path)
+    return upload_assets(connection, manifest, [(asset, path)], report=report)
+
+
+def upload_assets(
+    connection: Connection,
+    manifest: Manifest,
+    files: Sequence[tuple[Asset, Path]],
+    *,
+    report: UploadReport | None = None,
+) -> tuple[Uploaded, ...]:
+    """Check all files against the manifest, then judge the machine, then upload.
+
+    Args:
+        connection: of the assets' provider; it must demand this manifest.
+        manifest: the manifest that all parties agreed on.
+        files: the assets, each with its file or folder.
+        report: called on the way; None for no reports.
+
+    Returns:
+        The uploaded assets, in the same order.
+
+    Raises:
+        InputError: a file is not what the manifest says. Nothing was uploaded then.
+        ProofError: the policy rejects the machine, or it runs another manifest.
+        RefusedError: the agent refuses an upload.
+        UnreachableError: no agent answers, or the machine stays away.
+    """
+    told = report or UploadReport()
+    for asset, path in files:
+        with told.transfer(f"Checking {asset.file}", asset.size) as progress:
+            check_asset(asset, path, lambda done, size=asset.size, show=progress: show(done, size))
+    told.accepted(connection.verdict())
+    uploads = []
+    for asset, path in files:
+        with told.transfer(f"Uploading {asset.name}", asset.size) as progress:
+            one = upload_asset(connection, manifest, asset, path, progress=progress, interrupted=told.interrupted)
+        told.uploaded(one)
+        uploads.append(one)
+    return tuple(uploads)
+
+
+def check_asset(asset: Asset, path: Path, progress: ReadProgress = lambda done: None) -> None:
+    """Raise InputError unless the file or folder at ``path`` is ``asset``."""
+    found = describe_asset(path, progress)
     if (found.digest, found.size) == (asset.digest, asset.size):
         return
     raise InputError(
         f"{path} is not what the manifest says about {asset.name}: "
-        f"expected SHA-256 {asset.digest} ({units.size(asset.size)}), "
-        f"found {found.digest} ({units.size(found.size)}).",
-        hint="Give the file that was agreed on; nothing was uploaded.",
+        f"expected SHA-256 {asset.digest} ({format_size(asset.size)}), "
+        f"found {found.digest} ({format_size(found.size)}).",
+        hint="Nothing was uploaded. Name the file that the parties agreed on.",
     )
 
 
 def dataset_of(manifest: Manifest, key: bytes, name: str | None, path: Path) -> Asset:
-    """The dataset that a key's holder means: by name, or its only one, or the one with the file's name.
+    """The dataset that a provider means: by name, or its only one, or the one with the file's name.
 
     Raises InputError.
     """
@@ -62,18 +179,18 @@ def dataset_of(manifest: Manifest, key: bytes, name: str | None, path: Path) -> 
     if not mine:
         raise InputError(
             f"The manifest has no dataset of the key {transcript.key_id(key)}.",
-            hint="`review` shows who provides what; name another key with --key.",
+            hint="Name another key with --key; `review` shows who provides what.",
         )
     if len(mine) > 1:
-        named = [data for data in mine if data.file == assets.bare_name(path)]
+        named = [data for data in mine if data.file == bare_name(path)]
         if len(named) != 1:
             names = ", ".join(data.name for data in mine)
-            raise InputError(f"You provide several datasets: {names}.", hint="Say which one with --name.")
+            raise InputError(f"You provide several datasets: {names}.", hint="Name one with --name.")
         return named[0]
     return mine[0]
 
 
-def upload(
+def upload_asset(
     connection: Connection,
     manifest: Manifest,
     asset: Asset,
@@ -82,16 +199,16 @@ def upload(
     progress: Progress = lambda done, size: None,
     interrupted: Interrupted = lambda error, pause: None,
 ) -> Uploaded:
-    """Bring an asset that :func:`check` has passed to the agent, and go on after interruptions.
+    """Upload an asset that :func:`check_asset` accepts, and resume after interruptions.
 
-    ``connection`` must demand this manifest, so that every session's verdict compares the two.
-    Raises CloisterError: what the agent refuses, or ConnectionLost when it stays away.
+    ``connection`` must demand this manifest, so that every session's verdict compares it with the machine's.
+    Raises CloisterError: Refusal, or ConnectionLost when the machine stays away.
     """
     if connection.target.manifest_digest != manifest.digest():
         raise InputError("The connection was not made for this manifest.")
     sender = _Sender(connection, manifest, asset, progress)
-    with assets.opened(path) as stream:
-        patience = Patience(TRANSFER, interrupted)
+    with open_asset(path) as stream:
+        backoff = Backoff(TRANSFER_PAUSES, interrupted)
         while True:
             before = sender.reached
             try:
@@ -101,14 +218,14 @@ def upload(
                     raise
                 connection.close()
                 if sender.reached > before:
-                    patience.renew()
-                patience.wait(error)
+                    backoff.reset()
+                backoff.wait(error)
             else:
                 return Uploaded(asset, sender.sent)
 
 
 def consent(key: Key, manifest: Manifest, asset: Asset, session: Session) -> bytes:
-    """A provider's signature that lets one asset be used in one computation, given in one session."""
+    """A provider's signature that permits the use of one asset in one computation, given in one session."""
     return key.sign(
         transcript.consent_message(
             manifest_digest=manifest.digest(),
@@ -120,7 +237,7 @@ def consent(key: Key, manifest: Manifest, asset: Asset, session: Session) -> byt
 
 
 class _Sender:
-    """Attempts to upload one asset; remembers how far the agent has it."""
+    """Attempts to upload one asset. ``reached`` is how far the agent has it, ``sent`` the bytes of all attempts."""
 
     def __init__(self, connection: Connection, manifest: Manifest, asset: Asset, progress: Progress) -> None:
         self._connection = connection
@@ -131,7 +248,7 @@ class _Sender:
         self.sent = 0
 
     def attempt(self, stream: BinaryIO) -> None:
-        """One stream, from where the agent has it to the end."""
+        """One stream, from the first byte that the agent does not have to the end."""
         session = self._connection.session()
         at = session.upload_offset(self._asset.name)
         self.reached = at.offset
@@ -139,7 +256,9 @@ class _Sender:
             self._progress(self._asset.size, self._asset.size)
             return
         if at.offset > self._asset.size:
-            raise InputError(f"The agent says that it has {at.offset} bytes of {self._asset.name}, which has fewer.")
+            raise InputError(
+                f"The agent reports {at.offset} bytes of {self._asset.name}, which has {self._asset.size}."
+            )
         given = consent(self._connection.key, self._manifest, self._asset, session)
         start = agent_pb2.UploadStart(asset=self._asset.name, consent=given, offset=at.offset)
         remaining = self._asset.size - at.offset
@@ -147,7 +266,7 @@ class _Sender:
         self.reached = done.offset
         if not done.complete:
             raise CloisterError(
-                f"The agent has {done.offset} bytes of {self._asset.name} and does not say it is complete."
+                f"The agent reports {self._asset.name} as incomplete after {done.offset} of {self._asset.size} bytes."
             )
 
     def _pieces(self, stream: BinaryIO, offset: int) -> Iterator[bytes]:
@@ -157,7 +276,10 @@ class _Sender:
         while done < self._asset.size:
             piece = stream.read(min(FRAME_SIZE, self._asset.size - done))
             if not piece:
-                raise InputError(f"{self._asset.file} has become shorter since it was checked.")
+                raise InputError(
+                    f"{self._asset.file} was truncated after it was checked.",
+                    hint="Do not change it during the upload.",
+                )
             yield piece
             done += len(piece)
             self.sent += len(piece)

@@ -2,8 +2,8 @@
 
 A requirements file is locked when every line is ``name==version`` with at least one ``--hash=sha256:...``, as
 ``pip-compile --generate-hashes`` or ``uv pip compile --generate-hashes`` write it (pip's documentation, "Secure
-installs"). pip fetches, with its own configuration; what it brings is believed for its hash alone. The hashes may
-name wheels of several platforms: the one that fits the guest is taken.
+installs"). pip downloads wheels with its own configuration; a wheel is accepted because of its hash alone. The hashes
+may be of wheels for several platforms: the one for the guest is used.
 """
 
 import hashlib
@@ -35,25 +35,25 @@ _WHEEL = re.compile(r"(?P<name>[A-Za-z0-9._]+)-[A-Za-z0-9.!+_]+(?:-[0-9][A-Za-z0
 
 
 class WheelError(CloisterError):
-    """A wheel cannot be had, or is not what the lock says."""
+    """A wheel cannot be downloaded, or its hash is not in the requirements."""
 
 
 @dataclass(frozen=True)
 class Requirement:
-    """One package of a lock; ``hashes`` are SHA-256 in hex, any of which its wheel may have."""
+    """One locked package; its wheel must have one of ``hashes``, SHA-256 in hex."""
 
     name: str
     version: str
     hashes: tuple[str, ...]
 
     def line(self) -> str:
-        """The requirement as one line for pip."""
+        """The requirement as a line for pip."""
         return " ".join((f"{self.name}=={self.version}", *(f"--hash=sha256:{found}" for found in self.hashes)))
 
 
 @dataclass(frozen=True)
 class Wheel:
-    """A wheel in the cache whose digest was checked. ``size`` in bytes."""
+    """A verified wheel in the cache. ``size`` in bytes."""
 
     requirement: Requirement
     path: Path
@@ -82,10 +82,10 @@ def parse_requirements(text: str, *, what: str) -> tuple[Requirement, ...]:
         requirement = _parse_line(line, f"{what}, line {number}")
         name = _normalised(requirement.name)
         if name in found:
-            raise InputError(f"{what}, line {number}: {requirement.name} is named twice.")
+            raise InputError(f"{what}, line {number}: {requirement.name} occurs twice.")
         found[name] = requirement
     if not found:
-        raise InputError(f"{what} names no package.")
+        raise InputError(f"{what} has no packages.")
     return tuple(requirement for _, requirement in sorted(found.items()))
 
 
@@ -95,10 +95,10 @@ def default_cache(environment: Mapping[str, str] = os.environ) -> Path:
     return (Path(named) if named.startswith("/") else Path.home() / ".cache") / "cloister" / "wheels"
 
 
-def fetch(requirements: Sequence[Requirement], cache: Path | None = None) -> tuple[Wheel, ...]:
-    """The guest's wheel of each requirement, from ``cache`` or through pip; every digest is computed here.
+def fetch_wheels(requirements: Sequence[Requirement], cache: Path | None = None) -> tuple[Wheel, ...]:
+    """The guest's wheel of each requirement, from ``cache`` or through pip. Every digest is verified.
 
-    The cache holds each wheel under its own name in a folder named by its digest. Raises WheelError.
+    The cache has a folder for each wheel, named by its digest. Raises WheelError.
     """
     folder = default_cache() if cache is None else cache
     wheels = {requirement: _cached(requirement, folder) for requirement in requirements}
@@ -110,8 +110,8 @@ def fetch(requirements: Sequence[Requirement], cache: Path | None = None) -> tup
     if len(complete) != len(wheels):
         names = ", ".join(requirement.name for requirement, wheel in wheels.items() if wheel is None)
         raise WheelError(
-            f"pip brought no wheel with a locked hash for {names}.",
-            hint=f"The lock must hold the hash of the wheel for CPython {GUEST_PYTHON} on x86-64 Linux.",
+            f"No downloaded wheel has a locked hash for {names}.",
+            hint=f"Lock the hash of the wheel for CPython {GUEST_PYTHON} on x86-64 Linux.",
         )
     return complete
 
@@ -136,20 +136,18 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
 def _parse_line(line: str, where: str) -> Requirement:
     if ";" in line:
         raise InputError(
-            f"{where} has an environment marker.",
+            f"{where}: environment markers are not supported.",
             hint=f"Lock for the guest alone: uv pip compile --python-version {GUEST_PYTHON} --generate-hashes.",
         )
     what, *options = line.split()
     pinned = _REQUIREMENT.fullmatch(what)
     if pinned is None:
-        raise InputError(
-            f"{where}: {what!r} is not name==version.", hint="A bundle takes exact versions with hashes only."
-        )
+        raise InputError(f"{where}: {what!r} is not name==version.", hint="Lock exact versions with hashes.")
     hashes = []
     for option in options:
         found = _HASH.fullmatch(option.removeprefix("--hash="))
         if found is None or not option.startswith("--hash="):
-            raise InputError(f"{where}: {option!r} is not --hash=sha256: and 64 hexadecimal digits.")
+            raise InputError(f"{where}: {option!r} is not --hash=sha256: with 64 hexadecimal digits.")
         hashes.append(found[1])
     if not hashes:
         raise InputError(
@@ -160,12 +158,12 @@ def _parse_line(line: str, where: str) -> Requirement:
 
 
 def _normalised(name: str) -> str:
-    """A package's name as it compares (PEP 503)."""
+    """A package's name, normalised for comparison (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _cached(requirement: Requirement, cache: Path) -> Wheel | None:
-    """The requirement's wheel out of the cache; None when it is absent or its bytes have changed."""
+    """The requirement's wheel from the cache; None when it is missing or its bytes have changed."""
     for digest_hex in requirement.hashes:
         for path in sorted((cache / digest_hex).glob("*.whl")):
             if _belongs(path, requirement) and _digest(path) == digest_hex:
@@ -184,9 +182,9 @@ def _digest(path: Path) -> str:
 
 
 def _download(requirements: Sequence[Requirement], cache: Path) -> None:
-    """Let pip fetch wheels for the guest, and keep those that the lock names."""
+    """Download wheels for the guest with pip, and keep those whose hash is locked."""
     if importlib.util.find_spec("pip") is None:
-        raise WheelError(f"{sys.executable} has no pip to fetch wheels with.", hint="Add it: python3 -m ensurepip.")
+        raise WheelError(f"{sys.executable} has no pip to download with.", hint="Install it: python3 -m ensurepip.")
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".download-", dir=cache) as name:
         folder = Path(name)
@@ -200,7 +198,7 @@ def _download(requirements: Sequence[Requirement], cache: Path) -> None:
             run([*argv, "--dest", folder, "--requirement", lock])
         except ProcessError as error:
             names = ", ".join(requirement.name for requirement in requirements)
-            raise WheelError(f"pip could not fetch {names}: {error.message}") from error
+            raise WheelError(f"pip could not download {names}: {error.message}") from error
         expected = {digest_hex for requirement in requirements for digest_hex in requirement.hashes}
         for path in folder.glob("*.whl"):
             digest_hex = _digest(path)

@@ -1,1 +1,1 @@
-"""From an address to a bound session, and what its refusals mean."""
+"""From an address to a bound session, and from an agent's refusals to errors."""

@@ -1,21 +1,21 @@
-"""How long a party goes on with a machine that hangs up: some attempts, and as many again when one has moved things."""
+"""Retrying after a lost connection: a limited number of attempts, counted from zero whenever one made progress."""
 
 import time
 from collections.abc import Callable
 
 from cloister.errors import CloisterError
 
-TRANSFER = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0)
+TRANSFER_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0)
 """Seconds before each further attempt at an upload or a result."""
 
-EVENTS = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds before each further attempt at the events."""
+EVENT_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds before each further attempt to read events."""
 
 Interrupted = Callable[[CloisterError, float], None]
-"""Told about an interruption, and after how many seconds the next attempt follows."""
+"""Called with what interrupted a transfer, and the seconds until the next attempt."""
 
 
-class Patience:
+class Backoff:
     """The pauses that are left."""
 
     def __init__(self, pauses: tuple[float, ...], interrupted: Interrupted = lambda error, pause: None) -> None:
@@ -23,12 +23,12 @@ class Patience:
         self._left = iter(pauses)
         self._interrupted = interrupted
 
-    def renew(self) -> None:
-        """An attempt has brought something over."""
+    def reset(self) -> None:
+        """Start over, because an attempt made progress."""
         self._left = iter(self._pauses)
 
     def wait(self, error: CloisterError) -> None:
-        """Before another attempt after ``error``, which is raised when there have been enough."""
+        """Sleep before another attempt. Raises ``error`` when no attempt is left."""
         pause = next(self._left, None)
         if pause is None:
             raise error

@@ -1,6 +1,6 @@
-"""A bound session with an agent: typed calls, and one place that seals and opens what goes over the wire.
+"""A bound session with an agent: typed calls, sealed and opened in one place.
 
-Every call is a stream of its own. Its id rises, and is never used again; frames keep their order
+Every call is its own stream with a higher id than the one before; ids are never reused, and frames keep their order
 (docs/protocol.md, "Sealed calls").
 """
 
@@ -25,23 +25,23 @@ UNARY_SECONDS = 60.0
 """Deadline of a call with one answer. A machine without hardware virtualisation takes seconds for some."""
 
 FOLLOW_SECONDS = 60.0
-"""Deadline of one round of following events: a connection that died silently is noticed after it."""
+"""Deadline of one call that follows events. A connection that died silently is noticed then."""
 
 _START_SECONDS = 60.0
 _SLOWEST = 64 * 1024
-"""Bytes per second. A transfer that is slower is cut off by its deadline and resumes."""
+"""Bytes per second. A slower transfer reaches its deadline, and resumes."""
 
 
 @dataclass(frozen=True)
 class Bound:
-    """What the agent said when it bound the session: what this key may do, and its names in the manifest."""
+    """The agent's answer to binding the session: the roles of this key, and its names in the manifest."""
 
     roles: tuple[str, ...]
     parties: tuple[str, ...]
 
 
 class Session:
-    """Calls inside one bound session. Each raises a :class:`CloisterError` that says what the agent refused."""
+    """Calls in one bound session. Each raises CloisterError: Refusal, ConnectionLost or DamagedStream."""
 
     def __init__(
         self,
@@ -78,11 +78,11 @@ class Session:
         self._channel.close()
 
     def status(self) -> agent_pb2.StatusResponse:
-        """Where the computation stands."""
+        """The state of the computation."""
         return self._unary("Status", agent_pb2.StatusRequest(), agent_pb2.StatusResponse, "asking for the status")
 
     def submit_manifest(self, manifest: bytes) -> bytes:
-        """Submit a canonical manifest; the digest that the agent took. The session is of no use afterwards."""
+        """Submit a canonical manifest, and return the digest that the agent computed. Invalidates the session."""
         request = agent_pb2.SubmitManifestRequest(manifest=manifest)
         answer = self._unary("SubmitManifest", request, agent_pb2.SubmitManifestResponse, "submitting the manifest")
         return answer.digest
@@ -95,7 +95,7 @@ class Session:
     def upload_asset(
         self, start: agent_pb2.UploadStart, data: Callable[[], Iterator[bytes]], remaining: int
     ) -> agent_pb2.UploadProgress:
-        """Stream an asset's bytes from ``start.offset`` on; how far the agent has it afterwards.
+        """Stream an asset's bytes from ``start.offset`` on, and return how far the agent has it then.
 
         ``data`` yields pieces of at most FRAME_SIZE, ``remaining`` bytes together; it is called in another thread,
         and only after the agent has accepted the consent.
@@ -105,7 +105,7 @@ class Session:
     def events(self, from_sequence: int, *, follow: bool) -> Iterator[bytes]:
         """Lines of the event log from a sequence number on.
 
-        With ``follow`` the stream stays open; when it ends, by its deadline or by the agent, the caller asks again.
+        With ``follow`` the stream stays open; when its deadline or the agent ends it, call again.
         """
         request = agent_pb2.EventsRequest(from_sequence=from_sequence, follow=follow)
         doing = "reading the events"
@@ -113,8 +113,10 @@ class Session:
             yield record.line
 
     def logs(self) -> Iterator[agent_pb2.LogChunk]:
-        """What the algorithm printed, as far as the manifest lets this key read it."""
-        yield from self._stream("Logs", agent_pb2.LogsRequest(), agent_pb2.LogChunk, "reading the log", UNARY_SECONDS)
+        """The algorithm's output, as far as the manifest lets this key read it."""
+        yield from self._stream(
+            "Logs", agent_pb2.LogsRequest(), agent_pb2.LogChunk, "reading the algorithm's output", UNARY_SECONDS
+        )
 
     def fetch_result(self, consumer: str, offset: int, expected: int) -> Iterator[agent_pb2.ResultChunk]:
         """The ciphertext of a consumer's slot from ``offset`` on; ``expected`` bytes bound the time it may take."""
@@ -123,7 +125,7 @@ class Session:
         yield from self._stream("FetchResult", request, agent_pb2.ResultChunk, "fetching the result", seconds)
 
     def release_result(self, consumer: str, ciphertext_digest: bytes) -> bytes:
-        """Acknowledge a ciphertext (SHA-256 of the whole), and get its key: 32 bytes, once."""
+        """Acknowledge a ciphertext (by the SHA-256 of all of it) and get its key: 32 bytes, once."""
         request = agent_pb2.ReleaseResultRequest(consumer=consumer, ciphertext_digest=ciphertext_digest)
         return self._unary("ReleaseResult", request, agent_pb2.ReleaseResultResponse, "releasing the result").key
 
@@ -135,7 +137,7 @@ class Session:
             part = receipt if chunk.WhichOneof("content") == "receipt" else evidence
             part += chunk.receipt or chunk.evidence
             if len(receipt) + len(evidence) > 32 * FRAME_SIZE:
-                raise DamagedStream("The proof that the agent sends does not end.")
+                raise DamagedStream(f"The agent's proof is longer than {32 * FRAME_SIZE} bytes.")
         return bytes(receipt), bytes(evidence)
 
     def stop(self) -> None:
@@ -157,7 +159,7 @@ class Session:
 
     def _open(self, opener: Opener, frame: agent_pb2.Sealed, doing: str) -> bytes:
         if frame.session_id != self._id:
-            raise DamagedStream(f"While {doing}, a frame of another session came.")
+            raise DamagedStream(f"While {doing}, a frame of another session arrived.")
         try:
             return opener.open(stream=frame.stream, counter=frame.counter, last=frame.last, ciphertext=frame.ciphertext)
         except SealError as error:
@@ -175,7 +177,7 @@ class Session:
         opener = Opener(self._keys, Sender.AGENT, method, stream)
         plaintext = self._open(opener, answer, doing)
         if not opener.ended:
-            raise DamagedStream(f"While {doing}, an answer came that is not whole.")
+            raise DamagedStream(f"While {doing}, an incomplete answer arrived.")
         return _message(kind, plaintext, doing)
 
     def _stream(self, method: str, request: Message, kind: type[M], doing: str, seconds: float) -> Iterator[M]:
@@ -201,11 +203,11 @@ class Session:
         except grpc.RpcError as error:
             raise refusal.translate(error, doing, self._address) from error
         if not opener.ended:
-            raise DamagedStream(f"While {doing}, the answer was cut off.")
+            raise DamagedStream(f"While {doing}, the answer was truncated.")
 
 
 class _Upload:
-    """One stream of an asset. gRPC takes its frames in a thread of its own; answers are read in the caller's."""
+    """One stream of an asset. gRPC takes its frames in another thread; answers are read in the caller's."""
 
     def __init__(
         self,
@@ -245,7 +247,7 @@ class _Upload:
             self._go.set()
             call.cancel()
         if progress is None:
-            raise DamagedStream(f"While {self._doing}, the agent did not say how far it has it.")
+            raise DamagedStream(f"While {self._doing}, the agent did not acknowledge any data.")
         return progress
 
     def _frames(self, sealer: Sealer, stream: int) -> Iterator[agent_pb2.Sealed]:
@@ -266,4 +268,4 @@ def _message(kind: type[M], plaintext: bytes, doing: str) -> M:
     try:
         return kind.FromString(plaintext)
     except DecodeError as error:
-        raise DamagedStream(f"While {doing}, the agent answered something that is not {kind.__name__}.") from error
+        raise DamagedStream(f"While {doing}, the agent sent a malformed {kind.__name__}.") from error

@@ -1,1 +1,1 @@
-"""Evidence, policies and verdicts on the party's side."""
+"""Recorded evidence, policies and verdicts on the party's side."""

@@ -1,4 +1,4 @@
-"""Files that are parts of one piece of evidence: what each is, told by its content, and what they make together."""
+"""Evidence from files: each file is recognised by its content, and all must belong to one piece of evidence."""
 
 import base64
 import binascii
@@ -20,7 +20,7 @@ from cloister.attestation.tdx.quote import TdxQuote
 from cloister.attestation.tpm.rsa import RsaSignature
 from cloister.attestation.tpm.structures import ALG_SHA256
 from cloister.client.collateral import content
-from cloister.client.collateral.folder import ENDORSEMENT, gathered
+from cloister.client.collateral.folder import ENDORSEMENT, collect
 from cloister.errors import InputError
 from cloister.protocol.canonical import FormatError
 
@@ -34,7 +34,7 @@ _MAX_PCRS = 24
 
 @dataclass(frozen=True)
 class TpmQuoteFile:
-    """A vTPM's quote as tools for Azure write it: TPMS_ATTEST, RSASSA signature, values of the SHA-256 bank from 0."""
+    """A vTPM quote as tools for Azure write it: TPMS_ATTEST, RSASSA signature, PCRs of the SHA-256 bank from 0."""
 
     attest: bytes
     signature: bytes
@@ -42,8 +42,8 @@ class TpmQuoteFile:
 
 
 @dataclass
-class Pieces:
-    """What was found in the files so far; a second one of the same kind belongs to other evidence."""
+class _Parts:
+    """The content of the files so far, at most one of each kind except collateral; None where absent."""
 
     evidence: Evidence | None = None
     snp_report: bytes | None = None
@@ -54,115 +54,118 @@ class Pieces:
     items: list[CollateralItem] = field(default_factory=list)
 
     def whole(self) -> tuple[Evidence | Raw, InMemory]:
-        """The evidence that the parts make, and the collateral that came with it. Raises InputError."""
-        collateral = gathered(self.items)
+        """The evidence that the parts form, and the collateral among them. Raises InputError."""
+        collateral = collect(self.items)
         rest = [part for part in (self.snp_report, self.tdx_quote, self.hcl_report, self.tpm_quote) if part is not None]
         if self.evidence is not None:
             if rest or self.snp_certificates is not None:
-                raise InputError("The files are evidence of Cloister's own and parts of other evidence.")
+                raise InputError("A bundle of Cloister's cannot be combined with other reports or quotes.")
             return self.evidence, collateral
         if self.hcl_report is not None:
             return self._paravisor(self.hcl_report), collateral
         if len(rest) != 1 or self.tpm_quote is not None:
             raise InputError(
-                "The files are not one piece of evidence.",
-                hint="Name one report, quote or bundle, and what belongs to it: certificates, collateral.",
+                "The files do not form one piece of evidence.",
+                hint="Name one report, quote or bundle, and the certificates and collateral that belong to it.",
             )
         if self.snp_report is not None:
             return RawSnp(self.snp_report, self.snp_certificates), collateral
         if self.tdx_quote is None or self.snp_certificates is not None:
-            raise InputError("A TDX quote has no certificate table of AMD's.")
+            raise InputError("An AMD certificate table does not belong to a TDX quote.")
         return RawTdx(self.tdx_quote), collateral
 
     def _paravisor(self, report: bytes) -> RawHcl:
-        """The parts that go with a report of Azure's paravisor, all of them and no other. Raises InputError."""
+        """The evidence of an Azure paravisor: exactly the parts that it needs. Raises InputError."""
         quote = self.tpm_quote
         if quote is None or self.snp_report is not None or self.snp_certificates is not None:
             raise InputError(
-                "A report of Azure's paravisor is judged with a quote of its vTPM, without another report and without "
-                "a host's certificate table.",
-                hint='The quote is JSON: {"message": HEX, "signature": HEX, "pcrs": [HEX, ...]}.',
+                "An Azure HCL report needs a quote of its vTPM, and no SEV-SNP report or certificate table beside it.",
+                hint='Add the quote as JSON: {"message": HEX, "signature": HEX, "pcrs": [HEX, ...]}.',
             )
         is_tdx = HclReport.parse(report).report_type == TYPE_TDX
         if is_tdx != (self.tdx_quote is not None):
             raise InputError(
-                "A report of Azure's paravisor is judged with a TDX quote exactly when it is of a TDX machine; "
-                f"this one is of {'TDX' if is_tdx else 'SEV-SNP'}.",
-                hint="Azure's hosts give a machine its TDX quote for the TDREPORT in the paravisor's report.",
+                f"An Azure HCL report of a {'TDX' if is_tdx else 'SEV-SNP'} machine "
+                f"{'needs a TDX quote' if is_tdx else 'has no TDX quote'}.",
+                hint="The host gives a TDX machine its quote for the TDREPORT in the HCL report."
+                if is_tdx
+                else "Remove the TDX quote.",
             )
         return RawHcl(report, quote.attest, quote.signature, dict(enumerate(quote.pcrs)), self.tdx_quote)
 
 
 def load(paths: Sequence[Path]) -> tuple[Evidence | Raw, InMemory]:
-    """The evidence in ``paths`` and the collateral beside it. Raises InputError for a file that is neither."""
+    """The evidence in ``paths``, and the collateral among them. Raises InputError for a file that is neither."""
     if len(paths) > _MAX_FILES:
-        raise InputError(f"{len(paths)} files are too many for one piece of evidence.")
-    pieces = Pieces()
+        raise InputError(
+            f"{len(paths)} files are too many for one piece of evidence; at most {_MAX_FILES} are supported."
+        )
+    parts = _Parts()
     for path in paths:
         try:
             data = userfile.read(path, _MAX_FILE)
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}.") from error
         try:
-            _sort(pieces, data, path)
+            _add(parts, data, path)
         except MalformedEvidence as error:
-            raise InputError(f"{path} is no evidence that can be read: {error.place}.") from error
+            raise InputError(f"{path} is malformed evidence: {error.place}.") from error
         except FormatError as error:
-            raise InputError(f"{path} is no evidence that can be read: {error.message}") from error
-    return pieces.whole()
+            raise InputError(f"{path} is malformed evidence: {error.message}") from error
+    return parts.whole()
 
 
-def _sort(pieces: Pieces, data: bytes, path: Path) -> None:
-    """Put one file where it belongs. Raises MalformedEvidence, FormatError, InputError."""
+def _add(parts: _Parts, data: bytes, path: Path) -> None:
+    """Recognise one file and add it. Raises MalformedEvidence, FormatError, InputError."""
     if len(data) > _MAX_FILE:
         raise InputError(f"{path} has more than {_MAX_FILE} bytes.")
     if data.startswith(b"HCLA"):
         HclReport.parse(data)
-        _set(pieces, "hcl_report", data, path)
+        _set(parts, "hcl_report", data, path)
     elif data.lstrip()[:1] == b"{":
-        _sort_json(pieces, data, path)
+        _add_json(parts, data, path)
     elif data[2:8] == b"\x02\0" + _TEE_TDX.to_bytes(4, "little"):
         TdxQuote.parse(data)
-        _set(pieces, "tdx_quote", data, path)
+        _set(parts, "tdx_quote", data, path)
     elif len(data) == _REPORT_SIZE and data[1:4] == bytes(3):
         SnpReport.parse(data)
-        _set(pieces, "snp_report", data, path)
+        _set(parts, "snp_report", data, path)
     elif data.startswith(b"\x08\x01\x12"):  # the fields version = 1 and platform of the message
-        _set(pieces, "evidence", Evidence.parse(data), path)
+        _set(parts, "evidence", Evidence.parse(data), path)
     elif path.suffix == ENDORSEMENT:
-        pieces.items.append(content.endorsement(data))
+        parts.items.append(content.endorsement(data))
     elif data[:1] == b"\x30" or b"-----BEGIN " in data[:4096]:
-        pieces.items += content.read(data, path.name)
+        parts.items += content.read(data, path.name)
     elif _is_table(data):
-        _set(pieces, "snp_certificates", data, path)
+        _set(parts, "snp_certificates", data, path)
     else:
         raise InputError(
-            f"{path} is no evidence that is known here.",
-            hint="It may be a SEV-SNP report, a TDX quote, an HCL report with a quote, or a bundle of `attest --save`.",
+            f"{path} is not evidence of a supported kind.",
+            hint="Pass a SEV-SNP report, a TDX quote, an HCL report with a quote, or a bundle of `attest --save`.",
         )
 
 
-def _sort_json(pieces: Pieces, data: bytes, path: Path) -> None:
+def _add_json(parts: _Parts, data: bytes, path: Path) -> None:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path.name} is not JSON that can be read.") from error
+        raise FormatError(f"{path.name} is malformed JSON.") from error
     if "binding" in value:
-        _set(pieces, "evidence", Evidence.parse_json(data), path)
+        _set(parts, "evidence", Evidence.parse_json(data), path)
     elif "message" in value:
-        _set(pieces, "tpm_quote", _tpm_quote(value, path.name), path)
+        _set(parts, "tpm_quote", _tpm_quote(value, path.name), path)
     elif "hcl_report" in value:
         # The evidence of an Azure machine as Confidential Containers' attester writes it.
         report = _binary(value.get("hcl_report"), path.name)
         HclReport.parse(report)
-        _set(pieces, "hcl_report", report, path)
-        _set(pieces, "tpm_quote", _tpm_quote(value.get("tpm_quote"), path.name), path)
+        _set(parts, "hcl_report", report, path)
+        _set(parts, "tpm_quote", _tpm_quote(value.get("tpm_quote"), path.name), path)
         if "vcek" in value:
-            pieces.items.append(CollateralItem(CERTIFICATE, _binary(value["vcek"], path.name)))
+            parts.items.append(CollateralItem(CERTIFICATE, _binary(value["vcek"], path.name)))
         if "td_quote" in value:
-            _set(pieces, "tdx_quote", _binary(value["td_quote"], path.name), path)
+            _set(parts, "tdx_quote", _binary(value["td_quote"], path.name), path)
     else:
-        pieces.items += content.read(data, path.name)
+        parts.items += content.read(data, path.name)
 
 
 def _tpm_quote(value: Any, name: str) -> TpmQuoteFile:
@@ -170,9 +173,9 @@ def _tpm_quote(value: Any, name: str) -> TpmQuoteFile:
         raise FormatError(f"{name} has no quote with message, signature and pcrs.")
     pcrs = tuple(_binary(text, name) for text in value["pcrs"])
     if not 1 <= len(pcrs) <= _MAX_PCRS or any(len(pcr) != 32 for pcr in pcrs):
-        raise FormatError(f"{name} has registers that are not SHA-256 digests.")
+        raise FormatError(f"{name} has PCRs that are not SHA-256 digests.")
     signature = _binary(value.get("signature"), name)
-    if len(signature) in _RSA_SIZES:  # the number alone, without the head of a TPMT_SIGNATURE
+    if len(signature) in _RSA_SIZES:  # the bare signature, without the header of a TPMT_SIGNATURE
         signature = RsaSignature(ALG_SHA256, signature).marshal()
     return TpmQuoteFile(_binary(value.get("message"), name), signature, pcrs)
 
@@ -180,7 +183,7 @@ def _tpm_quote(value: Any, name: str) -> TpmQuoteFile:
 def _binary(value: Any, name: str) -> bytes:
     """Hex, or base64url with or without padding."""
     if not isinstance(value, str):
-        raise FormatError(f"{name} has a member that is not text.")
+        raise FormatError(f"{name} has a member that is not a string.")
     try:
         return bytes.fromhex(value)
     except ValueError:
@@ -198,9 +201,10 @@ def _is_table(data: bytes) -> bool:
         return False
 
 
-def _set(pieces: Pieces, name: str, value: Any, path: Path) -> None:
-    if getattr(pieces, name) is not None:
+def _set(parts: _Parts, name: str, value: Any, path: Path) -> None:
+    if getattr(parts, name) is not None:
         raise InputError(
-            f"{path} is a second {name.replace('_', ' ')}: the files belong to several pieces of evidence."
+            f"{path} is a second {name.replace('_', ' ')}; one piece of evidence has one.",
+            hint="Verify each piece of evidence by itself.",
         )
-    setattr(pieces, name, value)
+    setattr(parts, name, value)

@@ -1,23 +1,23 @@
-"""A verdict as people read it."""
+"""A verdict for reading."""
 
 from collections.abc import Iterator, Sequence
 
 from cloister.attestation.raw_evidence import RawVerdict
 from cloister.attestation.result import Check, CheckOutcome, Verdict, failed_names
-from cloister.client.computation.timeline import local_time
 from cloister.protocol import text
+from cloister.units import local_time
 
 _MARKS = {CheckOutcome.PASSED: "passed", CheckOutcome.FAILED: "FAILED", CheckOutcome.NOT_APPLICABLE: "-"}
-_GENUINE = "GENUINE, which accepts no machine"
+_GENUINE = "GENUINE, but this accepts no machine"
 
 
-def lines(verdict: Verdict | RawVerdict) -> Iterator[str]:
-    """Every check with expected and found, what could not be read, the claims that count, the verdict in one line."""
+def verdict_lines(verdict: Verdict | RawVerdict) -> Iterator[str]:
+    """Every check with expected and found, skipped collateral, the claims, and the verdict in the last line."""
     yield from _checks(verdict.checks)
     for one in verdict.skipped:
-        source = "that you brought" if one.brought else "of the evidence"
+        source = "from your files or a vendor" if one.brought else "from the evidence"
         yield f"Skipped   {one.kind} {source}, SHA-256 {one.digest.hex()}: {text.printable(one.reason)}"
-    yield from summary(verdict) if isinstance(verdict, Verdict) else _raw_summary(verdict)
+    yield from verdict_summary(verdict) if isinstance(verdict, Verdict) else _raw_summary(verdict)
 
 
 def _checks(checks: Sequence[Check]) -> Iterator[str]:
@@ -32,8 +32,8 @@ def _checks(checks: Sequence[Check]) -> Iterator[str]:
         yield f"  {_MARKS[check.outcome]:<6}  {check.name:<{width}}  {said}"
 
 
-def summary(verdict: Verdict) -> Iterator[str]:
-    """What the verdict says in all."""
+def verdict_summary(verdict: Verdict) -> Iterator[str]:
+    """The claims and the verdict, without the checks."""
     claims = verdict.claims
     configuration = claims.boot_configuration
     yield f"Machine   {configuration.cvm} of the workspace {configuration.workspace}, platform {verdict.platform}"
@@ -42,9 +42,9 @@ def summary(verdict: Verdict) -> Iterator[str]:
         yield f"Image     {flavor}, manifest {digest.hex()}"
     yield f"Manifest  {claims.manifest_digest.hex() if claims.manifest_digest else 'none submitted yet'}"
     if verdict.accepted and not verdict.confidential:
-        yield "Note      not confidential: whoever runs this machine can look into it"
+        yield "Note      not confidential: the host can read everything in this machine"
     if verdict.recording:
-        yield "Note      judged as a recording: for no session and no receipt of yours"
+        yield "Note      judged as a recording: not for a session or receipt of yours"
     yield _decision(verdict, _GENUINE if verdict.recording else "ACCEPTED")
 
 

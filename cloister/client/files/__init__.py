@@ -1,1 +1,1 @@
-"""Files a party names or creates: keys, descriptors, documents."""
+"""Files that a party names or creates: keys, descriptors, documents."""

@@ -1,4 +1,4 @@
-"""The workspace descriptor on the party's side: where a CVM is, and who its members are said to be."""
+"""The workspace descriptor in its file: the addresses of CVMs, and the names of members."""
 
 from pathlib import Path
 
@@ -8,27 +8,27 @@ from cloister.protocol.descriptor import MAX_SIZE, CvmEntry, Descriptor
 from cloister.protocol.transcript import key_id
 
 
-def load(path: Path) -> Descriptor:
+def load_descriptor(path: Path) -> Descriptor:
     """The descriptor at ``path``. Raises InputError."""
     try:
         return Descriptor.parse(userfile.read(path, MAX_SIZE))
     except OSError as error:
         raise InputError(
             f"The workspace descriptor {path} cannot be read: {error.strerror}.",
-            hint="The platform team makes it with: invoke workspace.export",
+            hint="Ask the platform team for it (they export it with: invoke workspace.export).",
         ) from error
     except InputError as error:
         raise InputError(f"{path}: {error.message}", hint=error.hint) from error
 
 
-def find(descriptor: Descriptor, name: str | None) -> CvmEntry:
-    """The CVM of that name, or the only one when ``name`` is None. Raises InputError."""
+def find_cvm(descriptor: Descriptor, name: str | None) -> CvmEntry:
+    """The CVM called ``name``; without a name, the only CVM. Raises InputError."""
     names = ", ".join(cvm.name for cvm in descriptor.cvms)
     if name is None:
         if len(descriptor.cvms) == 1:
             return descriptor.cvms[0]
         raise InputError(
-            f"The workspace {descriptor.workspace} has several CVMs: {names}.", hint="Name one: --cvm NAME"
+            f"The workspace {descriptor.workspace} has several CVMs: {names}.", hint="Name one with --cvm."
         )
     for cvm in descriptor.cvms:
         if cvm.name == name:
@@ -36,6 +36,6 @@ def find(descriptor: Descriptor, name: str | None) -> CvmEntry:
     raise InputError(f"The workspace {descriptor.workspace} has no CVM {name!r}; it has: {names}.")
 
 
-def names(descriptor: Descriptor) -> dict[str, str]:
-    """Key id -> member's name, as the platform team says."""
+def member_names(descriptor: Descriptor) -> dict[str, str]:
+    """Key id -> name of the workspace's members, for display: the platform team chose the names."""
     return {key_id(member.key): member.name for member in descriptor.members}

@@ -1,4 +1,4 @@
-"""What a document is that somebody named for another one: two of them are called manifest."""
+"""The type of a JSON document, for the message when a wrong one was named: two types are called manifest."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,7 +14,7 @@ from cloister.protocol.manifest import Manifest
 COMPUTATION = "the manifest of a computation"
 IMAGE = "the manifest of an image"
 
-_KINDS: dict[str, Callable[[bytes], Any]] = {
+_TYPES: dict[str, Callable[[bytes], Any]] = {
     COMPUTATION: Manifest.parse,
     IMAGE: ImageManifest.parse,
     "a policy": Policy.parse,
@@ -23,9 +23,9 @@ _KINDS: dict[str, Callable[[bytes], Any]] = {
 
 
 def of(data: bytes) -> str:
-    """The kind of a JSON document, empty for none that is known."""
+    """The type of a JSON document; empty when it is unknown."""
     if data.lstrip()[:1] == b"{":
-        for kind, parse in _KINDS.items():
+        for kind, parse in _TYPES.items():
             with suppress(InputError):
                 parse(data)
                 return kind
@@ -33,7 +33,7 @@ def of(data: bytes) -> str:
 
 
 def mistaken(path: Path, data: bytes, wanted: str, error: InputError, *, hint: str = "") -> InputError:
-    """The error to raise for ``data``, which ``error`` says is not ``wanted``: with what it is instead, if known."""
+    """The error for ``data``, which is not ``wanted`` according to ``error``: with its actual type, if known."""
     if found := of(data):
         return InputError(f"{path} is {found}, not {wanted}.")
     return InputError(f"{path}: {error.message}", hint=hint or error.hint)

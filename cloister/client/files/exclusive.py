@@ -1,4 +1,4 @@
-"""Files that are made once, where nothing was before."""
+"""Creating files that must not exist yet."""
 
 import os
 from pathlib import Path
@@ -6,13 +6,13 @@ from typing import BinaryIO
 
 
 def opened(path: Path, mode: int = 0o644) -> BinaryIO:
-    """A file to be written that was not there before, not even as a link. Raises FileExistsError and every OSError."""
+    """A new file, open for writing. Raises FileExistsError, also when there is a link, and every other OSError."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.fdopen(os.open(path, flags, mode), "wb")
 
 
 def write(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Write a file that must not exist. Raises FileExistsError and every other OSError; then nothing of it is left."""
+    """Write a new file. Raises FileExistsError and every other OSError, and leaves no part of the file then."""
     file = opened(path, mode)
     try:
         with file:
@@ -20,6 +20,6 @@ def write(path: Path, content: bytes, mode: int = 0o644) -> None:
             file.flush()
             os.fsync(file.fileno())
     except BaseException:
-        # A full disk, or Ctrl-C: the next call must not find a file that it would have to keep.
+        # A full disk, or Ctrl-C: an incomplete file would block the next call.
         path.unlink(missing_ok=True)
         raise

@@ -1,4 +1,4 @@
-"""A party's key pair: made once, kept in two files, read again for every command."""
+"""A party's key pair in its two files."""
 
 import stat
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ _RSA_BITS = 3072
 _MAX_FILE = 64 * 1024
 
 
-class Kind(StrEnum):
-    """What kind of key pair to make."""
+class KeyType(StrEnum):
+    """Types of keys that can be generated."""
 
     ED25519 = "ed25519"
     ECDSA = "ecdsa"
@@ -28,7 +28,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Key:
-    """A party's private key and the public one (SubjectPublicKeyInfo, DER) that manifests and workspaces name."""
+    """A party's private key, and the public key (SubjectPublicKeyInfo, DER) that manifests and workspaces name."""
 
     private: transcript.PrivateKey
     public: bytes
@@ -44,18 +44,29 @@ class Key:
 
 
 def public_path(private: Path) -> Path:
-    """Where the public key stands beside a private one: ``lab.pem`` has ``lab.pub``."""
+    """The file of the public key of a private one: ``lab.pub`` for ``lab.pem``."""
     return private.with_suffix(".pub")
 
 
-def generate(path: Path, kind: Kind) -> Key:
-    """Make a key pair: the private key (PEM, PKCS #8, mode 0600) at ``path``, the public one (PEM) beside it.
+def generate_key(path: Path, kind: KeyType) -> Key:
+    """Generate a key pair and write it to two new files.
 
-    Never overwrites a file. Raises InputError.
+    Args:
+        path: the file of the private key (PEM, PKCS #8, mode 0600). The public key (PEM) gets the suffix .pub.
+        kind: the type of the key.
+
+    Returns:
+        The key pair.
+
+    Raises:
+        InputError: a file exists already, or cannot be written.
     """
     public = public_path(path)
     if public == path:
-        raise InputError(f"{path} ends in .pub, which is the public key's name.", hint="Name the private key NAME.pem.")
+        raise InputError(
+            f"The private key cannot be called {path}: .pub is the suffix of the public key.",
+            hint="Name the private key NAME.pem.",
+        )
     for taken in (path, public):
         if taken.exists():
             raise InputError(f"{taken} exists; a key is never overwritten.", hint="Choose another name.")
@@ -77,47 +88,50 @@ def generate(path: Path, kind: Kind) -> Key:
     return key
 
 
-def _new(kind: Kind) -> transcript.PrivateKey:
+def _new(kind: KeyType) -> transcript.PrivateKey:
     match kind:
-        case Kind.ED25519:
+        case KeyType.ED25519:
             return ed25519.Ed25519PrivateKey.generate()
-        case Kind.ECDSA:
+        case KeyType.ECDSA:
             return ec.generate_private_key(ec.SECP256R1())
-        case Kind.RSA:
+        case KeyType.RSA:
             return rsa.generate_private_key(65537, _RSA_BITS)
 
 
-def load(path: Path) -> Key:
-    """The key pair whose private key stands at ``path``. Raises InputError."""
+def load_key(path: Path) -> Key:
+    """The key pair whose private key is at ``path``. Raises InputError."""
     pem = _read(path)
     if b"PRIVATE KEY" not in pem:
         public = b"PUBLIC KEY" in pem
-        hint = "It is the public one, for the others; name yours, NAME.pem." if public else "`keys` makes one."
+        hint = "This is the public key; name your private key, NAME.pem." if public else "`keys` makes one."
         raise InputError(f"{path} is not a private key in PEM.", hint=hint)
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise InputError(f"Others may read the private key {path}.", hint=f"Run: chmod 600 {path}")
+        raise InputError(f"Other users can read the private key {path}.", hint=f"Run: chmod 600 {path}")
     try:
         private = serialization.load_pem_private_key(pem, password=None)
     except TypeError as error:
-        raise InputError(f"The private key {path} is protected by a passphrase, which is not supported.") from error
+        raise InputError(
+            f"The private key {path} is encrypted with a passphrase, which is not supported.",
+            hint="Name an unencrypted key; `keys` makes one.",
+        ) from error
     except (ValueError, UnsupportedAlgorithm) as error:
         raise InputError(f"{path} is not a private key in PEM.", hint="`keys` makes one.") from error
     if not isinstance(private, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
-        raise InputError(f"{path} holds a key of a kind that is not accepted.", hint="`keys` makes one that is.")
+        raise InputError(f"{path} holds a key of an unsupported type.", hint="`keys` makes a supported one.")
     public = transcript.spki_of(private.public_key())
     transcript.load_public_key(public)
     return Key(private, public)
 
 
-def load_public(path: Path) -> bytes:
+def read_public_key(path: Path) -> bytes:
     """The public key (SubjectPublicKeyInfo, DER) at ``path``. Raises InputError."""
-    return parse_public(_read(path), what=str(path))
+    return parse_public_key(_read(path), what=str(path))
 
 
-def parse_public(pem: bytes, *, what: str) -> bytes:
+def parse_public_key(pem: bytes, *, what: str) -> bytes:
     """The public key (SubjectPublicKeyInfo, DER) of PEM text; ``what`` names it in errors. Raises InputError."""
     if b"PRIVATE KEY" in pem:
-        raise InputError(f"{what} is a private key; a public one belongs here.", hint="It stands beside it as .pub.")
+        raise InputError(f"{what} is a private key, expected a public key.", hint="Name the .pub file beside it.")
     try:
         key = serialization.load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm) as error:

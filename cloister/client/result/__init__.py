@@ -1,1 +1,1 @@
-"""Fetching a result and proving where it comes from."""
+"""Fetching a result, and verifying results and event logs afterwards, offline."""

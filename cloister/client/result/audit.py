@@ -1,4 +1,4 @@
-"""What a saved event log proves, and what it does not."""
+"""Auditing a saved event log: what it proves, and what it does not."""
 
 import datetime
 from dataclasses import dataclass
@@ -11,25 +11,41 @@ from cloister.attestation.evidence import MAX_JSON, Evidence
 from cloister.attestation.policy.policy import Policy
 from cloister.attestation.result import Verdict
 from cloister.attestation.verifier import ReceiptPurpose, SessionPurpose, verify
-from cloister.client.evidence.vendors import Vendors
-from cloister.client.result.claims import Account, Outcome, Statement
+from cloister.client.collateral.sources import CollateralSources
+from cloister.client.computation.events import evidence_path
+from cloister.client.result.claims import Claim, ClaimOutcome, ClaimRecorder
 from cloister.errors import InputError, ProofError
 from cloister.protocol.events import FIRST_PREVIOUS, MAX_EVENTS, MAX_LINE, Event, EventChain, EventKind, Record
 from cloister.protocol.transcript import key_id
 
+NOT_COVERED = (
+    "Not checked, because no file can prove it: that the evidence was fresh when it was saved, that the log has no "
+    "later events, and that the times are right (they are from the host's clock; the seconds are the machine's)."
+)
+"""What an audit cannot prove, for the reader."""
+
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found out about a log; ``events`` are those that could be read, in order."""
+    """What an event log proves.
 
-    statements: tuple[Statement, ...]
+    ``events`` are those that could be read, in order. ``verdict`` is that on the evidence, None when it was not judged.
+    """
+
+    log: Path
+    claims: tuple[Claim, ...]
     events: tuple[Event, ...]
     verdict: Verdict | None
 
     @property
     def accepted(self) -> bool:
-        """Whether nothing failed and nothing was left unchecked that the log's truth rests on."""
-        return all(statement.outcome is Outcome.PROVEN for statement in self.statements)
+        """Whether every claim is proven."""
+        return all(claim.outcome is ClaimOutcome.PROVEN for claim in self.claims)
+
+    def require_accepted(self) -> None:
+        """Raise ProofError unless every claim is proven."""
+        if not self.accepted:
+            raise ProofError(f"{self.log} is not proven.", hint="Every claim must be proven: see those that are not.")
 
     def value(self) -> dict[str, Any]:
         """The JSON value."""
@@ -37,52 +53,67 @@ class Audit:
             "version": 1,
             "accepted": self.accepted,
             "events": len(self.events),
-            "statements": [statement.value() for statement in self.statements],
+            "statements": [claim.value() for claim in self.claims],
             **({"verdict": self.verdict.value()} if self.verdict else {}),
         }
 
 
-BEYOND = (
-    "Not checked, because no file can show it: that the evidence was fresh when it was saved, that the log has no "
-    "later events, and that the times are right (they are the host's word; the seconds are the machine's)."
-)
+def audit_log(
+    log: Path,
+    *,
+    evidence: Path | None = None,
+    policy: Policy | None = None,
+    collateral: CollateralSources | None = None,
+) -> Audit:
+    """Verify a saved event log offline.
+
+    Args:
+        log: a log as `events --save` writes it.
+        evidence: evidence of the machine; None for the file beside the log, if there is one.
+        policy: the party's policy; None leaves the evidence unjudged.
+        collateral: for what the evidence does not carry; None for none.
+
+    Returns:
+        What is proven, what is not, and what could not be checked.
+
+    Raises:
+        InputError: a file cannot be read.
+        MalformedEvidence: the evidence file has no evidence.
+    """
+    beside = evidence or evidence_path(log)
+    shown = _load_evidence(beside) if evidence is not None or beside.exists() else None
+    return check_log(log, shown, policy, collateral=collateral)
 
 
-def evidence_path(log: Path) -> Path:
-    """Where `events --save` puts the evidence that belongs to a log."""
-    return log.with_name(log.name + ".evidence.json")
+def check_log(
+    log: Path, evidence: Evidence | None, policy: Policy | None, *, collateral: CollateralSources | None = None
+) -> Audit:
+    """The same with evidence that was read already. Raises InputError when the log cannot be read."""
+    recorder, auditor = ClaimRecorder(), _Auditor(_lines(log), evidence)
+    recorder.check("Every event names the one before it", auditor.chain)
+    signed, measured = (
+        "Every event is signed by the agent's event-log key",
+        "The manifest in the log is the measured one",
+    )
+    if evidence is None:
+        recorder.skip(signed, "no evidence with that key: --evidence FILE")
+        recorder.skip(measured, "no evidence: --evidence FILE")
+    else:
+        recorder.check(signed, auditor.signatures)
+        recorder.check(measured, auditor.manifest)
+    judged = "The evidence is accepted by your policy"
+    if evidence is None or policy is None:
+        recorder.skip(judged, "no evidence" if evidence is None else "no policy: --policy FILE")
+    else:
+        recorder.check(judged, lambda: auditor.judge(policy, collateral or CollateralSources()))
+    return Audit(log, recorder.claims(), tuple(record.event for record in auditor.records), auditor.verdict)
 
 
-def load_evidence(path: Path) -> Evidence:
-    """Saved evidence. Raises InputError or MalformedEvidence."""
+def _load_evidence(path: Path) -> Evidence:
     try:
         return Evidence.parse_json(userfile.read(path, MAX_JSON))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
-
-
-def audit(log: Path, evidence: Evidence | None, policy: Policy | None, *, vendors: Vendors | None = None) -> Audit:
-    """Check a saved log: chain, signatures, key, evidence. What cannot be checked is said, not assumed.
-
-    ``vendors`` state what the evidence itself does not carry. Raises InputError when the log cannot be read.
-    """
-    account, auditor = Account(), _Auditor(_lines(log), evidence)
-    account.check("Every event names the one before it", auditor.chain)
-    if evidence is None:
-        account.skip(
-            "Every event is signed by the agent's event-log key", "no evidence names that key: --evidence FILE"
-        )
-        account.skip("The manifest in the log is the measured one", "no evidence: --evidence FILE")
-    else:
-        account.check("Every event is signed by the agent's event-log key", auditor.signatures)
-        account.check("The manifest in the log is the measured one", auditor.manifest)
-    if evidence is None or policy is None:
-        account.skip(
-            "The evidence is accepted by your policy", "no evidence" if evidence is None else "no policy: --policy FILE"
-        )
-    else:
-        account.check("The evidence is accepted by your policy", lambda: auditor.judge(policy, vendors or Vendors()))
-    return Audit(account.statements(), tuple(record.event for record in auditor.records), auditor.verdict)
 
 
 class _Auditor:
@@ -95,11 +126,11 @@ class _Auditor:
         self.verdict: Verdict | None = None
 
     def chain(self) -> str:
-        """Sequence and digests, which need no key."""
+        """Sequence and digests; they need no key."""
         previous = FIRST_PREVIOUS
         for number, line in enumerate(self._lines):
             if len(line) > MAX_LINE:
-                raise ProofError(f"Line {number + 1} is longer than an event can be.")
+                raise ProofError(f"Line {number + 1} is longer than an event.")
             record = Record.parse(line)
             event = record.event
             if event.sequence != number or event.previous != previous.hex():
@@ -111,7 +142,7 @@ class _Auditor:
         return f"{len(self.records)} events, head {previous.hex()}"
 
     def signatures(self) -> str:
-        """Each event under the key that the evidence names."""
+        """Every signature, under the key in the evidence."""
         key = self._named().event_log_key
         chain = EventChain(key)
         for record in self.records:
@@ -119,19 +150,19 @@ class _Auditor:
         return f"key {key_id(key)}"
 
     def manifest(self) -> str:
-        """What the log says was accepted is what the machine measured."""
+        """The manifest that the log says was accepted is the one that the machine measured."""
         measured = self._named().binding.manifest_digest
         logged = [record.event.manifest for record in self.records if record.event.kind is EventKind.MANIFEST]
         if measured is None:
             if logged:
-                raise ProofError(f"The log names the manifest {logged[0]}, the evidence none: it was saved before.")
+                raise ProofError(f"The log has the manifest {logged[0]}, the evidence has none: it was saved earlier.")
             return "none yet"
         if logged and logged != [measured.hex()]:
-            raise ProofError(f"The log names the manifest {logged[0]}, the evidence {measured.hex()}.")
+            raise ProofError(f"The log has the manifest {logged[0]}, the evidence {measured.hex()}.")
         return measured.hex()
 
-    def judge(self, policy: Policy, vendors: Vendors) -> str:
-        """The evidence as of now, for whatever it was made: its own binding stands in for a session nobody can see."""
+    def judge(self, policy: Policy, sources: CollateralSources) -> str:
+        """The verdict as of now. The evidence's own binding is expected, because its session or receipt is not here."""
         evidence = self._named()
         binding = evidence.binding
         if isinstance(binding, SessionBinding):
@@ -140,7 +171,7 @@ class _Auditor:
             )
         else:
             purpose = ReceiptPurpose(binding.payload_digest, binding.log_head)
-        collateral, _ = vendors.about(evidence)
+        collateral, _ = sources.for_evidence(evidence)
         now = datetime.datetime.now(datetime.UTC)
         self.verdict = verify(evidence, policy, purpose=purpose, at=now, collateral=collateral)
         self.verdict.require_accepted()

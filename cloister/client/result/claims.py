@@ -1,4 +1,4 @@
-"""An account of what was proven: statement by statement, in order, up to the first that fails."""
+"""What a verification found: a list of claims, each proven or not, up to the first that fails."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from typing import Any
 from cloister.errors import CloisterError
 
 
-class Outcome(StrEnum):
-    """How the check behind a statement ended."""
+class ClaimOutcome(StrEnum):
+    """How the check of a claim ended."""
 
     PROVEN = "proven"
     FAILED = "failed"
@@ -17,45 +17,49 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
-class Statement:
-    """``text`` says what would be true, ``detail`` what was found, or why it was not checked."""
+class Claim:
+    """``text`` is the claim, ``detail`` what was found, or why it was not checked."""
 
     text: str
-    outcome: Outcome
+    outcome: ClaimOutcome
     detail: str = ""
 
     def value(self) -> dict[str, Any]:
         """The JSON value."""
         return {"statement": self.text, "outcome": self.outcome.value, "detail": self.detail}
 
+    def line(self) -> str:
+        """The claim as one line."""
+        return f"  {self.outcome.value:<11}  {self.text}: {self.detail}"
 
-class Account:
-    """Makes checks one after another. After a failure nothing that follows is checked: it could rest on it."""
+
+class ClaimRecorder:
+    """Checks claims in order. After a failure the rest is not checked, because it may depend on what failed."""
 
     def __init__(self) -> None:
-        self._statements: list[Statement] = []
+        self._claims: list[Claim] = []
 
     @property
     def failed(self) -> bool:
-        """Whether a check has failed."""
-        return any(statement.outcome is Outcome.FAILED for statement in self._statements)
+        """Whether a claim has failed."""
+        return any(claim.outcome is ClaimOutcome.FAILED for claim in self._claims)
 
-    def check(self, text: str, make: Callable[[], str]) -> None:
-        """Make one check: ``make`` returns a detail, or raises CloisterError, which fails the statement."""
+    def check(self, text: str, prove: Callable[[], str]) -> None:
+        """Check one claim: ``prove`` returns a detail, or raises CloisterError, which fails the claim."""
         if self.failed:
-            self.skip(text, "something before it failed")
+            self.skip(text, "an earlier check failed")
             return
         try:
-            detail = make()
+            detail = prove()
         except CloisterError as error:
-            self._statements.append(Statement(text, Outcome.FAILED, error.message))
+            self._claims.append(Claim(text, ClaimOutcome.FAILED, error.message))
         else:
-            self._statements.append(Statement(text, Outcome.PROVEN, detail))
+            self._claims.append(Claim(text, ClaimOutcome.PROVEN, detail))
 
     def skip(self, text: str, reason: str) -> None:
-        """Say that something was not checked, and why."""
-        self._statements.append(Statement(text, Outcome.NOT_CHECKED, reason))
+        """Record that a claim was not checked, and why."""
+        self._claims.append(Claim(text, ClaimOutcome.NOT_CHECKED, reason))
 
-    def statements(self) -> tuple[Statement, ...]:
-        """Everything so far, in order."""
-        return tuple(self._statements)
+    def claims(self) -> tuple[Claim, ...]:
+        """All claims so far, in order."""
+        return tuple(self._claims)

@@ -1,7 +1,7 @@
-"""The proof that comes with a result: which image, manifest, data and algorithm made it.
+"""Verifying a result: which image, manifest, data and algorithm made it.
 
-Needs no machine and no network. Nothing that a result says about itself is believed because it says so: every digest
-is computed again, every signature checked, and the evidence judged under the reader's own policy.
+Needs no machine and no network. Nothing that a result states about itself is trusted: every digest is recomputed, every
+signature verified, and the evidence judged under the reader's own policy.
 """
 
 import datetime
@@ -17,8 +17,8 @@ from cloister.attestation.evidence import Evidence
 from cloister.attestation.policy.policy import Policy
 from cloister.attestation.result import Verdict
 from cloister.attestation.verifier import ReceiptPurpose, verify
-from cloister.client.evidence.vendors import Vendors
-from cloister.client.result.claims import Account, Outcome, Statement
+from cloister.client.collateral.sources import CollateralSources
+from cloister.client.result.claims import Claim, ClaimOutcome, ClaimRecorder
 from cloister.errors import InputError, ProofError
 from cloister.protocol import archive, canonical, transcript
 from cloister.protocol import receipt as receipts
@@ -36,7 +36,7 @@ EVENTS = "cloister/events.jsonl"
 PARTS = (BOOT_CONFIGURATION, EVENTS, EVIDENCE, MANIFEST, RECEIPT)
 
 MAX_OVERHEAD = 128 * 1024 * 1024
-"""Bytes that a result may be larger than its files: the parts of its proof, and the archive's own."""
+"""By how many bytes a result may exceed its files: the parts of its proof, and the archive's headers."""
 
 _MAX_PART = 20 * 1024 * 1024
 _CHUNK = 1024 * 1024
@@ -44,27 +44,31 @@ _CHUNK = 1024 * 1024
 
 @dataclass(frozen=True)
 class Proof:
-    """What was found out about a result. ``then`` and ``today`` are None when the evidence could not be judged.
+    """What a verification found out about a result.
 
-    ``manifest`` is the digest of the manifest that made the result, empty bytes when nothing was proven.
+    claims: each proven or not, up to the first that fails.
+    manifest: SHA-256 of the manifest that made the result; empty bytes when a claim failed.
+    at_creation: the verdict on the evidence at the time of the receipt; None when it could not be judged.
+    today: the verdict on the same evidence today; None when it could not be judged.
     """
 
-    statements: tuple[Statement, ...]
+    claims: tuple[Claim, ...]
     manifest: bytes
-    then: Verdict | None
+    at_creation: Verdict | None
     today: Verdict | None
 
     @property
     def accepted(self) -> bool:
-        """Whether everything is proven as of the time when the result was made."""
-        return all(statement.outcome is Outcome.PROVEN for statement in self.statements)
+        """Whether every claim is proven as of the time of the receipt."""
+        return all(claim.outcome is ClaimOutcome.PROVEN for claim in self.claims)
 
     def require_accepted(self) -> None:
-        """Raises ProofError with what failed."""
+        """Raise ProofError, with what failed, unless every claim is proven."""
         if not self.accepted:
-            failed = [f"{one.text}: {one.detail}" for one in self.statements if one.outcome is Outcome.FAILED]
+            failed = [f"{one.text}: {one.detail}" for one in self.claims if one.outcome is ClaimOutcome.FAILED]
             raise ProofError(
-                "The result is not proven. " + " ".join(failed), hint="Do not use it; ask for where it comes from."
+                "The result is not proven. " + " ".join(failed),
+                hint="Do not use it. Ask the consumer for an unchanged copy.",
             )
 
     def value(self) -> dict[str, Any]:
@@ -73,32 +77,44 @@ class Proof:
             "version": 1,
             "accepted": self.accepted,
             "manifest": self.manifest.hex(),
-            "statements": [statement.value() for statement in self.statements],
+            "statements": [claim.value() for claim in self.claims],
             "verdicts": {
                 name: verdict.value()
-                for name, verdict in (("then", self.then), ("today", self.today))
+                for name, verdict in (("then", self.at_creation), ("today", self.today))
                 if verdict is not None
             },
         }
 
 
-def prove(
-    path: Path, policy: Policy, *, vendors: Vendors | None = None, today: datetime.datetime | None = None
+def verify_result(
+    path: Path, policy: Policy, *, collateral: CollateralSources | None = None, today: datetime.datetime | None = None
 ) -> Proof:
-    """Everything that can be found out about the result at ``path`` under ``policy``. Raises InputError.
+    """Verify a result offline.
 
-    ``vendors`` state what the evidence itself does not carry; ``today`` is an aware time, now when None.
+    Args:
+        path: a result as `result` writes it.
+        policy: the party's policy.
+        collateral: for what the evidence does not carry; None for none.
+        today: the present, aware; None for the clock's time.
+
+    Returns:
+        What is proven, and what is not.
+
+    Raises:
+        InputError: the file cannot be read.
     """
     try:
         userfile.open_regular(path).close()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
-    return _Prover(path, policy, vendors or Vendors(), today or datetime.datetime.now(datetime.UTC)).prove()
+    return _Prover(
+        path, policy, collateral or CollateralSources(), today or datetime.datetime.now(datetime.UTC)
+    ).prove()
 
 
 @dataclass
 class _Prover:
-    """One pass over one file. Members are filled in by the checks that prove them, in their order."""
+    """One pass over one file. The checks fill in the members that they prove, in order."""
 
     evidence: Evidence = field(init=False)
     receipt: Receipt = field(init=False)
@@ -106,33 +122,35 @@ class _Prover:
 
     path: Path
     policy: Policy
-    vendors: Vendors
+    sources: CollateralSources
     now: datetime.datetime
     names: list[str] = field(default_factory=list)
     payload: bytes = b""
     manifest: Manifest | None = None
-    then: Verdict | None = None
+    at_creation: Verdict | None = None
     today: Verdict | None = None
 
     def prove(self) -> Proof:
-        account = Account()
-        account.check("The file is a result, byte for byte as an agent writes it", self._archive)
-        account.check("The receipt is signed by the agent's event-log key", self._receipt)
-        account.check("The evidence is accepted by your policy, as of then", self._judge)
-        account.check("The files are the ones that the receipt names", self._files)
-        account.check("The manifest is the one that ran", self._manifest)
-        account.check("The boot configuration is the measured one", self._configuration)
-        account.check("The measurements in the receipt are those of the evidence", self._measurements)
-        account.check("Every provider consented to the use of its assets", self._consents)
-        account.check("The event log is whole and signed, up to the receipt", self._events)
-        proven = self.manifest.digest() if self.manifest and not account.failed else b""
-        return Proof(account.statements(), proven, self.then, self.today)
+        recorder = ClaimRecorder()
+        recorder.check("The file is a result, byte for byte as an agent writes it", self._archive)
+        recorder.check("The receipt is signed by the agent's event-log key", self._receipt)
+        recorder.check("The evidence was accepted by your policy when the result was made", self._judge)
+        recorder.check("The files are the ones that the receipt names", self._files)
+        recorder.check("The manifest is the one that ran", self._manifest)
+        recorder.check("The boot configuration is the measured one", self._configuration)
+        recorder.check("The measurements in the receipt are those of the evidence", self._measurements)
+        recorder.check("Every provider consented to the use of its assets", self._consents)
+        recorder.check("The event log is complete and signed, up to the receipt", self._events)
+        proven = self.manifest.digest() if self.manifest and not recorder.failed else b""
+        return Proof(recorder.claims(), proven, self.at_creation, self.today)
 
     def _archive(self) -> str:
         self.names = archive.check_zip(self.path)
         others = [name for name in self.names if not name.startswith(RESULTS)]
         if others != sorted(PARTS):
-            raise ProofError(f"Expected are {', '.join(sorted(PARTS))} beside the results, found {', '.join(others)}.")
+            raise ProofError(
+                f"The parts of the proof differ (expected: {', '.join(sorted(PARTS))}, found: {', '.join(others)})."
+            )
         return f"{len(self.names) - len(PARTS)} result files and {len(PARTS)} parts of proof"
 
     def _read(self, name: str) -> bytes:
@@ -148,7 +166,7 @@ class _Prover:
         return f"key {transcript.key_id(self.evidence.event_log_key)}"
 
     def _canonical(self, name: str) -> bytes:
-        """A part whose bytes are its content's only spelling, so that none of them can change unnoticed."""
+        """A part in canonical form, so that no byte of it can change unnoticed."""
         data = self._read(name)
         canonical.parse_canonical(data, what=name, limit=_MAX_PART)
         return data
@@ -156,14 +174,14 @@ class _Prover:
     def _judge(self) -> str:
         made = canonical.from_time(self.receipt.created, what="The receipt's time")
         if made > self.now + datetime.timedelta(days=1):
-            raise ProofError(f"The receipt was made at {self.receipt.created}, which is in the future.")
-        self.collateral, _ = self.vendors.about(self.evidence)
-        self.then = self._verdict(made)
+            raise ProofError(f"The time of the receipt, {self.receipt.created}, is in the future.")
+        self.collateral, _ = self.sources.for_evidence(self.evidence)
+        self.at_creation = self._verdict(made)
         self.today = self._verdict(self.now)
-        self.then.require_accepted()
-        flavor = self.then.claims.image[0] if self.then.claims.image else "unknown"
-        kind = "confidential" if self.then.confidential else "not confidential"
-        return f"image {flavor} on {self.then.platform} ({kind}), at {self.receipt.created} by the host's clock"
+        self.at_creation.require_accepted()
+        flavor = self.at_creation.claims.image[0] if self.at_creation.claims.image else "unknown"
+        kind = "confidential" if self.at_creation.confidential else "not confidential"
+        return f"image {flavor} on {self.at_creation.platform} ({kind}), at {self.receipt.created} by the host's clock"
 
     def _verdict(self, at: datetime.datetime) -> Verdict:
         purpose = ReceiptPurpose(receipts.payload_digest(self.payload), bytes.fromhex(self.receipt.log_head))
@@ -186,7 +204,7 @@ class _Prover:
         for name in sorted(found.keys() | named.keys()):
             if found.get(name) != named.get(name):
                 expected, digest = named.get(name, "no such file"), found.get(name, "no such file")
-                raise ProofError(f"{name}: the receipt names {expected}, found {digest}.")
+                raise ProofError(f"{name}: SHA-256 differs (receipt: {expected}, file: {digest}).")
         return ", ".join(sorted(found))
 
     def _manifest(self) -> str:
@@ -209,7 +227,7 @@ class _Prover:
             found = verdict.claims.pcrs.get(index, b"")
             _same(f"PCR {index}", value, found.hex() or "absent")
         _same("The platform", self.receipt.platform, verdict.platform)
-        if verdict.accepted:  # one that is not says of no machine that it is confidential
+        if verdict.accepted:  # a rejected machine is never called confidential
             _same("Whether the machine is confidential", self.receipt.confidential, verdict.confidential)
         return f"PCR {', '.join(str(index) for index in sorted(self.receipt.pcrs))}"
 
@@ -219,7 +237,7 @@ class _Prover:
         for asset in manifest.assets():
             consent = given.pop(asset.name, None)
             if consent is None:
-                raise ProofError(f"There is no consent to the use of {asset.name}.")
+                raise ProofError(f"The consent to the use of {asset.name} is missing.")
             _same(f"The party that consents to {asset.name}", asset.provider, consent.party)
             _same(f"The digest in the consent to {asset.name}", asset.digest, consent.digest)
             message = transcript.consent_message(
@@ -231,7 +249,7 @@ class _Prover:
             if not transcript.verify(manifest.parties[asset.provider], consent.signature, message):
                 raise ProofError(f"The consent to the use of {asset.name} is not signed by {asset.provider}.")
         if given or len(self.receipt.consents) != len(manifest.assets()):
-            raise ProofError("There are consents to assets that the manifest does not have, or two to one.")
+            raise ProofError("There are consents to assets that are not in the manifest, or several to one asset.")
         return ", ".join(f"{asset.name} by {asset.provider}" for asset in manifest.assets())
 
     def _events(self) -> str:
@@ -240,7 +258,7 @@ class _Prover:
         accepted = False
         for line in self._read(EVENTS).splitlines(keepends=True):
             if not line.endswith(b"\n") or len(line) > MAX_LINE + 1 or chain.count >= MAX_EVENTS:
-                raise ProofError(f"Line {chain.count + 1} of {EVENTS} is not a whole event.")
+                raise ProofError(f"Line {chain.count + 1} of {EVENTS} is not a complete event.")
             record = Record.parse(line[:-1])
             chain.add(record)
             if record.event.kind is EventKind.MANIFEST:
@@ -248,13 +266,13 @@ class _Prover:
                 accepted = True
         _same("The head of the event log", self.receipt.log_head, chain.head.hex())
         if not accepted:
-            raise ProofError("The event log does not say that a manifest was accepted.")
+            raise ProofError("The event log has no accepted manifest.")
         return f"{chain.count} events"
 
     def _judged(self) -> Verdict:
-        if self.then is None:
+        if self.at_creation is None:
             raise ProofError("The evidence was not judged.")
-        return self.then
+        return self.at_creation
 
     def _proven_manifest(self) -> Manifest:
         if self.manifest is None:
@@ -264,11 +282,11 @@ class _Prover:
 
 def _same(what: str, expected: object, found: object) -> None:
     if expected != found:
-        raise ProofError(f"{what} is {found}, expected is {expected}.")
+        raise ProofError(f"{what} differs (expected: {expected}, found: {found}).")
 
 
-def why_not_today(found: Proof) -> str:
-    """What the policy would say about the evidence if it were taken today, empty when nothing has changed."""
+def rejection_today(found: Proof) -> str:
+    """Why the policy would reject the evidence today; empty when it would not."""
     if found.today is None or found.today.accepted:
         return ""
     return " ".join(check.sentence() for check in found.today.failures)

@@ -1,4 +1,4 @@
-"""The files of a proven result, as they are written into a folder."""
+"""Unpacking a proven result into a folder."""
 
 import secrets
 import zipfile
@@ -11,10 +11,10 @@ from cloister.errors import InputError
 from cloister.protocol import slot
 
 
-def unpack(results: Path, folder: Path) -> list[Path]:
-    """Write the files of a proven result below ``folder``, without their common folder ``results``; their paths.
+def unpack_result(results: Path, folder: Path) -> list[Path]:
+    """Write the files of a proven result below ``folder``, without the prefix ``results/``, and return their paths.
 
-    Existing files are replaced one by one, each when its successor is complete. Raises InputError.
+    Existing files are replaced one by one, each when the new one is complete. Raises InputError.
     """
     written = []
     with zipfile.ZipFile(results) as archive:
@@ -25,15 +25,15 @@ def unpack(results: Path, folder: Path) -> list[Path]:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(name) as source:
-                    _write_beside(source, path)
+                    _replace(source, path)
             except OSError as error:
                 raise InputError(f"{path} cannot be written: {error.strerror}.") from error
             written.append(path)
     return written
 
 
-def _write_beside(source: IO[bytes], path: Path) -> None:
-    """Write ``path`` by way of a new file of a name that nobody could know before. Raises OSError."""
+def _replace(source: IO[bytes], path: Path) -> None:
+    """Write ``path`` through a new file with an unpredictable name. Raises OSError."""
     part = path.with_name(f".cloister-{secrets.token_hex(16)}")
     try:
         with exclusive.opened(part) as target:

@@ -55,8 +55,7 @@ from cloister.attestation.testkit.td import encode_ccel
 from cloister.attestation.tpm import commands, structures
 from cloister.attestation.tpm.eventlog import EV_NO_ACTION
 from cloister.attestation.verifier import ReceiptPurpose, SessionPurpose, verify
-from cloister.client.connection import connection
-from cloister.client.connection.connection import Target
+from cloister.client.connection.opening import Target, attest
 from cloister.endpoint import Address
 from cloister.protocol import receipt
 from cloister.protocol.bootconfig import BootConfiguration
@@ -460,7 +459,7 @@ def test_an_agent_serves_sessions_from_a_cloud(tmp_path: Path) -> None:
     """The agent's other tests listen on the local platform; this one on Azure."""
     with azure_tdx(tmp_path) as cloud, serving_agent(tmp_path, cloud) as agent:
         policy = dataclasses.replace(cloud.policy, snp=None)
-        opening = connection.attest(Target(Address("127.0.0.1", agent.port), policy))
+        opening = attest(Target(Address("127.0.0.1", agent.port), policy))
     assert (opening.verdict.platform, opening.verdict.accepted) == ("azure-tdx", False)
 
 

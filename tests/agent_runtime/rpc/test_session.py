@@ -15,18 +15,19 @@ from cloister import endpoint
 from cloister.attestation.binding import SessionBinding
 from cloister.attestation.evidence import Evidence
 from cloister.client.connection import connection
-from cloister.client.connection.connection import Target
+from cloister.client.connection.binding import bind
+from cloister.client.connection.opening import Opening, Target, attest
 from cloister.client.connection.session import Session
-from cloister.client.files.keys import Kind, generate
+from cloister.client.files.keys import KeyType, generate_key
 from cloister.protocol import events, hpkekey, transcript
 from cloister.v1 import agent_pb2, agent_pb2_grpc
 from tests.agent_fixture import running_agent
 from tests.agent_runtime.world import DATA, TRAIN, World, new_key, refused
 
 
-def opened(world: World) -> connection.Opening:
-    """An open session, not bound."""
-    return connection.attest(Target(world.running.address, world.running.policy()))
+def opened(world: World) -> Opening:
+    """A session that is not bound yet."""
+    return attest(Target(world.running.address, world.running.policy()))
 
 
 def test_owner_receives_its_role(world: World) -> None:
@@ -51,20 +52,20 @@ def test_unknown_key_is_refused(world: World) -> None:
 
 def test_a_session_is_bound_only_once(world: World) -> None:
     with opened(world) as opening:
-        connection.bind(opening, world.keys["owner"])
+        bind(opening, world.keys["owner"])
         with refused("SESSION_UNKNOWN"):
-            connection.bind(opening, world.keys["owner"])
+            bind(opening, world.keys["owner"])
 
 
 def test_failed_bind_ends_the_session(world: World) -> None:
     with opened(world) as opening:
         with refused("NOT_AUTHORIZED"):
-            connection.bind(opening, world.keys["stranger"])
+            bind(opening, world.keys["stranger"])
         with refused("SESSION_UNKNOWN"):
-            connection.bind(opening, world.keys["owner"])
+            bind(opening, world.keys["owner"])
 
 
-def bind_with(opening: connection.Opening, plaintext: agent_pb2.BindPlaintext, info: bytes) -> None:
+def bind_with(opening: Opening, plaintext: agent_pb2.BindPlaintext, info: bytes) -> None:
     sealed = hpkekey.seal(opening.hpke_public_key, plaintext.SerializeToString(), info=info)
     request = agent_pb2.BindSessionRequest(session_id=opening.session_id, sealed=sealed)
     try:
@@ -123,7 +124,7 @@ def test_a_session_opened_before_the_manifest_is_refused_after_it(world: World) 
     with before, refused("MANIFEST_CHANGED", manifest=digest.hex()):
         before.status()
     with waiting, refused("MANIFEST_CHANGED"):
-        connection.bind(waiting, world.keys["owner"])
+        bind(waiting, world.keys["owner"])
 
 
 def test_following_events_ends_when_the_manifest_changes(world: World) -> None:
@@ -159,7 +160,7 @@ def test_unbound_session_expires(world: World) -> None:
     with opened(world) as opening:
         world.running.clock.pass_time(Limits().pending_seconds + 1)
         with refused("SESSION_UNKNOWN"):
-            connection.bind(opening, world.keys["owner"])
+            bind(opening, world.keys["owner"])
 
 
 def test_an_unused_session_ends(world: World) -> None:
@@ -192,7 +193,7 @@ def test_pending_sessions_beyond_the_limit_drop_the_oldest(tmp_path: Path) -> No
             for _ in range(5):
                 stub.OpenSession(request)
             with refused("SESSION_UNKNOWN"):
-                connection.bind(oldest, owner)
+                bind(oldest, owner)
         assert world.session("owner").bound.roles == ("owner",)
         assert len(running.agent.sessions._pending) == 1
 
@@ -306,9 +307,9 @@ def test_many_open_sessions_at_the_same_time(world: World) -> None:
     assert verdicts == [True] * 8
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_a_party_may_have_a_key_of_every_kind(tmp_path: Path, kind: Kind) -> None:
-    owner = generate(tmp_path / "owner.pem", kind)
+@pytest.mark.parametrize("kind", KeyType)
+def test_a_party_may_have_a_key_of_every_kind(tmp_path: Path, kind: KeyType) -> None:
+    owner = generate_key(tmp_path / "owner.pem", kind)
     with running_agent(tmp_path / "machine", (owner.id,)) as running:
         world = World(running, {"owner": owner, **{name: new_key() for name in ("lab", "hospital", "reader")}}, {})
         with world.session("owner") as session:

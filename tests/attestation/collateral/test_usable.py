@@ -26,7 +26,7 @@ from cloister.attestation.result import Skipped, Verdict
 from cloister.attestation.testkit import SnpMachine, Td
 from cloister.attestation.verifier import SessionPurpose, verify
 from cloister.attestation.x509.crl import RevocationList
-from cloister.client.evidence.verdict import lines
+from cloister.client.evidence.verdict import verdict_lines
 from cloister.protocol import schema
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -149,10 +149,10 @@ def test_a_bare_quotes_verdict_names_what_was_left_out() -> None:
 def test_people_and_programs_are_told_what_was_left_out() -> None:
     found = judged(carrying(CollateralItem(CRL, JUNK), *carried()), certificate=(JUNK,))
 
-    said = [line for line in lines(found) if line.startswith("Skipped")]
-    assert sorted(" ".join(line.split()[1:5]) for line in said) == [
-        "certificate that you brought,",
-        "crl of the evidence,",
+    said = [line for line in verdict_lines(found) if line.startswith("Skipped")]
+    assert sorted(line.partition(", SHA")[0].removeprefix("Skipped   ") for line in said) == [
+        "certificate from your files or a vendor",
+        "crl from the evidence",
     ]
     value = found.value()
     assert {(one["kind"], one["source"]) for one in value["skipped"]} == {(CRL, "evidence"), (CERTIFICATE, "caller")}

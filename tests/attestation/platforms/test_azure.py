@@ -487,6 +487,7 @@ def test_the_quote_of_a_real_tdx_machine_names_its_paravisor() -> None:
         TdxPolicy().for_paravisor(),
         report_data=HclReport.parse(recorded("azure-tdx/hcl-report.bin")).report_data(),
         at=INTEL_TIME,
+        items=folder.load_collateral(VECTORS / "tdx").items,
     )
     known = AzureTdxPolicy((report.mr_td,), (report.mr_seam,))
     check_tdx_paravisor(recorder, report.mr_td, report.mr_seam, report.rtmrs, known)
@@ -539,7 +540,7 @@ def test_a_whole_verdict_on_a_recording_of_tdx_fails_for_that_too(tdx_machine: A
         images=(ImageReference("theirs", False, OTHER, {index: pcrs[index] for index in (4, 9, 11)}),),
         azure=AzurePolicy(tdx=AzureTdxPolicy((td.mr_td,), (td.mr_seam,))),
     )
-    collateral = folder.load(VECTORS / "tdx")
+    collateral = folder.load_collateral(VECTORS / "tdx")
     verdict = case.but(policy=policy, roots=VENDORS, at=INTEL_TIME, collateral=collateral).verdict()
     assert names(verdict) == ["tdx-tcb-info", *WITHOUT]
     assert verdict.identity_root == MICROSOFT_PARAVISOR

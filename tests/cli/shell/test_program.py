@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from invoke.program import Program
 
+from cloister.cli import collection
 from cloister.cli.shell import program
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -34,14 +35,14 @@ def test_the_package_runs_as_the_command() -> None:
     done = subprocess.run(command, capture_output=True, check=False, text=True)
 
     assert done.returncode == 1
-    assert "`cloister --list` names all verbs" in done.stderr
+    assert "`cloister --list` lists all verbs" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("module", "wanted"),
     [
         ("cloister", "invoke.program"),
-        ("cloister", "cloister.cli.examine"),
+        ("cloister", "cloister.cli.verify_evidence"),
         ("invoke", "benchmarks.tasks"),
         ("invoke", "infra.registry.tasks"),
     ],
@@ -58,4 +59,4 @@ def test_ctrl_c_between_the_start_and_a_verb_is_not_taken_for_a_failure(monkeypa
     monkeypatch.setattr(Program, "parse_cleanup", lambda self: os.kill(os.getpid(), signal.SIGINT))
 
     with pytest.raises(KeyboardInterrupt):
-        program.run()
+        program.run(collection())

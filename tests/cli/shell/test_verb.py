@@ -17,12 +17,13 @@ import cloister
 from cloister.attestation.checks import CHECKS
 from cloister.cli import VERBS
 from cloister.cli.shell import guide
+from cloister.cli.shell.settings import Settings
 from cloister.cli.shell.verb import verb
 from cloister.errors import InputError
 
 PACKAGE = Path(cloister.__file__).parent
 CHECKOUT = PACKAGE.parent
-COMMAND = (sys.executable, "-c", "from cloister.cli.shell import program; program.run()")
+COMMAND = (sys.executable, "-c", "from cloister.__main__ import main; main()")
 
 
 def ended(task, *words):
@@ -38,7 +39,7 @@ def test_an_option_that_is_needed_is_demanded(capsys):
         raise AssertionError("started")
 
     assert ended(need) == 2
-    assert capsys.readouterr().err == "Error: need needs --key.\n`cloister need --help` shows all options.\n"
+    assert capsys.readouterr().err == "Error: need needs --key.\n`cloister need --help` lists all options.\n"
 
 
 @pytest.mark.parametrize("typed", ["zwei", "2.5", ""])
@@ -48,7 +49,7 @@ def test_an_option_that_takes_a_number_says_so(capsys, typed):
         raise AssertionError("started")
 
     assert ended(make, "--vcpus", typed) == 2
-    said = f"Error: --vcpus takes a whole number, and {typed!r} is none."
+    said = f"Error: --vcpus must be an integer, not {typed!r}."
     assert capsys.readouterr().err == f"{said}\n{InputError.remedy}\n"
 
 
@@ -101,26 +102,20 @@ def test_settings_of_a_configuration_file_stand_in_for_options(cloister, parties
 
 
 def test_vendors_are_asked_only_when_somebody_says_so(tmp_path, monkeypatch):
-    from cloister.cli.shell import settings
-
-    monkeypatch.setenv("AGENT_GRPC_URL", "127.0.0.1:6110")
+    settings = Settings(Context(), {})
     for said, asked in (("", False), ("0", False), ("false", False), ("1", True), ("true", True)):
         monkeypatch.setenv("CLOISTER_FETCH", said)
-        target = settings.target(Context(), cvm=None, workspace=None, policy=None)
-        assert (target.vendors.network is not None) is asked
+        assert (settings.collateral().network is not None) is asked
     monkeypatch.setenv("CLOISTER_FETCH", "yes")
-    with pytest.raises(InputError, match="CLOISTER_FETCH is 'yes'"):
-        settings.target(Context(), cvm=None, workspace=None, policy=None)
+    with pytest.raises(InputError, match="CLOISTER_FETCH must be 1 or 0, not 'yes'"):
+        settings.collateral()
 
 
 def test_collateral_comes_from_a_folder(tmp_path, monkeypatch):
-    from cloister.cli.shell import settings
-
-    monkeypatch.setenv("AGENT_GRPC_URL", "127.0.0.1:6110")
     (tmp_path / "GCE.binarypb").write_bytes(b"endorsement")
     monkeypatch.setenv("CLOISTER_COLLATERAL", str(tmp_path))
-    target = settings.target(Context(), cvm=None, workspace=None, policy=None)
-    assert list(target.vendors.collateral.items("launch-endorsement")) == [b"endorsement"]
+    held = Settings(Context(), {}).collateral().held
+    assert list(held.items("launch-endorsement")) == [b"endorsement"]
 
 
 def test_every_option_of_a_verb_says_what_it_is():
@@ -220,7 +215,7 @@ def test_what_is_not_known_is_answered_with_where_the_known_is_listed():
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         "No idea what 'uplod-data' is!",
-        "`cloister --list` names all verbs, `cloister --help VERB` its options.",
+        "`cloister --list` lists all verbs, `cloister --help VERB` the options of one.",
     ]
 
 

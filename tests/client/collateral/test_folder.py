@@ -13,15 +13,15 @@ from cloister.errors import InputError
 def test_a_link_to_no_file_is_an_error(tmp_path: Path, target: str) -> None:
     (tmp_path / "list.crl").symlink_to(target)
 
-    with pytest.raises(InputError, match=r"list\.crl is no file that can be read"):
-        folder.load(tmp_path)
+    with pytest.raises(InputError, match=r"list\.crl is not a regular file"):
+        folder.load_collateral(tmp_path)
 
 
 def test_a_pipe_is_an_error_and_nobody_waits_for_it(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "list.crl")
 
-    with pytest.raises(InputError, match=r"list\.crl is no file that can be read"):
-        folder.load(tmp_path)
+    with pytest.raises(InputError, match=r"list\.crl is not a regular file"):
+        folder.load_collateral(tmp_path)
 
 
 def test_hidden_files_and_folders_are_not_looked_at(tmp_path: Path) -> None:
@@ -29,4 +29,4 @@ def test_hidden_files_and_folders_are_not_looked_at(tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
     (tmp_path / "link").symlink_to("below")
 
-    assert folder.load(tmp_path).items("crl") == ()
+    assert folder.load_collateral(tmp_path).items("crl") == ()

@@ -16,8 +16,9 @@ from cloister.attestation.raw_evidence import RawSnp
 from cloister.attestation.snp.products import ProductLine, TcbVersion
 from cloister.attestation.testkit import Processor, RsaTpm
 from cloister.attestation.testkit.google import GcpSnpMachine
-from cloister.client.collateral import amd, azure, google, intel, wanted
-from cloister.client.collateral.service import Question
+from cloister.client.collateral import amd, azure, google, intel
+from cloister.client.collateral.evidence_requests import requests_for
+from cloister.client.collateral.request import CollateralRequest
 from tests.client.collateral import services
 from tests.client.collateral.services import ISSUER, LEAF, NOW, Reply, Server, pem, revocations, signed
 
@@ -28,9 +29,9 @@ TURIN = TcbVersion(1, 0, 4, 67, fmc=1)
 CHIP = bytes(range(64))
 
 
-def intel_questions(server: Server) -> tuple[Question, ...]:
+def intel_questions(server: Server) -> tuple[CollateralRequest, ...]:
     root = f"{server.address}/IntelSGXRootCA.der"
-    return intel.questions(FMSPC, "platform", service=server.address, root_crl=root)
+    return intel.requests(FMSPC, "platform", service=server.address, root_crl=root)
 
 
 def test_intel_gives_tcb_info_identity_lists_and_chains(server: Server, asking) -> None:
@@ -50,8 +51,8 @@ def test_intel_gives_tcb_info_identity_lists_and_chains(server: Server, asking) 
 
 
 def test_amd_gives_the_key_of_a_chip_at_a_tcb(server: Server, asking) -> None:
-    milan = amd.key(ProductLine.MILAN, CHIP, MILAN, service=server.address)
-    turin = amd.key(ProductLine.TURIN, CHIP, TURIN, service=server.address)
+    milan = amd.vcek_request(ProductLine.MILAN, CHIP, MILAN, service=server.address)
+    turin = amd.vcek_request(ProductLine.TURIN, CHIP, TURIN, service=server.address)
 
     assert milan.address.removeprefix(server.address) == (
         f"/vcek/v1/Milan/{CHIP.hex()}?blSPL=03&teeSPL=00&snpSPL=08&ucodeSPL=115"
@@ -65,8 +66,8 @@ def test_amd_gives_issuers_and_lists(server: Server, asking) -> None:
     server.reply("/vcek/v1/Genoa/cert_chain", Reply(pem(LEAF, ISSUER.certificate).encode()))
     server.reply("/vlek/v1/Genoa/crl", Reply(revocations(MONTH)))
     questions = [
-        amd.chain(ProductLine.GENOA, service=server.address),
-        amd.revocations(ProductLine.GENOA, vlek=True, service=server.address),
+        amd.chain_request(ProductLine.GENOA, service=server.address),
+        amd.crl_request(ProductLine.GENOA, vlek=True, service=server.address),
     ]
     found = asking.network().fetch(questions)
 
@@ -78,7 +79,7 @@ def test_amd_gives_issuers_and_lists(server: Server, asking) -> None:
 def test_google_gives_the_endorsement_of_a_measurement(server: Server, asking) -> None:
     path = f"/gce_tcb_integrity/ovmf_x64_csm/sevsnp/{bytes(48).hex()}.binarypb"
     server.reply(path, Reply(b"\x0a\x01x\x12\x01y"))
-    found = asking.network().fetch([google.question("sevsnp", bytes(48), service=server.address)])
+    found = asking.network().fetch([google.endorsement_request("sevsnp", bytes(48), service=server.address)])
 
     assert found.collateral.items(LAUNCH_ENDORSEMENT) == (b"\x0a\x01x\x12\x01y",)
 
@@ -86,7 +87,7 @@ def test_google_gives_the_endorsement_of_a_measurement(server: Server, asking) -
 def test_azure_gives_the_key_of_its_own_machine(server: Server, asking) -> None:
     body = {"vcekCert": pem(LEAF), "certificateChain": pem(ISSUER.certificate), "tcbm": "D3", "cacheControl": "86400"}
     server.reply("/metadata/THIM/amd/certification", Reply(json.dumps(body).encode()))
-    found = asking.network().fetch([azure.question(service=server.address)])
+    found = asking.network().fetch([azure.certificate_request(service=server.address)])
 
     assert found.collateral.items(CERTIFICATE) == (LEAF, ISSUER.certificate)
     assert server.seen[0]["metadata"] == "true"
@@ -125,11 +126,11 @@ def test_wrong_content_is_refused_and_not_kept(server: Server, asking, reply: Re
 
 def test_wrong_content_of_the_others_is_refused(server: Server, asking) -> None:
     questions = [
-        amd.key(ProductLine.MILAN, CHIP, MILAN, service=server.address),
-        amd.chain(ProductLine.MILAN, service=server.address),
-        amd.revocations(ProductLine.MILAN, service=server.address),
-        google.question("tdx", bytes(48), service=server.address),
-        azure.question(service=server.address),
+        amd.vcek_request(ProductLine.MILAN, CHIP, MILAN, service=server.address),
+        amd.chain_request(ProductLine.MILAN, service=server.address),
+        amd.crl_request(ProductLine.MILAN, service=server.address),
+        google.endorsement_request("tdx", bytes(48), service=server.address),
+        azure.certificate_request(service=server.address),
     ]
     for question in questions:
         server.reply(question.address.removeprefix(server.address), Reply(PAGE))
@@ -145,7 +146,7 @@ def test_what_has_ended_is_refused(server: Server, asking) -> None:
     found = asking.network().fetch(intel_questions(server))
 
     assert len(found.problems) == 4
-    assert all("ended at 2026-03-20 12:00:00" in problem for problem in found.problems)
+    assert all("expired at 2026-03-20 12:00:00" in problem for problem in found.problems)
 
 
 def test_a_failing_service_leaves_the_answers_of_the_others(server: Server, asking) -> None:
@@ -179,7 +180,7 @@ def test_a_kept_answer_serves_while_the_network_is_away_but_not_past_its_end(ser
 
 
 def test_a_chips_key_is_asked_for_once(server: Server, asking) -> None:
-    question = google.question("tdx", bytes(48), service=server.address)
+    question = google.endorsement_request("tdx", bytes(48), service=server.address)
     server.reply(question.address.removeprefix(server.address), Reply(b"\x0a\x01x\x12\x01y"))
     for years in range(4):
         asking.now = NOW + datetime.timedelta(days=365 * years)
@@ -191,7 +192,7 @@ def test_a_chips_key_is_asked_for_once(server: Server, asking) -> None:
 @pytest.mark.parametrize(("fmspc", "authority"), [("90C06F000000", "platform"), ("x&a=b", "platform"), (FMSPC, "a")])
 def test_nothing_odd_gets_into_an_address(fmspc: str, authority: str) -> None:
     with pytest.raises(ValueError, match="FMSPC"):
-        intel.questions(fmspc, authority)
+        intel.requests(fmspc, authority)
 
 
 BUCKET = "privateca-content-62d71773-0000-21da-852e-f4f5e80d7778"
@@ -213,7 +214,7 @@ def test_googles_authorities_are_asked_up_to_the_root(server: Server, asking) ->
     intermediate = authority(f"{host}/032bf9d39db4fa06aade/ca.crt")
     server.reply(f"/{BUCKET}/0123456789abcdef0123/ca.crt", Reply(intermediate))
     server.reply(f"/{BUCKET}/032bf9d39db4fa06aade/ca.crt", Reply(pem(ISSUER.certificate).encode()))
-    found = asking.network().fetch(google.issuers(leaf, service=server.address))
+    found = asking.network().fetch(google.issuer_requests(leaf, service=server.address))
 
     assert found.problems == ()
     assert found.collateral.items(CERTIFICATE) == (intermediate, ISSUER.certificate)
@@ -232,7 +233,7 @@ def test_googles_authorities_are_asked_up_to_the_root(server: Server, asking) ->
     ],
 )
 def test_a_machine_does_not_choose_whom_a_party_asks(address: str) -> None:
-    assert google.issuers(authority(address)) == ()
+    assert google.issuer_requests(authority(address)) == ()
 
 
 def test_authorities_that_name_one_another_come_to_an_end(server: Server, asking) -> None:
@@ -240,7 +241,7 @@ def test_authorities_that_name_one_another_come_to_an_end(server: Server, asking
     first, second = (authority(f"http://{BUCKET}.storage.googleapis.com{path}") for path in paths)
     server.reply(f"/{BUCKET}{paths[0]}", Reply(second))
     server.reply(f"/{BUCKET}{paths[1]}", Reply(first))
-    asking.network().fetch(google.issuers(first, service=server.address))
+    asking.network().fetch(google.issuer_requests(first, service=server.address))
 
     assert server.asked == [f"/{BUCKET}{path}" for path in paths]
 
@@ -257,13 +258,13 @@ def featured() -> bytes:
 
 @pytest.mark.parametrize("certificate", [b"", b"no certificate", LEAF, featured()])
 def test_a_certificate_that_names_no_issuers_place_raises_no_question(certificate: bytes) -> None:
-    assert google.issuers(certificate) == ()
+    assert google.issuer_requests(certificate) == ()
 
 
 def test_an_authoritys_place_that_holds_something_else_is_no_answer(server: Server, asking) -> None:
     leaf = authority(f"http://{BUCKET}.storage.googleapis.com/032bf9d39db4fa06aade/ca.crt")
     server.reply(f"/{BUCKET}/032bf9d39db4fa06aade/ca.crt", Reply(revocations(NOW + datetime.timedelta(days=1))))
-    found = asking.network().fetch(google.issuers(leaf, service=server.address))
+    found = asking.network().fetch(google.issuer_requests(leaf, service=server.address))
 
     assert len(found.problems) == 1
     assert found.collateral.items(CRL) == ()
@@ -272,12 +273,12 @@ def test_an_authoritys_place_that_holds_something_else_is_no_answer(server: Serv
 def test_a_chips_key_is_not_asked_for_when_it_came() -> None:
     processor = Processor.create(NOW)
     report = RawSnp(processor.report())
-    assert [one.address.split("?")[0].rsplit("/", 1)[1] for one in wanted.questions(report)] == [
+    assert [one.address.split("?")[0].rsplit("/", 1)[1] for one in requests_for(report)] == [
         processor.chip_id.hex(),
         "cert_chain",
         "crl",
     ]
-    asked = wanted.questions(report, (processor.certificate,))
+    asked = requests_for(report, (processor.certificate,))
     assert [one.address.rsplit("/", 1)[1] for one in asked] == ["cert_chain", "crl"]
 
 
@@ -289,8 +290,8 @@ def test_a_host_that_brings_another_chips_key_or_nothing_that_can_be_read_keeps_
     report = RawSnp(processor.report())
     assert unread != processor.certificate
     for brought in (older, elsewhere, unread, b"no certificate"):
-        asked = [question.address for question in wanted.questions(report, (brought,))]
-        assert asked == [question.address for question in wanted.questions(report)]
+        asked = [question.address for question in requests_for(report, (brought,))]
+        assert asked == [question.address for question in requests_for(report)]
 
 
 def test_a_vtpm_of_googles_raises_the_question_of_its_authority() -> None:
@@ -299,5 +300,5 @@ def test_a_vtpm_of_googles_raises_the_question_of_its_authority() -> None:
     binding = SessionBinding(b"n" * 32, b"t" * 32, b"h" * 32)
     evidence = dataclasses.replace(machine.evidence(binding), ak_certificates=(leaf,))
 
-    asked = [question.address for question in wanted.questions(evidence)]
+    asked = [question.address for question in requests_for(evidence)]
     assert asked[-1] == f"https://storage.googleapis.com/{BUCKET}/032bf9d39db4fa06aade/ca.crt"

@@ -6,7 +6,7 @@ import ssl
 
 import pytest
 
-from cloister.client.collateral.transport import TRIES, CollateralUnavailable, Transport
+from cloister.client.collateral.transport import ATTEMPTS, CollateralUnavailable, Transport
 from tests.client.collateral.services import NOW, Reply, Server, serving
 
 GOOD = Reply(b"answer", headers={"X-Chain": "yes"})
@@ -41,7 +41,7 @@ def test_the_service_says_how_long_to_wait(server: Server, asking, headers: dict
 @pytest.mark.parametrize("after", ["61", "86400", "9" * 400])
 def test_a_service_that_asks_for_too_long_is_not_waited_for(server: Server, asking, after: str) -> None:
     server.reply("/a", Reply(status=429, headers={"Retry-After": after}), GOOD)
-    with pytest.raises(CollateralUnavailable, match="asks to come back in"):
+    with pytest.raises(CollateralUnavailable, match="is rate limiting"):
         asking.transport().get(f"{server.address}/a", limit=99)
     assert (asking.waited, len(server.asked)) == ([], 1)
 
@@ -63,9 +63,9 @@ def test_what_may_pass_is_tried_again(server: Server, asking, reply: Reply) -> N
 )
 def test_what_does_not_pass_is_given_up(server: Server, asking, reply: Reply) -> None:
     server.reply("/a", reply)
-    with pytest.raises(CollateralUnavailable, match=f"in {TRIES} tries"):
+    with pytest.raises(CollateralUnavailable, match=f"in {ATTEMPTS} attempts"):
         asking.transport().get(f"{server.address}/a", limit=99)
-    assert (asking.waited, len(server.asked)) == ([1.0, 2.0, 4.0], TRIES)
+    assert (asking.waited, len(server.asked)) == ([1.0, 2.0, 4.0], ATTEMPTS)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 501, 204, 206])
@@ -82,7 +82,7 @@ def test_an_answer_that_comes_little_by_little_is_not_waited_for(server: Server)
     assert Transport(now=lambda: next(clock)).get(f"{server.address}/a", limit=99).body == b"answer"
 
     slower = (NOW + datetime.timedelta(minutes=minutes) for minutes in itertools.count(step=3))
-    with pytest.raises(CollateralUnavailable, match="takes more than 2 minutes"):
+    with pytest.raises(CollateralUnavailable, match="took more than 2 minutes"):
         Transport(now=lambda: next(slower)).get(f"{server.address}/a", limit=99)
     assert len(server.asked) == 2
 
@@ -105,7 +105,7 @@ def test_a_body_beyond_its_limit_is_refused(server: Server, asking) -> None:
 def test_nobody_at_the_address_is_said(asking) -> None:
     with serving() as server:
         address = server.address
-    with pytest.raises(CollateralUnavailable, match=f"in {TRIES} tries"):
+    with pytest.raises(CollateralUnavailable, match=f"in {ATTEMPTS} attempts"):
         asking.transport().get(f"{address}/a", limit=99)
 
 

@@ -6,6 +6,7 @@ import os
 import pytest
 
 from cloister.client.computation import asset
+from cloister.client.computation.asset import describe_asset, open_asset
 from cloister.errors import InputError
 
 
@@ -13,7 +14,7 @@ def test_a_file_is_named_by_digest_and_size(tmp_path):
     path = tmp_path / "h1.csv"
     path.write_bytes(b"x" * 3_000_000)
 
-    found = asset.digest(path)
+    found = describe_asset(path)
 
     assert found == asset.LocalAsset(path, "h1.csv", hashlib.sha256(b"x" * 3_000_000).hexdigest(), 3_000_000)
 
@@ -30,7 +31,7 @@ def test_a_folder_does_not_depend_on_time_mask_and_order(tmp_path):
         finally:
             os.umask(before)
 
-    one, two = asset.digest(tmp_path / "one" / "data"), asset.digest(tmp_path / "two" / "data")
+    one, two = describe_asset(tmp_path / "one" / "data"), describe_asset(tmp_path / "two" / "data")
 
     assert (one.file, one.digest, one.size) == (two.file, two.digest, two.size)
     assert one.file == "data.tar"
@@ -41,10 +42,10 @@ def test_the_bytes_of_a_folder_are_the_ones_that_were_digested(tmp_path):
     folder.mkdir()
     (folder / "a").write_bytes(b"1" * 5000)
 
-    with asset.opened(folder) as stream:
+    with open_asset(folder) as stream:
         content = stream.read()
 
-    found = asset.digest(folder)
+    found = describe_asset(folder)
     assert (found.digest, found.size) == (hashlib.sha256(content).hexdigest(), len(content))
 
 
@@ -53,9 +54,9 @@ def test_a_name_that_no_manifest_can_have_is_refused(tmp_path, name):
     (tmp_path / name).write_text("x")
 
     with pytest.raises(InputError, match="cannot be the name"):
-        asset.digest(tmp_path / name)
+        describe_asset(tmp_path / name)
 
 
 def test_what_is_not_there_is_said(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
-        asset.digest(tmp_path / "absent")
+        describe_asset(tmp_path / "absent")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cloister.client.computation import bundle
+from cloister.client.computation.bundle import make_bundle
 from cloister.client.computation.wheels import WheelError
 from cloister.errors import InputError
 
@@ -32,7 +32,7 @@ def lock(tmp_path: Path) -> Path:
 
 
 def test_bundle_holds_lock_and_wheels_and_nothing_of_this_machine(lock: Path, tmp_path: Path) -> None:
-    made = bundle.make(lock, tmp_path / "out.bundle", cache=tmp_path / "cache")
+    made = make_bundle(lock, tmp_path / "out.bundle", cache=tmp_path / "cache")
     data = made.path.read_bytes()
     assert (made.size, made.digest_hex) == (len(data), hashlib.sha256(data).hexdigest())
     with tarfile.open(made.path, "r:") as archive:
@@ -54,15 +54,15 @@ def test_bundle_holds_lock_and_wheels_and_nothing_of_this_machine(lock: Path, tm
 def test_a_bundle_written_through_a_link_goes_to_its_end(lock: Path, tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "link").symlink_to("disk/out.bundle")
-    made = bundle.make(lock, tmp_path / "link", cache=tmp_path / "cache")
+    made = make_bundle(lock, tmp_path / "link", cache=tmp_path / "cache")
     assert (tmp_path / "disk" / "out.bundle").stat().st_size == made.size
     assert (tmp_path / "link").is_symlink()
 
 
 def test_bundle_is_the_same_bytes_everywhere(lock: Path, tmp_path: Path) -> None:
-    made = bundle.make(lock, tmp_path / "out.bundle", cache=tmp_path / "cache")
+    made = make_bundle(lock, tmp_path / "out.bundle", cache=tmp_path / "cache")
     lock.write_text("\n\n".join(reversed(lock.read_text().replace("\\\n", "").splitlines())))
-    again = bundle.make(lock, tmp_path / "again.bundle", cache=tmp_path / "cache")
+    again = make_bundle(lock, tmp_path / "again.bundle", cache=tmp_path / "cache")
     assert made.digest_hex == again.digest_hex
     # A literal: another Python, zone or umask must not change a bundle either.
     assert made.digest_hex == "9a86ef551636d6f03cb91f59ec1b8fc20dedd68869753eb8d200d7dc6727c286"
@@ -79,7 +79,7 @@ def test_failed_bundle_leaves_the_old_one_and_nothing_else(
     (folder / "x.bundle").write_text("old")
     lock.write_text(lock.read_text() + f"absent==1 --hash=sha256:{'3' * 64}\n")
     with pytest.raises(WheelError, match="absent"):
-        bundle.make(lock, folder / "x.bundle", cache=tmp_path / "cache")
+        make_bundle(lock, folder / "x.bundle", cache=tmp_path / "cache")
     assert [(path.name, path.read_text()) for path in folder.iterdir()] == [("x.bundle", "old")]
 
 
@@ -88,11 +88,11 @@ def test_wheel_with_a_name_too_long_leaves_nothing(tmp_path: Path) -> None:
     digest_hex = put(tmp_path / "cache", name, b"long")
     (tmp_path / "r.txt").write_text(f"long==1 --hash=sha256:{digest_hex}\n")
     (tmp_path / "out").mkdir()
-    with pytest.raises(InputError, match="a name in a bundle has at most 100"):
-        bundle.make(tmp_path / "r.txt", tmp_path / "out" / "x.bundle", cache=tmp_path / "cache")
+    with pytest.raises(InputError, match="at most 100 are supported in a bundle"):
+        make_bundle(tmp_path / "r.txt", tmp_path / "out" / "x.bundle", cache=tmp_path / "cache")
     assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_output_that_cannot_be_written_is_one_sentence(lock: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"absent/x.bundle cannot be written: No such file or directory\."):
-        bundle.make(lock, tmp_path / "absent" / "x.bundle", cache=tmp_path / "cache")
+        make_bundle(lock, tmp_path / "absent" / "x.bundle", cache=tmp_path / "cache")

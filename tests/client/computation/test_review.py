@@ -2,7 +2,7 @@
 
 import pytest
 
-from cloister.client.computation.review import review
+from cloister.client.computation.review import review_manifest
 from tests.client.parties import Parties
 
 
@@ -12,7 +12,7 @@ def parties(tmp_path):
 
 
 def text(parties, reader):
-    sections = review(parties.manifest(), parties.keys[reader].public)
+    sections = review_manifest(parties.manifest(), parties.keys[reader].public)
     return "\n".join(line for section in sections for line in section.lines)
 
 
@@ -36,4 +36,4 @@ def test_what_could_leave_is_said(parties):
 
 
 def test_who_has_no_part_is_told(parties):
-    assert f"Your key {parties.keys['stranger'].id} is not among them." in text(parties, "stranger")
+    assert f"Your key {parties.keys['stranger'].id} is not one of them." in text(parties, "stranger")

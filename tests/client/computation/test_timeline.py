@@ -1,10 +1,12 @@
 """Events are shown only when they fit, with names, local time and seconds."""
 
+import time
+
 import pytest
 
-from cloister.client.computation import status as states
-from cloister.client.computation import timeline
-from cloister.client.computation.timeline import Follower
+from cloister.client.computation.events import EventReader
+from cloister.client.computation.status import ComputationStatus
+from cloister.client.computation.timeline import describe_event
 from cloister.errors import ProofError
 from cloister.protocol.events import Event, EventKind, State
 from cloister.v1 import agent_pb2
@@ -12,17 +14,17 @@ from cloister.v1 import agent_pb2
 
 def test_a_line_says_who_what_and_when(monkeypatch):
     monkeypatch.setenv("TZ", "Asia/Kolkata")
-    timeline.time.tzset()
+    time.tzset()
     try:
         event = Event(
             3, "00" * 32, "2026-03-01T12:00:00.000Z", 4500, EventKind.CONSENT, State.RECEIVING, actor="ab" * 32
         )
         event = Event(**{**vars(event), "detail": {"asset": "h1\x1b[2J"}})
 
-        shown = timeline.line(event, 1000, {"ab" * 32: "hospital-1"}).text()
+        shown = describe_event(event, 1000, {"ab" * 32: "hospital-1"}).text()
     finally:
         monkeypatch.undo()
-        timeline.time.tzset()
+        time.tzset()
 
     assert shown == (
         "2026-03-01 17:30:00+05:30      3.5 s  Receiving Assets      hospital-1    consents to the use of h1 [2J"
@@ -32,13 +34,13 @@ def test_a_line_says_who_what_and_when(monkeypatch):
 def test_a_machine_that_was_started_anew_is_noticed(machine):
     machine.submit()
     with machine.connection("lab") as connection:
-        follower = Follower(connection)
+        follower = EventReader(connection)
         assert [record.event.kind for record in follower.records(follow=False)] == [
             EventKind.STARTED,
             EventKind.MANIFEST,
         ]
         follower._key = b"of an earlier life"
-        with pytest.raises(ProofError, match="started anew"):
+        with pytest.raises(ProofError, match="was rebooted"):
             list(follower.records(follow=False))
 
 
@@ -48,7 +50,7 @@ def test_an_event_that_is_not_signed_by_the_machine_is_not_shown(machine):
         line = log._lines[0]
         log._lines[0] = line.replace(b'"uptime":', b'"uptime":1', 1)
         with pytest.raises(ProofError, match="Event 0 is not signed"):
-            list(Follower(connection).records(follow=False))
+            list(EventReader(connection).records(follow=False))
 
 
 def test_a_status_says_what_is_missing():
@@ -65,7 +67,7 @@ def test_a_status_says_what_is_missing():
         events=4,
     )
 
-    assert list(states.lines(status)) == [
+    assert list(ComputationStatus(status).lines()) == [
         "State     Receiving Data",
         f"Manifest  {'ab' * 32}",
         "Asset     algorithm (algorithm, from lab): complete",

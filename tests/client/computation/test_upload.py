@@ -6,6 +6,7 @@ import os
 import pytest
 
 from cloister.client.computation import upload
+from cloister.client.computation.upload import check_asset, upload_asset
 from cloister.client.connection import refusal
 from cloister.client.connection.connection import Connection
 from cloister.errors import InputError, ProofError
@@ -31,7 +32,7 @@ def test_a_flipped_bit_is_found_before_anything_moves(machine):
     path.write_bytes(content)
 
     with pytest.raises(InputError, match=f"expected SHA-256 {manifest.datasets[0].digest}") as caught:
-        upload.check(manifest, manifest.datasets[0], path)
+        check_asset(manifest.datasets[0], path)
 
     assert caught.value.exit_code == 2
     assert status(machine, "h1").received == 0
@@ -43,7 +44,7 @@ def test_a_flipped_bit_on_the_way_is_refused_by_the_agent(machine):
     path.write_bytes(b"X" + path.read_bytes()[1:])
 
     with machine.connection("hospital-1", manifest) as connection, pytest.raises(refusal.Refusal) as caught:
-        upload.upload(connection, manifest, manifest.datasets[0], path)
+        upload_asset(connection, manifest, manifest.datasets[0], path)
 
     assert (caught.value.reason, caught.value.exit_code) == ("DIGEST_MISMATCH", 2)
     assert status(machine, "h1").received == 0
@@ -54,14 +55,14 @@ def test_nothing_goes_to_a_machine_with_another_manifest(machine):
     mine = machine.parties.manifest()
 
     with machine.connection("hospital-1", mine) as connection, pytest.raises(ProofError, match="manifest"):
-        upload.upload(connection, mine, mine.datasets[0], machine.parties.files["h1"])
+        upload_asset(connection, mine, mine.datasets[0], machine.parties.files["h1"])
 
 
 def test_somebody_elses_asset_is_refused(machine):
     manifest = machine.submit()
 
     with machine.connection("hospital-2", manifest) as connection, pytest.raises(refusal.Refusal) as caught:
-        upload.upload(connection, manifest, manifest.datasets[0], machine.parties.files["h1"])
+        upload_asset(connection, manifest, manifest.datasets[0], machine.parties.files["h1"])
 
     assert (caught.value.reason, caught.value.exit_code) == ("NOT_AUTHORIZED", 4)
 
@@ -95,7 +96,7 @@ def test_an_upload_that_is_cut_off_goes_on_where_it_was(large):
     with cut(large.running.address, 3 * MIB, 2 * MIB) as between:
         target = dataclasses.replace(large.target(manifest), address=between.address)
         with Connection(target, large.parties.keys["hospital-1"]) as connection:
-            done = upload.upload(
+            done = upload_asset(
                 connection,
                 manifest,
                 manifest.datasets[0],
@@ -121,7 +122,7 @@ def test_another_call_goes_on_where_the_first_was_killed(large):
     before = status(large, "h1").received
 
     with large.connection("hospital-1", manifest) as connection:
-        done = upload.upload(connection, manifest, h1, large.parties.files["h1"])
+        done = upload_asset(connection, manifest, h1, large.parties.files["h1"])
 
     assert before == 2 * MIB
     assert done.sent == 6 * MIB

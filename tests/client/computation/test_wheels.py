@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from cloister.client.computation.wheels import Requirement, WheelError, fetch, parse_requirements, read_requirements
+from cloister.client.computation.wheels import (
+    Requirement,
+    WheelError,
+    fetch_wheels,
+    parse_requirements,
+    read_requirements,
+)
 from cloister.errors import InputError
 
 ONE = "1" * 64
@@ -58,16 +64,16 @@ Ab_c[extra]==1.0+local --hash=sha256:{ONE}  # at the end
         (f"# first\n\nnumpy>=2 --hash=sha256:{ONE}\n", "r.txt, line 3: 'numpy>=2' is not name==version."),
         (
             f"numpy==2 --hash=md5:{ONE[:32]}\n",
-            f"'--hash=md5:{ONE[:32]}' is not --hash=sha256: and 64 hexadecimal digits.",
+            f"'--hash=md5:{ONE[:32]}' is not --hash=sha256: with 64 hexadecimal digits.",
         ),
         (f"numpy==2 --hash=sha256:{ONE[1:]}\n", "is not --hash=sha256:"),
         (f"numpy==2 sha256:{ONE}\n", "is not --hash=sha256:"),
-        (f"a-b==1 --hash=sha256:{ONE}\nA_B==2 --hash=sha256:{TWO}\n", "r.txt, line 2: A_B is named twice."),
-        (f"a==1 ; python_version < '3' --hash=sha256:{ONE}\n", "r.txt, line 1 has an environment marker."),
+        (f"a-b==1 --hash=sha256:{ONE}\nA_B==2 --hash=sha256:{TWO}\n", "r.txt, line 2: A_B occurs twice."),
+        (f"a==1 ; python_version < '3' --hash=sha256:{ONE}\n", "r.txt, line 1: environment markers are not supported."),
         ("-r other.txt\n", "r.txt, line 1: '-r' is not name==version."),
         ("--index-url x\n", "r.txt, line 1: '--index-url' is not name==version."),
         (f"a @ file:///x --hash=sha256:{ONE}\n", "r.txt, line 1: 'a' is not name==version."),
-        ("\n# nothing\n", "r.txt names no package."),
+        ("\n# nothing\n", "r.txt has no packages."),
     ],
 )
 def test_line_that_is_not_locked_is_named(text: str, said: str) -> None:
@@ -87,9 +93,9 @@ def test_missing_and_binary_requirements_are_input_errors(tmp_path: Path) -> Non
 def test_second_fetch_needs_no_index(index: Path, tmp_path: Path) -> None:
     digest_hex = write_wheel(index, "pure")
     lock = (Requirement("pure", "1.0", (ONE, digest_hex)),)
-    first = fetch(lock, tmp_path / "cache")
+    first = fetch_wheels(lock, tmp_path / "cache")
     (index / "pure-1.0-py3-none-any.whl").unlink()
-    assert fetch(lock, tmp_path / "cache") == first
+    assert fetch_wheels(lock, tmp_path / "cache") == first
     assert [(wheel.path.name, wheel.digest_hex) for wheel in first] == [("pure-1.0-py3-none-any.whl", digest_hex)]
 
 
@@ -103,7 +109,7 @@ def test_wheels_for_the_guest_are_taken_whatever_runs_here(index: Path, tmp_path
             ("stable", "cp311-abi3-manylinux_2_34_x86_64"),
         ]
     )
-    assert [wheel.requirement for wheel in fetch(lock, tmp_path / "cache")] == list(lock)
+    assert [wheel.requirement for wheel in fetch_wheels(lock, tmp_path / "cache")] == list(lock)
 
 
 @pytest.mark.parametrize(
@@ -111,20 +117,20 @@ def test_wheels_for_the_guest_are_taken_whatever_runs_here(index: Path, tmp_path
 )
 def test_wheel_for_another_interpreter_is_refused(index: Path, tmp_path: Path, tag: str) -> None:
     lock = (Requirement("alien", "1.0", (write_wheel(index, "alien", tag=tag),)),)
-    with pytest.raises(WheelError, match="pip could not fetch alien"):
-        fetch(lock, tmp_path / "cache")
+    with pytest.raises(WheelError, match="pip could not download alien"):
+        fetch_wheels(lock, tmp_path / "cache")
 
 
 def test_wheel_with_another_hash_is_refused(index: Path, tmp_path: Path) -> None:
     write_wheel(index, "pure")
-    with pytest.raises(WheelError, match="pip could not fetch pure"):
-        fetch((Requirement("pure", "1.0", (ONE,)),), tmp_path / "cache")
+    with pytest.raises(WheelError, match="pip could not download pure"):
+        fetch_wheels((Requirement("pure", "1.0", (ONE,)),), tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_damaged_wheel_in_the_cache_is_fetched_again(index: Path, tmp_path: Path) -> None:
     lock = (Requirement("pure", "1.0", (write_wheel(index, "pure"),)),)
-    (wheel,) = fetch(lock, tmp_path / "cache")
+    (wheel,) = fetch_wheels(lock, tmp_path / "cache")
     wheel.path.write_bytes(wheel.path.read_bytes()[:-1])
-    assert fetch(lock, tmp_path / "cache") == (wheel,)
+    assert fetch_wheels(lock, tmp_path / "cache") == (wheel,)
     assert hashlib.sha256(wheel.path.read_bytes()).hexdigest() == wheel.digest_hex

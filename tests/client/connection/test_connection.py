@@ -17,10 +17,11 @@ from cloister.attestation.collateral_source import CERTIFICATE, CRL, InMemory
 from cloister.attestation.evidence import Evidence, Platform
 from cloister.attestation.policy.policy import LocalPolicy, Policy
 from cloister.attestation.testkit import Authority, SnpMachine
-from cloister.client.collateral.wanted import Services
-from cloister.client.connection import connection, refusal
-from cloister.client.connection.connection import Target
-from cloister.client.evidence.vendors import Vendors
+from cloister.client.collateral.evidence_requests import Services
+from cloister.client.collateral.sources import CollateralSources
+from cloister.client.connection import refusal
+from cloister.client.connection.binding import bind
+from cloister.client.connection.opening import Target, attest
 from cloister.endpoint import Address
 from cloister.errors import InputError, ProofError, UnreachableError
 from cloister.protocol import receipt
@@ -36,7 +37,7 @@ BINDING = SessionBinding(b"n" * 32, b"t" * 32, b"h" * 32)
 
 def refused_for(target: Target) -> set[str]:
     """Names of the checks that fail."""
-    with connection.attest(target) as opening:
+    with attest(target) as opening:
         return {check.name for check in opening.verdict.failures}
 
 
@@ -56,8 +57,8 @@ def test_a_policy_for_something_else_refuses_and_says_why(machine, changes, chec
     target = dataclasses.replace(machine.target(), policy=machine.other_policy(**changes), cvm=None)
 
     assert refused_for(target) == {check}
-    with connection.attest(target) as opening, pytest.raises(ProofError, match=r"expected .* found"):
-        connection.bind(opening, machine.parties.keys["lab"])
+    with attest(target) as opening, pytest.raises(ProofError, match=r"expected .* found"):
+        bind(opening, machine.parties.keys["lab"])
 
 
 def test_a_policy_from_another_image_refuses(machine):
@@ -87,7 +88,7 @@ def test_a_policy_is_narrowed_to_the_cvm_that_was_named(machine):
 
     assert refused_for(Target(machine.running.address, both, "second")) == {"cvm"}
     with pytest.raises(ProofError, match="not for third"):
-        connection.attest(Target(machine.running.address, both, "third"))
+        attest(Target(machine.running.address, both, "third"))
 
 
 def test_a_machine_without_the_manifest_is_refused_by_who_has_one(machine):
@@ -227,12 +228,12 @@ def test_evidence_that_somebody_relays_is_refused(machine):
         target = dataclasses.replace(machine.target(), address=between)
 
         assert refused_for(target) == {"session-tls-key"}
-        with connection.attest(target) as opening, pytest.raises(ProofError, match="intercepts the connection"):
-            connection.bind(opening, machine.parties.keys["lab"])
+        with attest(target) as opening, pytest.raises(ProofError, match="intercepts the connection"):
+            bind(opening, machine.parties.keys["lab"])
 
 
 def test_evidence_that_somebody_replays_is_refused(machine):
-    with connection.attest(machine.target()) as earlier:
+    with attest(machine.target()) as earlier:
         answer = agent_pb2.OpenSessionResponse(
             session_id=earlier.session_id, hpke_public_key=earlier.hpke_public_key, evidence=earlier.raw
         )
@@ -269,8 +270,8 @@ def test_what_is_no_agent_is_not_taken_for_one(machine):
         def OpenSession(self, request, context):
             return agent_pb2.OpenSessionResponse(session_id="x", hpke_public_key=b"short", evidence=b"junk")
 
-    with served(Odd()) as address, pytest.raises(ProofError, match="not as an agent does"):
-        connection.attest(Target(address, machine.policy))
+    with served(Odd()) as address, pytest.raises(ProofError, match="not like an agent"):
+        attest(Target(address, machine.policy))
 
 
 def test_policies_compare_by_what_they_demand(machine):
@@ -290,9 +291,11 @@ def test_a_member_sees_the_receipt_without_the_result(machine):
 
 
 def test_what_a_party_brings_is_judged_beside_what_the_machine_carries(machine):
-    target = dataclasses.replace(machine.target(), vendors=Vendors(InMemory({CERTIFICATE: (b"no certificate",)})))
+    target = dataclasses.replace(
+        machine.target(), collateral=CollateralSources(InMemory({CERTIFICATE: (b"no certificate",)}))
+    )
 
-    with connection.attest(target) as opening:
+    with attest(target) as opening:
         assert opening.verdict.accepted
         assert [one.kind for one in opening.verdict.skipped] == [CERTIFICATE]
 
@@ -303,9 +306,9 @@ def test_vendors_are_asked_for_what_neither_the_machine_nor_the_party_has(server
     services = Services(keys=server.address)
     server.reply("/vcek/v1/Milan/crl", Reply(snp.crls[0]))
     held = InMemory({CERTIFICATE: (b"held",)})
-    vendors = Vendors(held, asking.network(), services)
+    vendors = CollateralSources(held, asking.network(), services)
 
-    sources, problems = vendors.about(evidence)
+    sources, problems = vendors.for_evidence(evidence)
 
     assert [path.partition("?")[0].rpartition("/")[2] for path in server.asked] == [
         snp.processor.chip_id.hex(),
@@ -319,7 +322,7 @@ def test_vendors_are_asked_for_what_neither_the_machine_nor_the_party_has(server
 
 def test_nobody_is_asked_unless_a_party_wants_that(server: Server, asking: Asking) -> None:
     evidence = dataclasses.replace(SnpMachine.create_at(asking.now).evidence(BINDING), collateral=())
-    vendors = Vendors(services=Services(keys=server.address))
+    vendors = CollateralSources(services=Services(keys=server.address))
 
-    assert vendors.about(evidence) == (vendors.collateral, ())
+    assert vendors.for_evidence(evidence) == (vendors.held, ())
     assert server.asked == []

@@ -1,32 +1,32 @@
-"""A machine that hangs up is tried again so many times, and as often again when it has moved something."""
+"""Attempts after a lost connection are limited, and counted from zero again after progress."""
 
 import pytest
 
-from cloister.client.connection.retry import Patience
+from cloister.client.connection.retry import Backoff
 from cloister.errors import UnreachableError
 
 GONE = UnreachableError("It hung up.")
 
 
-def test_so_many_attempts_are_made_and_each_is_told():
-    told = []
-    patience = Patience((0.0, 0.0), lambda error, pause: told.append((error, pause)))
+def test_attempts_are_limited_and_each_is_reported():
+    reported = []
+    backoff = Backoff((0.0, 0.0), lambda error, pause: reported.append((error, pause)))
     for _ in range(2):
-        patience.wait(GONE)
+        backoff.wait(GONE)
 
     with pytest.raises(UnreachableError) as caught:
-        patience.wait(GONE)
+        backoff.wait(GONE)
 
     assert caught.value is GONE
-    assert told == [(GONE, 0.0)] * 2
+    assert reported == [(GONE, 0.0)] * 2
 
 
-def test_an_attempt_that_moved_something_counts_anew():
-    patience = Patience((0.0,))
+def test_progress_resets_the_count():
+    backoff = Backoff((0.0,))
     for _ in range(3):
-        patience.wait(GONE)
-        patience.renew()
-    patience.wait(GONE)
+        backoff.wait(GONE)
+        backoff.reset()
+    backoff.wait(GONE)
 
     with pytest.raises(UnreachableError):
-        patience.wait(GONE)
+        backoff.wait(GONE)

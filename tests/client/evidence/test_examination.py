@@ -11,15 +11,19 @@ from typing import Any
 import pytest
 
 from cloister.attestation.binding import SessionBinding
+from cloister.attestation.collateral_source import InMemory
 from cloister.attestation.policy.policy import Policy
 from cloister.attestation.raw_evidence import RawVerdict
 from cloister.attestation.result import CheckOutcome, Verdict
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.testkit import LocalMachine, SnpMachine, Td
 from cloister.attestation.testkit.microsoft import AzureSnpMachine, AzureTdxMachine
+from cloister.client.collateral.evidence_requests import Services
+from cloister.client.collateral.folder import load_collateral
 from cloister.client.collateral.network import VendorServices
-from cloister.client.collateral.wanted import Services
+from cloister.client.collateral.sources import CollateralSources
 from cloister.client.evidence import examination, verdict
+from cloister.client.evidence.examination import verify_evidence
 from cloister.errors import InputError, ProofError
 from cloister.protocol import schema
 from cloister.protocol.canonical import FormatError
@@ -70,8 +74,20 @@ class Files:
     def judge(self, contents: Mapping[str, bytes], **options: Any) -> Verdict | RawVerdict:
         return self.examine(contents, **options).verdict
 
-    def examine(self, contents: Mapping[str, bytes], **options: Any) -> examination.Examination:
-        return examination.examine(self.write(**contents), self.policy, **{"at": AT, "roots": self.roots, **options})
+    def examine(
+        self,
+        contents: Mapping[str, bytes],
+        *,
+        collateral: Path | None = None,
+        network: VendorServices | None = None,
+        services: Services | None = None,
+        **options: Any,
+    ) -> examination.Examination:
+        held = load_collateral(collateral) if collateral else InMemory()
+        sources = CollateralSources(held, network, services)
+        return verify_evidence(
+            self.write(**contents), self.policy, **{"at": AT, "roots": self.roots, "collateral": sources, **options}
+        )
 
 
 def failed(found: Verdict | RawVerdict) -> list[str]:
@@ -118,7 +134,7 @@ def test_a_bundle_is_judged_as_a_recording(tmp_path: Path) -> None:
                 schema.validate("verdict", other, what="It")
         with pytest.raises(ProofError, match="opens no session"):
             found.require_accepted()
-        text = "\n".join(verdict.lines(found))
+        text = "\n".join(verdict.verdict_lines(found))
         assert "judged as a recording" in text and "GENUINE" in text and "ACCEPTED" not in text
 
 
@@ -139,8 +155,8 @@ def test_a_report_is_judged_with_what_belongs_to_it(snp_files: Files, report: di
     assert not hasattr(found, "accepted") and not hasattr(found, "claims")
     assert len(found.not_judged) == 3
     schema.validate("raw-verdict", found.value(), what="It")
-    text = "\n".join(verdict.lines(found))
-    assert "GENUINE, which accepts no machine" in text
+    text = "\n".join(verdict.verdict_lines(found))
+    assert "GENUINE, but this accepts no machine" in text
     assert all(sentence in text for sentence in found.not_judged)
 
 
@@ -240,7 +256,7 @@ def test_a_paravisors_report_is_judged_with_its_quote(tmp_path: Path, azure: Azu
     schema.validate("raw-verdict", found.value(), what="It")
     assert failed(files.judge(parts, report_data=b"challenge")) == ["quote-binding"]
     for slip in (b"", bytes(67)):
-        with pytest.raises(InputError, match=f"has {len(slip)} bytes; evidence of this kind is made over 1 to 66"):
+        with pytest.raises(InputError, match=f"has {len(slip)} bytes; this kind of evidence has 1 to 66"):
             files.judge(parts, report_data=slip)
     value = json.loads(parts["quote"])
     value["pcrs"][4] = bytes(32).hex()

@@ -25,7 +25,8 @@ from cloister.attestation.testkit import RsaTpm, SnpMachine, Td
 from cloister.attestation.testkit.google import GcpSnpMachine, GcpTd
 from cloister.attestation.testkit.microsoft import AzureSnpMachine, AzureTdxMachine
 from cloister.attestation.verifier import SessionPurpose, verify
-from cloister.client.evidence import policy as policies
+from cloister.client.evidence.first_policy import policy_from_evidence, start_policy
+from cloister.client.evidence.policy_file import load_policy, save_policy
 from cloister.protocol import transcript
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.descriptor import CvmEntry, Descriptor, MemberEntry
@@ -221,11 +222,11 @@ def test_the_policy_made_of_what_the_machine_showed_accepts_it(shown: Shown, tmp
     image, descriptor, bundle = tmp_path / "manifest.json", tmp_path / "workspace.json", tmp_path / "first.json"
     image.write_bytes(shown.manifest().encode())
     descriptor.write_bytes(shown.descriptor().encode())
-    first, _ = policies.start(image, descriptor)
-    policies.write(first, tmp_path / "policy.json")
-    assert not shown.verdict(policies.load(tmp_path / "policy.json")).accepted
+    first = start_policy(image, descriptor).policy
+    save_policy(first, tmp_path / "policy.json")
+    assert not shown.verdict(load_policy(tmp_path / "policy.json")).accepted
     bundle.write_bytes(shown.evidence.encode_json())
-    policy, _ = policies.observe(image, bundle, at=AT, roots=shown.roots)
+    policy = policy_from_evidence(image, bundle, at=AT, roots=shown.roots).policy
 
     assert shown.verdict(policy).accepted
     assert placeholders(policy) == ()

@@ -7,40 +7,40 @@ from pathlib import Path
 
 import pytest
 
-from cloister.client.files import keys
+from cloister.client.files.keys import KeyType, generate_key, load_key, read_public_key
 from cloister.errors import InputError
 from cloister.protocol import transcript
 
 
-@pytest.mark.parametrize("kind", keys.Kind)
+@pytest.mark.parametrize("kind", KeyType)
 def test_a_made_key_is_read_again_and_signs(tmp_path, kind):
-    made = keys.generate(tmp_path / "lab.pem", kind)
+    made = generate_key(tmp_path / "lab.pem", kind)
 
-    read = keys.load(tmp_path / "lab.pem")
+    read = load_key(tmp_path / "lab.pem")
 
-    assert read.public == made.public == keys.load_public(tmp_path / "lab.pub")
+    assert read.public == made.public == read_public_key(tmp_path / "lab.pub")
     assert transcript.verify(read.public, read.sign(b"message"), b"message")
 
 
 def test_only_the_owner_reads_a_private_key(tmp_path):
-    keys.generate(tmp_path / "lab.pem", keys.Kind.ED25519)
+    generate_key(tmp_path / "lab.pem", KeyType.ED25519)
 
     assert stat.S_IMODE((tmp_path / "lab.pem").stat().st_mode) == 0o600
 
 
 def test_a_private_key_that_others_may_read_is_refused(tmp_path):
-    keys.generate(tmp_path / "lab.pem", keys.Kind.ED25519)
+    generate_key(tmp_path / "lab.pem", KeyType.ED25519)
     (tmp_path / "lab.pem").chmod(0o640)
 
-    with pytest.raises(InputError, match="Others may read"):
-        keys.load(tmp_path / "lab.pem")
+    with pytest.raises(InputError, match="Other users can read"):
+        load_key(tmp_path / "lab.pem")
 
 
 def test_a_public_key_is_refused_where_a_private_one_belongs(tmp_path):
-    keys.generate(tmp_path / "lab.pem", keys.Kind.ED25519)
+    generate_key(tmp_path / "lab.pem", KeyType.ED25519)
 
     with pytest.raises(InputError, match=r"lab\.pub is not a private key"):
-        keys.load(tmp_path / "lab.pub")
+        load_key(tmp_path / "lab.pub")
 
 
 @pytest.mark.parametrize("full", ["lab.pem", "lab.pub"])
@@ -52,7 +52,7 @@ def test_a_full_disk_leaves_no_half_of_a_key_pair(tmp_path, monkeypatch, full):
     monkeypatch.setattr(os, "fsync", fsync)
 
     with pytest.raises(InputError, match="No space left"):
-        keys.generate(tmp_path / "lab.pem", keys.Kind.ED25519)
+        generate_key(tmp_path / "lab.pem", KeyType.ED25519)
 
     assert not list(tmp_path.iterdir())
 
@@ -62,17 +62,17 @@ def test_an_existing_key_is_never_overwritten(tmp_path, taken):
     (tmp_path / taken).write_text("mine")
 
     with pytest.raises(InputError, match="never overwritten"):
-        keys.generate(tmp_path / "lab.pem", keys.Kind.ED25519)
+        generate_key(tmp_path / "lab.pem", KeyType.ED25519)
 
     assert [path.name for path in tmp_path.iterdir()] == [taken]
     assert (tmp_path / taken).read_text() == "mine"
 
 
 def test_a_private_key_is_refused_where_a_public_one_belongs(tmp_path):
-    keys.generate(tmp_path / "lab.pem", keys.Kind.ED25519)
+    generate_key(tmp_path / "lab.pem", KeyType.ED25519)
 
     with pytest.raises(InputError, match="is a private key"):
-        keys.load_public(tmp_path / "lab.pem")
+        read_public_key(tmp_path / "lab.pem")
 
 
 @pytest.mark.parametrize("content", [b"", b"-----BEGIN PRIVATE KEY-----\nAA\n", b"\xff" * 99])
@@ -82,4 +82,4 @@ def test_what_is_no_key_is_refused_with_its_name(tmp_path, content):
     path.chmod(0o600)
 
     with pytest.raises(InputError, match=r"lab\.pem"):
-        keys.load(path)
+        load_key(path)

@@ -8,10 +8,13 @@ import zipfile
 import pytest
 
 from cloister.attestation.collateral_source import CERTIFICATE, InMemory
-from cloister.client.computation.timeline import Follower
-from cloister.client.evidence.vendors import Vendors
-from cloister.client.result import audit, proof, result
-from cloister.client.result.claims import Outcome
+from cloister.client.collateral.sources import CollateralSources
+from cloister.client.computation.events import EventReader
+from cloister.client.result import proof
+from cloister.client.result.audit import check_log
+from cloister.client.result.claims import ClaimOutcome
+from cloister.client.result.download import fetch_ciphertext, finish_result
+from cloister.client.result.proof import rejection_today, verify_result
 from cloister.errors import ProofError
 from cloister.protocol import archive
 from tests.agent_fixture import running_agent
@@ -28,40 +31,40 @@ def made(tmp_path_factory):
         machine = Machine.of(running, parties)
         manifest = machine.run()
         with machine.connection("lab", manifest) as connection:
-            result.fetch(connection, manifest, folder / "results.zip")
-            lines = [record.encode() + b"\n" for record in Follower(connection).records(follow=False)]
+            fetch_ciphertext(connection, manifest, folder / "results.zip")
+            lines = [record.encode() + b"\n" for record in EventReader(connection).records(follow=False)]
             evidence = connection.evidence()
-        result.finish(manifest, machine.policy, folder / "results.zip")
+        finish_result(manifest, machine.policy, folder / "results.zip")
         (folder / "events.jsonl").write_bytes(b"".join(lines))
         return folder, machine.policy, manifest, evidence
 
 
 def failed(path, policy):
-    found = proof.prove(path, policy)
+    found = verify_result(path, policy)
     assert not found.accepted
-    return [one.text for one in found.statements if one.outcome is Outcome.FAILED]
+    return [one.text for one in found.claims if one.outcome is ClaimOutcome.FAILED]
 
 
 def test_everything_is_proven_and_said(made):
     folder, policy, manifest, _ = made
 
-    found = proof.prove(folder / "results.zip", policy)
+    found = verify_result(folder / "results.zip", policy)
 
     assert found.accepted
     assert found.manifest == manifest.digest()
-    assert {one.outcome for one in found.statements} == {Outcome.PROVEN}
-    assert found.then is not None
-    assert (found.then.accepted, found.then.confidential) == (True, False)
+    assert {one.outcome for one in found.claims} == {ClaimOutcome.PROVEN}
+    assert found.at_creation is not None
+    assert (found.at_creation.accepted, found.at_creation.confidential) == (True, False)
 
 
 def test_what_vendors_state_has_its_say_in_every_proof(made):
     folder, policy, _, evidence = made
-    vendors = Vendors(InMemory({CERTIFICATE: (b"no certificate",)}))
+    collateral = CollateralSources(InMemory({CERTIFICATE: (b"no certificate",)}))
 
-    proven = proof.prove(folder / "results.zip", policy, vendors=vendors)
-    audited = audit.audit(folder / "events.jsonl", evidence, policy, vendors=vendors)
+    proven = verify_result(folder / "results.zip", policy, collateral=collateral)
+    audited = check_log(folder / "events.jsonl", evidence, policy, collateral=collateral)
 
-    for verdict in (proven.then, proven.today, audited.verdict):
+    for verdict in (proven.at_creation, proven.today, audited.verdict):
         assert [one.kind for one in verdict.skipped] == [CERTIFICATE]
 
 
@@ -130,7 +133,7 @@ def test_another_policy_does_not_accept_the_machine(made):
         policy, boot_configuration=dataclasses.replace(policy.boot_configuration, workspace="other")
     )
 
-    found = proof.prove(folder / "results.zip", other)
+    found = verify_result(folder / "results.zip", other)
 
     with pytest.raises(ProofError, match="expected other, found trial"):
         found.require_accepted()
@@ -140,18 +143,18 @@ def test_certificates_that_expired_since_then_are_said(made):
     folder, policy, _, _ = made
     later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=4000)
 
-    found = proof.prove(folder / "results.zip", policy, today=later)
+    found = verify_result(folder / "results.zip", policy, today=later)
 
     assert found.accepted
     assert found.today is not None
     assert not found.today.accepted
-    assert "validity" in proof.why_not_today(found)
+    assert "validity" in rejection_today(found)
 
 
 def test_a_log_is_proven_with_evidence_and_policy(made):
     folder, policy, _, evidence = made
 
-    found = audit.audit(folder / "events.jsonl", evidence, policy)
+    found = check_log(folder / "events.jsonl", evidence, policy)
 
     assert found.accepted
     assert json.loads(json.dumps(found.value()))["accepted"] is True
@@ -160,10 +163,10 @@ def test_a_log_is_proven_with_evidence_and_policy(made):
 def test_what_a_log_alone_does_not_prove_is_said(made):
     folder, _, _, _ = made
 
-    found = audit.audit(folder / "events.jsonl", None, None)
+    found = check_log(folder / "events.jsonl", None, None)
 
     assert not found.accepted
-    assert [one.outcome for one in found.statements] == [Outcome.PROVEN, *[Outcome.NOT_CHECKED] * 3]
+    assert [one.outcome for one in found.claims] == [ClaimOutcome.PROVEN, *[ClaimOutcome.NOT_CHECKED] * 3]
 
 
 @pytest.mark.parametrize("change", ["cut-front", "cut-middle", "swap", "flip", "empty"])
@@ -183,6 +186,6 @@ def test_a_changed_log_is_refused(made, tmp_path, change):
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"".join(lines))
 
-    found = audit.audit(path, evidence, policy)
+    found = check_log(path, evidence, policy)
 
-    assert Outcome.FAILED in {one.outcome for one in found.statements}
+    assert ClaimOutcome.FAILED in {one.outcome for one in found.claims}

@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from cloister.client.result import result_files
+from cloister.client.result.result_files import unpack_result
 from cloister.protocol import archive
 
 
@@ -22,7 +22,7 @@ def test_unpacking_follows_no_link_that_somebody_laid(tmp_path):
     for name in (".a.part", "a"):
         (out / name).symlink_to(victim)
 
-    result_files.unpack(packed(tmp_path, "a"), out)
+    unpack_result(packed(tmp_path, "a"), out)
 
     assert victim.read_text() == "mine"
     assert not (out / "a").is_symlink()
@@ -31,7 +31,7 @@ def test_unpacking_follows_no_link_that_somebody_laid(tmp_path):
 
 @pytest.mark.parametrize("files", [("a", ".a.part"), ("x" * 255,)], ids=["a name like a part's", "a long name"])
 def test_every_name_of_a_result_is_unpacked(tmp_path, files):
-    result_files.unpack(packed(tmp_path, *files), tmp_path / "out")
+    unpack_result(packed(tmp_path, *files), tmp_path / "out")
 
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == {
         name: name.encode() for name in files

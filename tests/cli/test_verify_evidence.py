@@ -51,7 +51,7 @@ def test_a_refused_bundle_ends_with_3(cloister, tmp_path: Path, local: LocalMach
     assert done.code == 3
     assert "FAILED  purpose" in done.out
     assert done.out.splitlines()[-1].endswith(": purpose failed")
-    assert "asks for: purpose failed." in done.err
+    assert "rejects it: purpose failed." in done.err
     later = cloister(*words, "--at", "2060-01-01T00:00:00Z", "--json")
     assert later.code == 3
     found = json.loads(later.out)
@@ -85,16 +85,16 @@ def test_a_report_with_its_files_behind_it_is_one_piece(cloister, tmp_path: Path
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("nothing",), "is no evidence that is known here"),
+        (("nothing",), "is not evidence of a supported kind"),
         (("absent",), "cannot be read"),
         (("bundle", "bundle"), "a second evidence"),
         (("bundle", "--at", "yesterday"), "--at is not a time"),
-        (("bundle", "--report-data", "xyz"), "which is not hex"),
+        (("bundle", "--report-data", "xyz"), "--report-data must be hexadecimal"),
         (("bundle", "--report-data", ""), "has 0 bytes"),
-        (("bundle", "--report-data", "00" * 32), "has 32 bytes; evidence of this kind is made over 64."),
-        (("bundle", "--report-data", "00" * 65), "has 65 bytes; evidence of this kind is made over 64."),
+        (("bundle", "--report-data", "00" * 32), "has 32 bytes; this kind of evidence has 64."),
+        (("bundle", "--report-data", "00" * 65), "has 65 bytes; this kind of evidence has 64."),
         (("bundle", "--collateral", "absent"), "cannot be read"),
-        (("bundle", "--collateral", "mixed"), "is no collateral"),
+        (("bundle", "--collateral", "mixed"), "is not collateral"),
     ],
     ids=str,
 )
@@ -115,7 +115,7 @@ def test_nothing_is_judged_without_a_policy(cloister, tmp_path: Path, local: Loc
     done = cloister("verify-evidence", tmp_path / "bundle")
 
     assert done.code == 2
-    assert "No policy is given" in done.err
+    assert "No policy is set" in done.err
 
 
 @pytest.mark.skipif(not VECTORS.is_dir(), reason="evidence of real machines is not beside this checkout")
@@ -131,7 +131,7 @@ def test_a_report_of_a_real_machine_is_genuine(cloister, tmp_path: Path) -> None
     done = cloister("verify-evidence", *words, "--policy", tmp_path / "policy.json", *at)
 
     assert done.code == 0, done.err
-    assert "GENUINE, which accepts no machine" in done.out
+    assert "GENUINE, but this accepts no machine" in done.out
     bad = cloister(
         "verify-evidence",
         words[0],
@@ -154,7 +154,7 @@ def test_a_policy_is_not_made_of_a_local_machine(cloister, tmp_path: Path, local
     assert not (tmp_path / "mine.json").exists()
     both = cloister(*words, "--allow-local", "--output", tmp_path / "mine.json")
     assert both.code == 2
-    assert "stands instead of" in both.err
+    assert "cannot be combined with" in both.err
 
 
 def test_a_policy_is_not_made_of_evidence_that_no_vendor_vouches_for(cloister, tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_the_environment_says_whether_the_vendors_are_asked(
     done = cloister("verify-evidence", tmp_path / "bundle", "--policy", tmp_path / "policy.json")
 
     assert done.code == 2
-    assert "CLOISTER_FETCH is 'perhaps'" in done.err
+    assert "CLOISTER_FETCH must be 1 or 0, not 'perhaps'" in done.err
 
 
 def test_an_empty_time_is_not_taken_for_now(cloister, tmp_path: Path, local: LocalMachine) -> None:

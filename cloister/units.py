@@ -1,10 +1,13 @@
-"""Sizes and durations as people write and read them: ``16MiB``, ``24h``."""
+"""Sizes, durations and times as people write and read them: ``16MiB``, ``24h``, ``2026-03-01 17:30:00+05:30``."""
 
+import datetime
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from cloister.errors import InputError
 
-_SIZES = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "TiB": 1024**4}
+SIZE_UNITS = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "TiB": 1024**4}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _WORDS = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
 _QUANTITY = re.compile(r"([0-9]{1,15})\s*([A-Za-z]+)\Z")
@@ -12,7 +15,7 @@ _QUANTITY = re.compile(r"([0-9]{1,15})\s*([A-Za-z]+)\Z")
 
 def parse_size(text: str | int) -> int:
     """Bytes of ``16MiB``, ``64 KiB``, ``123``. Raises InputError."""
-    return _parse(text, _SIZES, "a size", "16MiB")
+    return _parse(text, SIZE_UNITS, "a size", "16MiB")
 
 
 def parse_duration(text: str | int) -> int:
@@ -20,17 +23,23 @@ def parse_duration(text: str | int) -> int:
     return _parse(text, _SECONDS, "a duration", "24h")
 
 
-def _parse(text: str | int, units: dict[str, int], what: str, example: str) -> int:
+def parse_quantity(text: Any, units: Mapping[str, int]) -> int | None:
+    """``text``, a number and one of ``units``, times what the unit stands for; None for anything else."""
+    found = _QUANTITY.match(text) if isinstance(text, str) else None
+    return int(found[1]) * units[found[2]] if found is not None and found[2] in units else None
+
+
+def _parse(text: str | int, units: Mapping[str, int], what: str, example: str) -> int:
     if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
         return text
-    found = _QUANTITY.match(text) if isinstance(text, str) else None
-    if found is None or found[2] not in units:
+    found = parse_quantity(text, units)
+    if found is None:
         names = ", ".join(units)
-        raise InputError(f"{text!r} is not {what}.", hint=f"Write {example!r}; the units are {names}.")
-    return int(found[1]) * units[found[2]]
+        raise InputError(f"{text!r} is not {what}.", hint=f"Write for example {example!r}; the units are {names}.")
+    return found
 
 
-def size(count: int) -> str:
+def format_size(count: int) -> str:
     """``16 MiB``, ``1.5 KiB``, ``12 bytes``."""
     unit = "bytes" if count != 1 else "byte"
     amount = float(count)
@@ -41,10 +50,15 @@ def size(count: int) -> str:
     return f"{count} {unit}" if unit.startswith("byte") else f"{amount:.4g} {unit}"
 
 
-def duration(seconds: int) -> str:
+def format_duration(seconds: int) -> str:
     """``2 hours``, ``90 minutes``, ``1 day``: the largest unit that needs no fraction."""
     for unit in ("d", "h", "m", "s"):
         if seconds % _SECONDS[unit] == 0 and seconds >= _SECONDS[unit]:
             count = seconds // _SECONDS[unit]
             return f"{count} {_WORDS[unit]}{'' if count == 1 else 's'}"
     return f"{seconds} seconds"
+
+
+def local_time(moment: datetime.datetime) -> str:
+    """An aware time in the reader's time zone, with its offset from UTC."""
+    return moment.astimezone().isoformat(sep=" ", timespec="seconds")

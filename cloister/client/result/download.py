@@ -1,48 +1,37 @@
-"""Fetching a result: its ciphertext as often as needed, its key once, its proof before it counts.
+"""Fetching a result: its ciphertext as often as necessary, its key once, and its proof before it is kept.
 
-Beside the output ``results.zip`` stand, while a fetch is under way:
+While a fetch is in progress, these files are beside the output ``results.zip``:
 
     results.zip.part        the ciphertext as far as it has arrived
     results.zip.part.json   which result it belongs to
-    results.zip.key         the key, from the moment that the agent has handed it out (mode 0600)
-    results.zip.key.part    room for the key, taken before it is asked for
-    results.zip.new         the decrypted result, until it is proven (mode 0600, as the result afterwards)
+    results.zip.key         the key, as soon as the agent has released it (mode 0600)
+    results.zip.key.part    disk space for the key, reserved before its release
+    results.zip.new         the decrypted result, until it is proven (mode 0600, like the result itself)
 
-Whatever fails after the key was handed out, the next call goes on from these files without asking the agent.
+If anything fails after the release, the next call continues from these files without the agent.
 """
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from cloister import userfile
 from cloister.attestation.policy.policy import Policy
+from cloister.client.collateral.sources import CollateralSources
 from cloister.client.connection import refusal
 from cloister.client.connection.connection import Connection, is_interruption
-from cloister.client.connection.retry import TRANSFER, Interrupted, Patience
+from cloister.client.connection.report import Progress
+from cloister.client.connection.retry import TRANSFER_PAUSES, Backoff, Interrupted
 from cloister.client.connection.session import Session
-from cloister.client.evidence.vendors import Vendors
 from cloister.client.files import exclusive
-from cloister.client.result import proof
+from cloister.client.result.proof import MAX_OVERHEAD, Proof, verify_result
 from cloister.errors import CloisterError, InputError, ProofError
 from cloister.protocol import canonical, slot
 from cloister.protocol.manifest import Manifest
 
 _STATE_LIMIT = 4096
 _KEY_SIZE = 32
-
-Progress = Callable[[int, int], None]
-"""Told how many bytes have arrived, and of how many."""
-
-
-@dataclass(frozen=True)
-class Fetched:
-    """A result that was proven: where it lies, and what its proof consists of."""
-
-    output: Path
-    proof: proof.Proof
 
 
 @dataclass(frozen=True)
@@ -67,7 +56,7 @@ class _Files:
         return self._beside(".key")
 
     @property
-    def room(self) -> Path:
+    def reserved(self) -> Path:
         return self._beside(".key.part")
 
     @property
@@ -76,13 +65,13 @@ class _Files:
 
     def forget(self) -> None:
         """Remove everything but the output."""
-        for path in (self.key, self.room, self.part, self.state, self.new):
+        for path in (self.key, self.reserved, self.part, self.state, self.new):
             path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
 class _Slot:
-    """Which ciphertext a part belongs to: a manifest's, for a consumer, of one life of a machine."""
+    """Which ciphertext a part belongs to: by manifest, consumer and event-log key, which changes at every boot."""
 
     manifest: str
     consumer: str
@@ -92,24 +81,24 @@ class _Slot:
         return canonical.encode(vars(self))
 
 
-def pending_key(output: Path) -> bool:
-    """Whether an earlier call got the key and could not finish: then the agent is not needed any more."""
+def has_pending_key(output: Path) -> bool:
+    """Whether an earlier call got the key but did not finish: then the agent is no longer needed."""
     return _Files(output).key.exists()
 
 
 def consumer_of(manifest: Manifest, key: bytes) -> str:
-    """The consumer's name that a key has in the manifest. Raises InputError."""
+    """The name of the consumer with this key in the manifest. Raises InputError."""
     for name in manifest.names(key):
         if name in manifest.results.consumers:
             return name
     names = ", ".join(manifest.results.consumers)
     raise InputError(
-        f"The manifest names no result consumer with this key; consumers are: {names}.",
+        f"Your key is not a consumer's; consumers are: {names}.",
         hint="Name another key with --key.",
     )
 
 
-def fetch(
+def fetch_ciphertext(
     connection: Connection,
     manifest: Manifest,
     output: Path,
@@ -117,14 +106,14 @@ def fetch(
     progress: Progress = lambda done, size: None,
     interrupted: Interrupted = lambda error, pause: None,
 ) -> None:
-    """Bring the ciphertext here and take its key; :func:`finish` does the rest.
+    """Download the ciphertext and have its key released; :func:`finish_result` does the rest.
 
-    ``connection`` must demand this manifest. Raises CloisterError: CONSUMED with the time
-    when the key is gone for good.
+    ``connection`` must demand this manifest. Raises CloisterError, such as a Refusal with the reason CONSUMED when the
+    key was released earlier.
     """
     files = _Files(output)
     consumer = consumer_of(manifest, connection.key.public)
-    patience = Patience(TRANSFER, interrupted)
+    backoff = Backoff(TRANSFER_PAUSES, interrupted)
     while True:
         before = _size(files.part)
         try:
@@ -132,29 +121,31 @@ def fetch(
         except CloisterError as error:
             reason = refusal.reason_of(error)
             if reason in ("CONSUMED", "EXPIRED", "NOT_READY"):
-                # There is no key for what may have arrived, nor will there be one.
-                for path in (files.part, files.state, files.room):
+                # The key for what has arrived does not exist, or is gone.
+                for path in (files.part, files.state, files.reserved):
                     path.unlink(missing_ok=True)
                 raise
             if reason == "DIGEST_OF_CIPHERTEXT":
-                # What an earlier call left on this disk is not what was sent: begin anew, but not for ever.
+                # The file of an earlier call was damaged on disk: download again, a limited number of times.
                 files.part.unlink(missing_ok=True)
             elif not is_interruption(error):
                 raise
             connection.close()
             if _size(files.part) > before:
-                patience.renew()
-            patience.wait(error)
+                backoff.reset()
+            backoff.wait(error)
         else:
-            # Before anything else: this is the only copy in the world.
+            # First of all, because this is the only copy.
             _keep_key(files, key)
             return
 
 
-def finish(manifest: Manifest, policy: Policy, output: Path, *, vendors: Vendors | None = None) -> Fetched:
-    """Decrypt what :func:`fetch` brought, prove it under the party's policy, and put it at ``output``.
+def finish_result(
+    manifest: Manifest, policy: Policy, output: Path, *, collateral: CollateralSources | None = None
+) -> Proof:
+    """Decrypt what :func:`fetch_ciphertext` downloaded, verify it under the party's policy, and move it to ``output``.
 
-    Raises ProofError; then ciphertext and key stay where they are.
+    Raises ProofError and InputError; ciphertext and key are kept then.
     """
     files = _Files(output)
     try:
@@ -166,11 +157,11 @@ def finish(manifest: Manifest, policy: Policy, output: Path, *, vendors: Vendors
                 plain.write(segment)
             plain.flush()
             os.fsync(plain.fileno())
-        found = proof.prove(files.new, policy, vendors=vendors)
+        found = verify_result(files.new, policy, collateral=collateral)
         found.require_accepted()
         if found.manifest != manifest.digest():
             raise ProofError(
-                f"The result is of the manifest {found.manifest.hex()}, expected is {manifest.digest().hex()}."
+                f"The result is of another manifest (yours: {manifest.digest().hex()}, result: {found.manifest.hex()})."
             )
         files.new.replace(output)
     except CloisterError as error:
@@ -179,10 +170,10 @@ def finish(manifest: Manifest, policy: Policy, output: Path, *, vendors: Vendors
     except OSError as error:
         raise InputError(
             f"{error.filename or output} cannot be read or written: {error.strerror}.",
-            hint=f"Key and ciphertext are kept in {files.key} and {files.part}; run the command again.",
+            hint=f"Key and ciphertext are kept in {files.key} and {files.part}. Run the command again.",
         ) from error
     files.forget()
-    return Fetched(output, found)
+    return found
 
 
 def _attempt(connection: Connection, manifest: Manifest, consumer: str, files: _Files, progress: Progress) -> bytes:
@@ -192,20 +183,20 @@ def _attempt(connection: Connection, manifest: Manifest, consumer: str, files: _
         _receive(session, consumer, manifest.results.max_size, files.part, progress)
         with files.part.open("rb") as ciphertext:
             digest = slot.file_digest(ciphertext)
-        _make_room(files.room)
+        _reserve(files.reserved)
     except OSError as error:
         raise InputError(
             f"{error.filename or files.part} cannot be read or written: {error.strerror}.",
-            hint="The key is still with the machine. Make room and run the command again: it goes on where it was.",
+            hint="The key is still with the machine. Free some disk space and run the command again: it resumes.",
         ) from error
     key = session.release_result(consumer, digest)
     if len(key) != _KEY_SIZE:
-        raise ProofError(f"The agent handed out a key of {len(key)} bytes; it must have {_KEY_SIZE}.")
+        raise ProofError(f"The released key has the wrong size (expected: {_KEY_SIZE} bytes, found: {len(key)}).")
     return key
 
 
 def _begin(files: _Files, wanted: _Slot) -> None:
-    """Keep the part of an earlier call when it is of the same slot, else begin anew."""
+    """Keep the part of an earlier call if it is of the same slot; otherwise start an empty one."""
     try:
         same = userfile.read(files.state, _STATE_LIMIT) == wanted.encode()
     except FileNotFoundError:
@@ -221,8 +212,8 @@ def _begin(files: _Files, wanted: _Slot) -> None:
 
 
 def _receive(session: Session, consumer: str, max_size: int, part: Path, progress: Progress) -> None:
-    # The plaintext also holds the proof, whose size the manifest does not bound; no proof is larger than this.
-    limit = slot.ciphertext_size(max_size + proof.MAX_OVERHEAD)
+    # The plaintext includes the proof, whose size the manifest does not limit; no proof is larger than this.
+    limit = slot.ciphertext_size(max_size + MAX_OVERHEAD)
     with part.open("r+b") as file:
         done = file.seek(0, os.SEEK_END)
         size = None
@@ -230,9 +221,9 @@ def _receive(session: Session, consumer: str, max_size: int, part: Path, progres
             if size is None:
                 size = chunk.size
                 if not done <= size <= limit:
-                    raise ProofError(f"The agent offers a result of {size} bytes; at most {limit} are possible.")
+                    raise ProofError(f"The agent announces a result of {size} bytes (expected: {done} to {limit}).")
             if done + len(chunk.data) > size:
-                raise ProofError("The agent sends more than the size of the result.")
+                raise ProofError("The agent sent more bytes than it announced.")
             file.write(chunk.data)
             done += len(chunk.data)
             progress(done, size)
@@ -246,17 +237,17 @@ def _sync(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
-def _make_room(path: Path) -> None:
-    """Write as much as the key will take: a full disk shows now, while the agent still has it."""
+def _reserve(path: Path) -> None:
+    """Reserve disk space for the key: a full disk must show while the agent still has the key."""
     path.unlink(missing_ok=True)
     exclusive.write(path, bytes(_KEY_SIZE), 0o600)
 
 
 def _keep_key(files: _Files, key: bytes) -> None:
-    with files.room.open("r+b") as file:
+    with files.reserved.open("r+b") as file:
         file.write(key)
         _sync(file)
-    files.room.replace(files.key)
+    files.reserved.replace(files.key)
 
 
 def _size(path: Path) -> int:

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from cloister.attestation.collateral_source import CERTIFICATE, InMemory
+from cloister.client.collateral.sources import CollateralSources
 from cloister.client.connection import refusal
 from cloister.client.connection.connection import Connection
-from cloister.client.evidence.vendors import Vendors
-from cloister.client.result import result, result_files
+from cloister.client.result import download
+from cloister.client.result.download import fetch_ciphertext, finish_result, has_pending_key
+from cloister.client.result.result_files import unpack_result
 from cloister.errors import InputError, ProofError
 from tests.agent_fixture import running_agent
 from tests.client.cut import cut
@@ -34,26 +36,26 @@ def names(folder):
 def test_a_result_is_fetched_and_proven(machine, manifest, tmp_path):
     output = tmp_path / "results.zip"
     with machine.connection("lab", manifest) as connection:
-        result.fetch(connection, manifest, output)
+        fetch_ciphertext(connection, manifest, output)
     assert names(tmp_path) == ["results.zip.key", "results.zip.part", "results.zip.part.json"]
     assert stat.S_IMODE((tmp_path / "results.zip.key").stat().st_mode) == 0o600
 
-    brought = Vendors(InMemory({CERTIFICATE: (b"no certificate",)}))
-    done = result.finish(manifest, machine.policy, output, vendors=brought)
+    brought = CollateralSources(InMemory({CERTIFICATE: (b"no certificate",)}))
+    done = finish_result(manifest, machine.policy, output, collateral=brought)
 
-    assert done.proof.accepted
-    assert [one.kind for one in done.proof.then.skipped] == [CERTIFICATE]
+    assert done.accepted
+    assert [one.kind for one in done.at_creation.skipped] == [CERTIFICATE]
     assert names(tmp_path) == ["results.zip"]
     assert stat.S_IMODE(output.stat().st_mode) == 0o600
-    assert [path.name for path in result_files.unpack(output, tmp_path / "out")] == ["model.json"]
+    assert [path.name for path in unpack_result(output, tmp_path / "out")] == ["model.json"]
 
 
 def test_a_second_fetch_is_refused_with_the_time_of_the_first(machine, manifest, tmp_path):
     with machine.connection("lab", manifest) as connection:
-        result.fetch(connection, manifest, tmp_path / "results.zip")
+        fetch_ciphertext(connection, manifest, tmp_path / "results.zip")
 
     with machine.connection("lab", manifest) as connection, pytest.raises(refusal.Refusal) as caught:
-        result.fetch(connection, manifest, tmp_path / "again.zip")
+        fetch_ciphertext(connection, manifest, tmp_path / "again.zip")
 
     assert (caught.value.reason, caught.value.exit_code) == ("CONSUMED", 4)
     assert "consumed at 20" in caught.value.message
@@ -65,20 +67,20 @@ def test_who_is_no_consumer_gets_nothing(machine, manifest, tmp_path):
         machine.connection("hospital-2", manifest) as connection,
         pytest.raises(InputError, match="consumers are: lab, hospital-1"),
     ):
-        result.fetch(connection, manifest, tmp_path / "results.zip")
+        fetch_ciphertext(connection, manifest, tmp_path / "results.zip")
 
 
 def test_a_failure_after_the_release_loses_nothing(machine, manifest, tmp_path):
     output = tmp_path / "results.zip"
     with machine.connection("lab", manifest) as connection:
-        result.fetch(connection, manifest, output)
+        fetch_ciphertext(connection, manifest, output)
     with pytest.raises(ProofError, match="not proven") as caught:
-        result.finish(manifest, machine.other_policy(workspace="other"), output)
+        finish_result(manifest, machine.other_policy(workspace="other"), output)
     assert "results.zip.key" in caught.value.hint
     machine.running.agent.stop()
 
-    assert result.pending_key(output)
-    assert result.finish(manifest, machine.policy, output).proof.accepted
+    assert has_pending_key(output)
+    assert finish_result(manifest, machine.policy, output).accepted
 
 
 @pytest.mark.parametrize("full", ["results.zip.part", "results.zip.key.part"])
@@ -96,35 +98,35 @@ def test_a_full_disk_leaves_the_key_with_the_machine(machine, manifest, tmp_path
         machine.connection("lab", manifest) as connection,
         pytest.raises(InputError, match="No space left") as caught,
     ):
-        result.fetch(connection, manifest, output)
+        fetch_ciphertext(connection, manifest, output)
     assert "still with the machine" in caught.value.hint
-    assert not result.pending_key(output)
+    assert not has_pending_key(output)
     monkeypatch.undo()
 
     with machine.connection("lab", manifest) as connection:
-        result.fetch(connection, manifest, output)
-    assert result.finish(manifest, machine.policy, output).proof.accepted
+        fetch_ciphertext(connection, manifest, output)
+    assert finish_result(manifest, machine.policy, output).accepted
 
 
 def test_a_part_that_was_damaged_on_the_disk_is_fetched_anew(machine, manifest, tmp_path):
     output = tmp_path / "results.zip"
     with machine.connection("lab", manifest) as connection:
-        state = result._Slot(manifest.digest().hex(), "lab", connection.evidence().event_log_key.hex())
+        state = download._Slot(manifest.digest().hex(), "lab", connection.evidence().event_log_key.hex())
         (tmp_path / "results.zip.part").write_bytes(b"junk")
         (tmp_path / "results.zip.part.json").write_bytes(state.encode())
-        result.fetch(connection, manifest, output)
+        fetch_ciphertext(connection, manifest, output)
 
-    assert result.finish(manifest, machine.policy, output).proof.accepted
+    assert finish_result(manifest, machine.policy, output).accepted
 
 
 def test_a_part_of_another_result_is_not_continued(machine, manifest, tmp_path):
     output = tmp_path / "results.zip"
     (tmp_path / "results.zip.part").write_bytes(b"x" * 100)
-    (tmp_path / "results.zip.part.json").write_bytes(result._Slot("00", "lab", "00").encode())
+    (tmp_path / "results.zip.part.json").write_bytes(download._Slot("00", "lab", "00").encode())
     with machine.connection("lab", manifest) as connection:
-        result.fetch(connection, manifest, output)
+        fetch_ciphertext(connection, manifest, output)
 
-    assert result.finish(manifest, machine.policy, output).proof.accepted
+    assert finish_result(manifest, machine.policy, output).accepted
 
 
 def test_a_download_that_is_cut_off_goes_on_where_it_was(tmp_path, tmp_path_factory):
@@ -140,9 +142,9 @@ def test_a_download_that_is_cut_off_goes_on_where_it_was(tmp_path, tmp_path_fact
         with cut(running.address, 3 * MIB, downward=True) as between:
             target = dataclasses.replace(machine.target(manifest), address=between.address)
             with Connection(target, parties.keys["lab"]) as connection:
-                result.fetch(
+                fetch_ciphertext(
                     connection, manifest, tmp_path / "results.zip", interrupted=lambda error, pause: told.append(error)
                 )
 
         assert (between.cuts, len(told)) == (1, 1)
-        assert result.finish(manifest, machine.policy, tmp_path / "results.zip").proof.accepted
+        assert finish_result(manifest, machine.policy, tmp_path / "results.zip").accepted

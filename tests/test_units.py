@@ -2,30 +2,30 @@
 
 import pytest
 
-from cloister.client.files import units
 from cloister.errors import InputError
+from cloister.units import format_duration, format_size, parse_duration, parse_size
 
 
 @pytest.mark.parametrize(("text", "count"), [("16MiB", 16 * 1024**2), ("64 KiB", 65536), ("5B", 5), (7, 7)])
 def test_sizes(text, count):
-    assert units.parse_size(text) == count
+    assert parse_size(text) == count
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("24h", 86400), ("90m", 5400), ("2d", 172800), (30, 30)])
 def test_durations(text, seconds):
-    assert units.parse_duration(text) == seconds
+    assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["16MB", "MiB", "-1MiB", "1.5GiB", "", True, -1, "1h"])
 def test_what_is_no_size_is_refused(text):
     with pytest.raises(InputError, match="is not a size"):
-        units.parse_size(text)
+        parse_size(text)
 
 
 def test_how_they_are_said():
-    assert [units.size(count) for count in (0, 1, 1023, 1536, 16 * 1024**2)] == [
+    assert [format_size(count) for count in (0, 1, 1023, 1536, 16 * 1024**2)] == [
         "0 bytes", "1 byte", "1023 bytes", "1.5 KiB", "16 MiB",
     ]  # fmt: skip
-    assert [units.duration(seconds) for seconds in (1, 90, 5400, 7200, 86400)] == [
+    assert [format_duration(seconds) for seconds in (1, 90, 5400, 7200, 86400)] == [
         "1 second", "90 seconds", "90 minutes", "2 hours", "1 day",
     ]  # fmt: skip

@@ -8,8 +8,9 @@ import pytest
 from cloister.attestation.binding import SessionBinding
 from cloister.attestation.evidence import Platform
 from cloister.attestation.testkit import SnpMachine
-from cloister.client.collateral.wanted import Services
-from cloister.client.evidence import policy as policies
+from cloister.client.collateral.evidence_requests import Services
+from cloister.client.collateral.sources import CollateralSources
+from cloister.client.evidence.first_policy import policy_from_evidence
 from cloister.errors import InputError, ProofError
 from cloister.protocol.imagemanifest import ImageManifest
 from tests.client.collateral.conftest import Asking, asking, server
@@ -30,16 +31,16 @@ def test_a_policy_is_made_of_evidence_that_the_vendor_completes(tmp_path: Path, 
     roots = (machine.processor.amd.anchor(),)
 
     with pytest.raises(ProofError, match="no list of that issuer came"):
-        policies.observe(image, bundle, at=asking.now, roots=roots)
+        policy_from_evidence(image, bundle, at=asking.now, roots=roots)
     assert server.asked == []
 
-    nothing = Services(keys=f"{server.address}/nothing")
-    with pytest.raises(ProofError, match="There is no answer to the revocation list of Milan's root"):
-        policies.observe(image, bundle, network=asking.network(), services=nothing, at=asking.now, roots=roots)
+    nothing = CollateralSources(network=asking.network(), services=Services(keys=f"{server.address}/nothing"))
+    with pytest.raises(ProofError, match="Cannot fetch the revocation list of Milan's root"):
+        policy_from_evidence(image, bundle, collateral=nothing, at=asking.now, roots=roots)
 
-    services = Services(keys=server.address)
-    policy, _ = policies.observe(image, bundle, network=asking.network(), services=services, at=asking.now, roots=roots)
-    assert policy.platforms == (Platform.SEV_SNP,)
+    vendors = CollateralSources(network=asking.network(), services=Services(keys=server.address))
+    started = policy_from_evidence(image, bundle, collateral=vendors, at=asking.now, roots=roots)
+    assert started.policy.platforms == (Platform.SEV_SNP,)
 
 
 def test_no_policy_is_made_of_a_bundle_that_cannot_be_read(tmp_path: Path, asking: Asking) -> None:
@@ -52,4 +53,4 @@ def test_no_policy_is_made_of_a_bundle_that_cannot_be_read(tmp_path: Path, askin
     bundle.write_bytes(dataclasses.replace(evidence, snp_report=evidence.snp_report[:-1]).encode_json())
 
     with pytest.raises(InputError, match="has 1183 bytes"):
-        policies.observe(image, bundle, at=asking.now, roots=(machine.processor.amd.anchor(),))
+        policy_from_evidence(image, bundle, at=asking.now, roots=(machine.processor.amd.anchor(),))

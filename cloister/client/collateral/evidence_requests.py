@@ -1,4 +1,4 @@
-"""Which questions to the vendors' services a piece of evidence raises."""
+"""Which requests to the vendors' services a piece of evidence needs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,17 +14,20 @@ from cloister.attestation.tdx.certificates import Pck, common_name
 from cloister.attestation.tdx.quote import TdxQuote
 from cloister.attestation.x509.certificate import Certificate
 from cloister.client.collateral import amd, google, intel
-from cloister.client.collateral.service import Question
+from cloister.client.collateral.request import CollateralRequest
 
-# A report of version 2 does not name its processor: each of the lines that made one is asked.
+# A report of version 2 does not name its processor: request the certificates of each product line that it may be.
 _OF_VERSION_2 = (ProductLine.MILAN, ProductLine.GENOA)
 
 
 @dataclass(frozen=True)
 class Services:
-    """Where AMD's key service, Intel's certification service and root, and Google's bucket are.
+    """Base addresses of the vendors' services, or of others with the same interface.
 
-    Others that speak the same interface may stand in their stead.
+    keys: AMD's key distribution service.
+    certification: Intel's provisioning certification service.
+    root_crl: the revocation list of Intel's root.
+    bucket: Google's storage.
     """
 
     keys: str = amd.SERVICE
@@ -33,33 +36,33 @@ class Services:
     bucket: str = google.SERVICE
 
 
-def questions(
+def requests_for(
     given: Evidence | Raw, certificates: tuple[bytes, ...] = (), services: Services | None = None
-) -> tuple[Question, ...]:
-    """Everything that the evidence is judged with and may lack. Raises MalformedEvidence.
+) -> tuple[CollateralRequest, ...]:
+    """Requests for all collateral that the evidence needs and may lack. Raises MalformedEvidence.
 
-    ``certificates`` are those that came with it: with the VCEK of its report among them none is asked for. Those that
-    cannot be read have no say here; the verdict names them.
+    ``certificates`` are those that came with it: the VCEK of its report is not requested if it is among them.
+    Malformed ones are ignored here; the verdict names them.
     """
     asked = services or Services()
     snp, quote = _parts(given)
-    found: list[Question] = []
+    found: list[CollateralRequest] = []
     if snp is not None:
         found += _amd(SnpReport.parse(snp), certificates, asked.keys)
     if quote is not None:
         found += _intel(TdxQuote.parse(quote), asked)
     if isinstance(given, Evidence) and given.launch_endorsement is None:
         if given.platform is Platform.GCP_SNP and snp is not None:
-            found.append(google.question("sevsnp", SnpReport.parse(snp).measurement, service=asked.bucket))
+            found.append(google.endorsement_request("sevsnp", SnpReport.parse(snp).measurement, service=asked.bucket))
         if given.platform is Platform.GCP_TDX and quote is not None:
-            found.append(google.question("tdx", TdxQuote.parse(quote).report.mr_td, service=asked.bucket))
+            found.append(google.endorsement_request("tdx", TdxQuote.parse(quote).report.mr_td, service=asked.bucket))
     if isinstance(given, Evidence) and given.platform is Platform.GCP_SNP and given.ak_certificates:
-        found += google.issuers(given.ak_certificates[-1], service=asked.bucket)
+        found += google.issuer_requests(given.ak_certificates[-1], service=asked.bucket)
     return tuple(found)
 
 
 def _parts(given: Evidence | Raw) -> tuple[bytes | None, bytes | None]:
-    """The SEV-SNP report and the TDX quote, where they are."""
+    """The SEV-SNP report and the TDX quote, each None when absent."""
     if isinstance(given, RawSnp):
         return given.report, None
     if isinstance(given, Evidence):
@@ -74,18 +77,21 @@ def _parts(given: Evidence | Raw) -> tuple[bytes | None, bytes | None]:
     return report, quote
 
 
-def _amd(report: SnpReport, certificates: tuple[bytes, ...], service: str) -> list[Question]:
+def _amd(report: SnpReport, certificates: tuple[bytes, ...], service: str) -> list[CollateralRequest]:
     leaves = list(_endorsements(certificates))
     vlek = report.signing_key is SigningKey.VLEK
     known = report.product_line or next((leaf.amd.product_line for leaf in leaves), None)
     lines = (known,) if known else _OF_VERSION_2
-    found: list[Question] = []
+    found: list[CollateralRequest] = []
     for line in lines:
         if not vlek:
             own = report.chip(line), report.tcb_versions(line)["reported"]
             if own not in [(leaf.amd.hwid, leaf.amd.tcb) for leaf in leaves]:
-                found.append(amd.key(line, *own, service=service))
-        found += [amd.chain(line, vlek=vlek, service=service), amd.revocations(line, vlek=vlek, service=service)]
+                found.append(amd.vcek_request(line, *own, service=service))
+        found += [
+            amd.chain_request(line, vlek=vlek, service=service),
+            amd.crl_request(line, vlek=vlek, service=service),
+        ]
     return found
 
 
@@ -98,10 +104,10 @@ def _endorsements(certificates: tuple[bytes, ...]) -> Iterator[EndorsementCertif
             continue
 
 
-def _intel(quote: TdxQuote, services: Services) -> tuple[Question, ...]:
+def _intel(quote: TdxQuote, services: Services) -> tuple[CollateralRequest, ...]:
     leaf = Certificate.parse(quote.pck_chain[0], "PCK certificate")
     issuer = Certificate.parse(quote.pck_chain[1], "PCK issuer") if len(quote.pck_chain) > 1 else None
     name = common_name(issuer).lower() if issuer else ""
     authority = next((one for one in intel.AUTHORITIES if one in name), intel.AUTHORITIES[0])
     fmspc = Pck.parse(leaf).fmspc.hex()
-    return intel.questions(fmspc, authority, service=services.certification, root_crl=services.root_crl)
+    return intel.requests(fmspc, authority, service=services.certification, root_crl=services.root_crl)

@@ -1,0 +1,28 @@
+"""The verb ``reset``."""
+
+from cloister import client
+from cloister.cli.shell import show
+from cloister.cli.shell.options import PARTY
+from cloister.cli.shell.settings import Settings, party_verb
+
+
+@party_verb(
+    interrupted="If the machine accepted the reset, it reboots anyway; `attest` shows when it is back.",
+    options=PARTY,
+    help={"detach": "do not wait until the machine is back"},
+)
+def reset(settings: Settings, detach: bool = False) -> None:
+    """Wipe the machine and reboot it: new keys, no manifest, nothing left."""
+    with settings.connection() as connection:
+
+        def accepted() -> None:
+            if detach:
+                print(f"Resetting: the machine at {connection.target.address}.")
+            else:
+                show.note(
+                    "The machine is rebooting; without hardware virtualisation this takes about half a minute ..."
+                )
+
+        client.reset_machine(connection, wait=not detach, accepted=accepted)
+        if not detach:
+            print(f"Ready: the machine at {connection.target.address}, accepted by your policy, without a manifest.")

@@ -1,0 +1,48 @@
+"""The options that several verbs share: name, default and help of each, once.
+
+A verb lists those that it has, ``@verb(options=(*PARTY, JSON))``, and gets their values as its :class:`Settings`.
+"""
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option that is omitted by default. ``flag`` is true for one without a value."""
+
+    name: str
+    help: str
+    flag: bool = False
+
+    @property
+    def default(self) -> bool | None:
+        """The value when the option is omitted: false for a flag, else None."""
+        return False if self.flag else None
+
+    def described(self, help: str) -> "Option":
+        """The same option with another help text."""
+        return replace(self, help=help)
+
+
+KEY = Option("key", "your private key (default: $CLOISTER_KEY)")
+POLICY = Option("policy", "your policy (default: $CLOISTER_POLICY)")
+WORKSPACE = Option(
+    "workspace", "workspace descriptor (default: $CLOISTER_WORKSPACE); or set the agent's address in $AGENT_GRPC_URL"
+)
+CVM = Option("cvm", "name of the CVM in the workspace descriptor (default: the only one)")
+MANIFEST = Option("manifest", "your copy of the manifest in canonical form (default: $CLOISTER_MANIFEST)")
+COLLATERAL = Option(
+    "collateral",
+    "folder with certificates, revocation lists, TCB info, identities and endorsements (default: $CLOISTER_COLLATERAL)",
+)
+FETCH = Option("fetch", "fetch missing collateral from the vendors (default: $CLOISTER_FETCH is 1)", flag=True)
+JSON = Option("json", "print JSON", flag=True)
+
+TARGET = (CVM, WORKSPACE, POLICY)
+"""The options that select a CVM, and say what it must be."""
+
+PARTY = (KEY, *TARGET)
+"""The options of every verb that needs a bound session."""
+
+VENDORS = (COLLATERAL, FETCH)
+"""The options for what evidence does not carry."""

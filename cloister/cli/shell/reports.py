@@ -1,0 +1,69 @@
+"""What uploads and results print on the way. Imported only by a running verb, because it needs gRPC."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+from cloister.attestation.result import Verdict
+from cloister.cli.shell import show
+from cloister.cli.shell.timeline import timeline
+from cloister.client.computation.upload import Uploaded, UploadReport
+from cloister.client.connection.report import Progress
+from cloister.client.evidence.verdict import verdict_summary
+from cloister.client.result.fetch import ResultReport
+from cloister.errors import CloisterError
+from cloister.protocol.events import Record
+from cloister.protocol.manifest import Manifest
+from cloister.units import format_size
+
+
+class UploadPrinter(UploadReport):
+    """Prints the verdict and every upload; with ``json`` only the JSON at the end."""
+
+    def __init__(self, *, json: bool) -> None:
+        self._json = json
+
+    def transfer(self, what: str, size: int) -> AbstractContextManager[Progress]:
+        return show.transfer(what, size)
+
+    def interrupted(self, error: CloisterError, pause: float) -> None:
+        show.interruption(error, pause)
+
+    def accepted(self, verdict: Verdict) -> None:
+        if not self._json:
+            for line in verdict_summary(verdict):
+                print(line)
+
+    def uploaded(self, one: Uploaded) -> None:
+        if not self._json:
+            new = "" if one.sent else " (the machine already had it)"
+            print(f"Uploaded: {one.asset.name}, {format_size(one.asset.size)}, with your consent{new}")
+
+    def finish(self, manifest: Manifest, uploads: Sequence[Uploaded]) -> None:
+        """Print all uploads as JSON, if asked to."""
+        if self._json:
+            uploaded = [
+                {"asset": one.asset.name, "digest": one.asset.digest, "size": one.asset.size, "sent": one.sent}
+                for one in uploads
+            ]
+            show.facts({"manifest": manifest.digest().hex(), "uploaded": uploaded})
+
+
+class ResultPrinter(ResultReport):
+    """Prints events while the verb waits; ``names`` maps key ids to names. With ``json`` it prints no events."""
+
+    def __init__(self, names: Mapping[str, str], *, json: bool) -> None:
+        self._names = names
+        self._json = json
+
+    def transfer(self, what: str, size: int) -> AbstractContextManager[Progress]:
+        return show.transfer(what, size)
+
+    def interrupted(self, error: CloisterError, pause: float) -> None:
+        show.interruption(error, pause)
+
+    def key_present(self) -> None:
+        show.note("An earlier call already got the key: decrypting without the machine.")
+
+    def waiting(self) -> AbstractContextManager[Callable[[Record], None]]:
+        # Standard output must stay one JSON document.
+        return nullcontext(lambda record: None) if self._json else timeline(self._names)

@@ -1,0 +1,14 @@
+"""The verb ``stop``."""
+
+from cloister import client
+from cloister.cli.shell.options import PARTY
+from cloister.cli.shell.settings import Settings, party_verb
+from cloister.cli.shell.verb import program
+
+
+@party_verb(options=PARTY)
+def stop(settings: Settings) -> None:
+    """Stop the computation for good; everything that was uploaded is wiped."""
+    with settings.connection() as connection:
+        client.stop_computation(connection)
+        print(f"Stopped: the computation at {connection.target.address}. `{program()} reset` prepares for another one.")

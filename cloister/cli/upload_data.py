@@ -1,0 +1,27 @@
+"""The verb ``upload-data``."""
+
+from pathlib import Path
+
+from cloister import client
+from cloister.cli.shell.options import JSON, MANIFEST, PARTY
+from cloister.cli.shell.settings import Settings, party_verb
+
+
+@party_verb(
+    positional=["path"],
+    interrupted="Run the same command again: the upload resumes.",
+    options=[*PARTY, MANIFEST, JSON],
+    help={
+        "path": "the dataset that the manifest names, a file or folder",
+        "name": "the dataset's name in the manifest, if you provide several",
+    },
+)
+def upload_data(settings: Settings, path: str, name: str | None = None) -> None:
+    """Upload a dataset to a machine that runs your manifest, with your consent."""
+    from cloister.cli.shell.reports import UploadPrinter
+
+    manifest = settings.manifest()
+    printer = UploadPrinter(json=settings.json)
+    with settings.connection(manifest) as connection:
+        uploads = client.upload_dataset(connection, manifest, Path(path), name=name, report=printer)
+    printer.finish(manifest, uploads)

@@ -1,0 +1,47 @@
+"""The verb ``verify-evidence``."""
+
+from pathlib import Path
+
+from cloister import client
+from cloister.cli.shell import show
+from cloister.cli.shell.options import JSON, POLICY, VENDORS
+from cloister.cli.shell.settings import Settings, party_verb
+from cloister.errors import InputError
+
+
+@party_verb(
+    several="files",
+    options=[POLICY, *VENDORS, JSON],
+    help={
+        "files": "a bundle of `attest --save`, a SEV-SNP report, a TDX quote, or an HCL report with a quote; and the "
+        "files that belong to it, such as certificates",
+        "at": "judge as of this time, such as 2026-01-31T12:00:00Z (default: now)",
+        "report-data": "the bytes that the evidence must be bound to, in hex",
+    },
+)
+def verify_evidence(
+    settings: Settings, files: list[str], at: str | None = None, report_data: str | None = None
+) -> None:
+    """Judge recorded evidence offline: bundles, and reports and quotes as hardware and clouds give them out."""
+    from cloister.protocol import canonical
+
+    moment = canonical.from_time(at, what="--at") if at is not None else None
+    try:
+        expected = bytes.fromhex(report_data) if report_data is not None else None
+    except ValueError as error:
+        raise InputError(f"--report-data must be hexadecimal, not {report_data!r}.") from error
+    found = client.verify_evidence(
+        [Path(file) for file in files],
+        settings.policy(),
+        at=moment,
+        report_data=expected,
+        collateral=settings.collateral(),
+    )
+    for problem in found.problems:
+        show.note(problem)
+    if settings.json:
+        show.facts(found.verdict.value())
+    else:
+        for line in client.verdict_lines(found.verdict):
+            print(line)
+    found.require_passed()

@@ -1,0 +1,28 @@
+"""The verb ``verify-result``."""
+
+from pathlib import Path
+
+from cloister import client
+from cloister.cli.shell import show
+from cloister.cli.shell.options import JSON, POLICY, VENDORS
+from cloister.cli.shell.settings import Settings, party_verb
+
+
+@party_verb(positional=["file"], options=[POLICY, *VENDORS, JSON], help={"file": "a result as `result` writes it"})
+def verify_result(settings: Settings, file: str) -> None:
+    """Verify a result offline: which image, manifest, data and algorithm made it."""
+    found = client.verify_result(Path(file), settings.policy(), collateral=settings.collateral())
+    if settings.json:
+        show.facts(found.value())
+    else:
+        for claim in found.claims:
+            print(claim.line())
+        if found.at_creation and found.today:
+            today = client.rejection_today(found)
+            print(f"At creation  {'accepted' if found.at_creation.accepted else 'REJECTED'} by your policy")
+            print(f"Today        {'REJECTED by your policy: ' + today if today else 'accepted by your policy'}")
+            if found.at_creation.accepted and not found.at_creation.confidential:
+                print("Note         the machine was not confidential: its host could read everything in it")
+    found.require_accepted()
+    if not settings.json:
+        print(f"Proven: {file}")

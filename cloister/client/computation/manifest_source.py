@@ -1,0 +1,240 @@
+"""From an author's manifest to its canonical form, with digests and sizes in place of paths.
+
+The author's form is docs/schemas/manifest-source.schema.json: YAML or JSON, paths relative to the file's folder. An
+asset that the author does not have is described by the digest and size that its provider reports (`checksum`).
+"""
+
+import re
+import secrets
+from pathlib import Path
+from typing import Any
+
+import fastjsonschema
+
+from cloister import userfile
+from cloister.client.computation.asset import describe_asset, unpacked_size
+from cloister.client.files import document_type
+from cloister.client.files.keys import parse_public_key, read_public_key
+from cloister.errors import InputError
+from cloister.protocol import canonical, schema
+from cloister.protocol.document import MAX_SIZE as MAX_DOCUMENT
+from cloister.protocol.document import Document, Place
+from cloister.protocol.manifest import KINDS, MAX_SIZE, Manifest
+from cloister.units import parse_duration, parse_size
+
+_PLACE = re.compile(r"The manifest: ([A-Za-z0-9_.-]+) ")
+
+
+def compose_manifest(path: Path, before: Manifest | None = None) -> Manifest:
+    """The canonical manifest of the author's file at ``path``, with the id of ``before`` unless the author sets one.
+
+    Raises InputError with file and line.
+    """
+    document = _read(path)
+    try:
+        schema.validate("manifest-source", document.value, what="The manifest")
+    except canonical.FormatError as error:
+        raise _located(document, error) from error
+    value = _Author(path, document, before.id if before else secrets.token_hex(16)).canonical()
+    try:
+        manifest = Manifest.from_value(value)
+    except canonical.FormatError as error:
+        raise _located(document, error) from error
+    if len(manifest.encode()) > MAX_SIZE:
+        raise InputError(f"{path}: the canonical form is larger than {MAX_SIZE} bytes.")
+    return manifest
+
+
+def _read(path: Path) -> Document:
+    try:
+        data = userfile.read(path, MAX_DOCUMENT)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    if found := document_type.of(data):
+        raise InputError(f"{path} is {found}, not {document_type.COMPUTATION} as its author writes it.")
+    return Document.parse(str(path), data)
+
+
+def _located(document: Document, error: canonical.FormatError) -> InputError:
+    """The same error with file and line, derived from its message."""
+    cause = error.__cause__
+    place: Place = ()
+    if isinstance(cause, fastjsonschema.JsonSchemaValueException):
+        place = tuple(int(part) if str(part).isdigit() else part for part in cause.path[1:])
+        if (unknown := schema.unknown_member(cause)) is not None:
+            place = (*place, unknown)
+    elif found := _PLACE.match(error.message):
+        place = tuple(found[1].split("."))
+        if place[:1] == ("datasets",) and len(place) > 1:
+            names = [data.get("name") for data in document.value["datasets"]]
+            place = ("datasets", names.index(place[1]), *place[2:]) if place[1] in names else place[:1]
+    message = error.message.removeprefix("The manifest: ")
+    return canonical.FormatError(f"{document.name}:{document.line(place)}: {message}", hint=error.hint)
+
+
+class _Author:
+    """The author's file on its way to the canonical form; errors name its lines."""
+
+    def __init__(self, path: Path, document: Document, id: str) -> None:
+        self._id = id
+        self._document = document
+        self._folder = path.resolve().parent
+        self._value: dict[str, Any] = document.value
+
+    def canonical(self) -> dict[str, Any]:
+        """The JSON value of the canonical form."""
+        self._names_once()
+        value = self._value
+        logs = {"readers": [], "max": "64KiB", "release": "end", **value.get("logs", {})}
+        return {
+            "version": 1,
+            "id": value.get("id") or self._id,
+            "name": value["name"],
+            "description": value.get("description", ""),
+            "parties": self._parties(value["parties"]),
+            "algorithm": self._algorithm(value["algorithm"]),
+            "datasets": [self._dataset(index, data) for index, data in enumerate(value["datasets"])],
+            "results": {
+                "consumers": value["results"]["consumers"],
+                "expires": self._duration("results", "expires"),
+                "max": self._size("results", "max"),
+            },
+            "logs": {**logs, "max": self._quantity(("logs", "max"), parse_size, logs["max"])},
+            "limits": {
+                "time": self._duration("limits", "time"),
+                "memory": self._size("limits", "memory"),
+                "cpus": value["limits"]["cpus"],
+                "processes": value["limits"]["processes"],
+            },
+        }
+
+    def _names_once(self) -> None:
+        seen: dict[str, int] = {}
+        for index, data in enumerate(self._value["datasets"]):
+            name = data["name"]
+            if name in seen:
+                line = self._document.line(("datasets", seen[name], "name"))
+                raise self._document.error(("datasets", index, "name"), f"{name!r} is already the name on line {line}.")
+            seen[name] = index
+
+    def _parties(self, parties: dict[str, Any]) -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        holders: dict[str, str] = {}
+        for name, party in parties.items():
+            text = self._key(name, party["key"])
+            if text in holders:
+                line = self._document.line(("parties", holders[text]))
+                problem = f"{name} and {holders[text]} (line {line}) have the same key."
+                raise self._document.error(("parties", name, "key"), problem)
+            holders[text] = name
+            made[name] = {"key": text}
+        return made
+
+    def _key(self, name: str, text: str) -> str:
+        place = ("parties", name, "key")
+        if text.startswith("-----BEGIN"):
+            spki = parse_public_key(text.encode(), what=f"{self._document.name}:{self._document.line(place)}: the key")
+        else:
+            path = self._path(place, text)
+            try:
+                spki = read_public_key(path)
+            except InputError as error:
+                raise self._document.error(place, error.message, error.hint) from error
+        return canonical.to_base64(spki)
+
+    def _algorithm(self, algorithm: dict[str, Any]) -> dict[str, Any]:
+        self._runs(algorithm)
+        made: dict[str, Any] = {
+            "provider": algorithm["provider"],
+            "kind": algorithm["kind"],
+            "args": algorithm.get("args", []),
+            "environment": algorithm.get("environment", {}),
+            **self._file(("algorithm",), algorithm),
+        }
+        bundle = algorithm.get("bundle")
+        if isinstance(bundle, str):
+            made["bundle"] = self._file(("algorithm", "bundle"), {"file": bundle})
+        elif bundle is not None:
+            made["bundle"] = self._file(("algorithm", "bundle"), bundle)
+        return made
+
+    def _runs(self, algorithm: dict[str, Any]) -> None:
+        """Raise InputError for what the agent would refuse only later, after all parties have consented."""
+        if algorithm["kind"] not in KINDS:
+            problem = f"algorithms of kind {algorithm['kind']} are not supported."
+            raise self._document.error(("algorithm", "kind"), problem, "Write `kind: python`.")
+        path = self._path(("algorithm", "file"), algorithm["file"])
+        if path.is_dir():
+            raise self._document.error(
+                ("algorithm", "file"),
+                f"{algorithm['file']} is a folder; an algorithm of kind {algorithm['kind']} is one file.",
+                "Name the program itself, and a bundle for the packages that it needs.",
+            )
+
+    def _dataset(self, index: int, data: dict[str, Any]) -> dict[str, Any]:
+        place = ("datasets", index)
+        made = {
+            "name": data["name"],
+            "provider": data["provider"],
+            "unpack": data.get("unpack", False),
+            **self._file(place, data),
+        }
+        if "unpacked_size" in data:
+            made["unpacked_size"] = self._quantity((*place, "unpacked_size"), parse_size, data["unpacked_size"])
+        elif made["unpack"]:
+            path = self._path((*place, "file"), data["file"])
+            if not path.exists():
+                raise self._document.error(
+                    place,
+                    "unpacked_size is missing, and the file is not here to compute it.",
+                    "Add the total size of the unpacked files.",
+                )
+            made["unpacked_size"] = unpacked_size(path)
+        return made
+
+    def _file(self, place: Place, entry: dict[str, Any]) -> dict[str, Any]:
+        """Name, digest and size of a file: computed, or as the author says when the file is not here."""
+        where = (*place, "file") if (*place, "file") in self._document.lines else place
+        path = self._path(where, entry["file"])
+        stated = entry.get("digest")
+        size = self._quantity((*place, "size"), parse_size, entry["size"]) if "size" in entry else None
+        if not path.exists():
+            if stated is None or size is None:
+                missing = "its digest" if stated is None else "its size"
+                raise self._document.error(
+                    where,
+                    f"{entry['file']} is not here, and {missing} is missing.",
+                    f"Ask its provider for the output of `checksum {entry['file']}`.",
+                )
+            return {"file": path.name, "digest": stated, "size": size}
+        try:
+            found = describe_asset(path)
+        except InputError as error:
+            raise self._document.error(where, error.message, error.hint) from error
+        if stated is not None and stated != found.digest:
+            raise self._document.error((*place, "digest"), f"expected {stated}, but {path.name} has {found.digest}.")
+        if size is not None and size != found.size:
+            raise self._document.error((*place, "size"), f"expected {size} bytes, but {path.name} has {found.size}.")
+        return {"file": found.file, "digest": found.digest, "size": found.size}
+
+    def _path(self, place: Place, text: str) -> Path:
+        path = self._folder / text
+        if Path(text).is_absolute() or not path.resolve().is_relative_to(self._folder):
+            raise self._document.error(
+                place,
+                f"{text!r} is outside the folder of the manifest.",
+                "Name files by paths inside that folder; copy or move other files there.",
+            )
+        return path
+
+    def _size(self, section: str, name: str) -> int:
+        return self._quantity((section, name), parse_size, self._value[section][name])
+
+    def _duration(self, section: str, name: str) -> int:
+        return self._quantity((section, name), parse_duration, self._value[section][name])
+
+    def _quantity(self, place: Place, parse: Any, text: str | int) -> int:
+        try:
+            return int(parse(text))
+        except InputError as error:
+            raise self._document.error(place, error.message, error.hint) from error

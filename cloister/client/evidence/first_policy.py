@@ -1,0 +1,128 @@
+"""Starting a party's own policy, from a workspace descriptor or from what a machine showed."""
+
+import datetime
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cloister import userfile
+from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation.evidence import Evidence
+from cloister.attestation.first_policy import from_evidence
+from cloister.attestation.first_policy.from_manifest import AdoptedValue, policy_from_manifest
+from cloister.attestation.first_policy.placeholders import Placeholder, placeholders
+from cloister.attestation.policy.policy import Policy
+from cloister.attestation.roots import VENDORS, Anchor
+from cloister.client.collateral.sources import CollateralSources
+from cloister.client.evidence import evidence_files
+from cloister.client.files import document_type
+from cloister.client.files.descriptor_file import find_cvm, load_descriptor
+from cloister.errors import InputError, ProofError
+from cloister.protocol import imagemanifest
+from cloister.protocol.imagemanifest import ImageManifest
+
+
+@dataclass(frozen=True)
+class FirstPolicy:
+    """A policy to be confirmed by its party.
+
+    ``taken_over`` has every value that rests on someone else's word, in the order of the policy. ``open`` has the
+    members that are still placeholders: while there are any, the policy rejects every machine.
+    """
+
+    policy: Policy
+    taken_over: tuple[AdoptedValue, ...]
+    open: tuple[Placeholder, ...]
+
+
+def start_policy(
+    image: Path, descriptor: Path, *, cvm: str | None = None, allow_local: bool = False, allow_debug: bool = False
+) -> FirstPolicy:
+    """Start a policy from a workspace descriptor.
+
+    Args:
+        image: the manifest of the image that the party trusts.
+        descriptor: the workspace descriptor.
+        cvm: accept only this CVM of the workspace; None accepts all of them.
+        allow_local: accept local machines, which keep nothing secret from their host.
+        allow_debug: accept a debug image.
+
+    Returns:
+        The policy, which is not written yet.
+
+    Raises:
+        InputError: a file cannot be read, or the workspace has no such CVM.
+        PolicyError: the files do not make a policy.
+    """
+    described = load_descriptor(descriptor)
+    if cvm is not None:
+        described = replace(described, cvms=(find_cvm(described, cvm),))
+    policy, taken = policy_from_manifest(
+        _load_image(image), described, allow_local=allow_local, allow_debug=allow_debug
+    )
+    return FirstPolicy(policy, taken, placeholders(policy))
+
+
+def policy_from_evidence(
+    image: Path,
+    evidence: Path,
+    *,
+    collateral: CollateralSources | None = None,
+    at: datetime.datetime | None = None,
+    roots: tuple[Anchor, ...] = VENDORS,
+) -> FirstPolicy:
+    """Start a policy from a bundle of evidence, which must be genuine.
+
+    Args:
+        image: the manifest of the image that the party trusts.
+        evidence: a bundle of `attest --save`.
+        collateral: for what the bundle does not carry; None for none.
+        at: the time to judge the evidence at, aware; None for now.
+        roots: the vendors' roots to trust.
+
+    Returns:
+        The policy, which is not written yet.
+
+    Raises:
+        InputError: a file cannot be read, or is a bare report or quote.
+        PolicyError: the evidence does not make a policy.
+        ProofError: the evidence is not genuine.
+    """
+    try:
+        given, with_it = evidence_files.load([evidence])
+        if not isinstance(given, Evidence):
+            raise InputError(
+                f"{evidence} is a bare report or quote, which names no machine.",
+                hint="Pass a bundle of `attest --save`; `verify-evidence` judges reports and quotes.",
+            )
+        known, problems = (collateral or CollateralSources()).for_files(given, with_it)
+        manifest = _load_image(image)
+        try:
+            policy, taken, _ = from_evidence.policy_from_evidence(
+                given, manifest, at=at or datetime.datetime.now(datetime.UTC), collateral=known, roots=roots
+            )
+        except MalformedEvidence:
+            raise
+        except ProofError as error:  # perhaps because of collateral that could not be fetched
+            raise ProofError("\n".join((error.message, *problems)), hint=error.hint) from error
+    except MalformedEvidence as error:
+        raise InputError(f"{evidence}: {error.message}") from error
+    return FirstPolicy(policy, taken, placeholders(policy))
+
+
+def open_members(policy: Policy) -> tuple[Placeholder, ...]:
+    """The members of a policy that are still placeholders. While there are any, the policy rejects every machine."""
+    return tuple(placeholders(policy))
+
+
+def _load_image(path: Path) -> ImageManifest:
+    try:
+        data = userfile.read(path, imagemanifest.MAX_SIZE)
+    except OSError as error:
+        raise InputError(
+            f"The image manifest {path} cannot be read: {error.strerror}.",
+            hint="Ask the platform team for it, or build the image yourself in a checkout: invoke image.build",
+        ) from error
+    try:
+        return ImageManifest.parse(data)
+    except InputError as error:
+        raise document_type.mistaken(path, data, document_type.IMAGE, error) from error

@@ -1,0 +1,39 @@
+"""A party's policy in its file."""
+
+from pathlib import Path
+
+from cloister import userfile
+from cloister.attestation.policy.policy import MAX_SIZE, Policy
+from cloister.client.files import exclusive
+from cloister.errors import InputError
+
+KEEP = "Keep the old policy: results that were fetched under it are verified with it."
+
+
+def load_policy(path: Path) -> Policy:
+    """The policy at ``path``, JSON or YAML. Raises InputError."""
+    try:
+        return Policy.parse(userfile.read(path, MAX_SIZE))
+    except OSError as error:
+        raise InputError(f"The policy {path} cannot be read: {error.strerror}.", hint="`policy` writes one.") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error.message}", hint=error.hint) from error
+
+
+def save_policy(policy: Policy, path: Path) -> None:
+    """Write a policy to a new file.
+
+    Raises InputError when the file exists, because its values may have been confirmed, or cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        exclusive.write(path, policy.encode() + b"\n")
+    except FileExistsError as error:
+        raise policy_exists(path) from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def policy_exists(path: Path) -> InputError:
+    """The error for a policy that would be overwritten."""
+    return InputError(f"{path} exists; a policy is not overwritten.", hint=f"Name another file with --output. {KEEP}")

@@ -1,0 +1,93 @@
+"""Fetching a result: download, verify, unpack."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from cloister import userfile
+from cloister.attestation.policy.policy import Policy
+from cloister.client.collateral.sources import CollateralSources
+from cloister.client.computation.events import follow_events
+from cloister.client.connection.connection import Connection
+from cloister.client.connection.report import TransferReport
+from cloister.client.result.download import fetch_ciphertext, finish_result, has_pending_key
+from cloister.client.result.proof import Proof
+from cloister.client.result.result_files import unpack_result
+from cloister.errors import InputError
+from cloister.protocol.events import Record, State
+from cloister.protocol.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class FetchedResult:
+    """A proven result: its file, its proof, and its files if they were unpacked."""
+
+    output: Path
+    proof: Proof
+    files: tuple[Path, ...] = ()
+
+
+class ResultReport(TransferReport):
+    """Also reports an earlier release, and events while the computation runs."""
+
+    def key_present(self) -> None:
+        """Called when an earlier call already got the key, so that the machine is not asked."""
+
+    def waiting(self) -> AbstractContextManager[Callable[[Record], None]]:
+        """Called before waiting; the function is called with every event until the context ends."""
+        return nullcontext(lambda record: None)
+
+
+def fetch_result(
+    connect: Callable[[], Connection],
+    manifest: Manifest,
+    policy: Policy,
+    output: Path,
+    *,
+    unpack: Path | None = None,
+    wait: bool = False,
+    collateral: CollateralSources | None = None,
+    report: ResultReport | None = None,
+) -> FetchedResult:
+    """Fetch a result, verify it and write it to a new file. The agent releases it once for each consumer.
+
+    Args:
+        connect: makes a connection of the consumer that demands this manifest. Not called when an earlier call got the
+            key but failed afterwards: then that call is completed without the machine.
+        manifest: the manifest that all parties agreed on.
+        policy: the party's policy, to verify the result with.
+        output: the file of the result.
+        unpack: also write the result's files below this folder; None does not.
+        wait: wait until the result is ready or the computation has ended.
+        collateral: for what the result's evidence does not carry; None for none.
+        report: called on the way; None for no reports.
+
+    Returns:
+        The result and its proof.
+
+    Raises:
+        InputError: ``output`` exists, a file cannot be written, or the key is not a consumer's.
+        ProofError: the policy rejects the machine, or the result is not proven. Ciphertext and key are kept then.
+        RefusedError: the agent refuses, for example because the result is not ready or was released earlier.
+        UnreachableError: no agent answers, or the machine stays away.
+    """
+    told = report or ResultReport()
+    try:
+        target = userfile.destination(output)
+    except OSError as error:
+        raise InputError(f"{output} cannot be written: {error.strerror}.") from error
+    if has_pending_key(target):
+        told.key_present()
+    else:
+        if target.exists():
+            raise InputError(f"{target} exists.", hint="Name another file with --output, or move the existing one.")
+        with connect() as connection:
+            if wait:
+                with told.waiting() as show:
+                    for record in follow_events(connection, until=frozenset({State.CONSUMING})):
+                        show(record)
+            with told.transfer("Fetching the result", manifest.results.max_size) as progress:
+                fetch_ciphertext(connection, manifest, target, progress=progress, interrupted=told.interrupted)
+    proof = finish_result(manifest, policy, target, collateral=collateral)
+    return FetchedResult(target, proof, tuple(unpack_result(target, unpack)) if unpack is not None else ())
