@@ -2,30 +2,19 @@
 
 import base64
 import contextlib
-import http.server
 import json
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from agent_runtime.platform import azure, gcp
 from agent_runtime.platform.metadata import MetadataClient
+from tests.http_server import QuietHandler, Reply, http_server
 
 AZURE = {"Content-Type": "text/plain; charset=utf-8", "Server": "IMDS/150.870.65.1854"}
 GOOGLE = {"Metadata-Flavor": "Google", "Content-Type": "application/text", "Server": "Metadata Server for VM"}
 
 
-@dataclass(frozen=True)
-class Answer:
-    """An HTTP answer. ``cut`` bytes fewer are sent than its length says."""
-
-    body: bytes = b""
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
-    cut: int = 0
-
-
-Respond = Callable[[str, bytes], Answer]
+Respond = Callable[[str, bytes], Reply]
 """Maps path and body of a request to the answer."""
 
 
@@ -35,7 +24,7 @@ class Server:
 
     port: int
     respond: Respond
-    before: list[Answer] = field(default_factory=list)
+    before: list[Reply] = field(default_factory=list)
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     pauses: list[float] = field(default_factory=list)
 
@@ -47,10 +36,10 @@ class Server:
 def azure_service(user_data: bytes, others: Respond | None = None) -> Respond:
     """IMDS: requires its header, has user data in base64; ``others`` answers the rest."""
 
-    def respond(path: str, body: bytes) -> Answer:
+    def respond(path: str, body: bytes) -> Reply:
         if path == azure.USER_DATA:
-            return Answer(base64.b64encode(user_data), headers=AZURE)
-        return others(path, body) if others else Answer(b'{"error":"Not found"}', 404, AZURE)
+            return Reply(base64.b64encode(user_data), headers=AZURE)
+        return others(path, body) if others else Reply(b'{"error":"Not found"}', 404, AZURE)
 
     return respond
 
@@ -58,19 +47,19 @@ def azure_service(user_data: bytes, others: Respond | None = None) -> Respond:
 def google_service(attribute: bytes | None) -> Respond:
     """The metadata server with one attribute, unencoded."""
 
-    def respond(path: str, _body: bytes) -> Answer:
+    def respond(path: str, _body: bytes) -> Reply:
         if path == gcp.BOOT_CONFIGURATION and attribute is not None:
-            return Answer(attribute, headers={**GOOGLE, "ETag": "411261ca6c9e4fa1", "X-Frame-Options": "0"})
-        return Answer(b"<!DOCTYPE html>not found", 404, GOOGLE)
+            return Reply(attribute, headers={**GOOGLE, "ETag": "411261ca6c9e4fa1", "X-Frame-Options": "0"})
+        return Reply(b"<!DOCTYPE html>not found", 404, GOOGLE)
 
     return respond
 
 
 @contextlib.contextmanager
-def serving(respond: Respond, *before: Answer) -> Iterator[Server]:
+def serving(respond: Respond, *before: Reply) -> Iterator[Server]:
     """A server on a free port."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
@@ -78,41 +67,25 @@ def serving(respond: Respond, *before: Answer) -> Iterator[Server]:
             body = self.rfile.read(int(headers.get("content-length", "0")))
             server.requests.append((self.command, self.path, headers))
             answer = server.before.pop(0) if server.before else self._answer(headers, body)
-            self.send_response(answer.status)
-            for name, value in answer.headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(answer.body)))
-            self.end_headers()
-            self.wfile.write(answer.body[: len(answer.body) - answer.cut])
-            self.close_connection = True
+            answer.send(self)
 
         do_POST = do_GET
 
-        def _answer(self, headers: dict[str, str], body: bytes) -> Answer:
+        def _answer(self, headers: dict[str, str], body: bytes) -> Reply:
             if "x-forwarded-for" in headers:
-                return Answer(b"forwarded", 403)
+                return Reply(b"forwarded", 403)
             if self.path.startswith("/computeMetadata/"):
                 known = headers.get("metadata-flavor") == "Google"
-                return server.respond(self.path, body) if known else Answer(b"Missing Metadata-Flavor:Google", 403)
+                return server.respond(self.path, body) if known else Reply(b"Missing Metadata-Flavor:Google", 403)
             # Microsoft's samples request quotes without the header.
             if headers.get("metadata") == "true" or self.path.startswith("/acc/"):
                 return server.respond(self.path, body)
-            return Answer(json.dumps({"error": "Bad request. Required metadata header not specified"}).encode(), 400)
+            return Reply(json.dumps({"error": "Bad request. Required metadata header not specified"}).encode(), 400)
 
         def send_header(self, keyword: str, value: str) -> None:
             if keyword not in ("Server", "Date") or value in (AZURE["Server"], GOOGLE["Server"]):
                 super().send_header(keyword, value)
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server = Server(listener.server_address[1], respond, list(before))
-    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
+    with http_server(Handler) as port:
+        server = Server(port, respond, list(before))
         yield server
-    finally:
-        listener.shutdown()
-        listener.server_close()
-        thread.join()

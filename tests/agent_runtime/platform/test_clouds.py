@@ -60,7 +60,7 @@ from cloister.endpoint import Address
 from cloister.protocol import receipt
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.manifest import Manifest
-from tests.agent_runtime.platform.metadata_server import Answer, Server, azure_service, google_service, serving
+from tests.agent_runtime.platform.metadata_server import Reply, Server, azure_service, google_service, serving
 from tests.agent_runtime.platform.paravisor import REPORT_DATA, Vtpm, td_report
 from tests.agent_runtime.world import DATA, TRAIN, manifest_value, new_key
 from tests.software_tpm import software_tpm
@@ -145,16 +145,16 @@ def azure_snp(folder: Path, *, thim: bool = True, **vtpm: Any) -> Iterator[Cloud
     def hardware(report_data: bytes) -> bytes:
         return kit.processor.report(report_data=report_data, id_key_digest=ID_KEY_DIGEST, guest_svn=GUEST_SVN)
 
-    def others(path: str, _body: bytes) -> Answer:
+    def others(path: str, _body: bytes) -> Reply:
         if path != CERTIFICATES_PATH or not thim:
-            return Answer(b"", 404)
+            return Reply(b"", 404)
         answer = {
             "vcekCert": pem(kit.processor.certificate),
             "tcbm": "DB18000000000004",
             "certificateChain": pem(ask, kit.processor.amd.root),
             "cacheControl": "86400",
         }
-        return Answer(json.dumps(answer, indent=2).encode(), headers={"Content-Type": "application/json"})
+        return Reply(json.dumps(answer, indent=2).encode(), headers={"Content-Type": "application/json"})
 
     collateral = InMemory({CRL: kit.crls})
     with _azure(folder, kit, hcl.TYPE_SNP, hardware, others, vtpm) as made:
@@ -165,13 +165,13 @@ def azure_snp(folder: Path, *, thim: bool = True, **vtpm: Any) -> Iterator[Cloud
 def azure_tdx(folder: Path, *, padded: bool = False, **vtpm: Any) -> Iterator[Cloud]:
     kit = AzureTdxMachine.create(AT)
 
-    def others(path: str, body: bytes) -> Answer:
+    def others(path: str, body: bytes) -> Reply:
         asked = json.loads(body)
         if path != QUOTE_PATH or set(asked) != {"report"} or "=" in asked["report"]:
-            return Answer(b"", 400)
+            return Reply(b"", 400)
         report = base64.urlsafe_b64decode(asked["report"] + "==")
         if len(report) != hcl.TDREPORT_SIZE:
-            return Answer(b"", 400)
+            return Reply(b"", 400)
         unused = {f"rtmr{index}": bytes(48) for index in range(4)}
         fields = {"td_attributes": bytes(8), "mr_config_id": bytes(48), **unused}
         made = Td(intel=kit.intel).report(**{"report_data": report[REPORT_DATA], **fields})
@@ -179,7 +179,7 @@ def azure_tdx(folder: Path, *, padded: bool = False, **vtpm: Any) -> Iterator[Cl
         intels = (dataclasses.replace(kit.intel, authentication_data=bytes(size)) for size in range(32, 35))
         quotes = (intel.quote(made) for intel in intels)
         text = base64.urlsafe_b64encode(next(quote for quote in quotes if len(quote) % 3 or not padded)).decode()
-        return Answer(json.dumps({"quote": text if padded else text.rstrip("=")}).encode())
+        return Reply(json.dumps({"quote": text if padded else text.rstrip("=")}).encode())
 
     with _azure(folder, kit, hcl.TYPE_TDX, td_report, others, vtpm) as made:
         yield dataclasses.replace(made, collateral=kit.intel.collateral())
@@ -394,7 +394,7 @@ def test_padded_quote_is_accepted(tmp_path: Path) -> None:
 def test_an_answer_without_a_quote_is_refused(tmp_path: Path, answer: bytes) -> None:
     with azure_tdx(tmp_path) as cloud:
         attester = cloud.attester()
-        cloud.server.respond = lambda *_: Answer(answer)
+        cloud.server.respond = lambda *_: Reply(answer)
         with pytest.raises(AgentError):
             session(attester)
 
@@ -407,7 +407,7 @@ def test_a_machine_without_a_paravisor_is_no_confidential_vm(tmp_path: Path) -> 
 
 
 def test_user_data_that_is_not_base64_is_refused(tmp_path: Path) -> None:
-    respond = Answer(b"{not base64}")
+    respond = Reply(b"{not base64}")
     with serving(lambda *_: respond) as server, pytest.raises(AgentError, match="not base64"):
         AzureMachine(lambda _: b"", server.reached(azure.metadata_service()), boot_event_log=tmp_path / "log")
 

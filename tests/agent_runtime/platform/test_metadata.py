@@ -13,7 +13,7 @@ from agent_runtime.platform.metadata import MetadataClient
 from tests.agent_runtime.platform.metadata_server import (
     AZURE,
     GOOGLE,
-    Answer,
+    Reply,
     Server,
     azure_service,
     google_service,
@@ -52,16 +52,16 @@ def test_requests_use_the_address_and_the_required_headers() -> None:
 @pytest.mark.parametrize("status", AGAIN)
 @pytest.mark.parametrize(("respond", "ask"), [(AZURE_ANSWER, ask_azure), (GOOGLE_ANSWER, ask_google)])
 def test_busy_service_is_retried(
-    respond: Callable[[str, bytes], Answer], ask: Callable[[Server], bytes], status: int
+    respond: Callable[[str, bytes], Reply], ask: Callable[[Server], bytes], status: int
 ) -> None:
-    with serving(respond, *[Answer(b"later", status)] * 3) as server:
+    with serving(respond, *[Reply(b"later", status)] * 3) as server:
         assert ask(server)
     assert len(server.requests) == 4
     assert server.pauses == [0.1, 0.2, 0.4]
 
 
 def test_retries_last_longer_than_an_update_of_the_service() -> None:
-    with serving(lambda *_: Answer(b"", 410)) as server, pytest.raises(AgentError, match="status 410"):
+    with serving(lambda *_: Reply(b"", 410)) as server, pytest.raises(AgentError, match="status 410"):
         ask_azure(server)
     assert 70 < sum(server.pauses) < 100
     assert len(server.requests) == len(server.pauses) + 1
@@ -72,7 +72,7 @@ def test_other_status_is_final_and_redirects_are_not_followed(status: int) -> No
     with serving(GOOGLE_ANSWER) as elsewhere:
         there = {**GOOGLE, "Location": f"http://127.0.0.1:{elsewhere.port}{gcp.BOOT_CONFIGURATION}"}
         refused = pytest.raises(AgentError, match=f"did not return the boot configuration: status {status}")
-        with serving(lambda *_: Answer(CONFIGURATION, status, there)) as server, refused:
+        with serving(lambda *_: Reply(CONFIGURATION, status, there)) as server, refused:
             ask_google(server)
         assert len(server.requests) == 1
         assert elsewhere.requests == []
@@ -88,20 +88,20 @@ def test_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("headers", [{}, {"Metadata-Flavor": "google"}, AZURE])
 def test_answer_without_googles_header_is_refused(headers: dict[str, str]) -> None:
-    answer = Answer(CONFIGURATION, headers=headers)
+    answer = Reply(CONFIGURATION, headers=headers)
     with serving(lambda *_: answer) as server, pytest.raises(AgentError, match="no Metadata-Flavor header"):
         ask_google(server)
 
 
 def test_an_answer_is_bounded() -> None:
-    with serving(lambda *_: Answer(bytes(metadata.MAX_SIZE + 1))) as server, pytest.raises(AgentError, match="131072"):
+    with serving(lambda *_: Reply(bytes(metadata.MAX_SIZE + 1))) as server, pytest.raises(AgentError, match="131072"):
         ask_azure(server)
-    with serving(lambda *_: Answer(bytes(metadata.MAX_SIZE))) as server:
+    with serving(lambda *_: Reply(bytes(metadata.MAX_SIZE))) as server:
         assert len(ask_azure(server)) == metadata.MAX_SIZE
 
 
 def test_truncated_answer_is_retried() -> None:
-    with serving(AZURE_ANSWER, Answer(b"x" * 100, headers=AZURE, cut=50)) as server:
+    with serving(AZURE_ANSWER, Reply(b"x" * 100, headers=AZURE, cut=50)) as server:
         assert ask_azure(server) != b"x" * 50
     assert len(server.requests) == 2
 

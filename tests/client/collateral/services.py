@@ -1,11 +1,9 @@
 """A server that speaks the interfaces of the vendors' services, and fails as they do when it is told to."""
 
 import datetime
-import http.server
 import ipaddress
 import json
 import ssl
-import threading
 import urllib.parse
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -18,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from cloister.attestation.testkit import Authority, SoftwareTpm
+from tests.http_server import QuietHandler, Reply, http_server
 
 NOW = datetime.datetime(2026, 3, 20, 12, tzinfo=datetime.UTC)
 ISSUER = Authority.create(NOW, "Issuer")
@@ -43,17 +42,6 @@ def signed(member: str, until: datetime.datetime) -> bytes:
     return json.dumps({member: body, "signature": "00" * 64}, separators=(",", ":")).encode()
 
 
-@dataclass(frozen=True)
-class Reply:
-    """``cut`` bytes less are sent than announced."""
-
-    body: bytes = b""
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
-    cut: int = 0
-    hang_up: bool = False
-
-
 @dataclass
 class Server:
     """``replies`` by path with query, taken from the front; the last one stays. ``asked`` has all paths."""
@@ -71,41 +59,21 @@ class Server:
 def serving(folder: Path | None = None) -> Generator[Server, None, None]:
     """Over https when there is a ``folder`` for the certificate, which is then in ``server.pem`` there."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             server.asked.append(self.path)
             server.seen.append({name.lower(): value for name, value in self.headers.items()})
             known = server.replies.get(self.path, [Reply(b"not found", 404)])
             reply = known.pop(0) if len(known) > 1 else known[0]
-            if reply.hang_up:
-                self.close_connection = True
-                return
-            self.send_response(reply.status)
-            self.send_header("Content-Length", str(len(reply.body)))
-            for name, value in reply.headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(reply.body[: len(reply.body) - reply.cut])
+            reply.send(self)
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    scheme = "http"
+    tls = None
     if folder is not None:
-        scheme = "https"
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(_certificate(folder))
-        listener.socket = context.wrap_socket(listener.socket, server_side=True)
-    server = Server(f"{scheme}://127.0.0.1:{listener.server_address[1]}")
-    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(_certificate(folder))
+    with http_server(Handler, tls) as port:
+        server = Server(f"{'https' if tls else 'http'}://127.0.0.1:{port}")
         yield server
-    finally:
-        listener.shutdown()
-        listener.server_close()
-        thread.join()
 
 
 def intel(server: Server, fmspc: str, authority: str, *, until: datetime.datetime) -> None:
