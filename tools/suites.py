@@ -1,6 +1,7 @@
 """The rooms of the tests (folders below ``tests``), and the suites that need more than a room's seconds."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -10,6 +11,12 @@ from cloister.errors import InputError
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 TESTS = CHECKOUT / "tests"
+
+WORKERS = 2
+"""Processes for what takes longer than their start: the large rooms and suites."""
+
+_LARGE = 20
+"""Files with tests from which on a room is large."""
 
 FAST = "not vm and not engine"
 """Marker expression: a room's tests without those of the suites ``engine`` and ``machines``."""
@@ -47,7 +54,17 @@ def run(paths: Sequence[Path], *, select: str = "", match: str = "", workers: in
     command += ["-m", select] if select else []
     command += ["-k", match] if match else []
     command += ["-n", str(workers)] if workers else []
-    return subprocess.run(command, cwd=CHECKOUT, check=False).returncode
+    # The second run is quick only with the byte code of the first, whatever the caller's shell says.
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": ""}
+    return subprocess.run(command, cwd=CHECKOUT, env=environment, check=False).returncode
+
+
+def run_room(name: str, *, match: str = "") -> int:
+    """Run the fast tests of a room and return pytest's exit code. Raises InputError."""
+    folder = find(name)
+    require_packages(".".join(folder.relative_to(TESTS).parts))
+    is_large = len(list(folder.rglob("test_*.py"))) >= _LARGE
+    return run([folder], select=FAST, match=match, workers=WORKERS if is_large else 0)
 
 
 def require_packages(room: str) -> None:

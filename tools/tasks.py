@@ -90,9 +90,7 @@ def test(c: Any, room: str = "", match: str = "") -> None:
     if not room:
         _list(suites.rooms())
         return
-    folder = suites.find(room)
-    suites.require_packages(room)
-    _end(suites.run([folder], select=suites.FAST, match=match))
+    _end(suites.run_room(room, match=match))
 
 
 def _list(rooms: Mapping[str, Path]) -> None:
@@ -118,7 +116,7 @@ def engine(c: Any, match: str = "") -> None:
     from tools import suites
 
     suites.require_packages("infra")
-    _end(suites.run([suites.TESTS / "infra"], select="engine", match=match, workers=2))
+    _end(suites.run([suites.TESTS / "infra"], select="engine", match=match, workers=suites.WORKERS))
 
 
 @verb(help={"match": "only tests whose names match this expression (pytest -k)"})
