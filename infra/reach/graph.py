@@ -40,7 +40,7 @@ class Edge:
 
 
 def format_networks(preposition: str, networks: Sequence[str]) -> str:
-    """The first few of ``networks``, for a person; an empty text when there are none."""
+    """The first few of ``networks``, for a person; empty if there are no networks."""
     more = len(networks) - _MOST_NETWORKS
     shown = ", ".join(networks[:_MOST_NETWORKS])
     return f" {preposition} {shown}{f' and {more} more' if more > 0 else ''}" if networks else ""

@@ -2,9 +2,9 @@
 
 Network security groups are stateful: answers to accepted connections need no rule (Azure Virtual Network, "Network
 security groups overview"). Routes are stateless: answers need a route. So there are routes exactly to where answers may
-go. With public addresses these are the networks of ``ingress`` on the internet. With private addresses there are none
-beyond the network itself and what the platform team joins to it (peering, gateway), whose more specific routes win over
-the one that drops everything.
+go. With public addresses these are the networks of ``ingress`` on the internet. With private addresses they are only the
+network itself and what the platform team joins to it (peering, gateway), whose more specific routes win over the one
+that drops everything.
 """
 
 from collections.abc import Mapping, Sequence
