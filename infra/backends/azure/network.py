@@ -2,7 +2,7 @@
 
 Network security groups are stateful: answers to accepted connections need no rule (Azure Virtual Network, "Network
 security groups overview"). Routes are stateless: answers need a route. So there are routes exactly to where answers may
-go. With public addresses these are the networks of ``ingress`` on the internet. With private addresses they are only the
+go. With public addresses these are the networks of ``ingress`` on the internet. With private addresses they are the
 network itself and what the platform team joins to it (peering, gateway), whose more specific routes win over the one
 that drops everything.
 """
