@@ -1,23 +1,23 @@
-"""What can go wrong with evidence before it can be judged."""
+"""Errors that prevent a verdict: evidence, policy or collateral that cannot be used."""
 
 from cloister.errors import CloisterError, InputError, ProofError
 
 
 class AttestationError(ProofError):
-    """Evidence that cannot be judged at all."""
+    """Evidence that cannot be appraised at all."""
 
     remedy = "Ask the machine for its evidence again; if it sends the same, do not use that machine."
 
 
 class MalformedEvidence(AttestationError):
-    """Bytes that are not what they claim to be.
+    """Bytes that do not have the format that they should have.
 
-    ``field`` names the structure and the member, ``offset`` is the position in bytes inside the structure; ``place`` is
-    both with the reason, for the end of a sentence.
+    ``field`` names structure and member, ``offset`` is the position in bytes inside the structure, ``reason`` says what
+    is wrong; ``place`` has all three, for the end of a sentence.
     """
 
     def __init__(self, field: str, offset: int, reason: str) -> None:
-        reason = reason.removesuffix(".")  # a sentence of another error, perhaps
+        reason = reason.removesuffix(".")  # it may be another error's message
         self.place = f"{field} at byte {offset}: {reason}"
         super().__init__(
             f"The evidence is malformed: {self.place}.",
@@ -29,19 +29,19 @@ class MalformedEvidence(AttestationError):
 
 
 class PolicyError(InputError):
-    """The party's own policy, or what it is made from, cannot be used."""
+    """The party's own policy, or an input that it is made from, is invalid."""
 
     remedy = "Correct the policy: docs/attestation.md describes its sections."
 
 
 class CollateralError(InputError):
-    """What the caller brings to judge evidence with cannot be used."""
+    """Collateral that the caller brought cannot be used."""
 
     remedy = "Pass other collateral with --collateral, or fetch it again with --fetch."
 
 
 class TpmError(CloisterError):
-    """A TPM answered a command with something else than success. ``code`` is its TPM_RC."""
+    """A TPM returned an error for a command. ``code`` is its TPM_RC."""
 
     def __init__(self, command: str, code: int) -> None:
         super().__init__(

@@ -1,6 +1,6 @@
-"""The policy's section ``instances``: which machines may be at the other end, by the names that vendors give them.
+"""The policy's section ``instances``: which machines are accepted, by the names that vendors give them.
 
-A list that is empty says nothing about machines of its kind, except where a platform demands one.
+An empty list accepts any machine, except on a platform that requires one.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class GcpInstance:
-    """Machines at Google: all of a project, or of one zone, or one by its number or name. None leaves a member open."""
+    """Machines at Google: all of a project, or of one zone, or one by its number or name. None matches any value."""
 
     project: str
     zone: str | None = None
@@ -17,7 +17,7 @@ class GcpInstance:
     instance_name: str | None = None
 
     def value(self) -> dict[str, Any]:
-        """The JSON value. A number of a machine has 64 bits, more than JSON's: it is text."""
+        """The JSON value. An instance number has 64 bits, more than a JSON number can hold: it is a string."""
         value = {
             "project": self.project,
             "zone": self.zone,
@@ -32,8 +32,10 @@ class GcpInstance:
 
 @dataclass(frozen=True)
 class Instances:
-    """``chip_ids`` are those of AMD processors (64 bytes, of Turin 8), ``ppids`` those of Intel platforms (16 bytes),
-    ``azure_vm_ids`` the vmUniqueId of machines at Azure in upper case.
+    """The accepted machines.
+
+    ``chip_ids`` are AMD processors (64 bytes, 8 for Turin), ``ppids`` Intel platforms (16 bytes), ``azure_vm_ids`` the
+    vmUniqueId of machines at Azure in upper case, ``gcp`` machines at Google. An empty list accepts any machine.
     """
 
     chip_ids: tuple[bytes, ...] = ()
@@ -43,7 +45,7 @@ class Instances:
 
     @classmethod
     def from_value(cls, value: dict[str, Any]) -> Self:
-        """From the JSON value, which keeps the schema."""
+        """From the JSON value, which has passed the schema."""
         return cls(
             chip_ids=tuple(bytes.fromhex(text) for text in value.get("chip_ids", ())),
             ppids=tuple(bytes.fromhex(text) for text in value.get("ppids", ())),
@@ -60,7 +62,7 @@ class Instances:
         )
 
     def value(self) -> dict[str, Any]:
-        """The JSON value, lists that are empty written out."""
+        """The JSON value, with empty lists."""
         return {
             "chip_ids": [chip_id.hex() for chip_id in self.chip_ids],
             "ppids": [ppid.hex() for ppid in self.ppids],

@@ -1,4 +1,4 @@
-"""A cursor over hostile bytes: every read states its length and its name, and none passes the end."""
+"""A cursor over untrusted bytes: every read has a length and a name, and none passes the end."""
 
 from typing import Literal, Self
 
@@ -20,7 +20,7 @@ class Reader:
         return len(self._data) - self.offset
 
     def malformed(self, field: str, reason: str, offset: int | None = None) -> MalformedEvidence:
-        """The error for ``field``, at ``offset`` or where the cursor stands."""
+        """The error for ``field``, at ``offset`` or at the cursor."""
         return MalformedEvidence(f"{self._name}.{field}", self.offset if offset is None else offset, reason)
 
     def take(self, size: int, field: str) -> bytes:
@@ -36,7 +36,7 @@ class Reader:
         return int.from_bytes(self.take(size, field), self._order)
 
     def sized(self, prefix: int, limit: int, field: str) -> bytes:
-        """A byte string behind a length of ``prefix`` bytes, at most ``limit`` bytes long."""
+        """A byte string of at most ``limit`` bytes after its length, which has ``prefix`` bytes."""
         start = self.offset
         size = self.unsigned(prefix, f"{field}.size")
         if size > limit:
@@ -44,10 +44,10 @@ class Reader:
         return self.take(size, field)
 
     def part(self, size: int, field: str) -> Self:
-        """A reader of the next ``size`` bytes, whose errors name them as a part of this structure."""
+        """A reader of the next ``size`` bytes; its errors name them as a part of this structure."""
         return type(self)(self.take(size, field), f"{self._name}.{field}", self._order)
 
     def end(self) -> None:
-        """Nothing may follow."""
+        """Raises MalformedEvidence if bytes follow."""
         if self.remaining:
             raise self.malformed("end", f"{self.remaining} bytes follow the structure")

@@ -108,7 +108,7 @@ def _print_values(started: "FirstPolicy") -> None:
     for one in started.open:
         print(f"\n  {one.member}: {one.value}")
         print(f"    meaning       {one.meaning}")
-        print(f"    known by      {one.told_by}")
+        print(f"    known by      {one.provided_by}")
     print()
 
 

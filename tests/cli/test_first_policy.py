@@ -44,7 +44,7 @@ def test_what_is_open_is_said_with_who_can_tell_and_what_to_type_next(cloister, 
     done = cloister(*WORDS, "--yes")
 
     assert (done.code, done.err) == (0, "")
-    assert "azure-snp, which stands on AMD and on Microsoft's paravisor" in done.out
+    assert "azure-snp, which relies on AMD and on Microsoft's paravisor" in done.out
     said = done.out.split("the policy rejects every\nmachine:")[1]
     for line in ("snp.minimum_tcb: {}", "azure.snp.id_key_digests: []", "azure.snp.min_guest_svn: 4294967295"):
         assert f"\n  {line}\n" in said

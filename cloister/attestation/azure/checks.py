@@ -1,4 +1,4 @@
-"""The checks that only Azure has."""
+"""The checks that only Azure's platforms have."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -6,8 +6,8 @@ from types import MappingProxyType
 from cloister.attestation.checkinfo import CheckInfo
 
 _FORGED = "Do not use this machine: its evidence does not come from the paravisor that your policy names."
-_STALE = "The guest must write its report data to NV 0x01400002 and read the report afresh: ask for new evidence."
-_PARAVISOR = "Ask Microsoft which paravisor this is before you add it: whoever brings one can forge every register."
+_STALE = "The guest must write its report data to NV 0x01400002 before it reads the report: ask for new evidence."
+_PARAVISOR = "Ask Microsoft which paravisor this is before you accept it: a paravisor can forge every register."
 
 AZURE_CHECKS: Mapping[str, CheckInfo] = MappingProxyType(
     {
@@ -34,4 +34,4 @@ AZURE_SNP_NAMES = (*_COMMON, "azure-id-key", "azure-guest-svn")
 AZURE_TDX_NAMES = (*_COMMON, "azure-mrtd", "azure-mrseam", "azure-rtmrs")
 
 CERTIFICATE_NAMES = frozenset({"ak-path", "ak-validity", "ak-not-ca", "ak-usage", "ak-key"})
-"""Checks of a vTPM's certificate, which has no say here: the hardware report vouches for the key."""
+"""Checks of a vTPM's certificate. Azure's platforms lack them: the hardware report vouches for the key."""

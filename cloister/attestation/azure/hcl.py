@@ -6,7 +6,7 @@ header files of its guest attestation library. All integers are little endian.
     offset  size  field
          0     4  signature, "HCLA"
          4     4  version, 1 or 2
-         8     4  size of the report, padding left out
+         8     4  size of the report without padding
         12     4  request type, 2
         16    16  status and reserved, zero
         32  1184  hardware report: SNP ATTESTATION_REPORT, or TDREPORT_STRUCT (1024) and zeros
@@ -63,9 +63,11 @@ _USER_DATA = re.compile(r"([0-9A-Fa-f]{2}){0,64}\Z")
 
 @dataclass(frozen=True)
 class RuntimeClaims:
-    """What the paravisor says: ``ak_modulus`` and ``ek_modulus`` are the vTPM's RSA 2048 keys (256 bytes, exponent
-    65537), ``user_data`` what the guest wrote to NV 0x01400002 (at most 64 bytes), ``configuration`` the rest of
-    ``vm-configuration`` that is true or false, by name.
+    """What the paravisor says.
+
+    ``ak_modulus`` and ``ek_modulus`` are the vTPM's RSA 2048 keys (256 bytes, exponent 65537), ``user_data`` is what
+    the guest wrote to NV 0x01400002 (at most 64 bytes), ``configuration`` has the boolean settings of
+    ``vm-configuration``.
     """
 
     ak_modulus: bytes
@@ -76,7 +78,7 @@ class RuntimeClaims:
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        """From the JSON text. Members that nobody here knows are left out. Raises MalformedEvidence."""
+        """From the JSON text. Unknown members are ignored. Raises MalformedEvidence."""
         try:
             value = canonical.parse(data, what="the text", limit=_MAX_CLAIMS)
         except FormatError as error:
@@ -105,7 +107,7 @@ class RuntimeClaims:
 
 @dataclass(frozen=True)
 class HclReport:
-    """``report_type`` says what ``hardware_report`` (1184 bytes) is; ``claims_bytes`` are what the hardware binds."""
+    """``report_type`` is the type of ``hardware_report`` (1184 bytes), which binds ``claims_bytes``."""
 
     version: int
     report_type: int
@@ -115,7 +117,7 @@ class HclReport:
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        """Raises MalformedEvidence."""
+        """From the bytes of a report. Raises MalformedEvidence."""
         reader = Reader(data, "HCL report", "little")
         if len(data) > MAX_SIZE:
             raise reader.malformed("size", f"is {len(data)} bytes, at most {MAX_SIZE} are allowed")
@@ -172,13 +174,13 @@ def _modulus(keys: Mapping[str, dict[str, Any]], name: str) -> bytes:
 
 def _member(value: Any, name: str, kind: type) -> Any:
     if not isinstance(value, kind):
-        raise _malformed(name, f"is absent or no {'object' if kind is dict else 'array'}")
+        raise _malformed(name, f"is absent or not an {'object' if kind is dict else 'array'}")
     return value
 
 
 def _text(value: Any, name: str, most: int = _MAX_TEXT) -> str:
     if not isinstance(value, str) or len(value) > most:
-        raise _malformed(name, f"is absent or no text of at most {most} characters")
+        raise _malformed(name, f"is absent or not a string of at most {most} characters")
     return value
 
 

@@ -13,23 +13,23 @@ from cloister.attestation.result import Recorder
 
 @dataclass(frozen=True)
 class AzureSnpPolicy:
-    """``id_key_digests`` (SHA-384) name the keys that sign paravisors, ``min_guest_svn`` their least version."""
+    """``id_key_digests`` (SHA-384) are keys that sign paravisors, ``min_guest_svn`` is the least accepted version."""
 
     id_key_digests: tuple[bytes, ...]
     min_guest_svn: int
 
     def __post_init__(self) -> None:
-        """Raises PolicyError for what a report has when nobody signed the guest: it would accept any paravisor."""
+        """Raises PolicyError for zeros, which a report has if no key signed the guest: any paravisor would pass."""
         if any(not any(digest) for digest in self.id_key_digests):
             raise PolicyError(
-                "The policy's azure.snp.id_key_digests has zeros, which a report has when no key signed the paravisor.",
+                "The policy's azure.snp.id_key_digests has zeros, which a report has if no key signed the paravisor.",
                 hint="Anyone with a processor could then forge every register: name Microsoft's key.",
             )
 
 
 @dataclass(frozen=True)
 class AzureTdxPolicy:
-    """``mrtds`` are measurements of paravisors, ``mrseams`` of the TDX modules below them; 48 bytes each."""
+    """``mrtds`` are measurements of paravisors, ``mrseams`` of TDX modules below them; 48 bytes each."""
 
     mrtds: tuple[bytes, ...]
     mrseams: tuple[bytes, ...]
@@ -37,14 +37,14 @@ class AzureTdxPolicy:
 
 @dataclass(frozen=True)
 class AzurePolicy:
-    """What counts at Azure, by hardware; None where the policy does not accept it."""
+    """What is accepted at Azure, by hardware; None if the policy does not accept that hardware."""
 
     snp: AzureSnpPolicy | None = None
     tdx: AzureTdxPolicy | None = None
 
     @classmethod
     def from_value(cls, value: dict[str, Any]) -> Self:
-        """From the JSON value, which keeps the schema."""
+        """From the JSON value, which has passed the schema."""
         snp, tdx = value.get("snp"), value.get("tdx")
         return cls(
             AzureSnpPolicy(_digests(snp["id_key_digests"]), snp["min_guest_svn"]) if snp else None,

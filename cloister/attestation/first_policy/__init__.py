@@ -1,1 +1,1 @@
-"""First policies: from an image manifest, or from a machine's own evidence."""
+"""First policies: from an image manifest and a workspace descriptor, or from a machine's own evidence."""

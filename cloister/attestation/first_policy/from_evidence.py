@@ -1,7 +1,7 @@
 """A first policy from a machine's own evidence: what it shows today is what it must show tomorrow.
 
-Such a policy recognises a machine; it says nothing of whether the machine is a good one. So every value is named with
-whoever can confirm it, and the evidence must be genuine: it has to pass the policy that was made of it.
+Such a policy recognises a machine; it does not show that the machine is trustworthy. Every value is therefore listed
+with who can confirm it, and the evidence must be genuine: it must pass the policy that was made from it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,9 +39,9 @@ from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.imagemanifest import ImageManifest
 
 _AMD = "AMD's security bulletins: which versions of these components are good enough"
-_MICROSOFT = "Microsoft: whoever brings a paravisor of their own can forge every register"
+_MICROSOFT = "Microsoft: another paravisor could forge every register"
 _GOOGLE = "Google's published root certificate and release notes"
-_ALLOWED = "yourself: do you accept that? If not, use a machine that is set up otherwise"
+_ALLOWED = "yourself: do you accept that? If not, use a machine with other settings"
 _WIDENED = (
     (
         "allow_smt",
@@ -52,8 +52,8 @@ _WIDENED = (
     ("allow_cxl", PolicyBit.CXL_ALLOW, None, "comes from a machine that may have memory behind CXL"),
     ("allow_tio", None, PlatformBit.TIO_EN, "comes from a host where devices may take part (trusted I/O on)"),
 )
-"""Members of the section ``snp`` that are false by default, which bits of POLICY and PLATFORM_INFO they accept, and
-what these bits say."""
+"""Members of the section ``snp`` that are false by default, the bits of POLICY and PLATFORM_INFO that they accept, and
+what these bits mean."""
 
 _STRICT: Mapping[str, str] = MappingProxyType(
     {
@@ -69,60 +69,60 @@ _STRICT: Mapping[str, str] = MappingProxyType(
         "pcr-2": "platform_pcrs, which pins no drivers by default",
     }
 )
-"""Checks that a strict default decides, with the member of the policy: nobody widens those on the evidence's word."""
+"""Checks that a strict default decides, with the member of the policy. Evidence is no reason to relax these."""
 
-_SECTIONS = (Platform.SEV_SNP, Platform.AZURE_SNP, Platform.GCP_SNP)
+_WITH_SNP_SECTION = (Platform.SEV_SNP, Platform.AZURE_SNP, Platform.GCP_SNP)
 
 
 class PolicyBuilder:
-    """Collects the members of one policy with what each takes over. Raises MalformedEvidence for unreadable parts."""
+    """Builds one policy and lists the values that it adopts. Raises MalformedEvidence for malformed parts."""
 
     def __init__(self, evidence: Evidence, image: ImageManifest, collateral: UsableCollateral) -> None:
         self._evidence = evidence
         self._collateral = collateral
-        self.taken: list[AdoptedValue] = []
+        self.adopted: list[AdoptedValue] = []
         configuration = BootConfiguration.parse(evidence.boot_configuration)
         reference = self._image(image)
-        self._take("boot_configuration.workspace", configuration.workspace, "", TEAM)
-        self._take("boot_configuration.cvms", configuration.cvm, "", TEAM)
+        self._adopt("boot_configuration.workspace", configuration.workspace, "", TEAM)
+        self._adopt("boot_configuration.cvms", configuration.cvm, "", TEAM)
         for owner in configuration.owners:
-            self._take("boot_configuration.owners", "an owner", owner, "that owner, over a channel of your own")
+            self._adopt("boot_configuration.owners", "an owner", owner, "that owner, over a channel of your own")
         report, quote = self._snp_report(), TdxQuote.parse(evidence.tdx_quote) if evidence.tdx_quote else None
         platform = evidence.platform
         self.policy = Policy(
             platforms=(platform,),
             images=(reference,),
             boot_configuration=ConfigurationPolicy(configuration.workspace, (configuration.cvm,), configuration.owners),
-            snp=self._snp(report) if report is not None and platform in _SECTIONS else None,
+            snp=self._snp(report) if report is not None and platform in _WITH_SNP_SECTION else None,
             tdx=TdxPolicy() if quote is not None else None,
             azure=self._azure(report, quote),
             gcp=self._gcp(),
             instances=self._instances(),
         )
 
-    def _take(self, member: str, value: str, fingerprint: str, confirm_with: str) -> None:
-        self.taken.append(AdoptedValue(member, value, fingerprint, confirm_with))
+    def _adopt(self, member: str, value: str, fingerprint: str, confirm_with: str) -> None:
+        self.adopted.append(AdoptedValue(member, value, fingerprint, confirm_with))
 
     def _allow(self, member: str, meaning: str) -> None:
-        """A member that is false unless a policy says otherwise, and without which this evidence would be refused."""
-        self._take(member, f"true. It is false by default, which refuses this evidence: it {meaning}", "", _ALLOWED)
+        """Lists a member that is false by default and that this evidence needs."""
+        self._adopt(member, f"true. It is false by default, which rejects this evidence: it {meaning}", "", _ALLOWED)
 
     def _image(self, manifest: ImageManifest) -> ImageReference:
-        """The manifest's values; what only hardware measures comes from the evidence."""
+        """The manifest's values, with what only hardware measures from the evidence."""
         evidence = self._evidence
-        self._take("images", f"{manifest.flavor}, from its manifest", manifest.digest().hex(), YOURSELF)
+        self._adopt("images", f"{manifest.flavor}, from its manifest", manifest.digest().hex(), YOURSELF)
         launch: tuple[bytes, ...] = ()
         tdx = None
         if evidence.platform is Platform.SEV_SNP and evidence.snp_report is not None:
             launch = (SnpReport.parse(evidence.snp_report).measurement,)
-            self._take("images.snp.launch_digests", "what the machine was launched as", launch[0].hex(), YOURSELF)
+            self._adopt("images.snp.launch_digests", "what the machine was launched as", launch[0].hex(), YOURSELF)
         if evidence.platform in (Platform.TDX, Platform.GCP_TDX) and evidence.tdx_quote is not None:
             report = TdxQuote.parse(evidence.tdx_quote).report
             tdx = TdxReference((report.mr_td,), {1: report.rtmr1, 2: report.rtmr2})
-            self._take("images.tdx.mrtds", "the firmware of the machine", report.mr_td.hex(), "who built the firmware")
+            self._adopt("images.tdx.mrtds", "the firmware of the machine", report.mr_td.hex(), "who built the firmware")
             for index in (1, 2):
                 value = report.rtmrs[index].hex()
-                self._take(f"images.tdx.rtmrs.{index}", "what the machine booted", value, YOURSELF)
+                self._adopt(f"images.tdx.rtmrs.{index}", "what the machine booted", value, YOURSELF)
         return ImageReference(
             manifest.flavor,
             manifest.debug,
@@ -144,10 +144,10 @@ class PolicyBuilder:
     def _snp(self, report: SnpReport) -> SnpPolicy:
         line = report.product_line or self._leaf(report).amd.product_line
         if line is None:
-            raise PolicyError("Neither the report nor the certificate of its key names a processor that is known.")
+            raise PolicyError("Neither the report nor the certificate of its key names a known processor.")
         versions = report.tcb_versions(line)
         for kind in TCB_KINDS:
-            self._take(f"snp.minimum_tcb.{line}.{kind}", str(versions[kind]), "", _AMD)
+            self._adopt(f"snp.minimum_tcb.{line}.{kind}", str(versions[kind]), "", _AMD)
         section = SnpPolicy({line: {kind: versions[kind] for kind in TCB_KINDS}}, minimum_guest_svn=report.guest_svn)
         for member, allowed, present, meaning in _WIDENED:
             if allowed in report.policy_bits() or present in report.platform_bits():
@@ -155,13 +155,13 @@ class PolicyBuilder:
                 section = replace(section, **{member: True})
         if report.signing_key is SigningKey.VLEK:
             self._allow("snp.allow_vlek", "is signed with the cloud's key (VLEK), which names no chip")
-            cloud = self._leaf(report).amd.csp_id or ""  # the certificate of such a key has one
-            self._take("snp.vlek_clouds", cloud, "", "that cloud: its name in AMD's certificate of the key")
+            cloud = self._leaf(report).amd.csp_id or ""  # the certificate of a VLEK has one
+            self._adopt("snp.vlek_clouds", cloud, "", "that cloud: its name in AMD's certificate of the key")
             section = replace(section, allow_vlek=True, vlek_clouds=(cloud,))
         return section
 
     def _leaf(self, report: SnpReport) -> EndorsementCertificate:
-        """The certificate that the verifier takes for the report's."""
+        """The certificate of the key that signed the report, as the verifier chooses it."""
         leaf = find_leaf(report, AmdCollateral.gather(self._evidence.snp_certificates, self._collateral).leaves)
         if leaf is None:
             raise PolicyError("No certificate of the key that signed the report came with it.")
@@ -170,13 +170,13 @@ class PolicyBuilder:
     def _azure(self, report: SnpReport | None, quote: TdxQuote | None) -> AzurePolicy | None:
         if self._evidence.platform is Platform.AZURE_SNP and report is not None:
             key = report.id_key_digest
-            self._take("azure.snp.id_key_digests", "the key that signed the paravisor", key.hex(), _MICROSOFT)
-            self._take("azure.snp.min_guest_svn", str(report.guest_svn), "", _MICROSOFT)
+            self._adopt("azure.snp.id_key_digests", "the key that signed the paravisor", key.hex(), _MICROSOFT)
+            self._adopt("azure.snp.min_guest_svn", str(report.guest_svn), "", _MICROSOFT)
             return AzurePolicy(snp=AzureSnpPolicy((key,), report.guest_svn))
         if self._evidence.platform is Platform.AZURE_TDX and quote is not None:
             module, paravisor = quote.report.mr_seam, quote.report.mr_td
-            self._take("azure.tdx.mrtds", "the paravisor", paravisor.hex(), _MICROSOFT)
-            self._take("azure.tdx.mrseams", "the TDX module", module.hex(), "Intel's list of TDX modules")
+            self._adopt("azure.tdx.mrtds", "the paravisor", paravisor.hex(), _MICROSOFT)
+            self._adopt("azure.tdx.mrseams", "the TDX module", module.hex(), "Intel's list of TDX modules")
             return AzurePolicy(tdx=AzureTdxPolicy((paravisor,), (module,)))
         return None
 
@@ -195,11 +195,11 @@ class PolicyBuilder:
         if root is None:
             raise PolicyError("The endorsement of Google's firmware came without the root that signed it.")
         pin = root.fingerprint()
-        self._take("gcp.endorsement_root_spki_sha256", "the root that vouches for the firmware", pin.hex(), _GOOGLE)
+        self._adopt("gcp.endorsement_root_spki_sha256", "the root that vouches for the firmware", pin.hex(), _GOOGLE)
         launched = endorsement.snp if platform is Platform.GCP_SNP else endorsement.tdx
         svn = launched.svn if launched is not None else 0
         name = "snp_min_svn" if platform is Platform.GCP_SNP else "tdx_min_svn"
-        self._take(f"gcp.{name}", str(svn), "", _GOOGLE)
+        self._adopt(f"gcp.{name}", str(svn), "", _GOOGLE)
         return GcpPolicy(pin, **{name: svn})
 
     def _instances(self) -> Instances | None:
@@ -208,7 +208,7 @@ class PolicyBuilder:
         info = InstanceInfo.of(Certificate.parse(self._evidence.ak_certificates[0]))
         if info is None:
             raise PolicyError("The certificate of the machine's attestation key names no machine at Google.")
-        self._take("instances.gcp", str(info), "", "the platform team, over a channel of your own")
+        self._adopt("instances.gcp", str(info), "", "the platform team, over a channel of your own")
         return Instances(gcp=(GcpInstance(info.project, info.zone),))
 
 
@@ -220,38 +220,39 @@ def policy_from_evidence(
     collateral: Collateral,
     roots: tuple[Anchor, ...] = VENDORS,
 ) -> tuple[Policy, tuple[AdoptedValue, ...], Verdict]:
-    """The policy, what it takes over in its order, and the verdict that the evidence gets by it as of ``at``.
+    """The policy, the values that it adopts in its order, and the verdict on the evidence under it as of ``at``.
 
-    Raises ProofError when the evidence does not pass, PolicyError when it cannot make a policy, MalformedEvidence.
+    ``image`` is the manifest of the image that the machine should run. Raises ProofError if the evidence does not pass,
+    PolicyError if it makes no policy, MalformedEvidence if it cannot be parsed.
     """
     if evidence.platform is Platform.LOCAL:
         raise PolicyError(
             "Evidence of a local machine does not say which authority vouches for it.",
-            hint="Start the policy from the workspace descriptor: --workspace FILE --allow-local",
+            hint="Make the policy from the workspace descriptor: --workspace FILE --allow-local",
         )
     if image.debug:
-        raise PolicyError(f"The image {image.flavor} gives access for debugging; name one that does not.")
+        raise PolicyError(f"The image {image.flavor} gives access for debugging; pass another image's manifest.")
 
     made = PolicyBuilder(evidence, image, UsableCollateral(evidence.collateral, collateral))
     verdict = verify(evidence, made.policy, purpose=RecordingPurpose(), at=at, collateral=collateral, roots=roots)
     if not verdict.accepted:
-        raise _refusal(verdict.failures)
-    return made.policy, tuple(made.taken), verdict
+        raise _rejection(verdict.failures)
+    return made.policy, tuple(made.adopted), verdict
 
 
-def _refusal(failures: Sequence[Check]) -> ProofError:
-    """Says of each failure whether a member of the policy decides it."""
-    said = []
+def _rejection(failures: Sequence[Check]) -> ProofError:
+    """The error, with the member of the policy that decides each failure, if there is one."""
+    sentences = []
     for check in failures:
         member = _STRICT.get(check.name)
-        said.append(check.sentence() + (f" That is decided by {member}." if member else ""))
-    listed = "\n" + "\n".join(said)
+        sentences.append(check.sentence() + (f" This is decided by the policy's {member}." if member else ""))
+    listed = "\n" + "\n".join(sentences)
     if all(check.name in _STRICT for check in failures):
         return ProofError(
-            f"The strict choices with which a policy begins refuse this very evidence, so none is made of it.{listed}",
-            hint="Use a machine that passes. A policy of your own may choose otherwise in the members named above.",
+            f"The strict defaults of a policy reject this evidence, so no policy is made from it.{listed}",
+            hint="Use a machine that passes, or write a policy that relaxes the members named above.",
         )
     return ProofError(
-        f"The evidence is not genuine, or not of that image, so no policy is made of it.{listed}",
-        hint="What is missing can be given with --collateral.",
+        f"The evidence is not genuine, or not of that image, so no policy is made from it.{listed}",
+        hint="Pass missing certificates and lists with --collateral.",
     )

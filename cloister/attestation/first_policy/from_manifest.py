@@ -1,8 +1,8 @@
-"""A first policy from an image manifest and a workspace descriptor, with everything that it takes on somebody's word.
+"""A first policy from an image manifest and a workspace descriptor, with a list of every adopted value.
 
 The image's values are the party's own (rebuilt, or signed by someone it chose). Names, owners and the local CA come
-from the platform team: each must be confirmed with somebody else before the policy is worth anything. Neither knows a
-machine: what only that can tell is left open, which refuses every machine (``unfilled.py``).
+from the platform team: the party must confirm each over another channel. Neither file describes a machine: members that
+only a machine can provide get placeholders, which reject every machine (``placeholders.py``).
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ YOURSELF = "yourself: rebuild it in a checkout (invoke image.verify), or check t
 
 _TRUST = "yourself: do you trust these with what you bring?"
 
-_STANDS_ON: Mapping[Platform, str] = MappingProxyType(
+_RELIES_ON: Mapping[Platform, str] = MappingProxyType(
     {
         Platform.SEV_SNP: "AMD",
         Platform.TDX: "Intel",
@@ -40,12 +40,14 @@ _STANDS_ON: Mapping[Platform, str] = MappingProxyType(
         Platform.GCP_TDX: "Intel and on Google's firmware",
     }
 )
-"""Whose word a verdict on each platform is."""
+"""What a verdict on each platform relies on."""
 
 
 @dataclass(frozen=True)
 class AdoptedValue:
-    """A value that went into a policy: where it stands there, what it is, its fingerprint, and who can confirm it."""
+    """A value in a policy that came from another file: its member, meaning, fingerprint (may be empty), and who
+    confirms it.
+    """
 
     member: str
     value: str
@@ -56,27 +58,27 @@ class AdoptedValue:
 def policy_from_manifest(
     image: ImageManifest, descriptor: Descriptor, *, allow_local: bool = False, allow_debug: bool = False
 ) -> tuple[Policy, tuple[AdoptedValue, ...]]:
-    """The policy, and what it takes over from ``image`` and ``descriptor`` in the order of the policy.
+    """The policy, and every value that it adopts from ``image`` and ``descriptor``, in the order of the policy.
 
-    Raises PolicyError when the two cannot make one policy, such as local machines without ``allow_local``.
+    Raises PolicyError if the two make no policy, such as local machines without ``allow_local``.
     """
     platforms = tuple(sorted({Platform(cvm.platform) for cvm in descriptor.cvms}))
     if Platform.LOCAL in platforms and not allow_local:
         raise PolicyError(
-            f"The workspace {descriptor.workspace} runs on the platform local, which keeps no secret from its host.",
-            hint="For a trial, say so: --allow-local",
+            f"The workspace {descriptor.workspace} is on the platform local, which keeps nothing secret from its host.",
+            hint="For a trial, pass --allow-local.",
         )
     if image.debug and not allow_debug:
         raise PolicyError(
-            f"The image {image.flavor} gives access for debugging: whoever runs the machine can read its memory.",
-            hint="Name the manifest of an image that is not for debugging.",
+            f"The image {image.flavor} gives access for debugging: the host can read its memory.",
+            hint="Pass the manifest of an image that is not for debugging.",
         )
     owners = {cvm.boot_configuration.owners for cvm in descriptor.cvms}
     workspaces = {descriptor.workspace, *(cvm.boot_configuration.workspace for cvm in descriptor.cvms)}
     if len(owners) != 1 or len(workspaces) != 1:
         raise PolicyError(
             "The machines in the workspace descriptor differ in their owners or in the name of their workspace.",
-            hint="Ask the platform team for a descriptor that is consistent.",
+            hint="Ask the platform team for a consistent descriptor.",
         )
     local = _local(descriptor) if Platform.LOCAL in platforms else None
     configuration = ConfigurationPolicy(
@@ -103,7 +105,7 @@ def policy_from_manifest(
         gcp=_gcp(platforms),
         instances=Instances() if Platform.GCP_SNP in platforms else None,
     )
-    return policy, _taken_over(policy, descriptor)
+    return policy, _adopted_values(policy, descriptor)
 
 
 def _azure(platforms: tuple[Platform, ...]) -> AzurePolicy | None:
@@ -131,20 +133,20 @@ def _local(descriptor: Descriptor) -> LocalPolicy:
     return LocalPolicy(certificate.fingerprint(), certificate.der)
 
 
-def _taken_over(policy: Policy, descriptor: Descriptor) -> tuple[AdoptedValue, ...]:
+def _adopted_values(policy: Policy, descriptor: Descriptor) -> tuple[AdoptedValue, ...]:
     image = policy.images[0]
     names = {key_id(member.key): member.name for member in descriptor.members}
     same = "the workspace names the same image"
     if descriptor.image != image.manifest_digest.hex():
         same = f"the workspace names another image, {descriptor.image}"
     expected = policy.boot_configuration
-    taken: list[AdoptedValue] = []
-    if policy.local is None:  # where it stands, --allow-local has been said
-        taken += [
-            AdoptedValue("platforms", f"{one}, which stands on {_STANDS_ON[one]}", "", _TRUST)
+    adopted: list[AdoptedValue] = []
+    if policy.local is None:  # with that section, --allow-local was passed
+        adopted += [
+            AdoptedValue("platforms", f"{one}, which relies on {_RELIES_ON[one]}", "", _TRUST)
             for one in policy.platforms
         ]
-    taken += [
+    adopted += [
         AdoptedValue(
             "images",
             f"{image.flavor} ({same})",
@@ -156,9 +158,9 @@ def _taken_over(policy: Policy, descriptor: Descriptor) -> tuple[AdoptedValue, .
     ]
     for owner in expected.owners:
         name = names.get(owner, "a key that no member has")
-        taken.append(AdoptedValue("boot_configuration.owners", name, owner, f"{name}, over a channel of your own"))
+        adopted.append(AdoptedValue("boot_configuration.owners", name, owner, f"{name}, over a channel of your own"))
     if policy.local is not None:
-        taken.append(
+        adopted.append(
             AdoptedValue(
                 "local.authority_spki_sha256",
                 "the certificate authority of the workspace, which can forge everything",
@@ -166,4 +168,4 @@ def _taken_over(policy: Policy, descriptor: Descriptor) -> tuple[AdoptedValue, .
                 "the platform team, over a channel of your own",
             )
         )
-    return tuple(taken)
+    return tuple(adopted)

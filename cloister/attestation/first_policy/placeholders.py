@@ -1,7 +1,7 @@
-"""What a first policy leaves open: members that only a machine or its vendor can tell. Left open, they reject.
+"""Placeholders in a first policy: values of members that only a machine or its vendor can provide. They reject.
 
-A manifest has the registers of a vTPM and a descriptor has names and owners. Which processor, paravisor and firmware a
-cloud has is in neither, and the value that stands for it must refuse every machine, never accept one.
+A manifest has the registers of a vTPM, a descriptor has names and owners. Neither has the processor, paravisor and
+firmware of a cloud, so their placeholders must reject every machine.
 """
 
 from collections.abc import Mapping
@@ -15,20 +15,22 @@ NO_VERSION = 0xFFFFFFFF
 """A least security version that no firmware and no paravisor has."""
 
 NO_KEY = bytes(32)
-"""In place of the SHA-256 of a key: the digest of none."""
+"""In place of the SHA-256 of a key: no key has this digest."""
 
-_PARAVISOR = "the machine; compare it with one in a subscription of your own, for whoever brings a paravisor forges all"
+_PARAVISOR = (
+    "the machine; compare it with one in your own subscription, because another paravisor could forge everything"
+)
 _GOOGLE = "Google's endorsement of the machine's firmware, and its release notes"
 
 
 @dataclass(frozen=True)
 class Placeholder:
-    """A member that is open: where it stands, what stands there, what belongs there, and who can tell."""
+    """A member with a placeholder: its name, the placeholder, what belongs there, and who can provide it."""
 
     member: str
     value: str
     meaning: str
-    told_by: str
+    provided_by: str
 
 
 _MEMBERS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
@@ -62,11 +64,11 @@ _MEMBERS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
         ),
     }
 )
-"""What stands in each while it is open, what belongs there, and who can tell; in the order of a policy."""
+"""The placeholder of each member, what belongs there, and who can provide it, in the order of a policy."""
 
 
 def placeholders(policy: Policy) -> tuple[Placeholder, ...]:
-    """The members by which ``policy`` refuses every machine of a platform that it accepts."""
+    """The members of ``policy`` with placeholders, which reject every machine of an accepted platform."""
     snp = policy.azure.snp if policy.azure else None
     tdx = policy.azure.tdx if policy.azure else None
     gcp = policy.gcp
@@ -86,4 +88,4 @@ def placeholders(policy: Policy) -> tuple[Placeholder, ...]:
         "gcp.tdx_min_svn": gcp is not None and gcp.tdx_min_svn == NO_VERSION,
         "instances.gcp": Platform.GCP_SNP in policy.platforms and not named,
     }
-    return tuple(Placeholder(member, *said) for member, said in _MEMBERS.items() if is_open[member])
+    return tuple(Placeholder(member, *texts) for member, texts in _MEMBERS.items() if is_open[member])

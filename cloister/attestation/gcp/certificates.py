@@ -1,4 +1,4 @@
-"""Which machine at Google an attestation key belongs to, as its certificate says.
+"""The extension of an attestation key's certificate that names the machine at Google.
 
 Source: go-tpm-tools, server/verify.go, gceInstanceInfo: the extension 1.3.6.1.4.1.11129.2.1.21
 (CloudComputeInstanceIdentifier) is
@@ -28,7 +28,7 @@ _TRUE = b"\xff"
 
 @dataclass(frozen=True)
 class InstanceInfo:
-    """``production`` is whether Google says that the machine runs in its production environment."""
+    """The machine that a certificate names. ``production``: Google says that it runs in its production environment."""
 
     zone: str
     project_number: int
@@ -39,7 +39,7 @@ class InstanceInfo:
 
     @classmethod
     def of(cls, certificate: Certificate) -> Self | None:
-        """What ``certificate`` says, None when it does not have the extension. Raises MalformedEvidence."""
+        """From a certificate; None if it lacks the extension. Raises MalformedEvidence."""
         for extension in certificate.parsed.extensions:
             if extension.oid.dotted_string == OID and isinstance(extension.value, UnrecognizedExtension):
                 return cls.parse(extension.value.value)
@@ -75,7 +75,7 @@ class InstanceInfo:
 
 
 def _is_production(reader: der.DerReader) -> bool:
-    """From the security properties, of which the ones that come later are passed over."""
+    """From the security properties; later properties are ignored."""
     outer = reader.inside(_PROPERTIES, "securityProperties")
     properties = outer.inside(der.SEQUENCE, "properties")
     outer.end()

@@ -1,4 +1,4 @@
-"""The checks that only Google Cloud has."""
+"""The checks that only Google Cloud's platforms have."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -41,4 +41,4 @@ GCP_SNP_NAMES = (
 GCP_TDX_NAMES = (*_ENDORSED, "gcp-mrtd", "gcp-firmware-svn")
 
 GCP_TDX_IMAGE_NAMES = ("tdx-event-log", "tdx-rtmr-0", "tdx-rtmr-1", "tdx-rtmr-2", "tdx-rtmr-3", "image-debug")
-"""Of the checks that identify the image of a plain TDX machine those that Google's machines have, too."""
+"""The checks that identify the image of a TDX machine at Google, a part of those of the platform ``tdx``."""

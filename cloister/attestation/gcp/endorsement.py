@@ -1,9 +1,9 @@
-"""Google's launch endorsement: what the measurements of its firmware are, signed.
+"""Google's launch endorsement: the signed measurements of its firmware.
 
 Source: gce-tcb-verifier, proto/endorsement.proto (VMLaunchEndorsement, VMGoldenMeasurement, VMSevSnp, VMTdx) and
-verify/verify.go (RSA-PSS with SHA-256). The protobuf wire format is read here, by the few rules that the message needs:
-bounded, every field that is known at most once where it is not repeated, no groups. Fields that are not known are
-passed over: they are Google's, and signed.
+verify/verify.go (RSA-PSS with SHA-256). The protobuf wire format is parsed here, with the few rules that the message
+needs: bounded sizes, known fields at most once unless repeated, no groups. Unknown fields are ignored: they are
+Google's, and signed.
 """
 
 from collections.abc import Iterator, Mapping
@@ -43,7 +43,7 @@ class SnpFirmware:
 
 @dataclass(frozen=True)
 class TdxFirmware:
-    """VMTdx: ``mrtds`` of all ways to launch the firmware (by memory size)."""
+    """VMTdx: ``mrtds`` of the firmware for all memory sizes."""
 
     svn: int
     mrtds: tuple[bytes, ...]
@@ -51,9 +51,16 @@ class TdxFirmware:
 
 @dataclass(frozen=True)
 class LaunchEndorsement:
-    """``golden`` is what ``signature`` is over; ``issuers`` are the certificates that came with it.
+    """A parsed endorsement. Its signature is not verified yet.
 
-    ``build`` is the changelist or the commit that the firmware was built from, ``digest`` the SHA-384 of its file.
+    golden: the signed bytes (VMGoldenMeasurement).
+    signature: over ``golden``, by the key of ``certificate``.
+    certificate: of the signing key.
+    issuers: certificates that came with the endorsement; may be empty.
+    build: the changelist or commit that the firmware was built from.
+    digest: SHA-384 of the firmware's file; may be empty.
+    snp: measurements for SEV-SNP; None if there are none.
+    tdx: measurements for TDX; None if there are none.
     """
 
     golden: bytes
@@ -87,7 +94,7 @@ class LaunchEndorsement:
         )
 
     def signed(self) -> bool:
-        """Whether the certificate's key, an RSA key, signed what the endorsement says."""
+        """Whether the certificate's RSA key made the signature."""
         key = self.certificate.parsed.public_key()
         if not isinstance(key, rsa.RSAPublicKey) or key.key_size < _MIN_RSA_BITS:
             return False
@@ -149,28 +156,28 @@ class _Message:
         return found
 
     def optional(self, number: int, field: str) -> bytes | None:
-        """The value of a field of bytes that comes once, or None."""
+        """The value of a field of bytes that occurs at most once, or None."""
         values = self.repeated(number, field)
         if len(values) > 1:
             raise self.malformed(field, f"comes {len(values)} times")
         return values[0] if values else None
 
     def bytes_(self, number: int, field: str) -> bytes:
-        """The value of a field of bytes that must be there."""
+        """The value of a required field of bytes."""
         value = self.optional(number, field)
         if not value:
             raise self.malformed(field, "is absent or empty")
         return value
 
     def measurement(self, number: int, field: str) -> bytes:
-        """The value of a field that has a SHA-384 digest."""
+        """The value of a required field with a SHA-384 digest."""
         value = self.bytes_(number, field)
         if len(value) != MEASUREMENT_SIZE:
             raise self.malformed(field, f"has {len(value)} bytes, must have {MEASUREMENT_SIZE}")
         return value
 
     def unsigned(self, number: int, field: str) -> int:
-        """The value of a number's field, 0 when it is left out."""
+        """The value of an integer field, 0 if absent."""
         values = self._fields.get(number, [])
         if len(values) > 1:
             raise self.malformed(field, f"comes {len(values)} times")

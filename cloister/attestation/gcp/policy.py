@@ -15,7 +15,8 @@ class GcpPolicy:
     """``endorsement_root_spki_sha256`` pins the root that vouches for Google's firmware, by the SHA-256 of its key.
 
     Google publishes its certificate at https://pki.goog/cloud_integrity/GCE-cc-tcb-root_1.crt. ``snp_min_svn`` and
-    ``tdx_min_svn`` are the least security versions of firmware, None where the policy does not accept the hardware.
+    ``tdx_min_svn`` are the least accepted security versions of firmware; None if the policy does not accept that
+    hardware.
     """
 
     endorsement_root_spki_sha256: bytes
@@ -24,7 +25,7 @@ class GcpPolicy:
 
     @classmethod
     def from_value(cls, value: dict[str, Any]) -> Self:
-        """From the JSON value, which keeps the schema."""
+        """From the JSON value, which has passed the schema."""
         return cls(
             bytes.fromhex(value["endorsement_root_spki_sha256"]), value.get("snp_min_svn"), value.get("tdx_min_svn")
         )

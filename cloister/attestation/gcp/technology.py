@@ -9,7 +9,7 @@ from cloister.attestation.tpm.eventlog import EV_NO_ACTION, EventLog
 from cloister.attestation.tpm.structures import ALG_SHA256
 
 NON_HOST_INFO = b"GCE NonHostInfo\0"
-"""Begins the event in PCR 0 by which Google's firmware says how the machine's memory is kept (EV_NONHOST_INFO)."""
+"""Begins the event in PCR 0 with the memory protection that Google's firmware found (EV_NONHOST_INFO)."""
 
 TECHNOLOGY_SNP = 4
 
@@ -19,10 +19,10 @@ _SEPARATOR = hashlib.sha256(bytes(4)).digest()
 
 
 def check_technology(checks: Recorder, log: EventLog) -> None:
-    """The firmware measured into PCR 0 that the machine is one with SEV-SNP; else a Shielded VM's vTPM would do.
+    """The firmware measured into PCR 0 that the machine has SEV-SNP. Without it, a Shielded VM's vTPM would pass.
 
-    Judged by digests and their order, which the register fixes. The type of an event and, for some types, its text are
-    not in its digest: a guest could write the log anew, and could itself extend PCR 0, but only after the separator.
+    Compares digests and their order, which the register determines. The type of an event and, for some types, its data
+    are not in its digest: a guest could rewrite the log. It could also extend PCR 0, but only after the separator.
     """
     known = _technology_digests()
     digests = [event.digests[ALG_SHA256] for event in log.events if event.pcr == 0 and event.kind != EV_NO_ACTION]
@@ -36,6 +36,6 @@ def check_technology(checks: Recorder, log: EventLog) -> None:
 
 @functools.cache
 def _technology_digests() -> Mapping[bytes, int]:
-    """The technology by the digest of its event, for every value that its byte could have."""
+    """The technology by the digest of its event, for every value of its byte."""
     events = {number: NON_HOST_INFO + bytes([number]) + bytes(_RESERVED) for number in range(256)}
     return {hashlib.sha256(event).digest(): number for number, event in events.items()}

@@ -1,6 +1,6 @@
 """What a quote of a vTPM proves: the key, the quote, the boot event log and the registers.
 
-The same for every platform whose image is identified by PCRs; each platform brings its own anchor for the key.
+The same for every platform whose image is identified by PCRs; each platform has its own anchor for the key.
 """
 
 import hashlib
@@ -26,15 +26,15 @@ from cloister.attestation.tpm.rsa import ALG_RSA, RsaPublic, RsaSignature
 from cloister.attestation.x509.certificate import TCG_AIK, Certificate, find_path
 from cloister.protocol import canonical, transcript
 
-# PCR 10 is the running kernel's (IMA), 15 the agent's: the firmware's log knows neither.
+# PCR 10 belongs to the running kernel (IMA), 15 to the agent: the firmware's log has neither.
 REPLAYED = (*range(10), *range(11, 15))
 
 _DRIVER_PCR = 2
 # What a boot without drivers and option ROMs leaves in PCR 2: the separator alone, four zero bytes (TCG PC Client PFP
-# 1.06, section 3.3.4). The value is judged and not the log's events: an event's type is not in its digest, and a
+# 1.06, section 3.3.4). The check uses the value, not the log's events: an event's type is not in its digest, and a
 # driver that has run can write to the log.
 _NO_DRIVERS = hashlib.sha256(ZERO + hashlib.sha256(bytes(4)).digest()).digest()
-# TPM 2.0 Library, part 1, Qualified Name: that of a primary key is over its hierarchy's handle.
+# TPM 2.0 Library, part 1, Qualified Name: for a primary key it is computed over the hierarchy's handle.
 _ENDORSEMENT = (0x4000000B).to_bytes(4)
 KEY_USAGES = (
     "digital_signature",
@@ -49,7 +49,15 @@ KEY_USAGES = (
 
 @dataclass(frozen=True)
 class VtpmEvidence:
-    """The parts of evidence that a vTPM contributes, parsed. Key and signature are of one kind, ``key`` is usable."""
+    """The parsed parts of evidence that a vTPM contributes.
+
+    attest_bytes: the signed TPMS_ATTEST; ``attest`` is the same, parsed.
+    signature: over ``attest_bytes``; of the same algorithm as the key.
+    ak_public: the public area of the attestation key; ``key`` is its public key.
+    pcrs: PCR 0 to 15 (SHA-256 bank).
+    certificates: of the attestation key, leaf first; may be empty where they are not required.
+    event_log: the boot event log.
+    """
 
     attest_bytes: bytes
     attest: structures.Attest
@@ -62,7 +70,7 @@ class VtpmEvidence:
 
     @classmethod
     def parse(cls, evidence: Evidence, *, certified: bool = True) -> Self | None:
-        """None when one of the parts is absent; with ``certified`` the key's certificate is one of them.
+        """None if one of the parts is absent. ``certified``: the key's certificate is one of them.
 
         Raises MalformedEvidence.
         """
@@ -106,10 +114,10 @@ def check_attestation_key(
     *,
     names_usage: bool = True,
 ) -> None:
-    """The key's certificate leads to ``anchor`` (SHA-256 of an SPKI), and it and the key are made for attestation.
+    """The key's certificate leads to ``anchor`` (SHA-256 of an SPKI), and certificate and key are for attestation.
 
-    ``issuers`` are certificates besides those in the evidence. A vendor whose certificates do not say the usage of an
-    attestation key (``names_usage`` false) must say there that the key signs and does nothing else.
+    ``issuers`` are certificates besides those in the evidence. If the vendor's certificates have no extended key usage
+    for attestation (``names_usage`` false), their key usage must be signing only.
     """
     leaf = vtpm.certificates[0]
     path, why = find_path(leaf, (*vtpm.certificates[1:], *issuers), anchor)
@@ -132,7 +140,7 @@ def check_attestation_key(
 
 
 def check_attributes(checks: Recorder, vtpm: VtpmEvidence) -> None:
-    """The key is one that signs only what its TPM made, and never leaves it."""
+    """The key signs only what its TPM made, and never leaves it."""
     attributes = vtpm.ak_public.attributes
     proper = attributes & (structures.AK_REQUIRED | structures.OBJECT_DECRYPT) == structures.AK_REQUIRED
     wanted = (
@@ -142,7 +150,7 @@ def check_attributes(checks: Recorder, vtpm: VtpmEvidence) -> None:
 
 
 def check_quote(checks: Recorder, vtpm: VtpmEvidence, report_data: bytes) -> None:
-    """The quote is a quote, signed by the key, over ``report_data`` (64 bytes) and the registers that came with it."""
+    """It is a quote, signed by the key, over ``report_data`` (64 bytes) and the registers in the evidence."""
     check_signed_quote(
         checks,
         vtpm.attest_bytes,
@@ -162,9 +170,9 @@ def check_signed_quote(
     pcrs: Mapping[int, bytes],
     qualifying: bytes | None,
 ) -> None:
-    """The quote is one, signed by ``key``, over ``qualifying`` and exactly ``pcrs`` of the SHA-256 bank.
+    """It is a quote, signed by ``key``, over ``qualifying`` and exactly ``pcrs`` of the SHA-256 bank.
 
-    ``qualifying`` None: the caller names no data. Raises MalformedEvidence.
+    ``qualifying`` None skips that check. Raises MalformedEvidence.
     """
     attest = structures.Attest.parse(attest_bytes)
     checks.record(
@@ -184,8 +192,8 @@ def check_signed_quote(
     else:
         checks.equal("quote-binding", qualifying, attest.extra_data)
     if attest.quote is None:
-        checks.not_applicable("quote-selection", "the attested structure is no quote")
-        checks.not_applicable("quote-pcr-digest", "the attested structure is no quote")
+        checks.not_applicable("quote-selection", "the attested structure is not a quote")
+        checks.not_applicable("quote-pcr-digest", "the attested structure is not a quote")
         return
     wanted = (structures.PcrSelection(structures.ALG_SHA256, tuple(sorted(pcrs))),)
     selections = attest.quote.selections
@@ -195,7 +203,7 @@ def check_signed_quote(
 
 
 def check_event_log(checks: Recorder, vtpm: VtpmEvidence) -> None:
-    """The firmware's log leads to the registers."""
+    """Replaying the firmware's log gives the registers."""
     replayed = vtpm.event_log.replay(REPLAYED)
     wrong = [index for index in REPLAYED if replayed[index] != vtpm.pcrs[index]]
     found = "the values of all of them"
@@ -207,8 +215,8 @@ def check_event_log(checks: Recorder, vtpm: VtpmEvidence) -> None:
 def check_registers(
     checks: Recorder, pcrs: Sequence[bytes], policy: Policy, runtime_log: Iterable[runtimelog.Measurement]
 ) -> ImageReference | None:
-    """Every register has exactly one check. Returns the image whose values the machine has, if there is one."""
-    image, matches = _nearest(policy.images, pcrs)
+    """Every register has exactly one check. Returns the image whose values the machine has, None if there is none."""
+    image, matches = _closest(policy.images, pcrs)
     for index in IMAGE_PCRS:
         checks.equal(f"pcr-{index}", image.pcrs[index], pcrs[index])
     for index in ZERO_PCRS:
@@ -227,8 +235,8 @@ def check_registers(
     return check_debug(checks, image if matches else None, policy)
 
 
-def _nearest(images: Sequence[ImageReference], pcrs: Sequence[bytes]) -> tuple[ImageReference, bool]:
-    """The image that agrees in most registers, and whether it agrees in all: failures are told against that one."""
+def _closest(images: Sequence[ImageReference], pcrs: Sequence[bytes]) -> tuple[ImageReference, bool]:
+    """The image that matches in most registers, and whether it matches in all. Failures are reported against it."""
 
     def agreement(image: ImageReference) -> int:
         return sum(image.pcrs[index] == pcrs[index] for index in IMAGE_PCRS)
@@ -238,7 +246,7 @@ def _nearest(images: Sequence[ImageReference], pcrs: Sequence[bytes]) -> tuple[I
 
 
 def _key_of(public: structures.EccPublic | RsaPublic) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey:
-    """Raises MalformedEvidence for numbers that are no key."""
+    """Raises MalformedEvidence for numbers that are not a key."""
     try:
         if isinstance(public, RsaPublic):
             return rsa.RSAPublicNumbers(public.exponent, int.from_bytes(public.modulus)).public_key()
@@ -248,7 +256,7 @@ def _key_of(public: structures.EccPublic | RsaPublic) -> ec.EllipticCurvePublicK
 
 
 def _key_usages(certificate: Certificate) -> tuple[str, ...]:
-    """What the certificate's key may be used for, in the words of RFC 5280, section 4.2.1.3."""
+    """The certificate's key usage, by the names of RFC 5280, section 4.2.1.3."""
     for extension in certificate.parsed.extensions:
         if isinstance(extension.value, KeyUsage):
             return tuple(name for name in KEY_USAGES if getattr(extension.value, name))

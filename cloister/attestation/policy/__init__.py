@@ -1,1 +1,1 @@
-"""The policy document and the images it names."""
+"""The policy document and its reference values of images."""

@@ -1,4 +1,4 @@
-"""The images that a policy names: the values by which a machine shows that it booted one of them."""
+"""The images that a policy names: reference values that a machine must have to have booted one of them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,21 +8,27 @@ from cloister.attestation.errors import PolicyError
 from cloister.attestation.tdx.policy import TdxReference
 
 ZERO = bytes(32)
-"""The value of a register that nothing was measured into."""
+"""The value of a register without measurements."""
 
 IMAGE_PCRS = (4, 9, 11)
 """The registers that identify an image."""
 
 ZERO_PCRS = (12, 13)
-"""The registers of what comes from outside of the image (systemd-stub(7)): nothing may."""
+"""The registers for input from outside the image (systemd-stub(7)), which must have no measurements."""
 
 
 @dataclass(frozen=True)
 class ImageReference:
-    """Reference values of one image: ``pcrs`` has at least 4, 9 and 11; ``manifest_digest`` names the image.
+    """Reference values of one image.
 
-    ``launch_digests`` (SHA-384) are those of SEV-SNP without a paravisor, one for each number of processors.
-    ``tdx`` has those of TDX without a paravisor. Where neither is there, such machines are refused.
+    flavor: the name of its recipe.
+    debug: whether it gives access for debugging.
+    manifest_digest: SHA-256 of its image manifest.
+    pcrs: at least PCR 4, 9 and 11 (SHA-256) by index.
+    launch_digests: SHA-384 launch digests for the platform ``sev-snp``, one for each number of processors; empty
+    rejects
+        machines of that platform.
+    tdx: values for the platforms ``tdx`` and ``gcp-tdx``; None rejects machines of these platforms.
     """
 
     flavor: str
@@ -34,7 +40,7 @@ class ImageReference:
 
     @classmethod
     def from_value(cls, value: Mapping[str, Any]) -> Self:
-        """From a member of the policy's list ``images``, which the schema has checked."""
+        """From a member of the policy's list ``images``, which has passed the schema."""
         return cls(
             flavor=value["flavor"],
             debug=value["debug"],
@@ -60,15 +66,15 @@ class ImageReference:
 
 
 def check(images: Iterable[ImageReference]) -> None:
-    """Raises PolicyError for an image that cannot be told by its values, or is for debugging and not at once."""
+    """Raises PolicyError for an image without its values, or with the values of another that differs in ``debug``."""
     kinds: dict[tuple[str, tuple[bytes, ...]], bool] = {}
 
     def known(image: ImageReference, values: tuple[bytes, ...], what: str) -> None:
         if kinds.setdefault((what, values), image.debug) != image.debug:
             raise PolicyError(
-                f"The policy says of one and the same image that it is for debugging ({image.flavor}) and that it "
-                f"is not: two images have the same {what}.",
-                hint="Keep the one whose manifest you trust.",
+                f"The policy has one image both as for debugging ({image.flavor}) and as not for debugging: "
+                f"two images have the same {what}.",
+                hint="Keep the entry whose manifest you trust.",
             )
 
     for image in images:

@@ -1,4 +1,4 @@
-"""The policy: what a party demands of a machine before it trusts it. Written by the party, never by the platform."""
+"""The policy: what a party demands of a machine before it trusts it. The party writes it, not the platform team."""
 
 import hashlib
 from collections.abc import Mapping
@@ -20,13 +20,13 @@ from cloister.protocol import canonical, schema
 MAX_SIZE = 1024 * 1024
 
 SNP_PLATFORMS = (Platform.SEV_SNP, Platform.AZURE_SNP, Platform.GCP_SNP)
-"""The platforms that stand on a SEV-SNP report: a policy that accepts one needs the section ``snp``."""
+"""The platforms with a SEV-SNP report: a policy that accepts one needs the section ``snp``."""
 
 TDX_PLATFORMS = (Platform.TDX, Platform.AZURE_TDX, Platform.GCP_TDX)
-"""The platforms that stand on a TDX quote: a policy that accepts one needs the section ``tdx``."""
+"""The platforms with a TDX quote: a policy that accepts one needs the section ``tdx``."""
 
 VTPM_PLATFORMS = (Platform.LOCAL, Platform.AZURE_SNP, Platform.AZURE_TDX, Platform.GCP_SNP)
-"""The platforms whose machines show the registers of a vTPM."""
+"""The platforms whose evidence has the registers of a vTPM."""
 
 _NAMED_ON = {
     "chip_ids": SNP_PLATFORMS,
@@ -34,14 +34,14 @@ _NAMED_ON = {
     "azure_vm_ids": (Platform.AZURE_SNP, Platform.AZURE_TDX),
     "gcp": (Platform.GCP_SNP,),
 }
-"""The lists of the section ``instances``, with the platforms whose evidence has such names."""
+"""The lists of the section ``instances``, with the platforms that they apply to."""
 
 _WHAT = "The policy"
 
 
 @dataclass(frozen=True)
 class ConfigurationPolicy:
-    """What the boot configuration must say: the workspace, one of the ``cvms``, and exactly these owners.
+    """The accepted boot configurations: the workspace, one of ``cvms``, and exactly these owners.
 
     ``owners`` are SHA-256 digests (hex) of SubjectPublicKeyInfo, sorted.
     """
@@ -55,7 +55,8 @@ class ConfigurationPolicy:
 class LocalPolicy:
     """For the platform ``local``: the workspace's CA, by the SHA-256 of its SubjectPublicKeyInfo.
 
-    ``certificate`` is that CA's certificate (DER), for convenience: it counts only because its key has that digest.
+    ``certificate`` is that CA's certificate (DER), for convenience: it is used only if its key has that digest. None if
+    the policy has none.
     """
 
     authority_spki_sha256: bytes
@@ -64,9 +65,18 @@ class LocalPolicy:
 
 @dataclass(frozen=True)
 class Policy:
-    """The whole document. ``platform_pcrs`` pins registers that belong to the platform.
+    """The whole document.
 
-    Others of them are not judged, except PCR 2, which then has to be that of a boot without drivers.
+    platforms: accepted platforms.
+    images: accepted images.
+    boot_configuration: accepted boot configurations.
+    allow_local: accept ``local`` machines, which keep nothing secret from their host; then no other platform.
+    allow_debug: accept images for debugging.
+    secure_boot: require Secure Boot, by a pin of PCR 7.
+    platform_pcrs: pinned registers of the platform (SHA-256) by index. Registers without a pin are not checked, except
+        PCR 2, which must then have the value of a boot without drivers.
+    local, snp, tdx, azure, gcp: what each platform must be; None if no accepted platform needs the section.
+    instances: accepted machines; None accepts any.
     """
 
     platforms: tuple[Platform, ...]
@@ -84,7 +94,7 @@ class Policy:
     instances: Instances | None = None
 
     def __post_init__(self) -> None:
-        """Rules that hold between members. Raises PolicyError."""
+        """Rules between members. Raises PolicyError."""
         if self.allow_local and self.platforms != (Platform.LOCAL,):
             others = ", ".join(p for p in self.platforms if p is not Platform.LOCAL) or "none"
             raise PolicyError(
@@ -115,7 +125,7 @@ class Policy:
             )
 
     def _require_cloud_sections(self) -> None:
-        """A platform that is accepted has its section, and no section stands there for nothing."""
+        """Every accepted platform has its section, and there are no other sections."""
         azure, gcp = self.azure, self.gcp
         wanted = {
             Platform.AZURE_SNP: ("azure.snp", azure is not None and azure.snp is not None),
@@ -127,43 +137,43 @@ class Policy:
             if present != (platform in self.platforms):
                 raise PolicyError(
                     f"{_WHAT} must have {section} exactly when it accepts the platform {platform}.",
-                    hint=f"Add {section}, or take {platform} out of platforms."
+                    hint=f"Add {section}, or remove {platform} from platforms."
                     if not present
-                    else f"Take {section} out, or add {platform} to platforms.",
+                    else f"Remove {section}, or add {platform} to platforms.",
                 )
 
     def _require_judged(self) -> None:
-        """What is demanded of a machine can be judged: no demand is passed over because the evidence cannot show it."""
-        blind = [platform for platform in self.platforms if platform not in VTPM_PLATFORMS]
-        if blind and (self.secure_boot or self.platform_pcrs):
+        """Every demand can be checked on every accepted platform: none is ignored for lack of evidence."""
+        without_pcrs = [platform for platform in self.platforms if platform not in VTPM_PLATFORMS]
+        if without_pcrs and (self.secure_boot or self.platform_pcrs):
             raise PolicyError(
-                f"{_WHAT} demands something of PCRs (secure_boot or platform_pcrs) and accepts {', '.join(blind)}, "
-                "whose machines show none.",
-                hint="Write a policy of its own for them; with TDX, RTMR 0 of an image pins what Secure Boot does.",
+                f"{_WHAT} demands something of PCRs (secure_boot or platform_pcrs) "
+                f"and accepts {', '.join(without_pcrs)}, whose evidence has none.",
+                hint="Write a separate policy for them. With TDX, pin RTMR 0 of the image instead of Secure Boot.",
             )
         for name, platforms in _NAMED_ON.items():
             if getattr(self.instances, name, ()) and not set(platforms) & set(self.platforms):
                 raise PolicyError(
-                    f"{_WHAT} names machines in instances.{name} and accepts no platform that is judged by it.",
-                    hint=f"Evidence of {', '.join(platforms)} has such names; take the list out, or add one of these.",
+                    f"{_WHAT} names machines in instances.{name}, but accepts no platform with such names.",
+                    hint=f"Remove the list, or accept one of {', '.join(platforms)}.",
                 )
 
     def _require_snp_sections(self) -> None:
-        """The section ``snp`` goes with the platforms that stand on it."""
-        stands = [platform for platform in self.platforms if platform in SNP_PLATFORMS]
-        if bool(stands) != (self.snp is not None):
+        """There is a section ``snp`` exactly if an accepted platform needs it."""
+        needs = [platform for platform in self.platforms if platform in SNP_PLATFORMS]
+        if bool(needs) != (self.snp is not None):
             raise PolicyError(
                 f"{_WHAT} must have the section snp exactly when it accepts one of {', '.join(SNP_PLATFORMS)}.",
                 hint="Its minimum_tcb says which firmware is new enough; AMD's security bulletins have the versions.",
             )
 
     def _require_tdx_sections(self) -> None:
-        """The section ``tdx`` goes with the platforms that stand on it."""
-        stands = [platform for platform in self.platforms if platform in TDX_PLATFORMS]
-        if bool(stands) != (self.tdx is not None):
+        """There is a section ``tdx`` exactly if an accepted platform needs it."""
+        needs = [platform for platform in self.platforms if platform in TDX_PLATFORMS]
+        if bool(needs) != (self.tdx is not None):
             raise PolicyError(
                 f"{_WHAT} must have the section tdx exactly when it accepts one of {', '.join(TDX_PLATFORMS)}.",
-                hint="An empty section, tdx: {}, is the strict choice in everything.",
+                hint="An empty section, tdx: {}, has the strict value of every member.",
             )
 
     @classmethod
@@ -172,7 +182,7 @@ class Policy:
         if data.lstrip()[:1] == b"{":
             value = canonical.parse(data, what=_WHAT, limit=MAX_SIZE)
         else:
-            from cloister.protocol.document import Document  # with PyYAML, which nothing else of the verifier needs
+            from cloister.protocol.document import Document  # imports PyYAML, which nothing else in the verifier needs
 
             value = Document.parse(_WHAT, data).value
         schema.validate("policy", value, what=_WHAT)
@@ -199,7 +209,7 @@ class Policy:
         )
 
     def value(self) -> dict[str, Any]:
-        """The JSON value, with every member that has a default written out."""
+        """The JSON value, including members with default values."""
         value: dict[str, Any] = {
             "version": 1,
             "platforms": [platform.value for platform in self.platforms],
@@ -234,7 +244,7 @@ class Policy:
         return canonical.encode(self.value())
 
     def digest(self) -> bytes:
-        """SHA-256 of the canonical form, 32 bytes: what a verdict names its policy by."""
+        """SHA-256 of the canonical form, 32 bytes. It identifies the policy in a verdict."""
         return hashlib.sha256(self.encode()).digest()
 
 
@@ -244,8 +254,8 @@ def _read_local(value: dict[str, Any]) -> LocalPolicy:
     if certificate is not None:
         try:
             Certificate.parse(certificate)
-        except MalformedEvidence as error:  # else a machine's evidence would be blamed for it
+        except MalformedEvidence as error:  # or a machine's evidence would be blamed for it
             raise PolicyError(
-                f"{what} is not a certificate that can be read.", hint="Leave it away: what counts is the pin."
+                f"{what} is not a certificate that can be read.", hint="Omit it: the pin is enough."
             ) from error
     return LocalPolicy(bytes.fromhex(value["authority_spki_sha256"]), certificate)

@@ -1,1 +1,1 @@
-"""AMD SEV-SNP: the report, the certificates of the key that signed it, and what both prove."""
+"""AMD SEV-SNP: reports, the certificates of the keys that sign them, and their checks."""

@@ -1,6 +1,6 @@
-"""The certificates of the keys that sign reports, VCEK and VLEK, read without a library's parser of X.509.
+"""The certificates of the keys that sign reports, VCEK and VLEK, parsed without a library.
 
-Their serial number is 0, which RFC 5280 forbids: `cryptography` warns that it will refuse it one day. Source:
+Their serial number is 0, which RFC 5280 forbids: `cryptography` warns that it will reject it in future. Source:
 "Versioned Chip Endorsement Key (VCEK) Certificate and KDS Interface Specification", AMD publication 57230, chapter 3.
 """
 
@@ -19,8 +19,8 @@ from cloister.attestation.x509 import der
 from cloister.attestation.x509.certificate import MAX_CERTIFICATE_SIZE, Certificate, may_sign
 from cloister.attestation.x509.der import DerReader
 
-# RSASSA-PSS with SHA-384, MGF1 with SHA-384 and a salt of 48 bytes (RFC 4055): AMD's services write the trailer field
-# that is the default at times and leave it out at others. No other algorithm signs a VCEK or VLEK.
+# RSASSA-PSS with SHA-384, MGF1 with SHA-384 and a salt of 48 bytes (RFC 4055). AMD's services sometimes write the
+# default trailer field and sometimes omit it. No other algorithm signs a VCEK or VLEK.
 _PSS_SHA384 = tuple(
     bytes.fromhex(text)
     for text in (
@@ -38,7 +38,17 @@ _COMMON_NAME = "2.5.4.3"
 
 @dataclass(frozen=True)
 class EndorsementCertificate:
-    """A VCEK or VLEK certificate. ``spki`` is DER, ``tbs`` what is signed. Whether it counts, ``chain.py`` says."""
+    """A parsed VCEK or VLEK certificate. Its signature is not verified yet (``chain.py``).
+
+    der: the whole certificate.
+    kind: VCEK or VLEK, by the subject.
+    serial: the serial number, 0 in all of AMD's.
+    issuer: the issuer's name (DER); ``issuer_name`` is its common name.
+    not_before, not_after: the validity period, both ends included.
+    spki: SubjectPublicKeyInfo (DER); ``key`` is the same, parsed.
+    amd: what AMD's extensions say.
+    tbs: the signed bytes; ``signature`` is over them.
+    """
 
     der: bytes
     kind: SigningKey
@@ -74,7 +84,7 @@ class EndorsementCertificate:
         version.end()
         serial = body.unsigned("serial")
         if body.element(der.SEQUENCE, "signature") != algorithm or algorithm not in _PSS_SHA384:
-            raise body.malformed("signature", "is not RSASSA-PSS with SHA-384, in both places alike")
+            raise body.malformed("signature", "is not RSASSA-PSS with SHA-384, the same in both places")
         issuer = body.whole(der.SEQUENCE, "issuer")
         validity = body.inside(der.SEQUENCE, "validity")
         not_before, not_after = validity.time("not_before"), validity.time("not_after")
@@ -103,7 +113,7 @@ class EndorsementCertificate:
         )
 
     def valid_at(self, at: datetime) -> bool:
-        """Whether ``at`` (aware) lies in the validity period, both ends included."""
+        """Whether ``at`` (aware) is in the validity period, both ends included."""
         return self.not_before <= at <= self.not_after
 
     def signed_by(self, issuer: Certificate) -> bool:
@@ -120,9 +130,9 @@ class EndorsementCertificate:
 
 
 def is_endorsement(data: bytes) -> bool:
-    """Whether ``data`` is a certificate whose subject ends with the name of a VCEK or VLEK; it may be malformed yet.
+    """Whether ``data`` looks like a certificate whose subject ends with the name of a VCEK or VLEK.
 
-    Raises MalformedEvidence when it is no certificate at all.
+    It may still be malformed. Raises MalformedEvidence if it is not a certificate at all.
     """
     body = DerReader(data, "certificate").inside(der.SEQUENCE, "certificate").inside(der.SEQUENCE, "tbs")
     if body.next_is(0xA0):
@@ -135,7 +145,7 @@ def is_endorsement(data: bytes) -> bool:
 
 
 def _common_name(name: bytes, field: str) -> str:
-    """The one common name of an RDNSequence, which is text in UTF-8 or printable characters."""
+    """The only common name of an RDNSequence, a UTF8String or PrintableString."""
     found = []
     names = DerReader(name, field).inside(der.SEQUENCE, "name")
     while names.remaining:
@@ -149,12 +159,12 @@ def _common_name(name: bytes, field: str) -> str:
             if kind == _COMMON_NAME:
                 found.append(text)
     if len(found) != 1:
-        raise names.malformed("common_name", f"is there {len(found)} times, must be there once")
+        raise names.malformed("common_name", f"occurs {len(found)} times, must occur once")
     return found[0]
 
 
 def _extensions(reader: DerReader) -> dict[str, bytes]:
-    """Contents by OID. Raises MalformedEvidence for one that comes twice or is critical: none of AMD's is."""
+    """Contents by OID. Raises MalformedEvidence for a duplicate or critical extension: AMD has neither."""
     found: dict[str, bytes] = {}
     while reader.remaining:
         extension = reader.inside(der.SEQUENCE, "extension")
@@ -173,7 +183,7 @@ def _key(spki: bytes, field: str) -> ec.EllipticCurvePublicKey:
     try:
         key = serialization.load_der_public_key(spki)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise MalformedEvidence(f"{field}.spki", 0, "is no public key that can be read") from error
+        raise MalformedEvidence(f"{field}.spki", 0, "is not a public key that can be read") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):
         raise MalformedEvidence(f"{field}.spki", 0, "is not a key on the curve P-384")
     return key

@@ -1,7 +1,7 @@
 """The chain of the key that signed a report: ARK to ASK to VCEK, or ARK to ASVK to VLEK.
 
 Each product line has its own root (ARK), which is pinned. It signs itself and two signing keys (AMD publication 57230):
-ASK for VCEKs and ASVK for VLEKs. Neither does the work of the other, nor that of another line.
+ASK for VCEKs and ASVK for VLEKs. Neither signs for the other, nor for another product line.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class Chain:
     root: Certificate
 
     def expired_at(self, at: datetime) -> str:
-        """The first certificate that is not valid at ``at``, with its dates, or nothing."""
+        """The first certificate that is not valid at ``at``, with its dates; empty if all are valid."""
         named = ((self.leaf.kind.name, self.leaf), ("its signer", self.signer), ("the root", self.root))
         for name, one in named:
             if not one.not_before <= at <= one.not_after:
@@ -43,11 +43,11 @@ def find_chain(
 ) -> tuple[Chain | None, str]:
     """The chain from ``leaf`` to the root of its product line among ``anchors``, or None and why not.
 
-    Validity in time and revocation are left to ``check_period`` and ``check_revocation``.
+    ``check_period`` and ``check_revocation`` check validity periods and revocation.
     """
     line = leaf.amd.product_line
     if line is None:
-        return None, f"the certificate is for {leaf.amd.product_name!r}, which is no product line that is known"
+        return None, f"the certificate is for {leaf.amd.product_name!r}, which is not a known product line"
     wanted = _ISSUERS[leaf.kind].format(line=line)
     if leaf.issuer_name != wanted:
         return None, f"the certificate's issuer is {leaf.issuer_name}, must be {wanted}"
@@ -59,7 +59,7 @@ def find_chain(
         if signer.subject != leaf.issuer:
             continue
         if not signer.is_ca or not signer.may_sign_certificates:
-            reason = f"a certificate of {wanted} is no certificate authority"
+            reason = f"a certificate of {wanted} is not a certificate authority"
         elif not leaf.signed_by(signer):
             reason = f"the certificate is not signed by the key of {wanted}"
         else:
@@ -83,10 +83,10 @@ def check_period(checks: Recorder, chain: Chain | None, at: datetime) -> None:
 def check_revocation(
     checks: Recorder, chain: Chain | None, lists: Sequence[crl.RevocationList], section: SnpPolicy, at: datetime
 ) -> str:
-    """The root's list is there, is current and names neither authority. Returns the list's dates, or nothing.
+    """The root's revocation list is present and current and names neither authority. Returns its dates, or nothing.
 
-    Any list that the root signed can revoke, also one that has run out; only a current one shows that nothing newer
-    has been kept back.
+    Every list that the root signed can revoke, even an expired one; only a current one shows that no newer list was
+    withheld.
     """
     if chain is None:
         for name in ("snp-crl", "snp-revocation"):

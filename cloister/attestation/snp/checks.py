@@ -1,4 +1,4 @@
-"""The checks of a SEV-SNP report: ``NAMES`` on every platform that has one, ``IMAGE_NAMES`` where nothing else does."""
+"""The checks of a SEV-SNP report, and those that identify the image on a platform without a vTPM."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -14,19 +14,22 @@ _HOST = "Use a machine whose host is set up as your policy demands."
 SNP_CHECKS: Mapping[str, CheckInfo] = MappingProxyType(
     {
         "snp-signing-key": CheckInfo(
-            "The kind of key that signed the report", "A cloud's key (VLEK) names no chip: allow it only knowingly."
+            "The kind of key that signed the report",
+            "A cloud's key (VLEK) names no chip: allow it only if you accept that.",
         ),
         "snp-product": CheckInfo("The product line of the processor", "Use a machine of a line in your minimum_tcb."),
         "snp-chain": CheckInfo("The certificate chain of the signing key", _COLLATERAL),
         "snp-validity": CheckInfo("The validity of AMD's certificates", _COLLATERAL),
         "snp-crl": CheckInfo("AMD's certificate revocation list", _COLLATERAL),
-        "snp-revocation": CheckInfo("The revocation of AMD's signing keys", "Do not use this machine: AMD says so."),
+        "snp-revocation": CheckInfo(
+            "The revocation of AMD's signing keys", "Do not use this machine: AMD has revoked its signing key."
+        ),
         "snp-signature": CheckInfo("The signature of the report", _FORGED),
         "snp-report-data": CheckInfo("The data that the report was made over", "Open a new session."),
         "snp-chip": CheckInfo("The chip or cloud that the signing key belongs to", _FORGED),
         "snp-certificate-tcb": CheckInfo("The TCB version that the signing key belongs to", _COLLATERAL),
         "snp-instance": CheckInfo("The chip that the machine runs on", "Ask the provider why the machine has moved."),
-        "snp-vmpl": CheckInfo("The privilege level (VMPL) of who asked for the report", _FORGED),
+        "snp-vmpl": CheckInfo("The privilege level (VMPL) that requested the report", _FORGED),
         "snp-debug": CheckInfo("The right to debug in the guest policy", f"The host can read its memory. {_LAUNCH}"),
         "snp-migration": CheckInfo(
             "The right to migrate in the guest policy", f"An agent can take its memory elsewhere. {_LAUNCH}"
@@ -47,7 +50,7 @@ SNP_CHECKS: Mapping[str, CheckInfo] = MappingProxyType(
         "snp-launch-digest": CheckInfo("The launch digest of the machine", REBUILD),
     }
 )
-"""What each check is about, in the order of a verdict."""
+"""All checks of this folder by name, in the order of a verdict."""
 
 SNP_IMAGE_NAMES = ("snp-host-data", "snp-launch-digest")
 """The checks that identify boot configuration and image where there is no vTPM."""

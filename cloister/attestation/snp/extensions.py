@@ -1,4 +1,4 @@
-"""What AMD writes into the certificate of a VCEK or VLEK: for which product, TCB version, and chip or cloud it is.
+"""AMD's extensions in the certificate of a VCEK or VLEK: product, TCB version, and chip or cloud.
 
 Source: "Versioned Chip Endorsement Key (VCEK) Certificate and KDS Interface Specification", AMD publication 57230,
 chapter 3: the extensions of VCEK and of VLEK certificates.
@@ -30,23 +30,23 @@ LEVELS: Mapping[int, Mapping[str, str]] = {
         "microcode": f"{AMD}3.8",
     },
 }
-"""The extension of each TCB component by structure version: 0 up to Genoa, 1 from Turin on."""
+"""The extension of each TCB component by structure version: 0 up to Genoa, 1 from Turin."""
 
 RESERVED: Mapping[int, tuple[str, ...]] = {
     0: tuple(f"{AMD}3.{index}" for index in (4, 5, 6, 7)),
     1: tuple(f"{AMD}3.{index}" for index in (5, 6, 7)),
 }
-"""The extensions of the reserved components, which are there and zero."""
+"""The extensions of the reserved components, which are present and zero."""
 
 _STRUCT_VERSIONS = {ProductLine.MILAN: 0, ProductLine.GENOA: 0, ProductLine.TURIN: 1}
 _HWID_SIZES = {0: 64, 1: 8}
-# Identifiers of keys and the place of a revocation list: nothing to judge.
+# Key identifiers and the location of a revocation list: not checked.
 _IGNORED = frozenset(("2.5.29.14", "2.5.29.35", "2.5.29.31"))
 
 
 @dataclass(frozen=True)
 class AmdExtensions:
-    """``hwid`` is the chip's identifier (VCEK), ``csp_id`` names the cloud that the key was made for (VLEK)."""
+    """``hwid`` identifies the chip (None for a VLEK), ``csp_id`` the cloud of the key (None for a VCEK)."""
 
     struct_version: int
     product_name: str
@@ -56,7 +56,7 @@ class AmdExtensions:
 
     @classmethod
     def parse(cls, found: Mapping[str, bytes], kind: SigningKey, field: str) -> Self:
-        """From the contents of all extensions by OID: what must be there is, and nothing besides.
+        """From the contents of all extensions by OID: all required ones, and no unknown ones.
 
         ``field`` names the certificate in errors. Raises MalformedEvidence.
         """
@@ -82,7 +82,7 @@ class AmdExtensions:
 
     @property
     def product_line(self) -> ProductLine | None:
-        """The line in the product name, which may go on with the stepping (Milan-B0); None when it is not known."""
+        """The line in the product name, which may end with the stepping (Milan-B0); None if unknown."""
         name = self.product_name.split("-", 1)[0]
         line = next((line for line in ProductLine if line == name), None)
         return line if line is None or _STRUCT_VERSIONS[line] == self.struct_version else None
@@ -95,7 +95,7 @@ def _content(found: Mapping[str, bytes], oid: str, field: str) -> bytes:
 
 
 def _hwid(content: bytes, size: int, field: str) -> bytes:
-    """The service writes the bytes themselves; for a time it wrote them as the OCTET STRING that its document says."""
+    """The service writes the bare bytes; for a while it wrote the OCTET STRING that its document specifies."""
     if len(content) != size:
         reader = DerReader(content, f"{field}.{HWID}")
         content = reader.element(der.OCTET_STRING, "value")

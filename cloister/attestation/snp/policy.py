@@ -15,26 +15,34 @@ from cloister.attestation.snp.products import COMPONENTS, ProductLine, TcbVersio
 from cloister.attestation.snp.report import PlatformBit, PolicyBit, SnpReport
 
 TCB_KINDS = ("reported", "committed", "launch", "current")
-"""The TCB versions of a report: what the VCEK was derived from, what the firmware cannot be rolled back below, what
-it was when the guest was launched, and what it is now."""
+"""The TCB versions of a report: the one that the VCEK was derived from, the oldest one that the firmware can be rolled
+back to, the one at launch, and the one that runs now."""
 
 _REPORTED = TCB_KINDS[0]
 
 VMPL = 0
-"""The privilege level of the image that is attested: nothing else runs beside it that could ask for its report."""
+"""The privilege level of the attested image: no more privileged code in the guest can request its report."""
 
 
 @dataclass(frozen=True)
 class SnpPolicy:
-    """``minimum_tcb`` has, for each accepted product line, all of KINDS; a machine of another line is refused, and
-    with none every machine.
+    """What a SEV-SNP machine must be.
 
-    ``allow_smt``, ``allow_cxl`` and ``allow_tio`` accept what widens the ground for attacks; ``allow_vlek`` accepts
-    reports signed by a cloud's key, which names no chip: of ``vlek_clouds`` only, so it needs one.
-    ``require_guest_policy`` and ``require_platform_info`` are bits that must be set: those that narrow what the host
-    may do, or tell of a protection. ``minimum_firmware`` (major, minor, build) is compared with the committed version.
-    Empty ``id_key_digests`` and ``author_key_digests`` (SHA-384, 48 bytes) judge nothing.
-    ``max_crl_age_days`` bounds the age of the revocation list, besides its own nextUpdate.
+    minimum_tcb: for each accepted product line, the minimum of each of TCB_KINDS. A missing line is rejected.
+    allow_smt: accept hosts with simultaneous multithreading.
+    allow_cxl: accept guests that may have memory behind CXL.
+    allow_tio: accept hosts with trusted I/O.
+    allow_vlek: accept reports signed with a cloud's key, which names no chip; requires ``vlek_clouds``.
+    require_crl: require a current revocation list.
+    max_crl_age_days: maximum age of that list; None: only its own nextUpdate limits it.
+    require_guest_policy: bits of the guest policy that must be set; empty requires none.
+    require_platform_info: bits of PLATFORM_INFO that must be set; empty requires none.
+    minimum_abi: the least firmware ABI (major, minor) that the guest policy must demand.
+    minimum_firmware: the least committed firmware (major, minor, build); None accepts any.
+    minimum_guest_svn: the least security version of the guest.
+    id_key_digests: accepted identity keys (SHA-384, 48 bytes); empty skips the check.
+    author_key_digests: accepted author keys (SHA-384, 48 bytes); empty skips the check.
+    vlek_clouds: accepted clouds of a VLEK, as AMD's certificates name them.
     """
 
     minimum_tcb: Mapping[ProductLine, Mapping[str, TcbVersion]]
@@ -54,18 +62,18 @@ class SnpPolicy:
     vlek_clouds: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Rules that the schema cannot say. Raises PolicyError."""
+        """Rules that the schema cannot express. Raises PolicyError."""
         if self.vlek_clouds and not self.allow_vlek:
             raise PolicyError("The policy's section snp names clouds in vlek_clouds and does not set allow_vlek.")
         if self.allow_vlek and not self.vlek_clouds:
             raise PolicyError(
                 "The policy's section snp sets allow_vlek and names no cloud in vlek_clouds.",
-                hint="Name the clouds whose keys count; a verdict calls the one that it found cloud.",
+                hint="Name the clouds whose keys you accept; a verdict shows the one that it found as cloud.",
             )
         if any(not any(digest) for digest in (*self.id_key_digests, *self.author_key_digests)):
             raise PolicyError(
-                "The policy's section snp names zeros as a key, which a report has when no key signed the guest.",
-                hint="Leave id_key_digests and author_key_digests out to accept guests that nobody signed.",
+                "The policy's section snp has zeros as a key digest, which a report has if no key signed the guest.",
+                hint="Omit id_key_digests and author_key_digests to accept guests that no key signed.",
             )
         for line, versions in self.minimum_tcb.items():
             wanted = {name for name in COMPONENTS[line] if name}
@@ -78,7 +86,7 @@ class SnpPolicy:
 
     @classmethod
     def from_value(cls, value: Mapping[str, Any]) -> Self:
-        """From the JSON value, which its schema has been checked against. Raises PolicyError."""
+        """From the JSON value, which has passed the schema. Raises PolicyError."""
         firmware = value.get("minimum_firmware")
         major, minor = value.get("minimum_abi", (0, 0))
         return cls(
@@ -100,7 +108,7 @@ class SnpPolicy:
         )
 
     def value(self) -> dict[str, Any]:
-        """The JSON value, with every member that has a default written out."""
+        """The JSON value, including members with default values."""
         value: dict[str, Any] = {
             "minimum_tcb": {
                 line.value: {kind: versions[kind].components() for kind in TCB_KINDS}
@@ -127,7 +135,7 @@ class SnpPolicy:
 
 
 def check_guest(checks: Recorder, report: SnpReport, section: SnpPolicy) -> None:
-    """What the guest was launched as: level, rights, version, and who signed its identity block."""
+    """Privilege level, rights and version of the guest, and who signed its identity block."""
     checks.record("snp-vmpl", report.vmpl == VMPL, str(VMPL), str(report.vmpl))
     bits = report.policy_bits()
     for name, bit in (("snp-debug", PolicyBit.DEBUG), ("snp-migration", PolicyBit.MIGRATE_MA)):
@@ -156,7 +164,7 @@ def check_guest(checks: Recorder, report: SnpReport, section: SnpPolicy) -> None
 
 
 def check_platform(checks: Recorder, report: SnpReport, section: SnpPolicy) -> None:
-    """How the host is set up. A bit that has no meaning here may mean anything, so it is refused."""
+    """The settings of the host. An unknown bit may mean anything, so it is rejected."""
     bits = report.platform_bits()
     allowed = {PlatformBit.SMT_EN: section.allow_smt, PlatformBit.TIO_EN: section.allow_tio}
     forbidden = [bit for bit, allow in allowed.items() if not allow]
@@ -169,7 +177,7 @@ def check_platform(checks: Recorder, report: SnpReport, section: SnpPolicy) -> N
 
 
 def check_tcb(checks: Recorder, report: SnpReport, line: ProductLine | None, section: SnpPolicy) -> None:
-    """Every TCB version is new enough, and they are in the order that SNP_COMMIT and SNP_SET_CONFIG keep."""
+    """Every TCB version is new enough, and they are in the order that SNP_COMMIT and SNP_SET_CONFIG maintain."""
     minimum = section.minimum_tcb.get(line) if line else None
     versions = report.tcb_versions(line) if line else {}
     for kind in TCB_KINDS:
@@ -180,7 +188,7 @@ def check_tcb(checks: Recorder, report: SnpReport, line: ProductLine | None, sec
             passed = not versions[kind].below(minimum[kind])
             checks.record(name, passed, f"at least {minimum[kind]}", str(versions[kind]))
     if versions:
-        # The host may report less than what is committed, and run newer firmware on trial; never the reverse.
+        # The host may report less than what is committed, and run newer firmware on trial, but never the reverse.
         ordered = not versions["committed"].below(versions["reported"]) and not versions["current"].below(
             versions["committed"]
         )

@@ -1,4 +1,4 @@
-"""AMD's product lines: how a report names the chip, and how a TCB version of that chip is laid out.
+"""AMD's product lines: how a report names the chip, and the layout of its TCB versions.
 
 Sources: "SEV Secure Nested Paging Firmware ABI Specification", publication 56860, revision 1.58 (ABI), section 2.2;
 "Versioned Chip Endorsement Key (VCEK) Certificate and KDS Interface Specification", publication 57230 (KDS), chapter 3.
@@ -16,7 +16,7 @@ TCB_SIZE = 8
 
 
 class ProductLine(StrEnum):
-    """The lines with SEV-SNP, by the name that AMD's key service uses; each has a root key of its own."""
+    """The lines with SEV-SNP, by the name that AMD's key service uses; each has its own root key."""
 
     MILAN = "Milan"
     GENOA = "Genoa"
@@ -41,7 +41,7 @@ COMPONENTS: Mapping[ProductLine, tuple[str | None, ...]] = {
     ProductLine.GENOA: _FAMILY_19H,
     ProductLine.TURIN: _FAMILY_1AH,
 }
-"""What each byte of a TCB version means: a layout goes with the chip, never with the version of the report."""
+"""The meaning of each byte of a TCB version: the layout depends on the chip, not on the version of the report."""
 
 CHIP_ID_SIZES: Mapping[ProductLine, int] = {
     ProductLine.MILAN: 64,
@@ -52,13 +52,13 @@ CHIP_ID_SIZES: Mapping[ProductLine, int] = {
 
 
 def line_of(family: int, model: int) -> ProductLine | None:
-    """The product line of a CPUID family and model, None for one that is not known."""
+    """The product line of a CPUID family and model; None if unknown."""
     return next((line for known, models, line in _MODELS if family == known and model in models), None)
 
 
 @dataclass(frozen=True)
 class TcbVersion:
-    """Security patch levels of the firmware's components, 0 to 255 each. ``fmc`` exists from Turin on."""
+    """Security patch levels of the firmware's components, 0 to 255 each. ``fmc`` is None before Turin."""
 
     boot_loader: int
     tee: int
@@ -85,7 +85,7 @@ class TcbVersion:
         return bytes(values.get(name, 0) if name else 0 for name in COMPONENTS[line])
 
     def components(self) -> dict[str, int]:
-        """The levels by name, without those that the chip does not have."""
+        """The levels by name, without components that the chip does not have."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
     def below(self, minimum: Self) -> tuple[str, ...]:

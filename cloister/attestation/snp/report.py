@@ -2,7 +2,7 @@
 
 Source: "SEV Secure Nested Paging Firmware ABI Specification", AMD publication 56860, revision 1.58: section 7.3,
 table 23 (ATTESTATION_REPORT), with PLATFORM_INFO and the format of signatures by ECDSA P-384 with SHA-384; section 4.3
-(guest policy). All integers are little endian. A version adds fields in what those before it reserve; it moves none.
+(guest policy). All integers are little endian. A new version adds fields in reserved places; it moves none.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ SIZE = 0x4A0
 """Bytes of a report of any version."""
 
 SIGNED_SIZE = 0x2A0
-"""The signature covers the bytes in front of it."""
+"""The signature covers the bytes before it."""
 
 VERSIONS = (2, 3, 4, 5)
 """Version 1 was never shipped by firmware in production."""
@@ -26,7 +26,7 @@ REPORT_DATA_SIZE = 64
 MEASUREMENT_SIZE = 48
 
 ECDSA_P384_SHA384 = 1
-"""SIGNATURE_ALGO: the only algorithm there is."""
+"""SIGNATURE_ALGO: the only algorithm."""
 
 FIELDS = (
     ("version", 0x000, 4),
@@ -66,7 +66,7 @@ FIELDS = (
 )
 """Table 23: name, offset and size; an asterisk marks byte strings, all others are integers."""
 
-# Must be zero: offset and size, by the versions that reserve it.
+# Must be zero: the versions that reserve it, offset, size.
 _RESERVED = (
     (VERSIONS, 0x04C, 4),
     ((2,), 0x188, 3),
@@ -98,7 +98,7 @@ class PolicyBit(IntEnum):
 
 
 class PlatformBit(IntEnum):
-    """Bits of PLATFORM_INFO. Bit 6 is younger than revision 1.58; processors of the line Turin set it."""
+    """Bits of PLATFORM_INFO. Bit 6 is newer than revision 1.58; processors of the line Turin set it."""
 
     SMT_EN = 0
     TSME_EN = 1
@@ -120,10 +120,10 @@ class SigningKey(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class SnpReport:
-    """Every field of a report as it stands there; ``data`` are its 1184 bytes.
+    """Every field of a report, by the names of table 23; ``data`` are all 1184 bytes.
 
-    TCB versions are raw, as their layout depends on the chip: ``tcb_versions``. Digests are SHA-384 (48 bytes),
-    ``family``, ``model`` and ``stepping`` are zero in version 2, the mitigation vectors before version 5.
+    TCB versions are raw, because their layout depends on the chip: ``tcb_versions`` parses them. Digests are SHA-384
+    (48 bytes). ``family``, ``model`` and ``stepping`` are zero in version 2, the mitigation vectors before version 5.
     """
 
     data: bytes
@@ -164,7 +164,7 @@ class SnpReport:
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        """From exactly 1184 bytes. Raises MalformedEvidence, also for anything in a reserved place."""
+        """From exactly 1184 bytes. Raises MalformedEvidence, also for reserved bytes that are not zero."""
         if len(data) != SIZE:
             raise _malformed("size", 0, f"has {len(data)} bytes, must have {SIZE}")
         values: dict[str, Any] = {}
@@ -194,7 +194,7 @@ class SnpReport:
 
     @property
     def product_line(self) -> ProductLine | None:
-        """The chip's line from its CPUID; None when the report does not tell (version 2) or it is not known."""
+        """The chip's line from its CPUID; None if the report has none (version 2) or it is unknown."""
         return line_of(self.family, self.model) if self.version > 2 else None
 
     @property
@@ -209,7 +209,7 @@ class SnpReport:
 
     @property
     def chip_key_masked(self) -> bool:
-        """MASK_CHIP_KEY: the host asked for reports without a signature by the chip's key."""
+        """MASK_CHIP_KEY: the host requested reports without a signature by the chip's key."""
         return bool(self.key_info & 2)
 
     @property
@@ -219,12 +219,12 @@ class SnpReport:
 
     @property
     def abi(self) -> tuple[int, int]:
-        """The least ABI version of the firmware that the guest policy demands, major and minor."""
+        """The minimum ABI version of the firmware in the guest policy: major, minor."""
         return self.policy >> 8 & 0xFF, self.policy & 0xFF
 
     @property
     def current_firmware(self) -> tuple[int, int, int]:
-        """Version of the firmware that runs: major, minor, build."""
+        """The version of the running firmware: major, minor, build."""
         return self.current_major, self.current_minor, self.current_build
 
     @property
@@ -245,7 +245,7 @@ class SnpReport:
         return self.platform_info & ~sum(1 << bit for bit in PlatformBit)
 
     def tcb_versions(self, line: ProductLine) -> dict[str, TcbVersion]:
-        """``reported``, ``committed``, ``launch`` and ``current`` as a chip of ``line`` lays them out.
+        """``reported``, ``committed``, ``launch`` and ``current`` in the layout of ``line``.
 
         Raises MalformedEvidence when a reserved byte is not zero.
         """
@@ -262,7 +262,7 @@ class SnpReport:
         return self.chip_id[: CHIP_ID_SIZES[line]]
 
     def digest(self) -> bytes:
-        """SHA-384 of what is signed, 48 bytes: what the signature is made over."""
+        """SHA-384 of the signed bytes, 48 bytes: what the signature is made over."""
         return hashlib.sha384(self.signed).digest()
 
 

@@ -1,8 +1,8 @@
-"""The table in which a host hands certificates to its guest.
+"""The table in which a host passes certificates to its guest.
 
 Source: "SEV-ES Guest-Hypervisor Communication Block Standardization", AMD publication 56421, revision 2.03,
-section 4.1.8.1: entries of GUID, offset and length, closed by one of zeros; the contents follow. GUIDs have their bytes
-in the order of their text.
+section 4.1.8.1: entries of GUID, offset and length, ended by one of zeros; the contents follow. The bytes of a GUID are
+in the order of its text.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ _END = UUID(int=0)
 
 @dataclass(frozen=True)
 class CertificateTable:
-    """What stands in the table, by the identifier of each entry."""
+    """The contents of the table by the GUID of each entry."""
 
     entries: Mapping[UUID, bytes]
 
@@ -51,7 +51,7 @@ class CertificateTable:
         entries = {}
         for guid, offset, size in places:
             if offset < reader.offset or size > len(data) or offset > len(data) - size:
-                raise reader.malformed("offset", f"{offset} and length {size} of {guid} lie outside of the data")
+                raise reader.malformed("offset", f"{offset} and length {size} of {guid} lie outside the data")
             entries[guid] = data[offset : offset + size]
         return cls(entries)
 
@@ -66,10 +66,10 @@ class CertificateTable:
 
     @property
     def certificates(self) -> tuple[bytes, ...]:
-        """The certificates of the chain, DER, those of the signing key first."""
+        """The certificates of the chain (DER), that of the signing key first."""
         return tuple(self.entries[guid] for guid in (VCEK, VLEK, ASK, ARK) if self.entries.get(guid))
 
     @property
     def crls(self) -> tuple[bytes, ...]:
-        """The revocation list, DER, if the host put one there."""
+        """The revocation list (DER), if the table has one."""
         return tuple(self.entries[guid] for guid in (CRL,) if self.entries.get(guid))

@@ -21,7 +21,7 @@ from cloister.attestation.snp.products import ProductLine
 from cloister.attestation.snp.report import SigningKey, SnpReport
 
 _MAX_ENDORSEMENTS = 8
-# A report of version 2 does not name its processor; firmware of Turin never made one.
+# A report of version 2 does not name its processor; Turin never had such firmware.
 _WITHOUT_CPUID = (ProductLine.MILAN, ProductLine.GENOA)
 
 
@@ -87,7 +87,7 @@ def _check_product(
     certified = leaf.amd.product_line if leaf else None
     if report.version == 2:
         line = certified if certified in _WITHOUT_CPUID else None
-        found = f"a report of version 2, which does not tell, for {certified or 'a product that is not known'}"
+        found = f"a report of version 2, which names no processor, for {certified or 'a product that is not known'}"
     elif leaf is not None and certified is not line:
         found += f", and a certificate for {leaf.amd.product_name!r}"
     accepted = line in section.minimum_tcb and (leaf is None or certified is line)
@@ -102,7 +102,7 @@ def _check_leaf(
     line: ProductLine | None,
     section: SnpPolicy,
 ) -> None:
-    """The signature is the certified key's, and the certificate is for this chip or cloud, and this TCB version."""
+    """The certified key made the signature, and the certificate is for this chip or cloud and this TCB version."""
     if leaf is None:
         for name in ("snp-signature", "snp-chip", "snp-certificate-tcb"):
             checks.not_applicable(name, "the certificate of the signing key is absent")
@@ -127,7 +127,7 @@ def _check_leaf(
 
 
 def _signed(report: SnpReport, leaf: EndorsementCertificate) -> bool:
-    """r and s are little endian; the digest is over everything in front of them."""
+    """The digest is over everything before the signature."""
     try:
         signature = utils.encode_dss_signature(report.signature_r, report.signature_s)
         leaf.key.verify(signature, report.signed, ec.ECDSA(hashes.SHA384()))

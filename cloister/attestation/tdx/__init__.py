@@ -1,1 +1,1 @@
-"""Intel TDX: what a quote says, who signed it, and whether Intel still stands behind the machine that made it."""
+"""Intel TDX: quotes, who signed them, and whether Intel still endorses the platform."""

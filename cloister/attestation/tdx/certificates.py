@@ -1,4 +1,4 @@
-"""The certificate of a platform's key (PCK): what Intel says in it of the platform.
+"""The certificate of a platform's key (PCK): what Intel's extension in it says about the platform.
 
 Source: Intel SGX PCK Certificate and Certificate Revocation List Profile Specification, section 1.3.5 (extension
 1.2.840.113741.1.13.1 and its members) and 1.3.1 to 1.3.3 (the subjects of leaf and authorities). The extension is
@@ -33,10 +33,15 @@ _MAX_MEMBERS = 16
 
 @dataclass(frozen=True)
 class Pck:
-    """A platform's certificate. ``components`` are the SVNs of SGX TCB component 1 to 16, ``ppid`` the platform's name.
+    """The certificate of a platform's key and the members of Intel's extension.
 
-    ``fmspc`` (6 bytes) is the kind of platform that TCB info is published for, ``pce_id`` (2 bytes) the provisioning
-    certification enclave.
+    certificate: the certificate itself.
+    ppid: the identifier of the platform, 16 bytes.
+    components: the SVNs of SGX TCB components 1 to 16.
+    pce_svn: the SVN of the provisioning certification enclave.
+    cpu_svn: the raw SVN of the CPU, 16 bytes.
+    pce_id: the identifier of the provisioning certification enclave, 2 bytes.
+    fmspc: the kind of platform, for which TCB info is published, 6 bytes.
     """
 
     certificate: Certificate
@@ -49,7 +54,7 @@ class Pck:
 
     @classmethod
     def parse(cls, certificate: Certificate) -> Self:
-        """From a certificate that was read. Raises MalformedEvidence when it says nothing of a platform."""
+        """From a parsed certificate. Raises MalformedEvidence if its extension is missing or malformed."""
         for extension in certificate.parsed.extensions:
             if extension.oid.dotted_string == SGX_EXTENSION and isinstance(extension.value, x509.UnrecognizedExtension):
                 return cls._read(certificate, extension.value.value)
@@ -62,11 +67,11 @@ class Pck:
         reader.end()
         known = {_PPID, _TCB, _PCE_ID, _FMSPC, _SGX_TYPE, _INSTANCE, _CONFIGURATION}
         if not {_PPID, _TCB, _PCE_ID, _FMSPC} <= members.keys() <= known:
-            raise reader.malformed("SGX extension", "has not the members that Intel specifies")
+            raise reader.malformed("SGX extension", "does not have the members that Intel specifies")
         tcb = _members(members[_TCB].inside(SEQUENCE, "TCB"), _TCB_MEMBERS)
         names = [f"{_TCB}.{index}" for index in range(1, COMPONENTS + 1)]
         if tcb.keys() != {*names, _PCE_SVN, _CPU_SVN}:
-            raise reader.malformed("TCB", "has not exactly 16 components, PCESVN and CPUSVN")
+            raise reader.malformed("TCB", "does not have exactly 16 components, PCESVN and CPUSVN")
         members[_TCB].end()
         return cls(
             certificate=certificate,
@@ -80,7 +85,7 @@ class Pck:
 
 
 def common_name(certificate: Certificate) -> str:
-    """The common name of the subject, or nothing when there is none or more than one."""
+    """The common name of the subject; empty if there is not exactly one."""
     names = certificate.parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     value = names[0].value if len(names) == 1 else ""
     return value if isinstance(value, str) else ""
@@ -93,7 +98,7 @@ def _members(reader: DerReader, most: int) -> dict[str, DerReader]:
         pair = reader.inside(SEQUENCE, "member")
         identifier = pair.oid("identifier")
         if identifier in members or len(members) == most:
-            raise reader.malformed("member", "comes twice, or is one too many")
+            raise reader.malformed("member", "occurs twice, or there are too many")
         members[identifier] = pair
     return members
 

@@ -1,4 +1,4 @@
-"""The checks of a TDX quote: ``NAMES`` on every platform that has one, ``IMAGE_NAMES`` where nothing else does."""
+"""The checks of a TDX quote, and those that identify the image on a platform without a vTPM."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -9,7 +9,7 @@ _FORGED = "Do not use this machine: its evidence does not come from the processo
 _COLLATERAL = "Fetch the collateral from Intel's service again (`verify-evidence --fetch`) and judge again."
 _REVOKED = "Do not use this machine: Intel no longer vouches for its key."
 _UPDATE = "Ask the provider to update the machine's firmware, microcode or TDX module, or use another machine."
-_HOST = "The host started the machine in another way than your policy demands: have it started anew."
+_HOST = "The host did not start the machine as your policy demands: have it started again with the right settings."
 
 _QUOTE = {
     "tdx-qe-vendor": CheckInfo("The vendor of the quoting enclave", _FORGED),
@@ -24,10 +24,10 @@ _QUOTE = {
     "tdx-tcb-info-validity": CheckInfo("The validity of the TCB info", _COLLATERAL),
     "tdx-qe-identity": CheckInfo("The published identity of the quoting enclave", _COLLATERAL),
     "tdx-qe-identity-validity": CheckInfo("The validity of the quoting enclave's identity", _COLLATERAL),
-    "tdx-collateral-age": CheckInfo("The age of Intel's statements", _COLLATERAL),
+    "tdx-collateral-age": CheckInfo("The age of Intel's collateral", _COLLATERAL),
     "tdx-tcb-evaluation-number": CheckInfo("The number of Intel's TCB evaluation", _COLLATERAL),
     "tdx-quoting-enclave": CheckInfo("The quoting enclave", _FORGED),
-    "tdx-module": CheckInfo("The TDX module that Intel publishes for the version that runs", _FORGED),
+    "tdx-module": CheckInfo("The TDX module that Intel publishes for the running version", _FORGED),
     "tdx-tcb-status": CheckInfo("The status of the platform's TCB", _UPDATE),
     "tdx-advisories": CheckInfo("Security advisories that are open on the platform", _UPDATE),
     "tdx-platform-instance": CheckInfo(
@@ -60,10 +60,10 @@ _IMAGE = {
 }
 
 TDX_CHECKS: Mapping[str, CheckInfo] = MappingProxyType({**_QUOTE, **_IMAGE})
-"""All checks of this module by name."""
+"""All checks of this folder by name, in the order of a verdict."""
 
 TDX_NAMES = tuple(_QUOTE)
-"""What :func:`cloister.attestation.tdx.verify.check_quote` records."""
+"""The checks of every quote: what ``verify.check_quote`` records."""
 
 TDX_IMAGE_NAMES = tuple(_IMAGE)
-"""What identifies the image where no vTPM does: besides these comes ``image-debug``."""
+"""The checks that identify boot configuration and image without a vTPM, besides ``image-debug``."""

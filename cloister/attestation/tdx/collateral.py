@@ -70,16 +70,16 @@ class IntelCollateral:
 
 @dataclass(frozen=True)
 class CertificatePath:
-    """A path of certificates to Intel's root, leaf first; empty, with the reason, when there is none."""
+    """A path of certificates to Intel's root, leaf first. If there is none, it is empty and ``why`` has the reason."""
 
     certificates: tuple[Certificate, ...]
     why: str = ""
 
 
 def pck_path(chain: Sequence[Certificate], anchor: Anchor) -> CertificatePath:
-    """The path of a platform's key, in the chain that came with the quote and nowhere else.
+    """The path of a platform's key, only within the chain in the quote.
 
-    The names keep the key of one purpose from being used for another.
+    Names are checked so that a key made for one purpose is not used for another.
     """
     path, why = find_path(chain[0], chain[1:], anchor.spki_sha256)
     if path is None:
@@ -91,7 +91,7 @@ def pck_path(chain: Sequence[Certificate], anchor: Anchor) -> CertificatePath:
 
 
 def signer_path(statement: SignedStatement, collateral: IntelCollateral, anchor: Anchor) -> CertificatePath:
-    """The path of the certificate whose key signed the statement; Intel's root issues it itself."""
+    """The path of the certificate whose key signed the statement. Intel's root issues that certificate itself."""
     why = f"no certificate {SIGNER_NAME!r} came"
     for certificate in collateral.certificates:
         if common_name(certificate) != SIGNER_NAME:
@@ -99,7 +99,7 @@ def signer_path(statement: SignedStatement, collateral: IntelCollateral, anchor:
         if not is_signed_by(certificate, statement.signature, statement.body):
             why = "it is not signed by a key of Intel's that came"
             continue
-        # Nothing but the root itself: among many certificates of other vendors it would not be found.
+        # Only the root itself: a search among many certificates of other vendors would exceed its limit.
         roots = [one for one in collateral.certificates if one.fingerprint() == anchor.spki_sha256]
         path, reason = find_path(certificate, roots, anchor.spki_sha256)
         if path is not None:
@@ -134,7 +134,7 @@ def check_statement(
     anchor: Anchor,
     at: datetime,
 ) -> tuple[_Statement | None, CertificatePath]:
-    """Records the checks ``name`` and ``name``-validity. Returns the statement that is signed, if there is one."""
+    """Records the checks ``name`` and ``name``-validity. Returns the signed statement, None if there is none."""
     if not candidates:
         checks.record(name, False, "signed by Intel, for this platform", "none came")
         return None, CertificatePath(())
@@ -166,7 +166,7 @@ def check_age(
     revocations: crl.RevocationList | None,
     at: datetime,
 ) -> None:
-    """How old the statements are, and from which of Intel's evaluations."""
+    """The statements are new enough, by age and by the number of Intel's evaluation."""
     limit = section.max_collateral_age_days
     dates = [one.issue_date for one in statements]
     if revocations is not None:
@@ -190,11 +190,11 @@ def check_age(
 
 
 def tcb_infos_for(pck: Pck, collateral: IntelCollateral) -> list[TcbInfo]:
-    """The TCB infos that are for this kind of platform."""
+    """The TCB infos for this kind of platform."""
     return [one for one in collateral.tcb_infos if (one.fmspc, one.pce_id) == (pck.fmspc, pck.pce_id)]
 
 
 def validity(certificate: Certificate) -> str:
-    """A certificate's validity, for people."""
+    """A certificate's validity period, for messages."""
     since, until = canonical.to_time(certificate.not_before), canonical.to_time(certificate.not_after)
     return f"valid from {since} to {until}"

@@ -19,7 +19,8 @@ from cloister.attestation.tdx.tcb_status import Evaluation
 from cloister.protocol import canonical
 
 DEBUG = 0xFF
-"""TD ATTRIBUTES, bits 7:0 (TUD): the TD is under debug, the host reads its memory (TDX Module ABI, ATTRIBUTES)."""
+"""TD ATTRIBUTES, bits 7:0 (TUD): the TD is under debug, so the host can read its memory (TDX Module ABI, ATTRIBUTES).
+"""
 
 MIGRATABLE = 1 << 29
 SEPT_VE_DISABLE = 1 << 28
@@ -32,15 +33,17 @@ _ZERO = bytes(_MR_SIZE)
 _WORD = 8
 _FIRST_YEAR = 2018
 _MAX_GRACE = 3650
-# x87 and SSE: the TDX module lets no TD be without.
+# x87 and SSE: the TDX module requires both.
 _XFAM_REQUIRED = 0b11
 _ZERO_ATTRIBUTES = bytes(8)
 
 
 @dataclass(frozen=True)
 class TdxReference:
-    """Reference values of one image for the platform ``tdx``: ``mrtds`` of the firmware, one for each that counts, and
-    ``rtmrs`` by number: 1 and 2 always, 0 (the host's configuration of the firmware) where it is pinned.
+    """Reference values of one image for the platform ``tdx``.
+
+    ``mrtds`` are the accepted firmware measurements, ``rtmrs`` registers by number: always 1 and 2, and 0 (the host's
+    configuration of the firmware) if it is pinned. Digests are SHA-384, 48 bytes.
     """
 
     mrtds: tuple[bytes, ...]
@@ -53,7 +56,7 @@ class TdxReference:
 
     @classmethod
     def from_value(cls, value: dict[str, Any]) -> Self:
-        """From the JSON value, which keeps the schema. Raises PolicyError."""
+        """From the JSON value, which has passed the schema. Raises PolicyError."""
         return cls(
             tuple(bytes.fromhex(text) for text in value["mrtds"]),
             {int(index): bytes.fromhex(text) for index, text in value["rtmrs"].items()},
@@ -69,12 +72,24 @@ class TdxReference:
 
 @dataclass(frozen=True)
 class TdxPolicy:
-    """``attributes_*`` and ``xfam_allowed`` are bit sets as numbers, measurements 48 bytes.
+    """What a TD and its platform must be. Measurements have 48 bytes; bit sets are integers.
 
-    ``tcb_statuses`` are accepted; ``up_to_date_as_of`` accepts an out-of-date status besides, when every advisory from
-    before that day, less ``grace_days``, is dealt with. ``advisories`` may be open on the platform. None of an age or a
-    number sets no limit, an empty ``mr_seams`` takes every TDX module that Intel signed. ``service_tds`` are accepted
-    values of MR_SERVICETD besides zero.
+    attributes_required: bits of ATTRIBUTES that must be set.
+    attributes_allowed: bits of ATTRIBUTES that may be set.
+    xfam_allowed: bits of XFAM that may be set.
+    tcb_statuses: accepted TCB statuses.
+    up_to_date_as_of: accept an out-of-date platform that addresses all advisories published before this day; None never
+        accepts one.
+    grace_days: days to subtract from ``up_to_date_as_of``.
+    advisories: advisories that may be open on the platform.
+    max_collateral_age_days: maximum age of TCB info, QE identity and the list of the PCK CA; None sets no limit.
+    min_tcb_evaluation_data_number: the least number of Intel's TCB evaluation; None sets no limit.
+    require_crl: require current revocation lists.
+    mr_signer_seam: the signer of the TDX module; zeros are Intel.
+    mr_seams: accepted TDX modules; empty accepts any module of the signer.
+    mr_owner: MROWNER, zeros by default.
+    mr_owner_config: MROWNERCONFIG, zeros by default.
+    service_tds: accepted values of MR_SERVICETD besides zeros.
     """
 
     attributes_required: int = SEPT_VE_DISABLE
@@ -99,7 +114,7 @@ class TdxPolicy:
         if (self.attributes_required | self.attributes_allowed) & (DEBUG | MIGRATABLE):
             raise PolicyError(
                 f"{_WHAT} accepts TDs that are under debug or may be migrated.",
-                hint="The host, or another machine, reads such a TD's memory: leave bits 7:0 and 29 out.",
+                hint="The host, or another machine, can read such a TD's memory: clear bits 7:0 and 29.",
             )
         if self.attributes_required & ~self.attributes_allowed:
             raise PolicyError(f"{_WHAT} requires attributes that it does not allow.")
@@ -116,7 +131,7 @@ class TdxPolicy:
 
     @classmethod
     def from_value(cls, value: dict[str, Any]) -> Self:
-        """From the JSON value, which keeps the schema. Raises PolicyError."""
+        """From the JSON value, which has passed the schema. Raises PolicyError."""
         members: dict[str, Any] = dict(value)
         for name in ("attributes_required", "attributes_allowed", "xfam_allowed"):
             if name in members:
@@ -135,11 +150,11 @@ class TdxPolicy:
             try:
                 members["up_to_date_as_of"] = date.fromisoformat(members["up_to_date_as_of"])
             except ValueError as error:
-                raise PolicyError(f"{_WHAT}: up_to_date_as_of is no day of the calendar.") from error
+                raise PolicyError(f"{_WHAT}: up_to_date_as_of is not a valid date.") from error
         return cls(**members)
 
     def value(self) -> dict[str, Any]:
-        """The JSON value, with every member that has a default written out; bit sets are as the quote has them."""
+        """The JSON value, including members with default values; bit sets are little endian, as in a quote."""
         value: dict[str, Any] = {
             "attributes_required": self.attributes_required.to_bytes(_WORD, "little").hex(),
             "attributes_allowed": self.attributes_allowed.to_bytes(_WORD, "little").hex(),
@@ -163,18 +178,18 @@ class TdxPolicy:
         return value
 
     def for_paravisor(self) -> Self:
-        """The same for a TD whose guest is a paravisor, which need not disable #VE on pending pages."""
+        """This policy for a TD whose guest is a paravisor, which need not disable #VE on pending pages."""
         return dataclasses.replace(self, attributes_required=self.attributes_required & ~SEPT_VE_DISABLE)
 
     def update_deadline(self) -> datetime | None:
-        """The day at which an out-of-date platform must have been up to date, None when it may never be out of date."""
+        """When an out-of-date platform must still have been up to date; None if it may never be out of date."""
         if self.up_to_date_as_of is None:
             return None
         day = datetime(self.up_to_date_as_of.year, self.up_to_date_as_of.month, self.up_to_date_as_of.day, tzinfo=UTC)
         return day - timedelta(days=self.grace_days)
 
     def accepts(self, evaluation: Evaluation) -> bool:
-        """Whether the platform's status is good enough."""
+        """Whether the policy accepts the platform's status."""
         if evaluation.status is None:
             return False
         if evaluation.status in self.tcb_statuses:
@@ -185,7 +200,7 @@ class TdxPolicy:
 
 
 def check_status(checks: Recorder, evaluation: Evaluation, section: TdxPolicy) -> None:
-    """The status of the platform's TCB is one that the policy accepts, and so are the advisories that come with it."""
+    """The policy accepts the status of the platform's TCB and its open advisories."""
     deadline = section.update_deadline()
     wanted = " or ".join(section.tcb_statuses)
     if deadline is not None:
@@ -208,7 +223,7 @@ def check_status(checks: Recorder, evaluation: Evaluation, section: TdxPolicy) -
 
 
 def check_domain(checks: Recorder, report: TdReport, section: TdxPolicy) -> None:
-    """The TDX module and the way in which the host started the TD."""
+    """The policy accepts the TDX module and how the host started the TD."""
     checks.equal("tdx-mr-signer-seam", section.mr_signer_seam, report.mr_signer_seam)
     checks.equal("tdx-seam-attributes", _ZERO_ATTRIBUTES, report.seam_attributes)
     if section.mr_seams:
@@ -240,5 +255,5 @@ def check_domain(checks: Recorder, report: TdReport, section: TdxPolicy) -> None
 
 
 def _bits(value: int) -> str:
-    """A bit set as a quote has it: eight bytes, the lowest first."""
+    """A bit set as in a quote: eight bytes, little endian, in hex."""
     return value.to_bytes(8, "little").hex()

@@ -1,9 +1,9 @@
-"""TDX quotes, version 4 and 5, as bytes say them; nothing is judged here.
+"""TDX quotes, version 4 and 5: parsing only.
 
 Source: Intel TDX DCAP Quoting Library API, appendix A: A.3 (version 4), A.4 (version 5); the report of the quoting
-enclave is A.3.10, which is REPORTBODY of the Intel SDM, volume 3D. All integers are little endian. Of the certification
-data only what Intel's quoting enclave for TDX makes today is read: type 6 (its report and its own certification data)
-around type 5 (the certificate chain of the platform's key in PEM). Only ECDSA P-256 keys exist for TDX.
+enclave is A.3.10, which is REPORTBODY of the Intel SDM, volume 3D. All integers are little endian. The only supported
+certification data is what Intel's quoting enclave for TDX makes: type 6 (its report and its own certification data)
+around type 5 (the certificate chain of the platform's key in PEM). TDX has ECDSA P-256 keys only.
 """
 
 import functools
@@ -15,7 +15,7 @@ from cloister.attestation.x509 import pem
 from cloister.attestation.x509.certificate import Certificate
 
 MAX_SIZE = 32 * 1024
-"""Bytes of a quote, with the zeroes that some kernels leave behind it."""
+"""Bytes of a quote, with the zeros that some kernels append."""
 
 MAX_CERTIFICATES = 4
 """Certificates of the platform's chain; Intel's has three."""
@@ -52,9 +52,9 @@ TD_REPORT_1_0 = (
     (472, 48, "rtmr3"),
     (520, 64, "report_data"),
 )
-# A.4.4 (TD quote body for TDX 1.5): as 1.0, with what a module that was updated under the TD adds.
+# A.4.4 (TD quote body for TDX 1.5): as 1.0, plus the fields for a module that was updated under the TD.
 TD_REPORT_1_5 = (*TD_REPORT_1_0, (584, 16, "tee_tcb_svn2"), (600, 48, "mr_service_td"))
-# A.3.10 (enclave report body); what is left out is reserved or means nothing for a quoting enclave.
+# A.3.10 (enclave report body), without reserved fields and those that do not apply to a quoting enclave.
 ENCLAVE_REPORT = (
     (0, 16, "cpu_svn"),
     (16, 4, "misc_select"),
@@ -71,9 +71,10 @@ ENCLAVE_REPORT_SIZE = 384
 
 @dataclass(frozen=True)
 class TdReport:
-    """What the TDX module says of the TD. Measurements are SHA-384, the attributes and XFAM little-endian bit sets.
+    """What the TDX module reports about the TD. Fields have the names of A.3.2 and A.4.4.
 
-    The last two are None in a TD report 1.0.
+    Measurements are SHA-384 (48 bytes), attributes and XFAM little-endian bit sets. The last two are None in a TD
+    report 1.0.
     """
 
     tee_tcb_svn: bytes
@@ -102,7 +103,7 @@ class TdReport:
 
 @dataclass(frozen=True)
 class EnclaveReport:
-    """What the CPU says of the quoting enclave; integers stay the bytes that they are (little endian)."""
+    """What the CPU reports about the quoting enclave, by the names of A.3.10. Integers are little-endian bytes."""
 
     cpu_svn: bytes
     misc_select: bytes
@@ -116,10 +117,19 @@ class EnclaveReport:
 
 @dataclass(frozen=True)
 class TdxQuote:
-    """A quote. ``signed`` are the bytes under ``signature``, ``qe_report_bytes`` those under ``qe_report_signature``.
+    """A parsed quote. Its signatures are not verified yet.
 
-    Signatures are r and s, 64 bytes; ``attestation_key`` is x and y, 64 bytes. ``pck_chain`` are certificates in DER,
-    that of the platform's key first.
+    version: 4 or 5.
+    qe_vendor: the vendor of the quoting enclave, 16 bytes.
+    report: the TD report.
+    signed: the bytes under ``signature``: header and TD report.
+    signature: by ``attestation_key``; r and s, 64 bytes.
+    attestation_key: x and y of a P-256 key, 64 bytes.
+    qe_report: the report of the quoting enclave.
+    qe_report_bytes: the bytes under ``qe_report_signature``.
+    qe_report_signature: by the platform's key; r and s, 64 bytes.
+    authentication_data: what the quoting enclave hashes with the attestation key; may be empty.
+    pck_chain: certificates (DER), that of the platform's key first.
     """
 
     version: int
@@ -141,7 +151,7 @@ class TdxQuote:
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        """Raises MalformedEvidence."""
+        """From the bytes of a quote. Raises MalformedEvidence."""
         reader = Reader(data, "TDX quote", "little")
         if len(data) > MAX_SIZE:
             raise reader.malformed("size", f"the quote has {len(data)} bytes, at most {MAX_SIZE} are allowed")
@@ -152,12 +162,14 @@ class TdxQuote:
             kind = reader.unsigned(2, "body.type")
             size = reader.unsigned(4, "body.size")
             if size != TD_REPORT_SIZES.get(kind):
-                raise reader.malformed("body.type", f"is {kind} with {size} bytes, which is no known TD report", start)
+                raise reader.malformed(
+                    "body.type", f"is {kind} with {size} bytes, which is not a known TD report", start
+                )
         report = TdReport(**_fields(reader.take(TD_REPORT_SIZES[kind], "body"), _td_layout(kind)))
         signed = data[: reader.offset]
         inner = Reader(reader.sized(4, MAX_SIZE, "signature data"), "TDX quote.signature data", "little")
         if any(data[reader.offset :]):
-            raise reader.malformed("end", "something other than zeroes follows the quote")
+            raise reader.malformed("end", "bytes other than zeros follow the quote")
         signature = inner.take(64, "signature")
         key = inner.take(64, "attestation key")
         certification = _certification(inner, CERTIFICATION_QE_REPORT)
@@ -183,12 +195,12 @@ class TdxQuote:
 
 
 def _chain(text: bytes) -> tuple[bytes, ...]:
-    """Intel's library puts a zero byte behind the text."""
+    """Intel's library appends a zero byte to the text."""
     return pem.read(text.removesuffix(b"\0"), "TDX quote.PCK chain", limit=_MAX_PEM, most=MAX_CERTIFICATES)
 
 
 def _read_header(reader: Reader) -> tuple[int, bytes]:
-    """A.3.1: version and the vendor of the quoting enclave; what the rest of the layout depends on must fit."""
+    """A.3.1: version and vendor of the quoting enclave. Fields that determine the layout must have known values."""
     version = reader.unsigned(2, "version")
     if version not in (4, 5):
         raise reader.malformed("version", f"is {version}, must be 4 or 5", 0)
@@ -218,5 +230,5 @@ def _td_layout(kind: int) -> tuple[tuple[int, int, str], ...]:
 
 
 def _fields(block: bytes, layout: tuple[tuple[int, int, str], ...]) -> dict[str, Any]:
-    """The members of a block that has the size of its layout."""
+    """The members of a block by its layout."""
     return {name: block[offset : offset + size] for offset, size, name in layout}

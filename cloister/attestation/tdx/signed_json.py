@@ -1,4 +1,4 @@
-"""JSON that Intel signs: the bytes under the signature, and members that all have to be accounted for."""
+"""JSON that Intel signs: the signed bytes, and strict access to every member."""
 
 import json
 import re
@@ -12,7 +12,7 @@ MAX_SIZE = 256 * 1024
 """Bytes of one document."""
 
 MAX_ENTRIES = 64
-"""Entries of a list, unless said otherwise."""
+"""Default limit of entries in a list."""
 
 _SPACE = " \t\r\n"
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
@@ -21,7 +21,7 @@ _SIGNATURE_SIZE = 64
 
 
 class JsonMembers:
-    """The members of one JSON object, each of which has to be taken once."""
+    """The members of one JSON object, each of which must be taken once."""
 
     def __init__(self, value: Any, name: str) -> None:
         if not isinstance(value, dict):
@@ -34,14 +34,14 @@ class JsonMembers:
         return MalformedEvidence(f"{self._name}.{field}", 0, reason)
 
     def take(self, field: str, kind: type[Any], default: Any = None) -> Any:
-        """The member, of exactly this type; JSON's true is no number."""
+        """The member, of exactly this type; JSON's true is not a number."""
         value = self._members.pop(field, default)
         if type(value) is not kind:
             raise self.malformed(field, "is absent" if value is None else f"is not a {kind.__name__}")
         return value
 
     def constant(self, field: str, wanted: str | int) -> None:
-        """A member that has one possible value."""
+        """Requires a member with this value."""
         value = self.take(field, type(wanted))
         if value != wanted:
             raise self.malformed(field, f"is {repr(value)[:40]}, must be {wanted}")
@@ -64,22 +64,22 @@ class JsonMembers:
         """A time in UTC, whole seconds."""
         text = self.take(field, str)
         try:
-            moment = datetime.fromisoformat(text) if _TIME.fullmatch(text) else None
+            time = datetime.fromisoformat(text) if _TIME.fullmatch(text) else None
         except ValueError:
-            moment = None
-        if moment is None:
-            raise self.malformed(field, f"is {text[:40]!r}, which is no time")
-        return moment
+            time = None
+        if time is None:
+            raise self.malformed(field, f"is {text[:40]!r}, which is not a time")
+        return time
 
     def sequence(self, field: str, *, required: bool = True, most: int = MAX_ENTRIES) -> list[Any]:
-        """A list of at most ``most`` entries; empty when it is absent and need not be there."""
+        """A list of at most ``most`` entries; empty if it is absent and not ``required``."""
         found: list[Any] = self.take(field, list, None if required else [])
         if len(found) > most:
             raise self.malformed(field, f"has {len(found)} entries, at most {most} are allowed")
         return found
 
     def end(self) -> None:
-        """No other member may be there."""
+        """Raises MalformedEvidence if a member was not taken."""
         if self._members:
             raise self.malformed(
                 text.printable(next(iter(self._members))[:40]), "is a member that Intel does not specify"
@@ -87,7 +87,7 @@ class JsonMembers:
 
 
 def open_signed(data: bytes, member: str) -> tuple[bytes, bytes, Any]:
-    """The bytes of ``member`` as they were signed, the signature, and the value of these bytes."""
+    """The signed bytes of ``member``, the signature, and the parsed value. Raises MalformedEvidence."""
     try:
         value = canonical.parse(data, what=f"The document with {member}", limit=MAX_SIZE)
     except canonical.FormatError as error:

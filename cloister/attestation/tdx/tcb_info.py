@@ -1,9 +1,9 @@
-"""What Intel publishes of platforms and of its quoting enclave: TCB info (version 3) and QE identity (version 2).
+"""What Intel publishes about platforms and its quoting enclave: TCB info (version 3) and QE identity (version 2).
 
 Source: Intel SGX and Intel TDX Provisioning Certification Service, API version 4: "Get TDX TCB Info" and "Get TDX QE
 Identity", with the tables of each response's members. The signature is over the bytes of the member ``tcbInfo`` or
-``enclaveIdentity`` as they stand in the response, so the body is kept as bytes. A member that the tables do not name
-makes a document malformed: it might say something that lowers trust.
+``enclaveIdentity`` exactly as in the response, so the body is kept as bytes. A member that the tables do not name makes
+a document malformed: it might lower trust.
 """
 
 import re
@@ -27,7 +27,7 @@ _MAX_ADVISORIES = 256
 
 
 class TcbStatus(StrEnum):
-    """What Intel says of a TCB level; the last two come only out of an evaluation, never from a document."""
+    """The status of a TCB level. The last two result from an evaluation and never occur in a document."""
 
     UP_TO_DATE = "UpToDate"
     SW_HARDENING_NEEDED = "SWHardeningNeeded"
@@ -47,7 +47,7 @@ _ENCLAVE = (*_MODULE, TcbStatus.CONFIGURATION_NEEDED, TcbStatus.OUT_OF_DATE_CONF
 
 @dataclass(frozen=True)
 class TcbLevel:
-    """What Intel says of everything that is at least at some SVN. ``date``: all advisories before it are dealt with."""
+    """The status of everything at or above some SVN. ``date``: all advisories published before it are addressed."""
 
     status: TcbStatus
     date: datetime
@@ -65,7 +65,7 @@ class PlatformLevel(TcbLevel):
 
 @dataclass(frozen=True)
 class SvnLevel(TcbLevel):
-    """A level of one enclave or of the TDX module, which have one SVN."""
+    """A level of an enclave or of the TDX module, which have one SVN."""
 
     isv_svn: int
 
@@ -74,7 +74,7 @@ class SvnLevel(TcbLevel):
 class ModuleIdentity:
     """A TDX module: its signer, its attributes under a mask (8 bytes each), its levels. ``version`` is in TEE_TCB_SVN.
 
-    The module of TDX 1.0 is ``version`` 0 and has no levels of its own.
+    The module of TDX 1.0 has ``version`` 0 and no levels.
     """
 
     version: int
@@ -86,7 +86,7 @@ class ModuleIdentity:
 
 @dataclass(frozen=True)
 class SignedStatement:
-    """What both documents have: the bytes ``body`` under ``signature`` (r and s, 64 bytes), dates and data number."""
+    """What both documents have: signed bytes ``body``, ``signature`` (r and s, 64 bytes), dates, evaluation number."""
 
     body: bytes
     signature: bytes
@@ -95,18 +95,18 @@ class SignedStatement:
     evaluation_number: int
 
     def current_at(self, at: datetime) -> bool:
-        """Whether the document had been issued at ``at`` (aware), and a newer one was not yet due."""
+        """Whether ``at`` (with a time zone) is between issue_date and next_update, both included."""
         return self.issue_date <= at <= self.next_update
 
     def period(self) -> str:
-        """Dates and number, for people."""
+        """Dates and evaluation number, for messages."""
         dates = f"of {canonical.to_time(self.issue_date)}, next due {canonical.to_time(self.next_update)}"
         return f"{dates}, evaluation data {self.evaluation_number}"
 
 
 @dataclass(frozen=True)
 class TcbInfo(SignedStatement):
-    """The TCB levels of one kind of platform (``fmspc``, 6 bytes, and ``pce_id``, 2), best first."""
+    """The TCB levels of one kind of platform (``fmspc``, 6 bytes, and ``pce_id``, 2), newest first."""
 
     fmspc: bytes
     pce_id: bytes
@@ -146,7 +146,7 @@ class TcbInfo(SignedStatement):
 
 @dataclass(frozen=True)
 class QeIdentity(SignedStatement):
-    """What the quoting enclave for TDX must be; masks say which bits count."""
+    """What the quoting enclave for TDX must be; masks say which bits are compared."""
 
     misc_select: bytes
     misc_select_mask: bytes
@@ -169,7 +169,7 @@ class QeIdentity(SignedStatement):
             issue_date=identity.time("issueDate"),
             next_update=identity.time("nextUpdate"),
             evaluation_number=identity.number("tcbEvaluationDataNumber", 0xFFFFFFFF),
-            # Both are written as numbers are, highest byte first; the enclave report has the lowest first.
+            # Both are big endian here; the enclave report has them little endian.
             misc_select=identity.hex("miscselect", 4)[::-1],
             misc_select_mask=identity.hex("miscselectMask", 4)[::-1],
             attributes=identity.hex("attributes", 16),
@@ -183,13 +183,13 @@ class QeIdentity(SignedStatement):
 
 
 def _module(value: Any, version: int | None) -> ModuleIdentity:
-    """``tdxModule`` (of version 0) or one of ``tdxModuleIdentities``, which says its version in its name."""
+    """``tdxModule`` (of version 0) or one of ``tdxModuleIdentities``, which has its version in its id."""
     members = JsonMembers(value, "TCB info.tdxModuleIdentities")
     levels: tuple[SvnLevel, ...] = ()
     if version is None:
         name = members.take("id", str)
         if not _MODULE_ID.fullmatch(name) or not int(name[-2:], 16):
-            raise members.malformed("id", f"is {name[:40]!r}, which is no module's")
+            raise members.malformed("id", f"is {name[:40]!r}, which is not the id of a module")
         version = int(name[-2:], 16)
         levels = _svn_levels(members.sequence("tcbLevels"), "TCB info.tdxModuleIdentities.tcbLevels", _MODULE)
     module = ModuleIdentity(
@@ -249,5 +249,5 @@ def _common(members: JsonMembers, statuses: Collection[TcbStatus]) -> dict[str, 
         raise members.malformed("tcbStatus", f"is {text[:40]!r}, which is unknown here")
     advisories = members.sequence("advisoryIDs", required=False, most=_MAX_ADVISORIES)
     if not all(isinstance(name, str) and _ADVISORY.fullmatch(name) for name in advisories):
-        raise members.malformed("advisoryIDs", "has something that is no advisory's name")
+        raise members.malformed("advisoryIDs", "has an entry that is not an advisory's name")
     return {"status": TcbStatus(text), "date": members.time("tcbDate"), "advisories": tuple(advisories)}

@@ -1,10 +1,10 @@
-"""How up to date a platform is, as Intel defines it from what Intel publishes.
+"""The TCB status of a platform, by Intel's definition and published data.
 
 Source: Intel Provisioning Certification Service API version 4, "Get TDX TCB Info" (how a TCB status is found from TCB
 info, TDX module identities and TEE TCB SVNs), "Get TDX QE Identity"; Intel DCAP Quote Verification Library,
 "TDX quote verification" (how the statuses of platform, module and quoting enclave become one, and when a relaunch of
-the TD is advised). In two things this is stricter: a quoting enclave that needs configuration counts as such, and what
-runs now (TEE_TCB_SVN2) must be as good as what the TD was launched under, which Intel looks at for the advice alone.
+the TD is advised). It is stricter in two ways: a quoting enclave that needs configuration counts as such, and what runs
+now (TEE_TCB_SVN2) must be as good as what the TD was launched under, which Intel only uses for the relaunch advice.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ from cloister.attestation.tdx.tcb_info import (
     TcbStatus,
 )
 
-# TEE_TCB_SVN: byte 0 is the TDX module's SVN, byte 1 its version, byte 2 the microcode that was loaded late.
+# TEE_TCB_SVN: byte 0 is the TDX module's SVN, byte 1 its version, byte 2 the late-loaded microcode.
 _MODULE_SVN, _MODULE_VERSION, _MICROCODE = 0, 1, 2
 
 _OUT_OF_DATE = {TcbStatus.OUT_OF_DATE, TcbStatus.OUT_OF_DATE_CONFIGURATION_NEEDED}
@@ -34,7 +34,7 @@ _CONFIGURATION = {
 }
 _HARDENING = {TcbStatus.SW_HARDENING_NEEDED, TcbStatus.CONFIGURATION_AND_SW_HARDENING_NEEDED}
 
-# Out of date, needs configuration -> the status without and with hardening by software.
+# Out of date, needs configuration -> the status without and with software hardening.
 _TOGETHER = {
     (False, False): (TcbStatus.UP_TO_DATE, TcbStatus.SW_HARDENING_NEEDED),
     (False, True): (TcbStatus.CONFIGURATION_NEEDED, TcbStatus.CONFIGURATION_AND_SW_HARDENING_NEEDED),
@@ -54,11 +54,16 @@ _CURRENT = {
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The status of a platform, or None and the ``reason`` why Intel says nothing of it.
+    """The result of an evaluation.
 
-    ``date`` is the oldest of all levels that were used. Of an out-of-date platform, ``out_of_date_since`` is the oldest
-    date of a level that is out of date: every advisory from before it is dealt with. ``otherwise`` and ``standing`` are
-    its status and its advisories but for that: what is needed besides an update.
+    status: the platform's status; None if Intel publishes none for it.
+    reason: why there is no status; empty otherwise.
+    date: the oldest date of all levels that were used; None without a status.
+    advisories: all open advisories of these levels.
+    out_of_date_since: the oldest date of an out-of-date level: advisories published before it are addressed. None if no
+        level is out of date.
+    status_without_update: the status apart from being out of date; None if no level is out of date.
+    advisories_without_update: the advisories of levels that are not out of date; empty if no level is out of date.
     """
 
     status: TcbStatus | None
@@ -71,7 +76,7 @@ class Evaluation:
 
 
 def evaluate(report: TdReport, pck: Pck, info: TcbInfo, identity: QeIdentity, qe_svn: int) -> Evaluation:
-    """The platform's status. ``info`` is that of the PCK's FMSPC, ``qe_svn`` the ISV SVN of the quoting enclave."""
+    """The platform's status. ``info`` is for the PCK's FMSPC, ``qe_svn`` is the ISV SVN of the quoting enclave."""
     at_least = [level for level in info.levels if _reaches(pck, level)]
     if not at_least:
         return Evaluation(None, "no TCB level is as low as the platform's SGX components and PCESVN")
@@ -89,7 +94,7 @@ def evaluate(report: TdReport, pck: Pck, info: TcbInfo, identity: QeIdentity, qe
             return Evaluation(None, f"what runs now: {why}")
         now = converge(*(level.status for level in running), enclave.status)
         if _was_updated(launched, at_least[0], enclave, now) and _is_latest(report.tee_tcb_svn2, info):
-            # Configuration counts that the SGX components' own level needs, although a lower level is the platform's.
+            # Configuration that the level of the SGX components needs counts, although the platform has a lower level.
             status = _RELAUNCH.get(converge(status, at_least[0].status), status)
         else:
             levels += running
@@ -98,7 +103,7 @@ def evaluate(report: TdReport, pck: Pck, info: TcbInfo, identity: QeIdentity, qe
     old = [level for level in levels if level.status in _OUT_OF_DATE]
     if not old or status not in _CURRENT:
         return found
-    # What the newest needs besides an update, the old one does too: an old level does not say so of itself.
+    # What the newest level needs besides an update, an old one needs too, although it does not say so itself.
     tables = (info.levels, identity.levels, *(module.levels for module in info.modules))
     levels += [table[0] for table in tables if any(one is level for one in table for level in old)]
     return replace(
@@ -114,10 +119,10 @@ def _advisories(levels: Iterable[TcbLevel]) -> tuple[str, ...]:
 
 
 def _levels(tee_tcb_svn: bytes, at_least: Sequence[PlatformLevel], info: TcbInfo) -> tuple[tuple[TcbLevel, ...], str]:
-    """The levels of platform and TDX module with this TEE_TCB_SVN, or none and why not.
+    """The levels of platform and TDX module for this TEE_TCB_SVN, or none and why not.
 
     ``at_least`` are the platform's levels that its SGX components and PCESVN reach. A module of version 0 has no level
-    of its own: it is judged with the TDX components.
+    of its own: it is covered by the TDX components.
     """
     platform = next((level for level in at_least if _tdx_reaches(tee_tcb_svn, level)), None)
     if platform is None:
@@ -134,7 +139,7 @@ def _levels(tee_tcb_svn: bytes, at_least: Sequence[PlatformLevel], info: TcbInfo
 
 
 def find_module(info: TcbInfo, tee_tcb_svn: bytes) -> ModuleIdentity | None:
-    """What the TDX module with this TEE_TCB_SVN has to be."""
+    """Intel's identity of the TDX module with this TEE_TCB_SVN; None if there is none."""
     version = tee_tcb_svn[_MODULE_VERSION]
     return next((module for module in info.modules if module.version == version), None)
 
@@ -153,7 +158,7 @@ def _reaches(pck: Pck, level: PlatformLevel) -> bool:
 
 
 def _tdx_reaches(tee_tcb_svn: bytes, level: PlatformLevel) -> bool:
-    """A module of version 1 and later has levels of its own; its SVN and version are not judged here then."""
+    """Modules of version 1 and later have their own levels, so their SVN and version are not compared here."""
     start = _MICROCODE if tee_tcb_svn[_MODULE_VERSION] else 0
     return _all_at_least(tee_tcb_svn[start:], level.tdx[start:])
 
@@ -167,14 +172,14 @@ def _svn_level(levels: Sequence[SvnLevel], svn: int) -> SvnLevel | None:
 
 
 def _was_updated(launched: Sequence[TcbLevel], sgx: TcbLevel, enclave: TcbLevel, now: TcbStatus) -> bool:
-    """Whether nothing but the TDX module at launch is out of date, and what runs now is not: it was updated since."""
+    """Whether only the TDX module at launch is out of date, and the running one is not: it was updated since."""
     old = {*_OUT_OF_DATE, TcbStatus.REVOKED}
     module = [level.status for level in launched[1:]]
     return module == [TcbStatus.OUT_OF_DATE] and not old & {sgx.status, enclave.status, now}
 
 
 def _is_latest(tee_tcb_svn2: bytes, info: TcbInfo) -> bool:
-    """Whether the module that runs now, which is known, is the latest."""
+    """Whether the running module, which is known, is the latest."""
     latest = info.levels[0]
     if tee_tcb_svn2[_MICROCODE] < latest.tdx[_MICROCODE]:
         return False

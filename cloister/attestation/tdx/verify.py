@@ -102,7 +102,7 @@ def check_quote(
 
 
 def _check_signatures(checks: Recorder, quote: TdxQuote, pck: Pck) -> None:
-    """From the TD's report to the platform's key."""
+    """Checks the signatures from the TD's report to the platform's key."""
     checks.equal("tdx-qe-vendor", INTEL_QE, quote.qe_vendor)
     key = _attestation_key(quote)
     signed = is_signed_with(key, quote.signature, quote.signed)
@@ -130,9 +130,9 @@ def _check_revocation(
     section: TdxPolicy,
     at: datetime,
 ) -> crl.RevocationList | None:
-    """No certificate that counts is revoked. Returns the list of the platforms' keys, if there is one.
+    """No certificate of the paths is revoked. Returns the current list for platforms' keys, None if there is none.
 
-    What any list of the issuer revoked is revoked; a current list must be there unless the policy does without.
+    Every list of the issuer can revoke; a current list must be present unless the policy does not require it.
     """
     if not path.certificates:
         return None
@@ -175,7 +175,7 @@ def _check_platform(
     identity: QeIdentity | None,
     section: TdxPolicy,
 ) -> Evaluation | None:
-    """Quoting enclave, TDX module and TCB, against what Intel says of them."""
+    """Compares quoting enclave, TDX module and TCB with what Intel publishes."""
     report = quote.report
     if identity is not None:
         wanted, found = _enclave(identity, quote.qe_report)
@@ -202,7 +202,7 @@ def _check_platform(
 
 
 def _masked(value: bytes, mask: bytes) -> bytes:
-    """The bits of ``value`` that ``mask`` (of the same size) has."""
+    """``value`` with the bits cleared that ``mask`` (of the same size) does not have."""
     return bytes(one & bits for one, bits in zip(value, mask, strict=True))
 
 

@@ -3,7 +3,7 @@
 Source: ACPI Specification 6.5, section 5.2.34 (CCEL table); UEFI Specification 2.10, chapter 38
 (EFI_CC_MEASUREMENT_PROTOCOL: of a TD's measurement registers, index 0 is MRTD and 1 to 4 are RTMR 0 to 3).
 The format is the crypto-agile one of the TCG PC Client Platform Firmware Profile, version 1.06, section 10, with
-SHA-384. What the kernel shows is the whole area that the firmware set aside, filled up with bytes ff or zeroes.
+SHA-384. The kernel returns the whole area that the firmware reserved, padded with bytes ff or zeros.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from cloister.attestation.reader import Reader
 from cloister.attestation.tpm.eventlog import EV_NO_ACTION, read_digests, read_spec_id
 
 MAX_SIZE = 512 * 1024
-"""Bytes of a whole log, what fills it up included."""
+"""Bytes of a whole log, padding included."""
 
 MAX_EVENTS = 8192
 RTMR_COUNT = 4
@@ -22,14 +22,14 @@ ALG_SHA384 = 0x000C
 SHA384_SIZE = 48
 
 _NO_REGISTER = 0xFFFFFFFF
-_FILLERS = (b"\xff", b"\0")
+_PADDING = (b"\xff", b"\0")
 
 
 @dataclass(frozen=True)
 class CcEvent:
     """One event. ``register`` is the index of the measurement register, 1 to 4 for RTMR 0 to 3.
 
-    ``data`` is not covered by ``digest`` (SHA-384) for every type, so nothing may be concluded from it alone.
+    For some types ``digest`` (SHA-384) does not cover ``data``, so no check may rely on ``data`` alone.
     """
 
     register: int
@@ -64,7 +64,7 @@ class Ccel:
         return cls(tuple(events))
 
     def replay(self) -> tuple[bytes, ...]:
-        """The values of RTMR 0 to 3 that these events lead to, 48 bytes each."""
+        """The values of RTMR 0 to 3 after these events, 48 bytes each."""
         values = [bytes(SHA384_SIZE)] * RTMR_COUNT
         for event in self.events:
             values[event.register - 1] = hashlib.sha384(values[event.register - 1] + event.digest).digest()
@@ -72,20 +72,20 @@ class Ccel:
 
 
 def _end(data: bytes) -> int:
-    """Where the last event ends at the latest: behind it there is nothing but one kind of filling."""
-    # An event may end in such bytes itself, but begins with others: it is read whole before the end is looked at.
+    """The latest possible end of the last event: only padding of one kind follows."""
+    # An event may end in such bytes, but not begin with them: it is read whole before the end is checked.
     last = data[-1:]
-    return len(data.rstrip(last)) if last in _FILLERS else len(data)
+    return len(data.rstrip(last)) if last in _PADDING else len(data)
 
 
 def _read_event(reader: Reader, sizes: dict[int, int]) -> CcEvent | None:
-    """The next event, None when it is information that was not extended."""
+    """The next event; None for information that was not extended."""
     start = reader.offset
     register = reader.unsigned(4, "mrIndex")
     kind = reader.unsigned(4, "eventType")
     digests = read_digests(reader, sizes)
     data = reader.sized(4, MAX_SIZE, "event")
-    if kind == EV_NO_ACTION:  # with any register, none (0xffffffff) among them
+    if kind == EV_NO_ACTION:  # with any register, including 0xffffffff for none
         return None
     if not 1 <= register <= RTMR_COUNT:
         name = "none" if register == _NO_REGISTER else str(register)

@@ -1,8 +1,8 @@
 """TPM 2.0 commands over a transport: bytes of a command out, bytes of its response back.
 
 Source: TCG, Trusted Platform Module Library, Part 3: Commands, revision 1.59. No device is opened here: the caller
-hands in a ``Transport``. Every authorization is the empty password. A response code other than 0 raises TpmError, a
-response that is not well formed MalformedEvidence.
+passes a ``Transport``. Every authorization is the empty password. A response code other than 0 raises TpmError, a
+malformed response MalformedEvidence.
 """
 
 from collections.abc import Callable, Iterable
@@ -28,7 +28,7 @@ from cloister.attestation.tpm.structures import (
 )
 
 Transport = Callable[[bytes], bytes]
-"""Sends one whole command and returns its one whole response."""
+"""Sends one command and returns its response."""
 
 # Part 2: TPM_RH
 OWNER = 0x40000001
@@ -44,7 +44,7 @@ _MAX_NV = 8192
 _PCRS_PER_READ = 8
 _MAX_RSA = 512
 
-# Part 2, TPM_RC: the TPM did not start the command (it was busy, or still testing itself) and wants it again.
+# Part 2, TPM_RC: the TPM did not start the command (busy, or still testing itself); it must be sent again.
 _RC_AGAIN = (0x90A, 0x922)
 _MAX_TRIES = 8
 
@@ -94,14 +94,14 @@ def read_public(transport: Transport, handle: int) -> bytes:
 
 
 def flush_context(transport: Transport, handle: int) -> None:
-    """TPM2_FlushContext: the transient object ``handle`` is forgotten."""
+    """TPM2_FlushContext: unloads the transient object ``handle``."""
     _call(transport, "TPM2_FlushContext", parameters=handle.to_bytes(4))
 
 
 def quote(transport: Transport, handle: int, qualifying: bytes, pcrs: Iterable[int]) -> tuple[bytes, bytes]:
     """TPM2_Quote over ``pcrs`` of the SHA-256 bank: (TPMS_ATTEST, TPMT_SIGNATURE), as the TPM sent them."""
     selection = PcrSelection(ALG_SHA256, tuple(pcrs)).marshal()
-    # The key's own scheme: inScheme TPM_ALG_NULL.
+    # inScheme TPM_ALG_NULL: the key's own scheme.
     parameters = sized(qualifying) + ALG_NULL.to_bytes(2) + (1).to_bytes(4) + selection
     _, reader = _call(transport, "TPM2_Quote", (handle,), 1, parameters)
     attest = reader.sized(2, _MAX_RESPONSE, "quoted")
@@ -131,7 +131,7 @@ def pcr_read(transport: Transport, pcrs: Iterable[int]) -> dict[int, bytes]:
         selections = read_selections(reader, "pcrSelectionOut")
         count = reader.unsigned(4, "pcrValues.count")
         if selections != (PcrSelection(ALG_SHA256, part),) or count != len(part):
-            raise reader.malformed("pcrSelectionOut", f"is not the SHA-256 bank of PCRs {part}: is that bank allocated")
+            raise reader.malformed("pcrSelectionOut", f"is not the SHA-256 bank of PCRs {part}; is it allocated?")
         for index in part:
             value = reader.sized(2, SHA256_SIZE, f"pcrValues[{index}]")
             if len(value) != SHA256_SIZE:
@@ -147,7 +147,7 @@ def pcr_extend(transport: Transport, index: int, digest: bytes) -> None:
 
 
 def nv_define(transport: Transport, index: int, size: int) -> None:
-    """TPM2_NV_DefineSpace by the owner: ``size`` bytes that the owner and whoever knows the index may read."""
+    """TPM2_NV_DefineSpace by the owner: ``size`` bytes that anyone may read with the empty password."""
     attributes = NV_OWNER_WRITE | NV_AUTH_WRITE | NV_OWNER_READ | NV_AUTH_READ | NV_NO_DA
     public = NvPublic(index, ALG_SHA256, attributes, b"", size).marshal()
     _call(transport, "TPM2_NV_DefineSpace", (OWNER,), 1, sized(b"") + sized(public))
@@ -159,7 +159,7 @@ def nv_undefine(transport: Transport, index: int) -> None:
 
 
 def nv_write(transport: Transport, index: int, data: bytes) -> None:
-    """TPM2_NV_Write by the owner, in pieces that every TPM takes."""
+    """TPM2_NV_Write by the owner, in pieces that every TPM accepts."""
     for start in range(0, len(data), _NV_CHUNK):
         piece = data[start : start + _NV_CHUNK]
         _call(transport, "TPM2_NV_Write", (OWNER, index), 1, sized(piece) + start.to_bytes(2))
@@ -197,7 +197,7 @@ def _call(
     *,
     response_handles: int = 0,
 ) -> tuple[tuple[int, ...], Reader]:
-    """One command and its response: the handles in it, and a reader that stands at its parameters."""
+    """Sends one command. Returns the handles in its response, and a reader at its parameters."""
     body = b"".join(handle.to_bytes(4) for handle in handles)
     if authorizations:
         session = _PASSWORD_SESSION.to_bytes(4) + bytes(5)
@@ -220,7 +220,7 @@ def _call(
 
 
 def _exchange(transport: Transport, name: str, command: bytes) -> tuple[Reader, int]:
-    """A reader that stands behind the header of the response, and the response code."""
+    """A reader after the header of the response, and the response code."""
     response = transport(command)
     reader = Reader(response, f"{name} response")
     reader.unsigned(2, "tag")

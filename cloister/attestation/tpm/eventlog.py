@@ -19,7 +19,7 @@ MAX_SIZE = 512 * 1024
 MAX_EVENTS = 8192
 
 EV_NO_ACTION = 0x3
-"""Events of this type are information: they are not extended."""
+"""Events of this type are informational and not extended."""
 
 _SPEC_ID = b"Spec ID Event03\0"
 _STARTUP_LOCALITY = b"StartupLocality\0"
@@ -31,9 +31,9 @@ _MAX_DIGEST = 64
 
 @dataclass(frozen=True)
 class PcrEvent:
-    """One TCG_PCR_EVENT2: the register, the event's type, its digests by algorithm, and what the firmware says of it.
+    """One TCG_PCR_EVENT2: the register, the event's type, its digests by algorithm, and its data.
 
-    ``data`` is not covered by the digest for every type, so nothing may be concluded from it alone.
+    For some types the digest does not cover ``data``, so no check may rely on ``data`` alone.
     """
 
     pcr: int
@@ -72,10 +72,10 @@ class EventLog:
         return cls(algorithms, tuple(events), locality or 0)
 
     def replay(self, pcrs: Iterable[int]) -> dict[int, bytes]:
-        """The values of the SHA-256 bank that these events lead to, for each of ``pcrs``."""
+        """The values of ``pcrs`` in the SHA-256 bank after these events."""
         values = {pcr: bytes(SHA256_SIZE) for pcr in pcrs}
         if 0 in values:
-            # A TPM that was started from locality 3 or 4 begins PCR 0 with that number.
+            # If the TPM was started from locality 3 or 4, PCR 0 begins with that number.
             values[0] = self.startup_locality.to_bytes(SHA256_SIZE)
         for event in self.events:
             if event.kind != EV_NO_ACTION and event.pcr in values:
@@ -84,7 +84,7 @@ class EventLog:
 
 
 def read_spec_id(reader: Reader, algorithm: int, digest_size: int) -> dict[int, int]:
-    """The first event, in the old format: which algorithms the log has, with the sizes of their digests in bytes.
+    """The first event, in the old format: the algorithms of the log, with the sizes of their digests in bytes.
 
     ``algorithm`` must be among them, with ``digest_size``. Raises MalformedEvidence.
     """
@@ -95,7 +95,7 @@ def read_spec_id(reader: Reader, algorithm: int, digest_size: int) -> dict[int, 
     size = reader.unsigned(4, "SpecId.eventSize")
     signature = reader.take(min(len(_SPEC_ID), size), "SpecId.signature")
     if kind != EV_NO_ACTION or signature != _SPEC_ID:
-        # The log of a TPM that has SHA-1 alone begins like this, too.
+        # The log of a TPM with SHA-1 only begins like this, too.
         raise reader.malformed("SpecId.signature", "the log does not begin with a Spec ID Event03", start)
     body = reader.part(size - len(_SPEC_ID), "SpecId")
     body.take(8, "platformClass, versions and uintnSize")
@@ -117,7 +117,7 @@ def read_spec_id(reader: Reader, algorithm: int, digest_size: int) -> dict[int, 
 
 
 def read_digests(reader: Reader, sizes: Mapping[int, int]) -> dict[int, bytes]:
-    """TPML_DIGEST_VALUES of an event: each algorithm at most once, and none that was not announced in ``sizes``."""
+    """TPML_DIGEST_VALUES of an event: each algorithm at most once, and only those in ``sizes``."""
     count = reader.unsigned(4, "digests.count")
     if count > len(sizes):
         raise reader.malformed("digests.count", f"is {count}, the log has {len(sizes)} algorithms")
@@ -135,7 +135,7 @@ def _read_event(reader: Reader, algorithms: Mapping[int, int]) -> PcrEvent:
     start = reader.offset
     pcr = reader.unsigned(4, "pcrIndex")
     kind = reader.unsigned(4, "eventType")
-    # Firmware writes events that are only information with any register, 0xffffffff among them.
+    # Firmware writes informational events with any register, including 0xffffffff.
     if pcr >= PCR_COUNT and kind != EV_NO_ACTION:
         raise reader.malformed("pcrIndex", f"is {pcr}, must be less than {PCR_COUNT}", start)
     digests = read_digests(reader, algorithms)

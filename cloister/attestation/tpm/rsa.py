@@ -1,4 +1,4 @@
-"""RSA members of the TPM's unions, as Azure's vTPM has them: a key that signs quotes with RSASSA and SHA-256.
+"""RSA members of the TPM's unions: a key that signs quotes with RSASSA and SHA-256, as Azure's vTPM has.
 
 Source: TCG, Trusted Platform Module Library, Part 2: Structures, revision 1.59. Each class names its structure. All
 integers are big endian. Any other scheme or hash is malformed.
@@ -65,7 +65,7 @@ class RsaPublic:
             raise reader.malformed("parameters.exponent", "is not the default, 65537", start + 2)
         start = reader.offset
         modulus = reader.sized(2, bits // 8, "unique")
-        # Too short, leading zeros or even: no modulus of that size, and a library might say so in its own way.
+        # Checked here because libraries differ in how they report a modulus that is too short or even.
         if len(modulus) != bits // 8 or not modulus[0] >> 7 or not modulus[-1] & 1:
             raise reader.malformed("unique", f"is not an odd number of {bits} bits", start)
         reader.end()

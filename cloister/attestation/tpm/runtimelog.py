@@ -2,8 +2,8 @@
 
     digest extended = SHA-256("cloister/v1/runtime" 0x00 kind 0x00 digest)
 
-Kinds come in this order: the boot configuration (its SHA-256), the agent (SHA-256 of the SubjectPublicKeyInfo of its
-event-log key) and, once it is accepted, the computation manifest (its digest).
+The order of the kinds: the boot configuration (its SHA-256), the agent (SHA-256 of the SubjectPublicKeyInfo of its
+event-log key) and, once accepted, the computation manifest (its digest).
 """
 
 import hashlib
@@ -27,7 +27,7 @@ class MeasurementKind(StrEnum):
 
 
 ORDER = tuple(MeasurementKind)
-"""The kinds in the order of measuring; the manifest's entry comes only after one was submitted."""
+"""The kinds in the order of measurement; the manifest is missing until one is submitted."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""TPM 2.0 structures that attestation needs: parsing and marshalling, nothing else.
+"""TPM 2.0 structures that attestation needs: parsing and marshalling.
 
 Source: TCG, Trusted Platform Module Library, Part 2: Structures, revision 1.59. Each class names its structure, as
-the numbers of tables differ between revisions. All integers are big endian. Of the unions only the members for P-256
-and SHA-256 are here, those for RSA in tpm_rsa.py.
+table numbers differ between revisions. All integers are big endian. Of the unions, the members for P-256 and SHA-256
+are here and those for RSA in ``rsa.py``.
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ NV_OWNER_READ = 1 << 17
 NV_AUTH_READ = 1 << 18
 NV_NO_DA = 1 << 25
 
-# Where GCP's vTPM keeps its attestation key, and `local` like it.
+# Where GCP's vTPM keeps its attestation key; `local` does the same.
 NV_AK_CERTIFICATE = 0x01C10002
 NV_AK_TEMPLATE = 0x01C10003
 
@@ -47,8 +47,8 @@ QUOTED_PCRS = tuple(range(16))
 SHA256_SIZE = 32
 
 _MAX_SELECTIONS = 16
-# TPM 2.0 Library, Part 2, TPMS_PCR_SELECTION: a TPM takes and gives bitmaps of PCR_SELECT_MIN to PCR_SELECT_MAX bytes,
-# and with the 24 registers of a PC client both are this.
+# TPM 2.0 Library, Part 2, TPMS_PCR_SELECTION: bitmaps have PCR_SELECT_MIN to PCR_SELECT_MAX bytes, and with the 24
+# registers of a PC client both are 3.
 _BITMAP_SIZE = PCR_COUNT // 8
 _MAX_NAME = 66
 _MAX_DATA = 66
@@ -64,7 +64,7 @@ class PcrSelection:
     indices: tuple[int, ...]
 
     def marshal(self) -> bytes:
-        """The bytes that ``read_selections`` reads of it."""
+        """The bytes that ``read_selections`` reads."""
         bitmap = sum(1 << index for index in self.indices)
         return self.bank.to_bytes(2) + _BITMAP_SIZE.to_bytes(1) + bitmap.to_bytes(_BITMAP_SIZE, "little")
 
@@ -97,8 +97,8 @@ class QuoteInfo:
 class Attest:
     """TPMS_ATTEST as the TPM signed it.
 
-    ``quote`` is None when ``kind`` is not TPM_ST_ATTEST_QUOTE or ``magic`` not TPM_GENERATED: what follows is then
-    some other structure. ``clock`` counts milliseconds.
+    ``quote`` is None if ``kind`` is not TPM_ST_ATTEST_QUOTE or ``magic`` is not TPM_GENERATED: another structure then
+    follows. ``clock`` counts milliseconds.
     """
 
     magic: int
@@ -208,7 +208,7 @@ class EccPublic:
 
 
 AK_REQUIRED = OBJECT_FIXED_TPM | OBJECT_FIXED_PARENT | OBJECT_SENSITIVE_DATA_ORIGIN | OBJECT_RESTRICTED | OBJECT_SIGN
-"""What makes a key an attestation key: it never leaves the TPM and signs only what the TPM itself made."""
+"""The attributes of an attestation key: it never leaves the TPM and signs only what the TPM itself made."""
 
 AK_ATTRIBUTES = AK_REQUIRED | OBJECT_USER_WITH_AUTH
 """The attributes of the key in :data:`AK_TEMPLATE`, which is used with the empty password."""
@@ -246,7 +246,7 @@ class NvPublic:
 
 
 def sized(data: bytes) -> bytes:
-    """A TPM2B: ``data`` behind its size in 2 bytes."""
+    """A TPM2B: ``data`` after its size in 2 bytes."""
     return len(data).to_bytes(2) + data
 
 

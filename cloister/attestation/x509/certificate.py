@@ -1,7 +1,7 @@
-"""X.509 certificates (RFC 5280): reading them, and the one path from a leaf to a key that somebody pinned.
+"""X.509 certificates (RFC 5280): parsing, and the path from a leaf to a pinned key.
 
-A path ends at exactly one anchor, given as the SHA-256 of its SubjectPublicKeyInfo: there is no union of anchors, and
-no certificate is trusted because it was sent. Revocation is not looked at here.
+A path ends at exactly one anchor, given as the SHA-256 of its SubjectPublicKeyInfo. No certificate is trusted because
+it was sent. Revocation is not checked here (``crl.py``).
 """
 
 import hashlib
@@ -26,30 +26,32 @@ MAX_PATH = 5
 """Certificates of a path, leaf and anchor included."""
 
 MAX_POOL = 32
-"""Certificates that are considered when a path is looked for."""
+"""Certificates that are considered in the search for a path."""
 
 TCG_AIK = "2.23.133.8.3"
 """tcg-kp-AIKCertificate, the usage of an attestation key (see W3C Web Authentication, section 8.3.1)."""
 
 HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
-"""Those that a signature counts with, in certificates and revocation lists."""
+"""The accepted hash algorithms of signatures in certificates and revocation lists."""
 
 UNREADABLE = (
     MalformedEvidence,
     ValueError,
     TypeError,
-    KeyError,  # of a TLS feature (RFC 7633) that it has no name for
+    KeyError,  # for a TLS feature (RFC 7633) that it does not know
     UnsupportedAlgorithm,
     x509.InvalidVersion,
     x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,
 )
-"""What is raised, here and by `cryptography`, for bytes that are no certificate or list, or have no such extensions."""
+"""Raised here and by `cryptography` for bytes that are not a certificate or revocation list, or have invalid
+extensions.
+"""
 
 _VERSION = 0xA0
 _CURVES = (ec.SECP256R1, ec.SECP384R1)
-_RSA_BITS = range(2048, 4097)  # larger keys only cost time; no vendor has one
-_RSA_EXPONENT_BITS = 32  # likewise: an exponent may be as long as the key, and all have 65537
+_RSA_BITS = range(2048, 4097)  # larger keys only cost time; no vendor uses one
+_RSA_EXPONENT_BITS = 32  # likewise: an exponent can be as long as the key, and all vendors use 65537
 _KNOWN = {
     ExtensionOID.BASIC_CONSTRAINTS,
     ExtensionOID.KEY_USAGE,
@@ -60,9 +62,18 @@ _KNOWN = {
 
 @dataclass(frozen=True)
 class Certificate:
-    """What path building needs of a certificate. ``spki`` is DER; ``usages`` are dotted OIDs of the extended key usage.
+    """What path building needs of a certificate.
 
-    ``unknown_critical`` are the critical extensions that nobody here understands.
+    der: the whole certificate.
+    subject, issuer: names (DER).
+    spki: SubjectPublicKeyInfo (DER).
+    not_before, not_after: the validity period, both ends included.
+    is_ca: whether the basic constraints say so.
+    path_length: how many authorities may stand below this one; None sets no limit.
+    may_sign_certificates: whether the key usage allows it; true without that extension.
+    usages: dotted OIDs of the extended key usage; empty without that extension.
+    unknown_critical: dotted OIDs of critical extensions that are not understood; usually empty.
+    parsed: the certificate as the library has it.
     """
 
     der: bytes
@@ -91,12 +102,12 @@ class Certificate:
     @classmethod
     def _read(cls, der: bytes) -> Self:
         if not _serial(der):
-            # `cryptography` takes it with a warning that a release to come will not: none takes it here.
+            # `cryptography` accepts it with a warning that a future release will not.
             raise ValueError("a serial number is positive (RFC 5280, section 4.1.2.2)")
         parsed = x509.load_der_x509_certificate(der)
         if not der.endswith(b"\0" + parsed.signature):
-            # The octet before the signature counts unused bits: the one byte that neither signature nor DER fixes.
-            raise ValueError("a signature is whole bytes")
+            # The octet before the signature counts unused bits: the one byte that neither signature nor DER determines.
+            raise ValueError("a signature has whole bytes")
         is_ca, path_length, may_sign, usages, unknown = False, None, True, (), []
         for extension in parsed.extensions:
             value = extension.value
@@ -131,12 +142,12 @@ class Certificate:
         return hashlib.sha256(self.spki).digest()
 
     def valid_at(self, at: datetime) -> bool:
-        """Whether ``at`` (aware) lies in the validity period, both ends included."""
+        """Whether ``at`` (aware) is in the validity period, both ends included."""
         return self.not_before <= at <= self.not_after
 
 
 def _serial(der: bytes) -> int:
-    """The serial number as it stands in a certificate (RFC 5280, section 4.1). Raises MalformedEvidence."""
+    """The serial number in a certificate (RFC 5280, section 4.1). Raises MalformedEvidence."""
     body = DerReader(der, "certificate").inside(SEQUENCE, "certificate").inside(SEQUENCE, "tbs")
     if body.next_is(_VERSION):
         body.element(_VERSION, "version")
@@ -149,7 +160,7 @@ def spki_digest(spki: bytes) -> bytes:
 
 
 def may_sign(key: object) -> bool:
-    """Whether a signature by ``key`` counts: on P-256 or P-384, or RSA as vendors have it."""
+    """Whether a signature by ``key`` is accepted: P-256, P-384, or RSA of the sizes that vendors use."""
     if isinstance(key, rsa.RSAPublicKey):
         return key.key_size in _RSA_BITS and key.public_numbers().e.bit_length() <= _RSA_EXPONENT_BITS
     return isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, _CURVES)
@@ -181,17 +192,17 @@ def find_path(
 ) -> tuple[tuple[Certificate, ...] | None, str]:
     """The path from ``leaf`` to the certificate in ``pool`` whose key has the SHA-256 ``anchor``, or None and why not.
 
-    Every step is checked for name, signature, the issuer's right to issue and its path length, and for critical
-    extensions that are not understood. The anchor's certificate must be signed by its own key: a public key can be put
-    into a certificate by anybody, with the name, dates and rights that suit. ``longest`` is how many certificates the
-    path may have, leaf and anchor included. Validity in time is left to the caller, who knows the time.
+    Every step is checked for name, signature, the issuer's right to issue, its path length, and critical extensions
+    that are not understood. The anchor's certificate must be signed by its own key, because anyone can put a public key
+    into a certificate with a name, dates and rights of their choice. ``longest`` is the number of certificates that the
+    path may have, leaf and anchor included. The caller checks the validity periods.
     """
     if len(pool) > MAX_POOL:
         return None, f"{len(pool)} certificates came, at most {MAX_POOL} are considered"
     if leaf.unknown_critical:
         return None, f"the leaf has the critical extension {leaf.unknown_critical[0]}, which is not understood"
     reason = f"no certificate with the pinned key {anchor.hex()} is among the issuers of the leaf"
-    # Breadth first; each certificate is visited once, so hostile cross-signing cannot make the search long.
+    # Breadth first; each certificate is visited once, so that malicious cross-signing cannot make the search long.
     paths: list[tuple[Certificate, ...]] = [(leaf,)]
     seen = {leaf.der}
     while paths:

@@ -1,9 +1,8 @@
-"""Certificate revocation lists (RFC 5280, section 5): reading them, and the one that speaks for an issuer at a time.
+"""Certificate revocation lists (RFC 5280, section 5): parsing, the current list of an issuer, and revocation.
 
-A list is nothing without its issuer's signature: :func:`current` returns only lists that the issuer's key signed and
-whose time has come and not run out, and :func:`revoked` believes any list that it signed. Only complete lists are
-current; one with a critical extension that is not understood (a delta, one for some reasons or some certificates) is
-not.
+Only signed lists count: :func:`current` returns a list that the issuer's key signed and that is valid at a given time,
+:func:`revoked` uses every list that the key signed, expired ones too. A list with a critical extension that is not
+understood (a delta, or a list for some reasons or certificates only) is never current.
 """
 
 from collections.abc import Iterable
@@ -25,9 +24,14 @@ MAX_SIZE = 256 * 1024
 
 @dataclass(frozen=True)
 class RevocationList:
-    """``issuer`` is the name in DER; ``next_update`` is when a newer list is due at the latest (all Intel's, AMD's and
-    Google's lists have one). ``serials`` are the numbers of the issuer's certificates that are revoked,
-    ``unknown_critical`` the critical extensions that nobody here understands.
+    """A parsed list. Its signature is not verified yet.
+
+    issuer: the issuer's name (DER).
+    this_update: when the list was made.
+    next_update: when a newer list is due at the latest (all lists of Intel, AMD and Google have it).
+    serials: the serial numbers of the revoked certificates.
+    unknown_critical: dotted OIDs of critical extensions that are not understood; usually empty.
+    parsed: the list as the library has it.
     """
 
     issuer: bytes
@@ -51,9 +55,9 @@ class RevocationList:
     def _read(cls, der: bytes) -> Self:
         parsed = x509.load_der_x509_crl(der)
         if not der.endswith(b"\0" + parsed.signature):
-            raise ValueError("a signature is whole bytes")
+            raise ValueError("a signature has whole bytes")
         if parsed.next_update_utc is None:
-            raise ValueError("a list without nextUpdate would be good for ever")
+            raise ValueError("a list without nextUpdate would never expire")
         return cls(
             issuer=parsed.issuer.public_bytes(),
             this_update=parsed.last_update_utc,
@@ -64,7 +68,7 @@ class RevocationList:
         )
 
     def signed_by(self, issuer: Certificate) -> bool:
-        """Whether ``issuer`` has this list's name, may sign lists, and did sign it."""
+        """Whether ``issuer`` has the name in this list, may sign lists, and signed this one."""
         if self.issuer != issuer.subject or not _may_sign_lists(issuer):
             return False
         key = issuer.parsed.public_key()
@@ -78,11 +82,11 @@ class RevocationList:
             return False
 
     def current_at(self, at: datetime) -> bool:
-        """Whether the list had been made at ``at`` (aware), and a newer one was not yet due."""
+        """Whether ``at`` (with a time zone) is between this_update and next_update, both included."""
         return self.this_update <= at <= self.next_update
 
     def period(self) -> str:
-        """The list's dates, for people."""
+        """The list's dates, for messages."""
         return f"of {canonical.to_time(self.this_update)}, next due {canonical.to_time(self.next_update)}"
 
 
@@ -105,7 +109,7 @@ def current(lists: Iterable[RevocationList], issuer: Certificate, at: datetime) 
 
 
 def revoked(lists: Iterable[RevocationList], issuer: Certificate, serial: int) -> bool:
-    """Whether any list that ``issuer`` signed, of whatever time, has the certificate: what is revoked stays revoked."""
+    """Whether any list that ``issuer`` signed, of any time, has the certificate: revocation is permanent."""
     return any(serial in one.serials and one.signed_by(issuer) for one in lists)
 
 

@@ -1,7 +1,7 @@
-"""A small reader of DER (ITU-T X.690): for what `cryptography` refuses although its vendor ships it.
+"""A small DER reader (ITU-T X.690) for certificates that vendors ship and `cryptography` rejects.
 
-AMD's certificates have the serial number 0, which RFC 5280 forbids. Only what such a certificate needs is here: tags of
-one byte, definite lengths in their shortest form, and no value that could be written in two ways.
+AMD's certificates have the serial number 0, which RFC 5280 forbids. The reader has only what such certificates need:
+tags of one byte, definite lengths in their shortest form, and no value that could be encoded in two ways.
 """
 
 from datetime import UTC, datetime
@@ -44,7 +44,7 @@ class DerReader:
         return self._reader.remaining
 
     def malformed(self, field: str, reason: str) -> MalformedEvidence:
-        """The error for ``field`` where the reader stands."""
+        """The error for ``field`` at the current position."""
         return self._reader.malformed(field, reason)
 
     def next_is(self, tag: int) -> bool:
@@ -72,20 +72,20 @@ class DerReader:
         """An INTEGER that is not negative."""
         content = self.element(INTEGER, field)
         if not 1 <= len(content) <= _MAX_INTEGER or content[0] & 0x80:
-            raise self.malformed(field, "is no integer of at most 64 bytes, or a negative one")
+            raise self.malformed(field, "is not an integer of at most 64 bytes, or is negative")
         if len(content) > 1 and content[0] == 0 and not content[1] & 0x80:
-            raise self.malformed(field, "is an integer with needless zeros")
+            raise self.malformed(field, "is an integer with redundant leading zeros")
         return int.from_bytes(content)
 
     def oid(self, field: str) -> str:
         """An OBJECT IDENTIFIER, dotted."""
         content = self.element(OBJECT_IDENTIFIER, field)
         if not 1 <= len(content) <= _MAX_OID or content[-1] & 0x80:
-            raise self.malformed(field, "is no object identifier of at most 64 bytes")
+            raise self.malformed(field, "is not an object identifier of at most 64 bytes")
         arcs, value, first = [], 0, True
         for byte in content:
             if first and byte == 0x80:
-                raise self.malformed(field, "is an object identifier with needless zeros")
+                raise self.malformed(field, "is an object identifier with redundant leading zeros")
             value = value << 7 | byte & 0x7F
             first = not byte & 0x80
             if first:
@@ -114,17 +114,17 @@ class DerReader:
         content = self.element(UTC_TIME if short else GENERALIZED_TIME, field)
         digits = 12 if short else 14
         if len(content) != digits + 1 or content[-1:] != b"Z" or not content[:-1].isdigit():
-            raise self.malformed(field, "is no time in UTC to the second")
+            raise self.malformed(field, "is not a time in UTC to the second")
         text = content[:-1].decode("ascii")
         if short:
             text = ("19" if text[0] >= "5" else "20") + text
         try:
             return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
         except ValueError as error:
-            raise self.malformed(field, "is no time that exists") from error
+            raise self.malformed(field, "is not an existing time") from error
 
     def end(self) -> None:
-        """Nothing may follow."""
+        """Raises MalformedEvidence if bytes follow."""
         self._reader.end()
 
     def _length(self, field: str) -> int:

@@ -1,4 +1,4 @@
-"""Certificates in PEM (RFC 7468, "CERTIFICATE"), as they stand in evidence: one after another, nothing in between."""
+"""Certificates in PEM (RFC 7468, "CERTIFICATE") as evidence has them: one after another, with nothing in between."""
 
 import base64
 import binascii
@@ -30,7 +30,7 @@ def read(text: bytes, field: str, *, limit: int, most: int) -> tuple[bytes, ...]
         except binascii.Error as error:
             raise MalformedEvidence(field, offset, "is not base64") from error
         if base64.b64encode(der) != text64:
-            raise MalformedEvidence(field, offset, "is base64 with bits that mean nothing")
+            raise MalformedEvidence(field, offset, "is base64 with unused bits that are not zero")
         found.append(der)
         offset = block.end()
     if not found:

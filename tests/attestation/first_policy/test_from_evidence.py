@@ -192,7 +192,7 @@ def test_what_the_default_would_refuse_is_said_plainly(member: str, fields: dict
 
     (said,) = [one for one in taken if one.member.startswith("snp.allow_")]
     assert said.member == f"snp.{member}"
-    assert said.value.startswith("true. It is false by default, which refuses this evidence: it comes from")
+    assert said.value.startswith("true. It is false by default, which rejects this evidence: it comes from")
     assert policy.snp is not None
     strict = dataclasses.replace(policy, snp=dataclasses.replace(policy.snp, **{member: False}))
     assert not verify(shown.evidence, strict, purpose=SESSION, at=AT, roots=shown.roots).accepted
@@ -202,10 +202,10 @@ def test_a_strict_choice_that_refuses_this_very_evidence_is_named() -> None:
     td = Td.create(AT)
     evidence = td.evidence(BINDING, {"mr_owner": b"o" * 48, "td_attributes": bytes(8)})
     shown = Shown(evidence, td.image(), (td.intel.anchor(),), td.intel.collateral())
-    with pytest.raises(ProofError, match="strict choices") as caught:
+    with pytest.raises(ProofError, match="strict defaults") as caught:
         shown.policy()
 
-    assert "decided by tdx.mr_owner, zeros by default." in caught.value.message
+    assert "decided by the policy's tdx.mr_owner, zeros by default." in caught.value.message
     assert "decided by tdx.attributes_required" in caught.value.message
     assert "not genuine" not in caught.value.message
 
@@ -215,7 +215,7 @@ def test_a_strict_choice_is_named_beside_what_is_not_genuine() -> None:
     shown = Shown(td.evidence(BINDING, {"mr_owner": b"o" * 48}), td.image(), VENDORS, td.intel.collateral())
     with pytest.raises(ProofError, match="not genuine") as caught:
         shown.policy()
-    assert "decided by tdx.mr_owner" in caught.value.message
+    assert "decided by the policy's tdx.mr_owner" in caught.value.message
 
 
 def test_every_check_that_a_strict_choice_decides_exists() -> None:

@@ -77,7 +77,7 @@ def test_an_owner_who_is_no_member_is_said() -> None:
 
 
 def test_local_machines_need_to_be_allowed() -> None:
-    with pytest.raises(PolicyError, match="keeps no secret"):
+    with pytest.raises(PolicyError, match="keeps nothing secret"):
         policy_from_manifest(IMAGE, DESCRIPTOR)
 
 

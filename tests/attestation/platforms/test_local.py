@@ -299,7 +299,7 @@ def test_one_of_several_images_is_enough(machine: LocalMachine) -> None:
 
 
 def test_an_image_is_not_for_debugging_and_not_at_once(machine: LocalMachine) -> None:
-    with pytest.raises(PolicyError, match="one and the same image"):
+    with pytest.raises(PolicyError, match="one image both as"):
         machine.policy(images=(machine.image(), machine.image("debug", debug=True)), allow_debug=True)
 
 

@@ -276,7 +276,7 @@ def test_a_signer_without_the_right_to_issue_signs_nothing(machine: SnpMachine, 
     amd = machine.processor.amd.but(SigningKey.VCEK, **rights)
     case = good(dataclasses.replace(machine, processor=dataclasses.replace(machine.processor, amd=amd)))
     (failure,) = case.verdict().failures
-    assert (failure.name, failure.found) == ("snp-chain", "a certificate of SEV-Milan is no certificate authority")
+    assert (failure.name, failure.found) == ("snp-chain", "a certificate of SEV-Milan is not a certificate authority")
 
 
 def test_a_clouds_key_is_named_and_is_for_no_chip(machine: SnpMachine) -> None:

@@ -709,7 +709,7 @@ def test_an_image_without_registers_of_a_td_is_none(td: Td) -> None:
 
 
 def test_one_td_is_not_for_debugging_and_not_for_it(td: Td) -> None:
-    with pytest.raises(PolicyError, match="one and the same image"):
+    with pytest.raises(PolicyError, match="one image both as"):
         td.policy(images=(td.image(), td.image("debug", debug=True)))
 
 

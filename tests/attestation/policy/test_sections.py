@@ -101,11 +101,11 @@ def test_registers_are_demanded_only_where_every_machine_shows_them(platform: Pl
     if platform in {Platform.LOCAL, Platform.AZURE_SNP, Platform.AZURE_TDX, Platform.GCP_SNP}:
         assert made(platform, **NEEDED[platform], **pins).platform_pcrs
         return
-    with pytest.raises(PolicyError, match=f"accepts {platform}, whose machines show none"):
+    with pytest.raises(PolicyError, match=f"accepts {platform}, whose evidence has none"):
         made(platform, **NEEDED[platform], **pins)
     beside = {"snp": SNP, "tdx": TdxPolicy(), "azure": AzurePolicy(AZURE_SNP, AZURE_TDX)}
     if platform is not Platform.GCP_TDX:
-        with pytest.raises(PolicyError, match="whose machines show none"):
+        with pytest.raises(PolicyError, match="whose evidence has none"):
             made(Platform.AZURE_SNP, Platform.AZURE_TDX, platform, **beside, **pins)
 
 
@@ -132,8 +132,8 @@ def test_machines_are_named_only_where_evidence_names_them(platform: Platform, n
 @pytest.mark.parametrize(
     ("platform", "section", "add"),
     [
-        (Platform.AZURE_SNP, "azure", "Add azure.snp, or take azure-snp out of platforms."),
-        (Platform.GCP_TDX, "gcp", "Add gcp.tdx_min_svn, or take gcp-tdx out of platforms."),
+        (Platform.AZURE_SNP, "azure", "Add azure.snp, or remove azure-snp from platforms."),
+        (Platform.GCP_TDX, "gcp", "Add gcp.tdx_min_svn, or remove gcp-tdx from platforms."),
     ],
 )
 def test_the_hint_says_what_to_add_or_to_take_out(platform: Platform, section: str, add: str) -> None:

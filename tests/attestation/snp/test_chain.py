@@ -171,7 +171,7 @@ def test_every_certificate_of_the_chain_must_be_valid(member: str, name: str) ->
 def test_a_certificate_for_another_kind_of_processor_has_no_chain() -> None:
     leaf = dataclasses.replace(LEAF, amd=dataclasses.replace(LEAF.amd, product_name="Rome-B0"))
     found = find_chain(leaf, issuers_of(MILAN), tuple(ANCHORS.values()))
-    assert found == (None, "the certificate is for 'Rome-B0', which is no product line that is known")
+    assert found == (None, "the certificate is for 'Rome-B0', which is not a known product line")
 
 
 def test_without_a_chain_neither_time_nor_lists_are_judged() -> None:

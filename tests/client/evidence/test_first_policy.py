@@ -159,7 +159,7 @@ def test_the_first_policy_refuses_the_machine_by_what_is_open_and_by_nothing_els
 
     assert Policy.parse(policy.encode()) == policy
     assert [one.member for one in placeholders(policy)] == list(expected)
-    assert all(one.value and one.meaning and one.told_by for one in placeholders(policy))
+    assert all(one.value and one.meaning and one.provided_by for one in placeholders(policy))
     verdict = shown.verdict(policy)
     assert failures(verdict) == sorted(name for names in expected.values() for name in names)
     assert not verdict.confidential
@@ -208,7 +208,7 @@ def test_everything_else_in_it_is_the_strict_choice(shown: Shown) -> None:
     assert (policy.boot_configuration.workspace, policy.boot_configuration.cvms) == ("trial", ("trainer",))
     assert policy.boot_configuration.owners == CONFIGURATION.owners
     assert taken[0].member == "platforms"
-    assert taken[0].value.startswith(f"{shown.evidence.platform}, which stands on ")
+    assert taken[0].value.startswith(f"{shown.evidence.platform}, which relies on ")
     assert [one.member for one in taken[1:]] == [
         "images",
         "boot_configuration.workspace",
