@@ -206,7 +206,7 @@ def test_a_strict_choice_that_refuses_this_very_evidence_is_named() -> None:
         shown.policy()
 
     assert "decided by the policy's tdx.mr_owner, zeros by default." in caught.value.message
-    assert "decided by tdx.attributes_required" in caught.value.message
+    assert "decided by the policy's tdx.attributes_required" in caught.value.message
     assert "not genuine" not in caught.value.message
 
 

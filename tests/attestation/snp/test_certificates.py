@@ -133,7 +133,7 @@ def test_a_chips_identifier_may_be_wrapped() -> None:
         ({"microcode": None}, "is absent"),
         ({"microcode": b"\x02\x02\x01\x00"}, "at most 255"),
         ({"microcode": b"\x02\x01\xff"}, "negative"),
-        ({"microcode": b"\x02\x02\x00\x01"}, "needless zeros"),
+        ({"microcode": b"\x02\x02\x00\x01"}, "redundant leading zeros"),
         ({"microcode": b"\x02\x01\x01\x00"}, "follow the structure"),
         ({"reserved": b"\x02\x01\x01"}, "reserved"),
         ({"reserved": None}, "is absent"),
