@@ -134,8 +134,8 @@ def test_what_the_schema_does_not_know_is_refused(changes: dict[str, Any]) -> No
         ({"vlek_clouds": ["CN=cloud.example"]}, "does not set allow_vlek"),
         ({"allow_vlek": True}, "names no cloud in vlek_clouds"),
         ({"allow_vlek": True, "vlek_clouds": []}, "names no cloud in vlek_clouds"),
-        ({"id_key_digests": ["00" * 48]}, "names zeros as a key"),
-        ({"author_key_digests": ["11" * 48, "00" * 48]}, "names zeros as a key"),
+        ({"id_key_digests": ["00" * 48]}, "has zeros as a key digest"),
+        ({"author_key_digests": ["11" * 48, "00" * 48]}, "has zeros as a key digest"),
     ],
 )
 def test_contradictions_are_refused(changes: dict[str, Any], match: str) -> None:

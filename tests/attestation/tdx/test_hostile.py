@@ -137,11 +137,11 @@ def test_a_quote_cut_at_any_length_is_malformed(kind: str) -> None:
             TdxQuote.parse(quote[:length])
 
 
-def test_only_zeroes_may_follow_a_quote() -> None:
+def test_only_zeros_may_follow_a_quote() -> None:
     quote = QUOTES["1.5"]
     assert accepted(quote + bytes(1000))
     for rest in (b"\1", bytes(70) + b"x"):
-        with pytest.raises(MalformedEvidence, match="zeroes"):
+        with pytest.raises(MalformedEvidence, match="zeros"):
             TdxQuote.parse(quote + rest)
     with pytest.raises(MalformedEvidence, match="at most"):
         TdxQuote.parse(quote.ljust(MAX_QUOTE + 1, b"\0"))
@@ -293,7 +293,7 @@ def test_a_quote_of_something_else_is_malformed() -> None:
 def test_a_report_of_another_type_or_size_is_malformed(kind: int, size: int) -> None:
     quote = QUOTES["1.5"]
     described = kind.to_bytes(2, "little") + size.to_bytes(4, "little")
-    with pytest.raises(MalformedEvidence, match="no known TD report"):
+    with pytest.raises(MalformedEvidence, match="not a known TD report"):
         TdxQuote.parse(quote[:BODY] + described + quote[BODY + 6 :])
 
 
