@@ -24,7 +24,7 @@ class CollateralRequest:
     limit: the largest answer, in bytes.
     lasting: whether an answer never changes while it is valid; others are requested again once a day.
     headers: HTTP header fields; empty for none.
-    then: the requests that follow from an answer. They must come to an end; by default there are none.
+    then: the requests that follow from an answer. They must come to an end; by default no request follows.
     """
 
     what: str

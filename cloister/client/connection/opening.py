@@ -43,7 +43,7 @@ class Target:
     policy: the party's policy.
     cvm: narrows the policy to the CVM of this name; None accepts every CVM of the policy.
     manifest_digest: SHA-256 of the party's copy of the manifest; None demands no manifest.
-    collateral: for what the evidence does not carry; by default there is none, and no service is asked.
+    collateral: for what the evidence does not carry; by default nothing is added, and no service is asked.
     """
 
     address: Address
