@@ -156,7 +156,7 @@ class Project:
         interactive = sys.stdin.isatty() and sys.stdout.isatty()
         if words[0] in _ASKING and "--yes" not in words and not interactive:
             raise show.cannot_ask()
-        variables = self._without_clouds(words) | _environment()
+        variables = self._without_clouds(words) | _environment() | dict(also or {})
         name = words[words.index("--stack") + 1] if "--stack" in words else ""
         self._refuse_busy(name, variables)
         done = operation.perform([*words, *([] if interactive else ["--non-interactive"])], self.folder, variables)

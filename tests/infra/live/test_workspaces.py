@@ -159,8 +159,9 @@ def test_a_local_stack_fetches_no_plugin_of_a_cloud_whose_sdk_is_installed(
     monkeypatch.delenv("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", raising=False)
     monkeypatch.setattr(pulumi, "_environment", lambda: dict(os.environ))
     monkeypatch.setattr(workspaces, "PROJECT", replace(workspaces.PROJECT, folder=tmp_path))
-    workspaces.PROJECT.hand_over("up", "--stack", STACK, "--yes")
+    workspaces.PROJECT.hand_over("up", "--stack", STACK, "--yes", also={"CLOISTER_FORCE": "1"})
     said = (tmp_path / "pulumi.environment").read_text()
+    assert "CLOISTER_FORCE=1" in said
     assert ("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=1" not in said) is fetched
 
 
