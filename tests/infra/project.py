@@ -62,7 +62,7 @@ class Project:
             "PULUMI_HOME": str(folder / "home"),
             "PULUMI_BACKEND_URL": (folder / "state").as_uri(),
             "PULUMI_CONFIG_PASSPHRASE": "a test's",
-            # Whoever looks for a plugin finds the test's own, or fails here and not after a download.
+            # Only the test's own plugins: without one, fail at once and not after a download.
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "1",
         }
         given = {**os.environ, **ours}

@@ -44,7 +44,7 @@ def verb(
         try:
             said += os.read(screen, 65536)
         except OSError:
-            # Linux says so where nobody holds the other end any more, see pty(7).
+            # Linux reports EIO when the other end is closed, see pty(7).
             break
         if waits and shown.encode() in said:
             waits = False

@@ -36,9 +36,7 @@ def test_a_new_machine_needs_setup_and_a_mirror():
         ("gcp", ["google-cloud-storage", "pulumi-gcp"]),
     ],
 )
-def test_of_each_cloud_it_says_whether_its_packages_are_there(
-    backend: str, packages: list[str], monkeypatch: pytest.MonkeyPatch
-):
+def test_packages_of_each_cloud_are_reported(backend: str, packages: list[str], monkeypatch: pytest.MonkeyPatch):
     assert [one.rpartition(" ")[0] for one in finding(backend).found.split(", ")] == packages
 
     there = importlib.metadata.version
@@ -54,7 +52,7 @@ def test_of_each_cloud_it_says_whether_its_packages_are_there(
     assert found.found == f"missing: {packages[-1]}; needed only for workspaces there: make {backend}"
 
 
-def test_a_cache_with_a_space_in_its_name_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_cache_path_with_a_space_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     root = tmp_path / "a b"
     for name in ("usr/bin/swtpm", "usr/bin/swtpm_setup"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from infra.processes import Process, start, working_in
 SLEEPER = [sys.executable, "-c", "import signal; signal.pause()", "qemu-system-x86_64"]
 
 
-def test_a_process_id_that_was_given_out_again_is_another_process(tmp_path: Path):
+def test_reused_process_id_is_another_process(tmp_path: Path):
     child = start(SLEEPER, tmp_path, "log", {})
     process = Process.of(child.pid)
     assert process is not None and process.alive()
@@ -21,7 +21,7 @@ def test_a_process_id_that_was_given_out_again_is_another_process(tmp_path: Path
     assert not process.alive()
 
 
-def test_a_process_that_nobody_reaped_is_not_alive(tmp_path: Path):
+def test_unreaped_process_is_not_alive(tmp_path: Path):
     child = subprocess.Popen(["true"])
     import os
 
@@ -30,7 +30,7 @@ def test_a_process_that_nobody_reaped_is_not_alive(tmp_path: Path):
     child.wait()
 
 
-def test_a_machine_is_found_by_its_folder_and_a_shell_there_is_left_alone(tmp_path: Path):
+def test_machine_is_found_by_its_folder_and_a_shell_there_is_not(tmp_path: Path):
     machine = start(SLEEPER, tmp_path, "log", {})
     shell = start([sys.executable, "-c", "import signal; signal.pause()"], tmp_path, "log", {})
     found = working_in(tmp_path.resolve(), ("qemu-system-x86_64",))
@@ -40,7 +40,7 @@ def test_a_machine_is_found_by_its_folder_and_a_shell_there_is_left_alone(tmp_pa
         child.wait()
 
 
-def test_a_started_process_is_no_child_of_the_terminal(tmp_path: Path):
+def test_started_process_has_its_own_session(tmp_path: Path):
     import os
 
     child = start(SLEEPER, tmp_path, "log", {})

@@ -10,7 +10,7 @@ from infra.configuration import addresses
 NAMES = [f"cvm-{number}" for number in range(200)]
 
 
-def test_every_cvm_has_an_address_of_its_own_that_no_cloud_keeps_for_itself():
+def test_every_cvm_has_its_own_unreserved_address():
     given = addresses.assign(NAMES)
     network = list(ipaddress.ip_network(addresses.NETWORK))
     assert sorted(given) == sorted(NAMES)
@@ -21,13 +21,13 @@ def test_the_address_follows_from_the_name():
     assert dict(addresses.assign(["trainer", "validator"])) == {"trainer": "10.99.0.186", "validator": "10.99.0.131"}
 
 
-def test_a_cvm_that_is_added_or_taken_away_moves_no_other():
+def test_adding_or_removing_a_cvm_changes_no_other_address():
     before = addresses.assign(["trainer", "validator"])
     assert addresses.assign(["first", "trainer", "middle", "validator", "last"]).items() >= before.items()
     assert addresses.assign(["validator"])["validator"] == before["validator"]
 
 
-def test_of_two_names_on_one_address_the_earlier_keeps_it():
+def test_earlier_of_two_colliding_names_keeps_the_address():
     alone = {name: addresses.assign([name])[name] for name in NAMES}
     place = alone["cvm-0"]
     twin = next(name for name in NAMES[1:] if alone[name] == place)
@@ -36,7 +36,7 @@ def test_of_two_names_on_one_address_the_earlier_keeps_it():
     assert both[twin] == str(ipaddress.ip_address(place) + 1)
 
 
-def test_more_cvms_than_addresses_are_refused():
+def test_more_cvms_than_addresses_are_rejected():
     with pytest.raises(InputError, match="at most 200 CVMs, not 201"):
         addresses.assign([*NAMES, "one-more"])
 

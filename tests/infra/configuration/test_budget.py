@@ -26,12 +26,12 @@ def at(text: str) -> datetime.datetime:
 
 
 @pytest.mark.parametrize("now", ["2026-12-01T00:00", "2026-12-31T23:59", "2027-01-01T12:00", "2025-12-01T00:00"])
-def test_a_budget_begins_this_month_or_in_the_next_twelve_give_or_take_a_day(now: str):
+def test_budget_starts_this_month_or_in_the_next_twelve(now: str):
     budget.check(configured(START), (), at(now))
 
 
 @pytest.mark.parametrize("now", ["2027-01-02T00:00", "2030-06-15T00:00", "2025-11-29T00:00"])
-def test_a_new_budget_of_the_past_or_of_a_far_future_is_refused(now: str):
+def test_new_budget_in_the_past_or_far_future_is_rejected(now: str):
     with pytest.raises(ConfigurationError) as caught:
         budget.check(configured(START), (), at(now))
     assert caught.value.problems == (
@@ -43,13 +43,13 @@ def of_state(start: str) -> dict[str, Any]:
     return {"type": budget.BUDGET_TYPE, "inputs": {"timePeriod": {"startDate": f"{start}T00:00:00Z"}}}
 
 
-def test_a_budget_that_is_there_goes_on_and_one_with_another_start_is_new():
+def test_existing_budget_keeps_its_start_and_another_start_is_new():
     budget.check(configured(START), [{"type": "pulumi:pulumi:Stack"}, of_state(START)], at("2030-06-15T00:00"))
     with pytest.raises(ConfigurationError):
         budget.check(configured("2030-01-01"), [of_state(START)], at("2030-06-15T00:00"))
 
 
-def test_without_a_budget_of_azures_nothing_is_asked():
+def test_without_an_azure_budget_nothing_is_checked():
     found = configured(START)
     for other in (replace(found, budget=None), replace(found, azure=None)):
         budget.check(other, (), at("2030-06-15T00:00"))

@@ -24,7 +24,7 @@ AZURE = {
 }
 
 
-def test_a_local_workspace_needs_nothing_said():
+def test_local_workspace_needs_no_options():
     found = initial.settings(
         "lab", {"backend": "local", "image": "base", "cvm": "trainer", "memory": "4GiB", "vcpus": 2}
     )
@@ -37,13 +37,13 @@ def test_a_local_workspace_needs_nothing_said():
     }
 
 
-def test_no_processor_at_all_is_said_to_be_wrong_and_not_left_out():
+def test_zero_processors_are_rejected():
     with pytest.raises(ConfigurationError) as caught:
         initial.settings("lab", {"image": "base", "cvm": "trainer", "vcpus": 0, "port": 0})
     assert caught.value.problems == ("--vcpus: must be an integer from 1 to 64, not 0.",)
 
 
-def test_a_workspace_on_azure_has_its_section():
+def test_azure_workspace_has_its_section():
     assert initial.settings("lab", AZURE | {"port": 0, "project": "", "region": ""}) == {
         "backend": "azure",
         "image": "base",
@@ -62,7 +62,7 @@ def test_a_workspace_on_azure_has_its_section():
     }
 
 
-def test_what_is_missing_is_said_before_a_stack_is_made():
+def test_missing_options_are_reported_before_a_stack_is_created():
     with pytest.raises(ConfigurationError) as caught:
         initial.settings("lab", {"backend": "gcp", "image": "base", "cvm": "trainer", "project": "my-project"})
     assert caught.value.problems == (
@@ -74,7 +74,7 @@ def test_what_is_missing_is_said_before_a_stack_is_made():
     )
 
 
-def test_what_is_for_another_backend_is_not_left_out_silently():
+def test_options_of_another_backend_are_rejected():
     with pytest.raises(ConfigurationError) as caught:
         initial.settings("lab", AZURE | {"project": "my-project"})
     assert caught.value.problems == ("--project: applies to gcp only, and the backend is azure. Omit it.",)
@@ -86,21 +86,21 @@ def test_what_is_for_another_backend_is_not_left_out_silently():
     )
 
 
-def test_a_backend_alone_is_answered_with_the_options_that_it_needs():
+def test_backend_alone_reports_the_options_it_needs():
     with pytest.raises(ConfigurationError) as caught:
         initial.settings("lab", {"backend": "azure", "image": "base", "cvm": "trainer", "memory": "4GiB", "vcpus": 2})
     missing = ("ingress", "tee", "subscription", "tenant", "location", "registry")
     assert caught.value.problems == tuple(f"--{option}: is missing." for option in missing)
 
 
-def test_what_is_wrong_has_the_name_of_its_option():
+def test_error_names_the_option():
     wrong = {"vcpus": 5000, "memory": "much", "cvm": "No", "ingress": "here, 10.0.0.0/8", "endpoint": "open"}
     with pytest.raises(ConfigurationError) as caught:
         initial.settings("lab", AZURE | wrong)
     assert {problem.partition(":")[0] for problem in caught.value.problems} == {f"--{option}" for option in wrong}
 
 
-def test_a_backend_that_is_none_is_all_that_is_said():
+def test_invalid_backend_is_the_only_error():
     with pytest.raises(InputError) as caught:
         initial.settings("lab", {"backend": "aws", "image": "base", "cvm": "trainer"})
     assert caught.value.message == "Invalid backend 'aws': must be one of local, azure, gcp."

@@ -29,11 +29,11 @@ GIBIBYTE = 1 << 30
         ("gcp", "tdx", 9, 1, "c3-standard-22"),
     ],
 )
-def test_the_smallest_machine_that_has_enough_is_taken(backend: str, tee: str, vcpus: int, memory: int, name: str):
+def test_smallest_sufficient_machine_type_is_chosen(backend: str, tee: str, vcpus: int, memory: int, name: str):
     assert sizes.choose(backend, tee, vcpus, memory * GIBIBYTE) == name
 
 
-def test_what_no_machine_has_is_an_error_that_lists_what_there_is():
+def test_size_of_no_machine_type_lists_the_machine_types():
     with pytest.raises(InputError) as caught:
         sizes.choose("gcp", "tdx", 4, 800 * GIBIBYTE)
     assert caught.value.message == (
@@ -44,7 +44,7 @@ def test_what_no_machine_has_is_an_error_that_lists_what_there_is():
 
 
 @given(st.sampled_from(sorted(sizes.SIZES)), st.integers(1, 256), st.integers(1 << 20, 1 << 40))
-def test_a_choice_has_enough_and_nothing_smaller_has(pair: tuple[str, str], vcpus: int, memory: int):
+def test_chosen_machine_type_suffices_and_no_smaller_one_does(pair: tuple[str, str], vcpus: int, memory: int):
     table = sizes.SIZES[pair]
     enough = [one for one in table if one.vcpus >= vcpus and one.memory >= memory]
     try:
@@ -57,12 +57,12 @@ def test_a_choice_has_enough_and_nothing_smaller_has(pair: tuple[str, str], vcpu
     assert all((chosen.vcpus, chosen.memory) <= (one.vcpus, one.memory) for one in enough)
 
 
-def test_no_two_machines_of_a_table_are_alike():
+def test_machine_types_of_a_table_differ():
     for table in sizes.SIZES.values():
         assert len({one.name for one in table}) == len({(one.vcpus, one.memory) for one in table}) == len(table)
 
 
-def test_a_machine_is_of_a_series_with_the_technology():
+def test_machine_type_belongs_to_a_series_with_the_tee():
     """Microsoft and Google name them so: DCas, ECas and n2d have AMD's processors, DCes, ECes and c3 Intel's."""
     series = {
         ("azure", "sev-snp"): ("Standard_DC", "Standard_EC"),

@@ -37,7 +37,7 @@ def changed(value: Any, change: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_everything_wrong_is_said_at_once(name: str):
+def test_all_errors_are_reported_together(name: str):
     try:
         workspace.parse(CASES[name].get("name", "lab"), value(name))
         found = []
@@ -53,7 +53,7 @@ def test_everything_wrong_is_said_at_once(name: str):
         ("2026-12-02", "must be the first day of a month, such as '2026-12-01', in quotes, not '2026-12-02'."),
     ],
 )
-def test_a_date_that_yaml_reads_itself_wants_quotes(written: str, says: str):
+def test_unquoted_date_is_rejected(written: str, says: str):
     """As a program sees the file; the engine hands on another form of it."""
     budget = value("complete-azure")["budget"] | yaml.safe_load(f"start: {written}")
     with pytest.raises(ConfigurationError) as caught:
@@ -66,7 +66,7 @@ UNOWNED = ("missing-keys", "no-owner", "empty-values")
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_configuration_declares_nothing(name: str, caplog: pytest.LogCaptureFixture):
+def test_invalid_configuration_declares_nothing(name: str, caplog: pytest.LogCaptureFixture):
     """The program itself, in front of an engine that only listens."""
     engine = mocks.MockMonitor(Nothing())
     mocks.set_mocks(Nothing(), project="cloister", stack=CASES[name].get("name", "lab"), monitor=engine)
@@ -147,16 +147,16 @@ def test_a_configuration_for_gcp_becomes_plain_values():
     )
 
 
-def test_everybody_may_come_where_that_is_said_aloud():
+def test_wide_ingress_is_accepted_with_public_true():
     said = changed(value("azure-ingress-internet"), {"public": True})
     assert workspace.parse("lab", said).ingress == ("0.0.0.0/0",)
 
 
-def test_there_are_more_than_forty_wrong_configurations():
+def test_more_than_forty_invalid_configurations_are_tested():
     assert len(WRONG) > 40
 
 
-def test_the_message_has_one_line_for_each_problem():
+def test_message_has_one_line_per_problem():
     with pytest.raises(ConfigurationError) as caught:
         workspace.parse("lab", {"backend": "local"})
     assert caught.value.message == (
@@ -177,7 +177,7 @@ def test_a_public_key_may_be_pem_or_base64(private: ed25519.Ed25519PrivateKey | 
     assert public_key.parse("".join(pem.splitlines()[1:-1])) == der
 
 
-def test_a_private_key_is_refused_and_not_repeated():
+def test_private_key_is_rejected_and_not_repeated():
     key = ed25519.Ed25519PrivateKey.generate()
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     with pytest.raises(InputError) as caught:

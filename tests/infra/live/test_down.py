@@ -1,4 +1,4 @@
-"""How a workspace in a cloud ends: its keys stay until they are given up, and then the state holds nothing."""
+"""``workspace.down`` in a cloud: keys remain until the workspace is removed."""
 
 import json
 from pathlib import Path
@@ -36,10 +36,10 @@ def left(tmp_path: Path) -> set[str]:
     return {thing["type"] for thing in world.values()} - {"gcp:compute/image:Image"}
 
 
-def test_the_keys_of_a_workspace_stay_unless_it_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_keys_remain_unless_the_workspace_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     made = in_cloud(tmp_path, monkeypatch)
 
-    # Nobody answers at the addresses of the stand-in's machines, and so they stay.
+    # No agent answers at the addresses of the stand-in's machines, so that they stay.
     with pytest.raises(Exit):
         tasks.down.body(None, stack="lab", yes=True)
     assert MACHINE in left(tmp_path)
@@ -55,7 +55,7 @@ def test_the_keys_of_a_workspace_stay_unless_it_is_removed(tmp_path: Path, monke
     assert "lab" not in stacks.PROJECT.names()
 
 
-def test_a_workspace_ends_without_what_it_was_declared_with_and_asks_its_machines_even_then(
+def test_down_works_without_image_and_registry_and_still_asks_the_agents(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
     made = in_cloud(tmp_path, monkeypatch)

@@ -1,4 +1,4 @@
-"""What runs otherwise than declared is said in sentences: by comparison here, and by asking the clouds."""
+"""Differences between a deployed workspace and its configuration, from the state and from the clouds."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -58,7 +58,7 @@ def sentences(configuration: WorkspaceConfiguration, running: list[DeployedCvm])
     return [one.sentence() for one in drift.compare(configuration, IMAGE, running)]
 
 
-def test_what_is_as_declared_is_no_difference(configuration: WorkspaceConfiguration):
+def test_unchanged_workspace_has_no_differences(configuration: WorkspaceConfiguration):
     assert sentences(configuration, [DeployedCvm(**one) for one in as_declared(configuration).values()]) == []
 
 
@@ -73,7 +73,7 @@ def test_what_is_as_declared_is_no_difference(configuration: WorkspaceConfigurat
         ({"name": "tester"}, "trainer: the CVM is declared but not deployed."),
     ],
 )
-def test_each_difference_of_a_machine_is_a_sentence(
+def test_each_difference_of_a_cvm_is_a_sentence(
     configuration: WorkspaceConfiguration, change: dict[str, Any], sentence: str
 ):
     running = as_declared(configuration)
@@ -84,7 +84,7 @@ def test_each_difference_of_a_machine_is_a_sentence(
     assert said[1:] == (["tester: the CVM is deployed but not declared."] if "name" in change else [])
 
 
-def test_a_long_value_of_a_cloud_is_cut_and_a_path_may_hold_dots():
+def test_long_values_are_shortened_and_paths_may_contain_dots():
     inputs = {"tags": {"a.b": "x" * 500}, "rules": [{"from": "10.0.0.0/8"}]}
     step = {
         "op": "update",
@@ -112,7 +112,7 @@ def test_a_machine_whose_tpm_ended_does_not_count_as_running(engine: Engine):
 
 
 def open_to_all(world: dict[str, Any]) -> str:
-    """As somebody would by hand; returns the sentence that it is worth."""
+    """Change the cloud by hand; returns the sentence that reports it."""
     for thing in world.values():
         if thing["type"] == "gcp:compute/firewall:Firewall" and thing["inputs"].get("allows"):
             thing["inputs"]["sourceRanges"].append("0.0.0.0/0")
@@ -174,7 +174,7 @@ def cloud(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def add_a_rule(world: dict[str, Any]) -> list[str]:
-    """As somebody would by hand; at Google it is a resource of its own, and Pulumi does not see it."""
+    """Add a rule by hand. In Google Cloud it is a separate resource, which Pulumi does not see."""
     for identity, thing in list(world.items()):
         if thing["type"] == compute_api.FIREWALL and thing["inputs"].get("allows"):
             world[f"{identity}-too"] = {**thing, "inputs": {**thing["inputs"], "name": "allow-ssh"}}
@@ -183,7 +183,7 @@ def add_a_rule(world: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.engine
-def test_a_cloud_is_asked_what_was_done_by_hand_and_its_machines_roll_when_nothing_runs(cloud: Cloud, agents: Agents):
+def test_manual_changes_are_found_and_idle_machines_are_replaced(cloud: Cloud, agents: Agents):
     assert cloud.drift() == []
     before = (cloud.project.folder.parent / "world.json").read_text()
     assert cloud.world(add_a_rule) == cloud.drift()
@@ -193,7 +193,7 @@ def test_a_cloud_is_asked_what_was_done_by_hand_and_its_machines_roll_when_nothi
     kind = "VirtualMachine" if cloud.backend == "azure" else "Instance"
     assert cloud.drift() == [sentence, f"scorer: the {kind} is declared but not deployed."]
 
-    # A machine that is gone asks nobody; one that is there is asked, in the preview.
+    # The hook asks only machines that exist, already in the preview.
     image, made = f"{KEY}.image", cloud.project
     made.pulumi("config", "set", "--path", image, str(cloud.other))
     cloud.answers("trainer", agents(unfinished=True))
@@ -208,11 +208,11 @@ def test_a_cloud_is_asked_what_was_done_by_hand_and_its_machines_roll_when_nothi
     assert cloud.drift() == []
 
 
-def test_what_can_be_compared_is_also_when_a_cloud_cannot_be_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_cvms_are_compared_even_if_the_cloud_cannot_be_queried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     manifest = workspaces.manifest(tmp_path)
 
     def refuse(name: str) -> list[drift.Difference]:
-        raise pulumi.StackError(f"{name}: nobody is logged in.")
+        raise pulumi.StackError(f"{name}: not logged in.")
 
     monkeypatch.setattr(pulumi.Project, "configuration", lambda self, name: workspaces.value("gcp", manifest))
     monkeypatch.setattr(drift, "preview", refuse)
@@ -221,13 +221,13 @@ def test_what_can_be_compared_is_also_when_a_cloud_cannot_be_asked(tmp_path: Pat
         "trainer: the CVM is declared but not deployed.",
         "scorer: the CVM is declared but not deployed.",
     ]
-    assert wrong == "lab: nobody is logged in."
+    assert wrong == "lab: not logged in."
 
 
 @pytest.mark.parametrize(
     ("image", "said"), [("absent", "The image 'absent' does not exist."), (7, "must be a non-empty string, not 7.")]
 )
-def test_what_cannot_be_compared_is_said(monkeypatch: pytest.MonkeyPatch, image: object, said: str):
+def test_reason_for_a_missing_comparison_is_reported(monkeypatch: pytest.MonkeyPatch, image: object, said: str):
     value = workspaces.value("gcp", Path()) | {"image": image}
     monkeypatch.setattr(pulumi.Project, "configuration", lambda self, name: value)
     differences, wrong = drift.found("lab", [])
@@ -235,7 +235,7 @@ def test_what_cannot_be_compared_is_said(monkeypatch: pytest.MonkeyPatch, image:
     assert said in wrong
 
 
-def test_status_is_there_for_people_and_for_programs(capsys: pytest.CaptureFixture[str]):
+def test_status_has_text_and_json(capsys: pytest.CaptureFixture[str]):
     running = DeployedCvm("trainer", "urn", "", None, IMAGE, OTHER, "n2d-standard-4")
     difference = drift.Difference("trainer", "image", IMAGE, OTHER)
     report.status(WorkspaceStatus("lab", [running], [difference], ""), as_json=False)

@@ -54,7 +54,7 @@ def public(folder: Path, name: str) -> tuple[Path, str]:
 
 
 @pytest.mark.engine
-def test_members_come_change_and_go(configuration: Path, tmp_path: Path):
+def test_members_can_be_added_changed_and_removed(configuration: Path, tmp_path: Path):
     lab, _ = public(tmp_path, "lab")
     hospital, hospital_key = public(tmp_path, "hospital")
     newer, newer_key = public(tmp_path, "newer")
@@ -82,7 +82,7 @@ def test_members_come_change_and_go(configuration: Path, tmp_path: Path):
 
 @pytest.mark.engine
 @pytest.mark.parametrize("name", ["123", "true"])
-def test_a_name_that_looks_like_something_else_stays_a_name(configuration: Path, tmp_path: Path, name: str):
+def test_name_that_looks_like_a_number_or_boolean_stays_a_string(configuration: Path, tmp_path: Path, name: str):
     key, _ = public(tmp_path, "key")
     _create(name, {"backend": "local", "image": "base", "cvms[0].name": name, "cvms[0].vcpus": 2})
     members.add(name, name, key, ("owner",))
@@ -91,7 +91,7 @@ def test_a_name_that_looks_like_something_else_stays_a_name(configuration: Path,
     assert workspaces.PROJECT.selected("") == name
 
 
-def test_a_key_has_one_digest_in_every_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_key_has_the_same_digest_in_every_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     path, text = public(tmp_path, "lab")
     forms = (text, text.rstrip("=").translate(str.maketrans("+/", "-_")), path.read_text())
     report.members([{"name": "lab", "key": form, "roles": ["owner"]} for form in forms], as_json=True)
@@ -100,7 +100,7 @@ def test_a_key_has_one_digest_in_every_form(tmp_path: Path, capsys: pytest.Captu
 
 
 @pytest.mark.engine
-def test_what_is_wrong_is_not_written(configuration: Path, tmp_path: Path):
+def test_invalid_member_is_not_written(configuration: Path, tmp_path: Path):
     lab, _ = public(tmp_path, "lab")
     members.add("lab", "lab", lab, ("owner",))
     before = configuration.read_bytes()
@@ -117,7 +117,7 @@ def test_what_is_wrong_is_not_written(configuration: Path, tmp_path: Path):
 
 
 @pytest.mark.engine
-def test_a_stack_that_is_not_there_is_named_with_those_that_are(configuration: Path):
+def test_missing_stack_is_reported_with_the_existing_ones(configuration: Path):
     assert workspaces.PROJECT.selected("lab") == workspaces.PROJECT.selected("") == "lab"
     with pytest.raises(InputError) as caught:
         workspaces.PROJECT.selected("labb")
@@ -125,14 +125,14 @@ def test_a_stack_that_is_not_there_is_named_with_those_that_are(configuration: P
 
 
 @pytest.mark.engine
-def test_a_workspace_that_is_not_up_has_no_descriptor(configuration: Path):
+def test_workspace_that_is_not_up_has_no_descriptor(configuration: Path):
     assert workspaces.cvms("lab") == ()
     with pytest.raises(InputError, match="is not up"):
         workspaces.descriptor("lab")
 
 
 @pytest.mark.engine
-def test_what_is_wrong_with_a_workspace_is_said_before_the_engine_starts(
+def test_invalid_workspace_is_reported_before_the_engine_starts(
     configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
     handed: list[tuple[str, ...]] = []
@@ -156,7 +156,7 @@ def test_what_is_wrong_with_a_workspace_is_said_before_the_engine_starts(
 
 
 @pytest.mark.engine
-def test_a_budget_that_azure_would_not_make_is_refused_before_the_engine_starts(
+def test_budget_that_azure_would_reject_is_rejected_before_the_engine_starts(
     configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
     handed: list[tuple[str, ...]] = []
@@ -172,7 +172,7 @@ def test_a_budget_that_azure_would_not_make_is_refused_before_the_engine_starts(
 
 
 @pytest.mark.engine
-def test_a_workspace_of_a_registry_that_is_not_there_is_not_made(
+def test_workspace_with_a_missing_registry_is_not_created(
     configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
     folder = tmp_path / "registries"

@@ -1,4 +1,4 @@
-"""Which console is meant, and what is said where there is none."""
+"""The choice of a console, and the errors without one."""
 
 import socket
 from pathlib import Path
@@ -22,7 +22,7 @@ def listening(folder: Path) -> None:
         listener.bind(str(folder / CONSOLE_SOCKET))
 
 
-def test_the_only_console_is_meant_where_nobody_names_one(state: Path):
+def test_only_console_is_the_default(state: Path):
     with pytest.raises(InputError, match="No CVM of the workspace 'lab' has a console") as caught:
         serial_console.only("lab")
     assert "--image debug" in caught.value.hint
@@ -35,7 +35,7 @@ def test_the_only_console_is_meant_where_nobody_names_one(state: Path):
     assert caught.value.hint == "Choose one: --cvm NAME"
 
 
-def test_a_cvm_without_a_console_is_named(state: Path):
+def test_cvm_without_a_console_is_reported(state: Path):
     (state / "lab" / "trainer").mkdir(parents=True)
     with pytest.raises(InputError, match="The CVM 'trainer' of the workspace 'lab' has no console"):
         serial_console.attach("lab", "trainer")

@@ -1,4 +1,4 @@
-"""What somebody put into a workspace's network at Google is found by asking: a stand-in of the API answers."""
+"""Unmanaged resources in a workspace's Google Cloud network, found through a stand-in of the API."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +19,7 @@ STATE: list[dict[str, Any]] = [
     {"type": KINDS["network"], "outputs": {"selfLink": f"https://www.googleapis.com/compute/v1/{NETWORK}"}},
     {"type": compute_api.FIREWALL, "outputs": {"name": "allow-agent"}},
     {"type": compute_api.ROUTE, "outputs": {"name": "replies"}},
-    # What waits to be deleted is declared by nobody any more.
+    # A resource that only waits for deletion.
     {"type": compute_api.FIREWALL, "outputs": {"name": "before"}, "delete": True},
 ]
 
@@ -31,7 +31,7 @@ def thing(kind: str, name: str, network: str = NETWORK) -> tuple[str, dict[str, 
 
 @pytest.fixture
 def world() -> dict[str, Any]:
-    """The cloud as the stack has left it, with a network of somebody else's beside it."""
+    """The cloud as the stack left it, with another, foreign network."""
     rest = [thing("firewall", "allow-agent"), thing("route", "replies")]
     others = [thing("firewall", "allow-ssh", OTHER), thing("route", "default", OTHER)]
     networks = {one: {"type": KINDS["network"], "inputs": {}, "computed": {}} for one in (NETWORK, OTHER)}
@@ -54,11 +54,11 @@ def ask(world: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[unma
     assert asked == [{"scopes": ["https://www.googleapis.com/auth/compute.readonly"], "quota_project_id": "my-project"}]
 
 
-def test_what_the_stack_declared_is_no_stray(ask: unmanaged.Ask):
+def test_resources_of_the_stack_are_managed(ask: unmanaged.Ask):
     assert unmanaged.found(STATE, ask) == []
 
 
-def test_whatever_else_there_is_has_a_name(ask: unmanaged.Ask, world: dict[str, Any]):
+def test_unmanaged_resources_are_named(ask: unmanaged.Ask, world: dict[str, Any]):
     world |= dict([thing("firewall", "before"), thing("firewall", "allow-ssh-too"), thing("route", "out")])
     world[NETWORK]["peerings"] = [{"name": "to-hub"}]
     world[NETWORK]["policies"] = [
@@ -73,13 +73,13 @@ def test_whatever_else_there_is_has_a_name(ask: unmanaged.Ask, world: dict[str, 
     ]
 
 
-def test_a_network_that_is_gone_cannot_be_asked_about(ask: unmanaged.Ask, world: dict[str, Any]):
+def test_deleted_network_cannot_be_queried(ask: unmanaged.Ask, world: dict[str, Any]):
     del world[NETWORK]
     with pytest.raises(unmanaged.UnansweredError, match=f"returned status 404 for {NETWORK}/getEffectiveFirewalls"):
         unmanaged.found(STATE, ask)
 
 
-def test_routes_without_end_are_not_read_to_their_end():
+def test_endless_pages_of_routes_are_not_followed():
     def ask(path: str) -> dict[str, Any]:
         return {"nextPageToken": "again"} if "/routes" in path else {}
 
@@ -87,23 +87,23 @@ def test_routes_without_end_are_not_read_to_their_end():
         unmanaged.found(STATE, ask)
 
 
-def test_without_a_stack_nobody_is_asked():
+def test_empty_state_sends_no_query():
     def ask(path: str) -> dict[str, Any]:
         raise AssertionError(path)
 
     assert unmanaged.found([], ask) == []
 
 
-def test_who_is_nobody_is_told_so(monkeypatch: pytest.MonkeyPatch):
+def test_missing_credentials_are_reported(monkeypatch: pytest.MonkeyPatch):
     def default(**_: Any) -> None:
-        raise DefaultCredentialsError("Nobody is logged in.")
+        raise DefaultCredentialsError("Not logged in.")
 
     monkeypatch.setattr(google.auth, "default", default)
-    with pytest.raises(unmanaged.UnansweredError, match=r"No credentials for Google Cloud: Nobody is logged in\."):
+    with pytest.raises(unmanaged.UnansweredError, match=r"No credentials for Google Cloud: Not logged in\."):
         unmanaged.asking("my-project")
 
 
-def test_an_api_that_does_not_answer_is_a_sentence(monkeypatch: pytest.MonkeyPatch):
+def test_unreachable_api_is_reported(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(google.auth, "default", lambda **_: (Credentials(token="token"), ""))
     with compute_api.serving(dict) as address:
         monkeypatch.setattr(unmanaged, "ADDRESS", address)

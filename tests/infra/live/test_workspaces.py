@@ -47,7 +47,7 @@ def test_a_workspace_from_up_to_destroy(project: Project):
 
 
 @pytest.mark.engine
-def test_an_interrupted_up_leaves_no_machine_and_the_next_one_is_fine(project: Project):
+def test_interrupted_up_leaves_no_machine_and_the_next_succeeds(project: Project):
     environment = project.environment | {"STANDIN": "silent"}
     log = project.folder / "up.log"
     with log.open("wb") as output:
@@ -71,7 +71,7 @@ def test_an_interrupted_up_leaves_no_machine_and_the_next_one_is_fine(project: P
 
 
 @pytest.mark.engine
-def test_a_killed_engine_leaves_no_machine(project: Project):
+def test_killed_engine_leaves_no_machine(project: Project):
     process = subprocess.Popen(
         ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive"],
         cwd=project.folder,
@@ -93,7 +93,7 @@ def test_a_killed_engine_leaves_no_machine(project: Project):
 
 
 @pytest.mark.parametrize(("said", "raised"), [("kill -INT $PPID;", KeyboardInterrupt), ("", pulumi.StackError)])
-def test_a_pulumi_that_ends_after_ctrl_c_was_interrupted_and_did_not_fail(
+def test_pulumi_that_ends_after_ctrl_c_is_an_interruption(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, raised: type[BaseException]
 ):
     program = tmp_path / "pulumi"
@@ -106,9 +106,7 @@ def test_a_pulumi_that_ends_after_ctrl_c_was_interrupted_and_did_not_fail(
 
 
 @pytest.mark.parametrize("verb", [lambda: workspaces.PROJECT.hand_over("up", "--yes"), workspaces.PROJECT.names])
-def test_a_pulumi_that_found_no_room_ends_with_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: Callable[[], object]
-):
+def test_full_disk_is_reported_with_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: Callable[[], object]):
     program = tmp_path / "pulumi"
     program.write_text("#!/bin/sh\necho error: write locks: no space left on device >&2; exit 1\n")
     program.chmod(0o755)
@@ -121,7 +119,7 @@ def test_a_pulumi_that_found_no_room_ends_with_what_to_do(
 
 
 @pytest.mark.parametrize("word", ["up", "destroy"])
-def test_nothing_is_begun_where_nobody_can_be_asked(monkeypatch: pytest.MonkeyPatch, word: str):
+def test_without_a_terminal_nothing_starts(monkeypatch: pytest.MonkeyPatch, word: str):
     """Pulumi would say so too, in many lines and after it has started."""
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr("sys.stdin", io.StringIO())
@@ -131,9 +129,7 @@ def test_nothing_is_begun_where_nobody_can_be_asked(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("taken", [True, False])
-def test_a_name_that_is_taken_is_told_from_an_engine_that_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: bool
-):
+def test_taken_name_differs_from_a_failing_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: bool):
     program = tmp_path / "pulumi"
     listed = json.dumps([{"name": STACK, "current": True}] if taken else [])
     program.write_text(f"#!/bin/sh\n[ $2 = ls ] && echo '{listed}' || {{ echo error: no >&2; exit 255; }}\n")
@@ -147,7 +143,7 @@ def test_a_name_that_is_taken_is_told_from_an_engine_that_fails(
 
 
 @pytest.mark.parametrize(("backend", "fetched"), [("local", False), ("azure", True)])
-def test_a_local_stack_fetches_no_plugin_of_a_cloud_whose_sdk_is_installed(
+def test_local_stack_fetches_no_cloud_plugin(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, fetched: bool
 ):
     program = tmp_path / "pulumi"
@@ -166,7 +162,7 @@ def test_a_local_stack_fetches_no_plugin_of_a_cloud_whose_sdk_is_installed(
 
 
 @pytest.mark.engine
-def test_a_wrong_configuration_is_a_sentence_and_no_traceback(project: Project):
+def test_invalid_configuration_is_reported_without_traceback(project: Project):
     project.pulumi("config", "set", "--path", f"{workspaces.KEY}.cvms[0].memory", "lots")
     said = project.pulumi("preview", good=False)
     assert "workspace.cvms[0].memory: invalid size 'lots'; write for example 4GiB or 1536MiB." in said
@@ -175,7 +171,7 @@ def test_a_wrong_configuration_is_a_sentence_and_no_traceback(project: Project):
 
 
 @pytest.mark.engine
-def test_an_unfinished_run_fails_the_preview_unless_forced(project: Project):
+def test_unfinished_run_fails_the_preview_unless_forced(project: Project):
     project.environment["STANDIN"] = "unfinished"
     project.up(create=4)
     project.pulumi("config", "set", "--path", f"{workspaces.KEY}.cvms[0].vcpus", "1")

@@ -11,12 +11,12 @@ def test_the_probe_guest_says_hello():
     assert accelerator.greet(host_tools.ensure(), ["-accel", "tcg"]) == b"hello"
 
 
-def test_kvm_is_never_chosen_without_a_reason():
+def test_choice_of_accelerator_has_a_reason():
     chosen = accelerator.choose(host_tools.ensure())
     assert (chosen.name == "kvm") == (chosen.reason == "The probe guest ran on KVM.")
     assert chosen.reason.startswith(("The CPU has neither", "/dev/kvm", "The probe guest ran"))
 
 
-def test_a_qemu_that_fails_is_no_guest_that_ran():
+def test_failing_qemu_does_not_count_as_a_running_guest():
     with pytest.raises(ProcessError, match=r"QEMU ended with status 1: .*nonsense"):
         accelerator.greet(host_tools.ensure(), ["-accel", "nonsense"])

@@ -47,7 +47,7 @@ def test_a_cvm_answers_until_it_is_deleted_and_leaves_nothing(engine: Engine):
     assert engine.read(LOCAL_CVM, state) is None
 
 
-def test_no_other_user_may_look_into_the_folder(engine: Engine):
+def test_folder_is_private(engine: Engine):
     state = engine.create(LOCAL_CVM, engine.inputs())
     for folder in (engine.state, engine.state / "lab", engine.state / "lab" / "trainer"):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -96,7 +96,7 @@ def test_a_cvm_that_was_killed_is_found_stopped_and_replaced(engine: Engine):
         ("restarts", "it restarted 2 times before it was ready."),
     ],
 )
-def test_a_boot_that_fails_says_why_and_leaves_nothing(
+def test_failed_boot_reports_why_and_leaves_nothing(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, behaviour: str, sentence: str
 ):
     monkeypatch.setenv("STANDIN", behaviour)
@@ -104,12 +104,12 @@ def test_a_boot_that_fails_says_why_and_leaves_nothing(
     assert not (engine.state / "lab" / "trainer").exists()
 
 
-def test_the_last_words_of_qemu_are_repeated(engine: Engine, monkeypatch: pytest.MonkeyPatch):
+def test_end_of_qemus_log_is_reported(engine: Engine, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("STANDIN", "ends")
     assert "qemu.log: the stand-in's last words" in refusal(engine, engine.inputs()).details()
 
 
-def test_a_machine_of_which_nothing_is_heard_is_started_anew_once(engine: Engine, monkeypatch: pytest.MonkeyPatch):
+def test_silent_machine_is_started_a_second_time(engine: Engine, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(boot, "SILENCE_SECONDS", 3.0)
     monkeypatch.setenv("STANDIN", "mute-once")
     state = engine.create(LOCAL_CVM, engine.inputs())
@@ -130,7 +130,7 @@ def test_cancel_stops_the_boot_and_leaves_nothing(engine: Engine, monkeypatch: p
     assert not (engine.state / "lab" / "trainer").exists()
 
 
-def test_what_a_killed_provider_left_is_swept_by_the_next_create(engine: Engine, monkeypatch: pytest.MonkeyPatch):
+def test_next_create_removes_what_a_killed_provider_left(engine: Engine, monkeypatch: pytest.MonkeyPatch):
     inputs = engine.inputs()
     folder = engine.state / "lab" / "trainer"
     tools = host_tools.ensure()
@@ -155,9 +155,7 @@ def test_a_disk_with_a_flipped_bit_is_not_started(engine: Engine):
     assert not (engine.state / "lab" / "trainer").exists()
 
 
-def test_a_disk_without_room_for_the_machine_is_told_and_nothing_of_it_is_left(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-):
+def test_full_disk_is_reported_and_no_machine_is_left(engine: Engine, monkeypatch: pytest.MonkeyPatch):
     inputs = engine.inputs()
     copy = shutil.copyfile
     monkeypatch.setattr(shutil, "copyfile", lambda source, to: copy(source, "/dev/full"))
@@ -169,12 +167,12 @@ def test_a_disk_without_room_for_the_machine_is_told_and_nothing_of_it_is_left(
     assert not (engine.state / "lab" / "trainer").exists()
 
 
-def test_an_image_that_was_built_again_meanwhile_is_not_started(engine: Engine):
+def test_image_rebuilt_during_the_update_is_not_started(engine: Engine):
     inputs = engine.inputs() | {"imageDigest": "11" * 32}
     assert "changed during the update" in refusal(engine, inputs).details()
 
 
-def test_a_port_that_is_taken_is_named(engine: Engine):
+def test_port_in_use_is_reported(engine: Engine):
     import socket
 
     inputs = engine.inputs()
@@ -194,7 +192,7 @@ def test_a_preview_starts_nothing(engine: Engine):
     assert not (engine.state / "lab" / "trainer").exists()
 
 
-def test_what_makes_it_another_machine_replaces_it(engine: Engine):
+def test_changed_inputs_replace_the_cvm(engine: Engine):
     inputs = engine.inputs()
     state = engine.create(LOCAL_CVM, inputs)
     for name in ("imageDigest", "bootConfiguration", "authority", "vcpus", "memory", "port"):
@@ -216,7 +214,7 @@ def test_a_machine_that_is_replaced_keeps_its_port(engine: Engine):
     assert engine.check({}, asked)[0]["port"] == engine.check({}, asked)[0]["port"]
 
 
-def test_another_name_for_the_same_image_is_only_noted(engine: Engine):
+def test_other_name_for_the_same_image_replaces_nothing(engine: Engine):
     inputs = engine.inputs()
     state = engine.create(LOCAL_CVM, inputs)
     found = engine.diff(inputs, state, inputs | {"image": "elsewhere.json"})
@@ -238,7 +236,7 @@ def test_a_cvm_with_an_unfinished_run_is_not_replaced_unless_forced(engine: Engi
     engine.delete(LOCAL_CVM, state)
 
 
-def test_a_cvm_that_cannot_be_asked_is_not_replaced_unless_forced(engine: Engine):
+def test_cvm_that_does_not_answer_is_not_replaced_unless_forced(engine: Engine):
     inputs = engine.inputs()
     created = engine.create(LOCAL_CVM, inputs)
     state = created | {"endpoint": f"127.0.0.1:{ports.free()}"}
@@ -250,7 +248,7 @@ def test_a_cvm_that_cannot_be_asked_is_not_replaced_unless_forced(engine: Engine
     engine.delete(LOCAL_CVM, created)
 
 
-def test_check_names_every_property_that_is_wrong(engine: Engine):
+def test_check_reports_every_invalid_property(engine: Engine):
     news = engine.inputs() | {"name": "Trainer", "imageDigest": "base", "colour": "red"}
     del news["memory"]
     assert engine.check({}, news)[1] == {
@@ -262,7 +260,7 @@ def test_check_names_every_property_that_is_wrong(engine: Engine):
     }
 
 
-def test_an_authority_keeps_its_key_to_itself(engine: Engine):
+def test_authoritys_private_key_is_in_no_output(engine: Engine):
     state = engine.authority()
     key = engine.state / "lab" / "authority" / "key.pem"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
@@ -276,13 +274,13 @@ def test_an_authority_without_its_key_is_gone(engine: Engine):
     assert engine.read(LOCAL_AUTHORITY, state) is None
 
 
-def test_an_authority_takes_the_folder_of_the_workspace_with_it(engine: Engine):
+def test_deleting_the_authority_removes_the_workspaces_folder(engine: Engine):
     state = engine.authority()
     engine.delete(LOCAL_AUTHORITY, state)
     assert not (engine.state / "lab").exists()
 
 
-def test_a_folder_that_stays_is_told(tmp_path: Path):
+def test_folder_that_cannot_be_removed_is_reported(tmp_path: Path):
     """Here it is a file, which cannot be removed as a folder by root either."""
     (tmp_path / "trainer").touch()
     with pytest.raises(ProviderError, match=r"Cannot remove the machine's folder .*trainer"):

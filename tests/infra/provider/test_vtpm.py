@@ -40,7 +40,7 @@ def transport(made: tuple[Path, bytes]) -> Iterator[commands.Transport]:
         yield send
 
 
-def test_the_attestation_key_lies_where_gcp_puts_it(made: tuple[Path, bytes], transport: commands.Transport):
+def test_attestation_key_is_stored_as_in_gcp(made: tuple[Path, bytes], transport: commands.Transport):
     template = commands.nv_read(transport, structures.NV_AK_TEMPLATE)
     certificate = x509.load_der_x509_certificate(commands.nv_read(transport, structures.NV_AK_CERTIFICATE))
     _, public = commands.create_primary(transport, commands.ENDORSEMENT, template)
@@ -61,7 +61,7 @@ def test_its_certificate_is_the_authoritys_for_attestation_only(
     assert isinstance(certificate.public_key(), ec.EllipticCurvePublicKey)
 
 
-def test_only_the_sha256_bank_is_there(transport: commands.Transport):
+def test_only_the_sha256_bank_is_allocated(transport: commands.Transport):
     assert set(commands.pcr_read(transport, range(16))) == set(range(16))
     sha1 = bytes.fromhex("8001 00000014 0000017e 00000001 0004 03 010000")
     # TPM2_PCR_Read of a bank that is not allocated succeeds and selects nothing.

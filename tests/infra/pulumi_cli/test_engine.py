@@ -39,31 +39,31 @@ def test_an_engine_of_a_tested_version_on_path_is_taken(tmp_path: Path):
 
 
 @pytest.mark.parametrize("version", ["v3.258.9", "v3.300.0", "v4.0.0", "nonsense"])
-def test_another_version_on_path_is_passed_over(tmp_path: Path, version: str):
+def test_untested_version_on_path_is_ignored(tmp_path: Path, version: str):
     folder = cached()
     program(tmp_path / "bin" / "pulumi", version)
     program(tmp_path / "bin" / "pulumi-language-python", "x")
     assert engine.find() == Engine(folder, engine.VERSION, "cache")
 
 
-def test_an_engine_without_its_language_host_is_passed_over(tmp_path: Path):
+def test_engine_without_language_host_is_ignored(tmp_path: Path):
     program(tmp_path / "bin" / "pulumi", f"v{engine.VERSION}")
     assert engine.find() is None
 
 
-def test_half_a_cache_is_none(tmp_path: Path):
+def test_incomplete_cache_is_ignored(tmp_path: Path):
     (cached() / "pulumi-language-python-exec").unlink()
     assert engine.find() is None
 
 
-def test_what_is_there_is_taken_without_a_word():
+def test_installed_engine_is_used_silently():
     folder = cached()
     said: list[str] = []
     assert engine.ensure(said.append) == Engine(folder, engine.VERSION, "cache")
     assert said == []
 
 
-def test_what_a_killed_build_left_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_leftovers_of_a_killed_build_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     cached()
     stale = engine.home().parent / ".work-abc"
     (stale / "go" / "mod").mkdir(parents=True)

@@ -29,7 +29,7 @@ def sourced(path: Path, **given: str) -> dict[str, str]:
     return dict(entry.split("=", 1) for entry in said.decode().split("\0") if entry)
 
 
-def test_a_shell_and_the_tasks_get_the_same(state: Path):
+def test_shell_and_verbs_get_the_same_environment(state: Path):
     engine = Engine(state / "engine", "3.259.0", "cache")
     found = sourced(environment.write(engine))
     assert found["PATH"].split(":")[:2] == [str(Path(sys.executable).parent), str(state / "engine")]
@@ -39,7 +39,7 @@ def test_a_shell_and_the_tasks_get_the_same(state: Path):
     assert {name: found[name] for name in ours} == ours
 
 
-def test_what_is_written_already_is_left_alone(state: Path):
+def test_up_to_date_file_is_not_written(state: Path):
     """Also on a disk that is full or read-only: who only looks at a workspace writes nothing."""
     engine = Engine(state / "engine", "3.259.0", "cache")
     environment.write(engine)
@@ -50,7 +50,7 @@ def test_what_is_written_already_is_left_alone(state: Path):
     assert {path.name for path in state.iterdir() if path.stat() != before[path.name]} >= {"env"}
 
 
-def test_a_disk_without_room_for_it_is_a_sentence(state: Path):
+def test_full_disk_is_reported(state: Path):
     state.mkdir()
     (state / "env.part").symlink_to("/dev/full")
     with pytest.raises(InputError, match="cannot be written: No space left on device"):
@@ -79,7 +79,7 @@ for _ in range(100):
 """
 
 
-def test_several_verbs_at_once_write_it_one_after_the_other(state: Path):
+def test_concurrent_verbs_write_one_after_the_other(state: Path):
     words = (sys.executable, "-c", WRITES)
     started = [subprocess.Popen(words, cwd=paths.CHECKOUT, stderr=subprocess.PIPE, text=True) for _ in range(4)]
     assert [(one.communicate()[1], one.returncode) for one in started] == [("", 0)] * 4
@@ -94,7 +94,7 @@ def test_several_verbs_at_once_write_it_one_after_the_other(state: Path):
         {"PULUMI_BACKEND_URL": "file:///elsewhere", "PULUMI_CONFIG_PASSPHRASE_FILE": "/mine"},
     ],
 )
-def test_what_the_user_has_set_wins(state: Path, given: dict[str, str]):
+def test_variables_set_by_the_user_win(state: Path, given: dict[str, str]):
     engine = Engine(state, "3.259.0", "cache")
     found = sourced(environment.write(engine), **given)
     ours = given | environment.variables(engine, given)

@@ -1,4 +1,4 @@
-"""Two verbs at once: the second says who is at work, and one that was killed stops nobody."""
+"""Locks: a second verb names the holder, and a killed verb blocks no other."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def ended() -> int:
     return process.pid
 
 
-def test_the_lock_of_a_process_that_is_gone_is_taken_away(folder: Path, capsys: pytest.CaptureFixture[str]):
+def test_lock_of_an_ended_process_is_removed(folder: Path, capsys: pytest.CaptureFixture[str]):
     path = left(folder, content(pid := ended()))
     workspaces.PROJECT.hand_over("up", "--stack", "lab", "--yes")
     assert not path.exists()
@@ -61,7 +61,7 @@ def test_the_lock_of_a_process_that_is_gone_is_taken_away(folder: Path, capsys: 
     assert capsys.readouterr().err == said
 
 
-def test_a_process_that_nobody_has_reaped_is_gone(folder: Path):
+def test_unreaped_process_counts_as_ended(folder: Path):
     with subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE) as process:
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         assert lock.StackLock.read(left(folder, content(process.pid))).is_left_behind()
@@ -80,7 +80,7 @@ def test_a_process_that_nobody_has_reaped_is_gone(folder: Path):
     ],
     ids=["alive", "another-machine", "zero", "negative", "boolean", "too-large", "not-an-object"],
 )
-def test_every_other_lock_stays_and_nothing_is_begun(folder: Path, content: object, who: str, way: str):
+def test_any_other_lock_stays_and_nothing_starts(folder: Path, content: object, who: str, way: str):
     path = left(folder, content)
     with pytest.raises(pulumi.BusyError) as caught:
         workspaces.PROJECT.hand_over("up", "--stack", "lab", "--yes")
@@ -91,13 +91,13 @@ def test_every_other_lock_stays_and_nothing_is_begun(folder: Path, content: obje
     assert list(workspaces.PROJECT.folder.glob("pulumi.words")) == []
 
 
-def test_the_locks_of_other_stacks_are_left_alone(folder: Path):
+def test_locks_of_other_stacks_are_kept(folder: Path):
     path = left(folder, content(ended()))
     workspaces.PROJECT.hand_over("up", "--stack", "other", "--yes")
     assert path.exists()
 
 
-def test_a_lock_that_only_pulumi_sees_is_told_too(folder: Path, monkeypatch: pytest.MonkeyPatch):
+def test_lock_that_only_pulumi_sees_is_reported(folder: Path, monkeypatch: pytest.MonkeyPatch):
     program = workspaces.PROJECT.folder / "pulumi"
     program.write_text("#!/bin/sh\necho 'error: the stack is currently locked by 1 lock(s).' >&2; exit 255\n")
     monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://bucket")

@@ -31,14 +31,14 @@ def test_ctrl_c_while_a_machine_starts_is_an_interruption_and_leaves_nothing_of_
 
 @pytest.mark.engine
 @pytest.mark.parametrize(("keys", "ends", "says"), [(b"\r", 0, "Nothing was changed."), (CTRL_C, 130, "Interrupted. ")])
-def test_who_does_not_say_yes_made_no_error(project: Project, keys: bytes, ends: int, says: str):
+def test_declining_is_not_an_error(project: Project, keys: bytes, ends: int, says: str):
     # Below the question stand yes, no and details, and no is chosen.
     code, said = typed(project, shown="details", keys=keys)
     assert (code, says in said, "Error: " in said) == (ends, True, False), said
     assert "Workspace lab is up" not in said
 
 
-def test_what_pulumi_says_is_shown_and_not_waited_for_from_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_stderr_of_pulumi_is_shown_without_waiting_for_its_children(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     said = "é" * 5000
     program = tmp_path / "pulumi"
     # What it leaves running holds its standard error; the test's own end ends that.
@@ -51,7 +51,7 @@ def test_what_pulumi_says_is_shown_and_not_waited_for_from_others(tmp_path: Path
 
 
 @pytest.mark.parametrize("broken", ["", '{"stdoutEvent": {"message": "^C rec', "[]\nnull\n"])
-def test_a_log_of_which_nothing_is_understood_says_nothing(tmp_path: Path, broken: str):
+def test_unreadable_event_log_is_ignored(tmp_path: Path, broken: str):
     program = tmp_path / "pulumi"
     program.write_text(f"#!/bin/sh\nprintf '%s' '{broken}' >\"$3\"; echo error: no >&2; exit 1\n")
     program.chmod(0o755)

@@ -144,7 +144,9 @@ def test_a_google_registry_holds_an_image_that_confidential_vms_start_from(tmp_p
 
 @pytest.mark.engine
 @pytest.mark.parametrize("backend", ["azure", "gcp"])
-def test_images_come_and_go_and_what_holds_them_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str):
+def test_images_can_be_added_and_removed_and_storage_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
+):
     made = registry(tmp_path, backend)
     holding = WHOLE[backend] - (2 if backend == "azure" else 1)
     made.up(create=holding)
@@ -157,7 +159,7 @@ def test_images_come_and_go_and_what_holds_them_stays(tmp_path: Path, monkeypatc
     made.up(delete=WHOLE[backend] - holding, same=WHOLE[backend])
     assert list(outputs(made)["images"]) == [OTHER]
 
-    # Another location would make them anew, and everything in them would be gone.
+    # Another location would replace them and delete all images.
     made.pulumi("config", "set", "--path", f"{configuration.KEY}.{backend}.location", ELSEWHERE[backend])
     assert "protect" in made.pulumi("preview", good=False)
     stack = replace(registries.PROJECT, folder=made.folder)
@@ -192,7 +194,7 @@ def test_an_image_that_is_signed_brings_its_own_keys(tmp_path: Path, backend: st
         }
 
 
-def test_an_image_that_a_registry_does_not_hold_is_a_sentence_that_says_what_to_do():
+def test_missing_image_is_reported_with_what_to_do():
     images = {DIGEST: {"flavor": "base", "id": "an image"}}
     assert published.find("organization/cloister-registry/images", DIGEST, images) == "an image"
     for held in (images, None, {OTHER: "an image"}):
@@ -200,7 +202,7 @@ def test_an_image_that_a_registry_does_not_hold_is_a_sentence_that_says_what_to_
             published.find("organization/cloister-registry/images", OTHER, held)
 
 
-def test_an_image_that_has_no_replica_where_the_workspace_is_is_a_sentence():
+def test_image_without_a_replica_in_the_region_is_reported():
     images = {DIGEST: {"flavor": "base", "id": "an image", "regions": ["northeurope", "westeurope"]}}
     registry = "organization/cloister-registry/images"
     assert published.find(registry, DIGEST, images, "westeurope") == "an image"
@@ -221,7 +223,7 @@ def test_a_workspace_where_its_image_has_no_replica_fails_its_preview(tmp_path: 
 
 
 @pytest.mark.engine
-def test_a_workspace_of_an_image_that_is_not_there_fails_its_preview(tmp_path: Path):
+def test_workspace_with_an_unpublished_image_fails_its_preview(tmp_path: Path):
     declared, held = workspaces.manifest(tmp_path), workspaces.manifest(tmp_path, source="11")
     made = workspaces.create(tmp_path, workspaces.value("gcp", declared), held)
     said = made.pulumi("preview", good=False)
@@ -231,7 +233,7 @@ def test_a_workspace_of_an_image_that_is_not_there_fails_its_preview(tmp_path: P
 
 @pytest.mark.engine
 @pytest.mark.parametrize("backend", ["azure", "gcp"])
-def test_a_workspace_starts_its_machines_from_what_its_registry_made(tmp_path: Path, backend: str):
+def test_workspace_starts_machines_from_its_registry(tmp_path: Path, backend: str):
     image = workspaces.manifest(tmp_path)
     digest = ImageManifest.parse(image.read_bytes()).digest().hex()
     wanted = workspaces.value(backend, image)
@@ -269,7 +271,7 @@ def verbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pulumi_project.Pro
 
 
 @pytest.mark.engine
-def test_images_are_noted_and_taken_out_again(verbs: pulumi_project.Project, tmp_path: Path):
+def test_images_are_added_to_and_removed_from_the_configuration(verbs: pulumi_project.Project, tmp_path: Path):
     base, newer = workspaces.manifest(tmp_path), workspaces.manifest(tmp_path, source="11")
     registries.create("images", "azure", PLACES["azure"])
     settings = yaml.safe_load((tmp_path / "Pulumi.images.yaml").read_text())["config"]
@@ -302,7 +304,7 @@ def test_images_are_noted_and_taken_out_again(verbs: pulumi_project.Project, tmp
 
 
 @pytest.mark.engine
-def test_an_image_without_the_clouds_form_of_its_disk_is_not_noted(verbs: pulumi_project.Project, image: Path):
+def test_image_without_the_clouds_disk_format_is_not_added(verbs: pulumi_project.Project, image: Path):
     registries.create("images", "gcp", PLACES["gcp"])
     with pytest.raises(InputError, match=r"has no disk\.tar\.gz, which the backend gcp needs"):
         registries.add("images", str(image), None)
@@ -310,7 +312,7 @@ def test_an_image_without_the_clouds_form_of_its_disk_is_not_noted(verbs: pulumi
 
 
 @pytest.mark.engine
-def test_a_registry_that_would_be_wrong_is_not_made(verbs: pulumi_project.Project):
+def test_invalid_registry_is_not_created(verbs: pulumi_project.Project):
     with pytest.raises(InputError, match="Invalid backend 'aws': a registry's backend must be azure or gcp"):
         registries.create("images", "aws", {})
     with pytest.raises(InputError, match="No registry is selected") as caught:
@@ -335,7 +337,7 @@ def test_a_registry_that_would_be_wrong_is_not_made(verbs: pulumi_project.Projec
         ("azure", PLACES["azure"] | {"tenant": "mine"}, [f"--tenant: must be {cloud.UUID_FORMAT}, not 'mine'."]),
     ],
 )
-def test_what_is_wrong_with_a_new_registry_has_the_name_of_its_option(
+def test_error_of_a_new_registry_names_the_option(
     verbs: pulumi_project.Project, backend: str, place: dict[str, str], problems: list[str]
 ):
     with pytest.raises(ConfigurationError) as caught:
@@ -347,7 +349,7 @@ def test_what_is_wrong_with_a_new_registry_has_the_name_of_its_option(
     ]
 
 
-def test_everything_wrong_with_a_registry_is_said_at_once():
+def test_all_errors_of_a_registry_are_reported_together():
     wrong = {
         "backend": "azure",
         "azure": {
@@ -399,7 +401,7 @@ def test_everything_wrong_with_a_registry_is_said_at_once():
         ),
     ],
 )
-def test_an_image_lies_in_one_region_or_in_a_multi_region(location: str, problems: list[str]):
+def test_image_is_in_a_region_or_multi_region(location: str, problems: list[str]):
     try:
         configuration.parse("images", {"backend": "gcp", "gcp": PLACES["gcp"] | {"location": location}})
         found = []
@@ -409,7 +411,7 @@ def test_an_image_lies_in_one_region_or_in_a_multi_region(location: str, problem
 
 
 @pytest.mark.engine
-def test_a_wrong_registry_is_a_sentence_and_no_traceback(tmp_path: Path):
+def test_invalid_registry_is_reported_without_traceback(tmp_path: Path):
     made = project.create(tmp_path, "images", {"backend": "gcp"}, **PROGRAM)
     said = made.pulumi("preview", good=False)
     assert "registry.gcp: is missing." in said
@@ -423,7 +425,7 @@ def test_a_wrong_registry_is_a_sentence_and_no_traceback(tmp_path: Path):
         ("gcp", gcp_backend, "pulumi:providers:gcp gcp", ("addPulumiAttributionLabel", "false")),
     ],
 )
-def test_what_lies_in_a_registry_is_not_reported_to_pulumis_makers(
+def test_registry_resources_are_not_attributed_to_pulumi(
     backend: str, module: Any, provider: str, option: tuple[str, str]
 ):
     said = configuration.parse("images", {"backend": backend, backend: PLACES[backend]})

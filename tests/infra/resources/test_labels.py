@@ -22,7 +22,7 @@ TYPES = [kind for backend in ("azure", "gcp") for kind in types.TYPES[backend] i
 
 
 @pytest.mark.parametrize("kind", TYPES)
-def test_where_a_type_is_labelled_is_what_its_sdk_says(kind: str):
+def test_label_input_of_each_type_matches_its_sdk(kind: str):
     package, module, name = kind.split(":")
     resource = getattr(importlib.import_module(f"{SDKS[package]}.{module.split('/')[0]}"), name)
     word = "tags" if package == "azure-native" else "labels"
@@ -30,7 +30,7 @@ def test_where_a_type_is_labelled_is_what_its_sdk_says(kind: str):
     assert types.label_input(kind) == (word if has_any else types.UNLABELLED)
 
 
-def test_everything_that_can_have_labels_is_labelled_beside_its_own():
+def test_labels_are_added_to_existing_ones():
     def program() -> pulumi.Output[Any]:
         labels.label_stack(LAB)
         resources.ResourceGroup("group", location="westeurope")
@@ -59,12 +59,12 @@ def test_everything_that_can_have_labels_is_labelled_beside_its_own():
     }
 
 
-def test_no_label_of_the_configuration_hides_whose_a_resource_is():
+def test_configured_label_cannot_replace_cloisters():
     said = WorkspaceConfiguration("lab", "gcp", "base", (), (), False, labels={"cloister-workspace": "another"})
     assert labels.labels(said) == {"cloister-workspace": "lab", "managed-by": "cloister"}
 
 
-def test_a_key_in_azure_has_room_for_every_label_that_a_configuration_may_have():
+def test_azure_key_can_hold_the_maximum_of_labels():
     """Azure Key Vault, "About keys": 15 tags. Everything else that is labelled has room for more."""
     found = Validator()
     most = cloud.labels(found, {f"label-{number}": "1" for number in range(13)})

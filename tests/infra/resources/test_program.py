@@ -43,7 +43,7 @@ def test_the_program_imports_a_backend_by_its_name_only():
     assert "import infra.backends" not in text
 
 
-def test_an_sdk_that_is_not_installed_is_a_sentence(monkeypatch: pytest.MonkeyPatch):
+def test_missing_sdk_is_reported(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "pulumi_gcp", None)
     monkeypatch.delitem(sys.modules, "infra.backends.gcp", raising=False)
     with pytest.raises(InputError) as caught:
@@ -93,7 +93,7 @@ def clouds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Project]:
 
 @pytest.mark.engine
 @pytest.mark.parametrize("name", WRONG)
-def test_what_may_never_be_ends_the_program_with_a_sentence(name: str, clouds: dict[str, Project]):
+def test_violated_rule_ends_the_program_with_a_message(name: str, clouds: dict[str, Project]):
     backend, change, sentence = WRONG[name]
     project = clouds[backend]
     main = project.folder / "__main__.py"
@@ -131,7 +131,7 @@ def test_what_may_never_be_ends_the_program_with_a_sentence(name: str, clouds: d
         ),
     ],
 )
-def test_before_the_first_up_reach_is_what_is_planned(
+def test_before_the_first_up_reach_shows_the_plan(
     backend: str, sentences: list[str], clouds: dict[str, Project], monkeypatch: pytest.MonkeyPatch
 ):
     project = clouds[backend]
@@ -148,7 +148,7 @@ def test_before_the_first_up_reach_is_what_is_planned(
 
 
 @pytest.mark.engine
-def test_a_picture_that_cannot_be_made_says_why(clouds: dict[str, Project], monkeypatch: pytest.MonkeyPatch):
+def test_failing_preview_of_reach_reports_why(clouds: dict[str, Project], monkeypatch: pytest.MonkeyPatch):
     project = clouds["gcp"]
     for name, value in project.environment.items():
         monkeypatch.setenv(name, value)
