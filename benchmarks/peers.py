@@ -1,4 +1,4 @@
-"""The same report and quote before the verifiers of others: ``python peers.py FOLDER RUNS`` in their own venv.
+"""Other verifiers on the same report and quote: ``python peers.py FOLDER RUNS`` in their own venv.
 
 Needs nothing of this project. Reads what ``verifier.py`` wrote to the folder, prints milliseconds as JSON.
 """
@@ -34,7 +34,7 @@ def _snp(folder: Path) -> Callable[[], object]:
 
 
 def main(folder: Path, runs: int) -> None:
-    """Each verdict once before it counts; a verifier that refuses the evidence raises here."""
+    """Makes each verdict once before measuring; a verifier that rejects the evidence raises an error."""
     found = {}
     for package, make in zip(PACKAGES, (_tdx, _snp), strict=True):
         judge = make(folder)

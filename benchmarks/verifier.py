@@ -1,9 +1,9 @@
-"""How long a verdict takes: offline, in one warm process on one core, with the test kit's evidence.
+"""The duration of a verdict: offline, in one warm process on one core, with evidence of the test kit.
 
-It is processor time that is measured: nothing here waits for anything, and a busy machine does not change it much.
+Processor time is measured: nothing here waits, and other load on the machine changes it little.
 
-Beside it the verifiers of others, on the very same report and quote: those judge hardware alone, so the figure to
-compare theirs with is that of the bare report or quote.
+Other verifiers are measured on the same report and quote. They only appraise hardware, so compare them with the figure
+for the bare report or quote.
 """
 
 import json
@@ -162,7 +162,7 @@ def _bare(folder: Path) -> list[tuple[str, Callable[[], object]]]:
 
 
 def _member(document: str, name: str) -> str:
-    """The text of one member as it stands in the document, for which the signature was made."""
+    """The text of one member exactly as in the document, which is what the signature covers."""
     start = document.index(f'"{name}":') + len(name) + 3
     _, end = json.JSONDecoder().raw_decode(document, start)
     return document[start:end]

@@ -1,4 +1,4 @@
-"""Every check that a verdict may contain: its name, what it is about, and what to do when it fails.
+"""Every check that a verdict may contain: its name, its subject, and what to do when it fails.
 
 docs/attestation.md has the same list with the source and the test of each; a test compares the two.
 """

@@ -3,8 +3,7 @@
 Both forms carry the same parts and are parsed into the same frozen value. Parsing is strict: the encoding must be the
 canonical one (fields in order, nothing unknown, nothing empty), so evidence has one spelling.
 
-The file has a little over 300 lines because both encodings list every part: side by side, a part that one of them
-omits is seen.
+Long because both encodings list every part: side by side, a missing part is easy to see.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
-"""Whole valid evidence without a machine: to try policies, and to make every refusal by changing one thing.
+"""Complete valid evidence without a machine: to try out policies, and to cause every rejection by changing one thing.
 
-Nothing made here is ever accepted unless the caller pins the kit's own authority in a policy (``local``), or hands in
-the anchor of the kit's vendor (every other platform).
+A verifier accepts it only if the caller pins the kit's own authority in a policy (``local``), or passes the anchor of
+the kit's vendor (every other platform).
 """
 
 from cloister.attestation.testkit.amd import Amd, Processor

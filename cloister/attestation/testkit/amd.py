@@ -1,7 +1,7 @@
-"""A fake AMD: its key service with root, signing keys and revocation list, and processors that sign reports.
+"""A simulated AMD: a key service with root, signing keys and revocation list, and processors that sign reports.
 
-Nothing of it is accepted unless the caller hands ``Amd.anchor()`` to the verifier, and then the verdict says that the
-identity root is simulated. RSA keys have 2048 bits instead of AMD's 4096: they are made anew in every test.
+A verifier accepts its evidence only if the caller passes ``Amd.anchor()``; the verdict then says that the identity root
+is simulated. RSA keys have 2048 bits instead of AMD's 4096, because every test generates new ones.
 """
 
 from collections.abc import Iterable, Mapping
@@ -55,12 +55,12 @@ class Amd:
         return cls(line, since, root_key, root, signers)
 
     def anchor(self) -> Anchor:
-        """What a caller hands to the verifier to have this service's evidence accepted."""
+        """The anchor to pass to the verifier to have this service's evidence accepted."""
         spki = Certificate.parse(self.root).fingerprint()
         return Anchor(AMD, spki, f"ARK-{self.line}", "the test kit", simulated=True)
 
-    def but(self, kind: SigningKey, *, is_ca: bool = True, signs_certificates: bool = True) -> Self:
-        """The same service, with a certificate of the signing key for ``kind`` that grants other rights."""
+    def with_signer(self, kind: SigningKey, *, is_ca: bool = True, signs_certificates: bool = True) -> Self:
+        """The same service, with another certificate of the signing key for ``kind``, which has other rights."""
         key, certificate = self.signers[kind]
         subject = x509.load_der_x509_certificate(certificate)
         (name,) = subject.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
@@ -92,7 +92,7 @@ class Amd:
     ) -> bytes:
         """The certificate of a VCEK or VLEK, serial number 0; ``changes`` replaces or removes extensions by OID.
 
-        ``issuer`` says whose signing key signs, as a rule that of ``kind``.
+        ``issuer`` says which signing key signs; None is that for ``kind``.
         """
         signing_key, certificate = self.signers[kind if issuer is None else issuer]
         since = not_before or self.since
@@ -130,7 +130,7 @@ class Amd:
         next_update: datetime | None = None,
         key: rsa.RSAPrivateKey | None = None,
     ) -> bytes:
-        """The root's revocation list; ``key`` signs in place of the root's."""
+        """The root's revocation list; ``key`` signs instead of the root's."""
         made = this_update or self.since
         builder = (
             x509.CertificateRevocationListBuilder()
@@ -148,7 +148,7 @@ class Amd:
 class Processor:
     """A chip with the key that signs its reports: a VCEK of its own or a cloud's VLEK. ``certificate`` is the key's.
 
-    ``fields`` replace members of every report (names of ``Report``), for a guest that was launched otherwise.
+    ``fields`` replace members of every report (names of ``SnpReport``), for a guest with another launch.
     """
 
     amd: Amd
@@ -214,7 +214,7 @@ class Processor:
         return self.signed(bytes(data))
 
     def signed(self, data: bytes) -> bytes:
-        """``data``, a report, with its signature made anew."""
+        """The report ``data`` with a new signature."""
         r, s = utils.decode_dss_signature(self.key.sign(data[:SIGNED_SIZE], ec.ECDSA(_HASH)))
         signature = r.to_bytes(72, "little") + s.to_bytes(72, "little")
         return data[:SIGNED_SIZE] + signature + bytes(SIZE - SIGNED_SIZE - len(signature))
@@ -226,7 +226,7 @@ class Processor:
         return table.CertificateTable({leaf: self.certificate, table.ASK: signer, table.ARK: self.amd.root}).encode()
 
     def collateral(self) -> InMemory:
-        """The same certificates and the revocation list, as a caller fetches them from the key service."""
+        """The same certificates and the revocation list, as fetched from the key service."""
         _, signer = self.amd.signers[self.kind]
         return InMemory({CERTIFICATE: (self.certificate, signer, self.amd.root), CRL: (self.amd.crl(),)})
 
@@ -259,7 +259,7 @@ def _authority(
 
 
 def _name(common: str) -> x509.Name:
-    """As AMD writes it; the common name stands last."""
+    """As AMD writes it; the common name is last."""
     attributes = (
         (x509.NameOID.ORGANIZATIONAL_UNIT_NAME, "Engineering"),
         (x509.NameOID.COUNTRY_NAME, "US"),

@@ -1,4 +1,4 @@
-"""What every machine has, whatever it runs on: a boot configuration, an agent with its key, and what that measured."""
+"""What every simulated machine has: a boot configuration, an agent with its key, and the agent's measurements."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -24,7 +24,7 @@ def new_event_log_key() -> bytes:
 
 @dataclass(frozen=True, kw_only=True)
 class Attester(ABC):
-    """A machine named ``main`` of the workspace ``trial`` with one owner, unless something else is said.
+    """A simulated machine; by default named ``main``, of the workspace ``trial``, with one owner.
 
     ``event_log_key`` is a SubjectPublicKeyInfo.
     """
@@ -34,7 +34,7 @@ class Attester(ABC):
     manifest_digest: bytes | None = None
 
     def runtime_log(self) -> tuple[runtimelog.Measurement, ...]:
-        """What the agent measured, or lists where there is no register that it could measure into."""
+        """What the agent measured, or only lists on a platform without a register for it."""
         entries = [
             runtimelog.Measurement(runtimelog.MeasurementKind.BOOT_CONFIGURATION, self.boot_configuration.digest()),
             runtimelog.Measurement(runtimelog.MeasurementKind.AGENT, hashlib.sha256(self.event_log_key).digest()),
@@ -44,7 +44,7 @@ class Attester(ABC):
         return tuple(entries)
 
     def configuration_policy(self) -> ConfigurationPolicy:
-        """What a policy demands of the boot configuration of this machine."""
+        """A policy section that accepts this machine's boot configuration."""
         configuration = self.boot_configuration
         return ConfigurationPolicy(configuration.workspace, (configuration.cvm,), configuration.owners)
 
@@ -62,7 +62,7 @@ class Attester(ABC):
         """Evidence for any binding."""
 
     def statement(self, platform: Platform, binding: SessionBinding | ReceiptBinding, **parts: Any) -> Evidence:
-        """What the agent says, with those ``parts`` of the platform's that nothing has to be signed for."""
+        """The evidence with those ``parts`` of the platform that need no signature."""
         return Evidence(
             platform=platform,
             binding=binding,

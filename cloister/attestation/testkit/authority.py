@@ -1,4 +1,4 @@
-"""A certificate authority as a workspace has one."""
+"""A certificate authority like that of a workspace."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -46,7 +46,7 @@ class Authority:
         is_ca: bool = False,
         critical: tuple[str, ...] = (),
     ) -> bytes:
-        """The certificate (DER) of an attestation key; ``critical`` are OIDs of extensions that nobody knows."""
+        """The certificate (DER) of an attestation key; ``critical`` are OIDs of unknown critical extensions."""
         since = not_before or self.since
         builder = _builder(self.name, "Attestation key", public_key, since, not_after or since + _LIFETIME)
         builder = builder.add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)

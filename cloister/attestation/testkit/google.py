@@ -1,4 +1,7 @@
-"""A fake Google: its root for firmware, its authority for vTPMs, and machines. Change a field to see the refusal."""
+"""A simulated Google: a root for firmware, an authority for vTPMs, and machines. Change a field to cause a rejection.
+
+Long because both of Google's platforms share its keys and encoders.
+"""
 
 import dataclasses
 import hashlib
@@ -32,20 +35,20 @@ from cloister.attestation.testkit.tpm import RsaTpm, SoftwareTpm
 from cloister.attestation.x509.certificate import Certificate
 
 FIRMWARE = hashlib.sha384(b"Google's firmware").digest()
-"""The launch measurement of the fake firmware with four virtual CPUs, and its MRTD."""
+"""The launch measurement of the simulated firmware with four virtual CPUs, and its MRTD."""
 
 SVN = 3
 """Its security version."""
 
 MACHINE = GcpInstance("trial-project", "europe-west4-a", 4570452845155348778, "main")
-"""The machine that the fake certificates name."""
+"""The machine that the simulated certificates name."""
 
 _LIFETIME = timedelta(days=3650)
 _PSS = padding.PSS(padding.MGF1(hashes.SHA256()), hashes.SHA256.digest_size)
 
 
 def boot_events(technology: int = TECHNOLOGY_SNP) -> tuple[BootEvent, ...]:
-    """A boot of Google's firmware, which measures how the memory is kept."""
+    """A boot of Google's firmware, which measures the memory protection."""
     event = NON_HOST_INFO + bytes([technology]) + bytes(15)
     version = "GCE Virtual Firmware v2\0".encode("utf-16-le")
     return (BootEvent(0, 0x8, version), BootEvent(0, 0x11, event), *BOOT_EVENTS[1:])
@@ -84,7 +87,7 @@ class Google:
         )
 
     def anchor(self) -> Anchor:
-        """What a caller hands to the verifier to have the vTPMs' certificates accepted."""
+        """The anchor to pass to the verifier to have the vTPMs' certificates accepted."""
         return Anchor(GOOGLE_VTPM, Certificate.parse(self.vtpm_root).fingerprint(), simulated=True)
 
     def firmware_pin(self) -> bytes:
@@ -125,7 +128,7 @@ class Google:
         scheme: Any = _PSS,
         hardware: Iterable[str] = ("snp", "tdx"),
     ) -> bytes:
-        """A VMLaunchEndorsement for ``hardware``; ``key`` signs in place of the one in ``certificate``."""
+        """A VMLaunchEndorsement for ``hardware``; ``key`` signs instead of the one in ``certificate``."""
         snp = _number(1, svn)
         for vcpus, digest in ({4: FIRMWARE} if measurements is None else measurements).items():
             snp += _bytes(2, _number(1, vcpus) + _bytes(2, digest))
@@ -199,7 +202,7 @@ class GcpSnpMachine(TpmMachine):
         )
 
     def roots(self) -> tuple[Anchor, ...]:
-        """What a caller hands to the verifier to have this machine accepted."""
+        """The anchors to pass to the verifier to have this machine accepted."""
         return (self.processor.amd.anchor(), self.google.anchor())
 
     def policy(self, **changes: Any) -> Policy:
@@ -219,7 +222,7 @@ class GcpSnpMachine(TpmMachine):
         return Platform.GCP_SNP
 
     def complete(self, evidence: Evidence) -> Evidence:
-        """With the report, Google's endorsement and everybody's certificates."""
+        """With the report, Google's endorsement and all certificates."""
         fields = {"report_data": evidence.report_data(), "measurement": FIRMWARE, **self.fields}
         return dataclasses.replace(
             evidence,
@@ -236,7 +239,7 @@ class GcpSnpMachine(TpmMachine):
 
 @dataclass(frozen=True, kw_only=True)
 class GcpTd(Td):
-    """A machine at Google with TDX. Intel's collateral is the caller's to bring."""
+    """A machine at Google with TDX. The caller must bring Intel's collateral."""
 
     google: Google
     endorsement: bytes | None
@@ -248,7 +251,7 @@ class GcpTd(Td):
         return cls(intel=Intel.create(at), google=google, endorsement=google.endorse(), manifest_digest=manifest_digest)
 
     def roots(self) -> tuple[Anchor, ...]:
-        """What a caller hands to the verifier to have this machine accepted."""
+        """The anchors to pass to the verifier to have this machine accepted."""
         return (self.intel.anchor(),)
 
     def policy(self, **changes: Any) -> Policy:

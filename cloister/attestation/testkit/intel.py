@@ -1,7 +1,9 @@
-"""An Intel of one's own: root, authorities, a platform's key, and the statements that Intel would make of it.
+"""A simulated Intel: root, authorities, a platform's key, and endorsements of the platform.
 
-What is made here has Intel's form and names (see :mod:`cloister.attestation.tdx` for the sources) and another root: it
-is accepted only where the caller hands in :meth:`Intel.anchor`, and the verdict then says that it was simulated.
+It has Intel's formats and names (see :mod:`cloister.attestation.tdx` for the sources) but another root: a verifier
+accepts its evidence only if the caller passes :meth:`Intel.anchor`; the verdict then says that it is simulated.
+
+Long because quote, certificates and endorsements are made by the same keys.
 """
 
 import copy
@@ -50,7 +52,7 @@ class IntelPlatform:
     pce_svn: int = 13
 
     def extension(self) -> bytes:
-        """What the PCK certificate says of it, in DER."""
+        """The extension of the PCK certificate, in DER."""
         svns = [_pair(b"\x02" + bytes([i]), _der(2, _number(svn))) for i, svn in enumerate(self.components, 1)]
         svns.append(_pair(b"\x02\x11", _der(2, _number(self.pce_svn))))
         svns.append(_pair(b"\x02\x12", _der(4, bytes(svn & 0xFF for svn in self.components))))
@@ -98,7 +100,7 @@ class Intel:
         )
 
     def anchor(self) -> Anchor:
-        """What a caller hands in to have this Intel believed."""
+        """The anchor to pass to the verifier to have this Intel accepted."""
         return Anchor(INTEL, Certificate.parse(self.root).fingerprint(), f"Simulated {ROOT_NAME}", simulated=True)
 
     def quote(
@@ -109,9 +111,9 @@ class Intel:
         vendor: bytes = layout.INTEL_QE,
         version: int | None = None,
     ) -> bytes:
-        """A quote over ``report``: version 4 for a TD report 1.0 and 5 for 1.5, unless ``version`` says otherwise.
+        """A quote over ``report``: version 4 for a TD report 1.0 and 5 for 1.5, unless ``version`` is given.
 
-        ``qe_report`` replaces members. Version 4 has no place for a TD report 1.5.
+        ``qe_report`` replaces members. Version 4 cannot hold a TD report 1.5.
         """
         old = report.tee_tcb_svn2 is None
         version = version or (4 if old else 5)
@@ -144,7 +146,7 @@ class Intel:
         return layout.EnclaveReport(**(members | changes))
 
     def tcb_info(self) -> dict[str, Any]:
-        """What Intel says of the platform: it is up to date with TDX module 1.5, before it was not. Free to change."""
+        """TCB info: up to date with TDX module 1.5, out of date below. The caller may change it."""
         components = [{"svn": svn} for svn in self.platform.components]
         tdx = [{"svn": svn} for svn in (4, 0, 3, *[0] * 13)]
         none = [{"svn": 0}] * 16
@@ -164,7 +166,7 @@ class Intel:
         return copy.deepcopy(value)
 
     def qe_identity(self) -> dict[str, Any]:
-        """What Intel says of the quoting enclave. Free to change."""
+        """QE identity. The caller may change it."""
         return {
             **self._dated("TD_QE", 2),
             "miscselect": "00000000",
@@ -185,12 +187,12 @@ class Intel:
     def crl(
         self, *, of_root: bool = False, revoked: Sequence[int] = (), since: datetime | None = None, name: str = ""
     ) -> bytes:
-        """The revocation list (DER) of the platforms' authority or of the root, good for 30 days from ``since``."""
+        """The revocation list (DER) of the platforms' authority or of the root, valid for 30 days from ``since``."""
         since = since or self.at - _DAY
         key, issuer = (self.root_key, ROOT_NAME) if of_root else (self.authority_key, PCK_ISSUERS[0])
         builder = x509.CertificateRevocationListBuilder().issuer_name(_name(name or issuer))
         builder = builder.last_update(since).next_update(since + 30 * _DAY)
-        # RFC 5280, section 5.2: every list has these two, and other verifiers refuse one without them.
+        # RFC 5280, section 5.2: every list has these two, and other verifiers reject one without them.
         builder = builder.add_extension(x509.CRLNumber(1), critical=False)
         identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
         builder = builder.add_extension(identifier, critical=False)
@@ -240,7 +242,7 @@ def certify(
     extension: bytes | None = None,
     until: datetime | None = None,
 ) -> bytes:
-    """A certificate (DER); ``ca`` is an authority's path length, ``extension`` what it says of a platform."""
+    """A certificate (DER); ``ca`` is an authority's path length, ``extension`` is Intel's extension."""
     is_ca = ca is not None
     builder = (
         x509.CertificateBuilder()
@@ -260,7 +262,7 @@ def certify(
 
 
 def encode(report: object, table: Sequence[tuple[int, int, str]], size: int = 0) -> bytes:
-    """The bytes of a report by its layout; what the layout leaves out is zero."""
+    """The bytes of a report by its layout; fields that the layout omits are zero."""
     size = size or sum(one for _, one, _ in table)
     block = bytearray(size)
     for offset, length, name in table:

@@ -1,4 +1,4 @@
-"""What a simulated certificate's key may be used for (RFC 5280, section 4.2.1.3)."""
+"""The key usage of simulated certificates (RFC 5280, section 4.2.1.3)."""
 
 from cryptography import x509
 
@@ -9,5 +9,5 @@ SIGNER = ("digital_signature",)
 
 
 def key_usage(*usages: str) -> x509.KeyUsage:
-    """These of KEY_USAGES and no other."""
+    """The extension with exactly these of KEY_USAGES."""
     return x509.KeyUsage(**{name: name in usages for name in KEY_USAGES}, encipher_only=False, decipher_only=False)

@@ -1,4 +1,4 @@
-"""A whole machine with a TPM: booted, measured, asked for evidence. Change a field to see what refuses it."""
+"""A simulated machine with a TPM: booted and measured. Change a field to cause a rejection."""
 
 import dataclasses
 import hashlib
@@ -39,7 +39,7 @@ BOOT_EVENTS = (
 
 @dataclass(frozen=True, kw_only=True)
 class TpmMachine(Attester):
-    """A machine with a TPM; ``registers`` overrides what events and runtime log lead to."""
+    """A machine with a TPM; ``registers`` override the values from events and runtime log."""
 
     tpm: SoftwareTpm | RsaTpm
     boot_events: tuple[BootEvent, ...] = BOOT_EVENTS
@@ -66,7 +66,7 @@ class TpmMachine(Attester):
         return self.quoted(self.complete(statement), attest_changes)
 
     def platform(self) -> Platform:
-        """What the evidence says of the machine."""
+        """The platform that the evidence names."""
         raise NotImplementedError
 
     def complete(self, evidence: Evidence) -> Evidence:
@@ -74,7 +74,7 @@ class TpmMachine(Attester):
         raise NotImplementedError
 
     def quoted(self, evidence: Evidence, attest_changes: Mapping[str, Any] | None = None) -> Evidence:
-        """``evidence`` with a fresh quote over what it says now."""
+        """``evidence`` with a new quote over its report data."""
         pcrs = self.pcrs()
         attest = self.tpm.attest(pcrs, transcript.tpm_qualifying_data(evidence.report_data()))
         data = dataclasses.replace(attest, **(attest_changes or {})).marshal()

@@ -1,4 +1,4 @@
-"""A fake Microsoft: a paravisor with its vTPM on hardware of the fake AMD or Intel. Change a field to see a refusal."""
+"""A simulated paravisor with its vTPM, on simulated AMD or Intel hardware. Change a field to cause a rejection."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from cloister.attestation.testkit.tpm import RsaTpm
 from cloister.protocol import canonical
 
 ID_KEY_DIGEST = b"\x31" * 48
-"""SHA-384 of the key that signs the fake paravisor."""
+"""SHA-384 of the key that signs the simulated paravisor."""
 
 GUEST_SVN = 10
 """Its security version."""
@@ -45,7 +45,7 @@ def encode_hcl_report(hardware: bytes, claims: bytes, report_type: int) -> bytes
 
 @dataclass(frozen=True, kw_only=True)
 class Paravisor:
-    """What the paravisor says in its claims. ``ak`` and ``user_data`` replace the vTPM's key and what is fresh."""
+    """The paravisor's claims. ``ak`` and ``user_data`` replace the vTPM's key and the fresh report data."""
 
     ak: RsaTpm | None = None
     user_data: bytes | None = None
@@ -88,7 +88,7 @@ class AzureSnpMachine(TpmMachine):
         return cls(tpm=RsaTpm.create(), processor=processor, crls=crls, manifest_digest=manifest_digest)
 
     def roots(self) -> tuple[Anchor, ...]:
-        """What a caller hands to the verifier to have this machine accepted."""
+        """The anchors to pass to the verifier to have this machine accepted."""
         return (self.processor.amd.anchor(),)
 
     def policy(self, **changes: Any) -> Policy:
@@ -107,9 +107,9 @@ class AzureSnpMachine(TpmMachine):
         return Platform.AZURE_SNP
 
     def complete(self, evidence: Evidence) -> Evidence:
-        """With the paravisor's report, fresh, and AMD's certificates."""
+        """With a fresh report of the paravisor and AMD's certificates."""
         claims = self.paravisor.claims(self.tpm, evidence.report_data())
-        # The report's own parser says what the hardware must carry.
+        # The report's parser computes what the hardware must carry.
         draft = hcl.HclReport.parse(encode_hcl_report(b"", claims, hcl.TYPE_SNP))
         fields = {
             "report_data": draft.report_data(),
@@ -131,7 +131,7 @@ class AzureSnpMachine(TpmMachine):
 class AzureTdxMachine(TpmMachine):
     """A machine at Azure with TDX. ``fields`` replace members of the TD report before it is signed.
 
-    ``certificates`` are Azure's of the vTPM's key (DER). Intel's collateral is the caller's to bring.
+    ``certificates`` are Azure's of the vTPM's key (DER). The caller must bring Intel's collateral.
     """
 
     tpm: RsaTpm
@@ -147,7 +147,7 @@ class AzureTdxMachine(TpmMachine):
         return cls(tpm=RsaTpm.create(), intel=Intel.create(at), manifest_digest=manifest_digest)
 
     def roots(self) -> tuple[Anchor, ...]:
-        """What a caller hands to the verifier to have this machine accepted."""
+        """The anchors to pass to the verifier to have this machine accepted."""
         return (self.intel.anchor(),)
 
     def policy(self, **changes: Any) -> Policy:
@@ -167,7 +167,7 @@ class AzureTdxMachine(TpmMachine):
         return Platform.AZURE_TDX
 
     def complete(self, evidence: Evidence) -> Evidence:
-        """With the paravisor's report, fresh, and a quote over it."""
+        """With a fresh report of the paravisor and a quote over it."""
         claims = self.paravisor.claims(self.tpm, evidence.report_data())
         draft = encode_hcl_report(b"", claims, self.report_type)
         report_data = hcl.HclReport.parse(draft).report_data()

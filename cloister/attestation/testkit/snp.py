@@ -1,4 +1,4 @@
-"""A whole machine on SEV-SNP, launched by its host without a paravisor. Change a field to see what refuses it."""
+"""A simulated SEV-SNP machine, launched by its host without a paravisor. Change a field to cause a rejection."""
 
 import dataclasses
 import hashlib
@@ -66,7 +66,7 @@ class SnpMachine(Attester):
         return self.reported(self.statement(Platform.SEV_SNP, binding, snp_certificates=table, collateral=lists))
 
     def reported(self, evidence: Evidence) -> Evidence:
-        """``evidence`` with a fresh report over what it says now."""
+        """``evidence`` with a new report over its report data."""
         fields = {
             "report_data": evidence.report_data(),
             "host_data": evidence.boot_configuration_digest(),

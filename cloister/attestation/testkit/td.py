@@ -1,4 +1,4 @@
-"""A whole TD: started by a host, booted, measured, asked for evidence. Change a field to see what refuses it."""
+"""A simulated TD: started by a host, booted and measured. Change a field to cause a rejection."""
 
 import dataclasses
 import hashlib
@@ -45,7 +45,7 @@ class Td(Attester):
         return cls(intel=Intel.create(at), manifest_digest=manifest_digest)
 
     def report(self, report_data: bytes, **changes: Any) -> TdReport:
-        """The TD report, 1.5 unless ``changes`` take its last two members away."""
+        """The TD report, 1.5 unless ``changes`` set its last two members to None."""
         rtmrs = Ccel.parse(encode_ccel(self.boot_events)).replay()
         members: dict[str, Any] = {
             "tee_tcb_svn": bytes([5, 1, 3, *[0] * 13]),

@@ -1,4 +1,4 @@
-"""A software TPM as far as a verifier sees one: an attestation key that signs quotes."""
+"""A software TPM as a verifier sees it: an attestation key that signs quotes."""
 
 import hashlib
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _NO_DA = 1 << 10
 
 
 class _Tpm:
-    """What does not depend on the kind of the key."""
+    """What does not depend on the algorithm of the key."""
 
     def public(self) -> structures.EccPublic | RsaPublic:
         """The key's public area."""

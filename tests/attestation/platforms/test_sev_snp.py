@@ -273,7 +273,7 @@ def test_the_signer_of_clouds_keys_does_not_sign_chips_keys(machine: SnpMachine)
 
 @pytest.mark.parametrize("rights", [{"is_ca": False}, {"signs_certificates": False}])
 def test_a_signer_without_the_right_to_issue_signs_nothing(machine: SnpMachine, rights: dict[str, bool]) -> None:
-    amd = machine.processor.amd.but(SigningKey.VCEK, **rights)
+    amd = machine.processor.amd.with_signer(SigningKey.VCEK, **rights)
     case = good(dataclasses.replace(machine, processor=dataclasses.replace(machine.processor, amd=amd)))
     (failure,) = case.verdict().failures
     assert (failure.name, failure.found) == ("snp-chain", "a certificate of SEV-Milan is not a certificate authority")
