@@ -24,7 +24,7 @@ def test_ctrl_c_while_a_machine_starts_is_an_interruption_and_leaves_nothing_of_
     project.environment["STANDIN"] = "silent"
     code, said = typed(project, "--yes", shown="root file system verified", keys=CTRL_C)
     assert code == 130, said
-    assert "Interrupted. A machine that was starting is gone; the same command starts it again." in said
+    assert "Interrupted. A CVM that was starting was removed; run the same command again to start it." in said
     assert "Error: " not in said
     assert not (project.state / project.stack / "trainer").exists()
 
