@@ -17,7 +17,7 @@ from cloister.attestation.evidence import Evidence
 from cloister.client.connection import connection
 from cloister.client.connection.binding import bind
 from cloister.client.connection.opening import Opening, Target, attest
-from cloister.client.connection.session import Session
+from cloister.client.connection.session import Bound, Session
 from cloister.client.files.keys import KeyType, generate_key
 from cloister.protocol import events, hpkekey, transcript
 from cloister.v1 import agent_pb2, agent_pb2_grpc
@@ -32,7 +32,7 @@ def opened(world: World) -> Opening:
 
 def test_owner_receives_its_role(world: World) -> None:
     with world.session("owner") as session:
-        assert session.bound == connection.Bound(("owner",), ())
+        assert session.bound == Bound(("owner",), ())
 
 
 def test_members_receive_their_roles(world: World) -> None:
