@@ -7,22 +7,22 @@ from cloister.units import format_duration, format_size, parse_duration, parse_s
 
 
 @pytest.mark.parametrize(("text", "count"), [("16MiB", 16 * 1024**2), ("64 KiB", 65536), ("5B", 5), (7, 7)])
-def test_sizes(text, count):
+def test_sizes_are_parsed(text, count):
     assert parse_size(text) == count
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("24h", 86400), ("90m", 5400), ("2d", 172800), (30, 30)])
-def test_durations(text, seconds):
+def test_durations_are_parsed(text, seconds):
     assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["16MB", "MiB", "-1MiB", "1.5GiB", "", True, -1, "1h"])
-def test_what_is_no_size_is_refused(text):
+def test_invalid_size_is_rejected(text):
     with pytest.raises(InputError, match="is not a size"):
         parse_size(text)
 
 
-def test_how_they_are_said():
+def test_sizes_and_durations_are_formatted():
     assert [format_size(count) for count in (0, 1, 1023, 1536, 16 * 1024**2)] == [
         "0 bytes", "1 byte", "1023 bytes", "1.5 KiB", "16 MiB",
     ]  # fmt: skip

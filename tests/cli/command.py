@@ -1,4 +1,4 @@
-"""The command ``cloister`` as a party types it, without a process of its own."""
+"""The command ``cloister`` as a party types it, in this process."""
 
 import sys
 from collections.abc import Callable

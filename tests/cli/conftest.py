@@ -1,4 +1,4 @@
-"""What the tests of the verbs share: the command, the parties, and a machine."""
+"""Fixtures of the verbs' tests: the command, the parties, a machine."""
 
 import os
 
@@ -12,7 +12,7 @@ __all__ = ["machine", "parties"]
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch):
-    """Nothing of the environment stands in for an option."""
+    """Remove settings from the environment."""
     for name in [name for name in os.environ if name.startswith("CLOISTER_") or name == "AGENT_GRPC_URL"]:
         monkeypatch.delenv(name)
 

@@ -1,4 +1,4 @@
-"""`policy` for a workspace in a cloud says what it takes over, what it leaves open, and what to type next."""
+"""`policy` for a workspace in a cloud prints what it adopts, what is open, and the next commands."""
 
 import json
 import shlex
@@ -39,7 +39,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_what_is_open_is_said_with_who_can_tell_and_what_to_type_next(cloister, folder: Path) -> None:
+def test_policy_prints_open_members_and_next_commands(cloister, folder: Path) -> None:
     write(folder, "azure-snp", "trainer")
     done = cloister(*WORDS, "--yes")
 
@@ -66,7 +66,7 @@ def test_what_is_open_is_said_with_who_can_tell_and_what_to_type_next(cloister, 
 
 
 @pytest.mark.parametrize("platform", ["azure-snp", "azure-tdx", "gcp-snp", "gcp-tdx"])
-def test_every_cloud_s_workspace_makes_a_policy(cloister, folder: Path, platform: str) -> None:
+def test_workspace_in_every_cloud_makes_a_policy(cloister, folder: Path, platform: str) -> None:
     write(folder, platform, "first", "second")
     said = json.loads(cloister(*WORDS, "--yes", "--json").out)
 
@@ -80,7 +80,7 @@ def test_every_cloud_s_workspace_makes_a_policy(cloister, folder: Path, platform
     assert "Repeat this for each machine: first, second." in both.out
 
 
-def test_settings_of_the_environment_are_not_repeated(cloister, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_next_commands_omit_what_the_environment_sets(cloister, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(folder, "gcp-tdx", "trainer")
     monkeypatch.setenv("CLOISTER_WORKSPACE", "workspace.json")
     monkeypatch.setenv("CLOISTER_FETCH", "1")
@@ -93,7 +93,7 @@ def test_settings_of_the_environment_are_not_repeated(cloister, folder: Path, mo
     assert "attest --cvm trainer --policy mine/first.json --save mine/trainer-evidence.json\n" in done.out
 
 
-def test_a_refusal_says_which_members_are_open(cloister, machine, parties, folder: Path) -> None:
+def test_rejection_names_open_members(cloister, machine, parties, folder: Path) -> None:
     running = (parties.folder / "workspace.json").rename(folder / "running.json")
     write(folder, "azure-tdx", "main")
     assert cloister(*WORDS, "--yes").code == 0

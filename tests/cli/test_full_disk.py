@@ -1,4 +1,4 @@
-"""A verb that finds no room on a disk, wherever it writes."""
+"""A full disk is reported by every verb."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ from invoke.program import Program
 from cloister.cli.shell.verb import verb
 
 
-def test_a_full_disk_is_a_sentence_and_no_traceback(capsys: pytest.CaptureFixture[str]):
+def test_full_disk_is_reported_without_a_traceback(capsys: pytest.CaptureFixture[str]):
     @verb(help={})
     def full(c: Context) -> None:
         Path("/dev/full").write_bytes(b"x")
@@ -24,7 +24,7 @@ def test_a_full_disk_is_a_sentence_and_no_traceback(capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
-def test_the_file_is_named_and_other_errors_are_not_called_so(capsys: pytest.CaptureFixture[str], number: int):
+def test_full_disk_is_named_and_other_errors_are_raised(capsys: pytest.CaptureFixture[str], number: int):
     @verb(help={})
     def fail(c: Context) -> None:
         raise OSError(number, os.strerror(number), "/a/file")

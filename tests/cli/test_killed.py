@@ -1,4 +1,4 @@
-"""A command that is killed in the middle loses nothing: the same command goes on."""
+"""A killed or interrupted command loses nothing: running it again resumes."""
 
 import json
 import os
@@ -21,7 +21,7 @@ COMMAND = (sys.executable, "-c", "from cloister.__main__ import main; main()")
 
 @pytest.fixture
 def machine(tmp_path, tmp_path_factory, monkeypatch):
-    """A machine for eight megabytes of data and six of results; everybody types in one folder."""
+    """A machine for eight megabytes of data and six of results; all parties work in one folder."""
     parties = Parties.make(tmp_path, h1=os.urandom(8 * MIB))
     parties.edit("max: 1MiB", "max: 8MiB")
     parties.files["algorithm"].write_text(
@@ -33,7 +33,7 @@ def machine(tmp_path, tmp_path_factory, monkeypatch):
 
 
 def killed(between, *words, when=lambda: True):
-    """Run a command over a line that stalls, and kill it there, once it has done what ``when`` asks for."""
+    """Run a command over a connection that stalls, and kill it once ``when`` is true."""
     environment = {**os.environ, "AGENT_GRPC_URL": str(between.address)}
     with subprocess.Popen([*COMMAND, *words], env=environment, stdout=subprocess.DEVNULL) as process:
         assert between.stalled.wait(60)
@@ -43,7 +43,7 @@ def killed(between, *words, when=lambda: True):
         process.kill()
 
 
-def test_an_upload_goes_on_after_kill_9(cloister, machine):
+def test_upload_resumes_after_kill_9(cloister, machine):
     machine.submit()
     words = ("upload-data", "data/h1.csv", "--key", "hospital-1.pem", "--manifest", "manifest.json")
     words += ("--policy", "policy.json")
@@ -55,7 +55,7 @@ def test_an_upload_goes_on_after_kill_9(cloister, machine):
     assert json.loads(done.out)["uploaded"][0]["sent"] < 6 * MIB
 
 
-def test_a_download_goes_on_after_kill_9(cloister, machine):
+def test_download_resumes_after_kill_9(cloister, machine):
     machine.run()
     words = ("result", "--key", "lab.pem", "--manifest", "manifest.json", "--policy", "policy.json")
     with cut(machine.running.address, 4 * MIB, downward=True, stall=True) as between:
@@ -69,7 +69,7 @@ def test_a_download_goes_on_after_kill_9(cloister, machine):
     assert (machine.parties.folder / "results.zip").stat().st_size > 6 * MIB
 
 
-def test_ctrl_c_ends_an_upload_at_once_and_says_how_it_goes_on(machine):
+def test_ctrl_c_ends_an_upload_at_once_with_a_hint(machine):
     machine.submit()
     words = ("upload-data", "data/h1.csv", "--key", "hospital-1.pem", "--manifest", "manifest.json")
     with cut(machine.running.address, 2 * MIB, stall=True) as between:

@@ -1,4 +1,4 @@
-"""`manifest` overwrites nothing, and makes the same manifest again; the two kinds of manifests are told apart."""
+"""`manifest` is repeatable, overwrites nothing, and distinguishes image and computation manifests."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def folder(parties, monkeypatch: pytest.MonkeyPatch) -> Path:
     return parties.folder
 
 
-def test_the_same_manifest_again_keeps_its_id_and_digest(cloister, folder: Path) -> None:
+def test_manifest_written_again_keeps_id_and_digest(cloister, folder: Path) -> None:
     first = cloister("manifest", "manifest.yaml")
     made = (folder / "manifest.json").read_bytes()
     again = cloister("manifest", "manifest.yaml")
@@ -37,7 +37,7 @@ def test_the_same_manifest_again_keeps_its_id_and_digest(cloister, folder: Path)
     ("old", "new", "members"),
     [("time: 2m", "time: 3m", "limits"), ("name: covid19", f"id: {'ab' * 16}\nname: covid20", "id, name")],
 )
-def test_a_manifest_that_somebody_may_have_is_not_overwritten(cloister, folder, parties, old, new, members) -> None:
+def test_different_manifest_is_not_overwritten(cloister, folder, parties, old, new, members) -> None:
     assert cloister("manifest", "manifest.yaml").code == 0
     made = (folder / "manifest.json").read_bytes()
     parties.edit(old, new)
@@ -56,7 +56,7 @@ def test_a_manifest_that_somebody_may_have_is_not_overwritten(cloister, folder, 
     [(IMAGE.encode(), "the manifest of an image"), (b"notes", "not the manifest of a computation")],
     ids=["image", "notes"],
 )
-def test_a_file_of_another_kind_is_not_overwritten(cloister, folder: Path, content: bytes, said: str) -> None:
+def test_file_of_another_type_is_not_overwritten(cloister, folder: Path, content: bytes, said: str) -> None:
     (folder / "manifest.json").write_bytes(content)
     done = cloister("manifest", "manifest.yaml")
 
@@ -65,14 +65,14 @@ def test_a_file_of_another_kind_is_not_overwritten(cloister, folder: Path, conte
     assert (folder / "manifest.json").read_bytes() == content
 
 
-def test_an_empty_file_is_filled(cloister, folder: Path) -> None:
+def test_empty_file_is_overwritten(cloister, folder: Path) -> None:
     (folder / "manifest.json").touch()
 
     assert cloister("manifest", "manifest.yaml").code == 0
     assert load_manifest(folder / "manifest.json").name == "covid19"
 
 
-def test_the_two_kinds_of_manifests_are_told_apart(cloister, machine, parties, folder: Path) -> None:
+def test_image_and_computation_manifest_are_distinguished(cloister, machine, parties, folder: Path) -> None:
     parties.manifest()
     said = "image.json is the manifest of an image, not the manifest of a computation"
 
@@ -86,7 +86,7 @@ def test_the_two_kinds_of_manifests_are_told_apart(cloister, machine, parties, f
     assert swapped.err == f"Error: {said}.\n{InputError.remedy}\n"
 
 
-def test_who_has_the_manifest_of_the_image_is_said(cloister, machine, folder: Path) -> None:
+def test_missing_image_manifest_hint_says_whom_to_ask(cloister, machine, folder: Path) -> None:
     done = cloister("policy", "--image", "absent", "--workspace", "workspace.json", "--output", "new.json")
 
     assert done.code == 2

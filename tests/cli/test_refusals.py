@@ -1,4 +1,4 @@
-"""What must not happen does not, with one sentence, the right exit code, and nothing left behind."""
+"""Every refusal has one message and the right exit code, and leaves nothing behind."""
 
 import dataclasses
 import json
@@ -29,7 +29,7 @@ def received(machine):
 
 
 def refused(done, code, *words):
-    """The exit code, and one message on standard error with these words, no traceback."""
+    """Require this exit code, and one message on standard error with these words and no traceback."""
     assert done.code == code, done.err
     assert done.err.startswith("Error: ")
     assert "Traceback" not in done.err
@@ -54,7 +54,7 @@ def test_without_a_policy_nothing_is_trusted(cloister, parties, folder, command)
     refused(cloister(*command), 2, "No policy is set", "`cloister policy`")
 
 
-def test_a_policy_comes_from_the_environment(cloister, machine, folder, monkeypatch):
+def test_policy_comes_from_the_environment(cloister, machine, folder, monkeypatch):
     monkeypatch.setenv("CLOISTER_POLICY", "policy.json")
     monkeypatch.setenv("AGENT_GRPC_URL", str(machine.running.address))
 
@@ -62,7 +62,7 @@ def test_a_policy_comes_from_the_environment(cloister, machine, folder, monkeypa
 
 
 @pytest.mark.parametrize("changes", [{"workspace": "other"}, {"cvms": ("other",)}, {"owners": ("00" * 32,)}])
-def test_a_policy_for_something_else_uploads_nothing(cloister, machine, folder, changes):
+def test_policy_for_another_machine_uploads_nothing(cloister, machine, folder, changes):
     machine.submit()
     machine.write_policy(machine.other_policy(**changes))
     where = ("--workspace", "workspace.json", "--policy", "other-policy.json")
@@ -73,7 +73,7 @@ def test_a_policy_for_something_else_uploads_nothing(cloister, machine, folder, 
     assert received(machine) == 0
 
 
-def test_a_policy_from_another_image_is_refused(cloister, machine, folder):
+def test_policy_from_another_image_is_refused(cloister, machine, folder):
     image = dataclasses.replace(machine.policy.images[0], pcrs={4: b"4" * 32, 9: b"9" * 32, 11: b"1" * 32})
     machine.write_policy(dataclasses.replace(machine.policy, images=(image,)))
 
@@ -84,7 +84,7 @@ def test_a_policy_from_another_image_is_refused(cloister, machine, folder):
     assert done.err.splitlines()[-1].startswith("The machine is rejected: pcr-4, ")
 
 
-def test_a_policy_that_mixes_local_with_confidential_is_refused(cloister, machine, folder):
+def test_policy_that_mixes_local_with_confidential_is_refused(cloister, machine, folder):
     value = machine.policy.value()
     value["platforms"] = ["local", "sev-snp"]
     (folder / "other-policy.json").write_text(json.dumps(value))
@@ -94,7 +94,7 @@ def test_a_policy_that_mixes_local_with_confidential_is_refused(cloister, machin
     refused(done, 2, "allow_local", "other platforms")
 
 
-def test_a_changed_manifest_is_refused(cloister, machine, folder):
+def test_changed_manifest_is_refused(cloister, machine, folder):
     machine.submit()
     changed = machine.parties.manifest()
 
@@ -104,26 +104,26 @@ def test_a_changed_manifest_is_refused(cloister, machine, folder):
     assert received(machine) == 0
 
 
-def test_a_machine_without_a_manifest_gets_no_data(cloister, machine, folder):
+def test_machine_without_a_manifest_gets_no_data(cloister, machine, folder):
     machine.parties.manifest()
 
     refused(cloister("upload-data", "data/h1.csv", *party("hospital-1")), 3, "has no manifest yet", "Ask the owner")
 
 
-def test_a_second_manifest_is_refused(cloister, machine, folder):
+def test_second_manifest_is_refused(cloister, machine, folder):
     machine.submit()
     machine.parties.manifest()
 
     refused(cloister("run", *party("lab")), 4, "The machine runs another manifest", "`cloister reset`")
 
 
-def test_a_manifest_by_who_is_no_owner_is_refused(cloister, machine, folder):
+def test_manifest_of_a_party_that_is_not_an_owner_is_refused(cloister, machine, folder):
     machine.parties.manifest()
 
     refused(cloister("run", *party("hospital-1")), 4, machine.parties.keys["hospital-1"].id)
 
 
-def test_a_dataset_with_one_flipped_bit_is_refused(cloister, machine, folder):
+def test_dataset_with_one_flipped_bit_is_refused(cloister, machine, folder):
     machine.submit()
     content = bytearray((folder / "data" / "h1.csv").read_bytes())
     content[5] ^= 4
@@ -133,7 +133,7 @@ def test_a_dataset_with_one_flipped_bit_is_refused(cloister, machine, folder):
     assert received(machine) == 0
 
 
-def test_a_wrong_key_uploads_nothing(cloister, machine, folder):
+def test_wrong_key_uploads_nothing(cloister, machine, folder):
     machine.submit()
 
     refused(cloister("upload-data", "data/h1.csv", *party("hospital-2"), "--name", "h1"), 4, "hospital-1 provides h1")
@@ -142,7 +142,7 @@ def test_a_wrong_key_uploads_nothing(cloister, machine, folder):
     assert received(machine) == 0
 
 
-def test_a_key_without_the_role_is_refused(cloister, machine, folder):
+def test_key_without_the_role_is_refused(cloister, machine, folder):
     machine.submit()
 
     refused(cloister("stop", "--key", "hospital-1.pem", *WHERE), 4, "role owner")
@@ -150,7 +150,7 @@ def test_a_key_without_the_role_is_refused(cloister, machine, folder):
     refused(cloister("result", *party("lab")), 4, "no result in the state ReceivingAssets")
 
 
-def test_a_policy_and_an_output_are_not_overwritten(cloister, machine, folder):
+def test_policy_and_an_output_are_not_overwritten(cloister, machine, folder):
     machine.submit()
     (folder / "results.zip").write_text("mine")
 
@@ -179,13 +179,13 @@ DEVICES = {
 
 
 @pytest.mark.parametrize("words", DEVICES.values(), ids=DEVICES)
-def test_what_is_no_regular_file_is_refused(cloister, machine, folder, words):
+def test_device_is_rejected_as_input(cloister, machine, folder, words):
     machine.submit()
 
     refused(cloister(*words), 2, "cannot be read: Is a device, not a file.")
 
 
-def test_an_asset_in_a_manifest_is_a_regular_file(cloister, parties, folder):
+def test_asset_in_a_manifest_is_a_regular_file(cloister, parties, folder):
     (folder / "train.py").unlink()
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("train.py")
@@ -194,7 +194,7 @@ def test_an_asset_in_a_manifest_is_a_regular_file(cloister, parties, folder):
 
 
 @pytest.mark.parametrize("words", [("manifest", "manifest.yaml", "--output"), ("attest", *WHERE, "--save")])
-def test_a_file_takes_the_place_of_a_file_only(cloister, machine, folder, words):
+def test_output_replaces_only_a_file(cloister, machine, folder, words):
     machine.submit()
     os.mkfifo(folder / "pipe")
 
@@ -202,7 +202,7 @@ def test_a_file_takes_the_place_of_a_file_only(cloister, machine, folder, words)
     assert (folder / "pipe").is_fifo()
 
 
-def test_what_is_missing_is_said(cloister, parties, folder):
+def test_missing_options_are_reported(cloister, parties, folder):
     parties.manifest()
     (folder / "policy.json").write_text("{}")
 
@@ -212,7 +212,7 @@ def test_what_is_missing_is_said(cloister, parties, folder):
     assert cloister("no-such-verb").code == 1
 
 
-def test_a_stopped_computation_is_said_to_have_ended(cloister, machine, folder):
+def test_stopped_computation_is_reported_as_ended(cloister, machine, folder):
     machine.submit()
     before = sorted(folder.iterdir())
     fetch = ("result", *party("lab"), "--output", "new.zip")
@@ -224,14 +224,14 @@ def test_a_stopped_computation_is_said_to_have_ended(cloister, machine, folder):
     assert sorted(folder.iterdir()) == before
 
 
-def test_nobody_there_is_said_with_the_address(cloister, machine, folder):
+def test_unreachable_machine_is_named(cloister, machine, folder):
     machine.running.agent.stop()
 
     refused(cloister("attest", *WHERE), 5, str(machine.running.address), "Check the address")
 
 
-def test_a_policy_is_read_back_as_it_was_meant(cloister, machine, folder):
-    """Through the verb: from an image manifest and a descriptor, value by value."""
+def test_policy_from_a_descriptor_accepts_the_machine(cloister, machine, folder):
+    """The verb makes it from an image manifest and a descriptor."""
     image = {
         "version": 1,
         "flavor": "base",
@@ -261,7 +261,7 @@ def test_a_policy_is_read_back_as_it_was_meant(cloister, machine, folder):
     refused(cloister("policy", *options, "--allow-local", "--yes"), 2, "is not overwritten")
 
 
-def test_an_upload_over_a_line_that_breaks_says_so_and_ends_well(cloister, machine, folder, monkeypatch):
+def test_upload_over_a_breaking_connection_succeeds(cloister, machine, folder, monkeypatch):
     machine.submit()
     with cut(machine.running.address, 9000) as between:
         monkeypatch.setenv("AGENT_GRPC_URL", str(between.address))

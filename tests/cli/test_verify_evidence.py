@@ -1,4 +1,4 @@
-"""`verify-evidence` ends with 0, 3 or 2 and says why; `policy --from-evidence` is made of what it can judge."""
+"""Exit codes and messages of `verify-evidence`, and `policy --from-evidence`."""
 
 import datetime
 import json
@@ -32,7 +32,7 @@ def local(tmp_path: Path) -> LocalMachine:
     return machine
 
 
-def test_a_genuine_bundle_ends_with_0(cloister, tmp_path: Path, local: LocalMachine) -> None:
+def test_genuine_bundle_exits_with_0(cloister, tmp_path: Path, local: LocalMachine) -> None:
     done = cloister("verify-evidence", tmp_path / "bundle", "--policy", tmp_path / "policy.json")
 
     assert (done.code, done.err) == (0, "")
@@ -44,7 +44,7 @@ def test_a_genuine_bundle_ends_with_0(cloister, tmp_path: Path, local: LocalMach
     assert (written.code, found["genuine"], found["recording"], "accepted" in found) == (0, True, True, False)
 
 
-def test_a_refused_bundle_ends_with_3(cloister, tmp_path: Path, local: LocalMachine) -> None:
+def test_rejected_bundle_exits_with_3(cloister, tmp_path: Path, local: LocalMachine) -> None:
     words = ("verify-evidence", tmp_path / "bundle", "--policy", tmp_path / "policy.json")
     done = cloister(*words, "--report-data", "00" * 64)
 
@@ -59,7 +59,7 @@ def test_a_refused_bundle_ends_with_3(cloister, tmp_path: Path, local: LocalMach
     assert (found["genuine"], found["recording"], "accepted" in found) == (False, True, False)
 
 
-def test_a_report_with_its_files_behind_it_is_one_piece(cloister, tmp_path: Path) -> None:
+def test_report_and_its_files_are_one_piece(cloister, tmp_path: Path) -> None:
     machine = SnpMachine.create_at(NOW)
     (tmp_path / "policy.json").write_bytes(machine.policy().encode())
     (tmp_path / "report").write_bytes(machine.processor.report())
@@ -76,7 +76,7 @@ def test_a_report_with_its_files_behind_it_is_one_piece(cloister, tmp_path: Path
     )
     found = json.loads(done.out)
 
-    # AMD has not signed any of it, and nobody can hand in another root on the command line.
+    # AMD has not signed any of it, and the command line has no option for another root.
     assert done.code == 3
     assert (found["raw"], found["genuine"], found["identity_root"]) == (True, False, "amd")
     assert [check["name"] for check in found["checks"] if check["outcome"] == "failed"] == ["snp-chain"]
@@ -98,7 +98,7 @@ def test_a_report_with_its_files_behind_it_is_one_piece(cloister, tmp_path: Path
     ],
     ids=str,
 )
-def test_what_is_no_evidence_ends_with_2(
+def test_invalid_input_exits_with_2(
     cloister, tmp_path: Path, local: LocalMachine, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], says: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -119,7 +119,7 @@ def test_nothing_is_judged_without_a_policy(cloister, tmp_path: Path, local: Loc
 
 
 @pytest.mark.skipif(not VECTORS.is_dir(), reason="evidence of real machines is not beside this checkout")
-def test_a_report_of_a_real_machine_is_genuine(cloister, tmp_path: Path) -> None:
+def test_report_of_a_real_machine_is_genuine(cloister, tmp_path: Path) -> None:
     machine = SnpMachine.create_at(NOW)
     least = {"boot_loader": 3, "tee": 0, "snp": 8, "microcode": 115}
     policy = machine.policy().value()
@@ -144,7 +144,7 @@ def test_a_report_of_a_real_machine_is_genuine(cloister, tmp_path: Path) -> None
     assert bad.code == 3
 
 
-def test_a_policy_is_not_made_of_a_local_machine(cloister, tmp_path: Path, local: LocalMachine) -> None:
+def test_evidence_of_a_local_machine_makes_no_policy(cloister, tmp_path: Path, local: LocalMachine) -> None:
     (tmp_path / "manifest.json").write_bytes(manifest_of(local))
     words = ("policy", "--image", tmp_path / "manifest.json", "--from-evidence", tmp_path / "bundle", "--yes")
     done = cloister(*words, "--output", tmp_path / "mine.json")
@@ -157,7 +157,7 @@ def test_a_policy_is_not_made_of_a_local_machine(cloister, tmp_path: Path, local
     assert "cannot be combined with" in both.err
 
 
-def test_a_policy_is_not_made_of_evidence_that_no_vendor_vouches_for(cloister, tmp_path: Path) -> None:
+def test_evidence_without_a_vendors_signature_makes_no_policy(cloister, tmp_path: Path) -> None:
     machine = SnpMachine.create_at(NOW)
     (tmp_path / "manifest.json").write_bytes(manifest_of(machine))
     (tmp_path / "bundle").write_bytes(machine.evidence(BINDING).encode())
@@ -173,7 +173,7 @@ def test_a_policy_is_not_made_of_evidence_that_no_vendor_vouches_for(cloister, t
     assert not (tmp_path / "mine.json").exists()
 
 
-def test_collateral_of_the_environment_is_read_as_that_of_the_option(
+def test_collateral_folder_can_be_set_in_the_environment(
     cloister, tmp_path: Path, local: LocalMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLOISTER_COLLATERAL", str(tmp_path / "absent"))
@@ -183,7 +183,7 @@ def test_collateral_of_the_environment_is_read_as_that_of_the_option(
     assert "absent cannot be read" in done.err
 
 
-def test_the_environment_says_whether_the_vendors_are_asked(
+def test_invalid_fetch_setting_is_an_error(
     cloister, tmp_path: Path, local: LocalMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLOISTER_FETCH", "perhaps")
@@ -193,14 +193,14 @@ def test_the_environment_says_whether_the_vendors_are_asked(
     assert "CLOISTER_FETCH must be 1 or 0, not 'perhaps'" in done.err
 
 
-def test_an_empty_time_is_not_taken_for_now(cloister, tmp_path: Path, local: LocalMachine) -> None:
+def test_empty_time_is_rejected(cloister, tmp_path: Path, local: LocalMachine) -> None:
     done = cloister("verify-evidence", tmp_path / "bundle", "--policy", tmp_path / "policy.json", "--at", "")
 
     assert done.code == 2
     assert "--at is not a time" in done.err
 
 
-def test_a_bare_report_makes_no_policy_and_it_is_said_what_does(cloister, tmp_path: Path) -> None:
+def test_bare_report_makes_no_policy(cloister, tmp_path: Path) -> None:
     machine = SnpMachine.create_at(NOW)
     (tmp_path / "report").write_bytes(machine.processor.report())
     (tmp_path / "manifest.json").write_bytes(manifest_of(machine))
@@ -211,7 +211,7 @@ def test_a_bare_report_makes_no_policy_and_it_is_said_what_does(cloister, tmp_pa
 
 
 @pytest.mark.parametrize("option", ["--policy", "--image", "--workspace", "--evidence", "--manifest", "manifest"])
-def test_a_large_file_is_not_read_to_its_end(cloister, tmp_path: Path, local: LocalMachine, option: str) -> None:
+def test_large_file_is_not_read_completely(cloister, tmp_path: Path, local: LocalMachine, option: str) -> None:
     (tmp_path / "manifest.json").write_bytes(manifest_of(local))
     large = tmp_path / "large"
     large.touch()

@@ -1,4 +1,4 @@
-"""The whole way of one computation, as parties type it."""
+"""A complete computation, as the parties type it."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from cloister.protocol.events import State
 
 @pytest.fixture
 def folder(parties, monkeypatch):
-    """Everybody types in one folder here."""
+    """All parties work in one folder."""
     monkeypatch.chdir(parties.folder)
     return parties.folder
 
@@ -85,7 +85,7 @@ def test_run_shows_the_timeline_until_the_end(cloister, machine, folder):
     assert (log.code, log.out) == (0, "")
 
 
-def test_stop_and_reset_are_the_owners(cloister, machine, folder):
+def test_only_an_owner_can_stop_and_reset(cloister, machine, folder):
     machine.submit()
 
     assert cloister("stop", "--key", "hospital-1.pem", *WHERE).code == 4

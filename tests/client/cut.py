@@ -1,4 +1,4 @@
-"""A network between a party and a machine that breaks off after so many bytes."""
+"""A network connection that breaks after a number of bytes."""
 
 import socket
 import threading
@@ -9,7 +9,7 @@ from cloister.endpoint import Address
 
 
 class Cut:
-    """Passes bytes on. Every connection of ``allowances`` breaks off after so many bytes; later ones do not.
+    """Forwards bytes. Each connection breaks after as many bytes as ``allowances`` says; later ones do not break.
 
     With ``stall`` nothing breaks off: no more bytes pass, and ``stalled`` is set.
     """
@@ -57,7 +57,7 @@ class Cut:
             end.close()
 
     def close(self) -> None:
-        """Take no more connections, and let go of those that stall."""
+        """Accept no more connections, and release those that stall."""
         self._closed.set()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -66,7 +66,7 @@ class Cut:
 
 @contextmanager
 def cut(machine: Address, *allowances: int, downward: bool = False, stall: bool = False) -> Iterator[Cut]:
-    """Bytes from the party count, or those to the party when ``downward``."""
+    """Count the bytes from the party, or with ``downward`` those to the party."""
     between = Cut(machine, list(allowances), downward=downward, stall=stall)
     thread = threading.Thread(target=between.serve, daemon=True)
     thread.start()

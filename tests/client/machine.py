@@ -1,4 +1,4 @@
-"""A running agent as the parties see it: an address, a descriptor, a policy, a manifest."""
+"""A running agent as the parties see it: address, descriptor, policy, manifest."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path

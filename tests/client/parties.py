@@ -37,7 +37,7 @@ limits: {{time: 2m, memory: 256MiB, cpus: 1, processes: 16}}
 
 @dataclass(frozen=True)
 class Parties:
-    """Everybody's files below one folder; the hospitals' data lie where the author does not look."""
+    """All parties' files below one folder; the hospitals' data is where the author's manifest does not find it."""
 
     folder: Path
     keys: dict[str, keys.Key]
@@ -66,7 +66,7 @@ class Parties:
         return made
 
     def edit(self, old: str, new: str) -> int:
-        """Change the author's manifest; the line of the change."""
+        """Change the author's manifest, and return the line of the change."""
         path = self.folder / "manifest.yaml"
         text = path.read_text()
         if text.count(old) != 1:

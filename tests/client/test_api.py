@@ -25,6 +25,6 @@ def test_type_checkers_see_the_same_names() -> None:
     assert sorted(map(str, names)) == sorted(client.__all__)
 
 
-def test_an_unlisted_name_is_an_attribute_error() -> None:
+def test_unlisted_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no_such_name"):
         client.no_such_name  # noqa: B018 - reading it is the test

@@ -1,4 +1,4 @@
-"""The command is there by its module, too, and ends in one line when Ctrl-C comes before a verb has begun."""
+"""The command also runs as a module, and Ctrl-C before a verb prints one line."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ runpy.run_module(module, run_name="__main__", alter_sys=True)
 """
 
 
-def test_the_package_runs_as_the_command() -> None:
+def test_package_runs_as_the_command() -> None:
     command = [sys.executable, "-m", "cloister", "no-such-verb"]
     done = subprocess.run(command, capture_output=True, check=False, text=True)
 
@@ -47,14 +47,14 @@ def test_the_package_runs_as_the_command() -> None:
         ("invoke", "infra.registry.tasks"),
     ],
 )
-def test_ctrl_c_at_the_start_ends_it_in_one_line(module: str, wanted: str) -> None:
+def test_ctrl_c_at_the_start_prints_one_line(module: str, wanted: str) -> None:
     command = [sys.executable, "-c", INTERRUPTED, module, wanted, "--list"]
     done = subprocess.run(command, capture_output=True, check=False, text=True, cwd=CHECKOUT)
 
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "\nInterrupted.\n")
 
 
-def test_ctrl_c_between_the_start_and_a_verb_is_not_taken_for_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_before_a_verb_is_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["cloister", "--list"])
     monkeypatch.setattr(Program, "parse_cleanup", lambda self: os.kill(os.getpid(), signal.SIGINT))
 

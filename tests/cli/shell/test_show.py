@@ -1,4 +1,4 @@
-"""What verbs print for programs may be read by people, on a terminal; what they write goes where a link leads."""
+"""JSON has no control characters, and output to a link goes to its target."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from cloister.errors import InputError
 SPEAKING = "Jos\u00e9 \u009b2J \u202e \x1b[1m \U000e0041 \U0001f600"
 
 
-def test_facts_are_the_value_and_say_nothing_to_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_the_value_without_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
     value = {"name": SPEAKING, "more": [1, True, None]}
     show.facts(value)
     said = capsys.readouterr().out
@@ -22,7 +22,7 @@ def test_facts_are_the_value_and_say_nothing_to_a_terminal(capsys: pytest.Captur
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_what_is_written_through_a_link_goes_to_its_end(tmp_path: Path, there: bool) -> None:
+def test_output_to_a_link_goes_to_its_target(tmp_path: Path, there: bool) -> None:
     (tmp_path / "disk").mkdir()
     if there:
         (tmp_path / "disk" / "file").write_bytes(b"before")
@@ -36,7 +36,7 @@ def test_what_is_written_through_a_link_goes_to_its_end(tmp_path: Path, there: b
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["disk", "far", "file", "near"]
 
 
-def test_a_link_to_what_is_no_regular_file_is_refused_and_stays(tmp_path: Path) -> None:
+def test_link_to_a_special_file_is_rejected_and_kept(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("pipe")
     (tmp_path / "circle").symlink_to("circle")

@@ -1,4 +1,4 @@
-"""What every verb does alike: settings, errors, interruption, listing."""
+"""What all verbs have in common: settings, errors, interruption, help."""
 
 import ast
 import os
@@ -33,7 +33,7 @@ def ended(task, *words):
     return caught.value.code
 
 
-def test_an_option_that_is_needed_is_demanded(capsys):
+def test_missing_required_option_is_an_error(capsys):
     @verb(required=["key"], help={"key": "a key"})
     def need(c: Context, key: str | None = None) -> None:
         raise AssertionError("started")
@@ -43,7 +43,7 @@ def test_an_option_that_is_needed_is_demanded(capsys):
 
 
 @pytest.mark.parametrize("typed", ["zwei", "2.5", ""])
-def test_an_option_that_takes_a_number_says_so(capsys, typed):
+def test_invalid_integer_is_an_error(capsys, typed):
     @verb(help={"vcpus": "processors"})
     def make(c: Context, vcpus: int = 2) -> None:
         raise AssertionError("started")
@@ -53,7 +53,7 @@ def test_an_option_that_takes_a_number_says_so(capsys, typed):
     assert capsys.readouterr().err == f"{said}\n{InputError.remedy}\n"
 
 
-def test_a_number_arrives_as_one(capsys):
+def test_integer_option_is_passed_as_int(capsys):
     @verb(help={"vcpus_each": "processors"})
     def make(c: Context, vcpus_each: int = 2) -> None:
         print(vcpus_each + 1)
@@ -64,7 +64,7 @@ def test_a_number_arrives_as_one(capsys):
     assert capsys.readouterr().out == "5\n3\n"
 
 
-def test_an_error_is_a_sentence_and_a_code(capsys):
+def test_error_becomes_a_message_and_an_exit_code(capsys):
     @verb(help={})
     def fail(c: Context) -> None:
         raise InputError("It is wrong.", hint="Use `checksum` and `nothing`.", exit_code=4)
@@ -73,7 +73,7 @@ def test_an_error_is_a_sentence_and_a_code(capsys):
     assert capsys.readouterr().err == "Error: It is wrong.\nUse `cloister checksum` and `nothing`.\n"
 
 
-def test_a_message_does_not_speak_to_the_terminal(capsys):
+def test_message_has_no_control_characters(capsys):
     @verb(help={})
     def fail(c: Context) -> None:
         raise InputError("Bad\x1b[2J\u202e name.\n\tMore.", hint="Not\x07 so.")
@@ -82,7 +82,7 @@ def test_a_message_does_not_speak_to_the_terminal(capsys):
     assert capsys.readouterr().err == "Error: Bad\ufffd[2J\ufffd name.\n\tMore.\nNot\ufffd so.\n"
 
 
-def test_ctrl_c_says_what_is_left(capsys):
+def test_ctrl_c_says_what_it_leaves_behind(capsys):
     @verb(help={}, interrupted="Run it again.")
     def wait(c: Context) -> None:
         raise KeyboardInterrupt
@@ -91,7 +91,7 @@ def test_ctrl_c_says_what_is_left(capsys):
     assert capsys.readouterr().err == "\nInterrupted. Run it again.\n"
 
 
-def test_settings_of_a_configuration_file_stand_in_for_options(cloister, parties, tmp_path):
+def test_configuration_file_sets_options(cloister, parties, tmp_path):
     parties.manifest()
     configuration = tmp_path / "settings.yaml"
     configuration.write_text(f"cloister: {{key: {parties.folder}/lab.pem}}\n")
@@ -101,7 +101,7 @@ def test_settings_of_a_configuration_file_stand_in_for_options(cloister, parties
     assert "lab (this is you)" in said
 
 
-def test_vendors_are_asked_only_when_somebody_says_so(tmp_path, monkeypatch):
+def test_vendors_are_asked_only_when_configured(tmp_path, monkeypatch):
     settings = Settings(Context(), {})
     for said, asked in (("", False), ("0", False), ("false", False), ("1", True), ("true", True)):
         monkeypatch.setenv("CLOISTER_FETCH", said)
@@ -118,7 +118,7 @@ def test_collateral_comes_from_a_folder(tmp_path, monkeypatch):
     assert list(held.items("launch-endorsement")) == [b"endorsement"]
 
 
-def test_every_option_of_a_verb_says_what_it_is():
+def test_every_option_has_a_help_text():
     # Invoke takes the texts out of a task when it reads its options: a process of its own sees them.
     program = """
 from cloister.cli import VERBS
@@ -130,7 +130,7 @@ for verb in VERBS:
     assert said.splitlines() == [task.name for task in VERBS]
 
 
-def test_the_bare_command_prints_a_guide_by_role(cloister):
+def test_command_without_a_verb_prints_the_guide(cloister):
     said = cloister().out
 
     for role in ("Algorithm provider", "Dataset provider", "Owner", "Result consumer"):
@@ -139,15 +139,15 @@ def test_the_bare_command_prints_a_guide_by_role(cloister):
         assert task.name.replace("_", "-") in said
 
 
-def test_all_texts_call_the_manifest_of_the_image_by_one_name():
+def test_texts_name_the_image_manifest_consistently():
     texts = [(CHECKOUT / name).read_text() for name in ("README.md", "docs/image.md", "examples/tumour/demo.py")]
     named = [name for text in (*texts, guide.PARTY) for name in re.findall(r"--(?:image|against) ([\w./-]*json)", text)]
 
     assert named == ["image.json"] * 5
 
 
-def test_what_the_guide_says_can_be_typed(cloister, monkeypatch):
-    """Each command has what it needs: typed without files, it misses the first of these and no option."""
+def test_commands_in_the_guide_are_valid(cloister, monkeypatch):
+    """Without its files, each command fails because of the first missing file, not because of an option."""
     lines = [line.strip() for line in cloister().out.splitlines()]
     commands = [
         shlex.split(re.split(r"  +", line)[0])[1:] for line in lines if re.match(r"cloister \S+( \S+)* .*json", line)
@@ -163,7 +163,7 @@ def test_what_the_guide_says_can_be_typed(cloister, monkeypatch):
         assert "cannot be read: No such file or directory." in done.err
 
 
-def test_a_file_that_is_written_by_default_is_named():
+def test_default_output_file_is_in_the_help():
     program = """
 from cloister.cli import VERBS
 for verb in VERBS:
@@ -176,7 +176,7 @@ for verb in VERBS:
     assert said.splitlines() == ["keys cloister.pem True", "policy policy.json True", "result results.zip True"]
 
 
-def test_a_traceback_comes_only_when_it_is_asked_for(tmp_path):
+def test_traceback_is_printed_only_with_debug(tmp_path):
     def run(*words):
         return subprocess.run([*COMMAND, *words], check=False, capture_output=True, text=True, cwd=tmp_path)
 
@@ -188,7 +188,7 @@ def test_a_traceback_comes_only_when_it_is_asked_for(tmp_path):
 
 
 @pytest.mark.parametrize("words", [(), ("--list",), ("--help",)])
-def test_a_reader_that_has_seen_enough_is_no_error(words):
+def test_closed_output_is_no_error(words):
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "wb") as closed:
@@ -198,7 +198,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(words):
 
 
 @pytest.mark.parametrize("word", ["--help", "-h"])
-def test_help_behind_a_verb_is_no_file_of_that_name(word):
+def test_help_after_a_verb_is_not_a_file(word):
     def run(*words):
         return subprocess.run([*COMMAND, *words], check=False, capture_output=True, text=True)
 
@@ -209,7 +209,7 @@ def test_help_behind_a_verb_is_no_file_of_that_name(word):
     assert "--path" in behind.stdout
 
 
-def test_what_is_not_known_is_answered_with_where_the_known_is_listed():
+def test_unknown_verb_is_answered_with_a_hint():
     done = subprocess.run([*COMMAND, "uplod-data"], check=False, capture_output=True, text=True)
 
     assert done.returncode == 1
@@ -219,8 +219,8 @@ def test_what_is_not_known_is_answered_with_where_the_known_is_listed():
     ]
 
 
-def test_messages_leave_the_command_before_a_partys_verb_to_the_program():
-    """A party may have ``cloister`` alone: only a checkout's own verbs are spelled with invoke."""
+def test_messages_name_verbs_without_the_command():
+    """A party may have only ``cloister``: messages spell only the checkout's own verbs with invoke."""
     verbs = "|".join(task.name.replace("_", "-") for task in VERBS)
     spelled = re.compile(rf"\b(?:invoke|cloister) (?:{verbs})(?![\w.-])")
     found = [
@@ -235,7 +235,7 @@ def test_messages_leave_the_command_before_a_partys_verb_to_the_program():
     assert found == []
 
 
-def test_a_checks_advice_names_the_verb_as_the_reader_types_it(capsys):
+def test_hint_of_a_check_has_the_verb_with_its_command(capsys):
     @verb(help={})
     def fail(c: Context) -> None:
         raise InputError(CHECKS["manifest"].advice)

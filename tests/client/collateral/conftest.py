@@ -1,4 +1,4 @@
-"""A server of collateral, and a verifier's side that asks it."""
+"""A server of collateral, and a client for it."""
 
 import datetime
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from tests.client.collateral.services import NOW, Server, serving
 
 @dataclass
 class Asking:
-    """Waits only in ``waited`` (seconds), and lives at ``now``."""
+    """A client that records its pauses in ``waited`` (seconds) without sleeping; its time is ``now``."""
 
     folder: Path
     now: datetime.datetime = NOW

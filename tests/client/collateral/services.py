@@ -1,4 +1,4 @@
-"""A server that speaks the interfaces of the vendors' services, and fails as they do when it is told to."""
+"""A server with the interfaces of the vendors' services that fails like them on request."""
 
 import datetime
 import ipaddress
@@ -29,7 +29,7 @@ def pem(*certificates: bytes) -> str:
 
 
 def revocations(until: datetime.datetime, since: datetime.datetime = NOW) -> bytes:
-    """A list of a key that nobody trusts."""
+    """A CRL of an untrusted key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Issuer")])
     builder = x509.CertificateRevocationListBuilder(name, since, until)
@@ -37,9 +37,20 @@ def revocations(until: datetime.datetime, since: datetime.datetime = NOW) -> byt
 
 
 def signed(member: str, until: datetime.datetime) -> bytes:
-    """A document of Intel's service, as far as a cache looks at it."""
+    """A document of Intel's service, with the members that the cache reads."""
     body = {"id": "TDX", "version": 3, "nextUpdate": until.strftime("%Y-%m-%dT%H:%M:%SZ")}
     return json.dumps({member: body, "signature": "00" * 64}, separators=(",", ":")).encode()
+
+
+@dataclass(frozen=True)
+class Reply:
+    """``cut`` bytes fewer are sent than announced."""
+
+    body: bytes = b""
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    cut: int = 0
+    hang_up: bool = False
 
 
 @dataclass
@@ -77,7 +88,7 @@ def serving(folder: Path | None = None) -> Generator[Server, None, None]:
 
 
 def intel(server: Server, fmspc: str, authority: str, *, until: datetime.datetime) -> None:
-    """Everything that Intel's service says of one platform."""
+    """All answers of Intel's service for one platform."""
     chain = urllib.parse.quote(pem(LEAF, ISSUER.certificate))
     tdx, sgx = "/tdx/certification/v4", "/sgx/certification/v4"
     server.reply(f"{tdx}/tcb?fmspc={fmspc}", Reply(signed("tcbInfo", until), headers={"TCB-Info-Issuer-Chain": chain}))

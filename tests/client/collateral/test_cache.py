@@ -1,4 +1,4 @@
-"""The cache answers with what it was given, until its end, or not at all."""
+"""The cache returns what was stored, until it expires, or nothing."""
 
 import datetime
 import hashlib
@@ -22,27 +22,27 @@ def kept(tmp_path: Path) -> Cache:
     return Cache(tmp_path / "cache")
 
 
-def test_what_was_put_is_there(kept: Cache) -> None:
+def test_stored_answer_is_returned(kept: Cache) -> None:
     kept.put(ADDRESS, LIST)
 
     assert kept.get(ADDRESS, NOW) == LIST
     assert kept.get("https://service/b", NOW) is None
 
 
-def test_a_list_is_absent_from_its_end_on(kept: Cache) -> None:
+def test_expired_crl_is_not_returned(kept: Cache) -> None:
     kept.put(ADDRESS, LIST)
 
     assert kept.get(ADDRESS, NOW + HOUR - datetime.timedelta(seconds=1)) == LIST
     assert kept.get(ADDRESS, NOW + HOUR) is None
 
 
-def test_what_has_no_end_is_kept_for_good(kept: Cache) -> None:
+def test_answer_without_expiry_is_kept(kept: Cache) -> None:
     kept.put(ADDRESS, KEY)
 
     assert kept.get(ADDRESS, NOW + datetime.timedelta(days=36500)) == KEY
 
 
-def test_an_entry_that_was_changed_or_cut_anywhere_is_absent(kept: Cache) -> None:
+def test_changed_or_truncated_entry_is_not_returned(kept: Cache) -> None:
     kept.put(ADDRESS, LIST)
     (path,) = kept.folder.iterdir()
     whole = path.read_bytes()
@@ -54,7 +54,7 @@ def test_an_entry_that_was_changed_or_cut_anywhere_is_absent(kept: Cache) -> Non
 
 
 @pytest.mark.parametrize("body", [b"[]", b"null", b"{}", b'{"version":2}', b'{"version": 1}', b"\xff", b""], ids=repr)
-def test_an_entry_of_somebody_else_is_absent(kept: Cache, body: bytes) -> None:
+def test_entry_of_another_program_is_not_returned(kept: Cache, body: bytes) -> None:
     kept.put(ADDRESS, LIST)
     (path,) = kept.folder.iterdir()
     path.write_bytes(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
@@ -62,7 +62,7 @@ def test_an_entry_of_somebody_else_is_absent(kept: Cache, body: bytes) -> None:
     assert kept.get(ADDRESS, NOW) is None
 
 
-def test_an_entry_under_another_address_is_absent(kept: Cache) -> None:
+def test_entry_of_another_address_is_not_returned(kept: Cache) -> None:
     kept.put(ADDRESS, LIST)
     kept.put("https://service/b", KEY)
     names = [hashlib.sha256(address.encode()).hexdigest() for address in (ADDRESS, "https://service/b")]
@@ -71,7 +71,7 @@ def test_an_entry_under_another_address_is_absent(kept: Cache) -> None:
     assert kept.get("https://service/b", NOW) is None
 
 
-def test_a_disk_that_takes_nothing_costs_nothing(tmp_path: Path) -> None:
+def test_unwritable_cache_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     kept = Cache(tmp_path / "file" / "cache")
     kept.put(ADDRESS, LIST)
@@ -79,7 +79,7 @@ def test_a_disk_that_takes_nothing_costs_nothing(tmp_path: Path) -> None:
     assert kept.get(ADDRESS, NOW) is None
 
 
-def test_nothing_but_whole_entries_is_left(kept: Cache) -> None:
+def test_only_complete_entries_are_left(kept: Cache) -> None:
     kept.put(ADDRESS, LIST)
     kept.put(ADDRESS, KEY)
 
@@ -88,7 +88,7 @@ def test_nothing_but_whole_entries_is_left(kept: Cache) -> None:
 
 
 @pytest.mark.parametrize(("base", "folder"), [("/x", "/x/cloister/collateral"), ("x", "/h/.cache/cloister/collateral")])
-def test_the_folder_is_where_xdg_puts_it(monkeypatch: pytest.MonkeyPatch, base: str, folder: str) -> None:
+def test_folder_follows_the_xdg_specification(monkeypatch: pytest.MonkeyPatch, base: str, folder: str) -> None:
     monkeypatch.setenv("HOME", "/h")
     monkeypatch.setenv("XDG_CACHE_HOME", base)
 

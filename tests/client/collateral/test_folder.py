@@ -1,4 +1,4 @@
-"""A folder of collateral is read whole, or it is an error: nothing in it is overlooked."""
+"""A folder of collateral is read completely, or it is an error."""
 
 import os
 from pathlib import Path
@@ -10,21 +10,21 @@ from cloister.errors import InputError
 
 
 @pytest.mark.parametrize("target", ["gone.crl", "list.crl"], ids=["gone", "itself"])
-def test_a_link_to_no_file_is_an_error(tmp_path: Path, target: str) -> None:
+def test_dangling_link_is_an_error(tmp_path: Path, target: str) -> None:
     (tmp_path / "list.crl").symlink_to(target)
 
     with pytest.raises(InputError, match=r"list\.crl is not a regular file"):
         folder.load_collateral(tmp_path)
 
 
-def test_a_pipe_is_an_error_and_nobody_waits_for_it(tmp_path: Path) -> None:
+def test_pipe_is_an_error_and_is_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "list.crl")
 
     with pytest.raises(InputError, match=r"list\.crl is not a regular file"):
         folder.load_collateral(tmp_path)
 
 
-def test_hidden_files_and_folders_are_not_looked_at(tmp_path: Path) -> None:
+def test_hidden_files_and_folders_are_ignored(tmp_path: Path) -> None:
     (tmp_path / ".hidden").symlink_to("gone")
     (tmp_path / "below").mkdir()
     (tmp_path / "link").symlink_to("below")

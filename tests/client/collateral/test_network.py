@@ -1,4 +1,4 @@
-"""Each vendor's interface is asked as documented; what is not an answer is refused, and said."""
+"""Requests follow each vendor's documentation; unexpected answers are rejected and reported."""
 
 import dataclasses
 import datetime
@@ -34,7 +34,7 @@ def intel_questions(server: Server) -> tuple[CollateralRequest, ...]:
     return intel.requests(FMSPC, "platform", service=server.address, root_crl=root)
 
 
-def test_intel_gives_tcb_info_identity_lists_and_chains(server: Server, asking) -> None:
+def test_intel_returns_tcb_info_identity_crls_and_chains(server: Server, asking) -> None:
     services.intel(server, FMSPC, "platform", until=MONTH)
     found = asking.network().fetch(intel_questions(server))
 
@@ -50,7 +50,7 @@ def test_intel_gives_tcb_info_identity_lists_and_chains(server: Server, asking) 
     ]
 
 
-def test_amd_gives_the_key_of_a_chip_at_a_tcb(server: Server, asking) -> None:
+def test_amd_returns_the_certificate_of_a_chip_at_a_tcb(server: Server, asking) -> None:
     milan = amd.vcek_request(ProductLine.MILAN, CHIP, MILAN, service=server.address)
     turin = amd.vcek_request(ProductLine.TURIN, CHIP, TURIN, service=server.address)
 
@@ -62,7 +62,7 @@ def test_amd_gives_the_key_of_a_chip_at_a_tcb(server: Server, asking) -> None:
     )
 
 
-def test_amd_gives_issuers_and_lists(server: Server, asking) -> None:
+def test_amd_returns_issuers_and_crls(server: Server, asking) -> None:
     server.reply("/vcek/v1/Genoa/cert_chain", Reply(pem(LEAF, ISSUER.certificate).encode()))
     server.reply("/vlek/v1/Genoa/crl", Reply(revocations(MONTH)))
     questions = [
@@ -76,7 +76,7 @@ def test_amd_gives_issuers_and_lists(server: Server, asking) -> None:
     assert len(found.collateral.items(CRL)) == 1
 
 
-def test_google_gives_the_endorsement_of_a_measurement(server: Server, asking) -> None:
+def test_google_returns_the_endorsement_of_a_measurement(server: Server, asking) -> None:
     path = f"/gce_tcb_integrity/ovmf_x64_csm/sevsnp/{bytes(48).hex()}.binarypb"
     server.reply(path, Reply(b"\x0a\x01x\x12\x01y"))
     found = asking.network().fetch([google.endorsement_request("sevsnp", bytes(48), service=server.address)])
@@ -84,7 +84,7 @@ def test_google_gives_the_endorsement_of_a_measurement(server: Server, asking) -
     assert found.collateral.items(LAUNCH_ENDORSEMENT) == (b"\x0a\x01x\x12\x01y",)
 
 
-def test_azure_gives_the_key_of_its_own_machine(server: Server, asking) -> None:
+def test_azure_returns_the_certificate_of_its_own_machine(server: Server, asking) -> None:
     body = {"vcekCert": pem(LEAF), "certificateChain": pem(ISSUER.certificate), "tcbm": "D3", "cacheControl": "86400"}
     server.reply("/metadata/THIM/amd/certification", Reply(json.dumps(body).encode()))
     found = asking.network().fetch([azure.certificate_request(service=server.address)])
@@ -111,7 +111,7 @@ CHAIN = {"TCB-Info-Issuer-Chain": "x"}
     ],
     ids=["page", "empty", "null", "no-date", "other-document", "no-chain", "no-certificates", "too-large"],
 )
-def test_wrong_content_is_refused_and_not_kept(server: Server, asking, reply: Reply) -> None:
+def test_wrong_content_is_rejected_and_not_cached(server: Server, asking, reply: Reply) -> None:
     services.intel(server, FMSPC, "platform", until=MONTH)
     good = server.replies[f"/tdx/certification/v4/tcb?fmspc={FMSPC}"]
     server.reply(f"/tdx/certification/v4/tcb?fmspc={FMSPC}", reply)
@@ -124,7 +124,7 @@ def test_wrong_content_is_refused_and_not_kept(server: Server, asking, reply: Re
     assert asking.network().fetch(intel_questions(server)).problems == ()
 
 
-def test_wrong_content_of_the_others_is_refused(server: Server, asking) -> None:
+def test_wrong_content_of_the_other_vendors_is_rejected(server: Server, asking) -> None:
     questions = [
         amd.vcek_request(ProductLine.MILAN, CHIP, MILAN, service=server.address),
         amd.chain_request(ProductLine.MILAN, service=server.address),
@@ -141,7 +141,7 @@ def test_wrong_content_of_the_others_is_refused(server: Server, asking) -> None:
     assert not asking.folder.exists()
 
 
-def test_what_has_ended_is_refused(server: Server, asking) -> None:
+def test_expired_collateral_is_rejected(server: Server, asking) -> None:
     services.intel(server, FMSPC, "platform", until=NOW)
     found = asking.network().fetch(intel_questions(server))
 
@@ -149,7 +149,7 @@ def test_what_has_ended_is_refused(server: Server, asking) -> None:
     assert all("expired at 2026-03-20 12:00:00" in problem for problem in found.problems)
 
 
-def test_a_failing_service_leaves_the_answers_of_the_others(server: Server, asking) -> None:
+def test_failing_service_does_not_affect_other_answers(server: Server, asking) -> None:
     services.intel(server, FMSPC, "platform", until=MONTH)
     server.reply("/tdx/certification/v4/qe/identity", Reply(status=500))
     found = asking.network().fetch(intel_questions(server))
@@ -159,7 +159,7 @@ def test_a_failing_service_leaves_the_answers_of_the_others(server: Server, aski
     assert asking.waited == [1.0, 2.0, 4.0]
 
 
-def test_an_answer_is_asked_for_once_a_day(server: Server, asking) -> None:
+def test_answer_is_requested_once_a_day(server: Server, asking) -> None:
     services.intel(server, FMSPC, "platform", until=MONTH)
     for hours, asked in ((0, 4), (23, 4), (24, 8), (25, 8)):
         asking.now = NOW + datetime.timedelta(hours=hours)
@@ -167,7 +167,7 @@ def test_an_answer_is_asked_for_once_a_day(server: Server, asking) -> None:
         assert len(server.asked) == asked
 
 
-def test_a_kept_answer_serves_while_the_network_is_away_but_not_past_its_end(server: Server, asking) -> None:
+def test_cached_answer_is_used_offline_until_it_expires(server: Server, asking) -> None:
     services.intel(server, FMSPC, "platform", until=MONTH)
     first = asking.network().fetch(intel_questions(server))
     server.replies.clear()
@@ -179,7 +179,7 @@ def test_a_kept_answer_serves_while_the_network_is_away_but_not_past_its_end(ser
     assert (len(gone.problems), gone.collateral.contents) == (4, {})
 
 
-def test_a_chips_key_is_asked_for_once(server: Server, asking) -> None:
+def test_chip_certificate_is_requested_once(server: Server, asking) -> None:
     question = google.endorsement_request("tdx", bytes(48), service=server.address)
     server.reply(question.address.removeprefix(server.address), Reply(b"\x0a\x01x\x12\x01y"))
     for years in range(4):
@@ -190,7 +190,7 @@ def test_a_chips_key_is_asked_for_once(server: Server, asking) -> None:
 
 
 @pytest.mark.parametrize(("fmspc", "authority"), [("90C06F000000", "platform"), ("x&a=b", "platform"), (FMSPC, "a")])
-def test_nothing_odd_gets_into_an_address(fmspc: str, authority: str) -> None:
+def test_invalid_values_do_not_get_into_an_address(fmspc: str, authority: str) -> None:
     with pytest.raises(ValueError, match="FMSPC"):
         intel.requests(fmspc, authority)
 
@@ -199,7 +199,7 @@ BUCKET = "privateca-content-62d71773-0000-21da-852e-f4f5e80d7778"
 
 
 def authority(address: str) -> bytes:
-    """A certificate that says its issuer's lies at ``address``."""
+    """A certificate with ``address`` as that of its issuer's certificate."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "EK/AK CA")])
     access = x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier(address))
@@ -208,7 +208,7 @@ def authority(address: str) -> bytes:
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
 
-def test_googles_authorities_are_asked_up_to_the_root(server: Server, asking) -> None:
+def test_google_issuers_are_requested_up_to_the_root(server: Server, asking) -> None:
     host = f"http://{BUCKET}.storage.googleapis.com"
     leaf = authority(f"{host}/0123456789abcdef0123/ca.crt")
     intermediate = authority(f"{host}/032bf9d39db4fa06aade/ca.crt")
@@ -232,11 +232,11 @@ def test_googles_authorities_are_asked_up_to_the_root(server: Server, asking) ->
         "file:///etc/passwd",
     ],
 )
-def test_a_machine_does_not_choose_whom_a_party_asks(address: str) -> None:
+def test_machine_cannot_choose_the_address_of_a_request(address: str) -> None:
     assert google.issuer_requests(authority(address)) == ()
 
 
-def test_authorities_that_name_one_another_come_to_an_end(server: Server, asking) -> None:
+def test_authorities_that_name_each_other_end_the_requests(server: Server, asking) -> None:
     paths = [f"/{place}/ca.crt" for place in ("aaaaaaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbbbbbb")]
     first, second = (authority(f"http://{BUCKET}.storage.googleapis.com{path}") for path in paths)
     server.reply(f"/{BUCKET}{paths[0]}", Reply(second))
@@ -257,11 +257,11 @@ def featured() -> bytes:
 
 
 @pytest.mark.parametrize("certificate", [b"", b"no certificate", LEAF, featured()])
-def test_a_certificate_that_names_no_issuers_place_raises_no_question(certificate: bytes) -> None:
+def test_certificate_without_an_issuer_address_needs_no_request(certificate: bytes) -> None:
     assert google.issuer_requests(certificate) == ()
 
 
-def test_an_authoritys_place_that_holds_something_else_is_no_answer(server: Server, asking) -> None:
+def test_issuer_address_with_other_content_is_no_answer(server: Server, asking) -> None:
     leaf = authority(f"http://{BUCKET}.storage.googleapis.com/032bf9d39db4fa06aade/ca.crt")
     server.reply(f"/{BUCKET}/032bf9d39db4fa06aade/ca.crt", Reply(revocations(NOW + datetime.timedelta(days=1))))
     found = asking.network().fetch(google.issuer_requests(leaf, service=server.address))
@@ -270,7 +270,7 @@ def test_an_authoritys_place_that_holds_something_else_is_no_answer(server: Serv
     assert found.collateral.items(CRL) == ()
 
 
-def test_a_chips_key_is_not_asked_for_when_it_came() -> None:
+def test_chip_certificate_in_the_evidence_is_not_requested() -> None:
     processor = Processor.create(NOW)
     report = RawSnp(processor.report())
     assert [one.address.split("?")[0].rsplit("/", 1)[1] for one in requests_for(report)] == [
@@ -282,7 +282,7 @@ def test_a_chips_key_is_not_asked_for_when_it_came() -> None:
     assert [one.address.rsplit("/", 1)[1] for one in asked] == ["cert_chain", "crl"]
 
 
-def test_a_host_that_brings_another_chips_key_or_nothing_that_can_be_read_keeps_no_question_back() -> None:
+def test_wrong_or_malformed_certificate_does_not_suppress_a_request() -> None:
     processor, other = Processor.create(NOW), Processor.create(NOW)
     older = other.amd.certify(other.key.public_key(), MILAN, hwid=processor.chip_id)
     elsewhere = other.amd.certify(other.key.public_key(), other.tcb, hwid=bytes(64))
@@ -294,7 +294,7 @@ def test_a_host_that_brings_another_chips_key_or_nothing_that_can_be_read_keeps_
         assert asked == [question.address for question in requests_for(report)]
 
 
-def test_a_vtpm_of_googles_raises_the_question_of_its_authority() -> None:
+def test_google_vtpm_needs_the_certificate_of_its_authority() -> None:
     machine = GcpSnpMachine.create(NOW, vtpm=RsaTpm.create())
     leaf = authority(f"http://{BUCKET}.storage.googleapis.com/032bf9d39db4fa06aade/ca.crt")
     binding = SessionBinding(b"n" * 32, b"t" * 32, b"h" * 32)

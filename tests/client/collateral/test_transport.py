@@ -1,4 +1,4 @@
-"""A question is asked again when that may help, as long as the service says, and never without an end."""
+"""Temporary failures are retried, as the service demands and a limited number of times."""
 
 import datetime
 import itertools
@@ -31,7 +31,7 @@ def test_answer_has_body_and_headers(server: Server, asking) -> None:
     ],
     ids=str,
 )
-def test_the_service_says_how_long_to_wait(server: Server, asking, headers: dict[str, str], waited: float) -> None:
+def test_retry_after_is_obeyed(server: Server, asking, headers: dict[str, str], waited: float) -> None:
     server.reply("/a", Reply(status=429, headers=headers), GOOD)
 
     assert asking.transport().get(f"{server.address}/a", limit=99).body == b"answer"
@@ -39,7 +39,7 @@ def test_the_service_says_how_long_to_wait(server: Server, asking, headers: dict
 
 
 @pytest.mark.parametrize("after", ["61", "86400", "9" * 400])
-def test_a_service_that_asks_for_too_long_is_not_waited_for(server: Server, asking, after: str) -> None:
+def test_too_long_retry_after_is_an_error(server: Server, asking, after: str) -> None:
     server.reply("/a", Reply(status=429, headers={"Retry-After": after}), GOOD)
     with pytest.raises(CollateralUnavailable, match="is rate limiting"):
         asking.transport().get(f"{server.address}/a", limit=99)
@@ -51,7 +51,7 @@ def test_a_service_that_asks_for_too_long_is_not_waited_for(server: Server, aski
     [Reply(status=500), Reply(status=503), Reply(status=429), Reply(b"answer", cut=1), Reply(hang_up=True)],
     ids=["500", "503", "429", "cut", "hang-up"],
 )
-def test_what_may_pass_is_tried_again(server: Server, asking, reply: Reply) -> None:
+def test_temporary_failure_is_retried(server: Server, asking, reply: Reply) -> None:
     server.reply("/a", reply, reply, GOOD)
 
     assert asking.transport().get(f"{server.address}/a", limit=99).body == b"answer"
@@ -61,7 +61,7 @@ def test_what_may_pass_is_tried_again(server: Server, asking, reply: Reply) -> N
 @pytest.mark.parametrize(
     "reply", [Reply(status=502), Reply(b"answer", cut=3), Reply(hang_up=True)], ids=["502", "cut", "hang-up"]
 )
-def test_what_does_not_pass_is_given_up(server: Server, asking, reply: Reply) -> None:
+def test_attempts_are_limited(server: Server, asking, reply: Reply) -> None:
     server.reply("/a", reply)
     with pytest.raises(CollateralUnavailable, match=f"in {ATTEMPTS} attempts"):
         asking.transport().get(f"{server.address}/a", limit=99)
@@ -69,14 +69,14 @@ def test_what_does_not_pass_is_given_up(server: Server, asking, reply: Reply) ->
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 501, 204, 206])
-def test_what_cannot_pass_is_asked_once(server: Server, asking, status: int) -> None:
+def test_permanent_failure_is_not_retried(server: Server, asking, status: int) -> None:
     server.reply("/a", Reply(status=status), GOOD)
     with pytest.raises(CollateralUnavailable, match=f"status {status}"):
         asking.transport().get(f"{server.address}/a", limit=99)
     assert (asking.waited, len(server.asked)) == ([], 1)
 
 
-def test_an_answer_that_comes_little_by_little_is_not_waited_for(server: Server) -> None:
+def test_trickling_answer_is_given_up(server: Server) -> None:
     server.reply("/a", GOOD)
     clock = (NOW + datetime.timedelta(minutes=minutes) for minutes in itertools.count(step=2))
     assert Transport(now=lambda: next(clock)).get(f"{server.address}/a", limit=99).body == b"answer"
@@ -96,20 +96,20 @@ def test_redirects_are_not_followed(server: Server, asking, status: int) -> None
     assert server.asked == ["/a"]
 
 
-def test_a_body_beyond_its_limit_is_refused(server: Server, asking) -> None:
+def test_body_over_the_limit_is_rejected(server: Server, asking) -> None:
     server.reply("/a", Reply(b"x" * 1001))
     with pytest.raises(CollateralUnavailable, match="more than 1000 bytes"):
         asking.transport().get(f"{server.address}/a", limit=1000)
 
 
-def test_nobody_at_the_address_is_said(asking) -> None:
+def test_unreachable_address_is_an_error(asking) -> None:
     with serving() as server:
         address = server.address
     with pytest.raises(CollateralUnavailable, match=f"in {ATTEMPTS} attempts"):
         asking.transport().get(f"{address}/a", limit=99)
 
 
-def test_a_server_that_tls_does_not_trust_is_asked_once(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_untrusted_tls_certificate_is_not_retried(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     waited: list[float] = []
     with serving(tmp_path) as server:

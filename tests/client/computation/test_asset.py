@@ -1,4 +1,4 @@
-"""The digest of an asset follows from its content alone."""
+"""The digest of an asset depends on its content alone."""
 
 import hashlib
 import os
@@ -10,7 +10,7 @@ from cloister.client.computation.asset import describe_asset, open_asset
 from cloister.errors import InputError
 
 
-def test_a_file_is_named_by_digest_and_size(tmp_path):
+def test_file_is_named_by_digest_and_size(tmp_path):
     path = tmp_path / "h1.csv"
     path.write_bytes(b"x" * 3_000_000)
 
@@ -19,7 +19,7 @@ def test_a_file_is_named_by_digest_and_size(tmp_path):
     assert found == asset.LocalAsset(path, "h1.csv", hashlib.sha256(b"x" * 3_000_000).hexdigest(), 3_000_000)
 
 
-def test_a_folder_does_not_depend_on_time_mask_and_order(tmp_path):
+def test_folder_digest_does_not_depend_on_time_umask_or_order(tmp_path):
     for name, order, mask in (("one", ("a", "b"), 0o022), ("two", ("b", "a"), 0o077)):
         before = os.umask(mask)
         try:
@@ -37,7 +37,7 @@ def test_a_folder_does_not_depend_on_time_mask_and_order(tmp_path):
     assert one.file == "data.tar"
 
 
-def test_the_bytes_of_a_folder_are_the_ones_that_were_digested(tmp_path):
+def test_folder_digest_is_that_of_its_bytes(tmp_path):
     folder = tmp_path / "data"
     folder.mkdir()
     (folder / "a").write_bytes(b"1" * 5000)
@@ -50,13 +50,13 @@ def test_the_bytes_of_a_folder_are_the_ones_that_were_digested(tmp_path):
 
 
 @pytest.mark.parametrize("name", [".hidden", "a b", "ä.csv"])
-def test_a_name_that_no_manifest_can_have_is_refused(tmp_path, name):
+def test_name_that_no_manifest_can_have_is_rejected(tmp_path, name):
     (tmp_path / name).write_text("x")
 
     with pytest.raises(InputError, match="cannot be the name"):
         describe_asset(tmp_path / name)
 
 
-def test_what_is_not_there_is_said(tmp_path):
+def test_missing_asset_is_an_error(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         describe_asset(tmp_path / "absent")

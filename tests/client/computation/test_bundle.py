@@ -1,4 +1,4 @@
-"""The wheel bundle: equal locks, equal bytes; nothing half-written."""
+"""The bundle: equal locks give equal bytes, and nothing incomplete is left."""
 
 import hashlib
 import tarfile
@@ -51,7 +51,7 @@ def test_bundle_holds_lock_and_wheels_and_nothing_of_this_machine(lock: Path, tm
     assert [wheel.requirement.name for wheel in made.wheels] == ["A.one", "b-two"]
 
 
-def test_a_bundle_written_through_a_link_goes_to_its_end(lock: Path, tmp_path: Path) -> None:
+def test_bundle_written_to_a_link_goes_to_its_target(lock: Path, tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "link").symlink_to("disk/out.bundle")
     made = make_bundle(lock, tmp_path / "link", cache=tmp_path / "cache")

@@ -29,7 +29,7 @@ def test_digests_and_sizes_are_filled_in(parties):
     assert load_manifest(parties.folder / "manifest.json") == manifest
 
 
-def test_what_is_behind_the_largest_manifest_is_not_cut_off(parties):
+def test_bytes_after_the_largest_manifest_are_not_ignored(parties):
     parties.manifest()
     path = parties.folder / "manifest.json"
     path.write_bytes(path.read_bytes().ljust(MAX_SIZE) + b"\nmore")
@@ -38,17 +38,17 @@ def test_what_is_behind_the_largest_manifest_is_not_cut_off(parties):
         load_manifest(path)
 
 
-def test_two_equal_computations_differ(parties):
+def test_equal_computations_have_different_ids(parties):
     assert parties.manifest().digest() != parties.manifest().digest()
 
 
-def test_a_given_id_makes_the_same_manifest_again(parties):
+def test_given_id_makes_the_same_manifest_again(parties):
     parties.edit("name: covid19", f"id: {'ab' * 16}\nname: covid19")
 
     assert parties.manifest().digest() == parties.manifest().digest()
 
 
-def test_nobody_reads_the_log_unless_it_is_said(parties):
+def test_logs_have_no_readers_by_default(parties):
     parties.edit("logs: {readers: [lab], max: 4KiB}\n", "")
 
     assert parties.manifest().logs.readers == ()
@@ -77,7 +77,7 @@ def test_nobody_reads_the_log_unless_it_is_said(parties):
         ("description: joint training", 'description: "joint\\ttraining"', "description"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_line(parties, old, new, problem):
+def test_error_names_the_line(parties, old, new, problem):
     line = parties.edit(old, new)
 
     with pytest.raises(InputError) as caught:
@@ -90,7 +90,7 @@ def test_what_is_wrong_is_said_with_its_line(parties, old, new, problem):
     assert caught.value.exit_code == 2
 
 
-def test_what_no_agent_runs_is_no_kind_that_is_written(parties):
+def test_unsupported_kind_is_not_written(parties):
     for kind in ("binary", "wasm", "oci"):
         parties.edit("  kind: python", f"  kind: {kind}")
         with pytest.raises(InputError) as caught:
@@ -99,14 +99,14 @@ def test_what_no_agent_runs_is_no_kind_that_is_written(parties):
         parties.edit(f"  kind: {kind}", "  kind: python")
 
 
-def test_a_file_that_is_not_what_the_author_says_is_refused(parties):
+def test_file_that_differs_from_the_stated_digest_is_rejected(parties):
     parties.edit("  file: train.py", f"  file: train.py\n  digest: {'0' * 64}")
 
     with pytest.raises(InputError, match=f"expected {'0' * 64}, but train.py has"):
         compose_manifest(parties.folder / "manifest.yaml")
 
 
-def test_a_manifest_that_is_not_canonical_is_not_taken_for_one(parties):
+def test_manifest_that_is_not_canonical_is_rejected(parties):
     with pytest.raises(InputError) as caught:
         load_manifest(parties.folder / "manifest.yaml")
 

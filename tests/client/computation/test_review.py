@@ -1,4 +1,4 @@
-"""A party reads in plain words what it agrees to."""
+"""The review of a manifest in plain words."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def text(parties, reader):
     return "\n".join(line for section in sections for line in section.lines)
 
 
-def test_who_provides_and_receives_what_is_said_with_fingerprints(parties):
+def test_review_lists_providers_and_consumers_with_fingerprints(parties):
     said = text(parties, "hospital-1")
 
     assert f"hospital-1 (this is you): key {parties.keys['hospital-1'].id}" in said
@@ -27,7 +27,7 @@ def test_who_provides_and_receives_what_is_said_with_fingerprints(parties):
     assert "At most 2 minutes, 256 MiB of memory, 1 CPU, 16 processes." in said
 
 
-def test_what_could_leave_is_said(parties):
+def test_review_says_how_much_data_could_leave(parties):
     said = text(parties, "lab")
 
     assert "lab wrote the algorithm and receives the result." in said
@@ -35,5 +35,5 @@ def test_what_could_leave_is_said(parties):
     assert "4 KiB of the log can hold all of h1 and h2." in said
 
 
-def test_who_has_no_part_is_told(parties):
+def test_review_tells_a_reader_who_is_not_a_party(parties):
     assert f"Your key {parties.keys['stranger'].id} is not one of them." in text(parties, "stranger")

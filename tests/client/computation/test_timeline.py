@@ -1,4 +1,4 @@
-"""Events are shown only when they fit, with names, local time and seconds."""
+"""Only genuine events are shown, with names, local time and seconds."""
 
 import time
 
@@ -12,7 +12,7 @@ from cloister.protocol.events import Event, EventKind, State
 from cloister.v1 import agent_pb2
 
 
-def test_a_line_says_who_what_and_when(monkeypatch):
+def test_timeline_entry_has_time_actor_and_description(monkeypatch):
     monkeypatch.setenv("TZ", "Asia/Kolkata")
     time.tzset()
     try:
@@ -31,7 +31,7 @@ def test_a_line_says_who_what_and_when(monkeypatch):
     )
 
 
-def test_a_machine_that_was_started_anew_is_noticed(machine):
+def test_reboot_while_reading_events_is_an_error(machine):
     machine.submit()
     with machine.connection("lab") as connection:
         follower = EventReader(connection)
@@ -44,7 +44,7 @@ def test_a_machine_that_was_started_anew_is_noticed(machine):
             list(follower.records(follow=False))
 
 
-def test_an_event_that_is_not_signed_by_the_machine_is_not_shown(machine):
+def test_event_with_an_invalid_signature_is_not_returned(machine):
     with machine.connection("lab") as connection:
         log = machine.running.agent.log
         line = log._lines[0]
@@ -53,7 +53,7 @@ def test_an_event_that_is_not_signed_by_the_machine_is_not_shown(machine):
             list(EventReader(connection).records(follow=False))
 
 
-def test_a_status_says_what_is_missing():
+def test_status_lists_missing_assets():
     status = agent_pb2.StatusResponse(
         state="ReceivingAssets",
         manifest_digest=b"\xab" * 32,

@@ -1,4 +1,4 @@
-"""An asset goes to the right machine with its provider's consent, whole, and once however often it is cut off."""
+"""An asset is uploaded to the right machine, with consent, completely, and once in spite of interruptions."""
 
 import dataclasses
 import os
@@ -24,7 +24,7 @@ def status(machine, name):
         return {one.name: one for one in connection.session().status().assets}[name]
 
 
-def test_a_flipped_bit_is_found_before_anything_moves(machine):
+def test_flipped_bit_is_found_before_the_upload(machine):
     manifest = machine.submit()
     path = machine.parties.files["h1"]
     content = bytearray(path.read_bytes())
@@ -38,7 +38,7 @@ def test_a_flipped_bit_is_found_before_anything_moves(machine):
     assert status(machine, "h1").received == 0
 
 
-def test_a_flipped_bit_on_the_way_is_refused_by_the_agent(machine):
+def test_flipped_bit_during_the_upload_is_refused_by_the_agent(machine):
     manifest = machine.submit()
     path = machine.parties.files["h1"]
     path.write_bytes(b"X" + path.read_bytes()[1:])
@@ -50,7 +50,7 @@ def test_a_flipped_bit_on_the_way_is_refused_by_the_agent(machine):
     assert status(machine, "h1").received == 0
 
 
-def test_nothing_goes_to_a_machine_with_another_manifest(machine):
+def test_nothing_is_uploaded_to_a_machine_with_another_manifest(machine):
     machine.submit()
     mine = machine.parties.manifest()
 
@@ -58,7 +58,7 @@ def test_nothing_goes_to_a_machine_with_another_manifest(machine):
         upload_asset(connection, mine, mine.datasets[0], machine.parties.files["h1"])
 
 
-def test_somebody_elses_asset_is_refused(machine):
+def test_asset_of_another_provider_is_refused(machine):
     manifest = machine.submit()
 
     with machine.connection("hospital-2", manifest) as connection, pytest.raises(refusal.Refusal) as caught:
@@ -67,7 +67,7 @@ def test_somebody_elses_asset_is_refused(machine):
     assert (caught.value.reason, caught.value.exit_code) == ("NOT_AUTHORIZED", 4)
 
 
-def test_a_consent_for_another_asset_is_refused(machine):
+def test_consent_to_another_asset_is_refused(machine):
     manifest = machine.submit()
     h1 = manifest.datasets[0]
     other = dataclasses.replace(h1, digest="00" * 32)
@@ -90,7 +90,7 @@ def large(tmp_path, tmp_path_factory):
         yield Machine.of(running, parties)
 
 
-def test_an_upload_that_is_cut_off_goes_on_where_it_was(large):
+def test_interrupted_upload_resumes(large):
     manifest = large.submit()
     told = []
     with cut(large.running.address, 3 * MIB, 2 * MIB) as between:
@@ -111,7 +111,7 @@ def test_an_upload_that_is_cut_off_goes_on_where_it_was(large):
     assert done.sent < 8 * MIB + 2 * 3 * MIB
 
 
-def test_another_call_goes_on_where_the_first_was_killed(large):
+def test_second_call_resumes_the_upload_of_a_killed_one(large):
     manifest = large.submit()
     h1 = manifest.datasets[0]
     with large.connection("hospital-1", manifest) as connection:

@@ -1,4 +1,4 @@
-"""Hash-locked requirements, and wheels that are believed for their hash alone."""
+"""Hash-locked requirements, and wheels that are accepted because of their hash alone."""
 
 import hashlib
 import zipfile
@@ -47,7 +47,7 @@ def test_locked_file_is_read_sorted_by_name() -> None:
 numpy==2.4.6 \\
     --hash=sha256:{ONE} \\
     --hash=sha256:{TWO}
-    # via nobody
+    # via another
 
 Ab_c[extra]==1.0+local --hash=sha256:{ONE}  # at the end
 """
@@ -99,7 +99,7 @@ def test_second_fetch_needs_no_index(index: Path, tmp_path: Path) -> None:
     assert [(wheel.path.name, wheel.digest_hex) for wheel in first] == [("pure-1.0-py3-none-any.whl", digest_hex)]
 
 
-def test_wheels_for_the_guest_are_taken_whatever_runs_here(index: Path, tmp_path: Path) -> None:
+def test_wheels_are_for_the_guest_and_not_for_this_python(index: Path, tmp_path: Path) -> None:
     lock = tuple(
         Requirement(name, "1.0", (write_wheel(index, name, tag=tag),))
         for name, tag in [

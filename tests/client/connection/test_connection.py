@@ -1,4 +1,4 @@
-"""No session with a machine that the party's own policy does not accept, or that is not the one at the other end."""
+"""No session with a machine that the policy rejects, or that is not the one at the other end."""
 
 import dataclasses
 import socket
@@ -41,7 +41,7 @@ def refused_for(target: Target) -> set[str]:
         return {check.name for check in opening.verdict.failures}
 
 
-def test_the_machine_that_the_policy_describes_is_accepted(machine):
+def test_machine_that_meets_the_policy_is_accepted(machine):
     assert refused_for(machine.target()) == set()
 
 
@@ -53,7 +53,7 @@ def test_the_machine_that_the_policy_describes_is_accepted(machine):
         ({"owners": ("00" * 32,)}, "owners"),
     ],
 )
-def test_a_policy_for_something_else_refuses_and_says_why(machine, changes, check):
+def test_policy_for_another_machine_rejects_with_the_reason(machine, changes, check):
     target = dataclasses.replace(machine.target(), policy=machine.other_policy(**changes), cvm=None)
 
     assert refused_for(target) == {check}
@@ -61,7 +61,7 @@ def test_a_policy_for_something_else_refuses_and_says_why(machine, changes, chec
         bind(opening, machine.parties.keys["lab"])
 
 
-def test_a_policy_from_another_image_refuses(machine):
+def test_policy_for_another_image_rejects(machine):
     image = dataclasses.replace(machine.policy.images[0], pcrs={4: b"4" * 32, 9: b"9" * 32, 11: b"1" * 32})
 
     failed = refused_for(Target(machine.running.address, dataclasses.replace(machine.policy, images=(image,))))
@@ -69,21 +69,21 @@ def test_a_policy_from_another_image_refuses(machine):
     assert {"pcr-4", "pcr-9", "pcr-11"} <= failed
 
 
-def test_a_policy_with_another_authority_refuses(machine):
+def test_policy_with_another_authority_rejects(machine):
     other = Authority.create(machine.running.authority.since)
     policy = dataclasses.replace(machine.policy, local=LocalPolicy(other.spki_sha256(), other.certificate))
 
     assert "ak-path" in refused_for(Target(machine.running.address, policy))
 
 
-def test_a_policy_does_not_mix_local_machines_with_others(machine):
+def test_policy_does_not_mix_local_machines_with_others(machine):
     with pytest.raises(InputError, match="cannot share a policy"):
         dataclasses.replace(machine.policy, platforms=(Platform.LOCAL, Platform.SEV_SNP))
     with pytest.raises(InputError, match="without allow_local"):
         dataclasses.replace(machine.policy, allow_local=False, local=None)
 
 
-def test_a_policy_is_narrowed_to_the_cvm_that_was_named(machine):
+def test_target_narrows_the_policy_to_its_cvm(machine):
     both = machine.other_policy(cvms=("main", "second"))
 
     assert refused_for(Target(machine.running.address, both, "second")) == {"cvm"}
@@ -91,19 +91,19 @@ def test_a_policy_is_narrowed_to_the_cvm_that_was_named(machine):
         attest(Target(machine.running.address, both, "third"))
 
 
-def test_a_machine_without_the_manifest_is_refused_by_who_has_one(machine):
+def test_machine_without_a_manifest_is_rejected_if_one_is_demanded(machine):
     target = machine.target(machine.parties.manifest())
 
     assert refused_for(target) == {"manifest"}
 
 
-def test_a_machine_with_another_manifest_is_refused(machine):
+def test_machine_with_another_manifest_is_refused(machine):
     machine.submit()
 
     assert refused_for(machine.target(machine.parties.manifest())) == {"manifest"}
 
 
-def test_a_session_from_before_the_manifest_is_opened_again(machine):
+def test_session_from_before_the_manifest_is_reopened(machine):
     with machine.connection("lab") as early:
         before = early.session()
         manifest = machine.submit()
@@ -116,7 +116,7 @@ def test_a_session_from_before_the_manifest_is_opened_again(machine):
     assert status.manifest_digest == manifest.digest()
 
 
-def test_a_key_that_nobody_named_is_refused_with_its_fingerprint(machine):
+def test_unknown_key_is_refused_with_its_fingerprint(machine):
     machine.submit()
 
     with machine.connection("stranger") as connected, pytest.raises(refusal.Refusal) as caught:
@@ -126,7 +126,7 @@ def test_a_key_that_nobody_named_is_refused_with_its_fingerprint(machine):
     assert machine.parties.keys["stranger"].id in caught.value.message
 
 
-def test_a_stream_id_is_good_for_one_call(machine):
+def test_stream_id_cannot_be_reused(machine):
     with machine.connection("lab") as connected:
         session = connected.session()
         session.status()
@@ -137,7 +137,7 @@ def test_a_stream_id_is_good_for_one_call(machine):
     assert (caught.value.reason, caught.value.exit_code) == ("STREAM_REPEATED", 3)
 
 
-def test_a_frame_of_another_session_is_refused(machine):
+def test_frame_of_another_session_is_refused(machine):
     with machine.connection("lab") as one, machine.connection("lab") as other:
         foreign = other.session()
         sealer = Sealer(foreign._keys, Sender.CLIENT, "Status", 1)
@@ -150,7 +150,7 @@ def test_a_frame_of_another_session_is_refused(machine):
     assert caught.value.code() is grpc.StatusCode.DATA_LOSS
 
 
-def test_nobody_at_the_address_is_said_with_the_address():
+def test_unreachable_address_is_named():
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = Address("127.0.0.1", unused.getsockname()[1])
@@ -161,7 +161,7 @@ def test_nobody_at_the_address_is_said_with_the_address():
 
 @contextmanager
 def relay(machine_address: Address) -> Iterator[Address]:
-    """Somebody in between who ends TLS with a key of their own and passes everything on."""
+    """An interceptor that terminates TLS with its own key and forwards everything."""
     identity = TlsIdentity.generate()
     listener = socket.create_server(("127.0.0.1", 0))
     threads: list[threading.Thread] = []
@@ -223,7 +223,7 @@ def relay(machine_address: Address) -> Iterator[Address]:
                 end.close()
 
 
-def test_evidence_that_somebody_relays_is_refused(machine):
+def test_relayed_evidence_is_rejected(machine):
     with relay(machine.running.address) as between:
         target = dataclasses.replace(machine.target(), address=between)
 
@@ -232,7 +232,7 @@ def test_evidence_that_somebody_relays_is_refused(machine):
             bind(opening, machine.parties.keys["lab"])
 
 
-def test_evidence_that_somebody_replays_is_refused(machine):
+def test_replayed_evidence_is_rejected(machine):
     with attest(machine.target()) as earlier:
         answer = agent_pb2.OpenSessionResponse(
             session_id=earlier.session_id, hpke_public_key=earlier.hpke_public_key, evidence=earlier.raw
@@ -265,7 +265,7 @@ def served(servicer: agent_pb2_grpc.AgentServicer) -> Iterator[Address]:
         server.stop(None).wait()
 
 
-def test_what_is_no_agent_is_not_taken_for_one(machine):
+def test_server_that_is_not_an_agent_is_rejected(machine):
     class Odd(agent_pb2_grpc.AgentServicer):
         def OpenSession(self, request, context):
             return agent_pb2.OpenSessionResponse(session_id="x", hpke_public_key=b"short", evidence=b"junk")
@@ -274,11 +274,11 @@ def test_what_is_no_agent_is_not_taken_for_one(machine):
         attest(Target(address, machine.policy))
 
 
-def test_policies_compare_by_what_they_demand(machine):
+def test_policies_compare_by_value(machine):
     assert Policy.parse(machine.policy.encode()) == machine.policy
 
 
-def test_a_member_sees_the_receipt_without_the_result(machine):
+def test_member_can_read_the_receipt_without_the_result(machine):
     manifest = machine.run()
 
     with machine.connection("hospital-2", manifest) as connected:
@@ -290,7 +290,7 @@ def test_a_member_sees_the_receipt_without_the_result(machine):
     assert Evidence.parse(evidence).event_log_key == key
 
 
-def test_what_a_party_brings_is_judged_beside_what_the_machine_carries(machine):
+def test_party_collateral_is_judged_with_that_of_the_machine(machine):
     target = dataclasses.replace(
         machine.target(), collateral=CollateralSources(InMemory({CERTIFICATE: (b"no certificate",)}))
     )
@@ -300,7 +300,7 @@ def test_what_a_party_brings_is_judged_beside_what_the_machine_carries(machine):
         assert [one.kind for one in opening.verdict.skipped] == [CERTIFICATE]
 
 
-def test_vendors_are_asked_for_what_neither_the_machine_nor_the_party_has(server: Server, asking: Asking) -> None:
+def test_missing_collateral_is_fetched_from_the_vendors(server: Server, asking: Asking) -> None:
     snp = SnpMachine.create_at(asking.now)
     evidence = dataclasses.replace(snp.evidence(BINDING), snp_certificates=None, collateral=())
     services = Services(keys=server.address)
@@ -320,7 +320,7 @@ def test_vendors_are_asked_for_what_neither_the_machine_nor_the_party_has(server
     assert list(sources.items(CERTIFICATE)) == [b"held"]
 
 
-def test_nobody_is_asked_unless_a_party_wants_that(server: Server, asking: Asking) -> None:
+def test_vendors_are_not_asked_by_default(server: Server, asking: Asking) -> None:
     evidence = dataclasses.replace(SnpMachine.create_at(asking.now).evidence(BINDING), collateral=())
     vendors = CollateralSources(services=Services(keys=server.address))
 

@@ -1,4 +1,4 @@
-"""Evidence in files is told by its content, judged whole, and never taken for more than it is."""
+"""Evidence files are recognised by content, judged together, and never accept a machine."""
 
 import dataclasses
 import datetime
@@ -101,7 +101,7 @@ def snp_files(tmp_path: Path, snp: SnpMachine) -> Files:
 
 @pytest.fixture
 def report(snp: SnpMachine) -> dict[str, bytes]:
-    """A report and everything that belongs to it, under names that say nothing."""
+    """A report and everything that belongs to it, under meaningless names."""
     _, signer = snp.processor.amd.signers[snp.processor.kind]
     return {
         "a": snp.processor.report(report_data=CHALLENGE),
@@ -112,7 +112,7 @@ def report(snp: SnpMachine) -> dict[str, bytes]:
     }
 
 
-def test_a_bundle_is_judged_as_a_recording(tmp_path: Path) -> None:
+def test_bundle_is_judged_as_a_recording(tmp_path: Path) -> None:
     machine = LocalMachine.create(AT)
     evidence = machine.evidence(BINDING)
     files = Files(tmp_path, machine.policy())
@@ -138,7 +138,7 @@ def test_a_bundle_is_judged_as_a_recording(tmp_path: Path) -> None:
         assert "judged as a recording" in text and "GENUINE" in text and "ACCEPTED" not in text
 
 
-def test_a_bundle_is_judged_by_the_data_that_it_was_made_over(tmp_path: Path) -> None:
+def test_bundle_is_judged_with_its_report_data(tmp_path: Path) -> None:
     machine = LocalMachine.create(AT)
     evidence = machine.evidence(BINDING)
     files = Files(tmp_path, machine.policy())
@@ -147,7 +147,7 @@ def test_a_bundle_is_judged_by_the_data_that_it_was_made_over(tmp_path: Path) ->
     assert failed(files.judge({"bundle": evidence.encode()}, report_data=bytes(64))) == ["purpose"]
 
 
-def test_a_report_is_judged_with_what_belongs_to_it(snp_files: Files, report: dict[str, bytes]) -> None:
+def test_report_is_judged_with_its_certificates(snp_files: Files, report: dict[str, bytes]) -> None:
     found = snp_files.judge(report, report_data=CHALLENGE)
 
     assert isinstance(found, RawVerdict)
@@ -163,7 +163,7 @@ def test_a_report_is_judged_with_what_belongs_to_it(snp_files: Files, report: di
 @pytest.mark.parametrize(
     ("lacks", "checks"), [("b", {"snp-chain"}), ("c", {"snp-chain"}), ("d", {"snp-chain"}), ("e", {"snp-crl"})]
 )
-def test_what_is_lacking_fails_the_check_that_needs_it(
+def test_missing_file_fails_the_check_that_needs_it(
     snp_files: Files, report: dict[str, bytes], lacks: str, checks: set[str]
 ) -> None:
     del report[lacks]
@@ -171,27 +171,23 @@ def test_what_is_lacking_fails_the_check_that_needs_it(
     assert set(failed(snp_files.judge(report))) == checks
 
 
-def test_a_report_for_other_data_is_refused(snp_files: Files, report: dict[str, bytes]) -> None:
+def test_report_with_other_report_data_is_rejected(snp_files: Files, report: dict[str, bytes]) -> None:
     assert failed(snp_files.judge(report, report_data=bytes(64))) == ["snp-report-data"]
     open_ = {check.name: check.outcome for check in snp_files.judge(report).checks}
     assert open_["snp-report-data"] is CheckOutcome.NOT_APPLICABLE
 
 
-def test_a_report_of_a_platform_that_is_not_accepted_is_refused(
-    tmp_path: Path, report: dict[str, bytes], td: Td
-) -> None:
+def test_report_of_an_unaccepted_platform_is_rejected(tmp_path: Path, report: dict[str, bytes], td: Td) -> None:
     assert failed(Files(tmp_path, td.policy(), (td.intel.anchor(),)).judge(report)) == ["platform"]
 
 
-def test_simulated_roots_count_for_nobody_who_does_not_hand_them_in(
-    tmp_path: Path, snp: SnpMachine, report: dict[str, bytes]
-) -> None:
+def test_simulated_roots_are_not_trusted_by_default(tmp_path: Path, snp: SnpMachine, report: dict[str, bytes]) -> None:
     found = Files(tmp_path, snp.policy()).judge(report)
 
     assert not isinstance(found, Verdict) and not found.genuine and found.identity_root == "amd"
 
 
-def test_the_hosts_table_and_a_folder_serve_as_well(
+def test_certificate_table_or_folder_replaces_single_files(
     snp_files: Files, snp: SnpMachine, report: dict[str, bytes], tmp_path: Path
 ) -> None:
     folder = tmp_path / "collateral"
@@ -201,7 +197,7 @@ def test_the_hosts_table_and_a_folder_serve_as_well(
     assert failed(snp_files.judge({"a": report["a"], "t": snp.processor.table()}, collateral=folder)) == []
 
 
-def test_a_quote_is_judged_with_a_folder(tmp_path: Path, td: Td) -> None:
+def test_quote_is_judged_with_a_folder(tmp_path: Path, td: Td) -> None:
     folder = tmp_path / "collateral"
     folder.mkdir()
     for kind, contents in td.intel.collateral().contents.items():
@@ -244,7 +240,7 @@ def azure_parts(machine: AzureSnpMachine | AzureTdxMachine) -> dict[str, bytes]:
     }
 
 
-def test_a_paravisors_report_is_judged_with_its_quote(tmp_path: Path, azure: AzureSnpMachine) -> None:
+def test_hcl_report_is_judged_with_its_quote(tmp_path: Path, azure: AzureSnpMachine) -> None:
     files = Files(tmp_path, azure.policy(), azure.roots())
     parts = azure_parts(azure)
     qualifying = hashlib.sha256(azure.evidence(BINDING).report_data()).digest()
@@ -263,7 +259,7 @@ def test_a_paravisors_report_is_judged_with_its_quote(tmp_path: Path, azure: Azu
     assert failed(files.judge({**parts, "quote": json.dumps(value).encode()})) == ["quote-pcr-digest"]
 
 
-def test_a_paravisors_report_of_tdx_is_judged_with_both_quotes(tmp_path: Path, azure_td: AzureTdxMachine) -> None:
+def test_hcl_report_of_tdx_is_judged_with_both_quotes(tmp_path: Path, azure_td: AzureTdxMachine) -> None:
     files = Files(tmp_path, azure_td.policy(), azure_td.roots())
     parts = azure_parts(azure_td)
     found = files.judge(parts, report_data=hashlib.sha256(azure_td.evidence(BINDING).report_data()).digest())
@@ -293,13 +289,13 @@ def test_a_paravisors_report_of_tdx_is_judged_with_both_quotes(tmp_path: Path, a
     ],
     ids=["empty", "text", "json", "list", "no-json", "zeros", "hcl", "quote", "message", "key", "large"],
 )
-def test_a_file_that_is_none_of_them_is_an_error_of_input(snp_files: Files, contents: dict[str, bytes]) -> None:
+def test_unsupported_file_is_an_input_error(snp_files: Files, contents: dict[str, bytes]) -> None:
     with pytest.raises(InputError) as caught:
         snp_files.judge(contents)
     assert caught.value.exit_code == 2
 
 
-def test_files_of_several_pieces_are_an_error_of_input(
+def test_files_of_several_pieces_are_an_input_error(
     snp_files: Files,
     snp: SnpMachine,
     td: Td,
@@ -328,9 +324,7 @@ def test_files_of_several_pieces_are_an_error_of_input(
         assert caught.value.exit_code == 2
 
 
-def test_the_network_is_asked_only_for_what_is_missing(
-    snp_files: Files, report: dict[str, bytes], server: Server, asking
-) -> None:
+def test_only_missing_collateral_is_fetched(snp_files: Files, report: dict[str, bytes], server: Server, asking) -> None:
     asking.now = AT
     network: VendorServices = asking.network()
     server.reply("/vcek/v1/Milan/crl", Reply(report["e"]))
@@ -342,7 +336,7 @@ def test_the_network_is_asked_only_for_what_is_missing(
     assert len(found.problems) == 1
 
 
-def test_a_quote_raises_the_questions_of_its_platform(tmp_path: Path, td: Td, server: Server, asking) -> None:
+def test_quote_needs_the_collateral_of_its_platform(tmp_path: Path, td: Td, server: Server, asking) -> None:
     asking.now = AT
     files = Files(tmp_path, td.policy(), (td.intel.anchor(),))
     services = Services(certification=server.address, root_crl=f"{server.address}/root.crl")
@@ -358,7 +352,7 @@ def test_a_quote_raises_the_questions_of_its_platform(tmp_path: Path, td: Td, se
     ]
 
 
-def test_a_chips_certificate_is_asked_for_by_chip_and_tcb(
+def test_chip_certificate_is_requested_by_chip_and_tcb(
     snp_files: Files, snp: SnpMachine, report: dict[str, bytes], server: Server, asking
 ) -> None:
     asking.now = AT
@@ -375,7 +369,7 @@ def test_a_chips_certificate_is_asked_for_by_chip_and_tcb(
     assert server.asked[0] == f"/vcek/v1/Milan/{chip}?{query}"
 
 
-def test_a_certificate_of_another_chip_is_refused_and_not_kept(
+def test_certificate_of_another_chip_is_rejected_and_not_cached(
     snp_files: Files, snp: SnpMachine, report: dict[str, bytes], server: Server, asking
 ) -> None:
     asking.now = AT
@@ -397,6 +391,6 @@ def test_evidence_with_everything_needs_no_network(snp_files: Files, report: dic
     assert snp_files.examine(report, network=None).passed
 
 
-def test_a_time_without_a_zone_is_no_time(snp: SnpMachine, snp_files: Files, report: dict[str, bytes]) -> None:
+def test_time_without_a_zone_is_rejected(snp: SnpMachine, snp_files: Files, report: dict[str, bytes]) -> None:
     with pytest.raises(InputError, match="no time zone"):
         snp_files.judge(report, at=AT.replace(tzinfo=None))

@@ -1,4 +1,4 @@
-"""A party's way in a cloud: a first policy that refuses every machine, what one shows, and the policy made of that."""
+"""From a first policy that rejects every machine to one made from evidence, in each cloud."""
 
 import dataclasses
 from collections.abc import Callable
@@ -136,7 +136,7 @@ LEFT_OPEN: dict[str, dict[str, tuple[str, ...]]] = {
         "gcp.tdx_min_svn": ("gcp-firmware-svn",),
     },
 }
-"""For each platform the members that are open, with the checks that refuse the machine by each of them."""
+"""For each platform the open members, each with the checks that reject the machine because of it."""
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,7 @@ def failures(verdict: Verdict) -> list[str]:
 
 
 @every_platform
-def test_the_first_policy_refuses_the_machine_by_what_is_open_and_by_nothing_else(shown: Shown) -> None:
+def test_first_policy_rejects_only_because_of_open_members(shown: Shown) -> None:
     policy, _ = policy_from_manifest(shown.manifest(), shown.descriptor())
     expected = LEFT_OPEN[shown.evidence.platform]
 
@@ -166,7 +166,7 @@ def test_the_first_policy_refuses_the_machine_by_what_is_open_and_by_nothing_els
 
 
 @every_platform
-def test_each_open_member_alone_refuses_the_machine(shown: Shown) -> None:
+def test_each_open_member_alone_rejects_the_machine(shown: Shown) -> None:
     first, _ = policy_from_manifest(shown.manifest(), shown.descriptor())
     assert shown.verdict(shown.policy).accepted
     assert placeholders(shown.policy) == ()
@@ -192,7 +192,7 @@ def opened(policy: Policy, first: Policy, member: str) -> Policy:
 
 
 @every_platform
-def test_everything_else_in_it_is_the_strict_choice(shown: Shown) -> None:
+def test_other_members_have_the_strict_value(shown: Shown) -> None:
     policy, taken = policy_from_manifest(shown.manifest(), shown.descriptor())
 
     assert policy.snp in (None, SnpPolicy({}))
@@ -218,7 +218,7 @@ def test_everything_else_in_it_is_the_strict_choice(shown: Shown) -> None:
 
 
 @every_platform
-def test_the_policy_made_of_what_the_machine_showed_accepts_it(shown: Shown, tmp_path: Path) -> None:
+def test_policy_from_evidence_accepts_the_machine(shown: Shown, tmp_path: Path) -> None:
     image, descriptor, bundle = tmp_path / "manifest.json", tmp_path / "workspace.json", tmp_path / "first.json"
     image.write_bytes(shown.manifest().encode())
     descriptor.write_bytes(shown.descriptor().encode())
@@ -235,7 +235,7 @@ def test_the_policy_made_of_what_the_machine_showed_accepts_it(shown: Shown, tmp
     assert (policy.platforms, policy.images[0].manifest_digest) == (first.platforms, first.images[0].manifest_digest)
 
 
-def test_one_workspace_may_have_machines_of_both_kinds() -> None:
+def test_workspace_can_have_machines_of_both_platforms() -> None:
     shown = azure_snp()
     descriptor = shown.descriptor()
     other = dataclasses.replace(CONFIGURATION, cvm="second")

@@ -1,4 +1,4 @@
-"""A first policy is made of evidence that is whole, or that becomes so by what the vendors are asked."""
+"""A policy is made from evidence that is complete, or that fetched collateral completes."""
 
 import dataclasses
 from pathlib import Path
@@ -21,7 +21,7 @@ __all__ = ["asking", "server"]
 BINDING = SessionBinding(b"n" * 32, b"t" * 32, b"h" * 32)
 
 
-def test_a_policy_is_made_of_evidence_that_the_vendor_completes(tmp_path: Path, server: Server, asking: Asking) -> None:
+def test_policy_is_made_from_evidence_with_fetched_collateral(tmp_path: Path, server: Server, asking: Asking) -> None:
     machine = SnpMachine.create_at(asking.now)
     pcrs = {index: value.hex() for index, value in machine.image().pcrs.items()} | {12: "00" * 32, 13: "00" * 32}
     image, bundle = tmp_path / "manifest.json", tmp_path / "bundle"
@@ -43,7 +43,7 @@ def test_a_policy_is_made_of_evidence_that_the_vendor_completes(tmp_path: Path, 
     assert started.policy.platforms == (Platform.SEV_SNP,)
 
 
-def test_no_policy_is_made_of_a_bundle_that_cannot_be_read(tmp_path: Path, asking: Asking) -> None:
+def test_malformed_bundle_makes_no_policy(tmp_path: Path, asking: Asking) -> None:
     machine = SnpMachine.create_at(asking.now)
     pcrs = {index: value.hex() for index, value in machine.image().pcrs.items()} | {12: "00" * 32, 13: "00" * 32}
     image, bundle = tmp_path / "manifest.json", tmp_path / "bundle"

@@ -13,7 +13,7 @@ from cloister.protocol import transcript
 
 
 @pytest.mark.parametrize("kind", KeyType)
-def test_a_made_key_is_read_again_and_signs(tmp_path, kind):
+def test_generated_key_can_be_loaded_and_signs(tmp_path, kind):
     made = generate_key(tmp_path / "lab.pem", kind)
 
     read = load_key(tmp_path / "lab.pem")
@@ -22,13 +22,13 @@ def test_a_made_key_is_read_again_and_signs(tmp_path, kind):
     assert transcript.verify(read.public, read.sign(b"message"), b"message")
 
 
-def test_only_the_owner_reads_a_private_key(tmp_path):
+def test_private_key_is_readable_by_its_owner_only(tmp_path):
     generate_key(tmp_path / "lab.pem", KeyType.ED25519)
 
     assert stat.S_IMODE((tmp_path / "lab.pem").stat().st_mode) == 0o600
 
 
-def test_a_private_key_that_others_may_read_is_refused(tmp_path):
+def test_private_key_that_other_users_can_read_is_rejected(tmp_path):
     generate_key(tmp_path / "lab.pem", KeyType.ED25519)
     (tmp_path / "lab.pem").chmod(0o640)
 
@@ -36,7 +36,7 @@ def test_a_private_key_that_others_may_read_is_refused(tmp_path):
         load_key(tmp_path / "lab.pem")
 
 
-def test_a_public_key_is_refused_where_a_private_one_belongs(tmp_path):
+def test_public_key_is_rejected_as_private_key(tmp_path):
     generate_key(tmp_path / "lab.pem", KeyType.ED25519)
 
     with pytest.raises(InputError, match=r"lab\.pub is not a private key"):
@@ -44,7 +44,7 @@ def test_a_public_key_is_refused_where_a_private_one_belongs(tmp_path):
 
 
 @pytest.mark.parametrize("full", ["lab.pem", "lab.pub"])
-def test_a_full_disk_leaves_no_half_of_a_key_pair(tmp_path, monkeypatch, full):
+def test_full_disk_leaves_no_incomplete_key_pair(tmp_path, monkeypatch, full):
     def fsync(descriptor):
         if Path(f"/proc/self/fd/{descriptor}").readlink().name == full:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -58,7 +58,7 @@ def test_a_full_disk_leaves_no_half_of_a_key_pair(tmp_path, monkeypatch, full):
 
 
 @pytest.mark.parametrize("taken", ["lab.pem", "lab.pub"])
-def test_an_existing_key_is_never_overwritten(tmp_path, taken):
+def test_existing_key_is_never_overwritten(tmp_path, taken):
     (tmp_path / taken).write_text("mine")
 
     with pytest.raises(InputError, match="never overwritten"):
@@ -68,7 +68,7 @@ def test_an_existing_key_is_never_overwritten(tmp_path, taken):
     assert (tmp_path / taken).read_text() == "mine"
 
 
-def test_a_private_key_is_refused_where_a_public_one_belongs(tmp_path):
+def test_private_key_is_rejected_as_public_key(tmp_path):
     generate_key(tmp_path / "lab.pem", KeyType.ED25519)
 
     with pytest.raises(InputError, match="is a private key"):
@@ -76,7 +76,7 @@ def test_a_private_key_is_refused_where_a_public_one_belongs(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"-----BEGIN PRIVATE KEY-----\nAA\n", b"\xff" * 99])
-def test_what_is_no_key_is_refused_with_its_name(tmp_path, content):
+def test_file_without_a_key_is_rejected_by_name(tmp_path, content):
     path = tmp_path / "lab.pem"
     path.write_bytes(content)
     path.chmod(0o600)

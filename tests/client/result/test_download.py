@@ -1,4 +1,4 @@
-"""A result comes whole, once, and is not lost on the way."""
+"""A result is fetched completely and once, and is never lost."""
 
 import dataclasses
 import errno
@@ -33,7 +33,7 @@ def names(folder):
     return sorted(path.name for path in folder.glob("results.zip*"))
 
 
-def test_a_result_is_fetched_and_proven(machine, manifest, tmp_path):
+def test_result_is_fetched_and_proven(machine, manifest, tmp_path):
     output = tmp_path / "results.zip"
     with machine.connection("lab", manifest) as connection:
         fetch_ciphertext(connection, manifest, output)
@@ -50,7 +50,7 @@ def test_a_result_is_fetched_and_proven(machine, manifest, tmp_path):
     assert [path.name for path in unpack_result(output, tmp_path / "out")] == ["model.json"]
 
 
-def test_a_second_fetch_is_refused_with_the_time_of_the_first(machine, manifest, tmp_path):
+def test_second_fetch_is_refused_with_the_time_of_the_first(machine, manifest, tmp_path):
     with machine.connection("lab", manifest) as connection:
         fetch_ciphertext(connection, manifest, tmp_path / "results.zip")
 
@@ -62,7 +62,7 @@ def test_a_second_fetch_is_refused_with_the_time_of_the_first(machine, manifest,
     assert not list(tmp_path.glob("again.zip*"))
 
 
-def test_who_is_no_consumer_gets_nothing(machine, manifest, tmp_path):
+def test_key_that_is_not_a_consumers_gets_no_result(machine, manifest, tmp_path):
     with (
         machine.connection("hospital-2", manifest) as connection,
         pytest.raises(InputError, match="consumers are: lab, hospital-1"),
@@ -70,7 +70,7 @@ def test_who_is_no_consumer_gets_nothing(machine, manifest, tmp_path):
         fetch_ciphertext(connection, manifest, tmp_path / "results.zip")
 
 
-def test_a_failure_after_the_release_loses_nothing(machine, manifest, tmp_path):
+def test_failure_after_the_release_loses_nothing(machine, manifest, tmp_path):
     output = tmp_path / "results.zip"
     with machine.connection("lab", manifest) as connection:
         fetch_ciphertext(connection, manifest, output)
@@ -84,7 +84,7 @@ def test_a_failure_after_the_release_loses_nothing(machine, manifest, tmp_path):
 
 
 @pytest.mark.parametrize("full", ["results.zip.part", "results.zip.key.part"])
-def test_a_full_disk_leaves_the_key_with_the_machine(machine, manifest, tmp_path, monkeypatch, full):
+def test_full_disk_leaves_the_key_with_the_machine(machine, manifest, tmp_path, monkeypatch, full):
     output = tmp_path / "results.zip"
     sync = os.fsync
 
@@ -108,7 +108,7 @@ def test_a_full_disk_leaves_the_key_with_the_machine(machine, manifest, tmp_path
     assert finish_result(manifest, machine.policy, output).accepted
 
 
-def test_a_part_that_was_damaged_on_the_disk_is_fetched_anew(machine, manifest, tmp_path):
+def test_damaged_partial_download_is_fetched_again(machine, manifest, tmp_path):
     output = tmp_path / "results.zip"
     with machine.connection("lab", manifest) as connection:
         state = download._Slot(manifest.digest().hex(), "lab", connection.evidence().event_log_key.hex())
@@ -119,7 +119,7 @@ def test_a_part_that_was_damaged_on_the_disk_is_fetched_anew(machine, manifest, 
     assert finish_result(manifest, machine.policy, output).accepted
 
 
-def test_a_part_of_another_result_is_not_continued(machine, manifest, tmp_path):
+def test_partial_download_of_another_result_is_not_continued(machine, manifest, tmp_path):
     output = tmp_path / "results.zip"
     (tmp_path / "results.zip.part").write_bytes(b"x" * 100)
     (tmp_path / "results.zip.part.json").write_bytes(download._Slot("00", "lab", "00").encode())
@@ -129,7 +129,7 @@ def test_a_part_of_another_result_is_not_continued(machine, manifest, tmp_path):
     assert finish_result(manifest, machine.policy, output).accepted
 
 
-def test_a_download_that_is_cut_off_goes_on_where_it_was(tmp_path, tmp_path_factory):
+def test_interrupted_download_resumes(tmp_path, tmp_path_factory):
     parties = Parties.make(tmp_path)
     parties.edit("max: 1MiB", "max: 8MiB")
     parties.files["algorithm"].write_text(

@@ -1,4 +1,4 @@
-"""A result proves where it comes from, and no byte of it can change unnoticed."""
+"""A result proves its origin, and every changed byte is found."""
 
 import dataclasses
 import datetime
@@ -45,7 +45,7 @@ def failed(path, policy):
     return [one.text for one in found.claims if one.outcome is ClaimOutcome.FAILED]
 
 
-def test_everything_is_proven_and_said(made):
+def test_every_claim_of_a_result_is_proven(made):
     folder, policy, manifest, _ = made
 
     found = verify_result(folder / "results.zip", policy)
@@ -57,7 +57,7 @@ def test_everything_is_proven_and_said(made):
     assert (found.at_creation.accepted, found.at_creation.confidential) == (True, False)
 
 
-def test_what_vendors_state_has_its_say_in_every_proof(made):
+def test_party_collateral_is_used_in_every_verification(made):
     folder, policy, _, evidence = made
     collateral = CollateralSources(InMemory({CERTIFICATE: (b"no certificate",)}))
 
@@ -69,7 +69,7 @@ def test_what_vendors_state_has_its_say_in_every_proof(made):
 
 
 def rewritten(source, target, changes):
-    """A whole result in which some members have another content; None removes one."""
+    """A valid archive in which some members have other content; None removes one."""
     with zipfile.ZipFile(source) as packed:
         members = {name: packed.read(name) for name in packed.namelist()} | changes
     with target.open("wb") as out:
@@ -77,7 +77,7 @@ def rewritten(source, target, changes):
     return target
 
 
-def test_every_byte_counts(made, tmp_path):
+def test_flipped_bit_anywhere_fails_a_claim(made, tmp_path):
     folder, policy, _, _ = made
     content = (folder / "results.zip").read_bytes()
     path = tmp_path / "results.zip"
@@ -91,7 +91,7 @@ def test_every_byte_counts(made, tmp_path):
 
 
 @pytest.mark.parametrize("name", [*proof.PARTS, "results/model.json"])
-def test_a_change_in_any_part_is_found_in_a_whole_archive(made, tmp_path, name):
+def test_change_in_any_part_of_a_valid_archive_fails_a_claim(made, tmp_path, name):
     folder, policy, _, _ = made
     with zipfile.ZipFile(folder / "results.zip") as packed:
         content = packed.read(name)
@@ -112,13 +112,13 @@ def test_a_change_in_any_part_is_found_in_a_whole_archive(made, tmp_path, name):
         {"cloister/events.jsonl": b""},
     ],
 )
-def test_nothing_can_be_added_or_left_out(made, tmp_path, changes):
+def test_added_or_missing_file_fails_a_claim(made, tmp_path, changes):
     folder, policy, _, _ = made
 
     assert failed(rewritten(folder / "results.zip", tmp_path / "results.zip", changes), policy)
 
 
-def test_bytes_around_the_archive_are_refused(made, tmp_path):
+def test_bytes_around_the_archive_are_rejected(made, tmp_path):
     folder, policy, _, _ = made
     content = (folder / "results.zip").read_bytes()
     for changed in (b"#!/bin/sh\n" + content, content + b"\n", content[:-1], b""):
@@ -127,7 +127,7 @@ def test_bytes_around_the_archive_are_refused(made, tmp_path):
         assert failed(path, policy)
 
 
-def test_another_policy_does_not_accept_the_machine(made):
+def test_other_policy_rejects_the_machine(made):
     folder, policy, _, _ = made
     other = dataclasses.replace(
         policy, boot_configuration=dataclasses.replace(policy.boot_configuration, workspace="other")
@@ -139,7 +139,7 @@ def test_another_policy_does_not_accept_the_machine(made):
         found.require_accepted()
 
 
-def test_certificates_that_expired_since_then_are_said(made):
+def test_certificates_expired_since_creation_are_reported(made):
     folder, policy, _, _ = made
     later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=4000)
 
@@ -151,7 +151,7 @@ def test_certificates_that_expired_since_then_are_said(made):
     assert "validity" in rejection_today(found)
 
 
-def test_a_log_is_proven_with_evidence_and_policy(made):
+def test_event_log_is_proven_with_evidence_and_policy(made):
     folder, policy, _, evidence = made
 
     found = check_log(folder / "events.jsonl", evidence, policy)
@@ -160,7 +160,7 @@ def test_a_log_is_proven_with_evidence_and_policy(made):
     assert json.loads(json.dumps(found.value()))["accepted"] is True
 
 
-def test_what_a_log_alone_does_not_prove_is_said(made):
+def test_event_log_alone_leaves_claims_unchecked(made):
     folder, _, _, _ = made
 
     found = check_log(folder / "events.jsonl", None, None)
@@ -170,7 +170,7 @@ def test_what_a_log_alone_does_not_prove_is_said(made):
 
 
 @pytest.mark.parametrize("change", ["cut-front", "cut-middle", "swap", "flip", "empty"])
-def test_a_changed_log_is_refused(made, tmp_path, change):
+def test_changed_event_log_fails_a_claim(made, tmp_path, change):
     folder, policy, _, evidence = made
     lines = (folder / "events.jsonl").read_bytes().splitlines(keepends=True)
     if change == "cut-front":

@@ -1,4 +1,4 @@
-"""The files of a result are written whole, and where the folder says."""
+"""Files of a result are written completely, and inside the folder."""
 
 import stat
 
@@ -15,7 +15,7 @@ def packed(folder, *files):
     return path
 
 
-def test_unpacking_follows_no_link_that_somebody_laid(tmp_path):
+def test_unpacking_does_not_follow_links(tmp_path):
     victim, out = tmp_path / "victim", tmp_path / "out"
     victim.write_text("mine")
     out.mkdir()
@@ -30,7 +30,7 @@ def test_unpacking_follows_no_link_that_somebody_laid(tmp_path):
 
 
 @pytest.mark.parametrize("files", [("a", ".a.part"), ("x" * 255,)], ids=["a name like a part's", "a long name"])
-def test_every_name_of_a_result_is_unpacked(tmp_path, files):
+def test_every_valid_file_name_is_unpacked(tmp_path, files):
     unpack_result(packed(tmp_path, *files), tmp_path / "out")
 
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == {
