@@ -88,70 +88,12 @@ if TYPE_CHECKING:
     from cloister.protocol.manifest import Manifest as Manifest
 
 _NAMES = {
-    "cloister.attestation.policy.policy": ("Policy",),
-    "cloister.client.collateral.folder": ("load_collateral",),
-    "cloister.client.collateral.network": ("VendorServices",),
-    "cloister.client.collateral.sources": ("CollateralSources",),
-    "cloister.client.computation.asset": (
-        "LocalAsset",
-        "describe_asset",
-    ),
-    "cloister.client.computation.bundle": (
-        "Bundle",
-        "make_bundle",
-    ),
-    "cloister.client.computation.events": (
-        "FINAL_STATES",
-        "follow_events",
-        "save_events",
-    ),
-    "cloister.client.computation.lifecycle": (
-        "reset_machine",
-        "stop_computation",
-    ),
-    "cloister.client.computation.logs": (
-        "AlgorithmOutput",
-        "read_logs",
-    ),
-    "cloister.client.computation.manifest": (
-        "WrittenManifest",
-        "load_manifest",
-        "write_manifest",
-    ),
-    "cloister.client.computation.review": (
-        "ReviewSection",
-        "review_manifest",
-    ),
-    "cloister.client.computation.status": (
-        "ComputationStatus",
-        "fetch_status",
-    ),
-    "cloister.client.computation.submission": ("submit",),
-    "cloister.client.computation.timeline": (
-        "describe_event",
-        "key_names",
-    ),
-    "cloister.client.computation.upload": (
-        "Uploaded",
-        "UploadReport",
-        "upload_algorithm",
-        "upload_assets",
-        "upload_dataset",
-    ),
-    "cloister.client.connection.connection": ("Connection",),
-    "cloister.client.connection.opening": (
-        "Opening",
-        "Target",
-        "attest",
-    ),
-    "cloister.client.connection.refusal": (
-        "ConnectionLost",
-        "Refusal",
-    ),
-    "cloister.client.connection.report": ("TransferReport",),
-    "cloister.client.evidence.examination": (
-        "Examination",
-        "verify_evidence",
+    "cloister.client.files.keys": (
+        "Key",
+        "KeyType",
+        "generate_key",
+        "load_key",
+        "public_path",
     ),
     "cloister.client.evidence.first_policy": (
         "FirstPolicy",
@@ -164,26 +106,58 @@ _NAMES = {
         "policy_exists",
         "save_policy",
     ),
-    "cloister.client.evidence.verdict": (
-        "verdict_lines",
-        "verdict_summary",
-    ),
     "cloister.client.files.descriptor_file": (
         "find_cvm",
         "load_descriptor",
         "member_names",
     ),
-    "cloister.client.files.keys": (
-        "Key",
-        "KeyType",
-        "generate_key",
-        "load_key",
-        "public_path",
+    "cloister.client.connection.opening": (
+        "Opening",
+        "Target",
+        "attest",
     ),
-    "cloister.client.result.audit": (
-        "NOT_COVERED",
-        "Audit",
-        "audit_log",
+    "cloister.client.connection.connection": ("Connection",),
+    "cloister.client.computation.asset": (
+        "LocalAsset",
+        "describe_asset",
+    ),
+    "cloister.client.computation.bundle": (
+        "Bundle",
+        "make_bundle",
+    ),
+    "cloister.client.computation.manifest": (
+        "WrittenManifest",
+        "load_manifest",
+        "write_manifest",
+    ),
+    "cloister.client.computation.review": (
+        "ReviewSection",
+        "review_manifest",
+    ),
+    "cloister.client.computation.submission": ("submit",),
+    "cloister.client.computation.upload": (
+        "Uploaded",
+        "UploadReport",
+        "upload_algorithm",
+        "upload_assets",
+        "upload_dataset",
+    ),
+    "cloister.client.computation.status": (
+        "ComputationStatus",
+        "fetch_status",
+    ),
+    "cloister.client.computation.events": (
+        "FINAL_STATES",
+        "follow_events",
+        "save_events",
+    ),
+    "cloister.client.computation.timeline": (
+        "describe_event",
+        "key_names",
+    ),
+    "cloister.client.computation.logs": (
+        "AlgorithmOutput",
+        "read_logs",
     ),
     "cloister.client.result.fetch": (
         "FetchedResult",
@@ -195,6 +169,32 @@ _NAMES = {
         "rejection_today",
         "verify_result",
     ),
+    "cloister.client.result.audit": (
+        "NOT_COVERED",
+        "Audit",
+        "audit_log",
+    ),
+    "cloister.client.evidence.examination": (
+        "Examination",
+        "verify_evidence",
+    ),
+    "cloister.client.evidence.verdict": (
+        "verdict_lines",
+        "verdict_summary",
+    ),
+    "cloister.client.computation.lifecycle": (
+        "reset_machine",
+        "stop_computation",
+    ),
+    "cloister.client.collateral.sources": ("CollateralSources",),
+    "cloister.client.collateral.folder": ("load_collateral",),
+    "cloister.client.collateral.network": ("VendorServices",),
+    "cloister.client.connection.report": ("TransferReport",),
+    "cloister.client.connection.refusal": (
+        "ConnectionLost",
+        "Refusal",
+    ),
+    "cloister.attestation.policy.policy": ("Policy",),
     "cloister.endpoint": ("Address",),
     "cloister.protocol.events": (
         "Record",
@@ -202,6 +202,7 @@ _NAMES = {
     ),
     "cloister.protocol.manifest": ("Manifest",),
 }
+"""The public names by module, in the order of a computation."""
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [name for names in _NAMES.values() for name in names]

@@ -42,17 +42,6 @@ def signed(member: str, until: datetime.datetime) -> bytes:
     return json.dumps({member: body, "signature": "00" * 64}, separators=(",", ":")).encode()
 
 
-@dataclass(frozen=True)
-class Reply:
-    """``cut`` bytes fewer are sent than announced."""
-
-    body: bytes = b""
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
-    cut: int = 0
-    hang_up: bool = False
-
-
 @dataclass
 class Server:
     """``replies`` by path with query, taken from the front; the last one stays. ``asked`` has all paths."""
