@@ -1,4 +1,4 @@
-"""docs/attestation.md lists every check with its source and its test, and says nothing that does not exist."""
+"""docs/attestation.md lists every check with its source and test, and names only what exists."""
 
 import datetime
 import importlib.util
@@ -109,7 +109,7 @@ print(*sorted(name for name in found if not name.startswith("_")))
 """
 
 
-def test_the_verifier_stands_on_what_the_page_says_and_on_nothing_else() -> None:
+def test_verifier_imports_only_the_packages_on_the_page() -> None:
     # Without the modules of the tests' own environment: pytest puts some into every process.
     done = subprocess.run([sys.executable, "-c", LOADED], cwd=ROOT, capture_output=True, text=True, check=True)
     packages = {"google": "protobuf"}
@@ -151,7 +151,7 @@ def test_the_example_policy_judges_a_bare_quote_and_accepts_no_machine(example: 
     assert not verify(evidence, example, purpose=purpose, at=AT, collateral=collateral, roots=roots).accepted
 
 
-def test_the_example_of_the_test_kit_holds() -> None:
+def test_example_of_the_test_kit_is_correct() -> None:
     section = PAGE.split("## Trying a policy\n")[1].split("\n## ")[0]
     (code,) = re.findall(r"^```python\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
     assert code.count("assert ") == 2

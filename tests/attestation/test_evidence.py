@@ -158,7 +158,7 @@ def test_a_quote_with_other_than_sixteen_registers_is_malformed() -> None:
 @pytest.mark.parametrize(
     "tail",
     [
-        b"\xfa\x07\x01x",  # a field that nobody knows
+        b"\xfa\x07\x01x",  # an unknown field
         b"\xa2\x01\x00",  # snp_report, empty instead of absent
         b"\x12\x05local",  # platform a second time
         b"\x52\x00",  # an empty tpm_quote, to be merged into the first

@@ -1,4 +1,4 @@
-"""A verdict has every check once, and says in a sentence what failed."""
+"""A verdict has every check once, with a sentence for each failure."""
 
 import pytest
 
@@ -16,13 +16,13 @@ from cloister.attestation.result import Check, CheckOutcome, Recorder, failed_na
         (40, "pcr-0, pcr-1, pcr-2, pcr-3, pcr-4, pcr-5 and 34 more failed"),
     ],
 )
-def test_failed_checks_are_named_and_from_a_handful_on_counted(count: int, says: str) -> None:
+def test_failed_checks_are_named_and_counted_beyond_six(count: int, says: str) -> None:
     failures = [Check(f"pcr-{index}", CheckOutcome.FAILED, "one", "another") for index in range(count)]
 
     assert failed_names(failures) == says
 
 
-def test_a_check_that_was_forgotten_is_no_check_that_passed() -> None:
+def test_forgotten_check_does_not_count_as_passed() -> None:
     checks = Recorder(("pcr-0", "pcr-1"), CHECKS)
     checks.record("pcr-0", True, "one", "one")
 
@@ -30,7 +30,7 @@ def test_a_check_that_was_forgotten_is_no_check_that_passed() -> None:
         checks.finish()
 
 
-def test_checks_that_a_failure_made_impossible_are_named_in_their_order() -> None:
+def test_checks_after_a_failure_are_listed_in_order() -> None:
     checks = Recorder(("pcr-0", "pcr-1", "pcr-2"), CHECKS)
     checks.record("pcr-1", False, "one", "another")
 
@@ -54,7 +54,7 @@ def test_a_check_is_recorded_once_and_is_one_of_the_platform(name: str) -> None:
     assert checks.failed() == ("pcr-0",)
 
 
-def test_naming_nothing_that_would_do_rejects() -> None:
+def test_empty_list_of_the_policy_rejects() -> None:
     checks = Recorder(("pcr-0",), CHECKS)
 
     assert not checks.one_of("pcr-0", [], b"")

@@ -1,4 +1,4 @@
-"""What every check of every verdict has to say for itself."""
+"""Requirements on the text of every check in every verdict."""
 
 from cloister.attestation.result import CheckOutcome, Verdict
 

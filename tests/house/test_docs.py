@@ -17,7 +17,7 @@ PAGES = sorted(
     for path in ROOT.glob(pattern)
 )
 LINK = re.compile(r"\]\(([^)#\s]+)(#[^)\s]+)?\)")
-COMMAND = re.compile(r"(?:^|[`\s(])(invoke|cloister) ([a-z][a-z.-]+)(?=[`\s,;:)]|$)", re.MULTILINE)
+COMMAND = re.compile(r"(?:^|[`\s(])(?<!from )(invoke|cloister) ([a-z][a-z.-]+)(?=[`\s,;:)]|$)", re.MULTILINE)
 CODE = re.compile(r"```.*?```|`[^`]+`|^    .*$", re.DOTALL | re.MULTILINE)
 
 

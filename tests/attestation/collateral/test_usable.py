@@ -1,4 +1,4 @@
-"""Collateral that cannot be read has no say and is named; what a caller brought against machines is never left out."""
+"""Collateral that cannot be parsed is skipped and listed, unless the caller brought it and it may reject a machine."""
 
 import dataclasses
 import hashlib
@@ -23,8 +23,9 @@ from cloister.attestation.errors import CollateralError
 from cloister.attestation.evidence import Evidence
 from cloister.attestation.raw_evidence import RawSnp, RawTdx, RawVerdict, verify_raw
 from cloister.attestation.result import Skipped, Verdict
-from cloister.attestation.testkit import SnpMachine, Td
+from cloister.attestation.testkit import LocalMachine, SnpMachine, Td
 from cloister.attestation.verifier import SessionPurpose, verify
+from cloister.attestation.x509.certificate import Certificate
 from cloister.attestation.x509.crl import RevocationList
 from cloister.client.evidence.verdict import verdict_lines
 from cloister.protocol import schema
@@ -63,7 +64,7 @@ def sgx(kind: str) -> bytes:
 
 
 @pytest.mark.parametrize("kind", [CERTIFICATE, CRL, TCB_INFO, QE_IDENTITY])
-def test_what_evidence_carries_and_nobody_can_read_is_left_out_and_named(kind: str) -> None:
+def test_unreadable_item_of_the_evidence_is_skipped_and_listed(kind: str) -> None:
     found = judged(carrying(CollateralItem(kind, JUNK), *carried()))
 
     assert found.accepted
@@ -75,7 +76,7 @@ def test_what_evidence_carries_and_nobody_can_read_is_left_out_and_named(kind: s
     ("kind", "check"),
     [(TCB_INFO, "tdx-tcb-info"), (QE_IDENTITY, "tdx-qe-identity"), (CRL, "tdx-pck-revocation")],
 )
-def test_what_nobody_can_read_does_not_stand_for_what_is_missing(kind: str, check: str) -> None:
+def test_unreadable_item_does_not_replace_a_missing_one(kind: str, check: str) -> None:
     others = [item for item in carried() if item.kind != kind]
     found = judged(carrying(CollateralItem(kind, JUNK), *others))
 
@@ -84,21 +85,21 @@ def test_what_nobody_can_read_does_not_stand_for_what_is_missing(kind: str, chec
 
 
 @pytest.mark.parametrize("kind", [CRL, TCB_INFO, QE_IDENTITY])
-def test_a_callers_word_against_machines_that_cannot_be_read_is_an_error(kind: str) -> None:
+def test_unreadable_list_or_statement_of_the_caller_is_an_error(kind: str) -> None:
     with pytest.raises(CollateralError, match=kind) as caught:
         brought(kind, GOOD[kind][0][:-1])
     assert caught.value.exit_code == 2
     assert "remove it on purpose" in caught.value.hint
 
 
-def test_a_callers_certificate_that_cannot_be_read_is_left_out_and_named() -> None:
+def test_unreadable_certificate_of_the_caller_is_skipped_and_listed() -> None:
     found = brought(CERTIFICATE, JUNK)
 
     assert found.accepted
     assert [(one.kind, one.brought) for one in found.skipped] == [(CERTIFICATE, True)]
 
 
-def test_a_callers_endorsement_that_cannot_be_read_is_left_out_and_named() -> None:
+def test_unreadable_endorsement_of_the_caller_is_skipped_and_listed() -> None:
     usable = UsableCollateral((), InMemory({LAUNCH_ENDORSEMENT: (b"\xff",)}))
 
     assert usable.launch_endorsements() == ()
@@ -106,7 +107,7 @@ def test_a_callers_endorsement_that_cannot_be_read_is_left_out_and_named() -> No
 
 
 @pytest.mark.parametrize("kind", [TCB_INFO, QE_IDENTITY])
-def test_intels_statements_on_enclaves_may_lie_beside_those_on_tds(kind: str) -> None:
+def test_collateral_for_enclaves_may_be_kept_with_that_for_tds(kind: str) -> None:
     found = brought(kind, sgx(kind))
 
     assert found.accepted
@@ -115,7 +116,7 @@ def test_intels_statements_on_enclaves_may_lie_beside_those_on_tds(kind: str) ->
     assert "must be TD" in skipped.reason
 
 
-def test_every_item_is_looked_at_once() -> None:
+def test_every_item_is_parsed_once() -> None:
     usable = UsableCollateral([CollateralItem(CRL, JUNK)], None)
 
     assert usable.revocation_lists() == usable.revocation_lists() == ()
@@ -138,7 +139,7 @@ def bare() -> RawVerdict:
     )
 
 
-def test_a_bare_quotes_verdict_names_what_was_left_out() -> None:
+def test_verdict_on_a_bare_quote_lists_skipped_items() -> None:
     found = bare()
 
     assert found.genuine
@@ -146,7 +147,7 @@ def test_a_bare_quotes_verdict_names_what_was_left_out() -> None:
     schema.validate("raw-verdict", found.value(), what="verdict")
 
 
-def test_people_and_programs_are_told_what_was_left_out() -> None:
+def test_skipped_items_are_shown_to_people_and_programs() -> None:
     found = judged(carrying(CollateralItem(CRL, JUNK), *carried()), certificate=(JUNK,))
 
     said = [line for line in verdict_lines(found) if line.startswith("Skipped")]
@@ -159,7 +160,7 @@ def test_people_and_programs_are_told_what_was_left_out() -> None:
     schema.validate("verdict", value, what="verdict")
 
 
-def test_a_verdict_that_left_nothing_out_does_not_speak_of_it() -> None:
+def test_verdict_without_skipped_items_has_no_such_member() -> None:
     assert "skipped" not in judged(carrying(*carried())).value()
 
 
@@ -178,7 +179,7 @@ UNSIGNED = "no certificate of its issuer that came has signed it, so it counts a
 
 
 @pytest.mark.parametrize("kind", [CRL, TCB_INFO, QE_IDENTITY])
-def test_a_callers_word_that_its_vendor_did_not_sign_is_named(kind: str) -> None:
+def test_unsigned_item_of_the_caller_is_listed(kind: str) -> None:
     found = brought(kind, forged(kind), GOOD[kind][0])
 
     assert found.accepted
@@ -187,12 +188,12 @@ def test_a_callers_word_that_its_vendor_did_not_sign_is_named(kind: str) -> None
 
 
 @pytest.mark.parametrize("kind", [CRL, TCB_INFO, QE_IDENTITY])
-def test_what_evidence_carries_unsigned_is_not_named(kind: str) -> None:
-    """Whoever made the evidence could have left it out."""
+def test_unsigned_item_of_the_evidence_is_not_listed(kind: str) -> None:
+    """The guest could have omitted it."""
     assert judged(carrying(CollateralItem(kind, forged(kind)), *carried())).skipped == ()
 
 
-def test_the_certificates_of_a_quote_and_of_a_table_are_looked_at_for_the_signer() -> None:
+def test_certificates_in_a_quote_or_table_may_have_signed_collateral() -> None:
     """The list of the platforms' authority, whose certificate is in the quote alone; AMD's root, in the table alone."""
     quote = TD.evidence(BINDING).tdx_quote
     assert quote is not None
@@ -213,7 +214,7 @@ def test_the_certificates_of_a_quote_and_of_a_table_are_looked_at_for_the_signer
     assert [one.digest for one in genuine.skipped] == [hashlib.sha256(lists[1]).digest()]
 
 
-def test_parts_that_the_platform_does_not_have_may_be_anything() -> None:
+def test_parts_of_another_platform_are_not_parsed() -> None:
     snp = SnpMachine.create_at(AT)
     evidence = dataclasses.replace(snp.evidence(BINDING), tdx_quote=b"no quote")
     brought, roots = InMemory({CRL: snp.crls}), (snp.processor.amd.anchor(),)
@@ -222,3 +223,16 @@ def test_parts_that_the_platform_does_not_have_may_be_anything() -> None:
 
     td = dataclasses.replace(carrying(*carried()), snp_certificates=b"no table")
     assert [check.name for check in judged(td, crl=GOOD[CRL]).failures] == ["parts"]
+
+
+def test_unusable_certificates_that_name_an_issuer_change_nothing() -> None:
+    """Neither bytes that are not a certificate nor AMD's of a chip can issue the certificate of an attestation key."""
+    machine = LocalMachine.create(AT)
+    issuer = Certificate.parse(machine.certificate).issuer
+    chip = SnpMachine.create_at(AT).processor.certificate
+    evidence = machine.evidence(BINDING)
+    items = (CollateralItem(CERTIFICATE, b"no certificate of " + issuer), CollateralItem(CERTIFICATE, chip))
+    found = verify(dataclasses.replace(evidence, collateral=items), machine.policy(), purpose=SESSION, at=AT)
+
+    assert found.accepted
+    assert [one.kind for one in found.skipped] == [CERTIFICATE]

@@ -185,7 +185,7 @@ def test_a_clouds_key_without_its_certificate_makes_no_policy() -> None:
         ("allow_tio", {"platform_info": 1 << 2 | 1 << 5 | 1 << 7}),
     ],
 )
-def test_what_the_default_would_refuse_is_said_plainly(member: str, fields: dict[str, int]) -> None:
+def test_what_the_default_would_reject_is_listed(member: str, fields: dict[str, int]) -> None:
     machine = dataclasses.replace(SnpMachine.create_at(AT), fields=fields)
     shown = Shown(machine.evidence(BINDING), machine.image(), (machine.processor.amd.anchor(),))
     policy, taken = shown.policy()
@@ -198,7 +198,7 @@ def test_what_the_default_would_refuse_is_said_plainly(member: str, fields: dict
     assert not verify(shown.evidence, strict, purpose=SESSION, at=AT, roots=shown.roots).accepted
 
 
-def test_a_strict_choice_that_refuses_this_very_evidence_is_named() -> None:
+def test_strict_default_that_rejects_the_evidence_is_named() -> None:
     td = Td.create(AT)
     evidence = td.evidence(BINDING, {"mr_owner": b"o" * 48, "td_attributes": bytes(8)})
     shown = Shown(evidence, td.image(), (td.intel.anchor(),), td.intel.collateral())

@@ -64,14 +64,14 @@ def test_everything_taken_over_is_named_with_fingerprint_and_who_confirms_it() -
     assert all(one.confirm_with for one in taken)
 
 
-def test_another_image_than_the_workspace_names_is_said() -> None:
+def test_image_that_differs_from_the_workspace_is_mentioned() -> None:
     other = dataclasses.replace(DESCRIPTOR, image="ab" * 32)
     policy, taken = policy_from_manifest(IMAGE, other, allow_local=True)
     assert policy.images[0].manifest_digest == IMAGE.digest()
     assert taken[0].value == f"base (the workspace names another image, {'ab' * 32})"
 
 
-def test_an_owner_who_is_no_member_is_said() -> None:
+def test_owner_without_a_member_is_mentioned() -> None:
     _, taken = policy_from_manifest(IMAGE, dataclasses.replace(DESCRIPTOR, members=()), allow_local=True)
     assert taken[3].value == "a key that no member has"
 

@@ -148,7 +148,7 @@ def test_the_certificate_of_a_real_vtpm_leads_to_googles_root_and_names_its_mach
     assert InstanceInfo.of(pool[0]) is None
 
 
-def test_what_is_said_of_a_machine_is_read() -> None:
+def test_members_about_a_machine_are_parsed() -> None:
     info = InstanceInfo.parse(INFO)
     assert (info.project, info.zone, info.instance_id, info.instance_name, info.production) == (
         MACHINE.project,

@@ -491,7 +491,7 @@ def test_the_quote_of_a_real_tdx_machine_names_its_paravisor() -> None:
     )
     known = AzureTdxPolicy((report.mr_td,), (report.mr_seam,))
     check_tdx_paravisor(recorder, report.mr_td, report.mr_seam, report.rtmrs, known)
-    # Nobody recorded what Intel says of this platform (FMSPC 00806f050000).
+    # Intel's TCB info for this platform (FMSPC 00806f050000) is not recorded.
     assert [check.name for check in recorder.finish() if check.outcome is CheckOutcome.FAILED] == ["tdx-tcb-info"]
 
 

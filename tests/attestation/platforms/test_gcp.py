@@ -348,7 +348,7 @@ def test_an_event_that_was_not_extended_says_nothing_of_the_technology() -> None
         assert [check.name for check in recorder.finish() if check.outcome is CheckOutcome.FAILED] == failures
 
 
-def test_a_guest_cannot_say_itself_how_its_memory_is_kept() -> None:
+def test_guest_cannot_claim_memory_protection_itself() -> None:
     version, snp, *rest = boot_events()
     _, none, *_ = boot_events(technology=0)
     separator = BootEvent(0, 0x4, bytes(4))
@@ -379,7 +379,7 @@ def test_a_guest_cannot_say_itself_how_its_memory_is_kept() -> None:
 @pytest.mark.parametrize(
     ("name", "expected"), [("ubuntu-2404-amd-sevsnp.bin", []), ("cos-101-amd-sev.bin", ["gcp-technology"])]
 )
-def test_logs_of_real_machines_say_how_their_memory_is_kept(name: str, expected: list[str]) -> None:
+def test_logs_of_real_machines_have_their_memory_protection(name: str, expected: list[str]) -> None:
     recorder = Recorder(("gcp-technology",), CHECKS)
     check_technology(recorder, EventLog.parse(recorded(f"eventlog/{name}")))
     assert [check.name for check in recorder.finish() if check.outcome is CheckOutcome.FAILED] == expected
@@ -448,7 +448,7 @@ def test_an_endorsement_without_a_path_has_no_time_to_be_judged(td: GcpTd) -> No
     )
 
 
-def test_the_vtpm_has_no_say_about_a_td(td: GcpTd, machine: GcpSnpMachine) -> None:
+def test_vtpm_is_not_used_for_a_td(td: GcpTd, machine: GcpSnpMachine) -> None:
     quote = machine.evidence(BINDING).tpm_quote
     assert names(good_td(td).with_evidence(tpm_quote=quote).verdict()) == ["parts"]
 

@@ -216,7 +216,7 @@ def test_only_what_is_wrong_is_refused(machine: LocalMachine, name: str) -> None
 
 
 @pytest.mark.parametrize("make", [good, receipt])
-def test_valid_evidence_is_accepted_and_said_to_be_not_confidential(
+def test_valid_evidence_is_accepted_and_not_confidential(
     machine: LocalMachine, make: Callable[[LocalMachine], Case]
 ) -> None:
     case = make(machine)
@@ -252,7 +252,7 @@ def test_a_driver_that_the_boot_loaded_is_refused_unless_it_is_pinned(machine: L
     "purpose",
     [None, "receipt", ReceiptBinding(b"p" * 32, MANIFEST, b"l" * 32), RecordingPurpose(cast("bytes", bytearray(64)))],
 )
-def test_a_purpose_that_nobody_knows_is_no_receipt(machine: LocalMachine, purpose: Any) -> None:
+def test_unknown_purpose_is_an_error(machine: LocalMachine, purpose: Any) -> None:
     for case in (good(machine), receipt(machine)):
         with pytest.raises(TypeError):
             case.but(purpose=purpose).verdict()
@@ -407,7 +407,7 @@ def test_a_boot_configuration_that_cannot_be_read_is_malformed(machine: LocalMac
         case.but(evidence=dataclasses.replace(case.evidence, boot_configuration=configuration)).verdict()
 
 
-def test_a_critical_extension_that_nobody_knows_breaks_the_path(machine: LocalMachine) -> None:
+def test_unknown_critical_extension_breaks_the_path(machine: LocalMachine) -> None:
     assert names(certified(machine, critical=("1.2.3.4",)).verdict()) == ["ak-path"]
 
 

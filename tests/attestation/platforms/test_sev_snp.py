@@ -491,7 +491,7 @@ def test_the_list_may_come_in_the_table(machine: SnpMachine) -> None:
 
 
 @pytest.mark.parametrize("bit", [8, 40, 63])
-def test_a_setting_of_the_platform_that_nobody_knows_is_refused(machine: SnpMachine, bit: int) -> None:
+def test_unknown_setting_of_the_platform_is_rejected(machine: SnpMachine, bit: int) -> None:
     assert names(reported(machine, platform_info=1 << bit).verdict()) == ["snp-platform-info"]
 
 

@@ -304,7 +304,7 @@ def test_only_what_is_wrong_is_refused(td: Td, name: str) -> None:
 
 
 @pytest.mark.parametrize("make", [good, receipt])
-def test_valid_evidence_is_accepted_and_said_to_be_simulated(td: Td, make: Callable[[Td], Case]) -> None:
+def test_valid_evidence_is_accepted_and_named_simulated(td: Td, make: Callable[[Td], Case]) -> None:
     one = make(td)
     verdict = one.but(evidence=Evidence.parse(one.evidence.encode())).verdict()
     assert names(verdict) == []
@@ -523,7 +523,7 @@ def test_a_fresh_statement_of_an_older_evaluation_does_not_win_over_one_that_is_
 
 @pytest.mark.parametrize("number", [18, 19])
 def test_a_statement_that_is_not_issued_yet_takes_the_place_of_none(td: Td, number: int) -> None:
-    """A folder may have newer ones when a recording is judged as of then."""
+    """A folder may have newer ones when a recording is appraised as of its time."""
     later = {"issueDate": "2026-03-02T00:00:00Z", "tcbEvaluationDataNumber": number}
     statements = [td.intel.statement("tcbInfo", one) for one in (td.intel.tcb_info(), td.intel.tcb_info() | later)]
     for order in (statements, reversed(statements)):
@@ -747,7 +747,7 @@ def test_an_attestation_key_that_is_no_point_on_the_curve_is_malformed(td: Td) -
     assert (caught.value.field, caught.value.offset) == ("TDX quote.attestation key", 0)
 
 
-def test_without_a_path_nothing_is_said_of_its_certificates(td: Td) -> None:
+def test_without_a_path_its_certificates_are_not_checked(td: Td) -> None:
     verdict = foreign_pck(td).verdict()
     outcomes = {check.name: check.outcome for check in verdict.checks}
     for name in ("tdx-pck-validity", "tdx-pck-revocation", "tdx-ca-revocation"):
@@ -770,7 +770,7 @@ def test_every_certificate_of_a_path_must_be_valid(td: Td) -> None:
 
 @pytest.mark.parametrize("member", ["tcbInfo", "enclaveIdentity"])
 def test_each_signer_of_a_statement_may_be_revoked(td: Td, member: str) -> None:
-    """Another signer's certificate, which nobody revoked, does not stand for it."""
+    """Another signer's certificate, which is not revoked, does not replace it."""
     intel, key = td.intel, new_key()
     signer = certify(AT, intel.root_key, ROOT_NAME, SIGNER_NAME, key)
     collateral = intel.collateral(crls=(intel.crl(), intel.crl(of_root=True, revoked=[serial(signer)])))

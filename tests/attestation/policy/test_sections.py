@@ -136,7 +136,7 @@ def test_machines_are_named_only_where_evidence_names_them(platform: Platform, n
         (Platform.GCP_TDX, "gcp", "Add gcp.tdx_min_svn, or remove gcp-tdx from platforms."),
     ],
 )
-def test_the_hint_says_what_to_add_or_to_take_out(platform: Platform, section: str, add: str) -> None:
+def test_hint_says_what_to_add_or_remove(platform: Platform, section: str, add: str) -> None:
     with pytest.raises(PolicyError) as caught:
         made(platform, **{name: value for name, value in NEEDED[platform].items() if name != section})
     assert caught.value.hint == add
@@ -202,7 +202,7 @@ def test_local_machines_share_a_policy_with_no_others(others: tuple[Platform, ..
         assert f"({', '.join(others) or 'none'})" in caught.value.message
 
 
-def test_the_certificate_of_a_local_authority_may_be_left_away() -> None:
+def test_certificate_of_a_local_authority_may_be_omitted() -> None:
     assert LOCAL.local is not None and LOCAL.local.certificate is not None
     policy = dataclasses.replace(LOCAL, local=dataclasses.replace(LOCAL.local, certificate=None))
     assert Policy.parse(policy.encode()) == policy
@@ -236,7 +236,7 @@ def test_without_the_day_that_it_is_out_of_date_since_nothing_is_forgiven() -> N
     assert not section.accepts(Evaluation(TcbStatus.OUT_OF_DATE, status_without_update=TcbStatus.UP_TO_DATE))
 
 
-def test_a_day_that_no_calendar_has_is_refused() -> None:
+def test_date_that_does_not_exist_is_rejected() -> None:
     value = made(Platform.TDX, tdx=TdxPolicy()).value()
     value["tdx"] |= {"up_to_date_as_of": "2026-02-30"}
     with pytest.raises(PolicyError, match="up_to_date_as_of is not a valid date"):

@@ -76,7 +76,7 @@ def test_the_verdict_says_that_all_certificates_are_valid() -> None:
 
 @pytest.mark.parametrize(("exponent", "accepted"), [(2**32 - 5, True), (2**32 + 15, False)])
 def test_a_signer_s_key_with_a_long_exponent_signs_nothing(exponent: int, accepted: bool) -> None:
-    """Whoever brings such certificates would have the verifier reckon for seconds."""
+    """Such certificates would keep the verifier busy for seconds."""
     numbers = rsa.generate_private_key(65537, 2048).private_numbers()
     p, q = numbers.p, numbers.q
     d = pow(exponent, -1, (p - 1) * (q - 1))
@@ -92,7 +92,7 @@ def test_a_signer_s_key_with_a_long_exponent_signs_nothing(exponent: int, accept
 
 
 def test_no_authority_stands_between_signer_and_root() -> None:
-    """AMD's chains have three certificates; one with another authority in it is none of AMD's."""
+    """AMD's chains have three certificates; a chain with another authority is not AMD's."""
     signing_key, signer_der = MILAN.amd.signers[SigningKey.VCEK]
     signer = library.load_der_x509_certificate(signer_der)
     between_key = rsa.generate_private_key(65537, 2048)

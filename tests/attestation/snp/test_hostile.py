@@ -156,7 +156,7 @@ def test_a_table_names_nothing_twice_and_nothing_outside() -> None:
     assert list(CertificateTable.parse(entry(48, 1) + bytes(24) + b"x" + bytes(4096)).entries.values()) == [b"x"]
 
 
-def test_many_certificates_cost_little_and_prove_nothing() -> None:
+def test_many_certificates_cost_little_and_are_ignored() -> None:
     others = [Processor.create(AT, amd=PROCESSOR.amd).certificate for _ in range(9)]
     checks = Recorder(SNP_NAMES, CHECKS)
     table = CertificateTable.parse(PROCESSOR.table())
@@ -174,7 +174,7 @@ def test_many_certificates_cost_little_and_prove_nothing() -> None:
     assert "snp-signature" in failed
 
 
-def test_a_machine_may_not_hide_behind_a_report_of_another_size() -> None:
+def test_report_of_another_size_is_malformed() -> None:
     evidence = MACHINE.session(nonce=b"n" * 32, tls_key_digest=b"t" * 32, hpke_key_digest=b"h" * 32)
     assert evidence.snp_report is not None
     longer = dataclasses.replace(evidence, snp_report=evidence.snp_report + b"\0")

@@ -1,4 +1,4 @@
-"""Whose word counts as Intel's: the paths to the root, by length, by name and by kind of key."""
+"""The paths to Intel's root, by length, name and kind of key."""
 
 import dataclasses
 from datetime import UTC, datetime
@@ -88,13 +88,13 @@ def test_both_authorities_of_platforms_count(issuer: str) -> None:
     assert pck_path((leaf, authority, ROOT), ANCHOR).certificates == (leaf, authority, ROOT)
 
 
-def test_a_key_that_intel_made_for_something_else_signs_no_statement() -> None:
+def test_key_for_another_purpose_signs_no_statement() -> None:
     path = signer_path(signed_by(INTEL.authority_key), gathered(AUTHORITY, SIGNER, ROOT), ANCHOR)
     assert path.certificates == ()
     assert path.why == "it is not signed by a key of Intel's that came"
 
 
-def test_a_signer_that_the_root_did_not_certify_signs_nothing() -> None:
+def test_uncertified_signer_is_rejected() -> None:
     key = new_key()
     forged = certificate(new_key(), ROOT_NAME, SIGNER_NAME, key)
     path = signer_path(signed_by(key), gathered(forged, ROOT), ANCHOR)

@@ -189,7 +189,7 @@ def test_configuration_that_the_sgx_level_needs_is_kept_in_the_advice(platform: 
         ([6, 1, 3], TcbStatus.TD_RELAUNCH_ADVISED),  # newer than the latest that Intel knows, in each of the three
         ([5, 1, 4], TcbStatus.TD_RELAUNCH_ADVISED),
         ([5, 0, 3], TcbStatus.TD_RELAUNCH_ADVISED),
-        ([9, 7, 3], None),  # a module that nobody knows
+        ([9, 7, 3], None),  # an unknown module
     ],
 )
 def test_only_the_latest_module_earns_the_advice(svn2: list[int], wanted: TcbStatus | None) -> None:

@@ -85,8 +85,8 @@ def test_a_path_ends_at_the_first_pinned_key() -> None:
 
 
 @pytest.mark.parametrize("issuer", ["root", "other"])
-def test_nobody_else_can_make_a_certificate_for_the_pinned_key(issuer: str) -> None:
-    """Else whoever sends evidence would choose the anchor's name, dates and rights."""
+def test_certificate_for_the_pinned_key_must_be_signed_by_it(issuer: str) -> None:
+    """Otherwise the sender of evidence would choose the anchor's name, dates and rights."""
     forged = certificate("root", issuer, ROOT_KEY, key())
     path, why = find_path(LEAF, (forged, MIDDLE), ROOT.fingerprint())
     assert path is None
@@ -241,7 +241,7 @@ def test_a_serial_number_that_is_not_positive_is_malformed_before_the_library_se
         ("0603883702", "0603883701"),
         ("0603883703", "0603551d11"),
     ],
-    ids=["version 4", "a name of bits", "an extension twice", "an alternative name of a kind that nobody uses"],
+    ids=["version 4", "a name of bits", "an extension twice", "an alternative name of an unused kind"],
 )
 def test_what_the_library_has_errors_of_its_own_for_is_malformed(genuine: str, forged: str) -> None:
     extensions = [(UNKNOWN, b"\5\0"), (x509.ObjectIdentifier("2.999.2"), b"\5\0")]
@@ -261,7 +261,7 @@ def test_critical_extensions_that_are_understood_may_be_there(known: x509.Extens
 
 
 @pytest.mark.parametrize("place", ["leaf", "middle", "root"])
-def test_a_critical_extension_that_nobody_understands_breaks_the_path(place: str) -> None:
+def test_critical_extension_that_is_not_understood_breaks_the_path(place: str) -> None:
     def extensions(name: str) -> list[tuple[x509.ExtensionType, bool]]:
         return [(x509.UnrecognizedExtension(UNKNOWN, b"\5\0"), name == place)]
 
@@ -316,7 +316,7 @@ def test_a_signature_with_a_longer_hash_counts(digest: hashes.SHA384 | hashes.SH
     assert find_path(leaf, (ROOT,), ROOT.fingerprint())[0] == (leaf, ROOT)
 
 
-def test_a_signature_with_an_algorithm_that_nobody_knows_does_not_count() -> None:
+def test_signature_with_an_unknown_algorithm_is_rejected() -> None:
     known = bytes.fromhex("06082a8648ce3d040302")
     assert LEAF.der.count(known) == 2
     leaf = Certificate.parse(LEAF.der.replace(known, known[:-1] + b"\x7f"))
@@ -389,7 +389,7 @@ def test_keys_of_other_kinds_sign_nothing(
     assert ("an algorithm that is not accepted" in why) != accepted
 
 
-def test_a_certificate_that_does_not_say_so_is_no_authority() -> None:
+def test_certificate_without_basic_constraints_is_not_an_authority() -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     silent, root = plain(key), plain(key, AUTHORITY)
     assert find_path(below(key), (root,), root.fingerprint())[0] is not None

@@ -1,4 +1,4 @@
-"""Revocation lists: which one speaks for an issuer, and when."""
+"""Revocation lists: which list of an issuer is current, and when."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -58,7 +58,7 @@ def test_the_newest_list_that_is_current_speaks() -> None:
     assert found is lists[1]
 
 
-def test_a_list_of_somebody_else_does_not_speak() -> None:
+def test_list_of_another_issuer_is_ignored() -> None:
     other = Amd.create(AT)
     forged = RevocationList.parse(AMD.crl(key=other.root_key, revoked=[1]))
     assert crl.current([forged], ROOT, AT) == (None, "a list of that issuer is not signed by its key")
@@ -246,7 +246,7 @@ def test_a_list_signed_with_another_hash_does_not_speak() -> None:
     assert not signed.signed_by(root)
 
 
-def test_a_list_with_an_algorithm_that_nobody_knows_does_not_speak() -> None:
+def test_list_with_an_unknown_algorithm_is_ignored() -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     root, builder = authority(key, "Root")
     der = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
