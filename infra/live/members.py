@@ -22,7 +22,7 @@ def add(stack_name: str, name: str, key_file: Path, roles: tuple[str, ...]) -> w
     except OSError as error:
         raise InputError(f"Cannot read the key {key_file}: {error.strerror}.") from error
     except InputError as error:
-        raise InputError(f"{key_file}: {error.message}", hint="Pass the .pub file that `invoke keys` wrote.") from error
+        raise InputError(f"{key_file}: {error.message}", hint="Pass the .pub file that `keys` wrote.") from error
     wrong = [role for role in roles if role not in workspace.ROLES]
     if wrong or not roles:
         said = f"Unknown role: {', '.join(wrong)}." if wrong else "A member must have at least one role."
