@@ -483,7 +483,7 @@ def test_the_quote_of_a_real_tdx_machine_names_its_paravisor() -> None:
     check_quote(
         recorder,
         quote,
-        IntelCollateral.gather(quote.certificates, UsableCollateral((), folder.load(VECTORS / "tdx"))),
+        IntelCollateral.gather(quote.certificates, UsableCollateral((), folder.load_collateral(VECTORS / "tdx"))),
         TdxPolicy().for_paravisor(),
         report_data=HclReport.parse(recorded("azure-tdx/hcl-report.bin")).report_data(),
         at=INTEL_TIME,
