@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: setup venv demo test check proto lock azure gcp fuzz emulators clean
+.PHONY: setup venv demo test check proto pages lock azure gcp fuzz emulators clean
 
 # The venv belongs to one lock in one place: an editable install and its scripts hold absolute paths.
 packages := .venv/packages-$(shell { pwd; cat requirements/checkout.txt; } | sha256sum | cut -c1-16)
@@ -38,6 +38,11 @@ check: azure gcp
 # cloister/v1 from proto/: the result is committed, and a test compares it.
 proto: venv
 	$(bin)/python -m tools.stubs
+
+# What docs/ says of the code, written from it; tests compare.
+pages: venv
+	$(bin)/python -m tools.errors_page
+	$(bin)/python -m tools.api_pages
 
 $(packages):
 	@python=$$(for name in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
