@@ -487,7 +487,6 @@ def test_the_quote_of_a_real_tdx_machine_names_its_paravisor() -> None:
         TdxPolicy().for_paravisor(),
         report_data=HclReport.parse(recorded("azure-tdx/hcl-report.bin")).report_data(),
         at=INTEL_TIME,
-        items=folder.load_collateral(VECTORS / "tdx").items,
     )
     known = AzureTdxPolicy((report.mr_td,), (report.mr_seam,))
     check_tdx_paravisor(recorder, report.mr_td, report.mr_seam, report.rtmrs, known)
