@@ -59,8 +59,8 @@ class LaunchEndorsement:
     issuers: certificates that came with the endorsement; may be empty.
     build: the changelist or commit that the firmware was built from.
     digest: SHA-384 of the firmware's file; may be empty.
-    snp: measurements for SEV-SNP; None if there are none.
-    tdx: measurements for TDX; None if there are none.
+    snp: measurements for SEV-SNP; None if it has no such measurements.
+    tdx: measurements for TDX; None if it has no such measurements.
     """
 
     golden: bytes

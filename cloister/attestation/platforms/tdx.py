@@ -51,7 +51,7 @@ def check_event_log(checks: Recorder, log: Ccel, report: TdReport) -> None:
 
 
 def check_image(checks: Recorder, report: TdReport, policy: Policy, *, firmware: bool = True) -> ImageReference | None:
-    """MRTD and every RTMR have one check each. Returns the image whose values the TD has, None if there is none.
+    """MRTD and every RTMR have one check each. Returns the image whose values the TD has, or None.
 
     With ``firmware`` false, MRTD is not checked here: the platform has its own check of the firmware.
     """

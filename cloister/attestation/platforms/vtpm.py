@@ -215,7 +215,7 @@ def check_event_log(checks: Recorder, vtpm: VtpmEvidence) -> None:
 def check_registers(
     checks: Recorder, pcrs: Sequence[bytes], policy: Policy, runtime_log: Iterable[runtimelog.Measurement]
 ) -> ImageReference | None:
-    """Every register has exactly one check. Returns the image whose values the machine has, None if there is none."""
+    """Every register has exactly one check. Returns the image whose values the machine has, or None."""
     image, matches = _closest(policy.images, pcrs)
     for index in IMAGE_PCRS:
         checks.equal(f"pcr-{index}", image.pcrs[index], pcrs[index])

@@ -70,7 +70,7 @@ class IntelCollateral:
 
 @dataclass(frozen=True)
 class CertificatePath:
-    """A path of certificates to Intel's root, leaf first. If there is none, it is empty and ``why`` has the reason."""
+    """A path of certificates to Intel's root, leaf first. Without a path it is empty and ``why`` has the reason."""
 
     certificates: tuple[Certificate, ...]
     why: str = ""
@@ -134,7 +134,7 @@ def check_statement(
     anchor: Anchor,
     at: datetime,
 ) -> tuple[_Statement | None, CertificatePath]:
-    """Records the checks ``name`` and ``name``-validity. Returns the signed statement, None if there is none."""
+    """Records the checks ``name`` and ``name``-validity. Returns the signed statement, or None."""
     if not candidates:
         checks.record(name, False, "signed by Intel, for this platform", "none came")
         return None, CertificatePath(())

@@ -73,8 +73,8 @@ ENCLAVE_REPORT_SIZE = 384
 class TdReport:
     """What the TDX module reports about the TD. Fields have the names of A.3.2 and A.4.4.
 
-    Measurements are SHA-384 (48 bytes), attributes and XFAM little-endian bit sets. The last two are None in a TD
-    report 1.0.
+    Measurements are SHA-384 (48 bytes), attributes and XFAM little-endian bit sets. A TD report 1.0 lacks the last two
+    fields: each is None.
     """
 
     tee_tcb_svn: bytes

@@ -139,7 +139,7 @@ def _levels(tee_tcb_svn: bytes, at_least: Sequence[PlatformLevel], info: TcbInfo
 
 
 def find_module(info: TcbInfo, tee_tcb_svn: bytes) -> ModuleIdentity | None:
-    """Intel's identity of the TDX module with this TEE_TCB_SVN; None if there is none."""
+    """Intel's identity of the TDX module with this TEE_TCB_SVN, or None."""
     version = tee_tcb_svn[_MODULE_VERSION]
     return next((module for module in info.modules if module.version == version), None)
 

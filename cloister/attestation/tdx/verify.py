@@ -130,7 +130,7 @@ def _check_revocation(
     section: TdxPolicy,
     at: datetime,
 ) -> crl.RevocationList | None:
-    """No certificate of the paths is revoked. Returns the current list for platforms' keys, None if there is none.
+    """No certificate of the paths is revoked. Returns the current list for platforms' keys, or None.
 
     Every list of the issuer can revoke; a current list must be present unless the policy does not require it.
     """
