@@ -19,7 +19,7 @@ from image.build.steps import Steps
 from image.errors import ImageError
 from image.formats import disk, targz, uki, verity, vhd
 from image.formats.contents import Contents
-from image.inputs.recipe import Recipe
+from image.inputs.recipe import GuestFile, Recipe
 from image.rootfs import bytecode, erofs, initrd, kernel, templates, tree, wheels
 from image.rootfs.tree import Tree, TreeEntry
 
@@ -250,19 +250,24 @@ def _system(keyed: KeyedSteps) -> Tree:
         for folder in _MOUNT_POINTS:
             system.put(folder, TreeEntry.directory())
         for file in inputs.recipe.files:
-            if file.template:
-                contents = templates.render(
-                    file.template, inputs.recipe.template_values, inputs.checkout / "image/templates"
-                )
-            else:
-                contents = (inputs.checkout / "image/guest" / file.source).read_bytes()
-            system.put(file.path.lstrip("/"), TreeEntry.file(contents, executable=bool(file.mode & 0o100)))
+            system.put(file.path.lstrip("/"), _file(inputs, file))
         system.put("usr/bin/python3", TreeEntry.link(bytecode.interpreter(system).rpartition("/")[2]))
         system.update(bytecode.compile_sources(system, system))
         return system
 
     digests = {name: inputs.digests[name] for name in names}
     return keyed.layer("Unpacking the system and compiling its byte code", {"packages": digests}, make)
+
+
+def _file(inputs: Inputs, file: GuestFile) -> TreeEntry:
+    if file.link:
+        return TreeEntry.link(file.link)
+    if file.template:
+        folder = inputs.checkout / "image/templates"
+        contents = templates.render(file.template, inputs.recipe.template_values, folder)
+    else:
+        contents = (inputs.checkout / "image/guest" / file.source).read_bytes()
+    return TreeEntry.file(contents, executable=bool(file.mode & 0o100))
 
 
 def _libraries(keyed: KeyedSteps, system: Tree) -> Tree:

@@ -133,12 +133,13 @@ class GuestUser:
 
 @dataclass(frozen=True)
 class GuestFile:
-    """A file of the image: rendered from image/templates (``template``) or copied from image/guest (``source``)."""
+    """A file of the image: from image/templates (``template``), from image/guest (``source``), or a symbolic link."""
 
     path: str
     mode: int
     template: str
     source: str
+    link: str
 
     @classmethod
     def from_table(cls, table: Table) -> Self:
@@ -149,10 +150,11 @@ class GuestFile:
             bits = int(mode, 8)
         except ValueError:
             raise RecipeError(f"The recipe's file {path}: the mode {mode!r} is not an octal number.") from None
-        file = cls(path, bits, table.take("template", str, ""), table.take("source", str, ""))
+        kinds = [table.take(kind, str, "") for kind in ("template", "source", "link")]
+        file = cls(path, bits, *kinds)
         table.reject_unknown()
-        if bool(file.template) == bool(file.source):
-            raise RecipeError(f"The recipe's file {path} must have either 'template' or 'source'.")
+        if sum(map(bool, kinds)) != 1:
+            raise RecipeError(f"The recipe's file {path} must have one of 'template', 'source' and 'link'.")
         return file
 
 

@@ -7,6 +7,7 @@ import pytest
 from image.build import builder, output
 from infra.configuration import image
 from infra.configuration.image import Image
+from tests.e2e.guest_root import GuestRoot
 from tests.e2e.workspace import RunningWorkspace
 
 
@@ -15,6 +16,12 @@ def base_image() -> Image:
     """The image of flavor base, built from this checkout with the cache."""
     builder.build("base", output.folder("base"), relock=True)
     return image.find("base")
+
+
+@pytest.fixture(scope="session")
+def guest_root(base_image: Image, tmp_path_factory: pytest.TempPathFactory) -> GuestRoot:
+    """The image's root file system, unpacked."""
+    return GuestRoot.unpack(base_image, tmp_path_factory.mktemp("image") / "root")
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,9 @@ import pytest
 
 from cloister.process import run
 from image.build import output, verify
-from image.inputs import host_tools, recipe
+from image.inputs import recipe
 from infra.configuration.image import Image
+from tests.e2e.guest_root import GuestRoot
 
 _PACKAGES = "usr/lib/cloister"
 _LOADER = "usr/lib64/ld-linux-x86-64.so.2"
@@ -33,14 +34,8 @@ print(json.dumps({"files": {name: file for name, (file, _) in found.items() if f
 
 
 @pytest.fixture(scope="module")
-def root(base_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The root file system, unpacked."""
-    folder = tmp_path_factory.mktemp("image") / "root"
-    file_system = base_image.folder / "root.erofs"
-    # Modes as in the image, independent of this process' umask.
-    options = [f"--extract={folder}", "--no-preserve-owner", "--preserve-perms"]
-    host_tools.ensure().run("fsck.erofs", *options, file_system)
-    return folder
+def root(guest_root: GuestRoot) -> Path:
+    return guest_root.folder
 
 
 def test_agent_imports_exactly_the_modules_of_the_recipe(root: Path) -> None:

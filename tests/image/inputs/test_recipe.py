@@ -31,7 +31,7 @@ def minimal() -> dict[str, Any]:
 def test_recipe_is_read() -> None:
     read = Recipe.from_dict(minimal(), "base")
     assert (read.flavor, read.lock, read.debug, read.wheels) == ("base", "base", False, {"grpcio": "1.81.1"})
-    assert read.files == (GuestFile("/etc/passwd", 0o644, "passwd", ""),)
+    assert read.files == (GuestFile("/etc/passwd", 0o644, "passwd", "", ""),)
     assert read.digest() == Recipe.from_dict(minimal(), "base").digest()
 
 
@@ -65,7 +65,9 @@ def test_missing_key_is_an_error_that_names_it(place: str, key: str) -> None:
         ({"drop": ["a", "a"]}, "contains 'a' twice"),
         ({"files": [{"path": "etc/passwd", "template": "x"}]}, "must be absolute"),
         ({"files": [{"path": "/a/../b", "template": "x"}]}, "must be absolute"),
-        ({"files": [{"path": "/a", "template": "x", "source": "y"}]}, "either 'template' or 'source'"),
+        ({"files": [{"path": "/a", "template": "x", "source": "y"}]}, "one of 'template', 'source' and 'link'"),
+        ({"files": [{"path": "/a", "link": "x", "source": "y"}]}, "one of 'template', 'source' and 'link'"),
+        ({"files": [{"path": "/a"}]}, "one of 'template', 'source' and 'link'"),
         ({"files": [{"path": "/a", "source": "y", "mode": "rwx"}]}, "not an octal number"),
         ({"files": [{"path": "/a", "source": "y"}, {"path": "/a", "source": "z"}]}, "the same path twice"),
         ({"kernel": minimal()["kernel"] | {"needed": {"gcp": "gve"}}}, "'gcp' must be of type list"),
