@@ -7,13 +7,16 @@ from functools import cached_property
 
 from tools.errors_page.syntax import SourceModule, assigned
 
+BY_METHOD = "cloister.cli.shell.settings.Settings"
+"""The one class that counts method by method: every verb has one, and uses a few of them."""
+
 
 @dataclass(frozen=True)
 class CallGraph:
     """Refers from each function, class and constant at the top of a module to those that its source names.
 
-    A class stands for all of its methods, so that more is found than one run of the verb can reach, not less. What a
-    verb starts as another program is not followed.
+    A class stands for all of its methods, so that more is found than one run of the verb can reach, not less; only
+    ``BY_METHOD`` is followed by what is called on it. What a verb starts as another program is not followed.
     """
 
     modules: Mapping[str, SourceModule]
@@ -31,11 +34,18 @@ class CallGraph:
         found: set[str] = set()
         waiting = [start]
         while waiting:
-            name = waiting.pop()
+            name = self._defined(waiting.pop())
             if name not in found and name in self._named:
                 found.add(name)
                 waiting += self._named[name]
         return found
+
+    def _defined(self, name: str) -> str:
+        """Where a name is defined that a package passes on, as ``cloister.client`` does; else the name itself."""
+        package, _, attribute = name.rpartition(".")
+        module = self.modules.get(package)
+        passed_on = module.imports.get(attribute) if module is not None and name not in self._named else None
+        return self._defined(passed_on) if passed_on is not None and passed_on != name else name
 
     def home(self, module: str, line: int) -> str:
         """The dotted name of the function, class or constant that has the line."""
@@ -47,15 +57,27 @@ class CallGraph:
 
 def _definitions(module: SourceModule) -> Iterator[tuple[str, ast.stmt]]:
     for node in module.tree.body:
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        if isinstance(node, ast.ClassDef) and f"{module.name}.{node.name}" == BY_METHOD:
+            for method in (one for one in node.body if isinstance(one, ast.FunctionDef)):
+                yield f"{node.name}.{method.name}", method
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             yield node.name, node
         elif (target := assigned(node)) is not None:
             yield target[0], node
 
 
 def _names(module: SourceModule, node: ast.AST) -> Iterator[str]:
+    holders = {
+        one.arg
+        for one in ast.walk(node)
+        if isinstance(one, ast.arg) and one.annotation is not None and module.qualified(one.annotation) == BY_METHOD
+    }
+    if module.name == BY_METHOD.rpartition(".")[0]:
+        holders.add("self")
     for one in ast.walk(node):
         if isinstance(one, (ast.Name, ast.Attribute)):
             name = module.qualified(one)
+            if isinstance(one, ast.Attribute) and isinstance(one.value, ast.Name) and one.value.id in holders:
+                name = f"{BY_METHOD}.{one.attr}"
             yield name
             yield name.rpartition(".")[0]  # Class.method, Enum.MEMBER
