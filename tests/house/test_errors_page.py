@@ -110,7 +110,9 @@ def test_committed_page_matches_the_source() -> None:
 
 
 def test_a_verb_has_the_errors_of_what_it_calls_and_no_others() -> None:
-    rows = {line.split("`")[1]: line.split("|")[2].split(",") for line in page().splitlines() if line.startswith("| `")}
+    rows = {
+        line.split("`")[1]: line.split("|")[2].split(",") for line in page.page().splitlines() if line.startswith("| `")
+    }
 
     assert [code.strip() for code in rows["checksum"]] == ["2"]
     assert [code.strip() for code in rows["attest"]] == ["1", "2", "3", "4", "5"]
