@@ -6,13 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cloister.process import run
+from cloister.protocol import guest
 from image import cache
 from image.errors import ImageError
 from image.inputs.lockfile import LockedWheel
-
-PYTHON = "3.13"
-# The guest's glibc is 2.41; pip needs each older tag by name.
-_PLATFORMS = ("manylinux_2_34_x86_64", "manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 
 
 class WheelDownloadError(ImageError):
@@ -22,9 +19,9 @@ class WheelDownloadError(ImageError):
 def _pip(requirements: str, into: Path, *options: str) -> None:
     wanted = into / "requirements.txt"
     wanted.write_text(requirements)
-    platforms = [word for platform in _PLATFORMS for word in ("--platform", platform)]
-    abis = [word for abi in ("cp313", "abi3", "none") for word in ("--abi", abi)]
-    interpreter = ["--python-version", PYTHON, "--implementation", "cp", *abis]
+    platforms = [word for platform in guest.PLATFORMS for word in ("--platform", platform)]
+    abis = [word for abi in (guest.ABI, "abi3", "none") for word in ("--abi", abi)]
+    interpreter = ["--python-version", guest.PYTHON, "--implementation", "cp", *abis]
     argv = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
     run([*argv, *options, *platforms, *interpreter, "--dest", str(into), "--requirement", str(wanted)], timeout=900)
     wanted.unlink()

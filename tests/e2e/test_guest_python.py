@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cloister.client.computation import guest
+from cloister.protocol import guest
 from infra import paths
 from tests.e2e.guest_root import GuestRoot
 

@@ -1,7 +1,44 @@
-"""What the guest offers to an algorithm: the modules of its Python and its shared libraries.
+"""What the guest offers to an algorithm: its Python, the platforms of its wheels, its modules and shared libraries.
 
-tests/e2e/test_guest_python.py compares this page with the image and with docs/image.md.
+Recipes and bundles take their wheels by the same list. tests/e2e/test_guest_python.py compares this page with the image
+and with docs/image.md.
 """
+
+PYTHON = "3.13"
+ABI = "cp313"
+INTERPRETER = "/usr/bin/python3"
+LIBRARY_FOLDER = "usr/lib/x86_64-linux-gnu"
+
+# The guest's C library is glibc 2.41; a wheel that was built for an older one runs on it. PEP 600 names every minor
+# version from 2.5 on, PEP 513, 571 and 599 three of them by a year. A wheel tagged linux_x86_64 promises no version:
+# its provider has built it for a known system, and the digest in the lock says which wheel is meant.
+GLIBC_MINOR = 41
+_YEARS = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
+PLATFORMS = (
+    *(
+        f"{name}_x86_64"
+        for minor in range(GLIBC_MINOR, 4, -1)
+        for name in (f"manylinux_2_{minor}", *([_YEARS[minor]] if minor in _YEARS else []))
+    ),
+    "linux_x86_64",
+)
+"""The platform tags of wheels that run in the guest, best first."""
+
+MARKERS = {
+    "implementation_name": "cpython",
+    "implementation_version": "3.13.5",
+    "os_name": "posix",
+    "platform_machine": "x86_64",
+    "platform_python_implementation": "CPython",
+    "platform_release": "",
+    "platform_system": "Linux",
+    "platform_version": "",
+    "python_full_version": "3.13.5",
+    "python_version": PYTHON,
+    "sys_platform": "linux",
+    "extra": "",
+}
+"""The guest's values of environment markers (PyPA, "Dependency specifiers"). The kernel's release is left open."""
 
 # The top-level modules of the guest's standard library (``sys.stdlib_module_names`` of 3.13, without those below).
 _MODULES = """
