@@ -183,7 +183,7 @@ def test_workspace_with_a_missing_registry_is_not_created(
     words = place | {"backend": "gcp", "ingress": "198.51.100.0/24", "registry": "nope"}
 
     with pytest.raises(Exit) as ended:
-        tasks.new.body(None, "covid", **words)
+        tasks.new.body(None, name="covid", **words)
     assert ended.value.code == 2
     assert capfd.readouterr().err == (
         "Error: The registry 'nope' does not exist.\nCreate one: invoke registry.new NAME\n"

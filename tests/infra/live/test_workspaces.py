@@ -123,7 +123,7 @@ def test_without_a_terminal_nothing_starts(monkeypatch: pytest.MonkeyPatch, word
     """Pulumi would say so too, in many lines and after it has started."""
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr("sys.stdin", io.StringIO())
-    with pytest.raises(InputError, match="no terminal to ask on") as caught:
+    with pytest.raises(InputError, match="there is no terminal") as caught:
         workspaces.PROJECT.hand_over(word, "--stack", STACK)
     assert (caught.value.hint, caught.value.exit_code) == ("Say it with --yes.", 2)
 
