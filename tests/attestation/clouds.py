@@ -1,4 +1,4 @@
-"""What the tests of machines with hardware of AMD's share, and of the clouds': one session, what is judged by what."""
+"""Shared by the tests of SEV-SNP and cloud machines: one session, cases, and the cases of the shared checks."""
 
 import dataclasses
 import hashlib
@@ -34,20 +34,20 @@ BINDING = SessionBinding(SESSION.nonce, SESSION.tls_key_digest, SESSION.hpke_key
 RECEIPT_BINDING = ReceiptBinding(RECEIPT.payload_digest, MANIFEST, RECEIPT.log_head)
 PINNABLE = (0, 1, 2, 3, 5, 6, 7, 8, 10, 14)
 
-# What real machines wrote, where the checkout has it beside it.
+# Recordings of real machines, if they are next to the checkout.
 
 
 def recorded(name: str) -> bytes:
     """A file of VECTORS; the test is skipped without it."""
     path = VECTORS / name
     if not path.exists():
-        pytest.skip(f"{name} is not beside this checkout")
+        pytest.skip(f"{name} is not next to this checkout")
     return path.read_bytes()
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is judged, and against what."""
+    """The arguments of one appraisal."""
 
     evidence: Evidence
     policy: Policy
@@ -86,14 +86,14 @@ def names(verdict: Verdict) -> list[str]:
 
 
 def flipped(data: bytes, place: int) -> bytes:
-    """``data`` with one bit of the byte at ``place`` flipped, which one depends on the place."""
+    """``data`` with one bit of the byte at ``place`` flipped; ``place`` decides which."""
     changed = bytearray(data)
     changed[place] ^= 1 << place % 8
     return bytes(changed)
 
 
 def shared_cases(machine: Any, good: Case) -> dict[str, Callable[[], Case]]:
-    """For each check that all platforms share a case in which only that is wrong; ``good`` is that of ``machine``."""
+    """For each shared check, a case in which only that check fails; ``good`` is the valid case of ``machine``."""
     receipt = good.but(evidence=machine.evidence(RECEIPT_BINDING), purpose=RECEIPT)
     entries = machine.runtime_log()
 
@@ -102,7 +102,7 @@ def shared_cases(machine: Any, good: Case) -> dict[str, Callable[[], Case]]:
         return good.but(policy=dataclasses.replace(good.policy, boot_configuration=expected))
 
     def measured(*log: Measurement) -> Case:
-        """The agent measured something else, and PCR 15 agrees where there is one."""
+        """The agent measured ``log``, and PCR 15, if any, agrees."""
         changed = machine
         if isinstance(machine, TpmMachine):
             changed = dataclasses.replace(machine, registers={runtimelog.PCR: runtimelog.replay(log)})
@@ -130,7 +130,7 @@ def shared_cases(machine: Any, good: Case) -> dict[str, Callable[[], Case]]:
 
 
 def quote_cases(machine: TpmMachine, good: Case) -> dict[str, Callable[[], Case]]:
-    """For each check of a quote a case in which only that is wrong."""
+    """For each check of a quote, a case in which only that check fails."""
     quote = good.evidence.tpm_quote
     assert quote is not None
     all_registers = structures.PcrSelection(structures.ALG_SHA256, structures.QUOTED_PCRS)
@@ -138,7 +138,7 @@ def quote_cases(machine: TpmMachine, good: Case) -> dict[str, Callable[[], Case]
     digest = hashlib.sha256(b"".join(machine.pcrs())).digest()
 
     def attested(**changes: Any) -> Case:
-        """The TPM signs a structure that says something else."""
+        """The TPM signs a structure with changed fields."""
         return good.but(evidence=machine.evidence(BINDING, changes))
 
     def other_signature() -> Case:
@@ -157,7 +157,7 @@ def quote_cases(machine: TpmMachine, good: Case) -> dict[str, Callable[[], Case]
 
 
 def register_cases(machine: Any, good: Case) -> dict[str, Callable[[], Case]]:
-    """For each register of a vTPM a case in which only that is wrong."""
+    """For each register of a vTPM, a case in which only its check fails."""
 
     def image(index: int) -> Case:
         reference = machine.image()

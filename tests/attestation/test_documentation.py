@@ -27,7 +27,7 @@ AT = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "attestation.md").read_text()
 TESTS = {"local": "platforms/test_local.py", "tdx": "platforms/test_tdx.py", "sev-snp": "platforms/test_sev_snp.py"}
-"""Where the tests of a platform's checks are. The checks that all platforms share are in the table of ``local``."""
+"""The test file of each platform. The checks that all platforms share are in the table of ``local``."""
 
 CLOUDS = {
     "azure-snp": ("platforms/test_azure.py", AZURE_SNP_NAMES),
@@ -35,8 +35,8 @@ CLOUDS = {
     "gcp-snp": ("platforms/test_gcp.py", GCP_SNP_NAMES),
     "gcp-tdx": ("platforms/test_gcp.py", (*GCP_TDX_NAMES, *GCP_TDX_IMAGE_NAMES)),
 }
-"""The same for the clouds' machines, with the checks that the platform brings itself: the others are in the tables of
-the hardware and of the vTPM, whose code is the same."""
+"""The same for cloud machines, with the checks that only they have. The others are in the tables of hardware and vTPM,
+whose code they share."""
 
 
 def _rows(platform: str) -> list[list[str]]:
@@ -46,7 +46,7 @@ def _rows(platform: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("platform", TESTS)
-def test_the_table_has_every_check_once_and_in_order(platform: str) -> None:
+def test_table_has_every_check_once_and_in_order(platform: str) -> None:
     own = [name for name in CHECKS_OF[platform] if platform == "local" or name not in COMMON]
     assert [row[0] for row in _rows(platform)] == own
 
@@ -57,11 +57,11 @@ def test_every_row_names_a_source_an_existing_file_and_an_existing_test(platform
     for name, promise, source, code, test in _rows(platform):
         assert promise and source
         assert (ROOT / "cloister" / "attestation" / code.strip("`")).is_file()
-        assert test == f"`test_only_what_is_wrong_is_refused[{name}]`"
+        assert test == f"`test_one_fault_fails_only_its_check[{name}]`"
 
 
 @pytest.mark.parametrize("platform", CLOUDS)
-def test_the_tables_of_the_clouds_have_what_is_theirs(platform: str) -> None:
+def test_cloud_tables_have_their_own_checks(platform: str) -> None:
     file, own = CLOUDS[platform]
     rows = _rows(platform)
     assert [row[0] for row in rows] == list(own)
@@ -69,12 +69,12 @@ def test_the_tables_of_the_clouds_have_what_is_theirs(platform: str) -> None:
     for name, promise, source, code, test in rows:
         assert promise and source
         assert (ROOT / "cloister" / "attestation" / code.strip("`")).is_file()
-        assert test == f"`test_only_what_is_wrong_is_refused[{platform}-{name}]`"
+        assert test == f"`test_one_fault_fails_only_its_check[{platform}-{name}]`"
 
 
 @pytest.mark.parametrize("platform", CHECKS_OF)
 def test_every_check_of_a_verdict_has_a_row(platform: str) -> None:
-    """In the table of the platform, or in one of those that it shares checks with."""
+    """In the platform's own table, or in that of the hardware or of ``local``."""
     hardware = ("tdx" if platform.endswith("tdx") else "sev-snp",) if platform != "local" else ()
     rows = {row[0] for table in ("local", *hardware, platform) for row in _rows(table)}
     assert set(CHECKS_OF[platform]) <= rows
@@ -91,7 +91,7 @@ def _cases(file: str) -> Any:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert callable(module.test_only_what_is_wrong_is_refused)
+    assert callable(module.test_one_fault_fails_only_its_check)
     return module.CASES
 
 
@@ -110,7 +110,7 @@ print(*sorted(name for name in found if not name.startswith("_")))
 
 
 def test_verifier_imports_only_the_packages_on_the_page() -> None:
-    # Without the modules of the tests' own environment: pytest puts some into every process.
+    # In another process, because pytest has imported modules into this one.
     done = subprocess.run([sys.executable, "-c", LOADED], cwd=ROOT, capture_output=True, text=True, check=True)
     packages = {"google": "protobuf"}
     loaded = {packages.get(name, name) for name in done.stdout.split()}
@@ -127,7 +127,7 @@ def example() -> Policy:
     return Policy.parse(text.encode())
 
 
-def test_the_example_policy_judges_a_bare_report_and_accepts_no_machine(example: Policy) -> None:
+def test_example_policy_appraises_a_bare_report_and_accepts_no_machine(example: Policy) -> None:
     machine = SnpMachine.create_at(AT)
     roots = (machine.processor.amd.anchor(),)
     raw = RawSnp(machine.processor.report(), machine.processor.table())
@@ -139,7 +139,7 @@ def test_the_example_policy_judges_a_bare_report_and_accepts_no_machine(example:
     assert not verify(evidence, example, purpose=RecordingPurpose(), at=AT, roots=roots).accepted
 
 
-def test_the_example_policy_judges_a_bare_quote_and_accepts_no_machine(example: Policy) -> None:
+def test_example_policy_appraises_a_bare_quote_and_accepts_no_machine(example: Policy) -> None:
     td = Td.create(AT)
     roots, collateral = (td.intel.anchor(),), td.intel.collateral()
     raw = RawTdx(td.intel.quote(td.report(bytes(64))))
@@ -159,7 +159,7 @@ def test_example_of_the_test_kit_is_correct() -> None:
     exec(code, {name.__name__: name for name in names} | {"UTC": datetime.UTC})
 
 
-def test_times_that_the_page_shows_can_be_typed() -> None:
+def test_times_on_the_page_are_valid_options() -> None:
     shown = re.findall(r"`--at ([^`]+)`", PAGE)
 
     assert shown

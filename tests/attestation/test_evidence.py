@@ -1,4 +1,4 @@
-"""Evidence: two forms of one value, both strict."""
+"""Evidence has a binary and a JSON form of the same value, both parsed strictly."""
 
 import dataclasses
 import hashlib
@@ -38,7 +38,7 @@ ALL = pytest.mark.parametrize("evidence", [SESSION, RECEIPT, FULL, BARE], ids=["
 
 
 @ALL
-def test_both_forms_carry_the_same(evidence: Evidence) -> None:
+def test_message_and_json_carry_the_same(evidence: Evidence) -> None:
     assert Evidence.parse(evidence.encode()) == evidence
     assert Evidence.parse_json(evidence.encode_json()) == evidence
 
@@ -62,7 +62,7 @@ def test_report_data_is_that_of_the_transcript() -> None:
     )
 
 
-def test_an_absent_manifest_is_zero_in_the_report_data() -> None:
+def test_missing_manifest_is_zeros_in_the_report_data() -> None:
     binding = SessionBinding(b"n" * 32, b"t" * 32, b"h" * 32)
     assert dataclasses.replace(SESSION, binding=binding).report_data() == transcript.session_report_data(
         nonce=b"n" * 32,
@@ -75,7 +75,7 @@ def test_an_absent_manifest_is_zero_in_the_report_data() -> None:
 
 
 @ALL
-def test_evidence_cut_at_any_length_is_malformed(evidence: Evidence) -> None:
+def test_truncated_evidence_is_malformed(evidence: Evidence) -> None:
     data = evidence.encode()
     shorter: list[Evidence] = []  # what a cut between two optional parts leaves is whole evidence with fewer parts
     for size in range(len(data)):
@@ -118,7 +118,7 @@ def _message(**changes: Any) -> bytes:
     ],
     ids=str,
 )
-def test_parts_outside_their_limits_are_malformed(changes: dict[str, Any]) -> None:
+def test_oversized_parts_are_malformed(changes: dict[str, Any]) -> None:
     with pytest.raises(MalformedEvidence):
         Evidence.parse(_message(**changes))
 
@@ -148,7 +148,7 @@ def test_too_many_parts_are_malformed() -> None:
             Evidence.parse(message.SerializeToString(deterministic=True))
 
 
-def test_a_quote_with_other_than_sixteen_registers_is_malformed() -> None:
+def test_quote_must_have_sixteen_registers() -> None:
     message = evidence_pb2.Evidence.FromString(SESSION.encode())
     message.tpm_quote.pcrs.append(bytes(32))
     with pytest.raises(MalformedEvidence):
@@ -165,7 +165,7 @@ def test_a_quote_with_other_than_sixteen_registers_is_malformed() -> None:
     ],
     ids=["unknown", "empty", "repeated", "merged"],
 )
-def test_evidence_has_one_spelling(tail: bytes) -> None:
+def test_evidence_has_one_encoding(tail: bytes) -> None:
     with pytest.raises(MalformedEvidence, match="canonical"):
         Evidence.parse(SESSION.encode() + tail)
 
@@ -177,7 +177,7 @@ def test_evidence_without_a_binding_is_malformed() -> None:
         Evidence.parse(message.SerializeToString(deterministic=True))
 
 
-def test_large_evidence_is_malformed_before_it_is_read() -> None:
+def test_oversized_evidence_is_malformed_before_parsing() -> None:
     with pytest.raises(MalformedEvidence, match="bytes"):
         Evidence.parse(bytes(MAX_SIZE + 1))
 
@@ -198,14 +198,14 @@ def test_large_evidence_is_malformed_before_it_is_read() -> None:
     ],
     ids=str,
 )
-def test_files_that_are_not_as_the_schema_says_are_refused(change: dict[str, Any]) -> None:
+def test_file_against_the_schema_is_malformed(change: dict[str, Any]) -> None:
     value = json.loads(SESSION.encode_json()) | change
     with pytest.raises((FormatError, MalformedEvidence)):
         Evidence.parse_json(json.dumps(value).encode())
 
 
 @given(st.binary(max_size=200), st.integers(0, 1 << 20))
-def test_any_bytes_are_evidence_or_malformed(data: bytes, place: int) -> None:
+def test_arbitrary_bytes_are_evidence_or_malformed(data: bytes, place: int) -> None:
     whole = SESSION.encode()
     start = place % len(whole)
     for candidate in (data, whole[:start] + data + whole[start + len(data) :]):
@@ -216,7 +216,7 @@ def test_any_bytes_are_evidence_or_malformed(data: bytes, place: int) -> None:
 
 
 @given(st.binary(max_size=200), st.integers(0, 1 << 20))
-def test_any_file_is_evidence_or_an_error_of_ours(data: bytes, place: int) -> None:
+def test_arbitrary_file_is_evidence_or_malformed(data: bytes, place: int) -> None:
     whole = SESSION.encode_json()
     start = place % len(whole)
     for candidate in (data, whole[:start] + data + whole[start + len(data) :]):

@@ -1,4 +1,4 @@
-"""The clouds' sections of a policy: what is written is read back, and what is not of their form is refused."""
+"""Instances and cloud sections of a policy round-trip, and invalid ones are rejected."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -29,7 +29,7 @@ AZURE = AzurePolicy(AzureSnpPolicy((b"k" * 48,), 10), AzureTdxPolicy((b"m" * 48,
 GCP = GcpPolicy(b"r" * 32, 3, 4)
 
 
-def test_sections_are_read_back() -> None:
+def test_cloud_sections_round_trip() -> None:
     assert Instances.from_value(MACHINES.value()) == MACHINES
     assert Instances.from_value({}) == Instances()
     assert AzurePolicy.from_value(AZURE.value()) == AZURE
@@ -40,7 +40,7 @@ def document(**sections: Any) -> bytes:
     return canonical.encode(LocalMachine.create(AT).policy().value() | sections)
 
 
-def test_the_names_of_machines_are_read_back() -> None:
+def test_instances_round_trip() -> None:
     local = LocalMachine.create(AT).policy()
     policy = Policy(
         platforms=(Platform.AZURE_TDX, Platform.GCP_SNP),  # between them their evidence has every kind of name
@@ -72,7 +72,7 @@ def test_the_names_of_machines_are_read_back() -> None:
         {"gcp": [{"project": "trial", "region": "europe"}]},
     ],
 )
-def test_machines_that_are_not_of_their_form_are_refused(section: Mapping[str, Any]) -> None:
+def test_invalid_instances_are_rejected(section: Mapping[str, Any]) -> None:
     with pytest.raises(FormatError):
         Policy.parse(document(instances=section))
 
@@ -90,6 +90,6 @@ def test_machines_that_are_not_of_their_form_are_refused(section: Mapping[str, A
         {"gcp": {"endorsement_root_spki_sha256": "00" * 32, "min_svn": 0}},
     ],
 )
-def test_sections_that_are_not_of_their_form_are_refused(sections: Mapping[str, Any]) -> None:
+def test_invalid_cloud_sections_are_rejected(sections: Mapping[str, Any]) -> None:
     with pytest.raises(FormatError):
         Policy.parse(document(**sections))

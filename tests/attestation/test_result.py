@@ -43,7 +43,7 @@ def test_checks_after_a_failure_are_listed_in_order() -> None:
 
 
 @pytest.mark.parametrize("name", ["pcr-0", "pcr-1"])
-def test_a_check_is_recorded_once_and_is_one_of_the_platform(name: str) -> None:
+def test_check_is_recorded_once_and_belongs_to_the_platform(name: str) -> None:
     checks = Recorder(("pcr-0",), CHECKS)
     checks.record("pcr-0", False, "one", "another")
 

@@ -7,7 +7,7 @@ _EMPTY = ("", "None", "none of")
 
 
 def require_words(verdict: Verdict) -> None:
-    """A check that passed or failed says what was found, and does not contradict itself; others say why."""
+    """A passed or failed check states what was found and does not contradict itself; any other states its reason."""
     for check in verdict.checks:
         said = (check.name, check.outcome, check.expected, check.found)
         if check.outcome is CheckOutcome.NOT_APPLICABLE:

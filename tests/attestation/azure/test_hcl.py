@@ -1,4 +1,4 @@
-"""The report of Azure's paravisor: real ones are read, what is not well formed is malformed."""
+"""Azure's HCL report: real reports are parsed, anything else is malformed."""
 
 import base64
 import hashlib
@@ -16,7 +16,7 @@ from cloister.attestation.testkit import RsaTpm
 from cloister.attestation.testkit.microsoft import VM_ID, Paravisor, encode_hcl_report
 from tests.shared_files import VECTORS
 
-# What real machines wrote, where the checkout has it beside it.
+# Recordings of real machines, if they are next to the checkout.
 TPM = RsaTpm.create()
 CLAIMS = Paravisor().claims(TPM, b"u" * 64)
 REPORT = encode_hcl_report(b"\x07" * hcl.REPORT_SIZE, CLAIMS, hcl.TYPE_SNP)
@@ -36,7 +36,7 @@ def recorded(name: str) -> bytes:
         ("azure-tdx/hcl-report.bin", hcl.TYPE_TDX, "6332533D-5649-4D02-8AA7-8F64B7C3EE21"),
     ],
 )
-def test_reports_of_real_machines_are_read(name: str, kind: int, machine: str) -> None:
+def test_reports_of_real_machines_are_parsed(name: str, kind: int, machine: str) -> None:
     data = recorded(name)
     report = HclReport.parse(data)
     assert (report.report_type, report.claims.vm_unique_id) == (kind, machine)
@@ -47,20 +47,20 @@ def test_reports_of_real_machines_are_read(name: str, kind: int, machine: str) -
     assert report.hardware_report[place : place + 64] == report.report_data()
 
 
-def test_the_quote_of_a_real_tdx_machine_binds_its_claims() -> None:
+def test_real_azure_tdx_quote_binds_its_claims() -> None:
     report = HclReport.parse(recorded("azure-tdx/hcl-report.bin"))
     quote = recorded("azure-tdx/td-quote.bin")
     assert quote[48 + 520 : 48 + 584] == report.report_data()
 
 
-def test_a_recorded_document_carries_the_same_report_without_padding() -> None:
+def test_recorded_document_has_the_same_report_without_padding() -> None:
     document = json.loads(recorded("azure-snp/evidence-v1.json"))
     text = document["hcl_report"]
     report = HclReport.parse(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     assert report.report_type == hcl.TYPE_SNP
 
 
-def test_what_is_encoded_is_parsed_back() -> None:
+def test_evidence_round_trips() -> None:
     report = HclReport.parse(REPORT)
     assert report.hardware_report == b"\x07" * hcl.REPORT_SIZE
     assert report.claims_bytes == CLAIMS
@@ -74,7 +74,7 @@ def test_what_is_encoded_is_parsed_back() -> None:
     assert report.report_data() == hashlib.sha256(CLAIMS).digest() + bytes(32)
 
 
-def test_reports_cut_anywhere_are_malformed() -> None:
+def test_truncated_reports_are_malformed() -> None:
     whole = 1236 + len(CLAIMS)
     for size in range(whole):
         with pytest.raises(MalformedEvidence):
@@ -98,7 +98,7 @@ def test_reports_cut_anywhere_are_malformed() -> None:
         (1236 + len(CLAIMS), "padding"),
     ],
 )
-def test_a_header_that_says_something_else_is_malformed(place: int, field: str) -> None:
+def test_unexpected_header_is_malformed(place: int, field: str) -> None:
     changed = bytearray(REPORT)
     changed[place] ^= 0x41
     with pytest.raises(MalformedEvidence) as caught:
@@ -106,13 +106,13 @@ def test_a_header_that_says_something_else_is_malformed(place: int, field: str) 
     assert caught.value.field == f"HCL report.{field}"
 
 
-def test_bytes_behind_a_tdreport_are_malformed() -> None:
+def test_bytes_after_a_tdreport_are_malformed() -> None:
     with pytest.raises(MalformedEvidence) as caught:
         HclReport.parse(encode_hcl_report(b"\x07" * hcl.REPORT_SIZE, CLAIMS, hcl.TYPE_TDX))
     assert caught.value.field == "HCL report.hardware_report"
 
 
-def test_a_report_that_is_too_large_is_malformed() -> None:
+def test_oversized_report_is_malformed() -> None:
     with pytest.raises(MalformedEvidence):
         HclReport.parse(REPORT.ljust(hcl.MAX_SIZE + 1, b"\0"))
 
@@ -162,24 +162,24 @@ EK = json.loads(CLAIMS)["keys"][1]
         claims(note=1.5),
     ],
 )
-def test_claims_that_are_not_well_formed_are_malformed(data: bytes) -> None:
+def test_invalid_claims_are_malformed(data: bytes) -> None:
     with pytest.raises(MalformedEvidence) as caught:
         HclReport.parse(encode_hcl_report(b"", data, hcl.TYPE_SNP))
     assert caught.value.field.startswith("HCL report.runtime.claims")
 
 
-def test_settings_of_strange_names_are_passed_over() -> None:
+def test_unknown_settings_are_ignored() -> None:
     configuration = {"vmUniqueId": VM_ID, "secure-boot": False, "\x1b[2J": True, "": True, "x" * 65: True, "n": 7}
     assert RuntimeClaims.parse(claims(**{"vm-configuration": configuration})).configuration == {"secure-boot": False}
 
 
-def test_members_that_microsoft_adds_are_passed_over() -> None:
+def test_unknown_claim_members_are_ignored() -> None:
     more = claims(more={"a": [1]}, keys=[key(), EK, key(kid="TpmEphemeralEncryptionKey", n="AQAB")])
     assert RuntimeClaims.parse(more) == RuntimeClaims.parse(CLAIMS)
 
 
 @given(st.binary(max_size=400))
-def test_any_claims_are_claims_or_malformed(data: bytes) -> None:
+def test_arbitrary_claims_parse_or_are_malformed(data: bytes) -> None:
     try:
         HclReport.parse(encode_hcl_report(b"", data, hcl.TYPE_SNP))
     except MalformedEvidence:
@@ -187,7 +187,7 @@ def test_any_claims_are_claims_or_malformed(data: bytes) -> None:
 
 
 @given(st.integers(0, len(REPORT) - 1), st.integers(0, 255))
-def test_any_change_is_a_report_or_malformed(place: int, byte: int) -> None:
+def test_any_changed_report_parses_or_is_malformed(place: int, byte: int) -> None:
     changed = bytearray(REPORT)
     changed[place] = byte
     try:

@@ -56,7 +56,7 @@ def brought(kind: str, *contents: bytes) -> Verdict:
 
 
 def sgx(kind: str) -> bytes:
-    """What Intel publishes of enclaves, for which the service has the same forms."""
+    """Intel's collateral for SGX, which has the same formats."""
     member, other = {TCB_INFO: ("tcbInfo", "SGX"), QE_IDENTITY: ("enclaveIdentity", "QE")}[kind]
     document = json.loads(GOOD[kind][0])
     document[member]["id"] = other
@@ -107,7 +107,7 @@ def test_unreadable_endorsement_of_the_caller_is_skipped_and_listed() -> None:
 
 
 @pytest.mark.parametrize("kind", [TCB_INFO, QE_IDENTITY])
-def test_collateral_for_enclaves_may_be_kept_with_that_for_tds(kind: str) -> None:
+def test_sgx_collateral_may_be_in_the_same_folder(kind: str) -> None:
     found = brought(kind, sgx(kind))
 
     assert found.accepted
@@ -123,7 +123,7 @@ def test_every_item_is_parsed_once() -> None:
     assert len(usable.skipped) == 1
 
 
-def test_carried_items_come_before_brought_ones() -> None:
+def test_items_of_the_evidence_come_first() -> None:
     first, *others = GOOD[CRL]
     usable = UsableCollateral([CollateralItem(CRL, first)], InMemory({CRL: tuple(others)}))
 
@@ -165,7 +165,7 @@ def test_verdict_without_skipped_items_has_no_such_member() -> None:
 
 
 def forged(kind: str) -> bytes:
-    """What can be read, and was changed after it was signed."""
+    """Items that parse, but were changed after they were signed."""
     if kind == CRL:
         changed = GOOD[CRL][0].replace(b"260330120000Z", b"260331120000Z")
     else:
@@ -194,7 +194,7 @@ def test_unsigned_item_of_the_evidence_is_not_listed(kind: str) -> None:
 
 
 def test_certificates_in_a_quote_or_table_may_have_signed_collateral() -> None:
-    """The list of the platforms' authority, whose certificate is in the quote alone; AMD's root, in the table alone."""
+    """The CRL of the PCK CA, whose certificate only the quote has, and of AMD's root, which only the table has."""
     quote = TD.evidence(BINDING).tdx_quote
     assert quote is not None
     contents = InMemory({**GOOD, CRL: (*GOOD[CRL], forged(CRL))})
@@ -226,7 +226,7 @@ def test_parts_of_another_platform_are_not_parsed() -> None:
 
 
 def test_unusable_certificates_that_name_an_issuer_change_nothing() -> None:
-    """Neither bytes that are not a certificate nor AMD's of a chip can issue the certificate of an attestation key."""
+    """Neither garbage nor a VCEK can issue the certificate of an attestation key."""
     machine = LocalMachine.create(AT)
     issuer = Certificate.parse(machine.certificate).issuer
     chip = SnpMachine.create_at(AT).processor.certificate

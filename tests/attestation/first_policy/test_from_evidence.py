@@ -1,4 +1,4 @@
-"""A policy from evidence recognises that machine and no other, and is made of genuine evidence only."""
+"""A policy made from evidence accepts only that machine, and only genuine evidence makes one."""
 
 import dataclasses
 import datetime
@@ -33,7 +33,7 @@ BINDING = SessionBinding(SESSION.nonce, SESSION.tls_key_digest, SESSION.hpke_key
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """What a machine shows, with what a verifier needs besides."""
+    """A machine's evidence, and what a verifier needs in addition."""
 
     evidence: Evidence
     image: ImageReference
@@ -97,7 +97,7 @@ MACHINES: dict[str, Callable[[], Shown]] = {
 
 
 @pytest.mark.parametrize("name", MACHINES)
-def test_the_policy_accepts_the_machine_that_it_was_made_of(name: str) -> None:
+def test_policy_accepts_the_machine_it_was_made_from(name: str) -> None:
     shown = MACHINES[name]()
     policy, taken = shown.policy()
 
@@ -123,24 +123,24 @@ def test_every_value_of_the_policy_is_named(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MACHINES)
-def test_no_policy_is_made_of_evidence_that_is_not_genuine(name: str) -> None:
+def test_forged_evidence_makes_no_policy(name: str) -> None:
     with pytest.raises(ProofError, match="not genuine"):
         dataclasses.replace(MACHINES[name](), roots=VENDORS).policy()
 
 
 @pytest.mark.parametrize("name", ["azure", "azure-tdx", "gcp"])
-def test_no_policy_is_made_of_another_image_than_the_manifests(name: str) -> None:
+def test_another_image_than_the_manifests_makes_no_policy(name: str) -> None:
     other = dict.fromkeys((4, 9, 11), "11" * 32)
     with pytest.raises(ProofError, match="not of that image"):
         MACHINES[name]().policy(pcrs=other)
 
 
-def test_no_policy_is_made_of_an_image_for_debugging() -> None:
+def test_debug_image_makes_no_policy() -> None:
     with pytest.raises(PolicyError, match="debugging"):
         snp().policy(debug=True)
 
 
-def test_a_local_machine_needs_the_descriptor() -> None:
+def test_local_machine_needs_the_workspace_descriptor() -> None:
     machine = LocalMachine.create(AT)
     shown = Shown(machine.evidence(BINDING), machine.image(), VENDORS)
     with pytest.raises(PolicyError, match="authority") as caught:
@@ -148,7 +148,7 @@ def test_a_local_machine_needs_the_descriptor() -> None:
     assert "--workspace" in caught.value.hint
 
 
-def test_a_clouds_key_is_taken_over_with_its_cloud() -> None:
+def test_vlek_is_adopted_with_its_cloud() -> None:
     processor = Processor.create(AT, kind=SigningKey.VLEK)
     policy, taken = of_cloud(processor).policy()
 
@@ -169,7 +169,7 @@ def of_cloud(processor: Processor) -> Shown:
     return Shown(machine.evidence(BINDING), machine.image(), (processor.amd.anchor(),))
 
 
-def test_a_clouds_key_without_its_certificate_makes_no_policy() -> None:
+def test_vlek_without_its_certificate_makes_no_policy() -> None:
     shown = of_cloud(Processor.create(AT, kind=SigningKey.VLEK))
     bare = dataclasses.replace(shown, evidence=dataclasses.replace(shown.evidence, snp_certificates=None))
     with pytest.raises(PolicyError, match="No certificate of the key"):
@@ -185,7 +185,7 @@ def test_a_clouds_key_without_its_certificate_makes_no_policy() -> None:
         ("allow_tio", {"platform_info": 1 << 2 | 1 << 5 | 1 << 7}),
     ],
 )
-def test_what_the_default_would_reject_is_listed(member: str, fields: dict[str, int]) -> None:
+def test_values_that_the_strict_default_rejects_are_listed(member: str, fields: dict[str, int]) -> None:
     machine = dataclasses.replace(SnpMachine.create_at(AT), fields=fields)
     shown = Shown(machine.evidence(BINDING), machine.image(), (machine.processor.amd.anchor(),))
     policy, taken = shown.policy()
@@ -210,7 +210,7 @@ def test_strict_default_that_rejects_the_evidence_is_named() -> None:
     assert "not genuine" not in caught.value.message
 
 
-def test_a_strict_choice_is_named_beside_what_is_not_genuine() -> None:
+def test_strict_default_is_named_together_with_vendor_failures() -> None:
     td = Td.create(AT)
     shown = Shown(td.evidence(BINDING, {"mr_owner": b"o" * 48}), td.image(), VENDORS, td.intel.collateral())
     with pytest.raises(ProofError, match="not genuine") as caught:
@@ -218,5 +218,5 @@ def test_a_strict_choice_is_named_beside_what_is_not_genuine() -> None:
     assert "decided by the policy's tdx.mr_owner" in caught.value.message
 
 
-def test_every_check_that_a_strict_choice_decides_exists() -> None:
+def test_every_check_named_by_a_strict_default_exists() -> None:
     assert set(from_evidence._STRICT) <= set(CHECKS)

@@ -1,4 +1,4 @@
-"""The first policy: what it takes over from whom, and what it refuses to be made from."""
+"""The first policy: which values it adopts from which file, and which inputs are errors."""
 
 import dataclasses
 from datetime import UTC, datetime
@@ -40,7 +40,7 @@ DESCRIPTOR = Descriptor(
 )
 
 
-def test_the_policy_accepts_the_machine_that_it_was_made_for() -> None:
+def test_policy_accepts_the_machine_it_was_made_for() -> None:
     policy, _ = policy_from_manifest(IMAGE, DESCRIPTOR, allow_local=True)
     assert Policy.parse(policy.encode()) == policy
     evidence = MACHINE.session(nonce=b"n" * 32, tls_key_digest=b"t" * 32, hpke_key_digest=b"h" * 32)
@@ -48,7 +48,7 @@ def test_the_policy_accepts_the_machine_that_it_was_made_for() -> None:
     assert verdict.accepted
 
 
-def test_everything_taken_over_is_named_with_fingerprint_and_who_confirms_it() -> None:
+def test_every_adopted_value_is_listed_with_fingerprint_and_who_confirms_it() -> None:
     _, taken = policy_from_manifest(IMAGE, DESCRIPTOR, allow_local=True)
     assert [(one.member, one.value, one.fingerprint) for one in taken] == [
         ("images", "base (the workspace names the same image)", IMAGE.digest().hex()),
@@ -76,12 +76,12 @@ def test_owner_without_a_member_is_mentioned() -> None:
     assert taken[3].value == "a key that no member has"
 
 
-def test_local_machines_need_to_be_allowed() -> None:
+def test_local_machines_need_allow_local() -> None:
     with pytest.raises(PolicyError, match="keeps nothing secret"):
         policy_from_manifest(IMAGE, DESCRIPTOR)
 
 
-def test_a_debug_image_is_refused_by_name() -> None:
+def test_debug_image_is_rejected_by_its_own_check() -> None:
     image = dataclasses.replace(IMAGE, flavor="debug", debug=True)
     with pytest.raises(PolicyError, match="The image debug gives access"):
         policy_from_manifest(image, DESCRIPTOR, allow_local=True)
@@ -89,7 +89,7 @@ def test_a_debug_image_is_refused_by_name() -> None:
     assert policy.allow_debug
 
 
-def test_machines_that_differ_in_their_owners_make_no_policy() -> None:
+def test_cvms_with_different_owners_make_no_policy() -> None:
     other = CvmEntry("second", "127.0.0.1:6111", "local", BootConfiguration("trial", "second", ("ab" * 32,)))
     with pytest.raises(PolicyError, match="differ"):
         policy_from_manifest(IMAGE, dataclasses.replace(DESCRIPTOR, cvms=(*DESCRIPTOR.cvms, other)), allow_local=True)

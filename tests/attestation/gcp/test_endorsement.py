@@ -1,4 +1,4 @@
-"""Google's launch endorsement and the machine that its certificates name: read strictly, or malformed."""
+"""Google's launch endorsement, and the instance named by vTPM certificates: strictly parsed, else malformed."""
 
 from datetime import timedelta
 
@@ -23,7 +23,7 @@ ENDORSEMENT = GOOGLE.endorse()
 INFO = instance_info()
 
 
-def test_what_is_endorsed_is_read() -> None:
+def test_endorsed_measurements_are_parsed() -> None:
     endorsement = LaunchEndorsement.parse(ENDORSEMENT)
     assert endorsement.signed()
     assert endorsement.snp == SnpFirmware(SVN, {4: FIRMWARE}, 0)
@@ -32,19 +32,19 @@ def test_what_is_endorsed_is_read() -> None:
     assert [one.der for one in endorsement.issuers] == [GOOGLE.firmware_root]
 
 
-def test_a_signature_of_another_key_or_scheme_does_not_count() -> None:
+def test_signature_by_another_key_or_scheme_is_rejected() -> None:
     other = rsa.generate_private_key(65537, 2048)
     assert not LaunchEndorsement.parse(GOOGLE.endorse(key=other)).signed()
     assert not LaunchEndorsement.parse(GOOGLE.endorse(scheme=padding.PKCS1v15())).signed()
 
 
-def test_endorsements_cut_at_any_length_are_malformed() -> None:
+def test_truncated_endorsements_are_malformed() -> None:
     for size in range(len(ENDORSEMENT)):
         with pytest.raises(MalformedEvidence):
             LaunchEndorsement.parse(ENDORSEMENT[:size])
 
 
-def test_one_flipped_bit_of_every_byte_is_malformed_or_not_signed() -> None:
+def test_flipped_bit_in_any_byte_is_malformed_or_breaks_the_signature() -> None:
     accepted = []
     for place in range(len(ENDORSEMENT)):
         try:
@@ -104,19 +104,19 @@ SNP = field(2, field(1, 4) + field(2, FIRMWARE))
         outer(GOLDEN).ljust(MAX_SIZE + 1, b"\0"),
     ],
 )
-def test_endorsements_that_are_not_well_formed_are_malformed(data: bytes) -> None:
+def test_invalid_endorsements_are_malformed(data: bytes) -> None:
     with pytest.raises(MalformedEvidence):
         LaunchEndorsement.parse(data)
 
 
-def test_fields_that_google_adds_are_passed_over() -> None:
+def test_unknown_endorsement_fields_are_ignored() -> None:
     more = field(77, b"new") + field(78, 1) + varint(79 << 3 | 1) + bytes(8) + varint(80 << 3 | 5) + bytes(4)
     endorsement = LaunchEndorsement.parse(outer(GOLDEN + field(3, b"\xab\xcd") + more))
     assert (endorsement.snp, endorsement.tdx, endorsement.build) == (None, None, "abcd")
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_are_an_endorsement_or_malformed(data: bytes) -> None:
+def test_arbitrary_bytes_are_an_endorsement_or_malformed(data: bytes) -> None:
     for one in (data, outer(data), outer(GOLDEN + data), outer(GOLDEN + field(7, data) + field(8, data))):
         try:
             LaunchEndorsement.parse(one)
@@ -128,7 +128,7 @@ def certificate(name: str) -> Certificate:
     return Certificate.parse(load_pem_x509_certificate(recorded(name)).public_bytes(Encoding.DER))
 
 
-def test_the_certificate_of_a_real_vtpm_leads_to_googles_root_and_names_its_machine() -> None:
+def test_real_google_vtpm_certificate_leads_to_the_root_and_names_its_machine() -> None:
     leaf = certificate("tpm/pca_tpm_rsa_sign_cert.pem")
     pool = [Certificate.parse(recorded(f"tpm/gcp_ek_ak_ca_{name}.crt")) for name in ("intermediate_v3", "root")]
     (anchor,) = (anchor for anchor in VENDORS if anchor.identity_root == GOOGLE_VTPM)
@@ -175,11 +175,11 @@ def test_members_about_a_machine_are_parsed() -> None:
         ((GcpInstance("other"), MACHINE), True),
     ],
 )
-def test_a_machine_is_one_of_those_that_are_allowed(allowed: tuple[GcpInstance, ...], expected: bool) -> None:
+def test_machine_must_be_in_the_policy(allowed: tuple[GcpInstance, ...], expected: bool) -> None:
     assert InstanceInfo.parse(INFO).is_one_of(allowed) is expected
 
 
-def test_machines_cut_at_any_length_are_malformed() -> None:
+def test_truncated_instances_are_malformed() -> None:
     for size in range(len(INFO)):
         with pytest.raises(MalformedEvidence):
             InstanceInfo.parse(INFO[:size])
@@ -188,7 +188,7 @@ def test_machines_cut_at_any_length_are_malformed() -> None:
 
 
 @given(st.binary(max_size=120), st.integers(0, len(INFO) - 1), st.integers(0, 255))
-def test_any_bytes_are_a_machine_or_malformed(data: bytes, place: int, byte: int) -> None:
+def test_arbitrary_bytes_are_an_instance_or_malformed(data: bytes, place: int, byte: int) -> None:
     changed = bytearray(INFO)
     changed[place] = byte
     for one in (data, bytes(changed)):
@@ -198,6 +198,6 @@ def test_any_bytes_are_a_machine_or_malformed(data: bytes, place: int, byte: int
             pass
 
 
-def test_an_expired_signer_still_reads() -> None:
+def test_endorsement_by_an_expired_signer_is_still_parsed() -> None:
     old = GOOGLE.signer(not_before=AT - timedelta(days=9), not_after=AT - timedelta(days=8))
     assert LaunchEndorsement.parse(GOOGLE.endorse(certificate=old)).signed()

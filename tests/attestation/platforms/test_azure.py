@@ -1,4 +1,4 @@
-"""Machines at Azure: evidence in which only one thing is wrong is refused for that and nothing else."""
+"""Azure machines: evidence with one fault fails only the check of that fault."""
 
 import base64
 import dataclasses
@@ -99,12 +99,12 @@ def good(machine: Machine) -> Case:
 
 
 def but(machine: Machine, **changes: Any) -> Case:
-    """A machine that is otherwise, under the policy of the one that it was."""
+    """A changed machine, appraised under the policy of the original one."""
     return good(dataclasses.replace(machine, **changes)).but(policy=machine.policy())
 
 
 def other_type(machine: Machine) -> Case:
-    """The paravisor's report says the other hardware: the whole platform does not fit."""
+    """The HCL report declares the other hardware, so its report type does not fit the platform."""
     kind = hcl.TYPE_TDX if isinstance(machine, AzureSnpMachine) else hcl.TYPE_SNP
     report = bytearray(machine.evidence(BINDING).hcl_report or b"")
     report[1224] = kind
@@ -168,11 +168,11 @@ CASES: Mapping[str, Mapping[str, Callable[[Any], Case]]] = {
     "azure-snp": {**COMMON_CASES, **SNP_CASES},
     "azure-tdx": {**COMMON_CASES, **TDX_CASES},
 }
-"""By platform and check."""
+"""Cases by platform and check."""
 
 
 @pytest.mark.parametrize(("platform", "name"), [(one, name) for one, cases in CASES.items() for name in cases])
-def test_only_what_is_wrong_is_refused(
+def test_one_fault_fails_only_its_check(
     snp_machine: AzureSnpMachine, tdx_machine: AzureTdxMachine, platform: str, name: str
 ) -> None:
     verdict = CASES[platform][name](snp_machine if platform == "azure-snp" else tdx_machine).verdict()
@@ -182,7 +182,7 @@ def test_only_what_is_wrong_is_refused(
     assert tuple(check.name for check in verdict.checks) == CHECKS_OF[platform]
 
 
-def test_every_shared_check_is_made_of_this_platform_too(machine: Machine) -> None:
+def test_every_shared_check_applies_to_this_platform(machine: Machine) -> None:
     case = good(machine)
     cases = {**shared_cases(machine, case), **quote_cases(machine, case), **register_cases(machine, case)}
     verdicts = {name: make().verdict() for name, make in cases.items()}
@@ -193,7 +193,7 @@ def test_every_shared_check_is_made_of_this_platform_too(machine: Machine) -> No
     assert {*cases, *CASES[platform], *vendor} == set(CHECKS_OF[platform])
 
 
-def test_valid_evidence_is_accepted_and_named_after_the_paravisor(machine: Machine) -> None:
+def test_valid_evidence_is_accepted_with_the_paravisor_as_root(machine: Machine) -> None:
     case = good(machine)
     verdict = case.but(evidence=Evidence.parse(case.evidence.encode())).verdict()
     assert names(verdict) == []
@@ -208,7 +208,7 @@ def test_valid_evidence_is_accepted_and_named_after_the_paravisor(machine: Machi
     assert Policy.parse(policy.encode()) == policy
 
 
-def test_a_simulated_machine_is_refused_unless_its_root_is_handed_in(machine: Machine) -> None:
+def test_simulated_machine_is_rejected_unless_the_caller_passes_its_root(machine: Machine) -> None:
     verdict = good(machine).but(roots=VENDORS).verdict()
     assert not verdict.accepted
     assert verdict.identity_root == MICROSOFT_PARAVISOR
@@ -218,7 +218,7 @@ def test_a_simulated_machine_is_refused_unless_its_root_is_handed_in(machine: Ma
     ("section", "name"),
     [({"id_key_digests": ()}, "azure-id-key"), ({"mrtds": ()}, "azure-mrtd"), ({"mrseams": ()}, "azure-mrseam")],
 )
-def test_an_empty_list_of_paravisors_rejects(
+def test_empty_paravisor_list_rejects(
     snp_machine: AzureSnpMachine, tdx_machine: AzureTdxMachine, section: Mapping[str, Any], name: str
 ) -> None:
     machine = snp_machine if "id_key_digests" in section else tdx_machine
@@ -227,7 +227,7 @@ def test_an_empty_list_of_paravisors_rejects(
     assert verdict.failures[0].expected == "one that the policy names, and it names none"
 
 
-def test_a_verdict_names_every_paravisor_that_counts(snp_machine: AzureSnpMachine) -> None:
+def test_verdict_lists_every_accepted_paravisor(snp_machine: AzureSnpMachine) -> None:
     keys = (b"k" * 48, ID_KEY_DIGEST)
     (check,) = (
         one for one in paravisors(id_key_digests=keys)(snp_machine).verdict().checks if one.name == "azure-id-key"
@@ -241,7 +241,7 @@ def test_a_debug_image_that_the_policy_allows_is_not_confidential(machine: Machi
     assert (verdict.accepted, verdict.confidential) == (True, False)
 
 
-def test_a_verdict_lists_the_parts_that_came(machine: Machine) -> None:
+def test_parts_check_lists_the_parts_found(machine: Machine) -> None:
     def parts(case: Case) -> Check:
         return next(check for check in case.verdict().checks if check.name == "parts")
 
@@ -252,13 +252,13 @@ def test_a_verdict_lists_the_parts_that_came(machine: Machine) -> None:
     assert (bare.outcome, bare.found) == (CheckOutcome.FAILED, "none of them")
 
 
-def test_amd_s_certificates_have_no_place_in_evidence_of_tdx(tdx_machine: AzureTdxMachine) -> None:
+def test_tdx_evidence_may_not_have_amd_certificates(tdx_machine: AzureTdxMachine) -> None:
     assert names(good(tdx_machine).with_evidence(snp_certificates=b"table").verdict()) == ["parts"]
 
 
 @pytest.mark.parametrize("index", range(4))
 @pytest.mark.parametrize("place", [0, 47])
-def test_a_single_byte_in_a_runtime_register_is_too_much(tdx_machine: AzureTdxMachine, index: int, place: int) -> None:
+def test_nonzero_runtime_register_is_rejected(tdx_machine: AzureTdxMachine, index: int, place: int) -> None:
     value = bytes(place) + b"\1" + bytes(47 - place)
     verdict = but(tdx_machine, fields={f"rtmr{index}": value}).verdict()
     assert names(verdict) == ["azure-rtmrs"]
@@ -270,14 +270,14 @@ def test_one_simulated_anchor_among_real_ones_is_named(snp_machine: AzureSnpMach
     assert case.but(roots=(*VENDORS, *case.roots)).verdict().identity_root == "simulated"
 
 
-def test_no_key_at_all_is_no_key_that_signs_paravisors() -> None:
+def test_zero_id_key_digest_is_rejected() -> None:
     with pytest.raises(PolicyError, match="zeros"):
         AzureSnpPolicy((ID_KEY_DIGEST, bytes(48)), GUEST_SVN)
     assert AzureSnpPolicy((b"k" * 47 + b"\0",), GUEST_SVN).id_key_digests == (b"k" * 47 + b"\0",)
 
 
-def test_a_report_from_the_boot_is_refused(machine: Machine) -> None:
-    """Before the guest writes, the user data is zero; and what was fresh for one session is old for the next."""
+def test_report_from_the_boot_is_not_fresh(machine: Machine) -> None:
+    """The user data is zero until the guest writes it; a report for one session is stale in the next."""
     assert names(but(machine, paravisor=Paravisor(user_data=bytes(64))).verdict()) == ["azure-user-data"]
     assert names(but(machine, paravisor=Paravisor(user_data=b"")).verdict()) == ["azure-user-data"]
     other = machine.evidence(dataclasses.replace(BINDING, nonce=b"o" * 32))
@@ -285,7 +285,7 @@ def test_a_report_from_the_boot_is_refused(machine: Machine) -> None:
     assert names(replayed.verdict()) == ["azure-user-data"]
 
 
-def test_claims_that_the_hardware_does_not_bind_are_refused(machine: Machine) -> None:
+def test_claims_not_bound_by_the_hardware_are_rejected(machine: Machine) -> None:
     forged = but(machine, paravisor=Paravisor(vm_unique_id="00000000-0000-0000-0000-000000000000"))
     report = bytearray(machine.evidence(BINDING).hcl_report or b"")
     data = HclReport.parse(forged.evidence.hcl_report or b"")
@@ -295,19 +295,19 @@ def test_claims_that_the_hardware_does_not_bind_are_refused(machine: Machine) ->
     assert names(good(machine).with_evidence(hcl_report=bytes(report)).verdict()) == [wanted]
 
 
-def test_a_key_that_is_not_rsa_is_not_the_paravisors(machine: Machine) -> None:
+def test_paravisor_key_must_be_rsa(machine: Machine) -> None:
     software, case = SoftwareTpm.create(), good(machine)
     attest = software.attest(machine.pcrs(), transcript.tpm_qualifying_data(case.evidence.report_data())).marshal()
     quote = TpmQuote(attest, software.sign(attest), software.public().marshal(), machine.pcrs())
     assert names(case.with_evidence(tpm_quote=quote).verdict()) == ["azure-ak"]
 
 
-def test_machines_that_the_policy_names_are_accepted_in_any_case_of_letters(machine: Machine) -> None:
+def test_vm_ids_are_compared_case_insensitively(machine: Machine) -> None:
     policy = machine.policy(instances=Instances.from_value({"azure_vm_ids": [VM_ID.lower()]}))
     assert good(machine).but(policy=policy).verdict().accepted
 
 
-def test_a_certificate_of_the_key_is_a_claim_and_no_more(machine: Machine) -> None:
+def test_attestation_key_certificate_is_only_a_claim(machine: Machine) -> None:
     authority = Authority.create(AT)
     leaf = authority.certify(machine.tpm.key.public_key())
     case = but(machine, certificates=(leaf, authority.certificate))
@@ -324,23 +324,23 @@ def test_a_certificate_of_the_key_is_a_claim_and_no_more(machine: Machine) -> No
     assert verdict.claims.identity["ak_certificate"] == "leads to Microsoft's root"
 
 
-def test_a_chip_that_the_policy_does_not_name_is_refused(snp_machine: AzureSnpMachine) -> None:
+def test_chip_outside_the_policy_is_rejected(snp_machine: AzureSnpMachine) -> None:
     for chip, failures in ((snp_machine.processor.chip_id, []), (OTHER * 2, ["snp-instance"])):
         policy = snp_machine.policy(instances=Instances(chip_ids=(chip,)))
         assert names(good(snp_machine).but(policy=policy).verdict()) == failures
 
 
-def test_a_platform_of_intel_s_that_the_policy_does_not_name_is_refused(tdx_machine: AzureTdxMachine) -> None:
+def test_ppid_outside_the_policy_is_rejected(tdx_machine: AzureTdxMachine) -> None:
     for ppid, failures in ((tdx_machine.intel.platform.ppid, []), (b"q" * 16, ["tdx-platform-instance"])):
         policy = tdx_machine.policy(instances=Instances(ppids=(ppid,)))
         assert names(good(tdx_machine).but(policy=policy).verdict()) == failures
 
 
-def test_a_part_of_another_platform_is_refused(machine: Machine) -> None:
+def test_part_of_another_platform_is_rejected(machine: Machine) -> None:
     assert names(good(machine).with_evidence(snp_report=b"r").verdict()) == ["parts"]
 
 
-def test_a_policy_has_the_sections_of_its_platforms_and_no_other(machine: Machine) -> None:
+def test_adopted_policy_has_exactly_the_sections_of_its_platform(machine: Machine) -> None:
     policy = machine.policy()
     with pytest.raises(PolicyError, match=r"azure\."):
         machine.policy(azure=None)
@@ -352,7 +352,7 @@ def test_a_policy_has_the_sections_of_its_platforms_and_no_other(machine: Machin
 
 
 def bound(machine: Machine) -> Mapping[str, bytes]:
-    """The parts of which no bit may change: without the TDREPORT, which only its own machine can check."""
+    """The parts of which no bit may change. Excludes the TDREPORT, which only its own machine can check."""
     evidence = machine.evidence(BINDING)
     quote, report = evidence.tpm_quote, evidence.hcl_report
     assert quote is not None and report is not None
@@ -360,7 +360,7 @@ def bound(machine: Machine) -> Mapping[str, bytes]:
 
 
 @pytest.mark.parametrize("part", ["hcl_report", "attest", "signature", "ak_public"])
-def test_one_flipped_bit_of_every_bound_byte_is_refused(machine: Machine, part: str) -> None:
+def test_flipped_bit_in_any_bound_byte_is_rejected(machine: Machine, part: str) -> None:
     case = good(machine)
     data = bound(machine)[part]
     places = list(range(len(data)))
@@ -380,7 +380,7 @@ def test_one_flipped_bit_of_every_bound_byte_is_refused(machine: Machine, part: 
     assert accepted == []
 
 
-# Evidence of real machines: what it carries passes, what it was not made for fails.
+# Evidence of real machines: checks pass if the recording has what they need, and fail otherwise.
 
 CHALLENGE = b"challenge"
 AZURE_ATTRIBUTES = 0x50472
@@ -388,13 +388,13 @@ LIMITS = dict.fromkeys(TCB_KINDS, TcbVersion(boot_loader=0, tee=0, snp=0, microc
 VECTOR_TIME = datetime(2025, 6, 1, tzinfo=UTC)
 INTEL_TIME = datetime(2026, 3, 20, tzinfo=UTC)
 WITHOUT = [
-    # What is missing: the agent's report data in the user data and in the quote, ...
+    # Missing: the agent's report data in the user data and in the quote, ...
     "azure-user-data",
     "quote-binding",
-    # ... registers 16 to 23, which this evidence has no place for, ...
+    # ... registers 16 to 23, which this evidence format lacks, ...
     "quote-selection",
     "quote-pcr-digest",
-    # ... the log of that boot, and what our image and agent would have measured.
+    # ... the log of that boot, and the measurements of Cloister's image and agent.
     "boot-event-log",
     "pcr-12",
     "pcr-15",
@@ -407,7 +407,7 @@ def attested(document: Mapping[str, Any]) -> tuple[bytes, bytes, dict[int, bytes
 
 
 @pytest.mark.parametrize("platform", ["azure-snp", "azure-tdx", "document"])
-def test_quotes_of_real_machines_are_their_vtpms(platform: str) -> None:
+def test_real_quotes_are_signed_by_their_vtpm(platform: str) -> None:
     if platform == "document":
         document = json.loads(recorded("azure-snp/evidence-v1.json"))
         text = document["hcl_report"]
@@ -438,8 +438,8 @@ def test_quotes_of_real_machines_are_their_vtpms(platform: str) -> None:
 
 
 @pytest.mark.parametrize("platform", ["azure-snp", "azure-tdx"])
-def test_the_key_of_a_real_vtpm_has_the_name_that_its_quotes_say(platform: str) -> None:
-    """Attributes and hierarchy are not recorded; one choice of them alone leads to the signer's name."""
+def test_real_vtpm_key_has_the_name_in_its_quotes(platform: str) -> None:
+    """Attributes and hierarchy were not recorded; only one choice of them gives the signer's name."""
     report = HclReport.parse(recorded(f"{platform}/hcl-report.bin"))
     message, _, _ = attested(json.loads(recorded(f"{platform}/tpm-quote-v1.json")))
     public = RsaPublic(structures.ALG_SHA256, AZURE_ATTRIBUTES, b"", report.claims.ak_modulus)
@@ -454,7 +454,7 @@ def amd_certificates() -> tuple[bytes, ...]:
     return tuple(base64.b64decode(b"".join(block.split(b"-----BEGIN CERTIFICATE-----")[1].split())) for block in blocks)
 
 
-def test_the_hardware_report_of_a_real_snp_machine_is_amds() -> None:
+def test_real_azure_snp_report_is_signed_by_amd() -> None:
     report = HclReport.parse(recorded("azure-snp/hcl-report.bin"))
     hardware = SnpReport.parse(report.hardware_report)
     recorder = Recorder((*SNP_NAMES, "azure-id-key", "azure-guest-svn"), CHECKS)
@@ -475,7 +475,7 @@ def test_the_hardware_report_of_a_real_snp_machine_is_amds() -> None:
     assert hardware.id_key_digest != ID_KEY_DIGEST
 
 
-def test_the_quote_of_a_real_tdx_machine_names_its_paravisor() -> None:
+def test_real_azure_tdx_quote_has_the_paravisors_measurements() -> None:
     quote = TdxQuote.parse(recorded("azure-tdx/td-quote.bin"))
     report = quote.report
     assert report.td_attributes == bytes(8)
@@ -494,7 +494,7 @@ def test_the_quote_of_a_real_tdx_machine_names_its_paravisor() -> None:
     assert [check.name for check in recorder.finish() if check.outcome is CheckOutcome.FAILED] == ["tdx-tcb-info"]
 
 
-def test_a_whole_verdict_on_a_recording_fails_for_what_it_was_not_made_for(snp_machine: AzureSnpMachine) -> None:
+def test_recorded_snp_machine_fails_only_the_checks_it_lacks_evidence_for(snp_machine: AzureSnpMachine) -> None:
     report = HclReport.parse(recorded("azure-snp/hcl-report.bin"))
     hardware = SnpReport.parse(report.hardware_report)
     message, signature, pcrs = attested(json.loads(recorded("azure-snp/tpm-quote-v1.json")))
@@ -522,7 +522,7 @@ def test_a_whole_verdict_on_a_recording_fails_for_what_it_was_not_made_for(snp_m
     assert verdict.identity_root == MICROSOFT_PARAVISOR
 
 
-def test_a_whole_verdict_on_a_recording_of_tdx_fails_for_that_too(tdx_machine: AzureTdxMachine) -> None:
+def test_recorded_tdx_machine_fails_only_the_checks_it_lacks_evidence_for(tdx_machine: AzureTdxMachine) -> None:
     report = HclReport.parse(recorded("azure-tdx/hcl-report.bin"))
     td = TdxQuote.parse(recorded("azure-tdx/td-quote.bin")).report
     message, signature, pcrs = attested(json.loads(recorded("azure-tdx/tpm-quote-v1.json")))

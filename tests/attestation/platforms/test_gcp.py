@@ -1,4 +1,4 @@
-"""Machines at Google: evidence in which only one thing is wrong is refused for that and nothing else."""
+"""Google machines: evidence with one fault fails only the check of that fault."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
@@ -76,7 +76,7 @@ def good_td(td: GcpTd) -> Case:
 
 
 def but(machine: GcpSnpMachine, **changes: Any) -> Case:
-    """A machine that is otherwise, under the policy of the one that it was."""
+    """A changed machine, appraised under the policy of the original one."""
     return good(dataclasses.replace(machine, **changes)).but(policy=machine.policy())
 
 
@@ -161,11 +161,11 @@ def other_rtmr(td: GcpTd, index: int) -> Case:
 
 
 CASES: Mapping[str, Mapping[str, Callable[[Any], Case]]] = {"gcp-snp": SNP_CASES, "gcp-tdx": TDX_CASES}
-"""By platform and check."""
+"""Cases by platform and check."""
 
 
 @pytest.mark.parametrize(("platform", "name"), [(one, name) for one, cases in CASES.items() for name in cases])
-def test_only_what_is_wrong_is_refused(machine: GcpSnpMachine, td: GcpTd, platform: str, name: str) -> None:
+def test_one_fault_fails_only_its_check(machine: GcpSnpMachine, td: GcpTd, platform: str, name: str) -> None:
     verdict = CASES[platform][name](machine if platform == "gcp-snp" else td).verdict()
     assert names(verdict) == [name]
     require_words(verdict)
@@ -173,7 +173,7 @@ def test_only_what_is_wrong_is_refused(machine: GcpSnpMachine, td: GcpTd, platfo
     assert tuple(check.name for check in verdict.checks) == CHECKS_OF[platform]
 
 
-def test_every_shared_check_is_made_of_these_platforms_too(machine: GcpSnpMachine, td: GcpTd) -> None:
+def test_every_shared_check_applies_to_these_platforms(machine: GcpSnpMachine, td: GcpTd) -> None:
     case = good(machine)
     snp = {**shared_cases(machine, case), **quote_cases(machine, case), **register_cases(machine, case)}
     tdx = shared_cases(td, good_td(td))
@@ -184,7 +184,7 @@ def test_every_shared_check_is_made_of_these_platforms_too(machine: GcpSnpMachin
         assert {*cases, *CASES[platform], *vendor} == set(CHECKS_OF[platform])
 
 
-def test_valid_evidence_is_accepted_and_says_whose_the_vtpm_is(machine: GcpSnpMachine) -> None:
+def test_valid_evidence_is_accepted_with_google_vtpm_as_root(machine: GcpSnpMachine) -> None:
     case = good(machine)
     verdict = case.but(evidence=Evidence.parse(case.evidence.encode())).verdict()
     assert names(verdict) == []
@@ -200,7 +200,7 @@ def test_valid_evidence_is_accepted_and_says_whose_the_vtpm_is(machine: GcpSnpMa
     assert case.but(roots=VENDORS).verdict().identity_root == GOOGLE_VTPM
 
 
-def test_valid_evidence_of_tdx_is_accepted(td: GcpTd) -> None:
+def test_valid_tdx_evidence_is_accepted(td: GcpTd) -> None:
     case = good_td(td)
     verdict = case.but(evidence=Evidence.parse(case.evidence.encode())).verdict()
     assert names(verdict) == []
@@ -213,12 +213,12 @@ def test_valid_evidence_of_tdx_is_accepted(td: GcpTd) -> None:
     assert case.but(roots=VENDORS).verdict().identity_root == "intel"
 
 
-def test_a_vtpm_with_an_rsa_key_is_judged_alike() -> None:
+def test_vtpm_with_an_rsa_key_is_supported() -> None:
     machine = GcpSnpMachine.create(AT, manifest_digest=MANIFEST, vtpm=RsaTpm.create())
     assert good(machine).verdict().accepted
 
 
-def test_a_simulated_machine_is_refused_unless_its_roots_are_handed_in(machine: GcpSnpMachine, td: GcpTd) -> None:
+def test_simulated_machine_is_rejected_unless_the_caller_passes_its_roots(machine: GcpSnpMachine, td: GcpTd) -> None:
     amd, google = machine.roots()
     assert not good(machine).but(roots=VENDORS).verdict().accepted
     assert names(good(machine).but(roots=(amd,)).verdict()) == ["ak-path"]
@@ -226,7 +226,7 @@ def test_a_simulated_machine_is_refused_unless_its_roots_are_handed_in(machine: 
     assert not good_td(td).but(roots=VENDORS).verdict().accepted
 
 
-def test_a_policy_that_names_no_machine_accepts_none(machine: GcpSnpMachine) -> None:
+def test_policy_without_instances_rejects_every_machine(machine: GcpSnpMachine) -> None:
     for section in (None, instances()):
         assert names(good(machine).but(policy=machine.policy(instances=section)).verdict()) == ["gcp-instance"]
 
@@ -237,25 +237,25 @@ def test_one_simulated_anchor_among_real_ones_is_named(machine: GcpSnpMachine) -
 
 
 @pytest.mark.parametrize("simulated", [0, 1], ids=["amd", "google"])
-def test_with_one_simulated_vendor_of_two_the_verdict_says_so(machine: GcpSnpMachine, simulated: int) -> None:
+def test_one_simulated_vendor_of_two_is_named(machine: GcpSnpMachine, simulated: int) -> None:
     genuine = [(anchor for anchor in VENDORS if anchor.identity_root == vendor) for vendor in (AMD, GOOGLE_VTPM)]
     roots = (machine.roots()[simulated], *genuine[1 - simulated])
     assert good(machine).but(roots=roots).verdict().identity_root == "simulated"
 
 
-def test_a_chip_that_the_policy_does_not_name_is_refused(machine: GcpSnpMachine) -> None:
+def test_chip_outside_the_policy_is_rejected(machine: GcpSnpMachine) -> None:
     for chip, failures in ((machine.processor.chip_id, []), (OTHER * 2, ["snp-instance"])):
         policy = machine.policy(instances=Instances(chip_ids=(chip,), gcp=(MACHINE,)))
         assert names(good(machine).but(policy=policy).verdict()) == failures
 
 
-def test_a_platform_of_intel_s_that_the_policy_does_not_name_is_refused(td: GcpTd) -> None:
+def test_ppid_outside_the_policy_is_rejected(td: GcpTd) -> None:
     for ppid, failures in ((td.intel.platform.ppid, []), (b"q" * 16, ["tdx-platform-instance"])):
         policy = td.policy(instances=Instances(ppids=(ppid,)))
         assert names(good_td(td).but(policy=policy).verdict()) == failures
 
 
-def test_evidence_with_a_part_too_many_is_judged_no_further(machine: GcpSnpMachine, td: GcpTd) -> None:
+def test_extra_part_stops_the_appraisal(machine: GcpSnpMachine, td: GcpTd) -> None:
     for case in (good(machine), good_td(td)):
         verdict = case.with_evidence(hcl_report=b"report").verdict()
         assert names(verdict) == ["parts"]
@@ -269,7 +269,7 @@ def test_a_debug_image_that_the_policy_allows_is_not_confidential(machine: GcpSn
         assert (verdict.accepted, verdict.confidential) == (True, False)
 
 
-def test_a_certificate_that_names_no_machine_is_refused(machine: GcpSnpMachine) -> None:
+def test_certificate_without_a_machine_name_is_rejected(machine: GcpSnpMachine) -> None:
     case = good(machine)
     leaf = case.evidence.ak_certificates[0]
     nameless = machine.google.certify(machine.tpm.key.public_key(), info=b"")
@@ -296,7 +296,7 @@ def test_every_certificate_of_an_endorsement_s_path_must_be_valid(machine: GcpSn
         assert verdict.failures[0].found.endswith("2026-02-28T12:00:00.000Z")
 
 
-def test_a_verdict_names_every_machine_that_counts(machine: GcpSnpMachine) -> None:
+def test_verdict_lists_every_accepted_machine(machine: GcpSnpMachine) -> None:
     def expected(*allowed: GcpInstance) -> str:
         policy = machine.policy(instances=Instances(gcp=allowed))
         (check,) = (one for one in good(machine).but(policy=policy).verdict().checks if one.name == "gcp-instance")
@@ -309,15 +309,13 @@ def test_a_verdict_names_every_machine_that_counts(machine: GcpSnpMachine) -> No
 @pytest.mark.parametrize(
     ("technology", "found"), [(0, "none"), (1, "SEV"), (2, "SEV-ES"), (3, "TDX"), (5, "5"), (255, "255")]
 )
-def test_the_vtpm_of_a_machine_that_is_not_confidential_will_not_do(
-    machine: GcpSnpMachine, technology: int, found: str
-) -> None:
+def test_vtpm_of_a_shielded_vm_is_rejected(machine: GcpSnpMachine, technology: int, found: str) -> None:
     verdict = but(machine, boot_events=boot_events(technology)).verdict()
     assert names(verdict) == ["gcp-technology"]
     assert verdict.failures[0].found == found
 
 
-def test_among_several_endorsements_that_of_the_td_s_firmware_counts(td: GcpTd) -> None:
+def test_endorsement_of_the_tds_firmware_is_selected(td: GcpTd) -> None:
     other = td.google.endorse(mrtds=[OTHER_384])
     case = good_td(td)
     for first, second in ((other, td.endorsement), (td.endorsement, other)):
@@ -326,7 +324,7 @@ def test_among_several_endorsements_that_of_the_td_s_firmware_counts(td: GcpTd) 
         assert names(case.with_evidence(launch_endorsement=first, collateral=items).verdict()) == []
 
 
-def test_amd_s_certificates_have_no_place_in_evidence_of_tdx(td: GcpTd) -> None:
+def test_tdx_evidence_may_not_have_amd_certificates(td: GcpTd) -> None:
     assert names(good_td(td).with_evidence(snp_certificates=b"table").verdict()) == ["parts"]
 
 
@@ -336,8 +334,8 @@ def technologies(*events: BootEvent) -> list[str]:
     return [check.name for check in recorder.finish() if check.outcome is CheckOutcome.FAILED]
 
 
-def test_an_event_that_was_not_extended_says_nothing_of_the_technology() -> None:
-    """A host may write any digest into such an event: no register holds it."""
+def test_technology_event_that_was_not_extended_is_ignored() -> None:
+    """A host may write any digest into such an event, because no register depends on it."""
     version, snp, *_ = boot_events()
     log = EventLog.parse(encode_event_log((version, snp, BootEvent(0, 0x4, bytes(4)))))
     unsaid, said, separator = (event for event in log.events if event.kind != EV_NO_ACTION)
@@ -379,13 +377,13 @@ def test_guest_cannot_claim_memory_protection_itself() -> None:
 @pytest.mark.parametrize(
     ("name", "expected"), [("ubuntu-2404-amd-sevsnp.bin", []), ("cos-101-amd-sev.bin", ["gcp-technology"])]
 )
-def test_logs_of_real_machines_have_their_memory_protection(name: str, expected: list[str]) -> None:
+def test_logs_of_real_machines_name_their_memory_protection(name: str, expected: list[str]) -> None:
     recorder = Recorder(("gcp-technology",), CHECKS)
     check_technology(recorder, EventLog.parse(recorded(f"eventlog/{name}")))
     assert [check.name for check in recorder.finish() if check.outcome is CheckOutcome.FAILED] == expected
 
 
-def test_an_endorsement_may_come_as_collateral_and_must_come(machine: GcpSnpMachine, td: GcpTd) -> None:
+def test_endorsement_is_required_and_may_be_collateral(machine: GcpSnpMachine, td: GcpTd) -> None:
     case = good(machine)
     assert machine.endorsement is not None
     other = machine.google.endorse(measurements={1: OTHER_384})
@@ -397,9 +395,7 @@ def test_an_endorsement_may_come_as_collateral_and_must_come(machine: GcpSnpMach
 
 
 @pytest.mark.parametrize(("others", "failures"), [(15, []), (16, ["gcp-launch-digest"])])
-def test_so_many_endorsements_are_looked_at_and_no_more(
-    machine: GcpSnpMachine, others: int, failures: list[str]
-) -> None:
+def test_number_of_tried_endorsements_is_limited(machine: GcpSnpMachine, others: int, failures: list[str]) -> None:
     case = good(machine)
     assert machine.endorsement is not None
     before = [machine.google.endorse(measurements={index: OTHER_384}) for index in range(1, others + 1)]
@@ -408,7 +404,7 @@ def test_so_many_endorsements_are_looked_at_and_no_more(
     assert names(several.verdict()) == failures
 
 
-def test_the_root_of_an_endorsement_may_come_as_collateral(machine: GcpSnpMachine, td: GcpTd) -> None:
+def test_endorsement_root_may_be_collateral(machine: GcpSnpMachine, td: GcpTd) -> None:
     for case, google in ((good(machine), machine.google), (good_td(td), td.google)):
         other = dataclasses.replace(google, firmware_root=google.vtpm_root).endorse()  # comes with another root
         alone = case.with_evidence(launch_endorsement=other)
@@ -417,13 +413,13 @@ def test_the_root_of_an_endorsement_may_come_as_collateral(machine: GcpSnpMachin
         assert names(alone.with_evidence(collateral=(*case.evidence.collateral, item)).verdict()) == []
 
 
-def test_a_verdict_says_which_version_the_firmware_has(machine: GcpSnpMachine) -> None:
+def test_verdict_names_the_firmware_version(machine: GcpSnpMachine) -> None:
     for svn, outcome in ((SVN - 1, CheckOutcome.FAILED), (SVN, CheckOutcome.PASSED), (SVN + 1, CheckOutcome.PASSED)):
         (check,) = (one for one in endorsed(machine, svn=svn).verdict().checks if one.name == "gcp-firmware-svn")
         assert (check.outcome, check.expected, check.found) == (outcome, f"at least {SVN}", str(svn))
 
 
-def test_an_endorsement_of_the_other_hardware_endorses_nothing(machine: GcpSnpMachine, td: GcpTd) -> None:
+def test_endorsement_of_other_hardware_is_rejected(machine: GcpSnpMachine, td: GcpTd) -> None:
     assert names(endorsed(machine, measurements={}).verdict()) == ["gcp-launch-digest"]
     empty = td.google.endorse(mrtds=())
     assert names(good_td(td).with_evidence(launch_endorsement=empty).verdict()) == ["gcp-mrtd"]
@@ -438,7 +434,7 @@ def test_an_endorsement_of_the_other_hardware_endorses_nothing(machine: GcpSnpMa
         assert [check.found for check in verdict.failures][1] == "none"
 
 
-def test_an_endorsement_without_a_path_has_no_time_to_be_judged(td: GcpTd) -> None:
+def test_endorsement_without_a_path_has_no_validity_check(td: GcpTd) -> None:
     forged = good_td(td).with_evidence(launch_endorsement=Google.create(AT).endorse()).verdict()
     assert names(forged) == ["gcp-endorsement-path"]
     (check,) = (check for check in forged.checks if check.name == "gcp-endorsement-validity")
@@ -453,7 +449,7 @@ def test_vtpm_is_not_used_for_a_td(td: GcpTd, machine: GcpSnpMachine) -> None:
     assert names(good_td(td).with_evidence(tpm_quote=quote).verdict()) == ["parts"]
 
 
-def test_a_register_that_the_policy_pins_is_judged(td: GcpTd) -> None:
+def test_pinned_register_is_checked(td: GcpTd) -> None:
     image = td.image()
     assert image.tdx is not None
     rtmr0 = td.report(bytes(64)).rtmr0
@@ -464,14 +460,14 @@ def test_a_register_that_the_policy_pins_is_judged(td: GcpTd) -> None:
     assert next(check for check in verdict.checks if check.name == "tdx-rtmr-0").outcome is CheckOutcome.PASSED
 
 
-def test_both_bindings_must_be_of_one_session(machine: GcpSnpMachine) -> None:
+def test_report_and_quote_must_bind_the_same_session(machine: GcpSnpMachine) -> None:
     other = machine.evidence(dataclasses.replace(BINDING, nonce=b"o" * 32))
     case = good(machine)
     assert names(case.with_evidence(snp_report=other.snp_report).verdict()) == ["snp-report-data"]
     assert names(case.with_evidence(tpm_quote=other.tpm_quote).verdict()) == ["quote-binding"]
 
 
-def test_a_policy_has_the_sections_of_its_platforms_and_no_other(machine: GcpSnpMachine, td: GcpTd) -> None:
+def test_adopted_policy_has_exactly_the_sections_of_its_platform(machine: GcpSnpMachine, td: GcpTd) -> None:
     pin = machine.google.firmware_pin()
     for section in (None, GcpPolicy(pin), GcpPolicy(pin, tdx_min_svn=0), GcpPolicy(pin, 0, 0)):
         with pytest.raises(PolicyError, match="must have gcp"):
@@ -483,7 +479,7 @@ def test_a_policy_has_the_sections_of_its_platforms_and_no_other(machine: GcpSnp
 
 
 @pytest.mark.parametrize("part", ["snp_report", "attest", "signature", "ak_public", "leaf"])
-def test_one_flipped_bit_of_every_bound_byte_is_refused(machine: GcpSnpMachine, part: str) -> None:
+def test_flipped_bit_in_any_bound_byte_is_rejected(machine: GcpSnpMachine, part: str) -> None:
     case = good(machine)
     evidence = case.evidence
     quote = evidence.tpm_quote
@@ -504,7 +500,7 @@ def test_one_flipped_bit_of_every_bound_byte_is_refused(machine: GcpSnpMachine, 
     assert accepted == []
 
 
-def test_the_quote_of_a_real_vtpm_passes_with_its_own_nonce_alone() -> None:
+def test_real_vtpm_quote_passes_only_with_its_nonce() -> None:
     parts = dict(_fields(recorded("tpm/gce-cos-85-nonce9009.pb"), keep=(1, 2, 3)))
     log = EventLog.parse(parts[3][0])
     public = RsaPublic.parse(parts[1][0])
@@ -540,7 +536,7 @@ QUOTE = ("quote-magic", "quote-type", "quote-signature", "quote-binding", "quote
 
 
 def _fields(data: bytes, keep: tuple[int, ...] = ()) -> Iterator[tuple[int, list[Any]]]:
-    """The fields of a recorded protobuf message, by number; only numbers and bytes are there."""
+    """The fields of a recorded protobuf message by number; it has only integers and bytes."""
     found: dict[int, list[Any]] = {}
     at = 0
 

@@ -1,4 +1,4 @@
-"""Every check of the platform local: evidence in which only that is wrong is refused for that and nothing else."""
+"""Every check of the platform local: evidence with one fault fails only the check of that fault."""
 
 import dataclasses
 import hashlib
@@ -41,7 +41,7 @@ BINDING = SessionBinding(SESSION.nonce, SESSION.tls_key_digest, SESSION.hpke_key
 
 @dataclass(frozen=True)
 class Case:
-    """What is judged, and against what."""
+    """The arguments of one appraisal."""
 
     evidence: Evidence
     policy: Policy
@@ -73,7 +73,7 @@ def receipt(machine: LocalMachine) -> Case:
 
 
 def attested(machine: LocalMachine, **changes: Any) -> Case:
-    """The TPM signs a structure that says something else."""
+    """The TPM signs a structure with changed fields."""
     return Case(machine.evidence(BINDING, changes), machine.policy())
 
 
@@ -84,7 +84,7 @@ def quoted(machine: LocalMachine, **changes: Any) -> Case:
 
 
 def measured(machine: LocalMachine, *log: Measurement) -> Case:
-    """The agent measured something else, and PCR 15 agrees with what it says."""
+    """The agent measured ``log``, and PCR 15 agrees."""
     changed = dataclasses.replace(machine, registers={runtimelog.PCR: runtimelog.replay(log)})
     evidence = dataclasses.replace(machine.evidence(BINDING), runtime_log=log)
     return Case(changed.quoted(evidence), machine.policy())
@@ -126,7 +126,7 @@ def other_image(machine: LocalMachine, index: int) -> Case:
 
 
 def host_input(machine: LocalMachine, index: int) -> Case:
-    """The host gave the boot something of its own, and the log says so honestly."""
+    """The host passed an input to the boot, and the log shows it."""
     changed = dataclasses.replace(machine, boot_events=(*machine.boot_events, BootEvent(index, 0xD, b"init=/bin/sh")))
     return Case(changed.evidence(BINDING), machine.policy())
 
@@ -207,7 +207,7 @@ def names(verdict: Verdict) -> list[str]:
 
 
 @pytest.mark.parametrize("name", CHECKS_OF["local"])
-def test_only_what_is_wrong_is_refused(machine: LocalMachine, name: str) -> None:
+def test_one_fault_fails_only_its_check(machine: LocalMachine, name: str) -> None:
     verdict = CASES[name](machine).verdict()
     assert names(verdict) == [name]
     require_words(verdict)
@@ -231,7 +231,7 @@ def test_valid_evidence_is_accepted_and_not_confidential(
     verdict.require_accepted()
 
 
-def test_registers_of_the_platform_are_named_as_not_judged(machine: LocalMachine) -> None:
+def test_unpinned_platform_registers_are_not_applicable(machine: LocalMachine) -> None:
     verdict = good(machine).verdict()
     open_ = {check.name for check in verdict.checks if check.outcome is CheckOutcome.NOT_APPLICABLE}
     assert {f"pcr-{index}" for index in (0, 1, 3, 5)} <= open_
@@ -239,8 +239,8 @@ def test_registers_of_the_platform_are_named_as_not_judged(machine: LocalMachine
 
 
 @pytest.mark.parametrize("kind", [0x80000004, 0x80000005, 0x4])
-def test_a_driver_that_the_boot_loaded_is_refused_unless_it_is_pinned(machine: LocalMachine, kind: int) -> None:
-    """From a Driver#### variable or an option ROM, whatever type of event the log says that it was."""
+def test_loaded_driver_is_rejected_unless_pinned(machine: LocalMachine, kind: int) -> None:
+    """From a Driver#### variable or an option ROM, whatever event type the log declares."""
     events = (*machine.boot_events, BootEvent(2, kind, b"driver"))
     changed = dataclasses.replace(machine, boot_events=events)
     case = Case(changed.evidence(BINDING), machine.policy())
@@ -268,22 +268,20 @@ def test_unknown_purpose_is_an_error(machine: LocalMachine, purpose: Any) -> Non
     ],
     ids=["ECDSA", "garbage"],
 )
-def test_an_event_log_key_that_is_not_ed25519_is_malformed(machine: LocalMachine, key: bytes) -> None:
+def test_event_log_key_must_be_ed25519(machine: LocalMachine, key: bytes) -> None:
     with pytest.raises(MalformedEvidence, match="event_log_key") as caught:
         good(dataclasses.replace(machine, event_log_key=key)).verdict()
     assert caught.value.exit_code == 3
     assert not caught.value.message.endswith("..")
 
 
-def test_an_accepted_platform_that_this_version_cannot_judge_is_named_as_such(
-    machine: LocalMachine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unsupported_platform_in_the_policy_is_named(machine: LocalMachine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verifier, "_APPRAISE", {})
     (failure,) = good(machine).verdict().failures
     assert (failure.expected, failure.found) == ("local", "local, which this version cannot judge")
 
 
-def test_pinned_registers_are_judged(machine: LocalMachine) -> None:
+def test_pinned_registers_are_checked(machine: LocalMachine) -> None:
     pins = {index: machine.pcrs()[index] for index in (0, 7)}
     verdict = good(machine).but(policy=machine.policy(platform_pcrs=pins, secure_boot=True)).verdict()
     assert verdict.accepted
@@ -291,26 +289,26 @@ def test_pinned_registers_are_judged(machine: LocalMachine) -> None:
     assert {"pcr-0", "pcr-7"} <= passed
 
 
-def test_one_of_several_images_is_enough(machine: LocalMachine) -> None:
+def test_one_matching_image_of_several_is_enough(machine: LocalMachine) -> None:
     other = ImageReference("other", False, OTHER, {4: OTHER, 9: OTHER, 11: OTHER})
     verdict = good(machine).but(policy=machine.policy(images=(other, machine.image()))).verdict()
     assert verdict.accepted
     assert verdict.claims.image == ("base", machine.image().manifest_digest)
 
 
-def test_an_image_is_not_for_debugging_and_not_at_once(machine: LocalMachine) -> None:
+def test_image_is_either_debug_or_not(machine: LocalMachine) -> None:
     with pytest.raises(PolicyError, match="one image both as"):
         machine.policy(images=(machine.image(), machine.image("debug", debug=True)), allow_debug=True)
 
 
-def test_a_policy_without_a_whole_image_is_refused(machine: LocalMachine) -> None:
+def test_incomplete_image_is_rejected(machine: LocalMachine) -> None:
     with pytest.raises(PolicyError, match="names no image"):
         machine.policy(images=())
     with pytest.raises(PolicyError, match="PCR 4, 9 and 11"):
         machine.policy(images=(dataclasses.replace(machine.image(), pcrs={4: OTHER}),))
 
 
-def test_registers_of_two_images_do_not_add_up_to_one(machine: LocalMachine) -> None:
+def test_registers_must_all_match_one_image(machine: LocalMachine) -> None:
     pcrs = machine.pcrs()
     first = ImageReference("first", False, OTHER, {4: pcrs[4], 9: OTHER, 11: OTHER})
     second = ImageReference("second", False, OTHER, {4: OTHER, 9: pcrs[9], 11: pcrs[11]})
@@ -319,7 +317,7 @@ def test_registers_of_two_images_do_not_add_up_to_one(machine: LocalMachine) -> 
     assert verdict.claims.image is None
 
 
-def test_all_failures_are_told_with_expected_found_and_advice(machine: LocalMachine) -> None:
+def test_error_lists_every_failure_with_expected_found_and_advice(machine: LocalMachine) -> None:
     case = other_configuration(machine, workspace="another").but(manifest_digest=OTHER)
     with pytest.raises(ProofError) as caught:
         case.verdict().require_accepted()
@@ -333,7 +331,7 @@ def test_all_failures_are_told_with_expected_found_and_advice(machine: LocalMach
     assert caught.value.exit_code == 3
 
 
-def test_evidence_without_a_manifest_is_judged_without_one() -> None:
+def test_evidence_without_a_manifest_is_accepted_if_none_is_demanded() -> None:
     machine = LocalMachine.create(AT)
     evidence = machine.session(nonce=SESSION.nonce, tls_key_digest=b"t" * 32, hpke_key_digest=b"h" * 32)
     case = Case(evidence, machine.policy(), manifest_digest=None)
@@ -341,18 +339,18 @@ def test_evidence_without_a_manifest_is_judged_without_one() -> None:
     assert names(case.but(manifest_digest=MANIFEST).verdict()) == ["manifest"]
 
 
-def test_a_measured_manifest_cannot_be_left_out_of_the_binding(machine: LocalMachine) -> None:
+def test_measured_manifest_must_be_in_the_binding(machine: LocalMachine) -> None:
     evidence = machine.evidence(dataclasses.replace(BINDING, manifest_digest=None))
     assert names(Case(evidence, machine.policy(), manifest_digest=None).verdict()) == ["runtime-manifest"]
 
 
-def test_a_part_of_another_platform_is_refused(machine: LocalMachine) -> None:
+def test_part_of_another_platform_is_rejected(machine: LocalMachine) -> None:
     case = good(machine)
     evidence = dataclasses.replace(case.evidence, snp_report=b"report")
     assert names(case.but(evidence=evidence).verdict()) == ["parts"]
 
 
-def test_a_policy_for_other_platforms_refuses_a_local_machine(machine: LocalMachine) -> None:
+def test_policy_for_other_platforms_rejects_a_local_machine(machine: LocalMachine) -> None:
     image = dataclasses.replace(machine.image(), launch_digests=(b"d" * 48,))
     level = TcbVersion(boot_loader=4, tee=0, snp=24, microcode=219)
     section = SnpPolicy({ProductLine.MILAN: dict.fromkeys(TCB_KINDS, level)})
@@ -362,7 +360,7 @@ def test_a_policy_for_other_platforms_refuses_a_local_machine(machine: LocalMach
     assert (verdict.identity_root, verdict.confidential) == ("none", False)
 
 
-def test_the_authority_may_come_with_the_evidence_or_as_collateral(machine: LocalMachine) -> None:
+def test_ca_may_be_in_the_evidence_or_in_collateral(machine: LocalMachine) -> None:
     pin = LocalPolicy(machine.authority.spki_sha256(), None)
     case = good(machine).but(policy=machine.policy(local=pin))
     assert names(case.verdict()) == ["ak-path"]
@@ -376,8 +374,8 @@ def test_the_authority_may_come_with_the_evidence_or_as_collateral(machine: Loca
     assert verdict.accepted
 
 
-def test_an_expired_authority_is_not_replaced_by_a_certificate_that_it_did_not_make(machine: LocalMachine) -> None:
-    """Anybody can put the pinned key into a certificate with better dates."""
+def test_expired_ca_is_not_replaced_by_a_certificate_it_did_not_sign(machine: LocalMachine) -> None:
+    """Anyone can put the pinned key into a certificate with better dates."""
     later = AT + timedelta(days=400)
     leaf = machine.authority.certify(machine.tpm.key.public_key(), not_after=later + timedelta(days=1))
     forger = ec.generate_private_key(ec.SECP256R1())
@@ -401,7 +399,7 @@ def test_an_expired_authority_is_not_replaced_by_a_certificate_that_it_did_not_m
 
 
 @pytest.mark.parametrize("configuration", [b'["]",' * 12_000, b'{"\\ud800":1}'])
-def test_a_boot_configuration_that_cannot_be_read_is_malformed(machine: LocalMachine, configuration: bytes) -> None:
+def test_unparsable_boot_configuration_is_malformed(machine: LocalMachine, configuration: bytes) -> None:
     case = good(machine)
     with pytest.raises(MalformedEvidence, match=r"boot_configuration.*[^.]\.\Z"):
         case.but(evidence=dataclasses.replace(case.evidence, boot_configuration=configuration)).verdict()
@@ -421,34 +419,34 @@ def test_unknown_critical_extension_breaks_the_path(machine: LocalMachine) -> No
         structures.AK_ATTRIBUTES | structures.OBJECT_DECRYPT,
     ],
 )
-def test_a_key_that_is_no_attestation_key_is_refused(machine: LocalMachine, attributes: int) -> None:
+def test_key_without_attestation_attributes_is_rejected(machine: LocalMachine, attributes: int) -> None:
     case = good(dataclasses.replace(machine, tpm=SoftwareTpm(machine.tpm.key, attributes)))
     assert names(case.verdict()) == ["ak-attributes"]
 
 
 @pytest.mark.parametrize(("usages"), [("1.2.3.4",), ("2.23.133.8.3", "1.3.6.1.5.5.7.3.2")])
-def test_a_certificate_for_other_uses_is_refused(machine: LocalMachine, usages: tuple[str, ...]) -> None:
+def test_certificate_with_other_usages_is_rejected(machine: LocalMachine, usages: tuple[str, ...]) -> None:
     assert names(certified(machine, usages=usages).verdict()) == ["ak-usage"]
 
 
-def test_expired_authorities_are_refused(machine: LocalMachine) -> None:
+def test_expired_cas_are_rejected(machine: LocalMachine) -> None:
     assert names(good(machine).but(at=AT - timedelta(days=1)).verdict()) == ["ak-validity"]
     assert names(good(machine).but(at=AT + timedelta(days=366)).verdict()) == ["ak-validity"]
 
 
-def test_a_time_without_a_zone_is_refused(machine: LocalMachine) -> None:
+def test_time_without_a_zone_is_an_error(machine: LocalMachine) -> None:
     with pytest.raises(PolicyError):
         good(machine).but(at=AT.replace(tzinfo=None)).verdict()
 
 
-def test_a_boot_configuration_that_is_not_canonical_is_malformed(machine: LocalMachine) -> None:
+def test_noncanonical_boot_configuration_is_malformed(machine: LocalMachine) -> None:
     case = good(machine)
     evidence = dataclasses.replace(case.evidence, boot_configuration=case.evidence.boot_configuration + b" ")
     with pytest.raises(MalformedEvidence):
         case.but(evidence=evidence).verdict()
 
 
-def test_the_verdict_keeps_its_schema_in_every_case(machine: LocalMachine) -> None:
+def test_verdict_matches_its_schema_in_every_case(machine: LocalMachine) -> None:
     for case in (good(machine), receipt(machine), *(make(machine) for make in CASES.values())):
         value = canonical.parse(case.verdict().encode(), what="verdict", limit=1 << 20)
         schema.validate("verdict", value, what="verdict")
@@ -468,7 +466,7 @@ def _refused(case: Case) -> bool:
 
 
 @pytest.mark.parametrize("part", ["attest", "signature", "ak_public"])
-def test_every_flipped_bit_of_the_quote_is_refused(machine: LocalMachine, part: str) -> None:
+def test_every_flipped_bit_of_the_quote_is_rejected(machine: LocalMachine, part: str) -> None:
     case = good(machine)
     quote = case.evidence.tpm_quote
     assert quote is not None
@@ -487,7 +485,7 @@ def test_every_flipped_bit_of_the_quote_is_refused(machine: LocalMachine, part: 
     assert accepted == []
 
 
-def test_every_flipped_bit_of_the_registers_is_refused(machine: LocalMachine) -> None:
+def test_every_flipped_bit_of_the_registers_is_rejected(machine: LocalMachine) -> None:
     case = good(machine)
     quote = case.evidence.tpm_quote
     assert quote is not None
@@ -499,7 +497,7 @@ def test_every_flipped_bit_of_the_registers_is_refused(machine: LocalMachine) ->
             assert _refused(case.but(evidence=dataclasses.replace(case.evidence, tpm_quote=changed)))
 
 
-def test_every_flipped_bit_of_the_certificate_is_refused(machine: LocalMachine) -> None:
+def test_every_flipped_bit_of_the_certificate_is_rejected(machine: LocalMachine) -> None:
     case = good(machine)
     der = machine.certificate
     accepted = [
@@ -510,7 +508,7 @@ def test_every_flipped_bit_of_the_certificate_is_refused(machine: LocalMachine) 
     assert accepted == []
 
 
-def test_one_flipped_bit_of_every_bound_byte_is_refused(machine: LocalMachine) -> None:
+def test_flipped_bit_in_any_bound_byte_is_rejected(machine: LocalMachine) -> None:
     case = good(machine)
     for name in ("event_log_key", "boot_configuration"):
         data = getattr(case.evidence, name)

@@ -1,4 +1,4 @@
-"""Every check of the platform sev-snp: evidence in which only that is wrong is refused for that and nothing else."""
+"""Every check of the platform sev-snp: evidence with one fault fails only the check of that fault."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -54,7 +54,7 @@ def changed(machine: SnpMachine, **changes: Any) -> Case:
 
 
 def reported(machine: SnpMachine, **fields: Any) -> Case:
-    """The processor signs a report that says something else."""
+    """The processor signs a report with changed fields."""
     return good(dataclasses.replace(machine, fields=fields))
 
 
@@ -68,12 +68,12 @@ def certified(machine: SnpMachine, **terms: Any) -> Case:
 
 
 def demanding(machine: SnpMachine, **changes: Any) -> Case:
-    """The policy's section demands something else."""
+    """The policy's section demands other values."""
     return good(machine).but(policy=machine.policy(snp=machine.section(**changes)))
 
 
 def listed(machine: SnpMachine, *crls: bytes) -> Case:
-    """Other revocation lists come."""
+    """The evidence comes with these revocation lists."""
     return good(dataclasses.replace(machine, crls=crls))
 
 
@@ -87,7 +87,7 @@ def entries(machine: SnpMachine) -> list[Measurement]:
 
 
 def above(machine: SnpMachine, kind: str) -> Case:
-    """The policy wants newer microcode in one of the TCB versions."""
+    """The policy demands newer microcode in one of the TCB versions."""
     line, tcb = machine.processor.amd.line, machine.processor.tcb
     newer = dataclasses.replace(tcb, microcode=tcb.microcode + 1)
     return demanding(machine, minimum_tcb={line: {**dict.fromkeys(TCB_KINDS, tcb), kind: newer}})
@@ -175,7 +175,7 @@ def reason(verdict: Verdict, name: str) -> str:
 
 
 @pytest.mark.parametrize("name", CHECKS_OF["sev-snp"])
-def test_only_what_is_wrong_is_refused(machine: SnpMachine, name: str) -> None:
+def test_one_fault_fails_only_its_check(machine: SnpMachine, name: str) -> None:
     verdict = CASES[name](machine).verdict()
     assert names(verdict) == [name]
     require_words(verdict)
@@ -201,7 +201,7 @@ def test_valid_evidence_is_accepted_and_confidential(machine: SnpMachine, make: 
 
 @pytest.mark.parametrize("kind", [SigningKey.VCEK, SigningKey.VLEK])
 @pytest.mark.parametrize("line", ProductLine)
-def test_every_product_line_is_judged(line: ProductLine, kind: SigningKey) -> None:
+def test_every_product_line_is_supported(line: ProductLine, kind: SigningKey) -> None:
     machine = on(Processor.create(AT, line, kind=kind))
     versions = (2, 3, 4, 5) if line is not ProductLine.TURIN else (3, 4, 5)
     for version in versions:  # the layout of TCB versions goes with the chip, not with the version of the report
@@ -214,12 +214,12 @@ def test_every_product_line_is_judged(line: ProductLine, kind: SigningKey) -> No
         assert verdict.claims.identity["tcb_reported"] == str(machine.processor.tcb)
 
 
-def test_zen_4c_has_the_keys_of_genoa() -> None:
+def test_zen_4c_uses_the_genoa_keys() -> None:
     machine = on(Processor.create(AT, ProductLine.GENOA))
     assert reported(machine, family=0x19, model=0xA0).verdict().accepted
 
 
-def test_a_processor_that_is_not_known_is_refused(machine: SnpMachine) -> None:
+def test_unknown_processor_is_rejected(machine: SnpMachine) -> None:
     verdict = reported(machine, family=0x1B).verdict()
     assert names(verdict) == ["snp-product"]
     assert reason(verdict, "snp-tcb-order") == "the layout of an unknown product is not known"
@@ -230,18 +230,18 @@ def test_a_processor_that_is_not_known_is_refused(machine: SnpMachine) -> None:
     assert verdict.claims.identity["product"] == "unknown"
 
 
-def test_a_report_that_does_not_name_its_processor_cannot_be_of_turin() -> None:
+def test_report_without_a_processor_cannot_be_turin() -> None:
     machine = on(Processor.create(AT, ProductLine.TURIN))
     assert names(reported(machine, version=2).verdict()) == ["snp-product"]
 
 
-def test_simulated_evidence_is_refused_unless_the_caller_hands_in_its_root(machine: SnpMachine) -> None:
+def test_simulated_evidence_is_rejected_unless_the_caller_passes_its_root(machine: SnpMachine) -> None:
     verdict = good(machine).but(roots=VENDORS).verdict()
     assert names(verdict) == ["snp-chain"]
     assert verdict.identity_root == "amd"
 
 
-def test_a_line_is_not_certified_by_the_root_of_another(machine: SnpMachine) -> None:
+def test_root_of_another_product_line_is_rejected(machine: SnpMachine) -> None:
     """The same machine, with a certificate that a genuine root of another line issued for its key."""
     genoa = Amd.create(AT, ProductLine.GENOA)
     processor = machine.processor
@@ -256,7 +256,7 @@ def test_a_line_is_not_certified_by_the_root_of_another(machine: SnpMachine) -> 
     )
     verdict = milan.but(evidence=dataclasses.replace(case.evidence, snp_report=report)).verdict()
     assert "snp-product" in names(verdict)
-    # Naming its product Milan does not help: the issuer's name says otherwise.
+    # Changing its product name to Milan does not help: the issuer's name differs.
     named = genoa.certify(processor.key.public_key(), processor.tcb, hwid=processor.chip_id, product_name="Milan-B0")
     stolen = dataclasses.replace(processor, amd=genoa, certificate=named)
     verdict = good(dataclasses.replace(machine, processor=stolen)).but(
@@ -267,19 +267,19 @@ def test_a_line_is_not_certified_by_the_root_of_another(machine: SnpMachine) -> 
     assert names(verdict.verdict()) == ["snp-chain"]
 
 
-def test_the_signer_of_clouds_keys_does_not_sign_chips_keys(machine: SnpMachine) -> None:
+def test_asvk_cannot_sign_a_vcek(machine: SnpMachine) -> None:
     assert names(certified(machine, issuer=SigningKey.VLEK).verdict()) == ["snp-chain"]
 
 
 @pytest.mark.parametrize("rights", [{"is_ca": False}, {"signs_certificates": False}])
-def test_a_signer_without_the_right_to_issue_signs_nothing(machine: SnpMachine, rights: dict[str, bool]) -> None:
+def test_signer_without_ca_rights_is_rejected(machine: SnpMachine, rights: dict[str, bool]) -> None:
     amd = machine.processor.amd.with_signer(SigningKey.VCEK, **rights)
     case = good(dataclasses.replace(machine, processor=dataclasses.replace(machine.processor, amd=amd)))
     (failure,) = case.verdict().failures
     assert (failure.name, failure.found) == ("snp-chain", "a certificate of SEV-Milan is not a certificate authority")
 
 
-def test_a_clouds_key_is_named_and_is_for_no_chip(machine: SnpMachine) -> None:
+def test_vlek_names_its_cloud_and_no_chip(machine: SnpMachine) -> None:
     case = signed_for_a_cloud(machine)
     verdict = case.but(policy=machine.policy(snp=machine.section(**CLOUD))).verdict()
     assert verdict.accepted
@@ -292,12 +292,12 @@ def test_a_clouds_key_is_named_and_is_for_no_chip(machine: SnpMachine) -> None:
         assert names(case.but(policy=machine.policy(snp=section)).verdict()) == failures
 
 
-def test_a_report_that_no_key_signed_is_refused(machine: SnpMachine) -> None:
+def test_unsigned_report_is_rejected(machine: SnpMachine) -> None:
     verdict = reported(machine, key_info=SigningKey.NONE << 2).verdict()
     assert names(verdict) == ["snp-signing-key", "snp-chain"]
 
 
-def test_a_masked_chip_is_not_the_certified_one(machine: SnpMachine) -> None:
+def test_masked_chip_id_is_rejected(machine: SnpMachine) -> None:
     assert names(reported(machine, chip_id=bytes(64)).verdict()) == ["snp-chip"]
 
 
@@ -309,7 +309,9 @@ def test_a_masked_chip_is_not_the_certified_one(machine: SnpMachine) -> None:
         ({"policy": RESERVED_POLICY_BIT | 1 << PolicyBit.SMT}, "snp-guest-policy", "SMT"),
     ],
 )
-def test_a_verdict_says_which_bits_are_set(machine: SnpMachine, fields: dict[str, int], name: str, found: str) -> None:
+def test_verdict_names_the_bits_that_are_set(
+    machine: SnpMachine, fields: dict[str, int], name: str, found: str
+) -> None:
     verdict = reported(machine, **fields).verdict()
     assert names(verdict) == [name]
     assert verdict.failures[0].found == found
@@ -324,7 +326,7 @@ def test_a_verdict_says_which_bits_are_set(machine: SnpMachine, fields: dict[str
         ("allow_tio", {"platform_info": 1 << PlatformBit.TIO_EN}, "snp-platform-info", "SMT_EN clear"),
     ],
 )
-def test_what_the_policy_allows_may_be_set(
+def test_allowed_bits_may_be_set(
     machine: SnpMachine, member: str, fields: dict[str, int], name: str, expected: str
 ) -> None:
     case = reported(machine, **fields)
@@ -337,13 +339,13 @@ def test_what_the_policy_allows_may_be_set(
     assert [check.expected for check in verdict.checks if check.name == name] == ["any"]
 
 
-def test_naming_no_product_line_accepts_none(machine: SnpMachine) -> None:
+def test_empty_minimum_tcb_rejects_every_product_line(machine: SnpMachine) -> None:
     verdict = good(machine).but(policy=machine.policy(snp=machine.section(minimum_tcb={}))).verdict()
     assert names(verdict) == ["snp-product"]
     require_words(verdict)
 
 
-def test_an_image_without_launch_digests_is_none(machine: SnpMachine) -> None:
+def test_image_without_launch_digests_never_matches(machine: SnpMachine) -> None:
     bare = dataclasses.replace(machine.image(), launch_digests=())
     verdict = good(machine).but(policy=machine.policy(images=(bare,))).verdict()
     assert names(verdict) == ["snp-launch-digest"]
@@ -351,8 +353,8 @@ def test_an_image_without_launch_digests_is_none(machine: SnpMachine) -> None:
     assert good(machine).but(policy=machine.policy(images=(bare, machine.image()))).verdict().accepted
 
 
-def test_a_host_cannot_report_more_than_is_committed(machine: SnpMachine) -> None:
-    """The firmware could be rolled back below what the key was derived from."""
+def test_reported_tcb_above_committed_is_rejected(machine: SnpMachine) -> None:
+    """Otherwise the firmware could be rolled back below the version that the key was derived from."""
     line, tcb = machine.processor.amd.line, machine.processor.tcb
     lower = dataclasses.replace(tcb, microcode=tcb.microcode - 1)
     case = reported(machine, committed_tcb=unlike(machine, microcode=tcb.microcode - 1))
@@ -361,25 +363,25 @@ def test_a_host_cannot_report_more_than_is_committed(machine: SnpMachine) -> Non
     assert names(verdict) == ["snp-tcb-order"]
 
 
-def test_the_order_of_versions_is_told_with_the_firmware_s(machine: SnpMachine) -> None:
+def test_tcb_order_check_shows_firmware_versions(machine: SnpMachine) -> None:
     (check,) = (one for one in good(machine).verdict().checks if one.name == "snp-tcb-order")
     tcb = machine.processor.tcb
     assert check.found.startswith(f"reported {tcb}; committed {tcb}; current {tcb}; firmware 1.")
 
 
-def test_a_report_without_any_bit_says_so(machine: SnpMachine) -> None:
+def test_platform_info_without_bits_is_reported_as_such(machine: SnpMachine) -> None:
     verdict = reported(machine, platform_info=0, policy=RESERVED_POLICY_BIT).verdict()
     assert names(verdict) == []
     found = {check.name: check.found for check in verdict.checks}
     assert (found["snp-platform-info"], found["snp-guest-policy"]) == ("no bit set", "no bit set")
 
 
-def test_a_chip_that_the_policy_names_is_accepted(machine: SnpMachine) -> None:
+def test_chip_in_the_policy_is_accepted(machine: SnpMachine) -> None:
     pinned = Instances(chip_ids=(machine.processor.chip_id,))
     assert good(machine).but(policy=machine.policy(instances=pinned)).verdict().accepted
 
 
-def test_a_chip_of_turin_is_named_by_its_eight_bytes() -> None:
+def test_policy_names_a_turin_chip_by_eight_bytes() -> None:
     machine = on(Processor.create(AT, ProductLine.TURIN))
     for chip, failures in ((machine.processor.chip_id, []), (OTHER[:8], ["snp-instance"])):
         pinned = machine.policy(instances=Instances(chip_ids=(chip,)))
@@ -388,12 +390,12 @@ def test_a_chip_of_turin_is_named_by_its_eight_bytes() -> None:
         assert verdict.claims.identity["chip_id"] == machine.processor.chip_id[:8].hex()
 
 
-def test_a_chip_of_an_unknown_processor_is_compared_as_it_stands(machine: SnpMachine) -> None:
+def test_chip_id_of_an_unknown_processor_is_compared_in_full(machine: SnpMachine) -> None:
     pinned = machine.policy(instances=Instances(chip_ids=(machine.processor.chip_id,)))
     assert names(reported(machine, family=0x1B).but(policy=pinned).verdict()) == ["snp-product"]
 
 
-def test_a_verdict_says_which_lines_count_and_which_was_certified(machine: SnpMachine) -> None:
+def test_verdict_names_accepted_and_certified_product_lines(machine: SnpMachine) -> None:
     (check,) = other_line(machine).verdict().failures
     assert (check.name, check.expected) == ("snp-product", "Genoa")
     assert "certificate" not in check.found
@@ -402,7 +404,7 @@ def test_a_verdict_says_which_lines_count_and_which_was_certified(machine: SnpMa
     assert check.found.endswith(", and a certificate for 'Milan'")
 
 
-def test_without_the_certificate_of_its_key_a_report_is_not_judged_by_it(machine: SnpMachine) -> None:
+def test_checks_of_the_signing_key_do_not_apply_without_its_certificate(machine: SnpMachine) -> None:
     verdict = changed(machine, snp_certificates=None).verdict()
     for name in ("snp-signature", "snp-chip", "snp-certificate-tcb"):
         assert reason(verdict, name) == "the certificate of the signing key is absent"
@@ -420,9 +422,7 @@ def test_certificates_may_come_as_collateral_and_the_right_one_is_found(machine:
 
 
 @pytest.mark.parametrize(("others", "failures"), [(7, []), (8, ["snp-signature"])])
-def test_so_many_certificates_of_chips_are_tried_and_no_more(
-    machine: SnpMachine, others: int, failures: list[str]
-) -> None:
+def test_number_of_tried_chip_certificates_is_limited(machine: SnpMachine, others: int, failures: list[str]) -> None:
     processor = machine.processor
     before = [Processor.create(AT, amd=processor.amd).certificate for _ in range(others)]
     items = processor.collateral().contents
@@ -430,7 +430,7 @@ def test_so_many_certificates_of_chips_are_tried_and_no_more(
     assert names(changed(machine, snp_certificates=None).but(collateral=several).verdict()) == failures
 
 
-def test_both_ends_of_a_certificates_validity_count(machine: SnpMachine) -> None:
+def test_certificate_validity_includes_both_ends(machine: SnpMachine) -> None:
     one = timedelta(seconds=1)
     for terms in ({"not_before": AT}, {"not_after": AT}):
         assert certified(machine, **terms).verdict().accepted
@@ -438,13 +438,13 @@ def test_both_ends_of_a_certificates_validity_count(machine: SnpMachine) -> None
         assert names(certified(machine, **terms).verdict()) == ["snp-validity"]
 
 
-def test_without_a_list_the_verdict_says_so(machine: SnpMachine) -> None:
+def test_missing_crl_is_stated_in_the_verdict(machine: SnpMachine) -> None:
     lax = machine.policy(snp=machine.section(require_crl=False))
     verdict = listed(machine).but(policy=lax).verdict()
     assert verdict.accepted
     assert reason(verdict, "snp-crl").startswith("the policy does not require a revocation list")
     assert verdict.claims.identity["crl"] == "none"
-    # A list that came is looked into all the same, also one that has run out.
+    # A list that is present is still searched, even an expired one.
     old = machine.processor.amd.crl(revoked=[0x10000], this_update=AT - timedelta(365))
     assert names(listed(machine, old).but(policy=lax).verdict()) == ["snp-revocation"]
 
@@ -458,18 +458,18 @@ def test_without_a_list_the_verdict_says_so(machine: SnpMachine) -> None:
     ],
     ids=["run out", "not yet made", "newer one due"],
 )
-def test_a_list_of_another_time_does_not_count(machine: SnpMachine, terms: dict[str, datetime]) -> None:
+def test_crl_of_another_time_is_not_current(machine: SnpMachine, terms: dict[str, datetime]) -> None:
     assert names(listed(machine, machine.processor.amd.crl(**terms)).verdict()) == ["snp-crl"]
 
 
-def test_a_list_that_the_root_did_not_sign_neither_counts_nor_revokes(machine: SnpMachine) -> None:
+def test_crl_with_another_signature_neither_counts_nor_revokes(machine: SnpMachine) -> None:
     other = Amd.create(AT).root_key
     forged = machine.processor.amd.crl(revoked=[0x10001], key=other)
     assert names(listed(machine, forged).verdict()) == ["snp-crl"]
     assert listed(machine, forged, machine.processor.amd.crl()).verdict().accepted
 
 
-def test_a_list_may_not_be_older_than_the_policy_says(machine: SnpMachine) -> None:
+def test_crl_older_than_the_limit_is_rejected(machine: SnpMachine) -> None:
     policy = machine.policy(snp=machine.section(max_crl_age_days=30))
     for age, failures in ((timedelta(days=30), []), (timedelta(days=30, seconds=1), ["snp-crl"])):
         made = machine.processor.amd.crl(this_update=AT - age)
@@ -477,13 +477,13 @@ def test_a_list_may_not_be_older_than_the_policy_says(machine: SnpMachine) -> No
 
 
 @pytest.mark.parametrize("serial", [0x10000, 0x10001])
-def test_root_and_signer_can_be_revoked_and_other_keys_do_not_matter(machine: SnpMachine, serial: int) -> None:
+def test_revoked_root_or_signer_is_rejected(machine: SnpMachine, serial: int) -> None:
     amd = machine.processor.amd
     assert names(listed(machine, amd.crl(revoked=[serial])).verdict()) == ["snp-revocation"]
     assert listed(machine, amd.crl(revoked=[0x10101, 1])).verdict().accepted
 
 
-def test_the_list_may_come_in_the_table(machine: SnpMachine) -> None:
+def test_crl_may_be_in_the_certificate_table(machine: SnpMachine) -> None:
     case = listed(machine)
     entries = CertificateTable.parse(machine.processor.table()).entries
     table = CertificateTable({**entries, CRL_GUID: machine.processor.amd.crl()}).encode()
@@ -495,7 +495,7 @@ def test_unknown_setting_of_the_platform_is_rejected(machine: SnpMachine, bit: i
     assert names(reported(machine, platform_info=1 << bit).verdict()) == ["snp-platform-info"]
 
 
-def test_bits_that_the_policy_requires_must_be_set(machine: SnpMachine) -> None:
+def test_required_bits_must_be_set(machine: SnpMachine) -> None:
     section = machine.section(require_guest_policy=(PolicyBit.SINGLE_SOCKET,))
     assert names(good(machine).but(policy=machine.policy(snp=section)).verdict()) == ["snp-guest-policy"]
     single = reported(machine, policy=RESERVED_POLICY_BIT | 1 << PolicyBit.SINGLE_SOCKET)
@@ -515,13 +515,13 @@ def test_identity_and_author_keys_are_accepted_when_the_policy_names_them(machin
     assert found["snp-id-key"] == found["snp-author-key"] == OTHER_384.hex()
 
 
-def test_firmware_on_trial_may_be_newer_than_what_is_committed(machine: SnpMachine) -> None:
+def test_current_firmware_may_be_newer_than_committed(machine: SnpMachine) -> None:
     newer = {"current_tcb": unlike(machine, microcode=220), "current_build": 30}
     assert reported(machine, **newer).verdict().accepted
     assert names(reported(machine, committed_build=30).verdict()) == ["snp-tcb-order"]
 
 
-def test_a_least_version_is_enough(machine: SnpMachine) -> None:
+def test_minimum_version_is_accepted(machine: SnpMachine) -> None:
     least = {"minimum_firmware": (1, 55, 29), "minimum_abi": (0, 0), "minimum_guest_svn": 1}
     assert demanding(machine, **least).verdict().accepted
 

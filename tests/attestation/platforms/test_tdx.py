@@ -1,4 +1,4 @@
-"""Every check of the platform tdx: evidence in which only that is wrong is refused for that and nothing else."""
+"""Every check of the platform tdx: evidence with one fault fails only the check of that fault."""
 
 import dataclasses
 import hashlib
@@ -44,7 +44,7 @@ SEPT_VE_DISABLE = 1 << 28
 
 @dataclass(frozen=True)
 class Case:
-    """What is judged, and against what."""
+    """The arguments of one appraisal."""
 
     evidence: Evidence
     policy: Policy
@@ -83,36 +83,36 @@ def good(td: Td) -> Case:
 
 
 def reported(td: Td, **changes: Any) -> Case:
-    """The TDX module says something else of the TD."""
+    """The TDX module reports changed fields of the TD."""
     return case(td, td.evidence(BINDING, changes))
 
 
 def enclave(td: Td, **changes: bytes) -> Case:
-    """The quoting enclave is another one."""
+    """The quoting enclave has changed fields."""
     return case(td, td.evidence(BINDING, qe_report=changes))
 
 
 def demanded(td: Td, **changes: Any) -> Case:
-    """The policy demands something else of TDX."""
+    """The policy's TDX section has changed members."""
     return good(td).but(policy=td.policy(tdx=TdxPolicy(**changes)))
 
 
 def stated(td: Td, change: Callable[[dict[str, Any]], object]) -> Case:
-    """Intel says something else of the platform."""
+    """Intel's TCB info has changed members."""
     info = td.intel.tcb_info()
     change(info)
     return good(td).but(collateral=td.intel.collateral(tcb_info=info))
 
 
 def identified(td: Td, change: Callable[[dict[str, Any]], object]) -> Case:
-    """Intel says something else of the quoting enclave."""
+    """Intel's QE identity has changed members."""
     identity = td.intel.qe_identity()
     change(identity)
     return good(td).but(collateral=td.intel.collateral(qe_identity=identity))
 
 
 def replaced(td: Td, kind: str, *contents: bytes) -> Case:
-    """Other items of one kind come instead."""
+    """The items of one kind are replaced."""
     collateral = td.intel.collateral()
     return good(td).but(collateral=InMemory({**collateral.contents, kind: contents}))
 
@@ -132,7 +132,7 @@ def other_vendor(td: Td) -> Case:
 
 
 def flipped(td: Td, offset: int) -> Case:
-    """One bit of the quote is another; ``offset`` counts from the end of the signed part (702 bytes)."""
+    """One bit of the quote is flipped; ``offset`` counts from the end of the signed part (702 bytes)."""
     evidence = td.evidence(BINDING)
     assert evidence.tdx_quote is not None
     quote = bytearray(evidence.tdx_quote)
@@ -141,7 +141,7 @@ def flipped(td: Td, offset: int) -> Case:
 
 
 def foreign_pck(td: Td) -> Case:
-    """A platform's certificate with the right names, from an authority that Intel did not make."""
+    """A PCK certificate with the right names, from a CA that is not Intel's."""
     key = new_key()
     pck = certify(AT, key, PCK_ISSUERS[0], PCK_NAME, td.intel.pck_key, extension=td.intel.platform.extension())
     return case(td, other_intel(td, pck=pck).evidence(BINDING))
@@ -295,7 +295,7 @@ def names(verdict: Verdict) -> list[str]:
 
 
 @pytest.mark.parametrize("name", CHECKS_OF["tdx"])
-def test_only_what_is_wrong_is_refused(td: Td, name: str) -> None:
+def test_one_fault_fails_only_its_check(td: Td, name: str) -> None:
     verdict = CASES[name](td).verdict()
     assert names(verdict) == [name]
     require_words(verdict)
@@ -304,7 +304,7 @@ def test_only_what_is_wrong_is_refused(td: Td, name: str) -> None:
 
 
 @pytest.mark.parametrize("make", [good, receipt])
-def test_valid_evidence_is_accepted_and_named_simulated(td: Td, make: Callable[[Td], Case]) -> None:
+def test_valid_evidence_is_accepted_and_marked_simulated(td: Td, make: Callable[[Td], Case]) -> None:
     one = make(td)
     verdict = one.but(evidence=Evidence.parse(one.evidence.encode())).verdict()
     assert names(verdict) == []
@@ -316,7 +316,7 @@ def test_valid_evidence_is_accepted_and_named_simulated(td: Td, make: Callable[[
     schema.validate("verdict", canonical.parse(verdict.encode(), what="verdict", limit=10**6), what="verdict")
 
 
-def test_a_verdict_says_who_vouches_what_for_and_as_of_when(td: Td) -> None:
+def test_verdict_names_identity_root_and_time(td: Td) -> None:
     info = td.intel.tcb_info()
     info["tcbLevels"][0] |= {"tcbStatus": "SWHardeningNeeded", "advisoryIDs": ["INTEL-SA-00615", "INTEL-SA-00001"]}
     info["issueDate"] = "2026-02-20T00:00:00Z"
@@ -345,7 +345,7 @@ def test_a_verdict_says_who_vouches_what_for_and_as_of_when(td: Td) -> None:
         assert case_.verdict().claims.identity == {**of_the_quote, **said}
 
 
-def test_an_anchor_without_a_name_is_called_by_what_it_stands_for(td: Td) -> None:
+def test_unnamed_anchor_is_shown_by_its_vendor(td: Td) -> None:
     anchor = dataclasses.replace(td.intel.anchor(), name="")
     assert good(td).but(anchor=anchor).verdict().claims.identity["root"] == "simulated"
 
@@ -357,7 +357,7 @@ def test_collateral_may_come_with_the_evidence(td: Td) -> None:
     assert case(td, Evidence.parse_json(evidence.encode_json()), collateral=InMemory()).verdict().accepted
 
 
-def test_a_simulated_intel_is_refused_unless_the_caller_hands_it_in(td: Td) -> None:
+def test_simulated_intel_is_rejected_unless_the_caller_passes_its_root(td: Td) -> None:
     one = good(td)
     verdict = verify(
         one.evidence, one.policy, purpose=SESSION, at=AT, manifest_digest=MANIFEST, collateral=one.collateral
@@ -382,7 +382,7 @@ def test_two_anchors_for_intel_are_an_error(td: Td) -> None:
         (datetime.min.replace(tzinfo=timezone(HOUR)), "beyond the years"),
     ],
 )
-def test_a_time_that_is_none_in_utc_is_an_error(td: Td, at: datetime, message: str) -> None:
+def test_time_outside_utc_range_is_an_error(td: Td, at: datetime, message: str) -> None:
     one = good(td)
     with pytest.raises(PolicyError, match=message):
         one.but(at=at).verdict()
@@ -390,13 +390,13 @@ def test_a_time_that_is_none_in_utc_is_an_error(td: Td, at: datetime, message: s
         verify_raw(RawTdx(one.evidence.tdx_quote or b""), one.policy, report_data=None, at=at)
 
 
-def test_a_verdict_has_its_time_in_utc(td: Td) -> None:
+def test_verdict_time_is_in_utc(td: Td) -> None:
     one = good(td)
     elsewhere = one.but(at=AT.astimezone(timezone(HOUR))).verdict()
     assert elsewhere.encode() == one.verdict().encode()
 
 
-def test_a_td_report_1_0_is_judged_and_names_no_service_td(td: Td) -> None:
+def test_td_report_1_0_is_supported_and_has_no_service_td(td: Td) -> None:
     verdict = reported(td, tee_tcb_svn2=None, mr_service_td=None).verdict()
     assert verdict.accepted
     (check,) = [check for check in verdict.checks if check.name == "tdx-service-td"]
@@ -412,7 +412,7 @@ def test_a_debug_image_that_the_policy_allows_is_not_confidential(td: Td) -> Non
     ("xfam", "accepted"),
     [("0300000000000000", True), ("0200000000000000", False), ("0100000000000000", False), ("e7db060000000000", True)],
 )
-def test_processor_features_have_a_floor_and_a_ceiling(td: Td, xfam: str, accepted: bool) -> None:
+def test_xfam_has_a_minimum_and_a_maximum(td: Td, xfam: str, accepted: bool) -> None:
     verdict = reported(td, xfam=bytes.fromhex(xfam)).verdict()
     assert names(verdict) == ([] if accepted else ["tdx-xfam"])
 
@@ -429,15 +429,15 @@ def test_processor_features_have_a_floor_and_a_ceiling(td: Td, xfam: str, accept
         ("0000002000000000", ["tdx-migratable", "tdx-attributes"]),
     ],
 )
-def test_attributes_are_what_the_policy_allows(td: Td, attributes: str, failures: list[str]) -> None:
+def test_td_attributes_must_be_allowed(td: Td, attributes: str, failures: list[str]) -> None:
     assert names(reported(td, td_attributes=bytes.fromhex(attributes)).verdict()) == failures
 
 
-# --- keys of one purpose are not taken for another -------------------------------------------------------------------
+# --- keys of one purpose cannot serve another -------------------------------------------------------------------
 
 
-def test_a_platform_s_key_signs_no_statement(td: Td) -> None:
-    """Who breaks into one platform has its key, and must not be able to say which platforms are up to date."""
+def test_pck_cannot_sign_tcb_info(td: Td) -> None:
+    """An attacker who extracts one platform's key must not be able to declare platforms up to date."""
     intel = td.intel
     forged = intel.statement("tcbInfo", intel.tcb_info(), intel.pck_key)
     chain = (intel.pck, intel.authority, intel.signer, intel.root)
@@ -447,7 +447,7 @@ def test_a_platform_s_key_signs_no_statement(td: Td) -> None:
     assert verdict.failures[0].found == "it is not signed by a key of Intel's that came"
 
 
-def test_a_signer_below_an_authority_is_no_signer(td: Td) -> None:
+def test_tcb_signer_below_an_intermediate_ca_is_rejected(td: Td) -> None:
     intel, key = td.intel, new_key()
     signer = certify(AT, intel.authority_key, PCK_ISSUERS[0], SIGNER_NAME, key)
     forged = intel.statement("tcbInfo", intel.tcb_info(), key)
@@ -456,7 +456,7 @@ def test_a_signer_below_an_authority_is_no_signer(td: Td) -> None:
     assert names(good(td).but(collateral=InMemory(contents)).verdict()) == ["tdx-tcb-info"]
 
 
-def test_a_signer_s_key_is_no_platform_s(td: Td) -> None:
+def test_tcb_signing_key_is_not_a_pck(td: Td) -> None:
     intel = td.intel
     extension = intel.platform.extension()
     pck = certify(AT, intel.root_key, ROOT_NAME, SIGNER_NAME, intel.pck_key, extension=extension)
@@ -466,7 +466,7 @@ def test_a_signer_s_key_is_no_platform_s(td: Td) -> None:
 # --- revocation and age ----------------------------------------------------------------------------------------------
 
 
-def test_a_missing_list_is_refused_unless_the_policy_does_without(td: Td) -> None:
+def test_missing_crl_is_rejected_unless_the_policy_allows_it(td: Td) -> None:
     bare = good(td).but(collateral=td.intel.collateral(crls=()))
     assert names(bare.verdict()) == ["tdx-pck-revocation", "tdx-ca-revocation"]
     verdict = bare.but(policy=td.policy(tdx=TdxPolicy(require_crl=False))).verdict()
@@ -475,8 +475,8 @@ def test_a_missing_list_is_refused_unless_the_policy_does_without(td: Td) -> Non
     assert {"tdx-pck-revocation", "tdx-ca-revocation"} <= open_
 
 
-def test_what_an_old_list_revoked_stays_revoked(td: Td) -> None:
-    """The host leaves the current list out: the old one still counts against the platform."""
+def test_certificate_revoked_by_an_expired_crl_stays_revoked(td: Td) -> None:
+    """The host omits the current list; the old one still counts against the platform."""
     past = td.intel.crl(revoked=[serial(td.intel.pck)], since=AT - timedelta(days=90))
     lists = (past, td.intel.crl(of_root=True))
     loose = td.policy(tdx=TdxPolicy(require_crl=False))
@@ -485,17 +485,17 @@ def test_what_an_old_list_revoked_stays_revoked(td: Td) -> None:
 
 
 @pytest.mark.parametrize("days", [-40, 1])
-def test_a_list_that_is_not_current_is_none(td: Td, days: int) -> None:
+def test_crl_that_is_not_current_counts_as_missing(td: Td, days: int) -> None:
     lists = (td.intel.crl(since=AT + timedelta(days=days)), td.intel.crl(of_root=True))
     assert names(good(td).but(collateral=td.intel.collateral(crls=lists)).verdict()) == ["tdx-pck-revocation"]
 
 
-def test_a_revoked_signer_of_statements_is_refused(td: Td) -> None:
+def test_revoked_tcb_signer_is_rejected(td: Td) -> None:
     lists = (td.intel.crl(), td.intel.crl(of_root=True, revoked=[serial(td.intel.signer)]))
     assert names(good(td).but(collateral=td.intel.collateral(crls=lists)).verdict()) == ["tdx-ca-revocation"]
 
 
-def test_a_host_that_brings_an_older_statement_does_not_win_over_the_caller_s(td: Td) -> None:
+def test_older_statement_in_evidence_does_not_replace_the_callers(td: Td) -> None:
     info = td.intel.tcb_info()
     info.update(tcbEvaluationDataNumber=17, issueDate="2026-02-20T00:00:00Z")
     newer = td.intel.tcb_info()
@@ -509,10 +509,8 @@ def test_a_host_that_brings_an_older_statement_does_not_win_over_the_caller_s(td
     ("kind", "member", "check"),
     [(TCB_INFO, "tcbInfo", "tdx-tcb-info-validity"), (QE_IDENTITY, "enclaveIdentity", "tdx-qe-identity-validity")],
 )
-def test_a_fresh_statement_of_an_older_evaluation_does_not_win_over_one_that_is_overdue(
-    td: Td, kind: str, member: str, check: str
-) -> None:
-    """Intel gives out both: else a host that brings the older one undoes what a caller's folder knows already."""
+def test_higher_evaluation_number_wins_even_if_expired(td: Td, kind: str, member: str, check: str) -> None:
+    """Intel publishes both; otherwise a host could override the caller's newer one with an older one."""
     statement = td.intel.tcb_info if kind == TCB_INFO else td.intel.qe_identity
     newer = statement() | {"issueDate": "2026-01-20T00:00:00Z", "nextUpdate": "2026-02-20T00:00:00Z"}
     fresh = td.intel.statement(member, statement() | {"tcbEvaluationDataNumber": 17})
@@ -522,15 +520,15 @@ def test_a_fresh_statement_of_an_older_evaluation_does_not_win_over_one_that_is_
 
 
 @pytest.mark.parametrize("number", [18, 19])
-def test_a_statement_that_is_not_issued_yet_takes_the_place_of_none(td: Td, number: int) -> None:
-    """A folder may have newer ones when a recording is appraised as of its time."""
+def test_unissued_statement_does_not_replace_an_issued_one(td: Td, number: int) -> None:
+    """A folder may have newer statements when a recording is appraised as of its own time."""
     later = {"issueDate": "2026-03-02T00:00:00Z", "tcbEvaluationDataNumber": number}
     statements = [td.intel.statement("tcbInfo", one) for one in (td.intel.tcb_info(), td.intel.tcb_info() | later)]
     for order in (statements, reversed(statements)):
         assert replaced(td, TCB_INFO, *order).verdict().accepted
 
 
-def test_a_renewed_statement_of_the_same_evaluation_counts(td: Td) -> None:
+def test_newest_statement_of_an_evaluation_counts(td: Td) -> None:
     old = {"issueDate": "2026-01-20T00:00:00Z", "nextUpdate": "2026-02-20T00:00:00Z"}
     statements = [td.intel.statement("tcbInfo", one) for one in (td.intel.tcb_info() | old, td.intel.tcb_info())]
     for order in (statements, reversed(statements)):
@@ -548,10 +546,8 @@ def test_a_renewed_statement_of_the_same_evaluation_counts(td: Td) -> None:
     ],
     ids=["not signed", "not yet issued", "of an older evaluation", "overdue", "older"],
 )
-def test_beside_a_statement_that_counts_one_of_less_worth_does_not(
-    td: Td, forged: bool, changes: dict[str, Any]
-) -> None:
-    """It would call the platform out of date."""
+def test_statement_of_a_lower_evaluation_is_ignored(td: Td, forged: bool, changes: dict[str, Any]) -> None:
+    """The other statement would call the platform out of date."""
     other = td.intel.tcb_info() | changes
     other["tcbLevels"][0]["tcbStatus"] = "OutOfDate"
     statements = (
@@ -562,7 +558,7 @@ def test_beside_a_statement_that_counts_one_of_less_worth_does_not(
         assert names(replaced(td, TCB_INFO, *order).verdict()) == []
 
 
-def test_a_statement_counts_from_the_moment_of_its_issue(td: Td) -> None:
+def test_statement_counts_from_its_issue_date(td: Td) -> None:
     newer = td.intel.tcb_info() | {"tcbEvaluationDataNumber": 30, "issueDate": "2026-03-01T12:00:00Z"}
     newer["tcbLevels"][0]["tcbStatus"] = "OutOfDate"
     statements = [td.intel.statement("tcbInfo", info) for info in (td.intel.tcb_info(), newer)]
@@ -570,17 +566,17 @@ def test_a_statement_counts_from_the_moment_of_its_issue(td: Td) -> None:
         assert names(replaced(td, TCB_INFO, *statements).but(at=at).verdict()) == failures
 
 
-def test_statements_from_the_future_are_not_current(td: Td) -> None:
+def test_statement_from_the_future_is_not_current(td: Td) -> None:
     later = {"issueDate": "2026-03-02T00:00:00Z"}
     assert names(stated(td, lambda info: info.update(later)).verdict()) == ["tdx-tcb-info-validity"]
 
 
-def test_no_statement_for_the_platform_is_refused(td: Td) -> None:
+def test_missing_statement_for_the_platform_is_rejected(td: Td) -> None:
     assert names(stated(td, lambda info: info.update(fmspc="ffffffffffff")).verdict()) == ["tdx-tcb-info"]
     assert names(replaced(td, QE_IDENTITY).verdict()) == ["tdx-qe-identity"]
 
 
-def test_a_list_counts_for_the_age_of_collateral(td: Td) -> None:
+def test_crl_counts_towards_collateral_age(td: Td) -> None:
     lists = (td.intel.crl(since=AT - timedelta(days=25)), td.intel.crl(of_root=True))
     policy = td.policy(tdx=TdxPolicy(max_collateral_age_days=20))
     one = good(td).but(collateral=td.intel.collateral(crls=lists), policy=policy)
@@ -595,7 +591,7 @@ def status(td: Td, text: str, **changes: Any) -> Case:
     return stated(td, lambda info: info["tcbLevels"][0].update(tcbStatus=text, **changes))
 
 
-def test_a_status_that_the_policy_names_is_accepted_with_its_advisories_only_when_they_are_named(td: Td) -> None:
+def test_accepted_status_also_needs_its_advisories_accepted(td: Td) -> None:
     one = status(td, "SWHardeningNeeded", advisoryIDs=["INTEL-SA-00615"])
     statuses = (TcbStatus.UP_TO_DATE, TcbStatus.SW_HARDENING_NEEDED)
     assert names(one.but(policy=td.policy(tdx=TdxPolicy(tcb_statuses=statuses))).verdict()) == ["tdx-advisories"]
@@ -604,9 +600,7 @@ def test_a_status_that_the_policy_names_is_accepted_with_its_advisories_only_whe
 
 
 @pytest.mark.parametrize(("day", "grace", "accepted"), [(10, 0, True), (11, 0, False), (20, 10, True), (20, 9, False)])
-def test_an_out_of_date_platform_is_accepted_as_of_a_day_with_grace(
-    td: Td, day: int, grace: int, accepted: bool
-) -> None:
+def test_out_of_date_platform_is_accepted_within_grace(td: Td, day: int, grace: int, accepted: bool) -> None:
     one = status(td, "OutOfDate", tcbDate="2026-02-10T00:00:00Z", advisoryIDs=["INTEL-SA-00001"])
     section = TdxPolicy(up_to_date_as_of=date(2026, 2, day), grace_days=grace)
     verdict = one.but(policy=td.policy(tdx=section)).verdict()
@@ -628,10 +622,10 @@ OLD_MICROCODE = bytes([5, 1, 2, *[0] * 13])
         ("ConfigurationAndSWHardeningNeeded", {"ConfigurationAndSWHardeningNeeded"}),
     ],
 )
-def test_no_older_module_or_microcode_hides_what_the_newest_needs(
+def test_older_module_or_microcode_does_not_hide_needed_hardening(
     td: Td, svn: bytes, text: str, needed: set[str]
 ) -> None:
-    """Grace is for what became known since: a host must not earn it by bringing something older."""
+    """Grace covers what became known later: a host must not get it by presenting an older version."""
     info = td.intel.tcb_info()
     info["tcbLevels"][0].update(tcbStatus=text, advisoryIDs=["INTEL-SA-00615"] if needed else [])
     info["tcbLevels"][1].update(tcbDate="2026-02-01T00:00:00Z", advisoryIDs=["INTEL-SA-00615", "INTEL-SA-09999"])
@@ -656,7 +650,7 @@ def test_grace_does_not_cover_configuration_or_revocation(td: Td) -> None:
         assert names(verdict) == ["tdx-tcb-status"]
 
 
-def test_the_policy_s_section_has_one_spelling(td: Td) -> None:
+def test_snp_section_has_one_encoding(td: Td) -> None:
     section = TdxPolicy(
         up_to_date_as_of=date(2026, 1, 31),
         grace_days=30,
@@ -685,7 +679,7 @@ def test_the_policy_s_section_has_one_spelling(td: Td) -> None:
         {"up_to_date_as_of": date(1, 1, 1)},
     ],
 )
-def test_a_section_that_makes_no_sense_is_refused(changes: dict[str, Any]) -> None:
+def test_contradictory_section_is_rejected(changes: dict[str, Any]) -> None:
     with pytest.raises(PolicyError):
         TdxPolicy(**changes)
 
@@ -694,12 +688,12 @@ def test_a_section_that_makes_no_sense_is_refused(changes: dict[str, Any]) -> No
     "changes",
     [{"tdx": None}, {"images": ()}, {"platforms": (Platform.LOCAL,)}],
 )
-def test_section_and_platform_go_together(td: Td, changes: dict[str, Any]) -> None:
+def test_section_and_platform_must_match(td: Td, changes: dict[str, Any]) -> None:
     with pytest.raises(PolicyError):
         td.policy(**changes)
 
 
-def test_an_image_without_registers_of_a_td_is_none(td: Td) -> None:
+def test_image_without_tdx_registers_never_matches(td: Td) -> None:
     bare = dataclasses.replace(td.image(), tdx=None)
     verdict = good(td).but(policy=td.policy(images=(bare,))).verdict()
     assert names(verdict) == ["tdx-mrtd", "tdx-rtmr-1", "tdx-rtmr-2"]
@@ -708,37 +702,37 @@ def test_an_image_without_registers_of_a_td_is_none(td: Td) -> None:
     assert good(td).but(policy=td.policy(images=(bare, td.image()))).verdict().accepted
 
 
-def test_one_td_is_not_for_debugging_and_not_for_it(td: Td) -> None:
+def test_same_td_image_cannot_be_debug_and_not_debug(td: Td) -> None:
     with pytest.raises(PolicyError, match="one image both as"):
         td.policy(images=(td.image(), td.image("debug", debug=True)))
 
 
-def test_crl_items_that_are_none_of_intel_s_are_left_alone(td: Td) -> None:
+def test_crls_of_other_issuers_are_ignored(td: Td) -> None:
     other = Intel.create(AT)
     lists = (other.crl(name="Somebody else"), td.intel.crl(), td.intel.crl(of_root=True))
     assert replaced(td, CRL, *lists).verdict().accepted
 
 
-def test_certificates_of_other_vendors_are_left_alone(td: Td) -> None:
-    """A folder of collateral may be for every platform, with more certificates than a path is looked for among."""
+def test_certificates_of_other_vendors_are_ignored(td: Td) -> None:
+    """A folder of collateral may serve every platform, and hold more certificates than a path search considers."""
     others = [certify(AT, td.intel.root_key, "ARK-Milan", f"SEV-VCEK-{index}", td.intel.pck_key) for index in range(40)]
     contents = (*others, b"\x30\x03nothing", *td.intel.collateral().items(CERTIFICATE))
     assert replaced(td, CERTIFICATE, *contents).verdict().accepted
 
 
-def test_a_second_certificate_of_the_root_s_key_must_be_signed_by_it(td: Td) -> None:
+def test_another_certificate_of_the_root_key_must_be_self_signed(td: Td) -> None:
     forged = certify(AT, new_key(), ROOT_NAME, ROOT_NAME, td.intel.root_key, ca=1)
     assert replaced(td, CERTIFICATE, forged, td.intel.signer).verdict().accepted  # the chain of the quote has the root
 
 
-def test_a_module_that_intel_does_not_publish_is_refused(td: Td) -> None:
+def test_unpublished_module_is_rejected(td: Td) -> None:
     verdict = reported(td, tee_tcb_svn=bytes([5, 9, 3, *[0] * 13])).verdict()
     assert names(verdict) == ["tdx-module", "tdx-tcb-status"]
     assert verdict.failures[0].found == "version 9, which is unknown"
     require_words(verdict)
 
 
-def test_an_attestation_key_that_is_no_point_on_the_curve_is_malformed(td: Td) -> None:
+def test_attestation_key_outside_the_curve_is_malformed(td: Td) -> None:
     evidence, start = td.evidence(BINDING), 702 + 4 + 64  # after the signed part, the size and the signature
     quote = evidence.tdx_quote or b""
     changed = dataclasses.replace(evidence, tdx_quote=quote[:start] + bytes(64) + quote[start + 64 :])
@@ -747,14 +741,14 @@ def test_an_attestation_key_that_is_no_point_on_the_curve_is_malformed(td: Td) -
     assert (caught.value.field, caught.value.offset) == ("TDX quote.attestation key", 0)
 
 
-def test_without_a_path_its_certificates_are_not_checked(td: Td) -> None:
+def test_without_a_path_validity_does_not_apply(td: Td) -> None:
     verdict = foreign_pck(td).verdict()
     outcomes = {check.name: check.outcome for check in verdict.checks}
     for name in ("tdx-pck-validity", "tdx-pck-revocation", "tdx-ca-revocation"):
         assert outcomes[name] is CheckOutcome.NOT_APPLICABLE
 
 
-def test_a_module_with_other_attributes_than_published_is_refused(td: Td) -> None:
+def test_module_attributes_must_equal_the_published_ones(td: Td) -> None:
     published = stated(td, lambda info: info["tdxModuleIdentities"][0].update(attributes="01" + "00" * 7))
     assert names(published.verdict()) == ["tdx-module"]
 
@@ -769,8 +763,8 @@ def test_every_certificate_of_a_path_must_be_valid(td: Td) -> None:
 
 
 @pytest.mark.parametrize("member", ["tcbInfo", "enclaveIdentity"])
-def test_each_signer_of_a_statement_may_be_revoked(td: Td, member: str) -> None:
-    """Another signer's certificate, which is not revoked, does not replace it."""
+def test_revocation_of_either_statement_signer_is_rejected(td: Td, member: str) -> None:
+    """Another signer's certificate that is not revoked does not replace it."""
     intel, key = td.intel, new_key()
     signer = certify(AT, intel.root_key, ROOT_NAME, SIGNER_NAME, key)
     collateral = intel.collateral(crls=(intel.crl(), intel.crl(of_root=True, revoked=[serial(signer)])))
@@ -785,7 +779,7 @@ def test_each_signer_of_a_statement_may_be_revoked(td: Td, member: str) -> None:
     assert names(good(td).but(collateral=InMemory(contents)).verdict()) == ["tdx-ca-revocation"]
 
 
-def test_a_signer_whose_certificate_ran_out_says_nothing_current(td: Td) -> None:
+def test_expired_signer_makes_a_statement_expired(td: Td) -> None:
     intel, until = td.intel, AT - timedelta(days=1)
     signer = certify(AT, intel.root_key, ROOT_NAME, SIGNER_NAME, intel.signer_key, until=until)
     verdict = replaced(td, CERTIFICATE, signer, intel.root).verdict()
@@ -793,7 +787,7 @@ def test_a_signer_whose_certificate_ran_out_says_nothing_current(td: Td) -> None
     assert all(check.found.startswith("signer's certificates valid from") for check in verdict.failures)
 
 
-def test_limits_of_age_and_number_judge_nothing_where_nothing_came(td: Td) -> None:
+def test_age_and_number_limits_do_not_apply_without_statements(td: Td) -> None:
     policy = td.policy(tdx=TdxPolicy(max_collateral_age_days=20, min_tcb_evaluation_data_number=1))
     verdict = good(td).but(collateral=InMemory({CERTIFICATE: (td.intel.root,)}), policy=policy).verdict()
     assert names(verdict) == ["tdx-pck-revocation", "tdx-ca-revocation", "tdx-tcb-info", "tdx-qe-identity"]
@@ -803,15 +797,15 @@ def test_limits_of_age_and_number_judge_nothing_where_nothing_came(td: Td) -> No
 
 
 @pytest.mark.parametrize(("seconds", "accepted"), [(0, True), (1, False)])
-def test_a_statement_may_be_as_old_as_the_limit_says(td: Td, seconds: int, accepted: bool) -> None:
+def test_statement_at_the_age_limit_is_accepted(td: Td, seconds: int, accepted: bool) -> None:
     day = AT - timedelta(days=20, seconds=seconds)
     dated = stated(td, lambda info: info.update(issueDate=day.strftime("%Y-%m-%dT%H:%M:%SZ")))
     verdict = dated.but(policy=td.policy(tdx=TdxPolicy(max_collateral_age_days=20))).verdict()
     assert names(verdict) == ([] if accepted else ["tdx-collateral-age"])
 
 
-def test_the_lowest_number_of_the_statements_counts(td: Td) -> None:
-    """The kit's statements have the number 18."""
+def test_lowest_evaluation_number_is_compared(td: Td) -> None:
+    """The test kit's statements have number 18."""
     newer = {"tcbEvaluationDataNumber": 30}
     changes = (lambda document: None, lambda document: document.update(newer))
     for least, failures in ((18, []), (19, ["tdx-tcb-evaluation-number"])):

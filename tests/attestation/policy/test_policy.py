@@ -1,4 +1,4 @@
-"""Policies: read strictly, from JSON or YAML, and never made to say two things at once."""
+"""Policies are parsed strictly, from JSON or YAML, and cannot contradict themselves."""
 
 import dataclasses
 import json
@@ -26,13 +26,13 @@ def _with(**changes: Any) -> bytes:
     return json.dumps({name: value for name, value in (VALUE | changes).items() if value is not None}).encode()
 
 
-def test_a_policy_is_read_back_from_json_and_from_yaml() -> None:
+def test_policy_round_trips_through_json_and_yaml() -> None:
     assert Policy.parse(POLICY.encode()) == POLICY
     assert Policy.parse(yaml.safe_dump(VALUE).encode()) == POLICY
     assert Policy.parse(json.dumps(VALUE, indent=2).encode()).digest() == POLICY.digest()
 
 
-def test_what_is_left_out_is_the_strict_choice() -> None:
+def test_omitted_members_have_strict_defaults() -> None:
     (image,) = POLICY.value()["images"]
     levels = {"boot_loader": 4, "tee": 0, "snp": 24, "microcode": 219}
     lax = _with(
@@ -75,7 +75,7 @@ def test_what_is_left_out_is_the_strict_choice() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else next(iter(value)),
 )
-def test_documents_that_are_not_as_the_schema_says_are_refused(changes: dict[str, Any]) -> None:
+def test_document_against_the_schema_is_rejected(changes: dict[str, Any]) -> None:
     with pytest.raises(FormatError):
         Policy.parse(_with(**changes))
 
@@ -96,17 +96,17 @@ def test_documents_that_are_not_as_the_schema_says_are_refused(changes: dict[str
     ],
     ids=lambda value: value if isinstance(value, str) else next(iter(value)),
 )
-def test_members_that_contradict_each_other_are_refused(changes: dict[str, Any], message: str) -> None:
+def test_contradictory_members_are_rejected(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(PolicyError, match=message):
         Policy.parse(_with(**changes))
 
 
-def test_no_machine_is_blamed_for_a_certificate_of_the_party_s_own_that_cannot_be_read() -> None:
+def test_unparsable_authority_certificate_is_a_policy_error() -> None:
     with pytest.raises(PolicyError, match="authority_certificate is not a certificate that can be read"):
         Policy.parse(_with(local={**VALUE["local"], "authority_certificate": "AAAA"}))
 
 
-def test_the_rules_hold_for_policies_made_in_code_too() -> None:
+def test_rules_also_hold_for_policies_made_in_code() -> None:
     with pytest.raises(PolicyError):
         dataclasses.replace(POLICY, platforms=(Platform.LOCAL, Platform.TDX))
 
@@ -133,7 +133,7 @@ def test_the_rules_hold_for_policies_made_in_code_too() -> None:
         b" " * (MAX_SIZE + 1),
     ],
 )
-def test_yaml_that_says_more_than_json_is_refused(text: bytes) -> None:
+def test_yaml_beyond_json_is_rejected(text: bytes) -> None:
     with pytest.raises(FormatError):
         Policy.parse(text)
 
@@ -148,7 +148,7 @@ def test_yaml_that_says_more_than_json_is_refused(text: bytes) -> None:
         ("allow_debug: false", "allow_debug: !!bool true", "tags are not allowed"),
     ],
 )
-def test_yaml_means_the_same_here_as_in_a_manifest(before: str, after: str, message: str) -> None:
+def test_policy_yaml_follows_the_manifests_yaml_rules(before: str, after: str, message: str) -> None:
     text = yaml.safe_dump(VALUE)
     assert before in text
     changed = text.replace(before, after).encode()
@@ -160,7 +160,7 @@ def test_yaml_means_the_same_here_as_in_a_manifest(before: str, after: str, mess
 
 
 @given(st.binary(max_size=200), st.integers(0, 1 << 20))
-def test_any_bytes_are_a_policy_or_an_error_of_ours(data: bytes, place: int) -> None:
+def test_arbitrary_bytes_are_a_policy_or_a_policy_error(data: bytes, place: int) -> None:
     for whole in (POLICY.encode(), yaml.safe_dump(VALUE).encode()):
         start = place % len(whole)
         for candidate in (data, whole[:start] + data + whole[start + len(data) :]):

@@ -1,4 +1,4 @@
-"""A policy has the sections of the platforms that it accepts, no other, and does not contradict itself."""
+"""A policy has exactly the sections of its platforms, and cannot contradict itself."""
 
 import dataclasses
 from datetime import UTC, date, datetime, timedelta
@@ -52,13 +52,13 @@ def made(*platforms: Platform, images: tuple[ImageReference, ...] = (IMAGE,), **
 
 
 @pytest.mark.parametrize("rtmrs", [(), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2, 3), (0, 1, 2, 3)])
-def test_an_image_for_tdx_has_the_registers_of_the_image(rtmrs: tuple[int, ...]) -> None:
+def test_tdx_image_needs_rtmr_1_and_2(rtmrs: tuple[int, ...]) -> None:
     with pytest.raises(PolicyError, match="RTMR 1 and 2"):
         TdxReference((b"m" * 48,), dict.fromkeys(rtmrs, b"r" * 48))
 
 
 @pytest.mark.parametrize("rtmrs", [(1, 2), (0, 1, 2)])
-def test_an_image_for_tdx_has_its_firmware(rtmrs: tuple[int, ...]) -> None:
+def test_tdx_image_needs_firmware_measurements(rtmrs: tuple[int, ...]) -> None:
     values = dict.fromkeys(rtmrs, b"r" * 48)
     assert TdxReference((b"m" * 48,), values).rtmrs == values
     with pytest.raises(PolicyError, match="must have an MRTD"):
@@ -66,7 +66,7 @@ def test_an_image_for_tdx_has_its_firmware(rtmrs: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("platform", Platform)
-def test_a_platform_needs_its_sections_and_no_other(platform: Platform) -> None:
+def test_policy_has_exactly_the_sections_of_its_platforms(platform: Platform) -> None:
     policy = made(platform, **NEEDED[platform])
     assert Policy.parse(policy.encode()) == policy
     for section in NEEDED[platform]:
@@ -77,8 +77,8 @@ def test_a_platform_needs_its_sections_and_no_other(platform: Platform) -> None:
 
 @pytest.mark.parametrize("platform", [platform for platform in Platform if platform is not Platform.LOCAL])
 @pytest.mark.parametrize("other", [platform for platform in Platform if platform is not Platform.LOCAL])
-def test_a_section_of_a_platform_that_is_not_accepted_is_refused(platform: Platform, other: Platform) -> None:
-    """Two platforms go together, and neither's sections go with the other alone."""
+def test_section_of_an_unaccepted_platform_is_rejected(platform: Platform, other: Platform) -> None:
+    """Two platforms may be combined, but the sections of one are errors with only the other."""
     both: dict[str, Any] = {**NEEDED[platform], **NEEDED[other]}
     azure, gcp = {}, {}
     for one in {platform, other}:
@@ -97,7 +97,7 @@ def test_a_section_of_a_platform_that_is_not_accepted_is_refused(platform: Platf
 @pytest.mark.parametrize(
     "pins", [{"platform_pcrs": {7: b"7" * 32}, "secure_boot": True}, {"platform_pcrs": {0: b"0" * 32}}]
 )
-def test_registers_are_demanded_only_where_every_machine_shows_them(platform: Platform, pins: dict[str, Any]) -> None:
+def test_pcr_pins_need_a_vtpm_on_every_platform(platform: Platform, pins: dict[str, Any]) -> None:
     if platform in {Platform.LOCAL, Platform.AZURE_SNP, Platform.AZURE_TDX, Platform.GCP_SNP}:
         assert made(platform, **NEEDED[platform], **pins).platform_pcrs
         return
@@ -119,7 +119,7 @@ NAMED = {
 
 @pytest.mark.parametrize("platform", Platform)
 @pytest.mark.parametrize("name", NAMED)
-def test_machines_are_named_only_where_evidence_names_them(platform: Platform, name: str) -> None:
+def test_instances_are_allowed_only_for_platforms_that_name_them(platform: Platform, name: str) -> None:
     named, platforms = NAMED[name]
     instances = Instances(**{name: named})
     if platform in platforms:
@@ -147,16 +147,16 @@ def test_hint_says_what_to_add_or_remove(platform: Platform, section: str, add: 
 
 
 @pytest.mark.parametrize("platform", Platform)
-def test_what_only_hardware_measures_may_be_left_out_of_an_image(platform: Platform) -> None:
-    """It is the verdict that refuses machines by it."""
+def test_hardware_measurements_of_an_image_are_optional(platform: Platform) -> None:
+    """Then the verdict rejects every machine on those platforms."""
     policy = made(platform, images=(BARE,), **NEEDED[platform])
     assert Policy.parse(policy.encode()).images == (BARE,)
 
 
 @pytest.mark.parametrize("debug", [False, True])
 @pytest.mark.parametrize("what", ["pcrs", "launch_digests", "tdx"])
-def test_one_image_is_not_for_debugging_and_not_for_it(what: str, debug: bool) -> None:
-    """In either order; images that differ in these values may differ in this too."""
+def test_same_image_cannot_be_debug_and_not_debug(what: str, debug: bool) -> None:
+    """In either order; images with different values may differ in this."""
     other = ImageReference(
         "other",
         True,
@@ -175,7 +175,7 @@ def test_one_image_is_not_for_debugging_and_not_for_it(what: str, debug: bool) -
     assert len(made(*platforms, images=(IMAGE, twice), **sections).images) == 2
 
 
-def test_two_images_that_share_one_register_of_tdx_are_two_images() -> None:
+def test_images_that_share_one_rtmr_are_distinct() -> None:
     other = dataclasses.replace(IMAGE, debug=True, pcrs={4: b"o" * 32, 9: b"o" * 32, 11: b"o" * 32}, launch_digests=())
     assert other.tdx is not None
     for index in (1, 2):
@@ -186,14 +186,14 @@ def test_two_images_that_share_one_register_of_tdx_are_two_images() -> None:
 
 @pytest.mark.parametrize("value", [b"\0" * 31 + b"\1", b"\xff" * 32])
 @pytest.mark.parametrize("index", [12, 13])
-def test_registers_of_what_comes_from_outside_are_zero(index: int, value: bytes) -> None:
+def test_host_input_registers_must_be_zero(index: int, value: bytes) -> None:
     image = dataclasses.replace(IMAGE, pcrs={**IMAGE.pcrs, index: value})
     with pytest.raises(PolicyError, match="other than zero"):
         made(Platform.TDX, images=(image,), tdx=TdxPolicy())
 
 
 @pytest.mark.parametrize("others", [(Platform.AZURE_SNP,), (Platform.SEV_SNP, Platform.TDX), ()])
-def test_local_machines_share_a_policy_with_no_others(others: tuple[Platform, ...]) -> None:
+def test_local_excludes_other_platforms(others: tuple[Platform, ...]) -> None:
     for platforms in ((Platform.LOCAL, *others), (*others, Platform.LOCAL), others):
         if platforms == (Platform.LOCAL,):
             continue
@@ -208,7 +208,7 @@ def test_certificate_of_a_local_authority_may_be_omitted() -> None:
     assert Policy.parse(policy.encode()) == policy
 
 
-def test_a_policy_has_a_size() -> None:
+def test_policy_size_is_limited() -> None:
     policy = made(Platform.TDX, tdx=TdxPolicy()).encode()
     assert MAX_SIZE == 2**20
     assert Policy.parse(policy + b" " * (MAX_SIZE - len(policy)))
@@ -217,21 +217,21 @@ def test_a_policy_has_a_size() -> None:
             Policy.parse(data)
 
 
-def test_the_strict_tdx_policy_allows_exactly_these_attributes() -> None:
+def test_strict_tdx_policy_allows_exactly_these_attributes() -> None:
     """Bits of TD attributes (TDX Module ABI, table "ATTRIBUTES"): 28 SEPT_VE_DISABLE, 30 PKS, 31 KL."""
     strict = TdxPolicy()
     assert (strict.attributes_required, strict.attributes_allowed) == (0x1000_0000, 0xD000_0000)
 
 
 @pytest.mark.parametrize(("days", "accepted"), [(-1, False), (0, True), (1, True), (400, True)])
-def test_what_became_known_since_the_day_of_the_policy_is_forgiven(days: int, accepted: bool) -> None:
+def test_advisories_published_after_the_policy_date_are_tolerated(days: int, accepted: bool) -> None:
     section = TdxPolicy(up_to_date_as_of=date(2026, 1, 11), grace_days=10)
     since = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=days)
     platform = Evaluation(TcbStatus.OUT_OF_DATE, out_of_date_since=since, status_without_update=TcbStatus.UP_TO_DATE)
     assert section.accepts(platform) is accepted
 
 
-def test_without_the_day_that_it_is_out_of_date_since_nothing_is_forgiven() -> None:
+def test_missing_tcb_date_gets_no_grace() -> None:
     section = TdxPolicy(up_to_date_as_of=date(2026, 1, 11))
     assert not section.accepts(Evaluation(TcbStatus.OUT_OF_DATE, status_without_update=TcbStatus.UP_TO_DATE))
 
@@ -243,13 +243,13 @@ def test_date_that_does_not_exist_is_rejected() -> None:
         Policy.parse(canonical.encode(value))
 
 
-def test_days_and_grace_have_bounds() -> None:
+def test_days_and_grace_are_limited() -> None:
     assert TdxPolicy(up_to_date_as_of=date(2018, 1, 1), grace_days=3650).grace_days == 3650
     for day, grace in ((date(2017, 12, 31), 0), (date(2026, 1, 1), 3651), (date(2026, 1, 1), -1)):
         with pytest.raises(PolicyError):
             TdxPolicy(up_to_date_as_of=day, grace_days=grace)
 
 
-def test_a_paravisor_need_not_disable_sept_ve_but_all_else_holds() -> None:
+def test_sept_ve_disable_is_optional_for_a_paravisor_only() -> None:
     section = TdxPolicy(attributes_required=0x5000_0000).for_paravisor()
     assert (section.attributes_required, section.attributes_allowed) == (0x4000_0000, 0xD000_0000)

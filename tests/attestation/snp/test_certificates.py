@@ -1,4 +1,4 @@
-"""VCEK and VLEK certificates: read alike with and without the library's parser, and strictly."""
+"""VCEK and VLEK certificates are parsed strictly, with the same result with and without the library's parser."""
 
 import dataclasses
 import warnings
@@ -32,7 +32,7 @@ def certified(processor: Processor = PROCESSOR, **terms: Any) -> bytes:
 
 
 def changed(processor: Processor = PROCESSOR, **contents: bytes | None) -> bytes:
-    """A certificate whose extensions have other contents: names as in extensions.py."""
+    """A certificate with changed extensions, named as in extensions.py."""
     oids = {"struct_version": STRUCT_VERSION, "product_name": PRODUCT_NAME, "hwid": HWID, "csp_id": CSP_ID}
     oids |= {"microcode": LEVELS[0]["microcode"], "reserved": RESERVED[0][0], "unknown": "1.3.6.1.4.1.3704.1.9"}
     return certified(processor, changes={oids[name]: content for name, content in contents.items()})
@@ -40,7 +40,7 @@ def changed(processor: Processor = PROCESSOR, **contents: bytes | None) -> bytes
 
 @pytest.fixture
 def strict_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A release of `cryptography` that refuses what it warns of today."""
+    """A release of `cryptography` that rejects what it only warns about today."""
     load = library.load_der_x509_certificate
 
     def loads(data: bytes, backend: object = None) -> library.Certificate:
@@ -64,7 +64,7 @@ def judged(processor: Processor) -> bool:
 
 
 @pytest.mark.parametrize("processor", [PROCESSOR, TURIN, CLOUD], ids=["Milan", "Turin", "VLEK"])
-def test_both_readers_read_the_same(processor: Processor) -> None:
+def test_both_certificate_parsers_agree(processor: Processor) -> None:
     ours = EndorsementCertificate.parse(processor.certificate)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -87,20 +87,20 @@ def test_both_readers_read_the_same(processor: Processor) -> None:
 
 
 @pytest.mark.parametrize("processor", [PROCESSOR, TURIN, CLOUD], ids=["Milan", "Turin", "VLEK"])
-def test_the_verdict_is_the_same_without_the_librarys_parser(processor: Processor, strict_library: None) -> None:
+def test_verdict_does_not_depend_on_the_librarys_certificate_parser(processor: Processor, strict_library: None) -> None:
     with pytest.raises(ValueError, match=REFUSED):
         library.load_der_x509_certificate(processor.certificate)
     assert judged(processor)
 
 
 @pytest.mark.parametrize("processor", [PROCESSOR, TURIN, CLOUD], ids=["Milan", "Turin", "VLEK"])
-def test_no_warning_is_raised_with_it(processor: Processor) -> None:
+def test_parsing_raises_no_library_warning(processor: Processor) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert judged(processor)
 
 
-def test_the_members_are_what_the_service_wrote() -> None:
+def test_tcb_info_members_match_the_service() -> None:
     chip = EndorsementCertificate.parse(certified(product_name="Milan-B1"))
     assert (chip.kind, chip.amd.product_line, chip.amd.struct_version) == (SigningKey.VCEK, ProductLine.MILAN, 0)
     assert (chip.amd.tcb, chip.amd.hwid, chip.amd.csp_id) == (PROCESSOR.tcb, PROCESSOR.chip_id, None)
@@ -110,13 +110,13 @@ def test_the_members_are_what_the_service_wrote() -> None:
     assert (cloud.kind, cloud.amd.hwid, cloud.amd.csp_id) == (SigningKey.VLEK, None, "CN=cloud.example")
 
 
-def test_a_level_of_more_than_127_is_read() -> None:
+def test_level_above_127_is_parsed() -> None:
     high = dataclasses.replace(PROCESSOR.tcb, microcode=255)
     data = PROCESSOR.amd.certify(PROCESSOR.key.public_key(), high, hwid=PROCESSOR.chip_id)
     assert EndorsementCertificate.parse(data).amd.tcb == high
 
 
-def test_a_chips_identifier_may_be_wrapped() -> None:
+def test_chip_id_may_be_wrapped_in_an_octet_string() -> None:
     wrapped = certified(hwid=b"\x04\x40" + PROCESSOR.chip_id)
     assert EndorsementCertificate.parse(wrapped).amd.hwid == PROCESSOR.chip_id
 
@@ -144,36 +144,36 @@ def test_a_chips_identifier_may_be_wrapped() -> None:
         ({"unknown": b"\x05\x00"}, "unknown"),
     ],
 )
-def test_other_extensions_are_malformed(contents: dict[str, bytes | None], match: str) -> None:
+def test_unknown_extensions_are_malformed(contents: dict[str, bytes | None], match: str) -> None:
     with pytest.raises(MalformedEvidence, match=match):
         EndorsementCertificate.parse(changed(**contents))
 
 
-def test_a_clouds_key_has_no_chip() -> None:
+def test_vlek_has_no_chip() -> None:
     with pytest.raises(MalformedEvidence, match="unknown"):
         EndorsementCertificate.parse(changed(CLOUD, hwid=bytes(64)))
 
 
-def test_a_product_that_is_not_known_has_no_line() -> None:
+def test_unknown_product_has_no_line() -> None:
     assert EndorsementCertificate.parse(certified(product_name="Venice")).amd.product_line is None
-    # Turin's name in the layout of the lines before it.
+    # Turin's name in the layout of earlier lines.
     assert EndorsementCertificate.parse(certified(product_name="Turin-B0")).amd.product_line is None
 
 
-def test_a_signing_key_is_on_p384() -> None:
+def test_signing_key_must_be_on_p384() -> None:
     key = ec.generate_private_key(ec.SECP256R1()).public_key()
     with pytest.raises(MalformedEvidence, match="P-384"):
         EndorsementCertificate.parse(PROCESSOR.amd.certify(key, PROCESSOR.tcb, hwid=PROCESSOR.chip_id))
 
 
-def test_only_keys_that_sign_reports_are_read() -> None:
+def test_only_vcek_and_vlek_are_parsed() -> None:
     _, signer = PROCESSOR.amd.signers[SigningKey.VCEK]
     assert [is_endorsement(data) for data in (signer, PROCESSOR.amd.root)] == [False, False]
     with pytest.raises(MalformedEvidence, match="must be SEV-VCEK or SEV-VLEK"):
         EndorsementCertificate.parse(signer)
 
 
-def test_both_ends_of_the_validity_count() -> None:
+def test_validity_of_the_path_includes_both_ends() -> None:
     data = certified(not_before=AT, not_after=AT + timedelta(days=1))
     parsed = EndorsementCertificate.parse(data)
     one = timedelta(seconds=1)
@@ -181,6 +181,6 @@ def test_both_ends_of_the_validity_count() -> None:
     assert [parsed.valid_at(time) for time in ends] == [False, True, True, False]
 
 
-def test_a_component_of_another_layout_is_no_level() -> None:
+def test_tcb_versions_of_different_layouts_are_unequal() -> None:
     tcb = TcbVersion(boot_loader=4, tee=0, snp=24, microcode=219)
     assert tcb != dataclasses.replace(tcb, fmc=0)

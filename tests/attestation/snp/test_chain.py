@@ -1,4 +1,4 @@
-"""A chain is leaf, signer and the root of its own product line; a list of the root says what is revoked."""
+"""A chain is leaf, signer and the root of its own product line; the root's CRL can revoke."""
 
 import dataclasses
 import itertools
@@ -34,7 +34,7 @@ def issuers_of(processor: Processor) -> list[Certificate]:
 
 
 @pytest.mark.parametrize("line", ProductLine)
-def test_of_all_roots_the_one_of_the_line_counts(line: ProductLine) -> None:
+def test_root_of_the_product_line_is_used(line: ProductLine) -> None:
     processor = PROCESSORS[line]
     leaf = EndorsementCertificate.parse(processor.certificate)
     issuers = issuers_of(processor)
@@ -47,7 +47,7 @@ def test_of_all_roots_the_one_of_the_line_counts(line: ProductLine) -> None:
 
 
 @pytest.mark.parametrize("name", ["SEV-Genoa", "SEV-Milan2", "SEV-VLEK-Milan", "ARK-Milan", ""])
-def test_a_leaf_names_the_signer_of_its_kind_and_line(name: str) -> None:
+def test_leaf_must_name_the_signer_of_its_kind_and_line(name: str) -> None:
     leaf = dataclasses.replace(LEAF, issuer_name=name)
     found = find_chain(leaf, issuers_of(MILAN), tuple(ANCHORS.values()))
     assert found == (None, f"the certificate's issuer is {name}, must be SEV-Milan")
@@ -59,14 +59,14 @@ def test_certificates_of_other_names_are_not_tried(line: ProductLine) -> None:
     assert find_chain(LEAF, others, tuple(ANCHORS.values())) == (None, "no certificate of SEV-Milan came")
 
 
-def test_the_order_of_certificates_does_not_matter() -> None:
+def test_order_of_certificates_does_not_matter() -> None:
     every = [one for processor in PROCESSORS.values() for one in issuers_of(processor)]
     for order in (every, every[::-1]):
         found, why = find_chain(LEAF, order, tuple(ANCHORS.values()))
         assert found is not None, why
 
 
-def test_the_verdict_says_that_all_certificates_are_valid() -> None:
+def test_validity_check_says_that_all_certificates_are_valid() -> None:
     checks = Recorder(("snp-validity",), CHECKS)
     found, _ = find_chain(LEAF, issuers_of(MILAN), (ANCHORS[ProductLine.MILAN],))
     check_period(checks, found, AT)
@@ -75,7 +75,7 @@ def test_the_verdict_says_that_all_certificates_are_valid() -> None:
 
 
 @pytest.mark.parametrize(("exponent", "accepted"), [(2**32 - 5, True), (2**32 + 15, False)])
-def test_a_signer_s_key_with_a_long_exponent_signs_nothing(exponent: int, accepted: bool) -> None:
+def test_signing_key_with_a_long_exponent_is_rejected(exponent: int, accepted: bool) -> None:
     """Such certificates would keep the verifier busy for seconds."""
     numbers = rsa.generate_private_key(65537, 2048).private_numbers()
     p, q = numbers.p, numbers.q
@@ -91,7 +91,7 @@ def test_a_signer_s_key_with_a_long_exponent_signs_nothing(exponent: int, accept
     assert leaf.signed_by(Certificate.parse(signer)) == accepted
 
 
-def test_no_authority_stands_between_signer_and_root() -> None:
+def test_chain_with_another_intermediate_ca_is_rejected() -> None:
     """AMD's chains have three certificates; a chain with another authority is not AMD's."""
     signing_key, signer_der = MILAN.amd.signers[SigningKey.VCEK]
     signer = library.load_der_x509_certificate(signer_der)
@@ -120,7 +120,7 @@ def test_no_authority_stands_between_signer_and_root() -> None:
 
 
 def revocation(crl: bytes, **changes: int) -> dict[str, tuple[CheckOutcome, str]]:
-    """Outcome and found of the two checks."""
+    """Outcome and found value of the two checks."""
     checks = Recorder(("snp-crl", "snp-revocation"), CHECKS)
     found, _ = find_chain(LEAF, issuers_of(MILAN), (ANCHORS[ProductLine.MILAN],))
     section = SnpPolicy({ProductLine.MILAN: dict.fromkeys(TCB_KINDS, MILAN.tcb)}, **changes)
@@ -128,7 +128,7 @@ def revocation(crl: bytes, **changes: int) -> dict[str, tuple[CheckOutcome, str]
     return {check.name: (check.outcome, check.found) for check in checks.finish()}
 
 
-def test_a_list_may_be_younger_than_the_policy_demands() -> None:
+def test_crl_up_to_the_maximum_age_is_accepted() -> None:
     for hours, outcome in (
         (0, CheckOutcome.PASSED),
         (47, CheckOutcome.PASSED),
@@ -139,7 +139,7 @@ def test_a_list_may_be_younger_than_the_policy_demands() -> None:
         assert revocation(crl, max_crl_age_days=2)["snp-crl"][0] is outcome
 
 
-def test_the_verdict_says_which_authority_is_revoked() -> None:
+def test_revocation_check_names_the_revoked_ca() -> None:
     good = revocation(MILAN.amd.crl())
     assert good["snp-revocation"] == (CheckOutcome.PASSED, "none of them")
     serials = [issuer.parsed.serial_number for issuer in issuers_of(MILAN)]
@@ -168,13 +168,13 @@ def test_every_certificate_of_the_chain_must_be_valid(member: str, name: str) ->
             assert check.found.startswith(f"{name} is valid from ")
 
 
-def test_a_certificate_for_another_kind_of_processor_has_no_chain() -> None:
+def test_certificate_for_an_unknown_product_line_has_no_chain() -> None:
     leaf = dataclasses.replace(LEAF, amd=dataclasses.replace(LEAF.amd, product_name="Rome-B0"))
     found = find_chain(leaf, issuers_of(MILAN), tuple(ANCHORS.values()))
     assert found == (None, "the certificate is for 'Rome-B0', which is not a known product line")
 
 
-def test_without_a_chain_neither_time_nor_lists_are_judged() -> None:
+def test_without_a_chain_validity_and_crl_checks_do_not_apply() -> None:
     checks = Recorder(("snp-validity", "snp-crl", "snp-revocation"), CHECKS)
     check_period(checks, None, AT)
     assert check_revocation(checks, None, [], SnpPolicy({}), AT) == ""
@@ -185,13 +185,13 @@ def test_without_a_chain_neither_time_nor_lists_are_judged() -> None:
     ]
 
 
-def test_a_list_that_has_run_out_shows_of_no_certificate_that_it_is_not_revoked() -> None:
+def test_expired_crl_does_not_prove_that_a_certificate_is_valid() -> None:
     old = MILAN.amd.crl(this_update=AT - timedelta(days=400))
     assert revocation(old, require_crl=False)["snp-revocation"] == (CheckOutcome.NOT_APPLICABLE, "")
     assert revocation(old, max_crl_age_days=2)["snp-crl"][0] is CheckOutcome.FAILED
 
 
-def test_the_verdict_says_how_old_a_list_may_be() -> None:
+def test_crl_check_names_the_maximum_age() -> None:
     checks = Recorder(("snp-crl", "snp-revocation"), CHECKS)
     found, _ = find_chain(LEAF, issuers_of(MILAN), (ANCHORS[ProductLine.MILAN],))
     check_revocation(checks, found, [RevocationList.parse(MILAN.amd.crl())], SnpPolicy({}, max_crl_age_days=2), AT)

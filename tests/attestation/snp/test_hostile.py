@@ -1,4 +1,4 @@
-"""Hostile bytes: whatever is changed, cut or made up is refused or malformed, and nothing else ever happens."""
+"""Hostile bytes: changed, truncated or arbitrary input is rejected or malformed, and never raises anything else."""
 
 import dataclasses
 import random
@@ -21,7 +21,7 @@ from cloister.attestation.snp.verify import check_report
 from cloister.attestation.testkit import Processor, SnpMachine
 from cloister.attestation.x509.der import DerReader
 
-# What the library says of names that a flipped bit made odd.
+# The library's warnings about names with a flipped bit.
 pytestmark = pytest.mark.filterwarnings("ignore:Attribute's length")
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -50,7 +50,7 @@ def accepted(
 
 
 def flips(data: bytes) -> list[bytes]:
-    """``data`` with one bit of one byte flipped, for every byte; the bit is a seeded choice."""
+    """``data`` with one bit of one byte flipped, for every byte; a seeded generator chooses the bit."""
     choice = random.Random(2600)
     return [
         data[:index] + bytes((data[index] ^ 1 << choice.randrange(8),)) + data[index + 1 :]
@@ -75,7 +75,7 @@ def refused(judge: Callable[[bytes], bool], data: bytes) -> bool:
     ],
     ids=["report", "certificate of the signing key", "signer", "revocation list"],
 )
-def test_a_flipped_bit_is_refused(judge: Callable[[bytes], bool], data: bytes) -> None:
+def test_flipped_bit_is_rejected(judge: Callable[[bytes], bool], data: bytes) -> None:
     assert judge(data)
     assert [index for index, flipped in enumerate(flips(data)) if not refused(judge, flipped)] == []
 
@@ -89,7 +89,7 @@ def test_a_flipped_bit_is_refused(judge: Callable[[bytes], bool], data: bytes) -
     ],
     ids=["report", "table", "certificate"],
 )
-def test_what_is_cut_at_any_length_is_malformed(parse: Callable[[bytes], object], data: bytes) -> None:
+def test_truncated_input_is_malformed(parse: Callable[[bytes], object], data: bytes) -> None:
     parse(data)
     for length in range(len(data)):
         with pytest.raises(MalformedEvidence):
@@ -97,7 +97,7 @@ def test_what_is_cut_at_any_length_is_malformed(parse: Callable[[bytes], object]
 
 
 @given(st.binary(min_size=SIZE, max_size=SIZE) | st.binary(max_size=64))
-def test_any_bytes_are_a_report_or_malformed(data: bytes) -> None:
+def test_arbitrary_bytes_are_a_report_or_malformed(data: bytes) -> None:
     try:
         assert SnpReport.parse(data).data == data
     except MalformedEvidence:
@@ -106,20 +106,20 @@ def test_any_bytes_are_a_report_or_malformed(data: bytes) -> None:
 
 @settings(max_examples=300)
 @given(st.integers(0, SIZE - 1), st.binary(min_size=1, max_size=16))
-def test_a_report_that_was_written_into_is_a_report_or_malformed(offset: int, patch: bytes) -> None:
+def test_changed_report_parses_or_is_malformed(offset: int, patch: bytes) -> None:
     data = (REPORT[:offset] + patch + REPORT[offset + len(patch) :])[:SIZE]
     assert data == REPORT or refused(lambda data: accepted(report=data), data)
 
 
 @settings(max_examples=300)
 @given(st.integers(0, len(PROCESSOR.certificate) - 1), st.binary(min_size=1, max_size=8))
-def test_a_certificate_that_was_written_into_is_refused(offset: int, patch: bytes) -> None:
+def test_changed_certificate_is_rejected(offset: int, patch: bytes) -> None:
     data = PROCESSOR.certificate[:offset] + patch + PROCESSOR.certificate[offset + len(patch) :]
     assert data == PROCESSOR.certificate or refused(lambda data: accepted(leaf=data), data)
 
 
 @given(st.binary(max_size=256))
-def test_any_bytes_are_a_certificate_a_table_or_malformed(data: bytes) -> None:
+def test_arbitrary_bytes_parse_or_are_malformed(data: bytes) -> None:
     for parse in (EndorsementCertificate.parse, CertificateTable.parse, is_endorsement):
         try:
             parse(data)
@@ -128,7 +128,7 @@ def test_any_bytes_are_a_certificate_a_table_or_malformed(data: bytes) -> None:
 
 
 @given(st.binary(max_size=64), st.sampled_from(["unsigned", "oid", "bits", "time"]))
-def test_any_bytes_are_an_element_or_malformed(data: bytes, kind: str) -> None:
+def test_arbitrary_bytes_are_an_element_or_malformed(data: bytes, kind: str) -> None:
     try:
         getattr(DerReader(data, "value"), kind)("field")
     except MalformedEvidence:
@@ -136,13 +136,13 @@ def test_any_bytes_are_an_element_or_malformed(data: bytes, kind: str) -> None:
 
 
 @pytest.mark.parametrize("entries", [17, 100])
-def test_a_table_has_a_bounded_number_of_entries(entries: int) -> None:
+def test_certificate_table_entries_are_limited(entries: int) -> None:
     header = b"".join(index.to_bytes(16) + bytes(8) for index in range(1, entries + 1))
     with pytest.raises(MalformedEvidence, match="more than 16"):
         CertificateTable.parse(header + bytes(24))
 
 
-def test_a_table_names_nothing_twice_and_nothing_outside() -> None:
+def test_certificate_table_entries_are_unique_and_inside() -> None:
     guid = bytes(range(16))
 
     def entry(offset: int, length: int) -> bytes:
@@ -156,7 +156,7 @@ def test_a_table_names_nothing_twice_and_nothing_outside() -> None:
     assert list(CertificateTable.parse(entry(48, 1) + bytes(24) + b"x" + bytes(4096)).entries.values()) == [b"x"]
 
 
-def test_many_certificates_cost_little_and_are_ignored() -> None:
+def test_excess_certificates_are_ignored_cheaply() -> None:
     others = [Processor.create(AT, amd=PROCESSOR.amd).certificate for _ in range(9)]
     checks = Recorder(SNP_NAMES, CHECKS)
     table = CertificateTable.parse(PROCESSOR.table())

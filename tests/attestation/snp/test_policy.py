@@ -1,4 +1,4 @@
-"""The section ``snp`` of a policy: strict when it is silent, and refused when it contradicts itself."""
+"""The section ``snp`` of a policy has strict defaults, and contradictions are errors."""
 
 import dataclasses
 from datetime import UTC, datetime
@@ -24,14 +24,14 @@ MACHINE = SnpMachine.create(Processor.create(AT))
 
 
 def parsed(**changes: Any) -> Policy:
-    """The machine's policy with members of the section replaced, None removes one."""
+    """The machine's policy with members of the section replaced; None removes a member."""
     value = MACHINE.policy().value()
     section = {**value["snp"], **changes}
     value["snp"] = {name: member for name, member in section.items() if member is not None}
     return Policy.parse(canonical.encode(value))
 
 
-def test_what_is_left_out_is_the_strict_choice() -> None:
+def test_omitted_members_have_strict_defaults() -> None:
     section = SnpPolicy.from_value(MINIMUM)
     level = TcbVersion(**LEVELS)
     assert section == SnpPolicy({ProductLine.MILAN: dict.fromkeys(TCB_KINDS, level)})
@@ -39,7 +39,7 @@ def test_what_is_left_out_is_the_strict_choice() -> None:
     assert section.require_crl
 
 
-def test_every_member_is_read_and_written() -> None:
+def test_every_member_round_trips() -> None:
     section = SnpPolicy(
         minimum_tcb={
             ProductLine.MILAN: {**dict.fromkeys(TCB_KINDS, TcbVersion(**LEVELS)), "launch": TcbVersion(**NEWER)},
@@ -65,7 +65,7 @@ def test_every_member_is_read_and_written() -> None:
     assert all(getattr(section, one.name) != one.default for one in dataclasses.fields(SnpPolicy))
 
 
-def test_a_kind_that_is_left_out_is_as_reported() -> None:
+def test_omitted_tcb_kind_defaults_to_reported() -> None:
     section = SnpPolicy.from_value({"minimum_tcb": {"Milan": {"reported": LEVELS, "current": NEWER}}})
     levels = {kind: version.components() for kind, version in section.minimum_tcb[ProductLine.MILAN].items()}
     assert levels == {"reported": LEVELS, "committed": LEVELS, "launch": LEVELS, "current": NEWER}
@@ -88,11 +88,11 @@ REQUIRABLE = {
         "iommu_write_safe",
     ),
 }
-"""The bits that narrow what the host may do, and those that tell of a protection."""
+"""The bits that restrict the host, and those that report a protection."""
 
 
 @pytest.mark.parametrize(("member", "name"), [(member, name) for member, names in REQUIRABLE.items() for name in names])
-def test_a_bit_that_protects_can_be_required(member: str, name: str) -> None:
+def test_required_protection_bit_is_checked(member: str, name: str) -> None:
     policy = parsed(**{member: [name]})
     (bit,) = getattr(policy.snp, member)
     assert bit.name.lower() == name
@@ -121,7 +121,7 @@ def test_a_bit_that_protects_can_be_required(member: str, name: str) -> None:
         {"vlek_clouds": [""]},
     ],
 )
-def test_what_the_schema_does_not_know_is_refused(changes: dict[str, Any]) -> None:
+def test_unknown_member_is_rejected(changes: dict[str, Any]) -> None:
     with pytest.raises(FormatError):
         parsed(**changes)
 
@@ -138,18 +138,18 @@ def test_what_the_schema_does_not_know_is_refused(changes: dict[str, Any]) -> No
         ({"author_key_digests": ["11" * 48, "00" * 48]}, "has zeros as a key digest"),
     ],
 )
-def test_contradictions_are_refused(changes: dict[str, Any], match: str) -> None:
+def test_contradictory_policies_are_rejected(changes: dict[str, Any], match: str) -> None:
     with pytest.raises(PolicyError, match=match):
         parsed(**changes)
 
 
-def test_an_empty_minimum_can_be_written_and_is_no_minimum_left_out() -> None:
+def test_empty_minimum_differs_from_an_omitted_one() -> None:
     policy = parsed(minimum_tcb={})
     assert policy.snp == MACHINE.section(minimum_tcb={})
     assert Policy.parse(policy.encode()) == policy
 
 
-def test_a_minimum_has_every_kind_of_version() -> None:
+def test_minimum_tcb_has_every_kind_of_version() -> None:
     versions = MACHINE.section().minimum_tcb[ProductLine.MILAN]
     for kind in TCB_KINDS:
         others = {name: version for name, version in versions.items() if name != kind}
@@ -157,13 +157,13 @@ def test_a_minimum_has_every_kind_of_version() -> None:
             SnpPolicy({ProductLine.MILAN: others})
 
 
-def test_a_key_may_have_zeros_in_its_digest() -> None:
+def test_key_digest_may_contain_zeros() -> None:
     digest = b"k" * 47 + b"\0"
     section = MACHINE.section(id_key_digests=(digest,), author_key_digests=(digest,))
     assert section.id_key_digests == section.author_key_digests == (digest,)
 
 
-def test_the_section_goes_with_its_platforms() -> None:
+def test_snp_section_needs_its_platforms() -> None:
     with pytest.raises(PolicyError, match="exactly when"):
         MACHINE.policy(snp=None)
     with pytest.raises(PolicyError, match="exactly when"):
@@ -171,7 +171,7 @@ def test_the_section_goes_with_its_platforms() -> None:
     assert MACHINE.policy().platforms == (Platform.SEV_SNP,)
 
 
-def test_an_image_is_not_for_debugging_and_not_at_once() -> None:
+def test_image_is_either_debug_or_not() -> None:
     debug = dataclasses.replace(MACHINE.image("debug", debug=True), pcrs=dict.fromkeys((4, 9, 11), b"d" * 32))
     with pytest.raises(PolicyError, match="same launch digest"):
         MACHINE.policy(images=(MACHINE.image(), debug), allow_debug=True)

@@ -1,4 +1,4 @@
-"""Reports, product lines and TCB versions as the specification lays them out."""
+"""Reports, product lines and TCB versions have the specification's layout."""
 
 from datetime import UTC, datetime
 
@@ -14,7 +14,7 @@ MILAN = Processor.create(AT)
 TURIN = Processor.create(AT, ProductLine.TURIN)
 
 
-def test_the_layout_has_no_gap_that_is_not_reserved_and_no_overlap() -> None:
+def test_report_layout_has_no_gaps_and_no_overlaps() -> None:
     used = [offset + index for _, offset, size in FIELDS for index in range(size)]
     assert len(used) == len(set(used))
     free = set(range(SIZE)) - set(used)
@@ -22,7 +22,7 @@ def test_the_layout_has_no_gap_that_is_not_reserved_and_no_overlap() -> None:
     assert free == reserved
 
 
-def test_every_field_is_read_from_its_place() -> None:
+def test_every_field_is_parsed_from_its_offset() -> None:
     fields = {
         "guest_svn": 3,
         "policy": 0xAB1F | 1 << 17 | 1 << PolicyBit.SMT | 1 << PolicyBit.PAGE_SWAP_DISABLE,
@@ -60,7 +60,7 @@ def test_every_field_is_read_from_its_place() -> None:
 
 
 @pytest.mark.parametrize("version", [0, 1, 6, 0x100])
-def test_other_versions_are_malformed(version: int) -> None:
+def test_unknown_versions_are_malformed(version: int) -> None:
     with pytest.raises(MalformedEvidence, match="only 2 to 5"):
         SnpReport.parse(MILAN.report(version=version))
 
@@ -83,7 +83,7 @@ def test_other_versions_are_malformed(version: int) -> None:
         (5, 0x49F),
     ],
 )
-def test_what_a_version_reserves_must_be_zero(version: int, offset: int) -> None:
+def test_reserved_fields_of_a_version_must_be_zero(version: int, offset: int) -> None:
     data = bytearray(MILAN.report(version=version))
     SnpReport.parse(bytes(data))
     data[offset] = 1
@@ -109,7 +109,7 @@ def test_reserved_bits_and_values_are_malformed(fields: dict[str, int], match: s
         SnpReport.parse(MILAN.report(**fields))
 
 
-def test_a_chip_of_turin_has_eight_bytes() -> None:
+def test_turin_chip_id_has_eight_bytes() -> None:
     report = SnpReport.parse(TURIN.report())
     assert report.chip(ProductLine.TURIN) == TURIN.chip_id == bytes(range(1, 9))
     with pytest.raises(MalformedEvidence, match="longer than 8 bytes"):
@@ -133,11 +133,11 @@ def test_a_chip_of_turin_has_eight_bytes() -> None:
         (0x17, 0x31, None),
     ],
 )
-def test_family_and_model_name_the_line(family: int, model: int, line: ProductLine | None) -> None:
+def test_family_and_model_identify_the_product_line(family: int, model: int, line: ProductLine | None) -> None:
     assert line_of(family, model) is line
 
 
-def test_tcb_versions_are_laid_out_as_the_chip_has_them() -> None:
+def test_tcb_version_layout_depends_on_the_product_line() -> None:
     old = TcbVersion(boot_loader=1, tee=2, snp=3, microcode=4)
     assert old.encode(ProductLine.MILAN) == bytes((1, 2, 0, 0, 0, 0, 3, 4))
     assert TcbVersion.parse(old.encode(ProductLine.GENOA), ProductLine.GENOA, "tcb") == old
@@ -146,7 +146,7 @@ def test_tcb_versions_are_laid_out_as_the_chip_has_them() -> None:
     assert TcbVersion.parse(new.encode(ProductLine.TURIN), ProductLine.TURIN, "tcb") == new
 
 
-def test_each_component_counts_by_itself() -> None:
+def test_tcb_components_are_compared_one_by_one() -> None:
     minimum = TcbVersion(boot_loader=1, tee=1, snp=1, microcode=1, fmc=1)
     assert TcbVersion(boot_loader=1, tee=1, snp=1, microcode=1, fmc=1).below(minimum) == ()
     assert TcbVersion(boot_loader=9, tee=0, snp=9, microcode=0, fmc=9).below(minimum) == ("tee", "microcode")

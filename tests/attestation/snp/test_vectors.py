@@ -1,4 +1,4 @@
-"""Reports and certificates of real processors are judged as their README says, layer by layer."""
+"""Reports and certificates of real processors get the verdicts that their README states, layer by layer."""
 
 import base64
 from datetime import UTC, datetime
@@ -72,7 +72,7 @@ GENUINE = [
 
 
 @pytest.mark.parametrize(("name", "certs"), GENUINE, ids=[name for name, _ in GENUINE])
-def test_genuine_reports_pass_every_check_but_the_list_that_is_absent(name: str, certs: tuple[str, ...]) -> None:
+def test_genuine_reports_fail_only_for_the_missing_crl(name: str, certs: tuple[str, ...]) -> None:
     checks = judged(report(name), certificates(*certs))
     assert failures(checks) == set()
     (crl,) = (check for check in checks if check.name == "snp-crl")
@@ -97,27 +97,27 @@ def test_genuine_reports_pass_every_check_but_the_list_that_is_absent(name: str,
         ("milan_attestation_report.bin", (), AT, {"snp-chain"}),
     ],
 )  # fmt: skip
-def test_others_are_refused_for_the_reason_that_the_readme_gives(
+def test_other_reports_are_rejected_for_their_recorded_reason(
     name: str, certs: tuple[str, ...], at: datetime, expected: set[str]
 ) -> None:
     checks = judged(report(f"snp/{name}"), certificates(*(f"snp/{cert}" for cert in certs)), at)
     assert failures(checks) == expected
 
 
-def test_a_clouds_key_is_refused_unless_the_policy_allows_it() -> None:
+def test_vlek_is_rejected_unless_the_policy_allows_it() -> None:
     certs = certificates("snp/coco-vlek.der", "snp/ask_ark_milan_vlek.pem")
     checks = judged(report("snp/coco-vlek-report.bin"), certs, BEFORE, allow_vlek=False, vlek_clouds=())
     assert failures(checks) == {"snp-signing-key", "snp-vmpl"}
 
 
-def test_two_threads_on_a_core_are_refused_unless_the_policy_allows_them() -> None:
+def test_smt_is_rejected_unless_the_policy_allows_it() -> None:
     certs = certificates("snp/milan_vcek.pem", "snp/ask_ark_milan.pem")
     checks = judged(report("snp/milan_attestation_report.bin"), certs, allow_smt=False)
     assert failures(checks) == {"snp-guest-policy", "snp-platform-info"}
 
 
 @pytest.mark.parametrize(("name", "certs"), GENUINE, ids=[name for name, _ in GENUINE])
-def test_a_flipped_byte_of_what_is_signed_is_refused(name: str, certs: tuple[str, ...]) -> None:
+def test_flipped_byte_of_signed_data_is_rejected(name: str, certs: tuple[str, ...]) -> None:
     data, chain = report(name), certificates(*certs)
     for index in range(0x50, SIGNED_SIZE, 29):  # in front of it and behind are fields with reserved bits
         flipped = data[:index] + bytes((data[index] ^ 0x80,)) + data[index + 1 :]
@@ -128,8 +128,8 @@ def test_a_flipped_byte_of_what_is_signed_is_refused(name: str, certs: tuple[str
         assert "snp-signature" in failures(checks)
 
 
-def test_the_pinned_roots_are_those_of_every_chain() -> None:
-    """Those of VCEKs and VLEKs are the same, line by line; of Genoa there is a chain, but no report."""
+def test_pinned_amd_roots_are_those_of_recorded_chains() -> None:
+    """VCEK and VLEK chains of a line have the same root; for Genoa a chain is recorded, but no report."""
     for line in ProductLine:
         (anchor,) = (anchor for anchor in ANCHORS if anchor.name == f"ARK-{line}")
         suffix = "_vcek" if line is ProductLine.TURIN else ""

@@ -1,4 +1,4 @@
-"""The paths to Intel's root, by length, name and kind of key."""
+"""Paths to Intel's root: length, names and key types."""
 
 import dataclasses
 from datetime import UTC, datetime
@@ -46,19 +46,19 @@ def signed_by(key: ec.EllipticCurvePrivateKey) -> TcbInfo:
     return TcbInfo.parse(INTEL.statement("tcbInfo", INTEL.tcb_info(), key))
 
 
-def test_the_paths_of_intel_s_own_certificates_are_found() -> None:
+def test_paths_of_real_intel_certificates_are_found() -> None:
     assert pck_path((PCK, AUTHORITY, ROOT), ANCHOR).certificates == (PCK, AUTHORITY, ROOT)
     assert signer_path(STATEMENT, gathered(SIGNER, ROOT), ANCHOR).certificates == (SIGNER, ROOT)
 
 
-def test_the_root_signs_no_platform_s_key_itself() -> None:
+def test_root_cannot_issue_a_pck_directly() -> None:
     direct = certificate(INTEL.root_key, ROOT_NAME, PCK_NAME, INTEL.pck_key)
     path = pck_path((direct, ROOT), ANCHOR)
     assert path.certificates == ()
     assert path.why == f"the path is {PCK_NAME}, which is not that of a platform's key"
 
 
-def test_no_authority_stands_below_the_platforms_authority() -> None:
+def test_pck_ca_cannot_issue_another_ca() -> None:
     upper_key, lower_key = new_key(), new_key()
     generous = certificate(INTEL.root_key, ROOT_NAME, ROOT_NAME, INTEL.root_key, 2)  # Intel's allows one below it
     upper = certificate(INTEL.root_key, ROOT_NAME, PCK_ISSUERS[1], upper_key, 1)
@@ -72,7 +72,7 @@ def test_no_authority_stands_below_the_platforms_authority() -> None:
 @pytest.mark.parametrize(
     ("leaf", "issuer"), [("Intel SGX Something", PCK_ISSUERS[0]), (PCK_NAME, "Intel Something CA")]
 )
-def test_a_platform_s_key_and_its_authority_have_their_names(leaf: str, issuer: str) -> None:
+def test_pck_certificate_and_ca_must_have_their_names(leaf: str, issuer: str) -> None:
     key = new_key()
     authority = certificate(INTEL.root_key, ROOT_NAME, issuer, key, 0)
     path = pck_path((certificate(key, issuer, leaf, INTEL.pck_key), authority, ROOT), ANCHOR)
@@ -81,14 +81,14 @@ def test_a_platform_s_key_and_its_authority_have_their_names(leaf: str, issuer: 
 
 
 @pytest.mark.parametrize("issuer", PCK_ISSUERS)
-def test_both_authorities_of_platforms_count(issuer: str) -> None:
+def test_pck_platform_and_processor_ca_are_accepted(issuer: str) -> None:
     key = new_key()
     authority = certificate(INTEL.root_key, ROOT_NAME, issuer, key, 0)
     leaf = certificate(key, issuer, PCK_NAME, INTEL.pck_key)
     assert pck_path((leaf, authority, ROOT), ANCHOR).certificates == (leaf, authority, ROOT)
 
 
-def test_key_for_another_purpose_signs_no_statement() -> None:
+def test_key_for_another_purpose_cannot_sign_statements() -> None:
     path = signer_path(signed_by(INTEL.authority_key), gathered(AUTHORITY, SIGNER, ROOT), ANCHOR)
     assert path.certificates == ()
     assert path.why == "it is not signed by a key of Intel's that came"
@@ -102,7 +102,7 @@ def test_uncertified_signer_is_rejected() -> None:
     assert "not signed by the key of its issuer" in path.why
 
 
-def test_a_certificate_with_the_signer_s_name_does_not_hide_the_signer() -> None:
+def test_certificate_with_the_signers_name_does_not_hide_the_signer() -> None:
     others = [certificate(new_key(), ROOT_NAME, SIGNER_NAME, INTEL.signer_key), rsa_certificate()]
     path = signer_path(STATEMENT, gathered(*others, SIGNER, ROOT), ANCHOR)
     assert path.certificates == (SIGNER, ROOT)
@@ -116,14 +116,14 @@ def rsa_certificate() -> Certificate:
     return Certificate.parse(builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER))
 
 
-def test_a_key_on_another_curve_signs_nothing() -> None:
+def test_key_on_another_curve_is_rejected() -> None:
     key = ec.generate_private_key(ec.SECP256K1())
     r, s = utils.decode_dss_signature(key.sign(b"data", ec.ECDSA(hashes.SHA256())))
     key.public_key().verify(utils.encode_dss_signature(r, s), b"data", ec.ECDSA(hashes.SHA256()))
     assert not is_signed_with(key.public_key(), r.to_bytes(32) + s.to_bytes(32), b"data")
 
 
-def test_a_signature_is_over_these_bytes() -> None:
+def test_signature_covers_these_bytes() -> None:
     key = INTEL.signer_key.public_key()
     assert is_signed_with(key, STATEMENT.signature, STATEMENT.body)
     assert not is_signed_with(key, STATEMENT.signature, STATEMENT.body + b" ")
@@ -132,7 +132,7 @@ def test_a_signature_is_over_these_bytes() -> None:
     assert not is_signed_by(SIGNER, other.signature, other.body)
 
 
-def test_a_certificate_that_cannot_be_read_hides_none_behind_it() -> None:
+def test_unparsable_certificate_does_not_hide_later_ones() -> None:
     usable = UsableCollateral((), InMemory({CERTIFICATE: (b"no certificate", INTEL.signer)}))
     found = IntelCollateral.gather((ROOT,), usable)
     assert [one.der for one in found.certificates] == [INTEL.root, INTEL.signer]

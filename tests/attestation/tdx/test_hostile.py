@@ -1,4 +1,4 @@
-"""Hostile bytes: what is flipped is refused, what is cut is malformed, and any bytes are a value or malformed."""
+"""Hostile bytes: flipped bits are rejected, truncated input is malformed, arbitrary bytes parse or are malformed."""
 
 import dataclasses
 import random
@@ -42,7 +42,7 @@ QUOTES = {
     "1.0 in version 5": INTEL.quote(TD.report(DATA, tee_tcb_svn2=None, mr_service_td=None), version=5),
 }
 BODY = 48
-"""Where version 5 says which TD report it has: its type in two bytes, and its size in four."""
+"""Offset of the TD report's description in version 5: its type in two bytes, and its size in four."""
 COLLATERAL = INTEL.collateral()
 CHAIN = (INTEL.pck, INTEL.authority, INTEL.root)
 
@@ -80,7 +80,7 @@ def refused(accepts: Callable[[bytes], bool], data: bytes) -> bool:
 
 
 def unnoticed(accepts: Callable[[bytes], bool], data: bytes, start: int, end: int) -> list[int]:
-    """The bytes of which one flipped bit (a seeded one of each) changed nothing."""
+    """The bytes in which flipping one bit, chosen by a seeded generator, changed nothing."""
     random_ = random.Random(20260301)
     missed = []
     for index in range(start, end):
@@ -92,20 +92,20 @@ def unnoticed(accepts: Callable[[bytes], bool], data: bytes, start: int, end: in
 
 
 @pytest.mark.parametrize("kind", ["1.5", "1.0", "1.0 in version 5"])
-def test_every_flipped_bit_of_what_is_signed_is_refused(kind: str) -> None:
+def test_every_flipped_bit_of_signed_data_is_rejected(kind: str) -> None:
     quote = QUOTES[kind]
     assert accepted(quote)
     assert unnoticed(accepted, quote, 0, quote.index(b"-----BEGIN")) == []
 
 
-def test_every_flipped_bit_of_the_certificates_is_refused() -> None:
+def test_every_flipped_bit_of_the_certificates_is_rejected() -> None:
     quote = QUOTES["1.5"]
     assert leads_to_intel(quote)
     assert unnoticed(leads_to_intel, quote, quote.index(b"-----BEGIN"), len(quote)) == []
 
 
 @pytest.mark.parametrize(("kind", "parse"), [(TCB_INFO, TcbInfo.parse), (QE_IDENTITY, QeIdentity.parse)])
-def test_every_flipped_bit_of_a_statement_is_refused(kind: str, parse: Callable[[bytes], SignedStatement]) -> None:
+def test_every_flipped_bit_of_a_statement_is_rejected(kind: str, parse: Callable[[bytes], SignedStatement]) -> None:
     gathered = intel_collateral([Certificate.parse(der) for der in CHAIN])
 
     def accepts(data: bytes) -> bool:
@@ -116,7 +116,7 @@ def test_every_flipped_bit_of_a_statement_is_refused(kind: str, parse: Callable[
     assert unnoticed(accepts, document, 0, len(document)) == []
 
 
-def test_every_flipped_bit_of_a_revocation_list_is_refused() -> None:
+def test_every_flipped_bit_of_a_crl_is_rejected() -> None:
     serial = Certificate.parse(INTEL.pck).parsed.serial_number
     authority = Certificate.parse(INTEL.authority)
 
@@ -130,14 +130,14 @@ def test_every_flipped_bit_of_a_revocation_list_is_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", QUOTES)
-def test_a_quote_cut_at_any_length_is_malformed(kind: str) -> None:
+def test_truncated_quote_is_malformed(kind: str) -> None:
     quote = QUOTES[kind]
     for length in range(len(quote)):
         with pytest.raises(MalformedEvidence):
             TdxQuote.parse(quote[:length])
 
 
-def test_only_zeros_may_follow_a_quote() -> None:
+def test_quote_may_be_padded_with_zeros_only() -> None:
     quote = QUOTES["1.5"]
     assert accepted(quote + bytes(1000))
     for rest in (b"\1", bytes(70) + b"x"):
@@ -148,7 +148,7 @@ def test_only_zeros_may_follow_a_quote() -> None:
 
 
 @pytest.mark.parametrize("kind", [TCB_INFO, QE_IDENTITY, CRL])
-def test_collateral_cut_at_any_length_is_malformed(kind: str) -> None:
+def test_truncated_collateral_is_malformed(kind: str) -> None:
     parse = {TCB_INFO: TcbInfo.parse, QE_IDENTITY: QeIdentity.parse, CRL: crl.RevocationList.parse}[kind]
     document = next(iter(COLLATERAL.items(kind)))
     for length in range(len(document)):
@@ -158,12 +158,12 @@ def test_collateral_cut_at_any_length_is_malformed(kind: str) -> None:
 
 @pytest.mark.parametrize("parse", [TcbInfo.parse, QeIdentity.parse])
 @pytest.mark.parametrize("data", [b"[" * 10**5, b'{"a":' * 50, b"{}", b"1e9", b'"x"', b"\xff", b" " * (MAX_SIZE + 1)])
-def test_json_that_is_no_statement_is_malformed(parse: Callable[[bytes], object], data: bytes) -> None:
+def test_other_json_is_malformed(parse: Callable[[bytes], object], data: bytes) -> None:
     with pytest.raises(MalformedEvidence):
         parse(data)
 
 
-def test_a_log_cut_at_any_length_is_malformed_or_a_shorter_log() -> None:
+def test_truncated_log_is_malformed_or_shorter() -> None:
     log = encode_ccel(CC_EVENTS, size=0)
     whole = Ccel.parse(log)
     assert Ccel.parse(log.ljust(5000, b"\xff")) == Ccel.parse(log.ljust(5000, b"\0")) == whole
@@ -175,11 +175,11 @@ def test_a_log_cut_at_any_length_is_malformed_or_a_shorter_log() -> None:
             continue
         assert cut.events == whole.events[: len(cut.events)]
         shorter += 1
-    # Between two events, and inside of a register ffffffff, which then looks like what fills a log up.
+    # Between two events, and inside a register that is ffffffff, which looks like padding.
     assert shorter == 1 + len(CC_EVENTS) - 1 + 4
 
 
-def test_what_ends_a_log_may_look_like_what_fills_it() -> None:
+def test_last_event_may_end_in_padding_bytes() -> None:
     events = (BootEvent(1, 0x4, bytes(32)), BootEvent(2, 0x4, b"\xff" * 32))
     for order in (events, events[::-1]):
         for filler in (b"", b"\xff" * 100, bytes(100)):
@@ -196,17 +196,17 @@ def test_what_ends_a_log_may_look_like_what_fills_it() -> None:
         ([BootEvent(1, 0x4, b"")] * (MAX_EVENTS // 4 * 5), "more than|at most"),
     ],
 )
-def test_events_of_no_register_are_malformed(events: list[BootEvent], reason: str) -> None:
+def test_event_with_an_unknown_register_is_malformed(events: list[BootEvent], reason: str) -> None:
     with pytest.raises(MalformedEvidence, match=reason):
         Ccel.parse(encode_ccel(events, size=0))
 
 
-def test_a_log_that_is_too_large_is_malformed() -> None:
+def test_oversized_log_is_malformed() -> None:
     with pytest.raises(MalformedEvidence, match="at most"):
         Ccel.parse(encode_ccel(CC_EVENTS, size=MAX_LOG + 1))
 
 
-def test_something_between_filling_is_malformed() -> None:
+def test_data_between_padding_is_malformed() -> None:
     log = bytearray(encode_ccel(CC_EVENTS))
     log[-100] = 0
     with pytest.raises(MalformedEvidence):
@@ -214,7 +214,7 @@ def test_something_between_filling_is_malformed() -> None:
 
 
 @given(st.binary(max_size=1500))
-def test_any_bytes_are_a_value_or_malformed(data: bytes) -> None:
+def test_arbitrary_bytes_are_a_value_or_malformed(data: bytes) -> None:
     for parse in (
         TdxQuote.parse,
         Ccel.parse,
@@ -230,7 +230,7 @@ def test_any_bytes_are_a_value_or_malformed(data: bytes) -> None:
 
 
 @given(st.binary(max_size=200), st.integers(0, 4000), st.sampled_from(list(QUOTES)))
-def test_a_quote_that_was_written_into_is_a_quote_or_malformed(data: bytes, offset: int, kind: str) -> None:
+def test_changed_quote_parses_or_is_malformed(data: bytes, offset: int, kind: str) -> None:
     quote = QUOTES[kind]
     changed = quote[:offset] + data + quote[offset + len(data) :]
     assert changed == quote or refused(accepted, changed)
@@ -244,7 +244,7 @@ def certificate_with(extension: bytes) -> Certificate:
     return Certificate.parse(certify(AT, key, PCK_ISSUERS[0], PCK_NAME, key, extension=extension))
 
 
-def test_what_a_certificate_says_of_a_platform_is_read() -> None:
+def test_sgx_extension_of_a_certificate_is_parsed() -> None:
     platform = IntelPlatform(components=tuple(range(248, 256)) + tuple(range(8)), pce_svn=65535)
     pck = Pck.parse(certificate_with(platform.extension()))
     assert (pck.components, pck.pce_svn) == (platform.components, platform.pce_svn)
@@ -252,12 +252,12 @@ def test_what_a_certificate_says_of_a_platform_is_read() -> None:
 
 
 @pytest.mark.parametrize("length", range(0, len(EXTENSION), 7))
-def test_an_extension_cut_at_any_length_is_malformed(length: int) -> None:
+def test_truncated_extension_is_malformed(length: int) -> None:
     with pytest.raises(MalformedEvidence):
         Pck.parse(certificate_with(EXTENSION[:length]))
 
 
-def test_a_certificate_that_says_nothing_of_a_platform_is_malformed() -> None:
+def test_certificate_without_the_sgx_extension_is_malformed() -> None:
     for der in (INTEL.authority, INTEL.root, INTEL.signer):
         with pytest.raises(MalformedEvidence, match="has no extension"):
             Pck.parse(Certificate.parse(der))
@@ -276,13 +276,13 @@ def test_a_certificate_that_says_nothing_of_a_platform_is_malformed() -> None:
     ],
     ids=str,
 )
-def test_a_platform_that_intel_could_not_describe_is_malformed(change: dict[str, Any]) -> None:
-    # CPUSVN repeats the components; what does not fit into its bytes is cut here, not in the components.
+def test_impossible_platform_values_are_malformed(change: dict[str, Any]) -> None:
+    # CPUSVN repeats the components; values that do not fit into a byte are truncated here only.
     with pytest.raises(MalformedEvidence):
         Pck.parse(certificate_with(dataclasses.replace(IntelPlatform(), **change).extension()))
 
 
-def test_a_quote_of_something_else_is_malformed() -> None:
+def test_unsupported_quote_is_malformed() -> None:
     quote = QUOTES["1.0"]
     for offset, value in ((0, 3), (0, 6), (2, 3), (4, 0)):
         with pytest.raises(MalformedEvidence, match="must be"):
@@ -290,21 +290,21 @@ def test_a_quote_of_something_else_is_malformed() -> None:
 
 
 @pytest.mark.parametrize(("kind", "size"), [(1, 384), (2, 648), (3, 584), (4, 648), (3, 0), (2, 0xFFFFFFFF)])
-def test_a_report_of_another_type_or_size_is_malformed(kind: int, size: int) -> None:
+def test_report_of_another_type_or_size_is_malformed(kind: int, size: int) -> None:
     quote = QUOTES["1.5"]
     described = kind.to_bytes(2, "little") + size.to_bytes(4, "little")
     with pytest.raises(MalformedEvidence, match="not a known TD report"):
         TdxQuote.parse(quote[:BODY] + described + quote[BODY + 6 :])
 
 
-def test_a_td_report_1_0_says_the_same_in_both_versions() -> None:
+def test_td_report_1_0_is_the_same_in_both_quote_versions() -> None:
     four, five = TdxQuote.parse(QUOTES["1.0"]), TdxQuote.parse(QUOTES["1.0 in version 5"])
     assert (four.version, five.version) == (4, 5)
     assert four.report == five.report
     assert five.signed[BODY + 6 :] == four.signed[BODY:]
 
 
-def test_more_certificates_than_a_chain_has_are_malformed() -> None:
+def test_too_many_chain_certificates_are_malformed() -> None:
     quote = INTEL.quote(TD.report(DATA))
     one = quote[quote.index(b"-----BEGIN") : quote.index(b"-----END")] + b"-----END CERTIFICATE-----\n"
     assert len(pem.read(one * 4, "chain", limit=1 << 14, most=4)) == 4
@@ -313,7 +313,7 @@ def test_more_certificates_than_a_chain_has_are_malformed() -> None:
             pem.read(text, "chain", limit=1 << 14, most=4)
 
 
-def test_statements_of_another_intel_are_not_signed() -> None:
+def test_statement_signed_by_another_root_is_rejected() -> None:
     other = Intel.create(AT)
     gathered = intel_collateral([Certificate.parse(der) for der in CHAIN])
     info = TcbInfo.parse(other.statement("tcbInfo", other.tcb_info()))

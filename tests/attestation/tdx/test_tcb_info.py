@@ -1,4 +1,4 @@
-"""Intel's statements are read strictly, and the bytes that were signed are kept as they came."""
+"""Intel's signed statements are parsed strictly, and their signed bytes are kept unchanged."""
 
 import json
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def identity(change: Change) -> QeIdentity:
     return QeIdentity.parse(INTEL.statement("enclaveIdentity", value))
 
 
-def test_the_signed_bytes_are_kept_whatever_stands_around_them() -> None:
+def test_signed_bytes_are_kept_unchanged() -> None:
     value = INTEL.tcb_info()
     signature = "ab" * 64
     spaced = json.dumps(value, indent=1)
@@ -42,13 +42,13 @@ def test_the_signed_bytes_are_kept_whatever_stands_around_them() -> None:
         assert (parsed.body, parsed.signature) == (spaced.encode(), bytes.fromhex(signature))
 
 
-def test_numbers_written_highest_byte_first_are_turned_round() -> None:
+def test_big_endian_numbers_are_reversed() -> None:
     found = identity(lambda value: value.update(miscselect="00000001", miscselectMask="FFFFFFFE"))
     assert (found.misc_select, found.misc_select_mask) == (b"\1\0\0\0", b"\xfe\xff\xff\xff")
 
 
 @pytest.mark.parametrize("changed", [{"a\u009b2J": 1}, {"id": "a\u009b2J"}])
-def test_a_statement_does_not_speak_to_a_terminal(changed: dict[str, Any]) -> None:
+def test_error_about_a_statement_is_printable(changed: dict[str, Any]) -> None:
     with pytest.raises(MalformedEvidence) as caught:
         info(lambda value: value.update(changed))
     assert caught.value.message.isprintable()
@@ -105,7 +105,7 @@ def module(value: dict[str, Any]) -> dict[str, Any]:
         ("unheardOf", lambda v: level(v)["tcb"]["tdxtcbcomponents"][0].update(unheardOf=1)),
     ],
 )
-def test_tcb_info_that_intel_would_not_write_is_malformed(field: str, change: Change) -> None:
+def test_impossible_tcb_info_is_malformed(field: str, change: Change) -> None:
     with pytest.raises(MalformedEvidence) as caught:
         info(change)
     assert caught.value.field.endswith(field)
@@ -125,7 +125,7 @@ def test_tcb_info_that_intel_would_not_write_is_malformed(field: str, change: Ch
         ("unheardOf", lambda v: v.update(unheardOf=1)),
     ],
 )
-def test_an_identity_that_intel_would_not_write_is_malformed(field: str, change: Change) -> None:
+def test_impossible_qe_identity_is_malformed(field: str, change: Change) -> None:
     with pytest.raises(MalformedEvidence) as caught:
         identity(change)
     assert caught.value.field.endswith((field, "enclaveIdentity"))
@@ -142,13 +142,13 @@ def test_an_identity_that_intel_would_not_write_is_malformed(field: str, change:
         '[%s,"SIGNATURE"]',
     ],
 )
-def test_a_document_around_the_statement_has_one_form(text: str) -> None:
+def test_signed_document_has_exactly_one_form(text: str) -> None:
     document = text.replace("%s", json.dumps(INTEL.tcb_info())).replace("SIGNATURE", "ab" * 64)
     with pytest.raises(MalformedEvidence):
         TcbInfo.parse(document.encode())
 
 
-def test_a_signature_has_one_spelling() -> None:
+def test_signature_has_one_encoding() -> None:
     document = INTEL.statement("tcbInfo", INTEL.tcb_info())
     head, tail = document.rsplit(b'"signature":"', 1)
     with pytest.raises(MalformedEvidence, match="lower case"):

@@ -47,13 +47,13 @@ def with_statuses(platform: str, module: str = "UpToDate", enclave: str = "UpToD
     return info, identity
 
 
-def test_a_platform_at_its_level_is_up_to_date() -> None:
+def test_platform_at_the_newest_level_is_up_to_date() -> None:
     date = datetime(2026, 1, 1, tzinfo=UTC)
     assert evaluated() == Evaluation(TcbStatus.UP_TO_DATE, date=date)
 
 
 @pytest.mark.parametrize("index", [index for index, svn in enumerate(PCK.components) if svn])
-def test_one_component_that_is_too_low_takes_the_next_level(index: int) -> None:
+def test_one_low_component_gets_the_next_level(index: int) -> None:
     info = INTEL.tcb_info()
     info["tcbLevels"][0]["tcb"]["sgxtcbcomponents"][index]["svn"] += 1
     found = evaluated(info=info)
@@ -61,7 +61,7 @@ def test_one_component_that_is_too_low_takes_the_next_level(index: int) -> None:
     assert found.out_of_date_since == found.date == datetime(2025, 6, 1, tzinfo=UTC)
 
 
-def test_a_pcesvn_that_is_too_low_takes_the_next_level() -> None:
+def test_low_pcesvn_gets_the_next_level() -> None:
     info = INTEL.tcb_info()
     info["tcbLevels"][0]["tcb"]["pcesvn"] += 1
     assert evaluated(info=info).status is TcbStatus.OUT_OF_DATE
@@ -70,17 +70,17 @@ def test_a_pcesvn_that_is_too_low_takes_the_next_level() -> None:
     assert found == Evaluation(None, "no TCB level is as low as the platform's SGX components and PCESVN")
 
 
-def test_late_microcode_that_is_too_old_takes_the_next_level() -> None:
+def test_low_microcode_component_gets_the_next_level() -> None:
     assert evaluated(svn=bytes([5, 1, 2, *[0] * 13])).status is TcbStatus.OUT_OF_DATE
 
 
-def test_a_module_of_version_0_is_judged_with_the_components() -> None:
+def test_module_version_0_is_part_of_the_components() -> None:
     assert evaluated(svn=bytes([4, 0, 3, *[0] * 13])).status is TcbStatus.UP_TO_DATE
     assert evaluated(svn=bytes([3, 0, 3, *[0] * 13])).status is TcbStatus.OUT_OF_DATE
 
 
-def test_a_module_of_a_later_version_is_judged_by_its_own_levels() -> None:
-    # The SVN of the components (4) does not count for it, the version of the level (0) neither.
+def test_later_module_version_has_its_own_levels() -> None:
+    # Neither the SVN of the components (4) nor the version of the level (0) counts for it.
     assert evaluated(svn=bytes([4, 1, 3, *[0] * 13])).status is TcbStatus.OUT_OF_DATE
     assert evaluated(svn=bytes([1, 1, 3, *[0] * 13])) == Evaluation(
         None, "no level of the TDX module is as low as SVN 1"
@@ -95,12 +95,12 @@ def test_platforms_below_every_tdx_level_have_no_status() -> None:
     assert evaluated(info=info) == Evaluation(None, "no TCB level is as low as the platform's TDX components")
 
 
-def test_the_quoting_enclave_has_levels_of_its_own() -> None:
+def test_quoting_enclave_has_its_own_levels() -> None:
     assert evaluated(qe_svn=3).status is TcbStatus.OUT_OF_DATE
     assert evaluated(qe_svn=0) == Evaluation(None, "no level of the quoting enclave is as low as SVN 0")
 
 
-def test_advisories_of_all_levels_come_together() -> None:
+def test_advisories_of_all_levels_are_collected() -> None:
     info, identity = with_statuses("SWHardeningNeeded", "OutOfDate", "OutOfDate")
     info["tcbLevels"][0]["advisoryIDs"] = ["INTEL-SA-00003", "INTEL-SA-00001"]
     info["tdxModuleIdentities"][0]["tcbLevels"][0]["advisoryIDs"] = ["INTEL-SA-00002"]
@@ -135,12 +135,12 @@ def test_advisories_of_all_levels_come_together() -> None:
         ("UpToDate", "UpToDate", "OutOfDateConfigurationNeeded", "OutOfDateConfigurationNeeded"),
     ],
 )
-def test_statuses_become_one(platform: str, module: str, enclave: str, wanted: str) -> None:
+def test_statuses_are_combined(platform: str, module: str, enclave: str, wanted: str) -> None:
     info, identity = with_statuses(platform, module, enclave)
     assert evaluated(info=info, identity=identity).status == wanted
 
 
-def test_no_combination_is_better_than_any_of_its_parts() -> None:
+def test_combined_status_is_never_better_than_its_parts() -> None:
     worse = {TcbStatus.OUT_OF_DATE, TcbStatus.OUT_OF_DATE_CONFIGURATION_NEEDED, TcbStatus.REVOKED}
     for statuses in itertools.product(tuple(TcbStatus)[:7], repeat=3):
         found = converge(*statuses)
@@ -154,7 +154,7 @@ def test_no_combination_is_better_than_any_of_its_parts() -> None:
 OLD = bytes([2, 1, 3, *[0] * 13])
 
 
-def test_a_td_launched_under_an_old_module_that_is_the_latest_now_is_advised_to_relaunch() -> None:
+def test_td_launched_under_an_outdated_module_is_advised_to_relaunch() -> None:
     assert evaluated(svn=OLD).status is TcbStatus.OUT_OF_DATE
     assert evaluated(svn=OLD, svn2=OLD).status is TcbStatus.OUT_OF_DATE
     found = evaluated(svn=OLD, svn2=GOOD)
@@ -163,15 +163,15 @@ def test_a_td_launched_under_an_old_module_that_is_the_latest_now_is_advised_to_
 
 
 @pytest.mark.parametrize("platform", ["ConfigurationNeeded", "ConfigurationAndSWHardeningNeeded"])
-def test_a_relaunch_may_be_advised_with_configuration(platform: str) -> None:
+def test_relaunch_advice_may_include_configuration(platform: str) -> None:
     info, identity = with_statuses(platform)
     found = evaluated(svn=OLD, svn2=GOOD, info=info, identity=identity)
     assert found.status is TcbStatus.TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED
 
 
 @pytest.mark.parametrize("platform", ["ConfigurationNeeded", "ConfigurationAndSWHardeningNeeded"])
-def test_configuration_that_the_sgx_level_needs_is_kept_in_the_advice(platform: str) -> None:
-    """The first level is too new for the TDX components alone, so it is the SGX level and not the platform's."""
+def test_configuration_needed_by_the_sgx_level_is_kept_in_the_status(platform: str) -> None:
+    """The first level is too new for the TDX components only, so it is the SGX level but not the platform's."""
     info, identity = with_statuses(platform)
     old = bytes([2, 1, 2, *[0] * 13])
     assert evaluated(svn=old, info=info, identity=identity).status is TcbStatus.OUT_OF_DATE
@@ -192,7 +192,7 @@ def test_configuration_that_the_sgx_level_needs_is_kept_in_the_advice(platform: 
         ([9, 7, 3], None),  # an unknown module
     ],
 )
-def test_only_the_latest_module_earns_the_advice(svn2: list[int], wanted: TcbStatus | None) -> None:
+def test_relaunch_advice_needs_the_latest_module(svn2: list[int], wanted: TcbStatus | None) -> None:
     assert evaluated(svn=OLD, svn2=bytes([*svn2, *[0] * 13])).status is wanted
 
 
@@ -208,20 +208,20 @@ def test_only_the_latest_module_earns_the_advice(svn2: list[int], wanted: TcbSta
         ([9, 7, 3], Evaluation(None, "what runs now: no TDX module of version 7 is known")),
     ],
 )
-def test_what_runs_now_must_be_as_good_as_what_was_launched(svn2: list[int], wanted: Evaluation) -> None:
+def test_running_tcb_must_be_as_good_as_the_launch_tcb(svn2: list[int], wanted: Evaluation) -> None:
     found = evaluated(svn=GOOD, svn2=bytes([*svn2, *[0] * 13]))
     assert (found.status, found.reason) == (wanted.status, wanted.reason)
     assert (found.out_of_date_since is None) is (wanted.status is not TcbStatus.OUT_OF_DATE)
     assert found.advisories == (() if wanted.status is not TcbStatus.OUT_OF_DATE else ("INTEL-SA-09999",))
 
 
-def test_a_revoked_module_that_runs_now_is_revoked() -> None:
+def test_revoked_running_module_is_revoked() -> None:
     info = INTEL.tcb_info()
     info["tdxModuleIdentities"][0]["tcbLevels"][1]["tcbStatus"] = "Revoked"
     assert evaluated(svn=GOOD, svn2=OLD, info=info).status is TcbStatus.REVOKED
 
 
-def test_a_platform_below_every_level_now_has_no_status() -> None:
+def test_running_tcb_below_every_level_has_no_status() -> None:
     info = INTEL.tcb_info()
     for level in info["tcbLevels"]:
         level["tcb"]["tdxtcbcomponents"][2]["svn"] = 3
@@ -229,7 +229,7 @@ def test_a_platform_below_every_level_now_has_no_status() -> None:
     assert found.reason == "what runs now: no TCB level is as low as the platform's TDX components"
 
 
-def test_no_relaunch_is_advised_under_a_latest_module_that_is_out_of_date_itself() -> None:
+def test_outdated_latest_module_gives_no_relaunch_advice() -> None:
     info, identity = with_statuses("UpToDate", "OutOfDate")
     assert evaluated(svn=OLD, svn2=GOOD, info=info, identity=identity).status is TcbStatus.OUT_OF_DATE
 
@@ -244,22 +244,22 @@ def test_no_relaunch_is_advised_under_a_latest_module_that_is_out_of_date_itself
         ("UpToDate", "Revoked", "Revoked"),
     ],
 )
-def test_no_relaunch_mends_what_else_is_out_of_date(platform: str, enclave: str, wanted: str) -> None:
+def test_relaunch_advice_needs_everything_else_up_to_date(platform: str, enclave: str, wanted: str) -> None:
     info, identity = with_statuses(platform, enclave=enclave)
     assert evaluated(svn=OLD, svn2=GOOD, info=info, identity=identity).status == wanted
 
 
-def test_a_td_that_was_launched_under_the_latest_module_needs_no_relaunch() -> None:
+def test_td_launched_under_the_latest_module_needs_no_relaunch() -> None:
     assert evaluated(svn=GOOD, svn2=GOOD).status is TcbStatus.UP_TO_DATE
     info, identity = with_statuses("UpToDate", "Revoked")
     assert evaluated(svn=GOOD, svn2=GOOD, info=info, identity=identity).status is TcbStatus.REVOKED
 
 
-def test_no_relaunch_is_advised_when_the_module_was_not_what_was_old() -> None:
+def test_current_launch_module_gives_no_relaunch_advice() -> None:
     assert evaluated(svn=bytes([5, 1, 2, *[0] * 13]), svn2=GOOD).status is TcbStatus.OUT_OF_DATE
 
 
-def test_a_module_is_judged_by_the_levels_of_its_own_version_and_of_no_later_one() -> None:
+def test_module_uses_the_levels_of_its_own_version_only() -> None:
     info = INTEL.tcb_info()
     (module,) = info["tdxModuleIdentities"]
     later = {**module, "id": "TDX_03", "tcbLevels": [{**module["tcbLevels"][0], "tcb": {"isvsvn": 9}}]}

@@ -1,4 +1,4 @@
-"""Quotes and collateral of real machines: each is judged as its recorder says, as of the time at which it was good."""
+"""Quotes and collateral of real machines get the recorded verdicts, as of a time when they were valid."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -50,7 +50,7 @@ def of_2026() -> Collateral:
 
 
 def of_2025() -> Collateral:
-    """Another tool keeps the signed bodies and their signatures apart."""
+    """The tool that recorded them stores signed bodies and signatures separately."""
     kept = json.loads((TDX / "dcap-tdx_quote_collateral.json").read_text())
     info = f'{{"tcbInfo":{kept["tcb_info"]},"signature":"{kept["tcb_info_signature"]}"}}'
     identity = f'{{"enclaveIdentity":{kept["qe_identity"]},"signature":"{kept["qe_identity_signature"]}"}}'
@@ -78,15 +78,13 @@ def failures(checks: tuple[Check, ...]) -> dict[str, str]:
     ("name", "collateral", "at"),
     [("tdx/dcap-tdx_quote", of_2025, IN_2025), ("tdx/quote_v5_sample.dat", of_2026, IN_2026)],
 )
-def test_an_up_to_date_platform_is_accepted_as_of_its_day(
-    name: str, collateral: Callable[[], Collateral], at: datetime
-) -> None:
+def test_up_to_date_platform_is_accepted(name: str, collateral: Callable[[], Collateral], at: datetime) -> None:
     checks = judged(name, collateral(), at)
     assert failures(checks) == {}
     assert {check.name: check.found for check in checks}["tdx-tcb-status"] == "UpToDate"
 
 
-def test_collateral_that_has_run_out_is_refused() -> None:
+def test_expired_collateral_is_rejected() -> None:
     found = failures(judged("tdx/dcap-tdx_quote", of_2025(), LATER))
     assert list(found) == [
         "tdx-pck-revocation",
@@ -96,7 +94,7 @@ def test_collateral_that_has_run_out_is_refused() -> None:
     ]
 
 
-def test_collateral_of_another_day_is_refused_before_its_time() -> None:
+def test_collateral_is_rejected_before_its_issue() -> None:
     # The PCK certificate of that platform was made in January 2026, the root's list in February.
     found = failures(judged("tdx/quote_v5_sample.dat", of_2026(), IN_2025))
     assert list(found) == [
@@ -108,26 +106,26 @@ def test_collateral_of_another_day_is_refused_before_its_time() -> None:
     ]
 
 
-def test_a_td_under_debug_is_refused_for_that_and_for_its_old_platform() -> None:
+def test_debug_td_is_rejected_for_debug_and_outdated_tcb() -> None:
     found = failures(judged("tdx/tdx_quote_4.dat", of_2026(), IN_2026))
     assert list(found) == ["tdx-tcb-status", "tdx-advisories", "tdx-debug"]
     assert found["tdx-debug"] == "0100001000000000"
     assert found["tdx-tcb-status"] == "OutOfDate, UpToDate until 2023-02-15T00:00:00.000Z"
 
 
-def test_a_platform_below_every_level_is_refused() -> None:
+def test_platform_below_every_level_is_rejected() -> None:
     found = failures(judged("tdx/tdx_quote_5.dat", of_2026(), IN_2026))
     assert found.keys() == {"tdx-tcb-status", "tdx-service-td"}
     assert found["tdx-tcb-status"] == "no TCB level is as low as the platform's SGX components and PCESVN"
 
 
 @pytest.mark.parametrize("name", ["azure-tdx/td-quote.bin", "eventlog/cos-113-tdx-quote.dat"])
-def test_quotes_of_clouds_lead_to_intel_and_lack_only_their_tcb_info(name: str) -> None:
+def test_real_cloud_quotes_lack_only_tcb_info(name: str) -> None:
     section = TdxPolicy().for_paravisor() if "azure" in name else TdxPolicy()
     assert failures(judged(name, of_2026(), IN_2026, section)) == {"tdx-tcb-info": "none came"}
 
 
-def test_azure_s_td_has_no_attributes_and_no_rtmrs() -> None:
+def test_azure_td_section_has_no_attributes_and_no_rtmrs() -> None:
     report = TdxQuote.parse((VECTORS / "azure-tdx" / "td-quote.bin").read_bytes()).report
     assert report.td_attributes == bytes(8)
     assert set(report.rtmrs) == {bytes(48)}
@@ -142,24 +140,24 @@ def test_azure_s_td_has_no_attributes_and_no_rtmrs() -> None:
         ("ccel_data.dat", ("3fa2f61f", "f62dbc07", "4969684d", "00000000")),
     ],
 )
-def test_logs_of_real_tds_replay_to_what_was_recorded(name: str, rtmrs: tuple[str, ...]) -> None:
+def test_logs_of_real_tds_replay_to_the_recorded_registers(name: str, rtmrs: tuple[str, ...]) -> None:
     log = Ccel.parse((VECTORS / "eventlog" / name).read_bytes())
     assert tuple(value.hex()[:8] for value in log.replay()) == rtmrs
 
 
-def test_a_log_of_a_real_td_replays_to_the_registers_of_its_quote() -> None:
+def test_log_of_a_real_td_replays_to_its_quote() -> None:
     log = Ccel.parse((VECTORS / "eventlog" / "ccel_data.dat").read_bytes())
     quote = TdxQuote.parse((VECTORS / "eventlog" / "cos-113-tdx-quote.dat").read_bytes())
     assert log.replay() == quote.report.rtmrs
 
 
-def test_the_pinned_root_is_the_recorded_one() -> None:
+def test_pinned_intel_root_is_the_recorded_one() -> None:
     (der,) = chain((TDX / "trusted_root.pem").read_bytes())
     (anchor,) = (anchor for anchor in VENDORS if anchor.identity_root == INTEL)
     assert Certificate.parse(der).fingerprint() == anchor.spki_sha256
 
 
-def test_lists_and_statements_of_other_years_are_read() -> None:
+def test_older_crls_and_statements_are_parsed() -> None:
     (root,) = (Certificate.parse(der) for der in chain((TDX / "trusted_root.pem").read_bytes()))
     old_root = RevocationList.parse((TDX / "rootcrl.der").read_bytes())
     assert old_root.signed_by(root) and not old_root.serials
@@ -170,12 +168,12 @@ def test_lists_and_statements_of_other_years_are_read() -> None:
     assert TcbInfo.parse((TDX / "sample_tcbinfo_response_v5").read_bytes()).fmspc.hex() == "90c06f000000"
 
 
-def test_a_statement_that_has_run_out_but_is_all_there_is_refused() -> None:
+def test_only_statement_is_rejected_if_expired() -> None:
     collateral = {**of_2026(), TCB_INFO: ((TDX / "sample_tcbinfo_response_v5").read_bytes(),)}
     assert failures(judged("tdx/quote_v5_sample.dat", collateral, IN_2026)).keys() == {"tdx-tcb-info-validity"}
 
 
-def test_of_two_statements_the_current_one_counts() -> None:
+def test_current_statement_is_selected() -> None:
     current = of_2026()[TCB_INFO]
     older = (TDX / "sample_tcbinfo_response_v5").read_bytes()
     for order in ((older, *current), (*current, older)):

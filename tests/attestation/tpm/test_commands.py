@@ -25,7 +25,7 @@ def transport(tmp_path: Path) -> Iterator[commands.Transport]:
         yield send
 
 
-def test_the_same_template_makes_the_same_key(transport: commands.Transport) -> None:
+def test_same_template_creates_the_same_key(transport: commands.Transport) -> None:
     template = structures.AK_TEMPLATE.marshal()
     first, public = commands.create_primary(transport, commands.ENDORSEMENT, template)
     commands.flush_context(transport, first)
@@ -35,7 +35,7 @@ def test_the_same_template_makes_the_same_key(transport: commands.Transport) -> 
     assert public.attributes == structures.AK_ATTRIBUTES
 
 
-def test_a_quote_is_signed_over_the_selected_registers(transport: commands.Transport) -> None:
+def test_quote_signs_the_selected_registers(transport: commands.Transport) -> None:
     handle, public = commands.create_primary(transport, commands.ENDORSEMENT, structures.AK_TEMPLATE.marshal())
     attest, signature = commands.quote(transport, handle, b"q" * 32, structures.QUOTED_PCRS)
     commands.flush_context(transport, handle)
@@ -56,7 +56,7 @@ def test_a_quote_is_signed_over_the_selected_registers(transport: commands.Trans
 def test_evidence_of_a_real_tpm_is_accepted(transport: commands.Transport) -> None:
     at = datetime(2026, 3, 1, tzinfo=UTC)
     handle, public = commands.create_primary(transport, commands.ENDORSEMENT, structures.AK_TEMPLATE.marshal())
-    # No firmware ran here: an empty boot log, all its registers at zero, no separator in PCR 2.
+    # No firmware ran here: the boot log is empty, its registers are zero, PCR 2 has no separator.
     machine = dataclasses.replace(LocalMachine.create(at), boot_events=())
     key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), public.point)
     machine = dataclasses.replace(machine, certificate=machine.authority.certify(key))
@@ -75,14 +75,14 @@ def test_evidence_of_a_real_tpm_is_accepted(transport: commands.Transport) -> No
     assert [check.name for check in verdict.failures] == []
 
 
-def test_extending_hashes_onto_the_old_value(transport: commands.Transport) -> None:
+def test_extend_hashes_old_and_new_value(transport: commands.Transport) -> None:
     before = commands.pcr_read(transport, range(24))
     commands.pcr_extend(transport, 15, b"\1" * 32)
     after = commands.pcr_read(transport, range(24))
     assert after == before | {15: hashlib.sha256(before[15] + b"\1" * 32).digest()}
 
 
-def test_an_index_that_is_too_large_is_not_cut() -> None:
+def test_oversized_nv_index_is_an_error() -> None:
     public = structures.NvPublic(structures.NV_AK_CERTIFICATE, structures.ALG_SHA256, 0, b"", 8193).marshal()
     body = structures.sized(public) + structures.sized(b"")
     response = (0x8001).to_bytes(2) + (10 + len(body)).to_bytes(4) + bytes(4) + body
@@ -91,7 +91,7 @@ def test_an_index_that_is_too_large_is_not_cut() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 512, 513, 2048])
-def test_what_is_written_to_an_index_is_read_back(transport: commands.Transport, size: int) -> None:
+def test_nv_index_round_trips(transport: commands.Transport, size: int) -> None:
     data = bytes(i % 251 for i in range(size))
     commands.nv_define(transport, structures.NV_AK_CERTIFICATE, size)
     commands.nv_write(transport, structures.NV_AK_CERTIFICATE, data)
@@ -100,19 +100,19 @@ def test_what_is_written_to_an_index_is_read_back(transport: commands.Transport,
     commands.nv_undefine(transport, structures.NV_AK_CERTIFICATE)
 
 
-def test_an_absent_index_is_an_error_with_its_code(transport: commands.Transport) -> None:
+def test_missing_nv_index_is_an_error_with_its_code(transport: commands.Transport) -> None:
     with pytest.raises(TpmError) as caught:
         commands.nv_read(transport, 0x01C1FFFF)
     assert (caught.value.command, caught.value.code) == ("TPM2_NV_ReadPublic", 0x18B)
 
 
 @pytest.mark.parametrize("response", [b"", b"\x80\x01", bytes(10), b"\x80\x01\0\0\0\x0b\0\0\0\0"])
-def test_a_response_that_is_cut_short_is_malformed(response: bytes) -> None:
+def test_truncated_response_is_malformed(response: bytes) -> None:
     with pytest.raises(MalformedEvidence):
         commands.nv_read_public(lambda _: response, structures.NV_AK_CERTIFICATE)
 
 
-def test_a_register_of_another_size_is_malformed() -> None:
+def test_register_of_another_size_is_malformed() -> None:
     selection = structures.PcrSelection(structures.ALG_SHA256, (4,)).marshal()
     body = bytes(4) + (1).to_bytes(4) + selection + (1).to_bytes(4) + structures.sized(bytes(31))
     response = (0x8001).to_bytes(2) + (10 + len(body)).to_bytes(4) + bytes(4) + body
@@ -120,7 +120,7 @@ def test_a_register_of_another_size_is_malformed() -> None:
         commands.pcr_read(lambda _: response, (4,))
 
 
-def test_a_busy_tpm_is_asked_again_but_not_forever() -> None:
+def test_busy_tpm_is_retried_a_limited_number_of_times() -> None:
     asked: list[bytes] = []
 
     def busy(command: bytes) -> bytes:

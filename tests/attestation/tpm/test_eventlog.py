@@ -1,4 +1,4 @@
-"""Boot event logs: real ones replay to the registers that were recorded with them, hostile ones are malformed."""
+"""Boot event logs: real ones replay to the registers recorded with them, hostile ones are malformed."""
 
 import hashlib
 
@@ -12,7 +12,7 @@ from cloister.attestation.testkit.machine import BOOT_EVENTS
 from cloister.attestation.tpm.eventlog import EV_NO_ACTION, MAX_SIZE, EventLog
 from tests import shared_files
 
-# Logs that real machines wrote, where the checkout has them beside it.
+# Logs of real machines, if they are next to the checkout.
 VECTORS = shared_files.VECTORS / "eventlog"
 SHA1 = (0x0004, 20)
 SHA256 = (0x000B, 32)
@@ -46,7 +46,7 @@ def test_logs_of_real_machines_replay_to_their_registers(name: str, expected: di
     assert {index: value.hex()[:8] for index, value in values.items()} == expected
 
 
-def test_a_sha1_only_log_of_a_real_machine_is_malformed() -> None:
+def test_sha1_only_log_of_a_real_machine_is_malformed() -> None:
     with pytest.raises(MalformedEvidence) as caught:
         EventLog.parse(recorded("debian-10.bin"))
     assert caught.value.field == "boot event log.SpecId.signature"
@@ -70,14 +70,14 @@ def test_other_banks_and_unknown_algorithms_are_skipped_by_their_size() -> None:
     assert rich.replay(range(16)) == plain.replay(range(16))
 
 
-def test_the_startup_locality_is_where_pcr_0_begins() -> None:
+def test_startup_locality_sets_the_start_of_pcr_0() -> None:
     locality = BootEvent(0, EV_NO_ACTION, b"StartupLocality\0\x03")
     log = EventLog.parse(encode_event_log((locality, BootEvent(0, 0x8, b"firmware"))))
     assert log.startup_locality == 3
     assert log.replay((0, 1)) == {0: sha256(bytes(31) + b"\x03" + sha256(b"firmware")), 1: bytes(32)}
 
 
-def test_events_without_action_are_not_extended_whatever_their_register() -> None:
+def test_no_action_events_are_never_extended() -> None:
     notes = (BootEvent(0xFFFFFFFF, EV_NO_ACTION, b"a"), BootEvent(6, EV_NO_ACTION, b"b"))
     log = EventLog.parse(encode_event_log((*notes, *BOOT_EVENTS, *notes)))
     assert log.replay(range(16)) == EventLog.parse(encode_event_log(BOOT_EVENTS)).replay(range(16))
@@ -95,7 +95,7 @@ def test_events_without_action_are_not_extended_whatever_their_register() -> Non
         [BootEvent(24, 0x4, b"no such register")],
     ],
 )
-def test_events_that_cannot_be_are_malformed(events: list[BootEvent]) -> None:
+def test_impossible_events_are_malformed(events: list[BootEvent]) -> None:
     with pytest.raises(MalformedEvidence):
         EventLog.parse(encode_event_log(events))
 
@@ -103,7 +103,7 @@ def test_events_that_cannot_be_are_malformed(events: list[BootEvent]) -> None:
 @pytest.mark.parametrize(
     "algorithms", [(), (SHA1,), (SHA256, SHA256), ((0x000B, 20),), (SHA256, (5, 0)), (SHA256,) * 17]
 )
-def test_a_log_without_proper_sha256_digests_is_malformed(algorithms: tuple[tuple[int, int], ...]) -> None:
+def test_log_without_sha256_digests_is_malformed(algorithms: tuple[tuple[int, int], ...]) -> None:
     with pytest.raises(MalformedEvidence):
         EventLog.parse(encode_event_log((), algorithms))
 
@@ -117,9 +117,9 @@ def test_too_many_events_or_bytes_are_malformed() -> None:
     assert caught.value.field == "boot event log.size"
 
 
-def test_a_log_cut_anywhere_inside_an_event_is_malformed() -> None:
+def test_log_truncated_inside_an_event_is_malformed() -> None:
     log = encode_event_log(BOOT_EVENTS)
-    # Cut between two events it is a shorter log; the registers tell that one apart.
+    # A log truncated between two events is a shorter log, which does not match the registers.
     whole = {len(encode_event_log(BOOT_EVENTS[:count])) for count in range(len(BOOT_EVENTS) + 1)}
     for size in range(len(log)):
         if size in whole:
@@ -130,7 +130,7 @@ def test_a_log_cut_anywhere_inside_an_event_is_malformed() -> None:
 
 
 @given(st.binary(max_size=400))
-def test_any_bytes_are_a_log_or_malformed(data: bytes) -> None:
+def test_arbitrary_bytes_are_a_log_or_malformed(data: bytes) -> None:
     try:
         EventLog.parse(data)
     except MalformedEvidence:
@@ -138,7 +138,7 @@ def test_any_bytes_are_a_log_or_malformed(data: bytes) -> None:
 
 
 @given(st.binary(max_size=400), st.integers(0, 255), st.integers(0, 10_000))
-def test_any_change_of_a_log_is_a_log_or_malformed(tail: bytes, byte: int, place: int) -> None:
+def test_changed_log_parses_or_is_malformed(tail: bytes, byte: int, place: int) -> None:
     log = bytearray(encode_event_log(BOOT_EVENTS, (SHA1, SHA256)))
     log[place % len(log)] = byte
     try:

@@ -1,4 +1,4 @@
-"""TPM structures: what is marshalled is parsed back, what is not well formed is malformed."""
+"""TPM structures round-trip, and anything else is malformed."""
 
 from collections.abc import Callable
 
@@ -30,13 +30,13 @@ STRUCTURES: dict[str, tuple[bytes, Callable[[bytes], object], object]] = {
 
 
 @pytest.mark.parametrize("name", STRUCTURES)
-def test_what_is_marshalled_is_parsed_back(name: str) -> None:
+def test_structures_round_trip(name: str) -> None:
     data, parse, value = STRUCTURES[name]
     assert parse(data) == value
 
 
 @pytest.mark.parametrize("name", STRUCTURES)
-def test_structures_cut_at_any_length_are_malformed(name: str) -> None:
+def test_truncated_structures_are_malformed(name: str) -> None:
     data, parse, _ = STRUCTURES[name]
     for size in range(len(data)):
         with pytest.raises(MalformedEvidence):
@@ -44,7 +44,7 @@ def test_structures_cut_at_any_length_are_malformed(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", STRUCTURES)
-def test_bytes_after_a_structure_are_malformed(name: str) -> None:
+def test_trailing_bytes_are_malformed(name: str) -> None:
     data, parse, _ = STRUCTURES[name]
     with pytest.raises(MalformedEvidence) as caught:
         parse(data + b"\0")
@@ -54,7 +54,7 @@ def test_bytes_after_a_structure_are_malformed(name: str) -> None:
 
 @pytest.mark.parametrize("name", STRUCTURES)
 @given(data=st.binary(max_size=200))
-def test_any_bytes_are_a_structure_or_malformed(name: str, data: bytes) -> None:
+def test_arbitrary_bytes_are_a_structure_or_malformed(name: str, data: bytes) -> None:
     _, parse, _ = STRUCTURES[name]
     try:
         parse(data)
@@ -62,13 +62,13 @@ def test_any_bytes_are_a_structure_or_malformed(name: str, data: bytes) -> None:
         pass
 
 
-def test_the_template_is_the_one_that_every_tpm_knows() -> None:
+def test_template_is_the_standard_one() -> None:
     # Type ECC, name SHA-256, attributes, no policy, no symmetric, ECDSA-SHA256, P-256, no KDF, empty point.
     assert structures.AK_TEMPLATE.marshal().hex() == "0023000b000500720000001000180" + "00b000300100000" + "0000"
 
 
 @pytest.mark.parametrize("kind", ["rsa", "sha384", "p384"])
-def test_keys_of_another_kind_are_malformed(kind: str) -> None:
+def test_unsupported_key_types_are_malformed(kind: str) -> None:
     data = bytearray(KIT.public().marshal())
     place, value = {"rsa": (0, b"\x00\x01"), "sha384": (2, b"\x00\x0c"), "p384": (16, b"\x00\x04")}[kind]
     data[place : place + 2] = value
@@ -77,7 +77,7 @@ def test_keys_of_another_kind_are_malformed(kind: str) -> None:
     assert caught.value.offset == place
 
 
-def test_more_selections_than_a_tpm_makes_are_malformed() -> None:
+def test_too_many_pcr_selections_are_malformed() -> None:
     data = ATTEST.marshal()
     start = data.index(bytes.fromhex("00000001000b03ffff00"))
     with pytest.raises(MalformedEvidence):
@@ -85,7 +85,7 @@ def test_more_selections_than_a_tpm_makes_are_malformed() -> None:
 
 
 @pytest.mark.parametrize("bitmap", ["", "ffff", "ffff0000"])
-def test_a_selection_has_a_bit_for_each_of_24_registers_and_no_other_spelling(bitmap: str) -> None:
+def test_pcr_selection_has_one_encoding_of_24_bits(bitmap: str) -> None:
     data = ATTEST.marshal()
     spelled = bytes.fromhex("00000001000b03ffff00")
     other = spelled[:-4] + bytes([len(bitmap) // 2]) + bytes.fromhex(bitmap)
@@ -107,7 +107,7 @@ def test_a_selection_has_a_bit_for_each_of_24_registers_and_no_other_spelling(bi
         (24, b"\x00"),  # a modulus of fewer bits
     ],
 )
-def test_rsa_keys_of_another_kind_are_malformed(place: int, value: bytes) -> None:
+def test_unsupported_rsa_keys_are_malformed(place: int, value: bytes) -> None:
     data = RSA_KIT.public().marshal()
     with pytest.raises(MalformedEvidence) as caught:
         RsaPublic.parse(data[:place] + value + data[place + len(value) :])

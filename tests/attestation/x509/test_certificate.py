@@ -1,4 +1,4 @@
-"""Paths lead to the one pinned key, and hostile certificates neither crash nor loop."""
+"""Paths lead to the pinned key, and hostile certificates cause neither crashes nor loops."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -73,13 +73,13 @@ MIDDLE = certificate("middle", "root", MIDDLE_KEY, ROOT_KEY, path_length=0)
 LEAF = certificate("leaf", "middle", LEAF_KEY, MIDDLE_KEY, ca=False, signs=False)
 
 
-def test_a_path_goes_over_intermediates_to_the_pinned_key() -> None:
+def test_path_may_have_intermediates() -> None:
     path, why = find_path(LEAF, (ROOT, MIDDLE), ROOT.fingerprint())
     assert path == (LEAF, MIDDLE, ROOT)
     assert why == ""
 
 
-def test_a_path_ends_at_the_first_pinned_key() -> None:
+def test_path_ends_at_the_first_pinned_key() -> None:
     pinned = certificate("middle", "middle", MIDDLE_KEY, MIDDLE_KEY)
     assert find_path(LEAF, (ROOT, MIDDLE, pinned), MIDDLE.fingerprint())[0] == (LEAF, pinned)
 
@@ -94,7 +94,7 @@ def test_certificate_for_the_pinned_key_must_be_signed_by_it(issuer: str) -> Non
     assert find_path(LEAF, (forged, MIDDLE, ROOT), ROOT.fingerprint())[0] == (LEAF, MIDDLE, ROOT)
 
 
-def test_the_leaf_is_never_its_own_anchor() -> None:
+def test_leaf_is_never_its_own_anchor() -> None:
     alone = certificate("alone", "alone", ROOT_KEY, ROOT_KEY)
     assert find_path(alone, (alone,), alone.fingerprint())[0] is None
 
@@ -113,13 +113,13 @@ def test_the_leaf_is_never_its_own_anchor() -> None:
         ((ROOT, *(certificate("middle", "root", key(), ROOT_KEY) for _ in range(32))), "at most 32 are considered"),
     ],
 )
-def test_without_an_unbroken_path_nothing_is_found(pool: tuple[Certificate, ...], reason: str) -> None:
+def test_broken_path_is_not_found(pool: tuple[Certificate, ...], reason: str) -> None:
     path, why = find_path(LEAF, pool, ROOT.fingerprint())
     assert path is None
     assert reason in why
 
 
-def test_so_many_certificates_are_considered_and_no_more() -> None:
+def test_number_of_considered_certificates_is_limited() -> None:
     crowd = [certificate("middle", "root", key(), ROOT_KEY) for _ in range(31)]
     assert find_path(LEAF, (*crowd[1:], MIDDLE, ROOT), ROOT.fingerprint())[0] == (LEAF, MIDDLE, ROOT)
     path, why = find_path(LEAF, (*crowd, MIDDLE, ROOT), ROOT.fingerprint())
@@ -127,13 +127,13 @@ def test_so_many_certificates_are_considered_and_no_more() -> None:
     assert why == "33 certificates came, at most 32 are considered"
 
 
-def test_a_path_that_is_longer_than_asked_for_is_not_found() -> None:
+def test_path_longer_than_the_limit_is_not_found() -> None:
     assert find_path(LEAF, (ROOT, MIDDLE), ROOT.fingerprint(), longest=3)[0] == (LEAF, MIDDLE, ROOT)
     assert find_path(LEAF, (ROOT, MIDDLE), ROOT.fingerprint(), longest=2)[0] is None
 
 
 @pytest.mark.parametrize(("bits", "accepted"), [(2047, False), (2048, True), (4096, True), (4104, False)])
-def test_an_rsa_key_that_is_too_small_or_too_large_is_not_used(bits: int, accepted: bool) -> None:
+def test_rsa_key_of_unsupported_size_is_rejected(bits: int, accepted: bool) -> None:
     """Sixty thousand bytes of certificates would keep the verifier busy for minutes."""
     large = rsa.generate_private_key(65537, bits)
     root = certificate("root", "root", large, large)
@@ -145,8 +145,8 @@ def test_an_rsa_key_that_is_too_small_or_too_large_is_not_used(bits: int, accept
 
 
 @pytest.mark.parametrize(("exponent", "accepted"), [(2**32 - 5, True), (2**32 + 15, False)])
-def test_an_rsa_key_with_a_long_exponent_is_not_used(exponent: int, accepted: bool) -> None:
-    """It may be as long as the key, and each signature takes a hundred times as long then."""
+def test_rsa_key_with_a_long_exponent_is_rejected(exponent: int, accepted: bool) -> None:
+    """An exponent may be as long as the key, which makes each verification a hundred times slower."""
     numbers = rsa.generate_private_key(65537, 2048).private_numbers()
     p, q = numbers.p, numbers.q
     d = pow(exponent, -1, (p - 1) * (q - 1))
@@ -160,23 +160,23 @@ def test_an_rsa_key_with_a_long_exponent_is_not_used(exponent: int, accepted: bo
 
 
 @pytest.mark.parametrize(("bits", "accepted"), [(2047, False), (2048, True), (4096, True), (4097, False)])
-def test_the_size_of_an_rsa_key_counts_to_the_bit(bits: int, accepted: bool) -> None:
+def test_rsa_key_size_limit_is_exact(bits: int, accepted: bool) -> None:
     assert may_sign(rsa.RSAPublicNumbers(65537, 1 << bits - 1 | 1).public_key()) == accepted
 
 
-def test_a_certificate_of_the_same_name_does_not_hide_the_right_one() -> None:
+def test_certificate_with_the_same_name_does_not_hide_the_right_one() -> None:
     decoy = certificate("middle", "root", key(), ROOT_KEY)
     assert find_path(LEAF, (decoy, MIDDLE, ROOT), ROOT.fingerprint())[0] == (LEAF, MIDDLE, ROOT)
 
 
-def test_authorities_that_sign_each_other_end_the_search() -> None:
+def test_cross_signed_cas_do_not_loop() -> None:
     first, second = key(), key()
     ring = (certificate("a", "b", first, second), certificate("b", "a", second, first))
     leaf = certificate("leaf", "a", LEAF_KEY, first, ca=False, signs=False)
     assert find_path(leaf, ring, ROOT.fingerprint())[0] is None
 
 
-def test_paths_are_not_longer_than_five() -> None:
+def test_path_length_is_limited_to_five() -> None:
     keys = [key() for _ in range(6)]
     chain = [certificate("0", "0", keys[0], keys[0])]
     chain += [certificate(str(i), str(i - 1), keys[i], keys[i - 1]) for i in range(1, 6)]
@@ -185,14 +185,14 @@ def test_paths_are_not_longer_than_five() -> None:
     assert find_path(chain[5], chain, anchor)[0] is None
 
 
-def test_a_valid_time_includes_both_ends() -> None:
+def test_validity_includes_both_ends() -> None:
     ends = [ROOT.not_before, ROOT.not_after]
     assert all(ROOT.valid_at(at) for at in ends)
     assert not ROOT.valid_at(ROOT.not_before - timedelta(seconds=1))
     assert not ROOT.valid_at(ROOT.not_after + timedelta(seconds=1))
 
 
-def test_certificates_cut_at_any_length_are_malformed() -> None:
+def test_truncated_certificates_are_malformed() -> None:
     der = Authority.create(AT).certificate
     for size in range(len(der)):
         with pytest.raises(MalformedEvidence) as caught:
@@ -200,7 +200,7 @@ def test_certificates_cut_at_any_length_are_malformed() -> None:
         assert caught.value.offset == 0
 
 
-def test_a_certificate_may_have_so_many_bytes_and_no_more() -> None:
+def test_certificate_size_is_limited() -> None:
     large = rsa.generate_private_key(65537, 2048)  # its signatures are all of one length
 
     def padded(size: int) -> Certificate:
@@ -214,17 +214,17 @@ def test_a_certificate_may_have_so_many_bytes_and_no_more() -> None:
     assert caught.value.offset == 0
 
 
-def test_a_tls_feature_that_the_library_has_no_name_for_is_malformed() -> None:
+def test_unknown_tls_feature_is_malformed() -> None:
     feature = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.5.5.7.1.24"), bytes.fromhex("3003020106"))
     with pytest.raises(MalformedEvidence, match="certificate that can be read"):
         certificate("root", "root", ROOT_KEY, ROOT_KEY, extensions=[(feature, False)])
 
 
 @pytest.mark.parametrize("serial", ["00", "ff", "80"])
-def test_a_serial_number_that_is_not_positive_is_malformed_before_the_library_sees_it(
+def test_nonpositive_serial_number_is_malformed_without_the_library(
     monkeypatch: pytest.MonkeyPatch, serial: str
 ) -> None:
-    """It warns that it will refuse such a certificate: no verdict may hang on which release of it is installed."""
+    """The library will reject such certificates in a future release; no verdict may depend on the installed release."""
     version = bytes.fromhex("a003020102")
     der = LEAF.der.replace(version + bytes.fromhex("020101"), version + bytes.fromhex("0201" + serial))
     assert der != LEAF.der
@@ -243,7 +243,7 @@ def test_a_serial_number_that_is_not_positive_is_malformed_before_the_library_se
     ],
     ids=["version 4", "a name of bits", "an extension twice", "an alternative name of an unused kind"],
 )
-def test_what_the_library_has_errors_of_its_own_for_is_malformed(genuine: str, forged: str) -> None:
+def test_library_parse_errors_are_malformed(genuine: str, forged: str) -> None:
     extensions = [(UNKNOWN, b"\5\0"), (x509.ObjectIdentifier("2.999.2"), b"\5\0")]
     extensions += [(x509.ObjectIdentifier("2.999.3"), bytes.fromhex("3002a300"))]
     unknown = [(x509.UnrecognizedExtension(oid, value), False) for oid, value in extensions]
@@ -254,14 +254,14 @@ def test_what_the_library_has_errors_of_its_own_for_is_malformed(genuine: str, f
 
 
 @pytest.mark.parametrize("known", [x509.ExtendedKeyUsage([x509.OID_SERVER_AUTH]), ALTERNATIVE])
-def test_critical_extensions_that_are_understood_may_be_there(known: x509.ExtensionType) -> None:
+def test_supported_critical_extensions_are_accepted(known: x509.ExtensionType) -> None:
     middle = certificate("middle", "root", MIDDLE_KEY, ROOT_KEY, extensions=[(known, True)])
     leaf = certificate("leaf", "middle", LEAF_KEY, MIDDLE_KEY, ca=False, signs=False, extensions=[(known, True)])
     assert find_path(leaf, (ROOT, middle), ROOT.fingerprint())[0] == (leaf, middle, ROOT)
 
 
 @pytest.mark.parametrize("place", ["leaf", "middle", "root"])
-def test_critical_extension_that_is_not_understood_breaks_the_path(place: str) -> None:
+def test_unsupported_critical_extension_breaks_the_path(place: str) -> None:
     def extensions(name: str) -> list[tuple[x509.ExtensionType, bool]]:
         return [(x509.UnrecognizedExtension(UNKNOWN, b"\5\0"), name == place)]
 
@@ -274,7 +274,7 @@ def test_critical_extension_that_is_not_understood_breaks_the_path(place: str) -
 
 
 @given(st.binary(max_size=300), st.integers(0, 10_000))
-def test_any_bytes_are_a_certificate_or_malformed(data: bytes, place: int) -> None:
+def test_arbitrary_bytes_are_a_certificate_or_malformed(data: bytes, place: int) -> None:
     start = place % len(LEAF.der)
     for candidate in (data, LEAF.der[:start] + data + LEAF.der[start + len(data) :]):
         try:
@@ -284,7 +284,7 @@ def test_any_bytes_are_a_certificate_or_malformed(data: bytes, place: int) -> No
 
 
 class Counted(tuple[Certificate, ...]):
-    """A pool that counts how often it is gone through."""
+    """A pool of certificates that counts its iterations."""
 
     rounds = 0
 
@@ -293,8 +293,8 @@ class Counted(tuple[Certificate, ...]):
         return super().__iter__()
 
 
-def test_every_certificate_is_followed_once() -> None:
-    """Else a dozen authorities that certify each other would keep the verifier busy."""
+def test_path_search_visits_each_certificate_once() -> None:
+    """Otherwise a dozen CAs that certify each other would keep the verifier busy."""
     crowd = [certificate("a", "a", MIDDLE_KEY, MIDDLE_KEY, path_length=length) for length in range(4, 16)]
     pool = Counted(crowd)
     leaf = certificate("leaf", "a", LEAF_KEY, MIDDLE_KEY, ca=False, signs=False)
@@ -303,7 +303,7 @@ def test_every_certificate_is_followed_once() -> None:
 
 
 @pytest.mark.parametrize("digest", [hashes.SHA224(), hashes.SHA3_256()])
-def test_a_signature_with_another_hash_does_not_count(digest: hashes.SHA224 | hashes.SHA3_256) -> None:
+def test_signature_with_another_hash_is_rejected(digest: hashes.SHA224 | hashes.SHA3_256) -> None:
     leaf = certificate("leaf", "root", LEAF_KEY, ROOT_KEY, ca=False, signs=False, digest=digest)
     path, why = find_path(leaf, (ROOT,), ROOT.fingerprint())
     assert path is None
@@ -311,7 +311,7 @@ def test_a_signature_with_another_hash_does_not_count(digest: hashes.SHA224 | ha
 
 
 @pytest.mark.parametrize("digest", [hashes.SHA384(), hashes.SHA512()])
-def test_a_signature_with_a_longer_hash_counts(digest: hashes.SHA384 | hashes.SHA512) -> None:
+def test_signature_with_a_longer_hash_is_accepted(digest: hashes.SHA384 | hashes.SHA512) -> None:
     leaf = certificate("leaf", "root", LEAF_KEY, ROOT_KEY, ca=False, signs=False, digest=digest)
     assert find_path(leaf, (ROOT,), ROOT.fingerprint())[0] == (leaf, ROOT)
 
@@ -325,7 +325,7 @@ def test_signature_with_an_unknown_algorithm_is_rejected() -> None:
     assert why == "a certificate of the path is not signed by the key of its issuer"
 
 
-def test_a_signature_of_another_kind_than_the_issuer_s_key_does_not_count() -> None:
+def test_signature_type_must_fit_the_issuers_key() -> None:
     large = rsa.generate_private_key(65537, 2048)
     root = certificate("root", "root", large, large)
     path, why = find_path(MIDDLE, (root,), root.fingerprint())
@@ -341,7 +341,7 @@ def test_only_possible_issuers_are_considered() -> None:
     assert issuers_among(LEAF, ()) == issuers_among(LEAF, (other,)) == ()
 
 
-def test_issuers_are_looked_for_as_far_as_a_path_may_go() -> None:
+def test_issuer_search_is_limited_by_path_length() -> None:
     keys = [key() for _ in range(7)]
     chain = [certificate(str(i), str(i + 1), keys[i], keys[i + 1]) for i in range(6)]
     assert issuers_among(chain[0], list(reversed(chain[1:]))) == tuple(chain[1:6])
@@ -352,7 +352,7 @@ def plain(
     *extensions: x509.ExtensionType,
     subject_key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | None = None,
 ) -> Certificate:
-    """A certificate of ``root`` by ``root`` with these extensions and no other."""
+    """A self-signed certificate of ``root`` with exactly these extensions."""
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "root")])
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).serial_number(1)
     builder = builder.public_key((subject_key or issuer_key).public_key())
@@ -380,7 +380,7 @@ AUTHORITY = x509.BasicConstraints(ca=True, path_length=None)
         (ed25519.Ed25519PrivateKey.generate(), False),
     ],
 )
-def test_keys_of_other_kinds_sign_nothing(
+def test_unsupported_key_types_are_rejected(
     key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey, accepted: bool
 ) -> None:
     root = plain(key, AUTHORITY)
@@ -389,7 +389,7 @@ def test_keys_of_other_kinds_sign_nothing(
     assert ("an algorithm that is not accepted" in why) != accepted
 
 
-def test_certificate_without_basic_constraints_is_not_an_authority() -> None:
+def test_certificate_without_basic_constraints_is_not_a_ca() -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     silent, root = plain(key), plain(key, AUTHORITY)
     assert find_path(below(key), (root,), root.fingerprint())[0] is not None
@@ -399,13 +399,13 @@ def test_certificate_without_basic_constraints_is_not_an_authority() -> None:
 
 
 def sequence(content: bytes) -> bytes:
-    """In DER, of 128 to 65535 bytes."""
+    """A DER SEQUENCE of 128 to 65535 bytes."""
     size = len(content)
     return (bytes((0x30, 0x81, size)) if size < 256 else b"\x30\x82" + size.to_bytes(2)) + content
 
 
-def test_a_certificate_of_version_1_is_read_and_is_no_authority() -> None:
-    """It says neither its version nor anything else that an authority must say."""
+def test_version_1_certificate_is_parsed_and_is_not_a_ca() -> None:
+    """Version 1 has no extensions, so no basic constraints."""
     parsed, version = plain(ROOT_KEY).parsed, bytes.fromhex("a003020102")
     tbs, der = parsed.tbs_certificate_bytes, parsed.public_bytes(serialization.Encoding.DER)
     first = sequence(tbs[tbs.index(version) + len(version) :])
@@ -416,20 +416,20 @@ def test_a_certificate_of_version_1_is_read_and_is_no_authority() -> None:
     assert why == "an issuer of the path is not a certificate authority"
 
 
-def test_an_authority_whose_usage_leaves_signing_out_signs_nothing() -> None:
+def test_ca_without_cert_sign_cannot_issue() -> None:
     barred = certificate("middle", "root", MIDDLE_KEY, ROOT_KEY, signs=False)
     assert find_path(LEAF, (ROOT, barred), ROOT.fingerprint())[0] is None
 
 
-def test_what_is_not_critical_may_be_unknown() -> None:
+def test_unknown_noncritical_extension_is_accepted() -> None:
     unknown = (x509.UnrecognizedExtension(UNKNOWN, b"\5\0"), False)
     middle = certificate("middle", "root", MIDDLE_KEY, ROOT_KEY, extensions=[unknown])
     leaf = certificate("leaf", "middle", LEAF_KEY, MIDDLE_KEY, ca=False, signs=False, extensions=[unknown])
     assert find_path(leaf, (ROOT, middle), ROOT.fingerprint())[0] == (leaf, middle, ROOT)
 
 
-def test_the_signature_of_a_certificate_has_no_unused_bits() -> None:
-    """Of an unused bit that is set the library makes an error itself, so it is one that is clear."""
+def test_certificate_signature_has_no_unused_bits() -> None:
+    """The unused bit is clear, because the library itself rejects one that is set."""
     made = (certificate("leaf", "middle", LEAF_KEY, MIDDLE_KEY) for _ in range(64))
     der, signature = next((one.der, one.parsed.signature) for one in made if not one.parsed.signature[-1] & 1)
     place = len(der) - len(signature) - 1

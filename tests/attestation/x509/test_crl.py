@@ -36,7 +36,7 @@ def extended(*extensions: tuple[library.ExtensionType, bool]) -> bytes:
     return builder.sign(AMD.root_key, hashes.SHA384()).public_bytes(serialization.Encoding.DER)
 
 
-def test_a_list_says_what_is_revoked_and_until_when() -> None:
+def test_crl_has_serial_numbers_and_validity() -> None:
     parsed = RevocationList.parse(LIST)
     assert parsed.serials == {5, 7}
     assert parsed.issuer == ROOT.subject
@@ -45,13 +45,13 @@ def test_a_list_says_what_is_revoked_and_until_when() -> None:
     assert crl.current([parsed], ROOT, AT) == (parsed, "")
 
 
-def test_both_ends_of_the_period_count() -> None:
+def test_crl_period_includes_both_ends() -> None:
     parsed = RevocationList.parse(LIST)
     times = (parsed.this_update - ONE, parsed.this_update, parsed.next_update, parsed.next_update + ONE)
     assert [parsed.current_at(time) for time in times] == [False, True, True, False]
 
 
-def test_the_newest_list_that_is_current_speaks() -> None:
+def test_newest_current_crl_is_used() -> None:
     made = [AT - timedelta(days=days) for days in (9, 3, 6)] + [AT + ONE]
     lists = [RevocationList.parse(AMD.crl(this_update=time)) for time in made]
     found, _ = crl.current(lists, ROOT, AT)
@@ -67,8 +67,8 @@ def test_list_of_another_issuer_is_ignored() -> None:
     assert crl.current([], ROOT, AT)[0] is None
 
 
-def test_an_authority_that_may_not_sign_lists_signs_none() -> None:
-    """AMD's signing keys sign certificates and no lists."""
+def test_ca_without_crl_sign_cannot_sign_crls() -> None:
+    """AMD's ASK and ASVK sign certificates only."""
     name = library.load_der_x509_certificate(SIGNER.der).subject
     key, _ = AMD.signers[SigningKey.VCEK]
     builder = library.CertificateRevocationListBuilder().issuer_name(name).last_update(AT).next_update(AT + ONE)
@@ -76,14 +76,14 @@ def test_an_authority_that_may_not_sign_lists_signs_none() -> None:
     assert not parsed.signed_by(SIGNER)
 
 
-def test_what_was_revoked_once_stays_so() -> None:
+def test_certificate_revoked_by_any_crl_stays_revoked() -> None:
     lists = [RevocationList.parse(AMD.crl(revoked=[9], this_update=AT - timedelta(days=900)))]
     assert crl.current(lists, ROOT, AT)[0] is None
     assert crl.revoked(lists, ROOT, 9)
     assert not crl.revoked(lists, ROOT, 8)
 
 
-def test_a_list_of_a_part_is_no_list() -> None:
+def test_partial_crl_is_ignored() -> None:
     whole = RevocationList.parse(extended((library.CRLNumber(3), False)))
     assert crl.current([whole], ROOT, AT) == (whole, "")
     part = RevocationList.parse(extended((library.DeltaCRLIndicator(2), True)))
@@ -93,7 +93,7 @@ def test_a_list_of_a_part_is_no_list() -> None:
 
 
 @pytest.mark.parametrize("algorithm", [hashes.SHA256(), hashes.SHA384()])
-def test_lists_signed_on_a_curve_are_read_too(algorithm: hashes.SHA256 | hashes.SHA384) -> None:
+def test_ecdsa_signed_crls_are_parsed(algorithm: hashes.SHA256 | hashes.SHA384) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = library.Name([library.NameAttribute(library.NameOID.COMMON_NAME, "Root")])
     certificate = (
@@ -112,13 +112,13 @@ def test_lists_signed_on_a_curve_are_read_too(algorithm: hashes.SHA256 | hashes.
     assert RevocationList.parse(data).signed_by(issuer)
 
 
-def test_a_list_that_is_cut_at_any_length_is_malformed() -> None:
+def test_truncated_crl_is_malformed() -> None:
     for length in range(len(LIST)):
         with pytest.raises(MalformedEvidence):
             RevocationList.parse(LIST[:length])
 
 
-def test_a_flipped_bit_is_malformed_or_not_signed() -> None:
+def test_flipped_bit_is_malformed_or_breaks_the_signature() -> None:
     choice = random.Random(5280)
     for index in range(len(LIST)):
         flipped = LIST[:index] + bytes((LIST[index] ^ 1 << choice.randrange(8),)) + LIST[index + 1 :]
@@ -129,32 +129,32 @@ def test_a_flipped_bit_is_malformed_or_not_signed() -> None:
 
 
 @given(st.binary(max_size=256))
-def test_any_bytes_are_a_list_or_malformed(data: bytes) -> None:
+def test_arbitrary_bytes_are_a_crl_or_malformed(data: bytes) -> None:
     try:
         RevocationList.parse(data)
     except MalformedEvidence:
         pass
 
 
-def test_a_list_has_a_bounded_size() -> None:
+def test_crl_size_is_limited() -> None:
     with pytest.raises(MalformedEvidence, match="at most"):
         RevocationList.parse(bytes(crl.MAX_SIZE + 1))
 
 
 @pytest.mark.skipif(not VECTORS.is_dir(), reason="../shared/vectors is absent: evidence of real machines")
-def test_lists_of_intel_are_read() -> None:
+def test_intel_crls_are_parsed() -> None:
     parsed = RevocationList.parse((VECTORS / "tdx" / "pckcrl").read_bytes())
     assert len(parsed.serials) == 44
     assert not parsed.unknown_critical
 
 
 def resized(der: bytes, place: int, change: int) -> bytes:
-    """``der`` with the two-byte length at ``place`` changed by so many bytes."""
+    """``der`` with the two-byte length at ``place`` changed by ``change``."""
     length = int.from_bytes(der[place : place + 2]) + change
     return der[:place] + length.to_bytes(2) + der[place + 2 :]
 
 
-def test_a_list_may_have_so_many_bytes_and_no_more() -> None:
+def test_crl_size_limit_is_exact() -> None:
     def padded(size: int) -> bytes:
         return extended((library.UnrecognizedExtension(library.ObjectIdentifier("2.999.1"), bytes(size)), False))
 
@@ -167,8 +167,8 @@ def test_a_list_may_have_so_many_bytes_and_no_more() -> None:
     assert caught.value.offset == 0
 
 
-def test_a_list_that_would_be_good_for_ever_is_malformed() -> None:
-    """The library's builder writes none without nextUpdate, so the second time is cut out of one."""
+def test_crl_without_next_update_is_malformed() -> None:
+    """The library cannot build a CRL without nextUpdate, so the test removes it from the bytes."""
     der = AMD.crl(revoked=range(1, 40))
     start = [place for place in range(len(der)) if der[place : place + 2] in (b"\x17\x0d", b"\x18\x0f")][1]
     size = 2 + der[start + 1]
@@ -181,8 +181,8 @@ def test_a_list_that_would_be_good_for_ever_is_malformed() -> None:
     assert caught.value.offset == 0
 
 
-def test_the_signature_of_a_list_has_no_unused_bits() -> None:
-    """Of an unused bit that is set the library makes an error itself, so it is one that is clear."""
+def test_crl_signature_has_no_unused_bits() -> None:
+    """The unused bit is clear, because the library itself rejects one that is set."""
     made = (library.load_der_x509_crl(AMD.crl()) for _ in range(64))
     der, signature = next(
         (one.public_bytes(serialization.Encoding.DER), one.signature) for one in made if not one.signature[-1] & 1
@@ -197,7 +197,7 @@ def test_the_signature_of_a_list_has_no_unused_bits() -> None:
 def authority(
     key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | dsa.DSAPrivateKey, name: str
 ) -> tuple[Certificate, library.CertificateRevocationListBuilder]:
-    """The certificate of an authority, and a list of its that only wants to be signed."""
+    """A CA's certificate, and its CRL, ready to be signed."""
     known = library.Name([library.NameAttribute(library.NameOID.COMMON_NAME, name)])
     certificate = (
         library.CertificateBuilder()
@@ -213,7 +213,7 @@ def authority(
     return Certificate.parse(certificate.public_bytes(serialization.Encoding.DER)), builder
 
 
-def test_a_key_signs_lists_under_its_own_name_only() -> None:
+def test_crl_must_name_its_issuer() -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     root, builder = authority(key, "Root")
     namesake, _ = authority(key, "Other")
@@ -222,15 +222,15 @@ def test_a_key_signs_lists_under_its_own_name_only() -> None:
     assert not signed.signed_by(namesake)
 
 
-def test_a_list_by_another_kind_of_key_does_not_speak() -> None:
+def test_crl_signed_with_another_key_type_is_ignored() -> None:
     key = ed25519.Ed25519PrivateKey.generate()
     root, builder = authority(key, "Root")
     signed = RevocationList.parse(builder.sign(key, None).public_bytes(serialization.Encoding.DER))
     assert not signed.signed_by(root)
 
 
-def test_a_list_by_a_dsa_key_does_not_speak() -> None:
-    """The library would take it."""
+def test_crl_signed_with_dsa_is_ignored() -> None:
+    """The library would accept it."""
     key = dsa.generate_private_key(1024)
     root, builder = authority(key, "Root")
     signed = RevocationList.parse(builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER))
@@ -238,7 +238,7 @@ def test_a_list_by_a_dsa_key_does_not_speak() -> None:
     assert not signed.signed_by(root)
 
 
-def test_a_list_signed_with_another_hash_does_not_speak() -> None:
+def test_crl_signed_with_another_hash_is_ignored() -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     root, builder = authority(key, "Root")
     signed = RevocationList.parse(builder.sign(key, hashes.SHA224()).public_bytes(serialization.Encoding.DER))

@@ -1,4 +1,4 @@
-"""The small DER reader: one spelling for each value."""
+"""The small DER reader accepts one encoding of each value."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ def encoded(value: int) -> bytes:
 
 
 @given(st.integers(0, 2**500))
-def test_an_integer_is_read_as_it_was_written(value: int) -> None:
+def test_integers_round_trip(value: int) -> None:
     assert read(encoded(value), "unsigned") == value
 
 
@@ -60,7 +60,7 @@ def test_an_integer_is_read_as_it_was_written(value: int) -> None:
         ("0241" + "01" * 65, "unsigned", None),
     ],
 )
-def test_every_value_has_one_spelling(data: str, kind: str, value: object) -> None:
+def test_every_value_has_one_encoding(data: str, kind: str, value: object) -> None:
     if value is None:
         with pytest.raises(MalformedEvidence):
             read(bytes.fromhex(data), kind)
@@ -69,7 +69,7 @@ def test_every_value_has_one_spelling(data: str, kind: str, value: object) -> No
 
 
 @pytest.mark.parametrize("size", [0, 1, 0x7F, 0x80, 0xFF, 0x100, 0xFFFF, 0x10000])
-def test_lengths_are_in_their_shortest_form(size: int) -> None:
+def test_lengths_must_be_in_shortest_form(size: int) -> None:
     content = bytes(size)
     length = size.to_bytes((size.bit_length() + 7) // 8 or 1)
     prefix = length if size < 0x80 else bytes((0x80 | len(length),)) + length
@@ -87,12 +87,12 @@ def test_lengths_are_in_their_shortest_form(size: int) -> None:
         lambda reader: reader.inside(der.SEQUENCE, "field"),
     ],
 )
-def test_another_tag_is_malformed_and_named(use: Callable[[DerReader], object]) -> None:
+def test_unexpected_tag_is_malformed_and_named(use: Callable[[DerReader], object]) -> None:
     with pytest.raises(MalformedEvidence, match=r"value\.field"):
         use(DerReader(b"\x04\x00", "value"))
 
 
-def test_nothing_is_read_past_the_end() -> None:
+def test_reader_stops_at_the_end() -> None:
     inner = DerReader(bytes.fromhex("3003020105020106"), "value").inside(der.SEQUENCE, "list")
     assert inner.unsigned("first") == 5
     assert not inner.next_is(der.INTEGER)
