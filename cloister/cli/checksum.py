@@ -6,6 +6,7 @@ from cloister import client
 from cloister.cli.shell import show
 from cloister.cli.shell.options import JSON
 from cloister.cli.shell.settings import Settings, party_verb
+from cloister.protocol import names
 
 
 @party_verb(
@@ -21,4 +22,4 @@ def checksum(settings: Settings, path: str) -> None:
         show.facts({"file": found.file, "digest": found.digest, "size": found.size})
     else:
         # Ready to be pasted into the manifest.
-        print(f"file: {found.file}\ndigest: {found.digest}\nsize: {found.size}")
+        print(f"file: {names.shown(found.file)}\ndigest: {found.digest}\nsize: {found.size}")

@@ -5,6 +5,7 @@ from cloister.cli.shell import show
 from cloister.cli.shell.options import JSON, MANIFEST, PARTY
 from cloister.cli.shell.settings import Settings, party_verb
 from cloister.cli.shell.timeline import timeline
+from cloister.protocol import names
 
 
 @party_verb(
@@ -22,7 +23,7 @@ def run(settings: Settings, detach: bool = False) -> None:
         elif not settings.json:
             print(f"Accepted: manifest {manifest.digest().hex()}, measured by the machine at {target.address}.")
             for asset in manifest.assets():
-                print(f"  {asset.provider} uploads {asset.name} ({asset.file})")
+                print(f"  {asset.provider} uploads {asset.name} ({names.shown(asset.file)})")
         if detach:
             return
         with timeline(settings.names(manifest), json=settings.json) as print_event:

@@ -11,11 +11,11 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterable
-from pathlib import Path
-from typing import BinaryIO, cast
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, NoReturn, cast
 
 from cloister.errors import InputError, ProofError
-from cloister.protocol import text
+from cloister.protocol import names
 
 _CHUNK = 1024 * 1024
 MAX_MEMBERS = 10_000
@@ -29,20 +29,22 @@ class ArchiveError(InputError):
 
 
 def check_name(name: str) -> None:
-    """Raise ArchiveError unless ``name`` is a relative path that stays inside its folder, without
-    control and invisible characters.
-    """
-    parts = name.split("/")
-    try:
-        size = len(name.encode())
-    except UnicodeEncodeError as error:  # a file name may be any bytes
-        raise ArchiveError(f"{name[:80]!r} is not UTF-8.") from error
-    if size > 1024 or any(part in ("", ".", "..") for part in parts):
-        raise ArchiveError(f"{name[:80]!r} must be a relative path inside the folder, of at most 1024 bytes.")
-    if "\\" in name or ":" in parts[0] or any(ord(char) < 32 or 127 <= ord(char) < 160 for char in name):
-        raise ArchiveError(f"{name[:80]!r} contains a character that is not allowed in an archive.")
-    if (invisible := text.first_invisible(name)) is not None:
-        raise ArchiveError(f"{name[:80]!a} contains the invisible character {invisible}.")
+    """Raise ArchiveError unless ``name`` is a relative path that stays inside its folder (``names.path_problem``)."""
+    if (why := names.path_problem(name)) is not None:
+        raise ArchiveError(f"{names.shown(name)} {why}.")
+
+
+def _check_twins(found: Iterable[str]) -> None:
+    if (same := names.twins(found)) is not None:
+        raise ArchiveError(f"{names.shown(same[0])} and {names.shown(same[1])} are the same name on some systems.")
+
+
+def _check_members(found: list[str]) -> None:
+    """Raise ArchiveError unless the files ``found`` can lie together in one folder, on every system."""
+    for name in found:
+        check_name(name)
+    folders = {str(parent) for name in found for parent in PurePosixPath(name).parents}
+    _check_twins([*folders, *found])
 
 
 def write_zip(out: BinaryIO, members: Iterable[tuple[str, Path | bytes]]) -> None:
@@ -50,9 +52,9 @@ def write_zip(out: BinaryIO, members: Iterable[tuple[str, Path | bytes]]) -> Non
     ordered = sorted(members, key=lambda member: member[0])
     if len(ordered) > MAX_MEMBERS:
         raise ArchiveError(f"The archive would have {len(ordered)} files; at most {MAX_MEMBERS} are allowed.")
+    _check_members([name for name, _ in ordered])
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for name, content in ordered:
-            check_name(name)
             info = _member(name, len(content) if isinstance(content, bytes) else content.stat().st_size)
             with archive.open(info, "w") as target:
                 if isinstance(content, bytes):
@@ -81,13 +83,14 @@ def check_zip(path: Path) -> list[str]:
         try:
             with zipfile.ZipFile(path) as archive, zipfile.ZipFile(again, "w", zipfile.ZIP_STORED) as copy:
                 infos = archive.infolist()
-                names = [info.filename for info in infos]
-                if len(names) > MAX_MEMBERS or names != sorted(set(names)):
+                found = [info.filename for info in infos]
+                if len(found) > MAX_MEMBERS or found != sorted(set(found)):
                     raise ProofError(f"{path.name} must have at most {MAX_MEMBERS} members, sorted and distinct.")
+                _check_members(found)
                 for info in infos:
-                    check_name(info.filename)
                     if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & ~0x800:
-                        raise ProofError(f"{info.filename} in {path.name} must be neither compressed nor encrypted.")
+                        member = names.shown(info.filename)
+                        raise ProofError(f"{member} in {path.name} must be neither compressed nor encrypted.")
                     with archive.open(info) as source, copy.open(_member(info.filename, info.file_size), "w") as target:
                         while data := source.read(_CHUNK):
                             target.write(data)
@@ -108,7 +111,7 @@ def check_zip(path: Path) -> list[str]:
                 if left != right:
                     raise ProofError(f"{path.name} differs from its own re-encoding: bytes were changed or added.")
                 if not left:
-                    return names
+                    return found
 
 
 def write_tar(out: BinaryIO, folder: Path) -> None:
@@ -135,11 +138,18 @@ def write_tar(out: BinaryIO, folder: Path) -> None:
 def _walk(folder: Path) -> list[Path]:
     """Everything below ``folder``, sorted by the bytes of the relative path."""
     found = []
-    for place, folders, files in os.walk(folder):
+    for place, folders, files in os.walk(folder, onerror=_raise):
+        inside = Path(place).relative_to(folder)
+        _check_twins((inside / name).as_posix() for name in folders + files)
         found += [Path(place, name) for name in folders + files]
         if len(found) > 1_000_000:
             raise ArchiveError(f"{folder} has more than a million files. Pack them into an archive first.")
     return sorted(found, key=lambda path: os.fsencode(path.relative_to(folder).as_posix()))
+
+
+def _raise(error: OSError) -> NoReturn:
+    """Without this, os.walk silently omits a folder that cannot be read."""
+    raise error
 
 
 class Digesting:

@@ -45,7 +45,8 @@ class Document:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             where = f"{name}:{mark.line + 1}" if mark else name
-            raise FormatError(f"{where}: {error.problem or error.context}.") from error
+            hint = "Put text with characters that mean something in YAML in quotes, such as : # [ ] { } , & * ! | > %."
+            raise FormatError(f"{where}: {error.problem or error.context}.", hint=hint) from error
         except (yaml.YAMLError, ValueError, OverflowError) as error:  # PyYAML does not catch the errors of chr()
             raise FormatError(f"{name} has characters that YAML does not allow.") from error
         if node is None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from cloister.protocol import canonical, schema
+from cloister.protocol import canonical, names, schema
 from cloister.protocol.canonical import FormatError
 from cloister.protocol.text import first_invisible
 from cloister.protocol.transcript import key_id, load_public_key
@@ -36,7 +36,7 @@ class Asset:
     provider: str
     """Name of the party that uploads it."""
     file: str
-    """File name without a folder."""
+    """File name without a folder (``names.problem``)."""
     digest: str
     """SHA-256, hex."""
     size: int
@@ -204,9 +204,9 @@ class Manifest:
 
     def roles(self, spki: bytes) -> tuple[str, ...]:
         """The roles that the manifest gives to a key, sorted. Owners are in the boot configuration."""
-        names = self.names(spki)
-        found = {"member"} if names else set()
-        for name in names:
+        parties = self.names(spki)
+        found = {"member"} if parties else set()
+        for name in parties:
             if name == self.algorithm.asset.provider:
                 found.add("algorithm-provider")
             if any(name == data.provider for data in self.datasets):
@@ -244,21 +244,25 @@ class Manifest:
         for place, name in named:
             if name not in self.parties:
                 raise FormatError(f"{what}: {place} names {name!r}, which is not among the parties.")
-        for place, names in (("results.consumers", self.results.consumers), ("logs.readers", self.logs.readers)):
-            if len(set(names)) != len(names):
+        for place, listed in (("results.consumers", self.results.consumers), ("logs.readers", self.logs.readers)):
+            if len(set(listed)) != len(listed):
                 raise FormatError(f"{what}: {place} names a party twice.")
         if self.algorithm.bundle is not None and self.algorithm.kind != "python":
             raise FormatError(f"{what}: algorithm.bundle needs kind python, not {self.algorithm.kind}.")
+        for asset in self.assets():
+            if (why := names.problem(asset.file)) is not None:
+                place = f"datasets.{asset.name}" if asset.kind == "dataset" else asset.kind
+                place = f"algorithm.{place}" if asset.kind == BUNDLE else place
+                raise FormatError(f"{what}: {place}.file {why}: {names.shown(asset.file)}.")
         taken: set[str] = {ALGORITHM, BUNDLE}
-        folders: set[str] = set()
         for data in self.datasets:
             if data.name in taken:
                 raise FormatError(f"{what}: two assets have the name {data.name!r}.")
             taken.add(data.name)
-            folder = data.name if data.unpack else data.file
-            if folder in folders:
-                raise FormatError(f"{what}: two datasets would have the path datasets/{folder}.")
-            folders.add(folder)
+        if same := names.twins(data.name if data.unpack else data.file for data in self.datasets):
+            one, other = (names.shown(f"datasets/{name}") for name in same)
+            both = f"{one} and {other}, which are the same on some systems" if one != other else one
+            raise FormatError(f"{what}: two datasets would have the path {both}.")
 
 
 def _asset(name: str, kind: str, provider: str, value: dict[str, Any]) -> Asset:

@@ -83,7 +83,7 @@ _NAME = "at most 63 lower-case letters, digits and '-', not starting or ending w
 _FORMS = {
     r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$": _NAME,
     r"^[A-Za-z_][A-Za-z0-9_]{0,127}$": "at most 128 letters, digits and '_', not starting with a digit",
-    r"^[A-Za-z0-9_][A-Za-z0-9._+-]{0,199}$": "a file name: letters, digits and . _ + -, not starting with a dot",
+    r"^[^/\u0000-\u001f\u007f-\u009f]+$": "a file name without a folder and without control characters",
     r"^[^\u0000-\u001f\u007f-\u009f]*$": "text without control characters",
     r"^[^\u0000-\u001f\u007f-\u009f]+$": "text without control characters",
     r"^[A-Za-z0-9.:\[\]-]{1,253}:[0-9]{1,5}$": "an address with a port, like 10.0.0.4:6110",

@@ -52,7 +52,7 @@ def _value():
 SCHEMAS = Path(schema.__file__).parent / "schemas"
 
 _NAME = "at most 63 lower-case letters, digits and '-', not starting or ending with '-'"
-_FILE = "a file name: letters, digits and . _ + -, not starting with a dot"
+_FILE = "a file name without a folder and without control characters"
 _KEY = "base64url without padding, at most 2048 characters"
 _PCR = "a register number of the platform: 0 to 3, 5 to 8, 10 or 14"
 _LEAST = {

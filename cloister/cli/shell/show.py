@@ -37,14 +37,14 @@ def transfer(what: str, size: int) -> Generator[Callable[[int, int], None], None
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),  # names have brackets
         BarColumn(),
         DownloadColumn(binary_units=True),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(what, total=size)
+        task = bar.add_task(text.printable(what), total=size)
         yield lambda done, size: bar.update(task, completed=done, total=size)
 
 
@@ -56,7 +56,8 @@ def waiting(what: str) -> Generator[None, None, None]:
         return
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), transient=True) as bar:
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, transient=True) as bar:
         bar.add_task(what, total=None)
         yield
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import re
 import tarfile
 import tempfile
 import zipfile
@@ -13,10 +12,9 @@ from typing import BinaryIO, cast
 
 from cloister import userfile
 from cloister.errors import InputError
-from cloister.protocol import archive
+from cloister.protocol import archive, names
 
 _CHUNK = 1024 * 1024
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,199}\Z")
 
 ReadProgress = Callable[[int], None]
 """Called with the number of bytes read so far."""
@@ -65,16 +63,13 @@ def describe_asset(path: Path, progress: ReadProgress = lambda done: None) -> Lo
 
 
 def bare_name(path: Path) -> str:
-    """The name of the asset at ``path`` in a manifest. Raises InputError for unsupported characters."""
+    """The name that an asset at ``path`` has in a manifest. Raises InputError for one that no asset may have."""
     try:
         name = f"{path.resolve().name}.tar" if path.is_dir() else path.name
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
-    if not _NAME.match(name):
-        raise InputError(
-            f"{name!r} cannot be the name of an asset.",
-            hint="Rename it: use only letters, digits and . _ + -, and do not begin with a dot.",
-        )
+    if (why := names.problem(name)) is not None:
+        raise InputError(f"{names.shown(name)} cannot be the name of an asset: it {why}.", hint="Rename the file.")
     return name
 
 

@@ -6,6 +6,7 @@ asset that the author does not have is described by the digest and size that its
 
 import re
 import secrets
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from cloister.client.computation.asset import describe_asset, unpacked_size
 from cloister.client.files import document_type
 from cloister.client.files.keys import parse_public_key, read_public_key
 from cloister.errors import InputError
-from cloister.protocol import canonical, schema
+from cloister.protocol import canonical, names, schema
 from cloister.protocol.document import MAX_SIZE as MAX_DOCUMENT
 from cloister.protocol.document import Document, Place
 from cloister.protocol.manifest import KINDS, MAX_SIZE, Manifest
@@ -59,17 +60,20 @@ def _located(document: Document, error: canonical.FormatError) -> InputError:
     """The same error with file and line, derived from its message."""
     cause = error.__cause__
     place: Place = ()
+    hint = error.hint
     if isinstance(cause, fastjsonschema.JsonSchemaValueException):
+        if cause.rule == "type" and cause.rule_definition == "string":
+            hint = "Put it in quotes."  # a name like 2024 or true
         place = tuple(int(part) if str(part).isdigit() else part for part in cause.path[1:])
         if (unknown := schema.unknown_member(cause)) is not None:
             place = (*place, unknown)
     elif found := _PLACE.match(error.message):
         place = tuple(found[1].split("."))
         if place[:1] == ("datasets",) and len(place) > 1:
-            names = [data.get("name") for data in document.value["datasets"]]
-            place = ("datasets", names.index(place[1]), *place[2:]) if place[1] in names else place[:1]
+            listed = [data.get("name") for data in document.value["datasets"]]
+            place = ("datasets", listed.index(place[1]), *place[2:]) if place[1] in listed else place[:1]
     message = error.message.removeprefix("The manifest: ")
-    return canonical.FormatError(f"{document.name}:{document.line(place)}: {message}", hint=error.hint)
+    return canonical.FormatError(f"{document.name}:{document.line(place)}: {message}", hint=hint)
 
 
 class _Author:
@@ -203,8 +207,8 @@ class _Author:
                 missing = "its digest" if stated is None else "its size"
                 raise self._document.error(
                     where,
-                    f"{entry['file']} is not here, and {missing} is missing.",
-                    f"Ask its provider for the output of `checksum {entry['file']}`.",
+                    f"{names.shown(entry['file'])} is not here, and {missing} is missing.",
+                    f"Ask its provider for the output of `checksum {shlex.quote(entry['file'])}`.",
                 )
             return {"file": path.name, "digest": stated, "size": size}
         try:
@@ -218,6 +222,9 @@ class _Author:
         return {"file": found.file, "digest": found.digest, "size": found.size}
 
     def _path(self, place: Place, text: str) -> Path:
+        for part in Path(text).parts:
+            if part not in ("..", "/") and (why := names.problem(part)) is not None:
+                raise self._document.error(place, f"the name {names.shown(part)} {why}.", "Rename the file or folder.")
         path = self._folder / text
         if Path(text).is_absolute() or not path.resolve().is_relative_to(self._folder):
             raise self._document.error(

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from cloister.protocol import names
 from cloister.protocol.manifest import Asset, Manifest
 from cloister.protocol.transcript import key_id
 from cloister.units import format_duration, format_size
@@ -60,7 +61,7 @@ def _parties(manifest: Manifest, reader: bytes | None) -> Iterator[str]:
 def _assets(manifest: Manifest) -> Iterator[str]:
     for asset in manifest.assets():
         size = format_size(asset.size)
-        yield f"{asset.provider} provides {_named(asset)}: {asset.file}, {size}, SHA-256 {asset.digest}"
+        yield f"{asset.provider} provides {_named(asset)}: {names.shown(asset.file)}, {size}, SHA-256 {asset.digest}"
 
 
 def _named(asset: Asset) -> str:
@@ -72,13 +73,19 @@ def _named(asset: Asset) -> str:
 
 def _algorithm(manifest: Manifest) -> Iterator[str]:
     algorithm = manifest.algorithm
-    words = " ".join([algorithm.asset.file, *algorithm.args])
+    words = " ".join([names.shown(algorithm.asset.file), *(_word(word) for word in algorithm.args)])
     yield f"{algorithm.asset.provider}'s program ({algorithm.kind}) runs as: {words}"
     for name, value in sorted(algorithm.environment.items()):
         yield f"with {name}={value}"
     yield "It sees all datasets and has no network. Only its result folder leaves the machine" + (
         ", and what it prints." if manifest.logs.readers and manifest.logs.max_size else "."
     )
+
+
+def _word(word: str) -> str:
+    """An argument; in quotes if it is unclear where it begins and ends, or what is in it."""
+    plain = word.isascii() and word and not any(char in word for char in " \"'\\")
+    return word if plain else names.shown(word)
 
 
 def _results(manifest: Manifest) -> Iterator[str]:

@@ -16,7 +16,7 @@ from cloister.client.connection.retry import TRANSFER_PAUSES, Backoff, Interrupt
 from cloister.client.connection.session import Session
 from cloister.client.files.keys import Key
 from cloister.errors import CloisterError, InputError
-from cloister.protocol import transcript
+from cloister.protocol import names, transcript
 from cloister.protocol.manifest import Asset, Manifest
 from cloister.protocol.sealing import FRAME_SIZE
 from cloister.units import format_size
@@ -73,7 +73,7 @@ def upload_algorithm(
         beside = path.parent / algorithm.bundle.file
         if bundle is None and not beside.exists():
             raise InputError(
-                f"The manifest also names the bundle {algorithm.bundle.file}, which is not beside {path}.",
+                f"The manifest also names the bundle {names.shown(algorithm.bundle.file)}, which is not beside {path}.",
                 hint="Name it with --bundle FILE.",
             )
         files.append((algorithm.bundle, bundle or beside))
@@ -138,7 +138,7 @@ def upload_assets(
     """
     told = report or UploadReport()
     for asset, path in files:
-        with told.transfer(f"Checking {asset.file}", asset.size) as progress:
+        with told.transfer(f"Checking {names.shown(asset.file)}", asset.size) as progress:
             check_asset(asset, path, lambda done, size=asset.size, show=progress: show(done, size))
     told.accepted(connection.verdict())
     uploads = []
@@ -172,8 +172,8 @@ def dataset_of(manifest: Manifest, key: bytes, name: str | None, path: Path) -> 
         for data in manifest.datasets:
             if data.name == name:
                 return data
-        names = ", ".join(data.name for data in manifest.datasets) or "none"
-        raise InputError(f"The manifest has no dataset {name!r}; its datasets are: {names}.")
+        known = ", ".join(data.name for data in manifest.datasets) or "none"
+        raise InputError(f"The manifest has no dataset {name!r}; its datasets are: {known}.")
     owners = manifest.names(key)
     mine = [data for data in manifest.datasets if data.provider in owners]
     if not mine:
@@ -182,7 +182,8 @@ def dataset_of(manifest: Manifest, key: bytes, name: str | None, path: Path) -> 
             hint="Name another key with --key; `review` shows who provides what.",
         )
     if len(mine) > 1:
-        named = [data for data in mine if data.file == bare_name(path)]
+        here = names.same_as(bare_name(path))  # the copy may have come by way of a system that composes names
+        named = [data for data in mine if names.same_as(data.file) == here]
         if len(named) != 1:
             names = ", ".join(data.name for data in mine)
             raise InputError(f"You provide several datasets: {names}.", hint="Name one with --name.")
@@ -277,7 +278,7 @@ class _Sender:
             piece = stream.read(min(FRAME_SIZE, self._asset.size - done))
             if not piece:
                 raise InputError(
-                    f"{self._asset.file} was truncated after it was checked.",
+                    f"{names.shown(self._asset.file)} was truncated after it was checked.",
                     hint="Do not change it during the upload.",
                 )
             yield piece

@@ -8,6 +8,7 @@ import pytest
 from cloister.client.computation import asset
 from cloister.client.computation.asset import describe_asset, open_asset
 from cloister.errors import InputError
+from tests.protocol.test_names import TAKEN
 
 
 def test_file_is_named_by_digest_and_size(tmp_path):
@@ -49,12 +50,28 @@ def test_folder_digest_is_that_of_its_bytes(tmp_path):
     assert (found.digest, found.size) == (hashlib.sha256(content).hexdigest(), len(content))
 
 
-@pytest.mark.parametrize("name", [".hidden", "a b", "ä.csv"])
-def test_name_that_no_manifest_can_have_is_rejected(tmp_path, name):
+@pytest.mark.parametrize("name", TAKEN)
+def test_asset_has_the_name_of_its_file(tmp_path, name):
     (tmp_path / name).write_text("x")
 
-    with pytest.raises(InputError, match="cannot be the name"):
-        describe_asset(tmp_path / name)
+    assert describe_asset(tmp_path / name).file == name
+
+
+@pytest.mark.parametrize("name", [b"a\nb", b"a\xffb", "a\u200bb".encode(), b"c:"])
+def test_name_that_no_manifest_can_have_is_refused(tmp_path, name):
+    path = tmp_path / os.fsdecode(name)
+    path.write_text("x")
+
+    with pytest.raises(InputError, match="cannot be the name of an asset: it ") as caught:
+        describe_asset(path)
+    assert caught.value.message.isprintable()
+
+
+def test_folder_whose_tar_has_too_long_a_name_is_refused(tmp_path):
+    (tmp_path / ("x" * 252)).mkdir()
+
+    with pytest.raises(InputError, match="has 256 bytes; a name has at most 255"):
+        describe_asset(tmp_path / ("x" * 252))
 
 
 def test_missing_asset_is_an_error(tmp_path):

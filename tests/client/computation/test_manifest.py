@@ -6,8 +6,11 @@ import pytest
 
 from cloister.client.computation.manifest import compose_manifest, load_manifest
 from cloister.errors import InputError
-from cloister.protocol.manifest import MAX_SIZE
+from cloister.protocol import names
+from cloister.protocol.canonical import FormatError
+from cloister.protocol.manifest import MAX_SIZE, Manifest
 from tests.client.parties import Parties
+from tests.protocol.test_names import REFUSED, TAKEN
 
 
 @pytest.fixture
@@ -111,3 +114,56 @@ def test_manifest_that_is_not_canonical_is_rejected(parties):
         load_manifest(parties.folder / "manifest.yaml")
 
     assert "writes the canonical form" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_dataset_has_the_name_of_its_file(parties, name):
+    (parties.folder / name).write_text("x")
+    parties.edit("hospital-1\n    file: h1.csv", f"hospital-1\n    file: {names.shown(name)}")
+    parties.edit("    digest: ", "    # ")
+    parties.edit(f"    size: {parties.files['h1'].stat().st_size}\n", "")
+
+    made = parties.manifest()
+
+    assert made.datasets[0].file == name
+    assert Manifest.parse(made.encode()) == made
+
+
+@pytest.mark.parametrize("name", [*REFUSED, "a/b"], ids=ascii)
+def test_canonical_manifest_names_no_file_that_is_refused(parties, name):
+    value = parties.manifest().value()
+    for place in (value["datasets"][0], value["algorithm"]):
+        before, place["file"] = place["file"], name
+        with pytest.raises(FormatError, match=r"(datasets|algorithm)\.") as caught:
+            Manifest.from_value(value)
+        assert caught.value.message.isprintable()
+        place["file"] = before
+
+
+def test_datasets_whose_names_are_the_same_on_some_systems_are_refused(parties):
+    value = parties.manifest().value()
+    value["datasets"][0]["file"], value["datasets"][1]["file"] = "\u00fc", "u\u0308"
+
+    with pytest.raises(FormatError, match="are the same on some systems"):
+        Manifest.from_value(value)
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("2024", "datasets.0.file must be text. Put it in quotes."),
+        ("true", "datasets.0.file must be text. Put it in quotes."),
+        ("[draft] h1.csv", "Put text with characters that mean something in YAML in quotes"),
+        ("a: b.csv", "Put text with characters that mean something in YAML in quotes"),
+        ("# 1.csv", "datasets.0.file must be text. Put it in quotes."),
+        ('"a\\u200bb"', "the name \"a\\u200bb\" contains the invisible character U+200B. Rename"),
+        (f"{'x' * 256}/h1.csv", "has 256 bytes; a name has at most 255"),
+    ],
+)
+def test_name_that_yaml_reads_otherwise_is_refused_with_the_remedy(parties, written, problem):
+    line = parties.edit("hospital-1\n    file: h1.csv", f"hospital-1\n    file: {written}") + 1
+
+    with pytest.raises(InputError) as caught:
+        parties.manifest()
+    assert f"manifest.yaml:{line}: " in str(caught.value) or "YAML" in str(caught.value)
+    assert problem in str(caught.value)

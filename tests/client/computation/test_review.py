@@ -37,3 +37,13 @@ def test_review_says_how_much_data_could_leave(parties):
 
 def test_review_tells_a_reader_who_is_not_a_party(parties):
     assert f"Your key {parties.keys['stranger'].id} is not one of them." in text(parties, "stranger")
+
+
+def test_odd_names_and_arguments_are_shown_without_doubt(parties):
+    (parties.folder / "train now.py").write_text("")
+    parties.edit("file: train.py", 'file: "train now.py"')
+    parties.edit('args: [--epochs, "1"]', r'args: [--a, "b c", "", "\u00a0", "d\"e"]')
+    said = text(parties, "lab")
+
+    assert 'lab provides the algorithm: "train now.py", 0 bytes, SHA-256' in said
+    assert r'runs as: "train now.py" --a "b c" "" "\u00a0" "d\"e"' in said

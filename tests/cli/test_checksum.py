@@ -1,0 +1,39 @@
+"""`checksum` prints what an author pastes into the manifest."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cloister.protocol.document import Document
+from tests.protocol.test_names import TAKEN
+from tests.shared_files import INPUTS
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_output_is_yaml_with_the_name_of_the_file(cloister, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("x")
+    done = cloister("checksum", tmp_path / name)
+
+    assert done.code == 0
+    value = Document.parse("it", done.out.encode()).value
+    assert (value["file"], value["size"]) == (name, 1)
+
+
+@pytest.mark.parametrize("name", [b"a\nb", b"a\x1b[2J", b"a\xff", "a\u202eb".encode()])
+def test_refused_name_is_printed_as_escapes(cloister, tmp_path: Path, name: bytes) -> None:
+    path = tmp_path / os.fsdecode(name)
+    path.write_text("x")
+    done = cloister("checksum", path)
+
+    assert done.code == 2
+    assert "cannot be the name of an asset" in done.err
+    assert done.err.replace("\n", "").isprintable()
+
+
+def test_files_and_folders_that_people_brought_are_taken(cloister) -> None:
+    folder = INPUTS / "16-symlinks-and-names"
+    if not folder.exists():
+        pytest.skip("the shared inputs are not here")
+    assert 'file: "Patienten 2024.csv"' in cloister("checksum", folder / "Patienten 2024.csv").out
+    assert cloister("checksum", folder / "times").code == 0
