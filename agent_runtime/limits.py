@@ -85,9 +85,6 @@ class Limits:
     result_files: int = 4096
     """Files in a result."""
 
-    result_depth: int = 32
-    """Nested folders in a result."""
-
     result_names: int = 512 * 1024
     """Bytes of all paths in a result. The receipt contains them."""
 

@@ -28,9 +28,8 @@ from agent_runtime.config import Config
 from agent_runtime.limits import Limits
 from agent_runtime.platform.local import LocalMachine
 from agent_runtime.runner import launch
-from agent_runtime.runner.container import is_marked, keep_output, open_marker
+from agent_runtime.runner.container import accept_results, append_output, is_marked, keep_output, open_marker
 from agent_runtime.runner.protocol import Job, RunnerOperation, RunOutcome
-from agent_runtime.runner.result_tree import InvalidResults, make_readable
 from agent_runtime.runner.server import RunnerServer, listen
 from cloister.attestation.evidence import Platform
 from cloister.attestation.policy.images import ImageReference
@@ -140,13 +139,10 @@ class PlainExecutor:
             return RunOutcome.STOPPED if self.stopped else RunOutcome.TIME_LIMIT
         if status:
             return RunOutcome.EXIT_STATUS if launched else RunOutcome.LAUNCH
-        try:
-            total, files = make_readable(self.results)
-        except InvalidResults:
-            return RunOutcome.RESULT_INVALID
-        if not files:
-            return RunOutcome.NO_RESULT
-        return RunOutcome.OK if total <= job.results else RunOutcome.RESULT_LIMIT
+        outcome, why = accept_results(self.results, job.results)
+        if why:
+            append_output(self.output, job.output, why)
+        return outcome
 
     def stop(self) -> None:
         with self.lock:

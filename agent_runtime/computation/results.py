@@ -12,10 +12,10 @@ from typing import NoReturn
 
 from agent_runtime.errors import AgentError, CallRefusal, Reason
 from agent_runtime.limits import Limits
-from cloister.protocol import archive, slot
+from agent_runtime.runner.result_tree import PREFIX
+from cloister.protocol import archive, names, slot
 
 _CHUNK = 1024 * 1024
-PREFIX = "results/"
 OVERHEAD = 8 * 1024 * 1024
 """Upper bound of the bytes that receipt, evidence, events and zip headers add to a result."""
 
@@ -36,10 +36,10 @@ def collect_files(folder: Path, *, max_size: int, limits: Limits) -> list[Result
     The runner has checked the same, but the agent does not rely on it. No link is followed.
     """
     found: list[ResultFile] = []
-    left, names = max_size, limits.result_names
+    left, names_left = max_size, limits.result_names
     for place, folders, files, descriptor in os.fwalk(folder, onerror=_raise, follow_symlinks=False):
         inside = Path(place).relative_to(folder)
-        if len(inside.parts) > limits.result_depth:
+        if len(inside.parts) >= names.MAX_DEPTH:
             raise AgentError("The result's folders are nested too deeply.")
         if any(stat.S_ISLNK(os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode) for name in folders):
             raise AgentError("The result contains a link.")
@@ -47,14 +47,14 @@ def collect_files(folder: Path, *, max_size: int, limits: Limits) -> list[Result
             if len(found) >= limits.result_files:
                 raise AgentError("The result has too many files.")
             relative = (inside / name).as_posix()
-            names -= len(os.fsencode(relative))
-            if names < 0:
+            names_left -= len(os.fsencode(relative))
+            if names_left < 0:
                 raise AgentError("The names in the result are too long.")
-            for path in (relative, PREFIX + relative):
-                archive.check_name(path)
+            archive.check_name(PREFIX + relative)
             digest, size = _read(name, descriptor, left)
             left -= size
             found.append(ResultFile(PREFIX + relative, Path(place) / name, digest, size))
+    archive.check_members([file.name for file in found])
     return sorted(found, key=lambda file: file.name)
 
 

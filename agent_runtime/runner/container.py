@@ -203,13 +203,14 @@ class Container:
         return RunOutcome.RESULT_LIMIT if not free.f_bavail or not free.f_favail else RunOutcome.EXIT_STATUS
 
     def _check_results(self, job: Job) -> RunOutcome:
-        try:
-            total, files = make_readable(self.paths.results)
-        except InvalidResults:
-            return RunOutcome.RESULT_INVALID
-        if not files:
-            return RunOutcome.NO_RESULT
-        return RunOutcome.RESULT_LIMIT if total > job.results else RunOutcome.OK
+        outcome, why = accept_results(self.paths.results, job.results)
+        if why:
+            self._tell(job, why)
+        return outcome
+
+    def _tell(self, job: Job, why: str) -> None:
+        """Tell the log's readers why the result is not accepted."""
+        append_output(self.paths.output, job.output, why)
 
     def _kill(self) -> None:
         group = self.paths.cgroups / oci_config.PARENT_CGROUP
@@ -240,6 +241,19 @@ class Container:
         return [str(self.paths.crun), "--root", state, "--cgroup-manager=cgroupfs"]
 
 
+def accept_results(folder: Path, limit: int) -> tuple[RunOutcome, str]:
+    """Make the results readable. The outcome, and why it is not OK: sentences that name file and rule."""
+    try:
+        total, files = make_readable(folder)
+    except InvalidResults as error:
+        return RunOutcome.RESULT_INVALID, f"The result cannot be accepted: {' '.join(error.problems)}"
+    if not files:
+        return RunOutcome.NO_RESULT, "There is no file in results/."
+    if total > limit:
+        return RunOutcome.RESULT_LIMIT, f"The files in results/ have {total} bytes; results.max is {limit}."
+    return RunOutcome.OK, ""
+
+
 def open_marker(path: Path) -> IO[bytes]:
     """Create a pipe that anyone can write to and only its owner can read. Reading does not block."""
     os.mkfifo(path)
@@ -256,7 +270,22 @@ def keep_output(source: IO[bytes], path: Path, limit: int) -> None:
     """Copy ``source`` to the new file ``path``: at most ``limit`` bytes, plus one if there was more."""
     left = limit + 1
     with path.open("xb", buffering=0) as out:
-        path.chmod(0o444)
+        path.chmod(0o644)
         while data := os.read(source.fileno(), _PIPE):
             out.write(data[:left])
             left -= min(left, len(data))
+
+
+def append_output(path: Path, limit: int, said: str) -> None:
+    """Append a paragraph to what :func:`keep_output` kept. If there is no room, the end of the output gives way."""
+    note = f"\n{said}\n".encode()
+    with path.open("r+b") as out:
+        size = out.seek(0, os.SEEK_END)
+        place = min(size, max(0, limit - len(note)))
+        note = note if place else note.removeprefix(b"\n")
+        is_cut = size > place or len(note) > limit - place
+        out.truncate(place)
+        out.seek(place)
+        out.write(note[: limit - place])
+        if is_cut:
+            out.write(b"\n" * (limit + 1 - out.tell()))  # one byte over the limit, as keep_output does it

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
+from cloister.protocol import names
+
 MAX_REQUEST = 4 * 1024 * 1024
 """Maximum bytes of a request line."""
 
@@ -18,7 +20,6 @@ _MAX_WORDS = 256
 _MAX_TEXT = 4096
 _MAX_SIZE = 2**53 - 1
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
-_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,199}\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 _TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f]*\Z")
 
@@ -113,18 +114,18 @@ class Job:
     @classmethod
     def from_value(cls, value: Any) -> Self:
         """From the JSON value of a request. Raises RequestError."""
-        names = {"operation", *cls.__dataclass_fields__}
-        if not isinstance(value, dict) or set(value) != names:
+        members = {"operation", *cls.__dataclass_fields__}
+        if not isinstance(value, dict) or set(value) != members:
             raise RequestError("The request to run has missing or unknown members.")
         if value["version"] != 1 or value["kind"] != "python":
             raise RequestError("The request has an unsupported version or kind.")
-        algorithm = _string(value["algorithm"], _FILE)
+        algorithm = _file(value["algorithm"])
         if algorithm in OWN_NAMES or not isinstance(value["wheels"], bool):
             raise RequestError("The request has an invalid algorithm.")
         packed = tuple(_packed(item) for item in _list(value["packed"]))
-        datasets = tuple(_string(item, _FILE) for item in _list(value["datasets"]))
+        datasets = tuple(_file(item) for item in _list(value["datasets"]))
         places = [*datasets, *(item.name for item in packed)]
-        if len(set(places)) != len(places):
+        if names.twins(places) is not None:
             raise RequestError("The request names a dataset twice.")
         environment = value["environment"]
         if not isinstance(environment, dict) or len(environment) > _MAX_WORDS:
@@ -164,6 +165,12 @@ def _packed(value: Any) -> PackedDataset:
     if not isinstance(value, dict) or set(value) != {"name", "size"}:
         raise RequestError("The request has an invalid packed dataset.")
     return PackedDataset(_string(value["name"], _NAME), _number(value["size"], 0, _MAX_SIZE))
+
+
+def _file(value: Any) -> str:
+    if not isinstance(value, str) or names.problem(value) is not None:
+        raise RequestError("The request has an invalid file name.")
+    return value
 
 
 def _list(value: Any) -> list[Any]:

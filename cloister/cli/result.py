@@ -6,6 +6,7 @@ from cloister import client
 from cloister.cli.shell import show
 from cloister.cli.shell.options import JSON, MANIFEST, PARTY
 from cloister.cli.shell.settings import Settings, party_verb
+from cloister.protocol import names
 
 
 @party_verb(
@@ -42,4 +43,4 @@ def result(settings: Settings, output: str = "results.zip", unpack: str | None =
         print(f"  Today your policy would reject the machine: {today}")
     print(f"Result: {fetched.output}")
     for file in fetched.files:
-        print(f"  {file}")
+        print(f"  {names.shown(str(file))}")

@@ -39,7 +39,7 @@ def _check_twins(found: Iterable[str]) -> None:
         raise ArchiveError(f"{names.shown(same[0])} and {names.shown(same[1])} are the same name on some systems.")
 
 
-def _check_members(found: list[str]) -> None:
+def check_members(found: list[str]) -> None:
     """Raise ArchiveError unless the files ``found`` can lie together in one folder, on every system."""
     for name in found:
         check_name(name)
@@ -52,7 +52,7 @@ def write_zip(out: BinaryIO, members: Iterable[tuple[str, Path | bytes]]) -> Non
     ordered = sorted(members, key=lambda member: member[0])
     if len(ordered) > MAX_MEMBERS:
         raise ArchiveError(f"The archive would have {len(ordered)} files; at most {MAX_MEMBERS} are allowed.")
-    _check_members([name for name, _ in ordered])
+    check_members([name for name, _ in ordered])
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for name, content in ordered:
             info = _member(name, len(content) if isinstance(content, bytes) else content.stat().st_size)
@@ -86,7 +86,7 @@ def check_zip(path: Path) -> list[str]:
                 found = [info.filename for info in infos]
                 if len(found) > MAX_MEMBERS or found != sorted(set(found)):
                     raise ProofError(f"{path.name} must have at most {MAX_MEMBERS} members, sorted and distinct.")
-                _check_members(found)
+                check_members(found)
                 for info in infos:
                     if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & ~0x800:
                         member = names.shown(info.filename)

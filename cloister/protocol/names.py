@@ -19,16 +19,18 @@ MAX_NAME = 255
 MAX_PATH = 1024
 """Bytes of a path in UTF-8, with the names of its folders: PATH_MAX of macOS, the smallest of any consumer's system."""
 
-MAX_DEPTH = 64
-"""Names in a path. Trees are walked with one or two open folders for each level."""
+MAX_DEPTH = 34
+"""Names in a path: 32 folders and a file below ``results`` or a dataset's folder. Trees are walked with one or
+two open folders for each level."""
 
 _PLAIN = re.compile(r"(?=.*[A-DF-Za-df-z_])[A-Za-z0-9_][A-Za-z0-9._+/-]*")
 """Needs no quotes: in YAML, it is neither a number nor punctuation."""
 
 _CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")
 _NO_CHARACTER = re.compile(
-    "[\ue000-\uf8ff\ufdd0-\ufdef\U000f0000-\U0010ffff%s]"
-    % "".join(chr(plane << 16 | last) for plane in range(15) for last in (0xFFFE, 0xFFFF))
+    "[\ue000-\uf8ff\ufdd0-\ufdef\U000f0000-\U0010ffff"
+    + "".join(chr(plane << 16 | last) for plane in range(15) for last in (0xFFFE, 0xFFFF))
+    + "]"
 )
 """Private use, which looks like anything, and what will never be a character."""
 

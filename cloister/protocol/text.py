@@ -39,7 +39,7 @@ version of Unicode their Python knows.
 """
 
 
-_ANY_INVISIBLE = re.compile("[%s]" % "".join(f"{chr(first)}-{chr(last)}" for first, last in _INVISIBLE))
+_ANY_INVISIBLE = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _INVISIBLE) + "]")
 
 
 def first_invisible(text: str) -> str | None:

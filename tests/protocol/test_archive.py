@@ -66,9 +66,9 @@ def test_zip_by_another_program_is_rejected(tmp_path, extra):
 
 def test_tar_depends_only_on_names_content_and_executable_bits(tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
-    for folder, names in ((first, ("a", "b", "\u00fc")), (second, ("\u00fc", "b", "a"))):
+    for folder, files in ((first, ("a", "b", "\u00fc")), (second, ("\u00fc", "b", "a"))):
         (folder / "sub").mkdir(parents=True)
-        for name in names:
+        for name in files:
             (folder / "sub" / name).write_text(name)
     os.utime(second / "sub" / "a", (1, 1))
     (second / "sub" / "a").chmod(0o600)

@@ -185,8 +185,8 @@ def dataset_of(manifest: Manifest, key: bytes, name: str | None, path: Path) -> 
         here = names.same_as(bare_name(path))  # the copy may have come by way of a system that composes names
         named = [data for data in mine if names.same_as(data.file) == here]
         if len(named) != 1:
-            names = ", ".join(data.name for data in mine)
-            raise InputError(f"You provide several datasets: {names}.", hint="Name one with --name.")
+            several = ", ".join(data.name for data in mine)
+            raise InputError(f"You provide several datasets: {several}.", hint="Name one with --name.")
         return named[0]
     return mine[0]
 

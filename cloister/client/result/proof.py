@@ -20,7 +20,7 @@ from cloister.attestation.verifier import ReceiptPurpose, verify
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.result.claims import Claim, ClaimOutcome, ClaimRecorder
 from cloister.errors import InputError, ProofError
-from cloister.protocol import archive, canonical, transcript
+from cloister.protocol import archive, canonical, names, transcript
 from cloister.protocol import receipt as receipts
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.events import MAX_EVENTS, MAX_LINE, EventChain, EventKind, Record
@@ -148,9 +148,8 @@ class _Prover:
         self.names = archive.check_zip(self.path)
         others = [name for name in self.names if not name.startswith(RESULTS)]
         if others != sorted(PARTS):
-            raise ProofError(
-                f"The parts of the proof differ (expected: {', '.join(sorted(PARTS))}, found: {', '.join(others)})."
-            )
+            found = ", ".join(names.shown(name) for name in others)
+            raise ProofError(f"The parts of the proof differ (expected: {', '.join(sorted(PARTS))}, found: {found}).")
         return f"{len(self.names) - len(PARTS)} result files and {len(PARTS)} parts of proof"
 
     def _read(self, name: str) -> bytes:
@@ -204,8 +203,8 @@ class _Prover:
         for name in sorted(found.keys() | named.keys()):
             if found.get(name) != named.get(name):
                 expected, digest = named.get(name, "no such file"), found.get(name, "no such file")
-                raise ProofError(f"{name}: SHA-256 differs (receipt: {expected}, file: {digest}).")
-        return ", ".join(sorted(found))
+                raise ProofError(f"{names.shown(name)}: SHA-256 differs (receipt: {expected}, file: {digest}).")
+        return ", ".join(names.shown(name) for name in sorted(found))
 
     def _manifest(self) -> str:
         manifest = Manifest.parse(self._read(MANIFEST))

@@ -8,28 +8,50 @@ from typing import IO
 from cloister.client.files import exclusive
 from cloister.client.result.proof import RESULTS
 from cloister.errors import InputError
-from cloister.protocol import slot
+from cloister.protocol import names, slot
 
 
 def unpack_result(results: Path, folder: Path) -> list[Path]:
     """Write the files of a proven result below ``folder``, without the prefix ``results/``, and return their paths.
 
-    Existing files are replaced one by one, each when the new one is complete. Raises InputError.
+    Existing files are replaced one by one, each when the new one is complete. No file of the result replaces another:
+    where upper and lower case, or forms of Unicode, are the same, InputError names both. Raises InputError.
     """
-    written = []
+    written: dict[tuple[int, int], Path] = {}
     with zipfile.ZipFile(results) as archive:
         for name in archive.namelist():
             if not name.startswith(RESULTS):
                 continue
             path = folder / name.removeprefix(RESULTS)
+            if folder not in path.parents:  # on Windows: a letter and a colon
+                raise InputError(f"{names.shown(name)} cannot be written on this system.", hint=_whole(results))
             try:
+                if (before := written.get(_identity(path))) is not None:
+                    raise InputError(
+                        f"{names.shown(str(before))} and {names.shown(str(path))} are one file on this file system.",
+                        hint=_whole(results),
+                    )
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(name) as source:
                     _replace(source, path)
+                written[_identity(path)] = path
             except OSError as error:
-                raise InputError(f"{path} cannot be written: {error.strerror}.") from error
-            written.append(path)
-    return written
+                problem = f"{names.shown(str(path))} cannot be written: {error.strerror}."
+                raise InputError(problem, hint=_whole(results)) from error
+    return list(written.values())
+
+
+def _whole(results: Path) -> str:
+    return f"The whole result is in {results}; unpack it elsewhere."
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """What tells the file at ``path`` from all others; zeros if there is none. Raises OSError."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return 0, 0
+    return found.st_dev, found.st_ino
 
 
 def _replace(source: IO[bytes], path: Path) -> None:

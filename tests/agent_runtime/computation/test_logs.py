@@ -95,3 +95,20 @@ def test_events_are_read_from_a_sequence_number(world: World) -> None:
         lines = list(session.events(1, follow=False))
         assert [canonical.parse(line, what="a line", limit=1 << 20)["event"]["sequence"] for line in lines] == [1]
         assert list(session.events(2, follow=False)) == []
+
+
+BAD = b"print('x' * 90)\nopen('results/a\\nb\\u202e', 'w').write('x')"
+
+
+def test_log_readers_learn_which_result_file_broke_which_rule_and_events_do_not(world: World) -> None:
+    world.files["algorithm"] = BAD
+    world.submit(logs__max=150)
+    world.upload_all()
+    failed = world.wait_for("failed")
+    text, is_cut = logs(world)
+    why = '"results/a\\u000ab\\u202e" contains the control character U+000A.\n'
+    assert text.decode().endswith(f"\nThe result cannot be accepted: {why}")
+    assert (len(text), is_cut) == (150, True)
+    assert failed["detail"] == {"reason": "RESULT_INVALID"}
+    for line in world.events():
+        assert b"results/" not in line

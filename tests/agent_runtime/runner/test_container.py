@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from agent_runtime.runner.container import Container, RunnerPaths, is_marked, keep_output, open_marker
+from agent_runtime.computation.logs import Logs
+from agent_runtime.runner.container import (
+    Container,
+    RunnerPaths,
+    append_output,
+    is_marked,
+    keep_output,
+    open_marker,
+)
+from agent_runtime.runner.protocol import RunOutcome
 from tests.agent_runtime.runner.test_protocol import JOB
 
 
@@ -19,6 +28,50 @@ def test_output_beyond_the_limit_is_read_and_dropped(tmp_path: Path, printed: in
         keep_output(process.stdout, tmp_path / "output", 10)
     assert (tmp_path / "output").stat().st_size == kept
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("printed", "limit", "kept", "is_cut"),
+    [
+        (b"", 100, b"why\n", False),
+        (b"ab\n", 100, b"ab\n\nwhy\n", False),
+        (b"abc", 8, b"abc\nwhy\n", False),
+        (b"abcd", 8, b"abc\nwhy\n", True),
+        (b"abcdefghi", 8, b"abc\nwhy\n", True),
+        (b"abcd", 4, b"why\n", True),
+        (b"", 4, b"why\n", False),
+        (b"abcd", 2, b"wh", True),
+        (b"", 2, b"wh", True),
+        (b"a", 0, b"", True),
+    ],
+)
+def test_what_log_readers_must_know_has_room(
+    tmp_path: Path, printed: bytes, limit: int, kept: bytes, is_cut: bool
+) -> None:
+    path = tmp_path / "output"
+    path.write_bytes(printed[: limit + 1])
+    append_output(path, limit, "why")
+    logs = Logs(path, limit)
+    assert (b"".join(logs.read()), logs.truncated) == (kept, is_cut)
+
+
+@pytest.mark.parametrize(
+    ("made", "outcome", "said"),
+    [
+        ("a\n", RunOutcome.RESULT_INVALID, '"results/a\\u000a" contains the control character U+000A.'),
+        ("folder/", RunOutcome.NO_RESULT, "There is no file in results/."),
+        ("a", RunOutcome.RESULT_LIMIT, "The files in results/ have 3 bytes; results.max is 2."),
+    ],
+)
+def test_output_says_why_a_result_is_not_accepted(tmp_path: Path, made: str, outcome: RunOutcome, said: str) -> None:
+    path = tmp_path / "results" / made
+    path.parent.mkdir()
+    path.mkdir() if made.endswith("/") else path.write_text("abc")
+    (tmp_path / "output").write_text("trained\n")
+    container = Container(RunnerPaths(base=tmp_path))
+    assert container._check_results(replace(JOB, results=2)) is outcome
+    assert (tmp_path / "output").read_text().startswith("trained\n\n")
+    assert said in (tmp_path / "output").read_text()
 
 
 def test_marker_shows_writes_and_only_its_owner_can_read_it(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """The runner accepts only well-formed requests."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from agent_runtime.runner.protocol import Job, PackedDataset, RequestError, RunnerOperation, parse_request
+from tests.protocol.test_names import TAKEN, TOGETHER
 
 JOB = Job(
     kind="python",
@@ -26,6 +28,14 @@ JOB = Job(
 
 def test_a_job_is_read_as_it_was_written() -> None:
     assert parse_request(JOB.encode()) == JOB
+
+
+def test_names_of_peoples_files_are_accepted() -> None:
+    for name in TAKEN:
+        job = replace(JOB, algorithm=name)
+        assert parse_request(job.encode()) == job
+    job = replace(JOB, datasets=TOGETHER)
+    assert parse_request(job.encode()) == job
 
 
 @pytest.mark.parametrize("operation", ["power-off", "reboot"])
@@ -60,7 +70,10 @@ def test_malformed_request_is_refused(line: bytes) -> None:
         {"config": {}},
         {"algorithm": "../agent.py"},
         {"algorithm": "a/b"},
-        {"algorithm": ".hidden"},
+        {"algorithm": ".."},
+        {"algorithm": "a\u202eb"},
+        {"algorithm": "a\udc80b"},
+        {"algorithm": "x" * 256},
         {"algorithm": "datasets"},
         {"algorithm": "results"},
         {"algorithm": "train.py\n"},
@@ -68,6 +81,7 @@ def test_malformed_request_is_refused(line: bytes) -> None:
         {"wheels": 1},
         {"datasets": ["h1.csv", "h1.csv"]},
         {"datasets": ["h2"]},
+        {"datasets": ["\u00fc", "u\u0308"]},
         {"datasets": ["../../etc"]},
         {"datasets": "h1.csv"},
         {"datasets": ["a"] * 257},

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from agent_runtime.computation.results import collect_files
+from agent_runtime.errors import AgentError
+from agent_runtime.limits import Limits
 from agent_runtime.runner.result_tree import InvalidResults, make_readable
+from cloister.protocol import names
+from cloister.protocol.archive import ArchiveError
+from tests.protocol.test_names import TOGETHER
 
 
 def test_results_are_counted_and_made_readable(tmp_path: Path) -> None:
@@ -48,8 +54,95 @@ def test_a_results_folder_that_is_a_link_is_not_followed(tmp_path: Path) -> None
         make_readable(tmp_path / "results")
 
 
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("link", "results/a is a link;"), ("pipe", "results/a is a pipe;"), ("socket", "results/a is a socket;")],
+)
+def test_what_is_no_file_is_named_with_its_kind(tmp_path: Path, kind: str, said: str) -> None:
+    if kind == "link":
+        (tmp_path / "a").symlink_to("b")
+    else:
+        os.mknod(tmp_path / "a", (stat.S_IFIFO if kind == "pipe" else stat.S_IFSOCK) | 0o600)
+    with pytest.raises(InvalidResults) as caught:
+        make_readable(tmp_path)
+    assert caught.value.problems == [f"{said} a result has files and folders only."]
+
+
+def test_result_may_have_the_names_of_peoples_files(tmp_path: Path) -> None:
+    for name in TOGETHER:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).write_text("x")
+    assert make_readable(tmp_path) == (len(TOGETHER), len(TOGETHER))
+    found = collect_files(tmp_path, max_size=1000, limits=Limits())
+    assert [file.name for file in found] == sorted(f"results/{name}/{name}" for name in TOGETHER)
+
+
+@pytest.mark.parametrize("folder", ["", "deep/"])
+@pytest.mark.parametrize("name", [b"a\nb", b"a\xffb", b"a\x1b[2J", "a\u202eb".encode(), b"c:", b"..\\x"])
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_file_and_rule_are_named(tmp_path: Path, folder: str, name: bytes, is_folder: bool) -> None:
+    (tmp_path / "deep").mkdir()
+    path = tmp_path / folder / os.fsdecode(name)
+    path.mkdir() if is_folder else path.touch()
+    with pytest.raises(InvalidResults) as caught:
+        make_readable(tmp_path)
+    (problem,) = caught.value.problems
+    bare = os.fsdecode(name)
+    assert problem == f"{names.shown(f'results/{folder}{bare}')} {names.problem(bare)}."
+    assert problem.isascii()
+    assert problem.isprintable()
+    if not is_folder:
+        with pytest.raises((AgentError, ArchiveError)):
+            collect_files(tmp_path, max_size=1000, limits=Limits())
+
+
+def test_names_that_are_the_same_on_some_systems_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "\u00fc").touch()
+    (tmp_path / "u\u0308").touch()
+    with pytest.raises(InvalidResults, match=r'"results/u\\u0308" and "results/\u00fc" are the same name'):
+        make_readable(tmp_path)
+    with pytest.raises(ArchiveError, match="are the same name"):
+        collect_files(tmp_path, max_size=1000, limits=Limits())
+
+
+def test_several_problems_are_named_but_not_all(tmp_path: Path) -> None:
+    for number in range(12):
+        (tmp_path / f"{number}\n").touch()
+    with pytest.raises(InvalidResults) as caught:
+        make_readable(tmp_path)
+    assert len(caught.value.problems) == 11
+    assert caught.value.problems[-1] == "There may be more."
+
+
+@pytest.mark.parametrize("levels", [32, 33, 500])
+def test_depth_is_bounded(tmp_path: Path, levels: int) -> None:
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir("d", dir_fd=here)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = deeper
+    os.close(os.open("file", os.O_CREAT, dir_fd=here))
+    os.close(here)
+    if levels == 32:
+        assert make_readable(tmp_path) == (0, 1)
+        assert len(collect_files(tmp_path, max_size=1000, limits=Limits())) == 1
+        return
+    with pytest.raises(InvalidResults, match="lies 34 folders deep; at most 33"):
+        make_readable(tmp_path)
+    with pytest.raises((AgentError, ArchiveError)):
+        collect_files(tmp_path, max_size=1000, limits=Limits())
+
+
 def test_too_many_files_are_refused(tmp_path: Path) -> None:
-    for number in range(4100):
+    for number in range(4097):
         (tmp_path / str(number)).touch()
-    with pytest.raises(InvalidResults):
+    with pytest.raises(InvalidResults, match="more than 4096 files"):
+        make_readable(tmp_path)
+
+
+def test_too_many_bytes_of_names_are_refused(tmp_path: Path) -> None:
+    for number in range(2100):
+        (tmp_path / f"{number:0250}").touch()
+    with pytest.raises(InvalidResults, match="have more than 524288 bytes"):
         make_readable(tmp_path)

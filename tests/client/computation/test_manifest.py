@@ -156,7 +156,7 @@ def test_datasets_whose_names_are_the_same_on_some_systems_are_refused(parties):
         ("[draft] h1.csv", "Put text with characters that mean something in YAML in quotes"),
         ("a: b.csv", "Put text with characters that mean something in YAML in quotes"),
         ("# 1.csv", "datasets.0.file must be text. Put it in quotes."),
-        ('"a\\u200bb"', "the name \"a\\u200bb\" contains the invisible character U+200B. Rename"),
+        ('"a\\u200bb"', 'the name "a\\u200bb" contains the invisible character U+200B. Rename'),
         (f"{'x' * 256}/h1.csv", "has 256 bytes; a name has at most 255"),
     ],
 )

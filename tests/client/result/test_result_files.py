@@ -1,11 +1,15 @@
 """Files of a result are written completely, and inside the folder."""
 
+import os
 import stat
+from pathlib import Path
 
 import pytest
 
 from cloister.client.result.result_files import unpack_result
+from cloister.errors import InputError
 from cloister.protocol import archive
+from tests.protocol.test_names import TOGETHER
 
 
 def packed(folder, *files):
@@ -37,3 +41,33 @@ def test_every_valid_file_name_is_unpacked(tmp_path, files):
         name: name.encode() for name in files
     }
     assert all(stat.S_IMODE(path.stat().st_mode) & 0o600 == 0o600 for path in (tmp_path / "out").iterdir())
+
+
+def test_files_have_exactly_the_names_of_the_result(tmp_path):
+    paths = [f"{name}/{name}" for name in TOGETHER]
+
+    written = unpack_result(packed(tmp_path, *paths), tmp_path / "out")
+
+    assert sorted(str(path.relative_to(tmp_path / "out")) for path in written) == sorted(paths)
+    for path in paths:
+        assert (tmp_path / "out" / path).read_bytes() == path.encode()
+    assert sorted(os.listdir(tmp_path / "out")) == sorted(TOGETHER)
+
+
+def test_no_file_of_a_result_replaces_another(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    really = os.replace
+
+    # A file system on which upper and lower case are the same.
+    monkeypatch.setattr(Path, "lstat", lambda path: os.lstat(path.with_name(path.name.lower())))
+    monkeypatch.setattr(Path, "replace", lambda path, to: really(path, to.with_name(to.name.lower())))
+
+    with pytest.raises(InputError, match=r"out/A and .*out/a are one file on this file system") as caught:
+        unpack_result(packed(tmp_path, "a", "A"), out)
+    assert "results.zip" in caught.value.hint
+    assert (out / "a").read_bytes() == b"A"
+
+
+def test_unpacking_again_replaces_what_is_there(tmp_path):
+    for _ in range(2):
+        assert unpack_result(packed(tmp_path, "a", "b"), tmp_path / "out")
