@@ -23,7 +23,7 @@ MAX_DEPTH = 34
 """Names in a path: 32 folders and a file below ``results`` or a dataset's folder. Trees are walked with one or
 two open folders for each level."""
 
-_PLAIN = re.compile(r"(?=.*[A-DF-Za-df-z_])[A-Za-z0-9_][A-Za-z0-9._+/-]*")
+_PLAIN = re.compile(r"(?=.*[A-DF-Za-df-z_])[A-Za-z0-9_/][A-Za-z0-9._+/-]*")
 """Needs no quotes: in YAML, it is neither a number nor punctuation."""
 
 _CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")
