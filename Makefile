@@ -42,6 +42,7 @@ proto: venv
 # What docs/ says of the code, written from it; tests compare.
 pages: venv
 	$(bin)/python -m tools.errors_page
+	$(bin)/python -m tools.modules_page
 	$(bin)/python -m tools.api_pages
 
 $(packages):

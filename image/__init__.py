@@ -1,0 +1,1 @@
+"""Builds, measures, verifies and publishes the guest image."""

@@ -1,4 +1,4 @@
-"""What a verdict says about a check besides its outcome."""
+"""The text of a check in a verdict: its subject, and what to do after a failure."""
 
 from dataclasses import dataclass
 

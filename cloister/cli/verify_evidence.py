@@ -22,7 +22,7 @@ from cloister.errors import InputError
 def verify_evidence(
     settings: Settings, files: list[str], at: str | None = None, report_data: str | None = None
 ) -> None:
-    """Judge recorded evidence offline: bundles, and reports and quotes as hardware and clouds give them out."""
+    """Appraise recorded evidence offline: evidence bundles, and bare SEV-SNP reports, TDX quotes and HCL reports."""
     from cloister.protocol import canonical
 
     moment = canonical.from_time(at, what="--at") if at is not None else None

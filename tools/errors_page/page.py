@@ -129,7 +129,8 @@ def page() -> str:
     listed = rows(sources, sites)
     parts = [_HEAD, "## Verbs\n\n", *_verb_table(sources, sites)]
     for section, entries in listed.items():
-        parts.append(f"\n## {section.title}\n\n")
+        folders = ", ".join(f"`{room.replace('.', '/')}`" for room in section.rooms)
+        parts.append(f"\n## {section.title}\n\nRaised in {folders}.\n\n")
         parts += _agent_tables(entries) if section.rooms == (_AGENT,) else _table(entries)
     return "".join(parts)
 

@@ -1,4 +1,4 @@
-"""Events as a verb prints them."""
+"""Prints events as a verb shows them, line by line or as JSON."""
 
 import contextlib
 from collections.abc import Callable, Generator, Mapping

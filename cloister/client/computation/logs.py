@@ -1,4 +1,4 @@
-"""The output of the algorithm."""
+"""Reading what the algorithm printed."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The canonical manifest in its file."""
+"""Loading and writing the file of a canonical manifest."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The event log for reading: who did what, and when."""
+"""The event log as sentences for people: who did what, and when."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Judging recorded evidence: a bundle of a machine, or a report or quote as hardware and clouds give it out."""
+"""Appraising recorded evidence: a bundle of a machine, or a bare report or quote."""
 
 import datetime
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A verdict for reading."""
+"""A verdict as sentences for people."""
 
 from collections.abc import Iterator, Sequence
 
