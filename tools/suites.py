@@ -18,8 +18,8 @@ WORKERS = 2
 _LARGE = 20
 """Files with tests from which on a room is large."""
 
-FAST = "not vm and not engine"
-"""Marker expression: a room's tests without those of the suites ``engine`` and ``machines``."""
+FAST = "not vm and not engine and not packages"
+"""Marker expression: a room's tests without those of the suites ``engine``, ``machines`` and ``packages``."""
 
 _PACKAGES = {
     "infra": {"pulumi_azure_native": "azure", "pulumi_gcp": "gcp"},

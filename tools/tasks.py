@@ -124,8 +124,16 @@ def machines(c: Any, match: str = "") -> None:
     """Run the tests that build the guest image and boot virtual machines (some minutes; part of `make test`)."""
     from tools import suites
 
-    _end(suites.run([suites.TESTS / "e2e"], match=match))
+    _end(suites.run([suites.TESTS / "e2e"], select="not packages", match=match))
 
 
-namespace = Collection("test", engine, exhaustive, machines)
+@verb(help={"match": "only packages whose names match this expression (pytest -k)"})
+def packages(c: Any, match: str = "") -> None:
+    """Bundle and use in the guest's root what people train with (fetches 370 MB; minutes)."""
+    from tools import suites
+
+    _end(suites.run([suites.TESTS / "e2e" / "test_packages.py"], match=match))
+
+
+namespace = Collection("test", engine, exhaustive, machines, packages)
 namespace.add_task(test, default=True)

@@ -249,6 +249,8 @@ def _system(keyed: KeyedSteps) -> Tree:
         system = tree.unpack({name: inputs.packages[name] for name in names}, drop=inputs.recipe.drop)
         for folder in _MOUNT_POINTS:
             system.put(folder, TreeEntry.directory())
+        for command in inputs.recipe.commands:
+            system.put(f"usr/bin/{command}", TreeEntry.link("busybox"))
         for file in inputs.recipe.files:
             system.put(file.path.lstrip("/"), _file(inputs, file))
         system.put("usr/bin/python3", TreeEntry.link(bytecode.interpreter(system).rpartition("/")[2]))

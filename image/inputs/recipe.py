@@ -184,6 +184,7 @@ class Recipe:
     kernel: the kernel package, its modules and command line.
     users: in /etc/passwd besides root.
     files: further files of the root.
+    commands: names in /usr/bin that lead to busybox.
     drop: patterns of paths to leave out everywhere.
     prune_root: patterns of paths that only the initrd needs.
     agent: the project's own modules in the guest.
@@ -197,6 +198,7 @@ class Recipe:
     kernel: KernelRecipe
     users: tuple[GuestUser, ...]
     files: tuple[GuestFile, ...]
+    commands: tuple[str, ...]
     drop: tuple[str, ...]
     prune_root: tuple[str, ...]
     agent: AgentRecipe
@@ -227,6 +229,7 @@ class Recipe:
             kernel=KernelRecipe.from_table(table.table("kernel")),
             users=tuple(GuestUser.from_table(entry) for entry in table.tables("users")),
             files=tuple(GuestFile.from_table(entry) for entry in table.tables("files")),
+            commands=table.strings("commands", []),
             drop=table.strings("drop", []),
             prune_root=table.strings("prune_root", []),
             agent=AgentRecipe.from_table(table.table("agent")),

@@ -100,8 +100,9 @@ _PROMISES = {
     ),
     "a shell": (
         "import os, subprocess, sys; os.system('mkdir /tmp/a && ls /tmp | grep -x a'); sys.stdout.flush()\n"
-        "print(subprocess.run(['env', 'X=1', 'sh', '-c', 'echo $X'], capture_output=True).stdout)",
-        "a\nb'1\\n'",
+        "print(subprocess.run(['env', 'X=1', 'sh', '-c', 'echo $X'], capture_output=True).stdout)\n"
+        "print(subprocess.run(['cat', '/etc/hostname-of-nobody'], capture_output=True).returncode)",
+        "a\nb'1\\n'\n1",
     ),
 }
 
