@@ -29,14 +29,19 @@ LAUNCHED = "/run/launched"
 MAX_ARGUMENT = 128 * 1024
 """Maximum bytes of the launcher's argument, including its zero byte (execve(2), MAX_ARG_STRLEN)."""
 
-TMP_BYTES = 64 * 1024 * 1024
-TMP_INODES = 8192
+HOST_NAME = "algorithm"
+"""The sandbox's host name. The image's /etc/hosts has it, with the addresses of the loopback interface."""
+
+INODES = 262_144
+"""Files and folders in each of the file systems that the algorithm may fill: twice as many as a large folder of
+pictures has. Inodes and pages count in the cgroup; what does not, such as the target of a short link, this bounds.
+"""
+
 WHEEL_INODES = 65_536
 RESULT_SLACK = 1024 * 1024
 """Bytes of the results' file system beyond the declared maximum, so that counting finds an excess."""
 
 RESULT_INODES = 8192
-UPPER_INODES = 262_144
 _CPU_PERIOD = 100_000
 _CAPABILITIES = ("bounding", "effective", "inheritable", "permitted", "ambient")
 _NAMESPACES = ("pid", "ipc", "uts", "mount", "network", "cgroup", "user")
@@ -113,7 +118,7 @@ def config(job: Job, paths: SandboxPaths) -> dict[str, Any]:
             "oomScoreAdj": 500,
         },
         "root": {"path": str(paths.rootfs), "readonly": True},
-        "hostname": "algorithm",
+        "hostname": HOST_NAME,
         "mounts": _mounts(job, paths),
         "linux": {
             "namespaces": [{"type": name} for name in _NAMESPACES],
@@ -181,11 +186,11 @@ def _mounts(job: Job, paths: SandboxPaths) -> list[dict[str, Any]]:
     return [
         _mount("/proc", "proc", "nosuid", "noexec", "nodev"),
         _tmpfs("/dev", "64k", 64, "noexec", "mode=755"),
-        _tmpfs("/dev/shm", str(TMP_BYTES), TMP_INODES, "nodev", "noexec", "mode=1777"),  # noqa: S108
+        _tmpfs("/dev/shm", str(job.memory), INODES, "nodev", "noexec", "mode=1777"),  # noqa: S108
         _tmpfs("/sys", "4k", 4, "nodev", "noexec", "ro"),
         _tmpfs("/run", "64k", 1024, "nodev", "noexec", "mode=755"),
         _tmpfs("/var", "4k", 4, "nodev", "noexec", "mode=755"),
-        _tmpfs("/tmp", str(TMP_BYTES), TMP_INODES, "nodev", "mode=1777"),  # noqa: S108
+        _tmpfs("/tmp", str(job.memory), INODES, "nodev", "mode=1777"),  # noqa: S108
         _bind(paths.work, WORK, "ro"),
         _bind(paths.algorithm, f"{WORK}/{job.algorithm}", "ro"),
         _bind(paths.datasets, f"{WORK}/datasets", "rw"),

@@ -14,7 +14,7 @@ from cloister.client.computation.upload import upload_asset
 from cloister.client.connection.connection import Connection
 from cloister.client.connection.opening import Target
 from cloister.endpoint import Address
-from cloister.protocol.events import State
+from cloister.protocol.events import Event, State
 from infra.configuration.image import Image
 from tests.client.parties import Parties
 from tests.e2e.workspace import CVM, RunningWorkspace
@@ -30,6 +30,7 @@ def parties(workspace: RunningWorkspace) -> Parties:
     found = workspace.parties
     found.files["algorithm"].write_bytes(Path(__file__).with_name("prisoner.py").read_bytes())
     found.edit("max: 4KiB", "max: 64KiB")
+    found.edit("file: h2.csv", 'file: "h2: 2024 [\u00fc].csv"')
     return found
 
 
@@ -40,7 +41,8 @@ def target(workspace: RunningWorkspace, base_image: Image) -> Target:
     return Target(Address.parse(descriptor.cvms[0].endpoint), policy, CVM)
 
 
-def test_algorithm_cannot_leave_its_sandbox(parties: Parties, target: Target) -> None:
+def run(parties: Parties, target: Target) -> tuple[Event, str]:
+    """Run the parties' computation. The last event, and what the algorithm printed."""
     keys, manifest = parties.keys, parties.manifest()
     with submit(target, keys["lab"], manifest) as lab:
         for asset in manifest.assets():
@@ -48,9 +50,14 @@ def test_algorithm_cannot_leave_its_sandbox(parties: Parties, target: Target) ->
                 upload_asset(provider, manifest, asset, parties.files[asset.name])
         (*_, last) = EventReader(lab).records(follow=True, until=frozenset({State.CONSUMING, State.FAILED}))
         printed = b"".join(chunk.data for chunk in lab.session().logs()).decode()
-    assert last.event.state is State.CONSUMING, printed
+    return last.event, printed
+
+
+def test_algorithm_cannot_leave_its_sandbox(parties: Parties, target: Target) -> None:
+    event, printed = run(parties, target)
+    assert event.state is State.CONSUMING, printed
     found = json.loads(printed)
-    limits = manifest.limits
+    limits = parties.manifest().limits
     assert 0 < found.pop("forks") < limits.processes
     assert found == {
         "user": ["1000"] * 4,
@@ -60,6 +67,11 @@ def test_algorithm_cannot_leave_its_sandbox(parties: Parties, target: Target) ->
         "network": ["lo"],
         "connect": ENETUNREACH,
         "metadata": ENETUNREACH,
+        "loopback": [0, 0],
+        "own name": ["127.0.0.1", "::1"],
+        "loaders": [[1, 2, 3, 4], [0, 0, 0, 0]],
+        "memory": {path: [limits.memory, 262_144] for path in ("/tmp", "/dev/shm")},
+        "dataset files": ["h1.csv", "h2: 2024 [\u00fc].csv"],
         "processes": ["1"],
         "devices": ["full", "null", "random", "tty", "urandom", "zero"],
         "work": ["datasets", "results", "train.py"],
@@ -69,9 +81,9 @@ def test_algorithm_cannot_leave_its_sandbox(parties: Parties, target: Target) ->
         "system calls": ["bpf", "io_uring_setup", "keyctl", "mount", "ptrace", "unshare", "userfaultfd"],
         "sockets": ["AF_ALG", "AF_NETLINK", "AF_PACKET", "AF_VSOCK"],
         "datasets": 0,
-        "tmp is bounded": True,
         "results are bounded": True,
         "results are not executable": EACCES,
+        "shared memory is not executable": EACCES,
     }
 
 
@@ -86,3 +98,11 @@ def test_reset_gives_a_fresh_machine(parties: Parties, target: Target) -> None:
     assert fresh.event_log_key != old
     assert [entry.kind for entry in fresh.runtime_log] == ["boot-configuration", "agent"]
     assert state == "Idle"
+
+
+def test_files_in_memory_count_as_memory(parties: Parties, target: Target) -> None:
+    """On the machine that was reset: neither /tmp nor /dev/shm is full when both together exceed the limit."""
+    parties.files["algorithm"].write_bytes(Path(__file__).with_name("hoarder.py").read_bytes())
+    event, printed = run(parties, target)
+    assert (event.state, event.detail) == (State.FAILED, {"reason": "MEMORY_LIMIT"})
+    assert printed == ""

@@ -1,10 +1,14 @@
 """The OCI configuration of a job. tests/e2e shows that crun enforces it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from agent_runtime.runner import oci_config
 from agent_runtime.runner.oci_config import SandboxPaths
+from image.rootfs import templates
 from tests.agent_runtime.runner.test_protocol import JOB
 
 ROOT = Path("/b")
@@ -77,6 +81,24 @@ def test_only_datasets_results_and_memory_are_writable() -> None:
         "/run/bundle.tar": "/b/bundle",
         "/run/packed/h2": "/b/packed/h2",
     }
+
+
+@pytest.mark.parametrize("memory", [1, JOB.memory, 1 << 40])
+def test_memory_file_systems_are_bounded_by_the_manifests_memory(memory: int) -> None:
+    mounts = {one["destination"]: one for one in oci_config.config(replace(JOB, memory=memory), PATHS)["mounts"]}
+    for place in ("/tmp", "/dev/shm", "/run/wheels"):
+        assert mounts[place]["type"] == "tmpfs"
+        # Zero would mean no limit. All of them count in the cgroup, whose limit bounds their sum.
+        assert f"size={memory}" in mounts[place]["options"]
+        assert {"nosuid", "nodev"} <= set(mounts[place]["options"])
+    assert "noexec" in mounts["/dev/shm"]["options"]
+
+
+def test_own_host_name_has_the_addresses_of_the_loopback_interface() -> None:
+    name = oci_config.config(JOB, PATHS)["hostname"]
+    assert name == "algorithm"
+    lines = [line.split() for line in (templates.FOLDER / "hosts").read_text().splitlines()]
+    assert {line[0] for line in lines if name in line[1:]} == {"127.0.0.1", "::1"}
 
 
 def test_the_root_is_read_only() -> None:
