@@ -87,6 +87,9 @@ class PlainExecutor:
         (self.base / "wheels").mkdir()
         shutil.copytree(self.store / "datasets", work / "datasets")
         shutil.copy(self.store / "algorithm", work / job.algorithm)
+        for item in job.files:
+            (work / item.at).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(self.store / "files" / item.name, work / item.at)
         request: dict[str, Any] = {
             "algorithm": str(work / job.algorithm),
             "args": list(job.args),

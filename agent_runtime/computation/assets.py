@@ -12,13 +12,19 @@ from pathlib import Path
 from agent_runtime.errors import CallRefusal, Reason
 from cloister.protocol.manifest import Asset
 
+FILES = "files"
 DATASETS = "datasets"
 PACKED = "packed"
-"""Folders of the store: datasets by file name, as the algorithm sees them, and archives to unpack by dataset name."""
+"""Folders of the store: the algorithm's files by asset name, datasets by file name, as the algorithm sees them, and
+archives to unpack by dataset name.
+"""
+_FOLDERS = (FILES, DATASETS, PACKED)
 
 
 def asset_path(folder: Path, asset: Asset) -> Path:
     """The path of an asset. The manifest's schema allows bare names only, so the path is inside ``folder``."""
+    if asset.kind == "file":
+        return folder / FILES / asset.name
     if asset.kind != "dataset":
         return folder / asset.name
     return folder / PACKED / asset.name if asset.unpack else folder / DATASETS / asset.file
@@ -58,7 +64,7 @@ class AssetStore:
 
     def declare(self, assets: Iterable[Asset]) -> None:
         """Prepare for the upload of these assets."""
-        for name in (DATASETS, PACKED):
+        for name in _FOLDERS:
             (self.folder / name).mkdir(mode=0o755, parents=True, exist_ok=True)
         self._uploads = {asset.name: _AssetUpload(asset, asset_path(self.folder, asset)) for asset in assets}
 
@@ -133,7 +139,7 @@ class AssetStore:
                     upload.path.unlink(missing_ok=True)
                 except OSError as error:
                     left = error
-        for name in (DATASETS, PACKED):
+        for name in _FOLDERS:
             folder = self.folder / name
             try:
                 if folder.exists():

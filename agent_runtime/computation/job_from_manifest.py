@@ -2,7 +2,7 @@
 
 from agent_runtime.errors import CallRefusal, Reason
 from agent_runtime.runner.oci_config import MAX_ARGUMENT, launcher_argument
-from agent_runtime.runner.protocol import OWN_NAMES, Job, PackedDataset
+from agent_runtime.runner.protocol import Job, PackedDataset, PlacedFile
 from cloister.protocol.manifest import KINDS, Manifest
 
 
@@ -13,6 +13,7 @@ def build_job(manifest: Manifest) -> Job:
         kind=manifest.algorithm.kind,
         algorithm=manifest.algorithm.asset.file,
         wheels=manifest.algorithm.bundle is not None,
+        files=tuple(PlacedFile(one.name, one.at) for one in manifest.algorithm.files),
         datasets=plain,
         packed=tuple(PackedDataset(data.name, data.unpacked_size) for data in manifest.datasets if data.unpack),
         args=manifest.algorithm.args,
@@ -38,8 +39,3 @@ def check_supported(manifest: Manifest) -> None:
     if len(launcher_argument(build_job(manifest))) >= MAX_ARGUMENT:
         message = f"algorithm.args is too long: the launcher's argument must be shorter than {MAX_ARGUMENT} bytes."
         raise CallRefusal(Reason.MANIFEST_INVALID, message)
-    if algorithm.asset.file in OWN_NAMES:
-        raise CallRefusal(
-            Reason.MANIFEST_INVALID,
-            f"algorithm.file must not be {algorithm.asset.file}: a folder of the sandbox has this name.",
-        )

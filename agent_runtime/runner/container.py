@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from agent_runtime.runner import oci_config
-from agent_runtime.runner.mounts import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, mount, unmount
+from agent_runtime.runner.mounts import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, make_mount_points, mount, unmount
 from agent_runtime.runner.oci_config import SandboxPaths
 from agent_runtime.runner.protocol import Job, RunOutcome
 from agent_runtime.runner.result_tree import InvalidResults, make_readable
@@ -101,18 +101,20 @@ class Container:
     def _prepare(self, job: Job) -> SandboxPaths:
         base, store = self.paths.base, self.paths.store
         base.mkdir(mode=0o711)
-        for name in ("oci", "oci/rootfs", "crun", "results", "packed", "upper", "datasets"):
+        for name in ("oci", "oci/rootfs", "crun", "results", "files", "packed", "upper", "datasets"):
             (base / name).mkdir(mode=0o711)
         # Folders that the algorithm sees must be listable.
         for name in ("work", "work/datasets", "work/results"):
             (base / name).mkdir(mode=0o755)
-        (base / "work" / job.algorithm).touch()
+        make_mount_points(base / "work", [job.algorithm, *(item.at for item in job.files)])
         for name in ("algorithm", "bundle.tar"):
             (base / name).touch()
         self._bind(Path("/"), base / "oci/rootfs")
         self._bind(store / "algorithm", base / "algorithm")
         if job.wheels:
             self._bind(store / "bundle", base / "bundle.tar")
+        if job.files:
+            self._bind(store / "files", base / "files")
         if job.packed:
             self._bind(store / "packed", base / "packed")
         for entry in (store / "datasets").iterdir():
@@ -129,6 +131,7 @@ class Container:
             results=base / "results",
             algorithm=base / "algorithm",
             bundle=base / "bundle.tar",
+            files=base / "files",
             packed=base / "packed",
             launched=base / "launched",
         )

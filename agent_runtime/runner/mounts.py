@@ -1,6 +1,7 @@
-"""mount(2) and umount2(2) through libc. Standard library only."""
+"""mount(2) and umount2(2) through libc, and what files are mounted on. Standard library only."""
 
 import ctypes
+from collections.abc import Iterable
 from pathlib import Path
 
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND = 2, 4, 8, 4096
@@ -20,3 +21,13 @@ def unmount(target: Path) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.umount2(str(target).encode(), _MNT_DETACH | _UMOUNT_NOFOLLOW) != 0:
         raise OSError(ctypes.get_errno(), f"cannot unmount {target.name}")
+
+
+def make_mount_points(folder: Path, paths: Iterable[str]) -> None:
+    """Create empty files at ``paths`` below ``folder``, and their folders, which the algorithm must be able to list."""
+    for path in paths:
+        place = folder
+        for part in path.split("/")[:-1]:
+            place /= part
+            place.mkdir(mode=0o755, exist_ok=True)
+        (folder / path).touch(exist_ok=False)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agent_runtime.runner.protocol import Job
+from cloister.protocol.placement import WORK
 
 MAPPED_BASE = 100_000
 """The id outside of the sandbox of its user and group 0."""
@@ -20,7 +21,6 @@ OUTSIDE_UID = MAPPED_BASE + PROCESS_UID
 
 PARENT_CGROUP = "run"
 CGROUP = f"/{PARENT_CGROUP}/algorithm"
-WORK = "/work"
 PYTHON = "/usr/bin/python3"
 LAUNCHER = "/usr/lib/cloister/agent_runtime/runner/launch.py"
 LAUNCHED = "/run/launched"
@@ -81,6 +81,9 @@ class SandboxPaths:
 
     bundle: Path
     """The bundle of wheels, from the store. Mounted if the job has one."""
+
+    files: Path
+    """The folder of the algorithm's files by asset name, from the store."""
 
     packed: Path
     """The folder of datasets to unpack, from the store."""
@@ -193,6 +196,7 @@ def _mounts(job: Job, paths: SandboxPaths) -> list[dict[str, Any]]:
         _tmpfs("/tmp", str(job.memory), INODES, "nodev", "mode=1777"),  # noqa: S108
         _bind(paths.work, WORK, "ro"),
         _bind(paths.algorithm, f"{WORK}/{job.algorithm}", "ro"),
+        *(_bind(paths.files / item.name, f"{WORK}/{item.at}", "ro") for item in job.files),
         _bind(paths.datasets, f"{WORK}/datasets", "rw"),
         _bind(paths.results, f"{WORK}/results", "rw", "noexec"),
         _bind(paths.launched, LAUNCHED, "rw", "noexec"),

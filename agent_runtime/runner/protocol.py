@@ -1,6 +1,7 @@
 """The messages between agent and runner: JSON lines on a local socket.
 
-The runner is root and the agent may be compromised, so the runner parses requests strictly. Standard library only.
+The runner is root and the agent may be compromised, so the runner parses requests strictly. Standard library only, and
+the rules of a manifest that need no more.
 """
 
 import json
@@ -10,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
-from cloister.protocol import names
+from cloister.protocol import names, placement
 
 MAX_REQUEST = 4 * 1024 * 1024
 """Maximum bytes of a request line."""
@@ -22,9 +23,6 @@ _MAX_SIZE = 2**53 - 1
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 _TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f]*\Z")
-
-OWN_NAMES = ("datasets", "results")
-"""Folders next to the algorithm's file, which must have another name."""
 
 
 class RequestError(ValueError):
@@ -62,6 +60,14 @@ class PackedDataset:
 
 
 @dataclass(frozen=True)
+class PlacedFile:
+    """A file of the algorithm: its asset's name, and where it is in the working folder."""
+
+    name: str
+    at: str
+
+
+@dataclass(frozen=True)
 class Job:
     """One run, as the manifest declares it. Sizes are in bytes."""
 
@@ -73,6 +79,9 @@ class Job:
 
     wheels: bool
     """Whether the algorithm has a bundle of wheels."""
+
+    files: tuple[PlacedFile, ...]
+    """The files beside the algorithm."""
 
     datasets: tuple[str, ...]
     """File names of the datasets that are not unpacked."""
@@ -120,8 +129,9 @@ class Job:
         if value["version"] != 1 or value["kind"] != "python":
             raise RequestError("The request has an unsupported version or kind.")
         algorithm = _file(value["algorithm"])
-        if algorithm in OWN_NAMES or not isinstance(value["wheels"], bool):
+        if algorithm in placement.OWN_NAMES or not isinstance(value["wheels"], bool):
             raise RequestError("The request has an invalid algorithm.")
+        files = _files(value["files"], algorithm)
         packed = tuple(_packed(item) for item in _list(value["packed"]))
         datasets = tuple(_file(item) for item in _list(value["datasets"]))
         places = [*datasets, *(item.name for item in packed)]
@@ -134,6 +144,7 @@ class Job:
             kind=value["kind"],
             algorithm=algorithm,
             wheels=value["wheels"],
+            files=files,
             datasets=datasets,
             packed=packed,
             args=tuple(_string(item, _TEXT) for item in _list(value["args"])),
@@ -159,6 +170,21 @@ def parse_request(line: bytes) -> Job | RunnerOperation:
     if value in ({"operation": RunnerOperation.POWER_OFF}, {"operation": RunnerOperation.REBOOT}):
         return RunnerOperation(operation)
     raise RequestError("The request names an unknown operation.")
+
+
+def _files(value: Any, algorithm: str) -> tuple[PlacedFile, ...]:
+    files = tuple(_placed(item) for item in _list(value))
+    if len(files) > placement.MAX_FILES or len({file.name for file in files}) != len(files):
+        raise RequestError("The request has too many files, or names one twice.")
+    if placement.problem(algorithm, (file.at for file in files)) is not None:
+        raise RequestError("The request has a file at an invalid place.")
+    return files
+
+
+def _placed(value: Any) -> PlacedFile:
+    if not isinstance(value, dict) or set(value) != {"name", "at"}:
+        raise RequestError("The request has an invalid file.")
+    return PlacedFile(_string(value["name"], _NAME), _string(value["at"], _TEXT))
 
 
 def _packed(value: Any) -> PackedDataset:

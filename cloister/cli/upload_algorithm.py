@@ -1,28 +1,50 @@
 """The verb ``upload-algorithm``."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from cloister import client
 from cloister.cli.shell.options import JSON, MANIFEST, PARTY
 from cloister.cli.shell.settings import Settings, party_verb
+from cloister.errors import InputError
 
 
 @party_verb(
     positional=["path"],
     interrupted="Run the same command again: the upload resumes.",
+    repeated=["file"],
     options=[*PARTY, MANIFEST, JSON],
     help={
         "path": "the algorithm that the manifest names",
         "bundle": "the algorithm's packages, if the manifest names a bundle (default: that file beside PATH)",
+        "file": "NAME=PATH: a file of the algorithm, by its name in the manifest (default: beside PATH, where the "
+        "manifest places it, or under its file name); may be repeated",
     },
 )
-def upload_algorithm(settings: Settings, path: str, bundle: str | None = None) -> None:
-    """Upload the algorithm and its packages to a machine that runs your manifest, with your consent."""
+def upload_algorithm(
+    settings: Settings, path: str, bundle: str | None = None, file: Sequence[str] | None = None
+) -> None:
+    """Upload the algorithm with its packages and files to a machine that runs your manifest, with your consent."""
     from cloister.cli.shell.reports import UploadPrinter
 
     manifest = settings.manifest()
+    files = _paths(file or ())
     printer = UploadPrinter(json=settings.json)
     with settings.connection(manifest) as connection:
         packages = Path(bundle) if bundle else None
-        uploads = client.upload_algorithm(connection, manifest, Path(path), bundle=packages, report=printer)
+        uploads = client.upload_algorithm(
+            connection, manifest, Path(path), bundle=packages, files=files, report=printer
+        )
     printer.finish(manifest, uploads)
+
+
+def _paths(words: Sequence[str]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for word in words:
+        name, _, path = word.partition("=")
+        if not name or not path:
+            raise InputError(f"--file must be NAME=PATH, not {word!r}.")
+        if name in found:
+            raise InputError(f"--file names {name} twice: {found[name]} and {path}.")
+        found[name] = Path(path)
+    return found

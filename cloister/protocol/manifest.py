@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from cloister.protocol import canonical, names, schema
+from cloister.protocol import canonical, names, placement, schema
 from cloister.protocol.canonical import FormatError
 from cloister.protocol.text import first_invisible
 from cloister.protocol.transcript import key_id, load_public_key
@@ -22,7 +22,7 @@ KINDS = ("python",)
 
 ALGORITHM = "algorithm"
 BUNDLE = "bundle"
-"""Names of the algorithm's assets; a dataset's asset has the dataset's name."""
+"""Names of the algorithm's assets. A dataset's asset has the dataset's name, a file's the one that the author gives."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Asset:
     """One file that a provider uploads."""
 
     name: str
-    """``algorithm``, ``bundle``, or the dataset's name."""
+    """``algorithm``, ``bundle``, or the name of the file or dataset."""
     kind: str
-    """``algorithm``, ``bundle`` or ``dataset``."""
+    """``algorithm``, ``bundle``, ``file`` (one that the algorithm reads) or ``dataset``."""
     provider: str
     """Name of the party that uploads it."""
     file: str
@@ -45,17 +45,22 @@ class Asset:
     """Whether the agent unpacks it: an archive or a folder."""
     unpacked_size: int = 0
     """Bytes of the unpacked files; 0 if ``unpack`` is false."""
+    at: str = ""
+    """Path of a file of the algorithm in its working folder; empty for all other kinds."""
 
 
 @dataclass(frozen=True)
 class Algorithm:
-    """The algorithm: ``kind`` is python, binary, wasm or oci; ``bundle`` holds the wheels of kind python."""
+    """The algorithm: ``kind`` is python, binary, wasm or oci; ``bundle`` holds the wheels of kind python; ``files`` are
+    what lies beside it: weights, tables, modules.
+    """
 
     asset: Asset
     kind: str
     args: tuple[str, ...]
     environment: Mapping[str, str]
     bundle: Asset | None
+    files: tuple[Asset, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,7 @@ class Manifest:
                 args=tuple(made["args"]),
                 environment=dict(made["environment"]),
                 bundle=None if bundle is None else _asset(BUNDLE, BUNDLE, made["provider"], bundle),
+                files=tuple(_asset(one["name"], "file", made["provider"], one) for one in made.get("files", ())),
             ),
             datasets=tuple(_asset(data["name"], "dataset", data["provider"], data) for data in value["datasets"]),
             results=ResultSettings(
@@ -158,6 +164,8 @@ class Manifest:
         }
         if self.algorithm.bundle is not None:
             algorithm["bundle"] = _file(self.algorithm.bundle)
+        if self.algorithm.files:
+            algorithm["files"] = [{"name": one.name, "at": one.at, **_file(one)} for one in self.algorithm.files]
         return {
             "version": 1,
             "id": self.id,
@@ -200,7 +208,7 @@ class Manifest:
     def assets(self) -> tuple[Asset, ...]:
         """Everything that is uploaded, algorithm first."""
         bundle = () if self.algorithm.bundle is None else (self.algorithm.bundle,)
-        return (self.algorithm.asset, *bundle, *self.datasets)
+        return (self.algorithm.asset, *bundle, *self.algorithm.files, *self.datasets)
 
     def roles(self, spki: bytes) -> tuple[str, ...]:
         """The roles that the manifest gives to a key, sorted. Owners are in the boot configuration."""
@@ -249,16 +257,22 @@ class Manifest:
                 raise FormatError(f"{what}: {place} names a party twice.")
         if self.algorithm.bundle is not None and self.algorithm.kind != "python":
             raise FormatError(f"{what}: algorithm.bundle needs kind python, not {self.algorithm.kind}.")
+        main, files = self.algorithm.asset.file, self.algorithm.files
+        places = {ALGORITHM: "algorithm", BUNDLE: "algorithm.bundle"}
+        places |= {one.name: f"algorithm.files.{index}" for index, one in enumerate(files)}
         for asset in self.assets():
             if (why := names.problem(asset.file)) is not None:
-                place = f"datasets.{asset.name}" if asset.kind == "dataset" else asset.kind
-                place = f"algorithm.{place}" if asset.kind == BUNDLE else place
+                place = f"datasets.{asset.name}" if asset.kind == "dataset" else places[asset.name]
                 raise FormatError(f"{what}: {place}.file {why}: {names.shown(asset.file)}.")
         taken: set[str] = {ALGORITHM, BUNDLE}
-        for data in self.datasets:
-            if data.name in taken:
-                raise FormatError(f"{what}: two assets have the name {data.name!r}.")
-            taken.add(data.name)
+        if main in placement.OWN_NAMES:
+            raise FormatError(f"{what}: algorithm.file must not be {main}: a folder of the sandbox has this name.")
+        if (found := placement.problem(main, [one.at for one in files])) is not None:
+            raise FormatError(f"{what}: algorithm.files.{found[0]}.at {found[1]}.")
+        for asset in (*files, *self.datasets):
+            if asset.name in taken:
+                raise FormatError(f"{what}: two assets have the name {asset.name!r}.")
+            taken.add(asset.name)
         if same := names.twins(data.name if data.unpack else data.file for data in self.datasets):
             one, other = (names.shown(f"datasets/{name}") for name in same)
             both = f"{one} and {other}, which are the same on some systems" if one != other else one
@@ -278,6 +292,7 @@ def _asset(name: str, kind: str, provider: str, value: dict[str, Any]) -> Asset:
         size=value["size"],
         unpack=unpack,
         unpacked_size=value.get("unpacked_size", 0),
+        at=value.get("at", ""),
     )
 
 

@@ -68,6 +68,81 @@ def test_from_manifest_to_proven_result(cloister, machine, folder):
     assert cloister("status", "--key", "lab.pem", *WHERE).code == 5
 
 
+USES_FILES = """\
+import json, os, pathlib
+import helper
+model = {"helper": helper.NAME, "weights": pathlib.Path(os.environ["TORCH_HOME"], "hub/w.pth").read_text()}
+pathlib.Path("results/model.json").write_text(json.dumps(model))
+"""
+
+
+def test_algorithm_with_files_from_manifest_to_proven_result(cloister, machine, folder):
+    (folder / "train.py").write_text(USES_FILES)
+    (folder / "helper.py").write_text("NAME = 'help'\n")
+    (folder / "elsewhere").mkdir()
+    (folder / "elsewhere" / "w-1.pth").write_text("weights")
+    (folder / "linked.pth").symlink_to("elsewhere/w-1.pth")
+    machine.parties.edit(
+        "  kind: python",
+        "  kind: python\n  environment: {TORCH_HOME: weights}\n  files:\n    - {file: helper.py, at: helper.py}\n"
+        "    - {file: elsewhere/w-1.pth, at: weights/hub/w.pth, name: weights}",
+    )
+    assert cloister("manifest", "manifest.yaml").code == 0
+    review = cloister("review", "manifest.json")
+    assert (
+        "lab provides the file weights, read-only at /work/weights/hub/w.pth: w-1.pth, 7 bytes, SHA-256" in review.out
+    )
+    assert cloister("run", *as_party("lab"), "--detach").code == 0
+
+    missing = cloister("upload-algorithm", "train.py", *as_party("lab"))
+    assert (missing.code, "the file weights, which is not beside train.py" in missing.err) == (2, True)
+    assert "--file weights=PATH" in missing.err
+    for words, problem in [
+        (["weight=linked.pth"], "no file 'weight' of the algorithm; it has: helper-py, weights"),
+        (["linked.pth"], "--file must be NAME=PATH, not 'linked.pth'"),
+        (["weights=helper.py", "weights=linked.pth"], "--file names weights twice"),
+        (["weights=helper.py"], "is not what the manifest says about weights"),
+        (["weights=elsewhere"], "elsewhere is not what the manifest says about weights"),
+        (["weights=absent"], "absent cannot be read"),
+    ]:
+        options = [word for one in words for word in ("--file", one)]
+        wrong = cloister("upload-algorithm", "train.py", *as_party("lab"), *options)
+        assert (wrong.code, problem in wrong.err) == (2, True), wrong.err
+    waiting = cloister("status", "--key", "lab.pem", *WHERE)
+    assert "Asset     weights (file, from lab): 0 bytes of 7 bytes" in waiting.out
+    sent = cloister("upload-algorithm", "train.py", *as_party("lab"), "--file", "weights=linked.pth", "--json")
+    assert [one["asset"] for one in json.loads(sent.out)["uploaded"]] == ["algorithm", "helper-py", "weights"]
+    for name in ("h1", "h2"):
+        assert cloister("upload-data", f"data/{name}.csv", *as_party(f"hospital-{name[1]}")).code == 0
+
+    fetched = cloister("result", *as_party("lab"), "--wait", "--unpack", "out")
+    assert fetched.code == 0, fetched.err
+    assert json.loads((folder / "out" / "model.json").read_text()) == {"helper": "help", "weights": "weights"}
+    proven = cloister("verify-result", "results.zip", "--policy", "policy.json", "--json")
+    assert proven.code == 0, proven.err
+    assert "weights by lab" in proven.out
+
+
+def test_files_are_found_beside_the_algorithm(cloister, machine, folder):
+    for place, content in (("a", "1"), ("b", "2")):
+        (folder / place).mkdir()
+        (folder / place / "config.json").write_text(content)
+    (folder / "config.json").write_text("3")
+    machine.parties.edit(
+        "  kind: python",
+        "  kind: python\n  files:\n    - {file: a/config.json, at: a/config.json}\n"
+        "    - {file: b/config.json, at: b/config.json}\n    - {file: config.json, at: train.json}\n"
+        "    - {file: config.json, at: c/config.json}",
+    )
+    (folder / "c").mkdir()
+    (folder / "c" / "config.json").write_text("another")
+    assert cloister("run", *as_party("lab"), "--detach").code == 2
+    assert cloister("manifest", "manifest.yaml").code == 0
+    assert cloister("run", *as_party("lab"), "--detach").code == 0
+    sent = cloister("upload-algorithm", "train.py", *as_party("lab"))
+    assert sent.code == 0, sent.err
+
+
 def test_run_shows_the_timeline_until_the_end(cloister, machine, folder):
     machine.parties.edit("args: [", "args: [--fail, ")
     (folder / "train.py").write_text("raise SystemExit(1)\n")

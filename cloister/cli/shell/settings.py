@@ -137,6 +137,7 @@ def party_verb(
     positional: Sequence[str] = (),
     required: Sequence[str] = (),
     several: str = "",
+    repeated: Sequence[str] = (),
     interrupted: str = "",
 ) -> Callable[[FunctionType], Verb]:
     """Make a function a verb whose first argument is its :class:`Settings`. The rest is as for ``verb``."""
@@ -145,6 +146,7 @@ def party_verb(
         positional=positional,
         required=required,
         several=several,
+        repeated=repeated,
         interrupted=interrupted,
         options=options,
         bind=Settings,

@@ -34,6 +34,7 @@ def verb(
     required: Sequence[str] = (),
     optional: Sequence[str] = (),
     several: str = "",
+    repeated: Sequence[str] = (),
     interrupted: str = "",
     options: Sequence[Option] = (),
     bind: Callable[[Context, Mapping[str, Any]], object] | None = None,
@@ -45,6 +46,7 @@ def verb(
     required: options that must be passed. Invoke itself would pass None for a missing one.
     optional: options whose value may be omitted.
     several: a positional option that takes one or more words, as a list; empty for none.
+    repeated: options that may be typed more than once, whose values are a list.
     interrupted: what Ctrl-C leaves behind, for the message.
     options: options that this verb shares with others, in addition to those in the function's signature.
     bind: from the context and the values of ``options`` to the function's first argument; None passes the context.
@@ -94,7 +96,14 @@ def verb(
         # The class instead of Invoke's decorator, whose return type is unknown.
         made = _Several if several else _Task
         words = [several] if several else list(positional)
-        return made(run, positional=words, optional=list(optional), help=texts, auto_shortflags=False)
+        return made(
+            run,
+            positional=words,
+            optional=list(optional),
+            iterable=list(repeated),
+            help=texts,
+            auto_shortflags=False,
+        )
 
     return wrap
 

@@ -13,11 +13,12 @@ from typing import Any
 import fastjsonschema
 
 from cloister import userfile
+from cloister.client.computation.algorithm_files import asset_names
 from cloister.client.computation.asset import describe_asset, unpacked_size
 from cloister.client.files import document_type
 from cloister.client.files.keys import parse_public_key, read_public_key
 from cloister.errors import InputError
-from cloister.protocol import canonical, names, schema
+from cloister.protocol import canonical, names, placement, schema
 from cloister.protocol.document import MAX_SIZE as MAX_DOCUMENT
 from cloister.protocol.document import Document, Place
 from cloister.protocol.manifest import KINDS, MAX_SIZE, Manifest
@@ -69,6 +70,8 @@ def _located(document: Document, error: canonical.FormatError) -> InputError:
             place = (*place, unknown)
     elif found := _PLACE.match(error.message):
         place = tuple(found[1].split("."))
+        if place[:2] == ("algorithm", "files"):
+            place = tuple(int(part) if part.isdigit() else part for part in place)
         if place[:1] == ("datasets",) and len(place) > 1:
             listed = [data.get("name") for data in document.value["datasets"]]
             place = ("datasets", listed.index(place[1]), *place[2:]) if place[1] in listed else place[:1]
@@ -160,7 +163,26 @@ class _Author:
             made["bundle"] = self._file(("algorithm", "bundle"), {"file": bundle})
         elif bundle is not None:
             made["bundle"] = self._file(("algorithm", "bundle"), bundle)
+        if algorithm.get("files"):
+            named = asset_names(algorithm["files"], [data["name"] for data in self._value["datasets"]])
+            made["files"] = [
+                {"name": named[index], "at": entry["at"], **self._algorithm_file(index, entry)}
+                for index, entry in enumerate(algorithm["files"])
+            ]
         return made
+
+    def _algorithm_file(self, index: int, entry: dict[str, Any]) -> dict[str, Any]:
+        place = ("algorithm", "files", index)
+        if (why := names.path_problem(entry["at"])) is not None:
+            hint = f"Write the path of the file below {placement.WORK}, like weights/model.pth."
+            raise self._document.error((*place, "at"), f"{names.shown(entry['at'])} {why}.", hint)
+        if self._path((*place, "file"), entry["file"]).is_dir():
+            raise self._document.error(
+                (*place, "file"),
+                f"{names.shown(entry['file'])} is a folder; an entry of algorithm.files is one file.",
+                "Name each of its files, or make the folder a dataset with `unpack: true`.",
+            )
+        return self._file(place, entry)
 
     def _runs(self, algorithm: dict[str, Any]) -> None:
         """Raise InputError for what the agent would refuse only later, after all parties have consented."""

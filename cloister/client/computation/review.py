@@ -6,6 +6,7 @@ from typing import Any
 
 from cloister.protocol import names
 from cloister.protocol.manifest import Asset, Manifest
+from cloister.protocol.placement import WORK
 from cloister.protocol.transcript import key_id
 from cloister.units import format_duration, format_size
 
@@ -65,6 +66,8 @@ def _assets(manifest: Manifest) -> Iterator[str]:
 
 
 def _named(asset: Asset) -> str:
+    if asset.kind == "file":
+        return f"the file {asset.name}, read-only at {_place(asset)}"
     if asset.kind != "dataset":
         return "the algorithm" if asset.kind == "algorithm" else "the algorithm's packages"
     unpacked = f" (unpacked: {format_size(asset.unpacked_size)})" if asset.unpack else ""
@@ -77,9 +80,15 @@ def _algorithm(manifest: Manifest) -> Iterator[str]:
     yield f"{algorithm.asset.provider}'s program ({algorithm.kind}) runs as: {words}"
     for name, value in sorted(algorithm.environment.items()):
         yield f"with {name}={value}"
+    if algorithm.files:
+        yield "It reads these files as part of the program: " + _list([_place(one) for one in algorithm.files])
     yield "It sees all datasets and has no network. Only its result folder leaves the machine" + (
         ", and what it prints." if manifest.logs.readers and manifest.logs.max_size else "."
     )
+
+
+def _place(file: Asset) -> str:
+    return names.shown(f"{WORK}/{file.at}")
 
 
 def _word(word: str) -> str:

@@ -11,7 +11,7 @@ from cloister.protocol.events import State
 from cloister.units import format_size, local_time
 from cloister.v1 import agent_pb2
 
-_KINDS = {"algorithm": "Algorithm", "bundle": "Algorithm", "dataset": "Data"}
+_KINDS = {"algorithm": "Algorithm", "bundle": "Algorithm", "file": "Algorithm", "dataset": "Data"}
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,13 @@
 An interrupted upload resumes where it stopped, in the same call or in a later one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from cloister.attestation.result import Verdict
+from cloister.client.computation.algorithm_files import find_files
 from cloister.client.computation.asset import ReadProgress, bare_name, describe_asset, open_asset
 from cloister.client.connection.connection import Connection, is_interruption
 from cloister.client.connection.report import Progress, TransferReport
@@ -47,28 +48,31 @@ def upload_algorithm(
     path: Path,
     *,
     bundle: Path | None = None,
+    files: Mapping[str, Path] | None = None,
     report: UploadReport | None = None,
 ) -> tuple[Uploaded, ...]:
-    """Upload the algorithm, and its bundle if the manifest has one, with the provider's consent.
+    """Upload the algorithm, and its bundle and files if the manifest has them, with the provider's consent.
 
     Args:
         connection: of the algorithm provider; it must demand this manifest.
         manifest: the manifest that all parties agreed on.
         path: the algorithm.
         bundle: the bundle; None for the file beside the algorithm that the manifest names.
+        files: the algorithm's files by asset name. A missing one is looked for beside the algorithm: at the place that
+            the manifest gives it, and by its file name.
         report: called on the way; None for no reports.
 
     Returns:
         The uploaded assets.
 
     Raises:
-        InputError: a file is not what the manifest says, or a bundle is missing or not in the manifest.
+        InputError: a file is not what the manifest says, or a bundle or file is missing or not in the manifest.
         ProofError: the policy rejects the machine, or it runs another manifest.
         RefusedError: the agent refuses the upload.
         UnreachableError: no agent answers, or the machine stays away.
     """
     algorithm = manifest.algorithm
-    files = [(algorithm.asset, path)]
+    assets = [(algorithm.asset, path)]
     if algorithm.bundle is not None:
         beside = path.parent / algorithm.bundle.file
         if bundle is None and not beside.exists():
@@ -76,10 +80,11 @@ def upload_algorithm(
                 f"The manifest also names the bundle {names.shown(algorithm.bundle.file)}, which is not beside {path}.",
                 hint="Name it with --bundle FILE.",
             )
-        files.append((algorithm.bundle, bundle or beside))
+        assets.append((algorithm.bundle, bundle or beside))
     elif bundle is not None:
         raise InputError("The manifest names no bundle.", hint="Omit --bundle, or agree on another manifest.")
-    return upload_assets(connection, manifest, files, report=report)
+    assets += find_files(algorithm, path, files or {})
+    return upload_assets(connection, manifest, assets, report=report)
 
 
 def upload_dataset(

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from cloister.protocol import canonical
 from tests.agent_fixture import running_agent
 from tests.agent_runtime.world import DATA, TRAIN, World, new_key, refused
 
@@ -52,13 +53,77 @@ def test_too_long_arguments_are_refused(world: World) -> None:
 
 @pytest.mark.parametrize("file", ["datasets", "results"])
 def test_algorithm_cannot_have_the_name_of_a_folder(world: World, file: str) -> None:
-    with refused("MANIFEST_INVALID"):
-        world.submit(algorithm__file=file)
+    submit_refused(world, algorithm__file=file)
+
+
+def submit_refused(world: World, **changes: Any) -> None:
+    """The owner submits a manifest that its own client would not accept, and the agent does not either."""
+    with world.session("owner") as session, refused("MANIFEST_INVALID"):
+        session.submit_manifest(canonical.encode(world.value(**changes)))
+
+
+def placed(*places: str, **changes: Any) -> list[dict[str, Any]]:
+    """``algorithm.files`` with these paths."""
+    return [
+        {"name": f"file-{index}", "at": at, "file": "f", "digest": "00" * 32, "size": 1} | changes
+        for index, at in enumerate(places)
+    ]
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        ["train.py"],
+        ["train.py/x"],
+        ["datasets"],
+        ["datasets/h1.csv"],
+        ["results"],
+        ["results/model.json"],
+        ["a", "a"],
+        ["a", "a/b"],
+        ["a/b", "a"],
+        ["a/b/c", "a/b"],
+        ["."],
+        [".."],
+        ["../x"],
+        ["a/../b"],
+        ["./a"],
+        ["a//b"],
+        ["a/"],
+        ["/etc/passwd"],
+        ["/work/a"],
+        ["a\\..\\b"],
+        ["a\u202eb"],
+        ["a\nb"],
+        ["x" * 256],
+        ["/".join("x" * 65)],
+        [f"x{index}" for index in range(65)],
+    ],
+    ids=str,
+)
+def test_place_of_a_file_that_leads_elsewhere_or_is_taken_is_refused(world: World, places: list[str]) -> None:
+    submit_refused(world, algorithm__files=placed(*places))
+
+
+@pytest.mark.parametrize("name", ["algorithm", "bundle", "h1", "file-1", "../algorithm", "A"])
+def test_name_of_a_file_is_its_own(world: World, name: str) -> None:
+    files = placed("a", "b")
+    files[0]["name"] = name
+    submit_refused(world, algorithm__files=files)
+
+
+def test_files_may_lie_side_by_side_in_folders(world: World) -> None:
+    world.submit(
+        algorithm__files=placed(
+            "a/b/x", "a/b/y", "a/c", ".cache/w", "datasets.py", "train.py.txt", "Train.py", "\u00e4 (1)"
+        )
+    )
 
 
 @pytest.mark.parametrize(
     "change",
     [
+        {"algorithm__files": placed("a", size=1 << 40)},
         {"limits__memory": 1 << 40},
         {"results__max": 1 << 40},
         {"algorithm__size": 1 << 50},
@@ -76,7 +141,7 @@ def test_algorithm_cannot_have_the_name_of_a_folder(world: World, file: str) -> 
             ]
         },
     ],
-    ids=["memory", "results", "assets", "unpacked"],
+    ids=["files", "memory", "results", "assets", "unpacked"],
 )
 def test_manifest_that_exceeds_capacity_is_refused_with_sizes(world: World, change: dict[str, Any]) -> None:
     with refused("TOO_LARGE"):

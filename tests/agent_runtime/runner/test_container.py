@@ -17,6 +17,7 @@ from agent_runtime.runner.container import (
     keep_output,
     open_marker,
 )
+from agent_runtime.runner.mounts import make_mount_points
 from agent_runtime.runner.protocol import RunOutcome
 from tests.agent_runtime.runner.test_protocol import JOB
 
@@ -81,6 +82,16 @@ def test_marker_shows_writes_and_only_its_owner_can_read_it(tmp_path: Path) -> N
         assert not is_marked(marker)
         path.write_bytes(b"1")
         assert is_marked(marker)
+
+
+def test_mount_points_are_empty_files_in_folders_that_anyone_can_list(tmp_path: Path) -> None:
+    make_mount_points(tmp_path, ["train.py", "a/b/x", "a/b/y", "a/.z"])
+    found = {path.relative_to(tmp_path).as_posix(): path.stat() for path in tmp_path.rglob("*")}
+    assert sorted(found) == ["a", "a/.z", "a/b", "a/b/x", "a/b/y", "train.py"]
+    assert all(stat.S_IMODE(one.st_mode) == 0o755 for one in found.values() if stat.S_ISDIR(one.st_mode))
+    assert not any(one.st_size for one in found.values() if stat.S_ISREG(one.st_mode))
+    with pytest.raises(FileExistsError):
+        make_mount_points(tmp_path, ["a/b/x"])
 
 
 # crun's child survives crun. It can be killed through its cgroup only, which does not exist at first.

@@ -19,6 +19,7 @@ PATHS = SandboxPaths(
     results=ROOT / "results",
     algorithm=ROOT / "algorithm",
     bundle=ROOT / "bundle",
+    files=ROOT / "files",
     packed=ROOT / "packed",
     launched=ROOT / "launched",
 )
@@ -75,6 +76,8 @@ def test_only_datasets_results_and_memory_are_writable() -> None:
     assert sources == {
         "/work": "/b/work",
         "/work/train.py": "/b/algorithm",
+        "/work/helper.py": "/b/files/helper-py",
+        "/work/weights/hub/model.pth": "/b/files/weights",
         "/work/datasets": "/b/datasets",
         "/work/results": "/b/results",
         "/run/launched": "/b/launched",

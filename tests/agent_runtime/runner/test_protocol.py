@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from agent_runtime.runner.protocol import Job, PackedDataset, RequestError, RunnerOperation, parse_request
+from agent_runtime.runner.protocol import Job, PackedDataset, PlacedFile, RequestError, RunnerOperation, parse_request
 from tests.protocol.test_names import TAKEN, TOGETHER
 
 JOB = Job(
     kind="python",
     algorithm="train.py",
     wheels=True,
+    files=(PlacedFile("helper-py", "helper.py"), PlacedFile("weights", "weights/hub/model.pth")),
     datasets=("h1.csv",),
     packed=(PackedDataset("h2", 1000),),
     args=("--epochs", "1"),
@@ -79,6 +80,23 @@ def test_malformed_request_is_refused(line: bytes) -> None:
         {"algorithm": "train.py\n"},
         {"algorithm": None},
         {"wheels": 1},
+        {"files": {}},
+        {"files": ["helper.py"]},
+        {"files": [{"name": "x"}]},
+        {"files": [{"name": "x", "at": "x", "mode": 511}]},
+        {"files": [{"name": "../algorithm", "at": "x"}]},
+        {"files": [{"name": "a/b", "at": "x"}]},
+        {"files": [{"name": "x", "at": 1}]},
+        {"files": [{"name": "x", "at": "../x"}]},
+        {"files": [{"name": "x", "at": "/etc/passwd"}]},
+        {"files": [{"name": "x", "at": "a\0b"}]},
+        {"files": [{"name": "x", "at": "train.py"}]},
+        {"files": [{"name": "x", "at": "train.py/x"}]},
+        {"files": [{"name": "x", "at": "datasets/x"}]},
+        {"files": [{"name": "x", "at": "a"}, {"name": "x", "at": "b"}]},
+        {"files": [{"name": "x", "at": "a"}, {"name": "y", "at": "a"}]},
+        {"files": [{"name": "x", "at": "a"}, {"name": "y", "at": "a/b"}]},
+        {"files": [{"name": f"x{index}", "at": f"x{index}"} for index in range(65)]},
         {"datasets": ["h1.csv", "h1.csv"]},
         {"datasets": ["h2"]},
         {"datasets": ["\u00fc", "u\u0308"]},

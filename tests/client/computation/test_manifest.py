@@ -93,6 +93,74 @@ def test_error_names_the_line(parties, old, new, problem):
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("entries", "problem"),
+    [
+        ("[{file: w.pth}]", "algorithm.files.0 lacks at"),
+        ("[{file: absent, at: w}]", "absent is not here, and its digest is missing"),
+        ("[{file: data, at: w}]", "data is a folder; an entry of algorithm.files is one file"),
+        ("[{file: ../w.pth, at: w}]", "is outside the folder of the manifest"),
+        ("[{file: w.pth, at: /work/w.pth}]", "/work/w.pth is an absolute path"),
+        ("[{file: w.pth, at: ../w.pth}]", "leads out of its folder"),
+        ("[{file: w.pth, at: weights/}]", "ends with /"),
+        ("[{file: w.pth, at: train.py}]", "is the path of the algorithm"),
+        ("[{file: w.pth, at: train.py/w}]", "lies below the algorithm"),
+        ("[{file: w.pth, at: datasets}]", "is the path of the folder /work/datasets"),
+        ("[{file: w.pth, at: results/w.pth}]", "lies below the folder /work/results"),
+        ("[{file: w.pth, at: w}, {file: w.pth, at: w}]", "is the path of another file, w: w"),
+        ("[{file: w.pth, at: w}, {file: w.pth, at: w/x}]", "lies below another file, w"),
+        ("[{file: w.pth, at: w/x}, {file: w.pth, at: w}]", "contains another file, w/x"),
+        ("[{file: w.pth, at: w, name: h1}]", "two assets have the name 'h1'"),
+        ("[{file: w.pth, at: w, name: algorithm}]", "two assets have the name 'algorithm'"),
+        (f"[{{file: far/w.pth, at: w, digest: {'ab' * 32}, size: 1025GiB}}]", "must be 0 to 1099511627776"),
+        ("[]", "must have 1 to 64 entries"),
+        (f"[{', '.join(f'{{file: w.pth, at: w{index}}}' for index in range(65))}]", "must have 1 to 64 entries"),
+    ],
+    ids=lambda text: text[:60],
+)
+def test_error_about_a_file_of_the_algorithm_names_the_line(parties, entries, problem):
+    (parties.folder / "w.pth").write_bytes(b"w")
+    line = parties.edit("  kind: python", f"  kind: python\n  files: {entries}") + 1
+
+    with pytest.raises(InputError) as caught:
+        compose_manifest(parties.folder / "manifest.yaml")
+
+    assert problem in caught.value.message
+    assert caught.value.exit_code == 2
+    if "two assets" not in problem:
+        assert caught.value.message.split(":")[1] == str(line)
+
+
+def test_files_of_the_algorithm_are_assets_with_names_of_their_own(parties):
+    parties.edit(
+        "  kind: python",
+        """\
+  kind: python
+  files:
+    - {file: data/h1.csv, at: tables/h1}
+    - {file: data/h1.csv, at: H1}
+    - {file: data/h1.csv, at: "\u00e9"}
+    - {file: data/h1.csv, at: helper.py, name: h1-2}
+    - {file: ours/model.pth, at: model.pth, digest: %s, size: 7}"""
+        % ("ab" * 32),
+    )
+
+    manifest = parties.manifest()
+
+    assert [(one.name, one.at, one.file) for one in manifest.algorithm.files] == [
+        ("h1-3", "tables/h1", "h1.csv"),
+        ("h1-4", "H1", "h1.csv"),
+        ("file", "\u00e9", "h1.csv"),
+        ("h1-2", "helper.py", "h1.csv"),
+        ("model-pth", "model.pth", "model.pth"),
+    ]
+    assert {(one.kind, one.provider) for one in manifest.algorithm.files} == {("file", "lab")}
+    assert [one.name for one in manifest.assets()] == [
+        "algorithm", "h1-3", "h1-4", "file", "h1-2", "model-pth", "h1", "h2"
+    ]  # fmt: skip
+    assert load_manifest(parties.folder / "manifest.json") == manifest
+
+
 def test_unsupported_kind_is_not_written(parties):
     for kind in ("binary", "wasm", "oci"):
         parties.edit("  kind: python", f"  kind: {kind}")

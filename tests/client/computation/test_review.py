@@ -27,6 +27,16 @@ def test_review_lists_providers_and_consumers_with_fingerprints(parties):
     assert "At most 2 minutes, 256 MiB of memory, 1 CPU, 16 processes." in said
 
 
+def test_review_shows_the_files_of_the_algorithm(parties):
+    (parties.folder / "w.pth").write_bytes(b"w" * 2048)
+    parties.edit("  kind: python", "  kind: python\n  files: [{file: w.pth, at: weights/hub/w.pth}]")
+
+    said = text(parties, "hospital-1")
+
+    assert "lab provides the file w-pth, read-only at /work/weights/hub/w.pth: w.pth, 2 KiB, SHA-256" in said
+    assert "It reads these files as part of the program: /work/weights/hub/w.pth" in said
+
+
 def test_review_says_how_much_data_could_leave(parties):
     said = text(parties, "lab")
 
