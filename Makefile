@@ -73,15 +73,12 @@ azure gcp fuzz emulators: venv
 
 # Renews the locks after a change of the dependencies in pyproject.toml; UPGRADE=--upgrade takes newer versions.
 lock: venv
-	@$(bin)/python -m venv --clear out/lock
-	@out/lock/bin/python -m pip --disable-pip-version-check --quiet install uv==0.13.9
 	@for extra in platform azure gcp fuzz emulators; do \
 	    test $$extra = platform && name=checkout || name=$$extra; \
-	    out/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    $(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	      --no-header --no-annotate --no-emit-index-url $(UPGRADE) \
 	      --extra platform --extra dev --extra $$extra pyproject.toml --output-file requirements/$$name.txt || exit; \
 	  done
-	@rm -rf out/lock
 
 clean:
-	rm -rf .venv out/lock
+	rm -rf .venv

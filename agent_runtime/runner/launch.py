@@ -1,30 +1,28 @@
 """The launcher, the first program in the sandbox: unpacks wheels and datasets, then becomes the algorithm.
 
 The image's interpreter runs this file with one argument, a JSON object (``oci_config.launcher_argument``). It writes
-one byte to a pipe when the algorithm starts. On failure it prints a message to stderr. Standard library only.
+one byte to a pipe when the algorithm starts. On failure it prints a message to stderr. It needs the standard library
+and the rules that it shares with the client, which need no more than that.
 """
 
-import base64
-import binascii
-import hashlib
 import json
 import os
-import re
 import stat
 import sys
 import tarfile
 import zipfile
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any, NoReturn
+
+if __name__ == "__main__":
+    # `-I` leaves out the folder of the project's modules: /usr/lib/cloister in the guest.
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from cloister.protocol.wheels import bundle
 
 FAILED = 125
 _CHUNK = 1024 * 1024
 _MAX_MEMBERS = 100_000
-_MAX_WHEELS = 1000
-_MAX_REQUIREMENTS = 4 * 1024 * 1024
-_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
-_WHEEL = re.compile(r"wheels/[A-Za-z0-9_][A-Za-z0-9._+!-]{0,250}\.whl\Z")
 
 
 class LaunchError(Exception):
@@ -111,123 +109,25 @@ def unpack_dataset(source: Path, into: Path, size: int) -> None:
         unpack_tar(source, into, UnpackBudget(size))
 
 
-def install_wheels(bundle: Path, into: Path) -> None:
-    """Unpack the bundle's wheels. The SHA-256 of each must be in the bundle's requirements.txt."""
-    with tarfile.open(bundle, mode="r:") as archive:
-        members = list(_bundle_members(archive))
-        if not members or members[0].name != "requirements.txt":
-            raise LaunchError("The first member of the bundle must be requirements.txt.")
-        allowed = set(_HASH.findall(_read(archive, members[0]).decode("utf-8", "replace")))
-        for member in members[1:]:
-            source = archive.extractfile(member)
-            if source is None or not _WHEEL.match(member.name):
-                raise LaunchError(f"Bundle member {member.name[:80]!r} is no wheel.")
-            with source:
-                found = _digest(source)
-                if found not in allowed:
-                    raise LaunchError(f"{member.name}: SHA-256 {found} is not in the bundle's requirements.txt.")
-                source.seek(0)
-                install_wheel(source, into, PurePosixPath(member.name).name)
-
-
-def install_wheel(source: IO[bytes], into: Path, name: str) -> None:
-    """Install the libraries of one wheel, including those in its ``.data`` folder.
-
-    Source: Python Packaging User Guide, "Binary distribution format". Scripts, headers and data are skipped: the
-    sandbox has no use for them. RECORD must have the hash of every file.
-    """
-    with zipfile.ZipFile(source) as wheel:
-        record = _record(wheel, name)
-        for info in wheel.infolist():
-            if info.is_dir():
-                continue
-            safe_path(info.filename, into)
-            place = _install_path(info.filename)
-            if place is None:
-                continue
-            target = safe_path(place, into)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if target.exists():
-                raise LaunchError(f"{name} would replace {place} of another wheel.")
-            state = hashlib.sha256()
-            with wheel.open(info) as data, target.open("xb") as out:
-                while part := data.read(_CHUNK):
-                    state.update(part)
-                    out.write(part)
-            if not _is_unrecorded(info.filename) and record.get(info.filename) != state.digest():
-                raise LaunchError(f"{name}: {info.filename[:80]} differs from its hash in RECORD.")
-
-
-def _install_path(name: str) -> str | None:
-    """The path of a wheel's member in the folder of packages. None: not installed."""
-    top, _, rest = name.partition("/")
-    if not top.endswith(".data"):
-        return name
-    scheme, _, path = rest.partition("/")
-    return path if scheme in ("purelib", "platlib") and path else None
-
-
-def _is_unrecorded(name: str) -> bool:
-    folder, _, file = name.rpartition("/")
-    return folder.endswith(".dist-info") and file in ("RECORD", "RECORD.jws", "RECORD.p7s")
-
-
-def _record(wheel: zipfile.ZipFile, name: str) -> dict[str, bytes]:
-    """SHA-256 by member, from the wheel's RECORD."""
-    found = [info for info in wheel.infolist() if re.fullmatch(r"[^/]+\.dist-info/RECORD", info.filename)]
-    if len(found) != 1 or found[0].file_size > _MAX_REQUIREMENTS:
-        raise LaunchError(f"{name} must have exactly one RECORD, of at most {_MAX_REQUIREMENTS} bytes.")
-    digests = {}
-    for line in wheel.read(found[0]).decode("utf-8", "replace").splitlines():
-        path, _, rest = line.rpartition(",")[0].rpartition(",")
-        if rest.startswith("sha256="):
-            text = rest.removeprefix("sha256=")
-            try:
-                digests[path.strip('"')] = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-            except (binascii.Error, ValueError) as error:
-                raise LaunchError(f"{name}: RECORD is malformed.") from error
-    return digests
-
-
-def _bundle_members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    for count, member in enumerate(archive):
-        if count > _MAX_WHEELS:
-            raise LaunchError(f"The bundle has more than {_MAX_WHEELS} wheels.")
-        if member.isdir() and member.name == "wheels":
-            continue
-        if not member.isreg():
-            raise LaunchError(f"Bundle member {member.name[:80]!r} is no file.")
-        yield member
-
-
-def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    source = archive.extractfile(member)
-    if source is None or member.size > _MAX_REQUIREMENTS:
-        raise LaunchError(f"{member.name} in the bundle is larger than {_MAX_REQUIREMENTS} bytes.")
-    with source:
-        return source.read()
-
-
-def _digest(source: IO[bytes]) -> str:
-    state = hashlib.sha256()
-    while data := source.read(_CHUNK):
-        state.update(data)
-    return state.hexdigest()
-
-
 def prepare(request: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
     """Unpack wheels and datasets. Returns the algorithm's command line and additional environment variables."""
     folders = []
+    variables = {}
     wheels = request["wheels"]
     if wheels is not None:
-        install_wheels(Path(wheels["bundle"]), Path(wheels["into"]))
+        bundle.install(Path(wheels["bundle"]), Path(wheels["into"]), sys.executable)
         folders.append(wheels["into"])
+        for name, folder in (("PATH", bundle.PROGRAMS), ("LD_LIBRARY_PATH", bundle.LIBRARIES)):
+            own = os.environ.get(name)
+            if Path(wheels["into"], folder).is_dir():
+                variables[name] = ":".join([f"{wheels['into']}/{folder}", *([own] if own else [])])
     for dataset in request["datasets"]:
         unpack_dataset(Path(dataset["from"]), Path(dataset["into"]), dataset["size"])
     own = os.environ.get("PYTHONPATH")
     if own:
         folders.append(own)
-    variables = {"PYTHONPATH": ":".join(folders)} if folders else {}
+    if folders:
+        variables["PYTHONPATH"] = ":".join(folders)
     return [sys.executable, request["algorithm"], *request["args"]], variables
 
 

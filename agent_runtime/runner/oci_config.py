@@ -10,6 +10,7 @@ from typing import Any
 
 from agent_runtime.runner.protocol import Job
 from cloister.protocol.placement import WORK
+from cloister.protocol.wheels import installation
 
 MAPPED_BASE = 100_000
 """The id outside of the sandbox of its user and group 0."""
@@ -37,7 +38,7 @@ INODES = 262_144
 pictures has. Inodes and pages count in the cgroup; what does not, such as the target of a short link, this bounds.
 """
 
-WHEEL_INODES = 65_536
+WHEEL_INODES = installation.MAX_INODES
 RESULT_SLACK = 1024 * 1024
 """Bytes of the results' file system beyond the declared maximum, so that counting finds an excess."""
 

@@ -1,6 +1,6 @@
 """A party's verbs, one file each. The same tasks serve the command ``cloister`` and, in a checkout, ``invoke``.
 
-The folder has more than fifteen files because there are nineteen verbs; what they share is in ``shell``.
+The folder has more than fifteen files because there are twenty verbs; what they share is in ``shell``.
 """
 
 from invoke.collection import Collection
@@ -12,6 +12,7 @@ from cloister.cli import (
     checksum,
     events,
     keys,
+    lock,
     logs,
     manifest,
     policy,
@@ -31,6 +32,7 @@ from cloister.cli.shell import guide
 VERBS = (
     keys.keys,
     policy.policy,
+    lock.lock,
     bundle.bundle,
     checksum.checksum,
     manifest.manifest,

@@ -12,7 +12,7 @@ from cloister.cli.shell.settings import Settings, party_verb
     positional=["requirements"],
     options=[JSON],
     help={
-        "requirements": "requirements.txt with exact versions and hashes",
+        "requirements": "requirements.txt; one without exact versions and hashes is locked first",
         "output": "file of the bundle (default: the name of the requirements with .bundle)",
     },
 )
@@ -21,12 +21,34 @@ def bundle(settings: Settings, requirements: str, output: str | None = None) -> 
     source = Path(requirements)
     target = Path(output) if output else source.with_suffix(".bundle")
     if not settings.json:
-        show.note(f"Packing the wheels of {source}, after downloading those that are not cached ...")
+        show.note(f"Packing the wheels of {source}, after downloading and inspecting those that are not cached ...")
     made = client.make_bundle(source, target)
+    for library in made.missing_libraries:
+        show.note(f"Warning: {library}")
     if settings.json:
-        wheels = [wheel.path.name for wheel in made.wheels]
-        show.facts({"bundle": str(made.path), "digest": made.digest_hex, "size": made.size, "wheels": wheels})
+        show.facts(_facts(made))
         return
+    if made.lock is not None:
+        print(f"Locked first: {made.lock}. Read it; the bundle has these versions.")
+    for line in made.index_lines:
+        print(f"  for locking only: {line}")
     for wheel in made.wheels:
         print(f"  {wheel.path.name}")
+    print(f"Unpacked it takes {made.unpacked_size} bytes of limits.memory.")
     print(f"Written: {made.path}, {made.size} bytes, SHA-256 {made.digest_hex}")
+
+
+def _facts(made: client.Bundle) -> dict[str, object]:
+    return {
+        "bundle": str(made.path),
+        "digest": made.digest_hex,
+        "size": made.size,
+        "unpacked_size": made.unpacked_size,
+        "wheels": [wheel.path.name for wheel in made.wheels],
+        "missing_libraries": [
+            {"library": one.library, "package": one.package, "file": one.file, "better": one.better}
+            for one in made.missing_libraries
+        ],
+        "lock": None if made.lock is None else str(made.lock),
+        "index_lines": list(made.index_lines),
+    }

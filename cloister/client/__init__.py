@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from cloister.client.collateral.sources import CollateralSources as CollateralSources
     from cloister.client.computation.asset import LocalAsset as LocalAsset
     from cloister.client.computation.asset import describe_asset as describe_asset
-    from cloister.client.computation.bundle import Bundle as Bundle
-    from cloister.client.computation.bundle import make_bundle as make_bundle
     from cloister.client.computation.events import FINAL_STATES as FINAL_STATES
     from cloister.client.computation.events import follow_events as follow_events
     from cloister.client.computation.events import save_events as save_events
@@ -73,6 +71,11 @@ if TYPE_CHECKING:
     from cloister.client.files.keys import generate_key as generate_key
     from cloister.client.files.keys import load_key as load_key
     from cloister.client.files.keys import public_path as public_path
+    from cloister.client.packages.bundle import Bundle as Bundle
+    from cloister.client.packages.bundle import MissingLibrary as MissingLibrary
+    from cloister.client.packages.bundle import make_bundle as make_bundle
+    from cloister.client.packages.lock import PackageLock as PackageLock
+    from cloister.client.packages.lock import lock_requirements as lock_requirements
     from cloister.client.result.audit import NOT_COVERED as NOT_COVERED
     from cloister.client.result.audit import Audit as Audit
     from cloister.client.result.audit import audit_log as audit_log
@@ -121,8 +124,13 @@ _NAMES = {
         "LocalAsset",
         "describe_asset",
     ),
-    "cloister.client.computation.bundle": (
+    "cloister.client.packages.lock": (
+        "PackageLock",
+        "lock_requirements",
+    ),
+    "cloister.client.packages.bundle": (
         "Bundle",
+        "MissingLibrary",
         "make_bundle",
     ),
     "cloister.client.computation.manifest": (

@@ -28,8 +28,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from cloister.client.computation import wheels
-from cloister.client.computation.wheels import fetch_wheels
+from cloister.client.packages.requirements import read_requirements
+from cloister.client.packages.wheels import fetch_wheels
 from cloister.errors import INTERRUPTED, CloisterError, InputError
 
 HERE = Path(__file__).resolve().parent
@@ -104,7 +104,7 @@ def case_json(case: Case) -> str:
 
 def fetch_table() -> bytes:
     """scikit-learn's CSV from the pinned wheel, which is cached or downloaded by pip."""
-    (wheel,) = fetch_wheels(wheels.read_requirements(HERE / "requirements-data.txt"))
+    (wheel,) = fetch_wheels(read_requirements(HERE / "requirements-data.txt").locked())
     with zipfile.ZipFile(wheel.path) as archive:
         return archive.read(TABLE)
 

@@ -1,47 +1,22 @@
-"""Find the shared objects that ELF programs need.
-
-System V ABI, "Object Files" (ELF header, section header table) and "Dynamic Section" (DT_NEEDED).
-"""
+"""Find the shared objects that ELF programs need, and those that these need."""
 
 import posixpath
-import struct
 from collections.abc import Iterable
 
+from cloister.protocol import elf, guest
 from image.errors import ImageError
 from image.rootfs.tree import Tree
 
-_HEADER = struct.Struct("<4sBBBBB7xHHIQQQIHHHHHH")
-_SECTION = struct.Struct("<IIQQQQIIQQ")
-_DYNAMIC = struct.Struct("<qQ")
-_CLASS_64, _LITTLE_ENDIAN = 2, 1
-_SHT_DYNAMIC, _DT_NULL, _DT_NEEDED = 6, 0, 1
-
-_LIBRARIES = "usr/lib/x86_64-linux-gnu"
 _LOADER = "usr/lib64/ld-linux-x86-64.so.2"
 
 
 def needed(program: bytes) -> list[str]:
     """The names in DT_NEEDED, in their order; empty for a static program. Raises ImageError for an invalid file."""
     try:
-        magic, file_class, encoding, *rest = _HEADER.unpack_from(program)
-        if magic != b"\x7fELF" or file_class != _CLASS_64 or encoding != _LITTLE_ENDIAN:
-            raise ImageError("The program is not a 64-bit little-endian ELF file.")
-        table, entry_size, count = rest[8], rest[13], rest[14]
-        rows = [_SECTION.unpack_from(program, table + entry_size * index) for index in range(count)]
-        names: list[str] = []
-        for row in rows:
-            if row[1] != _SHT_DYNAMIC:
-                continue
-            strings = rows[row[6]][4]
-            for tag, value in _DYNAMIC.iter_unpack(program[row[4] : row[4] + row[5]]):
-                if tag == _DT_NULL:
-                    break
-                if tag == _DT_NEEDED:
-                    start = strings + value
-                    names.append(program[start : program.index(b"\0", start)].decode("ascii"))
-    except (struct.error, IndexError, ValueError) as error:
-        raise ImageError(f"Invalid ELF program: {error}.") from error
-    return names
+        found = elf.dynamic(lambda offset, size: program[offset : offset + size])
+    except elf.ElfError as error:
+        raise ImageError(error.message) from error
+    return list(found.needed) if found is not None else []
 
 
 def closure(tree: Tree, programs: Iterable[str]) -> Tree:
@@ -58,5 +33,7 @@ def closure(tree: Tree, programs: Iterable[str]) -> Tree:
         if libraries:
             pending.append(_LOADER)
         # libc also needs the loader, which was added with the first library.
-        pending.extend(posixpath.join(_LIBRARIES, name) for name in libraries if not name.startswith("ld-linux"))
+        pending.extend(
+            posixpath.join(guest.LIBRARY_FOLDER, name) for name in libraries if not name.startswith("ld-linux")
+        )
     return found

@@ -35,23 +35,22 @@ def efi_program(sections: Iterable[tuple[str, bytes]] = ((".text", b"\xc3" * 100
     return (dos + b"PE\0\0" + coff + optional + rows).ljust(headers, b"\0") + contents
 
 
-def elf_program(needed: Iterable[str]) -> bytes:
-    """An ELF file with a dynamic section that needs these libraries, and nothing else."""
-    strings = b"\0" + b"".join(name.encode() + b"\0" for name in needed)
-    dynamic, offset = b"", 1
-    for name in needed:
-        dynamic += struct.pack("<qQ", 1, offset)
-        offset += len(name) + 1
-    dynamic += struct.pack("<qQ", 0, 0)
-    start = 64
-    table = start + len(strings) + len(dynamic)
+def elf_program(needed: Iterable[str], soname: str = "", before: int = 0) -> bytes:
+    """An ELF file with a dynamic section that needs these libraries, and nothing else but ``before`` zero bytes."""
+    entries, strings = [], b"\0"
+    for tag, name in [*((1, name) for name in needed), *([(14, soname)] if soname else [])]:
+        entries.append((tag, len(strings)))
+        strings += name.encode() + b"\0"
+    start = 64 + 2 * 56 + before
+    dynamic = b"".join(struct.pack("<qQ", *row) for row in [*entries, (5, 0x1000 + start), (10, len(strings)), (0, 0)])
+    size = start + len(strings) + len(dynamic)
     header = struct.pack(
-        "<4sBBBBB7xHHIQQQIHHHHHH", b"\x7fELF", 2, 1, 1, 0, 0, 3, 62, 1, 0, 0, table, 0, 64, 0, 0, 64, 3, 1
+        "<4sBBBBB7xHHIQQQIHHHHHH", b"\x7fELF", 2, 1, 1, 0, 0, 3, 62, 1, 0, 64, 0, 0, 64, 56, 2, 64, 0, 0
     )
-    rows = bytes(64)
-    rows += struct.pack("<IIQQQQIIQQ", 0, 3, 0, 0, start, len(strings), 0, 0, 1, 0)
-    rows += struct.pack("<IIQQQQIIQQ", 0, 6, 0, 0, start + len(strings), len(dynamic), 1, 0, 8, 16)
-    return header + strings + dynamic + rows
+    rows = struct.pack("<IIQQQQQQ", 1, 5, 0, 0x1000, 0x1000, size, size, 0x1000)
+    place = start + len(strings)
+    rows += struct.pack("<IIQQQQQQ", 2, 6, place, 0x1000 + place, 0x1000 + place, len(dynamic), len(dynamic), 8)
+    return header + rows + bytes(before) + strings + dynamic
 
 
 def module(name: str, depends: str = "", softdep: str = "") -> bytes:

@@ -16,7 +16,8 @@ Every party, once
   {p} attest                                         check the machine against your policy
 
 Algorithm provider
-  {p} bundle requirements.txt                        pack what the algorithm needs
+  {p} lock requirements.txt                          exact versions of what the algorithm needs
+  {p} bundle requirements.lock                       pack them
   {p} upload-algorithm train.py --manifest computation.json
 
 Dataset provider

@@ -1,0 +1,201 @@
+"""Make a bundle: all packages that a Python algorithm needs in the guest, in one deterministic file.
+
+Its form is in cloister/protocol/wheels/bundle.py. What the launcher would refuse is refused here. The bytes of a wheel
+pass through in pieces, and are hashed on the way: once for the bundle, once for the wheel's own digest.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from cloister import userfile
+from cloister.client.packages import better
+from cloister.client.packages.inspection import Inspection, inspect_wheels
+from cloister.client.packages.lock import lock_requirements
+from cloister.client.packages.requirements import Requirement, read_requirements
+from cloister.client.packages.wheels import Wheel, default_cache, find_wheels
+from cloister.errors import InputError
+from cloister.protocol import guest
+from cloister.protocol.wheels import bundle as form
+from cloister.protocol.wheels.filename import normalised
+from cloister.protocol.wheels.installation import Installation
+
+_CHUNK = 4 * 1024 * 1024
+_BLOCK = 512
+_RECORD = 20 * _BLOCK
+_ATTEMPTS = 3
+_DRIVER = ("libcuda.so.", "libnvidia-", "libnvcuvid.so.", "libnvoptix.so.")
+
+
+@dataclass(frozen=True)
+class MissingLibrary:
+    """A shared library that neither the bundle nor the guest has. ``better`` is "" if no better package is known."""
+
+    library: str
+    package: str
+    file: str
+    better: str
+
+    def __str__(self) -> str:
+        said = f"{self.package} needs the library {self.library} ({self.file}), which neither bundle nor guest has."
+        if self.library.startswith(_DRIVER):
+            said = f"{self.package} needs {self.library} of a GPU's driver ({self.file}), and the guest has no GPU."
+        advice = better.advice(normalised(self.package))
+        return f"{said} {advice or 'What needs it fails when it is imported; the rest works.'}"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that was written. ``digest_hex`` is its SHA-256, ``size`` in bytes."""
+
+    path: Path
+    digest_hex: str
+    size: int
+    wheels: tuple[Wheel, ...]
+    unpacked_size: int
+    """Bytes of the guest's memory that the unpacked wheels take, a part of ``limits.memory``."""
+    missing_libraries: tuple[MissingLibrary, ...]
+    lock: Path | None
+    """The lock that was written first; None if the requirements were locked."""
+    index_lines: tuple[str, ...]
+    """The lines about indexes, without passwords. They served locking only."""
+
+
+def make_bundle(requirements: Path, output: Path, *, cache: Path | None = None) -> Bundle:
+    """Pack the wheels of a requirements file into a bundle. A file that is not locked is locked first.
+
+    Args:
+        requirements: a requirements file.
+        output: the file of the bundle, replaced when the new one is complete.
+        cache: the folder of wheels; None for the user's. Missing wheels are downloaded with pip.
+
+    Returns:
+        The bundle. Equal locks give equal bytes.
+
+    Raises:
+        InputError: a line cannot be taken, or a file cannot be read or written.
+        PackageLockError: the requirements cannot be locked.
+        WheelError: a wheel cannot be downloaded, or its hash is not in the requirements.
+        BundleError: the guest would not install a wheel.
+    """
+    folder = default_cache() if cache is None else cache
+    read = read_requirements(requirements)
+    try:
+        userfile.check(output)
+    except OSError as error:
+        raise InputError(f"{output} cannot be written: {error.strerror}.") from error
+    lock = None
+    options: Sequence[tuple[str, str]] = ()
+    if read.unlocked is not None:
+        made = lock_requirements(requirements)
+        lock, packages, options = made.path, made.requirements, read.index_options
+    else:
+        packages = read.locked()
+    if len(packages) > form.MAX_WHEELS:
+        raise InputError(f"{requirements} has {len(packages)} packages; at most {form.MAX_WHEELS} are allowed.")
+    for _ in range(_ATTEMPTS):
+        wheels = find_wheels(packages, folder, index_options=options)
+        inspections = inspect_wheels(wheels)
+        unpacked = _check(wheels, inspections)
+        written = _write(wheels, output)
+        if written is not None:
+            break
+    else:
+        raise InputError(f"The wheels in {folder} change while they are read.", hint="Run the command again.")
+    digest_hex, size = written
+    missing = tuple(_missing(wheels, inspections))
+    return Bundle(output, digest_hex, size, wheels, unpacked, missing, lock, tuple(read.index_lines()))
+
+
+def _check(wheels: Sequence[Wheel], inspections: Sequence[Inspection]) -> int:
+    """Install the wheels in thought; the bytes that they take. Raises BundleError for what the launcher refuses."""
+    installed = Installation()
+    for wheel, found in zip(wheels, inspections, strict=True):
+        for file in found.files:
+            installed.place(file.path, wheel.path.name)
+            installed.add(file.path, wheel.path.name, bytes.fromhex(file.digest_hex), file.size)
+    for found in inspections:
+        for name in found.programs:
+            if installed.place(f"{form.PROGRAMS}/{name}", "an entry point"):
+                installed.add(f"{form.PROGRAMS}/{name}", "an entry point", b"", 1)
+    return installed.size
+
+
+def _missing(wheels: Sequence[Wheel], inspections: Sequence[Inspection]) -> list[MissingLibrary]:
+    """The libraries that nothing has, wherever a file of that name is: packages load their own by path."""
+    known = guest.LIBRARIES.union(*(found.libraries for found in inspections))
+    return [
+        MissingLibrary(library, wheel.requirement.name, file, better.package(normalised(wheel.requirement.name)) or "")
+        for wheel, found in zip(wheels, inspections, strict=True)
+        for library, file in sorted(found.needs.items())
+        if library not in known
+    ]
+
+
+def _write(wheels: Sequence[Wheel], output: Path) -> tuple[str, int] | None:
+    """Write the bundle; its digest and size. None if a wheel has changed, which is then removed from the cache."""
+    try:
+        target = userfile.destination(output)
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        try:
+            with part.open("xb", buffering=0) as file:
+                written = _write_members(file, wheels)
+            if written is not None:
+                part.replace(target)
+            return written
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{output} cannot be written: {error.strerror}.") from error
+
+
+def _write_members(file: BinaryIO, wheels: Sequence[Wheel]) -> tuple[str, int] | None:
+    lock = "".join(f"{_locked(wheel)}\n" for wheel in wheels).encode()
+    with ThreadPoolExecutor(2) as pool:
+        bundle = _Written(file, pool)
+        bundle.write(form.header(form.REQUIREMENTS, len(lock)) + lock + bytes(-len(lock) % _BLOCK))
+        buffer = memoryview(bytearray(_CHUNK))
+        for wheel in sorted(wheels, key=lambda wheel: wheel.path.name):
+            bundle.write(form.header(f"{form.WHEELS}/{wheel.path.name}", wheel.size))
+            own = hashlib.sha256()
+            left = wheel.size
+            with wheel.path.open("rb", buffering=0) as source:
+                while left and (count := source.readinto(buffer[: min(left, _CHUNK)])):
+                    hashing = pool.submit(own.update, buffer[:count])
+                    bundle.write(buffer[:count])
+                    hashing.result()
+                    left -= count
+            if left or own.hexdigest() != wheel.digest_hex:
+                wheel.path.unlink(missing_ok=True)
+                return None
+            bundle.write(bytes(-wheel.size % _BLOCK))
+        end = bundle.size + 2 * _BLOCK
+        bundle.write(bytes(2 * _BLOCK + -end % _RECORD))
+        return bundle.state.hexdigest(), bundle.size
+
+
+def _locked(wheel: Wheel) -> str:
+    return Requirement(wheel.requirement.name, wheel.requirement.version, (wheel.digest_hex,)).line()
+
+
+class _Written:
+    """The file of the bundle with its digest and size so far."""
+
+    def __init__(self, file: BinaryIO, pool: ThreadPoolExecutor) -> None:
+        self._file = file
+        self._pool = pool
+        self.state = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Write and hash at the same time."""
+        hashing: Future[None] = self._pool.submit(self.state.update, data)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+        hashing.result()
+        self.size += len(data)

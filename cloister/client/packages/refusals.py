@@ -1,0 +1,77 @@
+"""Lines and files that no bundle can be made of: the kind of each, and the remedy."""
+
+import re
+from pathlib import Path
+
+from cloister.errors import InputError
+
+_EXPORTS = {
+    "pyproject.toml": "uv pip compile pyproject.toml, or your tool's export",
+    "uv.lock": "uv export --no-emit-project --output-file requirements.txt",
+    "pylock.toml": "uv export --no-emit-project --output-file requirements.txt",
+    "poetry.lock": "poetry export --output requirements.txt",
+    "pdm.lock": "pdm export --output requirements.txt",
+    "pipfile": "pipenv requirements --hash > requirements.txt",
+    "pipfile.lock": "pipenv requirements --hash > requirements.txt",
+    "environment.yml": "pip list --format freeze > requirements.txt, in that environment",
+    "environment.yaml": "pip list --format freeze > requirements.txt, in that environment",
+    "conda-lock.yml": "pip list --format freeze > requirements.txt, in that environment",
+    "setup.py": "a list of what the algorithm imports, in requirements.txt",
+    "setup.cfg": "a list of what the algorithm imports, in requirements.txt",
+}
+_VCS = re.compile(r"(?:^|@\s*)(?:git|hg|svn|bzr)\+|\.git(?:@|#|$)")
+_NETWORK = re.compile(r"(?:^|@\s*)[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_LOCAL = re.compile(
+    r"(?:^|@\s*)file:|^\.{0,2}[/\\]|^\.{1,2}$|^[A-Za-z]:[/\\]|^~|^[^\s;@<>=!~]+[/\\]"
+    r"|\.(?:whl|zip|tar\.gz|tar\.bz2|tgz)$"
+)
+_CONDA = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)=(?P<version>[0-9][A-Za-z0-9.!+_]*)(?:=\S+)?")
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
+
+
+def without_credentials(text: str) -> str:
+    """The text with ``***`` in place of user names and passwords in addresses."""
+    return _CREDENTIALS.sub("***@", text)
+
+
+def of_line(line: str, where: str) -> InputError:
+    """The refusal of an editable install."""
+    return InputError(
+        f"{where}: {without_credentials(line)[:120]!r} is an editable install of a project on this machine.",
+        hint="Remove the line (uv export: --no-emit-project); name the project's own modules in algorithm.files.",
+    )
+
+
+def of_text(text: str, where: str) -> InputError | None:
+    """The refusal of a package that is not named by name and version; None if it is."""
+    plain = text.partition(";")[0].strip()
+    shown = f"{without_credentials(plain)[:120]!r}"
+    if _VCS.search(plain):
+        return InputError(
+            f"{where}: {shown} is source code in a repository.",
+            hint="Name a published version (name==version), or build a wheel: pip wheel --no-deps. The bundle takes it "
+            "from a folder that PIP_FIND_LINKS names.",
+        )
+    if re.search(r"(?:^|@\s*)file:", plain) or (_LOCAL.search(plain) and not _NETWORK.search(plain)):
+        return InputError(
+            f"{where}: {shown} is a file or folder on this machine.",
+            hint="Name the package (name==version), and the folder of its wheel in PIP_FIND_LINKS.",
+        )
+    if _NETWORK.search(plain):
+        return InputError(
+            f"{where}: {shown} is an address of a file.",
+            hint="Name the package (name==version) with the file's hash, and its index in pip's configuration.",
+        )
+    if (conda := _CONDA.fullmatch(plain)) is not None:
+        return InputError(
+            f"{where}: {shown} is written as conda writes it.",
+            hint=f"Write {conda['name']}=={conda['version']}.",
+        )
+    return None
+
+
+def of_file(path: Path) -> InputError | None:
+    """The refusal of a file that other tools read; None if it may have requirements."""
+    if (remedy := _EXPORTS.get(path.name.lower())) is not None:
+        return InputError(f"{path} is not a requirements file.", hint=f"Make one: {remedy}.")
+    return None

@@ -1,0 +1,137 @@
+"""The form of a bundle, and how the launcher installs one.
+
+A bundle is a tar archive (POSIX.1-2001; uncompressed, because wheels are compressed) with the members
+
+    requirements.txt    one line ``name==version --hash=sha256:<hex>`` per wheel, sorted by normalised name
+    wheels/<name>.whl   each wheel, sorted by file name; its SHA-256 is in requirements.txt
+
+in this order: regular files of mode 0644, owner and group 0 without names, time 0, and nothing else. A name of more
+than 100 characters is in a pax header, which has no other record. Equal locks give equal bytes on every machine.
+"""
+
+import hashlib
+import re
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from cloister.protocol.wheels.errors import BundleError
+from cloister.protocol.wheels.installation import Installation
+from cloister.protocol.wheels.wheel import OpenWheel
+
+REQUIREMENTS = "requirements.txt"
+WHEELS = "wheels"
+PROGRAMS = "bin"
+LIBRARIES = "lib"
+MAX_WHEELS = 2000
+MAX_REQUIREMENTS = 4 * 1024 * 1024
+_CHUNK = 1024 * 1024
+_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
+_MEMBER = re.compile(rf"{WHEELS}/([^/]+\.whl)")
+
+
+def member(name: str, size: int) -> tarfile.TarInfo:
+    """The member of a bundle: name and size are all that differs."""
+    info = tarfile.TarInfo(name)
+    info.size = size
+    return info
+
+
+def header(name: str, size: int) -> bytes:
+    """The bytes before a member's content."""
+    return member(name, size).tobuf(tarfile.PAX_FORMAT, "utf-8", "strict")
+
+
+def wheels(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    """File name and content of each wheel of a bundle, if the bundle names its SHA-256. Raises BundleError."""
+    with _opened(path) as archive:
+        first, *rest = _members(archive)
+        if first.name != REQUIREMENTS:
+            raise BundleError(f"The first member of the bundle must be {REQUIREMENTS}.")
+        allowed = set(_HASH.findall(_read(archive, first).decode("utf-8", "replace")))
+        for info in rest:
+            named = _MEMBER.fullmatch(info.name)
+            source = archive.extractfile(info)
+            if source is None or named is None:
+                raise BundleError(f"Bundle member {info.name[:80]!r} is no wheel.")
+            with source:
+                found = _digest(source)
+                if found not in allowed:
+                    raise BundleError(f"{named[1]}: SHA-256 {found} is not in the bundle's {REQUIREMENTS}.")
+                source.seek(0)
+                yield named[1], source
+
+
+def install(path: Path, into: Path, interpreter: str) -> None:
+    """Install a bundle's wheels into the new folder ``into``. Raises BundleError.
+
+    A program of an entry point gives way to one of that name that is already there.
+    """
+    into.mkdir(parents=True, exist_ok=True)
+    installed = Installation()
+    programs: dict[str, bytes] = {}
+    folders = {into}
+    for file, source in wheels(path):
+        wheel = OpenWheel(source, file)
+        for name, text in wheel.programs(interpreter).items():
+            programs.setdefault(name, text)
+        for item in wheel.files:
+            target = into / item.path
+            if installed.place(item.path, file):
+                if target.parent not in folders:
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    folders.add(target.parent)
+                with target.open("xb") as out:
+                    digest = wheel.copy(item, out.write, interpreter)
+                target.chmod(0o755 if item.executable else 0o644)
+            else:
+                digest = wheel.copy(item, len, interpreter)
+                if item.executable:
+                    target.chmod(0o755)
+            installed.add(item.path, file, digest, item.size)
+    for name, text in sorted(programs.items()):
+        if installed.place(f"{PROGRAMS}/{name}", "an entry point"):
+            target = into / PROGRAMS / name
+            target.parent.mkdir(exist_ok=True)
+            target.write_bytes(text)
+            target.chmod(0o755)
+            installed.add(f"{PROGRAMS}/{name}", "an entry point", text, len(text))
+
+
+def _digest(source: IO[bytes]) -> str:
+    state = hashlib.sha256()
+    while data := source.read(_CHUNK):
+        state.update(data)
+    return state.hexdigest()
+
+
+def _opened(path: Path) -> tarfile.TarFile:
+    try:
+        return tarfile.open(path, mode="r:")
+    except (tarfile.TarError, EOFError) as error:
+        raise BundleError(f"{path.name} is no bundle: {error}.", hint="Make it with: cloister bundle.") from error
+
+
+def _members(archive: tarfile.TarFile) -> list[tarfile.TarInfo]:
+    found = []
+    try:
+        for info in archive:
+            if not info.isreg():
+                raise BundleError(f"Bundle member {info.name[:80]!r} is no file.")
+            found.append(info)
+            if len(found) > MAX_WHEELS + 1:
+                raise BundleError(f"The bundle has more than {MAX_WHEELS} wheels.")
+    except (tarfile.TarError, EOFError) as error:
+        raise BundleError(f"The bundle is damaged: {error}.", hint="Make it again with: cloister bundle.") from error
+    if not found:
+        raise BundleError("The bundle is empty.", hint="Make it again with: cloister bundle.")
+    return found
+
+
+def _read(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+    source = archive.extractfile(info)
+    if source is None or info.size > MAX_REQUIREMENTS:
+        raise BundleError(f"{info.name} in the bundle is larger than {MAX_REQUIREMENTS} bytes.")
+    with source:
+        return source.read()
