@@ -62,7 +62,8 @@ class SmallWheel:
             if self.twice is not None:
                 archive.writestr(zipfile.ZipInfo(self.twice[0], (2020, 1, 1, 0, 0, 0)), self.twice[1])
             if self.record:
-                archive.writestr(f"{info}/RECORD", "\n".join([*rows, f"{info}/RECORD,,"]) + "\n")
+                member = zipfile.ZipInfo(f"{info}/RECORD", (2020, 1, 1, 0, 0, 0))
+                archive.writestr(member, "\n".join([*rows, f"{info}/RECORD,,"]) + "\n")
         return out.getvalue()
 
     def write(self, folder: Path) -> str:
