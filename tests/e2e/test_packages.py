@@ -7,8 +7,8 @@
 from pathlib import Path
 
 import pytest
-from cloister.client.packages.bundle import make_bundle
 
+from cloister.client.packages.bundle import make_bundle
 from infra import paths
 from tests.e2e.guest_root import GuestRoot
 
