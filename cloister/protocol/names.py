@@ -26,6 +26,9 @@ two open folders for each level."""
 _PLAIN = re.compile(r"(?=.*[A-DF-Za-df-z_])[A-Za-z0-9_/][A-Za-z0-9._+/-]*")
 """Needs no quotes: in YAML, it is neither a number nor punctuation."""
 
+_USUAL = re.compile("[A-Za-z0-9_][A-Za-z0-9 ._+-]*")
+"""Most names are of these characters, with which nothing can be wrong but the length."""
+
 _CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")
 _NO_CHARACTER = re.compile(
     "[\ue000-\uf8ff\ufdd0-\ufdef\U000f0000-\U0010ffff"
@@ -39,6 +42,8 @@ _WORDS = ("true", "false", "null")
 
 def problem(name: str) -> str | None:
     """Why ``name`` cannot be the name of a file or folder, as the rest of a sentence about it; None if it can."""
+    if len(name) <= MAX_NAME and _USUAL.fullmatch(name):
+        return None
     if not name:
         return "is empty"
     try:
