@@ -1,1 +1,1 @@
-"""The runner, a small root process, and the sandbox that it builds. Standard library only, except ``client``."""
+"""The runner, a small root process, and the sandbox that it builds. Imports little but the standard library."""

@@ -1,7 +1,7 @@
 """Makes the results of a run readable for the agent, and says which of them cannot be accepted.
 
 Runs as root on a tree that hostile code wrote, after its last process has ended. Each step uses the descriptor of the
-current folder, so no link is followed. Standard library only.
+current folder, so no link is followed. Standard library, and rules of the project that need nothing else.
 """
 
 import os
