@@ -14,6 +14,7 @@ REASON = "Long because"
 LARGE_FOLDERS = {
     "cloister/attestation": "a folder for each vendor and the steps of a verdict",
     "cloister/cli": "one file for each verb of a party",
+    "cloister/protocol": "one file for each document, rule or format that both ends compute",
 }
 _STAND_IN = "the test kit's stand-in for the class of the product"
 _CLOUDS = "the same in each cloud's backend"
