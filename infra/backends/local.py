@@ -58,6 +58,8 @@ class WorkspaceComponent(pulumi.ComponentResource):
             }
             if cvm.port is not None:
                 inputs["port"] = cvm.port
+            if cvm.cpu:
+                inputs["cpu"] = cvm.cpu
             if configuration.force:
                 inputs["force"] = True
             machine = LocalCvm(cvm.name, inputs, pulumi.ResourceOptions.merge(options, rolling.options()))

@@ -33,6 +33,8 @@ _ZONES = {
     "azure": (re.compile(r"[1-3]\Z"), "'1', '2' or '3' in quotes"),
     "gcp": (re.compile(r"[a-z]\Z"), "the last letter of the zone's name, for example b"),
 }
+# QEMU's -cpu: a model, then features to add or remove. QEMU itself decides which of them it has.
+_CPU = re.compile(r"(?=.{1,500}\Z)[A-Za-z0-9][A-Za-z0-9._-]*(?:,[+-][A-Za-z0-9][A-Za-z0-9._-]*)*\Z")
 _TAKEN = (paths.ENVIRONMENT, paths.PASSPHRASE)
 
 
@@ -61,6 +63,8 @@ class CvmConfiguration:
     """Bytes."""
     port: int | None = None
     """Local backend only; None means a port derived from the name."""
+    cpu: str = ""
+    """QEMU's CPU model and features; local backend only, "" means the default of the accelerator."""
     zone: str = ""
     """Clouds only; "" means that the cloud chooses (Azure)."""
     size: str = ""
@@ -194,7 +198,7 @@ def _members(validator: Validator, value: Any) -> tuple[MemberConfiguration, ...
 
 
 def _cvms(validator: Validator, value: Any, backend: str) -> tuple[CvmConfiguration, ...]:
-    optional = ("tee", "vcpus", "memory", "scratch", "port", "zone")
+    optional = ("tee", "vcpus", "memory", "scratch", "port", "cpu", "zone")
     cvms = []
     in_cloud = backend in cloud.BACKENDS
     most = _MOST_CLOUD_VCPUS if in_cloud else _MOST_VCPUS
@@ -235,7 +239,8 @@ def _local_cvm(validator: Validator, path: str, fields: Mapping[str, Any], cvm: 
     port = None
     if fields.get("port") is not None:
         port = validator.integer(fields, "port", path, default=0, allowed=_PORTS)
-    return replace(cvm, tee="none", port=port)
+    cpu = validator.matching(fields, "cpu", path, _CPU, "a CPU model of QEMU and its features, like max,-avx2")
+    return replace(cvm, tee="none", port=port, cpu=cpu)
 
 
 def _cloud_cvm(
@@ -246,6 +251,8 @@ def _cloud_cvm(
     tee = validator.choice(fields, "tee", f"{path}.tee", sizes.TEES)
     if "port" in fields:
         validator.add(f"{path}.port", "an agent in a cloud always listens on 6110. Omit it.")
+    if "cpu" in fields:
+        validator.add(f"{path}.cpu", "in a cloud, the CPU is that of the machine type. Omit it.")
     if backend == "gcp" and fields.get("zone") is None:
         validator.add(f"{path}.zone", "is missing.")
     # Google Cloud, "Naming resources" (RFC 1035): an instance's name starts with a letter.

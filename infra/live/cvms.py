@@ -34,6 +34,8 @@ class DeployedCvm:
     """Machine type, or processors and memory."""
     accelerator: str = ""
     """``kvm`` or ``tcg``; local only."""
+    cpu: str = ""
+    """The configured CPU, "" for the accelerator's default; local only."""
 
     @property
     def ended(self) -> bool:
@@ -66,6 +68,7 @@ def _local_cvm(urn: str, outputs: Mapping[str, Any]) -> DeployedCvm:
         boot_configuration=_digest(outputs["bootConfiguration"]),
         size=local_size(int(outputs["vcpus"]), int(outputs["memory"])),
         accelerator=outputs["accelerator"],
+        cpu=str(outputs.get("cpu") or ""),
     )
 
 

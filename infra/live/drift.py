@@ -20,8 +20,9 @@ from infra.live import unmanaged, workspaces
 from infra.live.cvms import DeployedCvm, local_size
 from infra.resources.urn import Urn
 
-_OF_MACHINES = ("image", "boot configuration", "size", "port")
+_OF_MACHINES = ("image", "boot configuration", "size", "cpu", "port")
 _MACHINE = "machine"
+_DEFAULT = "the default"
 _THERE, _MISSING = "deployed but not declared", "declared but not deployed"
 # A quoted name, an index or a plain name (pulumi/sdk, resource.PropertyPath).
 _PATH = re.compile(r'\["([^"]*)"\]|\[(\d+)\]|([^.\[\]]+)')
@@ -99,6 +100,8 @@ def compare(configuration: WorkspaceConfiguration, digest: str, machines: Sequen
             ("boot configuration", machine.boot_configuration, boot.digest().hex()),
             ("size", machine.size, cvm.size or local_size(cvm.vcpus, cvm.memory)),
         ]
+        if machine.cpu != cvm.cpu:
+            pairs.append(("cpu", machine.cpu or _DEFAULT, cvm.cpu or _DEFAULT))
         if cvm.port is not None:
             pairs.append(("port", machine.endpoint.rpartition(":")[2], str(cvm.port)))
         if machine.ended:

@@ -2,7 +2,7 @@
 
 Inputs: ``workspace``, ``name``, ``image`` (flavor or manifest path), ``imageDigest`` (of its manifest),
 ``bootConfiguration`` (canonical JSON), ``authority`` (certificate, base64url), ``vcpus``, ``memory`` (bytes),
-``port``, ``force``. Outputs: these, and ``endpoint``, ``status``, ``accelerator``, ``process``.
+``port``, ``cpu``, ``force``. Outputs: these, and ``endpoint``, ``status``, ``accelerator``, ``process``.
 """
 
 import re
@@ -41,9 +41,10 @@ _REPLACING = (
     "vcpus",
     "memory",
     "port",
+    "cpu",
 )
 _UPDATING = ("image",)
-_OPTIONAL = ("port", "force")
+_OPTIONAL = ("port", "cpu", "force")
 
 
 class CvmResource:
@@ -96,8 +97,11 @@ class CvmResource:
                 hint="End that program, or set another port in cloister:workspace.cvms[].port.",
             )
         accel = accelerator.choose(tools)
+        cpu = str(inputs.get("cpu", ""))
+        if cpu:
+            accelerator.check_cpu(tools, accel, cpu)
         hardware = machine.Hardware(
-            f"{inputs['workspace']}/{name}", inputs["vcpus"], inputs["memory"], port, found.manifest.debug
+            f"{inputs['workspace']}/{name}", inputs["vcpus"], inputs["memory"], port, found.manifest.debug, cpu
         )
         try:
             with disk_space.needed(paths.state()):

@@ -43,13 +43,16 @@ _FORWARDED = re.compile(rf"hostfwd=tcp:{re.escape(LOOPBACK)}:(\d+)-")
 
 @dataclass(frozen=True)
 class Hardware:
-    """The virtual hardware. ``memory`` in bytes; ``port`` on the loopback interface; ``console``: a serial console."""
+    """The virtual hardware. ``memory`` in bytes; ``port`` on the loopback interface; ``console``: a serial console;
+    ``cpu``: QEMU's model and features, "" for the accelerator's default.
+    """
 
     name: str
     vcpus: int
     memory: int
     port: int
     console: bool
+    cpu: str = ""
 
 
 def prepare(folder: Path, tools: Tools, disk: Path, configuration: bytes) -> None:
@@ -77,7 +80,8 @@ def argv(tools: Tools, hardware: Hardware, accelerator: Accelerator) -> list[str
     qemu = tools.argv("qemu-system-x86_64")
     qemu += ["-name", f"cloister/{hardware.name}", "-nodefaults", "-no-user-config", "-display", "none"]
     qemu += ["-sandbox", _SANDBOX, "-qmp", f"unix:{MONITOR_SOCKET},server=on,wait=off"]
-    qemu += [*accelerator.argv(), "-cpu", "max", "-smp", str(hardware.vcpus), "-m", f"{hardware.memory // _MEBIBYTE}M"]
+    qemu += [*accelerator.argv(), "-cpu", hardware.cpu or accelerator.cpu(), "-smp", str(hardware.vcpus)]
+    qemu += ["-m", f"{hardware.memory // _MEBIBYTE}M"]
     qemu += ["-machine", "q35,pflash0=firmware,pflash1=variables"]
     qemu += _block("firmware", str(tools.path(_FIRMWARE)), read_only=True)
     qemu += _block("variables", VARIABLES, read_only=False)

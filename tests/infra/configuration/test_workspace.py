@@ -98,7 +98,7 @@ def test_a_configuration_becomes_plain_values():
         backend="local",
         image="base",
         members=(MemberConfiguration("lab", key, roles),),
-        cvms=(CvmConfiguration("trainer", "none", 4, 1536 << 20, 6110),),
+        cvms=(CvmConfiguration("trainer", "none", 4, 1536 << 20, 6110, cpu="max,-fma,+avx2"),),
         force=False,
     )
 

@@ -69,6 +69,7 @@ def test_unchanged_workspace_has_no_differences(configuration: WorkspaceConfigur
         ({"boot_configuration": OTHER}, "trainer: boot configuration cdcdcdcdcdcdcdcd runs, {boot} is declared."),
         ({"size": "8 vCPUs, 1024 MiB"}, "trainer: size 8 vCPUs, 1024 MiB runs, 2 vCPUs, 1024 MiB is declared."),
         ({"endpoint": "127.0.0.1:7000"}, "trainer: port 7000 runs, 6110 is declared."),
+        ({"cpu": "max"}, "trainer: cpu max runs, the default is declared."),
         ({"running": False}, "trainer: the machine is stopped."),
         ({"name": "tester"}, "trainer: the CVM is declared but not deployed."),
     ],

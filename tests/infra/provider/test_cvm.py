@@ -11,10 +11,11 @@ import grpc
 import pytest
 
 from cloister.endpoint import Address, probe
+from cloister.process import ProcessError
 from image.inputs import host_tools
 from infra.processes import Process
 from infra.provider.errors import ProviderError
-from infra.provider.qemu import boot, machine, ports
+from infra.provider.qemu import accelerator, boot, machine, ports
 from infra.provider.qemu.accelerator import Accelerator
 from infra.resources.placeholders import COMPUTED
 from infra.resources.types import LOCAL_AUTHORITY, LOCAL_CVM
@@ -286,3 +287,21 @@ def test_folder_that_cannot_be_removed_is_reported(tmp_path: Path):
     with pytest.raises(ProviderError, match=r"Cannot remove the machine's folder .*trainer"):
         machine.remove(tmp_path / "trainer")
     machine.remove(tmp_path / "absent")
+
+
+def test_another_cpu_replaces_a_cvm_and_is_part_of_its_state(engine: Engine):
+    inputs = engine.inputs()
+    state = engine.create(LOCAL_CVM, inputs)
+    assert list(engine.diff(inputs, state, inputs | {"cpu": "max"}).replaces) == ["cpu"]
+    engine.delete(LOCAL_CVM, state)
+
+
+def test_unknown_cpu_is_refused_and_leaves_nothing(engine: Engine, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(accelerator, "greet", failing_greet)
+    said = refusal(engine, engine.inputs(cpu="Pentium9")).details()
+    assert said.startswith("QEMU does not start with the CPU 'Pentium9': unable to find CPU model 'Pentium9'. ")
+    assert not (engine.state / "lab" / "trainer").exists()
+
+
+def failing_greet(tools: host_tools.Tools, words: list[str]) -> bytes:
+    raise ProcessError("QEMU ended with status 1: qemu-system-x86_64: unable to find CPU model 'Pentium9'")
