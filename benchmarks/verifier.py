@@ -186,7 +186,7 @@ def _others(folder: Path, runs: int) -> list[BenchmarkResult]:
     argv = [python, CHECKOUT / "benchmarks" / "peers.py", folder, str(runs)]
     done = subprocess.run(argv, capture_output=True, check=False)
     if done.returncode != 0:
-        raise BenchmarkError(f"A verifier of others failed: {done.stderr.decode().strip()[-600:]}")
+        raise BenchmarkError(f"Another verifier failed: {done.stderr.decode().strip()[-600:]}")
     kinds = dict(zip(peers.PACKAGES, ("TDX quote", "SEV-SNP report"), strict=True))
     return [
         BenchmarkResult(f"{kinds[package]}, {package.replace('==', ' ')}", tuple(values), "ms", None, "the same bytes")

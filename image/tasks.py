@@ -50,7 +50,7 @@ def build(
     fresh: bool = False,
     json: bool = False,
 ) -> None:
-    """Build the guest image into out/image/FLAVOR (10 s once its inputs are in the cache)."""
+    """Build the guest image into out/image/FLAVOR (about 14 s once its inputs are in the cache)."""
     from image.build import builder, output
 
     folder, vendored = output.folder(flavor), Path(from_) if from_ else None

@@ -82,7 +82,7 @@ class TpmQuote:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All parts of the evidence of one CVM. Bytes are as the machine showed them; nothing in them is judged here.
+    """All parts of the evidence of one CVM. Bytes are as the machine showed them; nothing in them is checked here.
 
     platform: how the machine attests, which decides what other parts there are.
     binding: the session or receipt that the evidence was made for.

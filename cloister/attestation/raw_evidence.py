@@ -184,7 +184,7 @@ def _platforms_and_checks(raw: Raw, report: HclReport | None) -> tuple[tuple[Pla
     if report is not None and report.report_type == TYPE_SNP:
         return (Platform.AZURE_SNP,), (*SNP_NAMES, "azure-id-key", "azure-guest-svn", *_TPM_CHECKS)
     if raw.tdx_quote is None:
-        raise MalformedEvidence("HCL report", 0, "is of a TDX machine, and no TDX quote came with it")
+        raise MalformedEvidence("HCL report", 0, "is of a TDX machine and needs its TDX quote")
     return (Platform.AZURE_TDX,), (*TDX_NAMES, "azure-mrtd", "azure-mrseam", "azure-rtmrs", *_TPM_CHECKS)
 
 

@@ -180,7 +180,7 @@ class Verdict:
         recording.
         """
         if self.recording:
-            raise ProofError("The evidence was judged as a recording: that opens no session and proves no receipt.")
+            raise ProofError("The evidence was appraised as a recording, which opens no session and proves no receipt.")
         if not self.accepted:
             sentences = "\n".join(check.sentence() for check in self.failures)
             raise ProofError(sentences, hint=f"The machine is rejected: {failed_names(self.failures)}.")
@@ -250,7 +250,7 @@ class Recorder:
         if missing and not failed:
             raise AttestationError(f"The checks {', '.join(missing)} were not made: the evidence is not accepted.")
         for name in missing:
-            self.not_applicable(name, f"it cannot be judged after {failed[0]} failed")
+            self.not_applicable(name, f"it cannot be checked after {failed[0]} failed")
         return tuple(self._checks[name] for name in self._infos)
 
     def _add(self, name: str, outcome: CheckOutcome, expected: str, found: str, reason: str = "") -> None:

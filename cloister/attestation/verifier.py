@@ -121,7 +121,7 @@ def verify(
         )
         result = appraise(appraisal)
     else:
-        known = f"{evidence.platform}, which this version cannot judge"
+        known = f"{evidence.platform}, which this version does not support"
         checks.record(
             "platform", False, accepted, known if evidence.platform in policy.platforms else evidence.platform
         )
@@ -183,22 +183,22 @@ def _check_purpose(checks: Recorder, evidence: Evidence, purpose: Purpose) -> No
         case RecordingPurpose(bytes() as report_data):
             checks.equal("purpose", report_data, evidence.report_data())
         case RecordingPurpose(None):
-            checks.not_applicable("purpose", "a recording is judged, for no session and no receipt of yours", found)
+            checks.not_applicable("purpose", "the evidence is a recording, for no session or receipt of yours", found)
         case _:  # must not count as a purpose without checks
-            raise TypeError(f"Evidence is judged for a session or a receipt, not for {type(purpose).__name__}.")
+            raise TypeError(f"Evidence is appraised for a session or a receipt, not for {type(purpose).__name__}.")
     if isinstance(purpose, SessionPurpose) and isinstance(binding, SessionBinding):
         checks.equal("session-nonce", purpose.nonce, binding.nonce)
         checks.equal("session-tls-key", purpose.tls_key_digest, binding.tls_key_digest)
         checks.equal("session-hpke-key", purpose.hpke_key_digest, binding.hpke_key_digest)
     else:
         for name in ("session-nonce", "session-tls-key", "session-hpke-key"):
-            checks.not_applicable(name, "no session is being judged")
+            checks.not_applicable(name, "the evidence is not for a session of yours")
     if isinstance(purpose, ReceiptPurpose) and isinstance(binding, ReceiptBinding):
         checks.equal("receipt-payload", purpose.payload_digest, binding.payload_digest)
         checks.equal("receipt-log-head", purpose.log_head, binding.log_head)
     else:
         for name in ("receipt-payload", "receipt-log-head"):
-            checks.not_applicable(name, "no receipt is being judged")
+            checks.not_applicable(name, "the evidence is not for a receipt of yours")
 
 
 def _check_configuration(checks: Recorder, configuration: BootConfiguration, policy: Policy) -> None:

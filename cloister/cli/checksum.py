@@ -10,7 +10,7 @@ from cloister.protocol import names
 
 
 @party_verb(
-    positional=["path"], options=[JSON], help={"path": "a file, or a folder, which counts as its deterministic tar"}
+    positional=["path"], options=[JSON], help={"path": "a file, or a folder, which counts as one deterministic tar"}
 )
 def checksum(settings: Settings, path: str) -> None:
     """Print name, digest and size of an asset, as the manifest has them."""

@@ -15,7 +15,7 @@ from cloister.errors import InputError
     help={
         "files": "a bundle of `attest --save`, a SEV-SNP report, a TDX quote, or an HCL report with a quote; and the "
         "files that belong to it, such as certificates",
-        "at": "judge as of this time, such as 2026-01-31T12:00:00Z (default: now)",
+        "at": "appraise as of this time, such as 2026-01-31T12:00:00Z (default: now)",
         "report-data": "the bytes that the evidence must be bound to, in hex",
     },
 )

@@ -34,7 +34,7 @@ def test_checks_after_a_failure_are_listed_in_order() -> None:
     checks = Recorder(("pcr-0", "pcr-1", "pcr-2"), CHECKS)
     checks.record("pcr-1", False, "one", "another")
 
-    reason = "it cannot be judged after pcr-1 failed"
+    reason = "it cannot be checked after pcr-1 failed"
     assert checks.finish() == (
         Check("pcr-0", CheckOutcome.NOT_APPLICABLE, "", "", reason),
         Check("pcr-1", CheckOutcome.FAILED, "one", "another"),

@@ -36,7 +36,7 @@ def test_genuine_bundle_exits_with_0(cloister, tmp_path: Path, local: LocalMachi
     done = cloister("verify-evidence", tmp_path / "bundle", "--policy", tmp_path / "policy.json")
 
     assert (done.code, done.err) == (0, "")
-    assert "judged as a recording" in done.out
+    assert "appraised as a recording" in done.out
     assert "GENUINE" in done.out.splitlines()[-1]
     assert "ACCEPTED" not in done.out
     written = cloister("verify-evidence", tmp_path / "bundle", "--policy", tmp_path / "policy.json", "--json")

@@ -17,7 +17,7 @@ from cloister.attestation.tdx.tcb_info import SignedStatement
 from cloister.attestation.x509.certificate import Certificate
 from cloister.attestation.x509.crl import RevocationList
 
-_REASON = "no certificate of its issuer that came has signed it, so it counts as absent"
+_REASON = "no available certificate of its issuer signed it, so it counts as absent"
 
 
 def skip_unsigned(collateral: UsableCollateral) -> None:

@@ -164,7 +164,9 @@ class PolicyBuilder:
         """The certificate of the key that signed the report, as the verifier chooses it."""
         leaf = find_leaf(report, AmdCollateral.gather(self._evidence.snp_certificates, self._collateral).leaves)
         if leaf is None:
-            raise PolicyError("No certificate of the key that signed the report came with it.")
+            raise PolicyError(
+                "The evidence has no certificate of the key that signed the report.", hint="Add it with --collateral."
+            )
         return leaf
 
     def _azure(self, report: SnpReport | None, quote: TdxQuote | None) -> AzurePolicy | None:
@@ -193,7 +195,10 @@ class PolicyBuilder:
         pool = (*endorsement.issuers, *issuers)
         root = next((one for one in pool if one.subject == one.issuer == endorsement.certificate.issuer), None)
         if root is None:
-            raise PolicyError("The endorsement of Google's firmware came without the root that signed it.")
+            raise PolicyError(
+                "The root that signed the endorsement of Google's firmware is missing.",
+                hint="Add it with --collateral.",
+            )
         pin = root.fingerprint()
         self._adopt("gcp.endorsement_root_spki_sha256", "the root that vouches for the firmware", pin.hex(), _GOOGLE)
         launched = endorsement.snp if platform is Platform.GCP_SNP else endorsement.tdx
@@ -231,7 +236,7 @@ def policy_from_evidence(
             hint="Make the policy from the workspace descriptor: --workspace FILE --allow-local",
         )
     if image.debug:
-        raise PolicyError(f"The image {image.flavor} gives access for debugging; pass another image's manifest.")
+        raise PolicyError(f"The image {image.flavor} is a debug image; pass another image's manifest.")
 
     made = PolicyBuilder(evidence, image, UsableCollateral(evidence.collateral, collateral))
     verdict = verify(evidence, made.policy, purpose=RecordingPurpose(), at=at, collateral=collateral, roots=roots)

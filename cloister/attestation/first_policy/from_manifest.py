@@ -70,8 +70,8 @@ def policy_from_manifest(
         )
     if image.debug and not allow_debug:
         raise PolicyError(
-            f"The image {image.flavor} gives access for debugging: the host can read its memory.",
-            hint="Pass the manifest of an image that is not for debugging.",
+            f"The image {image.flavor} is a debug image: the host can read its memory.",
+            hint="Pass the manifest of an image that is not a debug image.",
         )
     owners = {cvm.boot_configuration.owners for cvm in descriptor.cvms}
     workspaces = {descriptor.workspace, *(cvm.boot_configuration.workspace for cvm in descriptor.cvms)}

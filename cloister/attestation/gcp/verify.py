@@ -30,7 +30,7 @@ def check_endorsement(
     wanted = f"a path to the authority with the key {anchor.hex()}"
     checks.record("gcp-endorsement-path", path is not None, wanted, why or "found")
     if path is None:
-        checks.not_applicable("gcp-endorsement-validity", "there is no path whose certificates could be judged")
+        checks.not_applicable("gcp-endorsement-validity", "there is no path whose certificates could be checked")
     else:
         worst = next((one for one in path if not one.valid_at(at)), leaf)
         period = f"valid from {canonical.to_time(worst.not_before)} to {canonical.to_time(worst.not_after)}"

@@ -61,13 +61,11 @@ class PlatformResult:
 def in_utc(at: datetime) -> datetime:
     """The time of an appraisal, in UTC. Raises PolicyError if it has no time zone or is outside the years 1 to 9999."""
     if at.tzinfo is None:
-        raise PolicyError(
-            "The time to judge the evidence at has no time zone.", hint="Write it as 2026-01-31T12:00:00Z."
-        )
+        raise PolicyError("The time of the appraisal has no time zone.", hint="Write it as 2026-01-31T12:00:00Z.")
     try:
         return at.astimezone(UTC)
     except OverflowError as error:
-        raise PolicyError("The time to judge the evidence at is beyond the years 1 to 9999 in UTC.") from error
+        raise PolicyError("The time of the appraisal is beyond the years 1 to 9999 in UTC.") from error
 
 
 def check_parts(
@@ -85,7 +83,7 @@ def check_debug(checks: Recorder, image: ImageReference | None, policy: Policy) 
     if image is None:
         checks.not_applicable("image-debug", "the machine has not booted an image that the policy names")
         return None
-    found = f"{image.flavor}, {'for debugging' if image.debug else 'not for debugging'}"
+    found = f"{image.flavor}, {'a debug image' if image.debug else 'not a debug image'}"
     allowed = policy.allow_debug or not image.debug
-    checks.record("image-debug", allowed, "any" if policy.allow_debug else "not for debugging", found)
+    checks.record("image-debug", allowed, "any" if policy.allow_debug else "not a debug image", found)
     return image

@@ -98,7 +98,9 @@ def _appraise_vtpm(
 def _check_certificate(appraisal: EvidenceAppraisal, parts: VtpmEvidence) -> dict[str, str]:
     """Azure's certificate of the key adds nothing to the hardware report, but must not contradict it."""
     if not parts.certificates:
-        appraisal.checks.not_applicable("azure-ak-certificate", "none came; the hardware report vouches for the key")
+        appraisal.checks.not_applicable(
+            "azure-ak-certificate", "there is no certificate; the hardware report vouches for the key"
+        )
         return {}
     leaf = parts.certificates[0]
     appraisal.checks.equal("azure-ak-certificate", parts.fingerprint(), leaf.fingerprint())

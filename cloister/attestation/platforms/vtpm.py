@@ -123,7 +123,7 @@ def check_attestation_key(
     path, why = find_path(leaf, (*vtpm.certificates[1:], *issuers), anchor)
     checks.record("ak-path", path is not None, f"a path to the authority with the key {anchor.hex()}", why or "found")
     if path is None:
-        checks.not_applicable("ak-validity", "there is no path whose certificates could be judged")
+        checks.not_applicable("ak-validity", "there is no path whose certificates could be checked")
     else:
         worst = next((one for one in path if not one.valid_at(at)), leaf)
         period = f"valid from {canonical.to_time(worst.not_before)} to {canonical.to_time(worst.not_after)}"

@@ -72,7 +72,7 @@ def check(images: Iterable[ImageReference]) -> None:
     def known(image: ImageReference, values: tuple[bytes, ...], what: str) -> None:
         if kinds.setdefault((what, values), image.debug) != image.debug:
             raise PolicyError(
-                f"The policy has one image both as for debugging ({image.flavor}) and as not for debugging: "
+                f"The policy lists one image both as a debug image ({image.flavor}) and as a normal one: "
                 f"two images have the same {what}.",
                 hint="Keep the entry whose manifest you trust.",
             )

@@ -71,7 +71,7 @@ class Policy:
     images: accepted images.
     boot_configuration: accepted boot configurations.
     allow_local: accept ``local`` machines, which keep nothing secret from their host; then no other platform.
-    allow_debug: accept images for debugging.
+    allow_debug: accept debug images.
     secure_boot: require Secure Boot, by a pin of PCR 7.
     platform_pcrs: pinned registers of the platform (SHA-256) by index. Registers without a pin are not checked, except
         PCR 2, which must then have the value of a boot without drivers.
@@ -147,8 +147,8 @@ class Policy:
         without_pcrs = [platform for platform in self.platforms if platform not in VTPM_PLATFORMS]
         if without_pcrs and (self.secure_boot or self.platform_pcrs):
             raise PolicyError(
-                f"{_WHAT} demands something of PCRs (secure_boot or platform_pcrs) "
-                f"and accepts {', '.join(without_pcrs)}, whose evidence has none.",
+                f"{_WHAT} pins PCRs (secure_boot or platform_pcrs) "
+                f"and accepts {', '.join(without_pcrs)}, whose evidence has no PCRs.",
                 hint="Write a separate policy for them. With TDX, pin RTMR 0 of the image instead of Secure Boot.",
             )
         for name, platforms in _NAMED_ON.items():

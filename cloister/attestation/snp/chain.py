@@ -54,7 +54,7 @@ def find_chain(
     anchor = next((anchor for anchor in anchors if anchor.name == f"ARK-{line}"), None)
     if anchor is None:
         return None, f"no root key of {line} is pinned"
-    reason = f"no certificate of {wanted} came"
+    reason = f"no certificate of {wanted} is present"
     for signer in issuers:
         if signer.subject != leaf.issuer:
             continue
@@ -73,7 +73,7 @@ def find_chain(
 def check_period(checks: Recorder, chain: Chain | None, at: datetime) -> None:
     """All three certificates are valid at ``at``."""
     if chain is None:
-        checks.not_applicable("snp-validity", "there is no chain whose certificates could be judged")
+        checks.not_applicable("snp-validity", "there is no chain whose certificates could be checked")
         return
     expired = chain.expired_at(at)
     when = canonical.to_time(at)

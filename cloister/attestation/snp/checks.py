@@ -6,7 +6,7 @@ from types import MappingProxyType
 from cloister.attestation.checkinfo import REBUILD, CheckInfo
 
 _FORGED = "Do not use this machine: its evidence does not come from the processor that it names."
-_COLLATERAL = "Fetch AMD's certificates and revocation list again (`verify-evidence --fetch`) and judge again."
+_COLLATERAL = "Fetch AMD's certificates and revocation list again (`verify-evidence --fetch`) and verify again."
 _FIRMWARE = "Ask the provider to update the firmware of its machines, or use another machine."
 _LAUNCH = "Ask the platform team to launch the machine with the settings that your policy demands."
 _HOST = "Use a machine whose host is set up as your policy demands."

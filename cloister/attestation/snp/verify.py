@@ -48,7 +48,7 @@ def check_report(
     line = _check_product(checks, report, leaf, section)
 
     if leaf is None:
-        chain, why = None, f"no certificate of a {kind.name} came"
+        chain, why = None, f"no {kind.name} certificate is present"
     else:
         chain, why = find_chain(leaf, collateral.issuers, anchors)
     checks.record("snp-chain", chain is not None, "a chain to AMD's root of the product line", why or "found")

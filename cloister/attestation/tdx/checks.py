@@ -6,7 +6,7 @@ from types import MappingProxyType
 from cloister.attestation.checkinfo import ASK_AGAIN, REBUILD, CheckInfo
 
 _FORGED = "Do not use this machine: its evidence does not come from the processor that it names."
-_COLLATERAL = "Fetch the collateral from Intel's service again (`verify-evidence --fetch`) and judge again."
+_COLLATERAL = "Fetch the collateral from Intel's service again (`verify-evidence --fetch`) and verify again."
 _REVOKED = "Do not use this machine: Intel no longer vouches for its key."
 _UPDATE = "Ask the provider to update the machine's firmware, microcode or TDX module, or use another machine."
 _HOST = "The host did not start the machine as your policy demands: have it started again with the right settings."

@@ -92,12 +92,12 @@ def pck_path(chain: Sequence[Certificate], anchor: Anchor) -> CertificatePath:
 
 def signer_path(statement: SignedStatement, collateral: IntelCollateral, anchor: Anchor) -> CertificatePath:
     """The path of the certificate whose key signed the statement. Intel's root issues that certificate itself."""
-    why = f"no certificate {SIGNER_NAME!r} came"
+    why = f"no certificate {SIGNER_NAME!r} is present"
     for certificate in collateral.certificates:
         if common_name(certificate) != SIGNER_NAME:
             continue
         if not is_signed_by(certificate, statement.signature, statement.body):
-            why = "it is not signed by a key of Intel's that came"
+            why = "no available key of Intel's signed it"
             continue
         # Only the root itself: a search among many certificates of other vendors would exceed its limit.
         roots = [one for one in collateral.certificates if one.fingerprint() == anchor.spki_sha256]
@@ -136,7 +136,7 @@ def check_statement(
 ) -> tuple[_Statement | None, CertificatePath]:
     """Records the checks ``name`` and ``name``-validity. Returns the signed statement, or None."""
     if not candidates:
-        checks.record(name, False, "signed by Intel, for this platform", "none came")
+        checks.record(name, False, "signed by Intel, for this platform", "none")
         return None, CertificatePath(())
     found = [(one, signer_path(one, collateral, anchor)) for one in candidates]
     best, path = max(

@@ -226,5 +226,7 @@ def _exchange(transport: Transport, name: str, command: bytes) -> tuple[Reader, 
     reader.unsigned(2, "tag")
     size = reader.unsigned(4, "responseSize")
     if size != len(response) or size > _MAX_RESPONSE:
-        raise reader.malformed("responseSize", f"is {size}, {len(response)} bytes came, at most {_MAX_RESPONSE}", 2)
+        raise reader.malformed(
+            "responseSize", f"is {size}, the response has {len(response)} bytes, at most {_MAX_RESPONSE} are allowed", 2
+        )
     return reader, reader.unsigned(4, "responseCode")

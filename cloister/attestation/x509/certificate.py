@@ -198,7 +198,7 @@ def find_path(
     path may have, leaf and anchor included. The caller checks the validity periods.
     """
     if len(pool) > MAX_POOL:
-        return None, f"{len(pool)} certificates came, at most {MAX_POOL} are considered"
+        return None, f"there are {len(pool)} certificates, at most {MAX_POOL} are considered"
     if leaf.unknown_critical:
         return None, f"the leaf has the critical extension {leaf.unknown_critical[0]}, which is not understood"
     reason = f"no certificate with the pinned key {anchor.hex()} is among the issuers of the leaf"

@@ -93,7 +93,7 @@ class RevocationList:
 def current(lists: Iterable[RevocationList], issuer: Certificate, at: datetime) -> tuple[RevocationList | None, str]:
     """The newest of ``lists`` that ``issuer`` signed and that is current at ``at``, or None and why not."""
     found: RevocationList | None = None
-    reason = "no list of that issuer came"
+    reason = "there is no list of that issuer"
     for one in lists:
         if one.issuer != issuer.subject:
             continue

@@ -36,7 +36,7 @@ Result consumer
 Parties, at any time
   {p} status, {p} events --follow, {p} logs
   {p} audit LOG, {p} verify-result results.zip       offline proof
-  {p} verify-evidence FILE...                        judge recorded evidence
+  {p} verify-evidence FILE...                        appraise recorded evidence
 """
 
 PLATFORM = """\

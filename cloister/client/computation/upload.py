@@ -124,7 +124,7 @@ def upload_assets(
     *,
     report: UploadReport | None = None,
 ) -> tuple[Uploaded, ...]:
-    """Check all files against the manifest, then judge the machine, then upload.
+    """Check all files against the manifest, then appraise the machine, then upload.
 
     Args:
         connection: of the assets' provider; it must demand this manifest.

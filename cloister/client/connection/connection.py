@@ -59,7 +59,7 @@ class Connection:
         """The verdict under which the session was opened."""
         self.session()
         if self._verdict is None:
-            raise ProofError("This machine has not been judged.")
+            raise ProofError("There is no verdict on this machine.")
         return self._verdict
 
     def evidence(self) -> Evidence:

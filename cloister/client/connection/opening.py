@@ -68,7 +68,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Opening:
-    """A session that was opened and judged, but is not bound yet. A context manager that closes the channel.
+    """A session that was opened and appraised, but is not bound yet. A context manager that closes the channel.
 
     channel: to the agent, over TLS with the key of ``endpoint``.
     endpoint: the address and the TLS key that was seen there.
@@ -126,7 +126,7 @@ class Opening:
 
 
 def attest(target: Target) -> Opening:
-    """Open a session with a CVM and judge its evidence.
+    """Open a session with a CVM and appraise its evidence.
 
     Args:
         target: the CVM, and what is demanded of it.
@@ -136,7 +136,7 @@ def attest(target: Target) -> Opening:
 
     Raises:
         UnreachableError: no agent answers.
-        ProofError: the policy excludes the CVM, or the answer has no evidence that could be judged.
+        ProofError: the policy excludes the CVM, or the answer has no evidence that could be appraised.
     """
     policy = target.demands()
     for pause in (*_PAUSES, None):

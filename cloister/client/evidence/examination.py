@@ -51,12 +51,12 @@ def verify_evidence(
     collateral: CollateralSources | None = None,
     roots: tuple[Anchor, ...] = VENDORS,
 ) -> Examination:
-    """Judge recorded evidence under a policy.
+    """Appraise recorded evidence under a policy.
 
     Args:
         paths: one bundle, report or quote, and the files that belong to it.
         policy: the party's policy.
-        at: the time to judge at, aware; None for now.
+        at: time of the appraisal, aware; None for now.
         report_data: the bytes that the evidence must be bound to; None for any.
         collateral: for what the files do not contain; None for none.
         roots: the vendors' roots to trust.

@@ -76,7 +76,7 @@ def policy_from_evidence(
         image: the manifest of the image that the party trusts.
         evidence: a bundle of `attest --save`.
         collateral: for what the bundle does not carry; None for none.
-        at: the time to judge the evidence at, aware; None for now.
+        at: time of the appraisal, aware; None for now.
         roots: the vendors' roots to trust.
 
     Returns:
@@ -92,7 +92,7 @@ def policy_from_evidence(
         if not isinstance(given, Evidence):
             raise InputError(
                 f"{evidence} is a bare report or quote, which names no machine.",
-                hint="Pass a bundle of `attest --save`; `verify-evidence` judges reports and quotes.",
+                hint="Pass a bundle of `attest --save`; `verify-evidence` appraises reports and quotes.",
             )
         known, problems = (collateral or CollateralSources()).for_files(given, with_it)
         manifest = _load_image(image)

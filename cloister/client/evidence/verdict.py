@@ -44,7 +44,7 @@ def verdict_summary(verdict: Verdict) -> Iterator[str]:
     if verdict.accepted and not verdict.confidential:
         yield "Note      not confidential: the host can read everything in this machine"
     if verdict.recording:
-        yield "Note      judged as a recording: not for a session or receipt of yours"
+        yield "Note      appraised as a recording: not for a session or receipt of yours"
     yield _decision(verdict, _GENUINE if verdict.recording else "ACCEPTED")
 
 

@@ -29,7 +29,8 @@ NOT_COVERED = (
 class Audit:
     """What an event log proves.
 
-    ``events`` are those that could be read, in order. ``verdict`` is that on the evidence, None when it was not judged.
+    ``events`` are those that could be read, in order. ``verdict`` is that on the
+    evidence, None without policy or evidence.
     """
 
     log: Path
@@ -70,7 +71,7 @@ def audit_log(
     Args:
         log: a log as `events --save` writes it.
         evidence: evidence of the machine; None for the file beside the log, if there is one.
-        policy: the party's policy; None leaves the evidence unjudged.
+        policy: the party's policy; None skips the evidence's appraisal.
         collateral: for what the evidence does not carry; None for none.
 
     Returns:

@@ -1,7 +1,7 @@
 """Verifying a result: which image, manifest, data and algorithm made it.
 
 Needs no machine and no network. Nothing that a result states about itself is trusted: every digest is recomputed, every
-signature verified, and the evidence judged under the reader's own policy.
+signature verified, and the evidence appraised under the reader's own policy.
 """
 
 import datetime
@@ -48,8 +48,8 @@ class Proof:
 
     claims: each proven or not, up to the first that fails.
     manifest: SHA-256 of the manifest that made the result; empty bytes when a claim failed.
-    at_creation: the verdict on the evidence at the time of the receipt; None when it could not be judged.
-    today: the verdict on the same evidence today; None when it could not be judged.
+    at_creation: the verdict on the evidence at the time of the receipt; None if it could not be appraised.
+    today: the verdict on the same evidence today; None if it could not be appraised.
     """
 
     claims: tuple[Claim, ...]
@@ -270,7 +270,7 @@ class _Prover:
 
     def _judged(self) -> Verdict:
         if self.at_creation is None:
-            raise ProofError("The evidence was not judged.")
+            raise ProofError("There is no verdict on the evidence.")
         return self.at_creation
 
     def _proven_manifest(self) -> Manifest:

@@ -175,7 +175,7 @@ def forged(kind: str) -> bytes:
     return changed
 
 
-UNSIGNED = "no certificate of its issuer that came has signed it, so it counts as absent"
+UNSIGNED = "no available certificate of its issuer signed it, so it counts as absent"
 
 
 @pytest.mark.parametrize("kind", [CRL, TCB_INFO, QE_IDENTITY])

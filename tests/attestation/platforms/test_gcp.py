@@ -440,7 +440,7 @@ def test_endorsement_without_a_path_has_no_validity_check(td: GcpTd) -> None:
     (check,) = (check for check in forged.checks if check.name == "gcp-endorsement-validity")
     assert (check.outcome, check.reason) == (
         CheckOutcome.NOT_APPLICABLE,
-        "there is no path whose certificates could be judged",
+        "there is no path whose certificates could be checked",
     )
 
 

@@ -278,7 +278,7 @@ def test_event_log_key_must_be_ed25519(machine: LocalMachine, key: bytes) -> Non
 def test_unsupported_platform_in_the_policy_is_named(machine: LocalMachine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verifier, "_APPRAISE", {})
     (failure,) = good(machine).verdict().failures
-    assert (failure.expected, failure.found) == ("local", "local, which this version cannot judge")
+    assert (failure.expected, failure.found) == ("local", "local, which this version does not support")
 
 
 def test_pinned_registers_are_checked(machine: LocalMachine) -> None:

@@ -169,7 +169,7 @@ def test_same_image_cannot_be_debug_and_not_debug(what: str, debug: bool) -> Non
     sections = {"snp": SNP, "tdx": TdxPolicy()}
     assert len(made(*platforms, images=(IMAGE, other), **sections).images) == 2
     same = dataclasses.replace(other, **{what: getattr(IMAGE, what)})
-    with pytest.raises(PolicyError, match="for debugging"):
+    with pytest.raises(PolicyError, match="both as a debug image"):
         made(*platforms, images=(same, IMAGE) if debug else (IMAGE, same), **sections)
     twice = dataclasses.replace(same, debug=False)
     assert len(made(*platforms, images=(IMAGE, twice), **sections).images) == 2

@@ -56,7 +56,7 @@ def test_leaf_must_name_the_signer_of_its_kind_and_line(name: str) -> None:
 @pytest.mark.parametrize("line", [ProductLine.GENOA, ProductLine.TURIN])
 def test_certificates_of_other_names_are_not_tried(line: ProductLine) -> None:
     others = [*issuers_of(PROCESSORS[line]), Certificate.parse(MILAN.amd.root)]
-    assert find_chain(LEAF, others, tuple(ANCHORS.values())) == (None, "no certificate of SEV-Milan came")
+    assert find_chain(LEAF, others, tuple(ANCHORS.values())) == (None, "no certificate of SEV-Milan is present")
 
 
 def test_order_of_certificates_does_not_matter() -> None:
@@ -179,7 +179,7 @@ def test_without_a_chain_validity_and_crl_checks_do_not_apply() -> None:
     check_period(checks, None, AT)
     assert check_revocation(checks, None, [], SnpPolicy({}), AT) == ""
     assert [(check.outcome, check.reason) for check in checks.finish()] == [
-        (CheckOutcome.NOT_APPLICABLE, "there is no chain whose certificates could be judged"),
+        (CheckOutcome.NOT_APPLICABLE, "there is no chain whose certificates could be checked"),
         (CheckOutcome.NOT_APPLICABLE, "there is no chain whose certificates could be revoked"),
         (CheckOutcome.NOT_APPLICABLE, "there is no chain whose certificates could be revoked"),
     ]

@@ -122,7 +122,7 @@ def test_platform_below_every_level_is_rejected() -> None:
 @pytest.mark.parametrize("name", ["azure-tdx/td-quote.bin", "eventlog/cos-113-tdx-quote.dat"])
 def test_real_cloud_quotes_lack_only_tcb_info(name: str) -> None:
     section = TdxPolicy().for_paravisor() if "azure" in name else TdxPolicy()
-    assert failures(judged(name, of_2026(), IN_2026, section)) == {"tdx-tcb-info": "none came"}
+    assert failures(judged(name, of_2026(), IN_2026, section)) == {"tdx-tcb-info": "none"}
 
 
 def test_azure_td_section_has_no_attributes_and_no_rtmrs() -> None:

@@ -124,7 +124,7 @@ def test_number_of_considered_certificates_is_limited() -> None:
     assert find_path(LEAF, (*crowd[1:], MIDDLE, ROOT), ROOT.fingerprint())[0] == (LEAF, MIDDLE, ROOT)
     path, why = find_path(LEAF, (*crowd, MIDDLE, ROOT), ROOT.fingerprint())
     assert path is None
-    assert why == "33 certificates came, at most 32 are considered"
+    assert why == "there are 33 certificates, at most 32 are considered"
 
 
 def test_path_longer_than_the_limit_is_not_found() -> None:

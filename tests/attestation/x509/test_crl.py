@@ -63,7 +63,7 @@ def test_list_of_another_issuer_is_ignored() -> None:
     forged = RevocationList.parse(AMD.crl(key=other.root_key, revoked=[1]))
     assert crl.current([forged], ROOT, AT) == (None, "a list of that issuer is not signed by its key")
     assert not crl.revoked([forged], ROOT, 1)
-    assert crl.current([RevocationList.parse(LIST)], SIGNER, AT) == (None, "no list of that issuer came")
+    assert crl.current([RevocationList.parse(LIST)], SIGNER, AT) == (None, "there is no list of that issuer")
     assert crl.current([], ROOT, AT)[0] is None
 
 

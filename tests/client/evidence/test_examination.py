@@ -135,7 +135,7 @@ def test_bundle_is_judged_as_a_recording(tmp_path: Path) -> None:
         with pytest.raises(ProofError, match="opens no session"):
             found.require_accepted()
         text = "\n".join(verdict.verdict_lines(found))
-        assert "judged as a recording" in text and "GENUINE" in text and "ACCEPTED" not in text
+        assert "appraised as a recording" in text and "GENUINE" in text and "ACCEPTED" not in text
 
 
 def test_bundle_is_judged_with_its_report_data(tmp_path: Path) -> None:

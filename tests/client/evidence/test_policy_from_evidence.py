@@ -30,7 +30,7 @@ def test_policy_is_made_from_evidence_with_fetched_collateral(tmp_path: Path, se
     server.reply("/vcek/v1/Milan/crl", Reply(machine.crls[0]))
     roots = (machine.processor.amd.anchor(),)
 
-    with pytest.raises(ProofError, match="no list of that issuer came"):
+    with pytest.raises(ProofError, match="there is no list of that issuer"):
         policy_from_evidence(image, bundle, at=asking.now, roots=roots)
     assert server.asked == []
 
