@@ -1,8 +1,14 @@
 """The receipt: an in-toto statement about the origin of a result, in a DSSE envelope signed by the event-log key.
 
-Sources: in-toto Attestation Framework, Statement v1; DSSE v1.0.2, "Protocol" (pre-authentication encoding).
+The envelope's two byte strings are base64 as standard tools read it (RFC 4648 section 4, with padding); all others are
+base64url without padding.
+
+Sources: in-toto Attestation Framework, Statement v1; DSSE v1.0.2, "Protocol" (pre-authentication encoding) and
+"Envelope".
 """
 
+import base64
+import binascii
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -133,12 +139,12 @@ def sign(payload: bytes, key: ed25519.Ed25519PrivateKey) -> bytes:
     """The DSSE envelope (JSON) of a statement."""
     return canonical.encode(
         {
-            "payload": canonical.to_base64(payload),
+            "payload": _to_base64(payload),
             "payloadType": PAYLOAD_TYPE,
             "signatures": [
                 {
                     "keyid": transcript.key_id(transcript.spki_of(key.public_key())),
-                    "sig": canonical.to_base64(key.sign(_pre_authentication(payload))),
+                    "sig": _to_base64(key.sign(_pre_authentication(payload))),
                 }
             ],
         }
@@ -157,12 +163,12 @@ def open_envelope(envelope: bytes, event_log_key: bytes) -> bytes:
         transcript.require_event_log_key(event_log_key)
     except canonical.FormatError as error:
         raise ProofError(f"The evidence has no usable event-log key. {error.message}") from error
-    payload = canonical.from_base64(value["payload"], what=f"{what}: payload")
+    payload = _from_base64(value["payload"], what=f"{what}: payload")
     signature = value["signatures"][0]
     expected = transcript.key_id(event_log_key)
     if signature["keyid"] != expected:
         raise ProofError(f"The receipt is signed by the key {signature['keyid']}; the evidence names {expected}.")
-    signed = canonical.from_base64(signature["sig"], what=f"{what}: signature")
+    signed = _from_base64(signature["sig"], what=f"{what}: signature")
     if not transcript.verify(event_log_key, signed, _pre_authentication(payload)):
         raise ProofError("The receipt is not signed by the event-log key in the evidence.")
     return payload
@@ -171,3 +177,18 @@ def open_envelope(envelope: bytes, event_log_key: bytes) -> bytes:
 def _pre_authentication(payload: bytes) -> bytes:
     kind = PAYLOAD_TYPE.encode()
     return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
+
+
+def _to_base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _from_base64(text: str, *, what: str) -> bytes:
+    """The bytes of base64 text with padding; exactly one text decodes to given bytes. Raises FormatError."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise canonical.FormatError(f"{what} is not base64 with padding.") from error
+    if _to_base64(data) != text:
+        raise canonical.FormatError(f"{what} is not base64 with padding.")
+    return data

@@ -1,12 +1,17 @@
 """The event log and the receipt: a change, a gap, a repetition or another signer is detected."""
 
+import base64
 import dataclasses
+import json
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from securesystemslib.dsse import Envelope
+from securesystemslib.exceptions import VerificationError
+from securesystemslib.signer import SSlibKey
 
 from cloister.errors import ProofError
-from cloister.protocol import events, receipt, transcript
+from cloister.protocol import canonical, events, receipt, transcript
 from cloister.protocol.canonical import FormatError
 from cloister.protocol.events import Event, EventChain, EventKind, Record, State
 
@@ -137,3 +142,68 @@ def test_every_changed_byte_of_an_envelope_is_detected():
         changed = envelope[:index] + bytes([envelope[index] ^ 1]) + envelope[index + 1 :]
         with pytest.raises((ProofError, FormatError)):
             receipt.Receipt.parse(receipt.open_envelope(changed, _SPKI))
+
+
+def test_receipt_is_verified_by_a_standard_library():
+    key = SSlibKey.from_crypto(_KEY.public_key(), keyid=transcript.key_id(_SPKI))
+    envelope = Envelope.from_dict(json.loads(receipt.sign(_receipt().payload(), _KEY)))
+
+    assert envelope.verify([key], threshold=1) == {key.keyid: key}
+    assert envelope.payload == _receipt().payload()
+
+    envelope.payload = envelope.payload.replace(b'"local"', b'"azure"')
+    with pytest.raises(VerificationError):
+        envelope.verify([key], threshold=1)
+
+
+def test_receipt_is_an_in_toto_statement():
+    statement = json.loads(_receipt().payload())
+
+    assert statement["_type"] == "https://in-toto.io/Statement/v1"
+    assert statement["predicateType"].startswith("urn:")
+    for subject in statement["subject"]:
+        assert list(subject["digest"]) == ["sha256"]
+        assert len(bytes.fromhex(subject["digest"]["sha256"])) == 32
+
+
+@pytest.mark.parametrize("size", range(4))
+def test_receipt_of_any_length_has_padding_and_the_standard_alphabet(size):
+    """The statement's end varies with the size, and bytes above 0x7f give the characters that differ."""
+    made = dataclasses.replace(_receipt(), files={"results/" + "\u00ff\u07ff" * 3 + "x" * size: "01" * 32})
+    envelope = json.loads(receipt.sign(made.payload(), _KEY))
+
+    assert base64.b64decode(envelope["payload"], validate=True) == made.payload()
+    assert len(base64.b64decode(envelope["signatures"][0]["sig"], validate=True)) == 64
+    assert receipt.Receipt.parse(receipt.open_envelope(canonical.encode(envelope), _SPKI)) == made
+
+
+def _changed(text, change):
+    match change:
+        case "no padding":
+            return text.rstrip("=")
+        case "base64url":
+            return text.replace("+", "-").replace("/", "_")
+        case "newline":
+            return text[:4] + "\n" + text[4:]
+        case "spare bits":
+            kept = text.rstrip("=")
+            return kept[:-1] + chr(ord(kept[-1]) + 1) + text[len(kept) :]
+        case _:
+            return text + change
+
+
+@pytest.mark.parametrize("field", ["payload", "sig"])
+@pytest.mark.parametrize("change", ["no padding", "base64url", "newline", "spare bits", "=", "====", "QQ==", "\u00e9"])
+def test_other_text_for_the_same_bytes_is_rejected(field, change):
+    """Of the 64 bytes of a signature two characters of padding remain; the statement is made to have as many."""
+    sizes = (dataclasses.replace(_receipt(), platform="local" + "x" * size) for size in range(3))
+    made = next(one for one in sizes if len(one.payload()) % 3 == 1)
+    envelope = json.loads(receipt.sign(made.payload(), _KEY))
+    holder = envelope if field == "payload" else envelope["signatures"][0]
+    # A signature without + and / is one in eight; the statement is ASCII and may have neither.
+    if change == "base64url" and not set("+/") & set(holder[field]):
+        holder[field] = "-" + holder[field][1:]
+    holder[field] = _changed(holder[field], change)
+
+    with pytest.raises(FormatError, match="not base64 with padding"):
+        receipt.open_envelope(canonical.encode(envelope), _SPKI)
