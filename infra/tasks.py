@@ -8,6 +8,7 @@ from typing import Any
 
 from invoke.collection import Collection
 
+from cloister.cli.shell import show
 from cloister.cli.shell.verb import verb
 from infra.options import JSON, WORKSPACE, YES
 from infra.registry.tasks import namespace as registry
@@ -149,7 +150,7 @@ def list_(c: Any, json: bool = False) -> None:
     required=["key", "roles"],
     help={
         "name": "name of the member",
-        "key": "file with the member's public key (PEM)",
+        "key": "file with the member's public key: PEM, DER, an OpenSSH line or a certificate",
         "roles": "comma-separated: owner, algorithm-provider, dataset-provider, result-consumer, auditor",
     }
     | WORKSPACE,
@@ -160,7 +161,9 @@ def add(c: Any, name: str, key: str = "", roles: str = "", stack: str = "") -> N
 
     wanted = tuple(part for part in roles.split(",") if part)
     added = members.add(workspaces.PROJECT.selected(stack), name, Path(key), wanted)
-    print(f"{name}: {', '.join(added.roles)}; key {added.key_digest()}")
+    if added.note:
+        show.note(added.note)
+    print(f"{name}: {', '.join(added.member.roles)}; key {added.member.key_digest()}")
 
 
 @verb(positional=["name"], help={"name": "name of the member"} | WORKSPACE)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cloister import client
-from cloister.cli.shell import show
+from cloister.cli.shell import passphrase, show
 from cloister.cli.shell.options import JSON
 from cloister.cli.shell.settings import Settings, party_verb
 from cloister.errors import InputError
@@ -14,10 +14,14 @@ from cloister.errors import InputError
     help={
         "output": "file of the private key (default: cloister.pem); the public key is written beside it as .pub",
         "kind": "ed25519 (default), ecdsa or rsa",
+        "fingerprint": "make nothing; print the fingerprint of the key in this file, private or public",
     },
 )
-def keys(settings: Settings, output: str = "cloister.pem", kind: str = "ed25519") -> None:
+def keys(settings: Settings, output: str = "cloister.pem", kind: str = "ed25519", fingerprint: str = "") -> None:
     """Make a key pair: keep the private key, give the public key to the other parties."""
+    if fingerprint:
+        _describe(settings, Path(fingerprint))
+        return
     try:
         chosen = client.KeyType(kind)
     except ValueError as error:
@@ -31,3 +35,14 @@ def keys(settings: Settings, output: str = "cloister.pem", kind: str = "ed25519"
     print(f"Private key  {path}   keep it secret, and keep a backup: this is the only copy")
     print(f"Public key   {public}   give it to the other parties")
     print(f"Fingerprint  {made.id}   tell them over another channel, such as the phone, to compare")
+
+
+def _describe(settings: Settings, path: Path) -> None:
+    found = client.describe_key(path, passphrase.ask)
+    if found.note:
+        show.note(found.note)
+    if settings.json:
+        show.facts({"file": str(path), "kind": found.kind, "fingerprint": found.id})
+        return
+    print(f"Kind         {found.kind}")
+    print(f"Fingerprint  {found.id}   compare it over another channel, such as the phone")

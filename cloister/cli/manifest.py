@@ -23,6 +23,8 @@ def manifest(settings: Settings, file: str, output: str | None = None) -> None:
     source = Path(file)
     written = client.write_manifest(source, Path(output) if output else source.with_suffix(".json"))
     digest = written.manifest.digest().hex()
+    for note in written.notes:
+        show.note(note)
     if settings.json:
         show.facts({"manifest": str(written.path), "digest": digest})
         return

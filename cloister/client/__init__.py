@@ -86,6 +86,10 @@ if TYPE_CHECKING:
     from cloister.client.result.proof import rejection_today as rejection_today
     from cloister.client.result.proof import verify_result as verify_result
     from cloister.endpoint import Address as Address
+    from cloister.keyfile.private import Passphrase as Passphrase
+    from cloister.keyfile.private import describe_key as describe_key
+    from cloister.keyfile.public import PublicKey as PublicKey
+    from cloister.keyfile.public import read_public_key as read_public_key
     from cloister.protocol.events import Record as Record
     from cloister.protocol.events import State as State
     from cloister.protocol.manifest import Manifest as Manifest
@@ -98,6 +102,8 @@ _NAMES = {
         "load_key",
         "public_path",
     ),
+    "cloister.keyfile.private": ("Passphrase", "describe_key"),
+    "cloister.keyfile.public": ("PublicKey", "read_public_key"),
     "cloister.client.evidence.first_policy": (
         "FirstPolicy",
         "open_members",

@@ -20,6 +20,13 @@ SUITE = b"cloister/v1 ML-KEM-768-X25519 HKDF-SHA256 AES-256-GCM"
 """HPKE suite of the session (RFC 9180 with the hybrid KEM of draft-ietf-hpke-pq), named so that it can change."""
 
 MIN_RSA_BITS = 3072
+MAX_RSA_BITS = 8192
+"""Its signatures have 1,024 bytes, the most that a consent may have."""
+
+SUPPORTED = f"Ed25519, ECDSA on P-256 and P-384, and RSA of {MIN_RSA_BITS} to {MAX_RSA_BITS} bits"
+"""The types of keys that :func:`accepted` takes, in words."""
+
+_CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 
 PrivateKey = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 PublicKey = ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey
@@ -149,17 +156,30 @@ def require_event_log_key(spki: bytes) -> None:
         raise FormatError("The event-log key is not an Ed25519 key.")
 
 
-def _accepted(key: object) -> PublicKey:
+def kind_of(key: object) -> str:
+    """What a public key is, in words: ``RSA key of 2048 bits``."""
+    if isinstance(key, rsa.RSAPublicKey):
+        return f"RSA key of {key.key_size} bits"
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return f"ECDSA key on {_CURVES.get(key.curve.name, key.curve.name)}"
+    return f"{type(key).__name__.strip('_').removesuffix('PublicKey')} key"
+
+
+def accepted(key: object) -> PublicKey | None:
+    """The key when its type is one that signs here, else None. All that reads keys asks this function."""
     if isinstance(key, ed25519.Ed25519PublicKey):
         return key
     if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, (ec.SECP256R1, ec.SECP384R1)):
         return key
-    if isinstance(key, rsa.RSAPublicKey) and key.key_size >= MIN_RSA_BITS:
+    if isinstance(key, rsa.RSAPublicKey) and MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS:
         return key
-    raise FormatError(
-        f"The public key has an unsupported type. Supported are Ed25519, ECDSA P-256 and P-384, "
-        f"and RSA of at least {MIN_RSA_BITS} bits."
-    )
+    return None
+
+
+def _accepted(key: object) -> PublicKey:
+    if (found := accepted(key)) is None:
+        raise FormatError(f"The public key is an unsupported {kind_of(key)}. Supported are {SUPPORTED}.")
+    return found
 
 
 def spki_of(key: PublicKey) -> bytes:

@@ -25,9 +25,10 @@ from cloister.client.connection.opening import Target, attest
 from cloister.client.evidence.first_policy import start_policy
 from cloister.client.evidence.policy_file import load_policy
 from cloister.client.files.descriptor_file import find_cvm, load_descriptor
-from cloister.client.files.keys import load_key, read_public_key
+from cloister.client.files.keys import load_key
 from cloister.endpoint import Address
 from cloister.errors import CloisterError, InputError
+from cloister.keyfile.public import read_public_key
 from cloister.protocol.events import State
 from image.inputs.lockfile import RELOCKED
 
@@ -203,7 +204,7 @@ def _workspace(platform: Actor, demo: Path, parties: list[Actor]) -> Path:
 
 def _inline(public: Path) -> str:
     """A public key as in a workspace's configuration."""
-    return base64.b64encode(read_public_key(public)).decode()
+    return base64.b64encode(read_public_key(public).spki).decode()
 
 
 def _give_all(file: Path, name: str, parties: list[Actor]) -> None:

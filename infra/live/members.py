@@ -1,34 +1,36 @@
 """The members in a workspace's configuration, checked before they are written."""
 
 import base64
+from dataclasses import dataclass
 from pathlib import Path
 
-from cloister import userfile
 from cloister.errors import InputError
-from infra.configuration import public_key, workspace
+from cloister.keyfile.public import read_public_key
+from infra.configuration import workspace
 from infra.live import workspaces
 
-_LARGEST_KEY = 64 * 1024
+
+@dataclass(frozen=True)
+class Added:
+    """A member as written. ``note`` is a sentence about the key's file, if there is something to say."""
+
+    member: workspace.MemberConfiguration
+    note: str
 
 
-def add(stack_name: str, name: str, key_file: Path, roles: tuple[str, ...]) -> workspace.MemberConfiguration:
+def add(stack_name: str, name: str, key_file: Path, roles: tuple[str, ...]) -> Added:
     """Write a member into the configuration, or replace key and roles of the member with that name.
 
     Raises InputError when name, key or roles are invalid, or another member has the same key.
     """
     workspace.check_name(name)
-    try:
-        key = public_key.parse(userfile.read(key_file, _LARGEST_KEY).decode("utf-8", "replace"))
-    except OSError as error:
-        raise InputError(f"Cannot read the key {key_file}: {error.strerror}.") from error
-    except InputError as error:
-        raise InputError(f"{key_file}: {error.message}", hint="Pass the .pub file that `keys` wrote.") from error
+    found = read_public_key(key_file)
     wrong = [role for role in roles if role not in workspace.ROLES]
     if wrong or not roles:
         said = f"Unknown role: {', '.join(wrong)}." if wrong else "A member must have at least one role."
         raise InputError(said, hint=f"Roles: {', '.join(workspace.ROLES)}.")
     present = entries(stack_name)
-    text = base64.b64encode(key).decode()
+    text = base64.b64encode(found.spki).decode()
     for entry in present:
         if entry.get("name") != name and entry.get("key") == text:
             raise InputError(f"{key_file} is already the key of the member {entry.get('name')!r}.")
@@ -39,7 +41,7 @@ def add(stack_name: str, name: str, key_file: Path, roles: tuple[str, ...]) -> w
     settings: dict[str, str | int] = {f"members[{number}].name": name, f"members[{number}].key": text}
     settings |= {f"members[{number}].roles[{index}]": role for index, role in enumerate(roles)}
     workspaces.PROJECT.configure(stack_name, settings)
-    return workspace.MemberConfiguration(name, key, roles)
+    return Added(workspace.MemberConfiguration(name, found.spki, roles), found.note)
 
 
 def remove(stack_name: str, name: str) -> None:

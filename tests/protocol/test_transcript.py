@@ -110,9 +110,9 @@ def test_each_supported_key_type_verifies_its_signatures(kind):
     "key", [rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP521R1())], ids=["rsa-2048", "p521"]
 )
 def test_weak_or_unsupported_key_is_rejected(key):
-    with pytest.raises(FormatError, match="unsupported type"):
+    with pytest.raises(FormatError, match=r"an unsupported (RSA key of 2048 bits|ECDSA key on P-521)"):
         transcript.sign(key, b"message")
-    with pytest.raises(FormatError, match="unsupported type"):
+    with pytest.raises(FormatError, match=r"an unsupported (RSA key of 2048 bits|ECDSA key on P-521)"):
         transcript.load_public_key(transcript.spki_of(key.public_key()))
 
 

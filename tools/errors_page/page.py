@@ -39,7 +39,7 @@ class PageSection:
 
 SECTIONS = (
     PageSection("Options", ("cloister.cli",)),
-    PageSection("Keys and descriptors", ("cloister.client.files",)),
+    PageSection("Keys and descriptors", ("cloister.client.files", "cloister.keyfile")),
     PageSection("Connection", ("cloister.client.connection", "cloister.endpoint")),
     PageSection("Evidence files and policies", ("cloister.client.evidence",)),
     PageSection("Collateral", ("cloister.client.collateral",)),

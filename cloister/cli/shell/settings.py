@@ -2,7 +2,8 @@
 
 ``key``, ``policy``, ``workspace``, ``manifest`` and ``collateral`` are CLOISTER_KEY and so on in the environment, and
 in a checkout ``cloister: {key: ...}`` in ``invoke.yaml``. The agent's address may be in AGENT_GRPC_URL. With
-CLOISTER_FETCH=1 missing collateral is fetched from the vendors' services.
+CLOISTER_FETCH=1 missing collateral is fetched from the vendors' services. CLOISTER_KEY_PASSPHRASE_FILE names the file
+with the passphrase of an encrypted key.
 """
 
 import os
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from invoke.context import Context
 
 from cloister import client
+from cloister.cli.shell import passphrase
 from cloister.cli.shell.options import Option
 from cloister.cli.shell.verb import Verb, verb
 from cloister.errors import InputError
@@ -37,6 +39,7 @@ class Settings:
         """``given`` has the values of the verb's shared options as typed, falsy when omitted."""
         configuration: Any = c.config.get("cloister", {})
         self._configuration: Mapping[str, Any] = configuration or {}
+        self._key: Key | None = None
         self._given = given
 
     @property
@@ -59,11 +62,14 @@ class Settings:
         return Path(text) if text else None
 
     def key(self) -> "Key":
-        """The party's key."""
+        """The party's key. It is read once, so that a passphrase is asked for once."""
+        if self._key is not None:
+            return self._key
         path = self.path("key")
         if path is None:
             raise InputError("No key is set.", hint="Set CLOISTER_KEY or pass --key; `keys` makes one.")
-        return client.load_key(path)
+        self._key = client.load_key(path, passphrase.ask)
+        return self._key
 
     def policy(self) -> "Policy":
         """The party's policy. There is no default: without a policy nothing is trusted."""

@@ -28,11 +28,16 @@ def load_manifest(path: Path) -> Manifest:
 
 @dataclass(frozen=True)
 class WrittenManifest:
-    """A canonical manifest in its file. ``unchanged`` is true when the file had the same manifest before."""
+    """A canonical manifest in its file.
+
+    ``unchanged`` is true when the file had the same manifest before. ``notes`` are sentences that the
+    author should read.
+    """
 
     path: Path
     manifest: Manifest
     unchanged: bool
+    notes: tuple[str, ...] = ()
 
 
 def write_manifest(source: Path, target: Path) -> WrittenManifest:
@@ -52,7 +57,8 @@ def write_manifest(source: Path, target: Path) -> WrittenManifest:
     if target.resolve() == source.resolve():
         raise InputError(f"The canonical form would replace {source}.", hint="Name another file with --output.")
     before = _written(target)
-    made = compose_manifest(source, before)
+    notes: list[str] = []
+    made = compose_manifest(source, before, notes)
     if before is None:
         write_file(target, made.encode())
     elif members := _differing(before, made):
@@ -61,7 +67,7 @@ def write_manifest(source: Path, target: Path) -> WrittenManifest:
             hint="Parties may have the old manifest, and would reject another. Remove it if no party has it; otherwise "
             "name another file with --output.",
         )
-    return WrittenManifest(target, made, before is not None)
+    return WrittenManifest(target, made, before is not None, tuple(notes))
 
 
 def _written(path: Path) -> Manifest | None:

@@ -16,8 +16,9 @@ from cloister import userfile
 from cloister.client.computation.algorithm_files import asset_names
 from cloister.client.computation.asset import describe_asset, unpacked_size
 from cloister.client.files import document_type
-from cloister.client.files.keys import parse_public_key, read_public_key
 from cloister.errors import InputError
+from cloister.keyfile.content import is_inline
+from cloister.keyfile.public import parse_public_key, read_public_key
 from cloister.protocol import canonical, names, placement, schema
 from cloister.protocol.document import MAX_SIZE as MAX_DOCUMENT
 from cloister.protocol.document import Document, Place
@@ -27,17 +28,20 @@ from cloister.units import parse_duration, parse_size
 _PLACE = re.compile(r"The manifest: ([A-Za-z0-9_.-]+) ")
 
 
-def compose_manifest(path: Path, before: Manifest | None = None) -> Manifest:
+def compose_manifest(path: Path, before: Manifest | None = None, notes: list[str] | None = None) -> Manifest:
     """The canonical manifest of the author's file at ``path``, with the id of ``before`` unless the author sets one.
 
-    Raises InputError with file and line.
+    What the author should know is added to ``notes``, in sentences. Raises InputError with file and line.
     """
     document = _read(path)
     try:
         schema.validate("manifest-source", document.value, what="The manifest")
     except canonical.FormatError as error:
         raise _located(document, error) from error
-    value = _Author(path, document, before.id if before else secrets.token_hex(16)).canonical()
+    author = _Author(path, document, before.id if before else secrets.token_hex(16))
+    value = author.canonical()
+    if notes is not None:
+        notes += author.notes
     try:
         manifest = Manifest.from_value(value)
     except canonical.FormatError as error:
@@ -87,6 +91,7 @@ class _Author:
         self._document = document
         self._folder = path.resolve().parent
         self._value: dict[str, Any] = document.value
+        self.notes: list[str] = []
 
     def canonical(self) -> dict[str, Any]:
         """The JSON value of the canonical form."""
@@ -139,15 +144,17 @@ class _Author:
 
     def _key(self, name: str, text: str) -> str:
         place = ("parties", name, "key")
-        if text.startswith("-----BEGIN"):
-            spki = parse_public_key(text.encode(), what=f"{self._document.name}:{self._document.line(place)}: the key")
+        if is_inline(text):
+            key = parse_public_key(text.encode(), what=f"{self._document.name}:{self._document.line(place)}: the key")
         else:
             path = self._path(place, text)
             try:
-                spki = read_public_key(path)
+                key = read_public_key(path)
             except InputError as error:
                 raise self._document.error(place, error.message, error.hint) from error
-        return canonical.to_base64(spki)
+        if key.note:
+            self.notes.append(key.note)
+        return canonical.to_base64(key.spki)
 
     def _algorithm(self, algorithm: dict[str, Any]) -> dict[str, Any]:
         self._runs(algorithm)

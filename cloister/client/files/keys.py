@@ -1,21 +1,18 @@
 """A party's key pair in its two files."""
 
-import stat
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from cloister import userfile
 from cloister.client.files import exclusive
 from cloister.errors import InputError
+from cloister.keyfile.private import Passphrase, read_private_key
 from cloister.protocol import transcript
 
 _RSA_BITS = 3072
-_MAX_FILE = 64 * 1024
 
 
 class KeyType(StrEnum):
@@ -98,47 +95,18 @@ def _new(kind: KeyType) -> transcript.PrivateKey:
             return rsa.generate_private_key(65537, _RSA_BITS)
 
 
-def load_key(path: Path) -> Key:
-    """The key pair whose private key is at ``path``. Raises InputError."""
-    pem = _read(path)
-    if b"PRIVATE KEY" not in pem:
-        public = b"PUBLIC KEY" in pem
-        hint = "This is the public key; name your private key, NAME.pem." if public else "`keys` makes one."
-        raise InputError(f"{path} is not a private key in PEM.", hint=hint)
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise InputError(f"Other users can read the private key {path}.", hint=f"Run: chmod 600 {path}")
-    try:
-        private = serialization.load_pem_private_key(pem, password=None)
-    except TypeError as error:
-        raise InputError(
-            f"The private key {path} is encrypted with a passphrase, which is not supported.",
-            hint="Name an unencrypted key; `keys` makes one.",
-        ) from error
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise InputError(f"{path} is not a private key in PEM.", hint="`keys` makes one.") from error
-    if not isinstance(private, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
-        raise InputError(f"{path} holds a key of an unsupported type.", hint="`keys` makes a supported one.")
-    public = transcript.spki_of(private.public_key())
-    transcript.load_public_key(public)
-    return Key(private, public)
+def load_key(path: Path, passphrase: Passphrase | None = None) -> Key:
+    """The key pair whose private key is at ``path``.
 
+    Args:
+        path: PEM, DER or OpenSSH's form, encrypted or not; only its owner may read it.
+        passphrase: called with the key's name when it is encrypted.
 
-def read_public_key(path: Path) -> bytes:
-    """The public key (SubjectPublicKeyInfo, DER) at ``path``. Raises InputError."""
-    return parse_public_key(_read(path), what=str(path))
-
-
-def parse_public_key(pem: bytes, *, what: str) -> bytes:
-    """The public key (SubjectPublicKeyInfo, DER) of PEM text; ``what`` names it in errors. Raises InputError."""
-    if b"PRIVATE KEY" in pem:
-        raise InputError(f"{what} is a private key, expected a public key.", hint="Name the .pub file beside it.")
-    try:
-        key = serialization.load_pem_public_key(pem)
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise InputError(f"{what} is not a public key in PEM.", hint="`keys` makes one.") from error
-    spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    transcript.load_public_key(spki)
-    return spki
+    Raises:
+        InputError: it is another kind of file or key, or the passphrase is missing or wrong.
+    """
+    private = read_private_key(path, passphrase)
+    return Key(private, transcript.spki_of(private.public_key()))
 
 
 def public_pem(spki: bytes) -> bytes:
@@ -146,13 +114,3 @@ def public_pem(spki: bytes) -> bytes:
     return transcript.load_public_key(spki).public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-
-
-def _read(path: Path) -> bytes:
-    try:
-        content = userfile.read(path, _MAX_FILE)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
-    if len(content) > _MAX_FILE:
-        raise InputError(f"{path} is too large for a key.")
-    return content

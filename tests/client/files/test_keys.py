@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cloister.client.files.keys import KeyType, generate_key, load_key, read_public_key
+from cloister.client.files.keys import KeyType, generate_key, load_key
 from cloister.errors import InputError
+from cloister.keyfile.public import read_public_key
 from cloister.protocol import transcript
 
 
@@ -18,7 +19,7 @@ def test_generated_key_can_be_loaded_and_signs(tmp_path, kind):
 
     read = load_key(tmp_path / "lab.pem")
 
-    assert read.public == made.public == read_public_key(tmp_path / "lab.pub")
+    assert read.public == made.public == read_public_key(tmp_path / "lab.pub").spki
     assert transcript.verify(read.public, read.sign(b"message"), b"message")
 
 
@@ -39,7 +40,7 @@ def test_private_key_that_other_users_can_read_is_rejected(tmp_path):
 def test_public_key_is_rejected_as_private_key(tmp_path):
     generate_key(tmp_path / "lab.pem", KeyType.ED25519)
 
-    with pytest.raises(InputError, match=r"lab\.pub is not a private key"):
+    with pytest.raises(InputError, match=r"lab\.pub is a public key, expected a private key"):
         load_key(tmp_path / "lab.pub")
 
 

@@ -108,7 +108,7 @@ def test_invalid_member_is_not_written(configuration: Path, tmp_path: Path):
         ("other", lab, ("owner",), "is already the key of the member 'lab'"),
         ("lab", lab, ("king",), "Unknown role: king"),
         ("lab", lab, (), "at least one role"),
-        ("lab", tmp_path / "absent.pub", ("owner",), "Cannot read the key"),
+        ("lab", tmp_path / "absent.pub", ("owner",), "cannot be read"),
         ("lab", Path(os.devnull), ("owner",), "Is a device, not a file"),
     ):
         with pytest.raises(InputError, match=sentence):

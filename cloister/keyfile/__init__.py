@@ -1,0 +1,1 @@
+"""Keys in the files that people have: the one reader, for parties and the platform team."""

@@ -1,0 +1,139 @@
+"""Private keys as people have them."""
+
+import stat
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+from cloister.errors import InputError
+from cloister.keyfile import content, openssh, pkcs8
+from cloister.keyfile.content import Content
+from cloister.keyfile.public import PublicKey, accepted, read_file, read_public_key
+from cloister.keyfile.refusal import KeySource
+from cloister.protocol import transcript
+
+Passphrase = Callable[[str], bytes]
+"""Gives the passphrase of the private key that its argument names. Called only for a key that is encrypted."""
+
+
+def read_private_key(path: Path, passphrase: Passphrase | None = None) -> transcript.PrivateKey:
+    """The private key in the file at ``path``: PEM, DER or OpenSSH's form, encrypted or not.
+
+    Args:
+        path: the file, which only its owner may read.
+        passphrase: asked when the key is encrypted.
+
+    Raises:
+        InputError: the file is of another kind, the key of another type than a session accepts, or the passphrase is
+            missing or wrong.
+    """
+    source = KeySource.of(path)
+    found = content.read(read_file(path), source)
+    chosen = content.select(found, content.PRIVATE, source)
+    if chosen is None:
+        raise (
+            source.a_certificate() if any(one.form in content.CERTIFICATES for one in found) else source.a_public_key()
+        )
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise InputError(f"Other users can read the private key {path}.", hint=f"Run: chmod 600 {source.file}")
+    return _PrivateContent(chosen, source, passphrase).key()
+
+
+def describe_key(path: Path, passphrase: Passphrase | None = None) -> PublicKey:
+    """The public key of the file at ``path``, which holds it or its private key. Raises InputError."""
+    found = content.read(read_file(path), KeySource.of(path))
+    if any(one.form in content.PRIVATE for one in found):
+        return PublicKey(transcript.spki_of(read_private_key(path, passphrase).public_key()))
+    return read_public_key(path)
+
+
+class _PrivateContent:
+    """One private key on its way out of its file."""
+
+    def __init__(self, found: Content, source: KeySource, passphrase: Passphrase | None) -> None:
+        self._found = found
+        self._source = source
+        self._passphrase = passphrase
+
+    def key(self) -> transcript.PrivateKey:
+        """The key, of a type that a session accepts. Raises InputError."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of types that are rejected below
+            match self._found.form:
+                case openssh.LABEL:
+                    key = self._openssh()
+                case "ENCRYPTED PRIVATE KEY":
+                    key = self._encrypted()
+                case "PRIVATE KEY":
+                    key = self._pkcs8(self._found.data)
+                case _ if self._found.text:
+                    key = self._load(serialization.load_pem_private_key, self._found.text, self._secret())
+                case _:
+                    key = self._load(serialization.load_der_private_key, self._found.data, None)
+        public = accepted(_public_of(key), self._source)
+        if not isinstance(key, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+            raise self._source.unsupported(transcript.kind_of(public))
+        return key
+
+    def _openssh(self) -> object:
+        try:
+            cipher, kind, blob = openssh.private_header(self._found.data)
+        except ValueError as error:
+            raise self._source.damaged() from error
+        if kind.startswith("sk-"):
+            raise self._source.security_key()
+        if openssh.is_dsa(kind):
+            raise self._source.dsa()
+        # The public key is not encrypted: no passphrase is asked for in vain.
+        try:
+            public = serialization.load_ssh_public_key(openssh.key_line(kind, blob))
+        except Exception as error:  # the library raises several unrelated exceptions for keys that it does not know
+            raise self._source.unreadable() from error
+        accepted(public, self._source)
+        if cipher not in openssh.CIPHERS:
+            raise self._source.cipher(cipher)
+        secret = None if cipher == "none" else self._secret()
+        return self._load(serialization.load_ssh_private_key, openssh.pem(self._found.data), secret)
+
+    def _encrypted(self) -> object:
+        secret = self._secret()
+        try:
+            return serialization.load_der_private_key(self._found.data, secret)
+        except Exception as error:  # the library raises several unrelated exceptions for keys that it does not know
+            plain = pkcs8.decrypted(self._found.data, secret)
+            if plain is None:
+                raise self._source.wrong_passphrase() from error
+            return self._pkcs8(plain)
+
+    def _pkcs8(self, data: bytes) -> object:
+        try:
+            plain, public = pkcs8.without_public_key(data)
+        except ValueError as error:
+            raise self._source.damaged() from error
+        key = self._load(serialization.load_der_private_key, plain, None)
+        own = transcript.accepted(_public_of(key))
+        if public is not None and own is not None and not pkcs8.belongs(public, own):
+            raise self._source.other_pair()
+        return key
+
+    def _load(self, load: Callable[[bytes, bytes | None], object], data: bytes, secret: bytes | None) -> object:
+        try:
+            return load(data, secret)
+        except (ValueError, InvalidTag) as error:
+            raise (self._source.unreadable() if secret is None else self._source.wrong_passphrase()) from error
+        except Exception as error:  # the library raises several unrelated exceptions for keys that it does not know
+            raise self._source.unreadable() from error
+
+    def _secret(self) -> bytes:
+        if self._passphrase is None:
+            raise self._source.no_passphrase()
+        return self._passphrase(self._source.what)
+
+
+def _public_of(key: Any) -> object:
+    return key.public_key()
