@@ -92,6 +92,7 @@ def test_encrypted_key_without_a_terminal_is_refused(cloister):
 @pytest.mark.parametrize(
     ("typed", "code", "shown"),
     [(SECRET, 0, ID), ("other secret", 2, "does not open with this passphrase"), ("", 2, "The passphrase is empty")],
+    ids=["right", "wrong", "empty"],
 )
 def test_passphrase_is_typed_at_the_terminal_and_not_shown(typed, code, shown):
     child, screen = pty.fork()

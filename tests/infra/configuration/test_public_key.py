@@ -16,7 +16,9 @@ DER = samples.public(KEY, Encoding.DER)
 
 
 @pytest.mark.parametrize(
-    "text", [samples.public(KEY), samples.line(KEY), base64.b64encode(DER), base64.urlsafe_b64encode(DER).rstrip(b"=")]
+    "text",
+    [samples.public(KEY), samples.line(KEY), base64.b64encode(DER), base64.urlsafe_b64encode(DER).rstrip(b"=")],
+    ids=["pem", "openssh", "base64", "base64url"],
 )
 def test_configuration_takes_a_key_in_every_text_form(text: bytes) -> None:
     assert public_key.parse(text.decode()) == transcript.spki_of(KEY.public_key())
@@ -30,6 +32,7 @@ def test_configuration_takes_a_key_in_every_text_form(text: bytes) -> None:
         ("me", "The key holds no key in a known form"),
         ("", "The key is empty"),
     ],
+    ids=["certificate", "private", "text", "empty"],
 )
 def test_configuration_takes_nothing_else(text: str, said: str) -> None:
     with pytest.raises(InputError, match=said):

@@ -182,4 +182,4 @@ def test_private_key_is_rejected_and_not_repeated():
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     with pytest.raises(InputError) as caught:
         public_key.parse(pem)
-    assert caught.value.message == "a private key is not a public key in PEM or base64."
+    assert caught.value.message == "The key is a private key, expected a public key. Never give it away."
