@@ -83,7 +83,7 @@ def test_local_machines_need_allow_local() -> None:
 
 def test_debug_image_is_rejected_by_its_own_check() -> None:
     image = dataclasses.replace(IMAGE, flavor="debug", debug=True)
-    with pytest.raises(PolicyError, match="The image debug gives access"):
+    with pytest.raises(PolicyError, match="The image debug is a debug image"):
         policy_from_manifest(image, DESCRIPTOR, allow_local=True)
     policy, _ = policy_from_manifest(image, DESCRIPTOR, allow_local=True, allow_debug=True)
     assert policy.allow_debug

@@ -101,11 +101,11 @@ def test_pcr_pins_need_a_vtpm_on_every_platform(platform: Platform, pins: dict[s
     if platform in {Platform.LOCAL, Platform.AZURE_SNP, Platform.AZURE_TDX, Platform.GCP_SNP}:
         assert made(platform, **NEEDED[platform], **pins).platform_pcrs
         return
-    with pytest.raises(PolicyError, match=f"accepts {platform}, whose evidence has none"):
+    with pytest.raises(PolicyError, match=f"accepts {platform}, whose evidence has no PCRs"):
         made(platform, **NEEDED[platform], **pins)
     beside = {"snp": SNP, "tdx": TdxPolicy(), "azure": AzurePolicy(AZURE_SNP, AZURE_TDX)}
     if platform is not Platform.GCP_TDX:
-        with pytest.raises(PolicyError, match="whose evidence has none"):
+        with pytest.raises(PolicyError, match="whose evidence has no PCRs"):
             made(Platform.AZURE_SNP, Platform.AZURE_TDX, platform, **beside, **pins)
 
 
