@@ -139,7 +139,7 @@ class Container:
     def _overlay(self, job: Job) -> None:
         """Mount ``datasets``: the uploaded files as lower layer, a bounded tmpfs for what the algorithm writes."""
         base, store = self.paths.base, self.paths.store
-        self._tmpfs(base / "upper", job.memory + oci_config.unpacked_size(job), oci_config.INODES, 0)
+        self._tmpfs(base / "upper", job.memory + oci_config.unpacked_size(job), oci_config.upper_inodes(job), 0)
         for name in ("data", "work"):
             (base / "upper" / name).mkdir(mode=0o755)
         # Before mounting: the overlay's root gets the owner of the upper folder.

@@ -7,106 +7,31 @@ and the rules that it shares with the client, which need no more than that.
 
 import json
 import os
-import stat
 import sys
-import tarfile
-import zipfile
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import Any, NoReturn
 
 if __name__ == "__main__":
     # `-I` leaves out the folder of the project's modules: /usr/lib/cloister in the guest.
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from cloister.protocol.archives import unpacking
+from cloister.protocol.archives.errors import ArchiveError
 from cloister.protocol.wheels import bundle
 
 FAILED = 125
-_CHUNK = 1024 * 1024
-_MAX_MEMBERS = 100_000
 
 
 class LaunchError(Exception):
     """The algorithm cannot be started."""
 
 
-def safe_path(name: str, into: Path) -> Path:
-    """The path in ``into`` of the archive member ``name``. Raises LaunchError for a path outside of ``into``."""
-    plain = name.removesuffix("/")
-    parts = plain.split("/")
-    if not plain or "\\" in plain or "\0" in plain or any(part in ("", ".", "..") for part in parts):
-        raise LaunchError(f"Archive member {name[:80]!r} has a path outside of its folder.")
-    return into.joinpath(*parts)
-
-
-class UnpackBudget:
-    """The bytes and members that may still be unpacked. ``size`` None: no limit on bytes."""
-
-    def __init__(self, size: int | None) -> None:
-        self._left = size
-        self._members = _MAX_MEMBERS
-
-    def member(self) -> None:
-        """Count a member. Raises LaunchError beyond the limit."""
-        self._members -= 1
-        if self._members < 0:
-            raise LaunchError(f"An archive has more than {_MAX_MEMBERS} members.")
-
-    def copy(self, source: IO[bytes], target: Path) -> None:
-        """Copy ``source`` to the new file ``target``. Raises LaunchError beyond the limit."""
-        with target.open("xb") as out:
-            while data := source.read(_CHUNK):
-                if self._left is not None:
-                    self._left -= len(data)
-                    if self._left < 0:
-                        raise LaunchError("An archive is larger than the unpacked size that the manifest declares.")
-                out.write(data)
-
-
-def unpack_zip(source: Path | IO[bytes], into: Path, budget: UnpackBudget) -> None:
-    """Unpack a zip of regular files and folders."""
-    with zipfile.ZipFile(source) as archive:
-        for info in archive.infolist():
-            budget.member()
-            target = safe_path(info.filename, into)
-            mode = info.external_attr >> 16
-            if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise LaunchError(f"Archive member {info.filename[:80]!r} is no file or folder.")
-            if info.is_dir():
-                target.mkdir(parents=True, exist_ok=True)
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with archive.open(info) as data:
-                budget.copy(data, target)
-            if mode & 0o100:
-                target.chmod(0o755)
-
-
-def unpack_tar(source: Path, into: Path, budget: UnpackBudget) -> None:
-    """Unpack a tar of regular files and folders, in any compression that ``tarfile`` reads."""
-    with tarfile.open(source, mode="r:*") as archive:
-        for info in archive:
-            budget.member()
-            target = safe_path(info.name.removeprefix("./"), into) if info.name not in (".", "./") else into
-            if info.isdir():
-                target.mkdir(parents=True, exist_ok=True)
-                continue
-            data = archive.extractfile(info) if info.isreg() else None
-            if data is None:
-                raise LaunchError(f"Archive member {info.name[:80]!r} is no file or folder.")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with data:
-                budget.copy(data, target)
-            if info.mode & 0o100:
-                target.chmod(0o755)
-
-
 def unpack_dataset(source: Path, into: Path, size: int) -> None:
-    """Unpack a zip or a tar of at most ``size`` bytes of content."""
-    into.mkdir(parents=True, exist_ok=True)
-    if zipfile.is_zipfile(source):
-        unpack_zip(source, into, UnpackBudget(size))
-    else:
-        unpack_tar(source, into, UnpackBudget(size))
+    """Unpack a zip or a tar of at most ``size`` bytes of content, by the rules that its provider's client applied."""
+    try:
+        unpacking.unpack(source, into, size)
+    except ArchiveError as error:
+        raise LaunchError(f"Dataset {into.name}: {error}") from error
 
 
 def prepare(request: dict[str, Any]) -> tuple[list[str], dict[str, str]]:

@@ -1,6 +1,6 @@
 """The OCI runtime configuration of a sandbox: a fixed template with the values of a :class:`Job`.
 
-Source: OCI Runtime Specification 1.0.2, config.md and config-linux.md. Standard library only.
+Source: OCI Runtime Specification 1.0.2, config.md and config-linux.md.
 """
 
 import json
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agent_runtime.runner.protocol import Job
+from cloister.protocol.archives.limits import MAX_ENTRIES
 from cloister.protocol.placement import WORK
 from cloister.protocol.wheels import installation
 
@@ -101,6 +102,11 @@ def memory_limit(job: Job) -> int:
 def unpacked_size(job: Job) -> int:
     """Bytes of all unpacked datasets."""
     return sum(packed.size for packed in job.packed)
+
+
+def upper_inodes(job: Job) -> int:
+    """Inodes of the datasets' upper layer: what archives may have, and what the algorithm adds."""
+    return INODES + len(job.packed) * MAX_ENTRIES
 
 
 def config(job: Job, paths: SandboxPaths) -> dict[str, Any]:

@@ -12,20 +12,16 @@ import tempfile
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, NoReturn, cast
+from typing import BinaryIO, cast
 
-from cloister.errors import InputError, ProofError
+from cloister.errors import ProofError
 from cloister.protocol import names
+from cloister.protocol.archives.errors import ArchiveError as ArchiveError
+from cloister.protocol.archives.folder import scan
 
 _CHUNK = 1024 * 1024
 MAX_MEMBERS = 10_000
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-
-
-class ArchiveError(InputError):
-    """A folder cannot be archived, or an archive is invalid."""
-
-    remedy = "Rename, remove or pack these files, then run the command again."
 
 
 def check_name(name: str) -> None:
@@ -114,42 +110,25 @@ def check_zip(path: Path) -> list[str]:
                     return found
 
 
-def write_tar(out: BinaryIO, folder: Path) -> None:
-    """Write ``folder`` as a deterministic tar: names sorted, mode 0644 or 0755, no times, no owners, no links."""
+def write_tar(out: BinaryIO, folder: Path) -> int:
+    """Write ``folder`` as a deterministic tar: names sorted, mode 0644 or 0755, no times, no owners, no links.
+
+    A link to a file in the same folder is written as that file. Returns the bytes of all files together.
+    """
+    entries, unpacked = scan(folder)
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive:
-        for path in _walk(folder):
-            status = path.lstat()
-            info = tarfile.TarInfo(path.relative_to(folder).as_posix())
-            check_name(info.name)
-            if stat.S_ISDIR(status.st_mode):
+        for entry in entries:
+            info = tarfile.TarInfo(entry.path)
+            if entry.source is None:
                 info.type, info.mode = tarfile.DIRTYPE, 0o755
                 archive.addfile(info)
-            elif stat.S_ISREG(status.st_mode):
-                info.mode = 0o755 if status.st_mode & 0o100 else 0o644
-                info.size = status.st_size
-                with path.open("rb") as source:
-                    archive.addfile(info, source)
             else:
-                raise ArchiveError(
-                    f"{path} is neither a file nor a folder; links and devices cannot be part of a dataset."
-                )
-
-
-def _walk(folder: Path) -> list[Path]:
-    """Everything below ``folder``, sorted by the bytes of the relative path."""
-    found = []
-    for place, folders, files in os.walk(folder, onerror=_raise):
-        inside = Path(place).relative_to(folder)
-        _check_twins((inside / name).as_posix() for name in folders + files)
-        found += [Path(place, name) for name in folders + files]
-        if len(found) > 1_000_000:
-            raise ArchiveError(f"{folder} has more than a million files. Pack them into an archive first.")
-    return sorted(found, key=lambda path: os.fsencode(path.relative_to(folder).as_posix()))
-
-
-def _raise(error: OSError) -> NoReturn:
-    """Without this, os.walk silently omits a folder that cannot be read."""
-    raise error
+                with (folder / entry.source).open("rb") as source:
+                    status = os.fstat(source.fileno())
+                    info.mode = 0o755 if status.st_mode & 0o100 else 0o644
+                    info.size = status.st_size
+                    archive.addfile(info, source)
+    return unpacked
 
 
 class Digesting:
@@ -173,8 +152,8 @@ class Digesting:
         return self._state.digest()
 
 
-def tar_digest(folder: Path) -> tuple[bytes, int]:
-    """SHA-256 and size of the tar of ``folder``, without writing it anywhere."""
+def tar_digest(folder: Path) -> tuple[bytes, int, int]:
+    """SHA-256 and size of the tar of ``folder``, without writing it anywhere, and the bytes of its files together."""
     sink = Digesting()
-    write_tar(cast(BinaryIO, sink), folder)
-    return sink.digest(), sink.size
+    unpacked = write_tar(cast(BinaryIO, sink), folder)
+    return sink.digest(), sink.size, unpacked

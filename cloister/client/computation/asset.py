@@ -49,7 +49,7 @@ def describe_asset(path: Path, progress: ReadProgress = lambda done: None) -> Lo
     file = bare_name(path)
     try:
         if path.is_dir():
-            folder_digest, size = archive.tar_digest(path)
+            folder_digest, size, _ = archive.tar_digest(path)
             return LocalAsset(path, file, folder_digest.hex(), size)
         state, done = hashlib.sha256(), 0
         with userfile.open_regular(path) as stream:

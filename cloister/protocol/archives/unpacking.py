@@ -1,0 +1,65 @@
+"""Archives, checked or unpacked: the two entries to the rules of this folder."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from cloister.protocol.archives.detection import BLOCK, Kind, detect, is_tar
+from cloister.protocol.archives.errors import NotAnArchive
+from cloister.protocol.archives.reader import Decompressed, Source
+from cloister.protocol.archives.tars import read_tar
+from cloister.protocol.archives.tree import Checking, Tree, Writing
+from cloister.protocol.archives.zips import read_zip
+
+_WHAT = {Kind.GZIP: "The gzip file", Kind.BZIP2: "The bzip2 file", Kind.XZ: "The xz file"}
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What an archive unpacks to: bytes of all files, and the number of files and folders."""
+
+    size: int
+    entries: int
+
+
+def check(stream: BinaryIO, take: Callable[[bytes], object] = lambda data: None) -> Contents:
+    """Read an archive to its end, with all checksums.
+
+    Args:
+        stream: the archive, seekable.
+        take: gets every byte of the file once and in order, for a digest; unless an error is raised.
+
+    Raises:
+        NotAnArchive: the first bytes are not those of an archive, or those of something compressed other than a tar.
+        ArchiveError: the launcher would refuse the archive.
+    """
+    return _read(Source(stream, take), Tree(Checking()))
+
+
+def unpack(path: Path, into: Path, declared: int) -> Contents:
+    """Unpack the archive at ``path`` into the new or empty folder ``into``: at most ``declared`` bytes of files.
+
+    Raises ArchiveError as :func:`check` does, and OSError. What was unpacked until then remains.
+    """
+    into.mkdir(parents=True, exist_ok=True)
+    with path.open("rb") as stream:
+        return _read(Source(stream), Tree(Writing(into), declared))
+
+
+def _read(source: Source, tree: Tree) -> Contents:
+    kind = detect(source.peek(BLOCK))
+    if kind is Kind.ZIP:
+        read_zip(source, tree)
+    elif kind is Kind.TAR:
+        read_tar(source, tree)
+    else:
+        reader = Decompressed(source, kind.value, _WHAT[kind])
+        if not is_tar(reader.peek(BLOCK)):
+            raise NotAnArchive(
+                f"{_WHAT[kind]} cannot be unpacked: it is something compressed other than a tar.",
+                hint="Pack a folder with `tar -czf data.tar.gz FOLDER`, or write `unpack: false`.",
+            )
+        read_tar(reader, tree)
+    tree.finish()
+    return Contents(tree.size, tree.count)
