@@ -2,9 +2,7 @@
 
 import contextlib
 import hashlib
-import tarfile
 import tempfile
-import zipfile
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,8 @@ from typing import BinaryIO, cast
 from cloister import userfile
 from cloister.errors import InputError
 from cloister.protocol import archive, names
+from cloister.protocol.archives import unpacking
+from cloister.protocol.archives.errors import ArchiveError, NotAnArchive
 
 _CHUNK = 1024 * 1024
 
@@ -25,41 +25,74 @@ class LocalAsset:
     """An asset as a manifest describes it.
 
     ``file`` is the name without folders (for a folder, that of its tar), ``digest`` SHA-256 in hex, ``size`` in bytes.
+    ``unpacked_size`` is the bytes of all files of an archive or folder, None of anything else.
     """
 
     path: Path
     file: str
     digest: str
     size: int
+    unpacked_size: int | None = None
 
 
-def describe_asset(path: Path, progress: ReadProgress = lambda done: None) -> LocalAsset:
-    """Compute what a manifest says about an asset.
+def describe_asset(path: Path, progress: ReadProgress = lambda done: None, *, unpack: bool | None = None) -> LocalAsset:
+    """Compute what a manifest says about an asset, and read an archive as the sandbox will.
 
     Args:
         path: a file, or a folder, which counts as its deterministic tar: times, umask and file order do not matter.
         progress: called with the number of bytes of a file that were read so far.
+        unpack: whether the asset is to be unpacked; None: if it is an archive.
 
     Returns:
-        Name, digest and size.
+        Name, digest and size, and the unpacked size unless ``unpack`` is false.
 
     Raises:
+        ArchiveError: the asset is to be unpacked and cannot be: the launcher would refuse it.
         InputError: the asset cannot be read, or no manifest can have its name.
     """
     file = bare_name(path)
     try:
         if path.is_dir():
-            folder_digest, size, _ = archive.tar_digest(path)
-            return LocalAsset(path, file, folder_digest.hex(), size)
-        state, done = hashlib.sha256(), 0
+            digest, size, unpacked = archive.tar_digest(path)
+            return LocalAsset(path, file, digest.hex(), size, None if unpack is False else unpacked)
         with userfile.open_regular(path) as stream:
-            while data := stream.read(_CHUNK):
-                state.update(data)
-                done += len(data)
-                progress(done)
+            return _describe_file(path, file, stream, progress, unpack)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
-    return LocalAsset(path, file, state.hexdigest(), done)
+    except ArchiveError as error:
+        raise type(error)(f"{path}: {error.message}", hint=error.hint) from error
+
+
+def _describe_file(path: Path, file: str, stream: BinaryIO, progress: ReadProgress, unpack: bool | None) -> LocalAsset:
+    if unpack is not False:
+        read = _Digest(progress)
+        try:
+            contents = unpacking.check(stream, read.take)
+        except NotAnArchive:
+            if unpack:
+                raise
+            stream.seek(0)
+        else:
+            return LocalAsset(path, file, read.state.hexdigest(), read.done, contents.size)
+    read = _Digest(progress)
+    while data := stream.read(_CHUNK):
+        read.take(data)
+    return LocalAsset(path, file, read.state.hexdigest(), read.done)
+
+
+class _Digest:
+    """SHA-256 and size of what was read."""
+
+    def __init__(self, progress: ReadProgress) -> None:
+        self.state = hashlib.sha256()
+        self.done = 0
+        self._progress = progress
+
+    def take(self, data: bytes) -> None:
+        """Add bytes."""
+        self.state.update(data)
+        self.done += len(data)
+        self._progress(self.done)
 
 
 def bare_name(path: Path) -> str:
@@ -94,19 +127,3 @@ def _open(path: Path) -> BinaryIO:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     return stream
-
-
-def unpacked_size(path: Path) -> int:
-    """Total bytes of the files in a folder, zip or tar. Raises InputError for anything else."""
-    try:
-        if path.is_dir():
-            return sum(one.lstat().st_size for one in path.rglob("*") if one.is_file())
-        with userfile.open_regular(path) as stream:
-            if zipfile.is_zipfile(stream):
-                with zipfile.ZipFile(stream) as packed:
-                    return sum(info.file_size for info in packed.infolist())
-            stream.seek(0)
-            with tarfile.open(fileobj=stream) as packed_tar:
-                return sum(member.size for member in packed_tar)
-    except (OSError, tarfile.TarError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} cannot be unpacked: it is not a folder, zip or tar.") from error

@@ -14,7 +14,7 @@ import fastjsonschema
 
 from cloister import userfile
 from cloister.client.computation.algorithm_files import asset_names
-from cloister.client.computation.asset import describe_asset, unpacked_size
+from cloister.client.computation.asset import describe_asset
 from cloister.client.files import document_type
 from cloister.errors import InputError
 from cloister.keyfile.content import is_inline
@@ -210,23 +210,29 @@ class _Author:
             "name": data["name"],
             "provider": data["provider"],
             "unpack": data.get("unpack", False),
-            **self._file(place, data),
+            **self._file(place, data, unpack=data.get("unpack", False)),
         }
+        found = made.get("unpacked_size")
         if "unpacked_size" in data:
-            made["unpacked_size"] = self._quantity((*place, "unpacked_size"), parse_size, data["unpacked_size"])
-        elif made["unpack"]:
-            path = self._path((*place, "file"), data["file"])
-            if not path.exists():
+            stated = self._quantity((*place, "unpacked_size"), parse_size, data["unpacked_size"])
+            if found is not None and stated < found:
                 raise self._document.error(
-                    place,
-                    "unpacked_size is missing, and the file is not here to compute it.",
-                    "Add the total size of the unpacked files.",
+                    (*place, "unpacked_size"), f"expected at least {found} bytes, which the files have; found {stated}."
                 )
-            made["unpacked_size"] = unpacked_size(path)
+            made["unpacked_size"] = stated
+        elif made["unpack"] and found is None:
+            raise self._document.error(
+                place,
+                "unpacked_size is missing, and the file is not here to compute it.",
+                f"Ask its provider for the output of `checksum {shlex.quote(data['file'])}`.",
+            )
         return made
 
-    def _file(self, place: Place, entry: dict[str, Any]) -> dict[str, Any]:
-        """Name, digest and size of a file: computed, or as the author says when the file is not here."""
+    def _file(self, place: Place, entry: dict[str, Any], *, unpack: bool = False) -> dict[str, Any]:
+        """Name, digest and size of a file: computed, or as the author says when the file is not here.
+
+        Also the unpacked size, of a file that is here and to be unpacked.
+        """
         where = (*place, "file") if (*place, "file") in self._document.lines else place
         path = self._path(where, entry["file"])
         stated = entry.get("digest")
@@ -241,14 +247,15 @@ class _Author:
                 )
             return {"file": path.name, "digest": stated, "size": size}
         try:
-            found = describe_asset(path)
+            found = describe_asset(path, unpack=unpack)
         except InputError as error:
             raise self._document.error(where, error.message, error.hint) from error
         if stated is not None and stated != found.digest:
             raise self._document.error((*place, "digest"), f"expected {stated}, but {path.name} has {found.digest}.")
         if size is not None and size != found.size:
             raise self._document.error((*place, "size"), f"expected {size} bytes, but {path.name} has {found.size}.")
-        return {"file": found.file, "digest": found.digest, "size": found.size}
+        made: dict[str, Any] = {"file": found.file, "digest": found.digest, "size": found.size}
+        return made if found.unpacked_size is None else made | {"unpacked_size": found.unpacked_size}
 
     def _path(self, place: Place, text: str) -> Path:
         for part in Path(text).parts:

@@ -156,9 +156,15 @@ def upload_assets(
 
 
 def check_asset(asset: Asset, path: Path, progress: ReadProgress = lambda done: None) -> None:
-    """Raise InputError unless the file or folder at ``path`` is ``asset``."""
-    found = describe_asset(path, progress)
+    """Raise InputError unless the file or folder at ``path`` is ``asset``, and can be unpacked if it must be."""
+    found = describe_asset(path, progress, unpack=asset.unpack)
     if (found.digest, found.size) == (asset.digest, asset.size):
+        if (found.unpacked_size or 0) > asset.unpacked_size:
+            raise InputError(
+                f"{path} unpacks to {found.unpacked_size} bytes, but unpacked_size of {asset.name} in the manifest is "
+                f"{asset.unpacked_size}.",
+                hint="Nothing was uploaded. Ask the owner for a manifest with the value that `checksum` prints.",
+            )
         return
     raise InputError(
         f"{path} is not what the manifest says about {asset.name}: "

@@ -8,39 +8,39 @@ from pathlib import Path
 from cloister.protocol.archives.errors import ArchiveError
 from cloister.protocol.archives.links import Link
 from cloister.protocol.archives.paths import clean, shown
-from cloister.protocol.archives.tree import Checking, Tree
+from cloister.protocol.archives.tree import ArchiveTree, Checking
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FolderEntry:
     """A file or a folder. ``source`` is the path of the file that has the content; None: a folder."""
 
     path: str
     source: str | None
 
 
-def scan(folder: Path) -> tuple[list[Entry], int]:
+def scan(folder: Path) -> tuple[list[FolderEntry], int]:
     """What lies in ``folder``, sorted by the bytes of the path, and the bytes of all files.
 
     A link to a file in the same folder is that file. Raises ArchiveError as for an archive, and OSError.
     """
-    tree = Tree(Checking())
-    found: list[Entry] = []
+    tree = ArchiveTree(Checking())
+    found: list[FolderEntry] = []
     for path, entry in _walk(folder, ""):
         clean(path)
         if entry.is_symlink():
             tree.link(path, Link(os.readlink(entry.path)))
         elif entry.is_dir():
             tree.folder(path)
-            found.append(Entry(path, None))
+            found.append(FolderEntry(path, None))
         elif entry.is_file():
             tree.file(path, entry.stat().st_size, iter(()))
-            found.append(Entry(path, path))
+            found.append(FolderEntry(path, path))
         else:
             raise ArchiveError(
                 f"{shown(path)} is neither a file nor a folder nor a link.", hint="Remove it from the folder."
             )
-    found += [Entry(path, target) for path, target in tree.finish().items()]
+    found += [FolderEntry(path, target) for path, target in tree.finish().items()]
     return sorted(found, key=lambda one: one.path.encode()), tree.size
 
 

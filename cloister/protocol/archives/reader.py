@@ -16,7 +16,7 @@ _FIRST_PIECE = 4096
 """The same for the first step: of many short streams, each is given little that it does not need."""
 
 
-class Reader:
+class ByteReader:
     """Reads forwards. A subclass fills the buffer."""
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class Reader:
                 raise ArchiveError(f"{what} is followed by more than {MAX_PADDING} zeros.", hint=REPACK)
 
 
-class Source(Reader):
+class Source(ByteReader):
     """A seekable file. ``take`` gets every byte once and in order, for a digest or a progress bar."""
 
     def __init__(self, stream: BinaryIO, take: Callable[[bytes], object] = lambda data: None) -> None:
@@ -157,10 +157,10 @@ def new_decoder(magic: bytes) -> Decoder:
     return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MAX_DICTIONARY)
 
 
-class Decompressed(Reader):
+class Decompressed(ByteReader):
     """The content of one or more gzip, bzip2 or xz streams, each to its end, with its checksums."""
 
-    def __init__(self, source: Reader, magic: bytes, what: str) -> None:
+    def __init__(self, source: ByteReader, magic: bytes, what: str) -> None:
         super().__init__()
         self._source = source
         self._magic = magic

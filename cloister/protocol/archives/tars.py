@@ -12,8 +12,8 @@ from cloister.protocol.archives.errors import AGAIN, REPACK, ArchiveError
 from cloister.protocol.archives.limits import CHUNK, MAX_DIRECTORY, MAX_HEADER, MAX_SIZE
 from cloister.protocol.archives.links import Link
 from cloister.protocol.archives.paths import clean, decode_name, shown
-from cloister.protocol.archives.reader import Reader
-from cloister.protocol.archives.tree import Pieces, Tree
+from cloister.protocol.archives.reader import ByteReader
+from cloister.protocol.archives.tree import ArchiveTree, Pieces
 
 _REGULAR = b"0\0" + b"7"
 _HARD, _SYMBOLIC, _FOLDER = b"1", b"2", b"5"
@@ -42,7 +42,7 @@ class _Extended:
         return self.name is not None or self.link is not None or bool(self.pax)
 
 
-def read_tar(reader: Reader, tree: Tree) -> None:
+def read_tar(reader: ByteReader, tree: ArchiveTree) -> None:
     """Give all members of a tar to ``tree``. Raises ArchiveError, also for a tar without its end."""
     extended = _Extended()
     headers = 0
@@ -151,7 +151,7 @@ def _records(data: bytes) -> dict[bytes, bytes]:
     return found
 
 
-def _read_member(reader: Reader, header: _Header, extended: _Extended, tree: Tree) -> None:
+def _read_member(reader: ByteReader, header: _Header, extended: _Extended, tree: ArchiveTree) -> None:
     raw = _agreed(header.name, extended.name, extended.pax.get(b"path"))
     name = decode_name(raw)
     size = header.size
@@ -192,7 +192,7 @@ def _agreed(short: bytes, gnu: bytes | None, pax: bytes | None) -> bytes:
     return pax or (short if gnu is None else gnu)
 
 
-def _content(reader: Reader, size: int, what: str) -> Pieces:
+def _content(reader: ByteReader, size: int, what: str) -> Pieces:
     """The content of a member and what fills its last block."""
     left = size
     try:

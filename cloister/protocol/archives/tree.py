@@ -113,7 +113,7 @@ def digest_of(pieces: Pieces) -> bytes:
     return state.digest()
 
 
-class Tree:
+class ArchiveTree:
     """The paths of an archive, and the sum of its files, at most ``declared`` (None: what a manifest can say)."""
 
     def __init__(self, sink: Sink, declared: int | None = None) -> None:

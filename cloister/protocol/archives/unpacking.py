@@ -9,7 +9,7 @@ from cloister.protocol.archives.detection import BLOCK, Kind, detect, is_tar
 from cloister.protocol.archives.errors import NotAnArchive
 from cloister.protocol.archives.reader import Decompressed, Source
 from cloister.protocol.archives.tars import read_tar
-from cloister.protocol.archives.tree import Checking, Tree, Writing
+from cloister.protocol.archives.tree import ArchiveTree, Checking, Writing
 from cloister.protocol.archives.zips import read_zip
 
 _WHAT = {Kind.GZIP: "The gzip file", Kind.BZIP2: "The bzip2 file", Kind.XZ: "The xz file"}
@@ -34,7 +34,7 @@ def check(stream: BinaryIO, take: Callable[[bytes], object] = lambda data: None)
         NotAnArchive: the first bytes are not those of an archive, or those of something compressed other than a tar.
         ArchiveError: the launcher would refuse the archive.
     """
-    return _read(Source(stream, take), Tree(Checking()))
+    return _read(Source(stream, take), ArchiveTree(Checking()))
 
 
 def unpack(path: Path, into: Path, declared: int) -> Contents:
@@ -44,10 +44,10 @@ def unpack(path: Path, into: Path, declared: int) -> Contents:
     """
     into.mkdir(parents=True, exist_ok=True)
     with path.open("rb") as stream:
-        return _read(Source(stream), Tree(Writing(into), declared))
+        return _read(Source(stream), ArchiveTree(Writing(into), declared))
 
 
-def _read(source: Source, tree: Tree) -> Contents:
+def _read(source: Source, tree: ArchiveTree) -> Contents:
     kind = detect(source.peek(BLOCK))
     if kind is Kind.ZIP:
         read_zip(source, tree)

@@ -16,7 +16,7 @@ from cloister.protocol.archives.limits import CHUNK, MAX_DICTIONARY, MAX_LINK
 from cloister.protocol.archives.links import Link
 from cloister.protocol.archives.paths import decode_name, shown
 from cloister.protocol.archives.reader import Decoder, Inflate, Source
-from cloister.protocol.archives.tree import Pieces, Tree
+from cloister.protocol.archives.tree import ArchiveTree, Pieces
 from cloister.protocol.archives.zipdirectory import (
     ENCRYPTED,
     HAS_DESCRIPTOR,
@@ -36,7 +36,7 @@ _LZMA_EOS = 0x0002
 _PIECE = 256 * 1024
 
 
-def read_zip(source: Source, tree: Tree) -> None:
+def read_zip(source: Source, tree: ArchiveTree) -> None:
     """Give all members of a zip to ``tree``, in the order of their bytes. Raises ArchiveError."""
     directory = read_directory(source)
     members = directory.members
@@ -79,7 +79,7 @@ def _check_kind(member: ZipMember) -> None:
         raise ArchiveError(f"The link {shown(member.path)} has a target of more than {MAX_LINK} bytes.", hint=REPACK)
 
 
-def _read_member(source: Source, member: ZipMember, limit: int, tree: Tree) -> None:
+def _read_member(source: Source, member: ZipMember, limit: int, tree: ArchiveTree) -> None:
     """Give a member to ``tree``. ``limit`` is where the next begins."""
     header = source.exactly(_LOCAL.size)
     if len(header) < _LOCAL.size or not header.startswith(b"PK\3\4"):

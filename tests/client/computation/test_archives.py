@@ -1,0 +1,95 @@
+"""Archives are refused or taken before the upload, exactly as the launcher would."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from agent_runtime.runner.launch import LaunchError, unpack_dataset
+from cloister.client.computation.asset import describe_asset, open_asset
+from cloister.protocol.archives.errors import ArchiveError
+from tests.archive_kinds import ACCEPTED, Kind
+from tests.archive_refusals import NOT_ARCHIVES, REFUSED
+from tests.shared_files import INPUTS
+
+
+@pytest.mark.parametrize("kind", ACCEPTED, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("unpack", [True, None])
+def test_archive_has_digest_and_unpacked_size(tmp_path: Path, kind: Kind, unpack: bool | None) -> None:
+    assert isinstance(kind.outcome, dict)
+    (tmp_path / "data").write_bytes(kind.bytes())
+    found = describe_asset(tmp_path / "data", unpack=unpack)
+    assert found.digest == hashlib.sha256(kind.bytes()).hexdigest()
+    assert found.size == len(kind.bytes())
+    assert found.unpacked_size == sum(map(len, kind.outcome.values()))
+
+
+@pytest.mark.parametrize("kind", REFUSED, ids=lambda kind: kind.name)
+def test_archive_that_the_launcher_refuses_is_refused(tmp_path: Path, kind: Kind) -> None:
+    assert isinstance(kind.outcome, str)
+    (tmp_path / "data").write_bytes(kind.bytes())
+    with pytest.raises(ArchiveError, match=kind.outcome) as caught:
+        describe_asset(tmp_path / "data", unpack=True)
+    assert caught.value.message.startswith(f"{tmp_path}/data: ")
+    assert caught.value.hint
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("kind", [*ACCEPTED, *REFUSED], ids=lambda kind: kind.name)
+def test_archive_that_stays_packed_is_only_bytes(tmp_path: Path, kind: Kind) -> None:
+    (tmp_path / "data").write_bytes(kind.bytes())
+    found = describe_asset(tmp_path / "data", unpack=False)
+    assert (found.digest, found.unpacked_size) == (hashlib.sha256(kind.bytes()).hexdigest(), None)
+
+
+@pytest.mark.parametrize("kind", NOT_ARCHIVES, ids=lambda kind: kind.name)
+def test_what_is_no_archive_is_only_bytes(tmp_path: Path, kind: Kind) -> None:
+    (tmp_path / "data").write_bytes(kind.bytes())
+    found = describe_asset(tmp_path / "data")
+    assert (found.digest, found.unpacked_size) == (hashlib.sha256(kind.bytes()).hexdigest(), None)
+
+
+def test_folder_has_the_unpacked_size_of_its_files(tmp_path: Path) -> None:
+    (tmp_path / "scans/x").mkdir(parents=True)
+    (tmp_path / "scans/x/a").write_bytes(b"data")
+    (tmp_path / "scans/b").symlink_to("x/a")
+    assert describe_asset(tmp_path / "scans").unpacked_size == 8
+
+
+BROUGHT = [
+    ("02-folder-ends-in-npz/same-as-tar.tar", {"labels.csv", "train.npz"}),
+    ("02-folder-ends-in-npz/scans", {"labels.csv", "train.npz"}),
+    ("04-archives-that-fail-late/backslash.zip", {"scans\\a.csv", "scans\\b.csv"}),
+    ("04-archives-that-fail-late/hardlink.tar", {"a.csv", "b.csv"}),
+    ("04-archives-that-fail-late/symlink.tar", {"a.csv", "b.csv"}),
+    ("04-archives-that-fail-late/symlink.zip", {"a.csv", "link"}),
+    ("16-symlinks-and-names/times", {"10:30.csv"}),
+    ("04-archives-that-fail-late/abs.tar", "/data/a.csv.* is an absolute path"),
+    ("04-archives-that-fail-late/encrypted.zip", "a.csv is encrypted"),
+    ("05-archives-with-traceback/badutf8.zip", "not UTF-8"),
+    ("05-archives-with-traceback/changed.tar.gz", "damaged"),
+    ("05-archives-with-traceback/cut.tar.gz", "scans/a.csv: The gzip file is cut"),
+    ("16-symlinks-and-names/sjis.zip", "not UTF-8, and the archive does not say"),
+]
+
+
+@pytest.mark.skipif(not INPUTS.exists(), reason="the shared inputs are not here")
+@pytest.mark.parametrize(("name", "outcome"), BROUGHT, ids=[name for name, _ in BROUGHT])
+def test_what_people_bring(tmp_path: Path, name: str, outcome: set[str] | str) -> None:
+    path = INPUTS / name
+    packed = path
+    if isinstance(outcome, str):
+        with pytest.raises(ArchiveError, match=outcome):
+            describe_asset(path)
+        with pytest.raises(LaunchError, match=outcome):
+            unpack_dataset(path, tmp_path / "out", 1 << 20)
+        return
+    if path.is_dir():
+        packed = tmp_path / "packed"
+        with open_asset(path) as stream:
+            packed.write_bytes(stream.read())
+    size = describe_asset(path).unpacked_size
+    assert size is not None
+    unpack_dataset(packed, tmp_path / "out", size)
+    files = {file.relative_to(tmp_path / "out").as_posix() for file in (tmp_path / "out").rglob("*") if file.is_file()}
+    assert files == outcome
