@@ -1,11 +1,14 @@
 """`checksum` prints what an author pastes into the manifest."""
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 from cloister.protocol.document import Document
+from tests.archive_builder import Member, zip_of
+from tests.archive_kinds import CSV, PLAIN, A
 from tests.protocol.test_names import TAKEN
 from tests.shared_files import INPUTS
 
@@ -37,3 +40,26 @@ def test_files_and_folders_that_people_brought_are_taken(cloister) -> None:
         pytest.skip("the shared inputs are not here")
     assert 'file: "Patienten 2024.csv"' in cloister("checksum", folder / "Patienten 2024.csv").out
     assert cloister("checksum", folder / "times").code == 0
+
+
+def test_unpacked_size_is_printed_of_what_can_be_unpacked(cloister, tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(zip_of(A))
+    (tmp_path / "a.tar").write_bytes(PLAIN)
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans/a.csv").write_bytes(CSV)
+    for name in ("a.zip", "a.tar", "scans"):
+        assert cloister("checksum", tmp_path / name).out.endswith(f"\nunpacked_size: {len(CSV)}\n")
+        assert json.loads(cloister("checksum", tmp_path / name, "--json").out)["unpacked_size"] == len(CSV)
+    assert "unpacked_size" not in cloister("checksum", tmp_path / "scans/a.csv").out
+
+
+def test_archive_that_cannot_be_unpacked_is_refused_unless_it_stays_packed(cloister, tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    path.write_bytes(zip_of(Member(b"a.csv", CSV, flags=1)))
+    done = cloister("checksum", path)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"Error: {path}: Member a.csv is encrypted.\nRepack it without a password")
+    assert done.err.endswith("If it stays packed (`unpack: false`), add --packed.\n")
+    done = cloister("checksum", "--packed", path)
+    assert done.code == 0
+    assert "unpacked_size" not in done.out

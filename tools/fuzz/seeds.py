@@ -1,8 +1,15 @@
 """``python -m tools.fuzz.seeds``: writes the seeds of all targets, which the test kit makes."""
 
+import bz2
 import dataclasses
+import gzip
 import hashlib
+import io
 import json
+import lzma
+import stat
+import tarfile
+import zipfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -138,9 +145,35 @@ def _clouds() -> dict[str, dict[str, bytes]]:
     }
 
 
+def _archives() -> dict[str, dict[str, bytes]]:
+    """Seeds of archives: each reader, with a file, a folder and a link."""
+    made = {}
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", method) as packed:
+            link = zipfile.ZipInfo("x/link")
+            link.create_system, link.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+            for info, content in ((zipfile.ZipInfo("x/"), b""), (zipfile.ZipInfo("x/a"), b"data" * 20), (link, b"a")):
+                packed.writestr(info, content, compress_type=method)
+        made[f"{method}.zip"] = out.getvalue()
+    for form in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w", format=form) as tar:
+            file, folder, soft = tarfile.TarInfo("x/a"), tarfile.TarInfo("y"), tarfile.TarInfo("x/" + "l" * 99)
+            file.size, folder.type, soft.type, soft.linkname = 4, tarfile.DIRTYPE, tarfile.SYMTYPE, "a"
+            tar.addfile(file, io.BytesIO(b"data"))
+            tar.addfile(folder)
+            if form != tarfile.USTAR_FORMAT:
+                tar.addfile(soft)
+        made[f"{form}.tar"] = out.getvalue()
+    plain = made[f"{tarfile.USTAR_FORMAT}.tar"]
+    made |= {"tar.gz": gzip.compress(plain, mtime=0), "tar.bz2": bz2.compress(plain), "tar.xz": lzma.compress(plain)}
+    return {"archive": made}
+
+
 def seeds() -> Mapping[str, Mapping[str, bytes]]:
     """The seeds of each target by file name."""
-    return {**_local(), **_amd(), **_intel(), **_clouds()}
+    return {**_local(), **_amd(), **_intel(), **_clouds(), **_archives()}
 
 
 def main() -> None:

@@ -252,6 +252,43 @@ def gce_instance(data: bytes) -> None:
         InstanceInfo.parse(data)
 
 
+def archive(data: bytes) -> None:
+    """A zip or a tar, plain or compressed: checked and unpacked, with the same outcome."""
+    import io
+
+    from cloister.protocol.archives.errors import ArchiveError
+    from cloister.protocol.archives.tree import ArchiveTree, Checking, Pieces
+    from cloister.protocol.archives.unpacking import check, read_into
+
+    class Kept(Checking):
+        """Keeps the files."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.files: dict[str, bytes] = {}
+
+        def file(self, path: str, pieces: Pieces, executable: bool) -> None:
+            self.files[path] = b"".join(pieces)
+            super().file(path, iter((self.files[path],)), executable)
+
+        def copy(self, source: str, path: str) -> None:
+            self.files[path] = self.files[source]
+
+    kept = Kept()
+    try:
+        found = check(io.BytesIO(data))
+    except ArchiveError:
+        return
+    if found.size > 1 << 24:  # more than is kept here
+        return
+    if found != read_into(io.BytesIO(data), ArchiveTree(kept, found.size)):
+        raise RuntimeError("An archive has other contents when it is unpacked.")
+    if sum(map(len, kept.files.values())) != found.size:
+        raise RuntimeError("The unpacked size is not that of the files.")
+    if any(path.startswith("/") or ".." in path.split("/") for path in kept.files):
+        raise RuntimeError("A path leads out of the archive's folder.")
+
+
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
     target.__name__.replace("_", "-"): target
     for target in (
@@ -281,6 +318,7 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
         hcl_report,
         launch_endorsement,
         gce_instance,
+        archive,
     )
 }
 

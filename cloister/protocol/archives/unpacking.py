@@ -44,7 +44,12 @@ def unpack(path: Path, into: Path, declared: int) -> Contents:
     """
     into.mkdir(parents=True, exist_ok=True)
     with path.open("rb") as stream:
-        return _read(Source(stream), ArchiveTree(Writing(into), declared))
+        return read_into(stream, ArchiveTree(Writing(into), declared))
+
+
+def read_into(stream: BinaryIO, tree: ArchiveTree) -> Contents:
+    """Give all members of an archive to ``tree``, whose sink decides what becomes of them. Raises ArchiveError."""
+    return _read(Source(stream), tree)
 
 
 def _read(source: Source, tree: ArchiveTree) -> Contents:

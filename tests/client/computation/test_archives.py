@@ -7,8 +7,12 @@ import pytest
 
 from agent_runtime.runner.launch import LaunchError, unpack_dataset
 from cloister.client.computation.asset import describe_asset, open_asset
+from cloister.client.computation.upload import check_asset
+from cloister.errors import InputError
 from cloister.protocol.archives.errors import ArchiveError
-from tests.archive_kinds import ACCEPTED, Kind
+from cloister.protocol.manifest import Asset
+from tests.archive_builder import zip_of
+from tests.archive_kinds import ACCEPTED, CSV, A, Kind
 from tests.archive_refusals import NOT_ARCHIVES, REFUSED
 from tests.shared_files import INPUTS
 
@@ -54,6 +58,23 @@ def test_folder_has_the_unpacked_size_of_its_files(tmp_path: Path) -> None:
     (tmp_path / "scans/x/a").write_bytes(b"data")
     (tmp_path / "scans/b").symlink_to("x/a")
     assert describe_asset(tmp_path / "scans").unpacked_size == 8
+
+
+def _asset(path: Path, unpacked_size: int) -> Asset:
+    data = path.read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    return Asset("d1", "dataset", "h1", path.name, digest, len(data), unpack=True, unpacked_size=unpacked_size)
+
+
+def test_upload_checks_the_archive_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    path.write_bytes(zip_of(A))
+    check_asset(_asset(path, len(CSV)), path)
+    with pytest.raises(InputError, match="unpacked_size of d1 in the manifest is 3"):
+        check_asset(_asset(path, 3), path)
+    path.write_bytes(zip_of(A)[:-1])
+    with pytest.raises(ArchiveError, match="cut"):
+        check_asset(_asset(path, len(CSV)), path)
 
 
 BROUGHT = [

@@ -1,6 +1,7 @@
 """The author's manifest becomes the canonical one, or an error names the line."""
 
 import hashlib
+import re
 
 import pytest
 
@@ -9,6 +10,8 @@ from cloister.errors import InputError
 from cloister.protocol import names
 from cloister.protocol.canonical import FormatError
 from cloister.protocol.manifest import MAX_SIZE, Manifest
+from tests.archive_builder import Member, zip_of
+from tests.archive_kinds import CSV, A
 from tests.client.parties import Parties
 from tests.protocol.test_names import REFUSED, TAKEN
 
@@ -235,3 +238,30 @@ def test_name_that_yaml_reads_otherwise_is_refused_with_the_remedy(parties, writ
         parties.manifest()
     assert f"manifest.yaml:{line}: " in str(caught.value) or "YAML" in str(caught.value)
     assert problem in str(caught.value)
+
+
+def _packed(parties: Parties, data: bytes, more: str = "") -> None:
+    """Put an archive beside the author's manifest as the dataset h1."""
+    (parties.folder / "h1.zip").write_bytes(data)
+    source = parties.folder / "manifest.yaml"
+    packed = f"    file: h1.zip\n    unpack: true\n{more}"
+    source.write_text(re.sub(r"    file: h1.csv\n    digest: .*\n    size: .*\n", packed, source.read_text()))
+
+
+def test_unpacked_size_of_an_archive_is_filled_in(parties: Parties) -> None:
+    _packed(parties, zip_of(A))
+    assert compose_manifest(parties.folder / "manifest.yaml").datasets[0].unpacked_size == len(CSV)
+
+
+def test_stated_unpacked_size_may_be_larger_not_smaller(parties: Parties) -> None:
+    _packed(parties, zip_of(A), "    unpacked_size: 1MiB\n")
+    assert compose_manifest(parties.folder / "manifest.yaml").datasets[0].unpacked_size == 1 << 20
+    (parties.folder / "h1.zip").write_bytes(zip_of(Member(b"a.csv", bytes(2 << 20))))
+    with pytest.raises(InputError, match=r"manifest.yaml:\d+: unpacked_size: expected at least 2097152"):
+        compose_manifest(parties.folder / "manifest.yaml")
+
+
+def test_archive_that_cannot_be_unpacked_is_refused_with_its_line(parties: Parties) -> None:
+    _packed(parties, zip_of(A)[:-3])
+    with pytest.raises(InputError, match=r"manifest.yaml:\d+: .*h1.zip: The zip is cut"):
+        compose_manifest(parties.folder / "manifest.yaml")
