@@ -2,6 +2,8 @@
 
 A target returns when its parser accepts the bytes or rejects them with its documented error; any other exception is a
 finding.
+
+Long because it lists every parser.
 """
 
 import contextlib

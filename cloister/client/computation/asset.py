@@ -41,13 +41,13 @@ def describe_asset(path: Path, progress: ReadProgress = lambda done: None, *, un
     Args:
         path: a file, or a folder, which counts as its deterministic tar: times, umask and file order do not matter.
         progress: called with the number of bytes of a file that were read so far.
-        unpack: whether the asset is to be unpacked; None: if it is an archive.
+        unpack: whether the sandbox unpacks it; None: if it is an archive.
 
     Returns:
         Name, digest and size, and the unpacked size unless ``unpack`` is false.
 
     Raises:
-        ArchiveError: the asset is to be unpacked and cannot be: the launcher would refuse it.
+        ArchiveError: it must be unpacked and cannot be: the launcher would refuse it.
         InputError: the asset cannot be read, or no manifest can have its name.
     """
     file = bare_name(path)

@@ -231,7 +231,7 @@ class _Author:
     def _file(self, place: Place, entry: dict[str, Any], *, unpack: bool = False) -> dict[str, Any]:
         """Name, digest and size of a file: computed, or as the author says when the file is not here.
 
-        Also the unpacked size, of a file that is here and to be unpacked.
+        Also the unpacked size, of a file that is here, for the sandbox to unpack.
         """
         where = (*place, "file") if (*place, "file") in self._document.lines else place
         path = self._path(where, entry["file"])

@@ -257,7 +257,7 @@ def test_stated_unpacked_size_may_be_larger_not_smaller(parties: Parties) -> Non
     _packed(parties, zip_of(A), "    unpacked_size: 1MiB\n")
     assert compose_manifest(parties.folder / "manifest.yaml").datasets[0].unpacked_size == 1 << 20
     (parties.folder / "h1.zip").write_bytes(zip_of(Member(b"a.csv", bytes(2 << 20))))
-    with pytest.raises(InputError, match=r"manifest.yaml:\d+: unpacked_size: expected at least 2097152"):
+    with pytest.raises(InputError, match=r"manifest.yaml:\d+: .*unpacked_size: expected at least 2097152"):
         compose_manifest(parties.folder / "manifest.yaml")
 
 
