@@ -23,8 +23,8 @@ def bundle(settings: Settings, requirements: str, output: str | None = None) -> 
     if not settings.json:
         show.note(f"Packing the wheels of {source}, after downloading and inspecting those that are not cached ...")
     made = client.make_bundle(source, target)
-    for library in made.missing_libraries:
-        show.note(f"Warning: {library}")
+    for warning in (*made.missing_libraries, *made.cpu_warnings):
+        show.note(f"Warning: {warning}")
     if settings.json:
         show.facts(_facts(made))
         return
@@ -49,6 +49,7 @@ def _facts(made: client.Bundle) -> dict[str, object]:
             {"library": one.library, "package": one.package, "file": one.file, "better": one.better}
             for one in made.missing_libraries
         ],
+        "cpu_warnings": list(made.cpu_warnings),
         "lock": None if made.lock is None else str(made.lock),
         "index_lines": list(made.index_lines),
     }

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cloister import userfile
-from cloister.client.packages import better
+from cloister.client.packages import better, cpu_features
 from cloister.client.packages.inspection import Inspection, inspect_wheels
 from cloister.client.packages.lock import lock_requirements
 from cloister.client.packages.requirements import Requirement, read_requirements
@@ -59,6 +59,8 @@ class Bundle:
     unpacked_size: int
     """Bytes of the guest's memory that the unpacked wheels take, a part of ``limits.memory``."""
     missing_libraries: tuple[MissingLibrary, ...]
+    cpu_warnings: tuple[str, ...]
+    """A sentence for each package that needs AVX2 or more."""
     lock: Path | None
     """The lock that was written first; None if the requirements were locked."""
     index_lines: tuple[str, ...]
@@ -108,7 +110,8 @@ def make_bundle(requirements: Path, output: Path, *, cache: Path | None = None) 
         raise InputError(f"The wheels in {folder} change while they are read.", hint="Run the command again.")
     digest_hex, size = written
     missing = tuple(_missing(wheels, inspections))
-    return Bundle(output, digest_hex, size, wheels, unpacked, missing, lock, tuple(read.index_lines()))
+    cpu = cpu_features.warnings(normalised(wheel.requirement.name) for wheel in wheels)
+    return Bundle(output, digest_hex, size, wheels, unpacked, missing, cpu, lock, tuple(read.index_lines()))
 
 
 def _check(wheels: Sequence[Wheel], inspections: Sequence[Inspection]) -> int:

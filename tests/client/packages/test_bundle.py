@@ -171,6 +171,14 @@ def test_library_that_nothing_has_is_named_with_its_package_and_the_better_one(p
         assert "the guest has no GPU" in str(gpu)
 
 
+def test_package_that_needs_more_of_the_cpu_is_named(packages: Packages) -> None:
+    packages.add(SmallWheel("polars"), SmallWheel("polars_runtime_32"))
+    (warning,) = packages.bundle().cpu_warnings
+    assert warning.startswith("polars-runtime-32 needs a CPU with AVX2 and FMA")
+    packages.add(SmallWheel("polars_runtime_compat"))
+    assert packages.bundle().cpu_warnings == ()
+
+
 def test_table_of_strings_in_the_middle_of_a_large_library_is_found(packages: Packages) -> None:
     program = elf_program(["libGL.so.1"], before=9_000_000)
     packages.add(SmallWheel("large", {"large.so": program + bytes(9_000_000)}, compression=zipfile.ZIP_DEFLATED))
