@@ -8,6 +8,8 @@ import pytest
 
 from agent_runtime.runner import oci_config
 from agent_runtime.runner.oci_config import SandboxPaths
+from agent_runtime.runner.protocol import PackedDataset
+from cloister.protocol.archives import limits
 from image.rootfs import templates
 from tests.agent_runtime.runner.test_protocol import JOB
 
@@ -133,3 +135,9 @@ def test_launcher_argument_lists_what_to_unpack() -> None:
 
 def test_the_manifests_environment_is_added() -> None:
     assert "TORCH_HOME=datasets/weights" in oci_config.config(JOB, PATHS)["process"]["env"]
+
+
+def test_every_packed_dataset_has_inodes_for_a_whole_archive() -> None:
+    plain = replace(JOB, packed=())
+    both = replace(JOB, packed=(PackedDataset("d1", 10), PackedDataset("d2", 10)))
+    assert oci_config.upper_inodes(both) - oci_config.upper_inodes(plain) == 2 * limits.MAX_ENTRIES
