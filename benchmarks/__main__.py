@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 
-from benchmarks import clouds, image, publish, verbs, verifier, workspace
+from benchmarks import clouds, image, packages, publish, verbs, verifier, workspace
 from benchmarks.measurement import CHECKOUT, BenchmarkResult
 from cloister.errors import CloisterError
 
@@ -14,6 +14,7 @@ BENCHMARKS: dict[str, Callable[[int], list[BenchmarkResult]]] = {
     "verbs": verbs.measure,
     "verifier": verifier.measure,
     "image": image.measure,
+    "packages": packages.measure,
     "publish": publish.measure,
     "clouds": clouds.measure,
     "workspace": workspace.measure,

@@ -28,7 +28,7 @@ class BenchmarkResult:
     name: str
     values: tuple[float, ...]
     unit: str
-    """``s``, ``ms``, ``%`` or ``MB`` (10^6 bytes)."""
+    """``s``, ``ms``, ``%``, ``x`` (times another figure) or ``MB`` (10^6 bytes)."""
     target: float | None
     """The figure must be at most this; None for a figure that others are compared with."""
     how: str

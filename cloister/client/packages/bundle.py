@@ -7,10 +7,10 @@ pass through in pieces, and are hashed on the way: once for the bundle, once for
 import hashlib
 import os
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import RawIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 from cloister import userfile
 from cloister.client.packages import better, cpu_features
@@ -156,23 +156,16 @@ def _write(wheels: Sequence[Wheel], output: Path) -> tuple[str, int] | None:
         raise InputError(f"{output} cannot be written: {error.strerror}.") from error
 
 
-def _write_members(file: BinaryIO, wheels: Sequence[Wheel]) -> tuple[str, int] | None:
+def _write_members(file: RawIOBase, wheels: Sequence[Wheel]) -> tuple[str, int] | None:
     lock = "".join(f"{_locked(wheel)}\n" for wheel in wheels).encode()
     with ThreadPoolExecutor(2) as pool:
         bundle = _Written(file, pool)
         bundle.write(form.header(form.REQUIREMENTS, len(lock)) + lock + bytes(-len(lock) % _BLOCK))
-        buffer = memoryview(bytearray(_CHUNK))
         for wheel in sorted(wheels, key=lambda wheel: wheel.path.name):
             bundle.write(form.header(f"{form.WHEELS}/{wheel.path.name}", wheel.size))
-            own = hashlib.sha256()
-            left = wheel.size
             with wheel.path.open("rb", buffering=0) as source:
-                while left and (count := source.readinto(buffer[: min(left, _CHUNK)])):
-                    hashing = pool.submit(own.update, buffer[:count])
-                    bundle.write(buffer[:count])
-                    hashing.result()
-                    left -= count
-            if left or own.hexdigest() != wheel.digest_hex:
+                found = bundle.copy(source)
+            if found != wheel.digest_hex:
                 wheel.path.unlink(missing_ok=True)
                 return None
             bundle.write(bytes(-wheel.size % _BLOCK))
@@ -188,17 +181,35 @@ def _locked(wheel: Wheel) -> str:
 class _Written:
     """The file of the bundle with its digest and size so far."""
 
-    def __init__(self, file: BinaryIO, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, file: RawIOBase, pool: ThreadPoolExecutor) -> None:
         self._file = file
         self._pool = pool
+        self._buffers = (memoryview(bytearray(_CHUNK)), memoryview(bytearray(_CHUNK)))
         self.state = hashlib.sha256()
         self.size = 0
 
     def write(self, data: bytes | memoryview) -> None:
-        """Write and hash at the same time."""
-        hashing: Future[None] = self._pool.submit(self.state.update, data)
+        """Write and hash some bytes."""
+        self.state.update(data)
+        self._put(data)
+
+    def copy(self, source: RawIOBase) -> str:
+        """Write and hash a file; return its own SHA-256. Hashing, writing and reading the next piece overlap."""
+        own = hashlib.sha256()
+        this, other = self._buffers
+        count = source.readinto(this) or 0
+        while count:
+            data = this[:count]
+            hashing = [self._pool.submit(state.update, data) for state in (own, self.state)]
+            self._put(data)
+            count = source.readinto(other) or 0
+            this, other = other, this
+            for one in hashing:
+                one.result()
+        return own.hexdigest()
+
+    def _put(self, data: bytes | memoryview) -> None:
         rest = memoryview(data)
         while rest:
-            rest = rest[self._file.write(rest) :]
-        hashing.result()
+            rest = rest[self._file.write(rest) or 0 :]
         self.size += len(data)
