@@ -2,8 +2,8 @@
 
 The wheels are synthetic: as many as torch 2.6.0 has from PyPI (36), with as many files and a similar distribution of
 sizes, at a seventh of the bytes, because figures are ratios. Half of the content is random, as in compiled libraries.
-Where other programs run at the same time, the ratio for `cp` says little: a copy waits for the disk, a hash for a processor.
-So processor time is measured beside it.
+Where other programs run at the same time, the ratio for `cp` says little: a copy waits for the disk, a hash for a
+processor.
 """
 
 import base64
