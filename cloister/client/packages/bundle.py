@@ -1,11 +1,12 @@
 """Make a bundle: all packages that a Python algorithm needs in the guest, in one deterministic file.
 
 Its form is in cloister/protocol/wheels/bundle.py. What the launcher would refuse is refused here. The bytes of a wheel
-pass through in pieces, and are hashed on the way: once for the bundle, once for the wheel's own digest.
+pass through in pieces: SHA-256 is computed of the bundle, and CRC-32 of each wheel, whose SHA-256 was verified before.
 """
 
 import hashlib
 import os
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -103,7 +104,7 @@ def make_bundle(requirements: Path, output: Path, *, cache: Path | None = None) 
         wheels = find_wheels(packages, folder, index_options=options)
         inspections = inspect_wheels(wheels)
         unpacked = _check(wheels, inspections)
-        written = _write(wheels, output)
+        written = _write(wheels, [one.checksum for one in inspections], output)
         if written is not None:
             break
     else:
@@ -139,14 +140,14 @@ def _missing(wheels: Sequence[Wheel], inspections: Sequence[Inspection]) -> list
     ]
 
 
-def _write(wheels: Sequence[Wheel], output: Path) -> tuple[str, int] | None:
+def _write(wheels: Sequence[Wheel], checksums: Sequence[int], output: Path) -> tuple[str, int] | None:
     """Write the bundle; its digest and size. None if a wheel has changed, which is then removed from the cache."""
     try:
         target = userfile.destination(output)
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
             with part.open("xb", buffering=0) as file:
-                written = _write_members(file, wheels)
+                written = _write_members(file, wheels, checksums)
             if written is not None:
                 part.replace(target)
             return written
@@ -156,16 +157,16 @@ def _write(wheels: Sequence[Wheel], output: Path) -> tuple[str, int] | None:
         raise InputError(f"{output} cannot be written: {error.strerror}.") from error
 
 
-def _write_members(file: RawIOBase, wheels: Sequence[Wheel]) -> tuple[str, int] | None:
+def _write_members(file: RawIOBase, wheels: Sequence[Wheel], checksums: Sequence[int]) -> tuple[str, int] | None:
     lock = "".join(f"{_locked(wheel)}\n" for wheel in wheels).encode()
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(1) as pool:
         bundle = _Written(file, pool)
         bundle.write(form.header(form.REQUIREMENTS, len(lock)) + lock + bytes(-len(lock) % _BLOCK))
-        for wheel in sorted(wheels, key=lambda wheel: wheel.path.name):
+        for wheel, checksum in sorted(zip(wheels, checksums, strict=True), key=lambda pair: pair[0].path.name):
             bundle.write(form.header(f"{form.WHEELS}/{wheel.path.name}", wheel.size))
             with wheel.path.open("rb", buffering=0) as source:
                 found = bundle.copy(source)
-            if found != wheel.digest_hex:
+            if found != (wheel.size, checksum):
                 wheel.path.unlink(missing_ok=True)
                 return None
             bundle.write(bytes(-wheel.size % _BLOCK))
@@ -193,20 +194,20 @@ class _Written:
         self.state.update(data)
         self._put(data)
 
-    def copy(self, source: RawIOBase) -> str:
-        """Write and hash a file; return its own SHA-256. Hashing, writing and reading the next piece overlap."""
-        own = hashlib.sha256()
+    def copy(self, source: RawIOBase) -> tuple[int, int]:
+        """Write and hash a file; return its bytes and CRC-32. Hashing, writing and reading the next piece overlap."""
+        checksum, before = 0, self.size
         this, other = self._buffers
         count = source.readinto(this) or 0
         while count:
             data = this[:count]
-            hashing = [self._pool.submit(state.update, data) for state in (own, self.state)]
+            hashing = self._pool.submit(self.state.update, data)
+            checksum = zlib.crc32(data, checksum)
             self._put(data)
             count = source.readinto(other) or 0
             this, other = other, this
-            for one in hashing:
-                one.result()
-        return own.hexdigest()
+            hashing.result()
+        return self.size - before, checksum
 
     def _put(self, data: bytes | memoryview) -> None:
         rest = memoryview(data)

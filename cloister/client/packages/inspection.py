@@ -5,8 +5,10 @@ a folder that is named by its digest, and is used if the wheel still has that di
 """
 
 import contextlib
+import hashlib
 import json
 import os
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +19,8 @@ from cloister.protocol import elf, guest
 from cloister.protocol.wheels.errors import BundleError
 from cloister.protocol.wheels.wheel import OpenWheel, WheelFile
 
-_FORM = 1
+_FORM = 2
+_CHUNK = 1024 * 1024
 _KEPT = "inspection.json"
 _WINDOW = 4 * 1024 * 1024
 _LARGEST_KEPT = 256 * 1024 * 1024
@@ -39,6 +42,8 @@ class Inspection:
     files: tuple[InstalledFile, ...]
     programs: tuple[str, ...]
     needs: dict[str, str]
+    checksum: int
+    """CRC-32 of the wheel when its SHA-256 was verified: it finds a damaged file sooner than a second hash."""
     libraries: frozenset[str]
     """Names under which other files find a library of this wheel."""
 
@@ -54,17 +59,28 @@ def inspect_wheel(wheel: Wheel) -> Inspection:
     kept = wheel.path.with_name(_KEPT)
     if (found := _read(kept)) is not None:
         return found
-    if not wheel.is_intact():
+    checksum = _verify(wheel)
+    if checksum is None:
         wheel.path.unlink()
         raise BundleError(f"{wheel.path.name} in the cache was changed.", hint="Run the command again.")
     with wheel.path.open("rb") as file:
-        found = _inspect(OpenWheel(file, wheel.path.name))
+        found = _inspect(OpenWheel(file, wheel.path.name), checksum)
     with contextlib.suppress(OSError):  # a full disk; the next run inspects again
         _write(kept, found)
     return found
 
 
-def _inspect(wheel: OpenWheel) -> Inspection:
+def _verify(wheel: Wheel) -> int | None:
+    """The CRC-32 of a wheel that has its SHA-256; None if it does not have it."""
+    state, checksum = hashlib.sha256(), 0
+    with wheel.path.open("rb") as file:
+        while data := file.read(_CHUNK):
+            state.update(data)
+            checksum = zlib.crc32(data, checksum)
+    return checksum if state.hexdigest() == wheel.digest_hex else None
+
+
+def _inspect(wheel: OpenWheel, checksum: int) -> Inspection:
     files, needs, libraries = [], dict[str, str](), set[str]()
     for item in wheel.files:
         window = _Window()
@@ -80,7 +96,8 @@ def _inspect(wheel: OpenWheel) -> Inspection:
                     needs.setdefault(library, item.path)
                 if found.soname:
                     libraries.add(found.soname)
-    return Inspection(tuple(files), tuple(sorted(wheel.programs(guest.INTERPRETER))), needs, frozenset(libraries))
+    programs = tuple(sorted(wheel.programs(guest.INTERPRETER)))
+    return Inspection(tuple(files), programs, needs, checksum, frozenset(libraries))
 
 
 class _Window:
@@ -148,6 +165,7 @@ def _read(path: Path) -> Inspection | None:
             tuple(InstalledFile(str(one), int(size), str(digest)) for one, size, digest in value["files"]),
             tuple(value["programs"]),
             dict(value["needs"]),
+            int(value["checksum"]),
             frozenset(value["libraries"]),
         )
     except (OSError, ValueError, KeyError, TypeError):
@@ -160,6 +178,7 @@ def _write(path: Path, found: Inspection) -> None:
         "files": [[one.path, one.size, one.digest_hex] for one in found.files],
         "programs": found.programs,
         "needs": found.needs,
+        "checksum": found.checksum,
         "libraries": sorted(found.libraries),
     }
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
