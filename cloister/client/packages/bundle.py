@@ -25,7 +25,7 @@ from cloister.protocol.wheels import bundle as form
 from cloister.protocol.wheels.filename import normalised
 from cloister.protocol.wheels.installation import Installation
 
-_CHUNK = 4 * 1024 * 1024
+_CHUNK = 1024 * 1024
 _BLOCK = 512
 _RECORD = 20 * _BLOCK
 _ATTEMPTS = 3
