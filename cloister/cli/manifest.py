@@ -25,8 +25,10 @@ def manifest(settings: Settings, file: str, output: str | None = None) -> None:
     digest = written.manifest.digest().hex()
     for note in written.notes:
         show.note(note)
+    for said in written.warnings:
+        show.note(f"Warning: {said}")
     if settings.json:
-        show.facts({"manifest": str(written.path), "digest": digest})
+        show.facts({"manifest": str(written.path), "digest": digest, "warnings": list(written.warnings)})
         return
     for asset in written.manifest.assets():
         print(f"  {asset.name:<16} {asset.provider:<16} {asset.size:>12} bytes  {asset.digest}")

@@ -1,5 +1,6 @@
 """`manifest` is repeatable, overwrites nothing, and distinguishes image and computation manifests."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,31 @@ def test_file_of_another_type_is_not_overwritten(cloister, folder: Path, content
     assert done.code == 2
     assert done.err.startswith(f"Error: manifest.json exists and is {said}; it is not overwritten.")
     assert (folder / "manifest.json").read_bytes() == content
+
+
+def test_notebook_as_algorithm_is_refused_by_manifest(cloister, folder: Path, parties) -> None:
+    notebook = folder / "train.ipynb"
+    notebook.write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
+    line = parties.edit("  file: train.py", "  file: train.ipynb")
+    done = cloister("manifest", "manifest.yaml")
+
+    assert done.code == 2
+    assert done.err.startswith(f"Error: manifest.yaml:{line}: algorithm.file: train.ipynb is a notebook, not a Python")
+    assert "jupyter nbconvert --to script train.ipynb" in done.err
+    assert not (folder / "manifest.json").exists()
+
+
+def test_warnings_of_manifest_go_to_standard_error_and_into_json(cloister, folder: Path) -> None:
+    (folder / "train.py").write_text("import sklearn\n")
+    said = "train.py, line 1: sklearn is not in the guest, and there is no bundle. Bundle scikit-learn, and name the "
+    done = cloister("manifest", "manifest.yaml")
+    again = cloister("manifest", "manifest.yaml", "--json")
+
+    assert done.code == 0
+    assert done.err.startswith(f"Warning: {said}")
+    assert "Warning" not in done.out
+    (warning,) = json.loads(again.out)["warnings"]
+    assert warning.startswith(said)
 
 
 def test_empty_file_is_overwritten(cloister, folder: Path) -> None:

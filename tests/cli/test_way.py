@@ -1,5 +1,6 @@
 """A complete computation, as the parties type it."""
 
+import hashlib
 import json
 import os
 import threading
@@ -141,6 +142,22 @@ def test_files_are_found_beside_the_algorithm(cloister, machine, folder):
     assert cloister("run", *as_party("lab"), "--detach").code == 0
     sent = cloister("upload-algorithm", "train.py", *as_party("lab"))
     assert sent.code == 0, sent.err
+
+
+def test_program_that_the_guest_cannot_run_is_not_uploaded(cloister, machine, folder):
+    source = "import sklearn\n".encode("utf-16")
+    (folder / "train.py").write_bytes(source)
+    machine.parties.edit(
+        "  file: train.py",
+        f"  file: lab/train.py\n  digest: {hashlib.sha256(source).hexdigest()}\n  size: {len(source)}",
+    )
+    assert cloister("manifest", "manifest.yaml").code == 0
+    assert cloister("run", *as_party("lab"), "--detach").code == 0
+
+    refused = cloister("upload-algorithm", "train.py", *as_party("lab"))
+
+    assert (refused.code, refused.err.startswith("Error: train.py is text in UTF-16; Python reads UTF-8.")) == (2, True)
+    assert "Asset     algorithm (algorithm, from lab): 0 bytes of" in cloister("status", "--key", "lab.pem", *WHERE).out
 
 
 def test_run_shows_the_timeline_until_the_end(cloister, machine, folder):

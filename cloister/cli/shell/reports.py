@@ -28,6 +28,9 @@ class UploadPrinter(UploadReport):
     def interrupted(self, error: CloisterError, pause: float) -> None:
         show.interruption(error, pause)
 
+    def warned(self, said: str) -> None:
+        show.note(f"Warning: {said}")
+
     def accepted(self, verdict: Verdict) -> None:
         if not self._json:
             for line in verdict_summary(verdict):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cloister.client.computation.asset import describe_asset
+from cloister.client.script.program import Program, examine
 from cloister.errors import InputError
 from cloister.protocol import names
 from cloister.protocol.manifest import ALGORITHM, BUNDLE, Algorithm, Asset
@@ -27,6 +28,21 @@ def asset_names(entries: Sequence[Mapping[str, Any]], others: Collection[str]) -
     return found
 
 
+def find_bundle(algorithm: Algorithm, path: Path, given: Path | None) -> list[tuple[Asset, Path]]:
+    """The bundle, if there is one: as given, otherwise beside the algorithm at ``path``. Raises InputError."""
+    if algorithm.bundle is None:
+        if given is not None:
+            raise InputError("The manifest names no bundle.", hint="Omit --bundle, or agree on another manifest.")
+        return []
+    beside = path.parent / algorithm.bundle.file
+    if given is None and not beside.exists():
+        raise InputError(
+            f"The manifest also names the bundle {names.shown(algorithm.bundle.file)}, which is not beside {path}.",
+            hint="Name it with --bundle FILE.",
+        )
+    return [(algorithm.bundle, given or beside)]
+
+
 def find_files(algorithm: Algorithm, path: Path, given: Mapping[str, Path]) -> list[tuple[Asset, Path]]:
     """Each of the algorithm's files with its path: as given by asset name, otherwise beside the algorithm at ``path``.
 
@@ -39,6 +55,39 @@ def find_files(algorithm: Algorithm, path: Path, given: Mapping[str, Path]) -> l
                 f"The manifest has no file {name!r} of the algorithm; it has: {', '.join(known) or 'none'}."
             )
     return [(asset, given.get(asset.name) or _beside(asset, path)) for asset in algorithm.files]
+
+
+def examine_written(algorithm: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
+    """Warnings about the program of an author's manifest in ``folder``; none if it is not there.
+
+    Raises InputError for a program that the guest cannot run.
+    """
+
+    def here(file: str) -> Path | None:
+        return folder / file if (folder / file).exists() else None
+
+    if (path := here(algorithm["file"])) is None:
+        return ()
+    bundle = algorithm.get("bundle")
+    program = Program(
+        path,
+        files={one["at"]: here(one["file"]) for one in algorithm.get("files", ())},
+        environment=algorithm.get("environment", {}),
+        bundle=None if bundle is None else here(bundle if isinstance(bundle, str) else bundle["file"]),
+        has_bundle=bundle is not None,
+    )
+    return examine(program)
+
+
+def program_of(algorithm: Algorithm, paths: Mapping[Asset, Path]) -> Program:
+    """The program whose assets are at ``paths``."""
+    return Program(
+        paths[algorithm.asset],
+        files={one.at: paths[one] for one in algorithm.files},
+        environment=algorithm.environment,
+        bundle=None if algorithm.bundle is None else paths[algorithm.bundle],
+        has_bundle=algorithm.bundle is not None,
+    )
 
 
 def _beside(asset: Asset, algorithm: Path) -> Path:

@@ -30,14 +30,15 @@ def load_manifest(path: Path) -> Manifest:
 class WrittenManifest:
     """A canonical manifest in its file.
 
-    ``unchanged`` is true when the file had the same manifest before. ``notes`` are sentences that the
-    author should read.
+    ``unchanged`` is true when the file had the same manifest before. ``notes`` are sentences that the author should
+    read, ``warnings`` are what may fail in the guest.
     """
 
     path: Path
     manifest: Manifest
     unchanged: bool
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def write_manifest(source: Path, target: Path) -> WrittenManifest:
@@ -51,14 +52,15 @@ def write_manifest(source: Path, target: Path) -> WrittenManifest:
         The canonical manifest.
 
     Raises:
-        InputError: the manifest is invalid (with file and line), a file cannot be read or written, or ``target`` has
-            other content.
+        InputError: the manifest is invalid (with file and line), the guest cannot run its algorithm, a file cannot be
+            read or written, or ``target`` has other content.
     """
     if target.resolve() == source.resolve():
         raise InputError(f"The canonical form would replace {source}.", hint="Name another file with --output.")
     before = _written(target)
     notes: list[str] = []
-    made = compose_manifest(source, before, notes)
+    warnings: list[str] = []
+    made = compose_manifest(source, before, notes, warnings)
     if before is None:
         write_file(target, made.encode())
     elif members := _differing(before, made):
@@ -67,7 +69,7 @@ def write_manifest(source: Path, target: Path) -> WrittenManifest:
             hint="Parties may have the old manifest, and would reject another. Remove it if no party has it; otherwise "
             "name another file with --output.",
         )
-    return WrittenManifest(target, made, before is not None, tuple(notes))
+    return WrittenManifest(target, made, before is not None, tuple(notes), tuple(warnings))
 
 
 def _written(path: Path) -> Manifest | None:

@@ -13,7 +13,7 @@ from typing import Any
 import fastjsonschema
 
 from cloister import userfile
-from cloister.client.computation.algorithm_files import asset_names
+from cloister.client.computation.algorithm_files import asset_names, examine_written
 from cloister.client.computation.asset import describe_asset
 from cloister.client.files import document_type
 from cloister.errors import InputError
@@ -28,10 +28,13 @@ from cloister.units import parse_duration, parse_size
 _PLACE = re.compile(r"The manifest: ([A-Za-z0-9_.-]+) ")
 
 
-def compose_manifest(path: Path, before: Manifest | None = None, notes: list[str] | None = None) -> Manifest:
+def compose_manifest(
+    path: Path, before: Manifest | None = None, notes: list[str] | None = None, warnings: list[str] | None = None
+) -> Manifest:
     """The canonical manifest of the author's file at ``path``, with the id of ``before`` unless the author sets one.
 
-    What the author should know is added to ``notes``, in sentences. Raises InputError with file and line.
+    What the author should know is added to ``notes``, what may fail in the guest to ``warnings``, in sentences. Raises
+    InputError with file and line.
     """
     document = _read(path)
     try:
@@ -42,6 +45,8 @@ def compose_manifest(path: Path, before: Manifest | None = None, notes: list[str
     value = author.canonical()
     if notes is not None:
         notes += author.notes
+    if warnings is not None:
+        warnings += author.warnings
     try:
         manifest = Manifest.from_value(value)
     except canonical.FormatError as error:
@@ -92,6 +97,7 @@ class _Author:
         self._folder = path.resolve().parent
         self._value: dict[str, Any] = document.value
         self.notes: list[str] = []
+        self.warnings: tuple[str, ...] = ()
 
     def canonical(self) -> dict[str, Any]:
         """The JSON value of the canonical form."""
@@ -176,7 +182,15 @@ class _Author:
                 {"name": named[index], "at": entry["at"], **self._algorithm_file(index, entry)}
                 for index, entry in enumerate(algorithm["files"])
             ]
+        self._examine(algorithm)
         return made
+
+    def _examine(self, algorithm: dict[str, Any]) -> None:
+        """Refuse a program that the guest cannot run, if it is here, and note what may fail."""
+        try:
+            self.warnings = examine_written(algorithm, self._folder)
+        except InputError as error:
+            raise self._document.error(("algorithm", "file"), error.message, error.hint) from error
 
     def _algorithm_file(self, index: int, entry: dict[str, Any]) -> dict[str, Any]:
         place = ("algorithm", "files", index)

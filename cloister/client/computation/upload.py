@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cloister.attestation.result import Verdict
-from cloister.client.computation.algorithm_files import find_files
+from cloister.client.computation.algorithm_files import find_bundle, find_files, program_of
 from cloister.client.computation.asset import ReadProgress, bare_name, describe_asset, open_asset
 from cloister.client.connection.connection import Connection, is_interruption
 from cloister.client.connection.report import Progress, TransferReport
 from cloister.client.connection.retry import TRANSFER_PAUSES, Backoff, Interrupted
 from cloister.client.connection.session import Session
 from cloister.client.files.keys import Key
+from cloister.client.script.program import examine
 from cloister.errors import CloisterError, InputError
 from cloister.protocol import names, transcript
 from cloister.protocol.manifest import Asset, Manifest
@@ -33,7 +34,10 @@ class Uploaded:
 
 
 class UploadReport(TransferReport):
-    """Also reports the verdict and every uploaded asset."""
+    """Also reports warnings, the verdict and every uploaded asset."""
+
+    def warned(self, said: str) -> None:
+        """Called with what may fail in the guest, before anything is sent."""
 
     def accepted(self, verdict: Verdict) -> None:
         """Called with the verdict on the machine, before anything is sent."""
@@ -66,24 +70,16 @@ def upload_algorithm(
         The uploaded assets.
 
     Raises:
-        InputError: a file is not what the manifest says, or a bundle or file is missing or not in the manifest.
+        InputError: a file is not what the manifest says, a bundle or file is missing or not in the manifest, or the
+            guest cannot run the algorithm.
         ProofError: the policy rejects the machine, or it runs another manifest.
         RefusedError: the agent refuses the upload.
         UnreachableError: no agent answers, or the machine stays away.
     """
     algorithm = manifest.algorithm
-    assets = [(algorithm.asset, path)]
-    if algorithm.bundle is not None:
-        beside = path.parent / algorithm.bundle.file
-        if bundle is None and not beside.exists():
-            raise InputError(
-                f"The manifest also names the bundle {names.shown(algorithm.bundle.file)}, which is not beside {path}.",
-                hint="Name it with --bundle FILE.",
-            )
-        assets.append((algorithm.bundle, bundle or beside))
-    elif bundle is not None:
-        raise InputError("The manifest names no bundle.", hint="Omit --bundle, or agree on another manifest.")
-    assets += find_files(algorithm, path, files or {})
+    assets = [(algorithm.asset, path), *find_bundle(algorithm, path, bundle), *find_files(algorithm, path, files or {})]
+    for said in examine(program_of(algorithm, dict(assets))):
+        (report or UploadReport()).warned(said)
     return upload_assets(connection, manifest, assets, report=report)
 
 

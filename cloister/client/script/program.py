@@ -1,0 +1,141 @@
+"""Examines an algorithm before it is agreed on or uploaded: what certainly fails is refused, what may fail is told."""
+
+import io
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cloister import userfile
+from cloister.client.script import grammar, imports, kind
+from cloister.client.script.parse import Parsed, SyntaxProblem
+from cloister.errors import InputError
+from cloister.protocol import names, text
+from cloister.protocol.guest import PYTHON
+from cloister.protocol.wheels.errors import BundleError
+
+_LARGEST = 16 * 1024 * 1024
+_SHOWN = 160
+
+
+@dataclass(frozen=True)
+class Program:
+    """An algorithm of kind python on its author's or provider's disk.
+
+    ``files`` are its files by place, with their paths, None for those that are elsewhere; ``bundle`` is the bundle's
+    path, None if it is elsewhere or missing (``has_bundle``).
+    """
+
+    path: Path
+    files: Mapping[str, Path | None]
+    environment: Mapping[str, str]
+    bundle: Path | None = None
+    has_bundle: bool = False
+
+
+def examine(program: Program) -> tuple[str, ...]:
+    """Warnings about a program.
+
+    Raises InputError when the guest's Python cannot run it: a notebook, a text in UTF-16, a binary file, or a source
+    that does not compile under the guest's grammar. Without that grammar at hand, the latter is a warning.
+    """
+    name = program.path.name
+    data = _read(program.path)
+    if data is None:
+        return (f"{names.shown(name)} has more than {_LARGEST} bytes and was not examined.",)
+    source = _of_zip(name, data)
+    if source is None:
+        kind.require_source(name, data)
+    sources = {name: data if source is None else source}
+    sources |= {
+        place: content
+        for place, path in program.files.items()
+        if place.endswith(".py") and path is not None and (content := _read(path)) is not None
+    }
+    parsed = grammar.parse_all(sources, name)
+    main = parsed[name]
+    if main.problem is not None and grammar.is_guests(main.version):
+        said, hint = _refusal(name, main.problem, data)
+        raise InputError(said, hint=hint)
+    return tuple(_warnings(program, parsed, is_zip=source is not None))
+
+
+def _warnings(program: Program, parsed: dict[str, Parsed], *, is_zip: bool) -> Iterator[str]:
+    name = program.path.name
+    for source, one in parsed.items():
+        if one.problem is not None:
+            place = _place(source, one.problem)
+            if grammar.is_guests(one.version):
+                yield f"{place}: {one.problem.message}; to import it fails."
+            else:
+                yield (
+                    f"{place}: {one.problem.message}, says Python {one.version}. The guest has {PYTHON}, which may "
+                    f"differ: put python{PYTHON} on PATH to be certain."
+                )
+        elif one.unjudged:
+            yield f"{names.shown(source)} could not be examined ({one.unjudged})."
+    main = parsed[name]
+    if main.problem is None and not main.unjudged:
+        if main.does_nothing:
+            yield f"{names.shown(name)} does nothing: it has no statements but constants."
+        if main.ipython_line:
+            yield (
+                f"{names.shown(name)}, line {main.ipython_line}: get_ipython is there in notebooks only. Remove what "
+                "calls it; `%pip` and `!pip` become lines of the requirements."
+            )
+    if not is_zip:
+        anywhere = any(one.changes_path for one in parsed.values())
+        own = imports.OwnModules((name, *program.files), program.environment, anywhere=anywhere)
+        bundled: frozenset[str] | None = None if program.has_bundle else frozenset()
+        if program.bundle is not None:
+            try:
+                bundled = imports.bundle_modules(program.bundle)
+            except BundleError as error:
+                yield f"The guest cannot install the bundle. {error.message}"
+            except OSError as error:
+                raise InputError(f"{program.bundle} cannot be read: {error.strerror}.") from error
+        yield from imports.missing_modules(parsed, own, bundled, program.path.parent, has_bundle=program.has_bundle)
+    for place, path in program.files.items():
+        if path is not None and kind.is_pointer(path):
+            yield f"{names.shown(place)} is a pointer of Git LFS, not the file itself. Get that: git lfs pull."
+
+
+def _refusal(name: str, problem: SyntaxProblem, data: bytes) -> tuple[str, str]:
+    said = f"{_place(name, problem)}: {problem.message}. It does not compile under Python {PYTHON}, the guest's."
+    if (what := kind.is_shell(data)) is not None:
+        return said, f"It is {what}; an algorithm of kind python is a Python program."
+    if problem.text.strip().startswith(("%", "!")):
+        return said, "Lines that begin with % or ! are commands of notebooks: remove them."
+    return said, "Correct it; nothing has been agreed on or uploaded."
+
+
+def _place(source: str, problem: SyntaxProblem) -> str:
+    place = names.shown(source)
+    if problem.line:
+        place += f", line {problem.line}"
+        place += f", column {problem.column}" if problem.column else ""
+    if line := text.printable(problem.text.strip())[:_SHOWN]:
+        place += f" ({line})"
+    return place
+
+
+def _read(path: Path) -> bytes | None:
+    """The content; None if it is too large to be a source. Raises InputError."""
+    try:
+        data = userfile.read(path, _LARGEST)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    return data if len(data) <= _LARGEST else None
+
+
+def _of_zip(name: str, data: bytes) -> bytes | None:
+    """The main program of a zip that Python runs as it is (zipapp); None if ``data`` is no zip of programs."""
+    if not data.startswith((b"PK\x03\x04", b"#!")) or not zipfile.is_zipfile(io.BytesIO(data)):
+        return None
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            source = archive.read("__main__.py")
+    except (KeyError, OSError, RuntimeError, zipfile.BadZipFile, NotImplementedError, ValueError):
+        return None
+    kind.require_source(f"{name}/__main__.py", source)
+    return source

@@ -1,0 +1,341 @@
+"""What certainly fails in the guest is refused on the author's machine, what may fail is told, and nothing else."""
+
+import io
+import json
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from cloister.client.script import grammar, imports, parse
+from cloister.client.script.packages import package_of
+from cloister.client.script.program import Program, examine
+from cloister.errors import InputError
+from cloister.protocol import guest
+from tests.shared_files import INPUTS
+from tests.small_wheels import SmallWheel
+
+CELL = {"cell_type": "code", "metadata": {}, "execution_count": None, "outputs": [], "source": ["print(1)\n"]}
+NOTEBOOK = json.dumps({"cells": [CELL], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}, indent=1)
+SOURCE = "print('h\u00e9llo')\n"
+
+
+def at(folder: Path, content: bytes, name: str = "train.py") -> Path:
+    path = folder / name
+    path.write_bytes(content)
+    return path
+
+
+def warnings(path: Path, **more) -> str:
+    return "\n".join(examine(Program(path, **({"files": {}, "environment": {}} | more))))
+
+
+def archive(member: str, content: str = "print(1)\n") -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as made:
+        made.writestr(member, content)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (NOTEBOOK.encode(), "is a notebook"),
+        (b"\xef\xbb\xbf" + NOTEBOOK.encode(), "is a notebook"),
+        (b"\r\n" + NOTEBOOK.encode(), "is a notebook"),
+        (b'{"worksheets": [], "metadata": {}}', "is a notebook"),
+        (b'{"paragraphs": []}', "is a notebook of Zeppelin"),
+        (b"[1, 2]", "is JSON"),
+        *((SOURCE.encode(encoding), f"is text in {encoding[:6].upper()}") for encoding in ("utf-16", "utf-32")),
+        *((SOURCE.encode(f"{encoding}-{end}"), f"is text in {encoding.upper()}")
+          for encoding in ("utf-16", "utf-32") for end in ("le", "be")),
+        (archive("train.py"), "is a zip archive"),
+        (b"PK\x05\x06" + bytes(18), "is a zip archive"),
+        (b"\x7fELF\x02\x01\x01" + bytes(64), "is a compiled program or library (ELF)"),
+        (b"MZ\x90\0" + bytes(64), "is a program for Windows"),
+        (b"\xf3\r\r\n" + bytes(12), "is compiled Python"),
+        (b"\x80\x05\x95" + bytes(8) + b"\x94.", "is a pickle"),
+        (b"\x1f\x8b\x08\0\xff\xff", "is a gzip archive"),
+        (b"%PDF-1.7\n", "is a PDF document"),
+        (b"<!DOCTYPE html>\n<html>", "is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "is a pointer of Git LFS"),
+        (b"x = 1\ny = '\0'\n", "has a null byte in line 2"),
+        (b"x = 1\n#\xe9\xe8\n", "line 2, column 2 (byte 0xe9), is not UTF-8"),
+    ],
+    ids=lambda value: repr(value)[:30],
+)  # fmt: skip
+def test_what_is_no_source_is_refused_by_its_kind(tmp_path: Path, content: bytes, said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        examine(Program(at(tmp_path, content), {}, {}))
+
+    assert caught.value.message.startswith("train.py")
+    assert said in caught.value.message
+    assert caught.value.hint
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.skipif(not INPUTS.exists(), reason="The folder shared/ is absent.")
+def test_notebook_is_refused_with_the_way_to_a_script() -> None:
+    with pytest.raises(InputError, match=r"train\.ipynb is a notebook") as caught:
+        examine(Program(INPUTS / "12-notebook" / "train.ipynb", {}, {}))
+
+    assert "jupyter nbconvert --to script train.ipynb" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"print(1)",
+        b"\xef\xbb\xbfprint(1)\r\n",
+        b"print(1)\rprint(2)\r",
+        b"if 1:\n\tprint(1)\n\x0c\n",
+        "print('\u00e9')".encode(),
+        b"# -*- coding: latin-1 -*-\nprint('\xe9')\n",
+        b"#!/usr/bin/env python3\n# vim: set fileencoding=cp1252 :\nprint('\x80')\n",
+        b"# coding: shift_jis\nprint('\x83\x5c')\n",
+        b"MZ = 1\nprint(MZ)\n",
+        b"{'cells': print(1)}",
+        b"print({'nbformat': 4})",
+        b"x = '\\d'\nprint(x is 1)\n",
+        b"#!/bin/sh\nprint('python all the same')\n",
+        archive("__main__.py"),
+        b"#!/usr/bin/env python3\n" + archive("__main__.py"),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_what_python_runs_is_accepted_without_a_word(tmp_path: Path, content: bytes) -> None:
+    assert warnings(at(tmp_path, content)) == ""
+
+
+@pytest.fixture
+def guests_grammar():
+    if not grammar.is_guests(f"{sys.version_info[0]}.{sys.version_info[1]}") and grammar.find_interpreter() is None:
+        pytest.skip(f"No Python {guest.PYTHON} on this machine.")
+
+
+@pytest.mark.usefixtures("guests_grammar")
+@pytest.mark.parametrize(
+    ("source", "place"),
+    [
+        ("x = 1\nprint 'x'\n", "line 2, column 1 (print 'x')"),
+        ("x = (1,\n", "line 1, column 5 (x = (1,)"),
+        ("def f():\nreturn 1\n", "line 2, column 1 (return 1)"),
+        ("if 1:\n\tx = 1\n        y = 2\n", "line 3"),
+        ("await main()\n", "line 1, column 1 (await main())"),
+        ("def f():\n    yield from x\n    return\nreturn 2\n", "line 4"),
+        ("%matplotlib inline\n", "line 1, column 1 (%matplotlib inline)"),
+        ("#!/bin/sh\nif true; then echo; fi\n", "line 2"),
+        ("# coding: nonsense\nprint(1)\n", "train.py"),
+        ("x = 'a\x1b[2J' +\n", "line 1"),
+    ],
+)
+def test_what_does_not_compile_is_refused_with_line_and_column(tmp_path: Path, source: str, place: str) -> None:
+    with pytest.raises(InputError) as caught:
+        examine(Program(at(tmp_path, source.encode()), {}, {}))
+
+    assert place in caught.value.message
+    assert f"does not compile under Python {guest.PYTHON}" in caught.value.message
+    assert caught.value.message.isprintable()
+
+
+@pytest.mark.usefixtures("guests_grammar")
+@pytest.mark.parametrize(
+    "source",
+    [
+        'print(f"{"a" + f"{1}"}")\n',
+        "type Row = list[int]\n",
+        "def first[T = int](rows: list[T]) -> T:\n    return rows[0]\n",
+        "try:\n    print(1)\nexcept* ValueError:\n    pass\n",
+        "match [1]:\n    case [x]:\n        print(x)\n",
+    ],
+)
+def test_the_guests_grammar_is_accepted_whatever_runs_cloister(tmp_path: Path, source: str) -> None:
+    assert warnings(at(tmp_path, source.encode())) == ""
+
+
+@pytest.mark.parametrize("how", ["none", "broken"])
+def test_without_the_guests_grammar_nothing_is_refused(tmp_path: Path, monkeypatch, how: str) -> None:
+    monkeypatch.setattr(grammar, "is_guests", lambda version: False)
+    monkeypatch.setattr(grammar, "find_interpreter", lambda: None if how == "none" else "/bin/false")
+
+    said = warnings(at(tmp_path, b"x = = 1\n"))
+
+    assert "train.py, line 1, column 5 (x = = 1)" in said
+    assert f"The guest has {guest.PYTHON}, which may differ: put python{guest.PYTHON} on PATH" in said
+    assert warnings(at(tmp_path, b"print(1)\n")) == ""
+
+
+def test_interpreter_is_asked_for_its_version(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("PYENV_ROOT", "XDG_DATA_HOME", "UV_PYTHON_INSTALL_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    shim = at(tmp_path, b"#!/bin/sh\necho 'not chosen' >&2; exit 127\n", f"python{guest.PYTHON}")
+    shim.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    grammar.find_interpreter.cache_clear()
+    assert grammar.find_interpreter() is None
+
+    real = tmp_path / ".pyenv" / "versions" / f"{guest.PYTHON}.1" / "bin" / f"python{guest.PYTHON}"
+    real.parent.mkdir(parents=True)
+    real.write_text(f"#!/bin/sh\necho {guest.PYTHON}\n")
+    real.chmod(0o755)
+    grammar.find_interpreter.cache_clear()
+    assert grammar.find_interpreter() == str(real)
+    grammar.find_interpreter.cache_clear()
+
+
+@pytest.mark.parametrize("depth", [1000, 200_000])
+def test_deep_nesting_is_no_traceback(tmp_path: Path, depth: int) -> None:
+    try:
+        warnings(at(tmp_path, b"x = " + b"-" * depth + b"1\n"))
+    except InputError as error:
+        assert error.message.startswith("train.py")
+
+
+def bundle(path: Path, *wheels: SmallWheel) -> Path:
+    with tarfile.open(path, "w") as made:
+        for wheel in wheels:
+            member = tarfile.TarInfo(f"wheels/{wheel.file}")
+            content = wheel.build()
+            member.size = len(content)
+            made.addfile(member, io.BytesIO(content))
+    return path
+
+
+MEMBERS = dict.fromkeys(
+    [
+        "numpy/__init__.py",
+        "google/cloud/storage/__init__.py",
+        "six.py",
+        "_cffi_backend.cpython-313-x86_64-linux-gnu.so",
+        "fast.abi3.so",
+        "numpy.libs/libopenblas.so",
+        "demo-1.0.data/purelib/pure/__init__.py",
+        "demo-1.0.data/scripts/tool.py",
+        "README.md",
+    ],
+    b"",
+)
+
+
+def test_modules_of_a_bundle_are_those_that_the_launcher_lays_out(tmp_path: Path) -> None:
+    path = bundle(tmp_path / "b", SmallWheel(files=MEMBERS), SmallWheel("pyyaml", {"yaml/__init__.py": b""}))
+
+    assert imports.bundle_modules(path) >= {"numpy", "google", "six", "_cffi_backend", "fast", "pure", "yaml"}
+    assert imports.bundle_modules(path).isdisjoint({"README", "demo", "tool"})
+
+
+def test_bundle_that_cannot_be_installed_is_told_and_its_modules_are_not_judged(tmp_path: Path) -> None:
+    broken = bundle(tmp_path / "broken", SmallWheel(files={"a.py": b""}, record=False))
+
+    for path in (at(tmp_path, b"no tar", "no"), broken):
+        said = warnings(at(tmp_path, b"import sklearn\n"), bundle=path, has_bundle=True)
+        assert said.startswith("The guest cannot install the bundle. ")
+        assert "sklearn" not in said
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("import numpy, six, fast, google.cloud.storage", ""),
+        ("from __future__ import annotations\nimport os, xml.etree.ElementTree as E, pydoc, ssl", ""),
+        ("import sklearn.linear_model", "sklearn is neither in the bundle nor in the guest. Add scikit-learn to"),
+        ("from PIL import Image", "Add pillow to the requirements"),
+        ("import cv2", "Add opencv-python-headless to"),
+        ("import my_models", "Add my-models to"),
+        ("import tkinter", "the guest's Python has no tkinter. They draw windows"),
+        ("import distutils.core", "distutils was removed from Python 3.12"),
+        ("import cgi", "cgi was removed from Python 3.13"),
+        ("from . import helper", "a relative import fails"),
+        ("def main():\n    import torch\n", "(in main, if that is called): torch is neither"),
+        ("class A:\n    import torch\n", "line 2: torch is neither"),
+        ("if __name__ == '__main__':\n    import torch\n", "line 2: torch is neither"),
+        ("with open('x'):\n    import torch\n", "torch is neither"),
+        ("try:\n    import torch\nexcept ValueError:\n    pass\n", "torch is neither"),
+        ("try:\n    import torch\nfinally:\n    pass\n", "torch is neither"),
+        ("try:\n    import torch\nexcept ImportError:\n    torch = None\n", ""),
+        ("try:\n    import torch\nexcept (KeyError, ModuleNotFoundError):\n    pass\n", ""),
+        ("try:\n    import torch\nexcept:\n    pass\n", ""),
+        ("try:\n    import torch\nexcept Exception:\n    pass\n", ""),
+        ("import contextlib\nwith contextlib.suppress(ImportError):\n    import torch\n", ""),
+        ("import sys\nif sys.platform == 'win32':\n    import winreg\n", ""),
+        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch\n", ""),
+        ("'''only words'''", "does nothing"),
+        ("", "does nothing"),
+        ("get_ipython().run_line_magic('matplotlib', 'inline')", "line 1: get_ipython is there in notebooks only"),
+    ],
+)  # fmt: skip
+def test_imports_that_neither_bundle_nor_guest_has_are_told(tmp_path: Path, source: str, said: str) -> None:
+    path = bundle(tmp_path / "b", SmallWheel(files=MEMBERS))
+    program = at(tmp_path, source.encode() if not said or "does" in said else f"{source}\nprint(1)\n".encode())
+
+    found = warnings(program, bundle=path, has_bundle=True)
+
+    assert (found == "") if not said else (said in found and found.count("\n") == 0)
+
+
+def test_without_a_bundle_the_package_is_named_and_an_unknown_bundle_is_not_judged(tmp_path: Path) -> None:
+    path = at(tmp_path, b"import sklearn\nimport cgi\n")
+
+    assert "sklearn is not in the guest, and there is no bundle. Bundle scikit-learn" in warnings(path)
+    assert warnings(path, has_bundle=True, bundle=None) == ""
+
+
+@pytest.mark.parametrize(
+    ("source", "places", "environment", "said"),
+    [
+        ("import helper", ["helper.py"], {}, ""),
+        ("import helper", ["helper/__init__.py"], {}, ""),
+        ("import helper.part", ["helper/part.py"], {}, ""),
+        ("import helper.cpp", ["helper/cpp.cpython-313-x86_64-linux-gnu.so"], {}, ""),
+        ("import helper", ["lib/helper.py"], {"PYTHONPATH": "/work/lib"}, ""),
+        ("import helper", ["lib/helper.py"], {"PYTHONPATH": "lib:/x"}, ""),
+        ("import sys\nsys.path.append('lib')\nimport helper", ["lib/helper.py"], {}, ""),
+        ("import helper", ["lib/helper.py"], {}, "helper is not in the guest"),
+        ("import helper.more", ["helper/__init__.py"], {}, "helper.more is not among algorithm.files"),
+        ("import helper", [], {}, "helper.py is not in the manifest. Add it to algorithm.files: {file: helper.py, at"),
+        ("import json", ["json/table.csv"], {}, ""),
+        ("import train", [], {}, ""),
+    ],
+)
+def test_modules_beside_the_program_are_found_among_its_files(
+    tmp_path: Path, source: str, places: list[str], environment: dict[str, str], said: str
+) -> None:
+    if not places:
+        at(tmp_path, b"", "helper.py")
+
+    found = warnings(at(tmp_path, source.encode()), files=dict.fromkeys(places), environment=environment)
+
+    assert (found == "") if not said else said in found
+
+
+def test_modules_are_examined_like_the_program(tmp_path: Path) -> None:
+    helper = at(tmp_path, b"import torch\nif __name__ == '__main__':\n    import wandb\n", "helper.py")
+    broken = at(tmp_path, b"print 'x'\n", "broken.py")
+    pointer = at(tmp_path, b"version https://git-lfs.github.com/spec/v1\n", "w.pth")
+    part = at(tmp_path, b"from . import other\nfrom .absent import x\n", "part.py")
+    files = {"helper.py": helper, "broken.py": broken, "w.pth": pointer, "p/part.py": part, "p/__init__.py": None}
+
+    said = warnings(at(tmp_path, b"import helper\n"), files=files)
+
+    assert "helper.py, line 1: torch is not in the guest" in said
+    assert "wandb" not in said
+    assert "broken.py, line 1, column 1 (print 'x')" in said
+    assert "w.pth is a pointer of Git LFS" in said
+    assert "p/part.py, line 2: p.absent is not among algorithm.files" in said
+
+
+def test_parser_runs_by_itself_in_another_interpreter() -> None:
+    source = Path(parse.__file__).read_text()
+
+    assert "cloister" not in source.split('"""', 2)[2]
+
+
+def test_package_names_are_normal_where_they_are_not_listed() -> None:
+    assert [package_of(name) for name in ("google.protobuf.message", "yaml", "Sentence_Transformers.util")] == [
+        "protobuf",
+        "pyyaml",
+        "sentence-transformers",
+    ]
