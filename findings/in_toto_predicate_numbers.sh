@@ -3,7 +3,8 @@
 # nanoseconds in exponent form and rounded. The statement passes validate(), so the wrong number is what gets signed.
 #
 # Seen on 2026-11-30, with protobuf 7.36.2: {"count": 3.0, "time": 1.7700000001234568e+18}; time is off by -21
-# The predicate is a google.protobuf.Struct, whose only number is a double: https://protobuf.dev/reference/protobuf/google.protobuf/#value
+# The predicate is a google.protobuf.Struct, whose only number is a double:
+# https://protobuf.dev/reference/protobuf/google.protobuf/#value
 # The specification of the statement calls it an object and names no limit for its numbers:
 # https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md
 set -eu

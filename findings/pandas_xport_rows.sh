@@ -1,13 +1,13 @@
 #!/bin/sh
-# pandas 3.1.1 loses rows of a SAS transport file (XPORT, .xpt, the form in which clinical trials are submitted), without
-# a warning: it takes each empty eight-byte text in the file's last 80 bytes for padding, wherever it is, and so
-# subtracts real rows. Of five patients of whom one had an event, it reads three. It invents rows as well: of three rows
+# pandas 3.1.1 loses rows of a SAS transport file (XPORT, .xpt, the form in which clinical trials are submitted) without
+# a warning: it takes each eight blank bytes in the file's last 80 for padding, even between other values, and subtracts
+# real rows for them. Of five patients of whom one had an event, it reads three. It invents rows as well: of three rows
 # of three bytes it reads five, since it recognises padding only where it fills eight bytes at a multiple of eight.
 # pyreadstat 1.3.7, which writes both files here, reads all rows.
 #
 # Seen on 2026-11-30: pandas: 3 of 5, 5 of 3; pyreadstat: 5 of 5, 3 of 3
-# The format stores no number of rows and pads the last 80 bytes with blanks: "Record Layout of a SAS Version 5 or 6 Data
-# Set in SAS Transport (XPORT) Format", https://support.sas.com/techsup/technote/ts140.pdf
+# The format stores no number of rows and fills the last 80 bytes with blanks:
+# https://support.sas.com/techsup/technote/ts140.pdf
 # pandas documents no such limit: https://pandas.pydata.org/docs/reference/api/pandas.read_sas.html
 set -eu
 
@@ -38,4 +38,5 @@ print("; ".join(f"{name}: {', '.join(counts)}" for name, counts in seen.items())
 PYTHON
 )
 echo "$found"
-test "$found" = "pandas: 3 of 5, 5 of 3; pyreadstat: 5 of 5, 3 of 3" || { echo "The readers now say: $found" >&2; exit 1; }
+test "$found" = "pandas: 3 of 5, 5 of 3; pyreadstat: 5 of 5, 3 of 3" ||
+    { echo "The readers now say: $found" >&2; exit 1; }
