@@ -48,6 +48,11 @@ def _huge(name: bytes) -> Member:
     )
 
 
+def _locator(place: int) -> bytes:
+    """The locator of an end record with wide fields."""
+    return struct.pack("<4sIQI", b"PK\6\7", 0, place, 1)
+
+
 ZIPS = [
     # Names and paths.
     *(
@@ -162,6 +167,10 @@ ZIPS = [
     Kind("end on another disk", zip_of(A)[:-18] + struct.pack("<2H", 1, 1) + zip_of(A)[-14:], "one volume"),
     Kind("wide end contradicts", zip_of(A, end=lambda *a: end64(a[0], a[1], 7)), "contradicts itself"),
     Kind("wide end is missing", zip_of(A, end=lambda *a: bytes(56) + end64(*a)[56:]), "zip64 end record is missing"),
+    *(
+        Kind(f"wide end at 2**{bits} - 1", zip_of(A, end=lambda *a, at=2**bits - 1: _locator(at)), "record is missing")
+        for bits in (62, 63, 64)
+    ),
     # A local header that contradicts the directory.
     *(
         Kind(f"local {name}", zip_of(Member(b"a.csv", CSV, local={name: value})), "differs between")
@@ -233,6 +242,10 @@ TARS = [
     Kind("pax size is no number", tar_of(pax(size=b"-5"), FILE), "invalid size"),
     Kind("long header without end", gzipped(tar_of(block(b"x", 1 << 30, b"x"))), "too many"),
     Kind("pax header of junk", tar_of(part(b"x", b"junk", b"x"), FILE), "malformed"),
+    # Left no way out of the loop over its records.
+    Kind("pax header with junk behind a record", tar_of(part(b"x", b"10 path=a\njunk", b"x"), FILE), "malformed"),
+    Kind("two forms of a name, one in ASCII", tar_of(part(b"K", CSV), part("\u212a".encode(), CSV)), "the same name"),
+    Kind("two forms of a name, ASCII last", tar_of(part("\u212a".encode(), CSV), part(b"K", CSV)), "the same name"),
     Kind("pax header of length 0", tar_of(part(b"x", b"0 path=x\n", b"x"), FILE), "malformed"),
     Kind("global path", tar_of(part(b"g", b"12 path=abc\n", b"g"), FILE), "one name or size to all"),
     Kind(
@@ -274,6 +287,9 @@ FOREIGN = [
 NOT_ARCHIVES = [
     Kind("self-extracting", b"MZ" + bytes(62) + zip_of(A), "does not begin as a zip"),
     Kind("tar cut in a header", PLAIN[:300], "begin as"),
+    Kind("zeros and other data", bytes(2048) + CSV, "followed by other data"),
+    Kind("one block of zeros and other data", bytes(600) + CSV * 100, "two blocks of zeros"),
+    Kind("zeros and other data in gzip", gzipped(bytes(2048) + CSV), "followed by other data"),
     Kind("nothing", b"", "does not begin as"),
     Kind("text", CSV, "does not begin as"),
     Kind("one gzip file", gzipped(CSV), "other than a tar"),

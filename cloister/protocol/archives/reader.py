@@ -93,6 +93,8 @@ class Source(ByteReader):
 
     def at(self, offset: int, size: int) -> bytes:
         """``size`` bytes at ``offset``, or fewer at the end, without a change of what is read next."""
+        if offset >= self.size:
+            return b""  # no file has an offset of 64 bits
         self._stream.seek(offset)
         data = self._stream.read(size)
         self._stream.seek(self._next)

@@ -141,7 +141,7 @@ def _records(data: bytes) -> dict[bytes, bytes]:
         length = int(digits) if digits.isdigit() else 0
         record = data[space + 1 : at + length]
         key, equals, value = record.partition(b"=")
-        if at + length > len(data) or not equals or not record.endswith(b"\n"):
+        if not 0 < length <= len(data) - at or not equals or not record.endswith(b"\n"):
             raise ArchiveError("The tar is damaged: an extended header is malformed.", hint=AGAIN)
         at += length
         if key.startswith(b"GNU.sparse."):

@@ -173,6 +173,10 @@ class ArchiveTree:
 
     def finish(self) -> dict[str, str]:
         """Replace all links by the files that they lead to; returns those."""
+        # A few characters outside of ASCII have a form in ASCII, such as the Kelvin sign.
+        for same, path in self._composed.items():
+            if same.isascii() and (same in self._entries or same in self._links):
+                raise _twins(same, path)
         found = resolve(self._links, self._entries)
         for path, target in found.items():
             self._grow(self._entries[target])
@@ -204,10 +208,7 @@ class ArchiveTree:
         if not path.isascii():
             same = self._composed.setdefault(names.same_as(path), path)
             if same != path:
-                raise ArchiveError(
-                    f"{shown(same)} and {shown(path)} are the same name on some systems.",
-                    hint="Rename one of them, then repack.",
-                )
+                raise _twins(same, path)
         if size is not None:
             self._entries[path] = size
 
@@ -220,6 +221,12 @@ class ArchiveTree:
             )
         if self.size > limits.MAX_SIZE:
             raise ArchiveError(f"The files have more than {limits.MAX_SIZE} bytes together.", hint=REPACK)
+
+
+def _twins(one: str, other: str) -> ArchiveError:
+    return ArchiveError(
+        f"{shown(one)} and {shown(other)} are the same name on some systems.", hint="Rename one of them, then repack."
+    )
 
 
 def _clash(path: str) -> ArchiveError:

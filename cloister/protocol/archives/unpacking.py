@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cloister.protocol.archives.detection import BLOCK, Kind, detect, is_tar
-from cloister.protocol.archives.errors import NotAnArchive
-from cloister.protocol.archives.reader import Decompressed, Source
+from cloister.protocol.archives.errors import ArchiveError, NotAnArchive
+from cloister.protocol.archives.reader import ByteReader, Decompressed, Source
 from cloister.protocol.archives.tars import read_tar
 from cloister.protocol.archives.tree import ArchiveTree, Checking, Writing
 from cloister.protocol.archives.zips import read_zip
@@ -57,7 +57,7 @@ def _read(source: Source, tree: ArchiveTree) -> Contents:
     if kind is Kind.ZIP:
         read_zip(source, tree)
     elif kind is Kind.TAR:
-        read_tar(source, tree)
+        _read_tar(source, tree)
     else:
         reader = Decompressed(source, kind.value, _WHAT[kind])
         if not is_tar(reader.peek(BLOCK)):
@@ -65,6 +65,17 @@ def _read(source: Source, tree: ArchiveTree) -> Contents:
                 f"{_WHAT[kind]} cannot be unpacked: it is something compressed other than a tar.",
                 hint="Pack a folder with `tar -czf data.tar.gz FOLDER`, or write `unpack: false`.",
             )
-        read_tar(reader, tree)
+        _read_tar(reader, tree)
     tree.finish()
     return Contents(tree.size, tree.count)
+
+
+def _read_tar(reader: ByteReader, tree: ArchiveTree) -> None:
+    """Read a tar. Only zeros make an empty one: many files that are none begin with zeros."""
+    if any(reader.peek(BLOCK)):
+        read_tar(reader, tree)
+        return
+    try:
+        read_tar(reader, tree)
+    except ArchiveError as error:
+        raise NotAnArchive(error.message, hint=error.hint) from error
