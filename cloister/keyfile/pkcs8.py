@@ -73,7 +73,7 @@ def decrypted(data: bytes, passphrase: bytes) -> bytes | None:
         padded = opening.update(secret.content) + opening.finalize()
         unpadder = padding.PKCS7(128).unpadder()
         made = unpadder.update(padded) + unpadder.finalize()
-    except (ValueError, KeyError):
+    except Exception:  # noqa: BLE001 - the library raises several unrelated exceptions for numbers that it cannot use
         return None
     return made if der.form_of(made) == "PRIVATE KEY" else None
 

@@ -70,18 +70,22 @@ def _oid(dotted):
     return der.encode(6, content)
 
 
-def pbes2(plain, *, scrypt=False, hashed=True):
-    """EncryptedPrivateKeyInfo (RFC 8018) around any PKCS #8, with AES-256-CBC."""
+def pbes2(plain, *, scrypt=False, hashed=True, parameters=b""):
+    """EncryptedPrivateKeyInfo (RFC 8018) around any PKCS #8, with AES-256-CBC.
+
+    ``parameters``: what the file says of the derivation, in place of the right ones.
+    """
     salt, vector = b"s" * 16, b"v" * 16
     if scrypt:
         key = Scrypt(salt, 32, 1024, 8, 1).derive(PASSPHRASE)
         numbers = der.encode(2, b"\4\0") + der.encode(2, b"\x08") + der.encode(2, b"\1")
-        derivation = _oid("1.3.6.1.4.1.11591.4.11") + der.encode(0x30, der.encode(4, salt) + numbers)
+        said = der.encode(4, salt) + (parameters or numbers)
+        derivation = _oid("1.3.6.1.4.1.11591.4.11") + der.encode(0x30, said)
     else:
         key = PBKDF2HMAC(hashes.SHA256() if hashed else hashes.SHA1(), 32, salt, 1000).derive(PASSPHRASE)
         prf = der.encode(0x30, _oid("1.2.840.113549.2.9") + b"\5\0") if hashed else b""
-        parameters = der.encode(4, salt) + der.encode(2, b"\x03\xe8") + prf
-        derivation = _oid("1.2.840.113549.1.5.12") + der.encode(0x30, parameters)
+        said = der.encode(4, salt) + (parameters or der.encode(2, b"\x03\xe8") + prf)
+        derivation = _oid("1.2.840.113549.1.5.12") + der.encode(0x30, said)
     cipher = _oid("2.16.840.1.101.3.4.1.42") + der.encode(4, vector)
     scheme = der.encode(0x30, der.encode(0x30, derivation) + der.encode(0x30, cipher))
     padder = padding.PKCS7(128).padder()

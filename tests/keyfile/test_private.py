@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PrivateFormat
 
 from cloister.client.files.keys import load_key
 from cloister.errors import InputError
-from cloister.keyfile import content
+from cloister.keyfile import content, der
 from cloister.keyfile.private import describe_key
 from cloister.protocol import transcript
 from tests.keyfile import samples
@@ -110,6 +110,24 @@ def test_wrong_passphrase_is_refused(tmp_path, form):
 @pytest.mark.parametrize("form", ENCRYPTED_FORMS)
 def test_encrypted_key_without_a_passphrase_is_refused(tmp_path, form):
     assert "is encrypted with a passphrase, and none was given" in _refused(tmp_path, FORMS[form](KEYS["p256"])).message
+
+
+@pytest.mark.parametrize("scrypt", [True, False])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        der.encode(2, b"\xfb") * 3,  # negative
+        der.encode(2, b"\x7f" * 20) * 3,  # no machine's integer
+        der.encode(2, b"") * 3,
+        der.encode(2, b"\3\xe8") + der.encode(0x30, b""),  # an empty hash
+        der.encode(2, b"\3\xe8"),
+        b"\5\0",
+    ],
+    ids=repr,
+)
+def test_numbers_that_no_tool_writes_do_not_open(tmp_path, parameters, scrypt):
+    data = samples.pbes2(samples.rfc5958(ED), scrypt=scrypt, parameters=parameters)
+    assert "does not open" in _refused(tmp_path, data, lambda what: b"another one").message
 
 
 def _pkcs12():
