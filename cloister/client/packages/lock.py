@@ -102,8 +102,9 @@ def _resolve(read: Requirements, before: str) -> str:
         folder = Path(name)
         options = [f"{option} {value}".strip() for option, value in _indexes(read) if option in _IN_FILE]
         _private(folder / source, [*options, *(str(one.specifier) for one in read.packages)])
-        _private(folder / "constraints", [str(one.specifier) for one in read.constraints])
-        made = folder / "made.lock"
+        constraints = f"{source}.constraints"  # names that the file cannot have itself
+        _private(folder / constraints, [str(one.specifier) for one in read.constraints])
+        made = folder / f"{source}.made"
         if before:
             made.write_text(before, encoding="utf-8")
         argv = [*program, "pip", "compile", "--quiet", "--no-progress", "--color", "never", "--generate-hashes"]
@@ -114,7 +115,7 @@ def _resolve(read: Requirements, before: str) -> str:
             argv += ["--prerelease", "allow"]
         for option, value in _indexes(read):
             argv += ["--allow-insecure-host", value] if option == "--trusted-host" else []
-        argv += ["--constraints", "constraints", "--output-file", made.name, source]
+        argv += [f"--constraints={constraints}", f"--output-file={made.name}", "--", source]
         try:
             run(argv, cwd=folder, env=_environment(os.environ), timeout=_LONGEST)
         except ProcessError as error:

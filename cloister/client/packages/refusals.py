@@ -26,7 +26,7 @@ _LOCAL = re.compile(
     r"|\.(?:whl|zip|tar\.gz|tar\.bz2|tgz)$"
 )
 _CONDA = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)=(?P<version>[0-9][A-Za-z0-9.!+_]*)(?:=\S+)?")
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
+_CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]+@")
 
 
 def without_credentials(text: str) -> str:

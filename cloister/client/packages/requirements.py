@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as Specifier
 
@@ -157,7 +158,7 @@ def _add(found: Requirements, into: list[WantedPackage], text: str, path: Path, 
             )
         if not line.startswith("-"):
             wanted = _wanted(line, where, constraint=into is not found.packages)
-            if wanted.specifier.marker is None or wanted.specifier.marker.evaluate(dict(guest.MARKERS)):
+            if _is_for_guest(wanted):
                 into.append(wanted)
             continue
         name, value = _option(line)
@@ -169,6 +170,17 @@ def _add(found: Requirements, into: list[WantedPackage], text: str, path: Path, 
             found.index_options.append((name, _located(name, value, path)))
         else:
             raise InputError(f"{where}: {name} is no option that a bundle can follow.", hint="Remove the line.")
+
+
+def _is_for_guest(wanted: WantedPackage) -> bool:
+    marker = wanted.specifier.marker
+    try:
+        return marker is None or marker.evaluate(dict(guest.MARKERS))
+    except (UndefinedComparison, UndefinedEnvironmentName) as error:
+        raise InputError(
+            f"{wanted.where}: the marker '{marker}' of {wanted.specifier.name} has no value for the guest.",
+            hint="Remove the marker, or the line.",
+        ) from error
 
 
 def _option(line: str) -> tuple[str, str]:
@@ -271,7 +283,7 @@ def _text(path: Path) -> str:
             encoding = "utf-16-le" if data[1:2] == b"\0" else "utf-16-be"
     try:
         text = data.decode(encoding)
-    except (UnicodeDecodeError, LookupError) as error:
+    except (UnicodeError, LookupError) as error:
         raise InputError(f"{path} is not {encoding.upper()} text.", hint="Save it as UTF-8.") from error
     if "\0" in text:
         raise InputError(f"{path} is not a text file.", hint="Name the requirements file.")

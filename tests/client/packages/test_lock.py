@@ -95,6 +95,15 @@ def test_index_of_the_file_is_used_and_its_password_is_written_nowhere(
     assert b"packages.example" not in made.lock.read_bytes() + made.path.read_bytes()
 
 
+@pytest.mark.parametrize("name", ["constraints", "made.lock", "-needs.txt", "--quiet"])
+def test_any_name_of_the_file_is_only_a_name(index: Path, tmp_path: Path, name: str) -> None:
+    needing("top").write(index)
+    (tmp_path / name).write_text("top\n")
+    (tmp_path / "old.lock").write_text("")
+    made = lock_requirements(tmp_path / name, tmp_path / "old.lock")
+    assert [one.name for one in made.requirements] == ["top"]
+
+
 def test_hashes_that_a_line_has_are_kept(index: Path, tmp_path: Path) -> None:
     one = needing("top", tag=NATIVE).write(index)
     other = needing("top", tag="cp313-cp313-manylinux_2_17_x86_64").write(index)

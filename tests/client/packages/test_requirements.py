@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cloister.client.packages.refusals import without_credentials
 from cloister.client.packages.requirements import Requirement, parse_requirements, read_requirements
 from cloister.errors import InputError
 from tests.shared_files import INPUTS
@@ -103,6 +104,14 @@ def test_encoding_that_a_comment_names_is_used(tmp_path: Path) -> None:
     assert len(read_requirements(path).locked()) == 1
 
 
+@pytest.mark.parametrize("coding", ["undefined", "zlib", "no-such-coding"])
+def test_encoding_that_is_none_of_text_is_refused(tmp_path: Path, coding: str) -> None:
+    path = tmp_path / "requirements.txt"
+    path.write_text(f"# coding: {coding}\nidna==3.20 {HASH}..\n")
+    with pytest.raises(InputError, match=rf"requirements\.txt is not {coding.upper()} text"):
+        read_requirements(path)
+
+
 def test_files_that_a_file_names_are_read_beside_it(tmp_path: Path) -> None:
     (tmp_path / "more").mkdir()
     (tmp_path / "wheels").mkdir()
@@ -133,6 +142,12 @@ def test_index_lines_are_shown_without_credentials() -> None:
     ]
 
 
+def test_credentials_end_at_the_last_at_sign_of_the_host() -> None:
+    assert without_credentials("https://me:p@ss@x.example/a@b https://x.example/?m=a@b") == (
+        "https://***@x.example/a@b https://x.example/?m=a@b"
+    )
+
+
 @pytest.mark.parametrize(
     "text",
     ["idna\n", "idna~=3.1\n", "idna==3.*\n", f"idna==3.20\nsix==1 {HASH}\n", "pandas[excel]>=2 ; os_name=='posix'\n"],
@@ -154,6 +169,8 @@ REFUSED = {
     ".": ("is a file or folder on this machine", "PIP_FIND_LINKS"),
     "C:\\wheels\\a.whl": ("is a file or folder on this machine", "PIP_FIND_LINKS"),
     "a-1-py3-none-any.whl": ("is a file or folder on this machine", "PIP_FIND_LINKS"),
+    "a; platform_system ~= 'linux'": ("line 1: the marker 'platform_system ~= \"linux\"' of a has no value", "Remove"),
+    "a; 'x' in extras": ("line 1: the marker '\"x\" in extras' of a has no value", "Remove"),
     "numpy=2.1.0=py313h1": ("is written as conda writes it", "Write numpy==2.1.0."),
     "idna==${VERSION}": ("${VERSION} is a variable of the environment", "Write its value"),
     "--index-url https://${TOKEN}@x.example": ("${TOKEN} is a variable", "pip's configuration"),
