@@ -19,6 +19,9 @@ _PT_LOAD, _PT_DYNAMIC = 1, 2
 _DT_NULL, _DT_NEEDED, _DT_STRTAB, _DT_SONAME = 0, 1, 5, 14
 _MAX_DYNAMIC = 1024 * 1024
 _MAX_NAME = 4096
+_MAX_NAMES = 1024
+"""Libraries in DT_NEEDED. Each is a read anywhere in the file, which may have to be unpacked again up to there."""
+
 
 Read = Callable[[int, int], bytes]
 """Offset and number of bytes to the bytes, fewer at the end of the file."""
@@ -55,6 +58,8 @@ def dynamic(read: Read) -> Dynamic | None:
             if tag == _DT_NULL:
                 break
             entries.append((tag, value))
+        if sum(tag in (_DT_NEEDED, _DT_SONAME) for tag, _ in entries) > _MAX_NAMES:
+            raise ElfError(f"Invalid ELF program: it needs more than {_MAX_NAMES} libraries.")
         address = dict(entries).get(_DT_STRTAB, 0)
         loaded = next((row for row in segments if row[0] == _PT_LOAD and row[3] <= address < row[3] + row[5]), None)
         if loaded is None:

@@ -148,6 +148,8 @@ NO_WHEELS = {
     "a link": (SmallWheel(files={"demo.so": (b"/etc/passwd", LINK)}), "is a link or a device"),
     "an unknown scheme": (SmallWheel(files={"demo-1.0.data/other/x": X}), "of no known scheme"),
     "different files of one name": (SmallWheel(files={"demo.py": X}, twice=("demo.py", b"y")), "differs from its hash"),
+    "bzip2": (SmallWheel(compression=zipfile.ZIP_BZIP2), "METADATA' is encrypted or not packed by Deflate"),
+    "LZMA": (SmallWheel(compression=zipfile.ZIP_LZMA), "METADATA' is encrypted or not packed by Deflate"),
     "a long name": (SmallWheel(files={"x" * 256: X}), "has a part of more than 255 bytes"),
 }
 
@@ -175,10 +177,9 @@ def test_wheel_cannot_write_outside_its_folder(tmp_path: Path, name: str) -> Non
     assert not list(tmp_path.rglob("x"))
 
 
-@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 @pytest.mark.parametrize("damage", ["cut", "changed", "encrypted", "unknown method"])
-def test_damaged_wheel_is_refused_without_traceback(tmp_path: Path, compression: int, damage: str) -> None:
-    content = bytearray(SmallWheel(files={"demo.py": X * 1000}, compression=compression).build())
+def test_damaged_wheel_is_refused_without_traceback(tmp_path: Path, damage: str) -> None:
+    content = bytearray(SmallWheel(files={"demo.py": X * 1000}, compression=zipfile.ZIP_DEFLATED).build())
     directory = content.index(b"PK\x01\x02")
     if damage == "cut":
         del content[-30:]

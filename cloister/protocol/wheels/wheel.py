@@ -7,7 +7,6 @@ program keeps its mode; for each console script of the entry points a program is
 
 import configparser
 import hashlib
-import lzma
 import re
 import stat
 import struct
@@ -30,7 +29,9 @@ _LONGEST_PART = 255
 _MAX_ENTRY_POINTS = 1024 * 1024
 _BEGIN = b"PK\x03\x04"
 _ENCRYPTED = 0x1
-_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+"""What tools write. Of the others, :mod:`zipfile` unpacks a whole read at once: a few KB to GBs of memory."""
+
 _UNRECORDED = ("RECORD", "RECORD.jws", "RECORD.p7s")
 _SCRIPT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _FUNCTION = re.compile(r"(?P<module>[\w.]+)\s*:\s*(?P<attribute>[\w.]+)\s*(?:\[.*\])?")
@@ -66,6 +67,7 @@ class OpenWheel:
                 raise BundleError(f"{file} does not begin as a zip file does, so it is no wheel.")
             source.seek(0)
             self._archive = zipfile.ZipFile(source)
+            self._check_methods()
             self._info = self._dist_info()
             self.files = tuple(self._files())
 
@@ -76,7 +78,6 @@ class OpenWheel:
         except (
             zipfile.BadZipFile,
             zlib.error,
-            lzma.LZMAError,
             struct.error,
             EOFError,
             NotImplementedError,
@@ -147,6 +148,14 @@ class OpenWheel:
             found[name] = f"#!{interpreter}\nimport sys\nfrom {module} import {top}\nsys.exit({attribute}())\n".encode()
         return found
 
+    def _check_methods(self) -> None:
+        for member in self._archive.infolist():
+            if member.flag_bits & _ENCRYPTED or member.compress_type not in _METHODS:
+                raise BundleError(
+                    f"{self.name.file}: {member.filename[:80]!r} is encrypted or not packed by Deflate.",
+                    hint="Build the wheel again, or take another version.",
+                )
+
     def _dist_info(self) -> str:
         """The folder of the wheel's metadata, which must belong to the package that the file name names."""
         found = {name.partition("/")[0] for name in self._archive.namelist() if "/" in name}
@@ -172,10 +181,6 @@ class OpenWheel:
                 raise BundleError(f"{self.name.file}: {name[:80]!r} is a link or a device, which no wheel may hold.")
             if member.is_dir():
                 continue
-            if member.flag_bits & _ENCRYPTED or member.compress_type not in _METHODS:
-                raise BundleError(
-                    f"{self.name.file}: {name[:80]!r} is encrypted or packed in a way that pip cannot read."
-                )
             place = self._place(name)
             if place is None:
                 continue

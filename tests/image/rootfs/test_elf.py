@@ -50,7 +50,15 @@ def test_a_library_that_is_not_in_the_tree_is_an_error() -> None:
         elf.closure(tree, ["usr/bin/tool"])
 
 
-@pytest.mark.parametrize("program", [b"", b"#!/bin/sh\n" + bytes(100), elf_program(["liba.so"])[:100]])
+@pytest.mark.parametrize(
+    "program",
+    [
+        b"",
+        b"#!/bin/sh\n" + bytes(100),
+        elf_program(["liba.so"])[:100],
+        pytest.param(elf_program(["liba.so"] * 1025), id="1025 libraries"),
+    ],
+)
 def test_invalid_program_is_an_error(program: bytes) -> None:
     with pytest.raises(ImageError):
         elf.needed(program)
