@@ -71,7 +71,7 @@ def _read(source: Source, tree: ArchiveTree) -> Contents:
 
 
 def _read_tar(reader: ByteReader, tree: ArchiveTree) -> None:
-    """Read a tar. Only zeros make an empty one: many files that are none begin with zeros."""
+    """Read a tar. Zeros only are an empty one; other files may begin with zeros, too."""
     if any(reader.peek(BLOCK)):
         read_tar(reader, tree)
         return

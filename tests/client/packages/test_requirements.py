@@ -105,7 +105,7 @@ def test_encoding_that_a_comment_names_is_used(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("coding", ["undefined", "zlib", "no-such-coding"])
-def test_encoding_that_is_none_of_text_is_refused(tmp_path: Path, coding: str) -> None:
+def test_encoding_that_is_not_for_text_is_refused(tmp_path: Path, coding: str) -> None:
     path = tmp_path / "requirements.txt"
     path.write_text(f"# coding: {coding}\nidna==3.20 {HASH}..\n")
     with pytest.raises(InputError, match=rf"requirements\.txt is not {coding.upper()} text"):
