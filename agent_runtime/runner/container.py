@@ -15,7 +15,7 @@ from typing import IO
 
 from agent_runtime.runner import oci_config
 from agent_runtime.runner.mounts import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, make_mount_points, mount, unmount
-from agent_runtime.runner.oci_config import SandboxPaths
+from agent_runtime.runner.oci_config import MACHINE, SandboxHost, SandboxPaths
 from agent_runtime.runner.protocol import Job, RunOutcome
 from agent_runtime.runner.result_tree import InvalidResults, make_readable
 
@@ -52,6 +52,9 @@ class Container:
     paths: RunnerPaths
     """Where the runner works."""
 
+    host: SandboxHost = MACHINE
+    """What the sandbox takes from the system around it."""
+
     _stopped: threading.Event = field(default_factory=threading.Event)
     """:meth:`stop` was called."""
 
@@ -74,7 +77,7 @@ class Container:
         """Run ``job`` to its end. Raises OSError when the sandbox cannot be built."""
         paths = self._prepare(job)
         bundle = self.paths.base / "oci"
-        (bundle / "config.json").write_text(json.dumps(oci_config.config(job, paths)))
+        (bundle / "config.json").write_text(json.dumps(oci_config.config(job, paths, self.host)))
         before = self._oom_kills()
         with open_marker(self.paths.base / "launched") as marker:
             status = self._run_crun(job, bundle)
@@ -117,13 +120,10 @@ class Container:
             self._bind(store / "files", base / "files")
         if job.packed:
             self._bind(store / "packed", base / "packed")
-        for entry in (store / "datasets").iterdir():
-            # The algorithm's user owns its input, as on a normal disk. Changes go to the overlay's upper layer.
-            os.chown(entry, oci_config.OUTSIDE_UID, oci_config.OUTSIDE_UID, follow_symlinks=False)
-        self._overlay(job)
+        self._place_datasets(job)
         size = job.results + oci_config.RESULT_SLACK
         self._tmpfs(base / "results", size, oci_config.RESULT_INODES, MS_NOEXEC)
-        os.chown(base / "results", oci_config.OUTSIDE_UID, oci_config.OUTSIDE_UID)
+        self._give(base / "results")
         return SandboxPaths(
             rootfs=base / "oci/rootfs",
             work=base / "work",
@@ -136,17 +136,24 @@ class Container:
             launched=base / "launched",
         )
 
-    def _overlay(self, job: Job) -> None:
+    def _place_datasets(self, job: Job) -> None:
         """Mount ``datasets``: the uploaded files as lower layer, a bounded tmpfs for what the algorithm writes."""
         base, store = self.paths.base, self.paths.store
+        for entry in (store / "datasets").iterdir():
+            # The algorithm's user owns its input, as on a normal disk. Changes go to the overlay's upper layer.
+            self._give(entry)
         self._tmpfs(base / "upper", job.memory + oci_config.unpacked_size(job), oci_config.upper_inodes(job), 0)
         for name in ("data", "work"):
             (base / "upper" / name).mkdir(mode=0o755)
         # Before mounting: the overlay's root gets the owner of the upper folder.
-        os.chown(base / "upper/data", oci_config.OUTSIDE_UID, oci_config.OUTSIDE_UID)
+        self._give(base / "upper/data")
         layers = f"lowerdir={store / 'datasets'},upperdir={base / 'upper/data'},workdir={base / 'upper/work'}"
         mount("overlay", base / "datasets", "overlay", MS_NOSUID | MS_NODEV, f"{layers},redirect_dir=on")
         self._mounted.append(base / "datasets")
+
+    def _give(self, path: Path) -> None:
+        """Make the algorithm's user the owner of ``path``."""
+        os.chown(path, self.host.owner, self.host.owner, follow_symlinks=False)
 
     def _bind(self, source: Path, target: Path) -> None:
         mount(str(source), target, "", MS_BIND, "")
@@ -169,7 +176,7 @@ class Container:
             guard.start()
             try:
                 if process.stdout is not None:
-                    keep_output(process.stdout, self.paths.output, job.output)
+                    self._keep_output(process.stdout, job.output)
                 status = process.wait()
             finally:
                 self._over.set()
@@ -179,6 +186,9 @@ class Container:
         # A background process of the algorithm could still change the results.
         self._kill()
         return status
+
+    def _keep_output(self, source: IO[bytes], limit: int) -> None:
+        keep_output(source, self.paths.output, limit)
 
     def _enforce_end(self, seconds: int) -> None:
         """End the run after ``seconds``, or earlier after :meth:`stop`.

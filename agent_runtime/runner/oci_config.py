@@ -4,7 +4,8 @@ Source: OCI Runtime Specification 1.0.2, config.md and config-linux.md.
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,6 @@ MAPPED_BASE = 100_000
 
 MAPPED_COUNT = 65_536
 PROCESS_UID = 1000
-OUTSIDE_UID = MAPPED_BASE + PROCESS_UID
-"""The owner of the algorithm's files, outside of the sandbox."""
-
 PARENT_CGROUP = "run"
 CGROUP = f"/{PARENT_CGROUP}/algorithm"
 PYTHON = "/usr/bin/python3"
@@ -60,6 +58,30 @@ _MASKED = (
     "timer_list",
 )
 _READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
+
+
+@dataclass(frozen=True)
+class SandboxHost:
+    """What a sandbox takes from the system around it. The defaults are a machine's."""
+
+    inside: int = 0
+    """The first user and group id inside of the sandbox, mapped to ``outside`` and following."""
+
+    outside: int = MAPPED_BASE
+    count: int = MAPPED_COUNT
+    cgroup: bool = True
+    """Whether a cgroup holds the limits on memory, CPUs and processes."""
+
+    rlimits: Mapping[str, int] = field(default_factory=dict)
+    """Further resource limits, soft and hard, by name."""
+
+    @property
+    def owner(self) -> int:
+        """The owner of the algorithm's files, outside of the sandbox."""
+        return self.outside + PROCESS_UID - self.inside
+
+
+MACHINE = SandboxHost()
 
 
 @dataclass(frozen=True)
@@ -109,8 +131,9 @@ def upper_inodes(job: Job) -> int:
     return INODES + len(job.packed) * MAX_ENTRIES
 
 
-def config(job: Job, paths: SandboxPaths) -> dict[str, Any]:
+def config(job: Job, paths: SandboxPaths, host: SandboxHost = MACHINE) -> dict[str, Any]:
     """The OCI configuration of a run."""
+    mapping = [{"containerID": host.inside, "hostID": host.outside, "size": host.count}]
     return {
         "ociVersion": "1.0.2",
         "process": {
@@ -124,6 +147,7 @@ def config(job: Job, paths: SandboxPaths) -> dict[str, Any]:
             "rlimits": [
                 {"type": "RLIMIT_NOFILE", "soft": 4096, "hard": 4096},
                 {"type": "RLIMIT_CORE", "soft": 0, "hard": 0},
+                *({"type": name, "soft": limit, "hard": limit} for name, limit in host.rlimits.items()),
             ],
             "oomScoreAdj": 500,
         },
@@ -132,19 +156,25 @@ def config(job: Job, paths: SandboxPaths) -> dict[str, Any]:
         "mounts": _mounts(job, paths),
         "linux": {
             "namespaces": [{"type": name} for name in _NAMESPACES],
-            "uidMappings": [{"containerID": 0, "hostID": MAPPED_BASE, "size": MAPPED_COUNT}],
-            "gidMappings": [{"containerID": 0, "hostID": MAPPED_BASE, "size": MAPPED_COUNT}],
-            "cgroupsPath": CGROUP,
-            "resources": {
-                "memory": {"limit": memory_limit(job), "swap": memory_limit(job)},
-                "pids": {"limit": job.processes},
-                "cpu": {"quota": job.cpus * _CPU_PERIOD, "period": _CPU_PERIOD},
-                "devices": [{"allow": False, "access": "rwm"}],
-                "unified": {"memory.oom.group": "1"},
-            },
+            "uidMappings": mapping,
+            "gidMappings": mapping,
+            **(_cgroup(job) if host.cgroup else {}),
             "maskedPaths": [f"/proc/{name}" for name in _MASKED],
             "readonlyPaths": [f"/proc/{name}" for name in _READ_ONLY],
             "seccomp": seccomp(),
+        },
+    }
+
+
+def _cgroup(job: Job) -> dict[str, Any]:
+    return {
+        "cgroupsPath": CGROUP,
+        "resources": {
+            "memory": {"limit": memory_limit(job), "swap": memory_limit(job)},
+            "pids": {"limit": job.processes},
+            "cpu": {"quota": job.cpus * _CPU_PERIOD, "period": _CPU_PERIOD},
+            "devices": [{"allow": False, "access": "rwm"}],
+            "unified": {"memory.oom.group": "1"},
         },
     }
 

@@ -1,0 +1,84 @@
+"""The sandbox of a trial: a machine's, with what differs where an author has neither root nor a cgroup."""
+
+import os
+import shutil
+import signal
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from agent_runtime.runner import oci_config
+from agent_runtime.runner.container import Container
+from agent_runtime.runner.protocol import Job
+from agent_runtime.trial.meter import Meter
+
+_PIPE = 64 * 1024
+_SPARE_INODES = 1024
+
+
+@dataclass
+class TrialContainer(Container):
+    """Copies the datasets instead of layering them, passes the output on, and enforces limits without a cgroup."""
+
+    printed: int = 0
+    """Bytes that the algorithm printed."""
+
+    meter: Meter = field(default_factory=Meter)
+    """What the run uses, from samples."""
+
+    def watch(self, job: Job, layers: int) -> None:
+        """Start to sample; ``layers`` are the bytes of datasets that a machine does not count."""
+        limit = None if self.host.cgroup else oci_config.memory_limit(job)
+        self.meter.start(limit, layers, self._due.set)
+
+    def _place_datasets(self, job: Job) -> None:
+        """Copy the datasets to a bounded tmpfs: the overlay of a machine cannot be mounted in a user namespace."""
+        store, place = self.paths.store / "datasets", self.paths.base / "datasets"
+        sizes = [entry.stat().st_size for entry in store.iterdir()]
+        # A file takes whole pages.
+        size = sum(size + 4096 for size in sizes) + job.memory + oci_config.unpacked_size(job)
+        self._tmpfs(place, size, oci_config.UPPER_INODES + _SPARE_INODES, 0)
+        for entry in store.iterdir():
+            shutil.copyfile(entry, place / entry.name)
+            self._give(place / entry.name)
+        self._give(place)
+
+    def _keep_output(self, source: IO[bytes], limit: int) -> None:
+        """Pass all output on; ``limit`` is for the reader to apply."""
+        while data := os.read(source.fileno(), _PIPE):
+            self.printed += len(data)
+            write_all(sys.stdout.fileno(), data)
+
+    def _kill(self) -> None:
+        # This is process 1 of its namespace: the others are the run.
+        try:
+            os.kill(-1, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+    def _oom_kills(self) -> int:
+        return super()._oom_kills() if self.host.cgroup else int(self.meter.exceeded)
+
+    def _crun_words(self) -> list[str]:
+        words = super()._crun_words()
+        return words if self.host.cgroup else [*words[:-1], "--cgroup-manager=disabled"]
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write ``data`` to a pipe, and nothing if its reader is gone."""
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+    except BrokenPipeError:
+        return
+
+
+def result_files(folder: Path) -> list[tuple[str, int]]:
+    """Relative name and size of each file of a run's results, sorted."""
+    found = []
+    for place, _, files in os.walk(folder):
+        for name in files:
+            path = Path(place, name)
+            found.append((path.relative_to(folder).as_posix(), path.lstat().st_size))
+    return sorted(found)

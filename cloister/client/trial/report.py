@@ -1,0 +1,133 @@
+"""What a trial found: outcome, use, results, and the limits that a manifest should have."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from cloister.protocol import text
+from cloister.protocol.manifest import Manifest
+
+_MIB = 1024 * 1024
+OK = "OK"
+
+NOTICE = "This is a trial: it shows what a machine would do, and protects nothing. Use harmless data only."
+
+LOOSE = {
+    "memory": "memory: measured 50 times a second, so a run can exceed it for a moment before it is ended",
+    "cpus": "cpus: the run sees this many CPUs of this machine, instead of a share of all",
+    "page cache": "memory of files that the run reads is not counted",
+}
+"""What does not hold exactly without a delegated cgroup, by name."""
+
+
+@dataclass(frozen=True)
+class ResultFile:
+    """A file in ``results/``: its name, printable, and bytes."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True)
+class TrialReport:
+    """How a run ended and what it used. Sizes are in bytes."""
+
+    outcome: str
+    """As the machine would report it: ``OK``, ``EXIT_STATUS``, ``TIME_LIMIT``, ..."""
+
+    seconds: float
+    """From the start of the sandbox to its end."""
+
+    memory: int
+    """Peak of what a machine counts: processes and files in memory, unpacked datasets and results among them."""
+
+    memory_limit: int
+    """What a machine would allow: ``limits.memory``, and room for unpacked datasets and results."""
+
+    processes: int
+    """Peak number of processes and threads."""
+
+    printed: int
+    """Bytes that the algorithm printed."""
+
+    output: bytes
+    """What it printed, up to ``logs.max``."""
+
+    results: tuple[ResultFile, ...]
+    """The files in ``results/``, sorted by name."""
+
+    suggested: Mapping[str, str]
+    """Limits for the manifest, by name, rounded up."""
+
+    not_enforced: tuple[str, ...]
+    """The limits that did not hold exactly, as sentences."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether a machine would hand out the results."""
+        return self.outcome == OK
+
+    @classmethod
+    def from_answer(cls, answer: dict[str, Any], manifest: Manifest, output: bytes) -> Self:
+        """From the report of the program in the tree."""
+        results = tuple(
+            ResultFile(text.printable(os.fsdecode(bytes.fromhex(name))), size) for name, size in answer["results"]
+        )
+        memory = answer["memory"]
+        return cls(
+            outcome=answer["outcome"],
+            seconds=answer["seconds"],
+            memory=memory,
+            memory_limit=answer["memory_limit"],
+            processes=answer["processes"],
+            printed=answer["printed"],
+            output=output,
+            results=results,
+            suggested=_suggest(answer, memory, manifest),
+            not_enforced=() if answer["cgroup"] else tuple(LOOSE.values()),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "outcome": self.outcome,
+            "seconds": round(self.seconds, 3),
+            "memory": self.memory,
+            "memory_limit": self.memory_limit,
+            "processes": self.processes,
+            "printed": self.printed,
+            "output": self.output.decode("utf-8", "replace"),
+            "results": {file.name: file.size for file in self.results},
+            "suggested": dict(self.suggested),
+            "not_enforced": list(self.not_enforced),
+            "notice": NOTICE,
+        }
+
+
+def _suggest(answer: dict[str, Any], memory: int, manifest: Manifest) -> dict[str, str]:
+    """Limits with a margin: a machine is slower, and the real data are larger than the mock ones."""
+    total = sum(size for _, size in answer["results"])
+    own = max(0, memory - answer["unpacked"] - total)
+    return {
+        "limits.time": _duration(3 * answer["seconds"] + 60),
+        "limits.memory": _size(own * 3 // 2, 64 * _MIB),
+        "limits.cpus": str(manifest.limits.cpus),
+        "limits.processes": str(max(16, 2 * answer["processes"])),
+        "results.max": _size(total * 2, 64 * 1024),
+        "logs.max": _size(answer["printed"] * 2, 4096),
+    }
+
+
+def _size(size: int, step: int) -> str:
+    """``size`` rounded up to a multiple of ``step``, in the largest unit that has a whole number."""
+    rounded = max(1, -(-size // step)) * step
+    for unit, factor in (("GiB", 1024 * _MIB), ("MiB", _MIB), ("KiB", 1024)):
+        if rounded % factor == 0:
+            return f"{rounded // factor}{unit}"
+    return str(rounded)
+
+
+def _duration(seconds: float) -> str:
+    minutes = -(-int(seconds) // 60)
+    return f"{minutes}m" if minutes < 60 else f"{-(-minutes // 60)}h"
