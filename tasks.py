@@ -17,6 +17,7 @@ except KeyboardInterrupt:
     sys.exit(INTERRUPTED)
 
 namespace = cli.collection()
+cli.try_.set_checkout(image.trial_root)
 namespace.add_task(examples.demo)
 namespace.add_task(benchmarks.bench)
 namespace.add_task(tools.fuzz)

@@ -148,4 +148,26 @@ def publish(
     print(f"The image is at {done.url} ({sent}).")
 
 
-namespace = Collection("image", lock, build, measure, verify, diff, vendor, publish)
+@verb(help={**_IMAGE, **_JSON, "output": "the file to write (default: the image's root.tar.gz)"})
+def export(_: Any, image: str = "base", output: str = "", json: bool = False) -> None:
+    """Write an image's root file system as a tar, with which a party without a checkout tries its algorithm."""
+    from image.build import output as outputs
+    from image.build import root_tree
+
+    folder = outputs.locate(image)
+    target = Path(output) if output else folder / "root.tar.gz"
+    size = root_tree.export(folder, target)
+    if json:
+        _print_json({"file": str(target), "size": size})
+        return
+    print(f"Wrote {target}, {size / 1e6:.1f} MB. A party runs `cloister try computation.yaml --root {target.name}`.")
+
+
+def trial_root() -> Path:
+    """The root file system on which `invoke try` runs an algorithm."""
+    from image.build import output, root_tree
+
+    return root_tree.unpacked(output.locate("base"))
+
+
+namespace = Collection("image", lock, build, measure, verify, diff, vendor, publish, export)

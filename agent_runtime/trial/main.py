@@ -23,6 +23,9 @@ from cloister.errors import CloisterError
 from cloister.protocol.manifest import Manifest
 
 _LENGTH = 12
+_OWN_PROCESSES = 6
+"""Processes and threads outside of the sandbox that the kernel counts with it: four threads of this program, the one
+that waits for it, and crun."""
 
 
 def main() -> None:
@@ -78,7 +81,7 @@ def _run(manifest: Manifest, *, wide: bool, cgroup: bool) -> dict[str, Any]:
 
 def _host(job: Job, *, wide: bool, cgroup: bool) -> SandboxHost:
     # The kernel counts processes per user namespace (Linux 5.14), so the caller's other programs do not count.
-    rlimits = {} if cgroup else {"RLIMIT_NPROC": job.processes}
+    rlimits = {} if cgroup else {"RLIMIT_NPROC": job.processes + _OWN_PROCESSES}
     if wide:
         return SandboxHost(cgroup=cgroup, rlimits=rlimits)
     return SandboxHost(inside=PROCESS_UID, outside=0, count=1, cgroup=cgroup, rlimits=rlimits)

@@ -10,7 +10,7 @@ from pathlib import Path
 _INTERVAL = 0.02
 """Seconds between samples; at least ten times as long as a sample takes."""
 
-_IN_MEMORY = ("work/datasets", "work/results", "tmp", "dev/shm", "run/wheels")  # noqa: S108 - in the sandbox
+_IN_MEMORY = ("work/datasets", "work/results", "tmp", "dev/shm", "run/wheels")
 
 
 class Meter:

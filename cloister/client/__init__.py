@@ -85,6 +85,10 @@ if TYPE_CHECKING:
     from cloister.client.result.proof import Proof as Proof
     from cloister.client.result.proof import rejection_today as rejection_today
     from cloister.client.result.proof import verify_result as verify_result
+    from cloister.client.trial.report import TRIAL_NOTICE as TRIAL_NOTICE
+    from cloister.client.trial.report import TrialFile as TrialFile
+    from cloister.client.trial.report import TrialReport as TrialReport
+    from cloister.client.trial.trial import try_computation as try_computation
     from cloister.endpoint import Address as Address
     from cloister.keyfile.private import Passphrase as Passphrase
     from cloister.keyfile.private import describe_key as describe_key
@@ -209,6 +213,12 @@ _NAMES = {
         "Refusal",
     ),
     "cloister.attestation.policy.policy": ("Policy",),
+    "cloister.client.trial.report": (
+        "TRIAL_NOTICE",
+        "TrialFile",
+        "TrialReport",
+    ),
+    "cloister.client.trial.trial": ("try_computation",),
     "cloister.endpoint": ("Address",),
     "cloister.protocol.events": (
         "Record",

@@ -36,34 +36,42 @@ def compose_manifest(
     What the author should know is added to ``notes``, what may fail in the guest to ``warnings``, in sentences. Raises
     InputError with file and line.
     """
-    document = _read(path)
-    try:
-        schema.validate("manifest-source", document.value, what="The manifest")
-    except canonical.FormatError as error:
-        raise _located(document, error) from error
-    author = _Author(path, document, before.id if before else secrets.token_hex(16))
-    value = author.canonical()
+    document = read_source(path)
+    author = AuthorManifest(path, document, before.id if before else secrets.token_hex(16))
+    manifest = finish(author)
     if notes is not None:
         notes += author.notes
     if warnings is not None:
         warnings += author.warnings
-    try:
-        manifest = Manifest.from_value(value)
-    except canonical.FormatError as error:
-        raise _located(document, error) from error
-    if len(manifest.encode()) > MAX_SIZE:
-        raise InputError(f"{path}: the canonical form is larger than {MAX_SIZE} bytes.")
     return manifest
 
 
-def _read(path: Path) -> Document:
+def read_source(path: Path) -> Document:
+    """The author's file, of the right form. Raises InputError with file and line."""
     try:
         data = userfile.read(path, MAX_DOCUMENT)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     if found := document_type.of(data):
         raise InputError(f"{path} is {found}, not {document_type.COMPUTATION} as its author writes it.")
-    return Document.parse(str(path), data)
+    document = Document.parse(str(path), data)
+    try:
+        schema.validate("manifest-source", document.value, what="The manifest")
+    except canonical.FormatError as error:
+        raise _located(document, error) from error
+    return document
+
+
+def finish(author: "AuthorManifest") -> Manifest:
+    """The canonical manifest of what an author wrote. Raises InputError with file and line."""
+    value = author.canonical()
+    try:
+        manifest = Manifest.from_value(value)
+    except canonical.FormatError as error:
+        raise _located(author.document, error) from error
+    if len(manifest.encode()) > MAX_SIZE:
+        raise InputError(f"{author.document.name}: the canonical form is larger than {MAX_SIZE} bytes.")
+    return manifest
 
 
 def _located(document: Document, error: canonical.FormatError) -> InputError:
@@ -88,12 +96,12 @@ def _located(document: Document, error: canonical.FormatError) -> InputError:
     return canonical.FormatError(f"{document.name}:{document.line(place)}: {message}", hint=hint)
 
 
-class _Author:
+class AuthorManifest:
     """The author's file on its way to the canonical form; errors name its lines."""
 
     def __init__(self, path: Path, document: Document, id: str) -> None:
         self._id = id
-        self._document = document
+        self.document = document
         self._folder = path.resolve().parent
         self._value: dict[str, Any] = document.value
         self.notes: list[str] = []
@@ -111,7 +119,7 @@ class _Author:
             "description": value.get("description", ""),
             "parties": self._parties(value["parties"]),
             "algorithm": self._algorithm(value["algorithm"]),
-            "datasets": [self._dataset(index, data) for index, data in enumerate(value["datasets"])],
+            "datasets": [self.dataset(index, data) for index, data in enumerate(value["datasets"])],
             "results": {
                 "consumers": value["results"]["consumers"],
                 "expires": self._duration("results", "expires"),
@@ -131,33 +139,34 @@ class _Author:
         for index, data in enumerate(self._value["datasets"]):
             name = data["name"]
             if name in seen:
-                line = self._document.line(("datasets", seen[name], "name"))
-                raise self._document.error(("datasets", index, "name"), f"{name!r} is already the name on line {line}.")
+                line = self.document.line(("datasets", seen[name], "name"))
+                raise self.document.error(("datasets", index, "name"), f"{name!r} is already the name on line {line}.")
             seen[name] = index
 
     def _parties(self, parties: dict[str, Any]) -> dict[str, Any]:
         made: dict[str, Any] = {}
         holders: dict[str, str] = {}
         for name, party in parties.items():
-            text = self._key(name, party["key"])
+            text = self.key(name, party["key"])
             if text in holders:
-                line = self._document.line(("parties", holders[text]))
+                line = self.document.line(("parties", holders[text]))
                 problem = f"{name} and {holders[text]} (line {line}) have the same key."
-                raise self._document.error(("parties", name, "key"), problem)
+                raise self.document.error(("parties", name, "key"), problem)
             holders[text] = name
             made[name] = {"key": text}
         return made
 
-    def _key(self, name: str, text: str) -> str:
+    def key(self, name: str, text: str) -> str:
+        """The key of a party, in base64."""
         place = ("parties", name, "key")
         if is_inline(text):
-            key = parse_public_key(text.encode(), what=f"{self._document.name}:{self._document.line(place)}: the key")
+            key = parse_public_key(text.encode(), what=f"{self.document.name}:{self.document.line(place)}: the key")
         else:
-            path = self._path(place, text)
+            path = self.path(place, text)
             try:
                 key = read_public_key(path)
             except InputError as error:
-                raise self._document.error(place, error.message, error.hint) from error
+                raise self.document.error(place, error.message, error.hint) from error
         if key.note:
             self.notes.append(key.note)
         return canonical.to_base64(key.spki)
@@ -169,13 +178,13 @@ class _Author:
             "kind": algorithm["kind"],
             "args": algorithm.get("args", []),
             "environment": algorithm.get("environment", {}),
-            **self._file(("algorithm",), algorithm),
+            **self.file(("algorithm",), algorithm),
         }
         bundle = algorithm.get("bundle")
         if isinstance(bundle, str):
-            made["bundle"] = self._file(("algorithm", "bundle"), {"file": bundle})
+            made["bundle"] = self.file(("algorithm", "bundle"), {"file": bundle})
         elif bundle is not None:
-            made["bundle"] = self._file(("algorithm", "bundle"), bundle)
+            made["bundle"] = self.file(("algorithm", "bundle"), bundle)
         if algorithm.get("files"):
             named = asset_names(algorithm["files"], [data["name"] for data in self._value["datasets"]])
             made["files"] = [
@@ -190,71 +199,72 @@ class _Author:
         try:
             self.warnings = examine_written(algorithm, self._folder)
         except InputError as error:
-            raise self._document.error(("algorithm", "file"), error.message, error.hint) from error
+            raise self.document.error(("algorithm", "file"), error.message, error.hint) from error
 
     def _algorithm_file(self, index: int, entry: dict[str, Any]) -> dict[str, Any]:
         place = ("algorithm", "files", index)
         if (why := names.path_problem(entry["at"])) is not None:
             hint = f"Write the path of the file below {placement.WORK}, like weights/model.pth."
-            raise self._document.error((*place, "at"), f"{names.shown(entry['at'])} {why}.", hint)
-        if self._path((*place, "file"), entry["file"]).is_dir():
-            raise self._document.error(
+            raise self.document.error((*place, "at"), f"{names.shown(entry['at'])} {why}.", hint)
+        if self.path((*place, "file"), entry["file"]).is_dir():
+            raise self.document.error(
                 (*place, "file"),
                 f"{names.shown(entry['file'])} is a folder; an entry of algorithm.files is one file.",
                 "Name each of its files, or make the folder a dataset with `unpack: true`.",
             )
-        return self._file(place, entry)
+        return self.file(place, entry)
 
     def _runs(self, algorithm: dict[str, Any]) -> None:
         """Raise InputError for what the agent would refuse only later, after all parties have consented."""
         if algorithm["kind"] not in KINDS:
             problem = f"algorithms of kind {algorithm['kind']} are not supported."
-            raise self._document.error(("algorithm", "kind"), problem, "Write `kind: python`.")
-        path = self._path(("algorithm", "file"), algorithm["file"])
+            raise self.document.error(("algorithm", "kind"), problem, "Write `kind: python`.")
+        path = self.path(("algorithm", "file"), algorithm["file"])
         if path.is_dir():
-            raise self._document.error(
+            raise self.document.error(
                 ("algorithm", "file"),
                 f"{algorithm['file']} is a folder; an algorithm of kind {algorithm['kind']} is one file.",
                 "Name the program itself, and a bundle for the packages that it needs.",
             )
 
-    def _dataset(self, index: int, data: dict[str, Any]) -> dict[str, Any]:
+    def dataset(self, index: int, data: dict[str, Any]) -> dict[str, Any]:
+        """The canonical form of a dataset."""
         place = ("datasets", index)
         made = {
             "name": data["name"],
             "provider": data["provider"],
             "unpack": data.get("unpack", False),
-            **self._file(place, data, unpack=data.get("unpack", False)),
+            **self.file(place, data, unpack=data.get("unpack", False)),
         }
         found = made.get("unpacked_size")
         if "unpacked_size" in data:
             stated = self._quantity((*place, "unpacked_size"), parse_size, data["unpacked_size"])
             if found is not None and stated < found:
-                raise self._document.error(
+                raise self.document.error(
                     (*place, "unpacked_size"), f"expected at least {found} bytes, which the files have; found {stated}."
                 )
             made["unpacked_size"] = stated
         elif made["unpack"] and found is None:
-            raise self._document.error(
+            raise self.document.error(
                 place,
                 "unpacked_size is missing, and the file is not here to compute it.",
                 f"Ask its provider for the output of `checksum {shlex.quote(data['file'])}`.",
             )
         return made
 
-    def _file(self, place: Place, entry: dict[str, Any], *, unpack: bool = False) -> dict[str, Any]:
+    def file(self, place: Place, entry: dict[str, Any], *, unpack: bool = False) -> dict[str, Any]:
         """Name, digest and size of a file: computed, or as the author says when the file is not here.
 
         Also the unpacked size, of a file that is here, for the sandbox to unpack.
         """
-        where = (*place, "file") if (*place, "file") in self._document.lines else place
-        path = self._path(where, entry["file"])
+        where = (*place, "file") if (*place, "file") in self.document.lines else place
+        path = self.path(where, entry["file"])
         stated = entry.get("digest")
         size = self._quantity((*place, "size"), parse_size, entry["size"]) if "size" in entry else None
         if not path.exists():
             if stated is None or size is None:
                 missing = "its digest" if stated is None else "its size"
-                raise self._document.error(
+                raise self.document.error(
                     where,
                     f"{names.shown(entry['file'])} is not here, and {missing} is missing.",
                     f"Ask its provider for the output of `checksum {shlex.quote(entry['file'])}`.",
@@ -263,21 +273,22 @@ class _Author:
         try:
             found = describe_asset(path, unpack=unpack)
         except InputError as error:
-            raise self._document.error(where, error.message, error.hint) from error
+            raise self.document.error(where, error.message, error.hint) from error
         if stated is not None and stated != found.digest:
-            raise self._document.error((*place, "digest"), f"expected {stated}, but {path.name} has {found.digest}.")
+            raise self.document.error((*place, "digest"), f"expected {stated}, but {path.name} has {found.digest}.")
         if size is not None and size != found.size:
-            raise self._document.error((*place, "size"), f"expected {size} bytes, but {path.name} has {found.size}.")
+            raise self.document.error((*place, "size"), f"expected {size} bytes, but {path.name} has {found.size}.")
         made: dict[str, Any] = {"file": found.file, "digest": found.digest, "size": found.size}
         return made if found.unpacked_size is None else made | {"unpacked_size": found.unpacked_size}
 
-    def _path(self, place: Place, text: str) -> Path:
+    def path(self, place: Place, text: str) -> Path:
+        """The path of a file that the author names."""
         for part in Path(text).parts:
             if part not in ("..", "/") and (why := names.problem(part)) is not None:
-                raise self._document.error(place, f"the name {names.shown(part)} {why}.", "Rename the file or folder.")
+                raise self.document.error(place, f"the name {names.shown(part)} {why}.", "Rename the file or folder.")
         path = self._folder / text
         if Path(text).is_absolute() or not path.resolve().is_relative_to(self._folder):
-            raise self._document.error(
+            raise self.document.error(
                 place,
                 f"{text!r} is outside the folder of the manifest.",
                 "Name files by paths inside that folder; copy or move other files there.",
@@ -294,4 +305,4 @@ class _Author:
         try:
             return int(parse(text))
         except InputError as error:
-            raise self._document.error(place, error.message, error.hint) from error
+            raise self.document.error(place, error.message, error.hint) from error

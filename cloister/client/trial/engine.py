@@ -9,7 +9,6 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -39,13 +38,6 @@ class TrialError(CloisterError):
     """A trial cannot be started on this machine, or broke off."""
 
     remedy = _VM_HINT
-
-
-@dataclass(frozen=True)
-class TrialAsset:
-    """An asset's bytes: a file, or a folder, whose tar is meant. ``size`` is that of the file."""
-
-    path: Path
 
 
 def run(tree: Path, manifest: Manifest, assets: Mapping[str, Path], show: Show = lambda data: None) -> TrialReport:

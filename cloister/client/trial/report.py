@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from cloister.client.computation.timeline import REASONS
 from cloister.protocol import text
 from cloister.protocol.manifest import Manifest
 
 _MIB = 1024 * 1024
 OK = "OK"
 
-NOTICE = "This is a trial: it shows what a machine would do, and protects nothing. Use harmless data only."
+TRIAL_NOTICE = "This is a trial: it shows what a machine would do, and protects nothing. Use harmless data only."
 
 LOOSE = {
     "memory": "memory: measured 50 times a second, so a run can exceed it for a moment before it is ended",
@@ -22,7 +23,7 @@ LOOSE = {
 
 
 @dataclass(frozen=True)
-class ResultFile:
+class TrialFile:
     """A file in ``results/``: its name, printable, and bytes."""
 
     name: str
@@ -54,7 +55,7 @@ class TrialReport:
     output: bytes
     """What it printed, up to ``logs.max``."""
 
-    results: tuple[ResultFile, ...]
+    results: tuple[TrialFile, ...]
     """The files in ``results/``, sorted by name."""
 
     suggested: Mapping[str, str]
@@ -68,11 +69,16 @@ class TrialReport:
         """Whether a machine would hand out the results."""
         return self.outcome == OK
 
+    @property
+    def reason(self) -> str:
+        """The outcome in words."""
+        return "a machine would hand out the results" if self.ok else REASONS[self.outcome]
+
     @classmethod
     def from_answer(cls, answer: dict[str, Any], manifest: Manifest, output: bytes) -> Self:
         """From the report of the program in the tree."""
         results = tuple(
-            ResultFile(text.printable(os.fsdecode(bytes.fromhex(name))), size) for name, size in answer["results"]
+            TrialFile(text.printable(os.fsdecode(bytes.fromhex(name))), size) for name, size in answer["results"]
         )
         memory = answer["memory"]
         return cls(
@@ -92,6 +98,7 @@ class TrialReport:
         """As JSON."""
         return {
             "outcome": self.outcome,
+            "reason": self.reason,
             "seconds": round(self.seconds, 3),
             "memory": self.memory,
             "memory_limit": self.memory_limit,
@@ -101,7 +108,7 @@ class TrialReport:
             "results": {file.name: file.size for file in self.results},
             "suggested": dict(self.suggested),
             "not_enforced": list(self.not_enforced),
-            "notice": NOTICE,
+            "notice": TRIAL_NOTICE,
         }
 
 

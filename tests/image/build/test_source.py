@@ -1,4 +1,4 @@
-"""The image contains exactly the modules that the agent, the runner and the launcher import."""
+"""The image contains exactly the modules that the agent, the runner, the launcher and trials import."""
 
 import ast
 from collections.abc import Iterator
@@ -12,7 +12,12 @@ from image.inputs import recipe
 from image.inputs.recipe import AgentRecipe
 
 ROOMS = ("agent_runtime", "cloister")
-ENTRIES = ("agent_runtime.__main__", "agent_runtime.runner.server", "agent_runtime.runner.launch")
+ENTRIES = (
+    "agent_runtime.__main__",
+    "agent_runtime.runner.server",
+    "agent_runtime.runner.launch",
+    "agent_runtime.trial.main",
+)
 
 
 def path_of(module: str) -> Path | None:

@@ -1,0 +1,103 @@
+"""The verb ``try``."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from invoke.exceptions import Exit
+
+from cloister import client
+from cloister.cli.shell import show
+from cloister.cli.shell.options import JSON
+from cloister.cli.shell.settings import Settings, party_verb
+from cloister.errors import InputError
+from cloister.protocol import text
+from cloister.units import format_size
+
+_FAILED = 1
+
+_checkout: Callable[[], Path] | None = None
+
+
+def set_checkout(root: Callable[[], Path]) -> None:
+    """Let ``root`` find the tree if the verb is typed without --root: in a checkout, that of the built image."""
+    global _checkout  # noqa: PLW0603 - set once, by the program that collects all verbs
+    _checkout = root
+
+
+@party_verb(
+    positional=["file"],
+    repeated=["data"],
+    options=[JSON],
+    interrupted="The trial has ended, and nothing of it is left.",
+    help={
+        "file": "the manifest as its author writes it, YAML or JSON",
+        "data": "NAME=PATH: harmless data, a file or a folder, in place of the dataset NAME; may be repeated",
+        "root": "file from `invoke image.export`, or the folder of an image's root file system (default in a checkout: "
+        "that of the image in out/image/base)",
+    },
+)
+def try_(settings: Settings, file: str, data: Sequence[str] | None = None, root: str | None = None) -> None:
+    """Run an algorithm on harmless data on this machine, as a machine of a workspace would. No protection."""
+    mock = _mock_data(data or ())
+    tree = _tree(root)
+    if not settings.json:
+        show.note(client.TRIAL_NOTICE)
+    report = client.try_computation(Path(file), tree, mock, (lambda printed: None) if settings.json else _print)
+    if settings.json:
+        show.facts(report.to_dict())
+    else:
+        print("\n".join(_lines(report)))
+    if not report.ok:
+        raise Exit(code=_FAILED)
+
+
+def _mock_data(words: Sequence[str]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for word in words:
+        name, _, path = word.partition("=")
+        if not name or not path:
+            raise InputError(f"--data must be NAME=PATH, not {word!r}.")
+        if name in found:
+            raise InputError(f"--data names {name} twice: {found[name]} and {path}.")
+        found[name] = Path(path)
+    return found
+
+
+def _tree(root: str | None) -> Path:
+    if root:
+        return Path(root)
+    if _checkout is None:
+        raise InputError(
+            "A trial needs the root file system of a guest image.",
+            hint="Ask the platform team for the file that `invoke image.export` writes, and pass it with --root; or "
+            "use a checkout of Cloister.",
+        )
+    return _checkout()
+
+
+def _print(printed: bytes) -> None:
+    """Print what the algorithm prints, as far as it moves no cursor."""
+    said = printed.decode("utf-8", "replace")
+    sys.stdout.write(text.printable(said, keep="\n\t\r"))
+    sys.stdout.flush()
+
+
+def _lines(report: client.TrialReport) -> list[str]:
+    kept = "" if report.printed <= len(report.output) else f"; a machine keeps the first {len(report.output)}"
+    return [
+        "",
+        f"Outcome    {report.outcome}: {report.reason}",
+        f"Time       {report.seconds:.1f} s",
+        f"Memory     {format_size(report.memory)} at its peak, of {format_size(report.memory_limit)} "
+        "(limits.memory, unpacked datasets and results)",
+        f"Processes  {report.processes} at their peak",
+        f"Printed    {report.printed} bytes{kept}",
+        f"Results    {len(report.results)} {'file' if len(report.results) == 1 else 'files'}",
+        *(f"  {one.size:>12}  {one.name}" for one in report.results),
+        "Limits to start from, with a margin; real data need more if they are larger:",
+        *(f"  {name}: {value}" for name, value in report.suggested.items()),
+        *(["Not enforced as on a machine:"] if report.not_enforced else []),
+        *(f"  {one}" for one in report.not_enforced),
+        client.TRIAL_NOTICE,
+    ]

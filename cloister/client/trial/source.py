@@ -1,0 +1,79 @@
+"""An author's manifest for a trial: mock data in place of the providers' files, and no one's key."""
+
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cloister.client.computation.asset import bare_name, unpacked_size
+from cloister.client.computation.manifest_source import AuthorManifest, finish, read_source
+from cloister.client.trial.program import NO_DIGEST, no_key
+from cloister.errors import InputError
+from cloister.protocol.document import Document, Place
+from cloister.protocol.manifest import ALGORITHM, BUNDLE, Manifest
+
+
+def compose_trial(path: Path, data: Mapping[str, Path]) -> tuple[Manifest, dict[str, Path]]:
+    """The manifest of a trial and the path of each asset, from the author's file and mock data by dataset.
+
+    Raises InputError with file and line, for example for a dataset without data.
+    """
+    document = read_source(path)
+    names = [entry["name"] for entry in document.value["datasets"]]
+    for name in data:
+        if name not in names:
+            known = f"its datasets are {', '.join(names)}" if names else "it has none"
+            raise InputError(f"{path} has no dataset {name!r}: {known}.", hint="Write --data NAME=PATH.")
+    author = _TrialManifest(path, document, data)
+    return finish(author), author.paths
+
+
+class _TrialManifest(AuthorManifest):
+    """The author's file with mock data. Digests are not computed, and the keys are those of no one."""
+
+    def __init__(self, path: Path, document: Document, data: Mapping[str, Path]) -> None:
+        super().__init__(path, document, secrets.token_hex(16))
+        self._data = data
+        self.paths: dict[str, Path] = {}
+
+    def key(self, name: str, text: str) -> str:
+        """A new key: the parties of a trial are not asked for theirs."""
+        return no_key()
+
+    def dataset(self, index: int, data: dict[str, Any]) -> dict[str, Any]:
+        """A dataset with the sizes of its mock data."""
+        # The author's sizes are those of the real data.
+        kept = {name: value for name, value in data.items() if name not in ("unpacked_size", "size", "digest")}
+        place = ("datasets", index)
+        unpack = data.get("unpack", False)
+        made = {
+            "name": data["name"],
+            "provider": data["provider"],
+            "unpack": unpack,
+            **self.file(place, kept),
+        }
+        return made | ({"unpacked_size": unpacked_size(self.paths[data["name"]])} if unpack else {})
+
+    def file(self, place: Place, entry: dict[str, Any]) -> dict[str, Any]:
+        """Name and size of an asset, whose path is noted."""
+        where = (*place, "file") if (*place, "file") in self.document.lines else place
+        name = entry["name"] if place[0] == "datasets" else BUNDLE if place[-1] == BUNDLE else ALGORITHM
+        path = self._data.get(name) or self.path(where, entry["file"])
+        if not path.exists():
+            raise self._missing(where, name, path, entry["file"])
+        self.paths[name] = path
+        size = path.stat().st_size
+        # A folder of mock data has the name of the tar that its provider uploads.
+        file = bare_name(path) if path.is_dir() and name not in self._data else Path(entry["file"]).name
+        return {"file": file, "digest": NO_DIGEST, "size": size}
+
+    def _missing(self, where: Place, name: str, path: Path, file: str) -> InputError:
+        if name in self._data:
+            return InputError(f"{path} does not exist.", hint=f"Name harmless data for {name}: --data {name}=PATH.")
+        if name in (ALGORITHM, BUNDLE):
+            return self.document.error(
+                where, f"{file} is not here.", "A trial needs the algorithm and its bundle; `bundle` makes the latter."
+            )
+        return self.document.error(
+            where, f"{file} is not here.", f"Name harmless data of the same form: --data {name}=PATH."
+        )
