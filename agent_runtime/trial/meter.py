@@ -58,7 +58,7 @@ def measure(layers: int, proc: Path = Path("/proc")) -> tuple[int, int]:
         if not folder.name.isdigit():
             continue
         with contextlib.suppress(OSError):
-            # Only the sandbox has another user namespace; crun before it enters that is none of the run's.
+            # Only the sandbox has another user namespace; before crun enters it, it does not count.
             if os.readlink(folder / "ns/user") == own:
                 continue
             rollup = fields(folder / "smaps_rollup")

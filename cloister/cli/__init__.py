@@ -60,6 +60,5 @@ def collection() -> Collection:
     made = Collection()
     made.add_task(guide.guide, default=True)
     for verb in VERBS:
-        # `try` is a word of Python's, so the function has another name.
-        made.add_task(verb, name=verb.name.rstrip("_"))
+        made.add_task(verb)
     return made

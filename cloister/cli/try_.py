@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
@@ -13,6 +14,9 @@ from cloister.cli.shell.settings import Settings, party_verb
 from cloister.errors import InputError
 from cloister.protocol import text
 from cloister.units import format_size
+
+if TYPE_CHECKING:
+    from cloister.client.trial.report import TrialReport
 
 _FAILED = 1
 
@@ -26,6 +30,7 @@ def set_checkout(root: Callable[[], Path]) -> None:
 
 
 @party_verb(
+    name="try",
     positional=["file"],
     repeated=["data"],
     options=[JSON],
@@ -83,7 +88,7 @@ def _print(printed: bytes) -> None:
     sys.stdout.flush()
 
 
-def _lines(report: client.TrialReport) -> list[str]:
+def _lines(report: "TrialReport") -> list[str]:
     kept = "" if report.printed <= len(report.output) else f"; a machine keeps the first {len(report.output)}"
     return [
         "",

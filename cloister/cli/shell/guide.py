@@ -18,6 +18,7 @@ Every party, once
 Algorithm provider
   {p} lock requirements.txt                          exact versions of what the algorithm needs
   {p} bundle requirements.lock                       pack them
+  {p} try computation.yaml --data h1=mock.csv        run it here on harmless data
   {p} upload-algorithm train.py --manifest computation.json
 
 Dataset provider

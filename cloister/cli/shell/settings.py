@@ -139,6 +139,7 @@ class Settings:
 def party_verb(
     *,
     options: Sequence[Option],
+    name: str = "",
     help: Mapping[str, str] | None = None,
     positional: Sequence[str] = (),
     required: Sequence[str] = (),
@@ -148,6 +149,7 @@ def party_verb(
 ) -> Callable[[FunctionType], Verb]:
     """Make a function a verb whose first argument is its :class:`Settings`. The rest is as for ``verb``."""
     return verb(
+        name=name,
         help=help or {},
         positional=positional,
         required=required,

@@ -30,6 +30,7 @@ _names: set[str] = set()
 def verb(
     *,
     help: Mapping[str, str],
+    name: str = "",
     positional: Sequence[str] = (),
     required: Sequence[str] = (),
     optional: Sequence[str] = (),
@@ -42,6 +43,7 @@ def verb(
     """Make a function a task. A CloisterError becomes a message and an exit code (docs/verbs.md, "Exit codes").
 
     help: the help text of each option of the function itself.
+    name: the verb; the function's name if it is empty.
     positional: the options that are passed without their name, in order.
     required: options that must be passed. Invoke itself would pass None for a missing one.
     optional: options whose value may be omitted.
@@ -54,14 +56,14 @@ def verb(
     texts = {**help, **{option.name: option.help for option in options}}
 
     def wrap(body: FunctionType) -> Verb:
-        name = body.__name__.replace("_", "-")
-        _names.add(name)
+        spoken = name or body.__name__.replace("_", "-")
+        _names.add(spoken)
 
         @functools.wraps(body)
         def run(c: Context, **values: Any) -> None:
             try:
                 if any(values.get(word) in ("--help", "-h") for word in (*positional, several)):
-                    _explain(_typed(name))
+                    _explain(_typed(spoken))
                     return
                 if several:
                     further = [values.pop(key) for key in sorted(values) if key.startswith(f"{several}{_FURTHER}")]
@@ -69,8 +71,8 @@ def verb(
                 for option in required:
                     if values.get(option) in (None, "", []):
                         raise InputError(
-                            f"{_typed(name)} needs --{option.replace('_', '-')}.",
-                            hint=f"`{program()} {_typed(name)} --help` lists all options.",
+                            f"{_typed(spoken)} needs --{option.replace('_', '-')}.",
+                            hint=f"`{program()} {_typed(spoken)} --help` lists all options.",
                         )
                 shared = {option.name: values.pop(option.name, option.default) for option in options}
                 body(bind(c, shared) if bind else c, **values)
@@ -98,6 +100,7 @@ def verb(
         words = [several] if several else list(positional)
         return made(
             run,
+            name=name or None,
             positional=words,
             optional=list(optional),
             iterable=list(repeated),

@@ -83,7 +83,7 @@ def _check_system(tree: Path) -> None:
     for part in _PARTS:
         if not os.path.lexists(tree / part):
             raise InputError(
-                f"{tree} is no root file system of a guest image that can run trials: it has no {part}.",
+                f"{tree} is not the root file system of a guest image that can run trials: it has no {part}.",
                 hint="Build the image (`invoke image.build`), or ask the platform team for the file that "
                 "`invoke image.export` writes.",
             )
@@ -184,7 +184,11 @@ def _answer(data: bytes, complaints: str) -> dict[str, Any]:
         last = complaints.splitlines()[-1] if complaints else "it said nothing"
         raise TrialError(f"The trial broke off: {last}") from error
     if answer.get("failure") == "not-allowed":
-        raise TrialError(f"This system does not allow a trial's namespaces: {answer['why']}.")
+        raise TrialError(
+            f"This system does not let you make the namespaces of a trial: {answer['why']}.",
+            hint="Linux allows it unless user.max_user_namespaces is 0, a security module forbids it "
+            f"(kernel.apparmor_restrict_unprivileged_userns), or this is a container. {_VM_HINT}",
+        )
     if "failure" in answer:
         raise TrialError(f"The sandbox of the trial could not be built: {answer['why']}")
     return answer
@@ -197,7 +201,7 @@ def _environment() -> dict[str, str]:
 
 
 def _scope() -> list[str]:
-    """The start of a command line that runs the rest in a delegated cgroup; empty where there is none."""
+    """The start of a command line that runs the rest in a delegated cgroup; empty without systemd."""
     program = shutil.which("systemd-run", path="/usr/bin:/bin")
     controllers = Path("/sys/fs/cgroup/cgroup.controllers")
     if program is None or not controllers.is_file() or "memory" not in controllers.read_text().split():

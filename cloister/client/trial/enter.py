@@ -134,7 +134,11 @@ def _second(plan: dict[str, Any], report: int, made: int, mapped: int) -> NoRetu
         if wide:
             os.setgroups([])
         tree = Path(plan["tree"])
-        _mount_tree(tree)
+        try:
+            _mount_tree(tree)
+        except PermissionError as error:
+            # A security module may let a user make the namespaces and give no right in them.
+            raise NotAllowed(str(error)) from error
         for name, source in plan["assets"].items():
             _place(source, tree / _ASSETS / name, wide)
         child = os.fork()
@@ -156,11 +160,7 @@ def _unshare() -> None:
 
 def _mount_tree(tree: Path) -> None:
     """Mount the tree read-only at its own path, with the few writable folders that a machine has."""
-    try:
-        mount("none", Path("/"), "", _REC | _PRIVATE)
-    except OSError as error:
-        # Where user namespaces are restricted by a security module, they can be made and give no right.
-        raise NotAllowed(str(error)) from error
+    mount("none", Path("/"), "", _REC | _PRIVATE)
     mount(str(tree), tree, "", _BIND)
     mount("tmpfs", tree / "dev", "tmpfs", _NOSUID | _NOEXEC, "size=64k,mode=0755")
     for name in _DEVICES:
@@ -202,6 +202,8 @@ def _first(tree: Path, report: int, found: dict[str, bool]) -> NoReturn:
         os.set_inheritable(report, True)
         words = ["/usr/bin/python3", "-I", "-B", "-c", _PROGRAM, str(report), json.dumps(found)]
         os.execve(words[0], words, _ENVIRONMENT)  # noqa: S606 - the purpose of this program
+    except PermissionError as error:  # in a container whose /proc is masked
+        _tell(report, "not-allowed", str(error))
     except Exception as error:  # noqa: BLE001 - a child of fork must not return
         _tell(report, "not-built", str(error))
     os._exit(1)
@@ -213,7 +215,7 @@ def mount(source: str, target: Path, kind: str, flags: int, data: str = "") -> N
     words = [os.fsencode(word) for word in (source, target, kind, data)]
     if libc.mount(words[0], words[1], words[2], ctypes.c_ulong(flags), words[3]) != 0:
         number = ctypes.get_errno()
-        raise OSError(number, f"{target} cannot be mounted ({os.strerror(number)})")
+        raise OSError(number, "cannot be mounted", str(target))
 
 
 def _kept(tree: Path) -> int:

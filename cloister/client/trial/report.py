@@ -13,11 +13,12 @@ _MIB = 1024 * 1024
 OK = "OK"
 
 TRIAL_NOTICE = "This is a trial: it shows what a machine would do, and protects nothing. Use harmless data only."
+"""What each report of a trial says first and last."""
 
 LOOSE = {
     "memory": "memory: measured 50 times a second, so a run can exceed it for a moment before it is ended",
     "cpus": "cpus: the run sees this many CPUs of this machine, instead of a share of all",
-    "page cache": "memory of files that the run reads is not counted",
+    "page cache": "page cache: files that the run reads are not counted as memory",
 }
 """What does not hold exactly without a delegated cgroup, by name."""
 
@@ -117,7 +118,7 @@ def _suggest(answer: dict[str, Any], memory: int, manifest: Manifest) -> dict[st
     total = sum(size for _, size in answer["results"])
     own = max(0, memory - answer["unpacked"] - total)
     return {
-        "limits.time": _duration(3 * answer["seconds"] + 60),
+        "limits.time": _duration(3 * answer["seconds"]),
         "limits.memory": _size(own * 3 // 2, 64 * _MIB),
         "limits.cpus": str(manifest.limits.cpus),
         "limits.processes": str(max(16, 2 * answer["processes"])),
@@ -136,5 +137,5 @@ def _size(size: int, step: int) -> str:
 
 
 def _duration(seconds: float) -> str:
-    minutes = -(-int(seconds) // 60)
+    minutes = int(seconds) // 60 + 1
     return f"{minutes}m" if minutes < 60 else f"{-(-minutes // 60)}h"

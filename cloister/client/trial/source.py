@@ -74,6 +74,9 @@ class _TrialManifest(AuthorManifest):
             return self.document.error(
                 where, f"{file} is not here.", "A trial needs the algorithm and its bundle; `bundle` makes the latter."
             )
-        return self.document.error(
-            where, f"{file} is not here.", f"Name harmless data of the same form: --data {name}=PATH."
-        )
+        without = [data["name"] for data in self.document.value["datasets"] if not self._is_here(data)]
+        options = " ".join(f"--data {one}=PATH" for one in without)
+        return self.document.error(where, f"{file} is not here.", f"Name harmless data of the same form: {options}.")
+
+    def _is_here(self, data: dict[str, Any]) -> bool:
+        return data["name"] in self._data or self.path(("datasets",), data["file"]).exists()

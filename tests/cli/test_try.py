@@ -1,0 +1,101 @@
+"""The verb `try`: options, output and exit codes. What a trial does is tested in tests/client/trial."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from cloister import client
+from cloister.cli import try_
+from cloister.client.trial.report import TrialFile, TrialReport
+from tests.cli.command import Cloister
+
+REPORT = TrialReport(
+    outcome="OK",
+    seconds=1.25,
+    memory=100 << 20,
+    memory_limit=258 << 20,
+    processes=5,
+    printed=7000,
+    output=b"hello\n",
+    results=(TrialFile("model.json", 2),),
+    suggested={"limits.time": "1m", "limits.memory": "192MiB"},
+    not_enforced=("memory: sampled",),
+)
+
+
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """The arguments of the function that the verb calls, which prints and returns REPORT."""
+    found: dict[str, object] = {"report": REPORT}
+
+    def try_computation(manifest: Path, root: Path, data: Mapping[str, Path], show: client.TrialReport) -> TrialReport:
+        found.update(manifest=manifest, root=root, data=data)
+        show(b"hel\x1b[31mlo\n")  # ty: ignore[call-non-callable]
+        return found["report"]  # ty: ignore[invalid-return-type]
+
+    monkeypatch.setattr(client, "try_computation", try_computation, raising=False)
+    return found
+
+
+def test_trial_prints_what_it_found(cloister: Cloister, called: dict[str, object]) -> None:
+    done = cloister("try", "c.yaml", "--root", "root.tar.gz", "--data", "h1=mock/a b.zip", "--data", "h2=x=y")
+
+    assert called["manifest"] == Path("c.yaml")
+    assert called["root"] == Path("root.tar.gz")
+    assert called["data"] == {"h1": Path("mock/a b.zip"), "h2": Path("x=y")}
+    assert done.code == 0
+    for said in (
+        "hel\ufffd[31mlo\n",
+        "Outcome    OK",
+        "100 MiB at its peak, of 258 MiB",
+        "a machine keeps the first 6",
+        "model.json",
+        "limits.memory: 192MiB",
+        "memory: sampled",
+        "protects nothing",
+    ):
+        assert said in done.out
+    assert "protects nothing" in done.err
+
+
+def test_json_is_all_that_is_printed(cloister: Cloister, called: dict[str, object]) -> None:
+    done = cloister("try", "c.yaml", "--root", "root.tar.gz", "--json")
+    value = json.loads(done.out)
+
+    assert value["outcome"] == "OK"
+    assert value["results"] == {"model.json": 2}
+    assert value["not_enforced"] == ["memory: sampled"]
+    assert "protects nothing" in value["notice"]
+
+
+def test_failed_run_exits_with_1(cloister: Cloister, called: dict[str, object]) -> None:
+    called["report"] = TrialReport(**{**vars(REPORT), "outcome": "TIME_LIMIT"})
+    done = cloister("try", "c.yaml", "--root", "root.tar.gz")
+
+    assert done.code == 1
+    assert "TIME_LIMIT: the algorithm took longer than the manifest allows" in done.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--data", "h1"], "--data must be NAME=PATH, not 'h1'."),
+        (["--data", "=x"], "--data must be NAME=PATH"),
+        (["--data", "h1=a", "--data", "h1=b"], "--data names h1 twice: a and b."),
+    ],
+)
+def test_wrong_data_is_refused(cloister: Cloister, words: list[str], message: str) -> None:
+    done = cloister("try", "c.yaml", "--root", "root.tar.gz", *words)
+
+    assert (done.code, message in done.err) == (2, True)
+
+
+def test_without_a_tree_the_verb_says_where_to_get_one(cloister: Cloister, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(try_, "_checkout", None)
+    done = cloister("try", "c.yaml")
+
+    assert done.code == 2
+    assert "`invoke image.export`" in done.err
+    assert "--root" in done.err

@@ -1,0 +1,128 @@
+"""The sandbox of a trial is a machine's, and gets nothing of the caller's."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.client.trial.conftest import SMALL, Trial
+
+PRISONER = Path(__file__).parents[2] / "e2e" / "prisoner.py"
+RESULT = "open('results/model.json', 'w').write('{}')\n"
+ENETUNREACH, EACCES, EAGAIN = 101, 13, 11
+
+INSIDE = {
+    "user": ["1000"] * 4,
+    "capabilities": ["0" * 16],
+    "no_new_privileges": "1",
+    "seccomp": "2",
+    "network": ["lo"],
+    "connect": ENETUNREACH,
+    "metadata": ENETUNREACH,
+    "processes": ["1"],
+    "devices": ["full", "null", "random", "tty", "urandom", "zero"],
+    "work": ["datasets", "results", "train.py"],
+    "sys": [],
+    "run": ["launched"],
+    "system calls": ["bpf", "io_uring_setup", "keyctl", "mount", "ptrace", "unshare", "userfaultfd"],
+    "sockets": ["AF_ALG", "AF_NETLINK", "AF_PACKET", "AF_VSOCK"],
+    "datasets": 0,
+    "tmp is bounded": True,
+    "results are bounded": True,
+    "results are not executable": EACCES,
+    # A fork bomb ends here, as on a machine: the algorithm itself is one of the processes.
+    "forks": 31,
+}
+"""What tests/e2e/test_sandbox.py finds on a machine, except for "read-only"."""
+
+
+def test_sandbox_is_that_of_a_machine(any_user: Trial, request: pytest.FixtureRequest) -> None:
+    report = any_user(PRISONER.read_text(), h1="1,2\n")
+    found = json.loads(report.output)
+    read_only = found.pop("read-only")
+
+    assert found == INSIDE
+    root = os.geteuid() == 0 and "this user" in request.node.name
+    # Without root there is one id only, so the algorithm owns the small file systems around it.
+    assert read_only == (["/x", "/work/x"] + (["/run/x"] if root else []) + ["/work/train.py", "/etc/passwd"])
+
+
+def test_four_forked_workers_work(any_user: Trial) -> None:
+    text = (
+        "import multiprocessing\n"
+        "with multiprocessing.get_context('fork').Pool(4) as pool:\n    print(sum(pool.map(abs, range(-100, 0))))\n"
+    )
+    report = any_user(text + RESULT)
+
+    assert (report.outcome, report.output) == ("OK", b"5050\n")
+
+
+def test_environment_of_the_caller_stays_outside(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CLOISTER_KEY", "AWS_SECRET_ACCESS_KEY", "PYTHONPATH", "LD_PRELOAD", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.setenv(name, "/of/the/caller")
+    text = "import json, os, sys\nprint(json.dumps([dict(os.environ), sys.path[0], os.listdir('/proc/self/fd')]))\n"
+    report = trial(text, environment={"MINE": "1"})
+    environment, first, descriptors = json.loads(report.output)
+
+    assert environment == {
+        "HOME": "/tmp",
+        "LANG": "C.UTF-8",
+        "MINE": "1",
+        "PATH": "/usr/bin",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+    assert first == "/work"
+    assert descriptors == ["0", "1", "2", "3"]  # 3 is that of the listing
+
+
+def test_files_of_the_caller_stay_outside(trial: Trial, tmp_path: Path) -> None:
+    secret = tmp_path / "me.pem"
+    secret.write_text("a key")
+    text = (
+        f"import os\nprint(os.path.exists({str(secret)!r}), os.path.exists('/home'), os.path.exists('/root'))\n"
+        "print(sorted(line.split()[4] for line in open('/proc/self/mountinfo')))\n"
+    )
+    report = trial(text)
+
+    assert report.output.startswith(b"False False False\n")
+    assert str(tmp_path).encode() not in report.output
+
+
+def test_processes_of_the_caller_stay_outside(trial: Trial) -> None:
+    report = trial("import os\nprint([name for name in os.listdir('/proc') if name.isdigit()], os.getsid(0))")
+
+    assert report.output == b"['1'] 1\n" or report.output == b"['1'] 0\n"
+
+
+def test_only_loopback_is_there(trial: Trial) -> None:
+    text = (
+        "import socket\nserver = socket.create_server(('127.0.0.1', 0))\n"
+        "socket.create_connection(server.getsockname()).close()\nprint('local')\n"
+        "try:\n    socket.create_connection(('192.0.2.1', 80), timeout=5)\n"
+        "except OSError as error:\n    print(error.errno)\n"
+    )
+    assert trial(text).output == b"local\n101\n"
+
+
+def test_limits_that_do_not_hold_exactly_are_listed(trial: Trial) -> None:
+    report = trial("import os\nprint(len(os.sched_getaffinity(0)))", limits=replace(SMALL, cpus=1))
+
+    if report.not_enforced:
+        assert report.output == b"1\n"
+        assert [one.partition(":")[0] for one in report.not_enforced] == ["memory", "cpus", "page cache"]
+
+
+def test_kernel_and_processors_are_those_of_this_machine(trial: Trial) -> None:
+    report = trial("import os\nprint(os.uname().release, os.uname().nodename, os.cpu_count())")
+
+    assert report.output.decode().split() == [os.uname().release, "algorithm", str(os.cpu_count())]
+
+
+def test_arguments_reach_the_algorithm_as_they_are(trial: Trial) -> None:
+    words = ["--epochs", "1", "$HOME `id` \"'", "é\u4e2d", ""]
+    report = trial("import json, sys\nprint(json.dumps(sys.argv[1:]))", args=words)
+
+    assert json.loads(report.output) == words

@@ -1,0 +1,86 @@
+"""A tree comes from one tar, unpacked once, and never writes outside of its folder."""
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from cloister.client.trial.tree import open_tree, trees
+from cloister.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "cloister" / "trees"
+
+
+def write(path: Path, *members: tuple[str, bytes, str]) -> Path:
+    """A tar of members: name, type, and text or destination."""
+    with tarfile.open(path, "w:gz") as archive:
+        for name, kind, text in members:
+            member = tarfile.TarInfo(name)
+            member.type, member.mode = kind, 0o755
+            if kind == tarfile.REGTYPE:
+                member.size = len(text)
+                archive.addfile(member, io.BytesIO(text.encode()))
+            else:
+                member.linkname = text
+                archive.addfile(member)
+    return path
+
+
+def test_tar_is_unpacked_once(tmp_path: Path, cache: Path) -> None:
+    path = write(
+        tmp_path / "root.tar.gz",
+        ("bin", tarfile.SYMTYPE, "usr/bin"),
+        ("usr", tarfile.DIRTYPE, ""),
+        ("usr/bin/python3", tarfile.REGTYPE, "program"),
+    )
+    folder = open_tree(path)
+    (folder / "mark").touch()
+
+    assert folder.parent == cache == trees()
+    assert (folder / "bin/python3").read_text() == "program"
+    assert (folder / "usr/bin/python3").stat().st_mode & 0o777 == 0o755
+    assert open_tree(path) == folder
+    assert (folder / "mark").exists()
+
+
+def test_folder_is_taken_as_it_is(tmp_path: Path) -> None:
+    assert open_tree(tmp_path) == tmp_path
+
+
+HOSTILE = {
+    "an absolute path": [("/tmp/x", tarfile.REGTYPE, "1")],
+    "a path outside": [("usr/../../x", tarfile.REGTYPE, "1")],
+    "a file through a link": [("a", tarfile.SYMTYPE, "/tmp"), ("a/x", tarfile.REGTYPE, "1")],
+    "a file twice": [("a", tarfile.REGTYPE, "1"), ("a", tarfile.REGTYPE, "2")],
+    "a file below a file": [("a", tarfile.REGTYPE, "1"), ("a/b", tarfile.REGTYPE, "2")],
+    "a hard link": [("a", tarfile.LNKTYPE, "/etc/passwd")],
+    "a device": [("a", tarfile.CHRTYPE, "")],
+    "a pipe": [("a", tarfile.FIFOTYPE, "")],
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_hostile_tar_is_refused_and_leaves_nothing(tmp_path: Path, cache: Path, what: str) -> None:
+    path = write(tmp_path / "root.tar.gz", *HOSTILE[what])
+    with pytest.raises(InputError, match=r"is no tree of a guest image") as caught:
+        open_tree(path)
+
+    assert caught.value.exit_code == 2
+    assert [one.name for one in cache.iterdir() if one.is_dir()] == []
+
+
+@pytest.mark.parametrize("content", [b"", b"no tar", b"\x1f\x8b\x08\x00cut"])
+def test_other_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "root.tar.gz").write_bytes(content)
+    with pytest.raises(InputError, match=r"root.tar.gz"):
+        open_tree(tmp_path / "root.tar.gz")
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere\.tar\.gz cannot be read: No such file"):
+        open_tree(tmp_path / "nowhere.tar.gz")
