@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -279,12 +280,16 @@ def is_marked(marker: IO[bytes]) -> bool:
     return bool(marker.read(1))
 
 
-def keep_output(source: IO[bytes], path: Path, limit: int) -> None:
-    """Copy ``source`` to the new file ``path``: at most ``limit`` bytes, plus one if there was more."""
+def keep_output(source: IO[bytes], path: Path, limit: int, seen: Callable[[bytes], object] = lambda data: None) -> None:
+    """Copy ``source`` to the new file ``path``: at most ``limit`` bytes, plus one if there was more.
+
+    ``seen`` is called with all that was read.
+    """
     left = limit + 1
     with path.open("xb", buffering=0) as out:
         path.chmod(0o644)
         while data := os.read(source.fileno(), _PIPE):
+            seen(data)
             out.write(data[:left])
             left -= min(left, len(data))
 

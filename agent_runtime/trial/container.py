@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import IO
 
 from agent_runtime.runner import oci_config
-from agent_runtime.runner.container import Container
+from agent_runtime.runner.container import Container, keep_output
 from agent_runtime.runner.protocol import Job
 from agent_runtime.trial.meter import Meter
 
-_PIPE = 64 * 1024
 _SPARE_INODES = 1024
 
 
@@ -45,10 +44,15 @@ class TrialContainer(Container):
         self._give(place)
 
     def _keep_output(self, source: IO[bytes], limit: int) -> None:
-        """Pass all output on; ``limit`` is for the reader to apply."""
-        while data := os.read(source.fileno(), _PIPE):
-            self.printed += len(data)
-            write_all(sys.stdout.fileno(), data)
+        keep_output(source, self.paths.output, limit, self._pass_on)
+
+    def _pass_on(self, data: bytes) -> None:
+        self.printed += len(data)
+        write_all(sys.stdout.fileno(), data)
+
+    def _tell(self, job: Job, why: str) -> None:
+        super()._tell(job, why)
+        write_all(sys.stdout.fileno(), f"\n{why}\n".encode())
 
     def _kill(self) -> None:
         # This is process 1 of its namespace: the others are the run.

@@ -71,6 +71,7 @@ def _run(manifest: Manifest, *, wide: bool, cgroup: bool) -> dict[str, Any]:
         "memory": _peak(group / "memory.peak", container.meter.memory, cgroup=cgroup),
         "processes": container.meter.processes,
         "printed": container.printed,
+        "output": container.paths.output.read_bytes()[: job.output].hex() if container.paths.output.exists() else "",
         "results": [[os.fsencode(name).hex(), size] for name, size in files],
         "memory_limit": memory_limit(job),
         "unpacked": unpacked_size(job),

@@ -60,23 +60,8 @@ def run(tree: Path, manifest: Manifest, assets: Mapping[str, Path], show: Show =
             source, descriptor = _source(assets[asset.name], stack)
             sources[_place(asset.name, asset.file, unpack=asset.unpack)] = source
             kept += descriptor
-        printed = Output(show, manifest.logs.max_size)
-        answer = _execute({"tree": str(tree.resolve()), "assets": sources}, manifest, kept, printed)
-    return TrialReport.from_answer(answer, manifest, bytes(printed.kept))
-
-
-class Output:
-    """Passes on what an algorithm prints, and keeps what a machine would keep."""
-
-    def __init__(self, show: Show, limit: int) -> None:
-        self._show = show
-        self._limit = limit
-        self.kept = bytearray()
-
-    def write(self, data: bytes) -> None:
-        """Take the next bytes."""
-        self.kept += data[: self._limit - len(self.kept)]
-        self._show(data)
+        answer = _execute({"tree": str(tree.resolve()), "assets": sources}, manifest, kept, show)
+    return TrialReport.from_answer(answer, manifest)
 
 
 def _check_system(tree: Path) -> None:
@@ -121,7 +106,7 @@ def _packed(folder: Path) -> Generator[IO[bytes], None, None]:
         yield packed
 
 
-def _execute(plan: dict[str, Any], manifest: Manifest, kept: list[int], printed: Output) -> dict[str, Any]:
+def _execute(plan: dict[str, Any], manifest: Manifest, kept: list[int], show: Show) -> dict[str, Any]:
     """Start the program in the namespaces and follow it to its end. Its report."""
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb") as report, tempfile.TemporaryFile() as complaints:
@@ -143,7 +128,7 @@ def _execute(plan: dict[str, Any], manifest: Manifest, kept: list[int], printed:
         follower = threading.Thread(target=lambda: answer.append(report.read()), name="report", daemon=True)
         try:
             follower.start()
-            _follow(process, message(plan) + message(manifest.value()), printed)
+            _follow(process, message(plan) + message(manifest.value()), show)
         finally:
             _end(process)
             follower.join()
@@ -151,14 +136,14 @@ def _execute(plan: dict[str, Any], manifest: Manifest, kept: list[int], printed:
         return _answer(b"".join(answer), complaints.read()[-4096:].decode("utf-8", "replace").strip())
 
 
-def _follow(process: subprocess.Popen[bytes], request: bytes, printed: Output) -> None:
+def _follow(process: subprocess.Popen[bytes], request: bytes, show: Show) -> None:
     if process.stdin is None or process.stdout is None:
         return
     with contextlib.suppress(BrokenPipeError):
         process.stdin.write(request)
         process.stdin.flush()
     while data := os.read(process.stdout.fileno(), _PIPE):
-        printed.write(data)
+        show(data)
     process.wait()
 
 

@@ -54,7 +54,7 @@ class TrialReport:
     """Bytes that the algorithm printed."""
 
     output: bytes
-    """What it printed, up to ``logs.max``."""
+    """What the log's readers would get: up to ``logs.max``, and why a result is not accepted."""
 
     results: tuple[TrialFile, ...]
     """The files in ``results/``, sorted by name."""
@@ -76,7 +76,7 @@ class TrialReport:
         return "a machine would hand out the results" if self.ok else REASONS[self.outcome]
 
     @classmethod
-    def from_answer(cls, answer: dict[str, Any], manifest: Manifest, output: bytes) -> Self:
+    def from_answer(cls, answer: dict[str, Any], manifest: Manifest) -> Self:
         """From the report of the program in the tree."""
         results = tuple(
             TrialFile(text.printable(os.fsdecode(bytes.fromhex(name))), size) for name, size in answer["results"]
@@ -89,7 +89,7 @@ class TrialReport:
             memory_limit=answer["memory_limit"],
             processes=answer["processes"],
             printed=answer["printed"],
-            output=output,
+            output=bytes.fromhex(answer["output"]),
             results=results,
             suggested=_suggest(answer, memory, manifest),
             not_enforced=() if answer["cgroup"] else tuple(LOOSE.values()),

@@ -104,9 +104,14 @@ def test_suggested_limits_hold_for_the_run(trial: Trial) -> None:
 
 
 def test_names_of_results_move_no_cursor(trial: Trial) -> None:
-    report = trial("open('results/\\x1b[31m\\n', 'w').write('1')")
+    shown = bytearray()
+    report = trial("open('results/\\x1b[31m\\n', 'w').write('1')", show=shown.extend)
 
     assert [one.name for one in report.results] == ["\ufffd[31m\ufffd"]
+    # The log's readers get the same sentence from a machine.
+    assert b"The result cannot be accepted: " in shown
+    assert b"The result cannot be accepted: " in report.output
+    assert b"\x1b" not in shown
 
 
 def test_bundle_is_imported(trial: Trial, tmp_path: Path) -> None:
@@ -142,6 +147,6 @@ def test_mock_data_may_have_any_name(trial: Trial, tmp_path: Path, name: bytes) 
     folder = tmp_path / os.fsdecode(name)
     folder.mkdir()
     (folder / "h1.csv").write_text("1,2")
-    report = trial("print(open('datasets/h1.csv').read())", datasets={"h1": folder / "h1.csv"})
+    report = trial("print(open('datasets/h1.csv').read())\n" + RESULT, datasets={"h1": folder / "h1.csv"})
 
     assert report.output == b"1,2\n"

@@ -63,7 +63,7 @@ def test_environment_of_the_caller_stays_outside(trial: Trial, monkeypatch: pyte
     for name in ("CLOISTER_KEY", "AWS_SECRET_ACCESS_KEY", "PYTHONPATH", "LD_PRELOAD", "OPENBLAS_NUM_THREADS"):
         monkeypatch.setenv(name, "/of/the/caller")
     text = "import json, os, sys\nprint(json.dumps([dict(os.environ), sys.path[0], os.listdir('/proc/self/fd')]))\n"
-    report = trial(text, environment={"MINE": "1"})
+    report = trial(text + RESULT, environment={"MINE": "1"})
     environment, first, descriptors = json.loads(report.output)
 
     assert environment == {
@@ -92,9 +92,9 @@ def test_files_of_the_caller_stay_outside(trial: Trial, tmp_path: Path) -> None:
 
 
 def test_processes_of_the_caller_stay_outside(trial: Trial) -> None:
-    report = trial("import os\nprint([name for name in os.listdir('/proc') if name.isdigit()], os.getsid(0))")
+    report = trial("import os\nprint([name for name in os.listdir('/proc') if name.isdigit()])\n" + RESULT)
 
-    assert report.output == b"['1'] 1\n" or report.output == b"['1'] 0\n"
+    assert report.output == b"['1']\n"
 
 
 def test_only_loopback_is_there(trial: Trial) -> None:
@@ -104,11 +104,11 @@ def test_only_loopback_is_there(trial: Trial) -> None:
         "try:\n    socket.create_connection(('192.0.2.1', 80), timeout=5)\n"
         "except OSError as error:\n    print(error.errno)\n"
     )
-    assert trial(text).output == b"local\n101\n"
+    assert trial(text + RESULT).output == b"local\n101\n"
 
 
 def test_limits_that_do_not_hold_exactly_are_listed(trial: Trial) -> None:
-    report = trial("import os\nprint(len(os.sched_getaffinity(0)))", limits=replace(SMALL, cpus=1))
+    report = trial("import os\nprint(len(os.sched_getaffinity(0)))\n" + RESULT, limits=replace(SMALL, cpus=1))
 
     if report.not_enforced:
         assert report.output == b"1\n"
@@ -116,13 +116,13 @@ def test_limits_that_do_not_hold_exactly_are_listed(trial: Trial) -> None:
 
 
 def test_kernel_and_processors_are_those_of_this_machine(trial: Trial) -> None:
-    report = trial("import os\nprint(os.uname().release, os.uname().nodename, os.cpu_count())")
+    report = trial("import os\nprint(os.uname().release, os.uname().nodename, os.cpu_count())\n" + RESULT)
 
     assert report.output.decode().split() == [os.uname().release, "algorithm", str(os.cpu_count())]
 
 
 def test_arguments_reach_the_algorithm_as_they_are(trial: Trial) -> None:
     words = ["--epochs", "1", "$HOME `id` \"'", "é\u4e2d", ""]
-    report = trial("import json, sys\nprint(json.dumps(sys.argv[1:]))", args=words)
+    report = trial("import json, sys\nprint(json.dumps(sys.argv[1:]))\n" + RESULT, args=words)
 
     assert json.loads(report.output) == words
