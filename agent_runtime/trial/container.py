@@ -13,8 +13,6 @@ from agent_runtime.runner.container import Container, keep_output
 from agent_runtime.runner.protocol import Job
 from agent_runtime.trial.meter import Meter
 
-_SPARE_INODES = 1024
-
 
 @dataclass
 class TrialContainer(Container):
@@ -37,7 +35,7 @@ class TrialContainer(Container):
         sizes = [entry.stat().st_size for entry in store.iterdir()]
         # A file takes whole pages.
         size = sum(size + 4096 for size in sizes) + job.memory + oci_config.unpacked_size(job)
-        self._tmpfs(place, size, oci_config.UPPER_INODES + _SPARE_INODES, 0)
+        self._tmpfs(place, size, oci_config.INODES, 0)
         for entry in store.iterdir():
             shutil.copyfile(entry, place / entry.name)
             self._give(place / entry.name)
