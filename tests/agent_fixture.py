@@ -28,7 +28,8 @@ from agent_runtime.config import Config
 from agent_runtime.limits import Limits
 from agent_runtime.platform.local import LocalMachine
 from agent_runtime.runner import launch
-from agent_runtime.runner.container import accept_results, append_output, is_marked, keep_output, open_marker
+from agent_runtime.runner.container import accept_results, is_marked, open_marker
+from agent_runtime.runner.kept_output import append_output, keep_output
 from agent_runtime.runner.protocol import Job, RunnerOperation, RunOutcome
 from agent_runtime.runner.server import RunnerServer, listen
 from cloister.attestation.evidence import Platform

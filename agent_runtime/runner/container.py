@@ -9,18 +9,17 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from agent_runtime.runner import oci_config
+from agent_runtime.runner.kept_output import append_output, keep_output
 from agent_runtime.runner.mounts import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, make_mount_points, mount, unmount
 from agent_runtime.runner.oci_config import MACHINE, SandboxHost, SandboxPaths
 from agent_runtime.runner.protocol import Job, RunOutcome
 from agent_runtime.runner.result_tree import InvalidResults, make_readable
 
-_PIPE = 64 * 1024
 _ID = "algorithm"
 _KILL_INTERVAL = 0.1
 """Seconds between attempts to kill a run."""
@@ -278,32 +277,3 @@ def open_marker(path: Path) -> IO[bytes]:
 def is_marked(marker: IO[bytes]) -> bool:
     """Whether anything was written to a pipe of :func:`open_marker`."""
     return bool(marker.read(1))
-
-
-def keep_output(source: IO[bytes], path: Path, limit: int, seen: Callable[[bytes], object] = lambda data: None) -> None:
-    """Copy ``source`` to the new file ``path``: at most ``limit`` bytes, plus one if there was more.
-
-    ``seen`` is called with all that was read.
-    """
-    left = limit + 1
-    with path.open("xb", buffering=0) as out:
-        path.chmod(0o644)
-        while data := os.read(source.fileno(), _PIPE):
-            seen(data)
-            out.write(data[:left])
-            left -= min(left, len(data))
-
-
-def append_output(path: Path, limit: int, said: str) -> None:
-    """Append a paragraph to what :func:`keep_output` kept. If there is no room, the end of the output gives way."""
-    note = f"\n{said}\n".encode()
-    with path.open("r+b") as out:
-        size = out.seek(0, os.SEEK_END)
-        place = min(size, max(0, limit - len(note)))
-        note = note if place else note.removeprefix(b"\n")
-        is_cut = size > place or len(note) > limit - place
-        out.truncate(place)
-        out.seek(place)
-        out.write(note[: limit - place])
-        if is_cut:
-            out.write(b"\n" * (limit + 1 - out.tell()))  # one byte over the limit, as keep_output does it

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import IO
 
 from agent_runtime.runner import oci_config
-from agent_runtime.runner.container import Container, keep_output
+from agent_runtime.runner.container import Container
+from agent_runtime.runner.kept_output import keep_output
 from agent_runtime.runner.protocol import Job
 from agent_runtime.trial.meter import Meter
 

@@ -12,12 +12,11 @@ from agent_runtime.computation.logs import Logs
 from agent_runtime.runner.container import (
     Container,
     RunnerPaths,
-    append_output,
     is_marked,
-    keep_output,
     open_marker,
 )
 from agent_runtime.runner.mounts import make_mount_points
+from agent_runtime.runner.kept_output import append_output, keep_output
 from agent_runtime.runner.protocol import RunOutcome
 from tests.agent_runtime.runner.test_protocol import JOB
 

@@ -1,0 +1,29 @@
+"""What prisoner.py finds in a sandbox, on a machine and in a trial alike."""
+
+EACCES, ENETUNREACH = 13, 101
+
+INSIDE = {
+    "user": ["1000"] * 4,
+    "capabilities": ["0" * 16],
+    "no_new_privileges": "1",
+    "seccomp": "2",
+    "network": ["lo"],
+    "connect": ENETUNREACH,
+    "metadata": ENETUNREACH,
+    "loopback": [0, 0],
+    "own name": ["127.0.0.1", "::1"],
+    "loaders": [[1, 2, 3, 4], [0, 0, 0, 0]],
+    "processes": ["1"],
+    "devices": ["full", "null", "random", "tty", "urandom", "zero"],
+    "work": ["datasets", "results", "train.py"],
+    "sys": [],
+    "run": ["launched"],
+    "read-only": ["/x", "/work/x", "/run/x", "/work/train.py", "/etc/passwd"],
+    "system calls": ["bpf", "io_uring_setup", "keyctl", "mount", "ptrace", "unshare", "userfaultfd"],
+    "sockets": ["AF_ALG", "AF_NETLINK", "AF_PACKET", "AF_VSOCK"],
+    "datasets": 0,
+    "results are bounded": True,
+    "results are not executable": EACCES,
+    "shared memory is not executable": EACCES,
+}
+"""All findings but those that depend on the manifest: forks, memory, dataset files."""
