@@ -11,8 +11,11 @@ from typing import IO
 from agent_runtime.runner import oci_config
 from agent_runtime.runner.container import Container
 from agent_runtime.runner.kept_output import keep_output
+from agent_runtime.runner.mounts import MS_BIND, mount
 from agent_runtime.runner.protocol import Job
 from agent_runtime.trial.meter import Meter
+
+_MS_REC = 16384  # mount(2)
 
 
 @dataclass
@@ -41,6 +44,11 @@ class TrialContainer(Container):
             shutil.copyfile(entry, place / entry.name)
             self._give(place / entry.name)
         self._give(place)
+
+    def _bind(self, source: Path, target: Path) -> None:
+        """As in a machine; but each asset in a folder of the store is a mount of its own, which comes along."""
+        inner = _MS_REC if source.is_relative_to(self.paths.store) else 0
+        mount(str(source), target, "", MS_BIND | inner, "")
 
     def _keep_output(self, source: IO[bytes], limit: int) -> None:
         keep_output(source, self.paths.output, limit, self._pass_on)

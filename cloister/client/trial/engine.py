@@ -17,7 +17,7 @@ from cloister.client.trial.enter import message
 from cloister.client.trial.report import TrialReport
 from cloister.errors import CloisterError, InputError
 from cloister.protocol import archive
-from cloister.protocol.manifest import Manifest
+from cloister.protocol.manifest import Asset, Manifest
 
 ENTER = Path(__file__).with_name("enter.py")
 _PARTS = ("usr/bin/python3", "usr/bin/crun", "usr/lib/cloister/agent_runtime/trial/main.py")
@@ -58,7 +58,7 @@ def run(tree: Path, manifest: Manifest, assets: Mapping[str, Path], show: Show =
         sources, kept = {}, []
         for asset in manifest.assets():
             source, descriptor = _source(assets[asset.name], stack)
-            sources[_place(asset.name, asset.file, unpack=asset.unpack)] = source
+            sources[_place(asset)] = source
             kept += descriptor
         answer = _execute({"tree": str(tree.resolve()), "assets": sources}, manifest, kept, show)
     return TrialReport.from_answer(answer, manifest)
@@ -79,11 +79,13 @@ def _check_system(tree: Path) -> None:
         raise TrialError(f"A trial needs Linux 5.14 or newer, not {release}.")
 
 
-def _place(name: str, file: str, *, unpack: bool) -> str:
+def _place(asset: Asset) -> str:
     """Where a machine's agent stores an asset, below its folder of assets."""
-    if name in ("algorithm", "bundle"):
-        return name
-    return f"packed/{name}" if unpack else f"datasets/{file}"
+    if asset.kind == "file":
+        return f"files/{asset.name}"
+    if asset.kind != "dataset":
+        return asset.name
+    return f"packed/{asset.name}" if asset.unpack else f"datasets/{asset.file}"
 
 
 def _source(path: Path, stack: contextlib.ExitStack) -> tuple[str, list[int]]:

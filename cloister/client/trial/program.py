@@ -39,6 +39,7 @@ def run(
     args: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
     bundle: Path | None = None,
+    files: Mapping[str, Path] | None = None,
     datasets: Mapping[str, Path] | None = None,
     unpack: Collection[str] = (),
     limits: TrialLimits | None = None,
@@ -52,6 +53,7 @@ def run(
         args: its arguments.
         environment: its environment variables.
         bundle: what `bundle` has written.
+        files: files beside the algorithm, by their path below its working folder.
         datasets: file or folder of each dataset, by name. It has its own file name in the sandbox.
         unpack: the names of the datasets to unpack.
         limits: what the run may use.
@@ -62,7 +64,13 @@ def run(
         TrialError: this system does not allow the namespaces of a trial.
     """
     bounds = limits or TrialLimits()
-    paths = {ALGORITHM: program, **(datasets or {}), **({BUNDLE: bundle} if bundle else {})}
+    beside = {f"file-{number}": (at, path) for number, (at, path) in enumerate((files or {}).items())}
+    paths = {
+        ALGORITHM: program,
+        **(datasets or {}),
+        **({BUNDLE: bundle} if bundle else {}),
+        **{name: path for name, (_, path) in beside.items()},
+    }
     algorithm = {
         "provider": _PARTY,
         "kind": "python",
@@ -71,6 +79,8 @@ def run(
         **_file(program),
         **({"bundle": _file(bundle)} if bundle else {}),
     }
+    if beside:
+        algorithm["files"] = [{"name": name, "at": at, **_file(path)} for name, (at, path) in beside.items()]
     value = {
         "version": 1,
         "id": "0" * 32,

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cloister.client.computation.algorithm_files import asset_names
 from cloister.client.computation.asset import bare_name, unpacked_size
 from cloister.client.computation.manifest_source import AuthorManifest, finish, read_source
 from cloister.client.trial.program import NO_DIGEST, no_key
 from cloister.errors import InputError
+from cloister.protocol import names
 from cloister.protocol.document import Document, Place
 from cloister.protocol.manifest import ALGORITHM, BUNDLE, Manifest
 
@@ -19,10 +21,10 @@ def compose_trial(path: Path, data: Mapping[str, Path]) -> tuple[Manifest, dict[
     Raises InputError with file and line, for example for a dataset without data.
     """
     document = read_source(path)
-    names = [entry["name"] for entry in document.value["datasets"]]
+    listed = [entry["name"] for entry in document.value["datasets"]]
     for name in data:
-        if name not in names:
-            known = f"its datasets are {', '.join(names)}" if names else "it has none"
+        if name not in listed:
+            known = f"its datasets are {', '.join(listed)}" if listed else "it has none"
             raise InputError(f"{path} has no dataset {name!r}: {known}.", hint="Write --data NAME=PATH.")
     author = _TrialManifest(path, document, data)
     return finish(author), author.paths
@@ -34,6 +36,8 @@ class _TrialManifest(AuthorManifest):
     def __init__(self, path: Path, document: Document, data: Mapping[str, Path]) -> None:
         super().__init__(path, document, secrets.token_hex(16))
         self._data = data
+        datasets = [entry["name"] for entry in document.value["datasets"]]
+        self._files = asset_names(document.value["algorithm"].get("files", []), datasets)
         self.paths: dict[str, Path] = {}
 
     def key(self, name: str, text: str) -> str:
@@ -57,7 +61,7 @@ class _TrialManifest(AuthorManifest):
     def file(self, place: Place, entry: dict[str, Any]) -> dict[str, Any]:
         """Name and size of an asset, whose path is noted."""
         where = (*place, "file") if (*place, "file") in self.document.lines else place
-        name = entry["name"] if place[0] == "datasets" else BUNDLE if place[-1] == BUNDLE else ALGORITHM
+        name = self._name(place)
         path = self._data.get(name) or self.path(where, entry["file"])
         if not path.exists():
             raise self._missing(where, name, path, entry["file"])
@@ -67,16 +71,25 @@ class _TrialManifest(AuthorManifest):
         file = bare_name(path) if path.is_dir() and name not in self._data else Path(entry["file"]).name
         return {"file": file, "digest": NO_DIGEST, "size": size}
 
+    def _name(self, place: Place) -> str:
+        """The name of the asset at ``place`` in the author's file."""
+        if place[0] == "datasets":
+            return str(self.document.value["datasets"][place[1]]["name"])
+        if place[:2] == ("algorithm", "files"):
+            return self._files[int(place[2])]
+        return BUNDLE if place[-1] == BUNDLE else ALGORITHM
+
     def _missing(self, where: Place, name: str, path: Path, file: str) -> InputError:
         if name in self._data:
             return InputError(f"{path} does not exist.", hint=f"Name harmless data for {name}: --data {name}=PATH.")
-        if name in (ALGORITHM, BUNDLE):
-            return self.document.error(
-                where, f"{file} is not here.", "A trial needs the algorithm and its bundle; `bundle` makes the latter."
-            )
+        if where[0] != "datasets":
+            hint = "A trial needs the algorithm, its files and its bundle; `bundle` makes the latter."
+            return self.document.error(where, f"{names.shown(file)} is not here.", hint)
         without = [data["name"] for data in self.document.value["datasets"] if not self._is_here(data)]
         options = " ".join(f"--data {one}=PATH" for one in without)
-        return self.document.error(where, f"{file} is not here.", f"Name harmless data of the same form: {options}.")
+        return self.document.error(
+            where, f"{names.shown(file)} is not here.", f"Name harmless data of the same form: {options}."
+        )
 
     def _is_here(self, data: dict[str, Any]) -> bool:
         return data["name"] in self._data or self.path(("datasets",), data["file"]).exists()

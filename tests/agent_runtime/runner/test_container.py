@@ -15,8 +15,8 @@ from agent_runtime.runner.container import (
     is_marked,
     open_marker,
 )
-from agent_runtime.runner.mounts import make_mount_points
 from agent_runtime.runner.kept_output import append_output, keep_output
+from agent_runtime.runner.mounts import make_mount_points
 from agent_runtime.runner.protocol import RunOutcome
 from tests.agent_runtime.runner.test_protocol import JOB
 

@@ -1,12 +1,13 @@
 """A trial ends with the outcome that a machine would report, and says what the run used."""
 
 import os
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cloister.client.computation.bundle import make_bundle
+from cloister.client.packages.bundle import make_bundle
 from tests.client.trial.conftest import SMALL, Trial
 
 RESULT = "open('results/model.json', 'w').write('{}')\n"
@@ -129,14 +130,19 @@ def test_datasets_are_copies(trial: Trial, tmp_path: Path) -> None:
     mock.chmod(0o600)
     (tmp_path / "scans" / "sub").mkdir(parents=True)
     (tmp_path / "scans" / "sub" / "a.csv").write_text("3")
+    with zipfile.ZipFile(tmp_path / "h3.zip", "w") as archive:
+        archive.writestr("b.csv", "4")
     text = (
         "import os\nprint(open('datasets/h1.csv').read(), open('datasets/h2/sub/a.csv').read())\n"
+        "print(open('datasets/h3/b.csv').read())\n"
         "open('datasets/h1.csv', 'a').write('more')\nos.rename('datasets/h1.csv', 'datasets/new.csv')\n"
         "os.rename('datasets/h2/sub', 'datasets/h2/other')\n" + RESULT
     )
-    report = trial(text, datasets={"h1": mock, "h2": tmp_path / "scans"}, unpack=["h2"])
+    report = trial(
+        text, datasets={"h1": mock, "h2": tmp_path / "scans", "h3": tmp_path / "h3.zip"}, unpack=["h2", "h3"]
+    )
 
-    assert report.outcome == "OK", report.output
+    assert (report.outcome, report.output) == ("OK", b"1,2\n 3\n4\n")
     assert mock.read_text() == "1,2\n"
     assert (tmp_path / "scans/sub/a.csv").read_text() == "3"
 
@@ -150,3 +156,12 @@ def test_mock_data_may_have_any_name(trial: Trial, tmp_path: Path, name: bytes) 
     report = trial("print(open('datasets/h1.csv').read())\n" + RESULT, datasets={"h1": folder / "h1.csv"})
 
     assert report.output == b"1,2\n"
+
+
+def test_files_lie_beside_the_algorithm(trial: Trial, tmp_path: Path) -> None:
+    (tmp_path / "model.bin").write_text("weights")
+    (tmp_path / "mine.py").write_text("VALUE = 7")
+    text = "import mine\nprint(mine.VALUE, open('weights/a/model.bin').read())\n" + RESULT
+    report = trial(text, files={"mine.py": tmp_path / "mine.py", "weights/a/model.bin": tmp_path / "model.bin"})
+
+    assert report.output == b"7 weights\n"

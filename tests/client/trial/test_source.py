@@ -100,3 +100,15 @@ def test_all_missing_data_are_named_at_once(folder: Path) -> None:
         compose_trial(folder / "computation.yaml", {})
 
     assert caught.value.hint == "Name harmless data of the same form: --data h1=PATH --data h2=PATH."
+
+
+def test_files_of_the_algorithm_are_taken_along(folder: Path) -> None:
+    path = folder / "computation.yaml"
+    path.write_text(path.read_text().replace("kind: python,", "kind: python, files: [{file: w.bin, at: w/x.bin}],"))
+    with pytest.raises(InputError, match=r"w\.bin is not here"):
+        compose_trial(path, data(folder))
+    (folder / "w.bin").write_text("1")
+    manifest, paths = compose_trial(path, data(folder))
+
+    (file,) = manifest.algorithm.files
+    assert paths[file.name] == folder / "w.bin"
