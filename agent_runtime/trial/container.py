@@ -39,7 +39,7 @@ class TrialContainer(Container):
         sizes = [entry.stat().st_size for entry in store.iterdir()]
         # A file takes whole pages.
         size = sum(size + 4096 for size in sizes) + job.memory + oci_config.unpacked_size(job)
-        self._tmpfs(place, size, oci_config.INODES, 0)
+        self._tmpfs(place, size, oci_config.upper_inodes(job), 0)
         for entry in store.iterdir():
             shutil.copyfile(entry, place / entry.name)
             self._give(place / entry.name)

@@ -7,7 +7,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from cloister.client.computation.asset import bare_name, unpacked_size
+from cloister.client.computation.asset import bare_name, describe_asset
 from cloister.client.trial import engine
 from cloister.client.trial.engine import Show
 from cloister.client.trial.report import TrialReport
@@ -112,5 +112,5 @@ def _file(path: Path) -> dict[str, object]:
 
 
 def _dataset(name: str, path: Path, unpack: bool) -> dict[str, object]:
-    size = {"unpacked_size": unpacked_size(path)} if unpack else {}
+    size = {"unpacked_size": describe_asset(path, unpack=True).unpacked_size} if unpack else {}
     return {"name": name, "provider": _PARTY, "unpack": unpack, **size, **_file(path)}

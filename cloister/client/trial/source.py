@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cloister.client.computation.algorithm_files import asset_names
-from cloister.client.computation.asset import bare_name, unpacked_size
+from cloister.client.computation.asset import bare_name, describe_asset
 from cloister.client.computation.manifest_source import AuthorManifest, finish, read_source
 from cloister.client.trial.program import NO_DIGEST, no_key
 from cloister.errors import InputError
@@ -56,9 +56,11 @@ class _TrialManifest(AuthorManifest):
             "unpack": unpack,
             **self.file(place, kept),
         }
-        return made | ({"unpacked_size": unpacked_size(self.paths[data["name"]])} if unpack else {})
+        # Reads the archive as the sandbox will.
+        found = describe_asset(self.paths[data["name"]], unpack=True).unpacked_size if unpack else None
+        return made | ({} if found is None else {"unpacked_size": found})
 
-    def file(self, place: Place, entry: dict[str, Any]) -> dict[str, Any]:
+    def file(self, place: Place, entry: dict[str, Any], *, unpack: bool = False) -> dict[str, Any]:
         """Name and size of an asset, whose path is noted."""
         where = (*place, "file") if (*place, "file") in self.document.lines else place
         name = self._name(place)
