@@ -2,6 +2,8 @@
 
 The author's form is docs/schemas/manifest-source.schema.json: YAML or JSON, paths relative to the file's folder. An
 asset that the author does not have is described by the digest and size that its provider reports (`checksum`).
+
+Long because each member of the author's form has its own messages, which name the line.
 """
 
 import re
