@@ -33,7 +33,9 @@ _LONGEST = 600.0
 _HEAD = """\
 # Locked by `cloister lock` for CPython {python} on x86-64 Linux with glibc 2.{glibc}, with the hashes of every file.
 """
-_BLOCK = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?P<rest>==[^\n]*\n(?:^[ \t].*\n?)*)", re.MULTILINE)
+_BLOCK = re.compile(
+    r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?P<rest>(?:\[[^]\n]*\])?==[^\n]*\n(?:^[ \t].*\n?)*)", re.MULTILINE
+)
 
 
 class PackageLockError(InputError):

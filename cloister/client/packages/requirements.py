@@ -167,7 +167,7 @@ def _add(found: Requirements, into: list[WantedPackage], text: str, path: Path, 
         elif name == "--editable":
             raise refusals.of_line(f"--editable {value}", where)
         elif name in _INDEX_OPTIONS and bool(value) == _INDEX_OPTIONS[name]:
-            found.index_options.append((name, _located(name, value, path)))
+            found.index_options.append((name, _located(name, value, where, path)))
         else:
             raise InputError(f"{where}: {name} is no option that a bundle can follow.", hint="Remove the line.")
 
@@ -207,10 +207,19 @@ def _include(found: Requirements, into: list[WantedPackage], value: str, where: 
     _add(found, into, _text(path), path, [*including, path])
 
 
-def _located(name: str, value: str, path: Path) -> str:
-    """The value of an option; a folder of wheels is relative to the file that names it."""
+def _located(name: str, value: str, where: str, path: Path) -> str:
+    """The value of an option, one word; a folder of wheels is relative to the file that names it.
+
+    pip and uv get it on a line, where pip takes further words for options: ``--no-binary`` would have it run programs.
+    """
     if name == "--find-links" and "://" not in value and (path.parent / value).exists():
-        return str((path.parent / value).resolve())
+        folder = (path.parent / value).resolve()
+        return folder.as_uri() if len(str(folder).split()) > 1 else str(folder)
+    if len(value.split()) > 1:
+        raise InputError(
+            f"{where}: {name} has several values: {refusals.without_credentials(value)[:120]!r}.",
+            hint="Write each option on its own line. A folder that --find-links names must exist.",
+        )
     return value
 
 

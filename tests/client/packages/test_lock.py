@@ -95,6 +95,17 @@ def test_index_of_the_file_is_used_and_its_password_is_written_nowhere(
     assert b"packages.example" not in made.lock.read_bytes() + made.path.read_bytes()
 
 
+def test_folder_of_wheels_may_have_any_name(index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    folder = tmp_path / "x --no-binary :all:"
+    folder.mkdir()
+    digest = needing("top").write(folder)
+    path = tmp_path / "r.txt"
+    path.write_text("--find-links x --no-binary :all:\ntop\n")
+    made = make_bundle(path, tmp_path / "x.bundle", cache=tmp_path / "cache")
+    assert [wheel.digest_hex for wheel in made.wheels] == [digest]
+
+
 @pytest.mark.parametrize("name", ["constraints", "made.lock", "-needs.txt", "--quiet"])
 def test_any_name_of_the_file_is_only_a_name(index: Path, tmp_path: Path, name: str) -> None:
     needing("top").write(index)
@@ -114,6 +125,22 @@ def test_hashes_that_a_line_has_are_kept(index: Path, tmp_path: Path) -> None:
     (tmp_path / "r.txt").write_text(f"top==1.0 --hash=sha256:{'1' * 64}\ndeep\n")
     with pytest.raises(PackageLockError, match="no file of top in the index has one of the hashes"):
         lock_requirements(tmp_path / "r.txt")
+
+
+def test_hashes_are_kept_where_uv_is_configured_to_write_extras(
+    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "uv.toml").write_text("[pip]\nno-strip-extras = true\n")
+    monkeypatch.delenv("UV_NO_CONFIG")
+    monkeypatch.setenv("UV_CONFIG_FILE", str(tmp_path / "uv.toml"))
+    monkeypatch.setenv("UV_FIND_LINKS", str(index))
+    monkeypatch.setenv("UV_NO_INDEX", "1")
+    needing("top").write(index)
+    needing("other").write(index)
+    path = tmp_path / "r.txt"
+    path.write_text(f"top[x]==1.0 --hash=sha256:{'1' * 64}\nother\n")
+    with pytest.raises(PackageLockError, match="no file of top in the index has one of the hashes"):
+        lock_requirements(path)
 
 
 def test_package_without_a_wheel_is_named_with_kind_and_remedy(index: Path, tmp_path: Path) -> None:

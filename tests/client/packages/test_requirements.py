@@ -170,6 +170,12 @@ REFUSED = {
     "C:\\wheels\\a.whl": ("is a file or folder on this machine", "PIP_FIND_LINKS"),
     "a-1-py3-none-any.whl": ("is a file or folder on this machine", "PIP_FIND_LINKS"),
     "a; platform_system ~= 'linux'": ("line 1: the marker 'platform_system ~= \"linux\"' of a has no value", "Remove"),
+    "--index-url https://me:pw@x.example --no-binary :all:\na": (
+        "line 1: --index-url has several values: 'https://***@x.example --no-binary :all:'",
+        "on its own line",
+    ),
+    "--find-links=wheels --no-binary=:all:\na": ("--find-links has several values", "must exist"),
+    "--trusted-host x.example --pre\na": ("--trusted-host has several values", "on its own line"),
     "a; 'x' in extras": ("line 1: the marker '\"x\" in extras' of a has no value", "Remove"),
     "numpy=2.1.0=py313h1": ("is written as conda writes it", "Write numpy==2.1.0."),
     "idna==${VERSION}": ("${VERSION} is a variable of the environment", "Write its value"),
