@@ -1,6 +1,8 @@
 """`manifest` is repeatable, overwrites nothing, and distinguishes image and computation manifests."""
 
+import io
 import json
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from cloister.client.computation.manifest import load_manifest
 from cloister.errors import InputError
 from cloister.protocol.imagemanifest import ImageManifest
+from tests.small_wheels import SmallWheel
 
 IMAGE = ImageManifest(
     flavor="base", debug=False, inputs={}, outputs={}, pcrs=dict.fromkeys((4, 9, 11, 12, 13), "11" * 32)
@@ -75,6 +78,21 @@ def test_notebook_as_algorithm_is_refused_by_manifest(cloister, folder: Path, pa
     assert done.code == 2
     assert done.err.startswith(f"Error: manifest.yaml:{line}: algorithm.file: train.ipynb is a notebook, not a Python")
     assert "jupyter nbconvert --to script train.ipynb" in done.err
+    assert not (folder / "manifest.json").exists()
+
+
+def test_bundle_that_does_not_fit_is_refused_at_the_limit(cloister, folder: Path, parties) -> None:
+    wheel = SmallWheel(files={"six.py": bytes(2_000_000)})
+    with tarfile.open(folder / "six.bundle", "w") as made:
+        member = tarfile.TarInfo(f"wheels/{wheel.file}")
+        member.size = len(wheel.build())
+        made.addfile(member, io.BytesIO(wheel.build()))
+    parties.edit("  file: train.py", "  file: train.py\n  bundle: six.bundle")
+    line = parties.edit("memory: 256MiB", "memory: 1MiB")
+    done = cloister("manifest", "manifest.yaml")
+
+    assert done.code == 2
+    assert done.err.startswith(f"Error: manifest.yaml:{line}: limits.memory: The bundle takes 20")
     assert not (folder / "manifest.json").exists()
 
 

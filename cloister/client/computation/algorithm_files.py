@@ -9,7 +9,7 @@ from cloister.client.computation.asset import describe_asset
 from cloister.client.script.program import Program, examine
 from cloister.errors import InputError
 from cloister.protocol import names
-from cloister.protocol.manifest import ALGORITHM, BUNDLE, Algorithm, Asset
+from cloister.protocol.manifest import ALGORITHM, BUNDLE, Algorithm, Asset, Manifest
 
 _LONGEST = 63
 
@@ -57,10 +57,11 @@ def find_files(algorithm: Algorithm, path: Path, given: Mapping[str, Path]) -> l
     return [(asset, given.get(asset.name) or _beside(asset, path)) for asset in algorithm.files]
 
 
-def examine_written(algorithm: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
+def examine_written(algorithm: Mapping[str, Any], folder: Path, memory: int) -> tuple[str, ...]:
     """Warnings about the program of an author's manifest in ``folder``; none if it is not there.
 
-    Raises InputError for a program that the guest cannot run.
+    ``memory`` is the manifest's limit in bytes. Raises InputError for a program that the guest cannot run, and
+    NotEnoughMemory for a bundle that does not fit.
     """
 
     def here(file: str) -> Path | None:
@@ -75,18 +76,21 @@ def examine_written(algorithm: Mapping[str, Any], folder: Path) -> tuple[str, ..
         environment=algorithm.get("environment", {}),
         bundle=None if bundle is None else here(bundle if isinstance(bundle, str) else bundle["file"]),
         has_bundle=bundle is not None,
+        memory=memory,
     )
     return examine(program)
 
 
-def program_of(algorithm: Algorithm, paths: Mapping[Asset, Path]) -> Program:
-    """The program whose assets are at ``paths``."""
+def program_of(manifest: Manifest, paths: Mapping[Asset, Path]) -> Program:
+    """The program of a manifest whose assets are at ``paths``."""
+    algorithm = manifest.algorithm
     return Program(
         paths[algorithm.asset],
         files={one.at: paths[one] for one in algorithm.files},
         environment=algorithm.environment,
         bundle=None if algorithm.bundle is None else paths[algorithm.bundle],
         has_bundle=algorithm.bundle is not None,
+        memory=manifest.limits.memory,
     )
 
 

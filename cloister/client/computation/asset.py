@@ -13,6 +13,8 @@ from cloister.errors import InputError
 from cloister.protocol import archive, names
 from cloister.protocol.archives import unpacking
 from cloister.protocol.archives.errors import ArchiveError, NotAnArchive
+from cloister.protocol.manifest import Asset
+from cloister.units import format_size
 
 _CHUNK = 1024 * 1024
 
@@ -93,6 +95,37 @@ class _Digest:
         self.state.update(data)
         self.done += len(data)
         self._progress(self.done)
+
+
+def check_asset(asset: Asset, path: Path, progress: ReadProgress = lambda done: None) -> None:
+    """Raise InputError unless the file or folder at ``path`` is ``asset``, and can be unpacked if it must be."""
+    try:
+        found = describe_asset(path, progress, unpack=asset.unpack)
+    except ArchiveError as error:
+        # Most often it is another file than the one that was agreed on, so that is said before why it is no archive.
+        found = describe_asset(path, progress, unpack=False)
+        if (found.digest, found.size) == (asset.digest, asset.size):
+            raise
+        raise _another_file(asset, found, error.message.removeprefix(f"{path}: ")) from error
+    if (found.digest, found.size) == (asset.digest, asset.size):
+        if (found.unpacked_size or 0) > asset.unpacked_size:
+            raise InputError(
+                f"{path} unpacks to {found.unpacked_size} bytes, but unpacked_size of {asset.name} in the manifest is "
+                f"{asset.unpacked_size}.",
+                hint="Nothing was uploaded. Ask the owner for a manifest with the value that `checksum` prints.",
+            )
+        return
+    raise _another_file(asset, found)
+
+
+def _another_file(asset: Asset, found: LocalAsset, problem: str = "") -> InputError:
+    said = (
+        f"{found.path} is not what the manifest says about {asset.name}: "
+        f"expected SHA-256 {asset.digest} ({format_size(asset.size)}), "
+        f"found {found.digest} ({format_size(found.size)})."
+    )
+    hint = "Nothing was uploaded. Name the file that the parties agreed on."
+    return InputError(f"{said} {problem}".rstrip(), hint=hint)
 
 
 def bare_name(path: Path) -> str:

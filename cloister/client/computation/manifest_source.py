@@ -18,6 +18,7 @@ from cloister import userfile
 from cloister.client.computation.algorithm_files import asset_names, examine_written
 from cloister.client.computation.asset import describe_asset
 from cloister.client.files import document_type
+from cloister.client.script.program import NotEnoughMemory
 from cloister.errors import InputError
 from cloister.keyfile.content import is_inline
 from cloister.keyfile.public import parse_public_key, read_public_key
@@ -199,7 +200,9 @@ class AuthorManifest:
     def _examine(self, algorithm: dict[str, Any]) -> None:
         """Refuse a program that the guest cannot run, if it is here, and note what may fail."""
         try:
-            self.warnings = examine_written(algorithm, self._folder)
+            self.warnings = examine_written(algorithm, self._folder, self._size("limits", "memory"))
+        except NotEnoughMemory as error:
+            raise self.document.error(("limits", "memory"), error.message, error.remedy) from error
         except InputError as error:
             raise self.document.error(("algorithm", "file"), error.message, error.hint) from error
 

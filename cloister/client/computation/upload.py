@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from cloister.attestation.result import Verdict
 from cloister.client.computation.algorithm_files import find_bundle, find_files, program_of
-from cloister.client.computation.asset import ReadProgress, bare_name, describe_asset, open_asset
+from cloister.client.computation.asset import bare_name, check_asset, open_asset
 from cloister.client.connection.connection import Connection, is_interruption
 from cloister.client.connection.report import Progress, TransferReport
 from cloister.client.connection.retry import TRANSFER_PAUSES, Backoff, Interrupted
@@ -21,7 +21,6 @@ from cloister.errors import CloisterError, InputError
 from cloister.protocol import names, transcript
 from cloister.protocol.manifest import Asset, Manifest
 from cloister.protocol.sealing import FRAME_SIZE
-from cloister.units import format_size
 from cloister.v1 import agent_pb2
 
 
@@ -78,7 +77,7 @@ def upload_algorithm(
     """
     algorithm = manifest.algorithm
     assets = [(algorithm.asset, path), *find_bundle(algorithm, path, bundle), *find_files(algorithm, path, files or {})]
-    for said in examine(program_of(algorithm, dict(assets))):
+    for said in examine(program_of(manifest, dict(assets))):
         (report or UploadReport()).warned(said)
     return upload_assets(connection, manifest, assets, report=report)
 
@@ -149,25 +148,6 @@ def upload_assets(
         told.uploaded(one)
         uploads.append(one)
     return tuple(uploads)
-
-
-def check_asset(asset: Asset, path: Path, progress: ReadProgress = lambda done: None) -> None:
-    """Raise InputError unless the file or folder at ``path`` is ``asset``, and can be unpacked if it must be."""
-    found = describe_asset(path, progress, unpack=asset.unpack)
-    if (found.digest, found.size) == (asset.digest, asset.size):
-        if (found.unpacked_size or 0) > asset.unpacked_size:
-            raise InputError(
-                f"{path} unpacks to {found.unpacked_size} bytes, but unpacked_size of {asset.name} in the manifest is "
-                f"{asset.unpacked_size}.",
-                hint="Nothing was uploaded. Ask the owner for a manifest with the value that `checksum` prints.",
-            )
-        return
-    raise InputError(
-        f"{path} is not what the manifest says about {asset.name}: "
-        f"expected SHA-256 {asset.digest} ({format_size(asset.size)}), "
-        f"found {found.digest} ({format_size(found.size)}).",
-        hint="Nothing was uploaded. Name the file that the parties agreed on.",
-    )
 
 
 def dataset_of(manifest: Manifest, key: bytes, name: str | None, path: Path) -> Asset:

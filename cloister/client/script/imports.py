@@ -2,6 +2,7 @@
 
 import tarfile
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from cloister import userfile
@@ -10,18 +11,27 @@ from cloister.client.script.parse import Import, Parsed
 from cloister.protocol import guest
 from cloister.protocol.placement import WORK
 from cloister.protocol.wheels.errors import BundleError
+from cloister.protocol.wheels.installation import in_memory
 from cloister.protocol.wheels.wheel import OpenWheel
 
 _SUFFIXES = (".py", ".pyc", ".so", ".abi3.so", f".cpython-{guest.PYTHON.replace('.', '')}-x86_64-linux-gnu.so")
 _ENDS = (*_SUFFIXES, "/__init__.py", "/__init__.pyc")
 
 
-def bundle_modules(path: Path) -> frozenset[str]:
-    """The top-level modules of a bundle's wheels, as the launcher installs them. Hashes are not verified here.
+@dataclass(frozen=True)
+class BundleContents:
+    """What the launcher installs of a bundle: the top-level modules, and the bytes of memory that all files take."""
+
+    modules: frozenset[str]
+    size: int
+
+
+def read_bundle(path: Path) -> BundleContents:
+    """What is in a bundle's wheels, as the launcher installs them. Hashes are not verified here.
 
     Raises BundleError, and OSError.
     """
-    found = set[str]()
+    installed: dict[str, int] = {}
     try:
         with userfile.open_regular(path) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
             for member in archive:
@@ -29,10 +39,11 @@ def bundle_modules(path: Path) -> frozenset[str]:
                 if content is not None:
                     with content:
                         wheel = OpenWheel(content, PurePosixPath(member.name).name)
-                    found |= {name for one in wheel.files if (name := _top_level(one.path)) is not None}
+                    installed |= {one.path: in_memory(one.size) for one in wheel.files}
     except tarfile.TarError as error:
         raise BundleError(f"{path.name} is no bundle: {error}.") from error
-    return frozenset(found)
+    modules = frozenset(name for file in installed if (name := _top_level(file)) is not None)
+    return BundleContents(modules, sum(installed.values()))
 
 
 def _top_level(path: str) -> str | None:

@@ -23,7 +23,7 @@ class Program:
     """An algorithm of kind python on its author's or provider's disk.
 
     ``files`` are its files by place, with their paths, None for those that are elsewhere; ``bundle`` is the bundle's
-    path, None if it is elsewhere or missing (``has_bundle``).
+    path, None if it is elsewhere or missing (``has_bundle``). ``memory`` is ``limits.memory``, None if it is unknown.
     """
 
     path: Path
@@ -31,6 +31,13 @@ class Program:
     environment: Mapping[str, str]
     bundle: Path | None = None
     has_bundle: bool = False
+    memory: int | None = None
+
+
+class NotEnoughMemory(InputError):
+    """The bundle alone takes more than ``limits.memory``: the launcher could not install it."""
+
+    remedy = "Raise limits.memory to that and what the program itself needs, or bundle fewer packages."
 
 
 def examine(program: Program) -> tuple[str, ...]:
@@ -38,6 +45,7 @@ def examine(program: Program) -> tuple[str, ...]:
 
     Raises InputError when the guest's Python cannot run it: a notebook, a text in UTF-16, a binary file, or a source
     that does not compile under the guest's grammar. Without that grammar at hand, the latter is a warning.
+    Raises NotEnoughMemory for a bundle that does not fit.
     """
     name = program.path.name
     data = _read(program.path)
@@ -83,21 +91,33 @@ def _warnings(program: Program, parsed: dict[str, Parsed], *, is_zip: bool) -> I
                 f"{names.shown(name)}, line {main.ipython_line}: get_ipython is there in notebooks only. Remove what "
                 "calls it; `%pip` and `!pip` become lines of the requirements."
             )
+    bundled: frozenset[str] | None = None if program.has_bundle else frozenset()
+    if program.bundle is not None:
+        try:
+            contents = imports.read_bundle(program.bundle)
+        except BundleError as error:
+            yield f"The guest cannot install the bundle. {error.message}"
+        except OSError as error:
+            raise InputError(f"{program.bundle} cannot be read: {error.strerror}.") from error
+        else:
+            _require_room(program, contents.size)
+            bundled = contents.modules
     if not is_zip:
         anywhere = any(one.changes_path for one in parsed.values())
         own = imports.OwnModules((name, *program.files), program.environment, anywhere=anywhere)
-        bundled: frozenset[str] | None = None if program.has_bundle else frozenset()
-        if program.bundle is not None:
-            try:
-                bundled = imports.bundle_modules(program.bundle)
-            except BundleError as error:
-                yield f"The guest cannot install the bundle. {error.message}"
-            except OSError as error:
-                raise InputError(f"{program.bundle} cannot be read: {error.strerror}.") from error
         yield from imports.missing_modules(parsed, own, bundled, program.path.parent, has_bundle=program.has_bundle)
     for place, path in program.files.items():
         if path is not None and kind.is_pointer(path):
             yield f"{names.shown(place)} is a pointer of Git LFS, not the file itself. Get that: git lfs pull."
+
+
+def _require_room(program: Program, size: int) -> None:
+    """Raise NotEnoughMemory if the packages do not fit into the guest's file system for them."""
+    if program.memory is not None and size > program.memory:
+        raise NotEnoughMemory(
+            f"The bundle takes {size} bytes of the guest's memory when it is unpacked, more than limits.memory "
+            f"({program.memory} bytes)."
+        )
 
 
 def _refusal(name: str, problem: SyntaxProblem, data: bytes) -> tuple[str, str]:

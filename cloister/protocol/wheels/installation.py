@@ -11,6 +11,11 @@ MAX_INODES = 262_144
 _PAGE = 4096
 
 
+def in_memory(size: int) -> int:
+    """The bytes of the guest's memory that a file of ``size`` bytes takes: whole pages."""
+    return -(-size // _PAGE) * _PAGE
+
+
 class Installation:
     """What is installed so far."""
 
@@ -46,7 +51,7 @@ class Installation:
         if content != digest:
             raise BundleError(f"{wheel} and {owner} have different files {path[:80]!r}.", hint=_CHOOSE)
         if owner == wheel:
-            self.size += -(-size // _PAGE) * _PAGE
+            self.size += in_memory(size)
         if self.inodes > MAX_INODES:
             raise BundleError(
                 f"The wheels have more than {MAX_INODES} files and folders, as many as the guest has room for.",

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent_runtime.runner.launch import LaunchError, unpack_dataset
-from cloister.client.computation.asset import describe_asset, open_asset
-from cloister.client.computation.upload import check_asset
+from cloister.client.computation.asset import check_asset, describe_asset, open_asset
 from cloister.errors import InputError
 from cloister.protocol.archives.errors import ArchiveError
 from cloister.protocol.manifest import Asset
@@ -75,6 +74,17 @@ def test_upload_checks_the_archive_again(tmp_path: Path) -> None:
     path.write_bytes(zip_of(A)[:-1])
     with pytest.raises(ArchiveError, match="cut"):
         check_asset(_asset(path, len(CSV)), path)
+
+
+@pytest.mark.parametrize("other", [zip_of(A)[:-1], b"a,b\n1,2\n"])
+def test_upload_of_another_file_says_so_before_why_it_is_no_archive(tmp_path: Path, other: bytes) -> None:
+    path = tmp_path / "a.zip"
+    path.write_bytes(zip_of(A))
+    agreed = _asset(path, len(CSV))
+    path.write_bytes(other)
+    with pytest.raises(InputError, match=r"is not what the manifest says about d1: .*The (zip|file) ") as refused:
+        check_asset(agreed, path)
+    assert refused.value.hint == "Nothing was uploaded. Name the file that the parties agreed on."
 
 
 BROUGHT = [

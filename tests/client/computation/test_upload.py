@@ -6,7 +6,8 @@ import os
 import pytest
 
 from cloister.client.computation import upload
-from cloister.client.computation.upload import check_asset, upload_asset
+from cloister.client.computation.asset import check_asset
+from cloister.client.computation.upload import upload_asset
 from cloister.client.connection import refusal
 from cloister.client.connection.connection import Connection
 from cloister.errors import InputError, ProofError

@@ -13,6 +13,7 @@ import pytest
 from cloister.client.packages import bundle as bundles
 from cloister.client.packages.bundle import make_bundle
 from cloister.client.packages.wheels import WheelError
+from cloister.client.script import imports
 from cloister.errors import InputError
 from cloister.protocol.wheels import bundle as form
 from cloister.protocol.wheels.errors import BundleError
@@ -146,7 +147,9 @@ def test_what_the_launcher_refuses_is_refused_before(packages: Packages, tmp_pat
 
 def test_wheels_with_equal_files_are_bundled(packages: Packages) -> None:
     packages.add(*(SmallWheel(name, {"nvidia/__init__.py": b""}, algorithm=kind) for name, kind in KINDS))
-    assert len(packages.bundle().wheels) == 3
+    made = packages.bundle()
+    assert len(made.wheels) == 3
+    assert imports.read_bundle(made.path).size == made.unpacked_size  # as `manifest` compares it with limits.memory
 
 
 KINDS = (("a", "sha256"), ("b", "sha512"), ("c", "blake2b"))

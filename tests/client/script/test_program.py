@@ -11,7 +11,7 @@ import pytest
 
 from cloister.client.script import grammar, imports, parse
 from cloister.client.script.packages import package_of
-from cloister.client.script.program import Program, examine
+from cloister.client.script.program import NotEnoughMemory, Program, examine
 from cloister.errors import InputError
 from cloister.protocol import guest
 from tests.shared_files import INPUTS
@@ -223,8 +223,18 @@ MEMBERS = dict.fromkeys(
 def test_modules_of_a_bundle_are_those_that_the_launcher_lays_out(tmp_path: Path) -> None:
     path = bundle(tmp_path / "b", SmallWheel(files=MEMBERS), SmallWheel("pyyaml", {"yaml/__init__.py": b""}))
 
-    assert imports.bundle_modules(path) >= {"numpy", "google", "six", "_cffi_backend", "fast", "pure", "yaml"}
-    assert imports.bundle_modules(path).isdisjoint({"README", "demo", "tool"})
+    modules = imports.read_bundle(path).modules
+    assert modules >= {"numpy", "google", "six", "_cffi_backend", "fast", "pure", "yaml"}
+    assert modules.isdisjoint({"README", "demo", "tool"})
+
+
+def test_bundle_that_does_not_fit_into_the_limit_of_memory_is_refused(tmp_path: Path) -> None:
+    path = bundle(tmp_path / "b", SmallWheel(files={"six.py": bytes(5000), "x/a.py": b"1"}))
+    size = imports.read_bundle(path).size
+    for program in (b"import six\n", archive("__main__.py")):
+        assert warnings(at(tmp_path, program), bundle=path, has_bundle=True, memory=size) == ""
+        with pytest.raises(NotEnoughMemory, match=f"takes {size} bytes .* limits.memory .{size - 1} bytes"):
+            warnings(at(tmp_path, program), bundle=path, has_bundle=True, memory=size - 1)
 
 
 def test_bundle_that_cannot_be_installed_is_told_and_its_modules_are_not_judged(tmp_path: Path) -> None:
