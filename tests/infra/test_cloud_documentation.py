@@ -30,12 +30,12 @@ def blocks(path: Path, kind: str) -> Iterator[str]:
 
 
 def commands(path: Path) -> Iterator[list[str]]:
-    """The words after ``invoke`` in each command of the document's blocks, without comments."""
+    """The words after ``invoke`` or ``cloister`` in each command of the document's blocks, without comments."""
     for text in blocks(path, ""):
         for line in text.replace("\\\n", " ").splitlines():
             for part in line.split("#")[0].split("&&"):
                 words = part.split()
-                if words[:1] == ["invoke"]:
+                if words[:1] in (["invoke"], ["cloister"]):
                     yield words[1:]
 
 

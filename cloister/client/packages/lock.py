@@ -31,7 +31,7 @@ _IN_FILE = ("--index-url", "--extra-index-url", "--find-links", "--no-index")
 _INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
 _LONGEST = 600.0
 _HEAD = """\
-# Locked by `cloister lock` for CPython {python} on x86-64 Linux with glibc 2.{glibc}, with the hashes of every file.
+# Locked for CPython {python} on x86-64 Linux with glibc 2.{glibc}, with the hashes of every file.
 """
 _BLOCK = re.compile(
     r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?P<rest>(?:\[[^]\n]*\])?==[^\n]*\n(?:^[ \t].*\n?)*)", re.MULTILINE

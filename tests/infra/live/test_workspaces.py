@@ -125,7 +125,7 @@ def test_without_a_terminal_nothing_starts(monkeypatch: pytest.MonkeyPatch, word
     monkeypatch.setattr("sys.stdin", io.StringIO())
     with pytest.raises(InputError, match="there is no terminal") as caught:
         workspaces.PROJECT.hand_over(word, "--stack", STACK)
-    assert (caught.value.hint, caught.value.exit_code) == ("Say it with --yes.", 2)
+    assert (caught.value.hint, caught.value.exit_code) == ("Pass --yes to confirm.", 2)
 
 
 @pytest.mark.parametrize("taken", [True, False])

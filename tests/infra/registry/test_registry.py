@@ -207,7 +207,7 @@ def test_image_without_a_replica_in_the_region_is_reported():
     registry = "organization/cloister-registry/images"
     assert published.find(registry, DIGEST, images, "westeurope") == "an image"
     with pytest.raises(
-        pulumi.RunError, match=r"in northeurope, westeurope, not in uksouth: .*registry\.up --stack images"
+        pulumi.RunError, match=r"in northeurope, westeurope, not in uksouth\. .*registry\.up --stack images"
     ):
         published.find(registry, DIGEST, images, "uksouth")
 
