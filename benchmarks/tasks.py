@@ -9,7 +9,7 @@ from cloister.cli.shell.verb import verb
 
 @verb(
     help={
-        "names": "verbs, verifier, image, publish, clouds or workspace, or several with commas; all by default",
+        "names": "verbs, verifier, image, packages, publish, clouds or workspace, or several with commas; default: all",
         "repeat": "runs of each command",
     },
 )
