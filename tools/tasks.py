@@ -20,7 +20,7 @@ OUTPUT = CHECKOUT / "out" / "fuzz"
 
 @verb(
     help={
-        "minutes": "of CPU time for each target (default: 1)",
+        "minutes": "minutes of CPU time for each target (default: 1)",
         "target": "only this parser; see tests/fuzz/corpus",
     },
     interrupted="New inputs are kept in out/fuzz.",

@@ -11,7 +11,7 @@ from cloister.cli.shell.settings import Settings, party_verb
 @party_verb(
     options=[*TARGET, *VENDORS, JSON],
     help={
-        "manifest": "also demand that the machine runs this manifest",
+        "manifest": "also demand that the machine runs this manifest, as `manifest` writes it",
         "save": "write the evidence to this file, for `audit` and `verify-evidence`",
     },
 )

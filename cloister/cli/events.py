@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from cloister import client
 from cloister.cli.shell import show
+from cloister.cli.shell.event_printer import event_printer
 from cloister.cli.shell.options import JSON, MANIFEST, PARTY
 from cloister.cli.shell.settings import Settings, party_verb
-from cloister.cli.shell.timeline import timeline
 from cloister.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     ],
     help={
         "follow": "wait for further events until the computation ends",
-        "until": "with --follow: end at this state, such as ConsumingResults",
+        "until": "with --follow: end at this state, for example Running, ConsumingResults or Complete",
         "save": "write the log to this file, and evidence beside it, for `audit`",
     },
 )
@@ -39,7 +39,7 @@ def events(settings: Settings, follow: bool = False, until: str | None = None, s
     with settings.connection() as connection:
         records: list[Record] = []
         try:
-            with timeline(names, follow=follow, json=settings.json) as print_event:
+            with event_printer(names, follow=follow, json=settings.json) as print_event:
                 for record in client.follow_events(connection, follow=follow, until=ends):
                     records.append(record)
                     print_event(record)

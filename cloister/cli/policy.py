@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     ],
     help={
         "image": "manifest of the image that you trust: rebuilt by you, or signed by a party that you chose",
-        "from-evidence": "start from what a machine showed, a bundle of `attest --save`, instead of a descriptor",
+        "from-evidence": "start from what a machine showed, a file of `attest --save`, instead of a descriptor",
         "allow-local": "accept local machines, which keep nothing secret from their host: for trials",
         "allow-debug": "accept a debug image, which has a shell: for trials",
         "output": "file of the policy (default: policy.json); never overwritten",

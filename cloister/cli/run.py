@@ -2,9 +2,9 @@
 
 from cloister import client
 from cloister.cli.shell import show
+from cloister.cli.shell.event_printer import event_printer
 from cloister.cli.shell.options import JSON, MANIFEST, PARTY
 from cloister.cli.shell.settings import Settings, party_verb
-from cloister.cli.shell.timeline import timeline
 from cloister.protocol import names
 
 
@@ -26,6 +26,6 @@ def run(settings: Settings, detach: bool = False) -> None:
                 print(f"  {asset.provider} uploads {asset.name} ({names.shown(asset.file)})")
         if detach:
             return
-        with timeline(settings.names(manifest), json=settings.json) as print_event:
+        with event_printer(settings.names(manifest), json=settings.json) as print_event:
             for record in client.follow_events(connection):
                 print_event(record)

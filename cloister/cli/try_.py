@@ -43,7 +43,7 @@ def set_checkout(root: Callable[[], Path]) -> None:
     },
 )
 def try_(settings: Settings, file: str, data: Sequence[str] | None = None, root: str | None = None) -> None:
-    """Run an algorithm on harmless data on this machine, as a machine of a workspace would. No protection."""
+    """Run an algorithm on harmless data here, as a machine of a workspace would run it, but without protection."""
     mock = _mock_data(data or ())
     tree = _tree(root)
     if not settings.json:

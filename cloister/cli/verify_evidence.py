@@ -13,7 +13,7 @@ from cloister.errors import InputError
     several="files",
     options=[POLICY, *VENDORS, JSON],
     help={
-        "files": "a bundle of `attest --save`, a SEV-SNP report, a TDX quote, or an HCL report with a quote; and the "
+        "files": "evidence of `attest --save`, a SEV-SNP report, a TDX quote, or an HCL report with a quote; and the "
         "files that belong to it, such as certificates",
         "at": "appraise as of this time, such as 2026-01-31T12:00:00Z (default: now)",
         "report-data": "the bytes that the evidence must be bound to, in hex",
@@ -22,7 +22,7 @@ from cloister.errors import InputError
 def verify_evidence(
     settings: Settings, files: list[str], at: str | None = None, report_data: str | None = None
 ) -> None:
-    """Appraise recorded evidence offline: evidence bundles, and bare SEV-SNP reports, TDX quotes and HCL reports."""
+    """Appraise recorded evidence offline: what `attest` saved, or a bare SEV-SNP report, TDX quote or HCL report."""
     from cloister.protocol import canonical
 
     moment = canonical.from_time(at, what="--at") if at is not None else None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def timeline(
+def event_printer(
     names: Mapping[str, str], *, follow: bool = True, json: bool = False
 ) -> Generator[Callable[["Record"], None], None, None]:
     """Yields a function that prints one event; ``names`` maps key ids to names.

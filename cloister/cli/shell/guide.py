@@ -8,9 +8,10 @@ PARTY = """\
 Several organisations compute on data that none of them may see, in virtual machines that each of them verifies first.
 
 Every party, once
-  {p} keys --output me.pem                           your key pair; give me.pub to the other parties
+  {p} keys --output me.pem                           your key pair; give me.pub to the owner and the platform team
   {p} policy --image image.json --workspace workspace.json
-  {s}                                                what you demand of a machine, value by value
+  {s}                                                what you demand of a machine, value by value; both files come
+  {s}                                                from the platform team
   export CLOISTER_KEY=me.pem CLOISTER_POLICY=policy.json CLOISTER_WORKSPACE=workspace.json
   {s}                                                instead of --key, --policy and --workspace below
   {p} attest                                         check the machine against your policy
@@ -27,17 +28,23 @@ Dataset provider
   {p} upload-data data.csv --manifest computation.json
 
 Owner
-  {p} manifest computation.yaml                      fill in digests, write the canonical form
+  {p} manifest computation.yaml                      check it, fill in digests, write the form that all parties get
   {p} run --manifest computation.json                submit it and watch
-  {p} stop, {p} reset
+  {p} stop                                           end the computation for good
+  {p} reset                                          wipe the machine and reboot it, for another computation
 
 Result consumer
   {p} result --manifest computation.json --output results.zip --unpack out
 
 Parties, at any time
-  {p} status, {p} events --follow, {p} logs
-  {p} audit LOG, {p} verify-result results.zip       offline proof
-  {p} verify-evidence FILE...                        appraise recorded evidence
+  {p} status                                         what has arrived, what is missing
+  {p} events --follow                                who did what, and when
+  {p} logs                                           what the algorithm printed, if the manifest lets you read it
+
+Anyone, offline
+  {p} verify-result results.zip                      which image, manifest, data and algorithm made a result
+  {p} audit LOG                                      what a saved event log proves
+  {p} verify-evidence FILE...                        whether recorded evidence is genuine
 """
 
 PLATFORM = """\

@@ -24,18 +24,21 @@ class Option:
         return replace(self, help=help)
 
 
-KEY = Option("key", "your private key (default: $CLOISTER_KEY)")
-POLICY = Option("policy", "your policy (default: $CLOISTER_POLICY)")
+KEY = Option("key", "file of your private key (default: $CLOISTER_KEY)")
+POLICY = Option("policy", "file of your policy (default: $CLOISTER_POLICY)")
 WORKSPACE = Option(
-    "workspace", "workspace descriptor (default: $CLOISTER_WORKSPACE); or set the agent's address in $AGENT_GRPC_URL"
+    "workspace",
+    "workspace descriptor from the platform team (default: $CLOISTER_WORKSPACE). Without one, set $AGENT_GRPC_URL to "
+    "HOST:PORT of the machine",
 )
 CVM = Option("cvm", "name of the CVM in the workspace descriptor (default: the only one)")
-MANIFEST = Option("manifest", "your copy of the manifest in canonical form (default: $CLOISTER_MANIFEST)")
+MANIFEST = Option("manifest", "your copy of the manifest, as `manifest` writes it (default: $CLOISTER_MANIFEST)")
 COLLATERAL = Option(
     "collateral",
-    "folder with certificates, revocation lists, TCB info, identities and endorsements (default: $CLOISTER_COLLATERAL)",
+    "folder of collateral: the vendors' certificates, revocation lists, TCB info, identities and endorsements "
+    "(default: $CLOISTER_COLLATERAL)",
 )
-FETCH = Option("fetch", "fetch missing collateral from the vendors (default: $CLOISTER_FETCH is 1)", flag=True)
+FETCH = Option("fetch", "fetch missing collateral from the vendors (default: only if $CLOISTER_FETCH is 1)", flag=True)
 JSON = Option("json", "print JSON", flag=True)
 
 TARGET = (CVM, WORKSPACE, POLICY)

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from cloister.attestation.result import Verdict
 from cloister.cli.shell import show
-from cloister.cli.shell.timeline import timeline
+from cloister.cli.shell.event_printer import event_printer
 from cloister.client.computation.upload import Uploaded, UploadReport
 from cloister.client.connection.report import Progress
 from cloister.client.evidence.verdict import verdict_summary
@@ -69,4 +69,4 @@ class ResultPrinter(ResultReport):
 
     def waiting(self) -> AbstractContextManager[Callable[[Record], None]]:
         # Standard output must stay one JSON document.
-        return nullcontext(lambda record: None) if self._json else timeline(self._names)
+        return nullcontext(lambda record: None) if self._json else event_printer(self._names)
