@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from agent_runtime.errors import CallRefusal, Reason
 from agent_runtime.rpc.session import BoundSession, PartyIdentity
-from cloister.protocol import transcript
+from cloister.protocol import signingkey
 from cloister.protocol.events import State
 from cloister.protocol.manifest import Asset, Manifest
 
@@ -14,7 +14,7 @@ MEMBER = "member"
 
 def identify(spki: bytes, *, owners: Collection[str], manifest: Manifest | None, state: State) -> PartyIdentity:
     """Parties and roles of a key; ``owners`` are key ids. Raises CallRefusal NOT_AUTHORIZED when it has no role."""
-    key = transcript.key_id(spki)
+    key = signingkey.key_id(spki)
     roles = set(manifest.roles(spki)) if manifest else set()
     if key in owners:
         roles.add(OWNER)

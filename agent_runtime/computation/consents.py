@@ -3,7 +3,7 @@
 from agent_runtime.errors import CallRefusal, Reason
 from agent_runtime.limits import Limits
 from agent_runtime.rpc.session import BoundSession
-from cloister.protocol import canonical, transcript
+from cloister.protocol import canonical, signingkey, transcript
 from cloister.protocol.manifest import Asset, Manifest
 from cloister.protocol.receipt import Consent
 
@@ -19,7 +19,7 @@ def verified_consent(asset: Asset, signature: bytes, manifest: Manifest, session
         transcript=session.transcript,
     )
     provider = manifest.parties[asset.provider]
-    if len(signature) > _MAX_SIGNATURE or not transcript.verify(provider, signature, message):
+    if len(signature) > _MAX_SIGNATURE or not signingkey.verify(provider, signature, message):
         raise CallRefusal(
             Reason.WRONG_CONSENT,
             f"{asset.name}: the consent is invalid for SHA-256 {asset.digest}, this manifest and this session.",

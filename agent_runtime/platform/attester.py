@@ -12,7 +12,7 @@ from agent_runtime.platform.machine import PlatformMachine
 from cloister.attestation.binding import ReceiptBinding, SessionBinding
 from cloister.attestation.evidence import Evidence
 from cloister.attestation.tpm.runtimelog import Measurement, MeasurementKind
-from cloister.protocol import transcript
+from cloister.protocol import signingkey, transcript
 from cloister.protocol.bootconfig import BootConfiguration
 
 
@@ -37,7 +37,7 @@ class Attester:
         self._log: tuple[Measurement, ...] = ()
         self._manifest: bytes | None = None
         self._measure(MeasurementKind.BOOT_CONFIGURATION, boot_configuration.digest())
-        self._measure(MeasurementKind.AGENT, bytes.fromhex(transcript.key_id(event_log_key)))
+        self._measure(MeasurementKind.AGENT, bytes.fromhex(signingkey.key_id(event_log_key)))
 
     @property
     def manifest_digest(self) -> bytes:

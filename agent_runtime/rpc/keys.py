@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import NameOID
 
-from cloister.protocol import transcript
+from cloister.protocol import signingkey
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class TlsIdentity:
         return cls(
             key=key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
             certificate=certificate.public_bytes(pem),
-            spki=transcript.spki_of(key.public_key()),
+            spki=signingkey.spki_of(key.public_key()),
         )
 
     def digest(self) -> bytes:
@@ -61,4 +61,4 @@ class EventKey:
     def generate(cls) -> Self:
         """A fresh Ed25519 key."""
         private = ed25519.Ed25519PrivateKey.generate()
-        return cls(private, transcript.spki_of(private.public_key()))
+        return cls(private, signingkey.spki_of(private.public_key()))

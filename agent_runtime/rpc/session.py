@@ -13,7 +13,7 @@ from agent_runtime.errors import CallRefusal, Reason
 from agent_runtime.limits import Limits
 from agent_runtime.platform.attester import Attester
 from agent_runtime.rpc.keys import TlsIdentity
-from cloister.protocol import transcript
+from cloister.protocol import signingkey, transcript
 from cloister.protocol.canonical import FormatError
 from cloister.protocol.hpkekey import HpkeKeyPair
 from cloister.protocol.sealing import Sealer, Sender, SessionKeys
@@ -160,10 +160,10 @@ class Sessions:
         try:
             plain = agent_pb2.BindPlaintext.FromString(pending.key.open(request.sealed, info=pending.transcript))
             digest = transcript.bind_digest(pending.transcript, plain.secret, plain.party_key)
-            genuine = transcript.verify(plain.party_key, plain.signature, digest)
+            genuine = signingkey.verify(plain.party_key, plain.signature, digest)
         except (FormatError, DecodeError) as error:
             raise CallRefusal(Reason.MALFORMED, "The message that binds the session is malformed.") from error
-        key_id = transcript.key_id(plain.party_key)
+        key_id = signingkey.key_id(plain.party_key)
         if not genuine:
             raise CallRefusal(
                 Reason.NOT_AUTHORIZED, f"The signature that binds the session is not from the key {key_id}.", key=key_id

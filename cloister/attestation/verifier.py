@@ -23,7 +23,7 @@ from cloister.attestation.policy.policy import SNP_PLATFORMS, TDX_PLATFORMS, Pol
 from cloister.attestation.result import Claims, Recorder, Verdict
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.tpm import runtimelog
-from cloister.protocol import transcript
+from cloister.protocol import signingkey
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.canonical import FormatError
 
@@ -167,7 +167,7 @@ def _configuration(evidence: Evidence) -> BootConfiguration:
 
 def _require_event_log_key(evidence: Evidence) -> None:
     try:
-        transcript.require_event_log_key(evidence.event_log_key)
+        signingkey.require_event_log_key(evidence.event_log_key)
     except FormatError as error:
         raise MalformedEvidence("Evidence.event_log_key", 0, error.message) from error
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from cloister.keyfile import der
-from cloister.protocol import transcript
+from cloister.protocol import signingkey
 
 _PBES2 = "1.2.840.113549.1.5.13"
 _PBKDF2 = "1.2.840.113549.1.5.12"
@@ -47,7 +47,7 @@ def without_public_key(data: bytes) -> tuple[bytes, bytes | None]:
     return der.encode(der.SEQUENCE, parts), public
 
 
-def belongs(public: bytes, key: transcript.PublicKey) -> bool:
+def belongs(public: bytes, key: signingkey.PublicKey) -> bool:
     """Whether the public key beside a private key is its own. ``key`` is the private key's public key."""
     encoding, forms = serialization.Encoding, serialization.PublicFormat
     if isinstance(key, ed25519.Ed25519PublicKey):

@@ -15,13 +15,13 @@ from cloister.keyfile import content, openssh, pkcs8
 from cloister.keyfile.content import Content
 from cloister.keyfile.public import PublicKey, accepted, read_file, read_public_key
 from cloister.keyfile.refusal import KeySource
-from cloister.protocol import transcript
+from cloister.protocol import signingkey
 
 Passphrase = Callable[[str], bytes]
 """Gives the passphrase of the private key that its argument names. Called only for a key that is encrypted."""
 
 
-def read_private_key(path: Path, passphrase: Passphrase | None = None) -> transcript.PrivateKey:
+def read_private_key(path: Path, passphrase: Passphrase | None = None) -> signingkey.PrivateKey:
     """The private key in the file at ``path``: PEM, DER or OpenSSH's form, encrypted or not.
 
     Args:
@@ -48,7 +48,7 @@ def describe_key(path: Path, passphrase: Passphrase | None = None) -> PublicKey:
     """The public key of the file at ``path``, which holds it or its private key. Raises InputError."""
     found = content.read(read_file(path), KeySource.of(path))
     if any(one.form in content.PRIVATE for one in found):
-        return PublicKey(transcript.spki_of(read_private_key(path, passphrase).public_key()))
+        return PublicKey(signingkey.spki_of(read_private_key(path, passphrase).public_key()))
     return read_public_key(path)
 
 
@@ -60,7 +60,7 @@ class _PrivateContent:
         self._source = source
         self._passphrase = passphrase
 
-    def key(self) -> transcript.PrivateKey:
+    def key(self) -> signingkey.PrivateKey:
         """The key, of a type that a session accepts. Raises InputError."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of types that are rejected below
@@ -77,7 +77,7 @@ class _PrivateContent:
                     key = self._load(serialization.load_der_private_key, self._found.data, None)
         public = accepted(_public_of(key), self._source)
         if not isinstance(key, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
-            raise self._source.unsupported(transcript.kind_of(public))
+            raise self._source.unsupported(signingkey.kind_of(public))
         return key
 
     def _openssh(self) -> object:
@@ -116,7 +116,7 @@ class _PrivateContent:
         except ValueError as error:
             raise self._source.damaged() from error
         key = self._load(serialization.load_der_private_key, plain, None)
-        own = transcript.accepted(_public_of(key))
+        own = signingkey.accepted(_public_of(key))
         if public is not None and own is not None and not pkcs8.belongs(public, own):
             raise self._source.other_pair()
         return key

@@ -11,7 +11,7 @@ from cloister.errors import InputError
 from cloister.keyfile import content, der, openssh
 from cloister.keyfile.content import Content
 from cloister.keyfile.refusal import KeySource
-from cloister.protocol import transcript
+from cloister.protocol import signingkey
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class PublicKey:
     @property
     def id(self) -> str:
         """SHA-256 of the key, hex: its fingerprint."""
-        return transcript.key_id(self.spki)
+        return signingkey.key_id(self.spki)
 
     @property
     def kind(self) -> str:
         """Its type in words: ``Ed25519 key``."""
-        return transcript.kind_of(transcript.load_public_key(self.spki))
+        return signingkey.kind_of(signingkey.load_public_key(self.spki))
 
 
 def read_public_key(path: Path) -> PublicKey:
@@ -53,10 +53,10 @@ def parse_public_key(data: bytes, *, what: str) -> PublicKey:
     return _parse(data, KeySource(what))
 
 
-def accepted(key: object, source: KeySource) -> transcript.PublicKey:
+def accepted(key: object, source: KeySource) -> signingkey.PublicKey:
     """The public key, when its type is one that a session accepts. Raises InputError."""
-    if (found := transcript.accepted(key)) is None:
-        raise source.unsupported(transcript.kind_of(key))
+    if (found := signingkey.accepted(key)) is None:
+        raise source.unsupported(signingkey.kind_of(key))
     return found
 
 
@@ -81,10 +81,10 @@ def _parse(data: bytes, source: KeySource) -> PublicKey:
     note = ""
     if chosen.form in content.CERTIFICATES:
         note = f"{source.what} is a certificate; only its key is taken. Its names, dates and issuer are not checked."
-    return PublicKey(transcript.spki_of(_loaded(chosen, source)), note)
+    return PublicKey(signingkey.spki_of(_loaded(chosen, source)), note)
 
 
-def _loaded(found: Content, source: KeySource) -> transcript.PublicKey:
+def _loaded(found: Content, source: KeySource) -> signingkey.PublicKey:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of types that are rejected below

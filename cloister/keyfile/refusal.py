@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Self
 
 from cloister.errors import InputError
-from cloister.protocol import transcript
+from cloister.protocol import signingkey
 
 MAKE = "Make a key: `keys`, or ssh-keygen -t ed25519 -f NAME."
-TYPES = f"Supported are {transcript.SUPPORTED}. {MAKE}"
+TYPES = f"Supported are {signingkey.SUPPORTED}. {MAKE}"
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Self
 
-from cloister.protocol import canonical, schema, transcript
+from cloister.protocol import canonical, schema, signingkey
 from cloister.protocol.bootconfig import BootConfiguration
 
 MAX_SIZE = 1024 * 1024
@@ -125,7 +125,7 @@ def _member(value: dict[str, Any], what: str) -> MemberEntry:
     place = f"{what}: the key of {value['name']}"
     key = canonical.from_base64(value["key"], what=place)
     try:
-        transcript.load_public_key(key)
+        signingkey.load_public_key(key)
     except canonical.FormatError as error:
         raise canonical.FormatError(f"{place} cannot be used: {error.message}") from error
     return MemberEntry(value["name"], key, tuple(value["roles"]))

@@ -7,7 +7,7 @@ from typing import Any, Self
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from cloister.errors import ProofError
-from cloister.protocol import canonical, schema, transcript
+from cloister.protocol import canonical, schema, signingkey
 
 MAX_LINE = 64 * 1024
 """Bytes of one line of the log."""
@@ -144,7 +144,7 @@ class EventChain:
     def __init__(self, event_log_key: bytes) -> None:
         """``event_log_key`` is the SPKI. Raises ProofError when it is not an Ed25519 key."""
         try:
-            transcript.require_event_log_key(event_log_key)
+            signingkey.require_event_log_key(event_log_key)
         except canonical.FormatError as error:
             raise ProofError(f"The evidence has no usable event-log key. {error.message}") from error
         self._key = event_log_key
@@ -163,7 +163,7 @@ class EventChain:
                 f"Event {event.sequence}: the digest of the previous event differs "
                 f"(in the event: {event.previous[:16]}..., of that event: {self.head.hex()[:16]}...)."
             )
-        if not transcript.verify(self._key, record.signature, _LABEL + canonical.encode(event.value())):
+        if not signingkey.verify(self._key, record.signature, _LABEL + canonical.encode(event.value())):
             raise ProofError(f"Event {event.sequence} is not signed by the event-log key in the evidence.")
         self.head = event.digest()
         self.count += 1

@@ -11,8 +11,8 @@ from typing import Any, Self
 
 from cloister.protocol import canonical, names, placement, schema
 from cloister.protocol.canonical import FormatError
+from cloister.protocol.signingkey import key_id, load_public_key
 from cloister.protocol.text import first_invisible
-from cloister.protocol.transcript import key_id, load_public_key
 
 MAX_SIZE = 1024 * 1024
 """Bytes of a canonical manifest."""

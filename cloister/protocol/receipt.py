@@ -17,7 +17,7 @@ from typing import Self
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from cloister.errors import ProofError
-from cloister.protocol import canonical, schema, transcript
+from cloister.protocol import canonical, schema, signingkey
 
 MAX_SIZE = 8 * 1024 * 1024
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -143,7 +143,7 @@ def sign(payload: bytes, key: ed25519.Ed25519PrivateKey) -> bytes:
             "payloadType": PAYLOAD_TYPE,
             "signatures": [
                 {
-                    "keyid": transcript.key_id(transcript.spki_of(key.public_key())),
+                    "keyid": signingkey.key_id(signingkey.spki_of(key.public_key())),
                     "sig": _to_base64(key.sign(_pre_authentication(payload))),
                 }
             ],
@@ -160,16 +160,16 @@ def open_envelope(envelope: bytes, event_log_key: bytes) -> bytes:
     value = canonical.parse_canonical(envelope, what=what, limit=2 * MAX_SIZE)
     schema.validate("dsse", value, what=what)
     try:
-        transcript.require_event_log_key(event_log_key)
+        signingkey.require_event_log_key(event_log_key)
     except canonical.FormatError as error:
         raise ProofError(f"The evidence has no usable event-log key. {error.message}") from error
     payload = _from_base64(value["payload"], what=f"{what}: payload")
     signature = value["signatures"][0]
-    expected = transcript.key_id(event_log_key)
+    expected = signingkey.key_id(event_log_key)
     if signature["keyid"] != expected:
         raise ProofError(f"The receipt is signed by the key {signature['keyid']}; the evidence names {expected}.")
     signed = _from_base64(signature["sig"], what=f"{what}: signature")
-    if not transcript.verify(event_log_key, signed, _pre_authentication(payload)):
+    if not signingkey.verify(event_log_key, signed, _pre_authentication(payload)):
         raise ProofError("The receipt is not signed by the event-log key in the evidence.")
     return payload
 

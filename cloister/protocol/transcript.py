@@ -7,10 +7,6 @@ ends in a zero byte. docs/protocol.md ("Session") has each formula.
 import hashlib
 import struct
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-
 from cloister.protocol.canonical import FormatError
 
 NO_MANIFEST = bytes(32)
@@ -18,18 +14,6 @@ NO_MANIFEST = bytes(32)
 
 SUITE = b"cloister/v1 ML-KEM-768-X25519 HKDF-SHA256 AES-256-GCM"
 """HPKE suite of the session (RFC 9180 with the hybrid KEM of draft-ietf-hpke-pq), named so that it can change."""
-
-MIN_RSA_BITS = 3072
-MAX_RSA_BITS = 8192
-"""Its signatures have 1,024 bytes, the most that a consent may have."""
-
-SUPPORTED = f"Ed25519, ECDSA on P-256 and P-384, and RSA of {MIN_RSA_BITS} to {MAX_RSA_BITS} bits"
-"""The types of keys that :func:`accepted` takes, in words."""
-
-_CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
-
-PrivateKey = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
-PublicKey = ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 
 def sized(data: bytes) -> bytes:
@@ -136,89 +120,3 @@ def consent_message(*, manifest_digest: bytes, asset: str, asset_digest: bytes, 
         + fixed(asset_digest, 32)
         + fixed(transcript, 64)
     )
-
-
-def load_public_key(spki: bytes) -> PublicKey:
-    """A party's public key from its SubjectPublicKeyInfo (DER). Raises FormatError for an unsupported type."""
-    try:
-        key = serialization.load_der_public_key(spki)
-    except Exception as error:  # the library raises several unrelated exceptions for hostile input
-        raise FormatError("The public key is not a valid SubjectPublicKeyInfo.") from error
-    checked = _accepted(key)
-    if spki_of(checked) != spki:
-        raise FormatError("The public key is not in its canonical DER form.")
-    return checked
-
-
-def require_event_log_key(spki: bytes) -> None:
-    """Raise FormatError unless ``spki`` is an Ed25519 key: no other type signs events and receipts."""
-    if not isinstance(load_public_key(spki), ed25519.Ed25519PublicKey):
-        raise FormatError("The event-log key is not an Ed25519 key.")
-
-
-def kind_of(key: object) -> str:
-    """What a public key is, in words: ``RSA key of 2048 bits``."""
-    if isinstance(key, rsa.RSAPublicKey):
-        return f"RSA key of {key.key_size} bits"
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        return f"ECDSA key on {_CURVES.get(key.curve.name, key.curve.name)}"
-    return f"{type(key).__name__.strip('_').removesuffix('PublicKey')} key"
-
-
-def accepted(key: object) -> PublicKey | None:
-    """The key when its type is one that signs here, else None. All that reads keys asks this function."""
-    if isinstance(key, ed25519.Ed25519PublicKey):
-        return key
-    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, (ec.SECP256R1, ec.SECP384R1)):
-        return key
-    if isinstance(key, rsa.RSAPublicKey) and MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS:
-        return key
-    return None
-
-
-def _accepted(key: object) -> PublicKey:
-    if (found := accepted(key)) is None:
-        raise FormatError(f"The public key is an unsupported {kind_of(key)}. Supported are {SUPPORTED}.")
-    return found
-
-
-def spki_of(key: PublicKey) -> bytes:
-    """SubjectPublicKeyInfo (DER)."""
-    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-
-
-def key_id(spki: bytes) -> str:
-    """How a key is named in events, roles and boot configurations: SHA-256 of its SPKI, hex."""
-    return hashlib.sha256(spki).hexdigest()
-
-
-def sign(key: PrivateKey, message: bytes) -> bytes:
-    """Sign with the algorithm of the key's type. Raises FormatError for an unsupported type."""
-    _accepted(key.public_key())
-    if isinstance(key, ed25519.Ed25519PrivateKey):
-        return key.sign(message)
-    if isinstance(key, ec.EllipticCurvePrivateKey):
-        return key.sign(message, ec.ECDSA(_ecdsa_hash(key.curve)))
-    return key.sign(message, _PSS, hashes.SHA256())
-
-
-def verify(spki: bytes, signature: bytes, message: bytes) -> bool:
-    """Whether ``signature`` over ``message`` is by the key ``spki``. Raises FormatError for an unsupported type."""
-    key = load_public_key(spki)
-    try:
-        if isinstance(key, ed25519.Ed25519PublicKey):
-            key.verify(signature, message)
-        elif isinstance(key, ec.EllipticCurvePublicKey):
-            key.verify(signature, message, ec.ECDSA(_ecdsa_hash(key.curve)))
-        else:
-            key.verify(signature, message, _PSS, hashes.SHA256())
-    except InvalidSignature:
-        return False
-    return True
-
-
-_PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=hashes.SHA256.digest_size)
-
-
-def _ecdsa_hash(curve: ec.EllipticCurve) -> hashes.HashAlgorithm:
-    return hashes.SHA384() if isinstance(curve, ec.SECP384R1) else hashes.SHA256()

@@ -13,7 +13,7 @@ from cloister.client.connection.opening import Target, attest
 from cloister.client.connection.refusal import Refusal
 from cloister.client.connection.session import Session
 from cloister.client.files.keys import Key
-from cloister.protocol import canonical, transcript
+from cloister.protocol import canonical, signingkey, transcript
 from cloister.protocol.manifest import Manifest
 from cloister.v1 import agent_pb2
 from tests.agent_fixture import RunningAgent
@@ -32,7 +32,7 @@ DATA = b"1,2,3\\n" * 1000
 def new_key() -> Key:
     """A party's key."""
     private = ed25519.Ed25519PrivateKey.generate()
-    return Key(private, transcript.spki_of(private.public_key()))
+    return Key(private, signingkey.spki_of(private.public_key()))
 
 
 @dataclass

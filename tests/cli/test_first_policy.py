@@ -10,12 +10,12 @@ from invoke.parser import Parser
 
 from cloister.attestation.policy.policy import Policy
 from cloister.cli import collection
-from cloister.protocol import transcript
+from cloister.protocol import signingkey
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.descriptor import CvmEntry, Descriptor, MemberEntry
 from cloister.protocol.imagemanifest import ImageManifest
 
-OWNER = transcript.spki_of(ed25519.Ed25519PrivateKey.generate().public_key())
+OWNER = signingkey.spki_of(ed25519.Ed25519PrivateKey.generate().public_key())
 WORDS = ("policy", "--image", "manifest.json", "--workspace", "workspace.json", "--output", "first.json")
 
 
@@ -24,7 +24,7 @@ def write(folder: Path, platform: str, *names: str) -> None:
     pcrs = dict.fromkeys((4, 9, 11), "11" * 32) | dict.fromkeys((12, 13), "00" * 32)
     image = ImageManifest(flavor="base", debug=False, inputs={}, outputs={}, pcrs=pcrs)
     cvms = tuple(
-        CvmEntry(name, "127.0.0.1:1", platform, BootConfiguration("trial", name, (transcript.key_id(OWNER),)))
+        CvmEntry(name, "127.0.0.1:1", platform, BootConfiguration("trial", name, (signingkey.key_id(OWNER),)))
         for name in names
     )
     members = (MemberEntry("lab", OWNER, ("owner",)),)

@@ -10,11 +10,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from cloister import client
-from cloister.protocol import transcript
+from cloister.protocol import signingkey
 from tests.keyfile import samples
 
 KEY = ed25519.Ed25519PrivateKey.generate()
-ID = transcript.key_id(transcript.spki_of(KEY.public_key()))
+ID = signingkey.key_id(signingkey.spki_of(KEY.public_key()))
 SECRET = samples.PASSPHRASE.decode()
 VARIABLE = "CLOISTER_KEY_PASSPHRASE_FILE"
 

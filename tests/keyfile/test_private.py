@@ -12,7 +12,7 @@ from cloister.client.files.keys import load_key
 from cloister.errors import InputError
 from cloister.keyfile import content, der
 from cloister.keyfile.private import describe_key
-from cloister.protocol import transcript
+from cloister.protocol import signingkey
 from tests.keyfile import samples
 from tests.keyfile.samples import ENCRYPTED, OPENSSH_ENCRYPTED, PASSPHRASE, pem, private
 from tests.shared_files import INPUTS
@@ -90,8 +90,8 @@ def test_private_key_is_read_in_every_form(tmp_path, kind, form):
     path = _write(tmp_path, FORMS[form](key))
     read = load_key(path, passphrase)
 
-    assert read.public == transcript.spki_of(key.public_key())
-    assert transcript.verify(read.public, read.sign(b"message"), b"message")
+    assert read.public == signingkey.spki_of(key.public_key())
+    assert signingkey.verify(read.public, read.sign(b"message"), b"message")
     assert asked == ([str(path)] if "encrypted" in form else [])
     assert describe_key(path, passphrase).spki == read.public
 
@@ -270,7 +270,7 @@ def test_remedy_for_a_wrong_label_makes_the_key_usable(tmp_path, label):
 
     subprocess.run(["sh", "-c", refused.hint.partition(": ")[2]], check=True)
 
-    assert load_key(tmp_path / "my key").public == transcript.spki_of(KEYS["rsa"].public_key())
+    assert load_key(tmp_path / "my key").public == signingkey.spki_of(KEYS["rsa"].public_key())
 
 
 def test_private_key_with_one_changed_byte_is_never_a_traceback(tmp_path):
@@ -318,7 +318,7 @@ def test_key_of_openssl_is_read(tmp_path, cipher, form):
 
     key = load_key(_write(tmp_path, written), lambda what: PASSPHRASE)
 
-    assert key.public == transcript.spki_of(KEYS["p256"].public_key())
+    assert key.public == signingkey.spki_of(KEYS["p256"].public_key())
 
 
 @pytest.mark.skipif(not (INPUTS / "13-keys-of-others").is_dir(), reason="shared/inputs is not beside the checkout")

@@ -11,7 +11,7 @@ from cloister.errors import InputError
 from cloister.keyfile.content import is_inline
 from cloister.keyfile.private import describe_key
 from cloister.keyfile.public import parse_public_key, read_public_key
-from cloister.protocol import transcript
+from cloister.protocol import signingkey
 from tests.keyfile import samples
 from tests.keyfile.samples import certificate, line, pem, private, public
 
@@ -52,7 +52,7 @@ def test_public_key_is_read_in_every_form(tmp_path, kind, form):
 
     read = read_public_key(path)
 
-    assert read.spki == transcript.spki_of(KEYS[kind].public_key())
+    assert read.spki == signingkey.spki_of(KEYS[kind].public_key())
     assert describe_key(path) == read
     if "certificate" in form:
         assert read.note == (
@@ -70,8 +70,8 @@ def test_rsa_key_of_pkcs1_and_compressed_point_are_read():
     )
     spki = spki[:1] + bytes([len(spki) - 2]) + spki[2:]
     for data in (public(rsa_key, form=PublicFormat.PKCS1), public(rsa_key, Encoding.DER, PublicFormat.PKCS1)):
-        assert parse_public_key(data, what="lab").spki == transcript.spki_of(rsa_key.public_key())
-    assert parse_public_key(spki, what="lab").spki == transcript.spki_of(curve.public_key())
+        assert parse_public_key(data, what="lab").spki == signingkey.spki_of(rsa_key.public_key())
+    assert parse_public_key(spki, what="lab").spki == signingkey.spki_of(curve.public_key())
 
 
 def _line_of(kind, *parts):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from cloister.protocol import canonical, schema, transcript
+from cloister.protocol import canonical, schema, signingkey
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.canonical import FormatError
 from cloister.protocol.descriptor import CvmEntry, Descriptor, MemberEntry
@@ -16,7 +16,7 @@ from cloister.protocol.manifest import Manifest
 
 
 def _key() -> bytes:
-    return transcript.spki_of(ed25519.Ed25519PrivateKey.generate().public_key())
+    return signingkey.spki_of(ed25519.Ed25519PrivateKey.generate().public_key())
 
 
 _LAB, _H1, _H2 = _key(), _key(), _key()

@@ -11,12 +11,12 @@ from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import SSlibKey
 
 from cloister.errors import ProofError
-from cloister.protocol import canonical, events, receipt, transcript
+from cloister.protocol import canonical, events, receipt, signingkey
 from cloister.protocol.canonical import FormatError
 from cloister.protocol.events import Event, EventChain, EventKind, Record, State
 
 _KEY = ed25519.Ed25519PrivateKey.generate()
-_SPKI = transcript.spki_of(_KEY.public_key())
+_SPKI = signingkey.spki_of(_KEY.public_key())
 
 
 def _log(count=4, key=_KEY):
@@ -95,9 +95,9 @@ def test_receipt_opens_with_the_key_that_signed_it():
 
 
 def test_only_an_ed25519_key_signs_events_and_receipts():
-    other = transcript.spki_of(ec.generate_private_key(ec.SECP256R1()).public_key())
+    other = signingkey.spki_of(ec.generate_private_key(ec.SECP256R1()).public_key())
     envelope = receipt.sign(_receipt().payload(), _KEY).replace(
-        transcript.key_id(_SPKI).encode(), transcript.key_id(other).encode()
+        signingkey.key_id(_SPKI).encode(), signingkey.key_id(other).encode()
     )
     for key in (other, b"no key"):
         with pytest.raises(ProofError, match="has no usable event-log key"):
@@ -130,7 +130,7 @@ def test_receipt_by_another_key_is_rejected():
     with pytest.raises(ProofError, match="signed by the key"):
         receipt.open_envelope(envelope, _SPKI)
     renamed = envelope.replace(
-        transcript.key_id(transcript.spki_of(other.public_key())).encode(), transcript.key_id(_SPKI).encode()
+        signingkey.key_id(signingkey.spki_of(other.public_key())).encode(), signingkey.key_id(_SPKI).encode()
     )
     with pytest.raises(ProofError, match="not signed by the event-log key"):
         receipt.open_envelope(renamed, _SPKI)
@@ -145,7 +145,7 @@ def test_every_changed_byte_of_an_envelope_is_detected():
 
 
 def test_receipt_is_verified_by_a_standard_library():
-    key = SSlibKey.from_crypto(_KEY.public_key(), keyid=transcript.key_id(_SPKI))
+    key = SSlibKey.from_crypto(_KEY.public_key(), keyid=signingkey.key_id(_SPKI))
     envelope = Envelope.from_dict(json.loads(receipt.sign(_receipt().payload(), _KEY)))
 
     assert envelope.verify([key], threshold=1) == {key.keyid: key}

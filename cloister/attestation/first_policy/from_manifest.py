@@ -23,7 +23,7 @@ from cloister.attestation.x509.certificate import Certificate
 from cloister.protocol.canonical import FormatError
 from cloister.protocol.descriptor import Descriptor
 from cloister.protocol.imagemanifest import ImageManifest
-from cloister.protocol.transcript import key_id
+from cloister.protocol.signingkey import key_id
 
 TEAM = "the owners of the workspace, not only the platform team"
 YOURSELF = "yourself: rebuild it in a checkout (invoke image.verify), or check the signature of someone you chose"

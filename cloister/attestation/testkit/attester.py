@@ -11,7 +11,7 @@ from cloister.attestation.binding import ReceiptBinding, SessionBinding
 from cloister.attestation.evidence import Evidence, Platform
 from cloister.attestation.policy.policy import ConfigurationPolicy
 from cloister.attestation.tpm import runtimelog
-from cloister.protocol import transcript
+from cloister.protocol import signingkey
 from cloister.protocol.bootconfig import BootConfiguration
 
 _CONFIGURATION = BootConfiguration("trial", "main", (hashlib.sha256(b"owner").hexdigest(),))
@@ -19,7 +19,7 @@ _CONFIGURATION = BootConfiguration("trial", "main", (hashlib.sha256(b"owner").he
 
 def new_event_log_key() -> bytes:
     """The SubjectPublicKeyInfo of an agent's new key."""
-    return transcript.spki_of(ed25519.Ed25519PrivateKey.generate().public_key())
+    return signingkey.spki_of(ed25519.Ed25519PrivateKey.generate().public_key())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import Any
 from cloister.protocol import names
 from cloister.protocol.manifest import Asset, Manifest
 from cloister.protocol.placement import WORK
-from cloister.protocol.transcript import key_id
+from cloister.protocol.signingkey import key_id
 from cloister.units import format_duration, format_size
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from cloister.protocol import canonical, text
 from cloister.protocol.events import Event, EventKind, State
-from cloister.protocol.transcript import key_id
+from cloister.protocol.signingkey import key_id
 from cloister.units import local_time
 
 _SENTENCES = {

@@ -18,7 +18,7 @@ from cloister.client.connection.session import Session
 from cloister.client.files.keys import Key
 from cloister.client.script.program import examine
 from cloister.errors import CloisterError, InputError
-from cloister.protocol import names, transcript
+from cloister.protocol import names, signingkey, transcript
 from cloister.protocol.manifest import Asset, Manifest
 from cloister.protocol.sealing import FRAME_SIZE
 from cloister.v1 import agent_pb2
@@ -165,7 +165,7 @@ def dataset_of(manifest: Manifest, key: bytes, name: str | None, path: Path) -> 
     mine = [data for data in manifest.datasets if data.provider in owners]
     if not mine:
         raise InputError(
-            f"The manifest has no dataset of the key {transcript.key_id(key)}.",
+            f"The manifest has no dataset of the key {signingkey.key_id(key)}.",
             hint="Name another key with --key; `review` shows who provides what.",
         )
     if len(mine) > 1:

@@ -5,7 +5,7 @@ from pathlib import Path
 from cloister import userfile
 from cloister.errors import InputError
 from cloister.protocol.descriptor import MAX_SIZE, CvmEntry, Descriptor
-from cloister.protocol.transcript import key_id
+from cloister.protocol.signingkey import key_id
 
 
 def load_descriptor(path: Path) -> Descriptor:

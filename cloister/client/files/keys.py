@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cloister.client.files import exclusive
 from cloister.errors import InputError
 from cloister.keyfile.private import Passphrase, read_private_key
-from cloister.protocol import transcript
+from cloister.protocol import signingkey
 
 _RSA_BITS = 3072
 
@@ -27,17 +27,17 @@ class KeyType(StrEnum):
 class Key:
     """A party's private key, and the public key (SubjectPublicKeyInfo, DER) that manifests and workspaces name."""
 
-    private: transcript.PrivateKey
+    private: signingkey.PrivateKey
     public: bytes
 
     @property
     def id(self) -> str:
         """SHA-256 of the public key, hex: its fingerprint."""
-        return transcript.key_id(self.public)
+        return signingkey.key_id(self.public)
 
     def sign(self, message: bytes) -> bytes:
         """Sign with the one algorithm that the key's type has."""
-        return transcript.sign(self.private, message)
+        return signingkey.sign(self.private, message)
 
 
 def public_path(private: Path) -> Path:
@@ -68,7 +68,7 @@ def generate_key(path: Path, kind: KeyType) -> Key:
         if taken.exists():
             raise InputError(f"{taken} exists; a key is never overwritten.", hint="Choose another name.")
     made = _new(kind)
-    key = Key(made, transcript.spki_of(made.public_key()))
+    key = Key(made, signingkey.spki_of(made.public_key()))
     pem = made.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -85,7 +85,7 @@ def generate_key(path: Path, kind: KeyType) -> Key:
     return key
 
 
-def _new(kind: KeyType) -> transcript.PrivateKey:
+def _new(kind: KeyType) -> signingkey.PrivateKey:
     match kind:
         case KeyType.ED25519:
             return ed25519.Ed25519PrivateKey.generate()
@@ -106,11 +106,11 @@ def load_key(path: Path, passphrase: Passphrase | None = None) -> Key:
         InputError: it is another kind of file or key, or the passphrase is missing or wrong.
     """
     private = read_private_key(path, passphrase)
-    return Key(private, transcript.spki_of(private.public_key()))
+    return Key(private, signingkey.spki_of(private.public_key()))
 
 
 def public_pem(spki: bytes) -> bytes:
     """The PEM text of a public key."""
-    return transcript.load_public_key(spki).public_bytes(
+    return signingkey.load_public_key(spki).public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )

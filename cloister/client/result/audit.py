@@ -16,7 +16,7 @@ from cloister.client.computation.events import evidence_path
 from cloister.client.result.claims import Claim, ClaimOutcome, ClaimRecorder
 from cloister.errors import InputError, ProofError
 from cloister.protocol.events import FIRST_PREVIOUS, MAX_EVENTS, MAX_LINE, Event, EventChain, EventKind, Record
-from cloister.protocol.transcript import key_id
+from cloister.protocol.signingkey import key_id
 
 NOT_COVERED = (
     "Not checked, because no file can prove it: that the evidence was fresh when it was saved, that the log has no "

@@ -20,7 +20,7 @@ from cloister.attestation.verifier import ReceiptPurpose, verify
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.result.claims import Claim, ClaimOutcome, ClaimRecorder
 from cloister.errors import InputError, ProofError
-from cloister.protocol import archive, canonical, names, transcript
+from cloister.protocol import archive, canonical, names, signingkey, transcript
 from cloister.protocol import receipt as receipts
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.events import MAX_EVENTS, MAX_LINE, EventChain, EventKind, Record
@@ -162,7 +162,7 @@ class _Prover:
         self.evidence = Evidence.parse_json(self._canonical(EVIDENCE))
         self.payload = receipts.open_envelope(self._read(RECEIPT), self.evidence.event_log_key)
         self.receipt = Receipt.parse(self.payload)
-        return f"key {transcript.key_id(self.evidence.event_log_key)}"
+        return f"key {signingkey.key_id(self.evidence.event_log_key)}"
 
     def _canonical(self, name: str) -> bytes:
         """A part in canonical form, so that no byte of it can change unnoticed."""
@@ -245,7 +245,7 @@ class _Prover:
                 asset_digest=bytes.fromhex(asset.digest),
                 transcript=consent.transcript,
             )
-            if not transcript.verify(manifest.parties[asset.provider], consent.signature, message):
+            if not signingkey.verify(manifest.parties[asset.provider], consent.signature, message):
                 raise ProofError(f"The consent to the use of {asset.name} is not signed by {asset.provider}.")
         if given or len(self.receipt.consents) != len(manifest.assets()):
             raise ProofError("There are consents to assets that are not in the manifest, or several to one asset.")

@@ -12,15 +12,15 @@ from cloister.attestation.policy.policy import Policy
 from cloister.attestation.testkit import LocalMachine
 from cloister.attestation.verifier import SessionPurpose, verify
 from cloister.errors import InputError
-from cloister.protocol import transcript
+from cloister.protocol import signingkey
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.canonical import FormatError
 from cloister.protocol.descriptor import CvmEntry, Descriptor, MemberEntry
 from cloister.protocol.imagemanifest import ImageManifest
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
-OWNER = transcript.spki_of(ed25519.Ed25519PrivateKey.generate().public_key())
-CONFIGURATION = BootConfiguration("trial", "main", (transcript.key_id(OWNER),))
+OWNER = signingkey.spki_of(ed25519.Ed25519PrivateKey.generate().public_key())
+CONFIGURATION = BootConfiguration("trial", "main", (signingkey.key_id(OWNER),))
 MACHINE = dataclasses.replace(LocalMachine.create(AT), boot_configuration=CONFIGURATION)
 IMAGE = ImageManifest(
     flavor="base",
@@ -54,7 +54,7 @@ def test_every_adopted_value_is_listed_with_fingerprint_and_who_confirms_it() ->
         ("images", "base (the workspace names the same image)", IMAGE.digest().hex()),
         ("boot_configuration.workspace", "trial", ""),
         ("boot_configuration.cvms", "main", ""),
-        ("boot_configuration.owners", "lab", transcript.key_id(OWNER)),
+        ("boot_configuration.owners", "lab", signingkey.key_id(OWNER)),
         (
             "local.authority_spki_sha256",
             "the certificate authority of the workspace, which can forge everything",

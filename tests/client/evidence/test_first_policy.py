@@ -27,7 +27,7 @@ from cloister.attestation.testkit.microsoft import AzureSnpMachine, AzureTdxMach
 from cloister.attestation.verifier import SessionPurpose, verify
 from cloister.client.evidence.first_policy import policy_from_evidence, start_policy
 from cloister.client.evidence.policy_file import load_policy, save_policy
-from cloister.protocol import transcript
+from cloister.protocol import signingkey
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.descriptor import CvmEntry, Descriptor, MemberEntry
 from cloister.protocol.imagemanifest import ImageManifest
@@ -36,8 +36,8 @@ from tests.attestation.wording import require_words
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SESSION = SessionPurpose(b"n" * 32, b"t" * 32, b"h" * 32)
 BINDING = SessionBinding(SESSION.nonce, SESSION.tls_key_digest, SESSION.hpke_key_digest)
-OWNER = transcript.spki_of(ed25519.Ed25519PrivateKey.generate().public_key())
-CONFIGURATION = BootConfiguration("trial", "trainer", (transcript.key_id(OWNER),))
+OWNER = signingkey.spki_of(ed25519.Ed25519PrivateKey.generate().public_key())
+CONFIGURATION = BootConfiguration("trial", "trainer", (signingkey.key_id(OWNER),))
 
 Machine = SnpMachine | Td | AzureSnpMachine | AzureTdxMachine | GcpSnpMachine
 

@@ -10,7 +10,7 @@ import pytest
 from cloister.client.files.keys import KeyType, generate_key, load_key
 from cloister.errors import InputError
 from cloister.keyfile.public import read_public_key
-from cloister.protocol import transcript
+from cloister.protocol import signingkey
 
 
 @pytest.mark.parametrize("kind", KeyType)
@@ -20,7 +20,7 @@ def test_generated_key_can_be_loaded_and_signs(tmp_path, kind):
     read = load_key(tmp_path / "lab.pem")
 
     assert read.public == made.public == read_public_key(tmp_path / "lab.pub").spki
-    assert transcript.verify(read.public, read.sign(b"message"), b"message")
+    assert signingkey.verify(read.public, read.sign(b"message"), b"message")
 
 
 def test_private_key_is_readable_by_its_owner_only(tmp_path):

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cloister.errors import InputError
-from cloister.protocol import transcript
+from cloister.protocol import signingkey
 from infra.configuration import public_key
 from tests.keyfile import samples
 
@@ -21,7 +21,7 @@ DER = samples.public(KEY, Encoding.DER)
     ids=["pem", "openssh", "base64", "base64url"],
 )
 def test_configuration_takes_a_key_in_every_text_form(text: bytes) -> None:
-    assert public_key.parse(text.decode()) == transcript.spki_of(KEY.public_key())
+    assert public_key.parse(text.decode()) == signingkey.spki_of(KEY.public_key())
 
 
 @pytest.mark.parametrize(
