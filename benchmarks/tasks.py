@@ -9,8 +9,8 @@ from cloister.cli.shell.verb import verb
 
 @verb(
     help={
-        "names": "verbs, verifier, image, packages, publish, clouds or workspace, or several with commas; default: all",
-        "repeat": "runs of each command, of which the median counts (default: 5)",
+        "names": "verbs, verifier, image, packages, publish, clouds, workspace; several with commas (default: all)",
+        "repeat": "runs of each command, of which the median counts",
     },
 )
 def bench(c: Any, names: str = "", repeat: int = 5) -> None:

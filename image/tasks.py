@@ -150,7 +150,7 @@ def publish(
 
 @verb(help={**_IMAGE, **_JSON, "output": "the file to write (default: the image's root.tar.gz)"})
 def export(_: Any, image: str = "base", output: str = "", json: bool = False) -> None:
-    """Write an image's root file system as a tar, with which a party without a checkout tries its algorithm."""
+    """Write an image's root file system as a tar, for `cloister try` on a machine without a checkout."""
     from image.build import output as outputs
     from image.build import root_tree
 

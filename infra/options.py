@@ -2,5 +2,5 @@
 
 JSON = {"json": "print JSON"}
 YES = {"yes": "do not ask for confirmation"}
-WORKSPACE = {"stack": "workspace; default: the stack selected in Pulumi"}
-REGISTRY = {"stack": "registry; default: the stack selected in Pulumi"}
+WORKSPACE = {"stack": "workspace (default: the stack selected in Pulumi)"}
+REGISTRY = {"stack": "registry (default: the stack selected in Pulumi)"}

@@ -23,12 +23,12 @@ from infra.registry.tasks import namespace as registry
         "cvm": "name of its CVM",
         "memory": "memory of the CVM, for example 4GiB; in a cloud, the smallest machine type that has it is used",
         "vcpus": "number of processors of the CVM",
-        "port": "local: port on this machine; default: a free port derived from the CVM's name",
+        "port": "local: port on this machine (default: a free port derived from the CVM's name)",
         "cpu": "local: QEMU's CPU model and features, for example max,-avx2",
         "tee": "clouds: sev-snp or tdx",
         "zone": "clouds: zone of the CVM; azure: 1, 2 or 3 (optional), gcp: the last letter of the zone's name",
         "ingress": "clouds: networks that may reach the agents, comma-separated",
-        "endpoint": "clouds: private (default) or public, whether the CVM has a public address",
+        "endpoint": "clouds: private or public, whether the CVM has a public address (default: private)",
         "registry": "clouds: name of the registry that holds the image",
         "subscription": "azure: ID of the subscription",
         "tenant": "azure: ID of the tenant",
@@ -112,7 +112,7 @@ def export(c: Any, stack: str = "", output: str = "") -> None:
     report.descriptor(workspaces.descriptor(workspaces.PROJECT.selected(stack)), Path(output) if output else None)
 
 
-@verb(help=WORKSPACE | {"cvm": "name of the CVM; default: the only CVM with a console"})
+@verb(help=WORKSPACE | {"cvm": "name of the CVM (default: the only CVM with a console)"})
 def console(c: Any, stack: str = "", cvm: str = "") -> None:
     """Connect to the serial console of a CVM with a debug image."""
     from infra.live import serial_console, workspaces

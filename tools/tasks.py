@@ -129,7 +129,7 @@ def machines(c: Any, match: str = "") -> None:
 
 @verb(help={"match": "only packages whose names match this expression (pytest -k)"})
 def packages(c: Any, match: str = "") -> None:
-    """Bundle and use in the guest's root what people train with (fetches 370 MB; minutes)."""
+    """Bundle the packages that people train with, and use them in the guest's root (fetches 370 MB; minutes)."""
     from tools import suites
 
     _end(suites.run([suites.TESTS / "e2e" / "test_packages.py"], match=match))

@@ -13,12 +13,12 @@ from cloister.errors import InputError
     options=[JSON],
     help={
         "output": "file of the private key (default: cloister.pem); the public key is written beside it as .pub",
-        "kind": "ed25519 (default), ecdsa or rsa",
+        "kind": "ed25519, ecdsa or rsa",
         "fingerprint": "make nothing; print the fingerprint of the key in this file, private or public",
     },
 )
 def keys(settings: Settings, output: str = "cloister.pem", kind: str = "ed25519", fingerprint: str = "") -> None:
-    """Make a key pair: keep the private key, give the public key to the other parties."""
+    """Make a key pair: keep the private key, give the public key to the owner and the platform team."""
     if fingerprint:
         _describe(settings, Path(fingerprint))
         return
@@ -33,7 +33,7 @@ def keys(settings: Settings, output: str = "cloister.pem", kind: str = "ed25519"
         show.facts({"private": str(path), "public": str(public), "kind": chosen.value, "fingerprint": made.id})
         return
     print(f"Private key  {path}   keep it secret, and keep a backup: this is the only copy")
-    print(f"Public key   {public}   give it to the other parties")
+    print(f"Public key   {public}   give it to the owner and the platform team")
     print(f"Fingerprint  {made.id}   tell them over another channel, such as the phone, to compare")
 
 

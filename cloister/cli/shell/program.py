@@ -1,5 +1,6 @@
 """The command ``cloister``."""
 
+import inspect
 import shlex
 import sys
 from importlib.metadata import version
@@ -8,10 +9,21 @@ from invoke.collection import Collection
 from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 
+from cloister.cli.shell.verb import words_of
+
+_OPTIONS = (
+    ("--help[=VERB]", "show the options of the command, or of one verb"),
+    ("--list", "list the verbs"),
+    ("--version", "show the version"),
+    ("--print-completion-script=SHELL", "print the script that completes verbs and options: bash, zsh or fish"),
+    ("--debug", "with any verb: also print the traceback of an error"),
+)
+"""Those of Invoke's options that mean something for a party."""
+
 
 class _Command(Program):
-    """Invoke's program, with a hint for unknown verbs and options, without hiding an interruption, and with file names
-    in the shell's completion.
+    """Invoke's program, with help in the words of a party, a hint for unknown verbs and options, without hiding an
+    interruption, and with file names in the shell's completion.
     """
 
     def run(self, argv: list[str] | None = None, exit: bool = True) -> None:
@@ -29,6 +41,23 @@ class _Command(Program):
         except ParseError as error:
             hint = "`cloister --list` lists all verbs, `cloister --help VERB` the options of one."
             raise ParseError(f"{error}\n{hint}", error.context) from error
+
+    def print_help(self) -> None:
+        print(f"Usage: {self.binary} VERB [options]\n\nWithout a verb it shows who does what, in which order.\n")
+        print("Options:\n")
+        self.print_columns(_OPTIONS)
+        self.list_tasks()
+
+    def print_task_help(self, name: str) -> None:
+        options = self.parser.contexts[name].help_tuples()
+        parts = (self.binary, name, words_of(self.collection[name]), "[options]" if options else "")
+        print(f"Usage: {' '.join(filter(None, parts))}\n\n{inspect.getdoc(self.collection[name])}\n")
+        if options:
+            print("Options:\n")
+            self.print_columns(options)
+
+    def task_list_opener(self, extra: str = "") -> str:
+        return "Verbs"
 
     def parse_cleanup(self) -> None:
         if self.args.complete.value and self._at_a_value(self.core.remainder):

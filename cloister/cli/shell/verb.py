@@ -53,9 +53,9 @@ def verb(
     options: options that this verb shares with others, in addition to those in the function's signature.
     bind: from the context and the values of ``options`` to the function's first argument; None passes the context.
     """
-    texts = {**help, **{option.name: option.help for option in options}}
 
     def wrap(body: FunctionType) -> Verb:
+        texts = _described(help, body, required) | {option.name: option.help for option in options}
         spoken = name or body.__name__.replace("_", "-")
         _names.add(spoken)
 
@@ -109,6 +109,22 @@ def verb(
         )
 
     return wrap
+
+
+def _described(help: Mapping[str, str], body: FunctionType, required: Collection[str]) -> dict[str, str]:
+    """The help texts with what Invoke does not show: that an option is required, and its default."""
+    parameters = inspect.signature(body).parameters
+    made = {}
+    for name, said in help.items():
+        parameter = name.replace("-", "_")
+        default = parameters[parameter].default
+        if parameter in required:
+            made[name] = f"{said} (required)"
+        elif default and type(default) in (str, int) and "(default: " not in said:
+            made[name] = f"{said} (default: {default})"
+        else:
+            made[name] = said
+    return made
 
 
 def _extend_signature(run: Callable[..., None], body: FunctionType, options: Sequence[Option]) -> None:
@@ -178,6 +194,12 @@ class _Several(_Task):
         count = _count_words(sys.argv, _typed(self.name.replace("_", "-")), _takes_value(made))
         further = [f"{first}{_FURTHER}{number:03}" for number in range(2, count + 1)]
         return [*made, *(Argument(name=name, positional=True) for name in further)]
+
+
+def words_of(task: Verb) -> str:
+    """The words that a verb takes without the name of an option, for a line that shows its usage: `FILES...`."""
+    more = "..." if isinstance(task, _Several) else ""
+    return " ".join(f"{name.upper()}{more}" for name in task.positional or ())
 
 
 def _count_words(argv: Sequence[str], verb: str, takes_value: Collection[str]) -> int:
