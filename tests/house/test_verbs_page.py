@@ -13,7 +13,9 @@ PROGRAM = """
 import json
 from cloister.cli import VERBS
 print(json.dumps({
-    verb.name.replace("_", "-").rstrip("-"): {one.name.replace("_", "-"): one.positional for one in verb.get_arguments()}
+    verb.name.replace("_", "-").rstrip("-"): {
+        option.name.replace("_", "-"): option.positional for option in verb.get_arguments()
+    }
     for verb in VERBS
 }))
 """
@@ -31,7 +33,7 @@ def test_page_and_verbs_have_the_same_options() -> None:
         cells = re.split(r"(?<!\\)\|", row)
         verbs = [name for name in re.findall(r"[a-z-]+", cells[1]) if name in found] if len(cells) > 3 else []
         seen |= set(verbs)
-        named = {option for option in re.findall(r"--([a-z-]+)", cells[3])} if verbs else set()
+        named = set(re.findall(r"--([a-z-]+)", cells[3])) if verbs else set()
         known = {option for verb in verbs for option in found[verb]}
         own = {option for verb in verbs for option, positional in found[verb].items() if not positional} - SHARED
         wrong += [(verbs, "missing", option) for option in own - named]
