@@ -129,10 +129,11 @@ def machines(c: Any, match: str = "") -> None:
 
 @verb(help={"match": "only packages whose names match this expression (pytest -k)"})
 def packages(c: Any, match: str = "") -> None:
-    """Bundle the packages that people train with, and use them in the guest's root (fetches 370 MB; minutes)."""
+    """Bundle the packages that people train with, and use them in the guest (fetches 370 MB; minutes)."""
     from tools import suites
 
-    _end(suites.run([suites.TESTS / "e2e" / "test_packages.py"], match=match))
+    files = [suites.TESTS / "e2e" / name for name in ("test_packages.py", "test_packages_in_vm.py")]
+    _end(suites.run(files, match=match))
 
 
 namespace = Collection("test", engine, exhaustive, machines, packages)

@@ -28,10 +28,5 @@ def guest_root(base_image: Image, tmp_path_factory: pytest.TempPathFactory) -> G
 def workspace(base_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningWorkspace]:
     """A workspace of the real engine, for all tests (one boot); destroyed afterwards."""
     running = RunningWorkspace.create(tmp_path_factory.mktemp("workspace"), base_image)
-    try:
+    with running.destroyed_at_end():
         yield running
-    finally:
-        # The machine ends even if a test left a run unfinished.
-        running.project.environment["CLOISTER_FORCE"] = "1"
-        running.project.pulumi("destroy", "--yes", "--skip-preview")
-    assert running.project.nothing_is_left()

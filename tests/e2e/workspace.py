@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -28,7 +30,7 @@ class RunningWorkspace:
     parties: Parties
 
     @classmethod
-    def create(cls, folder: Path, image: Image) -> Self:
+    def create(cls, folder: Path, image: Image, *, memory: str = "2GiB") -> Self:
         """Bring it up: one boot."""
         (folder / "parties").mkdir()
         parties = Parties.make(folder / "parties")
@@ -40,13 +42,23 @@ class RunningWorkspace:
             "backend": "local",
             "image": os.path.relpath(image.folder / "manifest.json", paths.CHECKOUT),
             "members": members,
-            "cvms": [{"name": CVM, "memory": "2GiB"}],
+            "cvms": [{"name": CVM, "memory": memory}],
         }
         project = Project.create(folder, NAME, value, provider=paths.CHECKOUT / "infra" / "provider")
         project.up(create=4)
         made = cls(project, parties)
         made.descriptor()
         return made
+
+    @contextmanager
+    def destroyed_at_end(self) -> Iterator[None]:
+        """Destroy the workspace when the block ends, even if a test left a run unfinished."""
+        try:
+            yield
+        finally:
+            self.project.environment["CLOISTER_FORCE"] = "1"
+            self.project.pulumi("destroy", "--yes", "--skip-preview")
+        assert self.project.nothing_is_left()
 
     def descriptor(self) -> Descriptor:
         """The workspace's descriptor, also written to ``workspace.json`` among the parties' files."""
