@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agent_runtime.computation.context import ComputationContext
 from agent_runtime.computation.results import collect_files
-from cloister.protocol import canonical
+from cloister.protocol import canonical, names
 from cloister.protocol.manifest import Manifest
 from cloister.protocol.receipt import Consent, Receipt, payload_digest
 
@@ -56,10 +56,10 @@ def build_receipt(
     envelope = context.sign(payload)
     members: dict[str, Path | bytes] = {
         **{file.name: file.path for file in files},
-        "cloister/receipt.dsse.json": envelope,
-        "cloister/evidence.json": evidence.encode_json(),
-        "cloister/manifest.json": manifest_bytes,
-        "cloister/boot-configuration.json": boot_configuration,
-        "cloister/events.jsonl": lines,
+        f"{names.PROOF_FOLDER}/receipt.dsse.json": envelope,
+        f"{names.PROOF_FOLDER}/evidence.json": evidence.encode_json(),
+        f"{names.PROOF_FOLDER}/manifest.json": manifest_bytes,
+        f"{names.PROOF_FOLDER}/boot-configuration.json": boot_configuration,
+        f"{names.PROOF_FOLDER}/events.jsonl": lines,
     }
     return SignedReceipt(envelope, evidence.encode(), digest), members

@@ -22,7 +22,7 @@ OVERHEAD = 8 * 1024 * 1024
 
 @dataclass(frozen=True)
 class ResultFile:
-    """A file of the result. ``name`` begins with ``results/``; ``digest`` is SHA-256."""
+    """A file of the result. ``name`` is its path below ``results/``; ``digest`` is SHA-256."""
 
     name: str
     path: Path
@@ -51,9 +51,11 @@ def collect_files(folder: Path, *, max_size: int, limits: Limits) -> list[Result
             if names_left < 0:
                 raise AgentError("The names in the result are too long.")
             archive.check_name(PREFIX + relative)
+            if names.in_proof_folder(relative):
+                raise AgentError("A file of the result lies where the proof will be.")
             digest, size = _read(name, descriptor, left)
             left -= size
-            found.append(ResultFile(PREFIX + relative, Path(place) / name, digest, size))
+            found.append(ResultFile(relative, Path(place) / name, digest, size))
     archive.check_members([file.name for file in found])
     return sorted(found, key=lambda file: file.name)
 

@@ -13,7 +13,7 @@ from agent_runtime.limits import Limits
 from cloister.protocol import names
 
 PREFIX = "results/"
-"""Paths of result files begin with this."""
+"""Paths of result files begin with this for the algorithm. In the result's zip they do not."""
 
 _MAX_PROBLEMS = 10
 _KINDS = {
@@ -72,6 +72,9 @@ class _ResultWalk:
             # This bounds the depth, too.
             if (why := names.path_problem(path)) is not None:
                 self._refuse(f"{names.shown(path)} {why}.")
+                continue
+            if inside == PREFIX and names.in_proof_folder(name):
+                self._refuse(f"{names.shown(path)} has the name of the folder of the result's proof; rename it.")
                 continue
             # O_PATH: the mode that the algorithm set may allow neither reading nor writing.
             entry = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor)

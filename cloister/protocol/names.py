@@ -39,6 +39,9 @@ _NO_CHARACTER = re.compile(
 
 _WORDS = ("true", "false", "null")
 
+PROOF_FOLDER = "cloister"
+"""Folder of a result's zip with the proof; the files of the run lie beside it."""
+
 
 def problem(name: str) -> str | None:
     """Why ``name`` cannot be the name of a file or folder, as the rest of a sentence about it; None if it can."""
@@ -101,6 +104,16 @@ def twins(found: Iterable[str]) -> tuple[str, str] | None:
             return seen[key], name
         seen[key] = name
     return None
+
+
+def in_proof_folder(path: str) -> bool:
+    """Whether ``path`` in a result is the folder of the proof or lies in it, on any system on which it is unpacked.
+
+    Some take upper and lower case for the same; Windows also drops dots and spaces at the end, and takes backslashes
+    for slashes. A file of the run there could replace a part of the proof.
+    """
+    top = re.split(r"[/\\]", same_as(path), maxsplit=1)[0]
+    return top.rstrip(" .").casefold() == PROOF_FOLDER
 
 
 def shown(name: str) -> str:

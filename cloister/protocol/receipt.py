@@ -41,7 +41,7 @@ class Receipt:
     """What the agent states about a result. All digests are SHA-256 in hex."""
 
     files: Mapping[str, str]
-    """Path in the result (``results/...``) to digest."""
+    """Path in the result to digest."""
     manifest: str
     """Digest of the manifest."""
     assets: Mapping[str, str]

@@ -34,16 +34,16 @@ def test_computation_from_manifest_to_result_and_receipt(world: World) -> None:
         "cloister/evidence.json",
         "cloister/manifest.json",
         "cloister/receipt.dsse.json",
-        "results/deep/metrics.txt",
-        "results/model.json",
+        "deep/metrics.txt",
+        "model.json",
     ]
-    assert json.loads(archive.read("results/model.json")) == {"bytes": len(world.files["h1"])}
+    assert json.loads(archive.read("model.json")) == {"bytes": len(world.files["h1"])}
 
     key = world.running.agent.computation._context.attester.event_log_key
     made = receipt.Receipt.parse(receipt.open_envelope(archive.read("cloister/receipt.dsse.json"), key))
     assert made.assets == {one.name: one.digest for one in world.known().assets()}
     assert [(one.asset, one.party) for one in made.consents] == [("algorithm", "lab"), ("h1", "hospital")]
-    assert made.files["results/model.json"] == hashlib.sha256(archive.read("results/model.json")).hexdigest()
+    assert made.files["model.json"] == hashlib.sha256(archive.read("model.json")).hexdigest()
 
     chain = events.EventChain(key)
     kinds = []
@@ -105,7 +105,7 @@ def test_algorithm_imports_and_reads_its_files(world: World) -> None:
 
     ciphertext, key = fetch(world, "lab")
     archive = zipfile.ZipFile(io.BytesIO(b"".join(slot.decrypt(key, io.BytesIO(ciphertext), len(ciphertext)))))
-    assert archive.read("results/model.json") == b"helper part 70000"
+    assert archive.read("model.json") == b"helper part 70000"
     event_log_key = world.running.agent.computation._context.attester.event_log_key
     made = receipt.Receipt.parse(receipt.open_envelope(archive.read("cloister/receipt.dsse.json"), event_log_key))
     assert made.assets == {one.name: one.digest for one in world.known().assets()}

@@ -76,7 +76,7 @@ def test_line_in_another_format_is_rejected():
 
 def _receipt():
     return receipt.Receipt(
-        files={"results/model.json": "01" * 32, "results/metrics.json": "02" * 32},
+        files={"model.json": "01" * 32, "plots/metrics.json": "02" * 32},
         manifest="03" * 32,
         assets={"algorithm": "04" * 32},
         consents=(receipt.Consent("algorithm", "04" * 32, "lab", b"T" * 64, b"S" * 64),),
@@ -169,7 +169,7 @@ def test_receipt_is_an_in_toto_statement():
 @pytest.mark.parametrize("size", range(4))
 def test_receipt_of_any_length_has_padding_and_the_standard_alphabet(size):
     """The statement's end varies with the size, and bytes above 0x7f give the characters that differ."""
-    made = dataclasses.replace(_receipt(), files={"results/" + "\u00ff\u07ff" * 3 + "x" * size: "01" * 32})
+    made = dataclasses.replace(_receipt(), files={"m" + "\u00ff\u07ff" * 3 + "x" * size: "01" * 32})
     envelope = json.loads(receipt.sign(made.payload(), _KEY))
 
     assert base64.b64decode(envelope["payload"], validate=True) == made.payload()

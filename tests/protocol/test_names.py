@@ -46,6 +46,32 @@ TAKEN = (
 TOGETHER = tuple({names.same_as(name): name for name in TAKEN}.values())
 """Those of them that can lie in one folder: of names that look the same, one."""
 
+IN_PROOF_FOLDER = (
+    "cloister",
+    "cloister/more.json",
+    "cloister/deep/more.json",
+    "Cloister/events.jsonl",
+    "CLOISTER/events.jsonl",
+    "cloi\u017fter/events.jsonl",
+    "cloister./events.jsonl",
+    "cloister ./events.jsonl",
+    "cloister\\events.jsonl",
+    "Cloister.\\events.jsonl",
+)
+"""Where a file of a run could replace a part of the proof: here, on macOS or on Windows."""
+
+BESIDE_PROOF_FOLDER = (
+    "cloister.json",
+    "cloisters/a",
+    "my cloister/a",
+    ".cloister",
+    "models/cloister/events.jsonl",
+    "models\\cloister",
+    "clo\u0131ster",
+    "cl\u00f6ister",
+)
+"""Names that look like it, and lie elsewhere."""
+
 REFUSED = {
     "": "is empty",
     ".": "leads out of its folder",
@@ -167,3 +193,14 @@ def test_only_the_standard_library_is_needed() -> None:
     code += "import cloister.protocol.names; print(*{m.split('.')[0] for m in set(sys.modules) - before})"
     said = subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True, capture_output=True, text=True).stdout
     assert set(said.split()) <= {"cloister", *sys.stdlib_module_names}
+
+
+@pytest.mark.parametrize("path", IN_PROOF_FOLDER)
+def test_path_in_the_proof_folder_is_found_for_every_system(path: str) -> None:
+    assert names.in_proof_folder(path)
+
+
+@pytest.mark.parametrize("path", BESIDE_PROOF_FOLDER)
+def test_path_beside_the_proof_folder_is_the_runs(path: str) -> None:
+    assert names.path_problem(path) is None
+    assert not names.in_proof_folder(path)

@@ -28,7 +28,7 @@ REASONS = {
     "TIME_LIMIT": "the algorithm took longer than the manifest allows",
     "MEMORY_LIMIT": "the algorithm needed more memory than the manifest allows",
     "RESULT_LIMIT": "the result is larger than the manifest allows",
-    "RESULT_INVALID": "the result folder holds something other than files",
+    "RESULT_INVALID": "the result folder holds something that no result may have",
     "NO_RESULT": "the algorithm left no result",
     "LAUNCH": "the algorithm could not be started",
     "STOPPED": "the run was stopped",

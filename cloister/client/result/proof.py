@@ -27,12 +27,11 @@ from cloister.protocol.events import MAX_EVENTS, MAX_LINE, EventChain, EventKind
 from cloister.protocol.manifest import Manifest
 from cloister.protocol.receipt import Receipt
 
-RESULTS = "results/"
-RECEIPT = "cloister/receipt.dsse.json"
-EVIDENCE = "cloister/evidence.json"
-MANIFEST = "cloister/manifest.json"
-BOOT_CONFIGURATION = "cloister/boot-configuration.json"
-EVENTS = "cloister/events.jsonl"
+RECEIPT = f"{names.PROOF_FOLDER}/receipt.dsse.json"
+EVIDENCE = f"{names.PROOF_FOLDER}/evidence.json"
+MANIFEST = f"{names.PROOF_FOLDER}/manifest.json"
+BOOT_CONFIGURATION = f"{names.PROOF_FOLDER}/boot-configuration.json"
+EVENTS = f"{names.PROOF_FOLDER}/events.jsonl"
 PARTS = (BOOT_CONFIGURATION, EVENTS, EVIDENCE, MANIFEST, RECEIPT)
 
 MAX_OVERHEAD = 128 * 1024 * 1024
@@ -146,9 +145,9 @@ class _Prover:
 
     def _archive(self) -> str:
         self.names = archive.check_zip(self.path)
-        others = [name for name in self.names if not name.startswith(RESULTS)]
-        if others != sorted(PARTS):
-            found = ", ".join(names.shown(name) for name in others)
+        parts = [name for name in self.names if names.in_proof_folder(name)]
+        if parts != sorted(PARTS):
+            found = ", ".join(names.shown(name) for name in parts)
             raise ProofError(f"The parts of the proof differ (expected: {', '.join(sorted(PARTS))}, found: {found}).")
         return f"{len(self.names) - len(PARTS)} result files and {len(PARTS)} parts of proof"
 
@@ -193,7 +192,7 @@ class _Prover:
         found = {}
         with zipfile.ZipFile(self.path) as packed:
             for name in self.names:
-                if name.startswith(RESULTS):
+                if not names.in_proof_folder(name):
                     state = hashlib.sha256()
                     with packed.open(name) as source:
                         while data := source.read(_CHUNK):

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import IO
 
 from cloister.client.files import exclusive
-from cloister.client.result.proof import RESULTS
 from cloister.errors import InputError
 from cloister.protocol import names, slot
 
 
 def unpack_result(results: Path, folder: Path) -> list[Path]:
-    """Write the files of a proven result below ``folder``, without the prefix ``results/``, and return their paths.
+    """Write the files of the run in a proven result below ``folder``, without the proof, and return their paths.
 
     Existing files are replaced one by one, each when the new one is complete. No file of the result replaces another:
     where upper and lower case, or forms of Unicode, are the same, InputError names both. Raises InputError.
@@ -20,9 +19,9 @@ def unpack_result(results: Path, folder: Path) -> list[Path]:
     written: dict[tuple[int, int], Path] = {}
     with zipfile.ZipFile(results) as archive:
         for name in archive.namelist():
-            if not name.startswith(RESULTS):
+            if names.in_proof_folder(name):
                 continue
-            path = folder / name.removeprefix(RESULTS)
+            path = folder / name
             if folder not in path.parents:  # on Windows: a letter and a colon
                 raise InputError(f"{names.shown(name)} cannot be written on this system.", hint=_whole(results))
             try:

@@ -176,6 +176,7 @@ def test_members_get_the_receipt_and_others_do_not(ready: World) -> None:
         (b"import os; open('results/b', 'w').close(); os.symlink('..', 'results/a')", "RESULT_INVALID"),
         (b"import os; os.mkfifo('results/a')", "RESULT_INVALID"),
         (b"open('results/a\\nb', 'w').close()", "RESULT_INVALID"),
+        (b"open('results/cloister', 'w').close()", "RESULT_INVALID"),
         (b"import os; os.makedirs('results/' + '/'.join('d' * 40)); open('results/a', 'w')", "RESULT_INVALID"),
     ],
 )

@@ -12,7 +12,7 @@ from agent_runtime.limits import Limits
 from agent_runtime.runner.result_tree import InvalidResults, make_readable
 from cloister.protocol import names
 from cloister.protocol.archive import ArchiveError
-from tests.protocol.test_names import TOGETHER
+from tests.protocol.test_names import BESIDE_PROOF_FOLDER, IN_PROOF_FOLDER, TOGETHER
 
 
 def test_results_are_counted_and_made_readable(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_result_may_have_the_names_of_peoples_files(tmp_path: Path) -> None:
         (tmp_path / name / name).write_text("x")
     assert make_readable(tmp_path) == (len(TOGETHER), len(TOGETHER))
     found = collect_files(tmp_path, max_size=1000, limits=Limits())
-    assert [file.name for file in found] == sorted(f"results/{name}/{name}" for name in TOGETHER)
+    assert [file.name for file in found] == sorted(f"{name}/{name}" for name in TOGETHER)
 
 
 @pytest.mark.parametrize("folder", ["", "deep/"])
@@ -94,6 +94,31 @@ def test_file_and_rule_are_named(tmp_path: Path, folder: str, name: bytes, is_fo
     if not is_folder:
         with pytest.raises((AgentError, ArchiveError)):
             collect_files(tmp_path, max_size=1000, limits=Limits())
+
+
+@pytest.mark.parametrize("name", IN_PROOF_FOLDER)
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_folder_of_the_proof_is_not_the_runs(tmp_path: Path, name: str, is_folder: bool) -> None:
+    top = name.partition("/")[0]
+    (tmp_path / top).mkdir() if is_folder else (tmp_path / top).touch()
+    (tmp_path / "model.json").touch()
+    with pytest.raises(InvalidResults) as caught:
+        make_readable(tmp_path)
+    (problem,) = caught.value.problems
+    assert problem == f"{names.shown(f'results/{top}')} has the name of the folder of the result's proof; rename it."
+    if is_folder:
+        (tmp_path / top / "x").touch()
+    with pytest.raises(AgentError):
+        collect_files(tmp_path, max_size=1000, limits=Limits())
+
+
+def test_run_may_use_the_name_of_the_proof_deeper_and_in_longer_names(tmp_path: Path) -> None:
+    for name in BESIDE_PROOF_FOLDER:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert make_readable(tmp_path) == (0, len(BESIDE_PROOF_FOLDER))
+    found = collect_files(tmp_path, max_size=1000, limits=Limits())
+    assert [file.name for file in found] == sorted(BESIDE_PROOF_FOLDER)
 
 
 def test_names_that_are_the_same_on_some_systems_are_refused(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from cloister.protocol import archive
 from tests.agent_fixture import running_agent
 from tests.client.machine import Machine
 from tests.client.parties import Parties
+from tests.protocol.test_names import IN_PROOF_FOLDER
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,7 @@ def test_flipped_bit_anywhere_fails_a_claim(made, tmp_path):
         assert failed(path, policy), f"byte {place}"
 
 
-@pytest.mark.parametrize("name", [*proof.PARTS, "results/model.json"])
+@pytest.mark.parametrize("name", [*proof.PARTS, "model.json"])
 def test_change_in_any_part_of_a_valid_archive_fails_a_claim(made, tmp_path, name):
     folder, policy, _, _ = made
     with zipfile.ZipFile(folder / "results.zip") as packed:
@@ -106,9 +107,9 @@ def test_change_in_any_part_of_a_valid_archive_fails_a_claim(made, tmp_path, nam
 @pytest.mark.parametrize(
     "changes",
     [
-        {"results/more.json": b"{}"},
-        {"results/model.json": None},
-        {"cloister/more.json": b"{}"},
+        {"more.json": b"{}"},
+        {"model.json": None},
+        *({name: b"{}"} for name in IN_PROOF_FOLDER if "/" in name),
         {"cloister/events.jsonl": b""},
     ],
 )

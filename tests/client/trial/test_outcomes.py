@@ -28,6 +28,7 @@ OUTCOMES = {
     "a link": ("import os\nos.symlink('/etc/passwd', 'results/link')", "RESULT_INVALID"),
     "a socket": ("import socket\nsocket.socket(socket.AF_UNIX).bind('results/socket')", "RESULT_INVALID"),
     "a name with a control character": ("open('results/\\x1b[31m', 'w').write('1')", "RESULT_INVALID"),
+    "a folder with the name of the proof's": ("import os\nos.mkdir('results/Cloister')\n" + RESULT, "RESULT_INVALID"),
     "a name that is not UTF-8": ("open(b'results/\\xff', 'w').write('1')", "RESULT_INVALID"),
 }
 
