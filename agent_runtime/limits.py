@@ -82,6 +82,9 @@ class Limits:
     consents: int = 2048
     """Consents to all assets, which share this number equally. The result contains them."""
 
+    hold_seconds: int = 24 * 3600
+    """Time that a held run waits for the owner after the last asset."""
+
     result_files: int = 4096
     """Files in a result."""
 

@@ -10,12 +10,11 @@ from google.protobuf.message import Message
 
 from agent_runtime.computation.computation import Computation
 from agent_runtime.computation.events import SignedEventLog
-from agent_runtime.computation.state import ENDED
 from agent_runtime.errors import CallRefusal, Reason
 from agent_runtime.limits import Limits
 from agent_runtime.rpc.calls import Call, DownloadMethod, Method, PlainMethod, UnaryMethod, UploadMethod
 from agent_runtime.rpc.session import BIND, BoundSession, Sessions
-from cloister.protocol.events import State
+from cloister.protocol.progress import FINAL_STATES
 from cloister.protocol.sealing import FRAME_SIZE
 from cloister.v1 import agent_pb2, health_pb2
 
@@ -25,6 +24,9 @@ RUN = "cloister.run"
 
 _RESET_SECONDS = 0.5
 """Delay between the end of the call and the reset, so that the answer is sent."""
+
+_LIVE_SECONDS = 0.5
+"""How often a log reader's call looks for new output of a running algorithm."""
 
 HEALTH = "grpc.health.v1.Health"
 _SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -58,6 +60,7 @@ class Service:
             "FetchResult": DownloadMethod(agent_pb2.FetchResultRequest, self._fetch),
             "ReleaseResult": UnaryMethod(agent_pb2.ReleaseResultRequest, self._release),
             "Proof": DownloadMethod(agent_pb2.ProofRequest, self._proof),
+            "Start": UnaryMethod(agent_pb2.StartRequest, self._start),
             "Stop": UnaryMethod(agent_pb2.StopRequest, self._stop),
             "Reset": UnaryMethod(agent_pb2.ResetRequest, self._reset),
         }
@@ -78,7 +81,11 @@ class Service:
         computation.expire()
         manifest = computation.lifecycle.manifest
         answer = agent_pb2.StatusResponse(
-            state=computation.lifecycle.state.value, detail=computation.lifecycle.detail, events=len(self._log)
+            state=computation.lifecycle.state.value,
+            detail=computation.lifecycle.detail,
+            events=len(self._log),
+            run_seconds=computation.lifecycle.run_seconds(),
+            hold=computation.hold,
         )
         if manifest is None:
             return answer
@@ -103,7 +110,8 @@ class Service:
         return answer
 
     def _submit(self, session: BoundSession, request: agent_pb2.SubmitManifestRequest, call: Call) -> Message:
-        return agent_pb2.SubmitManifestResponse(digest=self._computation.submit(request.manifest, session))
+        digest = self._computation.submit(request.manifest, session, hold=request.hold)
+        return agent_pb2.SubmitManifestResponse(digest=digest)
 
     def _offset(self, session: BoundSession, request: agent_pb2.UploadOffsetRequest, call: Call) -> Message:
         asset, _ = self._computation.asset_for(request.asset, session)
@@ -154,12 +162,13 @@ class Service:
 
     @contextlib.contextmanager
     def _follower(self, session: BoundSession) -> Generator[None]:
-        """Count a call that follows the events. Raises CallRefusal BUSY when its key has too many."""
+        """Count a call that follows events or logs. Raises CallRefusal BUSY when its key has too many."""
         with self._followers_lock:
             if self._followers[session.key_id] >= self._limits.followers_per_key:
                 raise CallRefusal(
                     Reason.BUSY,
-                    f"This key already follows the events in {self._limits.followers_per_key} calls. End one first.",
+                    f"This key already follows events or logs in {self._limits.followers_per_key} calls. "
+                    "End one first.",
                 )
             self._followers[session.key_id] += 1
         try:
@@ -175,7 +184,7 @@ class Service:
         call.on_end(self._log.wake)
         while True:
             # Read before the line, so that an event in between is not missed.
-            ended = self._log.last in ENDED
+            ended = self._log.last in FINAL_STATES
             line = self._log.line(sequence)
             if line is not None:
                 sequence += 1
@@ -189,11 +198,26 @@ class Service:
                 return
 
     def _logs(self, session: BoundSession, request: agent_pb2.LogsRequest, call: Call) -> Iterator[Message]:
-        logs, state = self._computation.logs_for(session), self._computation.lifecycle.state
-        for data in logs.read():
-            yield agent_pb2.LogChunk(data=data)
-        if logs.truncated and state is not State.RUNNING:
-            yield agent_pb2.LogChunk(truncated=True)
+        with self._follower(session) if request.follow else contextlib.nullcontext():
+            yield from self._printed(session, request, call)
+
+    def _printed(self, session: BoundSession, request: agent_pb2.LogsRequest, call: Call) -> Iterator[Message]:
+        offset = request.offset
+        call.on_end(self._log.wake)
+        while True:
+            events = len(self._log)
+            logs = self._computation.logs_for(session, follow=request.follow)
+            for data in logs.read(offset):
+                offset += len(data)
+                yield agent_pb2.LogChunk(data=data)
+            if logs.truncated:
+                yield agent_pb2.LogChunk(truncated=True)
+            if logs.final or not request.follow:
+                return
+            call.wait()
+            self._log.wait(events, lambda: call.ended, _LIVE_SECONDS if logs.limit else None)
+            if call.ended:
+                return
 
     def _fetch(self, session: BoundSession, request: agent_pb2.FetchResultRequest, call: Call) -> Iterator[Message]:
         self._computation.slot_for(request.consumer, session)
@@ -214,6 +238,10 @@ class Service:
             yield agent_pb2.ProofChunk(receipt=receipt.envelope[start : start + FRAME_SIZE])
         for start in range(0, len(receipt.evidence), FRAME_SIZE):
             yield agent_pb2.ProofChunk(evidence=receipt.evidence[start : start + FRAME_SIZE])
+
+    def _start(self, session: BoundSession, request: agent_pb2.StartRequest, call: Call) -> Message:
+        self._computation.start(session)
+        return agent_pb2.StartResponse()
 
     def _stop(self, session: BoundSession, request: agent_pb2.StopRequest, call: Call) -> Message:
         self._computation.stop(session)

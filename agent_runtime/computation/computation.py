@@ -4,26 +4,35 @@ from agent_runtime.computation import authorization, capacity, consents, job_fro
 from agent_runtime.computation.assets import AssetStore
 from agent_runtime.computation.consents import Consents
 from agent_runtime.computation.context import ComputationContext
-from agent_runtime.computation.logs import Logs
+from agent_runtime.computation.logs import ReadableLogs
 from agent_runtime.computation.receipt import SignedReceipt
 from agent_runtime.computation.results import ResultSlots
 from agent_runtime.computation.run import Run
-from agent_runtime.computation.state import ENDED, Lifecycle
+from agent_runtime.computation.state import Lifecycle
 from agent_runtime.errors import CallRefusal, Reason
 from agent_runtime.rpc.session import BoundSession, PartyIdentity
 from agent_runtime.runner.protocol import RunnerOperation
 from cloister.protocol.canonical import FormatError
 from cloister.protocol.events import EventKind, State
 from cloister.protocol.manifest import Asset, Manifest
+from cloister.protocol.progress import FINAL_STATES, totals
+
+NOT_STARTED = "NOT_STARTED"
+"""Why a computation failed whose run was held and not started in time."""
 
 
 class Computation:
-    """The machine's one computation. ``lifecycle`` has its state; only the methods here change it."""
+    """The machine's one computation. ``lifecycle`` has its state; only the methods here change it.
+
+    ``hold`` says whether the run waits for the owner after the last asset.
+    """
 
     def __init__(self, context: ComputationContext) -> None:
         self._context = context
         self._consents = Consents(context.limits)
         self._received: set[str] = set()
+        self.hold = False
+        self._held_until: float | None = None
         self.lifecycle = Lifecycle(context)
         self._run = Run(context, self.lifecycle, self._consents)
 
@@ -45,8 +54,8 @@ class Computation:
         owners = self._context.boot_configuration.owners
         return authorization.identify(spki, owners=owners, manifest=manifest, state=self.lifecycle.state)
 
-    def submit(self, data: bytes, session: BoundSession) -> bytes:
-        """Accept the one manifest of this boot; returns its digest."""
+    def submit(self, data: bytes, session: BoundSession, *, hold: bool = False) -> bytes:
+        """Accept the one manifest of this boot; returns its digest. With ``hold`` the run waits for :meth:`start`."""
         authorization.require_role(session, authorization.OWNER)
         try:
             manifest = Manifest.parse(data)
@@ -69,8 +78,9 @@ class Computation:
             self._context.attester.measure_manifest(manifest.digest())
             self._context.store.declare(manifest.assets())
             self._run.expect(manifest, data)
-            lifecycle.manifest, lifecycle.state = manifest, State.RECEIVING
-            lifecycle.append(EventKind.MANIFEST, actor=session.key_id)
+            lifecycle.manifest, lifecycle.state, self.hold = manifest, State.RECEIVING, hold
+            held = {"hold": str(self._context.limits.hold_seconds)} if hold else {}
+            lifecycle.append(EventKind.MANIFEST, actor=session.key_id, detail=totals(manifest) | held)
         return manifest.digest()
 
     def asset_for(self, name: str, session: BoundSession) -> tuple[Asset, Manifest]:
@@ -92,16 +102,38 @@ class Computation:
                 self._consents.keep(consent, session)
 
     def received(self, name: str, session: BoundSession) -> None:
-        """Record that an asset is complete. After the last one the run starts."""
+        """Record that an asset is complete. After the last one the run starts, or is held for the owner."""
         with self.lifecycle.lock:
             if self.lifecycle.state is not State.RECEIVING:
                 return
-            self.lifecycle.append(EventKind.ASSET, actor=session.key_id, detail={"asset": name})
+            detail = {"asset": name, "kind": self._context.store.asset(name).kind}
+            self.lifecycle.append(EventKind.ASSET, actor=session.key_id, detail=detail)
             self._received.add(name)
             if len(self._received) < len(self.lifecycle.require_manifest().assets()):
                 return
-            self.lifecycle.state = State.RUNNING
-            self.lifecycle.append(EventKind.RUN_STARTED)
+            if self.hold:
+                self._held_until = self._context.clock.uptime() + self._context.limits.hold_seconds
+                self.lifecycle.state = State.HELD
+                self.lifecycle.append(EventKind.RUN_HELD)
+                return
+            self._begin_run()
+
+    def start(self, session: BoundSession) -> None:
+        """Start a run that was held. Nothing happens if it runs already: the answer to an earlier call may be lost."""
+        authorization.require_role(session, authorization.OWNER)
+        self.expire()
+        with self.lifecycle.lock:
+            self.lifecycle.require_manifest()
+            if self.lifecycle.state is State.RUNNING:
+                return
+            if self.lifecycle.state is not State.HELD:
+                raise self.lifecycle.not_ready("The run cannot be started")
+            self._begin_run(actor=session.key_id)
+
+    def _begin_run(self, actor: str | None = None) -> None:
+        """Enter the state Running. The lock is held."""
+        self.lifecycle.state = State.RUNNING
+        self.lifecycle.append(EventKind.RUN_STARTED, actor=actor)
         self._run.start()
 
     def require_receiving(self) -> None:
@@ -118,14 +150,20 @@ class Computation:
         if self.lifecycle.state not in (State.CONSUMING, State.COMPLETE):
             raise self.lifecycle.not_ready("There is no result")
 
-    def logs_for(self, session: BoundSession) -> Logs:
-        """The algorithm's logs, if the manifest lets this session read them now."""
+    def logs_for(self, session: BoundSession, *, follow: bool) -> ReadableLogs:
+        """What the manifest lets this session read of the logs now. Log readers only, whatever other roles a key has.
+
+        Raises CallRefusal NOT_READY when that is nothing yet, but not with ``follow``.
+        """
         manifest, state = self.lifecycle.require_manifest(), self.lifecycle.state
         authorization.require_reader(session, manifest)
-        live = manifest.logs.release == "live" and state is State.RUNNING
-        if not live and state not in (State.CONSUMING, *ENDED):
+        if state is State.CONSUMING or state in FINAL_STATES:
+            return self._run.logs.whole()
+        if state is State.RUNNING and manifest.logs.release == "live":
+            return self._run.logs.live()
+        if not follow:
             raise self.lifecycle.not_ready("The logs are not available")
-        return self._run.logs
+        return self._run.logs.closed()
 
     def receipt_for(self, session: BoundSession) -> SignedReceipt:
         """The receipt and its evidence. Members only."""
@@ -153,9 +191,9 @@ class Computation:
         authorization.require_role(session, authorization.OWNER)
         with self.lifecycle.lock:
             self.lifecycle.require_manifest()
-            if self.lifecycle.state in ENDED:
-                state = self.lifecycle.state.value
-                raise CallRefusal(Reason.ALREADY_ENDED, f"The computation has ended: {state}.", state=state)
+            if self.lifecycle.state in FINAL_STATES:
+                phase, state = self.lifecycle.progress.phase, self.lifecycle.state.value
+                raise CallRefusal(Reason.ALREADY_ENDED, f"The computation has ended: {phase}.", state=state)
             self.lifecycle.end(State.STOPPED, EventKind.STOPPED, actor=session.key_id)
 
     def wipe(self, session: BoundSession) -> None:
@@ -170,8 +208,10 @@ class Computation:
         self._context.runner.end_machine(RunnerOperation.REBOOT)
 
     def expire(self) -> None:
-        """Delete results that have expired."""
+        """Delete results that have expired, and the assets of a run that was not started in time."""
         with self.lifecycle.lock:
+            if self.lifecycle.state is State.HELD and self._context.clock.uptime() >= (self._held_until or 0):
+                self.lifecycle.end(State.FAILED, EventKind.FAILED, detail=NOT_STARTED)
             if self.lifecycle.state is State.CONSUMING and self._run.expired():
                 self.lifecycle.detail = Reason.EXPIRED.value
                 self.lifecycle.append(EventKind.EXPIRED)

@@ -66,10 +66,13 @@ class SignedEventLog:
         with self._changed:
             return b"".join(line + b"\n" for line in self._lines), self.head
 
-    def wait(self, sequence: int, ended: Callable[[], bool]) -> bool:
-        """Wait for event ``sequence`` or ``ended()``, which :meth:`wake` checks again. Whether the event exists."""
+    def wait(self, sequence: int, ended: Callable[[], bool], seconds: float | None = None) -> bool:
+        """Wait for event ``sequence`` or ``ended()``, which :meth:`wake` checks again; at most ``seconds``.
+
+        Whether the event exists.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: sequence < len(self._lines) or ended())
+            self._changed.wait_for(lambda: sequence < len(self._lines) or ended(), seconds)
             return sequence < len(self._lines)
 
     def wake(self) -> None:

@@ -2,7 +2,10 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+from agent_runtime.runner.kept_output import live_part
 
 _CHUNK = 64 * 1024
 
@@ -33,12 +36,41 @@ class Logs:
         """Whether the algorithm printed more than the limit."""
         return self.open() and self._descriptor is not None and os.fstat(self._descriptor).st_size > self._limit
 
-    def read(self) -> Iterator[bytes]:
-        """The logs so far, in chunks."""
-        offset = 0
-        while self.open() and self._descriptor is not None:
-            data = os.pread(self._descriptor, min(_CHUNK, self._limit - offset), offset)
+    def whole(self) -> "ReadableLogs":
+        """The logs after the run."""
+        return ReadableLogs(self, self._limit, final=True)
+
+    def live(self) -> "ReadableLogs":
+        """The logs during the run, without the part that may still be replaced."""
+        return ReadableLogs(self, live_part(self._limit), final=False)
+
+    def closed(self) -> "ReadableLogs":
+        """Nothing: the logs cannot be read yet."""
+        return ReadableLogs(self, 0, final=False)
+
+    def read(self, offset: int, limit: int) -> Iterator[bytes]:
+        """The bytes from ``offset`` on, in chunks, as far as the first ``limit`` bytes have been written."""
+        while offset < limit and self.open() and self._descriptor is not None:
+            data = os.pread(self._descriptor, min(_CHUNK, limit - offset), offset)
             if not data:
                 return
             offset += len(data)
             yield data
+
+
+@dataclass(frozen=True)
+class ReadableLogs:
+    """What a log reader may have now: the first ``limit`` bytes; ``final`` when nothing will be added."""
+
+    logs: Logs
+    limit: int
+    final: bool
+
+    def read(self, offset: int) -> Iterator[bytes]:
+        """The bytes from ``offset`` on, in chunks."""
+        return self.logs.read(offset, self.limit)
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the algorithm printed more than log readers ever get. False while it runs."""
+        return self.final and self.logs.truncated

@@ -10,14 +10,14 @@ from agent_runtime.runner.client import RunHandle
 from agent_runtime.runner.protocol import RunnerOperation
 from cloister.protocol.events import EventKind, State
 from cloister.protocol.manifest import Manifest
-
-ENDED = (State.COMPLETE, State.FAILED, State.STOPPED)
+from cloister.protocol.progress import FINAL_STATES, Progress
 
 
 class Lifecycle:
-    """``state``, ``detail`` and ``manifest`` may be read without a lock; a change must hold ``lock``.
+    """``state``, ``detail``, ``manifest`` and ``progress`` may be read without a lock; a change must hold ``lock``.
 
-    ``run_handle`` is the current run, if any. It is stopped when the computation ends.
+    ``run_handle`` is the current run, if any. It is stopped when the computation ends. ``progress`` is that of the
+    events so far.
     """
 
     def __init__(self, context: ComputationContext) -> None:
@@ -27,12 +27,13 @@ class Lifecycle:
         self.detail = ""
         self.manifest: Manifest | None = None
         self.run_handle: RunHandle | None = None
+        self.progress = Progress()
         self.append(EventKind.STARTED)
 
     @property
     def unfinished(self) -> bool:
         """Whether a computation has begun and not ended."""
-        return self.state is not State.IDLE and self.state not in ENDED
+        return self.state is not State.IDLE and self.state not in FINAL_STATES
 
     def require_manifest(self) -> Manifest:
         """The manifest. Raises CallRefusal NOT_READY before one is submitted."""
@@ -42,12 +43,18 @@ class Lifecycle:
 
     def not_ready(self, message: str) -> CallRefusal:
         """The refusal of a step that the state does not allow; ``message`` is followed by "in the state X"."""
-        return CallRefusal(Reason.NOT_READY, f"{message} in the state {self.state.value}.", state=self.state.value)
+        return CallRefusal(Reason.NOT_READY, f"{message} in the state {self.progress.phase}.", state=self.state.value)
 
     def append(self, kind: EventKind, *, actor: str | None = None, detail: dict[str, str] | None = None) -> str:
         """Append an event with the current state. Returns the event's time."""
         digest = None if self.manifest is None else self.manifest.digest()
-        return self._context.log.append(kind, self.state, manifest=digest, actor=actor, detail=detail).time
+        event = self._context.log.append(kind, self.state, manifest=digest, actor=actor, detail=detail)
+        self.progress = self.progress.after(event)
+        return event.time
+
+    def run_seconds(self) -> int:
+        """How long the algorithm has run."""
+        return self.progress.at(int(self._context.clock.uptime() * 1000)).seconds
 
     def append_wiped(
         self, kind: EventKind, *places: AssetStore | ResultSlots, actor: str | None = None, detail: dict[str, str]

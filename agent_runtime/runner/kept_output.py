@@ -6,6 +6,17 @@ from pathlib import Path
 from typing import IO
 
 _PIPE = 64 * 1024
+_NOTE = 4096
+"""Bytes of the logs that a note of the runner may replace, unless this is more than half of the logs."""
+
+
+def live_part(limit: int) -> int:
+    """How many of the first bytes of the logs never change once they are written.
+
+    Only these are shown during a run. If a note could replace more, a reader who saw the bytes before would get more
+    than ``limit`` in total.
+    """
+    return limit - min(_NOTE, limit // 2)
 
 
 def keep_output(source: IO[bytes], path: Path, limit: int, seen: Callable[[bytes], object] = lambda data: None) -> None:
@@ -23,11 +34,14 @@ def keep_output(source: IO[bytes], path: Path, limit: int, seen: Callable[[bytes
 
 
 def append_output(path: Path, limit: int, said: str) -> None:
-    """Append a paragraph to what :func:`keep_output` kept. If there is no room, the end of the output gives way."""
+    """Append a paragraph to what :func:`keep_output` kept. If there is no room, the end of the output gives way.
+
+    A paragraph that is too long for what may give way is cut.
+    """
     note = f"\n{said}\n".encode()
     with path.open("r+b") as out:
         size = out.seek(0, os.SEEK_END)
-        place = min(size, max(0, limit - len(note)))
+        place = min(size, max(live_part(limit), limit - len(note)))
         note = note if place else note.removeprefix(b"\n")
         is_cut = size > place or len(note) > limit - place
         out.truncate(place)

@@ -12,6 +12,7 @@ from cloister.errors import InputError
 
 if TYPE_CHECKING:
     from cloister.protocol.events import Record
+    from cloister.protocol.progress import Phase
 
 
 @party_verb(
@@ -23,23 +24,19 @@ if TYPE_CHECKING:
     ],
     help={
         "follow": "wait for further events until the computation ends",
-        "until": "with --follow: end at this state, for example Running, ConsumingResults or Complete",
+        "until": "with --follow: end at this state, such as Running or Completed",
         "save": "write the log to this file, and evidence beside it, for `audit`",
     },
 )
 def events(settings: Settings, follow: bool = False, until: str | None = None, save: str | None = None) -> None:
     """Show the signed timeline: who did what, and when."""
-    ends = client.FINAL_STATES
-    if until:
-        try:
-            ends = frozenset({client.State(until)})
-        except ValueError as error:
-            raise InputError(f"--until must be one of {', '.join(client.State)}, not {until!r}.") from error
+    ends = _phases(until) if until else frozenset()
     names = settings.names(settings.manifest() if settings.path("manifest") else None)
     with settings.connection() as connection:
         records: list[Record] = []
+        now = client.fetch_status(connection).progress if follow else None
         try:
-            with event_printer(names, follow=follow, json=settings.json) as print_event:
+            with event_printer(names, now, follow=follow, json=settings.json) as print_event:
                 for record in client.follow_events(connection, follow=follow, until=ends):
                     records.append(record)
                     print_event(record)
@@ -48,3 +45,12 @@ def events(settings: Settings, follow: bool = False, until: str | None = None, s
             if save and records:
                 evidence = client.save_events(connection, Path(save), records)
                 show.note(f"Written: {save} and {evidence}")
+
+
+def _phases(text: str) -> "frozenset[Phase]":
+    """The phase that a user names, in upper or lower case."""
+    known = {phase.lower(): phase for phase in client.Phase}
+    if (phase := known.get(text.strip().lower())) is None:
+        names = ", ".join(client.Phase)
+        raise InputError(f"--until must be a state, one of {names}; not {text!r}.", hint="Put it in quotes.")
+    return frozenset({phase})

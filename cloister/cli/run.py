@@ -5,27 +5,34 @@ from cloister.cli.shell import show
 from cloister.cli.shell.event_printer import event_printer
 from cloister.cli.shell.options import JSON, MANIFEST, PARTY
 from cloister.cli.shell.settings import Settings, party_verb
+from cloister.cli.shell.verb import program
 from cloister.protocol import names
 
 
 @party_verb(
     interrupted="The machine continues: `status` shows its state, and `events --follow` what happens.",
     options=[*PARTY, MANIFEST, JSON],
-    help={"detach": "do not wait for the end"},
+    help={
+        "detach": "do not wait for the end",
+        "hold": "let the run wait for `start` after the last asset, instead of starting it at once",
+    },
 )
-def run(settings: Settings, detach: bool = False) -> None:
+def run(settings: Settings, detach: bool = False, hold: bool = False) -> None:
     """Submit the manifest, then show the timeline until the computation ends."""
     manifest = settings.manifest()
     target = settings.target()
-    with client.submit(target, settings.key(), manifest) as connection:
+    with client.submit(target, settings.key(), manifest, hold=hold) as connection:
         if settings.json and detach:
             show.facts({"manifest": manifest.digest().hex(), "address": str(target.address)})
         elif not settings.json:
             print(f"Accepted: manifest {manifest.digest().hex()}, measured by the machine at {target.address}.")
             for asset in manifest.assets():
                 print(f"  {asset.provider} uploads {asset.name} ({names.shown(asset.file)})")
+            if hold:
+                print(f"After the last upload the run waits for `{program()} start`, for at most 24 hours.")
         if detach:
             return
-        with event_printer(settings.names(manifest), json=settings.json) as print_event:
+        now = client.fetch_status(connection).progress
+        with event_printer(settings.names(manifest), now, json=settings.json) as print_event:
             for record in client.follow_events(connection):
                 print_event(record)

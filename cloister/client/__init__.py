@@ -23,12 +23,11 @@ if TYPE_CHECKING:
     from cloister.client.collateral.sources import CollateralSources as CollateralSources
     from cloister.client.computation.asset import LocalAsset as LocalAsset
     from cloister.client.computation.asset import describe_asset as describe_asset
-    from cloister.client.computation.events import FINAL_STATES as FINAL_STATES
     from cloister.client.computation.events import follow_events as follow_events
     from cloister.client.computation.events import save_events as save_events
     from cloister.client.computation.lifecycle import reset_machine as reset_machine
+    from cloister.client.computation.lifecycle import start_run as start_run
     from cloister.client.computation.lifecycle import stop_computation as stop_computation
-    from cloister.client.computation.logs import AlgorithmOutput as AlgorithmOutput
     from cloister.client.computation.logs import read_logs as read_logs
     from cloister.client.computation.manifest import WrittenManifest as WrittenManifest
     from cloister.client.computation.manifest import load_manifest as load_manifest
@@ -38,7 +37,8 @@ if TYPE_CHECKING:
     from cloister.client.computation.status import ComputationStatus as ComputationStatus
     from cloister.client.computation.status import fetch_status as fetch_status
     from cloister.client.computation.submission import submit as submit
-    from cloister.client.computation.timeline import describe_event as describe_event
+    from cloister.client.computation.timeline import Timeline as Timeline
+    from cloister.client.computation.timeline import TimelineEntry as TimelineEntry
     from cloister.client.computation.timeline import key_names as key_names
     from cloister.client.computation.upload import Uploaded as Uploaded
     from cloister.client.computation.upload import UploadReport as UploadReport
@@ -94,9 +94,14 @@ if TYPE_CHECKING:
     from cloister.keyfile.private import describe_key as describe_key
     from cloister.keyfile.public import PublicKey as PublicKey
     from cloister.keyfile.public import read_public_key as read_public_key
+    from cloister.protocol.events import Event as Event
+    from cloister.protocol.events import EventKind as EventKind
     from cloister.protocol.events import Record as Record
     from cloister.protocol.events import State as State
     from cloister.protocol.manifest import Manifest as Manifest
+    from cloister.protocol.progress import FINAL_STATES as FINAL_STATES
+    from cloister.protocol.progress import Phase as Phase
+    from cloister.protocol.progress import Progress as Progress
 
 _NAMES = {
     "cloister.client.files.keys": (
@@ -165,18 +170,15 @@ _NAMES = {
         "fetch_status",
     ),
     "cloister.client.computation.events": (
-        "FINAL_STATES",
         "follow_events",
         "save_events",
     ),
     "cloister.client.computation.timeline": (
-        "describe_event",
+        "Timeline",
+        "TimelineEntry",
         "key_names",
     ),
-    "cloister.client.computation.logs": (
-        "AlgorithmOutput",
-        "read_logs",
-    ),
+    "cloister.client.computation.logs": ("read_logs",),
     "cloister.client.result.fetch": (
         "FetchedResult",
         "ResultReport",
@@ -202,6 +204,7 @@ _NAMES = {
     ),
     "cloister.client.computation.lifecycle": (
         "reset_machine",
+        "start_run",
         "stop_computation",
     ),
     "cloister.client.collateral.sources": ("CollateralSources",),
@@ -221,10 +224,17 @@ _NAMES = {
     "cloister.client.trial.trial": ("try_computation",),
     "cloister.endpoint": ("Address",),
     "cloister.protocol.events": (
+        "Event",
+        "EventKind",
         "Record",
         "State",
     ),
     "cloister.protocol.manifest": ("Manifest",),
+    "cloister.protocol.progress": (
+        "FINAL_STATES",
+        "Phase",
+        "Progress",
+    ),
 }
 """The public names by module, in the order of a computation."""
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}

@@ -19,10 +19,14 @@ FIRST_PREVIOUS = bytes(32)
 
 
 class State(StrEnum):
-    """The state of a computation. A CVM accepts one manifest until it is reset."""
+    """The state of a computation, as events and the agent's status name it; people see the names in ``progress``.
+
+    A CVM accepts one manifest until it is reset.
+    """
 
     IDLE = "Idle"
     RECEIVING = "ReceivingAssets"
+    HELD = "WaitingForStart"
     RUNNING = "Running"
     CONSUMING = "ConsumingResults"
     COMPLETE = "Complete"
@@ -37,6 +41,7 @@ class EventKind(StrEnum):
     MANIFEST = "manifest-accepted"
     CONSENT = "consent-given"
     ASSET = "asset-received"
+    RUN_HELD = "run-held"
     RUN_STARTED = "run-started"
     RUN_FINISHED = "run-finished"
     RESULTS_READY = "results-ready"

@@ -112,26 +112,32 @@ class SlotStatus(_message.Message):
     def __init__(self, consumer: _Optional[str] = ..., ready: _Optional[bool] = ..., consumed: _Optional[bool] = ..., consumed_at: _Optional[str] = ...) -> None: ...
 
 class StatusResponse(_message.Message):
-    __slots__ = ("state", "detail", "manifest_digest", "assets", "results", "events")
+    __slots__ = ("state", "detail", "manifest_digest", "assets", "results", "events", "run_seconds", "hold")
     STATE_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     MANIFEST_DIGEST_FIELD_NUMBER: _ClassVar[int]
     ASSETS_FIELD_NUMBER: _ClassVar[int]
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
+    RUN_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    HOLD_FIELD_NUMBER: _ClassVar[int]
     state: str
     detail: str
     manifest_digest: bytes
     assets: _containers.RepeatedCompositeFieldContainer[AssetStatus]
     results: _containers.RepeatedCompositeFieldContainer[SlotStatus]
     events: int
-    def __init__(self, state: _Optional[str] = ..., detail: _Optional[str] = ..., manifest_digest: _Optional[bytes] = ..., assets: _Optional[_Iterable[_Union[AssetStatus, _Mapping]]] = ..., results: _Optional[_Iterable[_Union[SlotStatus, _Mapping]]] = ..., events: _Optional[int] = ...) -> None: ...
+    run_seconds: int
+    hold: bool
+    def __init__(self, state: _Optional[str] = ..., detail: _Optional[str] = ..., manifest_digest: _Optional[bytes] = ..., assets: _Optional[_Iterable[_Union[AssetStatus, _Mapping]]] = ..., results: _Optional[_Iterable[_Union[SlotStatus, _Mapping]]] = ..., events: _Optional[int] = ..., run_seconds: _Optional[int] = ..., hold: _Optional[bool] = ...) -> None: ...
 
 class SubmitManifestRequest(_message.Message):
-    __slots__ = ("manifest",)
+    __slots__ = ("manifest", "hold")
     MANIFEST_FIELD_NUMBER: _ClassVar[int]
+    HOLD_FIELD_NUMBER: _ClassVar[int]
     manifest: bytes
-    def __init__(self, manifest: _Optional[bytes] = ...) -> None: ...
+    hold: bool
+    def __init__(self, manifest: _Optional[bytes] = ..., hold: _Optional[bool] = ...) -> None: ...
 
 class SubmitManifestResponse(_message.Message):
     __slots__ = ("digest",)
@@ -194,8 +200,12 @@ class EventRecord(_message.Message):
     def __init__(self, line: _Optional[bytes] = ...) -> None: ...
 
 class LogsRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("offset", "follow")
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    offset: int
+    follow: bool
+    def __init__(self, offset: _Optional[int] = ..., follow: _Optional[bool] = ...) -> None: ...
 
 class LogChunk(_message.Message):
     __slots__ = ("data", "truncated")
@@ -246,6 +256,14 @@ class ProofChunk(_message.Message):
     receipt: bytes
     evidence: bytes
     def __init__(self, receipt: _Optional[bytes] = ..., evidence: _Optional[bytes] = ...) -> None: ...
+
+class StartRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class StartResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class StopRequest(_message.Message):
     __slots__ = ()

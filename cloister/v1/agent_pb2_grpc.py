@@ -89,6 +89,11 @@ class AgentStub:
                 request_serializer=cloister_dot_v1_dot_agent__pb2.Sealed.SerializeToString,
                 response_deserializer=cloister_dot_v1_dot_agent__pb2.Sealed.FromString,
                 _registered_method=True)
+        self.Start = channel.unary_unary(
+                '/cloister.v1.Agent/Start',
+                request_serializer=cloister_dot_v1_dot_agent__pb2.Sealed.SerializeToString,
+                response_deserializer=cloister_dot_v1_dot_agent__pb2.Sealed.FromString,
+                _registered_method=True)
         self.Stop = channel.unary_unary(
                 '/cloister.v1.Agent/Stop',
                 request_serializer=cloister_dot_v1_dot_agent__pb2.Sealed.SerializeToString,
@@ -182,6 +187,13 @@ class AgentServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Start(self, request, context):
+        """StartRequest -> StartResponse
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Stop(self, request, context):
         """StopRequest -> StopResponse
         """
@@ -251,6 +263,11 @@ def add_AgentServicer_to_server(servicer, server):
             ),
             'Proof': grpc.unary_stream_rpc_method_handler(
                     servicer.Proof,
+                    request_deserializer=cloister_dot_v1_dot_agent__pb2.Sealed.FromString,
+                    response_serializer=cloister_dot_v1_dot_agent__pb2.Sealed.SerializeToString,
+            ),
+            'Start': grpc.unary_unary_rpc_method_handler(
+                    servicer.Start,
                     request_deserializer=cloister_dot_v1_dot_agent__pb2.Sealed.FromString,
                     response_serializer=cloister_dot_v1_dot_agent__pb2.Sealed.SerializeToString,
             ),
@@ -560,6 +577,33 @@ class Agent:
             request,
             target,
             '/cloister.v1.Agent/Proof',
+            cloister_dot_v1_dot_agent__pb2.Sealed.SerializeToString,
+            cloister_dot_v1_dot_agent__pb2.Sealed.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Start(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloister.v1.Agent/Start',
             cloister_dot_v1_dot_agent__pb2.Sealed.SerializeToString,
             cloister_dot_v1_dot_agent__pb2.Sealed.FromString,
             options,

@@ -18,7 +18,6 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloister.client.computation.events import FINAL_STATES
 from cloister.client.computation.status import fetch_status
 from cloister.client.connection import connection
 from cloister.client.connection.opening import Target, attest
@@ -30,6 +29,7 @@ from cloister.endpoint import Address
 from cloister.errors import CloisterError, InputError
 from cloister.keyfile.public import read_public_key
 from cloister.protocol.events import State
+from cloister.protocol.progress import FINAL_STATES
 from image.inputs.lockfile import RELOCKED
 
 CHECKOUT = Path(__file__).resolve().parents[2]

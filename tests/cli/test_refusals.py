@@ -147,7 +147,7 @@ def test_key_without_the_role_is_refused(cloister, machine, folder):
 
     refused(cloister("stop", "--key", "hospital-1.pem", *WHERE), 4, "role owner")
     refused(cloister("logs", "--key", "hospital-1.pem", *WHERE), 4, "does not let it read")
-    refused(cloister("result", *party("lab")), 4, "no result in the state ReceivingAssets")
+    refused(cloister("result", *party("lab")), 4, "no result in the state Receiving Algorithm")
 
 
 def test_policy_and_an_output_are_not_overwritten(cloister, machine, folder):
@@ -216,7 +216,7 @@ def test_stopped_computation_is_reported_as_ended(cloister, machine, folder):
     machine.submit()
     before = sorted(folder.iterdir())
     fetch = ("result", *party("lab"), "--output", "new.zip")
-    refused(cloister(*fetch), 4, "ReceivingAssets", "`cloister events --follow`")
+    refused(cloister(*fetch), 4, "Receiving Algorithm", "`cloister events --follow`")
 
     assert cloister("stop", "--key", "lab.pem", *WHERE).code == 0
 

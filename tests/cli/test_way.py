@@ -8,8 +8,6 @@ import time
 
 import pytest
 
-from cloister.protocol.events import State
-
 
 @pytest.fixture
 def folder(parties, monkeypatch):
@@ -35,7 +33,7 @@ def test_from_manifest_to_proven_result(cloister, machine, folder):
     again = cloister("upload-data", "data/h1.csv", *as_party("hospital-1"))
     assert (again.code, "the machine already had it" in again.out) == (0, True)
     waiting = cloister("status", "--key", "lab.pem", *WHERE)
-    assert "State     Receiving Algorithm and Receiving Data" in waiting.out
+    assert "State     Receiving Algorithm\n" in waiting.out
     assert cloister("upload-data", "data/h2.csv", *as_party("hospital-2"), "--name", "h2").code == 0
     assert cloister("upload-algorithm", "train.py", *as_party("lab")).code == 0
 
@@ -58,7 +56,7 @@ def test_from_manifest_to_proven_result(cloister, machine, folder):
     assert "hospital-2" in events.out
     assert events.out.rstrip().endswith("everything is wiped, the computation is complete")
     done = json.loads(cloister("status", "--key", "lab.pem", *WHERE, "--json").out)
-    assert (done["state"], [slot["consumed"] for slot in done["results"]]) == (State.COMPLETE, [True, True])
+    assert (done["state"], [slot["consumed"] for slot in done["results"]]) == ("Completed", [True, True])
 
     assert cloister("audit", "events.jsonl", "--policy", "policy.json").code == 0
     machine.running.agent.stop()
@@ -175,6 +173,65 @@ def test_run_shows_the_timeline_until_the_end(cloister, machine, folder):
     assert "The computation failed." in shown.err
     log = cloister("logs", "--key", "lab.pem", *WHERE)
     assert (log.code, log.out) == (0, "")
+
+
+def upload_all(machine, manifest):
+    for asset in manifest.assets():
+        machine.upload(manifest, asset)
+
+
+def test_held_run_waits_for_its_owner(cloister, machine, folder):
+    manifest = machine.parties.manifest()
+    held = cloister("run", *as_party("lab"), "--hold", "--detach")
+    assert (held.code, "the run waits for `cloister start`, for at most 24 hours" in held.out) == (0, True)
+    early = cloister("start", "--key", "lab.pem", *WHERE)
+    assert (early.code, "cannot be started in the state Receiving Algorithm" in early.err) == (4, True)
+    upload_all(machine, manifest)
+    assert "State     Ready (waiting for start)\n" in cloister("status", "--key", "hospital-1.pem", *WHERE).out
+    assert cloister("start", "--key", "hospital-1.pem", *WHERE).code == 4
+    assert cloister("run", *as_party("lab"), "--hold", "--detach").code == 0
+
+    assert cloister("start", "--key", "lab.pem", *WHERE).code == 0
+    shown = cloister("events", *as_party("lab"), "--follow", "--until", "completed")
+
+    assert shown.code == 0, shown.err
+    states = ["Receiving Data (0 of 2)", "Receiving Data (2 of 2)", "Ready (waiting for start)", "Running 0:0"]
+    assert all(f"  {state}" in shown.out for state in states), shown.out
+    assert "Completed (0 of 2 fetched)" in shown.out.splitlines()[-1]
+    assert "submitted the manifest; the run will wait for the owner's `start`" in shown.out
+    assert "lab           started the run" in shown.out
+
+
+def test_run_is_not_held_afterwards(cloister, machine, folder):
+    machine.submit()
+
+    late = cloister("run", *as_party("lab"), "--hold", "--detach")
+
+    assert (late.code, "its run will not be held" in late.err) == (4, True)
+
+
+@pytest.mark.parametrize("until", ["ConsumingResults", "Complete", "Running 1:12", ""])
+def test_events_end_at_a_state_by_the_name_that_people_see(cloister, machine, folder, until):
+    machine.submit()
+
+    shown = cloister("events", *as_party("lab"), "--follow", "--until", until or "nothing")
+
+    assert (shown.code, "Receiving Algorithm, Receiving Data, Ready, Running, Completed" in shown.err) == (2, True)
+
+
+def test_log_reader_follows_a_live_run(cloister, machine, folder):
+    machine.parties.edit("max: 4KiB}", "max: 4KiB, release: live}")
+    text = "print('epoch 1 \\x1b[31m\u00e9')\nopen('results/a', 'w').write('x')\n"
+    (folder / "train.py").write_text(text)
+    manifest = machine.submit()
+    upload_all(machine, manifest)
+
+    shown = cloister("logs", "--key", "lab.pem", *WHERE, "--follow")
+    saved = cloister("logs", "--key", "lab.pem", *WHERE, "--follow", "--output", "log.txt")
+
+    assert (shown.code, shown.out) == (0, "epoch 1 \ufffd[31m\u00e9\n")
+    assert (saved.code, saved.out, (folder / "log.txt").read_bytes()) == (0, "", "epoch 1 \x1b[31m\u00e9\n".encode())
+    assert cloister("logs", "--key", "hospital-1.pem", *WHERE, "--follow").code == 4
 
 
 def test_only_an_owner_can_stop_and_reset(cloister, machine, folder):

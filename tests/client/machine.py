@@ -5,13 +5,13 @@ from pathlib import Path
 
 from cloister.attestation.policy.policy import Policy
 from cloister.client.computation import submission
-from cloister.client.computation.events import FINAL_STATES, EventReader
+from cloister.client.computation.events import EventReader
 from cloister.client.computation.upload import upload_asset
 from cloister.client.connection.connection import Connection
 from cloister.client.connection.opening import Target
 from cloister.protocol.descriptor import CvmEntry, Descriptor, MemberEntry
-from cloister.protocol.events import State
 from cloister.protocol.manifest import Asset, Manifest
+from cloister.protocol.progress import Phase
 from tests.agent_fixture import RunningAgent
 from tests.client.parties import Parties
 
@@ -67,7 +67,7 @@ class Machine:
         for asset in manifest.assets():
             self.upload(manifest, asset)
         with self.connection("lab", manifest) as connection:
-            for _ in EventReader(connection).records(follow=True, until=FINAL_STATES | {State.CONSUMING}):
+            for _ in EventReader(connection).records(follow=True, until=frozenset({Phase.COMPLETED})):
                 pass
         return manifest
 

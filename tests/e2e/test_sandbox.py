@@ -15,6 +15,7 @@ from cloister.client.connection.connection import Connection
 from cloister.client.connection.opening import Target
 from cloister.endpoint import Address
 from cloister.protocol.events import Event, State
+from cloister.protocol.progress import Phase
 from infra.configuration.image import Image
 from tests.client.parties import Parties
 from tests.e2e.prison import INSIDE
@@ -47,7 +48,7 @@ def run(parties: Parties, target: Target) -> tuple[Event, str]:
         for asset in manifest.assets():
             with Connection(replace(target, manifest_digest=manifest.digest()), keys[asset.provider]) as provider:
                 upload_asset(provider, manifest, asset, parties.files[asset.name])
-        (*_, last) = EventReader(lab).records(follow=True, until=frozenset({State.CONSUMING, State.FAILED}))
+        (*_, last) = EventReader(lab).records(follow=True, until=frozenset({Phase.COMPLETED}))
         printed = b"".join(chunk.data for chunk in lab.session().logs()).decode()
     return last.event, printed
 

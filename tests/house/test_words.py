@@ -91,3 +91,15 @@ def test_no_phrase_occurs(tops: tuple[str, ...]) -> None:
 )
 def test_phrases_are_found_across_lines(text: str, phrases: list[str]) -> None:
     assert _phrases(text) == phrases
+
+
+def test_only_the_protocol_names_states_as_on_the_wire() -> None:
+    """A message, an option or a page that did would be a second set of names for the states (docs/verbs.md)."""
+    wire = re.compile(r"ReceivingAssets|WaitingForStart|ConsumingResults|Receiving Assets|Consuming Results")
+    found = {path.relative_to(ROOT).as_posix() for path in _files(*PRODUCT, *PAGES) if wire.search(path.read_text())}
+
+    assert {name for name in found if not name.startswith(("docs/api/", "docs/schemas/"))} == {
+        "cloister/protocol/events.py",
+        "cloister/protocol/schemas/event.schema.json",
+        "docs/protocol.md",
+    }

@@ -1,7 +1,9 @@
 """Prints events as a verb shows them, line by line or as JSON."""
 
 import contextlib
+import time
 from collections.abc import Callable, Generator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cloister import client
@@ -10,29 +12,34 @@ from cloister.errors import CloisterError
 
 if TYPE_CHECKING:
     from cloister.protocol.events import Record
+    from cloister.protocol.progress import Progress
 
 
 @contextlib.contextmanager
 def event_printer(
-    names: Mapping[str, str], *, follow: bool = True, json: bool = False
+    names: Mapping[str, str], now: "Progress | None" = None, *, follow: bool = True, json: bool = False
 ) -> Generator[Callable[["Record"], None], None, None]:
     """Yields a function that prints one event; ``names`` maps key ids to names.
 
-    With ``follow``, a terminal shows that the next event is awaited, and CloisterError is raised at the end if the
-    computation failed.
+    With ``follow``, a terminal shows the state while the next event is awaited, and CloisterError is raised at the end
+    if the computation failed. ``now`` is the progress before the first event is read: a run may have begun earlier.
     """
-    first: Record | None = None
-    last: Record | None = None
+    shown = client.Timeline(names)
+    before = now.seconds if now else 0
+    began = time.monotonic() - before
 
     def print_event(record: "Record") -> None:
-        nonlocal first, last
-        first, last = first or record, record
-        if json:
-            print(record.encode().decode(), flush=True)
-        else:
-            print(client.describe_event(record.event, first.event.uptime, names).text(), flush=True)
+        nonlocal began, before
+        entry = shown.entry(record.event)
+        print(record.encode().decode() if json else entry.text(), flush=True)
+        if record.event.kind is client.EventKind.RUN_STARTED:
+            began = time.monotonic() - before
+            before = 0
 
-    with show.waiting("waiting for the next event") if follow and not json else contextlib.nullcontext():
+    def state() -> str:
+        return str(replace(shown.progress, seconds=int(time.monotonic() - began)))
+
+    with show.waiting(state) if follow and not json else contextlib.nullcontext():
         yield print_event
-    if follow and last is not None and last.event.state is client.State.FAILED:
+    if follow and shown.progress.phase is client.Phase.FAILED:
         raise CloisterError("The computation failed.", hint="`logs` shows log readers what the algorithm printed.")

@@ -30,6 +30,7 @@ Dataset provider
 Owner
   {p} manifest computation.yaml                      check it, fill in digests, write the form that all parties get
   {p} run --manifest computation.json                submit it and watch
+  {p} start                                          after `run --hold`: start the run when everything is there
   {p} stop                                           end the computation for good
   {p} reset                                          wipe the machine and reboot it, for another computation
 
@@ -39,7 +40,7 @@ Result consumer
 Parties, at any time
   {p} status                                         what has arrived, what is missing
   {p} events --follow                                who did what, and when
-  {p} logs                                           what the algorithm printed, if the manifest lets you read it
+  {p} logs --follow                                  what the algorithm prints, if the manifest lets you read it
 
 Anyone, offline
   {p} verify-result results.zip                      which image, manifest, data and algorithm made a result

@@ -13,6 +13,7 @@ from cloister.client.result.fetch import ResultReport
 from cloister.errors import CloisterError
 from cloister.protocol.events import Record
 from cloister.protocol.manifest import Manifest
+from cloister.protocol.progress import Progress as ComputationProgress
 from cloister.units import format_size
 
 
@@ -67,6 +68,6 @@ class ResultPrinter(ResultReport):
     def key_present(self) -> None:
         show.note("An earlier call already got the key: decrypting without the machine.")
 
-    def waiting(self) -> AbstractContextManager[Callable[[Record], None]]:
+    def waiting(self, now: ComputationProgress) -> AbstractContextManager[Callable[[Record], None]]:
         # Standard output must stay one JSON document.
-        return nullcontext(lambda record: None) if self._json else event_printer(self._names)
+        return nullcontext(lambda record: None) if self._json else event_printer(self._names, now)

@@ -49,16 +49,20 @@ def transfer(what: str, size: int) -> Generator[Callable[[int, int], None], None
 
 
 @contextlib.contextmanager
-def waiting(what: str) -> Generator[None, None, None]:
-    """Show on a terminal what is awaited, and for how long; printed lines appear above it."""
+def waiting(state: Callable[[], str]) -> Generator[None, None, None]:
+    """Show on a terminal what ``state()`` says, as long as it is current; printed lines appear above it."""
     if not (sys.stdout.isatty() and sys.stderr.isatty()):
         yield
         return
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task
+    from rich.text import Text
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    with Progress(*columns, transient=True) as bar:
-        bar.add_task(what, total=None)
+    class State(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(state())
+
+    with Progress(SpinnerColumn(), State(), transient=True) as bar:
+        bar.add_task("", total=None)
         yield
 
 

@@ -10,21 +10,19 @@ from cloister.client.connection.retry import EVENT_PAUSES, Backoff
 from cloister.client.files.output import write_file
 from cloister.errors import CloisterError, ProofError
 from cloister.protocol import canonical
-from cloister.protocol.events import EventChain, Record, State
-
-FINAL_STATES = frozenset({State.COMPLETE, State.FAILED, State.STOPPED})
-"""States that no other state follows."""
+from cloister.protocol.events import EventChain, Record
+from cloister.protocol.progress import Phase, Progress
 
 
 def follow_events(
-    connection: Connection, *, follow: bool = True, until: frozenset[State] = FINAL_STATES
+    connection: Connection, *, follow: bool = True, until: frozenset[Phase] = frozenset()
 ) -> Iterator[Record]:
     """Yield the events of a computation from the first one on, across lost connections.
 
     Args:
         connection: of a party of the manifest, or of an owner.
         follow: wait for further events; otherwise end with the last one so far.
-        until: with ``follow``, end when the computation reaches one of these states. It always ends in a final state.
+        until: with ``follow``, end when the computation reaches one of these phases. It always ends in a final state.
 
     Returns:
         The signed events, in order. Signature and chain of each are verified.
@@ -34,7 +32,7 @@ def follow_events(
         RefusedError: this key may not read the events.
         UnreachableError: no agent answers, or the CVM stays away.
     """
-    return EventReader(connection).records(follow=follow, until=until | FINAL_STATES)
+    return EventReader(connection).records(follow=follow, until=until)
 
 
 def save_events(connection: Connection, log: Path, records: Sequence[Record]) -> Path:
@@ -67,17 +65,17 @@ def evidence_path(log: Path) -> Path:
 class EventReader:
     """Reads the event log of one boot of a CVM from the beginning, over as many sessions as necessary.
 
-    ``state`` is that of the last event read.
+    ``progress`` is that of the events read so far.
     """
 
     def __init__(self, connection: Connection) -> None:
-        self.state = State.IDLE
+        self.progress = Progress()
         self._connection = connection
         self._chain: EventChain | None = None
         self._key = b""
 
-    def records(self, *, follow: bool, until: frozenset[State] = FINAL_STATES) -> Iterator[Record]:
-        """Further records; with ``follow`` until the computation reaches a state of ``until``.
+    def records(self, *, follow: bool, until: frozenset[Phase] = frozenset()) -> Iterator[Record]:
+        """Further records; with ``follow`` until the computation reaches a phase of ``until`` or has ended.
 
         Raises ProofError when an event is not genuine, ConnectionLost when the CVM stays away.
         """
@@ -87,7 +85,7 @@ class EventReader:
                 for raw in self._read(follow):
                     yield self._verified(raw)
                     backoff.reset()
-                    if follow and self.state in until:
+                    if follow and (self.progress.phase in until or self.progress.final):
                         return
             except CloisterError as error:
                 if isinstance(error, ConnectionLost) and error.deadline and follow:
@@ -97,7 +95,7 @@ class EventReader:
                 self._connection.close()
                 backoff.wait(error)
                 continue
-            if not follow or self.state in FINAL_STATES:
+            if not follow or self.progress.final:
                 return
             # The agent ended the stream before a final state: ask again, without flooding it.
             time.sleep(EVENT_PAUSES[0])
@@ -122,5 +120,5 @@ class EventReader:
         if self._chain is None:
             raise ProofError("An event arrived before the evidence.")
         self._chain.add(record)
-        self.state = record.event.state
+        self.progress = self.progress.after(record.event)
         return record

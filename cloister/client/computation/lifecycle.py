@@ -1,4 +1,4 @@
-"""Stopping a computation, and resetting its CVM."""
+"""Starting a held run, stopping a computation, and resetting its CVM."""
 
 import time
 from collections.abc import Callable
@@ -12,6 +12,18 @@ BOOT_SECONDS = 300.0
 """How long a CVM may take to boot."""
 
 _PAUSE = 1.0
+
+
+def start_run(connection: Connection) -> None:
+    """Start a run that was submitted with ``hold``, when all assets are there.
+
+    Args:
+        connection: of an owner.
+
+    Raises:
+        CloisterError: the policy rejects the CVM, the agent refuses (assets are missing), or no agent answers.
+    """
+    connection.call(lambda session: session.start())
 
 
 def stop_computation(connection: Connection) -> None:

@@ -1,29 +1,74 @@
-"""Reading what the algorithm printed."""
+"""Reading what the algorithm printed, after the run or while it runs."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from cloister.client.connection.connection import Connection
+from cloister.client.connection.connection import Connection, is_interruption
+from cloister.client.connection.refusal import ConnectionLost, DamagedStream
+from cloister.client.connection.retry import EVENT_PAUSES, Backoff
+from cloister.errors import CloisterError, ProofError
 
-
-@dataclass(frozen=True)
-class AlgorithmOutput:
-    """What the algorithm printed. ``truncated`` is true when it printed more than the manifest allows."""
-
-    content: bytes
-    truncated: bool
+MAX_LOGS = 64 * 1024 * 1024
+"""Bytes of the algorithm's output that a manifest can let its readers have."""
 
 
-def read_logs(connection: Connection) -> AlgorithmOutput:
-    """Read what the algorithm printed.
+def read_logs(connection: Connection, show: Callable[[bytes], object], *, follow: bool = False) -> bool:
+    """Read what the algorithm printed, across lost connections.
 
     Args:
         connection: of a log reader.
+        show: called with the output, piece by piece. It comes from an untrusted program: replace control characters
+            before printing it.
+        follow: wait until the run is over. With `release: live` in the manifest the output comes while the algorithm
+            runs, otherwise afterwards.
 
     Returns:
-        The output. It comes from an untrusted program: replace control characters before printing it.
+        Whether the algorithm printed more than the manifest lets its readers have.
 
     Raises:
         CloisterError: the policy rejects the CVM, the manifest does not let this key read, or no agent answers.
     """
-    chunks = connection.call(lambda session: list(session.logs()))
-    return AlgorithmOutput(b"".join(chunk.data for chunk in chunks), any(chunk.truncated for chunk in chunks))
+    reader = _LogReader(connection, show)
+    backoff = Backoff(EVENT_PAUSES)
+    while True:
+        before = reader.offset
+        try:
+            return reader.read(follow=follow)
+        except CloisterError as error:
+            if reader.offset > before:
+                backoff.reset()
+            if isinstance(error, ConnectionLost) and error.deadline and follow:
+                continue
+            if not is_interruption(error):
+                raise
+            connection.close()
+            backoff.wait(error)
+
+
+class _LogReader:
+    """Reads the logs of one boot of a CVM, over as many sessions as necessary. ``offset`` is what was read so far."""
+
+    def __init__(self, connection: Connection, show: Callable[[bytes], object]) -> None:
+        self.offset = 0
+        self._connection = connection
+        self._show = show
+        self._key = b""
+
+    def read(self, *, follow: bool) -> bool:
+        """Read to the end. Whether the output was truncated at the manifest's limit."""
+        session = self._connection.session()
+        key = self._connection.evidence().event_log_key
+        if self._key not in (b"", key):
+            raise ProofError(
+                "The machine was rebooted while its logs were read: its event-log key has changed.",
+                hint="Everything that the machine held before is wiped. Ask the owner to `run` the manifest again.",
+            )
+        self._key = key
+        truncated = False
+        for chunk in session.logs(self.offset, follow=follow):
+            self.offset += len(chunk.data)
+            if self.offset > MAX_LOGS:
+                raise DamagedStream(f"The agent sent more than the {MAX_LOGS} bytes that logs can have.")
+            if chunk.data:
+                self._show(chunk.data)
+            truncated = truncated or chunk.truncated
+        return truncated

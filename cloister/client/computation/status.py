@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from cloister.client.computation.timeline import REASONS
 from cloister.client.connection.connection import Connection
 from cloister.errors import ProofError
-from cloister.protocol import canonical
+from cloister.protocol import canonical, text
 from cloister.protocol.events import State
+from cloister.protocol.progress import Progress, Tally
 from cloister.units import format_size, local_time
 from cloister.v1 import agent_pb2
-
-_KINDS = {"algorithm": "Algorithm", "bundle": "Algorithm", "file": "Algorithm", "dataset": "Data"}
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,27 @@ class ComputationStatus:
         except ValueError as error:
             raise ProofError(f"The agent reports an unknown state: {self.answer.state[:40]!r}.") from error
 
+    @property
+    def progress(self) -> Progress:
+        """How far the computation is. Raises ProofError for an unknown state."""
+        assets, results = self.answer.assets, self.answer.results
+        return Progress(
+            state=self.state,
+            algorithm=_tally([one.complete for one in assets if one.kind != "dataset"]),
+            datasets=_tally([one.complete for one in assets if one.kind == "dataset"]),
+            fetched=_tally([one.consumed for one in results]),
+            seconds=self.answer.run_seconds,
+        )
+
     def value(self) -> dict[str, Any]:
-        """The JSON value."""
+        """The JSON value. Raises ProofError for an unknown state."""
+        progress = self.progress
         return {
             "version": 1,
-            "state": self.answer.state,
+            "state": progress.phase.value,
+            "shown": str(progress),
             "detail": self.answer.detail,
+            "hold": self.answer.hold,
             "manifest": self.answer.manifest_digest.hex() or None,
             "assets": [
                 {
@@ -60,7 +75,9 @@ class ComputationStatus:
 
     def lines(self) -> Iterator[str]:
         """The status for reading: the state, missing assets, and who has fetched. Raises ProofError."""
-        yield f"State     {self._described_state()}"
+        detail = self.answer.detail
+        reason = f": {REASONS.get(detail, text.printable(detail))}" if detail else ""
+        yield f"State     {self.progress}{reason}"
         yield f"Manifest  {self.answer.manifest_digest.hex() or 'none submitted yet'}"
         for asset in self.answer.assets:
             share = "complete" if asset.complete else f"{format_size(asset.received)} of {format_size(asset.size)}"
@@ -68,12 +85,6 @@ class ComputationStatus:
         for slot in self.answer.results:
             yield f"Result    {slot.consumer}: {_described_slot(slot)}"
         yield f"Events    {self.answer.events}"
-
-    def _described_state(self) -> str:
-        if self.state is State.RECEIVING:
-            missing = dict.fromkeys(_KINDS.get(one.kind, one.kind) for one in self.answer.assets if not one.complete)
-            return " and ".join(f"Receiving {kind}" for kind in missing) or self.state.value
-        return f"{self.state.value}: {self.answer.detail}" if self.answer.detail else self.state.value
 
 
 def fetch_status(connection: Connection) -> ComputationStatus:
@@ -89,6 +100,10 @@ def fetch_status(connection: Connection) -> ComputationStatus:
         CloisterError: the policy rejects the CVM, the agent refuses, or no agent answers.
     """
     return ComputationStatus(connection.call(lambda session: session.status()))
+
+
+def _tally(done: list[bool]) -> Tally:
+    return Tally(sum(done), len(done))
 
 
 def _described_slot(slot: agent_pb2.SlotStatus) -> str:

@@ -9,27 +9,28 @@ from cloister.errors import ProofError, RefusedError
 from cloister.protocol.manifest import Manifest
 
 
-def submit(target: Target, key: Key, manifest: Manifest) -> Connection:
+def submit(target: Target, key: Key, manifest: Manifest, *, hold: bool = False) -> Connection:
     """Submit the manifest of a computation, unless the CVM runs the same one already.
 
     Args:
         target: the CVM. Its own manifest digest is ignored.
         key: an owner's key.
         manifest: the manifest that all parties agreed on.
+        hold: the run does not begin with the last asset, but when an owner calls :func:`start_run`.
 
     Returns:
         An open connection that demands this manifest, under a new verdict. Close it, or use it as a context manager.
 
     Raises:
         ProofError: the policy rejects the CVM, or the agent measured another manifest.
-        RefusedError: the CVM runs another manifest, or the key is not an owner's.
+        RefusedError: the CVM runs another manifest, or this one without ``hold``, or the key is not an owner's.
         UnreachableError: no agent answers.
     """
     digest = manifest.digest()
     with Connection(replace(target, manifest_digest=None), key) as before:
         running = before.session().manifest_digest
         if running is None:
-            accepted = before.session().submit_manifest(manifest.encode())
+            accepted = before.session().submit_manifest(manifest.encode(), hold=hold)
             if accepted != digest:
                 raise ProofError(
                     f"The agent accepted another manifest (expected: {digest.hex()}, found: {accepted.hex()})."
@@ -38,6 +39,11 @@ def submit(target: Target, key: Key, manifest: Manifest) -> Connection:
             raise RefusedError(
                 f"The machine runs another manifest (yours: {digest.hex()}, machine: {running.hex()}).",
                 hint="A CVM accepts one manifest per boot: `reset` reboots it and wipes what it holds.",
+            )
+        elif hold and not before.session().status().hold:
+            raise RefusedError(
+                "The machine has this manifest already, and its run will not be held: it starts with the last asset.",
+                hint="Run the command without --hold, or `reset` the machine and submit the manifest again.",
             )
     after = Connection(replace(target, manifest_digest=digest), key)
     after.session()

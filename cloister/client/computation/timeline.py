@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cloister.protocol import canonical, text
-from cloister.protocol.events import Event, EventKind, State
+from cloister.protocol.events import Event, EventKind
+from cloister.protocol.progress import Progress
 from cloister.protocol.signingkey import key_id
 from cloister.units import local_time
 
@@ -13,6 +14,7 @@ _SENTENCES = {
     EventKind.MANIFEST: "submitted the manifest",
     EventKind.CONSENT: "consents to the use of {asset}",
     EventKind.ASSET: "{asset} is complete",
+    EventKind.RUN_HELD: "everything is there; the run waits for the owner's `start`",
     EventKind.RUN_STARTED: "the algorithm runs",
     EventKind.RUN_FINISHED: "the algorithm has ended",
     EventKind.RESULTS_READY: "results are ready",
@@ -33,18 +35,10 @@ REASONS = {
     "LAUNCH": "the algorithm could not be started",
     "STOPPED": "the run was stopped",
     "INTERNAL": "the agent failed",
+    "NOT_STARTED": "no owner started the run in time",
+    "EXPIRED": "the result expired before every consumer had fetched it",
 }
-"""Why a computation failed. Parties learn nothing else, so that a failure cannot leak data."""
-
-_STATES = {
-    State.IDLE: "Waiting for a Manifest",
-    State.RECEIVING: "Receiving Assets",
-    State.RUNNING: "Running",
-    State.CONSUMING: "Consuming Results",
-    State.COMPLETE: "Complete",
-    State.FAILED: "Failed",
-    State.STOPPED: "Stopped",
-}
+"""Why a computation ended. Parties learn nothing else, so that a failure cannot leak data."""
 
 
 class _MissingAsDash(dict[str, str]):
@@ -54,7 +48,7 @@ class _MissingAsDash(dict[str, str]):
 
 @dataclass(frozen=True)
 class TimelineEntry:
-    """One event for reading: the host's time in the reader's zone, seconds since the first event, who, what, state."""
+    """One event for reading: the host's time in the reader's zone, seconds since the first event, state, who, what."""
 
     time: str
     seconds: float
@@ -64,7 +58,7 @@ class TimelineEntry:
 
     def text(self) -> str:
         """The event as one line."""
-        return f"{self.time}  {self.seconds:7.1f} s  {self.state:<20}  {self.actor:<12}  {self.what}"
+        return f"{self.time}  {self.seconds:7.1f} s  {self.state:<26}  {self.actor:<12}  {self.what}"
 
 
 def key_names(parties: Mapping[str, bytes], more: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -72,17 +66,37 @@ def key_names(parties: Mapping[str, bytes], more: Mapping[str, str] | None = Non
     return {**(more or {}), **{key_id(key): name for name, key in parties.items()}}
 
 
-def describe_event(event: Event, first_uptime: int, known: Mapping[str, str]) -> TimelineEntry:
-    """``event`` for reading. ``first_uptime`` is that of the first event, in ms; ``known`` maps key ids to names."""
-    moment = canonical.from_time(event.time, what="An event's time").astimezone()
-    actor = known.get(event.actor, event.actor[:12]) if event.actor else "agent"
-    return TimelineEntry(
-        time=local_time(moment),
-        seconds=(event.uptime - first_uptime) / 1000,
-        actor=actor,
-        what=_SENTENCES[event.kind].format_map(_MissingAsDash(_readable(event.detail))),
-        state=_STATES[event.state],
-    )
+class Timeline:
+    """The events of one boot, from the first one on, as they are read. ``progress`` is that of the events so far."""
+
+    def __init__(self, known: Mapping[str, str]) -> None:
+        """``known`` maps key ids to names."""
+        self.progress = Progress()
+        self._known = known
+        self._first: int | None = None
+
+    def entry(self, event: Event) -> TimelineEntry:
+        """The next event, for reading."""
+        self.progress = self.progress.after(event)
+        if self._first is None:
+            self._first = event.uptime
+        moment = canonical.from_time(event.time, what="An event's time").astimezone()
+        actor = self._known.get(event.actor, event.actor[:12]) if event.actor else "agent"
+        return TimelineEntry(
+            time=local_time(moment),
+            seconds=(event.uptime - self._first) / 1000,
+            actor=actor,
+            what=_sentence(event),
+            state=str(self.progress),
+        )
+
+
+def _sentence(event: Event) -> str:
+    if event.kind is EventKind.RUN_STARTED and event.actor:
+        return "started the run"
+    said = _SENTENCES[event.kind].format_map(_MissingAsDash(_readable(event.detail)))
+    held = event.kind is EventKind.MANIFEST and "hold" in event.detail
+    return f"{said}; the run will wait for the owner's `start`" if held else said
 
 
 def _readable(detail: Mapping[str, str]) -> dict[str, str]:

@@ -25,7 +25,7 @@ UNARY_SECONDS = 60.0
 """Deadline of a call with one answer. A machine without hardware virtualisation takes seconds for some."""
 
 FOLLOW_SECONDS = 60.0
-"""Deadline of one call that follows events. A connection that died silently is noticed then."""
+"""Deadline of one call that follows events or logs. A connection that died silently is noticed then."""
 
 _START_SECONDS = 60.0
 _SLOWEST = 64 * 1024
@@ -81,9 +81,12 @@ class Session:
         """The state of the computation."""
         return self._unary("Status", agent_pb2.StatusRequest(), agent_pb2.StatusResponse, "asking for the status")
 
-    def submit_manifest(self, manifest: bytes) -> bytes:
-        """Submit a canonical manifest, and return the digest that the agent computed. Invalidates the session."""
-        request = agent_pb2.SubmitManifestRequest(manifest=manifest)
+    def submit_manifest(self, manifest: bytes, *, hold: bool = False) -> bytes:
+        """Submit a canonical manifest, and return the digest that the agent computed. Invalidates the session.
+
+        With ``hold`` the run does not begin before :meth:`start`.
+        """
+        request = agent_pb2.SubmitManifestRequest(manifest=manifest, hold=hold)
         answer = self._unary("SubmitManifest", request, agent_pb2.SubmitManifestResponse, "submitting the manifest")
         return answer.digest
 
@@ -112,11 +115,14 @@ class Session:
         for record in self._stream("Events", request, agent_pb2.EventRecord, doing, FOLLOW_SECONDS):
             yield record.line
 
-    def logs(self) -> Iterator[agent_pb2.LogChunk]:
-        """The algorithm's output, as far as the manifest lets this key read it."""
-        yield from self._stream(
-            "Logs", agent_pb2.LogsRequest(), agent_pb2.LogChunk, "reading the algorithm's output", UNARY_SECONDS
-        )
+    def logs(self, offset: int = 0, *, follow: bool = False) -> Iterator[agent_pb2.LogChunk]:
+        """The algorithm's output from ``offset`` on, as far as the manifest lets this key read it.
+
+        With ``follow`` the stream stays open until the run is over; when its deadline or the agent ends it, call again.
+        """
+        request = agent_pb2.LogsRequest(offset=offset, follow=follow)
+        doing = "reading the algorithm's output"
+        yield from self._stream("Logs", request, agent_pb2.LogChunk, doing, FOLLOW_SECONDS if follow else UNARY_SECONDS)
 
     def fetch_result(self, consumer: str, offset: int, expected: int) -> Iterator[agent_pb2.ResultChunk]:
         """The ciphertext of a consumer's slot from ``offset`` on; ``expected`` bytes bound the time it may take."""
@@ -139,6 +145,10 @@ class Session:
             if len(receipt) + len(evidence) > 32 * FRAME_SIZE:
                 raise DamagedStream(f"The agent's proof is longer than {32 * FRAME_SIZE} bytes.")
         return bytes(receipt), bytes(evidence)
+
+    def start(self) -> None:
+        """Start a run that was held."""
+        self._unary("Start", agent_pb2.StartRequest(), agent_pb2.StartResponse, "starting the run")
 
     def stop(self) -> None:
         """Stop the computation for good."""

@@ -9,14 +9,16 @@ from cloister import userfile
 from cloister.attestation.policy.policy import Policy
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.computation.events import follow_events
+from cloister.client.computation.status import fetch_status
 from cloister.client.connection.connection import Connection
 from cloister.client.connection.report import TransferReport
 from cloister.client.result.download import fetch_ciphertext, finish_result, has_pending_key
 from cloister.client.result.proof import Proof
 from cloister.client.result.result_files import unpack_result
 from cloister.errors import InputError
-from cloister.protocol.events import Record, State
+from cloister.protocol.events import Record
 from cloister.protocol.manifest import Manifest
+from cloister.protocol.progress import Phase, Progress
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,10 @@ class ResultReport(TransferReport):
     def key_present(self) -> None:
         """Called when an earlier call already got the key, so that the machine is not asked."""
 
-    def waiting(self) -> AbstractContextManager[Callable[[Record], None]]:
-        """Called before waiting; the function is called with every event until the context ends."""
+    def waiting(self, now: Progress) -> AbstractContextManager[Callable[[Record], None]]:
+        """Called before waiting, with the progress so far; the function is called with every event until the context
+        ends.
+        """
         return nullcontext(lambda record: None)
 
 
@@ -84,8 +88,8 @@ def fetch_result(
             raise InputError(f"{target} exists.", hint="Name another file with --output, or move the existing one.")
         with connect() as connection:
             if wait:
-                with told.waiting() as show:
-                    for record in follow_events(connection, until=frozenset({State.CONSUMING})):
+                with told.waiting(fetch_status(connection).progress) as show:
+                    for record in follow_events(connection, until=frozenset({Phase.COMPLETED})):
                         show(record)
             with told.transfer("Fetching the result", manifest.results.max_size) as progress:
                 fetch_ciphertext(connection, manifest, target, progress=progress, interrupted=told.interrupted)

@@ -1,10 +1,15 @@
 """The algorithm's logs and the event log: who can read them, and when."""
 
 import threading
+from pathlib import Path
 
 import pytest
 
+from agent_runtime.runner.kept_output import live_part
+from cloister.client.connection.refusal import ConnectionLost
+from cloister.errors import CloisterError
 from cloister.protocol import canonical
+from cloister.v1.agent_pb2 import LogChunk, LogsRequest
 from tests.agent_runtime.world import World, refused
 
 TALK = b"import sys; print('hello'); print('oops', file=sys.stderr); open('results/a', 'w').write('x')"
@@ -63,6 +68,147 @@ def test_live_logs_are_shown_during_the_run(world: World) -> None:
         session.stop()
 
 
+SLOW = """\
+import os, time
+print("begun")
+while not os.path.exists({signal!r}): time.sleep(0.01)
+print("done")
+open("results/a", "w").write("x")
+"""
+"""Goes on when a test makes the file ``signal``."""
+
+
+def begin_slow(world: World, signal: Path, **changes: object) -> None:
+    world.files["algorithm"] = SLOW.format(signal=str(signal)).encode()
+    world.submit(**changes)
+    world.upload_all()
+    world.wait_for("run-started")
+
+
+def test_live_output_reaches_a_reader_as_it_comes(world: World, tmp_path: Path) -> None:
+    signal = tmp_path / "signal"
+    begin_slow(world, signal, logs__release="live")
+    with world.session("reader") as session:
+        chunks = session.logs(follow=True)
+        assert next(chunks).data == b"begun\n"
+        signal.touch()
+        assert b"".join(chunk.data for chunk in chunks) == b"done\n"
+        assert session.status().state == "ConsumingResults"
+
+
+def test_reader_that_follows_before_the_run_waits_for_it(world: World, tmp_path: Path) -> None:
+    world.files["algorithm"] = TALK
+    world.submit(logs__release="live")
+    with world.session("reader") as session:
+        chunks = session.logs(follow=True)
+        world.upload_all()
+        assert b"".join(chunk.data for chunk in chunks) == b"hello\noops\n"
+
+
+def test_follower_of_logs_that_are_released_at_the_end_gets_them_then(world: World, tmp_path: Path) -> None:
+    signal = tmp_path / "signal"
+    begin_slow(world, signal)
+    with world.session("reader") as session:
+        chunks = session.logs(follow=True)
+        with pytest.raises(ConnectionLost):
+            next(session._stream("Logs", LogsRequest(follow=True), LogChunk, "reading", 0.5))
+        signal.touch()
+        assert b"".join(chunk.data for chunk in chunks) == b"begun\ndone\n"
+
+
+def test_following_resumes_at_an_offset(world: World) -> None:
+    world.files["algorithm"] = TALK
+    world.submit()
+    world.upload_all()
+    world.wait_for("results-ready")
+    with world.session("reader") as session:
+        found = {offset: b"".join(chunk.data for chunk in session.logs(offset)) for offset in (6, 11, 12, 1 << 62)}
+    assert found == {6: b"oops\n", 11: b"", 12: b"", 1 << 62: b""}
+
+
+def test_following_ends_when_the_computation_is_stopped(world: World) -> None:
+    world.files["algorithm"] = b"print('begun')\nwhile True: pass"
+    world.submit(logs__release="live")
+    world.upload_all()
+    with world.session("reader") as session:
+        chunks = session.logs(follow=True)
+        assert next(chunks).data == b"begun\n"
+        with world.session("owner") as owner:
+            owner.stop()
+        assert list(chunks) == []
+
+
+@pytest.mark.parametrize("follow", [False, True])
+@pytest.mark.parametrize("release", ["live", "end"])
+@pytest.mark.parametrize("name", ["owner", "lab", "hospital"])
+def test_only_readers_get_output_in_any_state(
+    world: World, tmp_path: Path, name: str, release: str, follow: bool
+) -> None:
+    signal = tmp_path / "signal"
+    begin_slow(world, signal, logs__release=release)
+
+    def is_refused() -> None:
+        with world.session(name) as session:
+            for offset in (0, 1, 1 << 40):
+                with refused("NOT_AUTHORIZED"):
+                    list(session.logs(offset, follow=follow))
+
+    is_refused()
+    signal.touch()
+    world.wait_for("results-ready")
+    is_refused()
+
+
+def test_owner_is_no_reader_by_any_session_it_can_get(world: World, tmp_path: Path) -> None:
+    early = world.session("owner")
+    begin_slow(world, tmp_path / "signal", logs__release="live")
+    with early, refused("MANIFEST_CHANGED"):
+        list(early.logs(follow=True))
+    with refused("NOT_AUTHORIZED"):
+        world.session("stranger")
+    with world.session("reader") as reader, world.session("owner") as owner:
+        owner._id, owner._last_stream = reader._id, 100
+        with pytest.raises(CloisterError):
+            list(owner.logs(follow=True))
+        assert next(reader.logs(follow=True)).data == b"begun\n"
+
+
+def test_events_and_status_are_the_same_whatever_a_live_algorithm_prints(world: World, tmp_path: Path) -> None:
+    signal = tmp_path / "signal"
+    begin_slow(world, signal, logs__release="live")
+    with world.session("reader") as session:
+        next(session.logs(follow=True))
+    with world.session("owner") as session:
+        status = session.status()
+    assert (status.events, status.detail) == (7, "")
+    assert all(b"begun" not in line for line in world.events("owner"))
+
+
+def test_readers_never_get_more_than_the_manifest_says_in_both_looks_together(world: World) -> None:
+    """What the runner says about a result replaces no byte that was shown before."""
+    world.files["algorithm"] = b"print('x' * 9000, flush=True)\nopen('results/a\\nb', 'w').close()"
+    world.submit(logs__release="live", logs__max=8192)
+    world.upload_all()
+    with world.session("reader") as session:
+        live = b"".join(chunk.data for chunk in session.logs(follow=True))
+    whole, is_cut = logs(world)
+    assert (len(whole), is_cut) == (8192, True)
+    assert whole.startswith(b"x" * live_part(8192))
+    assert live == whole
+
+
+def test_calls_that_follow_logs_count_like_those_that_follow_events(world: World) -> None:
+    world.submit(logs__release="live")
+    with world.session("reader") as session:
+        followers = [session.events(0, follow=True) for _ in range(4)]
+        for follower in followers:
+            next(follower)
+        with refused("BUSY"):
+            next(session.logs(follow=True))
+        for follower in followers:
+            follower.close()
+
+
 def test_logs_released_at_the_end_are_not_shown_before(world: World) -> None:
     world.files["algorithm"] = b"print('begun')\nwhile True: pass"
     world.submit()
@@ -97,18 +243,18 @@ def test_events_are_read_from_a_sequence_number(world: World) -> None:
         assert list(session.events(2, follow=False)) == []
 
 
-BAD = b"print('x' * 90)\nopen('results/a\\nb\\u202e', 'w').write('x')"
+BAD = b"print('x' * 190)\nopen('results/a\\nb\\u202e', 'w').write('x')"
 
 
 def test_log_readers_learn_which_result_file_broke_which_rule_and_events_do_not(world: World) -> None:
     world.files["algorithm"] = BAD
-    world.submit(logs__max=150)
+    world.submit(logs__max=210)
     world.upload_all()
     failed = world.wait_for("failed")
     text, is_cut = logs(world)
     why = '"results/a\\u000ab\\u202e" contains the control character U+000A.\n'
     assert text.decode().endswith(f"\nThe result cannot be accepted: {why}")
-    assert (len(text), is_cut) == (150, True)
+    assert (len(text), is_cut) == (210, True)
     assert failed["detail"] == {"reason": "RESULT_INVALID"}
     for line in world.events():
         assert b"results/" not in line

@@ -36,11 +36,12 @@ def test_output_beyond_the_limit_is_read_and_dropped(tmp_path: Path, printed: in
         (b"", 100, b"why\n", False),
         (b"ab\n", 100, b"ab\n\nwhy\n", False),
         (b"abc", 8, b"abc\nwhy\n", False),
-        (b"abcd", 8, b"abc\nwhy\n", True),
-        (b"abcdefghi", 8, b"abc\nwhy\n", True),
-        (b"abcd", 4, b"why\n", True),
+        (b"abcd", 8, b"abcd\nwhy", True),
+        (b"abcdefghijk", 10, b"abcde\nwhy\n", True),
+        (b"abcdefghi", 8, b"abcd\nwhy", True),
+        (b"abcd", 4, b"ab\nw", True),
         (b"", 4, b"why\n", False),
-        (b"abcd", 2, b"wh", True),
+        (b"abcd", 2, b"a\n", True),
         (b"", 2, b"wh", True),
         (b"a", 0, b"", True),
     ],
@@ -50,9 +51,11 @@ def test_what_log_readers_must_know_has_room(
 ) -> None:
     path = tmp_path / "output"
     path.write_bytes(printed[: limit + 1])
-    append_output(path, limit, "why")
     logs = Logs(path, limit)
-    assert (b"".join(logs.read()), logs.truncated) == (kept, is_cut)
+    shown = b"".join(logs.live().read(0))
+    append_output(path, limit, "why")
+    assert (b"".join(logs.whole().read(0)), logs.truncated) == (kept, is_cut)
+    assert kept.startswith(shown)
 
 
 @pytest.mark.parametrize(

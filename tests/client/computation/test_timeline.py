@@ -6,7 +6,7 @@ import pytest
 
 from cloister.client.computation.events import EventReader
 from cloister.client.computation.status import ComputationStatus
-from cloister.client.computation.timeline import describe_event
+from cloister.client.computation.timeline import Timeline
 from cloister.errors import ProofError
 from cloister.protocol.events import Event, EventKind, State
 from cloister.v1 import agent_pb2
@@ -16,18 +16,24 @@ def test_timeline_entry_has_time_actor_and_description(monkeypatch):
     monkeypatch.setenv("TZ", "Asia/Kolkata")
     time.tzset()
     try:
-        event = Event(
-            3, "00" * 32, "2026-03-01T12:00:00.000Z", 4500, EventKind.CONSENT, State.RECEIVING, actor="ab" * 32
+        shown = Timeline({"ab" * 32: "hospital-1"})
+        first, _, third = (
+            shown.entry(
+                Event(3, "00" * 32, "2026-03-01T12:00:00.000Z", uptime, kind, state, actor="ab" * 32, detail=detail)
+            ).text()
+            for uptime, kind, state, detail in [
+                (1000, EventKind.STARTED, State.IDLE, {}),
+                (2000, EventKind.MANIFEST, State.RECEIVING, {"algorithm": "1", "datasets": "2", "consumers": "1"}),
+                (4500, EventKind.CONSENT, State.RECEIVING, {"asset": "h1\x1b[2J"}),
+            ]
         )
-        event = Event(**{**vars(event), "detail": {"asset": "h1\x1b[2J"}})
-
-        shown = describe_event(event, 1000, {"ab" * 32: "hospital-1"}).text()
     finally:
         monkeypatch.undo()
         time.tzset()
 
-    assert shown == (
-        "2026-03-01 17:30:00+05:30      3.5 s  Receiving Assets      hospital-1    consents to the use of h1 [2J"
+    assert first.startswith("2026-03-01 17:30:00+05:30      0.0 s  Waiting for a Manifest      hospital-1    ")
+    assert third == (
+        "2026-03-01 17:30:00+05:30      3.5 s  Receiving Algorithm         hospital-1    consents to the use of h1 [2J"
     )
 
 
@@ -68,7 +74,7 @@ def test_status_lists_missing_assets():
     )
 
     assert list(ComputationStatus(status).lines()) == [
-        "State     Receiving Data",
+        "State     Receiving Data (0 of 1)",
         f"Manifest  {'ab' * 32}",
         "Asset     algorithm (algorithm, from lab): complete",
         "Asset     h1 (dataset, from hospital-1): 1 KiB of 2 KiB",

@@ -1,0 +1,14 @@
+"""The verb ``start``."""
+
+from cloister import client
+from cloister.cli.shell.options import PARTY
+from cloister.cli.shell.settings import Settings, party_verb
+from cloister.cli.shell.verb import program
+
+
+@party_verb(options=PARTY)
+def start(settings: Settings) -> None:
+    """Start a run that `run --hold` submitted, once all assets are there."""
+    with settings.connection() as connection:
+        client.start_run(connection)
+        print(f"Started: the run at {connection.target.address}. `{program()} events --follow` shows what happens.")
