@@ -10,7 +10,7 @@ from agent_runtime.runner.client import RunHandle
 from agent_runtime.runner.protocol import RunnerOperation
 from cloister.protocol.events import EventKind, State
 from cloister.protocol.manifest import Manifest
-from cloister.protocol.progress import FINAL_STATES, Progress
+from cloister.protocol.progress import FINAL_STATES, ComputationProgress
 
 
 class Lifecycle:
@@ -27,7 +27,7 @@ class Lifecycle:
         self.detail = ""
         self.manifest: Manifest | None = None
         self.run_handle: RunHandle | None = None
-        self.progress = Progress()
+        self.progress = ComputationProgress()
         self.append(EventKind.STARTED)
 
     @property

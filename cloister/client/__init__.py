@@ -100,8 +100,8 @@ if TYPE_CHECKING:
     from cloister.protocol.events import State as State
     from cloister.protocol.manifest import Manifest as Manifest
     from cloister.protocol.progress import FINAL_STATES as FINAL_STATES
+    from cloister.protocol.progress import ComputationProgress as ComputationProgress
     from cloister.protocol.progress import Phase as Phase
-    from cloister.protocol.progress import Progress as Progress
 
 _NAMES = {
     "cloister.client.files.keys": (
@@ -233,7 +233,7 @@ _NAMES = {
     "cloister.protocol.progress": (
         "FINAL_STATES",
         "Phase",
-        "Progress",
+        "ComputationProgress",
     ),
 }
 """The public names by module, in the order of a computation."""

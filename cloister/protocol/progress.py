@@ -63,7 +63,7 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Progress:
+class ComputationProgress:
     """How far a computation is."""
 
     state: State = State.IDLE

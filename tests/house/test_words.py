@@ -100,6 +100,7 @@ def test_only_the_protocol_names_states_as_on_the_wire() -> None:
 
     assert {name for name in found if not name.startswith(("docs/api/", "docs/schemas/"))} == {
         "cloister/protocol/events.py",
+        "cloister/protocol/progress.py",
         "cloister/protocol/schemas/event.schema.json",
         "docs/protocol.md",
     }

@@ -6,7 +6,7 @@ import pytest
 
 from cloister.client.computation.status import ComputationStatus
 from cloister.protocol.events import Event, EventKind, State
-from cloister.protocol.progress import FINAL_STATES, Phase, Progress, Tally, format_elapsed
+from cloister.protocol.progress import FINAL_STATES, ComputationProgress, Phase, Tally, format_elapsed
 from cloister.v1 import agent_pb2
 
 MANIFEST = (EventKind.MANIFEST, State.RECEIVING, 2000, {"algorithm": "2", "datasets": "3", "consumers": "2"})
@@ -45,8 +45,8 @@ HISTORIES = {
 }
 
 
-def progress(history) -> Progress:
-    now = Progress()
+def progress(history) -> ComputationProgress:
+    now = ComputationProgress()
     for number, (kind, state, uptime, detail) in enumerate(history):
         now = now.after(Event(number, "", "", uptime, kind, state, detail=detail))
     return now
@@ -90,12 +90,12 @@ def test_computation_without_data_receives_its_algorithm_only() -> None:
 
 def test_every_state_has_a_name_and_every_name_a_state() -> None:
     found = {
-        Progress(state, algorithm, Tally(0, 1)).phase
+        ComputationProgress(state, algorithm, Tally(0, 1)).phase
         for state, algorithm in itertools.product(State, (Tally(0, 1), Tally(1, 1)))
     }
 
     assert found == set(Phase)
-    assert {state for state in State if Progress(state).final} == set(FINAL_STATES)
+    assert {state for state in State if ComputationProgress(state).final} == set(FINAL_STATES)
 
 
 @pytest.mark.parametrize("detail", [{}, {"datasets": "-1"}, {"datasets": "1" * 9}, {"datasets": "\u0663"}])

@@ -12,12 +12,12 @@ from cloister.errors import CloisterError
 
 if TYPE_CHECKING:
     from cloister.protocol.events import Record
-    from cloister.protocol.progress import Progress
+    from cloister.protocol.progress import ComputationProgress
 
 
 @contextlib.contextmanager
 def event_printer(
-    names: Mapping[str, str], now: "Progress | None" = None, *, follow: bool = True, json: bool = False
+    names: Mapping[str, str], now: "ComputationProgress | None" = None, *, follow: bool = True, json: bool = False
 ) -> Generator[Callable[["Record"], None], None, None]:
     """Yields a function that prints one event; ``names`` maps key ids to names.
 

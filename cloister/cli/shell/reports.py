@@ -13,7 +13,7 @@ from cloister.client.result.fetch import ResultReport
 from cloister.errors import CloisterError
 from cloister.protocol.events import Record
 from cloister.protocol.manifest import Manifest
-from cloister.protocol.progress import Progress as ComputationProgress
+from cloister.protocol.progress import ComputationProgress
 from cloister.units import format_size
 
 

@@ -57,11 +57,11 @@ def waiting(state: Callable[[], str]) -> Generator[None, None, None]:
     from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task
     from rich.text import Text
 
-    class State(ProgressColumn):
+    class StateColumn(ProgressColumn):
         def render(self, task: Task) -> Text:
             return Text(state())
 
-    with Progress(SpinnerColumn(), State(), transient=True) as bar:
+    with Progress(SpinnerColumn(), StateColumn(), transient=True) as bar:
         bar.add_task("", total=None)
         yield
 

@@ -11,7 +11,7 @@ from cloister.client.files.output import write_file
 from cloister.errors import CloisterError, ProofError
 from cloister.protocol import canonical
 from cloister.protocol.events import EventChain, Record
-from cloister.protocol.progress import Phase, Progress
+from cloister.protocol.progress import ComputationProgress, Phase
 
 
 def follow_events(
@@ -69,7 +69,7 @@ class EventReader:
     """
 
     def __init__(self, connection: Connection) -> None:
-        self.progress = Progress()
+        self.progress = ComputationProgress()
         self._connection = connection
         self._chain: EventChain | None = None
         self._key = b""

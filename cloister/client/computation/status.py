@@ -9,7 +9,7 @@ from cloister.client.connection.connection import Connection
 from cloister.errors import ProofError
 from cloister.protocol import canonical, text
 from cloister.protocol.events import State
-from cloister.protocol.progress import Progress, Tally
+from cloister.protocol.progress import ComputationProgress, Tally
 from cloister.units import format_size, local_time
 from cloister.v1 import agent_pb2
 
@@ -29,10 +29,10 @@ class ComputationStatus:
             raise ProofError(f"The agent reports an unknown state: {self.answer.state[:40]!r}.") from error
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> ComputationProgress:
         """How far the computation is. Raises ProofError for an unknown state."""
         assets, results = self.answer.assets, self.answer.results
-        return Progress(
+        return ComputationProgress(
             state=self.state,
             algorithm=_tally([one.complete for one in assets if one.kind != "dataset"]),
             datasets=_tally([one.complete for one in assets if one.kind == "dataset"]),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from cloister.protocol import canonical, text
 from cloister.protocol.events import Event, EventKind
-from cloister.protocol.progress import Progress
+from cloister.protocol.progress import ComputationProgress
 from cloister.protocol.signingkey import key_id
 from cloister.units import local_time
 
@@ -71,7 +71,7 @@ class Timeline:
 
     def __init__(self, known: Mapping[str, str]) -> None:
         """``known`` maps key ids to names."""
-        self.progress = Progress()
+        self.progress = ComputationProgress()
         self._known = known
         self._first: int | None = None
 

@@ -18,7 +18,7 @@ from cloister.client.result.result_files import unpack_result
 from cloister.errors import InputError
 from cloister.protocol.events import Record
 from cloister.protocol.manifest import Manifest
-from cloister.protocol.progress import Phase, Progress
+from cloister.protocol.progress import ComputationProgress, Phase
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class ResultReport(TransferReport):
     def key_present(self) -> None:
         """Called when an earlier call already got the key, so that the machine is not asked."""
 
-    def waiting(self, now: Progress) -> AbstractContextManager[Callable[[Record], None]]:
+    def waiting(self, now: ComputationProgress) -> AbstractContextManager[Callable[[Record], None]]:
         """Called before waiting, with the progress so far; the function is called with every event until the context
         ends.
         """
