@@ -11,7 +11,7 @@ from tools.stubs import ROOT
 UNITS = {"header_bytes": 1024, "bind_bytes": 1024, "result_names": 1024, "reserved_memory": 1024 * 1024}
 """The page says these in KiB or MiB."""
 
-SECONDS = {"pending_seconds": "2 min", "session_idle_seconds": "one hour"}
+SECONDS = {"pending_seconds": "2 min", "session_idle_seconds": "one hour", "hold_seconds": "24 h"}
 
 
 @pytest.mark.parametrize(("name", "value"), asdict(Limits()).items())
