@@ -128,4 +128,4 @@ def test_run_waits_for_every_file(world: World) -> None:
     with refused("NOT_AUTHORIZED"):
         world.upload("hospital", "weights")
     world.upload("lab", "weights")
-    world.wait_for("run-started")
+    world.wait_for("results-ready")
