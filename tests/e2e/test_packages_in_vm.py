@@ -14,6 +14,7 @@ from cloister.client.connection.opening import Target
 from cloister.client.packages.bundle import make_bundle
 from cloister.endpoint import Address
 from cloister.protocol.events import State
+from cloister.protocol.progress import Phase
 from infra import paths
 from infra.configuration.image import Image
 from tests.client.parties import Parties
@@ -58,7 +59,7 @@ def test_packages_run_in_a_machine(large_workspace: RunningWorkspace, base_image
             if asset.name in ("h1", "h2"):
                 with Connection(demanding, keys[asset.provider]) as provider:
                     upload_asset(provider, manifest, asset, files[asset.name])
-        (*_, last) = EventReader(lab).records(follow=True, until=frozenset({State.CONSUMING, State.FAILED}))
+        (*_, last) = EventReader(lab).records(follow=True, until=frozenset({Phase.COMPLETED}))
         printed = b"".join(chunk.data for chunk in lab.session().logs()).decode()
 
     assert (last.event.state, printed) == (State.CONSUMING, "True\n")
