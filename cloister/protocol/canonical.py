@@ -31,13 +31,32 @@ class FormatError(InputError):
 
 
 def encode(value: Any) -> bytes:
-    """``value`` (dict, list, str, int, bool, None) as RFC 8785 canonical JSON."""
+    """``value`` (dict, list, str, int, bool, None) as RFC 8785 canonical JSON.
+
+    Raises FormatError for a value that :func:`parse` would refuse.
+    """
+    _require_parsable(value, 0)
     try:
         return rfc8785.dumps(value)
     except rfc8785.CanonicalizationError as error:
         raise FormatError(f"The value has no canonical JSON form: {error}.") from error
     except UnicodeEncodeError as error:  # in a member's name, which rfc8785 does not check
         raise FormatError("The value has no canonical JSON form: it contains an unpaired surrogate.") from error
+
+
+def _require_parsable(value: Any, level: int) -> None:
+    """Raise FormatError for numbers and nesting that :func:`parse` refuses; ``level``: how deep the value lies."""
+    refused = "The value has no canonical JSON form:"
+    if isinstance(value, float):
+        raise FormatError(f"{refused} it contains the number {value}; only integers are allowed.")
+    if isinstance(value, int) and abs(value) > _SAFE_INTEGER:
+        raise FormatError(f"{refused} it contains an integer of {value.bit_length()} bits, which is too large.")
+    if not isinstance(value, dict | list | tuple):
+        return
+    if level == _MAX_DEPTH:
+        raise FormatError(f"{refused} it is nested more than {_MAX_DEPTH} levels deep.")
+    for inner in value.values() if isinstance(value, dict) else value:
+        _require_parsable(inner, level + 1)
 
 
 def digest(value: Any) -> bytes:

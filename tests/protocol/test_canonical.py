@@ -116,3 +116,66 @@ def test_time_is_written_in_utc():
 def test_time_in_another_format_is_rejected(text):
     with pytest.raises(FormatError):
         canonical.from_time(text, what="It")
+
+
+def nested(levels):
+    value = []
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
+WITHOUT_FORM = {
+    "fraction": (1.5, b"1.5"),
+    "whole number as a float": (1.0, b"1.0"),
+    "zero as a float": (0.0, b"0.0"),
+    "exponent": (1e300, b"1e300"),
+    "not a number": (float("nan"), b"NaN"),
+    "infinity": (float("inf"), b"Infinity"),
+    "negative infinity": (float("-inf"), b"-Infinity"),
+    "large integer": (2**53, b"9007199254740992"),
+    "small integer": (-(2**53), b"-9007199254740992"),
+    "integer of more digits than Python writes": (10**5000, b"1" + b"0" * 5000),
+    "unpaired surrogate": ("\ud800", b'"\\ud800"'),
+    "two surrogates in the wrong order": ("\udc00\ud800", b'"\\udc00\\ud800"'),
+    "deep nesting": (nested(33), b"[" * 33 + b"]" * 33),
+    "nesting deeper than the interpreter's stack": (nested(100_000), b"[" * 100_000 + b"]" * 100_000),
+}
+
+
+AROUND = {
+    "X": lambda value: value,
+    "[X]": lambda value: [value],
+    '{"a":X}': lambda value: {"a": value},
+    '{"a":[1,X]}': lambda value: {"a": [1, value]},
+}
+
+
+@pytest.mark.parametrize("name", list(WITHOUT_FORM))
+@pytest.mark.parametrize("around", list(AROUND))
+def test_what_is_not_parsed_is_not_encoded(name, around):
+    value, text = WITHOUT_FORM[name]
+    enclosed, before, after = AROUND[around](value), *around.encode().split(b"X")
+    with pytest.raises(FormatError):
+        canonical.parse(before + text + after, what="It", limit=1_000_000)
+    with pytest.raises(FormatError, match="The value has no canonical JSON form"):
+        canonical.encode(enclosed)
+    with pytest.raises(FormatError):
+        canonical.digest(enclosed)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"bytes", {1, 2}, object(), {1: "a"}, {None: 1}, {True: 1}, {b"a": 1}],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_json_does_not_have_is_not_encoded(value):
+    for enclosed in (value, [value], {"a": value}):
+        with pytest.raises(FormatError, match="no canonical JSON form"):
+            canonical.encode(enclosed)
+
+
+@pytest.mark.parametrize("value", [2**53 - 1, -(2**53) + 1, nested(32), "\U0001f600", {"": ""}, True, None, (1, "a")])
+def test_what_is_encoded_is_parsed(value):
+    data = canonical.encode(value)
+    assert canonical.encode(canonical.parse_canonical(data, what="It", limit=1_000_000)) == data
