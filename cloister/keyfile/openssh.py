@@ -90,6 +90,19 @@ def private_header(data: bytes) -> tuple[str, str, bytes]:
     return cipher.decode("ascii", "replace"), kind.decode("ascii", "replace"), blob
 
 
+def rounds(data: bytes) -> int:
+    """Rounds of bcrypt that an encrypted private key asks for; 0 of another derivation. Raises ValueError."""
+    _, position = _field(data, len(MAGIC))
+    name, position = _field(data, position)
+    options, _ = _field(data, position)
+    if name != b"bcrypt":
+        return 0
+    _, position = _field(options, 0)
+    if len(options) != position + 4:
+        raise ValueError("not the options of bcrypt")
+    return int.from_bytes(options[position:])
+
+
 def pem(data: bytes) -> bytes:
     """The PEM of a private key."""
     return b"-----BEGIN %s-----\n%s-----END %s-----\n" % (LABEL.encode(), base64.encodebytes(data), LABEL.encode())

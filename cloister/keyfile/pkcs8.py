@@ -10,12 +10,9 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from cloister.keyfile import der
+from cloister.keyfile import der, derivation
 from cloister.protocol import signingkey
 
-_PBES2 = "1.2.840.113549.1.5.13"
-_PBKDF2 = "1.2.840.113549.1.5.12"
-_SCRYPT = "1.3.6.1.4.1.11591.4.11"
 _HMAC: dict[str, hashes.HashAlgorithm] = {
     "1.2.840.113549.2.7": hashes.SHA1(),  # noqa: S303 what RFC 8018 has by default; it opens the party's own key
     "1.2.840.113549.2.8": hashes.SHA224(),
@@ -24,8 +21,6 @@ _HMAC: dict[str, hashes.HashAlgorithm] = {
     "1.2.840.113549.2.11": hashes.SHA512(),
 }
 _AES_CBC = {"2.16.840.1.101.3.4.1.2": 16, "2.16.840.1.101.3.4.1.22": 24, "2.16.840.1.101.3.4.1.42": 32}
-_MOST_MEMORY = 2**30
-"""Bytes for scrypt."""
 
 
 def without_public_key(data: bytes) -> tuple[bytes, bytes | None]:
@@ -59,16 +54,19 @@ def belongs(public: bytes, key: signingkey.PublicKey) -> bool:
 
 
 def decrypted(data: bytes, passphrase: bytes) -> bytes | None:
-    """The PKCS #8 that an EncryptedPrivateKeyInfo holds; None when it does not open, or not by PBES2 with AES-CBC."""
+    """The PKCS #8 that an EncryptedPrivateKeyInfo holds; None when it does not open, or not by PBES2 with AES-CBC.
+
+    The caller has bounded the work (:func:`~cloister.keyfile.derivation.of_pkcs8`).
+    """
     try:
         algorithm, secret = der.whole(data).children()
         name, parameters = algorithm.children()
-        if der.oid(name.content) != _PBES2:
+        if der.oid(name.content) != derivation.PBES2:
             return None
-        derivation, cipher = parameters.children()
+        function, cipher = parameters.children()
         cipher_name, vector = cipher.children()
         size = _AES_CBC[der.oid(cipher_name.content)]
-        key = _derived(derivation, size, passphrase)
+        key = _derived(function, size, passphrase)
         opening = Cipher(algorithms.AES(key), modes.CBC(vector.content)).decryptor()
         padded = opening.update(secret.content) + opening.finalize()
         unpadder = padding.PKCS7(128).unpadder()
@@ -78,16 +76,16 @@ def decrypted(data: bytes, passphrase: bytes) -> bytes | None:
     return made if der.form_of(made) == "PRIVATE KEY" else None
 
 
-def _derived(derivation: der.Element, size: int, passphrase: bytes) -> bytes:
-    name, parameters = derivation.children()
+def _derived(function: der.Element, size: int, passphrase: bytes) -> bytes:
+    name, parameters = function.children()
     salt, count, *rest = parameters.children()
     numbers = [part.number for part in rest if part.tag == der.INTEGER]
     match der.oid(name.content):
-        case kind if kind == _PBKDF2:
+        case kind if kind == derivation.PBKDF2:
             hashed = [part for part in rest if part.tag == der.SEQUENCE]
             prf = der.oid(hashed[0].children()[0].content) if hashed else "1.2.840.113549.2.7"
             return PBKDF2HMAC(_HMAC[prf], size, salt.content, count.number).derive(passphrase)
-        case kind if kind == _SCRYPT and len(numbers) >= 2 and 128 * count.number * numbers[0] <= _MOST_MEMORY:
+        case kind if kind == derivation.SCRYPT and len(numbers) >= 2:
             return Scrypt(salt.content, size, count.number, numbers[0], numbers[1]).derive(passphrase)
         case other:
             raise KeyError(other)

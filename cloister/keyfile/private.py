@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from cloister.errors import InputError
-from cloister.keyfile import content, openssh, pkcs8
+from cloister.keyfile import content, derivation, openssh, pkcs8
 from cloister.keyfile.content import Content
 from cloister.keyfile.public import PublicKey, accepted, read_file, read_public_key
 from cloister.keyfile.refusal import KeySource
@@ -97,10 +97,14 @@ class _PrivateContent:
         accepted(public, self._source)
         if cipher not in openssh.CIPHERS:
             raise self._source.cipher(cipher)
-        secret = None if cipher == "none" else self._secret()
+        secret = None
+        if cipher != "none":
+            self._require_bounded(derivation.of_openssh)
+            secret = self._secret()
         return self._load(serialization.load_ssh_private_key, openssh.pem(self._found.data), secret)
 
     def _encrypted(self) -> object:
+        self._require_bounded(derivation.of_pkcs8)
         secret = self._secret()
         try:
             return serialization.load_der_private_key(self._found.data, secret)
@@ -128,6 +132,15 @@ class _PrivateContent:
             raise (self._source.unreadable() if secret is None else self._source.wrong_passphrase()) from error
         except Exception as error:  # the library raises several unrelated exceptions for keys that it does not know
             raise self._source.unreadable() from error
+
+    def _require_bounded(self, excess_of: Callable[[bytes], derivation.Excess | None]) -> None:
+        """Raise InputError if it is too much work to derive the key, before a passphrase is asked for."""
+        try:
+            excess = excess_of(self._found.data)
+        except (ValueError, IndexError) as error:
+            raise self._source.damaged() from error
+        if excess is not None:
+            raise self._source.derivation(excess.found, excess.most, is_openssh=self._found.form == openssh.LABEL)
 
     def _secret(self) -> bytes:
         if self._passphrase is None:

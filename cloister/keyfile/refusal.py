@@ -135,6 +135,12 @@ class KeySource:
             hint=f"Encrypt it with another cipher: ssh-keygen -p -Z aes256-ctr -f {self.file}",
         )
 
+    def derivation(self, found: str, most: str, *, is_openssh: bool) -> InputError:
+        """A key whose file asks for more work than is done for a passphrase."""
+        again = "ssh-keygen -p -a 24 -f" if is_openssh else "openssl pkcs8 -topk8 -out NAME.pem -in"
+        message = f"{self.what} is encrypted with {found}; at most {most} is done."
+        return InputError(message, hint=f"If it is not damaged, encrypt it again: {again} {self.file}")
+
     def no_passphrase(self) -> InputError:
         """An encrypted key where a program passes no passphrase."""
         return InputError(f"{self.what} is encrypted with a passphrase, and none was given.", hint="Pass a passphrase.")

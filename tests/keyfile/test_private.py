@@ -1,5 +1,6 @@
 """Private keys are read in the forms of other tools; every other file is refused by name and kind."""
 
+import base64
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PrivateFormat
 
 from cloister.client.files.keys import load_key
 from cloister.errors import InputError
-from cloister.keyfile import content, der
+from cloister.keyfile import content, der, derivation
 from cloister.keyfile.private import describe_key
 from cloister.protocol import signingkey
 from tests.keyfile import samples
@@ -117,7 +118,6 @@ def test_encrypted_key_without_a_passphrase_is_refused(tmp_path, form):
     "parameters",
     [
         der.encode(2, b"\xfb") * 3,  # negative
-        der.encode(2, b"\x7f" * 20) * 3,  # no machine's integer
         der.encode(2, b"") * 3,
         der.encode(2, b"\3\xe8") + der.encode(0x30, b""),  # an empty hash
         der.encode(2, b"\3\xe8"),
@@ -128,6 +128,84 @@ def test_encrypted_key_without_a_passphrase_is_refused(tmp_path, form):
 def test_numbers_that_no_tool_writes_do_not_open(tmp_path, parameters, scrypt):
     data = samples.pbes2(samples.rfc5958(ED), scrypt=scrypt, parameters=parameters)
     assert "does not open" in _refused(tmp_path, data, lambda what: b"another one").message
+
+
+def _integers(*numbers):
+    return b"".join(der.encode(2, number.to_bytes(number.bit_length() // 8 + 1)) for number in numbers)
+
+
+def _pbes2(*numbers, scrypt=False):
+    return samples.pbes2(samples.rfc5958(ED), scrypt=scrypt, parameters=_integers(*numbers))
+
+
+def _pbes1(iterations, oid=b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x05\x03"):
+    parameters = der.encode(0x30, der.encode(4, b"12345678") + _integers(iterations))
+    return der.encode(0x30, der.encode(0x30, oid + parameters) + der.encode(4, bytes(64)))
+
+
+def _rounds(count):
+    plain = private(ED, form=PrivateFormat.OpenSSH, encryption=OPENSSH_ENCRYPTED)
+    data = base64.b64decode(b"".join(plain.splitlines()[1:-1]))
+    start = data.index(b"bcrypt") + 6 + 4 + 4 + 16
+    assert data[start : start + 4] == b"\0\0\0\1"
+    return pem("OPENSSH PRIVATE KEY", data[:start] + count.to_bytes(4) + data[start + 4 :])
+
+
+TOO_MUCH_WORK = {
+    "pbkdf2": (_pbes2(10_000_001), "10000001 iterations of PBKDF2; at most 10000000 is done"),
+    "pbkdf2 of 2**31": (_pbes2(2**31), "2147483648 iterations of PBKDF2"),
+    "pbkdf2 of no machine's integer": (_pbes2(2**150), f"{2**150} iterations of PBKDF2"),
+    "pbkdf2 in pem": (pem("ENCRYPTED PRIVATE KEY", _pbes2(2**31)), "2147483648 iterations of PBKDF2"),
+    "md5 with des": (_pbes1(2**31), "2147483648 iterations of a hash"),
+    "pkcs 12": (_pbes1(10**8, b"\x06\x0a\x2a\x86\x48\x86\xf7\x0d\x01\x0c\x01\x03"), "100000000 iterations of a hash"),
+    "scrypt memory": (
+        _pbes2(2**21, 8, 1, scrypt=True),
+        "scrypt with N = 2097152, r = 8 and p = 1; at most 1073741824 bytes",
+    ),
+    "scrypt blocks": (_pbes2(2, 2**23, 1, scrypt=True), "scrypt with N = 2, r = 8388608 and p = 1"),
+    "scrypt time": (_pbes2(2**20, 8, 3, scrypt=True), "p = 3; at most N * r * p = 16777216"),
+    "scrypt parallel": (_pbes2(2, 1, 2**24, scrypt=True), "N = 2, r = 1 and p = 16777216"),
+    "bcrypt": (_rounds(1025), "1025 rounds of bcrypt; at most 1024 is done"),
+    "bcrypt of 2**32 - 1": (_rounds(2**32 - 1), "4294967295 rounds of bcrypt"),
+}
+
+
+@pytest.mark.parametrize("name", TOO_MUCH_WORK)
+def test_work_that_a_file_asks_for_is_bounded_before_the_passphrase_is_asked_for(tmp_path, name):
+    data, said = TOO_MUCH_WORK[name]
+
+    def passphrase(what):
+        raise AssertionError("asked for a passphrase in vain")
+
+    refused = _refused(tmp_path, data, passphrase)
+    assert said in refused.message
+    again = "ssh-keygen -p -a 24 -f" if "bcrypt" in name else "openssl pkcs8 -topk8 -out NAME.pem -in"
+    assert f"{again} '{tmp_path}/my key'" in refused.hint
+
+
+DEFAULTS = {
+    "openssl pkcs8": derivation.of_pkcs8(_pbes2(2048)),
+    "advice of OWASP for SHA-1": derivation.of_pkcs8(_pbes2(1_300_000)),
+    "openssl pkcs8 -scrypt": derivation.of_pkcs8(_pbes2(16384, 8, 1, scrypt=True)),
+    "scrypt of files (RFC 7914)": derivation.of_pkcs8(_pbes2(2**20, 8, 1, scrypt=True)),
+    "openssl pkcs8 -v1": derivation.of_pkcs8(_pbes1(2048)),
+    "ssh-keygen": derivation.of_openssh(base64.b64decode(b"".join(_rounds(24).splitlines()[1:-1]))),
+    "ssh-keygen -a 500": derivation.of_openssh(base64.b64decode(b"".join(_rounds(500).splitlines()[1:-1]))),
+}
+
+
+def test_what_tools_write_and_guides_recommend_is_done():
+    assert set(DEFAULTS.values()) == {None}
+
+
+@pytest.mark.parametrize("numbers", [(), (2**20000,)], ids=["no number", "a number without end"])
+def test_derivation_that_no_tool_writes_is_refused(tmp_path, numbers):
+    for scrypt in (True, False):
+        _refused(
+            tmp_path,
+            samples.pbes2(samples.rfc5958(ED), scrypt=scrypt, parameters=_integers(*numbers) or b"\5\0"),
+            lambda what: PASSPHRASE,
+        )
 
 
 def _pkcs12():
