@@ -3,6 +3,7 @@
 Sources: PKWARE APPNOTE 6.3.10, RFC 1952, RFC 8878, POSIX.1-1988 (ustar), and the formats' own descriptions.
 """
 
+import re
 from enum import Enum
 
 from cloister.protocol.archives.errors import ArchiveError, NotAnArchive
@@ -20,6 +21,8 @@ class Kind(Enum):
 
 BLOCK = 512
 """Bytes of a tar's block."""
+
+_OCTAL = re.compile(rb" *([0-7]+)[ \0]*")
 
 _KINDS = (
     (b"PK\x03\x04", Kind.ZIP),
@@ -85,11 +88,18 @@ def is_tar(block: bytes) -> bool:
 
 def is_header(block: bytes) -> bool:
     """Whether the checksum of a tar's header is correct: the sum of its bytes, the field itself counted as spaces."""
-    field = block[148:156].strip(b" \0")
-    try:
-        stated = int(field, 8)
-    except ValueError:
+    stated = octal(block[148:156])
+    if stated is None:
         return False
     total = sum(block) - sum(block[148:156]) + 8 * 32
     # Some old programs added signed bytes.
     return stated == total or stated == total - 256 * sum(byte > 127 for byte in block[:148] + block[156:])
+
+
+def octal(field: bytes) -> int | None:
+    """A number of a tar's header: octal digits, then spaces and zero bytes (POSIX.1-1988 10.1.1); None for others.
+
+    Programs before POSIX put spaces before the digits, and some fill the field, so that nothing ends the digits.
+    """
+    found = _OCTAL.fullmatch(field)
+    return None if found is None else int(found[1], 8)

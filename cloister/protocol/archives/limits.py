@@ -5,7 +5,14 @@ MAX_ENTRIES = 250_000
 in the sandbox's memory (``agent_runtime.runner.oci_config.inodes``), and takes about 0.4 KB to check."""
 
 MAX_PATHS = 64 * 1024 * 1024
-"""Bytes of all paths together, folders included: bounds memory where paths are long."""
+"""Bytes (UTF-8) of all paths together, folders and the targets of links included: bounds memory where they are long."""
+
+MAX_HEADERS = 4 * MAX_ENTRIES
+"""Headers of a tar. A member has up to three extended ones; labels, global headers and what is there again are counted
+by nothing else."""
+
+MAX_REPEATS = 16
+"""Members that are there again, with equal bytes, have at most this many times the bytes of all files before them."""
 
 MAX_SIZE = 2**53 - 1
 """Bytes of all files, unpacked: the largest size of a manifest."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cloister.protocol.archives.errors import FOLLOW, ArchiveError
 from cloister.protocol.archives.limits import MAX_HOPS, MAX_LINK
@@ -19,38 +20,62 @@ class Link:
     hard: bool = False
 
 
+def require_target(path: str, link: Link) -> None:
+    """Raise ArchiveError for a target that no link has. ``path`` is the link's own."""
+    size = len(link.target.encode(errors="surrogatepass"))
+    if not 0 < size <= MAX_LINK or "\0" in link.target:
+        raise _refused(path, "has an invalid target")
+
+
 def resolve(links: Mapping[str, Link], entries: Mapping[str, int]) -> dict[str, str]:
     """The path of a file for the path of each link. ``entries`` has the size of each file, and :data:`FOLDER`.
 
     Raises ArchiveError for a link to a folder, to the outside, to nothing, or in a circle.
     """
-    return {path: _file(path, links, entries) for path in links}
+    found: dict[str, _End] = {}
+    for path in links:
+        _follow(path, links, entries, found)
+    return {path: found[path].file for path in links}
 
 
-def _file(path: str, links: Mapping[str, Link], entries: Mapping[str, int]) -> str:
-    name, link = path, links[path]
-    for _ in range(MAX_HOPS):
+class _End(NamedTuple):
+    """Where a link leads, and over how many links."""
+
+    file: str
+    hops: int
+
+
+def _follow(path: str, links: Mapping[str, Link], entries: Mapping[str, int], found: dict[str, _End]) -> None:
+    """Follow one link; ``found`` has the ends of those that were followed before, and gets those on the way."""
+    passed: dict[str, int] = {}
+    name, link, hops = path, links[path], 0
+    while name not in found:
+        passed.setdefault(name, hops)
         at = clean(link.target) if link.hard else _walk(path, name, link.target, entries)
-        following = links.get(at)
-        if following is None:
+        hops += 1
+        if at not in links:
+            found[name] = _End(at, hops - passed[name])
             break
+        if hops >= MAX_HOPS:
+            raise _refused(path, "leads in a circle, or over too many links")
         if not link.hard:
             name = at  # a hard link to a symbolic link is that link under another name
-        link = following
-    else:
+        link = links[at]
+    file, behind = found[name]
+    last = passed.get(name, hops)
+    if last + behind > MAX_HOPS:
         raise _refused(path, "leads in a circle, or over too many links")
-    size = entries.get(at)
+    size = entries.get(file)
     if size is None:
         raise _refused(path, f"leads to {shown(links[path].target)}, which is not a file in the same archive or folder")
     if size == FOLDER:
         raise _refused(path, "leads to a folder")
-    return at
+    for before, count in passed.items():
+        found[before] = _End(file, last + behind - count)
 
 
 def _walk(path: str, place: str, target: str, entries: Mapping[str, int]) -> str:
     """The path that ``target`` means in the folder of ``place``."""
-    if len(target) > MAX_LINK or "\0" in target or not target:
-        raise _refused(path, "has an invalid target")
     outside = f"leads to {shown(target)}, outside of its archive or folder"
     if target.startswith("/"):
         raise _refused(path, outside)

@@ -1,8 +1,11 @@
 """The path of a member, as it is unpacked."""
 
+import re
+
 from cloister.protocol import names
 from cloister.protocol.archives.errors import ArchiveError
 
+_HERE = re.compile(r"(?:\./)*+")
 _RENAME = "Rename it, then repack the archive."
 _UTF8 = "Unpack it where it was made, and repack it with names in UTF-8 (7-Zip: parameter `cu=on`; Linux: `convmv`)."
 
@@ -13,8 +16,7 @@ def clean(name: str, *, folder: bool = False) -> str:
     ``./`` at the beginning is dropped, and for a folder one ``/`` at the end. Raises ArchiveError.
     """
     path = name.removesuffix("/") if folder else name
-    while path.startswith("./"):
-        path = path[2:]
+    path = _HERE.sub("", path, count=1) if path.startswith("./") else path
     if folder and path in ("", ".") and not name.startswith("/"):
         return ""
     if (why := names.path_problem(path)) is not None:

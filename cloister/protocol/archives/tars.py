@@ -7,9 +7,9 @@ of any size in memory, and takes a tar without its end.
 
 from dataclasses import dataclass, field
 
-from cloister.protocol.archives.detection import BLOCK, is_header
+from cloister.protocol.archives.detection import BLOCK, is_header, octal
 from cloister.protocol.archives.errors import AGAIN, REPACK, ArchiveError
-from cloister.protocol.archives.limits import CHUNK, MAX_DIRECTORY, MAX_HEADER, MAX_SIZE
+from cloister.protocol.archives.limits import CHUNK, MAX_DIRECTORY, MAX_HEADER, MAX_HEADERS, MAX_SIZE
 from cloister.protocol.archives.links import Link
 from cloister.protocol.archives.paths import clean, decode_name, shown
 from cloister.protocol.archives.reader import ByteReader
@@ -45,7 +45,7 @@ class _Extended:
 def read_tar(reader: ByteReader, tree: ArchiveTree) -> None:
     """Give all members of a tar to ``tree``. Raises ArchiveError, also for a tar without its end."""
     extended = _Extended()
-    headers = 0
+    said = count = 0
     while True:
         block = reader.exactly(BLOCK)
         if len(block) < BLOCK:
@@ -54,14 +54,17 @@ def read_tar(reader: ByteReader, tree: ArchiveTree) -> None:
             break
         if not is_header(block):
             raise ArchiveError("The tar is damaged: the checksum of a header is wrong.", hint=AGAIN)
+        count += 1
+        if count > MAX_HEADERS:
+            raise ArchiveError(f"The tar has more than {MAX_HEADERS} headers.", hint=REPACK)
         header = _Header.parse(block)
         if header.kind in (_LONG_NAME, _LONG_LINK, *_EXTENDED, _GLOBAL):
-            headers += header.size
-            if header.size > MAX_HEADER or headers > MAX_DIRECTORY:
+            said += header.size
+            if header.size > MAX_HEADER or said > MAX_DIRECTORY:
                 raise ArchiveError(f"An extended header of the tar has {header.size} bytes, too many.", hint=REPACK)
             _extend(extended, header.kind, b"".join(_content(reader, header.size, "An extended header")))
         else:
-            _read_member(reader, header, extended, tree)
+            said += _read_member(reader, header, extended, tree, MAX_DIRECTORY - said)
             extended = _Extended()
     if extended:
         raise ArchiveError("The tar is cut: an extended header is not followed by its member.", hint=AGAIN)
@@ -103,12 +106,11 @@ def _number(field: bytes) -> int:
     """Octal digits, or GNU's base 256."""
     if field[0] == 0x80:
         return int.from_bytes(field[1:])
-    text = field.strip(b" \0")
-    if not text:
+    if not field.strip(b" \0"):
         return 0
-    if text.strip(b"01234567"):
+    if (found := octal(field)) is None:
         raise ValueError("not octal")
-    return int(text, 8)
+    return found
 
 
 def _extend(extended: _Extended, kind: bytes, data: bytes) -> None:
@@ -151,7 +153,8 @@ def _records(data: bytes) -> dict[bytes, bytes]:
     return found
 
 
-def _read_member(reader: ByteReader, header: _Header, extended: _Extended, tree: ArchiveTree) -> None:
+def _read_member(reader: ByteReader, header: _Header, extended: _Extended, tree: ArchiveTree, most: int) -> int:
+    """Give a member to ``tree``. Returns the bytes that are neither a file's nor a header's, at most ``most``."""
     raw = _agreed(header.name, extended.name, extended.pax.get(b"path"))
     name = decode_name(raw)
     size = header.size
@@ -166,15 +169,18 @@ def _read_member(reader: ByteReader, header: _Header, extended: _Extended, tree:
         raise ArchiveError(f"Member {shown(name)} {why}.", hint=remedy)
     content = _content(reader, size, f"Member {shown(name)}")
     if header.kind == _LABEL and not size:
-        return
+        return 0
     # Before ustar, a folder was a file whose name ends with a slash.
     if header.kind in (_FOLDER, _GNU_FOLDER) or (header.kind in _REGULAR and name.endswith("/")):
         if size and header.kind != _GNU_FOLDER:
             raise ArchiveError(f"Member {shown(name)} is a folder, but has content.", hint=REPACK)
+        if size > most:
+            raise ArchiveError(f"Member {shown(name)} is a folder with {size} bytes of names, too many.", hint=REPACK)
         for _ in content:  # of GNU's: the names of what was in the folder
             pass
         tree.folder(clean(name, folder=True))
-    elif header.kind in _REGULAR:
+        return size
+    if header.kind in _REGULAR:
         tree.file(clean(name), size, content, executable=bool(header.mode & 0o100))
     elif header.kind in (_HARD, _SYMBOLIC):
         if size:
@@ -184,6 +190,7 @@ def _read_member(reader: ByteReader, header: _Header, extended: _Extended, tree:
     else:
         kind = _KINDS.get(header.kind, f"of the kind {header.kind!r}")
         raise ArchiveError(f"Member {shown(name)} is {kind}; only files, folders and links are unpacked.", hint=REPACK)
+    return 0
 
 
 def _agreed(short: bytes, gnu: bytes | None, pax: bytes | None) -> bytes:

@@ -11,7 +11,7 @@ from typing import Protocol
 from cloister.protocol import names
 from cloister.protocol.archives import limits
 from cloister.protocol.archives.errors import REPACK, ArchiveError
-from cloister.protocol.archives.links import FOLDER, Link, resolve
+from cloister.protocol.archives.links import FOLDER, Link, require_target, resolve
 from cloister.protocol.archives.paths import clean, shown
 
 Pieces = Iterator[bytes | memoryview]
@@ -118,6 +118,7 @@ class ArchiveTree:
 
     def __init__(self, sink: Sink, declared: int | None = None) -> None:
         self.size = 0
+        self._repeated = 0
         self._sink = sink
         self._declared = declared
         self._entries: dict[str, int] = {}
@@ -147,6 +148,9 @@ class ArchiveTree:
         if path in self._links or self._entries.get(path) == FOLDER:
             raise _clash(path)
         if path in self._entries:
+            self._repeated += size
+            if self._repeated > limits.MAX_REPEATS * self.size:
+                raise ArchiveError(f"Member {shown(path)} and others are there too often.", hint=REPACK)
             if self._entries[path] != size or self._sink.digest(path) != digest_of(pieces):
                 raise ArchiveError(f"Member {shown(path)} is there twice, with different content.", hint=REPACK)
             return
@@ -163,8 +167,9 @@ class ArchiveTree:
             return  # GNU tar writes a file that was named twice as a link to itself
         if path in self._links or path in self._entries:
             raise _clash(path)
+        require_target(path, link)
         self._parents(path)
-        self._enter(path, None)
+        self._enter(path, None, link.target)
         self._links[path] = link
 
     def repeat(self, paths: Container[str]) -> None:
@@ -197,9 +202,9 @@ class ArchiveTree:
             self._enter(folder, FOLDER)
             self._sink.folder(folder)
 
-    def _enter(self, path: str, size: int | None) -> None:
-        """Count a new path; ``size`` None: a link."""
-        self._left -= len(path)
+    def _enter(self, path: str, size: int | None, target: str = "") -> None:
+        """Count a new path; ``size`` None: a link to ``target``."""
+        self._left -= len(path.encode()) + len(target.encode(errors="surrogatepass"))
         if self.count >= limits.MAX_ENTRIES or self._left < 0:
             raise ArchiveError(
                 f"There are more than {limits.MAX_ENTRIES} files and folders, or {limits.MAX_PATHS} bytes of paths.",
