@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import serialization
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.x509.certificate import Certificate
 from cloister.errors import InputError, ProofError, UnreachableError
+from cloister.protocol.text import decimal
 
 PORT = 6110
 """The agent's port, if an address has none."""
@@ -48,9 +49,10 @@ class Address:
             host, _, port = host.partition(":")
         if not host or "/" in host or any(char.isspace() for char in host):
             raise _not_an_address(text)
-        if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        number = decimal(port, 5)
+        if number is None or not 0 < number < 65536:
             raise _not_an_address(text)
-        return cls(host, int(port))
+        return cls(host, number)
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

@@ -29,7 +29,23 @@ def test_addresses_are_parsed(text, address):
 
 
 @pytest.mark.parametrize(
-    "text", ["", ":7000", "host:", "host:0", "host:65536", "host:1e3", "[::1", "[::1]x", "a b", "http://x"]
+    "text",
+    [
+        "",
+        ":7000",
+        "host:",
+        "host:0",
+        "host:65536",
+        "host:1e3",
+        "[::1",
+        "[::1]x",
+        "a b",
+        "http://x",
+        "host:+1",
+        "host:1_0",
+        f"host:{'1' * 5000}",
+        "host:\u0661",
+    ],
 )
 def test_invalid_address_is_rejected(text):
     with pytest.raises(InputError, match="is not an address"):

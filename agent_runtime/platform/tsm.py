@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from agent_runtime.errors import AgentError
+from cloister.protocol.text import decimal
 
 REPORT_FOLDER = Path("/sys/kernel/config/tsm/report/cloister")
 
@@ -79,10 +80,10 @@ class ReportInterface:
         return report
 
     def _generation(self) -> int:
-        text = self.attributes.read("generation").strip()
-        if not text.isdigit():
+        number = decimal(self.attributes.read("generation").decode("ascii", "replace").strip())
+        if number is None:
             raise AgentError("The kernel's report has an invalid generation: it must be a number.")
-        return int(text)
+        return number
 
     def _auxblob(self) -> bytes:
         """The host's certificates. Only with SEV-SNP, and only if the host provides them."""

@@ -6,7 +6,7 @@ rejected.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -15,6 +15,7 @@ from yaml.composer import ComposerError
 
 from cloister.errors import InputError
 from cloister.protocol.canonical import FormatError
+from cloister.protocol.text import decimal
 
 MAX_SIZE = 1024 * 1024
 _MAX_DEPTH = 32
@@ -23,6 +24,12 @@ _FRACTION = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?
 
 Place = tuple[str | int, ...]
 """The names and list positions that lead from the top of a document to a value."""
+
+
+def place_of(parts: Iterable[str | int]) -> Place:
+    """A place from the words of a message or a validator, where positions in lists may be text."""
+    found = ((decimal(part, 9) if isinstance(part, str) else None, part) for part in parts)
+    return tuple(part if number is None else number for number, part in found)
 
 
 @dataclass(frozen=True)

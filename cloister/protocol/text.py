@@ -42,6 +42,21 @@ version of Unicode their Python knows.
 _ANY_INVISIBLE = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _INVISIBLE) + "]")
 
 
+def decimal(text: str, digits: int = 19) -> int | None:
+    """The number that ``text`` is: one to ``digits`` ASCII digits; None for anything else.
+
+    ``int`` also reads signs, underscores, spaces and the digits of other scripts, and refuses some thousands of digits.
+    """
+    return int(text) if 0 < len(text) <= digits and text.isascii() and text.isdigit() else None
+
+
+def required_decimal(text: str) -> int:
+    """The number that :func:`decimal` reads. Raises ValueError."""
+    if (number := decimal(text)) is None:
+        raise ValueError(f"{text[:40]!r} is not a number")
+    return number
+
+
 def first_invisible(text: str) -> str | None:
     """The first invisible character of ``text``, as U+XXXX; None if all are visible.
 

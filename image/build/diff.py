@@ -84,7 +84,7 @@ def _kind(path: Path) -> str:
         return "image"
     try:
         value: Any = json.loads(_read(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is neither a lock nor an image manifest: {error}.") from error
     return "lock" if isinstance(value, dict) and "packages" in value else "image"
 

@@ -149,7 +149,7 @@ def compare_listings(expected: bytes, found: bytes) -> list[str]:
 def _layers(listing: bytes) -> dict[str, dict[str, dict[str, str]]]:
     try:
         value = json.loads(listing)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"Invalid {_LISTING}: not JSON: {error}.") from error
     layers = value.get("layers") if isinstance(value, dict) else None
     of_layers = list(layers.values()) if isinstance(layers, dict) else []

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from cloister.protocol.text import required_decimal
 from image.debian.versions import Version
 from image.errors import ImageError
 
@@ -85,7 +86,7 @@ class Package:
                 depends=_relations(needs),
                 provides=tuple(group[0] for group in _relations(fields.get("Provides", ""))),
                 path=fields["Filename"],
-                size=int(fields["Size"]),
+                size=required_decimal(fields["Size"]),
                 sha256=fields["SHA256"],
             )
         except (KeyError, ValueError) as error:

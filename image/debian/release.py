@@ -13,6 +13,7 @@ from typing import Self
 
 from pysequoia import Cert, verify
 
+from cloister.protocol.text import required_decimal
 from image.debian.deb822 import stanzas
 from image.debian.packages import Package
 from image.errors import ImageError
@@ -47,7 +48,7 @@ class DebianRelease:
             for line in fields["SHA256"].splitlines():
                 if line.strip():
                     digest, size, name = line.split()
-                    files[name] = (digest, int(size))
+                    files[name] = (digest, required_decimal(size))
             until = fields.get("Valid-Until")
             return cls(fields["Codename"], _time(fields["Date"]), _time(until) if until else None, files)
         except (KeyError, ValueError) as error:

@@ -114,7 +114,7 @@ class Lock:
                 for key, kind in (("archives", LockedArchive), ("packages", LockedPackage), ("wheels", LockedWheel))
             }
             lock = cls(**value, **lists)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise LockError(f"Invalid lock: {error}.") from error
         for entry in (*lock.packages, *lock.wheels):
             if not _DIGEST.fullmatch(entry.sha256) or not isinstance(entry.size, int) or entry.size <= 0:

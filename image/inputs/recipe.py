@@ -6,6 +6,7 @@ Recipes are ``image/recipes/<flavor>.toml``. The tables of a recipe with ``exten
 
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -16,6 +17,7 @@ from image.inputs.table import RecipeError, Table
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 TOOLS = "tools"
+_MODE = re.compile(r"[0-7]{3,4}")
 _DEPTH = 4
 
 
@@ -146,12 +148,10 @@ class GuestFile:
         path, mode = table.take("path", str), table.take("mode", str, "0644")
         if not path.startswith("/") or ".." in path.split("/"):
             raise RecipeError(f"Invalid file path in the recipe: {path!r} must be absolute and without '..'.")
-        try:
-            bits = int(mode, 8)
-        except ValueError:
-            raise RecipeError(f"The recipe's file {path}: the mode {mode!r} is not an octal number.") from None
+        if not _MODE.fullmatch(mode):
+            raise RecipeError(f"The recipe's file {path}: the mode {mode!r} is not an octal number like 0644.")
         kinds = [table.take(kind, str, "") for kind in ("template", "source", "link")]
-        file = cls(path, bits, *kinds)
+        file = cls(path, int(mode, 8), *kinds)
         table.reject_unknown()
         if sum(map(bool, kinds)) != 1:
             raise RecipeError(f"The recipe's file {path} must have one of 'template', 'source' and 'link'.")
@@ -259,7 +259,7 @@ def _read(flavor: str, folder: Path, depth: int = _DEPTH) -> dict[str, Any]:
         raise RecipeError(f"Unknown flavor {flavor!r}. Known flavors: {', '.join(flavors(folder))}.")
     try:
         value = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also text that is not UTF-8, and numbers of too many digits
         raise RecipeError(f"{path.name} is not valid TOML: {error}.") from error
     base = value.pop("extends", None)
     if base is None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from cloister.errors import InputError
+from cloister.protocol.text import decimal
 from image import cache
 from image.publish.artefact import MARK, Artefact, Bar, Progress, Published
 from image.publish.errors import NotSignedInError, PublishError, StorageRefusedError, StorageUnreachableError
@@ -202,7 +203,8 @@ class _Upload:
 def _reached(response: "requests.Response") -> int:
     """The number of bytes that the service has kept."""
     _, _, last = response.headers.get("Range", "").rpartition("-")
-    reached = int(last) + 1 if last else 0
+    known = decimal(last)
+    reached = 0 if known is None else known + 1
     return 0 if reached < _UNIT else reached
 
 

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +27,7 @@ from cloister.protocol.canonical import FormatError
 MAX_SIZE = 1024 * 1024
 """Bytes of one file or answer."""
 
+_HEX = re.compile("(?:[0-9A-Fa-f]{2})*")
 _BEGIN = b"-----BEGIN "
 _LABELS = {b"CERTIFICATE": CERTIFICATE, b"X509 CRL": CRL}
 _SIGNED = {TCB_INFO: "tcbInfo", QE_IDENTITY: "enclaveIdentity"}
@@ -158,10 +160,10 @@ def _text(value: dict[str, Any], name: str, what: str) -> str:
 
 
 def _hex(value: dict[str, Any], name: str, what: str) -> bytes:
-    try:
-        return bytes.fromhex(_text(value, name, what))
-    except ValueError as error:
-        raise MalformedEvidence(f"{what}: {name}", 0, "is not hexadecimal") from error
+    text = _text(value, name, what)
+    if not _HEX.fullmatch(text):
+        raise MalformedEvidence(f"{what}: {name}", 0, "is not hexadecimal")
+    return bytes.fromhex(text)
 
 
 def _next_update(item: CollateralItem, what: str) -> datetime:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cloister.errors import UnreachableError
+from cloister.protocol.text import decimal
 
 ATTEMPTS = 4
 _FIRST_PAUSE = 1.0
@@ -121,8 +122,8 @@ class Transport:
                 raise CollateralUnavailable(f"{address} took more than 2 minutes to answer.", hint="Try again later.")
         if len(body) > limit:
             raise CollateralUnavailable(f"{address} answered with more than {limit} bytes.")
-        announced = response.headers.get("Content-Length", "")
-        if announced.isdecimal() and len(body) != int(announced):
+        announced = decimal(response.headers.get("Content-Length", ""))
+        if announced is not None and len(body) != announced:
             raise _RetryableError(f"the answer ended after {len(body)} of {announced} bytes")
         return Answer(bytes(body), {name.lower(): value for name, value in response.headers.items()})
 
@@ -130,8 +131,9 @@ class Transport:
         """Seconds of a Retry-After field, a number or a date (RFC 9110, section 10.2.3); None for anything else."""
         if text is None:
             return None
-        if text.strip().isdecimal():
-            return float(min(int(text.strip()[:9]), 10**6))
+        seconds = text.strip()
+        if seconds.isascii() and seconds.isdigit():
+            return float(min(int(seconds[:9]), 10**6))
         try:
             moment = email.utils.parsedate_to_datetime(text)
         except ValueError:

@@ -24,7 +24,7 @@ from cloister.keyfile.content import is_inline
 from cloister.keyfile.public import parse_public_key, read_public_key
 from cloister.protocol import canonical, names, placement, schema
 from cloister.protocol.document import MAX_SIZE as MAX_DOCUMENT
-from cloister.protocol.document import Document, Place
+from cloister.protocol.document import Document, Place, place_of
 from cloister.protocol.manifest import KINDS, MAX_SIZE, Manifest
 from cloister.units import parse_duration, parse_size
 
@@ -85,13 +85,13 @@ def _located(document: Document, error: canonical.FormatError) -> InputError:
     if isinstance(cause, fastjsonschema.JsonSchemaValueException):
         if cause.rule == "type" and cause.rule_definition == "string":
             hint = "Put it in quotes."  # a name like 2024 or true
-        place = tuple(int(part) if str(part).isdigit() else part for part in cause.path[1:])
+        place = place_of(cause.path[1:])
         if (unknown := schema.unknown_member(cause)) is not None:
             place = (*place, unknown)
     elif found := _PLACE.match(error.message):
         place = tuple(found[1].split("."))
         if place[:2] == ("algorithm", "files"):
-            place = tuple(int(part) if part.isdigit() else part for part in place)
+            place = place_of(place)
         if place[:1] == ("datasets",) and len(place) > 1:
             listed = [data.get("name") for data in document.value["datasets"]]
             place = ("datasets", listed.index(place[1]), *place[2:]) if place[1] in listed else place[:1]

@@ -265,3 +265,11 @@ def test_archive_that_cannot_be_unpacked_is_refused_with_its_line(parties: Parti
     _packed(parties, zip_of(A)[:-3])
     with pytest.raises(InputError, match=r"manifest.yaml:\d+: .*h1.zip: The zip is cut"):
         compose_manifest(parties.folder / "manifest.yaml")
+
+
+@pytest.mark.parametrize("name", ["\u00b2", "\u0661", "1" * 5000, "7"])
+def test_name_that_looks_like_a_position_is_refused_as_a_name(parties, name):
+    """A superscript is a digit to Python, but no number."""
+    parties.edit("limits:", f'"{name}": 1\nlimits:')
+    with pytest.raises(InputError, match=r"manifest\.yaml:\d+: "):
+        parties.manifest()

@@ -68,7 +68,10 @@ def test_missing_key_is_an_error_that_names_it(place: str, key: str) -> None:
         ({"files": [{"path": "/a", "template": "x", "source": "y"}]}, "one of 'template', 'source' and 'link'"),
         ({"files": [{"path": "/a", "link": "x", "source": "y"}]}, "one of 'template', 'source' and 'link'"),
         ({"files": [{"path": "/a"}]}, "one of 'template', 'source' and 'link'"),
-        ({"files": [{"path": "/a", "source": "y", "mode": "rwx"}]}, "not an octal number"),
+        *(
+            ({"files": [{"path": "/a", "source": "y", "mode": mode}]}, "not an octal number")
+            for mode in ("rwx", "0o644", "06_44", "+644", " 644", "0888", "", "100644", "7" * 5000)
+        ),
         ({"files": [{"path": "/a", "source": "y"}, {"path": "/a", "source": "z"}]}, "the same path twice"),
         ({"kernel": minimal()["kernel"] | {"needed": {"gcp": "gve"}}}, "'gcp' must be of type list"),
         ({"kernel": minimal()["kernel"] | {"initrd_needed": {"gcp": ["gve", "gve"]}}}, "contains 'gve' twice"),
