@@ -9,7 +9,7 @@ from typing import Self
 from agent_runtime.computation.job_from_manifest import build_job
 from agent_runtime.computation.results import OVERHEAD
 from agent_runtime.errors import AgentError, CallRefusal, Reason
-from agent_runtime.runner.oci_config import memory_limit
+from agent_runtime.runner.oci_config import memory_limit, uncharged
 from cloister.protocol.manifest import Manifest
 
 MEMORY = Path("/proc/meminfo")
@@ -17,7 +17,7 @@ MEMORY = Path("/proc/meminfo")
 
 @dataclass(frozen=True)
 class RequiredCapacity:
-    """Bytes: ``store`` for assets and results, ``run`` for the sandbox and its logs.
+    """Bytes: ``store`` for assets and results, ``run`` for the sandbox, also what no cgroup counts, and its logs.
 
     The store holds a result once in plain and once per consumer.
     """
@@ -30,9 +30,10 @@ class RequiredCapacity:
         """The bytes that a manifest needs."""
         copies = 1 + len(manifest.results.consumers)
         results = copies * (manifest.results.max_size + OVERHEAD)
+        job = build_job(manifest)
         return cls(
             store=sum(asset.size for asset in manifest.assets()) + results,
-            run=memory_limit(build_job(manifest)) + manifest.logs.max_size,
+            run=memory_limit(job) + uncharged(job) + manifest.logs.max_size,
         )
 
     def check(self, *, store: int, memory: int) -> None:

@@ -34,7 +34,7 @@ HOST_NAME = "algorithm"
 
 INODES = 262_144
 """Files and folders in each of the file systems that the algorithm may fill: twice as many as a large folder of
-pictures has. Inodes and pages count in the cgroup; what does not, such as the target of a short link, this bounds.
+pictures has. Inodes and pages count in the cgroup; what does not, the targets of short links, :func:`uncharged` bounds.
 """
 
 WHEEL_INODES = installation.MAX_INODES
@@ -42,6 +42,14 @@ RESULT_SLACK = 1024 * 1024
 """Bytes of the results' file system beyond the declared maximum, so that counting finds an excess."""
 
 RESULT_INODES = 8192
+_RUN_INODES = 1024
+_LINK_TARGET = 128
+"""Bytes of a link's target that tmpfs keeps beside the inode and charges to no cgroup (Linux, mm/shmem.c:
+SHORT_SYMLINK_LEN). A longer one is in a page, which is charged."""
+
+_LINK_SHARE = 7
+"""What is charged for each link (its inode and directory entry, 0.9 KiB) is at least this many times its target."""
+
 _CPU_PERIOD = 100_000
 _CAPABILITIES = ("bounding", "effective", "inheritable", "permitted", "ambient")
 _NAMESPACES = ("pid", "ipc", "uts", "mount", "network", "cgroup", "user")
@@ -119,6 +127,12 @@ class SandboxPaths:
 def memory_limit(job: Job) -> int:
     """Memory limit of the cgroup in bytes: for processes, and for the files of the run, which are in memory."""
     return job.memory + unpacked_size(job) + job.results + RESULT_SLACK
+
+
+def uncharged(job: Job) -> int:
+    """The most bytes that the run can take beyond its memory limit: its file systems filled with short links."""
+    inodes = 2 * INODES + upper_inodes(job) + RESULT_INODES + _RUN_INODES + (WHEEL_INODES if job.wheels else 0)
+    return min(inodes * _LINK_TARGET, memory_limit(job) // _LINK_SHARE)
 
 
 def unpacked_size(job: Job) -> int:
@@ -228,7 +242,7 @@ def _mounts(job: Job, paths: SandboxPaths) -> list[dict[str, Any]]:
         _tmpfs("/dev", "64k", 64, "noexec", "mode=755"),
         _tmpfs("/dev/shm", str(job.memory), INODES, "nodev", "noexec", "mode=1777"),  # noqa: S108
         _tmpfs("/sys", "4k", 4, "nodev", "noexec", "ro"),
-        _tmpfs("/run", "64k", 1024, "nodev", "noexec", "mode=755"),
+        _tmpfs("/run", "64k", _RUN_INODES, "nodev", "noexec", "mode=755"),
         _tmpfs("/var", "4k", 4, "nodev", "noexec", "mode=755"),
         _tmpfs("/tmp", str(job.memory), INODES, "nodev", "mode=1777"),  # noqa: S108
         _bind(paths.work, WORK, "ro"),

@@ -5,6 +5,10 @@ from typing import Any
 
 import pytest
 
+from agent_runtime.computation.capacity import RequiredCapacity
+from agent_runtime.computation.job_from_manifest import build_job
+from agent_runtime.errors import CallRefusal
+from agent_runtime.runner.oci_config import memory_limit, uncharged
 from cloister.protocol import canonical
 from tests.agent_fixture import running_agent
 from tests.agent_runtime.world import DATA, TRAIN, World, new_key, refused
@@ -158,3 +162,14 @@ def test_reserved_memory_is_not_available_to_manifests(tmp_path: Path) -> None:
         with refused("TOO_LARGE", memory_free=str(256 << 20)):
             world.submit(limits__memory=250 << 20)
         world.submit(limits__memory=128 << 20)
+
+
+def test_targets_of_links_are_reserved_beyond_the_memory_limit(world: World) -> None:
+    manifest = world.compose(limits__memory=128 << 20)
+    job = build_job(manifest)
+    needed = RequiredCapacity.of(manifest)
+    assert needed.run == memory_limit(job) + uncharged(job) + manifest.logs.max_size
+    assert uncharged(job) > 16 << 20
+    needed.check(store=needed.store, memory=needed.store + needed.run)
+    with pytest.raises(CallRefusal, match="for the run"):
+        needed.check(store=needed.store, memory=needed.store + needed.run - 1)

@@ -141,3 +141,30 @@ def test_every_packed_dataset_has_inodes_for_a_whole_archive() -> None:
     plain = replace(JOB, packed=())
     both = replace(JOB, packed=(PackedDataset("d1", 10), PackedDataset("d2", 10)))
     assert oci_config.upper_inodes(both) - oci_config.upper_inodes(plain) == 2 * limits.MAX_ENTRIES
+
+
+def test_links_that_no_cgroup_counts_are_bounded_by_the_inodes_of_every_writable_file_system() -> None:
+    job = replace(JOB, memory=1 << 40, wheels=True)
+    inodes = {
+        one["destination"]: int(option.partition("=")[2])
+        for one in oci_config.config(job, PATHS)["mounts"]
+        for option in one["options"]
+        if option.startswith("nr_inodes=") and "ro" not in one["options"]
+    }
+    small = {"/dev": 64, "/var": 4}
+    assert {name: inodes[name] for name in small} == small
+    counted = sum(inodes.values()) - sum(small.values()) + oci_config.RESULT_INODES + oci_config.upper_inodes(job)
+    assert oci_config.uncharged(job) == 128 * counted
+
+
+@pytest.mark.parametrize("memory", [64 << 20, 256 << 20, 512 << 20])
+def test_links_that_no_cgroup_counts_are_bounded_by_what_it_counts_for_each(memory: int) -> None:
+    job = replace(JOB, memory=memory, packed=())
+    assert oci_config.uncharged(job) == oci_config.memory_limit(job) // 7
+
+
+def test_wheels_and_datasets_have_links_of_their_own() -> None:
+    job = replace(JOB, memory=1 << 40, wheels=False, packed=())
+    more = [replace(job, wheels=True), replace(job, packed=(PackedDataset("a", 1),))]
+    grown = [oci_config.uncharged(one) - oci_config.uncharged(job) for one in more]
+    assert grown == [128 * oci_config.WHEEL_INODES, 128 * limits.MAX_ENTRIES]
