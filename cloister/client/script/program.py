@@ -1,7 +1,9 @@
 """Examines an algorithm before it is agreed on or uploaded: what certainly fails is refused, what may fail is told."""
 
 import io
+import lzma
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +67,11 @@ def examine(program: Program) -> tuple[str, ...]:
     if main.problem is not None and grammar.is_guests(main.version):
         said, hint = _refusal(name, main.problem, data)
         raise InputError(said, hint=hint)
+    if main.unjudged and grammar.is_guests(main.version):
+        raise InputError(
+            f"{names.shown(name)} does not compile under Python {PYTHON}, the guest's: {_why_unjudged(main)}.",
+            hint="Shorten its longest expression or chain of elif; put long tables into files of the algorithm.",
+        )
     return tuple(_warnings(program, parsed, is_zip=source is not None))
 
 
@@ -81,7 +88,7 @@ def _warnings(program: Program, parsed: dict[str, Parsed], *, is_zip: bool) -> I
                     f"differ: put python{PYTHON} on PATH to be certain."
                 )
         elif one.unjudged:
-            yield f"{names.shown(source)} could not be examined ({one.unjudged})."
+            yield f"{names.shown(source)} could not be examined: {_why_unjudged(one)}."
     main = parsed[name]
     if main.problem is None and not main.unjudged:
         if main.does_nothing:
@@ -109,6 +116,12 @@ def _warnings(program: Program, parsed: dict[str, Parsed], *, is_zip: bool) -> I
     for place, path in program.files.items():
         if path is not None and kind.is_pointer(path):
             yield f"{names.shown(place)} is a pointer of Git LFS, not the file itself. Get that: git lfs pull."
+
+
+def _why_unjudged(one: Parsed) -> str:
+    if one.unjudged.startswith(("RecursionError", "MemoryError")):
+        return "it is nested too deeply, or one of its expressions is too long"
+    return text.printable(one.unjudged)[:_SHOWN]
 
 
 def _require_room(program: Program, size: int) -> None:
@@ -154,8 +167,10 @@ def _of_zip(name: str, data: bytes) -> bytes | None:
         return None
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if archive.getinfo("__main__.py").file_size > _LARGEST:
+                return None
             source = archive.read("__main__.py")
-    except (KeyError, OSError, RuntimeError, zipfile.BadZipFile, NotImplementedError, ValueError):
+    except (KeyError, OSError, RuntimeError, zipfile.BadZipFile, ValueError, EOFError, zlib.error, lzma.LZMAError):
         return None
     kind.require_source(f"{name}/__main__.py", source)
     return source

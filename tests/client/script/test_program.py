@@ -349,3 +349,54 @@ def test_package_names_are_normal_where_they_are_not_listed() -> None:
         "pyyaml",
         "sentence-transformers",
     ]
+
+
+TOO_DEEP = {
+    "signs": b"x = " + b"-" * 100_000 + b"1\n",
+    "negations": b"x = " + b"not " * 100_000 + b"1\n",
+    "attributes": b"x = a" + b".b" * 100_000 + b"\n",
+    "calls": b"x = a" + b"()" * 100_000 + b"\n",
+    "sums": b"x = 1" + b"+1" * 100_000 + b"\n",
+    "powers": b"x = 1" + b"**1" * 50_000 + b"\n",
+    "elif": b"if a:\n pass\n" + b"elif a:\n pass\n" * 20_000,
+    "lambdas": b"x = " + b"lambda:" * 100_000 + b"1\n",
+    "parentheses": b"x = " + b"(" * 5000 + b")" * 5000 + b"\n",
+    "blocks": b"".join(b" " * level + b"if a:\n" for level in range(150)) + b" " * 150 + b"pass\n",
+}
+
+
+@pytest.mark.parametrize("name", TOO_DEEP)
+@pytest.mark.parametrize("is_guests", [True, False])
+def test_source_too_deep_for_the_compiler_is_refused_in_a_sentence(tmp_path, monkeypatch, name, is_guests):
+    """By the guest's grammar it fails in the guest, too; by another one, it is a warning."""
+    monkeypatch.setattr(grammar, "is_guests", lambda version: is_guests)
+    path = at(tmp_path, TOO_DEEP[name])
+    if is_guests:
+        with pytest.raises(InputError, match=r"train\.py.* does not compile under Python") as raised:
+            warnings(path)
+        assert "Error" not in raised.value.message
+        assert raised.value.hint
+    else:
+        monkeypatch.setattr(grammar, "find_interpreter", lambda: None)
+        said = warnings(path)
+        assert said.startswith("train.py") and "Error" not in said
+
+
+def test_zip_of_a_program_is_not_unpacked_beyond_a_source(tmp_path):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("__main__.py", "#" * (64 << 20))
+    with pytest.raises(InputError, match="is a zip archive"):
+        warnings(at(tmp_path, out.getvalue()))
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damaged_zip_of_a_program_is_refused(tmp_path, method):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as made:
+        made.writestr("__main__.py", "print(1)\n" * 100)
+    data = bytearray(out.getvalue())
+    for place in range(41, 60):
+        data[place] ^= 0xFF
+    with pytest.raises(InputError, match="is a zip archive"):
+        warnings(at(tmp_path, bytes(data)))
