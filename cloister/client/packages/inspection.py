@@ -168,7 +168,7 @@ def _read(path: Path) -> Inspection | None:
             int(value["checksum"]),
             frozenset(value["libraries"]),
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -113,6 +113,7 @@ def _resolve(read: Requirements, before: str) -> str:
         argv += ["--python", sys.executable, "--python-version", guest.MARKERS["python_full_version"]]
         argv += ["--python-platform", _UV_PLATFORM, "--only-binary", ":all:", "--no-header"]
         argv += ["--index-strategy", "first-index", "--no-emit-index-url", "--no-emit-find-links"]
+        argv += ["--no-emit-index-annotation", "--no-emit-build-options"]  # uv's configuration may ask for them
         if any(option == "--pre" for option, _ in read.index_options):
             argv += ["--prerelease", "allow"]
         for option, value in _indexes(read):
@@ -169,7 +170,7 @@ def _pip_configuration() -> list[tuple[str, str]]:
         if section in ("global", "download", "install", ":env:"):
             try:
                 found[key] = str(ast.literal_eval(quoted))
-            except (ValueError, SyntaxError):
+            except (ValueError, SyntaxError, RecursionError, MemoryError):
                 continue
     options: list[tuple[str, str]] = []
     if found.get("no-index", "").lower() in ("1", "true", "yes", "on"):

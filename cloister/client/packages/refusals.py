@@ -1,6 +1,7 @@
 """Lines and files that no bundle can be made of: the kind of each, and the remedy."""
 
 import re
+import shlex
 from pathlib import Path
 
 from cloister.errors import InputError
@@ -20,37 +21,69 @@ _EXPORTS = {
     "setup.cfg": "a list of what the algorithm imports, in requirements.txt",
 }
 _VCS = re.compile(r"(?:^|@\s*)(?:git|hg|svn|bzr)\+|\.git(?:@|#|$)")
+_VCS_ADDRESS = re.compile(r"(?:git|hg|svn|bzr)\+\S+")
 _NETWORK = re.compile(r"(?:^|@\s*)[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _LOCAL = re.compile(
     r"(?:^|@\s*)file:|^\.{0,2}[/\\]|^\.{1,2}$|^[A-Za-z]:[/\\]|^~|^[^\s;@<>=!~]+[/\\]"
     r"|\.(?:whl|zip|tar\.gz|tar\.bz2|tgz)$"
 )
 _CONDA = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)=(?P<version>[0-9][A-Za-z0-9.!+_]*)(?:=\S+)?")
-_CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]+@")
+_USER = re.compile(
+    r"(?<=//)(?:[^/?#\s]*@"
+    r"|[^/?#\s@:]*:(?![0-9]*(?:[/?#\s\"'`<>)\]},;]|\Z))\S*@)"  # a password that has a / itself: no port
+)
+_QUERY = re.compile(r"[?#][^\"'`<>]+")
 
 
 def without_credentials(text: str) -> str:
-    """The text with ``***`` in place of user names and passwords in addresses."""
-    return _CREDENTIALS.sub("***@", text)
+    """The text with ``***`` in place of what may be secret in its addresses: user, password, query and fragment."""
+    return re.sub(r"\S+", lambda word: _without_credentials(word[0]), text)
+
+
+def _without_credentials(word: str) -> str:
+    shown = _USER.sub("***@", word)
+    start = min((at for at in (shown.find("//"), shown.find(":/")) if at >= 0), default=len(shown))
+    return shown[:start] + _QUERY.sub(lambda found: f"{found[0][0]}***", shown[start:], count=1)
+
+
+def index_line(name: str, value: str) -> str:
+    """A line about an index, as it may be shown: an address without a scheme may have a password, too."""
+    shown = value if "//" in value else re.sub(r"\A.*@", "***@", value)
+    shown = re.sub(r"\A([^?#]*[?#]).+", r"\1***", shown)
+    return f"{name} {without_credentials(shown)}".strip()
 
 
 def of_line(line: str, where: str) -> InputError:
     """The refusal of an editable install."""
+    modules = "name the project's own modules in algorithm.files."
+    if (found := _VCS_ADDRESS.search(line)) is not None:
+        return InputError(
+            f"{where}: {without_credentials(line)[:120]!r} is an editable install of source code in a repository.",
+            hint=f"{_wheel_of(found[0])} Or {modules}",
+        )
     return InputError(
         f"{where}: {without_credentials(line)[:120]!r} is an editable install of a project on this machine.",
-        hint="Remove the line (uv export: --no-emit-project); name the project's own modules in algorithm.files.",
+        hint=f"Remove the line (uv export: --no-emit-project); {modules}",
+    )
+
+
+def _wheel_of(address: str) -> str:
+    """How to make a wheel of the source code at an address."""
+    return (
+        "Name a published version (name==version), or build a wheel: pip wheel --no-deps --wheel-dir wheels "
+        f"{shlex.quote(without_credentials(address))}. Then name its version, and the folder wheels in PIP_FIND_LINKS."
     )
 
 
 def of_text(text: str, where: str) -> InputError | None:
     """The refusal of a package that is not named by name and version; None if it is."""
     plain = text.partition(";")[0].strip()
-    shown = f"{without_credentials(plain)[:120]!r}"
+    shown = f"{without_credentials(text).partition(';')[0].strip()[:120]!r}"
     if _VCS.search(plain):
+        found = _VCS_ADDRESS.search(plain)
         return InputError(
             f"{where}: {shown} is source code in a repository.",
-            hint="Name a published version (name==version), or build a wheel: pip wheel --no-deps. The bundle takes it "
-            "from a folder that PIP_FIND_LINKS names.",
+            hint=_wheel_of(found[0] if found is not None else plain.rpartition("@ ")[2]),
         )
     if re.search(r"(?:^|@\s*)file:", plain) or (_LOCAL.search(plain) and not _NETWORK.search(plain)):
         return InputError(

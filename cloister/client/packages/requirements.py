@@ -8,24 +8,23 @@ Source: pip's documentation, "Requirements File Format"; PyPA, "Dependency speci
 """
 
 import codecs
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
-from packaging.requirements import InvalidRequirement
-from packaging.requirements import Requirement as Specifier
-
 from cloister import userfile
 from cloister.client.packages import refusals
+from cloister.client.packages.line import LONGEST, WantedPackage, wanted_package
 from cloister.errors import InputError
-from cloister.protocol import guest
-from cloister.protocol.wheels.filename import normalised
 
 _LARGEST = 16 * 1024 * 1024
+"""Bytes of a requirements file and of all that it includes."""
+
 _MAX_FILES = 100
-_HASH = re.compile(r"sha256:([0-9a-f]{64})")
+"""Files that are read, each as often as it is included."""
+
 _CODING = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -66,26 +65,6 @@ class Requirement:
         return " ".join((f"{self.name}=={self.version}", *(f"--hash=sha256:{found}" for found in self.hashes)))
 
 
-@dataclass(frozen=True)
-class WantedPackage:
-    """A line that asks for a package; ``where`` names file and line."""
-
-    specifier: Specifier
-    hashes: tuple[str, ...]
-    where: str
-
-    @property
-    def package(self) -> str:
-        """The normalised name."""
-        return normalised(self.specifier.name)
-
-    @property
-    def version(self) -> str | None:
-        """The exact version; None if several are allowed."""
-        exact = [one.version for one in self.specifier.specifier if one.operator in ("==", "===")]
-        return exact[0] if len(exact) == 1 and not exact[0].endswith(".*") else None
-
-
 @dataclass
 class Requirements:
     """What a requirements file and those that it includes ask for in the guest."""
@@ -94,7 +73,7 @@ class Requirements:
     packages: list[WantedPackage] = field(default_factory=list)
     constraints: list[WantedPackage] = field(default_factory=list)
     index_options: list[tuple[str, str]] = field(default_factory=list)
-    """Name and value of the lines about indexes; a value may have a password."""
+    """Name and value of the lines about indexes; a value may have a password or a token."""
 
     @property
     def unlocked(self) -> WantedPackage | None:
@@ -102,85 +81,125 @@ class Requirements:
         return next((one for one in self.packages if one.version is None or not one.hashes), None)
 
     def index_lines(self) -> list[str]:
-        """The lines about indexes without user names and passwords."""
-        return [f"{name} {refusals.without_credentials(value)}".strip() for name, value in self.index_options]
+        """The lines about indexes without users, passwords, queries and fragments."""
+        return [refusals.index_line(name, value) for name, value in self.index_options]
 
     def locked(self) -> tuple[Requirement, ...]:
         """The packages, sorted by name. Raises InputError for one that is not locked or has two versions."""
-        found: dict[str, Requirement] = {}
+        limits: dict[str, list[WantedPackage]] = {}
+        for limit in self.constraints:
+            limits.setdefault(limit.package, []).append(limit)
+        first: dict[str, WantedPackage] = {}
+        hashes: dict[str, dict[str, None]] = {}
         for wanted in self.packages:
             if wanted.version is None or not wanted.hashes:
                 raise InputError(
                     f"{wanted.where}: {wanted.specifier} has no exact version with a hash.",
                     hint="Lock the file: cloister lock.",
                 )
-            before = found.get(wanted.package)
-            if before is not None and before.version != wanted.version:
+            before = first.setdefault(wanted.package, wanted)
+            if before.version != wanted.version:
                 raise InputError(
                     f"{wanted.where}: {wanted.specifier.name} occurs twice, with the versions {before.version} and "
                     f"{wanted.version}.",
                     hint="Keep one of the two lines, or give each a marker.",
                 )
-            for limit in self.constraints:
-                if limit.package == wanted.package and not limit.specifier.specifier.contains(wanted.version, True):
+            for limit in limits.get(wanted.package, ()) if before is wanted else ():
+                if not limit.specifier.specifier.contains(wanted.version, True):
                     raise InputError(
                         f"{wanted.where}: {wanted.specifier} contradicts {limit.where}: {limit.specifier}."
                     )
-            hashes = dict.fromkeys((*(before.hashes if before else ()), *wanted.hashes))
-            found[wanted.package] = Requirement(wanted.specifier.name, wanted.version, tuple(hashes))
-        return tuple(requirement for _, requirement in sorted(found.items()))
+            hashes.setdefault(wanted.package, {}).update(dict.fromkeys(wanted.hashes))
+        return tuple(
+            Requirement(first[package].specifier.name, str(first[package].version), tuple(hashes[package]))
+            for package in sorted(first)
+        )
 
 
 def read_requirements(path: Path) -> Requirements:
     """Read a requirements file with the files that it includes. Raises InputError with the line and the remedy."""
-    return _parse(Requirements(path), _text(path), path, [path])
+    reading = _Reading(Requirements(path))
+    return reading.done(reading.text(path), path)
 
 
 def parse_requirements(text: str, *, what: str) -> Requirements:
     """The requirements of ``text``; ``what`` names the file in errors. Raises InputError."""
-    return _parse(Requirements(Path(what)), text, Path(what), [Path(what)])
+    return _Reading(Requirements(Path(what))).done(text, Path(what))
 
 
-def _parse(found: Requirements, text: str, path: Path, including: list[Path]) -> Requirements:
-    _add(found, found.packages, text, path, including)
-    if not found.packages:
-        raise InputError(f"{path} has no packages for the guest.")
-    return found
+class _Reading:
+    """Reads a file and those that it includes: a bounded number, with a bounded number of bytes together."""
 
+    def __init__(self, found: Requirements) -> None:
+        self._found = found
+        self._files = 0
+        self._bytes = 0
 
-def _add(found: Requirements, into: list[WantedPackage], text: str, path: Path, including: list[Path]) -> None:
-    for number, line in _logical_lines(text):
-        where = f"{path}, line {number}"
-        if (variable := _VARIABLE.search(line)) is not None:
+    def done(self, text: str, path: Path) -> Requirements:
+        """What the file at ``path`` with this text asks for. Raises InputError."""
+        self._add(self._found.packages, text, path, [path])
+        if not self._found.packages:
+            raise InputError(f"{path} has no packages for the guest.")
+        return self._found
+
+    def text(self, path: Path) -> str:
+        """The text of one file. Raises InputError, also for one file too many."""
+        if (refusal := refusals.of_file(path)) is not None:
+            raise refusal
+        try:
+            data = userfile.read(path, _LARGEST)
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+        self._files += 1
+        self._bytes += len(data)
+        if self._bytes > _LARGEST:
+            together = "" if self._files == 1 else " together with the other files that are included"
+            raise InputError(f"{path} has more than {_LARGEST} bytes{together}, too many for requirements.")
+        return _decoded(data, path)
+
+    def _add(self, into: list[WantedPackage], text: str, path: Path, including: list[Path]) -> None:
+        found = self._found
+        for number, line in _logical_lines(text):
+            where = f"{path}, line {number}"
+            if (variable := _VARIABLE.search(line)) is not None:
+                raise InputError(
+                    f"{where}: {variable[0]} is a variable of the environment, which differs from machine to machine.",
+                    hint="Write its value; the address of an index with a password belongs into pip's configuration.",
+                )
+            if not line.startswith("-"):
+                if (wanted := wanted_package(line, where, constraint=into is not found.packages)) is not None:
+                    into.append(wanted)
+                continue
+            if len(line) > LONGEST:
+                raise InputError(f"{where} has {len(line)} characters; an option has at most {LONGEST}.")
+            name, value = _option(line)
+            if name in ("--requirement", "--constraint"):
+                self._include(into if name == "--requirement" else found.constraints, value, where, including)
+            elif name == "--editable":
+                raise refusals.of_line(f"--editable {value}", where)
+            elif name in _INDEX_OPTIONS and bool(value) == _INDEX_OPTIONS[name]:
+                found.index_options.append((name, _located(name, value, where, path)))
+            else:
+                known = re.match(r"[A-Za-z-]*", name)  # an address may follow without a space
+                shown = known[0] if known else ""
+                raise InputError(f"{where}: {shown} is no option that a bundle can follow.", hint="Remove the line.")
+
+    def _include(self, into: list[WantedPackage], value: str, where: str, including: list[Path]) -> None:
+        if re.match(r"[a-z][a-z0-9+.-]+://", value, re.IGNORECASE):
             raise InputError(
-                f"{where}: {variable[0]} is a variable of the environment, which differs from machine to machine.",
-                hint="Write its value; the address of an index with a password belongs into pip's configuration.",
+                f"{where}: {refusals.without_credentials(value)} is a requirements file on the network.",
+                hint="Download it, read it, and name the file.",
             )
-        if not line.startswith("-"):
-            wanted = _wanted(line, where, constraint=into is not found.packages)
-            if _is_for_guest(wanted):
-                into.append(wanted)
-            continue
-        name, value = _option(line)
-        if name in ("--requirement", "--constraint"):
-            _include(found, into if name == "--requirement" else found.constraints, value, where, including)
-        elif name == "--editable":
-            raise refusals.of_line(f"--editable {value}", where)
-        elif name in _INDEX_OPTIONS and bool(value) == _INDEX_OPTIONS[name]:
-            found.index_options.append((name, _located(name, value, where, path)))
-        else:
-            raise InputError(f"{where}: {name} is no option that a bundle can follow.", hint="Remove the line.")
-
-
-def _is_for_guest(wanted: WantedPackage) -> bool:
-    marker = wanted.specifier.marker
-    try:
-        return marker is None or marker.evaluate(dict(guest.MARKERS))
-    except (UndefinedComparison, UndefinedEnvironmentName) as error:
-        raise InputError(
-            f"{wanted.where}: the marker '{marker}' of {wanted.specifier.name} has no value for the guest.",
-            hint="Remove the marker, or the line.",
-        ) from error
+        path = including[-1].parent / value
+        if any(os.path.realpath(path) == os.path.realpath(one) for one in including):
+            raise InputError(f"{where}: {value} includes itself.", hint="Remove the line.")
+        if self._files >= _MAX_FILES:
+            raise InputError(
+                f"{where}: {value} would be file {self._files + 1}; at most {_MAX_FILES} are read, each as often as "
+                "it is included.",
+                hint="Include each file once.",
+            )
+        self._add(into, self.text(path), path, [*including, path])
 
 
 def _option(line: str) -> tuple[str, str]:
@@ -193,66 +212,20 @@ def _option(line: str) -> tuple[str, str]:
     return _SHORT.get(name, name), value.strip().strip("\"'")
 
 
-def _include(found: Requirements, into: list[WantedPackage], value: str, where: str, including: list[Path]) -> None:
-    if re.match(r"[a-z][a-z0-9+.-]+://", value):
-        raise InputError(
-            f"{where}: {refusals.without_credentials(value)} is a requirements file on the network.",
-            hint="Download it, read it, and name the file.",
-        )
-    path = including[-1].parent / value
-    if any(path.resolve() == one.resolve() for one in including):
-        raise InputError(f"{where}: {value} includes itself.", hint="Remove the line.")
-    if len(including) >= _MAX_FILES:
-        raise InputError(f"{where}: more than {_MAX_FILES} files include each other.")
-    _add(found, into, _text(path), path, [*including, path])
-
-
 def _located(name: str, value: str, where: str, path: Path) -> str:
     """The value of an option, one word; a folder of wheels is relative to the file that names it.
 
     pip and uv get it on a line, where pip takes further words for options: ``--no-binary`` would have it run programs.
     """
-    if name == "--find-links" and "://" not in value and (path.parent / value).exists():
+    if name == "--find-links" and "://" not in value and os.path.exists(path.parent / value):
         folder = (path.parent / value).resolve()
         return folder.as_uri() if len(str(folder).split()) > 1 else str(folder)
-    if len(value.split()) > 1:
+    if len(value.split()) > 1:  # the value is not shown: it may be a password with a space
         raise InputError(
-            f"{where}: {name} has several values: {refusals.without_credentials(value)[:120]!r}.",
+            f"{where}: {name} has several values.",
             hint="Write each option on its own line. A folder that --find-links names must exist.",
         )
     return value
-
-
-def _wanted(line: str, where: str, *, constraint: bool) -> WantedPackage:
-    text, *options = re.split(r"\s+(?=--?[a-zA-Z])", line)
-    if (refusal := refusals.of_text(text, where)) is not None:
-        raise refusal
-    try:
-        specifier = Specifier(text)
-    except InvalidRequirement as error:
-        said = str(error).splitlines()[0].rstrip(".:")
-        raise InputError(f"{where}: {text[:120]!r} is no requirement: {said}.", hint="Write name==version.") from error
-    hashes = []
-    for option in options:
-        name, _, value = option.replace("=", " ", 1).partition(" ")
-        found = _HASH.fullmatch(value.strip().lower())
-        if name in ("--config-settings", "-C", "--global-option", "--install-option", "--build-option"):
-            raise InputError(
-                f"{where}: {name} is for building {specifier.name} from source; a bundle takes wheels.",
-                hint="Remove the option.",
-            )
-        if name != "--hash":
-            raise InputError(f"{where}: {option[:120]!r} is no option of a package.", hint="Remove it.")
-        if found is not None:
-            hashes.append(found[1])
-        elif not re.fullmatch(r"sha(384|512):[0-9a-f]+", value.strip().lower()):
-            raise InputError(f"{where}: {option[:120]!r} is not --hash=sha256: with 64 hexadecimal digits.")
-    if options and not hashes:
-        raise InputError(f"{where}: {specifier.name} has no hash of kind sha256.", hint="Lock it: cloister lock.")
-    wanted = WantedPackage(specifier, tuple(dict.fromkeys(hashes)), where)
-    if hashes and wanted.version is None and not constraint:
-        raise InputError(f"{where}: {specifier} has a hash and no exact version.", hint="Write name==version.")
-    return wanted
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
@@ -270,16 +243,8 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
             parts = []
 
 
-def _text(path: Path) -> str:
-    """A file in any encoding that says which one it is."""
-    if (refusal := refusals.of_file(path)) is not None:
-        raise refusal
-    try:
-        data = userfile.read(path, _LARGEST)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
-    if len(data) > _LARGEST:
-        raise InputError(f"{path} has more than {_LARGEST} bytes, too many for a requirements file.")
+def _decoded(data: bytes, path: Path) -> str:
+    """The text of a file in any encoding that says which one it is. Raises InputError."""
     encoding = "utf-8"
     for mark, named in _BOMS:
         if data.startswith(mark):

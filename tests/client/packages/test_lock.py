@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cloister.cli.bundle import _facts
 from cloister.client.packages import lock as locks
 from cloister.client.packages.bundle import make_bundle
 from cloister.client.packages.lock import PackageLockError, lock_requirements
@@ -81,15 +82,25 @@ def test_bundle_locks_first_and_says_where(index: Path, tmp_path: Path) -> None:
     assert (again.lock, again.digest_hex) == (None, made.digest_hex)
 
 
-def test_index_of_the_file_is_used_and_its_password_is_written_nowhere(
-    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://me:secret@packages.example/simple", "https://***@packages.example/simple"),
+        ("https://packages.example/simple?token=secret", "https://packages.example/simple?***"),
+        ("https://packages.example/simple#secret", "https://packages.example/simple#***"),
+        ("https://me:secret@packages.example/?a=secret#secret", "https://***@packages.example/?***"),
+    ],
+)
+def test_index_of_the_file_is_used_and_its_secrets_are_written_nowhere(
+    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, shown: str
 ) -> None:
     monkeypatch.delenv("PIP_FIND_LINKS")
     needing("top").write(index)
     path = tmp_path / "r.txt"
-    path.write_text("--extra-index-url https://me:secret@packages.example/simple\n--find-links index\ntop\n")
+    path.write_text(f"--extra-index-url {address}\n--find-links index\ntop\n")
     made = make_bundle(path, tmp_path / "x.bundle", cache=tmp_path / "cache")
-    assert made.index_lines[0] == "--extra-index-url https://***@packages.example/simple"
+    assert made.index_lines[0] == f"--extra-index-url {shown}"
+    assert "secret" not in repr(_facts(made))
     assert made.lock is not None
     assert b"secret" not in made.lock.read_bytes() + made.path.read_bytes()
     assert b"packages.example" not in made.lock.read_bytes() + made.path.read_bytes()
