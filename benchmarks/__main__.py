@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 
-from benchmarks import clouds, image, packages, publish, verbs, verifier, workspace
+from benchmarks import clouds, image, packages, parties, publish, verbs, verifier, workspace
 from benchmarks.measurement import CHECKOUT, BenchmarkResult
 from cloister.errors import CloisterError
 
@@ -15,6 +15,7 @@ BENCHMARKS: dict[str, Callable[[int], list[BenchmarkResult]]] = {
     "verifier": verifier.measure,
     "image": image.measure,
     "packages": packages.measure,
+    "parties": parties.measure,
     "publish": publish.measure,
     "clouds": clouds.measure,
     "workspace": workspace.measure,
