@@ -9,7 +9,7 @@ from cloister.cli.shell.verb import verb
 
 @verb(
     help={
-        "names": "verbs, verifier, image, packages, parties, publish, clouds, workspace; several with commas (default: all)",
+        "names": "verbs, verifier, image, packages, parties, publish, clouds, workspace; commas between (default: all)",
         "repeat": "runs of each command, of which the median counts",
     },
 )
