@@ -8,6 +8,8 @@ import pytest
 
 import tasks
 from cloister import cli
+from cloister.protocol import schema
+from cloister.protocol.document import Document
 from cloister.protocol.manifest import KINDS
 from tools.stubs import ROOT
 
@@ -108,3 +110,19 @@ def test_the_architecture_names_every_top_folder() -> None:
 def test_the_threat_model_names_the_kinds_that_no_agent_runs() -> None:
     text = (ROOT / "docs" / "threat-model.md").read_text().split("## Not in this version")[1]
     assert {kind for kind in ("python", "binary", "wasm", "oci") if f"`{kind}`" in text}.isdisjoint(KINDS)
+
+
+MANIFESTS = [
+    pytest.param(page, text, id=f"{identifier(page)}-{number}")
+    for page in PAGES
+    for number, text in enumerate(re.findall(r"```yaml\n(version: 1\n.*?algorithm:.*?)```", page.read_text(), re.DOTALL))
+]
+
+
+@pytest.mark.parametrize(("page", "text"), MANIFESTS)
+def test_every_manifest_has_the_form_that_authors_write(page: Path, text: str) -> None:
+    schema.validate("manifest-source", Document.parse(page.name, text.encode()).value, what="The manifest")
+
+
+def test_page_for_people_from_cocos_has_a_manifest_for_each_program() -> None:
+    assert [param.values[0].name for param in MANIFESTS].count("coming-from-cocos.md") == 5

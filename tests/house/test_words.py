@@ -102,5 +102,6 @@ def test_only_the_protocol_names_states_as_on_the_wire() -> None:
         "cloister/protocol/events.py",
         "cloister/protocol/progress.py",
         "cloister/protocol/schemas/event.schema.json",
+        "docs/coming-from-cocos.md",
         "docs/protocol.md",
     }
