@@ -8,10 +8,18 @@ from typing import Any
 from invoke.collection import Collection
 
 from cloister.cli.shell.verb import verb
+from cloister.errors import InputError
 
 # Options that several verbs have.
-_FLAVOR = {"flavor": "flavor of the image: base or debug"}
-_IMAGE = {"image": "flavor, or the folder of an image"}
+_RECIPE = {
+    "flavor": "one of the project's recipes: base, debug or pytorch",
+    "recipe": "instead of --flavor, the path of a recipe of your own (docs/own-image.md)",
+}
+_IMAGE = {
+    "image": "flavor, or the folder of an image",
+    "recipe": "instead of --image, the path of a recipe of your own; its image is that in out/image",
+}
+_BASE = "base"
 _FROM = {"from_": "take all inputs from this tar from `invoke image.vendor` and nothing from the network"}
 _JSON = {"json": "print JSON"}
 
@@ -20,22 +28,49 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def _chosen(flavor: str, recipe: str) -> str:
+    """The recipe that a verb takes: its name or path."""
+    from image.inputs import chain
+
+    if not recipe:
+        return flavor
+    if flavor != _BASE:
+        raise InputError(f"--flavor {flavor} and --recipe {recipe} name two recipes.", hint="Pass one of them.")
+    # A file in the working directory has no slash.
+    return recipe if chain.is_path(recipe) else f"./{recipe}"
+
+
+def _folder(image: str, recipe: str) -> Path:
+    """The folder of the image that a verb takes."""
+    from image.build import output
+    from image.inputs import chain
+
+    if not recipe:
+        return output.locate(image)
+    if image != _BASE:
+        raise InputError(f"--image {image} and --recipe {recipe} name two images.", hint="Pass one of them.")
+    return output.folder(chain.find(_chosen(_BASE, recipe)).flavor)
+
+
 def _print_json(value: object) -> None:
     print(json.dumps(value, indent=1))
 
 
-@verb(help={**_FLAVOR, "tools": "lock the host tools instead"})
-def lock(_: Any, flavor: str = "base", tools: bool = False) -> None:
-    """Write the lock of a flavor, or of the host tools, from Debian's current signed index."""
+@verb(help={**_RECIPE, "tools": "lock the host tools instead"})
+def lock(_: Any, flavor: str = _BASE, recipe: str = "", tools: bool = False) -> None:
+    """Write the lock of a recipe, or of the host tools, from Debian's current signed index."""
     from image.inputs import relock
 
-    path = relock.write("tools" if tools else flavor)
+    words = _chosen(flavor, recipe)
+    if tools and words != _BASE:
+        raise InputError(f"--tools and the recipe {words} have two locks.", hint="Pass one of them.")
+    path = relock.write("tools" if tools else words)
     print(f"Wrote {path}. See the changes with `git diff`, or as a changelog with `invoke image.diff`.")
 
 
 @verb(
     help={
-        **_FLAVOR,
+        **_RECIPE,
         **_FROM,
         **_JSON,
         "relock": "if a locked package is no longer available, build from a new lock under out/",
@@ -44,7 +79,8 @@ def lock(_: Any, flavor: str = "base", tools: bool = False) -> None:
 )
 def build(
     _: Any,
-    flavor: str = "base",
+    flavor: str = _BASE,
+    recipe: str = "",
     from_: str = "",
     relock: bool = False,
     fresh: bool = False,
@@ -52,9 +88,11 @@ def build(
 ) -> None:
     """Build the guest image into out/image/FLAVOR (about 14 s once its inputs are in the cache)."""
     from image.build import builder, output
+    from image.inputs import chain
 
-    folder, vendored = output.folder(flavor), Path(from_) if from_ else None
-    manifest = builder.build(flavor, folder, vendored=vendored, relock=relock, fresh=fresh, say=_say).manifest
+    words = _chosen(flavor, recipe)
+    folder, vendored = output.folder(chain.find(words).flavor), Path(from_) if from_ else None
+    manifest = builder.build(words, folder, vendored=vendored, relock=relock, fresh=fresh, say=_say).manifest
     if json:
         print(manifest.encode().decode())
         return
@@ -64,12 +102,12 @@ def build(
 
 
 @verb(help={**_IMAGE, **_JSON})
-def measure(_: Any, image: str = "base", json: bool = False) -> None:
+def measure(_: Any, image: str = _BASE, recipe: str = "", json: bool = False) -> None:
     """Show what a CVM booted from the image will measure, event by event."""
-    from image.build import manifest, output
+    from image.build import manifest
     from image.build.measure import predict_file
 
-    registers = predict_file(output.locate(image) / "uki.efi")
+    registers = predict_file(_folder(image, recipe) / "uki.efi")
     if json:
         print(manifest.measurements(registers).decode(), end="")
         return
@@ -79,21 +117,26 @@ def measure(_: Any, image: str = "base", json: bool = False) -> None:
             print(f"        {event.digest.hex()}  {event.event}")
 
 
-@verb(help={**_FLAVOR, **_FROM, **_JSON, "against": "manifest to compare with; default: that of the image in out/"})
-def verify(_: Any, flavor: str = "base", against: str = "", from_: str = "", json: bool = False) -> None:
+@verb(help={**_RECIPE, **_FROM, **_JSON, "against": "manifest to compare with; default: that of the image in out/"})
+def verify(
+    _: Any, flavor: str = _BASE, recipe: str = "", against: str = "", from_: str = "", json: bool = False
+) -> None:
     """Rebuild the image in another environment and compare every output (20 s)."""
     from image.build import output
     from image.build.verify import DiffersError, verify
+    from image.inputs import chain
 
-    target = Path(against) if against else output.folder(flavor)
-    result = verify(flavor, target, vendored=Path(from_) if from_ else None, say=_say)
+    words = _chosen(flavor, recipe)
+    name = chain.find(words).flavor
+    target = Path(against) if against else output.folder(name)
+    result = verify(words, target, vendored=Path(from_) if from_ else None, say=_say)
     if json:
         _print_json(result.to_dict())
     else:
         print("\n".join(result.lines()))
     if not result.same:
-        raise DiffersError(f"The rebuilt image {flavor} differs from {target}.")
-    _say(f"Every output of the rebuilt image {flavor} is identical.")
+        raise DiffersError(f"The rebuilt image {name} differs from {target}.")
+    _say(f"Every output of the rebuilt image {name} is identical.")
 
 
 @verb(
@@ -107,12 +150,12 @@ def diff(_: Any, before: str, after: str) -> None:
     print("\n".join(compare(Path(before), Path(after)) or ["They are the same."]))
 
 
-@verb(help={**_FLAVOR, "into": "the tar to write"})
-def vendor(_: Any, flavor: str = "base", into: str = "out/image-inputs.tar") -> None:
+@verb(help={**_RECIPE, "into": "the tar to write"})
+def vendor(_: Any, flavor: str = _BASE, recipe: str = "", into: str = "out/image-inputs.tar") -> None:
     """Pack all inputs of an image and the host tools into one tar, for a later build without a network."""
     from image.inputs.vendor import vendor
 
-    vendor(flavor, Path(into))
+    vendor(_chosen(flavor, recipe), Path(into))
     print(f"Wrote all inputs to {into}. `invoke image.build --from {into}` needs no network.")
 
 
@@ -131,16 +174,16 @@ def publish(
     _: Any,
     to: str = "",
     destination: str = "",
-    image: str = "base",
+    image: str = _BASE,
+    recipe: str = "",
     check: bool = False,
     json: bool = False,
 ) -> None:
     """Upload an image to a cloud, where the registry uses it. An image that is already there is not sent again."""
     from cloister.cli.shell.show import transfer
-    from image.build import output
     from image.publish import publish
 
-    done = publish(to, destination, output.locate(image), transfer, check=check)
+    done = publish(to, destination, _folder(image, recipe), transfer, check=check)
     if json:
         _print_json({"url": done.url, "sha256": done.sha256, "size": done.size, "sent": done.sent})
         return
@@ -149,12 +192,11 @@ def publish(
 
 
 @verb(help={**_IMAGE, **_JSON, "output": "the file to write (default: the image's root.tar.gz)"})
-def export(_: Any, image: str = "base", output: str = "", json: bool = False) -> None:
+def export(_: Any, image: str = _BASE, recipe: str = "", output: str = "", json: bool = False) -> None:
     """Write an image's root file system as a tar, for `cloister try` on a machine without a checkout."""
-    from image.build import output as outputs
     from image.build import root_tree
 
-    folder = outputs.locate(image)
+    folder = _folder(image, recipe)
     target = Path(output) if output else folder / "root.tar.gz"
     size = root_tree.export(folder, target)
     if json:
@@ -163,11 +205,11 @@ def export(_: Any, image: str = "base", output: str = "", json: bool = False) ->
     print(f"Wrote {target}, {size / 1e6:.1f} MB. A party runs `cloister try computation.yaml --root {target.name}`.")
 
 
-def trial_root() -> Path:
-    """The root file system on which `invoke try` runs an algorithm."""
-    from image.build import output, root_tree
+def trial_root(image: str, recipe: str) -> Path:
+    """The root file system on which `invoke try` runs an algorithm: that of an image, as for the verbs above."""
+    from image.build import root_tree
 
-    return root_tree.unpacked(output.locate("base"))
+    return root_tree.unpacked(_folder(image or _BASE, recipe))
 
 
 namespace = Collection("image", lock, build, measure, verify, diff, vendor, publish, export)

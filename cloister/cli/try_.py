@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 
 _FAILED = 1
 
-_checkout: Callable[[], Path] | None = None
+_checkout: Callable[[str, str], Path] | None = None
 
 
-def set_checkout(root: Callable[[], Path]) -> None:
-    """Let ``root`` find the tree if the verb is typed without --root: in a checkout, that of the built image."""
+def set_checkout(root: Callable[[str, str], Path]) -> None:
+    """Let ``root`` find the tree if the verb is typed without --root: in a checkout, that of a built image.
+
+    It takes the values of --image and --recipe, "" when omitted.
+    """
     global _checkout  # noqa: PLW0603 - set once, by the program that collects all verbs
     _checkout = root
 
@@ -40,12 +43,21 @@ def set_checkout(root: Callable[[], Path]) -> None:
         "data": "NAME=PATH: harmless data, a file or a folder, in place of the dataset NAME; may be repeated",
         "root": "file from `invoke image.export`, or the folder of an image's root file system (default in a checkout: "
         "that of the image in out/image/base)",
+        "image": "instead of --root, in a checkout: flavor, or the folder of a built image",
+        "recipe": "instead of --root, in a checkout: the path of a recipe of your own, whose image is built",
     },
 )
-def try_(settings: Settings, file: str, data: Sequence[str] | None = None, root: str | None = None) -> None:
+def try_(
+    settings: Settings,
+    file: str,
+    data: Sequence[str] | None = None,
+    root: str | None = None,
+    image: str | None = None,
+    recipe: str | None = None,
+) -> None:
     """Run an algorithm on harmless data here, as a machine of a workspace would run it, but without protection."""
     mock = _mock_data(data or ())
-    tree = _tree(root)
+    tree = _tree(root or "", image or "", recipe or "")
     if not settings.json:
         show.note(client.TRIAL_NOTICE)
     report = client.try_computation(Path(file), tree, mock, (lambda printed: None) if settings.json else _print)
@@ -69,7 +81,11 @@ def _mock_data(words: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-def _tree(root: str | None) -> Path:
+def _tree(root: str, image: str, recipe: str) -> Path:
+    given = {"--root": root, "--image": image, "--recipe": recipe}
+    named = [f"{option} {value}" for option, value in given.items() if value]
+    if len(named) > 1:
+        raise InputError(f"{' and '.join(named)} name different images.", hint="Pass one of them.")
     if root:
         return Path(root)
     if _checkout is None:
@@ -78,7 +94,7 @@ def _tree(root: str | None) -> Path:
             hint="Ask the platform team for the file that `invoke image.export` writes, and pass it with --root; or "
             "use a checkout of Cloister.",
         )
-    return _checkout()
+    return _checkout(image, recipe)
 
 
 def _print(printed: bytes) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from cloister.protocol import canonical, schema
@@ -20,13 +20,17 @@ class ImageOutput:
 
 @dataclass(frozen=True)
 class ImageManifest:
-    """``inputs`` name -> SHA-256 (hex); ``pcrs`` index -> value (hex) in the sha256 bank."""
+    """``inputs`` name -> SHA-256 (hex); ``pcrs`` index -> value (hex) in the sha256 bank.
+
+    ``packages`` are the Python packages that algorithms find in the image: normalised name -> version.
+    """
 
     flavor: str
     debug: bool
     inputs: Mapping[str, str]
     outputs: Mapping[str, ImageOutput]
     pcrs: Mapping[int, str]
+    packages: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
@@ -42,6 +46,7 @@ class ImageManifest:
                 name: ImageOutput(sha256=out["sha256"], size=out["size"]) for name, out in value["outputs"].items()
             },
             pcrs={int(index): digest for index, digest in value["measurements"]["pcrs"].items()},
+            packages=dict(value["packages"]),
         )
 
     def encode(self) -> bytes:
@@ -51,6 +56,7 @@ class ImageManifest:
                 "version": 1,
                 "flavor": self.flavor,
                 "debug": self.debug,
+                "packages": dict(self.packages),
                 "inputs": dict(self.inputs),
                 "outputs": {name: {"sha256": out.sha256, "size": out.size} for name, out in self.outputs.items()},
                 "measurements": {"pcrs": {str(index): digest for index, digest in self.pcrs.items()}},

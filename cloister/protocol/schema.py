@@ -94,6 +94,8 @@ _FORMS = {
     r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$": "a UUID like 11111111-2222-4333-8444-555555555555",
     r"^[a-z0-9][a-z0-9:.-]{0,126}$": "a project's id: at most 127 lower-case letters, digits and : . -",
     r"^[1-9][0-9]{0,19}$": "a decimal number of at most 20 digits, not starting with 0",
+    r"^[a-z0-9]([a-z0-9-]{0,253}[a-z0-9])?$": "the name of a Python package in its normalised form, like scikit-learn",
+    r"^[A-Za-z0-9]([A-Za-z0-9.!+_-]{0,126}[A-Za-z0-9])?$": "the version of a package, like 2.6.0+debian",
     r"^([0-9]|1[0-5])$": "a register number from 0 to 15",
     r"^(0|1|2|3|5|6|7|8|10|14)$": "a register number of the platform: 0 to 3, 5 to 8, 10 or 14",
 }

@@ -34,16 +34,20 @@ def locks(before: Lock, after: Lock) -> list[str]:
     lines += _entries(
         "", {entry.name: entry for entry in before.packages}, {entry.name: entry for entry in after.packages}
     )
-    lines += _entries(
-        "wheel ", {entry.name: entry for entry in before.wheels}, {entry.name: entry for entry in after.wheels}
-    )
+    for label, old, new in (
+        ("wheel ", before.wheels, after.wheels),
+        ("the agent's wheel ", before.agent_wheels, after.agent_wheels),
+    ):
+        lines += _entries(label, {entry.name: entry for entry in old}, {entry.name: entry for entry in new})
     return lines
 
 
 def images(before: Path, after: Path) -> list[str]:
-    """Changed inputs, outputs and PCRs, and changed files if both images have their ``files.json``."""
+    """Changed Python packages, inputs, outputs and PCRs, and changed files if both images have their ``files.json``."""
     old, new = output.read_manifest(before), output.read_manifest(after)
     lines = [] if old.flavor == new.flavor else [f"flavor: {old.flavor} -> {new.flavor}"]
+    for name in sorted({*old.packages, *new.packages}):
+        lines += _version(f"Python package {name}", old.packages.get(name), new.packages.get(name))
     for name in sorted({*old.inputs, *new.inputs}):
         if old.inputs.get(name) != new.inputs.get(name):
             lines.append(f"input {name}: {old.inputs.get(name, 'none')} -> {new.inputs.get(name, 'none')}")
@@ -56,17 +60,26 @@ def images(before: Path, after: Path) -> list[str]:
     return lines
 
 
+def _version(what: str, old: str | None, new: str | None) -> list[str]:
+    """The line for a package that came, went or has another version; none if it is as before."""
+    if old == new:
+        return []
+    if old is None:
+        return [f"{what}: added, {new}"]
+    return [f"{what}: removed, was {old}" if new is None else f"{what}: {old} -> {new}"]
+
+
 def _entries(
     label: str, before: Mapping[str, LockedPackage | LockedWheel], after: Mapping[str, LockedPackage | LockedWheel]
 ) -> list[str]:
     lines = []
     for name in sorted({*before, *after}):
         old, new = before.get(name), after.get(name)
-        if old is None and new is not None:
-            lines.append(f"{label}{name}: added, {new.version}")
-        elif new is None and old is not None:
-            lines.append(f"{label}{name}: removed, was {old.version}")
-        elif old is not None and new is not None and old != new:
+        if old is None or new is None:
+            lines += _version(
+                f"{label}{name}", None if old is None else old.version, None if new is None else new.version
+            )
+        elif old != new:
             what = f"{old.version} -> {new.version}" if old.version != new.version else "same version, different bytes"
             lines.append(f"{label}{name}: {what}{_scripts(old, new)}")
     return lines
@@ -86,7 +99,7 @@ def _kind(path: Path) -> str:
         value: Any = json.loads(_read(path))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is neither a lock nor an image manifest: {error}.") from error
-    return "lock" if isinstance(value, dict) and "packages" in value else "image"
+    return "lock" if isinstance(value, dict) and "archives" in value else "image"
 
 
 def _lock(path: Path) -> Lock:

@@ -11,12 +11,18 @@ from image.inputs.recipe import Recipe
 
 
 def describe(
-    recipe: Recipe, *, inputs: Mapping[str, str], outputs: Mapping[str, Contents], registers: Mapping[int, Register]
+    recipe: Recipe,
+    *,
+    packages: Mapping[str, str],
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, Contents],
+    registers: Mapping[int, Register],
 ) -> ImageManifest:
-    """The manifest: digests of inputs and outputs, and the PCRs."""
+    """The manifest: the Python packages in the image, digests of inputs and outputs, and the PCRs."""
     return ImageManifest(
         flavor=recipe.flavor,
         debug=recipe.debug,
+        packages=packages,
         inputs=inputs,
         outputs={name: ImageOutput(contents.sha256(data), contents.size(data)) for name, data in outputs.items()},
         pcrs={index: register.value.hex() for index, register in registers.items()},

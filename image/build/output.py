@@ -15,7 +15,7 @@ from image.build.source import CHECKOUT
 from image.errors import ImageError
 from image.formats import contents
 from image.formats.contents import Contents
-from image.inputs import recipe
+from image.inputs import chain
 
 MANIFEST = "manifest.json"
 # linux/fcntl.h and linux/fs.h
@@ -28,15 +28,19 @@ def folder(flavor: str, checkout: Path = CHECKOUT) -> Path:
 
 
 def locate(image: str) -> Path:
-    """The folder of ``image``: a flavor, or a path if it contains a slash. Raises InputError for an unknown flavor."""
+    """The folder of ``image``: a flavor, the name of an image in out/image, or a path if it contains a slash.
+
+    Raises InputError for an unknown name.
+    """
     if "/" in image:
         return Path(image)
-    if image not in (known := recipe.flavors()):
+    made = folder(image)
+    if image not in (known := chain.flavors()) and not (made / MANIFEST).is_file():
         raise InputError(
             f"Unknown flavor {image!r}. Known flavors: {', '.join(known)}.",
             hint="Write the folder of an image with a slash, for example ./out/image/base.",
         )
-    return folder(image)
+    return made
 
 
 def write(files: Mapping[str, Contents], destination: Path) -> None:

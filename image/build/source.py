@@ -4,17 +4,23 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from cloister.protocol import guest
 from image.errors import ImageError
-from image.inputs.recipe import AgentRecipe
+from image.inputs.parts import AgentRecipe
 from image.rootfs.tree import Tree, TreeEntry
 
 CHECKOUT = Path(__file__).parents[2]
 
-# The guest's folder of Python packages.
 PACKAGES = "usr/lib/cloister"
+"""The folder of the agent's modules and packages. Algorithms do not look there."""
+
+ALGORITHM_PACKAGES = f"usr/local/lib/python{guest.PYTHON}/dist-packages"
+"""Where algorithms find the wheels of the image, before Debian's packages."""
+
+DEBIAN_PACKAGES = "usr/lib/python3/dist-packages"
 
 # Code that decides the bytes of an output. Fetching, locking and comparing do not.
-_BUILDERS = ("build/builder", "build/measure", "build/source", "debian/deb")
+_BUILDERS = ("build/builder", "build/inputs", "build/layers", "build/measure", "build/source", "debian/deb")
 _BUILDER_FOLDERS = ("formats", "rootfs", "guest", "templates")
 
 

@@ -21,6 +21,7 @@ from image.build import output
 from image.build.source import CHECKOUT
 from image.errors import ImageError
 from image.inputs import fetch, lockfile, recipe
+from image.inputs.recipe import LoadedRecipe
 
 _LISTING = "files.json"
 _SOURCES = ("cloister", "agent_runtime", "image")
@@ -83,23 +84,24 @@ class Verification:
 
 
 def verify(
-    flavor: str, against: Path, *, vendored: Path | None = None, say: Callable[[str], None] = print
+    words: str, against: Path, *, vendored: Path | None = None, say: Callable[[str], None] = print
 ) -> Verification:
-    """Rebuild ``flavor`` and compare it with the manifest ``against`` (a file or an image's folder).
+    """Rebuild the image of a recipe, by name or path, and compare it with the manifest ``against`` (or its folder).
 
-    Checks the flavor, the manifest and the tar ``vendored`` before it builds. Raises InputError also when the disk has
+    Checks the recipe, the manifest and the tar ``vendored`` before it builds. Raises InputError also when the disk has
     no space for the rebuild.
     """
-    lock = lockfile.load(recipe.load(flavor).lock)
+    loaded = recipe.load(words)
+    lock = lockfile.load(loaded.lock)
     expected = output.read_manifest(against)
     if vendored is not None:
         fetch.check(lock, vendored)
-    say(f"Rebuilding the image {flavor} with another folder, umask, time zone and locale ...")
+    say(f"Rebuilding the image {loaded.recipe.flavor} with another folder, umask, time zone and locale ...")
     with disk_space.needed(Path(tempfile.gettempdir()), disk_space.TEMPORARY_HINT):
-        return _verify(flavor, against, expected, vendored)
+        return _verify(loaded, against, expected, vendored)
 
 
-def _verify(flavor: str, against: Path, expected: ImageManifest, vendored: Path | None) -> Verification:
+def _verify(loaded: LoadedRecipe, against: Path, expected: ImageManifest, vendored: Path | None) -> Verification:
     damaged: list[str] = []
     if against.is_dir():
         damaged = [
@@ -107,7 +109,7 @@ def _verify(flavor: str, against: Path, expected: ImageManifest, vendored: Path 
         ]
     with tempfile.TemporaryDirectory(prefix="cloister-verify-") as name:
         rebuilt = Path(name, "image")
-        _rebuild(flavor, Path(name, "sources"), rebuilt, vendored)
+        _rebuild(loaded, Path(name, "sources"), rebuilt, vendored)
         found = output.read_manifest(rebuilt)
         comparisons = compare(expected, found)
         published = (against if against.is_dir() else against.parent) / _LISTING
@@ -177,10 +179,11 @@ def _compare_layer(expected: Mapping[str, Mapping[str, str]], found: Mapping[str
     return lines
 
 
-def _rebuild(flavor: str, sources: Path, destination: Path, vendored: Path | None) -> None:
+def _rebuild(loaded: LoadedRecipe, sources: Path, destination: Path, vendored: Path | None) -> None:
     for name in _SOURCES:
         if (CHECKOUT / name).is_dir():
             shutil.copytree(CHECKOUT / name, sources / name, ignore=shutil.ignore_patterns("__pycache__"))
+    words = _copy_own(loaded, sources.parent / "recipe") or loaded.recipe.flavor
     home = sources.parent / "home"
     home.mkdir()
     environment = {
@@ -190,8 +193,24 @@ def _rebuild(flavor: str, sources: Path, destination: Path, vendored: Path | Non
         "PYTHONPATH": str(sources),
         "XDG_CACHE_HOME": str(cache.root().parent),
     }
-    words = [sys.executable, "-B", "-m", "image", flavor, str(destination)]
+    command = [sys.executable, "-B", "-m", "image", words, str(destination)]
     if vendored is not None:
-        words.append(str(vendored.absolute()))
-    shell = ["/bin/sh", "-c", 'umask 077; exec "$@"', "rebuild", *words]
+        command.append(str(vendored.absolute()))
+    shell = ["/bin/sh", "-c", 'umask 077; exec "$@"', "rebuild", *command]
     run(shell, cwd=sources, env=environment)
+
+
+def _copy_own(loaded: LoadedRecipe, into: Path) -> str:
+    """Copy someone's own recipe with its files and its lock, as they lie to each other; the recipe's new path."""
+    if not loaded.own:
+        return ""
+    # Not resolved beyond their folders, because a recipe names them so.
+    files = [path.absolute() for path in loaded.own]
+    if loaded.lock.path.parent != lockfile.FOLDER:
+        files.append(loaded.lock.path)
+    above = Path(os.path.commonpath([path.parent for path in files]))
+    for path in files:
+        target = into / path.relative_to(above)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    return str(into / loaded.file.path.relative_to(above))

@@ -7,8 +7,6 @@ import gzip
 import io
 import lzma
 import tarfile
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 from image.debian.deb822 import stanzas
@@ -53,11 +51,9 @@ def _open_tar(path: Path, prefix: str) -> tarfile.TarFile:
         raise ImageError(f"{path.name} is damaged: cannot read {name} ({error}).") from error
 
 
-@contextmanager
-def open_data(path: Path) -> Generator[tarfile.TarFile]:
-    """Open the tar with the files of the package; member names begin with ``./``."""
-    with _open_tar(path, "data.tar") as archive:
-        yield archive
+def open_data(path: Path) -> tarfile.TarFile:
+    """The tar with the files of the package, in memory; member names begin with ``./``."""
+    return _open_tar(path, "data.tar")
 
 
 def _control_files(path: Path) -> dict[str, bytes]:

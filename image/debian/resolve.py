@@ -12,7 +12,7 @@ from image.errors import ImageError
 class ResolveError(ImageError):
     """A dependency cannot be satisfied from the archives that the recipe names."""
 
-    remedy = "Correct the recipe in image/recipes."
+    remedy = "Correct the recipe, then run the command again."
 
 
 @dataclass(frozen=True)

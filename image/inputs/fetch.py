@@ -34,7 +34,7 @@ def ensure(lock: Lock, source: Path | None = None, *, mirror: Mirror | None = No
 
 
 def _ensure(lock: Lock, source: Path | None, mirror: Mirror | None) -> dict[str, Path]:
-    entries: tuple[LockEntry, ...] = (*lock.packages, *lock.wheels)
+    entries = lock.entries
     with ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
         found = list(pool.map(lambda entry: cached(entry.sha256), entries))
     missing = [entry for entry, path in zip(entries, found, strict=True) if path is None]
@@ -90,7 +90,7 @@ def _vendored(lock: Lock, source: Path) -> Generator[Callable[[LockEntry], bytes
                 content = archive.extractfile(members[f"inputs/{entry.sha256}"])
                 return content.read() if content is not None else b""
 
-            for entry in (*lock.packages, *lock.wheels):
+            for entry in lock.entries:
                 member = members.get(f"inputs/{entry.sha256}")
                 if member is None or member.size != entry.size:
                     raise FetchError(

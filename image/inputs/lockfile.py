@@ -1,6 +1,7 @@
 """The lock: the exact bytes of an image's inputs, or of the host tools, by name, version and digest.
 
-``image/locks/<name>.json`` is committed. Its digest is the ``sha256sum`` of the file.
+``image/locks/<name>.json`` is committed; the lock of someone's own recipe is beside that recipe. A lock's digest is the
+``sha256sum`` of the file.
 """
 
 import hashlib
@@ -26,6 +27,24 @@ class LockError(ImageError):
     """A lock is missing, invalid or for another recipe."""
 
     remedy = "Restore the lock from version control, or write a new one: invoke image.lock"
+
+
+@dataclass(frozen=True)
+class LockPlace:
+    """Where the lock of a recipe, or of the host tools, is kept, and its name."""
+
+    name: str
+    path: Path
+
+    @classmethod
+    def committed(cls, name: str) -> Self:
+        """The place of one of the project's locks."""
+        return cls(name, FOLDER / f"{name}.json")
+
+    @property
+    def spoken(self) -> str:
+        """For messages about a lock that overrides this one."""
+        return "the committed lock" if self.path.parent == FOLDER else f"the lock {self.path.name}"
 
 
 @dataclass(frozen=True)
@@ -92,7 +111,7 @@ class Lock:
     suite: of Debian, such as ``trixie``.
     request: digest of what the recipe asked for (``LockRequest.digest``).
     archives: the indexes that the packages were resolved from.
-    packages, wheels: sorted by name; ``wheels`` may be empty.
+    packages, wheels, agent_wheels: sorted by name; wheels may be empty.
     """
 
     flavor: str
@@ -101,6 +120,7 @@ class Lock:
     archives: tuple[LockedArchive, ...]
     packages: tuple[LockedPackage, ...]
     wheels: tuple[LockedWheel, ...]
+    agent_wheels: tuple[LockedWheel, ...]
 
     @classmethod
     def parse(cls, content: bytes) -> Self:
@@ -110,13 +130,12 @@ class Lock:
             if not isinstance(value, dict) or value.pop("version", None) != 1:
                 raise LockError("Unsupported lock: 'version' must be 1.")
             lists: dict[str, Any] = {
-                key: tuple(_strict(kind, entry) for entry in value.pop(key))
-                for key, kind in (("archives", LockedArchive), ("packages", LockedPackage), ("wheels", LockedWheel))
+                key: tuple(_strict(kind, entry) for entry in value.pop(key)) for key, kind in _LISTS.items()
             }
             lock = cls(**value, **lists)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise LockError(f"Invalid lock: {error}.") from error
-        for entry in (*lock.packages, *lock.wheels):
+        for entry in lock.entries:
             if not _DIGEST.fullmatch(entry.sha256) or not isinstance(entry.size, int) or entry.size <= 0:
                 raise LockError(f"Invalid lock: the entry for {entry.name} has an invalid digest or size.")
         if lock.encode() != content:
@@ -134,13 +153,21 @@ class Lock:
     @property
     def size(self) -> int:
         """Bytes to fetch when the cache is empty."""
-        return sum(entry.size for entry in (*self.packages, *self.wheels))
+        return sum(entry.size for entry in self.entries)
+
+    @property
+    def entries(self) -> tuple[LockedPackage | LockedWheel, ...]:
+        """All that is fetched."""
+        return (*self.packages, *self.wheels, *self.agent_wheels)
 
     def package(self, name: str) -> LockedPackage:
         for package in self.packages:
             if package.name == name:
                 return package
         raise LockError(f"The lock of flavor {self.flavor} has no package {name}.")
+
+
+_LISTS = {"archives": LockedArchive, "packages": LockedPackage, "wheels": LockedWheel, "agent_wheels": LockedWheel}
 
 
 def _strict(kind: type[Any], entry: object) -> object:
@@ -160,25 +187,35 @@ def override_folder() -> Path | None:
     return folder if named and folder.resolve() != FOLDER.resolve() else None
 
 
-def override(name: str) -> Lock | None:
-    """The lock in ``override_folder`` that overrides the committed lock ``name``.
+def override(place: LockPlace) -> Lock | None:
+    """The lock in ``override_folder`` that overrides the one at ``place``.
 
-    None if it does not exist or is stale: the committed lock is for another recipe or has newer indexes.
+    None if it does not exist or is stale: the other lock is for another recipe or has newer indexes.
     """
     folder = override_folder()
-    if folder is None or not (folder / f"{name}.json").is_file():
+    if folder is None or not (folder / f"{place.name}.json").is_file():
         return None
-    found, committed = load(name, folder), load(name, FOLDER)
+    found, kept = load(place.name, folder), read(place)
     dates = {archive.archive: archive.date for archive in found.archives}
-    newer = all(dates.get(archive.archive, "") >= archive.date for archive in committed.archives)
-    return found if newer and found.request == committed.request else None
+    newer = all(dates.get(archive.archive, "") >= archive.date for archive in kept.archives)
+    return found if newer and found.request == kept.request else None
 
 
-def load(name: str, folder: Path | None = None) -> Lock:
-    """The lock ``name`` (a flavor or ``tools``) in ``folder``; without a folder, the committed lock or its override."""
-    if folder is None:
-        return override(name) or load(name, FOLDER)
-    path = folder / f"{name}.json"
-    if not path.is_file():
-        raise LockError(f"The lock {path} does not exist.", hint=f"Create it with `invoke image.lock --flavor {name}`.")
-    return Lock.parse(path.read_bytes())
+def load(lock: str | LockPlace, folder: Path | None = None) -> Lock:
+    """One of the project's locks by name, or the lock at a place; or its override.
+
+    With ``folder``, the lock of that name in it.
+    """
+    name = lock if isinstance(lock, str) else lock.name
+    if folder is not None:
+        return read(LockPlace(name, folder / f"{name}.json"))
+    place = LockPlace.committed(lock) if isinstance(lock, str) else lock
+    return override(place) or read(place)
+
+
+def read(place: LockPlace) -> Lock:
+    """The lock at ``place``. Raises LockError."""
+    if not place.path.is_file():
+        option = f"--flavor {place.name}" if place.path.parent == FOLDER else f"--recipe {place.name}.toml"
+        raise LockError(f"The lock {place.path} does not exist.", hint=f"Create it with `invoke image.lock {option}`.")
+    return Lock.parse(place.path.read_bytes())

@@ -1,175 +1,29 @@
 """The recipe: the packages, wheels, kernel modules and files of an image, and what is left out and why.
 
-Recipes are ``image/recipes/<flavor>.toml``. The tables of a recipe with ``extends = "base"`` are merged over those of
-``base``: lists are appended, ``files`` with the same path replaced, and other values replaced.
+The project's recipes are ``image/recipes/<flavor>.toml``; others are wherever their authors have them. The tables of a
+recipe with ``extends`` are merged over those of the one that it names: lists are appended, other values replaced.
 """
 
-import hashlib
-import json
-import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from image.inputs import chain
+from image.inputs.chain import TOOLS, ChainLink, RecipeFile
+from image.inputs.lockfile import LockPlace
+from image.inputs.parts import (
+    AgentRecipe,
+    DebianRecipe,
+    GuestFile,
+    GuestUser,
+    KernelRecipe,
+    LockRequest,
+    digest_of,
+)
 from image.inputs.table import RecipeError, Table
 
-FOLDER = Path(__file__).parents[1] / "recipes"
-TOOLS = "tools"
-_MODE = re.compile(r"[0-7]{3,4}")
-_DEPTH = 4
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class HandledScript:
-    """A maintainer script that is not run: its SHA-256, the packages that have it, and what replaces its effect."""
-
-    script: str
-    sha256: str
-    packages: tuple[str, ...]
-    how: str
-
-    @classmethod
-    def from_table(cls, table: Table) -> Self:
-        handled = cls(
-            table.take("script", str), table.take("sha256", str), table.strings("packages"), table.take("how", str)
-        )
-        table.reject_unknown()
-        return handled
-
-
-@dataclass(frozen=True)
-class DebianRecipe:
-    """The packages to take from a Debian suite.
-
-    ``left_out`` maps dependencies that are not taken to the reason; ``security`` adds the suite's security archive.
-    """
-
-    suite: str
-    security: bool
-    packages: tuple[str, ...]
-    left_out: Mapping[str, str]
-    handled: tuple[HandledScript, ...]
-
-    @classmethod
-    def from_table(cls, table: Table) -> Self:
-        debian = cls(
-            suite=table.take("suite", str),
-            security=table.take("security", bool),
-            packages=table.strings("packages"),
-            left_out=table.string_table("left_out"),
-            handled=tuple(HandledScript.from_table(entry) for entry in table.tables("handled")),
-        )
-        table.reject_unknown()
-        for name in debian.packages:
-            if name in debian.left_out:
-                raise RecipeError(f"The recipe has {name} in both 'packages' and 'left_out'. Remove it from one.")
-        return debian
-
-
-@dataclass(frozen=True)
-class LockRequest:
-    """What a lock resolves: packages, and wheels by name -> version. The host tools are only a request."""
-
-    debian: DebianRecipe
-    wheels: Mapping[str, str]
-
-    def digest(self) -> str:
-        """SHA-256 (lower-case hex) of what decides the lock; the reasons in ``left_out`` do not count."""
-        debian = self.debian
-        return _digest([debian.suite, debian.security, debian.packages, sorted(debian.left_out), dict(self.wheels)])
-
-
-@dataclass(frozen=True)
-class KernelRecipe:
-    """The kernel: its package, modules and command line. The dependencies of modules are added by the build.
-
-    package: prefix of the package's name; the full name contains the version.
-    modules, initrd_modules: loaded on every platform, from the root and from the initrd.
-    command_line: the words of the kernel's command line.
-    needed, initrd_needed: further modules by platform (``azure``) or security module (``snp``); the guest loads the
-        lists for the platform and security module that it detects.
-    """
-
-    package: str
-    modules: tuple[str, ...]
-    initrd_modules: tuple[str, ...]
-    command_line: tuple[str, ...]
-    needed: Mapping[str, tuple[str, ...]]
-    initrd_needed: Mapping[str, tuple[str, ...]]
-
-    @classmethod
-    def from_table(cls, table: Table) -> Self:
-        kernel = cls(
-            package=table.take("package", str),
-            modules=table.strings("modules"),
-            initrd_modules=table.strings("initrd_modules"),
-            command_line=table.strings("command_line"),
-            needed=table.list_table("needed"),
-            initrd_needed=table.list_table("initrd_needed"),
-        )
-        table.reject_unknown()
-        return kernel
-
-
-@dataclass(frozen=True)
-class GuestUser:
-    """A user in /etc/passwd and the group of the same name and number."""
-
-    name: str
-    uid: int
-    home: str
-    shell: str
-
-    @classmethod
-    def from_table(cls, table: Table) -> Self:
-        user = cls(table.take("name", str), table.take("uid", int), table.take("home", str), table.take("shell", str))
-        table.reject_unknown()
-        return user
-
-
-@dataclass(frozen=True)
-class GuestFile:
-    """A file of the image: from image/templates (``template``), from image/guest (``source``), or a symbolic link."""
-
-    path: str
-    mode: int
-    template: str
-    source: str
-    link: str
-
-    @classmethod
-    def from_table(cls, table: Table) -> Self:
-        path, mode = table.take("path", str), table.take("mode", str, "0644")
-        if not path.startswith("/") or ".." in path.split("/"):
-            raise RecipeError(f"Invalid file path in the recipe: {path!r} must be absolute and without '..'.")
-        if not _MODE.fullmatch(mode):
-            raise RecipeError(f"The recipe's file {path}: the mode {mode!r} is not an octal number like 0644.")
-        kinds = [table.take(kind, str, "") for kind in ("template", "source", "link")]
-        file = cls(path, int(mode, 8), *kinds)
-        table.reject_unknown()
-        if sum(map(bool, kinds)) != 1:
-            raise RecipeError(f"The recipe's file {path} must have one of 'template', 'source' and 'link'.")
-        return file
-
-
-@dataclass(frozen=True)
-class AgentRecipe:
-    """The modules and data files of the checkout that the guest contains."""
-
-    modules: tuple[str, ...]
-    data: tuple[str, ...] = ()
-
-    @classmethod
-    def from_table(cls, table: Table) -> Self:
-        agent = cls(table.strings("modules"), table.strings("data", []))
-        table.reject_unknown()
-        return agent
+__all__ = ["TOOLS", "LoadedRecipe", "Recipe", "RecipeError", "load", "load_request"]
 
 
 @dataclass(frozen=True)
@@ -179,7 +33,6 @@ class Recipe:
     flavor: its name.
     description: one sentence, for the reader.
     debug: whether the image has a shell; False if not set.
-    lock: the name of the lock that it is built from; the flavor's if not set.
     request: the Debian packages and the wheels.
     kernel: the kernel package, its modules and command line.
     users: in /etc/passwd besides root.
@@ -187,13 +40,13 @@ class Recipe:
     commands: names in /usr/bin that lead to busybox.
     drop: patterns of paths to leave out everywhere.
     prune_root: patterns of paths that only the initrd needs.
+    keep: patterns of paths that stay, whatever ``drop`` and ``prune_root`` say.
     agent: the project's own modules in the guest.
     """
 
     flavor: str
     description: str
     debug: bool
-    lock: str
     request: LockRequest
     kernel: KernelRecipe
     users: tuple[GuestUser, ...]
@@ -201,6 +54,7 @@ class Recipe:
     commands: tuple[str, ...]
     drop: tuple[str, ...]
     prune_root: tuple[str, ...]
+    keep: tuple[str, ...]
     agent: AgentRecipe
 
     @property
@@ -217,82 +71,97 @@ class Recipe:
         return self.request.wheels
 
     @classmethod
-    def from_dict(cls, value: Mapping[str, Any], flavor: str) -> Self:
-        """Raises RecipeError naming the key that is unknown, missing or invalid."""
+    def from_dict(cls, value: Mapping[str, Any], flavor: str, folders: Mapping[str, Path] | None = None) -> Self:
+        """From merged tables. ``folders`` has, for each file of an image that is not the project's, where it is.
+
+        Raises RecipeError naming the key that is unknown, missing or invalid.
+        """
         table = Table(value, f"{flavor}.toml")
+        request, agent = _request(table)
+        where = folders or {}
         recipe = cls(
             flavor=flavor,
             description=table.take("description", str),
             debug=table.take("debug", bool, False),
-            lock=table.take("lock", str, flavor),
-            request=_request(table),
+            request=request,
             kernel=KernelRecipe.from_table(table.table("kernel")),
             users=tuple(GuestUser.from_table(entry) for entry in table.tables("users")),
-            files=tuple(GuestFile.from_table(entry) for entry in table.tables("files")),
+            files=tuple(GuestFile.from_table(entry, where.get(entry.peek("path"))) for entry in table.tables("files")),
             commands=table.strings("commands", []),
             drop=table.strings("drop", []),
             prune_root=table.strings("prune_root", []),
-            agent=AgentRecipe.from_table(table.table("agent")),
+            keep=table.strings("keep", []),
+            agent=AgentRecipe.from_table(agent),
         )
         table.reject_unknown()
-        if len({file.path for file in recipe.files}) != len(recipe.files):
-            raise RecipeError(f"{flavor}.toml: 'files' contains the same path twice.")
+        for key, names in (
+            ("files", [file.path for file in recipe.files]),
+            ("users", [user.name for user in recipe.users]),
+            ("users", [str(user.uid) for user in recipe.users]),
+        ):
+            if twice := sorted(name for name in set(names) if names.count(name) > 1):
+                raise RecipeError(f"{flavor}.toml: {key!r} contains {twice[0]} twice.")
         return recipe
 
     def digest(self) -> str:
-        """SHA-256 (lower-case hex) of the whole recipe after merging."""
-        return _digest(asdict(self))
+        """SHA-256 (lower-case hex) of the whole recipe after merging, with the contents of own files."""
+        return digest_of(asdict(self) | {"files": [file.described() for file in self.files]})
 
 
-def _request(table: Table) -> LockRequest:
-    return LockRequest(DebianRecipe.from_table(table.table("debian")), table.string_table("wheels"))
+@dataclass(frozen=True)
+class LoadedRecipe:
+    """A recipe with its file, the place of its lock, and the files of someone's own that it is made of."""
+
+    recipe: Recipe
+    file: RecipeFile
+    lock: LockPlace
+    own: tuple[Path, ...]
 
 
-def flavors(folder: Path = FOLDER) -> list[str]:
-    """The flavors that have a recipe, sorted."""
-    return sorted(entry.stem for entry in folder.glob("*.toml") if entry.stem != TOOLS)
+def _request(table: Table) -> tuple[LockRequest, Table]:
+    """What the lock resolves, and what is left of the table ``agent``."""
+    agent = table.table("agent")
+    debian = DebianRecipe.from_table(table.table("debian"))
+    return LockRequest(debian, table.string_table("wheels"), agent.string_table("wheels")), agent
 
 
-def _read(flavor: str, folder: Path, depth: int = _DEPTH) -> dict[str, Any]:
-    path = folder / f"{flavor}.toml"
-    if not path.is_file():
-        raise RecipeError(f"Unknown flavor {flavor!r}. Known flavors: {', '.join(flavors(folder))}.")
-    try:
-        value = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # also text that is not UTF-8, and numbers of too many digits
-        raise RecipeError(f"{path.name} is not valid TOML: {error}.") from error
-    base = value.pop("extends", None)
-    if base is None:
-        return value
-    if not isinstance(base, str) or depth == 0:
-        raise RecipeError(f"{path.name} extends {base!r}: the chain of 'extends' is circular or too long.")
-    return _overlay(_read(base, folder, depth - 1), value)
+def load(words: str) -> LoadedRecipe:
+    """The recipe that ``words`` name, by name or path, merged over what it extends.
+
+    It is built from the lock of the lowest recipe that asks for the same packages and wheels, so that one that only
+    adds files needs no lock of its own. Raises RecipeError.
+    """
+    made: list[tuple[Recipe, RecipeFile]] = []
+    folders: dict[str, Path] = {}
+    own: dict[Path, None] = {}
+    for link in chain.read(words):
+        paths = _paths(link)
+        folders = {path: folder for path, folder in folders.items() if path not in paths}
+        if link.file.own:
+            folders |= dict.fromkeys(paths, link.file.path.parent)
+        made.append((Recipe.from_dict(link.merged, link.file.flavor, folders), link.file))
+        if link.file.own:
+            names = [file.template or file.source for file in made[-1][0].files if file.path in paths]
+            own |= dict.fromkeys([link.file.path, *(link.file.path.parent / name for name in names if name)])
+    top = made[-1][0]
+    wanted = top.request.digest()
+    lock = next(file.lock for recipe, file in made if recipe.request.digest() == wanted)
+    return LoadedRecipe(top, made[-1][1], lock, tuple(own))
 
 
-def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for key, value in above.items():
-        under = merged.get(key)
-        if isinstance(under, dict) and isinstance(value, dict):
-            merged[key] = _overlay(under, value)
-        elif isinstance(under, list) and isinstance(value, list):
-            replaced = {entry["path"] for entry in value if isinstance(entry, dict) and "path" in entry}
-            merged[key] = [e for e in under if not (isinstance(e, dict) and e.get("path") in replaced)] + value
-        else:
-            merged[key] = value
-    return merged
+def _paths(link: ChainLink) -> list[str]:
+    files = link.tables.get("files")
+    entries = [entry for entry in files if isinstance(entry, dict)] if isinstance(files, list) else []
+    return [path for entry in entries if isinstance(path := entry.get("path"), str)]
 
 
-def load(flavor: str, folder: Path | None = None) -> Recipe:
-    """The recipe of a flavor, merged over what it extends."""
-    return Recipe.from_dict(_read(flavor, folder or FOLDER), flavor)
-
-
-def load_request(name: str, folder: Path | None = None) -> LockRequest:
-    """The request that the lock ``name`` resolves: a flavor's, or that of the host tools (``tools``)."""
-    if name != TOOLS:
-        return load(name, folder).request
-    table = Table(_read(TOOLS, folder or FOLDER), f"{TOOLS}.toml")
-    request = _request(table)
+def load_request(words: str) -> tuple[LockRequest, LockPlace]:
+    """What the lock of a recipe, or of the host tools (``tools``), resolves; and the place of that lock."""
+    if words != TOOLS:
+        loaded = load(words)
+        return loaded.recipe.request, loaded.lock
+    (link,) = chain.read(TOOLS)
+    table = Table(link.merged, f"{TOOLS}.toml")
+    request = LockRequest(DebianRecipe.from_table(table.table("debian")), {}, {})
     table.reject_unknown()
-    return request
+    return request, link.file.lock

@@ -12,30 +12,32 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cloister.errors import InputError
 from image import cache
 from image.debian import deb
 from image.debian.mirror import Mirror
 from image.debian.release import INDEX, read_index, refuse_older, verify_release
 from image.debian.resolve import Candidate, Index, closure
 from image.errors import ImageError
-from image.inputs import fetch, pip, recipe
+from image.inputs import chain, fetch, pip, recipe
 from image.inputs.lockfile import (
-    FOLDER,
     RELOCKED,
     Lock,
     LockedArchive,
     LockedPackage,
     LockError,
+    LockPlace,
     load,
     override,
     override_folder,
+    read,
 )
-from image.inputs.recipe import DebianRecipe, HandledScript
+from image.inputs.parts import ANY, DebianRecipe, HandledScript
 
 KEYS = Path(__file__).parents[1] / "keys"
 """Debian's archive keys. They are committed because the archive replaces the package that contains them."""
 _INDEX_LIMIT = 1 << 26
-_DIFFERS = "Images built from it have other measurements than images built from the committed lock."
+_DIFFERS = "Images built from it have other measurements than images built from that."
 # The kernel's release is part of its package's name and scripts (there with a backslash before the plus sign).
 _KERNEL_RELEASE = re.compile(rb"[0-9]+\.[0-9]+\.[0-9]+\\?\+deb[0-9]+")
 
@@ -44,19 +46,18 @@ class ScriptError(ImageError):
     """A package has a maintainer script that is not listed in the recipe."""
 
 
-def write(name: str, into: Path = FOLDER, *, mirror: Mirror | None = None, now: datetime | None = None) -> Path:
-    """Write the lock of a flavor, or of the host tools (``tools``), into a folder, from the archives' current indexes.
+def write(words: str, into: Path | None = None, *, mirror: Mirror | None = None, now: datetime | None = None) -> Path:
+    """Write the lock of a recipe, or of the host tools (``tools``), from the archives' current indexes.
 
-    For a flavor that is built from another flavor's lock, that lock is written.
+    It is written to its place, or into the folder ``into``. For a recipe that is built from the lock of one that it
+    extends, that lock is written.
 
     Raises ReleaseError for an index that is unsigned, out of date or older than the committed lock's, and ScriptError
     for a maintainer script that is not listed in the recipe.
     """
     mirror, now = mirror or Mirror.of_host(), now or datetime.now(UTC)
-    if name != recipe.TOOLS:
-        name = recipe.load(name).lock
-    request = recipe.load_request(name)
-    known = _known_dates(name)
+    request, place = recipe.load_request(words)
+    known = _known_dates(place)
     keyring = b"".join(path.read_bytes() for path in sorted(KEYS.glob("*.asc")))
     suites = {"debian": request.debian.suite}
     if request.debian.security:
@@ -72,34 +73,47 @@ def write(name: str, into: Path = FOLDER, *, mirror: Mirror | None = None, now: 
         archives.append(LockedArchive(base, suite, LockedArchive.write_time(release.date)))
     candidates = closure(Index(indexes), request.debian.packages, request.debian.left_out)
     packages = [_locked(candidate) for candidate in candidates]
-    draft = Lock(name, request.debian.suite, request.digest(), tuple(archives), tuple(packages), ())
+    draft = Lock(place.name, request.debian.suite, request.digest(), tuple(archives), tuple(packages), (), ())
     files = fetch.ensure(draft, mirror=mirror)
     packages = _with_scripts(packages, files, request.debian)
-    wheels = pip.lock(request.wheels, cache.inputs()) if request.wheels else []
-    lock = Lock(name, draft.suite, draft.request, draft.archives, tuple(packages), tuple(wheels))
-    into.mkdir(parents=True, exist_ok=True)
-    path = into / f"{name}.json"
-    part = path.with_suffix(".new")
-    part.write_bytes(lock.encode())
-    os.replace(part, path)
+    wheels, agent_wheels = (
+        tuple(pip.lock(wanted, cache.inputs())) if wanted else () for wanted in (request.wheels, request.agent_wheels)
+    )
+    lock = replace(draft, packages=tuple(packages), wheels=wheels, agent_wheels=agent_wheels)
+    path = place.path if into is None else into / f"{place.name}.json"
+    _replace_file(path, lock.encode())
     return path
 
 
-def obtain(name: str, source: Path | None = None, *, relock: bool = False) -> tuple[Lock, dict[str, Path]]:
-    """The lock ``name`` and all its files by SHA-256 (hex); ``source`` is a tar from `invoke image.vendor`.
+def _replace_file(path: Path, contents: bytes) -> None:
+    part = path.with_suffix(".new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(contents)
+        os.replace(part, path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}.") from error
+    finally:
+        part.unlink(missing_ok=True)
 
-    With ``relock``, if a locked package is no longer available, a new lock is written to out/locks (or to the folder
-    in CLOISTER_LOCKS) and overrides the committed one in this process and its children. Raises LockError if the recipe
-    has changed since the lock was written.
+
+def obtain(words: str, source: Path | None = None, *, relock: bool = False) -> tuple[Lock, dict[str, Path]]:
+    """The lock of a recipe, or of the host tools (``tools``), and all its files by SHA-256 (hex).
+
+    ``source`` is a tar from `invoke image.vendor`. With ``relock``, if a locked package is no longer available, a new
+    lock is written to out/locks (or to the folder in CLOISTER_LOCKS) and overrides the other in this process and its
+    children. Raises LockError if the recipe has changed since the lock was written.
     """
-    lock = load(name)
-    if recipe.load_request(name).digest() != lock.request:
+    request, place = recipe.load_request(words)
+    lock = load(place)
+    if request.digest() != lock.request:
+        option = f"--recipe {words}" if chain.is_path(words) else f"--flavor {words}"
         raise LockError(
-            f"The lock of {name} does not match its recipe.",
-            hint=f"Write a new lock with `invoke image.lock --flavor {name}`.",
+            f"The lock of {words} does not match its recipe.",
+            hint=f"Write a new lock with `invoke image.lock {option}`.",
         )
-    if override(name) is not None:
-        _note(f"The lock {override_folder()}/{name}.json overrides the committed lock.", _DIFFERS)
+    if override(place) is not None:
+        _note(f"The lock {override_folder()}/{place.name}.json overrides {place.spoken}.", _DIFFERS)
     try:
         return lock, fetch.ensure(lock, source)
     except fetch.SupersededError as error:
@@ -107,11 +121,11 @@ def obtain(name: str, source: Path | None = None, *, relock: bool = False) -> tu
             raise
         _note(error.message)
     folder = override_folder() or RELOCKED
-    path = write(name, folder)
+    path = write(words, folder)
     os.environ["CLOISTER_LOCKS"] = str(folder)
-    lock = load(name, folder)
+    lock = load(place.name, folder)
     _note(
-        f"The new lock {path} (SHA-256 {lock.digest()}) overrides the committed lock.",
+        f"The new lock {path} (SHA-256 {lock.digest()}) overrides {place.spoken}.",
         _DIFFERS,
         f"To use it in other commands: export CLOISTER_LOCKS={folder}",
     )
@@ -135,11 +149,11 @@ def _locked(candidate: Candidate) -> LockedPackage:
     )
 
 
-def _known_dates(name: str) -> Mapping[str, datetime]:
-    """The dates of the committed lock's indexes, by archive; empty if there is no lock yet."""
-    if not (FOLDER / f"{name}.json").is_file():
+def _known_dates(place: LockPlace) -> Mapping[str, datetime]:
+    """The dates of the indexes of the lock at ``place``, by archive; empty if there is no lock yet."""
+    if not place.path.is_file():
         return {}
-    return {entry.archive: entry.time() for entry in load(name, FOLDER).archives}
+    return {entry.archive: entry.time() for entry in read(place).archives}
 
 
 def _get(address: str) -> bytes:
@@ -163,7 +177,7 @@ def _with_scripts(
         found = list(pool.map(lambda package: deb.scripts(files[package.sha256]), packages))
     with_digests = []
     for package, scripts in zip(packages, found, strict=True):
-        digests = {name: script_digest(content) for name, content in scripts.items()}
+        digests = {name: script_digest(content, package.name) for name, content in scripts.items()}
         with_digests.append(replace(package, scripts=digests))
     refuse_unhandled(with_digests, debian.handled)
     return with_digests
@@ -174,21 +188,30 @@ def without_release(text: bytes) -> bytes:
     return _KERNEL_RELEASE.sub(b"RELEASE", text)
 
 
-def script_digest(content: bytes) -> str:
-    """SHA-256 (hex) of a maintainer script after ``without_release``."""
-    return hashlib.sha256(without_release(content)).hexdigest()
+def script_digest(content: bytes, package: str) -> str:
+    """SHA-256 (hex) of a maintainer script of ``package``, whose own name in it is read as PACKAGE.
+
+    So tools that write scripts for packages write one script, and it is reviewed once. The kernel's release is read as
+    RELEASE.
+    """
+    name = without_release(package.encode())
+    return hashlib.sha256(without_release(content).replace(name, b"PACKAGE")).hexdigest()
 
 
 def refuse_unhandled(packages: Sequence[LockedPackage], handled: Sequence[HandledScript]) -> None:
-    """Raise ScriptError unless ``handled`` lists each maintainer script of ``packages`` by package and digest."""
-    known = {(name, entry.script): entry.sha256 for entry in handled for name in entry.packages}
+    """Raise ScriptError unless ``handled`` lists each maintainer script of ``packages`` by package and digest.
+
+    An entry for ``*`` is for any package, and need not be for one of these.
+    """
+    known = {(name, entry.script): entry.sha256 for entry in handled for name in entry.packages if name != ANY}
+    of_any = {(entry.script, entry.sha256) for entry in handled if ANY in entry.packages}
     problems = []
     for package in packages:
         for script, digest in sorted(package.scripts.items()):
             expected = known.pop((without_release(package.name.encode()).decode(), script), None)
-            if expected is None:
+            if expected is None and (script, digest) not in of_any:
                 problems.append(f"the {script} of {package.label} is new (SHA-256 {digest})")
-            elif expected != digest:
+            elif expected is not None and expected != digest:
                 change = f"recipe: {expected}, package: {digest}"
                 problems.append(f"the {script} of {package.label} has changed (SHA-256 {change})")
     problems += [f"the recipe lists a {script} that {name} does not have" for name, script in sorted(known)]

@@ -12,7 +12,7 @@ _REQUIRED = object()
 class RecipeError(InputError):
     """A recipe has a key that is unknown, missing or of the wrong type."""
 
-    remedy = "Correct the recipe in image/recipes."
+    remedy = "Correct the recipe, then run the command again."
 
 
 class Table:
@@ -35,6 +35,11 @@ class Table:
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise RecipeError(f"{self._name}: {key!r} must be of type {kind.__name__}, not {value!r}.")
         return value
+
+    def peek(self, key: str) -> str:
+        """The value of ``key`` if it is a string, else "". It is still to be taken."""
+        value = self._left.get(key)
+        return value if isinstance(value, str) else ""
 
     def strings(self, key: str, default: list[str] | None = None) -> tuple[str, ...]:
         """A list of distinct strings, in the order of the file."""

@@ -16,9 +16,9 @@ from image.inputs.fetch import ensure
 from image.inputs.lockfile import Lock
 
 
-def vendor(flavor: str, into: Path) -> None:
-    """Write the tar ``into`` with all inputs of ``flavor`` and the host tools."""
-    pack([lockfile.load(recipe.load(flavor).lock), lockfile.load(recipe.TOOLS)], into)
+def vendor(words: str, into: Path) -> None:
+    """Write the tar ``into`` with all inputs of a recipe, by name or path, and the host tools."""
+    pack([lockfile.load(recipe.load(words).lock), lockfile.load(recipe.TOOLS)], into)
 
 
 def pack(locks: Sequence[Lock], into: Path) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cloister.process import run
 from image.errors import ImageError
+from image.rootfs import elf
 from image.rootfs.tree import EntryKind, Tree, TreeEntry
 
 _LIBRARIES = "usr/lib/x86_64-linux-gnu"
@@ -80,10 +81,10 @@ def compile_sources(layer: Tree, system: Tree) -> Tree:
 
 
 def _needed_to_run(system: Tree, python: str, version: str) -> Tree:
-    """The interpreter, its standard library and shared objects, so that the whole image need not be written."""
-    needed = Tree()
-    for path, entry in system:
-        standard_library = path.startswith(f"usr/lib/{version}/") and not path.endswith(".pyc")
-        if path in (python, _LOADER) or standard_library or path.startswith(_LIBRARIES + "/"):
-            needed.put(path, entry)
+    """The interpreter, its standard library and their shared objects: libraries of packages are large."""
+    library = f"usr/lib/{version}/"
+    modules = [path for path, _ in system if path.startswith(library) and not path.endswith(".pyc")]
+    needed = elf.closure(system, [python, *(path for path in modules if path.endswith(".so"))])
+    for path in modules:
+        needed.put(path, system[path])
     return needed

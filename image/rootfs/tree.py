@@ -7,10 +7,13 @@ set-gid or writable by anyone else, and no times are kept.
 import hashlib
 import io
 import json
+import os
 import posixpath
 import re
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -86,12 +89,13 @@ class Tree:
             self.put(parent, TreeEntry.directory())
         self._entries[path] = entry
 
-    def remove(self, unwanted: Callable[[str], bool]) -> None:
-        """Remove every ``unwanted`` path with everything below it."""
-        gone = {path for path in self._entries if unwanted(path)}
-        self._entries = {
-            path: entry for path, entry in self._entries.items() if not any(part in gone for part in _and_parents(path))
-        }
+    def remove(self, unwanted: "Unwanted") -> None:
+        """Remove what is ``unwanted``, but for folders of what is not."""
+        left = Tree()
+        for path, entry in self._entries.items():
+            if not unwanted(path):
+                left.put(path, entry)
+        self._entries = left._entries
 
     def update(self, other: "Tree") -> None:
         """Add the entries of ``other``. Raises ImageError if both trees have a path with different entries."""
@@ -164,28 +168,38 @@ class Tree:
         return hashlib.sha256(json.dumps(self.listing(), sort_keys=True).encode()).digest()
 
 
-def unpack(packages: Mapping[str, Path], *, drop: Iterable[str]) -> Tree:
-    """Unpack ``packages`` (name -> .deb), without the paths that match a pattern in ``drop``.
-
-    A pattern must match the whole usr-merged path: ``*`` matches within one name, ``**`` any number of names.
-    """
-    unwanted = matcher(drop)
+def unpack(packages: Mapping[str, Path], *, unwanted: "Unwanted") -> Tree:
+    """Unpack ``packages`` (name -> .deb), without what is ``unwanted``."""
     tree = Tree()
     for folder in _MERGED:
         tree.put(folder, TreeEntry.link(f"usr/{folder}"))
         tree.put(f"usr/{folder}", TreeEntry.directory())
-    for name, path in sorted(packages.items()):
-        with deb.open_data(path) as tar:
+    for name, tar in _opened(sorted(packages.items())):
+        with tar:
             for member in tar:
                 _unpack_member(tree, name, tar, member, unwanted)
     return tree
 
 
+def _opened(packages: Iterable[tuple[str, Path]]) -> Iterator[tuple[str, tarfile.TarFile]]:
+    """The packages' tars in order. The next ones are decompressed meanwhile: that takes most of the time."""
+    workers = os.cpu_count() or 1
+    with ThreadPoolExecutor(workers) as pool:
+        pending: deque[tuple[str, Future[tarfile.TarFile]]] = deque()
+        for name, path in packages:
+            pending.append((name, pool.submit(deb.open_data, path)))
+            if len(pending) > workers:
+                first, opened = pending.popleft()
+                yield first, opened.result()
+        for first, opened in pending:
+            yield first, opened.result()
+
+
 def _unpack_member(
-    tree: Tree, package: str, tar: tarfile.TarFile, member: tarfile.TarInfo, unwanted: Callable[[str], bool]
+    tree: Tree, package: str, tar: tarfile.TarFile, member: tarfile.TarInfo, unwanted: "Unwanted"
 ) -> None:
     path = merged(member.name)
-    if not path or path in _MERGED or any(unwanted(part) for part in _and_parents(path)):
+    if not path or path in _MERGED or unwanted(path):
         return
     if member.isdir():
         if path not in tree:
@@ -208,11 +222,34 @@ def merged(name: str) -> str:
     return f"usr/{path}" if path.split("/", 1)[0] in _MERGED and "/" in path else path
 
 
-def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
-    """A function that tells whether one of the ``patterns`` matches a whole path."""
-    expressions = [_expression(pattern) for pattern in patterns]
-    whole = re.compile("|".join(expressions)) if expressions else None
-    return lambda path: whole is not None and whole.fullmatch(path) is not None
+class Unwanted:
+    """What stays out of a tree: what matches a pattern in ``drop``, or is below that, and matches none in ``keep``.
+
+    A pattern must match a whole usr-merged path: ``*`` matches within one name, ``**`` any number of names.
+    """
+
+    def __init__(self, drop: Iterable[str], keep: Iterable[str] = ()) -> None:
+        self._drop = _Patterns(drop)
+        self._keep = _Patterns(keep)
+
+    def __call__(self, path: str) -> bool:
+        return self._drop.match(path) and not self._keep.match(path)
+
+
+class _Patterns:
+    def __init__(self, patterns: Iterable[str]) -> None:
+        expressions = [_expression(pattern) for pattern in patterns]
+        self._whole = re.compile("|".join(expressions)) if expressions else None
+        self._folders = {"": False}
+
+    def match(self, path: str) -> bool:
+        """Whether a pattern matches the path or a folder above it."""
+        if self._whole is None:
+            return False
+        folder = posixpath.dirname(path)
+        if folder not in self._folders:
+            self._folders[folder] = self.match(folder)
+        return self._folders[folder] or self._whole.fullmatch(path) is not None
 
 
 def _expression(pattern: str) -> str:

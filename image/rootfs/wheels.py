@@ -6,17 +6,17 @@ Binary distribution format (packaging.python.org): a wheel is a zip whose files,
 
 import re
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from image.errors import ImageError
-from image.rootfs.tree import Tree, TreeEntry, matcher
+from image.rootfs.tree import Tree, TreeEntry, Unwanted
 
 _DATA = re.compile(r"[^/]+\.data/(?P<scheme>[^/]+)/(?P<rest>.+)")
 
 
-def unpack(wheels: Mapping[str, Path], *, folder: str, drop: Iterable[str]) -> Tree:
-    """Unpack ``wheels`` (name -> .whl) below ``folder``, without the paths that match a pattern in ``drop``."""
+def unpack(wheels: Mapping[str, Path], *, folder: str, unwanted: Unwanted) -> Tree:
+    """Unpack ``wheels`` (name -> .whl) below ``folder``, without what is ``unwanted``."""
     tree = Tree()
     for name, path in sorted(wheels.items()):
         try:
@@ -29,7 +29,7 @@ def unpack(wheels: Mapping[str, Path], *, folder: str, drop: Iterable[str]) -> T
                     tree.put(f"{folder}/{placed}", TreeEntry.file(archive.read(member), executable=shared_object))
         except zipfile.BadZipFile as error:
             raise ImageError(f"The wheel of {name} is damaged: {error}.") from error
-    tree.remove(matcher(drop))
+    tree.remove(unwanted)
     return tree
 
 

@@ -40,7 +40,7 @@ def root(guest_root: GuestRoot) -> Path:
 
 def test_agent_imports_exactly_the_modules_of_the_recipe(root: Path) -> None:
     """With the image's loader, interpreter, libraries and byte code only."""
-    modules = recipe.load("base").agent.modules
+    modules = recipe.load("base").recipe.agent.modules
     words = [root / _LOADER, "--inhibit-cache", "--library-path", root / _LIBRARIES, root / _INTERPRETER, "-I", "-B"]
     done = run([*words, "-c", _IMPORT, root / _PACKAGES, *modules], env={"PATH": "/nowhere"})
     found = json.loads(done.stdout)
@@ -129,7 +129,7 @@ def test_events_lead_to_the_image_manifests_values(base_image: Image) -> None:
 def test_kernel_initrd_and_command_line_are_in_the_events(base_image: Image) -> None:
     measurements = json.loads((base_image.folder / "measurements.json").read_bytes())
     digests = {event["digest"] for event in measurements["pcrs"]["11"]["events"]}
-    command_line = " ".join(recipe.load("base").kernel.command_line).encode()
+    command_line = " ".join(recipe.load("base").recipe.kernel.command_line).encode()
 
     for contents in (
         (base_image.folder / "vmlinuz").read_bytes(),

@@ -170,6 +170,7 @@ def test_image_manifest_round_trips():
         inputs={"lock": _DIGEST},
         outputs={"disk.raw": ImageOutput(_DIGEST, 5)},
         pcrs=dict.fromkeys((4, 9, 11, 12, 13), _DIGEST),
+        packages={"torch": "2.6.0+debian", "scikit-learn": "1.4.2"},
     )
     assert ImageManifest.parse(manifest.encode()) == manifest
     with pytest.raises(FormatError):
@@ -183,6 +184,7 @@ def test_register_number_has_one_spelling():
         "version": 1,
         "flavor": "base",
         "debug": False,
+        "packages": {},
         "inputs": {},
         "outputs": {},
         "measurements": {"pcrs": pcrs},

@@ -9,7 +9,7 @@ import pytest
 from image.build import source
 from image.errors import ImageError
 from image.inputs import recipe
-from image.inputs.recipe import AgentRecipe
+from image.inputs.parts import AgentRecipe
 
 ROOMS = ("agent_runtime", "cloister")
 ENTRIES = (
@@ -52,11 +52,11 @@ def closure() -> set[str]:
 
 
 def test_the_recipe_names_exactly_what_the_agent_imports() -> None:
-    assert sorted(recipe.load("base").agent.modules) == sorted(closure())
+    assert sorted(recipe.load("base").recipe.agent.modules) == sorted(closure())
 
 
 def test_data_files_of_the_agent_are_included() -> None:
-    tree = source.agent(recipe.load("base").agent)
+    tree = source.agent(recipe.load("base").recipe.agent)
 
     assert "usr/lib/cloister/agent_runtime/runner/seccomp.json" in tree
     assert "usr/lib/cloister/cloister/protocol/schemas/manifest.schema.json" in tree

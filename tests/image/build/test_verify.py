@@ -15,7 +15,9 @@ from image.build import diff, manifest, output, verify
 from image.inputs.lockfile import Lock, LockedArchive, LockedPackage
 
 PACKAGE = LockedPackage("small", "1.0-1", "amd64", "debian", "pool/small.deb", "a" * 64, 10, {"postinst": "b" * 64})
-LOCK = Lock("base", "trixie", "c" * 64, (LockedArchive("debian", "trixie", "2026-06-01T00:00:00Z"),), (PACKAGE,), ())
+LOCK = Lock(
+    "base", "trixie", "c" * 64, (LockedArchive("debian", "trixie", "2026-06-01T00:00:00Z"),), (PACKAGE,), (), ()
+)
 
 
 def files(contents: bytes) -> dict[str, bytes]:
@@ -108,7 +110,7 @@ def test_a_lock_and_an_image_cannot_be_compared(tmp_path: Path) -> None:
 
 
 def test_invalid_lock_or_file_list_is_an_input_error(tmp_path: Path) -> None:
-    (tmp_path / "lock.json").write_text('{"packages": 3}')
+    (tmp_path / "lock.json").write_text('{"archives": 3}')
     with pytest.raises(InputError, match=r"Cannot compare .*lock\.json: Unsupported lock"):
         diff.compare(tmp_path / "lock.json", tmp_path / "lock.json")
     one, other = image(tmp_path / "a", b"disk"), image(tmp_path / "b", b"disk")

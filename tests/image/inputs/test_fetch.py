@@ -23,7 +23,7 @@ def locked(content: bytes = CONTENT) -> Lock:
         "crun", "1.21-1", "amd64", "debian", PATH, hashlib.sha256(content).hexdigest(), len(content), {}
     )
     archive = LockedArchive("debian", "trixie", "2026-06-01T12:00:00Z")
-    return Lock("base", "trixie", "", (archive,), (package,), ())
+    return Lock("base", "trixie", "", (archive,), (package,), (), ())
 
 
 def mirror(server: SmallServer, snapshot: str = "") -> Mirror:

@@ -102,7 +102,7 @@ def test_swtpm_setup_rejects_a_folder_with_a_space(tmp_path: Path) -> None:
 
 def test_tools_lock_for_another_recipe_is_rejected(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     package = LockedPackage("a", "1", "all", "debian", "pool/a.deb", hashlib.sha256(b"").hexdigest(), 1, {})
-    lock = Lock("tools", "trixie", "00", (), (package,), ())
+    lock = Lock("tools", "trixie", "00", (), (package,), (), ())
     (tmp_path / "tools.json").write_bytes(lock.encode())
     monkeypatch.setattr(lockfile, "FOLDER", tmp_path)
     monkeypatch.setenv("CLOISTER_LOCKS", "")

@@ -14,9 +14,9 @@ from image.debian.mirror import Mirror
 from image.debian.packages import Package, Relation
 from image.debian.release import ReleaseError
 from image.debian.resolve import Index, ResolveError, closure
-from image.inputs import host_tools, lockfile, recipe, relock
+from image.inputs import chain, host_tools, lockfile, recipe, relock
 from image.inputs.lockfile import Lock, LockedArchive, LockedPackage, LockError
-from image.inputs.recipe import HandledScript
+from image.inputs.parts import HandledScript
 from image.inputs.relock import ScriptError, refuse_unhandled, script_digest
 from tests.image.small_archive import NOW, SmallArchive, SmallServer
 
@@ -56,8 +56,8 @@ def small_mirror(
     recipes.mkdir()
     (recipes / "tools.toml").write_text(RECIPE.format(digest=hashlib.sha256(SCRIPT.encode()).hexdigest()))
     monkeypatch.setattr(relock, "KEYS", keys)
-    monkeypatch.setattr(relock, "FOLDER", tmp_path / "committed")
-    monkeypatch.setattr(recipe, "FOLDER", recipes)
+    monkeypatch.setattr(lockfile, "FOLDER", tmp_path / "committed")
+    monkeypatch.setattr(chain, "FOLDER", recipes)
     return Mirror({"debian": f"{server.address}/debian"})
 
 
@@ -70,7 +70,7 @@ def test_lock_names_what_was_resolved(small_mirror: Mirror, small_archive: Small
         ("libyajl2", "2.1.0-5", {"postinst": hashlib.sha256(SCRIPT.encode()).hexdigest()}),
     ]
     assert made.archives == (LockedArchive("debian", "trixie", "2026-06-01T12:00:00Z"),)
-    assert made.request == recipe.load_request("tools").digest()
+    assert made.request == recipe.load_request("tools")[0].digest()
     assert made.digest() == hashlib.sha256(written.read_bytes()).hexdigest()
 
 
@@ -110,10 +110,34 @@ def test_new_and_removed_scripts_are_named() -> None:
 def test_new_kernel_release_alone_does_not_change_a_script() -> None:
     name, text = "linux-image-{}-cloud-amd64", "version={}-cloud-amd64\ndir_to_symlink linux-image-{}\n"
     old, new = "6.12.107+deb13", "6.12.117+deb13"
-    digests = {script_digest(text.format(release, release.replace("+", "\\+")).encode()) for release in (old, new)}
+    digests = {
+        script_digest(text.format(release, release.replace("+", "\\+")).encode(), name.format(release))
+        for release in (old, new)
+    }
     assert len(digests) == 1
     package = LockedPackage(name.format(new), "1", "amd64", "debian", "p", "0" * 64, 1, {"postinst": min(digests)})
     refuse_unhandled([package], [HandledScript("postinst", min(digests), (name.format("RELEASE"),), "?")])
+
+
+def test_script_that_a_tool_writes_for_each_package_is_one_script() -> None:
+    text = "#!/bin/sh\npy3compile -p {}\n"
+    one, other = (script_digest(text.format(name).encode(), name) for name in ("python3-pil", "python3-yaml"))
+    assert one == other != script_digest(text.format("python3-pil").encode(), "python3-yaml")
+
+
+def test_script_of_any_package_needs_no_package() -> None:
+    def package(script: str, digest: str) -> LockedPackage:
+        return LockedPackage("a", "1", "amd64", "debian", "p", "0" * 64, 1, {script: digest})
+
+    of_any = HandledScript("postinst", "11", ("*",), "?")
+    refuse_unhandled([], [of_any])
+    refuse_unhandled([package("postinst", "11")], [of_any])
+    for found in (package("postinst", "22"), package("preinst", "11")):
+        with pytest.raises(ScriptError, match="of a 1 is new"):
+            refuse_unhandled([found], [of_any])
+    # What is said of a package itself is more than what is said of any.
+    with pytest.raises(ScriptError, match=r"the postinst of a 1 has changed"):
+        refuse_unhandled([package("postinst", "11")], [of_any, HandledScript("postinst", "22", ("a",), "?")])
 
 
 def test_relock_replaces_a_lock_only_on_request_and_prints_a_note(
@@ -214,7 +238,9 @@ def test_lock_of_another_recipe_is_rejected(
 
 def made_lock() -> Lock:
     package = LockedPackage("crun", "1", "amd64", "debian", "pool/c.deb", "a" * 64, 3, {})
-    return Lock("base", "trixie", "00", (LockedArchive("debian", "trixie", "2026-06-01T12:00:00Z"),), (package,), ())
+    return Lock(
+        "base", "trixie", "00", (LockedArchive("debian", "trixie", "2026-06-01T12:00:00Z"),), (package,), (), ()
+    )
 
 
 def test_lock_reads_back_as_it_was_written() -> None:

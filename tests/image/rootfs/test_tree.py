@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image.errors import ImageError
-from image.rootfs.tree import Tree, TreeEntry, matcher, unpack
+from image.rootfs.tree import Tree, TreeEntry, Unwanted, unpack
 from tests.image.small_programs import package_of_entries
 
 
 def unpacked(tmp_path: Path, entries: dict[str, tuple[int, TreeEntry]], drop: list[str] | None = None) -> Tree:
     (tmp_path / "small.deb").write_bytes(package_of_entries(entries))
-    return unpack({"small": tmp_path / "small.deb"}, drop=drop or [])
+    return unpack({"small": tmp_path / "small.deb"}, unwanted=Unwanted(drop or []))
 
 
 def test_packages_are_merged_into_usr(tmp_path: Path) -> None:
@@ -46,7 +46,9 @@ def test_dropped_folder_is_dropped_with_its_contents(tmp_path: Path) -> None:
     ("pattern", "path", "matches"),
     [
         ("etc/init*", "etc/init.d", True),
-        ("etc/init*", "etc/init.d/x", False),
+        ("etc/init*", "etc/init.d/x", True),
+        ("etc/*", "etc/a/b", True),
+        ("etc/*/b", "etc/a/c", False),
         ("**/*.pyi", "a/b/c.pyi", True),
         ("**/*.pyi", "c.pyi", True),
         ("usr/**", "usr/a/b", True),
@@ -54,7 +56,31 @@ def test_dropped_folder_is_dropped_with_its_contents(tmp_path: Path) -> None:
     ],
 )
 def test_one_star_matches_within_a_name_and_two_across_names(pattern: str, path: str, matches: bool) -> None:
-    assert matcher([pattern])(path) is matches
+    assert Unwanted([pattern])(path) is matches
+
+
+def test_kept_files_stay_with_the_folders_above_them(tmp_path: Path) -> None:
+    names = ("x/tests/__init__.py", "x/tests/needed.py", "x/tests/data/a", "x/tests/data/b")
+    entries = {f"usr/lib/{name}": (0o644, TreeEntry.file(b"")) for name in names}
+    unwanted = Unwanted(["**/tests"], ["**/needed.py", "usr/lib/x/tests/data"])
+    (tmp_path / "small.deb").write_bytes(package_of_entries(entries))
+    everything = unpacked(tmp_path, entries)
+    everything.remove(unwanted)
+
+    kept = ["x", "x/tests", "x/tests/data", "x/tests/data/a", "x/tests/data/b", "x/tests/needed.py"]
+    for tree in (everything, unpack({"small": tmp_path / "small.deb"}, unwanted=unwanted)):
+        assert [path for path, _ in tree if path.startswith("usr/lib/")] == [f"usr/lib/{name}" for name in kept]
+
+
+def test_packages_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
+    """Also when there are more than are decompressed at a time: the later one's file stays."""
+    packages = {}
+    for index in range(12):
+        packages[f"p{index:02}"] = tmp_path / f"p{index:02}.deb"
+        entries = {"usr/same": (0o644, TreeEntry.file(str(index).encode()))}
+        packages[f"p{index:02}"].write_bytes(package_of_entries(entries))
+
+    assert unpack(dict(reversed(packages.items())), unwanted=Unwanted([]))["usr/same"].contents == b"11"
 
 
 def test_links_are_followed_inside_the_tree() -> None:

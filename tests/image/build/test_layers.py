@@ -1,6 +1,6 @@
 """Each module is in root and initrd once, in lists by platform."""
 
-from image.build import builder
+from image.build import layers
 from image.rootfs.kernel import Module
 
 BUS, DISK, CARD, LOG = (Module(name, name.encode()) for name in ("bus", "disk", "card", "log"))
@@ -10,7 +10,7 @@ def test_module_list_excludes_modules_that_are_already_loaded() -> None:
     initrd = {"": (DISK,), "cloud": (BUS, DISK)}
     root = {"": (LOG, DISK), "cloud": (BUS, CARD), "other": (BUS, LOG)}
 
-    first, then = builder._modules(initrd, {}), builder._modules(root, initrd)
+    first, then = layers.modules(initrd, {}), layers.modules(root, initrd)
 
     assert {path: entry.contents.decode() for path, entry in first if "order" in path} == {
         "usr/lib/modules/order": "disk\n",

@@ -1,0 +1,140 @@
+"""The layers of an image's root: the kernel's modules, Debian's packages, wheels, the agent."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from image.build.inputs import Inputs
+from image.build.steps import Steps
+from image.errors import ImageError
+from image.inputs.parts import GuestFile
+from image.rootfs import bytecode, kernel, templates, tree, wheels
+from image.rootfs.tree import Tree, TreeEntry, Unwanted
+
+_MODULES = "usr/lib/modules"
+_ALWAYS = ""
+# Mount points of the guest and its sandbox.
+_MOUNT_POINTS = ("dev", "proc", "run", "sys", "tmp", "var", "work")
+
+Modules: TypeAlias = tuple[kernel.Module, ...]
+
+
+@dataclass(frozen=True)
+class KeyedSteps:
+    """Runs steps whose key contains ``common``, on which every step depends, and the step's own inputs."""
+
+    common: Mapping[str, object]
+    inputs: Inputs
+    steps: Steps
+
+    def run(self, name: str, own: Mapping[str, object], make: Callable[[], Mapping[str, bytes]]) -> dict[str, bytes]:
+        return self.steps.run(name, {**self.common, **own}, make)
+
+    def layer(self, name: str, own: Mapping[str, object], make: Callable[[], Tree]) -> Tree:
+        return Tree.from_archive(self.run(name, own, lambda: {"tree": make().archive()})["tree"])
+
+
+def kernel_and_modules(keyed: KeyedSteps) -> tuple[bytes, Tree, Tree]:
+    """The kernel, and the modules of root and initrd with the lists of their loading order."""
+    inputs, package = keyed.inputs, keyed.inputs.kernel_package()
+
+    def make() -> dict[str, bytes]:
+        wanted = inputs.recipe.kernel
+        root = {_ALWAYS: wanted.modules, **wanted.needed}
+        early = {_ALWAYS: wanted.initrd_modules, **wanted.initrd_needed}
+        found = kernel.extract(inputs.packages[package], [*early.values(), *root.values()])
+        orders = iter(found.modules)
+        in_initrd = {name: next(orders) for name in early}
+        in_root = {name: next(orders) for name in root}
+        return {
+            "vmlinuz": found.vmlinuz,
+            "root": modules(in_root, in_initrd).archive(),
+            "initrd": modules(in_initrd, {}).archive(),
+        }
+
+    made = keyed.run(
+        "Extracting the kernel and its modules", {"kernel": inputs.digests[inputs.packages[package]]}, make
+    )
+    return made["vmlinuz"], Tree.from_archive(made["root"]), Tree.from_archive(made["initrd"])
+
+
+def modules(orders: Mapping[str, Modules], before: Mapping[str, Modules]) -> Tree:
+    """The modules of every list, with ``order`` or ``order-NAME``, without those that are already loaded."""
+    made = Tree()
+    for name, modules in orders.items():
+        lists = [before.get(_ALWAYS, ()), before.get(name, ()), orders[_ALWAYS] if name != _ALWAYS else ()]
+        loaded = {module.name for modules in lists for module in modules}
+        left = [module for module in modules if module.name not in loaded]
+        for module in left:
+            made.put(f"{_MODULES}/{module.name}.ko", TreeEntry.file(module.contents))
+        order = "".join(f"{module.name}\n" for module in left)
+        made.put(f"{_MODULES}/order-{name}" if name else f"{_MODULES}/order", TreeEntry.file(order.encode()))
+    return made
+
+
+def system(keyed: KeyedSteps) -> Tree:
+    inputs, names = keyed.inputs, keyed.inputs.system_packages()
+
+    def make() -> Tree:
+        system = tree.unpack(
+            {name: inputs.packages[name] for name in names}, unwanted=Unwanted(inputs.recipe.drop, inputs.recipe.keep)
+        )
+        for folder in _MOUNT_POINTS:
+            system.put(folder, TreeEntry.directory())
+        for command in inputs.recipe.commands:
+            system.put(f"usr/bin/{command}", TreeEntry.link("busybox"))
+        for file in inputs.recipe.files:
+            _put(inputs, system, file)
+        system.put("usr/bin/python3", TreeEntry.link(bytecode.interpreter(system).rpartition("/")[2]))
+        system.update(bytecode.compile_sources(system, system))
+        return system
+
+    digests = {name: inputs.digests[inputs.packages[name]] for name in names}
+    return keyed.layer("Unpacking the system and compiling its byte code", {"packages": digests}, make)
+
+
+def _put(inputs: Inputs, system: Tree, file: GuestFile) -> None:
+    path = file.path.lstrip("/")
+    if path in system and not file.replace:
+        raise ImageError(
+            f"The recipe's file {file.path} is already in the image, from a package.",
+            hint="Say replace = true to put yours in its place.",
+        )
+    system.put(path, _file(inputs, file))
+
+
+def _file(inputs: Inputs, file: GuestFile) -> TreeEntry:
+    if file.link:
+        return TreeEntry.link(file.link)
+    contents = file.contents
+    if contents is None:
+        folder = "image/templates" if file.template else "image/guest"
+        contents = (inputs.checkout / folder / (file.template or file.source)).read_bytes()
+    if file.template:
+        contents = templates.render(file.template, contents, inputs.recipe.template_values)
+    return TreeEntry.file(contents, executable=bool(file.mode & 0o100))
+
+
+def unpacked_wheels(keyed: KeyedSteps, system: Tree, what: str, files: Mapping[str, Path], folder: str) -> Tree:
+    inputs = keyed.inputs
+
+    def make() -> Tree:
+        unpacked = wheels.unpack(files, folder=folder, unwanted=Unwanted(inputs.recipe.drop, inputs.recipe.keep))
+        unpacked.update(bytecode.compile_sources(unpacked, system))
+        return unpacked
+
+    if not files:
+        return Tree()
+    digests = {name: inputs.digests[path] for name, path in files.items()}
+    own = {"wheels": digests, "folder": folder, "system": system.digest().hex()}
+    return keyed.layer(f"Unpacking {what} and compiling their byte code", own, make)
+
+
+def agent(keyed: KeyedSteps, agent: Tree, system: Tree) -> Tree:
+    def make() -> Tree:
+        compiled = bytecode.compile_sources(agent, system)
+        compiled.update(agent)
+        return compiled
+
+    return keyed.layer("Compiling the agent", {"agent": agent.digest().hex(), "system": system.digest().hex()}, make)
