@@ -50,6 +50,15 @@ def format_size(count: int) -> str:
     return f"{count} {unit}" if unit.startswith("byte") else f"{amount:.4g} {unit}"
 
 
+def round_up(count: int, step: int) -> str:
+    """``320MiB``: bytes rounded up to a multiple of ``step``, as one writes them: in the largest unit that fits."""
+    rounded = max(1, -(-count // step)) * step
+    for unit in ("TiB", "GiB", "MiB", "KiB"):
+        if rounded % SIZE_UNITS[unit] == 0:
+            return f"{rounded // SIZE_UNITS[unit]}{unit}"
+    return str(rounded)
+
+
 def format_duration(seconds: int) -> str:
     """``2 hours``, ``90 minutes``, ``1 day``: the largest unit that needs no fraction."""
     for unit in ("d", "h", "m", "s"):

@@ -10,7 +10,7 @@ from invoke.collection import Collection
 
 from cloister.cli.shell import show
 from cloister.cli.shell.verb import verb
-from infra.options import JSON, WORKSPACE, YES
+from infra.options import JSON, WORKSPACE, YES, after_down
 from infra.registry.tasks import namespace as registry
 
 
@@ -133,7 +133,9 @@ def down(c: Any, stack: str = "", yes: bool = False, remove: bool = False, force
     """Delete the workspace's CVMs and what belongs to them (pulumi destroy). Keeps configuration and keys."""
     from infra.live import workspaces
 
-    workspaces.down(workspaces.PROJECT.selected(stack), yes=yes, force=force, remove=remove)
+    name = workspaces.PROJECT.selected(stack)
+    workspaces.down(name, yes=yes, force=force, remove=remove)
+    print(after_down("workspace", name, "its configuration and keys", removed=remove))
 
 
 @verb(help=JSON)

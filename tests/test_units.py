@@ -3,7 +3,7 @@
 import pytest
 
 from cloister.errors import InputError
-from cloister.units import format_duration, format_size, parse_duration, parse_size
+from cloister.units import format_duration, format_size, parse_duration, parse_size, round_up
 
 
 @pytest.mark.parametrize(("text", "count"), [("16MiB", 16 * 1024**2), ("64 KiB", 65536), ("5B", 5), (7, 7)])
@@ -29,3 +29,18 @@ def test_sizes_and_durations_are_formatted():
     assert [format_duration(seconds) for seconds in (1, 90, 5400, 7200, 86400)] == [
         "1 second", "90 seconds", "90 minutes", "2 hours", "1 day",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("count", "step", "written"),
+    [
+        (0, 4096, "4KiB"),
+        (1, 1 << 20, "1MiB"),
+        (1 << 30, 1 << 20, "1GiB"),
+        ((1 << 30) + 1, 64 << 20, "1088MiB"),
+        (5, 3, "6"),
+    ],
+)
+def test_rounded_size_can_be_written_into_a_manifest(count, step, written):
+    assert round_up(count, step) == written
+    assert parse_size(int(written) if written.isdigit() else written) >= count

@@ -6,6 +6,7 @@ from cloister import client
 from cloister.cli.shell import show
 from cloister.cli.shell.options import JSON
 from cloister.cli.shell.settings import Settings, party_verb
+from cloister.units import format_size
 
 
 @party_verb(
@@ -34,8 +35,11 @@ def bundle(settings: Settings, requirements: str, output: str | None = None) -> 
         print(f"  for locking only: {line}")
     for wheel in made.wheels:
         print(f"  {wheel.path.name}")
-    print(f"Unpacked it takes {made.unpacked_size} bytes of limits.memory.")
-    print(f"Written: {made.path}, {made.size} bytes, SHA-256 {made.digest_hex}")
+    print(
+        f"Unpacked it takes {format_size(made.unpacked_size)} of limits.memory. With 256 MiB for the program, write at "
+        f"least: memory: {made.suggested_memory}"
+    )
+    print(f"Written: {made.path}, {format_size(made.size)}, SHA-256 {made.digest_hex}")
 
 
 def _facts(made: client.Bundle) -> dict[str, object]:
@@ -44,6 +48,7 @@ def _facts(made: client.Bundle) -> dict[str, object]:
         "digest": made.digest_hex,
         "size": made.size,
         "unpacked_size": made.unpacked_size,
+        "suggested_memory": made.suggested_memory,
         "wheels": [wheel.path.name for wheel in made.wheels],
         "missing_libraries": [
             {"library": one.library, "package": one.package, "file": one.file, "better": one.better}

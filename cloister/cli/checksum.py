@@ -32,10 +32,10 @@ def checksum(settings: Settings, path: str, packed: bool = False) -> None:
             raise ArchiveError(error.message, hint=hint) from error
     facts: dict[str, object] = {"file": found.file, "digest": found.digest, "size": found.size}
     if found.unpacked_size is not None:
-        facts["unpacked_size"] = found.unpacked_size
+        facts |= {"unpack": True, "unpacked_size": found.unpacked_size}
     if settings.json:
         show.facts(facts)
     else:
         # Ready to be pasted into the manifest.
         for name, value in (facts | {"file": names.shown(found.file)}).items():
-            print(f"{name}: {value}")
+            print(f"{name}: {'true' if value is True else value}")

@@ -30,7 +30,7 @@ def upload_algorithm(
     manifest = settings.manifest()
     files = _paths(file or ())
     printer = UploadPrinter(json=settings.json)
-    with settings.connection(manifest) as connection:
+    with printer.interruptible(), settings.connection(manifest) as connection:
         packages = Path(bundle) if bundle else None
         uploads = client.upload_algorithm(
             connection, manifest, Path(path), bundle=packages, files=files, report=printer

@@ -22,6 +22,6 @@ def upload_data(settings: Settings, path: str, name: str | None = None) -> None:
 
     manifest = settings.manifest()
     printer = UploadPrinter(json=settings.json)
-    with settings.connection(manifest) as connection:
+    with printer.interruptible(), settings.connection(manifest) as connection:
         uploads = client.upload_dataset(connection, manifest, Path(path), name=name, report=printer)
     printer.finish(manifest, uploads)

@@ -9,7 +9,7 @@ from typing import Any
 from invoke.collection import Collection
 
 from cloister.cli.shell.verb import verb
-from infra.options import JSON, REGISTRY, YES
+from infra.options import JSON, REGISTRY, YES, after_down
 
 
 @verb(
@@ -106,6 +106,7 @@ def down(c: Any, stack: str = "", yes: bool = False, remove: bool = False) -> No
     name = registries.PROJECT.selected(stack)
     if yes or show.confirmed(f"Delete the registry {name} with every image in it?"):
         registries.down(name, yes=yes, remove=remove)
+        print(after_down("registry", name, "its stack and configuration", removed=remove))
 
 
 namespace = Collection("registry", new, up, add, down)

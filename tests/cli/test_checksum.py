@@ -48,9 +48,61 @@ def test_unpacked_size_is_printed_of_what_can_be_unpacked(cloister, tmp_path: Pa
     (tmp_path / "scans").mkdir()
     (tmp_path / "scans/a.csv").write_bytes(CSV)
     for name in ("a.zip", "a.tar", "scans"):
-        assert cloister("checksum", tmp_path / name).out.endswith(f"\nunpacked_size: {len(CSV)}\n")
-        assert json.loads(cloister("checksum", tmp_path / name, "--json").out)["unpacked_size"] == len(CSV)
-    assert "unpacked_size" not in cloister("checksum", tmp_path / "scans/a.csv").out
+        assert cloister("checksum", tmp_path / name).out.endswith(f"\nunpack: true\nunpacked_size: {len(CSV)}\n")
+        found = json.loads(cloister("checksum", tmp_path / name, "--json").out)
+        assert (found["unpack"], found["unpacked_size"]) == (True, len(CSV))
+        assert "unpack" not in cloister("checksum", tmp_path / name, "--packed").out
+    assert "unpack" not in cloister("checksum", tmp_path / "scans/a.csv").out
+
+
+FAR = "15-unpacked-size-of-a-file-elsewhere"
+OURS = """\
+version: 1
+name: elsewhere
+parties: {owner: {key: owner.pub}, clinic: {key: clinic.pub}}
+algorithm: {provider: owner, kind: python, file: count.py}
+datasets:
+  - {name: scans, provider: clinic, file: far.zip, unpack: true, size: 1, digest: %s}
+results: {consumers: [owner], expires: 1h, max: 64KiB}
+limits: {time: 1m, memory: 64MiB, cpus: 1, processes: 4}
+""" % ("f" * 64)
+
+
+@pytest.mark.parametrize("source", ["ours", FAR])
+def test_lines_of_checksum_make_the_manifest_of_a_file_elsewhere_complete(
+    cloister, tmp_path: Path, source: str
+) -> None:
+    """What the provider prints is what the owner's manifest needs, and nothing else."""
+    text = OURS
+    if source == FAR:
+        if not (INPUTS / FAR).exists():
+            pytest.skip("the shared inputs are not here")
+        text = (INPUTS / FAR / "computation.yaml").read_text()
+    author = Document.parse("author", text.encode()).value
+    owner, provider = tmp_path / "owner", tmp_path / "provider"
+    owner.mkdir()
+    provider.mkdir()
+    for party in author["parties"].values():
+        assert cloister("keys", "--output", owner / Path(party["key"]).with_suffix(".pem")).code == 0
+    (owner / author["algorithm"]["file"]).write_text("print(1)\n")
+    (owner / "computation.yaml").write_text(text)
+    (provider / "far.zip").write_bytes(zip_of(A))
+    words = ("manifest", owner / "computation.yaml", "--output", owner / "manifest.json")
+
+    refused = cloister(*words)
+    assert (refused.code, "unpacked_size" in refused.err, "checksum" in refused.err) == (2, True, True), refused.err
+
+    printed = cloister("checksum", provider / "far.zip").out
+    entry = next(line for line in text.splitlines(keepends=True) if "far.zip" in line)
+    (before,) = author["datasets"]
+    kept = f"  - name: {before['name']}\n    provider: {before['provider']}\n"
+    pasted = kept + "".join(f"    {line}\n" for line in printed.splitlines())
+    (owner / "computation.yaml").write_text(text.replace(entry, pasted))
+    written = cloister(*words)
+    assert written.code == 0, written.err
+    (dataset,) = json.loads((owner / "manifest.json").read_text())["datasets"]
+    said = json.loads(cloister("checksum", provider / "far.zip", "--json").out)
+    assert dataset == {"name": before["name"], "provider": before["provider"]} | said
 
 
 def test_archive_that_cannot_be_unpacked_is_refused_unless_it_stays_packed(cloister, tmp_path: Path) -> None:

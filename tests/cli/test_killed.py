@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from cloister.client.connection.session import Session
 from tests.agent_fixture import running_agent
 from tests.client.cut import cut
 from tests.client.machine import Machine
@@ -82,3 +83,34 @@ def test_ctrl_c_ends_an_upload_at_once_with_a_hint(machine):
 
     assert process.returncode == 130
     assert said == "\nInterrupted. Run the same command again: the upload resumes.\n"
+
+
+def test_ctrl_c_after_the_last_byte_promises_no_upload(cloister, machine, monkeypatch):
+    machine.submit()
+    words = ("upload-data", "data/h1.csv", "--key", "hospital-1.pem", "--manifest", "manifest.json")
+    words += ("--policy", "policy.json", "--workspace", "workspace.json")
+    upload = Session.upload_asset
+    sends = []
+
+    def interrupted(session, start, pieces, remaining):
+        sends.append(upload(session, start, pieces, remaining))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Session, "upload_asset", interrupted)
+    done = cloister(*words)
+    assert (done.code, len(sends)) == (130, 1)
+    assert done.err == "\nInterrupted. Everything was sent; `cloister status` shows whether the machine has it.\n"
+
+
+def test_ctrl_c_before_the_last_asset_says_that_the_upload_resumes(cloister, machine, monkeypatch):
+    machine.submit()
+    words = ("upload-data", "data/h1.csv", "--key", "hospital-1.pem", "--manifest", "manifest.json")
+    words += ("--policy", "policy.json", "--workspace", "workspace.json")
+
+    def interrupted(session, start, pieces, remaining):
+        next(iter(pieces()))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Session, "upload_asset", interrupted)
+    done = cloister(*words)
+    assert (done.code, done.err) == (130, "\nInterrupted. Run the same command again: the upload resumes.\n")

@@ -48,6 +48,9 @@ def test_from_manifest_to_proven_result(cloister, machine, folder):
     refused = cloister("result", *as_party("lab"), "--output", "again.zip")
     assert refused.code == 4
     assert "was consumed at" in refused.err
+    waited = cloister("result", *as_party("lab"), "--output", "again.zip", "--wait")
+    # Nothing is awaited, so nothing of what happened before is told.
+    assert (waited.code, waited.out, waited.err) == (4, "", refused.err)
     assert not (folder / "again.zip").exists()
 
     assert cloister("result", *as_party("hospital-1"), "--output", "h1.zip", "--json").code == 0

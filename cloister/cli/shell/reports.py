@@ -1,7 +1,7 @@
 """What uploads and results print on the way. Imported only by a running verb, because it needs gRPC."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from cloister.attestation.result import Verdict
 from cloister.cli.shell import show
@@ -22,11 +22,26 @@ class UploadPrinter(UploadReport):
 
     def __init__(self, *, json: bool) -> None:
         self._json = json
+        self._all_sent = False
+
+    @contextmanager
+    def interruptible(self) -> Generator[None, None, None]:
+        """Ctrl-C in this context says what is left to do: nothing, when everything was sent."""
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            if self._all_sent:
+                raise KeyboardInterrupt("Everything was sent; `status` shows whether the machine has it.") from error
+            raise
+
+    def sent(self, remaining: int) -> None:
+        self._all_sent = not remaining
 
     def transfer(self, what: str, size: int) -> AbstractContextManager[Progress]:
         return show.transfer(what, size)
 
     def interrupted(self, error: CloisterError, pause: float) -> None:
+        self._all_sent = False
         show.interruption(error, pause)
 
     def warned(self, said: str) -> None:

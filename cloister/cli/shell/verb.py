@@ -49,7 +49,7 @@ def verb(
     optional: options whose value may be omitted.
     several: a positional option that takes one or more words, as a list; empty for none.
     repeated: options that may be typed more than once, whose values are a list.
-    interrupted: what Ctrl-C leaves behind, for the message.
+    interrupted: what Ctrl-C leaves behind, for the message, unless the KeyboardInterrupt itself says it.
     options: options that this verb shares with others, in addition to those in the function's signature.
     bind: from the context and the values of ``options`` to the function's first argument; None passes the context.
     """
@@ -80,7 +80,7 @@ def verb(
                 report(error)
                 raise Exit(code=error.exit_code) from error
             except KeyboardInterrupt as error:
-                print(_spoken(f"\nInterrupted. {interrupted}".rstrip()), file=sys.stderr)
+                print(_spoken(f"\nInterrupted. {str(error) or interrupted}".rstrip()), file=sys.stderr)
                 raise Exit(code=INTERRUPTED) from error
             except BrokenPipeError as error:
                 # The reader of our output has closed it: nothing more may be written there, not even at exit.

@@ -40,6 +40,10 @@ class ComputationStatus:
             seconds=self.answer.run_seconds,
         )
 
+    def was_fetched_by(self, consumer: str) -> bool:
+        """Whether the machine says that it has released this consumer's result."""
+        return any(one.consumer == consumer and one.consumed for one in self.answer.results)
+
     def value(self) -> dict[str, Any]:
         """The JSON value. Raises ProofError for an unknown state."""
         progress = self.progress

@@ -74,6 +74,7 @@ class Timeline:
         self.progress = ComputationProgress()
         self._known = known
         self._first: int | None = None
+        self._consented: set[tuple[str | None, str | None]] = set()
 
     def entry(self, event: Event) -> TimelineEntry:
         """The next event, for reading."""
@@ -86,9 +87,17 @@ class Timeline:
             time=local_time(moment),
             seconds=(event.uptime - self._first) / 1000,
             actor=actor,
-            what=_sentence(event),
+            what=self._sentence(event),
             state=str(self.progress),
         )
+
+    def _sentence(self, event: Event) -> str:
+        """What happened. Every session of an upload has its own consent, so a later one says that it goes on."""
+        consent = (event.actor, event.detail.get("asset"))
+        if event.kind is not EventKind.CONSENT or consent not in self._consented:
+            self._consented |= {consent} if event.kind is EventKind.CONSENT else set()
+            return _sentence(event)
+        return "goes on with the upload of {asset}".format_map(_MissingAsDash(_readable(event.detail)))
 
 
 def _sentence(event: Event) -> str:

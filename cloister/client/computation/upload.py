@@ -41,6 +41,9 @@ class UploadReport(TransferReport):
     def accepted(self, verdict: Verdict) -> None:
         """Called with the verdict on the machine, before anything is sent."""
 
+    def sent(self, remaining: int) -> None:
+        """Called when the last byte of an asset was sent, which the agent has not confirmed; ``remaining`` follow."""
+
     def uploaded(self, one: Uploaded) -> None:
         """Called when the agent has all of an asset."""
 
@@ -142,9 +145,15 @@ def upload_assets(
             check_asset(asset, path, lambda done, size=asset.size, show=progress: show(done, size))
     told.accepted(connection.verdict())
     uploads = []
-    for asset, path in files:
+    for remaining, (asset, path) in zip(reversed(range(len(files))), files, strict=True):
         with told.transfer(f"Uploading {asset.name}", asset.size) as progress:
-            one = upload_asset(connection, manifest, asset, path, progress=progress, interrupted=told.interrupted)
+
+            def shown(done: int, size: int, show: Progress = progress, remaining: int = remaining) -> None:
+                show(done, size)
+                if done == size:
+                    told.sent(remaining)
+
+            one = upload_asset(connection, manifest, asset, path, progress=shown, interrupted=told.interrupted)
         told.uploaded(one)
         uploads.append(one)
     return tuple(uploads)

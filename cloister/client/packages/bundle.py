@@ -17,6 +17,7 @@ from cloister import userfile
 from cloister.client.packages import better, cpu_features
 from cloister.client.packages.inspection import Inspection, inspect_wheels
 from cloister.client.packages.lock import lock_requirements
+from cloister.client.packages.memory import suggested_memory
 from cloister.client.packages.requirements import Requirement, read_requirements
 from cloister.client.packages.wheels import Wheel, default_cache, find_wheels
 from cloister.errors import InputError
@@ -65,7 +66,12 @@ class Bundle:
     lock: Path | None
     """The lock that was written first; None if the requirements were locked."""
     index_lines: tuple[str, ...]
-    """The lines about indexes, without passwords. They served locking only."""
+    """The lines about indexes, without what may be secret. They served locking only."""
+
+    @property
+    def suggested_memory(self) -> str:
+        """The least ``limits.memory`` to write: the unpacked wheels, and 256 MiB for the program and its data."""
+        return suggested_memory(self.unpacked_size)
 
 
 def make_bundle(requirements: Path, output: Path, *, cache: Path | None = None) -> Bundle:

@@ -51,7 +51,7 @@ class PackageLock:
     path: Path
     requirements: tuple[Requirement, ...]
     index_lines: tuple[str, ...]
-    """The lines about indexes that were followed, without passwords."""
+    """The lines about indexes that were followed, without what may be secret."""
 
 
 def default_lock(requirements: Path) -> Path:

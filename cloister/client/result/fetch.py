@@ -12,7 +12,7 @@ from cloister.client.computation.events import follow_events
 from cloister.client.computation.status import fetch_status
 from cloister.client.connection.connection import Connection
 from cloister.client.connection.report import TransferReport
-from cloister.client.result.download import fetch_ciphertext, finish_result, has_pending_key
+from cloister.client.result.download import consumer_of, fetch_ciphertext, finish_result, has_pending_key
 from cloister.client.result.proof import Proof
 from cloister.client.result.result_files import unpack_result
 from cloister.errors import InputError
@@ -87,8 +87,10 @@ def fetch_result(
         if target.exists():
             raise InputError(f"{target} exists.", hint="Name another file with --output, or move the existing one.")
         with connect() as connection:
-            if wait:
-                with told.waiting(fetch_status(connection).progress) as show:
+            status = fetch_status(connection) if wait else None
+            # Of a result that was fetched before, nothing is awaited; its machine refuses, and says when that was.
+            if status is not None and not status.was_fetched_by(consumer_of(manifest, connection.key.public)):
+                with told.waiting(status.progress) as show:
                     for record in follow_events(connection, until=frozenset({Phase.COMPLETED})):
                         show(record)
             with told.transfer("Fetching the result", manifest.results.max_size) as progress:

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cloister import userfile
+from cloister.client.packages.memory import suggested_memory
 from cloister.client.script import grammar, imports, kind
 from cloister.client.script.parse import Parsed, SyntaxProblem
 from cloister.errors import InputError
 from cloister.protocol import names, text
 from cloister.protocol.guest import PYTHON
 from cloister.protocol.wheels.errors import BundleError
+from cloister.units import format_size
 
 _LARGEST = 16 * 1024 * 1024
 _SHOWN = 160
@@ -39,7 +41,7 @@ class Program:
 class NotEnoughMemory(InputError):
     """The bundle alone takes more than ``limits.memory``: the launcher could not install it."""
 
-    remedy = "Raise limits.memory to that and what the program itself needs, or bundle fewer packages."
+    remedy = "Raise limits.memory, or bundle fewer packages."
 
 
 def examine(program: Program) -> tuple[str, ...]:
@@ -128,8 +130,9 @@ def _require_room(program: Program, size: int) -> None:
     """Raise NotEnoughMemory if the packages do not fit into the guest's file system for them."""
     if program.memory is not None and size > program.memory:
         raise NotEnoughMemory(
-            f"The bundle takes {size} bytes of the guest's memory when it is unpacked, more than limits.memory "
-            f"({program.memory} bytes)."
+            f"The bundle takes {format_size(size)} of the guest's memory when it is unpacked, more than limits.memory "
+            f"({format_size(program.memory)}).",
+            hint=f"Write at least `memory: {suggested_memory(size)}` in limits, or bundle fewer packages.",
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 from cloister.client.computation.timeline import REASONS
 from cloister.protocol import text
 from cloister.protocol.manifest import Manifest
+from cloister.units import round_up
 
 _MIB = 1024 * 1024
 OK = "OK"
@@ -119,21 +120,12 @@ def _suggest(answer: dict[str, Any], memory: int, manifest: Manifest) -> dict[st
     own = max(0, memory - answer["unpacked"] - total)
     return {
         "limits.time": _duration(3 * answer["seconds"]),
-        "limits.memory": _size(own * 3 // 2, 64 * _MIB),
+        "limits.memory": round_up(own * 3 // 2, 64 * _MIB),
         "limits.cpus": str(manifest.limits.cpus),
         "limits.processes": str(max(16, 2 * answer["processes"])),
-        "results.max": _size(total * 2, 64 * 1024),
-        "logs.max": _size(answer["printed"] * 2, 4096),
+        "results.max": round_up(total * 2, 64 * 1024),
+        "logs.max": round_up(answer["printed"] * 2, 4096),
     }
-
-
-def _size(size: int, step: int) -> str:
-    """``size`` rounded up to a multiple of ``step``, in the largest unit that has a whole number."""
-    rounded = max(1, -(-size // step)) * step
-    for unit, factor in (("GiB", 1024 * _MIB), ("MiB", _MIB), ("KiB", 1024)):
-        if rounded % factor == 0:
-            return f"{rounded // factor}{unit}"
-    return str(rounded)
 
 
 def _duration(seconds: float) -> str:

@@ -81,3 +81,31 @@ def test_status_lists_missing_assets():
         "Result    lab: not ready",
         "Events    4",
     ]
+
+
+def test_consent_of_a_resumed_upload_is_told_as_its_continuation():
+    """Every session of an upload has its own consent, and each is an event."""
+    shown = Timeline({"ab" * 32: "hospital-1", "cd" * 32: "hospital-2"})
+    said = [
+        shown.entry(
+            Event(1, "00" * 32, "2026-03-01T12:00:00.000Z", 1, kind, State.RECEIVING, actor=actor * 32, detail=detail)
+        ).what
+        for kind, actor, detail in [
+            (EventKind.CONSENT, "ab", {"asset": "h1"}),
+            (EventKind.CONSENT, "ab", {"asset": "h3"}),
+            (EventKind.CONSENT, "cd", {"asset": "h2"}),
+            (EventKind.CONSENT, "ab", {"asset": "h1\x1b"}),
+            (EventKind.CONSENT, "ab", {"asset": "h1"}),
+            (EventKind.ASSET, "ab", {"asset": "h1"}),
+            (EventKind.CONSENT, "ab", {"asset": "h1"}),
+        ]
+    ]
+    assert said == [
+        "consents to the use of h1",
+        "consents to the use of h3",
+        "consents to the use of h2",
+        "consents to the use of h1 ",
+        "goes on with the upload of h1",
+        "h1 is complete",
+        "goes on with the upload of h1",
+    ]

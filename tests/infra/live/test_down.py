@@ -36,7 +36,9 @@ def left(tmp_path: Path) -> set[str]:
     return {thing["type"] for thing in world.values()} - {"gcp:compute/image:Image"}
 
 
-def test_keys_remain_unless_the_workspace_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_keys_remain_unless_the_workspace_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
     made = in_cloud(tmp_path, monkeypatch)
 
     # No agent answers at the addresses of the stand-in's machines, so that they stay.
@@ -45,12 +47,19 @@ def test_keys_remain_unless_the_workspace_is_removed(tmp_path: Path, monkeypatch
     assert MACHINE in left(tmp_path)
 
     made.environment["CLOISTER_FORCE"] = "1"
+    capfd.readouterr()
     tasks.down.body(None, stack="lab", yes=True)
+    last = capfd.readouterr().out.rstrip().rpartition("\n")[2]
+    assert last == (
+        "The workspace lab is down; its configuration and keys are kept. To remove them, too (not by pulumi stack rm): "
+        "invoke workspace.down --remove --stack lab"
+    )
     assert left(tmp_path) == KEYS
     assert stacks.cvms("lab") == ()
     assert {one["type"] for one in stacks.PROJECT.resources("lab")} > KEYS
 
     tasks.down.body(None, stack="lab", yes=True, remove=True)
+    assert capfd.readouterr().out.endswith("The workspace lab is removed.\n")
     assert left(tmp_path) == KEYS
     assert "lab" not in stacks.PROJECT.names()
 

@@ -1,0 +1,35 @@
+"""`bundle` prints what an author writes into the manifest."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cloister import client
+from cloister.client.packages.bundle import Bundle
+from cloister.units import parse_size
+
+
+@pytest.mark.parametrize(
+    ("unpacked", "size", "memory"),
+    [
+        (0, "0 bytes", "256MiB"),
+        (1, "1 byte", "320MiB"),
+        (222_822_400, "212.5 MiB", "512MiB"),
+        (3 << 30, "3 GiB", "3328MiB"),
+    ],
+)
+def test_verb_says_the_memory_to_write(
+    cloister, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unpacked: int, size: str, memory: str
+) -> None:
+    made = Bundle(tmp_path / "x.bundle", "ab" * 32, 5 << 20, (), unpacked, (), (), None, ())
+    monkeypatch.setattr(client, "make_bundle", lambda requirements, output: made, raising=False)
+
+    done = cloister("bundle", tmp_path / "x.txt")
+
+    assert f"Unpacked it takes {size} of limits.memory." in done.out
+    assert f"write at least: memory: {memory}\n" in done.out
+    assert done.out.endswith(f"Written: {tmp_path}/x.bundle, 5 MiB, SHA-256 {'ab' * 32}\n")
+    assert parse_size(memory) >= unpacked + (256 << 20)
+    value = json.loads(cloister("bundle", tmp_path / "x.txt", "--json").out)
+    assert (value["unpacked_size"], value["suggested_memory"]) == (unpacked, memory)
