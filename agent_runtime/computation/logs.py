@@ -1,6 +1,7 @@
 """The algorithm's logs, for the manifest's log readers."""
 
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +22,16 @@ class Logs:
         self._path = path
         self._limit = limit
         self._descriptor: int | None = None
+        self._lock = threading.Lock()
 
     def open(self) -> bool:
         """Open the file if it exists. Whether it is open."""
-        if self._descriptor is None:
-            try:
-                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            except OSError:
-                return False
+        with self._lock:
+            if self._descriptor is None:
+                try:
+                    self._descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                except OSError:
+                    return False
         return True
 
     @property
