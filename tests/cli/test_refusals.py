@@ -236,6 +236,7 @@ def test_policy_from_a_descriptor_accepts_the_machine(cloister, machine, folder)
         "version": 1,
         "flavor": "base",
         "debug": False,
+        "packages": {},
         "inputs": {"recipe": "00" * 32, "lock": "00" * 32, "tools": "00" * 32, "source": "00" * 32},
         "outputs": {"disk.raw": {"sha256": "00" * 32, "size": 1}},
         "measurements": {
