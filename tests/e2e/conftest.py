@@ -7,8 +7,10 @@ import pytest
 from image.build import builder, output
 from infra.configuration import image
 from infra.configuration.image import Image
-from tests.e2e.guest_root import GuestRoot
 from tests.e2e.workspace import RunningWorkspace
+from tests.guest_tree import allowed, tree
+
+__all__ = ["allowed", "tree"]
 
 
 @pytest.fixture(scope="session")
@@ -16,12 +18,6 @@ def base_image() -> Image:
     """The image of flavor base, built from this checkout with the cache."""
     builder.build("base", output.folder("base"), relock=True)
     return image.find("base")
-
-
-@pytest.fixture(scope="session")
-def guest_root(base_image: Image, tmp_path_factory: pytest.TempPathFactory) -> GuestRoot:
-    """The image's root file system, unpacked."""
-    return GuestRoot.unpack(base_image, tmp_path_factory.mktemp("image") / "root")
 
 
 @pytest.fixture(scope="session")

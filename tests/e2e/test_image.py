@@ -11,7 +11,6 @@ from cloister.process import run
 from image.build import output, verify
 from image.inputs import recipe
 from infra.configuration.image import Image
-from tests.e2e.guest_root import GuestRoot
 
 _PACKAGES = "usr/lib/cloister"
 _LOADER = "usr/lib64/ld-linux-x86-64.so.2"
@@ -34,8 +33,8 @@ print(json.dumps({"files": {name: file for name, (file, _) in found.items() if f
 
 
 @pytest.fixture(scope="module")
-def root(guest_root: GuestRoot) -> Path:
-    return guest_root.folder
+def root(tree: Path) -> Path:
+    return tree
 
 
 def test_agent_imports_exactly_the_modules_of_the_recipe(root: Path) -> None:

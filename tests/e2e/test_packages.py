@@ -1,4 +1,4 @@
-"""What people train with, bundled, unpacked by the launcher and used in the guest's own root.
+"""What people train with, bundled, and used in a trial: the launcher, the sandbox and the files of the guest.
 
 ``tests/packages/locks`` has a lock of each row (its first line says what was asked for; `cloister lock` renews it), and
 ``tests/packages/programs`` the program. `make test` runs the rows of ``USUAL``, `invoke test.packages` all of them.
@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from cloister.client.packages.bundle import make_bundle
+from cloister.client.trial import program
 from infra import paths
-from tests.e2e.guest_root import GuestRoot
+from tests.shared_files import INPUTS
 
 _FOLDER = paths.CHECKOUT / "tests" / "packages"
 
@@ -44,14 +45,41 @@ _ROWS = [pytest.param(name, marks=() if name in USUAL else pytest.mark.packages)
 
 
 @pytest.mark.parametrize("name", _ROWS)
-def test_package_does_its_work_in_the_guest(guest_root: GuestRoot, tmp_path: Path, name: str) -> None:
-    make_bundle(_FOLDER / "locks" / f"{name}.txt", tmp_path / "bundle.tar")
+def test_package_does_its_work_in_the_guest(allowed: Path, tmp_path: Path, name: str) -> None:
+    bundle = make_bundle(_FOLDER / "locks" / f"{name}.txt", tmp_path / "packages.bundle").path
 
-    done = guest_root.launch((_FOLDER / "programs" / f"{name}.py").read_bytes(), tmp_path)
+    source = tmp_path / "train.py"  # a program with the name of its package would import itself
+    source.write_text((_FOLDER / "programs" / f"{name}.py").read_text() + "\nopen('results/done', 'w').close()\n")
 
-    (tmp_path / "bundle.tar").unlink()
+    report = program.run(allowed, source, bundle=bundle)
+
+    bundle.unlink()
     # Nothing on stderr either: a warning of a missing program or library is one of an incomplete guest.
-    assert (done.stdout.strip(), done.stderr) == (PRINTED[name], "")
+    assert (report.output.decode().strip(), report.outcome) == (PRINTED[name], "OK")
+
+
+BROUGHT = {
+    "01-guest-without-pydoc": ("joblib", "pydoc", "xmlrpc.server", "ssl"),
+    "03-long-wheel-name": ("requests", "charset_normalizer"),
+}
+
+
+@pytest.mark.skipif(not INPUTS.is_dir(), reason="needs the shared inputs beside the checkout")
+@pytest.mark.parametrize("folder", list(BROUGHT))
+def test_requirements_that_people_brought_are_imported(allowed: Path, tmp_path: Path, folder: str) -> None:
+    bundle = make_bundle(INPUTS / folder / "requirements.txt", tmp_path / "packages.bundle")
+    source = INPUTS / folder / "train.py"
+    if not source.exists():
+        source = tmp_path / "train.py"
+        lines = [f"import {name}; print('ok   ', '{name}')" for name in BROUGHT[folder]]
+        source.write_text("\n".join([*lines, "open('results/done', 'w').close()", ""]))
+        assert max(len(wheel.path.name) for wheel in bundle.wheels) > 100
+
+    report = program.run(allowed, source, bundle=bundle.path)
+
+    assert report.ok, report.output.decode()
+    said = {line.split()[1] for line in report.output.decode().splitlines() if line.startswith("ok ")}
+    assert said >= set(BROUGHT[folder])
 
 
 def test_every_row_has_a_lock_and_a_program() -> None:

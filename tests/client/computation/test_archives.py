@@ -1,6 +1,7 @@
 """Archives are refused or taken before the upload, exactly as the launcher would."""
 
 import hashlib
+import runpy
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from agent_runtime.runner.launch import LaunchError, unpack_dataset
 from cloister.client.computation.asset import check_asset, describe_asset, open_asset
 from cloister.errors import InputError
+from cloister.protocol.archives import folder, limits
 from cloister.protocol.archives.errors import ArchiveError
 from cloister.protocol.manifest import Asset
 from tests.archive_builder import zip_of
@@ -124,3 +126,12 @@ def test_what_people_bring(tmp_path: Path, name: str, outcome: set[str] | str) -
     unpack_dataset(packed, tmp_path / "out", size)
     files = {file.relative_to(tmp_path / "out").as_posix() for file in (tmp_path / "out").rglob("*") if file.is_file()}
     assert files == outcome
+
+
+@pytest.mark.skipif(not INPUTS.exists(), reason="the shared inputs are not here")
+def test_folder_of_101_000_files_is_one_that_the_launcher_takes(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(INPUTS / "10-more-than-100000-files" / "make.py"))
+    found, size = folder.scan(tmp_path / "images")
+    assert (len(found), size) == (101_000 + 101, 0)
+    assert len(found) < limits.MAX_ENTRIES

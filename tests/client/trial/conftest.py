@@ -9,38 +9,16 @@ from pathlib import Path
 import pytest
 
 from cloister.client.trial import engine, program
-from cloister.client.trial.engine import TrialError
 from cloister.client.trial.report import TrialReport
-from image.build import builder, output, root_tree
+from tests.guest_tree import SMALL, allowed, tree
+
+__all__ = ["SMALL", "allowed", "tree"]
 
 OTHER_USER = 54_321
 INTERPRETER = Path("/usr/bin/python3")
 """An interpreter that every user may run; that of the tests may be in a folder of root's."""
 
-SMALL = program.TrialLimits(time=60, memory=256 << 20, cpus=1, processes=32, results=1 << 20, logs=64 << 10)
-
 Trial = Callable[..., TrialReport]
-
-
-@pytest.fixture(scope="session")
-def tree() -> Path:
-    """The files of the image of flavor base, built from this checkout with the cache."""
-    builder.build("base", output.folder("base"), relock=True, say=lambda step: None)
-    return root_tree.unpacked(output.folder("base"))
-
-
-@pytest.fixture(scope="session")
-def allowed(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tree, where this system allows the namespaces of a trial."""
-    source = tmp_path_factory.mktemp("allowed") / "nothing.py"
-    source.write_text("")
-    try:
-        program.run(tree, source, limits=SMALL)
-    except TrialError as error:
-        if "does not let you" in error.message:
-            pytest.skip(error.message)
-        raise
-    return tree
 
 
 @pytest.fixture
