@@ -6,7 +6,7 @@ the rules of a manifest that need no more.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Self
@@ -133,7 +133,7 @@ class Job:
             raise RequestError("The request has an invalid algorithm.")
         files = _files(value["files"], algorithm)
         packed = tuple(_packed(item) for item in _list(value["packed"]))
-        datasets = tuple(_file(item) for item in _list(value["datasets"]))
+        datasets = tuple(_file(item, placement.dataset_problem) for item in _list(value["datasets"]))
         places = [*datasets, *(item.name for item in packed)]
         if names.twins(places) is not None:
             raise RequestError("The request names a dataset twice.")
@@ -193,8 +193,8 @@ def _packed(value: Any) -> PackedDataset:
     return PackedDataset(_string(value["name"], _NAME), _number(value["size"], 0, _MAX_SIZE))
 
 
-def _file(value: Any) -> str:
-    if not isinstance(value, str) or names.problem(value) is not None:
+def _file(value: Any, problem: Callable[[str], str | None] = names.problem) -> str:
+    if not isinstance(value, str) or problem(value) is not None:
         raise RequestError("The request has an invalid file name.")
     return value
 

@@ -110,8 +110,7 @@ class Manifest:
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """From canonical JSON of at most 1 MiB. Raises FormatError that names the place."""
-        what = "The manifest"
-        return cls.from_value(canonical.parse_canonical(data, what=what, limit=MAX_SIZE))
+        return cls.from_value(canonical.parse_canonical(data, what="The manifest", limit=MAX_SIZE))
 
     @classmethod
     def from_value(cls, value: Any) -> Self:
@@ -261,7 +260,8 @@ class Manifest:
         places = {ALGORITHM: "algorithm", BUNDLE: "algorithm.bundle"}
         places |= {one.name: f"algorithm.files.{index}" for index, one in enumerate(files)}
         for asset in self.assets():
-            if (why := names.problem(asset.file)) is not None:
+            problem = placement.dataset_problem if asset.kind == "dataset" and not asset.unpack else names.problem
+            if (why := problem(asset.file)) is not None:
                 place = f"datasets.{asset.name}" if asset.kind == "dataset" else places[asset.name]
                 raise FormatError(f"{what}: {place}.file {why}: {names.shown(asset.file)}.")
         taken: set[str] = {ALGORITHM, BUNDLE}

@@ -43,5 +43,16 @@ def problem(algorithm: str, places: Iterable[str]) -> tuple[int, str] | None:
     return None
 
 
+def dataset_problem(file: str) -> str | None:
+    """Why the folder of datasets cannot have a file of this name, the rest of a sentence; None if it can.
+
+    Python searches the algorithm's folder first. With such a file, ``datasets`` would be a package: a program that
+    imports the library of this name would run what the dataset's provider has written.
+    """
+    if file.partition(".")[0] != "__init__":
+        return names.problem(file)
+    return f"makes a Python package of {WORK}/datasets, and would run when a program imports `datasets`"
+
+
 def _parts(path: str) -> tuple[str, ...]:
     return tuple(names.same_as(path).split("/"))

@@ -121,6 +121,7 @@ def _changed(*path, to=None, drop=False):
         (_changed("datasets", 0, "name", to="d2"), "two assets have the name 'd2'"),
         (_changed("datasets", 0, "name", to="bundle"), "two assets have the name 'bundle'"),
         (_changed("datasets", 0, "file", to="d2"), "would have the path datasets/d2"),
+        (_changed("datasets", 0, "file", to="__init__.py"), "datasets.d1.file makes a Python package"),
         (_changed("datasets", 0, "provider", to="nobody"), "names 'nobody', which is not among the parties"),
         (_changed("datasets", 1, "unpacked_size", drop=True), "unpacked_size"),
         (_changed("datasets", 0, "unpacked_size", to=1), "unpacked_size"),

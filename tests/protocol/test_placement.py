@@ -1,5 +1,7 @@
 """Where the files of an algorithm may lie."""
 
+import importlib.machinery
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,3 +44,16 @@ def test_places_without_a_problem_can_be_made_on_a_disk(places: list[str]) -> No
     )
 
     assert (placement.problem("train.py", places) is not None) == clash
+
+
+SUFFIXES = [*importlib.machinery.all_suffixes(), ".abi3.so", ".cpython-313-x86_64-linux-gnu.so"]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_no_dataset_makes_a_package_of_the_folder_of_datasets(suffix: str) -> None:
+    assert placement.dataset_problem(f"__init__{suffix}") is not None
+
+
+@pytest.mark.parametrize("file", ["init.py", "h1.csv", "x__init__.py", "__init__x.py", "__main__.py", ".csv"])
+def test_other_names_of_datasets_are_taken(file: str) -> None:
+    assert placement.dataset_problem(file) is None

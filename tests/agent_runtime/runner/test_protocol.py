@@ -99,6 +99,7 @@ def test_malformed_request_is_refused(line: bytes) -> None:
         {"files": [{"name": f"x{index}", "at": f"x{index}"} for index in range(65)]},
         {"datasets": ["h1.csv", "h1.csv"]},
         {"datasets": ["h2"]},
+        {"datasets": ["__init__.py"]},
         {"datasets": ["\u00fc", "u\u0308"]},
         {"datasets": ["../../etc"]},
         {"datasets": "h1.csv"},
