@@ -21,6 +21,11 @@ SUPPORTED = f"Ed25519, ECDSA on P-256 and P-384, and RSA of {MIN_RSA_BITS} to {M
 
 _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 
+_P = 2**255 - 19
+_Y8 = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
+_SMALL_ORDER = frozenset(y.to_bytes(32, "little") for y in (0, 1, _Y8, _P - _Y8, _P - 1, _P, _P + 1))
+"""The y of the eight points of small order of edwards25519, also not reduced; the sign of x does not matter."""
+
 PrivateKey = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 PublicKey = ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
@@ -49,18 +54,26 @@ def kind_of(key: object) -> str:
         return f"RSA key of {key.key_size} bits"
     if isinstance(key, ec.EllipticCurvePublicKey):
         return f"ECDSA key on {_CURVES.get(key.curve.name, key.curve.name)}"
+    if isinstance(key, ed25519.Ed25519PublicKey) and _is_of_small_order(key):
+        return "Ed25519 key of small order"
     return f"{type(key).__name__.strip('_').removesuffix('PublicKey')} key"
 
 
 def accepted(key: object) -> PublicKey | None:
     """The key when its type is one that signs here, else None. All that reads keys asks this function."""
     if isinstance(key, ed25519.Ed25519PublicKey):
-        return key
+        return None if _is_of_small_order(key) else key
     if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, (ec.SECP256R1, ec.SECP384R1)):
         return key
     if isinstance(key, rsa.RSAPublicKey) and MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS:
         return key
     return None
+
+
+def _is_of_small_order(key: ed25519.Ed25519PublicKey) -> bool:
+    """Whether signatures of a key can be made without its private key (RFC 8032, section 5.1: the cofactor is 8)."""
+    raw = key.public_bytes_raw()
+    return raw[:31] + bytes([raw[31] & 0x7F]) in _SMALL_ORDER
 
 
 def _accepted(key: object) -> PublicKey:
