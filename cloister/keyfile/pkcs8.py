@@ -79,6 +79,9 @@ def decrypted(data: bytes, passphrase: bytes) -> bytes | None:
 def _derived(function: der.Element, size: int, passphrase: bytes) -> bytes:
     name, parameters = function.children()
     salt, count, *rest = parameters.children()
+    # What bounded the work has seen integers only.
+    if salt.tag != der.OCTET_STRING or count.tag != der.INTEGER:
+        raise der.NotDer
     numbers = [part.number for part in rest if part.tag == der.INTEGER]
     match der.oid(name.content):
         case kind if kind == derivation.PBKDF2:

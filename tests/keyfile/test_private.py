@@ -121,6 +121,7 @@ def test_encrypted_key_without_a_passphrase_is_refused(tmp_path, form):
         der.encode(2, b"") * 3,
         der.encode(2, b"\3\xe8") + der.encode(0x30, b""),  # an empty hash
         der.encode(2, b"\3\xe8"),
+        der.encode(4, b"\x20\0") + der.encode(2, b"\x08") + der.encode(2, b"\1"),  # a number that is no INTEGER
         b"\5\0",
     ],
     ids=repr,
