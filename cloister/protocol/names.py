@@ -109,10 +109,11 @@ def twins(found: Iterable[str]) -> tuple[str, str] | None:
 def in_proof_folder(path: str) -> bool:
     """Whether ``path`` in a result is the folder of the proof or lies in it, on any system on which it is unpacked.
 
-    Some take upper and lower case for the same; Windows also drops dots and spaces at the end, and takes backslashes
-    for slashes. A file of the run there could replace a part of the proof.
+    Some take upper and lower case for the same; Windows also drops dots and spaces at the end, takes backslashes for
+    slashes, and what follows a colon for a part of the same folder. A file of the run there could replace a part of the
+    proof.
     """
-    top = re.split(r"[/\\]", same_as(path), maxsplit=1)[0]
+    top = re.split(r"[/\\:]", same_as(path), maxsplit=1)[0]
     return top.rstrip(" .").casefold() == PROOF_FOLDER
 
 

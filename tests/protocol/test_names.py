@@ -57,6 +57,7 @@ IN_PROOF_FOLDER = (
     "cloister ./events.jsonl",
     "cloister\\events.jsonl",
     "Cloister.\\events.jsonl",
+    "cloister::$INDEX_ALLOCATION/events.jsonl",
 )
 """Where a file of a run could replace a part of the proof: here, on macOS or on Windows."""
 
