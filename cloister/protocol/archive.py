@@ -7,6 +7,7 @@ re-encode the archive to the same bytes.
 import hashlib
 import os
 import stat
+import struct
 import tarfile
 import tempfile
 import zipfile
@@ -18,6 +19,8 @@ from cloister.errors import ProofError
 from cloister.protocol import names
 from cloister.protocol.archives.errors import ArchiveError as ArchiveError
 from cloister.protocol.archives.folder import scan
+from cloister.protocol.archives.reader import Source
+from cloister.protocol.archives.zipdirectory import count_members
 
 _CHUNK = 1024 * 1024
 MAX_MEMBERS = 10_000
@@ -77,11 +80,16 @@ def check_zip(path: Path) -> list[str]:
     """
     with tempfile.TemporaryFile() as again:
         try:
+            with path.open("rb") as stream:  # zipfile holds the whole directory
+                if count_members(Source(stream)) > MAX_MEMBERS:
+                    raise ProofError(f"{path.name} must have at most {MAX_MEMBERS} members.")
             with zipfile.ZipFile(path) as archive, zipfile.ZipFile(again, "w", zipfile.ZIP_STORED) as copy:
                 infos = archive.infolist()
                 found = [info.filename for info in infos]
-                if len(found) > MAX_MEMBERS or found != sorted(set(found)):
-                    raise ProofError(f"{path.name} must have at most {MAX_MEMBERS} members, sorted and distinct.")
+                if found != sorted(set(found)):
+                    raise ProofError(f"The members of {path.name} must be sorted and distinct.")
+                if sum(info.file_size for info in infos) > path.stat().st_size:
+                    raise ProofError(f"The members of {path.name} overlap.")
                 check_members(found)
                 for info in infos:
                     if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & ~0x800:
@@ -98,6 +106,8 @@ def check_zip(path: Path) -> list[str]:
             ValueError,
             RuntimeError,
             OSError,
+            OverflowError,
+            struct.error,
         ) as error:
             raise ProofError(f"{path.name} is not a complete zip file: {error}") from error
         again.seek(0)

@@ -186,3 +186,21 @@ def test_folder_that_cannot_be_read_is_no_empty_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(PermissionError):
         archive.tar_digest(tmp_path)
+
+
+def test_directory_is_counted_before_it_is_held(tmp_path, monkeypatch):
+    path = _zip(tmp_path / "a.zip", [("a", b"1"), ("b", b"2"), ("c", b"3")])
+    monkeypatch.setattr(archive, "MAX_MEMBERS", 2)
+    monkeypatch.setattr(archive.zipfile, "ZipFile", None)
+    with pytest.raises(ProofError, match=r"a\.zip must have at most 2 members"):
+        archive.check_zip(path)
+
+
+def test_members_that_overlap_are_not_copied(tmp_path):
+    data = _zip(tmp_path / "a.zip", [("a", b"x" * 100), ("b", b"x" * 100)]).read_bytes()
+    first = data.index(b"PK\1\2")
+    second = data.index(b"PK\1\2", first + 4)
+    size = (10**6).to_bytes(4, "little")
+    (tmp_path / "b.zip").write_bytes(data[: second + 20] + size + size + data[second + 28 :])
+    with pytest.raises(ProofError, match="overlap"):
+        archive.check_zip(tmp_path / "b.zip")

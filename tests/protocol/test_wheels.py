@@ -14,6 +14,7 @@ import pytest
 
 from cloister.protocol import guest
 from cloister.protocol.wheels import bundle, installation, record
+from cloister.protocol.wheels import wheel as wheel_rules
 from cloister.protocol.wheels.errors import BundleError
 from cloister.protocol.wheels.filename import WheelName
 from cloister.protocol.wheels.wheel import OpenWheel
@@ -280,3 +281,20 @@ def test_every_platform_of_the_guest_is_in_the_list() -> None:
 def test_file_name_that_is_no_wheels_is_refused(name: str) -> None:
     with pytest.raises(BundleError, match="is not the file name of a wheel"):
         OpenWheel(io.BytesIO(SmallWheel().build()), name)
+
+
+def test_directory_of_a_wheel_is_counted_before_it_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    wheel = SmallWheel(files={"a.py": X, "b.py": X})
+    data = io.BytesIO(wheel.build())
+    monkeypatch.setattr(wheel_rules, "MAX_FILES", 4)
+    monkeypatch.setattr(wheel_rules.zipfile, "ZipFile", None)
+    with pytest.raises(BundleError, match="has 5 files; at most 4 are allowed"):
+        OpenWheel(data, wheel.file)
+
+
+def test_files_in_record_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "MAX_PATHS", 5)
+    install(tmp_path, SmallWheel(files={"a.py": X}))
+    (tmp_path / "more").mkdir()
+    with pytest.raises(BundleError, match="RECORD names more than 5 files"):
+        install(tmp_path / "more", SmallWheel(files={f"{name}.py": X for name in "abcd"}))

@@ -4,7 +4,7 @@ import bz2
 import lzma
 import zlib
 from collections.abc import Callable
-from typing import BinaryIO, Protocol
+from typing import IO, Protocol
 
 from cloister.protocol.archives.errors import AGAIN, REPACK, ArchiveError, decode
 from cloister.protocol.archives.limits import CHUNK, MAX_DICTIONARY, MAX_PADDING
@@ -77,7 +77,7 @@ class ByteReader:
 class Source(ByteReader):
     """A seekable file. ``take`` gets every byte once and in order, for a digest or a progress bar."""
 
-    def __init__(self, stream: BinaryIO, take: Callable[[bytes], object] = lambda data: None) -> None:
+    def __init__(self, stream: IO[bytes], take: Callable[[bytes], object] = lambda data: None) -> None:
         super().__init__()
         self._stream = stream
         self._take = take

@@ -8,7 +8,7 @@ import stat
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cloister.protocol.archives import paths
 from cloister.protocol.archives.errors import AGAIN, REPACK, ArchiveError
@@ -69,6 +69,20 @@ class _End(NamedTuple):
 
 def read_directory(source: Source) -> Directory:
     """The directory of a zip. Raises ArchiveError."""
+    end = _bounded_end(source)
+    found = sorted(_member(*record) for record in _records(source, end))
+    # macOS writes zips of more than 65,535 members without the fields for that number.
+    if len(found) != end.members and (end.exact or len(found) % 0x10000 != end.members):
+        raise ArchiveError(f"The zip says that it has {end.members} members, and has {len(found)}.", hint=AGAIN)
+    return Directory(end.offset, found)
+
+
+def count_members(source: Source) -> int:
+    """The number of members of a zip: for readers that then hold the whole directory. Raises ArchiveError."""
+    return sum(1 for _ in _records(source, _bounded_end(source)))
+
+
+def _bounded_end(source: Source) -> _End:
     end = _find_end(source)
     if end.size > MAX_DIRECTORY:
         raise ArchiveError(f"The zip's directory has {end.size} bytes; at most {MAX_DIRECTORY} are read.", hint=REPACK)
@@ -77,11 +91,7 @@ def read_directory(source: Source) -> Directory:
             f"The zip has {end.members} members; at most {MAX_ENTRIES} files and folders are unpacked.",
             hint="Split the data into several datasets, or pack the files into fewer, larger ones.",
         )
-    found = sorted(_members(source, end))
-    # macOS writes zips of more than 65,535 members without the fields for that number.
-    if len(found) != end.members and (end.exact or len(found) % 0x10000 != end.members):
-        raise ArchiveError(f"The zip says that it has {end.members} members, and has {len(found)}.", hint=AGAIN)
-    return Directory(end.offset, found)
+    return end
 
 
 def _find_end(source: Source) -> _End:
@@ -139,7 +149,8 @@ def _volumes() -> ArchiveError:
     )
 
 
-def _members(source: Source, end: _End) -> Iterator[ZipMember]:
+def _records(source: Source, end: _End) -> Iterator[tuple[tuple[Any, ...], bytes, bytes]]:
+    """Fields, name and extra fields of each member, in the order of the directory."""
     position, stop = end.offset, end.offset + end.size
     data, at = b"", 0
     count = 0
@@ -158,7 +169,7 @@ def _members(source: Source, end: _End) -> Iterator[ZipMember]:
         if count > MAX_ENTRIES:
             raise ArchiveError(f"The zip has more than {MAX_ENTRIES} members.", hint="Split it into several datasets.")
         body = data[at + _RECORD.size : at + length]
-        yield _member(fields, body[: lengths[0]], body[lengths[0] : lengths[0] + lengths[1]])
+        yield fields, body[: lengths[0]], body[lengths[0] : lengths[0] + lengths[1]]
         position += length
         at += length
 
@@ -166,7 +177,7 @@ def _members(source: Source, end: _End) -> Iterator[ZipMember]:
 _LONGEST_RECORD = _RECORD.size + 3 * 0xFFFF
 
 
-def _member(fields: tuple[int, ...], raw: bytes, extra: bytes) -> ZipMember:
+def _member(fields: tuple[Any, ...], raw: bytes, extra: bytes) -> ZipMember:
     _, made, _, flags, method, _, _, crc, packed, size, _, _, _, disk, _, attributes, offset = fields
     if flags & ENCRYPTED or method == 99:
         raise ArchiveError(

@@ -7,6 +7,7 @@ SHA-256 or better.
 import base64
 import binascii
 import csv
+import functools
 import hashlib
 import io
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from typing import IO
 from cloister.protocol.wheels.errors import BundleError
 
 MAX_BYTES = 64 * 1024 * 1024
+MAX_PATHS = 500_000
+"""Files that RECORD names. A wheel has at most half as many; some name files that are made when it is installed."""
+
 SMALLEST_DIGEST = 32
 """Bytes of the shortest digest that is accepted: 256 bits."""
 
@@ -27,6 +31,7 @@ class RecordedHash:
     digest: bytes
 
 
+@functools.cache
 def algorithms() -> frozenset[str]:
     """The algorithms that are accepted: those of every Python, with a digest of at least 256 bits."""
     return frozenset(name for name in hashlib.algorithms_guaranteed if hashlib.new(name).digest_size >= SMALLEST_DIGEST)
@@ -43,6 +48,8 @@ def read(data: IO[bytes], wheel: str) -> dict[str, str]:
                 path, value = row[0], row[1] if len(row) > 1 else ""
                 if found.setdefault(path, value) != value:
                     raise BundleError(f"{wheel}: RECORD has two hashes of {path[:80]!r}.")
+                if len(found) > MAX_PATHS:
+                    raise BundleError(f"{wheel}: RECORD names more than {MAX_PATHS} files.")
     except (csv.Error, UnicodeDecodeError) as error:
         raise BundleError(f"{wheel}: RECORD cannot be read: {error}.") from error
     return found

@@ -17,11 +17,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
+from cloister.protocol.archives.errors import ArchiveError
+from cloister.protocol.archives.limits import MAX_ENTRIES
+from cloister.protocol.archives.reader import Source
+from cloister.protocol.archives.zipdirectory import count_members
 from cloister.protocol.wheels import record
 from cloister.protocol.wheels.errors import BundleError
 from cloister.protocol.wheels.filename import WheelName, normalised
 
-MAX_FILES = 250_000
+MAX_FILES = MAX_ENTRIES
 MAX_UNPACKED = 256 * 1024**3
 _CHUNK = 256 * 1024
 _LONGEST_PATH = 2048
@@ -65,6 +69,13 @@ class OpenWheel:
         with self._readable():
             if source.read(4) != _BEGIN:
                 raise BundleError(f"{file} does not begin as a zip file does, so it is no wheel.")
+            # zipfile holds the whole directory.
+            try:
+                count = count_members(Source(source))
+            except ArchiveError as error:
+                raise BundleError(f"{file} is no wheel: {error.message}", hint="Download it again.") from error
+            if count > MAX_FILES:
+                raise BundleError(f"{file} has {count} files; at most {MAX_FILES} are allowed.")
             source.seek(0)
             self._archive = zipfile.ZipFile(source)
             self._check_methods()
@@ -169,11 +180,8 @@ class OpenWheel:
 
     def _files(self) -> Iterator[WheelFile]:
         hashes = self._record()
-        members = self._archive.infolist()
-        if len(members) > MAX_FILES:
-            raise BundleError(f"{self.name.file} has {len(members)} files; at most {MAX_FILES} are allowed.")
         total = 0
-        for member in members:
+        for member in self._archive.infolist():
             name = member.filename
             self._check_path(name)
             kind = stat.S_IFMT(member.external_attr >> 16)
