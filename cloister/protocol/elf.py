@@ -5,7 +5,7 @@ the linker does not use them, and tools that change libraries move the tables.
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from cloister.errors import InputError
@@ -20,7 +20,7 @@ _DT_NULL, _DT_NEEDED, _DT_STRTAB, _DT_SONAME = 0, 1, 5, 14
 _MAX_DYNAMIC = 1024 * 1024
 _MAX_NAME = 4096
 _MAX_NAMES = 1024
-"""Libraries in DT_NEEDED. Each is a read anywhere in the file, which may have to be unpacked again up to there."""
+"""Libraries in DT_NEEDED."""
 
 
 Read = Callable[[int, int], bytes]
@@ -40,7 +40,11 @@ class Dynamic:
 
 
 def dynamic(read: Read) -> Dynamic | None:
-    """The dynamic section; None for a static program and for one of another processor. Raises ElfError."""
+    """The dynamic section; None for a static program and for one of another processor. Raises ElfError.
+
+    A file may have to be unpacked again for each read that goes back, so there are few: header, segments, dynamic
+    section, and the names in the order in which they lie in the file.
+    """
     try:
         magic, file_class, encoding, *rest = _HEADER.unpack(read(0, _HEADER.size))
         if magic != MAGIC:
@@ -48,7 +52,11 @@ def dynamic(read: Read) -> Dynamic | None:
         if (file_class, encoding, rest[4]) != (_CLASS_64, _LITTLE_ENDIAN, _X86_64):
             return None
         table, entry_size, count = rest[7], rest[11], rest[12]
-        segments = [_SEGMENT.unpack(read(table + entry_size * index, _SEGMENT.size)) for index in range(count)]
+        if count and entry_size != _SEGMENT.size:
+            raise ElfError("Invalid ELF program: its segments are described in another size.")
+        segments = list(_SEGMENT.iter_unpack(read(table, _SEGMENT.size * count)))
+        if len(segments) != count:
+            raise ElfError("Invalid ELF program: it ends within the description of its segments.")
         found = next((row for row in segments if row[0] == _PT_DYNAMIC), None)
         if found is None:
             return None
@@ -68,17 +76,24 @@ def dynamic(read: Read) -> Dynamic | None:
                 raise ElfError("Invalid ELF program: the table of strings is in no segment.")
         else:
             strings = address - loaded[3] + loaded[2]
-            names = {
-                wanted: [_name(read, strings + value) for tag, value in entries if tag == wanted]
-                for wanted in (_DT_NEEDED, _DT_SONAME)
-            }
+            named = [(tag, strings + value) for tag, value in entries if tag in (_DT_NEEDED, _DT_SONAME)]
+            texts = _names(read, {place for _, place in named})
+            names = {wanted: [texts[place] for tag, place in named if tag == wanted] for wanted, _ in named}
     except (struct.error, UnicodeDecodeError, OverflowError) as error:
         raise ElfError(f"Invalid ELF program: {error}.") from error
     return Dynamic(tuple(names.get(_DT_NEEDED, [])), next(iter(names.get(_DT_SONAME, [])), ""))
 
 
-def _name(read: Read, offset: int) -> str:
-    text, end, _ = read(offset, _MAX_NAME).partition(b"\0")
-    if not end:
-        raise ElfError("Invalid ELF program: a name has no end.")
-    return text.decode("utf-8")
+def _names(read: Read, places: Iterable[int]) -> dict[int, str]:
+    """The names at some places, read forwards."""
+    found = {}
+    data, start = b"", 0
+    for place in sorted(places):
+        data, start = data[place - start :], place
+        if len(data) < _MAX_NAME:
+            data += read(start + len(data), 2 * _MAX_NAME)
+        text, end, _ = data[:_MAX_NAME].partition(b"\0")
+        if not end:
+            raise ElfError("Invalid ELF program: a name has no end.")
+        found[place] = text.decode("utf-8")
+    return found

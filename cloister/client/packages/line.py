@@ -105,7 +105,6 @@ def _is_for_guest(specifier: Specifier, marker: str, where: str) -> bool:
 def _hashes(specifier: Specifier, options: list[str], where: str) -> tuple[str, ...]:
     hashes = []
     for option in options:
-        shown = f"{refusals.without_credentials(option)[:120]!r}"
         name, _, value = option.replace("=", " ", 1).partition(" ")
         found = _HASH.fullmatch(value.strip().lower())
         if name in ("--config-settings", "-C", "--global-option", "--install-option", "--build-option"):
@@ -113,11 +112,13 @@ def _hashes(specifier: Specifier, options: list[str], where: str) -> tuple[str, 
                 f"{where}: {name} is for building {specifier.name} from source; a bundle takes wheels.",
                 hint="Remove the option.",
             )
+        if name == "--hash" and found is not None:
+            hashes.append(found[1])
+            continue
+        shown = f"{refusals.without_credentials(option)[:120]!r}"
         if name != "--hash":
             raise InputError(f"{where}: {shown} is no option of a package.", hint="Remove it.")
-        if found is not None:
-            hashes.append(found[1])
-        elif not re.fullmatch(r"sha(384|512):[0-9a-f]+", value.strip().lower()):
+        if not re.fullmatch(r"sha(384|512):[0-9a-f]+", value.strip().lower()):
             raise InputError(f"{where}: {shown} is not --hash=sha256: with 64 hexadecimal digits.")
     if options and not hashes:
         raise InputError(f"{where}: {specifier.name} has no hash of kind sha256.", hint="Lock it: cloister lock.")

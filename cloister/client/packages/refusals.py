@@ -41,7 +41,9 @@ def without_credentials(text: str) -> str:
 
 
 def _without_credentials(word: str) -> str:
-    shown = _USER.sub("***@", word)
+    if "//" not in word and ":/" not in word:
+        return word
+    shown = _USER.sub("***@", word) if "@" in word else word
     start = min((at for at in (shown.find("//"), shown.find(":/")) if at >= 0), default=len(shown))
     return shown[:start] + _QUERY.sub(lambda found: f"{found[0][0]}***", shown[start:], count=1)
 

@@ -25,6 +25,10 @@ _LARGEST = 16 * 1024 * 1024
 _MAX_FILES = 100
 """Files that are read, each as often as it is included."""
 
+_MAX_LINES = 20_000
+"""Lines that ask for a package, in all files. The guest takes 2,000 wheels; a lock for all platforms has several lines
+for some packages."""
+
 _CODING = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -134,6 +138,7 @@ class _Reading:
         self._found = found
         self._files = 0
         self._bytes = 0
+        self._lines = 0
 
     def done(self, text: str, path: Path) -> Requirements:
         """What the file at ``path`` with this text asks for. Raises InputError."""
@@ -166,6 +171,9 @@ class _Reading:
                     f"{where}: {variable[0]} is a variable of the environment, which differs from machine to machine.",
                     hint="Write its value; the address of an index with a password belongs into pip's configuration.",
                 )
+            self._lines += 1
+            if self._lines > _MAX_LINES:
+                raise InputError(f"{where}: at most {_MAX_LINES} lines are read, with those of included files.")
             if not line.startswith("-"):
                 if (wanted := wanted_package(line, where, constraint=into is not found.packages)) is not None:
                     into.append(wanted)

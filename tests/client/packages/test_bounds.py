@@ -96,6 +96,17 @@ def test_included_files_are_counted_together(tmp_path: Path, monkeypatch: pytest
     assert raised.value.hint
 
 
+@pytest.mark.parametrize("line", ["a", "a; os_name == 'nt'", "--pre"])
+def test_lines_are_counted_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    monkeypatch.setattr(requirements, "_MAX_LINES", 10)
+    path = include(tmp_path, {"0.txt": ["-r 1.txt", "-c 1.txt"], "1.txt": [line, "b", "", "# c", "d", "e"]})
+    assert parse_requirements("a\n" * 10, what="r.txt").packages
+    assert read_requirements(path).packages
+    (tmp_path / "1.txt").write_text(f"{line}\nb\nc\nd\ne\n")
+    with pytest.raises(InputError, match=r"1\.txt, line 4: at most 10 lines are read"):
+        read_requirements(path)
+
+
 def test_file_may_be_included_from_several(tmp_path: Path) -> None:
     path = include(
         tmp_path,

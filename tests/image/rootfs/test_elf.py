@@ -1,7 +1,10 @@
 """The closure of a program contains its loader, its libraries, and theirs."""
 
+import itertools
+
 import pytest
 
+from cloister.protocol import elf as protocol_elf
 from image.errors import ImageError
 from image.rootfs import elf
 from image.rootfs.tree import Tree, TreeEntry
@@ -62,3 +65,23 @@ def test_a_library_that_is_not_in_the_tree_is_an_error() -> None:
 def test_invalid_program_is_an_error(program: bytes) -> None:
     with pytest.raises(ImageError):
         elf.needed(program)
+
+
+def test_names_are_read_forwards() -> None:
+    """Each step back would unpack a compressed file again."""
+    names = [f"lib{number}.so.1" for number in range(500)]
+    program = elf_program(names, before=100_000)
+    # In the dynamic section the last name comes first.
+    start = len(program) - 16 * (len(names) + 3)
+    entries = [program[at : at + 16] for at in range(start, start + 16 * len(names), 16)]
+    program = program[:start] + b"".join(reversed(entries)) + program[start + 16 * len(names) :]
+    places = []
+
+    def read(offset: int, size: int) -> bytes:
+        places.append(offset)
+        return program[offset : offset + size]
+
+    found = protocol_elf.dynamic(read)
+    assert found is not None
+    assert found.needed == tuple(reversed(names))
+    assert sum(before > after for before, after in itertools.pairwise(places)) <= 3
