@@ -1,5 +1,6 @@
 """The sandbox of a trial: a machine's, with what differs where an author has neither root nor a cgroup."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -91,5 +92,6 @@ def result_files(folder: Path) -> list[tuple[str, int]]:
     for place, _, files in os.walk(folder):
         for name in files:
             path = Path(place, name)
-            found.append((path.relative_to(folder).as_posix(), path.lstat().st_size))
+            with contextlib.suppress(OSError):  # a path of more than 4,096 bytes, which is no result
+                found.append((path.relative_to(folder).as_posix(), path.lstat().st_size))
     return sorted(found)

@@ -61,6 +61,8 @@ def _run(manifest: Manifest, *, wide: bool, cgroup: bool) -> dict[str, Any]:
         outcome = container.run(job)
     finally:
         container.meter.stop()
+    if container.meter.failure:
+        raise AgentError(f"The run's memory could not be measured ({container.meter.failure}), so it was ended.")
     seconds = time.monotonic() - begun
     files = result_files(container.paths.results)
     outcome = _accept(outcome, manifest, container.paths.results)

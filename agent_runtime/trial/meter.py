@@ -2,9 +2,11 @@
 
 import contextlib
 import os
+import re
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 _INTERVAL = 0.02
@@ -20,6 +22,8 @@ class Meter:
         self.memory = 0
         self.processes = 0
         self.exceeded = False
+        self.failure = ""
+        """Why sampling broke off, so that the limit did not hold."""
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -35,6 +39,13 @@ class Meter:
             self._thread.join()
 
     def _sample(self, limit: int | None, layers: int, exceed: Callable[[], None]) -> None:
+        try:
+            self._measure(limit, layers, exceed)
+        except Exception as error:  # noqa: BLE001 - without samples there is no limit: the run ends
+            self.failure = f"{type(error).__name__}: {error}"
+            exceed()
+
+    def _measure(self, limit: int | None, layers: int, exceed: Callable[[], None]) -> None:
         pause = _INTERVAL
         while not self._over.wait(pause):
             begun = time.monotonic()
@@ -58,29 +69,54 @@ def measure(layers: int, proc: Path = Path("/proc")) -> tuple[int, int]:
         if not folder.name.isdigit():
             continue
         with contextlib.suppress(OSError):
+            tasks = [folder / "task" / name for name in os.listdir(folder / "task")]
             # Only the sandbox has another user namespace; before crun enters it, it does not count.
-            if os.readlink(folder / "ns/user") == own:
+            if not tasks or os.readlink(folder / "ns/user") == own:
                 continue
-            rollup = fields(folder / "smaps_rollup")
-            private += rollup.get("Pss_Anon", 0)
-            shared += rollup.get("Pss_Shmem", 0)
-            # What one process had at its highest, also between two samples.
-            status = fields(folder / "status")
-            largest = max(largest, status.get("VmHWM", 0) - status.get("RssFile", 0))
-            threads += len(os.listdir(folder / "task"))
-            if not files:
-                files = in_memory(folder / "root")
+            threads += len(tasks)
+            found = _process(folder, tasks)
+            private += found.private
+            shared += found.shared
+            largest = max(largest, found.highest)
+            files = files or found.files
     return max(largest, private + max(shared, files - layers)), threads
 
 
-def fields(path: Path) -> dict[str, int]:
-    """The fields of a file of /proc that are in kB, in bytes."""
-    found = {}
-    for line in path.read_text().splitlines():
-        words = line.split()
-        if words[-1] == "kB" and len(words) == 3:
-            found[words[0].removesuffix(":")] = int(words[1]) * 1024
-    return found
+@dataclass
+class _Process:
+    """Bytes of one process: its own, those that it shares, the most that it had, and the files that it sees."""
+
+    private: int = 0
+    shared: int = 0
+    highest: int = 0
+    files: int = 0
+
+
+def _process(folder: Path, tasks: list[Path]) -> _Process:
+    for task in (folder, *tasks):
+        with contextlib.suppress(OSError):
+            status = fields(task / "status")
+            if not status:
+                continue  # the first thread has ended before the others: they have the memory
+            try:
+                parts = fields(folder / "smaps_rollup")
+                private, shared = parts.get(b"Pss_Anon", 0), parts.get(b"Pss_Shmem", 0)
+            except OSError:
+                private, shared = status.get(b"RssAnon", 0), status.get(b"RssShmem", 0)
+            # What one process had at its highest, also between two samples.
+            found = _Process(private, shared, status.get(b"VmHWM", 0) - status.get(b"RssFile", 0))
+            with contextlib.suppress(OSError):
+                found.files = in_memory(task / "root")
+            return found
+    return _Process()
+
+
+_FIELD = re.compile(rb"^(\w+):[ \t]*([0-9]{1,16}) kB$", re.MULTILINE)
+
+
+def fields(path: Path) -> dict[bytes, int]:
+    """The fields of a file of /proc that are in kB, in bytes. A process chooses its name, which is among the others."""
+    return {name: int(size) * 1024 for name, size in _FIELD.findall(path.read_bytes())}
 
 
 def in_memory(root: Path) -> int:

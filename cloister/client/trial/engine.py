@@ -16,12 +16,16 @@ from cloister import userfile
 from cloister.client.trial.enter import message
 from cloister.client.trial.report import TrialReport
 from cloister.errors import CloisterError, InputError
-from cloister.protocol import archive
+from cloister.protocol import archive, text
 from cloister.protocol.manifest import Asset, Manifest
 
 ENTER = Path(__file__).with_name("enter.py")
 _PARTS = ("usr/bin/python3", "usr/bin/crun", "usr/lib/cloister/agent_runtime/trial/main.py")
+_MOUNT_POINTS = ("dev", "proc", "run", "sys", "tmp")
 _PIPE = 64 * 1024
+_MAX_REPORT = 256 * 1024 * 1024
+"""Bytes of the report of the program in the tree: logs of at most 64 MiB, in hex, and the names of the results."""
+
 _GRACE = 10.0
 """Seconds for the namespaces to end after they were told to."""
 
@@ -61,7 +65,10 @@ def run(tree: Path, manifest: Manifest, assets: Mapping[str, Path], show: Show =
             sources[_place(asset)] = source
             kept += descriptor
         answer = _execute({"tree": str(tree.resolve()), "assets": sources}, manifest, kept, show)
-    return TrialReport.from_answer(answer, manifest)
+    try:
+        return TrialReport.from_answer(answer, manifest)
+    except (KeyError, TypeError, ValueError) as error:
+        raise TrialError("The program in the tree gave a report that is none.") from error
 
 
 def _check_system(tree: Path) -> None:
@@ -72,6 +79,10 @@ def _check_system(tree: Path) -> None:
                 hint="Build the image (`invoke image.build`), or ask the platform team for the file that "
                 "`invoke image.export` writes.",
             )
+    for name in _MOUNT_POINTS:
+        # What is mounted through a link would lie elsewhere in the caller's files.
+        if (tree / name).is_symlink() or not (tree / name).is_dir():
+            raise InputError(f"{tree} is not the root file system of a guest image: its {name} is no folder.")
     if sys.platform != "linux" or os.uname().machine != "x86_64":
         raise TrialError(f"A trial needs Linux on x86-64, not {sys.platform} on {os.uname().machine}.")
     release = os.uname().release
@@ -127,7 +138,7 @@ def _execute(plan: dict[str, Any], manifest: Manifest, kept: list[int], show: Sh
         finally:
             os.close(writer)
         answer: list[bytes] = []
-        follower = threading.Thread(target=lambda: answer.append(report.read()), name="report", daemon=True)
+        follower = threading.Thread(target=lambda: answer.append(report.read(_MAX_REPORT)), name="report", daemon=True)
         try:
             follower.start()
             _follow(process, message(plan) + message(manifest.value()), show)
@@ -166,18 +177,19 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _answer(data: bytes, complaints: str) -> dict[str, Any]:
     try:
-        answer: dict[str, Any] = json.loads(data)
-    except ValueError as error:
+        answer: dict[str, Any] = dict(json.loads(data))
+    except (ValueError, TypeError, RecursionError) as error:
         last = complaints.splitlines()[-1] if complaints else "it said nothing"
-        raise TrialError(f"The trial broke off: {last}") from error
+        raise TrialError(f"The trial broke off: {text.printable(last)}") from error
+    why = text.printable(str(answer.get("why", "")))
     if answer.get("failure") == "not-allowed":
         raise TrialError(
-            f"This system does not let you make the namespaces of a trial: {answer['why']}.",
+            f"This system does not let you make the namespaces of a trial: {why}.",
             hint="Linux allows it unless user.max_user_namespaces is 0, a security module forbids it "
             f"(kernel.apparmor_restrict_unprivileged_userns), or this is a container. {_VM_HINT}",
         )
     if "failure" in answer:
-        raise TrialError(f"The sandbox of the trial could not be built: {answer['why']}")
+        raise TrialError(f"The sandbox of the trial could not be built: {why}")
     return answer
 
 

@@ -186,6 +186,8 @@ def _place(source: str, target: Path, wide: bool) -> None:
     else:
         target.touch()
         mount(source, target, "", _BIND)
+        # Not even a program of the tree may write to the author's files.
+        mount("none", target, "", _REMOUNT | _BIND | _RDONLY | _kept(target))
 
 
 def _first(tree: Path, report: int, found: dict[str, bool]) -> NoReturn:
@@ -218,10 +220,11 @@ def mount(source: str, target: Path, kind: str, flags: int, data: str = "") -> N
         raise OSError(number, "cannot be mounted", str(target))
 
 
-def _kept(tree: Path) -> int:
-    """The flags of the tree's file system, which a remount by a user may not drop (mount_namespaces(7))."""
-    flags = os.statvfs(tree).f_flag
-    pairs = ((os.ST_NOSUID, _NOSUID), (os.ST_NODEV, _NODEV), (os.ST_NOATIME, 1024), (os.ST_NODIRATIME, 2048))
+def _kept(place: Path) -> int:
+    """The flags of a mount, which a remount by a user may not drop (mount_namespaces(7))."""
+    flags = os.statvfs(place).f_flag
+    pairs = ((os.ST_NOSUID, _NOSUID), (os.ST_NODEV, _NODEV), (os.ST_NOEXEC, _NOEXEC))
+    pairs += ((os.ST_NOATIME, 1024), (os.ST_NODIRATIME, 2048))
     return sum(flag for found, flag in pairs if flags & found) | (1 << 21 if flags & os.ST_RELATIME else 0)
 
 

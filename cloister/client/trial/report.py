@@ -20,6 +20,7 @@ LOOSE = {
     "memory": "memory: measured 50 times a second, so a run can exceed it for a moment before it is ended",
     "cpus": "cpus: the run sees this many CPUs of this machine, instead of a share of all",
     "page cache": "page cache: files that the run reads are not counted as memory",
+    "unnamed memory": "unnamed memory: of memfd_create and of System V, only what a process has mapped is counted",
 }
 """What does not hold exactly without a delegated cgroup, by name."""
 
@@ -78,7 +79,9 @@ class TrialReport:
 
     @classmethod
     def from_answer(cls, answer: dict[str, Any], manifest: Manifest) -> Self:
-        """From the report of the program in the tree."""
+        """From the report of the program in the tree. Raises KeyError, TypeError or ValueError for what is none."""
+        if answer["outcome"] != OK and answer["outcome"] not in REASONS:
+            raise ValueError("unknown outcome")
         results = tuple(
             TrialFile(text.printable(os.fsdecode(bytes.fromhex(name))), size) for name, size in answer["results"]
         )

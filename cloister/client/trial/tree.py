@@ -4,14 +4,20 @@ import fcntl
 import hashlib
 import os
 import shutil
-import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from cloister import userfile
 from cloister.errors import InputError
+from cloister.protocol import names
+from cloister.protocol.archives import unpacking
+from cloister.protocol.archives.errors import ArchiveError
+from cloister.protocol.archives.links import Link
+from cloister.protocol.archives.tree import ArchiveTree, Pieces, Writing
 
-_MAX_MEMBERS = 100_000
+_MAX_SIZE = 4 * 1024**3
+"""Bytes of all files. An image has some hundreds of MB."""
+
 _HINT = "Ask the platform team for the file that `invoke image.export` writes."
 
 
@@ -45,36 +51,49 @@ def trees(environment: Mapping[str, str] = os.environ) -> Path:
 def _unpack(path: Path, folder: Path) -> None:
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
+    state = hashlib.sha256()
     try:
-        part.mkdir()
-        with tarfile.open(path) as archive:
-            _extract(archive, part)
+        part.mkdir(mode=0o755)
+        with userfile.open_regular(path) as stream:
+            unpacking.read_into(stream, _Tree(_Files(part), _MAX_SIZE), state.update)
+        if state.hexdigest() != folder.name:
+            raise InputError(f"{path} was changed while it was read.", hint="Run the command again.")
         os.replace(part, folder)
-    except (tarfile.TarError, EOFError, ValueError, FileExistsError, NotADirectoryError) as error:
-        raise InputError(f"{path} is no tree of a guest image: {error}.", hint=_HINT) from error
+    except ArchiveError as error:
+        raise InputError(f"{path} is no tree of a guest image. {error.message}", hint=_HINT) from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be unpacked into {folder.parent}: {error.strerror}.") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _extract(archive: tarfile.TarFile, into: Path) -> None:
-    """Extract folders, files and links. Links come last, so that nothing is written through one."""
-    links = []
-    for count, member in enumerate(archive):
-        parts = member.name.split("/")
-        if count >= _MAX_MEMBERS or any(part in ("", ".", "..") for part in parts):
-            raise ValueError(f"it has the member {member.name[:80]!r}")
-        target = into.joinpath(*parts)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if member.isdir():
-            target.mkdir(exist_ok=True)
-        elif member.issym():
-            links.append((target, member.linkname))
-            continue
-        elif member.isreg() and (contents := archive.extractfile(member)) is not None:
-            with contents, target.open("xb") as file:
-                shutil.copyfileobj(contents, file)
-        else:
-            raise ValueError(f"{member.name[:80]!r} is no file, folder or link")
-        target.chmod(0o755 if member.isdir() or member.mode & 0o100 else 0o644)
-    for target, destination in links:
-        target.symlink_to(destination)
+class _Files(Writing):
+    """Writes files and folders with the modes of a guest, whatever the umask."""
+
+    def folder(self, path: str) -> None:
+        super().folder(path)
+        Path(self.into, path).chmod(0o755)
+
+    def file(self, path: str, pieces: Pieces, executable: bool) -> None:
+        super().file(path, pieces, executable)
+        Path(self.into, path).chmod(0o755 if executable else 0o644)
+
+
+class _Tree(ArchiveTree):
+    """Links stay links, as the guest has them. They are made last, so that nothing is written through one."""
+
+    def __init__(self, files: _Files, most: int) -> None:
+        super().__init__(files, most)
+        self._into = files.into
+        self._targets: dict[str, str] = {}
+
+    def link(self, path: str, link: Link) -> None:
+        if link.hard:
+            raise ArchiveError(f"{names.shown(path)} is a hard link.")
+        super().link(path, link)
+        self._targets[path] = link.target
+
+    def finish(self) -> dict[str, str]:
+        for path, target in self._targets.items():
+            Path(self._into, path).symlink_to(target)
+        return self._targets

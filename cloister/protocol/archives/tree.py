@@ -71,16 +71,16 @@ class Writing:
     """A sink that writes files and folders, nothing else, into the folder ``into``, and replaces nothing."""
 
     def __init__(self, into: Path) -> None:
-        self._into = str(into)
+        self.into = str(into)
         self._digests: dict[str, bytes] = {}
 
     def folder(self, path: str) -> None:
         """Make the folder. Raises OSError."""
-        Path(self._into, path).mkdir()
+        Path(self.into, path).mkdir()
 
     def file(self, path: str, pieces: Pieces, executable: bool) -> None:
         """Write the file. Raises OSError."""
-        with open(f"{self._into}/{path}", "xb", buffering=0) as out:
+        with open(f"{self.into}/{path}", "xb", buffering=0) as out:
             for piece in pieces:
                 rest = memoryview(piece)
                 while rest:
@@ -90,14 +90,14 @@ class Writing:
 
     def copy(self, source: str, path: str) -> None:
         """Write a copy of a file. Raises OSError."""
-        place = Path(self._into, source)
+        place = Path(self.into, source)
         with place.open("rb", buffering=0) as stream:
             self.file(path, iter(lambda: stream.read(limits.CHUNK), b""), bool(place.stat().st_mode & 0o100))
 
     def digest(self, path: str) -> bytes:
         """SHA-256 of a file that was written."""
         if path not in self._digests:
-            with open(f"{self._into}/{path}", "rb") as stream:
+            with open(f"{self.into}/{path}", "rb") as stream:
                 self._digests[path] = hashlib.file_digest(stream, "sha256").digest()
         return self._digests[path]
 

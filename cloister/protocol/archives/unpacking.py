@@ -47,9 +47,12 @@ def unpack(path: Path, into: Path, declared: int) -> Contents:
         return read_into(stream, ArchiveTree(Writing(into), declared))
 
 
-def read_into(stream: BinaryIO, tree: ArchiveTree) -> Contents:
-    """Give all members of an archive to ``tree``, whose sink decides what becomes of them. Raises ArchiveError."""
-    return _read(Source(stream), tree)
+def read_into(stream: BinaryIO, tree: ArchiveTree, take: Callable[[bytes], object] = lambda data: None) -> Contents:
+    """Give all members of an archive to ``tree``, whose sink decides what becomes of them. Raises ArchiveError.
+
+    ``take`` gets every byte of the file, as in :func:`check`.
+    """
+    return _read(Source(stream, take), tree)
 
 
 def _read(source: Source, tree: ArchiveTree) -> Contents:

@@ -94,7 +94,12 @@ def test_limits_that_do_not_hold_exactly_are_listed(trial: Trial) -> None:
 
     if report.not_enforced:
         assert report.output == b"1\n"
-        assert [one.partition(":")[0] for one in report.not_enforced] == ["memory", "cpus", "page cache"]
+        assert [one.partition(":")[0] for one in report.not_enforced] == [
+            "memory",
+            "cpus",
+            "page cache",
+            "unnamed memory",
+        ]
 
 
 def test_kernel_and_processors_are_those_of_this_machine(trial: Trial) -> None:

@@ -1,11 +1,13 @@
 """A tree comes from one tar, unpacked once, and never writes outside of its folder."""
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
 import pytest
 
+from cloister.client.trial import tree
 from cloister.client.trial.tree import open_tree, trees
 from cloister.errors import InputError
 
@@ -61,6 +63,7 @@ HOSTILE = {
     "a hard link": [("a", tarfile.LNKTYPE, "/etc/passwd")],
     "a device": [("a", tarfile.CHRTYPE, "")],
     "a pipe": [("a", tarfile.FIFOTYPE, "")],
+    "a sparse file": [("a", tarfile.GNUTYPE_SPARSE, "")],
 }
 
 
@@ -72,6 +75,39 @@ def test_hostile_tar_is_refused_and_leaves_nothing(tmp_path: Path, cache: Path, 
 
     assert caught.value.exit_code == 2
     assert [one.name for one in cache.iterdir() if one.is_dir()] == []
+
+
+def test_size_of_a_tree_is_bounded(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree, "_MAX_SIZE", 9)
+    path = write(tmp_path / "root.tar.gz", ("a", tarfile.REGTYPE, "12345"), ("b", tarfile.REGTYPE, "12345"))
+    with pytest.raises(InputError, match=r"is no tree of a guest image"):
+        open_tree(path)
+    assert [one.name for one in cache.iterdir() if one.is_dir()] == []
+
+
+def test_tree_has_the_bytes_that_were_hashed(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "root.tar.gz", ("a", tarfile.REGTYPE, "1"))
+    make = tree._unpack
+
+    def replaced(path: Path, folder: Path) -> None:
+        write(path, ("a", tarfile.REGTYPE, "2"))
+        make(path, folder)
+
+    monkeypatch.setattr(tree, "_unpack", replaced)
+    with pytest.raises(InputError, match=r"was changed while it was read"):
+        open_tree(path)
+    assert [one.name for one in cache.iterdir() if one.is_dir()] == []
+
+
+def test_modes_are_those_of_a_guest_under_any_umask(tmp_path: Path) -> None:
+    path = write(tmp_path / "root.tar.gz", ("usr/a", tarfile.REGTYPE, "1"), ("usr/l", tarfile.SYMTYPE, "../etc"))
+    before = os.umask(0o077)
+    try:
+        folder = open_tree(path)
+    finally:
+        os.umask(before)
+    assert (folder / "usr").stat().st_mode & 0o777 == (folder / "usr/a").stat().st_mode & 0o777 == 0o755
+    assert os.readlink(folder / "usr/l") == "../etc"
 
 
 @pytest.mark.parametrize("content", [b"", b"no tar", b"\x1f\x8b\x08\x00cut"])
