@@ -68,7 +68,7 @@ def run(tree: Path, manifest: Manifest, assets: Mapping[str, Path], show: Show =
     try:
         return TrialReport.from_answer(answer, manifest)
     except (KeyError, TypeError, ValueError) as error:
-        raise TrialError("The program in the tree gave a report that is none.") from error
+        raise TrialError("The report of the program in the tree is malformed.") from error
 
 
 def _check_system(tree: Path) -> None:

@@ -79,7 +79,7 @@ class TrialReport:
 
     @classmethod
     def from_answer(cls, answer: dict[str, Any], manifest: Manifest) -> Self:
-        """From the report of the program in the tree. Raises KeyError, TypeError or ValueError for what is none."""
+        """From the report of the program in the tree. Raises KeyError, TypeError or ValueError for a malformed one."""
         if answer["outcome"] != OK and answer["outcome"] not in REASONS:
             raise ValueError("unknown outcome")
         results = tuple(

@@ -127,3 +127,29 @@ def test_old_kernel_is_refused(trial: Trial, monkeypatch: pytest.MonkeyPatch, re
     monkeypatch.setattr(engine.os, "uname", lambda: os.uname_result((known[0], known[1], release, known[3], known[4])))
     with pytest.raises(TrialError, match=f"Linux 5.14 or newer, not {release}"):
         trial("")
+
+
+@pytest.mark.parametrize("name", ["dev", "proc", "run", "sys", "tmp"])
+def test_nothing_is_mounted_through_a_link_of_a_tree(tmp_path: Path, name: str) -> None:
+    for one in ("usr/bin/crun", "usr/bin/python3", "usr/lib/cloister/agent_runtime/trial/main.py"):
+        (tmp_path / one).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / one).touch()
+    for folder in ("dev", "proc", "run", "sys", "tmp"):
+        if folder == name:
+            (tmp_path / folder).symlink_to("/")
+        else:
+            (tmp_path / folder).mkdir()
+    (tmp_path / "train.py").write_text("")
+    with pytest.raises(InputError, match=f"its {name} is no folder"):
+        run(tmp_path, tmp_path / "train.py")
+
+
+@pytest.mark.parametrize("report", [b"[]", b"7", b"{}", b'{"outcome": "FINE"}', b'{"outcome": "OK"}', b"[" * 9999, b""])
+def test_malformed_report_of_a_tree_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, report: bytes
+) -> None:
+    monkeypatch.setattr(engine, "_check_system", lambda tree: None)
+    monkeypatch.setattr(engine, "_execute", lambda *words: engine._answer(report, ""))
+    (tmp_path / "train.py").write_text("")
+    with pytest.raises(TrialError, match=r"broke off|is malformed"):
+        run(tmp_path, tmp_path / "train.py")
