@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from agent_runtime.runner.protocol import Job, PackedDataset, PlacedFile, RequestError, RunnerOperation, parse_request
+from cloister.protocol import schema
 from tests.protocol.test_names import TAKEN, TOGETHER
 
 JOB = Job(
@@ -135,3 +136,29 @@ def test_job_with_a_missing_member_is_refused(name: str) -> None:
     del value[name]
     with pytest.raises(RequestError):
         parse_request(json.dumps(value).encode())
+
+
+# A field of the job, and where the manifest's schema bounds it.
+BOUNDED = {
+    "seconds": ("limits", "time"),
+    "memory": ("limits", "memory"),
+    "cpus": ("limits", "cpus"),
+    "processes": ("limits", "processes"),
+    "results": ("results", "max"),
+    "output": ("logs", "max"),
+}
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+def test_the_runner_takes_what_the_schema_of_manifests_allows(name: str) -> None:
+    """A manifest that everyone agreed on does not fail when the run starts."""
+    document = schema.load("manifest")
+    section, member = BOUNDED[name]
+    bounds = document["properties"][section]["properties"][member]
+    bounds = document["$defs"]["size"] if "$ref" in bounds else bounds
+    for value in (bounds["minimum"], bounds["maximum"]):
+        job = replace(JOB, **{name: value})
+        assert parse_request(job.encode()) == job
+    for value in (bounds["minimum"] - 1, bounds["maximum"] + 1):
+        with pytest.raises(RequestError):
+            parse_request(replace(JOB, **{name: value}).encode())
