@@ -140,7 +140,7 @@ def start(
 
 
 def _is_confidential(machine: PlatformMachine, debug: Path) -> bool:
-    """Whether a verdict would call this machine confidential: its hardware attests, and its image is no debug image.
+    """Whether a verdict would call this machine confidential: its hardware attests, and its image is not a debug image.
 
     The image's file ``debug`` is measured with its root file system. Raises OSError when the file is missing.
     """

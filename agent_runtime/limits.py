@@ -1,4 +1,4 @@
-"""What peers may use of the machine. docs/agent.md lists the same numbers with their reasons."""
+"""Limits on what peers may use of the machine. docs/agent.md lists the same numbers with their reasons."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Making a bundle beside copying its wheels, and installing it beside unzipping them, in one run.
+"""Time to make a bundle compared with copying its wheels, and to install it compared with unzipping them.
 
 The wheels are synthetic: as many as torch 2.6.0 has from PyPI (36), with as many files and a similar distribution of
 sizes, at a seventh of the bytes, because figures are ratios. Half of the content is random, as in compiled libraries.

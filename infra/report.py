@@ -122,7 +122,7 @@ def machine_checks(found: Sequence[MachineCheck], *, as_json: bool) -> None:
                 print(f"       {check.remedy}")
     wrong = [check.name for check in found if not check.good]
     if wrong:
-        raise CloisterError(f"Checks failed: {', '.join(wrong)}.")
+        raise CloisterError(f"Checks failed: {', '.join(wrong)}.", hint="Each failed check above says how to fix it.")
 
 
 def sizes(found: Mapping[str, int], *, as_json: bool) -> None:

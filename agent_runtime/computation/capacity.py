@@ -1,4 +1,4 @@
-"""Compares what a manifest declares with the machine's free memory, before the manifest is accepted."""
+"""Compares the sizes that a manifest declares with the machine's free memory, before the manifest is accepted."""
 
 import os
 from collections.abc import Callable

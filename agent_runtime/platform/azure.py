@@ -2,7 +2,7 @@
 
 The paravisor keeps its report in NV 0x01400001. When the guest writes to NV 0x01400002, the paravisor makes a new
 report with these bytes in its runtime claims, which takes a few seconds. Until then NV 0x01400001 has the report of the
-boot or of another session, which is no evidence for this one.
+boot or of another session, which proves nothing about this one.
 """
 
 import binascii

@@ -54,7 +54,7 @@ class GcpMachine:
         self._reports = reports
         provider = reports.provider()
         if provider not in _PLATFORMS:
-            raise AgentError("The machine is no confidential VM: the kernel found neither SEV-SNP nor TDX.")
+            raise AgentError("The machine is not a confidential VM: the kernel found neither SEV-SNP nor TDX.")
         self.platform = _PLATFORMS[provider]
         self._log = read_event_log(boot_event_log if self.platform is Platform.GCP_SNP else ccel)
         if self.platform is Platform.GCP_SNP:

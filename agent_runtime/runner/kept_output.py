@@ -34,9 +34,9 @@ def keep_output(source: IO[bytes], path: Path, limit: int, seen: Callable[[bytes
 
 
 def append_output(path: Path, limit: int, said: str) -> None:
-    """Append a paragraph to what :func:`keep_output` kept. If there is no room, the end of the output gives way.
+    """Append a paragraph to what :func:`keep_output` kept. If there is no room, it replaces the end of the output.
 
-    A paragraph that is too long for what may give way is cut.
+    A paragraph that is longer than what may be replaced is truncated.
     """
     note = f"\n{said}\n".encode()
     with path.open("r+b") as out:

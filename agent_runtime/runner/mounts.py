@@ -1,4 +1,4 @@
-"""mount(2) and umount2(2) through libc, and what files are mounted on. Standard library only."""
+"""mount(2) and umount2(2) through libc, and the files and folders to mount on. Standard library only."""
 
 import ctypes
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The sandbox of a trial: a machine's, with what differs where an author has neither root nor a cgroup."""
+"""The sandbox of a trial: that of a machine, adapted to an author without root and without a cgroup."""
 
 import contextlib
 import os
@@ -92,6 +92,6 @@ def result_files(folder: Path) -> list[tuple[str, int]]:
     for place, _, files in os.walk(folder):
         for name in files:
             path = Path(place, name)
-            with contextlib.suppress(OSError):  # a path of more than 4,096 bytes, which is no result
+            with contextlib.suppress(OSError):  # a path of more than 4,096 bytes, which no result has
                 found.append((path.relative_to(folder).as_posix(), path.lstat().st_size))
     return sorted(found)

@@ -48,7 +48,7 @@ _Name = TypeVar("_Name", bound=StrEnum)
 
 
 class Platform(StrEnum):
-    """Where a confidential VM runs, and with that what its evidence consists of."""
+    """Where a confidential VM runs, which decides what its evidence consists of."""
 
     LOCAL = "local"
     SEV_SNP = "sev-snp"

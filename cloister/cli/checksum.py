@@ -15,7 +15,7 @@ from cloister.protocol.archives.errors import ArchiveError
     options=[JSON],
     help={
         "path": "a file, or a folder, which counts as one deterministic tar",
-        "packed": "do not look into an archive: the algorithm gets the file as it is (`unpack: false`)",
+        "packed": "do not look into an archive: the algorithm gets the file unchanged (`unpack: false`)",
     },
 )
 def checksum(settings: Settings, path: str, packed: bool = False) -> None:

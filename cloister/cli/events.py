@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     options=[
         *PARTY,
         MANIFEST.described("your copy of the manifest, to show names instead of key ids (default: $CLOISTER_MANIFEST)"),
-        JSON.described("print the signed events as they are, one per line"),
+        JSON.described("print the signed events unchanged, one per line"),
     ],
     help={
         "follow": "wait for further events until the computation ends",

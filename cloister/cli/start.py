@@ -8,7 +8,7 @@ from cloister.cli.shell.verb import program
 
 @party_verb(options=PARTY)
 def start(settings: Settings) -> None:
-    """Start a run that `run --hold` submitted, once all assets are there."""
+    """Start a run that `run --hold` submitted, once all assets have arrived."""
     with settings.connection() as connection:
         client.start_run(connection)
         print(f"Started: the run at {connection.target.address}. `{program()} events --follow` shows what happens.")

@@ -1,1 +1,1 @@
-"""Keys in the files that people have: the one reader, for parties and the platform team."""
+"""Reads keys from the files of common tools, for parties and the platform team."""

@@ -15,7 +15,7 @@ PRIVATE = {"PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVAT
 PUBLIC = {"PUBLIC KEY", "RSA PUBLIC KEY", openssh.LINE}
 CERTIFICATES = {"CERTIFICATE", openssh.CERTIFICATE_LINE}
 _BESIDE = {"EC PARAMETERS", "DH PARAMETERS", "DSA PARAMETERS"}
-"""What may stand beside a key without a meaning for it."""
+"""Lines that may surround a key and are ignored."""
 
 _BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,64})-----")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]+={0,2}\Z")

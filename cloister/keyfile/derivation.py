@@ -1,4 +1,4 @@
-"""How much work it is to derive a key from a passphrase. A file decides it, so it is bounded before the work is done.
+"""The work of deriving a key from a passphrase. The key's file decides how much, so it is bounded before it begins.
 
 Sources: RFC 8018, appendix A (PBES1, PBES2, PBKDF2); RFC 7914, section 7 (scrypt); OpenSSH, PROTOCOL.key (bcrypt);
 openssl-pkcs8(1), ssh-keygen(1).
@@ -27,7 +27,7 @@ MAX_ROUNDS = 1024
 
 @dataclass(frozen=True)
 class Excess:
-    """Work that is not done: what the file asks for, and the most that is done."""
+    """Too much work: what the file asks for, and the limit."""
 
     found: str
     most: str

@@ -109,7 +109,7 @@ def pem(data: bytes) -> bytes:
 
 
 def _fields(data: bytes) -> Iterator[bytes]:
-    """The fields that follow each other. Raises ValueError when no whole one is left."""
+    """The fields in order. Raises ValueError for an incomplete one."""
     position = 0
     while True:
         field, position = _field(data, position)

@@ -1,4 +1,4 @@
-"""Private keys as people have them."""
+"""Reads private keys in the forms of common tools."""
 
 import stat
 import warnings

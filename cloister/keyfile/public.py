@@ -1,4 +1,4 @@
-"""Public keys as people have them."""
+"""Reads public keys in the forms of common tools."""
 
 import warnings
 from dataclasses import dataclass

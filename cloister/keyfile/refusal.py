@@ -1,4 +1,4 @@
-"""Kinds of files that hold no key that can be used here: what each is, and the remedy."""
+"""Files without a usable key: what each kind is, and the remedy."""
 
 import shlex
 from collections.abc import Callable
@@ -42,7 +42,7 @@ class KeySource:
         return InputError(f"{self.what} is PEM of the kind {label}, which is not supported.", hint=MAKE)
 
     def incomplete(self) -> InputError:
-        """PEM of which the end is missing."""
+        """PEM without its END line."""
         return InputError(
             f"{self.what} is PEM without its END line: it is incomplete.",
             hint="Copy the whole file again, with the lines BEGIN and END.",
@@ -50,7 +50,7 @@ class KeySource:
 
     def damaged(self) -> InputError:
         """A label or magic of a key, and something else inside."""
-        return InputError(f"{self.what} is damaged: its content is no key.", hint="Copy it again from its origin.")
+        return InputError(f"{self.what} is damaged: its content is not a key.", hint="Copy it again from its origin.")
 
     def damaged_line(self) -> InputError:
         """A line of OpenSSH that is not whole."""
@@ -97,7 +97,7 @@ class KeySource:
         """A key in hardware, for OpenSSH (sk-ssh-ed25519, sk-ecdsa-sha2-nistp256)."""
         return InputError(
             f"{self.what} is a key of a security key (sk-...), which signs for SSH only.",
-            hint=f"{MAKE}",
+            hint=MAKE,
         )
 
     def a_private_key(self) -> InputError:
@@ -136,9 +136,9 @@ class KeySource:
         )
 
     def derivation(self, found: str, most: str, *, is_openssh: bool) -> InputError:
-        """A key whose file asks for more work than is done for a passphrase."""
+        """A key whose file asks for more work for its passphrase than the limit."""
         again = "ssh-keygen -p -a 24 -f" if is_openssh else "openssl pkcs8 -topk8 -out NAME.pem -in"
-        message = f"{self.what} is encrypted with {found}; at most {most} is done."
+        message = f"{self.what} is encrypted with {found}; the limit is {most}."
         return InputError(message, hint=f"If it is not damaged, encrypt it again: {again} {self.file}")
 
     def no_passphrase(self) -> InputError:
@@ -156,7 +156,7 @@ class KeySource:
     def putty(self) -> InputError:
         """PuTTY's own form."""
         return InputError(
-            f"{self.what} is a PuTTY key (.ppk), which is not read.",
+            f"{self.what} is a PuTTY key (.ppk), which is not supported.",
             hint=f"Run: puttygen {self.file} -O private-openssh-new -o NAME; for the public key: "
             f"puttygen {self.file} -O public-openssh -o NAME.pub",
         )
@@ -164,14 +164,14 @@ class KeySource:
     def ssh2_public(self) -> InputError:
         """RFC 4716."""
         return InputError(
-            f"{self.what} is a public key in the form of RFC 4716, which is not read.",
+            f"{self.what} is a public key in the form of RFC 4716, which is not supported.",
             hint=f"Run: ssh-keygen -i -f {self.file} > NAME.pub, and name the new file.",
         )
 
     def ssh2_private(self) -> InputError:
         """The private key of ssh.com."""
         return InputError(
-            f"{self.what} is a private key of ssh.com's SSH, which is not read.",
+            f"{self.what} is a private key of ssh.com's SSH, which is not supported.",
             hint=f"Run: puttygen {self.file} -O private-openssh-new -o NAME, and name the new file.",
         )
 
@@ -186,14 +186,14 @@ class KeySource:
     def jwk(self) -> InputError:
         """JSON Web Key."""
         return InputError(
-            f"{self.what} is a JSON Web Key (JWK), which is not read.",
+            f"{self.what} is a JSON Web Key (JWK), which is not supported.",
             hint=f"Write it as PEM with the tool that made it. {MAKE}",
         )
 
     def pkcs12(self) -> InputError:
         """PKCS #12."""
         return InputError(
-            f"{self.what} is a PKCS #12 file (.p12, .pfx), which is not read.",
+            f"{self.what} is a PKCS #12 file (.p12, .pfx), which is not supported.",
             hint=f"For the private key: openssl pkcs12 -in {self.file} -nocerts -out NAME.pem; for the public key: "
             f"openssl pkcs12 -in {self.file} -clcerts -nokeys -out NAME.crt",
         )
@@ -201,7 +201,7 @@ class KeySource:
     def java(self) -> InputError:
         """JKS, JCEKS."""
         return InputError(
-            f"{self.what} is a Java key store, which is not read.",
+            f"{self.what} is a Java key store, which is not supported.",
             hint=f"Run: keytool -importkeystore -srckeystore {self.file} -destkeystore NAME.p12 -deststoretype pkcs12, "
             "then: openssl pkcs12 -in NAME.p12 -nocerts -out NAME.pem",
         )
@@ -209,7 +209,7 @@ class KeySource:
     def pkcs7(self) -> InputError:
         """PKCS #7."""
         return InputError(
-            f"{self.what} holds certificates in PKCS #7 (.p7b), which is not read.",
+            f"{self.what} holds certificates in PKCS #7 (.p7b), which is not supported.",
             hint=f"Run: openssl pkcs7 -in {self.file} -print_certs -out NAME.crt (with -inform DER for a binary file), "
             "and keep the party's own certificate.",
         )
@@ -224,7 +224,7 @@ class KeySource:
     def trusted_certificate(self) -> InputError:
         """OpenSSL's certificate with its own additions."""
         return InputError(
-            f"{self.what} is a certificate in OpenSSL's own form, which is not read.",
+            f"{self.what} is a certificate in OpenSSL's own form, which is not supported.",
             hint=f"Run: openssl x509 -in {self.file} -out NAME.crt, and name the new file.",
         )
 
@@ -242,7 +242,7 @@ class KeySource:
 
     def cosign(self) -> InputError:
         """A private key of cosign."""
-        return InputError(f"{self.what} is a cosign key, which is not read.", hint=MAKE)
+        return InputError(f"{self.what} is a cosign key, which is not supported.", hint=MAKE)
 
     def age(self) -> InputError:
         """A key of age."""
@@ -250,7 +250,7 @@ class KeySource:
 
     def minisign(self) -> InputError:
         """A key of minisign or signify."""
-        return InputError(f"{self.what} is a minisign or signify key, which is not read.", hint=MAKE)
+        return InputError(f"{self.what} is a minisign or signify key, which is not supported.", hint=MAKE)
 
     def a_fingerprint(self) -> InputError:
         """What one compares, not what one names."""

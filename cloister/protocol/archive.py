@@ -76,7 +76,7 @@ def _member(name: str, size: int) -> zipfile.ZipInfo:
 def check_zip(path: Path) -> list[str]:
     """The member names of a zip that is byte for byte what :func:`write_zip` writes. Raises ProofError.
 
-    Needs as much temporary disk space as the zip is large.
+    Needs temporary disk space of the zip's size.
     """
     with tempfile.TemporaryFile() as again:
         try:

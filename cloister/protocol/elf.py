@@ -28,7 +28,7 @@ Read = Callable[[int, int], bytes]
 
 
 class ElfError(InputError):
-    """A file is no valid ELF file of x86-64."""
+    """A file is not a valid ELF file for x86-64."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What files may be called: assets, members of folders and archives, and result files, by one rule at every level.
 
 People's files have spaces, colons, brackets, quotes and letters of every script in their names, composed (NFC) or not
-(NFD). All of that is taken as it is, byte for byte: the algorithm opens a file by the name that its provider gave it.
+(NFD). Names are kept byte for byte: the algorithm opens a file by the name that its provider gave it.
 Refused is what leads to another place, what no file system takes, and what a reader cannot see. Standard library only,
 and the same answer under every version of Python: tables are frozen (``cloister.protocol.text``), and NFC is that of
 Unicode 3.2, which Python has for this purpose.
@@ -63,7 +63,7 @@ def problem(name: str) -> str | None:
     if found := _CONTROL.search(name):
         return f"contains the control character U+{ord(found[0]):04X}"
     if found := _NO_CHARACTER.search(name):
-        return f"contains U+{ord(found[0]):04X}, which is no character of Unicode"
+        return f"contains U+{ord(found[0]):04X}, which is not a Unicode character"
     if (invisible := text.first_invisible(name)) is not None:
         return f"contains the invisible character {invisible}"
     return None
@@ -118,7 +118,7 @@ def in_proof_folder(path: str) -> bool:
 
 
 def shown(name: str) -> str:
-    """``name`` for a reader: as it is, or in quotes if a space or an odd character could mislead.
+    """``name`` for a reader: unchanged, or in quotes if a space or an odd character could mislead.
 
     In quotes, whatever does not print is an escape, and so is every letter that is not ASCII in a name that is not NFC.
     A name that :func:`problem` accepts can be pasted into YAML or JSON in this form.

@@ -116,7 +116,7 @@ def form(pattern: str) -> str:
 
 
 def _reason(error: fastjsonschema.JsonSchemaValueException) -> str:
-    """What is wrong: the rest of the sentence after the place."""
+    """The problem, as the rest of a sentence that begins with the place."""
     wanted = error.rule_definition
     match error.rule:
         case "additionalProperties" if (name := unknown_member(error)) is not None:

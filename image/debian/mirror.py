@@ -1,4 +1,4 @@
-"""Where Debian's files are fetched from: the mirror in the environment, or the one of this host's apt.
+"""The mirror from which Debian's files are fetched: that of the environment, or of this host's apt.
 
 ``CLOISTER_DEBIAN_MIRROR`` is an address with ``debian/`` and ``debian-security/`` below it.
 ``CLOISTER_DEBIAN_SNAPSHOT`` is the address of an archive that keeps superseded packages, with

@@ -1,6 +1,6 @@
 """Verify Debian's signed ``InRelease`` and the package index that it names.
 
-An index is read only after its signature was checked, and only the signed text is read.
+An index is read only after its signature has been verified, and only its signed text is.
 Source: Debian repository format (wiki.debian.org/DebianRepository/Format) and apt-secure(8).
 """
 

@@ -13,7 +13,7 @@ from image.inputs.table import RecipeError
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 TOOLS = "tools"
-"""The recipe of the host tools, which is no recipe of an image."""
+"""The recipe of the host tools, which is not the recipe of an image."""
 
 SUFFIX = ".toml"
 _LONGEST = 8
@@ -109,7 +109,7 @@ def read(words: str) -> list[ChainLink]:
         if not isinstance(below, str):
             raise RecipeError(f"{file.path.name}: 'extends' must be the name or path of a recipe, not {below!r}.")
         if below == TOOLS:
-            raise RecipeError(f"{file.path.name} extends {TOOLS}, which is no recipe of an image.")
+            raise RecipeError(f"{file.path.name} extends {TOOLS}, which is not the recipe of an image.")
         try:
             files.append(find(below, file.path.parent))
         except RecipeError as error:

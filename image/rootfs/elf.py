@@ -1,4 +1,4 @@
-"""Find the shared objects that ELF programs need, and those that these need."""
+"""Find the shared objects that ELF programs need, directly or indirectly."""
 
 import posixpath
 from collections.abc import Iterable

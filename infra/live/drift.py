@@ -59,7 +59,7 @@ class Difference:
             return f"{self.of}: {self.what} {declared} is {_MISSING}."
         if not self.declared:
             return f"{self.of}: {self.what} {runs} is {_THERE}."
-        so = "runs" if self.what in _OF_MACHINES else "is there"
+        so = "runs" if self.what in _OF_MACHINES else "exists"
         return f"{self.of}: {self.what} {runs} {so}, {declared} is declared."
 
 

@@ -33,7 +33,10 @@ def add(stack_name: str, name: str, key_file: Path, roles: tuple[str, ...]) -> A
     text = base64.b64encode(found.spki).decode()
     for entry in present:
         if entry.get("name") != name and entry.get("key") == text:
-            raise InputError(f"{key_file} is already the key of the member {entry.get('name')!r}.")
+            raise InputError(
+                f"{key_file} is already the key of the member {entry.get('name')!r}.",
+                hint="Each member has its own key. Name another key file, or remove that member: invoke member.remove",
+            )
     number = next((number for number, entry in enumerate(present) if entry.get("name") == name), len(present))
     if number < len(present):
         # Removed first: pulumi would keep roles beyond the end of the new list.
@@ -54,7 +57,7 @@ def remove(stack_name: str, name: str) -> None:
 
 
 def entries(stack_name: str) -> list[dict[str, object]]:
-    """The members as they are in the configuration."""
+    """The members of the configuration."""
     value = workspaces.PROJECT.configuration(stack_name) or {}
     members = value.get("members") or []
     return [entry for entry in members if isinstance(entry, dict)]

@@ -97,7 +97,9 @@ def _routes(network: str, ask: Ask) -> list[Mapping[str, Any]]:
         if not answer.get("nextPageToken"):
             return [route for route in routes if "nextHopNetwork" not in route and "nextHopPeering" not in route]
         page = f"?{urlencode({'pageToken': answer['nextPageToken']})}"
-    raise UnansweredError(f"{project} has too many routes to compare.")
+    raise UnansweredError(
+        f"{project} has too many routes to compare.", hint="Compare the routes of the workspace's network yourself."
+    )
 
 
 def _outputs(resources: Sequence[Mapping[str, Any]], kind: str) -> list[Mapping[str, Any]]:

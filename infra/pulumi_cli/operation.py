@@ -1,4 +1,4 @@
-"""Runs ``pulumi`` on the user's terminal and finds out why it ended: its exit status does not tell.
+"""Runs ``pulumi`` on the user's terminal and finds out why it ended, which its exit status does not show.
 
 Pulumi's display and prompts read Ctrl-C themselves, so that there is no signal. They report it in pulumi's event log,
 which its Automation API reads, too, and on standard error.

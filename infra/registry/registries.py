@@ -87,7 +87,9 @@ def add(name: str, wanted: str, secure_boot: Path | None) -> configuration.Publi
         )
     digests = [one.digest for one in registry.images]
     if found.digest in digests:
-        raise InputError(f"The registry {name!r} already has the image {found.digest}.")
+        raise InputError(
+            f"The registry {name!r} already has the image {found.digest}.", hint="There is nothing to add."
+        )
     keys = _certificates(secure_boot) if secure_boot is not None else {}
     path = f"images[{len(digests)}]"
     PROJECT.configure(

@@ -1,4 +1,4 @@
-"""Shared by the Pulumi programs of this project: how they end on an error, and how they load a backend."""
+"""Shared by the Pulumi programs of this project: ends them on an error, and loads a backend."""
 
 import importlib
 import os

@@ -11,7 +11,7 @@ from cloister.endpoint import Address
 class Cut:
     """Forwards bytes. Each connection breaks after as many bytes as ``allowances`` says; later ones do not break.
 
-    With ``stall`` nothing breaks off: no more bytes pass, and ``stalled`` is set.
+    With ``stall`` the connection stays open: no more bytes pass, and ``stalled`` is set.
     """
 
     def __init__(self, machine: Address, allowances: list[int], *, downward: bool, stall: bool) -> None:

@@ -50,7 +50,7 @@ def _hard_drive(image: bytes) -> bytes:
 def _free(store: bytes, names: set[str]) -> tuple[int, int]:
     """Offsets of the next variable and of the end of the store."""
     if store[_VOLUME_SIGNATURE_OFFSET:][:4] != _VOLUME_SIGNATURE:
-        raise ValueError("The file of variables is no firmware volume.")
+        raise ValueError("The file of variables is not a firmware volume.")
     start = int.from_bytes(store[_VOLUME_HEADER_SIZE_OFFSET:][:2], "little")
     guid, size, *_ = _STORE_HEADER.unpack_from(store, start)
     if guid != _STORE:

@@ -45,7 +45,7 @@ def test_image_detects_google_and_uses_its_metadata_server(base_image: Image, tm
     names = [line.partition(" ")[0] for line in said]
     # The runner and the agent start together.
     assert [*names[-6:-3], *sorted(names[-3:-1])] == ["initrd", "root", "init", "agent", "runner"]
-    assert said[-1] == "failed The machine is no confidential VM: the kernel found neither SEV-SNP nor TDX."
+    assert said[-1] == "failed The machine is not a confidential VM: the kernel found neither SEV-SNP nor TDX."
     (request,) = (place / "requests.log").read_text().strip().split("\n\n")
     assert request.startswith(f"GET {metadata_answer.PATH} HTTP/1.1\n")
     assert f"Host: {_SERVER}" in request.split("\n")

@@ -28,6 +28,8 @@ PHRASES = (
     r"in earnest",
     r"anew",
     r"of then",
+    r"(?<!there )(?:is|are) no (?!longer|one)\w+",
+    r"belongs? into",
 )
 _PATTERN = re.compile(rf"\b(?:{'|'.join(PHRASES)})\b")
 
@@ -87,6 +89,7 @@ def test_no_phrase_occurs(tops: tuple[str, ...]) -> None:
         ("Leave the option\n    away.", ["leave the option away"]),
         ("# Nobody\n# is to be asked.", ["nobody", "is to be"]),
         ("It is None; it is nonempty; they are right away here.", []),
+        ("This is no wheel. There is no wheel. It is no longer here.", ["is no wheel"]),
     ],
 )
 def test_phrases_are_found_across_lines(text: str, phrases: list[str]) -> None:

@@ -153,7 +153,7 @@ def _rounds(count):
 
 
 TOO_MUCH_WORK = {
-    "pbkdf2": (_pbes2(10_000_001), "10000001 iterations of PBKDF2; at most 10000000 is done"),
+    "pbkdf2": (_pbes2(10_000_001), "10000001 iterations of PBKDF2; the limit is 10000000"),
     "pbkdf2 of 2**31": (_pbes2(2**31), "2147483648 iterations of PBKDF2"),
     "pbkdf2 of no machine's integer": (_pbes2(2**150), f"{2**150} iterations of PBKDF2"),
     "pbkdf2 in pem": (pem("ENCRYPTED PRIVATE KEY", _pbes2(2**31)), "2147483648 iterations of PBKDF2"),
@@ -161,12 +161,12 @@ TOO_MUCH_WORK = {
     "pkcs 12": (_pbes1(10**8, b"\x06\x0a\x2a\x86\x48\x86\xf7\x0d\x01\x0c\x01\x03"), "100000000 iterations of a hash"),
     "scrypt memory": (
         _pbes2(2**21, 8, 1, scrypt=True),
-        "scrypt with N = 2097152, r = 8 and p = 1; at most 1073741824 bytes",
+        "scrypt with N = 2097152, r = 8 and p = 1; the limit is 1073741824 bytes",
     ),
     "scrypt blocks": (_pbes2(2, 2**23, 1, scrypt=True), "scrypt with N = 2, r = 8388608 and p = 1"),
-    "scrypt time": (_pbes2(2**20, 8, 3, scrypt=True), "p = 3; at most N * r * p = 16777216"),
+    "scrypt time": (_pbes2(2**20, 8, 3, scrypt=True), "p = 3; the limit is N * r * p = 16777216"),
     "scrypt parallel": (_pbes2(2, 1, 2**24, scrypt=True), "N = 2, r = 1 and p = 16777216"),
-    "bcrypt": (_rounds(1025), "1025 rounds of bcrypt; at most 1024 is done"),
+    "bcrypt": (_rounds(1025), "1025 rounds of bcrypt; the limit is 1024"),
     "bcrypt of 2**32 - 1": (_rounds(2**32 - 1), "4294967295 rounds of bcrypt"),
 }
 

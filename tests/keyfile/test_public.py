@@ -1,4 +1,4 @@
-"""Public keys are read in the forms of other tools; of a certificate only the key is taken, and that is said."""
+"""Public keys are read in the forms of other tools; of a certificate only the key is used, and a note says so."""
 
 import base64
 

@@ -173,7 +173,7 @@ def test_file_and_folder_of_one_name_are_refused(tmp_path):
         _zip(tmp_path / "a.zip", [("a", b""), ("a/b", b"")])
 
 
-def test_folder_that_cannot_be_read_is_no_empty_folder(tmp_path, monkeypatch):
+def test_folder_that_cannot_be_read_is_not_an_empty_folder(tmp_path, monkeypatch):
     (tmp_path / "closed").mkdir()
     (tmp_path / "a").touch()
     scandir = os.scandir

@@ -141,11 +141,11 @@ NO_WHEELS = {
     "a weak hash": (SmallWheel(files={"demo.py": X}, algorithm="md5"), "RECORD has a hash of kind 'md5'"),
     "a hash of 224 bits": (SmallWheel(files={"demo.py": X}, algorithm="sha3_224"), "a hash of kind 'sha3_224'"),
     "a short hash": (SmallWheel(files={"demo.py": X}, hashes={"demo.py": "sha256=AAAA"}), "a malformed hash"),
-    "a hash that is no Base64": (SmallWheel(files={"demo.py": X}, hashes={"demo.py": "sha256=!"}), "a malformed hash"),
+    "a hash that is not Base64": (SmallWheel(files={"demo.py": X}, hashes={"demo.py": "sha256=!"}), "a malformed hash"),
     "no RECORD": (SmallWheel(files={"demo.py": X}, record=False), "has no RECORD"),
     "metadata of another package": (SmallWheel(info="other-1.0.dist-info"), "has the metadata of another package"),
     "two folders of metadata": (SmallWheel(files={"more-1.dist-info/x": X}), "one folder .dist-info, and has 2"),
-    "something before the zip": (SmallWheel(files={"demo.py": X}, prefix=b"#!/bin/sh\n"), "does not begin as a zip"),
+    "something before the zip": (SmallWheel(files={"demo.py": X}, prefix=b"#!/bin/sh\n"), "does not begin like a zip"),
     "a link": (SmallWheel(files={"demo.so": (b"/etc/passwd", LINK)}), "is a link or a device"),
     "an unknown scheme": (SmallWheel(files={"demo-1.0.data/other/x": X}), "of no known scheme"),
     "different files of one name": (SmallWheel(files={"demo.py": X}, twice=("demo.py", b"y")), "differs from its hash"),
@@ -173,7 +173,7 @@ ESCAPING = ["../x", "/x", "a/../../x", "a//x", "..", "a/./x", "a\\..\\x", "a\nx"
 
 @pytest.mark.parametrize("name", ESCAPING)
 def test_wheel_cannot_write_outside_its_folder(tmp_path: Path, name: str) -> None:
-    with pytest.raises(BundleError, match="is no path inside a folder"):
+    with pytest.raises(BundleError, match="is not a path inside a folder"):
         install(tmp_path, SmallWheel(files={name: b"x"}))
     assert not list(tmp_path.rglob("x"))
 
@@ -201,7 +201,7 @@ def test_damaged_wheel_is_refused_without_traceback(tmp_path: Path, damage: str)
     ["../wheels/a-1-py3-none-any.whl", "a-1-py3-none-any.whl", "wheels/a.tar", "wheels/b/a.whl", "wheels/demo.whl"],
 )
 def test_a_bundle_holds_wheels_only(tmp_path: Path, name: str) -> None:
-    with pytest.raises(BundleError, match=r"is no wheel|is not the file name of a wheel"):
+    with pytest.raises(BundleError, match=r"is not a wheel|is not the file name of a wheel"):
         bundle.install(make(tmp_path / "b.tar", {name: SmallWheel().build()}), tmp_path / "out", sys.executable)
 
 
@@ -210,12 +210,12 @@ def test_a_bundle_holds_no_links(tmp_path: Path) -> None:
         link = tarfile.TarInfo("wheels/a.whl")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(link)
-    with pytest.raises(BundleError, match="no file"):
+    with pytest.raises(BundleError, match="not a file"):
         bundle.install(tmp_path / "b.tar", tmp_path / "out", sys.executable)
 
 
 @pytest.mark.parametrize("data", [b"", b"junk", bytes(10240)])
-def test_file_that_is_no_bundle_is_refused(tmp_path: Path, data: bytes) -> None:
+def test_file_that_is_not_a_bundle_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "b.tar").write_bytes(data)
     with pytest.raises(BundleError):
         bundle.install(tmp_path / "b.tar", tmp_path / "out", sys.executable)
@@ -278,7 +278,7 @@ def test_every_platform_of_the_guest_is_in_the_list() -> None:
 @pytest.mark.parametrize(
     "name", ["demo.whl", "demo-1.0.whl", "demo-1.0-py3-none-any.zip", "../demo-1.0-py3-none-any.whl"]
 )
-def test_file_name_that_is_no_wheels_is_refused(name: str) -> None:
+def test_file_name_of_anything_but_a_wheel_is_refused(name: str) -> None:
     with pytest.raises(BundleError, match="is not the file name of a wheel"):
         OpenWheel(io.BytesIO(SmallWheel().build()), name)
 

@@ -1,4 +1,4 @@
-"""Which errors a verb can end with: the functions and classes that its own function refers to, directly or not."""
+"""Finds the errors that a verb can end with: those of the code that its function refers to, directly or not."""
 
 import ast
 from collections.abc import Iterator, Mapping

@@ -110,7 +110,7 @@ class ErrorSources:
         return BASE in self.ancestry(name)
 
     def ancestry(self, name: str) -> list[str]:
-        """The class and what it inherits from, nearest first; empty for a name that is no class of the product."""
+        """The class and what it inherits from, nearest first; empty for a name that is not a class of the product."""
         if name not in self.classes:
             return []
         module, node = self.classes[name]

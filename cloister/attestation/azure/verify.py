@@ -1,4 +1,4 @@
-"""What the paravisor's report proves: which hardware report binds its claims, and that they name the vTPM's key."""
+"""Verify the paravisor's report: a hardware report binds its claims, and the claims name the vTPM's key."""
 
 import hashlib
 

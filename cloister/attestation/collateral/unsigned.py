@@ -1,8 +1,8 @@
 """Revocation lists and endorsements that the caller brought and their vendor did not sign.
 
 A revocation list, TCB info or QE identity that was changed after it was signed counts as absent: it rejects nothing,
-although the caller believes that it does. The verdict therefore lists it. It is no error: of several certificates with
-the issuer's name, the wrong one may have come.
+although the caller believes that it does. The verdict therefore lists it. It is not an error, because
+the certificate at hand may be another one with the issuer's name.
 """
 
 from collections.abc import Callable, Mapping, Sequence

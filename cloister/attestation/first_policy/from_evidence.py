@@ -1,4 +1,4 @@
-"""A first policy from a machine's own evidence: what it shows today is what it must show tomorrow.
+"""A first policy from a machine's own evidence: it pins what the machine shows now.
 
 Such a policy recognises a machine; it does not show that the machine is trustworthy. Every value is therefore listed
 with who can confirm it, and the evidence must be genuine: it must pass the policy that was made from it.
@@ -28,6 +28,7 @@ from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.snp.certificates import EndorsementCertificate
 from cloister.attestation.snp.collateral import AmdCollateral
 from cloister.attestation.snp.policy import TCB_KINDS, SnpPolicy
+from cloister.attestation.snp.products import ProductLine
 from cloister.attestation.snp.report import PlatformBit, PolicyBit, SigningKey, SnpReport
 from cloister.attestation.snp.verify import find_leaf
 from cloister.attestation.tdx.policy import TdxPolicy, TdxReference
@@ -69,7 +70,7 @@ _STRICT: Mapping[str, str] = MappingProxyType(
         "pcr-2": "platform_pcrs, which pins no drivers by default",
     }
 )
-"""Checks that a strict default decides, with the member of the policy. Evidence is no reason to relax these."""
+"""Checks that a strict default decides, with the member of the policy. Evidence does not relax them."""
 
 _WITH_SNP_SECTION = (Platform.SEV_SNP, Platform.AZURE_SNP, Platform.GCP_SNP)
 
@@ -144,7 +145,10 @@ class PolicyBuilder:
     def _snp(self, report: SnpReport) -> SnpPolicy:
         line = report.product_line or self._leaf(report).amd.product_line
         if line is None:
-            raise PolicyError("Neither the report nor the certificate of its key names a known processor.")
+            raise PolicyError(
+                "Neither the report nor the certificate of its key names a known processor.",
+                hint=f"Supported are {', '.join(ProductLine)}. Update Cloister, or use another machine.",
+            )
         versions = report.tcb_versions(line)
         for kind in TCB_KINDS:
             self._adopt(f"snp.minimum_tcb.{line}.{kind}", str(versions[kind]), "", _AMD)
@@ -212,7 +216,10 @@ class PolicyBuilder:
             return None
         info = InstanceInfo.of(Certificate.parse(self._evidence.ak_certificates[0]))
         if info is None:
-            raise PolicyError("The certificate of the machine's attestation key names no machine at Google.")
+            raise PolicyError(
+                "The certificate of the machine's attestation key names no machine at Google.",
+                hint="Save the machine's evidence again with `attest --save`, and pass that file.",
+            )
         self._adopt("instances.gcp", str(info), "", "the platform team, over a channel of your own")
         return Instances(gcp=(GcpInstance(info.project, info.zone),))
 
@@ -236,7 +243,10 @@ def policy_from_evidence(
             hint="Make the policy from the workspace descriptor: --workspace FILE --allow-local",
         )
     if image.debug:
-        raise PolicyError(f"The image {image.flavor} is a debug image; pass another image's manifest.")
+        raise PolicyError(
+            f"The image {image.flavor} is a debug image: the host can read its memory.",
+            hint="Pass the manifest of an image that is not a debug image.",
+        )
 
     made = PolicyBuilder(evidence, image, UsableCollateral(evidence.collateral, collateral))
     verdict = verify(evidence, made.policy, purpose=RecordingPurpose(), at=at, collateral=collateral, roots=roots)

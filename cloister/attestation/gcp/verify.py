@@ -1,4 +1,4 @@
-"""What Google's launch endorsement proves: that Google signed for the measurements in it."""
+"""Verify Google's launch endorsement: Google signed for the measurements in it."""
 
 from collections.abc import Sequence
 from datetime import datetime

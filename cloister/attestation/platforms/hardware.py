@@ -1,4 +1,4 @@
-"""The hardware's part of an appraisal, by the anchors, instances and collateral that the appraisal has."""
+"""The hardware part of an appraisal: the checks of its SEV-SNP report or TDX quote."""
 
 from cloister.attestation.errors import PolicyError
 from cloister.attestation.platforms.appraisal import Appraisal

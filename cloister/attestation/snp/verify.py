@@ -1,4 +1,4 @@
-"""What a SEV-SNP report proves: which processor signed it, under which firmware, for a guest with which rights.
+"""Verify a SEV-SNP report: the processor that signed it, its firmware, and the rights of the guest.
 
 The same for every platform that has a report. The caller says what report data and launch digest must be: each platform
 binds and identifies its image in its own way.

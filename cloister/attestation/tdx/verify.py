@@ -1,4 +1,4 @@
-"""What a TDX quote proves: that a platform which Intel vouches for runs a TD with these measurements, and how.
+"""Verify a TDX quote: the platform, for which Intel vouches, and the TD with its measurements.
 
 The chain, from the TD to Intel: the TD's report is signed by the attestation key (Intel TDX DCAP Quoting Library API,
 A.3.8); the quoting enclave's report names that key in its report data (A.3.11); the platform's key (PCK) signs that

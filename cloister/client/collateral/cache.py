@@ -91,7 +91,7 @@ class Cache:
         return entry if entry.usable_at(now) else None
 
     def put(self, address: str, entry: Entry) -> None:
-        """Keep an answer. A disk that is full or read-only is no error: the answer is just not cached."""
+        """Keep an answer. On a full or read-only disk the answer is not cached, without an error."""
         path = self._path(address)
         part = path.with_name(f".{path.name}.{os.getpid()}.part")
         with contextlib.suppress(OSError):

@@ -102,7 +102,7 @@ def check_asset(asset: Asset, path: Path, progress: ReadProgress = lambda done: 
     try:
         found = describe_asset(path, progress, unpack=asset.unpack)
     except ArchiveError as error:
-        # Most often it is another file than the one that was agreed on, so that is said before why it is no archive.
+        # Most often this is not the agreed file, so the message says that first, and then why it is not an archive.
         found = describe_asset(path, progress, unpack=False)
         if (found.digest, found.size) == (asset.digest, asset.size):
             raise

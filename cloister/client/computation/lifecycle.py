@@ -15,7 +15,7 @@ _PAUSE = 1.0
 
 
 def start_run(connection: Connection) -> None:
-    """Start a run that was submitted with ``hold``, when all assets are there.
+    """Start a run that was submitted with ``hold``, when all assets have arrived.
 
     Args:
         connection: of an owner.

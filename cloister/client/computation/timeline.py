@@ -14,7 +14,7 @@ _SENTENCES = {
     EventKind.MANIFEST: "submitted the manifest",
     EventKind.CONSENT: "consents to the use of {asset}",
     EventKind.ASSET: "{asset} is complete",
-    EventKind.RUN_HELD: "everything is there; the run waits for the owner's `start`",
+    EventKind.RUN_HELD: "all assets have arrived; the run waits for the owner's `start`",
     EventKind.RUN_STARTED: "the algorithm runs",
     EventKind.RUN_FINISHED: "the algorithm has ended",
     EventKind.RESULTS_READY: "results are ready",

@@ -17,7 +17,7 @@ from cloister.client.connection.retry import TRANSFER_PAUSES, Backoff, Interrupt
 from cloister.client.connection.session import Session
 from cloister.client.files.keys import Key
 from cloister.client.script.program import examine
-from cloister.errors import CloisterError, InputError
+from cloister.errors import CloisterError, InputError, ProofError
 from cloister.protocol import names, signingkey, transcript
 from cloister.protocol.manifest import Asset, Manifest
 from cloister.protocol.sealing import FRAME_SIZE
@@ -178,7 +178,7 @@ def dataset_of(manifest: Manifest, key: bytes, name: str | None, path: Path) -> 
             hint="Name another key with --key; `review` shows who provides what.",
         )
     if len(mine) > 1:
-        here = names.same_as(bare_name(path))  # the copy may have come by way of a system that composes names
+        here = names.same_as(bare_name(path))  # another system may have composed the characters of the copy's name
         named = [data for data in mine if names.same_as(data.file) == here]
         if len(named) != 1:
             several = ", ".join(data.name for data in mine)
@@ -202,7 +202,9 @@ def upload_asset(
     Raises CloisterError: Refusal, or ConnectionLost when the machine stays away.
     """
     if connection.target.manifest_digest != manifest.digest():
-        raise InputError("The connection was not made for this manifest.")
+        raise InputError(
+            "The connection was not made for this manifest.", hint="Make it for a Target with the manifest's digest."
+        )
     sender = _Sender(connection, manifest, asset, progress)
     with open_asset(path) as stream:
         backoff = Backoff(TRANSFER_PAUSES, interrupted)
@@ -253,8 +255,8 @@ class _Sender:
             self._progress(self._asset.size, self._asset.size)
             return
         if at.offset > self._asset.size:
-            raise InputError(
-                f"The agent reports {at.offset} bytes of {self._asset.name}, which has {self._asset.size}."
+            raise ProofError(
+                f"The agent reports {at.offset} bytes of {self._asset.name}, which has only {self._asset.size}."
             )
         given = consent(self._connection.key, self._manifest, self._asset, session)
         start = agent_pb2.UploadStart(asset=self._asset.name, consent=given, offset=at.offset)

@@ -79,17 +79,18 @@ class _Parts:
         quote = self.tpm_quote
         if quote is None or self.snp_report is not None or self.snp_certificates is not None:
             raise InputError(
-                "An Azure HCL report needs a quote of its vTPM, and no SEV-SNP report or certificate table beside it.",
+                "An Azure HCL report needs a quote of its vTPM, and no separate SEV-SNP report or certificate table.",
                 hint='Add the quote as JSON: {"message": HEX, "signature": HEX, "pcrs": [HEX, ...]}.',
             )
         is_tdx = HclReport.parse(report).report_type == TYPE_TDX
-        if is_tdx != (self.tdx_quote is not None):
+        if is_tdx and self.tdx_quote is None:
             raise InputError(
-                f"An Azure HCL report of a {'TDX' if is_tdx else 'SEV-SNP'} machine "
-                f"{'needs a TDX quote' if is_tdx else 'has no TDX quote'}.",
-                hint="The host gives a TDX machine its quote for the TDREPORT in the HCL report."
-                if is_tdx
-                else "Remove the TDX quote.",
+                "An Azure HCL report of a TDX machine needs a TDX quote.",
+                hint="Add it: on the machine, Azure's host makes one from the TDREPORT in the HCL report.",
+            )
+        if not is_tdx and self.tdx_quote is not None:
+            raise InputError(
+                "A TDX quote does not belong to an Azure HCL report of a SEV-SNP machine.", hint="Remove the TDX quote."
             )
         return RawHcl(report, quote.attest, quote.signature, dict(enumerate(quote.pcrs)), self.tdx_quote)
 

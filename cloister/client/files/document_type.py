@@ -1,4 +1,4 @@
-"""The type of a JSON document, for the message when a wrong one was named: two types are called manifest."""
+"""Recognises the type of a JSON document, so that a message can name a wrong one: two types are called manifest."""
 
 from collections.abc import Callable
 from contextlib import suppress

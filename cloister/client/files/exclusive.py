@@ -12,7 +12,7 @@ def opened(path: Path, mode: int = 0o644) -> BinaryIO:
 
 
 def write(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Write a new file. Raises FileExistsError and every other OSError, and leaves no part of the file then."""
+    """Write a new file. Raises FileExistsError and every other OSError, and then leaves no partial file."""
     file = opened(path, mode)
     try:
         with file:

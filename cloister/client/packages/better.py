@@ -1,4 +1,4 @@
-"""Packages that do not run in the guest as they are, and those that do in their place."""
+"""Packages that do not run in the guest, and others that do the same and run there."""
 
 _HEADLESS = "the guest has no display"
 _NO_GPU = "the guest has no GPU"

@@ -1,4 +1,4 @@
-"""Packages whose wheels contain instructions that not every CPU of a machine has.
+"""Packages whose wheels need CPU instructions that some machines lack.
 
 Clouds' confidential CVMs have them all. A local machine without KVM leaves out AVX2 and FMA (docs/workspace.md), and a
 program that uses them regardless ends with SIGILL, often when the package is imported.
@@ -14,7 +14,7 @@ _RUNTIMES = frozenset({"polars-runtime-32", "polars-runtime-64"})
 
 @dataclass(frozen=True)
 class _Need:
-    """What a package needs, what to do without it, and the packages of which one makes the need void."""
+    """What a package needs, what to do without it, and the packages any one of which removes the need."""
 
     features: str
     remedy: str
@@ -27,8 +27,8 @@ _NEEDS = {
     "polars-runtime-32": _POLARS,
     "polars-runtime-64": _POLARS,
     # Releases without run-time packages (polars' documentation, "Installation").
-    "polars": _Need("AVX2 and FMA", "Lock polars-lts-cpu in its place.", _RUNTIMES | {_COMPATIBLE}),
-    "polars-u64-idx": _Need("AVX2 and FMA", "Lock polars-lts-cpu in its place.", _RUNTIMES | {_COMPATIBLE}),
+    "polars": _Need("AVX2 and FMA", "Lock polars-lts-cpu instead.", _RUNTIMES | {_COMPATIBLE}),
+    "polars-u64-idx": _Need("AVX2 and FMA", "Lock polars-lts-cpu instead.", _RUNTIMES | {_COMPATIBLE}),
     # lance-format/lance, CONTRIBUTING.md: published wheels target Haswell; issues 2195 and 6618.
     "pylance": _Need("AVX2, FMA and F16C", _NO_OTHER),
     "lancedb": _Need("AVX2, FMA and F16C", _NO_OTHER),

@@ -1,4 +1,4 @@
-"""Why pip has no wheel of a package for the guest: pip's messages, in the words of a person who wants a bundle."""
+"""Explains why pip found no wheel of a package for the guest, from pip's messages."""
 
 import re
 from collections.abc import Sequence

@@ -37,7 +37,7 @@ class InstalledFile:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What is known of a wheel. ``needs`` has for each library the first file that needs it."""
+    """The findings about a wheel. ``needs`` has for each library the first file that needs it."""
 
     files: tuple[InstalledFile, ...]
     programs: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""One line of a requirements file that asks for a package: its specifier, its hashes, and whether the guest wants it.
+"""One line of a requirements file that asks for a package: specifier, hashes, and whether it applies to the guest.
 
 Source: PyPA, "Dependency specifiers"; pip's documentation, "Requirements File Format".
 """
@@ -19,7 +19,7 @@ LONGEST = 16 * 1024
 """Characters of a requirement without its hashes, or of an option: the longest markers of tools have some thousands."""
 
 _DEEPEST = 16
-"""Parentheses inside of each other in a marker. ``packaging`` calls itself for each."""
+"""Nested parentheses in a marker. ``packaging`` calls itself for each."""
 
 _HASH = re.compile(r"sha256:([0-9a-f]{64})")
 _LONG_NUMBER = re.compile(r"[0-9]{101}")
@@ -70,7 +70,7 @@ def _specifier(text: str, where: str) -> Specifier:
     shown = f"{refusals.without_credentials(text)[:120]!r}"
     if (depth := _nesting(text)) > _DEEPEST:
         raise InputError(
-            f"{where}: {shown} has {depth} parentheses inside of each other; at most {_DEEPEST} are read.",
+            f"{where}: {shown} has {depth} nested parentheses; the limit is {_DEEPEST}.",
             hint="Remove those that the marker does not need.",
         )
     if _LONG_NUMBER.search(text):  # Python itself does not read one of more than 4300 digits
@@ -79,7 +79,7 @@ def _specifier(text: str, where: str) -> Specifier:
         return Specifier(text)
     except InvalidRequirement as error:
         said = str(error).splitlines()[0].rstrip(".:")
-        raise InputError(f"{where}: {shown} is no requirement: {said}.", hint="Write name==version.") from error
+        raise InputError(f"{where}: {shown} is not a requirement: {said}.", hint="Write name==version.") from error
 
 
 def _nesting(text: str) -> int:
@@ -117,7 +117,7 @@ def _hashes(specifier: Specifier, options: list[str], where: str) -> tuple[str, 
             continue
         shown = f"{refusals.without_credentials(option)[:120]!r}"
         if name != "--hash":
-            raise InputError(f"{where}: {shown} is no option of a package.", hint="Remove it.")
+            raise InputError(f"{where}: {shown} is not an option for a package.", hint="Remove it.")
         if not re.fullmatch(r"sha(384|512):[0-9a-f]+", value.strip().lower()):
             raise InputError(f"{where}: {shown} is not --hash=sha256: with 64 hexadecimal digits.")
     if options and not hashes:

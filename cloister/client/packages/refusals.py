@@ -1,4 +1,4 @@
-"""Lines and files that no bundle can be made of: the kind of each, and the remedy."""
+"""Lines and files that cannot become a bundle: the kind of each, and the remedy."""
 
 import re
 import shlex

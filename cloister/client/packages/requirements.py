@@ -1,4 +1,4 @@
-"""Requirements files, as tools write them and as people do.
+"""Requirements files, written by tools or by hand.
 
 A file is locked when every package has an exact version and at least one SHA-256, as pip-compile, uv, poetry and pdm
 export it. Environment markers are evaluated for the guest, not for this machine. Lines that name an index are kept for
@@ -169,7 +169,7 @@ class _Reading:
             if (variable := _VARIABLE.search(line)) is not None:
                 raise InputError(
                     f"{where}: {variable[0]} is a variable of the environment, which differs from machine to machine.",
-                    hint="Write its value; the address of an index with a password belongs into pip's configuration.",
+                    hint="Write its value; the address of an index with a password belongs in pip's configuration.",
                 )
             self._lines += 1
             if self._lines > _MAX_LINES:
@@ -190,7 +190,7 @@ class _Reading:
             else:
                 known = re.match(r"[A-Za-z-]*", name)  # an address may follow without a space
                 shown = known[0] if known else ""
-                raise InputError(f"{where}: {shown} is no option that a bundle can follow.", hint="Remove the line.")
+                raise InputError(f"{where}: {shown} is an option that bundles do not support.", hint="Remove the line.")
 
     def _include(self, into: list[WantedPackage], value: str, where: str, including: list[Path]) -> None:
         if re.match(r"[a-z][a-z0-9+.-]+://", value, re.IGNORECASE):

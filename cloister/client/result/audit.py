@@ -46,7 +46,7 @@ class Audit:
     def require_accepted(self) -> None:
         """Raise ProofError unless every claim is proven."""
         if not self.accepted:
-            raise ProofError(f"{self.log} is not proven.", hint="Every claim must be proven: see those that are not.")
+            raise ProofError(f"{self.log} is not proven.", hint="See the claims above that are not proven.")
 
     def value(self) -> dict[str, Any]:
         """The JSON value."""

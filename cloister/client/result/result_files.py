@@ -45,7 +45,7 @@ def _whole(results: Path) -> str:
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    """What tells the file at ``path`` from all others; zeros if the path is free. Raises OSError."""
+    """Identifies the file at ``path``; zeros if the path is free. Raises OSError."""
     try:
         found = path.lstat()
     except FileNotFoundError:

@@ -1,1 +1,1 @@
-"""A Python algorithm as its author has it: whether the guest can start it, and finds what it imports."""
+"""Examines a Python algorithm before an upload: whether the guest can start it and has what it imports."""

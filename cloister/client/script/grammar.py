@@ -31,7 +31,7 @@ def parse_all(sources: Mapping[str, bytes], main: str) -> dict[str, Parsed]:
             answer = json.loads(_run(interpreter, str(Path(parse.__file__)), request))
             return {name: Parsed.from_value(one) for name, one in answer.items()}
         except (ProcessError, ValueError):
-            pass  # It breaks off for one of the sources: this interpreter judges, which is not certain.
+            pass  # It fails for one of the sources: this interpreter judges, which is not certain.
     return parse.parse_all(sources, main)
 
 

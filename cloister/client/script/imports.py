@@ -41,7 +41,7 @@ def read_bundle(path: Path) -> BundleContents:
                         wheel = OpenWheel(content, PurePosixPath(member.name).name)
                     installed |= {one.path: in_memory(one.size) for one in wheel.files}
     except tarfile.TarError as error:
-        raise BundleError(f"{path.name} is no bundle: {error}.") from error
+        raise BundleError(f"{path.name} is not a bundle: {error}.") from error
     modules = frozenset(name for file in installed if (name := _top_level(file)) is not None)
     return BundleContents(modules, sum(installed.values()))
 

@@ -1,4 +1,4 @@
-"""What an algorithm's file is, if it is certainly no Python program."""
+"""What an algorithm's file is, if it is certainly not a Python program."""
 
 import codecs
 import io

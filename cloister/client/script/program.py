@@ -1,4 +1,4 @@
-"""Examines an algorithm before it is agreed on or uploaded: what certainly fails is refused, what may fail is told."""
+"""Examines an algorithm before it is agreed on or uploaded: refuses what certainly fails, warns of what may fail."""
 
 import io
 import lzma
@@ -97,7 +97,7 @@ def _warnings(program: Program, parsed: dict[str, Parsed], *, is_zip: bool) -> I
             yield f"{names.shown(name)} does nothing: it has no statements but constants."
         if main.ipython_line:
             yield (
-                f"{names.shown(name)}, line {main.ipython_line}: get_ipython is there in notebooks only. Remove what "
+                f"{names.shown(name)}, line {main.ipython_line}: get_ipython exists in notebooks only. Remove what "
                 "calls it; `%pip` and `!pip` become lines of the requirements."
             )
     bundled: frozenset[str] | None = None if program.has_bundle else frozenset()
@@ -165,7 +165,7 @@ def _read(path: Path) -> bytes | None:
 
 
 def _of_zip(name: str, data: bytes) -> bytes | None:
-    """The main program of a zip that Python runs as it is (zipapp); None if ``data`` is no zip of programs."""
+    """The main program of a zip that Python runs directly (zipapp); None if ``data`` is not a zip of programs."""
     if not data.startswith((b"PK\x03\x04", b"#!")) or not zipfile.is_zipfile(io.BytesIO(data)):
         return None
     try:

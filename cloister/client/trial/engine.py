@@ -39,7 +39,7 @@ Show = Callable[[bytes], object]
 
 
 class TrialError(CloisterError):
-    """A trial cannot be started on this machine, or broke off."""
+    """A trial cannot be started on this machine, or ended early."""
 
     remedy = _VM_HINT
 
@@ -82,7 +82,7 @@ def _check_system(tree: Path) -> None:
     for name in _MOUNT_POINTS:
         # What is mounted through a link would lie elsewhere in the caller's files.
         if (tree / name).is_symlink() or not (tree / name).is_dir():
-            raise InputError(f"{tree} is not the root file system of a guest image: its {name} is no folder.")
+            raise InputError(f"{tree} is not the root file system of a guest image: its {name} is not a folder.")
     if sys.platform != "linux" or os.uname().machine != "x86_64":
         raise TrialError(f"A trial needs Linux on x86-64, not {sys.platform} on {os.uname().machine}.")
     release = os.uname().release
@@ -180,7 +180,7 @@ def _answer(data: bytes, complaints: str) -> dict[str, Any]:
         answer: dict[str, Any] = dict(json.loads(data))
     except (ValueError, TypeError, RecursionError) as error:
         last = complaints.splitlines()[-1] if complaints else "it said nothing"
-        raise TrialError(f"The trial broke off: {text.printable(last)}") from error
+        raise TrialError(f"The trial ended early: {text.printable(last)}") from error
     why = text.printable(str(answer.get("why", "")))
     if answer.get("failure") == "not-allowed":
         raise TrialError(

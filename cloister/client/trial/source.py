@@ -1,4 +1,4 @@
-"""An author's manifest for a trial: mock data in place of the providers' files, and no one's key."""
+"""An author's manifest for a trial: with mock data instead of the providers' files, and without keys."""
 
 import secrets
 from collections.abc import Mapping

@@ -60,7 +60,7 @@ def _unpack(path: Path, folder: Path) -> None:
             raise InputError(f"{path} was changed while it was read.", hint="Run the command again.")
         os.replace(part, folder)
     except ArchiveError as error:
-        raise InputError(f"{path} is no tree of a guest image. {error.message}", hint=_HINT) from error
+        raise InputError(f"{path} is not the root file system of a guest image. {error.message}", hint=_HINT) from error
     except OSError as error:
         raise InputError(f"{path} cannot be unpacked into {folder.parent}: {error.strerror}.") from error
     finally:

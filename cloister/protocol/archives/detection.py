@@ -72,7 +72,7 @@ def detect(first: bytes) -> Kind:
         return Kind.TAR
     for magic, said, remedy in _UNSUPPORTED:
         if first.startswith(magic):
-            raise ArchiveError(f"The file is {said}, which cannot be unpacked here.", hint=remedy)
+            raise ArchiveError(f"The file is {said}, which is not supported.", hint=remedy)
     raise NotAnArchive(
         "The file cannot be unpacked: it does not begin as a zip or a tar (plain, gzip, bzip2 or xz).",
         hint="Name a zip, a tar or a folder, or write `unpack: false`.",

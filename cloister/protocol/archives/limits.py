@@ -8,11 +8,11 @@ MAX_PATHS = 64 * 1024 * 1024
 """Bytes (UTF-8) of all paths together, folders and the targets of links included: bounds memory where they are long."""
 
 MAX_HEADERS = 4 * MAX_ENTRIES
-"""Headers of a tar. A member has up to three extended ones; labels, global headers and what is there again are counted
+"""Headers of a tar. A member has up to three extended ones; labels, global headers and repeated members are counted
 by nothing else."""
 
 MAX_REPEATS = 16
-"""Members that are there again, with equal bytes, have at most this many times the bytes of all files before them."""
+"""Repeated members with equal bytes have at most this many times the bytes of all files before them."""
 
 MAX_SIZE = 2**53 - 1
 """Bytes of all files, unpacked: the largest size of a manifest."""

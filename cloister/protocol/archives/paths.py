@@ -1,4 +1,4 @@
-"""The path of a member, as it is unpacked."""
+"""The path at which a member is unpacked."""
 
 import re
 

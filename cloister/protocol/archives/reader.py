@@ -1,4 +1,4 @@
-"""Bytes in their order: of a file, hashed on the way, or decompressed from another reader."""
+"""Sequential readers: of a file, hashed on the way, and of the decompressed bytes of another reader."""
 
 import bz2
 import lzma
@@ -177,7 +177,7 @@ class Decompressed(ByteReader):
                 continue
             given = self._source.view(self._step if self._decoder.needs_input else 0)
             if not given and self._decoder.needs_input:
-                raise ArchiveError(f"{self._what} is cut: its compressed data has no end.", hint=AGAIN)
+                raise ArchiveError(f"{self._what} is truncated: its compressed data has no end.", hint=AGAIN)
             made = decode(self._decoder.decompress, bytes(given), CHUNK, self._what)
             self._source.skip(len(given) - len(self._decoder.unused_data))
             self._step = min(2 * self._step, _PIECE)

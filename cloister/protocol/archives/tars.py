@@ -49,7 +49,7 @@ def read_tar(reader: ByteReader, tree: ArchiveTree) -> None:
     while True:
         block = reader.exactly(BLOCK)
         if len(block) < BLOCK:
-            raise ArchiveError("The tar is cut: it has no end.", hint=AGAIN)
+            raise ArchiveError("The tar is truncated: it has no end.", hint=AGAIN)
         if block == _ZEROS:
             break
         if not is_header(block):
@@ -67,9 +67,9 @@ def read_tar(reader: ByteReader, tree: ArchiveTree) -> None:
             said += _read_member(reader, header, extended, tree, MAX_DIRECTORY - said)
             extended = _Extended()
     if extended:
-        raise ArchiveError("The tar is cut: an extended header is not followed by its member.", hint=AGAIN)
+        raise ArchiveError("The tar is truncated: an extended header is not followed by its member.", hint=AGAIN)
     if reader.exactly(BLOCK) != _ZEROS:
-        raise ArchiveError("The tar is cut or damaged: its end must be two blocks of zeros.", hint=AGAIN)
+        raise ArchiveError("The tar is truncated or damaged: its end must be two blocks of zeros.", hint=AGAIN)
     reader.pad("The tar's end")
 
 
@@ -218,4 +218,4 @@ def _content(reader: ByteReader, size: int, what: str) -> Pieces:
 
 
 def _cut(what: str) -> ArchiveError:
-    return ArchiveError(f"{what} is cut: the tar ends within it.", hint=AGAIN)
+    return ArchiveError(f"{what} is truncated: the tar ends within it.", hint=AGAIN)

@@ -1,4 +1,4 @@
-"""What lies in an archive, while it is read: every path once, within the limits.
+"""The paths of an archive while it is read: each of them once, within the limits.
 
 A sink does something with the contents: writes them, or only remembers digests.
 """
@@ -150,9 +150,9 @@ class ArchiveTree:
         if path in self._entries:
             self._repeated += size
             if self._repeated > limits.MAX_REPEATS * self.size:
-                raise ArchiveError(f"Member {shown(path)} and others are there too often.", hint=REPACK)
+                raise ArchiveError(f"Member {shown(path)} and others occur too often.", hint=REPACK)
             if self._entries[path] != size or self._sink.digest(path) != digest_of(pieces):
-                raise ArchiveError(f"Member {shown(path)} is there twice, with different content.", hint=REPACK)
+                raise ArchiveError(f"Member {shown(path)} occurs twice, with different content.", hint=REPACK)
             return
         self._parents(path)
         self._enter(path, size)
@@ -235,4 +235,4 @@ def _twins(one: str, other: str) -> ArchiveError:
 
 
 def _clash(path: str) -> ArchiveError:
-    return ArchiveError(f"Member {shown(path)} is there twice, as a file, a folder or a link.", hint=REPACK)
+    return ArchiveError(f"Member {shown(path)} occurs twice, as a file, a folder or a link.", hint=REPACK)

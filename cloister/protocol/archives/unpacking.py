@@ -1,4 +1,4 @@
-"""Archives, checked or unpacked: the two entries to the rules of this folder."""
+"""Check or unpack an archive: the two entry points of this folder."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -104,7 +104,9 @@ def _find_end(source: Source) -> _End:
             places.append(at)
         at = tail.rfind(b"PK\5\6", 0, at)
     if not places:
-        raise ArchiveError("The zip is cut, or other data follows it: its directory is not at the end.", hint=AGAIN)
+        raise ArchiveError(
+            "The zip is truncated, or other data follows it: its directory is not at the end.", hint=AGAIN
+        )
     if len(places) > 1:
         raise ArchiveError("The zip has two ends of its directory, one of them in a comment.", hint=REPACK)
     where = source.size - length + places[0]
@@ -117,7 +119,7 @@ def _find_end(source: Source) -> _End:
         raise _volumes()
     if end.offset + end.size != where:
         raise ArchiveError(
-            "The zip's directory is not where its end says: something was put before or into the zip, or it is cut.",
+            "The zip's directory is not where its end says: bytes were added before or inside it, or it is truncated.",
             hint="Repack the original files; a self-extracting zip becomes one with `zip -A` and `zip -J`.",
         )
     return end
@@ -144,7 +146,7 @@ def _end64(source: Source, where: int, locator: bytes, short: tuple[int, int, in
 
 def _volumes() -> ArchiveError:
     return ArchiveError(
-        "The file is one volume of a zip in several, which cannot be unpacked here.",
+        "The file is one volume of a multi-volume zip, which is not supported.",
         hint="Join the volumes with `zip -s 0 FIRST.zip --out data.zip`.",
     )
 

@@ -167,7 +167,7 @@ def _decompressed(source: Source, member: ZipMember) -> Iterator[bytes]:
     while not decoder.eof:
         given = source.view(min(left, _PIECE) if decoder.needs_input else 0)
         if not given and decoder.needs_input:
-            raise ArchiveError(f"{what} is cut: its compressed data has no end.", hint=AGAIN)
+            raise ArchiveError(f"{what} is truncated: its compressed data has no end.", hint=AGAIN)
         # One byte more than there should be, so that an excess is seen.
         piece = decode(decoder.decompress, bytes(given), min(CHUNK, member.size + 1 - made), what)
         source.skip(len(given))

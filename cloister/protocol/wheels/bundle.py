@@ -54,7 +54,7 @@ def wheels(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
             named = _MEMBER.fullmatch(info.name)
             source = archive.extractfile(info)
             if source is None or named is None:
-                raise BundleError(f"Bundle member {info.name[:80]!r} is no wheel.")
+                raise BundleError(f"Bundle member {info.name[:80]!r} is not a wheel.")
             with source:
                 found = _digest(source)
                 if found not in allowed:
@@ -110,7 +110,7 @@ def _opened(path: Path) -> tarfile.TarFile:
     try:
         return tarfile.open(path, mode="r:")
     except (tarfile.TarError, EOFError) as error:
-        raise BundleError(f"{path.name} is no bundle: {error}.", hint="Make it with: cloister bundle.") from error
+        raise BundleError(f"{path.name} is not a bundle: {error}.", hint="Make it with: cloister bundle.") from error
 
 
 def _members(archive: tarfile.TarFile) -> list[tarfile.TarInfo]:
@@ -118,7 +118,7 @@ def _members(archive: tarfile.TarFile) -> list[tarfile.TarInfo]:
     try:
         for info in archive:
             if not info.isreg():
-                raise BundleError(f"Bundle member {info.name[:80]!r} is no file.")
+                raise BundleError(f"Bundle member {info.name[:80]!r} is not a file.")
             found.append(info)
             if len(found) > MAX_WHEELS + 1:
                 raise BundleError(f"The bundle has more than {MAX_WHEELS} wheels.")

@@ -35,7 +35,7 @@ class WheelName:
 
     @classmethod
     def parse(cls, file: str) -> "WheelName":
-        """Split a file name. Raises BundleError if it is no wheel's."""
+        """Split a file name. Raises BundleError if it is not that of a wheel."""
         found = _FILENAME.fullmatch(file)
         if found is None or len(file) > 255:
             raise BundleError(

@@ -54,7 +54,7 @@ class Installation:
             self.size += in_memory(size)
         if self.inodes > MAX_INODES:
             raise BundleError(
-                f"The wheels have more than {MAX_INODES} files and folders, as many as the guest has room for.",
+                f"The wheels have more than {MAX_INODES} files and folders, the most that the guest has room for.",
                 hint="Leave out packages that the algorithm does not import.",
             )
 

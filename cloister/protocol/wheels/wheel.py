@@ -68,12 +68,12 @@ class OpenWheel:
         self.name = WheelName.parse(file)
         with self._readable():
             if source.read(4) != _BEGIN:
-                raise BundleError(f"{file} does not begin as a zip file does, so it is no wheel.")
+                raise BundleError(f"{file} does not begin like a zip file, so it is not a wheel.")
             # zipfile holds the whole directory.
             try:
                 count = count_members(Source(source))
             except ArchiveError as error:
-                raise BundleError(f"{file} is no wheel: {error.message}", hint="Download it again.") from error
+                raise BundleError(f"{file} is not a wheel: {error.message}", hint="Download it again.") from error
             if count > MAX_FILES:
                 raise BundleError(f"{file} has {count} files; at most {MAX_FILES} are allowed.")
             source.seek(0)
@@ -140,7 +140,7 @@ class OpenWheel:
                 return None
 
     def programs(self, interpreter: str) -> dict[str, bytes]:
-        """The programs of the console scripts, by name. What is no name or no function is skipped."""
+        """The programs of the console scripts, by name. Entries without a valid name or function are skipped."""
         text = self.metadata("entry_points.txt", _MAX_ENTRY_POINTS)
         if text is None:
             return {}
@@ -220,7 +220,7 @@ class OpenWheel:
         size = max(len(part.encode("utf-8", "surrogateescape")) for part in parts)
         odd = "\\" in plain or any(ord(char) < 32 or ord(char) == 127 for char in plain)
         if odd or any(part in ("", ".", "..") for part in parts):
-            raise BundleError(f"{self.name.file}: {name[:80]!r} is no path inside a folder.")
+            raise BundleError(f"{self.name.file}: {name[:80]!r} is not a path inside a folder.")
         if size > _LONGEST_PART or len(plain.encode("utf-8", "surrogateescape")) > _LONGEST_PATH:
             raise BundleError(
                 f"{self.name.file}: {name[:80]!r} has a part of more than {_LONGEST_PART} bytes, or more than "

@@ -28,7 +28,10 @@ class WorkspaceComponent(pulumi.ComponentResource):
     def __init__(self, configuration: WorkspaceConfiguration, image: Image) -> None:
         place = configuration.azure
         if place is None:
-            raise InputError(f"The workspace {configuration.name!r} has no section azure.")
+            raise InputError(
+                f"The workspace {configuration.name!r} has no section azure.",
+                hint="Add it to the configuration of the stack, or create a workspace: invoke workspace.new --help",
+            )
         # Errors must be found before the first resource is declared.
         private_addresses = addresses.assign([cvm.name for cvm in configuration.cvms])
         encryption = DiskEncryption.for_image(image)

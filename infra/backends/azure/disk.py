@@ -1,4 +1,4 @@
-"""How a CVM's disk and guest state are encrypted, which depends on whether the image is signed.
+"""The encryption of a CVM's disk and guest state, which depends on whether the image is signed.
 
 ``DiskWithVMGuestState`` requires secure boot and the vTPM, ``VMGuestStateOnly`` only the vTPM (Azure REST API, Virtual
 Machines; azurerm's ``azurerm_linux_virtual_machine``, security_encryption_type). Without confidential encryption of the

@@ -11,7 +11,7 @@ _DIGEST_LENGTH = 6
 def prefix(*words: str) -> str:
     """The prefix of a generated name, with space for the hyphen and the 7 characters that the provider appends.
 
-    Names are generated because that of a destroyed key ring stays taken forever.
+    Names are generated because the name of a destroyed key ring can never be used again.
     """
     return _shortened(words, _LABEL_LENGTH - _SUFFIX)
 

@@ -27,7 +27,7 @@ def connect(folder: Path, name: str, *, timeout: float) -> socket.socket:
 def listens(process: int, name: str) -> bool:
     """Whether ``process`` listens on the socket that it bound as ``name``.
 
-    The socket's file alone does not tell: between bind and listen, connections are refused.
+    The socket's file alone does not show it: between bind and listen, connections are refused.
     """
     owned = set()
     for entry in Path(f"/proc/{process}/fd").iterdir():

@@ -159,7 +159,7 @@ def test_only_readers_get_output_in_any_state(
     is_refused()
 
 
-def test_owner_is_no_reader_by_any_session_it_can_get(world: World, tmp_path: Path) -> None:
+def test_owner_is_not_a_reader_by_any_session_it_can_get(world: World, tmp_path: Path) -> None:
     early = world.session("owner")
     begin_slow(world, tmp_path / "signal", logs__release="live")
     with early, refused("MANIFEST_CHANGED"):

@@ -399,7 +399,7 @@ def test_an_answer_without_a_quote_is_refused(tmp_path: Path, answer: bytes) -> 
             session(attester)
 
 
-def test_a_machine_without_a_paravisor_is_no_confidential_vm(tmp_path: Path) -> None:
+def test_a_machine_without_a_paravisor_is_not_a_confidential_vm(tmp_path: Path) -> None:
     """Such as a trusted-launch VM, whose TPM has neither the key nor the report."""
     (tmp_path / "log").write_bytes(encode_event_log(BOOT_EVENTS))
     with _booted(tmp_path, ()) as send, serving(azure_service(b"{}")) as server, pytest.raises(TpmError):
@@ -427,7 +427,7 @@ def test_missing_attribute_is_named_in_the_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["arm_cca_guest", ""])
 def test_unknown_security_module_is_refused(tmp_path: Path, kind: str) -> None:
     module = SecurityModule(kind, None)
-    with serving(google_service(b"{}")) as server, pytest.raises(AgentError, match="no confidential VM"):
+    with serving(google_service(b"{}")) as server, pytest.raises(AgentError, match="not a confidential VM"):
         GcpMachine(
             lambda _: b"",
             server.reached(gcp.metadata_service()),

@@ -58,7 +58,7 @@ def test_a_results_folder_that_is_a_link_is_not_followed(tmp_path: Path) -> None
     ("kind", "said"),
     [("link", "results/a is a link;"), ("pipe", "results/a is a pipe;"), ("socket", "results/a is a socket;")],
 )
-def test_what_is_no_file_is_named_with_its_kind(tmp_path: Path, kind: str, said: str) -> None:
+def test_anything_but_a_file_is_named_with_its_kind(tmp_path: Path, kind: str, said: str) -> None:
     if kind == "link":
         (tmp_path / "a").symlink_to("b")
     else:

@@ -352,7 +352,7 @@ def test_adopted_policy_has_exactly_the_sections_of_its_platform(machine: Machin
 
 
 def bound(machine: Machine) -> Mapping[str, bytes]:
-    """The parts of which no bit may change. Excludes the TDREPORT, which only its own machine can check."""
+    """The parts in which no bit may change: not the TDREPORT, which only its own machine can check."""
     evidence = machine.evidence(BINDING)
     quote, report = evidence.tpm_quote, evidence.hcl_report
     assert quote is not None and report is not None

@@ -219,7 +219,7 @@ def test_traceback_is_printed_only_with_debug(tmp_path):
 
 
 @pytest.mark.parametrize("words", [(), ("--list",), ("--help",)])
-def test_closed_output_is_no_error(words):
+def test_closed_output_is_not_an_error(words):
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "wb") as closed:

@@ -71,7 +71,7 @@ def test_entry_of_another_address_is_not_returned(kept: Cache) -> None:
     assert kept.get("https://service/b", NOW) is None
 
 
-def test_unwritable_cache_is_no_error(tmp_path: Path) -> None:
+def test_unwritable_cache_is_not_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     kept = Cache(tmp_path / "file" / "cache")
     kept.put(ADDRESS, LIST)

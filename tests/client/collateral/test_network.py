@@ -261,7 +261,7 @@ def test_certificate_without_an_issuer_address_needs_no_request(certificate: byt
     assert google.issuer_requests(certificate) == ()
 
 
-def test_issuer_address_with_other_content_is_no_answer(server: Server, asking) -> None:
+def test_issuer_address_with_other_content_is_not_an_answer(server: Server, asking) -> None:
     leaf = authority(f"http://{BUCKET}.storage.googleapis.com/032bf9d39db4fa06aade/ca.crt")
     server.reply(f"/{BUCKET}/032bf9d39db4fa06aade/ca.crt", Reply(revocations(NOW + datetime.timedelta(days=1))))
     found = asking.network().fetch(google.issuer_requests(leaf, service=server.address))

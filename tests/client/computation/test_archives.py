@@ -1,4 +1,4 @@
-"""Archives are refused or taken before the upload, exactly as the launcher would."""
+"""Before an upload, archives are refused or accepted exactly as by the launcher."""
 
 import hashlib
 import runpy
@@ -48,7 +48,7 @@ def test_archive_that_stays_packed_is_only_bytes(tmp_path: Path, kind: Kind) -> 
 
 
 @pytest.mark.parametrize("kind", NOT_ARCHIVES, ids=lambda kind: kind.name)
-def test_what_is_no_archive_is_only_bytes(tmp_path: Path, kind: Kind) -> None:
+def test_anything_but_an_archive_is_only_bytes(tmp_path: Path, kind: Kind) -> None:
     (tmp_path / "data").write_bytes(kind.bytes())
     found = describe_asset(tmp_path / "data")
     assert (found.digest, found.unpacked_size) == (hashlib.sha256(kind.bytes()).hexdigest(), None)
@@ -74,12 +74,12 @@ def test_upload_checks_the_archive_again(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="unpacked_size of d1 in the manifest is 3"):
         check_asset(_asset(path, 3), path)
     path.write_bytes(zip_of(A)[:-1])
-    with pytest.raises(ArchiveError, match="cut"):
+    with pytest.raises(ArchiveError, match="truncated"):
         check_asset(_asset(path, len(CSV)), path)
 
 
 @pytest.mark.parametrize("other", [zip_of(A)[:-1], b"a,b\n1,2\n"])
-def test_upload_of_another_file_says_so_before_why_it_is_no_archive(tmp_path: Path, other: bytes) -> None:
+def test_upload_of_another_file_says_so_before_why_it_is_not_an_archive(tmp_path: Path, other: bytes) -> None:
     path = tmp_path / "a.zip"
     path.write_bytes(zip_of(A))
     agreed = _asset(path, len(CSV))
@@ -101,7 +101,7 @@ BROUGHT = [
     ("04-archives-that-fail-late/encrypted.zip", "a.csv is encrypted"),
     ("05-archives-with-traceback/badutf8.zip", "not UTF-8"),
     ("05-archives-with-traceback/changed.tar.gz", "damaged"),
-    ("05-archives-with-traceback/cut.tar.gz", "scans/a.csv: The gzip file is cut"),
+    ("05-archives-with-traceback/cut.tar.gz", "scans/a.csv: The gzip file is truncated"),
     ("16-symlinks-and-names/sjis.zip", "not UTF-8, and the archive does not say"),
 ]
 

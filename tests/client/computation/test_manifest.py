@@ -263,7 +263,7 @@ def test_stated_unpacked_size_may_be_larger_not_smaller(parties: Parties) -> Non
 
 def test_archive_that_cannot_be_unpacked_is_refused_with_its_line(parties: Parties) -> None:
     _packed(parties, zip_of(A)[:-3])
-    with pytest.raises(InputError, match=r"manifest.yaml:\d+: .*h1.zip: The zip is cut"):
+    with pytest.raises(InputError, match=r"manifest.yaml:\d+: .*h1.zip: The zip is truncated"):
         compose_manifest(parties.folder / "manifest.yaml")
 
 

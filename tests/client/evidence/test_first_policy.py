@@ -177,7 +177,7 @@ def test_each_open_member_alone_rejects_the_machine(shown: Shown) -> None:
 
 
 def opened(policy: Policy, first: Policy, member: str) -> Policy:
-    """``policy`` with one member as it is in ``first``."""
+    """``policy`` with one member of ``first``."""
     section, _, name = member.rpartition(".")
     if member.startswith("images"):
         return dataclasses.replace(policy, images=first.images)

@@ -25,7 +25,7 @@ DEEP = {
 
 @pytest.mark.parametrize("name", list(DEEP))
 def test_nesting_of_a_marker_is_bounded(name: str) -> None:
-    with pytest.raises(InputError, match=r"r\.txt, line 2: .* parentheses inside of each other; at most 16") as raised:
+    with pytest.raises(InputError, match=r"r\.txt, line 2: .* nested parentheses; the limit is 16") as raised:
         parse_requirements(f"b\n{DEEP[name]}\n", what="r.txt")
     assert "\n" not in raised.value.message
     assert raised.value.hint

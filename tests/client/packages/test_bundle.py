@@ -122,7 +122,7 @@ REFUSED = {
         "different files",
     ),
     "a file and a folder": ([SmallWheel("a", {"x": b"1"}), SmallWheel("b", {"x/y": b"2"})], "which is a file of a-1.0"),
-    "a path outside": ([SmallWheel("a", {"../x": b"1"})], "is no path inside a folder"),
+    "a path outside": ([SmallWheel("a", {"../x": b"1"})], "is not a path inside a folder"),
     "a wrong hash": (
         [SmallWheel("a", {"x": b"1"}, hashes={"x": "sha256=" + "A" * 43})],
         "differs from its hash in RECORD",
@@ -130,7 +130,7 @@ REFUSED = {
     "a weak hash": ([SmallWheel("a", {"x": b"1"}, algorithm="sha1")], "a hash of kind 'sha1'"),
     "a link": ([SmallWheel("a", {"x": (b"y", stat.S_IFLNK | 0o777)})], "is a link or a device"),
     "metadata of another package": ([SmallWheel("a", info="b-1.0.dist-info")], "the metadata of another package"),
-    "a prefix": ([SmallWheel("a", prefix=b"x")], "does not begin as a zip file"),
+    "a prefix": ([SmallWheel("a", prefix=b"x")], "does not begin like a zip file"),
 }
 
 

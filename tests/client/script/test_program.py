@@ -1,4 +1,4 @@
-"""What certainly fails in the guest is refused on the author's machine, what may fail is told, and nothing else."""
+"""A program that certainly fails in the guest is refused on the author's machine; one that may fail is a warning."""
 
 import io
 import json
@@ -68,7 +68,7 @@ def archive(member: str, content: str = "print(1)\n") -> bytes:
     ],
     ids=lambda value: repr(value)[:30],
 )  # fmt: skip
-def test_what_is_no_source_is_refused_by_its_kind(tmp_path: Path, content: bytes, said: str) -> None:
+def test_anything_but_source_is_refused_by_its_kind(tmp_path: Path, content: bytes, said: str) -> None:
     with pytest.raises(InputError) as caught:
         examine(Program(at(tmp_path, content), {}, {}))
 
@@ -189,7 +189,7 @@ def test_interpreter_is_asked_for_its_version(tmp_path: Path, monkeypatch) -> No
 
 
 @pytest.mark.parametrize("depth", [1000, 200_000])
-def test_deep_nesting_is_no_traceback(tmp_path: Path, depth: int) -> None:
+def test_deep_nesting_causes_no_traceback(tmp_path: Path, depth: int) -> None:
     try:
         warnings(at(tmp_path, b"x = " + b"-" * depth + b"1\n"))
     except InputError as error:
@@ -276,7 +276,7 @@ def test_bundle_that_cannot_be_installed_is_told_and_its_modules_are_not_judged(
         ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch\n", ""),
         ("'''only words'''", "does nothing"),
         ("", "does nothing"),
-        ("get_ipython().run_line_magic('matplotlib', 'inline')", "line 1: get_ipython is there in notebooks only"),
+        ("get_ipython().run_line_magic('matplotlib', 'inline')", "line 1: get_ipython exists in notebooks only"),
     ],
 )  # fmt: skip
 def test_imports_that_neither_bundle_nor_guest_has_are_told(tmp_path: Path, source: str, said: str) -> None:

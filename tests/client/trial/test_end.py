@@ -88,13 +88,13 @@ def test_killing_a_process_between_ends_the_rest(allowed: Path, tmp_path: Path) 
             os.kill(killed[1], signal.SIGKILL)
 
     killed: list[int] = []
-    with pytest.raises(TrialError, match="broke off"):
+    with pytest.raises(TrialError, match="ended early"):
         run(allowed, source, limits=SMALL, show=kill)
     _wait_until_ended(killed)
 
 
 @pytest.mark.parametrize("part", ["usr/bin/crun", "usr/bin/python3", "usr/lib/cloister/agent_runtime/trial/main.py"])
-def test_folder_that_is_no_tree_is_refused(tmp_path: Path, part: str) -> None:
+def test_folder_without_a_guest_root_is_refused(tmp_path: Path, part: str) -> None:
     (tmp_path / "train.py").write_text("")
     for one in ("usr/bin/crun", "usr/bin/python3", "usr/lib/cloister/agent_runtime/trial/main.py"):
         if one != part:

@@ -75,7 +75,7 @@ REFUSED = {
         "kind: python, bundle: x.bundle,",
         "algorithm.bundle: x.bundle is not here.",
     ),
-    "a limit that is none": ({}, "memory: 256MiB", "memory: much", "'much' is not a size"),
+    "an invalid limit": ({}, "memory: 256MiB", "memory: much", "'much' is not a size"),
     "an unknown member": ({}, "name: covid19", "name: covid19\nnames: 1", "names"),
     "a folder outside": ({}, "train.py", "../train.py", "outside the folder"),
 }

@@ -70,7 +70,7 @@ HOSTILE = {
 @pytest.mark.parametrize("what", HOSTILE)
 def test_hostile_tar_is_refused_and_leaves_nothing(tmp_path: Path, cache: Path, what: str) -> None:
     path = write(tmp_path / "root.tar.gz", *HOSTILE[what])
-    with pytest.raises(InputError, match=r"is no tree of a guest image") as caught:
+    with pytest.raises(InputError, match=r"is not the root file system of a guest image") as caught:
         open_tree(path)
 
     assert caught.value.exit_code == 2
@@ -80,7 +80,7 @@ def test_hostile_tar_is_refused_and_leaves_nothing(tmp_path: Path, cache: Path, 
 def test_size_of_a_tree_is_bounded(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tree, "_MAX_SIZE", 9)
     path = write(tmp_path / "root.tar.gz", ("a", tarfile.REGTYPE, "12345"), ("b", tarfile.REGTYPE, "12345"))
-    with pytest.raises(InputError, match=r"is no tree of a guest image"):
+    with pytest.raises(InputError, match=r"is not the root file system of a guest image"):
         open_tree(path)
     assert [one.name for one in cache.iterdir() if one.is_dir()] == []
 

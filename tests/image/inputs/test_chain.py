@@ -179,7 +179,7 @@ def test_conflict_is_told_with_its_place(team: Path, text: str, message: str) ->
     ("extends", "message"),
     [
         ("nothing", r"hospital\.toml extends 'nothing'\. Unknown flavor 'nothing'\. Known flavors: base, debug"),
-        ("tools", r"hospital\.toml extends tools, which is no recipe of an image"),
+        ("tools", r"hospital\.toml extends tools, which is not the recipe of an image"),
         ("./none.toml", r"hospital\.toml extends '\./none\.toml'\. There is no recipe \./none\.toml"),
         ("data/scores", r"must be a file whose name ends in \.toml"),
         ("./hospital.toml", r"hospital\.toml -> hospital\.toml: these recipes extend each other in a circle"),
@@ -214,7 +214,7 @@ def test_recipe_whose_name_cannot_be_a_flavor_is_refused(team: Path, name: str, 
         recipe.load(written(team, "", name))
 
 
-def test_recipe_that_is_no_file_is_refused(team: Path) -> None:
+def test_recipe_that_is_not_a_file_is_refused(team: Path) -> None:
     for words, said in (("./none.toml", "There is no recipe"), (str(team), "There is no recipe")):
         with pytest.raises(RecipeError, match=said):
             recipe.load(words)

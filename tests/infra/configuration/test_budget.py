@@ -1,4 +1,4 @@
-"""When a budget may begin: Azure makes none of the past, and leaves one that is there as it is."""
+"""When a budget may begin: Azure creates none in the past, and does not change an existing one."""
 
 import datetime
 from dataclasses import replace

@@ -62,7 +62,7 @@ def test_unquoted_date_is_rejected(written: str, says: str):
 
 
 UNOWNED = ("missing-keys", "no-owner", "empty-values")
-"""The configurations whose author is told how members are added."""
+"""Configurations for which the message says how to add members."""
 
 
 @pytest.mark.parametrize("name", WRONG)

@@ -95,7 +95,7 @@ def test_long_values_are_shortened_and_paths_may_contain_dots():
         "detailedDiff": {'tags["a.b"]': {"kind": "update"}, "rules[0].from": {"kind": "delete"}},
     }
     assert [one.sentence() for one in drift.of_step(step)] == [
-        f'rules: NetworkSecurityGroup tags["a.b"] {"x" * 160}... is there, y is declared.',
+        f'rules: NetworkSecurityGroup tags["a.b"] {"x" * 160}... exists, y is declared.',
         "rules: NetworkSecurityGroup rules[0].from 10.0.0.0/8 is deployed but not declared.",
     ]
     for quiet in ("same", "refresh", "read"):
@@ -122,7 +122,7 @@ def open_to_all(world: dict[str, Any]) -> str:
             (rule,) = (one for one in thing["inputs"]["securityRules"] if one["name"] == "agents")
             rule["sourceAddressPrefixes"] = ["0.0.0.0/0"]
             path = "securityRules[0].sourceAddressPrefixes[0]"
-            return f"rules: NetworkSecurityGroup {path} 0.0.0.0/0 is there, 198.51.100.0/24 is declared."
+            return f"rules: NetworkSecurityGroup {path} 0.0.0.0/0 exists, 198.51.100.0/24 is declared."
     raise AssertionError("There is nothing to open.")
 
 

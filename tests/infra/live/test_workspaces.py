@@ -83,7 +83,7 @@ def test_killed_engine_leaves_no_machine(project: Project):
     wait_for(lambda: (folder / "milestones.log").exists() or process.poll() is not None, "the machine starts")
     process.kill()
     process.wait(SECONDS)
-    # Pulumi's own language host does not notice; it is no part of what is tested.
+    # Pulumi's own language host does not notice; this is not part of the test.
     for host in working_in(project.folder, ("pulumi-language-python",)):
         host.end()
     wait_for(lambda: not folder.exists(), "the machine is gone")

@@ -13,7 +13,7 @@ _ensure = host_tools.ensure
 
 @dataclass(frozen=True)
 class StandInTools(host_tools.Tools):
-    """The locked tools, but for QEMU."""
+    """The locked tools, except QEMU."""
 
     def argv(self, name: str) -> list[str]:
         if name == "qemu-system-x86_64":

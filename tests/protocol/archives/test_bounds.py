@@ -51,7 +51,7 @@ def test_file_that_is_there_again_is_read_a_bounded_number_of_times(kind: str) -
         return tar_of(*repeat(FILE, count)) if kind == "tar" else zip_of(*repeat(Member(b"a.csv", CSV, 8), count))
 
     assert check(archive(1 + limits.MAX_REPEATS)).size == len(CSV)
-    with pytest.raises(ArchiveError, match=r"Member a\.csv and others are there too often"):
+    with pytest.raises(ArchiveError, match=r"Member a\.csv and others occur too often"):
         check(archive(2 + limits.MAX_REPEATS))
 
 
@@ -183,7 +183,7 @@ def test_number_that_only_python_reads_is_refused_in_every_field(field: bytes) -
             check(tar_of(wrong))
 
 
-def test_checksum_with_an_underscore_is_no_header() -> None:
+def test_checksum_with_an_underscore_is_not_a_header() -> None:
     """``int()`` would read it: the digits are those of the sum."""
     digits = block(b"a.csv")[148:154]
     underscored = digits[1:2] + b"_" + digits[2:] + b"\0 "
