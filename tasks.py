@@ -19,6 +19,7 @@ except KeyboardInterrupt:
 namespace = cli.collection()
 cli.try_.set_checkout(image.trial_root)
 namespace.add_task(examples.demo)
+namespace.add_task(examples.example)
 namespace.add_task(benchmarks.bench)
 namespace.add_task(tools.fuzz)
 namespace.add_collection(tools.namespace)

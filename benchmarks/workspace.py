@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.measurement import CHECKOUT, BenchmarkError, BenchmarkResult, invoke, median_parts
-from examples.tumour.demo import STACK as WORKSPACE
+from examples.catalogue import TUMOUR
 
 POLICY = CHECKOUT / "out" / "demo" / "lab" / "policy.json"
-_STATE = Path(os.environ.get("CLOISTER_STATE") or CHECKOUT / ".cloister") / WORKSPACE
+_STATE = Path(os.environ.get("CLOISTER_STATE") or CHECKOUT / ".cloister") / TUMOUR.name
 _DESCRIPTOR = CHECKOUT / "out" / "bench" / "workspace.json"
 _PROGRAM = b"qemu-system-x86_64"
 _END_SECONDS = 20.0
@@ -70,10 +70,10 @@ def measure(repeat: int) -> list[BenchmarkResult]:
 def _boot() -> Boot:
     for pid, _ in _machines():
         _end(pid)
-    up = invoke("workspace.up", "--stack", WORKSPACE, "--yes")
+    up = invoke("workspace.up", "--stack", TUMOUR.name, "--yes")
     machines = _machines()
     if len(machines) != 1:
-        raise BenchmarkError(f"{len(machines)} virtual machines of {WORKSPACE} run; expected one.")
+        raise BenchmarkError(f"{len(machines)} virtual machines of {TUMOUR.name} run; expected one.")
     pid, folder = machines[0]
     log = folder / "milestones.log"
     milestones = tuple(
@@ -83,7 +83,7 @@ def _boot() -> Boot:
         raise BenchmarkError(f"{log} does not end with `ready`.")
     ready = log.stat().st_mtime - _started(pid)
     _DESCRIPTOR.parent.mkdir(parents=True, exist_ok=True)
-    invoke("workspace.export", "--stack", WORKSPACE, "--output", _DESCRIPTOR)
+    invoke("workspace.export", "--stack", TUMOUR.name, "--output", _DESCRIPTOR)
     attest = invoke("attest", "--workspace", _DESCRIPTOR, "--policy", POLICY)
     return Boot(up, ready, attest, milestones)
 

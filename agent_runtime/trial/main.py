@@ -33,7 +33,9 @@ def main() -> None:
     report = int(sys.argv[1])
     found = json.loads(sys.argv[2])
     try:
-        answer = _run(Manifest.from_value(_read_request()), wide=found["wide"], cgroup=found["group"])
+        answer = _run(
+            Manifest.from_value(_read_request()), wide=found["wide"], cgroup=found["group"], keep=found["keep"]
+        )
     except (OSError, CloisterError, AgentError) as error:
         answer = {"failure": "not-built", "why": str(error)}
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -46,7 +48,7 @@ def _read_request() -> Any:
     return json.loads(data)
 
 
-def _run(manifest: Manifest, *, wide: bool, cgroup: bool) -> dict[str, Any]:
+def _run(manifest: Manifest, *, wide: bool, cgroup: bool, keep: int | None) -> dict[str, Any]:
     check_supported(manifest)
     job = build_job(manifest)
     container = TrialContainer(RunnerPaths(), _host(job, wide=wide, cgroup=cgroup))
@@ -65,7 +67,7 @@ def _run(manifest: Manifest, *, wide: bool, cgroup: bool) -> dict[str, Any]:
         raise AgentError(f"The run's memory could not be measured ({container.meter.failure}), so it was ended.")
     seconds = time.monotonic() - begun
     files = result_files(container.paths.results)
-    outcome = _accept(outcome, manifest, container.paths.results)
+    outcome = _accept(outcome, manifest, container.paths.results, keep)
     group = container.paths.cgroups / "run"
     return {
         "outcome": outcome.value,
@@ -90,17 +92,21 @@ def _host(job: Job, *, wide: bool, cgroup: bool) -> SandboxHost:
     return SandboxHost(inside=PROCESS_UID, outside=0, count=1, cgroup=cgroup, rlimits=rlimits)
 
 
-def _accept(outcome: RunOutcome, manifest: Manifest, results: Path) -> RunOutcome:
-    """The outcome after the agent's own check of the results."""
+def _accept(outcome: RunOutcome, manifest: Manifest, results: Path, keep: int | None) -> RunOutcome:
+    """The outcome after the agent's own check of the results, which are then zipped to the descriptor ``keep``."""
     if outcome is not RunOutcome.OK:
         return outcome
     # Imported late: it loads cryptography.
     from agent_runtime.computation.results import collect_files
+    from cloister.protocol import archive
 
     try:
-        collect_files(results, max_size=manifest.results.max_size, limits=Limits())
+        files = collect_files(results, max_size=manifest.results.max_size, limits=Limits())
     except (AgentError, ValueError, CloisterError):
         return RunOutcome.RESULT_INVALID
+    if keep is not None:
+        with os.fdopen(keep, "wb") as out:
+            archive.write_zip(out, [(file.name, file.path) for file in files])
     return outcome
 
 

@@ -45,6 +45,7 @@ def set_checkout(root: Callable[[str, str], Path]) -> None:
         "that of the image in out/image/base)",
         "image": "instead of --root, in a checkout: flavor, or the folder of a built image",
         "recipe": "instead of --root, in a checkout: the path of a recipe of your own, whose image is built",
+        "unpack": "write the results into this folder, if a machine would hand them out",
     },
 )
 def try_(
@@ -54,13 +55,20 @@ def try_(
     root: str | None = None,
     image: str | None = None,
     recipe: str | None = None,
+    unpack: str | None = None,
 ) -> None:
     """Run an algorithm on harmless data here, as a machine of a workspace would run it, but without protection."""
     mock = _mock_data(data or ())
     tree = _tree(root or "", image or "", recipe or "")
     if not settings.json:
         show.note(client.TRIAL_NOTICE)
-    report = client.try_computation(Path(file), tree, mock, (lambda printed: None) if settings.json else _print)
+    report = client.try_computation(
+        Path(file),
+        tree,
+        mock,
+        (lambda printed: None) if settings.json else _print,
+        Path(unpack) if unpack else None,
+    )
     if settings.json:
         show.facts(report.to_dict())
     else:

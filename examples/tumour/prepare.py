@@ -20,9 +20,6 @@ import argparse
 import csv
 import io
 import json
-import os
-import shutil
-import sys
 import zipfile
 from dataclasses import dataclass
 from hashlib import sha256
@@ -30,7 +27,8 @@ from pathlib import Path
 
 from cloister.client.packages.requirements import read_requirements
 from cloister.client.packages.wheels import fetch_wheels
-from cloister.errors import INTERRUPTED, CloisterError, InputError
+from cloister.errors import InputError
+from examples import folders
 
 HERE = Path(__file__).resolve().parent
 TABLE = "sklearn/datasets/data/breast_cancer.csv"
@@ -113,38 +111,18 @@ def prepare(output: Path) -> list[Path]:
     """Write every party's files below ``output``, replacing older ones; returns their paths."""
     new_case, *cases = read_cases(fetch_table())
     written = [
-        _write(output / hospital / f"h{number}.csv", hospital_csv(group))
+        folders.write(output / hospital / f"h{number}.csv", hospital_csv(group))
         for number, (hospital, group) in enumerate(deal(cases).items(), start=1)
     ]
-    written.append(_write(output / "lab" / "case.json", case_json(new_case)))
-    for name in LAB_FILES:
-        shutil.copyfile(HERE / name, output / "lab" / name)
-        written.append(output / "lab" / name)
-    return written
+    written.append(folders.write(output / "lab" / "case.json", case_json(new_case)))
+    return written + folders.copy(LAB_FILES, HERE, output / "lab")
 
 
 def main() -> int:
     """Write the folders and print the paths of the files."""
     parser = argparse.ArgumentParser(description="Write the folders of the four parties of the tumour example.")
     parser.add_argument("output", type=Path, help="folder that gets lab/, hospital-1/, hospital-2/ and hospital-3/")
-    try:
-        for path in prepare(parser.parse_args().output):
-            print(path)
-    except CloisterError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("\nInterrupted.", file=sys.stderr)
-        return INTERRUPTED
-    return 0
-
-
-def _write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
-    return path
+    return folders.script(parser, lambda chosen: prepare(chosen.output))
 
 
 if __name__ == "__main__":

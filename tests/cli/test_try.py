@@ -30,8 +30,10 @@ def called(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     """The arguments of the function that the verb calls, which prints and returns REPORT."""
     found: dict[str, object] = {"report": REPORT}
 
-    def try_computation(manifest: Path, root: Path, data: Mapping[str, Path], show: client.TrialReport) -> TrialReport:
-        found.update(manifest=manifest, root=root, data=data)
+    def try_computation(
+        manifest: Path, root: Path, data: Mapping[str, Path], show: client.TrialReport, unpack: Path | None
+    ) -> TrialReport:
+        found.update(manifest=manifest, root=root, data=data, unpack=unpack)
         show(b"hel\x1b[31mlo\n")  # ty: ignore[call-non-callable]
         return found["report"]  # ty: ignore[invalid-return-type]
 
@@ -40,11 +42,13 @@ def called(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
 
 
 def test_trial_prints_what_it_found(cloister: Cloister, called: dict[str, object]) -> None:
-    done = cloister("try", "c.yaml", "--root", "root.tar.gz", "--data", "h1=mock/a b.zip", "--data", "h2=x=y")
+    data = ("--data", "h1=mock/a b.zip", "--data", "h2=x=y")
+    done = cloister("try", "c.yaml", "--root", "root.tar.gz", *data, "--unpack", "kept")
 
     assert called["manifest"] == Path("c.yaml")
     assert called["root"] == Path("root.tar.gz")
     assert called["data"] == {"h1": Path("mock/a b.zip"), "h2": Path("x=y")}
+    assert called["unpack"] == Path("kept")
     assert done.code == 0
     for said in (
         "hel\ufffd[31mlo\n",

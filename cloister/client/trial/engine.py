@@ -44,7 +44,13 @@ class TrialError(CloisterError):
     remedy = _VM_HINT
 
 
-def run(tree: Path, manifest: Manifest, assets: Mapping[str, Path], show: Show = lambda data: None) -> TrialReport:
+def run(
+    tree: Path,
+    manifest: Manifest,
+    assets: Mapping[str, Path],
+    show: Show = lambda data: None,
+    keep: IO[bytes] | None = None,
+) -> TrialReport:
     """Run ``manifest`` in ``tree`` and wait for its end. No process, mount or folder is left behind.
 
     Args:
@@ -52,6 +58,7 @@ def run(tree: Path, manifest: Manifest, assets: Mapping[str, Path], show: Show =
         manifest: what to run. Digests, parties and keys do not matter.
         assets: the path of each asset, by the asset's name. A folder stands for its tar.
         show: called with what the algorithm prints.
+        keep: an empty file that gets the zip of the results, with their names in a machine's zip.
 
     Raises:
         InputError: the tree is not one, or an asset cannot be read.
@@ -64,7 +71,11 @@ def run(tree: Path, manifest: Manifest, assets: Mapping[str, Path], show: Show =
             source, descriptor = _source(assets[asset.name], stack)
             sources[_place(asset)] = source
             kept += descriptor
-        answer = _execute({"tree": str(tree.resolve()), "assets": sources}, manifest, kept, show)
+        plan: dict[str, Any] = {"tree": str(tree.resolve()), "assets": sources}
+        if keep is not None:
+            plan["keep"] = keep.fileno()
+            kept.append(keep.fileno())
+        answer = _execute(plan, manifest, kept, show)
     try:
         return TrialReport.from_answer(answer, manifest)
     except (KeyError, TypeError, ValueError) as error:

@@ -129,7 +129,7 @@ def _second(plan: dict[str, Any], report: int, made: int, mapped: int) -> NoRetu
         answer = os.read(mapped, 4096)
         if not answer:
             os._exit(1)
-        found = json.loads(answer)
+        found = json.loads(answer) | {"keep": plan.get("keep")}
         wide = found["wide"]
         if wide:
             os.setgroups([])
@@ -190,7 +190,7 @@ def _place(source: str, target: Path, wide: bool) -> None:
         mount("none", target, "", _REMOUNT | _BIND | _RDONLY | _kept(target))
 
 
-def _first(tree: Path, report: int, found: dict[str, bool]) -> NoReturn:
+def _first(tree: Path, report: int, found: dict[str, Any]) -> NoReturn:
     """Process 1: leave the caller's files behind and become the tree's Python."""
     try:
         _die_with_parent()

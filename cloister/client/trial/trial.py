@@ -1,17 +1,24 @@
 """A dry run of an author's manifest on this machine: real launcher and sandbox, harmless data, no protection."""
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from cloister.client.result.result_files import unpack_result
 from cloister.client.trial import engine
 from cloister.client.trial.engine import Show
 from cloister.client.trial.report import TrialReport
 from cloister.client.trial.source import compose_trial
 from cloister.client.trial.tree import open_tree
+from cloister.errors import InputError
 
 
 def try_computation(
-    manifest: Path, root: Path, data: Mapping[str, Path], show: Show = lambda printed: None
+    manifest: Path,
+    root: Path,
+    data: Mapping[str, Path],
+    show: Show = lambda printed: None,
+    unpack: Path | None = None,
 ) -> TrialReport:
     """Run an author's manifest on harmless data, as a machine would, without a virtual machine and without root.
 
@@ -20,13 +27,23 @@ def try_computation(
         root: the file from `invoke image.export`, or the folder of an image's root file system.
         data: mock data by the name of a dataset, a file or a folder; needed for each dataset whose file is not here.
         show: called with what the algorithm prints, as it comes.
+        unpack: write the results below this folder if a machine would hand them out; None keeps nothing.
 
     Returns:
         The outcome as a machine would report it, what the run used, and the limits to write into the manifest.
 
     Raises:
-        InputError: the manifest is invalid, a file is missing, or ``root`` is not the tree of a guest image.
+        InputError: the manifest is invalid, a file is missing, ``root`` is not the tree of a guest image, or the
+            results cannot be written.
         TrialError: this system does not allow the namespaces of a trial.
     """
     composed, assets = compose_trial(manifest, data)
-    return engine.run(open_tree(root), composed, assets, show)
+    if unpack is None:
+        return engine.run(open_tree(root), composed, assets, show)
+    with tempfile.NamedTemporaryFile(suffix=".zip") as kept:
+        report = engine.run(open_tree(root), composed, assets, show, kept.file)
+        if report.ok:
+            if Path(kept.name).stat().st_size == 0:
+                raise InputError(f"The trial program in {root} is older than this one: it keeps no results.")
+            unpack_result(Path(kept.name), unpack)
+        return report

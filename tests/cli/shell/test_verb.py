@@ -140,7 +140,7 @@ def test_command_without_a_verb_prints_the_guide(cloister):
 
 
 def test_texts_name_the_image_manifest_consistently():
-    texts = [(CHECKOUT / name).read_text() for name in ("README.md", "docs/image.md", "examples/tumour/demo.py")]
+    texts = [(CHECKOUT / name).read_text() for name in ("README.md", "docs/image.md", "examples/walkthrough.py")]
     named = [name for text in (*texts, guide.PARTY) for name in re.findall(r"--(?:image|against) ([\w./-]*json)", text)]
 
     assert named == ["image.json"] * 5

@@ -6,13 +6,14 @@ import sys
 import pytest
 
 from cloister.errors import CloisterError, InputError
-from examples.tumour import demo
-from examples.tumour.demo import CHECKOUT, Actor
+from examples import walkthrough
+from examples.actor import CHECKOUT, Actor
+from examples.catalogue import TUMOUR
 
 HOLDS_LOCK = """
 import sys
-from examples.tumour import demo
-with demo.alone():
+from examples import walkthrough
+with walkthrough.alone():
     print("alone", flush=True)
     sys.stdin.read()
 """
@@ -63,11 +64,11 @@ def test_second_demo_is_refused_while_the_first_runs(tmp_path, monkeypatch):
         try:
             assert first.stdout.readline() == b"alone\n"
             with pytest.raises(InputError, match=r"^Another demo runs in this checkout\.") as caught:
-                demo.run(tmp_path / "demo")
+                walkthrough.run(TUMOUR, tmp_path / "demo", {})
         finally:
             first.kill()
     assert caught.value.exit_code == 2
     assert not (tmp_path / "demo").exists()
 
-    with demo.alone():
+    with walkthrough.alone():
         pass

@@ -1,0 +1,107 @@
+"""What every example's ``prepare.py`` does: lays out the folders of the parties, and fills in their manifest."""
+
+import argparse
+import os
+import shutil
+import sys
+import zipfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cloister.client.computation.asset import describe_asset
+from cloister.errors import INTERRUPTED, CloisterError, InputError
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def script(parser: argparse.ArgumentParser, prepare: Callable[[argparse.Namespace], Iterable[Path]]) -> int:
+    """Run a ``prepare.py``: parse its arguments, call ``prepare``, print the paths that it wrote. Its exit code."""
+    try:
+        for path in prepare(parser.parse_args()):
+            print(path)
+    except CloisterError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    """Write a file, replacing an older one when the new one is complete."""
+    data = content.encode() if isinstance(content, str) else content
+    with _replacing(path) as part:
+        part.write_bytes(data)
+    return path
+
+
+def write_zip(path: Path, members: Mapping[str, bytes]) -> Path:
+    """Write a zip that has the same bytes each time: sorted, stored, dated 1980."""
+    with _replacing(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(members):
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), members[name])
+    return path
+
+
+def copy(names: Sequence[str], source: Path, target: Path) -> list[Path]:
+    """Copy files by name from one folder to another."""
+    target.mkdir(parents=True, exist_ok=True)
+    return [Path(shutil.copyfile(source / name, target / name)) for name in names]
+
+
+def write_manifest(
+    template: Path,
+    folder: Path,
+    data: Mapping[str, Path] | None = None,
+    *,
+    algorithm: Mapping[str, object] | None = None,
+    limits: Mapping[str, object] | None = None,
+) -> Path:
+    """Write an example's manifest into the folder of its author, with what the providers report of their data.
+
+    Args:
+        template: the manifest in the example's folder.
+        folder: the author's folder.
+        data: the file of each dataset, by its name; digest and sizes are what `checksum` prints.
+        algorithm: members of ``algorithm`` that differ from the template.
+        limits: members of ``limits`` that differ from the template.
+    """
+    value: dict[str, Any] = yaml.safe_load(template.read_text(encoding="utf-8"))
+    for dataset in value["datasets"] if data is not None else ():
+        found = describe_asset(data[dataset["name"]], unpack=dataset.get("unpack", False))
+        dataset |= {"digest": found.digest, "size": found.size}
+        if found.unpacked_size is not None:
+            dataset["unpacked_size"] = found.unpacked_size
+    value["algorithm"] |= algorithm or {}
+    value["limits"] |= limits or {}
+    head = f"# Written by prepare.py from examples/{template.parent.name}/{template.name}, which has the comments.\n"
+    return write(folder / template.name, head + yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120))
+
+
+def regular_file(path: Path, what: str) -> Path:
+    """A file that the user names. Raises InputError."""
+    if not path.is_file():
+        raise InputError(f"{path} is not a file.", hint=f"Name {what}.")
+    return path
+
+
+class _replacing:
+    """A new file beside ``path`` that takes its place at the end, unless an error occurs."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
+
+    def __enter__(self) -> Path:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        return self._part
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self._part.replace(self._path)
+        else:
+            self._part.unlink(missing_ok=True)
