@@ -69,6 +69,7 @@ def read_picture(path: Path, size: int) -> np.ndarray:
 
 
 def as_input(pictures: np.ndarray) -> Tensor:
-    """Pictures (n, size, size) as a network takes them: (n, 3, size, size), about between -2 and 2."""
-    grey = (torch.from_numpy(pictures).to(torch.float32) / 255 - 0.45) / 0.25
+    """Pictures (n, size, size) as a network takes them: (n, 3, size, size), each of mean 0 and deviation 1."""
+    grey = torch.from_numpy(pictures).to(torch.float32)
+    grey = (grey - grey.mean(dim=(1, 2), keepdim=True)) / (grey.std(dim=(1, 2), keepdim=True) + 1)
     return grey[:, None].expand(-1, 3, -1, -1)

@@ -41,7 +41,7 @@ class Device:
 DEVICES = {
     "h1": Device(contrast=1.0, brightness=0.0, blur=0.3, noise=0.03, tilt=2.0, marker="L"),
     "h2": Device(contrast=0.7, brightness=0.14, blur=1.2, noise=0.05, tilt=6.0, marker="AP"),
-    "h3": Device(contrast=1.25, brightness=-0.08, blur=0.5, noise=0.09, tilt=4.0, marker="R"),
+    "h3": Device(contrast=1.25, brightness=-0.08, blur=0.5, noise=0.07, tilt=4.0, marker="R"),
 }
 
 
@@ -98,7 +98,7 @@ def _signs(
 ) -> Picture:
     """What the illness adds to the lungs."""
     found = np.zeros_like(row)
-    strength = rng.uniform(0.35, 1.0)
+    strength = rng.uniform(0.45, 1.1)
     if kind == "COVID":
         for _ in range(rng.integers(4, 8)):
             side = rng.choice((-1, 1))

@@ -33,7 +33,7 @@ BANK_FILES = ("predict.py", "requirements.lock")
 _SEED = 31
 _DAYS = 28
 _LAST_QUARTER = 0.75
-_NEW = 200
+_NEW, _BUSY = 200, 0.03
 _SMALL_SHARE = 6
 
 KINDS = {
@@ -75,6 +75,8 @@ def draw_bank(plan: BankPlan, rng: np.random.Generator) -> np.ndarray:
     values[:, 0] += 0.6 * np.cos(hour / 24 * 2 * np.pi)
     amount = np.exp(rng.normal(np.log(plan.amount), 1.1, plan.rows))
     is_fraud = rng.uniform(size=plan.rows) < plan.frauds * 1.4 * (0.6 + 0.4 * passed)
+    # The last transactions are the new ones, of a busy day.
+    is_fraud[-_NEW:] |= rng.uniform(size=_NEW) < _BUSY
     for row in np.flatnonzero(is_fraud):
         shares = plan.known if passed[row] < _LAST_QUARTER else dict.fromkeys(KINDS, 1 / len(KINDS))
         moved, hours, usual = KINDS[str(rng.choice(list(shares), p=list(shares.values())))]

@@ -7,7 +7,7 @@ left. What an engine does is a simple curve: its wear grows slowly, then fast, a
 
     party      tables  engines  flights that are known to the end
     airline-1  FD001        60  wear of the compressor only
-    airline-2  FD003        24  wear of the compressor or of the fan
+    airline-2  FD003        14  wear of the compressor or of the fan
 
 The manufacturer keeps ``engines.txt`` with three more engines, to predict.
 
@@ -56,7 +56,7 @@ class FleetPlan:
     fan: int
 
 
-FLEETS = {"FD001": FleetPlan(60, 30, 200.0, 0), "FD003": FleetPlan(24, 30, 235.0, 5)}
+FLEETS = {"FD001": FleetPlan(60, 30, 200.0, 0), "FD003": FleetPlan(14, 30, 235.0, 5)}
 SMALL = {"FD001": FleetPlan(6, 6, 140.0, 0), "FD003": FleetPlan(5, 6, 150.0, 5)}
 
 
@@ -135,7 +135,7 @@ def prepare(output: Path, *, small: bool, source: Path | None) -> list[Path]:
             data[f"{part.lower()}-{name.lower()}"] = folders.write(output / airline / file, tables[file])
     written = [*data.values(), folders.write(manufacturer / "engines.txt", new)]
     written += folders.copy(MANUFACTURER_FILES, HERE, manufacturer)
-    size = {"args": ["--hidden", "16", "--epochs", "5", "--every", "4"]} if small else {}
+    size = {"args": ["--hidden", "16", "--epochs", "6", "--every", "4", "--batch", "32"]} if small else {}
     written.append(folders.write_manifest(HERE / "manifest.yaml", manufacturer, data, algorithm=size))
     written.append(folders.write_manifest(HERE / "predict.yaml", manufacturer))
     return written

@@ -25,7 +25,6 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 SEED = 21
-_BATCH = 128
 _FASTEST = 1e-2
 
 
@@ -103,7 +102,7 @@ def train(engines: list[np.ndarray], scaling: Scaling, options: argparse.Namespa
     data = LifeWindows([scaling.apply(engine) for engine in engines], options.every)
     loader = DataLoader(
         data,
-        _BATCH,
+        options.batch,
         shuffle=True,
         num_workers=options.workers,
         persistent_workers=options.workers > 0,
@@ -158,7 +157,7 @@ def draw_lives(fleets: dict[str, Fleet], found: dict[str, np.ndarray], path: Pat
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(5.6, 5.2), layout="constrained")
-    axes.plot([0, LONGEST], [0, LONGEST], color="0.6", linewidth=1, label="as predicted")
+    axes.plot([0, LONGEST], [0, LONGEST], color="0.6", linewidth=1, label="exact")
     axes.fill_between([0, LONGEST], [-20, LONGEST - 20], [20, LONGEST + 20], color="0.93", label="20 cycles off")
     for (name, fleet), marker in zip(fleets.items(), "os^Dv<>" * 9, strict=False):
         axes.scatter(np.minimum(fleet.left, LONGEST), found[name], 30, marker=marker, alpha=0.75, label=name)
@@ -178,6 +177,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder for the results")
     parser.add_argument("--hidden", type=int, default=48, help="size of the network")
     parser.add_argument("--epochs", type=int, default=12, help="how often the network sees each window")
+    parser.add_argument("--batch", type=int, default=128, help="windows between two changes of the network")
     parser.add_argument("--every", type=int, default=2, help="cycles between two windows of an engine")
     parser.add_argument("--workers", type=int, default=2, help="processes that cut the windows")
     options = parser.parse_args(argv)

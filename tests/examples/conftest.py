@@ -1,4 +1,4 @@
-"""The scripts of the example as modules, and the real cases."""
+"""The scripts of the examples as modules, and the real cases of the tumour example."""
 
 import importlib.util
 import sys
@@ -7,17 +7,25 @@ from types import ModuleType
 
 import pytest
 
-TUMOUR = Path(__file__).parents[2] / "examples" / "tumour"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def load(name: str) -> ModuleType:
-    """A script of the example, imported from its path because it is not in a package."""
-    module_name = f"tumour_{name}"
+def load(example: str, name: str) -> ModuleType:
+    """A script of an example, imported from its path because it is not in a package.
+
+    As for a script, its own folder is the first in which Python looks for modules.
+    """
+    module_name = f"{example}_{name}"
     if module_name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(module_name, TUMOUR / f"{name}.py")
+        folder = EXAMPLES / example
+        spec = importlib.util.spec_from_file_location(module_name, folder / f"{name}.py")
         assert spec is not None and spec.loader is not None
-        sys.modules[module_name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[module_name])
+        module = sys.modules[module_name] = importlib.util.module_from_spec(spec)
+        sys.path.insert(0, str(folder))
+        try:
+            spec.loader.exec_module(module)
+        finally:
+            sys.path.remove(str(folder))
     return sys.modules[module_name]
 
 
@@ -25,17 +33,17 @@ def load(name: str) -> ModuleType:
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folders of the four parties, from the real table (downloaded once into the user's cache)."""
     folder = tmp_path_factory.mktemp("demo")
-    load("prepare").prepare(folder)
+    load("tumour", "prepare").prepare(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def tumour_train() -> ModuleType:
     """``train.py`` as a module."""
-    return load("train")
+    return load("tumour", "train")
 
 
 @pytest.fixture(scope="session")
 def tumour_prepare() -> ModuleType:
     """``prepare.py`` as a module."""
-    return load("prepare")
+    return load("tumour", "prepare")
