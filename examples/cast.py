@@ -57,7 +57,7 @@ class Cast:
 
     @property
     def bundle(self) -> str:
-        """The file of the bundle; empty if there is none."""
+        """The file of the bundle; empty if there is no bundle."""
         return str(self.agreement["algorithm"].get("bundle", ""))
 
     def named(self, name: str) -> Actor:

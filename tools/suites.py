@@ -18,8 +18,11 @@ WORKERS = 2
 _LARGE = 20
 """Files with tests from which on a room is large."""
 
-FAST = "not vm and not engine and not packages"
-"""Marker expression: a room's tests without those of the suites ``engine``, ``machines`` and ``packages``."""
+FAST = "not vm and not engine and not packages and not examples"
+"""Marker expression: a room's tests without those of the suites with these names, and of ``machines``."""
+
+USUAL = "not packages and not examples"
+"""Marker expression: what `make test` runs."""
 
 _PACKAGES = {
     "infra": {"pulumi_azure_native": "azure", "pulumi_gcp": "gcp"},

@@ -124,7 +124,7 @@ def machines(c: Any, match: str = "") -> None:
     """Run the tests that build the guest image and boot virtual machines (some minutes; part of `make test`)."""
     from tools import suites
 
-    _end(suites.run([suites.TESTS / "e2e"], select="not packages", match=match))
+    _end(suites.run([suites.TESTS / "e2e"], select=suites.USUAL, match=match))
 
 
 @verb(help={"match": "only packages whose names match this expression (pytest -k)"})
@@ -136,5 +136,13 @@ def packages(c: Any, match: str = "") -> None:
     _end(suites.run(files, match=match))
 
 
-namespace = Collection("test", engine, exhaustive, machines, packages)
+@verb(help={"match": "only examples whose names match this expression (pytest -k)"})
+def examples(c: Any, match: str = "") -> None:
+    """Run the examples of examples/ to their predictions, by trial and, small, in virtual machines (half an hour)."""
+    from tools import suites
+
+    _end(suites.run([suites.TESTS / "e2e" / "test_examples.py"], match=match))
+
+
+namespace = Collection("test", engine, examples, exhaustive, machines, packages)
 namespace.add_task(test, default=True)

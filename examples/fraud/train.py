@@ -44,7 +44,7 @@ _SETTINGS = {
 }
 
 
-class TableError(Exception):
+class TransactionError(Exception):
     """A bank's table is invalid. The message has the file, but no value, since it may be logged."""
 
 
@@ -57,19 +57,19 @@ class Transactions:
 
 
 def read_bank(path: Path) -> tuple[Transactions, Transactions]:
-    """The transactions of one bank: those to train on, and the later ones. Raises TableError."""
+    """The transactions of one bank: those to train on, and the later ones. Raises TransactionError."""
     with path.open(encoding="utf-8") as file:
         header = file.readline().strip().replace('"', "").split(",")
         if tuple(header) != COLUMNS:
-            raise TableError(f"{path.name} must have the columns {', '.join(COLUMNS)}.")
+            raise TransactionError(f"{path.name} must have the columns {', '.join(COLUMNS)}.")
         try:
             rows = np.loadtxt(file, delimiter=",", ndmin=2, quotechar='"')
         except ValueError as error:
-            raise TableError(f"{path.name} is not a table of {len(COLUMNS)} columns of numbers.") from error
+            raise TransactionError(f"{path.name} is not a table of {len(COLUMNS)} columns of numbers.") from error
     if rows.shape[1:] != (len(COLUMNS),) or not np.isfinite(rows).all():
-        raise TableError(f"{path.name} is not a table of {len(COLUMNS)} columns of finite numbers.")
+        raise TransactionError(f"{path.name} is not a table of {len(COLUMNS)} columns of finite numbers.")
     if not np.isin(rows[:, -1], (0, 1)).all():
-        raise TableError(f"{path.name} has values other than 0 and 1 in the column Class.")
+        raise TransactionError(f"{path.name} has values other than 0 and 1 in the column Class.")
     hour = rows[:, 0] / 3600 % 24
     every = Transactions(np.column_stack([rows[:, 1:-1], hour]), rows[:, -1].astype(int))
     begun, ended = rows[:, 0].min(), rows[:, 0].max()
@@ -77,7 +77,7 @@ def read_bank(path: Path) -> tuple[Transactions, Transactions]:
     parts = Transactions(every.x[early], every.y[early]), Transactions(every.x[~early], every.y[~early])
     for part, which in zip(parts, ("the first three quarters", "the last quarter"), strict=True):
         if part.y.sum() < _FEWEST:
-            raise TableError(f"{path.name} has fewer than {_FEWEST} frauds in {which} of its time.")
+            raise TransactionError(f"{path.name} has fewer than {_FEWEST} frauds in {which} of its time.")
     return parts
 
 
@@ -170,8 +170,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         banks = {path.stem: read_bank(path) for path in sorted(options.datasets.glob("*.csv"))}
         if not banks:
-            raise TableError(f"{options.datasets} has no CSV file.")
-    except TableError as error:
+            raise TransactionError(f"{options.datasets} has no CSV file.")
+    except TransactionError as error:
         print(error, file=sys.stderr)
         return 2
     test = joined([later for _, later in banks.values()])

@@ -45,7 +45,10 @@ def test_without_a_room_rooms_and_suites_are_listed() -> None:
 
     assert done.returncode == 0, done.stderr
     listed = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")}
-    assert set(suites.rooms()) | {"test.engine", "test.exhaustive", "test.machines", "test.packages"} == listed
+    assert (
+        set(suites.rooms()) | {f"test.{one}" for one in ("engine", "examples", "exhaustive", "machines", "packages")}
+        == listed
+    )
 
 
 def test_packages_that_a_room_needs_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

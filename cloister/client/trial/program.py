@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -44,6 +45,7 @@ def run(
     unpack: Collection[str] = (),
     limits: TrialLimits | None = None,
     show: Show = lambda printed: None,
+    keep: IO[bytes] | None = None,
 ) -> TrialReport:
     """Run the Python file ``program`` in ``tree``, as ``engine.run`` runs a manifest.
 
@@ -58,6 +60,7 @@ def run(
         unpack: the names of the datasets to unpack.
         limits: what the run may use.
         show: called with what the program prints.
+        keep: an empty file that gets the zip of the results.
 
     Raises:
         InputError: a file cannot be read, or a name cannot be that of an asset.
@@ -98,7 +101,7 @@ def run(
             "processes": bounds.processes,
         },
     }
-    return engine.run(tree, Manifest.from_value(value), paths, show)
+    return engine.run(tree, Manifest.from_value(value), paths, show, keep)
 
 
 def no_key() -> str:
