@@ -107,7 +107,7 @@ def prepare(output: Path, *, small: bool, source: Path | None, weights: Path | N
         size, epochs = ("32", "12") if small else ("96", "12")
         args = ["--model", "small", "--size", size, "--epochs", epochs]
     else:
-        args = ["--model", "resnet18", "--size", "128", "--epochs", "4"]
+        args = ["--model", "resnet18", "--size", "96", "--epochs", "4"]
     if weights is not None:
         if "small" in args:
             raise InputError("The small model takes no weights.", hint="Omit --weights, --small and --model small.")

@@ -169,7 +169,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder for the results")
     parser.add_argument("--model", choices=MODELS, default="resnet18")
     parser.add_argument("--weights", type=Path, help="weights of ResNet-18 to start from; random without it")
-    parser.add_argument("--size", type=int, default=128, help="pixels to which pictures are scaled")
+    parser.add_argument("--size", type=int, default=96, help="pixels to which pictures are scaled")
     parser.add_argument("--epochs", type=int, default=4, help="how often a model sees each picture")
     options = parser.parse_args(argv)
     try:

@@ -5,9 +5,9 @@ namely engine, cycle, three settings and 21 sensors, a row a flight. An engine i
 fails. One in ``test_FD00x.txt`` is somewhere in its life, and its line of ``RUL_FD00x.txt`` says how many cycles it had
 left. What an engine does is a simple curve: its wear grows slowly, then fast, and moves some of the sensors.
 
-    party      tables  engines  flights that are known to the end
-    airline-1  FD001        60  wear of the compressor only
-    airline-2  FD003        14  wear of the compressor or of the fan
+    party      tables  engines that failed        engines in service
+    airline-1  FD001   40, all at the compressor  30, all at the compressor
+    airline-2  FD003   30, all at the fan         30, one half at the compressor, one half at the fan
 
 The manufacturer keeps ``engines.txt`` with three more engines, to predict.
 
@@ -48,16 +48,17 @@ FAN = (0, 1.0, 10.0, 22.0, 0, 0.01, 2.9, 0.26, 60.0, 0, 0.7, 2.6, 0.27, 55.0, -0
 
 @dataclass(frozen=True)
 class FleetPlan:
-    """How many engines an airline has, of how long a life, and how many of 10 fail at the fan."""
+    """How many engines an airline has, of how long a life, and how many of 10 fail at the fan: until now, and later."""
 
     trained: int
     tested: int
     life: float
     fan: int
+    fan_later: int
 
 
-FLEETS = {"FD001": FleetPlan(60, 30, 200.0, 0), "FD003": FleetPlan(14, 30, 235.0, 5)}
-SMALL = {"FD001": FleetPlan(6, 6, 140.0, 0), "FD003": FleetPlan(5, 6, 150.0, 5)}
+FLEETS = {"FD001": FleetPlan(40, 30, 200.0, 0, 0), "FD003": FleetPlan(30, 30, 235.0, 10, 5)}
+SMALL = {"FD001": FleetPlan(6, 6, 140.0, 0, 0), "FD003": FleetPlan(6, 6, 150.0, 10, 5)}
 
 
 def draw_engine(number: int, fan: bool, life: int, rng: np.random.Generator) -> np.ndarray:
@@ -74,7 +75,10 @@ def draw_engine(number: int, fan: bool, life: int, rng: np.random.Generator) -> 
 def draw_fleet(plan: FleetPlan, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The tables of one airline: engines that fail, engines in the middle of their life, and what these had left."""
     lives = np.clip(rng.normal(plan.life, plan.life / 5, plan.trained + plan.tested), 90, 360).astype(int)
-    engines = [draw_engine(0, number % 10 < plan.fan, int(life), rng) for number, life in enumerate(lives)]
+    engines = []
+    for number, life in enumerate(lives):
+        share = plan.fan if number < plan.trained else plan.fan_later
+        engines.append(draw_engine(0, 7 * number % 10 < share, int(life), rng))
     trained, tested, left = [], [], []
     for number, engine in enumerate(engines[: plan.trained], start=1):
         engine[:, 0] = number

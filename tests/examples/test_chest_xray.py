@@ -89,7 +89,7 @@ def test_classes_differ_more_than_chance_would_make_them(small: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({}, ["--model", "resnet18", "--size", "128"]),
+        ({}, ["--model", "resnet18", "--size", "96"]),
         ({"model": "small"}, ["--model", "small", "--size", "96"]),
         ({"small": True}, ["--model", "small", "--size", "32"]),
     ],
