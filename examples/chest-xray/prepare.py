@@ -119,7 +119,7 @@ def prepare(output: Path, *, small: bool, source: Path | None, weights: Path | N
     changed = {"args": args, "files": files}
     limits = {"memory": "1GiB"} if small else {}
     if small:
-        # More threads than one only wait for each other on pictures of this size.
+        # Two threads only wait for each other on pictures of this size.
         changed["environment"] = {"OMP_NUM_THREADS": "1"}
     written.append(folders.write_manifest(HERE / "manifest.yaml", lab, data, algorithm=changed, limits=limits))
     shown = [f"datasets/test/{name}" for name in new if not name.startswith("Normal/")]
