@@ -65,7 +65,7 @@ def read_state(path: Path) -> dict:
 def read_picture(path: Path, size: int) -> np.ndarray:
     """A picture in grey, ``size`` pixels wide and high: (size, size), bytes. Raises OSError if it is not a picture."""
     with Image.open(path) as picture:
-        return np.asarray(picture.convert("L").resize((size, size), Image.Resampling.BILINEAR))
+        return np.array(picture.convert("L").resize((size, size), Image.Resampling.BILINEAR))
 
 
 def as_input(pictures: np.ndarray) -> Tensor:

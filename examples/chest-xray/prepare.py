@@ -63,7 +63,9 @@ def draw(*, small: bool) -> tuple[dict[str, Pictures], Pictures]:
                 picture = radiographs.draw(kind, radiographs.DEVICES[hospital], size, rng)
                 made[f"{kind}/{kind}-{next(numbers[kind])}.png"] = picture
     new = {
-        f"{kind}/{kind}-{NEW[kind]}.png": radiographs.draw(kind, radiographs.DEVICES["h1"], size, rng)
+        f"{kind}/{kind}-{NEW[kind]}.png": radiographs.draw(
+            kind, radiographs.DEVICES["h1"], size, rng, radiographs.CLEAR
+        )
         for kind in CLASSES
     }
     return hospitals, new

@@ -45,11 +45,20 @@ DEVICES = {
 }
 
 
-def draw(kind: str, device: Device, size: int, rng: np.random.Generator) -> bytes:
+STRENGTHS = (0.45, 1.1)
+"""How strong the signs of an illness are, at least and at most."""
+
+CLEAR = (1.0, 1.1)
+"""The same for pictures that leave no doubt."""
+
+
+def draw(
+    kind: str, device: Device, size: int, rng: np.random.Generator, strengths: tuple[float, float] = STRENGTHS
+) -> bytes:
     """One picture of the class ``kind`` as PNG, ``size`` pixels wide and high."""
     # Drawn with a margin, which is cut off after the patient was tilted.
     margin = size // 12
-    picture = _chest(kind, size + 2 * margin, rng)
+    picture = _chest(kind, size + 2 * margin, rng, rng.uniform(*strengths))
     grey = Image.fromarray((np.clip(picture, 0, 1) * 255).astype(np.uint8))
     grey = grey.rotate(rng.uniform(-device.tilt, device.tilt), Image.Resampling.BILINEAR, fillcolor=10)
     grey = grey.crop((margin, margin, margin + size, margin + size)).filter(
@@ -65,7 +74,7 @@ def draw(kind: str, device: Device, size: int, rng: np.random.Generator) -> byte
     return out.getvalue()
 
 
-def _chest(kind: str, size: int, rng: np.random.Generator) -> Picture:
+def _chest(kind: str, size: int, rng: np.random.Generator, strength: float) -> Picture:
     row, column = np.mgrid[0:size, 0:size] / size
     middle = 0.5 + rng.normal(0, 0.012)
     width, top, bottom = rng.uniform(0.15, 0.175), rng.uniform(0.17, 0.22), rng.uniform(0.74, 0.82)
@@ -90,15 +99,13 @@ def _chest(kind: str, size: int, rng: np.random.Generator) -> Picture:
     picture += 0.32 * heart * lungs + 0.06 * heart
     for side in (-1, 1):
         picture += 0.12 * _blob(row, column, 0.46, middle + side * 0.085, 0.06, 0.03) * lungs
-    return picture + _signs(kind, row, column, middle, lungs, rng)
+    found = strength * _signs(kind, row, column, middle, rng) * lungs
+    return picture + found + 0.03 * _texture(size, 10, rng) * lungs
 
 
-def _signs(
-    kind: str, row: Picture, column: Picture, middle: float, lungs: Picture, rng: np.random.Generator
-) -> Picture:
-    """What the illness adds to the lungs."""
+def _signs(kind: str, row: Picture, column: Picture, middle: float, rng: np.random.Generator) -> Picture:
+    """What an illness of full strength adds to the lungs."""
     found = np.zeros_like(row)
-    strength = rng.uniform(0.45, 1.1)
     if kind == "COVID":
         for _ in range(rng.integers(4, 8)):
             side = rng.choice((-1, 1))
@@ -117,7 +124,7 @@ def _signs(
     else:
         # Healthy lungs are not empty either: vessels, and a little haze.
         found += 0.05 * _blob(row, column, rng.uniform(0.4, 0.7), middle + rng.choice((-1, 1)) * 0.2, 0.12, 0.1)
-    return strength * found * lungs + 0.03 * _texture(row.shape[0], 10, rng) * lungs
+    return found
 
 
 def _inside(distance: Picture, edge: float) -> Picture:
