@@ -10,7 +10,8 @@ from cloister.client.trial.engine import Show
 from cloister.client.trial.report import TrialReport
 from cloister.client.trial.source import compose_trial
 from cloister.client.trial.tree import open_tree
-from cloister.errors import InputError
+from cloister.errors import InputError, ProofError
+from cloister.protocol import archive
 
 
 def try_computation(
@@ -43,7 +44,17 @@ def try_computation(
     with tempfile.NamedTemporaryFile(suffix=".zip") as kept:
         report = engine.run(open_tree(root), composed, assets, show, kept.file)
         if report.ok:
-            if Path(kept.name).stat().st_size == 0:
-                raise InputError(f"The trial program in {root} is older than this one: it keeps no results.")
+            _check(Path(kept.name), root)
             unpack_result(Path(kept.name), unpack)
         return report
+
+
+def _check(kept: Path, root: Path) -> None:
+    """Raise InputError unless ``kept`` is a zip as a machine writes it: the program in the tree made it."""
+    try:
+        archive.check_zip(kept)
+    except ProofError as error:
+        raise InputError(
+            f"The program in {root} did not hand out the results: {error.message}",
+            hint="Build the image again, or ask the platform team for the file that `invoke image.export` writes.",
+        ) from error
