@@ -47,12 +47,17 @@ def sources() -> ErrorSources:
     return ErrorSources.read()
 
 
+@pytest.fixture(scope="module")
+def text(sources: ErrorSources) -> str:
+    return page.page(sources)
+
+
 def test_site_has_message_hint_and_exit_code(tmp_path: Path) -> None:
     (tmp_path / "cloister").mkdir()
     (tmp_path / "cloister" / "errors.py").write_text(ERRORS)
     (tmp_path / "cloister" / "code.py").write_text(CODE)
 
-    assert ErrorSources.read(tmp_path).sites() == [
+    assert ErrorSources.read(tmp_path).sites == [
         ErrorSite("cloister.code", 14, "cloister.errors.InputError", "<name> is empty.", "Choose another file.", 2),
         ErrorSite("cloister.code", 16, "cloister.errors.InputError", "<number> bytes are more than 4096.", "", 1),
         ErrorSite("cloister.code", 18, "cloister.code.FieldError", "version: is new.", "", 2),
@@ -61,7 +66,7 @@ def test_site_has_message_hint_and_exit_code(tmp_path: Path) -> None:
 
 
 def test_every_row_has_cause_remedy_and_exit_code(sources: ErrorSources) -> None:
-    listed = page.rows(sources, sources.sites())
+    listed = page.rows(sources)
     incomplete = [
         row
         for entries in listed.values()
@@ -75,13 +80,13 @@ def test_every_row_has_cause_remedy_and_exit_code(sources: ErrorSources) -> None
 
 def test_every_error_class_of_the_product_is_listed_or_a_base(sources: ErrorSources) -> None:
     errors = {name for name in sources.classes if sources.is_error(name)}
-    made = {one for site in sources.sites() for one in sources.ancestry(site.error)}
+    made = {one for site in sources.sites for one in sources.ancestry(site.error)}
 
     assert errors - made == set()
 
 
-def test_every_verb_is_listed() -> None:
-    rows = [line.split("|")[1].strip() for line in page.page().splitlines() if line.startswith("| `")]
+def test_every_verb_is_listed(text: str) -> None:
+    rows = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| `")]
 
     assert len(page.verbs()) > 40
     assert set(page.verbs()) <= {name.strip("`") for name in rows}
@@ -95,24 +100,22 @@ def test_every_reason_of_the_agent_has_a_remedy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "cell"),
+    ("words", "cell"),
     [
         ("<name> has a | in it_", r"\<name> has a \| in it\_"),
         ("Run `keys --kind <a|b>`.", r"Run `keys --kind <a\|b>`."),
     ],
 )
-def test_cell_is_escaped_for_markdown(text: str, cell: str) -> None:
-    assert page._cell(text) == cell
+def test_cell_is_escaped_for_markdown(words: str, cell: str) -> None:
+    assert page._cell(words) == cell
 
 
-def test_committed_page_matches_the_source() -> None:
-    assert page.PAGE.read_text(encoding="utf-8") == page.page()
+def test_committed_page_matches_the_source(text: str) -> None:
+    assert page.PAGE.read_text(encoding="utf-8") == text
 
 
-def test_a_verb_has_the_errors_of_what_it_calls_and_no_others() -> None:
-    rows = {
-        line.split("`")[1]: line.split("|")[2].split(",") for line in page.page().splitlines() if line.startswith("| `")
-    }
+def test_a_verb_has_the_errors_of_what_it_calls_and_no_others(text: str) -> None:
+    rows = {line.split("`")[1]: line.split("|")[2].split(",") for line in text.splitlines() if line.startswith("| `")}
 
     assert [code.strip() for code in rows["checksum"]] == ["2"]
     assert [code.strip() for code in rows["attest"]] == ["1", "2", "3", "4", "5"]

@@ -29,15 +29,20 @@ class CallGraph:
             for name, node in _definitions(module)
         }
 
+    @cached_property
+    def _edges(self) -> dict[str, set[str]]:
+        """Of what each function, class or constant names, those that are defined in one of the modules."""
+        homes = {name: self._defined(name) for name in set().union(*self._named.values())}
+        return {name: {homes[one] for one in named} & self._named.keys() for name, named in self._named.items()}
+
     def from_(self, start: str) -> set[str]:
         """The dotted names of all that ``start`` leads to, itself included."""
         found: set[str] = set()
-        waiting = [start]
+        waiting = {self._defined(start)} & self._edges.keys()
         while waiting:
-            name = self._defined(waiting.pop())
-            if name not in found and name in self._named:
-                found.add(name)
-                waiting += self._named[name]
+            name = waiting.pop()
+            found.add(name)
+            waiting |= self._edges[name] - found
         return found
 
     def _defined(self, name: str) -> str:

@@ -102,10 +102,10 @@ def row(sources: ErrorSources, site: ErrorSite) -> Row | None:
     return Row(site.message, hint, site.exit_code)
 
 
-def rows(sources: ErrorSources, sites: Sequence[ErrorSite]) -> dict[PageSection, list[tuple[Row, str]]]:
+def rows(sources: ErrorSources) -> dict[PageSection, list[tuple[Row, str]]]:
     """The rows of each section, sorted; each with its reason when it is a refusal."""
     found: dict[PageSection, set[tuple[Row, str]]] = {}
-    for site in sites:
+    for site in sources.sites:
         if (one := row(sources, site)) is not None:
             found.setdefault(section_of(site.module), set()).add((one, site.reason))
     return {
@@ -122,12 +122,10 @@ def verbs() -> dict[str, str]:
     return found
 
 
-def page() -> str:
+def page(sources: ErrorSources) -> str:
     """The whole page, ending in a newline."""
-    sources = ErrorSources.read()
-    sites = sources.sites()
-    listed = rows(sources, sites)
-    parts = [_HEAD, "## Verbs\n\n", *_verb_table(sources, sites)]
+    listed = rows(sources)
+    parts = [_HEAD, "## Verbs\n\n", *_verb_table(sources)]
     for section, entries in listed.items():
         folders = ", ".join(f"`{room.replace('.', '/')}`" for room in section.rooms)
         parts.append(f"\n## {section.title}\n\nRaised in {folders}.\n\n")
@@ -135,9 +133,10 @@ def page() -> str:
     return "".join(parts)
 
 
-def _verb_table(sources: ErrorSources, sites: Sequence[ErrorSite]) -> Iterator[str]:
+def _verb_table(sources: ErrorSources) -> Iterator[str]:
     reach = CallGraph(sources.modules)
-    homes = {site: reach.home(site.module, site.line) for site in sites}
+    listed = {site: one for site in sources.sites if (one := row(sources, site)) is not None}
+    homes = {site: reach.home(site.module, site.line) for site in listed}
     yield "Every verb may also end with 0 (done) and 130 (interrupted with Ctrl-C).\n\n"
     yield "| verb | other exit codes | errors |\n|---|---|---|\n"
     for verb, function in verbs().items():
@@ -145,8 +144,8 @@ def _verb_table(sources: ErrorSources, sites: Sequence[ErrorSite]) -> Iterator[s
         remote = _TRANSLATION in reached
         mine = [
             (site, one)
-            for site in sites
-            if (homes[site] in reached or (remote and is_refusal(site))) and (one := row(sources, site)) is not None
+            for site, one in listed.items()
+            if homes[site] in reached or (remote and is_refusal(site))
         ]
         codes = sorted({one.exit_code for _, one in mine})
         titles = {section_of(site.module) for site, _ in mine}

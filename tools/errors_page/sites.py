@@ -135,20 +135,23 @@ class ErrorSources:
         texts = self.reader.of(module, node, {})
         return texts[0] if texts else None
 
+    @cached_property
     def sites(self) -> list[ErrorSite]:
         """Every error that the product makes, in the order of the source."""
         found = []
         for module in self.modules.values():
             for node, owner in [*functions(module)]:
+                environment = self.reader.locals(module, node)
                 for call in calls(node):
-                    found += self._site(module, call, node, owner)
+                    found += self._site(module, call, node, owner, environment)
         return sorted(set(found), key=lambda site: (site.module, site.line, site.message))
 
-    def _site(self, module: SourceModule, call: ast.Call, function: ast.FunctionDef, owner: str) -> Iterator[ErrorSite]:
+    def _site(
+        self, module: SourceModule, call: ast.Call, function: ast.FunctionDef, owner: str, environment: Environment
+    ) -> Iterator[ErrorSite]:
         place = f"{owner}.{function.name}" if owner else f"{module.name}.{function.name}"
         if place in self.factories and self.factories[place].node is function and uses(call, parameters(function)):
             return  # its callers are listed, with what they pass
-        environment = self.reader.locals(module, function)
         yield from self._made(module, call, environment, owner, (module.name, call.lineno))
 
     def _made(
