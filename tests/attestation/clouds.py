@@ -85,13 +85,6 @@ def names(verdict: Verdict) -> list[str]:
     return [check.name for check in verdict.failures]
 
 
-def flipped(data: bytes, place: int) -> bytes:
-    """``data`` with one bit of the byte at ``place`` flipped; ``place`` decides which."""
-    changed = bytearray(data)
-    changed[place] ^= 1 << place % 8
-    return bytes(changed)
-
-
 def shared_cases(machine: Any, good: Case) -> dict[str, Callable[[], Case]]:
     """For each shared check, a case in which only that check fails; ``good`` is the valid case of ``machine``."""
     receipt = good.but(evidence=machine.evidence(RECEIPT_BINDING), purpose=RECEIPT)

@@ -1,5 +1,6 @@
 """Records what a program declares, as it reaches the engine. Nothing is created; tests supply the outputs."""
 
+import asyncio
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -47,16 +48,29 @@ class _Monitor(mocks.MockMonitor):
 def declare(program: Callable[[], pulumi.Output[Any]], answers: Answers) -> tuple[dict[str, dict[str, Any]], Any]:
     """The resources that ``program`` declares, by "TYPE NAME", and the value of the output that it returns."""
     monitor = _Monitor(answers)
-    # A previous program's stack may have transformations.
-    settings.ROOT.set(None)
-    mocks.set_mocks(monitor.mocks, project="cloister", stack="lab", preview=False, monitor=monitor)
     found: list[Any] = []
 
     def run() -> pulumi.Output[Any]:
         return program().apply(found.append)
 
-    mocks.test(run)()
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(_complain)
+    asyncio.set_event_loop(loop)
+    try:
+        # A previous program's stack may have transformations.
+        settings.ROOT.set(None)
+        mocks.set_mocks(monitor.mocks, project="cloister", stack="lab", preview=False, monitor=monitor)
+        mocks.test(run)()
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
     return dict(sorted(monitor.declared.items())), found[0]
+
+
+def _complain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Of a refused program, each output that waited for the refused one fails too; the first failure was raised."""
+    if "exception was never retrieved" not in context["message"]:
+        loop.default_exception_handler(context)
 
 
 def compare(name: str, value: Any) -> None:

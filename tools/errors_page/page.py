@@ -142,11 +142,7 @@ def _verb_table(sources: ErrorSources) -> Iterator[str]:
     for verb, function in verbs().items():
         reached = reach.from_(function)
         remote = _TRANSLATION in reached
-        mine = [
-            (site, one)
-            for site, one in listed.items()
-            if homes[site] in reached or (remote and is_refusal(site))
-        ]
+        mine = [(site, one) for site, one in listed.items() if homes[site] in reached or (remote and is_refusal(site))]
         codes = sorted({one.exit_code for _, one in mine})
         titles = {section_of(site.module) for site, _ in mine}
         links = [f"[{section.title}](#{_anchor(section.title)})" for section in SECTIONS if section in titles]

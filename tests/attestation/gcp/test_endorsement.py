@@ -16,7 +16,8 @@ from cloister.attestation.instances import GcpInstance
 from cloister.attestation.roots import GOOGLE_VTPM, VENDORS
 from cloister.attestation.testkit.google import FIRMWARE, MACHINE, SVN, Google, instance_info
 from cloister.attestation.x509.certificate import Certificate, find_path, issuers_among
-from tests.attestation.clouds import AT, flipped, recorded
+from tests.attestation.clouds import AT, recorded
+from tests.attestation.flips import flipped
 
 GOOGLE = Google.create(AT)
 ENDORSEMENT = GOOGLE.endorse()

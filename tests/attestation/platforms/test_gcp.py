@@ -45,13 +45,13 @@ from tests.attestation.clouds import (
     OTHER,
     OTHER_384,
     Case,
-    flipped,
     names,
     quote_cases,
     recorded,
     register_cases,
     shared_cases,
 )
+from tests.attestation.flips import flipped, places
 from tests.attestation.wording import require_words
 
 DAY = timedelta(days=1)
@@ -487,7 +487,7 @@ def test_flipped_bit_in_any_bound_byte_is_rejected(machine: GcpSnpMachine, part:
     leaf, *above = evidence.ak_certificates
     data = {"leaf": leaf}.get(part) or getattr(quote, part, None) or getattr(evidence, part)
     accepted = []
-    for place in range(len(data)):
+    for place in places(0, len(data)):
         changed = flipped(data, place)
         if part == "leaf":
             other = case.with_evidence(ak_certificates=(changed, *above))

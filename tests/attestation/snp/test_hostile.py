@@ -1,7 +1,6 @@
 """Hostile bytes: changed, truncated or arbitrary input is rejected or malformed, and never raises anything else."""
 
 import dataclasses
-import random
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -20,6 +19,7 @@ from cloister.attestation.snp.table import CertificateTable
 from cloister.attestation.snp.verify import check_report
 from cloister.attestation.testkit import Processor, SnpMachine
 from cloister.attestation.x509.der import DerReader
+from tests.attestation.flips import flipped, places
 
 # The library's warnings about names with a flipped bit.
 pytestmark = pytest.mark.filterwarnings("ignore:Attribute's length")
@@ -49,15 +49,6 @@ def accepted(
     return all(check.outcome is not CheckOutcome.FAILED for check in checks.finish())
 
 
-def flips(data: bytes) -> list[bytes]:
-    """``data`` with one bit of one byte flipped, for every byte; a seeded generator chooses the bit."""
-    choice = random.Random(2600)
-    return [
-        data[:index] + bytes((data[index] ^ 1 << choice.randrange(8),)) + data[index + 1 :]
-        for index in range(len(data))
-    ]
-
-
 def refused(judge: Callable[[bytes], bool], data: bytes) -> bool:
     try:
         return not judge(data)
@@ -77,7 +68,7 @@ def refused(judge: Callable[[bytes], bool], data: bytes) -> bool:
 )
 def test_flipped_bit_is_rejected(judge: Callable[[bytes], bool], data: bytes) -> None:
     assert judge(data)
-    assert [index for index, flipped in enumerate(flips(data)) if not refused(judge, flipped)] == []
+    assert [place for place in places(0, len(data)) if not refused(judge, flipped(data, place))] == []
 
 
 @pytest.mark.parametrize(
