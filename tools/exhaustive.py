@@ -8,16 +8,19 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from uuid import UUID
 
+from cloister.attestation.azure import hcl
 from cloister.attestation.binding import SessionBinding
 from cloister.attestation.collateral_source import CollateralItem
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence, TpmQuote
 from cloister.attestation.policy.policy import Policy
 from cloister.attestation.roots import VENDORS, Anchor
+from cloister.attestation.snp.table import ASK, VCEK, CertificateTable
 from cloister.attestation.testkit import LocalMachine, RsaTpm, SnpMachine, Td
 from cloister.attestation.testkit.google import GcpSnpMachine
-from cloister.attestation.testkit.microsoft import AzureSnpMachine
+from cloister.attestation.testkit.microsoft import AzureSnpMachine, AzureTdxMachine
 from cloister.attestation.verifier import SessionPurpose, verify
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -64,6 +67,8 @@ def flip(subject: Subject) -> Iterator[Count]:
     if not subject.accepts(subject.evidence):
         raise RuntimeError("The unchanged evidence is not accepted.")
     for name, (data, change) in subject.parts.items():
+        if not subject.accepts(change(subject.evidence, data)):
+            raise RuntimeError(f"The unchanged evidence is not accepted: {name}.")
         began = time.monotonic()
         accepted = []
         for bit in range(8 * len(data)):
@@ -74,6 +79,12 @@ def flip(subject: Subject) -> Iterator[Count]:
         yield Count(name, 8 * len(data), tuple(accepted), time.monotonic() - began)
 
 
+def _before_chain(quote: bytes) -> tuple[bytes, Change]:
+    """What a TDX quote signs, without its certificates."""
+    at = quote.index(b"-----BEGIN")
+    return quote[:at], lambda whole, data: dataclasses.replace(whole, tdx_quote=data + quote[at:])
+
+
 def _session() -> SessionBinding:
     return SessionBinding(SESSION.nonce, SESSION.tls_key_digest, SESSION.hpke_key_digest)
 
@@ -81,6 +92,22 @@ def _session() -> SessionBinding:
 def _field(name: str, evidence: Evidence) -> tuple[bytes, Change]:
     """A whole part of the evidence."""
     return getattr(evidence, name), lambda whole, data: dataclasses.replace(whole, **{name: data})
+
+
+def _first_certificate(evidence: Evidence) -> tuple[bytes, Change]:
+    """The certificate of the vTPM's key."""
+    first, *above = evidence.ak_certificates
+    return first, lambda whole, data: dataclasses.replace(whole, ak_certificates=(data, *above))
+
+
+def _in_table(table: CertificateTable, kind: UUID) -> tuple[bytes, Change]:
+    """One certificate of the host's table."""
+
+    def change(whole: Evidence, data: bytes) -> Evidence:
+        changed = CertificateTable({**table.entries, kind: data})
+        return dataclasses.replace(whole, snp_certificates=changed.encode())
+
+    return table.entries[kind], change
 
 
 def _quote(evidence: Evidence) -> dict[str, tuple[bytes, Change]]:
@@ -107,7 +134,12 @@ def snp() -> Subject:
     """A SEV-SNP report: every bit is signed, or part of the signature."""
     machine = SnpMachine.create_at(AT)
     evidence = machine.evidence(_session())
-    parts = {"SEV-SNP report": _field("snp_report", evidence)}
+    table = CertificateTable.parse(machine.processor.table())
+    certificates = {VCEK: "certificate of the signing key", ASK: "signer"}
+    parts = {
+        "SEV-SNP report": _field("snp_report", evidence),
+        **{name: _in_table(table, kind) for kind, name in certificates.items()},
+    }
     return Subject(evidence, machine.policy(), (machine.processor.amd.anchor(),), parts)
 
 
@@ -119,6 +151,9 @@ def tdx() -> Subject:
     items = (item for item in _items(td.intel.collateral().contents) if item.content != td.intel.root)
     evidence = dataclasses.replace(evidence, collateral=tuple(items))
     parts = {"TDX quote": _field("tdx_quote", evidence)}
+    report = td.report(evidence.report_data(), tee_tcb_svn2=None, mr_service_td=None)
+    for version in (4, 5):
+        parts[f"TDX quote of report 1.0 in version {version}"] = _before_chain(td.intel.quote(report, version=version))
     return Subject(evidence, td.policy(), (td.intel.anchor(),), parts)
 
 
@@ -130,6 +165,25 @@ def azure() -> Subject:
     return Subject(evidence, machine.policy(), machine.roots(), parts)
 
 
+def azure_tdx() -> Subject:
+    """A report of Azure's paravisor in a TD; its TDREPORT is left out, which only its own machine can check."""
+    machine = AzureTdxMachine.create(AT)
+    evidence = machine.evidence(_session())
+    items = _items(machine.intel.collateral().contents)
+    evidence = dataclasses.replace(evidence, collateral=tuple(items))
+    report, _ = _field("hcl_report", evidence)
+    end = 32 + hcl.TDREPORT_SIZE
+
+    def head(whole: Evidence, data: bytes) -> Evidence:
+        return dataclasses.replace(whole, hcl_report=data + report[32:])
+
+    def claims(whole: Evidence, data: bytes) -> Evidence:
+        return dataclasses.replace(whole, hcl_report=report[:end] + data)
+
+    parts = {"HCL report, head": (report[:32], head), "HCL report, claims": (report[end:], claims), **_quote(evidence)}
+    return Subject(evidence, machine.policy(), machine.roots(), parts)
+
+
 def gcp() -> Subject:
     """Google's endorsement, and the report of the endorsed firmware."""
     machine = GcpSnpMachine.create(AT, vtpm=RsaTpm.create())
@@ -137,6 +191,8 @@ def gcp() -> Subject:
     parts = {
         "launch endorsement": _field("launch_endorsement", evidence),
         "SEV-SNP report at Google": _field("snp_report", evidence),
+        "certificate of the vTPM's key": _first_certificate(evidence),
+        **_quote(evidence),
     }
     return Subject(evidence, machine.policy(), machine.roots(), parts)
 
@@ -145,7 +201,8 @@ def vtpm() -> Subject:
     """The quote of a TPM with an ECC key."""
     machine = LocalMachine.create(AT)
     evidence = machine.evidence(_session())
-    return Subject(evidence, machine.policy(), VENDORS, _quote(evidence))
+    parts = {"certificate of the vTPM's key": _first_certificate(evidence), **_quote(evidence)}
+    return Subject(evidence, machine.policy(), VENDORS, parts)
 
 
 def _items(contents: Mapping[str, tuple[bytes, ...]]) -> Iterator[CollateralItem]:
@@ -153,4 +210,11 @@ def _items(contents: Mapping[str, tuple[bytes, ...]]) -> Iterator[CollateralItem
         yield from (CollateralItem(kind, value) for value in values)
 
 
-SUBJECTS: Mapping[str, Callable[[], Subject]] = {"snp": snp, "tdx": tdx, "azure": azure, "gcp": gcp, "vtpm": vtpm}
+SUBJECTS: Mapping[str, Callable[[], Subject]] = {
+    "snp": snp,
+    "tdx": tdx,
+    "azure": azure,
+    "azure-tdx": azure_tdx,
+    "gcp": gcp,
+    "vtpm": vtpm,
+}

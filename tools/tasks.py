@@ -58,7 +58,7 @@ def _fuzzed(name: str, minutes: float) -> bool:
     return True
 
 
-@verb(help={"only": "only this one: snp, tdx, azure, gcp or vtpm"})
+@verb(help={"only": "only this one: snp, tdx, azure, azure-tdx, gcp or vtpm"})
 def exhaustive(c: Any, only: str = "") -> None:
     """Flip each bit of what is signed or bound in valid evidence; every change must be rejected (some minutes)."""
     from tools.exhaustive import SUBJECTS, flip
