@@ -140,7 +140,7 @@ def test_nothing_is_mounted_through_a_link_of_a_tree(tmp_path: Path, name: str) 
         else:
             (tmp_path / folder).mkdir()
     (tmp_path / "train.py").write_text("")
-    with pytest.raises(InputError, match=f"its {name} is no folder"):
+    with pytest.raises(InputError, match=f"its {name} is not a folder"):
         run(tmp_path, tmp_path / "train.py")
 
 
