@@ -42,7 +42,7 @@ LONG = {
     "marker": f"a; {LINUX} or {' or '.join([LINUX] * 1000)}",
     "name": "a" * 20_000,
     "extras": f"a[{','.join(['b'] * 10_000)}]",
-    "option of a package": f"a==1 --hash=sha256:{'1' * 20_000}",
+    "option for a package": f"a==1 --hash=sha256:{'1' * 20_000}",
     "address": f"a @ https://x.example/{'y' * 20_000}",
     "option": f"--index-url https://x.example/{'y' * 20_000}\na",
     "option of an unknown name": f"--{'y' * 20_000}\na",
