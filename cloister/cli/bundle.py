@@ -15,15 +15,16 @@ from cloister.units import format_size
     help={
         "requirements": "requirements.txt; one without exact versions and hashes is locked first",
         "output": "file of the bundle (default: the name of the requirements with .bundle)",
+        "image": "manifest of the image that will run it (image.json): the bundle leaves out the packages that it has",
     },
 )
-def bundle(settings: Settings, requirements: str, output: str | None = None) -> None:
+def bundle(settings: Settings, requirements: str, output: str | None = None, image: str | None = None) -> None:
     """Pack the Python packages of an algorithm into one file, with the same bytes on every machine."""
     source = Path(requirements)
     target = Path(output) if output else source.with_suffix(".bundle")
     if not settings.json:
         show.note(f"Packing the wheels of {source}, after downloading and inspecting those that are not cached ...")
-    made = client.make_bundle(source, target)
+    made = client.make_bundle(source, target, image=client.load_image(Path(image)) if image else None)
     for warning in (*made.missing_libraries, *made.cpu_warnings):
         show.note(f"Warning: {warning}")
     if settings.json:
@@ -33,6 +34,8 @@ def bundle(settings: Settings, requirements: str, output: str | None = None) -> 
         print(f"Locked first: {made.lock}. Read it; the bundle has these versions.")
     for line in made.index_lines:
         print(f"  for locking only: {line}")
+    for name, version in sorted(made.image_packages.items()):
+        print(f"  {name} {version} (in the image, and not in the bundle)")
     for wheel in made.wheels:
         print(f"  {wheel.path.name}")
     print(
@@ -55,6 +58,7 @@ def _facts(made: client.Bundle) -> dict[str, object]:
             for one in made.missing_libraries
         ],
         "cpu_warnings": list(made.cpu_warnings),
+        "image_packages": dict(made.image_packages),
         "lock": None if made.lock is None else str(made.lock),
         "index_lines": list(made.index_lines),
     }

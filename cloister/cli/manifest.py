@@ -16,12 +16,15 @@ from cloister.cli.shell.verb import program
         "file": "the manifest as you write it, YAML or JSON",
         "output": "file of the canonical form (default: the same name with .json); never overwritten with a different "
         "manifest",
+        "image": "manifest of the image that will run it (image.json): what the bundle and the program count "
+        "on must be in it",
     },
 )
-def manifest(settings: Settings, file: str, output: str | None = None) -> None:
+def manifest(settings: Settings, file: str, output: str | None = None, image: str | None = None) -> None:
     """Check a manifest, fill in digests and sizes, and write the canonical form that all parties agree on."""
     source = Path(file)
-    written = client.write_manifest(source, Path(output) if output else source.with_suffix(".json"))
+    target = Path(output) if output else source.with_suffix(".json")
+    written = client.write_manifest(source, target, client.load_image(Path(image)) if image else None)
     digest = written.manifest.digest().hex()
     for note in written.notes:
         show.note(note)

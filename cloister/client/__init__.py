@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from cloister.client.files.descriptor_file import find_cvm as find_cvm
     from cloister.client.files.descriptor_file import load_descriptor as load_descriptor
     from cloister.client.files.descriptor_file import member_names as member_names
+    from cloister.client.files.image_file import load_image as load_image
     from cloister.client.files.keys import Key as Key
     from cloister.client.files.keys import KeyType as KeyType
     from cloister.client.files.keys import generate_key as generate_key
@@ -104,6 +105,7 @@ if TYPE_CHECKING:
     from cloister.protocol.progress import Phase as Phase
 
 _NAMES = {
+    "cloister.client.files.image_file": ("load_image",),
     "cloister.client.files.keys": (
         "Key",
         "KeyType",

@@ -6,7 +6,7 @@ sizes instead, and its SHA-256 is what the parties agree on.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from cloister.protocol import canonical, names, placement, schema
@@ -52,7 +52,8 @@ class Asset:
 @dataclass(frozen=True)
 class Algorithm:
     """The algorithm: ``kind`` is python, binary, wasm or oci; ``bundle`` holds the wheels of kind python; ``files`` are
-    what lies beside it: weights, tables, modules.
+    what lies beside it: weights, tables, modules; ``image_packages`` are the Python packages of the image that it
+    counts on, by normalised name, with their versions.
     """
 
     asset: Asset
@@ -61,6 +62,7 @@ class Algorithm:
     environment: Mapping[str, str]
     bundle: Asset | None
     files: tuple[Asset, ...] = ()
+    image_packages: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ class Manifest:
                 environment=dict(made["environment"]),
                 bundle=None if bundle is None else _asset(BUNDLE, BUNDLE, made["provider"], bundle),
                 files=tuple(_asset(one["name"], "file", made["provider"], one) for one in made.get("files", ())),
+                image_packages=dict(made.get("image_packages", {})),
             ),
             datasets=tuple(_asset(data["name"], "dataset", data["provider"], data) for data in value["datasets"]),
             results=ResultSettings(
@@ -163,6 +166,8 @@ class Manifest:
         }
         if self.algorithm.bundle is not None:
             algorithm["bundle"] = _file(self.algorithm.bundle)
+        if self.algorithm.image_packages:
+            algorithm["image_packages"] = dict(self.algorithm.image_packages)
         if self.algorithm.files:
             algorithm["files"] = [{"name": one.name, "at": one.at, **_file(one)} for one in self.algorithm.files]
         return {
@@ -256,6 +261,8 @@ class Manifest:
                 raise FormatError(f"{what}: {place} names a party twice.")
         if self.algorithm.bundle is not None and self.algorithm.kind != "python":
             raise FormatError(f"{what}: algorithm.bundle needs kind python, not {self.algorithm.kind}.")
+        if self.algorithm.image_packages and self.algorithm.kind != "python":
+            raise FormatError(f"{what}: algorithm.image_packages needs kind python, not {self.algorithm.kind}.")
         main, files = self.algorithm.asset.file, self.algorithm.files
         places = {ALGORITHM: "algorithm", BUNDLE: "algorithm.bundle"}
         places |= {one.name: f"algorithm.files.{index}" for index, one in enumerate(files)}

@@ -75,7 +75,14 @@ def assemble(inputs: Inputs, steps: Steps) -> Outputs:
     file_system = keyed.run(
         "Writing the root file system",
         {"tree": root.digest().hex()},
-        lambda: {"root": erofs.build(root, tool=inputs.tool, identifier=uuid.UUID(bytes=_derive(root, "erofs")[:16]))},
+        lambda: {
+            "root": erofs.build(
+                root,
+                tool=inputs.tool,
+                identifier=uuid.UUID(bytes=_derive(root, "erofs")[:16]),
+                compression=inputs.recipe.compression,
+            )
+        },
     )["root"]
     hash_tree = verity.hash_tree(
         file_system, salt=_derive(root, "salt"), identifier=uuid.UUID(bytes=_derive(root, "verity")[:16])

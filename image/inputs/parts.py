@@ -14,6 +14,9 @@ from image.inputs.table import RecipeError, Table
 ANY = "*"
 """In a list of packages: any package."""
 
+COMPRESSIONS = ("lz4hc", "zstd")
+"""Of the root file system."""
+
 _MODE = re.compile(r"[0-7]{3,4}")
 
 

@@ -13,6 +13,7 @@ from image.inputs import chain
 from image.inputs.chain import TOOLS, ChainLink, RecipeFile
 from image.inputs.lockfile import LockPlace
 from image.inputs.parts import (
+    COMPRESSIONS,
     AgentRecipe,
     DebianRecipe,
     GuestFile,
@@ -38,6 +39,7 @@ class Recipe:
     users: in /etc/passwd besides root.
     files: further files of the root.
     commands: names in /usr/bin that lead to busybox.
+    compression: of the root file system, one of ``COMPRESSIONS``.
     drop: patterns of paths to leave out everywhere.
     prune_root: patterns of paths that only the initrd needs.
     keep: patterns of paths that stay, whatever ``drop`` and ``prune_root`` say.
@@ -52,6 +54,7 @@ class Recipe:
     users: tuple[GuestUser, ...]
     files: tuple[GuestFile, ...]
     commands: tuple[str, ...]
+    compression: str
     drop: tuple[str, ...]
     prune_root: tuple[str, ...]
     keep: tuple[str, ...]
@@ -88,12 +91,16 @@ class Recipe:
             users=tuple(GuestUser.from_table(entry) for entry in table.tables("users")),
             files=tuple(GuestFile.from_table(entry, where.get(entry.peek("path"))) for entry in table.tables("files")),
             commands=table.strings("commands", []),
+            compression=table.take("compression", str, "lz4hc"),
             drop=table.strings("drop", []),
             prune_root=table.strings("prune_root", []),
             keep=table.strings("keep", []),
             agent=AgentRecipe.from_table(agent),
         )
         table.reject_unknown()
+        if recipe.compression not in COMPRESSIONS:
+            known = " or ".join(COMPRESSIONS)
+            raise RecipeError(f"{flavor}.toml: 'compression' must be {known}, not {recipe.compression!r}.")
         for key, names in (
             ("files", [file.path for file in recipe.files]),
             ("users", [user.name for user in recipe.users]),

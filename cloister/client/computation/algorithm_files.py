@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cloister.client.computation.asset import describe_asset
-from cloister.client.script.program import Program, examine
+from cloister.client.script.program import Examination, Program, examine
 from cloister.errors import InputError
 from cloister.protocol import names
 from cloister.protocol.manifest import ALGORITHM, BUNDLE, Algorithm, Asset, Manifest
@@ -57,18 +57,18 @@ def find_files(algorithm: Algorithm, path: Path, given: Mapping[str, Path]) -> l
     return [(asset, given.get(asset.name) or _beside(asset, path)) for asset in algorithm.files]
 
 
-def examine_written(algorithm: Mapping[str, Any], folder: Path, memory: int) -> tuple[str, ...]:
-    """Warnings about the program of an author's manifest in ``folder``; none if it is not there.
+def examine_written(algorithm: Mapping[str, Any], folder: Path, memory: int, image: Mapping[str, str]) -> Examination:
+    """Examine the program of an author's manifest in ``folder``; nothing is found if it is not there.
 
-    ``memory`` is the manifest's limit in bytes. Raises InputError for a program that the guest cannot run, and
-    NotEnoughMemory for a bundle that does not fit.
+    ``memory`` is the manifest's limit in bytes, ``image`` has the image's packages. Raises InputError for a program
+    that the guest cannot run, and NotEnoughMemory for a bundle that does not fit.
     """
 
     def here(file: str) -> Path | None:
         return folder / file if (folder / file).exists() else None
 
     if (path := here(algorithm["file"])) is None:
-        return ()
+        return Examination()
     bundle = algorithm.get("bundle")
     program = Program(
         path,
@@ -77,6 +77,7 @@ def examine_written(algorithm: Mapping[str, Any], folder: Path, memory: int) -> 
         bundle=None if bundle is None else here(bundle if isinstance(bundle, str) else bundle["file"]),
         has_bundle=bundle is not None,
         memory=memory,
+        image=image,
     )
     return examine(program)
 
@@ -91,6 +92,7 @@ def program_of(manifest: Manifest, paths: Mapping[Asset, Path]) -> Program:
         bundle=None if algorithm.bundle is None else paths[algorithm.bundle],
         has_bundle=algorithm.bundle is not None,
         memory=manifest.limits.memory,
+        image=algorithm.image_packages,
     )
 
 

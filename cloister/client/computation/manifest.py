@@ -9,6 +9,7 @@ from cloister.client.files import document_type
 from cloister.client.files.output import write_file
 from cloister.errors import InputError
 from cloister.protocol import canonical
+from cloister.protocol.imagemanifest import ImageManifest
 from cloister.protocol.manifest import MAX_SIZE, Manifest
 
 
@@ -41,12 +42,13 @@ class WrittenManifest:
     warnings: tuple[str, ...] = ()
 
 
-def write_manifest(source: Path, target: Path) -> WrittenManifest:
+def write_manifest(source: Path, target: Path, image: ImageManifest | None = None) -> WrittenManifest:
     """Write the canonical form of an author's manifest: paths, units and keys resolved, digests and sizes filled in.
 
     Args:
         source: the author's manifest, YAML or JSON.
         target: the file of the canonical form. It is never overwritten with a different manifest.
+        image: the image that will run it; None if the author does not name one.
 
     Returns:
         The canonical manifest.
@@ -60,7 +62,7 @@ def write_manifest(source: Path, target: Path) -> WrittenManifest:
     before = _written(target)
     notes: list[str] = []
     warnings: list[str] = []
-    made = compose_manifest(source, before, notes, warnings)
+    made = compose_manifest(source, before, notes, warnings, image)
     if before is None:
         write_file(target, made.encode())
     elif members := _differing(before, made):

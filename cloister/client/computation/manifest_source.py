@@ -18,6 +18,7 @@ from cloister import userfile
 from cloister.client.computation.algorithm_files import asset_names, examine_written
 from cloister.client.computation.asset import describe_asset
 from cloister.client.files import document_type
+from cloister.client.packages import image_packages
 from cloister.client.script.program import NotEnoughMemory
 from cloister.errors import InputError
 from cloister.keyfile.content import is_inline
@@ -25,22 +26,28 @@ from cloister.keyfile.public import parse_public_key, read_public_key
 from cloister.protocol import canonical, names, placement, schema
 from cloister.protocol.document import MAX_SIZE as MAX_DOCUMENT
 from cloister.protocol.document import Document, Place, place_of
+from cloister.protocol.imagemanifest import ImageManifest
 from cloister.protocol.manifest import KINDS, MAX_SIZE, Manifest
+from cloister.protocol.wheels.errors import BundleError
 from cloister.units import parse_duration, parse_size
 
 _PLACE = re.compile(r"The manifest: ([A-Za-z0-9_.-]+) ")
 
 
 def compose_manifest(
-    path: Path, before: Manifest | None = None, notes: list[str] | None = None, warnings: list[str] | None = None
+    path: Path,
+    before: Manifest | None = None,
+    notes: list[str] | None = None,
+    warnings: list[str] | None = None,
+    image: ImageManifest | None = None,
 ) -> Manifest:
     """The canonical manifest of the author's file at ``path``, with the id of ``before`` unless the author sets one.
 
-    What the author should know is added to ``notes``, what may fail in the guest to ``warnings``, in sentences. Raises
-    InputError with file and line.
+    ``image`` is the image that will run it, if the author names one. What the author should know is added to ``notes``,
+    what may fail in the guest to ``warnings``, in sentences. Raises InputError with file and line.
     """
     document = read_source(path)
-    author = AuthorManifest(path, document, before.id if before else secrets.token_hex(16))
+    author = AuthorManifest(path, document, before.id if before else secrets.token_hex(16), image)
     manifest = finish(author)
     if notes is not None:
         notes += author.notes
@@ -102,11 +109,12 @@ def _located(document: Document, error: canonical.FormatError) -> InputError:
 class AuthorManifest:
     """The author's file on its way to the canonical form; errors name its lines."""
 
-    def __init__(self, path: Path, document: Document, id: str) -> None:
+    def __init__(self, path: Path, document: Document, id: str, image: ImageManifest | None = None) -> None:
         self._id = id
         self.document = document
         self._folder = path.resolve().parent
         self._value: dict[str, Any] = document.value
+        self._image = image
         self.notes: list[str] = []
         self.warnings: tuple[str, ...] = ()
 
@@ -194,17 +202,42 @@ class AuthorManifest:
                 {"name": named[index], "at": entry["at"], **self._algorithm_file(index, entry)}
                 for index, entry in enumerate(algorithm["files"])
             ]
-        self._examine(algorithm)
+        if counted := self._bundle_counts_on(made.get("bundle"), bundle) | self._examine(algorithm):
+            made["image_packages"] = counted
         return made
 
-    def _examine(self, algorithm: dict[str, Any]) -> None:
+    def _bundle_counts_on(self, made: dict[str, Any] | None, bundle: Any) -> dict[str, str]:
+        """The packages of the image that the bundle counts on, if it is here. Raises InputError if it has not them."""
+        path = None if made is None else self._folder / (bundle if isinstance(bundle, str) else bundle["file"])
+        if path is None or not path.is_file():
+            return {}
+        try:
+            counted = image_packages.of_bundle(path)
+            if self._image is not None:
+                image_packages.require(counted, self._image, f"The bundle {names.shown(path.name)}")
+        except BundleError:
+            return {}  # the examination of the program says what is wrong
+        except InputError as error:
+            raise self.document.error(("algorithm", "bundle"), error.message, error.hint) from error
+        if counted and self._image is None:
+            self.notes.append(
+                f"The bundle {names.shown(path.name)} counts on packages of an image: "
+                f"{', '.join(sorted(counted)[:8])}. Pass --image with that image's manifest to check that it has them."
+            )
+        return counted
+
+    def _examine(self, algorithm: dict[str, Any]) -> dict[str, str]:
+        """Set the warnings; the packages of the image that the program imports."""
         """Refuse a program that the guest cannot run, if it is here, and note what may fail."""
         try:
-            self.warnings = examine_written(algorithm, self._folder, self._size("limits", "memory"))
+            known = {} if self._image is None else self._image.packages
+            found = examine_written(algorithm, self._folder, self._size("limits", "memory"), known)
         except NotEnoughMemory as error:
             raise self.document.error(("limits", "memory"), error.message, error.remedy) from error
         except InputError as error:
             raise self.document.error(("algorithm", "file"), error.message, error.hint) from error
+        self.warnings = found.warnings
+        return dict(found.image_packages)
 
     def _algorithm_file(self, index: int, entry: dict[str, Any]) -> dict[str, Any]:
         place = ("algorithm", "files", index)

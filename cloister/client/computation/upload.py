@@ -80,7 +80,7 @@ def upload_algorithm(
     """
     algorithm = manifest.algorithm
     assets = [(algorithm.asset, path), *find_bundle(algorithm, path, bundle), *find_files(algorithm, path, files or {})]
-    for said in examine(program_of(manifest, dict(assets))):
+    for said in examine(program_of(manifest, dict(assets))).warnings:
         (report or UploadReport()).warned(said)
     return upload_assets(connection, manifest, assets, report=report)
 

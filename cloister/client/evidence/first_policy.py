@@ -4,7 +4,6 @@ import datetime
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cloister import userfile
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence
 from cloister.attestation.first_policy import from_evidence
@@ -14,11 +13,9 @@ from cloister.attestation.policy.policy import Policy
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.evidence import evidence_files
-from cloister.client.files import document_type
 from cloister.client.files.descriptor_file import find_cvm, load_descriptor
+from cloister.client.files.image_file import load_image
 from cloister.errors import InputError, ProofError
-from cloister.protocol import imagemanifest
-from cloister.protocol.imagemanifest import ImageManifest
 
 
 @dataclass(frozen=True)
@@ -56,9 +53,7 @@ def start_policy(
     described = load_descriptor(descriptor)
     if cvm is not None:
         described = replace(described, cvms=(find_cvm(described, cvm),))
-    policy, taken = policy_from_manifest(
-        _load_image(image), described, allow_local=allow_local, allow_debug=allow_debug
-    )
+    policy, taken = policy_from_manifest(load_image(image), described, allow_local=allow_local, allow_debug=allow_debug)
     return FirstPolicy(policy, taken, placeholders(policy))
 
 
@@ -95,7 +90,7 @@ def policy_from_evidence(
                 hint="Pass a bundle of `attest --save`; `verify-evidence` appraises reports and quotes.",
             )
         known, problems = (collateral or CollateralSources()).for_files(given, with_it)
-        manifest = _load_image(image)
+        manifest = load_image(image)
         try:
             policy, taken, _ = from_evidence.policy_from_evidence(
                 given, manifest, at=at or datetime.datetime.now(datetime.UTC), collateral=known, roots=roots
@@ -112,17 +107,3 @@ def policy_from_evidence(
 def open_members(policy: Policy) -> tuple[Placeholder, ...]:
     """The members of a policy that are still placeholders. While there are any, the policy rejects every machine."""
     return tuple(placeholders(policy))
-
-
-def _load_image(path: Path) -> ImageManifest:
-    try:
-        data = userfile.read(path, imagemanifest.MAX_SIZE)
-    except OSError as error:
-        raise InputError(
-            f"The image manifest {path} cannot be read: {error.strerror}.",
-            hint="Ask the platform team for it, or build the image yourself in a checkout: invoke image.build",
-        ) from error
-    try:
-        return ImageManifest.parse(data)
-    except InputError as error:
-        raise document_type.mistaken(path, data, document_type.IMAGE, error) from error

@@ -7,21 +7,22 @@ pass through in pieces: SHA-256 is computed of the bundle, and CRC-32 of each wh
 import hashlib
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import RawIOBase
 from pathlib import Path
 
 from cloister import userfile
-from cloister.client.packages import better, cpu_features
+from cloister.client.packages import better, cpu_features, image_packages
 from cloister.client.packages.inspection import Inspection, inspect_wheels
 from cloister.client.packages.lock import lock_requirements
 from cloister.client.packages.memory import suggested_memory
-from cloister.client.packages.requirements import Requirement, read_requirements
+from cloister.client.packages.requirements import Requirement, Requirements, read_requirements
 from cloister.client.packages.wheels import Wheel, default_cache, find_wheels
 from cloister.errors import InputError
 from cloister.protocol import guest
+from cloister.protocol.imagemanifest import ImageManifest
 from cloister.protocol.wheels import bundle as form
 from cloister.protocol.wheels.filename import normalised
 from cloister.protocol.wheels.installation import Installation
@@ -67,6 +68,8 @@ class Bundle:
     """The lock that was written first; None if the requirements were locked."""
     index_lines: tuple[str, ...]
     """The lines about indexes, without what may be secret. They served locking only."""
+    image_packages: Mapping[str, str]
+    """The packages of the image that the bundle counts on: normalised name to version."""
 
     @property
     def suggested_memory(self) -> str:
@@ -74,13 +77,16 @@ class Bundle:
         return suggested_memory(self.unpacked_size)
 
 
-def make_bundle(requirements: Path, output: Path, *, cache: Path | None = None) -> Bundle:
+def make_bundle(
+    requirements: Path, output: Path, *, cache: Path | None = None, image: ImageManifest | None = None
+) -> Bundle:
     """Pack the wheels of a requirements file into a bundle. A file that is not locked is locked first.
 
     Args:
         requirements: a requirements file.
         output: the file of the bundle, replaced when the new one is complete.
         cache: the folder of wheels; None for the user's. Missing wheels are downloaded with pip.
+        image: the image that will run it. The bundle leaves out its packages where their versions are the right ones.
 
     Returns:
         The bundle. Equal locks give equal bytes.
@@ -100,17 +106,23 @@ def make_bundle(requirements: Path, output: Path, *, cache: Path | None = None) 
     lock = None
     options: Sequence[tuple[str, str]] = ()
     if read.unlocked is not None:
-        made = lock_requirements(requirements)
+        made = lock_requirements(requirements, image=image)
         lock, packages, options = made.path, made.requirements, read.index_options
+        counted: Mapping[str, str] = made.image_packages
     else:
-        packages = read.locked()
+        packages, counted = _without_the_images(read, image)
+    if not packages:
+        raise InputError(
+            f"The image has all packages of {requirements}, so no bundle is needed.",
+            hint="Name no bundle in the manifest, and pass --image to `manifest`.",
+        )
     if len(packages) > form.MAX_WHEELS:
         raise InputError(f"{requirements} has {len(packages)} packages; at most {form.MAX_WHEELS} are allowed.")
     for _ in range(_ATTEMPTS):
         wheels = find_wheels(packages, folder, index_options=options)
         inspections = inspect_wheels(wheels)
         unpacked = _check(wheels, inspections)
-        written = _write(wheels, [one.checksum for one in inspections], output)
+        written = _write(wheels, [one.checksum for one in inspections], output, counted)
         if written is not None:
             break
     else:
@@ -118,7 +130,32 @@ def make_bundle(requirements: Path, output: Path, *, cache: Path | None = None) 
     digest_hex, size = written
     missing = tuple(_missing(wheels, inspections))
     cpu = cpu_features.warnings(normalised(wheel.requirement.name) for wheel in wheels)
-    return Bundle(output, digest_hex, size, wheels, unpacked, missing, cpu, lock, tuple(read.index_lines()))
+    return Bundle(output, digest_hex, size, wheels, unpacked, missing, cpu, lock, tuple(read.index_lines()), counted)
+
+
+def _without_the_images(
+    read: Requirements, image: ImageManifest | None
+) -> tuple[tuple[Requirement, ...], dict[str, str]]:
+    """The packages of a lock that the image does not have, and those that it has. Raises InputError."""
+    packages = read.locked()
+    counted = dict(read.image_packages)
+    if image is None:
+        if counted:
+            raise InputError(
+                f"{read.path} counts on packages of an image: {', '.join(sorted(counted)[:8])}.",
+                hint="Pass --image with the image's manifest, or lock again without it.",
+            )
+        return packages, counted
+    image_packages.require(counted, image, str(read.path))
+    kept = []
+    for package in packages:
+        name = normalised(package.name)
+        found = image.packages.get(name)
+        if found is not None and image_packages.same_version(found, package.version):
+            counted[name] = found
+        else:
+            kept.append(package)
+    return tuple(kept), counted
 
 
 def _check(wheels: Sequence[Wheel], inspections: Sequence[Inspection]) -> int:
@@ -146,14 +183,16 @@ def _missing(wheels: Sequence[Wheel], inspections: Sequence[Inspection]) -> list
     ]
 
 
-def _write(wheels: Sequence[Wheel], checksums: Sequence[int], output: Path) -> tuple[str, int] | None:
+def _write(
+    wheels: Sequence[Wheel], checksums: Sequence[int], output: Path, counted: Mapping[str, str]
+) -> tuple[str, int] | None:
     """Write the bundle; its digest and size. None if a wheel has changed, which is then removed from the cache."""
     try:
         target = userfile.destination(output)
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
             with part.open("xb", buffering=0) as file:
-                written = _write_members(file, wheels, checksums)
+                written = _write_members(file, wheels, checksums, counted)
             if written is not None:
                 part.replace(target)
             return written
@@ -163,8 +202,10 @@ def _write(wheels: Sequence[Wheel], checksums: Sequence[int], output: Path) -> t
         raise InputError(f"{output} cannot be written: {error.strerror}.") from error
 
 
-def _write_members(file: RawIOBase, wheels: Sequence[Wheel], checksums: Sequence[int]) -> tuple[str, int] | None:
-    lock = "".join(f"{_locked(wheel)}\n" for wheel in wheels).encode()
+def _write_members(
+    file: RawIOBase, wheels: Sequence[Wheel], checksums: Sequence[int], counted: Mapping[str, str]
+) -> tuple[str, int] | None:
+    lock = (image_packages.lines(counted) + "".join(f"{_locked(wheel)}\n" for wheel in wheels)).encode()
     with ThreadPoolExecutor(1) as pool:
         bundle = _Written(file, pool)
         bundle.write(form.header(form.REQUIREMENTS, len(lock)) + lock + bytes(-len(lock) % _BLOCK))

@@ -17,12 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cloister import userfile
-from cloister.client.packages import better
+from cloister.client.packages import better, image_packages
+from cloister.client.packages.image_packages import Stubs
 from cloister.client.packages.refusals import without_credentials
 from cloister.client.packages.requirements import Requirement, Requirements, parse_requirements, read_requirements
 from cloister.errors import InputError
 from cloister.process import ProcessError, run
 from cloister.protocol import guest
+from cloister.protocol.imagemanifest import ImageManifest
 from cloister.protocol.wheels.filename import normalised
 
 # uv knows no newer one; a wheel for 2.41 is found once uv does.
@@ -30,6 +32,7 @@ _UV_PLATFORM = "x86_64-manylinux_2_40"
 _IN_FILE = ("--index-url", "--extra-index-url", "--find-links", "--no-index")
 _INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
 _LONGEST = 600.0
+_STUBS = "image-packages"
 _HEAD = """\
 # Locked for CPython {python} on x86-64 Linux with glibc 2.{glibc}, with the hashes of every file.
 """
@@ -52,6 +55,8 @@ class PackageLock:
     requirements: tuple[Requirement, ...]
     index_lines: tuple[str, ...]
     """The lines about indexes that were followed, without what may be secret."""
+    image_packages: Mapping[str, str]
+    """The packages that the image has: normalised name to version. They are in no bundle."""
 
 
 def default_lock(requirements: Path) -> Path:
@@ -60,7 +65,9 @@ def default_lock(requirements: Path) -> Path:
     return made if made != requirements else requirements.with_name(f"{requirements.name}.lock")
 
 
-def lock_requirements(requirements: Path, output: Path | None = None, *, upgrade: bool = False) -> PackageLock:
+def lock_requirements(
+    requirements: Path, output: Path | None = None, *, upgrade: bool = False, image: ImageManifest | None = None
+) -> PackageLock:
     """Lock a requirements file for the guest, with uv.
 
     Args:
@@ -68,6 +75,7 @@ def lock_requirements(requirements: Path, output: Path | None = None, *, upgrade
         output: the file of the lock; None for ``requirements.lock`` beside it. It is replaced when the new one is
             complete, and its versions are kept where the requirements allow them.
         upgrade: take the newest versions instead.
+        image: the image that will run them. Its packages are taken where the requirements allow their versions.
 
     Returns:
         The lock.
@@ -83,7 +91,10 @@ def lock_requirements(requirements: Path, output: Path | None = None, *, upgrade
         before = "" if upgrade or not place.exists() else place.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{target} cannot be replaced: {getattr(error, 'strerror', error)}.") from error
-    text = _HEAD.format(python=guest.PYTHON, glibc=guest.GLIBC_MINOR) + _with_given_hashes(read, _resolve(read, before))
+    stubs = Stubs({} if image is None else image.packages)
+    resolved, counted = _without_stubs(_resolve(read, before, stubs), stubs)
+    head = _HEAD.format(python=guest.PYTHON, glibc=guest.GLIBC_MINOR) + image_packages.lines(counted)
+    text = head + _with_given_hashes(read, resolved)
     made = parse_requirements(text, what=str(target)).locked()
     part = place.with_name(f".{place.name}.{os.getpid()}.part")
     try:
@@ -93,22 +104,42 @@ def lock_requirements(requirements: Path, output: Path | None = None, *, upgrade
         raise InputError(f"{target} cannot be written: {error.strerror}.") from error
     finally:
         part.unlink(missing_ok=True)
-    return PackageLock(target, made, tuple(read.index_lines()))
+    return PackageLock(target, made, tuple(read.index_lines()), counted)
 
 
-def _resolve(read: Requirements, before: str) -> str:
+def _without_stubs(text: str, stubs: Stubs) -> tuple[str, dict[str, str]]:
+    """A lock without the image's packages, and those."""
+    counted: dict[str, str] = {}
+
+    def kept(block: re.Match[str]) -> str:
+        name = normalised(block["name"])
+        found = re.match(r"==(\S+)", block["rest"])
+        version = None if found is None else stubs.package(name, found[1])
+        if version is None:
+            return block[0]
+        counted[name] = version
+        return ""
+
+    return _BLOCK.sub(kept, text), counted
+
+
+def _resolve(read: Requirements, before: str, stubs: Stubs) -> str:
     """The text of uv's lock. What uv reads is written for it: only what is for the guest, in one file of UTF-8."""
     program = _uv()
     source = read.path.name
     with tempfile.TemporaryDirectory(prefix="cloister-lock-") as name:
         folder = Path(name)
         options = [f"{option} {value}".strip() for option, value in _indexes(read) if option in _IN_FILE]
+        if preferred := stubs.preferred():
+            stubs.write(folder / _STUBS)
+            options.append(f"--find-links {_STUBS}")
         _private(folder / source, [*options, *(str(one.specifier) for one in read.packages)])
         constraints = f"{source}.constraints"  # names that the file cannot have itself
         _private(folder / constraints, [str(one.specifier) for one in read.constraints])
         made = folder / f"{source}.made"
-        if before:
-            made.write_text(before, encoding="utf-8")
+        if before or preferred:
+            kept = _BLOCK.sub(lambda block: "" if stubs.has(normalised(block["name"])) else block[0], before)
+            made.write_text(preferred + kept, encoding="utf-8")
         argv = [*program, "pip", "compile", "--quiet", "--no-progress", "--color", "never", "--generate-hashes"]
         argv += ["--python", sys.executable, "--python-version", guest.MARKERS["python_full_version"]]
         argv += ["--python-platform", _UV_PLATFORM, "--only-binary", ":all:", "--no-header"]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cloister import userfile
-from cloister.client.packages import refusals
+from cloister.client.packages import image_packages, refusals
 from cloister.client.packages.line import LONGEST, WantedPackage, wanted_package
 from cloister.errors import InputError
 
@@ -78,6 +78,8 @@ class Requirements:
     constraints: list[WantedPackage] = field(default_factory=list)
     index_options: list[tuple[str, str]] = field(default_factory=list)
     """Name and value of the lines about indexes; a value may have a password or a token."""
+    image_packages: dict[str, str] = field(default_factory=dict)
+    """Packages of an image that a lock counts on: normalised name to version."""
 
     @property
     def unlocked(self) -> WantedPackage | None:
@@ -143,7 +145,7 @@ class _Reading:
     def done(self, text: str, path: Path) -> Requirements:
         """What the file at ``path`` with this text asks for. Raises InputError."""
         self._add(self._found.packages, text, path, [path])
-        if not self._found.packages:
+        if not self._found.packages and not self._found.image_packages:
             raise InputError(f"{path} has no packages for the guest.")
         return self._found
 
@@ -164,6 +166,7 @@ class _Reading:
 
     def _add(self, into: list[WantedPackage], text: str, path: Path, including: list[Path]) -> None:
         found = self._found
+        found.image_packages |= image_packages.of_text(text)
         for number, line in _logical_lines(text):
             where = f"{path}, line {number}"
             if (variable := _VARIABLE.search(line)) is not None:

@@ -85,17 +85,36 @@ class OwnModules:
         return next((name for name in names if not self.has(name) and not self.has_folder(name)), None)
 
 
-def missing_modules(
-    parsed: Mapping[str, Parsed], own: OwnModules, bundled: frozenset[str] | None, folder: Path, *, has_bundle: bool
-) -> Iterator[str]:
+class Available:
+    """The modules that an algorithm finds besides its own: those of the guest, of its bundle, and of the image."""
+
+    def __init__(self, bundled: frozenset[str] | None, image: Collection[str], *, has_bundle: bool) -> None:
+        """``bundled`` are the modules of the bundle, None if it is not known; ``image`` the packages of the image."""
+        self.bundled = bundled
+        self.has_bundle = has_bundle
+        self.counted: set[str] = set()
+        """The packages of the image whose modules were asked for."""
+        self._image = image
+
+    def has(self, module: str) -> bool:
+        """Whether a dotted name's first package is there."""
+        top = module.split(".")[0]
+        if top in guest.MODULES or (self.bundled is not None and top in self.bundled):
+            return True
+        package = package_of(module)
+        if package in self._image:
+            self.counted.add(package)
+        return package in self._image
+
+
+def missing_modules(parsed: Mapping[str, Parsed], own: OwnModules, available: Available, folder: Path) -> Iterator[str]:
     """Warnings, one for each module.
 
     Args:
         parsed: the sources by their paths below the working folder. The first one is the program.
         own: the modules among the algorithm's files.
-        bundled: the modules of the bundle; None if it is not known.
+        available: what else it finds.
         folder: where the author has the program, to find modules that were forgotten.
-        has_bundle: whether the manifest names a bundle.
     """
     told = set[str]()
     for source, one in parsed.items():
@@ -112,14 +131,14 @@ def missing_modules(
             if own.has(top):
                 if (lost := own.missing(module)) is not None:
                     top, why = lost, _forgotten(lost, folder) or f"{lost} is not among algorithm.files."
-            elif top not in guest.MODULES and (bundled is None or top not in bundled):
+            elif not available.has(module):
                 if own.has_folder(top):
                     lost = own.missing(module)
                     why = None if lost is None else _forgotten(lost, folder) or f"{lost} is not among algorithm.files."
                 elif found.level:
                     why = None
                 else:
-                    why = _reason(module, bundled, folder, has_bundle=has_bundle)
+                    why = _reason(module, available.bundled, folder, has_bundle=available.has_bundle)
             if why is not None and top not in told:
                 told.add(top)
                 yield f"{where}: {why}"

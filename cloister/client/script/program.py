@@ -5,7 +5,7 @@ import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cloister import userfile
@@ -28,6 +28,7 @@ class Program:
 
     ``files`` are its files by place, with their paths, None for those that are elsewhere; ``bundle`` is the bundle's
     path, None if it is elsewhere or missing (``has_bundle``). ``memory`` is ``limits.memory``, None if it is unknown.
+    ``image`` has the Python packages of the image, by normalised name with their versions; empty if it is not known.
     """
 
     path: Path
@@ -36,6 +37,15 @@ class Program:
     bundle: Path | None = None
     has_bundle: bool = False
     memory: int | None = None
+    image: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What an examination found: warnings, and the packages of the image that the program imports."""
+
+    warnings: tuple[str, ...] = ()
+    image_packages: Mapping[str, str] = field(default_factory=dict)
 
 
 class NotEnoughMemory(InputError):
@@ -44,8 +54,8 @@ class NotEnoughMemory(InputError):
     remedy = "Raise limits.memory, or bundle fewer packages."
 
 
-def examine(program: Program) -> tuple[str, ...]:
-    """Warnings about a program.
+def examine(program: Program) -> Examination:
+    """Examine a program.
 
     Raises InputError when the guest's Python cannot run it: a notebook, a text in UTF-16, a binary file, or a source
     that does not compile under the guest's grammar. Without that grammar at hand, the latter is a warning.
@@ -54,7 +64,7 @@ def examine(program: Program) -> tuple[str, ...]:
     name = program.path.name
     data = _read(program.path)
     if data is None:
-        return (f"{names.shown(name)} has more than {_LARGEST} bytes and was not examined.",)
+        return Examination((f"{names.shown(name)} has more than {_LARGEST} bytes and was not examined.",))
     source = _of_zip(name, data)
     if source is None:
         kind.require_source(name, data)
@@ -74,10 +84,13 @@ def examine(program: Program) -> tuple[str, ...]:
             f"{names.shown(name)} does not compile under Python {PYTHON}, the guest's: {_why_unjudged(main)}.",
             hint="Shorten its longest expression or chain of elif; put long tables into files of the algorithm.",
         )
-    return tuple(_warnings(program, parsed, is_zip=source is not None))
+    counted: set[str] = set()
+    warnings = tuple(_warnings(program, parsed, counted, is_zip=source is not None))
+    return Examination(warnings, {name: program.image[name] for name in sorted(counted)})
 
 
-def _warnings(program: Program, parsed: dict[str, Parsed], *, is_zip: bool) -> Iterator[str]:
+def _warnings(program: Program, parsed: dict[str, Parsed], counted: set[str], *, is_zip: bool) -> Iterator[str]:
+    """Warnings; the packages of the image that are imported are added to ``counted``."""
     name = program.path.name
     for source, one in parsed.items():
         if one.problem is not None:
@@ -114,7 +127,9 @@ def _warnings(program: Program, parsed: dict[str, Parsed], *, is_zip: bool) -> I
     if not is_zip:
         anywhere = any(one.changes_path for one in parsed.values())
         own = imports.OwnModules((name, *program.files), program.environment, anywhere=anywhere)
-        yield from imports.missing_modules(parsed, own, bundled, program.path.parent, has_bundle=program.has_bundle)
+        there = imports.Available(bundled, program.image, has_bundle=program.has_bundle)
+        yield from imports.missing_modules(parsed, own, there, program.path.parent)
+        counted |= there.counted
     for place, path in program.files.items():
         if path is not None and kind.is_pointer(path):
             yield f"{names.shown(place)} is a pointer of Git LFS, not the file itself. Get that: git lfs pull."

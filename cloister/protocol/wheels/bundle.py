@@ -2,7 +2,8 @@
 
 A bundle is a tar archive (POSIX.1-2001; uncompressed, because wheels are compressed) with the members
 
-    requirements.txt    one line ``name==version --hash=sha256:<hex>`` per wheel, sorted by normalised name
+    requirements.txt    one line ``name==version --hash=sha256:<hex>`` per wheel, sorted by normalised name; before
+                        them a comment ``# image: name==version`` for each package of the image that it counts on
     wheels/<name>.whl   each wheel, sorted by file name; its SHA-256 is in requirements.txt
 
 in this order: regular files of mode 0644, owner and group 0 without names, time 0, and nothing else. A name of more

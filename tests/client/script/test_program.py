@@ -31,7 +31,7 @@ def at(folder: Path, content: bytes, name: str = "train.py") -> Path:
 
 
 def warnings(path: Path, **more) -> str:
-    return "\n".join(examine(Program(path, **({"files": {}, "environment": {}} | more))))
+    return "\n".join(examine(Program(path, **({"files": {}, "environment": {}} | more))).warnings)
 
 
 def archive(member: str, content: str = "print(1)\n") -> bytes:

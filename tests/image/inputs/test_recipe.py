@@ -64,6 +64,7 @@ def test_missing_key_is_an_error_that_names_it(place: str, key: str) -> None:
         ({"debug": 1}, "'debug' must be of type bool"),
         ({"wheels": {"numpy": 1}}, "wheels.numpy must be a string"),
         ({"drop": ["a", "a"]}, "contains 'a' twice"),
+        ({"compression": "xz"}, "'compression' must be lz4hc or zstd, not 'xz'"),
         ({"files": [{"path": "etc/passwd", "template": "x"}]}, "must be absolute"),
         ({"files": [{"path": "/a/../b", "template": "x"}]}, "must be absolute"),
         ({"files": [{"path": "/a", "template": "x", "source": "y"}]}, "one of 'template', 'source' and 'link'"),

@@ -1,0 +1,24 @@
+"""The manifest of an image in its file."""
+
+from pathlib import Path
+
+from cloister import userfile
+from cloister.client.files import document_type
+from cloister.errors import InputError
+from cloister.protocol import imagemanifest
+from cloister.protocol.imagemanifest import ImageManifest
+
+
+def load_image(path: Path) -> ImageManifest:
+    """The manifest of an image. Raises InputError."""
+    try:
+        data = userfile.read(path, imagemanifest.MAX_SIZE)
+    except OSError as error:
+        raise InputError(
+            f"The image manifest {path} cannot be read: {error.strerror}.",
+            hint="Ask the platform team for it, or build the image yourself in a checkout: invoke image.build",
+        ) from error
+    try:
+        return ImageManifest.parse(data)
+    except InputError as error:
+        raise document_type.mistaken(path, data, document_type.IMAGE, error) from error

@@ -1,0 +1,116 @@
+"""Python packages of an image, which a bundle leaves out and counts on.
+
+A lock and a bundle name them in comments of their requirements, ``# image: torch==2.6.0``: what installs from those
+files elsewhere passes over them.
+"""
+
+import re
+import tarfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from packaging.version import InvalidVersion, Version
+
+from cloister import userfile
+from cloister.errors import InputError
+from cloister.protocol.imagemanifest import ImageManifest
+from cloister.protocol.wheels import bundle as form
+from cloister.protocol.wheels.errors import BundleError
+
+_LINE = re.compile(
+    r"^# image: ([a-z0-9](?:[a-z0-9-]{0,253}[a-z0-9])?)==([A-Za-z0-9](?:[A-Za-z0-9.!+_-]{0,126}[A-Za-z0-9])?)[ \t]*$",
+    re.MULTILINE,
+)
+_STUB = "image"
+_SAID = 8
+
+
+def lines(packages: Mapping[str, str]) -> str:
+    """The comments that name ``packages``, normalised name -> version."""
+    return "".join(f"# image: {name}=={version}\n" for name, version in sorted(packages.items()))
+
+
+def of_text(text: str) -> dict[str, str]:
+    """The packages that the comments of requirements name."""
+    return dict(_LINE.findall(text))
+
+
+def of_bundle(path: Path) -> dict[str, str]:
+    """The packages that a bundle counts on. Raises BundleError, and OSError."""
+    try:
+        with userfile.open_regular(path) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
+            first = archive.next()
+            content = archive.extractfile(first) if first is not None and first.name == form.REQUIREMENTS else None
+            if content is None:
+                return {}
+            with content:
+                return of_text(content.read(form.MAX_REQUIREMENTS).decode("utf-8", "replace"))
+    except (tarfile.TarError, EOFError) as error:
+        raise BundleError(f"{path.name} is no bundle: {error}.") from error
+
+
+def require(packages: Mapping[str, str], image: ImageManifest, what: str) -> None:
+    """Raise InputError unless ``image`` has ``packages`` with these versions; ``what`` counts on them."""
+    missing = []
+    for name, version in sorted(packages.items()):
+        found = image.packages.get(name)
+        if found != version:
+            missing.append(f"{name} {version} ({'not there' if found is None else f'there: {found}'})")
+    if missing:
+        more = f" and {len(missing) - _SAID} more" if len(missing) > _SAID else ""
+        raise InputError(
+            f"{what} counts on packages that the image {image.flavor} does not have: "
+            f"{', '.join(missing[:_SAID])}{more}.",
+            hint="Name the manifest of the image that will run it, or make the bundle again for this image: "
+            "bundle REQUIREMENTS --image MANIFEST.",
+        )
+
+
+def same_version(one: str, other: str) -> bool:
+    """Whether two versions are the same, but for what a distributor adds (``+debian``)."""
+    try:
+        return Version(one).public == Version(other).public
+    except InvalidVersion:
+        return one == other
+
+
+class Stubs:
+    """Empty wheels of an image's packages, so that a resolver takes them where the requirements allow.
+
+    Each has the version of the image's package with a local label that no package elsewhere has.
+    """
+
+    def __init__(self, packages: Mapping[str, str]) -> None:
+        self._packages: dict[str, str] = {}
+        self._versions: dict[str, str] = {}
+        for name, version in packages.items():
+            try:
+                self._versions[name] = f"{Version(version).public}+{_STUB}"
+            except InvalidVersion:
+                continue  # nothing can ask for it
+            self._packages[name] = version
+
+    def write(self, folder: Path) -> None:
+        """Write the wheels into an empty folder."""
+        folder.mkdir()
+        for name, version in self._versions.items():
+            start = f"{name.replace('-', '_')}-{version}"
+            with zipfile.ZipFile(folder / f"{start}-py3-none-any.whl", "w") as wheel:
+                info = f"{start}.dist-info"
+                wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+                tags = "Wheel-Version: 1.0\nGenerator: cloister\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+                wheel.writestr(f"{info}/WHEEL", tags)
+                wheel.writestr(f"{info}/RECORD", "")
+
+    def has(self, name: str) -> bool:
+        """Whether there is one of this package."""
+        return name in self._versions
+
+    def preferred(self) -> str:
+        """The lines of a lock that prefers them."""
+        return "".join(f"{name}=={version}\n" for name, version in sorted(self._versions.items()))
+
+    def package(self, name: str, version: str) -> str | None:
+        """The image's version of a package that was resolved to its stub; None for any other."""
+        return self._packages[name] if self._versions.get(name) == version else None
