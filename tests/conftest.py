@@ -24,6 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # A shell starts background jobs with SIGINT ignored; programs that a test interrupts would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "vm: boots a virtual machine (only in tests/e2e)")
+    config.addinivalue_line("markers", "flavors: builds the image pytorch and a team's own (`invoke test.flavors`)")
     config.addinivalue_line("markers", "packages: uses what fewer people train with (`invoke test.packages`)")
     config.addinivalue_line("markers", "examples: runs an example to its end (`invoke test.examples`)")
     config.addinivalue_line("markers", "engine: starts the Pulumi engine (`invoke test.engine`)")

@@ -144,5 +144,13 @@ def examples(c: Any, match: str = "") -> None:
     _end(suites.run([suites.TESTS / "e2e" / "test_examples.py"], match=match))
 
 
-namespace = Collection("test", engine, examples, exhaustive, machines, packages)
+@verb(help={"match": "only tests whose names match this expression (pytest -k)"})
+def flavors(c: Any, match: str = "") -> None:
+    """Build, rebuild and use the image pytorch and a team's own image (fetches 180 MB; many minutes)."""
+    from tools import suites
+
+    _end(suites.run([suites.TESTS / "e2e" / "test_flavors.py"], match=match))
+
+
+namespace = Collection("test", engine, examples, exhaustive, flavors, machines, packages)
 namespace.add_task(test, default=True)

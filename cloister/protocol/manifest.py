@@ -2,6 +2,8 @@
 
 Authors write YAML with paths (cloister/client/computation/manifest.py reads it). The canonical form has digests and
 sizes instead, and its SHA-256 is what the parties agree on.
+
+Long because all members of the document and the rules between them are here.
 """
 
 import hashlib

@@ -137,3 +137,65 @@ def test_missing_image_manifest_hint_says_whom_to_ask(cloister, machine, folder:
     assert done.err.splitlines()[1:] == [
         "Ask the platform team for it, or build the image yourself in a checkout: invoke image.build"
     ]
+
+
+def write_image(path: Path, flavor: str, packages: dict[str, str]) -> None:
+    path.write_bytes(ImageManifest(flavor, False, {}, {}, IMAGE.pcrs, packages).encode())
+
+
+def bundle_that_counts_on(path: Path, text: str) -> None:
+    wheel = SmallWheel(files={"six.py": b"x = 1\n"})
+    with tarfile.open(path, "w") as made:
+        for name, data in (("requirements.txt", text.encode()), (f"wheels/{wheel.file}", wheel.build())):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            made.addfile(info, io.BytesIO(data))
+
+
+def test_packages_of_the_image_are_recorded_and_reviewed(cloister, folder: Path, parties) -> None:
+    write_image(folder / "torch.json", "pytorch", {"torch": "2.6.0+debian", "pillow": "11.1.0", "numpy": "2.2.4"})
+    bundle_that_counts_on(folder / "six.bundle", "# image: numpy==2.2.4\nsix==1\n")
+    parties.files["algorithm"].write_text("import torch, six\nfrom PIL import Image\n")
+    parties.edit("  file: train.py", "  file: train.py\n  bundle: six.bundle")
+
+    done = cloister("manifest", "manifest.yaml", "--image", "torch.json", "--json")
+
+    assert (done.code, json.loads(done.out)["warnings"]) == (0, [])
+    counted = {"numpy": "2.2.4", "pillow": "11.1.0", "torch": "2.6.0+debian"}
+    assert load_manifest(folder / "manifest.json").algorithm.image_packages == counted
+    review = cloister("review", "manifest.json")
+    assert "fails on an image without them: numpy 2.2.4, pillow 11.1.0 and torch 2.6.0+debian." in review.out
+
+
+def test_image_without_the_bundles_packages_is_refused_at_the_bundle(cloister, folder: Path, parties) -> None:
+    bundle_that_counts_on(folder / "six.bundle", "# image: torch==2.6.0\nsix==1\n")
+    line = parties.edit("  file: train.py", "  file: train.py\n  bundle: six.bundle") + 1
+
+    for name, packages in (("image.json", {}), ("other.json", {"torch": "2.7.0"})):
+        write_image(folder / name, "base", packages)
+        done = cloister("manifest", "manifest.yaml", "--image", name)
+        assert done.code == 2
+        assert done.err.startswith(
+            f"Error: manifest.yaml:{line}: algorithm.bundle: The bundle six.bundle counts on packages that the image "
+            "base does not have: torch 2.6.0"
+        )
+        assert not (folder / "manifest.json").exists()
+
+
+def test_author_who_names_no_image_is_told_to(cloister, folder: Path, parties) -> None:
+    bundle_that_counts_on(folder / "six.bundle", "# image: torch==2.6.0\nsix==1\n")
+    parties.edit("  file: train.py", "  file: train.py\n  bundle: six.bundle")
+
+    done = cloister("manifest", "manifest.yaml")
+
+    assert done.code == 0
+    assert "counts on packages of an image: torch. Pass --image" in done.err
+    assert load_manifest(folder / "manifest.json").algorithm.image_packages == {"torch": "2.6.0"}
+
+
+def test_a_wrong_image_manifest_is_named(cloister, folder: Path) -> None:
+    done = cloister("manifest", "manifest.yaml", "--image", "manifest.yaml")
+    assert done.code == 2
+    assert "manifest.yaml" in done.err
+    missing = cloister("manifest", "manifest.yaml", "--image", "none.json")
+    assert (missing.code, "The image manifest none.json cannot be read" in missing.err) == (2, True)

@@ -46,7 +46,8 @@ def test_without_a_room_rooms_and_suites_are_listed() -> None:
     assert done.returncode == 0, done.stderr
     listed = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")}
     assert (
-        set(suites.rooms()) | {f"test.{one}" for one in ("engine", "examples", "exhaustive", "machines", "packages")}
+        set(suites.rooms())
+        | {f"test.{one}" for one in ("engine", "examples", "exhaustive", "flavors", "machines", "packages")}
         == listed
     )
 

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import RawIOBase
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cloister import userfile
 from cloister.client.packages import better, cpu_features, image_packages
@@ -22,10 +23,12 @@ from cloister.client.packages.requirements import Requirement, Requirements, rea
 from cloister.client.packages.wheels import Wheel, default_cache, find_wheels
 from cloister.errors import InputError
 from cloister.protocol import guest
-from cloister.protocol.imagemanifest import ImageManifest
 from cloister.protocol.wheels import bundle as form
 from cloister.protocol.wheels.filename import normalised
 from cloister.protocol.wheels.installation import Installation
+
+if TYPE_CHECKING:
+    from cloister.protocol.imagemanifest import ImageManifest
 
 _CHUNK = 1024 * 1024
 _BLOCK = 512
@@ -78,7 +81,7 @@ class Bundle:
 
 
 def make_bundle(
-    requirements: Path, output: Path, *, cache: Path | None = None, image: ImageManifest | None = None
+    requirements: Path, output: Path, *, cache: Path | None = None, image: "ImageManifest | None" = None
 ) -> Bundle:
     """Pack the wheels of a requirements file into a bundle. A file that is not locked is locked first.
 
@@ -134,7 +137,7 @@ def make_bundle(
 
 
 def _without_the_images(
-    read: Requirements, image: ImageManifest | None
+    read: Requirements, image: "ImageManifest | None"
 ) -> tuple[tuple[Requirement, ...], dict[str, str]]:
     """The packages of a lock that the image does not have, and those that it has. Raises InputError."""
     packages = read.locked()

@@ -9,14 +9,17 @@ import tarfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
 
 from cloister import userfile
 from cloister.errors import InputError
-from cloister.protocol.imagemanifest import ImageManifest
 from cloister.protocol.wheels import bundle as form
 from cloister.protocol.wheels.errors import BundleError
+
+if TYPE_CHECKING:
+    from cloister.protocol.imagemanifest import ImageManifest
 
 _LINE = re.compile(
     r"^# image: ([a-z0-9](?:[a-z0-9-]{0,253}[a-z0-9])?)==([A-Za-z0-9](?:[A-Za-z0-9.!+_-]{0,126}[A-Za-z0-9])?)[ \t]*$",
@@ -50,7 +53,7 @@ def of_bundle(path: Path) -> dict[str, str]:
         raise BundleError(f"{path.name} is no bundle: {error}.") from error
 
 
-def require(packages: Mapping[str, str], image: ImageManifest, what: str) -> None:
+def require(packages: Mapping[str, str], image: "ImageManifest", what: str) -> None:
     """Raise InputError unless ``image`` has ``packages`` with these versions; ``what`` counts on them."""
     missing = []
     for name, version in sorted(packages.items()):

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cloister import userfile
 from cloister.client.packages import better, image_packages
@@ -24,8 +25,10 @@ from cloister.client.packages.requirements import Requirement, Requirements, par
 from cloister.errors import InputError
 from cloister.process import ProcessError, run
 from cloister.protocol import guest
-from cloister.protocol.imagemanifest import ImageManifest
 from cloister.protocol.wheels.filename import normalised
+
+if TYPE_CHECKING:
+    from cloister.protocol.imagemanifest import ImageManifest
 
 # uv knows no newer one; a wheel for 2.41 is found once uv does.
 _UV_PLATFORM = "x86_64-manylinux_2_40"
@@ -66,7 +69,7 @@ def default_lock(requirements: Path) -> Path:
 
 
 def lock_requirements(
-    requirements: Path, output: Path | None = None, *, upgrade: bool = False, image: ImageManifest | None = None
+    requirements: Path, output: Path | None = None, *, upgrade: bool = False, image: "ImageManifest | None" = None
 ) -> PackageLock:
     """Lock a requirements file for the guest, with uv.
 

@@ -1,0 +1,126 @@
+"""The image `pytorch` and a team's own image: built, rebuilt, and used in a trial. `invoke test.flavors` runs them.
+
+The commands of docs/own-image.md are those that run here.
+"""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from cloister.client.trial import program
+from cloister.protocol.imagemanifest import ImageManifest
+from image.build import builder, output, root_tree, verify
+from image.inputs import recipe
+from image.rootfs import elf
+from infra import paths
+
+pytestmark = pytest.mark.flavors
+
+_PAGE = paths.CHECKOUT / "docs" / "own-image.md"
+_MOST_BYTES = 300_000_000
+_LIMITS = program.TrialLimits(time=1800, memory=3 << 30, cpus=2, processes=256, results=200 << 20, logs=1 << 20)
+# Found beside the file that needs it.
+_BESIDE = "libsf_error_state.cpython-313-x86_64-linux-gnu.so"
+
+
+@pytest.fixture(scope="session")
+def pytorch(allowed: Path) -> Path:
+    """The folder of the built image."""
+    builder.build("pytorch", output.folder("pytorch"), relock=True)
+    return output.folder("pytorch")
+
+
+def test_image_is_small_enough(pytorch: Path) -> None:
+    assert output.read_manifest(pytorch).outputs["disk.raw"].size < _MOST_BYTES
+
+
+def test_manifest_lists_what_people_import(pytorch: Path) -> None:
+    packages = output.read_manifest(pytorch).packages
+    expected = {"torch": "2.6.0", "torchvision": "0.21.0", "numpy": "2.2.4", "pillow": "11.1.0", "matplotlib": "3.10.1"}
+    assert {name: packages[name].partition("+")[0] for name in expected} == expected
+    assert {"pandas", "scikit-learn", "scipy"} <= packages.keys()
+    assert not output.read_manifest(output.folder("base")).packages
+
+
+def test_every_library_finds_what_it_needs(pytorch: Path) -> None:
+    """So that what was cut is nothing that another file loads."""
+    root = root_tree.unpacked(pytorch)
+    found = {path.name for folder in ("usr/lib/x86_64-linux-gnu", "usr/lib") for path in (root / folder).iterdir()}
+    missing = {}
+    for path in sorted(root.rglob("*.so*")):
+        if path.is_file() and not path.is_symlink() and (data := path.read_bytes()).startswith(b"\x7fELF"):
+            missing.update({name: path.name for name in elf.needed(data) if name not in found and name != _BESIDE})
+    assert missing == {}
+
+
+def test_training_works(pytorch: Path) -> None:
+    """Loader workers, saving, TorchScript, pictures, plots, and the BLAS that the links choose."""
+    done = program.run(root_tree.unpacked(pytorch), Path(__file__).with_name("torch_training.py"), limits=_LIMITS)
+    assert (done.outcome, done.output.decode().splitlines()[-1]) == ("OK", "everything works"), done.output.decode()
+    assert {"model.pth", "model.pt", "loss.png", "loss.pdf"} <= {Path(file.name).name for file in done.results}
+
+
+def test_rebuilt_image_is_identical(pytorch: Path) -> None:
+    assert verify.verify("pytorch", pytorch).same
+
+
+def page_commands() -> list[str]:
+    """The commands of the page, without their comments; a line that ends in a backslash goes on."""
+    blocks = re.findall(r"^```\n(.*?)^```$", _PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    lines = "".join(blocks).splitlines()
+    return [command for line in lines if (command := line.partition(" #")[0].strip())]
+
+
+def test_commands_of_the_page_work(allowed: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """All but those that need a machine; tests/e2e/test_workspace.py runs these with the base image."""
+    folder = tmp_path / "hospital"
+    folder.mkdir()
+    (text,) = re.findall(r"^```toml\n(.*?)^```$", _PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    (folder / "hospital.toml").write_text(text)
+    (folder / "codes.csv").write_text("code,meaning\n1,one\n")
+    (tmp_path / "mock").mkdir()
+    (tmp_path / "mock/h1.csv").write_text("1\n")
+    (tmp_path / "train.py").write_text(
+        "print(open('/usr/share/hospital/codes.csv').read())\nopen('results/done', 'w').close()\n"
+    )
+    (tmp_path / "computation.yaml").write_text(
+        "version: 1\nname: codes\nparties: {lab: {key: lab.pub}}\n"
+        "algorithm: {provider: lab, kind: python, file: train.py}\n"
+        "datasets: [{name: h1, provider: lab, file: mock/h1.csv, unpack: false}]\n"
+        "results: {consumers: [lab], expires: 24h, max: 1MiB}\n"
+        "logs: {readers: [lab], max: 64KiB, release: end}\n"
+        "limits: {time: 1m, memory: 256MiB, cpus: 1, processes: 16}\n"
+    )
+    commands = page_commands()
+    # The lock of this recipe is that of base, which a test does not renew.
+    run = [one for one in commands if one.startswith("invoke ") and "image.lock" not in one]
+    assert [one.split()[1] for one in run] == ["image.build", "image.verify", "image.measure", "image.diff", "try"]
+    request.addfinalizer(lambda: subprocess.run(["rm", "-rf", output.folder("hospital")], check=True))
+    printed = {}
+    for command in run:
+        words = shlex.split(command.replace("out/image/", f"{paths.CHECKOUT}/out/image/"))[1:]
+        invoke = [sys.executable, "-m", "invoke", "--search-root", str(paths.CHECKOUT)]
+        environment = os.environ | {"PYTHONPATH": str(paths.CHECKOUT)}
+        done = subprocess.run(
+            [*invoke, *words], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        printed[command.split()[1]] = done.stdout
+    assert "root: usr/share/hospital/codes.csv: added" in printed["image.diff"]
+    assert "code,meaning" in printed["try"]
+    made = ImageManifest.parse((output.folder("hospital") / "manifest.json").read_bytes())
+    assert made.flavor == "hospital"
+    assert made.pcrs[4] != output.read_manifest(output.folder("base")).pcrs[4]
+    assert not list(folder.glob("*.lock.json"))
+    assert json.loads((output.folder("hospital") / "files.json").read_text())["layers"]["root"][
+        "usr/share/hospital/codes.csv"
+    ]
+    assert tomllib.loads(text)["extends"] == "base"
+    assert recipe.load(str(folder / "hospital.toml")).lock == recipe.load("base").lock
