@@ -22,8 +22,8 @@ from cloister.units import parse_size
 def test_verb_says_the_memory_to_write(
     cloister, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unpacked: int, size: str, memory: str
 ) -> None:
-    made = Bundle(tmp_path / "x.bundle", "ab" * 32, 5 << 20, (), unpacked, (), (), None, ())
-    monkeypatch.setattr(client, "make_bundle", lambda requirements, output: made, raising=False)
+    made = Bundle(tmp_path / "x.bundle", "ab" * 32, 5 << 20, (), unpacked, (), (), None, (), {})
+    monkeypatch.setattr(client, "make_bundle", lambda requirements, output, image: made, raising=False)
 
     done = cloister("bundle", tmp_path / "x.txt")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cloister.client.computation.asset import describe_asset
-from cloister.client.script.program import Examination, Program, examine
+from cloister.client.script.program import Program, ProgramFindings, examine
 from cloister.errors import InputError
 from cloister.protocol import names
 from cloister.protocol.manifest import ALGORITHM, BUNDLE, Algorithm, Asset, Manifest
@@ -57,7 +57,9 @@ def find_files(algorithm: Algorithm, path: Path, given: Mapping[str, Path]) -> l
     return [(asset, given.get(asset.name) or _beside(asset, path)) for asset in algorithm.files]
 
 
-def examine_written(algorithm: Mapping[str, Any], folder: Path, memory: int, image: Mapping[str, str]) -> Examination:
+def examine_written(
+    algorithm: Mapping[str, Any], folder: Path, memory: int, image: Mapping[str, str]
+) -> ProgramFindings:
     """Examine the program of an author's manifest in ``folder``; nothing is found if it is not there.
 
     ``memory`` is the manifest's limit in bytes, ``image`` has the image's packages. Raises InputError for a program
@@ -68,7 +70,7 @@ def examine_written(algorithm: Mapping[str, Any], folder: Path, memory: int, ima
         return folder / file if (folder / file).exists() else None
 
     if (path := here(algorithm["file"])) is None:
-        return Examination()
+        return ProgramFindings()
     bundle = algorithm.get("bundle")
     program = Program(
         path,

@@ -41,7 +41,7 @@ class Program:
 
 
 @dataclass(frozen=True)
-class Examination:
+class ProgramFindings:
     """What an examination found: warnings, and the packages of the image that the program imports."""
 
     warnings: tuple[str, ...] = ()
@@ -54,7 +54,7 @@ class NotEnoughMemory(InputError):
     remedy = "Raise limits.memory, or bundle fewer packages."
 
 
-def examine(program: Program) -> Examination:
+def examine(program: Program) -> ProgramFindings:
     """Examine a program.
 
     Raises InputError when the guest's Python cannot run it: a notebook, a text in UTF-16, a binary file, or a source
@@ -64,7 +64,7 @@ def examine(program: Program) -> Examination:
     name = program.path.name
     data = _read(program.path)
     if data is None:
-        return Examination((f"{names.shown(name)} has more than {_LARGEST} bytes and was not examined.",))
+        return ProgramFindings((f"{names.shown(name)} has more than {_LARGEST} bytes and was not examined.",))
     source = _of_zip(name, data)
     if source is None:
         kind.require_source(name, data)
@@ -86,7 +86,7 @@ def examine(program: Program) -> Examination:
         )
     counted: set[str] = set()
     warnings = tuple(_warnings(program, parsed, counted, is_zip=source is not None))
-    return Examination(warnings, {name: program.image[name] for name in sorted(counted)})
+    return ProgramFindings(warnings, {name: program.image[name] for name in sorted(counted)})
 
 
 def _warnings(program: Program, parsed: dict[str, Parsed], counted: set[str], *, is_zip: bool) -> Iterator[str]:
