@@ -50,7 +50,7 @@ def of_bundle(path: Path) -> dict[str, str]:
             with content:
                 return of_text(content.read(form.MAX_REQUIREMENTS).decode("utf-8", "replace"))
     except (tarfile.TarError, EOFError) as error:
-        raise BundleError(f"{path.name} is no bundle: {error}.") from error
+        raise BundleError(f"{path.name} is not a bundle: {error}.") from error
 
 
 def require(packages: Mapping[str, str], image: "ImageManifest", what: str) -> None:
