@@ -106,7 +106,7 @@ def prepare(output: Path, *, small: bool, source: Path | None, weights: Path | N
     written += folders.copy(LAB_FILES, HERE, lab)
     files = [{"file": "network.py", "at": "network.py"}]
     if model == "small" or small:
-        size, epochs = ("32", "12") if small else ("96", "12")
+        size, epochs = ("32", "10") if small else ("96", "12")
         args = ["--model", "small", "--size", size, "--epochs", epochs]
     else:
         args = ["--model", "resnet18", "--size", "96", "--epochs", "4"]

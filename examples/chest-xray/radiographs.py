@@ -45,10 +45,10 @@ DEVICES = {
 }
 
 
-STRENGTHS = (0.45, 1.1)
+STRENGTHS = (0.4, 1.05)
 """How strong the signs of an illness are, at least and at most."""
 
-CLEAR = (1.0, 1.1)
+CLEAR = (1.2, 1.3)
 """The same for pictures that leave no doubt."""
 
 
@@ -107,14 +107,14 @@ def _signs(kind: str, row: Picture, column: Picture, middle: float, rng: np.rand
     """What an illness of full strength adds to the lungs."""
     found = np.zeros_like(row)
     if kind == "COVID":
-        for _ in range(rng.integers(4, 8)):
-            side = rng.choice((-1, 1))
-            y, x = rng.uniform(0.45, 0.75), middle + side * rng.uniform(0.2, 0.3)
+        for number in range(rng.integers(4, 8)):
+            side = 1 if number % 2 else -1
+            y, x = rng.uniform(0.45, 0.72), middle + side * rng.uniform(0.18, 0.27)
             found += 0.2 * _blob(row, column, y, x, rng.uniform(0.05, 0.1), rng.uniform(0.04, 0.08))
         found *= 1 + 0.25 * _texture(row.shape[0], 24, rng)
     elif kind == "Viral Pneumonia":
-        for _ in range(rng.integers(3, 6)):
-            side = rng.choice((-1, 1))
+        for number in range(rng.integers(3, 6)):
+            side = 1 if number % 2 else -1
             y, x = rng.uniform(0.36, 0.6), middle + side * rng.uniform(0.08, 0.16)
             found += 0.17 * _blob(row, column, y, x, rng.uniform(0.04, 0.08), rng.uniform(0.03, 0.06))
         distance = np.hypot(row - 0.48, np.abs(column - middle) - 0.08)
