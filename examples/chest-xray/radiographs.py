@@ -5,7 +5,7 @@ A picture is made of a body, two lungs, ribs, spine, heart and diaphragm, each o
 around the hilum, ``Normal`` neither. How strong they are varies, so some pictures are hard.
 
 A :class:`Device` says what a hospital's machine makes of it: contrast, brightness, sharpness, noise, and a letter.
-The pictures are no basis for any diagnosis.
+Nothing can be diagnosed by these pictures.
 """
 
 import io
