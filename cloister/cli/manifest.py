@@ -4,9 +4,9 @@ from pathlib import Path
 
 from cloister import client
 from cloister.cli.shell import show
+from cloister.cli.shell.command_line import program
 from cloister.cli.shell.options import JSON
 from cloister.cli.shell.settings import Settings, party_verb
-from cloister.cli.shell.verb import program
 
 
 @party_verb(

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from cloister import client
 from cloister.cli.shell import show
+from cloister.cli.shell.command_line import program
 from cloister.cli.shell.options import COLLATERAL, CVM, FETCH, JSON, WORKSPACE
 from cloister.cli.shell.settings import Settings, party_verb
-from cloister.cli.shell.verb import program
 from cloister.errors import CloisterError, InputError
 
 if TYPE_CHECKING:

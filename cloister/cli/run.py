@@ -2,10 +2,10 @@
 
 from cloister import client
 from cloister.cli.shell import show
+from cloister.cli.shell.command_line import program
 from cloister.cli.shell.event_printer import event_printer
 from cloister.cli.shell.options import JSON, MANIFEST, PARTY
 from cloister.cli.shell.settings import Settings, party_verb
-from cloister.cli.shell.verb import program
 from cloister.protocol import names
 
 

@@ -1,9 +1,9 @@
 """The verb ``start``."""
 
 from cloister import client
+from cloister.cli.shell.command_line import program
 from cloister.cli.shell.options import PARTY
 from cloister.cli.shell.settings import Settings, party_verb
-from cloister.cli.shell.verb import program
 
 
 @party_verb(options=PARTY)

@@ -2,7 +2,8 @@
 
 from invoke.context import Context
 
-from cloister.cli.shell.verb import program, verb
+from cloister.cli.shell.command_line import program
+from cloister.cli.shell.verb import verb
 
 PARTY = """\
 Several organisations compute on data that none of them may see, in virtual machines that each of them verifies first.

@@ -9,7 +9,7 @@ from invoke.collection import Collection
 from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 
-from cloister.cli.shell.verb import words_of
+from cloister.cli.shell.arguments import words_of
 
 _OPTIONS = (
     ("--help[=VERB]", "show the options of the command, or of one verb"),

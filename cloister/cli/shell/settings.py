@@ -16,8 +16,9 @@ from invoke.context import Context
 
 from cloister import client
 from cloister.cli.shell import passphrase
+from cloister.cli.shell.arguments import Verb
 from cloister.cli.shell.options import Option
-from cloister.cli.shell.verb import Verb, verb
+from cloister.cli.shell.verb import verb
 from cloister.errors import InputError
 
 if TYPE_CHECKING:

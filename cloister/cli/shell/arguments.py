@@ -1,0 +1,83 @@
+"""Invoke tasks whose arguments do what Invoke's do not: invalid integers are messages, words may be any number."""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from invoke.exceptions import Exit
+from invoke.parser import Argument
+from invoke.tasks import Task
+
+from cloister.cli.shell import command_line, outcome
+from cloister.errors import InputError
+
+Verb = Task[Callable[..., None]]
+
+_FURTHER = "_and_"
+
+
+class VerbTask(Task[Callable[..., None]]):
+    """A task whose integer options report invalid values."""
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """Return the arguments of the signature, those with integers or without words replaced."""
+        made = [_number(one) if one.kind is int else one for one in super().get_arguments(ignore_unknown_help)]
+        if any(one.positional and one.default == "" for one in made) and self._count_words(made):
+            made = [_required(one) if one.positional and one.default == "" else one for one in made]
+        return made
+
+    def _count_words(self, arguments: Collection[Argument]) -> int:
+        """How many words were typed after the verb that are not options."""
+        takes_value = {f"--{name.replace('_', '-')}" for one in arguments if one.takes_value for name in one.names}
+        return command_line.count_words(command_line.typed_verb(self.name.replace("_", "-")), takes_value)
+
+
+class ManyWordsTask(VerbTask):
+    """A task with a variable number of positional arguments. Invoke itself supports only a fixed number."""
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """Return the declared arguments, and one for each further word on the command line."""
+        made = super().get_arguments(ignore_unknown_help)
+        (first,) = (one.name for one in made if one.positional)
+        further = [f"{first}{_FURTHER}{number:03}" for number in range(2, self._count_words(made) + 1)]
+        return [*made, *(Argument(name=name, positional=True) for name in further)]
+
+
+def gathered(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the values that a ManyWordsTask was called with, those of all words in one list under ``name``."""
+    further = sorted(key for key in values if key.startswith(f"{name}{_FURTHER}"))
+    kept = {key: value for key, value in values.items() if key not in further}
+    return kept | {name: [values[name], *(values[key] for key in further)]}
+
+
+def words_of(task: Verb) -> str:
+    """Return the words that a verb takes without the name of an option, as its usage shows them: ``FILES...``."""
+    more = "..." if isinstance(task, ManyWordsTask) else ""
+    return " ".join(f"{name.upper()}{more}" for name in task.positional or ())
+
+
+class _Number(Argument):
+    """An option that takes an integer. For any other value Invoke itself prints a traceback."""
+
+    def set_value(self, value: Any, cast: bool = True) -> None:
+        try:
+            super().set_value(value, cast)
+        except ValueError as error:
+            outcome.report(InputError(f"--{self.names[0].replace('_', '-')} must be an integer, not {value!r}."))
+            raise Exit(code=InputError.exit_code) from error
+
+
+def _number(one: Argument) -> _Number:
+    return _Number(
+        names=one.names,
+        kind=int,
+        default=one.default,
+        help=one.help,
+        positional=one.positional,
+        optional=one.optional,
+        attr_name=one.attr_name,
+    )
+
+
+def _required(one: Argument) -> Argument:
+    """A positional argument without its default: Invoke passes over one that has a value."""
+    return Argument(names=one.names, help=one.help, positional=True, attr_name=one.attr_name)
