@@ -43,6 +43,12 @@ class ProofError(CloisterError):
     remedy = "Do not trust it. Run the command again; if it fails again, report it to the platform team."
 
 
+class ChangedFileError(ProofError):
+    """A file does not prove what it should: it was changed, or is not what its sender says. No machine is asked."""
+
+    remedy = "Do not use the file. Ask its sender for an unchanged copy."
+
+
 class RefusedError(CloisterError):
     """The agent refuses a call: a role is missing, a result was consumed."""
 

@@ -29,13 +29,13 @@ def parse_quantity(text: Any, units: Mapping[str, int]) -> int | None:
     return int(found[1]) * units[found[2]] if found is not None and found[2] in units else None
 
 
-def _parse(text: str | int, units: Mapping[str, int], what: str, example: str) -> int:
+def _parse(text: str | int, units: Mapping[str, int], quantity: str, example: str) -> int:
     if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
         return text
     found = parse_quantity(text, units)
     if found is None:
         names = ", ".join(units)
-        raise InputError(f"{text!r} is not {what}.", hint=f"Write for example {example!r}; the units are {names}.")
+        raise InputError(f"{text!r} is not {quantity}.", hint=f"Write for example {example!r}; the units are {names}.")
     return found
 
 

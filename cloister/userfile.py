@@ -1,7 +1,7 @@
 """Files that a user names.
 
 Only regular files are opened, since reading a pipe may block and reading a device may not end. What is read whole has a
-limit.
+limit. ``unreadable`` and ``unwritable`` make the error of a verb out of an OSError.
 """
 
 import errno
@@ -9,12 +9,54 @@ import stat
 from io import BufferedReader
 from pathlib import Path
 
+from cloister.errors import InputError
+
 _KINDS = {
     stat.S_IFIFO: "Is a pipe, not a file",
     stat.S_IFSOCK: "Is a socket, not a file",
     stat.S_IFCHR: "Is a device, not a file",
     stat.S_IFBLK: "Is a device, not a file",
 }
+
+_SPACE = "Free some space, then run the command again."
+_HINTS = {
+    errno.ENOENT: "Check the path.",
+    errno.ENOTDIR: "Check the path: a part of it is not a folder.",
+    errno.EISDIR: "Name a file, not a folder.",
+    errno.EINVAL: "Name a regular file.",
+    errno.EACCES: "Check the permissions of the file and of its folders: ls -ld PATH",
+    errno.EPERM: "Check the permissions of the file and of its folders: ls -ld PATH",
+    errno.EROFS: "Name a place where you may write.",
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+    errno.EFBIG: "Name a place on a file system that allows larger files.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+    errno.ELOOP: "Check the path: its links form a loop.",
+}
+
+
+class FileError(InputError):
+    """A file or folder that a user names cannot be read or written."""
+
+    remedy = "Check the path and your permissions, then run the command again."
+
+
+def unreadable(what: object, error: OSError, *, missing: str = "") -> FileError:
+    """The error for ``what``, which cannot be read. ``missing`` says what to do when it does not exist."""
+    return FileError(
+        f"{what} cannot be read: {error.strerror or error}.",
+        hint=missing if missing and error.errno == errno.ENOENT else hint(error),
+    )
+
+
+def unwritable(what: object, error: OSError) -> FileError:
+    """The error for ``what``, which cannot be written."""
+    return FileError(f"{what} cannot be written: {error.strerror or error}.", hint=hint(error))
+
+
+def hint(error: OSError) -> str:
+    """What to do about the error of a file system; empty when it is not known."""
+    return _HINTS.get(error.errno or 0, "")
 
 
 def open_regular(path: Path) -> BufferedReader:

@@ -1,5 +1,6 @@
 """Files that a user names: only regular ones, and never more than the limit."""
 
+import errno
 import os
 import socket
 from pathlib import Path
@@ -38,3 +39,34 @@ def test_folder_is_not_a_file_and_a_missing_path_may_be_written(tmp_path: Path):
         userfile.open_regular(tmp_path / "absent")
     with pytest.raises(IsADirectoryError):
         userfile.open_regular(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"),
+    [
+        (errno.ENOENT, "Check the path."),
+        (errno.ENOTDIR, "a part of it is not a folder"),
+        (errno.EISDIR, "not a folder"),
+        (errno.EACCES, "permissions"),
+        (errno.EPERM, "permissions"),
+        (errno.EROFS, "where you may write"),
+        (errno.ENOSPC, "Free some space"),
+        (errno.EDQUOT, "Free some space"),
+    ],
+)
+def test_error_of_a_file_says_what_to_do_about_its_cause(number: int, hint: str):
+    for made in (userfile.unreadable, userfile.unwritable):
+        error = made("data.csv", OSError(number, os.strerror(number)))
+        assert error.exit_code == 2
+        assert hint in error.hint
+        assert os.strerror(number) in error.message
+
+
+def test_hint_for_a_missing_file_is_not_given_for_another_cause():
+    missing = userfile.unreadable("policy.json", FileNotFoundError(errno.ENOENT, "gone"), missing="Make one.")
+    forbidden = userfile.unreadable("policy.json", PermissionError(errno.EACCES, "no"), missing="Make one.")
+    unknown = userfile.unreadable("policy.json", OSError(errno.EIO, "broken"), missing="Make one.")
+
+    assert missing.hint == "Make one."
+    assert "permissions" in forbidden.hint and "Make one." not in forbidden.hint
+    assert (unknown.hint, "permissions" in unknown.remedy) == ("", True)

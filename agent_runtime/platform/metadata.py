@@ -56,7 +56,7 @@ class MetadataClient:
         return self._request("POST", path, body, {"Content-Type": "application/json"}, what, attempts)
 
     def _request(
-        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], what: str, attempts: int
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], document: str, attempts: int
     ) -> bytes:
         why = "no attempt was made"
         for number in range(attempts):
@@ -73,7 +73,7 @@ class MetadataClient:
             why = f"status {status}"
             if status not in _RETRYABLE and status not in _SERVER_FAULTS:
                 break
-        raise AgentError(f"The platform's metadata service did not return the {what}: {why}.")
+        raise AgentError(f"The platform's metadata service did not return the {document}: {why}.")
 
     def _request_once(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]

@@ -91,9 +91,9 @@ def _mock_data(words: Sequence[str]) -> dict[str, Path]:
 
 def _tree(root: str, image: str, recipe: str) -> Path:
     given = {"--root": root, "--image": image, "--recipe": recipe}
-    named = [f"{option} {value}" for option, value in given.items() if value]
-    if len(named) > 1:
-        raise InputError(f"{' and '.join(named)} name different images.", hint="Pass one of them.")
+    images = [f"{option} {value}" for option, value in given.items() if value]
+    if len(images) > 1:
+        raise InputError(f"{' and '.join(images)} name different images.", hint="Pass one of them.")
     if root:
         return Path(root)
     if _checkout is None:

@@ -65,7 +65,7 @@ def read_file(path: Path) -> bytes:
     try:
         data = userfile.read(path, content.MAX_SIZE)
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+        raise userfile.unreadable(path, error) from error
     if len(data) > content.MAX_SIZE:
         raise InputError(f"{path} is too large for a key: more than {content.MAX_SIZE} bytes.")
     return data

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
-from cloister.errors import ProofError
+from cloister.errors import ChangedFileError
 from cloister.protocol import names
 from cloister.protocol.archives.errors import ArchiveError as ArchiveError
 from cloister.protocol.archives.folder import scan
@@ -82,19 +82,19 @@ def check_zip(path: Path) -> list[str]:
         try:
             with path.open("rb") as stream:  # zipfile holds the whole directory
                 if count_members(Source(stream)) > MAX_MEMBERS:
-                    raise ProofError(f"{path.name} must have at most {MAX_MEMBERS} members.")
+                    raise ChangedFileError(f"{path.name} must have at most {MAX_MEMBERS} members.")
             with zipfile.ZipFile(path) as archive, zipfile.ZipFile(again, "w", zipfile.ZIP_STORED) as copy:
                 infos = archive.infolist()
                 found = [info.filename for info in infos]
                 if found != sorted(set(found)):
-                    raise ProofError(f"The members of {path.name} must be sorted and distinct.")
+                    raise ChangedFileError(f"The members of {path.name} must be sorted and distinct.")
                 if sum(info.file_size for info in infos) > path.stat().st_size:
-                    raise ProofError(f"The members of {path.name} overlap.")
+                    raise ChangedFileError(f"The members of {path.name} overlap.")
                 check_members(found)
                 for info in infos:
                     if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & ~0x800:
                         member = names.shown(info.filename)
-                        raise ProofError(f"{member} in {path.name} must be neither compressed nor encrypted.")
+                        raise ChangedFileError(f"{member} in {path.name} must be neither compressed nor encrypted.")
                     with archive.open(info) as source, copy.open(_member(info.filename, info.file_size), "w") as target:
                         while data := source.read(_CHUNK):
                             target.write(data)
@@ -109,13 +109,15 @@ def check_zip(path: Path) -> list[str]:
             OverflowError,
             struct.error,
         ) as error:
-            raise ProofError(f"{path.name} is not a complete zip file: {error}") from error
+            raise ChangedFileError(f"{path.name} is not a complete zip file: {error}") from error
         again.seek(0)
         with path.open("rb") as original:
             while True:
                 left, right = original.read(_CHUNK), again.read(_CHUNK)
                 if left != right:
-                    raise ProofError(f"{path.name} differs from its own re-encoding: bytes were changed or added.")
+                    raise ChangedFileError(
+                        f"{path.name} differs from its own re-encoding: bytes were changed or added."
+                    )
                 if not left:
                     return found
 

@@ -16,7 +16,7 @@ from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from cloister.errors import ProofError
+from cloister.errors import ChangedFileError
 from cloister.protocol import canonical, schema, signingkey
 
 MAX_SIZE = 8 * 1024 * 1024
@@ -162,15 +162,15 @@ def open_envelope(envelope: bytes, event_log_key: bytes) -> bytes:
     try:
         signingkey.require_event_log_key(event_log_key)
     except canonical.FormatError as error:
-        raise ProofError(f"The evidence has no usable event-log key. {error.message}") from error
+        raise ChangedFileError(f"The evidence has no usable event-log key. {error.message}") from error
     payload = _from_base64(value["payload"], what=f"{what}: payload")
     signature = value["signatures"][0]
     expected = signingkey.key_id(event_log_key)
     if signature["keyid"] != expected:
-        raise ProofError(f"The receipt is signed by the key {signature['keyid']}; the evidence names {expected}.")
+        raise ChangedFileError(f"The receipt is signed by the key {signature['keyid']}; the evidence names {expected}.")
     signed = _from_base64(signature["sig"], what=f"{what}: signature")
     if not signingkey.verify(event_log_key, signed, _pre_authentication(payload)):
-        raise ProofError("The receipt is not signed by the event-log key in the evidence.")
+        raise ChangedFileError("The receipt is not signed by the event-log key in the evidence.")
     return payload
 
 

@@ -113,4 +113,4 @@ def _read(path: Path) -> bytes:
     try:
         return userfile.read(path, _LARGEST)
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+        raise userfile.unreadable(path, error) from error

@@ -125,7 +125,7 @@ def _parse(file: RecipeFile) -> dict[str, Any]:
     try:
         return tomllib.loads(userfile.read(file.path, _LARGEST).decode())
     except OSError as error:
-        raise RecipeError(f"{file.path} cannot be read: {error.strerror}.") from error
+        raise RecipeError(f"{file.path} cannot be read: {error.strerror}.", hint=userfile.hint(error)) from error
     except (ValueError, RecursionError) as error:  # also text that is not UTF-8, and numbers of too many digits
         raise RecipeError(f"{file.path.name} is not valid TOML: {error}.") from error
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cloister.errors import InputError
+from cloister import userfile
 from image import cache
 from image.debian import deb
 from image.debian.mirror import Mirror
@@ -92,7 +92,7 @@ def _replace_file(path: Path, contents: bytes) -> None:
         part.write_bytes(contents)
         os.replace(part, path)
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}.") from error
+        raise userfile.unwritable(path, error) from error
     finally:
         part.unlink(missing_ok=True)
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cloister import userfile
-from cloister.errors import InputError
 from image.inputs import lockfile, recipe
 from image.inputs.fetch import ensure
 from image.inputs.lockfile import Lock
@@ -40,7 +39,7 @@ def pack(locks: Sequence[Lock], into: Path) -> Path:
                 _add(archive, f"inputs/{digest}", path.read_bytes())
         os.replace(part, into)
     except OSError as error:
-        raise InputError(f"{into} cannot be written: {error.strerror}.") from error
+        raise userfile.unwritable(into, error) from error
     finally:
         part.unlink(missing_ok=True)
     return into

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from cloister.client.computation.manifest import load_manifest
-from cloister.errors import InputError
 from cloister.protocol.imagemanifest import ImageManifest
 from tests.small_wheels import SmallWheel
 
@@ -120,14 +119,15 @@ def test_image_and_computation_manifest_are_distinguished(cloister, machine, par
     parties.manifest()
     said = "image.json is the manifest of an image, not the manifest of a computation"
 
-    assert cloister("review", "image.json").err == f"Error: {said}.\n{InputError.remedy}\n"
+    assert cloister("review", "image.json").err == f"Error: {said}.\nName the right file.\n"
     source = cloister("manifest", "image.json", "--output", "other.json")
-    assert (source.code, source.err) == (2, f"Error: {said} as its author writes it.\n{InputError.remedy}\n")
+    remedy = "Name the file that its author wrote."
+    assert (source.code, source.err) == (2, f"Error: {said} as its author writes it.\n{remedy}\n")
     words = ("--workspace", "workspace.json", "--output", "new.json", "--yes")
     swapped = cloister("policy", "--image", "manifest.json", *words)
     assert swapped.code == 2
     said = "manifest.json is the manifest of a computation, not the manifest of an image"
-    assert swapped.err == f"Error: {said}.\n{InputError.remedy}\n"
+    assert swapped.err == f"Error: {said}.\nName the right file.\n"
 
 
 def test_missing_image_manifest_hint_says_whom_to_ask(cloister, machine, folder: Path) -> None:

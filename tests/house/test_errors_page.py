@@ -99,6 +99,13 @@ def test_every_reason_of_the_agent_has_a_remedy() -> None:
     assert [reason for reason in Reason if not refusal.remedy(reason.value)[0]] == []
 
 
+def test_placeholders_are_nouns(text: str) -> None:
+    """What a call's method or an internal name says is not what a reader can look for."""
+    verbal = {"<without credentials>", "<removeprefix>", "<what>", "<partition>", "<quote>", "<shown>", "<relative to>"}
+
+    assert {one for one in verbal if one.replace("<", "\\<") in text} == set()
+
+
 @pytest.mark.parametrize(
     ("words", "cell"),
     [

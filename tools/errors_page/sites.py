@@ -210,7 +210,7 @@ class ErrorSources:
             messages = (
                 self.reader.of(module, arguments["message"], environment) if "message" in arguments else ("<message>",)
             )
-            hints = self.reader.of(module, arguments["hint"], environment) if "hint" in arguments else ("",)
+            hints = self._hints(module, arguments.get("hint"), environment)
         else:
             texts = {name: self.reader.of(module, value, environment) for name, value in arguments.items()}
             inner = {name: self.reader.of(made.module, value, {}) for name, value in made.defaults().items()}
@@ -218,11 +218,19 @@ class ErrorSources:
             parent = next(one for one in calls(made.node) if ast.unparse(one.func) == "super().__init__")
             messages = self.reader.of(made.module, parent.args[0], known)
             given = next((keyword.value for keyword in parent.keywords if keyword.arg == "hint"), None)
-            hints = self.reader.of(made.module, given, known) if given is not None else ("",)
+            hints = self._hints(made.module, given, known)
         # A condition that chooses both message and hint chooses them together.
         pairs = zip(messages, hints, strict=True) if len(messages) == len(hints) else itertools.product(messages, hints)
         for message, hint in pairs:
             yield self._finished(error, message, hint, at, code, reasons)
+
+    def _hints(self, module: SourceModule, node: ast.expr | None, environment: Environment) -> tuple[str, ...]:
+        """The hints of a call. Of ``hint or DEFAULT``, the default: the class's remedy never takes its place."""
+        if node is None:
+            return ("",)
+        if isinstance(node, ast.BoolOp):
+            return self._hints(module, node.values[-1], environment)
+        return self.reader.of(module, node, environment)
 
     def _finished(
         self, error: str, message: str, hint: str, at: tuple[str, int], code: int | None = None, reason: str = ""

@@ -11,18 +11,56 @@ from typing import Self
 _DULL = {"message", "strerror", "reason", "args", "place"}
 """Attributes that say less than the name before them."""
 _CLEARER = {
+    "asked": "seconds",
+    "away": "path",
+    "below": "parent recipe",
     "colno": "column",
+    "err": "details",
+    "imageDigest": "digest",
+    "info": "folder of its metadata",
+    "into": "path",
+    "KeyType": "key types",
+    "kind_of": "kind of key",
+    "left": "keys",
     "lineno": "line",
     "msg": "reason",
+    "only": "subject",
+    "rest": "details",
     "said": "details",
     "strerror": "reason",
-    "what": "document",
+    "tee": "kind of CVM",
+    "twice": "value",
+    "up": "stacks",
+    "what": "input",
     "where": "place",
+    "_why_unjudged": "reason",
+    "wide": "encoding",
+    "word": "value",
 }
 """Names in the source for which a reader of the page needs another word."""
 
-_CONVERSIONS = {"decode", "get", "hex", "lower", "removesuffix", "replace", "strip", "upper"}
+_CONVERSIONS = {
+    "as_posix",
+    "decode",
+    "get",
+    "hex",
+    "isoformat",
+    "lower",
+    "lstrip",
+    "partition",
+    "relative_to",
+    "removeprefix",
+    "removesuffix",
+    "replace",
+    "rstrip",
+    "split",
+    "strip",
+    "upper",
+}
 """Methods whose result is named like what they are called on."""
+
+_FORMS = {"printable", "quote", "shown", "without_credentials"}
+"""Functions of modules whose result is named like their argument."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +185,11 @@ def readable(node: ast.expr) -> str:
             return readable(value)
         case ast.Call(func=ast.Name(id="len")):
             return "number"
-        case ast.Call(func=ast.Attribute(attr="join"), args=[first, *_]):
+        case ast.Call(func=ast.Name(id=name)) if name in _CLEARER:
+            return _words(name)
+        case ast.Call(func=ast.Attribute(attr="strerror")):
+            return "error"
+        case ast.Call(func=ast.Attribute(attr=name), args=[first, *_]) if name == "join" or name in _FORMS:
             return readable(first)
         case ast.Call(func=ast.Name(), args=[first, *_]):
             return readable(first)
@@ -167,7 +209,7 @@ def readable(node: ast.expr) -> str:
 
 
 def _words(name: str) -> str:
-    return _CLEARER.get(name, name.strip("_").replace("_", " ").lower())
+    return _CLEARER.get(name) or _CLEARER.get(name.strip("_").lower(), name.strip("_").replace("_", " ").lower())
 
 
 def says_something(message: str) -> bool:

@@ -69,11 +69,11 @@ def check(images: Iterable[ImageReference]) -> None:
     """Raises PolicyError for an image without its values, or with the values of another that differs in ``debug``."""
     kinds: dict[tuple[str, tuple[bytes, ...]], bool] = {}
 
-    def known(image: ImageReference, values: tuple[bytes, ...], what: str) -> None:
-        if kinds.setdefault((what, values), image.debug) != image.debug:
+    def known(image: ImageReference, values: tuple[bytes, ...], member: str) -> None:
+        if kinds.setdefault((member, values), image.debug) != image.debug:
             raise PolicyError(
                 f"The policy lists one image both as a debug image ({image.flavor}) and as a normal one: "
-                f"two images have the same {what}.",
+                f"two images have the same {member}.",
                 hint="Keep the entry whose manifest you trust.",
             )
 

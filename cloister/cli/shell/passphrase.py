@@ -19,22 +19,22 @@ _MOST = 1023
 """Bytes, as OpenSSL has it."""
 
 
-def ask(what: str) -> bytes:
-    """The passphrase of the private key ``what``. Raises InputError when there is no file and no terminal."""
+def ask(key: str) -> bytes:
+    """The passphrase of the private key ``key``. Raises InputError when there is no file and no terminal."""
     if path := os.environ.get(FILE):
         return _read(Path(path))
     if not sys.stdin.isatty():
         raise InputError(
-            f"{what} is encrypted with a passphrase, and there is no terminal to ask for it.",
+            f"{key} is encrypted with a passphrase, and there is no terminal to ask for it.",
             hint=f"Set {FILE} to a file with the passphrase that only you can read (mode 0600).",
         )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", getpass.GetPassWarning)  # it would be shown as it is typed
-            typed = getpass.getpass(f"Passphrase of {what}: ")
+            typed = getpass.getpass(f"Passphrase of {key}: ")
     except (EOFError, getpass.GetPassWarning) as error:
         raise InputError(
-            f"{what} is encrypted with a passphrase, and none was typed.",
+            f"{key} is encrypted with a passphrase, and none was typed.",
             hint=f"Run the command again at a terminal, or set {FILE} to a file with the passphrase.",
         ) from error
     return _checked(typed.encode("utf-8", "surrogateescape"), "The passphrase")
@@ -45,8 +45,10 @@ def _read(path: Path) -> bytes:
         mode = stat.S_IMODE(path.stat().st_mode)
         content = userfile.read(path, _MOST + 2)
     except OSError as error:
-        raise InputError(
-            f"The passphrase file {path} cannot be read: {error.strerror}.", hint=f"Correct {FILE}, or unset it."
+        raise userfile.unreadable(
+            f"The passphrase file {path}",
+            error,
+            missing=f"Correct {FILE}, or unset it.",
         ) from error
     if mode & 0o077:
         raise InputError(
@@ -59,11 +61,11 @@ def _read(path: Path) -> bytes:
     return _checked(content, f"The passphrase in {path}")
 
 
-def _checked(passphrase: bytes, what: str) -> bytes:
-    if not passphrase:
-        raise InputError(f"{what} is empty.", hint="Run the command again, and type it.")
-    if len(passphrase) > _MOST:
+def _checked(content: bytes, passphrase: str) -> bytes:
+    if not content:
+        raise InputError(f"{passphrase} is empty.", hint="Run the command again, and type it.")
+    if len(content) > _MOST:
         raise InputError(
-            f"{what} has more than {_MOST} bytes.", hint="Give the key a shorter one: ssh-keygen -p -f FILE"
+            f"{passphrase} has more than {_MOST} bytes.", hint="Give the key a shorter one: ssh-keygen -p -f FILE"
         )
-    return passphrase
+    return content

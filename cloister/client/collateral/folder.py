@@ -27,7 +27,7 @@ def load_collateral(folder: Path) -> InMemory:
             raise InputError(f"{folder} has {len(paths)} files; at most {_MAX_FILES} are supported.")
         return collect(item for path in paths for item in _read(path))
     except OSError as error:
-        raise InputError(f"The collateral in {folder} cannot be read: {error.strerror}.") from error
+        raise userfile.unreadable(f"The collateral in {folder}", error) from error
 
 
 def collect(items: Iterable[CollateralItem]) -> InMemory:

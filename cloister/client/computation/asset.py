@@ -60,7 +60,7 @@ def describe_asset(path: Path, progress: ReadProgress = lambda done: None, *, un
         with userfile.open_regular(path) as stream:
             return _describe_file(path, file, stream, progress, unpack)
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+        raise userfile.unreadable(path, error) from error
     except ArchiveError as error:
         raise type(error)(f"{path}: {error.message}", hint=error.hint) from error
 
@@ -133,7 +133,7 @@ def bare_name(path: Path) -> str:
     try:
         name = f"{path.resolve().name}.tar" if path.is_dir() else path.name
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+        raise userfile.unreadable(path, error) from error
     if (why := names.problem(name)) is not None:
         raise InputError(f"{names.shown(name)} cannot be the name of an asset: it {why}.", hint="Rename the file.")
     return name
@@ -158,5 +158,5 @@ def _open(path: Path) -> BinaryIO:
             raise
         stream.seek(0)
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+        raise userfile.unreadable(path, error) from error
     return stream

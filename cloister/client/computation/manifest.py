@@ -19,7 +19,7 @@ def load_manifest(path: Path) -> Manifest:
         # Editors and `echo` add a newline at the end; it is not part of the canonical form.
         data = userfile.read(path, MAX_SIZE + 1).removesuffix(b"\n")
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.", hint="`manifest` writes one.") from error
+        raise userfile.unreadable(path, error, missing="`manifest` writes one.") from error
     try:
         return Manifest.parse(data)
     except canonical.FormatError as error:
@@ -84,7 +84,7 @@ def _written(path: Path) -> Manifest | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}.") from error
+        raise userfile.unwritable(path, error) from error
     if not data:
         return None
     try:

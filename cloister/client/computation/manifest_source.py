@@ -61,9 +61,12 @@ def read_source(path: Path) -> Document:
     try:
         data = userfile.read(path, MAX_DOCUMENT)
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+        raise userfile.unreadable(path, error) from error
     if found := document_type.of(data):
-        raise InputError(f"{path} is {found}, not {document_type.COMPUTATION} as its author writes it.")
+        raise InputError(
+            f"{path} is {found}, not {document_type.COMPUTATION} as its author writes it.",
+            hint="Name the file that its author wrote.",
+        )
     document = Document.parse(str(path), data)
     try:
         schema.validate("manifest-source", document.value, what="The manifest")

@@ -95,6 +95,9 @@ class _Parts:
         return RawHcl(report, quote.attest, quote.signature, dict(enumerate(quote.pcrs)), self.tdx_quote)
 
 
+_DAMAGED = "The file was truncated or changed: get it again from where it was recorded."
+
+
 def load(paths: Sequence[Path]) -> tuple[Evidence | Raw, InMemory]:
     """The evidence in ``paths``, and the collateral among them. Raises InputError for a file that is neither."""
     if len(paths) > _MAX_FILES:
@@ -106,13 +109,13 @@ def load(paths: Sequence[Path]) -> tuple[Evidence | Raw, InMemory]:
         try:
             data = userfile.read(path, _MAX_FILE)
         except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+            raise userfile.unreadable(path, error) from error
         try:
             _add(parts, data, path)
         except MalformedEvidence as error:
-            raise InputError(f"{path} is malformed evidence: {error.place}.") from error
+            raise InputError(f"{path} is malformed evidence: {error.place}.", hint=_DAMAGED) from error
         except FormatError as error:
-            raise InputError(f"{path} is malformed evidence: {error.message}") from error
+            raise InputError(f"{path} is malformed evidence: {error.message}", hint=_DAMAGED) from error
     return parts.whole()
 
 

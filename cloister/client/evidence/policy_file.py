@@ -15,7 +15,7 @@ def load_policy(path: Path) -> Policy:
     try:
         return Policy.parse(userfile.read(path, MAX_SIZE))
     except OSError as error:
-        raise InputError(f"The policy {path} cannot be read: {error.strerror}.", hint="`policy` writes one.") from error
+        raise userfile.unreadable(f"The policy {path}", error, missing="`policy` writes one.") from error
     except InputError as error:
         raise InputError(f"{path}: {error.message}", hint=error.hint) from error
 
@@ -31,7 +31,7 @@ def save_policy(policy: Policy, path: Path) -> None:
     except FileExistsError as error:
         raise policy_exists(path) from error
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}.") from error
+        raise userfile.unwritable(path, error) from error
 
 
 def policy_exists(path: Path) -> InputError:

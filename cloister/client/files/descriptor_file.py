@@ -13,9 +13,10 @@ def load_descriptor(path: Path) -> Descriptor:
     try:
         return Descriptor.parse(userfile.read(path, MAX_SIZE))
     except OSError as error:
-        raise InputError(
-            f"The workspace descriptor {path} cannot be read: {error.strerror}.",
-            hint="Ask the platform team for it (they export it with: invoke workspace.export).",
+        raise userfile.unreadable(
+            f"The workspace descriptor {path}",
+            error,
+            missing="Ask the platform team for it (they export it with: invoke workspace.export).",
         ) from error
     except InputError as error:
         raise InputError(f"{path}: {error.message}", hint=error.hint) from error

@@ -35,5 +35,5 @@ def of(data: bytes) -> str:
 def mistaken(path: Path, data: bytes, wanted: str, error: InputError, *, hint: str = "") -> InputError:
     """The error for ``data``, which is not ``wanted`` according to ``error``: with its actual type, if known."""
     if found := of(data):
-        return InputError(f"{path} is {found}, not {wanted}.")
+        return InputError(f"{path} is {found}, not {wanted}.", hint="Name the right file.")
     return InputError(f"{path}: {error.message}", hint=hint or error.hint)

@@ -14,9 +14,10 @@ def load_image(path: Path) -> ImageManifest:
     try:
         data = userfile.read(path, imagemanifest.MAX_SIZE)
     except OSError as error:
-        raise InputError(
-            f"The image manifest {path} cannot be read: {error.strerror}.",
-            hint="Ask the platform team for it, or build the image yourself in a checkout: invoke image.build",
+        raise userfile.unreadable(
+            f"The image manifest {path}",
+            error,
+            missing="Ask the platform team for it, or build the image yourself in a checkout: invoke image.build",
         ) from error
     try:
         return ImageManifest.parse(data)

@@ -7,6 +7,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from cloister import userfile
 from cloister.client.files import exclusive
 from cloister.errors import InputError
 from cloister.keyfile.private import Passphrase, read_private_key
@@ -81,7 +82,7 @@ def generate_key(path: Path, kind: KeyType) -> Key:
             path.unlink()
             raise
     except OSError as error:
-        raise InputError(f"{error.filename or path} cannot be written: {error.strerror}.") from error
+        raise userfile.unwritable(error.filename or path, error) from error
     return key
 
 

@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 from cloister import userfile
-from cloister.errors import InputError
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -19,4 +18,4 @@ def write_file(path: Path, content: bytes) -> None:
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}.") from error
+        raise userfile.unwritable(path, error) from error

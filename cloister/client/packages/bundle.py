@@ -105,7 +105,7 @@ def make_bundle(
     try:
         userfile.check(output)
     except OSError as error:
-        raise InputError(f"{output} cannot be written: {error.strerror}.") from error
+        raise userfile.unwritable(output, error) from error
     lock = None
     options: Sequence[tuple[str, str]] = ()
     if read.unlocked is not None:
@@ -202,7 +202,7 @@ def _write(
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(f"{output} cannot be written: {error.strerror}.") from error
+        raise userfile.unwritable(output, error) from error
 
 
 def _write_members(

@@ -104,7 +104,7 @@ def lock_requirements(
         part.write_text(text, encoding="utf-8")
         part.replace(place)
     except OSError as error:
-        raise InputError(f"{target} cannot be written: {error.strerror}.") from error
+        raise userfile.unwritable(target, error) from error
     finally:
         part.unlink(missing_ok=True)
     return PackageLock(target, made, tuple(read.index_lines()), counted)
@@ -226,17 +226,17 @@ def _failure(path: Path, error: ProcessError) -> PackageLockError:
     name = next((found[1] for found in (unbuilt, sources, alien) if found is not None), "")
     advice = better.advice(normalised(name))
     if alien is not None:
-        kind = f"{name} has no wheel for CPython {guest.PYTHON} on x86-64 Linux"
         return PackageLockError(
-            f"{path} cannot be locked: {kind}.\n{said}", hint=advice or "Allow a version that has one."
+            f"{path} cannot be locked: {name} has no wheel for CPython {guest.PYTHON} on x86-64 Linux.\n{said}",
+            hint=advice or "Allow a version that has one.",
         )
     if name:
-        build = (
-            f"Allow a version with a wheel, or build one (pip wheel --no-deps {name} --wheel-dir wheels) and add the "
+        return PackageLockError(
+            f"{path} cannot be locked: {name} is published as source code only, and a bundle takes wheels.\n{said}",
+            hint=advice
+            or f"Allow a version with a wheel, or build one (pip wheel --no-deps {name} --wheel-dir wheels) and add "
+            "the line --find-links wheels.",
         )
-        build += "line --find-links wheels."
-        kind = f"{name} is published as source code only, and a bundle takes wheels"
-        return PackageLockError(f"{path} cannot be locked: {kind}.\n{said}", hint=advice or build)
     return PackageLockError(f"{path} cannot be locked: {said}")
 
 

@@ -156,7 +156,7 @@ class _Reading:
         try:
             data = userfile.read(path, _LARGEST)
         except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+            raise userfile.unreadable(path, error) from error
         self._files += 1
         self._bytes += len(data)
         if self._bytes > _LARGEST:
@@ -192,8 +192,10 @@ class _Reading:
                 found.index_options.append((name, _located(name, value, where, path)))
             else:
                 known = re.match(r"[A-Za-z-]*", name)  # an address may follow without a space
-                shown = known[0] if known else ""
-                raise InputError(f"{where}: {shown} is an option that bundles do not support.", hint="Remove the line.")
+                option = known[0] if known else ""
+                raise InputError(
+                    f"{where}: {option} is an option that bundles do not support.", hint="Remove the line."
+                )
 
     def _include(self, into: list[WantedPackage], value: str, where: str, including: list[Path]) -> None:
         if re.match(r"[a-z][a-z0-9+.-]+://", value, re.IGNORECASE):

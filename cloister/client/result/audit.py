@@ -14,7 +14,7 @@ from cloister.attestation.verifier import ReceiptPurpose, SessionPurpose, verify
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.computation.events import evidence_path
 from cloister.client.result.claims import Claim, ClaimOutcome, ClaimRecorder
-from cloister.errors import InputError, ProofError
+from cloister.errors import ChangedFileError, InputError
 from cloister.protocol.events import FIRST_PREVIOUS, MAX_EVENTS, MAX_LINE, Event, EventChain, EventKind, Record
 from cloister.protocol.signingkey import key_id
 
@@ -46,7 +46,7 @@ class Audit:
     def require_accepted(self) -> None:
         """Raise ProofError unless every claim is proven."""
         if not self.accepted:
-            raise ProofError(f"{self.log} is not proven.", hint="See the claims above that are not proven.")
+            raise ChangedFileError(f"{self.log} is not proven.", hint="See the claims above that are not proven.")
 
     def value(self) -> dict[str, Any]:
         """The JSON value."""
@@ -114,7 +114,7 @@ def _load_evidence(path: Path) -> Evidence:
     try:
         return Evidence.parse_json(userfile.read(path, MAX_JSON))
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+        raise userfile.unreadable(path, error) from error
 
 
 class _Auditor:
@@ -131,15 +131,17 @@ class _Auditor:
         previous = FIRST_PREVIOUS
         for number, line in enumerate(self._lines):
             if len(line) > MAX_LINE:
-                raise ProofError(f"Line {number + 1} is longer than an event.")
+                raise ChangedFileError(f"Line {number + 1} is longer than an event.")
             record = Record.parse(line)
             event = record.event
             if event.sequence != number or event.previous != previous.hex():
-                raise ProofError(f"Event {event.sequence} on line {number + 1} does not follow the one before it.")
+                raise ChangedFileError(
+                    f"Event {event.sequence} on line {number + 1} does not follow the one before it."
+                )
             previous = event.digest()
             self.records.append(record)
         if not self.records:
-            raise ProofError("The log has no event.")
+            raise ChangedFileError("The log has no event.")
         return f"{len(self.records)} events, head {previous.hex()}"
 
     def signatures(self) -> str:
@@ -156,10 +158,12 @@ class _Auditor:
         logged = [record.event.manifest for record in self.records if record.event.kind is EventKind.MANIFEST]
         if measured is None:
             if logged:
-                raise ProofError(f"The log has the manifest {logged[0]}, the evidence has none: it was saved earlier.")
+                raise ChangedFileError(
+                    f"The log has the manifest {logged[0]}, the evidence has none: it was saved earlier."
+                )
             return "none yet"
         if logged and logged != [measured.hex()]:
-            raise ProofError(f"The log has the manifest {logged[0]}, the evidence {measured.hex()}.")
+            raise ChangedFileError(f"The log has the manifest {logged[0]}, the evidence {measured.hex()}.")
         return measured.hex()
 
     def judge(self, policy: Policy, sources: CollateralSources) -> str:
@@ -180,7 +184,7 @@ class _Auditor:
 
     def _named(self) -> Evidence:
         if self._evidence is None:
-            raise ProofError("There is no evidence.")
+            raise ChangedFileError("There is no evidence.")
         return self._evidence
 
 
@@ -193,5 +197,5 @@ def _lines(log: Path) -> list[bytes]:
                 if len(lines) > MAX_EVENTS:
                     raise InputError(f"{log} has more than {MAX_EVENTS} lines.")
     except OSError as error:
-        raise InputError(f"{log} cannot be read: {error.strerror}.") from error
+        raise userfile.unreadable(log, error) from error
     return lines

@@ -208,7 +208,7 @@ def _begin(files: _Files, wanted: _Slot) -> None:
             files.state.write_bytes(wanted.encode())
         files.part.touch(mode=0o600)
     except OSError as error:
-        raise InputError(f"{files.part} cannot be written: {error.strerror}.") from error
+        raise userfile.unwritable(files.part, error) from error
 
 
 def _receive(session: Session, consumer: str, max_size: int, part: Path, progress: Progress) -> None:

@@ -80,7 +80,7 @@ def fetch_result(
     try:
         target = userfile.destination(output)
     except OSError as error:
-        raise InputError(f"{output} cannot be written: {error.strerror}.") from error
+        raise userfile.unwritable(output, error) from error
     if has_pending_key(target):
         told.key_present()
     else:

@@ -19,7 +19,7 @@ from cloister.attestation.result import Verdict
 from cloister.attestation.verifier import ReceiptPurpose, verify
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.result.claims import Claim, ClaimOutcome, ClaimRecorder
-from cloister.errors import InputError, ProofError
+from cloister.errors import ChangedFileError
 from cloister.protocol import archive, canonical, names, signingkey, transcript
 from cloister.protocol import receipt as receipts
 from cloister.protocol.bootconfig import BootConfiguration
@@ -65,7 +65,7 @@ class Proof:
         """Raise ProofError, with what failed, unless every claim is proven."""
         if not self.accepted:
             failed = [f"{one.text}: {one.detail}" for one in self.claims if one.outcome is ClaimOutcome.FAILED]
-            raise ProofError(
+            raise ChangedFileError(
                 "The result is not proven. " + " ".join(failed),
                 hint="Do not use it. Ask the consumer for an unchanged copy.",
             )
@@ -105,7 +105,7 @@ def verify_result(
     try:
         userfile.open_regular(path).close()
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+        raise userfile.unreadable(path, error) from error
     return _Prover(
         path, policy, collateral or CollateralSources(), today or datetime.datetime.now(datetime.UTC)
     ).prove()
@@ -148,13 +148,15 @@ class _Prover:
         parts = [name for name in self.names if names.in_proof_folder(name)]
         if parts != sorted(PARTS):
             found = ", ".join(names.shown(name) for name in parts)
-            raise ProofError(f"The parts of the proof differ (expected: {', '.join(sorted(PARTS))}, found: {found}).")
+            raise ChangedFileError(
+                f"The parts of the proof differ (expected: {', '.join(sorted(PARTS))}, found: {found})."
+            )
         return f"{len(self.names) - len(PARTS)} result files and {len(PARTS)} parts of proof"
 
     def _read(self, name: str) -> bytes:
         with zipfile.ZipFile(self.path) as packed:
             if packed.getinfo(name).file_size > _MAX_PART:
-                raise ProofError(f"{name} is larger than {_MAX_PART} bytes.")
+                raise ChangedFileError(f"{name} is larger than {_MAX_PART} bytes.")
             return packed.read(name)
 
     def _receipt(self) -> str:
@@ -172,7 +174,7 @@ class _Prover:
     def _judge(self) -> str:
         made = canonical.from_time(self.receipt.created, what="The receipt's time")
         if made > self.now + datetime.timedelta(days=1):
-            raise ProofError(f"The time of the receipt, {self.receipt.created}, is in the future.")
+            raise ChangedFileError(f"The time of the receipt, {self.receipt.created}, is in the future.")
         self.collateral, _ = self.sources.for_evidence(self.evidence)
         self.at_creation = self._verdict(made)
         self.today = self._verdict(self.now)
@@ -202,7 +204,7 @@ class _Prover:
         for name in sorted(found.keys() | named.keys()):
             if found.get(name) != named.get(name):
                 expected, digest = named.get(name, "no such file"), found.get(name, "no such file")
-                raise ProofError(f"{names.shown(name)}: SHA-256 differs (receipt: {expected}, file: {digest}).")
+                raise ChangedFileError(f"{names.shown(name)}: SHA-256 differs (receipt: {expected}, file: {digest}).")
         return ", ".join(names.shown(name) for name in sorted(found))
 
     def _manifest(self) -> str:
@@ -235,7 +237,7 @@ class _Prover:
         for asset in manifest.assets():
             consent = given.pop(asset.name, None)
             if consent is None:
-                raise ProofError(f"The consent to the use of {asset.name} is missing.")
+                raise ChangedFileError(f"The consent to the use of {asset.name} is missing.")
             _same(f"The party that consents to {asset.name}", asset.provider, consent.party)
             _same(f"The digest in the consent to {asset.name}", asset.digest, consent.digest)
             message = transcript.consent_message(
@@ -245,9 +247,11 @@ class _Prover:
                 transcript=consent.transcript,
             )
             if not signingkey.verify(manifest.parties[asset.provider], consent.signature, message):
-                raise ProofError(f"The consent to the use of {asset.name} is not signed by {asset.provider}.")
+                raise ChangedFileError(f"The consent to the use of {asset.name} is not signed by {asset.provider}.")
         if given or len(self.receipt.consents) != len(manifest.assets()):
-            raise ProofError("There are consents to assets that are not in the manifest, or several to one asset.")
+            raise ChangedFileError(
+                "There are consents to assets that are not in the manifest, or several to one asset."
+            )
         return ", ".join(f"{asset.name} by {asset.provider}" for asset in manifest.assets())
 
     def _events(self) -> str:
@@ -256,7 +260,7 @@ class _Prover:
         accepted = False
         for line in self._read(EVENTS).splitlines(keepends=True):
             if not line.endswith(b"\n") or len(line) > MAX_LINE + 1 or chain.count >= MAX_EVENTS:
-                raise ProofError(f"Line {chain.count + 1} of {EVENTS} is not a complete event.")
+                raise ChangedFileError(f"Line {chain.count + 1} of {EVENTS} is not a complete event.")
             record = Record.parse(line[:-1])
             chain.add(record)
             if record.event.kind is EventKind.MANIFEST:
@@ -264,23 +268,23 @@ class _Prover:
                 accepted = True
         _same("The head of the event log", self.receipt.log_head, chain.head.hex())
         if not accepted:
-            raise ProofError("The event log has no accepted manifest.")
+            raise ChangedFileError("The event log has no accepted manifest.")
         return f"{chain.count} events"
 
     def _judged(self) -> Verdict:
         if self.at_creation is None:
-            raise ProofError("There is no verdict on the evidence.")
+            raise ChangedFileError("There is no verdict on the evidence.")
         return self.at_creation
 
     def _proven_manifest(self) -> Manifest:
         if self.manifest is None:
-            raise ProofError("The manifest is not proven.")
+            raise ChangedFileError("The manifest is not proven.")
         return self.manifest
 
 
 def _same(what: str, expected: object, found: object) -> None:
     if expected != found:
-        raise ProofError(f"{what} differs (expected: {expected}, found: {found}).")
+        raise ChangedFileError(f"{what} differs (expected: {expected}, found: {found}).")
 
 
 def rejection_today(found: Proof) -> str:

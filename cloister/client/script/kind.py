@@ -76,9 +76,9 @@ def require_source(name: str, data: bytes) -> None:
         )
     text = _decoded(name, data)
     start = text[:_SAMPLE].lstrip("\ufeff \t\r\n").lower()
-    for first, what, hint in _TEXT:
+    for first, kind, hint in _TEXT:
         if start.startswith(first) and not first.startswith(_SHEBANG):
-            raise InputError(f"{name} is {what}, not a Python program.", hint=hint or _PROGRAM)
+            raise InputError(f"{name} is {kind}, not a Python program.", hint=hint or _PROGRAM)
     _require_no_json(name, text)
 
 
@@ -92,22 +92,22 @@ def described(data: bytes) -> str | None:
 def is_shell(data: bytes) -> str | None:
     """The kind of script that the first line of a file names; None if it is Python or nothing."""
     start = data[:100].decode("utf-8", "replace").lower()
-    return next((what for first, what, _ in _TEXT if first.startswith(_SHEBANG) and start.startswith(first)), None)
+    return next((kind for first, kind, _ in _TEXT if first.startswith(_SHEBANG) and start.startswith(first)), None)
 
 
 def _decoded(name: str, data: bytes) -> str:
     """The text of a source in the encoding that Python reads it in (PEP 263 and 3120)."""
     if b"\0" in data:
-        if (what := described(data)) is not None:
-            raise InputError(f"{name} is {what}, not a Python program.", hint=_PROGRAM)
+        if (kind := described(data)) is not None:
+            raise InputError(f"{name} is {kind}, not a Python program.", hint=_PROGRAM)
         line = data.count(b"\n", 0, data.index(b"\0")) + 1
         raise InputError(f"{name} has a null byte in line {line}, so it is not a Python program.", hint=_PROGRAM)
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
         return data.decode(encoding)
     except (SyntaxError, UnicodeDecodeError, LookupError) as error:
-        if (what := described(data)) is not None:
-            raise InputError(f"{name} is {what}, not a Python program.", hint=_PROGRAM) from error
+        if (kind := described(data)) is not None:
+            raise InputError(f"{name} is {kind}, not a Python program.", hint=_PROGRAM) from error
         declared = any(_CODING.match(line) for line in data.split(b"\n", 2)[:2])
         if declared or (place := _undecodable(data)) is None:
             return data.decode("latin-1")  # Only Python itself knows all encodings that a file may declare.

@@ -120,7 +120,7 @@ def _warnings(program: Program, parsed: dict[str, Parsed], counted: set[str], *,
         except BundleError as error:
             yield f"The guest cannot install the bundle. {error.message}"
         except OSError as error:
-            raise InputError(f"{program.bundle} cannot be read: {error.strerror}.") from error
+            raise userfile.unreadable(program.bundle, error) from error
         else:
             _require_room(program, contents.size)
             bundled = contents.modules
@@ -175,7 +175,7 @@ def _read(path: Path) -> bytes | None:
     try:
         data = userfile.read(path, _LARGEST)
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+        raise userfile.unreadable(path, error) from error
     return data if len(data) <= _LARGEST else None
 
 

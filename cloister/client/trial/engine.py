@@ -118,7 +118,7 @@ def _source(path: Path, stack: contextlib.ExitStack) -> tuple[str, list[int]]:
             return str(path.resolve()), []
         packed = stack.enter_context(_packed(path))
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+        raise userfile.unreadable(path, error) from error
     return f"/proc/self/fd/{packed.fileno()}", [packed.fileno()]
 
 

@@ -32,7 +32,7 @@ def open_tree(path: Path) -> Path:
         with userfile.open_regular(path) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.", hint=_HINT) from error
+        raise userfile.unreadable(path, error, missing=_HINT) from error
     folder = trees() / digest
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / f"{digest}.lock").open("w") as guard:

@@ -112,14 +112,14 @@ class BootWatch:
         except CloisterError as error:
             raise self._failure(f"its agent does not answer ({error.message})") from error
 
-    def _failure(self, what: str, hint: str = "") -> ProviderError:
+    def _failure(self, reason: str, hint: str = "") -> ProviderError:
         try:
             names = self._milestones()
         except ProviderError as error:
             # The guest's own report explains more than what was observed from outside.
             return error
         last = f"Its last milestone was {names[-1]!r}." if names else "It reported nothing."
-        message = [f"The CVM {self.name!r} did not start: {what}. {last}"]
+        message = [f"The CVM {self.name!r} did not start: {reason}. {last}"]
         for log in _LOGS:
             lines = _read(self.folder / log).splitlines()[-_TAIL_LINES:]
             message += [f"{log}: {line}" for line in lines if line.strip()]

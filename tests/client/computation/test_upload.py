@@ -83,6 +83,21 @@ def test_consent_to_another_asset_is_refused(machine):
     assert (caught.value.reason, caught.value.exit_code) == ("WRONG_CONSENT", 3)
 
 
+def test_agent_that_reports_more_bytes_than_the_asset_has_is_not_trusted(machine, monkeypatch):
+    manifest = machine.submit()
+    h1 = manifest.datasets[0]
+
+    with machine.connection("hospital-1", manifest) as connection:
+        session = connection.session()
+        answer = agent_pb2.UploadOffsetResponse(offset=h1.size + 1)
+        monkeypatch.setattr(session, "upload_offset", lambda asset: answer)
+        with pytest.raises(ProofError, match=f"reports {h1.size + 1} bytes of h1, which has only {h1.size}") as caught:
+            upload_asset(connection, manifest, h1, machine.parties.files["h1"])
+
+    assert caught.value.exit_code == 3
+    assert status(machine, "h1").received == 0
+
+
 @pytest.fixture
 def large(tmp_path, tmp_path_factory):
     """A machine whose first dataset has eight megabytes."""
