@@ -8,6 +8,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from tests.archive_builder import (
     FULL,
@@ -41,8 +42,13 @@ class Kind:
     folders: tuple[str, ...] = ()
 
     def bytes(self) -> bytes:
-        """The archive."""
-        return self.data() if callable(self.data) else self.data
+        """The archive; what takes long to make is made once."""
+        return _made(self.data) if callable(self.data) else self.data
+
+
+@cache
+def _made(make: Callable[[], bytes]) -> bytes:
+    return make()
 
 
 def _python_zip(method: int = zipfile.ZIP_DEFLATED, *, stream: bool = False, wide: bool = False) -> bytes:

@@ -19,7 +19,7 @@ NATIVE = "cp313-cp313-manylinux_2_28_x86_64"
 
 
 @pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def index(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that is all that pip and uv can see."""
     folder = tmp_path / "index"
     folder.mkdir()
@@ -28,7 +28,8 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     monkeypatch.setenv("UV_NO_CONFIG", "1")
     monkeypatch.setenv("UV_OFFLINE", "1")
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    # One for all tests: uv keeps there what it asks the interpreter, and packages by the path of their index.
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "uv"))
     for name in locks._INDEX_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     return folder
@@ -82,24 +83,25 @@ def test_bundle_locks_first_and_says_where(index: Path, tmp_path: Path) -> None:
     assert (again.lock, again.digest_hex) == (None, made.digest_hex)
 
 
-@pytest.mark.parametrize(
-    ("address", "shown"),
-    [
-        ("https://me:secret@packages.example/simple", "https://***@packages.example/simple"),
-        ("https://packages.example/simple?token=secret", "https://packages.example/simple?***"),
-        ("https://packages.example/simple#secret", "https://packages.example/simple#***"),
-        ("https://me:secret@packages.example/?a=secret#secret", "https://***@packages.example/?***"),
-    ],
-)
-def test_index_of_the_file_is_used_and_its_secrets_are_written_nowhere(
-    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, shown: str
+ADDRESSES = {
+    "https://me:secret@packages.example/simple": "https://***@packages.example/simple",
+    "https://packages.example/simple?token=secret": "https://packages.example/simple?***",
+    "https://packages.example/simple#secret": "https://packages.example/simple#***",
+    "https://me:secret@packages.example/?a=secret#secret": "https://***@packages.example/?***",
+}
+"""Addresses of indexes with a secret, and what is shown of each."""
+
+
+def test_indexes_of_the_file_are_used_and_their_secrets_are_written_nowhere(
+    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PIP_FIND_LINKS")
     needing("top").write(index)
     path = tmp_path / "r.txt"
-    path.write_text(f"--extra-index-url {address}\n--find-links index\ntop\n")
+    lines = "".join(f"--extra-index-url {address}\n" for address in ADDRESSES)
+    path.write_text(f"{lines}--find-links index\ntop\n")
     made = make_bundle(path, tmp_path / "x.bundle", cache=tmp_path / "cache")
-    assert made.index_lines[0] == f"--extra-index-url {shown}"
+    assert made.index_lines[: len(ADDRESSES)] == tuple(f"--extra-index-url {shown}" for shown in ADDRESSES.values())
     assert "secret" not in repr(_facts(made))
     assert made.lock is not None
     assert b"secret" not in made.lock.read_bytes() + made.path.read_bytes()

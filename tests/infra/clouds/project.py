@@ -32,15 +32,6 @@ def create(folder: Path, name: str, value: Mapping[str, Any], **program: str) ->
     ``folder`` have used.
     """
     made = Project.create(folder, name, value, provider=PROVIDER, settings=SETTINGS, plugins=plugins(folder), **program)
-    made.environment |= {
-        world.VARIABLE: str(folder / "world.json"),
-        # The SDKs are large: all projects of a run share their byte code, even where writing it is disabled.
-        "PYTHONPYCACHEPREFIX": str(_of_run(folder) / "bytecode"),
-        "PYTHONDONTWRITEBYTECODE": "",
-    }
+    # The SDKs are large: their byte code is written, even where the caller's shell says otherwise.
+    made.environment |= {world.VARIABLE: str(folder / "world.json"), "PYTHONDONTWRITEBYTECODE": ""}
     return made
-
-
-def _of_run(folder: Path) -> Path:
-    """The temporary folder of the whole run, above those of pytest-xdist's processes (``popen-gw0``)."""
-    return folder.parents[1] if folder.parent.name.startswith("popen-") else folder.parent

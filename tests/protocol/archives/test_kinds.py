@@ -1,6 +1,7 @@
 """Archives of every kind have one outcome, whether they are checked or unpacked."""
 
 import io
+import stat
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,13 @@ from tests.archive_refusals import NOT_ARCHIVES, REFUSED
 
 def found(folder: Path) -> dict[str, bytes]:
     """The files below ``folder``; nothing else may be there than files and folders."""
-    paths = list(folder.rglob("*"))
-    assert all(not path.is_symlink() and (path.is_dir() or path.stat().st_nlink == 1) for path in paths)
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths if path.is_file()}
+    files = {}
+    for path in folder.rglob("*"):
+        status = path.lstat()
+        if not stat.S_ISDIR(status.st_mode):
+            assert stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+            files[path.relative_to(folder).as_posix()] = path.read_bytes()
+    return files
 
 
 @pytest.mark.parametrize("kind", ACCEPTED, ids=lambda kind: kind.name)
@@ -27,8 +32,9 @@ def test_archive_is_unpacked_as_it_was_checked(tmp_path: Path, kind: Kind) -> No
     assert b"".join(taken) == data
     (tmp_path / "data").write_bytes(data)
     unpack_dataset(tmp_path / "data", tmp_path / "out", contents.size)
-    assert found(tmp_path / "out") == kind.outcome
-    assert contents.size == sum(path.stat().st_size for path in (tmp_path / "out").rglob("*") if path.is_file())
+    files = found(tmp_path / "out")
+    assert files == kind.outcome
+    assert contents.size == sum(map(len, files.values()))
     assert contents.entries == len(list((tmp_path / "out").rglob("*")))
     assert all((tmp_path / "out" / folder).is_dir() for folder in kind.folders)
 
