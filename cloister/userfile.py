@@ -55,7 +55,7 @@ def unwritable(what: object, error: OSError) -> FileError:
 
 
 def hint(error: OSError) -> str:
-    """What to do about the error of a file system; empty when it is not known."""
+    """Return what to do about the error of a file system; empty when it is not known."""
     return _HINTS.get(error.errno or 0, "")
 
 

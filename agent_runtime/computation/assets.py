@@ -73,7 +73,7 @@ class AssetStore:
         return self._find(name).asset
 
     def progress(self, name: str) -> Progress:
-        """How much of an asset has arrived."""
+        """Return how much of an asset has arrived."""
         upload = self._find(name)
         with upload.lock:
             return upload.progress()

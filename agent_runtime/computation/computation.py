@@ -151,7 +151,9 @@ class Computation:
             raise self.lifecycle.not_ready("There is no result")
 
     def logs_for(self, session: BoundSession, *, follow: bool) -> ReadableLogs:
-        """What the manifest lets this session read of the logs now. Log readers only, whatever other roles a key has.
+        """Return what the manifest lets this session read of the logs now.
+
+        Log readers only, whatever other roles a key has.
 
         Raises CallRefusal NOT_READY when that is nothing yet, but not with ``follow``.
         """

@@ -48,7 +48,7 @@ class Consents:
         self._kept: dict[str, Consent] = {}
 
     def is_new(self, asset: str, session: BoundSession, *, assets: int) -> bool:
-        """Whether this session has not yet consented to ``asset``, one of ``assets``. Raises CallRefusal LOG_FULL."""
+        """Return whether the session must yet consent to ``asset``, one of ``assets``. Raises CallRefusal LOG_FULL."""
         if (session.id, asset) in self._counted:
             return False
         before = sum(name == asset for _, name in self._counted)

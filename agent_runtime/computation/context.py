@@ -1,4 +1,4 @@
-"""What a computation needs from the rest of the agent."""
+"""The surroundings of a computation: what it needs from the rest of the agent."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -164,12 +164,12 @@ class ResultSlots:
         return key
 
     def consumed_at(self, consumer: str) -> str:
-        """When the slot's key was released. Empty if it was not."""
+        """Return when the slot's key was released; empty if it was not."""
         found = self._slots.get(consumer)
         return found.consumed_at if found else ""
 
     def all_released(self) -> bool:
-        """Whether every consumer has received its key."""
+        """Return whether every consumer has received its key."""
         return all(found.key is None for found in self._slots.values())
 
     def wipe(self) -> None:

@@ -43,7 +43,7 @@ class Run:
         threading.Thread(target=self._execute, name="run", daemon=True).start()
 
     def expired(self) -> bool:
-        """Whether there are results and they have expired."""
+        """Return whether there are results and they have expired."""
         return self._expires is not None and self._context.clock.uptime() >= self._expires
 
     def _execute(self) -> None:

@@ -53,7 +53,7 @@ class Lifecycle:
         return event.time
 
     def run_seconds(self) -> int:
-        """How long the algorithm has run."""
+        """Return how long the algorithm has run."""
         return self.progress.at(int(self._context.clock.uptime() * 1000)).seconds
 
     def append_wiped(

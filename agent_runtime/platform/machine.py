@@ -1,4 +1,4 @@
-"""What differs between platforms: the source of the boot configuration, and the contents of evidence."""
+"""The differences between platforms: the source of the boot configuration, and the contents of evidence."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

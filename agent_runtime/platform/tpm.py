@@ -54,7 +54,7 @@ class Tpm:
         return cls(transport, handle, commands.read_public(transport, handle))
 
     def has(self, index: int) -> bool:
-        """Whether an NV index is defined, written or not. Raises TpmError or MalformedEvidence."""
+        """Return whether an NV index is defined, written or not. Raises TpmError or MalformedEvidence."""
         try:
             with self._lock:
                 commands.nv_read_public(self._transport, index)

@@ -275,5 +275,5 @@ def open_marker(path: Path) -> IO[bytes]:
 
 
 def is_marked(marker: IO[bytes]) -> bool:
-    """Whether anything was written to a pipe of :func:`open_marker`."""
+    """Return whether anything was written to a pipe of :func:`open_marker`."""
     return bool(marker.read(1))

@@ -1,4 +1,4 @@
-"""What the runner keeps of an algorithm's output, in a bounded file. Standard library only."""
+"""The part of an algorithm's output that the runner keeps, in a bounded file. Standard library only."""
 
 import os
 from collections.abc import Callable
@@ -11,7 +11,7 @@ _NOTE = 4096
 
 
 def live_part(limit: int) -> int:
-    """How many of the first bytes of the logs never change once they are written.
+    """Return how many of the first bytes of the logs never change once they are written.
 
     Only these are shown during a run. If a note could replace more, a reader who saw the bytes before would get more
     than ``limit`` in total.

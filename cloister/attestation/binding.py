@@ -1,4 +1,4 @@
-"""What evidence is bound to: one session or one receipt. All digests are SHA-256, 32 bytes.
+"""The binding of evidence: to one session or one receipt. All digests are SHA-256, 32 bytes.
 
 The report data of the evidence is computed from the binding (:mod:`cloister.protocol.transcript`).
 """

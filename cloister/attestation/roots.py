@@ -1,4 +1,4 @@
-"""Who vouches for a machine's identity. A root is pinned by the SHA-256 of its public key, never shipped.
+"""The roots that vouch for a machine's identity, each pinned by the SHA-256 of its public key, never shipped.
 
 The platform ``local`` has no vendor: its anchor is the certificate authority of the workspace, whose pin comes from the
 party's own policy. An anchor belongs to one vendor and is never used for another.

@@ -1,4 +1,4 @@
-"""What a party does, as a Python API: the functions that the verbs call.
+"""A party's part as a Python API: the functions that the verbs call.
 
     from pathlib import Path
 
@@ -58,8 +58,8 @@ if TYPE_CHECKING:
     from cloister.client.evidence.first_policy import open_members as open_members
     from cloister.client.evidence.first_policy import policy_from_evidence as policy_from_evidence
     from cloister.client.evidence.first_policy import start_policy as start_policy
+    from cloister.client.evidence.first_policy import write_first_policy as write_first_policy
     from cloister.client.evidence.policy_file import load_policy as load_policy
-    from cloister.client.evidence.policy_file import policy_exists as policy_exists
     from cloister.client.evidence.policy_file import save_policy as save_policy
     from cloister.client.evidence.verdict import verdict_lines as verdict_lines
     from cloister.client.evidence.verdict import verdict_summary as verdict_summary
@@ -120,10 +120,10 @@ _NAMES = {
         "open_members",
         "policy_from_evidence",
         "start_policy",
+        "write_first_policy",
     ),
     "cloister.client.evidence.policy_file": (
         "load_policy",
-        "policy_exists",
         "save_policy",
     ),
     "cloister.client.files.descriptor_file": (

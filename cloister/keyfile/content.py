@@ -1,4 +1,4 @@
-"""What a key's file holds, from its bytes."""
+"""The content of a key's file, from its bytes."""
 
 import base64
 import binascii
@@ -41,7 +41,7 @@ class Content:
 
 
 def is_inline(text: str) -> bool:
-    """Whether a text is a key, or was meant as one, and not the path of a file."""
+    """Return whether a text is a key, or was meant as one, and not the path of a file."""
     text = text.strip()
     word, _, rest = text.partition(" ")
     return bool(_INLINE.match(text)) and not (_KEY_WORD.match(word) and not rest)

@@ -33,22 +33,22 @@ _MENTIONS = re.compile(rf"(?:^|[\s,\"]){_TYPE}[ \t]+AAAA".encode(), re.MULTILINE
 
 
 def mentions_key(text: bytes) -> bool:
-    """Whether a line of the text has a public key, at its start or after something else."""
+    """Return whether a line of the text has a public key, at its start or after something else."""
     return bool(_STARTS.match(text) or _MENTIONS.search(text))
 
 
 def starts_with_key(line: str) -> bool:
-    """Whether the line starts with the type of a key."""
+    """Return whether the line starts with the type of a key."""
     return bool(_STARTS.match(line.encode()))
 
 
 def is_certificate(kind: str) -> bool:
-    """Whether the type is that of a certificate."""
+    """Return whether the type is that of a certificate."""
     return kind.endswith(_CERTIFICATE)
 
 
 def is_dsa(kind: str) -> bool:
-    """Whether the type is DSA, of a key or a certificate."""
+    """Return whether the type is DSA, of a key or a certificate."""
     return kind.startswith("ssh-dss")
 
 

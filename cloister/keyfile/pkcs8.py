@@ -43,7 +43,7 @@ def without_public_key(data: bytes) -> tuple[bytes, bytes | None]:
 
 
 def belongs(public: bytes, key: signingkey.PublicKey) -> bool:
-    """Whether the public key beside a private key is its own. ``key`` is the private key's public key."""
+    """Return whether the public key beside a private key is its own. ``key`` is the private key's public key."""
     encoding, forms = serialization.Encoding, serialization.PublicFormat
     if isinstance(key, ed25519.Ed25519PublicKey):
         return public == key.public_bytes_raw()

@@ -253,7 +253,7 @@ class KeySource:
         return InputError(f"{self.what} is a minisign or signify key, which is not supported.", hint=MAKE)
 
     def a_fingerprint(self) -> InputError:
-        """What one compares, not what one names."""
+        """Return the error for a fingerprint, which one compares and does not name."""
         return InputError(
             f"{self.what} is a fingerprint, not a key.", hint="Ask for the file of the public key, for example lab.pub."
         )

@@ -1,1 +1,1 @@
-"""What both ends must compute identically: pure functions and frozen values, without socket, device or clock."""
+"""The values that both ends must compute identically: pure functions, without socket, device or clock."""

@@ -1,4 +1,4 @@
-"""What an ELF file of x86-64 says to the dynamic linker: its own name, and the libraries that it needs.
+"""The dynamic linker's view of an ELF file of x86-64: its own name, and the libraries that it needs.
 
 System V ABI, "Object Files" (ELF header), "Program Header" and "Dynamic Section". Section headers are not used, because
 the linker does not use them, and tools that change libraries move the tables.

@@ -1,4 +1,4 @@
-"""What the guest offers to an algorithm: its Python, the platforms of its wheels, its modules and shared libraries.
+"""The guest's offer to an algorithm: its Python, the platforms of its wheels, its modules and shared libraries.
 
 Recipes and bundles take their wheels by the same list. tests/e2e/test_guest_python.py compares this page with the image
 and with docs/image.md.
@@ -96,5 +96,5 @@ LIBRARIES = frozenset(_LIBRARIES.split())
 
 
 def left_out(module: str) -> str | None:
-    """Why the guest's standard library does not have ``module`` (a top-level name); None if that is not the case."""
+    """Return why the guest's standard library does not have ``module`` (a top-level name); None if that is not so."""
     return next((why for names, why in LEFT_OUT.items() if module in names.split()), None)

@@ -1,4 +1,4 @@
-"""What files may be called: assets, members of folders and archives, and result files, by one rule at every level.
+"""The rule for names of files: assets, members of folders and archives, and result files, at every level.
 
 People's files have spaces, colons, brackets, quotes and letters of every script in their names, composed (NFC) or not
 (NFD). Names are kept byte for byte: the algorithm opens a file by the name that its provider gave it.
@@ -44,7 +44,7 @@ PROOF_FOLDER = "cloister"
 
 
 def problem(name: str) -> str | None:
-    """Why ``name`` cannot be the name of a file or folder, as the rest of a sentence about it; None if it can."""
+    """Return why ``name`` cannot be the name of a file or folder, as the rest of a sentence; None if it can."""
     if len(name) <= MAX_NAME and _USUAL.fullmatch(name):
         return None
     if not name:
@@ -70,7 +70,7 @@ def problem(name: str) -> str | None:
 
 
 def path_problem(path: str) -> str | None:
-    """Why ``path`` cannot be a relative path inside a folder, ``/`` between its names; None if it can."""
+    """Return why ``path`` cannot be a relative path inside a folder, ``/`` between its names; None if it can."""
     if path.startswith("/"):
         return "is an absolute path"
     parts = path.split("/")
@@ -107,7 +107,7 @@ def twins(found: Iterable[str]) -> tuple[str, str] | None:
 
 
 def in_proof_folder(path: str) -> bool:
-    """Whether ``path`` in a result is the folder of the proof or lies in it, on any system on which it is unpacked.
+    """Return whether ``path`` in a result is the proof's folder or lies in it, on any system on which it is unpacked.
 
     Some take upper and lower case for the same; Windows also drops dots and spaces at the end, takes backslashes for
     slashes, and what follows a colon for a part of the same folder. A file of the run there could replace a part of the

@@ -1,4 +1,4 @@
-"""Where an algorithm finds its files: rules for their paths in its working folder, ``/work``.
+"""The places of an algorithm's files: rules for their paths in its working folder, ``/work``.
 
 The agent applies them to a manifest, the runner (root) once more to a job, and ``manifest`` tells the author. Standard
 library only.
@@ -44,7 +44,7 @@ def problem(algorithm: str, places: Iterable[str]) -> tuple[int, str] | None:
 
 
 def dataset_problem(file: str) -> str | None:
-    """Why the folder of datasets cannot have a file of this name, the rest of a sentence; None if it can.
+    """Return why the folder of datasets cannot have a file of this name, the rest of a sentence; None if it can.
 
     Python searches the algorithm's folder first. With such a file, ``datasets`` would be a package: a program that
     imports the library of this name would run what the dataset's provider has written.

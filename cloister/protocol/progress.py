@@ -1,4 +1,4 @@
-"""How far a computation is, in the words that people see: the one table of names for the protocol's states.
+"""The progress of a computation in the words that people see: the one table of names for the protocol's states.
 
 Events and the agent's status have the states of ``cloister.protocol.events``. What a person reads or types is a phase
 of this table, with numbers behind it: ``Receiving Data (2 of 3)``, ``Running 1:12``, ``Completed (1 of 2 fetched)``.

@@ -1,4 +1,4 @@
-"""How calls inside a session are sealed: keys, frames, and the order that they must keep."""
+"""The sealing of calls inside a session: keys, frames, and the order that they must keep."""
 
 import struct
 from dataclasses import dataclass

@@ -49,7 +49,7 @@ def require_event_log_key(spki: bytes) -> None:
 
 
 def kind_of(key: object) -> str:
-    """What a public key is, in words: ``RSA key of 2048 bits``."""
+    """Describe a public key in words: ``RSA key of 2048 bits``."""
     if isinstance(key, rsa.RSAPublicKey):
         return f"RSA key of {key.key_size} bits"
     if isinstance(key, ec.EllipticCurvePublicKey):
@@ -88,7 +88,7 @@ def spki_of(key: PublicKey) -> bytes:
 
 
 def key_id(spki: bytes) -> str:
-    """How a key is named in events, roles and boot configurations: SHA-256 of its SPKI, hex."""
+    """Return the name of a key in events, roles and boot configurations: SHA-256 of its SPKI, hex."""
     return hashlib.sha256(spki).hexdigest()
 
 
@@ -103,7 +103,10 @@ def sign(key: PrivateKey, message: bytes) -> bytes:
 
 
 def verify(spki: bytes, signature: bytes, message: bytes) -> bool:
-    """Whether ``signature`` over ``message`` is by the key ``spki``. Raises FormatError for an unsupported type."""
+    """Return whether the key ``spki`` made ``signature`` over ``message``.
+
+    Raises FormatError for a key of an unsupported type.
+    """
     key = load_public_key(spki)
     try:
         if isinstance(key, ed25519.Ed25519PublicKey):

@@ -1,4 +1,4 @@
-"""What the two ends of a session hash and sign.
+"""The bytes that the two ends of a session hash and sign.
 
 Fields of variable size are preceded by their length (8 bytes, big endian), fields of fixed size are not; every label
 ends in a zero byte. docs/protocol.md ("Session") has each formula.
@@ -69,7 +69,7 @@ def receipt_report_data(
 
 
 def tpm_qualifying_data(report_data: bytes) -> bytes:
-    """What a vTPM quote carries for 64 bytes of report data: SHA-256 of them, 32 bytes."""
+    """Return the qualifying data of a vTPM quote for 64 bytes of report data: SHA-256 of them, 32 bytes."""
     return hashlib.sha256(fixed(report_data, 64)).digest()
 
 
@@ -102,7 +102,7 @@ def transcript(
 
 
 def bind_digest(transcript: bytes, secret: bytes, party_key: bytes) -> bytes:
-    """What a party signs to bind itself to a session; ``party_key`` is its SPKI."""
+    """Return the digest that a party signs to bind itself to a session; ``party_key`` is its SPKI."""
     return hashlib.sha512(
         b"cloister/v1/bind\0"
         + fixed(transcript, 64)
@@ -112,7 +112,7 @@ def bind_digest(transcript: bytes, secret: bytes, party_key: bytes) -> bytes:
 
 
 def consent_message(*, manifest_digest: bytes, asset: str, asset_digest: bytes, transcript: bytes) -> bytes:
-    """What a provider signs to consent to the use of one asset in one computation, given in one session."""
+    """Return the bytes that a provider signs to consent to the use of one asset in one computation and session."""
     return (
         b"cloister/v1/consent\0"
         + fixed(manifest_digest, 32)

@@ -2,14 +2,18 @@
 
 import json
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from invoke.parser import Parser
 
+from cloister import client
 from cloister.attestation.policy.policy import Policy
 from cloister.cli import collection
+from cloister.client.evidence.first_policy import FirstPolicy
+from cloister.errors import CloisterError, InputError
 from cloister.protocol import signingkey
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.descriptor import CvmEntry, Descriptor, MemberEntry
@@ -78,6 +82,36 @@ def test_workspace_in_every_cloud_makes_a_policy(cloister, folder: Path, platfor
     assert "Repeat this for each machine" not in narrowed.out
     both = cloister(*WORDS[:-1], "both.json", "--yes")
     assert "Repeat this for each machine: first, second." in both.out
+
+
+def test_policy_is_not_written_unless_its_party_confirms(folder: Path) -> None:
+    write(folder, "azure-snp", "trainer")
+    path, seen = folder / "first.json", []
+
+    def start() -> FirstPolicy:
+        return client.start_policy(folder / "manifest.json", folder / "workspace.json")
+
+    def answer(given: bool) -> Callable[[FirstPolicy], bool]:
+        return lambda started: seen.append(started) or given
+
+    with pytest.raises(CloisterError, match="No policy was written"):
+        client.write_first_policy(path, start, answer(False))
+    assert (path.exists(), len(seen)) == (False, 1)
+
+    written = client.write_first_policy(path, start, answer(True))
+    assert Policy.parse(path.read_bytes()) == written.policy == seen[1].policy
+    with pytest.raises(InputError, match="is not overwritten"):
+        client.write_first_policy(path, lambda: pytest.fail("started"), answer(True))
+
+
+def test_invalid_setting_is_an_error_before_anything_is_written(
+    cloister, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder, "azure-snp", "trainer")
+    monkeypatch.setenv("CLOISTER_FETCH", "maybe")
+
+    assert cloister(*WORDS, "--yes").code == 2
+    assert not (folder / "first.json").exists()
 
 
 def test_next_commands_omit_what_the_environment_sets(cloister, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

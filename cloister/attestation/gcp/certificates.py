@@ -61,7 +61,7 @@ class InstanceInfo:
         return cls(zone, number, project, instance, name, production)
 
     def is_one_of(self, allowed: tuple[GcpInstance, ...]) -> bool:
-        """Whether the machine is among ``allowed``."""
+        """Return whether the machine is among ``allowed``."""
         return any(
             one.project == self.project
             and one.zone in (None, self.zone)

@@ -94,7 +94,7 @@ class LaunchEndorsement:
         )
 
     def signed(self) -> bool:
-        """Whether the certificate's RSA key made the signature."""
+        """Return whether the certificate's RSA key made the signature."""
         key = self.certificate.parsed.public_key()
         if not isinstance(key, rsa.RSAPublicKey) or key.key_size < _MIN_RSA_BITS:
             return False

@@ -1,4 +1,4 @@
-"""How the memory of a machine at Google is protected, as Google's firmware measures it into PCR 0."""
+"""The protection of a machine's memory at Google, as Google's firmware measures it into PCR 0."""
 
 import functools
 import hashlib

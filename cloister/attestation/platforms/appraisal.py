@@ -1,4 +1,4 @@
-"""What every platform's appraisal takes and returns, and the checks that every platform has."""
+"""Arguments and result of every platform's appraisal, and the checks that every platform has."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What a quote of a vTPM proves: the key, the quote, the boot event log and the registers.
+"""The proof in a quote of a vTPM: the key, the quote, the boot event log and the registers.
 
 The same for every platform whose image is identified by PCRs; each platform has its own anchor for the key.
 """

@@ -113,11 +113,11 @@ class EndorsementCertificate:
         )
 
     def valid_at(self, at: datetime) -> bool:
-        """Whether ``at`` (aware) is in the validity period, both ends included."""
+        """Return whether ``at`` (aware) is in the validity period, both ends included."""
         return self.not_before <= at <= self.not_after
 
     def signed_by(self, issuer: Certificate) -> bool:
-        """Whether the key of ``issuer`` made the signature."""
+        """Return whether the key of ``issuer`` made the signature."""
         key = issuer.parsed.public_key()
         if not isinstance(key, rsa.RSAPublicKey) or not may_sign(key):
             return False
@@ -130,7 +130,7 @@ class EndorsementCertificate:
 
 
 def is_endorsement(data: bytes) -> bool:
-    """Whether ``data`` looks like a certificate whose subject ends with the name of a VCEK or VLEK.
+    """Return whether ``data`` looks like a certificate whose subject ends with the name of a VCEK or VLEK.
 
     It may still be malformed. Raises MalformedEvidence if it is not a certificate at all.
     """

@@ -109,13 +109,13 @@ def signer_path(statement: SignedStatement, collateral: IntelCollateral, anchor:
 
 
 def is_signed_by(certificate: Certificate, signature: bytes, data: bytes) -> bool:
-    """Whether the certificate's key (ECDSA P-256) made ``signature`` (r and s) over ``data``."""
+    """Return whether the certificate's key (ECDSA P-256) made ``signature`` (r and s) over ``data``."""
     key = certificate.parsed.public_key()
     return isinstance(key, ec.EllipticCurvePublicKey) and is_signed_with(key, signature, data)
 
 
 def is_signed_with(key: ec.EllipticCurvePublicKey, signature: bytes, data: bytes) -> bool:
-    """Whether the P-256 ``key`` made ``signature`` (r and s, 64 bytes) over ``data``, with SHA-256."""
+    """Return whether the P-256 ``key`` made ``signature`` (r and s, 64 bytes) over ``data``, with SHA-256."""
     if not isinstance(key.curve, ec.SECP256R1):
         return False
     try:

@@ -182,14 +182,14 @@ class TdxPolicy:
         return dataclasses.replace(self, attributes_required=self.attributes_required & ~SEPT_VE_DISABLE)
 
     def update_deadline(self) -> datetime | None:
-        """When an out-of-date platform must still have been up to date; None if it may never be out of date."""
+        """Return when an out-of-date platform must still have been up to date; None if it may never be out of date."""
         if self.up_to_date_as_of is None:
             return None
         day = datetime(self.up_to_date_as_of.year, self.up_to_date_as_of.month, self.up_to_date_as_of.day, tzinfo=UTC)
         return day - timedelta(days=self.grace_days)
 
     def accepts(self, evaluation: Evaluation) -> bool:
-        """Whether the policy accepts the platform's status."""
+        """Return whether the policy accepts the platform's status."""
         if evaluation.status is None:
             return False
         if evaluation.status in self.tcb_statuses:

@@ -1,4 +1,4 @@
-"""What Intel publishes about platforms and its quoting enclave: TCB info (version 3) and QE identity (version 2).
+"""Intel's statements about platforms and its quoting enclave: TCB info (version 3) and QE identity (version 2).
 
 Source: Intel SGX and Intel TDX Provisioning Certification Service, API version 4: "Get TDX TCB Info" and "Get TDX QE
 Identity", with the tables of each response's members. The signature is over the bytes of the member ``tcbInfo`` or
@@ -95,7 +95,7 @@ class SignedStatement:
     evaluation_number: int
 
     def current_at(self, at: datetime) -> bool:
-        """Whether ``at`` (with a time zone) is between issue_date and next_update, both included."""
+        """Return whether ``at`` (with a time zone) is between issue_date and next_update, both included."""
         return self.issue_date <= at <= self.next_update
 
     def period(self) -> str:

@@ -1,4 +1,4 @@
-"""What every simulated machine has: a boot configuration, an agent with its key, and the agent's measurements."""
+"""The parts of every simulated machine: boot configuration, an agent with its key, the agent's measurements."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -34,7 +34,7 @@ class Attester(ABC):
     manifest_digest: bytes | None = None
 
     def runtime_log(self) -> tuple[runtimelog.Measurement, ...]:
-        """What the agent measured, or only lists on a platform without a register for it."""
+        """Return the agent's measurements, also those that it only lists on a platform without a register for them."""
         entries = [
             runtimelog.Measurement(runtimelog.MeasurementKind.BOOT_CONFIGURATION, self.boot_configuration.digest()),
             runtimelog.Measurement(runtimelog.MeasurementKind.AGENT, hashlib.sha256(self.event_log_key).digest()),

@@ -33,7 +33,7 @@ class Authority:
         return cls(name, key, since, _signed(builder, key))
 
     def spki_sha256(self) -> bytes:
-        """What a policy pins, 32 bytes."""
+        """Return the value that a policy pins, 32 bytes."""
         return Certificate.parse(self.certificate).fingerprint()
 
     def certify(

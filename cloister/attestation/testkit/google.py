@@ -91,7 +91,7 @@ class Google:
         return Anchor(GOOGLE_VTPM, Certificate.parse(self.vtpm_root).fingerprint(), simulated=True)
 
     def firmware_pin(self) -> bytes:
-        """What a policy pins for the firmware, 32 bytes."""
+        """Return the value that a policy pins for the firmware, 32 bytes."""
         return Certificate.parse(self.firmware_root).fingerprint()
 
     def certify(

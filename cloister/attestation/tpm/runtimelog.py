@@ -1,4 +1,4 @@
-"""What the agent measures after boot, into PCR 15 of the SHA-256 bank.
+"""The agent's measurements after boot, into PCR 15 of the SHA-256 bank.
 
     digest extended = SHA-256("cloister/v1/runtime" 0x00 kind 0x00 digest)
 
@@ -38,7 +38,7 @@ class Measurement:
     digest: bytes
 
     def extended(self) -> bytes:
-        """What PCR 15 is extended with, 32 bytes."""
+        """Return the value that PCR 15 is extended with, 32 bytes."""
         return hashlib.sha256(_LABEL + self.kind.value.encode() + b"\0" + self.digest).digest()
 
 

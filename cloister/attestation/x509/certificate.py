@@ -142,7 +142,7 @@ class Certificate:
         return hashlib.sha256(self.spki).digest()
 
     def valid_at(self, at: datetime) -> bool:
-        """Whether ``at`` (aware) is in the validity period, both ends included."""
+        """Return whether ``at`` (aware) is in the validity period, both ends included."""
         return self.not_before <= at <= self.not_after
 
 
@@ -160,7 +160,7 @@ def spki_digest(spki: bytes) -> bytes:
 
 
 def may_sign(key: object) -> bool:
-    """Whether a signature by ``key`` is accepted: P-256, P-384, or RSA of the sizes that vendors use."""
+    """Return whether a signature by ``key`` is accepted: P-256, P-384, or RSA of the sizes that vendors use."""
     if isinstance(key, rsa.RSAPublicKey):
         return key.key_size in _RSA_BITS and key.public_numbers().e.bit_length() <= _RSA_EXPONENT_BITS
     return isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, _CURVES)

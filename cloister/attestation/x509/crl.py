@@ -68,7 +68,7 @@ class RevocationList:
         )
 
     def signed_by(self, issuer: Certificate) -> bool:
-        """Whether ``issuer`` has the name in this list, may sign lists, and signed this one."""
+        """Return whether ``issuer`` has the name in this list, may sign lists, and signed this one."""
         if self.issuer != issuer.subject or not _may_sign_lists(issuer):
             return False
         key = issuer.parsed.public_key()
@@ -82,7 +82,7 @@ class RevocationList:
             return False
 
     def current_at(self, at: datetime) -> bool:
-        """Whether ``at`` (with a time zone) is between this_update and next_update, both included."""
+        """Return whether ``at`` (with a time zone) is between this_update and next_update, both included."""
         return self.this_update <= at <= self.next_update
 
     def period(self) -> str:
@@ -109,7 +109,7 @@ def current(lists: Iterable[RevocationList], issuer: Certificate, at: datetime) 
 
 
 def revoked(lists: Iterable[RevocationList], issuer: Certificate, serial: int) -> bool:
-    """Whether any list that ``issuer`` signed, of any time, has the certificate: revocation is permanent."""
+    """Return whether any list that ``issuer`` signed, of any time, has the certificate: revocation is permanent."""
     return any(serial in one.serials and one.signed_by(issuer) for one in lists)
 
 

@@ -48,7 +48,7 @@ class DerReader:
         return self._reader.malformed(field, reason)
 
     def next_is(self, tag: int) -> bool:
-        """Whether an element with ``tag`` follows."""
+        """Return whether an element with ``tag`` follows."""
         return self.remaining > 0 and self._data[self._reader.offset] == tag
 
     def element(self, tag: int, field: str) -> bytes:

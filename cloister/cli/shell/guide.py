@@ -1,4 +1,4 @@
-"""What the command prints without a verb: who does what, in which order."""
+"""The command's output without a verb: who does what, in which order."""
 
 from invoke.context import Context
 

@@ -1,4 +1,4 @@
-"""How a verb ends: which message an exception becomes, and which exit code (docs/verbs.md, "Exit codes")."""
+"""The end of a verb: the message that an exception becomes, and the exit code (docs/verbs.md, "Exit codes")."""
 
 import contextlib
 import errno

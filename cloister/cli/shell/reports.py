@@ -1,4 +1,4 @@
-"""What uploads and results print on the way. Imported only by a running verb, because it needs gRPC."""
+"""Reports of uploads and results on the way. Imported only by a running verb, because it needs gRPC."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext

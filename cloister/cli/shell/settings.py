@@ -111,7 +111,7 @@ class Settings:
         return client.Connection(self.target(manifest), self.key())
 
     def collateral(self) -> "CollateralSources":
-        """What evidence does not carry: from the party's folder, and from the vendors if they may be asked."""
+        """Return the collateral that evidence does not carry: from the party's folder, and the vendors' if allowed."""
         path = self.path("collateral")
         fetches = self.fetches_by_default()
         network = client.VendorServices() if self._given.get("fetch") or fetches else None
@@ -120,7 +120,7 @@ class Settings:
         return client.CollateralSources(client.load_collateral(path), network)
 
     def fetches_by_default(self) -> bool:
-        """Whether collateral is fetched from the vendors also without --fetch.
+        """Return whether collateral is fetched from the vendors also without --fetch.
 
         Raises InputError for a value that is neither yes nor no, so that a typo never decides it.
         """

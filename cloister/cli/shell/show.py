@@ -1,4 +1,4 @@
-"""What verbs print: JSON, notes, progress on a terminal, questions."""
+"""The output of verbs: JSON, notes, progress on a terminal, questions."""
 
 import contextlib
 import json

@@ -31,7 +31,7 @@ class Entry:
     until: datetime | None
 
     def usable_at(self, now: datetime) -> bool:
-        """Whether the entry has not expired at ``now``."""
+        """Return whether the entry has not expired at ``now``."""
         return self.until is None or now < self.until
 
     def encode(self, address: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Which requests to the vendors' services a piece of evidence needs."""
+"""The requests to the vendors' services that a piece of evidence needs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

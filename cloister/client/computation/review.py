@@ -1,4 +1,4 @@
-"""What a party agrees to with a manifest, in plain words."""
+"""The review of a manifest: what a party agrees to with it, in plain words."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

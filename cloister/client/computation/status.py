@@ -41,7 +41,7 @@ class ComputationStatus:
         )
 
     def was_fetched_by(self, consumer: str) -> bool:
-        """Whether the machine says that it has released this consumer's result."""
+        """Return whether the machine says that it has released this consumer's result."""
         return any(one.consumer == consumer and one.consumed for one in self.answer.results)
 
     def value(self) -> dict[str, Any]:

@@ -87,11 +87,11 @@ class Connection:
 
 
 def is_stale(error: CloisterError) -> bool:
-    """Whether the agent refused because of the session, and would accept the same call in a new one."""
+    """Return whether the agent refused because of the session, and would accept the same call in a new one."""
     return refusal.reason_of(error) in ("MANIFEST_CHANGED", "SESSION_UNKNOWN")
 
 
 def is_interruption(error: CloisterError) -> bool:
-    """Whether a transfer may resume with a new session after ``error``."""
+    """Return whether a transfer may resume with a new session after ``error``."""
     # Not BUSY: two uploads of the same asset would keep interrupting each other.
     return isinstance(error, ConnectionLost) or is_stale(error) or refusal.reason_of(error) == "WRONG_OFFSET"

@@ -124,7 +124,7 @@ def translate(error: grpc.RpcError, doing: str, address: object) -> CloisterErro
 
 
 def remedy(reason: str) -> tuple[str, int]:
-    """What to do about a refusal with this reason, and the exit code of the verb."""
+    """Return the hint for a refusal with this reason, and the exit code of the verb."""
     found = _REMEDIES[reason]
     return found.hint, found.exit_code
 

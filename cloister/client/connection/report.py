@@ -1,4 +1,4 @@
-"""What a long transfer reports to its caller."""
+"""The reports of a long transfer to its caller."""
 
 import contextlib
 from collections.abc import Callable

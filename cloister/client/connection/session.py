@@ -91,7 +91,7 @@ class Session:
         return answer.digest
 
     def upload_offset(self, asset: str) -> agent_pb2.UploadOffsetResponse:
-        """How much of an asset the agent has."""
+        """Return how much of an asset the agent has."""
         request = agent_pb2.UploadOffsetRequest(asset=asset)
         return self._unary("UploadOffset", request, agent_pb2.UploadOffsetResponse, f"uploading {asset}")
 

@@ -1,6 +1,7 @@
 """Starting a party's own policy, from a workspace descriptor or from what a machine showed."""
 
 import datetime
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,10 +13,10 @@ from cloister.attestation.first_policy.placeholders import Placeholder, placehol
 from cloister.attestation.policy.policy import Policy
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.client.collateral.sources import CollateralSources
-from cloister.client.evidence import evidence_files
+from cloister.client.evidence import evidence_files, policy_file
 from cloister.client.files.descriptor_file import find_cvm, load_descriptor
 from cloister.client.files.image_file import load_image
-from cloister.errors import InputError, ProofError
+from cloister.errors import CloisterError, InputError, ProofError
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,32 @@ def policy_from_evidence(
     except MalformedEvidence as error:
         raise InputError(f"{evidence}: {error.message}") from error
     return FirstPolicy(policy, taken, placeholders(policy))
+
+
+def write_first_policy(
+    path: Path, start: Callable[[], FirstPolicy], confirm: Callable[[FirstPolicy], bool]
+) -> FirstPolicy:
+    """Start a policy, have its party confirm every value, and only then write it.
+
+    Args:
+        path: the new file, which must not exist.
+        start: makes the policy, as start_policy and policy_from_evidence do. Not called when the file exists.
+        confirm: shows the policy to the party, and returns whether it confirms all of ``taken_over``.
+
+    Returns:
+        The policy that was written.
+
+    Raises:
+        InputError: the file exists or cannot be written; and what ``start`` raises.
+        CloisterError: the party did not confirm. Nothing is written.
+    """
+    if path.exists():
+        raise policy_file.policy_exists(path)
+    started = start()
+    if not confirm(started):
+        raise CloisterError("No policy was written.", hint="Confirm the values, then run the command again.")
+    policy_file.save_policy(started.policy, path)
+    return started
 
 
 def open_members(policy: Policy) -> tuple[Placeholder, ...]:

@@ -30,7 +30,7 @@ class Diagnosis:
 def of_download(
     said: str, requirements: Sequence[Requirement], index_options: Sequence[str], argv: Sequence[str], folder: Path
 ) -> Diagnosis:
-    """Why a download with pip's words ``argv`` failed, from what pip ``said``, and says of the package alone."""
+    """Return why a download with pip's words ``argv`` failed, from what pip ``said``, and says of the package alone."""
     said = without_credentials(said)
     other = _OTHER_HASH.search(said)
     if other is not None:
@@ -55,7 +55,7 @@ def of_download(
 
 
 def of_package(package: Requirement, links: Sequence[str]) -> Diagnosis:
-    """Why there is no wheel of a package, from the files of it that pip found and did not take."""
+    """Return why there is no wheel of a package, from the files of it that pip found and did not take."""
     files = [name for name in (link.rpartition("/")[2] for link in links) if _is_of(name, package)]
     what = f"{package.name} {package.version}"
     advice = better.advice(normalised(package.name))

@@ -71,7 +71,7 @@ def require(packages: Mapping[str, str], image: "ImageManifest", what: str) -> N
 
 
 def same_version(one: str, other: str) -> bool:
-    """Whether two versions are the same, but for what a distributor adds (``+debian``)."""
+    """Return whether two versions are the same, but for what a distributor adds (``+debian``)."""
     try:
         return Version(one).public == Version(other).public
     except InvalidVersion:
@@ -107,7 +107,7 @@ class Stubs:
                 wheel.writestr(f"{info}/RECORD", "")
 
     def has(self, name: str) -> bool:
-        """Whether there is one of this package."""
+        """Return whether there is one of this package."""
         return name in self._versions
 
     def preferred(self) -> str:

@@ -1,4 +1,4 @@
-"""What a wheel installs, and which shared libraries it needs and brings.
+"""The contents of a wheel: what it installs, and which shared libraries it needs and brings.
 
 A wheel is inspected once: every file is unpacked and compared with RECORD. What was found is kept beside the wheel, in
 a folder that is named by its digest, and is used if the wheel still has that digest.

@@ -1,4 +1,4 @@
-"""How much memory to write into a manifest for packages of a known size."""
+"""The memory to write into a manifest for packages of a known size."""
 
 from cloister.units import round_up
 

@@ -39,7 +39,7 @@ class Wheel:
     size: int
 
     def is_intact(self) -> bool:
-        """Whether the file still has its digest."""
+        """Return whether the file still has its digest."""
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == self.digest_hex
 

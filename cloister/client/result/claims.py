@@ -1,4 +1,4 @@
-"""What a verification found: a list of claims, each proven or not, up to the first that fails."""
+"""The findings of a verification: a list of claims, each proven or not, up to the first that fails."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

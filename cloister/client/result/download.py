@@ -82,7 +82,7 @@ class _Slot:
 
 
 def has_pending_key(output: Path) -> bool:
-    """Whether an earlier call got the key but did not finish: then the agent is no longer needed."""
+    """Return whether an earlier call got the key but did not finish: then the agent is no longer needed."""
     return _Files(output).key.exists()
 
 

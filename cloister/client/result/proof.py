@@ -288,7 +288,7 @@ def _same(what: str, expected: object, found: object) -> None:
 
 
 def rejection_today(found: Proof) -> str:
-    """Why the policy would reject the evidence today; empty when it would not."""
+    """Return why the policy would reject the evidence today; empty when it would not."""
     if found.today is None or found.today.accepted:
         return ""
     return " ".join(check.sentence() for check in found.today.failures)

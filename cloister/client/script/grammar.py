@@ -36,7 +36,7 @@ def parse_all(sources: Mapping[str, bytes], main: str) -> dict[str, Parsed]:
 
 
 def is_guests(version: str) -> bool:
-    """Whether a grammar is the guest's."""
+    """Return whether a grammar is the guest's."""
     return version == PYTHON
 
 

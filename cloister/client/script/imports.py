@@ -27,7 +27,7 @@ class BundleContents:
 
 
 def read_bundle(path: Path) -> BundleContents:
-    """What is in a bundle's wheels, as the launcher installs them. Hashes are not verified here.
+    """Return the contents of a bundle's wheels, as the launcher installs them. Hashes are not verified here.
 
     Raises BundleError, and OSError.
     """
@@ -69,12 +69,12 @@ class OwnModules:
         self._roots = [root for root in dict.fromkeys(roots) if root != "./"]
 
     def has(self, module: str) -> bool:
-        """Whether a dotted name is a module or package with code."""
+        """Return whether a dotted name is a module or package with code."""
         paths = [root + module.replace(".", "/") for root in self._roots]
         return any(path + end in self._places for path in paths for end in _ENDS)
 
     def has_folder(self, module: str) -> bool:
-        """Whether a dotted name is a folder, which is a package without code (PEP 420)."""
+        """Return whether a dotted name is a folder, which is a package without code (PEP 420)."""
         starts = tuple(f"{root}{module.replace('.', '/')}/" for root in self._roots)
         return any(place.startswith(starts) for place in self._places)
 
@@ -97,7 +97,7 @@ class Available:
         self._image = image
 
     def has(self, module: str) -> bool:
-        """Whether a dotted name's first package is there."""
+        """Return whether a dotted name's first package is there."""
         top = module.split(".")[0]
         if top in guest.MODULES or (self.bundled is not None and top in self.bundled):
             return True

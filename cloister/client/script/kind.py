@@ -1,4 +1,4 @@
-"""What an algorithm's file is, if it is certainly not a Python program."""
+"""The kind of an algorithm's file, if it is certainly not a Python program."""
 
 import codecs
 import io
@@ -83,7 +83,7 @@ def require_source(name: str, data: bytes) -> None:
 
 
 def described(data: bytes) -> str | None:
-    """What a file is by its first bytes, for a better sentence; None if they say nothing."""
+    """Name the kind of a file by its first bytes, for a better sentence; None if they say nothing."""
     if data[2:4] == b"\r\n" and b"\0" in data[:16]:
         return "compiled Python (.pyc)"
     return next((what for first, what in _BINARY if data.startswith(first)), None)
@@ -166,7 +166,7 @@ def _require_no_json(name: str, text: str) -> None:
 
 
 def is_pointer(path: Path) -> bool:
-    """Whether a file stands for one in Git's Large File Storage, which was not fetched."""
+    """Return whether a file stands for one in Git's Large File Storage, which was not fetched."""
     try:
         with userfile.open_regular(path) as stream:
             return stream.read(len(_POINTER)) == _POINTER

@@ -1,4 +1,4 @@
-"""What a trial found: outcome, use, results, and the limits that a manifest should have."""
+"""The report of a trial: outcome, use, results, and the limits that a manifest should have."""
 
 import os
 from collections.abc import Mapping

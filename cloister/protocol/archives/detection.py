@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes.
+"""The kind of a file, by its first bytes.
 
 Sources: PKWARE APPNOTE 6.3.10, RFC 1952, RFC 8878, POSIX.1-1988 (ustar), and the formats' own descriptions.
 """
@@ -80,14 +80,14 @@ def detect(first: bytes) -> Kind:
 
 
 def is_tar(block: bytes) -> bool:
-    """Whether a tar can begin with this block: a header with a correct checksum, or zeros, the end of an empty tar."""
+    """Return whether a tar can begin with this block: a header with a correct checksum, or an empty tar's zeros."""
     if len(block) < BLOCK:
         return False
     return not any(block) or is_header(block)
 
 
 def is_header(block: bytes) -> bool:
-    """Whether the checksum of a tar's header is correct: the sum of its bytes, the field itself counted as spaces."""
+    """Return whether the checksum of a tar's header is correct: the sum of its bytes, that field counted as spaces."""
     stated = octal(block[148:156])
     if stated is None:
         return False

@@ -1,4 +1,4 @@
-"""Why an archive is refused."""
+"""The reasons why an archive is refused."""
 
 import lzma
 import zlib

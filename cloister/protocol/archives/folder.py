@@ -20,7 +20,7 @@ class FolderEntry:
 
 
 def scan(folder: Path) -> tuple[list[FolderEntry], int]:
-    """What lies in ``folder``, sorted by the bytes of the path, and the bytes of all files.
+    """List what lies in ``folder``, sorted by the bytes of the path, and the bytes of all files.
 
     A link to a file in the same folder is that file. Raises ArchiveError as for an archive, and OSError.
     """

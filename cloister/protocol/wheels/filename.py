@@ -50,7 +50,7 @@ class WheelName:
         return normalised(self.name)
 
     def runs_in_guest(self) -> bool:
-        """Whether one of the wheel's tags is the guest's (PyPA, "Platform compatibility tags")."""
+        """Return whether one of the wheel's tags is the guest's (PyPA, "Platform compatibility tags")."""
         platforms = self.platform.split(".")
         abis = self.abi.split(".")
         native = any(platform in guest.PLATFORMS for platform in platforms)

@@ -31,7 +31,7 @@ class Installation:
         return len(self._files) + len(self._folders)
 
     def place(self, path: str, wheel: str) -> bool:
-        """Whether ``path`` is new. Raises BundleError if it is a folder's, or lies below a file."""
+        """Return whether ``path`` is new. Raises BundleError if it is a folder's, or lies below a file."""
         if path in self._files:
             return False
         if path in self._folders:

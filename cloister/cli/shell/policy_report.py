@@ -1,0 +1,99 @@
+"""Shows a first policy: its values and who can confirm each, then the file and the commands that follow."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cloister.cli.shell import show
+from cloister.cli.shell.command_line import program
+from cloister.cli.shell.settings import Settings
+
+if TYPE_CHECKING:
+    from cloister.client.evidence.first_policy import FirstPolicy
+
+
+@dataclass(frozen=True)
+class PolicyReport:
+    """How one call of `policy` shows what it starts. ``image`` is as it was typed."""
+
+    settings: Settings
+    path: Path
+    image: str
+
+    def values(self, started: "FirstPolicy") -> None:
+        """Print every value that rests on someone else's word, and the open members; nothing with --json."""
+        if not self.settings.json:
+            _print_values(started)
+
+    def written(self, started: "FirstPolicy") -> None:
+        """Print the file, and the commands that fill in what is open."""
+        steps = self.next_steps(started)
+        if self.settings.json:
+            show.facts(
+                {
+                    "policy": str(self.path),
+                    "digest": started.policy.digest().hex(),
+                    "taken": [vars(one) for one in started.taken_over],
+                    "unfilled": [vars(one) for one in started.open],
+                    "next": list(steps),
+                }
+            )
+            return
+        print(f"Written: {self.path}")
+        if steps:
+            _print_steps(started, steps)
+
+    def next_steps(self, started: "FirstPolicy") -> tuple[str, ...]:
+        """Return the commands for a policy with open members: for its first CVM, with files beside the policy.
+
+        Raises InputError when the environment does not say whether to ask the vendors.
+        """
+        if not started.open:
+            return ()
+        settings, cvm = self.settings, started.policy.boot_configuration.cvms[0]
+        evidence, filled = self.path.with_name(f"{cvm}-evidence.json"), self.path.with_name(f"{cvm}-policy.json")
+        vendors = () if settings.fetches_by_default() else ("--fetch",)
+        if started.policy.gcp is not None and settings.configured("collateral") is None:
+            vendors = ("--collateral", "collateral", *vendors)  # for Google's root, which no service returns
+        workspace = settings.typed("workspace")
+        descriptor = ("--workspace", workspace) if workspace else ()
+        commands = (
+            ("attest", "--cvm", cvm, *descriptor, "--policy", self.path, "--save", evidence, *vendors),
+            ("policy", "--from-evidence", evidence, "--image", Path(self.image), "--output", filled, *vendors),
+        )
+        return tuple(shlex.join([program(), *(str(word) for word in words)]) for words in commands)
+
+
+def _print_values(started: "FirstPolicy") -> None:
+    print("Your policy takes these values from others. Confirm each:")
+    for one in started.taken_over:
+        print(f"\n  {one.member}: {one.value}")
+        if one.fingerprint:
+            print(f"    fingerprint   {one.fingerprint}")
+        print(f"    confirm with  {one.confirm_with}")
+    if started.policy.allow_local:
+        print("\n  allow_local: this machine keeps nothing secret from its host. Use it for trials only.")
+    if started.policy.allow_debug:
+        print("\n  allow_debug: the host can log in to this image. Use it for trials only.")
+    if started.open:
+        print(
+            "\nOnly a machine or its vendor knows the other values. Until they are filled in, the policy rejects every"
+        )
+        print("machine:")
+    for one in started.open:
+        print(f"\n  {one.member}: {one.value}")
+        print(f"    meaning       {one.meaning}")
+        print(f"    known by      {one.provided_by}")
+    print()
+
+
+def _print_steps(started: "FirstPolicy", steps: tuple[str, ...]) -> None:
+    print(f"It rejects every machine until the {len(started.open)} members above are filled in. Do this next:")
+    print("`attest` rejects the machine (exit code 3) but saves its evidence; the second command makes your policy")
+    print("from that evidence.\n")
+    for step in steps:
+        print(f"  {step}")
+    cvms = started.policy.boot_configuration.cvms
+    if len(cvms) > 1:
+        print(f"\nRepeat this for each machine: {', '.join(cvms)}.")
