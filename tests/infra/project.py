@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -24,6 +25,7 @@ SECONDS = 600
 _PAUSE = 0.05
 MACHINES = (":Cvm", ":VirtualMachine", ":Instance")
 STACK = "lab"
+_LAUNCHER = "pulumi-language-python-exec"
 _LIST = ("-m", "pip", "list", "-v", "--format", "json")
 PLUGIN = "pulumi-resource-cloister-local"
 
@@ -49,12 +51,14 @@ class Project:
         plugins: Mapping[str, Path] | None = None,
         program: str = "infra",
         key: str = workspaces.KEY,
+        runner: str = shlex.quote(sys.executable),
     ) -> Self:
         """A project below ``folder`` whose stack ``name`` is configured with ``value`` at ``key`` and, beside that,
         ``settings``.
 
         ``provider`` is the folder of the provider's executable, ``plugins`` those of other providers by their names.
-        ``program`` is the package of the Pulumi program; projects of several programs may share ``folder``.
+        ``program`` is the package of the Pulumi program; projects of several programs may share ``folder``. ``runner``
+        are the words, for a shell, that run it.
         """
         found = engines.find()
         if found is None:
@@ -79,7 +83,7 @@ class Project:
         (place / "Pulumi.yaml").write_text(yaml.safe_dump(declared))
         (place / "__main__.py").write_text(f"import runpy\n\nrunpy.run_module({program!r})\n")
         complete = given | environment.variables(found, given)
-        complete["PATH"] = f"{_python(place)}{os.pathsep}{complete['PATH']}"
+        complete["PATH"] = f"{_python(place, runner)}{os.pathsep}{complete['PATH']}"
         made = cls(place, folder / "state", name, complete)
         made.pulumi("stack", "init", name)
         configuration = made.folder / f"Pulumi.{name}.yaml"
@@ -134,15 +138,23 @@ def _packages() -> str:
     return subprocess.run([sys.executable, *_LIST], stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
-def _python(folder: Path) -> Path:
-    """A folder for PATH with a ``python3`` that is this one. Before each operation the engine has pip list all
-    packages, which takes longer than most programs; here it gets the list that this process had made once.
+def _python(folder: Path, runner: str) -> Path:
+    """A folder for PATH with a ``python3`` that is this one, and has ``runner`` run the program. Before each operation
+    the engine has pip list all packages, which takes longer than most programs; here it gets the list that this process
+    had made once.
     """
     made = folder / "bin"
     made.mkdir()
     (made / "packages.json").write_text(_packages())
-    lists = f'[ "$*" = "{" ".join(_LIST)}" ] && exec cat "{made}/packages.json"'
-    (made / "python3").write_text(f'#!/bin/sh\n{lists}\nexec "{sys.executable}" "$@"\n')
+    (made / "python3").write_text(
+        f"""#!/bin/sh
+case "$*" in
+  "{" ".join(_LIST)}") exec cat "{made}/packages.json" ;;
+  /*/{_LAUNCHER}\\ *) exec {runner} "$@" ;;
+esac
+exec "{sys.executable}" "$@"
+"""
+    )
     (made / "python3").chmod(0o755)
     return made
 

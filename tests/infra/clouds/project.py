@@ -1,11 +1,10 @@
 """Pulumi projects with stand-ins for the clouds: the real engine, program and SDKs, and a world in a file."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.infra.clouds import world
+from tests.infra.clouds import forkserver, world
 from tests.infra.clouds.schema import PACKAGES
 from tests.infra.project import Project
 
@@ -21,7 +20,7 @@ def plugins(folder: Path) -> dict[str, Path]:
     for package in PACKAGES:
         path = folder / "plugins" / package / f"pulumi-resource-{package}"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P "{PROGRAM}" {package}\n')
+        path.write_text(f'#!/bin/sh\nexec {forkserver.command()} "{PROGRAM}" {package}\n')
         path.chmod(0o755)
         found[package] = path.parent
     return found
@@ -31,7 +30,16 @@ def create(folder: Path, name: str, value: Mapping[str, Any], **program: str) ->
     """A project as from ``Project.create``, in an empty cloud (``world.json``), or one that other projects below
     ``folder`` have used.
     """
-    made = Project.create(folder, name, value, provider=PROVIDER, settings=SETTINGS, plugins=plugins(folder), **program)
+    made = Project.create(
+        folder,
+        name,
+        value,
+        provider=PROVIDER,
+        settings=SETTINGS,
+        plugins=plugins(folder),
+        runner=forkserver.command(),
+        **program,
+    )
     # The SDKs are large: their byte code is written, even where the caller's shell says otherwise.
     made.environment |= {world.VARIABLE: str(folder / "world.json"), "PYTHONDONTWRITEBYTECODE": ""}
     return made
