@@ -25,7 +25,7 @@ def bundle(settings: Settings, requirements: str, output: str | None = None, ima
     if not settings.json:
         show.note(f"Packing the wheels of {source}, after downloading and inspecting those that are not cached ...")
     made = client.make_bundle(source, target, image=client.load_image(Path(image)) if image else None)
-    for warning in (*made.missing_libraries, *made.cpu_warnings):
+    for warning in (*made.library_warnings, *made.cpu_warnings):
         show.note(f"Warning: {warning}")
     if settings.json:
         show.facts(_facts(made))

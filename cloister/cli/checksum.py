@@ -30,6 +30,8 @@ def checksum(settings: Settings, path: str, packed: bool = False) -> None:
                 raise
             hint = f"{error.hint} If it stays packed (`unpack: false`), add --packed."
             raise ArchiveError(error.message, hint=hint) from error
+    if found.warning:
+        show.note(f"Warning: {found.warning}")
     facts: dict[str, object] = {"file": found.file, "digest": found.digest, "size": found.size}
     if found.unpacked_size is not None:
         facts |= {"unpack": True, "unpacked_size": found.unpacked_size}

@@ -68,6 +68,7 @@ def try_(
         mock,
         (lambda printed: None) if settings.json else _print,
         Path(unpack) if unpack else None,
+        show.note,
     )
     if settings.json:
         show.facts(report.to_dict())
@@ -100,7 +101,7 @@ def _tree(root: str, image: str, recipe: str) -> Path:
         raise InputError(
             "A trial needs the root file system of a guest image.",
             hint="Ask the platform team for the file that `invoke image.export` writes, and pass it with --root; or "
-            "use a checkout of Cloister.",
+            "type `invoke try` in a checkout of Cloister, from elsewhere `invoke -r CHECKOUT try`.",
         )
     return _checkout(image, recipe)
 
@@ -124,7 +125,9 @@ def _lines(report: "TrialReport") -> list[str]:
         f"Printed    {report.printed} bytes{kept}",
         f"Results    {len(report.results)} {'file' if len(report.results) == 1 else 'files'}",
         *(f"  {one.size:>12}  {one.name}" for one in report.results),
-        "Limits to start from, with a margin; real data need more if they are larger:",
+        "Limits to start from, with a margin; real data need more if they are larger:"
+        if report.ok
+        else "Limits for what the run did until it ended (a complete run may need more):",
         *(f"  {name}: {value}" for name, value in report.suggested.items()),
         *(["Not enforced as on a machine:"] if report.not_enforced else []),
         *(f"  {one}" for one in report.not_enforced),

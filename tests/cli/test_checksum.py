@@ -55,6 +55,18 @@ def test_unpacked_size_is_printed_of_what_can_be_unpacked(cloister, tmp_path: Pa
     assert "unpack" not in cloister("checksum", tmp_path / "scans/a.csv").out
 
 
+def test_leftovers_of_a_system_are_told_beside_the_output(cloister, tmp_path: Path) -> None:
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans/a.csv").write_bytes(CSV)
+    before = cloister("checksum", tmp_path / "scans")
+    (tmp_path / "scans/.DS_Store").write_bytes(b"1")
+    done = cloister("checksum", tmp_path / "scans")
+
+    assert (before.err, done.code) == ("", 0)
+    assert done.err.startswith('Warning: scans.tar also has what a system or program left there: ".DS_Store".')
+    assert "Warning" not in done.out
+
+
 FAR = "15-unpacked-size-of-a-file-elsewhere"
 OURS = """\
 version: 1

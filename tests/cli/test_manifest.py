@@ -95,6 +95,17 @@ def test_bundle_that_does_not_fit_is_refused_at_the_limit(cloister, folder: Path
     assert not (folder / "manifest.json").exists()
 
 
+def test_requirements_in_place_of_a_bundle_are_refused_at_their_line(cloister, folder: Path, parties) -> None:
+    (folder / "requirements.txt").write_text("pandas~=2.2\n")
+    line = parties.edit("  file: train.py", "  bundle: requirements.txt\n  file: train.py")
+    done = cloister("manifest", "manifest.yaml")
+
+    assert done.code == 2
+    assert done.err.startswith(f"Error: manifest.yaml:{line}: algorithm.bundle: The guest cannot install the bundle. ")
+    assert "cloister bundle requirements.txt" in done.err
+    assert not (folder / "manifest.json").exists()
+
+
 def test_warnings_of_manifest_go_to_standard_error_and_into_json(cloister, folder: Path) -> None:
     (folder / "train.py").write_text("import sklearn\n")
     said = "train.py, line 1: sklearn is not in the guest, and there is no bundle. Bundle scikit-learn, and name the "

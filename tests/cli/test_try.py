@@ -1,7 +1,7 @@
 """The verb `try`: options, output and exit codes. What a trial does is tested in tests/client/trial."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -31,10 +31,16 @@ def called(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     found: dict[str, object] = {"report": REPORT}
 
     def try_computation(
-        manifest: Path, root: Path, data: Mapping[str, Path], show: client.TrialReport, unpack: Path | None
+        manifest: Path,
+        root: Path,
+        data: Mapping[str, Path],
+        show: Callable[[bytes], None],
+        unpack: Path | None,
+        note: Callable[[str], None],
     ) -> TrialReport:
         found.update(manifest=manifest, root=root, data=data, unpack=unpack)
-        show(b"hel\x1b[31mlo\n")  # ty: ignore[call-non-callable]
+        note("h1 stays packed.")
+        show(b"hel\x1b[31mlo\n")
         return found["report"]  # ty: ignore[invalid-return-type]
 
     monkeypatch.setattr(client, "try_computation", try_computation, raising=False)
@@ -61,7 +67,9 @@ def test_trial_prints_what_it_found(cloister: Cloister, called: dict[str, object
         "protects nothing",
     ):
         assert said in done.out
+    assert "Limits to start from" in done.out
     assert "protects nothing" in done.err
+    assert "h1 stays packed." in done.err
 
 
 def test_json_is_all_that_is_printed(cloister: Cloister, called: dict[str, object]) -> None:
@@ -80,6 +88,8 @@ def test_failed_run_exits_with_1(cloister: Cloister, called: dict[str, object]) 
 
     assert done.code == 1
     assert "TIME_LIMIT: the algorithm took longer than the manifest allows" in done.out
+    assert "Limits for what the run did until it ended" in done.out
+    assert "Limits to start from" not in done.out
 
 
 @pytest.mark.parametrize(

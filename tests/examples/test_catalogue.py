@@ -46,7 +46,7 @@ def test_manifest_is_composed_without_the_data(cast: Cast) -> None:
     for party in cast.parties:
         generate_key(keys / f"{party.name}.pem", KeyType.ED25519)
     if cast.bundle:
-        (cast.owner.folder / cast.bundle).write_bytes(b"a bundle")
+        (cast.owner.folder / cast.bundle).write_bytes(bytes(10_240))  # an empty tar
     composed = compose_manifest(cast.owner.folder / "manifest.yaml")
 
     described = {asset.name: (asset.file, asset.size) for asset in composed.datasets}
@@ -59,7 +59,7 @@ def test_prediction_is_a_valid_trial(cast: Cast) -> None:
     for name in ("model.pth", "fraud_model.ubj"):
         (consumer / "results" / name).write_bytes(b"a model")
     if cast.bundle:
-        (consumer / cast.bundle).write_bytes(b"a bundle")
+        (consumer / cast.bundle).write_bytes(bytes(10_240))  # an empty tar
     composed, _ = compose_trial(consumer / "predict.yaml", {})
 
     assert composed.assets()[0].file == "predict.py"

@@ -58,7 +58,7 @@ def test_canonical_manifest_needs_no_hospital_table(prepared: Path, tmp_path: Pa
     folder.mkdir()
     for party in ("lab", "hospital-1", "hospital-2", "hospital-3"):
         generate_key(folder / f"{party}.pem", KeyType.ED25519)
-    (tmp_path / "lab" / "numpy.bundle").write_bytes(b"a bundle")
+    (tmp_path / "lab" / "numpy.bundle").write_bytes(bytes(10_240))  # an empty tar
     composed = compose_manifest(tmp_path / "lab" / "manifest.yaml")
     assert [asset.file for asset in composed.assets()] == ["train.py", "numpy.bundle", "h1.csv", "h2.csv", "h3.csv"]
     assert composed.results.consumers == ("lab",)

@@ -63,7 +63,8 @@ def examine_written(
     """Examine the program of an author's manifest in ``folder``; nothing is found if it is not there.
 
     ``memory`` is the manifest's limit in bytes, ``image`` has the image's packages. Raises InputError for a program
-    that the guest cannot run, and NotEnoughMemory for a bundle that does not fit.
+    that the guest cannot run, NotEnoughMemory for a bundle that does not fit, and UnusableBundle for one that cannot be
+    installed.
     """
 
     def here(file: str) -> Path | None:

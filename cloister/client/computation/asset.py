@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from cloister import userfile
+from cloister.client.computation import leftovers
 from cloister.errors import InputError
 from cloister.protocol import archive, names
 from cloister.protocol.archives import unpacking
 from cloister.protocol.archives.errors import ArchiveError, NotAnArchive
+from cloister.protocol.archives.tree import ArchiveTree
 from cloister.protocol.manifest import Asset
 from cloister.units import format_size
 
@@ -27,7 +29,8 @@ class LocalAsset:
     """An asset as a manifest describes it.
 
     ``file`` is the name without folders (for a folder, that of its tar), ``digest`` SHA-256 in hex, ``size`` in bytes.
-    ``unpacked_size`` is the bytes of all files of an archive or folder, None of anything else.
+    ``unpacked_size`` is the bytes of all files of an archive or folder, None of anything else. ``leftovers`` are the
+    paths in it that systems and programs leave in folders, as far as it was read.
     """
 
     path: Path
@@ -35,6 +38,12 @@ class LocalAsset:
     digest: str
     size: int
     unpacked_size: int | None = None
+    leftovers: tuple[str, ...] = ()
+
+    @property
+    def warning(self) -> str:
+        """A sentence about what was probably not meant to be in it; usually empty."""
+        return leftovers.warning(self.file, self.leftovers)
 
 
 def describe_asset(path: Path, progress: ReadProgress = lambda done: None, *, unpack: bool | None = None) -> LocalAsset:
@@ -56,7 +65,8 @@ def describe_asset(path: Path, progress: ReadProgress = lambda done: None, *, un
     try:
         if path.is_dir():
             digest, size, unpacked = archive.tar_digest(path)
-            return LocalAsset(path, file, digest.hex(), size, None if unpack is False else unpacked)
+            found = leftovers.in_folder(path)
+            return LocalAsset(path, file, digest.hex(), size, None if unpack is False else unpacked, found)
         with userfile.open_regular(path) as stream:
             return _describe_file(path, file, stream, progress, unpack)
     except OSError as error:
@@ -67,15 +77,15 @@ def describe_asset(path: Path, progress: ReadProgress = lambda done: None, *, un
 
 def _describe_file(path: Path, file: str, stream: BinaryIO, progress: ReadProgress, unpack: bool | None) -> LocalAsset:
     if unpack is not False:
-        read = _Digest(progress)
+        read, noticing = _Digest(progress), leftovers.Noticing()
         try:
-            contents = unpacking.check(stream, read.take)
+            contents = unpacking.read_into(stream, ArchiveTree(noticing), read.take)
         except NotAnArchive:
             if unpack:
                 raise
             stream.seek(0)
         else:
-            return LocalAsset(path, file, read.state.hexdigest(), read.done, contents.size)
+            return LocalAsset(path, file, read.state.hexdigest(), read.done, contents.size, tuple(noticing.found))
     read = _Digest(progress)
     while data := stream.read(_CHUNK):
         read.take(data)

@@ -19,7 +19,7 @@ from cloister.client.computation.algorithm_files import asset_names, examine_wri
 from cloister.client.computation.asset import describe_asset
 from cloister.client.files import document_type
 from cloister.client.packages import image_packages
-from cloister.client.script.program import NotEnoughMemory
+from cloister.client.script.program import NotEnoughMemory, UnusableBundle
 from cloister.errors import InputError
 from cloister.keyfile.content import is_inline
 from cloister.keyfile.public import parse_public_key, read_public_key
@@ -31,6 +31,7 @@ from cloister.protocol.manifest import KINDS, MAX_SIZE, Manifest
 from cloister.protocol.wheels.errors import BundleError
 from cloister.units import parse_duration, parse_size
 
+_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _PLACE = re.compile(r"The manifest: ([A-Za-z0-9_.-]+) ")
 
 
@@ -230,13 +231,18 @@ class AuthorManifest:
         return counted
 
     def _examine(self, algorithm: dict[str, Any]) -> dict[str, str]:
-        """Set the warnings; the packages of the image that the program imports."""
-        """Refuse a program that the guest cannot run, if it is here, and note what may fail."""
+        """Refuse a program that the guest cannot run, if it is here, and set the warnings about what may fail.
+
+        Returns the packages of the image that the program imports.
+        """
+        known = {} if self._image is None else self._image.packages
+        memory = self._size("limits", "memory")
         try:
-            known = {} if self._image is None else self._image.packages
-            found = examine_written(algorithm, self._folder, self._size("limits", "memory"), known)
+            found = examine_written(algorithm, self._folder, memory, known)
         except NotEnoughMemory as error:
             raise self.document.error(("limits", "memory"), error.message, error.remedy) from error
+        except UnusableBundle as error:
+            raise self.document.error(("algorithm", "bundle"), error.message, error.hint) from error
         except InputError as error:
             raise self.document.error(("algorithm", "file"), error.message, error.hint) from error
         self.warnings = found.warnings
@@ -277,6 +283,7 @@ class AuthorManifest:
             "unpack": data.get("unpack", False),
             **self.file(place, data, unpack=data.get("unpack", False)),
         }
+        self.note_packed(place, data, self._folder / data["file"])
         found = made.get("unpacked_size")
         if "unpacked_size" in data:
             stated = self._quantity((*place, "unpacked_size"), parse_size, data["unpacked_size"])
@@ -292,6 +299,19 @@ class AuthorManifest:
                 f"Ask its provider for the output of `checksum {shlex.quote(data['file'])}`.",
             )
         return made
+
+    def note_packed(self, place: Place, data: dict[str, Any], path: Path) -> None:
+        """Note a folder or archive at ``path`` that the program finds packed, unless the author says `unpack`."""
+        if "unpack" in data:
+            return
+        if path.is_dir():
+            found = f"{names.shown(data['file'])} is a folder, and the program finds one tar of it"
+        elif data["file"].lower().endswith(_ARCHIVES):
+            found = f"the program finds {names.shown(data['file'])} packed"
+        else:
+            return
+        where = f"{self.document.name}:{self.document.line(place)}: {data['name']}"
+        self.notes.append(f"{where}: {found}. Write `unpack: true` for its files, or `unpack: false` if that is meant.")
 
     def file(self, place: Place, entry: dict[str, Any], *, unpack: bool = False) -> dict[str, Any]:
         """Name, digest and size of a file: computed, or as the author says when the file is not here.
@@ -319,6 +339,8 @@ class AuthorManifest:
             raise self.document.error((*place, "digest"), f"expected {stated}, but {path.name} has {found.digest}.")
         if size is not None and size != found.size:
             raise self.document.error((*place, "size"), f"expected {size} bytes, but {path.name} has {found.size}.")
+        if said := found.warning:
+            self.notes.append(f"{self.document.name}:{self.document.line(where)}: {said}")
         made: dict[str, Any] = {"file": found.file, "digest": found.digest, "size": found.size}
         return made if found.unpacked_size is None else made | {"unpacked_size": found.unpacked_size}
 

@@ -7,7 +7,7 @@ pass through in pieces: SHA-256 is computed of the bundle, and CRC-32 of each wh
 import hashlib
 import os
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import RawIOBase
@@ -34,6 +34,7 @@ _CHUNK = 1024 * 1024
 _BLOCK = 512
 _RECORD = 20 * _BLOCK
 _ATTEMPTS = 3
+_NAMED = 4
 _DRIVER = ("libcuda.so.", "libnvidia-", "libnvcuvid.so.", "libnvoptix.so.")
 
 
@@ -46,12 +47,33 @@ class MissingLibrary:
     file: str
     better: str
 
-    def __str__(self) -> str:
-        said = f"{self.package} needs the library {self.library} ({self.file}), which neither bundle nor guest has."
-        if self.library.startswith(_DRIVER):
-            said = f"{self.package} needs {self.library} of a GPU's driver ({self.file}), and the guest has no GPU."
-        advice = better.advice(normalised(self.package))
-        return f"{said} {advice or 'What needs it fails when it is imported; the rest works.'}"
+    @property
+    def of_driver(self) -> bool:
+        """Whether it belongs to the driver of a GPU."""
+        return self.library.startswith(_DRIVER)
+
+
+def missing_warnings(missing: Iterable[MissingLibrary]) -> tuple[str, ...]:
+    """A sentence for each package that needs libraries that are missing, and one for those of a GPU's driver."""
+    groups: dict[tuple[str, bool], list[MissingLibrary]] = {}
+    for one in missing:
+        groups.setdefault((one.package, one.of_driver), []).append(one)
+    return tuple(_missing_warning(package, found) for (package, _), found in groups.items())
+
+
+def _missing_warning(package: str, missing: Sequence[MissingLibrary]) -> str:
+    (first, *others) = missing
+    named = ", ".join(one.library for one in missing[:_NAMED])
+    if len(missing) > _NAMED:
+        named += f" and {len(missing) - _NAMED} more"
+    where = f"({first.file}{' and others' if any(one.file != first.file for one in others) else ''})"
+    if first.of_driver:
+        said = f"{package} needs {named} of a GPU's driver {where}, and the guest has no GPU."
+    else:
+        noun = "libraries" if others else "library"
+        said = f"{package} needs the {noun} {named} {where}, which neither bundle nor guest has."
+    advice = better.advice(normalised(package))
+    return f"{said} {advice or 'What needs this fails when it is imported; the rest works.'}"
 
 
 @dataclass(frozen=True)
@@ -65,6 +87,7 @@ class Bundle:
     unpacked_size: int
     """Bytes of the guest's memory that the unpacked wheels take, a part of ``limits.memory``."""
     missing_libraries: tuple[MissingLibrary, ...]
+    """What neither bundle nor guest has; ``library_warnings`` says it in sentences."""
     cpu_warnings: tuple[str, ...]
     """A sentence for each package that needs AVX2 or more."""
     lock: Path | None
@@ -73,6 +96,11 @@ class Bundle:
     """The lines about indexes, without what may be secret. They served locking only."""
     image_packages: Mapping[str, str]
     """The packages of the image that the bundle counts on: normalised name to version."""
+
+    @property
+    def library_warnings(self) -> tuple[str, ...]:
+        """A sentence for each package that needs missing libraries."""
+        return missing_warnings(self.missing_libraries)
 
     @property
     def suggested_memory(self) -> str:

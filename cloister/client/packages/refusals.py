@@ -7,7 +7,7 @@ from pathlib import Path
 from cloister.errors import InputError
 
 _EXPORTS = {
-    "pyproject.toml": "uv pip compile pyproject.toml, or your tool's export",
+    "pyproject.toml": "uv pip compile pyproject.toml -o requirements.txt, or your tool's export",
     "uv.lock": "uv export --no-emit-project --output-file requirements.txt",
     "pylock.toml": "uv export --no-emit-project --output-file requirements.txt",
     "poetry.lock": "poetry export --output requirements.txt",

@@ -54,12 +54,16 @@ class NotEnoughMemory(InputError):
     remedy = "Raise limits.memory, or bundle fewer packages."
 
 
+class UnusableBundle(InputError):
+    """The launcher could not install the bundle."""
+
+
 def examine(program: Program) -> ProgramFindings:
     """Examine a program.
 
     Raises InputError when the guest's Python cannot run it: a notebook, a text in UTF-16, a binary file, or a source
     that does not compile under the guest's grammar. Without that grammar at hand, the latter is a warning.
-    Raises NotEnoughMemory for a bundle that does not fit.
+    Raises NotEnoughMemory for a bundle that does not fit, UnusableBundle for one that cannot be installed.
     """
     name = program.path.name
     data = _read(program.path)
@@ -118,7 +122,10 @@ def _warnings(program: Program, parsed: dict[str, Parsed], counted: set[str], *,
         try:
             contents = imports.read_bundle(program.bundle)
         except BundleError as error:
-            yield f"The guest cannot install the bundle. {error.message}"
+            raise UnusableBundle(
+                f"The guest cannot install the bundle. {error.message}",
+                hint="Make it from the requirements: cloister bundle requirements.txt",
+            ) from error
         except OSError as error:
             raise userfile.unreadable(program.bundle, error) from error
         else:

@@ -15,8 +15,12 @@ from cloister.protocol.document import Document, Place
 from cloister.protocol.manifest import ALGORITHM, BUNDLE, Manifest
 
 
-def compose_trial(path: Path, data: Mapping[str, Path]) -> tuple[Manifest, dict[str, Path]]:
+def compose_trial(
+    path: Path, data: Mapping[str, Path], notes: list[str] | None = None
+) -> tuple[Manifest, dict[str, Path]]:
     """The manifest of a trial and the path of each asset, from the author's file and mock data by dataset.
+
+    What the author should know is added to ``notes``, in sentences.
 
     Raises InputError with file and line, for example for a dataset without data.
     """
@@ -27,7 +31,10 @@ def compose_trial(path: Path, data: Mapping[str, Path]) -> tuple[Manifest, dict[
             known = f"its datasets are {', '.join(listed)}" if listed else "it has none"
             raise InputError(f"{path} has no dataset {name!r}: {known}.", hint="Write --data NAME=PATH.")
     author = _TrialManifest(path, document, data)
-    return finish(author), author.paths
+    manifest = finish(author)
+    if notes is not None:
+        notes += author.notes
+    return manifest, author.paths
 
 
 class _TrialManifest(AuthorManifest):
@@ -56,6 +63,7 @@ class _TrialManifest(AuthorManifest):
             "unpack": unpack,
             **self.file(place, kept),
         }
+        self.note_packed(place, data, self.paths[data["name"]])
         # Reads the archive as the sandbox will.
         found = describe_asset(self.paths[data["name"]], unpack=True).unpacked_size if unpack else None
         return made | ({} if found is None else {"unpacked_size": found})

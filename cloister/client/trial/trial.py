@@ -1,7 +1,7 @@
 """A dry run of an author's manifest on this machine: real launcher and sandbox, harmless data, no protection."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cloister.client.result.result_files import unpack_result
@@ -20,6 +20,7 @@ def try_computation(
     data: Mapping[str, Path],
     show: Show = lambda printed: None,
     unpack: Path | None = None,
+    note: Callable[[str], None] = lambda said: None,
 ) -> TrialReport:
     """Run an author's manifest on harmless data, as a machine would, without a virtual machine and without root.
 
@@ -29,6 +30,7 @@ def try_computation(
         data: mock data by the name of a dataset, a file or a folder; needed for each dataset whose file is not here.
         show: called with what the algorithm prints, as it comes.
         unpack: write the results below this folder if a machine would hand them out; None keeps nothing.
+        note: called, before the run, with each sentence that the author should read.
 
     Returns:
         The outcome as a machine would report it, what the run used, and the limits to write into the manifest.
@@ -38,7 +40,10 @@ def try_computation(
             results cannot be written.
         TrialError: this system does not allow the namespaces of a trial.
     """
-    composed, assets = compose_trial(manifest, data)
+    notes: list[str] = []
+    composed, assets = compose_trial(manifest, data, notes)
+    for said in notes:
+        note(said)
     if unpack is None:
         return engine.run(open_tree(root), composed, assets, show)
     with tempfile.NamedTemporaryFile(suffix=".zip") as kept:

@@ -79,6 +79,7 @@ def test_logs_have_no_readers_by_default(parties):
         ("lab: {key: lab.pub}", "lab: {key: hospital-1.pub}", "have the same key"),
         ("max: 1MiB", "max: 1MB", "is not a size"),
         ("time: 2m", "time: soon", "is not a duration"),
+        ("memory: 256MiB", "memory: 1GB", "limits.memory: '1GB' is not a size"),
         ("    provider: hospital-1", "    provider: hospital-1\n    unpack: true", "unpacked_size"),
         ("description: joint training", 'description: "joint\\ttraining"', "description"),
     ],
@@ -90,6 +91,7 @@ def test_error_names_the_line(parties, old, new, problem):
         compose_manifest(parties.folder / "manifest.yaml")
 
     assert problem in caught.value.message
+    assert caught.value.message.count("manifest.yaml:") == 1
     where, number, *_ = caught.value.message.split(":")
     assert where.endswith("manifest.yaml")
     assert abs(int(number) - line) <= 2
@@ -251,6 +253,27 @@ def _packed(parties: Parties, data: bytes, more: str = "") -> None:
 def test_unpacked_size_of_an_archive_is_filled_in(parties: Parties) -> None:
     _packed(parties, zip_of(A))
     assert compose_manifest(parties.folder / "manifest.yaml").datasets[0].unpacked_size == len(CSV)
+
+
+def test_folder_or_archive_that_stays_packed_is_noted_unless_the_author_says_so(parties: Parties) -> None:
+    def notes() -> list[str]:
+        found: list[str] = []
+        compose_manifest(parties.folder / "manifest.yaml", notes=found)
+        return found
+
+    _packed(parties, zip_of(A))
+    assert notes() == []
+    parties.edit("    unpack: true\n", "")
+    (note,) = notes()
+    assert re.fullmatch(r".*manifest.yaml:\d+: h1: the program finds h1.zip packed. Write `unpack: true` .*", note)
+    (parties.folder / "scans").mkdir()
+    (parties.folder / "scans" / "Thumbs.db").touch()
+    parties.edit("file: h1.zip", "file: scans")
+    leftovers, packed = notes()
+    assert "h1: scans is a folder, and the program finds one tar of it." in packed
+    assert "scans.tar also has what a system or program left there: Thumbs.db." in leftovers
+    parties.edit("file: scans", "unpack: false\n    file: scans")
+    assert len(notes()) == 1
 
 
 def test_stated_unpacked_size_may_be_larger_not_smaller(parties: Parties) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cloister.client.packages import bundle as bundles
-from cloister.client.packages.bundle import make_bundle
+from cloister.client.packages.bundle import MissingLibrary, make_bundle, missing_warnings
 from cloister.client.packages.wheels import WheelError
 from cloister.client.script import imports
 from cloister.errors import InputError
@@ -169,9 +169,24 @@ def test_library_that_nothing_has_is_named_with_its_package_and_the_better_one(p
         gpu, opencv = packages.bundle().missing_libraries
         assert (opencv.library, opencv.package, opencv.file) == ("libGL.so.1", "opencv_python", "cv2/cv2.so")
         assert opencv.better == "opencv-python-headless"
-        assert "Take opencv-python-headless in place of opencv-python: the guest has no display." in str(opencv)
         assert (gpu.library, gpu.package, gpu.better) == ("libcuda.so.1", "gpu", "")
-        assert "the guest has no GPU" in str(gpu)
+        for_gpu, for_opencv = packages.bundle().library_warnings
+        assert "Take opencv-python-headless in place of opencv-python: the guest has no display." in for_opencv
+        assert "gpu needs libcuda.so.1 of a GPU's driver (gpu/a.so), and the guest has no GPU." in for_gpu
+
+
+def test_libraries_that_one_package_misses_are_told_in_one_sentence() -> None:
+    missing = [MissingLibrary(f"lib{name}.so.1", "cv", f"cv/{name}.so", "") for name in "abcdef"]
+    missing += [MissingLibrary("libz.so.9", "other", "o.so", ""), MissingLibrary("libcuda.so.1", "cv", "cv/g.so", "")]
+
+    assert missing_warnings(missing) == (
+        "cv needs the libraries liba.so.1, libb.so.1, libc.so.1, libd.so.1 and 2 more (cv/a.so and others), which "
+        "neither bundle nor guest has. What needs this fails when it is imported; the rest works.",
+        "other needs the library libz.so.9 (o.so), which neither bundle nor guest has. What needs this fails when it "
+        "is imported; the rest works.",
+        "cv needs libcuda.so.1 of a GPU's driver (cv/g.so), and the guest has no GPU. What needs this fails when it is "
+        "imported; the rest works.",
+    )
 
 
 def test_package_that_needs_more_of_the_cpu_is_named(packages: Packages) -> None:
