@@ -6,18 +6,26 @@ The commands of docs/own-image.md are those that run here.
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from cloister.attestation.first_policy.from_manifest import policy_from_manifest
+from cloister.attestation.result import Verdict
+from cloister.client.connection.opening import Target, attest
 from cloister.client.trial import program
-from cloister.protocol.imagemanifest import ImageManifest
+from cloister.endpoint import Address
 from image.build import builder, output, root_tree, verify
 from image.inputs import recipe
 from image.rootfs import elf
 from infra import paths
+from infra.configuration import image
+from infra.configuration.image import Image
+from tests.e2e.workspace import CVM, RunningWorkspace
 
 pytestmark = pytest.mark.flavors
 
@@ -81,8 +89,27 @@ def page_commands() -> list[str]:
     return [command for line in lines if (command := line.partition(" #")[0].strip())]
 
 
-def test_commands_of_the_page_work(allowed: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """All but those that need a machine; tests/e2e/test_workspace.py runs these with the base image."""
+def run_commands(commands: list[str], folder: Path) -> dict[str, str]:
+    """Run commands of the page in a folder; what each printed, by its verb."""
+    programs = {
+        "invoke": [sys.executable, "-m", "invoke", "--search-root", str(paths.CHECKOUT)],
+        "cloister": [sys.executable, "-m", "cloister"],
+        "cp": ["cp"],
+    }
+    printed = {}
+    for command in commands:
+        first, *rest = shlex.split(command.replace("out/image/", f"{paths.CHECKOUT}/out/image/"))
+        environment = os.environ | {"PYTHONPATH": str(paths.CHECKOUT)}
+        words = [*programs[first], *rest]
+        done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        printed[rest[0]] = done.stdout
+    return printed
+
+
+@pytest.fixture
+def hospital(allowed: Path, tmp_path: Path) -> Iterator[Path]:
+    """A folder with the page's recipe beside what its commands need; the image goes afterwards."""
     folder = tmp_path / "hospital"
     folder.mkdir()
     (text,) = page_blocks("toml")
@@ -101,25 +128,41 @@ def test_commands_of_the_page_work(allowed: Path, tmp_path: Path, request: pytes
         "logs: {readers: [lab], max: 64KiB, release: end}\n"
         "limits: {time: 1m, memory: 256MiB, cpus: 1, processes: 16}\n"
     )
-    commands = page_commands()
-    # The lock of this recipe is that of base, which a test does not renew.
-    run = [one for one in commands if one.startswith("invoke ") and "image.lock" not in one]
-    assert [one.split()[1] for one in run] == ["image.build", "image.verify", "image.measure", "image.diff", "try"]
-    request.addfinalizer(lambda: subprocess.run(["rm", "-rf", output.folder("hospital")], check=True))
-    printed = {}
-    for command in run:
-        words = shlex.split(command.replace("out/image/", f"{paths.CHECKOUT}/out/image/"))[1:]
-        invoke = [sys.executable, "-m", "invoke", "--search-root", str(paths.CHECKOUT)]
-        environment = os.environ | {"PYTHONPATH": str(paths.CHECKOUT)}
-        done = subprocess.run(
-            [*invoke, *words], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        printed[command.split()[1]] = done.stdout
+    yield tmp_path
+    shutil.rmtree(output.folder("hospital"), ignore_errors=True)
+
+
+def test_commands_of_the_page_lead_to_a_verdict(
+    hospital: Path, base_image: Image, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """All commands but the lock: the recipe is built from that of base, which a test does not renew."""
+    commands = [one for one in page_commands() if "image.lock" not in one]
+    ours = [one for one in commands if one.startswith("invoke ")]
+    assert [one.split()[1] for one in ours] == ["image.build", "image.verify", "image.measure", "image.diff", "try"]
+    printed = run_commands(ours, hospital)
     assert "root: usr/share/hospital/codes.csv: added" in printed["image.diff"]
     assert "code,meaning" in printed["try"]
-    made = ImageManifest.parse((output.folder("hospital") / "manifest.json").read_bytes())
-    assert made.flavor == "hospital"
-    assert made.pcrs[4] != output.read_manifest(output.folder("base")).pcrs[4]
-    assert not list(folder.glob("*.lock.json"))
-    assert recipe.load(str(folder / "hospital.toml")).lock == recipe.load("base").lock
+    assert not list(hospital.rglob("*.lock.json"))
+    assert recipe.load(str(hospital / "hospital" / "hospital.toml")).lock == recipe.load("base").lock
+
+    theirs = [one for one in commands if not one.startswith("invoke ")]
+    assert [one.split()[:2] for one in theirs[1:]] == [["cloister", "policy"], ["cloister", "attest"]]
+    running = RunningWorkspace.create(tmp_path_factory.mktemp("own"), image.find("hospital"))
+    with running.destroyed_at_end():
+        assert "accepted" in run_commands(theirs, running.parties.folder)["attest"]
+        assert verdict(running, base_image).failures
+
+
+def test_machine_of_pytorch_is_accepted(pytorch: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Its root is compressed in another way than that of base."""
+    running = RunningWorkspace.create(tmp_path_factory.mktemp("torch"), image.find("pytorch"), memory="3GiB")
+    with running.destroyed_at_end():
+        assert verdict(running, image.find("pytorch")).failures == ()
+
+
+def verdict(running: RunningWorkspace, expected: Image) -> Verdict:
+    """What a policy for an image says of the workspace's machine."""
+    descriptor = running.descriptor()
+    policy, _ = policy_from_manifest(expected.manifest, descriptor, allow_local=True)
+    with attest(Target(Address.parse(descriptor.cvms[0].endpoint), policy, CVM)) as opening:
+        return opening.verdict
