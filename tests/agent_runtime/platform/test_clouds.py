@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -137,9 +138,18 @@ class SecurityModule:
         self.generation += 1
 
 
+VTPM = SoftwareTpm.create()
+
+
+@cache
+def made_once(kind: Any, **parts: Any) -> Any:
+    """The testkit's machine of a kind; the RSA keys of its vendor take longer to make than the tests."""
+    return kind.create(AT, **parts)
+
+
 @contextlib.contextmanager
 def azure_snp(folder: Path, *, thim: bool = True, **vtpm: Any) -> Iterator[Cloud]:
-    kit = AzureSnpMachine.create(AT)
+    kit = made_once(AzureSnpMachine)
     _, ask = kit.processor.amd.signers[kit.processor.kind]
 
     def hardware(report_data: bytes) -> bytes:
@@ -163,7 +173,7 @@ def azure_snp(folder: Path, *, thim: bool = True, **vtpm: Any) -> Iterator[Cloud
 
 @contextlib.contextmanager
 def azure_tdx(folder: Path, *, padded: bool = False, **vtpm: Any) -> Iterator[Cloud]:
-    kit = AzureTdxMachine.create(AT)
+    kit = made_once(AzureTdxMachine)
 
     def others(path: str, body: bytes) -> Reply:
         asked = json.loads(body)
@@ -200,7 +210,7 @@ def _azure(folder: Path, kit: Any, kind: int, hardware: Any, others: Any, option
 
 @contextlib.contextmanager
 def gcp_snp(folder: Path, *, aux: bytes | None = None) -> Iterator[Cloud]:
-    kit = GcpSnpMachine.create(AT, vtpm=SoftwareTpm.create())
+    kit = made_once(GcpSnpMachine, vtpm=VTPM)
     events = boot_events()
     (folder / "log").write_bytes(encode_event_log(events))
 
@@ -235,7 +245,7 @@ def gcp_snp(folder: Path, *, aux: bytes | None = None) -> Iterator[Cloud]:
 
 @contextlib.contextmanager
 def gcp_tdx(folder: Path) -> Iterator[Cloud]:
-    kit = GcpTd.create(AT)
+    kit = made_once(GcpTd)
     (folder / "ccel").write_bytes(encode_ccel(kit.boot_events))
 
     def quote(report_data: bytes) -> bytes:
