@@ -61,6 +61,7 @@ class AssetStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._uploads: dict[str, _AssetUpload] = {}
+        self._wiping = threading.Lock()
 
     def declare(self, assets: Iterable[Asset]) -> None:
         """Prepare for the upload of these assets."""
@@ -130,6 +131,11 @@ class AssetStore:
 
     def wipe(self) -> None:
         """Delete the files of all assets. Complete ones stay marked complete. Raises OSError when a file remains."""
+        # What another thread deletes at the same time would count as a failure.
+        with self._wiping:
+            self._wipe()
+
+    def _wipe(self) -> None:
         left: OSError | None = None
         for upload in self._uploads.values():
             with upload.lock:

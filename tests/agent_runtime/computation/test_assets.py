@@ -1,12 +1,14 @@
 """The store of assets when the file system fails."""
 
 import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from io import FileIO
 from pathlib import Path
 
 import pytest
 
-from agent_runtime.computation.assets import AssetStore, Progress
+from agent_runtime.computation.assets import FILES, AssetStore, Progress
 from cloister.protocol.manifest import Asset
 
 DATA = b"abcdefgh"
@@ -59,3 +61,21 @@ def test_failed_wipe_raises_and_deletes_the_rest(tmp_path: Path) -> None:
         store.wipe()
     assert not store._uploads["h2"].path.exists()
     store.wipe()
+
+
+def test_wipes_at_the_same_time_all_succeed(tmp_path: Path) -> None:
+    """A run that ends and an agent that is closed both wipe."""
+    store = AssetStore(tmp_path)
+    together = threading.Barrier(4)
+
+    def wipe() -> None:
+        together.wait()
+        store.wipe()
+
+    for _ in range(20):
+        store.declare([])
+        for number in range(20):
+            (tmp_path / FILES / str(number)).touch()
+        with ThreadPoolExecutor(4) as pool:
+            wipes = [pool.submit(wipe) for _ in range(4)]
+        assert [one.exception() for one in wipes] == [None] * 4
