@@ -101,7 +101,7 @@ def _tree(root: str, image: str, recipe: str) -> Path:
         raise InputError(
             "A trial needs the root file system of a guest image.",
             hint="Ask the platform team for the file that `invoke image.export` writes, and pass it with --root; or "
-            "type `invoke try` in a checkout of Cloister, from elsewhere `invoke -r CHECKOUT try`.",
+            "use a checkout of Cloister: `invoke -r CHECKOUT try`.",
         )
     return _checkout(image, recipe)
 
