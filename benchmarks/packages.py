@@ -1,9 +1,9 @@
 """Time to make a bundle compared with copying its wheels, and to install it compared with unzipping them.
 
-The wheels are synthetic: as many as torch 2.6.0 has from PyPI (36), with as many files, and sizes of that order
-(2.4 GB). Half of the content is random, as in compiled libraries. Ratios of fewer bytes say nothing: `cp` of what fits into the
-page cache is faster than SHA-256 on one processor. Where other programs run at the same time, the ratio for `cp` says
-little either: a copy waits for the disk, a hash for a processor.
+The wheels are synthetic: as many as torch 2.6.0 has from PyPI (36), with as many files, and sizes of that order (2.4
+GB). Half of the content is random, as in compiled libraries. Ratios of fewer bytes say nothing: `cp` of what fits into
+the page cache is faster than SHA-256 on one processor. Where other programs run at the same time, the ratio for `cp`
+says little either: a copy waits for the disk, a hash for a processor.
 """
 
 import base64
