@@ -1,5 +1,6 @@
 """Write the root file system: compressed erofs, made from a tar so that no metadata of host files enters it."""
 
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,19 +17,24 @@ _COMPRESSIONS = {
     "zstd": ("-zzstd,level=3", "-C131072", "-Efragments"),
 }
 _OPTIONS = ("-T0", "-x-1", "--quiet")
+_MOST_WORKERS = 8
 
 
-def build(tree: Tree, *, tool: Callable[[str], list[str]], identifier: UUID, compression: str) -> bytes:
+def build(
+    tree: Tree, *, tool: Callable[[str], list[str]], identifier: UUID, compression: str, workers: int | None = None
+) -> bytes:
     """The file system, in whole blocks of 4096 bytes. ``tool`` returns the start of a host tool's command line.
 
-    ``compression`` is one of ``image.inputs.parts.COMPRESSIONS``. There is one worker, because several put fragments
-    together in the order in which they happen to come.
+    ``compression`` is one of ``image.inputs.parts.COMPRESSIONS``. The bytes do not depend on the number of ``workers``
+    (None: one for each CPU).
     """
+    count = workers or min(os.cpu_count() or 1, _MOST_WORKERS)
     with tempfile.TemporaryDirectory(prefix="cloister-erofs-") as folder:
         source, image = Path(folder, "root.tar"), Path(folder, "root.erofs")
         source.write_bytes(tree.archive())
-        options = [*_COMPRESSIONS[compression], *_OPTIONS, f"-U{identifier}", "--workers=1", "--tar=f"]
+        options = [*_COMPRESSIONS[compression], *_OPTIONS, f"-U{identifier}", f"--workers={count}", "--tar=f"]
         words = [*tool("mkfs.erofs"), *options, str(image), str(source)]
-        run(words, cwd=Path(folder), env={"LC_ALL": "C", "TZ": "UTC"})
+        # With fragments, mkfs.erofs 1.8 writes the mode of a temporary file into the image: one byte, by umask.
+        run(words, cwd=Path(folder), env={"LC_ALL": "C", "TZ": "UTC"}, umask=0o022)
         contents = image.read_bytes()
     return contents + bytes(-len(contents) % _BLOCK_SIZE)
