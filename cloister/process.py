@@ -29,8 +29,9 @@ def run(
 ) -> subprocess.CompletedProcess[bytes]:
     """Run ``argv`` to its end, without a shell, and return its output.
 
-    ``env`` replaces the environment. With ``capture`` the program's output is kept, otherwise it goes to the
-    caller's terminal. ``timeout`` is in seconds. ``umask`` is the program's, -1 for the caller's. Raises ProcessError with the last lines of the output.
+    ``env`` replaces the environment. With ``capture`` the program's output is kept, otherwise it goes to the caller's
+    terminal. ``timeout`` is in seconds. ``umask`` is the program's, -1 for the caller's. Raises ProcessError with the
+    last lines of the output.
     """
     words = [os.fspath(word) for word in argv]
     stdin = subprocess.DEVNULL if capture and input is None else None
