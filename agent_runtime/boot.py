@@ -29,6 +29,7 @@ from cloister.attestation.evidence import Platform
 from cloister.protocol import receipt
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.sealing import MAX_FRAME
+from cloister.protocol.wheels import image_packages
 
 _SWEEP_SECONDS = 15.0
 _NO_DEBUG_IMAGE = b"no\n"
@@ -113,6 +114,7 @@ def start(
             sign=lambda payload: receipt.sign(payload, event_key.private),
             limits=config.limits,
             clock=clock,
+            packages=image_packages.parse(config.packages.read_bytes()),
             free_memory=free_memory,
             free_store=lambda: capacity.free_store(config.store),
         )

@@ -27,6 +27,9 @@ class Config:
     debug: Path = Path("/usr/lib/cloister/debug")
     """``no`` in every image except debug images. Part of the measured root file system."""
 
+    packages: Path = Path("/usr/lib/cloister/packages.json")
+    """The Python packages that algorithms find in the image. Part of the measured root file system."""
+
     platform: Path = Path("/run/cloister/platform")
     """The kind of machine that init found: ``local``, ``azure`` or ``gcp``."""
 

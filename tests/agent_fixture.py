@@ -42,9 +42,12 @@ from cloister.attestation.tpm import structures as tpm
 from cloister.attestation.tpm.eventlog import EV_NO_ACTION
 from cloister.endpoint import Address
 from cloister.protocol.bootconfig import BootConfiguration
+from cloister.protocol.wheels import image_packages
 from tests.software_tpm import software_tpm
 
 GIB = 1024**3
+PACKAGES = {"numpy": "2.2.4", "torch": "2.6.0"}
+"""What the image has for algorithms."""
 
 
 def provision(send: commands.Transport, authority: Authority, events: tuple[BootEvent, ...]) -> None:
@@ -236,6 +239,7 @@ def running_agent(
         path.mkdir(parents=True)
     (folder / "boot-configuration").write_bytes(configuration.encode())
     (folder / "debug").write_bytes(b"no\n")
+    (folder / "packages.json").write_bytes(image_packages.encode(PACKAGES))
     (folder / "boot-event-log").write_bytes(encode_event_log(boot_events))
     executor = PlainExecutor(folder / "run", store)
     ended: list[RunnerOperation] = []
@@ -262,6 +266,7 @@ def running_agent(
             boot_configuration=folder / "boot-configuration",
             boot_event_log=folder / "boot-event-log",
             debug=folder / "debug",
+            packages=folder / "packages.json",
             store=store,
             runner=name,
             results=executor.results,

@@ -62,6 +62,7 @@ class Computation:
         except FormatError as error:
             raise CallRefusal(Reason.MANIFEST_INVALID, error.message) from error
         job_from_manifest.check_supported(manifest)
+        job_from_manifest.check_image(manifest, self._context.packages)
         lifecycle = self.lifecycle
         with lifecycle.lock:
             if lifecycle.manifest is not None:

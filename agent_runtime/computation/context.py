@@ -1,6 +1,6 @@
 """The surroundings of a computation: what it needs from the rest of the agent."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from agent_runtime.clock import Clock
@@ -47,6 +47,9 @@ class ComputationContext:
 
     clock: Clock
     """The machine's clocks."""
+
+    packages: Mapping[str, str]
+    """The Python packages that algorithms find in the image: normalised name to version."""
 
     free_memory: capacity.FreeBytes
     """Available memory in bytes."""

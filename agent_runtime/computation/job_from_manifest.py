@@ -1,9 +1,12 @@
 """Translates a manifest into a job for the runner, and checks that this version can run it."""
 
+from collections.abc import Mapping
+
 from agent_runtime.errors import CallRefusal, Reason
 from agent_runtime.runner.oci_config import MAX_ARGUMENT, launcher_argument
 from agent_runtime.runner.protocol import Job, PackedDataset, PlacedFile
 from cloister.protocol.manifest import KINDS, Manifest
+from cloister.protocol.wheels import image_packages
 
 
 def build_job(manifest: Manifest) -> Job:
@@ -39,3 +42,13 @@ def check_supported(manifest: Manifest) -> None:
     if len(launcher_argument(build_job(manifest))) >= MAX_ARGUMENT:
         message = f"algorithm.args is too long: the launcher's argument must be shorter than {MAX_ARGUMENT} bytes."
         raise CallRefusal(Reason.MANIFEST_INVALID, message)
+
+
+def check_image(manifest: Manifest, packages: Mapping[str, str]) -> None:
+    """Raises CallRefusal IMAGE_PACKAGES unless the image has what the algorithm counts on; ``packages`` are its own.
+
+    What the manifest says of the image is its author's word: without this check the algorithm would run with others.
+    """
+    if said := image_packages.missing(manifest.algorithm.image_packages, packages):
+        message = f"The algorithm counts on packages that this machine's image does not have: {said}."
+        raise CallRefusal(Reason.IMAGE_PACKAGES, message)

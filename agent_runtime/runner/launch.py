@@ -17,9 +17,11 @@ if __name__ == "__main__":
 
 from cloister.protocol.archives import unpacking
 from cloister.protocol.archives.errors import ArchiveError
-from cloister.protocol.wheels import bundle
+from cloister.protocol.wheels import bundle, image_packages
 
 FAILED = 125
+_PACKAGES = Path(__file__).resolve().parents[2] / image_packages.FILE
+"""The packages of the image; no bundle may count on others."""
 
 
 class LaunchError(Exception):
@@ -40,7 +42,7 @@ def prepare(request: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
     variables = {}
     wheels = request["wheels"]
     if wheels is not None:
-        bundle.install(Path(wheels["bundle"]), Path(wheels["into"]), sys.executable)
+        bundle.install(Path(wheels["bundle"]), Path(wheels["into"]), sys.executable, _PACKAGES)
         folders.append(wheels["into"])
         for name, folder in (("PATH", bundle.PROGRAMS), ("LD_LIBRARY_PATH", bundle.LIBRARIES)):
             own = os.environ.get(name)

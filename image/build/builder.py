@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cloister.protocol.imagemanifest import ImageManifest
+from cloister.protocol.wheels import image_packages
 from image import cache, disk_space
 from image.build import layers, manifest, measure, output, source
 from image.build.inputs import STUB_PACKAGE, Inputs
@@ -19,7 +20,7 @@ from image.build.steps import Steps
 from image.formats import disk, targz, uki, verity, vhd
 from image.formats.contents import Contents
 from image.rootfs import distributions, erofs, initrd, tree
-from image.rootfs.tree import Tree, Unwanted
+from image.rootfs.tree import Tree, TreeEntry, Unwanted
 
 _STUB = "usr/lib/systemd/boot/efi/linuxx64.efi.stub"
 
@@ -72,6 +73,8 @@ def assemble(inputs: Inputs, steps: Steps) -> Outputs:
     ):
         root.update(layer)
     root.remove(Unwanted(inputs.recipe.prune_root, inputs.recipe.keep))
+    packages = distributions.find(root, (source.ALGORITHM_PACKAGES, source.DEBIAN_PACKAGES))
+    root.add(f"{source.PACKAGES}/{image_packages.FILE}", TreeEntry.file(image_packages.encode(packages)))
     file_system = keyed.run(
         "Writing the root file system",
         {"tree": root.digest().hex()},
@@ -127,7 +130,7 @@ def assemble(inputs: Inputs, steps: Steps) -> Outputs:
     }
     described = manifest.describe(
         inputs.recipe,
-        packages=distributions.find(root, (source.ALGORITHM_PACKAGES, source.DEBIAN_PACKAGES)),
+        packages=packages,
         inputs={
             "recipe": inputs.recipe.digest(),
             "lock": inputs.lock,

@@ -89,6 +89,12 @@ class Tree:
             self.put(parent, TreeEntry.directory())
         self._entries[path] = entry
 
+    def add(self, path: str, entry: TreeEntry) -> None:
+        """Add an entry. Raises ImageError if there is one, or for a path outside of the tree."""
+        if path in self._entries:
+            raise ImageError(f"The image has {path} already, which the build writes.")
+        self.put(path, entry)
+
     def remove(self, unwanted: "Unwanted") -> None:
         """Remove what is ``unwanted``, but for folders of what is not."""
         left = Tree()

@@ -175,7 +175,7 @@ def test_packages_of_the_image_are_recorded_and_reviewed(cloister, folder: Path,
     counted = {"numpy": "2.2.4", "pillow": "11.1.0", "torch": "2.6.0+debian"}
     assert load_manifest(folder / "manifest.json").algorithm.image_packages == counted
     review = cloister("review", "manifest.json")
-    assert "fails on an image without them: numpy 2.2.4, pillow 11.1.0 and torch 2.6.0+debian." in review.out
+    assert "a machine without them refuses it: numpy 2.2.4, pillow 11.1.0 and torch 2.6.0+debian." in review.out
 
 
 def test_image_without_the_bundles_packages_is_refused_at_the_bundle(cloister, folder: Path, parties) -> None:

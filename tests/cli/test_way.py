@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from tests.cli.test_manifest import bundle_that_counts_on
+
 
 @pytest.fixture
 def folder(parties, monkeypatch):
@@ -68,6 +70,21 @@ def test_from_manifest_to_proven_result(cloister, machine, folder):
     assert "At creation  accepted by your policy" in proven.out
     assert "not confidential" in proven.out
     assert cloister("status", "--key", "lab.pem", *WHERE).code == 5
+
+
+def test_bundle_that_counts_on_more_than_the_manifest_says_is_not_uploaded(cloister, machine, folder):
+    bundle_that_counts_on(folder / "six.bundle", "# image: torch==2.6.0\nsix==1\n")
+    bundle = (folder / "six.bundle").read_bytes()
+    stated = f"{{file: six.bundle, digest: {hashlib.sha256(bundle).hexdigest()}, size: {len(bundle)}}}"
+    machine.parties.edit("  kind: python", f"  kind: python\n  bundle: {stated}")
+    (folder / "six.bundle").rename(folder / "elsewhere.bundle")
+    assert cloister("manifest", "manifest.yaml").code == 0
+    assert cloister("run", *as_party("lab"), "--detach").code == 0
+
+    refused = cloister("upload-algorithm", "train.py", *as_party("lab"), "--bundle", "elsewhere.bundle")
+
+    assert refused.code == 2
+    assert "packages of an image that the manifest does not name: torch 2.6.0 (not there)." in refused.err
 
 
 USES_FILES = """\

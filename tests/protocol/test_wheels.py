@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cloister.protocol import guest
-from cloister.protocol.wheels import bundle, installation, record
+from cloister.protocol.wheels import bundle, image_packages, installation, record
 from cloister.protocol.wheels import wheel as wheel_rules
 from cloister.protocol.wheels.errors import BundleError
 from cloister.protocol.wheels.filename import WheelName
@@ -43,6 +43,35 @@ def install(tmp_path: Path, *wheels: SmallWheel) -> Path:
     into.mkdir(parents=True)
     bundle.install(made, into, sys.executable)
     return into
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        (b'{"torch": "2.7.0"}', r"torch 2\.6\.0 \(there: 2\.7\.0\)"),
+        (b"{}", r"torch 2\.6\.0 \(not there\)"),
+        (b'{"torch": 2}', "does not name packages"),
+        (b'["torch"]', "does not name packages"),
+        (b"not JSON", "does not name packages"),
+        (None, "cannot be read"),
+    ],
+)
+def test_bundle_that_counts_on_another_image_is_not_installed(tmp_path: Path, image: bytes | None, said: str) -> None:
+    packages = tmp_path / "packages.json"
+    if image is not None:
+        packages.write_bytes(image)
+    wheel = SmallWheel()
+    name, data = f"wheels/{wheel.file}", wheel.build()
+    text = f"# image: torch==2.6.0\n{name} --hash=sha256:{hashlib.sha256(data).hexdigest()}\n"
+    made = make(tmp_path / "b.tar", {name: data}, text)
+    with pytest.raises(BundleError, match=said):
+        bundle.install(made, tmp_path / "out", sys.executable, packages)
+    assert list((tmp_path / "out").iterdir()) == []
+    packages.write_bytes(image_packages.encode({"torch": "2.6.0", "numpy": "2"}))
+    bundle.install(made, tmp_path / "out", sys.executable, packages)
+    # What counts on nothing needs no such file.
+    packages.unlink()
+    bundle.install(make(tmp_path / "b.tar", {name: data}), tmp_path / "other", sys.executable, packages)
 
 
 def test_files_are_laid_out_as_pip_does_for_a_target(tmp_path: Path) -> None:

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from cloister.client.computation.asset import describe_asset
+from cloister.client.packages.image_packages import of_bundle
 from cloister.client.script.program import Program, ProgramFindings, examine
 from cloister.errors import InputError
 from cloister.protocol import names
 from cloister.protocol.manifest import ALGORITHM, BUNDLE, Algorithm, Asset, Manifest
+from cloister.protocol.wheels.errors import BundleError
+from cloister.protocol.wheels.image_packages import missing
 
 _LONGEST = 63
 
@@ -40,7 +43,26 @@ def find_bundle(algorithm: Algorithm, path: Path, given: Path | None) -> list[tu
             f"The manifest also names the bundle {names.shown(algorithm.bundle.file)}, which is not beside {path}.",
             hint="Name it with --bundle FILE.",
         )
-    return [(algorithm.bundle, given or beside)]
+    path = given or beside
+    _counts_on_what_is_agreed(algorithm, path)
+    return [(algorithm.bundle, path)]
+
+
+def _counts_on_what_is_agreed(algorithm: Algorithm, bundle: Path) -> None:
+    """Raise InputError for a bundle that counts on packages of an image that the manifest does not name.
+
+    The parties have agreed to what the manifest says. What cannot be read is refused later, and with its reason.
+    """
+    try:
+        counted = of_bundle(bundle)
+    except (OSError, BundleError):
+        return
+    if said := missing(counted, algorithm.image_packages):
+        raise InputError(
+            f"The bundle {names.shown(bundle.name)} counts on packages of an image that the manifest does not name: "
+            f"{said}.",
+            hint="Agree on a manifest that its author writes with the bundle beside the algorithm, and with --image.",
+        )
 
 
 def find_files(algorithm: Algorithm, path: Path, given: Mapping[str, Path]) -> list[tuple[Asset, Path]]:

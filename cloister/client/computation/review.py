@@ -84,7 +84,7 @@ def _algorithm(manifest: Manifest) -> Iterator[str]:
         yield "It reads these files as part of the program: " + _list([_place(one) for one in algorithm.files])
     if algorithm.image_packages:
         packages = _list([f"{name} {version}" for name, version in sorted(algorithm.image_packages.items())])
-        yield f"It counts on these packages of the machine's image, and fails on an image without them: {packages}."
+        yield f"It counts on these packages of the machine's image; a machine without them refuses it: {packages}."
     yield "It sees all datasets and has no network. Only its result folder leaves the machine" + (
         ", and what it prints." if manifest.logs.readers and manifest.logs.max_size else "."
     )

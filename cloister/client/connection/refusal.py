@@ -64,6 +64,11 @@ _REMEDIES = {
     "DIGEST_OF_CIPHERTEXT": _Remedy("Run the command again: it fetches the result from the beginning."),
     "EXPIRED": _Remedy("Results are kept as long as the manifest says, and then wiped for good."),
     "FRAME": _Remedy(_INTERCEPTED, _PROOF),
+    "IMAGE_PACKAGES": _Remedy(
+        "Agree on a manifest for this image: its author passes the image's manifest to `bundle` and `manifest` as "
+        "--image.",
+        _INPUT,
+    ),
     "INTERNAL": _Remedy("Tell the platform team; `reset` reboots the machine.", 1),
     "LOG_FULL": _Remedy("Ask an owner to `reset` the machine."),
     "MALFORMED": _Remedy(_VERSION),

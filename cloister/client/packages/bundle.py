@@ -25,6 +25,7 @@ from cloister.errors import InputError
 from cloister.protocol import guest
 from cloister.protocol.wheels import bundle as form
 from cloister.protocol.wheels.filename import normalised
+from cloister.protocol.wheels.image_packages import comments
 from cloister.protocol.wheels.installation import Installation
 
 if TYPE_CHECKING:
@@ -236,7 +237,7 @@ def _write(
 def _write_members(
     file: RawIOBase, wheels: Sequence[Wheel], checksums: Sequence[int], counted: Mapping[str, str]
 ) -> tuple[str, int] | None:
-    lock = (image_packages.lines(counted) + "".join(f"{_locked(wheel)}\n" for wheel in wheels)).encode()
+    lock = (comments(counted) + "".join(f"{_locked(wheel)}\n" for wheel in wheels)).encode()
     with ThreadPoolExecutor(1) as pool:
         bundle = _Written(file, pool)
         bundle.write(form.header(form.REQUIREMENTS, len(lock)) + lock + bytes(-len(lock) % _BLOCK))

@@ -1,10 +1,8 @@
 """Python packages of an image, which a bundle leaves out and counts on.
 
-A lock and a bundle name them in comments of their requirements, ``# image: torch==2.6.0``: what installs from those
-files elsewhere passes over them.
+A lock and a bundle name them in comments of their requirements (``cloister.protocol.wheels.image_packages``).
 """
 
-import re
 import tarfile
 import zipfile
 from collections.abc import Mapping
@@ -17,26 +15,12 @@ from cloister import userfile
 from cloister.errors import InputError
 from cloister.protocol.wheels import bundle as form
 from cloister.protocol.wheels.errors import BundleError
+from cloister.protocol.wheels.image_packages import missing, of_comments
 
 if TYPE_CHECKING:
     from cloister.protocol.imagemanifest import ImageManifest
 
-_LINE = re.compile(
-    r"^# image: ([a-z0-9](?:[a-z0-9-]{0,253}[a-z0-9])?)==([A-Za-z0-9](?:[A-Za-z0-9.!+_-]{0,126}[A-Za-z0-9])?)[ \t]*$",
-    re.MULTILINE,
-)
 _STUB = "image"
-_SAID = 8
-
-
-def lines(packages: Mapping[str, str]) -> str:
-    """The comments that name ``packages``, normalised name -> version."""
-    return "".join(f"# image: {name}=={version}\n" for name, version in sorted(packages.items()))
-
-
-def of_text(text: str) -> dict[str, str]:
-    """The packages that the comments of requirements name."""
-    return dict(_LINE.findall(text))
 
 
 def of_bundle(path: Path) -> dict[str, str]:
@@ -48,23 +32,16 @@ def of_bundle(path: Path) -> dict[str, str]:
             if content is None:
                 return {}
             with content:
-                return of_text(content.read(form.MAX_REQUIREMENTS).decode("utf-8", "replace"))
+                return of_comments(content.read(form.MAX_REQUIREMENTS).decode("utf-8", "replace"))
     except (tarfile.TarError, EOFError) as error:
         raise BundleError(f"{path.name} is not a bundle: {error}.") from error
 
 
 def require(packages: Mapping[str, str], image: "ImageManifest", what: str) -> None:
     """Raise InputError unless ``image`` has ``packages`` with these versions; ``what`` counts on them."""
-    missing = []
-    for name, version in sorted(packages.items()):
-        found = image.packages.get(name)
-        if found != version:
-            missing.append(f"{name} {version} ({'not there' if found is None else f'there: {found}'})")
-    if missing:
-        more = f" and {len(missing) - _SAID} more" if len(missing) > _SAID else ""
+    if said := missing(packages, image.packages):
         raise InputError(
-            f"{what} counts on packages that the image {image.flavor} does not have: "
-            f"{', '.join(missing[:_SAID])}{more}.",
+            f"{what} counts on packages that the image {image.flavor} does not have: {said}.",
             hint="Name the manifest of the image that will run it, or make the bundle again for this image: "
             "bundle REQUIREMENTS --image MANIFEST.",
         )

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloister import userfile
-from cloister.client.packages import better, image_packages
+from cloister.client.packages import better
 from cloister.client.packages.image_packages import Stubs
 from cloister.client.packages.refusals import without_credentials
 from cloister.client.packages.requirements import Requirement, Requirements, parse_requirements, read_requirements
@@ -26,6 +26,7 @@ from cloister.errors import InputError
 from cloister.process import ProcessError, run
 from cloister.protocol import guest
 from cloister.protocol.wheels.filename import normalised
+from cloister.protocol.wheels.image_packages import comments
 
 if TYPE_CHECKING:
     from cloister.protocol.imagemanifest import ImageManifest
@@ -96,7 +97,7 @@ def lock_requirements(
         raise InputError(f"{target} cannot be replaced: {getattr(error, 'strerror', error)}.") from error
     stubs = Stubs({} if image is None else image.packages)
     resolved, counted = _without_stubs(_resolve(read, before, stubs), stubs)
-    head = _HEAD.format(python=guest.PYTHON, glibc=guest.GLIBC_MINOR) + image_packages.lines(counted)
+    head = _HEAD.format(python=guest.PYTHON, glibc=guest.GLIBC_MINOR) + comments(counted)
     text = head + _with_given_hashes(read, resolved)
     made = parse_requirements(text, what=str(target)).locked()
     part = place.with_name(f".{place.name}.{os.getpid()}.part")

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cloister import userfile
-from cloister.client.packages import image_packages, refusals
+from cloister.client.packages import refusals
 from cloister.client.packages.line import LONGEST, WantedPackage, wanted_package
 from cloister.errors import InputError
+from cloister.protocol.wheels.image_packages import of_comments
 
 _LARGEST = 16 * 1024 * 1024
 """Bytes of a requirements file and of all that it includes."""
@@ -166,7 +167,7 @@ class _Reading:
 
     def _add(self, into: list[WantedPackage], text: str, path: Path, including: list[Path]) -> None:
         found = self._found
-        found.image_packages |= image_packages.of_text(text)
+        found.image_packages |= of_comments(text)
         for number, line in _logical_lines(text):
             where = f"{path}, line {number}"
             if (variable := _VARIABLE.search(line)) is not None:

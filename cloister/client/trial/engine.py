@@ -18,9 +18,11 @@ from cloister.client.trial.report import TrialReport
 from cloister.errors import CloisterError, InputError
 from cloister.protocol import archive, text
 from cloister.protocol.manifest import Asset, Manifest
+from cloister.protocol.wheels import image_packages
 
 ENTER = Path(__file__).with_name("enter.py")
 _PARTS = ("usr/bin/python3", "usr/bin/crun", "usr/lib/cloister/agent_runtime/trial/main.py")
+_PACKAGES = f"usr/lib/cloister/{image_packages.FILE}"
 _MOUNT_POINTS = ("dev", "proc", "run", "sys", "tmp")
 _PIPE = 64 * 1024
 _MAX_REPORT = 256 * 1024 * 1024
@@ -65,6 +67,7 @@ def run(
         TrialError: this system does not allow the namespaces, or the sandbox could not be built.
     """
     _check_system(tree)
+    _check_packages(tree, manifest)
     with contextlib.ExitStack() as stack:
         sources, kept = {}, []
         for asset in manifest.assets():
@@ -99,6 +102,22 @@ def _check_system(tree: Path) -> None:
     release = os.uname().release
     if tuple(int(part) for part in release.split("-")[0].split(".")[:2] if part.isdigit()) < _OLDEST:
         raise TrialError(f"A trial needs Linux 5.14 or newer, not {release}.")
+
+
+def _check_packages(tree: Path, manifest: Manifest) -> None:
+    """Raise InputError unless the image has what the algorithm counts on; a machine refuses the manifest."""
+    counted = manifest.algorithm.image_packages
+    if not counted:
+        return
+    try:
+        found = image_packages.parse(userfile.read(tree / _PACKAGES, image_packages.MAX_SIZE))
+    except OSError as error:
+        raise userfile.unreadable(tree / _PACKAGES, error, missing="Build the image again.") from error
+    if said := image_packages.missing(counted, found):
+        raise InputError(
+            f"The algorithm counts on packages that the image in {tree} does not have: {said}.",
+            hint="Name the image that will run it, or make the bundle again for this one.",
+        )
 
 
 def _place(asset: Asset) -> str:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from cloister.protocol.wheels import image_packages
 from cloister.protocol.wheels.errors import BundleError
 from cloister.protocol.wheels.installation import Installation
 from cloister.protocol.wheels.wheel import OpenWheel
@@ -44,13 +45,19 @@ def header(name: str, size: int) -> bytes:
     return member(name, size).tobuf(tarfile.PAX_FORMAT, "utf-8", "strict")
 
 
-def wheels(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    """File name and content of each wheel of a bundle, if the bundle names its SHA-256. Raises BundleError."""
+def wheels(path: Path, image: Path | None = None) -> Iterator[tuple[str, IO[bytes]]]:
+    """File name and content of each wheel of a bundle, if the bundle names its SHA-256. Raises BundleError.
+
+    ``image`` is the file of an image's packages, which must be those that the bundle counts on; None does not compare.
+    """
     with _opened(path) as archive:
         first, *rest = _members(archive)
         if first.name != REQUIREMENTS:
             raise BundleError(f"The first member of the bundle must be {REQUIREMENTS}.")
-        allowed = set(_HASH.findall(_read(archive, first).decode("utf-8", "replace")))
+        requirements = _read(archive, first).decode("utf-8", "replace")
+        if image is not None:
+            image_packages.require(requirements, image)
+        allowed = set(_HASH.findall(requirements))
         for info in rest:
             named = _MEMBER.fullmatch(info.name)
             source = archive.extractfile(info)
@@ -64,8 +71,8 @@ def wheels(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
                 yield named[1], source
 
 
-def install(path: Path, into: Path, interpreter: str) -> None:
-    """Install a bundle's wheels into the new folder ``into``. Raises BundleError.
+def install(path: Path, into: Path, interpreter: str, image: Path | None = None) -> None:
+    """Install a bundle's wheels into the new folder ``into``; ``image`` as for :func:`wheels`. Raises BundleError.
 
     A program of an entry point gives way to one of that name that is already there.
     """
@@ -73,7 +80,7 @@ def install(path: Path, into: Path, interpreter: str) -> None:
     installed = Installation()
     programs: dict[str, bytes] = {}
     folders = {into}
-    for file, source in wheels(path):
+    for file, source in wheels(path, image):
         wheel = OpenWheel(source, file)
         for name, text in wheel.programs(interpreter).items():
             programs.setdefault(name, text)

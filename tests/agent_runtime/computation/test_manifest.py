@@ -9,6 +9,7 @@ from agent_runtime.computation.capacity import RequiredCapacity
 from agent_runtime.computation.job_from_manifest import build_job
 from agent_runtime.errors import CallRefusal
 from agent_runtime.runner.oci_config import memory_limit, uncharged
+from cloister.client.connection.refusal import Refusal
 from cloister.protocol import canonical
 from tests.agent_fixture import running_agent
 from tests.agent_runtime.world import DATA, TRAIN, World, new_key, refused
@@ -53,6 +54,21 @@ def test_too_long_arguments_are_refused(world: World) -> None:
     with refused("MANIFEST_INVALID"):
         world.submit(algorithm__args=["x" * 4096] * 32)
     world.submit(algorithm__args=["x" * 4096] * 31)
+
+
+@pytest.mark.parametrize(
+    ("counted", "said"),
+    [
+        ({"torch": "2.7.0"}, r"torch 2\.7\.0 \(there: 2\.6\.0\)"),
+        ({"torch": "2.6.0", "pandas": "2.2.3"}, r"not have: pandas 2\.2\.3 \(not there\)\."),
+        ({"torch": "2.6"}, r"torch 2\.6 "),
+    ],
+)
+def test_manifest_that_counts_on_another_image_is_refused(world: World, counted: dict[str, str], said: str) -> None:
+    with pytest.raises(Refusal, match=said) as caught:
+        world.submit(algorithm__image_packages=counted)
+    assert (caught.value.reason, caught.value.exit_code) == ("IMAGE_PACKAGES", 2)
+    world.submit(algorithm__image_packages={"torch": "2.6.0"})
 
 
 @pytest.mark.parametrize("file", ["datasets", "results"])

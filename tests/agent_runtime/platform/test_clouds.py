@@ -505,7 +505,14 @@ def test_image_without_debug_file_does_not_serve(tmp_path: Path) -> None:
 def serving_agent(folder: Path, cloud: Cloud, *, debug: bytes = b"no\n") -> Iterator[boot.Agent]:
     """``debug`` is the content of the image's file of that name."""
     (folder / "debug").write_bytes(debug)
-    config = Config(address="127.0.0.1:0", debug=folder / "debug", store=folder, runner=folder / "runner")
+    (folder / "packages.json").write_bytes(b"{}")
+    config = Config(
+        address="127.0.0.1:0",
+        debug=folder / "debug",
+        packages=folder / "packages.json",
+        store=folder,
+        runner=folder / "runner",
+    )
     agent = boot.start(config, cloud.machine)
     try:
         yield agent

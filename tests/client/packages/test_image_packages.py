@@ -12,6 +12,7 @@ from cloister.client.packages.requirements import read_requirements
 from cloister.errors import InputError
 from cloister.protocol.imagemanifest import ImageManifest
 from cloister.protocol.wheels import bundle as form
+from cloister.protocol.wheels.image_packages import of_comments
 from tests.client.packages.test_lock import index as index
 from tests.client.packages.test_lock import needing
 
@@ -110,7 +111,7 @@ def test_image_without_a_package_is_refused_with_its_name(counted: dict[str, str
 
 def test_only_whole_comments_name_packages(tmp_path: Path) -> None:
     text = "# image: a==1\n # image: b==1\n# image: C==1\nx==1 # image: d==1\n# image: e==1 f\n# image: g == 1\n"
-    assert image_packages.of_text(text) == {"a": "1"}
+    assert of_comments(text) == {"a": "1"}
     path = requirements(tmp_path, "# image: a==1\nb\n")
     assert read_requirements(path).image_packages == {"a": "1"}
 

@@ -14,6 +14,8 @@ from cloister.client.trial import engine
 from cloister.client.trial.engine import TrialError
 from cloister.client.trial.program import run
 from cloister.errors import InputError
+from cloister.protocol.manifest import Manifest
+from tests.agent_runtime.world import manifest_value, new_key
 from tests.client.trial.conftest import SMALL, Trial
 
 ROOT = Path(__file__).parents[3]
@@ -104,6 +106,32 @@ def test_folder_without_a_guest_root_is_refused(tmp_path: Path, part: str) -> No
             (tmp_path / one).touch()
     with pytest.raises(InputError, match=f"it has no {part}") as caught:
         run(tmp_path, tmp_path / "train.py")
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("packages", "said"),
+    [
+        (b'{"torch": "2.7.0"}', r"torch 2\.6\.0 \(there: 2\.7\.0\)"),
+        (b"[]", "does not name packages"),
+        (b'{"torch": "2.6.0"}' + b" " * 1024 * 1024, "does not name packages"),
+        (None, "cannot be read"),
+    ],
+)
+def test_tree_without_the_packages_that_an_algorithm_counts_on_is_refused(
+    tmp_path: Path, packages: bytes | None, said: str
+) -> None:
+    for one in ("usr/bin/crun", "usr/bin/python3", "usr/lib/cloister/agent_runtime/trial/main.py"):
+        (tmp_path / one).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / one).touch()
+    for folder in ("dev", "proc", "run", "sys", "tmp"):
+        (tmp_path / folder).mkdir()
+    if packages is not None:
+        (tmp_path / "usr/lib/cloister/packages.json").write_bytes(packages)
+    keys = {name: new_key() for name in ("lab", "hospital", "reader")}
+    value = manifest_value(keys, {"algorithm": b"", "h1": b""}, algorithm__image_packages={"torch": "2.6.0"})
+    with pytest.raises(InputError, match=said) as caught:
+        engine.run(tmp_path, Manifest.from_value(value), {})
     assert caught.value.exit_code == 2
 
 
