@@ -62,14 +62,14 @@ def assemble(inputs: Inputs, steps: Steps) -> Outputs:
     keyed = layers.KeyedSteps(common, inputs, steps)
 
     vmlinuz, root_modules, initrd_modules = layers.kernel_and_modules(keyed)
-    system = layers.system(keyed)
+    system, program = layers.system(keyed)
     root = Tree()
     for layer in (
         system,
         root_modules,
-        layers.unpacked_wheels(keyed, system, "packages", inputs.wheels, source.ALGORITHM_PACKAGES),
-        layers.unpacked_wheels(keyed, system, "the agent's wheels", inputs.agent_wheels, source.PACKAGES),
-        layers.agent(keyed, agent, system),
+        layers.unpacked_wheels(keyed, program, "packages", inputs.wheels, source.ALGORITHM_PACKAGES),
+        layers.unpacked_wheels(keyed, program, "the agent's wheels", inputs.agent_wheels, source.PACKAGES),
+        layers.agent(keyed, agent, program),
     ):
         root.update(layer)
     root.remove(Unwanted(inputs.recipe.prune_root, inputs.recipe.keep))

@@ -46,6 +46,8 @@ def images(before: Path, after: Path) -> list[str]:
     """Changed Python packages, inputs, outputs and PCRs, and changed files if both images have their ``files.json``."""
     old, new = output.read_manifest(before), output.read_manifest(after)
     lines = [] if old.flavor == new.flavor else [f"flavor: {old.flavor} -> {new.flavor}"]
+    if old.debug != new.debug:
+        lines.append(f"debug: {old.debug} -> {new.debug}".lower())
     for name in sorted({*old.packages, *new.packages}):
         lines += _version(f"Python package {name}", old.packages.get(name), new.packages.get(name))
     for name in sorted({*old.inputs, *new.inputs}):

@@ -73,13 +73,15 @@ def modules(orders: Mapping[str, Modules], before: Mapping[str, Modules]) -> Tre
     return made
 
 
-def system(keyed: KeyedSteps) -> Tree:
+def system(keyed: KeyedSteps) -> tuple[Tree, Tree]:
+    """Debian's packages with the recipe's files, and the interpreter that compiles byte code (``bytecode.program``)."""
     inputs, names = keyed.inputs, keyed.inputs.system_packages()
 
-    def make() -> Tree:
+    def make() -> dict[str, bytes]:
         system = tree.unpack(
             {name: inputs.packages[name] for name in names}, unwanted=Unwanted(inputs.recipe.drop, inputs.recipe.keep)
         )
+        program = bytecode.program(system)
         for folder in _MOUNT_POINTS:
             system.put(folder, TreeEntry.directory())
         for command in inputs.recipe.commands:
@@ -87,11 +89,12 @@ def system(keyed: KeyedSteps) -> Tree:
         for file in inputs.recipe.files:
             _put(inputs, system, file)
         system.put("usr/bin/python3", TreeEntry.link(bytecode.interpreter(system).rpartition("/")[2]))
-        system.update(bytecode.compile_sources(system, system))
-        return system
+        system.update(bytecode.compile_sources(system, program))
+        return {"tree": system.archive(), "program": program.archive()}
 
     digests = {name: inputs.digests[inputs.packages[name]] for name in names}
-    return keyed.layer("Unpacking the system and compiling its byte code", {"packages": digests}, make)
+    made = keyed.run("Unpacking the system and compiling its byte code", {"packages": digests}, make)
+    return Tree.from_archive(made["tree"]), Tree.from_archive(made["program"])
 
 
 def _put(inputs: Inputs, system: Tree, file: GuestFile) -> None:
@@ -116,25 +119,25 @@ def _file(inputs: Inputs, file: GuestFile) -> TreeEntry:
     return TreeEntry.file(contents, executable=bool(file.mode & 0o100))
 
 
-def unpacked_wheels(keyed: KeyedSteps, system: Tree, what: str, files: Mapping[str, Path], folder: str) -> Tree:
+def unpacked_wheels(keyed: KeyedSteps, program: Tree, what: str, files: Mapping[str, Path], folder: str) -> Tree:
     inputs = keyed.inputs
 
     def make() -> Tree:
         unpacked = wheels.unpack(files, folder=folder, unwanted=Unwanted(inputs.recipe.drop, inputs.recipe.keep))
-        unpacked.update(bytecode.compile_sources(unpacked, system))
+        unpacked.update(bytecode.compile_sources(unpacked, program))
         return unpacked
 
     if not files:
         return Tree()
     digests = {name: inputs.digests[path] for name, path in files.items()}
-    own = {"wheels": digests, "folder": folder, "system": system.digest().hex()}
+    own = {"wheels": digests, "folder": folder, "program": program.digest().hex()}
     return keyed.layer(f"Unpacking {what} and compiling their byte code", own, make)
 
 
-def agent(keyed: KeyedSteps, agent: Tree, system: Tree) -> Tree:
+def agent(keyed: KeyedSteps, agent: Tree, program: Tree) -> Tree:
     def make() -> Tree:
-        compiled = bytecode.compile_sources(agent, system)
+        compiled = bytecode.compile_sources(agent, program)
         compiled.update(agent)
         return compiled
 
-    return keyed.layer("Compiling the agent", {"agent": agent.digest().hex(), "system": system.digest().hex()}, make)
+    return keyed.layer("Compiling the agent", {"agent": agent.digest().hex(), "program": program.digest().hex()}, make)

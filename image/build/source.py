@@ -28,10 +28,10 @@ def agent(modules: AgentRecipe, checkout: Path = CHECKOUT) -> Tree:
     """The agent's modules and data files below ``PACKAGES``. Raises ImageError for a missing one."""
     tree = Tree()
     for path in [_module(name, checkout) for name in modules.modules] + [checkout / name for name in modules.data]:
-        if not path.is_file():
-            raise ImageError(
-                f"The recipe's 'agent' names {path.relative_to(checkout)}, which the checkout does not have."
-            )
+        # Neither absolute nor through "..": a recipe may be someone else's.
+        if not path.is_relative_to(checkout) or ".." in path.parts or not path.is_file():
+            named = path.relative_to(checkout) if path.is_relative_to(checkout) else path
+            raise ImageError(f"The recipe's 'agent' names {named}, which the checkout does not have.")
         tree.put(f"{PACKAGES}/{path.relative_to(checkout)}", TreeEntry.file(path.read_bytes()))
     return tree
 

@@ -41,7 +41,10 @@ class DiffersError(ImageError):
 
 @dataclass(frozen=True)
 class Comparison:
-    """An output or PCR with its expected and rebuilt SHA-256 (hex); empty where one side does not have it."""
+    """An output or PCR with its expected and rebuilt SHA-256 (hex), or what else a manifest says of an image.
+
+    Empty where one side does not have it.
+    """
 
     name: str
     expected: str
@@ -56,9 +59,9 @@ class Comparison:
 class Verification:
     """The rebuild compared with a manifest.
 
-    ``comparisons`` has all outputs and PCRs, ``damaged`` a sentence for each file next to the manifest that differs
-    from it, and ``differences`` a line such as ``root: etc/passwd: missing`` for each file in which the rebuild
-    differs.
+    ``comparisons`` has all outputs and PCRs, and what the manifest says of their contents, ``damaged`` a sentence for
+    each file next to the manifest that differs from it, and ``differences`` a line such as
+    ``root: etc/passwd: missing`` for each file in which the rebuild differs.
     """
 
     comparisons: tuple[Comparison, ...]
@@ -111,7 +114,7 @@ def _verify(loaded: LoadedRecipe, against: Path, expected: ImageManifest, vendor
         rebuilt = Path(name, "image")
         _rebuild(loaded, Path(name, "sources"), rebuilt, vendored)
         found = output.read_manifest(rebuilt)
-        comparisons = compare(expected, found)
+        comparisons = [*compare(expected, found), *compare_statements(expected, found)]
         published = (against if against.is_dir() else against.parent) / _LISTING
         differences: list[str] = []
         if not all(comparison.same for comparison in comparisons):
@@ -136,6 +139,26 @@ def compare(expected: ImageManifest, found: ImageManifest) -> list[Comparison]:
     for index in sorted({*expected.pcrs, *found.pcrs}):
         compared.append(Comparison(f"PCR {index}", expected.pcrs.get(index, ""), found.pcrs.get(index, "")))
     return compared
+
+
+def compare_statements(expected: ImageManifest, found: ImageManifest) -> list[Comparison]:
+    """Compare what manifests say of the contents: flavor, whether it is a debug image, each package that differs.
+
+    Policies and reviews take this from a manifest. No measurement covers it, so only a rebuild shows that it is true.
+    """
+    compared = [
+        Comparison("flavor", expected.flavor, found.flavor),
+        Comparison("debug", _yes_or_no(expected.debug), _yes_or_no(found.debug)),
+    ]
+    for name in sorted({*expected.packages, *found.packages}):
+        row = Comparison(f"package {name}", expected.packages.get(name, "none"), found.packages.get(name, "none"))
+        if not row.same:
+            compared.append(row)
+    return compared
+
+
+def _yes_or_no(value: bool) -> str:
+    return "yes" if value else "no"
 
 
 def compare_listings(expected: bytes, found: bytes) -> list[str]:

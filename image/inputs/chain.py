@@ -160,6 +160,11 @@ def _overlay(below: Mapping[str, Any], above: Mapping[str, Any], place: str, bas
             merged[key] = _overlay(under, value, f"{place}: {key}", base)
         elif isinstance(under, list) and isinstance(value, list):
             merged[key] = _extended(under, value, f"{place}: {key}", base)
+        elif key == "debug" and under is True and value is False:
+            raise RecipeError(
+                f"{place}: {base} is a debug image, and what extends it is one: 'debug' cannot be false.",
+                hint="Extend another recipe.",
+            )
         elif isinstance(under, (dict, list)):
             kind = "a table" if isinstance(under, dict) else "a list"
             raise RecipeError(f"{place}: {key!r} must be {kind}, as in {base}, not {value!r}.")

@@ -33,8 +33,24 @@ def interpreter(system: Tree) -> str:
     return found[0]
 
 
-def compile_sources(layer: Tree, system: Tree) -> Tree:
-    """The ``__pycache__`` files of every ``.py`` file of ``layer``, compiled with the interpreter of ``system``.
+def program(packages: Tree) -> Tree:
+    """The interpreter in the files of Debian's packages, its standard library and what they need to run.
+
+    It runs on the machine that builds, so nothing of it may come from a recipe: whoever verifies someone else's image
+    would run that author's code.
+    """
+    python = interpreter(packages)
+    library = f"usr/lib/{python.rpartition('/')[2]}/"
+    # Libraries of packages are large, so only those are taken that it loads.
+    modules = [path for path, _ in packages if path.startswith(library) and not path.endswith(".pyc")]
+    needed = elf.closure(packages, [python, *(path for path in modules if path.endswith(".so"))])
+    for path in modules:
+        needed.put(path, packages[path])
+    return needed
+
+
+def compile_sources(layer: Tree, made_by: Tree) -> Tree:
+    """The ``__pycache__`` files of every ``.py`` file of ``layer``, compiled with the interpreter :func:`program`.
 
     Raises ProcessError with Python's message when a file does not compile.
     """
@@ -42,20 +58,20 @@ def compile_sources(layer: Tree, system: Tree) -> Tree:
     compiled = Tree()
     if not sources:
         return compiled
-    python = interpreter(system)
+    python = interpreter(made_by)
     tag = f"cpython-3{python.rpartition('.')[2]}"
-    version = python.rpartition("/")[2]
     with tempfile.TemporaryDirectory(prefix="cloister-bytecode-") as folder:
-        root = Path(folder)
-        _needed_to_run(system, python, version).write(root)
+        # Apart from each other: the sources are not part of what runs.
+        home, written = Path(folder, "python"), Path(folder, "sources")
+        made_by.write(home)
         for path in sources:
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
-            (root / path).write_bytes(layer[path].contents)
+            (written / path).parent.mkdir(parents=True, exist_ok=True)
+            (written / path).write_bytes(layer[path].contents)
         argv = [
-            root / _LOADER,
+            home / _LOADER,
             "--library-path",
-            root / _LIBRARIES,
-            root / python,
+            home / _LIBRARIES,
+            home / python,
             "-S",
             "-s",
             "-P",
@@ -66,25 +82,15 @@ def compile_sources(layer: Tree, system: Tree) -> Tree:
         # Column numbers only improve tracebacks, and are a third of what the agent reads at its start.
         environment = {
             "PYTHONNODEBUGRANGES": "1",
-            "PYTHONHOME": str(root / "usr"),
+            "PYTHONHOME": str(home / "usr"),
             "PYTHONHASHSEED": "0",
             "LC_ALL": "C.UTF-8",
             "PATH": "/usr/bin",
         }
-        lines = "".join(f"{root / path}\t/{path}\n" for path in sources)
-        run(argv, cwd=root, env=environment, input=lines.encode())
+        lines = "".join(f"{written / path}\t/{path}\n" for path in sources)
+        run(argv, cwd=home, env=environment, input=lines.encode())
         for path in sources:
             folder_name, _, name = path.rpartition("/")
             made = f"{folder_name}/__pycache__/{name.removesuffix('.py')}.{tag}.pyc"
-            compiled.put(made, TreeEntry.file((root / made).read_bytes()))
+            compiled.put(made, TreeEntry.file((written / made).read_bytes()))
     return compiled
-
-
-def _needed_to_run(system: Tree, python: str, version: str) -> Tree:
-    """The interpreter, its standard library and their shared objects: libraries of packages are large."""
-    library = f"usr/lib/{version}/"
-    modules = [path for path, _ in system if path.startswith(library) and not path.endswith(".pyc")]
-    needed = elf.closure(system, [python, *(path for path in modules if path.endswith(".so"))])
-    for path in modules:
-        needed.put(path, system[path])
-    return needed

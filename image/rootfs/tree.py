@@ -154,8 +154,14 @@ class Tree:
         return tree
 
     def write(self, folder: Path) -> None:
-        """Write the tree into an empty ``folder``, owned by the calling user."""
+        """Write the tree into an empty ``folder``, owned by the calling user.
+
+        Raises ImageError for what lies below a link: it would be written to the link's target, on this machine.
+        """
         for path, entry in self:
+            for part in _and_parents(posixpath.dirname(path)):
+                if self._entries[part].kind is EntryKind.LINK:
+                    raise ImageError(f"{path} in the image lies below the link {part}.")
             destination = folder / path
             if entry.kind is EntryKind.DIRECTORY:
                 destination.mkdir(parents=True, exist_ok=True)

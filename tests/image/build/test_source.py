@@ -62,9 +62,20 @@ def test_data_files_of_the_agent_are_included() -> None:
     assert "usr/lib/cloister/cloister/protocol/schemas/manifest.schema.json" in tree
 
 
-def test_missing_module_of_the_agent_is_an_error() -> None:
-    with pytest.raises(ImageError, match=r"names cloister/nothing\.py"):
-        source.agent(AgentRecipe(("cloister.nothing",)))
+@pytest.mark.parametrize(
+    ("agent", "named"),
+    [
+        (AgentRecipe(("cloister.nothing",)), r"cloister/nothing\.py"),
+        (AgentRecipe(("cloister",), ("nothing.json",)), r"nothing\.json"),
+        (AgentRecipe(("cloister",), ("image/../../secret",)), r"image/\.\./\.\./secret"),
+        (AgentRecipe(("cloister",), ("../secret",)), r"\.\./secret"),
+        (AgentRecipe(("cloister",), ("/etc/passwd",)), "/etc/passwd"),
+        (AgentRecipe(("/etc/passwd",)), r"/etc/passwd\.py"),
+    ],
+)
+def test_what_is_not_in_the_checkout_is_not_of_the_agent(agent: AgentRecipe, named: str) -> None:
+    with pytest.raises(ImageError, match=f"names {named}, which the checkout does not have"):
+        source.agent(agent)
 
 
 def test_a_changed_byte_of_the_agent_changes_the_tree(tmp_path: Path) -> None:

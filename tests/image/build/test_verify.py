@@ -4,6 +4,7 @@ import hashlib
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from invoke.exceptions import Exit
@@ -55,6 +56,30 @@ def test_a_changed_image_names_outputs_registers_and_files(tmp_path: Path) -> No
         f"PCR 4: {before} -> {after}",
         f"root: etc/passwd: sha256 {before} -> {after}",
     ]
+
+
+BASE = ImageManifest("base", False, {}, {}, {}, {"numpy": "2.2.4", "torch": "2.6.0"})
+
+
+@pytest.mark.parametrize(
+    ("lie", "rows"),
+    [
+        ({"debug": True}, [("debug", "yes", "no")]),
+        ({"flavor": "other"}, [("flavor", "other", "base")]),
+        ({"packages": {**BASE.packages, "torch": "2.7.0"}}, [("package torch", "2.7.0", "2.6.0")]),
+        (
+            {"packages": {"numpy": "2.2.4", "pandas": "2.2.3"}},
+            [("package pandas", "2.2.3", "none"), ("package torch", "none", "2.6.0")],
+        ),
+        ({}, []),
+    ],
+)
+def test_rebuild_shows_a_manifest_that_lies_about_its_image(
+    lie: dict[str, Any], rows: list[tuple[str, str, str]]
+) -> None:
+    compared = verify.compare_statements(replace(BASE, **lie), BASE)
+    assert [(row.name, row.expected, row.found) for row in compared if not row.same] == rows
+    assert verify.Verification(tuple(compared), (), ()).same is not bool(rows)
 
 
 def test_flipped_bit_of_an_output_is_detected(tmp_path: Path) -> None:

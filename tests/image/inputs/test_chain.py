@@ -175,6 +175,13 @@ def test_conflict_is_told_with_its_place(team: Path, text: str, message: str) ->
         recipe.load(written(team, text))
 
 
+def test_recipe_over_one_of_a_debug_image_is_one(team: Path) -> None:
+    written(team, "debug = true\n", "shell")
+    assert recipe.load(written(team, "", extends="./shell.toml")).recipe.debug
+    with pytest.raises(RecipeError, match=r"hospital\.toml: shell\.toml is a debug image.*'debug' cannot be false"):
+        recipe.load(written(team, "debug = false\n", extends="./shell.toml"))
+
+
 @pytest.mark.parametrize(
     ("extends", "message"),
     [

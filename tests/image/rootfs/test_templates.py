@@ -19,6 +19,25 @@ def test_template_that_cannot_be_rendered_is_an_error_with_its_name(template: by
         templates.render("issue", template, recipe.load("base").recipe.template_values)
 
 
+@pytest.mark.parametrize(
+    "template",
+    [
+        b"{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        b"{{ users[0].from_table.__func__.__globals__ }}",
+        b"{{ self.__init__.__globals__.__builtins__.open('/etc/hostname').read() }}",
+        b"{{ cycler.__init__.__globals__.os.getcwd() }}",
+        b"{{ ''|attr('__class__')|attr('mro') }}",
+        b"{{ '{0.__class__.__mro__}'.format(flavor) }}",
+        b"{% include '/etc/hostname' %}",
+        b"{% for one in range(10 ** 9) %}{% endfor %}",
+        b"{{ 1 / 0 }}",
+    ],
+)
+def test_template_of_someone_else_reaches_nothing_of_this_machine(template: bytes) -> None:
+    with pytest.raises(ImageError, match="Cannot render the template issue"):
+        templates.render("issue", template, recipe.load("base").recipe.template_values)
+
+
 def test_only_the_debug_image_has_a_console_shell() -> None:
     assert b"ttyS0" not in rendered("inittab", "base")
     assert b"ttyS0::respawn:" in rendered("inittab", "debug")

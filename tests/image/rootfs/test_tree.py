@@ -103,6 +103,19 @@ def test_loop_of_links_is_an_error() -> None:
         tree.resolve("a")
 
 
+@pytest.mark.parametrize("below", ["usr/lib/x/file", "usr/lib/x/deep/file"])
+def test_nothing_is_written_through_a_link(tmp_path: Path, below: str) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "root").mkdir()
+    tree = Tree()
+    tree.put("usr/lib/x", TreeEntry.link(str(tmp_path / "home")))
+    tree.put(below, TreeEntry.file(b"theirs"))
+
+    with pytest.raises(ImageError, match=f"{below[:14]}.* lies below the link usr/lib/x"):
+        tree.write(tmp_path / "root")
+    assert list((tmp_path / "home").iterdir()) == []
+
+
 def test_layers_with_different_entries_at_a_path_are_an_error() -> None:
     below, above = Tree(), Tree()
     below.put("etc/passwd", TreeEntry.file(b"root"))
