@@ -69,5 +69,9 @@ def format_duration(seconds: int) -> str:
 
 
 def local_time(moment: datetime.datetime) -> str:
-    """An aware time in the reader's time zone, with its offset from UTC."""
-    return moment.astimezone().isoformat(sep=" ", timespec="seconds")
+    """An aware time in the reader's time zone, with its offset from UTC; as it is, if no time there has its year."""
+    try:
+        shown = moment.astimezone()
+    except OverflowError:  # the first or last day that Python knows, from a peer
+        shown = moment
+    return shown.isoformat(sep=" ", timespec="seconds")

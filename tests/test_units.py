@@ -1,9 +1,12 @@
 """Sizes and durations as people write them."""
 
+import datetime
+import time
+
 import pytest
 
 from cloister.errors import InputError
-from cloister.units import format_duration, format_size, parse_duration, parse_size, round_up
+from cloister.units import format_duration, format_size, local_time, parse_duration, parse_size, round_up
 
 
 @pytest.mark.parametrize(("text", "count"), [("16MiB", 16 * 1024**2), ("64 KiB", 65536), ("5B", 5), (7, 7)])
@@ -44,3 +47,21 @@ def test_sizes_and_durations_are_formatted():
 def test_rounded_size_can_be_written_into_a_manifest(count, step, written):
     assert round_up(count, step) == written
     assert parse_size(int(written) if written.isdigit() else written) >= count
+
+
+@pytest.mark.parametrize(
+    ("zone", "moment", "shown"),
+    [
+        ("Asia/Kolkata", "2026-03-01T12:00:00Z", "2026-03-01 17:30:00+05:30"),
+        ("Asia/Kolkata", "9999-12-31T23:59:59Z", "9999-12-31 23:59:59+00:00"),
+        ("America/New_York", "0001-01-01T00:00:00Z", "0001-01-01 00:00:00+00:00"),
+    ],
+)
+def test_time_of_a_peer_is_shown_whatever_it_is(monkeypatch, zone, moment, shown):
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert local_time(datetime.datetime.fromisoformat(moment)) == shown
+    finally:
+        monkeypatch.undo()
+        time.tzset()

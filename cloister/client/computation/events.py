@@ -89,6 +89,7 @@ class EventReader:
                         return
             except CloisterError as error:
                 if isinstance(error, ConnectionLost) and error.deadline and follow:
+                    time.sleep(EVENT_PAUSES[0])  # a peer may say at once that it is late
                     continue
                 if not is_interruption(error):
                     raise

@@ -1,5 +1,6 @@
 """Reading what the algorithm printed, after the run or while it runs."""
 
+import time
 from collections.abc import Callable
 
 from cloister.client.connection.connection import Connection, is_interruption
@@ -37,6 +38,7 @@ def read_logs(connection: Connection, show: Callable[[bytes], object], *, follow
             if reader.offset > before:
                 backoff.reset()
             if isinstance(error, ConnectionLost) and error.deadline and follow:
+                time.sleep(EVENT_PAUSES[0])  # a peer may say at once that it is late
                 continue
             if not is_interruption(error):
                 raise

@@ -82,12 +82,15 @@ class ComputationStatus:
         detail = self.answer.detail
         reason = f": {REASONS.get(detail, text.printable(detail))}" if detail else ""
         yield f"State     {self.progress}{reason}"
+        if self.answer.hold and self.state in (State.RECEIVING, State.HELD):
+            yield "Start     by an owner, within 24 hours after the last asset"
         yield f"Manifest  {self.answer.manifest_digest.hex() or 'none submitted yet'}"
         for asset in self.answer.assets:
             share = "complete" if asset.complete else f"{format_size(asset.received)} of {format_size(asset.size)}"
-            yield f"Asset     {asset.name} ({asset.kind}, from {asset.provider}): {share}"
+            what = text.printable(f"{asset.name} ({asset.kind}, from {asset.provider})")
+            yield f"Asset     {what}: {share}"
         for slot in self.answer.results:
-            yield f"Result    {slot.consumer}: {_described_slot(slot)}"
+            yield f"Result    {text.printable(slot.consumer)}: {_described_slot(slot)}"
         yield f"Events    {self.answer.events}"
 
 

@@ -81,7 +81,7 @@ class Timeline:
         self.progress = self.progress.after(event)
         if self._first is None:
             self._first = event.uptime
-        moment = canonical.from_time(event.time, what="An event's time").astimezone()
+        moment = canonical.from_time(event.time, what="An event's time")
         actor = self._known.get(event.actor, event.actor[:12]) if event.actor else "agent"
         return TimelineEntry(
             time=local_time(moment),

@@ -5,8 +5,11 @@ import time
 import pytest
 
 from cloister.client.computation.events import EventReader
+from cloister.client.computation.logs import read_logs
 from cloister.client.computation.status import ComputationStatus
 from cloister.client.computation.timeline import Timeline
+from cloister.client.connection.refusal import ConnectionLost
+from cloister.client.connection.session import Session
 from cloister.errors import ProofError
 from cloister.protocol.events import Event, EventKind, State
 from cloister.v1 import agent_pb2
@@ -109,3 +112,57 @@ def test_consent_of_a_resumed_upload_is_told_as_its_continuation():
         "h1 is complete",
         "goes on with the upload of h1",
     ]
+
+
+def test_status_of_a_machine_cannot_write_to_the_terminal():
+    odd = "\x1b]0;evil\x07\u202e\n"
+    answer = agent_pb2.StatusResponse(state="Running", detail=odd, run_seconds=2**64 - 1)
+    answer.assets.add(name=odd, kind=odd, provider=odd, size=2**64 - 1, received=2**64 - 1)
+    answer.results.add(consumer=odd, ready=True)
+    for line in ComputationStatus(answer).lines():
+        assert line.isprintable(), line
+
+
+@pytest.mark.parametrize(
+    ("state", "hold", "said"),
+    [
+        (State.RECEIVING, True, True),
+        (State.HELD, True, True),
+        (State.RECEIVING, False, False),
+        (State.RUNNING, True, False),
+        (State.STOPPED, True, False),
+    ],
+)
+def test_status_says_before_an_upload_that_the_run_is_held(state, hold, said):
+    lines = list(ComputationStatus(agent_pb2.StatusResponse(state=state.value, hold=hold)).lines())
+    assert ("Start     by an owner, within 24 hours after the last asset" in lines) is said
+
+
+@pytest.mark.parametrize("call", ["events", "logs"])
+def test_machine_that_is_late_at_once_is_not_asked_without_a_pause(machine, monkeypatch, call):
+    class Ended(Exception):
+        """Enough was seen."""
+
+    asked, paused = [], []
+
+    def late(self, *words, **options):
+        asked.append(call)
+        raise ConnectionLost("Late.", hint="", deadline=True)
+
+    def pause(seconds):
+        paused.append(seconds)
+        if len(paused) == 20:
+            raise Ended
+
+    machine.submit()
+    monkeypatch.setattr(Session, call, late)
+    with machine.connection("lab") as connection:
+        connection.session()
+        monkeypatch.setattr("time.sleep", pause)
+        with pytest.raises(Ended):
+            if call == "events":
+                list(EventReader(connection).records(follow=True))
+            else:
+                read_logs(connection, lambda printed: None, follow=True)
+    assert len(asked) == len(paused)
+    assert min(paused) > 0
