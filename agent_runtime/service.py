@@ -212,10 +212,10 @@ class Service:
                 yield agent_pb2.LogChunk(data=data)
             if logs.truncated:
                 yield agent_pb2.LogChunk(truncated=True)
-            if logs.final or not request.follow:
+            if logs.final or not (request.follow or logs.ending):
                 return
             call.wait()
-            self._log.wait(events, lambda: call.ended, _LIVE_SECONDS if logs.limit else None)
+            self._log.wait(events, lambda: call.ended, _LIVE_SECONDS if logs.limit or logs.ending else None)
             if call.ended:
                 return
 

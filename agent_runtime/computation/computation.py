@@ -1,5 +1,7 @@
 """The calls on the machine's one computation: what each requires of state and party, and what it changes."""
 
+from dataclasses import replace
+
 from agent_runtime.computation import authorization, capacity, consents, job_from_manifest
 from agent_runtime.computation.assets import AssetStore
 from agent_runtime.computation.consents import Consents
@@ -160,10 +162,12 @@ class Computation:
         """
         manifest, state = self.lifecycle.require_manifest(), self.lifecycle.state
         authorization.require_reader(session, manifest)
+        now = self._run.logs.live() if manifest.logs.release == "live" else self._run.logs.closed()
         if state is State.CONSUMING or state in FINAL_STATES:
-            return self._run.logs.whole()
+            # After a stop, the runner may still replace what only a look at the end shows.
+            return replace(now, ending=True) if self._run.writing else self._run.logs.whole()
         if state is State.RUNNING and manifest.logs.release == "live":
-            return self._run.logs.live()
+            return now
         if not follow:
             raise self.lifecycle.not_ready("The logs are not available")
         return self._run.logs.closed()

@@ -63,11 +63,15 @@ class Logs:
 
 @dataclass(frozen=True)
 class ReadableLogs:
-    """What a log reader may have now: the first ``limit`` bytes; ``final`` when nothing will be added."""
+    """What a log reader may have now: the first ``limit`` bytes; ``final`` when nothing will be added.
+
+    ``ending``: the computation was stopped and its run is about to end, so that more follows at once.
+    """
 
     logs: Logs
     limit: int
     final: bool
+    ending: bool = False
 
     def read(self, offset: int) -> Iterator[bytes]:
         """The bytes from ``offset`` on, in chunks."""

@@ -22,7 +22,10 @@ _INTERNAL = "INTERNAL"
 
 
 class Run:
-    """``logs`` and ``receipt`` may be read without a lock. ``receipt`` is set when results are ready."""
+    """``logs``, ``receipt`` and ``writing`` may be read without a lock. ``receipt`` is set when results are ready.
+
+    ``writing``: the runner has not ended, so what it keeps of the output may still change.
+    """
 
     def __init__(self, context: ComputationContext, lifecycle: Lifecycle, consents: Consents) -> None:
         self._context = context
@@ -32,6 +35,7 @@ class Run:
         self._expires: float | None = None
         self.logs = Logs(context.runner.output, 0)
         self.receipt: SignedReceipt | None = None
+        self.writing = False
 
     def expect(self, manifest: Manifest, data: bytes) -> None:
         """Set the manifest. ``data`` are its bytes as submitted, which the result contains."""
@@ -40,6 +44,7 @@ class Run:
 
     def start(self) -> None:
         """Start the run. The computation must be in the state Running."""
+        self.writing = True
         threading.Thread(target=self._execute, name="run", daemon=True).start()
 
     def expired(self) -> bool:
@@ -53,6 +58,8 @@ class Run:
         except Exception as error:  # noqa: BLE001 - a thread that dies would let the parties wait forever
             print(f"the run failed: {fault_location(error)}", flush=True)
             self._lifecycle.fail(_INTERNAL)
+        finally:
+            self.writing = False
 
     def _run_to_end(self) -> None:
         lifecycle = self._lifecycle
@@ -64,6 +71,7 @@ class Run:
                 lifecycle.run_handle = run
             outcome = run.outcome()
             self.logs.open()
+            self.writing = False
             with lifecycle.lock:
                 lifecycle.run_handle = None
                 if lifecycle.state is not State.RUNNING:

@@ -31,7 +31,7 @@ class RunHandle:
             return RunOutcome.LAUNCH
 
     def stop(self) -> None:
-        """Kill the run. :meth:`outcome` then returns."""
+        """Kill the run. :meth:`outcome` then returns; the files stay until the context is left."""
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_WR)
 

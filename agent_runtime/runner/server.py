@@ -1,12 +1,14 @@
 """The runner: a small root process that runs one algorithm, and powers off or reboots the machine.
 
-It listens on a local socket that only the agent may use. A connection carries one request. When the agent closes the
-connection of a run, the runner kills the run and deletes its files. Standard library only.
+It listens on a local socket that only the agent may use. A connection carries one request. When the agent closes its
+direction of a run's connection, the runner kills the run; when it closes the whole connection, the runner also deletes
+the run's files. Standard library only.
 """
 
 import contextlib
 import ctypes
 import os
+import select
 import socket
 import stat
 import struct
@@ -78,9 +80,11 @@ class RunnerServer:
             return
         worker = threading.Thread(target=self._execute, args=(job, connection), name="run")
         worker.start()
-        _wait_for_close(connection)
+        _wait_for_stop(connection)
         self.executor.stop()
         worker.join()
+        # After a stop, the agent still opens the logs.
+        _wait_for_close(connection)
         self.executor.clean()
 
     def _execute(self, job: Job, connection: socket.socket) -> None:
@@ -128,12 +132,19 @@ def listen(path: Path, group: int | None) -> socket.socket:
     return listener
 
 
-def _wait_for_close(connection: socket.socket) -> None:
-    """Return when the agent closes the connection or sends anything."""
+def _wait_for_stop(connection: socket.socket) -> None:
+    """Return when the agent closes the connection or its own direction, or sends anything."""
     try:
         connection.recv(1)
     except OSError:
         return
+
+
+def _wait_for_close(connection: socket.socket) -> None:
+    """Return when the agent has closed the connection: both directions, see poll(2), POLLHUP."""
+    closed = select.poll()
+    closed.register(connection, 0)
+    closed.poll()
 
 
 def end_machine(operation: RunnerOperation) -> None:

@@ -131,6 +131,8 @@ def _concerns(manifest: Manifest) -> Iterator[str]:
         yield from _capacity(manifest, manifest.logs.max_size, "the log")
     yield "Every consumer can keep the result, pass it on and study it: read the algorithm before you agree."
     yield "The host sees how long the program runs and how much memory it uses, and sets the clock."
+    if manifest.logs.readers and manifest.logs.max_size and manifest.logs.release == "live":
+        yield "While someone follows the log, the network sees when the program prints and how much, but not what."
 
 
 def _capacity(manifest: Manifest, limit: int, where: str) -> Iterator[str]:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from agent_runtime.runner.client import RunHandle
 from agent_runtime.runner.kept_output import live_part
+from agent_runtime.runner.protocol import RunOutcome
 from cloister.client.connection.refusal import ConnectionLost
 from cloister.errors import CloisterError
 from cloister.protocol import canonical
@@ -136,6 +138,48 @@ def test_following_ends_when_the_computation_is_stopped(world: World) -> None:
         with world.session("owner") as owner:
             owner.stop()
         assert list(chunks) == []
+
+
+@pytest.mark.parametrize("follow", [False, True])
+@pytest.mark.parametrize("release", ["live", "end"])
+def test_end_of_a_stopped_runs_logs_is_shown_when_nothing_replaces_it_any_more(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, release: str, follow: bool
+) -> None:
+    """A stop may come while the runner says why it does not accept the result."""
+    ended, signal = threading.Event(), tmp_path / "signal"
+    outcome = RunHandle.outcome
+
+    def late(self: RunHandle) -> RunOutcome:
+        found = outcome(self)
+        ended.wait()
+        return found
+
+    monkeypatch.setattr(RunHandle, "outcome", late)
+    begin_slow(world, signal, "x" * 9000, logs__release=release, logs__max=8192)
+    output = world.running.executor.output
+    while not output.exists() or output.stat().st_size <= 8192:
+        pass
+    with world.session("owner") as session:
+        session.stop()
+    computation = world.running.agent.computation
+    got = bytearray()
+
+    def read() -> None:
+        with world.session("reader") as session:
+            for chunk in session.logs(follow=follow):
+                got.extend(chunk.data)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        while release == "live" and len(got) < live_part(8192):
+            pass
+        assert computation._run.writing
+        assert len(got) == (live_part(8192) if release == "live" else 0)
+    finally:
+        ended.set()
+        reader.join()
+    assert bytes(got) == b"x" * 8192
 
 
 @pytest.mark.parametrize("follow", [False, True])

@@ -97,6 +97,9 @@ def test_stopped_run_has_outcome_stopped(serve: Serve) -> None:
         assert steps.started.wait(30)
         run.stop()
         assert run.outcome() is RunOutcome.STOPPED
+        # The agent reads what was printed.
+        assert not steps.cleaned.wait(0.2)
+    assert steps.cleaned.wait(30)
 
 
 def test_sandbox_that_cannot_be_built_is_an_outcome(serve: Serve) -> None:

@@ -45,6 +45,20 @@ def test_review_says_how_much_data_could_leave(parties):
     assert "4 KiB of the log can hold all of h1 and h2." in said
 
 
+@pytest.mark.parametrize(
+    ("logs", "said"),
+    [
+        ("{readers: [lab], max: 4KiB, release: live}", True),
+        ("{readers: [lab], max: 4KiB, release: end}", False),
+        ("{readers: [lab], max: 0B, release: live}", False),
+        ("{readers: [], max: 4KiB, release: live}", False),
+    ],
+)
+def test_review_says_what_the_network_sees_of_a_log_that_is_followed(parties, logs, said):
+    parties.edit("logs: {readers: [lab], max: 4KiB}", f"logs: {logs}")
+    assert ("the network sees when the program prints and how much" in text(parties, "lab")) is said
+
+
 def test_review_tells_a_reader_who_is_not_a_party(parties):
     assert f"Your key {parties.keys['stranger'].id} is not one of them." in text(parties, "stranger")
 
