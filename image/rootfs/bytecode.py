@@ -36,8 +36,8 @@ def interpreter(system: Tree) -> str:
 def program(packages: Tree) -> Tree:
     """The interpreter in the files of Debian's packages, its standard library and what they need to run.
 
-    It runs on the machine that builds, so nothing of it may come from a recipe: whoever verifies someone else's image
-    would run that author's code.
+    It runs on the machine that builds, so nothing of it may come from a recipe: anyone who verifies the image of someone
+    else would run that author's code.
     """
     python = interpreter(packages)
     library = f"usr/lib/{python.rpartition('/')[2]}/"

@@ -17,7 +17,7 @@ BUS, DISK, CARD, LOG = (Module(name, name.encode()) for name in ("bus", "disk", 
 
 
 def test_no_file_of_a_recipe_runs_on_the_machine_that_builds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever verifies the image of someone else would run that author's code."""
+    """Anyone who verifies the image of someone else would run that author's code."""
     packages = Tree()
     packages.put("usr/lib64/ld-linux-x86-64.so.2", TreeEntry.file(elf_program([]), executable=True))
     packages.put("usr/bin/python3.13", TreeEntry.file(elf_program([]), executable=True))
