@@ -29,6 +29,7 @@ def result(settings: Settings, output: str = "results.zip", unpack: str | None =
         settings.policy(),
         Path(output),
         unpack=Path(unpack) if unpack else None,
+        keep=[path for name in ("key", "policy", "workspace", "manifest") if (path := settings.path(name))],
         wait=wait,
         collateral=settings.collateral(),
         report=ResultPrinter(settings.names(manifest) if wait else {}, json=settings.json),

@@ -42,6 +42,9 @@ _WORDS = ("true", "false", "null")
 PROOF_FOLDER = "cloister"
 """Folder of a result's zip with the proof; the files of the run lie beside it."""
 
+_SHORT_PROOF_FOLDER = re.compile(r"cloist~[0-9]", re.IGNORECASE)
+"""The name of 8 characters that Windows may give to this folder, too."""
+
 
 def problem(name: str) -> str | None:
     """Return why ``name`` cannot be the name of a file or folder, as the rest of a sentence; None if it can."""
@@ -114,7 +117,7 @@ def in_proof_folder(path: str) -> bool:
     proof.
     """
     top = re.split(r"[/\\:]", same_as(path), maxsplit=1)[0]
-    return top.rstrip(" .").casefold() == PROOF_FOLDER
+    return top.rstrip(" .").casefold() == PROOF_FOLDER or _SHORT_PROOF_FOLDER.match(top) is not None
 
 
 def shown(name: str) -> str:

@@ -74,6 +74,7 @@ def assemble(inputs: Inputs, steps: Steps) -> Outputs:
         root.update(layer)
     root.remove(Unwanted(inputs.recipe.prune_root, inputs.recipe.keep))
     packages = distributions.find(root, (source.ALGORITHM_PACKAGES, source.DEBIAN_PACKAGES))
+    root.check()
     root.add(f"{source.PACKAGES}/{image_packages.FILE}", TreeEntry.file(image_packages.encode(packages)))
     file_system = keyed.run(
         "Writing the root file system",

@@ -36,7 +36,7 @@ def interpreter(system: Tree) -> str:
 def program(packages: Tree) -> Tree:
     """The interpreter in the files of Debian's packages, its standard library and what they need to run.
 
-    It runs on the machine that builds, so nothing of it may come from a recipe: anyone who verifies the image of someone
+    It runs on the machine that builds, so nothing of it may come from a recipe: anyone who verifies an image of someone
     else would run that author's code.
     """
     python = interpreter(packages)

@@ -22,6 +22,8 @@ from typing import Self
 from image.debian import deb
 from image.errors import ImageError
 
+_REAL_PLACE = "Name the file by its real place, such as usr/lib/x instead of lib/x."
+
 # The folders that usr-merge replaces by links to folders of the same name under usr (base-files, since Debian 13).
 _MERGED = ("bin", "lib", "lib64", "sbin")
 
@@ -122,6 +124,16 @@ class Tree:
                 return path
         raise ImageError(f"The symbolic links at {path} form a loop.")
 
+    def check(self) -> None:
+        """Raise ImageError for what lies below a link or a file.
+
+        What is below a link would be written to its target: to another file of the image, or of this machine.
+        """
+        for path in self._entries:
+            above = posixpath.dirname(path)
+            if above and (kind := self._entries[above].kind) is not EntryKind.DIRECTORY:
+                raise ImageError(f"{path} in the image lies below the {kind.value} {above}.", hint=_REAL_PLACE)
+
     def archive(self) -> bytes:
         """A tar (GNU format) sorted by path, owner 0:0, time 0."""
         buffer = io.BytesIO()
@@ -154,14 +166,9 @@ class Tree:
         return tree
 
     def write(self, folder: Path) -> None:
-        """Write the tree into an empty ``folder``, owned by the calling user.
-
-        Raises ImageError for what lies below a link: it would be written to the link's target, on this machine.
-        """
+        """Write the tree into an empty ``folder``, owned by the calling user. Raises ImageError as :meth:`check`."""
+        self.check()
         for path, entry in self:
-            for part in _and_parents(posixpath.dirname(path)):
-                if self._entries[part].kind is EntryKind.LINK:
-                    raise ImageError(f"{path} in the image lies below the link {part}.")
             destination = folder / path
             if entry.kind is EntryKind.DIRECTORY:
                 destination.mkdir(parents=True, exist_ok=True)

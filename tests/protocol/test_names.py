@@ -58,12 +58,16 @@ IN_PROOF_FOLDER = (
     "cloister\\events.jsonl",
     "Cloister.\\events.jsonl",
     "cloister::$INDEX_ALLOCATION/events.jsonl",
+    "CLOIST~1/events.jsonl",
+    "cloist~1",
 )
 """Where a file of a run could replace a part of the proof: here, on macOS or on Windows."""
 
 BESIDE_PROOF_FOLDER = (
     "cloister.json",
     "cloisters/a",
+    "cloist~/a",
+    "cloister~1/a",
     "my cloister/a",
     ".cloister",
     "models/cloister/events.jsonl",

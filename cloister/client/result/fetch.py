@@ -1,6 +1,6 @@
 """Fetching a result: download, verify, unpack."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +50,7 @@ def fetch_result(
     output: Path,
     *,
     unpack: Path | None = None,
+    keep: Iterable[Path] = (),
     wait: bool = False,
     collateral: CollateralSources | None = None,
     report: ResultReport | None = None,
@@ -63,6 +64,7 @@ def fetch_result(
         policy: the party's policy, to verify the result with.
         output: the file of the result.
         unpack: also write the result's files below this folder; None does not.
+        keep: files that no file of the result may replace, such as the party's key and policy.
         wait: wait until the result is ready or the computation has ended.
         collateral: for what the result's evidence does not carry; None for none.
         report: called on the way; None for no reports.
@@ -96,4 +98,4 @@ def fetch_result(
             with told.transfer("Fetching the result", manifest.results.max_size) as progress:
                 fetch_ciphertext(connection, manifest, target, progress=progress, interrupted=told.interrupted)
     proof = finish_result(manifest, policy, target, collateral=collateral)
-    return FetchedResult(target, proof, tuple(unpack_result(target, unpack)) if unpack is not None else ())
+    return FetchedResult(target, proof, tuple(unpack_result(target, unpack, keep)) if unpack is not None else ())

@@ -68,6 +68,27 @@ def test_no_file_of_a_result_replaces_another(tmp_path, monkeypatch):
     assert (out / "a").read_bytes() == b"A"
 
 
+@pytest.mark.parametrize("name", ["policy.json", "linked.pem", "deep/key.pem", "results.zip"])
+def test_no_file_of_a_result_replaces_what_the_party_relies_on(tmp_path, name):
+    """The algorithm chooses the names, and a party may unpack into the folder that it works in."""
+    (tmp_path / "deep").mkdir()
+    for kept in ("policy.json", "deep/key.pem"):
+        (tmp_path / kept).write_text("mine")
+    (tmp_path / "linked.pem").symlink_to("deep/key.pem")
+    keep = [tmp_path / "policy.json", tmp_path / "linked.pem", tmp_path / "absent"]
+    results = packed(tmp_path, "a", name)
+    before = results.read_bytes()
+
+    with pytest.raises(InputError, match=f"a file {name}, which would replace your ") as caught:
+        unpack_result(results, tmp_path, keep)
+
+    assert (caught.value.exit_code, (tmp_path / "a").exists()) == (2, False)
+    assert [(tmp_path / kept).read_text() for kept in ("policy.json", "deep/key.pem")] == ["mine", "mine"]
+    assert results.read_bytes() == before
+    assert (tmp_path / "linked.pem").is_symlink()
+    assert len(unpack_result(results, tmp_path / "elsewhere", keep)) == 2
+
+
 def test_unpacking_again_replaces_what_is_there(tmp_path):
     for _ in range(2):
         assert unpack_result(packed(tmp_path, "a", "b"), tmp_path / "out")

@@ -103,15 +103,19 @@ def test_loop_of_links_is_an_error() -> None:
         tree.resolve("a")
 
 
+@pytest.mark.parametrize("link_first", [False, True])
+@pytest.mark.parametrize("kind", ["link", "file"])
 @pytest.mark.parametrize("below", ["usr/lib/x/file", "usr/lib/x/deep/file"])
-def test_nothing_is_written_through_a_link(tmp_path: Path, below: str) -> None:
+def test_nothing_is_written_through_a_link(tmp_path: Path, below: str, kind: str, link_first: bool) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "root").mkdir()
+    above = TreeEntry.link(str(tmp_path / "home")) if kind == "link" else TreeEntry.file(b"")
+    entries = [("usr/lib/x", above), (below, TreeEntry.file(b"theirs"))]
     tree = Tree()
-    tree.put("usr/lib/x", TreeEntry.link(str(tmp_path / "home")))
-    tree.put(below, TreeEntry.file(b"theirs"))
+    for path, entry in entries if link_first else reversed(entries):
+        tree.put(path, entry)
 
-    with pytest.raises(ImageError, match=f"{below[:14]}.* lies below the link usr/lib/x"):
+    with pytest.raises(ImageError, match=f"{below[:14]}.* in the image lies below the {kind} usr/lib/x"):
         tree.write(tmp_path / "root")
     assert list((tmp_path / "home").iterdir()) == []
 
