@@ -43,6 +43,9 @@ class Limits:
     followers_per_key: int = 4
     """Of these, calls that follow the events. They may last as long as the computation."""
 
+    buffers: int = 24
+    """Buffers of 1 MiB for the bytes of all uploads, between their decryption and the file."""
+
     first_frame_seconds: float = 10
     """Time for the first frame of a call."""
 

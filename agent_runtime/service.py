@@ -4,7 +4,6 @@ import contextlib
 import threading
 from collections import Counter
 from collections.abc import Generator, Iterator
-from typing import Any
 
 from google.protobuf.message import Message
 
@@ -12,8 +11,10 @@ from agent_runtime.computation.computation import Computation
 from agent_runtime.computation.events import SignedEventLog
 from agent_runtime.errors import CallRefusal, Reason
 from agent_runtime.limits import Limits
+from agent_runtime.rpc.buffers import Buffer
 from agent_runtime.rpc.calls import Call, DownloadMethod, Method, PlainMethod, UnaryMethod, UploadMethod
 from agent_runtime.rpc.session import BIND, BoundSession, Sessions
+from cloister.pipeline import WriteBehind
 from cloister.protocol.progress import FINAL_STATES
 from cloister.protocol.sealing import FRAME_SIZE
 from cloister.v1 import agent_pb2, health_pb2
@@ -27,6 +28,9 @@ _RESET_SECONDS = 0.5
 
 _LIVE_SECONDS = 0.5
 """How often a log reader's call looks for new output of a running algorithm."""
+
+_WAITING_PIECES = 2
+"""Pieces of an upload that wait while one is written: what reads from the network shall not wait for the file."""
 
 HEALTH = "grpc.health.v1.Health"
 _SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -54,7 +58,7 @@ class Service:
             "Status": UnaryMethod(agent_pb2.StatusRequest, self._status),
             "SubmitManifest": UnaryMethod(agent_pb2.SubmitManifestRequest, self._submit),
             "UploadOffset": UnaryMethod(agent_pb2.UploadOffsetRequest, self._offset),
-            "UploadAsset": UploadMethod(agent_pb2.UploadChunk, self._upload),
+            "UploadAsset": UploadMethod(agent_pb2.UploadStart, self._upload),
             "Events": DownloadMethod(agent_pb2.EventsRequest, self._events),
             "Logs": DownloadMethod(agent_pb2.LogsRequest, self._logs),
             "FetchResult": DownloadMethod(agent_pb2.FetchResultRequest, self._fetch),
@@ -120,13 +124,9 @@ class Service:
             self._computation.require_receiving()
         return agent_pb2.UploadOffsetResponse(offset=progress.offset, complete=progress.complete)
 
-    def _upload(self, session: BoundSession, requests: Iterator[Any], call: Call) -> Iterator[Message]:
-        first = next(requests, None)
-        if first is None or first.WhichOneof("content") != "start":
-            raise CallRefusal(
-                Reason.MALFORMED, "The first message of an upload must name the asset and carry the provider's consent."
-            )
-        start = first.start
+    def _upload(
+        self, session: BoundSession, start: agent_pb2.UploadStart, pieces: Iterator[Buffer], call: Call
+    ) -> Iterator[Message]:
         asset, _ = self._computation.asset_for(start.asset, session)
         store = self._computation.store
         progress = store.progress(asset.name)
@@ -146,14 +146,25 @@ class Service:
         if progress.complete and asset.size == 0:
             self._computation.received(asset.name, session)
         yield agent_pb2.UploadProgress(offset=progress.offset, complete=progress.complete)
-        for chunk in requests:
-            if chunk.WhichOneof("content") != "data":
-                raise CallRefusal(Reason.MALFORMED, "Every message of an upload after the first must carry data.")
-            self._sessions.check(session)
-            self._computation.require_receiving()
-            progress = store.write(asset.name, writer, chunk.data)
-            if progress.complete:
-                self._computation.received(asset.name, session)
+
+        def write(piece: Buffer) -> None:
+            try:
+                if store.write(asset.name, writer, piece.data).complete:
+                    self._computation.received(asset.name, session)
+            finally:
+                piece.release()
+
+        # While one piece is written and hashed, the next one is received and opened.
+        with WriteBehind(write, _WAITING_PIECES, drop=Buffer.release) as written:
+            for piece in pieces:
+                try:
+                    self._sessions.check(session)
+                    self._computation.require_receiving()
+                except CallRefusal:
+                    piece.release()
+                    raise
+                written.put(piece)
+        progress = store.progress(asset.name)
         yield agent_pb2.UploadProgress(offset=progress.offset, complete=progress.complete)
 
     def _events(self, session: BoundSession, request: agent_pb2.EventsRequest, call: Call) -> Iterator[Message]:
@@ -219,14 +230,14 @@ class Service:
             if call.ended:
                 return
 
-    def _fetch(self, session: BoundSession, request: agent_pb2.FetchResultRequest, call: Call) -> Iterator[Message]:
+    def _fetch(
+        self, session: BoundSession, request: agent_pb2.FetchResultRequest, call: Call
+    ) -> Iterator[Message | bytes]:
         self._computation.slot_for(request.consumer, session)
         slots = self._computation.slots
-        size = slots.size(request.consumer)
-        parts = slots.read(request.consumer, request.offset)
-        yield agent_pb2.ResultChunk(size=size, data=next(parts, b""))
-        for data in parts:
-            yield agent_pb2.ResultChunk(data=data)
+        size, pieces = slots.size(request.consumer), slots.read(request.consumer, request.offset)
+        yield agent_pb2.ResultStart(size=size)
+        yield from pieces
 
     def _release(self, session: BoundSession, request: agent_pb2.ReleaseResultRequest, call: Call) -> Message:
         key = self._computation.release(request.consumer, request.ciphertext_digest, session)

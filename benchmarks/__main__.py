@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 
-from benchmarks import clouds, image, packages, parties, publish, verbs, verifier, workspace
+from benchmarks import clouds, image, packages, parties, publish, transfer, verbs, verifier, workspace
 from benchmarks.measurement import CHECKOUT, BenchmarkResult
 from cloister.errors import CloisterError
 
@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, Callable[[int], list[BenchmarkResult]]] = {
     "packages": packages.measure,
     "parties": parties.measure,
     "publish": publish.measure,
+    "transfer": transfer.measure,
     "clouds": clouds.measure,
     "workspace": workspace.measure,
 }

@@ -5,6 +5,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -18,6 +19,9 @@ PACKED = "packed"
 """Folders of the store: the algorithm's files by asset name, datasets by file name, as the algorithm sees them, and
 archives to unpack by dataset name.
 """
+_HASHING_THREADS = 8
+"""They start when they are needed, as many as uploads run at one time."""
+
 _FOLDERS = (FILES, DATASETS, PACKED)
 
 
@@ -62,6 +66,8 @@ class AssetStore:
         self.folder = folder
         self._uploads: dict[str, _AssetUpload] = {}
         self._wiping = threading.Lock()
+        # SHA-256 takes as long as writing, and both let other threads run.
+        self._hashing = ThreadPoolExecutor(_HASHING_THREADS, thread_name_prefix="hash")
 
     def declare(self, assets: Iterable[Asset]) -> None:
         """Prepare for the upload of these assets."""
@@ -106,7 +112,7 @@ class AssetStore:
             self._finish_if_complete(upload)
             return upload.progress()
 
-    def write(self, name: str, writer: int, data: bytes) -> Progress:
+    def write(self, name: str, writer: int, data: bytes | memoryview) -> Progress:
         """Append. Raises CallRefusal TOO_LARGE or DIGEST_MISMATCH (the asset is discarded), BUSY when superseded."""
         upload = self._find(name)
         with upload.lock:
@@ -121,10 +127,16 @@ class AssetStore:
                 )
             # An earlier write that failed may have left bytes that are not in the hash.
             upload.file.seek(upload.received)
-            view = memoryview(data)
-            while view:
-                view = view[upload.file.write(view) :]
-            upload.hash.update(data)
+            state = upload.hash.copy()
+            hashed = self._hashing.submit(state.update, data)
+            try:
+                view = memoryview(data)
+                while view:
+                    view = view[upload.file.write(view) :]
+            finally:
+                # The caller uses the memory of ``data`` again.
+                hashed.result()
+            upload.hash = state
             upload.received += len(data)
             self._finish_if_complete(upload)
             return upload.progress()

@@ -7,6 +7,7 @@ import stat
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 from typing import NoReturn
 
@@ -134,10 +135,7 @@ class ResultSlots:
         found = self._open(consumer)
         if offset > found.size:
             raise CallRefusal(Reason.MALFORMED, f"The offset must be at most {found.size} (the size), not {offset}.")
-        with found.path.open("rb") as source:
-            source.seek(offset)
-            while data := source.read(_CHUNK):
-                yield data
+        return _pieces(found.path.open("rb", buffering=0), offset)
 
     def size(self, consumer: str) -> int:
         """Bytes of the slot's ciphertext. Raises CallRefusal CONSUMED."""
@@ -185,6 +183,13 @@ class ResultSlots:
         if found.key is None:
             raise _consumed(found)
         return found
+
+
+def _pieces(file: FileIO, offset: int) -> Iterator[bytes]:
+    with file:
+        file.seek(offset)
+        while data := file.read(_CHUNK):
+            yield data
 
 
 def _consumed(found: ResultSlot) -> CallRefusal:

@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 
 from agent_runtime.errors import CallRefusal, Reason, fault_location
 from agent_runtime.limits import Limits
+from agent_runtime.rpc.buffers import Buffer, Buffers
 from agent_runtime.rpc.deadlines import Deadline, Deadlines
+from agent_runtime.rpc.exchange import Exchange, Frames, PeerGone, next_frame, parse, read
 from agent_runtime.rpc.session import BoundSession, Sessions
-from cloister.protocol.sealing import Opener, Sealer, SealError, Sender
+from cloister.protocol.sealing import SealError
 from cloister.v1 import agent_pb2
 
 ERROR_METADATA = "cloister-error-bin"
-
-Frames = Iterator[bytes]
 
 
 @dataclass(frozen=True)
@@ -43,18 +43,20 @@ class UnaryMethod:
 
 @dataclass(frozen=True)
 class DownloadMethod:
-    """A sealed call with one request and a stream of answers: ``handler(session, request, call)``."""
+    """A sealed call with one request; its answers are messages or bytes: ``handler(session, request, call)``."""
 
     request: type[Message]
-    handler: Callable[[BoundSession, Any, "Call"], Iterator[Message]]
+    handler: Callable[[BoundSession, Any, "Call"], Iterator[Message | bytes]]
 
 
 @dataclass(frozen=True)
 class UploadMethod:
-    """A sealed call with streams in both directions: ``handler(session, requests, call)``."""
+    """A sealed call with one request and then bytes, and a stream of answers: ``handler(session, request, pieces,
+    call)``. The handler releases every piece.
+    """
 
     request: type[Message]
-    handler: Callable[[BoundSession, Iterator[Any], "Call"], Iterator[Message]]
+    handler: Callable[[BoundSession, Any, Iterator[Buffer], "Call"], Iterator[Message]]
 
 
 Method = PlainMethod | UnaryMethod | DownloadMethod | UploadMethod
@@ -86,10 +88,6 @@ class Call:
         self._context.cancel()
 
 
-class _PeerGone(Exception):
-    """The peer or a deadline ended the call."""
-
-
 class CallHandler(grpc.GenericRpcHandler):
     """Serves ``methods``, by full path (``/cloister.v1.Agent/Status``)."""
 
@@ -102,6 +100,7 @@ class CallHandler(grpc.GenericRpcHandler):
         self._limits = limits
         self._long = threading.BoundedSemaphore(limits.long_calls)
         self._waiting = _WaitingCalls(limits.waiting_calls)
+        self._buffers = Buffers(limits.buffers)
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any] | None":
         """The handler of a path, or None (UNIMPLEMENTED)."""
@@ -122,13 +121,13 @@ class CallHandler(grpc.GenericRpcHandler):
         deadline.set(self._limits.first_frame_seconds)
         try:
             with self._waiting.turn(deadline):
-                first = _next(frames)
+                first = next_frame(frames)
             if isinstance(method, PlainMethod):
                 yield from self._plain(method, first, deadline)
             else:
                 yield from self._sealed(name, method, first, frames, context, deadline)
             return
-        except _PeerGone:
+        except PeerGone:
             return
         except CallRefusal as refusal:
             status = refusal
@@ -144,7 +143,7 @@ class CallHandler(grpc.GenericRpcHandler):
         context.abort(status.code, status.message)
 
     def _plain(self, method: PlainMethod, first: bytes, deadline: Deadline) -> Iterator[bytes]:
-        request = _parse(method.request, first)
+        request = parse(method.request, first)
         deadline.set(self._limits.call_seconds)
         yield method.handler(request).SerializeToString()
 
@@ -157,9 +156,9 @@ class CallHandler(grpc.GenericRpcHandler):
         context: grpc.ServicerContext,
         deadline: Deadline,
     ) -> Iterator[bytes]:
-        first = _parse(agent_pb2.Sealed, frame)
+        first = read(frame)
         session = self._sessions.find(first.session_id)
-        exchange = _Exchange(session, name, first, frames)
+        exchange = Exchange(session, name, first, frames)
         # Only a frame that can be unsealed uses its stream id. Else anyone who sees a session id could use all ids.
         session.take(first.stream)
         self._sessions.check(session)
@@ -177,17 +176,18 @@ class CallHandler(grpc.GenericRpcHandler):
             self._sessions.leave(session)
 
     def _long_call(
-        self, method: DownloadMethod | UploadMethod, exchange: "_Exchange", call: Call, deadline: Deadline
+        self, method: DownloadMethod | UploadMethod, exchange: Exchange, call: Call, deadline: Deadline
     ) -> Iterator[bytes]:
         if not self._long.acquire(blocking=False):
             raise CallRefusal(Reason.BUSY, "Too many calls are open. Try again in a moment.")
         idle = self._limits.idle_stream_seconds
         try:
+            answers: Iterator[Message | bytes]
             if isinstance(method, DownloadMethod):
                 answers = method.handler(exchange.session, exchange.only(method.request), call)
             else:
-                requests = exchange.messages(method.request, lambda: deadline.set(idle))
-                answers = method.handler(exchange.session, requests, call)
+                pieces = exchange.pieces(self._buffers, before_wait=lambda: deadline.set(idle), after=deadline.clear)
+                answers = method.handler(exchange.session, exchange.start(method.request), pieces, call)
             for answer in answers:
                 self._sessions.check(exchange.session)
                 deadline.set(idle)
@@ -220,64 +220,3 @@ class _WaitingCalls:
         finally:
             with self._lock:
                 self._deadlines.pop(deadline, None)
-
-
-class _Exchange:
-    """One sealed call: unseals the client's frames in order and seals the agent's answers."""
-
-    def __init__(self, session: BoundSession, method: str, first: agent_pb2.Sealed, frames: Frames) -> None:
-        """Unseal the first frame. Raises SealError."""
-        self.session = session
-        self._stream = first.stream
-        self._frames = frames
-        self._opener = Opener(session.keys, Sender.CLIENT, method, first.stream)
-        self._sealer = Sealer(session.keys, Sender.AGENT, method, first.stream)
-        self._first = self._open(first)
-
-    def only(self, message_type: type[Message]) -> Any:
-        """The message of a call with one request."""
-        if not self._opener.ended:
-            raise SealError("The call's only frame is not marked as the last one.")
-        return _parse(message_type, self._first)
-
-    def messages(self, message_type: type[Message], before_wait: Callable[[], None]) -> Iterator[Any]:
-        """The messages of a call with many requests. An empty last frame carries no message."""
-        plaintext = self._first
-        while True:
-            if plaintext or not self._opener.ended:
-                yield _parse(message_type, plaintext)
-            if self._opener.ended:
-                return
-            before_wait()
-            plaintext = self._open(_parse(agent_pb2.Sealed, _next(self._frames)))
-
-    def seal(self, answer: Message | None, *, last: bool) -> bytes:
-        """The next frame of the answer; None is the empty frame that ends a stream."""
-        plaintext = b"" if answer is None else answer.SerializeToString()
-        counter, ciphertext = self._sealer.seal(plaintext, last=last)
-        return agent_pb2.Sealed(
-            session_id=self.session.id, stream=self._stream, counter=counter, last=last, ciphertext=ciphertext
-        ).SerializeToString()
-
-    def _open(self, frame: agent_pb2.Sealed) -> bytes:
-        return self._opener.open(
-            stream=frame.stream, counter=frame.counter, last=frame.last, ciphertext=frame.ciphertext
-        )
-
-
-def _next(frames: Frames) -> bytes:
-    """The next frame of the call. Raises SealError when the call ends without one."""
-    try:
-        frame = next(frames, None)
-    except grpc.RpcError as error:
-        raise _PeerGone from error
-    if frame is None:
-        raise SealError("The call ended before its last frame.")
-    return frame
-
-
-def _parse(message_type: type[Message], data: bytes) -> Any:
-    try:
-        return message_type.FromString(data)
-    except DecodeError as error:
-        raise CallRefusal(Reason.MALFORMED, f"The call carries no valid {message_type.DESCRIPTOR.name}.") from error

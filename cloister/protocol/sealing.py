@@ -73,7 +73,7 @@ class Sealer:
         self._next = 0
         self._ended = False
 
-    def seal(self, plaintext: bytes, *, last: bool) -> tuple[int, bytes]:
+    def seal(self, plaintext: bytes | memoryview, *, last: bool) -> tuple[int, bytes]:
         """The counter and ciphertext of the next frame."""
         if self._ended:
             raise SealError("No frame can follow the last frame of its stream.")
@@ -94,23 +94,38 @@ class Opener:
         self._next = 0
         self.ended = False
 
-    def open(self, *, stream: int, counter: int, last: bool, ciphertext: bytes) -> bytes:
+    def open(self, *, stream: int, counter: int, last: bool, ciphertext: bytes | memoryview) -> bytes:
         """The plaintext of a frame. After a SealError the stream has ended."""
+        plaintext = bytearray(max(0, len(ciphertext) - TAG_SIZE))
+        self.open_into(plaintext, stream=stream, counter=counter, last=last, ciphertext=ciphertext)
+        return bytes(plaintext)
+
+    def open_into(
+        self, target: bytearray | memoryview, *, stream: int, counter: int, last: bool, ciphertext: bytes | memoryview
+    ) -> int:
+        """Write the plaintext of a frame to the beginning of ``target``, and return its size.
+
+        ``target`` needs room for ``len(ciphertext) - TAG_SIZE`` bytes. After a SealError the stream has ended, and
+        the bytes in ``target`` mean nothing.
+        """
         if self.ended:
             raise SealError("A frame arrived after the end of its stream.")
+        # Until the frame is accepted.
+        self.ended = True
         if stream != self._stream or counter != self._next:
-            self.ended = True
             raise SealError(f"A frame arrived out of order: stream {stream}, counter {counter}.")
-        if len(ciphertext) > MAX_FRAME:
-            self.ended = True
-            raise SealError(f"A frame has {len(ciphertext)} bytes; at most {MAX_FRAME} are allowed.")
+        size = len(ciphertext) - TAG_SIZE
+        if size > len(target) or len(ciphertext) > MAX_FRAME:
+            most = min(len(target) + TAG_SIZE, MAX_FRAME)
+            raise SealError(f"A frame has {len(ciphertext)} bytes; at most {most} are allowed.")
         try:
             nonce = counter.to_bytes(12, "big")
             associated = _associated(self._method, stream, counter, last)
-            plaintext = self._cipher.decrypt(nonce, ciphertext, associated)
+            if size < 0:
+                raise InvalidTag
+            self._cipher.decrypt_into(nonce, ciphertext, associated, memoryview(target)[:size])
         except InvalidTag as error:
-            self.ended = True
             raise SealError("A frame cannot be decrypted: it was changed, or it belongs to another session.") from error
         self._next += 1
         self.ended = last
-        return plaintext
+        return size

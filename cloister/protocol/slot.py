@@ -5,7 +5,6 @@ neither end holds a whole result in memory: nonce = index of the segment (96 bit
 and whether it is the last segment. Key and nonce are never used twice: the key is made for one slot and one plaintext.
 """
 
-import hashlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -56,11 +55,3 @@ def decrypt(key: bytes, ciphertext: BinaryIO, size: int) -> Iterator[bytes]:
         if left == 0:
             return
         index += 1
-
-
-def file_digest(stream: BinaryIO) -> bytes:
-    """SHA-256 of what is left in ``stream``, read in pieces."""
-    state = hashlib.sha256()
-    while data := stream.read(SEGMENT):
-        state.update(data)
-    return state.digest()

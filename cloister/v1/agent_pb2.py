@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x63loister/v1/agent.proto\x12\x0b\x63loister.v1\"#\n\x12OpenSessionRequest\x12\r\n\x05nonce\x18\x01 \x01(\x0c\"T\n\x13OpenSessionResponse\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x17\n\x0fhpke_public_key\x18\x02 \x01(\x0c\x12\x10\n\x08\x65vidence\x18\x03 \x01(\x0c\"8\n\x12\x42indSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0e\n\x06sealed\x18\x02 \x01(\x0c\"E\n\rBindPlaintext\x12\x0e\n\x06secret\x18\x01 \x01(\x0c\x12\x11\n\tparty_key\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\";\n\x05\x42ound\x12\x12\n\ntranscript\x18\x01 \x01(\x0c\x12\r\n\x05roles\x18\x02 \x03(\t\x12\x0f\n\x07parties\x18\x03 \x03(\t\"_\n\x06Sealed\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0e\n\x06stream\x18\x02 \x01(\x04\x12\x0f\n\x07\x63ounter\x18\x03 \x01(\x04\x12\x0c\n\x04last\x18\x04 \x01(\x08\x12\x12\n\nciphertext\x18\x05 \x01(\x0c\"\x84\x01\n\tErrorInfo\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x36\n\x08metadata\x18\x02 \x03(\x0b\x32$.cloister.v1.ErrorInfo.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x0f\n\rStatusRequest\"m\n\x0b\x41ssetStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\x0c\n\x04size\x18\x04 \x01(\x04\x12\x10\n\x08received\x18\x05 \x01(\x04\x12\x10\n\x08\x63omplete\x18\x06 \x01(\x08\"T\n\nSlotStatus\x12\x10\n\x08\x63onsumer\x18\x01 \x01(\t\x12\r\n\x05ready\x18\x02 \x01(\x08\x12\x10\n\x08\x63onsumed\x18\x03 \x01(\x08\x12\x13\n\x0b\x63onsumed_at\x18\x04 \x01(\t\"\xcf\x01\n\x0eStatusResponse\x12\r\n\x05state\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\x17\n\x0fmanifest_digest\x18\x03 \x01(\x0c\x12(\n\x06\x61ssets\x18\x04 \x03(\x0b\x32\x18.cloister.v1.AssetStatus\x12(\n\x07results\x18\x05 \x03(\x0b\x32\x17.cloister.v1.SlotStatus\x12\x0e\n\x06\x65vents\x18\x06 \x01(\x04\x12\x13\n\x0brun_seconds\x18\x07 \x01(\x04\x12\x0c\n\x04hold\x18\x08 \x01(\x08\"7\n\x15SubmitManifestRequest\x12\x10\n\x08manifest\x18\x01 \x01(\x0c\x12\x0c\n\x04hold\x18\x02 \x01(\x08\"(\n\x16SubmitManifestResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\"$\n\x13UploadOffsetRequest\x12\r\n\x05\x61sset\x18\x01 \x01(\t\"8\n\x14UploadOffsetResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\"=\n\x0bUploadStart\x12\r\n\x05\x61sset\x18\x01 \x01(\t\x12\x0f\n\x07\x63onsent\x18\x02 \x01(\x0c\x12\x0e\n\x06offset\x18\x03 \x01(\x04\"S\n\x0bUploadChunk\x12)\n\x05start\x18\x01 \x01(\x0b\x32\x18.cloister.v1.UploadStartH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\"2\n\x0eUploadProgress\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\"6\n\rEventsRequest\x12\x15\n\rfrom_sequence\x18\x01 \x01(\x04\x12\x0e\n\x06\x66ollow\x18\x02 \x01(\x08\"\x1b\n\x0b\x45ventRecord\x12\x0c\n\x04line\x18\x01 \x01(\x0c\"-\n\x0bLogsRequest\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x0e\n\x06\x66ollow\x18\x02 \x01(\x08\"+\n\x08LogChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x11\n\ttruncated\x18\x02 \x01(\x08\"6\n\x12\x46\x65tchResultRequest\x12\x10\n\x08\x63onsumer\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x04\")\n\x0bResultChunk\x12\x0c\n\x04size\x18\x01 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"C\n\x14ReleaseResultRequest\x12\x10\n\x08\x63onsumer\x18\x01 \x01(\t\x12\x19\n\x11\x63iphertext_digest\x18\x02 \x01(\x0c\"$\n\x15ReleaseResultResponse\x12\x0b\n\x03key\x18\x01 \x01(\x0c\"\x0e\n\x0cProofRequest\">\n\nProofChunk\x12\x11\n\x07receipt\x18\x01 \x01(\x0cH\x00\x12\x12\n\x08\x65vidence\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\"\x0e\n\x0cStartRequest\"\x0f\n\rStartResponse\"\r\n\x0bStopRequest\"\x0e\n\x0cStopResponse\"\x0e\n\x0cResetRequest\"\x0f\n\rResetResponse2\xb2\x06\n\x05\x41gent\x12P\n\x0bOpenSession\x12\x1f.cloister.v1.OpenSessionRequest\x1a .cloister.v1.OpenSessionResponse\x12\x43\n\x0b\x42indSession\x12\x1f.cloister.v1.BindSessionRequest\x1a\x13.cloister.v1.Sealed\x12\x32\n\x06Status\x12\x13.cloister.v1.Sealed\x1a\x13.cloister.v1.Sealed\x12:\n\x0eSubmitManifest\x12\x13.cloister.v1.Sealed\x1a\x13.cloister.v1.Sealed\x12\x38\n\x0cUploadOffset\x12\x13.cloister.v1.Sealed\x1a\x13.cloister.v1.Sealed\x12;\n\x0bUploadAsset\x12\x13.cloister.v1.Sealed\x1a\x13.cloister.v1.Sealed(\x01\x30\x01\x12\x34\n\x06\x45vents\x12\x13.cloister.v1.Sealed\x1a\x13.cloister.v1.Sealed0\x01\x12\x32\n\x04Logs\x12\x13.cloister.v1.Sealed\x1a\x13.cloister.v1.Sealed0\x01\x12\x39\n\x0b\x46\x65tchResult\x12\x13.cloister.v1.Sealed\x1a\x13.cloister.v1.Sealed0\x01\x12\x39\n\rReleaseResult\x12\x13.cloister.v1.Sealed\x1a\x13.cloister.v1.Sealed\x12\x33\n\x05Proof\x12\x13.cloister.v1.Sealed\x1a\x13.cloister.v1.Sealed0\x01\x12\x31\n\x05Start\x12\x13.cloister.v1.Sealed\x1a\x13.cloister.v1.Sealed\x12\x30\n\x04Stop\x12\x13.cloister.v1.Sealed\x1a\x13.cloister.v1.Sealed\x12\x31\n\x05Reset\x12\x13.cloister.v1.Sealed\x1a\x13.cloister.v1.Sealedb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x63loister/v1/agent.proto\x12\x0b\x63loister.v1\"#\n\x12OpenSessionRequest\x12\r\n\x05nonce\x18\x01 \x01(\x0c\"T\n\x13OpenSessionResponse\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x17\n\x0fhpke_public_key\x18\x02 \x01(\x0c\x12\x10\n\x08\x65vidence\x18\x03 \x01(\x0c\"8\n\x12\x42indSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0e\n\x06sealed\x18\x02 \x01(\x0c\"E\n\rBindPlaintext\x12\x0e\n\x06secret\x18\x01 \x01(\x0c\x12\x11\n\tparty_key\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\";\n\x05\x42ound\x12\x12\n\ntranscript\x18\x01 \x01(\x0c\x12\r\n\x05roles\x18\x02 \x03(\t\x12\x0f\n\x07parties\x18\x03 \x03(\t\"_\n\x06Sealed\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0e\n\x06stream\x18\x02 \x01(\x04\x12\x0f\n\x07\x63ounter\x18\x03 \x01(\x04\x12\x0c\n\x04last\x18\x04 \x01(\x08\x12\x12\n\nciphertext\x18\x05 \x01(\x0c\"\x84\x01\n\tErrorInfo\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x36\n\x08metadata\x18\x02 \x03(\x0b\x32$.cloister.v1.ErrorInfo.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x0f\n\rStatusRequest\"m\n\x0b\x41ssetStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\x0c\n\x04size\x18\x04 \x01(\x04\x12\x10\n\x08received\x18\x05 \x01(\x04\x12\x10\n\x08\x63omplete\x18\x06 \x01(\x08\"T\n\nSlotStatus\x12\x10\n\x08\x63onsumer\x18\x01 \x01(\t\x12\r\n\x05ready\x18\x02 \x01(\x08\x12\x10\n\x08\x63onsumed\x18\x03 \x01(\x08\x12\x13\n\x0b\x63onsumed_at\x18\x04 \x01(\t\"\xcf\x01\n\x0eStatusResponse\x12\r\n\x05state\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\x17\n\x0fmanifest_digest\x18\x03 \x01(\x0c\x12(\n\x06\x61ssets\x18\x04 \x03(\x0b\x32\x18.cloister.v1.AssetStatus\x12(\n\x07results\x18\x05 \x03(\x0b\x32\x17.cloister.v1.SlotStatus\x12\x0e\n\x06\x65vents\x18\x06 \x01(\x04\x12\x13\n\x0brun_seconds\x18\x07 \x01(\x04\x12\x0c\n\x04hold\x18\x08 \x01(\x08\"7\n\x15SubmitManifestRequest\x12\x10\n\x08manifest\x18\x01 \x01(\x0c\x12\x0c\n\x04hold\x18\x02 \x01(\x08\"(\n\x16SubmitManifestResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\"$\n\x13UploadOffsetRequest\x12\r\n\x05\x61sset\x18\x01 \x01(\t\"8\n\x14UploadOffsetResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\"=\n\x0bUploadStart\x12\r\n\x05\x61sset\x18\x01 \x01(\t\x12\x0f\n\x07\x63onsent\x18\x02 \x01(\x0c\x12\x0e\n\x06offset\x18\x03 \x01(\x04\"2\n\x0eUploadProgress\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\"6\n\rEventsRequest\x12\x15\n\rfrom_sequence\x18\x01 \x01(\x04\x12\x0e\n\x06\x66ollow\x18\x02 \x01(\x08\"\x1b\n\x0b\x45ventRecord\x12\x0c\n\x04line\x18\x01 \x01(\x0c\"-\n\x0bLogsRequest\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x0e\n\x06\x66ollow\x18\x02 \x01(\x08\"+\n\x08LogChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x11\n\ttruncated\x18\x02 \x01(\x08\"6\n\x12\x46\x65tchResultRequest\x12\x10\n\x08\x63onsumer\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x04\"\x1b\n\x0bResultStart\x12\x0c\n\x04size\x18\x01 \x01(\x04\"C\n\x14ReleaseResultRequest\x12\x10\n\x08\x63onsumer\x18\x01 \x01(\t\x12\x19\n\x11\x63iphertext_digest\x18\x02 \x01(\x0c\"$\n\x15ReleaseResultResponse\x12\x0b\n\x03key\x18\x01 \x01(\x0c\"\x0e\n\x0cProofRequest\">\n\nProofChunk\x12\x11\n\x07receipt\x18\x01 \x01(\x0cH\x00\x12\x12\n\x08\x65vidence\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\"\x0e\n\x0cStartRequest\"\x0f\n\rStartResponse\"\r\n\x0bStopRequest\"\x0e\n\x0cStopResponse\"\x0e\n\x0cResetRequest\"\x0f\n\rResetResponse2\xb2\x06\n\x05\x41gent\x12P\n\x0bOpenSession\x12\x1f.cloister.v1.OpenSessionRequest\x1a .cloister.v1.OpenSessionResponse\x12\x43\n\x0b\x42indSession\x12\x1f.cloister.v1.BindSessionRequest\x1a\x13.cloister.v1.Sealed\x12\x32\n\x06Status\x12\x13.cloister.v1.Sealed\x1a\x13.cloister.v1.Sealed\x12:\n\x0eSubmitManifest\x12\x13.cloister.v1.Sealed\x1a\x13.cloister.v1.Sealed\x12\x38\n\x0cUploadOffset\x12\x13.cloister.v1.Sealed\x1a\x13.cloister.v1.Sealed\x12;\n\x0bUploadAsset\x12\x13.cloister.v1.Sealed\x1a\x13.cloister.v1.Sealed(\x01\x30\x01\x12\x34\n\x06\x45vents\x12\x13.cloister.v1.Sealed\x1a\x13.cloister.v1.Sealed0\x01\x12\x32\n\x04Logs\x12\x13.cloister.v1.Sealed\x1a\x13.cloister.v1.Sealed0\x01\x12\x39\n\x0b\x46\x65tchResult\x12\x13.cloister.v1.Sealed\x1a\x13.cloister.v1.Sealed0\x01\x12\x39\n\rReleaseResult\x12\x13.cloister.v1.Sealed\x1a\x13.cloister.v1.Sealed\x12\x33\n\x05Proof\x12\x13.cloister.v1.Sealed\x1a\x13.cloister.v1.Sealed0\x01\x12\x31\n\x05Start\x12\x13.cloister.v1.Sealed\x1a\x13.cloister.v1.Sealed\x12\x30\n\x04Stop\x12\x13.cloister.v1.Sealed\x1a\x13.cloister.v1.Sealed\x12\x31\n\x05Reset\x12\x13.cloister.v1.Sealed\x1a\x13.cloister.v1.Sealedb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -67,42 +67,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPLOADOFFSETRESPONSE']._serialized_end=1202
   _globals['_UPLOADSTART']._serialized_start=1204
   _globals['_UPLOADSTART']._serialized_end=1265
-  _globals['_UPLOADCHUNK']._serialized_start=1267
-  _globals['_UPLOADCHUNK']._serialized_end=1350
-  _globals['_UPLOADPROGRESS']._serialized_start=1352
-  _globals['_UPLOADPROGRESS']._serialized_end=1402
-  _globals['_EVENTSREQUEST']._serialized_start=1404
-  _globals['_EVENTSREQUEST']._serialized_end=1458
-  _globals['_EVENTRECORD']._serialized_start=1460
-  _globals['_EVENTRECORD']._serialized_end=1487
-  _globals['_LOGSREQUEST']._serialized_start=1489
-  _globals['_LOGSREQUEST']._serialized_end=1534
-  _globals['_LOGCHUNK']._serialized_start=1536
-  _globals['_LOGCHUNK']._serialized_end=1579
-  _globals['_FETCHRESULTREQUEST']._serialized_start=1581
-  _globals['_FETCHRESULTREQUEST']._serialized_end=1635
-  _globals['_RESULTCHUNK']._serialized_start=1637
-  _globals['_RESULTCHUNK']._serialized_end=1678
-  _globals['_RELEASERESULTREQUEST']._serialized_start=1680
-  _globals['_RELEASERESULTREQUEST']._serialized_end=1747
-  _globals['_RELEASERESULTRESPONSE']._serialized_start=1749
-  _globals['_RELEASERESULTRESPONSE']._serialized_end=1785
-  _globals['_PROOFREQUEST']._serialized_start=1787
-  _globals['_PROOFREQUEST']._serialized_end=1801
-  _globals['_PROOFCHUNK']._serialized_start=1803
-  _globals['_PROOFCHUNK']._serialized_end=1865
-  _globals['_STARTREQUEST']._serialized_start=1867
-  _globals['_STARTREQUEST']._serialized_end=1881
-  _globals['_STARTRESPONSE']._serialized_start=1883
-  _globals['_STARTRESPONSE']._serialized_end=1898
-  _globals['_STOPREQUEST']._serialized_start=1900
-  _globals['_STOPREQUEST']._serialized_end=1913
-  _globals['_STOPRESPONSE']._serialized_start=1915
-  _globals['_STOPRESPONSE']._serialized_end=1929
-  _globals['_RESETREQUEST']._serialized_start=1931
-  _globals['_RESETREQUEST']._serialized_end=1945
-  _globals['_RESETRESPONSE']._serialized_start=1947
-  _globals['_RESETRESPONSE']._serialized_end=1962
-  _globals['_AGENT']._serialized_start=1965
-  _globals['_AGENT']._serialized_end=2783
+  _globals['_UPLOADPROGRESS']._serialized_start=1267
+  _globals['_UPLOADPROGRESS']._serialized_end=1317
+  _globals['_EVENTSREQUEST']._serialized_start=1319
+  _globals['_EVENTSREQUEST']._serialized_end=1373
+  _globals['_EVENTRECORD']._serialized_start=1375
+  _globals['_EVENTRECORD']._serialized_end=1402
+  _globals['_LOGSREQUEST']._serialized_start=1404
+  _globals['_LOGSREQUEST']._serialized_end=1449
+  _globals['_LOGCHUNK']._serialized_start=1451
+  _globals['_LOGCHUNK']._serialized_end=1494
+  _globals['_FETCHRESULTREQUEST']._serialized_start=1496
+  _globals['_FETCHRESULTREQUEST']._serialized_end=1550
+  _globals['_RESULTSTART']._serialized_start=1552
+  _globals['_RESULTSTART']._serialized_end=1579
+  _globals['_RELEASERESULTREQUEST']._serialized_start=1581
+  _globals['_RELEASERESULTREQUEST']._serialized_end=1648
+  _globals['_RELEASERESULTRESPONSE']._serialized_start=1650
+  _globals['_RELEASERESULTRESPONSE']._serialized_end=1686
+  _globals['_PROOFREQUEST']._serialized_start=1688
+  _globals['_PROOFREQUEST']._serialized_end=1702
+  _globals['_PROOFCHUNK']._serialized_start=1704
+  _globals['_PROOFCHUNK']._serialized_end=1766
+  _globals['_STARTREQUEST']._serialized_start=1768
+  _globals['_STARTREQUEST']._serialized_end=1782
+  _globals['_STARTRESPONSE']._serialized_start=1784
+  _globals['_STARTRESPONSE']._serialized_end=1799
+  _globals['_STOPREQUEST']._serialized_start=1801
+  _globals['_STOPREQUEST']._serialized_end=1814
+  _globals['_STOPRESPONSE']._serialized_start=1816
+  _globals['_STOPRESPONSE']._serialized_end=1830
+  _globals['_RESETREQUEST']._serialized_start=1832
+  _globals['_RESETREQUEST']._serialized_end=1846
+  _globals['_RESETRESPONSE']._serialized_start=1848
+  _globals['_RESETRESPONSE']._serialized_end=1863
+  _globals['_AGENT']._serialized_start=1866
+  _globals['_AGENT']._serialized_end=2684
 # @@protoc_insertion_point(module_scope)

@@ -169,14 +169,6 @@ class UploadStart(_message.Message):
     offset: int
     def __init__(self, asset: _Optional[str] = ..., consent: _Optional[bytes] = ..., offset: _Optional[int] = ...) -> None: ...
 
-class UploadChunk(_message.Message):
-    __slots__ = ("start", "data")
-    START_FIELD_NUMBER: _ClassVar[int]
-    DATA_FIELD_NUMBER: _ClassVar[int]
-    start: UploadStart
-    data: bytes
-    def __init__(self, start: _Optional[_Union[UploadStart, _Mapping]] = ..., data: _Optional[bytes] = ...) -> None: ...
-
 class UploadProgress(_message.Message):
     __slots__ = ("offset", "complete")
     OFFSET_FIELD_NUMBER: _ClassVar[int]
@@ -223,13 +215,11 @@ class FetchResultRequest(_message.Message):
     offset: int
     def __init__(self, consumer: _Optional[str] = ..., offset: _Optional[int] = ...) -> None: ...
 
-class ResultChunk(_message.Message):
-    __slots__ = ("size", "data")
+class ResultStart(_message.Message):
+    __slots__ = ("size",)
     SIZE_FIELD_NUMBER: _ClassVar[int]
-    DATA_FIELD_NUMBER: _ClassVar[int]
     size: int
-    data: bytes
-    def __init__(self, size: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, size: _Optional[int] = ...) -> None: ...
 
 class ReleaseResultRequest(_message.Message):
     __slots__ = ("consumer", "ciphertext_digest")

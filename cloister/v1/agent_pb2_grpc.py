@@ -124,7 +124,8 @@ class AgentServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Status(self, request, context):
-        """Everything below is sealed; the comment names the message inside.
+        """Everything below is sealed; the comment names the message inside. Where it says bytes, frames carry the bytes of an
+        asset or a slot and no message, at most 1 MiB each.
         StatusRequest -> StatusResponse
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -146,7 +147,7 @@ class AgentServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UploadAsset(self, request_iterator, context):
-        """UploadStart, then UploadChunk... -> UploadProgress (one after the start, one at the end)
+        """UploadStart, then bytes... -> UploadProgress (one after the start, one at the end)
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -167,7 +168,7 @@ class AgentServicer:
         raise NotImplementedError('Method not implemented!')
 
     def FetchResult(self, request, context):
-        """FetchResultRequest -> ResultChunk...
+        """FetchResultRequest -> ResultStart, then bytes...
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

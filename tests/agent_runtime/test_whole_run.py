@@ -12,7 +12,8 @@ from tests.agent_runtime.world import World, describe, refused
 def fetch(world: World, name: str) -> tuple[bytes, bytes]:
     """A consumer's ciphertext and key."""
     with world.session(name) as session:
-        ciphertext = b"".join(chunk.data for chunk in session.fetch_result(name, 0, 1 << 22))
+        with session.fetch_result(name, 0, 1 << 22) as (_, pieces):
+            ciphertext = b"".join(pieces)
         return ciphertext, session.release_result(name, hashlib.sha256(ciphertext).digest())
 
 

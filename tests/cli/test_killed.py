@@ -92,8 +92,8 @@ def test_ctrl_c_after_the_last_byte_promises_no_upload(cloister, machine, monkey
     upload = Session.upload_asset
     sends = []
 
-    def interrupted(session, start, pieces, remaining):
-        sends.append(upload(session, start, pieces, remaining))
+    def interrupted(session, start, pieces, remaining, sent):
+        sends.append(upload(session, start, pieces, remaining, sent))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Session, "upload_asset", interrupted)
@@ -107,7 +107,7 @@ def test_ctrl_c_before_the_last_asset_says_that_the_upload_resumes(cloister, mac
     words = ("upload-data", "data/h1.csv", "--key", "hospital-1.pem", "--manifest", "manifest.json")
     words += ("--policy", "policy.json", "--workspace", "workspace.json")
 
-    def interrupted(session, start, pieces, remaining):
+    def interrupted(session, start, pieces, remaining, sent):
         next(iter(pieces()))
         raise KeyboardInterrupt
 

@@ -245,6 +245,7 @@ class _Sender:
         self._progress = progress
         self.reached = 0
         self.sent = 0
+        self._done = 0
 
     def attempt(self, stream: BinaryIO) -> None:
         """One stream, from the first byte that the agent does not have to the end."""
@@ -261,25 +262,39 @@ class _Sender:
         given = consent(self._connection.key, self._manifest, self._asset, session)
         start = agent_pb2.UploadStart(asset=self._asset.name, consent=given, offset=at.offset)
         remaining = self._asset.size - at.offset
-        done = session.upload_asset(start, lambda: self._pieces(stream, at.offset), remaining)
+        self._done = at.offset
+        self._progress(at.offset, self._asset.size)
+        done = session.upload_asset(start, lambda: self._pieces(stream, at.offset), remaining, self._count)
         self.reached = done.offset
         if not done.complete:
             raise CloisterError(
                 f"The agent reports {self._asset.name} as incomplete after {done.offset} of {self._asset.size} bytes."
             )
 
-    def _pieces(self, stream: BinaryIO, offset: int) -> Iterator[bytes]:
+    def _pieces(self, stream: BinaryIO, offset: int) -> Iterator[memoryview]:
         stream.seek(offset)
         done = offset
-        self._progress(done, self._asset.size)
+        buffer = memoryview(bytearray(FRAME_SIZE))
         while done < self._asset.size:
-            piece = stream.read(min(FRAME_SIZE, self._asset.size - done))
-            if not piece:
+            wanted = min(FRAME_SIZE, self._asset.size - done)
+            size = _fill(stream, buffer[:wanted])
+            if size < wanted:
                 raise InputError(
                     f"{names.shown(self._asset.file)} was truncated after it was checked.",
                     hint="Do not change it during the upload.",
                 )
-            yield piece
-            done += len(piece)
-            self.sent += len(piece)
-            self._progress(done, self._asset.size)
+            yield buffer[:size]
+            done += size
+
+    def _count(self, size: int) -> None:
+        self.sent += size
+        self._done += size
+        self._progress(self._done, self._asset.size)
+
+
+def _fill(stream: BinaryIO, target: memoryview) -> int:
+    """Read into ``target`` until it is full or the stream ends; the bytes read."""
+    size = 0
+    while size < len(target) and (more := stream.readinto(target[size:])):  # ty: ignore[missing-attribute]
+        size += more
+    return size

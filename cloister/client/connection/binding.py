@@ -7,6 +7,7 @@ from google.protobuf.message import DecodeError
 
 from cloister.client.connection import refusal
 from cloister.client.connection.opening import OPEN_SECONDS, Opening
+from cloister.client.connection.sealed_calls import SealedCalls
 from cloister.client.connection.session import Bound, Session
 from cloister.client.files.keys import Key
 from cloister.errors import ProofError
@@ -41,10 +42,7 @@ def bind(opening: Opening, key: Key) -> Session:
             hint="The connection may be intercepted: do not use it. Tell the platform team.",
         )
     return Session(
-        channel=opening.channel,
-        address=address,
-        session_id=opening.session_id,
-        keys=keys,
+        SealedCalls(opening.channel, address, opening.session_id, keys),
         transcript=t,
         manifest_digest=digest,
         bound=Bound(tuple(bound.roles), tuple(bound.parties)),

@@ -11,8 +11,10 @@ While a fetch is in progress, these files are beside the output ``results.zip``:
 If anything fails after the release, the next call continues from these files without the agent.
 """
 
+import hashlib
 import os
 from dataclasses import dataclass
+from io import RawIOBase
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,11 +29,15 @@ from cloister.client.connection.session import Session
 from cloister.client.files import exclusive
 from cloister.client.result.proof import MAX_OVERHEAD, Proof, verify_result
 from cloister.errors import CloisterError, InputError, ProofError
+from cloister.pipeline import WriteBehind
 from cloister.protocol import canonical, slot
 from cloister.protocol.manifest import Manifest
+from cloister.protocol.sealing import FRAME_SIZE
 
 _STATE_LIMIT = 4096
 _KEY_SIZE = 32
+_WAITING_PIECES = 2
+"""Pieces of a ciphertext that wait to be hashed and written while the next ones arrive."""
 
 
 @dataclass(frozen=True)
@@ -180,9 +186,7 @@ def _attempt(connection: Connection, manifest: Manifest, consumer: str, files: _
     session = connection.session()
     _begin(files, _Slot(manifest.digest().hex(), consumer, connection.evidence().event_log_key.hex()))
     try:
-        _receive(session, consumer, manifest.results.max_size, files.part, progress)
-        with files.part.open("rb") as ciphertext:
-            digest = slot.file_digest(ciphertext)
+        digest = receive(session, consumer, manifest.results.max_size, files.part, progress)
         _reserve(files.reserved)
     except OSError as error:
         raise InputError(
@@ -211,25 +215,48 @@ def _begin(files: _Files, wanted: _Slot) -> None:
         raise userfile.unwritable(files.part, error) from error
 
 
-def _receive(session: Session, consumer: str, max_size: int, part: Path, progress: Progress) -> None:
+def receive(session: Session, consumer: str, max_size: int, part: Path, progress: Progress) -> bytes:
+    """Download what ``part`` lacks of a slot's ciphertext, and return the SHA-256 of all of it.
+
+    ``max_size`` is the manifest's limit of the result. Raises CloisterError and OSError; what has arrived is kept.
+    """
     # The plaintext includes the proof, whose size the manifest does not limit; no proof is larger than this.
     limit = slot.ciphertext_size(max_size + MAX_OVERHEAD)
-    with part.open("r+b") as file:
-        done = file.seek(0, os.SEEK_END)
-        size = None
-        for chunk in session.fetch_result(consumer, done, limit):
-            if size is None:
-                size = chunk.size
-                if not done <= size <= limit:
-                    raise ProofError(f"The agent announces a result of {size} bytes (expected: {done} to {limit}).")
-            if done + len(chunk.data) > size:
-                raise ProofError("The agent sent more bytes than it announced.")
-            file.write(chunk.data)
-            done += len(chunk.data)
-            progress(done, size)
-        _sync(file)
-    if size is None or done != size:
-        raise ProofError(f"The agent sent {done} bytes of a result of {size if size is not None else 'unknown size'}.")
+    state = hashlib.sha256()
+    with part.open("r+b", buffering=0) as file:
+        done = _hash_rest(file, state)
+        with (
+            session.fetch_result(consumer, done, limit) as (size, pieces),
+            WriteBehind(state.update, _WAITING_PIECES) as hashed,
+            WriteBehind(lambda data: _write(file, data), _WAITING_PIECES) as written,
+        ):
+            if not done <= size <= limit:
+                raise ProofError(f"The agent announces a result of {size} bytes (expected: {done} to {limit}).")
+            for data in pieces:
+                if done + len(data) > size:
+                    raise ProofError("The agent sent more bytes than it announced.")
+                hashed.put(data)
+                written.put(data)
+                done += len(data)
+                progress(done, size)
+        os.fsync(file.fileno())
+    if done != size:
+        raise ProofError(f"The agent sent {done} bytes of a result of {size}.")
+    return state.digest()
+
+
+def _hash_rest(file: RawIOBase, state: "hashlib._Hash") -> int:
+    """Hash what is left in ``file``; the position then."""
+    buffer = bytearray(FRAME_SIZE)
+    while size := file.readinto(buffer):
+        state.update(memoryview(buffer)[:size])
+    return file.tell()
+
+
+def _write(file: RawIOBase, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
 
 
 def _sync(file: BinaryIO) -> None:

@@ -25,7 +25,8 @@ def failure(world: World) -> str:
 
 
 def fetch(session: Session, name: str) -> bytes:
-    return b"".join(chunk.data for chunk in session.fetch_result(name, 0, 1 << 22))
+    with session.fetch_result(name, 0, 1 << 22) as (_, pieces):
+        return b"".join(pieces)
 
 
 def release(session: Session, name: str, ciphertext: bytes) -> bytes:
@@ -100,13 +101,12 @@ def test_download_can_be_resumed(ready: World) -> None:
     with ready.session("lab") as session:
         whole = fetch(session, "lab")
     with ready.session("lab") as session:
-        chunks = list(session.fetch_result("lab", 1000, 1 << 22))
-        assert chunks[0].size == len(whole)
-        assert b"".join(chunk.data for chunk in chunks) == whole[1000:]
-        (end,) = session.fetch_result("lab", len(whole), 1 << 22)
-        assert (end.size, end.data) == (len(whole), b"")
-        with refused("MALFORMED"):
-            list(session.fetch_result("lab", len(whole) + 1, 1 << 22))
+        for offset in (1000, len(whole)):
+            with session.fetch_result("lab", offset, 1 << 22) as (size, pieces):
+                assert size == len(whole)
+                assert b"".join(pieces) == whole[offset:]
+        with refused("MALFORMED"), session.fetch_result("lab", len(whole) + 1, 1 << 22):
+            pass
 
 
 def test_there_is_no_result_before_the_run(world: World) -> None:

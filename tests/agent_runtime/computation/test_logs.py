@@ -113,7 +113,7 @@ def test_follower_of_logs_that_are_released_at_the_end_gets_them_then(world: Wor
     with world.session("reader") as session:
         chunks = session.logs(follow=True)
         with pytest.raises(ConnectionLost):
-            next(session._stream("Logs", LogsRequest(follow=True), LogChunk, "reading", 0.5))
+            next(session.calls.stream("Logs", LogsRequest(follow=True), LogChunk, "reading", 0.5))
         signal.touch()
         assert b"".join(chunk.data for chunk in chunks) == b"begun\ndone\n"
 
@@ -211,7 +211,7 @@ def test_owner_is_not_a_reader_by_any_session_it_can_get(world: World, tmp_path:
     with refused("NOT_AUTHORIZED"):
         world.session("stranger")
     with world.session("reader") as reader, world.session("owner") as owner:
-        owner._id, owner._last_stream = reader._id, 100
+        owner.calls.session_id, owner.calls.last_stream = reader.calls.session_id, 100
         with pytest.raises(CloisterError):
             list(owner.logs(follow=True))
         assert next(reader.logs(follow=True)).data == b"begun\n"

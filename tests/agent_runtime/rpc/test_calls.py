@@ -28,10 +28,10 @@ class Wire:
 
     def frame(self, method: str, stream: int, message: Any, *, last: bool = True, **changes: Any) -> agent_pb2.Sealed:
         """The first frame of a stream; ``changes`` replace its fields."""
-        sealer = Sealer(self._session._keys, Sender.CLIENT, method, stream)
+        sealer = Sealer(self._session.calls.keys, Sender.CLIENT, method, stream)
         counter, ciphertext = sealer.seal(message.SerializeToString(), last=last)
         fields = {
-            "session_id": self._session._id,
+            "session_id": self._session.calls.session_id,
             "stream": stream,
             "counter": counter,
             "last": last,
@@ -42,7 +42,7 @@ class Wire:
     def call(self, method: str, frames: Iterable[agent_pb2.Sealed]) -> list[agent_pb2.Sealed]:
         """Send frames as a stream, for any method; returns the answer's frames."""
         path = f"/cloister.v1.Agent/{method}"
-        call = self._session._channel.stream_stream(
+        call = self._session.calls.channel.stream_stream(
             path, agent_pb2.Sealed.SerializeToString, agent_pb2.Sealed.FromString
         )
         try:
@@ -119,19 +119,17 @@ def upload_frames(world: World, session: Session) -> list[agent_pb2.Sealed]:
     """A complete upload of h1 in two chunks, on stream 1."""
     start = agent_pb2.UploadStart(asset="h1", consent=world.consent(session, "h1", world.keys["hospital"]))
     data = world.files["h1"]
-    messages = [
-        agent_pb2.UploadChunk(start=start),
-        agent_pb2.UploadChunk(data=data[:100]),
-        agent_pb2.UploadChunk(data=data[100:]),
-    ]
-    sealer = Sealer(session._keys, Sender.CLIENT, "UploadAsset", 1)
+    sealer = Sealer(session.calls.keys, Sender.CLIENT, "UploadAsset", 1)
     frames = []
-    for message in (*messages, None):
-        plaintext = b"" if message is None else message.SerializeToString()
-        counter, ciphertext = sealer.seal(plaintext, last=message is None)
+    for plaintext in (start.SerializeToString(), data[:100], data[100:], b""):
+        counter, ciphertext = sealer.seal(plaintext, last=not plaintext)
         frames.append(
             agent_pb2.Sealed(
-                session_id=session._id, stream=1, counter=counter, last=message is None, ciphertext=ciphertext
+                session_id=session.calls.session_id,
+                stream=1,
+                counter=counter,
+                last=not plaintext,
+                ciphertext=ciphertext,
             )
         )
     return frames
@@ -151,6 +149,18 @@ def test_frames_out_of_order_end_the_stream(world: World, order: list[int]) -> N
     with world.session("hospital") as session:
         offset = session.upload_offset("h1")
         assert (offset.offset, offset.complete) in ((0, False), (100, False))
+
+
+def test_upload_frame_without_data_is_refused(world: World) -> None:
+    world.submit()
+    with world.session("hospital") as session:
+        start, *_ = upload_frames(world, session)
+        sealer = Sealer(session.calls.keys, Sender.CLIENT, "UploadAsset", 1)
+        sealer.seal(start.SerializeToString(), last=False)
+        counter, ciphertext = sealer.seal(b"", last=False)
+        empty = agent_pb2.Sealed(session_id=session.calls.session_id, stream=1, counter=counter, ciphertext=ciphertext)
+        with refused("MALFORMED"):
+            Wire(session).call("UploadAsset", [start, empty])
 
 
 def test_the_answer_is_sealed_with_the_agents_key_and_the_same_stream(wire: Wire) -> None:
@@ -313,9 +323,9 @@ def test_download_that_reads_nothing_is_dropped(tmp_path: Path) -> None:
         world.wait_for("results-ready")
         with world.session("lab") as session:
             request = Wire(session).frame("FetchResult", 1, agent_pb2.FetchResultRequest(consumer="lab"))
-            call = session._stub.FetchResult(request)
+            call = session.calls.channel.unary_stream("/cloister.v1.Agent/FetchResult")(request.SerializeToString())
             call.initial_metadata()
-            bound = running.agent.sessions.find(session._id)
+            bound = running.agent.sessions.find(session.calls.session_id)
             while bound.calls:
                 pass
             # The data in gRPC's window can still be read; the rest was never sent.

@@ -249,7 +249,7 @@ def test_a_session_outlives_its_idle_connection(tmp_path: Path) -> None:
         World(running, {"owner": owner}, {}).session("owner") as session,
     ):
         closed = threading.Event()
-        session._channel.subscribe(
+        session.calls.channel.subscribe(
             lambda state: closed.set() if state is grpc.ChannelConnectivity.IDLE else None, try_to_connect=False
         )
         assert closed.wait(30)
@@ -265,7 +265,7 @@ def test_a_connection_on_which_events_are_followed_is_not_idle(tmp_path: Path) -
             closed = threading.Event()
             lines = session.events(0, follow=True)
             next(lines)
-            idle._channel.subscribe(
+            idle.calls.channel.subscribe(
                 lambda state: closed.set() if state is grpc.ChannelConnectivity.IDLE else None, try_to_connect=False
             )
             assert closed.wait(30)

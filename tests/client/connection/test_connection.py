@@ -130,7 +130,7 @@ def test_stream_id_cannot_be_reused(machine):
     with machine.connection("lab") as connected:
         session = connected.session()
         session.status()
-        session._last_stream = 0
+        session.calls.last_stream = 0
         with pytest.raises(refusal.Refusal) as caught:
             session.status()
 
@@ -140,12 +140,14 @@ def test_stream_id_cannot_be_reused(machine):
 def test_frame_of_another_session_is_refused(machine):
     with machine.connection("lab") as one, machine.connection("lab") as other:
         foreign = other.session()
-        sealer = Sealer(foreign._keys, Sender.CLIENT, "Status", 1)
+        sealer = Sealer(foreign.calls.keys, Sender.CLIENT, "Status", 1)
         counter, ciphertext = sealer.seal(b"", last=True)
         mine = one.session()
-        frame = agent_pb2.Sealed(session_id=mine._id, stream=1, counter=counter, last=True, ciphertext=ciphertext)
+        frame = agent_pb2.Sealed(
+            session_id=mine.calls.session_id, stream=1, counter=counter, last=True, ciphertext=ciphertext
+        )
         with pytest.raises(grpc.RpcError) as caught:
-            mine._stub.Status(frame, timeout=10)
+            mine.calls.channel.unary_unary("/cloister.v1.Agent/Status")(frame.SerializeToString(), timeout=10)
 
     assert caught.value.code() is grpc.StatusCode.DATA_LOSS
 
