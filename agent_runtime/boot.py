@@ -14,6 +14,7 @@ from agent_runtime.computation.computation import Computation
 from agent_runtime.computation.context import ComputationContext
 from agent_runtime.computation.events import SignedEventLog
 from agent_runtime.computation.results import ResultSlots
+from agent_runtime.computation.scratch import Scratch
 from agent_runtime.config import Config
 from agent_runtime.errors import AgentError
 from agent_runtime.limits import Limits
@@ -102,15 +103,18 @@ def start(
         limits=config.limits,
     )
     log = SignedEventLog(event_key, clock)
+    runner = RunnerClient(config.runner, results=config.results, output=config.output)
+    declared = boot_configuration.scratch
+    scratch = Scratch(runner, runner.open_scratch(declared) if declared else 0)
     computation = Computation(
         ComputationContext(
             boot_configuration=boot_configuration,
             confidential=_is_confidential(machine, config.debug),
             attester=attester,
             log=log,
-            store=AssetStore(config.store),
+            store=AssetStore(config.store, scratch),
             slots=ResultSlots(config.store / "slots"),
-            runner=RunnerClient(config.runner, results=config.results, output=config.output),
+            runner=runner,
             sign=lambda payload: receipt.sign(payload, event_key.private),
             limits=config.limits,
             clock=clock,

@@ -31,6 +31,7 @@ from agent_runtime.runner import launch
 from agent_runtime.runner.container import accept_results, is_marked, open_marker
 from agent_runtime.runner.kept_output import append_output, keep_output
 from agent_runtime.runner.protocol import Job, RunnerOperation, RunOutcome
+from agent_runtime.runner.scratchservice import ScratchService
 from agent_runtime.runner.server import RunnerServer, listen
 from cloister.attestation.evidence import Platform
 from cloister.attestation.policy.images import ImageReference
@@ -253,7 +254,7 @@ def running_agent(
             ended.append(operation)
             rebooted.set()
 
-        runner = RunnerServer(executor, end, frozenset({os.getuid()}))
+        runner = RunnerServer(executor, end, frozenset({os.getuid()}), ScratchService(os.getuid()))
         serving = threading.Thread(target=runner.serve, args=(listener,), name="runner", daemon=True)
         serving.start()
         stack.callback(serving.join)

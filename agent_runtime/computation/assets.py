@@ -1,4 +1,4 @@
-"""Stores uploaded assets as files in a tmpfs, each with a running hash and at most one writer."""
+"""Stores uploaded assets in a tmpfs or on the scratch disk, each with a running hash and at most one writer."""
 
 import hashlib
 import os
@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
+from agent_runtime.computation.scratch import Scratch
 from agent_runtime.errors import CallRefusal, Reason
+from agent_runtime.runner.protocol import ScratchJob
+from agent_runtime.scratch.volume import Region
 from cloister.protocol.manifest import Asset
 
 FILES = "files"
@@ -51,7 +54,7 @@ class _AssetUpload:
         self.lock = threading.Lock()
         self.writer = 0
         self.complete = False
-        self.file: FileIO | None = None
+        self.file: FileIO | Region | None = None
         self.received = 0
         self.hash = hashlib.sha256()
 
@@ -62,8 +65,9 @@ class _AssetUpload:
 class AssetStore:
     """The assets that the manifest declares, in ``folder``. Offset and hash survive the end of a session."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, scratch: Scratch) -> None:
         self.folder = folder
+        self.scratch = scratch
         self._uploads: dict[str, _AssetUpload] = {}
         self._wiping = threading.Lock()
         # SHA-256 takes as long as writing, and both let other threads run.
@@ -74,6 +78,10 @@ class AssetStore:
         for name in _FOLDERS:
             (self.folder / name).mkdir(mode=0o755, parents=True, exist_ok=True)
         self._uploads = {asset.name: _AssetUpload(asset, asset_path(self.folder, asset)) for asset in assets}
+
+    def seal(self, seconds: int) -> ScratchJob | None:
+        """When all assets are complete: finish what is on the scratch disk. Raises OSError."""
+        return self.scratch.seal(lambda asset: asset_path(Path(), asset), seconds=seconds)
 
     def asset(self, name: str) -> Asset:
         """The asset of this name. Raises CallRefusal UNKNOWN_ASSET."""
@@ -106,9 +114,7 @@ class AssetStore:
                     offset=str(upload.received),
                 )
             if upload.file is None:
-                upload.path.unlink(missing_ok=True)
-                descriptor = os.open(upload.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-                upload.file = os.fdopen(descriptor, "wb", buffering=0)
+                upload.file = self.scratch.region(upload.asset) or _new_file(upload.path)
             self._finish_if_complete(upload)
             return upload.progress()
 
@@ -133,6 +139,11 @@ class AssetStore:
                 view = memoryview(data)
                 while view:
                     view = view[upload.file.write(view) :]
+            except OSError:
+                # On the scratch disk, what was written cannot be written again from here on.
+                if isinstance(upload.file, Region):
+                    self._discard(upload)
+                raise
             finally:
                 # The caller uses the memory of ``data`` again.
                 hashed.result()
@@ -149,6 +160,10 @@ class AssetStore:
 
     def _wipe(self) -> None:
         left: OSError | None = None
+        try:
+            self.scratch.wipe()
+        except OSError as error:
+            left = error
         for upload in self._uploads.values():
             with upload.lock:
                 upload.writer += 1
@@ -186,6 +201,8 @@ class AssetStore:
                 expected=upload.asset.digest,
                 found=found,
             )
+        if isinstance(upload.file, Region):
+            upload.file.finish()
         upload.complete = True
         if upload.file is not None:
             upload.file.close()
@@ -199,6 +216,12 @@ class AssetStore:
             upload.file = None
         upload.path.unlink(missing_ok=True)
         upload.received, upload.hash = 0, hashlib.sha256()
+
+
+def _new_file(path: Path) -> FileIO:
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    return os.fdopen(descriptor, "wb", buffering=0)
 
 
 def _check_current(upload: _AssetUpload, writer: int) -> None:

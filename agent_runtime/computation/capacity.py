@@ -8,36 +8,51 @@ from typing import Self
 
 from agent_runtime.computation.job_from_manifest import build_job
 from agent_runtime.computation.results import OVERHEAD
+from agent_runtime.computation.scratch import scratch_job
 from agent_runtime.errors import AgentError, CallRefusal, Reason
 from agent_runtime.runner.oci_config import memory_limit, uncharged
 from cloister.protocol.manifest import Manifest
+from cloister.protocol.scratch import ScratchNeed
 
 MEMORY = Path("/proc/meminfo")
 
 
 @dataclass(frozen=True)
 class RequiredCapacity:
-    """Bytes: ``store`` for assets and results, ``run`` for the sandbox, also what no cgroup counts, and its logs.
+    """Bytes: ``store`` for assets and results, ``run`` for the sandbox, also what no cgroup counts, and its logs;
+    ``scratch`` of the scratch disk.
 
     The store holds a result once in plain and once per consumer.
     """
 
     store: int
     run: int
+    scratch: int
 
     @classmethod
-    def of(cls, manifest: Manifest) -> Self:
-        """The bytes that a manifest needs."""
+    def of(cls, manifest: Manifest, *, scratch: bool) -> Self:
+        """The bytes that a manifest needs on a machine with or without a scratch disk."""
         copies = 1 + len(manifest.results.consumers)
         results = copies * (manifest.results.max_size + OVERHEAD)
-        job = build_job(manifest)
+        need = ScratchNeed.of(manifest) if scratch else None
+        job = build_job(manifest, scratch_job(need, None) if need is not None else None)
+        on_disk = need.assets if need is not None else ()
         return cls(
-            store=sum(asset.size for asset in manifest.assets()) + results,
+            store=sum(asset.size for asset in manifest.assets() if asset not in on_disk) + results,
             run=memory_limit(job) + uncharged(job) + manifest.logs.max_size,
+            scratch=need.total if need is not None else manifest.limits.scratch,
         )
 
-    def check(self, *, store: int, memory: int) -> None:
+    def check(self, *, store: int, memory: int, scratch: int) -> None:
         """Raises CallRefusal TOO_LARGE when fewer bytes are free; ``memory`` includes ``store``."""
+        if self.scratch > scratch:
+            has = f"has {scratch} bytes" if scratch else "has no scratch disk"
+            raise CallRefusal(
+                Reason.TOO_LARGE,
+                f"The manifest needs {self.scratch} bytes of the scratch disk. This machine {has}.",
+                scratch_needed=str(self.scratch),
+                scratch_free=str(scratch),
+            )
         if self.store > store or self.store + self.run > memory:
             raise CallRefusal(
                 Reason.TOO_LARGE,

@@ -73,10 +73,13 @@ class Computation:
                     "This machine already has a manifest. Reset it to submit another.",
                     manifest=lifecycle.manifest.digest().hex(),
                 )
-            capacity.RequiredCapacity.of(manifest).check(
+            scratch = self._context.store.scratch
+            capacity.RequiredCapacity.of(manifest, scratch=bool(scratch.size)).check(
+                scratch=scratch.size,
                 store=self._context.free_store(),
                 memory=self._context.free_memory() - self._context.limits.reserved_memory,
             )
+            scratch.begin(manifest)
             # Measured before it takes effect, so that evidence always covers the manifest that the agent follows.
             self._context.attester.measure_manifest(manifest.digest())
             self._context.store.declare(manifest.assets())

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 from agent_runtime.errors import CallRefusal, Reason
 from agent_runtime.runner.oci_config import MAX_ARGUMENT, launcher_argument
-from agent_runtime.runner.protocol import Job, PackedDataset, PlacedFile
+from agent_runtime.runner.protocol import Job, PackedDataset, PlacedFile, ScratchJob
 from cloister.protocol.manifest import KINDS, Manifest
 from cloister.protocol.wheels import image_packages
 
 
-def build_job(manifest: Manifest) -> Job:
-    """The job that a manifest declares."""
+def build_job(manifest: Manifest, scratch: ScratchJob | None = None) -> Job:
+    """The job that a manifest declares, with what it has on the scratch disk."""
     plain = tuple(data.file for data in manifest.datasets if not data.unpack)
     return Job(
         kind=manifest.algorithm.kind,
@@ -27,6 +27,7 @@ def build_job(manifest: Manifest) -> Job:
         processes=manifest.limits.processes,
         results=manifest.results.max_size,
         output=manifest.logs.max_size,
+        scratch=scratch,
     )
 
 

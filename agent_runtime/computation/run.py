@@ -64,7 +64,12 @@ class Run:
     def _run_to_end(self) -> None:
         lifecycle = self._lifecycle
         manifest = lifecycle.require_manifest()
-        with self._context.runner.start(build_job(manifest)) as run:
+        try:
+            scratch = self._context.store.seal(int(self._context.clock.now().timestamp()))
+        except OSError:
+            lifecycle.fail(RunOutcome.SCRATCH.value)
+            return
+        with self._context.runner.start(build_job(manifest, scratch)) as run:
             with lifecycle.lock:
                 if lifecycle.state is not State.RUNNING:
                     return

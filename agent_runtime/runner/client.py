@@ -1,13 +1,18 @@
 """The agent's client of the runner."""
 
 import contextlib
+import json
 import socket
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from agent_runtime.errors import AgentError
-from agent_runtime.runner.protocol import MAX_ANSWER, Job, RunnerOperation, RunOutcome
+from agent_runtime.runner.protocol import MAX_ANSWER, Job, RunnerOperation, RunOutcome, ScratchRequest
+
+_START_TRIES, _START_PAUSE = 400, 0.05
+"""How often, and after how many seconds, the agent looks for the runner's socket when it starts."""
 
 
 class RunHandle:
@@ -59,6 +64,34 @@ class RunnerClient:
     def end_machine(self, operation: RunnerOperation) -> None:
         """Power off or reboot the machine."""
         self._send(b'{"operation": "%s"}\n' % operation.encode()).close()
+
+    def open_scratch(self, size: int) -> int:
+        """Encrypt the scratch disk of at least ``size`` bytes. Returns how many can be used. Raises AgentError."""
+        # The runner starts at the same time as the agent.
+        for _ in range(_START_TRIES):
+            if self._path.exists():
+                break
+            time.sleep(_START_PAUSE)
+        return int(self._ask(ScratchRequest(RunnerOperation.OPEN_SCRATCH, size).encode(), "size"))
+
+    def make_volume(self, size: int) -> Path:
+        """Make the volume of uploaded assets. Returns its device. Raises AgentError."""
+        return Path(self._ask(ScratchRequest(RunnerOperation.MAKE_VOLUME, size).encode(), "device"))
+
+    def close_scratch(self) -> None:
+        """Forget the scratch disk's key, so that its contents are lost. Raises AgentError."""
+        self._ask(b'{"operation": "%s"}\n' % RunnerOperation.CLOSE_SCRATCH.encode(), "size")
+
+    def _ask(self, request: bytes, name: str) -> str:
+        """The member ``name`` of an answer. Raises AgentError with the runner's sentence."""
+        with self._send(request) as connection, connection.makefile("rb") as source:
+            try:
+                answer = json.loads(source.readline(MAX_ANSWER))
+                if "error" in answer:
+                    raise AgentError(str(answer["error"]))
+                return str(answer[name])
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise AgentError("The runner did not answer.") from error
 
     def _send(self, request: bytes) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)

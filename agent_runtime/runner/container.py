@@ -1,6 +1,7 @@
 """Runs one job in its sandbox: mounts, crun, limits, outcome and cleanup.
 
-Part of the runner, which is root. Standard library only.
+Part of the runner, which is root. Standard library only. Long because mounting, running, judging and removing a
+sandbox are steps of one object, and a trial replaces single ones.
 """
 
 import contextlib
@@ -9,16 +10,20 @@ import os
 import shutil
 import subprocess
 import threading
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from agent_runtime.runner import oci_config
 from agent_runtime.runner.kept_output import append_output, keep_output
 from agent_runtime.runner.mounts import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, make_mount_points, mount, unmount
 from agent_runtime.runner.oci_config import MACHINE, SandboxHost, SandboxPaths
-from agent_runtime.runner.protocol import Job, RunOutcome
+from agent_runtime.runner.packing_config import packing_config
+from agent_runtime.runner.protocol import MAX_ANSWER, Job, RunOutcome
 from agent_runtime.runner.result_tree import InvalidResults, make_readable
+from agent_runtime.runner.scratchdisk import ScratchDisk
+from agent_runtime.runner.scratchrun import ScratchRun
 
 _ID = "algorithm"
 _KILL_INTERVAL = 0.1
@@ -55,6 +60,9 @@ class Container:
     host: SandboxHost = MACHINE
     """What the sandbox takes from the system around it."""
 
+    scratch: ScratchDisk = field(default_factory=ScratchDisk)
+    """The scratch disk of the machine."""
+
     _stopped: threading.Event = field(default_factory=threading.Event)
     """:meth:`stop` was called."""
 
@@ -75,14 +83,47 @@ class Container:
 
     def run(self, job: Job) -> RunOutcome:
         """Run ``job`` to its end. Raises OSError when the sandbox cannot be built."""
-        paths = self._prepare(job)
-        bundle = self.paths.base / "oci"
-        (bundle / "config.json").write_text(json.dumps(oci_config.config(job, paths, self.host)))
+        self.paths.base.mkdir(mode=0o711)
+        scratch = ScratchRun(self.scratch, self.paths.base, job)
+        try:
+            with self._guarded(job.seconds):
+                outcome = self._run(job, scratch)
+        except OSError:
+            if not scratch.failed():
+                raise
+            outcome = RunOutcome.SCRATCH
+        if outcome is not RunOutcome.STOPPED and scratch.failed():
+            self._tell(job, "The scratch disk returned data that was changed, or none. The host controls that disk.")
+            return RunOutcome.SCRATCH
+        return self._check_results(job) if outcome is RunOutcome.OK else outcome
+
+    def _run(self, job: Job, scratch: ScratchRun) -> RunOutcome:
+        scratch.mount()
+        paths = self._prepare(job, scratch)
         before = self._oom_kills()
         with open_marker(self.paths.base / "launched") as marker:
-            status = self._run_crun(job, bundle)
-            outcome = self._outcome(job, status, self._oom_kills() > before, launched=is_marked(marker))
-        return self._check_results(job) if outcome is RunOutcome.OK else outcome
+            status = scratch.unpack(lambda device: self._pack(job, paths, device)) if job.packs else 0
+            if status == 0:
+                self._place_datasets(job, scratch)
+                config = oci_config.config(job, paths, self.host)
+                status = self._run_crun(config, lambda source: self._keep_output(source, job.output))
+            return self._outcome(job, status, self._oom_kills() > before, launched=is_marked(marker))
+
+    def _pack(self, job: Job, paths: SandboxPaths, device: int) -> tuple[int, bytes]:
+        """Unpack to the scratch disk in a sandbox of its own. Only what it says about a failure is kept."""
+        answer = b""
+
+        def take(source: IO[bytes]) -> None:
+            nonlocal answer
+            answer = source.read(MAX_ANSWER)
+
+        with (self.paths.base / "packing").open("xb", buffering=0) as said:
+            status = self._run_crun(packing_config(job, paths, self.host), take, device, said.fileno())
+        if status:
+            (self.paths.base / "packing").rename(self.paths.output)
+            self.paths.output.chmod(0o644)
+            os.truncate(self.paths.output, min(job.output + 1, self.paths.output.stat().st_size))
+        return status, answer
 
     def stop(self) -> None:
         """End the run."""
@@ -97,13 +138,15 @@ class Container:
             with contextlib.suppress(OSError):
                 unmount(place)
                 self._mounted.remove(place)
+        with contextlib.suppress(OSError):
+            self.scratch.close()
         # Deleting through a remaining mount would empty another file system.
-        if not self._mounted:
+        if not self._mounted and not self.scratch.mounted:
             shutil.rmtree(self.paths.base, ignore_errors=True)
 
-    def _prepare(self, job: Job) -> SandboxPaths:
-        base, store = self.paths.base, self.paths.store
-        base.mkdir(mode=0o711)
+    def _prepare(self, job: Job, scratch: ScratchRun) -> SandboxPaths:
+        """Everything but the datasets, some of which may have to be unpacked first."""
+        base = self.paths.base
         for name in ("oci", "oci/rootfs", "crun", "results", "files", "packed", "upper", "datasets"):
             (base / name).mkdir(mode=0o711)
         # Folders that the algorithm sees must be listable.
@@ -113,17 +156,14 @@ class Container:
         for name in ("algorithm", "bundle.tar"):
             (base / name).touch()
         self._bind(Path("/"), base / "oci/rootfs")
-        self._bind(store / "algorithm", base / "algorithm")
+        self._place("algorithm", base / "algorithm", scratch)
         if job.wheels:
-            self._bind(store / "bundle", base / "bundle.tar")
+            self._place("bundle", base / "bundle.tar", scratch)
         if job.files:
-            self._bind(store / "files", base / "files")
+            self._place("files", base / "files", scratch)
         if job.packed:
-            self._bind(store / "packed", base / "packed")
-        self._place_datasets(job)
-        size = job.results + oci_config.RESULT_SLACK
-        self._tmpfs(base / "results", size, oci_config.RESULT_INODES, MS_NOEXEC)
-        self._give(base / "results")
+            self._place("packed", base / "packed", scratch)
+        self._place_results(job, scratch)
         return SandboxPaths(
             rootfs=base / "oci/rootfs",
             work=base / "work",
@@ -134,22 +174,52 @@ class Container:
             files=base / "files",
             packed=base / "packed",
             launched=base / "launched",
+            wheels=scratch.wheels,
+            temporary=base / "written/tmp",
         )
 
-    def _place_datasets(self, job: Job) -> None:
-        """Mount ``datasets``: the uploaded files as lower layer, a bounded tmpfs for what the algorithm writes."""
+    def _place(self, name: str, target: Path, scratch: ScratchRun) -> None:
+        """Mount an asset, or a folder of assets, which may be partly in memory and partly on the scratch disk."""
+        places = scratch.places(self.paths.store, name)
+        if len(places) == 1:
+            self._bind(places[0], target)
+        else:
+            self._layer(target, places, "")
+
+    def _place_results(self, job: Job, scratch: ScratchRun) -> None:
+        results = self.paths.base / "results"
+        if scratch.written is None:
+            self._tmpfs(results, job.results + oci_config.RESULT_SLACK, oci_config.RESULT_INODES, MS_NOEXEC)
+        else:
+            for name in ("results", "tmp"):
+                (scratch.written / name).mkdir(mode=0o755)
+            (scratch.written / "tmp").chmod(0o1777)
+            self._bind(scratch.written / "results", results)
+        self._give(results)
+
+    def _place_datasets(self, job: Job, scratch: ScratchRun) -> None:
+        """Mount ``datasets``: the uploaded files as lower layer, a bounded layer for what the algorithm writes."""
         base, store = self.paths.base, self.paths.store
         for entry in (store / "datasets").iterdir():
             # The algorithm's user owns its input, as on a normal disk. Changes go to the overlay's upper layer.
             self._give(entry)
-        self._tmpfs(base / "upper", job.memory + oci_config.unpacked_size(job), oci_config.upper_inodes(job), 0)
+        upper = base / "upper"
+        if scratch.written is None:
+            self._tmpfs(upper, job.memory + oci_config.unpacked_size(job), oci_config.upper_inodes(job), 0)
+        else:
+            upper = scratch.written
         for name in ("data", "work"):
-            (base / "upper" / name).mkdir(mode=0o755)
+            (upper / name).mkdir(mode=0o755)
         # Before mounting: the overlay's root gets the owner of the upper folder.
-        self._give(base / "upper/data")
-        layers = f"lowerdir={store / 'datasets'},upperdir={base / 'upper/data'},workdir={base / 'upper/work'}"
-        mount("overlay", base / "datasets", "overlay", MS_NOSUID | MS_NODEV, f"{layers},redirect_dir=on")
-        self._mounted.append(base / "datasets")
+        self._give(upper / "data")
+        layer = f",upperdir={upper / 'data'},workdir={upper / 'work'},redirect_dir=on"
+        self._layer(base / "datasets", scratch.places(store, "datasets"), layer)
+
+    def _layer(self, target: Path, layers: list[Path], upper: str) -> None:
+        """Mount folders one over the other; those that are lower in the list are below."""
+        lower = ":".join(str(layer) for layer in layers)
+        mount("overlay", target, "overlay", MS_NOSUID | MS_NODEV, f"lowerdir={lower}{upper}")
+        self._mounted.append(target)
 
     def _give(self, path: Path) -> None:
         """Make the algorithm's user the owner of ``path``."""
@@ -163,25 +233,26 @@ class Container:
         mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV | flags, f"size={size},nr_inodes={inodes},mode=0755")
         self._mounted.append(target)
 
-    def _run_crun(self, job: Job, bundle: Path) -> int:
-        """Run crun and return its exit status. Output goes to a bounded file."""
+    def _run_crun(
+        self,
+        config: Mapping[str, Any],
+        take: Callable[[IO[bytes]], None],
+        standard_input: int = subprocess.DEVNULL,
+        standard_error: int = subprocess.STDOUT,
+    ) -> int:
+        """Run crun and return its exit status. ``take`` reads its output."""
+        bundle = self.paths.base / "oci"
+        (bundle / "config.json").write_text(json.dumps(config))
         words = [*self._crun_words(), "run", "--bundle", str(bundle), _ID]
-        if self._stopped.is_set():
+        if self._stopped.is_set() or self._timed_out.is_set():
             return -1
         with subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={}
+            words, stdin=standard_input, stdout=subprocess.PIPE, stderr=standard_error, env={}
         ) as process:
             self._process = process
-            guard = threading.Thread(target=self._enforce_end, args=(job.seconds,), name="guard", daemon=True)
-            guard.start()
-            try:
-                if process.stdout is not None:
-                    self._keep_output(process.stdout, job.output)
-                status = process.wait()
-            finally:
-                self._over.set()
-                self._due.set()
-                guard.join()
+            if process.stdout is not None:
+                take(process.stdout)
+            status = process.wait()
         self._process = None
         # A background process of the algorithm could still change the results.
         self._kill()
@@ -189,6 +260,18 @@ class Container:
 
     def _keep_output(self, source: IO[bytes], limit: int) -> None:
         keep_output(source, self.paths.output, limit)
+
+    @contextlib.contextmanager
+    def _guarded(self, seconds: int) -> Generator[None]:
+        """Within the block, end the run after ``seconds`` or :meth:`stop`."""
+        guard = threading.Thread(target=self._enforce_end, args=(seconds,), name="guard", daemon=True)
+        guard.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            self._due.set()
+            guard.join()
 
     def _enforce_end(self, seconds: int) -> None:
         """End the run after ``seconds``, or earlier after :meth:`stop`.
@@ -212,6 +295,8 @@ class Container:
             return RunOutcome.MEMORY_LIMIT
         if not launched:
             return RunOutcome.LAUNCH
+        if job.written:
+            return RunOutcome.EXIT_STATUS
         free = os.statvfs(self.paths.results)
         return RunOutcome.RESULT_LIMIT if not free.f_bavail or not free.f_favail else RunOutcome.EXIT_STATUS
 
@@ -223,6 +308,7 @@ class Container:
 
     def _tell(self, job: Job, why: str) -> None:
         """Tell the log's readers why the result is not accepted."""
+        self.paths.output.touch(mode=0o644)
         append_output(self.paths.output, job.output, why)
 
     def _kill(self) -> None:

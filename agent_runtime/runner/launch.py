@@ -20,7 +20,7 @@ from cloister.protocol.archives.errors import ArchiveError
 from cloister.protocol.wheels import bundle, image_packages
 
 FAILED = 125
-_PACKAGES = Path(__file__).resolve().parents[2] / image_packages.FILE
+PACKAGES = Path(__file__).resolve().parents[2] / image_packages.FILE
 """The packages of the image; no bundle may count on others."""
 
 
@@ -42,7 +42,9 @@ def prepare(request: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
     variables = {}
     wheels = request["wheels"]
     if wheels is not None:
-        bundle.install(Path(wheels["bundle"]), Path(wheels["into"]), sys.executable, _PACKAGES)
+        if wheels["bundle"] is not None:
+            into = bundle.Folder(Path(wheels["into"]))
+            bundle.install(Path(wheels["bundle"]), into, sys.executable, PACKAGES)
         folders.append(wheels["into"])
         for name, folder in (("PATH", bundle.PROGRAMS), ("LD_LIBRARY_PATH", bundle.LIBRARIES)):
             own = os.environ.get(name)

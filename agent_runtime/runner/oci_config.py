@@ -23,6 +23,10 @@ PARENT_CGROUP = "run"
 CGROUP = f"/{PARENT_CGROUP}/algorithm"
 PYTHON = "/usr/bin/python3"
 LAUNCHER = "/usr/lib/cloister/agent_runtime/runner/launch.py"
+PACKER_MEMORY = 512 * 1024 * 1024
+"""Bytes of memory for unpacking to the scratch disk: names, places and digests of all files, and the decompression."""
+
+BUNDLE, WHEELS, PACKED = "/run/bundle.tar", "/run/wheels", "/run/packed"
 LAUNCHED = "/run/launched"
 """The pipe that the launcher writes to. The algorithm can write to it later but cannot remove that byte."""
 
@@ -123,10 +127,17 @@ class SandboxPaths:
     launched: Path
     """The pipe that shows that the algorithm was started."""
 
+    wheels: Path
+    """The wheels, if they were installed to the scratch disk."""
+
+    temporary: Path
+    """The folder for /tmp, if what the algorithm writes is on the scratch disk."""
+
 
 def memory_limit(job: Job) -> int:
-    """Memory limit of the cgroup in bytes: for processes, and for the files of the run, which are in memory."""
-    return job.memory + unpacked_size(job) + job.results + RESULT_SLACK
+    """Memory limit of the cgroup in bytes: for processes, and for the files of the run that are in memory."""
+    results = 0 if job.written else job.results + RESULT_SLACK
+    return max(job.memory + unpacked_size(job) + results, PACKER_MEMORY if job.packs else 0)
 
 
 def uncharged(job: Job) -> int:
@@ -136,13 +147,13 @@ def uncharged(job: Job) -> int:
 
 
 def unpacked_size(job: Job) -> int:
-    """Bytes of all unpacked datasets."""
-    return sum(packed.size for packed in job.packed)
+    """Bytes of all datasets that are unpacked in memory."""
+    return sum(packed.size for packed in job.packed_in_memory)
 
 
 def upper_inodes(job: Job) -> int:
     """Inodes of the datasets' upper layer: what archives may have, and what the algorithm adds."""
-    return INODES + len(job.packed) * MAX_ENTRIES
+    return INODES + len(job.packed_in_memory) * MAX_ENTRIES
 
 
 def config(job: Job, paths: SandboxPaths, host: SandboxHost = MACHINE) -> dict[str, Any]:
@@ -167,7 +178,7 @@ def config(job: Job, paths: SandboxPaths, host: SandboxHost = MACHINE) -> dict[s
         },
         "root": {"path": str(paths.rootfs), "readonly": True},
         "hostname": HOST_NAME,
-        "mounts": _mounts(job, paths),
+        "mounts": mounts(job, paths),
         "linux": {
             "namespaces": [{"type": name} for name in _NAMESPACES],
             "uidMappings": mapping,
@@ -200,10 +211,10 @@ def launcher_argument(job: Job) -> str:
             "algorithm": f"{WORK}/{job.algorithm}",
             "args": list(job.args),
             "launched": LAUNCHED,
-            "wheels": {"bundle": "/run/bundle.tar", "into": "/run/wheels"} if job.wheels else None,
+            "wheels": {"bundle": None if job.packs_wheels else BUNDLE, "into": WHEELS} if job.wheels else None,
             "datasets": [
-                {"from": f"/run/packed/{item.name}", "into": f"{WORK}/datasets/{item.name}", "size": item.size}
-                for item in job.packed
+                {"from": f"{PACKED}/{item.name}", "into": f"{WORK}/datasets/{item.name}", "size": item.size}
+                for item in job.packed_in_memory
             ],
         },
         sort_keys=True,
@@ -236,7 +247,23 @@ def seccomp() -> dict[str, Any]:
     }
 
 
-def _mounts(job: Job, paths: SandboxPaths) -> list[dict[str, Any]]:
+def mounts(job: Job, paths: SandboxPaths, *, packing: bool = False) -> list[dict[str, Any]]:
+    """While packing, the algorithm's own folders are not there: they need what is packed."""
+    temporary = _tmpfs("/tmp", str(job.memory), INODES, "nodev", "mode=1777")  # noqa: S108
+    wheels = _tmpfs(WHEELS, str(job.memory), WHEEL_INODES, "nodev", "mode=1777")
+    if job.written and not packing:
+        temporary = _bind(paths.temporary, "/tmp", "rw")  # noqa: S108
+    if job.packs_wheels:
+        wheels = _bind(paths.wheels, WHEELS, "ro")
+    own = [
+        _bind(paths.work, WORK, "ro"),
+        _bind(paths.algorithm, f"{WORK}/{job.algorithm}", "ro"),
+        *(_bind(paths.files / item.name, f"{WORK}/{item.at}", "ro") for item in job.files),
+        _bind(paths.datasets, f"{WORK}/datasets", "rw"),
+        _bind(paths.results, f"{WORK}/results", "rw", "noexec"),
+        _bind(paths.launched, LAUNCHED, "rw", "noexec"),
+        *([wheels] if job.wheels else []),
+    ]
     return [
         _mount("/proc", "proc", "nosuid", "noexec", "nodev"),
         _tmpfs("/dev", "64k", 64, "noexec", "mode=755"),
@@ -244,16 +271,10 @@ def _mounts(job: Job, paths: SandboxPaths) -> list[dict[str, Any]]:
         _tmpfs("/sys", "4k", 4, "nodev", "noexec", "ro"),
         _tmpfs("/run", "64k", _RUN_INODES, "nodev", "noexec", "mode=755"),
         _tmpfs("/var", "4k", 4, "nodev", "noexec", "mode=755"),
-        _tmpfs("/tmp", str(job.memory), INODES, "nodev", "mode=1777"),  # noqa: S108
-        _bind(paths.work, WORK, "ro"),
-        _bind(paths.algorithm, f"{WORK}/{job.algorithm}", "ro"),
-        *(_bind(paths.files / item.name, f"{WORK}/{item.at}", "ro") for item in job.files),
-        _bind(paths.datasets, f"{WORK}/datasets", "rw"),
-        _bind(paths.results, f"{WORK}/results", "rw", "noexec"),
-        _bind(paths.launched, LAUNCHED, "rw", "noexec"),
-        *([_bind(paths.bundle, "/run/bundle.tar", "ro")] if job.wheels else []),
-        *([_tmpfs("/run/wheels", str(job.memory), WHEEL_INODES, "nodev", "mode=1777")] if job.wheels else []),
-        *(_bind(paths.packed / item.name, f"/run/packed/{item.name}", "ro") for item in job.packed),
+        temporary,
+        *([_mount(WORK, "tmpfs", "nosuid", "nodev", "size=4k", "ro")] if packing else own),
+        *([_bind(paths.bundle, BUNDLE, "ro")] if job.wheels and (packing or not job.packs_wheels) else []),
+        *(_bind(paths.packed / item.name, f"{PACKED}/{item.name}", "ro") for item in job.packed),
     ]
 
 

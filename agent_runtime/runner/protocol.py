@@ -1,7 +1,7 @@
 """The messages between agent and runner: JSON lines on a local socket.
 
 The runner is root and the agent may be compromised, so the runner parses requests strictly. Standard library only, and
-the rules of a manifest that need no more.
+the rules of a manifest that need no more. Long because all that the agent can ask of root is here.
 """
 
 import json
@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
+from agent_runtime.scratch.volume import Seal
 from cloister.protocol import names, placement
 
 MAX_REQUEST = 4 * 1024 * 1024
@@ -41,12 +42,16 @@ class RunOutcome(StrEnum):
     NO_RESULT = "NO_RESULT"
     STOPPED = "STOPPED"
     LAUNCH = "LAUNCH"
+    SCRATCH = "SCRATCH"
 
 
 class RunnerOperation(StrEnum):
     """The runner's operations."""
 
     RUN = "run"
+    OPEN_SCRATCH = "open-scratch"
+    MAKE_VOLUME = "make-volume"
+    CLOSE_SCRATCH = "close-scratch"
     POWER_OFF = "power-off"
     REBOOT = "reboot"
 
@@ -65,6 +70,61 @@ class PlacedFile:
 
     name: str
     at: str
+
+
+@dataclass(frozen=True)
+class ScratchRequest:
+    """A request about the scratch disk. ``size`` in bytes: what the boot configuration declares, or a volume's."""
+
+    operation: RunnerOperation
+    size: int
+
+    def encode(self) -> bytes:
+        """One line of JSON, with its newline."""
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+
+@dataclass(frozen=True)
+class ScratchJob:
+    """What a run has on the scratch disk. Sizes are in bytes; 0: nothing."""
+
+    uploaded: int
+    """Size of the volume of uploaded assets."""
+
+    seal: Seal | None
+    """That volume's :class:`~agent_runtime.scratch.volume.Seal`; None without such assets."""
+
+    unpacked: int
+    """Size of the volume that datasets and wheels are unpacked to."""
+
+    datasets: tuple[str, ...]
+    """Names of the datasets that are unpacked there."""
+
+    wheels: bool
+    """Whether the wheels are installed there."""
+
+    written: int
+    """Size of the file system for what the algorithm writes."""
+
+    @classmethod
+    def from_value(cls, value: Any) -> Self:
+        """From a JSON value. Raises RequestError."""
+        if not isinstance(value, dict) or set(value) != set(cls.__dataclass_fields__):
+            raise RequestError("The request has an invalid scratch disk.")
+        try:
+            seal = None if value["seal"] is None else Seal.from_value(value["seal"])
+        except ValueError as error:
+            raise RequestError("The request has an invalid seal.") from error
+        if not isinstance(value["wheels"], bool):
+            raise RequestError("The request has an invalid scratch disk.")
+        return cls(
+            uploaded=_number(value["uploaded"], 0, _MAX_SIZE),
+            seal=seal,
+            unpacked=_number(value["unpacked"], 0, _MAX_SIZE),
+            datasets=tuple(_string(item, _NAME) for item in _list(value["datasets"])),
+            wheels=value["wheels"],
+            written=_number(value["written"], 0, _MAX_SIZE),
+        )
 
 
 @dataclass(frozen=True)
@@ -113,8 +173,36 @@ class Job:
     output: int
     """Maximum size of the logs that are kept."""
 
+    scratch: ScratchJob | None = None
+    """What it has on the scratch disk."""
+
     version: int = field(default=1)
     """Version of this message."""
+
+    @property
+    def packed_to_disk(self) -> tuple[PackedDataset, ...]:
+        """The datasets that are unpacked to the scratch disk."""
+        return tuple(item for item in self.packed if self.scratch is not None and item.name in self.scratch.datasets)
+
+    @property
+    def packed_in_memory(self) -> tuple[PackedDataset, ...]:
+        """The datasets that the launcher unpacks in memory."""
+        return tuple(item for item in self.packed if item not in self.packed_to_disk)
+
+    @property
+    def packs_wheels(self) -> bool:
+        """Whether the wheels are installed to the scratch disk."""
+        return self.wheels and self.scratch is not None and self.scratch.wheels
+
+    @property
+    def packs(self) -> bool:
+        """Whether anything is unpacked to the scratch disk."""
+        return self.packs_wheels or bool(self.packed_to_disk)
+
+    @property
+    def written(self) -> int:
+        """Bytes on the scratch disk for what the algorithm writes."""
+        return self.scratch.written if self.scratch is not None else 0
 
     def encode(self) -> bytes:
         """One line of JSON, with its newline."""
@@ -155,10 +243,15 @@ class Job:
             processes=_number(value["processes"], 1, 65536),
             results=_number(value["results"], 0, _MAX_SIZE),
             output=_number(value["output"], 0, 64 * 1024 * 1024),
+            scratch=None if value["scratch"] is None else ScratchJob.from_value(value["scratch"]),
         )
 
 
-def parse_request(line: bytes) -> Job | RunnerOperation:
+_WITHOUT_SIZE = (RunnerOperation.POWER_OFF, RunnerOperation.REBOOT, RunnerOperation.CLOSE_SCRATCH)
+_WITH_SIZE = (RunnerOperation.OPEN_SCRATCH, RunnerOperation.MAKE_VOLUME)
+
+
+def parse_request(line: bytes) -> Job | ScratchRequest | RunnerOperation:
     """Parse a request line: a job, or another operation. Raises RequestError."""
     try:
         value = json.loads(line)
@@ -167,8 +260,10 @@ def parse_request(line: bytes) -> Job | RunnerOperation:
     operation = value.get("operation") if isinstance(value, dict) else None
     if operation == RunnerOperation.RUN:
         return Job.from_value(value)
-    if value in ({"operation": RunnerOperation.POWER_OFF}, {"operation": RunnerOperation.REBOOT}):
+    if operation in _WITHOUT_SIZE and set(value) == {"operation"}:
         return RunnerOperation(operation)
+    if operation in _WITH_SIZE and set(value) == {"operation", "size"}:
+        return ScratchRequest(RunnerOperation(operation), _number(value["size"], 1, _MAX_SIZE))
     raise RequestError("The request names an unknown operation.")
 
 

@@ -20,7 +20,16 @@ from pathlib import Path
 from typing import NoReturn, Protocol
 
 from agent_runtime.runner.container import Container, RunnerPaths
-from agent_runtime.runner.protocol import MAX_REQUEST, Job, RequestError, RunnerOperation, RunOutcome, parse_request
+from agent_runtime.runner.protocol import (
+    MAX_REQUEST,
+    Job,
+    RequestError,
+    RunnerOperation,
+    RunOutcome,
+    ScratchRequest,
+    parse_request,
+)
+from agent_runtime.runner.scratchservice import ScratchService
 
 SOCKET = Path("/run/cloister/runner.sock")
 AGENT_ID = 900
@@ -47,6 +56,7 @@ class RunnerServer:
     executor: JobExecutor
     end: Callable[[RunnerOperation], None]
     peers: frozenset[int]
+    scratch: ScratchService
     _used: threading.Lock = field(default_factory=threading.Lock)
 
     def serve(self, listener: socket.socket) -> None:
@@ -71,6 +81,9 @@ class RunnerServer:
             connection.settimeout(None)
             if isinstance(request, Job):
                 self._run(request, connection)
+            elif isinstance(request, ScratchRequest) or request is RunnerOperation.CLOSE_SCRATCH:
+                with contextlib.suppress(OSError):
+                    connection.sendall(self.scratch.answer(request))
             else:
                 self.end(request)
 
@@ -155,6 +168,7 @@ def end_machine(operation: RunnerOperation) -> None:
 
 def main() -> NoReturn:
     """Serve the agent until the machine ends."""
-    runner = RunnerServer(Container(RunnerPaths()), end_machine, frozenset({AGENT_ID}))
+    scratch = ScratchService(AGENT_ID)
+    runner = RunnerServer(Container(RunnerPaths(), scratch=scratch.disk), end_machine, frozenset({AGENT_ID}), scratch)
     runner.serve(listen(SOCKET, AGENT_ID))
     sys.exit(1)

@@ -14,6 +14,7 @@ from agent_runtime.runner.container import Container
 from agent_runtime.runner.kept_output import keep_output
 from agent_runtime.runner.mounts import MS_BIND, mount
 from agent_runtime.runner.protocol import Job
+from agent_runtime.runner.scratchrun import ScratchRun
 from agent_runtime.trial.meter import Meter
 
 _MS_REC = 16384  # mount(2)
@@ -34,7 +35,7 @@ class TrialContainer(Container):
         limit = None if self.host.cgroup else oci_config.memory_limit(job)
         self.meter.start(limit, layers, self._due.set)
 
-    def _place_datasets(self, job: Job) -> None:
+    def _place_datasets(self, job: Job, scratch: ScratchRun) -> None:
         """Copy the datasets to a bounded tmpfs: the overlay of a machine cannot be mounted in a user namespace."""
         store, place = self.paths.store / "datasets", self.paths.base / "datasets"
         sizes = [entry.stat().st_size for entry in store.iterdir()]

@@ -101,7 +101,7 @@ class Skipped:
 class Claims:
     """What the evidence says about the machine. Only the claims of an accepted verdict can be relied on.
 
-    boot_configuration: workspace, machine name and owners that the machine was started with.
+    boot_configuration: workspace, machine name, owners and scratch disk that the machine was started with.
     boot_configuration_digest: SHA-256 of its measured bytes.
     event_log_key: SubjectPublicKeyInfo (DER) of the agent's event-log key.
     manifest_digest: SHA-256 of the computation manifest; None before one is submitted.
@@ -127,6 +127,7 @@ class Claims:
                 "cvm": configuration.cvm,
                 "owners": list(configuration.owners),
                 "digest": self.boot_configuration_digest.hex(),
+                **({"scratch": configuration.scratch} if configuration.scratch else {}),
             },
             "event_log_key": canonical.to_base64(self.event_log_key),
             "pcrs": {str(index): digest.hex() for index, digest in self.pcrs.items()},

@@ -87,12 +87,13 @@ class LogSettings:
 
 @dataclass(frozen=True)
 class RunLimits:
-    """What a run may use: seconds, bytes of memory, CPUs, processes."""
+    """What a run may use: seconds, bytes of memory, CPUs, processes, and bytes of the scratch disk (0: none)."""
 
     time: int
     memory: int
     cpus: int
     processes: int
+    scratch: int = 0
 
 
 @dataclass(frozen=True)
@@ -200,6 +201,7 @@ class Manifest:
                 "memory": self.limits.memory,
                 "cpus": self.limits.cpus,
                 "processes": self.limits.processes,
+                **({"scratch": self.limits.scratch} if self.limits.scratch else {}),
             },
         }
 

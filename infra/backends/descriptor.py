@@ -11,7 +11,7 @@ from infra.configuration.workspace import WorkspaceConfiguration
 def boot_configurations(configuration: WorkspaceConfiguration) -> tuple[BootConfiguration, ...]:
     """The boot configuration of each CVM, in the order of the configuration."""
     owners = tuple(sorted(member.key_digest() for member in configuration.owners()))
-    return tuple(BootConfiguration(configuration.name, cvm.name, owners) for cvm in configuration.cvms)
+    return tuple(BootConfiguration(configuration.name, cvm.name, owners, cvm.scratch) for cvm in configuration.cvms)
 
 
 def describe(

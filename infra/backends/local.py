@@ -58,6 +58,8 @@ class WorkspaceComponent(pulumi.ComponentResource):
             }
             if cvm.port is not None:
                 inputs["port"] = cvm.port
+            if cvm.scratch:
+                inputs["scratch"] = cvm.scratch
             if cvm.cpu:
                 inputs["cpu"] = cvm.cpu
             if configuration.force:

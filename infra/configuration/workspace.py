@@ -9,19 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cloister import units
 from cloister.errors import InputError
 from infra import paths
-from infra.configuration import addresses, cloud, public_key, reserved, sizes
+from infra.configuration import addresses, cloud, public_key, reserved, scratch, sizes
 from infra.configuration.cloud import AzureConfiguration, BudgetConfiguration, GcpConfiguration
 from infra.configuration.validation import ConfigurationError, Validator
 
 ROLES = ("owner", "algorithm-provider", "dataset-provider", "result-consumer", "auditor")
 LOCAL = "local"
 BACKENDS = (LOCAL, *cloud.BACKENDS)
-MEBIBYTE = 1 << 20
 
-_SIZE_UNITS = {"MiB": MEBIBYTE, "GiB": 1 << 30}
 _LEAST_MEMORY = 1 << 30
 _MOST_VCPUS = 64
 # More than any machine type has; sizes.py lists the types.
@@ -69,6 +66,8 @@ class CvmConfiguration:
     """Clouds only; "" means that the cloud chooses (Azure)."""
     size: str = ""
     """The machine type chosen for it; clouds only."""
+    scratch: int = 0
+    """Bytes of the scratch disk; 0: none."""
 
 
 @dataclass(frozen=True)
@@ -164,14 +163,6 @@ def _refuse_taken(name: str) -> None:
         raise InputError(f"{name!r} is reserved for a file of Cloister; choose another name.")
 
 
-def parse_size(text: Any) -> int:
-    """Bytes of a size like ``4GiB`` or ``512MiB``. Raises InputError."""
-    size = units.parse_quantity(text, _SIZE_UNITS)
-    if size is None:
-        raise InputError(f"invalid size {text!r}; write for example 4GiB or 1536MiB.")
-    return size
-
-
 def _members(validator: Validator, value: Any) -> tuple[MemberConfiguration, ...]:
     members = []
     for path, entry in validator.entries(value, "workspace.members"):
@@ -212,15 +203,18 @@ def _cvms(validator: Validator, value: Any, backend: str) -> tuple[CvmConfigurat
         vcpus = validator.integer(fields, "vcpus", path, default=2, allowed=range(1, most + 1))
         memory = 4 << 30
         if fields.get("memory") is not None:
-            memory = validator.attempt(f"{path}.memory", lambda size=fields["memory"]: parse_size(size)) or memory
+            memory = (
+                validator.attempt(f"{path}.memory", lambda size=fields["memory"]: scratch.parse_size(size)) or memory
+            )
         if memory < _LEAST_MEMORY:
             validator.add(f"{path}.memory", "must be at least 1GiB, which the guest needs.")
-        if "scratch" in fields:
-            validator.add(f"{path}.scratch", "scratch disks are not supported; assets are kept in the CVM's memory.")
+        cvm = CvmConfiguration(
+            name, "", vcpus, memory, scratch=scratch.parse(validator, path, fields.get("scratch"), backend)
+        )
         if in_cloud:
-            cvms.append(_cloud_cvm(validator, path, fields, CvmConfiguration(name, "", vcpus, memory), backend))
+            cvms.append(_cloud_cvm(validator, path, fields, cvm, backend))
         else:
-            cvms.append(_local_cvm(validator, path, fields, CvmConfiguration(name, "", vcpus, memory)))
+            cvms.append(_local_cvm(validator, path, fields, cvm))
     validator.unique([cvm.name for cvm in cvms], "workspace.cvms", "name")
     validator.unique([str(cvm.port) for cvm in cvms if cvm.port], "workspace.cvms", "port")
     if in_cloud and len(cvms) > _MOST_CLOUD_CVMS:

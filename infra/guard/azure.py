@@ -7,6 +7,7 @@ import base64
 from collections.abc import Iterator, Mapping
 
 from cloister import endpoint
+from infra.configuration.scratch import GIBIBYTE
 from infra.configuration.workspace import WorkspaceConfiguration
 from infra.guard.rules import (
     FOR_CLOUDS,
@@ -106,7 +107,7 @@ def disk_is_confidential(resource: Resource, configuration: WorkspaceConfigurati
 
 
 def machine_boots_published_image(resource: Resource, configuration: WorkspaceConfiguration) -> str:
-    """The machine boots an image of the registry; it has no other disk."""
+    """The machine boots an image of the registry."""
     if resource.type != MACHINE:
         return ""
     image = resource.at("storageProfile", "imageReference")
@@ -115,9 +116,23 @@ def machine_boots_published_image(resource: Resource, configuration: WorkspaceCo
     place = configuration.azure
     if place is not None and registry_reference(place.registry) not in resource.dependencies:
         return f"its image must come from the registry {place.registry}."
-    if resource.at("storageProfile", "dataDisks") is not None:
-        return "storageProfile.dataDisks must not be set: a CVM has one disk."
     return mismatch(resource, {("storageProfile", "osDisk", "createOption"): "FromImage"})
+
+
+def scratch_disk_is_configured(resource: Resource, configuration: WorkspaceConfiguration) -> str:
+    """Besides its image's disk the machine has the configured scratch disk only, empty and deleted with the machine."""
+    cvm = cvm_of(resource, configuration) if resource.type == MACHINE else None
+    if cvm is None:
+        return ""
+    where = ("storageProfile", "dataDisks")
+    disks = resource.entries(*where)
+    if not cvm.scratch:
+        return f"{'.'.join(where)} must not be set: the CVM has no scratch disk." if disks is UNKNOWN or disks else ""
+    if disks is UNKNOWN or len(disks) != 1:
+        return f"{'.'.join(where)} must be the CVM's scratch disk, and no other."
+    wanted = {"createOption": "Empty", "deleteOption": "Delete", "diskSizeGB": cvm.scratch // GIBIBYTE}
+    differing = sorted(name for name, value in wanted.items() if within(disks[0], name) != value)
+    return f"{'.'.join(where)}.{differing[0]} must be {wanted[differing[0]]!r}." if differing else ""
 
 
 def boot_configuration_is_passed(resource: Resource, configuration: WorkspaceConfiguration) -> str:
@@ -295,6 +310,7 @@ RULES: tuple[Rule, ...] = (
     machine_is_confidential,
     disk_is_confidential,
     machine_boots_published_image,
+    scratch_disk_is_configured,
     boot_configuration_is_passed,
     machine_has_only_workspace_identity,
     boot_diagnostics_are_disabled,

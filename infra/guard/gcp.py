@@ -3,6 +3,7 @@
 import re
 
 from cloister import endpoint
+from infra.configuration.scratch import GIBIBYTE
 from infra.configuration.workspace import WorkspaceConfiguration
 from infra.guard.rules import (
     FOR_CLOUDS,
@@ -20,6 +21,7 @@ from infra.resources.resource import UNKNOWN, Resource, listed, within
 
 PROVIDER = "pulumi:providers:gcp"
 ADDRESS = "gcp:compute/address:Address"
+DISK = "gcp:compute/disk:Disk"
 KEY = "gcp:kms/cryptoKey:CryptoKey"
 GRANT = "gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember"
 ACCOUNT = "gcp:serviceaccount/account:Account"
@@ -99,10 +101,10 @@ def machine_is_not_migrated(resource: Resource, configuration: WorkspaceConfigur
 
 
 def boot_disk_uses_workspace_key(resource: Resource, configuration: WorkspaceConfiguration) -> str:
-    """It has one disk, made from a published image and encrypted with the workspace's key."""
+    """It boots from a published image, on a disk that is encrypted with the workspace's key."""
     if resource.type != MACHINE:
         return ""
-    for name in ("attachedDisks", "scratchDisks", "guestAccelerators"):
+    for name in ("scratchDisks", "guestAccelerators"):
         if resource.at(name) not in (None, []):
             return f"{name} must not be set."
     if resource.at("bootDisk", "initializeParams", "image") is None:
@@ -112,6 +114,30 @@ def boot_disk_uses_workspace_key(resource: Resource, configuration: WorkspaceCon
         return f"its image must come from the registry {place.registry}."
     encrypted = resource.at("bootDisk", "kmsKeySelfLink") is not None and uses(resource, KEY)
     return "" if encrypted else "bootDisk.kmsKeySelfLink must be the workspace's own key."
+
+
+def scratch_disk_is_configured(resource: Resource, configuration: WorkspaceConfiguration) -> str:
+    """Besides its boot disk an instance has the CVM's configured scratch disk only, which has the workspace's key."""
+    if resource.type == DISK:
+        return _scratch_disk_problem(resource, configuration)
+    cvm = cvm_of(resource, configuration) if resource.type == MACHINE else None
+    if cvm is None:
+        return ""
+    disks = resource.entries("attachedDisks")
+    if not cvm.scratch:
+        return "attachedDisks must not be set: the CVM has no scratch disk." if disks is UNKNOWN or disks else ""
+    own = disks is not UNKNOWN and len(disks) == 1 and (DISK, f"{cvm.name}-scratch") in resource.dependencies
+    return "" if own else "attachedDisks must be the CVM's own scratch disk, and no other."
+
+
+def _scratch_disk_problem(disk: Resource, configuration: WorkspaceConfiguration) -> str:
+    cvm = next((cvm for cvm in configuration.cvms if disk.name == f"{cvm.name}-scratch"), None)
+    if cvm is None or not cvm.scratch or configuration.gcp is None:
+        return f"the configuration has no CVM with the scratch disk {disk.name!r}."
+    if disk.at("diskEncryptionKey", "kmsKeySelfLink") is None or not uses(disk, KEY):
+        return "diskEncryptionKey.kmsKeySelfLink must be the workspace's own key."
+    zone = f"{configuration.gcp.region}-{cvm.zone}"
+    return mismatch(disk, {("size",): cvm.scratch // GIBIBYTE, ("zone",): zone})
 
 
 def boot_configuration_is_passed(resource: Resource, configuration: WorkspaceConfiguration) -> str:
@@ -237,6 +263,7 @@ RULES: tuple[Rule, ...] = (
     machine_is_confidential,
     machine_is_not_migrated,
     boot_disk_uses_workspace_key,
+    scratch_disk_is_configured,
     boot_configuration_is_passed,
     metadata_is_restricted,
     interface_is_isolated,

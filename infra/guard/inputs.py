@@ -19,7 +19,10 @@ _PATHS: Mapping[str, str] = {
         diagnosticsProfile.bootDiagnostics.enabled hardwareProfile.vmSize identity.type identity.userAssignedIdentities
         location networkProfile.networkInterfaces osProfile resourceGroupName securityProfile.encryptionAtHost
         securityProfile.proxyAgentSettings.enabled securityProfile.securityType securityProfile.uefiSettings
-        storageProfile.dataDisks storageProfile.imageReference storageProfile.osDisk.caching
+        storageProfile.dataDisks.caching storageProfile.dataDisks.createOption storageProfile.dataDisks.deleteOption
+        storageProfile.dataDisks.diskSizeGB storageProfile.dataDisks.lun
+        storageProfile.dataDisks.managedDisk.storageAccountType storageProfile.imageReference
+        storageProfile.osDisk.caching
         storageProfile.osDisk.createOption storageProfile.osDisk.deleteOption
         storageProfile.osDisk.managedDisk.securityProfile.diskEncryptionSet.id
         storageProfile.osDisk.managedDisk.securityProfile.securityEncryptionType
@@ -57,12 +60,14 @@ _PATHS: Mapping[str, str] = {
     # The zone comes from the environment and has no effect: each machine declares its own.
     "pulumi:providers:gcp": "addPulumiAttributionLabel billingProject project region userProjectOverride zone",
     "gcp:billing/budget:Budget": "amount billingAccount budgetFilter displayName thresholdRules",
+    "gcp:compute/disk:Disk": "diskEncryptionKey.kmsKeySelfLink labels name size type zone",
     "gcp:compute/address:Address": "addressType labels networkTier region",
     "gcp:compute/firewall:Firewall": """
         allows denies destinationRanges direction logConfig.metadata network priority sourceRanges
         targetServiceAccounts""",
     "gcp:compute/instance:Instance": """
-        attachedDisks bootDisk.autoDelete bootDisk.initializeParams.image bootDisk.initializeParams.labels
+        attachedDisks.mode attachedDisks.source bootDisk.autoDelete bootDisk.initializeParams.image
+        bootDisk.initializeParams.labels
         bootDisk.initializeParams.size bootDisk.initializeParams.type bootDisk.kmsKeySelfLink canIpForward
         confidentialInstanceConfig.confidentialInstanceType desiredStatus guestAccelerators keyRevocationActionType
         labels machineType metadata metadataStartupScript minCpuPlatform name networkInterfaces.accessConfigs

@@ -2,7 +2,8 @@
 
 Inputs: ``workspace``, ``name``, ``image`` (flavor or manifest path), ``imageDigest`` (of its manifest),
 ``bootConfiguration`` (canonical JSON), ``authority`` (certificate, base64url), ``vcpus``, ``memory`` (bytes),
-``port``, ``cpu``, ``force``. Outputs: these, and ``endpoint``, ``status``, ``accelerator``, ``process``.
+``scratch`` (bytes), ``port``, ``cpu``, ``force``. Outputs: these, and ``endpoint``, ``status``, ``accelerator``,
+``process``.
 """
 
 import re
@@ -40,11 +41,12 @@ _REPLACING = (
     "authority",
     "vcpus",
     "memory",
+    "scratch",
     "port",
     "cpu",
 )
 _UPDATING = ("image",)
-_OPTIONAL = ("port", "cpu", "force")
+_OPTIONAL = ("scratch", "port", "cpu", "force")
 
 
 class CvmResource:
@@ -100,12 +102,13 @@ class CvmResource:
         cpu = str(inputs.get("cpu", ""))
         if cpu:
             accelerator.check_cpu(tools, accel, cpu)
+        scratch = int(inputs.get("scratch", 0))
         hardware = machine.Hardware(
-            f"{inputs['workspace']}/{name}", inputs["vcpus"], inputs["memory"], port, found.manifest.debug, cpu
+            f"{inputs['workspace']}/{name}", inputs["vcpus"], inputs["memory"], port, found.manifest.debug, cpu, scratch
         )
         try:
             with disk_space.needed(paths.state()):
-                machine.prepare(folder, tools, found.disk, inputs["bootConfiguration"].encode())
+                machine.prepare(folder, tools, found.disk, inputs["bootConfiguration"].encode(), scratch)
                 vtpm.create(tools, folder, lambda point: _certify(inputs, point))
             if operation.cancelled.is_set():
                 raise CancelledError(f"Starting the CVM {name!r} was cancelled.")
@@ -170,6 +173,8 @@ def _check_configuration(news: Properties) -> list[tuple[str, str]]:
         return [("bootConfiguration", error.message)]
     if (configuration.workspace, configuration.cvm) != (news.get("workspace"), news.get("name")):
         return [("bootConfiguration", f"belongs to {configuration.workspace}/{configuration.cvm}.")]
+    if configuration.scratch != news.get("scratch", 0):
+        return [("scratch", f"the boot configuration has {configuration.scratch} bytes.")]
     return []
 
 

@@ -47,6 +47,7 @@ TYPES: Mapping[str, Mapping[str, str]] = {
         "pulumi:providers:gcp": UNLABELLED,
         "gcp:billing/budget:Budget": UNLABELLED,
         "gcp:compute/address:Address": "labels",
+        "gcp:compute/disk:Disk": "labels",
         "gcp:compute/firewall:Firewall": UNLABELLED,
         "gcp:compute/instance:Instance": "labels",
         "gcp:compute/network:Network": UNLABELLED,

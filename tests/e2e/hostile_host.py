@@ -45,9 +45,11 @@ class HostileHost(AbstractContextManager["HostileHost"]):
     port: int
     authority: bytes
     parties: Parties
+    scratch: int = 0
+    """Bytes of the scratch disk."""
 
     @classmethod
-    def create(cls, folder: Path, image: Image) -> Self:
+    def create(cls, folder: Path, image: Image, *, scratch: int = 0) -> Self:
         key_folder = private_folder(folder / "authority")
         return cls(
             folder=folder,
@@ -55,13 +57,14 @@ class HostileHost(AbstractContextManager["HostileHost"]):
             port=ports.free(),
             authority=certificates.create_authority(WORKSPACE, key_folder),
             parties=Parties.make(folder),
+            scratch=scratch,
         )
 
     def __exit__(self, *_: object) -> None:
         machine.remove(self.folder / CVM)
 
     def configuration(self) -> BootConfiguration:
-        return BootConfiguration(WORKSPACE, CVM, (self.parties.keys["lab"].id,))
+        return BootConfiguration(WORKSPACE, CVM, (self.parties.keys["lab"].id,), self.scratch)
 
     def boot(
         self,
@@ -80,12 +83,12 @@ class HostileHost(AbstractContextManager["HostileHost"]):
         if disk is not None:
             image = self.folder / "changed.raw"
             image.write_bytes(disk)
-        machine.prepare(place, tools, image, self.configuration().encode())
+        machine.prepare(place, tools, image, self.configuration().encode(), self.scratch)
         if variables is not None:
             (place / machine.VARIABLES).write_bytes(variables)
         vtpm.create(tools, place, self._certify)
         vtpm.start_for_qemu(tools, place)
-        hardware = machine.Hardware(f"{WORKSPACE}/{CVM}", _VIRTUAL_CPUS, _MEMORY, self.port, console=False)
+        hardware = machine.Hardware(f"{WORKSPACE}/{CVM}", _VIRTUAL_CPUS, _MEMORY, self.port, False, "", self.scratch)
         words = [*machine.argv(tools, hardware, accelerator.choose(tools)), *extra]
         if vhd:
             words = [_as_vhd(word) for word in words]

@@ -158,6 +158,10 @@ def test_boot_configuration_has_one_encoding():
         b'{"cvm":"trainer","owners":["' + b"00" * 32 + b'","' + b"11" * 32 + b'"],"version":1,"workspace":"consortium"}'
     )
     assert BootConfiguration.parse(data) == configuration
+    with_disk = dataclasses.replace(configuration, scratch=200 << 30)
+    assert BootConfiguration.parse(with_disk.encode()) == with_disk
+    assert with_disk.digest() != configuration.digest()
+    assert b"scratch" not in data
     swapped = data.replace(b"00" * 32, b"22" * 32)
     for wrong in (data + b" ", swapped, data.replace(b'"version":1', b'"version":1,"x":2'), b"{}", data[:-1]):
         with pytest.raises(FormatError):

@@ -41,7 +41,7 @@ def install(tmp_path: Path, *wheels: SmallWheel) -> Path:
     made = make(tmp_path / "b.tar", {f"wheels/{wheel.file}": wheel.build() for wheel in wheels})
     into = tmp_path / "deep" / "out"
     into.mkdir(parents=True)
-    bundle.install(made, into, sys.executable)
+    bundle.install(made, bundle.Folder(into), sys.executable)
     return into
 
 
@@ -222,7 +222,7 @@ def test_damaged_wheel_is_refused_without_traceback(tmp_path: Path, damage: str)
         content[directory + 10] = 93
     made = make(tmp_path / "b.tar", {"wheels/demo-1.0-py3-none-any.whl": bytes(content)})
     with pytest.raises(BundleError):
-        bundle.install(made, tmp_path, sys.executable)
+        bundle.install(made, bundle.Folder(tmp_path), sys.executable)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,9 @@ def test_damaged_wheel_is_refused_without_traceback(tmp_path: Path, damage: str)
 )
 def test_a_bundle_holds_wheels_only(tmp_path: Path, name: str) -> None:
     with pytest.raises(BundleError, match=r"is not a wheel|is not the file name of a wheel"):
-        bundle.install(make(tmp_path / "b.tar", {name: SmallWheel().build()}), tmp_path / "out", sys.executable)
+        bundle.install(
+            make(tmp_path / "b.tar", {name: SmallWheel().build()}), bundle.Folder(tmp_path / "out"), sys.executable
+        )
 
 
 def test_a_bundle_holds_no_links(tmp_path: Path) -> None:
@@ -240,14 +242,14 @@ def test_a_bundle_holds_no_links(tmp_path: Path) -> None:
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(link)
     with pytest.raises(BundleError, match="not a file"):
-        bundle.install(tmp_path / "b.tar", tmp_path / "out", sys.executable)
+        bundle.install(tmp_path / "b.tar", bundle.Folder(tmp_path / "out"), sys.executable)
 
 
 @pytest.mark.parametrize("data", [b"", b"junk", bytes(10240)])
 def test_file_that_is_not_a_bundle_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "b.tar").write_bytes(data)
     with pytest.raises(BundleError):
-        bundle.install(tmp_path / "b.tar", tmp_path / "out", sys.executable)
+        bundle.install(tmp_path / "b.tar", bundle.Folder(tmp_path / "out"), sys.executable)
 
 
 def test_wheel_that_is_not_in_the_requirements_is_refused(tmp_path: Path) -> None:
@@ -255,7 +257,7 @@ def test_wheel_that_is_not_in_the_requirements_is_refused(tmp_path: Path) -> Non
         tmp_path / "b.tar", {f"wheels/{SmallWheel().file}": SmallWheel().build()}, "demo --hash=sha256:" + "0" * 64
     )
     with pytest.raises(BundleError, match=r"is not in the bundle's requirements\.txt"):
-        bundle.install(made, tmp_path / "out", sys.executable)
+        bundle.install(made, bundle.Folder(tmp_path / "out"), sys.executable)
 
 
 def test_more_files_than_the_guest_has_inodes_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

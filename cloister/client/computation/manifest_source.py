@@ -146,6 +146,7 @@ class AuthorManifest:
                 "memory": self._size("limits", "memory"),
                 "cpus": value["limits"]["cpus"],
                 "processes": value["limits"]["processes"],
+                **({"scratch": self._size("limits", "scratch")} if "scratch" in value["limits"] else {}),
             },
         }
 

@@ -119,6 +119,11 @@ def _limits(manifest: Manifest) -> Iterator[str]:
         f"At most {format_duration(limits.time)}, {format_size(limits.memory)} of memory, "
         f"{limits.cpus} CPU{'' if limits.cpus == 1 else 's'}, {limits.processes} processes."
     )
+    if limits.scratch:
+        yield (
+            f"What the program writes is on the scratch disk, encrypted, at most {format_size(limits.scratch)}. "
+            "The host can put an older state of it back, and no one notices; the result is read from there."
+        )
 
 
 def _concerns(manifest: Manifest) -> Iterator[str]:

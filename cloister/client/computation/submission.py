@@ -5,8 +5,10 @@ from dataclasses import replace
 from cloister.client.connection.connection import Connection
 from cloister.client.connection.opening import Target
 from cloister.client.files.keys import Key
-from cloister.errors import ProofError, RefusedError
+from cloister.errors import InputError, ProofError, RefusedError
 from cloister.protocol.manifest import Manifest
+from cloister.protocol.scratch import ScratchNeed
+from cloister.units import format_size
 
 
 def submit(target: Target, key: Key, manifest: Manifest, *, hold: bool = False) -> Connection:
@@ -22,6 +24,7 @@ def submit(target: Target, key: Key, manifest: Manifest, *, hold: bool = False) 
         An open connection that demands this manifest, under a new verdict. Close it, or use it as a context manager.
 
     Raises:
+        InputError: the manifest does not fit onto the CVM's scratch disk. Nothing was submitted then.
         ProofError: the policy rejects the CVM, or the agent measured another manifest.
         RefusedError: the CVM runs another manifest, or this one without ``hold``, or the key is not an owner's.
         UnreachableError: no agent answers.
@@ -30,6 +33,7 @@ def submit(target: Target, key: Key, manifest: Manifest, *, hold: bool = False) 
     with Connection(replace(target, manifest_digest=None), key) as before:
         running = before.session().manifest_digest
         if running is None:
+            check_scratch(manifest, before.verdict().claims.boot_configuration.scratch)
             accepted = before.session().submit_manifest(manifest.encode(), hold=hold)
             if accepted != digest:
                 raise ProofError(
@@ -48,3 +52,18 @@ def submit(target: Target, key: Key, manifest: Manifest, *, hold: bool = False) 
     after = Connection(replace(target, manifest_digest=digest), key)
     after.session()
     return after
+
+
+def check_scratch(manifest: Manifest, scratch: int) -> None:
+    """Whether a manifest fits onto a scratch disk of ``scratch`` bytes; 0: the CVM has none. Raises InputError."""
+    if manifest.limits.scratch and not scratch:
+        raise InputError(
+            f"The manifest has {format_size(manifest.limits.scratch)} as limits.scratch; the CVM has no scratch disk.",
+            hint="Remove limits.scratch, or ask the platform team for a CVM with a scratch disk.",
+        )
+    need = ScratchNeed.of(manifest).total if scratch else 0
+    if need > scratch:
+        raise InputError(
+            f"The manifest needs {format_size(need)} of the scratch disk, and the CVM's has {format_size(scratch)}.",
+            hint="Lower the sizes in the manifest, or ask the platform team for a larger scratch disk.",
+        )

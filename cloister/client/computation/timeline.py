@@ -33,6 +33,7 @@ REASONS = {
     "RESULT_INVALID": "the result folder holds something that no result may have",
     "NO_RESULT": "the algorithm left no result",
     "LAUNCH": "the algorithm could not be started",
+    "SCRATCH": "the scratch disk returned other data than was written to it",
     "STOPPED": "the run was stopped",
     "INTERNAL": "the agent failed",
     "NOT_STARTED": "no owner started the run in time",

@@ -13,9 +13,10 @@ than 100 characters is in a pax header, which has no other record. Equal locks g
 import hashlib
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from cloister.protocol.wheels import image_packages
 from cloister.protocol.wheels.errors import BundleError
@@ -31,6 +32,7 @@ MAX_REQUIREMENTS = 4 * 1024 * 1024
 _CHUNK = 1024 * 1024
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 _MEMBER = re.compile(rf"{WHEELS}/([^/]+\.whl)")
+Write = Callable[[bytes], object]
 
 
 def member(name: str, size: int) -> tarfile.TarInfo:
@@ -71,40 +73,70 @@ def wheels(path: Path, image: Path | None = None) -> Iterator[tuple[str, IO[byte
                 yield named[1], source
 
 
-def install(path: Path, into: Path, interpreter: str, image: Path | None = None) -> None:
-    """Install a bundle's wheels into the new folder ``into``; ``image`` as for :func:`wheels`. Raises BundleError.
+class WheelTarget(Protocol):
+    """Where wheels are installed. Paths are relative; the same one is not made twice."""
+
+    def file(self, path: str, executable: bool, fill: Callable[[Write], bytes]) -> bytes:
+        """Make a file, and the folders around it. ``fill`` writes it and returns its digest, which is returned."""
+
+    def make_executable(self, path: str) -> None:
+        """Make a file executable that was made before."""
+
+
+class Folder:
+    """The folder ``into`` as a target."""
+
+    def __init__(self, into: Path) -> None:
+        into.mkdir(parents=True, exist_ok=True)
+        self._into = into
+        self._folders = {into}
+
+    def file(self, path: str, executable: bool, fill: Callable[[Write], bytes]) -> bytes:
+        """Make a file. Raises OSError."""
+        target = self._into / path
+        if target.parent not in self._folders:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._folders.add(target.parent)
+        with target.open("xb") as out:
+            digest = fill(out.write)
+        target.chmod(0o755 if executable else 0o644)
+        return digest
+
+    def make_executable(self, path: str) -> None:
+        """Make a file executable. Raises OSError."""
+        (self._into / path).chmod(0o755)
+
+
+def install(path: Path, into: WheelTarget, interpreter: str, image: Path | None = None) -> None:
+    """Install a bundle's wheels; ``image`` as for :func:`wheels`. Raises BundleError.
 
     A program of an entry point gives way to one of that name that is already there.
     """
-    into.mkdir(parents=True, exist_ok=True)
     installed = Installation()
     programs: dict[str, bytes] = {}
-    folders = {into}
     for file, source in wheels(path, image):
         wheel = OpenWheel(source, file)
         for name, text in wheel.programs(interpreter).items():
             programs.setdefault(name, text)
         for item in wheel.files:
-            target = into / item.path
+            fill = partial(wheel.copy, item, interpreter=interpreter)
             if installed.place(item.path, file):
-                if target.parent not in folders:
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    folders.add(target.parent)
-                with target.open("xb") as out:
-                    digest = wheel.copy(item, out.write, interpreter)
-                target.chmod(0o755 if item.executable else 0o644)
+                digest = into.file(item.path, item.executable, fill)
             else:
-                digest = wheel.copy(item, len, interpreter)
+                digest = fill(len)
                 if item.executable:
-                    target.chmod(0o755)
+                    into.make_executable(item.path)
             installed.add(item.path, file, digest, item.size)
     for name, text in sorted(programs.items()):
-        if installed.place(f"{PROGRAMS}/{name}", "an entry point"):
-            target = into / PROGRAMS / name
-            target.parent.mkdir(exist_ok=True)
-            target.write_bytes(text)
-            target.chmod(0o755)
-            installed.add(f"{PROGRAMS}/{name}", "an entry point", text, len(text))
+        program = f"{PROGRAMS}/{name}"
+        if installed.place(program, "an entry point"):
+            into.file(program, True, partial(_written, text))
+            installed.add(program, "an entry point", text, len(text))
+
+
+def _written(text: bytes, write: Write) -> bytes:
+    write(text)
+    return text
 
 
 def _digest(source: IO[bytes]) -> str:

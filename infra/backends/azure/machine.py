@@ -12,6 +12,7 @@ from infra.backends import rolling
 from infra.backends.azure.disk import DiskEncryption
 from infra.backends.azure.keys import DiskKey
 from infra.backends.azure.network import Network
+from infra.configuration.scratch import GIBIBYTE
 from infra.configuration.workspace import CvmConfiguration
 
 _REPLACED_ON_CHANGES = ("hardware_profile", "security_profile", "storage_profile", "user_data", "zones")
@@ -76,7 +77,7 @@ class Machines:
                 type=compute.ResourceIdentityType.USER_ASSIGNED, user_assigned_identities=[self.identity.id]
             ),
             security_profile=self._security(),
-            storage_profile=self._storage(),
+            storage_profile=self._storage(cvm.scratch),
             network_profile=compute.NetworkProfileArgs(
                 network_interfaces=[
                     # The interface outlives the machine, so that its replacement keeps the address.
@@ -106,8 +107,10 @@ class Machines:
             proxy_agent_settings=compute.ProxyAgentSettingsArgs(enabled=False),
         )
 
-    def _storage(self) -> compute.StorageProfileArgs:
-        """No disk controller is set: Azure picks one that size and image support (SCSI for v5 sizes), and the guest has
+    def _storage(self, scratch: int) -> compute.StorageProfileArgs:
+        """The image's disk and, unless ``scratch`` (bytes) is 0, an empty one.
+
+        No disk controller is set: Azure picks one that size and image support (SCSI for v5 sizes), and the guest has
         the drivers for both.
         """
         encryption_set = None
@@ -115,6 +118,7 @@ class Machines:
             encryption_set = compute.DiskEncryptionSetParametersArgs(id=self.key.encryption_set.id)
         return compute.StorageProfileArgs(
             image_reference=compute.ImageReferenceArgs(id=self.image),
+            data_disks=[_scratch_disk(scratch)] if scratch else None,
             os_disk=compute.OSDiskArgs(
                 create_option=compute.DiskCreateOptionTypes.FROM_IMAGE,
                 os_type=compute.OperatingSystemTypes.LINUX,
@@ -129,3 +133,15 @@ class Machines:
                 ),
             ),
         )
+
+
+def _scratch_disk(size: int) -> compute.DataDiskArgs:
+    """An empty disk, deleted with the machine. The guest encrypts it under a key that exists in its memory only."""
+    return compute.DataDiskArgs(
+        lun=0,
+        create_option=compute.DiskCreateOptionTypes.EMPTY,
+        disk_size_gb=size // GIBIBYTE,
+        caching=compute.CachingTypes.NONE,
+        delete_option=compute.DiskDeleteOptionTypes.DELETE,
+        managed_disk=compute.ManagedDiskParametersArgs(storage_account_type=compute.StorageAccountTypes.PREMIUM_LRS),
+    )

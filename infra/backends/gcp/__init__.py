@@ -90,7 +90,8 @@ def _machines(
             "zone": cvm.zone,
         }
         machine_options = pulumi.ResourceOptions.merge(rolling.options(triggers), options)
-        rolling.add(machine.declare(cvm, boot, shared, private, public, endpoint, machine_options))
+        scratch = machine.scratch_disk(cvm, shared, options)
+        rolling.add(machine.declare(cvm, boot, shared, scratch, private, public, endpoint, machine_options))
         endpoints.append(endpoint)
     platforms = [machine.TEE_SETTINGS[cvm.tee].platform for cvm in configuration.cvms]
     return pulumi.Output.all(*endpoints).apply(

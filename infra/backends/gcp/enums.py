@@ -46,6 +46,12 @@ class DiskType(StrEnum):
     BALANCED = "pd-balanced"
 
 
+class DiskMode(StrEnum):
+    """Compute Engine API, instances, disks.mode."""
+
+    READ_WRITE = "READ_WRITE"
+
+
 class NicType(StrEnum):
     """Compute Engine API, instances, networkInterfaces.nicType."""
 

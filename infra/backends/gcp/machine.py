@@ -12,6 +12,7 @@ from infra.backends.gcp.enums import (
     AddressType,
     ConfidentialInstanceType,
     CpuPlatform,
+    DiskMode,
     DiskType,
     HostMaintenance,
     KeyRevocation,
@@ -25,9 +26,9 @@ from infra.backends.gcp.enums import (
 from infra.backends.gcp.keys import DiskKey
 from infra.backends.gcp.network import Network
 from infra.configuration.image import Image
+from infra.configuration.scratch import GIBIBYTE
 from infra.configuration.workspace import CvmConfiguration
 
-_GIBIBYTE = 1 << 30
 # Compute Engine, "About Persistent Disk": a balanced disk has at least 10 GiB.
 _MIN_DISK_GIB = 10
 
@@ -99,21 +100,45 @@ def public_address(
     )
 
 
+def scratch_disk(
+    cvm: CvmConfiguration, shared: SharedResources, options: pulumi.ResourceOptions
+) -> gcp.compute.Disk | None:
+    """The scratch disk, which outlives the instance; None if the CVM has none.
+
+    The guest encrypts it under a key that exists in its memory only, so a replaced CVM finds nothing on it.
+    """
+    if not cvm.scratch:
+        return None
+    return gcp.compute.Disk(
+        f"{cvm.name}-scratch",
+        name=names.disk(shared.workspace, cvm.name),
+        zone=f"{shared.region}-{cvm.zone}",
+        type=DiskType.BALANCED,
+        size=cvm.scratch // GIBIBYTE,
+        disk_encryption_key=gcp.compute.DiskDiskEncryptionKeyArgs(kms_key_self_link=shared.key.identifier),
+        labels=shared.labels,
+        opts=pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(depends_on=[shared.key.access])),
+    )
+
+
 def declare(
     cvm: CvmConfiguration,
     boot: BootConfiguration,
     shared: SharedResources,
+    scratch: gcp.compute.Disk | None,
     private: str,
     public: gcp.compute.Address | None,
     endpoint: pulumi.Input[str],
     options: pulumi.ResourceOptions,
 ) -> gcp.compute.Instance:
-    """The instance, with the address ``private`` in the subnet and, unless None, the address ``public``.
+    """The instance, with the disk ``scratch`` and the address ``public``, unless they are None.
+
+    ``private`` is its address in the subnet.
 
     ``endpoint`` is the one in the descriptor (host:port).
     """
     tee = TEE_SETTINGS[cvm.tee]
-    disk_gib = -(-shared.source.manifest.outputs["disk.raw"].size // _GIBIBYTE)
+    disk_gib = -(-shared.source.manifest.outputs["disk.raw"].size // GIBIBYTE)
     external = (
         [gcp.compute.InstanceNetworkInterfaceAccessConfigArgs(nat_ip=public.address, network_tier=NetworkTier.PREMIUM)]
         if public is not None
@@ -153,6 +178,11 @@ def declare(
                 # A disk is billed separately and does not inherit the labels of its instance.
                 labels=shared.labels,
             ),
+        ),
+        attached_disks=(
+            [gcp.compute.InstanceAttachedDiskArgs(source=scratch.self_link, mode=DiskMode.READ_WRITE)]
+            if scratch is not None
+            else None
         ),
         key_revocation_action_type=KeyRevocation.STOP,
         network_interfaces=[

@@ -21,6 +21,11 @@ def instance(workspace: str, cvm: str) -> str:
     return _shortened((workspace, cvm), _LABEL_LENGTH)
 
 
+def disk(workspace: str, cvm: str) -> str:
+    """The name of a CVM's scratch disk in its project."""
+    return _shortened((workspace, cvm, "scratch"), _LABEL_LENGTH)
+
+
 def account(workspace: str) -> str:
     """The id of a service account: 6 to 30 characters (IAM API, serviceAccounts.create)."""
     return _shortened((workspace,), _ACCOUNT_LENGTH)

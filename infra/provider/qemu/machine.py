@@ -32,6 +32,7 @@ TPM = "swtpm"
 _PROGRAMS = ("qemu-system-x86_64", TPM)
 _CONFIGURATION = "boot-configuration.json"
 _DISK = "disk.raw"
+SCRATCH = "scratch.raw"
 VARIABLES = "variables.fd"
 _FIRMWARE = "usr/share/OVMF/OVMF_CODE_4M.fd"
 _FIRMWARE_VARIABLES = "usr/share/OVMF/OVMF_VARS_4M.fd"
@@ -44,7 +45,7 @@ _FORWARDED = re.compile(rf"hostfwd=tcp:{re.escape(LOOPBACK)}:(\d+)-")
 @dataclass(frozen=True)
 class Hardware:
     """The virtual hardware. ``memory`` in bytes; ``port`` on the loopback interface; ``console``: a serial console;
-    ``cpu``: QEMU's model and features, "" for the accelerator's default.
+    ``cpu``: QEMU's model and features, "" for the accelerator's default; ``scratch``: bytes of the scratch disk, or 0.
     """
 
     name: str
@@ -53,10 +54,11 @@ class Hardware:
     port: int
     console: bool
     cpu: str = ""
+    scratch: int = 0
 
 
-def prepare(folder: Path, tools: Tools, disk: Path, configuration: bytes) -> None:
-    """Write a machine's folder: disk, firmware variables, boot configuration."""
+def prepare(folder: Path, tools: Tools, disk: Path, configuration: bytes, scratch: int = 0) -> None:
+    """Write a machine's folder: disk, firmware variables, boot configuration, and a scratch disk of that many bytes."""
     for part in (folder.parent.parent, folder.parent, folder):
         private_folder(part)
     try:
@@ -67,6 +69,10 @@ def prepare(folder: Path, tools: Tools, disk: Path, configuration: bytes) -> Non
     shutil.copyfile(tools.path(_FIRMWARE_VARIABLES), folder / VARIABLES)
     (folder / VARIABLES).chmod(0o600)
     (folder / _CONFIGURATION).write_bytes(configuration)
+    if scratch:
+        # Sparse: it takes as much of the disk as the guest has written.
+        with open(folder / SCRATCH, "xb") as file:
+            file.truncate(scratch)
 
 
 def boot(folder: Path, tools: Tools, hardware: Hardware, accelerator: Accelerator) -> subprocess.Popen[bytes]:
@@ -76,7 +82,9 @@ def boot(folder: Path, tools: Tools, hardware: Hardware, accelerator: Accelerato
 
 
 def argv(tools: Tools, hardware: Hardware, accelerator: Accelerator) -> list[str]:
-    """QEMU's command line: q35 with UEFI, TPM, one read-only disk and a network open only to the agent's port."""
+    """QEMU's command line: q35 with UEFI, TPM, a read-only disk, a scratch disk if the machine has one, and a network
+    open only to the agent's port.
+    """
     qemu = tools.argv("qemu-system-x86_64")
     qemu += ["-name", f"cloister/{hardware.name}", "-nodefaults", "-no-user-config", "-display", "none"]
     qemu += ["-sandbox", _SANDBOX, "-qmp", f"unix:{MONITOR_SOCKET},server=on,wait=off"]
@@ -88,6 +96,8 @@ def argv(tools: Tools, hardware: Hardware, accelerator: Accelerator) -> list[str
     # bootindex: otherwise failed attempts to boot from elsewhere are measured into PCR 4. Empty romfile: no option ROM
     # to measure.
     qemu += [*_block("disk", _DISK, read_only=True), "-device", "virtio-blk-pci,drive=disk,bootindex=1"]
+    if hardware.scratch:
+        qemu += [*_block("scratch", SCRATCH, read_only=False), "-device", "virtio-blk-pci,drive=scratch"]
     qemu += ["-netdev", f"user,id=net,restrict=on,hostfwd=tcp:{LOOPBACK}:{hardware.port}-:{AGENT_PORT}"]
     qemu += ["-device", "virtio-net-pci,netdev=net,romfile="]
     qemu += ["-chardev", f"socket,id=tpm,path={vtpm.CONTROL_SOCKET}", "-tpmdev", "emulator,id=tpm0,chardev=tpm"]

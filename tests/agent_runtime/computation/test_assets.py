@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from agent_runtime.computation.assets import FILES, AssetStore, Progress
+from agent_runtime.computation.scratch import Scratch
+from agent_runtime.runner.client import RunnerClient
 from cloister.protocol.manifest import Asset
 
+NO_DISK = Scratch(RunnerClient(Path("runner.sock"), results=Path("results"), output=Path("output")), 0)
 DATA = b"abcdefgh"
 
 
@@ -25,7 +28,7 @@ class Full(FileIO):
 
 def test_failed_write_can_be_repeated(tmp_path: Path) -> None:
     asset = Asset("h1", "dataset", "hospital", "h1.csv", hashlib.sha256(DATA).hexdigest(), len(DATA))
-    store = AssetStore(tmp_path)
+    store = AssetStore(tmp_path, NO_DISK)
     store.declare([asset])
     writer = store.begin("h1")
     store.start("h1", writer, 0)
@@ -48,7 +51,7 @@ def test_failed_wipe_raises_and_deletes_the_rest(tmp_path: Path) -> None:
     def asset(name: str) -> Asset:
         return Asset(name, "dataset", "hospital", f"{name}.csv", hashlib.sha256(DATA).hexdigest(), len(DATA))
 
-    store = AssetStore(tmp_path)
+    store = AssetStore(tmp_path, NO_DISK)
     store.declare([asset("h1"), asset("h2")])
     for name in ("h1", "h2"):
         writer = store.begin(name)
@@ -65,7 +68,7 @@ def test_failed_wipe_raises_and_deletes_the_rest(tmp_path: Path) -> None:
 
 def test_wipes_at_the_same_time_all_succeed(tmp_path: Path) -> None:
     """A run that ends and an agent that is closed both wipe."""
-    store = AssetStore(tmp_path)
+    store = AssetStore(tmp_path, NO_DISK)
     together = threading.Barrier(4)
 
     def wipe() -> None:

@@ -160,8 +160,9 @@ def test_files_may_lie_side_by_side_in_folders(world: World) -> None:
                 }
             ]
         },
+        {"limits__scratch": 1 << 30},
     ],
-    ids=["files", "memory", "results", "assets", "unpacked"],
+    ids=["files", "memory", "results", "assets", "unpacked", "scratch"],
 )
 def test_manifest_that_exceeds_capacity_is_refused_with_sizes(world: World, change: dict[str, Any]) -> None:
     with refused("TOO_LARGE"):
@@ -183,9 +184,9 @@ def test_reserved_memory_is_not_available_to_manifests(tmp_path: Path) -> None:
 def test_targets_of_links_are_reserved_beyond_the_memory_limit(world: World) -> None:
     manifest = world.compose(limits__memory=128 << 20)
     job = build_job(manifest)
-    needed = RequiredCapacity.of(manifest)
+    needed = RequiredCapacity.of(manifest, scratch=False)
     assert needed.run == memory_limit(job) + uncharged(job) + manifest.logs.max_size
     assert uncharged(job) > 16 << 20
-    needed.check(store=needed.store, memory=needed.store + needed.run)
+    needed.check(store=needed.store, memory=needed.store + needed.run, scratch=0)
     with pytest.raises(CallRefusal, match="for the run"):
-        needed.check(store=needed.store, memory=needed.store + needed.run - 1)
+        needed.check(store=needed.store, memory=needed.store + needed.run - 1, scratch=0)

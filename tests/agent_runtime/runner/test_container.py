@@ -123,5 +123,7 @@ def test_run_is_ended_before_its_cgroup_exists(tmp_path: Path, how: str) -> None
     container = Container(RunnerPaths(base=tmp_path, cgroups=group.parent, crun=crun))
     if how == "stopped":
         threading.Timer(0.1, container.stop).start()
-    container._run_crun(replace(JOB, seconds=60 if how == "stopped" else 1), tmp_path)
+    (tmp_path / "oci").mkdir()
+    with container._guarded(60 if how == "stopped" else 1):
+        container._run_crun({}, lambda output: output.read())
     assert int((group / "left").read_text()) > 0

@@ -8,7 +8,8 @@ import pytest
 
 from agent_runtime.runner import oci_config
 from agent_runtime.runner.oci_config import SandboxPaths
-from agent_runtime.runner.protocol import PackedDataset
+from agent_runtime.runner.packing_config import packing_config
+from agent_runtime.runner.protocol import PackedDataset, ScratchJob
 from cloister.protocol.archives import limits
 from tests.agent_runtime.runner.test_protocol import JOB
 from tools import stubs
@@ -24,6 +25,8 @@ PATHS = SandboxPaths(
     files=ROOT / "files",
     packed=ROOT / "packed",
     launched=ROOT / "launched",
+    wheels=ROOT / "unpacked/wheels",
+    temporary=ROOT / "written/tmp",
 )
 FORBIDDEN = """
     add_key bpf chroot clone3 delete_module finit_module fsconfig fsmount fsopen init_module io_uring_enter
@@ -168,3 +171,35 @@ def test_wheels_and_datasets_have_links_of_their_own() -> None:
     more = [replace(job, wheels=True), replace(job, packed=(PackedDataset("a", 1),))]
     grown = [oci_config.uncharged(one) - oci_config.uncharged(job) for one in more]
     assert grown == [128 * oci_config.WHEEL_INODES, 128 * limits.MAX_ENTRIES]
+
+
+ON_DISK = ScratchJob(uploaded=0, seal=None, unpacked=1 << 30, datasets=("h2",), wheels=True, written=1 << 30)
+
+
+def test_what_is_on_the_scratch_disk_takes_no_memory() -> None:
+    job = replace(JOB, memory=1 << 30, scratch=ON_DISK)
+    assert oci_config.memory_limit(job) == job.memory
+    less = replace(job, scratch=replace(ON_DISK, written=0, datasets=()))
+    assert oci_config.memory_limit(less) == job.memory + 1000 + job.results + oci_config.RESULT_SLACK
+    assert oci_config.memory_limit(replace(job, memory=1)) == oci_config.PACKER_MEMORY
+
+
+def test_wheels_and_temporary_files_are_mounted_from_the_scratch_disk() -> None:
+    mounts = {one["destination"]: one for one in oci_config.config(replace(JOB, scratch=ON_DISK), PATHS)["mounts"]}
+    assert mounts["/run/wheels"]["source"] == str(PATHS.wheels)
+    assert "ro" in mounts["/run/wheels"]["options"]
+    assert mounts["/tmp"]["source"] == str(PATHS.temporary)
+    assert "/run/bundle.tar" not in mounts
+    said = json.loads(oci_config.launcher_argument(replace(JOB, scratch=ON_DISK)))
+    assert (said["wheels"], said["datasets"]) == ({"bundle": None, "into": "/run/wheels"}, [])
+
+
+def test_the_packer_sees_only_what_it_unpacks() -> None:
+    job = replace(JOB, scratch=ON_DISK)
+    made, run = packing_config(job, PATHS), oci_config.config(job, PATHS)
+    assert {name for name in made if made[name] != run[name]} == {"process", "mounts"}
+    differing = {name for name in made["process"] if made["process"][name] != run["process"][name]}
+    assert differing == {"args", "env"}
+    sources = {one["source"]: one for one in made["mounts"] if one["type"] == "bind"}
+    assert set(sources) == {str(PATHS.bundle), str(PATHS.packed / "h2")}
+    assert all("ro" in one["options"] for one in sources.values())

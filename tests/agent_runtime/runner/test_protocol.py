@@ -6,7 +6,17 @@ from typing import Any
 
 import pytest
 
-from agent_runtime.runner.protocol import Job, PackedDataset, PlacedFile, RequestError, RunnerOperation, parse_request
+from agent_runtime.runner.protocol import (
+    Job,
+    PackedDataset,
+    PlacedFile,
+    RequestError,
+    RunnerOperation,
+    ScratchJob,
+    ScratchRequest,
+    parse_request,
+)
+from agent_runtime.scratch.volume import Seal
 from cloister.protocol import schema
 from tests.protocol.test_names import TAKEN, TOGETHER
 
@@ -30,6 +40,52 @@ JOB = Job(
 
 def test_a_job_is_read_as_it_was_written() -> None:
     assert parse_request(JOB.encode()) == JOB
+
+
+SCRATCH = ScratchJob(
+    uploaded=1 << 30,
+    seal=Seal("ab" * 32, 1024, 2000),
+    unpacked=1 << 31,
+    datasets=("h2",),
+    wheels=True,
+    written=1 << 24,
+)
+
+
+@pytest.mark.parametrize("scratch", [SCRATCH, replace(SCRATCH, seal=None, uploaded=0), None])
+def test_a_job_with_a_scratch_disk_is_read_as_it_was_written(scratch: ScratchJob | None) -> None:
+    assert parse_request(replace(JOB, scratch=scratch).encode()) == replace(JOB, scratch=scratch)
+
+
+@pytest.mark.parametrize("operation", [RunnerOperation.OPEN_SCRATCH, RunnerOperation.MAKE_VOLUME])
+def test_requests_about_the_scratch_disk_have_a_size(operation: RunnerOperation) -> None:
+    request = ScratchRequest(operation, 1 << 30)
+    assert parse_request(request.encode()) == request
+    for value in ({}, {"size": 0}, {"size": "1"}, {"size": 1 << 60}, {"size": 1, "device": "/dev/vda"}):
+        with pytest.raises(RequestError):
+            parse_request(json.dumps({"operation": operation, **value}).encode())
+    assert parse_request(b'{"operation": "close-scratch"}') is RunnerOperation.CLOSE_SCRATCH
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seal": {"root": "x" * 64, "blocks": 1, "tree": 1}},
+        {"seal": "0 8 verity"},
+        {"device": "/dev/vda"},
+        {"uploaded": -1},
+        {"unpacked": "1"},
+        {"written": 1.5},
+        {"datasets": ["../x"]},
+        {"wheels": 1},
+    ],
+    ids=str,
+)
+def test_an_invalid_scratch_disk_is_refused(change: dict[str, Any]) -> None:
+    value = json.loads(replace(JOB, scratch=SCRATCH).encode())
+    value["scratch"] |= change
+    with pytest.raises(RequestError):
+        parse_request(json.dumps(value).encode())
 
 
 def test_names_of_peoples_files_are_accepted() -> None:

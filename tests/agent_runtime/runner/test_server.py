@@ -13,6 +13,7 @@ import pytest
 from agent_runtime.errors import AgentError
 from agent_runtime.runner.client import RunnerClient
 from agent_runtime.runner.protocol import Job, RunnerOperation, RunOutcome
+from agent_runtime.runner.scratchservice import ScratchService
 from agent_runtime.runner.server import RunnerServer, listen
 from tests.agent_runtime.runner.test_protocol import JOB
 
@@ -61,7 +62,9 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: list[RunnerOpe
         listener = listen(Path("socket"), None)
         listeners.append(listener)
         threading.Thread(
-            target=RunnerServer(executor, ended.append, peers).serve, args=(listener,), daemon=True
+            target=RunnerServer(executor, ended.append, peers, ScratchService(os.getuid())).serve,
+            args=(listener,),
+            daemon=True,
         ).start()
         return RunnerClient(Path("socket"), results=tmp_path, output=tmp_path)
 

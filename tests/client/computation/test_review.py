@@ -71,3 +71,11 @@ def test_odd_names_and_arguments_are_shown_without_doubt(parties):
 
     assert 'lab provides the algorithm: "train now.py", 0 bytes, SHA-256' in said
     assert r'runs as: "train now.py" --a "b c" "" "\u00a0" "d\"e"' in said
+
+
+def test_review_says_that_the_host_can_put_back_what_is_on_the_scratch_disk(parties):
+    assert "scratch disk" not in text(parties, "hospital-1")
+    parties.edit("processes: 16", "processes: 16, scratch: 50GiB")
+    said = text(parties, "hospital-1")
+    assert "What the program writes is on the scratch disk, encrypted, at most 50 GiB." in said
+    assert "The host can put an older state of it back, and no one notices; the result is read from there." in said

@@ -104,14 +104,14 @@ def test_wheel_name_of_any_length_is_bundled(packages: Packages, tmp_path: Path,
     packages.add(wheel)
     made = packages.bundle()
     assert len(made.wheels[0].path.name) == length
-    form.install(made.path, tmp_path / "into", sys.executable)
+    form.install(made.path, form.Folder(tmp_path / "into"), sys.executable)
     assert (tmp_path / "into" / "long.py").read_bytes() == b"x = 1"
 
 
 def test_unpacked_size_and_inodes_are_what_the_launcher_makes(packages: Packages, tmp_path: Path) -> None:
     packages.add(*TWO, SmallWheel("c", {"c-1.0.data/scripts/run": b"#!python\n"}))
     made = packages.bundle()
-    form.install(made.path, tmp_path / "into", sys.executable)
+    form.install(made.path, form.Folder(tmp_path / "into"), sys.executable)
     files = [path for path in (tmp_path / "into").rglob("*") if path.is_file()]
     assert made.unpacked_size == sum(-(-path.stat().st_size // 4096) * 4096 for path in files)
 
@@ -252,5 +252,5 @@ def test_shared_input_is_bundled_and_installed(
 ) -> None:
     monkeypatch.setenv("PIP_FIND_LINKS", str(INPUTS / folder))
     shutil.copy(INPUTS / folder / "requirements.txt", packages.path)
-    form.install(packages.bundle().path, tmp_path / "into", sys.executable)
+    form.install(packages.bundle().path, form.Folder(tmp_path / "into"), sys.executable)
     assert stat.S_IMODE((tmp_path / "into" / file).stat().st_mode) == mode

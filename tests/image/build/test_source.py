@@ -16,6 +16,7 @@ ENTRIES = (
     "agent_runtime.__main__",
     "agent_runtime.runner.server",
     "agent_runtime.runner.launch",
+    "agent_runtime.runner.pack",
     "agent_runtime.trial.main",
 )
 

@@ -10,6 +10,7 @@ SUBNET = "azure-native:network:Subnet cvms"
 NETWORK = "azure-native:network:VirtualNetwork network"
 GROUP = "azure-native:network:NetworkSecurityGroup rules"
 ROUTES = "azure-native:network:RouteTable routes"
+DISK = "gcp:compute/disk:Disk trainer-scratch"
 INSTANCE = "gcp:compute/instance:Instance trainer"
 AGENT = "gcp:compute/firewall:Firewall cloister-lab-allow-agent"
 
@@ -119,7 +120,7 @@ BROKEN: list[tuple[str, str, str, Any, str]] = [
         MACHINE,
         "storageProfile.dataDisks",
         [{"lun": 0}],
-        "storageProfile.dataDisks must not be set: a CVM has one disk.",
+        "storageProfile.dataDisks must not be set: the CVM has no scratch disk.",
     ),
     ("azure-private-snp", MACHINE, "userData", "e30=", "userData must be the CVM's boot configuration."),
     ("azure-private-snp", MACHINE, "userData", UNKNOWN, "userData must be the CVM's boot configuration."),
@@ -320,7 +321,44 @@ BROKEN: list[tuple[str, str, str, Any, str]] = [
         "MIGRATE",
         "scheduling.onHostMaintenance must be 'TERMINATE', but it is 'MIGRATE'.",
     ),
-    ("gcp-private-snp", INSTANCE, "attachedDisks", [{"source": "data"}], "attachedDisks must not be set."),
+    (
+        "gcp-private-snp",
+        INSTANCE,
+        "attachedDisks",
+        [{"source": "data"}],
+        "attachedDisks must not be set: the CVM has no scratch disk.",
+    ),
+    (
+        "gcp-public-tdx",
+        INSTANCE,
+        "attachedDisks",
+        [{"source": "one"}, {"source": "two"}],
+        "attachedDisks must be the CVM's own scratch disk, and no other.",
+    ),
+    ("gcp-public-tdx", DISK, "size", 100, "size must be 200, but it is 100."),
+    ("gcp-public-tdx", DISK, "zone", "europe-west4-c", "zone must be 'europe-west4-a', but it is 'europe-west4-c'."),
+    (
+        "gcp-public-tdx",
+        DISK,
+        "diskEncryptionKey.kmsKeySelfLink",
+        None,
+        "diskEncryptionKey.kmsKeySelfLink must be the workspace's own key.",
+    ),
+    (
+        "azure-public-tdx",
+        MACHINE,
+        "storageProfile.dataDisks",
+        [],
+        "storageProfile.dataDisks must be the CVM's scratch disk, and no other.",
+    ),
+    *(
+        ("azure-public-tdx", MACHINE, f"storageProfile.dataDisks.0.{name}", value, f"storageProfile.dataDisks.{why}")
+        for name, value, why in (
+            ("createOption", "Attach", "createOption must be 'Empty'."),
+            ("deleteOption", "Detach", "deleteOption must be 'Delete'."),
+            ("diskSizeGB", 100, "diskSizeGB must be 200."),
+        )
+    ),
     (
         "gcp-private-snp",
         INSTANCE,

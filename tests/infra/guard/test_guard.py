@@ -73,6 +73,7 @@ REFERENCES = (
     "networkSecurityGroup",
     "routeTable",
     "bootDisk.kmsKeySelfLink",
+    "diskEncryptionKey.kmsKeySelfLink",
     "bootDisk.initializeParams.image",
     "member",
     "routeTable.id",
