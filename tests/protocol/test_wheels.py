@@ -65,13 +65,13 @@ def test_bundle_that_counts_on_another_image_is_not_installed(tmp_path: Path, im
     text = f"# image: torch==2.6.0\n{name} --hash=sha256:{hashlib.sha256(data).hexdigest()}\n"
     made = make(tmp_path / "b.tar", {name: data}, text)
     with pytest.raises(BundleError, match=said):
-        bundle.install(made, tmp_path / "out", sys.executable, packages)
+        bundle.install(made, bundle.Folder(tmp_path / "out"), sys.executable, packages)
     assert list((tmp_path / "out").iterdir()) == []
     packages.write_bytes(image_packages.encode({"torch": "2.6.0", "numpy": "2"}))
-    bundle.install(made, tmp_path / "out", sys.executable, packages)
+    bundle.install(made, bundle.Folder(tmp_path / "out"), sys.executable, packages)
     # What counts on nothing needs no such file.
     packages.unlink()
-    bundle.install(make(tmp_path / "b.tar", {name: data}), tmp_path / "other", sys.executable, packages)
+    bundle.install(make(tmp_path / "b.tar", {name: data}), bundle.Folder(tmp_path / "other"), sys.executable, packages)
 
 
 def test_files_are_laid_out_as_pip_does_for_a_target(tmp_path: Path) -> None:
