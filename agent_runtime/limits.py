@@ -41,7 +41,10 @@ class Limits:
     """Concurrent calls of one key."""
 
     followers_per_key: int = 4
-    """Of these, calls that follow the events. They may last as long as the computation."""
+    """Of these, calls that follow events or logs. They may last as long as the computation."""
+
+    followers: int = 64
+    """Such calls of all keys. The other long calls stay free: what is followed would not happen without uploads."""
 
     buffers: int = 24
     """Buffers of 1 MiB for the bytes of all uploads, between their decryption and the file."""

@@ -173,7 +173,7 @@ class Service:
 
     @contextlib.contextmanager
     def _follower(self, session: BoundSession) -> Generator[None]:
-        """Count a call that follows events or logs. Raises CallRefusal BUSY when its key has too many."""
+        """Count a call that follows events or logs. Raises CallRefusal BUSY beyond the limits."""
         with self._followers_lock:
             if self._followers[session.key_id] >= self._limits.followers_per_key:
                 raise CallRefusal(
@@ -181,6 +181,8 @@ class Service:
                     f"This key already follows events or logs in {self._limits.followers_per_key} calls. "
                     "End one first.",
                 )
+            if self._followers.total() >= self._limits.followers:
+                raise CallRefusal(Reason.BUSY, "Too many calls follow events or logs. Try again later.")
             self._followers[session.key_id] += 1
         try:
             yield

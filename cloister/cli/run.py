@@ -28,7 +28,7 @@ def run(settings: Settings, detach: bool = False, hold: bool = False) -> None:
             print(f"Accepted: manifest {manifest.digest().hex()}, measured by the machine at {target.address}.")
             for asset in manifest.assets():
                 print(f"  {asset.provider} uploads {asset.name} ({names.shown(asset.file)})")
-            if hold:
+            if client.fetch_status(connection).answer.hold:  # another owner may have asked for it
                 print(f"After the last upload the run waits for `{program()} start`, for at most 24 hours.")
         if detach:
             return

@@ -210,6 +210,8 @@ def test_held_run_waits_for_its_owner(cloister, machine, folder):
     assert "State     Ready (waiting for start)\n" in cloister("status", "--key", "hospital-1.pem", *WHERE).out
     assert cloister("start", "--key", "hospital-1.pem", *WHERE).code == 4
     assert cloister("run", *as_party("lab"), "--hold", "--detach").code == 0
+    again = cloister("run", *as_party("lab"), "--detach")
+    assert (again.code, "the run waits for `cloister start`" in again.out) == (0, True)
 
     assert cloister("start", "--key", "lab.pem", *WHERE).code == 0
     shown = cloister("events", *as_party("lab"), "--follow", "--until", "completed")

@@ -1,10 +1,12 @@
 """The algorithm's logs and the event log: who can read them, and when."""
 
+import contextlib
 import threading
 from pathlib import Path
 
 import pytest
 
+from agent_runtime.limits import Limits
 from agent_runtime.runner.client import RunHandle
 from agent_runtime.runner.kept_output import live_part
 from agent_runtime.runner.protocol import RunOutcome
@@ -12,7 +14,8 @@ from cloister.client.connection.refusal import ConnectionLost
 from cloister.errors import CloisterError
 from cloister.protocol import canonical
 from cloister.v1.agent_pb2 import LogChunk, LogsRequest
-from tests.agent_runtime.world import World, refused
+from tests.agent_fixture import running_agent
+from tests.agent_runtime.world import DATA, TRAIN, World, new_key, refused
 
 TALK = b"import sys; print('hello'); print('oops', file=sys.stderr); open('results/a', 'w').write('x')"
 
@@ -255,6 +258,23 @@ def test_calls_that_follow_logs_count_like_those_that_follow_events(world: World
             next(session.logs(follow=True))
         for follower in followers:
             follower.close()
+
+
+@pytest.mark.parametrize("call", ["events", "logs"])
+def test_calls_that_follow_leave_room_for_the_uploads_that_they_wait_for(tmp_path: Path, call: str) -> None:
+    keys = {name: new_key() for name in ("owner", "lab", "hospital", "reader")}
+    limits = Limits(long_calls=3, followers=2)
+    with running_agent(tmp_path, (keys["owner"].id,), limits=limits) as running, contextlib.ExitStack() as stack:
+        world = World(running, keys, {"algorithm": TRAIN, "h1": DATA})
+        world.submit(logs__release="live")
+        followed = [stack.enter_context(world.session(name)).events(0, follow=True) for name in ("owner", "lab")]
+        for one in followed:
+            next(one)
+        with world.session("reader") as session, refused("BUSY"):
+            next(session.events(0, follow=True) if call == "events" else session.logs(follow=True))
+        world.upload_all()
+        # The followers see what the uploads lead to.
+        assert any(b"run-started" in line for line in followed[0])
 
 
 def test_logs_released_at_the_end_are_not_shown_before(world: World) -> None:
