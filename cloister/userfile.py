@@ -1,11 +1,15 @@
 """Files that a user names.
 
 Only regular files are opened, since reading a pipe may block and reading a device may not end. What is read whole has a
-limit. ``unreadable`` and ``unwritable`` make the error of a verb out of an OSError.
+limit. What is written appears when it is complete. ``unreadable`` and ``unwritable`` make the error of a verb out of an
+OSError.
 """
 
+import contextlib
 import errno
+import os
 import stat
+from collections.abc import Generator
 from io import BufferedReader
 from pathlib import Path
 
@@ -84,6 +88,33 @@ def destination(path: Path) -> Path:
     if path.exists() and not (end.exists() and end.samefile(path)):
         raise OSError(errno.ENOENT, "Links to a file that was removed", str(path))
     return end
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file that appears only when it is complete, as :func:`replacing` does. Raises InputError."""
+    with replacing(path) as part:
+        part.write_bytes(content)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Generator[Path, None, None]:
+    """A path beside ``path`` for a new file that takes its place at the end of the context; a link stays a link.
+
+    The folder is made if it is missing. After an error, also Ctrl-C, the older file is unchanged and nothing of the new
+    one is left. Raises InputError for an OSError, also one of the context.
+    """
+    try:
+        with contextlib.suppress(FileExistsError):  # if that is a file, the next line says so
+            path.parent.mkdir(parents=True, exist_ok=True)
+        target = destination(path)
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        try:
+            yield part
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def check(path: Path) -> None:

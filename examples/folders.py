@@ -1,7 +1,6 @@
 """What every example's ``prepare.py`` does: lays out the folders of the parties, and fills in their manifest."""
 
 import argparse
-import os
 import shutil
 import sys
 import zipfile
@@ -11,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from cloister import userfile
 from cloister.client.computation.asset import describe_asset
 from cloister.errors import INTERRUPTED, CloisterError, InputError
 
@@ -33,15 +33,13 @@ def script(parser: argparse.ArgumentParser, prepare: Callable[[argparse.Namespac
 
 def write(path: Path, content: str | bytes) -> Path:
     """Write a file, replacing an older one when the new one is complete."""
-    data = content.encode() if isinstance(content, str) else content
-    with _replacing(path) as part:
-        part.write_bytes(data)
+    userfile.write_file(path, content.encode() if isinstance(content, str) else content)
     return path
 
 
 def write_zip(path: Path, members: Mapping[str, bytes]) -> Path:
     """Write a zip that has the same bytes each time: sorted, stored, dated 1980."""
-    with _replacing(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+    with userfile.replacing(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(members):
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), members[name])
     return path
@@ -87,21 +85,3 @@ def regular_file(path: Path, what: str) -> Path:
     if not path.is_file():
         raise InputError(f"{path} is not a file.", hint=f"Name {what}.")
     return path
-
-
-class _replacing:
-    """A new file beside ``path`` that takes its place at the end, unless an error occurs."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
-
-    def __enter__(self) -> Path:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        return self._part
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:
-            self._part.replace(self._path)
-        else:
-            self._part.unlink(missing_ok=True)

@@ -1,15 +1,11 @@
 """The user's cache: inputs by digest, and what is unpacked or built from them."""
 
 import hashlib
-import os
-from collections.abc import Mapping
 from pathlib import Path
 
+from cloister.usercache import root
 
-def root(environment: Mapping[str, str] = os.environ) -> Path:
-    """``$XDG_CACHE_HOME/cloister``, else ``~/.cache/cloister`` (XDG Base Directory Specification)."""
-    named = environment.get("XDG_CACHE_HOME", "")
-    return (Path(named) if named.startswith("/") else Path.home() / ".cache") / "cloister"
+__all__ = ["digest", "inputs", "root"]
 
 
 def inputs() -> Path:

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from cloister import userfile
 from cloister.cli.shell import show
 from cloister.endpoint import Address, probe
 from cloister.errors import CloisterError
@@ -67,7 +68,7 @@ def descriptor(found: Descriptor, output: Path | None) -> None:
     if output is None:
         print(text, end="")
         return
-    show.write_file(output, text.encode())
+    userfile.write_file(output, text.encode())
     print(f"Wrote {output}. Send it to the parties; they must confirm its contents with you over another channel.")
 
 

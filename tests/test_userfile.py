@@ -1,4 +1,4 @@
-"""Files that a user names: only regular ones, and never more than the limit."""
+"""Files that a user names: only regular ones, never more than the limit, and whole ones are written or none."""
 
 import errno
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cloister import userfile
+from cloister.errors import InputError
 
 
 def test_file_is_read_up_to_one_byte_beyond_the_limit(tmp_path: Path):
@@ -70,3 +71,57 @@ def test_hint_for_a_missing_file_is_not_given_for_another_cause():
     assert missing.hint == "Make one."
     assert "permissions" in forbidden.hint and "Make one." not in forbidden.hint
     assert (unknown.hint, "permissions" in unknown.remedy) == ("", True)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_output_to_a_link_goes_to_its_target(tmp_path: Path, there: bool) -> None:
+    (tmp_path / "disk").mkdir()
+    if there:
+        (tmp_path / "disk" / "file").write_bytes(b"before")
+    (tmp_path / "near").symlink_to("disk/file")
+    (tmp_path / "far").symlink_to(tmp_path / "near")
+
+    userfile.write_file(tmp_path / "far", b"content")
+
+    assert (tmp_path / "disk" / "file").read_bytes() == b"content"
+    assert [path.is_symlink() for path in (tmp_path / "far", tmp_path / "near")] == [True, True]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["disk", "far", "file", "near"]
+
+
+def test_link_to_a_special_file_is_rejected_and_kept(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "disk").symlink_to("not-mounted/file")
+    with (tmp_path / "gone").open("wb") as gone:
+        (tmp_path / "gone").unlink()
+        (tmp_path / "open").symlink_to(f"/proc/self/fd/{gone.fileno()}")
+        for name in ("link", "circle", "disk", "open"):
+            with pytest.raises(InputError, match=f"{name} cannot be written: "):
+                userfile.write_file(tmp_path / name, b"content")
+
+    left = {path.name: path.is_symlink() for path in tmp_path.iterdir()}
+    assert left == {"pipe": False, "link": True, "circle": True, "disk": True, "open": True}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))])
+def test_older_file_is_unchanged_and_nothing_else_is_left_after_an_error(
+    tmp_path: Path, error: type[BaseException] | BaseException
+) -> None:
+    (tmp_path / "file").write_bytes(b"before")
+    with (
+        pytest.raises(InputError if isinstance(error, OSError) else (KeyboardInterrupt, ValueError)),
+        userfile.replacing(tmp_path / "file") as part,
+    ):
+        part.write_bytes(b"half")
+        raise error
+
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"before")]
+
+
+def test_folder_of_a_new_file_is_made_unless_a_file_is_in_its_place(tmp_path: Path) -> None:
+    userfile.write_file(tmp_path / "new/folder/file", b"content")
+    assert (tmp_path / "new/folder/file").read_bytes() == b"content"
+    with pytest.raises(InputError, match=r"file/other cannot be written: Not a directory\.") as caught:
+        userfile.write_file(tmp_path / "new/folder/file/other", b"content")
+    assert "a part of it is not a folder" in caught.value.hint

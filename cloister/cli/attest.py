@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cloister import client
+from cloister import client, userfile
 from cloister.cli.shell import show
 from cloister.cli.shell.options import JSON, TARGET, VENDORS
 from cloister.cli.shell.settings import Settings, party_verb
@@ -23,7 +23,7 @@ def attest(settings: Settings, manifest: str | None = None, save: str | None = N
         for problem in opening.problems:
             show.note(problem)
         if save:
-            show.write_file(Path(save), opening.evidence.encode_json())
+            userfile.write_file(Path(save), opening.evidence.encode_json())
         if settings.json:
             show.facts(opening.verdict.value())
         else:

@@ -51,15 +51,9 @@ def _unpack(source: Path, folder: Path) -> None:
 def export(image: Path, target: Path) -> int:
     """Write the files of the image in the folder ``image`` to a tar, with the same bytes each time. Its size."""
     tree = unpacked(image)
-    end = userfile.destination(target)
-    part = end.with_name(f"{end.name}.part")
-    try:
-        with disk_space.needed(end.parent):
-            _pack(tree, part)
-        os.replace(part, end)
-    finally:
-        part.unlink(missing_ok=True)
-    return end.stat().st_size
+    with userfile.replacing(target) as part:
+        _pack(tree, part)
+    return target.stat().st_size
 
 
 def _pack(tree: Path, target: Path) -> None:

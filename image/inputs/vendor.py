@@ -4,7 +4,6 @@ The tar contains ``inputs/<SHA-256>`` for each file, and ``locks/<name>.json`` f
 """
 
 import io
-import os
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,20 +27,11 @@ def pack(locks: Sequence[Lock], into: Path) -> Path:
     files: dict[str, Path] = {}
     for lock in locks:
         files |= ensure(lock)
-    part = into.with_name(f"{into.name}.part")
-    try:
-        userfile.check(into)
-        into.parent.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as archive:
-            for lock in sorted(locks, key=lambda lock: lock.flavor):
-                _add(archive, f"locks/{lock.flavor}.json", lock.encode())
-            for digest, path in sorted(files.items()):
-                _add(archive, f"inputs/{digest}", path.read_bytes())
-        os.replace(part, into)
-    except OSError as error:
-        raise userfile.unwritable(into, error) from error
-    finally:
-        part.unlink(missing_ok=True)
+    with userfile.replacing(into) as part, tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as archive:
+        for lock in sorted(locks, key=lambda lock: lock.flavor):
+            _add(archive, f"locks/{lock.flavor}.json", lock.encode())
+        for digest, path in sorted(files.items()):
+            _add(archive, f"inputs/{digest}", path.read_bytes())
     return into
 
 

@@ -1,16 +1,25 @@
 """The output of verbs: JSON, notes, progress on a terminal, questions."""
 
+import codecs
 import contextlib
 import json
 import sys
 from collections.abc import Callable, Generator
 from typing import Any
 
-from cloister.client.files.output import write_file
 from cloister.errors import CloisterError, InputError
 from cloister.protocol import text
 
-__all__ = ["cannot_ask", "confirmed", "facts", "interruption", "note", "transfer", "waiting", "write_file"]
+__all__ = [
+    "ProgramOutput",
+    "cannot_ask",
+    "confirmed",
+    "facts",
+    "interruption",
+    "note",
+    "transfer",
+    "waiting",
+]
 
 
 def facts(value: Any) -> None:
@@ -22,6 +31,22 @@ def facts(value: Any) -> None:
 def note(said: str) -> None:
     """Print something that is not part of the output, to standard error."""
     print(text.printable(said, keep="\n\t"), file=sys.stderr)
+
+
+class ProgramOutput:
+    """Prints what an algorithm printed, as it comes: a character may arrive in two pieces.
+
+    An algorithm is not trusted with the reader's terminal: control characters are replaced, but
+    for those of ``keep``.
+    """
+
+    def __init__(self, keep: str = "\n\t") -> None:
+        self._keep = keep
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def __call__(self, printed: bytes) -> None:
+        sys.stdout.write(text.printable(self._decoder.decode(printed), keep=self._keep))
+        sys.stdout.flush()
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
+from cloister import usercache
 from cloister.attestation.collateral_source import COLLATERAL_KINDS, CollateralItem
 from cloister.protocol import canonical
 from cloister.protocol.canonical import FormatError
@@ -107,10 +108,8 @@ class Cache:
 
 
 def default_folder() -> Path:
-    """``cloister/collateral`` in the user's cache (XDG Base Directory Specification)."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    root = Path(base) if base.startswith("/") else Path.home() / ".cache"
-    return root / "cloister" / "collateral"
+    """``collateral`` in the user's cache."""
+    return usercache.root() / "collateral"
 
 
 def earliest(ends: Sequence[datetime | None]) -> datetime | None:

@@ -4,10 +4,10 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from cloister import userfile
 from cloister.client.connection.connection import Connection, is_interruption
 from cloister.client.connection.refusal import ConnectionLost
 from cloister.client.connection.retry import EVENT_PAUSES, Backoff
-from cloister.client.files.output import write_file
 from cloister.errors import CloisterError, ProofError
 from cloister.protocol import canonical
 from cloister.protocol.events import EventChain, Record
@@ -51,9 +51,9 @@ def save_events(connection: Connection, log: Path, records: Sequence[Record]) ->
         CloisterError: the CVM shows no evidence that the policy accepts.
     """
     connection.close()
-    write_file(log, b"".join(record.encode() + b"\n" for record in records))
+    userfile.write_file(log, b"".join(record.encode() + b"\n" for record in records))
     evidence = evidence_path(log)
-    write_file(evidence, connection.evidence().encode_json())
+    userfile.write_file(evidence, connection.evidence().encode_json())
     return evidence
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from cloister import userfile
 from cloister.client.computation.manifest_source import compose_manifest
 from cloister.client.files import document_type
-from cloister.client.files.output import write_file
 from cloister.errors import InputError
 from cloister.protocol import canonical
 from cloister.protocol.imagemanifest import ImageManifest
@@ -64,7 +63,7 @@ def write_manifest(source: Path, target: Path, image: ImageManifest | None = Non
     warnings: list[str] = []
     made = compose_manifest(source, before, notes, warnings, image)
     if before is None:
-        write_file(target, made.encode())
+        userfile.write_file(target, made.encode())
     elif members := _differing(before, made):
         raise InputError(
             f"{source} has changed since {target} was written: {', '.join(members)}. It is not overwritten.",

@@ -5,7 +5,6 @@ pass through in pieces: SHA-256 is computed of the bundle, and CRC-32 of each wh
 """
 
 import hashlib
-import os
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -220,23 +219,19 @@ def _write(
 ) -> tuple[str, int] | None:
     """Write the bundle; its digest and size. None if a wheel has changed, which is then removed from the cache."""
     try:
-        target = userfile.destination(output)
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")
-        try:
-            with part.open("xb", buffering=0) as file:
-                written = _write_members(file, wheels, checksums, counted)
-            if written is not None:
-                part.replace(target)
-            return written
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise userfile.unwritable(output, error) from error
+        with userfile.replacing(output) as part, part.open("xb", buffering=0) as file:
+            return _write_members(file, wheels, checksums, counted)
+    except _WheelChanged:
+        return None
+
+
+class _WheelChanged(Exception):
+    """A wheel in the cache is not the one that was inspected."""
 
 
 def _write_members(
     file: RawIOBase, wheels: Sequence[Wheel], checksums: Sequence[int], counted: Mapping[str, str]
-) -> tuple[str, int] | None:
+) -> tuple[str, int]:
     lock = (comments(counted) + "".join(f"{_locked(wheel)}\n" for wheel in wheels)).encode()
     with ThreadPoolExecutor(1) as pool:
         bundle = _Written(file, pool)
@@ -247,7 +242,7 @@ def _write_members(
                 found = bundle.copy(source)
             if found != (wheel.size, checksum):
                 wheel.path.unlink(missing_ok=True)
-                return None
+                raise _WheelChanged
             bundle.write(bytes(-wheel.size % _BLOCK))
         end = bundle.size + 2 * _BLOCK
         bundle.write(bytes(2 * _BLOCK + -end % _RECORD))

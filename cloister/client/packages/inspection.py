@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from cloister import userfile
 from cloister.client.packages.wheels import Wheel
 from cloister.protocol import elf, guest
 from cloister.protocol.wheels.errors import BundleError
@@ -65,7 +66,7 @@ def inspect_wheel(wheel: Wheel) -> Inspection:
         raise BundleError(f"{wheel.path.name} in the cache was changed.", hint="Run the command again.")
     with wheel.path.open("rb") as file:
         found = _inspect(OpenWheel(file, wheel.path.name), checksum)
-    with contextlib.suppress(OSError):  # a full disk; the next run inspects again
+    with contextlib.suppress(userfile.FileError):  # a full disk; the next run inspects again
         _write(kept, found)
     return found
 
@@ -181,6 +182,4 @@ def _write(path: Path, found: Inspection) -> None:
         "checksum": found.checksum,
         "libraries": sorted(found.libraries),
     }
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(json.dumps(value), encoding="utf-8")
-    part.replace(path)
+    userfile.write_file(path, json.dumps(value).encode())

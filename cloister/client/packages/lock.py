@@ -21,7 +21,14 @@ from cloister import userfile
 from cloister.client.packages import better
 from cloister.client.packages.image_packages import Stubs
 from cloister.client.packages.refusals import without_credentials
-from cloister.client.packages.requirements import Requirement, Requirements, parse_requirements, read_requirements
+from cloister.client.packages.requirements import (
+    LOCATIONS,
+    TRUSTED_HOST,
+    Requirement,
+    Requirements,
+    parse_requirements,
+    read_requirements,
+)
 from cloister.errors import InputError
 from cloister.process import ProcessError, run
 from cloister.protocol import guest
@@ -33,7 +40,6 @@ if TYPE_CHECKING:
 
 # uv knows no newer one; a wheel for 2.41 is found once uv does.
 _UV_PLATFORM = "x86_64-manylinux_2_40"
-_IN_FILE = ("--index-url", "--extra-index-url", "--find-links", "--no-index")
 _INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
 _LONGEST = 600.0
 _STUBS = "image-packages"
@@ -100,14 +106,7 @@ def lock_requirements(
     head = _HEAD.format(python=guest.PYTHON, glibc=guest.GLIBC_MINOR) + comments(counted)
     text = head + _with_given_hashes(read, resolved)
     made = parse_requirements(text, what=str(target)).locked()
-    part = place.with_name(f".{place.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(place)
-    except OSError as error:
-        raise userfile.unwritable(target, error) from error
-    finally:
-        part.unlink(missing_ok=True)
+    userfile.write_file(target, text.encode())
     return PackageLock(target, made, tuple(read.index_lines()), counted)
 
 
@@ -133,7 +132,7 @@ def _resolve(read: Requirements, before: str, stubs: Stubs) -> str:
     source = read.path.name
     with tempfile.TemporaryDirectory(prefix="cloister-lock-") as name:
         folder = Path(name)
-        options = [f"{option} {value}".strip() for option, value in _indexes(read) if option in _IN_FILE]
+        options = [f"{option} {value}".strip() for option, value in _indexes(read) if option != TRUSTED_HOST]
         if preferred := stubs.preferred():
             stubs.write(folder / _STUBS)
             options.append(f"--find-links {_STUBS}")
@@ -152,7 +151,7 @@ def _resolve(read: Requirements, before: str, stubs: Stubs) -> str:
         if any(option == "--pre" for option, _ in read.index_options):
             argv += ["--prerelease", "allow"]
         for option, value in _indexes(read):
-            argv += ["--allow-insecure-host", value] if option == "--trusted-host" else []
+            argv += ["--allow-insecure-host", value] if option == TRUSTED_HOST else []
         argv += [f"--constraints={constraints}", f"--output-file={made.name}", "--", source]
         try:
             run(argv, cwd=folder, env=_environment(os.environ), timeout=_LONGEST)
@@ -187,7 +186,7 @@ def _environment(own: Mapping[str, str]) -> dict[str, str]:
 
 def _indexes(read: Requirements) -> list[tuple[str, str]]:
     """Where to look: as the file says; without a word in it as uv is configured, else as pip is."""
-    own = [one for one in read.index_options if one[0] in (*_IN_FILE, "--trusted-host")]
+    own = [one for one in read.index_options if one[0] in LOCATIONS]
     if any(name in ("--index-url", "--no-index") for name, _ in own) or any(map(os.environ.get, _INDEX_VARIABLES)):
         return own
     return [*own, *_pip_configuration()]

@@ -56,6 +56,10 @@ _INDEX_OPTIONS = {
 }
 """Options that say where and how to look for packages, and whether they have a value."""
 
+TRUSTED_HOST = "--trusted-host"
+LOCATIONS = ("--index-url", "--extra-index-url", "--find-links", "--no-index", TRUSTED_HOST)
+"""Those that say where. pip reads them in a requirements file, and so does uv, but for the last."""
+
 
 @dataclass(frozen=True)
 class Requirement:
@@ -188,7 +192,7 @@ class _Reading:
             if name in ("--requirement", "--constraint"):
                 self._include(into if name == "--requirement" else found.constraints, value, where, including)
             elif name == "--editable":
-                raise refusals.of_line(f"--editable {value}", where)
+                raise refusals.of_editable(f"--editable {value}", where)
             elif name in _INDEX_OPTIONS and bool(value) == _INDEX_OPTIONS[name]:
                 found.index_options.append((name, _located(name, value, where, path)))
             else:

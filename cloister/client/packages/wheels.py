@@ -6,15 +6,15 @@ wheels for several platforms: the one for the guest is used.
 
 import hashlib
 import importlib.util
-import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cloister import usercache
 from cloister.client.packages import diagnosis
-from cloister.client.packages.requirements import Requirement
+from cloister.client.packages.requirements import LOCATIONS, Requirement
 from cloister.errors import CloisterError
 from cloister.process import ProcessError, run
 from cloister.protocol import guest
@@ -44,10 +44,9 @@ class Wheel:
             return hashlib.file_digest(file, "sha256").hexdigest() == self.digest_hex
 
 
-def default_cache(environment: Mapping[str, str] = os.environ) -> Path:
-    """``cloister/wheels`` in the user's cache (XDG Base Directory Specification)."""
-    named = environment.get("XDG_CACHE_HOME", "")
-    return (Path(named) if named.startswith("/") else Path.home() / ".cache") / "cloister" / "wheels"
+def default_cache() -> Path:
+    """``wheels`` in the user's cache."""
+    return usercache.root() / "wheels"
 
 
 def fetch_wheels(
@@ -118,7 +117,7 @@ def _download(requirements: Sequence[Requirement], cache: Path, index_options: S
         folder = Path(name)
         lock = folder / "requirements.txt"
         # In a file that only the user can read: an address may have a password.
-        options = [f"{option} {value}".strip() for option, value in index_options if option in _FOR_PIP]
+        options = [f"{option} {value}".strip() for option, value in index_options if option in LOCATIONS]
         lines = [*options, *(requirement.line() for requirement in requirements)]
         lock.touch(mode=0o600)
         lock.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -134,9 +133,6 @@ def _download(requirements: Sequence[Requirement], cache: Path, index_options: S
             raise WheelError(found.message, hint=found.hint) from error
         finally:
             _keep(folder, cache, requirements)
-
-
-_FOR_PIP = ("--index-url", "--extra-index-url", "--find-links", "--trusted-host", "--no-index")
 
 
 def _keep(folder: Path, cache: Path, requirements: Sequence[Requirement]) -> None:

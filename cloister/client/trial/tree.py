@@ -4,10 +4,9 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 
-from cloister import userfile
+from cloister import usercache, userfile
 from cloister.errors import InputError
 from cloister.protocol import names
 from cloister.protocol.archives import unpacking
@@ -42,10 +41,9 @@ def open_tree(path: Path) -> Path:
     return folder
 
 
-def trees(environment: Mapping[str, str] = os.environ) -> Path:
+def trees() -> Path:
     """The folder of the user's cache that has unpacked trees by the digest of their file."""
-    named = environment.get("XDG_CACHE_HOME", "")
-    return (Path(named) if named.startswith("/") else Path.home() / ".cache") / "cloister" / "trees"
+    return usercache.root() / "trees"
 
 
 def _unpack(path: Path, folder: Path) -> None:

@@ -235,7 +235,8 @@ def test_failed_bundle_leaves_the_old_one_and_nothing_else(packages: Packages) -
 def test_output_that_cannot_be_written_is_one_sentence(packages: Packages) -> None:
     packages.add(*TWO)
     packages.output.parent.rmdir()
-    with pytest.raises(InputError, match=r"out/x.bundle cannot be written: No such file or directory\."):
+    packages.output.parent.touch()
+    with pytest.raises(InputError, match=r"out/x.bundle cannot be written: Not a directory\."):
         packages.bundle()
 
 
