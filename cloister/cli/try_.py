@@ -1,6 +1,5 @@
 """The verb ``try``."""
 
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,10 +8,10 @@ from invoke.exceptions import Exit
 
 from cloister import client
 from cloister.cli.shell import show
+from cloister.cli.shell.arguments import named_paths
 from cloister.cli.shell.options import JSON
 from cloister.cli.shell.settings import Settings, party_verb
 from cloister.errors import InputError
-from cloister.protocol import text
 from cloister.units import format_size
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def try_(
     unpack: str | None = None,
 ) -> None:
     """Run an algorithm on harmless data here, as a machine of a workspace would run it, but without protection."""
-    mock = _mock_data(data or ())
+    mock = named_paths("data", data or ())
     tree = _tree(root or "", image or "", recipe or "")
     if not settings.json:
         show.note(client.TRIAL_NOTICE)
@@ -66,7 +65,7 @@ def try_(
         Path(file),
         tree,
         mock,
-        (lambda printed: None) if settings.json else _print,
+        (lambda printed: None) if settings.json else show.ProgramOutput(keep="\n\t\r"),  # of progress bars
         Path(unpack) if unpack else None,
         show.note,
     )
@@ -76,18 +75,6 @@ def try_(
         print("\n".join(_lines(report)))
     if not report.ok:
         raise Exit(code=_FAILED)
-
-
-def _mock_data(words: Sequence[str]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for word in words:
-        name, _, path = word.partition("=")
-        if not name or not path:
-            raise InputError(f"--data must be NAME=PATH, not {word!r}.")
-        if name in found:
-            raise InputError(f"--data names {name} twice: {found[name]} and {path}.")
-        found[name] = Path(path)
-    return found
 
 
 def _tree(root: str, image: str, recipe: str) -> Path:
@@ -104,13 +91,6 @@ def _tree(root: str, image: str, recipe: str) -> Path:
             "use a checkout of Cloister: `invoke -r CHECKOUT try`.",
         )
     return _checkout(image, recipe)
-
-
-def _print(printed: bytes) -> None:
-    """Print what the algorithm prints, as far as it moves no cursor."""
-    said = printed.decode("utf-8", "replace")
-    sys.stdout.write(text.printable(said, keep="\n\t\r"))
-    sys.stdout.flush()
 
 
 def _lines(report: "TrialReport") -> list[str]:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cloister import client
+from cloister.cli.shell.arguments import named_paths
 from cloister.cli.shell.options import JSON, MANIFEST, PARTY
 from cloister.cli.shell.settings import Settings, party_verb
-from cloister.errors import InputError
 
 
 @party_verb(
@@ -28,7 +28,7 @@ def upload_algorithm(
     from cloister.cli.shell.reports import UploadPrinter
 
     manifest = settings.manifest()
-    files = _paths(file or ())
+    files = named_paths("file", file or ())
     printer = UploadPrinter(json=settings.json)
     with printer.interruptible(), settings.connection(manifest) as connection:
         packages = Path(bundle) if bundle else None
@@ -36,15 +36,3 @@ def upload_algorithm(
             connection, manifest, Path(path), bundle=packages, files=files, report=printer
         )
     printer.finish(manifest, uploads)
-
-
-def _paths(words: Sequence[str]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for word in words:
-        name, _, path = word.partition("=")
-        if not name or not path:
-            raise InputError(f"--file must be NAME=PATH, not {word!r}.")
-        if name in found:
-            raise InputError(f"--file names {name} twice: {found[name]} and {path}.")
-        found[name] = Path(path)
-    return found

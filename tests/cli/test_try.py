@@ -40,7 +40,8 @@ def called(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     ) -> TrialReport:
         found.update(manifest=manifest, root=root, data=data, unpack=unpack)
         note("h1 stays packed.")
-        show(b"hel\x1b[31mlo\n")
+        show(b"hel\x1b[31ml\xc3")
+        show(b"\xb6\n")
         return found["report"]  # ty: ignore[invalid-return-type]
 
     monkeypatch.setattr(client, "try_computation", try_computation, raising=False)
@@ -57,7 +58,7 @@ def test_trial_prints_what_it_found(cloister: Cloister, called: dict[str, object
     assert called["unpack"] == Path("kept")
     assert done.code == 0
     for said in (
-        "hel\ufffd[31mlo\n",
+        "hel\ufffd[31ml\u00f6\n",
         "Outcome    OK",
         "100 MiB at its peak, of 258 MiB",
         "a machine keeps the first 6",

@@ -1,6 +1,10 @@
-"""Invoke tasks whose arguments do what Invoke's do not: invalid integers are messages, words may be any number."""
+"""Invoke tasks whose arguments do what Invoke's do not: invalid integers are messages, words may be any number.
 
-from collections.abc import Callable, Collection, Mapping
+Also the form of words that Invoke does not know, such as ``NAME=PATH``.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from invoke.exceptions import Exit
@@ -53,6 +57,21 @@ def words_of(task: Verb) -> str:
     """Return the words that a verb takes without the name of an option, as its usage shows them: ``FILES...``."""
     more = "..." if isinstance(task, ManyWordsTask) else ""
     return " ".join(f"{name.upper()}{more}" for name in task.positional or ())
+
+
+def named_paths(option: str, words: Sequence[str]) -> dict[str, Path]:
+    """The path of each name, from the words ``NAME=PATH`` of a repeated option. Raises InputError."""
+    found: dict[str, Path] = {}
+    for word in words:
+        name, _, path = word.partition("=")
+        if not name or not path:
+            raise InputError(f"--{option} must be NAME=PATH, not {word!r}.")
+        if name in found:
+            raise InputError(
+                f"--{option} names {name} twice: {found[name]} and {path}.", hint="Keep one of the two options."
+            )
+        found[name] = Path(path)
+    return found
 
 
 class _Number(Argument):
