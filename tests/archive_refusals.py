@@ -176,24 +176,33 @@ ZIPS = [
         Kind(f"local {name}", zip_of(Member(b"a.csv", CSV, local={name: value})), "differs between")
         for name, value in (("name", b"b.csv"), ("method", 8), ("crc", 1), ("size", 3), ("packed", 3), ("flags", 1))
     ),
+    *(
+        Kind(
+            f"local encoding {local:#x} of a name in {flags:#x}",
+            zip_of(Member("ü.csv".encode(), CSV, flags=flags, local={"flags": local})),
+            "differs between",
+        )
+        for flags, local in ((0x800, 0), (0, 0x800))
+    ),
     Kind(
         "local size of a streamed member",
         zip_of(Member(b"a.csv", CSV, flags=8, local=DESCRIPTOR | {"size": 3, "flags": 8})),
         "differs between",
     ),
     Kind("streamed without sizes", zip_of(Member(b"a.csv", CSV, flags=8, local=DESCRIPTOR)), "differs between"),
-    Kind(
-        "descriptor contradicts",
-        zip_of(
-            Member(
-                b"a.csv",
-                CSV,
-                flags=8,
-                local=DESCRIPTOR,
-                descriptor=struct.pack("<4s3I", b"PK\7\x08", zlib.crc32(CSV), 1, 1),
-            )
-        ),
-        "belong to no member",
+    *(
+        Kind(
+            f"descriptor contradicts: {wrong} signed={bool(mark)} form={form}",
+            zip_of(Member(b"a.csv", CSV, flags=8, local=DESCRIPTOR, descriptor=mark + struct.pack(form, *fields))),
+            "belong to no member",
+        )
+        for mark in (b"", b"PK\7\x08")
+        for form in ("<3I", "<IQQ")
+        for wrong, fields in (
+            ("crc", (zlib.crc32(CSV) ^ 1, len(CSV), len(CSV))),
+            ("packed", (zlib.crc32(CSV), len(CSV) + 1, len(CSV))),
+            ("size", (zlib.crc32(CSV), len(CSV), len(CSV) + 1)),
+        )
     ),
     Kind("size field is missing", zip_of(Member(b"a.csv", CSV, size=FULL)), "size of member a.csv is missing"),
 ]

@@ -17,7 +17,7 @@ from typing import BinaryIO, cast
 
 from cloister.errors import ChangedFileError
 from cloister.protocol import names
-from cloister.protocol.archives.errors import ArchiveError as ArchiveError
+from cloister.protocol.archives.errors import ArchiveError
 from cloister.protocol.archives.folder import scan
 from cloister.protocol.archives.reader import Source
 from cloister.protocol.archives.zipdirectory import count_members
@@ -143,20 +143,17 @@ def write_tar(out: BinaryIO, folder: Path) -> int:
     return unpacked
 
 
-class Digesting:
-    """A writable file that computes SHA-256 and size, and passes the bytes on to ``target`` if there is one."""
+class _Digesting:
+    """A writable file that keeps SHA-256 and size of what is written."""
 
-    def __init__(self, target: BinaryIO | None = None) -> None:
+    def __init__(self) -> None:
         self._state = hashlib.sha256()
-        self._target = target
         self.size = 0
 
     def write(self, data: bytes) -> int:
         """Add ``data`` to the digest."""
         self._state.update(data)
         self.size += len(data)
-        if self._target is not None:
-            self._target.write(data)
         return len(data)
 
     def digest(self) -> bytes:
@@ -166,6 +163,6 @@ class Digesting:
 
 def tar_digest(folder: Path) -> tuple[bytes, int, int]:
     """SHA-256 and size of the tar of ``folder``, without writing it anywhere, and the bytes of its files together."""
-    sink = Digesting()
+    sink = _Digesting()
     unpacked = write_tar(cast(BinaryIO, sink), folder)
     return sink.digest(), sink.size, unpacked

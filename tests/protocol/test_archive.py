@@ -12,7 +12,7 @@ import pytest
 
 from cloister.errors import ProofError
 from cloister.protocol import archive, names
-from cloister.protocol.archive import ArchiveError
+from cloister.protocol.archives.errors import ArchiveError
 from tests.protocol.test_names import TOGETHER
 
 

@@ -260,7 +260,7 @@ def archive(data: bytes) -> None:
 
     from cloister.protocol.archives.errors import ArchiveError
     from cloister.protocol.archives.tree import ArchiveTree, Checking, Pieces
-    from cloister.protocol.archives.unpacking import check, read_into
+    from cloister.protocol.archives.unpacking import read_into
 
     class Kept(Checking):
         """Keeps the files."""
@@ -278,7 +278,7 @@ def archive(data: bytes) -> None:
 
     kept = Kept()
     try:
-        found = check(io.BytesIO(data))
+        found = read_into(io.BytesIO(data), ArchiveTree(Checking()))
     except ArchiveError:
         return
     if found.size > 1 << 24:  # more than is kept here

@@ -55,7 +55,7 @@ def index_line(name: str, value: str) -> str:
     return f"{name} {without_credentials(shown)}".strip()
 
 
-def of_line(line: str, where: str) -> InputError:
+def of_editable(line: str, where: str) -> InputError:
     """The refusal of an editable install."""
     modules = "name the project's own modules in algorithm.files."
     if (found := _VCS_ADDRESS.search(line)) is not None:

@@ -1,4 +1,4 @@
-"""Check or unpack an archive: the two entry points of this folder."""
+"""Read or unpack an archive: the two entry points of this folder."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from cloister.protocol.archives.detection import BLOCK, Kind, detect, is_tar
 from cloister.protocol.archives.errors import ArchiveError, NotAnArchive
 from cloister.protocol.archives.reader import ByteReader, Decompressed, Source
 from cloister.protocol.archives.tars import read_tar
-from cloister.protocol.archives.tree import ArchiveTree, Checking, Writing
+from cloister.protocol.archives.tree import ArchiveTree, Writing
 from cloister.protocol.archives.zips import read_zip
 
 _WHAT = {Kind.GZIP: "The gzip file", Kind.BZIP2: "The bzip2 file", Kind.XZ: "The xz file"}
@@ -23,24 +23,10 @@ class Contents:
     entries: int
 
 
-def check(stream: BinaryIO, take: Callable[[bytes], object] = lambda data: None) -> Contents:
-    """Read an archive to its end, with all checksums.
-
-    Args:
-        stream: the archive, seekable.
-        take: gets every byte of the file once and in order, for a digest; unless an error is raised.
-
-    Raises:
-        NotAnArchive: the first bytes are not those of an archive, or those of something compressed other than a tar.
-        ArchiveError: the launcher would refuse the archive.
-    """
-    return _read(Source(stream, take), ArchiveTree(Checking()))
-
-
 def unpack(path: Path, into: Path, declared: int) -> Contents:
     """Unpack the archive at ``path`` into the new or empty folder ``into``: at most ``declared`` bytes of files.
 
-    Raises ArchiveError as :func:`check` does, and OSError. What was unpacked until then remains.
+    Raises ArchiveError as :func:`read_into` does, and OSError. What was unpacked until then remains.
     """
     into.mkdir(parents=True, exist_ok=True)
     with path.open("rb") as stream:
@@ -48,14 +34,18 @@ def unpack(path: Path, into: Path, declared: int) -> Contents:
 
 
 def read_into(stream: BinaryIO, tree: ArchiveTree, take: Callable[[bytes], object] = lambda data: None) -> Contents:
-    """Give all members of an archive to ``tree``, whose sink decides what becomes of them. Raises ArchiveError.
+    """Read an archive to its end, with all checksums, and give its members to ``tree``.
 
-    ``take`` gets every byte of the file, as in :func:`check`.
+    Args:
+        stream: the archive, seekable.
+        tree: its sink decides what becomes of the members; ``Checking`` keeps none.
+        take: gets every byte of the file once and in order, for a digest; unless an error is raised.
+
+    Raises:
+        NotAnArchive: the first bytes are not those of an archive, or those of something compressed other than a tar.
+        ArchiveError: the launcher would refuse the archive.
     """
-    return _read(Source(stream, take), tree)
-
-
-def _read(source: Source, tree: ArchiveTree) -> Contents:
+    source = Source(stream, take)
     kind = detect(source.peek(BLOCK))
     if kind is Kind.ZIP:
         read_zip(source, tree)

@@ -8,7 +8,7 @@ import pytest
 
 from agent_runtime.computation.results import ResultSlots, collect_files
 from agent_runtime.limits import Limits
-from cloister.protocol.archive import ArchiveError
+from cloister.protocol.archives.errors import ArchiveError
 
 
 def test_unreadable_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

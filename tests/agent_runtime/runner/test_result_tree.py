@@ -11,7 +11,7 @@ from agent_runtime.errors import AgentError
 from agent_runtime.limits import Limits
 from agent_runtime.runner.result_tree import InvalidResults, make_readable
 from cloister.protocol import names
-from cloister.protocol.archive import ArchiveError
+from cloister.protocol.archives.errors import ArchiveError
 from tests.protocol.test_names import BESIDE_PROOF_FOLDER, IN_PROOF_FOLDER, TOGETHER
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cloister.protocol.archives import limits, unpacking
 from cloister.protocol.archives.errors import ArchiveError
+from cloister.protocol.archives.tree import ArchiveTree, Checking
 from tests.archive_builder import Member, block, part, tar_of, zip_of
 from tests.archive_kinds import ACCEPTED, CSV
 from tests.archive_refusals import REFUSED
@@ -25,7 +26,7 @@ NAMES = st.one_of(
 def outcome(data: bytes) -> object:
     """What checking says: the contents, or the message."""
     try:
-        return unpacking.check(io.BytesIO(data))
+        return unpacking.read_into(io.BytesIO(data), ArchiveTree(Checking()))
     except ArchiveError as error:
         return str(error)
 

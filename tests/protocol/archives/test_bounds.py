@@ -10,6 +10,7 @@ from cloister.protocol.archives import detection, limits, links, tars, unpacking
 from cloister.protocol.archives.errors import ArchiveError, NotAnArchive
 from cloister.protocol.archives.links import FOLDER, Link
 from cloister.protocol.archives.paths import clean
+from cloister.protocol.archives.tree import ArchiveTree, Checking
 from tests.archive_builder import Member, block, part, pax, tar_of, zip_of
 from tests.archive_kinds import CSV, FILE, HARD, link
 
@@ -30,7 +31,7 @@ REPEATED = {
 
 
 def check(data: bytes) -> unpacking.Contents:
-    return unpacking.check(io.BytesIO(data))
+    return unpacking.read_into(io.BytesIO(data), ArchiveTree(Checking()))
 
 
 @pytest.mark.parametrize("name", list(REPEATED))

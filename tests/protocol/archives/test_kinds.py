@@ -2,6 +2,7 @@
 
 import io
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,14 @@ import pytest
 from agent_runtime.runner.launch import LaunchError, unpack_dataset
 from cloister.protocol.archives import unpacking
 from cloister.protocol.archives.errors import ArchiveError, NotAnArchive
+from cloister.protocol.archives.tree import ArchiveTree, Checking
 from tests.archive_kinds import ACCEPTED, Kind
 from tests.archive_refusals import NOT_ARCHIVES, REFUSED
+
+
+def check(data: bytes, take: Callable[[bytes], object] = lambda data: None) -> unpacking.Contents:
+    """Read an archive and keep nothing, as a client does."""
+    return unpacking.read_into(io.BytesIO(data), ArchiveTree(Checking()), take)
 
 
 def found(folder: Path) -> dict[str, bytes]:
@@ -28,7 +35,7 @@ def found(folder: Path) -> dict[str, bytes]:
 def test_archive_is_unpacked_as_it_was_checked(tmp_path: Path, kind: Kind) -> None:
     data = kind.bytes()
     taken: list[bytes] = []
-    contents = unpacking.check(io.BytesIO(data), taken.append)
+    contents = check(data, taken.append)
     assert b"".join(taken) == data
     (tmp_path / "data").write_bytes(data)
     unpack_dataset(tmp_path / "data", tmp_path / "out", contents.size)
@@ -43,7 +50,7 @@ def test_archive_is_unpacked_as_it_was_checked(tmp_path: Path, kind: Kind) -> No
 def test_archive_is_refused_with_member_and_remedy(tmp_path: Path, kind: Kind) -> None:
     assert isinstance(kind.outcome, str)
     with pytest.raises(ArchiveError, match=kind.outcome) as caught:
-        unpacking.check(io.BytesIO(kind.bytes()))
+        check(kind.bytes())
     assert caught.value.hint
     assert isinstance(caught.value, NotAnArchive) == (kind in NOT_ARCHIVES)
     assert str(caught.value).isprintable()
@@ -57,7 +64,7 @@ def test_archive_is_refused_with_member_and_remedy(tmp_path: Path, kind: Kind) -
 
 @pytest.mark.parametrize("kind", [kind for kind in ACCEPTED if any(kind.outcome.values())], ids=lambda kind: kind.name)
 def test_one_byte_more_than_declared_is_refused(tmp_path: Path, kind: Kind) -> None:
-    size = unpacking.check(io.BytesIO(kind.bytes())).size
+    size = check(kind.bytes()).size
     (tmp_path / "data").write_bytes(kind.bytes())
     with pytest.raises(LaunchError, match="unpacked size"):
         unpack_dataset(tmp_path / "data", tmp_path / "out", size - 1)
