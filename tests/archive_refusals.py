@@ -261,6 +261,8 @@ TARS = [
         "two names in a pax header", tar_of(part(b"x", b"10 path=a\n10 path=b\n", b"x"), FILE), "two extended headers"
     ),
     Kind("two long names", tar_of(part(b"L", b"a\0", b"L"), part(b"L", b"b\0", b"L"), FILE), "two extended headers"),
+    Kind("two long links", tar_of(part(b"L", b"a\0", b"K"), part(b"L", b"b\0", b"K"), FILE), "two extended headers"),
+    Kind("two pax headers", tar_of(pax(path=b"b"), pax(size=b"%d" % len(CSV)), FILE), "two extended headers"),
     Kind("two kinds of long names", tar_of(part(b"L", b"a\0", b"L"), pax(path=b"b"), FILE), "two extended headers"),
     Kind("header without member", tar_of(pax(path=b"b")), "not followed by its member"),
     Kind("other content twice", tar_of(FILE, part(b"a.csv", OTHER)), "a.csv occurs twice, with different content"),

@@ -4,27 +4,26 @@ from pathlib import Path
 
 from cloister import client
 from cloister.cli.shell import show
-from cloister.cli.shell.options import JSON
+from cloister.cli.shell.options import IMAGE, JSON
 from cloister.cli.shell.settings import Settings, party_verb
 from cloister.units import format_size
 
 
 @party_verb(
     positional=["requirements"],
-    options=[JSON],
+    options=[IMAGE.described(f"{IMAGE.help}: the bundle leaves out the packages that it has"), JSON],
     help={
         "requirements": "requirements.txt; one without exact versions and hashes is locked first",
         "output": "file of the bundle (default: the name of the requirements with .bundle)",
-        "image": "manifest of the image that will run it (image.json): the bundle leaves out the packages that it has",
     },
 )
-def bundle(settings: Settings, requirements: str, output: str | None = None, image: str | None = None) -> None:
+def bundle(settings: Settings, requirements: str, output: str | None = None) -> None:
     """Pack the Python packages of an algorithm into one file, with the same bytes on every machine."""
     source = Path(requirements)
     target = Path(output) if output else source.with_suffix(".bundle")
     if not settings.json:
         show.note(f"Packing the wheels of {source}, after downloading and inspecting those that are not cached ...")
-    made = client.make_bundle(source, target, image=client.load_image(Path(image)) if image else None)
+    made = client.make_bundle(source, target, image=settings.image())
     for warning in (*made.library_warnings, *made.cpu_warnings):
         show.note(f"Warning: {warning}")
     if settings.json:
@@ -35,7 +34,7 @@ def bundle(settings: Settings, requirements: str, output: str | None = None, ima
     for line in made.index_lines:
         print(f"  for locking only: {line}")
     for name, version in sorted(made.image_packages.items()):
-        print(f"  {name} {version} (in the image, and not in the bundle)")
+        print(f"  {name}=={version} (in the image, and not in the bundle)")
     for wheel in made.wheels:
         print(f"  {wheel.path.name}")
     print(

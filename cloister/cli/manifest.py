@@ -5,26 +5,24 @@ from pathlib import Path
 from cloister import client
 from cloister.cli.shell import show
 from cloister.cli.shell.command_line import program
-from cloister.cli.shell.options import JSON
+from cloister.cli.shell.options import IMAGE, JSON
 from cloister.cli.shell.settings import Settings, party_verb
 
 
 @party_verb(
     positional=["file"],
-    options=[JSON],
+    options=[IMAGE.described(f"{IMAGE.help}: what the bundle and the program count on must be in it"), JSON],
     help={
         "file": "the manifest as you write it, YAML or JSON",
         "output": "file of the canonical form (default: the same name with .json); never overwritten with a different "
         "manifest",
-        "image": "manifest of the image that will run it (image.json): what the bundle and the program count "
-        "on must be in it",
     },
 )
-def manifest(settings: Settings, file: str, output: str | None = None, image: str | None = None) -> None:
+def manifest(settings: Settings, file: str, output: str | None = None) -> None:
     """Check a manifest, fill in digests and sizes, and write the canonical form that all parties agree on."""
     source = Path(file)
     target = Path(output) if output else source.with_suffix(".json")
-    written = client.write_manifest(source, target, client.load_image(Path(image)) if image else None)
+    written = client.write_manifest(source, target, settings.image())
     digest = written.manifest.digest().hex()
     for note in written.notes:
         show.note(note)

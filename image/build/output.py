@@ -30,10 +30,11 @@ def folder(flavor: str, checkout: Path = CHECKOUT) -> Path:
 def locate(image: str) -> Path:
     """The folder of ``image``: a flavor, the name of an image in out/image, or a path if it contains a slash.
 
-    Raises InputError for an unknown name.
+    The path may also be that of the folder's manifest. Raises InputError for an unknown name.
     """
     if "/" in image:
-        return Path(image)
+        path = Path(image)
+        return path.parent if path.name == MANIFEST else path
     made = folder(image)
     if image not in (known := chain.flavors()) and not (made / MANIFEST).is_file():
         raise InputError(

@@ -204,6 +204,15 @@ def test_author_who_names_no_image_is_told_to(cloister, folder: Path, parties) -
     assert load_manifest(folder / "manifest.json").algorithm.image_packages == {"torch": "2.6.0"}
 
 
+def test_folder_of_an_image_stands_for_its_manifest(cloister, folder: Path) -> None:
+    (folder / "out/image/base").mkdir(parents=True)
+    write_image(folder / "out/image/base/manifest.json", "base", {})
+
+    assert cloister("manifest", "manifest.yaml", "--image", "out/image/base").code == 0
+    empty = cloister("manifest", "manifest.yaml", "--image", "out/image")
+    assert (empty.code, "The image manifest out/image/manifest.json cannot be read" in empty.err) == (2, True)
+
+
 def test_a_wrong_image_manifest_is_named(cloister, folder: Path) -> None:
     done = cloister("manifest", "manifest.yaml", "--image", "manifest.yaml")
     assert done.code == 2

@@ -112,6 +112,14 @@ def certificate(key, encoding=Encoding.PEM):
     return builder.sign(issuer, None).public_bytes(encoding)
 
 
+def certificate_v1(key):
+    """The same in version 1, which does not say its version and has no extensions (RFC 5280, section 4.1)."""
+    signed, *rest = der.whole(certificate(key, Encoding.DER)).children()
+    fields = [field.encoded for field in signed.children() if field.tag not in (0xA0, 0xA3)]
+    parts = [der.encode(der.SEQUENCE, b"".join(fields)), *(one.encoded for one in rest)]
+    return der.encode(der.SEQUENCE, b"".join(parts))
+
+
 def request(key, encoding=Encoding.PEM):
     """A certificate request."""
     return x509.CertificateSigningRequestBuilder(_name("lab")).sign(key, None).public_bytes(encoding)

@@ -38,6 +38,7 @@ FORMS = {
     "openssh-with-comments": lambda key: b"# of the lab\n\n" + line(key) + b"\n",
     "certificate": certificate,
     "certificate-der": lambda key: certificate(key, Encoding.DER),
+    "certificate-v1": samples.certificate_v1,
     "certificate-with-text": lambda key: b"Certificate:\n    Data:\n        Version: 3\n" + certificate(key),
     "certificate-x509": lambda key: certificate(key).replace(b" CERTIFICATE", b" X509 CERTIFICATE"),
     "openssh-certificate": samples.openssh_certificate,

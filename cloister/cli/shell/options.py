@@ -33,6 +33,7 @@ WORKSPACE = Option(
 )
 CVM = Option("cvm", "name of the CVM in the workspace descriptor (default: the only one)")
 MANIFEST = Option("manifest", "your copy of the manifest, as `manifest` writes it (default: $CLOISTER_MANIFEST)")
+IMAGE = Option("image", "manifest of the image that will run it (image.json), or its folder")
 COLLATERAL = Option(
     "collateral",
     "folder of collateral: the vendors' certificates, revocation lists, TCB info, identities and endorsements "

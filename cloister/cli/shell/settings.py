@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cloister.client.connection.connection import Connection
     from cloister.client.connection.opening import Target
     from cloister.client.files.keys import Key
+    from cloister.protocol.imagemanifest import ImageManifest
     from cloister.protocol.manifest import Manifest
 
 ADDRESS = "AGENT_GRPC_URL"
@@ -88,6 +89,11 @@ class Settings:
         if path is None:
             raise InputError("No manifest is set.", hint="Set CLOISTER_MANIFEST or pass --manifest.")
         return client.load_manifest(path)
+
+    def image(self) -> "ImageManifest | None":
+        """The manifest of the image that will run an algorithm; None when it is not named."""
+        path = self.typed("image")
+        return client.load_image(Path(path)) if path else None
 
     def target(self, manifest: "Manifest | None" = None) -> "Target":
         """The CVM; with ``manifest`` it must run that manifest."""

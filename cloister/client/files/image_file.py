@@ -10,7 +10,9 @@ from cloister.protocol.imagemanifest import ImageManifest
 
 
 def load_image(path: Path) -> ImageManifest:
-    """The manifest of an image. Raises InputError."""
+    """The manifest of an image at ``path``, a file or the folder of a built image. Raises InputError."""
+    if path.is_dir():
+        path /= "manifest.json"
     try:
         data = userfile.read(path, imagemanifest.MAX_SIZE)
     except OSError as error:

@@ -50,7 +50,7 @@ def require(packages: Mapping[str, str], image: "ImageManifest", what: str) -> N
 def same_version(one: str, other: str) -> bool:
     """Return whether two versions are the same, but for what a distributor adds (``+debian``)."""
     try:
-        return Version(one).public == Version(other).public
+        return Version(Version(one).public) == Version(Version(other).public)
     except InvalidVersion:
         return one == other
 

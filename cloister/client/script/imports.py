@@ -10,6 +10,7 @@ from cloister.client.script.packages import package_of, removed_in
 from cloister.client.script.parse import Import, Parsed
 from cloister.protocol import guest
 from cloister.protocol.placement import WORK
+from cloister.protocol.wheels.bundle import PROGRAMS
 from cloister.protocol.wheels.errors import BundleError
 from cloister.protocol.wheels.installation import in_memory
 from cloister.protocol.wheels.wheel import OpenWheel
@@ -39,6 +40,8 @@ def read_bundle(path: Path) -> BundleContents:
                 if content is not None:
                     with content:
                         wheel = OpenWheel(content, PurePosixPath(member.name).name)
+                        programs = wheel.programs(guest.INTERPRETER)
+                    installed |= {f"{PROGRAMS}/{name}": in_memory(len(code)) for name, code in programs.items()}
                     installed |= {one.path: in_memory(one.size) for one in wheel.files}
     except tarfile.TarError as error:
         raise BundleError(f"{path.name} is not a bundle: {error}.") from error

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent_runtime.computation.results import ResultSlots, collect_files
+from agent_runtime.errors import AgentError
 from agent_runtime.limits import Limits
 from cloister.protocol.archives.errors import ArchiveError
 
@@ -30,6 +31,14 @@ def test_name_too_long_for_the_zip_is_refused(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / ("f" * 19)).touch()
     with pytest.raises(ArchiveError):
+        collect_files(tmp_path, max_size=10, limits=Limits())
+
+
+@pytest.mark.parametrize("name", ["cloister", "cloister/receipt.json", "Cloister. /x", "cloister:x"])
+def test_file_in_the_place_of_the_proof_is_refused_by_the_agent_itself(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    with pytest.raises(AgentError, match="where the proof will be"):
         collect_files(tmp_path, max_size=10, limits=Limits())
 
 

@@ -7,6 +7,7 @@ import pytest
 from cloister.client.computation.asset import describe_asset
 from cloister.client.computation.leftovers import is_leftover
 from tests.archive_builder import Member, zip_of
+from tests.archive_kinds import link
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,13 @@ def test_leftover_is_known(path: str) -> None:
 )
 def test_data_are_left_alone(path: str) -> None:
     assert not is_leftover(path)
+
+
+def test_link_that_becomes_a_leftover_is_told(tmp_path: Path) -> None:
+    packed = tmp_path / "scans.zip"
+    packed.write_bytes(zip_of(Member(b"a.csv", b"1"), link(b"a.csv~", b"a.csv")))
+
+    assert 'left there: "a.csv~". Unless' in describe_asset(packed).warning
 
 
 def test_folder_and_archive_with_leftovers_are_told(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The bundle: equal locks give equal bytes, what the launcher refuses is refused, and nothing incomplete is left."""
 
 import hashlib
+import json
 import shutil
 import stat
 import sys
@@ -109,12 +110,15 @@ def test_wheel_name_of_any_length_is_bundled(packages: Packages, tmp_path: Path,
 
 
 def test_unpacked_size_and_inodes_are_what_the_launcher_makes(packages: Packages, tmp_path: Path) -> None:
-    packages.add(*TWO, SmallWheel("c", {"c-1.0.data/scripts/run": b"#!python\n"}))
+    packages.add(*TWO, SmallWheel("c", {"c-1.0.data/scripts/run": b"#!python\n"}), WITH_PROGRAM)
     made = packages.bundle()
     form.install(made.path, form.Folder(tmp_path / "into"), sys.executable)
     files = [path for path in (tmp_path / "into").rglob("*") if path.is_file()]
     assert made.unpacked_size == sum(-(-path.stat().st_size // 4096) * 4096 for path in files)
+    assert imports.read_bundle(made.path).size == made.unpacked_size  # as `manifest` compares it with limits.memory
 
+
+WITH_PROGRAM = SmallWheel("p", {"p-1.0.dist-info/entry_points.txt": b"[console_scripts]\ntool = p:main\n"})
 
 REFUSED = {
     "different files of one path": (
@@ -122,6 +126,7 @@ REFUSED = {
         "different files",
     ),
     "a file and a folder": ([SmallWheel("a", {"x": b"1"}), SmallWheel("b", {"x/y": b"2"})], "which is a file of a-1.0"),
+    "a program in a file": ([SmallWheel("a", {"bin": b"1"}), WITH_PROGRAM], "'bin', which is a file of a-1.0"),
     "a path outside": ([SmallWheel("a", {"../x": b"1"})], "is not a path inside a folder"),
     "a wrong hash": (
         [SmallWheel("a", {"x": b"1"}, hashes={"x": "sha256=" + "A" * 43})],
@@ -146,10 +151,10 @@ def test_what_the_launcher_refuses_is_refused_before(packages: Packages, tmp_pat
 
 
 def test_wheels_with_equal_files_are_bundled(packages: Packages) -> None:
-    packages.add(*(SmallWheel(name, {"nvidia/__init__.py": b""}, algorithm=kind) for name, kind in KINDS))
+    packages.add(*(SmallWheel(name, {"nvidia/__init__.py": b"# shared\n"}, algorithm=kind) for name, kind in KINDS))
     made = packages.bundle()
     assert len(made.wheels) == 3
-    assert imports.read_bundle(made.path).size == made.unpacked_size  # as `manifest` compares it with limits.memory
+    assert imports.read_bundle(made.path).size == made.unpacked_size
 
 
 KINDS = (("a", "sha256"), ("b", "sha512"), ("c", "blake2b"))
@@ -173,6 +178,25 @@ def test_library_that_nothing_has_is_named_with_its_package_and_the_better_one(p
         for_gpu, for_opencv = packages.bundle().library_warnings
         assert "Take opencv-python-headless in place of opencv-python: the guest has no display." in for_opencv
         assert "gpu needs libcuda.so.1 of a GPU's driver (gpu/a.so), and the guest has no GPU." in for_gpu
+
+
+@pytest.mark.parametrize("kept", [b"{}", b"[", b'{"form": 1}', b'{"form": 2}', b"\xff"])
+def test_wheel_is_inspected_again_when_what_was_kept_is_of_another_form(packages: Packages, kept: bytes) -> None:
+    packages.add(*TWO)
+    size = packages.bundle().unpacked_size
+    found = sorted(packages.cache.glob("*/inspection.json"))
+    assert len(found) == len(TWO)
+    for path in found:
+        path.write_bytes(kept)
+    assert packages.bundle().unpacked_size == size
+
+
+def test_inspection_of_an_older_version_is_not_used(packages: Packages) -> None:
+    packages.add(*TWO)
+    size = packages.bundle().unpacked_size
+    for path in packages.cache.glob("*/inspection.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"form": 1, "files": []}))
+    assert packages.bundle().unpacked_size == size
 
 
 def test_libraries_that_one_package_misses_are_told_in_one_sentence() -> None:

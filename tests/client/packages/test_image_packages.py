@@ -109,6 +109,23 @@ def test_image_without_a_package_is_refused_with_its_name(counted: dict[str, str
         image_packages.require(counted, IMAGE, "It")
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("2.6.0", "2.6.0+debian", True),
+        ("2.6", "2.6.0+debian", True),
+        ("2.6.0+cpu", "2.6.0+debian", True),
+        ("2.6.0rc1", "2.6.0", False),
+        ("2.6.0.post1", "2.6.0", False),
+        ("2.6.1", "2.6.0", False),
+        ("not-one", "not-one", True),
+        ("not-one", "2.6.0", False),
+    ],
+)
+def test_what_a_distributor_adds_makes_no_other_version(one: str, other: str, same: bool) -> None:
+    assert image_packages.same_version(one, other) is image_packages.same_version(other, one) is same
+
+
 def test_only_whole_comments_name_packages(tmp_path: Path) -> None:
     text = "# image: a==1\n # image: b==1\n# image: C==1\nx==1 # image: d==1\n# image: e==1 f\n# image: g == 1\n"
     assert of_comments(text) == {"a": "1"}

@@ -287,6 +287,11 @@ def test_imports_that_neither_bundle_nor_guest_has_are_told(tmp_path: Path, sour
     assert (found == "") if not said else (said in found and found.count("\n") == 0)
 
 
+def test_distutils_of_a_bundled_setuptools_is_there(tmp_path: Path) -> None:
+    path = bundle(tmp_path / "b", SmallWheel(files={"setuptools/__init__.py": b""}))
+    assert warnings(at(tmp_path, b"import distutils.core\n"), bundle=path, has_bundle=True) == ""
+
+
 def test_without_a_bundle_the_package_is_named_and_an_unknown_bundle_is_not_judged(tmp_path: Path) -> None:
     path = at(tmp_path, b"import sklearn\nimport cgi\n")
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from cloister.errors import InputError
 from image.build import output
 
 
@@ -30,3 +31,21 @@ def test_two_folders_are_exchanged_atomically(tmp_path: Path) -> None:
     if output._exchange(tmp_path / "one", tmp_path / "other"):
         assert (tmp_path / "one" / "file").read_text() == "other"
     assert not output._exchange(tmp_path / "one", tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("words", "folder"),
+    [
+        ("base", output.folder("base")),
+        ("./elsewhere", Path("elsewhere")),
+        ("out/image/base/", Path("out/image/base")),
+        ("out/image/base/manifest.json", Path("out/image/base")),
+    ],
+)
+def test_image_is_a_flavor_or_a_path_of_its_folder_or_manifest(words: str, folder: Path) -> None:
+    assert output.locate(words) == folder
+
+
+def test_image_that_is_neither_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(InputError, match=r"Unknown flavor 'absent'\. Known flavors: base, debug, pytorch\."):
+        output.locate("absent")
