@@ -6,33 +6,28 @@ asset that the author does not have is described by the digest and size that its
 Long because each member of the author's form has its own messages, which name the line.
 """
 
-import re
 import secrets
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import fastjsonschema
-
-from cloister import userfile
 from cloister.client.computation.algorithm_files import asset_names, examine_written
 from cloister.client.computation.asset import describe_asset
-from cloister.client.files import document_type
+from cloister.client.computation.author_file import located, read_source
 from cloister.client.packages import image_packages
 from cloister.client.script.program import NotEnoughMemory, UnusableBundle
 from cloister.errors import InputError
 from cloister.keyfile.content import is_inline
 from cloister.keyfile.public import parse_public_key, read_public_key
-from cloister.protocol import canonical, names, placement, schema
-from cloister.protocol.document import MAX_SIZE as MAX_DOCUMENT
-from cloister.protocol.document import Document, Place, place_of
+from cloister.protocol import canonical, names, placement
+from cloister.protocol.document import Document, Place
 from cloister.protocol.imagemanifest import ImageManifest
 from cloister.protocol.manifest import KINDS, MAX_SIZE, Manifest
 from cloister.protocol.wheels.errors import BundleError
 from cloister.units import parse_duration, parse_size
 
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-_PLACE = re.compile(r"The manifest: ([A-Za-z0-9_.-]+) ")
 
 
 def compose_manifest(
@@ -57,57 +52,16 @@ def compose_manifest(
     return manifest
 
 
-def read_source(path: Path) -> Document:
-    """The author's file, of the right form. Raises InputError with file and line."""
-    try:
-        data = userfile.read(path, MAX_DOCUMENT)
-    except OSError as error:
-        raise userfile.unreadable(path, error) from error
-    if found := document_type.of(data):
-        raise InputError(
-            f"{path} is {found}, not {document_type.COMPUTATION} as its author writes it.",
-            hint="Name the file that its author wrote.",
-        )
-    document = Document.parse(str(path), data)
-    try:
-        schema.validate("manifest-source", document.value, what="The manifest")
-    except canonical.FormatError as error:
-        raise _located(document, error) from error
-    return document
-
-
 def finish(author: "AuthorManifest") -> Manifest:
     """The canonical manifest of what an author wrote. Raises InputError with file and line."""
     value = author.canonical()
     try:
         manifest = Manifest.from_value(value)
     except canonical.FormatError as error:
-        raise _located(author.document, error) from error
+        raise located(author.document, error) from error
     if len(manifest.encode()) > MAX_SIZE:
         raise InputError(f"{author.document.name}: the canonical form is larger than {MAX_SIZE} bytes.")
     return manifest
-
-
-def _located(document: Document, error: canonical.FormatError) -> InputError:
-    """The same error with file and line, derived from its message."""
-    cause = error.__cause__
-    place: Place = ()
-    hint = error.hint
-    if isinstance(cause, fastjsonschema.JsonSchemaValueException):
-        if cause.rule == "type" and cause.rule_definition == "string":
-            hint = "Put it in quotes."  # a name like 2024 or true
-        place = place_of(cause.path[1:])
-        if (unknown := schema.unknown_member(cause)) is not None:
-            place = (*place, unknown)
-    elif found := _PLACE.match(error.message):
-        place = tuple(found[1].split("."))
-        if place[:2] == ("algorithm", "files"):
-            place = place_of(place)
-        if place[:1] == ("datasets",) and len(place) > 1:
-            listed = [data.get("name") for data in document.value["datasets"]]
-            place = ("datasets", listed.index(place[1]), *place[2:]) if place[1] in listed else place[:1]
-    message = error.message.removeprefix("The manifest: ")
-    return canonical.FormatError(f"{document.name}:{document.line(place)}: {message}", hint=hint)
 
 
 class AuthorManifest:
@@ -225,11 +179,15 @@ class AuthorManifest:
         except InputError as error:
             raise self.document.error(("algorithm", "bundle"), error.message, error.hint) from error
         if counted and self._image is None:
-            self.notes.append(
-                f"The bundle {names.shown(path.name)} counts on packages of an image: "
-                f"{', '.join(sorted(counted)[:8])}. Pass --image with that image's manifest to check that it has them."
-            )
+            self.note_counted(path, counted)
         return counted
+
+    def note_counted(self, bundle: Path, counted: Mapping[str, str]) -> None:
+        """Note the packages that a bundle counts on, if the author names no image to compare them with."""
+        self.notes.append(
+            f"The bundle {names.shown(bundle.name)} counts on packages of an image: "
+            f"{', '.join(sorted(counted)[:8])}. Pass --image with that image's manifest to check that it has them."
+        )
 
     def _examine(self, algorithm: dict[str, Any]) -> dict[str, str]:
         """Refuse a program that the guest cannot run, if it is here, and set the warnings about what may fail.

@@ -7,7 +7,8 @@ from typing import Any
 
 from cloister.client.computation.algorithm_files import asset_names
 from cloister.client.computation.asset import bare_name, describe_asset
-from cloister.client.computation.manifest_source import AuthorManifest, finish, read_source
+from cloister.client.computation.author_file import read_source
+from cloister.client.computation.manifest_source import AuthorManifest, finish
 from cloister.client.trial.program import NO_DIGEST, no_key
 from cloister.errors import InputError
 from cloister.protocol import names
@@ -53,15 +54,13 @@ class _TrialManifest(AuthorManifest):
 
     def dataset(self, index: int, data: dict[str, Any]) -> dict[str, Any]:
         """A dataset with the sizes of its mock data."""
-        # The author's sizes are those of the real data.
-        kept = {name: value for name, value in data.items() if name not in ("unpacked_size", "size", "digest")}
         place = ("datasets", index)
         unpack = data.get("unpack", False)
         made = {
             "name": data["name"],
             "provider": data["provider"],
             "unpack": unpack,
-            **self.file(place, kept),
+            **self.file(place, data),
         }
         self.note_packed(place, data, self.paths[data["name"]])
         # Reads the archive as the sandbox will.
@@ -69,7 +68,7 @@ class _TrialManifest(AuthorManifest):
         return made | ({} if found is None else {"unpacked_size": found})
 
     def file(self, place: Place, entry: dict[str, Any], *, unpack: bool = False) -> dict[str, Any]:
-        """Name and size of an asset, whose path is noted."""
+        """Name and size of an asset, whose path is noted. The author's size and digest are those of the real data."""
         where = (*place, "file") if (*place, "file") in self.document.lines else place
         name = self._name(place)
         path = self._data.get(name) or self.path(where, entry["file"])
@@ -80,6 +79,9 @@ class _TrialManifest(AuthorManifest):
         # A folder of mock data has the name of the tar that its provider uploads.
         file = bare_name(path) if path.is_dir() and name not in self._data else Path(entry["file"]).name
         return {"file": file, "digest": NO_DIGEST, "size": size}
+
+    def note_counted(self, bundle: Path, counted: Mapping[str, str]) -> None:
+        """Nothing: the trial shows whether its image has them."""
 
     def _name(self, place: Place) -> str:
         """The name of the asset at ``place`` in the author's file."""

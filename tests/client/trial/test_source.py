@@ -6,6 +6,7 @@ import pytest
 
 from cloister.client.trial.source import compose_trial
 from cloister.errors import InputError
+from cloister.protocol.wheels.bundle import REQUIREMENTS, header
 
 SOURCE = """\
 version: 1
@@ -61,6 +62,17 @@ def test_mock_data_replace_a_file_that_is_here(folder: Path) -> None:
     _, paths = compose_trial(folder / "computation.yaml", data(folder))
 
     assert paths["h1"] == folder / "mock" / "other name.csv"
+
+
+def test_author_of_a_trial_is_not_asked_for_the_manifest_of_an_image(folder: Path) -> None:
+    text = b"# image: torch==2.6.0\n"
+    (folder / "x.bundle").write_bytes(header(REQUIREMENTS, len(text)) + text + bytes(-len(text) % 512 + 1024))
+    (folder / "computation.yaml").write_text(SOURCE.replace("kind: python", "kind: python, bundle: x.bundle"))
+    notes: list[str] = []
+    manifest, _ = compose_trial(folder / "computation.yaml", data(folder), notes)
+
+    assert dict(manifest.algorithm.image_packages) == {"torch": "2.6.0"}
+    assert notes == []
 
 
 REFUSED = {
