@@ -85,3 +85,11 @@ def regular_file(path: Path, what: str) -> Path:
     if not path.is_file():
         raise InputError(f"{path} is not a file.", hint=f"Name {what}.")
     return path
+
+
+def read_text(path: Path, what: str) -> str:
+    """The text of a file that the user names; bytes that are not UTF-8 are replaced. Raises InputError."""
+    try:
+        return regular_file(path, what).read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise userfile.unreadable(path, error) from error

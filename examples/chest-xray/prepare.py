@@ -94,6 +94,10 @@ def prepare(output: Path, *, small: bool, source: Path | None, weights: Path | N
     ``small`` is what an emulated processor can do: small pictures, fewer of them, and the small model. ``weights`` is a
     file for ResNet-18. Raises InputError.
     """
+    if weights is not None:
+        if small or model == "small":
+            raise InputError("The small model takes no weights.", hint="Omit --weights, --small and --model small.")
+        folders.regular_file(weights, "the weights of ResNet-18")
     hospitals, new = collect(source) if source else draw(small=small)
     lab = output / "lab"
     data = {
@@ -111,11 +115,9 @@ def prepare(output: Path, *, small: bool, source: Path | None, weights: Path | N
     else:
         args = ["--model", "resnet18", "--size", "96", "--epochs", "4"]
     if weights is not None:
-        if "small" in args:
-            raise InputError("The small model takes no weights.", hint="Omit --weights, --small and --model small.")
         target = lab / WEIGHTS
         target.parent.mkdir(parents=True)
-        written.append(Path(shutil.copyfile(folders.regular_file(weights, "the weights of ResNet-18"), target)))
+        written.append(Path(shutil.copyfile(weights, target)))
         files.append({"file": WEIGHTS, "at": WEIGHTS})
         args += ["--weights", WEIGHTS]
     changed = {"args": args, "files": files}

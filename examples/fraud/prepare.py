@@ -118,8 +118,7 @@ def draw(*, small: bool) -> tuple[dict[str, str], str]:
 
 def collect(source: Path) -> tuple[dict[str, str], str]:
     """A real table, divided among the banks row by row, and its last rows as new transactions. Raises InputError."""
-    folders.regular_file(source, "a table with the columns of creditcard.csv")
-    header, *lines = source.read_text(encoding="utf-8").splitlines()
+    header, *lines = folders.read_text(source, "a table with the columns of creditcard.csv").splitlines() or [""]
     if header.replace('"', "") != HEADER:
         raise InputError(f"{source} does not have the columns {HEADER}.")
     lines = [line.replace('"', "") for line in lines]

@@ -118,8 +118,8 @@ def collect(source: Path) -> tuple[dict[str, str], str]:
     tables = {}
     for name in AIRLINES.values():
         for part in _PARTS:
-            path = folders.regular_file(source / f"{part}_{name}.txt", "the folder with NASA's tables FD001 and FD003")
-            tables[path.name] = path.read_text(encoding="ascii", errors="replace")
+            path = source / f"{part}_{name}.txt"
+            tables[path.name] = folders.read_text(path, "the folder with NASA's tables FD001 and FD003")
             columns = {len(line.split()) for line in tables[path.name].splitlines() if line.strip()}
             if columns != ({1} if part == "RUL" else {COLUMNS}):
                 expected = 1 if part == "RUL" else COLUMNS

@@ -102,7 +102,7 @@ def test_requirements_in_place_of_a_bundle_are_refused_at_their_line(cloister, f
 
     assert done.code == 2
     assert done.err.startswith(f"Error: manifest.yaml:{line}: algorithm.bundle: The guest cannot install the bundle. ")
-    assert "cloister bundle requirements.txt" in done.err
+    assert "`cloister bundle requirements.txt`" in done.err
     assert not (folder / "manifest.json").exists()
 
 

@@ -128,6 +128,7 @@ def test_the_small_model_takes_no_weights(tmp_path: Path, small: Path) -> None:
     weights.touch()
     with pytest.raises(InputError, match=r"^The small model takes no weights\."):
         prepare(tmp_path / "out", weights=weights, model="small", source=_hospitals(tmp_path / "real", small))
+    assert not (tmp_path / "out").exists()
 
 
 def _hospitals(folder: Path, small: Path) -> Path:

@@ -73,10 +73,14 @@ def test_real_table_is_divided_without_loss(small: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [(None, "is not a file"), ("a,b\n1,2\n", "does not have the columns Time,V1,")]
+    ("data", "said"),
+    [
+        (None, "is not a file"),
+        *((data, "does not have the columns Time,V1,") for data in (b"a,b\n1,2\n", b"", b"PK\3\4\xd0\xff")),
+    ],
 )
-def test_source_of_another_shape_is_refused(tmp_path: Path, text: str | None, said: str) -> None:
-    if text is not None:
-        (tmp_path / "real.csv").write_text(text)
+def test_source_of_another_shape_is_refused(tmp_path: Path, data: bytes | None, said: str) -> None:
+    if data is not None:
+        (tmp_path / "real.csv").write_bytes(data)
     with pytest.raises(InputError, match=said):
         load("fraud", "prepare").prepare(tmp_path / "out", small=False, source=tmp_path / "real.csv")

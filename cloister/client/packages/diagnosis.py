@@ -37,7 +37,7 @@ def of_download(
         return Diagnosis(
             f"{other[1]}: the wheel for {_PLATFORM} has a hash that is not locked; perhaps the file was locked for "
             "another system.",
-            f"Lock it for the guest: cloister lock. {better.advice(normalised(other[1]))}".rstrip(),
+            f"Lock it for the guest with `lock`. {better.advice(normalised(other[1]))}".rstrip(),
         )
     named = _NOT_FOUND.search(said)
     wanted = [one for one in requirements if named is not None and normalised(one.name) == normalised(named[1])]
@@ -62,7 +62,7 @@ def of_package(package: Requirement, links: Sequence[str]) -> Diagnosis:
     if any(name.endswith(".whl") for name in files):
         return Diagnosis(
             f"{what} has wheels for other systems or Pythons, and none for {_PLATFORM}.",
-            advice or "Take a version that has one, and lock again: cloister lock.",
+            advice or "Take a version that has one, and `lock` again.",
         )
     if files:
         return Diagnosis(
@@ -74,7 +74,7 @@ def of_package(package: Requirement, links: Sequence[str]) -> Diagnosis:
         )
     return Diagnosis(
         f"{what} was not found with one of its locked hashes in any index that pip's configuration names.",
-        "Name the index in PIP_EXTRA_INDEX_URL or pip's configuration file, or lock again: cloister lock.",
+        "Name the index in PIP_EXTRA_INDEX_URL or pip's configuration file, or `lock` again.",
     )
 
 

@@ -43,7 +43,7 @@ def require(packages: Mapping[str, str], image: "ImageManifest", what: str) -> N
         raise InputError(
             f"{what} counts on packages that the image {image.flavor} does not have: {said}.",
             hint="Name the manifest of the image that will run it, or make the bundle again for this image: "
-            "bundle REQUIREMENTS --image MANIFEST.",
+            "`bundle REQUIREMENTS --image MANIFEST`.",
         )
 
 

@@ -121,5 +121,5 @@ def _hashes(specifier: Specifier, options: list[str], where: str) -> tuple[str, 
         if not re.fullmatch(r"sha(384|512):[0-9a-f]+", value.strip().lower()):
             raise InputError(f"{where}: {shown} is not --hash=sha256: with 64 hexadecimal digits.")
     if options and not hashes:
-        raise InputError(f"{where}: {specifier.name} has no hash of kind sha256.", hint="Lock it: cloister lock.")
+        raise InputError(f"{where}: {specifier.name} has no hash of kind sha256.", hint="Lock the file with `lock`.")
     return tuple(dict.fromkeys(hashes))

@@ -106,7 +106,7 @@ class Requirements:
             if wanted.version is None or not wanted.hashes:
                 raise InputError(
                     f"{wanted.where}: {wanted.specifier} has no exact version with a hash.",
-                    hint="Lock the file: cloister lock.",
+                    hint="Lock the file with `lock`.",
                 )
             before = first.setdefault(wanted.package, wanted)
             if before.version != wanted.version:

@@ -86,7 +86,7 @@ def find_wheels(
         names = ", ".join(requirement.name for requirement, wheel in wheels.items() if wheel is None)
         raise WheelError(
             f"No downloaded wheel has a locked hash for {names}.",
-            hint=f"Lock the wheels for CPython {guest.PYTHON} on x86-64 Linux: cloister lock.",
+            hint=f"`lock` chooses wheels for CPython {guest.PYTHON} on x86-64 Linux.",
         )
     return complete
 

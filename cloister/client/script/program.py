@@ -124,7 +124,7 @@ def _warnings(program: Program, parsed: dict[str, Parsed], counted: set[str], *,
         except BundleError as error:
             raise UnusableBundle(
                 f"The guest cannot install the bundle. {error.message}",
-                hint="Make it from the requirements: cloister bundle requirements.txt",
+                hint="Make it from the requirements: `bundle requirements.txt`.",
             ) from error
         except OSError as error:
             raise userfile.unreadable(program.bundle, error) from error

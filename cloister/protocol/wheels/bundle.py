@@ -150,7 +150,7 @@ def _opened(path: Path) -> tarfile.TarFile:
     try:
         return tarfile.open(path, mode="r:")
     except (tarfile.TarError, EOFError) as error:
-        raise BundleError(f"{path.name} is not a bundle: {error}.", hint="Make it with: cloister bundle.") from error
+        raise BundleError(f"{path.name} is not a bundle: {error}.", hint="Make it with `bundle`.") from error
 
 
 def _members(archive: tarfile.TarFile) -> list[tarfile.TarInfo]:
@@ -163,9 +163,9 @@ def _members(archive: tarfile.TarFile) -> list[tarfile.TarInfo]:
             if len(found) > MAX_WHEELS + 1:
                 raise BundleError(f"The bundle has more than {MAX_WHEELS} wheels.")
     except (tarfile.TarError, EOFError) as error:
-        raise BundleError(f"The bundle is damaged: {error}.", hint="Make it again with: cloister bundle.") from error
+        raise BundleError(f"The bundle is damaged: {error}.", hint="Make it again with `bundle`.") from error
     if not found:
-        raise BundleError("The bundle is empty.", hint="Make it again with: cloister bundle.")
+        raise BundleError("The bundle is empty.", hint="Make it again with `bundle`.")
     return found
 
 

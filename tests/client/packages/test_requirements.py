@@ -193,7 +193,7 @@ REFUSED = {
     f'idna==3.20 --config-settings="a=b" {HASH}': ("is for building idna from source", "Remove the option"),
     f"idna==3.20 --hash=md5:{ONE[:32]}": ("is not --hash=sha256: with 64", "Correct"),
     f"idna==3.20 --hash=sha256:{ONE[1:]}": ("is not --hash=sha256: with 64", "Correct"),
-    f"idna==3.20 --hash=sha512:{ONE}{ONE}": ("idna has no hash of kind sha256", "cloister lock"),
+    f"idna==3.20 --hash=sha512:{ONE}{ONE}": ("idna has no hash of kind sha256", "`lock`"),
     f"idna>=3 {HASH}": ("has a hash and no exact version", "name==version"),
     f"a-b==1 {HASH}\nA_B==2 --hash=sha256:{TWO}": ("line 2: A_B occurs twice, with the versions 1 and 2", "marker"),
     "idna 3.20": ("is not a requirement", "name==version"),
