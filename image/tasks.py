@@ -150,13 +150,13 @@ def diff(_: Any, before: str, after: str) -> None:
     print("\n".join(compare(Path(before), Path(after)) or ["They are the same."]))
 
 
-@verb(help={**_RECIPE, "into": "the tar to write"})
-def vendor(_: Any, flavor: str = _BASE, recipe: str = "", into: str = "out/image-inputs.tar") -> None:
+@verb(help={**_RECIPE, "output": "the tar to write"})
+def vendor(_: Any, flavor: str = _BASE, recipe: str = "", output: str = "out/image-inputs.tar") -> None:
     """Pack all inputs of an image and the host tools into one tar, for a later build without a network."""
     from image.inputs.vendor import vendor
 
-    vendor(_chosen(flavor, recipe), Path(into))
-    print(f"Wrote all inputs to {into}. `invoke image.build --from {into}` needs no network.")
+    vendor(_chosen(flavor, recipe), Path(output))
+    print(f"Wrote all inputs to {output}. `invoke image.build --from {output}` needs no network.")
 
 
 @verb(
