@@ -1,12 +1,8 @@
 """Frames open only in order, in their stream and in their session."""
 
-import io
-import os
-
 import pytest
 
-from cloister.errors import ProofError
-from cloister.protocol import hpkekey, slot
+from cloister.protocol import hpkekey
 from cloister.protocol.canonical import FormatError
 from cloister.protocol.sealing import Opener, Sealer, SealError, Sender, SessionKeys
 
@@ -96,26 +92,3 @@ def test_sealed_message_opens_only_with_its_key_and_transcript():
     ):
         with pytest.raises(FormatError):
             wrong()
-
-
-@pytest.mark.parametrize("size", [0, 1, slot.SEGMENT - 1, slot.SEGMENT, slot.SEGMENT + 1, 2 * slot.SEGMENT])
-def test_slot_decrypts_to_its_plaintext(size):
-    key, data = os.urandom(32), os.urandom(size)
-    ciphertext = b"".join(slot.encrypt(key, io.BytesIO(data), size))
-    assert len(ciphertext) == slot.ciphertext_size(size)
-    assert b"".join(slot.decrypt(key, io.BytesIO(ciphertext), len(ciphertext))) == data
-
-
-def test_changed_shortened_or_reordered_slot_is_rejected():
-    key, size = os.urandom(32), 2 * slot.SEGMENT + 5
-    ciphertext = b"".join(slot.encrypt(key, io.BytesIO(os.urandom(size)), size))
-    part = slot.SEGMENT + slot.TAG_SIZE
-    for wrong in (
-        ciphertext[:-1] + bytes([ciphertext[-1] ^ 1]),
-        ciphertext[: 2 * part],
-        ciphertext[:part] + ciphertext[:part] + ciphertext[2 * part :],
-        ciphertext + b"\0",
-        b"",
-    ):
-        with pytest.raises(ProofError):
-            b"".join(slot.decrypt(key, io.BytesIO(wrong), len(wrong)))

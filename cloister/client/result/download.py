@@ -159,8 +159,8 @@ def finish_result(
         size = files.part.stat().st_size
         files.new.unlink(missing_ok=True)
         with files.part.open("rb") as ciphertext, exclusive.opened(files.new, 0o600) as plain:
-            for segment in slot.decrypt(key, ciphertext, size):
-                plain.write(segment)
+            for piece in slot.decrypt(key, ciphertext, size):
+                plain.write(piece)
             plain.flush()
             os.fsync(plain.fileno())
         found = verify_result(files.new, policy, collateral=collateral)

@@ -8,7 +8,9 @@ from typing import IO
 
 from cloister.client.files import exclusive
 from cloister.errors import InputError
-from cloister.protocol import names, slot
+from cloister.protocol import names
+
+_PIECE = 1024 * 1024
 
 
 def unpack_result(results: Path, folder: Path, keep: Iterable[Path] = ()) -> list[Path]:
@@ -75,7 +77,7 @@ def _replace(source: IO[bytes], path: Path) -> None:
     part = path.with_name(f".cloister-{secrets.token_hex(16)}")
     try:
         with exclusive.opened(part) as target:
-            while data := source.read(slot.SEGMENT):
+            while data := source.read(_PIECE):
                 target.write(data)
         part.replace(path)
     except BaseException:
