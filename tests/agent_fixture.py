@@ -28,9 +28,10 @@ from agent_runtime.config import Config
 from agent_runtime.limits import Limits
 from agent_runtime.platform.local import LocalMachine
 from agent_runtime.runner import launch
-from agent_runtime.runner.container import accept_results, is_marked, open_marker
+from agent_runtime.runner.container import is_marked, open_marker
 from agent_runtime.runner.kept_output import append_output, keep_output
 from agent_runtime.runner.protocol import Job, RunnerOperation, RunOutcome
+from agent_runtime.runner.result_tree import accept_results
 from agent_runtime.runner.scratchservice import ScratchService
 from agent_runtime.runner.server import RunnerServer, listen
 from cloister.attestation.evidence import Platform
@@ -96,6 +97,7 @@ class PlainExecutor:
             (work / item.at).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(self.store / "files" / item.name, work / item.at)
         request: dict[str, Any] = {
+            "kind": job.kind,
             "algorithm": str(work / job.algorithm),
             "args": list(job.args),
             "launched": str(self.base / "launched"),

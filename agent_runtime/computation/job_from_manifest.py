@@ -37,7 +37,7 @@ def check_supported(manifest: Manifest) -> None:
     if algorithm.kind not in KINDS:
         raise CallRefusal(
             Reason.UNSUPPORTED_KIND,
-            f"algorithm.kind must be python, not {algorithm.kind}.",
+            f"algorithm.kind must be {' or '.join(KINDS)}, not {algorithm.kind}.",
             kind=algorithm.kind,
         )
     if len(launcher_argument(build_job(manifest))) >= MAX_ARGUMENT:

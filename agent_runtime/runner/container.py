@@ -17,11 +17,21 @@ from typing import IO, Any
 
 from agent_runtime.runner import oci_config
 from agent_runtime.runner.kept_output import append_output, keep_output
-from agent_runtime.runner.mounts import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, make_mount_points, mount, unmount
+from agent_runtime.runner.mounts import (
+    MS_BIND,
+    MS_NODEV,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_RDONLY,
+    MS_REMOUNT,
+    make_mount_points,
+    mount,
+    unmount,
+)
 from agent_runtime.runner.oci_config import MACHINE, SandboxHost, SandboxPaths
 from agent_runtime.runner.packing_config import packing_config
 from agent_runtime.runner.protocol import MAX_ANSWER, Job, RunOutcome
-from agent_runtime.runner.result_tree import InvalidResults, make_readable
+from agent_runtime.runner.result_tree import accept_results
 from agent_runtime.runner.scratchdisk import ScratchDisk
 from agent_runtime.runner.scratchrun import ScratchRun
 
@@ -156,7 +166,7 @@ class Container:
         for name in ("algorithm", "bundle.tar"):
             (base / name).touch()
         self._bind(Path("/"), base / "oci/rootfs")
-        self._place("algorithm", base / "algorithm", scratch)
+        self._place_algorithm(job, scratch)
         if job.wheels:
             self._place("bundle", base / "bundle.tar", scratch)
         if job.files:
@@ -185,6 +195,16 @@ class Container:
             self._bind(places[0], target)
         else:
             self._layer(target, places, "")
+
+    def _place_algorithm(self, job: Job, scratch: ScratchRun) -> None:
+        """Mount the algorithm, so that it can be executed if it is a program itself."""
+        target = self.paths.base / "algorithm"
+        self._place("algorithm", target, scratch)
+        if job.kind == "binary":
+            # The store's own file system allows no execution. On the scratch disk the file has its mode already.
+            mount("none", target, "", MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, "")
+            if (self.paths.store / "algorithm").exists():
+                change_mode(self.paths.store / "algorithm", 0o555)
 
     def _place_results(self, job: Job, scratch: ScratchRun) -> None:
         results = self.paths.base / "results"
@@ -340,17 +360,13 @@ class Container:
         return [str(self.paths.crun), "--root", state, "--cgroup-manager=cgroupfs"]
 
 
-def accept_results(folder: Path, limit: int) -> tuple[RunOutcome, str]:
-    """Make the results readable. The outcome, and why it is not OK: sentences that name file and rule."""
+def change_mode(path: Path, mode: int) -> None:
+    """Change the mode of a file of the agent. Raises OSError for a link, which could lead to a file of root."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        total, files = make_readable(folder)
-    except InvalidResults as error:
-        return RunOutcome.RESULT_INVALID, f"The result cannot be accepted: {' '.join(error.problems)}"
-    if not files:
-        return RunOutcome.NO_RESULT, "There is no file in results/."
-    if total > limit:
-        return RunOutcome.RESULT_LIMIT, f"The files in results/ have {total} bytes; results.max is {limit}."
-    return RunOutcome.OK, ""
+        os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
 
 
 def open_marker(path: Path) -> IO[bytes]:

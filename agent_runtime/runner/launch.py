@@ -57,11 +57,12 @@ def prepare(request: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
         folders.append(own)
     if folders:
         variables["PYTHONPATH"] = ":".join(folders)
-    return [sys.executable, request["algorithm"], *request["args"]], variables
+    interpreter = [sys.executable] if request["kind"] == "python" else []
+    return [*interpreter, request["algorithm"], *request["args"]], variables
 
 
 def main() -> NoReturn:
-    """Prepare, then replace this process by a new interpreter that runs the algorithm."""
+    """Prepare, then replace this process by the algorithm, or by a new interpreter that runs it."""
     try:
         request = json.loads(sys.argv[1])
         words, variables = prepare(request)
@@ -70,7 +71,11 @@ def main() -> NoReturn:
     except Exception as error:  # noqa: BLE001 - archives fail in many ways, none of them the algorithm's fault
         print(f"The algorithm cannot be started: {error}", file=sys.stderr, flush=True)
         sys.exit(FAILED)
-    os.execve(words[0], words, os.environ | variables)  # noqa: S606 - the purpose of this program
+    try:
+        os.execve(words[0], words, os.environ | variables)  # noqa: S606 - the purpose of this program
+    except OSError as error:  # a compiled program that the kernel or its linker does not take
+        print(f"The algorithm cannot be started: {error.strerror}", file=sys.stderr, flush=True)
+        sys.exit(FAILED)
 
 
 if __name__ == "__main__":

@@ -54,6 +54,7 @@ SHORT_SYMLINK_LEN). A longer one is in a page, which is charged."""
 _LINK_SHARE = 7
 """What is charged for each link (its inode and directory entry, 0.9 KiB) is at least this many times its target."""
 
+_PYTHONS = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
 _CPU_PERIOD = 100_000
 _CAPABILITIES = ("bounding", "effective", "inheritable", "permitted", "ambient")
 _NAMESPACES = ("pid", "ipc", "uts", "mount", "network", "cgroup", "user")
@@ -208,6 +209,7 @@ def launcher_argument(job: Job) -> str:
     """The launcher's argument (JSON): what it unpacks and then runs."""
     return json.dumps(
         {
+            "kind": job.kind,
             "algorithm": f"{WORK}/{job.algorithm}",
             "args": list(job.args),
             "launched": LAUNCHED,
@@ -227,8 +229,7 @@ def environment(job: Job) -> list[str]:
         "PATH": "/usr/bin",
         "HOME": "/tmp",  # noqa: S108 - inside the sandbox
         "LANG": "C.UTF-8",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONUNBUFFERED": "1",
+        **(_PYTHONS if job.kind == "python" else {}),
     }
     return [f"{name}={value}" for name, value in sorted((own | dict(job.environment)).items())]
 

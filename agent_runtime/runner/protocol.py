@@ -18,6 +18,9 @@ MAX_REQUEST = 4 * 1024 * 1024
 """Maximum bytes of a request line."""
 
 MAX_ANSWER = 4096
+KINDS = ("python", "binary")
+"""The kinds of algorithm that the runner starts."""
+
 _MAX_WORDS = 256
 _MAX_TEXT = 4096
 _MAX_SIZE = 2**53 - 1
@@ -132,7 +135,7 @@ class Job:
     """One run, as the manifest declares it. Sizes are in bytes."""
 
     kind: str
-    """The algorithm's kind; must be ``python``."""
+    """The algorithm's kind, one of :data:`KINDS`."""
 
     algorithm: str
     """File name of the algorithm."""
@@ -214,11 +217,13 @@ class Job:
         members = {"operation", *cls.__dataclass_fields__}
         if not isinstance(value, dict) or set(value) != members:
             raise RequestError("The request to run has missing or unknown members.")
-        if value["version"] != 1 or value["kind"] != "python":
+        if value["version"] != 1 or value["kind"] not in KINDS:
             raise RequestError("The request has an unsupported version or kind.")
         algorithm = _file(value["algorithm"])
         if algorithm in placement.OWN_NAMES or not isinstance(value["wheels"], bool):
             raise RequestError("The request has an invalid algorithm.")
+        if value["wheels"] and value["kind"] != "python":
+            raise RequestError("The request has wheels for an algorithm that is not a Python program.")
         files = _files(value["files"], algorithm)
         packed = tuple(_packed(item) for item in _list(value["packed"]))
         datasets = tuple(_file(item, placement.dataset_problem) for item in _list(value["datasets"]))

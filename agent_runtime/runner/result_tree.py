@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent_runtime.limits import Limits
+from agent_runtime.runner.protocol import RunOutcome
 from cloister.protocol import names
 
 PREFIX = "results/"
@@ -49,6 +50,19 @@ def make_readable(folder: Path) -> tuple[int, int]:
     if walk.problems:
         raise InvalidResults(walk.problems)
     return walk.total, walk.files
+
+
+def accept_results(folder: Path, limit: int) -> tuple[RunOutcome, str]:
+    """Make the results readable. The outcome, and why it is not OK: sentences that name file and rule."""
+    try:
+        total, files = make_readable(folder)
+    except InvalidResults as error:
+        return RunOutcome.RESULT_INVALID, f"The result cannot be accepted: {' '.join(error.problems)}"
+    if not files:
+        return RunOutcome.NO_RESULT, "There is no file in results/."
+    if total > limit:
+        return RunOutcome.RESULT_LIMIT, f"The files in results/ have {total} bytes; results.max is {limit}."
+    return RunOutcome.OK, ""
 
 
 @dataclass

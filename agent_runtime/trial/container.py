@@ -47,6 +47,15 @@ class TrialContainer(Container):
             self._give(place / entry.name)
         self._give(place)
 
+    def _place_algorithm(self, job: Job, scratch: ScratchRun) -> None:
+        """Mount the algorithm; a program is copied, because the author's file may not be executable."""
+        if job.kind != "binary":
+            super()._place_algorithm(job, scratch)
+            return
+        target = self.paths.base / "algorithm"
+        shutil.copyfile(self.paths.store / "algorithm", target)
+        target.chmod(0o555)
+
     def _bind(self, source: Path, target: Path) -> None:
         """As in a machine; but each asset in a folder of the store is a mount of its own, which comes along."""
         inner = _MS_REC if source.is_relative_to(self.paths.store) else 0

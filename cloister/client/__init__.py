@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cloister.client.collateral.folder import load_collateral as load_collateral
     from cloister.client.collateral.network import VendorServices as VendorServices
     from cloister.client.collateral.sources import CollateralSources as CollateralSources
+    from cloister.client.computation.algorithm_files import describe_algorithm as describe_algorithm
     from cloister.client.computation.asset import LocalAsset as LocalAsset
     from cloister.client.computation.asset import describe_asset as describe_asset
     from cloister.client.computation.events import follow_events as follow_events
@@ -137,6 +138,7 @@ _NAMES = {
         "attest",
     ),
     "cloister.client.connection.connection": ("Connection",),
+    "cloister.client.computation.algorithm_files": ("describe_algorithm",),
     "cloister.client.computation.asset": (
         "LocalAsset",
         "describe_asset",

@@ -8,6 +8,11 @@ PYTHON = "3.13"
 ABI = "cp313"
 INTERPRETER = "/usr/bin/python3"
 LIBRARY_FOLDER = "usr/lib/x86_64-linux-gnu"
+LINKER = "/lib64/ld-linux-x86-64.so.2"
+"""The dynamic linker, which the kernel starts for a program that is not static."""
+
+SYMBOL_VERSIONS = {"GLIBC_": (2, 41), "GLIBCXX_": (3, 4, 33), "CXXABI_": (1, 3, 15), "GCC_": (14, 0, 0)}
+"""The newest versions of symbols in the guest's glibc, libstdc++ and libgcc, by prefix."""
 
 # The guest's C library is glibc 2.41; a wheel that was built for an older one runs on it. PEP 600 names every minor
 # version from 2.5 on, PEP 513, 571 and 599 three of them by a year. A wheel tagged linux_x86_64 promises no version:

@@ -9,6 +9,7 @@ import pytest
 from cloister.protocol.document import Document
 from tests.archive_builder import Member, zip_of
 from tests.archive_kinds import CSV, PLAIN, A
+from tests.client.script.test_binary import program
 from tests.protocol.test_names import TAKEN
 from tests.shared_files import INPUTS
 
@@ -127,3 +128,21 @@ def test_archive_that_cannot_be_unpacked_is_refused_unless_it_stays_packed(clois
     done = cloister("checksum", "--packed", path)
     assert done.code == 0
     assert "unpacked_size" not in done.out
+
+
+def test_algorithm_is_examined_by_the_rules_of_its_kind(cloister, tmp_path: Path) -> None:
+    (tmp_path / "train").write_bytes(program(["libodd.so.1"]))
+    done = cloister("checksum", "--kind", "binary", tmp_path / "train")
+    refused = cloister("checksum", "--kind", "python", tmp_path / "train")
+
+    assert (done.code, refused.code) == (0, 2)
+    assert Document.parse("it", done.out.encode()).value["size"] == len(program(["libodd.so.1"]))
+    assert "Warning: train needs libodd.so.1" in done.err
+    assert "not a Python program" in refused.err
+
+
+@pytest.mark.parametrize("words", [("--kind", "fortran"), ("--kind", "binary", "--packed")])
+def test_kind_that_does_not_exist_or_belongs_to_no_dataset_is_refused(cloister, tmp_path: Path, words) -> None:
+    (tmp_path / "train").write_bytes(program())
+
+    assert cloister("checksum", *words, tmp_path / "train").code == 2

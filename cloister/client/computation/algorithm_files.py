@@ -5,16 +5,20 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cloister.client.computation.asset import describe_asset
+from cloister.client.computation.asset import LocalAsset, ReadProgress, describe_asset
 from cloister.client.packages.image_packages import of_bundle
-from cloister.client.script.program import Program, ProgramFindings, examine
+from cloister.client.script.algorithm import Program, ProgramFindings
+from cloister.client.script.examination import examine
 from cloister.errors import InputError
 from cloister.protocol import names
-from cloister.protocol.manifest import ALGORITHM, BUNDLE, Algorithm, Asset, Manifest
+from cloister.protocol.imagemanifest import ImageManifest
+from cloister.protocol.manifest import ALGORITHM, BUNDLE, KINDS, Algorithm, Asset, Manifest
 from cloister.protocol.wheels.errors import BundleError
 from cloister.protocol.wheels.image_packages import missing
 
 _LONGEST = 63
+BASES = ("base", "debug")
+"""Flavors with the libraries that ``cloister.protocol.guest`` lists."""
 
 
 def asset_names(entries: Sequence[Mapping[str, Any]], others: Collection[str]) -> list[str]:
@@ -80,13 +84,13 @@ def find_files(algorithm: Algorithm, path: Path, given: Mapping[str, Path]) -> l
 
 
 def examine_written(
-    algorithm: Mapping[str, Any], folder: Path, memory: int, image: Mapping[str, str]
+    algorithm: Mapping[str, Any], folder: Path, memory: int, image: ImageManifest | None
 ) -> ProgramFindings:
     """Examine the program of an author's manifest in ``folder``; nothing is found if it is not there.
 
-    ``memory`` is the manifest's limit in bytes, ``image`` has the image's packages. Raises InputError for a program
-    that the guest cannot run, NotEnoughMemory for a bundle that does not fit, and UnusableBundle for one that cannot be
-    installed.
+    ``memory`` is the manifest's limit in bytes, ``image`` is the image that will run it, if it is known. Raises
+    InputError for a program that the guest cannot run, NotEnoughMemory for a bundle that does not fit, and
+    UnusableBundle for one that cannot be installed.
     """
 
     def here(file: str) -> Path | None:
@@ -102,9 +106,33 @@ def examine_written(
         bundle=None if bundle is None else here(bundle if isinstance(bundle, str) else bundle["file"]),
         has_bundle=bundle is not None,
         memory=memory,
-        image=image,
+        image={} if image is None else image.packages,
+        kind=algorithm["kind"],
+        own_image=image is not None and image.flavor not in BASES,
     )
     return examine(program)
+
+
+def describe_algorithm(
+    path: Path, kind: str, progress: ReadProgress = lambda done: None
+) -> tuple[LocalAsset, ProgramFindings]:
+    """Compute what a manifest says about an algorithm, and examine it by the rules of its kind.
+
+    Args:
+        path: its file.
+        kind: ``python``, ``binary``, ...
+        progress: called with the number of bytes that were read so far.
+
+    Returns:
+        Name, digest and size, and the findings.
+
+    Raises:
+        InputError: there is no such kind, or the guest cannot run the file.
+    """
+    if kind not in KINDS:
+        raise InputError(f"There are no algorithms of kind {kind!r}.", hint=f"The kinds are {', '.join(KINDS)}.")
+    found = examine(Program(path, files={}, environment={}, kind=kind, own_image=True))
+    return describe_asset(path, progress, unpack=False), found
 
 
 def program_of(manifest: Manifest, paths: Mapping[Asset, Path]) -> Program:
@@ -118,6 +146,8 @@ def program_of(manifest: Manifest, paths: Mapping[Asset, Path]) -> Program:
         has_bundle=algorithm.bundle is not None,
         memory=manifest.limits.memory,
         image=algorithm.image_packages,
+        kind=algorithm.kind,
+        own_image=True,
     )
 
 

@@ -16,7 +16,7 @@ from cloister.client.computation.algorithm_files import asset_names, examine_wri
 from cloister.client.computation.asset import describe_asset
 from cloister.client.computation.author_file import located, read_source
 from cloister.client.packages import image_packages
-from cloister.client.script.program import NotEnoughMemory, UnusableBundle
+from cloister.client.script.python import NotEnoughMemory, UnusableBundle
 from cloister.errors import InputError
 from cloister.keyfile.content import is_inline
 from cloister.keyfile.public import parse_public_key, read_public_key
@@ -194,10 +194,9 @@ class AuthorManifest:
 
         Returns the packages of the image that the program imports.
         """
-        known = {} if self._image is None else self._image.packages
         memory = self._size("limits", "memory")
         try:
-            found = examine_written(algorithm, self._folder, memory, known)
+            found = examine_written(algorithm, self._folder, memory, self._image)
         except NotEnoughMemory as error:
             raise self.document.error(("limits", "memory"), error.message, error.remedy) from error
         except UnusableBundle as error:
@@ -224,7 +223,7 @@ class AuthorManifest:
         """Raise InputError for what the agent would refuse only later, after all parties have consented."""
         if algorithm["kind"] not in KINDS:
             problem = f"algorithms of kind {algorithm['kind']} are not supported."
-            raise self.document.error(("algorithm", "kind"), problem, "Write `kind: python`.")
+            raise self.document.error(("algorithm", "kind"), problem, f"The kinds are {', '.join(KINDS)}.")
         path = self.path(("algorithm", "file"), algorithm["file"])
         if path.is_dir():
             raise self.document.error(

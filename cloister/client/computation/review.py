@@ -10,6 +10,14 @@ from cloister.protocol.placement import WORK
 from cloister.protocol.signingkey import key_id
 from cloister.units import format_duration, format_size
 
+_KINDS = {
+    "python": "It is a Python program: you can read what it does before you agree.",
+    "binary": "It is a compiled program: what it does cannot be read from it. Ask for its source and how to build it.",
+    "wasm": "It is a WebAssembly module: compiled, so what it does cannot be read from it.",
+    "oci": "It is an image of a container with files and programs of its own.",
+}
+"""What each kind means for someone who agrees to it."""
+
 
 @dataclass(frozen=True)
 class ReviewSection:
@@ -78,6 +86,7 @@ def _algorithm(manifest: Manifest) -> Iterator[str]:
     algorithm = manifest.algorithm
     words = " ".join([names.shown(algorithm.asset.file), *(_word(word) for word in algorithm.args)])
     yield f"{algorithm.asset.provider}'s program ({algorithm.kind}) runs as: {words}"
+    yield _KINDS[algorithm.kind]
     for name, value in sorted(algorithm.environment.items()):
         yield f"with {name}={value}"
     if algorithm.files:

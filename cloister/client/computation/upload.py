@@ -16,7 +16,7 @@ from cloister.client.connection.report import Progress, TransferReport
 from cloister.client.connection.retry import TRANSFER_PAUSES, Backoff, Interrupted
 from cloister.client.connection.session import Session
 from cloister.client.files.keys import Key
-from cloister.client.script.program import examine
+from cloister.client.script.examination import examine
 from cloister.errors import CloisterError, InputError, ProofError
 from cloister.protocol import names, signingkey, transcript
 from cloister.protocol.manifest import Asset, Manifest

@@ -37,6 +37,7 @@ def run(
     tree: Path,
     program: Path,
     *,
+    kind: str = "python",
     args: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
     bundle: Path | None = None,
@@ -47,11 +48,12 @@ def run(
     show: Show = lambda printed: None,
     keep: IO[bytes] | None = None,
 ) -> TrialReport:
-    """Run the Python file ``program`` in ``tree``, as ``engine.run`` runs a manifest.
+    """Run ``program`` in ``tree``, as ``engine.run`` runs a manifest.
 
     Args:
         tree: the folder of the image's root file system.
         program: the algorithm.
+        kind: the algorithm's kind.
         args: its arguments.
         environment: its environment variables.
         bundle: what `bundle` has written.
@@ -76,7 +78,7 @@ def run(
     }
     algorithm = {
         "provider": _PARTY,
-        "kind": "python",
+        "kind": kind,
         "args": list(args),
         "environment": dict(environment or {}),
         **_file(program),

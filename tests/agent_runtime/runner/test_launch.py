@@ -55,7 +55,13 @@ def test_a_dataset_that_unpacks_to_more_than_declared_is_refused(tmp_path: Path,
 
 def start(tmp_path: Path, **changes: object) -> "subprocess.CompletedProcess[str]":
     """Launch with a request in which ``changes`` replace members."""
-    request = {"args": [], "wheels": None, "datasets": [], "launched": str(tmp_path / "launched")} | changes
+    request = {
+        "kind": "python",
+        "args": [],
+        "wheels": None,
+        "datasets": [],
+        "launched": str(tmp_path / "launched"),
+    } | changes
     words = [sys.executable, "-I", "-B", launch.__file__, json.dumps(request)]
     return subprocess.run(words, capture_output=True, text=True, check=False)
 

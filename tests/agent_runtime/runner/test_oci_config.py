@@ -128,6 +128,7 @@ def test_launcher_argument_lists_what_to_unpack() -> None:
     words = oci_config.config(JOB, PATHS)["process"]["args"]
     assert words[:4] == ["/usr/bin/python3", "-I", "-B", "/usr/lib/cloister/agent_runtime/runner/launch.py"]
     assert json.loads(words[4]) == {
+        "kind": "python",
         "algorithm": "/work/train.py",
         "args": ["--epochs", "1"],
         "launched": "/run/launched",

@@ -4,6 +4,7 @@ import pytest
 
 from cloister.client.computation.review import review_manifest
 from tests.client.parties import Parties
+from tests.client.script.test_binary import program
 
 
 @pytest.fixture
@@ -35,6 +36,16 @@ def test_review_shows_the_files_of_the_algorithm(parties):
 
     assert "lab provides the file w-pth, read-only at /work/weights/hub/w.pth: w.pth, 2 KiB, SHA-256" in said
     assert "It reads these files as part of the program: /work/weights/hub/w.pth" in said
+
+
+def test_review_says_what_a_kind_means(parties):
+    assert "It is a Python program: you can read what it does before you agree." in text(parties, "hospital-1")
+    (parties.folder / "train.py").write_bytes(program(linker=""))
+    parties.edit("  kind: python", "  kind: binary")
+
+    said = text(parties, "hospital-1")
+    assert "lab's program (binary) runs as: train.py --epochs 1" in said
+    assert "It is a compiled program: what it does cannot be read from it." in said
 
 
 def test_review_says_how_much_data_could_leave(parties):

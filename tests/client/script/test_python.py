@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from cloister.client.script import grammar, imports, parse
+from cloister.client.script.algorithm import Program
 from cloister.client.script.packages import package_of
-from cloister.client.script.program import NotEnoughMemory, Program, UnusableBundle, examine
+from cloister.client.script.python import NotEnoughMemory, UnusableBundle, examine
 from cloister.errors import InputError
 from cloister.protocol import guest
 from cloister.units import format_size

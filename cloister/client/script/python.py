@@ -1,16 +1,16 @@
-"""Examines an algorithm before it is agreed on or uploaded: refuses what certainly fails, warns of what may fail."""
+"""Examines an algorithm of kind python: refuses what certainly fails, warns of what may fail."""
 
 import io
 import lzma
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 from cloister import userfile
 from cloister.client.packages.memory import suggested_memory
 from cloister.client.script import grammar, imports, kind
+from cloister.client.script.algorithm import Program, ProgramFindings
 from cloister.client.script.parse import Parsed, SyntaxProblem
 from cloister.errors import InputError
 from cloister.protocol import names, text
@@ -20,32 +20,6 @@ from cloister.units import format_size
 
 _LARGEST = 16 * 1024 * 1024
 _SHOWN = 160
-
-
-@dataclass(frozen=True)
-class Program:
-    """An algorithm of kind python on its author's or provider's disk.
-
-    ``files`` are its files by place, with their paths, None for those that are elsewhere; ``bundle`` is the bundle's
-    path, None if it is elsewhere or missing (``has_bundle``). ``memory`` is ``limits.memory``, None if it is unknown.
-    ``image`` has the Python packages of the image, by normalised name with their versions; empty if it is not known.
-    """
-
-    path: Path
-    files: Mapping[str, Path | None]
-    environment: Mapping[str, str]
-    bundle: Path | None = None
-    has_bundle: bool = False
-    memory: int | None = None
-    image: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ProgramFindings:
-    """What an examination found: warnings, and the packages of the image that the program imports."""
-
-    warnings: tuple[str, ...] = ()
-    image_packages: Mapping[str, str] = field(default_factory=dict)
 
 
 class NotEnoughMemory(InputError):

@@ -1,0 +1,14 @@
+"""Examines an algorithm before it is agreed on or uploaded, by the rules of its kind."""
+
+from cloister.client.script import binary, python
+from cloister.client.script.algorithm import Program, ProgramFindings
+
+_BY_KIND = {"python": python.examine, "binary": binary.examine}
+
+
+def examine(program: Program) -> ProgramFindings:
+    """Refuse a program that certainly fails in the guest, and warn of what may fail.
+
+    Raises InputError, for kind python also its subclasses NotEnoughMemory and UnusableBundle.
+    """
+    return _BY_KIND[program.kind](program)
