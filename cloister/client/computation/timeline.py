@@ -35,6 +35,8 @@ REASONS = {
     "LAUNCH": "the algorithm could not be started",
     "SCRATCH": "the scratch disk returned other data than was written to it",
     "STOPPED": "the run was stopped",
+    "STORE_FULL": "the machine had no room for the result",
+    "NO_EVIDENCE": "the machine could not make evidence for the receipt",
     "INTERNAL": "the agent failed",
     "NOT_STARTED": "no owner started the run in time",
     "EXPIRED": "the result expired before every consumer had fetched it",

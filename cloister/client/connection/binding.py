@@ -2,10 +2,9 @@
 
 import secrets
 
-import grpc
 from google.protobuf.message import DecodeError
 
-from cloister.client.connection import refusal
+from cloister.client.connection import unary
 from cloister.client.connection.opening import OPEN_SECONDS, Opening
 from cloister.client.connection.sealed_calls import SealedCalls
 from cloister.client.connection.session import Bound, Session
@@ -29,10 +28,9 @@ def bind(opening: Opening, key: Key) -> Session:
     sealed = hpkekey.seal(opening.hpke_public_key, plaintext.SerializeToString(), info=t)
     request = agent_pb2.BindSessionRequest(session_id=opening.session_id, sealed=sealed)
     address = opening.endpoint.address
-    try:
-        answer = agent_pb2_grpc.AgentStub(opening.channel).BindSession(request, timeout=OPEN_SECONDS)
-    except grpc.RpcError as error:
-        raise refusal.translate(error, "binding the session to your key", address) from error
+    method = agent_pb2_grpc.AgentStub(opening.channel).BindSession
+    doing = "binding the session to your key"
+    answer = unary.call(method, request, seconds=OPEN_SECONDS, doing=doing, address=address)
     digest = opening.binding.manifest_digest
     keys = SessionKeys.derive(transcript=t, secret=secret, manifest_digest=digest or transcript.NO_MANIFEST)
     bound = _bound(answer, opening.session_id, keys)

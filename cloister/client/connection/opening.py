@@ -20,7 +20,7 @@ from cloister.attestation.policy.policy import Policy
 from cloister.attestation.result import Verdict
 from cloister.attestation.verifier import SessionPurpose, verify
 from cloister.client.collateral.sources import CollateralSources
-from cloister.client.connection import refusal
+from cloister.client.connection import refusal, unary
 from cloister.endpoint import Address, Endpoint
 from cloister.errors import CloisterError, ProofError, UnreachableError
 from cloister.protocol import hpkekey, transcript
@@ -155,11 +155,9 @@ def _attest(target: Target, policy: Policy) -> Opening:
     channel = endpoint.channel(seen)
     try:
         nonce = secrets.token_bytes(32)
-        try:
-            request = agent_pb2.OpenSessionRequest(nonce=nonce)
-            answer = agent_pb2_grpc.AgentStub(channel).OpenSession(request, timeout=OPEN_SECONDS)
-        except grpc.RpcError as error:
-            raise refusal.translate(error, "opening a session", target.address) from error
+        method, request = agent_pb2_grpc.AgentStub(channel).OpenSession, agent_pb2.OpenSessionRequest(nonce=nonce)
+        doing = "opening a session"
+        answer = unary.call(method, request, seconds=OPEN_SECONDS, doing=doing, address=target.address)
         if not 0 < len(answer.session_id) <= _MAX_SESSION_ID or len(answer.hpke_public_key) != hpkekey.PUBLIC_KEY_SIZE:
             raise ProofError(f"{target.address} answers, but not like an agent.")
         evidence = Evidence.parse(answer.evidence)

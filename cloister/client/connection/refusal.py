@@ -78,7 +78,9 @@ _REMEDIES = {
         "Only keys named in the manifest or the workspace may do this: check --key, or ask the owner."
     ),
     "NOT_READY": _Remedy("`events --follow` shows when it is."),
+    "NO_EVIDENCE": _Remedy("Run the command again; if it fails again, ask the platform team to restart the CVM."),
     "SESSION_UNKNOWN": _Remedy("Run the command again."),
+    "STORE_FULL": _Remedy("Ask the owner whether to `reset` the machine; run the command again if it has room later."),
     "STREAM_REPEATED": _Remedy(_INTERCEPTED, _PROOF),
     "TOO_LARGE": _Remedy("Lower the sizes in the manifest, or ask the platform team for a larger CVM."),
     "UNKNOWN_ASSET": _Remedy("`review` shows the assets of a manifest.", _INPUT),
@@ -88,6 +90,15 @@ _REMEDIES = {
     "WRONG_OFFSET": _Remedy("Run the command again: it asks where the upload continues."),
 }
 """Remedies for the reasons whose sentence does not already say what to do."""
+
+_LOST = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    # gRPC's own, for a connection whose bytes were damaged: an agent's refusal has a reason.
+    grpc.StatusCode.UNKNOWN,
+    grpc.StatusCode.INTERNAL,
+)
+"""Statuses without a reason that say that the connection is lost."""
 
 _ENDED = _Remedy("The computation has ended: `events` shows why, and `reset` makes the machine ready for another.", 1)
 """NOT_READY in a final state."""
@@ -113,7 +124,7 @@ def translate(error: grpc.RpcError, doing: str, address: object) -> CloisterErro
             f"The agent cancelled {doing}: another call replaced it, or no data came for too long.",
             hint="Run the command again: what has arrived is kept.",
         )
-    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+    if code in _LOST:
         late = code is grpc.StatusCode.DEADLINE_EXCEEDED
         reason = "no answer came in time" if late else "the connection ended"
         return ConnectionLost(

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from cloister.client.connection import refusal
+from cloister.client.connection import refusal, unary
 from cloister.client.connection.refusal import DamagedStream
 from cloister.endpoint import Address
 from cloister.errors import CloisterError
@@ -73,10 +73,8 @@ class SealedCalls:
             stream = self.next_stream()
             sealer = Sealer(self.keys, Sender.CLIENT, method, stream)
             sealed = self.seal(sealer, stream, request.SerializeToString(), last=True)
-            try:
-                answer = self.channel.unary_unary(_path(method))(sealed, timeout=UNARY_SECONDS)
-            except grpc.RpcError as error:
-                raise refusal.translate(error, doing, self._address) from error
+            call = self.channel.unary_unary(_path(method))
+            answer = unary.call(call, sealed, seconds=UNARY_SECONDS, doing=doing, address=self._address)
         opener = Opener(self.keys, Sender.AGENT, method, stream)
         plaintext = self._open(opener, answer, doing)
         if not opener.ended:

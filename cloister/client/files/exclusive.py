@@ -1,6 +1,9 @@
-"""Creating files that must not exist yet."""
+"""Files that only one command may create or use."""
 
+import contextlib
+import fcntl
 import os
+from collections.abc import Generator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,3 +26,28 @@ def write(path: Path, content: bytes, mode: int = 0o644) -> None:
         # A full disk, or Ctrl-C: an incomplete file would block the next call.
         path.unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Generator[None]:
+    """Lock a file, which is created if it is missing, against other commands that lock it.
+
+    Raises BlockingIOError when another command has it locked, and every other OSError.
+    """
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(descriptor, path):
+                yield
+                return
+            # The command that had it locked has deleted it meanwhile.
+        finally:
+            os.close(descriptor)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat(follow_symlinks=False))
+    except FileNotFoundError:
+        return False

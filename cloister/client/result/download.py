@@ -1,14 +1,6 @@
 """Fetching a result: its ciphertext as often as necessary, its key once, and its proof before it is kept.
 
-While a fetch is in progress, these files are beside the output ``results.zip``:
-
-    results.zip.part        the ciphertext as far as it has arrived
-    results.zip.part.json   which result it belongs to
-    results.zip.key         the key, as soon as the agent has released it (mode 0600)
-    results.zip.key.part    disk space for the key, reserved before its release
-    results.zip.new         the decrypted result, until it is proven (mode 0600, like the result itself)
-
-If anything fails after the release, the next call continues from these files without the agent.
+The files of ``pending`` are beside the output meanwhile.
 """
 
 import hashlib
@@ -23,10 +15,13 @@ from cloister.attestation.policy.policy import Policy
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.connection import refusal
 from cloister.client.connection.connection import Connection, is_interruption
+from cloister.client.connection.refusal import ConnectionLost
 from cloister.client.connection.report import Progress
 from cloister.client.connection.retry import TRANSFER_PAUSES, Backoff, Interrupted
 from cloister.client.connection.session import Session
 from cloister.client.files import exclusive
+from cloister.client.result import pending
+from cloister.client.result.pending import PendingFiles
 from cloister.client.result.proof import MAX_OVERHEAD, Proof, verify_result
 from cloister.errors import CloisterError, InputError, ProofError
 from cloister.pipeline import WriteBehind
@@ -41,41 +36,6 @@ _WAITING_PIECES = 2
 
 
 @dataclass(frozen=True)
-class _Files:
-    """The files of one fetch."""
-
-    output: Path
-
-    def _beside(self, suffix: str) -> Path:
-        return self.output.with_name(self.output.name + suffix)
-
-    @property
-    def part(self) -> Path:
-        return self._beside(".part")
-
-    @property
-    def state(self) -> Path:
-        return self._beside(".part.json")
-
-    @property
-    def key(self) -> Path:
-        return self._beside(".key")
-
-    @property
-    def reserved(self) -> Path:
-        return self._beside(".key.part")
-
-    @property
-    def new(self) -> Path:
-        return self._beside(".new")
-
-    def forget(self) -> None:
-        """Remove everything but the output."""
-        for path in (self.key, self.reserved, self.part, self.state, self.new):
-            path.unlink(missing_ok=True)
-
-
-@dataclass(frozen=True)
 class _Slot:
     """Which ciphertext a part belongs to: by manifest, consumer and event-log key, which changes at every boot."""
 
@@ -85,11 +45,6 @@ class _Slot:
 
     def encode(self) -> bytes:
         return canonical.encode(vars(self))
-
-
-def has_pending_key(output: Path) -> bool:
-    """Return whether an earlier call got the key but did not finish: then the agent is no longer needed."""
-    return _Files(output).key.exists()
 
 
 def consumer_of(manifest: Manifest, key: bytes) -> str:
@@ -117,13 +72,13 @@ def fetch_ciphertext(
     ``connection`` must demand this manifest. Raises CloisterError, such as a Refusal with the reason CONSUMED when the
     key was released earlier.
     """
-    files = _Files(output)
+    files = PendingFiles(output)
     consumer = consumer_of(manifest, connection.key.public)
     backoff = Backoff(TRANSFER_PAUSES, interrupted)
     while True:
-        before = _size(files.part)
+        before = pending.size(files.part)
         try:
-            key = _attempt(connection, manifest, consumer, files, progress)
+            key = _attempt(connection, manifest, consumer, files, progress, interrupted)
         except CloisterError as error:
             reason = refusal.reason_of(error)
             if reason in ("CONSUMED", "EXPIRED", "NOT_READY"):
@@ -137,7 +92,7 @@ def fetch_ciphertext(
             elif not is_interruption(error):
                 raise
             connection.close()
-            if _size(files.part) > before:
+            if pending.size(files.part) > before:
                 backoff.reset()
             backoff.wait(error)
         else:
@@ -153,7 +108,7 @@ def finish_result(
 
     Raises ProofError and InputError; ciphertext and key are kept then.
     """
-    files = _Files(output)
+    files = PendingFiles(output)
     try:
         key = userfile.read(files.key, _KEY_SIZE)
         size = files.part.stat().st_size
@@ -182,7 +137,14 @@ def finish_result(
     return found
 
 
-def _attempt(connection: Connection, manifest: Manifest, consumer: str, files: _Files, progress: Progress) -> bytes:
+def _attempt(
+    connection: Connection,
+    manifest: Manifest,
+    consumer: str,
+    files: PendingFiles,
+    progress: Progress,
+    interrupted: Interrupted,
+) -> bytes:
     session = connection.session()
     _begin(files, _Slot(manifest.digest().hex(), consumer, connection.evidence().event_log_key.hex()))
     try:
@@ -193,13 +155,22 @@ def _attempt(connection: Connection, manifest: Manifest, consumer: str, files: _
             f"{error.filename or files.part} cannot be read or written: {error.strerror}.",
             hint="The key is still with the machine. Free some disk space and run the command again: it resumes.",
         ) from error
-    key = session.release_result(consumer, digest)
+    key = _release(session, consumer, digest, Backoff(TRANSFER_PAUSES, interrupted))
     if len(key) != _KEY_SIZE:
         raise ProofError(f"The released key has the wrong size (expected: {_KEY_SIZE} bytes, found: {len(key)}).")
     return key
 
 
-def _begin(files: _Files, wanted: _Slot) -> None:
+def _release(session: Session, consumer: str, digest: bytes, backoff: Backoff) -> bytes:
+    """The slot's key. When the answer is lost, the same session asks again: the agent repeats the key to no other."""
+    while True:
+        try:
+            return session.release_result(consumer, digest)
+        except ConnectionLost as error:
+            backoff.wait(error)
+
+
+def _begin(files: PendingFiles, wanted: _Slot) -> None:
     """Keep the part of an earlier call if it is of the same slot; otherwise start an empty one."""
     try:
         same = userfile.read(files.state, _STATE_LIMIT) == wanted.encode()
@@ -270,15 +241,8 @@ def _reserve(path: Path) -> None:
     exclusive.write(path, bytes(_KEY_SIZE), 0o600)
 
 
-def _keep_key(files: _Files, key: bytes) -> None:
+def _keep_key(files: PendingFiles, key: bytes) -> None:
     with files.reserved.open("r+b") as file:
         file.write(key)
         _sync(file)
     files.reserved.replace(files.key)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0

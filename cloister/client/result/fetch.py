@@ -1,7 +1,7 @@
 """Fetching a result: download, verify, unpack."""
 
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from cloister.client.computation.events import follow_events
 from cloister.client.computation.status import fetch_status
 from cloister.client.connection.connection import Connection
 from cloister.client.connection.report import TransferReport
-from cloister.client.result.download import consumer_of, fetch_ciphertext, finish_result, has_pending_key
+from cloister.client.result.download import consumer_of, fetch_ciphertext, finish_result
+from cloister.client.result.pending import alone, has_pending_key
 from cloister.client.result.proof import Proof
 from cloister.client.result.result_files import unpack_result
 from cloister.errors import InputError
@@ -83,19 +84,23 @@ def fetch_result(
         target = userfile.destination(output)
     except OSError as error:
         raise userfile.unwritable(output, error) from error
-    if has_pending_key(target):
-        told.key_present()
-    else:
-        if target.exists():
-            raise InputError(f"{target} exists.", hint="Name another file with --output, or move the existing one.")
-        with connect() as connection:
+    with ExitStack() as stack:
+        connection = None
+        if has_pending_key(target):
+            told.key_present()
+        else:
+            if target.exists():
+                raise InputError(f"{target} exists.", hint="Name another file with --output, or move the existing one.")
+            connection = stack.enter_context(connect())
             status = fetch_status(connection) if wait else None
             # Of a result that was fetched before, nothing is awaited; its machine refuses, and says when that was.
             if status is not None and not status.was_fetched_by(consumer_of(manifest, connection.key.public)):
                 with told.waiting(status.progress) as show:
                     for record in follow_events(connection, until=frozenset({Phase.COMPLETED})):
                         show(record)
+        stack.enter_context(alone(target))
+        if connection is not None and not has_pending_key(target):
             with told.transfer("Fetching the result", manifest.results.max_size) as progress:
                 fetch_ciphertext(connection, manifest, target, progress=progress, interrupted=told.interrupted)
-    proof = finish_result(manifest, policy, target, collateral=collateral)
+        proof = finish_result(manifest, policy, target, collateral=collateral)
     return FetchedResult(target, proof, tuple(unpack_result(target, unpack, keep)) if unpack is not None else ())

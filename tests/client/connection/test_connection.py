@@ -23,7 +23,7 @@ from cloister.client.connection import refusal
 from cloister.client.connection.binding import bind
 from cloister.client.connection.opening import Target, attest
 from cloister.endpoint import Address
-from cloister.errors import InputError, ProofError, UnreachableError
+from cloister.errors import CloisterError, InputError, ProofError, UnreachableError
 from cloister.protocol import receipt
 from cloister.protocol.sealing import Sealer, Sender
 from cloister.v1 import agent_pb2, agent_pb2_grpc
@@ -251,13 +251,16 @@ def test_replayed_evidence_is_rejected(machine):
 
 
 @contextmanager
-def served(servicer: agent_pb2_grpc.AgentServicer) -> Iterator[Address]:
+def served(servicer: agent_pb2_grpc.AgentServicer | grpc.GenericRpcHandler) -> Iterator[Address]:
     """A service behind a TLS key of its own."""
     from concurrent.futures import ThreadPoolExecutor
 
     identity = TlsIdentity.generate()
     server = grpc.server(ThreadPoolExecutor(2))
-    agent_pb2_grpc.add_AgentServicer_to_server(servicer, server)
+    if isinstance(servicer, grpc.GenericRpcHandler):
+        server.add_generic_rpc_handlers([servicer])
+    else:
+        agent_pb2_grpc.add_AgentServicer_to_server(servicer, server)
     credentials = grpc.ssl_server_credentials([(identity.key, identity.certificate)])
     port = server.add_secure_port("127.0.0.1:0", credentials)
     server.start()
@@ -274,6 +277,44 @@ def test_server_that_is_not_an_agent_is_rejected(machine):
 
     with served(Odd()) as address, pytest.raises(ProofError, match="not like an agent"):
         attest(Target(address, machine.policy))
+
+
+@pytest.mark.parametrize("frames", [b"", b"\xff\xff"], ids=["no answer", "no message"])
+def test_answer_that_is_missing_or_malformed_is_told_in_a_sentence(machine, frames):
+    """gRPC ends a call without an answer well, and returns None."""
+
+    class Empty(grpc.GenericRpcHandler):
+        def service(self, handler_call_details):
+            return grpc.stream_stream_rpc_method_handler(lambda requests, context: iter([frames] if frames else []))
+
+    with served(Empty()) as address, pytest.raises(CloisterError) as caught:
+        attest(Target(address, machine.policy))
+
+    assert caught.value.message.endswith(("the answer was missing.", "the connection ended."))
+
+
+class Ended(grpc.RpcError):
+    """A failed call without a reason of the agent."""
+
+    def __init__(self, code):
+        self._code = code
+
+    def code(self):
+        return self._code
+
+    def details(self):
+        return "Stream removed"
+
+    def trailing_metadata(self):
+        return ()
+
+
+@pytest.mark.parametrize("code", ["UNAVAILABLE", "UNKNOWN", "INTERNAL", "DEADLINE_EXCEEDED"])
+def test_broken_connection_is_not_called_a_refusal(code):
+    error = refusal.translate(Ended(grpc.StatusCode[code]), "uploading h1", "192.0.2.1:6110")
+
+    assert isinstance(error, refusal.ConnectionLost)
+    assert error.message.startswith("Uploading h1 failed at 192.0.2.1:6110: ")
 
 
 def test_policies_compare_by_value(machine):

@@ -12,14 +12,17 @@ from cloister.attestation.collateral_source import CERTIFICATE, InMemory
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.connection import refusal
 from cloister.client.connection.connection import Connection
+from cloister.client.connection.session import Session
 from cloister.client.result import download
-from cloister.client.result.download import fetch_ciphertext, finish_result, has_pending_key
+from cloister.client.result.download import fetch_ciphertext, finish_result
+from cloister.client.result.fetch import fetch_result
+from cloister.client.result.pending import alone, has_pending_key
 from cloister.client.result.result_files import unpack_result
 from cloister.errors import InputError, ProofError
 from tests.agent_fixture import running_agent
-from tests.client.cut import cut
 from tests.client.machine import Machine
 from tests.client.parties import Parties
+from tests.line import cut
 
 MIB = 1024**2
 
@@ -108,6 +111,41 @@ def test_full_disk_leaves_the_key_with_the_machine(machine, manifest, tmp_path, 
     assert finish_result(manifest, machine.policy, output).accepted
 
 
+def test_lost_answer_to_the_release_is_asked_for_again(machine, manifest, tmp_path, monkeypatch):
+    """The agent has released the key, and repeats it to this session only."""
+    release, keys, told = Session.release_result, [], []
+
+    def lost(session, consumer, digest):
+        keys.append(release(session, consumer, digest))
+        if len(keys) == 1:
+            raise refusal.ConnectionLost("The connection ended.", hint="Run the command again.")
+        return keys[-1]
+
+    monkeypatch.setattr(Session, "release_result", lost)
+    with machine.connection("lab", manifest) as connection:
+        fetch_ciphertext(
+            connection, manifest, tmp_path / "results.zip", interrupted=lambda error, pause: told.append(error)
+        )
+
+    assert (len(keys), len(set(keys)), len(told)) == (2, 1, 1)
+    assert finish_result(manifest, machine.policy, tmp_path / "results.zip").accepted
+
+
+def test_second_command_is_told_that_another_one_fetches(machine, manifest, tmp_path):
+    output = tmp_path / "results.zip"
+
+    def fetch():
+        return fetch_result(lambda: machine.connection("lab", manifest), manifest, machine.policy, output)
+
+    with alone(output), pytest.raises(InputError, match="Another command is fetching") as caught:
+        fetch()
+    assert "Wait" in caught.value.hint
+    assert names(tmp_path) == []
+
+    assert fetch().proof.accepted
+    assert names(tmp_path) == ["results.zip"]
+
+
 def test_damaged_partial_download_is_fetched_again(machine, manifest, tmp_path):
     output = tmp_path / "results.zip"
     with machine.connection("lab", manifest) as connection:
@@ -146,5 +184,5 @@ def test_interrupted_download_resumes(tmp_path, tmp_path_factory):
                     connection, manifest, tmp_path / "results.zip", interrupted=lambda error, pause: told.append(error)
                 )
 
-        assert (between.cuts, len(told)) == (1, 1)
+        assert (between.reached, len(told)) == (1, 1)
         assert finish_result(manifest, machine.policy, tmp_path / "results.zip").accepted
