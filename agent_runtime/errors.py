@@ -1,5 +1,6 @@
 """Refusals of calls, and the error that ends the agent."""
 
+import errno
 from enum import StrEnum
 
 import grpc
@@ -31,8 +32,10 @@ class Reason(StrEnum):
     MANIFEST_CHANGED = "MANIFEST_CHANGED"
     MANIFEST_INVALID = "MANIFEST_INVALID"
     NOT_AUTHORIZED = "NOT_AUTHORIZED"
+    NO_EVIDENCE = "NO_EVIDENCE"
     NOT_READY = "NOT_READY"
     SESSION_UNKNOWN = "SESSION_UNKNOWN"
+    STORE_FULL = "STORE_FULL"
     STREAM_REPEATED = "STREAM_REPEATED"
     TOO_LARGE = "TOO_LARGE"
     UNKNOWN_ASSET = "UNKNOWN_ASSET"
@@ -59,8 +62,10 @@ _CODES = {
     Reason.MANIFEST_CHANGED: _Code.FAILED_PRECONDITION,
     Reason.MANIFEST_INVALID: _Code.INVALID_ARGUMENT,
     Reason.NOT_AUTHORIZED: _Code.PERMISSION_DENIED,
+    Reason.NO_EVIDENCE: _Code.UNAVAILABLE,
     Reason.NOT_READY: _Code.FAILED_PRECONDITION,
     Reason.SESSION_UNKNOWN: _Code.UNAUTHENTICATED,
+    Reason.STORE_FULL: _Code.RESOURCE_EXHAUSTED,
     Reason.STREAM_REPEATED: _Code.DATA_LOSS,
     Reason.TOO_LARGE: _Code.RESOURCE_EXHAUSTED,
     Reason.UNKNOWN_ASSET: _Code.NOT_FOUND,
@@ -83,6 +88,15 @@ class CallRefusal(CloisterError):
     def code(self) -> grpc.StatusCode:
         """The status of the call."""
         return _CODES[self.reason]
+
+
+def as_refusal(error: BaseException) -> CallRefusal | None:
+    """The refusal that a peer can be told of a fault; None for a fault of which no one should be told more."""
+    if isinstance(error, CallRefusal):
+        return error
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return CallRefusal(Reason.STORE_FULL, "The machine has no room left for assets and results.")
+    return None
 
 
 def fault_location(error: BaseException) -> str:

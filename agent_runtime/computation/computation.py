@@ -80,9 +80,13 @@ class Computation:
                 memory=self._context.free_memory() - self._context.limits.reserved_memory,
             )
             scratch.begin(manifest)
-            # Measured before it takes effect, so that evidence always covers the manifest that the agent follows.
-            self._context.attester.measure_manifest(manifest.digest())
             self._context.store.declare(manifest.assets())
+            # Measured before it takes effect, so that evidence always covers the manifest that the agent follows.
+            try:
+                self._context.attester.measure_manifest(manifest.digest())
+            except CallRefusal:
+                scratch.wipe()  # the manifest may be submitted again
+                raise
             self._run.expect(manifest, data)
             lifecycle.manifest, lifecycle.state, self.hold = manifest, State.RECEIVING, hold
             held = {"hold": str(self._context.limits.hold_seconds)} if hold else {}

@@ -12,7 +12,7 @@ from agent_runtime.computation.job_from_manifest import build_job
 from agent_runtime.computation.logs import Logs
 from agent_runtime.computation.receipt import SignedReceipt, build_receipt
 from agent_runtime.computation.state import Lifecycle
-from agent_runtime.errors import AgentError, fault_location
+from agent_runtime.errors import AgentError, CallRefusal, as_refusal, fault_location
 from agent_runtime.runner.protocol import RunOutcome
 from cloister.errors import CloisterError
 from cloister.protocol.events import EventKind, State
@@ -56,8 +56,10 @@ class Run:
         try:
             self._run_to_end()
         except Exception as error:  # noqa: BLE001 - a thread that dies would let the parties wait forever
-            print(f"the run failed: {fault_location(error)}", flush=True)
-            self._lifecycle.fail(_INTERNAL)
+            known = as_refusal(error)
+            if known is None:
+                print(f"the run failed: {fault_location(error)}", flush=True)
+            self._lifecycle.fail(known.reason.value if known else _INTERNAL)
         finally:
             self.writing = False
 
@@ -69,7 +71,12 @@ class Run:
         except OSError:
             lifecycle.fail(RunOutcome.SCRATCH.value)
             return
-        with self._context.runner.start(build_job(manifest, scratch)) as run:
+        try:
+            handle = self._context.runner.start(build_job(manifest, scratch))
+        except AgentError:
+            lifecycle.fail(RunOutcome.LAUNCH.value)
+            return
+        with handle as run:
             with lifecycle.lock:
                 if lifecycle.state is not State.RUNNING:
                     return
@@ -97,6 +104,8 @@ class Run:
                 manifest_bytes=self._manifest_bytes,
                 consents=self._consents.all(),
             )
+        except CallRefusal:
+            raise  # the machine's fault, not that of the result
         except (AgentError, ValueError, CloisterError):
             lifecycle.fail(RunOutcome.RESULT_INVALID.value)
             return

@@ -6,12 +6,14 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import replace
 
-from agent_runtime.errors import CallRefusal, Reason
+from agent_runtime.errors import CallRefusal, Reason, fault_location
 from agent_runtime.limits import Limits
 from agent_runtime.platform.machine import PlatformMachine
 from cloister.attestation.binding import ReceiptBinding, SessionBinding
+from cloister.attestation.errors import TpmError
 from cloister.attestation.evidence import Evidence
 from cloister.attestation.tpm.runtimelog import Measurement, MeasurementKind
+from cloister.errors import CloisterError
 from cloister.protocol import signingkey, transcript
 from cloister.protocol.bootconfig import BootConfiguration
 
@@ -36,6 +38,7 @@ class Attester:
         self._queue = _EvidenceQueue(limits.quote_queue, limits.quote_wait_seconds)
         self._log: tuple[Measurement, ...] = ()
         self._manifest: bytes | None = None
+        self._unsure = False
         self._measure(MeasurementKind.BOOT_CONFIGURATION, boot_configuration.digest())
         self._measure(MeasurementKind.AGENT, bytes.fromhex(signingkey.key_id(event_log_key)))
 
@@ -45,32 +48,60 @@ class Attester:
         return self._manifest or transcript.NO_MANIFEST
 
     def measure_manifest(self, digest: bytes) -> None:
-        """Measure the one manifest of this boot."""
-        with self._lock:
+        """Measure the one manifest of this boot. Raises CallRefusal ALREADY_SUBMITTED, NO_EVIDENCE."""
+        with self._lock, self._refused():
             if self._manifest is not None:
                 raise CallRefusal(Reason.ALREADY_SUBMITTED, "This machine has already measured a manifest.")
             self._measure(MeasurementKind.MANIFEST, digest)
             self._manifest = digest
 
     def for_session(self, *, nonce: bytes, tls_key_digest: bytes, hpke_key_digest: bytes) -> Evidence:
-        """Evidence for opening a session. Raises CallRefusal BUSY if too many wait (:class:`_EvidenceQueue`)."""
-        with self._queue.turn(), self._lock:
+        """Evidence for opening a session.
+
+        Raises CallRefusal NO_EVIDENCE, or BUSY if too many wait (:class:`_EvidenceQueue`).
+        """
+        with self._queue.turn(), self._lock, self._refused():
             binding = SessionBinding(nonce, tls_key_digest, hpke_key_digest, self._manifest)
             return self._collect(binding)
 
     def pcrs(self, indices: Iterable[int]) -> dict[int, bytes]:
-        """Values of PCRs in the SHA-256 bank. Empty if the platform's evidence has no PCRs."""
-        return self._machine.pcrs(indices)
+        """Values of PCRs in the SHA-256 bank. Empty if the platform's evidence has no PCRs.
+
+        Raises CallRefusal NO_EVIDENCE.
+        """
+        with self._refused():
+            return self._machine.pcrs(indices)
 
     def for_receipt(self, *, payload_digest: bytes, log_head: bytes) -> Evidence:
-        """Evidence over a computation's receipt."""
-        with self._lock:
+        """Evidence over a computation's receipt. Raises CallRefusal NO_EVIDENCE."""
+        with self._lock, self._refused():
             return self._collect(ReceiptBinding(payload_digest, self.manifest_digest, log_head))
 
     def _measure(self, kind: MeasurementKind, digest: bytes) -> None:
         measurement = Measurement(kind, digest)
-        self._machine.measure(measurement)
+        try:
+            self._machine.measure(measurement)
+        except TpmError:
+            raise  # the TPM refused the command, so the register is as before
+        except BaseException:
+            self._unsure = True
+            raise
         self._log += (measurement,)
+
+    @contextmanager
+    def _refused(self) -> Generator[None]:
+        """Turn a failure of the machine into a refusal. When a measurement may or may not have taken effect, no later
+        evidence could match the runtime log, so none is made.
+        """
+        if self._unsure:
+            raise _no_evidence()
+        try:
+            yield
+        except CallRefusal:
+            raise
+        except (CloisterError, OSError) as error:
+            print(f"no evidence: {fault_location(error)}", flush=True)
+            raise _no_evidence() from error
 
     def _collect(self, binding: SessionBinding | ReceiptBinding) -> Evidence:
         evidence = Evidence(
@@ -81,6 +112,10 @@ class Attester:
             runtime_log=self._log,
         )
         return replace(evidence, **vars(self._machine.attest(evidence.report_data())))
+
+
+def _no_evidence() -> CallRefusal:
+    return CallRefusal(Reason.NO_EVIDENCE, "The machine cannot make evidence: its TPM or security processor fails.")
 
 
 class _EvidenceQueue:

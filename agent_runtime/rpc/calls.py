@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
-from agent_runtime.errors import CallRefusal, Reason, fault_location
+from agent_runtime.errors import CallRefusal, Reason, as_refusal, fault_location
 from agent_runtime.limits import Limits
 from agent_runtime.rpc.buffers import Buffer, Buffers
 from agent_runtime.rpc.deadlines import Deadline, Deadlines
@@ -129,13 +129,13 @@ class CallHandler(grpc.GenericRpcHandler):
             return
         except PeerGone:
             return
-        except CallRefusal as refusal:
-            status = refusal
         except SealError as error:
             status = CallRefusal(Reason.FRAME, error.message)
         except Exception as error:  # noqa: BLE001 - its text must reach neither peer nor console
-            print(f"{name} failed: {fault_location(error)}", flush=True)
-            status = CallRefusal(Reason.INTERNAL, "The call failed inside the agent.")
+            known = as_refusal(error)
+            if known is None:
+                print(f"{name} failed: {fault_location(error)}", flush=True)
+            status = known or CallRefusal(Reason.INTERNAL, "The call failed inside the agent.")
         finally:
             deadline.clear()
         info = agent_pb2.ErrorInfo(reason=status.reason.value, metadata=status.metadata)

@@ -77,12 +77,16 @@ class World:
 
     def upload(self, name: str, asset: str, data: bytes | None = None, *, offset: int = 0) -> agent_pb2.UploadProgress:
         """A party uploads an asset, from ``offset``."""
-        content = self.files[asset] if data is None else data
         with self.session(name) as session:
-            start = agent_pb2.UploadStart(
-                asset=asset, consent=self.consent(session, asset, self.keys[name]), offset=offset
-            )
-            return session.upload_asset(start, lambda: pieces(content[offset:]), len(content) - offset)
+            return self.send(session, name, asset, data, offset=offset)
+
+    def send(
+        self, session: Session, name: str, asset: str, data: bytes | None = None, *, offset: int = 0
+    ) -> agent_pb2.UploadProgress:
+        """A party uploads an asset in an open session."""
+        content = self.files[asset] if data is None else data
+        start = agent_pb2.UploadStart(asset=asset, consent=self.consent(session, asset, self.keys[name]), offset=offset)
+        return session.upload_asset(start, lambda: pieces(content[offset:]), len(content) - offset)
 
     def upload_all(self) -> None:
         """Every provider uploads its assets."""
@@ -102,11 +106,16 @@ class World:
 
     def wait_for(self, kind: str) -> dict[str, Any]:
         """Follow the log until an event of this kind; returns its value."""
-        for line in self.events("owner", follow=True):
-            event = canonical.parse(line, what="a line", limit=1 << 20)["event"]
-            if event["kind"] == kind:
-                return dict(event)
+        with self.session("owner") as session:
+            for event in self.follow(session):
+                if event["kind"] == kind:
+                    return event
         raise AssertionError(f"the log ended without {kind}")
+
+    def follow(self, session: Session) -> Iterator[dict[str, Any]]:
+        """The events until the computation ends."""
+        for line in session.events(0, follow=True):
+            yield dict(canonical.parse(line, what="a line", limit=1 << 20)["event"])
 
 
 def manifest_value(keys: dict[str, Key], files: dict[str, bytes], **changes: Any) -> dict[str, Any]:

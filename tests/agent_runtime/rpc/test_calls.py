@@ -1,5 +1,7 @@
 """Sealed calls: changed, repeated and missing frames, limits, and silent peers."""
 
+import errno
+import os
 import re
 import threading
 from collections.abc import Iterable, Iterator
@@ -191,6 +193,19 @@ def test_internal_error_reveals_no_details(
     assert "secret" not in str(caught.value)
     printed = capfd.readouterr().out
     assert re.fullmatch(r"Status failed: RuntimeError at [\w.]+:\d+\n", printed), printed
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_full_store_is_told_in_a_sentence(
+    world: World, wire: Wire, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], number: int
+) -> None:
+    def fail() -> None:
+        raise OSError(number, os.strerror(number), "/run/cloister/assets/h1")
+
+    monkeypatch.setattr(world.running.agent.computation, "expire", fail)
+    with refused("STORE_FULL"):
+        wire.status(1)
+    assert capfd.readouterr().out == ""
 
 
 def test_a_frame_that_is_too_large_is_refused(wire: Wire) -> None:
