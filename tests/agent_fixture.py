@@ -50,6 +50,8 @@ from tests.software_tpm import software_tpm
 GIB = 1024**3
 PACKAGES = {"numpy": "2.2.4", "torch": "2.6.0"}
 """What the image has for algorithms."""
+FILLER = "filler"
+"""A file that only takes up a store's room."""
 
 
 def provision(send: commands.Transport, authority: Authority, events: tuple[BootEvent, ...]) -> None:
@@ -75,6 +77,8 @@ class PlainExecutor:
     process: "subprocess.Popen[bytes] | None" = None
     stopped: bool = False
     jobs: list[Job] = field(default_factory=list)
+    held: list[list[str]] = field(default_factory=list)
+    """For each job, the SHA-256 of every file in the store when it began."""
     cleaned: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -88,6 +92,7 @@ class PlainExecutor:
 
     def run(self, job: Job) -> RunOutcome:
         self.jobs.append(job)
+        self.held.append(held_digests(self.store))
         work = self.base / "work"
         self.results.mkdir(parents=True)
         (self.base / "wheels").mkdir()
@@ -169,6 +174,12 @@ class PlainExecutor:
         self.cleaned.set()
 
 
+def held_digests(store: Path) -> list[str]:
+    """The SHA-256 of every file in a store."""
+    files = sorted(path for path in store.rglob("*") if path.is_file() and path.name != FILLER)
+    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+
+
 class ManualClock(Clock):
     """The real clocks, advanced by a test."""
 
@@ -202,24 +213,41 @@ class RunningAgent:
     rebooted: threading.Event
     tpm: commands.Transport
 
-    def image(self) -> ImageReference:
-        """Reference values of the image that this machine claims to have booted."""
-        values = {index: bytes(32) for index in (4, 9, 11)}
-        for event in self.boot_events:
-            if event.kind != EV_NO_ACTION and event.pcr in values:
-                values[event.pcr] = hashlib.sha256(values[event.pcr] + hashlib.sha256(event.data).digest()).digest()
-        return ImageReference("base", False, hashlib.sha256(b"base").digest(), values)
-
     def policy(self) -> Policy:
         """A policy that accepts this machine."""
-        configuration = self.boot_configuration
-        return Policy(
-            platforms=(Platform.LOCAL,),
-            images=(self.image(),),
-            boot_configuration=ConfigurationPolicy(configuration.workspace, (configuration.cvm,), configuration.owners),
-            allow_local=True,
-            local=LocalPolicy(self.authority.spki_sha256(), self.authority.certificate),
-        )
+        return accepting_policy(self.boot_configuration, self.authority, self.boot_events)
+
+
+def accepting_policy(
+    configuration: BootConfiguration, authority: Authority, boot_events: tuple[BootEvent, ...] = BOOT_EVENTS
+) -> Policy:
+    """A policy that accepts a machine of this configuration, authority and boot."""
+    values = {index: bytes(32) for index in (4, 9, 11)}
+    for event in boot_events:
+        if event.kind != EV_NO_ACTION and event.pcr in values:
+            values[event.pcr] = hashlib.sha256(values[event.pcr] + hashlib.sha256(event.data).digest()).digest()
+    return Policy(
+        platforms=(Platform.LOCAL,),
+        images=(ImageReference("base", False, hashlib.sha256(b"base").digest(), values),),
+        boot_configuration=ConfigurationPolicy(configuration.workspace, (configuration.cvm,), configuration.owners),
+        allow_local=True,
+        local=LocalPolicy(authority.spki_sha256(), authority.certificate),
+    )
+
+
+def new_authority() -> Authority:
+    """A workspace's authority, an hour old."""
+    return Authority.create(datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1))
+
+
+def write_platform_files(
+    folder: Path, configuration: BootConfiguration, boot_events: tuple[BootEvent, ...] = BOOT_EVENTS
+) -> None:
+    """Write what init and the image give the agent: configuration, boot event log, packages, no debug image."""
+    (folder / "boot-configuration").write_bytes(configuration.encode())
+    (folder / "debug").write_bytes(b"no\n")
+    (folder / "packages.json").write_bytes(image_packages.encode(PACKAGES))
+    (folder / "boot-event-log").write_bytes(encode_event_log(boot_events))
 
 
 @contextlib.contextmanager
@@ -236,14 +264,11 @@ def running_agent(
 ) -> Iterator[RunningAgent]:
     """An agent on a free port. ``owners`` are key ids; ``folder`` is empty and private."""
     configuration = BootConfiguration(workspace, cvm, tuple(sorted(owners)))
-    authority = authority or Authority.create(datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1))
+    authority = authority or new_authority()
     store = folder / "assets"
     for path in (store, folder / "tpm"):
         path.mkdir(parents=True)
-    (folder / "boot-configuration").write_bytes(configuration.encode())
-    (folder / "debug").write_bytes(b"no\n")
-    (folder / "packages.json").write_bytes(image_packages.encode(PACKAGES))
-    (folder / "boot-event-log").write_bytes(encode_event_log(boot_events))
+    write_platform_files(folder, configuration, boot_events)
     executor = PlainExecutor(folder / "run", store)
     ended: list[RunnerOperation] = []
     # A socket's path has at most 107 bytes, and pytest's folders are long.

@@ -18,10 +18,10 @@ WORKERS = 2
 _LARGE = 20
 """Files with tests from which on a room is large."""
 
-FAST = "not vm and not engine and not packages and not examples and not flavors"
+FAST = "not vm and not engine and not packages and not examples and not flavors and not faults and not load"
 """Marker expression: a room's tests without those of the suites with these names, and of ``machines``."""
 
-USUAL = "not packages and not examples and not flavors"
+USUAL = "not packages and not examples and not flavors and not faults and not load"
 """Marker expression: what `make test` runs."""
 
 _PACKAGES = {

@@ -152,5 +152,13 @@ def flavors(c: Any, match: str = "") -> None:
     _end(suites.run([suites.TESTS / "e2e" / "test_flavors.py"], match=match))
 
 
-namespace = Collection("test", engine, examples, exhaustive, flavors, machines, packages)
+@verb(help={"match": "only faults whose names match this expression (pytest -k), for example seed-017"})
+def faults(c: Any, match: str = "") -> None:
+    """Cause 500 faults in uploads, runs and results (a quarter of an hour)."""
+    from tools import suites
+
+    _end(suites.run([suites.TESTS / "faults"], match=match))
+
+
+namespace = Collection("test", engine, examples, exhaustive, faults, flavors, machines, packages)
 namespace.add_task(test, default=True)

@@ -12,9 +12,9 @@ import pytest
 
 from cloister.client.connection.session import Session
 from tests.agent_fixture import running_agent
-from tests.client.cut import cut
 from tests.client.machine import Machine
 from tests.client.parties import Parties
+from tests.line import cut
 
 MIB = 1024**2
 COMMAND = (sys.executable, "-c", "from cloister.__main__ import main; main()")

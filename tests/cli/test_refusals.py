@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from cloister.attestation.policy.policy import Policy
-from tests.client.cut import cut
+from tests.line import cut
 
 WHERE = ("--workspace", "workspace.json", "--policy", "policy.json")
 

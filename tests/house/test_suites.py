@@ -47,7 +47,18 @@ def test_without_a_room_rooms_and_suites_are_listed() -> None:
     listed = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")}
     assert (
         set(suites.rooms())
-        | {f"test.{one}" for one in ("engine", "examples", "exhaustive", "flavors", "machines", "packages")}
+        | {
+            f"test.{one}"
+            for one in (
+                "engine",
+                "examples",
+                "exhaustive",
+                "faults",
+                "flavors",
+                "machines",
+                "packages",
+            )
+        }
         == listed
     )
 

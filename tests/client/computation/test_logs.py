@@ -10,7 +10,7 @@ from cloister.client.connection.connection import Connection
 from cloister.client.connection.refusal import DamagedStream
 from cloister.endpoint import Address
 from cloister.errors import ProofError
-from tests.client.cut import cut
+from tests.line import cut
 
 LINES = b"".join(b"line %06d\n" % number for number in range(30_000))
 
@@ -41,7 +41,7 @@ def test_output_is_whole_after_a_broken_connection(printed, monkeypatch, follow)
     with cut(machine.running.address, 150_000, downward=True) as between:
         with connection(machine, manifest, between.address) as broken:
             assert not read_logs(broken, got.extend, follow=follow)
-        assert between.cuts == 1
+        assert between.reached == 1
 
     assert bytes(got) == LINES
 

@@ -13,9 +13,9 @@ from cloister.client.connection.connection import Connection
 from cloister.errors import InputError, ProofError
 from cloister.v1 import agent_pb2
 from tests.agent_fixture import running_agent
-from tests.client.cut import cut
 from tests.client.machine import Machine
 from tests.client.parties import Parties
+from tests.line import cut
 
 MIB = 1024**2
 
@@ -120,7 +120,7 @@ def test_interrupted_upload_resumes(large):
                 interrupted=lambda error, pause: told.append(error),
             )
 
-    assert between.cuts == 2
+    assert between.reached == 2
     assert len(told) == 2
     assert status(large, "h1").complete
     # What was on its way when the line broke is sent again; to start over twice would have cost 14 MiB.

@@ -1,0 +1,289 @@
+"""The kinds of faults, and a step of a computation under one of them."""
+
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from cloister.client.computation.upload import consent
+from cloister.client.connection import binding, opening, sealed_calls
+from cloister.errors import INTERRUPTED, CloisterError
+from cloister.protocol.sealing import FRAME_SIZE
+from cloister.v1 import agent_pb2
+from tests.faults.computation import COMMAND, Computation, Step
+from tests.faults.relay import Meddling, relay
+from tests.line import Damage, Line, Point, line
+
+_DEADLINE = 3.0
+"""Seconds of a call through the relay."""
+
+_PAUSE = 0.3
+"""Seconds for which a stopped TPM stays stopped."""
+
+
+@dataclass
+class Attempt:
+    """One step under one fault. ``error`` is what the party was told, None if the step succeeded in spite of it."""
+
+    happened: bool
+    """Whether the point of the fault was reached."""
+    error: CloisterError | None = None
+    killed: bool = False
+    """Whether the party's own command was killed, so that no one was told anything."""
+    spoils: frozenset[str] = field(default_factory=frozenset)
+    """Reasons for which the computation may fail now."""
+    gone: bool = False
+    """Whether the machine has no agent any more."""
+
+
+@dataclass(frozen=True)
+class FaultKind:
+    """A kind of faults. ``attempt`` carries out a step under it; ``where`` says which steps it is for."""
+
+    name: str
+    attempt: Callable[[Computation, Step, random.Random], Attempt]
+    weight: int
+    where: Callable[[Step], bool] = lambda step: True
+
+
+def _api(step: Step, computation: Computation, between: Line) -> CloisterError | None:
+    try:
+        step.by_api(computation, between.address)
+    except CloisterError as error:
+        return error
+    return None
+
+
+def _count(step: Step, chance: random.Random, downward: bool) -> int:
+    """After how many bytes the fault comes: often in the opening, often in the bulk."""
+    size = step.sizes[downward]
+    return round(math.exp(chance.uniform(3, math.log(size)))) if chance.random() < 0.5 else chance.randrange(size)
+
+
+def _line(damage: Damage) -> Callable[[Computation, Step, random.Random], Attempt]:
+    def attempt(computation: Computation, step: Step, chance: random.Random) -> Attempt:
+        downward = chance.random() < 0.5
+        with line(computation.guest.address, Point(_count(step, chance, downward), damage, downward)) as between:
+            error = _api(step, computation, between)
+        return Attempt(bool(between.reached), error)
+
+    return attempt
+
+
+@contextmanager
+def _short_deadlines() -> Iterator[None]:
+    """Let a party give up sooner: a unary call of gRPC that gets two answers, or none, ends with its deadline."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in ((opening, "OPEN_SECONDS"), (binding, "OPEN_SECONDS"), (sealed_calls, "UNARY_SECONDS")):
+            patch.setattr(module, name, _DEADLINE)
+        yield
+
+
+def _sealed(meddling: Meddling) -> Callable[[Computation, Step, random.Random], Attempt]:
+    def attempt(computation: Computation, step: Step, chance: random.Random) -> Attempt:
+        downward, at = chance.random() < 0.5, chance.randrange(8)
+        with (
+            _short_deadlines(),
+            relay(computation.guest, at, meddling, downward=downward, chance=chance) as (address, between),
+        ):
+            error = None
+            try:
+                step.by_api(computation, address)
+            except CloisterError as caught:
+                error = caught
+        return Attempt(between.met, error)
+
+    return attempt
+
+
+def _acted(
+    act: Callable[[Computation, random.Random], None],
+    undo: Callable[[Computation], None] = lambda computation: None,
+    *,
+    damage: Damage = Damage.NONE,
+    spoils: frozenset[str] = frozenset(),
+    gone: bool = False,
+) -> Callable[[Computation, Step, random.Random], Attempt]:
+    """A fault of the machine at a point of the transfer, which goes on or is cut."""
+
+    def attempt(computation: Computation, step: Step, chance: random.Random) -> Attempt:
+        downward = chance.random() < 0.5
+        point = Point(_count(step, chance, downward), damage, downward, lambda: act(computation, chance))
+        with line(computation.guest.address, point) as between:
+            error = _api(step, computation, between)
+        undo(computation)
+        happened = bool(between.reached)
+        return Attempt(happened, error, spoils=spoils if happened else frozenset(), gone=gone and happened)
+
+    return attempt
+
+
+def _pause_tpm(computation: Computation, chance: random.Random) -> None:
+    computation.guest.pause("tpm")
+    threading.Timer(_PAUSE, computation.guest.resume, ("tpm",)).start()
+
+
+def _fill(computation: Computation, chance: random.Random) -> None:
+    # The results may have room, or some of it, or not even the next frame.
+    computation.guest.fill_store(chance.choice((0, chance.randrange(FRAME_SIZE), chance.randrange(8 * FRAME_SIZE))))
+
+
+def _command(computation: Computation, step: Step, address: object, *before: str) -> "subprocess.Popen[str]":
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CLOISTER_")}
+    return subprocess.Popen(
+        [*before, *COMMAND, *step.words],
+        cwd=computation.machine.parties.folder,
+        env={**environment, "AGENT_GRPC_URL": str(address), "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+class CommandError(CloisterError):
+    """What a command printed before it ended with an error."""
+
+
+def _told(process: "subprocess.Popen[str]", out: str, err: str) -> CloisterError | None:
+    """The error that a command that ended by itself told its user."""
+    assert "Traceback" not in err + out, err + out
+    if process.returncode == 0:
+        return None
+    first, _, hint = err.strip().partition("\n")
+    if process.returncode == INTERRUPTED:
+        return CommandError("The command was interrupted.", hint=first, exit_code=INTERRUPTED)
+    return CommandError(first.removeprefix("Error: "), hint=hint, exit_code=process.returncode)
+
+
+def _signalled(number: signal.Signals) -> Callable[[Computation, Step, random.Random], Attempt]:
+    def attempt(computation: Computation, step: Step, chance: random.Random) -> Attempt:
+        started: list[subprocess.Popen[str]] = []
+        ready = threading.Event()
+
+        def end() -> None:
+            ready.wait()
+            started[0].send_signal(number)
+
+        # A killed client sends nothing more; an interrupted one may still say goodbye.
+        damage = Damage.CUT if number is signal.SIGKILL else Damage.NONE
+        downward = chance.random() < 0.5
+        point = Point(_count(step, chance, downward), damage, downward, end)
+        with (
+            line(computation.guest.address, point) as between,
+            _command(computation, step, between.address) as process,
+        ):
+            started.append(process)
+            ready.set()
+            out, err = process.communicate()
+        if process.returncode == -number:
+            return Attempt(bool(between.reached), killed=True)
+        return Attempt(bool(between.reached), _told(process, out, err))
+
+    return attempt
+
+
+def _small_disk(computation: Computation, step: Step, chance: random.Random) -> Attempt:
+    """The party's file system takes no file larger than a chosen size."""
+    size = chance.choice((0, chance.randrange(200), chance.randrange(4_000_000)))
+    with _command(computation, step, computation.guest.address, "prlimit", f"--fsize={size}") as process:
+        out, err = process.communicate()
+    error = _told(process, out, err)
+    return Attempt(error is not None, error)
+
+
+def _twice(computation: Computation, step: Step, chance: random.Random) -> Attempt:
+    """The same party does the same at the same time, from a chosen point on."""
+    others: list[threading.Thread] = []
+    unexpected: list[Exception] = []
+
+    def second() -> None:
+        try:
+            step.by_api(computation, computation.guest.address)
+        except CloisterError:
+            return
+        except Exception as error:  # noqa: BLE001 - raised below, in the test's thread
+            unexpected.append(error)
+
+    def begin() -> None:
+        others.append(threading.Thread(target=second))
+        others[0].start()
+
+    downward = chance.random() < 0.5
+    point = Point(_count(step, chance, downward), Damage.NONE, downward, begin)
+    with line(computation.guest.address, point) as between:
+        error = _api(step, computation, between)
+    for other in others:
+        other.join()
+    if unexpected:
+        raise unexpected[0]
+    return Attempt(bool(between.reached), error)
+
+
+def _forged(computation: Computation, step: Step, chance: random.Random) -> Attempt:
+    """The provider sends other bytes than those it consented to."""
+    (asset,) = [one for one in computation.manifest.assets() if one.name == step.name]
+    content = bytearray(computation.machine.parties.files[step.name].read_bytes())
+    content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+    error = None
+    with computation.connection(step.party, computation.guest.address) as connection:
+        try:
+            opened = connection.session()
+            at = opened.upload_offset(asset.name).offset
+            given = consent(connection.key, computation.manifest, asset, opened)
+            start = agent_pb2.UploadStart(asset=asset.name, consent=given, offset=at)
+            pieces = [bytes(content[one : one + FRAME_SIZE]) for one in range(at, len(content), FRAME_SIZE)]
+            opened.upload_asset(start, lambda: iter(pieces), len(content) - at)
+        except CloisterError as caught:
+            error = caught
+    return Attempt(happened=True, error=error)
+
+
+def _without_consent(computation: Computation, step: Step, chance: random.Random) -> Attempt:
+    """The provider's client sends bytes without a consent, or with one that is of no use here."""
+    (asset,) = [one for one in computation.manifest.assets() if one.name == step.name]
+    content = computation.machine.parties.files[step.name].read_bytes()
+    error = None
+    with computation.connection(step.party, computation.guest.address) as connection:
+        try:
+            start = agent_pb2.UploadStart(asset=asset.name, consent=chance.randbytes(chance.choice((0, 64, 2000))))
+            connection.session().upload_asset(start, lambda: iter([content[:FRAME_SIZE]]), len(content))
+        except CloisterError as caught:
+            error = caught
+    return Attempt(happened=True, error=error)
+
+
+def _is_upload(step: Step) -> bool:
+    return step.name in ("algorithm", "h1", "h2")
+
+
+def _has_command(step: Step) -> bool:
+    return bool(step.words)
+
+
+KINDS = (
+    *(FaultKind(f"line {one.value}", _line(one), 3) for one in Damage if one not in (Damage.NONE, Damage.STALLED)),
+    *(FaultKind(f"frame {one.value}", _sealed(one), 2) for one in Meddling),
+    FaultKind("client killed", _signalled(signal.SIGKILL), 5, _has_command),
+    FaultKind("client interrupted", _signalled(signal.SIGINT), 2, _has_command),
+    FaultKind("client's disk full", _small_disk, 4, lambda step: step.name.startswith("result")),
+    FaultKind("client twice", _twice, 3),
+    FaultKind("bytes forged", _forged, 2, _is_upload),
+    FaultKind("bytes without consent", _without_consent, 2, _is_upload),
+    FaultKind("store full", _acted(_fill, lambda one: one.guest.empty_store(), spoils=frozenset({"STORE_FULL"})), 5),
+    FaultKind("TPM stopped for a while", _acted(_pause_tpm), 3),
+    FaultKind(
+        "TPM gone",
+        _acted(lambda one, _: one.guest.kill("tpm"), spoils=frozenset({"NO_EVIDENCE"})),
+        1,
+    ),
+    FaultKind("runner killed", _acted(lambda one, _: one.guest.kill("runner"), spoils=frozenset({"LAUNCH"})), 1),
+    FaultKind("agent killed", _acted(lambda one, _: one.guest.kill("agent"), gone=True), 2),
+)
