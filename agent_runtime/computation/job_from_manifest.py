@@ -41,7 +41,8 @@ def check_supported(manifest: Manifest) -> None:
             kind=algorithm.kind,
         )
     if len(launcher_argument(build_job(manifest))) >= MAX_ARGUMENT:
-        message = f"algorithm.args is too long: the launcher's argument must be shorter than {MAX_ARGUMENT} bytes."
+        what = "algorithm.args" if algorithm.kind == "python" else "algorithm.args with algorithm.environment"
+        message = f"{what} is too long: the launcher's argument must be shorter than {MAX_ARGUMENT} bytes."
         raise CallRefusal(Reason.MANIFEST_INVALID, message)
 
 

@@ -22,6 +22,7 @@ from cloister.protocol.wheels import bundle, image_packages
 FAILED = 125
 PACKAGES = Path(__file__).resolve().parents[2] / image_packages.FILE
 """The packages of the image; no bundle may count on others."""
+WASM_HOST = str(Path(__file__).with_name("wasm_host.py"))
 
 
 class LaunchError(Exception):
@@ -57,6 +58,8 @@ def prepare(request: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
         folders.append(own)
     if folders:
         variables["PYTHONPATH"] = ":".join(folders)
+    if request["kind"] == "wasm":
+        return [sys.executable, "-I", "-B", WASM_HOST, json.dumps(request["module"])], variables
     interpreter = [sys.executable] if request["kind"] == "python" else []
     return [*interpreter, request["algorithm"], *request["args"]], variables
 

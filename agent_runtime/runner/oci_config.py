@@ -1,5 +1,7 @@
 """The OCI runtime configuration of a sandbox: a fixed template with the values of a :class:`Job`.
 
+Long because the whole template is here.
+
 Source: OCI Runtime Specification 1.0.2, config.md and config-linux.md.
 """
 
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agent_runtime.runner.protocol import Job
+from cloister.protocol import placement
 from cloister.protocol.archives.limits import MAX_ENTRIES
 from cloister.protocol.placement import WORK
 from cloister.protocol.wheels import installation
@@ -212,6 +215,7 @@ def launcher_argument(job: Job) -> str:
             "kind": job.kind,
             "algorithm": f"{WORK}/{job.algorithm}",
             "args": list(job.args),
+            **({"module": _module(job)} if job.kind == "wasm" else {}),
             "launched": LAUNCHED,
             "wheels": {"bundle": None if job.packs_wheels else BUNDLE, "into": WHEELS} if job.wheels else None,
             "datasets": [
@@ -223,15 +227,31 @@ def launcher_argument(job: Job) -> str:
     )
 
 
+def _module(job: Job) -> dict[str, Any]:
+    """What a WebAssembly module gets (``wasm_host.WasmRequest``): the manifest's environment, not the process's."""
+    folders = {name: (f"{WORK}/{name}", True) for name in placement.OWN_NAMES}
+    return {
+        "module": f"{WORK}/{job.algorithm}",
+        "args": [job.algorithm, *job.args],
+        "environment": dict(job.environment),
+        # The algorithm's files may lie anywhere in the working folder.
+        "folders": {**({".": (WORK, False)} if job.files else {}), **folders},
+    }
+
+
 def environment(job: Job) -> list[str]:
-    """The algorithm's environment: a few defaults, which the manifest may replace."""
+    """The algorithm's environment: a few defaults, which the manifest may replace.
+
+    That of a module is not its host's, where it could have native code loaded.
+    """
     own = {
         "PATH": "/usr/bin",
         "HOME": "/tmp",  # noqa: S108 - inside the sandbox
         "LANG": "C.UTF-8",
         **(_PYTHONS if job.kind == "python" else {}),
     }
-    return [f"{name}={value}" for name, value in sorted((own | dict(job.environment)).items())]
+    given = {} if job.kind == "wasm" else dict(job.environment)
+    return [f"{name}={value}" for name, value in sorted((own | given).items())]
 
 
 def seccomp() -> dict[str, Any]:

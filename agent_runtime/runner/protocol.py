@@ -18,7 +18,7 @@ MAX_REQUEST = 4 * 1024 * 1024
 """Maximum bytes of a request line."""
 
 MAX_ANSWER = 4096
-KINDS = ("python", "binary")
+KINDS = ("python", "binary", "wasm")
 """The kinds of algorithm that the runner starts."""
 
 _MAX_WORDS = 256

@@ -19,7 +19,7 @@ from cloister.protocol.text import first_invisible
 MAX_SIZE = 1024 * 1024
 """Bytes of a canonical manifest."""
 
-KINDS = ("python", "binary")
+KINDS = ("python", "binary", "wasm")
 """Kinds of algorithm that agents of this version run; a manifest may name others (docs/protocol.md)."""
 
 ALGORITHM = "algorithm"

@@ -13,7 +13,8 @@ from cloister.units import format_duration, format_size
 _KINDS = {
     "python": "It is a Python program: you can read what it does before you agree.",
     "binary": "It is a compiled program: what it does cannot be read from it. Ask for its source and how to build it.",
-    "wasm": "It is a WebAssembly module: compiled, so what it does cannot be read from it.",
+    "wasm": "It is a WebAssembly module: compiled, so what it does cannot be read from it. It can open files in its "
+    "folders, and nothing else.",
     "oci": "It is an image of a container with files and programs of its own.",
 }
 """What each kind means for someone who agrees to it."""

@@ -28,7 +28,10 @@ def decode(step: Callable[[bytes, int], bytes], data: bytes, size: int, what: st
     """One step of a decompressor. Raises ArchiveError, naming ``what``, for what it cannot decode."""
     try:
         return step(data, size)
-    except DECODE_ERRORS as error:
+    except Exception as error:
+        # Zstandard's own error has no other base, and its module may not be loaded.
+        if not isinstance(error, DECODE_ERRORS) and type(error).__name__ != "ZstdError":
+            raise
         if isinstance(error, MemoryError) or "emory" in str(error):
             raise ArchiveError(f"{what} needs more memory to unpack than is allowed.", hint=REPACK) from error
         raise ArchiveError(f"{what} is damaged: its compressed data or its checksum is wrong.", hint=AGAIN) from error

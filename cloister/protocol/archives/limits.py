@@ -35,5 +35,8 @@ MAX_HOPS = 40
 MAX_DICTIONARY = 192 * 1024 * 1024
 """Bytes that a decoder of xz or LZMA may use; ``xz -9`` needs 65 MiB."""
 
+MAX_WINDOW_LOG = 27
+"""Zstandard may refer to this many bytes back, as a power of two: 128 MiB, what `zstd --long` asks for."""
+
 CHUNK = 1024 * 1024
 """Bytes that are read, decompressed and written at once."""

@@ -2,12 +2,14 @@
 
 import bz2
 import lzma
+import re
+import sys
 import zlib
 from collections.abc import Callable
 from typing import IO, Protocol
 
 from cloister.protocol.archives.errors import AGAIN, REPACK, ArchiveError, decode
-from cloister.protocol.archives.limits import CHUNK, MAX_DICTIONARY, MAX_PADDING
+from cloister.protocol.archives.limits import CHUNK, MAX_DICTIONARY, MAX_PADDING, MAX_WINDOW_LOG
 
 _PIECE = 256 * 1024
 """Compressed bytes for one step of a decoder."""
@@ -42,6 +44,13 @@ class ByteReader:
         taken = self.view(most)
         self.skip(len(taken))
         return taken
+
+    def drop(self, size: int) -> int:
+        """Read ``size`` bytes, or fewer at the end, and return how many there were."""
+        left = size
+        while left and (found := self.some(min(left, CHUNK))):
+            left -= len(found)
+        return size - left
 
     def exactly(self, size: int) -> bytes:
         """``size`` bytes, or fewer at the end."""
@@ -106,6 +115,39 @@ class Source(ByteReader):
             pass
 
 
+class Piece(ByteReader):
+    """``size`` bytes of a file from ``offset`` on. ``take`` gets each once and in order."""
+
+    def __init__(
+        self, stream: IO[bytes], offset: int, size: int, take: Callable[[bytes], object] = lambda data: None
+    ) -> None:
+        super().__init__()
+        self._stream = stream
+        self._next, self._end = offset, offset + size
+        self._take = take
+
+    def _fill(self) -> bytes:
+        self._stream.seek(self._next)
+        data = self._stream.read(min(CHUNK, self._end - self._next))
+        self._next += len(data)
+        self._take(data)
+        return data
+
+
+class Tapped(ByteReader):
+    """The bytes of another reader. ``take`` gets each once and in order."""
+
+    def __init__(self, source: ByteReader, take: Callable[[bytes], object]) -> None:
+        super().__init__()
+        self._source = source
+        self._take = take
+
+    def _fill(self) -> bytes:
+        data = bytes(self._source.some(CHUNK))
+        self._take(data)
+        return data
+
+
 class Decoder(Protocol):
     """A decompressor as :mod:`bz2` and :mod:`lzma` have it."""
 
@@ -150,8 +192,25 @@ class Inflate:
         return made
 
 
+ZSTD = b"(\xb5/\xfd"
+_SKIPPABLE = re.compile(rb"[P-_]\*M\x18")
+"""Begins a frame of Zstandard that holds no content (RFC 8878, 3.1.2)."""
+
+
+def begins(magic: bytes, first: bytes) -> bool:
+    """Return whether a stream of the kind that ``magic`` begins may begin with ``first``."""
+    return first == magic or (magic == ZSTD and _SKIPPABLE.fullmatch(first) is not None)
+
+
 def new_decoder(magic: bytes) -> Decoder:
-    """A decoder for a stream that begins with ``magic`` (RFC 1952, bzip2, xz-file-format 1.2)."""
+    """A decoder for a stream that begins with ``magic`` (RFC 1952, bzip2, xz-file-format 1.2, RFC 8878)."""
+    if magic == ZSTD:
+        # Imported late: most archives need no package.
+        if sys.version_info >= (3, 14):
+            from compression import zstd
+        else:
+            from backports import zstd
+        return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: MAX_WINDOW_LOG})
     if magic == b"\x1f\x8b":
         return Inflate(31)
     if magic == b"BZh":
@@ -160,7 +219,7 @@ def new_decoder(magic: bytes) -> Decoder:
 
 
 class Decompressed(ByteReader):
-    """The content of one or more gzip, bzip2 or xz streams, each to its end, with its checksums."""
+    """The content of one or more gzip, bzip2, xz or zstd streams, each to its end, with its checksums."""
 
     def __init__(self, source: ByteReader, magic: bytes, what: str) -> None:
         super().__init__()
@@ -195,7 +254,7 @@ class Decompressed(ByteReader):
             if zeros > MAX_PADDING:
                 raise ArchiveError(f"{self._what} is followed by more than {MAX_PADDING} zeros.", hint=REPACK)
             if rest:
-                if self._source.peek(len(self._magic)) != self._magic:
+                if not begins(self._magic, self._source.peek(len(self._magic))):
                     raise ArchiveError(f"{self._what} is followed by other data.", hint=REPACK)
                 self._decoder, self._step = new_decoder(self._magic), _FIRST_PIECE
                 return

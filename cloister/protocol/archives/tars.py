@@ -1,10 +1,14 @@
-"""The members of a tar: v7, ustar, GNU and pax.
+"""The members of a tar: v7, ustar, GNU and pax; and what they are in an archive of data.
 
 Sources: POSIX.1-1988 10.1.1 (ustar), POSIX.1-2001 pax Interchange Format, GNU tar manual "Basic Tar Format". Read here
 instead of with :mod:`tarfile`, which differs between the Python of the guest and of the parties, holds extended headers
 of any size in memory, and takes a tar without its end.
+
+Long because headers and the members that they describe are read together.
 """
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from cloister.protocol.archives.detection import BLOCK, is_header, octal
@@ -15,19 +19,22 @@ from cloister.protocol.archives.paths import clean, decode_name, shown
 from cloister.protocol.archives.reader import ByteReader
 from cloister.protocol.archives.tree import ArchiveTree, Pieces
 
-_REGULAR = b"0\0" + b"7"
-_HARD, _SYMBOLIC, _FOLDER = b"1", b"2", b"5"
-_GNU_FOLDER = b"D"
+REGULAR = b"0\0" + b"7"
+HARD_LINK, SYMBOLIC_LINK, FOLDER, GNU_FOLDER = b"1", b"2", b"5", b"D"
+CHARACTER_DEVICE, BLOCK_DEVICE, PIPE = b"3", b"4", b"6"
 _LABEL = b"V"
 _LONG_NAME, _LONG_LINK = b"L", b"K"
 _EXTENDED = (b"x", b"X")
 _GLOBAL = b"g"
-_KINDS = {b"3": "a device", b"4": "a device", b"6": "a pipe"}
+_KINDS = {CHARACTER_DEVICE: "a device", BLOCK_DEVICE: "a device", PIPE: "a pipe"}
 _SINGLE = {
     b"S": ("is sparse", "Repack without `--sparse` (`-S`)."),
     b"M": ("continues from another volume", "Repack into one volume, without `--multi-volume` (`-M`)."),
 }
 _ZEROS = bytes(BLOCK)
+_SECONDS = re.compile(rb"(-?)(\d{1,12})(?:\.(\d{0,30}))?")
+_SAID = (b"path", b"linkpath", b"size", b"uid", b"gid", b"mtime")
+"""Records of pax that are read."""
 
 
 @dataclass(slots=True)
@@ -39,11 +46,74 @@ class _Extended:
     pax: dict[bytes, bytes] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return self.name is not None or self.link is not None or bool(self.pax)
+        return self.name is not None or self.link is not None or self.renames
+
+    @property
+    def renames(self) -> bool:
+        """A record of pax changes a name or the size."""
+        return any(key in self.pax for key in (b"path", b"linkpath", b"size", b"sparse"))
 
 
-def read_tar(reader: ByteReader, tree: ArchiveTree) -> None:
-    """Give all members of a tar to ``tree``. Raises ArchiveError, also for a tar without its end."""
+@dataclass(frozen=True, slots=True)
+class TarMember:
+    """A member other than an extended header. ``content`` has ``size`` bytes, and must be read before the next member.
+
+    ``kind`` is the type's character: :data:`REGULAR` and others. ``name`` and ``link`` are as the archive has them.
+    """
+
+    name: bytes
+    kind: bytes
+    link: bytes
+    size: int
+    mode: int
+    content: Pieces
+    _block: bytes
+    _pax: dict[bytes, bytes]
+
+    @property
+    def is_folder(self) -> bool:
+        """A folder. Before ustar, it was a file whose name ends with a slash."""
+        return self.kind in (FOLDER, GNU_FOLDER) or (self.is_file and self.name.endswith(b"/"))
+
+    @property
+    def is_file(self) -> bool:
+        """A file, or a folder of before ustar."""
+        return self.kind in REGULAR
+
+    def owner(self) -> tuple[int, int]:
+        """User and group. Raises ArchiveError for an invalid number."""
+        return self._whole(b"uid", 108), self._whole(b"gid", 116)
+
+    def modified(self) -> int:
+        """Nanoseconds since 1970. Raises ArchiveError for an invalid number."""
+        stated = self._pax.get(b"mtime")
+        if stated is None:
+            return 1_000_000_000 * self._whole(b"mtime", 136, 12)
+        if (found := _SECONDS.fullmatch(stated)) is None:
+            raise self._damaged()
+        nanoseconds = int(found[2]) * 1_000_000_000 + int((found[3] or b"").ljust(9, b"0")[:9])
+        return -nanoseconds if found[1] else nanoseconds
+
+    def _whole(self, key: bytes, place: int, length: int = 8) -> int:
+        stated = self._pax.get(key)
+        if stated is not None:
+            if not stated.isdigit() or len(stated) > 20:
+                raise self._damaged()
+            return int(stated)
+        try:
+            return _number(self._block[place : place + length])
+        except ValueError as error:
+            raise self._damaged() from error
+
+    def _damaged(self) -> ArchiveError:
+        return ArchiveError(f"Member {shown(self.name)} is damaged: its header has an invalid number.", hint=AGAIN)
+
+
+def read_members(reader: ByteReader, *, skip: bool = False) -> Iterator[TarMember]:
+    """The members of a tar, to its end. With ``skip``, their content cannot be read and is passed over.
+
+    Raises ArchiveError, also for a tar without its end.
+    """
     extended = _Extended()
     said = count = 0
     while True:
@@ -63,14 +133,70 @@ def read_tar(reader: ByteReader, tree: ArchiveTree) -> None:
             if header.size > MAX_HEADER or said > MAX_DIRECTORY:
                 raise ArchiveError(f"An extended header of the tar has {header.size} bytes, too many.", hint=REPACK)
             _extend(extended, header.kind, b"".join(_content(reader, header.size, "An extended header")))
-        else:
-            said += _read_member(reader, header, extended, tree, MAX_DIRECTORY - said)
-            extended = _Extended()
+            continue
+        member = _member(reader, header, block, extended)
+        if member.kind == GNU_FOLDER:  # with the names of what was in the folder
+            said += member.size
+            if said > MAX_DIRECTORY:
+                said_by = f"Member {shown(member.name)} is a folder with {member.size} bytes of names, too many."
+                raise ArchiveError(said_by, hint=REPACK)
+            for _ in member.content:
+                pass
+        yield member
+        if skip and member.kind != GNU_FOLDER:
+            stored = member.size + -member.size % BLOCK
+            if reader.drop(stored) < stored:
+                raise _cut(f"Member {shown(member.name)}")
+        for _ in () if skip else member.content:
+            pass
+        extended = _Extended()
     if extended:
         raise ArchiveError("The tar is truncated: an extended header is not followed by its member.", hint=AGAIN)
     if reader.exactly(BLOCK) != _ZEROS:
         raise ArchiveError("The tar is truncated or damaged: its end must be two blocks of zeros.", hint=AGAIN)
     reader.pad("The tar's end")
+
+
+def read_tar(reader: ByteReader, tree: ArchiveTree) -> None:
+    """Give all members of a tar to ``tree``. Raises ArchiveError, also for a tar without its end."""
+    for member in read_members(reader):
+        _give(member, tree)
+
+
+def _give(member: TarMember, tree: ArchiveTree) -> None:
+    name = decode_name(member.name)
+    if member.kind == _LABEL and not member.size:
+        return
+    if member.is_folder:
+        if member.size and member.kind != GNU_FOLDER:
+            raise ArchiveError(f"Member {shown(name)} is a folder, but has content.", hint=REPACK)
+        tree.folder(clean(name, folder=True))
+    elif member.is_file:
+        tree.file(clean(name), member.size, member.content, executable=bool(member.mode & 0o100))
+    elif member.kind in (HARD_LINK, SYMBOLIC_LINK):
+        if member.size:
+            raise ArchiveError(f"Member {shown(name)} is a link, but has content.", hint=REPACK)
+        tree.link(clean(name), Link(decode_name(member.link), member.kind == HARD_LINK))
+    else:
+        kind = _KINDS.get(member.kind, f"of the kind {member.kind!r}")
+        raise ArchiveError(f"Member {shown(name)} is {kind}; only files, folders and links are unpacked.", hint=REPACK)
+
+
+def _member(reader: ByteReader, header: "_Header", block: bytes, extended: _Extended) -> TarMember:
+    name = _agreed(header.name, extended.name, extended.pax.get(b"path"))
+    size = header.size
+    if stated := extended.pax.get(b"size"):
+        if not stated.isdigit() or len(stated) > 20:
+            raise ArchiveError(f"Member {shown(name)} has an invalid size.", hint=AGAIN)
+        size = int(stated)
+    if size > MAX_SIZE:
+        raise ArchiveError(f"Member {shown(name)} has {size} bytes, more than any file.", hint=AGAIN)
+    if b"sparse" in extended.pax or header.kind in _SINGLE:
+        why, remedy = _SINGLE[b"S" if b"sparse" in extended.pax else header.kind]
+        raise ArchiveError(f"Member {shown(name)} {why}.", hint=remedy)
+    link = _agreed(header.link, extended.link, extended.pax.get(b"linkpath"))
+    content = _content(reader, size, f"Member {shown(name)}")
+    return TarMember(name, header.kind, link, size, header.mode, content, block, extended.pax)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +250,7 @@ def _extend(extended: _Extended, kind: bytes, data: bytes) -> None:
         if _records(data).keys() & {b"path", b"linkpath", b"size"}:
             raise ArchiveError("The tar gives one name or size to all of its members.", hint=REPACK)
     else:
-        _once(extended.pax or None, None)
+        _once(extended.renames, False)
         extended.pax = _records(data)
 
 
@@ -148,49 +274,9 @@ def _records(data: bytes) -> dict[bytes, bytes]:
         at += length
         if key.startswith(b"GNU.sparse."):
             found[b"sparse"] = b""
-        elif key in (b"path", b"linkpath", b"size"):
+        elif key in _SAID:
             _once(found.setdefault(key, value[:-1]), value[:-1])
     return found
-
-
-def _read_member(reader: ByteReader, header: _Header, extended: _Extended, tree: ArchiveTree, most: int) -> int:
-    """Give a member to ``tree``. Returns the bytes that are neither a file's nor a header's, at most ``most``."""
-    raw = _agreed(header.name, extended.name, extended.pax.get(b"path"))
-    name = decode_name(raw)
-    size = header.size
-    if stated := extended.pax.get(b"size"):
-        if not stated.isdigit() or len(stated) > 20:
-            raise ArchiveError(f"Member {shown(name)} has an invalid size.", hint=AGAIN)
-        size = int(stated)
-    if size > MAX_SIZE:
-        raise ArchiveError(f"Member {shown(name)} has {size} bytes, more than any file.", hint=AGAIN)
-    if b"sparse" in extended.pax or header.kind in _SINGLE:
-        why, remedy = _SINGLE[b"S" if b"sparse" in extended.pax else header.kind]
-        raise ArchiveError(f"Member {shown(name)} {why}.", hint=remedy)
-    content = _content(reader, size, f"Member {shown(name)}")
-    if header.kind == _LABEL and not size:
-        return 0
-    # Before ustar, a folder was a file whose name ends with a slash.
-    if header.kind in (_FOLDER, _GNU_FOLDER) or (header.kind in _REGULAR and name.endswith("/")):
-        if size and header.kind != _GNU_FOLDER:
-            raise ArchiveError(f"Member {shown(name)} is a folder, but has content.", hint=REPACK)
-        if size > most:
-            raise ArchiveError(f"Member {shown(name)} is a folder with {size} bytes of names, too many.", hint=REPACK)
-        for _ in content:  # of GNU's: the names of what was in the folder
-            pass
-        tree.folder(clean(name, folder=True))
-        return size
-    if header.kind in _REGULAR:
-        tree.file(clean(name), size, content, executable=bool(header.mode & 0o100))
-    elif header.kind in (_HARD, _SYMBOLIC):
-        if size:
-            raise ArchiveError(f"Member {shown(name)} is a link, but has content.", hint=REPACK)
-        target = decode_name(_agreed(header.link, extended.link, extended.pax.get(b"linkpath")))
-        tree.link(clean(name), Link(target, header.kind == _HARD))
-    else:
-        kind = _KINDS.get(header.kind, f"of the kind {header.kind!r}")
-        raise ArchiveError(f"Member {shown(name)} is {kind}; only files, folders and links are unpacked.", hint=REPACK)
-    return 0
 
 
 def _agreed(short: bytes, gnu: bytes | None, pax: bytes | None) -> bytes:

@@ -44,7 +44,7 @@ def test_invalid_manifest_is_refused_and_not_measured(world: World, data: bytes)
     assert len(world.running.agent.computation._context.attester._log) == 2
 
 
-@pytest.mark.parametrize("kind", ["wasm", "oci"])
+@pytest.mark.parametrize("kind", ["oci"])
 def test_unsupported_kind_is_refused(world: World, kind: str) -> None:
     with refused("UNSUPPORTED_KIND", kind=kind):
         world.submit(algorithm__kind=kind)

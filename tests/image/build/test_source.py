@@ -17,6 +17,7 @@ ENTRIES = (
     "agent_runtime.runner.server",
     "agent_runtime.runner.launch",
     "agent_runtime.runner.pack",
+    "agent_runtime.runner.wasm_host",
     "agent_runtime.trial.main",
 )
 

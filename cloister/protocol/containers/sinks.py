@@ -1,0 +1,117 @@
+"""What becomes of a root file system: counted on a party's machine, written in the sandbox."""
+
+import os
+import stat
+from pathlib import Path
+
+from cloister.protocol.archives.tree import Pieces
+from cloister.protocol.containers import limits
+from cloister.protocol.containers.rootfs import Metadata
+
+_KEPT = ("passwd", "group")
+_MAX_KEPT = 64
+
+
+class CountingSink:
+    """Reads everything and keeps nothing but the small files that name users."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, bytes] = {}
+
+    def folder(self, path: str) -> None:
+        """Nothing to do."""
+
+    def file(self, path: str, pieces: Pieces, metadata: Metadata) -> None:
+        """Read the file."""
+        keep = path.rpartition("/")[2] in _KEPT and len(self._kept) < _MAX_KEPT
+        content = b""
+        for piece in pieces:
+            if keep and len(content) < limits.MAX_USERS:
+                content += piece
+        if keep:
+            self._kept[path] = content[: limits.MAX_USERS]
+
+    def link(self, path: str, target: str, metadata: Metadata) -> None:
+        """Nothing to do."""
+
+    def same(self, path: str, other: str) -> None:
+        """The same content under another name."""
+        if other in self._kept:
+            self._kept[path] = self._kept[other]
+
+    def pipe(self, path: str, metadata: Metadata) -> None:
+        """Nothing to do."""
+
+    def remove(self, path: str) -> None:
+        """Forget the file."""
+        self._kept.pop(path, None)
+
+    def finish(self, path: str, metadata: Metadata) -> None:
+        """Nothing to do."""
+
+    def read(self, path: str) -> bytes | None:
+        """The content of a file that names users; None if it was not kept."""
+        return self._kept.get(path)
+
+
+class WritingSink:
+    """Writes below the folder ``into``. With ``owns``, files are given to their owners, which needs the right to.
+
+    Folders are open to this process until the end, whatever their mode.
+    """
+
+    def __init__(self, into: Path, *, owns: bool) -> None:
+        self._into = str(into)
+        self._owns = owns
+
+    def folder(self, path: str) -> None:
+        """Make the folder. Raises OSError."""
+        os.mkdir(f"{self._into}/{path}", 0o700)
+
+    def file(self, path: str, pieces: Pieces, metadata: Metadata) -> None:
+        """Write the file. Raises OSError."""
+        with open(f"{self._into}/{path}", "xb", buffering=0) as out:
+            for piece in pieces:
+                rest = memoryview(piece)
+                while rest:
+                    rest = rest[out.write(rest) :]
+        self._describe(f"{self._into}/{path}", metadata)
+
+    def link(self, path: str, target: str, metadata: Metadata) -> None:
+        """Make the link. Raises OSError."""
+        os.symlink(target, f"{self._into}/{path}")
+        self._describe(f"{self._into}/{path}", metadata, is_link=True)
+
+    def same(self, path: str, other: str) -> None:
+        """Make a hard link. Raises OSError."""
+        os.link(f"{self._into}/{other}", f"{self._into}/{path}", follow_symlinks=False)
+
+    def pipe(self, path: str, metadata: Metadata) -> None:
+        """Make the pipe. Raises OSError."""
+        os.mkfifo(f"{self._into}/{path}", 0o600)
+        self._describe(f"{self._into}/{path}", metadata)
+
+    def remove(self, path: str) -> None:
+        """Remove a file, a link or an empty folder. Raises OSError."""
+        place = f"{self._into}/{path}"
+        if stat.S_ISDIR(os.lstat(place).st_mode):
+            os.rmdir(place)
+        else:
+            os.unlink(place)
+
+    def finish(self, path: str, metadata: Metadata) -> None:
+        """Give a folder its mode and owner. Raises OSError."""
+        self._describe(f"{self._into}/{path}" if path else self._into, metadata)
+
+    def read(self, path: str) -> bytes | None:
+        """The first bytes of a file. Raises OSError."""
+        with open(f"{self._into}/{path}", "rb") as stream:
+            return stream.read(limits.MAX_USERS)
+
+    def _describe(self, place: str, metadata: Metadata, *, is_link: bool = False) -> None:
+        # Byte code of Python counts as current only if its source has the time that it had.
+        os.utime(place, ns=(metadata.modified, metadata.modified), follow_symlinks=False)
+        if self._owns:
+            os.chown(place, metadata.user, metadata.group, follow_symlinks=False)
+        if not is_link:
+            os.chmod(place, metadata.mode)
