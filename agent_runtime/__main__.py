@@ -2,6 +2,7 @@
 
 import os
 import resource
+import signal
 import sys
 from typing import NoReturn
 
@@ -16,6 +17,9 @@ from agent_runtime.platform.detect import detect_machine
 from agent_runtime.platform.tpm import open_device
 from cloister.errors import CloisterError
 
+_GRACE_SECONDS = 5.0
+"""Time for calls that are in progress when the agent is told to end (SIGTERM)."""
+
 
 def main() -> NoReturn:
     """Start the agent and serve until it ends."""
@@ -29,8 +33,10 @@ def main() -> NoReturn:
         message = error.message if isinstance(error, CloisterError) else f"The agent cannot start: {error.strerror}."
         report_progress(config.boot_progress, "failed", message)
         sys.exit(1)
+    signal.signal(signal.SIGTERM, lambda number, frame: agent.end())
     report_progress(config.boot_progress, "ready", f"{clock.uptime():.2f}")
     agent.wait()
+    agent.stop(_GRACE_SECONDS)
     sys.exit(0)
 
 

@@ -18,6 +18,8 @@ from agent_runtime.computation.scratch import Scratch
 from agent_runtime.config import Config
 from agent_runtime.errors import AgentError
 from agent_runtime.limits import Limits
+from agent_runtime.operations.journal import JournalEvent
+from agent_runtime.operations.operations import Operations
 from agent_runtime.platform.attester import Attester
 from agent_runtime.platform.machine import PlatformMachine
 from agent_runtime.rpc.calls import CallHandler
@@ -57,6 +59,9 @@ class Agent:
     log: SignedEventLog
     """The event log."""
 
+    operations: Operations
+    """The agent's counters and its own log."""
+
     _server: grpc.Server
     """The gRPC server that accepts calls."""
 
@@ -67,7 +72,7 @@ class Agent:
     """Set by :meth:`stop`."""
 
     def wait(self) -> None:
-        """Serve until :meth:`stop`. Expired results and sessions are removed meanwhile."""
+        """Serve until :meth:`stop` or :meth:`end`. Expired results and sessions are removed meanwhile."""
         while not self._stopped.wait(_SWEEP_SECONDS):
             self.sweep()
 
@@ -75,11 +80,25 @@ class Agent:
         """Remove expired results and sessions."""
         self.computation.expire()
         self.sessions.sweep()
+        self.operations.clock_watch.look()
+        self.operations.counters.sample()
 
-    def stop(self) -> None:
-        """End every call and stop listening."""
+    def end(self) -> None:
+        """Let :meth:`wait` return. For a signal handler."""
         self._stopped.set()
-        self._server.stop(grace=None).wait()
+
+    def stop(self, grace: float | None = None) -> None:
+        """Stop listening and end every call.
+
+        With ``grace``, calls that have one answer may finish within so many seconds; those that stream end with
+        STOPPING at their next frame, and what is left is CANCELLED then.
+        """
+        self._stopped.set()
+        if grace is not None:
+            self.operations.journal.add(JournalEvent.STOPPING)
+            self.operations.stopping.set()
+            self.log.wake()
+        self._server.stop(grace=grace).wait()
         self._deadlines.stop()
 
 
@@ -95,12 +114,14 @@ def start(
     if not machine.boot_configuration:
         raise AgentError("The platform provided no boot configuration.")
     boot_configuration = BootConfiguration.parse(machine.boot_configuration)
+    operations = Operations(clock)
     event_key, tls = EventKey.generate(), TlsIdentity.generate()
     attester = Attester(
         machine,
         event_log_key=event_key.spki,
         boot_configuration=boot_configuration,
         limits=config.limits,
+        operations=operations,
     )
     log = SignedEventLog(event_key, clock)
     runner = RunnerClient(config.runner, results=config.results, output=config.output)
@@ -121,8 +142,10 @@ def start(
             packages=image_packages.parse(config.packages.read_bytes()),
             free_memory=free_memory,
             free_store=lambda: capacity.free_store(config.store),
+            operations=operations,
         )
     )
+    operations.follow(computation.lifecycle.is_running, computation.lifecycle.has_run)
     sessions = Sessions(
         attester=attester,
         tls=tls,
@@ -132,17 +155,20 @@ def start(
         clock=clock,
     )
     deadlines = Deadlines()
-    methods = Service(computation, sessions, log, config.limits).methods()
+    methods = Service(computation, sessions, log, config.limits, operations).methods()
     server = grpc.server(
         ThreadPoolExecutor(config.limits.calls, thread_name_prefix="call"),
-        handlers=[CallHandler(methods, sessions=sessions, deadlines=deadlines, limits=config.limits)],
+        handlers=[
+            CallHandler(methods, sessions=sessions, deadlines=deadlines, limits=config.limits, operations=operations)
+        ],
         options=_options(config.limits),
         maximum_concurrent_rpcs=config.limits.calls,
     )
     credentials = grpc.ssl_server_credentials([(tls.key, tls.certificate)])
     port = server.add_secure_port(config.address, credentials)
     server.start()
-    return Agent(port, tls, computation, sessions, log, server, deadlines, threading.Event())
+    operations.journal.add(JournalEvent.STARTED, platform=machine.platform.value)
+    return Agent(port, tls, computation, sessions, log, operations, server, deadlines, threading.Event())
 
 
 def _is_confidential(machine: PlatformMachine, debug: Path) -> bool:

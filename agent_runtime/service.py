@@ -11,6 +11,8 @@ from agent_runtime.computation.computation import Computation
 from agent_runtime.computation.events import SignedEventLog
 from agent_runtime.errors import CallRefusal, Reason
 from agent_runtime.limits import Limits
+from agent_runtime.operations import openmetrics
+from agent_runtime.operations.operations import Operations
 from agent_runtime.rpc.buffers import Buffer
 from agent_runtime.rpc.calls import Call, DownloadMethod, Method, PlainMethod, UnaryMethod, UploadMethod
 from agent_runtime.rpc.session import BIND, BoundSession, Sessions
@@ -32,6 +34,9 @@ _LIVE_SECONDS = 0.5
 _WAITING_PIECES = 2
 """Pieces of an upload that wait while one is written: what reads from the network shall not wait for the file."""
 
+EVIDENCE = "cloister.evidence"
+"""Service name in the health service: SERVING if the last evidence could be made."""
+
 HEALTH = "grpc.health.v1.Health"
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -40,11 +45,19 @@ _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 class Service:
     """Handlers of all calls; :class:`agent_runtime.rpc.calls.CallHandler` serves them."""
 
-    def __init__(self, computation: Computation, sessions: Sessions, log: SignedEventLog, limits: Limits) -> None:
+    def __init__(
+        self,
+        computation: Computation,
+        sessions: Sessions,
+        log: SignedEventLog,
+        limits: Limits,
+        operations: Operations,
+    ) -> None:
         self._computation = computation
         self._sessions = sessions
         self._log = log
         self._limits = limits
+        self._operations = operations
         self._writers: dict[str, Call] = {}
         self._writers_lock = threading.Lock()
         self._followers: Counter[str] = Counter()
@@ -64,6 +77,7 @@ class Service:
             "FetchResult": DownloadMethod(agent_pb2.FetchResultRequest, self._fetch),
             "ReleaseResult": UnaryMethod(agent_pb2.ReleaseResultRequest, self._release),
             "Proof": DownloadMethod(agent_pb2.ProofRequest, self._proof),
+            "Metrics": UnaryMethod(agent_pb2.MetricsRequest, self._metrics),
             "Start": UnaryMethod(agent_pb2.StartRequest, self._start),
             "Stop": UnaryMethod(agent_pb2.StopRequest, self._stop),
             "Reset": UnaryMethod(agent_pb2.ResetRequest, self._reset),
@@ -72,13 +86,15 @@ class Service:
         return {**paths, f"/{HEALTH}/Check": PlainMethod(health_pb2.HealthCheckRequest, self._health)}
 
     def _health(self, request: health_pb2.HealthCheckRequest) -> Message:
-        if request.service == RUN:
-            status = _SERVING if self._computation.lifecycle.unfinished else _NOT_SERVING
-        elif request.service in ("", AGENT):
-            status = _SERVING
-        else:
+        states = {
+            RUN: self._computation.lifecycle.unfinished,
+            EVIDENCE: not self._operations.evidence_problem,
+            AGENT: not self._operations.stopping.is_set(),
+        }
+        serving = states[AGENT] and states[EVIDENCE] if request.service == "" else states.get(request.service)
+        if serving is None:
             raise CallRefusal(Reason.UNKNOWN_SERVICE, "Unknown service.")
-        return health_pb2.HealthCheckResponse(status=status)
+        return health_pb2.HealthCheckResponse(status=_SERVING if serving else _NOT_SERVING)
 
     def _status(self, session: BoundSession, request: agent_pb2.StatusRequest, call: Call) -> Message:
         computation = self._computation
@@ -90,6 +106,7 @@ class Service:
             events=len(self._log),
             run_seconds=computation.lifecycle.run_seconds(),
             hold=computation.hold,
+            notices=(*self._operations.notices(), *computation.notices()),
         )
         if manifest is None:
             return answer
@@ -251,6 +268,19 @@ class Service:
             yield agent_pb2.ProofChunk(receipt=receipt.envelope[start : start + FRAME_SIZE])
         for start in range(0, len(receipt.evidence), FRAME_SIZE):
             yield agent_pb2.ProofChunk(evidence=receipt.evidence[start : start + FRAME_SIZE])
+
+    def _metrics(self, session: BoundSession, request: agent_pb2.MetricsRequest, call: Call) -> Message:
+        self._computation.require_owner(session)
+        gauges = {
+            **self._computation.gauges(),
+            **self._sessions.gauges(),
+            "events": ("", "Events in the event log", len(self._log)),
+            "clock_jumps": ("", "Times that the host moved the machine's clock", self._operations.clock_watch.jumps),
+        }
+        return agent_pb2.MetricsResponse(
+            metrics=openmetrics.encode(self._operations.counters.families(gauges)),
+            log=self._operations.journal.text() if request.log else "",
+        )
 
     def _start(self, session: BoundSession, request: agent_pb2.StartRequest, call: Call) -> Message:
         self._computation.start(session)

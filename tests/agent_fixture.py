@@ -185,13 +185,15 @@ class ManualClock(Clock):
 
     def __init__(self) -> None:
         self.ahead = 0.0
+        self.moved = 0.0
+        """Seconds by which the host has set the clock ahead."""
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass."""
         self.ahead += seconds
 
     def now(self) -> datetime.datetime:
-        return super().now() + datetime.timedelta(seconds=self.ahead)
+        return super().now() + datetime.timedelta(seconds=self.ahead + self.moved)
 
     def uptime(self) -> float:
         return super().uptime() + self.ahead

@@ -48,6 +48,31 @@ class Computation:
         """The results."""
         return self._context.slots
 
+    def gauges(self) -> dict[str, tuple[str, str, float]]:
+        """The uptime and the bytes of assets, as metrics: unit, help and value by name."""
+        manifest = self.lifecycle.manifest
+        assets = manifest.assets() if manifest else ()
+        received = sum(self.store.progress(asset.name).offset for asset in assets)
+        return {
+            "uptime_seconds": ("seconds", "Time since the machine started", int(self._context.clock.uptime())),
+            "assets_declared_bytes": ("bytes", "Size of the manifest's assets", sum(asset.size for asset in assets)),
+            "assets_received_bytes": ("bytes", "Bytes of assets that have arrived", received),
+        }
+
+    def notices(self) -> tuple[str, ...]:
+        """A sentence if the store has no room for the assets that are missing, while assets are received."""
+        if self.lifecycle.state is not State.RECEIVING:
+            return ()
+        assets = self.lifecycle.require_manifest().assets()
+        missing = sum(asset.size - self.store.progress(asset.name).offset for asset in assets)
+        if missing <= (free := self._context.free_store()):
+            return ()
+        return (f"The machine has room for {free} more bytes of assets, and {missing} bytes are missing.",)
+
+    def require_owner(self, session: BoundSession) -> None:
+        """Raises CallRefusal NOT_AUTHORIZED unless the session's key is an owner's."""
+        authorization.require_role(session, authorization.OWNER)
+
     def identify(self, spki: bytes) -> PartyIdentity:
         """Parties and roles of a key. Raises CallRefusal NOT_AUTHORIZED when it has no role."""
         # The lock: between a manifest's measurement and its acceptance, a session would be bound to it without parties.

@@ -9,6 +9,7 @@ from agent_runtime.computation.assets import AssetStore
 from agent_runtime.computation.events import SignedEventLog
 from agent_runtime.computation.results import ResultSlots
 from agent_runtime.limits import Limits
+from agent_runtime.operations.operations import Operations
 from agent_runtime.platform.attester import Attester
 from agent_runtime.runner.client import RunnerClient
 from cloister.protocol.bootconfig import BootConfiguration
@@ -50,6 +51,9 @@ class ComputationContext:
 
     packages: Mapping[str, str]
     """The Python packages that algorithms find in the image: normalised name to version."""
+
+    operations: Operations
+    """The agent's counters and its own log."""
 
     free_memory: capacity.FreeBytes
     """Available memory in bytes."""

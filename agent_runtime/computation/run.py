@@ -12,13 +12,11 @@ from agent_runtime.computation.job_from_manifest import build_job
 from agent_runtime.computation.logs import Logs
 from agent_runtime.computation.receipt import SignedReceipt, build_receipt
 from agent_runtime.computation.state import Lifecycle
-from agent_runtime.errors import AgentError, CallRefusal, as_refusal, fault_location
+from agent_runtime.errors import AgentError, CallRefusal
 from agent_runtime.runner.protocol import RunOutcome
 from cloister.errors import CloisterError
 from cloister.protocol.events import EventKind, State
 from cloister.protocol.manifest import Manifest
-
-_INTERNAL = "INTERNAL"
 
 
 class Run:
@@ -56,10 +54,7 @@ class Run:
         try:
             self._run_to_end()
         except Exception as error:  # noqa: BLE001 - a thread that dies would let the parties wait forever
-            known = as_refusal(error)
-            if known is None:
-                print(f"the run failed: {fault_location(error)}", flush=True)
-            self._lifecycle.fail(known.reason.value if known else _INTERNAL)
+            self._lifecycle.fail(self._context.operations.refusal_of("run", error).reason)
         finally:
             self.writing = False
 

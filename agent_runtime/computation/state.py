@@ -5,7 +5,7 @@ import threading
 from agent_runtime.computation.assets import AssetStore
 from agent_runtime.computation.context import ComputationContext
 from agent_runtime.computation.results import ResultSlots
-from agent_runtime.errors import CallRefusal, Reason, fault_location
+from agent_runtime.errors import CallRefusal, Reason
 from agent_runtime.runner.client import RunHandle
 from agent_runtime.runner.protocol import RunnerOperation
 from cloister.protocol.events import EventKind, State
@@ -35,6 +35,14 @@ class Lifecycle:
         """Whether a computation has begun and not ended."""
         return self.state is not State.IDLE and self.state not in FINAL_STATES
 
+    def is_running(self) -> bool:
+        """Return whether the algorithm runs."""
+        return self.state is State.RUNNING
+
+    def has_run(self) -> bool:
+        """Return whether the algorithm runs or ran."""
+        return self.is_running() or self.progress.started > 0
+
     def require_manifest(self) -> Manifest:
         """The manifest. Raises CallRefusal NOT_READY before one is submitted."""
         if self.manifest is None:
@@ -63,14 +71,14 @@ class Lifecycle:
 
         All data is in memory, so powering off deletes it.
         """
-        wiped = _wipe(*places)
+        wiped = self._wipe(*places)
         self.append(kind, actor=actor, detail=detail if wiped else detail | {"wipe": "failed"})
         if not wiped:
             self._power_off()
 
     def discard(self, place: AssetStore | ResultSlots) -> None:
         """Delete data that arrived after the computation's end. If this fails, the machine powers off."""
-        if not _wipe(place):
+        if not self._wipe(place):
             self._power_off()
 
     def end(self, state: State, kind: EventKind, *, actor: str | None = None, detail: str = "") -> None:
@@ -90,14 +98,13 @@ class Lifecycle:
     def _power_off(self) -> None:
         self._context.runner.end_machine(RunnerOperation.POWER_OFF)
 
-
-def _wipe(*places: AssetStore | ResultSlots) -> bool:
-    """Whether everything was deleted."""
-    wiped = True
-    for place in places:
-        try:
-            place.wipe()
-        except OSError as error:
-            print(f"the wipe failed: {fault_location(error)}", flush=True)
-            wiped = False
-    return wiped
+    def _wipe(self, *places: AssetStore | ResultSlots) -> bool:
+        """Whether everything was deleted."""
+        wiped = True
+        for place in places:
+            try:
+                place.wipe()
+            except OSError as error:
+                self._context.operations.fault("wipe", error)
+                wiped = False
+        return wiped

@@ -6,14 +6,14 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import replace
 
-from agent_runtime.errors import CallRefusal, Reason, fault_location
+from agent_runtime.errors import CallRefusal, Reason
 from agent_runtime.limits import Limits
+from agent_runtime.operations.operations import Operations
 from agent_runtime.platform.machine import PlatformMachine
 from cloister.attestation.binding import ReceiptBinding, SessionBinding
 from cloister.attestation.errors import TpmError
 from cloister.attestation.evidence import Evidence
 from cloister.attestation.tpm.runtimelog import Measurement, MeasurementKind
-from cloister.errors import CloisterError
 from cloister.protocol import signingkey, transcript
 from cloister.protocol.bootconfig import BootConfiguration
 
@@ -28,11 +28,13 @@ class Attester:
         event_log_key: bytes,
         boot_configuration: BootConfiguration,
         limits: Limits,
+        operations: Operations,
     ) -> None:
         """Measure the boot configuration, then the agent's key. ``event_log_key`` is its SPKI."""
         self.platform = machine.platform
         self.event_log_key = event_log_key
         self._machine = machine
+        self._operations = operations
         self._boot_configuration = boot_configuration
         self._lock = threading.Lock()
         self._queue = _EvidenceQueue(limits.quote_queue, limits.quote_wait_seconds)
@@ -94,14 +96,9 @@ class Attester:
         evidence could match the runtime log, so none is made.
         """
         if self._unsure:
-            raise _no_evidence()
-        try:
+            raise CallRefusal(Reason.NO_EVIDENCE, self._operations.evidence_problem)
+        with self._operations.making_evidence():
             yield
-        except CallRefusal:
-            raise
-        except (CloisterError, OSError) as error:
-            print(f"no evidence: {fault_location(error)}", flush=True)
-            raise _no_evidence() from error
 
     def _collect(self, binding: SessionBinding | ReceiptBinding) -> Evidence:
         evidence = Evidence(
@@ -112,10 +109,6 @@ class Attester:
             runtime_log=self._log,
         )
         return replace(evidence, **vars(self._machine.attest(evidence.report_data())))
-
-
-def _no_evidence() -> CallRefusal:
-    return CallRefusal(Reason.NO_EVIDENCE, "The machine cannot make evidence: its TPM or security processor fails.")
 
 
 class _EvidenceQueue:

@@ -13,8 +13,10 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
-from agent_runtime.errors import CallRefusal, Reason, as_refusal, fault_location
+from agent_runtime.errors import CallRefusal, Reason
 from agent_runtime.limits import Limits
+from agent_runtime.operations.counters import CallOutcome
+from agent_runtime.operations.operations import Operations
 from agent_runtime.rpc.buffers import Buffer, Buffers
 from agent_runtime.rpc.deadlines import Deadline, Deadlines
 from agent_runtime.rpc.exchange import Exchange, Frames, PeerGone, next_frame, parse, read
@@ -65,14 +67,15 @@ Method = PlainMethod | UnaryMethod | DownloadMethod | UploadMethod
 class Call:
     """A call, as its handler sees it."""
 
-    def __init__(self, context: grpc.ServicerContext, deadline: Deadline) -> None:
+    def __init__(self, context: grpc.ServicerContext, deadline: Deadline, stopping: threading.Event) -> None:
         self._context = context
         self._deadline = deadline
+        self._stopping = stopping
 
     @property
     def ended(self) -> bool:
-        """Whether the peer has gone."""
-        return not self._context.is_active()
+        """Whether the peer has gone, or the agent is being stopped."""
+        return self._stopping.is_set() or not self._context.is_active()
 
     def on_end(self, wake: Callable[[], None]) -> None:
         """Call ``wake`` when the call ends for any reason."""
@@ -92,9 +95,16 @@ class CallHandler(grpc.GenericRpcHandler):
     """Serves ``methods``, by full path (``/cloister.v1.Agent/Status``)."""
 
     def __init__(
-        self, methods: Mapping[str, Method], *, sessions: Sessions, deadlines: Deadlines, limits: Limits
+        self,
+        methods: Mapping[str, Method],
+        *,
+        sessions: Sessions,
+        deadlines: Deadlines,
+        limits: Limits,
+        operations: Operations,
     ) -> None:
         self._methods = methods
+        self._operations = operations
         self._sessions = sessions
         self._deadlines = deadlines
         self._limits = limits
@@ -119,28 +129,41 @@ class CallHandler(grpc.GenericRpcHandler):
         """The frames of the answer; a refusal ends the call with its status."""
         deadline = self._deadlines.deadline(context.cancel)
         deadline.set(self._limits.first_frame_seconds)
+        self._operations.counters.call_begun(name)
+        status: CallRefusal | None = None
+        outcome = CallOutcome.CANCELLED
         try:
             with self._waiting.turn(deadline):
                 first = next_frame(frames)
+            self._check_not_stopping()
             if isinstance(method, PlainMethod):
                 yield from self._plain(method, first, deadline)
             else:
                 yield from self._sealed(name, method, first, frames, context, deadline)
+            outcome = CallOutcome.OK
             return
         except PeerGone:
             return
         except SealError as error:
             status = CallRefusal(Reason.FRAME, error.message)
         except Exception as error:  # noqa: BLE001 - its text must reach neither peer nor console
-            known = as_refusal(error)
-            if known is None:
-                print(f"{name} failed: {fault_location(error)}", flush=True)
-            status = known or CallRefusal(Reason.INTERNAL, "The call failed inside the agent.")
+            status = self._operations.refusal_of(name, error)
         finally:
             deadline.clear()
+            self._operations.call_ended(name, outcome, status)
         info = agent_pb2.ErrorInfo(reason=status.reason.value, metadata=status.metadata)
         context.set_trailing_metadata(((ERROR_METADATA, info.SerializeToString()),))
         context.abort(status.code, status.message)
+
+    def _check_not_stopping(self) -> None:
+        if self._operations.stopping.is_set():
+            raise CallRefusal(Reason.STOPPING, "The machine is being stopped; all that it holds will be gone.")
+
+    def _until_stopping(self, items: Iterator[Any]) -> Iterator[Any]:
+        """The items, until the agent is being stopped. Raises CallRefusal STOPPING then."""
+        for item in items:
+            yield item
+            self._check_not_stopping()
 
     def _plain(self, method: PlainMethod, first: bytes, deadline: Deadline) -> Iterator[bytes]:
         request = parse(method.request, first)
@@ -165,7 +188,7 @@ class CallHandler(grpc.GenericRpcHandler):
         self._sessions.enter(session)
         try:
             context.send_initial_metadata(())
-            call = Call(context, deadline)
+            call = Call(context, deadline, self._operations.stopping)
             if isinstance(method, UnaryMethod):
                 deadline.set(self._limits.call_seconds)
                 answer = method.handler(session, exchange.only(method.request), call)
@@ -187,11 +210,16 @@ class CallHandler(grpc.GenericRpcHandler):
                 answers = method.handler(exchange.session, exchange.only(method.request), call)
             else:
                 pieces = exchange.pieces(self._buffers, before_wait=lambda: deadline.set(idle), after=deadline.clear)
-                answers = method.handler(exchange.session, exchange.start(method.request), pieces, call)
-            for answer in answers:
+                answers = method.handler(
+                    exchange.session, exchange.start(method.request), self._until_stopping(pieces), call
+                )
+            for answer in self._until_stopping(answers):
                 self._sessions.check(exchange.session)
                 deadline.set(idle)
                 yield exchange.seal(answer, last=False)
+            if call.ended:
+                # A call that follows events or logs has returned because of it.
+                self._check_not_stopping()
             deadline.set(idle)
             yield exchange.seal(None, last=True)
         finally:

@@ -213,6 +213,14 @@ class Sessions:
             session.calls -= 1
             session.used = self._clock.uptime()
 
+    def gauges(self) -> dict[str, tuple[str, str, float]]:
+        """How many sessions there are, as metrics: unit, help and value by name."""
+        with self._lock:
+            return {
+                "sessions_pending": ("", "Sessions that are open and not bound", len(self._pending)),
+                "sessions_bound": ("", "Bound sessions", len(self._bound)),
+            }
+
     def sweep(self) -> None:
         """Remove sessions that were not bound in time or are idle for too long."""
         now = self._clock.uptime()

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from cloister.client.computation.manifest import WrittenManifest as WrittenManifest
     from cloister.client.computation.manifest import load_manifest as load_manifest
     from cloister.client.computation.manifest import write_manifest as write_manifest
+    from cloister.client.computation.metrics import AgentMetrics as AgentMetrics
+    from cloister.client.computation.metrics import Sample as Sample
+    from cloister.client.computation.metrics import fetch_metrics as fetch_metrics
     from cloister.client.computation.review import ReviewSection as ReviewSection
     from cloister.client.computation.review import review_manifest as review_manifest
     from cloister.client.computation.status import ComputationStatus as ComputationStatus
@@ -139,6 +142,11 @@ _NAMES = {
     ),
     "cloister.client.connection.connection": ("Connection",),
     "cloister.client.computation.algorithm_files": ("describe_algorithm",),
+    "cloister.client.computation.metrics": (
+        "AgentMetrics",
+        "Sample",
+        "fetch_metrics",
+    ),
     "cloister.client.computation.asset": (
         "LocalAsset",
         "describe_asset",

@@ -112,7 +112,7 @@ class SlotStatus(_message.Message):
     def __init__(self, consumer: _Optional[str] = ..., ready: _Optional[bool] = ..., consumed: _Optional[bool] = ..., consumed_at: _Optional[str] = ...) -> None: ...
 
 class StatusResponse(_message.Message):
-    __slots__ = ("state", "detail", "manifest_digest", "assets", "results", "events", "run_seconds", "hold")
+    __slots__ = ("state", "detail", "manifest_digest", "assets", "results", "events", "run_seconds", "hold", "notices")
     STATE_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     MANIFEST_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -121,6 +121,7 @@ class StatusResponse(_message.Message):
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     RUN_SECONDS_FIELD_NUMBER: _ClassVar[int]
     HOLD_FIELD_NUMBER: _ClassVar[int]
+    NOTICES_FIELD_NUMBER: _ClassVar[int]
     state: str
     detail: str
     manifest_digest: bytes
@@ -129,7 +130,8 @@ class StatusResponse(_message.Message):
     events: int
     run_seconds: int
     hold: bool
-    def __init__(self, state: _Optional[str] = ..., detail: _Optional[str] = ..., manifest_digest: _Optional[bytes] = ..., assets: _Optional[_Iterable[_Union[AssetStatus, _Mapping]]] = ..., results: _Optional[_Iterable[_Union[SlotStatus, _Mapping]]] = ..., events: _Optional[int] = ..., run_seconds: _Optional[int] = ..., hold: _Optional[bool] = ...) -> None: ...
+    notices: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, state: _Optional[str] = ..., detail: _Optional[str] = ..., manifest_digest: _Optional[bytes] = ..., assets: _Optional[_Iterable[_Union[AssetStatus, _Mapping]]] = ..., results: _Optional[_Iterable[_Union[SlotStatus, _Mapping]]] = ..., events: _Optional[int] = ..., run_seconds: _Optional[int] = ..., hold: _Optional[bool] = ..., notices: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SubmitManifestRequest(_message.Message):
     __slots__ = ("manifest", "hold")
@@ -246,6 +248,20 @@ class ProofChunk(_message.Message):
     receipt: bytes
     evidence: bytes
     def __init__(self, receipt: _Optional[bytes] = ..., evidence: _Optional[bytes] = ...) -> None: ...
+
+class MetricsRequest(_message.Message):
+    __slots__ = ("log",)
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    log: bool
+    def __init__(self, log: _Optional[bool] = ...) -> None: ...
+
+class MetricsResponse(_message.Message):
+    __slots__ = ("metrics", "log")
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    metrics: str
+    log: str
+    def __init__(self, metrics: _Optional[str] = ..., log: _Optional[str] = ...) -> None: ...
 
 class StartRequest(_message.Message):
     __slots__ = ()

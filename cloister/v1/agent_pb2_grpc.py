@@ -89,6 +89,11 @@ class AgentStub:
                 request_serializer=cloister_dot_v1_dot_agent__pb2.Sealed.SerializeToString,
                 response_deserializer=cloister_dot_v1_dot_agent__pb2.Sealed.FromString,
                 _registered_method=True)
+        self.Metrics = channel.unary_unary(
+                '/cloister.v1.Agent/Metrics',
+                request_serializer=cloister_dot_v1_dot_agent__pb2.Sealed.SerializeToString,
+                response_deserializer=cloister_dot_v1_dot_agent__pb2.Sealed.FromString,
+                _registered_method=True)
         self.Start = channel.unary_unary(
                 '/cloister.v1.Agent/Start',
                 request_serializer=cloister_dot_v1_dot_agent__pb2.Sealed.SerializeToString,
@@ -188,6 +193,13 @@ class AgentServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Metrics(self, request, context):
+        """MetricsRequest -> MetricsResponse
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Start(self, request, context):
         """StartRequest -> StartResponse
         """
@@ -264,6 +276,11 @@ def add_AgentServicer_to_server(servicer, server):
             ),
             'Proof': grpc.unary_stream_rpc_method_handler(
                     servicer.Proof,
+                    request_deserializer=cloister_dot_v1_dot_agent__pb2.Sealed.FromString,
+                    response_serializer=cloister_dot_v1_dot_agent__pb2.Sealed.SerializeToString,
+            ),
+            'Metrics': grpc.unary_unary_rpc_method_handler(
+                    servicer.Metrics,
                     request_deserializer=cloister_dot_v1_dot_agent__pb2.Sealed.FromString,
                     response_serializer=cloister_dot_v1_dot_agent__pb2.Sealed.SerializeToString,
             ),
@@ -578,6 +595,33 @@ class Agent:
             request,
             target,
             '/cloister.v1.Agent/Proof',
+            cloister_dot_v1_dot_agent__pb2.Sealed.SerializeToString,
+            cloister_dot_v1_dot_agent__pb2.Sealed.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Metrics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloister.v1.Agent/Metrics',
             cloister_dot_v1_dot_agent__pb2.Sealed.SerializeToString,
             cloister_dot_v1_dot_agent__pb2.Sealed.FromString,
             options,

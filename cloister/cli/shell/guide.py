@@ -32,6 +32,7 @@ Owner
   {p} manifest computation.yaml                      check it, fill in digests, write the form that all parties get
   {p} run --manifest computation.json                submit it and watch
   {p} start                                          after `run --hold`: start the run once all assets have arrived
+  {p} metrics                                        how the machine's agent does
   {p} stop                                           end the computation for good
   {p} reset                                          wipe the machine and reboot it, for another computation
 

@@ -13,6 +13,9 @@ from cloister.protocol.progress import ComputationProgress, Tally
 from cloister.units import format_size, local_time
 from cloister.v1 import agent_pb2
 
+_MOST_NOTICES = 16
+_LONGEST_NOTICE = 500
+
 
 @dataclass(frozen=True)
 class ComputationStatus:
@@ -75,6 +78,7 @@ class ComputationStatus:
                 for one in self.answer.results
             ],
             "events": self.answer.events,
+            "notices": list(self.answer.notices),
         }
 
     def lines(self) -> Iterator[str]:
@@ -92,6 +96,8 @@ class ComputationStatus:
         for slot in self.answer.results:
             yield f"Result    {text.printable(slot.consumer)}: {_described_slot(slot)}"
         yield f"Events    {self.answer.events}"
+        for notice in self.answer.notices[:_MOST_NOTICES]:
+            yield f"Notice    {text.printable(notice[:_LONGEST_NOTICE])}"
 
 
 def fetch_status(connection: Connection) -> ComputationStatus:

@@ -133,6 +133,11 @@ class Session:
                 raise DamagedStream(f"The agent's proof is longer than {32 * FRAME_SIZE} bytes.")
         return bytes(receipt), bytes(evidence)
 
+    def metrics(self, *, log: bool = False) -> agent_pb2.MetricsResponse:
+        """The agent's counters, and its log."""
+        request = agent_pb2.MetricsRequest(log=log)
+        return self.calls.unary("Metrics", request, agent_pb2.MetricsResponse, "reading the agent's metrics")
+
     def start(self) -> None:
         """Start a run that was held."""
         self.calls.unary("Start", agent_pb2.StartRequest(), agent_pb2.StartResponse, "starting the run")

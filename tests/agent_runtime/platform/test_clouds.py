@@ -20,10 +20,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from agent_runtime import boot
+from agent_runtime.clock import Clock
 from agent_runtime.computation.receipt import build_receipt
 from agent_runtime.config import Config
-from agent_runtime.errors import AgentError
+from agent_runtime.errors import AgentError, CallRefusal
 from agent_runtime.limits import Limits
+from agent_runtime.operations.operations import Operations
 from agent_runtime.platform import azure, gcp, tsm
 from agent_runtime.platform.attester import Attester
 from agent_runtime.platform.azure import AzureMachine
@@ -88,7 +90,11 @@ class Cloud:
     def attester(self) -> Attester:
         configuration = BootConfiguration.parse(self.machine.boot_configuration)
         return Attester(
-            self.machine, event_log_key=EventKey.generate().spki, boot_configuration=configuration, limits=Limits()
+            self.machine,
+            event_log_key=EventKey.generate().spki,
+            boot_configuration=configuration,
+            limits=Limits(),
+            operations=Operations(Clock()),
         )
 
     def judge(self, evidence: Evidence, purpose: Any = PURPOSE, manifest: bytes | None = None) -> Verdict:
@@ -338,7 +344,7 @@ def test_stale_paravisor_report_is_refused(tmp_path: Path) -> None:
     """The report of the boot or of another session is as genuine as a fresh one."""
     with azure_snp(tmp_path, late=None) as cloud:
         attester = cloud.attester()
-        with pytest.raises(AgentError, match="did not make a new report"):
+        with pytest.raises(CallRefusal, match="did not make a new report"):
             session(attester)
     assert 10 < sum(cloud.server.pauses) < 20
 
@@ -405,7 +411,7 @@ def test_an_answer_without_a_quote_is_refused(tmp_path: Path, answer: bytes) -> 
     with azure_tdx(tmp_path) as cloud:
         attester = cloud.attester()
         cloud.server.respond = lambda *_: Reply(answer)
-        with pytest.raises(AgentError):
+        with pytest.raises(CallRefusal, match="cannot make evidence"):
             session(attester)
 
 
@@ -461,7 +467,7 @@ def test_report_over_other_data_is_refused(tmp_path: Path) -> None:
         attester = cloud.attester()
         assert cloud.tsm is not None
         cloud.tsm.intruder = b"i" * 64
-        with pytest.raises(AgentError, match="Another process used the report interface"):
+        with pytest.raises(CallRefusal, match="Another process used the report interface"):
             session(attester)
 
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from agent_runtime.clock import Clock
 from agent_runtime.limits import Limits
+from agent_runtime.operations.operations import Operations
 from agent_runtime.platform import azure
 from agent_runtime.platform.attester import Attester
 from agent_runtime.platform.machine import EvidenceParts
@@ -96,6 +98,7 @@ def test_recorded_evidence_is_rejected_for_another_session(machine: RecordedMach
         event_log_key=EventKey.generate().spki,
         boot_configuration=BootConfiguration.parse(machine.boot_configuration),
         limits=Limits(),
+        operations=Operations(Clock()),
     )
     evidence = attester.for_session(
         nonce=PURPOSE.nonce, tls_key_digest=PURPOSE.tls_key_digest, hpke_key_digest=PURPOSE.hpke_key_digest

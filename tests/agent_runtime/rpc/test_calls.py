@@ -1,6 +1,7 @@
 """Sealed calls: changed, repeated and missing frames, limits, and silent peers."""
 
 import errno
+import json
 import os
 import re
 import threading
@@ -191,8 +192,9 @@ def test_internal_error_reveals_no_details(
         wire.status(1)
     assert caught.value.reason == "INTERNAL"
     assert "secret" not in str(caught.value)
-    printed = capfd.readouterr().out
-    assert re.fullmatch(r"Status failed: RuntimeError at [\w.]+:\d+\n", printed), printed
+    line = json.loads(capfd.readouterr().out.splitlines()[-1])
+    assert (line["event"], line["values"]["where"]) == ("fault", "Status")
+    assert re.fullmatch(r"RuntimeError at [\w.]+:\d+", line["values"]["fault"])
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
@@ -205,7 +207,8 @@ def test_full_store_is_told_in_a_sentence(
     monkeypatch.setattr(world.running.agent.computation, "expire", fail)
     with refused("STORE_FULL"):
         wire.status(1)
-    assert capfd.readouterr().out == ""
+    logged = [json.loads(line)["event"] for line in capfd.readouterr().out.splitlines()]
+    assert logged[-2:] == ["store-full", "call-refused"]
 
 
 def test_a_frame_that_is_too_large_is_refused(wire: Wire) -> None:
