@@ -77,6 +77,15 @@ def test_memory_of_processes_and_of_files_in_memory_counts(trial: Trial) -> None
     assert half + (40 << 20) <= report.memory < 2 * half
 
 
+def test_dataset_that_stays_packed_does_not_count_as_memory(trial: Trial, tmp_path: Path) -> None:
+    """On a machine it is a layer outside of the run's memory."""
+    (tmp_path / "h1.bin").write_bytes(bytes(64 << 20))
+    report = trial("import time\ntime.sleep(0.5)\n" + RESULT, datasets={"h1": tmp_path / "h1.bin"})
+
+    assert report.outcome == "OK"
+    assert report.memory < 48 << 20
+
+
 def test_memory_of_forked_workers_counts_once(trial: Trial) -> None:
     """Their pages are shared until they are written."""
     text = "import os, time\nheld = b'x' * (60 << 20)\nfor _ in range(4):\n    if os.fork() == 0:\n        break\n"

@@ -2,11 +2,14 @@
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cloister.client.trial import program
+from cloister.client.trial.engine import TrialError
 from tests.client.trial.conftest import SMALL, Trial
 from tests.e2e.prison import INSIDE
 
@@ -113,3 +116,29 @@ def test_arguments_reach_the_algorithm_as_they_are(trial: Trial) -> None:
     report = trial("import json, sys\nprint(json.dumps(sys.argv[1:]))\n" + RESULT, args=words)
 
     assert json.loads(report.output) == words
+
+
+WRITES = """
+import json, os, sys
+def main():
+    said = []
+    for name in ("algorithm", "datasets/h1.csv"):
+        try:
+            said.append(open("/run/cloister/assets/" + name, "a").write("changed"))
+        except OSError as error:
+            said.append(error.strerror)
+    os.write(int(sys.argv[1]), json.dumps({"failure": "told", "why": repr(said)}).encode())
+"""
+
+
+def test_not_even_a_program_of_the_tree_writes_to_the_authors_files(allowed: Path, tmp_path: Path) -> None:
+    shutil.copytree(allowed, tmp_path / "tree", symlinks=True)
+    own = tmp_path / "tree/usr/lib/cloister/agent_runtime/trial"
+    shutil.rmtree(own / "__pycache__")  # the image's bytecode is used without a look at the source
+    (own / "main.py").write_text(WRITES)
+    files = {name: tmp_path / name for name in ("train.py", "h1.csv")}
+    for path in files.values():
+        path.write_text("1")
+    with pytest.raises(TrialError, match="'Read-only file system', 'Read-only file system'"):
+        program.run(tmp_path / "tree", files["train.py"], datasets={"h1": files["h1.csv"]}, limits=SMALL)
+    assert [path.read_text() for path in files.values()] == ["1", "1"]
