@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 
-from benchmarks import clouds, image, packages, parties, publish, transfer, verbs, verifier, workspace
+from benchmarks import clouds, image, packages, parties, publish, sandbox, transfer, verbs, verifier, workspace
 from benchmarks.measurement import CHECKOUT, BenchmarkResult
 from cloister.errors import CloisterError
 
@@ -16,6 +16,7 @@ BENCHMARKS: dict[str, Callable[[int], list[BenchmarkResult]]] = {
     "image": image.measure,
     "packages": packages.measure,
     "parties": parties.measure,
+    "sandbox": sandbox.measure,
     "publish": publish.measure,
     "transfer": transfer.measure,
     "clouds": clouds.measure,

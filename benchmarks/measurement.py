@@ -62,6 +62,16 @@ def invoke(*words: str | Path, environment: dict[str, str] | None = None) -> flo
 def seconds(argv: Sequence[str | Path], environment: dict[str, str] | None = None) -> float:
     """Run a command to its end in the checkout; seconds of wall time. Raises BenchmarkError."""
     began = time.monotonic()
+    _run(argv, environment)
+    return time.monotonic() - began
+
+
+def output_of(argv: Sequence[str | Path]) -> str:
+    """Run a command to its end in the checkout; what it printed on standard output. Raises BenchmarkError."""
+    return _run(argv, None).stdout.decode("utf-8", "replace")
+
+
+def _run(argv: Sequence[str | Path], environment: dict[str, str] | None) -> subprocess.CompletedProcess[bytes]:
     done = subprocess.run(
         argv,
         cwd=CHECKOUT,
@@ -70,12 +80,11 @@ def seconds(argv: Sequence[str | Path], environment: dict[str, str] | None = Non
         capture_output=True,
         check=False,
     )
-    took = time.monotonic() - began
     if done.returncode != 0:
         tail = (done.stdout + done.stderr).decode("utf-8", "replace").strip().splitlines()[-12:]
         words = " ".join([Path(argv[0]).name, *map(str, argv[1:])])
         raise BenchmarkError("\n".join([f"`{words}` ended with status {done.returncode}.", *tail]))
-    return took
+    return done
 
 
 def median_parts(runs: Sequence[dict[str, float]]) -> tuple[tuple[str, float], ...]:

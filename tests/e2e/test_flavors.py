@@ -138,7 +138,8 @@ def test_commands_of_the_page_lead_to_a_verdict(
     """All commands but the lock: the recipe is built from that of base, which a test does not renew."""
     commands = [one for one in page_commands() if "image.lock" not in one]
     ours = [one for one in commands if one.startswith("invoke ")]
-    assert [one.split()[1] for one in ours] == ["image.build", "image.verify", "image.measure", "image.diff", "try"]
+    verbs = ["image.build", "image.verify", "image.measure", "image.build", "image.diff", "try"]
+    assert [one.split()[1] for one in ours] == verbs
     printed = run_commands(ours, hospital)
     assert "root: usr/share/hospital/codes.csv: added" in printed["image.diff"]
     assert "code,meaning" in printed["try"]
