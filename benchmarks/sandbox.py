@@ -37,7 +37,8 @@ train(80)
 print("took", time.perf_counter() - began, flush=True)
 """
 _WITHOUT_CRUN = """
-mount -t tmpfs none {tree}/tmp && cp {script} {tree}/tmp/train.py && mount --rbind /proc {tree}/proc \\
+mount -t tmpfs none {tree}/tmp && cp {script} {tree}/tmp/train.py \\
+    && mount --rbind /proc {tree}/proc && mount --rbind /dev {tree}/dev \\
     && exec chroot {tree} /usr/bin/python3 -B /tmp/train.py
 """
 
