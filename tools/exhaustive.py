@@ -12,7 +12,7 @@ from uuid import UUID
 
 from cloister.attestation.azure import hcl
 from cloister.attestation.binding import SessionBinding
-from cloister.attestation.collateral_source import CollateralItem
+from cloister.attestation.collateral_source import CRL, QE_IDENTITY, TCB_INFO, CollateralItem
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence, TpmQuote
 from cloister.attestation.policy.policy import Policy
@@ -110,6 +110,23 @@ def _in_table(table: CertificateTable, kind: UUID) -> tuple[bytes, Change]:
     return table.entries[kind], change
 
 
+def _collateral(evidence: Evidence, names: Mapping[str, str]) -> dict[str, tuple[bytes, Change]]:
+    """Each item of collateral of some kinds, named by its kind; a number tells several of one kind apart."""
+    parts: dict[str, tuple[bytes, Change]] = {}
+    for index, item in enumerate(evidence.collateral):
+        if item.kind not in names:
+            continue
+
+        def change(whole: Evidence, data: bytes, index: int = index, kind: str = item.kind) -> Evidence:
+            items = [*whole.collateral]
+            items[index] = CollateralItem(kind, data)
+            return dataclasses.replace(whole, collateral=tuple(items))
+
+        number = 1 + sum(name.startswith(names[item.kind]) for name in parts)
+        parts[names[item.kind] if number == 1 else f"{names[item.kind]} {number}"] = (item.content, change)
+    return parts
+
+
 def _quote(evidence: Evidence) -> dict[str, tuple[bytes, Change]]:
     """The parts of a vTPM's quote."""
     quote = evidence.tpm_quote
@@ -139,6 +156,7 @@ def snp() -> Subject:
     parts = {
         "SEV-SNP report": _field("snp_report", evidence),
         **{name: _in_table(table, kind) for kind, name in certificates.items()},
+        **_collateral(evidence, {CRL: "revocation list"}),
     }
     return Subject(evidence, machine.policy(), (machine.processor.amd.anchor(),), parts)
 
@@ -150,7 +168,8 @@ def tdx() -> Subject:
     # Only the quote carries the root, so that all three of its certificates are needed.
     items = (item for item in _items(td.intel.collateral().contents) if item.content != td.intel.root)
     evidence = dataclasses.replace(evidence, collateral=tuple(items))
-    parts = {"TDX quote": _field("tdx_quote", evidence)}
+    signed = {CRL: "revocation list", TCB_INFO: "TCB info", QE_IDENTITY: "QE identity"}
+    parts = {"TDX quote": _field("tdx_quote", evidence), **_collateral(evidence, signed)}
     report = td.report(evidence.report_data(), tee_tcb_svn2=None, mr_service_td=None)
     for version in (4, 5):
         parts[f"TDX quote of report 1.0 in version {version}"] = _before_chain(td.intel.quote(report, version=version))

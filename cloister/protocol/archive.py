@@ -34,8 +34,9 @@ def check_name(name: str) -> None:
 
 
 def _check_twins(found: Iterable[str]) -> None:
-    if (same := names.twins(found)) is not None:
-        raise ArchiveError(f"{names.shown(same[0])} and {names.shown(same[1])} are the same name on some systems.")
+    if (twins := names.twins(found)) is not None:
+        one, other = twins
+        raise ArchiveError(f"{names.shown(one)} and {names.shown(other)} are the same name on some systems.")
 
 
 def check_members(found: list[str]) -> None:

@@ -11,31 +11,48 @@ from typing import Self
 _DULL = {"message", "strerror", "reason", "args", "place"}
 """Attributes that say less than the name before them."""
 _CLEARER = {
+    "_why_unjudged": "reason",
     "asked": "seconds",
     "away": "path",
     "below": "parent recipe",
+    "both": "path",
     "colno": "column",
+    "counted": "packages",
     "err": "details",
+    "head": "digest",
     "imageDigest": "digest",
     "info": "folder of its metadata",
     "into": "path",
+    "keyid": "key id",
     "KeyType": "key types",
     "kind_of": "kind of key",
     "left": "keys",
     "lineno": "line",
+    "listed": "names",
+    "longest": "number",
+    "main": "name",
     "msg": "reason",
     "only": "subject",
+    "productline": "product lines",
+    "raw": "name",
     "rest": "details",
+    "returncode": "status",
     "said": "details",
+    "seen": "name",
+    "several": "names",
     "strerror": "reason",
+    "taken": "path",
     "tee": "kind of CVM",
+    "to": "cloud",
+    "tried": "places",
     "twice": "value",
+    "until": "date",
     "up": "stacks",
     "what": "input",
     "where": "place",
-    "_why_unjudged": "reason",
     "wide": "encoding",
     "word": "value",
+    "wrong": "names",
 }
 """Names in the source for which a reader of the page needs another word."""
 
@@ -180,7 +197,7 @@ def readable(node: ast.expr) -> str:
         case ast.Attribute(value=value, attr=name):
             return readable(value) if name in _DULL else _words(name)
         case ast.Subscript(value=value, slice=ast.Constant(value=str(name))):
-            return name.replace("_", " ") or readable(value)
+            return _words(name) or readable(value)
         case ast.Subscript(value=value) | ast.Starred(value=value) | ast.FormattedValue(value=value):
             return readable(value)
         case ast.Call(func=ast.Name(id="len")):
