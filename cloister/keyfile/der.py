@@ -1,6 +1,6 @@
 """The outermost elements of a key in DER (ITU-T X.690): enough to know what it is, not to judge it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 INTEGER = 0x02
@@ -136,6 +136,25 @@ def _signed(parts: Sequence[Element]) -> str:
     if tags[:3] == [INTEGER, SEQUENCE, SEQUENCE] and tags[-1] == EXPLICIT_0:
         return "CERTIFICATE REQUEST"
     return "X509 CRL"
+
+
+def rsa_bits(data: bytes) -> int:
+    """Bits of the largest number in an RSA private key (PKCS #1, or PKCS #8 around it); 0 for every other key.
+
+    Raises NotDer.
+    """
+    if form_of(data) == "PRIVATE KEY":
+        data = whole(data).children()[2].content
+    return max(_bits(whole(data), 2)) if form_of(data) == "RSA PRIVATE KEY" else 0
+
+
+def _bits(element: Element, levels: int) -> Iterator[int]:
+    """Bits of each INTEGER in an RSA private key, those of further primes (RFC 8017, appendix A.1.2) included."""
+    for child in element.children():
+        if child.tag == SEQUENCE and levels:
+            yield from _bits(child, levels - 1)
+        elif child.tag == INTEGER:
+            yield child.number.bit_length()
 
 
 def certified_key(certificate: bytes) -> bytes:

@@ -11,11 +11,14 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from cloister.errors import InputError
-from cloister.keyfile import content, derivation, openssh, pkcs8
+from cloister.keyfile import content, der, derivation, openssh, pkcs8
 from cloister.keyfile.content import Content
 from cloister.keyfile.public import PublicKey, accepted, read_file, read_public_key
 from cloister.keyfile.refusal import KeySource
 from cloister.protocol import signingkey
+
+_MAX_ENCRYPTED = 8 * 1024
+"""Bytes of a key whose numbers only the library decrypts. RSA of 8,192 bits has 4.7 KB, 6.5 KB as PEM."""
 
 Passphrase = Callable[[str], bytes]
 """Gives the passphrase of the private key that its argument names. Called only for a key that is encrypted."""
@@ -72,9 +75,10 @@ class _PrivateContent:
                 case "PRIVATE KEY":
                     key = self._pkcs8(self._found.data)
                 case _ if self._found.text:
+                    self._require_small(self._found.text)
                     key = self._load(serialization.load_pem_private_key, self._found.text, self._secret())
                 case _:
-                    key = self._load(serialization.load_der_private_key, self._found.data, None)
+                    key = self._plain(self._found.data)
         public = accepted(_public_of(key), self._source)
         if not isinstance(key, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
             raise self._source.unsupported(signingkey.kind_of(public))
@@ -106,24 +110,39 @@ class _PrivateContent:
     def _encrypted(self) -> object:
         self._require_bounded(derivation.of_pkcs8)
         secret = self._secret()
+        if (plain := pkcs8.decrypted(self._found.data, secret)) is not None:
+            return self._pkcs8(plain)
+        self._require_small(self._found.data)
         try:
             return serialization.load_der_private_key(self._found.data, secret)
         except Exception as error:  # the library raises several unrelated exceptions for keys that it does not know
-            plain = pkcs8.decrypted(self._found.data, secret)
-            if plain is None:
-                raise self._source.wrong_passphrase() from error
-            return self._pkcs8(plain)
+            raise self._source.wrong_passphrase() from error
 
     def _pkcs8(self, data: bytes) -> object:
         try:
             plain, public = pkcs8.without_public_key(data)
         except ValueError as error:
             raise self._source.damaged() from error
-        key = self._load(serialization.load_der_private_key, plain, None)
+        key = self._plain(plain)
         own = signingkey.accepted(_public_of(key))
         if public is not None and own is not None and not pkcs8.belongs(public, own):
             raise self._source.other_pair()
         return key
+
+    def _plain(self, data: bytes) -> object:
+        """A key that is not encrypted. RSA is bounded before the library looks for factors of its primes."""
+        try:
+            bits = der.rsa_bits(data)
+        except der.NotDer as error:
+            raise self._source.damaged() from error
+        if bits > signingkey.MAX_RSA_BITS:
+            raise self._source.unsupported(f"RSA key of {bits} bits")
+        return self._load(serialization.load_der_private_key, data, None)
+
+    def _require_small(self, data: bytes) -> None:
+        """Raise InputError for an encrypted key of more bytes than the largest RSA key that a session accepts."""
+        if len(data) > _MAX_ENCRYPTED:
+            raise self._source.unsupported(f"encrypted key of more than {_MAX_ENCRYPTED} bytes")
 
     def _load(self, load: Callable[[bytes, bytes | None], object], data: bytes, secret: bytes | None) -> object:
         try:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PrivateFormat, PublicFormat, pkcs12
 
@@ -182,6 +183,51 @@ def test_work_that_a_file_asks_for_is_bounded_before_the_passphrase_is_asked_for
     assert said in refused.message
     again = "ssh-keygen -p -a 24 -f" if "bcrypt" in name else "openssl pkcs8 -topk8 -out NAME.pem -in"
     assert f"{again} '{tmp_path}/my key'" in refused.hint
+
+
+def _large_rsa(*, further=False):
+    """The form of a key whose numbers nothing may factor or test for being prime."""
+    numbers = [1 if further else 0, *[2**3071 + 1 if further else 2**8192 + 1] * 8]
+    content = _integers(*numbers)
+    if further:
+        content += der.encode(0x30, der.encode(0x30, _integers(2**8192 + 1, 1, 1)))
+    return der.encode(0x30, content)
+
+
+def _in_pkcs8(data):
+    return der.encode(
+        0x30, _integers(0) + der.encode(0x30, bytes.fromhex("06092a864886f70d0101010500")) + der.encode(4, data)
+    )
+
+
+TOO_LARGE = {
+    "traditional": _large_rsa(),
+    "traditional-pem": pem("RSA PRIVATE KEY", _large_rsa()),
+    "further primes": _large_rsa(further=True),
+    "pkcs8": _in_pkcs8(_large_rsa()),
+    "rfc5958": der.encode(0x30, _integers(1) + _in_pkcs8(_large_rsa())[7:] + der.encode(0x81, b"\0")),
+    "pkcs8-encrypted": samples.pbes2(_in_pkcs8(_large_rsa())),
+}
+
+
+@pytest.mark.parametrize("name", TOO_LARGE)
+def test_rsa_is_bounded_before_the_library_tests_its_primes(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(serialization, "load_der_private_key", None)
+    refused = _refused(tmp_path, TOO_LARGE[name], lambda what: PASSPHRASE)
+    assert "is an unsupported RSA key of 8193 bits" in refused.message
+
+
+@pytest.mark.parametrize("label", ["RSA PRIVATE KEY", "ENCRYPTED PRIVATE KEY"])
+def test_key_that_only_the_library_decrypts_is_bounded(tmp_path, monkeypatch, label):
+    for name in ("load_der_private_key", "load_pem_private_key"):
+        monkeypatch.setattr(serialization, name, None)
+    if label == "RSA PRIVATE KEY":
+        head = b"Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,%s\n\n" % (b"0" * 32)
+        data = b"-----BEGIN %s-----\n%s%s\n-----END %s-----\n" % (label.encode(), head, b"A" * 8192, label.encode())
+    else:
+        data = der.encode(0x30, der.whole(_pbes1(2048)).children()[0].encoded + der.encode(4, bytes(8192)))
+    refused = _refused(tmp_path, data, lambda what: PASSPHRASE)
+    assert "is an unsupported encrypted key of more than 8192 bytes" in refused.message
 
 
 DEFAULTS = {
