@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from cloister.client.packages import better
-from cloister.client.packages.refusals import without_credentials
+from cloister.client.packages.addresses import without_credentials
 from cloister.client.packages.requirements import Requirement
 from cloister.process import run
 from cloister.protocol import guest

@@ -11,6 +11,7 @@ from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as Specifier
 
 from cloister.client.packages import refusals
+from cloister.client.packages.addresses import without_credentials
 from cloister.errors import InputError
 from cloister.protocol import guest
 from cloister.protocol.wheels.filename import normalised
@@ -67,7 +68,7 @@ def wanted_package(line: str, where: str, *, constraint: bool) -> WantedPackage 
 
 
 def _specifier(text: str, where: str) -> Specifier:
-    shown = f"{refusals.without_credentials(text)[:120]!r}"
+    shown = f"{without_credentials(text)[:120]!r}"
     if (depth := _nesting(text)) > _DEEPEST:
         raise InputError(
             f"{where}: {shown} has {depth} nested parentheses; the limit is {_DEEPEST}.",
@@ -96,7 +97,7 @@ def _is_for_guest(specifier: Specifier, marker: str, where: str) -> bool:
         return specifier.marker is None or specifier.marker.evaluate(dict(guest.MARKERS))
     except (UndefinedComparison, UndefinedEnvironmentName) as error:
         raise InputError(
-            f"{where}: the marker {refusals.without_credentials(marker)[:120]!r} of {specifier.name} has no value for "
+            f"{where}: the marker {without_credentials(marker)[:120]!r} of {specifier.name} has no value for "
             "the guest.",
             hint="Remove the marker, or the line.",
         ) from error
@@ -115,7 +116,7 @@ def _hashes(specifier: Specifier, options: list[str], where: str) -> tuple[str, 
         if name == "--hash" and found is not None:
             hashes.append(found[1])
             continue
-        shown = f"{refusals.without_credentials(option)[:120]!r}"
+        shown = f"{without_credentials(option)[:120]!r}"
         if name != "--hash":
             raise InputError(f"{where}: {shown} is not an option for a package.", hint="Remove it.")
         if not re.fullmatch(r"sha(384|512):[0-9a-f]+", value.strip().lower()):

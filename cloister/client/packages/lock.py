@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 from cloister import userfile
 from cloister.client.packages import better
+from cloister.client.packages.addresses import without_credentials
 from cloister.client.packages.image_packages import Stubs
-from cloister.client.packages.refusals import without_credentials
 from cloister.client.packages.requirements import (
     LOCATIONS,
     TRUSTED_HOST,

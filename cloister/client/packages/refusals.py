@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
+from cloister.client.packages.addresses import without_credentials
 from cloister.errors import InputError
 
 _EXPORTS = {
@@ -28,31 +29,6 @@ _LOCAL = re.compile(
     r"|\.(?:whl|zip|tar\.gz|tar\.bz2|tgz)$"
 )
 _CONDA = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)=(?P<version>[0-9][A-Za-z0-9.!+_]*)(?:=\S+)?")
-_USER = re.compile(
-    r"(?<=//)(?:[^/?#\s]*@"
-    r"|[^/?#\s@:]*:(?![0-9]*(?:[/?#\s\"'`<>)\]},;]|\Z))\S*@)"  # a password that has a / itself: no port
-)
-_QUERY = re.compile(r"[?#][^\"'`<>]+")
-
-
-def without_credentials(text: str) -> str:
-    """The text with ``***`` in place of what may be secret in its addresses: user, password, query and fragment."""
-    return re.sub(r"\S+", lambda word: _without_credentials(word[0]), text)
-
-
-def _without_credentials(word: str) -> str:
-    if "//" not in word and ":/" not in word:
-        return word
-    shown = _USER.sub("***@", word) if "@" in word else word
-    start = min((at for at in (shown.find("//"), shown.find(":/")) if at >= 0), default=len(shown))
-    return shown[:start] + _QUERY.sub(lambda found: f"{found[0][0]}***", shown[start:], count=1)
-
-
-def index_line(name: str, value: str) -> str:
-    """A line about an index, as it may be shown: an address without a scheme may have a password, too."""
-    shown = value if "//" in value else re.sub(r"\A.*@", "***@", value)
-    shown = re.sub(r"\A([^?#]*[?#]).+", r"\1***", shown)
-    return f"{name} {without_credentials(shown)}".strip()
 
 
 def of_editable(line: str, where: str) -> InputError:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cloister import userfile
-from cloister.client.packages import refusals
+from cloister.client.packages import addresses, refusals
 from cloister.client.packages.line import LONGEST, WantedPackage, wanted_package
 from cloister.errors import InputError
 from cloister.protocol.wheels.image_packages import of_comments
@@ -93,7 +93,7 @@ class Requirements:
 
     def index_lines(self) -> list[str]:
         """The lines about indexes without users, passwords, queries and fragments."""
-        return [refusals.index_line(name, value) for name, value in self.index_options]
+        return [addresses.index_line(name, value) for name, value in self.index_options]
 
     def locked(self) -> tuple[Requirement, ...]:
         """The packages, sorted by name. Raises InputError for one that is not locked or has two versions."""
@@ -205,7 +205,7 @@ class _Reading:
     def _include(self, into: list[WantedPackage], value: str, where: str, including: list[Path]) -> None:
         if re.match(r"[a-z][a-z0-9+.-]+://", value, re.IGNORECASE):
             raise InputError(
-                f"{where}: {refusals.without_credentials(value)} is a requirements file on the network.",
+                f"{where}: {addresses.without_credentials(value)} is a requirements file on the network.",
                 hint="Download it, read it, and name the file.",
             )
         path = including[-1].parent / value

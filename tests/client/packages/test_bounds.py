@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from cloister.client.packages import diagnosis, lock, requirements
+from cloister.client.packages.addresses import without_credentials
 from cloister.client.packages.lock import lock_requirements
-from cloister.client.packages.refusals import without_credentials
 from cloister.client.packages.requirements import parse_requirements, read_requirements
 from cloister.errors import InputError
 from cloister.process import ProcessError
@@ -151,6 +151,11 @@ SECRETS = {
     "fragment": "https://x.example/simple#hush",
     "fragment behind a query": "https://x.example/simple?a#hush",
     "all of them": "https://me:hush@x.example/simple?token=hush#hush",
+    "path": "https://x.example/hush/simple",
+    "path of a customer": "https://x.example/basic/hush/org/python/simple/",
+    "end of a path": "https://x.example:8443/simple/hush",
+    "path with a user": "https://me:hush@x.example/hush/simple?hush",
+    "path without a scheme": "//x.example/hush/simple",
     "other scheme": "HTTP://me:hush@x.example/simple?hush",
     "scheme with a plus": "git+ssh://me:hush@x.example/a.git?hush#hush",
     "folder": "file:///folder?token=hush",
@@ -215,7 +220,10 @@ def test_no_secret_is_left_in_the_words_of_a_program(secret: str, around: str) -
 
 PLAIN = [
     "https://x.example/simple",
-    "https://x.example:8080/simple/a@b",
+    "https://download.example/whl/cu124",
+    "https://x.example:8080/artifactory/api/pypi/pypi-local/simple/",
+    "https://x.example/packages/a-1-py3-none-any.whl",
+    "git+https://x.example/group/project.git@v1",
     "http://[::1]:8080/simple",
     "connected to https://x.example:443, then to https://y.example:80.",
     "file:///folder/wheels",
@@ -230,10 +238,11 @@ def test_what_is_not_secret_is_shown(text: str) -> None:
     assert without_credentials(text) == text
 
 
-@pytest.mark.parametrize("piece", ["//a:b", "a:/", "://", "//x@", "a", ":/?", "?#"])
+@pytest.mark.parametrize("piece", ["//a:b", "a:/", "://", "//x@", "a", ":/?", "?#", "a://b/", "/:", "a//"])
 def test_words_of_a_program_are_searched_in_little_time(piece: str) -> None:
     """A pattern that tried every beginning with every end would not end here."""
     without_credentials(piece * (16_384 // len(piece)))
+    without_credentials("a" * 16_384 + piece)
 
 
 @pytest.mark.parametrize("secret", ["user and password", "token", "fragment", "all of them", "password with a slash"])

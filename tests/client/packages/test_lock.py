@@ -88,6 +88,7 @@ ADDRESSES = {
     "https://packages.example/simple?token=secret": "https://packages.example/simple?***",
     "https://packages.example/simple#secret": "https://packages.example/simple#***",
     "https://me:secret@packages.example/?a=secret#secret": "https://***@packages.example/?***",
+    "https://packages.example/basic/secret/org/python/simple/": "https://packages.example/***/***/***/python/simple/",
 }
 """Addresses of indexes with a secret, and what is shown of each."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cloister.client.packages.refusals import without_credentials
+from cloister.client.packages.addresses import without_credentials
 from cloister.client.packages.requirements import Requirement, parse_requirements, read_requirements
 from cloister.errors import InputError
 from tests.shared_files import INPUTS
@@ -138,13 +138,13 @@ def test_index_lines_are_shown_without_credentials() -> None:
     text = f"--index-url https://me:secret@packages.example/simple\n-f https://token@x.example/w\nidna==3.20 {HASH}\n"
     assert parse_requirements(text, what="r.txt").index_lines() == [
         "--index-url https://***@packages.example/simple",
-        "--find-links https://***@x.example/w",
+        "--find-links https://***@x.example/***",
     ]
 
 
 def test_credentials_end_at_the_last_at_sign_of_the_host() -> None:
     assert without_credentials("https://me:p@ss@x.example/a@b https://x.example/?m=a@b") == (
-        "https://***@x.example/a@b https://x.example/?***"
+        "https://***@x.example/*** https://x.example/?***"
     )
 
 
