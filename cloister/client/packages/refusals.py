@@ -28,6 +28,9 @@ _LOCAL = re.compile(
     r"(?:^|@\s*)file:|^\.{0,2}[/\\]|^\.{1,2}$|^[A-Za-z]:[/\\]|^~|^[^\s;@<>=!~]+[/\\]"
     r"|\.(?:whl|zip|tar\.gz|tar\.bz2|tgz)$"
 )
+_BUILT = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*) ?(?:\[[^\]]*\] ?)?@ ?file:(?P<path>[^\s#?]*)\S*")
+"""A package with the place where it was built."""
+
 _CONDA = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)=(?P<version>[0-9][A-Za-z0-9.!+_]*)(?:=\S+)?")
 
 
@@ -63,6 +66,8 @@ def of_text(text: str, where: str) -> InputError | None:
             f"{where}: {shown} is source code in a repository.",
             hint=_wheel_of(found[0] if found is not None else plain.rpartition("@ ")[2]),
         )
+    if (built := _BUILT.fullmatch(" ".join(plain.split()))) is not None:
+        return _built(built["name"], built["path"], f"{where}: {shown}")
     if re.search(r"(?:^|@\s*)file:", plain) or (_LOCAL.search(plain) and not _NETWORK.search(plain)):
         return InputError(
             f"{where}: {shown} is a file or folder on this machine.",
@@ -79,6 +84,17 @@ def of_text(text: str, where: str) -> InputError | None:
             hint=f"Write {conda['name']}=={conda['version']}.",
         )
     return None
+
+
+def _built(name: str, path: str, shown: str) -> InputError:
+    """The refusal of what pip freeze writes for a package that conda has installed, or that was built from a folder."""
+    parts = path.rpartition("/")[2].split("-")
+    version = parts[1] if parts[-1].endswith(".whl") and len(parts) > 4 else "VERSION"
+    return InputError(
+        f"{shown} names the place where {name} was built, as `pip freeze` does in environments of conda.",
+        hint=f"Write {name}=={version}; `pip list --format freeze` in that environment lists all packages so. A wheel of "
+        "your own is found by name and version in the folder that PIP_FIND_LINKS names.",
+    )
 
 
 def of_file(path: Path) -> InputError | None:
