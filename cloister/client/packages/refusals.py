@@ -92,8 +92,8 @@ def _built(name: str, path: str, shown: str) -> InputError:
     version = parts[1] if parts[-1].endswith(".whl") and len(parts) > 4 else "VERSION"
     return InputError(
         f"{shown} names the place where {name} was built, as `pip freeze` does in environments of conda.",
-        hint=f"Write {name}=={version}; `pip list --format freeze` in that environment lists all packages so. A wheel of "
-        "your own is found by name and version in the folder that PIP_FIND_LINKS names.",
+        hint=f"Write {name}=={version}; `pip list --format freeze` in that environment lists all packages with their "
+        "versions. A wheel of your own is found by name and version in the folder that PIP_FIND_LINKS names.",
     )
 
 

@@ -171,10 +171,10 @@ REFUSED = {
     ),
     f"a @ https://me:pw@x.example/a-1-py3-none-any.whl {HASH}": ("a @ https://***@x.example", "index in pip"),
     "https://x.example/a-1.tar.gz": ("is an address of a file", "name==version"),
-    "a @ file:///home/me/a": ("names the place where a was built", "Write a==VERSION. `pip list --format freeze`"),
+    "a @ file:///home/me/a": ("names the place where a was built", "Write a==VERSION; `pip list --format freeze`"),
     "a.b@file:///croot/a_16/work/dist/a_b-2.0.3-cp311-cp311-linux_x86_64.whl#sha256=00": (
         "as `pip freeze` does in environments of conda",
-        "Write a.b==2.0.3.",
+        "Write a.b==2.0.3;",
     ),
     "a[x] @ file:///tmp/abs_1/croot/a_1/work ; os_name == 'posix'": ("names the place where a was built", "a==VERSION"),
     "file:///home/me/a": ("is a file or folder on this machine", "PIP_FIND_LINKS"),
