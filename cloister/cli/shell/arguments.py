@@ -20,14 +20,14 @@ _FURTHER = "_and_"
 
 
 class VerbTask(Task[Callable[..., None]]):
-    """A task whose integer options report invalid values."""
+    """A task whose integer options report invalid values, and whose words may be missing."""
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """Return the arguments of the signature, those with integers or without words replaced."""
         made = [_number(one) if one.kind is int else one for one in super().get_arguments(ignore_unknown_help)]
-        if any(one.positional and one.default == "" for one in made) and self._count_words(made):
-            made = [_required(one) if one.positional and one.default == "" else one for one in made]
-        return made
+        count = self._count_words(made) if any(one.positional for one in made) else 0
+        words = [name for name in self.positional or () if name != "_"]
+        return [_word(one, is_typed=words.index(one.name) < count) if one.name in words else one for one in made]
 
     def _count_words(self, arguments: Collection[Argument]) -> int:
         """How many words were typed after the verb that are not options."""
@@ -36,7 +36,7 @@ class VerbTask(Task[Callable[..., None]]):
 
 
 class ManyWordsTask(VerbTask):
-    """A task with a variable number of positional arguments. Invoke itself supports only a fixed number."""
+    """A task with a variable number of words. Invoke itself supports only a fixed number."""
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """Return the declared arguments, and one for each further word on the command line."""
@@ -97,6 +97,12 @@ def _number(one: Argument) -> _Number:
     )
 
 
-def _required(one: Argument) -> Argument:
-    """A positional argument without its default: Invoke passes over one that has a value."""
-    return Argument(names=one.names, help=one.help, positional=True, attr_name=one.attr_name)
+def _word(one: Argument, *, is_typed: bool) -> Argument:
+    """A positional argument without its default if its word was typed: Invoke passes over one that has a value.
+
+    Of a word that was not typed, the verb itself says that it is missing.
+    """
+    if (one.default is None) == is_typed:
+        return one
+    default = None if is_typed else ""
+    return Argument(names=one.names, help=one.help, positional=True, attr_name=one.attr_name, default=default)

@@ -1,15 +1,20 @@
 """The command ``cloister``."""
 
+import contextlib
 import inspect
+import re
 import shlex
 import sys
+from collections.abc import Generator
 from importlib.metadata import version
 
 from invoke.collection import Collection
 from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 
+from cloister.cli.shell import outcome
 from cloister.cli.shell.arguments import words_of
+from cloister.errors import InputError
 
 _OPTIONS = (
     ("--help[=VERB]", "show the options of the command, or of one verb"),
@@ -19,6 +24,30 @@ _OPTIONS = (
     ("--debug", "with any verb: also print the traceback of an error"),
 )
 """Those of Invoke's options that mean something for a party."""
+
+
+@contextlib.contextmanager
+def _usage_errors() -> Generator[None, None, None]:
+    """Turn Invoke's error about the words of a command line into a message with a hint, and exit code 2."""
+    try:
+        yield
+    except ParseError as error:
+        verb = getattr(error.context, "name", None)
+        hint = f"`cloister {verb} --help` lists its options." if verb else "`cloister --list` lists all verbs."
+        outcome.report(InputError(_in_words(str(error), verb), hint=hint))
+        raise Exit(code=InputError.exit_code) from error
+
+
+def _in_words(said: str, verb: str | None) -> str:
+    """What a message of Invoke's parser says, in the words of a party."""
+    if (unknown := re.fullmatch(r"No idea what (['\"])(.*)\1 is!", said, re.DOTALL)) is not None:
+        word = unknown[2]
+        if word.startswith("-"):
+            return f"{verb or 'The command'} has no option {word}."
+        return f"{verb} does not take the word {word!r}." if verb else f"There is no verb {word!r}."
+    if (option := re.match(r"Flag <Argument: ([\w-]+)", said)) is not None:
+        return f"--{option[1].replace('_', '-')} needs a value."
+    return said
 
 
 class _Command(Program):
@@ -35,12 +64,13 @@ class _Command(Program):
                 raise ended.__context__ from None
             raise
 
+    def parse_core(self, argv: list[str] | None) -> None:
+        with _usage_errors():
+            super().parse_core(argv)
+
     def parse_tasks(self) -> None:
-        try:
+        with _usage_errors():
             super().parse_tasks()
-        except ParseError as error:
-            hint = "`cloister --list` lists all verbs, `cloister --help VERB` the options of one."
-            raise ParseError(f"{error}\n{hint}", error.context) from error
 
     def print_help(self) -> None:
         print(f"Usage: {self.binary} VERB [options]\n\nWithout a verb it shows who does what, in which order.\n")
@@ -63,7 +93,8 @@ class _Command(Program):
         if self.args.complete.value and self._at_a_value(self.core.remainder):
             # No candidates: the shell offers file names. Invoke would offer verbs, also after a verb.
             raise Exit
-        super().parse_cleanup()
+        with _usage_errors():
+            super().parse_cleanup()
 
     def _at_a_value(self, typed: str) -> bool:
         """Whether the last word of a command line is, or follows, what only the shell can complete."""

@@ -89,9 +89,9 @@ class _Declared:
         if self._ask_for_help(values):
             command_line.explain(command_line.typed_verb(self.name))
             return
+        self._require(values)
         if self.many_words:
             values = gathered(values, self.words[0])
-        self._require(values)
         shared = {option.name: values.pop(option.name, option.default) for option in self.shared}
         self.body(self.bind(c, shared) if self.bind else c, **values)
 
@@ -99,12 +99,15 @@ class _Declared:
         return any(values.get(word) in ("--help", "-h") for word in self.words)
 
     def _require(self, values: Mapping[str, Any]) -> None:
-        """Raise InputError for a required option that is missing."""
-        for option in self.required:
-            if values.get(option) in (None, "", []):
+        """Raise InputError for a required option or word that is missing."""
+        parameters = inspect.signature(self.body).parameters
+        words = [word for word in self.words if parameters[word].default is inspect.Parameter.empty]
+        for name in (*words, *self.required):
+            if values.get(name) in (None, "", []):
                 verb = command_line.typed_verb(self.name)
+                missing = name.upper() if name in words else f"--{name.replace('_', '-')}"
                 raise InputError(
-                    f"{verb} needs --{option.replace('_', '-')}.",
+                    f"{verb} needs {missing}{'...' if self.many_words and name in words else ''}.",
                     hint=f"`{command_line.program()} {verb} --help` lists all options.",
                 )
 

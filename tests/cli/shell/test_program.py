@@ -34,7 +34,7 @@ def test_package_runs_as_the_command() -> None:
     command = [sys.executable, "-m", "cloister", "no-such-verb"]
     done = subprocess.run(command, capture_output=True, check=False, text=True)
 
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "`cloister --list` lists all verbs" in done.stderr
 
 

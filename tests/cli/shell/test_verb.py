@@ -240,14 +240,37 @@ def test_help_after_a_verb_is_not_a_file(word):
     assert "--path" in behind.stdout
 
 
-def test_unknown_verb_is_answered_with_a_hint():
-    done = subprocess.run([*COMMAND, "uplod-data"], check=False, capture_output=True, text=True)
+WITH_WORDS = [task.name.replace("_", "-").rstrip("-") for task in VERBS if task.positional]
+USAGE = {
+    **{(verb,): f"{verb} needs " for verb in WITH_WORDS},
+    ("uplod-data",): "There is no verb 'uplod-data'.",
+    ("--help", "uplod-data"): "There is no verb 'uplod-data'.",
+    ("--bogus",): "The command has no option --bogus.",
+    ("checksum", "--bogus"): "checksum has no option --bogus.",
+    ("checksum", "x", "--bogus"): "checksum has no option --bogus.",
+    ("checksum", "x", "y"): "checksum does not take the word 'y'.",
+    ("status", "x"): "status does not take the word 'x'.",
+    ("status", "--json=3"): "status does not take the word '3'.",
+    ("status", "--cvm"): "--cvm needs a value.",
+    ("keys", "--kind", "dsa"): "--kind must be",
+    ("policy",): "policy needs --image.",
+}
 
-    assert done.returncode == 1
-    assert done.stderr.splitlines() == [
-        "No idea what 'uplod-data' is!",
-        "`cloister --list` lists all verbs, `cloister --help VERB` the options of one.",
-    ]
+
+@pytest.mark.parametrize("words", USAGE, ids=" ".join)
+def test_wrong_command_line_is_an_error_of_the_user(words):
+    done = subprocess.run([*COMMAND, *words], check=False, capture_output=True, text=True)
+
+    message, hint = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message.startswith(f"Error: {USAGE[words]}")
+    assert "cloister" in hint or words[0] == "keys"
+
+
+def test_checkout_reports_a_missing_word_like_the_command():
+    for words, said in {("checksum",): "checksum needs PATH.", ("image.diff", "a"): "image.diff needs AFTER."}.items():
+        done = subprocess.run(["invoke", *words], check=False, capture_output=True, text=True, cwd=PACKAGE.parent)
+        assert (done.returncode, done.stderr.splitlines()[0]) == (2, f"Error: {said}")
 
 
 def test_messages_name_verbs_without_the_command():
