@@ -33,7 +33,7 @@ def checksum(settings: Settings, path: str, kind: str | None = None, packed: boo
             warnings = examined.warnings
         else:
             found = _dataset(place, packed, lambda done: progress(done, size))
-            warnings = (found.warning,) if found.warning else ()
+            warnings = tuple(filter(None, (found.warning, found.name_warning)))
     for said in warnings:
         show.note(f"Warning: {said}")
     facts: dict[str, object] = {"file": found.file, "digest": found.digest, "size": found.size}

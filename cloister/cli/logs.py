@@ -21,9 +21,16 @@ from cloister.cli.shell.settings import Settings, party_verb
 def logs(settings: Settings, follow: bool = False, output: str | None = None) -> None:
     """Show what the algorithm printed, as far as the manifest lets you read it."""
     printed: list[bytes] = []
+    tail = client.OutputEnd()
+    show_piece = printed.append if output else show.ProgramOutput()
+
+    def take(piece: bytes) -> None:
+        show_piece(piece)
+        tail.add(piece)
+
     with settings.connection() as connection:
         try:
-            truncated = client.read_logs(connection, printed.append if output else show.ProgramOutput(), follow=follow)
+            truncated = client.read_logs(connection, take, follow=follow)
         finally:
             # Also after Ctrl-C: what has arrived is kept.
             if output and (printed or sys.exc_info()[0] is None):
@@ -31,3 +38,6 @@ def logs(settings: Settings, follow: bool = False, output: str | None = None) ->
                 show.note(f"Written: {output}")
     if truncated:
         show.note("The output is truncated at the manifest's limit.")
+    if tail.is_error():
+        for said in tail.advice():
+            show.note(f"The output ends with an error. {said}")

@@ -61,6 +61,12 @@ def try_(
     tree = _tree(root or "", image or "", recipe or "")
     if not settings.json:
         show.note(client.TRIAL_NOTICE)
+    warnings: list[str] = []
+
+    def warn(said: str) -> None:
+        warnings.append(said)
+        show.note(f"Warning: {said}")
+
     report = client.try_computation(
         Path(file),
         tree,
@@ -68,9 +74,10 @@ def try_(
         (lambda printed: None) if settings.json else show.ProgramOutput(keep="\n\t\r"),  # of progress bars
         Path(unpack) if unpack else None,
         show.note,
+        warn,
     )
     if settings.json:
-        show.facts(report.to_dict())
+        show.facts(report.to_dict() | {"warnings": warnings})
     else:
         print("\n".join(_lines(report)))
     if not report.ok:
@@ -98,6 +105,7 @@ def _lines(report: "TrialReport") -> list[str]:
     return [
         "",
         f"Outcome    {report.outcome}: {report.reason}",
+        *(f"           {one}" for one in report.advice),
         f"Time       {report.seconds:.1f} s",
         f"Memory     {format_size(report.memory)} at its peak, of {format_size(report.memory_limit)} "
         "(limits.memory, unpacked datasets and results)",

@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from cloister.client.result.proof import Proof as Proof
     from cloister.client.result.proof import rejection_today as rejection_today
     from cloister.client.result.proof import verify_result as verify_result
+    from cloister.client.script.failure import OutputEnd as OutputEnd
     from cloister.client.trial.report import TRIAL_NOTICE as TRIAL_NOTICE
     from cloister.client.trial.report import TrialFile as TrialFile
     from cloister.client.trial.report import TrialReport as TrialReport
@@ -228,6 +229,7 @@ _NAMES = {
         "Refusal",
     ),
     "cloister.attestation.policy.policy": ("Policy",),
+    "cloister.client.script.failure": ("OutputEnd",),
     "cloister.client.trial.report": (
         "TRIAL_NOTICE",
         "TrialFile",

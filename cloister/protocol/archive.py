@@ -20,6 +20,7 @@ from cloister.protocol import names
 from cloister.protocol.archives.errors import ArchiveError
 from cloister.protocol.archives.folder import scan
 from cloister.protocol.archives.reader import Source
+from cloister.protocol.archives.tree import ArchiveTree
 from cloister.protocol.archives.zipdirectory import count_members
 
 _CHUNK = 1024 * 1024
@@ -123,12 +124,12 @@ def check_zip(path: Path) -> list[str]:
                     return found
 
 
-def write_tar(out: BinaryIO, folder: Path) -> int:
+def write_tar(out: BinaryIO, folder: Path) -> ArchiveTree:
     """Write ``folder`` as a deterministic tar: names sorted, mode 0644 or 0755, no times, no owners, no links.
 
-    A link to a file in the same folder is written as that file. Returns the bytes of all files together.
+    A link to a file in the same folder is written as that file. Returns what the guest has of it.
     """
-    entries, unpacked = scan(folder)
+    entries, tree = scan(folder)
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive:
         for entry in entries:
             info = tarfile.TarInfo(entry.path)
@@ -141,7 +142,7 @@ def write_tar(out: BinaryIO, folder: Path) -> int:
                     info.mode = 0o755 if status.st_mode & 0o100 else 0o644
                     info.size = status.st_size
                     archive.addfile(info, source)
-    return unpacked
+    return tree
 
 
 class _Digesting:
@@ -162,8 +163,8 @@ class _Digesting:
         return self._state.digest()
 
 
-def tar_digest(folder: Path) -> tuple[bytes, int, int]:
-    """SHA-256 and size of the tar of ``folder``, without writing it anywhere, and the bytes of its files together."""
+def tar_digest(folder: Path) -> tuple[bytes, int, int, int]:
+    """SHA-256 and size of the tar of ``folder``, without writing it anywhere; the bytes of its files, and in memory."""
     sink = _Digesting()
-    unpacked = write_tar(cast(BinaryIO, sink), folder)
-    return sink.digest(), sink.size, unpacked
+    tree = write_tar(cast(BinaryIO, sink), folder)
+    return sink.digest(), sink.size, tree.size, tree.in_memory

@@ -7,6 +7,9 @@ and with docs/image.md.
 PYTHON = "3.13"
 ABI = "cp313"
 INTERPRETER = "/usr/bin/python3"
+PACKAGE_FOLDERS = (f"usr/local/lib/python{PYTHON}/dist-packages", "usr/lib/python3/dist-packages")
+"""Where the image has Python packages for algorithms, below its root, in the order of the search."""
+
 LIBRARY_FOLDER = "usr/lib/x86_64-linux-gnu"
 LINKER = "/lib64/ld-linux-x86-64.so.2"
 """The dynamic linker, which the kernel starts for a program that is not static."""

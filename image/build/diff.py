@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from cloister import userfile
-from cloister.errors import InputError
+from cloister.errors import CloisterError, InputError
+from cloister.protocol.canonical import FormatError
+from cloister.protocol.imagemanifest import ImageManifest
 from image.build import output, verify
 from image.inputs.lockfile import Lock, LockedPackage, LockedWheel, LockError
 
@@ -44,7 +46,7 @@ def locks(before: Lock, after: Lock) -> list[str]:
 
 def images(before: Path, after: Path) -> list[str]:
     """Changed Python packages, inputs, outputs and PCRs, and changed files if both images have their ``files.json``."""
-    old, new = output.read_manifest(before), output.read_manifest(after)
+    old, new = _image(before), _image(after)
     lines = [] if old.flavor == new.flavor else [f"flavor: {old.flavor} -> {new.flavor}"]
     if old.debug != new.debug:
         lines.append(f"debug: {old.debug} -> {new.debug}".lower())
@@ -108,7 +110,22 @@ def _lock(path: Path) -> Lock:
     try:
         return Lock.parse(_read(path))
     except LockError as error:
-        raise InputError(f"Cannot compare {path}: {error.message}", hint=error.hint) from error
+        raise _other_form(path, "lock", error) from error
+
+
+def _image(path: Path) -> ImageManifest:
+    try:
+        return output.read_manifest(path)
+    except FormatError as error:
+        raise _other_form(path, "image manifest", error) from error
+
+
+def _other_form(path: Path, what: str, error: CloisterError) -> InputError:
+    """The refusal of a file that another version of Cloister has written, or that is damaged."""
+    return InputError(
+        f"{path} is not {'an' if what[0] in 'aeiou' else 'a'} {what} of this version of Cloister. {error.message}",
+        hint="Build or lock the older image again with this checkout, or compare both in a checkout that reads them.",
+    )
 
 
 def _read(path: Path) -> bytes:

@@ -14,10 +14,8 @@ CHECKOUT = Path(__file__).parents[2]
 PACKAGES = "usr/lib/cloister"
 """The folder of the agent's modules and packages. Algorithms do not look there."""
 
-ALGORITHM_PACKAGES = f"usr/local/lib/python{guest.PYTHON}/dist-packages"
-"""Where algorithms find the wheels of the image, before Debian's packages."""
-
-DEBIAN_PACKAGES = "usr/lib/python3/dist-packages"
+ALGORITHM_PACKAGES, DEBIAN_PACKAGES = guest.PACKAGE_FOLDERS
+"""Where algorithms find the wheels of the image, and Debian's packages."""
 
 # Code that decides the bytes of an output. Fetching, locking and comparing do not.
 _BUILDERS = ("build/builder", "build/inputs", "build/layers", "build/measure", "build/source", "debian/deb")

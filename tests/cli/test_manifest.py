@@ -91,7 +91,9 @@ def test_bundle_that_does_not_fit_is_refused_at_the_limit(cloister, folder: Path
     done = cloister("manifest", "manifest.yaml")
 
     assert done.code == 2
-    assert done.err.startswith(f"Error: manifest.yaml:{line}: limits.memory: The bundle takes 1.922 MiB")
+    assert done.err.startswith(
+        f"Error: manifest.yaml:{line}: limits.memory: The unpacked bundle (1.922 MiB) and Python"
+    )
     assert not (folder / "manifest.json").exists()
 
 

@@ -1,5 +1,6 @@
 """The verb `try`: options, output and exit codes. What a trial does is tested in tests/client/trial."""
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -37,9 +38,11 @@ def called(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
         show: Callable[[bytes], None],
         unpack: Path | None,
         note: Callable[[str], None],
+        warn: Callable[[str], None],
     ) -> TrialReport:
         found.update(manifest=manifest, root=root, data=data, unpack=unpack)
         note("h1 stays packed.")
+        warn("sklearn is missing.")
         show(b"hel\x1b[31ml\xc3")
         show(b"\xb6\n")
         return found["report"]  # ty: ignore[invalid-return-type]
@@ -71,6 +74,17 @@ def test_trial_prints_what_it_found(cloister: Cloister, called: dict[str, object
     assert "Limits to start from" in done.out
     assert "protects nothing" in done.err
     assert "h1 stays packed." in done.err
+    assert "Warning: sklearn is missing." in done.err
+
+
+def test_failed_run_points_to_what_helps(cloister: Cloister, called: dict[str, object]) -> None:
+    called["report"] = dataclasses.replace(REPORT, outcome="EXIT_STATUS", advice=("Write below results/.",))
+    done = cloister("try", "c.yaml", "--root", "root.tar.gz")
+
+    lines = done.out.splitlines()
+    (at,) = [number for number, line in enumerate(lines) if line.startswith("Outcome    EXIT_STATUS: ")]
+    assert lines[at + 1].strip() == "Write below results/."
+    assert json.loads(cloister("try", "c.yaml", "--root", "r", "--json").out)["advice"] == ["Write below results/."]
 
 
 def test_json_is_all_that_is_printed(cloister: Cloister, called: dict[str, object]) -> None:
@@ -79,6 +93,7 @@ def test_json_is_all_that_is_printed(cloister: Cloister, called: dict[str, objec
 
     assert value["outcome"] == "OK"
     assert value["results"] == {"model.json": 2}
+    assert value["warnings"] == ["sklearn is missing."]
     assert value["not_enforced"] == ["memory: sampled"]
     assert "protects nothing" in value["notice"]
 

@@ -11,7 +11,6 @@ from cloister.client.script.algorithm import Program, ProgramFindings
 from cloister.client.script.examination import examine
 from cloister.errors import InputError
 from cloister.protocol import names
-from cloister.protocol.imagemanifest import ImageManifest
 from cloister.protocol.manifest import ALGORITHM, BUNDLE, KINDS, Algorithm, Asset, Manifest
 from cloister.protocol.wheels.errors import BundleError
 from cloister.protocol.wheels.image_packages import missing
@@ -84,13 +83,13 @@ def find_files(algorithm: Algorithm, path: Path, given: Mapping[str, Path]) -> l
 
 
 def examine_written(
-    algorithm: Mapping[str, Any], folder: Path, memory: int, image: ImageManifest | None
+    algorithm: Mapping[str, Any], folder: Path, image: Mapping[str, str], *, own_image: bool
 ) -> ProgramFindings:
     """Examine the program of an author's manifest in ``folder``; nothing is found if it is not there.
 
-    ``memory`` is the manifest's limit in bytes, ``image`` is the image that will run it, if it is known. Raises
-    InputError for a program that the guest cannot run, NotEnoughMemory for a bundle that does not fit, and
-    UnusableBundle for one that cannot be installed.
+    ``image`` has the packages of the image that will run it, if it is known; with ``own_image`` that may have more
+    libraries than the base image. Raises InputError for a program that the guest cannot run, and UnusableBundle for a
+    bundle that cannot be installed. Whether the bundle fits is left to the caller.
     """
 
     def here(file: str) -> Path | None:
@@ -105,10 +104,9 @@ def examine_written(
         environment=algorithm.get("environment", {}),
         bundle=None if bundle is None else here(bundle if isinstance(bundle, str) else bundle["file"]),
         has_bundle=bundle is not None,
-        memory=memory,
-        image={} if image is None else image.packages,
+        image=image,
         kind=algorithm["kind"],
-        own_image=image is not None and image.flavor not in BASES,
+        own_image=own_image,
     )
     return examine(program)
 
@@ -144,7 +142,6 @@ def program_of(manifest: Manifest, paths: Mapping[Asset, Path]) -> Program:
         environment=algorithm.environment,
         bundle=None if algorithm.bundle is None else paths[algorithm.bundle],
         has_bundle=algorithm.bundle is not None,
-        memory=manifest.limits.memory,
         image=algorithm.image_packages,
         kind=algorithm.kind,
         own_image=True,

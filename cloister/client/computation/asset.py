@@ -10,6 +10,7 @@ from typing import BinaryIO, cast
 
 from cloister import userfile
 from cloister.client.computation import leftovers
+from cloister.client.script.lookalikes import lookalike_file
 from cloister.errors import InputError
 from cloister.protocol import archive, names
 from cloister.protocol.archives import unpacking
@@ -29,8 +30,9 @@ class LocalAsset:
     """An asset as a manifest describes it.
 
     ``file`` is the name without folders (for a folder, that of its tar), ``digest`` SHA-256 in hex, ``size`` in bytes.
-    ``unpacked_size`` is the bytes of all files of an archive or folder, None of anything else. ``leftovers`` are the
-    paths in it that systems and programs leave in folders, as far as it was read.
+    ``unpacked_size`` is the bytes of all files of an archive or folder, None of anything else; ``in_memory`` is what
+    they take in the guest's memory, 0 if that is not known. ``leftovers`` are the paths in it that systems and programs
+    leave in folders, as far as it was read.
     """
 
     path: Path
@@ -38,12 +40,22 @@ class LocalAsset:
     digest: str
     size: int
     unpacked_size: int | None = None
+    in_memory: int = 0
     leftovers: tuple[str, ...] = ()
+
+    def beyond(self, unpacked_size: int) -> int:
+        """Bytes of memory that its files take beyond what a manifest states: the rest of their pages, and inodes."""
+        return max(0, self.in_memory - unpacked_size)
 
     @property
     def warning(self) -> str:
         """A sentence about what was probably not meant to be in it; usually empty."""
         return leftovers.warning(self.file, self.leftovers)
+
+    @property
+    def name_warning(self) -> str:
+        """A sentence about a program or module that is named like a module of Python; usually empty."""
+        return lookalike_file(self.file)
 
 
 def describe_asset(path: Path, progress: ReadProgress = lambda done: None, *, unpack: bool | None = None) -> LocalAsset:
@@ -64,9 +76,11 @@ def describe_asset(path: Path, progress: ReadProgress = lambda done: None, *, un
     file = bare_name(path)
     try:
         if path.is_dir():
-            digest, size, unpacked = archive.tar_digest(path)
+            digest, size, unpacked, in_memory = archive.tar_digest(path)
             found = leftovers.in_folder(path)
-            return LocalAsset(path, file, digest.hex(), size, None if unpack is False else unpacked, found)
+            if unpack is False:
+                return LocalAsset(path, file, digest.hex(), size, leftovers=found)
+            return LocalAsset(path, file, digest.hex(), size, unpacked, in_memory, found)
         with userfile.open_regular(path) as stream:
             return _describe_file(path, file, stream, progress, unpack)
     except OSError as error:
@@ -85,7 +99,8 @@ def _describe_file(path: Path, file: str, stream: BinaryIO, progress: ReadProgre
                 raise
             stream.seek(0)
         else:
-            return LocalAsset(path, file, read.state.hexdigest(), read.done, contents.size, tuple(noticing.found))
+            digest_hex, noticed = read.state.hexdigest(), tuple(noticing.found)
+            return LocalAsset(path, file, digest_hex, read.done, contents.size, contents.in_memory, noticed)
     read = _Digest(progress)
     while data := stream.read(_CHUNK):
         read.take(data)
@@ -107,8 +122,8 @@ class _Digest:
         self._progress(self.done)
 
 
-def check_asset(asset: Asset, path: Path, progress: ReadProgress = lambda done: None) -> None:
-    """Raise InputError unless the file or folder at ``path`` is ``asset``, and can be unpacked if it must be."""
+def check_asset(asset: Asset, path: Path, progress: ReadProgress = lambda done: None) -> LocalAsset:
+    """The file or folder at ``path``. Raises InputError unless it is ``asset``, and can be unpacked if it must be."""
     try:
         found = describe_asset(path, progress, unpack=asset.unpack)
     except ArchiveError as error:
@@ -124,7 +139,7 @@ def check_asset(asset: Asset, path: Path, progress: ReadProgress = lambda done: 
                 f"{asset.unpacked_size}.",
                 hint="Nothing was uploaded. Ask the owner for a manifest with the value that `checksum` prints.",
             )
-        return
+        return found
     raise _another_file(asset, found)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import fastjsonschema
 
 from cloister import userfile
+from cloister.client.computation import unknown_member
 from cloister.client.files import document_type
 from cloister.errors import InputError
 from cloister.protocol import canonical, schema
@@ -44,6 +45,8 @@ def located(document: Document, error: canonical.FormatError) -> canonical.Forma
         place = place_of(cause.path[1:])
         if (unknown := schema.unknown_member(cause)) is not None:
             place = (*place, unknown)
+            if known := cause.definition.get("properties"):
+                hint = unknown_member.hint(unknown, known)
     elif found := _PLACE.match(error.message):
         place = tuple(found[1].split("."))
         if place[:2] == ("algorithm", "files"):

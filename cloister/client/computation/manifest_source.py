@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cloister.client.computation.algorithm_files import asset_names, examine_written
+from cloister.client.computation.algorithm_files import BASES, asset_names, examine_written
 from cloister.client.computation.asset import describe_asset
 from cloister.client.computation.author_file import located, read_source
 from cloister.client.packages import image_packages
-from cloister.client.script.python import NotEnoughMemory, UnusableBundle
+from cloister.client.packages.memory import NotEnoughMemory, require_memory
+from cloister.client.script.python import UnusableBundle
 from cloister.errors import InputError
 from cloister.keyfile.content import is_inline
 from cloister.keyfile.public import parse_public_key, read_public_key
@@ -59,6 +60,7 @@ def finish(author: "AuthorManifest") -> Manifest:
         manifest = Manifest.from_value(value)
     except canonical.FormatError as error:
         raise located(author.document, error) from error
+    author.require_memory(manifest)
     if len(manifest.encode()) > MAX_SIZE:
         raise InputError(f"{author.document.name}: the canonical form is larger than {MAX_SIZE} bytes.")
     return manifest
@@ -73,8 +75,15 @@ class AuthorManifest:
         self._folder = path.resolve().parent
         self._value: dict[str, Any] = document.value
         self._image = image
+        self.packages: Mapping[str, str] = {} if image is None else image.packages
+        """Python packages of the image that will run it, by normalised name; empty if it is not known."""
+        self.own_image = image is not None and image.flavor not in BASES
+        """Whether the image may have more libraries than the base image."""
         self.notes: list[str] = []
         self.warnings: tuple[str, ...] = ()
+        self._bundle_size = 0
+        self.beyond = 0
+        """Bytes of memory that unpacked datasets take beyond their ``unpacked_size``."""
 
     def canonical(self) -> dict[str, Any]:
         """The JSON value of the canonical form."""
@@ -103,6 +112,14 @@ class AuthorManifest:
                 **({"scratch": self._size("limits", "scratch")} if "scratch" in value["limits"] else {}),
             },
         }
+
+    def require_memory(self, manifest: Manifest) -> None:
+        """Refuse a limit that cannot hold what is unpacked, and warn of one that hardly does."""
+        try:
+            tight = require_memory(manifest.limits, manifest.results.max_size, self._bundle_size, self.beyond)
+        except NotEnoughMemory as error:
+            raise self.document.error(("limits", "memory"), error.message, error.hint) from error
+        self.warnings += (tight,) if tight else ()
 
     def _names_once(self) -> None:
         seen: dict[str, int] = {}
@@ -161,7 +178,7 @@ class AuthorManifest:
                 {"name": named[index], "at": entry["at"], **self._algorithm_file(index, entry)}
                 for index, entry in enumerate(algorithm["files"])
             ]
-        if counted := self._bundle_counts_on(made.get("bundle"), bundle) | self._examine(algorithm):
+        if counted := self._bundle_counts_on(made.get("bundle"), bundle) | self.examine(algorithm):
             made["image_packages"] = counted
         return made
 
@@ -189,21 +206,19 @@ class AuthorManifest:
             f"{', '.join(sorted(counted)[:8])}. Pass --image with that image's manifest to check that it has them."
         )
 
-    def _examine(self, algorithm: dict[str, Any]) -> dict[str, str]:
+    def examine(self, algorithm: dict[str, Any]) -> dict[str, str]:
         """Refuse a program that the guest cannot run, if it is here, and set the warnings about what may fail.
 
         Returns the packages of the image that the program imports.
         """
-        memory = self._size("limits", "memory")
         try:
-            found = examine_written(algorithm, self._folder, memory, self._image)
-        except NotEnoughMemory as error:
-            raise self.document.error(("limits", "memory"), error.message, error.remedy) from error
+            found = examine_written(algorithm, self._folder, self.packages, own_image=self.own_image)
         except UnusableBundle as error:
             raise self.document.error(("algorithm", "bundle"), error.message, error.hint) from error
         except InputError as error:
             raise self.document.error(("algorithm", "file"), error.message, error.hint) from error
-        self.warnings = found.warnings
+        self.warnings += found.warnings
+        self._bundle_size = found.unpacked_size
         return dict(found.image_packages)
 
     def _algorithm_file(self, index: int, entry: dict[str, Any]) -> dict[str, Any]:
@@ -243,6 +258,7 @@ class AuthorManifest:
         }
         self.note_packed(place, data, self._folder / data["file"])
         found = made.get("unpacked_size")
+        in_memory = made.pop("in_memory", 0)
         if "unpacked_size" in data:
             stated = self._quantity((*place, "unpacked_size"), parse_size, data["unpacked_size"])
             if found is not None and stated < found:
@@ -256,6 +272,7 @@ class AuthorManifest:
                 "unpacked_size is missing, and the file is not here to compute it.",
                 f"Ask its provider for the output of `checksum {shlex.quote(data['file'])}`.",
             )
+        self.beyond += max(0, in_memory - made["unpacked_size"]) if in_memory else 0
         return made
 
     def note_packed(self, place: Place, data: dict[str, Any], path: Path) -> None:
@@ -274,7 +291,7 @@ class AuthorManifest:
     def file(self, place: Place, entry: dict[str, Any], *, unpack: bool = False) -> dict[str, Any]:
         """Name, digest and size of a file: computed, or as the author says when the file is not here.
 
-        Also the unpacked size, of a file that is here, for the sandbox to unpack.
+        Also the unpacked size and what it takes in memory, of a file that is here, for the sandbox to unpack.
         """
         where = (*place, "file") if (*place, "file") in self.document.lines else place
         path = self.path(where, entry["file"])
@@ -300,7 +317,9 @@ class AuthorManifest:
         if said := found.warning:
             self.notes.append(f"{self.document.name}:{self.document.line(where)}: {said}")
         made: dict[str, Any] = {"file": found.file, "digest": found.digest, "size": found.size}
-        return made if found.unpacked_size is None else made | {"unpacked_size": found.unpacked_size}
+        if found.unpacked_size is None:
+            return made
+        return made | {"unpacked_size": found.unpacked_size, "in_memory": found.in_memory}
 
     def path(self, place: Place, text: str) -> Path:
         """The path of a file that the author names."""

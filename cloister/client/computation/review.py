@@ -95,7 +95,8 @@ def _algorithm(manifest: Manifest) -> Iterator[str]:
     if algorithm.image_packages:
         packages = _list([f"{name} {version}" for name, version in sorted(algorithm.image_packages.items())])
         yield f"It counts on these packages of the machine's image; a machine without them refuses it: {packages}."
-    yield "It sees all datasets and has no network. Only its result folder leaves the machine" + (
+    sees = {0: "It sees no dataset", 1: "It sees the dataset"}.get(len(manifest.datasets), "It sees all datasets")
+    yield f"{sees} and has no network. Only its result folder leaves the machine" + (
         ", and what it prints." if manifest.logs.readers and manifest.logs.max_size else "."
     )
 

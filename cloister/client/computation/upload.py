@@ -16,6 +16,7 @@ from cloister.client.connection.report import Progress, TransferReport
 from cloister.client.connection.retry import TRANSFER_PAUSES, Backoff, Interrupted
 from cloister.client.connection.session import Session
 from cloister.client.files.keys import Key
+from cloister.client.packages.memory import require_memory
 from cloister.client.script.examination import examine
 from cloister.errors import CloisterError, InputError, ProofError
 from cloister.protocol import names, signingkey, transcript
@@ -80,8 +81,11 @@ def upload_algorithm(
     """
     algorithm = manifest.algorithm
     assets = [(algorithm.asset, path), *find_bundle(algorithm, path, bundle), *find_files(algorithm, path, files or {})]
-    for said in examine(program_of(manifest, dict(assets))).warnings:
-        (report or UploadReport()).warned(said)
+    told = report or UploadReport()
+    found = examine(program_of(manifest, dict(assets)))
+    _tell_room(manifest, told, bundle=found.unpacked_size)
+    for said in found.warnings:
+        told.warned(said)
     return upload_assets(connection, manifest, assets, report=report)
 
 
@@ -134,7 +138,7 @@ def upload_assets(
         The uploaded assets, in the same order.
 
     Raises:
-        InputError: a file is not what the manifest says. Nothing was uploaded then.
+        InputError: a file is not what the manifest says, or takes too much memory. Nothing was uploaded then.
         ProofError: the policy rejects the machine, or it runs another manifest.
         RefusedError: the agent refuses an upload.
         UnreachableError: no agent answers, or the machine stays away.
@@ -142,7 +146,9 @@ def upload_assets(
     told = report or UploadReport()
     for asset, path in files:
         with told.transfer(f"Checking {names.shown(asset.file)}", asset.size) as progress:
-            check_asset(asset, path, lambda done, size=asset.size, show=progress: show(done, size))
+            found = check_asset(asset, path, lambda done, size=asset.size, show=progress: show(done, size))
+        if asset.unpack:
+            _tell_room(manifest, told, datasets=found.beyond(asset.unpacked_size))
     told.accepted(connection.verdict())
     uploads = []
     for remaining, (asset, path) in zip(reversed(range(len(files))), files, strict=True):
@@ -157,6 +163,12 @@ def upload_assets(
         told.uploaded(one)
         uploads.append(one)
     return tuple(uploads)
+
+
+def _tell_room(manifest: Manifest, told: UploadReport, *, bundle: int = 0, datasets: int = 0) -> None:
+    """Raise NotEnoughMemory if the run cannot fit into the manifest's limit, and warn if it hardly does."""
+    if tight := require_memory(manifest.limits, manifest.results.max_size, bundle, datasets):
+        told.warned(tight)
 
 
 def dataset_of(manifest: Manifest, key: bytes, name: str | None, path: Path) -> Asset:

@@ -10,8 +10,8 @@ class Program:
     """An algorithm with what belongs to it.
 
     ``files`` are its files by place, with their paths, None for those that are elsewhere; ``bundle`` is the bundle's
-    path, None if it is elsewhere or missing (``has_bundle``). ``memory`` is ``limits.memory``, None if it is unknown.
-    ``image`` has the Python packages of the image, by normalised name with their versions; empty if it is not known.
+    path, None if it is elsewhere or missing (``has_bundle``). ``image`` has the Python packages of the image, by
+    normalised name with their versions; empty if it is not known.
     """
 
     path: Path
@@ -19,7 +19,6 @@ class Program:
     environment: Mapping[str, str]
     bundle: Path | None = None
     has_bundle: bool = False
-    memory: int | None = None
     image: Mapping[str, str] = field(default_factory=dict)
     kind: str = "python"
     own_image: bool = False
@@ -28,7 +27,10 @@ class Program:
 
 @dataclass(frozen=True)
 class ProgramFindings:
-    """What an examination found: warnings, and the packages of the image that the program imports."""
+    """What an examination found: warnings, the packages of the image that the program imports, and the bytes of memory
+    that its bundle takes.
+    """
 
     warnings: tuple[str, ...] = ()
     image_packages: Mapping[str, str] = field(default_factory=dict)
+    unpacked_size: int = 0

@@ -9,6 +9,6 @@ _BY_KIND = {"python": python.examine, "binary": binary.examine, "wasm": wasm.exa
 def examine(program: Program) -> ProgramFindings:
     """Refuse a program that certainly fails in the guest, and warn of what may fail.
 
-    Raises InputError, for kind python also its subclasses NotEnoughMemory and UnusableBundle.
+    Raises InputError, for kind python also its subclass UnusableBundle.
     """
     return _BY_KIND[program.kind](program)

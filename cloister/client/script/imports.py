@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from cloister import userfile
+from cloister.client.script.lookalikes import ENDS, search_roots
 from cloister.client.script.packages import package_of, removed_in
 from cloister.client.script.parse import Import, Parsed
 from cloister.protocol import guest
-from cloister.protocol.placement import WORK
+from cloister.protocol.archives.limits import in_memory
 from cloister.protocol.wheels.bundle import PROGRAMS
 from cloister.protocol.wheels.errors import BundleError
-from cloister.protocol.wheels.installation import in_memory
 from cloister.protocol.wheels.wheel import OpenWheel
 
-_SUFFIXES = (".py", ".pyc", ".so", ".abi3.so", f".cpython-{guest.PYTHON.replace('.', '')}-x86_64-linux-gnu.so")
-_ENDS = (*_SUFFIXES, "/__init__.py", "/__init__.pyc")
+INSTALL = "List the packages in requirements.txt, bundle that, and name the bundle in the manifest."
+"""What to do instead of installing packages in a program."""
 
 
 @dataclass(frozen=True)
@@ -62,19 +62,15 @@ class OwnModules:
 
     def __init__(self, places: Collection[str], environment: Mapping[str, str], *, anywhere: bool) -> None:
         self._places = frozenset(places)
-        roots = [""]
-        for folder in environment.get("PYTHONPATH", "").split(":"):
-            inside = PurePosixPath(WORK, folder)
-            if folder and inside.is_relative_to(WORK):
-                roots.append(f"{inside.relative_to(WORK)}/")
+        roots = search_roots(environment)
         if anywhere:
-            roots += {place.rpartition("/")[0] + "/" for place in places if "/" in place}
-        self._roots = [root for root in dict.fromkeys(roots) if root != "./"]
+            roots += {"", *(place.rpartition("/")[0] + "/" for place in places if "/" in place)}
+        self._roots = list(dict.fromkeys(roots))
 
     def has(self, module: str) -> bool:
         """Return whether a dotted name is a module or package with code."""
         paths = [root + module.replace(".", "/") for root in self._roots]
-        return any(path + end in self._places for path in paths for end in _ENDS)
+        return any(path + end in self._places for path in paths for end in ENDS)
 
     def has_folder(self, module: str) -> bool:
         """Return whether a dotted name is a folder, which is a package without code (PEP 420)."""
@@ -165,6 +161,8 @@ def _reason(module: str, bundled: frozenset[str] | None, folder: Path, *, has_bu
         if bundled is None or "setuptools" in bundled:  # setuptools brings distutils back
             return None
         return f"{top} was removed from Python {version}, and the guest has {guest.PYTHON}."
+    if top == "pip":
+        return f"the guest has no pip, and no index to install from. {INSTALL}"
     if (left_out := guest.left_out(top)) is not None:
         return f"the guest's Python has no {top}. {left_out}"
     if bundled is None:

@@ -8,6 +8,7 @@ import ast
 import base64
 import io
 import json
+import re
 import sys
 import tokenize
 import warnings
@@ -51,6 +52,8 @@ class Parsed:
     """Whether it mentions ``sys.path``, so that modules may lie anywhere."""
     ipython_line: int = 0
     """The first line that calls IPython, as exported notebooks do; 0 for none."""
+    installing_line: int = 0
+    """The first line that runs a program that installs packages, such as pip; 0 for none."""
 
     @classmethod
     def from_value(cls, value: dict[str, Any]) -> "Parsed":
@@ -79,12 +82,14 @@ def parse(source: bytes, *, is_main: bool) -> Parsed:
         return Parsed(version, unjudged=f"{type(error).__name__}: {error}")
     found_imports = _Imports(is_main)
     found_imports.walk(tree.body, "")
+    nodes = list(ast.walk(tree))
     return Parsed(
         version,
         imports=tuple(found_imports.found),
         does_nothing=all(map(_does_nothing, tree.body)),
-        changes_path=any(map(_is_search_path, ast.walk(tree))),
+        changes_path=any(map(_is_search_path, nodes)),
         ipython_line=next((node.lineno for node in tree.body if _calls_ipython(node)), 0),
+        installing_line=_installing_line(nodes),
     )
 
 
@@ -173,6 +178,56 @@ def _is_search_path(node: ast.AST) -> bool:
 
 def _calls_ipython(node: ast.stmt) -> bool:
     return isinstance(node, (ast.Expr, ast.Assign)) and "get_ipython" in _names(node)
+
+
+_RUNNING = re.compile(
+    r"system|popen|Popen|run|call|check_call|check_output|getoutput|getstatusoutput|(exec|spawn|posix_spawn)[lvpe]*"
+    r"|create_subprocess_(shell|exec)|main|_main|run_line_magic|run_cell_magic|run_module"
+)
+"""Functions that run a program, by the last part of their names: of os, subprocess, asyncio, pip and IPython."""
+
+_INSTALLING = re.compile(
+    r"(?:^|[\s/!%;&|])(?:pip[0-9.]*|easy_install|conda|mamba|micromamba|uv|poetry|pdm|apt|apt-get|yum|dnf|apk)\s(?:.*\s)?"
+    r"(?:install|add|sync)(?:\s|$)"
+)
+_LONGEST_WORD = 500
+
+
+def _installing_line(nodes: Iterable[ast.AST]) -> int:
+    """The first line with a call that runs a program with words like ``pip install``; 0 for none."""
+    calls: list[ast.Call] = []
+    texts: dict[str, str] = {}
+    for node in nodes:
+        if isinstance(node, ast.Call):
+            calls.append(node)
+        elif isinstance(node, ast.Assign):
+            texts |= {name.id: _words([node.value], {}) for name in node.targets if isinstance(name, ast.Name)}
+    return min((call.lineno for call in calls if _installs(call, texts)), default=0)
+
+
+def _installs(call: ast.Call, texts: Mapping[str, str]) -> bool:
+    called: list[str] = []
+    function = call.func
+    while isinstance(function, ast.Attribute):
+        called.append(function.attr)
+        function = function.value
+    called += [function.id] if isinstance(function, ast.Name) else []
+    if not called or not _RUNNING.fullmatch(called[0]):
+        return False
+    arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
+    # The names of the call count, too: pip.main(["install", ...])
+    return _INSTALLING.search(f"{' '.join(reversed(called))} {_words(arguments, texts)}") is not None
+
+
+def _words(expressions: Iterable[ast.expr], texts: Mapping[str, str]) -> str:
+    """The constant words in expressions, in the order of the source; those of names as ``texts`` has them."""
+    found: list[tuple[int, int, str]] = []
+    for node in (inner for one in expressions for inner in ast.walk(one)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.append((node.lineno, node.col_offset, node.value[:_LONGEST_WORD]))
+        elif isinstance(node, ast.Name) and node.id in texts:
+            found.append((node.lineno, node.col_offset, texts[node.id]))
+    return " ".join(word for _, _, word in sorted(found))[: 8 * _LONGEST_WORD]
 
 
 def parse_all(sources: Mapping[str, bytes], main: str) -> dict[str, Parsed]:

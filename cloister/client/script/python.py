@@ -5,27 +5,21 @@ import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from cloister import userfile
-from cloister.client.packages.memory import suggested_memory
 from cloister.client.script import grammar, imports, kind
 from cloister.client.script.algorithm import Program, ProgramFindings
+from cloister.client.script.lookalikes import lookalikes, search_roots
 from cloister.client.script.parse import Parsed, SyntaxProblem
 from cloister.errors import InputError
 from cloister.protocol import names, text
 from cloister.protocol.guest import PYTHON
 from cloister.protocol.wheels.errors import BundleError
-from cloister.units import format_size
 
 _LARGEST = 16 * 1024 * 1024
 _SHOWN = 160
-
-
-class NotEnoughMemory(InputError):
-    """The bundle alone takes more than ``limits.memory``: the launcher could not install it."""
-
-    remedy = "Raise limits.memory, or bundle fewer packages."
 
 
 class UnusableBundle(InputError):
@@ -37,16 +31,16 @@ def examine(program: Program) -> ProgramFindings:
 
     Raises InputError when the guest's Python cannot run it: a notebook, a text in UTF-16, a binary file, or a source
     that does not compile under the guest's grammar. Without that grammar at hand, the latter is a warning.
-    Raises NotEnoughMemory for a bundle that does not fit, UnusableBundle for one that cannot be installed.
+    Raises UnusableBundle for a bundle that cannot be installed. Whether it fits is left to the caller.
     """
     name = program.path.name
     data = _read(program.path)
     if data is None:
         return ProgramFindings((f"{names.shown(name)} has more than {_LARGEST} bytes and was not examined.",))
-    source = _of_zip(name, data)
-    if source is None:
+    zipped = _of_zip(name, data)
+    if zipped is None:
         kind.require_source(name, data)
-    sources = {name: data if source is None else source}
+    sources = {name: data if zipped is None else zipped.main}
     sources |= {
         place: content
         for place, path in program.files.items()
@@ -63,11 +57,34 @@ def examine(program: Program) -> ProgramFindings:
             hint="Shorten its longest expression or chain of elif; put long tables into files of the algorithm.",
         )
     counted: set[str] = set()
-    warnings = tuple(_warnings(program, parsed, counted, is_zip=source is not None))
-    return ProgramFindings(warnings, {name: program.image[name] for name in sorted(counted)})
+    contents = _bundle(program)
+    size = 0 if contents is None else contents.size
+    warnings = tuple(_warnings(program, parsed, contents, counted, zipped))
+    return ProgramFindings(warnings, {name: program.image[name] for name in sorted(counted)}, size)
 
 
-def _warnings(program: Program, parsed: dict[str, Parsed], counted: set[str], *, is_zip: bool) -> Iterator[str]:
+def _bundle(program: Program) -> imports.BundleContents | None:
+    """What the bundle has, if it is here. Raises InputError."""
+    if program.bundle is None:
+        return None
+    try:
+        return imports.read_bundle(program.bundle)
+    except BundleError as error:
+        raise UnusableBundle(
+            f"The guest cannot install the bundle. {error.message}",
+            hint="Make it from the requirements: `bundle requirements.txt`.",
+        ) from error
+    except OSError as error:
+        raise userfile.unreadable(program.bundle, error) from error
+
+
+def _warnings(
+    program: Program,
+    parsed: dict[str, Parsed],
+    contents: imports.BundleContents | None,
+    counted: set[str],
+    zipped: "_Zipped | None",
+) -> Iterator[str]:
     """Warnings; the packages of the image that are imported are added to ``counted``."""
     name = program.path.name
     for source, one in parsed.items():
@@ -82,6 +99,11 @@ def _warnings(program: Program, parsed: dict[str, Parsed], counted: set[str], *,
                 )
         elif one.unjudged:
             yield f"{names.shown(source)} could not be examined: {_why_unjudged(one)}."
+        elif one.installing_line:
+            yield (
+                f"{names.shown(source)}, line {one.installing_line}: it installs packages, which fails in the guest: "
+                f"there is no network. {imports.INSTALL}"
+            )
     main = parsed[name]
     if main.problem is None and not main.unjudged:
         if main.does_nothing:
@@ -92,20 +114,12 @@ def _warnings(program: Program, parsed: dict[str, Parsed], counted: set[str], *,
                 "calls it; `%pip` and `!pip` become lines of the requirements."
             )
     bundled: frozenset[str] | None = None if program.has_bundle else frozenset()
-    if program.bundle is not None:
-        try:
-            contents = imports.read_bundle(program.bundle)
-        except BundleError as error:
-            raise UnusableBundle(
-                f"The guest cannot install the bundle. {error.message}",
-                hint="Make it from the requirements: `bundle requirements.txt`.",
-            ) from error
-        except OSError as error:
-            raise userfile.unreadable(program.bundle, error) from error
-        else:
-            _require_room(program, contents.size)
-            bundled = contents.modules
-    if not is_zip:
+    if contents is not None:
+        bundled = contents.modules
+    places = [name, *program.files] if zipped is None else zipped.members
+    roots = search_roots(program.environment) if zipped is None else [""]
+    yield from lookalikes(places, roots, bundled or (), program.image)
+    if zipped is None:
         anywhere = any(one.changes_path for one in parsed.values())
         own = imports.OwnModules((name, *program.files), program.environment, anywhere=anywhere)
         there = imports.Available(bundled, program.image, has_bundle=program.has_bundle)
@@ -120,16 +134,6 @@ def _why_unjudged(one: Parsed) -> str:
     if one.unjudged.startswith(("RecursionError", "MemoryError")):
         return "it is nested too deeply, or one of its expressions is too long"
     return text.printable(one.unjudged)[:_SHOWN]
-
-
-def _require_room(program: Program, size: int) -> None:
-    """Raise NotEnoughMemory if the packages do not fit into the guest's file system for them."""
-    if program.memory is not None and size > program.memory:
-        raise NotEnoughMemory(
-            f"The bundle takes {format_size(size)} of the guest's memory when it is unpacked, more than limits.memory "
-            f"({format_size(program.memory)}).",
-            hint=f"Write at least `memory: {suggested_memory(size)}` in limits, or bundle fewer packages.",
-        )
 
 
 def _refusal(name: str, problem: SyntaxProblem, data: bytes) -> tuple[str, str]:
@@ -160,16 +164,24 @@ def _read(path: Path) -> bytes | None:
     return data if len(data) <= _LARGEST else None
 
 
-def _of_zip(name: str, data: bytes) -> bytes | None:
-    """The main program of a zip that Python runs directly (zipapp); None if ``data`` is not a zip of programs."""
+@dataclass(frozen=True)
+class _Zipped:
+    """A zip that Python runs directly (zipapp): its main program and the names of all members."""
+
+    main: bytes
+    members: tuple[str, ...]
+
+
+def _of_zip(name: str, data: bytes) -> _Zipped | None:
+    """The zip of programs that ``data`` is; None if it is not one."""
     if not data.startswith((b"PK\x03\x04", b"#!")) or not zipfile.is_zipfile(io.BytesIO(data)):
         return None
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if archive.getinfo("__main__.py").file_size > _LARGEST:
                 return None
-            source = archive.read("__main__.py")
+            found = _Zipped(archive.read("__main__.py"), tuple(archive.namelist()))
     except (KeyError, OSError, RuntimeError, zipfile.BadZipFile, ValueError, EOFError, zlib.error, lzma.LZMAError):
         return None
-    kind.require_source(f"{name}/__main__.py", source)
-    return source
+    kind.require_source(f"{name}/__main__.py", found.main)
+    return found

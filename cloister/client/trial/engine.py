@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from cloister import userfile
+from cloister.client.script.failure import OutputEnd
 from cloister.client.trial.enter import message
 from cloister.client.trial.report import TrialReport
 from cloister.errors import CloisterError, InputError
@@ -78,9 +79,15 @@ def run(
         if keep is not None:
             plan["keep"] = keep.fileno()
             kept.append(keep.fileno())
-        answer = _execute(plan, manifest, kept, show)
+        printed = OutputEnd()
+
+        def take(piece: bytes) -> None:
+            printed.add(piece)
+            show(piece)
+
+        answer = _execute(plan, manifest, kept, take)
     try:
-        return TrialReport.from_answer(answer, manifest)
+        return TrialReport.from_answer(answer, manifest, printed)
     except (KeyError, TypeError, ValueError) as error:
         raise TrialError("The report of the program in the tree is malformed.") from error
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from cloister.client.computation.timeline import REASONS
+from cloister.client.script.failure import OutputEnd
 from cloister.protocol import text
 from cloister.protocol.manifest import Manifest
 from cloister.units import round_up
@@ -67,6 +68,9 @@ class TrialReport:
     not_enforced: tuple[str, ...]
     """The limits that did not hold exactly, as sentences."""
 
+    advice: tuple[str, ...] = ()
+    """What to do about a failure that the output shows, as sentences."""
+
     @property
     def ok(self) -> bool:
         """Whether a machine would hand out the results."""
@@ -78,8 +82,11 @@ class TrialReport:
         return "a machine would hand out the results" if self.ok else REASONS[self.outcome]
 
     @classmethod
-    def from_answer(cls, answer: dict[str, Any], manifest: Manifest) -> Self:
-        """From the report of the program in the tree. Raises KeyError, TypeError or ValueError for a malformed one."""
+    def from_answer(cls, answer: dict[str, Any], manifest: Manifest, printed: OutputEnd) -> Self:
+        """From the report of the program in the tree, and the end of what the algorithm ``printed``.
+
+        Raises KeyError, TypeError or ValueError for a malformed one.
+        """
         if answer["outcome"] != OK and answer["outcome"] not in REASONS:
             raise ValueError("unknown outcome")
         results = tuple(
@@ -97,6 +104,7 @@ class TrialReport:
             results=results,
             suggested=_suggest(answer, memory, manifest),
             not_enforced=() if answer["cgroup"] else tuple(LOOSE.values()),
+            advice=() if answer["outcome"] == OK else printed.advice(),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -104,6 +112,7 @@ class TrialReport:
         return {
             "outcome": self.outcome,
             "reason": self.reason,
+            "advice": list(self.advice),
             "seconds": round(self.seconds, 3),
             "memory": self.memory,
             "memory_limit": self.memory_limit,

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from cloister.client.computation.algorithm_files import asset_names
@@ -17,11 +18,16 @@ from cloister.protocol.manifest import ALGORITHM, BUNDLE, Manifest
 
 
 def compose_trial(
-    path: Path, data: Mapping[str, Path], notes: list[str] | None = None
+    path: Path,
+    data: Mapping[str, Path],
+    packages: Mapping[str, str] = MappingProxyType({}),
+    notes: list[str] | None = None,
+    warnings: list[str] | None = None,
 ) -> tuple[Manifest, dict[str, Path]]:
     """The manifest of a trial and the path of each asset, from the author's file and mock data by dataset.
 
-    What the author should know is added to ``notes``, in sentences.
+    ``packages`` are those of the image, empty if they are not known. What the author should know is added to ``notes``,
+    what may fail to ``warnings``, in sentences.
 
     Raises InputError with file and line, for example for a dataset without data.
     """
@@ -32,9 +38,12 @@ def compose_trial(
             known = f"its datasets are {', '.join(listed)}" if listed else "it has none"
             raise InputError(f"{path} has no dataset {name!r}: {known}.", hint="Write --data NAME=PATH.")
     author = _TrialManifest(path, document, data)
+    author.packages, author.own_image = packages, True
     manifest = finish(author)
     if notes is not None:
         notes += author.notes
+    if warnings is not None:
+        warnings += author.warnings
     return manifest, author.paths
 
 
@@ -64,8 +73,11 @@ class _TrialManifest(AuthorManifest):
         }
         self.note_packed(place, data, self.paths[data["name"]])
         # Reads the archive as the sandbox will.
-        found = describe_asset(self.paths[data["name"]], unpack=True).unpacked_size if unpack else None
-        return made | ({} if found is None else {"unpacked_size": found})
+        found = describe_asset(self.paths[data["name"]], unpack=True) if unpack else None
+        if found is None or found.unpacked_size is None:
+            return made
+        self.beyond += found.beyond(found.unpacked_size)
+        return made | {"unpacked_size": found.unpacked_size}
 
     def file(self, place: Place, entry: dict[str, Any], *, unpack: bool = False) -> dict[str, Any]:
         """Name and size of an asset, whose path is noted. The author's size and digest are those of the real data."""
@@ -79,6 +91,11 @@ class _TrialManifest(AuthorManifest):
         # A folder of mock data has the name of the tar that its provider uploads.
         file = bare_name(path) if path.is_dir() and name not in self._data else Path(entry["file"]).name
         return {"file": file, "digest": NO_DIGEST, "size": size}
+
+    def examine(self, algorithm: dict[str, Any]) -> dict[str, str]:
+        """As for a machine; but the trial's manifest names no packages of an image."""
+        super().examine(algorithm)
+        return {}
 
     def note_counted(self, bundle: Path, counted: Mapping[str, str]) -> None:
         """Nothing: the trial shows whether its image has them."""

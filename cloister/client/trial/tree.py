@@ -1,21 +1,26 @@
 """The root file system of a guest image: the tar that `invoke image.export` writes, unpacked once into the cache."""
 
+import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 from pathlib import Path
 
 from cloister import usercache, userfile
 from cloister.errors import InputError
-from cloister.protocol import names
+from cloister.protocol import guest, names
 from cloister.protocol.archives import unpacking
 from cloister.protocol.archives.errors import ArchiveError
 from cloister.protocol.archives.links import Link
 from cloister.protocol.archives.tree import ArchiveTree, Pieces, Writing
+from cloister.protocol.wheels.filename import normalised
 
 _MAX_SIZE = 4 * 1024**3
 """Bytes of all files. An image has some hundreds of MB."""
+
+_METADATA = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)(?:-py3[0-9.]*)?\.(?:dist|egg)-info")
 
 _HINT = "Ask the platform team for the file that `invoke image.export` writes."
 
@@ -39,6 +44,17 @@ def open_tree(path: Path) -> Path:
         if not folder.is_dir():
             _unpack(path, folder)
     return folder
+
+
+def python_packages(tree: Path) -> dict[str, str]:
+    """The Python packages that algorithms find in a tree, normalised name -> version, by their metadata's names."""
+    found: dict[str, str] = {}
+    for folder in reversed(guest.PACKAGE_FOLDERS):
+        with contextlib.suppress(OSError):
+            for entry in sorted(os.listdir(tree / folder)):
+                if (named := _METADATA.fullmatch(entry)) is not None:
+                    found[normalised(named["name"])] = named["version"]
+    return found
 
 
 def trees() -> Path:

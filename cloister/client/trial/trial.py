@@ -9,7 +9,7 @@ from cloister.client.trial import engine
 from cloister.client.trial.engine import Show
 from cloister.client.trial.report import TrialReport
 from cloister.client.trial.source import compose_trial
-from cloister.client.trial.tree import open_tree
+from cloister.client.trial.tree import open_tree, python_packages
 from cloister.errors import InputError, ProofError
 from cloister.protocol import archive
 
@@ -21,6 +21,7 @@ def try_computation(
     show: Show = lambda printed: None,
     unpack: Path | None = None,
     note: Callable[[str], None] = lambda said: None,
+    warn: Callable[[str], None] = lambda said: None,
 ) -> TrialReport:
     """Run an author's manifest on harmless data, as a machine would, without a virtual machine and without root.
 
@@ -31,6 +32,7 @@ def try_computation(
         show: called with what the algorithm prints, as it comes.
         unpack: write the results below this folder if a machine would hand them out; None keeps nothing.
         note: called, before the run, with each sentence that the author should read.
+        warn: called, before the run, with what may fail: the warnings of `manifest`.
 
     Returns:
         The outcome as a machine would report it, what the run used, and the limits to write into the manifest.
@@ -40,14 +42,18 @@ def try_computation(
             results cannot be written.
         TrialError: this system does not allow the namespaces of a trial.
     """
+    tree = open_tree(root)
     notes: list[str] = []
-    composed, assets = compose_trial(manifest, data, notes)
+    warnings: list[str] = []
+    composed, assets = compose_trial(manifest, data, python_packages(tree), notes, warnings)
     for said in notes:
         note(said)
+    for said in warnings:
+        warn(said)
     if unpack is None:
-        return engine.run(open_tree(root), composed, assets, show)
+        return engine.run(tree, composed, assets, show)
     with tempfile.NamedTemporaryFile(suffix=".zip") as kept:
-        report = engine.run(open_tree(root), composed, assets, show, kept.file)
+        report = engine.run(tree, composed, assets, show, kept.file)
         if report.ok:
             _check(Path(kept.name), root)
             unpack_result(Path(kept.name), unpack)

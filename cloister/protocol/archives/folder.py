@@ -19,8 +19,8 @@ class FolderEntry:
     source: str | None
 
 
-def scan(folder: Path) -> tuple[list[FolderEntry], int]:
-    """List what lies in ``folder``, sorted by the bytes of the path, and the bytes of all files.
+def scan(folder: Path) -> tuple[list[FolderEntry], ArchiveTree]:
+    """List what lies in ``folder``, sorted by the bytes of the path; and the same as the tree that the guest has.
 
     A link to a file in the same folder is that file. Raises ArchiveError as for an archive, and OSError.
     """
@@ -41,7 +41,7 @@ def scan(folder: Path) -> tuple[list[FolderEntry], int]:
                 f"{shown(path)} is neither a file nor a folder nor a link.", hint="Remove it from the folder."
             )
     found += [FolderEntry(path, target) for path, target in tree.finish().items()]
-    return sorted(found, key=lambda one: one.path.encode()), tree.size
+    return sorted(found, key=lambda one: one.path.encode()), tree
 
 
 def _walk(folder: Path, inside: str) -> Iterator[tuple[str, "os.DirEntry[str]"]]:

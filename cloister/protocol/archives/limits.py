@@ -38,5 +38,14 @@ MAX_DICTIONARY = 192 * 1024 * 1024
 MAX_WINDOW_LOG = 27
 """Zstandard may refer to this many bytes back, as a power of two: 128 MiB, what `zstd --long` asks for."""
 
+PAGE = 4096
+INODE = 900
+"""Bytes of the guest's memory that a file or folder takes beside its pages: inode and directory entry."""
+
 CHUNK = 1024 * 1024
 """Bytes that are read, decompressed and written at once."""
+
+
+def in_memory(size: int) -> int:
+    """The bytes of the guest's memory that the content of a file of ``size`` bytes takes: whole pages."""
+    return -(-size // PAGE) * PAGE

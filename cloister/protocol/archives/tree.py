@@ -118,6 +118,7 @@ class ArchiveTree:
 
     def __init__(self, sink: Sink, declared: int | None = None) -> None:
         self.size = 0
+        self._pages = 0
         self._repeated = 0
         self._sink = sink
         self._declared = declared
@@ -130,6 +131,11 @@ class ArchiveTree:
     def count(self) -> int:
         """Files and folders so far."""
         return len(self._entries) + len(self._links)
+
+    @property
+    def in_memory(self) -> int:
+        """Bytes of the guest's memory that they take."""
+        return self._pages + limits.INODE * self.count
 
     def folder(self, path: str) -> None:
         """A member that is a folder; the empty path is the archive's own."""
@@ -219,6 +225,7 @@ class ArchiveTree:
 
     def _grow(self, size: int) -> None:
         self.size += size
+        self._pages += limits.in_memory(size)
         if self._declared is not None and self.size > self._declared:
             raise ArchiveError(
                 f"The files have more bytes together than the unpacked size of {self._declared} in the manifest.",

@@ -17,10 +17,11 @@ _WHAT = {Kind.GZIP: "The gzip file", Kind.BZIP2: "The bzip2 file", Kind.XZ: "The
 
 @dataclass(frozen=True)
 class Contents:
-    """What an archive unpacks to: bytes of all files, and the number of files and folders."""
+    """What an archive unpacks to: bytes of all files, the number of files and folders, and what they take in memory."""
 
     size: int
     entries: int
+    in_memory: int
 
 
 def unpack(path: Path, into: Path, declared: int) -> Contents:
@@ -60,7 +61,7 @@ def read_into(stream: BinaryIO, tree: ArchiveTree, take: Callable[[bytes], objec
             )
         _read_tar(reader, tree)
     tree.finish()
-    return Contents(tree.size, tree.count)
+    return Contents(tree.size, tree.count, tree.in_memory)
 
 
 def _read_tar(reader: ByteReader, tree: ArchiveTree) -> None:

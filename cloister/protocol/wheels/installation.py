@@ -3,17 +3,11 @@
 Two wheels may have a file in common (twelve of NVIDIA's have ``nvidia/__init__.py``), if its bytes are the same.
 """
 
+from cloister.protocol.archives.limits import in_memory
 from cloister.protocol.wheels.errors import BundleError
 
 MAX_INODES = 262_144
 """Files and folders of all wheels; the sandbox's file system of the wheels has as many inodes."""
-
-_PAGE = 4096
-
-
-def in_memory(size: int) -> int:
-    """The bytes of the guest's memory that a file of ``size`` bytes takes: whole pages."""
-    return -(-size // _PAGE) * _PAGE
 
 
 class Installation:

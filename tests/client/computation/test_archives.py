@@ -132,6 +132,6 @@ def test_what_people_bring(tmp_path: Path, name: str, outcome: set[str] | str) -
 def test_folder_of_101_000_files_is_one_that_the_launcher_takes(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(INPUTS / "10-more-than-100000-files" / "make.py"))
-    found, size = folder.scan(tmp_path / "images")
-    assert (len(found), size) == (101_000 + 101, 0)
+    found, tree = folder.scan(tmp_path / "images")
+    assert (len(found), tree.size) == (101_000 + 101, 0)
     assert len(found) < limits.MAX_ENTRIES

@@ -1,5 +1,7 @@
 """The review of a manifest in plain words."""
 
+import dataclasses
+
 import pytest
 
 from cloister.client.computation.review import review_manifest
@@ -90,3 +92,12 @@ def test_review_says_that_the_host_can_put_back_what_is_on_the_scratch_disk(part
     said = text(parties, "hospital-1")
     assert "What the program writes is on the scratch disk, encrypted, at most 50 GiB." in said
     assert "The host can put an older state of it back, and no one notices; the result is read from there." in said
+
+
+def test_program_sees_as_many_datasets_as_there_are(parties):
+    assert "It sees all datasets and has no network" in text(parties, "lab")
+    manifest = parties.manifest()
+    fewer = [dataclasses.replace(manifest, datasets=manifest.datasets[:count]) for count in (1, 0)]
+    said = [line for one in fewer for section in review_manifest(one) for line in section.lines]
+    assert any(line.startswith("It sees the dataset and has no network") for line in said)
+    assert any(line.startswith("It sees no dataset and has no network") for line in said)

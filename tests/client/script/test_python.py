@@ -13,10 +13,9 @@ import pytest
 from cloister.client.script import grammar, imports, parse
 from cloister.client.script.algorithm import Program
 from cloister.client.script.packages import package_of
-from cloister.client.script.python import NotEnoughMemory, UnusableBundle, examine
+from cloister.client.script.python import UnusableBundle, examine
 from cloister.errors import InputError
 from cloister.protocol import guest
-from cloister.units import format_size
 from tests.shared_files import INPUTS
 from tests.small_wheels import SmallWheel
 
@@ -231,13 +230,120 @@ def test_modules_of_a_bundle_are_those_that_the_launcher_lays_out(tmp_path: Path
     assert modules.isdisjoint({"README", "demo", "tool"})
 
 
-def test_bundle_that_does_not_fit_into_the_limit_of_memory_is_refused(tmp_path: Path) -> None:
+def test_memory_that_a_bundle_takes_is_found(tmp_path: Path) -> None:
     path = bundle(tmp_path / "b", SmallWheel(files={"six.py": bytes(5000), "x/a.py": b"1"}))
-    size = imports.read_bundle(path).size
     for program in (b"import six\n", archive("__main__.py")):
-        assert warnings(at(tmp_path, program), bundle=path, has_bundle=True, memory=size) == ""
-        with pytest.raises(NotEnoughMemory, match=f"takes {re.escape(format_size(size))} of .* limits.memory"):
-            warnings(at(tmp_path, program), bundle=path, has_bundle=True, memory=size - 1)
+        found = examine(Program(at(tmp_path, program), {}, {}, path, True))
+        assert found.unpacked_size == imports.read_bundle(path).size
+    assert examine(Program(at(tmp_path, b"import os\n"), {}, {})).unpacked_size == 0
+
+
+SUBPROCESS = "import os, subprocess, sys\n"
+INSTALLING = {
+    "os.system": "os.system('pip install numpy')",
+    "os.system of python -m": "os.system('python3 -m pip install -q numpy')",
+    "formatted": "os.system(f'{sys.executable} -m pip install {name}')",
+    "chained": "os.system('cd /tmp && pip3 install numpy')",
+    "words": "subprocess.check_call([sys.executable, '-m', 'pip', 'install', 'numpy'])",
+    "words with options": "subprocess.run(['pip', '--quiet', 'install', 'numpy'], check=True)",
+    "by keyword": "subprocess.run(args=['pip3.13', 'install', 'numpy'])",
+    "in a variable": "command = ['pip', 'install'] + packages\nsubprocess.Popen(command)",
+    "split": "subprocess.run('pip install numpy'.split())",
+    "other name": "from subprocess import check_output as run\nrun('pip install numpy', shell=True)",
+    "asynchronous": "import asyncio\nasyncio.create_subprocess_shell('pip install numpy')",
+    "spawned": "os.execvp('pip', ['pip', 'install', 'numpy'])",
+    "pip itself": "pip.main(['install', 'numpy'])",
+    "pip's insides": "pip._internal.main(['install', 'numpy'])",
+    "if it is missing": "try:\n    import numpy\nexcept ImportError:\n    os.system('pip install numpy')",
+    "in a function": "def install(name):\n    subprocess.run(['conda', 'install', name])",
+    "uv": "subprocess.run(['uv', 'pip', 'install', 'numpy'])",
+    "apt": "os.system('apt-get update; apt-get install -y libgomp1')",
+    "exported notebook": "if True:\n    get_ipython().system('pip install numpy')",
+}
+NOT_INSTALLING = {
+    "said": "print('pip install numpy')",
+    "raised": "raise SystemExit('run: pip install numpy')",
+    "other program": "subprocess.run(['gzip', 'install'])",
+    "pip lists": "subprocess.run(['pip', 'list'])",
+    "part of a word": "os.system('pipe install')",
+    "in a docstring": '"pip install numpy"\nx = 1',
+}
+
+
+@pytest.mark.parametrize("kind", INSTALLING)
+def test_program_that_installs_packages_is_told_of_the_bundle(tmp_path: Path, kind: str) -> None:
+    source = SUBPROCESS + INSTALLING[kind] + "\n"
+    said = warnings(at(tmp_path, source.encode()), has_bundle=True)
+    assert re.match(r"train\.py, line \d+: it installs packages, which fails in the guest", said)
+    assert "requirements.txt" in said
+    line = int(said.split("line ")[1].split(":")[0])
+    assert "install" in source.splitlines()[line - 1] or kind == "in a variable"
+
+
+@pytest.mark.parametrize("kind", NOT_INSTALLING)
+def test_words_about_installing_are_no_reason_to_warn(tmp_path: Path, kind: str) -> None:
+    assert warnings(at(tmp_path, (SUBPROCESS + NOT_INSTALLING[kind] + "\n").encode()), has_bundle=True) == ""
+
+
+def test_module_beside_the_program_that_installs_packages_is_told_too(tmp_path: Path) -> None:
+    helper = at(tmp_path, b"import os\nos.system('pip install numpy')\n", "helper.py")
+    said = warnings(at(tmp_path, b"import helper\n"), files={"lib/helper.py": helper, "helper.py": helper})
+    assert "lib/helper.py, line 2: it installs" in said
+    assert "\nhelper.py, line 2: it installs" in said
+
+
+def test_import_of_pip_is_told_of_the_bundle_instead_of_pip(tmp_path: Path) -> None:
+    said = warnings(at(tmp_path, b"import pip\n"))
+    assert "the guest has no pip" in said
+    assert "Bundle pip" not in said
+
+
+def test_many_terms_and_calls_cause_no_traceback(tmp_path: Path) -> None:
+    terms = " + ".join(["'pip'"] * 900)
+    chain = "x" + ".run()" * 900
+    source = f"import os\ntext = {terms}\nos.system(text)\n{chain}\n"
+    assert warnings(at(tmp_path, source.encode())) == ""
+
+
+LOOKALIKES = {
+    "the program": ("glob.py", [], {}, "glob.py is named like the module glob of Python's library"),
+    "a module": ("train.py", ["random.py"], {}, "random.py is named like the module random of Python's library"),
+    "a package": ("train.py", ["json/__init__.py"], {}, "json/__init__.py is named like the module json of"),
+    "a compiled module": ("train.py", ["queue.so"], {}, "queue.so is named like the module queue of Python's"),
+    "a built-in module": ("train.py", ["math.py"], {}, "math.py is named like the module math of Python's library"),
+    "of the bundle": ("train.py", ["six.py"], {}, "six.py is named like the module six of the bundle"),
+    "the program, of the bundle": ("numpy.py", [], {}, "numpy.py is named like the module numpy of the bundle"),
+    "of the image": ("sklearn.py", [], {}, "sklearn.py is named like the module sklearn of the image"),
+    "in a folder of the path": ("train.py", ["lib/csv.py"], {"PYTHONPATH": "lib"}, "lib/csv.py is named like"),
+    "in a folder by its whole path": ("train.py", ["a/csv.py"], {"PYTHONPATH": "/x:/work/a"}, "a/csv.py is named"),
+    "in a folder that is not searched": ("train.py", ["lib/csv.py"], {}, ""),
+    "inside of a package": ("train.py", ["mine/__init__.py", "mine/random.py"], {}, ""),
+    "a table": ("train.py", ["random.csv", "csv"], {}, ""),
+    "a folder without code": ("train.py", ["json/data.csv"], {}, ""),
+    "another folder first": ("glob.py", ["csv.py"], {"PYTHONSAFEPATH": "1"}, ""),
+    "removed from Python": ("imp.py", [], {}, ""),
+    "a name of its own": ("train.py", ["model.py", "pandas.py"], {}, ""),
+}
+
+
+@pytest.mark.parametrize("case", LOOKALIKES)
+def test_module_that_is_named_like_another_is_told(tmp_path: Path, case: str) -> None:
+    name, places, environment, said = LOOKALIKES[case]
+    path = bundle(tmp_path / "b", SmallWheel(files=MEMBERS))
+    program = at(tmp_path, b"print(1)\n", name)
+    files = dict.fromkeys(places)
+    more = {"bundle": path, "has_bundle": True, "image": {"scikit-learn": "1.6.1"}}
+    found = warnings(program, files=files, environment=environment, **more)
+    assert (found == "") if not said else (said in found and found.count("\n") == 0)
+
+
+def test_modules_in_a_zip_are_compared_too(tmp_path: Path) -> None:
+    out = io.BytesIO(archive("__main__.py"))
+    with zipfile.ZipFile(out, "a") as made:
+        made.writestr("random.py", "")
+        made.writestr("lib/glob.py", "")
+    (said,) = examine(Program(at(tmp_path, out.getvalue(), "json.py"), {}, {})).warnings
+    assert said.startswith("random.py is named like the module random of Python's library")
 
 
 def test_bundle_that_cannot_be_installed_is_refused(tmp_path: Path) -> None:

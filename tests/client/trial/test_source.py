@@ -124,3 +124,17 @@ def test_files_of_the_algorithm_are_taken_along(folder: Path) -> None:
 
     (file,) = manifest.algorithm.files
     assert paths[file.name] == folder / "w.bin"
+
+
+def test_warnings_are_those_of_manifest_for_the_packages_of_the_tree(folder: Path) -> None:
+    (folder / "train.py").rename(folder / "glob.py")
+    path = folder / "computation.yaml"
+    path.write_text(path.read_text().replace("train.py", "glob.py"))
+    (folder / "glob.py").write_text("import os, sklearn, torch\nos.system('pip install torch')\n")
+    given: list[str] = []
+    compose_trial(path, data(folder), {"torch": "2.6.0"}, warnings=given)
+
+    installs, lookalike, missing = given
+    assert "glob.py, line 2: it installs packages" in installs
+    assert "glob.py is named like the module glob" in lookalike
+    assert "sklearn is not in the guest" in missing

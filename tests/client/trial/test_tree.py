@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cloister.client.trial import tree
-from cloister.client.trial.tree import open_tree, trees
+from cloister.client.trial.tree import open_tree, python_packages, trees
 from cloister.errors import InputError
 
 
@@ -48,6 +48,26 @@ def test_tar_is_unpacked_once(tmp_path: Path, cache: Path) -> None:
     assert (folder / "usr/bin/python3").stat().st_mode & 0o777 == 0o755
     assert open_tree(path) == folder
     assert (folder / "mark").exists()
+
+
+def test_python_packages_are_those_of_both_folders(tmp_path: Path) -> None:
+    assert python_packages(tmp_path) == {}
+    for entry in (
+        "usr/lib/python3/dist-packages/torch-2.6.0+debian.dist-info",
+        "usr/lib/python3/dist-packages/MarkupSafe-2.1.5.egg-info",
+        "usr/lib/python3/dist-packages/python_dateutil-2.9.0-py3.13.egg-info",
+        "usr/lib/python3/dist-packages/numpy-2.2.4.dist-info",
+        "usr/lib/python3/dist-packages/numpy",
+        "usr/local/lib/python3.13/dist-packages/numpy-2.3.0.dist-info",
+    ):
+        (tmp_path / entry).mkdir(parents=True)
+
+    assert python_packages(tmp_path) == {
+        "torch": "2.6.0+debian",
+        "markupsafe": "2.1.5",
+        "python-dateutil": "2.9.0",
+        "numpy": "2.3.0",
+    }
 
 
 def test_folder_is_taken_as_it_is(tmp_path: Path) -> None:

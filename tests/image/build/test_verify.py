@@ -1,6 +1,7 @@
 """Comparing images by output, register and file; comparing locks as a changelog."""
 
 import hashlib
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -134,9 +135,22 @@ def test_a_lock_and_an_image_cannot_be_compared(tmp_path: Path) -> None:
             diff.compare(path, path)
 
 
+@pytest.mark.parametrize("member", ["packages", "inputs"])
+def test_image_of_an_older_version_is_named(tmp_path: Path, member: str) -> None:
+    old, new = image(tmp_path / "old", b"disk"), image(tmp_path / "new", b"disk")
+    value = json.loads((old / "manifest.json").read_bytes())
+    del value[member]
+    (old / "manifest.json").write_text(json.dumps(value))
+
+    for one, other in ((old, new), (new, old / "manifest.json")):
+        with pytest.raises(InputError, match=rf"/old.* not an image manifest of this .* lacks {member}") as caught:
+            diff.compare(one, other)
+        assert "with this checkout" in caught.value.hint
+
+
 def test_invalid_lock_or_file_list_is_an_input_error(tmp_path: Path) -> None:
     (tmp_path / "lock.json").write_text('{"archives": 3}')
-    with pytest.raises(InputError, match=r"Cannot compare .*lock\.json: Unsupported lock"):
+    with pytest.raises(InputError, match=r"lock\.json is not a lock of this version of Cloister\. Unsupported lock"):
         diff.compare(tmp_path / "lock.json", tmp_path / "lock.json")
     one, other = image(tmp_path / "a", b"disk"), image(tmp_path / "b", b"disk")
     for listing in ("{", "[]", '{"layers": []}', '{"layers": {"root": 1}}', '{"layers": {"root": {"a": 1}}}'):
