@@ -12,11 +12,11 @@ from cloister import userfile
 from cloister.client.computation import leftovers
 from cloister.client.script.lookalikes import lookalike_file
 from cloister.errors import InputError
-from cloister.protocol import archive, names
+from cloister.protocol import archive, names, signingkey
 from cloister.protocol.archives import unpacking
 from cloister.protocol.archives.errors import ArchiveError, NotAnArchive
 from cloister.protocol.archives.tree import ArchiveTree
-from cloister.protocol.manifest import Asset
+from cloister.protocol.manifest import Asset, Manifest
 from cloister.units import format_size
 
 _CHUNK = 1024 * 1024
@@ -162,6 +162,34 @@ def bare_name(path: Path) -> str:
     if (why := names.problem(name)) is not None:
         raise InputError(f"{names.shown(name)} cannot be the name of an asset: it {why}.", hint="Rename the file.")
     return name
+
+
+def dataset_of(manifest: Manifest, key: bytes, name: str | None, path: Path) -> Asset:
+    """The dataset that a provider means: by name, or its only one, or the one with the file's name.
+
+    Raises InputError.
+    """
+    if name is not None:
+        for data in manifest.datasets:
+            if data.name == name:
+                return data
+        known = ", ".join(data.name for data in manifest.datasets) or "none"
+        raise InputError(f"The manifest has no dataset {name!r}; its datasets are: {known}.")
+    owners = manifest.names(key)
+    mine = [data for data in manifest.datasets if data.provider in owners]
+    if not mine:
+        raise InputError(
+            f"The manifest has no dataset of the key {signingkey.key_id(key)}.",
+            hint="Name another key with --key; `review` shows who provides what.",
+        )
+    if len(mine) > 1:
+        here = names.same_as(bare_name(path))  # another system may have composed the characters of the copy's name
+        named = [data for data in mine if names.same_as(data.file) == here]
+        if len(named) != 1:
+            several = ", ".join(data.name for data in mine)
+            raise InputError(f"You provide several datasets: {several}.", hint="Name one with --name.")
+        return named[0]
+    return mine[0]
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from cloister.attestation.result import Verdict
 from cloister.client.computation.algorithm_files import find_bundle, find_files, program_of
-from cloister.client.computation.asset import bare_name, check_asset, open_asset
+from cloister.client.computation.asset import check_asset, dataset_of, open_asset
 from cloister.client.connection.connection import Connection, is_interruption
 from cloister.client.connection.report import Progress, TransferReport
 from cloister.client.connection.retry import TRANSFER_PAUSES, Backoff, Interrupted
@@ -19,7 +19,7 @@ from cloister.client.files.keys import Key
 from cloister.client.packages.memory import require_memory
 from cloister.client.script.examination import examine
 from cloister.errors import CloisterError, InputError, ProofError
-from cloister.protocol import names, signingkey, transcript
+from cloister.protocol import names, transcript
 from cloister.protocol.manifest import Asset, Manifest
 from cloister.protocol.sealing import FRAME_SIZE
 from cloister.v1 import agent_pb2
@@ -38,6 +38,11 @@ class UploadReport(TransferReport):
 
     def warned(self, said: str) -> None:
         """Called with what may fail in the guest, before anything is sent."""
+
+    def warned_of(self, *said: str) -> None:
+        """Report each warning that is not empty."""
+        for one in filter(None, said):
+            self.warned(one)
 
     def accepted(self, verdict: Verdict) -> None:
         """Called with the verdict on the machine, before anything is sent."""
@@ -83,9 +88,7 @@ def upload_algorithm(
     assets = [(algorithm.asset, path), *find_bundle(algorithm, path, bundle), *find_files(algorithm, path, files or {})]
     told = report or UploadReport()
     found = examine(program_of(manifest, dict(assets)))
-    _tell_room(manifest, told, bundle=found.unpacked_size)
-    for said in found.warnings:
-        told.warned(said)
+    told.warned_of(require_memory(manifest.limits, manifest.results.max_size, found.unpacked_size), *found.warnings)
     return upload_assets(connection, manifest, assets, report=report)
 
 
@@ -148,7 +151,8 @@ def upload_assets(
         with told.transfer(f"Checking {names.shown(asset.file)}", asset.size) as progress:
             found = check_asset(asset, path, lambda done, size=asset.size, show=progress: show(done, size))
         if asset.unpack:
-            _tell_room(manifest, told, datasets=found.beyond(asset.unpacked_size))
+            beyond = found.beyond(asset.unpacked_size)
+            told.warned_of(require_memory(manifest.limits, manifest.results.max_size, 0, beyond))
     told.accepted(connection.verdict())
     uploads = []
     for remaining, (asset, path) in zip(reversed(range(len(files))), files, strict=True):
@@ -163,40 +167,6 @@ def upload_assets(
         told.uploaded(one)
         uploads.append(one)
     return tuple(uploads)
-
-
-def _tell_room(manifest: Manifest, told: UploadReport, *, bundle: int = 0, datasets: int = 0) -> None:
-    """Raise NotEnoughMemory if the run cannot fit into the manifest's limit, and warn if it hardly does."""
-    if tight := require_memory(manifest.limits, manifest.results.max_size, bundle, datasets):
-        told.warned(tight)
-
-
-def dataset_of(manifest: Manifest, key: bytes, name: str | None, path: Path) -> Asset:
-    """The dataset that a provider means: by name, or its only one, or the one with the file's name.
-
-    Raises InputError.
-    """
-    if name is not None:
-        for data in manifest.datasets:
-            if data.name == name:
-                return data
-        known = ", ".join(data.name for data in manifest.datasets) or "none"
-        raise InputError(f"The manifest has no dataset {name!r}; its datasets are: {known}.")
-    owners = manifest.names(key)
-    mine = [data for data in manifest.datasets if data.provider in owners]
-    if not mine:
-        raise InputError(
-            f"The manifest has no dataset of the key {signingkey.key_id(key)}.",
-            hint="Name another key with --key; `review` shows who provides what.",
-        )
-    if len(mine) > 1:
-        here = names.same_as(bare_name(path))  # another system may have composed the characters of the copy's name
-        named = [data for data in mine if names.same_as(data.file) == here]
-        if len(named) != 1:
-            several = ", ".join(data.name for data in mine)
-            raise InputError(f"You provide several datasets: {several}.", hint="Name one with --name.")
-        return named[0]
-    return mine[0]
 
 
 def upload_asset(

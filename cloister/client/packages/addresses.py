@@ -22,7 +22,7 @@ _PLAIN = re.compile(
     r"|v[0-9]|wheels|whl",
     re.IGNORECASE,
 )
-"""Parts of paths that are no secret."""
+"""Parts of paths that may be shown."""
 
 
 def without_credentials(text: str) -> str:

@@ -4,9 +4,13 @@ The machine counts processes, the unpacked bundle, and of unpacked datasets what
 bundle's file system has ``limits.memory`` (``agent_runtime/runner/oci_config.py``, ``memory_limit``).
 """
 
+from typing import TYPE_CHECKING
+
 from cloister.errors import InputError
-from cloister.protocol.manifest import RunLimits
 from cloister.units import format_size, round_up
+
+if TYPE_CHECKING:
+    from cloister.protocol.manifest import RunLimits
 
 _PROGRAM = 256 * 1024 * 1024
 _STEP = 64 * 1024 * 1024
@@ -29,7 +33,7 @@ def suggested_memory(unpacked_size: int) -> str:
     return round_up(unpacked_size + _PROGRAM, _STEP)
 
 
-def require_memory(limits: RunLimits, results: int, bundle: int, datasets: int = 0) -> str:
+def require_memory(limits: "RunLimits", results: int, bundle: int, datasets: int = 0) -> str:
     """A warning if ``limits.memory`` hardly holds what is unpacked and the program; empty if it does.
 
     With ``limits.scratch``, what is unpacked is on the scratch disk.

@@ -281,7 +281,7 @@ def test_program_that_installs_packages_is_told_of_the_bundle(tmp_path: Path, ki
 
 
 @pytest.mark.parametrize("kind", NOT_INSTALLING)
-def test_words_about_installing_are_no_reason_to_warn(tmp_path: Path, kind: str) -> None:
+def test_words_about_installing_do_not_warn(tmp_path: Path, kind: str) -> None:
     assert warnings(at(tmp_path, (SUBPROCESS + NOT_INSTALLING[kind] + "\n").encode()), has_bundle=True) == ""
 
 
