@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 
-from benchmarks import clouds, image, packages, parties, publish, sandbox, transfer, verbs, verifier, workspace
+from benchmarks import clouds, image, load, packages, parties, publish, sandbox, transfer, verbs, verifier, workspace
 from benchmarks.measurement import CHECKOUT, BenchmarkResult
 from cloister.errors import CloisterError
 
@@ -19,6 +19,7 @@ BENCHMARKS: dict[str, Callable[[int], list[BenchmarkResult]]] = {
     "sandbox": sandbox.measure,
     "publish": publish.measure,
     "transfer": transfer.measure,
+    "load": load.measure,
     "clouds": clouds.measure,
     "workspace": workspace.measure,
 }

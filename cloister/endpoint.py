@@ -84,7 +84,7 @@ def reach(address: Address, *, timeout: float = 5.0) -> None:
 def probe(address: Address, *, timeout: float = 10.0) -> Endpoint:
     """Fetch the certificate of the server at ``address``, over TLS 1.3 only.
 
-    ``timeout`` is in seconds. Raises UnreachableError, or ProofError when the server does not support TLS 1.3.
+    ``timeout`` is in seconds. Raises UnreachableError, or ProofError when the server does not support it.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -103,8 +103,9 @@ def probe(address: Address, *, timeout: float = 10.0) -> Endpoint:
             raise _unreachable(address, "the connection was closed") from error
         except ssl.SSLError as error:
             raise ProofError(
-                f"{address} answers, but does not support TLS 1.3 ({error.reason or 'no TLS'}).",
-                hint="Check that the port is the agent's: an agent accepts TLS 1.3 only.",
+                f"{address} answers, but the handshake of TLS 1.3 failed ({error.reason or 'no TLS'}).",
+                hint="Check that the port is the agent's, which accepts TLS 1.3 only. If it is, something between you "
+                "and the CVM changes the traffic.",
             ) from error
         except TimeoutError as error:
             raise _unreachable(address, f"no answer within {timeout:.0f} seconds") from error

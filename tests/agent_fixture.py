@@ -215,6 +215,11 @@ class RunningAgent:
     rebooted: threading.Event
     tpm: commands.Transport
 
+    @property
+    def certificate(self) -> bytes:
+        """The certificate of the workspace's authority, DER."""
+        return self.authority.certificate
+
     def policy(self) -> Policy:
         """A policy that accepts this machine."""
         return accepting_policy(self.boot_configuration, self.authority, self.boot_events)

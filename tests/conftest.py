@@ -11,6 +11,7 @@ from xdist.scheduler import LoadScopeScheduling
 from image.inputs.lockfile import RELOCKED
 
 MACHINES = "tests/e2e/"
+FAULTS = "tests/faults/"
 
 # No deadline, since a loaded machine is slow; derandomized, so that a commit passes or fails for everyone.
 settings.register_profile("cloister", deadline=None, derandomize=True)
@@ -45,10 +46,12 @@ def _order(item: pytest.Item) -> int:
 
 class FileScheduling(LoadScopeScheduling):
     """Runs all tests of a file in one process, in order. Files are independent, except those of tests/e2e, which form
-    one unit: its machines boot once.
+    one unit: its machines boot once. Each seed of tests/faults is a unit.
     """
 
     def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith(FAULTS):
+            return nodeid
         return MACHINES if nodeid.startswith(MACHINES) else nodeid.partition("::")[0]
 
 

@@ -152,13 +152,22 @@ def flavors(c: Any, match: str = "") -> None:
     _end(suites.run([suites.TESTS / "e2e" / "test_flavors.py"], match=match))
 
 
-@verb(help={"match": "only faults whose names match this expression (pytest -k), for example seed-017"})
-def faults(c: Any, match: str = "") -> None:
-    """Cause 500 faults in uploads, runs and results (a quarter of an hour)."""
+@verb(help={"match": "only tests whose names match this expression (pytest -k)"})
+def load(c: Any, match: str = "") -> None:
+    """Keep an agent busy with idle, slow, malformed and many peers, while honest parties finish (minutes)."""
     from tools import suites
 
-    _end(suites.run([suites.TESTS / "faults"], match=match))
+    _end(suites.run([suites.TESTS / "load"], match=match))
 
 
-namespace = Collection("test", engine, examples, exhaustive, faults, flavors, machines, packages)
+@verb(help={"match": "only faults whose names match this expression (pytest -k), for example seed-017"})
+def faults(c: Any, match: str = "") -> None:
+    """Cause 500 faults in uploads, runs and results, and 20 in a booted machine (half an hour)."""
+    from tools import suites
+
+    files = [suites.TESTS / "faults", suites.TESTS / "e2e" / "test_faults.py"]
+    _end(suites.run(files, match=match, workers=suites.WORKERS))
+
+
+namespace = Collection("test", engine, examples, exhaustive, faults, flavors, load, machines, packages)
 namespace.add_task(test, default=True)

@@ -37,8 +37,8 @@ def measure(repeat: int) -> list[BenchmarkResult]:
 
 def _speed(folder: Path, size: int, repeat: int) -> list[BenchmarkResult]:
     rounds: list[dict[str, float]] = []
-    source = _source(folder, size)
-    with _machine(folder / "results", source) as results:
+    source = source_file(folder, size)
+    with running_machine(folder / "results", source) as results:
         results.run("result")
         for index in range(repeat):
             took = {
@@ -46,7 +46,7 @@ def _speed(folder: Path, size: int, repeat: int) -> list[BenchmarkResult]:
                 "without": _raw(source, folder / "received", PLAIN),
                 "download": results.run("download")["seconds"],
             }
-            with _machine(folder / f"round-{index}", source) as machine:
+            with running_machine(folder / f"round-{index}", source) as machine:
                 took["upload"] = machine.run("upload")["seconds"]
             rounds.append(took)
     source.unlink()
@@ -71,8 +71,8 @@ def _rate(size: int, rounds: Sequence[dict[str, float]], name: str) -> str:
 def _memory(folder: Path) -> list[BenchmarkResult]:
     peaks: dict[int, tuple[float, float]] = {}
     for size in (_SMALL, _LARGE):
-        source = _source(folder, size)
-        with _machine(folder / f"memory-{size}", source) as machine:
+        source = source_file(folder, size)
+        with running_machine(folder / f"memory-{size}", source) as machine:
             client = machine.run("upload")["peak"]
             peaks[size] = (machine.peak(), client)
         source.unlink()
@@ -86,8 +86,8 @@ def _memory(folder: Path) -> list[BenchmarkResult]:
 
 
 def _opening(folder: Path, repeat: int) -> BenchmarkResult:
-    source = _source(folder, _MIB)
-    with _machine(folder / "sessions", source) as machine:
+    source = source_file(folder, _MIB)
+    with running_machine(folder / "sessions", source) as machine:
         values = []
         for _ in range(repeat):
             before = machine.cpu()
@@ -97,7 +97,7 @@ def _opening(folder: Path, repeat: int) -> BenchmarkResult:
     return BenchmarkResult("opening and binding a session", tuple(values), "ms", 15, how)
 
 
-def _source(folder: Path, size: int) -> Path:
+def source_file(folder: Path, size: int) -> Path:
     """A file of bytes that do not compress, ``size`` long."""
     path = folder / f"source-{size}"
     piece = os.urandom(_MIB)
@@ -109,22 +109,22 @@ def _source(folder: Path, size: int) -> Path:
 
 def _raw(source: Path, target: Path, kind: str) -> float:
     words = [sys.executable, "-m", "benchmarks.transfer.raw"]
-    with _started([*words, "receive", kind, str(target)]) as (_, said):
+    with started([*words, "receive", kind, str(target)]) as (_, said):
         done = _run([*words, "send", str(source), str(said["port"]), str(said["certificate"])])
     target.unlink()
     return float(done["seconds"])
 
 
-class _Machine:
-    """A running agent, and its parties."""
+class Machine:
+    """A running agent, and its party."""
 
     def __init__(self, process: "subprocess.Popen[str]", party: Party) -> None:
+        self.party = party
         self._process = process
-        self._party = party
 
     def run(self, what: str, *words: str) -> dict[str, Any]:
         """Have the party do it, in a process of its own; what that process says of itself."""
-        return _run([sys.executable, "-m", "benchmarks.transfer.party", str(self._party.folder), what, *words])
+        return _run([sys.executable, "-m", "benchmarks.transfer.party", str(self.party.folder), what, *words])
 
     def peak(self) -> float:
         """The agent's highest resident memory, MB."""
@@ -140,16 +140,16 @@ class _Machine:
 
 
 @contextlib.contextmanager
-def _machine(folder: Path, source: Path) -> Iterator[_Machine]:
+def running_machine(folder: Path, source: Path) -> Iterator[Machine]:
     """An agent whose manifest has ``source`` as its dataset, and a result of the same size."""
     folder.mkdir()
-    with _started([sys.executable, "-m", "benchmarks.transfer.machine", str(folder)]) as (process, said):
-        yield _Machine(process, prepare(folder, source, str(said["address"])))
+    with started([sys.executable, "-m", "benchmarks.transfer.machine", str(folder)]) as (process, said):
+        yield Machine(process, prepare(folder, source, str(said["address"])))
     _run(["rm", "-rf", str(folder)], json_output=False)
 
 
 @contextlib.contextmanager
-def _started(words: list[str]) -> Iterator[tuple["subprocess.Popen[str]", dict[str, Any]]]:
+def started(words: list[str]) -> Iterator[tuple["subprocess.Popen[str]", dict[str, Any]]]:
     """A process that says in a line of JSON that it is ready, and ends when its standard input does."""
     with subprocess.Popen(
         words, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"

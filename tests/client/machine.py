@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from cloister.attestation.policy.policy import Policy
 from cloister.client.computation import submission
@@ -9,23 +10,43 @@ from cloister.client.computation.events import EventReader
 from cloister.client.computation.upload import upload_asset
 from cloister.client.connection.connection import Connection
 from cloister.client.connection.opening import Target
+from cloister.endpoint import Address
+from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.descriptor import CvmEntry, Descriptor, MemberEntry
 from cloister.protocol.manifest import Asset, Manifest
 from cloister.protocol.progress import Phase
-from tests.agent_fixture import RunningAgent
 from tests.client.parties import Parties
+
+
+class Running(Protocol):
+    """What the parties need of a machine, however it runs."""
+
+    @property
+    def address(self) -> Address:
+        """Where its agent listens."""
+
+    @property
+    def boot_configuration(self) -> BootConfiguration:
+        """Its boot configuration."""
+
+    @property
+    def certificate(self) -> bytes:
+        """The certificate of its workspace's authority, DER."""
+
+    def policy(self) -> Policy:
+        """A policy that accepts it."""
 
 
 @dataclass(frozen=True)
 class Machine:
     """``policy`` accepts this machine; ``policy.json`` and ``workspace.json`` in the parties' folder say the same."""
 
-    running: RunningAgent
+    running: Running
     parties: Parties
     policy: Policy
 
     @classmethod
-    def of(cls, running: RunningAgent, parties: Parties) -> "Machine":
+    def of(cls, running: Running, parties: Parties) -> "Machine":
         """Write what the parties have on their disks."""
         configuration = running.boot_configuration
         policy = running.policy()
@@ -36,7 +57,7 @@ class Machine:
             image="00" * 32,
             members=tuple(MemberEntry(name, key.public, ("owner",)) for name, key in parties.keys.items()),
             cvms=(CvmEntry(configuration.cvm, str(running.address), "local", configuration),),
-            authority=running.authority.certificate,
+            authority=running.certificate,
         )
         (parties.folder / "workspace.json").write_bytes(descriptor.encode())
         (parties.folder / "policy.json").write_bytes(policy.encode())
@@ -44,7 +65,8 @@ class Machine:
 
     def target(self, manifest: Manifest | None = None) -> Target:
         """Where the machine is, under the policy that accepts it."""
-        return Target(self.running.address, self.policy, "main", manifest.digest() if manifest else None)
+        cvm = self.running.boot_configuration.cvm
+        return Target(self.running.address, self.policy, cvm, manifest.digest() if manifest else None)
 
     def connection(self, party: str, manifest: Manifest | None = None) -> Connection:
         """A connection of a party; nothing is opened yet."""

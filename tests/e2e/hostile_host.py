@@ -11,6 +11,7 @@ from threading import Event
 from typing import Self
 
 from cloister.attestation.first_policy.from_manifest import policy_from_manifest
+from cloister.attestation.policy.policy import Policy
 from cloister.client.connection.binding import bind
 from cloister.client.connection.opening import Opening, Target, attest
 from cloister.client.connection.session import Session
@@ -49,14 +50,14 @@ class HostileHost(AbstractContextManager["HostileHost"]):
     """Bytes of the scratch disk."""
 
     @classmethod
-    def create(cls, folder: Path, image: Image, *, scratch: int = 0) -> Self:
+    def create(cls, folder: Path, image: Image, parties: Parties | None = None, *, scratch: int = 0) -> Self:
         key_folder = private_folder(folder / "authority")
         return cls(
             folder=folder,
             image=image,
             port=ports.free(),
             authority=certificates.create_authority(WORKSPACE, key_folder),
-            parties=Parties.make(folder),
+            parties=parties or Parties.make(folder),
             scratch=scratch,
         )
 
@@ -109,10 +110,14 @@ class HostileHost(AbstractContextManager["HostileHost"]):
             authority=self.authority,
         )
 
+    def policy(self) -> Policy:
+        """The parties' policy."""
+        policy, _ = policy_from_manifest(self.image.manifest, self.descriptor(), allow_local=True)
+        return policy
+
     def attest(self) -> Opening:
         """A session that was opened and verified under the parties' policy."""
-        policy, _ = policy_from_manifest(self.image.manifest, self.descriptor(), allow_local=True)
-        return attest(Target(Address(ports.LOOPBACK, self.port), policy, CVM))
+        return attest(Target(Address(ports.LOOPBACK, self.port), self.policy(), CVM))
 
     def collude(self, key: Key) -> Session:
         """A session of a client that ignores the verdict."""
@@ -121,8 +126,7 @@ class HostileHost(AbstractContextManager["HostileHost"]):
 
     def upload(self) -> CompletedProcess[bytes]:
         """The upload command of a hospital, and its outcome."""
-        policy, _ = policy_from_manifest(self.image.manifest, self.descriptor(), allow_local=True)
-        for name, document in {"policy": policy, "workspace": self.descriptor()}.items():
+        for name, document in {"policy": self.policy(), "workspace": self.descriptor()}.items():
             (self.folder / f"{name}.json").write_bytes(document.encode())
         words = ["upload-data", "data/h1.csv", "--key", "hospital-1.pem"]
         for name in ("policy", "workspace", "manifest"):

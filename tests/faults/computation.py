@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from cloister.client.computation import submission
 from cloister.client.computation.events import EventReader
@@ -14,9 +15,9 @@ from cloister.client.result.fetch import fetch_result
 from cloister.endpoint import Address
 from cloister.protocol.manifest import Manifest
 from cloister.protocol.progress import Phase
-from tests.client.machine import Machine
+from tests.client.machine import Machine, Running
 from tests.client.parties import Parties
-from tests.faults.guest_machine import GuestMachine
+from tests.faults.invariants import Observed
 
 COMMAND = (sys.executable, "-c", "from cloister.__main__ import main; main()")
 CONSUMERS = ("lab", "hospital-1")
@@ -33,16 +34,35 @@ open("results/model.bin", "wb").write(os.urandom({RESULT}))
 """
 
 
+class FaultyMachine(Observed, Running, Protocol):
+    """A machine whose programs a test can end or stop."""
+
+    def kill(self, program: str) -> None:
+        """Kill a program, as a crash would."""
+
+    def pause(self, program: str) -> None:
+        """Stop a program until :meth:`resume`."""
+
+    def resume(self, program: str) -> None:
+        """Let a stopped program go on."""
+
+    def fill_store(self, left: int) -> None:
+        """Leave ``left`` bytes free in the store."""
+
+    def empty_store(self) -> None:
+        """Undo :meth:`fill_store`."""
+
+
 @dataclass(frozen=True)
 class Computation:
     """One manifest on one machine."""
 
-    guest: GuestMachine
+    guest: FaultyMachine
     machine: Machine
     manifest: Manifest
 
     @classmethod
-    def prepare(cls, guest: GuestMachine, parties: Parties) -> "Computation":
+    def prepare(cls, guest: FaultyMachine, parties: Parties) -> "Computation":
         """Nothing is submitted yet."""
         machine = Machine.of(guest, parties)
         return cls(guest, machine, parties.manifest())

@@ -192,6 +192,8 @@ def _signalled(number: signal.Signals) -> Callable[[Computation, Step, random.Ra
 
 def _small_disk(computation: Computation, step: Step, chance: random.Random) -> Attempt:
     """The party's file system takes no file larger than a chosen size."""
+    if computation.output(step.party).exists():
+        return Attempt(happened=False)
     size = chance.choice((0, chance.randrange(200), chance.randrange(4_000_000)))
     with _command(computation, step, computation.guest.address, "prlimit", f"--fsize={size}") as process:
         out, err = process.communicate()
@@ -277,7 +279,12 @@ KINDS = (
     FaultKind("client twice", _twice, 3),
     FaultKind("bytes forged", _forged, 2, _is_upload),
     FaultKind("bytes without consent", _without_consent, 2, _is_upload),
-    FaultKind("store full", _acted(_fill, lambda one: one.guest.empty_store(), spoils=frozenset({"STORE_FULL"})), 5),
+    FaultKind(
+        "store full",
+        _acted(_fill, lambda one: one.guest.empty_store(), spoils=frozenset({"STORE_FULL"})),
+        6,
+        lambda step: not step.name.startswith("result"),
+    ),
     FaultKind("TPM stopped for a while", _acted(_pause_tpm), 3),
     FaultKind(
         "TPM gone",

@@ -30,7 +30,7 @@ STORE_SIZE = 96 << 20
 
 @dataclass(frozen=True)
 class GuestMachine:
-    """A running machine. ``tls_key`` and ``certificate`` (PEM) are the agent's, which only its memory should have."""
+    """A running machine. ``tls_key`` and ``tls_certificate`` (PEM) are what only the agent should have."""
 
     folder: Path
     address: Address
@@ -38,7 +38,12 @@ class GuestMachine:
     authority: Authority
     pids: Mapping[str, int]
     tls_key: bytes
-    certificate: bytes
+    tls_certificate: bytes
+
+    @property
+    def certificate(self) -> bytes:
+        """The certificate of the workspace's authority, DER."""
+        return self.authority.certificate
 
     def policy(self) -> Policy:
         """A policy that accepts this machine."""
@@ -89,7 +94,7 @@ class GuestMachine:
         raise ValueError(f"the agent has no {field}")
 
     def log(self) -> str:
-        """What the agent printed: nothing, unless something inside it failed."""
+        """What the agent printed: its own log."""
         return (self.folder / "agent.log").read_text(encoding="utf-8", errors="replace")
 
 
@@ -142,7 +147,7 @@ def guest_machine(
             authority=authority,
             pids=pids,
             tls_key=said["key"].encode(),
-            certificate=said["certificate"].encode(),
+            tls_certificate=said["certificate"].encode(),
         )
 
 

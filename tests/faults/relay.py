@@ -120,7 +120,7 @@ def relay(
         handler = Relay(channel, at, meddling, downward=downward, chance=chance)
         options = [("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.max_send_message_length", MAX_MESSAGE)]
         server = grpc.server(ThreadPoolExecutor(16), handlers=[handler], options=options)
-        credentials = grpc.ssl_server_credentials([(machine.tls_key, machine.certificate)])
+        credentials = grpc.ssl_server_credentials([(machine.tls_key, machine.tls_certificate)])
         port = server.add_secure_port("127.0.0.1:0", credentials)
         server.start()
         try:

@@ -2,8 +2,8 @@
 
 import random
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,12 +27,38 @@ _MOST_ATTEMPTS = 3
 """How often an honest party runs its command, when it is told to run it again."""
 
 
-class Scenario:
-    """Computations one after the other until so many faults have happened. ``history`` tells them in order."""
+Started = Callable[[Path], AbstractContextManager[Computation]]
+"""Starts a machine for a computation in an empty folder."""
 
-    def __init__(self, seed: int, folder: Path) -> None:
-        self._chance = random.Random(f"cloister faults {seed}")
+
+@contextmanager
+def on_guest_machine(folder: Path) -> Iterator[Computation]:
+    """A computation on a machine of processes."""
+    parties = parties_with_files(folder / "parties")
+    with guest_machine(folder / "guest", (parties.keys["lab"].id,), limits=LIMITS) as guest:
+        yield Computation.prepare(guest, parties)
+
+
+class Scenario:
+    """Computations one after the other until so many faults have happened. ``history`` tells them in order.
+
+    Each computation has a machine of its own, and before each of its steps come at most ``per_step`` faults.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        folder: Path,
+        *,
+        started: Started = on_guest_machine,
+        kinds: Sequence[FaultKind] = KINDS,
+        per_step: int = 3,
+    ) -> None:
+        self.chance = random.Random(f"cloister faults {seed}")
+        self.kinds = kinds
+        self.per_step = per_step
         self._folder = folder
+        self._started = started
         self._machines = 0
         self.history: list[str] = []
         self.faults = 0
@@ -47,46 +73,50 @@ class Scenario:
         folder = self._folder / f"machine-{self._machines}"
         folder.mkdir()
         self._machines += 1
-        parties = parties_with_files(folder / "parties")
-        with guest_machine(folder / "guest", (parties.keys["lab"].id,), limits=LIMITS) as guest:
-            computation = Computation.prepare(guest, parties)
-            with computation.connection("lab", guest.address) as observer:
-                invariants = Invariants(guest, computation.manifest, observer)
-                with _every_key(invariants):
-                    _Course(self, computation, invariants, self._chance).run(faults)
+        with (
+            self._started(folder) as computation,
+            computation.connection("lab", computation.guest.address) as observer,
+        ):
+            invariants = Invariants(computation.guest, computation.manifest, observer)
+            with _every_key(invariants):
+                _Course(self, computation, invariants).run(faults)
 
 
 class _Course:
     """One computation from the first step to the last, or to the end of its machine."""
 
-    def __init__(
-        self, scenario: Scenario, computation: Computation, invariants: Invariants, chance: random.Random
-    ) -> None:
+    def __init__(self, scenario: Scenario, computation: Computation, invariants: Invariants) -> None:
         self._scenario = scenario
         self._computation = computation
         self._invariants = invariants
-        self._chance = chance
+        self._chance = scenario.chance
+        self._done = False
         self._spoils: set[str] = set()
         self._lost: set[str] = set()
         """Steps whose result went to a client that was killed."""
 
     def run(self, faults: int) -> None:
         for step in STEPS:
-            for _ in range(self._chance.randrange(4)):
-                if self._scenario.faults < faults and not self._under_fault(step):
+            self._done = False
+            for _ in range(self._chance.randint(0, self._scenario.per_step)):
+                if self._done or self._scenario.faults == faults:
+                    break
+                if not self._under_fault(step):
                     return
             if not self._honest(step):
                 return
 
     def _under_fault(self, step: Step) -> bool:
         """One attempt under one fault. Whether the machine still has an agent."""
-        kinds = [kind for kind in KINDS if kind.where(step)]
+        kinds = [kind for kind in self._scenario.kinds if kind.where(step)]
         (kind,) = self._chance.choices(kinds, [kind.weight for kind in kinds])
         began = time.monotonic()
         attempt = kind.attempt(self._computation, step, self._chance)
         self._note(step, kind, attempt, time.monotonic() - began)
         if attempt.happened:
             self._scenario.faults += 1
+        # Once more, a step that was successful may show that doing it twice does no harm; then the next one comes.
+        self._done = attempt.error is None and not attempt.killed and self._chance.random() < 0.7
         self._spoils |= attempt.spoils
         if attempt.killed or attempt.error is not None:
             self._lost.add(step.name)
