@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measurement import CHECKOUT, BenchmarkError, BenchmarkResult
-from benchmarks.transfer.raw import PLAIN, WITH_DIGEST
-from benchmarks.transfer.world import Party, prepare
+from benchmarks.transfer.world import PLAIN, WITH_DIGEST, Party, prepare
 
 _MIB = 1024 * 1024
 _SIZES = (512 * _MIB, 2048 * _MIB)

@@ -3,6 +3,7 @@
 It prints JSON: the seconds and the CPU time of what was asked for, without its preparation, and its peak memory in MB.
 """
 
+import dataclasses
 import json
 import resource
 import sys
@@ -10,8 +11,9 @@ import time
 from pathlib import Path
 
 from benchmarks.transfer.world import Party
+from cloister.client.computation.asset import check_asset
+from cloister.client.computation.asset_upload import upload_asset
 from cloister.client.computation.events import follow_events
-from cloister.client.computation.upload import upload_asset
 from cloister.client.connection.connection import Connection
 from cloister.client.result.download import receive
 from cloister.protocol.manifest import Manifest
@@ -25,9 +27,10 @@ def main(folder: Path, what: str, words: list[str]) -> None:
     with party.connection(manifest) as connection:
         if what != "sessions":
             connection.session()
+        found = dataclasses.replace(check_asset(manifest.datasets[0], party.source), remembered=False)
         began, used = time.monotonic(), time.process_time()
         if what == "upload":
-            upload_asset(connection, manifest, manifest.datasets[0], party.source)
+            upload_asset(connection, manifest, manifest.datasets[0], found)
         elif what == "result":
             _result(connection, manifest, party)
         elif what == "download":
@@ -41,9 +44,8 @@ def main(folder: Path, what: str, words: list[str]) -> None:
 
 def _result(connection: Connection, manifest: Manifest, party: Party) -> None:
     for asset in manifest.assets():
-        upload_asset(
-            connection, manifest, asset, party.source if asset.kind == "dataset" else party.folder / asset.file
-        )
+        path = party.source if asset.kind == "dataset" else party.folder / asset.file
+        upload_asset(connection, manifest, asset, check_asset(asset, path))
     for _ in follow_events(connection, until=frozenset({Phase.COMPLETED})):
         pass
 

@@ -13,7 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-WITH_DIGEST, PLAIN = "with-digest", "plain"
+from benchmarks.transfer.world import WITH_DIGEST
+
 _PIECE = 1024 * 1024
 _SIZE = 8
 

@@ -14,6 +14,9 @@ from cloister.endpoint import Address
 from cloister.protocol.manifest import Manifest
 
 OWNER = "owner"
+WITH_DIGEST, PLAIN = "with-digest", "plain"
+"""The baselines: a raw socket and a file, with SHA-256 of what arrives or without."""
+
 _AUTHOR = """\
 version: 1
 name: transfer

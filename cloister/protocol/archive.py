@@ -1,26 +1,21 @@
-"""Deterministic archives: the zip of a result and the tar of a folder.
+"""The deterministic zip of a result.
 
-Zip members are stored, not deflated: deflate output depends on the library's version, and a reader must be able to
+Its members are stored, not deflated: deflate output depends on the library's version, and a reader must be able to
 re-encode the archive to the same bytes.
 """
 
-import hashlib
-import os
 import stat
 import struct
-import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from cloister.errors import ChangedFileError
 from cloister.protocol import names
 from cloister.protocol.archives.errors import ArchiveError
-from cloister.protocol.archives.folder import scan
 from cloister.protocol.archives.reader import Source
-from cloister.protocol.archives.tree import ArchiveTree
 from cloister.protocol.archives.zipdirectory import count_members
 
 _CHUNK = 1024 * 1024
@@ -122,49 +117,3 @@ def check_zip(path: Path) -> list[str]:
                     )
                 if not left:
                     return found
-
-
-def write_tar(out: BinaryIO, folder: Path) -> ArchiveTree:
-    """Write ``folder`` as a deterministic tar: names sorted, mode 0644 or 0755, no times, no owners, no links.
-
-    A link to a file in the same folder is written as that file. Returns what the guest has of it.
-    """
-    entries, tree = scan(folder)
-    with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive:
-        for entry in entries:
-            info = tarfile.TarInfo(entry.path)
-            if entry.source is None:
-                info.type, info.mode = tarfile.DIRTYPE, 0o755
-                archive.addfile(info)
-            else:
-                with (folder / entry.source).open("rb") as source:
-                    status = os.fstat(source.fileno())
-                    info.mode = 0o755 if status.st_mode & 0o100 else 0o644
-                    info.size = status.st_size
-                    archive.addfile(info, source)
-    return tree
-
-
-class _Digesting:
-    """A writable file that keeps SHA-256 and size of what is written."""
-
-    def __init__(self) -> None:
-        self._state = hashlib.sha256()
-        self.size = 0
-
-    def write(self, data: bytes) -> int:
-        """Add ``data`` to the digest."""
-        self._state.update(data)
-        self.size += len(data)
-        return len(data)
-
-    def digest(self) -> bytes:
-        """SHA-256 of everything written, 32 bytes."""
-        return self._state.digest()
-
-
-def tar_digest(folder: Path) -> tuple[bytes, int, int, int]:
-    """SHA-256 and size of the tar of ``folder``, without writing it anywhere; the bytes of its files, and in memory."""
-    sink = _Digesting()
-    tree = write_tar(cast(BinaryIO, sink), folder)
-    return sink.digest(), sink.size, tree.size, tree.in_memory

@@ -1,5 +1,6 @@
 """The command ``cloister`` as a party types it, in this process."""
 
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ class Done:
 
 Cloister = Callable[..., Done]
 
+_LOG = re.compile(r'\{"time": "[^"]*", "uptime": \d+, ')
+"""A line of an agent's log: the agent of a test runs in the same process."""
+
 
 def runner(capsys: pytest.CaptureFixture[str]) -> Cloister:
     """A function that runs one command: ``cloister("keys", "--output", path)``."""
@@ -39,6 +43,8 @@ def runner(capsys: pytest.CaptureFixture[str]) -> Cloister:
         finally:
             sys.argv = before
         said = capsys.readouterr()
-        return Done(code, said.out, said.err)
+        return Done(
+            code, "".join(line for line in said.out.splitlines(keepends=True) if not _LOG.match(line)), said.err
+        )
 
     return cloister

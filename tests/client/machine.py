@@ -6,8 +6,9 @@ from typing import Protocol
 
 from cloister.attestation.policy.policy import Policy
 from cloister.client.computation import submission
+from cloister.client.computation.asset import describe_asset
+from cloister.client.computation.asset_upload import upload_asset
 from cloister.client.computation.events import EventReader
-from cloister.client.computation.upload import upload_asset
 from cloister.client.connection.connection import Connection
 from cloister.client.connection.opening import Target
 from cloister.endpoint import Address
@@ -81,7 +82,7 @@ class Machine:
     def upload(self, manifest: Manifest, asset: Asset) -> None:
         """The asset's provider uploads it."""
         with self.connection(asset.provider, manifest) as connection:
-            upload_asset(connection, manifest, asset, self.parties.files[asset.name])
+            upload_asset(connection, manifest, asset, describe_asset(self.parties.files[asset.name], unpack=False))
 
     def run(self) -> Manifest:
         """Everything up to the result."""

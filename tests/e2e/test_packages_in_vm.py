@@ -6,9 +6,11 @@ from dataclasses import replace
 import pytest
 
 from cloister.attestation.first_policy.from_manifest import policy_from_manifest
+from cloister.client.computation.asset import describe_asset
+from cloister.client.computation.asset_upload import upload_asset
 from cloister.client.computation.events import EventReader
 from cloister.client.computation.submission import submit
-from cloister.client.computation.upload import upload_algorithm, upload_asset
+from cloister.client.computation.upload import upload_algorithm
 from cloister.client.connection.connection import Connection
 from cloister.client.connection.opening import Target
 from cloister.client.packages.bundle import make_bundle
@@ -58,7 +60,7 @@ def test_packages_run_in_a_machine(large_workspace: RunningWorkspace, base_image
         for asset in manifest.assets():
             if asset.name in ("h1", "h2"):
                 with Connection(demanding, keys[asset.provider]) as provider:
-                    upload_asset(provider, manifest, asset, files[asset.name])
+                    upload_asset(provider, manifest, asset, describe_asset(files[asset.name], unpack=False))
         (*_, last) = EventReader(lab).records(follow=True, until=frozenset({Phase.COMPLETED}))
         printed = b"".join(chunk.data for chunk in lab.session().logs()).decode()
 

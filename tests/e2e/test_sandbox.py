@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from cloister.attestation.first_policy.from_manifest import policy_from_manifest
+from cloister.client.computation.asset import describe_asset
+from cloister.client.computation.asset_upload import upload_asset
 from cloister.client.computation.events import EventReader
 from cloister.client.computation.lifecycle import request_reset, wait_for_restart
 from cloister.client.computation.submission import submit
-from cloister.client.computation.upload import upload_asset
 from cloister.client.connection.connection import Connection
 from cloister.client.connection.opening import Target
 from cloister.endpoint import Address
@@ -47,7 +48,7 @@ def run(parties: Parties, target: Target) -> tuple[Event, str]:
     with submit(target, keys["lab"], manifest) as lab:
         for asset in manifest.assets():
             with Connection(replace(target, manifest_digest=manifest.digest()), keys[asset.provider]) as provider:
-                upload_asset(provider, manifest, asset, parties.files[asset.name])
+                upload_asset(provider, manifest, asset, describe_asset(parties.files[asset.name], unpack=False))
         (*_, last) = EventReader(lab).records(follow=True, until=frozenset({Phase.COMPLETED}))
         printed = b"".join(chunk.data for chunk in lab.session().logs()).decode()
     return last.event, printed

@@ -1,21 +1,21 @@
 """A party's file or folder as an asset: name, digest and size for the manifest, and its bytes."""
 
-import contextlib
 import hashlib
-import tempfile
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, cast
 
 from cloister import userfile
-from cloister.client.computation import leftovers
+from cloister.client.computation import digests, leftovers
+from cloister.client.computation.digests import Digest, DigestCache, Identity
 from cloister.client.script.lookalikes import lookalike_file
 from cloister.errors import InputError
-from cloister.protocol import archive, names, signingkey
+from cloister.protocol import names, signingkey
 from cloister.protocol.archives import unpacking
 from cloister.protocol.archives.errors import ArchiveError, NotAnArchive
 from cloister.protocol.archives.tree import ArchiveTree
+from cloister.protocol.foldertar import FolderTar
 from cloister.protocol.manifest import Asset, Manifest
 from cloister.units import format_size
 
@@ -32,7 +32,8 @@ class LocalAsset:
     ``file`` is the name without folders (for a folder, that of its tar), ``digest`` SHA-256 in hex, ``size`` in bytes.
     ``unpacked_size`` is the bytes of all files of an archive or folder, None of anything else; ``in_memory`` is what
     they take in the guest's memory, 0 if that is not known. ``leftovers`` are the paths in it that systems and programs
-    leave in folders, as far as it was read.
+    leave in folders, as far as it was read. ``identity`` tells whether it was changed since; ``remembered`` says that
+    it was read earlier and not again (``digests.py``).
     """
 
     path: Path
@@ -42,6 +43,8 @@ class LocalAsset:
     unpacked_size: int | None = None
     in_memory: int = 0
     leftovers: tuple[str, ...] = ()
+    identity: Identity | None = field(default=None, compare=False, repr=False)
+    remembered: bool = field(default=False, compare=False)
 
     def beyond(self, unpacked_size: int) -> int:
         """Bytes of memory that its files take beyond what a manifest states: the rest of their pages, and inodes."""
@@ -75,36 +78,68 @@ def describe_asset(path: Path, progress: ReadProgress = lambda done: None, *, un
     """
     file = bare_name(path)
     try:
-        if path.is_dir():
-            digest, size, unpacked, in_memory = archive.tar_digest(path)
-            found = leftovers.in_folder(path)
-            if unpack is False:
-                return LocalAsset(path, file, digest.hex(), size, leftovers=found)
-            return LocalAsset(path, file, digest.hex(), size, unpacked, in_memory, found)
-        with userfile.open_regular(path) as stream:
-            return _describe_file(path, file, stream, progress, unpack)
+        with open_asset(path) as stream:
+            return _describe(path, file, stream, progress, unpack)
     except OSError as error:
         raise userfile.unreadable(path, error) from error
     except ArchiveError as error:
         raise type(error)(f"{path}: {error.message}", hint=error.hint) from error
 
 
-def _describe_file(path: Path, file: str, stream: BinaryIO, progress: ReadProgress, unpack: bool | None) -> LocalAsset:
-    if unpack is not False:
-        read, noticing = _Digest(progress), leftovers.Noticing()
+def _describe(
+    path: Path, file: str, stream: FolderTar | BufferedReader, progress: ReadProgress, unpack: bool | None
+) -> LocalAsset:
+    cache, began, before = DigestCache(), digests.now(), identify(path, stream)
+    found = cache.find(before, examined=unpack is not False)
+    remembered = found is not None
+    if found is None:
+        found = _read(stream, progress, unpack)
+        if identify_again(path, stream) == before:
+            cache.keep(before, found, began=began)
+    else:
+        progress(found.size)
+    made = LocalAsset(path, file, found.digest, found.size, identity=before, remembered=remembered)
+    if isinstance(stream, FolderTar):
+        made = replace(made, leftovers=leftovers.in_folder(path))
+        return made if unpack is False else replace(made, unpacked_size=stream.unpacked, in_memory=stream.in_memory)
+    if unpack is False or found.unpacked_size is None:
+        return made
+    return replace(made, unpacked_size=found.unpacked_size, in_memory=found.in_memory, leftovers=found.leftovers)
+
+
+def _read(stream: FolderTar | BufferedReader, progress: ReadProgress, unpack: bool | None) -> Digest:
+    read = _Digest(progress)
+    if unpack is not False and not isinstance(stream, FolderTar):
+        noticing = leftovers.Noticing()
         try:
             contents = unpacking.read_into(stream, ArchiveTree(noticing), read.take)
         except NotAnArchive:
             if unpack:
                 raise
             stream.seek(0)
+            read = _Digest(progress)
         else:
-            digest_hex, noticed = read.state.hexdigest(), tuple(noticing.found)
-            return LocalAsset(path, file, digest_hex, read.done, contents.size, contents.in_memory, noticed)
-    read = _Digest(progress)
-    while data := stream.read(_CHUNK):
-        read.take(data)
-    return LocalAsset(path, file, read.state.hexdigest(), read.done)
+            noticed = tuple(noticing.found)
+            return Digest(read.state.hexdigest(), read.done, True, contents.size, contents.in_memory, noticed)
+    buffer = memoryview(bytearray(_CHUNK))
+    while size := stream.readinto(buffer):
+        read.take(buffer[:size])
+    return Digest(read.state.hexdigest(), read.done, unpack is not False)
+
+
+def identify(path: Path, stream: FolderTar | BufferedReader) -> Identity:
+    """What an opened asset at ``path`` was when it was opened. Raises OSError."""
+    if isinstance(stream, FolderTar):
+        return Identity.of_folder(path, stream)
+    return Identity.of_file(stream.fileno())
+
+
+def identify_again(path: Path, stream: FolderTar | BufferedReader) -> Identity:
+    """What it is now. Raises OSError, and ArchiveError for a folder."""
+    if isinstance(stream, FolderTar):
+        with FolderTar(path) as now:
+            return Identity.of_folder(path, now)
+    return Identity.of_file(stream.fileno())
 
 
 class _Digest:
@@ -115,7 +150,7 @@ class _Digest:
         self.done = 0
         self._progress = progress
 
-    def take(self, data: bytes) -> None:
+    def take(self, data: bytes | memoryview) -> None:
         """Add bytes."""
         self.state.update(data)
         self.done += len(data)
@@ -192,24 +227,9 @@ def dataset_of(manifest: Manifest, key: bytes, name: str | None, path: Path) -> 
     return mine[0]
 
 
-@contextlib.contextmanager
-def open_asset(path: Path) -> Generator[BinaryIO, None, None]:
-    """The bytes of an asset, seekable; a folder's tar is written to a temporary file first. Raises InputError."""
-    with _open(path) as stream:
-        yield stream
-
-
-def _open(path: Path) -> BinaryIO:
+def open_asset(path: Path) -> FolderTar | BufferedReader:
+    """The bytes of an asset, seekable: a file, or the tar of a folder, made while it is read. Raises InputError."""
     try:
-        if not path.is_dir():
-            return userfile.open_regular(path)
-        stream = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - the caller closes it
-        try:
-            archive.write_tar(stream, path)
-        except BaseException:
-            stream.close()
-            raise
-        stream.seek(0)
+        return FolderTar(path) if path.is_dir() else userfile.open_regular(path)
     except OSError as error:
         raise userfile.unreadable(path, error) from error
-    return stream

@@ -3,34 +3,19 @@
 An interrupted upload resumes where it stopped, in the same call or in a later one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 from cloister.attestation.result import Verdict
 from cloister.client.computation.algorithm_files import find_bundle, find_files, program_of
-from cloister.client.computation.asset import check_asset, dataset_of, open_asset
-from cloister.client.connection.connection import Connection, is_interruption
+from cloister.client.computation.asset import check_asset, dataset_of
+from cloister.client.computation.asset_upload import Uploaded, upload_asset
+from cloister.client.connection.connection import Connection
 from cloister.client.connection.report import Progress, TransferReport
-from cloister.client.connection.retry import TRANSFER_PAUSES, Backoff, Interrupted
-from cloister.client.connection.session import Session
-from cloister.client.files.keys import Key
 from cloister.client.packages.memory import require_memory
 from cloister.client.script.examination import examine
-from cloister.errors import CloisterError, InputError, ProofError
-from cloister.protocol import names, transcript
+from cloister.protocol import names
 from cloister.protocol.manifest import Asset, Manifest
-from cloister.protocol.sealing import FRAME_SIZE
-from cloister.v1 import agent_pb2
-
-
-@dataclass(frozen=True)
-class Uploaded:
-    """An asset that the agent has completely. ``sent`` counts the bytes that this call sent."""
-
-    asset: Asset
-    sent: int
 
 
 class UploadReport(TransferReport):
@@ -147,15 +132,16 @@ def upload_assets(
         UnreachableError: no agent answers, or the machine stays away.
     """
     told = report or UploadReport()
+    checked = []
     for asset, path in files:
         with told.transfer(f"Checking {names.shown(asset.file)}", asset.size) as progress:
-            found = check_asset(asset, path, lambda done, size=asset.size, show=progress: show(done, size))
+            checked.append(check_asset(asset, path, lambda done, size=asset.size, show=progress: show(done, size)))
         if asset.unpack:
-            beyond = found.beyond(asset.unpacked_size)
+            beyond = checked[-1].beyond(asset.unpacked_size)
             told.warned_of(require_memory(manifest.limits, manifest.results.max_size, 0, beyond))
     told.accepted(connection.verdict())
     uploads = []
-    for remaining, (asset, path) in zip(reversed(range(len(files))), files, strict=True):
+    for remaining, (asset, _), found in zip(reversed(range(len(files))), files, checked, strict=True):
         with told.transfer(f"Uploading {asset.name}", asset.size) as progress:
 
             def shown(done: int, size: int, show: Progress = progress, remaining: int = remaining) -> None:
@@ -163,120 +149,7 @@ def upload_assets(
                 if done == size:
                     told.sent(remaining)
 
-            one = upload_asset(connection, manifest, asset, path, progress=shown, interrupted=told.interrupted)
+            one = upload_asset(connection, manifest, asset, found, progress=shown, interrupted=told.interrupted)
         told.uploaded(one)
         uploads.append(one)
     return tuple(uploads)
-
-
-def upload_asset(
-    connection: Connection,
-    manifest: Manifest,
-    asset: Asset,
-    path: Path,
-    *,
-    progress: Progress = lambda done, size: None,
-    interrupted: Interrupted = lambda error, pause: None,
-) -> Uploaded:
-    """Upload an asset that :func:`check_asset` accepts, and resume after interruptions.
-
-    ``connection`` must demand this manifest, so that every session's verdict compares it with the machine's.
-    Raises CloisterError: Refusal, or ConnectionLost when the machine stays away.
-    """
-    if connection.target.manifest_digest != manifest.digest():
-        raise InputError(
-            "The connection was not made for this manifest.", hint="Make it for a Target with the manifest's digest."
-        )
-    sender = _Sender(connection, manifest, asset, progress)
-    with open_asset(path) as stream:
-        backoff = Backoff(TRANSFER_PAUSES, interrupted)
-        while True:
-            before = sender.reached
-            try:
-                sender.attempt(stream)
-            except CloisterError as error:
-                if not is_interruption(error):
-                    raise
-                connection.close()
-                if sender.reached > before:
-                    backoff.reset()
-                backoff.wait(error)
-            else:
-                return Uploaded(asset, sender.sent)
-
-
-def consent(key: Key, manifest: Manifest, asset: Asset, session: Session) -> bytes:
-    """A provider's signature that permits the use of one asset in one computation, given in one session."""
-    return key.sign(
-        transcript.consent_message(
-            manifest_digest=manifest.digest(),
-            asset=asset.name,
-            asset_digest=bytes.fromhex(asset.digest),
-            transcript=session.transcript,
-        )
-    )
-
-
-class _Sender:
-    """Attempts to upload one asset. ``reached`` is how far the agent has it, ``sent`` the bytes of all attempts."""
-
-    def __init__(self, connection: Connection, manifest: Manifest, asset: Asset, progress: Progress) -> None:
-        self._connection = connection
-        self._manifest = manifest
-        self._asset = asset
-        self._progress = progress
-        self.reached = 0
-        self.sent = 0
-        self._done = 0
-
-    def attempt(self, stream: BinaryIO) -> None:
-        """One stream, from the first byte that the agent does not have to the end."""
-        session = self._connection.session()
-        at = session.upload_offset(self._asset.name)
-        self.reached = at.offset
-        if at.complete:
-            self._progress(self._asset.size, self._asset.size)
-            return
-        if at.offset > self._asset.size:
-            raise ProofError(
-                f"The agent reports {at.offset} bytes of {self._asset.name}, which has only {self._asset.size}."
-            )
-        given = consent(self._connection.key, self._manifest, self._asset, session)
-        start = agent_pb2.UploadStart(asset=self._asset.name, consent=given, offset=at.offset)
-        remaining = self._asset.size - at.offset
-        self._done = at.offset
-        self._progress(at.offset, self._asset.size)
-        done = session.upload_asset(start, lambda: self._pieces(stream, at.offset), remaining, self._count)
-        self.reached = done.offset
-        if not done.complete:
-            raise CloisterError(
-                f"The agent reports {self._asset.name} as incomplete after {done.offset} of {self._asset.size} bytes."
-            )
-
-    def _pieces(self, stream: BinaryIO, offset: int) -> Iterator[memoryview]:
-        stream.seek(offset)
-        done = offset
-        buffer = memoryview(bytearray(FRAME_SIZE))
-        while done < self._asset.size:
-            wanted = min(FRAME_SIZE, self._asset.size - done)
-            size = _fill(stream, buffer[:wanted])
-            if size < wanted:
-                raise InputError(
-                    f"{names.shown(self._asset.file)} was truncated after it was checked.",
-                    hint="Do not change it during the upload.",
-                )
-            yield buffer[:size]
-            done += size
-
-    def _count(self, size: int) -> None:
-        self.sent += size
-        self._done += size
-        self._progress(self._done, self._asset.size)
-
-
-def _fill(stream: BinaryIO, target: memoryview) -> int:
-    """Read into ``target`` until it is full or the stream ends; the bytes read."""
-    size = 0
-    while size < len(target) and (more := stream.readinto(target[size:])):  # ty: ignore[missing-attribute]
-        size += more
-    return size

@@ -17,7 +17,8 @@ from cloister.client.script.failure import OutputEnd
 from cloister.client.trial.enter import message
 from cloister.client.trial.report import TrialReport
 from cloister.errors import CloisterError, InputError
-from cloister.protocol import archive, text
+from cloister.protocol import text
+from cloister.protocol.foldertar import FolderTar
 from cloister.protocol.manifest import Asset, Manifest
 from cloister.protocol.wheels import image_packages
 
@@ -26,6 +27,7 @@ _PARTS = ("usr/bin/python3", "usr/bin/crun", "usr/lib/cloister/agent_runtime/tri
 _PACKAGES = f"usr/lib/cloister/{image_packages.FILE}"
 _MOUNT_POINTS = ("dev", "proc", "run", "sys", "tmp")
 _PIPE = 64 * 1024
+_PIECE = 1024 * 1024
 _MAX_REPORT = 256 * 1024 * 1024
 """Bytes of the report of the program in the tree: logs of at most 64 MiB, in hex, and the names of the results."""
 
@@ -150,8 +152,8 @@ def _source(path: Path, stack: contextlib.ExitStack) -> tuple[str, list[int]]:
 
 @contextlib.contextmanager
 def _packed(folder: Path) -> Generator[IO[bytes], None, None]:
-    with tempfile.TemporaryFile() as packed:
-        archive.write_tar(cast(Any, packed), folder)
+    with tempfile.TemporaryFile() as packed, FolderTar(folder) as tar:
+        shutil.copyfileobj(cast(Any, tar), packed, _PIECE)
         packed.flush()
         yield packed
 

@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from cloister.client.computation import upload
-from cloister.client.computation.asset import check_asset
-from cloister.client.computation.upload import upload_asset
+from cloister.client.computation import asset_upload
+from cloister.client.computation.asset import check_asset, describe_asset
+from cloister.client.computation.asset_upload import upload_asset
 from cloister.client.connection import refusal
 from cloister.client.connection.connection import Connection
 from cloister.errors import InputError, ProofError
@@ -45,7 +45,7 @@ def test_flipped_bit_during_the_upload_is_refused_by_the_agent(machine):
     path.write_bytes(b"X" + path.read_bytes()[1:])
 
     with machine.connection("hospital-1", manifest) as connection, pytest.raises(refusal.Refusal) as caught:
-        upload_asset(connection, manifest, manifest.datasets[0], path)
+        upload_asset(connection, manifest, manifest.datasets[0], describe_asset(path, unpack=False))
 
     assert (caught.value.reason, caught.value.exit_code) == ("DIGEST_MISMATCH", 2)
     assert status(machine, "h1").received == 0
@@ -56,14 +56,16 @@ def test_nothing_is_uploaded_to_a_machine_with_another_manifest(machine):
     mine = machine.parties.manifest()
 
     with machine.connection("hospital-1", mine) as connection, pytest.raises(ProofError, match="manifest"):
-        upload_asset(connection, mine, mine.datasets[0], machine.parties.files["h1"])
+        upload_asset(connection, mine, mine.datasets[0], describe_asset(machine.parties.files["h1"], unpack=False))
 
 
 def test_asset_of_another_provider_is_refused(machine):
     manifest = machine.submit()
 
     with machine.connection("hospital-2", manifest) as connection, pytest.raises(refusal.Refusal) as caught:
-        upload_asset(connection, manifest, manifest.datasets[0], machine.parties.files["h1"])
+        upload_asset(
+            connection, manifest, manifest.datasets[0], describe_asset(machine.parties.files["h1"], unpack=False)
+        )
 
     assert (caught.value.reason, caught.value.exit_code) == ("NOT_AUTHORIZED", 4)
 
@@ -75,7 +77,7 @@ def test_consent_to_another_asset_is_refused(machine):
 
     with machine.connection("hospital-1", manifest) as connection:
         session = connection.session()
-        consent = upload.consent(connection.key, manifest, other, session)
+        consent = asset_upload.consent(connection.key, manifest, other, session)
         start = agent_pb2.UploadStart(asset="h1", consent=consent, offset=0)
         with pytest.raises(refusal.Refusal) as caught:
             session.upload_asset(start, lambda: iter([b"x"]), 1)
@@ -92,7 +94,7 @@ def test_agent_that_reports_more_bytes_than_the_asset_has_is_not_trusted(machine
         answer = agent_pb2.UploadOffsetResponse(offset=h1.size + 1)
         monkeypatch.setattr(session, "upload_offset", lambda asset: answer)
         with pytest.raises(ProofError, match=f"reports {h1.size + 1} bytes of h1, which has only {h1.size}") as caught:
-            upload_asset(connection, manifest, h1, machine.parties.files["h1"])
+            upload_asset(connection, manifest, h1, describe_asset(machine.parties.files["h1"], unpack=False))
 
     assert caught.value.exit_code == 3
     assert status(machine, "h1").received == 0
@@ -116,7 +118,7 @@ def test_interrupted_upload_resumes(large):
                 connection,
                 manifest,
                 manifest.datasets[0],
-                large.parties.files["h1"],
+                describe_asset(large.parties.files["h1"], unpack=False),
                 interrupted=lambda error, pause: told.append(error),
             )
 
@@ -132,13 +134,13 @@ def test_second_call_resumes_the_upload_of_a_killed_one(large):
     h1 = manifest.datasets[0]
     with large.connection("hospital-1", manifest) as connection:
         session = connection.session()
-        start = agent_pb2.UploadStart(asset="h1", consent=upload.consent(connection.key, manifest, h1, session))
+        start = agent_pb2.UploadStart(asset="h1", consent=asset_upload.consent(connection.key, manifest, h1, session))
         content = large.parties.files["h1"].read_bytes()
         session.upload_asset(start, lambda: iter([content[: 1 * MIB], content[MIB : 3 * MIB - 5][: 1 * MIB]]), h1.size)
     before = status(large, "h1").received
 
     with large.connection("hospital-1", manifest) as connection:
-        done = upload_asset(connection, manifest, h1, large.parties.files["h1"])
+        done = upload_asset(connection, manifest, h1, describe_asset(large.parties.files["h1"], unpack=False))
 
     assert before == 2 * MIB
     assert done.sent == 6 * MIB
