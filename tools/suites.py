@@ -18,11 +18,11 @@ WORKERS = 2
 _LARGE = 20
 """Files with tests from which on a room is large."""
 
-FAST = "not vm and not engine and not packages and not examples and not flavors and not faults and not load"
-"""Marker expression: a room's tests without those of the suites with these names, and of ``machines``."""
-
-USUAL = "not packages and not examples and not flavors and not faults and not load"
+USUAL = "not packages and not examples and not flavors and not faults and not load and not sandbox"
 """Marker expression: what `make test` runs."""
+
+FAST = f"not vm and not engine and {USUAL}"
+"""Marker expression: a room's tests without those of the suites with these names, and of ``machines``."""
 
 _PACKAGES = {
     "infra": {"pulumi_azure_native": "azure", "pulumi_gcp": "gcp"},

@@ -169,5 +169,13 @@ def faults(c: Any, match: str = "") -> None:
     _end(suites.run(files, match=match, workers=suites.WORKERS))
 
 
-namespace = Collection("test", engine, examples, exhaustive, faults, flavors, load, machines, packages)
+@verb(help={})
+def sandbox(c: Any) -> None:
+    """Abuse the sandbox in all ways of docs/sandbox.md, on a booted machine and in trials (minutes)."""
+    from tools import suites
+
+    _end(suites.run([suites.TESTS / "e2e" / "test_abuses.py", suites.TESTS / "client" / "trial" / "test_abuses.py"]))
+
+
+namespace = Collection("test", engine, examples, exhaustive, faults, flavors, load, machines, packages, sandbox)
 namespace.add_task(test, default=True)
