@@ -6,7 +6,20 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 
-from benchmarks import clouds, image, load, packages, parties, publish, sandbox, transfer, verbs, verifier, workspace
+from benchmarks import (
+    boot,
+    clouds,
+    image,
+    load,
+    packages,
+    parties,
+    publish,
+    sandbox,
+    transfer,
+    verbs,
+    verifier,
+    workspace,
+)
 from benchmarks.measurement import CHECKOUT, BenchmarkResult
 from cloister.errors import CloisterError
 
@@ -21,6 +34,7 @@ BENCHMARKS: dict[str, Callable[[int], list[BenchmarkResult]]] = {
     "transfer": transfer.measure,
     "load": load.measure,
     "clouds": clouds.measure,
+    "boot": boot.measure,
     "workspace": workspace.measure,
 }
 
