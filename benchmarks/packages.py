@@ -3,7 +3,8 @@
 The wheels are synthetic: as many as torch 2.6.0 has from PyPI (36), with as many files, and sizes of that order (2.4
 GB). Half of the content is random, as in compiled libraries. Ratios of fewer bytes say nothing: `cp` of what fits into
 the page cache is faster than SHA-256 on one processor. Where other programs run at the same time, the ratio for `cp`
-says little either: a copy waits for the disk, a hash for a processor.
+says little either: a copy waits for the disk, a hash for a processor. What a step has written is on the disk before the
+next one begins, which would wait for it otherwise.
 """
 
 import base64
@@ -39,7 +40,7 @@ _INSTALL = """
 import sys
 from pathlib import Path
 from cloister.protocol.wheels import bundle
-bundle.install(Path(sys.argv[1]), Path(sys.argv[2]), sys.executable)
+bundle.install(Path(sys.argv[1]), bundle.Folder(Path(sys.argv[2])), sys.executable)
 """
 _UNZIP = """
 import sys, zipfile
@@ -59,10 +60,14 @@ def measure(repeat: int) -> list[BenchmarkResult]:
         bundling, installing, peaks = [], [], []
         for number in range(repeat):
             (target := folder / f"copy-{number}").mkdir()
+            os.sync()
             copy = seconds(["cp", "--reflink=never", *wheels, target])
             (folder / "x.bundle").unlink()
+            os.sync()
             took, peak = _bundle(lock, folder / "x.bundle", cache)
+            os.sync()
             unzip = seconds([sys.executable, "-c", _UNZIP, folder / f"unzip-{number}", *wheels])
+            os.sync()
             install = seconds([sys.executable, "-c", _INSTALL, folder / "x.bundle", folder / f"install-{number}"])
             bundling.append(took / copy)
             installing.append(install / unzip)

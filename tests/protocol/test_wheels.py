@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import tarfile
+import threading
 import zipfile
 from pathlib import Path
 
@@ -258,6 +259,48 @@ def test_wheel_that_is_not_in_the_requirements_is_refused(tmp_path: Path) -> Non
     )
     with pytest.raises(BundleError, match=r"is not in the bundle's requirements\.txt"):
         bundle.install(made, bundle.Folder(tmp_path / "out"), sys.executable)
+
+
+@pytest.mark.parametrize("changed", ["first", "second"])
+@pytest.mark.parametrize("threads", [True, False])
+def test_wheel_is_compared_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str, threads: bool
+) -> None:
+    if not threads:  # as where the run may have one process
+
+        def start(self: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(threading.Thread, "start", start)
+    wheels = {name: SmallWheel(name, {f"{name}.py": b"x"}) for name in ("first", "second")}
+    lines = [wheel.line(hashlib.sha256(wheel.build()).hexdigest()) for wheel in wheels.values()]
+    data = {f"wheels/{wheel.file}": wheel.build() for wheel in wheels.values()}
+    data[f"wheels/{wheels[changed].file}"] = b"not even a zip"
+    path = make(tmp_path / "b.tar", data, "".join(lines))
+
+    with pytest.raises(BundleError, match=f"^{changed}-.*is not in the bundle's requirements"):
+        bundle.install(path, bundle.Folder(tmp_path / "out"), sys.executable)
+    assert (tmp_path / "out" / "first.py").exists() is (changed == "second")
+
+
+def test_member_with_holes_is_refused(tmp_path: Path) -> None:
+    wheel = SmallWheel()
+    data = wheel.build()
+    info = tarfile.TarInfo(f"wheels/{wheel.file}")
+    info.size = len(data)
+    info.pax_headers = {
+        "GNU.sparse.map": f"0,{len(data)}",
+        "GNU.sparse.size": str(len(data)),
+        "GNU.sparse.numblocks": "1",
+    }
+    requirements = wheel.line(hashlib.sha256(data).hexdigest()).encode()
+    with tarfile.open(tmp_path / "b.tar", "w", format=tarfile.PAX_FORMAT) as made:
+        made.addfile(bundle.member("requirements.txt", len(requirements)), io.BytesIO(requirements))
+        made.addfile(info, io.BytesIO(data))
+    with tarfile.open(tmp_path / "b.tar") as made:
+        assert made.getmembers()[1].issparse()
+    with pytest.raises(BundleError, match="is not a file"):
+        bundle.install(tmp_path / "b.tar", bundle.Folder(tmp_path / "out"), sys.executable)
 
 
 def test_more_files_than_the_guest_has_inodes_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -11,10 +11,13 @@ than 100 characters is in a pax header, which has no other record. Equal locks g
 """
 
 import hashlib
+import os
 import re
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from io import FileIO
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -60,17 +63,43 @@ def wheels(path: Path, image: Path | None = None) -> Iterator[tuple[str, IO[byte
         if image is not None:
             image_packages.require(requirements, image)
         allowed = set(_HASH.findall(requirements))
-        for info in rest:
-            named = _MEMBER.fullmatch(info.name)
-            source = archive.extractfile(info)
-            if source is None or named is None:
-                raise BundleError(f"Bundle member {info.name[:80]!r} is not a wheel.")
-            with source:
-                found = _digest(source)
+        with open(path, "rb", buffering=0) as other, ThreadPoolExecutor(1) as pool:
+            digests = _Digests(other.fileno(), rest, pool)
+            for info in rest:
+                named = _MEMBER.fullmatch(info.name)
+                source = archive.extractfile(info)
+                if source is None or named is None:
+                    raise BundleError(f"Bundle member {info.name[:80]!r} is not a wheel.")
+                found = next(digests)
                 if found not in allowed:
                     raise BundleError(f"{named[1]}: SHA-256 {found} is not in the bundle's {REQUIREMENTS}.")
-                source.seek(0)
-                yield named[1], source
+                with source:
+                    yield named[1], source
+
+
+class _Digests:
+    """The SHA-256 of the members, one after the other. The next one is computed while the caller has the last one."""
+
+    def __init__(self, descriptor: int, members: Iterable[tarfile.TarInfo], pool: ThreadPoolExecutor) -> None:
+        self._descriptor = descriptor
+        self._members = iter(members)
+        self._pool = pool
+        self._ahead = self._start()
+
+    def __next__(self) -> str:
+        found = self._ahead()
+        self._ahead = self._start()
+        return found
+
+    def _start(self) -> Callable[[], str]:
+        """A function that waits for the digest of the next member."""
+        info = next(self._members, None)
+        if info is None:
+            return str
+        try:
+            return self._pool.submit(_digest, self._descriptor, info).result
+        except RuntimeError:  # the run may have one process only, without further threads
+            return partial(_digest, self._descriptor, info)
 
 
 class WheelTarget(Protocol):
@@ -88,23 +117,28 @@ class Folder:
 
     def __init__(self, into: Path) -> None:
         into.mkdir(parents=True, exist_ok=True)
-        self._into = into
-        self._folders = {into}
+        self._into = str(into)
+        self._folders = {""}
 
     def file(self, path: str, executable: bool, fill: Callable[[Write], bytes]) -> bytes:
         """Make a file. Raises OSError."""
-        target = self._into / path
-        if target.parent not in self._folders:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            self._folders.add(target.parent)
-        with target.open("xb") as out:
-            digest = fill(out.write)
-        target.chmod(0o755 if executable else 0o644)
+        folder = path.rpartition("/")[0]
+        if folder not in self._folders:
+            os.makedirs(f"{self._into}/{folder}", exist_ok=True)
+            self._folders.add(folder)
+        with open(f"{self._into}/{path}", "xb", buffering=0) as out:
+            digest = fill(partial(_write_all, out))
+            os.fchmod(out.fileno(), 0o755 if executable else 0o644)
         return digest
 
     def make_executable(self, path: str) -> None:
         """Make a file executable. Raises OSError."""
-        (self._into / path).chmod(0o755)
+        Path(self._into, path).chmod(0o755)
+
+
+def _write_all(out: FileIO, data: bytes) -> None:
+    while data:
+        data = data[out.write(data) or 0 :]
 
 
 def install(path: Path, into: WheelTarget, interpreter: str, image: Path | None = None) -> None:
@@ -139,10 +173,12 @@ def _written(text: bytes, write: Write) -> bytes:
     return text
 
 
-def _digest(source: IO[bytes]) -> str:
+def _digest(descriptor: int, info: tarfile.TarInfo) -> str:
     state = hashlib.sha256()
-    while data := source.read(_CHUNK):
+    at, end = info.offset_data, info.offset_data + info.size
+    while at < end and (data := os.pread(descriptor, min(_CHUNK, end - at), at)):
         state.update(data)
+        at += len(data)
     return state.hexdigest()
 
 
@@ -157,7 +193,7 @@ def _members(archive: tarfile.TarFile) -> list[tarfile.TarInfo]:
     found = []
     try:
         for info in archive:
-            if not info.isreg():
+            if not info.isreg() or info.issparse():
                 raise BundleError(f"Bundle member {info.name[:80]!r} is not a file.")
             found.append(info)
             if len(found) > MAX_WHEELS + 1:
