@@ -117,7 +117,7 @@ def measure(_: Any, image: str = _BASE, recipe: str = "", json: bool = False) ->
             print(f"        {event.digest.hex()}  {event.event}")
 
 
-@verb(help={**_RECIPE, **_FROM, **_JSON, "against": "manifest to compare with; default: that of the image in out/"})
+@verb(help={**_RECIPE, **_FROM, **_JSON, "against": "manifest to compare with (default: that of the image in out/)"})
 def verify(
     _: Any, flavor: str = _BASE, recipe: str = "", against: str = "", from_: str = "", json: bool = False
 ) -> None:

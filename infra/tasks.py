@@ -208,7 +208,7 @@ def doctor(c: Any, json: bool = False) -> None:
 
 @verb(help=JSON | {"clear": "remove the cache: the next setup fetches and builds everything again"})
 def cache(c: Any, json: bool = False, clear: bool = False) -> None:
-    """Show the sizes of this user's caches: engine, host tools, inputs of images."""
+    """Show the sizes of this user's caches: engine, host tools, inputs of images, wheels, trees of trials."""
     from infra import caches, report
 
     if clear:
