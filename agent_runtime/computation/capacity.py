@@ -10,7 +10,7 @@ from agent_runtime.computation.job_from_manifest import build_job
 from agent_runtime.computation.results import OVERHEAD
 from agent_runtime.computation.scratch import scratch_job
 from agent_runtime.errors import AgentError, CallRefusal, Reason
-from agent_runtime.runner.oci_config import memory_limit, uncharged
+from agent_runtime.runner.oci_config import needed_memory, uncharged
 from cloister.protocol.manifest import Manifest
 from cloister.protocol.scratch import ScratchNeed
 
@@ -39,7 +39,7 @@ class RequiredCapacity:
         on_disk = need.assets if need is not None else ()
         return cls(
             store=sum(asset.size for asset in manifest.assets() if asset not in on_disk) + results,
-            run=memory_limit(job) + uncharged(job) + manifest.logs.max_size,
+            run=needed_memory(job) + uncharged(job) + manifest.logs.max_size,
             scratch=need.total if need is not None else manifest.limits.scratch,
         )
 

@@ -3,14 +3,16 @@
 from collections.abc import Mapping
 
 from agent_runtime.errors import CallRefusal, Reason
+from agent_runtime.runner.containers.config import unpacker_argument
 from agent_runtime.runner.oci_config import MAX_ARGUMENT, launcher_argument
-from agent_runtime.runner.protocol import Job, PackedDataset, PlacedFile, ScratchJob
-from cloister.protocol.manifest import KINDS, Manifest
+from agent_runtime.runner.protocol import Job, JobContainer, PackedDataset, PlacedFile, ScratchJob
+from cloister.protocol.manifest import Manifest
 from cloister.protocol.wheels import image_packages
 
 
 def build_job(manifest: Manifest, scratch: ScratchJob | None = None) -> Job:
     """The job that a manifest declares, with what it has on the scratch disk."""
+    container = manifest.algorithm.container
     plain = tuple(data.file for data in manifest.datasets if not data.unpack)
     return Job(
         kind=manifest.algorithm.kind,
@@ -28,20 +30,17 @@ def build_job(manifest: Manifest, scratch: ScratchJob | None = None) -> Job:
         results=manifest.results.max_size,
         output=manifest.logs.max_size,
         scratch=scratch,
+        container=None if container is None else JobContainer(container.digest, container.unpacked_size),
     )
 
 
 def check_supported(manifest: Manifest) -> None:
-    """Raises CallRefusal UNSUPPORTED_KIND or MANIFEST_INVALID for a manifest whose algorithm cannot start."""
-    algorithm = manifest.algorithm
-    if algorithm.kind not in KINDS:
-        raise CallRefusal(
-            Reason.UNSUPPORTED_KIND,
-            f"algorithm.kind must be {' or '.join(KINDS)}, not {algorithm.kind}.",
-            kind=algorithm.kind,
-        )
-    if len(launcher_argument(build_job(manifest))) >= MAX_ARGUMENT:
-        what = "algorithm.args" if algorithm.kind == "python" else "algorithm.args with algorithm.environment"
+    """Raises CallRefusal MANIFEST_INVALID for a manifest whose algorithm cannot start."""
+    algorithm, job = manifest.algorithm, build_job(manifest)
+    said = launcher_argument(job) if job.container is None else unpacker_argument(job)
+    if len(said) >= MAX_ARGUMENT:
+        both = algorithm.kind in ("wasm", "oci")
+        what = "algorithm.args with algorithm.environment" if both else "algorithm.args"
         message = f"{what} is too long: the launcher's argument must be shorter than {MAX_ARGUMENT} bytes."
         raise CallRefusal(Reason.MANIFEST_INVALID, message)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from agent_runtime.runner import oci_config
+from agent_runtime.runner.containers.config import container_config, read_process, unpacking_config
 from agent_runtime.runner.kept_output import append_output, keep_output
 from agent_runtime.runner.mounts import (
     MS_BIND,
@@ -88,6 +89,9 @@ class Container:
     _mounted: list[Path] = field(default_factory=list)
     """Mount points, in order."""
 
+    _user: tuple[int, int] | None = None
+    """User and group of the algorithm, outside of the sandbox, if they are an image's."""
+
     _process: subprocess.Popen[bytes] | None = None
     """crun while it runs."""
 
@@ -114,8 +118,11 @@ class Container:
         with open_marker(self.paths.base / "launched") as marker:
             status = scratch.unpack(lambda device: self._pack(job, paths, device)) if job.packs else 0
             if status == 0:
+                self._make_room(job, scratch)
+                status = self._unpack_image(job, paths) if job.container is not None else 0
+            if status == 0:
+                config = self._config(job, paths)
                 self._place_datasets(job, scratch)
-                config = oci_config.config(job, paths, self.host)
                 status = self._run_crun(config, lambda source: self._keep_output(source, job.output))
             return self._outcome(job, status, self._oom_kills() > before, launched=is_marked(marker))
 
@@ -134,6 +141,31 @@ class Container:
             self.paths.output.chmod(0o644)
             os.truncate(self.paths.output, min(job.output + 1, self.paths.output.stat().st_size))
         return status, answer
+
+    def _unpack_image(self, job: Job, paths: SandboxPaths) -> int:
+        """Unpack an image, and datasets beside it, in a sandbox of its own. What it says about a failure is kept."""
+        said = b""
+
+        def take(source: IO[bytes]) -> None:
+            nonlocal said
+            said = source.read(MAX_ANSWER)
+
+        self._tmpfs(paths.image, oci_config.image_size(job), oci_config.IMAGE_INODES, 0)
+        os.chown(paths.image, self.host.mapped(0), self.host.mapped(0))
+        self._give(paths.room)
+        status = self._run_crun(unpacking_config(job, paths, self.host), take)
+        if status and said:
+            self._tell(job, said.decode("utf-8", "replace").strip())
+        return status
+
+    def _config(self, job: Job, paths: SandboxPaths) -> Mapping[str, Any]:
+        """The configuration of the run. The user of an image gets what the algorithm's user has."""
+        if job.container is None:
+            return oci_config.config(job, paths, self.host)
+        process = read_process(paths.image)
+        self._user = self.host.mapped(process.user), self.host.mapped(process.group)
+        self._give(self.paths.results)
+        return container_config(job, paths, process, self.host)
 
     def stop(self) -> None:
         """End the run."""
@@ -157,12 +189,13 @@ class Container:
     def _prepare(self, job: Job, scratch: ScratchRun) -> SandboxPaths:
         """Everything but the datasets, some of which may have to be unpacked first."""
         base = self.paths.base
-        for name in ("oci", "oci/rootfs", "crun", "results", "files", "packed", "upper", "datasets"):
+        for name in ("oci", "oci/rootfs", "crun", "results", "files", "packed", "upper", "datasets", "image"):
             (base / name).mkdir(mode=0o711)
         # Folders that the algorithm sees must be listable.
         for name in ("work", "work/datasets", "work/results"):
             (base / name).mkdir(mode=0o755)
-        make_mount_points(base / "work", [job.algorithm, *(item.at for item in job.files)])
+        own = [] if job.container else [job.algorithm]
+        make_mount_points(base / "work", [*own, *(item.at for item in job.files)])
         for name in ("algorithm", "bundle.tar"):
             (base / name).touch()
         self._bind(Path("/"), base / "oci/rootfs")
@@ -186,6 +219,8 @@ class Container:
             launched=base / "launched",
             wheels=scratch.wheels,
             temporary=base / "written/tmp",
+            image=base / "image",
+            room=self._room(scratch),
         )
 
     def _place(self, name: str, target: Path, scratch: ScratchRun) -> None:
@@ -217,22 +252,28 @@ class Container:
             self._bind(scratch.written / "results", results)
         self._give(results)
 
+    def _room(self, scratch: ScratchRun) -> Path:
+        """The folder for what the algorithm writes to its datasets."""
+        return (scratch.written or self.paths.base / "upper") / "data"
+
+    def _make_room(self, job: Job, scratch: ScratchRun) -> None:
+        """Make that folder, bounded."""
+        upper = self._room(scratch).parent
+        if scratch.written is None:
+            self._tmpfs(upper, job.memory + oci_config.unpacked_size(job), oci_config.upper_inodes(job), 0)
+        for name in ("data", "work"):
+            (upper / name).mkdir(mode=0o755)
+
     def _place_datasets(self, job: Job, scratch: ScratchRun) -> None:
         """Mount ``datasets``: the uploaded files as lower layer, a bounded layer for what the algorithm writes."""
         base, store = self.paths.base, self.paths.store
         for entry in (store / "datasets").iterdir():
             # The algorithm's user owns its input, as on a normal disk. Changes go to the overlay's upper layer.
             self._give(entry)
-        upper = base / "upper"
-        if scratch.written is None:
-            self._tmpfs(upper, job.memory + oci_config.unpacked_size(job), oci_config.upper_inodes(job), 0)
-        else:
-            upper = scratch.written
-        for name in ("data", "work"):
-            (upper / name).mkdir(mode=0o755)
+        room = self._room(scratch)
         # Before mounting: the overlay's root gets the owner of the upper folder.
-        self._give(upper / "data")
-        layer = f",upperdir={upper / 'data'},workdir={upper / 'work'},redirect_dir=on"
+        self._give(room)
+        layer = f",upperdir={room},workdir={room.parent / 'work'},redirect_dir=on"
         self._layer(base / "datasets", scratch.places(store, "datasets"), layer)
 
     def _layer(self, target: Path, layers: list[Path], upper: str) -> None:
@@ -243,7 +284,7 @@ class Container:
 
     def _give(self, path: Path) -> None:
         """Make the algorithm's user the owner of ``path``."""
-        os.chown(path, self.host.owner, self.host.owner, follow_symlinks=False)
+        os.chown(path, *(self._user or (self.host.owner, self.host.owner)), follow_symlinks=False)
 
     def _bind(self, source: Path, target: Path) -> None:
         mount(str(source), target, "", MS_BIND, "")

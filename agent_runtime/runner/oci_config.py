@@ -14,6 +14,7 @@ from typing import Any
 from agent_runtime.runner.protocol import Job
 from cloister.protocol import placement
 from cloister.protocol.archives.limits import MAX_ENTRIES
+from cloister.protocol.containers import limits as containers
 from cloister.protocol.placement import WORK
 from cloister.protocol.wheels import installation
 
@@ -49,6 +50,10 @@ RESULT_SLACK = 1024 * 1024
 """Bytes of the results' file system beyond the declared maximum, so that counting finds an excess."""
 
 RESULT_INODES = 8192
+IMAGE_SLACK = 4 * 1024 * 1024
+"""Bytes of an unpacked image's file system beyond its size: for the description of its process."""
+
+IMAGE_INODES = containers.MAX_ENTRIES + 1024
 _RUN_INODES = 1024
 _LINK_TARGET = 128
 """Bytes of a link's target that tmpfs keeps beside the inode and charges to no cgroup (Linux, mm/shmem.c:
@@ -94,7 +99,16 @@ class SandboxHost:
     @property
     def owner(self) -> int:
         """The owner of the algorithm's files, outside of the sandbox."""
-        return self.outside + PROCESS_UID - self.inside
+        return self.mapped(PROCESS_UID)
+
+    @property
+    def has_many(self) -> bool:
+        """Whether the sandbox has more than one user, so that files can belong to several."""
+        return self.count > 1
+
+    def mapped(self, user: int) -> int:
+        """The id outside of the sandbox of a user or group inside; of all of them, if there is only one."""
+        return self.outside + (user - self.inside if self.has_many else 0)
 
 
 MACHINE = SandboxHost()
@@ -137,17 +151,38 @@ class SandboxPaths:
     temporary: Path
     """The folder for /tmp, if what the algorithm writes is on the scratch disk."""
 
+    image: Path
+    """The folder of an unpacked image, and of what is said about it."""
+
+    room: Path
+    """Where datasets are unpacked before the run, if the algorithm is an image."""
+
 
 def memory_limit(job: Job) -> int:
     """Memory limit of the cgroup in bytes: for processes, and for the files of the run that are in memory."""
     results = 0 if job.written else job.results + RESULT_SLACK
-    return max(job.memory + unpacked_size(job) + results, PACKER_MEMORY if job.packs else 0)
+    # What is unpacked before the run of an image counts where its sandbox was: in the parent cgroup.
+    unpacked = 0 if job.container else unpacked_size(job)
+    return max(job.memory + unpacked + results, PACKER_MEMORY if job.packs else 0)
+
+
+def needed_memory(job: Job) -> int:
+    """Bytes of memory that the run needs: its limit, and an image with the datasets that are unpacked beside it."""
+    if job.container is None:
+        return memory_limit(job)
+    return max(memory_limit(job), PACKER_MEMORY) + image_size(job) + unpacked_size(job)
+
+
+def image_size(job: Job) -> int:
+    """Bytes of the file system of an unpacked image, and of what is said about it."""
+    return 0 if job.container is None else job.container.size + IMAGE_SLACK
 
 
 def uncharged(job: Job) -> int:
     """The most bytes that the run can take beyond its memory limit: its file systems filled with short links."""
     inodes = 2 * INODES + upper_inodes(job) + RESULT_INODES + _RUN_INODES + (WHEEL_INODES if job.wheels else 0)
-    return min(inodes * _LINK_TARGET, memory_limit(job) // _LINK_SHARE)
+    inodes += IMAGE_INODES + INODES if job.container else 0
+    return min(inodes * _LINK_TARGET, needed_memory(job) // _LINK_SHARE)
 
 
 def unpacked_size(job: Job) -> int:
@@ -270,44 +305,44 @@ def seccomp() -> dict[str, Any]:
 
 def mounts(job: Job, paths: SandboxPaths, *, packing: bool = False) -> list[dict[str, Any]]:
     """While packing, the algorithm's own folders are not there: they need what is packed."""
-    temporary = _tmpfs("/tmp", str(job.memory), INODES, "nodev", "mode=1777")  # noqa: S108
-    wheels = _tmpfs(WHEELS, str(job.memory), WHEEL_INODES, "nodev", "mode=1777")
+    temporary = tmpfs_entry("/tmp", str(job.memory), INODES, "nodev", "mode=1777")  # noqa: S108
+    wheels = tmpfs_entry(WHEELS, str(job.memory), WHEEL_INODES, "nodev", "mode=1777")
     if job.written and not packing:
-        temporary = _bind(paths.temporary, "/tmp", "rw")  # noqa: S108
+        temporary = bind_entry(paths.temporary, "/tmp", "rw")  # noqa: S108
     if job.packs_wheels:
-        wheels = _bind(paths.wheels, WHEELS, "ro")
+        wheels = bind_entry(paths.wheels, WHEELS, "ro")
     own = [
-        _bind(paths.work, WORK, "ro"),
-        _bind(paths.algorithm, f"{WORK}/{job.algorithm}", "ro"),
-        *(_bind(paths.files / item.name, f"{WORK}/{item.at}", "ro") for item in job.files),
-        _bind(paths.datasets, f"{WORK}/datasets", "rw"),
-        _bind(paths.results, f"{WORK}/results", "rw", "noexec"),
-        _bind(paths.launched, LAUNCHED, "rw", "noexec"),
+        bind_entry(paths.work, WORK, "ro"),
+        bind_entry(paths.algorithm, f"{WORK}/{job.algorithm}", "ro"),
+        *(bind_entry(paths.files / item.name, f"{WORK}/{item.at}", "ro") for item in job.files),
+        bind_entry(paths.datasets, f"{WORK}/datasets", "rw"),
+        bind_entry(paths.results, f"{WORK}/results", "rw", "noexec"),
+        bind_entry(paths.launched, LAUNCHED, "rw", "noexec"),
         *([wheels] if job.wheels else []),
     ]
     return [
-        _mount("/proc", "proc", "nosuid", "noexec", "nodev"),
-        _tmpfs("/dev", "64k", 64, "noexec", "mode=755"),
-        _tmpfs("/dev/shm", str(job.memory), INODES, "nodev", "noexec", "mode=1777"),  # noqa: S108
-        _tmpfs("/sys", "4k", 4, "nodev", "noexec", "ro"),
-        _tmpfs("/run", "64k", _RUN_INODES, "nodev", "noexec", "mode=755"),
-        _tmpfs("/var", "4k", 4, "nodev", "noexec", "mode=755"),
+        mount_entry("/proc", "proc", "nosuid", "noexec", "nodev"),
+        tmpfs_entry("/dev", "64k", 64, "noexec", "mode=755"),
+        tmpfs_entry("/dev/shm", str(job.memory), INODES, "nodev", "noexec", "mode=1777"),  # noqa: S108
+        tmpfs_entry("/sys", "4k", 4, "nodev", "noexec", "ro"),
+        tmpfs_entry("/run", "64k", _RUN_INODES, "nodev", "noexec", "mode=755"),
+        tmpfs_entry("/var", "4k", 4, "nodev", "noexec", "mode=755"),
         temporary,
-        *([_mount(WORK, "tmpfs", "nosuid", "nodev", "size=4k", "ro")] if packing else own),
-        *([_bind(paths.bundle, BUNDLE, "ro")] if job.wheels and (packing or not job.packs_wheels) else []),
-        *(_bind(paths.packed / item.name, f"{PACKED}/{item.name}", "ro") for item in job.packed),
+        *([mount_entry(WORK, "tmpfs", "nosuid", "nodev", "size=4k", "ro")] if packing else own),
+        *([bind_entry(paths.bundle, BUNDLE, "ro")] if job.wheels and (packing or not job.packs_wheels) else []),
+        *(bind_entry(paths.packed / item.name, f"{PACKED}/{item.name}", "ro") for item in job.packed),
     ]
 
 
-def _mount(destination: str, kind: str, *options: str) -> dict[str, Any]:
+def mount_entry(destination: str, kind: str, *options: str) -> dict[str, Any]:
     return {"destination": destination, "type": kind, "source": kind, "options": list(options)}
 
 
-def _tmpfs(destination: str, size: str, inodes: int, *options: str) -> dict[str, Any]:
-    return _mount(destination, "tmpfs", "nosuid", f"size={size}", f"nr_inodes={inodes}", *options)
+def tmpfs_entry(destination: str, size: str, inodes: int, *options: str) -> dict[str, Any]:
+    return mount_entry(destination, "tmpfs", "nosuid", f"size={size}", f"nr_inodes={inodes}", *options)
 
 
-def _bind(source: Path, destination: str, *options: str) -> dict[str, Any]:
+def bind_entry(source: Path, destination: str, *options: str) -> dict[str, Any]:
     return {
         "destination": destination,
         "type": "bind",

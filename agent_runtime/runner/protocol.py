@@ -18,13 +18,14 @@ MAX_REQUEST = 4 * 1024 * 1024
 """Maximum bytes of a request line."""
 
 MAX_ANSWER = 4096
-KINDS = ("python", "binary", "wasm")
+KINDS = ("python", "binary", "wasm", "oci")
 """The kinds of algorithm that the runner starts."""
 
 _MAX_WORDS = 256
 _MAX_TEXT = 4096
 _MAX_SIZE = 2**53 - 1
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
+_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 _TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f]*\Z")
 
@@ -131,6 +132,14 @@ class ScratchJob:
 
 
 @dataclass(frozen=True)
+class JobContainer:
+    """The image of an algorithm of kind oci: its manifest's SHA-256 (hex), and the bytes that it takes unpacked."""
+
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True)
 class Job:
     """One run, as the manifest declares it. Sizes are in bytes."""
 
@@ -178,6 +187,9 @@ class Job:
 
     scratch: ScratchJob | None = None
     """What it has on the scratch disk."""
+
+    container: JobContainer | None = None
+    """The image, if it is of kind oci; None for all others."""
 
     version: int = field(default=1)
     """Version of this message."""
@@ -249,6 +261,7 @@ class Job:
             results=_number(value["results"], 0, _MAX_SIZE),
             output=_number(value["output"], 0, 64 * 1024 * 1024),
             scratch=None if value["scratch"] is None else ScratchJob.from_value(value["scratch"]),
+            container=_container(value["container"], value["kind"]),
         )
 
 
@@ -270,6 +283,16 @@ def parse_request(line: bytes) -> Job | ScratchRequest | RunnerOperation:
     if operation in _WITH_SIZE and set(value) == {"operation", "size"}:
         return ScratchRequest(RunnerOperation(operation), _number(value["size"], 1, _MAX_SIZE))
     raise RequestError("The request names an unknown operation.")
+
+
+def _container(value: Any, kind: str) -> JobContainer | None:
+    if (value is None) != (kind != "oci"):
+        raise RequestError("The request has an image for another kind, or no image.")
+    if value is None:
+        return None
+    if not isinstance(value, dict) or set(value) != {"digest", "size"}:
+        raise RequestError("The request has an invalid image.")
+    return JobContainer(_string(value["digest"], _DIGEST), _number(value["size"], 0, _MAX_SIZE))
 
 
 def _files(value: Any, algorithm: str) -> tuple[PlacedFile, ...]:

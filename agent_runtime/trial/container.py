@@ -33,15 +33,24 @@ class TrialContainer(Container):
     def watch(self, job: Job, layers: int) -> None:
         """Start to sample; ``layers`` are the bytes of datasets that a machine does not count."""
         limit = None if self.host.cgroup else oci_config.memory_limit(job)
+        if limit is not None and job.container is not None:
+            limit = max(limit, oci_config.PACKER_MEMORY)  # as a machine allows for unpacking the image
         self.meter.start(limit, layers, self._due.set)
 
-    def _place_datasets(self, job: Job, scratch: ScratchRun) -> None:
-        """Copy the datasets to a bounded tmpfs: the overlay of a machine cannot be mounted in a user namespace."""
-        store, place = self.paths.store / "datasets", self.paths.base / "datasets"
-        sizes = [entry.stat().st_size for entry in store.iterdir()]
+    def _room(self, scratch: ScratchRun) -> Path:
+        """The datasets' folder itself: the overlay of a machine cannot be mounted in a user namespace."""
+        return self.paths.base / "datasets"
+
+    def _make_room(self, job: Job, scratch: ScratchRun) -> None:
+        """A bounded tmpfs, also for copies of the datasets."""
+        sizes = [entry.stat().st_size for entry in (self.paths.store / "datasets").iterdir()]
         # A file takes whole pages.
         size = sum(size + 4096 for size in sizes) + job.memory + oci_config.unpacked_size(job)
-        self._tmpfs(place, size, oci_config.upper_inodes(job), 0)
+        self._tmpfs(self._room(scratch), size, oci_config.upper_inodes(job), 0)
+
+    def _place_datasets(self, job: Job, scratch: ScratchRun) -> None:
+        """Copy the datasets."""
+        store, place = self.paths.store / "datasets", self._room(scratch)
         for entry in store.iterdir():
             shutil.copyfile(entry, place / entry.name)
             self._give(place / entry.name)

@@ -31,20 +31,30 @@ def checksum(settings: Settings, path: str, kind: str | None = None, packed: boo
         if kind is not None:
             found, examined = client.describe_algorithm(place, kind, lambda done: progress(done, size))
             warnings = examined.warnings
+            container = examined.container
         else:
             found = _dataset(place, packed, lambda done: progress(done, size))
             warnings = tuple(filter(None, (found.warning, found.name_warning)))
+            container = None
     for said in warnings:
         show.note(f"Warning: {said}")
     facts: dict[str, object] = {"file": found.file, "digest": found.digest, "size": found.size}
     if found.unpacked_size is not None:
         facts |= {"unpack": True, "unpacked_size": found.unpacked_size}
+    if container is not None:
+        facts["container"] = {"digest": container.digest, "unpacked_size": container.unpacked_size}
     if settings.json:
         show.facts(facts)
     else:
         # Ready to be pasted into the manifest.
         for name, value in (facts | {"file": names.shown(found.file)}).items():
-            print(f"{name}: {'true' if value is True else value}")
+            print(f"{name}: {_yaml(value)}")
+
+
+def _yaml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {_yaml(inner)}" for name, inner in value.items()) + "}"
+    return "true" if value is True else str(value)
 
 
 def _dataset(place: Path, packed: bool, progress: Callable[[int], None]) -> "client.LocalAsset":

@@ -19,8 +19,8 @@ from cloister.protocol.text import first_invisible
 MAX_SIZE = 1024 * 1024
 """Bytes of a canonical manifest."""
 
-KINDS = ("python", "binary", "wasm")
-"""Kinds of algorithm that agents of this version run; a manifest may name others (docs/protocol.md)."""
+KINDS = ("python", "binary", "wasm", "oci")
+"""The kinds of algorithm (docs/kinds.md)."""
 
 ALGORITHM = "algorithm"
 BUNDLE = "bundle"
@@ -52,6 +52,16 @@ class Asset:
 
 
 @dataclass(frozen=True)
+class DeclaredContainer:
+    """An image of a container: SHA-256 (hex) of its manifest, by which registries know it, and the bytes of memory that
+    it takes unpacked.
+    """
+
+    digest: str
+    unpacked_size: int
+
+
+@dataclass(frozen=True)
 class Algorithm:
     """The algorithm: ``kind`` is python, binary, wasm or oci; ``bundle`` holds the wheels of kind python; ``files`` are
     what lies beside it: weights, tables, modules; ``image_packages`` are the Python packages of the image that it
@@ -65,6 +75,8 @@ class Algorithm:
     bundle: Asset | None
     files: tuple[Asset, ...] = ()
     image_packages: Mapping[str, str] = field(default_factory=dict)
+    container: DeclaredContainer | None = None
+    """The image, for kind oci."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +153,7 @@ class Manifest:
                 bundle=None if bundle is None else _asset(BUNDLE, BUNDLE, made["provider"], bundle),
                 files=tuple(_asset(one["name"], "file", made["provider"], one) for one in made.get("files", ())),
                 image_packages=dict(made.get("image_packages", {})),
+                container=DeclaredContainer(**made["container"]) if "container" in made else None,
             ),
             datasets=tuple(_asset(data["name"], "dataset", data["provider"], data) for data in value["datasets"]),
             results=ResultSettings(
@@ -171,6 +184,9 @@ class Manifest:
             algorithm["bundle"] = _file(self.algorithm.bundle)
         if self.algorithm.image_packages:
             algorithm["image_packages"] = dict(self.algorithm.image_packages)
+        if self.algorithm.container is not None:
+            container = self.algorithm.container
+            algorithm["container"] = {"digest": container.digest, "unpacked_size": container.unpacked_size}
         if self.algorithm.files:
             algorithm["files"] = [{"name": one.name, "at": one.at, **_file(one)} for one in self.algorithm.files]
         return {
@@ -267,6 +283,8 @@ class Manifest:
             raise FormatError(f"{what}: algorithm.bundle needs kind python, not {self.algorithm.kind}.")
         if self.algorithm.image_packages and self.algorithm.kind != "python":
             raise FormatError(f"{what}: algorithm.image_packages needs kind python, not {self.algorithm.kind}.")
+        if (self.algorithm.container is None) != (self.algorithm.kind != "oci"):
+            raise FormatError(f"{what}: algorithm.container must be there if and only if algorithm.kind is oci.")
         main, files = self.algorithm.asset.file, self.algorithm.files
         places = {ALGORITHM: "algorithm", BUNDLE: "algorithm.bundle"}
         places |= {one.name: f"algorithm.files.{index}" for index, one in enumerate(files)}

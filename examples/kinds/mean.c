@@ -2,7 +2,7 @@
  *
  * As an algorithm of kind binary: gcc -O2 -static -o mean mean.c
  * As one of kind wasm, with the WASI SDK: clang --target=wasm32-wasip1 -O2 -o mean.wasm mean.c
- * As one of kind oci: docker build -t mean . && docker save mean -o mean.tar
+ * As one of kind oci: see Containerfile
  */
 #include <dirent.h>
 #include <stdio.h>

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cloister.protocol.document import Document
+from tests import oci_archives
 from tests.archive_builder import Member, zip_of
 from tests.archive_kinds import CSV, PLAIN, A
 from tests.client.script.test_binary import program
@@ -146,3 +147,13 @@ def test_kind_that_does_not_exist_or_belongs_to_no_dataset_is_refused(cloister, 
     (tmp_path / "train").write_bytes(program())
 
     assert cloister("checksum", *words, tmp_path / "train").code == 2
+
+
+def test_image_is_printed_as_the_manifest_has_it(cloister, tmp_path: Path) -> None:
+    layers = [[oci_archives.Entry("bin/run", b"x", mode=0o755)]]
+    path = oci_archives.simple(layers, {"Entrypoint": ["run"]}).write(tmp_path / "image.tar")
+    printed = Document.parse("it", cloister("checksum", "--kind", "oci", path).out.encode()).value
+    as_json = json.loads(cloister("checksum", "--kind", "oci", "--json", path).out)
+
+    assert printed == as_json
+    assert sorted(printed["container"]) == ["digest", "unpacked_size"]

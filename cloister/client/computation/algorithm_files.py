@@ -11,9 +11,10 @@ from cloister.client.script.algorithm import Program, ProgramFindings
 from cloister.client.script.examination import examine
 from cloister.errors import InputError
 from cloister.protocol import names
-from cloister.protocol.manifest import ALGORITHM, BUNDLE, KINDS, Algorithm, Asset, Manifest
+from cloister.protocol.manifest import ALGORITHM, BUNDLE, KINDS, Algorithm, Asset, DeclaredContainer, Manifest
 from cloister.protocol.wheels.errors import BundleError
 from cloister.protocol.wheels.image_packages import missing
+from cloister.units import parse_size
 
 _LONGEST = 63
 BASES = ("base", "debug")
@@ -102,6 +103,8 @@ def examine_written(
         path,
         files={one["at"]: here(one["file"]) for one in algorithm.get("files", ())},
         environment=algorithm.get("environment", {}),
+        args=tuple(algorithm.get("args", ())),
+        container=_declared(algorithm.get("container")),
         bundle=None if bundle is None else here(bundle if isinstance(bundle, str) else bundle["file"]),
         has_bundle=bundle is not None,
         image=image,
@@ -109,6 +112,13 @@ def examine_written(
         own_image=own_image,
     )
     return examine(program)
+
+
+def _declared(container: Mapping[str, Any] | None) -> DeclaredContainer | None:
+    """The image that an author declares, whose size may be text."""
+    if container is None:
+        return None
+    return DeclaredContainer(container["digest"], parse_size(container["unpacked_size"]))
 
 
 def describe_algorithm(
@@ -140,6 +150,8 @@ def program_of(manifest: Manifest, paths: Mapping[Asset, Path]) -> Program:
         paths[algorithm.asset],
         files={one.at: paths[one] for one in algorithm.files},
         environment=algorithm.environment,
+        args=algorithm.args,
+        container=algorithm.container,
         bundle=None if algorithm.bundle is None else paths[algorithm.bundle],
         has_bundle=algorithm.bundle is not None,
         image=algorithm.image_packages,

@@ -17,6 +17,7 @@ from cloister.client.computation.asset import describe_asset
 from cloister.client.computation.author_file import located, read_source
 from cloister.client.packages import image_packages
 from cloister.client.packages.memory import NotEnoughMemory, require_memory
+from cloister.client.script.algorithm import ProgramFindings
 from cloister.client.script.python import UnusableBundle
 from cloister.errors import InputError
 from cloister.keyfile.content import is_inline
@@ -24,7 +25,7 @@ from cloister.keyfile.public import parse_public_key, read_public_key
 from cloister.protocol import canonical, names, placement
 from cloister.protocol.document import Document, Place
 from cloister.protocol.imagemanifest import ImageManifest
-from cloister.protocol.manifest import KINDS, MAX_SIZE, Manifest
+from cloister.protocol.manifest import MAX_SIZE, DeclaredContainer, Manifest
 from cloister.protocol.wheels.errors import BundleError
 from cloister.units import parse_duration, parse_size
 
@@ -178,8 +179,13 @@ class AuthorManifest:
                 {"name": named[index], "at": entry["at"], **self._algorithm_file(index, entry)}
                 for index, entry in enumerate(algorithm["files"])
             ]
-        if counted := self._bundle_counts_on(made.get("bundle"), bundle) | self.examine(algorithm):
+        counted = self._bundle_counts_on(made.get("bundle"), bundle)
+        found = self.examine(algorithm)
+        counted |= dict(found.image_packages)
+        if counted:
             made["image_packages"] = counted
+        if algorithm["kind"] == "oci" or "container" in algorithm:
+            made["container"] = self._container(algorithm, found.container)
         return made
 
     def _bundle_counts_on(self, made: dict[str, Any] | None, bundle: Any) -> dict[str, str]:
@@ -206,10 +212,24 @@ class AuthorManifest:
             f"{', '.join(sorted(counted)[:8])}. Pass --image with that image's manifest to check that it has them."
         )
 
-    def examine(self, algorithm: dict[str, Any]) -> dict[str, str]:
+    def _container(self, algorithm: dict[str, Any], found: DeclaredContainer | None) -> dict[str, Any]:
+        """The image of kind oci: as it was found, or as the author says when the file is not here."""
+        if found is not None:
+            return {"digest": found.digest, "unpacked_size": found.unpacked_size}
+        stated = algorithm.get("container")
+        if stated is None:
+            raise self.document.error(
+                ("algorithm", "file"),
+                f"{names.shown(algorithm['file'])} is not here, and algorithm.container is missing.",
+                f"Ask its provider for the output of `checksum --kind oci {shlex.quote(algorithm['file'])}`.",
+            )
+        size = self._quantity(("algorithm", "container", "unpacked_size"), parse_size, stated["unpacked_size"])
+        return {"digest": stated["digest"], "unpacked_size": size}
+
+    def examine(self, algorithm: dict[str, Any]) -> ProgramFindings:
         """Refuse a program that the guest cannot run, if it is here, and set the warnings about what may fail.
 
-        Returns the packages of the image that the program imports.
+        Returns the findings: also the packages of the image that the program imports, and the image of kind oci.
         """
         try:
             found = examine_written(algorithm, self._folder, self.packages, own_image=self.own_image)
@@ -219,7 +239,7 @@ class AuthorManifest:
             raise self.document.error(("algorithm", "file"), error.message, error.hint) from error
         self.warnings += found.warnings
         self._bundle_size = found.unpacked_size
-        return dict(found.image_packages)
+        return found
 
     def _algorithm_file(self, index: int, entry: dict[str, Any]) -> dict[str, Any]:
         place = ("algorithm", "files", index)
@@ -236,11 +256,8 @@ class AuthorManifest:
 
     def _runs(self, algorithm: dict[str, Any]) -> None:
         """Raise InputError for what the agent would refuse only later, after all parties have consented."""
-        if algorithm["kind"] not in KINDS:
-            problem = f"algorithms of kind {algorithm['kind']} are not supported."
-            raise self.document.error(("algorithm", "kind"), problem, f"The kinds are {', '.join(KINDS)}.")
         path = self.path(("algorithm", "file"), algorithm["file"])
-        if path.is_dir():
+        if path.is_dir() and algorithm["kind"] != "oci":
             raise self.document.error(
                 ("algorithm", "file"),
                 f"{algorithm['file']} is a folder; an algorithm of kind {algorithm['kind']} is one file.",

@@ -15,7 +15,8 @@ _KINDS = {
     "binary": "It is a compiled program: what it does cannot be read from it. Ask for its source and how to build it.",
     "wasm": "It is a WebAssembly module: compiled, so what it does cannot be read from it. It can open files in its "
     "folders, and nothing else.",
-    "oci": "It is an image of a container with files and programs of its own.",
+    "oci": "It is an image of a container: files and programs of its own run instead of the machine's. What they do "
+    "cannot be read from it: ask for its Dockerfile and how to build it.",
 }
 """What each kind means for someone who agrees to it."""
 
@@ -88,6 +89,9 @@ def _algorithm(manifest: Manifest) -> Iterator[str]:
     words = " ".join([names.shown(algorithm.asset.file), *(_word(word) for word in algorithm.args)])
     yield f"{algorithm.asset.provider}'s program ({algorithm.kind}) runs as: {words}"
     yield _KINDS[algorithm.kind]
+    if algorithm.container is not None:
+        size = format_size(algorithm.container.unpacked_size)
+        yield f"The image is sha256:{algorithm.container.digest}. It takes {size} of the machine's memory unpacked."
     for name, value in sorted(algorithm.environment.items()):
         yield f"with {name}={value}"
     if algorithm.files:

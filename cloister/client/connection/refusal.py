@@ -86,7 +86,6 @@ _REMEDIES = {
     "TOO_LARGE": _Remedy("Lower the sizes in the manifest, or ask the platform team for a larger CVM."),
     "UNKNOWN_ASSET": _Remedy("`review` shows the assets of a manifest.", _INPUT),
     "UNKNOWN_SERVICE": _Remedy(_VERSION),
-    "UNSUPPORTED_KIND": _Remedy("Agree on an algorithm of another kind (docs/kinds.md).", _INPUT),
     "WRONG_CONSENT": _Remedy("Compare your manifest with those of the other parties.", _PROOF),
     "WRONG_OFFSET": _Remedy("Run the command again: it asks where the upload continues."),
 }

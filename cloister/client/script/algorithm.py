@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cloister.protocol.manifest import DeclaredContainer
+
 
 @dataclass(frozen=True)
 class Program:
@@ -21,16 +23,21 @@ class Program:
     has_bundle: bool = False
     image: Mapping[str, str] = field(default_factory=dict)
     kind: str = "python"
+    args: tuple[str, ...] = ()
+    container: DeclaredContainer | None = None
+    """The image that was agreed on, for kind oci; None if it is not known yet."""
+
     own_image: bool = False
     """Whether the image may have more libraries than the base image: it is another one, or unknown by now."""
 
 
 @dataclass(frozen=True)
 class ProgramFindings:
-    """What an examination found: warnings, the packages of the image that the program imports, and the bytes of memory
-    that its bundle takes.
+    """What an examination found: warnings, the packages of the image that the program imports, the bytes of memory that
+    its bundle takes, and the image of kind oci.
     """
 
     warnings: tuple[str, ...] = ()
     image_packages: Mapping[str, str] = field(default_factory=dict)
     unpacked_size: int = 0
+    container: DeclaredContainer | None = None

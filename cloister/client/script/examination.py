@@ -1,9 +1,9 @@
 """Examines an algorithm before it is agreed on or uploaded, by the rules of its kind."""
 
-from cloister.client.script import binary, python, wasm
+from cloister.client.script import binary, oci, python, wasm
 from cloister.client.script.algorithm import Program, ProgramFindings
 
-_BY_KIND = {"python": python.examine, "binary": binary.examine, "wasm": wasm.examine}
+_BY_KIND = {"python": python.examine, "binary": binary.examine, "oci": oci.examine, "wasm": wasm.examine}
 
 
 def examine(program: Program) -> ProgramFindings:

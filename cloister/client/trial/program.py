@@ -1,7 +1,7 @@
 """A trial of one program without a manifest, for tests of packages and of the sandbox itself."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
@@ -9,6 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cloister.client.computation.asset import bare_name, describe_asset
+from cloister.client.script.algorithm import Program
+from cloister.client.script.examination import examine
 from cloister.client.trial import engine
 from cloister.client.trial.engine import Show
 from cloister.client.trial.report import TrialReport
@@ -84,6 +86,9 @@ def run(
         **_file(program),
         **({"bundle": _file(bundle)} if bundle else {}),
     }
+    if kind == "oci":
+        found = examine(Program(program, {}, environment or {}, kind=kind, args=tuple(args))).container
+        algorithm["container"] = {} if found is None else asdict(found)
     if beside:
         algorithm["files"] = [{"name": name, "at": at, **_file(path)} for name, (at, path) in beside.items()]
     value = {

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -10,6 +11,7 @@ from cloister.client.computation.algorithm_files import asset_names
 from cloister.client.computation.asset import bare_name, describe_asset
 from cloister.client.computation.author_file import read_source
 from cloister.client.computation.manifest_source import AuthorManifest, finish
+from cloister.client.script.algorithm import ProgramFindings
 from cloister.client.trial.program import NO_DIGEST, no_key
 from cloister.errors import InputError
 from cloister.protocol import names
@@ -92,10 +94,9 @@ class _TrialManifest(AuthorManifest):
         file = bare_name(path) if path.is_dir() and name not in self._data else Path(entry["file"]).name
         return {"file": file, "digest": NO_DIGEST, "size": size}
 
-    def examine(self, algorithm: dict[str, Any]) -> dict[str, str]:
+    def examine(self, algorithm: dict[str, Any]) -> ProgramFindings:
         """As for a machine; but the trial's manifest names no packages of an image."""
-        super().examine(algorithm)
-        return {}
+        return replace(super().examine(algorithm), image_packages={})
 
     def note_counted(self, bundle: Path, counted: Mapping[str, str]) -> None:
         """Nothing: the trial shows whether its image has them."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from cloister.protocol.archives import tars
+from cloister.protocol.archives.errors import ArchiveError
 from cloister.protocol.archives.paths import shown
 from cloister.protocol.archives.reader import ByteReader
 from cloister.protocol.archives.tars import TarMember
@@ -114,6 +115,12 @@ class RootFilesystem:
     def apply(self, tar: ByteReader) -> None:
         """Apply a layer."""
         self._layer += 1
+        try:
+            self._apply(tar)
+        except ArchiveError as error:
+            raise ArchiveError(f"Layer {self._layer} of the image: {error.message}", hint=AGAIN) from error
+
+    def _apply(self, tar: ByteReader) -> None:
         for member in tars.read_members(tar):
             self._changes += 1
             self._names += len(member.name) + len(member.link)
@@ -166,6 +173,8 @@ class RootFilesystem:
                 self._root.metadata = _metadata(member, what)
             return
         name = parts[-1]
+        if any(part.startswith(_AUFS) for part in parts) and name != _OPAQUE:
+            return  # what aufs keeps for itself
         if name.startswith(_WHITEOUT):
             self._whiteout(parts[:-1], name, what)
             return
@@ -198,8 +207,6 @@ class RootFilesystem:
 
     def _whiteout(self, around: list[str], name: str, what: str) -> None:
         """Remove what a lower layer has: everything in a folder, or the file or folder that the whiteout names."""
-        if name.startswith(_AUFS) and name != _OPAQUE:
-            return  # what aufs keeps for itself
         hidden = name.removeprefix(_WHITEOUT)
         if name != _OPAQUE and hidden in ("", ".", ".."):
             raise ContainerError(f"{what} removes nothing that can exist.", hint=AGAIN)

@@ -44,10 +44,32 @@ def test_invalid_manifest_is_refused_and_not_measured(world: World, data: bytes)
     assert len(world.running.agent.computation._context.attester._log) == 2
 
 
-@pytest.mark.parametrize("kind", ["oci"])
-def test_unsupported_kind_is_refused(world: World, kind: str) -> None:
-    with refused("UNSUPPORTED_KIND", kind=kind):
-        world.submit(algorithm__kind=kind)
+@pytest.mark.parametrize(
+    ("kind", "container"),
+    [
+        ("fortran", None),
+        ("oci", None),
+        ("python", {"digest": "ab" * 32, "unpacked_size": 1}),
+        ("oci", {"digest": "ab" * 32}),
+        ("oci", {"digest": "ab" * 31, "unpacked_size": 1}),
+    ],
+)
+def test_image_is_named_if_and_only_if_the_algorithm_is_one(
+    world: World, kind: str, container: dict[str, object] | None
+) -> None:
+    more = {} if container is None else {"algorithm__container": container}
+    submit_refused(world, algorithm__kind=kind, **more)
+
+
+@pytest.mark.parametrize("kind", ["python", "binary", "wasm", "oci"])
+def test_every_kind_is_accepted(world: World, kind: str) -> None:
+    more = {"algorithm__container": {"digest": "ab" * 32, "unpacked_size": 1 << 20}} if kind == "oci" else {}
+    world.submit(algorithm__kind=kind, **more)
+
+
+def test_image_that_does_not_fit_is_refused(world: World) -> None:
+    with refused("TOO_LARGE"):
+        world.submit(algorithm__kind="oci", algorithm__container={"digest": "ab" * 32, "unpacked_size": 1 << 50})
 
 
 def test_too_long_arguments_are_refused(world: World) -> None:

@@ -27,6 +27,8 @@ PATHS = SandboxPaths(
     launched=ROOT / "launched",
     wheels=ROOT / "unpacked/wheels",
     temporary=ROOT / "written/tmp",
+    image=ROOT / "image",
+    room=ROOT / "room",
 )
 FORBIDDEN = """
     add_key bpf chroot clone3 delete_module finit_module fsconfig fsmount fsopen init_module io_uring_enter

@@ -8,6 +8,7 @@ import pytest
 
 from agent_runtime.runner.protocol import (
     Job,
+    JobContainer,
     PackedDataset,
     PlacedFile,
     RequestError,
@@ -86,6 +87,38 @@ def test_an_invalid_scratch_disk_is_refused(change: dict[str, Any]) -> None:
     value["scratch"] |= change
     with pytest.raises(RequestError):
         parse_request(json.dumps(value).encode())
+
+
+IMAGE = {"digest": "ab" * 32, "size": 1 << 30}
+
+
+def test_an_image_is_read_as_it_was_written() -> None:
+    job = replace(JOB, kind="oci", wheels=False, container=JobContainer(**IMAGE))  # ty: ignore[invalid-argument-type]
+    assert parse_request(job.encode()) == job
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"container": None},
+        {"container": "ab" * 32},
+        {"container": {"digest": "ab" * 32}},
+        {"container": {**IMAGE, "url": "x"}},
+        {"container": {**IMAGE, "digest": "AB" * 32}},
+        {"container": {**IMAGE, "digest": "../" * 21 + "x"}},
+        {"container": {**IMAGE, "size": -1}},
+        {"container": {**IMAGE, "size": "1"}},
+        {"kind": "python"},
+        {"kind": "docker"},
+        {"kind": None},
+        {"wheels": True},
+    ],
+    ids=str,
+)
+def test_an_invalid_image_is_refused(change: dict[str, Any]) -> None:
+    job = replace(JOB, kind="oci", wheels=False, container=JobContainer(**IMAGE))  # ty: ignore[invalid-argument-type]
+    with pytest.raises(RequestError):
+        parse_request(json.dumps(json.loads(job.encode()) | change).encode())
 
 
 def test_names_of_peoples_files_are_accepted() -> None:

@@ -9,7 +9,9 @@ from cloister.client.computation.manifest import compose_manifest, load_manifest
 from cloister.errors import InputError
 from cloister.protocol import names
 from cloister.protocol.canonical import FormatError
-from cloister.protocol.manifest import MAX_SIZE, Manifest
+from cloister.protocol.containers import unpacking
+from cloister.protocol.manifest import MAX_SIZE, DeclaredContainer, Manifest
+from tests import oci_archives
 from tests.archive_builder import Member, zip_of
 from tests.archive_kinds import CSV, A
 from tests.client.parties import Parties
@@ -166,13 +168,48 @@ def test_files_of_the_algorithm_are_assets_with_names_of_their_own(parties):
     assert load_manifest(parties.folder / "manifest.json") == manifest
 
 
-def test_unsupported_kind_is_not_written(parties):
-    for kind in ("oci",):
-        parties.edit("  kind: python", f"  kind: {kind}")
-        with pytest.raises(InputError) as caught:
-            compose_manifest(parties.folder / "manifest.yaml")
-        assert (caught.value.exit_code, caught.value.hint) == (2, "The kinds are python, binary, wasm.")
-        parties.edit(f"  kind: {kind}", "  kind: python")
+def _image(path, content=b"x"):
+    layers = [[oci_archives.Entry("bin/run", content, mode=0o755)]]
+    return oci_archives.simple(layers, {"Entrypoint": ["run"]}).write(path)
+
+
+def test_image_is_described_by_its_own_digest_and_what_it_takes(parties):
+    _image(parties.folder / "train.py")
+    parties.edit("  kind: python", "  kind: oci")
+    manifest = compose_manifest(parties.folder / "manifest.yaml")
+    with (parties.folder / "train.py").open("rb") as stream:
+        found = unpacking.check(stream)
+
+    assert manifest.algorithm.container == DeclaredContainer(found.digest, found.size)
+    assert Manifest.parse(manifest.encode()) == manifest
+    parties.edit("  kind: oci", f"  kind: oci\n  container: {{digest: {found.digest}, unpacked_size: {found.size}}}")
+    assert compose_manifest(parties.folder / "manifest.yaml").algorithm == manifest.algorithm
+
+
+def test_another_image_than_the_stated_one_is_refused(parties):
+    _image(parties.folder / "train.py")
+    parties.edit("  kind: python", f"  kind: oci\n  container: {{digest: {'0' * 64}, unpacked_size: 1MiB}}")
+    with pytest.raises(InputError, match=f"the manifest has sha256:{'0' * 64}, which takes 1048576"):
+        compose_manifest(parties.folder / "manifest.yaml")
+
+
+def test_image_that_is_elsewhere_is_described_by_its_provider(parties):
+    (parties.folder / "train.py").unlink()
+    line = parties.edit("  kind: python", f"  kind: oci\n  digest: {'0' * 64}\n  size: 5") - 1
+    with pytest.raises(InputError, match=r"train.py is not here, and algorithm.container is missing") as caught:
+        compose_manifest(parties.folder / "manifest.yaml")
+    assert "checksum --kind oci train.py" in caught.value.hint
+    assert f"manifest.yaml:{line}:" in caught.value.message
+    parties.edit("  kind: oci", f"  kind: oci\n  container: {{digest: {'1' * 64}, unpacked_size: 1MiB}}")
+
+    manifest = compose_manifest(parties.folder / "manifest.yaml")
+    assert manifest.algorithm.container == DeclaredContainer("1" * 64, 1 << 20)
+
+
+def test_python_program_has_no_image(parties):
+    parties.edit("  kind: python", f"  kind: python\n  container: {{digest: {'0' * 64}, unpacked_size: 1MiB}}")
+    with pytest.raises(InputError, match="if and only if"):
+        compose_manifest(parties.folder / "manifest.yaml")
 
 
 def test_file_that_differs_from_the_stated_digest_is_rejected(parties):

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from cloister.client.computation.review import review_manifest
+from tests import oci_archives
 from tests.client.parties import Parties
 from tests.client.script.test_binary import program
 
@@ -48,6 +49,17 @@ def test_review_says_what_a_kind_means(parties):
     said = text(parties, "hospital-1")
     assert "lab's program (binary) runs as: train.py --epochs 1" in said
     assert "It is a compiled program: what it does cannot be read from it." in said
+
+
+def test_review_names_the_image_of_a_container(parties):
+    layers = [[oci_archives.Entry("bin/run", b"x", mode=0o755)]]
+    oci_archives.simple(layers, {"Entrypoint": ["run"]}).write(parties.folder / "train.py")
+    parties.edit("  kind: python", "  kind: oci")
+    manifest = parties.manifest()
+    said = text(parties, "hospital-1")
+
+    assert "It is an image of a container: files and programs of its own run instead of the machine's." in said
+    assert f"The image is sha256:{manifest.algorithm.container.digest}. It takes" in said
 
 
 def test_review_says_how_much_data_could_leave(parties):

@@ -2,16 +2,22 @@
 
 import errno
 import json
+import os
+import shutil
+import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cloister.client.script.algorithm import Program, ProgramFindings
+from cloister.client.script.examination import examine
 from cloister.client.trial import program
 from cloister.client.trial.report import TrialReport
-from tests import compiled, wasm_modules
+from tests import compiled, oci_archives, wasm_modules
 from tests.guest_tree import SMALL
+from tests.oci_archives import Entry, Layout, folder, hard, link
 
 LINKED = ((), ("-static",), ("-static-pie",))
 DENIED = {
@@ -212,3 +218,220 @@ def test_files_of_the_algorithm_are_read_only_for_a_module(allowed: Path, tmp_pa
     assert errors[0] == 0
     assert 0 not in errors[1:]
     assert results(report) == ["done"]
+
+
+def image(tmp_path: Path, layers: list[list[Entry]], config: dict[str, object], **more: object) -> Path:
+    made = oci_archives.simple(layers, config, **more)  # ty: ignore[invalid-argument-type]
+    return made.write(tmp_path / "image.tar")
+
+
+def shown(tmp_path: Path, source: str) -> Entry:
+    """A static program of an image."""
+    return oci_archives.program("bin/run", compiled.build(source, tmp_path / "run", "-static"))
+
+
+@pytest.mark.parametrize("compression", list(oci_archives.COMPRESSIONS))
+def test_image_runs(allowed: Path, tmp_path: Path, compression: str) -> None:
+    mean = oci_archives.program("bin/mean", compiled.build(compiled.MEAN, tmp_path / "mean", "-static"))
+    path = image(tmp_path, [[mean]], {"Entrypoint": ["mean"], "WorkingDir": "/work"}, compression=compression)
+    report = run(allowed, path, "oci", tmp_path)
+
+    assert report.output == b"3 numbers\n"
+    assert (report.outcome, results(report)) == ("OK", ["mean.json"])
+
+
+def test_folder_of_a_layout_runs(allowed: Path, tmp_path: Path) -> None:
+    mean = oci_archives.program("bin/mean", compiled.build(compiled.MEAN, tmp_path / "mean", "-static"))
+    layout = oci_archives.simple([[mean]], {"Cmd": ["/bin/mean"], "WorkingDir": "/work"})
+    report = run(allowed, layout.unpack(tmp_path / "layout"), "oci", tmp_path)
+
+    assert results(report) == ["mean.json"]
+
+
+LOOK = """
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+extern char **environ;
+int main(int n, char **w) {
+  char here[256];
+  struct stat at;
+  printf("%d:%d %s", getuid(), getgid(), getcwd(here, 256));
+  for (w++; *w && strcmp(*w, "--"); w++) printf(" %s", *w);
+  for (char **e = environ; *e; e++) printf(" %s", *e);
+  puts("");
+  for (w++; *w; w++)
+    if (lstat(*w, &at)) printf("%s is not there\\n", *w);
+    else printf("%s %o %d:%d %ld\\n", *w, at.st_mode, at.st_uid, at.st_gid, (long)at.st_mtime);
+  return fclose(fopen("/work/results/x", "w"));
+}
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has more than one user in a trial")
+@pytest.mark.parametrize("user", ["", "app", "1000:1001", "65534"])
+def test_image_says_user_folder_environment_and_arguments(allowed: Path, tmp_path: Path, user: str) -> None:
+    layers = [
+        [
+            folder("app", user=7, group=8, mode=0o750),
+            Entry("app/old", b"x", user=7, group=8, mode=0o6640, time=1_600_000_000),
+            Entry("gone", b"x"),
+            Entry("etc/passwd", b"root:x:0:0::/root:/bin/sh\napp:x:7:8::/app:/bin/sh\n"),
+        ],
+        [
+            shown(tmp_path, LOOK.replace("\\\\n", "\\n")),
+            Entry(".wh.gone"),
+            hard("app/new", "app/old"),
+            link("app/l", "/x"),
+        ],
+    ]
+    config = {
+        "Entrypoint": ["/bin/run"],
+        "Cmd": ["unused"],
+        "Env": ["A=1", "B=2"],
+        "User": user,
+        "WorkingDir": "/new/place",
+    }
+    path = image(tmp_path, layers, config)
+    args = ["a b", "--", "/app/old", "/app/new", "/app/l", "/gone", "/work/datasets", "/work/results"]
+    report = run(allowed, path, "oci", tmp_path, args=args, environment={"B": "3"})
+    first, *rest = report.output.decode().splitlines()
+
+    ids, home = {
+        "": ("0:0", "/root"),
+        "app": ("7:8", "/app"),
+        "1000:1001": ("1000:1001", "/"),
+        "65534": ("65534:0", "/"),
+    }[user]
+    search = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    assert first == f"{ids} /new/place a b PATH={search} HOME={home} A=1 B=3"
+    seen = "/app/old is not there", "/app/new is not there", "/app/l is not there"
+    if user in ("app",):
+        seen = "/app/old 100640 7:8 1600000000", "/app/new 100640 7:8 1600000000", "/app/l 120777 0:0 1700000000"
+    assert tuple(rest[:3]) == seen
+    assert rest[3] == "/gone is not there"
+    assert [line.split()[:3] for line in rest[4:]] == [
+        [place, "40755", ids] for place in ("/work/datasets", "/work/results")
+    ]
+    assert report.outcome == "OK"
+
+
+def test_dataset_is_unpacked_for_an_image(allowed: Path, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures/1.txt").write_text("x")
+    source = (
+        '#include <stdio.h>\nint main(void) { FILE *f = fopen("datasets/d1/1.txt", "a");\n'
+        '  if (!f) perror("datasets/d1/1.txt"); else fputs("y", f);\n  return fclose(fopen("results/x", "w")); }\n'
+    )
+    path = image(tmp_path, [[shown(tmp_path, source)]], {"Cmd": ["run"], "WorkingDir": "/work", "User": "5:6"})
+    report = run(allowed, path, "oci", tmp_path, datasets={"d1": tmp_path / "pictures"}, unpack=["d1"])
+
+    assert (report.output, report.outcome) == (b"", "OK")
+
+
+def test_image_cannot_leave_its_sandbox(allowed: Path, tmp_path: Path) -> None:
+    """As root in the image: the user of most images."""
+    escape = oci_archives.program("bin/escape", compiled.build(compiled.ESCAPE, tmp_path / "escape", "-static"))
+    layers = [
+        [
+            folder("etc"),
+            Entry("etc/passwd", b"root:x:0:0::/:\n"),
+            link("up", "../../../.."),
+            link("run/x", "/run/cloister"),
+        ],
+        [Entry("up/planted", b"x"), Entry("up/up/etc/shadow", b"x"), escape],
+    ]
+    report = run(allowed, image(tmp_path, layers, {"Cmd": ["escape"], "WorkingDir": "/work"}), "oci", tmp_path)
+    found = json.loads(report.output)
+
+    assert report.outcome == "OK"
+    # Root without capabilities: it is its own, and may write where its own files are, but the root is read-only.
+    own = os.geteuid() == 0
+    assert found == DENIED | {
+        "become root": 0 if own else errno.EPERM,
+        "give away": 0 if own else errno.EPERM,
+        "write /etc/passwd": errno.EROFS,
+        "write the program": errno.EROFS,
+    }
+    assert not Path("/planted").exists()
+
+
+def test_image_writes_to_its_results_datasets_and_temporary_folders_only(allowed: Path, tmp_path: Path) -> None:
+    source = (
+        '#include <stdio.h>\nint main(int n, char **w) { while (*++w) { FILE *f = fopen(*w, "w");\n'
+        '  printf("%s %s\\n", *w, f ? "written" : "refused"); if (f) fclose(f); } }\n'
+    )
+    path = image(tmp_path, [[shown(tmp_path, source), folder("data", mode=0o777)]], {"Entrypoint": ["run"]})
+    places = ["/work/results/x", "/work/datasets/x", "/tmp/x", "/var/tmp/x", "/run/x", "/dev/shm/x"]
+    closed = ["/x", "/data/x", "/bin/run", "/work/x", "/etc/hosts", "/sys/x", "/proc/x"]
+    report = run(allowed, path, "oci", tmp_path, args=[*places, *closed])
+
+    assert report.output.decode().splitlines() == [f"{place} written" for place in places] + [
+        f"{place} refused" for place in closed
+    ]
+
+
+def test_image_whose_program_the_kernel_refuses_is_a_failed_run(allowed: Path, tmp_path: Path) -> None:
+    path = image(tmp_path, [[Entry("bin/run", b"\x7fELF", mode=0o755)]], {"Entrypoint": ["run"]})
+    report = run(allowed, path, "oci", tmp_path)
+
+    assert report.outcome == "EXIT_STATUS"
+    assert b"xec" in report.output
+
+
+def test_another_image_than_the_manifests_is_not_started(allowed: Path, tmp_path: Path) -> None:
+    """As on a machine: the launcher compares once more, and says why."""
+    path = image(tmp_path, [[Entry("bin/run", b"x", mode=0o755)]], {"Entrypoint": ["run"]})
+    other = Layout()
+    other.manifests = [other.image([oci_archives.tar([Entry("bin/run", b"y", mode=0o755)])], {"Entrypoint": ["run"]})]
+    found = examine(Program(other.write(tmp_path / "other.tar"), {}, {}, kind="oci")).container
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(program, "examine", lambda one: ProgramFindings(container=found))
+        report = run(allowed, path, "oci", tmp_path)
+
+    assert report.outcome == "LAUNCH"
+    assert b"The algorithm cannot be started: The image is sha256:" in report.output
+
+
+SKOPEO, UMOCI = shutil.which("skopeo"), shutil.which("umoci")
+
+
+@pytest.mark.skipif(SKOPEO is None, reason="there is no skopeo")
+@pytest.mark.parametrize("form", ["oci-archive", "oci"])
+def test_what_skopeo_writes_runs(allowed: Path, tmp_path: Path, form: str) -> None:
+    mean = oci_archives.program("bin/mean", compiled.build(compiled.MEAN, tmp_path / "mean", "-static"))
+    path = image(tmp_path, [[mean]], {"Entrypoint": ["mean"], "WorkingDir": "/work"})
+    words = ["copy", "--quiet", "--insecure-policy", f"oci-archive:{path}", f"{form}:{tmp_path / 'copy'}"]
+    subprocess.run([str(SKOPEO), *words], check=True)
+    seen = subprocess.run(
+        [str(SKOPEO), "inspect", f"{form}:{tmp_path / 'copy'}"], check=True, capture_output=True
+    ).stdout
+    found = examine(Program(tmp_path / "copy", {}, {}, kind="oci")).container
+
+    assert found is not None
+    assert json.loads(seen)["Digest"] == f"sha256:{found.digest}"
+    assert results(run(allowed, tmp_path / "copy", "oci", tmp_path)) == ["mean.json"]
+
+
+@pytest.mark.skipif(UMOCI is None, reason="there is no umoci")
+def test_what_umoci_writes_runs(allowed: Path, tmp_path: Path) -> None:
+    """A layout that umoci made, with a layer of its own that removes a file."""
+    layout, bundle = tmp_path / "layout", tmp_path / "bundle"
+    mean = compiled.build(compiled.MEAN, tmp_path / "mean", "-static")
+
+    def umoci(*words: str) -> None:
+        subprocess.run([str(UMOCI), *words], check=True, capture_output=True)
+
+    umoci("init", "--layout", str(layout))
+    umoci("new", "--image", f"{layout}:one")
+    umoci("unpack", "--rootless", "--image", f"{layout}:one", str(bundle))
+    (bundle / "rootfs/bin").mkdir()
+    (bundle / "rootfs/gone").write_text("x")
+    shutil.copy(mean, bundle / "rootfs/bin/mean")
+    umoci("repack", "--refresh-bundle", "--image", f"{layout}:one", str(bundle))
+    (bundle / "rootfs/gone").unlink()
+    umoci("repack", "--image", f"{layout}:one", str(bundle))
+    umoci("config", "--image", f"{layout}:one", "--config.entrypoint", "/bin/mean", "--config.workingdir", "/work")
+
+    assert results(run(allowed, layout, "oci", tmp_path)) == ["mean.json"]

@@ -18,6 +18,7 @@ ENTRIES = (
     "agent_runtime.runner.launch",
     "agent_runtime.runner.pack",
     "agent_runtime.runner.wasm_host",
+    "agent_runtime.runner.containers.unpack",
     "agent_runtime.trial.main",
 )
 

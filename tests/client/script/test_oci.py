@@ -1,0 +1,117 @@
+"""An image that the guest cannot run is refused on the author's machine, with what to do about it."""
+
+from pathlib import Path
+
+import pytest
+
+from cloister.client.script.algorithm import Program, ProgramFindings
+from cloister.client.script.examination import examine
+from cloister.errors import InputError
+from cloister.protocol.manifest import DeclaredContainer
+from tests.oci_archives import Entry, Layout, folder, link, simple, tar
+
+RUN = Entry("bin/run", b"x", mode=0o755)
+CONFIG = {"Entrypoint": ["run"]}
+
+
+def found(path: Path, **more) -> ProgramFindings:
+    return examine(Program(path, **({"files": {}, "environment": {}, "kind": "oci"} | more)))
+
+
+def written(tmp_path: Path, layers, config=None, **more) -> Path:
+    return simple(layers, CONFIG if config is None else config, **more).write(tmp_path / "image.tar")
+
+
+REFUSED = {
+    "nothing to start": ([[RUN]], {}, "says nothing to start", "ENTRYPOINT"),
+    "program that is not there": ([[RUN]], {"Entrypoint": ["/train"]}, "starts /train, which is not", "ENTRYPOINT"),
+    "program outside of PATH": ([[RUN]], {"Entrypoint": ["run"], "Env": ["PATH=/opt"]}, "starts run, which is", "PATH"),
+    "program that was removed": ([[RUN], [Entry("bin/.wh.run")]], CONFIG, "starts run, which is not", "ENTRYPOINT"),
+    "program that is a folder": ([[folder("bin/run")]], CONFIG, "starts run, which is not", "ENTRYPOINT"),
+    "program behind a broken link": ([[link("bin/run", "/x")]], CONFIG, "starts run, which is not", "ENTRYPOINT"),
+    "program where memory is": ([[Entry("tmp/run", b"x")]], {"Cmd": ["/tmp/run"]}, "starts /tmp/run", "ENTRYPOINT"),
+    "user that is not there": ([[RUN]], {**CONFIG, "User": "app"}, "user app is not in its /etc/passwd", "USER 1000"),
+    "link where the sandbox has a folder": ([[RUN, link("tmp", "/x")]], CONFIG, "a link at /tmp", "ordinary folder"),
+    "file where the sandbox has a folder": ([[RUN, Entry("work", b"x")]], CONFIG, "a link at /work", "folder"),
+    "file of another user": ([[Entry("bin/run", user=100_000)]], CONFIG, "belongs to user 100000", "chown"),
+    "folder that is a file": ([[RUN, Entry("app")]], {**CONFIG, "WorkingDir": "/app/x"}, "not a folder", "again"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", list(REFUSED))
+def test_what_the_guest_cannot_run_is_refused(tmp_path: Path, case: str) -> None:
+    layers, config, said, remedy = REFUSED[case]
+    with pytest.raises(InputError) as caught:
+        found(written(tmp_path, layers, config))
+
+    assert caught.value.message.startswith("image.tar cannot be run. ")
+    assert said in caught.value.message
+    assert remedy in caught.value.hint
+    assert caught.value.exit_code == 2
+
+
+STARTED = {
+    "by its path": ([[RUN]], {"Cmd": ["/bin/run"]}),
+    "by PATH": ([[RUN]], CONFIG),
+    "from its folder": ([[Entry("app/run", b"x")]], {"Entrypoint": ["./run"], "WorkingDir": "/app"}),
+    "behind links": ([[Entry("usr/bin/run", b"x"), link("bin", "usr/bin")]], {"Cmd": ["/bin/run"]}),
+    "by a name of its own": ([[link("bin/run", "../opt/x"), Entry("opt/x", b"x")]], CONFIG),
+    "one of the algorithm's files": ([[RUN]], {"Cmd": ["/work/train.sh"]}),
+    "users behind a link": (
+        [[RUN, link("etc/passwd", "/nix/passwd"), Entry("nix/passwd", b"app:x:5:6::/:\n")]], {**CONFIG, "User": "app"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", list(STARTED))
+def test_what_the_guest_can_run_is_accepted(tmp_path: Path, case: str) -> None:
+    layers, config = STARTED[case]
+
+    assert found(written(tmp_path, layers, config)).warnings == ()
+
+
+def test_arguments_count_as_in_the_machine(tmp_path: Path) -> None:
+    path = written(tmp_path, [[RUN]], {"Cmd": ["unused"]})
+    with pytest.raises(InputError, match="starts unused"):
+        found(path)
+
+    assert found(path, args=("run",)).container == found(path, args=("/bin/run", "1")).container
+
+
+def test_folder_of_a_layout_has_the_same_image_as_its_archive(tmp_path: Path) -> None:
+    layout = simple([[RUN]], CONFIG)
+
+    assert found(layout.unpack(tmp_path / "layout")) == found(layout.write(tmp_path / "image.tar"))
+
+
+def test_what_works_elsewhere_and_not_here_is_a_warning(tmp_path: Path) -> None:
+    layout = Layout()
+    data = tar([RUN, Entry("dev/sda", kind=b"4")])
+    layout.manifests = [layout.image([data], {**CONFIG, "Volumes": {"/data": {}}})]
+    volume, device = found(layout.write(tmp_path / "image.tar")).warnings
+
+    assert "declares the volume /data, which is read-only here" in volume
+    assert "1 device files, which are left out" in device
+
+
+def test_image_that_was_not_agreed_on_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, [[RUN]])
+    agreed = found(path).container
+    assert agreed is not None
+
+    assert found(path, container=agreed).container == agreed
+    for other in (DeclaredContainer("0" * 64, agreed.unpacked_size), DeclaredContainer(agreed.digest, 1)):
+        with pytest.raises(InputError, match="the manifest has sha256"):
+            found(path, container=other)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"\x7fELF" + bytes(600), "It is a compiled program"), (b"", "not a tar"), (b"FROM scratch\n", "not a tar")],
+)
+def test_other_files_are_named(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "image.tar").write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        found(tmp_path / "image.tar")
+
+    assert said in caught.value.message
+    assert "docker save" in caught.value.hint
