@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +15,11 @@ class ProcessError(CloisterError):
     """A program could not be started, took too long, or failed."""
 
     remedy = "Correct what the program reports, then run the command again."
+
+
+def module(name: str) -> list[str]:
+    """The words that start an installed module, such as pip. Files in the current folder are not taken for modules."""
+    return [sys.executable, "-P", "-m", name]
 
 
 def run(

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cloister.process import run
+from cloister.process import module, run
 from cloister.protocol import guest
 from image import cache
 from image.errors import ImageError
@@ -22,7 +22,7 @@ def _pip(requirements: str, into: Path, *options: str) -> None:
     platforms = [word for platform in guest.PLATFORMS for word in ("--platform", platform)]
     abis = [word for abi in (guest.ABI, "abi3", "none") for word in ("--abi", abi)]
     interpreter = ["--python-version", guest.PYTHON, "--implementation", "cp", *abis]
-    argv = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+    argv = [*module("pip"), "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
     run([*argv, *options, *platforms, *interpreter, "--dest", str(into), "--requirement", str(wanted)], timeout=900)
     wanted.unlink()
 

