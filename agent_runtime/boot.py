@@ -1,5 +1,6 @@
 """Starts an agent. It measures its boot configuration and its key before it listens."""
 
+import ctypes
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ from cloister.protocol import receipt
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.sealing import MAX_FRAME
 from cloister.protocol.wheels import image_packages
+
+_M_ARENA_MAX = -8
+"""mallopt(3); malloc.h of glibc."""
 
 _SWEEP_SECONDS = 15.0
 _NO_DEBUG_IMAGE = b"no\n"
@@ -110,6 +114,7 @@ def start(
     free_memory: capacity.FreeBytes = capacity.free_memory,
 ) -> Agent:
     """Start an agent. Raises CloisterError or OSError when the machine cannot attest or has no boot configuration."""
+    _bound_heap()
     clock = clock or Clock()
     if not machine.boot_configuration:
         raise AgentError("The platform provided no boot configuration.")
@@ -171,6 +176,11 @@ def start(
     return Agent(port, tls, computation, sessions, log, operations, server, deadlines, threading.Event())
 
 
+def _bound_heap() -> None:
+    """Share two heaps: else each thread of a call gets its own, which keeps the frames that were freed in it."""
+    ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
+
+
 def _is_confidential(machine: PlatformMachine, debug: Path) -> bool:
     """Whether a verdict would call this machine confidential: its hardware attests, and its image is not a debug image.
 
@@ -193,4 +203,7 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
         ("grpc.keepalive_time_ms", limits.ping_seconds * 1000),
         ("grpc.keepalive_timeout_ms", limits.ping_answer_seconds * 1000),
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        # gRPC would let each peer have more on the way as its line seems to need, without a bound.
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", limits.stream_window),
     ]

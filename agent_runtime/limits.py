@@ -46,6 +46,9 @@ class Limits:
     followers: int = 64
     """Such calls of all keys. The other long calls stay free: what is followed would not happen without uploads."""
 
+    stream_window: int = 2 * 1024 * 1024
+    """Bytes that a peer may send before they are read: HTTP/2's window of each stream."""
+
     buffers: int = 24
     """Buffers of 1 MiB for the bytes of all uploads, between their decryption and the file."""
 
@@ -99,4 +102,4 @@ class Limits:
 
     reserved_memory: int = 256 * 1024 * 1024
     """Bytes of free memory that a manifest cannot use: the agent, the runner and the kernel need them. Peers can make
-    the agent hold one or two frames for each call, about 2 MiB * 96."""
+    the agent hold a window and a frame for each call that is read, about 3 MiB."""
