@@ -8,20 +8,22 @@ from cloister.cli.shell.settings import Settings, party_verb
 
 
 @party_verb(
-    positional=["path"],
+    several="paths",
     interrupted="Run the same command again: the upload resumes.",
     options=[*PARTY, MANIFEST, JSON],
     help={
-        "path": "the dataset that the manifest names, a file or folder",
+        "paths": "the datasets that the manifest names, files or folders",
         "name": "the dataset's name in the manifest, if you provide several",
     },
 )
-def upload_data(settings: Settings, path: str, name: str | None = None) -> None:
-    """Upload a dataset to a machine that runs your manifest, with your consent."""
+def upload_data(settings: Settings, paths: list[str], name: str | None = None) -> None:
+    """Upload datasets to a machine that runs your manifest, with your consent."""
     from cloister.cli.shell.reports import UploadPrinter
 
     manifest = settings.manifest()
     printer = UploadPrinter(json=settings.json)
     with printer.interruptible(), settings.connection(manifest) as connection:
-        uploads = client.upload_dataset(connection, manifest, Path(path), name=name, report=printer)
+        uploads = client.upload_datasets(
+            connection, manifest, [Path(path) for path in paths], name=name, report=printer
+        )
     printer.finish(manifest, uploads)

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from cloister.client.computation.upload import UploadReport as UploadReport
     from cloister.client.computation.upload import upload_algorithm as upload_algorithm
     from cloister.client.computation.upload import upload_assets as upload_assets
-    from cloister.client.computation.upload import upload_dataset as upload_dataset
+    from cloister.client.computation.upload import upload_datasets as upload_datasets
     from cloister.client.connection.connection import Connection as Connection
     from cloister.client.connection.opening import Opening as Opening
     from cloister.client.connection.opening import Target as Target
@@ -176,7 +176,7 @@ _NAMES = {
         "UploadReport",
         "upload_algorithm",
         "upload_assets",
-        "upload_dataset",
+        "upload_datasets",
     ),
     "cloister.client.computation.status": (
         "ComputationStatus",

@@ -48,8 +48,9 @@ def test_upload_resumes_after_kill_9(cloister, machine):
     machine.submit()
     words = ("upload-data", "data/h1.csv", "--key", "hospital-1.pem", "--manifest", "manifest.json")
     words += ("--policy", "policy.json")
+    store = machine.running.agent.computation.store
     with cut(machine.running.address, 4 * MIB, stall=True) as between:
-        killed(between, *words)
+        killed(between, *words, when=lambda: store.progress("h1").offset >= 3 * MIB)
         done = cloister(*words, "--workspace", "workspace.json", "--json")
 
     assert done.code == 0, done.err

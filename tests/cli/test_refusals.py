@@ -208,7 +208,7 @@ def test_missing_options_are_reported(cloister, parties, folder):
 
     refused(cloister("policy"), 2, "policy needs --image")
     refused(cloister("attest", "--policy", "policy.json"), 2, "policy.json")
-    refused(cloister("upload-data"), 2, "upload-data needs PATH")
+    refused(cloister("upload-data"), 2, "upload-data needs PATHS")
     assert cloister("no-such-verb").code == 1
 
 

@@ -8,7 +8,13 @@ import pytest
 from agent_runtime.limits import Limits
 from tools.stubs import ROOT
 
-UNITS = {"header_bytes": 1024, "bind_bytes": 1024, "result_names": 1024, "reserved_memory": 1024 * 1024}
+UNITS = {
+    "header_bytes": 1024,
+    "bind_bytes": 1024,
+    "result_names": 1024,
+    "reserved_memory": 1024 * 1024,
+    "stream_window": 1024 * 1024,
+}
 """The page says these in KiB or MiB."""
 
 SECONDS = {"pending_seconds": "2 min", "session_idle_seconds": "one hour", "hold_seconds": "24 h"}

@@ -4,6 +4,7 @@ import codecs
 import contextlib
 import json
 import sys
+import threading
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -49,6 +50,10 @@ class ProgramOutput:
         sys.stdout.flush()
 
 
+_bars: list[tuple[Any, set[Any]]] = []
+_bars_lock = threading.Lock()
+
+
 @contextlib.contextmanager
 def transfer(what: str, size: int) -> Generator[Callable[[int, int], None], None, None]:
     """A progress bar with bytes, rate and time left; nothing for small files or without a terminal.
@@ -68,9 +73,22 @@ def transfer(what: str, size: int) -> Generator[Callable[[int, int], None], None
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with _bars_lock:
+        # Several at one time are lines of one display.
+        if not _bars:
+            _bars.append((Progress(*columns, console=Console(stderr=True)), set()))
+            _bars[0][0].start()
+        bar, open_tasks = _bars[0]
         task = bar.add_task(text.printable(what), total=size)
+        open_tasks.add(task)
+    try:
         yield lambda done, size: bar.update(task, completed=done, total=size)
+    finally:
+        with _bars_lock:
+            open_tasks.discard(task)
+            if not open_tasks:
+                _bars.clear()
+                bar.stop()
 
 
 @contextlib.contextmanager

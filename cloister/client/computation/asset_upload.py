@@ -66,9 +66,9 @@ def upload_asset(
                 if sender.may_restart(error):
                     interrupted(error, 0.0)
                     continue
-                if not is_interruption(error):
+                if not (is_interruption(error) or sender.lost_its_session()):
                     raise
-                connection.close()
+                sender.drop_session()
                 if sender.reached > before:
                     backoff.reset()
                 backoff.wait(error)
@@ -106,6 +106,7 @@ class _Sender:
         self._stream = stream
         self._again = again
         self._progress = progress
+        self._session: Session | None = None
         self._done = 0
         self._from_the_start = True
         self.reached = 0
@@ -113,7 +114,7 @@ class _Sender:
 
     def attempt(self) -> None:
         """One stream, from the first byte that the agent does not have to the end."""
-        session = self._connection.session()
+        session = self._session = self._connection.session()
         at = session.upload_offset(self._asset.name)
         self.reached = at.offset
         if at.complete:
@@ -135,6 +136,16 @@ class _Sender:
             raise CloisterError(
                 f"The agent reports {self._asset.name} as incomplete after {done.offset} of {self._asset.size} bytes."
             )
+
+    def lost_its_session(self) -> bool:
+        """Whether another upload has closed the session that the attempt used."""
+        return self._session is not None and not self._connection.has(self._session)
+
+    def drop_session(self) -> None:
+        """Have the next attempt open a session, or use one that another upload has opened."""
+        if self._session is not None:
+            self._connection.drop(self._session)
+            self._session = None
 
     def may_restart(self, error: CloisterError) -> bool:
         """Whether the agent has discarded an asset that did not all come from here: once, it is sent from the start."""

@@ -3,23 +3,31 @@
 An interrupted upload resumes where it stopped, in the same call or in a later one.
 """
 
+import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cloister.attestation.result import Verdict
 from cloister.client.computation.algorithm_files import find_bundle, find_files, program_of
-from cloister.client.computation.asset import check_asset, dataset_of
+from cloister.client.computation.asset import LocalAsset, check_asset, dataset_of
 from cloister.client.computation.asset_upload import Uploaded, upload_asset
 from cloister.client.connection.connection import Connection
-from cloister.client.connection.report import Progress, TransferReport
+from cloister.client.connection.report import TransferReport
 from cloister.client.packages.memory import require_memory
 from cloister.client.script.examination import examine
+from cloister.errors import CloisterError, InputError
 from cloister.protocol import names
 from cloister.protocol.manifest import Asset, Manifest
 
+_AT_ONCE = 4
+"""Uploads at one time: small assets do not wait for each other's answers, and a distant machine gets more at once."""
+
 
 class UploadReport(TransferReport):
-    """Also reports warnings, the verdict and every uploaded asset."""
+    """Also reports warnings, the verdict and every uploaded asset. Several transfers may be open at one time, and what
+    concerns one is called in its thread.
+    """
 
     def warned(self, said: str) -> None:
         """Called with what may fail in the guest, before anything is sent."""
@@ -36,7 +44,7 @@ class UploadReport(TransferReport):
         """Called when the last byte of an asset was sent, which the agent has not confirmed; ``remaining`` follow."""
 
     def uploaded(self, one: Uploaded) -> None:
-        """Called when the agent has all of an asset."""
+        """Called for every asset that the agent has, at the end."""
 
 
 def upload_algorithm(
@@ -77,34 +85,45 @@ def upload_algorithm(
     return upload_assets(connection, manifest, assets, report=report)
 
 
-def upload_dataset(
+def upload_datasets(
     connection: Connection,
     manifest: Manifest,
-    path: Path,
+    paths: Sequence[Path],
     *,
     name: str | None = None,
     report: UploadReport | None = None,
 ) -> tuple[Uploaded, ...]:
-    """Upload a dataset with the provider's consent.
+    """Upload datasets with the provider's consent, several at once.
 
     Args:
-        connection: of the dataset provider; it must demand this manifest.
+        connection: of the datasets' provider; it must demand this manifest.
         manifest: the manifest that all parties agreed on.
-        path: the file or folder.
-        name: the dataset's name in the manifest; None for the only one of this key, or the one with the file's name.
+        paths: the files or folders.
+        name: the dataset's name in the manifest, for a single path; None for the only one of this key, or the one with
+            the file's name.
         report: called on the way; None for no reports.
 
     Returns:
-        The uploaded dataset.
+        The uploaded datasets.
 
     Raises:
-        InputError: the dataset is ambiguous or unknown, or the file is not what the manifest says.
+        InputError: a dataset is ambiguous, unknown or named twice, or a file is not what the manifest says.
         ProofError: the policy rejects the machine, or it runs another manifest.
         RefusedError: the agent refuses the upload.
         UnreachableError: no agent answers, or the machine stays away.
     """
-    asset = dataset_of(manifest, connection.key.public, name, path)
-    return upload_assets(connection, manifest, [(asset, path)], report=report)
+    if name is not None and len(paths) > 1:
+        raise InputError(f"--name is for one file, not for {len(paths)}.", hint="Upload each with its own --name.")
+    found: dict[Asset, Path] = {}
+    for path in paths:
+        asset = dataset_of(manifest, connection.key.public, name, path)
+        if asset in found:
+            raise InputError(
+                f"{found[asset]} and {path} are both for the dataset {asset.name}.",
+                hint="Name one file for each dataset; one with another file's name needs --name.",
+            )
+        found[asset] = path
+    return upload_assets(connection, manifest, list(found.items()), report=report)
 
 
 def upload_assets(
@@ -114,7 +133,7 @@ def upload_assets(
     *,
     report: UploadReport | None = None,
 ) -> tuple[Uploaded, ...]:
-    """Check all files against the manifest, then appraise the machine, then upload.
+    """Check all files against the manifest, then appraise the machine, then upload several at once.
 
     Args:
         connection: of the assets' provider; it must demand this manifest.
@@ -140,16 +159,88 @@ def upload_assets(
             beyond = checked[-1].beyond(asset.unpacked_size)
             told.warned_of(require_memory(manifest.limits, manifest.results.max_size, 0, beyond))
     told.accepted(connection.verdict())
-    uploads = []
-    for remaining, (asset, _), found in zip(reversed(range(len(files))), files, checked, strict=True):
-        with told.transfer(f"Uploading {asset.name}", asset.size) as progress:
+    uploads = _Uploads(connection, manifest, list(zip(files, checked, strict=True)), told)
+    try:
+        uploads.run()
+    finally:
+        for one in uploads.done():
+            told.uploaded(one)
+    return uploads.done()
 
-            def shown(done: int, size: int, show: Progress = progress, remaining: int = remaining) -> None:
-                show(done, size)
+
+class _Uploads:
+    """The uploads of checked assets: one here, several in threads, which share the connection."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        manifest: Manifest,
+        files: Sequence[tuple[tuple[Asset, Path], LocalAsset]],
+        told: UploadReport,
+    ) -> None:
+        self._connection = connection
+        self._manifest = manifest
+        self._told = told
+        self._left = deque((number, asset, found) for number, ((asset, _), found) in enumerate(files))
+        self._unsent = {asset.name for (asset, _), _ in files}
+        self._done: dict[int, Uploaded] = {}
+        self._failed: dict[int, BaseException] = {}
+        self._stopped = False
+        self._lock = threading.Lock()
+
+    def done(self) -> tuple[Uploaded, ...]:
+        """What was uploaded, in the order of the files."""
+        return tuple(self._done[number] for number in sorted(self._done))
+
+    def run(self) -> None:
+        """Upload all. After a failure no other begins; those that have begun end. Raises the first failure."""
+        threads = [
+            threading.Thread(target=self._work, name="upload", daemon=True)
+            for _ in range(min(_AT_ONCE, len(self._left)) - 1)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            self._work()
+            for thread in threads:
+                thread.join()
+        except BaseException:
+            # Ctrl-C: the others end as soon as the connection is closed.
+            self._stopped = True
+            raise
+        for number in sorted(self._failed):
+            raise self._failed[number]
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                if self._stopped or self._failed or not self._left:
+                    return
+                number, asset, found = self._left.popleft()
+            try:
+                self._done[number] = self._upload(asset, found)
+            except Exception as error:  # noqa: BLE001 - raised again by run()
+                self._failed[number] = error
+
+    def _upload(self, asset: Asset, found: LocalAsset) -> Uploaded:
+        with self._told.transfer(f"Uploading {asset.name}", asset.size) as progress:
+
+            def shown(done: int, size: int) -> None:
+                progress(done, size)
                 if done == size:
-                    told.sent(remaining)
+                    self._sent(asset)
 
-            one = upload_asset(connection, manifest, asset, found, progress=shown, interrupted=told.interrupted)
-        told.uploaded(one)
-        uploads.append(one)
-    return tuple(uploads)
+            return upload_asset(
+                self._connection, self._manifest, asset, found, progress=shown, interrupted=self._interrupted
+            )
+
+    def _interrupted(self, error: CloisterError, pause: float) -> None:
+        if self._stopped:
+            raise error
+        self._told.interrupted(error, pause)
+
+    def _sent(self, asset: Asset) -> None:
+        with self._lock:
+            self._unsent.discard(asset.name)
+            remaining = len(self._unsent)
+        self._told.sent(remaining)

@@ -1,5 +1,6 @@
 """A party's sessions with one CVM, opened and reopened as needed."""
 
+import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TypeVar
@@ -20,7 +21,8 @@ R = TypeVar("R")
 class Connection:
     """Sessions with one CVM for one key: opened at the first call, and again when the agent dropped the last one.
 
-    A context manager that closes the session. Nothing is opened until something is called.
+    A context manager that closes the session. Nothing is opened until something is called. Several threads may share
+    it: one opens the session, all use it.
     """
 
     def __init__(self, target: Target, key: Key) -> None:
@@ -29,6 +31,7 @@ class Connection:
         self._session: Session | None = None
         self._verdict: Verdict | None = None
         self._evidence: Evidence | None = None
+        self._lock = threading.RLock()
 
     def __enter__(self) -> Self:
         return self
@@ -45,15 +48,16 @@ class Connection:
 
     def session(self) -> Session:
         """The bound session, opened if necessary. Raises ProofError when the verdict does not accept."""
-        if self._session is None:
-            opening = attest(self.target)
-            try:
-                self._session = bind(opening, self._key)
-            except BaseException:
-                opening.channel.close()
-                raise
-            self._verdict, self._evidence = opening.verdict, opening.evidence
-        return self._session
+        with self._lock:
+            if self._session is None:
+                opening = attest(self.target)
+                try:
+                    self._session = bind(opening, self._key)
+                except BaseException:
+                    opening.channel.close()
+                    raise
+                self._verdict, self._evidence = opening.verdict, opening.evidence
+            return self._session
 
     def verdict(self) -> Verdict:
         """The verdict under which the session was opened."""
@@ -71,9 +75,20 @@ class Connection:
 
     def close(self) -> None:
         """Close the session; the next call opens another."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        with self._lock:
+            if self._session is not None:
+                self._session.close()
+                self._session = None
+
+    def drop(self, session: Session) -> None:
+        """Close this session, unless another thread has done so and perhaps opened the next one."""
+        with self._lock:
+            if self._session is session:
+                self.close()
+
+    def has(self, session: Session) -> bool:
+        """Whether the session is still the one in use."""
+        return self._session is session
 
     def call(self, do: Callable[[Session], R]) -> R:
         """Run ``do`` with the session, and once more with a new one if the agent no longer accepts the old one."""

@@ -13,7 +13,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from cloister.client.connection import refusal, unary
-from cloister.client.connection.refusal import DamagedStream
+from cloister.client.connection.refusal import ConnectionLost, DamagedStream
 from cloister.endpoint import Address
 from cloister.errors import CloisterError
 from cloister.pipeline import ReadAhead
@@ -74,7 +74,8 @@ class SealedCalls:
             sealer = Sealer(self.keys, Sender.CLIENT, method, stream)
             sealed = self.seal(sealer, stream, request.SerializeToString(), last=True)
             call = self.channel.unary_unary(_path(method))
-            answer = unary.call(call, sealed, seconds=UNARY_SECONDS, doing=doing, address=self._address)
+            with _open_channel(doing):
+                answer = unary.call(call, sealed, seconds=UNARY_SECONDS, doing=doing, address=self._address)
         opener = Opener(self.keys, Sender.AGENT, method, stream)
         plaintext = self._open(opener, answer, doing)
         if not opener.ended:
@@ -92,7 +93,8 @@ class SealedCalls:
             stream = self.next_stream()
             sealer = Sealer(self.keys, Sender.CLIENT, method, stream)
             sealed = self.seal(sealer, stream, request.SerializeToString(), last=True)
-            call = self.channel.unary_stream(_path(method))(sealed, timeout=seconds)
+            with _open_channel(doing):
+                call = self.channel.unary_stream(_path(method))(sealed, timeout=seconds)
             call.initial_metadata()
         opener = Opener(self.keys, Sender.AGENT, method, stream)
         try:
@@ -139,8 +141,14 @@ class _Upload:
             stream = calls.next_stream()
             sealer = Sealer(calls.keys, Sender.CLIENT, method, stream)
             frames = ReadAhead(self._frames(sealer, stream), _FRAMES_AHEAD)
-            call = calls.channel.stream_stream(_path(method))(self._taken(frames), timeout=self._seconds)
-            call.initial_metadata()
+            try:
+                with _open_channel(self._doing):
+                    call = calls.channel.stream_stream(_path(method))(self._taken(frames), timeout=self._seconds)
+                call.initial_metadata()
+            except BaseException:
+                self._go.set()
+                frames.close()
+                raise
         opener = Opener(calls.keys, Sender.AGENT, method, stream)
         try:
             for answer in calls.answers(call, opener, self._doing):
@@ -175,6 +183,16 @@ class _Upload:
             yield data
             if size:
                 self._sent(size)
+
+
+@contextlib.contextmanager
+def _open_channel(doing: str) -> Generator[None, None, None]:
+    """Raise ConnectionLost where gRPC raises ValueError: another thread has closed the channel."""
+    try:
+        yield
+    except ValueError as error:
+        said = f"{doing[0].upper()}{doing[1:]} failed: the connection was closed."
+        raise ConnectionLost(said, hint="Run the command again.") from error
 
 
 def _path(method: str) -> str:

@@ -190,7 +190,7 @@ def test_help_names_what_is_required_and_what_a_verb_takes_without_an_option():
         done = subprocess.run([*COMMAND, "--help", verb], check=True, capture_output=True, text=True)
         return " ".join(done.stdout.split())
 
-    assert run("upload-data").startswith("Usage: cloister upload-data PATH [options] Upload a dataset")
+    assert run("upload-data").startswith("Usage: cloister upload-data PATHS... [options] Upload datasets")
     assert run("verify-evidence").startswith("Usage: cloister verify-evidence FILES... [options]")
     assert run("guide") == "Usage: cloister guide Show who does what, in which order."
     assert "signed by a party that you chose (required)" in run("policy")
