@@ -26,10 +26,13 @@ OPENING = 24_000
 
 DATA = 3 * 1024 * 1024
 RESULT = 2_500_000
-"""Bytes of the large dataset and of the result: more than one frame, and no whole number of them."""
+"""Bytes of the large dataset and of the result: more than one frame, and no whole number of them. The run takes a
+while, so that faults of the step that waits for it come during it.
+"""
 
 ALGORITHM = f"""\
-import os
+import hashlib, os
+hashlib.pbkdf2_hmac("sha256", b"", b"", 800_000)
 open("results/model.bin", "wb").write(os.urandom({RESULT}))
 """
 

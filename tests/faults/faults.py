@@ -282,7 +282,7 @@ KINDS = (
     FaultKind(
         "store full",
         _acted(_fill, lambda one: one.guest.empty_store(), spoils=frozenset({"STORE_FULL"})),
-        6,
+        8,
         lambda step: not step.name.startswith("result"),
     ),
     FaultKind("TPM stopped for a while", _acted(_pause_tpm), 3),
