@@ -151,7 +151,13 @@ def running_machine(folder: Path, source: Path) -> Iterator[Machine]:
 def started(words: list[str]) -> Iterator[tuple["subprocess.Popen[str]", dict[str, Any]]]:
     """A process that says in a line of JSON that it is ready, and ends when its standard input does."""
     with subprocess.Popen(
-        words, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+        words,
+        cwd=CHECKOUT,
+        env=os.environ | {"GRPC_VERBOSITY": "NONE"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
     ) as process:
         if process.stdin is None or process.stdout is None:
             raise BenchmarkError("A process has no pipes.")

@@ -1,6 +1,7 @@
 """The agent's process: ``python -m benchmarks.transfer.machine FOLDER``. It ends with its standard input."""
 
 import json
+import os
 import sys
 from pathlib import Path
 

@@ -1,6 +1,7 @@
 """Faults while computations go on in a booted machine, drawn from one seed as in tests/faults."""
 
 import os
+import select
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,14 +17,19 @@ from infra.configuration.image import Image
 from infra.provider.qemu import machine, ports
 from tests.e2e.hostile_host import CVM, HostileHost
 from tests.faults.computation import Computation, parties_with_files
-from tests.faults.faults import KINDS
+from tests.faults.faults import KINDS, FaultKind, acted
 from tests.faults.scenario import Scenario
 
 pytestmark = [pytest.mark.vm, pytest.mark.faults]
 
-FAULTS, SEED, PER_STEP = 20, 1, 5
+FAULTS, SEED, PER_STEP, AGAIN = 20, 3, 5, 0.7
 INSIDE = ("frame", "store", "runner")
 """Kinds that need what only the machine itself has: its TLS key, its file systems, its processes."""
+
+TPM_GONE = FaultKind("TPM gone", acted(lambda one, _: one.guest.kill("tpm"), gone=True), 1)
+"""With its TPM, QEMU ends."""
+
+_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -49,8 +55,13 @@ class BootedMachine:
         return self.host.policy()
 
     def kill(self, program: str) -> None:
-        """With its agent, the whole machine ends."""
+        """With its agent or its TPM, the whole machine ends."""
+        qemu = [os.pidfd_open(process.pid) for process in machine.running(self.host.folder / CVM)]
         self._signal(program, signal.SIGKILL)
+        for one in qemu:
+            ended, _, _ = select.select([one], [], [], _SECONDS)
+            os.close(one)
+            assert ended, "the machine goes on"
 
     def pause(self, program: str) -> None:
         self._signal(program, signal.SIGSTOP)
@@ -80,8 +91,8 @@ def test_faults_in_a_booted_machine_break_no_promise(base_image: Image, tmp_path
             host.boot()
             yield Computation.prepare(BootedMachine(host, folder / "store"), parties)
 
-    kinds = [kind for kind in KINDS if not kind.name.startswith(INSIDE)]
-    scenario = Scenario(SEED, tmp_path, started=booted, kinds=kinds, per_step=PER_STEP)
+    kinds = [kind for kind in KINDS if not kind.name.startswith((*INSIDE, "TPM gone"))]
+    scenario = Scenario(SEED, tmp_path, started=booted, kinds=[*kinds, TPM_GONE], per_step=PER_STEP, again=AGAIN)
     try:
         scenario.run(FAULTS)
     finally:

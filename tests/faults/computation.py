@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Protocol
 
 from cloister.client.computation import submission
+from cloister.client.computation.asset import describe_asset
+from cloister.client.computation.asset_upload import upload_asset
 from cloister.client.computation.events import EventReader
-from cloister.client.computation.upload import upload_asset
 from cloister.client.connection.connection import Connection
 from cloister.client.connection.opening import Target
 from cloister.client.result.fetch import fetch_result
@@ -110,7 +111,8 @@ def _upload(name: str) -> Callable[[Computation, Address], None]:
     def upload(computation: Computation, address: Address) -> None:
         (asset,) = [one for one in computation.manifest.assets() if one.name == name]
         with computation.connection(asset.provider, address) as connection:
-            upload_asset(connection, computation.manifest, asset, computation.machine.parties.files[name])
+            found = describe_asset(computation.machine.parties.files[name], unpack=False)
+            upload_asset(connection, computation.manifest, asset, found)
 
     return upload
 

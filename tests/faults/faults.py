@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from cloister.client.computation.upload import consent
+from cloister.client.computation.asset_upload import consent
 from cloister.client.connection import binding, opening, sealed_calls
 from cloister.errors import INTERRUPTED, CloisterError
 from cloister.protocol.sealing import FRAME_SIZE
@@ -104,7 +104,7 @@ def _sealed(meddling: Meddling) -> Callable[[Computation, Step, random.Random], 
     return attempt
 
 
-def _acted(
+def acted(
     act: Callable[[Computation, random.Random], None],
     undo: Callable[[Computation], None] = lambda computation: None,
     *,
@@ -138,10 +138,16 @@ def _fill(computation: Computation, chance: random.Random) -> None:
 
 def _command(computation: Computation, step: Step, address: object, *before: str) -> "subprocess.Popen[str]":
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CLOISTER_")}
+    folder = computation.machine.parties.folder
     return subprocess.Popen(
         [*before, *COMMAND, *step.words],
-        cwd=computation.machine.parties.folder,
-        env={**environment, "AGENT_GRPC_URL": str(address), "PYTHONPATH": os.pathsep.join(sys.path)},
+        cwd=folder,
+        env={
+            **environment,
+            "XDG_CACHE_HOME": str(folder / "cache"),
+            "AGENT_GRPC_URL": str(address),
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -281,16 +287,16 @@ KINDS = (
     FaultKind("bytes without consent", _without_consent, 2, _is_upload),
     FaultKind(
         "store full",
-        _acted(_fill, lambda one: one.guest.empty_store(), spoils=frozenset({"STORE_FULL"})),
+        acted(_fill, lambda one: one.guest.empty_store(), spoils=frozenset({"STORE_FULL"})),
         8,
         lambda step: not step.name.startswith("result"),
     ),
-    FaultKind("TPM stopped for a while", _acted(_pause_tpm), 3),
+    FaultKind("TPM stopped for a while", acted(_pause_tpm), 3),
     FaultKind(
         "TPM gone",
-        _acted(lambda one, _: one.guest.kill("tpm"), spoils=frozenset({"NO_EVIDENCE"})),
+        acted(lambda one, _: one.guest.kill("tpm"), spoils=frozenset({"NO_EVIDENCE"})),
         1,
     ),
-    FaultKind("runner killed", _acted(lambda one, _: one.guest.kill("runner"), spoils=frozenset({"LAUNCH"})), 1),
-    FaultKind("agent killed", _acted(lambda one, _: one.guest.kill("agent"), gone=True), 2),
+    FaultKind("runner killed", acted(lambda one, _: one.guest.kill("runner"), spoils=frozenset({"LAUNCH"})), 1),
+    FaultKind("agent killed", acted(lambda one, _: one.guest.kill("agent"), gone=True), 2),
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cloister.client.computation import events, upload
+from cloister.client.computation import asset_upload, events
 from cloister.client.connection import opening, refusal
 from cloister.client.connection.session import Session
 from cloister.client.result import download
@@ -42,7 +42,8 @@ def on_guest_machine(folder: Path) -> Iterator[Computation]:
 class Scenario:
     """Computations one after the other until so many faults have happened. ``history`` tells them in order.
 
-    Each computation has a machine of its own, and before each of its steps come at most ``per_step`` faults.
+    Each computation has a machine of its own, and before each of its steps come at most ``per_step`` faults. ``again``
+    is how likely one more comes after the step has succeeded in spite of one: doing it twice does no harm.
     """
 
     def __init__(
@@ -53,10 +54,12 @@ class Scenario:
         started: Started = on_guest_machine,
         kinds: Sequence[FaultKind] = KINDS,
         per_step: int = 3,
+        again: float = 0.3,
     ) -> None:
         self.chance = random.Random(f"cloister faults {seed}")
         self.kinds = kinds
         self.per_step = per_step
+        self.again = again
         self._folder = folder
         self._started = started
         self._machines = 0
@@ -115,8 +118,8 @@ class _Course:
         self._note(step, kind, attempt, time.monotonic() - began)
         if attempt.happened:
             self._scenario.faults += 1
-        # Once more, a step that was successful may show that doing it twice does no harm; then the next one comes.
-        self._done = attempt.error is None and not attempt.killed and self._chance.random() < 0.7
+        succeeded = attempt.error is None and not attempt.killed
+        self._done = succeeded and self._chance.random() >= self._scenario.again
         self._spoils |= attempt.spoils
         if attempt.killed or attempt.error is not None:
             self._lost.add(step.name)
@@ -194,7 +197,7 @@ def _short_pauses() -> Iterator[None]:
     """Let parties try again sooner."""
     with pytest.MonkeyPatch.context() as patch:
         for module, name in (
-            (upload, "TRANSFER_PAUSES"),
+            (asset_upload, "TRANSFER_PAUSES"),
             (download, "TRANSFER_PAUSES"),
             (events, "EVENT_PAUSES"),
             (opening, "_PAUSES"),

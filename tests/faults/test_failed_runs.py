@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from cloister.client.computation.asset import describe_asset
+from cloister.client.computation.asset_upload import upload_asset
 from cloister.client.computation.events import EventReader
-from cloister.client.computation.upload import upload_asset
 from cloister.protocol.events import EventKind
 from tests.faults.computation import DATA, STEPS, Computation
 from tests.faults.invariants import Invariants
@@ -32,7 +33,8 @@ def test_failed_run_names_what_failed(tmp_path: Path, reason: str) -> None:
             invariants = Invariants(computation.guest, computation.manifest, lab)
             invariants.check()
             FAULTS[reason](computation)
-            upload_asset(sender, computation.manifest, h1, computation.machine.parties.files["h1"])
+            found = describe_asset(computation.machine.parties.files["h1"], unpack=False)
+            upload_asset(sender, computation.manifest, h1, found)
             *_, last = (record.event for record in EventReader(lab).records(follow=True))
             assert (last.kind, last.detail) == (EventKind.FAILED, {"reason": reason})
             invariants.check()

@@ -14,8 +14,8 @@ import pytest
 
 from agent_runtime.limits import Limits
 from cloister.client.computation.asset import describe_asset
+from cloister.client.computation.asset_upload import consent, upload_asset
 from cloister.client.computation.events import follow_events
-from cloister.client.computation.upload import consent, upload_asset
 from cloister.client.connection.connection import Connection
 from cloister.client.connection.opening import Target
 from cloister.client.files.keys import Key
@@ -84,7 +84,7 @@ class Crowd:
     def upload(self, name: str) -> None:
         (asset,) = [one for one in self.manifest.assets() if one.name == name]
         with self.connection(asset.provider) as connection:
-            upload_asset(connection, self.manifest, asset, self.folder / name)
+            upload_asset(connection, self.manifest, asset, describe_asset(self.folder / name, unpack=False))
 
     def honest(self) -> None:
         """Everything that honest parties do, all uploads at one time."""
