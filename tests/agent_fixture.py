@@ -284,7 +284,7 @@ def running_agent(
         listener = listen(name, None)
         rebooted = threading.Event()
 
-        def end(operation: RunnerOperation) -> None:
+        def end(operation: RunnerOperation, _: int) -> None:
             ended.append(operation)
             rebooted.set()
 

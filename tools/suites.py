@@ -18,7 +18,7 @@ WORKERS = 2
 _LARGE = 20
 """Files with tests from which on a room is large."""
 
-USUAL = "not packages and not examples and not flavors and not faults and not load and not sandbox"
+USUAL = "not packages and not examples and not flavors and not faults and not load and not sandbox and not scratch"
 """Marker expression: what `make test` runs."""
 
 FAST = f"not vm and not engine and {USUAL}"

@@ -127,6 +127,14 @@ def machines(c: Any, match: str = "") -> None:
     _end(suites.run([suites.TESTS / "e2e"], select=suites.USUAL, match=match))
 
 
+@verb(help={"match": "only tests whose names match this expression (pytest -k)"})
+def scratch(c: Any, match: str = "") -> None:
+    """Change the scratch disk of a running machine, and search the memory that it leaves (two minutes)."""
+    from tools import suites
+
+    _end(suites.run([suites.TESTS / "e2e" / "test_scratch.py"], match=match))
+
+
 @verb(help={"match": "only packages whose names match this expression (pytest -k)"})
 def packages(c: Any, match: str = "") -> None:
     """Bundle the packages that people train with, and use them in the guest (fetches 370 MB; minutes)."""
@@ -177,5 +185,5 @@ def sandbox(c: Any) -> None:
     _end(suites.run([suites.TESTS / "e2e" / "test_abuses.py", suites.TESTS / "client" / "trial" / "test_abuses.py"]))
 
 
-namespace = Collection("test", engine, examples, exhaustive, faults, flavors, load, machines, packages, sandbox)
+namespace = Collection("test", engine, examples, exhaustive, faults, flavors, load, machines, packages, sandbox, scratch)
 namespace.add_task(test, default=True)

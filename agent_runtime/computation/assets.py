@@ -119,7 +119,7 @@ class AssetStore:
             return upload.progress()
 
     def write(self, name: str, writer: int, data: bytes | memoryview) -> Progress:
-        """Append. Raises CallRefusal TOO_LARGE or DIGEST_MISMATCH (the asset is discarded), BUSY when superseded."""
+        """Append. Raises CallRefusal BUSY when superseded; TOO_LARGE, DIGEST_MISMATCH or SCRATCH_FAILED discard the asset."""
         upload = self._find(name)
         with upload.lock:
             _check_current(upload, writer)
@@ -139,10 +139,10 @@ class AssetStore:
                 view = memoryview(data)
                 while view:
                     view = view[upload.file.write(view) :]
-            except OSError:
+            except OSError as error:
                 # On the scratch disk, what was written cannot be written again from here on.
                 if isinstance(upload.file, Region):
-                    self._discard(upload)
+                    raise self._failed(upload) from error
                 raise
             finally:
                 # The caller uses the memory of ``data`` again.
@@ -160,10 +160,6 @@ class AssetStore:
 
     def _wipe(self) -> None:
         left: OSError | None = None
-        try:
-            self.scratch.wipe()
-        except OSError as error:
-            left = error
         for upload in self._uploads.values():
             with upload.lock:
                 upload.writer += 1
@@ -172,6 +168,11 @@ class AssetStore:
                     upload.path.unlink(missing_ok=True)
                 except OSError as error:
                     left = error
+        try:
+            # After the last writer of the disk.
+            self.scratch.wipe()
+        except OSError as error:
+            left = error
         for name in _FOLDERS:
             folder = self.folder / name
             try:
@@ -202,11 +203,19 @@ class AssetStore:
                 found=found,
             )
         if isinstance(upload.file, Region):
-            upload.file.finish()
+            try:
+                upload.file.finish()
+            except OSError as error:
+                raise self._failed(upload) from error
         upload.complete = True
         if upload.file is not None:
             upload.file.close()
             upload.file = None
+
+    def _failed(self, upload: _AssetUpload) -> CallRefusal:
+        self._discard(upload)
+        name = upload.asset.name
+        return CallRefusal(Reason.SCRATCH_FAILED, f"{name}: the scratch disk failed. The upload was discarded.")
 
     def _discard(self, upload: _AssetUpload) -> None:
         if upload.complete:

@@ -13,6 +13,7 @@ from agent_runtime.errors import AgentError, CallRefusal, Reason
 from agent_runtime.runner.oci_config import needed_memory, uncharged
 from cloister.protocol.manifest import Manifest
 from cloister.protocol.scratch import ScratchNeed
+from cloister.protocol.volume import tree_memory
 
 MEMORY = Path("/proc/meminfo")
 
@@ -36,10 +37,10 @@ class RequiredCapacity:
         results = copies * (manifest.results.max_size + OVERHEAD)
         need = ScratchNeed.of(manifest) if scratch else None
         job = build_job(manifest, scratch_job(need, None) if need is not None else None)
-        on_disk = need.assets if need is not None else ()
+        on_disk, tree = (need.assets, tree_memory(need.uploaded_size)) if need is not None else ((), 0)
         return cls(
             store=sum(asset.size for asset in manifest.assets() if asset not in on_disk) + results,
-            run=needed_memory(job) + uncharged(job) + manifest.logs.max_size,
+            run=needed_memory(job) + uncharged(job) + manifest.logs.max_size + tree,
             scratch=need.total if need is not None else manifest.limits.scratch,
         )
 

@@ -1,10 +1,12 @@
 """The uploaded assets that are on the scratch disk, each in a region of one volume, until the run seals it."""
 
+import errno
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agent_runtime.errors import AgentError
 from agent_runtime.runner.client import RunnerClient
 from agent_runtime.runner.oci_config import MACHINE
 from agent_runtime.runner.protocol import ScratchJob
@@ -55,9 +57,11 @@ class Scratch:
         self._need = need
 
     def region(self, asset: Asset) -> Region | None:
-        """A file for the asset, to be written from the beginning; None if it stays in memory."""
-        if self._volume is None or asset.name not in self._groups:
+        """A file for the asset, to be written from the beginning; None if it stays in memory. Raises OSError."""
+        if asset.name not in self._groups:
             return None
+        if self._volume is None:
+            raise OSError(errno.ENODEV, "the scratch disk is closed")
         return self._volume.region(self._groups[asset.name])
 
     def seal(self, path: Callable[[Asset], Path], *, seconds: int) -> ScratchJob | None:
@@ -83,9 +87,12 @@ class Scratch:
     def wipe(self) -> None:
         """Forget the disk's key. If there was a run, the runner does that when it cleans up. Raises OSError."""
         self._close()
-        if self._need is not None and not self._sealed:
-            self.runner.close_scratch()
-        self._need = None
+        need, self._need = self._need, None
+        if need is not None and not self._sealed:
+            try:
+                self.runner.close_scratch()
+            except AgentError as error:
+                raise OSError(errno.EIO, error.message) from error
 
     def _close(self) -> None:
         if self._device >= 0:

@@ -37,6 +37,9 @@ from agent_runtime.runner.scratchdisk import ScratchDisk
 from agent_runtime.runner.scratchrun import ScratchRun
 
 _ID = "algorithm"
+_END_SECONDS = 10.0
+"""Seconds that the machine waits for a killed run before it ends."""
+
 _KILL_INTERVAL = 0.1
 """Seconds between attempts to kill a run."""
 
@@ -85,6 +88,9 @@ class Container:
 
     _over: threading.Event = field(default_factory=threading.Event)
     """crun has ended."""
+
+    _cleaning: threading.Lock = field(default_factory=threading.Lock)
+    """Held by :meth:`clean`."""
 
     _mounted: list[Path] = field(default_factory=list)
     """Mount points, in order."""
@@ -172,8 +178,20 @@ class Container:
         self._stopped.set()
         self._due.set()
 
+    def end(self) -> None:
+        """:meth:`stop` and :meth:`clean`, before the machine ends."""
+        self.stop()
+        if self.paths.base.exists():
+            self._over.wait(_END_SECONDS)
+        self.clean()
+
     def clean(self) -> None:
         """Kill remaining processes, unmount, and delete the run's files."""
+        # The run's own end and the machine's may come together.
+        with self._cleaning:
+            self._clean()
+
+    def _clean(self) -> None:
         self._kill()
         self._crun("delete", "--force", _ID)
         for place in reversed(self._mounted[:]):

@@ -16,6 +16,7 @@ from cloister.protocol import placement
 from cloister.protocol.archives.limits import MAX_ENTRIES
 from cloister.protocol.containers import limits as containers
 from cloister.protocol.placement import WORK
+from cloister.protocol.volume import tree_memory
 from cloister.protocol.wheels import installation
 
 MAPPED_BASE = 100_000
@@ -163,7 +164,8 @@ def memory_limit(job: Job) -> int:
     results = 0 if job.written else job.results + RESULT_SLACK
     # What is unpacked before the run of an image counts where its sandbox was: in the parent cgroup.
     unpacked = 0 if job.container else unpacked_size(job)
-    return max(job.memory + unpacked + results, PACKER_MEMORY if job.packs else 0)
+    packer = PACKER_MEMORY + tree_memory(job.scratch.unpacked) if job.scratch is not None and job.packs else 0
+    return max(job.memory + unpacked + results, packer)
 
 
 def needed_memory(job: Job) -> int:

@@ -32,8 +32,8 @@ _BUSYBOX = "/usr/bin/busybox"
 _FILES = 262_144
 """Files and folders that the algorithm may write, or one for each 16 KiB if those are fewer."""
 
-_END = 1 << 20
-"""Bytes at both ends of a file system that are written before it is made."""
+_GROUP = 8 * BLOCK * BLOCK
+"""Bytes of a group of ext4: as many blocks as a block has bits."""
 
 _CORRUPTED = "C"
 """The status of a dm-verity device that has found a block that its tree does not have (verity_status)."""
@@ -170,24 +170,35 @@ def disk_size(device: Path) -> int:
 def make_file_system(device: Path) -> None:
     """Make an ext4 file system without journal. Raises OSError.
 
-    It is on unwritten blocks, which cannot be read: the first and last MiB are written before.
+    Unwritten blocks cannot be read, and mke2fs writes superblocks in parts of blocks: those are written before.
     """
     size = disk_size(device)
-    for offset in (0, size - _END):
-        _clear(device, offset, _END)
-    share = str(max(size // _FILES, 16 * 1024))
-    words = [_BUSYBOX, "mke2fs", "-F", "-b", str(BLOCK), "-I", "256", "-m", "0", "-i", share, str(device)]
+    for group in superblock_groups(-(-size // _GROUP)):
+        _clear(device, group * _GROUP)
+    words = [_BUSYBOX, *mke2fs_words(device, size)]
     done = subprocess.run(words, check=False, stdin=subprocess.DEVNULL, capture_output=True, env={})
     if done.returncode:
         raise OSError(errno.EIO, "the file system on the scratch disk cannot be made")
 
 
-def _clear(device: Path, offset: int, size: int = BLOCK) -> None:
-    """Write zeros, past all caches."""
+def mke2fs_words(device: Path, size: int) -> list[str]:
+    """The arguments with which busybox makes the file system."""
+    share = str(max(size // _FILES, 16 * 1024))
+    return ["mke2fs", "-F", "-b", str(BLOCK), "-I", "256", "-m", "0", "-i", share, str(device)]
+
+
+def superblock_groups(groups: int) -> list[int]:
+    """The groups with a copy of the superblock: 0, 1 and powers of 3, 5 and 7 (ext4's ``sparse_super``)."""
+    powers = {base**power for base in (3, 5, 7) for power in range(40)}
+    return sorted(group for group in {0, 1} | powers if group < groups)
+
+
+def _clear(device: Path, offset: int) -> None:
+    """Write a block of zeros, past all caches."""
     descriptor = os.open(device, os.O_WRONLY | os.O_DIRECT | os.O_CLOEXEC)
     try:
-        with mmap.mmap(-1, size) as zeros:
-            if os.pwrite(descriptor, zeros, offset) != size:
+        with mmap.mmap(-1, BLOCK) as zeros:
+            if os.pwrite(descriptor, zeros, offset) != BLOCK:
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
     finally:
         os.close(descriptor)

@@ -6,7 +6,6 @@ the run's files. Standard library only.
 """
 
 import contextlib
-import ctypes
 import os
 import select
 import socket
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import NoReturn, Protocol
 
 from agent_runtime.runner.container import Container, RunnerPaths
+from agent_runtime.runner.ending import MachineEnd
 from agent_runtime.runner.protocol import (
     MAX_REQUEST,
     Job,
@@ -37,9 +37,6 @@ _BACKLOG = 8
 _TIMEOUT = 30.0
 """Seconds for a request to arrive."""
 
-# reboot(2)
-_POWER_OFF, _RESTART = 0x4321FEDC, 0x01234567
-
 
 class JobExecutor(Protocol):
     """Runs a job; in the image a :class:`Container`."""
@@ -54,7 +51,9 @@ class RunnerServer:
     """Serves requests of the user ids ``peers``. It runs one job per boot."""
 
     executor: JobExecutor
-    end: Callable[[RunnerOperation], None]
+    end: Callable[[RunnerOperation, int], None]
+    """Ends the machine; the second argument is the process id of the peer that asks for it."""
+
     peers: frozenset[int]
     scratch: ScratchService
     _used: threading.Lock = field(default_factory=threading.Lock)
@@ -70,7 +69,8 @@ class RunnerServer:
 
     def _answer(self, connection: socket.socket) -> None:
         with connection:
-            if peer_uid(connection) not in self.peers:
+            process, user = peer(connection)
+            if user not in self.peers:
                 return
             connection.settimeout(_TIMEOUT)
             try:
@@ -85,7 +85,7 @@ class RunnerServer:
                 with contextlib.suppress(OSError):
                     connection.sendall(self.scratch.answer(request))
             else:
-                self.end(request)
+                self.end(request, process)
 
     def _run(self, job: Job, connection: socket.socket) -> None:
         # Never released: one run per boot, as there is one manifest per boot.
@@ -112,11 +112,11 @@ class RunnerServer:
                 connection.sendall(outcome.encode() + b"\n")
 
 
-def peer_uid(connection: socket.socket) -> int:
-    """The user id of the peer's process (unix(7), SO_PEERCRED)."""
+def peer(connection: socket.socket) -> tuple[int, int]:
+    """Process id and user id of the peer (unix(7), SO_PEERCRED)."""
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    _, user, _ = struct.unpack("3i", credentials)
-    return user
+    process, user, _ = struct.unpack("3i", credentials)
+    return process, user
 
 
 def receive_line(connection: socket.socket, limit: int) -> bytes:
@@ -160,15 +160,10 @@ def _wait_for_close(connection: socket.socket) -> None:
     closed.poll()
 
 
-def end_machine(operation: RunnerOperation) -> None:
-    """Power off or reboot immediately (reboot(2)); there is no data to save."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.reboot(_POWER_OFF if operation is RunnerOperation.POWER_OFF else _RESTART)
-
-
 def main() -> NoReturn:
     """Serve the agent until the machine ends."""
     scratch = ScratchService(AGENT_ID)
-    runner = RunnerServer(Container(RunnerPaths(), scratch=scratch.disk), end_machine, frozenset({AGENT_ID}), scratch)
+    container = Container(RunnerPaths(), scratch=scratch.disk)
+    runner = RunnerServer(container, MachineEnd(container.end), frozenset({AGENT_ID}), scratch)
     runner.serve(listen(SOCKET, AGENT_ID))
     sys.exit(1)

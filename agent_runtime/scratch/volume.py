@@ -102,7 +102,7 @@ class Volume:
         tree = self.layout.lowest - len(upper.contents) // BLOCK
         # dm-verity reads ahead: before the tree are zeros, not blocks that were never written.
         self._write_aligned(bytes(PREFETCH * BLOCK) + upper.contents, tree - PREFETCH)
-        os.fsync(self._device)
+        self.flush()
         return Seal(upper.root.hex(), total * PER_BLOCK, tree)
 
     def _write_aligned(self, data: bytes, block: int) -> None:
@@ -114,6 +114,10 @@ class Volume:
     def add(self, group: int, digests: bytes) -> None:
         """Take the digests of a group that was written."""
         self._tree.add(group, digests)
+
+    def flush(self) -> None:
+        """Wait until everything is on the disk. Raises OSError."""
+        os.fsync(self._device)
 
     def put(self, data: memoryview, block: int) -> None:
         """Write whole blocks from page-aligned memory. Raises OSError."""
@@ -180,6 +184,7 @@ class Region:
             self._data[self._filled :] = bytes(GROUP - self._filled)
             self._put()
         self._put_digests()
+        self._volume.flush()
         self.close()
 
     def close(self) -> None:

@@ -34,6 +34,11 @@ def volume_size(groups: int) -> int:
     return (groups * (PER_BLOCK + 1) + upper_blocks(groups) + PREFETCH) * BLOCK
 
 
+def tree_memory(size: int) -> int:
+    """The bytes of memory that who writes a volume of ``size`` bytes needs for its tree."""
+    return groups_of(size) * 32
+
+
 def most_blocks(entries: int, names: int) -> int:
     """The most blocks, besides full ones of files, for ``entries`` files and folders with ``names`` bytes of names.
 

@@ -14,7 +14,7 @@ _SECTIONS = {
     "azure": ("subscription", "tenant", "location", "registry"),
     "gcp": ("project", "region", "registry"),
 }
-_CVM_OPTIONS = ("memory", "vcpus", "tee", "zone", "port", "cpu")
+_CVM_OPTIONS = ("memory", "scratch", "vcpus", "tee", "zone", "port", "cpu")
 _OPTIONS = {"image", "cvm", "ingress", "endpoint", *_CVM_OPTIONS, *_SECTIONS["azure"], *_SECTIONS["gcp"]}
 
 

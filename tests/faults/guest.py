@@ -106,7 +106,7 @@ def run_runner(folder: Path, report: int) -> NoReturn:
     settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
     executor = WatchedExecutor(folder / "run", folder / STORE, runs=folder / RUNS)
 
-    def end(operation: RunnerOperation) -> None:
+    def end(operation: RunnerOperation, _: int) -> None:
         (folder / ENDED).write_text(operation)
 
     listener = listen(Path(settings["socket"]), None)

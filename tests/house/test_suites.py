@@ -59,6 +59,7 @@ def test_without_a_room_rooms_and_suites_are_listed() -> None:
                 "machines",
                 "packages",
                 "sandbox",
+                "scratch",
             )
         }
         == listed

@@ -81,6 +81,9 @@ _REMEDIES = {
     "NO_EVIDENCE": _Remedy("Run the command again; if it fails again, ask the platform team to restart the CVM."),
     "SESSION_UNKNOWN": _Remedy("Run the command again."),
     "STOPPING": _Remedy("Ask the platform team why, and when the machine starts again.", 1),
+    "SCRATCH_FAILED": _Remedy(
+        "Run the command again; if it fails again, ask the platform team to look at the disk of the CVM."
+    ),
     "STORE_FULL": _Remedy("Ask the owner whether to `reset` the machine; run the command again if it has room later."),
     "STREAM_REPEATED": _Remedy(_INTERCEPTED, _PROOF),
     "TOO_LARGE": _Remedy("Lower the sizes in the manifest, or ask the platform team for a larger CVM."),

@@ -13,7 +13,7 @@ from agent_runtime.computation import scratch as module
 from agent_runtime.computation.assets import AssetStore
 from agent_runtime.computation.capacity import RequiredCapacity
 from agent_runtime.computation.scratch import Scratch
-from agent_runtime.errors import CallRefusal
+from agent_runtime.errors import AgentError, CallRefusal, Reason
 from agent_runtime.runner.client import RunnerClient
 from cloister.protocol.manifest import Manifest
 from cloister.protocol.scratch import SMALL, ScratchNeed
@@ -123,8 +123,9 @@ def test_a_disk_that_fails_makes_the_upload_begin_again(
     store = store_of(runner, manifest)
     with monkeypatch.context() as broken:
         broken.setattr(os, "pwrite", lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
-        with pytest.raises(OSError, match="Input/output error"):
+        with pytest.raises(CallRefusal, match="h1: the scratch disk failed") as caught:
             upload(store, "h1", CONTENT["h1"])
+    assert caught.value.reason is Reason.SCRATCH_FAILED
     assert store.progress("h1").offset == 0
     assert upload(store, "h1", CONTENT["h1"])
 
@@ -135,6 +136,22 @@ def test_the_key_is_forgotten_with_a_computation_that_never_ran(runner: OneVolum
     store.wipe()
     store.wipe()
     assert runner.closed == 1
+
+
+def test_a_key_that_may_not_be_forgotten_fails_the_wipe(
+    runner: OneVolume, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the machine powers off."""
+    store = store_of(runner, manifest)
+
+    def fail() -> None:
+        raise AgentError("The scratch disk failed: Device or resource busy.")
+
+    monkeypatch.setattr(runner, "close_scratch", fail)
+    with pytest.raises(OSError, match="Device or resource busy"):
+        store.wipe()
+    with pytest.raises(OSError, match="scratch disk is closed"):
+        store.start("h1", store.begin("h1"), 0)
 
 
 def test_a_manifest_reserves_room_on_the_disk_and_not_in_memory(manifest: Manifest) -> None:

@@ -184,7 +184,7 @@ def test_what_is_on_the_scratch_disk_takes_no_memory() -> None:
     assert oci_config.memory_limit(job) == job.memory
     less = replace(job, scratch=replace(ON_DISK, written=0, datasets=()))
     assert oci_config.memory_limit(less) == job.memory + 1000 + job.results + oci_config.RESULT_SLACK
-    assert oci_config.memory_limit(replace(job, memory=1)) == oci_config.PACKER_MEMORY
+    assert oci_config.memory_limit(replace(job, memory=1)) == oci_config.PACKER_MEMORY + (1 << 16)
 
 
 def test_wheels_and_temporary_files_are_mounted_from_the_scratch_disk() -> None:

@@ -62,7 +62,9 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: list[RunnerOpe
         listener = listen(Path("socket"), None)
         listeners.append(listener)
         threading.Thread(
-            target=RunnerServer(executor, ended.append, peers, ScratchService(os.getuid())).serve,
+            target=RunnerServer(
+                executor, lambda operation, _: ended.append(operation), peers, ScratchService(os.getuid())
+            ).serve,
             args=(listener,),
             daemon=True,
         ).start()

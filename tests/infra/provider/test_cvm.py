@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from cloister.endpoint import Address, probe
 from cloister.process import ProcessError
+from cloister.protocol.bootconfig import BootConfiguration
 from image.inputs import host_tools
 from infra.processes import Process
 from infra.provider.errors import ProviderError
@@ -21,6 +23,12 @@ from infra.resources.placeholders import COMPUTED
 from infra.resources.types import LOCAL_AUTHORITY, LOCAL_CVM
 
 Engine = Any
+
+
+def with_scratch(inputs: dict[str, Any], size: int) -> dict[str, Any]:
+    """The same CVM with a scratch disk."""
+    boot = BootConfiguration.parse(inputs["bootConfiguration"].encode())
+    return inputs | {"scratch": size, "bootConfiguration": replace(boot, scratch=size).encode().decode()}
 
 
 def refusal(engine: Engine, inputs: dict[str, Any]) -> grpc.RpcError:
@@ -46,6 +54,28 @@ def test_a_cvm_answers_until_it_is_deleted_and_leaves_nothing(engine: Engine):
     assert not (engine.state / "lab" / "trainer").exists()
     assert ports.is_free(inputs["port"])
     assert engine.read(LOCAL_CVM, state) is None
+
+
+def test_a_scratch_disk_is_a_sparse_file_of_its_size(engine: Engine):
+    inputs = with_scratch(engine.inputs(), 8 << 30)
+    state = engine.create(LOCAL_CVM, inputs)
+    found = (engine.state / "lab" / "trainer" / machine.SCRATCH).stat()
+    assert (found.st_size, found.st_blocks) == (8 << 30, 0)
+    assert list(engine.diff(inputs, state, with_scratch(inputs, 16 << 30)).replaces) == ["bootConfiguration", "scratch"]
+    engine.delete(LOCAL_CVM, state)
+
+
+def test_scratch_disk_must_be_that_of_the_boot_configuration(engine: Engine):
+    _, failures = engine.check({}, engine.inputs() | {"scratch": 8 << 30})
+    assert failures == {"scratch": "the boot configuration has 0 bytes."}
+
+
+def test_only_a_machine_with_a_scratch_disk_has_a_second_one():
+    for size, disks in ((0, ["disk"]), (1 << 30, ["disk", "scratch"])):
+        hardware = machine.Hardware("lab/trainer", 2, 1 << 30, 7000, console=False, scratch=size)
+        words = machine.argv(host_tools.ensure(), hardware, Accelerator("tcg", ""))
+        found = [word.split(",")[1].removeprefix("drive=") for word in words if word.startswith("virtio-blk-pci,")]
+        assert found == disks
 
 
 def test_folder_is_private(engine: Engine):

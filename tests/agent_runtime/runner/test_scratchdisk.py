@@ -1,0 +1,88 @@
+"""Which disk is the scratch disk. That it is encrypted and sealed, a machine shows: tests/e2e/test_scratch.py."""
+
+from pathlib import Path
+
+import pytest
+
+from agent_runtime.runner import devicemapper, scratchdisk
+from agent_runtime.runner.scratchdisk import ScratchDisk, ScratchError
+from tests.image.guest.test_guest import GUEST, shell
+
+ROOT, SCRATCH, KERNELS, PATH_OF_ONE = "with the root", "empty", "the kernel's own", "a path of a disk"
+
+
+def system(folder: Path, disks: dict[str, str]) -> Path:
+    """A sysfs with these disks."""
+    for name, kind in disks.items():
+        disk = folder / "block" / name
+        disk.mkdir(parents=True)
+        if kind != KERNELS:
+            (disk / "device").mkdir()
+        if kind == ROOT:
+            part = disk / (f"{name}p2" if name[-1].isdigit() else f"{name}2")
+            part.mkdir()
+            (part / "uevent").write_text("MAJOR=253\nDEVTYPE=partition\nPARTNAME=root\n")
+        if kind == PATH_OF_ONE:
+            (disk / "hidden").write_text("1\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("disks", "found"),
+    [
+        ({"vda": ROOT, "vdb": SCRATCH, "dm-0": KERNELS, "loop0": KERNELS}, "vdb"),
+        ({"sda": SCRATCH, "sdb": ROOT}, "sda"),
+        ({"nvme0n1": ROOT, "nvme0n2": SCRATCH}, "nvme0n2"),
+        ({"nvme0c0n1": PATH_OF_ONE, "nvme0n1": ROOT, "nvme1c1n1": PATH_OF_ONE, "nvme1n1": SCRATCH}, "nvme1n1"),
+        ({"sda": ROOT, "nvme0n1": SCRATCH}, "nvme0n1"),
+    ],
+)
+def test_the_scratch_disk_is_the_one_without_the_root(tmp_path: Path, disks: dict[str, str], found: str) -> None:
+    sys = system(tmp_path, disks)
+    assert scratchdisk.find(sys) == Path("/dev") / found
+    assert int(shell(f'. {GUEST}/hardware && disks "$1"', str(sys)).stdout) > 1
+
+
+@pytest.mark.parametrize(
+    ("disks", "count"),
+    [
+        ({"vda": ROOT, "dm-0": KERNELS}, 0),
+        ({"vda": ROOT, "vdb": SCRATCH, "vdc": SCRATCH}, 2),
+        ({"vda": SCRATCH, "vdb": SCRATCH}, 2),
+    ],
+)
+def test_another_number_of_disks_is_refused(tmp_path: Path, disks: dict[str, str], count: int) -> None:
+    with pytest.raises(ScratchError, match=f"one disk besides that of its image, for scratch, not {count}"):
+        scratchdisk.find(system(tmp_path, disks))
+
+
+def test_a_machine_without_disks_has_none(tmp_path: Path) -> None:
+    assert shell(f'. {GUEST}/hardware && disks "$1"', str(tmp_path)).stdout == "0\n"
+
+
+def test_requests_to_device_mapper_have_the_kernels_form() -> None:
+    """Of include/uapi/linux/dm-ioctl.h: sizes of the structures, and _IOWR(0xfd, 9, struct dm_ioctl)."""
+    assert (devicemapper._HEADER.size, devicemapper._TARGET.size) == (312, 40)
+    assert devicemapper._LOAD == 3 << 30 | 312 << 16 | 0xFD << 8 | 9
+
+
+def test_a_part_outside_of_the_disk_is_refused() -> None:
+    disk = ScratchDisk()
+    with pytest.raises(ScratchError, match="no such part"):
+        disk.volume("uploaded", 0, 4096)
+    disk._crypt = devicemapper.Mapped("scratch", 1, 1024)
+    for start, size in ((0, 1 << 20), (-4096, 8192), (4096, 524_288), (1, 4096), (0, 100), (0, 0)):
+        with pytest.raises(ScratchError, match="no such part"):
+            disk.volume("uploaded", start, size)
+
+
+def test_the_smallest_disk_is_compared_with_what_is_declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "disk").write_bytes(bytes(8192))
+    monkeypatch.setattr(scratchdisk, "KernelLog", lambda: None)
+    with pytest.raises(ScratchError, match="must have 10000 bytes, but has 8192"):
+        ScratchDisk().open(tmp_path / "disk", 10_000)
+
+
+def test_superblocks_are_in_the_groups_that_ext4_says() -> None:
+    assert scratchdisk.superblock_groups(130) == [0, 1, 3, 5, 7, 9, 25, 27, 49, 81, 125]
+    assert scratchdisk.superblock_groups(1) == [0]

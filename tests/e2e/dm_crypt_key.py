@@ -1,0 +1,43 @@
+"""Finds what may be dm-crypt's key in a machine's memory, to see later that it is gone."""
+
+import mmap
+import re
+from pathlib import Path
+
+_NAME, _DRIVER = b"__aegis128\0", b"__aegis128-aesni\0"
+_NAME_SIZE = 128
+_BEFORE_NAME = 56
+"""Bytes of ``struct crypto_alg`` (include/linux/crypto.h) before ``cra_name``, which ``cra_driver_name`` follows."""
+
+_PAGE = 4096
+_AHEAD = 256
+"""The cipher's context follows its ``struct crypto_tfm``, which has a pointer to ``struct crypto_alg``."""
+
+_KEY = 16
+_MANY = 12
+
+
+def candidates(memory: Path) -> list[bytes]:
+    """The random-looking values after each pointer to the algorithm: one of them is the key, which begins its context.
+
+    dm-crypt wipes its own copy of a key from a keyring (drivers/md/dm-crypt.c, crypt_ctr_cipher).
+    """
+    found = set()
+    with memory.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for driver in re.finditer(re.escape(_DRIVER), content):
+            name = driver.start() - _NAME_SIZE
+            if content[name : name + len(_NAME)] != _NAME:
+                continue
+            # Modules are mapped page by page at 0xffffffffc0000000 and above.
+            low = (name - _BEFORE_NAME) % _PAGE
+            second = b"".join(re.escape(bytes([high << 4 | low >> 8])) for high in range(16))
+            pointer = re.escape(bytes([low & 0xFF])) + b"[" + second + rb"][\x00-\xff][\xc0-\xff]\xff{4}"
+            for place in re.finditer(pointer, content):
+                if place.start() % 8 == 0:
+                    found |= _random_looking(content[place.end() : place.end() + _AHEAD])
+    return sorted(found)
+
+
+def _random_looking(area: bytes) -> set[bytes]:
+    values = {area[start : start + _KEY] for start in range(0, len(area) - _KEY + 1, 8)}
+    return {value for value in values if len(set(value)) >= _MANY and b"\xff\xff" not in value and value.count(0) < 2}
