@@ -119,7 +119,7 @@ class AssetStore:
             return upload.progress()
 
     def write(self, name: str, writer: int, data: bytes | memoryview) -> Progress:
-        """Append. Raises CallRefusal BUSY when superseded; TOO_LARGE, DIGEST_MISMATCH or SCRATCH_FAILED discard the asset."""
+        """Append. Raises CallRefusal BUSY; TOO_LARGE, DIGEST_MISMATCH or SCRATCH_FAILED, which discard the asset."""
         upload = self._find(name)
         with upload.lock:
             _check_current(upload, writer)
