@@ -185,5 +185,7 @@ def sandbox(c: Any) -> None:
     _end(suites.run([suites.TESTS / "e2e" / "test_abuses.py", suites.TESTS / "client" / "trial" / "test_abuses.py"]))
 
 
-namespace = Collection("test", engine, examples, exhaustive, faults, flavors, load, machines, packages, sandbox, scratch)
+namespace = Collection(
+    "test", engine, examples, exhaustive, faults, flavors, load, machines, packages, sandbox, scratch
+)
 namespace.add_task(test, default=True)

@@ -1,7 +1,6 @@
 """The agent's process: ``python -m benchmarks.transfer.machine FOLDER``. It ends with its standard input."""
 
 import json
-import os
 import sys
 from pathlib import Path
 
