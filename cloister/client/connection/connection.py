@@ -76,9 +76,10 @@ class Connection:
     def close(self) -> None:
         """Close the session; the next call opens another."""
         with self._lock:
-            if self._session is not None:
-                self._session.close()
-                self._session = None
+            session, self._session = self._session, None
+            # In this order: what another thread's call ends with is then known to be the end of the session.
+            if session is not None:
+                session.close()
 
     def drop(self, session: Session) -> None:
         """Close this session, unless another thread has done so and perhaps opened the next one."""
