@@ -29,10 +29,10 @@ from agent_runtime.limits import Limits
 from agent_runtime.platform.local import LocalMachine
 from agent_runtime.runner import launch
 from agent_runtime.runner.container import is_marked, open_marker
+from agent_runtime.runner.disk.scratchservice import ScratchService
 from agent_runtime.runner.kept_output import append_output, keep_output
 from agent_runtime.runner.protocol import Job, RunnerOperation, RunOutcome
 from agent_runtime.runner.result_tree import accept_results
-from agent_runtime.runner.scratchservice import ScratchService
 from agent_runtime.runner.server import RunnerServer, listen
 from cloister.attestation.evidence import Platform
 from cloister.attestation.policy.images import ImageReference

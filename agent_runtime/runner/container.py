@@ -17,6 +17,8 @@ from typing import IO, Any
 
 from agent_runtime.runner import oci_config
 from agent_runtime.runner.containers.config import container_config, read_process, unpacking_config
+from agent_runtime.runner.disk.scratchdisk import ScratchDisk
+from agent_runtime.runner.disk.scratchrun import ScratchRun
 from agent_runtime.runner.kept_output import append_output, keep_output
 from agent_runtime.runner.mounts import (
     MS_BIND,
@@ -33,8 +35,6 @@ from agent_runtime.runner.oci_config import MACHINE, SandboxHost, SandboxPaths
 from agent_runtime.runner.packing_config import packing_config
 from agent_runtime.runner.protocol import MAX_ANSWER, Job, RunOutcome
 from agent_runtime.runner.result_tree import accept_results
-from agent_runtime.runner.scratchdisk import ScratchDisk
-from agent_runtime.runner.scratchrun import ScratchRun
 
 _ID = "algorithm"
 _END_SECONDS = 10.0

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NoReturn, Protocol
 
 from agent_runtime.runner.container import Container, RunnerPaths
+from agent_runtime.runner.disk.scratchservice import ScratchService
 from agent_runtime.runner.ending import MachineEnd
 from agent_runtime.runner.protocol import (
     MAX_REQUEST,
@@ -29,7 +30,6 @@ from agent_runtime.runner.protocol import (
     ScratchRequest,
     parse_request,
 )
-from agent_runtime.runner.scratchservice import ScratchService
 
 SOCKET = Path("/run/cloister/runner.sock")
 AGENT_ID = 900

@@ -11,10 +11,10 @@ from typing import IO
 
 from agent_runtime.runner import oci_config
 from agent_runtime.runner.container import Container
+from agent_runtime.runner.disk.scratchrun import ScratchRun
 from agent_runtime.runner.kept_output import keep_output
 from agent_runtime.runner.mounts import MS_BIND, mount
 from agent_runtime.runner.protocol import Job
-from agent_runtime.runner.scratchrun import ScratchRun
 from agent_runtime.trial.meter import Meter
 
 _MS_REC = 16384  # mount(2)

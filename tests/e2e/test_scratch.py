@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_runtime.runner import scratchdisk
+from agent_runtime.runner.disk import scratchdisk
 from cloister.process import run
 from cloister.protocol import slot
 from cloister.protocol.scratch import SMALL

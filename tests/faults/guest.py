@@ -24,8 +24,8 @@ from agent_runtime.clock import Clock
 from agent_runtime.config import Config
 from agent_runtime.limits import Limits
 from agent_runtime.platform.local import LocalMachine
+from agent_runtime.runner.disk.scratchservice import ScratchService
 from agent_runtime.runner.protocol import Job, RunnerOperation, RunOutcome
-from agent_runtime.runner.scratchservice import ScratchService
 from agent_runtime.runner.server import RunnerServer, listen
 from cloister.attestation.tpm import commands
 from tests.agent_fixture import PlainExecutor, held_digests

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from agent_runtime.runner import devicemapper, scratchdisk
-from agent_runtime.runner.scratchdisk import ScratchDisk, ScratchError
+from agent_runtime.runner.disk import devicemapper, scratchdisk
+from agent_runtime.runner.disk.scratchdisk import ScratchDisk, ScratchError
 from tests.image.guest.test_guest import GUEST, shell
 
 ROOT, SCRATCH, KERNELS, PATH_OF_ONE = "with the root", "empty", "the kernel's own", "a path of a disk"

@@ -12,8 +12,8 @@ import pytest
 
 from agent_runtime.errors import AgentError
 from agent_runtime.runner.client import RunnerClient
+from agent_runtime.runner.disk.scratchservice import ScratchService
 from agent_runtime.runner.protocol import Job, RunnerOperation, RunOutcome
-from agent_runtime.runner.scratchservice import ScratchService
 from agent_runtime.runner.server import RunnerServer, listen
 from tests.agent_runtime.runner.test_protocol import JOB
 

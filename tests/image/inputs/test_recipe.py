@@ -104,9 +104,9 @@ def test_committed_locks_match_the_committed_recipes(name: str) -> None:
 
 
 def test_modules_are_listed_by_platform_and_security_module() -> None:
-    """The names are those of the guest's scripts: platforms in root and initrd, and security modules."""
+    """The names are those of the guest's scripts: platforms in root and initrd, security modules, the scratch disk."""
     kernel = recipe.load("base").recipe.kernel
-    assert sorted(kernel.needed) == ["azure", "gcp", "local", "snp", "tdx"]
+    assert sorted(kernel.needed) == ["aes", "azure", "gcp", "local", "scratch", "snp", "tdx"]
     assert sorted(kernel.initrd_needed) == ["azure", "gcp", "local"]
 
 

@@ -12,10 +12,10 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent_runtime.runner import devicemapper
-from agent_runtime.runner.devicemapper import SECTOR, Mapped, MapTarget
-from agent_runtime.runner.kernellog import KernelLog
-from agent_runtime.runner.keyring import random_key
+from agent_runtime.runner.disk import devicemapper
+from agent_runtime.runner.disk.devicemapper import SECTOR, Mapped, MapTarget
+from agent_runtime.runner.disk.kernellog import KernelLog
+from agent_runtime.runner.disk.keyring import random_key
 from agent_runtime.runner.mounts import MS_NODEV, MS_NOSUID, MS_RDONLY, mount, unmount
 from agent_runtime.scratch.volume import Seal
 from cloister.protocol.volume import BLOCK

@@ -8,8 +8,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from agent_runtime.runner.disk.scratchdisk import ScratchDisk
 from agent_runtime.runner.protocol import Job
-from agent_runtime.runner.scratchdisk import ScratchDisk
 from agent_runtime.scratch.volume import Seal
 
 UPLOADED = "uploaded"

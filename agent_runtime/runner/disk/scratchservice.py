@@ -5,10 +5,10 @@ import os
 import threading
 from typing import Any
 
-from agent_runtime.runner import scratchdisk
+from agent_runtime.runner.disk import scratchdisk
+from agent_runtime.runner.disk.scratchdisk import ScratchDisk, ScratchError
+from agent_runtime.runner.disk.scratchrun import UPLOADED
 from agent_runtime.runner.protocol import RunnerOperation, ScratchRequest
-from agent_runtime.runner.scratchdisk import ScratchDisk, ScratchError
-from agent_runtime.runner.scratchrun import UPLOADED
 
 
 class ScratchService:
