@@ -18,7 +18,8 @@ WORKERS = 2
 _LARGE = 20
 """Files with tests from which on a room is large."""
 
-USUAL = "not packages and not examples and not flavors and not faults and not load and not sandbox and not scratch"
+_SUITES = ("packages", "examples", "flavors", "faults", "load", "sandbox", "scratch", "kinds")
+USUAL = " and ".join(f"not {name}" for name in _SUITES)
 """Marker expression: what `make test` runs."""
 
 FAST = f"not vm and not engine and {USUAL}"

@@ -185,7 +185,15 @@ def sandbox(c: Any) -> None:
     _end(suites.run([suites.TESTS / "e2e" / "test_abuses.py", suites.TESTS / "client" / "trial" / "test_abuses.py"]))
 
 
+@verb(help={"match": "only kinds whose names match this expression (pytest -k)"})
+def kinds(c: Any, match: str = "") -> None:
+    """Run a compiled program, a WebAssembly module and a container image on a booted machine (minutes)."""
+    from tools import suites
+
+    _end(suites.run([suites.TESTS / "e2e" / "test_kinds.py"], match=match))
+
+
 namespace = Collection(
-    "test", engine, examples, exhaustive, faults, flavors, load, machines, packages, sandbox, scratch
+    "test", engine, examples, exhaustive, faults, flavors, kinds, load, machines, packages, sandbox, scratch
 )
 namespace.add_task(test, default=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from agent_runtime.errors import CallRefusal, Reason
-from agent_runtime.runner.containers.config import unpacker_argument
+from agent_runtime.runner.kinds.image_config import unpacker_argument
 from agent_runtime.runner.oci_config import MAX_ARGUMENT, launcher_argument
 from agent_runtime.runner.protocol import Job, JobContainer, PackedDataset, PlacedFile, ScratchJob
 from cloister.protocol.manifest import Manifest

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from agent_runtime.runner import oci_config
-from agent_runtime.runner.containers.config import container_config, read_process, unpacking_config
 from agent_runtime.runner.disk.scratchdisk import ScratchDisk
 from agent_runtime.runner.disk.scratchrun import ScratchRun
 from agent_runtime.runner.kept_output import append_output, keep_output
+from agent_runtime.runner.kinds.image_config import container_config, read_process, unpacking_config
 from agent_runtime.runner.mounts import (
     MS_BIND,
     MS_NODEV,

@@ -22,7 +22,7 @@ from cloister.protocol.wheels import bundle, image_packages
 FAILED = 125
 PACKAGES = Path(__file__).resolve().parents[2] / image_packages.FILE
 """The packages of the image; no bundle may count on others."""
-WASM_HOST = str(Path(__file__).with_name("wasm_host.py"))
+WASM_HOST = str(Path(__file__).with_name("kinds") / "wasm_host.py")
 
 
 class LaunchError(Exception):

@@ -1,6 +1,8 @@
 """What prisoner.py finds in a sandbox, on a machine and in a trial alike."""
 
-EACCES, ENETUNREACH = 13, 101
+import errno
+
+EACCES, ENETUNREACH = errno.EACCES, errno.ENETUNREACH
 
 INSIDE = {
     "user": ["1000"] * 4,
@@ -27,3 +29,34 @@ INSIDE = {
     "shared memory is not executable": EACCES,
 }
 """All findings but those that depend on the manifest: forks, memory, dataset files."""
+
+DENIED = {
+    "network": errno.ENETUNREACH,
+    "metadata": errno.ENETUNREACH,
+    "packets": errno.ENOSYS,
+    "mount": errno.ENOSYS,
+    "remount": errno.ENOSYS,
+    "namespace": errno.ENOSYS,
+    "chroot": errno.ENOSYS,
+    "trace": errno.ENOSYS,
+    "device": errno.ENOSYS,
+    "become root": errno.EPERM,
+    "give away": errno.EPERM,
+    "write /": errno.EROFS,
+    "write /etc/passwd": errno.EACCES,
+    "write /work": errno.EROFS,
+    "write the program": errno.EACCES,
+    "write /proc": errno.EACCES,
+    "read the agent's files": errno.ENOENT,
+    "read outside": errno.ENOENT,
+    "read the TPM": errno.ENOENT,
+}
+"""What escape.c finds: the errors of what it tries."""
+
+AS_ROOT = DENIED | {
+    "become root": 0,
+    "give away": 0,
+    "write /etc/passwd": errno.EROFS,
+    "write the program": errno.EROFS,
+}
+"""The same for the root of an image: it has no capability, but its own files are its own, where they can be written."""

@@ -55,6 +55,7 @@ def test_without_a_room_rooms_and_suites_are_listed() -> None:
                 "exhaustive",
                 "faults",
                 "flavors",
+                "kinds",
                 "load",
                 "machines",
                 "packages",

@@ -17,8 +17,8 @@ ENTRIES = (
     "agent_runtime.runner.server",
     "agent_runtime.runner.launch",
     "agent_runtime.runner.pack",
-    "agent_runtime.runner.wasm_host",
-    "agent_runtime.runner.containers.unpack",
+    "agent_runtime.runner.kinds.wasm_host",
+    "agent_runtime.runner.kinds.unpack_image",
     "agent_runtime.trial.main",
 )
 

@@ -15,7 +15,7 @@ import fastjsonschema
 import pytest
 
 from agent_runtime.runner import oci_config
-from agent_runtime.runner.containers.config import container_config, read_process, unpacking_config
+from agent_runtime.runner.kinds.image_config import container_config, read_process, unpacking_config
 from agent_runtime.runner.oci_config import PACKER_MEMORY, SandboxHost, needed_memory
 from agent_runtime.runner.packing_config import packing_config
 from agent_runtime.runner.protocol import JobContainer

@@ -1,6 +1,6 @@
 """Unpacks an image of a container and the datasets beside it, in a sandbox of its own before the run.
 
-The machine's interpreter runs this file with one argument, a JSON object (``config.unpacker_argument``). It
+The machine's interpreter runs this file with one argument, a JSON object (``image_config.unpacker_argument``). It
 leaves the root file system and a description of the process, which the runner checks again, and writes one byte to a
 pipe. It needs the standard library and the rules that it shares with the client; of packages only what decompresses
 Zstandard.

@@ -30,7 +30,7 @@ from cloister.protocol.containers.errors import ContainerError
 from cloister.protocol.containers.process import ContainerProcess
 from cloister.protocol.placement import WORK
 
-UNPACKER = "/usr/lib/cloister/agent_runtime/runner/containers/unpack.py"
+UNPACKER = "/usr/lib/cloister/agent_runtime/runner/kinds/unpack_image.py"
 ROOT, PROCESS = "root", "process.json"
 """Names in the folder of an unpacked image: its root file system, and what is started in it."""
 

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 if __name__ == "__main__":
     # `-I` leaves out the folder of the project's packages: /usr/lib/cloister in the guest.
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 import wasmtime
 
