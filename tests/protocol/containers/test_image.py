@@ -314,7 +314,7 @@ def test_archive_of_older_dockers_is_refused_with_the_remedy(tmp_path: Path) -> 
     [
         (b"", "not a tar"),
         (b"\x7fELF" + bytes(1000), "not a tar"),
-        (gzip.compress(bytes(1024)), "compressed as a whole"),
+        (gzip.compress(bytes(1024), mtime=0), "compressed as a whole"),
         (b"(\xb5/\xfd" + bytes(600), "compressed as a whole"),
         (b"\xfd7zXZ\0" + bytes(600), "compressed as a whole"),
         (bytes(512), "truncated or damaged"),
