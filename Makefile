@@ -26,7 +26,7 @@ demo: setup
 WORKERS ?= 2
 
 test: check setup emulators
-	@PYTHONDONTWRITEBYTECODE= $(bin)/pytest -n $(WORKERS) -m "not packages and not examples and not flavors and not faults and not load and not sandbox and not scratch"
+	@PYTHONDONTWRITEBYTECODE= $(bin)/pytest -n $(WORKERS) -m "not packages and not examples and not flavors and not faults and not load and not sandbox and not scratch and not kinds"
 
 # What reads the code without running it; the types of infra/ are those of the clouds' SDKs.
 check: azure gcp
