@@ -283,6 +283,16 @@ def test_wheel_is_compared_before_it_is_read(
     assert (tmp_path / "out" / "first.py").exists() is (changed == "second")
 
 
+def test_umask_does_not_change_modes(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        into = install(tmp_path, SmallWheel(files={"a.py": b"x", "bin/tool": (b"#!/bin/sh\n", PROGRAM)}))
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE((into / name).stat().st_mode) for name in ("a.py", "bin/tool")]
+    assert modes == [0o644, 0o755]
+
+
 def test_member_with_holes_is_refused(tmp_path: Path) -> None:
     wheel = SmallWheel()
     data = wheel.build()

@@ -13,11 +13,11 @@ than 100 characters is in a pax header, which has no other record. Equal locks g
 import hashlib
 import os
 import re
+import stat
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from io import FileIO
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -126,9 +126,15 @@ class Folder:
         if folder not in self._folders:
             os.makedirs(f"{self._into}/{folder}", exist_ok=True)
             self._folders.add(folder)
-        with open(f"{self._into}/{path}", "xb", buffering=0) as out:
+        # Without a file object: most wheels have thousands of small files.
+        mode = 0o755 if executable else 0o644
+        out = os.open(f"{self._into}/{path}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
             digest = fill(partial(_write_all, out))
-            os.fchmod(out.fileno(), 0o755 if executable else 0o644)
+            if stat.S_IMODE(os.fstat(out).st_mode) != mode:  # by the umask
+                os.fchmod(out, mode)
+        finally:
+            os.close(out)
         return digest
 
     def make_executable(self, path: str) -> None:
@@ -136,9 +142,9 @@ class Folder:
         Path(self._into, path).chmod(0o755)
 
 
-def _write_all(out: FileIO, data: bytes) -> None:
+def _write_all(descriptor: int, data: bytes) -> None:
     while data:
-        data = data[out.write(data) or 0 :]
+        data = data[os.write(descriptor, data) :]
 
 
 def install(path: Path, into: WheelTarget, interpreter: str, image: Path | None = None) -> None:
