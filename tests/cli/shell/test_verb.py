@@ -269,7 +269,8 @@ def test_wrong_command_line_is_an_error_of_the_user(words):
 
 def test_checkout_reports_a_missing_word_like_the_command():
     for words, said in {("checksum",): "checksum needs PATH.", ("image.diff", "a"): "image.diff needs AFTER."}.items():
-        done = subprocess.run(["invoke", *words], check=False, capture_output=True, text=True, cwd=PACKAGE.parent)
+        command = [sys.executable, "-m", "invoke", *words]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=PACKAGE.parent)
         assert (done.returncode, done.stderr.splitlines()[0]) == (2, f"Error: {said}")
 
 
