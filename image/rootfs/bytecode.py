@@ -1,10 +1,12 @@
 """Compile the guest's Python files to byte code, with the image's own interpreter.
 
 Without byte code the agent starts seconds later under emulation. Files with an unchecked hash contain no time and are
-used without reading their source. One process, a fixed order and hash seed 0 give the same bytes every time.
+used without reading their source. A fixed number of processes, each with a fixed list of files, and hash seed 0 give the
+same bytes every time: what a process compiled before decides which constants of the next file are written as references.
 """
 
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cloister.process import run
@@ -14,6 +16,8 @@ from image.rootfs.tree import EntryKind, Tree, TreeEntry
 
 _LIBRARIES = "usr/lib/x86_64-linux-gnu"
 _LOADER = "usr/lib64/ld-linux-x86-64.so.2"
+_PROCESSES = 4
+"""Never the number of CPUs: the bytes depend on it."""
 
 # Runs in the image's interpreter. Each input line has the source's path and the path that tracebacks show.
 _COMPILE = """
@@ -87,8 +91,13 @@ def compile_sources(layer: Tree, made_by: Tree) -> Tree:
             "LC_ALL": "C.UTF-8",
             "PATH": "/usr/bin",
         }
-        lines = "".join(f"{written / path}\t/{path}\n" for path in sources)
-        run(argv, cwd=home, env=environment, input=lines.encode())
+
+        def compile_part(first: int) -> None:
+            lines = "".join(f"{written / path}\t/{path}\n" for path in sources[first::_PROCESSES])
+            run(argv, cwd=home, env=environment, input=lines.encode())
+
+        with ThreadPoolExecutor(_PROCESSES) as pool:
+            list(pool.map(compile_part, range(_PROCESSES)))
         for path in sources:
             folder_name, _, name = path.rpartition("/")
             made = f"{folder_name}/__pycache__/{name.removesuffix('.py')}.{tag}.pyc"

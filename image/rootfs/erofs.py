@@ -14,7 +14,7 @@ _COMPRESSIONS = {
     # Clusters of 64 KiB: larger ones compress better but make random reads slower.
     "lz4hc": ("-zlz4hc,level=9", "-C65536"),
     # A quarter smaller with many small files, whose ends are stored together. Unpacking takes more of the guest's time.
-    "zstd": ("-zzstd,level=3", "-C131072", "-Efragments"),
+    "zstd": ("-zzstd,level=3", "-C262144", "-Efragments"),
 }
 _OPTIONS = ("-T0", "-x-1", "--quiet")
 _MOST_WORKERS = 8
