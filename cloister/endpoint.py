@@ -5,6 +5,7 @@ The certificate by itself proves nothing: anyone can make one. Its key must also
 """
 
 import contextlib
+import functools
 import hashlib
 import socket
 import ssl
@@ -64,11 +65,15 @@ def _not_an_address(text: str) -> InputError:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The agent found at an address: its certificate (DER) and the key in it (SubjectPublicKeyInfo, DER)."""
+    """The agent found at an address, and its certificate."""
 
     address: Address
-    certificate: bytes
-    key: bytes
+    certificate: Certificate
+
+    @property
+    def key(self) -> bytes:
+        """The key in the certificate (SubjectPublicKeyInfo, DER)."""
+        return self.certificate.spki
 
     def key_digest(self) -> bytes:
         """SHA-256 of the key, 32 bytes."""
@@ -81,22 +86,28 @@ def reach(address: Address, *, timeout: float = 5.0) -> None:
         pass
 
 
+@functools.cache
+def _any_certificate() -> ssl.SSLContext:
+    """TLS 1.3 with any server: the evidence decides which key is right."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    return context
+
+
 def probe(address: Address, *, timeout: float = 10.0) -> Endpoint:
     """Fetch the certificate of the server at ``address``, over TLS 1.3 only.
 
     ``timeout`` is in seconds. Raises UnreachableError, or ProofError when the server does not support it.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # the evidence decides which key is right
-    context.set_alpn_protocols(["h2"])
     deadline = time.monotonic() + timeout
     with _connected(address, timeout) as plain:
         try:
             # One deadline for everything: ssl limits the whole handshake to the time that is left.
             plain.settimeout(max(0.001, deadline - time.monotonic()))
-            with context.wrap_socket(plain) as secure:
+            with _any_certificate().wrap_socket(plain) as secure:
                 certificate = secure.getpeercert(binary_form=True)
         except ssl.SSLEOFError as error:
             # A machine that is stopping or starting does this, seen through a forwarded port.
@@ -113,7 +124,7 @@ def probe(address: Address, *, timeout: float = 10.0) -> Endpoint:
             raise _unreachable(address, error.strerror or "the connection was closed") from error
     if not certificate:
         raise ProofError(f"{address} presented no certificate.")
-    return Endpoint(address, certificate, _certificate(address, certificate).spki)
+    return Endpoint(address, _certificate(address, certificate))
 
 
 @contextlib.contextmanager
@@ -166,9 +177,8 @@ def _certificate(address: Address, der: bytes) -> Certificate:
 
 def _server_name(endpoint: Endpoint) -> str:
     """The first name in the certificate: gRPC compares names, but here the name proves nothing."""
-    certificate = _certificate(endpoint.address, endpoint.certificate)
     try:
-        names = certificate.parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = endpoint.certificate.parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         found = names.get_values_for_type(x509.DNSName)
     except (x509.ExtensionNotFound, ValueError) as error:
         raise ProofError(f"The certificate of {endpoint.address} has no host name.") from error
@@ -179,8 +189,7 @@ def _server_name(endpoint: Endpoint) -> str:
 
 def channel(endpoint: Endpoint) -> grpc.Channel:
     """A channel that accepts only the probed certificate: it is the only root."""
-    certificate = _certificate(endpoint.address, endpoint.certificate)
-    pem = certificate.parsed.public_bytes(serialization.Encoding.PEM)
+    pem = endpoint.certificate.parsed.public_bytes(serialization.Encoding.PEM)
     options = [
         ("grpc.ssl_target_name_override", _server_name(endpoint)),
         ("grpc.max_receive_message_length", MAX_MESSAGE),

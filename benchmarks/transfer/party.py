@@ -25,9 +25,8 @@ def main(folder: Path, what: str, words: list[str]) -> None:
     party = Party.load(folder)
     manifest = party.manifest()
     with party.connection(manifest) as connection:
-        if what != "sessions":
-            connection.session()
         found = dataclasses.replace(check_asset(manifest.datasets[0], party.source), remembered=False)
+        connection.session()
         began, used = time.monotonic(), time.process_time()
         if what == "upload":
             upload_asset(connection, manifest, manifest.datasets[0], found)
@@ -36,7 +35,7 @@ def main(folder: Path, what: str, words: list[str]) -> None:
         elif what == "download":
             _download(connection, manifest, folder)
         else:
-            _open(party, manifest, int(words[0]))
+            _open(connection, int(words[0]))
         took, spent = time.monotonic() - began, time.process_time() - used
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     print(json.dumps({"seconds": took, "cpu": spent, "peak": peak}))
@@ -58,10 +57,11 @@ def _download(connection: Connection, manifest: Manifest, folder: Path) -> None:
     part.unlink()
 
 
-def _open(party: Party, manifest: Manifest, count: int) -> None:
+def _open(connection: Connection, count: int) -> None:
+    connection.close()
     for _ in range(count):
-        with party.connection(manifest) as connection:
-            connection.session()
+        connection.session()
+        connection.close()
 
 
 if __name__ == "__main__":

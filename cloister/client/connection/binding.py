@@ -12,7 +12,7 @@ from cloister.client.files.keys import Key
 from cloister.errors import ProofError
 from cloister.protocol import hpkekey, transcript
 from cloister.protocol.sealing import Opener, SealError, Sender, SessionKeys
-from cloister.v1 import agent_pb2, agent_pb2_grpc
+from cloister.v1 import agent_pb2
 
 
 def bind(opening: Opening, key: Key) -> Session:
@@ -28,7 +28,7 @@ def bind(opening: Opening, key: Key) -> Session:
     sealed = hpkekey.seal(opening.hpke_public_key, plaintext.SerializeToString(), info=t)
     request = agent_pb2.BindSessionRequest(session_id=opening.session_id, sealed=sealed)
     address = opening.endpoint.address
-    method = agent_pb2_grpc.AgentStub(opening.channel).BindSession
+    method = unary.plain(opening.channel, "BindSession", agent_pb2.Sealed)
     doing = "binding the session to your key"
     answer = unary.call(method, request, seconds=OPEN_SECONDS, doing=doing, address=address)
     digest = opening.binding.manifest_digest

@@ -24,7 +24,7 @@ from cloister.client.connection import refusal, unary
 from cloister.endpoint import Address, Endpoint
 from cloister.errors import CloisterError, ProofError, UnreachableError
 from cloister.protocol import hpkekey, transcript
-from cloister.v1 import agent_pb2, agent_pb2_grpc
+from cloister.v1 import agent_pb2
 
 OPEN_SECONDS = 60.0
 """Deadline of OpenSession and BindSession: a TPM makes one quote at a time, and other sessions may be waiting."""
@@ -155,7 +155,8 @@ def _attest(target: Target, policy: Policy) -> Opening:
     channel = endpoint.channel(seen)
     try:
         nonce = secrets.token_bytes(32)
-        method, request = agent_pb2_grpc.AgentStub(channel).OpenSession, agent_pb2.OpenSessionRequest(nonce=nonce)
+        method = unary.plain(channel, "OpenSession", agent_pb2.OpenSessionResponse)
+        request = agent_pb2.OpenSessionRequest(nonce=nonce)
         doing = "opening a session"
         answer = unary.call(method, request, seconds=OPEN_SECONDS, doing=doing, address=target.address)
         if not 0 < len(answer.session_id) <= _MAX_SESSION_ID or len(answer.hpke_public_key) != hpkekey.PUBLIC_KEY_SIZE:

@@ -29,8 +29,6 @@ Sent = Callable[[int], None]
 UNARY_SECONDS = 60.0
 """Deadline of a call with one answer. A machine without hardware virtualisation takes seconds for some."""
 
-_SERVICE = agent_pb2.DESCRIPTOR.services_by_name["Agent"].full_name
-
 _FRAMES_AHEAD = 2
 """Sealed frames of an upload that wait for gRPC to send them."""
 
@@ -73,7 +71,7 @@ class SealedCalls:
             stream = self.next_stream()
             sealer = Sealer(self.keys, Sender.CLIENT, method, stream)
             sealed = self.seal(sealer, stream, request.SerializeToString(), last=True)
-            call = self.channel.unary_unary(_path(method))
+            call = self.channel.unary_unary(unary.path(method))
             with _open_channel(doing):
                 answer = unary.call(call, sealed, seconds=UNARY_SECONDS, doing=doing, address=self._address)
         opener = Opener(self.keys, Sender.AGENT, method, stream)
@@ -94,7 +92,7 @@ class SealedCalls:
             sealer = Sealer(self.keys, Sender.CLIENT, method, stream)
             sealed = self.seal(sealer, stream, request.SerializeToString(), last=True)
             with _open_channel(doing):
-                call = self.channel.unary_stream(_path(method))(sealed, timeout=seconds)
+                call = self.channel.unary_stream(unary.path(method))(sealed, timeout=seconds)
             call.initial_metadata()
         opener = Opener(self.keys, Sender.AGENT, method, stream)
         try:
@@ -143,7 +141,7 @@ class _Upload:
             frames = ReadAhead(self._frames(sealer, stream), _FRAMES_AHEAD)
             try:
                 with _open_channel(self._doing):
-                    call = calls.channel.stream_stream(_path(method))(self._taken(frames), timeout=self._seconds)
+                    call = calls.channel.stream_stream(unary.path(method))(self._taken(frames), timeout=self._seconds)
                 call.initial_metadata()
             except BaseException:
                 self._go.set()
@@ -193,10 +191,6 @@ def _open_channel(doing: str) -> Generator[None, None, None]:
     except ValueError as error:
         said = f"{doing[0].upper()}{doing[1:]} failed: the connection was closed."
         raise ConnectionLost(said, hint="Run the command again.") from error
-
-
-def _path(method: str) -> str:
-    return f"/{_SERVICE}/{method}"
 
 
 def message(kind: type[M], plaintext: bytes, doing: str) -> M:
