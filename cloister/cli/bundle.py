@@ -44,7 +44,7 @@ def bundle(settings: Settings, requirements: str, output: str | None = None) -> 
     print(f"Written: {made.path}, {format_size(made.size)}, SHA-256 {made.digest_hex}")
 
 
-def _facts(made: client.Bundle) -> dict[str, object]:
+def _facts(made: "client.Bundle") -> dict[str, object]:
     return {
         "bundle": str(made.path),
         "digest": made.digest_hex,
