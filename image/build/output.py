@@ -44,6 +44,15 @@ def locate(image: str) -> Path:
     return made
 
 
+def building(image: Path) -> str:
+    """The command that builds the image whose folder, or manifest, ``image`` is; for the hint of a message."""
+    name = (image.parent if image.name == MANIFEST else image).absolute()
+    if name == folder("base").absolute() or name.parent != folder("base").absolute().parent:
+        return "`invoke image.build`"
+    how = f"--flavor {name.name}" if name.name in chain.flavors() else "--recipe PATH"
+    return f"`invoke image.build {how}`"
+
+
 def write(files: Mapping[str, Contents], destination: Path) -> None:
     """Replace the folder ``destination`` by ``files``. A VM that runs from the old disk keeps its open file.
 
@@ -87,7 +96,7 @@ def read_manifest(path: Path) -> ImageManifest:
     if not file.is_file():
         raise ImageError(
             f"The image manifest {file} does not exist.",
-            hint="Build the image with `invoke image.build`.",
+            hint=f"Build the image with {building(file)}.",
             exit_code=InputError.exit_code,
         )
     return ImageManifest.parse(userfile.read(file, imagemanifest.MAX_SIZE))

@@ -11,6 +11,7 @@ from pathlib import Path
 from cloister import userfile
 from cloister.errors import InputError
 from image import cache, disk_space
+from image.build import output
 from image.errors import ImageError
 from image.inputs import host_tools
 
@@ -23,7 +24,7 @@ def unpacked(image: Path) -> Path:
     if not source.is_file():
         raise ImageError(
             f"{image} has no {_FILE_SYSTEM}.",
-            hint="Build the image with `invoke image.build`.",
+            hint=f"Build the image with {output.building(image)}.",
             exit_code=InputError.exit_code,
         )
     folder = cache.root() / "trees" / cache.digest(source)

@@ -41,7 +41,7 @@ class Artefact:
         if found is None:
             raise PublishError(
                 f"The image in {image} has no {name}.",
-                hint="It was built by an older version. Build it again with `invoke image.build`.",
+                hint=f"It was built by an older version. Build it again with {output.building(image)}.",
             )
         blob = blob_name(manifest.flavor, manifest.digest().hex(), suffix)
         return cls(blob, image / name, found.sha256, found.size)
@@ -54,14 +54,14 @@ class Artefact:
         except OSError as error:
             raise PublishError(
                 f"{self.path} cannot be read: {error.strerror}.",
-                hint="Build the image again with `invoke image.build`.",
+                hint=f"Build the image again with {output.building(self.path.parent)}.",
             ) from error
         with file:
             size, digest = os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
             if (size, digest) != (self.size, self.sha256):
                 raise PublishError(
                     f"{self.path}: SHA-256 differs (manifest: {self.sha256}, file: {digest}).",
-                    hint="Build the image again with `invoke image.build`.",
+                    hint=f"Build the image again with {output.building(self.path.parent)}.",
                 )
             yield file.fileno()
 

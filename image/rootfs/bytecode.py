@@ -1,8 +1,8 @@
 """Compile the guest's Python files to byte code, with the image's own interpreter.
 
 Without byte code the agent starts seconds later under emulation. Files with an unchecked hash contain no time and are
-used without reading their source. A fixed number of processes, each with a fixed list of files, and hash seed 0 give the
-same bytes every time: what a process compiled before decides which constants of the next file are written as references.
+used without reading their source. A fixed number of processes, each with a fixed list of files, and hash seed 0 give
+the same bytes every time: which constants of a file become references depends on what its process compiled before.
 """
 
 import tempfile

@@ -49,3 +49,16 @@ def test_image_is_a_flavor_or_a_path_of_its_folder_or_manifest(words: str, folde
 def test_image_that_is_neither_is_refused_with_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"Unknown flavor 'absent'\. Known flavors: base, debug, pytorch\."):
         output.locate("absent")
+
+
+@pytest.mark.parametrize(
+    ("image", "command"),
+    [
+        (output.folder("base"), "`invoke image.build`"),
+        (output.folder("pytorch") / "manifest.json", "`invoke image.build --flavor pytorch`"),
+        (output.folder("ours"), "`invoke image.build --recipe PATH`"),
+        (Path("/elsewhere/pytorch"), "`invoke image.build`"),
+    ],
+)
+def test_a_missing_image_is_built_by_the_command_for_its_flavor(image: Path, command: str) -> None:
+    assert output.building(image) == command
