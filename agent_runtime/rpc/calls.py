@@ -149,7 +149,7 @@ class CallHandler(grpc.GenericRpcHandler):
         except Exception as error:  # noqa: BLE001 - its text must reach neither peer nor console
             status = self._operations.refusal_of(name, error)
         finally:
-            deadline.clear()
+            deadline.end()
             self._operations.call_ended(name, outcome, status)
         info = agent_pb2.ErrorInfo(reason=status.reason.value, metadata=status.metadata)
         context.set_trailing_metadata(((ERROR_METADATA, info.SerializeToString()),))

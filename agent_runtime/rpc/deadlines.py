@@ -8,7 +8,10 @@ from collections.abc import Callable
 
 
 class Deadline:
-    """One call's deadline: ``set`` moves it, ``clear`` removes it. ``expired`` tells whether it has expired."""
+    """One call's deadline: ``set`` moves it, ``clear`` removes it. ``expired`` tells whether it has expired.
+
+    It may wait in the queue for longer than its call lasts: after ``end`` it holds nothing of the call.
+    """
 
     def __init__(self, deadlines: "Deadlines", on_expiry: Callable[[], object]) -> None:
         self._deadlines = deadlines
@@ -26,10 +29,19 @@ class Deadline:
         """Remove the deadline."""
         self.due = None
 
+    def end(self) -> None:
+        """Remove the deadline for good: its call has ended."""
+        self.clear()
+        self._on_expiry = _nothing
+
     def expire(self) -> None:
         """Mark the deadline as expired and end its call."""
         self.expired = True
         self._on_expiry()
+
+
+def _nothing() -> None:
+    pass
 
 
 class Deadlines:

@@ -1,6 +1,8 @@
 """Deadlines expire when due, and not after they were moved or cleared."""
 
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -58,3 +60,21 @@ def test_deadline_is_queued_once(deadlines: Deadlines) -> None:
     for _ in range(1000):
         deadline.set(3600)
     assert len(deadlines._queue) == 1
+
+
+def test_ended_deadline_lets_go_of_its_call(deadlines: Deadlines) -> None:
+    """It stays in the queue until it would be due: calls that end at once must not be held until then."""
+
+    class Context:
+        def cancel(self) -> None: ...
+
+    context = Context()
+    gone = weakref.ref(context)
+    deadline = deadlines.deadline(context.cancel)
+    deadline.set(3600)
+    deadline.end()
+    del context
+    gc.collect()
+    assert len(deadlines._queue) == 1
+    assert gone() is None
+    deadline.expire()
