@@ -1,15 +1,18 @@
 """Turns the files of a run into one encrypted slot per consumer, whose key is released once."""
 
+import contextlib
+import errno
 import hashlib
 import os
 import secrets
+import shutil
 import stat
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
-from io import FileIO
+from io import BufferedWriter, FileIO
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from agent_runtime.errors import AgentError, CallRefusal, Reason
 from agent_runtime.limits import Limits
@@ -105,26 +108,51 @@ class ResultSlot:
 
 @dataclass
 class ResultSlots:
-    """All slots of a computation, as files in ``folder``."""
+    """All slots of a computation, as files in ``folder``. After :meth:`wipe` none is made any more."""
 
     folder: Path
+    _wiped: bool = False
     _slots: dict[str, ResultSlot] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def fill(self, consumers: tuple[str, ...], members: Mapping[str, Path | bytes]) -> None:
-        """Zip ``members`` and encrypt the zip once per consumer. The plain zip is deleted."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Zip ``members`` and encrypt the zip once per consumer. The plain zip is deleted.
+
+        Raises OSError, also when the slots are wiped meanwhile; then nothing of them is left.
+        """
         plain = self.folder / "plain.zip"
         try:
-            with plain.open("xb") as out:
+            with self._unless_wiped():
+                self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with self._file(plain) as out:
                 archive.write_zip(out, members.items())
             for index, consumer in enumerate(consumers):
-                made = _encrypt(consumer, plain, self.folder / f"slot-{index}")
-                # The owner may stop the computation meanwhile, which deletes the slots.
-                with self._lock:
+                target = self.folder / f"slot-{index}"
+                with plain.open("rb") as source, self._file(target) as out:
+                    made = _encrypt(consumer, source, plain.stat().st_size, out, target)
+                with self._unless_wiped():
                     self._slots[consumer] = made
-        finally:
-            plain.unlink(missing_ok=True)
+            with self._unless_wiped():
+                plain.unlink()
+        except BaseException:
+            self.wipe()
+            raise
+
+    def _file(self, path: Path) -> BufferedWriter:
+        """A new file, which cannot be written after :meth:`wipe`."""
+        with self._unless_wiped():
+            return BufferedWriter(_SlotFile(path, self._check_not_wiped))
+
+    @contextlib.contextmanager
+    def _unless_wiped(self) -> Generator[None]:
+        """Keep :meth:`wipe` waiting. Raises OSError when all was wiped."""
+        with self._lock:
+            self._check_not_wiped()
+            yield
+
+    def _check_not_wiped(self) -> None:
+        if self._wiped:
+            raise OSError(errno.ENOENT, "the slots were wiped")
 
     def all(self) -> list[ResultSlot]:
         """The slots, in the manifest's order."""
@@ -132,10 +160,13 @@ class ResultSlots:
 
     def read(self, consumer: str, offset: int) -> Iterator[bytes]:
         """The slot's ciphertext from ``offset``. Raises CallRefusal CONSUMED or MALFORMED."""
-        found = self._open(consumer)
-        if offset > found.size:
-            raise CallRefusal(Reason.MALFORMED, f"The offset must be at most {found.size} (the size), not {offset}.")
-        return _pieces(found.path.open("rb", buffering=0), offset)
+        # The lock: a release or the end of the computation deletes the file.
+        with self._lock:
+            found = self._open(consumer)
+            if offset > found.size:
+                most = f"{found.size} (the size)"
+                raise CallRefusal(Reason.MALFORMED, f"The offset must be at most {most}, not {offset}.")
+            return _pieces(found.path.open("rb", buffering=0), offset)
 
     def size(self, consumer: str) -> int:
         """Bytes of the slot's ciphertext. Raises CallRefusal CONSUMED."""
@@ -156,7 +187,7 @@ class ResultSlots:
         with self._lock:
             found = self._open(consumer)
             key, found.key, found.consumed_at = found.key, None, when
-        found.path.unlink(missing_ok=True)
+            found.path.unlink(missing_ok=True)
         if key is None:
             raise _consumed(found)
         return key
@@ -171,18 +202,31 @@ class ResultSlots:
         return all(found.key is None for found in self._slots.values())
 
     def wipe(self) -> None:
-        """Delete all slots. Raises OSError when a ciphertext cannot be deleted; the keys are deleted first."""
+        """Delete all slots, also what is being made. Raises OSError when a file remains; the keys are deleted first."""
         with self._lock:
+            self._wiped = True
             for found in self._slots.values():
                 found.key = None
-            for found in self._slots.values():
-                found.path.unlink(missing_ok=True)
+            if self.folder.exists():
+                shutil.rmtree(self.folder)
 
     def _open(self, consumer: str) -> ResultSlot:
         found = self._slots[consumer]
         if found.key is None:
             raise _consumed(found)
         return found
+
+
+class _SlotFile(FileIO):
+    """A new file that calls ``check`` before each write."""
+
+    def __init__(self, path: Path, check: Callable[[], None]) -> None:
+        super().__init__(path, "x")
+        self._check = check
+
+    def write(self, data: Any, /) -> int:
+        self._check()
+        return super().write(data)
 
 
 def _pieces(file: FileIO, offset: int) -> Iterator[bytes]:
@@ -200,11 +244,10 @@ def _consumed(found: ResultSlot) -> CallRefusal:
     )
 
 
-def _encrypt(consumer: str, plain: Path, target: Path) -> ResultSlot:
+def _encrypt(consumer: str, plain: BinaryIO, length: int, out: BinaryIO, target: Path) -> ResultSlot:
     key, state, size = secrets.token_bytes(32), hashlib.sha256(), 0
-    with plain.open("rb") as source, target.open("xb") as out:
-        for data in slot.encrypt(key, source, plain.stat().st_size):
-            state.update(data)
-            size += len(data)
-            out.write(data)
+    for data in slot.encrypt(key, plain, length):
+        state.update(data)
+        size += len(data)
+        out.write(data)
     return ResultSlot(consumer, target, size, state.digest(), key)

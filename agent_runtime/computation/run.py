@@ -54,7 +54,9 @@ class Run:
         try:
             self._run_to_end()
         except Exception as error:  # noqa: BLE001 - a thread that dies would let the parties wait forever
-            self._lifecycle.fail(self._context.operations.refusal_of("run", error).reason)
+            # When the computation has ended, what the run still needed is gone.
+            if self._lifecycle.is_running():
+                self._lifecycle.fail(self._context.operations.refusal_of("run", error).reason)
         finally:
             self.writing = False
 
@@ -75,12 +77,13 @@ class Run:
             with lifecycle.lock:
                 if lifecycle.state is not State.RUNNING:
                     return
-                lifecycle.run_handle = run
+                lifecycle.end_run = run.stop
             outcome = run.outcome()
             self.logs.open()
             self.writing = False
             with lifecycle.lock:
-                lifecycle.run_handle = None
+                # From now on, the end of the computation deletes the run's files at once.
+                lifecycle.end_run = run.close
                 if lifecycle.state is not State.RUNNING:
                     return
                 lifecycle.append(EventKind.RUN_FINISHED, detail={"outcome": outcome.value})
@@ -111,6 +114,7 @@ class Run:
                 return
             self.receipt = receipt
             self._expires = context.clock.uptime() + manifest.results.expires
+            lifecycle.end_run = None
             lifecycle.state = State.CONSUMING
             # Algorithm and datasets are no longer needed.
             lifecycle.append_wiped(

@@ -1,12 +1,12 @@
 """The state of the computation. Each step appends an event to the log."""
 
 import threading
+from collections.abc import Callable
 
 from agent_runtime.computation.assets import AssetStore
 from agent_runtime.computation.context import ComputationContext
 from agent_runtime.computation.results import ResultSlots
 from agent_runtime.errors import CallRefusal, Reason
-from agent_runtime.runner.client import RunHandle
 from agent_runtime.runner.protocol import RunnerOperation
 from cloister.protocol.events import EventKind, State
 from cloister.protocol.manifest import Manifest
@@ -16,8 +16,8 @@ from cloister.protocol.progress import FINAL_STATES, ComputationProgress
 class Lifecycle:
     """``state``, ``detail``, ``manifest`` and ``progress`` may be read without a lock; a change must hold ``lock``.
 
-    ``run_handle`` is the current run, if any. It is stopped when the computation ends. ``progress`` is that of the
-    events so far.
+    ``end_run`` ends what is left of the run, if there is one; it is called when the computation ends. ``progress`` is
+    that of the events so far.
     """
 
     def __init__(self, context: ComputationContext) -> None:
@@ -26,7 +26,7 @@ class Lifecycle:
         self.state = State.IDLE
         self.detail = ""
         self.manifest: Manifest | None = None
-        self.run_handle: RunHandle | None = None
+        self.end_run: Callable[[], None] | None = None
         self.progress = ComputationProgress()
         self.append(EventKind.STARTED)
 
@@ -84,8 +84,8 @@ class Lifecycle:
     def end(self, state: State, kind: EventKind, *, actor: str | None = None, detail: str = "") -> None:
         """Enter a final state and delete all data except event log, receipt and the algorithm's logs."""
         self.state, self.detail = state, detail
-        if self.run_handle is not None:
-            self.run_handle.stop()
+        if self.end_run is not None:
+            self.end_run()
         places = self._context.store, self._context.slots
         self.append_wiped(kind, *places, actor=actor, detail={"reason": detail} if detail else {})
 

@@ -40,13 +40,17 @@ class RunHandle:
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_WR)
 
+    def close(self) -> None:
+        """Kill the run and delete its files."""
+        self._connection.close()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._connection.close()
+        self.close()
 
 
 class RunnerClient:

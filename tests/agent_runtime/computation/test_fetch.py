@@ -2,10 +2,12 @@
 
 import hashlib
 import io
+import threading
 import zipfile
 
 import pytest
 
+from agent_runtime.computation.results import _SlotFile
 from agent_runtime.runner.protocol import RunnerOperation
 from cloister.client.connection.session import Session
 from cloister.protocol import canonical, receipt, slot
@@ -229,6 +231,31 @@ def test_stopping_wipes_results(ready: World) -> None:
     assert [path for path in ready.running.config.store.rglob("*") if path.is_file()] == []
     with ready.session("lab") as session, refused("NOT_READY", state="Stopped"):
         fetch(session, "lab")
+
+
+def test_a_stop_while_results_are_encrypted_deletes_them_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not when all of them were written, which takes minutes for large ones."""
+    inside, go = threading.Event(), threading.Event()
+    write = _SlotFile.write
+
+    def wait_inside(file: _SlotFile, data: bytes) -> int:
+        inside.set()
+        go.wait(30)
+        return write(file, data)
+
+    monkeypatch.setattr(_SlotFile, "write", wait_inside)
+    run(world)
+    assert inside.wait(30)
+    with world.session("owner") as session:
+        session.stop()
+    assert world.running.executor.cleaned.wait(30)
+    assert [path for path in world.running.config.store.rglob("*") if path.is_file()] == []
+    go.set()
+    for thread in [one for one in threading.enumerate() if one.name == "run"]:
+        thread.join()
+    assert [path for path in world.running.config.store.rglob("*") if path.is_file()] == []
+    assert [slot for slot in world.running.agent.computation.slots.all() if slot.key is not None] == []
+    assert "fault" not in world.running.agent.operations.journal.text()
 
 
 @pytest.mark.parametrize("name", ["lab", "hospital", "reader"])

@@ -1,13 +1,15 @@
 """The files collected from a run, and concurrent changes of slots."""
 
+import errno
 import os
 import threading
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from agent_runtime.computation.results import ResultSlots, collect_files
-from agent_runtime.errors import AgentError
+from agent_runtime.computation.results import ResultSlots, _SlotFile, collect_files
+from agent_runtime.errors import AgentError, CallRefusal
 from agent_runtime.limits import Limits
 from cloister.protocol.archives.errors import ArchiveError
 
@@ -51,3 +53,60 @@ def test_a_slot_does_not_appear_while_all_are_being_wiped(tmp_path: Path) -> Non
         assert slots.all() == []
     filling.join()
     assert [slot.consumer for slot in slots.all()] == ["lab"]
+
+
+@pytest.mark.parametrize("at", ["plain zip", "first slot", "second slot"])
+@pytest.mark.parametrize("why", ["wiped", "full"])
+def test_slots_that_are_not_finished_leave_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str, why: str
+) -> None:
+    """The computation is stopped while they are made, or the store is full: no key, no plaintext, no ciphertext."""
+    slots, large = ResultSlots(tmp_path / "slots"), b"x" * (3 << 20)
+    made: list[Path] = []
+    writes = Counter[Path]()
+    write = _SlotFile.write
+
+    def interrupted(file: _SlotFile, data: bytes) -> int:
+        path = Path(str(file.name))
+        made.extend([path] if path not in made else [])
+        writes[path] += 1
+        if made.index(path) == ["plain zip", "first slot", "second slot"].index(at) and writes[path] == 2:
+            if why == "full":
+                raise OSError(errno.ENOSPC, "No space left on device")
+            slots.wipe()
+        return write(file, data)
+
+    monkeypatch.setattr(_SlotFile, "write", interrupted)
+    with pytest.raises(OSError, match="No space" if why == "full" else "wiped"):
+        slots.fill(("lab", "hospital"), {"results/a": large})
+    assert [slot for slot in slots.all() if slot.key is not None] == []
+    assert not (tmp_path / "slots").exists()
+    with pytest.raises(OSError, match="wiped"):
+        slots.fill(("lab", "hospital"), {"results/a": large})
+    assert not (tmp_path / "slots").exists()
+
+
+def test_slot_is_opened_before_it_is_deleted_or_not_at_all(tmp_path: Path) -> None:
+    """A download that begins while another session of the consumer gets the key."""
+    slots = ResultSlots(tmp_path / "slots")
+    slots.fill(("lab",), {"results/a": b"x" * 1000})
+    whole = b"".join(slots.read("lab", 0))
+    found: list[bytes | str] = []
+    go = threading.Event()
+
+    def read() -> None:
+        go.set()
+        while True:
+            try:
+                found.append(b"".join(slots.read("lab", 0)))
+            except CallRefusal as refusal:
+                found.append(refusal.reason)
+                return
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    go.wait(30)
+    slots.release("lab", "now")
+    reader.join()
+    assert set(found) <= {whole, "CONSUMED"}
+    assert found[-1] == "CONSUMED"
