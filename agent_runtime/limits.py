@@ -97,6 +97,9 @@ class Limits:
     result_files: int = 4096
     """Files in a result."""
 
+    result_entries: int = 8192
+    """Files and folders in a result: what is looked at, before anything is known about it."""
+
     result_names: int = 512 * 1024
     """Bytes of all paths in a result. The receipt contains them."""
 

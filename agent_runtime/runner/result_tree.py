@@ -6,6 +6,7 @@ current folder, so no link is followed. Standard library, and rules of the proje
 
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,13 +72,14 @@ class _ResultWalk:
 
     limits: Limits = field(default_factory=Limits)
     total: int = 0
+    entries: int = 0
     files: int = 0
     name_bytes: int = 0
     problems: list[str] = field(default_factory=list)
 
     def folder(self, descriptor: int, inside: str) -> None:
         """Walk an open folder. ``inside`` is its path with a final slash."""
-        entries = sorted(os.listdir(descriptor))
+        entries = sorted(self._names(descriptor))
         if (same := names.twins(entries)) is not None:
             one, other = (names.shown(inside + name) for name in same)
             self._refuse(f"{one} and {other} are the same name on some systems.")
@@ -96,6 +98,17 @@ class _ResultWalk:
                 self._entry(entry, path)
             finally:
                 os.close(entry)
+
+    def _names(self, descriptor: int) -> Iterator[str]:
+        """The names in an open folder: a folder on the scratch disk may have any number of them."""
+        with os.scandir(descriptor) as found:
+            for entry in found:
+                self.entries += 1
+                if self.entries > self.limits.result_entries:
+                    most = self.limits.result_entries
+                    problem = f"The result has more than {most} files and folders; pack them into one file."
+                    raise InvalidResults([*self.problems, problem])
+                yield entry.name
 
     def _entry(self, entry: int, path: str) -> None:
         found = os.fstat(entry)

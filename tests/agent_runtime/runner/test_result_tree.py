@@ -2,6 +2,9 @@
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,10 +12,19 @@ import pytest
 from agent_runtime.computation.results import collect_files
 from agent_runtime.errors import AgentError
 from agent_runtime.limits import Limits
-from agent_runtime.runner.result_tree import InvalidResults, make_readable
+from agent_runtime.runner.result_tree import PREFIX, InvalidResults, _ResultWalk, make_readable
 from cloister.protocol import names
 from cloister.protocol.archives.errors import ArchiveError
 from tests.protocol.test_names import BESIDE_PROOF_FOLDER, IN_PROOF_FOLDER, TOGETHER
+
+
+@contextmanager
+def opened_folder(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def test_results_are_counted_and_made_readable(tmp_path: Path) -> None:
@@ -171,3 +183,18 @@ def test_too_many_bytes_of_names_are_refused(tmp_path: Path) -> None:
         (tmp_path / f"{number:0250}").touch()
     with pytest.raises(InvalidResults, match="have more than 524288 bytes"):
         make_readable(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["files", "folders", "folders in folders"])
+def test_only_so_many_entries_are_looked_at(tmp_path: Path, kind: str) -> None:
+    """A folder on the scratch disk may have any number of entries: neither their names nor their time are unbounded."""
+    for number in range(100):
+        place = tmp_path / (f"{number // 10}/{number}" if kind == "folders in folders" else str(number))
+        if kind == "files":
+            place.touch()
+        else:
+            place.mkdir(parents=True)
+    walk = _ResultWalk(replace(Limits(), result_entries=50))
+    with opened_folder(tmp_path) as descriptor, pytest.raises(InvalidResults, match="more than 50 files and folders"):
+        walk.folder(descriptor, PREFIX)
+    assert walk.entries == 51
