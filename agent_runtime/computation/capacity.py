@@ -16,12 +16,15 @@ from cloister.protocol.scratch import ScratchNeed
 from cloister.protocol.volume import tree_memory
 
 MEMORY = Path("/proc/meminfo")
+KERNEL = Path("/proc/sys/kernel")
+_OWN_PROCESSES = 2048
+"""Threads of the agent, which has one or two for each call, and processes of the system."""
 
 
 @dataclass(frozen=True)
 class RequiredCapacity:
     """Bytes: ``store`` for assets and results, ``run`` for the sandbox, also what no cgroup counts, and its logs;
-    ``scratch`` of the scratch disk.
+    ``scratch`` of the scratch disk. ``processes`` with their threads.
 
     The store holds a result once in plain and once per consumer.
     """
@@ -29,6 +32,7 @@ class RequiredCapacity:
     store: int
     run: int
     scratch: int
+    processes: int
 
     @classmethod
     def of(cls, manifest: Manifest, *, scratch: bool) -> Self:
@@ -42,10 +46,19 @@ class RequiredCapacity:
             store=sum(asset.size for asset in manifest.assets() if asset not in on_disk) + results,
             run=needed_memory(job) + uncharged(job) + manifest.logs.max_size + tree,
             scratch=need.total if need is not None else manifest.limits.scratch,
+            processes=manifest.limits.processes,
         )
 
-    def check(self, *, store: int, memory: int, scratch: int) -> None:
-        """Raises CallRefusal TOO_LARGE when fewer bytes are free; ``memory`` includes ``store``."""
+    def check(self, *, store: int, memory: int, scratch: int, processes: int) -> None:
+        """Raises CallRefusal TOO_LARGE when less is free; ``memory`` includes ``store``."""
+        if self.processes > processes:
+            raise CallRefusal(
+                Reason.TOO_LARGE,
+                f"The manifest allows the algorithm {self.processes} processes and threads. This machine has room for "
+                f"{processes}.",
+                processes_needed=str(self.processes),
+                processes_free=str(processes),
+            )
         if self.scratch > scratch:
             has = f"has {scratch} bytes" if scratch else "has no scratch disk"
             raise CallRefusal(
@@ -73,6 +86,14 @@ def free_memory(path: Path = MEMORY) -> int:
         if name == "MemAvailable":
             return int(value.split()[0]) * 1024
     raise AgentError("/proc/meminfo has no MemAvailable.")
+
+
+def free_processes(kernel: Path = KERNEL) -> int:
+    """How many processes and threads an algorithm may have; the rest is for agent and runner.
+
+    The kernel has one limit for all, whatever the sandbox's own (proc(5), kernel/threads-max and kernel/pid_max).
+    """
+    return min(int((kernel / name).read_text()) for name in ("threads-max", "pid_max")) - _OWN_PROCESSES
 
 
 def free_store(folder: Path) -> int:

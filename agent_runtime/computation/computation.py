@@ -103,6 +103,7 @@ class Computation:
                 scratch=scratch.size,
                 store=self._context.free_store(),
                 memory=self._context.free_memory() - self._context.limits.reserved_memory,
+                processes=capacity.free_processes(),
             )
             scratch.begin(manifest)
             self._context.store.declare(manifest.assets())

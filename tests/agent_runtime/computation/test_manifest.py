@@ -1,10 +1,12 @@
 """Submission of the one manifest of a boot."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent_runtime.computation import capacity
 from agent_runtime.computation.capacity import RequiredCapacity
 from agent_runtime.computation.job_from_manifest import build_job
 from agent_runtime.errors import CallRefusal
@@ -193,6 +195,18 @@ def test_manifest_that_exceeds_capacity_is_refused_with_sizes(world: World, chan
         assert session.status().state == "Idle"
 
 
+def test_algorithm_cannot_take_all_processes_of_the_machine(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel has one limit for all: without threads the agent could answer no one."""
+    for name, number in (("threads-max", 4000), ("pid_max", 32_768)):
+        (tmp_path / name).write_text(f"{number}\n")
+    monkeypatch.setattr(capacity, "free_processes", partial(capacity.free_processes, tmp_path))
+    with refused("TOO_LARGE", processes_needed="2000", processes_free="1952"):
+        world.submit(limits__processes=2000)
+    world.submit(limits__processes=1952)
+
+
 def test_reserved_memory_is_not_available_to_manifests(tmp_path: Path) -> None:
     owner = new_key()
     keys = {"owner": owner, **{name: new_key() for name in ("lab", "hospital", "reader")}}
@@ -209,6 +223,6 @@ def test_targets_of_links_are_reserved_beyond_the_memory_limit(world: World) -> 
     needed = RequiredCapacity.of(manifest, scratch=False)
     assert needed.run == memory_limit(job) + uncharged(job) + manifest.logs.max_size
     assert uncharged(job) > 16 << 20
-    needed.check(store=needed.store, memory=needed.store + needed.run, scratch=0)
+    needed.check(store=needed.store, memory=needed.store + needed.run, scratch=0, processes=64)
     with pytest.raises(CallRefusal, match="for the run"):
-        needed.check(store=needed.store, memory=needed.store + needed.run - 1, scratch=0)
+        needed.check(store=needed.store, memory=needed.store + needed.run - 1, scratch=0, processes=64)
