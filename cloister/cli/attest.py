@@ -29,6 +29,8 @@ def attest(settings: Settings, manifest: str | None = None, save: str | None = N
         else:
             for line in client.verdict_lines(opening.verdict):
                 print(line)
+        if demanded and (said := client.rollback(demanded)):
+            show.note(f"Note: {said}")
         if left := client.open_members(policy):
             members = ", ".join(one.member for one in left)
             show.note(f"Your policy rejects every machine until you fill in {members}.")

@@ -42,6 +42,8 @@ def result(settings: Settings, output: str = "results.zip", unpack: str | None =
         print(claim.line())
     if today := client.rejection_today(fetched.proof):
         print(f"  Today your policy would reject the machine: {today}")
+    for note in fetched.proof.notes:
+        print(f"  Note: {note}")
     print(f"Result: {fetched.output}")
     for file in fetched.files:
         print(f"  {names.shown(str(file))}")

@@ -21,8 +21,8 @@ def verify_result(settings: Settings, file: str) -> None:
             today = client.rejection_today(found)
             print(f"At creation  {'accepted' if found.at_creation.accepted else 'REJECTED'} by your policy")
             print(f"Today        {'REJECTED by your policy: ' + today if today else 'accepted by your policy'}")
-            if found.at_creation.accepted and not found.at_creation.confidential:
-                print("Note         the machine was not confidential: its host could read everything in it")
+        for note in found.notes:
+            print(f"Note         {note}")
     found.require_accepted()
     if not settings.json:
         print(f"Proven: {file}")

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from cloister.client.computation.metrics import fetch_metrics as fetch_metrics
     from cloister.client.computation.review import ReviewSection as ReviewSection
     from cloister.client.computation.review import review_manifest as review_manifest
+    from cloister.client.computation.review import rollback as rollback
     from cloister.client.computation.status import ComputationStatus as ComputationStatus
     from cloister.client.computation.status import fetch_status as fetch_status
     from cloister.client.computation.submission import submit as submit
@@ -169,6 +170,7 @@ _NAMES = {
     "cloister.client.computation.review": (
         "ReviewSection",
         "review_manifest",
+        "rollback",
     ),
     "cloister.client.computation.submission": ("submit",),
     "cloister.client.computation.upload": (

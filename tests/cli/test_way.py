@@ -72,6 +72,16 @@ def test_from_manifest_to_proven_result(cloister, machine, folder):
     assert cloister("status", "--key", "lab.pem", *WHERE).code == 5
 
 
+def test_verdict_says_what_the_host_may_put_back_under_this_manifest(cloister, machine, folder):
+    machine.parties.edit("processes: 16", "processes: 16, scratch: 1GiB")
+    assert cloister("manifest", "manifest.yaml").code == 0
+    plain, demanding = (cloister("attest", *WHERE, *more) for more in ((), ("--manifest", "manifest.json", "--json")))
+    assert "older state" not in plain.out + plain.err
+    assert "Note: The host can put back an older state of what the program writes" in demanding.err
+    # The machine has no manifest yet.
+    assert (plain.code, demanding.code, json.loads(demanding.out)["accepted"]) == (0, 3, False)
+
+
 def test_bundle_that_counts_on_more_than_the_manifest_says_is_not_uploaded(cloister, machine, folder):
     bundle_that_counts_on(folder / "six.bundle", "# image: torch==2.6.0\nsix==1\n")
     bundle = (folder / "six.bundle").read_bytes()

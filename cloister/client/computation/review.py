@@ -20,6 +20,11 @@ _KINDS = {
 }
 """What each kind means for someone who agrees to it."""
 
+_ROLLBACK = (
+    "The host can put back an older state of what the program writes, and no one notices: it is on the scratch disk "
+    "(limits.scratch), and the result is read from there."
+)
+
 
 @dataclass(frozen=True)
 class ReviewSection:
@@ -53,6 +58,11 @@ def review_manifest(manifest: Manifest, reader: bytes | None = None) -> tuple[Re
         ReviewSection("Limits", tuple(_limits(manifest))),
         ReviewSection("What to think about", tuple(_concerns(manifest)), warning=True),
     )
+
+
+def rollback(manifest: Manifest) -> str:
+    """What the host may put back unnoticed under this manifest, as a sentence; empty if nothing."""
+    return _ROLLBACK if manifest.limits.scratch else ""
 
 
 def _what(manifest: Manifest) -> Iterator[str]:
@@ -135,10 +145,7 @@ def _limits(manifest: Manifest) -> Iterator[str]:
         f"{limits.cpus} CPU{'' if limits.cpus == 1 else 's'}, {limits.processes} processes."
     )
     if limits.scratch:
-        yield (
-            f"What the program writes is on the scratch disk, encrypted, at most {format_size(limits.scratch)}. "
-            "The host can put an older state of it back, and no one notices; the result is read from there."
-        )
+        yield f"What the program writes is on the scratch disk, encrypted, at most {format_size(limits.scratch)}."
 
 
 def _concerns(manifest: Manifest) -> Iterator[str]:
@@ -150,6 +157,8 @@ def _concerns(manifest: Manifest) -> Iterator[str]:
     if manifest.logs.readers and manifest.logs.max_size:
         yield from _capacity(manifest, manifest.logs.max_size, "the log")
     yield "Every consumer can keep the result, pass it on and study it: read the algorithm before you agree."
+    if said := rollback(manifest):
+        yield said
     yield "The host sees how long the program runs and how much memory it uses, and sets the clock."
     if manifest.logs.readers and manifest.logs.max_size and manifest.logs.release == "live":
         yield "While someone follows the log, the network sees when the program prints and how much, but not what."

@@ -12,6 +12,7 @@ from cloister.attestation.result import Verdict
 from cloister.client.computation.algorithm_files import find_bundle, find_files, program_of
 from cloister.client.computation.asset import LocalAsset, check_asset, dataset_of
 from cloister.client.computation.asset_upload import Uploaded, upload_asset
+from cloister.client.computation.review import rollback
 from cloister.client.connection.connection import Connection
 from cloister.client.connection.report import TransferReport
 from cloister.client.packages.memory import require_memory
@@ -30,7 +31,7 @@ class UploadReport(TransferReport):
     """
 
     def warned(self, said: str) -> None:
-        """Called with what may fail in the guest, before anything is sent."""
+        """Called with what may fail in the guest, or what no one would notice there, before anything is sent."""
 
     def warned_of(self, *said: str) -> None:
         """Report each warning that is not empty."""
@@ -159,6 +160,7 @@ def upload_assets(
             beyond = checked[-1].beyond(asset.unpacked_size)
             told.warned_of(require_memory(manifest.limits, manifest.results.max_size, 0, beyond))
     told.accepted(connection.verdict())
+    told.warned_of(rollback(manifest))
     uploads = _Uploads(connection, manifest, list(zip(files, checked, strict=True)), told)
     try:
         uploads.run()

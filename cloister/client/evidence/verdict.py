@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from cloister.attestation.raw_evidence import RawVerdict
 from cloister.attestation.result import Check, CheckOutcome, Verdict, failed_names
 from cloister.protocol import text
-from cloister.units import local_time
+from cloister.units import format_size, local_time
 
 _MARKS = {CheckOutcome.PASSED: "passed", CheckOutcome.FAILED: "FAILED", CheckOutcome.NOT_APPLICABLE: "-"}
+_ROLLBACK = "an older state is noticed, but not of what an algorithm writes there under limits.scratch"
 _GENUINE = "GENUINE, but this accepts no machine"
 
 
@@ -40,6 +41,9 @@ def verdict_summary(verdict: Verdict) -> Iterator[str]:
     if claims.image is not None:
         flavor, digest = claims.image
         yield f"Image     {flavor}, manifest {digest.hex()}"
+    if configuration.scratch:
+        size = format_size(configuration.scratch)
+        yield f"Scratch   {size} of the host's disk, encrypted; {_ROLLBACK}"
     yield f"Manifest  {claims.manifest_digest.hex() if claims.manifest_digest else 'none submitted yet'}"
     if verdict.accepted and not verdict.confidential:
         yield "Note      not confidential: the host can read everything in this machine"

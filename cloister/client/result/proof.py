@@ -7,6 +7,7 @@ signature verified, and the evidence appraised under the reader's own policy.
 import datetime
 import hashlib
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from cloister.attestation.policy.policy import Policy
 from cloister.attestation.result import Verdict
 from cloister.attestation.verifier import ReceiptPurpose, verify
 from cloister.client.collateral.sources import CollateralSources
+from cloister.client.computation.review import rollback
 from cloister.client.result.claims import Claim, ClaimOutcome, ClaimRecorder
 from cloister.errors import ChangedFileError
 from cloister.protocol import archive, canonical, names, signingkey, transcript
@@ -49,12 +51,14 @@ class Proof:
     manifest: SHA-256 of the manifest that made the result; empty bytes when a claim failed.
     at_creation: the verdict on the evidence at the time of the receipt; None if it could not be appraised.
     today: the verdict on the same evidence today; None if it could not be appraised.
+    notes: sentences on what the host could do to a proven result or see of it.
     """
 
     claims: tuple[Claim, ...]
     manifest: bytes
     at_creation: Verdict | None
     today: Verdict | None
+    notes: tuple[str, ...] = ()
 
     @property
     def accepted(self) -> bool:
@@ -77,6 +81,7 @@ class Proof:
             "accepted": self.accepted,
             "manifest": self.manifest.hex(),
             "statements": [claim.value() for claim in self.claims],
+            "notes": list(self.notes),
             "verdicts": {
                 name: verdict.value()
                 for name, verdict in (("then", self.at_creation), ("today", self.today))
@@ -140,8 +145,15 @@ class _Prover:
         recorder.check("The measurements in the receipt are those of the evidence", self._measurements)
         recorder.check("Every provider consented to the use of its assets", self._consents)
         recorder.check("The event log is complete and signed, up to the receipt", self._events)
-        proven = self.manifest.digest() if self.manifest and not recorder.failed else b""
-        return Proof(recorder.claims(), proven, self.at_creation, self.today)
+        proven = self.manifest if not recorder.failed else None
+        digest, notes = (proven.digest(), tuple(self._notes(proven))) if proven else (b"", ())
+        return Proof(recorder.claims(), digest, self.at_creation, self.today, notes)
+
+    def _notes(self, manifest: Manifest) -> Iterator[str]:
+        if not self._judged().confidential:
+            yield "The machine was not confidential: its host could read everything in it."
+        if said := rollback(manifest):
+            yield said
 
     def _archive(self) -> str:
         self.names = archive.check_zip(self.path)

@@ -138,6 +138,18 @@ def test_bundle_is_judged_as_a_recording(tmp_path: Path) -> None:
         assert "appraised as a recording" in text and "GENUINE" in text and "ACCEPTED" not in text
 
 
+def test_verdict_tells_of_a_scratch_disk(tmp_path: Path) -> None:
+    machine = LocalMachine.create(AT)
+    found = Files(tmp_path, machine.policy()).judge({"bundle": machine.evidence(BINDING).encode()})
+    assert isinstance(found, Verdict)
+    assert not any(line.startswith("Scratch") for line in verdict.verdict_summary(found))
+    configuration = dataclasses.replace(found.claims.boot_configuration, scratch=200 << 30)
+    with_disk = dataclasses.replace(found, claims=dataclasses.replace(found.claims, boot_configuration=configuration))
+    (line,) = (line for line in verdict.verdict_summary(with_disk) if line.startswith("Scratch"))
+    assert "200 GiB of the host's disk, encrypted" in line
+    assert "not of what an algorithm writes there under limits.scratch" in line
+
+
 def test_bundle_is_judged_with_its_report_data(tmp_path: Path) -> None:
     machine = LocalMachine.create(AT)
     evidence = machine.evidence(BINDING)

@@ -56,6 +56,8 @@ def test_every_claim_of_a_result_is_proven(made):
     assert {one.outcome for one in found.claims} == {ClaimOutcome.PROVEN}
     assert found.at_creation is not None
     assert (found.at_creation.accepted, found.at_creation.confidential) == (True, False)
+    assert found.notes == ("The machine was not confidential: its host could read everything in it.",)
+    assert found.value()["notes"] == list(found.notes)
 
 
 def test_party_collateral_is_used_in_every_verification(made):
