@@ -1,6 +1,8 @@
 """A hostile host: starts a machine like the provider, and changes what a host can change."""
 
 import json
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -74,27 +76,45 @@ class HostileHost(AbstractContextManager["HostileHost"]):
         vhd: bool = False,
         variables: bytes | None = None,
         extra: Sequence[str] = (),
-    ) -> None:
-        """Start the machine with another disk or the image's VHD, other firmware variables or ``extra`` words for QEMU.
+        configuration: BootConfiguration | None = None,
+        console: bool = False,
+    ) -> float:
+        """Start the machine with another disk or the image's VHD, other firmware variables or boot configuration, a
+        serial console, or ``extra`` words for QEMU.
 
-        Returns when the agent answers. Raises ProviderError when it does not.
+        Returns when the agent answers: after how many seconds. Raises ProviderError when it does not.
         """
         tools, place = host_tools.ensure(), self.folder / CVM
         image = self.image.folder / "disk.vhd" if vhd else self.image.disk
         if disk is not None:
             image = self.folder / "changed.raw"
             image.write_bytes(disk)
-        machine.prepare(place, tools, image, self.configuration().encode(), self.scratch)
+        machine.prepare(place, tools, image, (configuration or self.configuration()).encode(), self.scratch)
         if variables is not None:
             (place / machine.VARIABLES).write_bytes(variables)
         vtpm.create(tools, place, self._certify)
+        return self._start(vhd=vhd, extra=extra, console=console)
+
+    def kill(self) -> None:
+        """End the machine at once, as if its host had lost power."""
+        (qemu,) = machine.running(self.folder / CVM)
+        os.kill(qemu.pid, signal.SIGKILL)
+
+    def start_again(self) -> None:
+        """Start it again after :meth:`kill`, with the disks as they are."""
+        machine.stop(self.folder / CVM)
+        (self.folder / CVM / machine.MILESTONES).unlink()
+        self._start()
+
+    def _start(self, *, vhd: bool = False, extra: Sequence[str] = (), console: bool = False) -> float:
+        tools, place = host_tools.ensure(), self.folder / CVM
         vtpm.start_for_qemu(tools, place)
-        hardware = machine.Hardware(f"{WORKSPACE}/{CVM}", _VIRTUAL_CPUS, _MEMORY, self.port, False, "", self.scratch)
+        hardware = machine.Hardware(f"{WORKSPACE}/{CVM}", _VIRTUAL_CPUS, _MEMORY, self.port, console, "", self.scratch)
         words = [*machine.argv(tools, hardware, accelerator.choose(tools)), *extra]
         if vhd:
             words = [_as_vhd(word) for word in words]
         qemu = start(words, place, machine.QEMU_LOG, tools.environment())
-        BootWatch(CVM, place, qemu, self.port, Event(), print).wait()
+        return BootWatch(CVM, place, qemu, self.port, Event(), print).wait()
 
     def descriptor(self) -> Descriptor:
         return Descriptor(

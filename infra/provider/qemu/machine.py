@@ -97,7 +97,9 @@ def argv(tools: Tools, hardware: Hardware, accelerator: Accelerator) -> list[str
     # to measure.
     qemu += [*_block("disk", _DISK, read_only=True), "-device", "virtio-blk-pci,drive=disk,bootindex=1"]
     if hardware.scratch:
-        qemu += [*_block("scratch", SCRATCH, read_only=False), "-device", "virtio-blk-pci,drive=scratch"]
+        # When this machine's disk is full the guest gets an error, as of any other fault. QEMU would stop the guest.
+        scratch = "virtio-blk-pci,drive=scratch,werror=report,rerror=report"
+        qemu += [*_block("scratch", SCRATCH, read_only=False), "-device", scratch]
     qemu += ["-netdev", f"user,id=net,restrict=on,hostfwd=tcp:{LOOPBACK}:{hardware.port}-:{AGENT_PORT}"]
     qemu += ["-device", "virtio-net-pci,netdev=net,romfile="]
     qemu += ["-chardev", f"socket,id=tpm,path={vtpm.CONTROL_SOCKET}", "-tpmdev", "emulator,id=tpm0,chardev=tpm"]
