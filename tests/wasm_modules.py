@@ -83,14 +83,11 @@ def copying() -> str:
 
 
 def attempts(calls: list[tuple[str, str]]) -> str:
-    """A module that makes each of ``calls`` (data, instruction) and prints their values as one letter each.
+    """A module that makes each of ``calls`` (data, instruction) and prints their values, one byte each.
 
-    ``A`` is success, ``A`` + n is the error n of WASI; it writes results/done.
+    0 is success, the others are errors of WASI; it writes results/done.
     """
     data, done = opening(4, "done", 60_000, create=True, write=True)
-    body = "".join(
-        f"(i32.store8 (i32.const {50_000 + number}) (i32.add (i32.const 65) {call}))\n"
-        for number, (_, call) in enumerate(calls)
-    )
+    body = "".join(f"(i32.store8 (i32.const {50_000 + number}) {call})\n" for number, (_, call) in enumerate(calls))
     body += print_bytes(50_000, f"(i32.const {len(calls)})") + f"(drop {done})"
     return command(body, data="".join(found for found, _ in calls) + data)

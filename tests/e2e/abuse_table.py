@@ -22,7 +22,7 @@ def expected(section: str) -> dict[str, str]:
     }
 
 
-def outcomes(printed: str) -> dict[str, str]:
+def outcomes(printed: bytes) -> dict[str, str]:
     """What ``abuser.py`` printed before it flooded its output."""
-    found: dict[str, str] = json.loads(printed.partition("\n")[0])
+    found: dict[str, str] = json.loads(printed.partition(b"\n")[0])
     return found

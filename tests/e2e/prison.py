@@ -51,7 +51,11 @@ DENIED = {
     "read outside": errno.ENOENT,
     "read the TPM": errno.ENOENT,
 }
-"""What escape.c finds: the errors of what it tries."""
+"""What escape.c finds as an algorithm of kind binary in a trial: the errors of what it tries."""
+
+ON_MACHINE = DENIED | {"write /etc/passwd": errno.EROFS}
+"""The same on a machine. Its root file system is read-only itself, which Linux says before it looks at permissions; in a
+trial, only the mount is."""
 
 AS_ROOT = DENIED | {
     "become root": 0,
@@ -59,4 +63,5 @@ AS_ROOT = DENIED | {
     "write /etc/passwd": errno.EROFS,
     "write the program": errno.EROFS,
 }
-"""The same for the root of an image: it has no capability, but its own files are its own, where they can be written."""
+"""The same for the root of an image, on a machine and in a trial. It has no capability, but its own files are its own,
+where they can be written."""

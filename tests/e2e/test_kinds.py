@@ -19,7 +19,7 @@ from cloister.protocol.events import State
 from infra.configuration.image import Image
 from tests import compiled, oci_archives, wasm_modules
 from tests.client.parties import Parties
-from tests.e2e.prison import AS_ROOT, DENIED
+from tests.e2e.prison import AS_ROOT, ON_MACHINE
 from tests.e2e.test_sandbox import run
 from tests.e2e.workspace import CVM, RunningWorkspace
 from tests.oci_archives import Entry, folder, link
@@ -43,15 +43,15 @@ def target(workspace: RunningWorkspace, base_image: Image) -> Target:
 
 def binary(path: Path, folder: Path) -> dict[str, int]:
     compiled.build(compiled.ESCAPE, path, "-static")
-    return DENIED
+    return ON_MACHINE
 
 
-def wasm(path: Path, folder: Path) -> str:
+def wasm(path: Path, folder: Path) -> bytes:
     calls = [wasm_modules.opening(3, name, 1000 + 100 * number) for number, name in enumerate(("h1.csv", "../x"))]
     calls += [wasm_modules.opening(0, "x", 2000), wasm_modules.opening(3, "/etc/passwd", 3000)]
     wasm_modules.assemble(wasm_modules.attempts(calls), path)
-    # Success, then what WASI says about paths above the folder and about what is no folder.
-    return "AL2L"
+    # What WASI says: success, EPERM for a path above the folder, EBADF for what is not a folder, EPERM.
+    return bytes([0, 63, 8, 63])
 
 
 def oci(path: Path, place: Path) -> dict[str, int]:

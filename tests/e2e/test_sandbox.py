@@ -42,15 +42,15 @@ def target(workspace: RunningWorkspace, base_image: Image) -> Target:
     return Target(Address.parse(descriptor.cvms[0].endpoint), policy, CVM)
 
 
-def run(parties: Parties, target: Target) -> tuple[Event, str]:
-    """Run the parties' computation. The last event, and what the algorithm printed."""
+def run(parties: Parties, target: Target) -> tuple[Event, bytes]:
+    """Run the parties' computation. The last event, and what the algorithm printed: any bytes."""
     keys, manifest = parties.keys, parties.manifest()
     with submit(target, keys["lab"], manifest) as lab:
         for asset in manifest.assets():
             with Connection(replace(target, manifest_digest=manifest.digest()), keys[asset.provider]) as provider:
                 upload_asset(provider, manifest, asset, describe_asset(parties.files[asset.name], unpack=False))
         (*_, last) = EventReader(lab).records(follow=True, until=frozenset({Phase.COMPLETED}))
-        printed = b"".join(chunk.data for chunk in lab.session().logs()).decode()
+        printed = b"".join(chunk.data for chunk in lab.session().logs())
     return last.event, printed
 
 
@@ -85,4 +85,4 @@ def test_files_in_memory_count_as_memory(parties: Parties, target: Target) -> No
     parties.files["algorithm"].write_bytes(Path(__file__).with_name("hoarder.py").read_bytes())
     event, printed = run(parties, target)
     assert (event.state, event.detail) == (State.FAILED, {"reason": "MEMORY_LIMIT"})
-    assert printed == ""
+    assert printed == b""

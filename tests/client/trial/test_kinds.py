@@ -115,7 +115,7 @@ def test_module_cannot_leave_its_folders(allowed: Path, tmp_path: Path) -> None:
     calls += [wasm_modules.opening(folder, "x", 2000 + 100 * folder) for folder in (0, 1, 2, 5, 6, 100)]
     calls += [("", "(call $sock_accept (i32.const 3) (i32.const 0) (i32.const 16))")]
     report = run(allowed, module(tmp_path, wasm_modules.attempts(calls)), "wasm", tmp_path)
-    errors = [letter - 65 for letter in report.output]
+    errors = list(report.output)
 
     assert report.outcome == "OK"
     assert len(errors) == len(calls)
@@ -192,7 +192,7 @@ def test_files_of_the_algorithm_are_read_only_for_a_module(allowed: Path, tmp_pa
     text = wasm_modules.attempts(calls).replace("(call $path_open (i32.const 4)", "(call $path_open (i32.const 5)")
     files = {"data/weights.bin": tmp_path / "weights.bin"}
     report = run(allowed, module(tmp_path, text), "wasm", tmp_path, files=files)
-    errors = [letter - 65 for letter in report.output]
+    errors = list(report.output)
 
     assert errors[0] == 0
     assert 0 not in errors[1:]
