@@ -42,6 +42,7 @@ class Scratch:
     _volume: Volume | None = None
     _device: int = -1
     _groups: dict[str, int] = field(default_factory=dict)
+    _shared: bool = False
     _sealed: bool = False
 
     def begin(self, manifest: Manifest) -> None:
@@ -54,6 +55,8 @@ class Scratch:
             self._device = os.open(device, _FLAGS | os.O_CLOEXEC)
             self._volume = Volume(self._device, need.uploaded_size)
             self._groups = first_groups(need.assets)
+        # The datasets of a container image are for its user, whom only the unpacked image knows.
+        self._shared = manifest.algorithm.container is not None
         self._need = need
 
     def region(self, asset: Asset) -> Region | None:
@@ -79,7 +82,7 @@ class Scratch:
                     FileEntry(DataExtent(block, asset.size), executable=asset.kind == "algorithm"),
                 )
             groups = end_group(self._need.assets)
-            seal = self._volume.seal(root, groups, owner=MACHINE.owner, seconds=seconds)
+            seal = self._volume.seal(root, groups, owner=MACHINE.owner, seconds=seconds, shared=self._shared)
             self._close()
         self._sealed = True
         return scratch_job(self._need, seal)

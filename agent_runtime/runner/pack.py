@@ -43,7 +43,7 @@ def pack(request: dict[str, Any], device: int) -> Seal:
                 unpacking.read_into(stream, tree)
         except ArchiveError as error:
             raise PackError(f"Dataset {dataset['name']}: {error}") from error
-    return packer.seal(owner=request["owner"], seconds=int(time.time()))
+    return packer.seal(owner=request["owner"], seconds=int(time.time()), shared=request["shared"])
 
 
 def main() -> None:

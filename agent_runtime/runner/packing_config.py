@@ -32,6 +32,8 @@ def packer_argument(job: Job, host: SandboxHost) -> str:
         {
             "size": job.scratch.unpacked if job.scratch is not None else 0,
             "owner": host.owner,
+            # Which user an image has is not known yet.
+            "shared": job.container is not None,
             "bundle": BUNDLE if job.packs_wheels else None,
             "datasets": [
                 {"from": f"{PACKED}/{item.name}", "name": item.name, "size": item.size} for item in job.packed_to_disk

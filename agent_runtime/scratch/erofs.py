@@ -69,12 +69,14 @@ class FileSystem:
     """Whole blocks from ``first`` on."""
 
 
-def encode(root: DirectoryEntry, *, first: int, owner: int, seconds: int) -> FileSystem:
+def encode(root: DirectoryEntry, *, first: int, owner: int, seconds: int, shared: bool = False) -> FileSystem:
     """The file system of ``root``, with its metadata from block ``first`` on.
 
-    ``owner`` is user and group of everything, ``seconds`` the time of last change.
+    ``owner`` is user and group of everything, ``seconds`` the time of last change. ``shared``: every user may write,
+    to a layer above this file system.
     """
     found = _walk(root)
+    masked = 0 if shared else 0o022
     # The first place stays empty: programs take an entry with the number 0 for a deleted one.
     inodes = -(-(len(found) + 1) * _INODE.size // BLOCK)
     numbers = {id(item): index * _INODE.size // _SLOT for index, (item, _) in enumerate(found, 1)}
@@ -85,12 +87,12 @@ def encode(root: DirectoryEntry, *, first: int, owner: int, seconds: int) -> Fil
             block, size = first + inodes + len(listings) // BLOCK, len(listing)
             listings += listing + bytes(-len(listing) % BLOCK)
             mode, links = (
-                stat.S_IFDIR | 0o755,
+                stat.S_IFDIR | 0o777 & ~masked,
                 2 + sum(isinstance(one, DirectoryEntry) for one in item.entries.values()),
             )
         else:
             block, size = item.extent.block if item.extent.size else _NO_BLOCK, item.extent.size
-            mode, links = stat.S_IFREG | (0o755 if item.executable else 0o644), 1
+            mode, links = stat.S_IFREG | (0o777 if item.executable else 0o666) & ~masked, 1
         table += _INODE.pack(_EXTENDED_PLAIN, 0, mode, size, block, number + 1, owner, owner, seconds, 0, links)
     metadata = bytes(table) + bytes(inodes * BLOCK - len(table)) + bytes(listings)
     blocks = first + len(metadata) // BLOCK

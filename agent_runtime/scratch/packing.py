@@ -30,11 +30,11 @@ class Packer:
             folder = found
         return PackedTree(self._region, folder)
 
-    def seal(self, *, owner: int, seconds: int) -> Seal:
-        """Finish the volume. Raises OSError."""
+    def seal(self, *, owner: int, seconds: int, shared: bool = False) -> Seal:
+        """Finish the volume; the arguments are those of :func:`erofs.encode`. Raises OSError."""
         end = 1 + groups_of(self._region.size)
         self._region.finish()
-        return self._volume.seal(self.root, end, owner=owner, seconds=seconds)
+        return self._volume.seal(self.root, end, owner=owner, seconds=seconds, shared=shared)
 
 
 class PackedTree:

@@ -88,9 +88,12 @@ class Volume:
         """A region that begins at a group. Group 0 is the file system's own."""
         return Region(self, group)
 
-    def seal(self, root: erofs.DirectoryEntry, groups: int, *, owner: int, seconds: int) -> Seal:
-        """Finish the volume, whose regions end before ``groups``. Raises OSError, also when there is no room."""
-        system = erofs.encode(root, first=groups * PER_BLOCK, owner=owner, seconds=seconds)
+    def seal(self, root: erofs.DirectoryEntry, groups: int, *, owner: int, seconds: int, shared: bool = False) -> Seal:
+        """Finish the volume, whose regions end before ``groups``; the rest is as for :func:`erofs.encode`.
+
+        Raises OSError, also when there is no room.
+        """
+        system = erofs.encode(root, first=groups * PER_BLOCK, owner=owner, seconds=seconds, shared=shared)
         last = self.region(groups)
         last.write_all(system.metadata)
         last.finish()

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,6 +56,10 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OneVolum
 
 @pytest.fixture
 def manifest() -> Manifest:
+    return written()
+
+
+def written(**changes: Any) -> Manifest:
     keys = {name: new_key() for name in ("lab", "hospital", "reader")}
     datasets = [
         {"name": "h1", "provider": "hospital", "file": "one.csv", "unpack": False, **describe(CONTENT["h1"])},
@@ -68,7 +73,7 @@ def manifest() -> Manifest:
         },
         {"name": "h3", "provider": "hospital", "file": "three.csv", "unpack": False, **describe(CONTENT["h3"])},
     ]
-    return Manifest.from_value(manifest_value(keys, CONTENT, datasets=datasets))
+    return Manifest.from_value(manifest_value(keys, CONTENT, datasets=datasets, **changes))
 
 
 def store_of(runner: OneVolume, manifest: Manifest) -> AssetStore:
@@ -101,6 +106,28 @@ def test_large_assets_are_on_the_volume_and_small_ones_in_memory(runner: OneVolu
     kept = {path.name: path.read_bytes() for path in store.folder.rglob("*") if path.is_file()}
     assert kept == {"algorithm": CONTENT["algorithm"], "three.csv": CONTENT["h3"]}
     assert (job.datasets, job.wheels, job.written) == (("h2",), False, 0)
+
+
+CONTAINER = {"digest": "ab" * 32, "unpacked_size": 1 << 20}
+
+
+@pytest.mark.parametrize(
+    ("changes", "modes"),
+    [({}, {0o644, 0o755}), ({"algorithm__kind": "oci", "algorithm__container": CONTAINER}, {0o666, 0o777})],
+    ids=["python", "oci"],
+)
+def test_any_user_of_a_container_image_may_write_to_datasets(
+    runner: OneVolume, changes: dict[str, Any], modes: set[int]
+) -> None:
+    """Datasets are on the volume before it is known who that user is."""
+    store = store_of(runner, written(**changes))
+    for name, data in CONTENT.items():
+        assert upload(store, name, data)
+    job = store.seal(1_700_000_000)
+    assert job is not None
+    assert job.seal is not None
+    found = files((runner.folder / "device").read_bytes(), job.seal, runner.folder / "out")
+    assert {mode for _, mode in found.values()} == modes
 
 
 def test_an_upload_that_was_wrong_begins_again_in_the_same_place(runner: OneVolume, manifest: Manifest) -> None:

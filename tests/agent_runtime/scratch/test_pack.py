@@ -56,7 +56,9 @@ def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
 def packed(tmp_path: Path, request: dict[str, Any]) -> dict[str, tuple[bytes, int]]:
     device = os.open(tmp_path / "device", os.O_RDWR | os.O_CREAT)
     os.truncate(device, SIZE)
-    seal = pack.pack({"size": SIZE, "owner": 101_000, "bundle": None, "datasets": [], **request}, device)
+    seal = pack.pack(
+        {"size": SIZE, "owner": 101_000, "bundle": None, "datasets": [], "shared": False, **request}, device
+    )
     return files(os.pread(device, SIZE, 0), seal, tmp_path / "out")
 
 
@@ -68,6 +70,17 @@ def test_a_dataset_is_the_same_on_disk_and_in_memory(tmp_path: Path, kind: str) 
     found = packed(tmp_path, {"datasets": [{"from": str(source), "name": "h1", "size": 100_000}]})
     expected = {f"datasets/h1/{name}": entry for name, entry in tree(tmp_path / "memory").items()}
     assert found == {"datasets": (b"", 0o755), "datasets/h1": (b"", 0o755)} | expected
+
+
+def test_any_user_of_a_container_image_may_write_to_a_dataset(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(archive("zip"))
+    request = {"datasets": [{"from": str(source), "name": "h1", "size": 100_000}]}
+    own = packed(tmp_path, request)
+    (tmp_path / "out").rename(tmp_path / "own")
+    shared = packed(tmp_path, {**request, "shared": True})
+
+    assert shared == {name: (data, mode | 0o022) for name, (data, mode) in own.items()}
 
 
 def test_wheels_are_the_same_on_disk_and_in_memory(tmp_path: Path) -> None:
