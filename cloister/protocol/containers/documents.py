@@ -1,7 +1,8 @@
 """The JSON documents of an image: strictly typed where they decide something, open elsewhere, as OCI demands.
 
-``crun`` drops members of the wrong type without a word, and other tools differ in what they take. So everything that is
-used is checked here: types, sizes, digests and media types.
+``crun`` drops members of the wrong type without a word, and other tools differ in what they take: those written in Go
+take a name in any letters, large or small. So everything that is used is checked here: names, types, sizes, digests and
+media types.
 """
 
 import json
@@ -29,6 +30,7 @@ LAYERS = {
     f"{_DOCKER}image.rootfs.diff.tar": PLAIN,
     f"{_DOCKER}image.rootfs.diff.tar.gzip": GZIP,
     f"{_DOCKER}image.rootfs.diff.tar.zstd": ZSTD,
+    f"{_DOCKER}image.rootfs.foreign.diff.tar": PLAIN,
     f"{_DOCKER}image.rootfs.foreign.diff.tar.gzip": GZIP,
 }
 """Media types of layers, and how each is compressed."""
@@ -80,15 +82,27 @@ class Members:
         if not isinstance(value, dict):
             raise ContainerError(f"{what} must be an object.", hint=SAVE)
         self._value = value
+        self._spellings: dict[str, list[str]] = {}
+        for name in value:
+            self._spellings.setdefault(name.casefold(), []).append(name)
         self.what = what
 
     def error(self, name: str, problem: str) -> ContainerError:
         """An error about a member."""
         return ContainerError(f"{self.what}: {name} {problem}.", hint=SAVE)
 
+    def _get(self, name: str) -> Any:
+        """A member; None if it is missing. docker and podman would also take it in other letters."""
+        found = self._spellings.get(name.casefold(), [name])
+        if found != [name]:
+            raise self.error(
+                name, f"must be written in these letters, and once: found {', '.join(map(_shown, found[:4]))}"
+            )
+        return self._value.get(name)
+
     def text(self, name: str, *, most: int = limits.MAX_TEXT, default: str | None = None) -> str:
         """Text without zero characters; ``default`` if it is missing or null, which is an error without one."""
-        found = self._value.get(name)
+        found = self._get(name)
         if found is None and default is not None:
             return default
         return self._text(name, found, most)
@@ -106,14 +120,14 @@ class Members:
 
     def size(self, name: str) -> int:
         """A number of bytes."""
-        found = self._value.get(name)
+        found = self._get(name)
         if type(found) is not int or not 0 <= found < 2**53:
             raise self.error(name, "must be a number of bytes")
         return found
 
     def digest(self, name: str) -> str:
         """A SHA-256 digest, in hex."""
-        return self._digest(name, self._value.get(name))
+        return self._digest(name, self._get(name))
 
     def _digest(self, name: str, value: Any) -> str:
         found = _DIGEST.fullmatch(value) if isinstance(value, str) else None
@@ -128,7 +142,7 @@ class Members:
 
     def list(self, name: str, most: int) -> list[Any]:
         """A list of at most ``most`` entries; empty if it is missing or null."""
-        found = self._value.get(name)
+        found = self._get(name)
         if found is None:
             return []
         if not isinstance(found, list) or len(found) > most:
@@ -142,12 +156,12 @@ class Members:
 
     def object(self, name: str) -> "Members":
         """An object; empty if it is missing or null."""
-        found = self._value.get(name)
+        found = self._get(name)
         return Members({} if found is None else found, f"{self.what}: {name}")
 
     def has(self, name: str) -> bool:
         """Whether there is a member of this name that is not null."""
-        return self._value.get(name) is not None
+        return self._get(name) is not None
 
     def names(self) -> tuple[str, ...]:
         """The names of all members."""

@@ -34,12 +34,14 @@ from cloister.protocol.containers.errors import AGAIN, SAVE, ContainerError
 
 PLATFORM = ("linux", "amd64")
 _INDEX, _LAYOUT, _OLD = "index.json", "oci-layout", "manifest.json"
+_DIR, _DIR_BEGINS = "version", b"Directory Transport Version"
 _BLOBS = "blobs/sha256/"
 _BUILD = "Build the image for the machine: `docker build --platform linux/amd64`, and the same with podman."
 _OLD_HINT = (
     "Save it with Docker 25 or newer, with `podman save --format oci-archive`, or convert it: `skopeo copy "
     "docker-archive:OLD.tar oci-archive:NEW.tar`."
 )
+_DIR_HINT = "Convert it: `skopeo copy dir:FOLDER oci-archive:NEW.tar`, or `podman save --format oci-archive`."
 _COMPRESSED = (
     (Kind.GZIP.value, "gzip -d"),
     (ZSTD_MAGIC, "zstd -d"),
@@ -126,6 +128,8 @@ class ContainerImage:
         """The one image for the machine's platform."""
         top = self._blobs.get(_INDEX)
         if top is None or _LAYOUT not in self._blobs:
+            if _DIR in self._blobs and self._read(self._blobs[_DIR], _DIR).startswith(_DIR_BEGINS):
+                raise ContainerError("The folder is of the form that skopeo calls dir.", hint=_DIR_HINT)
             if _OLD in self._blobs:
                 raise ContainerError("The archive is of the form that Docker wrote before version 25.", hint=_OLD_HINT)
             raise ContainerError("The archive is not in the OCI image layout: it has no index.json.", hint=SAVE)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from cloister.protocol.archives import tars
+from cloister.protocol.archives import errors, tars
 from cloister.protocol.archives.errors import ArchiveError
 from cloister.protocol.archives.paths import shown
 from cloister.protocol.archives.reader import ByteReader
@@ -24,6 +24,7 @@ _WHITEOUT, _OPAQUE, _AUFS = ".wh.", ".wh..wh..opq", ".wh..wh."
 _MODES = 0o1777
 """Set-user-ID and set-group-ID are left out: the sandbox lets no program gain rights."""
 
+_TAR = "Build the image again: layers that docker, podman and buildah make have no such members."
 _FLAT = "Build the image in fewer and smaller steps, or without the files that it does not need."
 
 
@@ -39,6 +40,17 @@ class Metadata:
 
 _IMPLIED = Metadata(0o755, 0, 0, 0)
 """A folder that only a path names."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a path leads, links followed: the real path, whether it is a file, and the metadata of the root, of each
+    folder on the way, and of what is there. That of links and pipes is not kept.
+    """
+
+    path: str
+    is_file: bool
+    metadata: tuple[Metadata, ...]
 
 
 class RootSink(Protocol):
@@ -118,7 +130,8 @@ class RootFilesystem:
         try:
             self._apply(tar)
         except ArchiveError as error:
-            raise ArchiveError(f"Layer {self._layer} of the image: {error.message}", hint=AGAIN) from error
+            hint = AGAIN if error.hint == errors.AGAIN else _TAR
+            raise ArchiveError(f"Layer {self._layer} of the image: {error.message}", hint=hint) from error
 
     def _apply(self, tar: ByteReader) -> None:
         for member in tars.read_members(tar):
@@ -142,13 +155,19 @@ class RootFilesystem:
                 if child.children is not None:
                     pending.append((_join(path, name), child, False))
 
-    def find(self, path: str) -> tuple[str, bool] | None:
-        """Where ``path`` leads, links followed: the real path, and whether it is a file; None if it leads nowhere."""
+    def find(self, path: str) -> Place | None:
+        """Where ``path`` leads; None if it leads nowhere."""
         try:
             parts, node = self._walk(path.split("/"), "The path", last=True)
         except ContainerError:
             return None
-        return None if node is None else ("/".join(parts), node.is_file)
+        if node is None:
+            return None
+        at, seen = self._root, [self._root.metadata]
+        for name in parts:
+            at = (at.children or {})[name]
+            seen.append(at.metadata)
+        return Place("/".join(parts), node.is_file, tuple(seen))
 
     def is_real_folder(self, path: str) -> bool | None:
         """Whether ``path`` is a folder, without a link on the way; None if nothing is there yet."""
@@ -163,7 +182,11 @@ class RootFilesystem:
 
     def make_folder(self, path: str) -> None:
         """Make a folder, and those around it, where nothing is yet. Links on the way are followed."""
-        self._folder([part for part in path.split("/") if part], f"The folder {shown(path)}")
+        try:
+            self._folder([part for part in path.split("/") if part], f"The folder {shown(path)}")
+        except _NotAFolder as error:
+            said = f"The image has something other than a folder at {shown(path)}, or on the way to it."
+            raise ContainerError(said, hint="Correct WORKDIR in the Dockerfile, or leave out what is there.") from error
 
     def _member(self, member: TarMember) -> None:
         parts = _parts(member)
@@ -189,7 +212,8 @@ class RootFilesystem:
             self._hard_link(member, folder_parts, folder, name, what)
         elif member.is_file:
             metadata = _metadata(member, what)
-            self._replace(folder_parts, folder, name, _Node(self._layer, _pages(member.size), is_file=True))
+            made = _Node(self._layer, _pages(member.size), is_file=True, metadata=metadata)
+            self._replace(folder_parts, folder, name, made)
             self.sink.file(path, member.content, metadata)
         elif member.kind == tars.SYMBOLIC_LINK:
             target = _decode(member.link)
@@ -259,7 +283,7 @@ class RootFilesystem:
         other, path = "/".join([*parts, target[-1]]), "/".join([*around, name])
         if other == path:
             return
-        made = _Node(self._layer, node.content, target=node.target, is_file=node.is_file)
+        made = _Node(self._layer, node.content, target=node.target, is_file=node.is_file, metadata=node.metadata)
         node.content.names += 1
         self._replace(around, folder, name, made, grows=False)
         if parent is None or (parent.children or {}).get(target[-1]) is not node:

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Container
 from pathlib import Path
 
 from cloister.protocol.archives.tree import Pieces
@@ -13,17 +14,21 @@ _MAX_KEPT = 64
 
 
 class CountingSink:
-    """Reads everything and keeps nothing but the small files that name users."""
+    """Reads everything and keeps nothing but the first bytes of files that name users: ``wanted``, and those that are
+    called as such files usually are. ``missed`` are the files of which a wanted one is another name.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: Container[str] = ()) -> None:
+        self._wanted = wanted
         self._kept: dict[str, bytes] = {}
+        self.missed: set[str] = set()
 
     def folder(self, path: str) -> None:
         """Nothing to do."""
 
     def file(self, path: str, pieces: Pieces, metadata: Metadata) -> None:
         """Read the file."""
-        keep = path.rpartition("/")[2] in _KEPT and len(self._kept) < _MAX_KEPT
+        keep = path in self._wanted or (path.rpartition("/")[2] in _KEPT and len(self._kept) < _MAX_KEPT)
         content = b""
         for piece in pieces:
             if keep and len(content) < limits.MAX_USERS:
@@ -38,6 +43,8 @@ class CountingSink:
         """The same content under another name."""
         if other in self._kept:
             self._kept[path] = self._kept[other]
+        elif path in self._wanted:
+            self.missed.add(other)
 
     def pipe(self, path: str, metadata: Metadata) -> None:
         """Nothing to do."""

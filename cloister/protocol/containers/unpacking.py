@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import IO
 
 from cloister.protocol import names
+from cloister.protocol.archives.paths import shown
 from cloister.protocol.containers.errors import ContainerError
 from cloister.protocol.containers.image import ContainerImage
 from cloister.protocol.containers.process import ContainerProcess, resolve
-from cloister.protocol.containers.rootfs import RootFilesystem
+from cloister.protocol.containers.rootfs import Place, RootFilesystem
 from cloister.protocol.containers.sinks import CountingSink, WritingSink
 
 MOUNT_POINTS = ("dev", "proc", "run", "sys", "tmp", "var/tmp", "work")
@@ -17,6 +18,8 @@ MOUNT_POINTS = ("dev", "proc", "run", "sys", "tmp", "var/tmp", "work")
 
 _Reading = Callable[[str], bytes | None]
 _PASSWD, _GROUP = "etc/passwd", "etc/group"
+_MAX_PASSES = 4
+"""How often layers are read again for a file that names users: once, and once for each name that leads to another."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,12 @@ def check(stream: IO[bytes], args: Sequence[str] = (), environment: Mapping[str,
     image = ContainerImage(stream)
     sink = CountingSink()
     root = RootFilesystem.of(image.layers(), sink)
-    return _finish(image, root, args, environment or {}, sink.read)
+
+    def read(path: str) -> bytes:
+        found = sink.read(path)
+        return _read_again(image, path) if found is None else found
+
+    return _finish(image, root, args, environment or {}, read)
 
 
 def unpack(
@@ -66,6 +74,24 @@ def unpack(
     return _finish(image, root, args, environment, sink.read).process
 
 
+def _read_again(image: ContainerImage, path: str) -> bytes:
+    """The first bytes of a file that was not kept when the layers were read, as it has an unusual name.
+
+    Raises ContainerError.
+    """
+    wanted = {path}
+    for _ in range(_MAX_PASSES):
+        sink = CountingSink(wanted)
+        RootFilesystem.of(image.layers(), sink)
+        if (found := sink.read(path)) is not None:
+            return found
+        wanted |= sink.missed
+    raise ContainerError(
+        f"The image's /etc/passwd or /etc/group leads to {shown(path)}, a file with too many names.",
+        hint="Make both of them ordinary files in the image.",
+    )
+
+
 def _finish(
     image: ContainerImage, root: RootFilesystem, args: Sequence[str], environment: Mapping[str, str], read: _Reading
 ) -> CheckedImage:
@@ -87,17 +113,20 @@ def _finish(
 
 def _content(root: RootFilesystem, path: str, read: _Reading) -> bytes | None:
     found = root.find(path)
-    return read(found[0]) if found is not None and found[1] else None
+    return read(found.path) if found is not None and found.is_file else None
 
 
 def _require_program(root: RootFilesystem, process: ContainerProcess) -> None:
-    """Raise ContainerError if the program that is started is not in the image, unless the sandbox mounts its folder."""
+    """Raise ContainerError if the program that is started is not in the image, unless the sandbox mounts its folder,
+    or if its user may not execute it.
+    """
     program = process.args[0]
     variables = dict(one.partition("=")[::2] for one in process.environment)
     if "/" in program:
         places = [program if program.startswith("/") else f"{process.folder}/{program}"]
     else:
         places = [f"{folder}/{program}" for folder in variables.get("PATH", "").split(":") if folder.startswith("/")]
+    closed = None
     for place in places:
         parts = [part for part in place.split("/") if part]
         if any(parts[: len(point.split("/"))] == point.split("/") for point in MOUNT_POINTS):
@@ -105,9 +134,35 @@ def _require_program(root: RootFilesystem, process: ContainerProcess) -> None:
                 return  # perhaps one of the algorithm's files
             continue
         found = root.find(place)
-        if found is not None and found[1]:
-            return
+        if found is not None and found.is_file:
+            closed = closed or _closed(found, process)
+            if _closed(found, process) is None:
+                return
+    said = names.shown(program)
+    if closed is not None:
+        raise ContainerError(
+            f"The image starts {said}, which its user {process.user} may not execute: {shown(closed)} does not let it.",
+            hint="Write `COPY --chmod=755`, or `RUN chmod` in the Dockerfile. Root, too, needs the right on a machine.",
+        )
     raise ContainerError(
-        f"The image starts {names.shown(program)}, which is not in it.",
+        f"The image starts {said}, which is not in it.",
         hint="Correct ENTRYPOINT, CMD or PATH in the Dockerfile, or `args` in the manifest.",
     )
+
+
+def _closed(found: Place, process: ContainerProcess) -> str | None:
+    """The first folder on the way to a program that ``process`` may not search, or the program if it may not run it.
+
+    No process of the sandbox has a capability, so that root is a user like the others (path_resolution(7)).
+    """
+    parts = found.path.split("/")
+    for depth, one in enumerate(found.metadata):
+        if one.user == process.user:
+            allowed = one.mode & 0o100
+        elif one.group in (process.group, *process.groups):
+            allowed = one.mode & 0o010
+        else:
+            allowed = one.mode & 0o001
+        if not allowed:
+            return "/" + "/".join(parts[:depth])
+    return None

@@ -8,7 +8,7 @@ from cloister.client.script.algorithm import Program, ProgramFindings
 from cloister.client.script.examination import examine
 from cloister.errors import InputError
 from cloister.protocol.manifest import DeclaredContainer
-from tests.oci_archives import Entry, Layout, folder, link, simple, tar
+from tests.oci_archives import Entry, Layout, folder, hard, link, simple, tar
 
 RUN = Entry("bin/run", b"x", mode=0o755)
 CONFIG = {"Entrypoint": ["run"]}
@@ -34,7 +34,24 @@ REFUSED = {
     "link where the sandbox has a folder": ([[RUN, link("tmp", "/x")]], CONFIG, "a link at /tmp", "ordinary folder"),
     "file where the sandbox has a folder": ([[RUN, Entry("work", b"x")]], CONFIG, "a link at /work", "folder"),
     "file of another user": ([[Entry("bin/run", user=100_000)]], CONFIG, "belongs to user 100000", "chown"),
-    "folder that is a file": ([[RUN, Entry("app")]], {**CONFIG, "WorkingDir": "/app/x"}, "not a folder", "again"),
+    "folder that is below a file": (
+        [[RUN, Entry("app")]], {**CONFIG, "WorkingDir": "/app/x"}, "other than a folder at /app/x", "WORKDIR"),
+    "folder that is a file": (
+        [[RUN, Entry("app")]], {**CONFIG, "WorkingDir": "/app"}, "other than a folder at /app", "WORKDIR"),
+    "folder that is a link to a file": (
+        [[RUN, Entry("x"), link("app", "x")]], {**CONFIG, "WorkingDir": "/app"}, "than a folder at /app", "WORKDIR"),
+    "program without the right to run": (
+        [[Entry("bin/run", b"x")]], CONFIG, "its user 0 may not execute: /bin/run does not", "--chmod=755"),
+    "program of another user": (
+        [[Entry("bin/run", b"x", mode=0o700)]], {**CONFIG, "User": "5"}, "its user 5 may not execute", "--chmod=755"),
+    "program of a user who is not root": (
+        [[Entry("bin/run", b"x", mode=0o700, user=5)]], CONFIG, "its user 0 may not execute", "Root, too"),
+    "program in a closed folder": (
+        [[folder("root", mode=0o700), Entry("root/run", b"x", mode=0o755)]], {"Cmd": ["/root/run"], "User": "5"},
+        "may not execute: /root does not let it", "--chmod=755"),
+    "program in a folder that another group may search": (
+        [[folder("opt", mode=0o705, group=5), Entry("opt/run", b"x", mode=0o755)]],
+        {"Cmd": ["/opt/run"], "User": "7:5"}, "/opt does not let it", "--chmod=755"),
 }  # fmt: skip
 
 
@@ -53,10 +70,31 @@ def test_what_the_guest_cannot_run_is_refused(tmp_path: Path, case: str) -> None
 STARTED = {
     "by its path": ([[RUN]], {"Cmd": ["/bin/run"]}),
     "by PATH": ([[RUN]], CONFIG),
-    "from its folder": ([[Entry("app/run", b"x")]], {"Entrypoint": ["./run"], "WorkingDir": "/app"}),
-    "behind links": ([[Entry("usr/bin/run", b"x"), link("bin", "usr/bin")]], {"Cmd": ["/bin/run"]}),
-    "by a name of its own": ([[link("bin/run", "../opt/x"), Entry("opt/x", b"x")]], CONFIG),
+    "from its folder": ([[Entry("app/run", b"x", mode=0o755)]], {"Entrypoint": ["./run"], "WorkingDir": "/app"}),
+    "behind links": ([[Entry("usr/bin/run", b"x", mode=0o755), link("bin", "usr/bin")]], {"Cmd": ["/bin/run"]}),
+    "by a name of its own": ([[link("bin/run", "../opt/x"), Entry("opt/x", b"x", mode=0o755)]], CONFIG),
+    "after one in PATH that may not be run": ([[Entry("usr/bin/run", b"x"), RUN]], CONFIG),
+    "by its owner only": ([[Entry("bin/run", b"x", mode=0o500, user=5)]], {**CONFIG, "User": "5"}),
+    "by a group of its user": (
+        [[Entry("bin/run", b"x", mode=0o710, group=9), Entry("etc/passwd", b"app:x:5:6::/:\n"),
+          Entry("etc/group", b"data:x:9:app\n")]], {**CONFIG, "User": "app"}),
+    "by another name of the file": ([[Entry("opt/x", b"x", mode=0o755), hard("bin/run", "opt/x")]], CONFIG),
+    "by a shell": ([[Entry("bin/sh", b"x", mode=0o755)]], {"Entrypoint": ["/bin/sh", "-c", "exec train $0"]}),
+    "from a folder that is not there": ([[RUN]], {**CONFIG, "WorkingDir": "/new/place"}),
+    "from a folder behind a link": ([[RUN, folder("srv"), link("app", "/srv")]], {**CONFIG, "WorkingDir": "/app/x"}),
+    "in the last of three layers, two of them empty": ([[], [], [RUN]], CONFIG),
     "one of the algorithm's files": ([[RUN]], {"Cmd": ["/work/train.sh"]}),
+    "users in a file of another name": (
+        [[RUN, link("etc/passwd", "/nix/users"), Entry("nix/users", b"app:x:5:6::/:\n")]], {**CONFIG, "User": "app"}),
+    "users in a file with several names": (
+        [[RUN, Entry("nix/a", b"app:x:5:6::/:\n"), hard("nix/b", "nix/a"), hard("etc/passwd", "nix/b")]],
+        {**CONFIG, "User": "app"}),
+    "users of a later layer": (
+        [[RUN, Entry("etc/passwd", b"app:x:5:6::/:\n")], [Entry("etc/passwd", b"web:x:5:6::/:\n")]],
+        {**CONFIG, "User": "web"}),
+    "users after many files of their name": (
+        [[RUN, *(Entry(f"{number}/passwd") for number in range(70)), Entry("etc/passwd", b"app:x:5:6::/:\n")]],
+        {**CONFIG, "User": "app"}),
     "users behind a link": (
         [[RUN, link("etc/passwd", "/nix/passwd"), Entry("nix/passwd", b"app:x:5:6::/:\n")]], {**CONFIG, "User": "app"}),
 }  # fmt: skip
