@@ -54,8 +54,8 @@ DENIED = {
 """What escape.c finds as an algorithm of kind binary in a trial: the errors of what it tries."""
 
 ON_MACHINE = DENIED | {"write /etc/passwd": errno.EROFS}
-"""The same on a machine. Its root file system is read-only itself, which Linux says before it looks at permissions; in a
-trial, only the mount is."""
+"""The same on a machine. Its root file system is read-only itself, which Linux says before it looks at permissions; in
+a trial, only the mount is."""
 
 AS_ROOT = DENIED | {
     "become root": 0,

@@ -171,9 +171,75 @@ def _archives() -> dict[str, dict[str, bytes]]:
     return {"archive": made}
 
 
+def _tar(members: Sequence[tuple[str, bytes, str | bytes]], form: int = tarfile.PAX_FORMAT) -> bytes:
+    """A tar of members: name, kind, and a link's target or a file's content. Without more than its end needs."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=form) as tar:
+        for name, kind, more in members:
+            member = tarfile.TarInfo(name)
+            member.type, member.mode = kind, 0o755
+            if isinstance(more, str):
+                member.linkname = more
+            else:
+                member.size = len(more)
+            tar.addfile(member, io.BytesIO(more if isinstance(more, bytes) else b""))
+        end = out.tell() + 1024
+    return out.getvalue()[:end]
+
+
+_LOWER = (
+    ("usr/", tarfile.DIRTYPE, b""), ("usr/a", tarfile.REGTYPE, b"x"), ("usr/b", tarfile.LNKTYPE, "usr/a"),
+    ("lib", tarfile.SYMTYPE, "usr"), ("etc/passwd", tarfile.REGTYPE, b"app:x:7:8::/app:/bin/sh\n"),
+    ("dev/null", tarfile.CHRTYPE, b""), ("p", tarfile.FIFOTYPE, b""), ("d/e/f", tarfile.REGTYPE, b"deep"),
+)  # fmt: skip
+_UPPER = (
+    ("lib/c", tarfile.REGTYPE, b"y"), ("lib/.wh.a", tarfile.REGTYPE, b""), ("d/e/g", tarfile.REGTYPE, b""),
+    ("d/.wh..wh..opq", tarfile.REGTYPE, b""), ("usr", tarfile.DIRTYPE, b""), ("p", tarfile.DIRTYPE, b""),
+    ("up", tarfile.SYMTYPE, "../../.."), ("up/x", tarfile.REGTYPE, b""), ("caf\udce9" * 30, tarfile.REGTYPE, b""),
+)  # fmt: skip
+
+
+def _containers() -> dict[str, dict[str, bytes]]:
+    """Seeds of images of containers: a whole one, its documents, and layers that change one another."""
+    oci = "application/vnd.oci.image."
+    blobs: dict[str, bytes] = {}
+
+    def blob(data: bytes, kind: str) -> dict[str, object]:
+        digest = hashlib.sha256(data).hexdigest()
+        blobs[f"blobs/sha256/{digest}"] = data
+        return {"mediaType": f"{oci}{kind}", "digest": f"sha256:{digest}", "size": len(data)}
+
+    tars = [_tar(members) for members in (_LOWER, _UPPER)]
+    process = {"Entrypoint": ["/usr/b"], "Cmd": ["x"], "Env": ["A=b"], "User": "app", "WorkingDir": "/d", "Volumes": {}}
+    config = {
+        "os": "linux",
+        "architecture": "amd64",
+        "config": process,
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(data).hexdigest()}" for data in tars]},
+    }
+    layers = [blob(gzip.compress(tars[0], mtime=0), "layer.v1.tar+gzip"), blob(tars[1], "layer.v1.tar")]
+    documents = {"config": json.dumps(config).encode()}
+    manifest = {"schemaVersion": 2, "config": blob(documents["config"], "config.v1+json"), "layers": layers}
+    documents["manifest"] = json.dumps(manifest).encode()
+    platform = {"os": "linux", "architecture": "amd64"}
+    entry = blob(documents["manifest"], "manifest.v1+json") | {"platform": platform}
+    attestation = {**entry, "annotations": {"vnd.docker.reference.type": "attestation-manifest"}}
+    documents["index"] = json.dumps({"schemaVersion": 2, "manifests": [attestation, entry]}).encode()
+    files = {"oci-layout": b'{"imageLayoutVersion": "1.0.0"}', "index.json": documents["index"], **blobs}
+    archive = _tar([(name, tarfile.REGTYPE, data) for name, data in files.items()])
+    documents["config"] += b"\0app:x:7:8::/app:/bin/sh\napp:x:9:app\n"
+    numbered = b"".join(bytes([len(data) // 512]) + bytes(511) + data for data in tars)
+    old = _tar(_LOWER[:4], tarfile.GNU_FORMAT)
+    return {
+        "container-archive": {"image.tar": archive},
+        "container-documents": documents,
+        "container-layers": {"pax": numbered, "gnu": bytes([len(old) // 512]) + bytes(511) + old},
+    }
+
+
 def seeds() -> Mapping[str, Mapping[str, bytes]]:
     """The seeds of each target by file name."""
-    return {**_local(), **_amd(), **_intel(), **_clouds(), **_archives()}
+    return {**_local(), **_amd(), **_intel(), **_clouds(), **_archives(), **_containers()}
 
 
 def main() -> None:

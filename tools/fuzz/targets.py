@@ -7,7 +7,7 @@ Long because it lists every parser.
 """
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 CORPUS = Path(__file__).resolve().parents[2] / "tests" / "fuzz" / "corpus"
@@ -291,6 +291,60 @@ def archive(data: bytes) -> None:
         raise RuntimeError("A path leads out of the archive's folder.")
 
 
+def container_archive(data: bytes) -> None:
+    """An image of a container as an archive, its configuration and users: the same outcome each time."""
+    import io
+
+    from cloister.protocol.containers import unpacking
+    from cloister.protocol.containers.process import ContainerProcess
+    from tools.fuzz.containers import with_checksums
+
+    made = with_checksums(data)
+    with _sentences():
+        found = unpacking.check(io.BytesIO(made))
+        if found != unpacking.check(io.BytesIO(made)):
+            raise RuntimeError("An image is another one when it is read again.")
+        if ContainerProcess.parse(found.process.encode()) != found.process:
+            raise RuntimeError("A process differs after writing and parsing it.")
+
+
+def container_documents(data: bytes) -> None:
+    """An index, a manifest or a configuration with the users after a zero: no digest hides them here."""
+    from cloister.protocol.containers import documents
+    from cloister.protocol.containers.process import ContainerProcess, resolve
+
+    document, _, users = data.partition(b"\0")
+    with _sentences():
+        documents.descriptors(document, "The index")
+    with _sentences():
+        for layer in documents.image_manifest(document, "The manifest").layers:
+            documents.require_layer(layer)
+    with _sentences():
+        config = documents.image_config(document)
+        found = resolve(config, (), {"A": "b"}, passwd=users, group=users)
+        if ContainerProcess.parse(found.encode()) != found:
+            raise RuntimeError("A process differs after writing and parsing it.")
+
+
+def container_layers(data: bytes) -> None:
+    """Layers, each applied to those before it: counted, and made in a model of a file system."""
+    from cloister.protocol.containers.sinks import CountingSink
+    from tools.fuzz.containers import ModelSink, apply, layers
+
+    tars = layers(data)
+    model = ModelSink()
+    with _sentences():
+        counted = apply(tars, CountingSink())
+        made = apply(tars, model)
+        if (counted.size, counted.peak, counted.entries) != (made.size, made.peak, made.entries):
+            raise RuntimeError("Layers have another size when they are unpacked.")
+        if made.entries != len(model.kinds) - 1:
+            raise RuntimeError("The number of files and folders is not that of the file system.")
+        for path in model.kinds:
+            if (place := made.find(path)) is not None and place.path not in model.kinds:
+                raise RuntimeError(f"{path!r} leads to what is not there.")
+
+
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
     target.__name__.replace("_", "-"): target
     for target in (
@@ -321,6 +375,9 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
         launch_endorsement,
         gce_instance,
         archive,
+        container_archive,
+        container_documents,
+        container_layers,
     )
 }
 
@@ -331,6 +388,19 @@ def _refusals() -> contextlib.AbstractContextManager[None]:
     from cloister.protocol.canonical import FormatError
 
     return contextlib.suppress(MalformedEvidence, PolicyError, FormatError)
+
+
+@contextlib.contextmanager
+def _sentences() -> Iterator[None]:
+    """Suppresses the documented errors about images of containers. Their messages can be shown to people."""
+    from cloister.protocol.archives.errors import ArchiveError
+    from cloister.protocol.containers.errors import ContainerError
+
+    try:
+        yield
+    except (ContainerError, ArchiveError) as error:
+        if not error.message.isprintable() or not error.hint:
+            raise RuntimeError(f"The message is {error.message!r}, the hint {error.hint!r}.") from error
 
 
 def _same(data: bytes, again: bytes) -> None:
