@@ -28,6 +28,7 @@ def scratch_job(need: ScratchNeed, seal: Seal | None) -> ScratchJob:
         unpacked=need.unpacked_size,
         datasets=tuple(data.name for data in need.unpacked),
         wheels=need.wheels,
+        image=need.image > 0,
         written=need.written_size,
     )
 

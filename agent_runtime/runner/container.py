@@ -125,7 +125,7 @@ class Container:
             status = scratch.unpack(lambda device: self._pack(job, paths, device)) if job.packs else 0
             if status == 0:
                 self._make_room(job, scratch)
-                status = self._unpack_image(job, paths) if job.container is not None else 0
+                status = self._unpack_image(job, paths, scratch) if job.container is not None else 0
             if status == 0:
                 config = self._config(job, paths)
                 self._place_datasets(job, scratch)
@@ -148,18 +148,26 @@ class Container:
             os.truncate(self.paths.output, min(job.output + 1, self.paths.output.stat().st_size))
         return status, answer
 
-    def _unpack_image(self, job: Job, paths: SandboxPaths) -> int:
-        """Unpack an image, and datasets beside it, in a sandbox of its own. What it says about a failure is kept."""
+    def _unpack_image(self, job: Job, paths: SandboxPaths, scratch: ScratchRun) -> int:
+        """Unpack an image, and datasets beside it, in a sandbox of its own. What it says about a failure is kept.
+
+        An image on the scratch disk is unpacked already, and says who gets the datasets.
+        """
         said = b""
 
         def take(source: IO[bytes]) -> None:
             nonlocal said
             said = source.read(MAX_ANSWER)
 
-        self._tmpfs(paths.image, oci_config.image_size(job), oci_config.IMAGE_INODES, 0)
-        os.chown(paths.image, self.host.mapped(0), self.host.mapped(0))
+        process = None
+        if job.packs_image:
+            self._bind(scratch.image, paths.image)
+            process = read_process(paths.image)
+        else:
+            self._tmpfs(paths.image, oci_config.image_size(job), oci_config.IMAGE_INODES, 0)
+            os.chown(paths.image, self.host.mapped(0), self.host.mapped(0))
         self._give(paths.room)
-        status = self._run_crun(unpacking_config(job, paths, self.host), take)
+        status = self._run_crun(unpacking_config(job, paths, self.host, process), take)
         if status and said:
             self._tell(job, said.decode("utf-8", "replace").strip())
         return status

@@ -16,6 +16,7 @@ from cloister.protocol import placement
 from cloister.protocol.archives.limits import MAX_ENTRIES
 from cloister.protocol.containers import limits as containers
 from cloister.protocol.placement import WORK
+from cloister.protocol.scratch import image_entries
 from cloister.protocol.volume import tree_memory
 from cloister.protocol.wheels import installation
 
@@ -30,6 +31,9 @@ PYTHON = "/usr/bin/python3"
 LAUNCHER = "/usr/lib/cloister/agent_runtime/runner/launch.py"
 PACKER_MEMORY = 512 * 1024 * 1024
 """Bytes of memory for unpacking to the scratch disk: names, places and digests of all files, and the decompression."""
+
+_PACKED_ENTRY = 1024
+"""The same for each file, folder and link of a container image beyond that."""
 
 BUNDLE, WHEELS, PACKED = "/run/bundle.tar", "/run/wheels", "/run/packed"
 LAUNCHED = "/run/launched"
@@ -164,26 +168,33 @@ def memory_limit(job: Job) -> int:
     results = 0 if job.written else job.results + RESULT_SLACK
     # What is unpacked before the run of an image counts where its sandbox was: in the parent cgroup.
     unpacked = 0 if job.container else unpacked_size(job)
-    packer = PACKER_MEMORY + tree_memory(job.scratch.unpacked) if job.scratch is not None and job.packs else 0
-    return max(job.memory + unpacked + results, packer)
+    return max(job.memory + unpacked + results, _packer_memory(job))
+
+
+def _packer_memory(job: Job) -> int:
+    """Bytes of memory for unpacking to the scratch disk."""
+    if job.scratch is None or not job.packs:
+        return 0
+    entries = image_entries(job.container.size) if job.container is not None and job.packs_image else 0
+    return PACKER_MEMORY + tree_memory(job.scratch.unpacked) + entries * _PACKED_ENTRY
 
 
 def needed_memory(job: Job) -> int:
-    """Bytes of memory that the run needs: its limit, and an image with the datasets that are unpacked beside it."""
+    """Bytes of memory that the run needs: its limit, and what is unpacked in memory before the run of an image."""
     if job.container is None:
         return memory_limit(job)
     return max(memory_limit(job), PACKER_MEMORY) + image_size(job) + unpacked_size(job)
 
 
 def image_size(job: Job) -> int:
-    """Bytes of the file system of an unpacked image, and of what is said about it."""
-    return 0 if job.container is None else job.container.size + IMAGE_SLACK
+    """Bytes of the file system of an image that is unpacked in memory, and of what is said about it."""
+    return 0 if job.container is None or job.packs_image else job.container.size + IMAGE_SLACK
 
 
 def uncharged(job: Job) -> int:
     """The most bytes that the run can take beyond its memory limit: its file systems filled with short links."""
     inodes = 2 * INODES + upper_inodes(job) + RESULT_INODES + _RUN_INODES + (WHEEL_INODES if job.wheels else 0)
-    inodes += IMAGE_INODES + INODES if job.container else 0
+    inodes += IMAGE_INODES + INODES if job.container and not job.packs_image else 0
     return min(inodes * _LINK_TARGET, needed_memory(job) // _LINK_SHARE)
 
 

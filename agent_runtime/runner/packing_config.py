@@ -1,8 +1,9 @@
-"""The OCI runtime configuration in which datasets and wheels are unpacked to the scratch disk, before the run."""
+"""The OCI runtime configuration in which datasets, wheels and images are unpacked to the scratch disk before a run."""
 
 import json
 from typing import Any
 
+from agent_runtime.runner.kinds.image_config import ARCHIVE, PROCESS, ROOT, image_request
 from agent_runtime.runner.oci_config import (
     BUNDLE,
     MACHINE,
@@ -10,6 +11,7 @@ from agent_runtime.runner.oci_config import (
     PYTHON,
     SandboxHost,
     SandboxPaths,
+    bind_entry,
     config,
     mounts,
 )
@@ -22,7 +24,8 @@ def packing_config(job: Job, paths: SandboxPaths, host: SandboxHost = MACHINE) -
     """That of the run, with another program, and without what the algorithm sees or writes."""
     made = config(job, paths, host)
     made["process"] |= {"args": [PYTHON, "-I", "-B", PACKER, packer_argument(job, host)], "env": ["LANG=C.UTF-8"]}
-    made["mounts"] = mounts(job, paths, packing=True)
+    image = [bind_entry(paths.algorithm, ARCHIVE, "ro")] if job.packs_image else []
+    made["mounts"] = [*mounts(job, paths, packing=True), *image]
     return made
 
 
@@ -34,6 +37,8 @@ def packer_argument(job: Job, host: SandboxHost) -> str:
             "owner": host.owner,
             # Which user an image has is not known yet.
             "shared": job.container is not None,
+            "first": host.mapped(0),
+            "image": {**image_request(job), "root": ROOT, "process": PROCESS} if job.packs_image else None,
             "bundle": BUNDLE if job.packs_wheels else None,
             "datasets": [
                 {"from": f"{PACKED}/{item.name}", "name": item.name, "size": item.size} for item in job.packed_to_disk

@@ -99,13 +99,16 @@ class ScratchJob:
     """That volume's :class:`~agent_runtime.scratch.volume.Seal`; None without such assets."""
 
     unpacked: int
-    """Size of the volume that datasets and wheels are unpacked to."""
+    """Size of the volume that datasets, wheels and a container image are unpacked to."""
 
     datasets: tuple[str, ...]
     """Names of the datasets that are unpacked there."""
 
     wheels: bool
     """Whether the wheels are installed there."""
+
+    image: bool
+    """Whether the container image is unpacked there."""
 
     written: int
     """Size of the file system for what the algorithm writes."""
@@ -119,7 +122,7 @@ class ScratchJob:
             seal = None if value["seal"] is None else Seal.from_value(value["seal"])
         except ValueError as error:
             raise RequestError("The request has an invalid seal.") from error
-        if not isinstance(value["wheels"], bool):
+        if not all(isinstance(value[name], bool) for name in ("wheels", "image")):
             raise RequestError("The request has an invalid scratch disk.")
         return cls(
             uploaded=_number(value["uploaded"], 0, _MAX_SIZE),
@@ -127,6 +130,7 @@ class ScratchJob:
             unpacked=_number(value["unpacked"], 0, _MAX_SIZE),
             datasets=tuple(_string(item, _NAME) for item in _list(value["datasets"])),
             wheels=value["wheels"],
+            image=value["image"],
             written=_number(value["written"], 0, _MAX_SIZE),
         )
 
@@ -210,9 +214,14 @@ class Job:
         return self.wheels and self.scratch is not None and self.scratch.wheels
 
     @property
+    def packs_image(self) -> bool:
+        """Whether the container image is unpacked to the scratch disk."""
+        return self.container is not None and self.scratch is not None and self.scratch.image
+
+    @property
     def packs(self) -> bool:
         """Whether anything is unpacked to the scratch disk."""
-        return self.packs_wheels or bool(self.packed_to_disk)
+        return self.packs_wheels or self.packs_image or bool(self.packed_to_disk)
 
     @property
     def written(self) -> int:

@@ -31,8 +31,9 @@ _SLOT = 32
 _ROOT = _INODE.size // _SLOT
 """The number of the root's inode."""
 
-_REGULAR, _FOLDER = 1, 2
+_REGULAR, _FOLDER, _PIPE, _LINK = 1, 2, 5, 7
 _NO_BLOCK = 0xFFFFFFFF
+_SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -44,18 +45,55 @@ class DataExtent:
 
 
 @dataclass(frozen=True)
+class Attributes:
+    """What an entry has of its own: mode, user and group, and the time of last change in nanoseconds."""
+
+    mode: int
+    user: int
+    group: int
+    modified: int
+
+
+@dataclass(frozen=True)
 class FileEntry:
-    """A regular file."""
+    """A regular file. One that is in several places has several names: a hard link."""
 
     extent: DataExtent
     executable: bool
+    attributes: Attributes | None = None
+
+
+@dataclass(frozen=True)
+class LinkEntry:
+    """A symbolic link; its target is its data."""
+
+    extent: DataExtent
+    attributes: Attributes
+
+
+@dataclass(frozen=True)
+class PipeEntry:
+    """A named pipe."""
+
+    attributes: Attributes
+    extent: DataExtent = DataExtent(0, 0)
 
 
 @dataclass
 class DirectoryEntry:
     """A folder with its entries by name."""
 
-    entries: "dict[bytes, DirectoryEntry | FileEntry]" = field(default_factory=dict)
+    entries: "dict[bytes, Entry]" = field(default_factory=dict)
+    attributes: Attributes | None = None
+
+
+Entry = DirectoryEntry | FileEntry | LinkEntry | PipeEntry
+_TYPES = {
+    FileEntry: (_REGULAR, stat.S_IFREG),
+    DirectoryEntry: (_FOLDER, stat.S_IFDIR),
+    PipeEntry: (_PIPE, stat.S_IFIFO),
+    LinkEntry: (_LINK, stat.S_IFLNK),
+}
 
 
 @dataclass(frozen=True)
@@ -69,13 +107,18 @@ class FileSystem:
     """Whole blocks from ``first`` on."""
 
 
+def encoded(name: str) -> bytes:
+    """A name's bytes. Those that are not UTF-8 are as Python decodes them (PEP 383)."""
+    return name.encode("utf-8", "surrogateescape")
+
+
 def encode(root: DirectoryEntry, *, first: int, owner: int, seconds: int, shared: bool = False) -> FileSystem:
     """The file system of ``root``, with its metadata from block ``first`` on.
 
-    ``owner`` is user and group of everything, ``seconds`` the time of last change. ``shared``: every user may write,
-    to a layer above this file system.
+    ``owner`` is user and group of what has no attributes of its own, ``seconds`` its time of last change. ``shared``:
+    every user may write to that, in a layer above this file system.
     """
-    found = _walk(root)
+    found, links = _walk(root)
     masked = 0 if shared else 0o022
     # The first place stays empty: programs take an entry with the number 0 for a deleted one.
     inodes = -(-(len(found) + 1) * _INODE.size // BLOCK)
@@ -86,37 +129,46 @@ def encode(root: DirectoryEntry, *, first: int, owner: int, seconds: int, shared
             listing = _listing(item, parent, numbers)
             block, size = first + inodes + len(listings) // BLOCK, len(listing)
             listings += listing + bytes(-len(listing) % BLOCK)
-            mode, links = (
-                stat.S_IFDIR | 0o777 & ~masked,
-                2 + sum(isinstance(one, DirectoryEntry) for one in item.entries.values()),
-            )
+            executable, names = True, 2 + sum(isinstance(one, DirectoryEntry) for one in item.entries.values())
         else:
             block, size = item.extent.block if item.extent.size else _NO_BLOCK, item.extent.size
-            mode, links = stat.S_IFREG | (0o777 if item.executable else 0o666) & ~masked, 1
-        table += _INODE.pack(_EXTENDED_PLAIN, 0, mode, size, block, number + 1, owner, owner, seconds, 0, links)
+            executable, names = isinstance(item, FileEntry) and item.executable, links[id(item)]
+            block = 0 if isinstance(item, PipeEntry) else block
+        own = item.attributes
+        if own is None:
+            own = Attributes((0o777 if executable else 0o666) & ~masked, owner, owner, seconds * _SECOND)
+        mode, (whole, part) = _TYPES[type(item)][1] | own.mode, divmod(own.modified, _SECOND)
+        table += _INODE.pack(
+            *(_EXTENDED_PLAIN, 0, mode, size, block, number + 1),
+            *(own.user, own.group, whole & 0xFFFFFFFFFFFFFFFF, part, names),
+        )
     metadata = bytes(table) + bytes(inodes * BLOCK - len(table)) + bytes(listings)
     blocks = first + len(metadata) // BLOCK
     return FileSystem(_superblock(len(found), blocks, first, seconds), metadata)
 
 
-def _walk(root: DirectoryEntry) -> list[tuple[DirectoryEntry | FileEntry, DirectoryEntry]]:
-    """Everything with the folder around it, the root first."""
-    found: list[tuple[DirectoryEntry | FileEntry, DirectoryEntry]] = [(root, root)]
+def _walk(root: DirectoryEntry) -> tuple[list[tuple[Entry, DirectoryEntry]], dict[int, int]]:
+    """Everything once, with a folder around it, the root first; and how many names each entry has, by its id."""
+    found: list[tuple[Entry, DirectoryEntry]] = [(root, root)]
+    links: dict[int, int] = {}
     waiting = [root]
     while waiting:
         folder = waiting.pop()
         for _, item in sorted(folder.entries.items()):
+            links[id(item)] = links.get(id(item), 0) + 1
+            if links[id(item)] > 1:
+                continue
             found.append((item, folder))
             if isinstance(item, DirectoryEntry):
                 waiting.append(item)
-    return found
+    return found, links
 
 
 def _listing(folder: DirectoryEntry, parent: DirectoryEntry, numbers: dict[int, int]) -> bytes:
     """A folder's data: in each block the entries, then their names; all in the order of the names' bytes."""
     entries = {b".": (numbers[id(folder)], _FOLDER), b"..": (numbers[id(parent)], _FOLDER)}
     for name, item in folder.entries.items():
-        entries[name] = (numbers[id(item)], _FOLDER if isinstance(item, DirectoryEntry) else _REGULAR)
+        entries[name] = (numbers[id(item)], _TYPES[type(item)][0])
     made = bytearray()
     waiting: list[bytes] = []
     size = 0

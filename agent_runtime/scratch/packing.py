@@ -4,7 +4,8 @@ import hashlib
 from collections.abc import Callable, Container, Iterable
 from typing import TypeVar
 
-from agent_runtime.scratch.erofs import DataExtent, DirectoryEntry, FileEntry
+from agent_runtime.scratch.erofs import DataExtent, DirectoryEntry, FileEntry, encoded
+from agent_runtime.scratch.packedroot import PackedRoot
 from agent_runtime.scratch.volume import Region, Seal, Volume
 from cloister.protocol.volume import groups_of
 
@@ -22,13 +23,20 @@ class Packer:
 
     def tree(self, *path: str) -> "PackedTree":
         """A new folder at ``path``, for one archive or bundle."""
+        return PackedTree(self._region, self._folder(path))
+
+    def image(self, kept: Container[int], *path: str, first: int) -> PackedRoot:
+        """A new folder at ``path`` for a container image; the arguments are those of :class:`PackedRoot`."""
+        return PackedRoot(self._region, self._folder(path), kept, first=first)
+
+    def _folder(self, path: Iterable[str]) -> DirectoryEntry:
         folder = self.root
         for name in path:
             found = folder.entries.setdefault(name.encode(), DirectoryEntry())
             if not isinstance(found, DirectoryEntry):
                 raise ValueError(f"{name} is a file.")
             folder = found
-        return PackedTree(self._region, folder)
+        return folder
 
     def seal(self, *, owner: int, seconds: int, shared: bool = False) -> Seal:
         """Finish the volume; the arguments are those of :func:`erofs.encode`. Raises OSError."""
@@ -90,11 +98,11 @@ class PackedTree:
 
     def _put(self, path: str, entry: FileEntry) -> None:
         folder, _, name = path.rpartition("/")
-        self._folder(folder).entries[_encoded(name)] = entry
+        self._folder(folder).entries[encoded(name)] = entry
 
     def _file(self, path: str) -> FileEntry:
         folder, _, name = path.rpartition("/")
-        found = self._folder(folder).entries[_encoded(name)]
+        found = self._folder(folder).entries[encoded(name)]
         if not isinstance(found, FileEntry):
             raise ValueError("It is a folder.")
         return found
@@ -103,14 +111,9 @@ class PackedTree:
         if (found := self._folders.get(path)) is None:
             above, _, name = path.rpartition("/")
             found = DirectoryEntry()
-            self._folder(above).entries[_encoded(name)] = found
+            self._folder(above).entries[encoded(name)] = found
             self._folders[path] = found
         return found
-
-
-def _encoded(name: str) -> bytes:
-    """A name's bytes. Those that are not UTF-8 are as Python decodes them (PEP 383)."""
-    return name.encode("utf-8", "surrogateescape")
 
 
 class PackedWheels:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Self
 
 from cloister.protocol.archives import limits
+from cloister.protocol.containers import limits as containers
 from cloister.protocol.manifest import Asset, Manifest
-from cloister.protocol.volume import BLOCK, groups_of, most_blocks, volume_size
+from cloister.protocol.volume import BLOCK, NAME, groups_of, most_blocks, volume_size
 from cloister.protocol.wheels import installation
 
 SMALL = 1024 * 1024
@@ -46,6 +47,9 @@ class ScratchNeed:
     wheels: bool
     """Whether the bundle is installed to the disk."""
 
+    image: int
+    """Bytes of the container image that is unpacked to the disk, 0 if it is not."""
+
     uploaded_size: int
     unpacked_size: int
     written_size: int
@@ -62,13 +66,16 @@ class ScratchNeed:
         unpacked = tuple(data for data in manifest.datasets if data.unpack and data.unpacked_size > SMALL)
         bundle = manifest.algorithm.bundle
         wheels = bundle is not None and bundle.size > SMALL
+        container = manifest.algorithm.container
+        image = container.unpacked_size if container is not None and container.unpacked_size > SMALL else 0
         growth = _BUNDLE_GROWTH * bundle.size if bundle is not None and wheels else 0
         return cls(
             assets=assets,
             unpacked=unpacked,
             wheels=wheels,
+            image=image,
             uploaded_size=_uploaded(assets),
-            unpacked_size=_unpacked(unpacked, growth),
+            unpacked_size=_unpacked(unpacked, growth, image),
             written_size=_written(manifest.limits.scratch),
         )
 
@@ -94,15 +101,21 @@ def _uploaded(assets: Sequence[Asset]) -> int:
     return volume_size(end_group(assets) + groups_of(most_blocks(len(assets) + _FOLDERS, names) * BLOCK))
 
 
-def _unpacked(datasets: Sequence[Asset], wheels: int) -> int:
+def _unpacked(datasets: Sequence[Asset], wheels: int, image: int) -> int:
     """With the most entries that an archive may have: the manifest does not say how many there are."""
     trees = len(datasets) + (wheels > 0)
-    if not trees:
+    if not trees and not image:
         return 0
-    entries = len(datasets) * (limits.MAX_ENTRIES + 1) + (installation.MAX_INODES if wheels else 0) + _FOLDERS
-    names = trees * limits.MAX_PATHS
-    content = sum(data.unpacked_size for data in datasets) + wheels
+    inside = image_entries(image)
+    entries = len(datasets) * (limits.MAX_ENTRIES + 1) + (installation.MAX_INODES if wheels else 0) + inside + _FOLDERS
+    names = trees * limits.MAX_PATHS + min(inside * NAME, containers.MAX_PATHS)
+    content = sum(data.unpacked_size for data in datasets) + wheels + image + (containers.MAX_PROCESS if image else 0)
     return volume_size(2 + groups_of(content) + groups_of(most_blocks(entries, names) * BLOCK))
+
+
+def image_entries(size: int) -> int:
+    """The most files, folders and links of a container image that takes ``size`` bytes unpacked."""
+    return min(size // containers.ENTRY, containers.MAX_ENTRIES)
 
 
 def _written(size: int) -> int:

@@ -30,8 +30,8 @@ class RunningWorkspace:
     parties: Parties
 
     @classmethod
-    def create(cls, folder: Path, image: Image, *, memory: str = "2GiB") -> Self:
-        """Bring it up: one boot."""
+    def create(cls, folder: Path, image: Image, *, memory: str = "2GiB", **cvm: str) -> Self:
+        """Bring it up: one boot. ``cvm`` has further members of the CVM's configuration."""
         (folder / "parties").mkdir()
         parties = Parties.make(folder / "parties")
         members = [
@@ -42,7 +42,7 @@ class RunningWorkspace:
             "backend": "local",
             "image": os.path.relpath(image.folder / "manifest.json", paths.CHECKOUT),
             "members": members,
-            "cvms": [{"name": CVM, "memory": memory}],
+            "cvms": [{"name": CVM, "memory": memory, **cvm}],
         }
         project = Project.create(folder, NAME, value, provider=paths.CHECKOUT / "infra" / "provider")
         project.up(create=4)

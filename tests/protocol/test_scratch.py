@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from cloister.protocol.archives.limits import MAX_ENTRIES
-from cloister.protocol.manifest import Asset, Manifest
+from cloister.protocol.manifest import Asset, DeclaredContainer, Manifest
 from cloister.protocol.scratch import SMALL, ScratchNeed, end_group, first_groups
 from cloister.protocol.volume import BLOCK, GROUP, volume_size
 from tests.agent_runtime.world import manifest_value, new_key
@@ -41,6 +41,18 @@ def test_unpacking_reserves_a_block_for_each_file_that_may_be_there(manifest: Ma
     need = ScratchNeed.of(replace(manifest, datasets=(dataset("h1", 1, size),)))
     assert (need.assets, [data.name for data in need.unpacked]) == ((), ["h1"])
     assert size + MAX_ENTRIES * BLOCK < need.unpacked_size < size * 1.01 + 1.5 * (1 << 30)
+
+
+@pytest.mark.parametrize("size", [SMALL + 1, 3 << 30, 40 << 30])
+def test_an_image_reserves_its_size_and_a_block_for_each_folder_that_may_be_there(
+    manifest: Manifest, size: int
+) -> None:
+    image = DeclaredContainer("ab" * 32, size)
+    need = ScratchNeed.of(replace(manifest, algorithm=replace(manifest.algorithm, container=image)))
+    assert need.image == size
+    assert size < need.unpacked_size < min(6 * size + (8 << 20), 1.01 * size + (3 << 30))
+    small = DeclaredContainer("ab" * 32, SMALL)
+    assert ScratchNeed.of(replace(manifest, algorithm=replace(manifest.algorithm, container=small))).total == 0
 
 
 def test_written_data_have_room_for_the_file_system(manifest: Manifest) -> None:

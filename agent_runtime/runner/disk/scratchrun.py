@@ -39,6 +39,11 @@ class ScratchRun:
         """The installed wheels."""
         return self._base / _UNPACKED / "wheels"
 
+    @property
+    def image(self) -> Path:
+        """The unpacked container image, and what is said about it."""
+        return self._base / _UNPACKED / "image"
+
     def mount(self) -> None:
         """Mount what is there before anything is unpacked. Raises OSError or ScratchError."""
         scratch = self._job.scratch

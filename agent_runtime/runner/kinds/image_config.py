@@ -34,20 +34,24 @@ UNPACKER = "/usr/lib/cloister/agent_runtime/runner/kinds/unpack_image.py"
 ROOT, PROCESS = "root", "process.json"
 """Names in the folder of an unpacked image: its root file system, and what is started in it."""
 
-_ARCHIVE, _IMAGE, _DATASETS = "/run/image.tar", "/run/image", "/run/datasets"
+ARCHIVE = "/run/image.tar"
+_IMAGE, _DATASETS = "/run/image", "/run/datasets"
 _RIGHTS = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER")
 """What it takes to give files to their owners, in the sandbox's own user namespace."""
 
 
-def unpacking_config(job: Job, paths: SandboxPaths, host: SandboxHost = MACHINE) -> dict[str, Any]:
+def unpacking_config(
+    job: Job, paths: SandboxPaths, host: SandboxHost = MACHINE, process: ContainerProcess | None = None
+) -> dict[str, Any]:
     """That of a run, with the program that unpacks, and the image instead of the algorithm's folders.
 
-    The program is the sandbox's root, so that files get their owners; a sandbox with one user has none.
+    The program is the sandbox's root, so that files get their owners; a sandbox with one user has none. It unpacks
+    datasets only if the image is on the scratch disk, with its ``process``.
     """
     made = config(job, paths, host)
     user = 0 if host.has_many else PROCESS_UID
     made["process"] |= {
-        "args": [PYTHON, "-I", "-B", UNPACKER, unpacker_argument(job, host)],
+        "args": [PYTHON, "-I", "-B", UNPACKER, unpacker_argument(job, host, process)],
         "env": ["LANG=C.UTF-8"],
         "user": {"uid": user, "gid": user, "umask": 0o022},
     }
@@ -60,26 +64,33 @@ def unpacking_config(job: Job, paths: SandboxPaths, host: SandboxHost = MACHINE)
         made["linux"]["resources"]["memory"] = {"limit": limit, "swap": limit}
     made["mounts"] = [
         *mounts(job, paths, packing=True),
-        bind_entry(paths.algorithm, _ARCHIVE, "ro"),
-        bind_entry(paths.image, _IMAGE, "rw", "noexec"),
+        *([] if process is not None else [bind_entry(paths.algorithm, ARCHIVE, "ro")]),
+        *([] if process is not None else [bind_entry(paths.image, _IMAGE, "rw", "noexec")]),
         bind_entry(paths.room, _DATASETS, "rw", "noexec"),
         bind_entry(paths.launched, LAUNCHED, "rw", "noexec"),
     ]
     return made
 
 
-def unpacker_argument(job: Job, host: SandboxHost = MACHINE) -> str:
-    """The unpacker's argument (JSON): what it unpacks, and what the manifest says about the process."""
+def image_request(job: Job) -> dict[str, Any]:
+    """An image to unpack, and what the manifest says about its process."""
     container = job.container
+    return {
+        "archive": ARCHIVE,
+        "digest": "" if container is None else container.digest,
+        "size": 0 if container is None else container.size,
+        "args": list(job.args),
+        "environment": dict(job.environment),
+    }
+
+
+def unpacker_argument(job: Job, host: SandboxHost = MACHINE, process: ContainerProcess | None = None) -> str:
+    """The unpacker's argument (JSON): what it unpacks."""
+    image = {**image_request(job), "into": f"{_IMAGE}/{ROOT}", "process": f"{_IMAGE}/{PROCESS}"}
     return json.dumps(
         {
-            "archive": _ARCHIVE,
-            "into": f"{_IMAGE}/{ROOT}",
-            "process": f"{_IMAGE}/{PROCESS}",
-            "digest": "" if container is None else container.digest,
-            "size": 0 if container is None else container.size,
-            "args": list(job.args),
-            "environment": dict(job.environment),
+            "image": image if process is None else None,
+            "user": None if process is None else [process.user, process.group],
             "owns": host.has_many,
             "launched": LAUNCHED,
             "datasets": [

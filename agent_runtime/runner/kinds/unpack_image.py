@@ -1,9 +1,9 @@
 """Unpacks an image of a container and the datasets beside it, in a sandbox of its own before the run.
 
 The machine's interpreter runs this file with one argument, a JSON object (``image_config.unpacker_argument``). It
-leaves the root file system and a description of the process, which the runner checks again, and writes one byte to a
-pipe. It needs the standard library and the rules that it shares with the client; of packages only what decompresses
-Zstandard.
+leaves the root file system and a description of the process, which the runner checks again, unless both are on the
+scratch disk already (``pack``), and writes one byte to a pipe. It needs the standard library and the rules that it
+shares with the client; of packages only what decompresses Zstandard.
 """
 
 import json
@@ -18,28 +18,30 @@ if __name__ == "__main__":
 
 from agent_runtime.runner.launch import FAILED, unpack_dataset
 from cloister.protocol.containers import unpacking
+from cloister.protocol.containers.process import ContainerProcess
 
 
 def unpack(request: dict[str, Any]) -> None:
     """Unpack what ``request`` names. Raises ContainerError, ArchiveError, LaunchError or OSError."""
-    into = Path(request["into"])
-    into.mkdir()
-    with open(request["archive"], "rb") as stream:
-        process = unpacking.unpack(
-            stream,
-            into,
-            digest=request["digest"],
-            size=request["size"],
-            args=request["args"],
-            environment=request["environment"],
-            owns=request["owns"],
-        )
+    image, user = request["image"], request["user"]
+    if image is not None:
+        process = _unpack_image(image, owns=request["owns"])
+        user = [process.user, process.group]
     for dataset in request["datasets"]:
         place = Path(dataset["into"])
         unpack_dataset(Path(dataset["from"]), place, dataset["size"])
         if request["owns"]:
-            _give(place, process.user, process.group)
-    Path(request["process"]).write_bytes(process.encode())
+            _give(place, *user)
+
+
+def _unpack_image(image: dict[str, Any], *, owns: bool) -> ContainerProcess:
+    into = Path(image["into"])
+    into.mkdir()
+    said = {name: image[name] for name in ("digest", "size", "args", "environment")}
+    with open(image["archive"], "rb") as stream:
+        process = unpacking.unpack(stream, into, owns=owns, **said)
+    Path(image["process"]).write_bytes(process.encode())
+    return process
 
 
 def _give(folder: Path, user: int, group: int) -> None:

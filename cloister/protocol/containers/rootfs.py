@@ -41,6 +41,9 @@ class Metadata:
 _IMPLIED = Metadata(0o755, 0, 0, 0)
 """A folder that only a path names."""
 
+_EMPTY = Metadata(0o644, 0, 0, 0)
+"""A file that the sandbox mounts another one over."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -187,6 +190,17 @@ class RootFilesystem:
         except _NotAFolder as error:
             said = f"The image has something other than a folder at {shown(path)}, or on the way to it."
             raise ContainerError(said, hint="Correct WORKDIR in the Dockerfile, or leave out what is there.") from error
+
+    def make_file(self, path: str) -> None:
+        """Make an empty file, and the folders around it, where nothing is yet. Raises ContainerError for a folder."""
+        *around, name = path.split("/")
+        real, folder = self._folder(around, shown(path))
+        if name not in (folder.children or {}):
+            self._replace(real, folder, name, _Node(self._layer, _Content(0), is_file=True, metadata=_EMPTY))
+            self.sink.file(_join("/".join(real), name), iter(()), _EMPTY)
+        elif (found := self.find(path)) is None or not found.is_file:
+            said = f"The image has something other than a file at /{path}, where the sandbox has one."
+            raise ContainerError(said, hint=f"Make /{path} an ordinary file in the image, or leave it out.")
 
     def _member(self, member: TarMember) -> None:
         parts = _parts(member)

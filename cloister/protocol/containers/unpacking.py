@@ -1,4 +1,4 @@
-"""Check or unpack an image: the two entry points of this folder."""
+"""Check or unpack an image: the entry points of this folder."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from cloister.protocol.archives.paths import shown
 from cloister.protocol.containers.errors import ContainerError
 from cloister.protocol.containers.image import ContainerImage
 from cloister.protocol.containers.process import ContainerProcess, resolve
-from cloister.protocol.containers.rootfs import Place, RootFilesystem
+from cloister.protocol.containers.rootfs import Place, RootFilesystem, RootSink
 from cloister.protocol.containers.sinks import CountingSink, WritingSink
 
 MOUNT_POINTS = ("dev", "proc", "run", "sys", "tmp", "var/tmp", "work")
@@ -43,12 +43,7 @@ def check(stream: IO[bytes], args: Sequence[str] = (), environment: Mapping[str,
     image = ContainerImage(stream)
     sink = CountingSink()
     root = RootFilesystem.of(image.layers(), sink)
-
-    def read(path: str) -> bytes:
-        found = sink.read(path)
-        return _read_again(image, path) if found is None else found
-
-    return _finish(image, root, args, environment or {}, read)
+    return _finish(image, root, args, environment or {}, _reading(image, sink))
 
 
 def unpack(
@@ -66,12 +61,45 @@ def unpack(
     ``owns`` says whether files can be given to their owners; if not, all of them belong to this user.
     Raises ContainerError, ArchiveError and OSError. What was unpacked until then remains.
     """
-    image = ContainerImage(stream)
-    if image.digest != digest:
-        raise ContainerError(f"The image is sha256:{image.digest}, not sha256:{digest} as in the manifest.")
+    image = _agreed(stream, digest)
     sink = WritingSink(into, owns=owns)
     root = RootFilesystem.of(image.layers(), sink, size)
     return _finish(image, root, args, environment, sink.read).process
+
+
+def unpack_twice(
+    stream: IO[bytes],
+    first: CountingSink,
+    second: Callable[[], RootSink],
+    *,
+    digest: str,
+    size: int,
+    args: Sequence[str],
+    environment: Mapping[str, str],
+) -> ContainerProcess:
+    """The same for a sink that can take back nothing: ``first`` learns what is left in the end, ``second`` writes it.
+
+    Raises ContainerError, ArchiveError and OSError.
+    """
+    image = _agreed(stream, digest)
+    _finish(image, RootFilesystem.of(image.layers(), first, size), args, environment, _reading(image, first))
+    root = RootFilesystem.of(image.layers(), second(), size)
+    return _finish(image, root, args, environment, _reading(image, first)).process
+
+
+def _agreed(stream: IO[bytes], digest: str) -> ContainerImage:
+    image = ContainerImage(stream)
+    if image.digest != digest:
+        raise ContainerError(f"The image is sha256:{image.digest}, not sha256:{digest} as in the manifest.")
+    return image
+
+
+def _reading(image: ContainerImage, sink: CountingSink) -> _Reading:
+    def read(path: str) -> bytes:
+        found = sink.read(path)
+        return _read_again(image, path) if found is None else found
+
+    return read
 
 
 def _read_again(image: ContainerImage, path: str) -> bytes:
@@ -102,7 +130,7 @@ def _finish(
                 hint=f"Make /{name} an ordinary folder in the image, or leave it out.",
             )
         root.make_folder(name)
-    root.make_folder("etc")
+    root.make_file("etc/hosts")
     passwd, group = (_content(root, path, read) for path in (_PASSWD, _GROUP))
     process = resolve(image.config, args, environment, passwd=passwd, group=group)
     root.make_folder(process.folder)

@@ -176,7 +176,9 @@ def test_wheels_and_datasets_have_links_of_their_own() -> None:
     assert grown == [128 * oci_config.WHEEL_INODES, 128 * limits.MAX_ENTRIES]
 
 
-ON_DISK = ScratchJob(uploaded=0, seal=None, unpacked=1 << 30, datasets=("h2",), wheels=True, written=1 << 30)
+ON_DISK = ScratchJob(
+    uploaded=0, seal=None, unpacked=1 << 30, datasets=("h2",), wheels=True, image=False, written=1 << 30
+)
 
 
 def test_what_is_on_the_scratch_disk_takes_no_memory() -> None:

@@ -49,6 +49,7 @@ SCRATCH = ScratchJob(
     unpacked=1 << 31,
     datasets=("h2",),
     wheels=True,
+    image=True,
     written=1 << 24,
 )
 

@@ -57,7 +57,8 @@ def packed(tmp_path: Path, request: dict[str, Any]) -> dict[str, tuple[bytes, in
     device = os.open(tmp_path / "device", os.O_RDWR | os.O_CREAT)
     os.truncate(device, SIZE)
     seal = pack.pack(
-        {"size": SIZE, "owner": 101_000, "bundle": None, "datasets": [], "shared": False, **request}, device
+        {"size": SIZE, "owner": 101_000, "bundle": None, "image": None, "datasets": [], "shared": False, **request},
+        device,
     )
     return files(os.pread(device, SIZE, 0), seal, tmp_path / "out")
 

@@ -18,7 +18,7 @@ from agent_runtime.runner import oci_config
 from agent_runtime.runner.kinds.image_config import container_config, read_process, unpacking_config
 from agent_runtime.runner.oci_config import PACKER_MEMORY, SandboxHost, needed_memory
 from agent_runtime.runner.packing_config import packing_config
-from agent_runtime.runner.protocol import JobContainer
+from agent_runtime.runner.protocol import JobContainer, ScratchJob
 from cloister.protocol.containers.process import ContainerProcess
 from image.inputs import host_tools
 from tests.agent_runtime.runner.test_oci_config import PATHS
@@ -26,6 +26,9 @@ from tests.agent_runtime.runner.test_protocol import JOB
 
 SCHEMA = "usr/share/gocode/src/github.com/opencontainers/runtime-spec/schema/config-schema.json"
 OCI = replace(JOB, kind="oci", wheels=False, container=JobContainer("ab" * 32, 1 << 20))
+ON_DISK = replace(
+    OCI, scratch=ScratchJob(uploaded=0, seal=None, unpacked=1 << 30, datasets=(), wheels=False, image=True, written=0)
+)
 PROCESS = ContainerProcess(("/run", "x"), ("A=1", "PATH=/bin"), "/app", 33, 34, (44, 45))
 NARROW = SandboxHost(inside=1000, outside=0, count=1, cgroup=False, rlimits={"RLIMIT_NPROC": 9})
 
@@ -50,6 +53,8 @@ MADE = {
     "packing": packing_config(JOB, PATHS),
     "unpacking": unpacking_config(OCI, PATHS),
     "unpacking without root": unpacking_config(OCI, PATHS, NARROW),
+    "packing an image": packing_config(ON_DISK, PATHS),
+    "unpacking beside an image on the disk": unpacking_config(ON_DISK, PATHS, process=PROCESS),
     "image": container_config(OCI, PATHS, PROCESS),
     "image without root": container_config(OCI, PATHS, PROCESS, NARROW),
 }
@@ -132,6 +137,31 @@ def test_unpacking_sees_the_image_and_nothing_that_the_algorithm_sees_or_writes(
     ]  # fmt: skip
     assert rights["ambient"] == rights["inheritable"] == []
     assert MADE["unpacking without root"]["process"]["capabilities"]["bounding"] == []
+
+
+def test_image_that_is_on_the_scratch_disk_is_only_read() -> None:
+    """It is unpacked by the packer; datasets in memory are unpacked for its user."""
+    packing, beside = MADE["packing an image"], MADE["unpacking beside an image on the disk"]
+    places = {one["destination"]: one["options"] for one in packing["mounts"] if one["type"] == "bind"}
+    assert set(places) == {"/run/image.tar", "/run/packed/h2"}
+    assert all("ro" in options for options in places.values())
+    said = json.loads(packing["process"]["args"][4])
+    assert (said["image"]["digest"], said["image"]["root"], said["first"]) == ("ab" * 32, "root", 100_000)
+    assert packing["process"]["user"]["uid"] == 1000
+
+    places = {one["destination"] for one in beside["mounts"] if one["type"] == "bind"}
+    assert places == {"/run/datasets", "/run/launched", "/run/packed/h2"}
+    said = json.loads(beside["process"]["args"][4])
+    assert (said["image"], said["user"]) == (None, [33, 34])
+
+
+def test_image_that_is_on_the_scratch_disk_takes_no_memory() -> None:
+    large = JobContainer("ab" * 32, 8 << 30)
+    here, there = (needed_memory(replace(job, container=large)) for job in (OCI, ON_DISK))
+
+    assert here > 8 << 30
+    assert there < 2 << 30
+    assert oci_config.uncharged(ON_DISK) < oci_config.uncharged(OCI)
 
 
 @pytest.mark.parametrize("memory", [1, 1 << 34])
