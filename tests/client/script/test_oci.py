@@ -33,6 +33,10 @@ REFUSED = {
     "user that is not there": ([[RUN]], {**CONFIG, "User": "app"}, "user app is not in its /etc/passwd", "USER 1000"),
     "link where the sandbox has a folder": ([[RUN, link("tmp", "/x")]], CONFIG, "a link at /tmp", "ordinary folder"),
     "file where the sandbox has a folder": ([[RUN, Entry("work", b"x")]], CONFIG, "a link at /work", "folder"),
+    "folder where the sandbox has a file": (
+        [[RUN, folder("etc/hosts")]], CONFIG, "than a file at /etc/hosts", "leave it"),
+    "broken link where the sandbox has a file": (
+        [[RUN, link("etc/hosts", "/x")]], CONFIG, "than a file at /etc/hosts", "leave it"),
     "file of another user": ([[Entry("bin/run", user=100_000)]], CONFIG, "belongs to user 100000", "chown"),
     "folder that is below a file": (
         [[RUN, Entry("app")]], {**CONFIG, "WorkingDir": "/app/x"}, "other than a folder at /app/x", "WORKDIR"),
@@ -79,6 +83,8 @@ STARTED = {
         [[Entry("bin/run", b"x", mode=0o710, group=9), Entry("etc/passwd", b"app:x:5:6::/:\n"),
           Entry("etc/group", b"data:x:9:app\n")]], {**CONFIG, "User": "app"}),
     "by another name of the file": ([[Entry("opt/x", b"x", mode=0o755), hard("bin/run", "opt/x")]], CONFIG),
+    "with its own hosts": ([[RUN, link("etc/hosts", "h"), Entry("etc/h")]], CONFIG),
+    "with /etc elsewhere": ([[RUN, folder("data/etc"), link("etc", "data/etc")]], CONFIG),
     "by a shell": ([[Entry("bin/sh", b"x", mode=0o755)]], {"Entrypoint": ["/bin/sh", "-c", "exec train $0"]}),
     "from a folder that is not there": ([[RUN]], {**CONFIG, "WorkingDir": "/new/place"}),
     "from a folder behind a link": ([[RUN, folder("srv"), link("app", "/srv")]], {**CONFIG, "WorkingDir": "/app/x"}),

@@ -261,8 +261,8 @@ def linked(tmp_path: Path) -> Path:
 
 
 REFUSED: dict[str, tuple[Callable[[Path], Path], str, str]] = {
-    "docker save before 25": (docker_20, "the form that Docker wrote before version 25", "docker-archive:OLD.tar"),
-    "podman save": (docker_archive, "the form that Docker wrote before version 25", "--format oci-archive"),
+    "docker save before 25": (docker_20, "the form that Docker before version 25 and", "docker-archive:OLD.tar"),
+    "podman save": (docker_archive, "the form that Docker before version 25 and", "--format oci-archive"),
     "skopeo's dir": (docker_dir, "The folder is of the form that skopeo calls dir", "dir:FOLDER"),
     "docker export": (root, "not in the OCI image layout", "docker save"),
     "docker save and gzip": (compressed, "compressed as a whole", "gzip -d"),
