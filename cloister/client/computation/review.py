@@ -101,8 +101,8 @@ def _algorithm(manifest: Manifest) -> Iterator[str]:
     yield _KINDS[algorithm.kind]
     if algorithm.container is not None:
         size = format_size(algorithm.container.unpacked_size)
-        yield f"The image is sha256:{algorithm.container.digest}."
-        yield f"Unpacked it takes {size} of the machine's memory, or of its scratch disk."
+        where = f"Unpacked it takes {size} of the machine's memory, or of its scratch disk."
+        yield f"The image is sha256:{algorithm.container.digest}. {where}"
     for name, value in sorted(algorithm.environment.items()):
         yield f"with {name}={value}"
     if algorithm.files:

@@ -59,7 +59,7 @@ def test_review_names_the_image_of_a_container(parties):
     said = text(parties, "hospital-1")
 
     assert "It is an image of a container: files and programs of its own run instead of the machine's." in said
-    assert f"The image is sha256:{manifest.algorithm.container.digest}. It takes" in said
+    assert f"The image is sha256:{manifest.algorithm.container.digest}. Unpacked it takes" in said
 
 
 def test_review_says_how_much_data_could_leave(parties):
