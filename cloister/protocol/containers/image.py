@@ -36,7 +36,10 @@ PLATFORM = ("linux", "amd64")
 _INDEX, _LAYOUT, _OLD = "index.json", "oci-layout", "manifest.json"
 _DIR, _DIR_BEGINS = "version", b"Directory Transport Version"
 _BLOBS = "blobs/sha256/"
-_BUILD = "Build the image for the machine: `docker build --platform linux/amd64`, and the same with podman."
+_BUILD = (
+    "Build or pull the image for the machine, then save it: `docker build --platform linux/amd64`, `docker pull "
+    "--platform linux/amd64`, and the same with podman."
+)
 _OLD_HINT = (
     "Save it with Docker 25 or newer, with `podman save --format oci-archive`, or convert it: `skopeo copy "
     "docker-archive:OLD.tar oci-archive:NEW.tar`."
@@ -163,6 +166,9 @@ class ContainerImage:
             platform = one.platform
             if platform and tuple(platform.split("/")[:2]) != PLATFORM:
                 others.append(text.printable(platform))
+            elif f"{_BLOBS}{one.digest}" not in self._blobs:
+                # Tools save an index with all platforms, and the image of the machine that they run on.
+                others.append(f"{text.printable(platform) or 'something'} that is not in the archive")
             elif one.media_type in INDEXES:
                 if depth >= limits.MAX_INDEXES:
                     said = f"The archive has more than {limits.MAX_INDEXES} indexes in one another."

@@ -251,6 +251,18 @@ def foreign(tmp_path: Path) -> Path:
     return write(tmp_path / "foreign.tar", {**files, "oci-layout": layout.files["oci-layout"]})
 
 
+def other_platform(tmp_path: Path) -> Path:
+    """`docker save` with the containerd store on a Mac, of an image that was pulled: the index has all platforms, the
+    archive has one.
+    """
+    layout = Layout()
+    arm = layout.image([tar(LAYERS[0])], PROCESS, config_more={"architecture": "arm64"})
+    arm["platform"] = {"architecture": "arm64", "os": "linux", "variant": "v8"}
+    amd = {**arm, "digest": f"sha256:{'1' * 64}", "platform": {"architecture": "amd64", "os": "linux"}}
+    files = layout_files(layout, {"schemaVersion": 2, "manifests": [layout.index([amd, arm])]})
+    return write(tmp_path / "mac.tar", {**files, "oci-layout": layout.files["oci-layout"]})
+
+
 def linked(tmp_path: Path) -> Path:
     """A layout whose blobs are links, as a folder that shares them was packed."""
     layout = Layout()
@@ -267,7 +279,12 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str, str]] = {
     "docker export": (root, "not in the OCI image layout", "docker save"),
     "docker save and gzip": (compressed, "compressed as a whole", "gzip -d"),
     "a layer that is elsewhere": (foreign, "Layer 1 of the image is not in the archive", "skopeo copy"),
-    "blobs that are links": (linked, "is not in the archive", "skopeo copy"),
+    "docker save on a machine of another kind": (
+        other_platform,
+        "no image for linux/amd64; it has linux/amd64 that is not in the archive, linux/arm64/v8",
+        "docker pull --platform linux/amd64",
+    ),
+    "blobs that are links": (linked, "it has something that is not in the archive", "--platform"),
 }
 
 
