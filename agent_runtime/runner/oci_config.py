@@ -16,7 +16,6 @@ from cloister.protocol import placement
 from cloister.protocol.archives.limits import MAX_ENTRIES
 from cloister.protocol.containers import limits as containers
 from cloister.protocol.placement import WORK
-from cloister.protocol.scratch import image_entries
 from cloister.protocol.volume import tree_memory
 from cloister.protocol.wheels import installation
 
@@ -175,7 +174,7 @@ def _packer_memory(job: Job) -> int:
     """Bytes of memory for unpacking to the scratch disk."""
     if job.scratch is None or not job.packs:
         return 0
-    entries = image_entries(job.container.size) if job.container is not None and job.packs_image else 0
+    entries = containers.most_entries(job.container.size) if job.container is not None and job.packs_image else 0
     return PACKER_MEMORY + tree_memory(job.scratch.unpacked) + entries * _PACKED_ENTRY
 
 

@@ -88,7 +88,7 @@ class DirectoryEntry:
 
 
 Entry = DirectoryEntry | FileEntry | LinkEntry | PipeEntry
-_TYPES = {
+_TYPES: dict[type[Entry], tuple[int, int]] = {
     FileEntry: (_REGULAR, stat.S_IFREG),
     DirectoryEntry: (_FOLDER, stat.S_IFDIR),
     PipeEntry: (_PIPE, stat.S_IFIFO),

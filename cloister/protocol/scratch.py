@@ -106,16 +106,11 @@ def _unpacked(datasets: Sequence[Asset], wheels: int, image: int) -> int:
     trees = len(datasets) + (wheels > 0)
     if not trees and not image:
         return 0
-    inside = image_entries(image)
+    inside = containers.most_entries(image)
     entries = len(datasets) * (limits.MAX_ENTRIES + 1) + (installation.MAX_INODES if wheels else 0) + inside + _FOLDERS
     names = trees * limits.MAX_PATHS + min(inside * NAME, containers.MAX_PATHS)
     content = sum(data.unpacked_size for data in datasets) + wheels + image + (containers.MAX_PROCESS if image else 0)
     return volume_size(2 + groups_of(content) + groups_of(most_blocks(entries, names) * BLOCK))
-
-
-def image_entries(size: int) -> int:
-    """The most files, folders and links of a container image that takes ``size`` bytes unpacked."""
-    return min(size // containers.ENTRY, containers.MAX_ENTRIES)
 
 
 def _written(size: int) -> int:

@@ -7,7 +7,7 @@ Long because it lists every parser.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 
 CORPUS = Path(__file__).resolve().parents[2] / "tests" / "fuzz" / "corpus"
@@ -391,7 +391,7 @@ def _refusals() -> contextlib.AbstractContextManager[None]:
 
 
 @contextlib.contextmanager
-def _sentences() -> Iterator[None]:
+def _sentences() -> Generator[None]:
     """Suppresses the documented errors about images of containers. Their messages can be shown to people."""
     from cloister.protocol.archives.errors import ArchiveError
     from cloister.protocol.containers.errors import ContainerError

@@ -51,3 +51,8 @@ MAX_USERS = 1024 * 1024
 
 PAGE, ENTRY = 4096, 1024
 """What a file takes in memory: whole pages, and what the kernel keeps about each file, folder and link."""
+
+
+def most_entries(size: int) -> int:
+    """The most files, folders and links of an image that takes ``size`` bytes unpacked."""
+    return min(size // ENTRY, MAX_ENTRIES)
