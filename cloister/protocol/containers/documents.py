@@ -95,9 +95,8 @@ class Members:
         """A member; None if it is missing. docker and podman would also take it in other letters."""
         found = self._spellings.get(name.casefold(), [name])
         if found != [name]:
-            raise self.error(
-                name, f"must be written in these letters, and once: found {', '.join(map(_shown, found[:4]))}"
-            )
+            spellings = ", ".join(_shown(one) for one in found[:4])
+            raise self.error(name, f"must be written in these letters, and once: found {spellings}")
         return self._value.get(name)
 
     def text(self, name: str, *, most: int = limits.MAX_TEXT, default: str | None = None) -> str:

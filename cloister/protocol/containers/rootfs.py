@@ -133,8 +133,10 @@ class RootFilesystem:
         try:
             self._apply(tar)
         except ArchiveError as error:
-            hint = AGAIN if error.hint == errors.AGAIN else _TAR
-            raise ArchiveError(f"Layer {self._layer} of the image: {error.message}", hint=hint) from error
+            said = f"Layer {self._layer} of the image: {error.message}"
+            if error.hint == errors.AGAIN:
+                raise ArchiveError(said, hint=AGAIN) from error
+            raise ArchiveError(said, hint=_TAR) from error
 
     def _apply(self, tar: ByteReader) -> None:
         for member in tars.read_members(tar):

@@ -154,7 +154,7 @@ def _require_program(root: RootFilesystem, process: ContainerProcess) -> None:
         places = [program if program.startswith("/") else f"{process.folder}/{program}"]
     else:
         places = [f"{folder}/{program}" for folder in variables.get("PATH", "").split(":") if folder.startswith("/")]
-    closed = None
+    path: str | None = None
     for place in places:
         parts = [part for part in place.split("/") if part]
         if any(parts[: len(point.split("/"))] == point.split("/") for point in MOUNT_POINTS):
@@ -163,17 +163,18 @@ def _require_program(root: RootFilesystem, process: ContainerProcess) -> None:
             continue
         found = root.find(place)
         if found is not None and found.is_file:
-            closed = closed or _closed(found, process)
-            if _closed(found, process) is None:
+            closed = _closed(found, process)
+            if closed is None:
                 return
-    said = names.shown(program)
-    if closed is not None:
+            path = path or closed
+    if path is not None:
         raise ContainerError(
-            f"The image starts {said}, which its user {process.user} may not execute: {shown(closed)} does not let it.",
+            f"The image starts {names.shown(program)}, which its user {process.user} may not execute: {shown(path)} "
+            "does not let it.",
             hint="Write `COPY --chmod=755`, or `RUN chmod` in the Dockerfile. Root, too, needs the right on a machine.",
         )
     raise ContainerError(
-        f"The image starts {said}, which is not in it.",
+        f"The image starts {names.shown(program)}, which is not in it.",
         hint="Correct ENTRYPOINT, CMD or PATH in the Dockerfile, or `args` in the manifest.",
     )
 
