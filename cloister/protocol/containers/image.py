@@ -134,8 +134,9 @@ class ContainerImage:
             if _DIR in self._blobs and self._read(self._blobs[_DIR], _DIR).startswith(_DIR_BEGINS):
                 raise ContainerError("The folder is of the form that skopeo calls dir.", hint=_DIR_HINT)
             if _OLD in self._blobs:
-                said = "The archive is of the form that Docker before version 25 and `podman save` write."
-                raise ContainerError(said, hint=_OLD_HINT)
+                raise ContainerError(
+                    "The archive is of the form that Docker before version 25 and `podman save` write.", hint=_OLD_HINT
+                )
             raise ContainerError("The archive is not in the OCI image layout: it has no index.json.", hint=SAVE)
         layout = parse(self._read(self._blobs[_LAYOUT], _LAYOUT), _LAYOUT)
         if layout.text("imageLayoutVersion") != "1.0.0":
