@@ -19,21 +19,17 @@ _OCI, _DOCKER = "application/vnd.oci.image.", "application/vnd.docker."
 INDEXES = frozenset({f"{_OCI}index.v1+json", f"{_DOCKER}distribution.manifest.list.v2+json"})
 MANIFESTS = frozenset({f"{_OCI}manifest.v1+json", f"{_DOCKER}distribution.manifest.v2+json"})
 CONFIGS = frozenset({f"{_OCI}config.v1+json", f"{_DOCKER}container.image.v1+json"})
-PLAIN, GZIP, ZSTD = "", "gzip", "zstd"
-LAYERS = {
-    f"{_OCI}layer.v1.tar": PLAIN,
-    f"{_OCI}layer.v1.tar+gzip": GZIP,
-    f"{_OCI}layer.v1.tar+zstd": ZSTD,
-    f"{_OCI}layer.nondistributable.v1.tar": PLAIN,
-    f"{_OCI}layer.nondistributable.v1.tar+gzip": GZIP,
-    f"{_OCI}layer.nondistributable.v1.tar+zstd": ZSTD,
-    f"{_DOCKER}image.rootfs.diff.tar": PLAIN,
-    f"{_DOCKER}image.rootfs.diff.tar.gzip": GZIP,
-    f"{_DOCKER}image.rootfs.diff.tar.zstd": ZSTD,
-    f"{_DOCKER}image.rootfs.foreign.diff.tar": PLAIN,
-    f"{_DOCKER}image.rootfs.foreign.diff.tar.gzip": GZIP,
-}
-"""Media types of layers, and how each is compressed."""
+LAYERS = frozenset(
+    family + suffix
+    for family, suffixes in (
+        (f"{_OCI}layer.v1.tar", ("", "+gzip", "+zstd")),
+        (f"{_OCI}layer.nondistributable.v1.tar", ("", "+gzip", "+zstd")),
+        (f"{_DOCKER}image.rootfs.diff.tar", ("", ".gzip", ".zstd")),
+        (f"{_DOCKER}image.rootfs.foreign.diff.tar", ("", ".gzip")),
+    )
+    for suffix in suffixes
+)
+"""Media types of layers."""
 
 _ATTESTATION = ("vnd.docker.reference.type", "attestation-manifest")
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
@@ -207,13 +203,11 @@ def image_manifest(data: bytes, what: str) -> ContainerManifest:
     return ContainerManifest(config, layers)
 
 
-def require_layer(layer: BlobDescriptor) -> str:
-    """How a layer is compressed. Raises ContainerError for a media type that is unknown or encrypted."""
-    found = LAYERS.get(layer.media_type)
-    if found is None:
+def require_layer(layer: BlobDescriptor) -> None:
+    """Raises ContainerError for a layer whose media type is unknown or encrypted."""
+    if layer.media_type not in LAYERS:
         kind = "encrypted" if layer.media_type.endswith("+encrypted") else "of the unknown type"
         raise ContainerError(f"A layer of the image is {kind} ({_shown(layer.media_type)}).", hint=SAVE)
-    return found
 
 
 def image_config(data: bytes, what: str = "The image's configuration") -> ImageConfig:

@@ -148,6 +148,19 @@ def zstd_chunked(tmp_path: Path) -> Path:
     return write(tmp_path / "chunked.tar", {**files, "oci-layout": layout.files["oci-layout"]})
 
 
+def uncompressed_as_gzip(tmp_path: Path) -> Path:
+    """`skopeo copy --dest-oci-accept-uncompressed-layers docker-archive:... oci-archive:...` (1.18)."""
+    layout = Layout()
+    tars = [tar(layer) for layer in LAYERS]
+    entry = layout.image(tars, PROCESS, compression="")
+    manifest = json.loads(layout.files[f"blobs/{entry['digest'].replace(':', '/')}"])
+    for layer in manifest["layers"]:
+        layer["mediaType"] = f"{OCI}layer.v1.tar+gzip"
+    entry = layout.document(manifest, f"{OCI}manifest.v1+json")
+    files = layout_files(layout, {"schemaVersion": 2, "manifests": [entry]})
+    return write(tmp_path / "uncompressed.tar", {**files, "oci-layout": layout.files["oci-layout"]})
+
+
 def nulls(tmp_path: Path) -> Path:
     """Members that Go writes as null: no annotations, no platform, no history."""
     layout = Layout()
@@ -175,6 +188,7 @@ ACCEPTED: dict[str, Callable[[Path], Path]] = {
     "oci-archive, not compressed": lambda tmp_path: oci_archive(tmp_path, ""),
     "oci-archive, docker's types": lambda tmp_path: oci_archive(tmp_path, family=DOCKER),
     "zstd:chunked": zstd_chunked,
+    "uncompressed layers that say they are not": uncompressed_as_gzip,
     "nulls": nulls,
     "one layer twice, and empty": same_layer_twice,
 }
