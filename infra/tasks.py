@@ -170,6 +170,43 @@ def add(c: Any, name: str, key: str = "", roles: str = "", stack: str = "") -> N
     print(f"{name}: {', '.join(added.member.roles)}; key {added.member.key_digest()}")
 
 
+@verb(
+    positional=["name"],
+    required=["roles"],
+    help={
+        "name": "name that the member will have",
+        "roles": "comma-separated: owner, algorithm-provider, dataset-provider, result-consumer, auditor",
+        "output": "file of the invitation (default: NAME.invitation.json)",
+    }
+    | WORKSPACE,
+)
+def invite(c: Any, name: str, roles: str = "", output: str = "", stack: str = "") -> None:
+    """Write an invitation to the workspace, which a future member answers with `cloister join`."""
+    from infra.live import members, workspaces
+
+    path = Path(output or f"{name}.invitation.json")
+    wanted = tuple(part for part in roles.split(",") if part)
+    made = members.invite(workspaces.PROJECT.selected(stack), name, wanted, path)
+    print(f"{path} invites {name} to the workspace {made.workspace}: {', '.join(made.roles)}. It holds no secret.")
+    print(f"Next: {name} runs cloister join {path.name} and sends the answer; you run invoke member.admit ANSWER")
+
+
+@verb(positional=["file"], help={"file": "the answer to an invitation"} | WORKSPACE | YES)
+def admit(c: Any, file: str, stack: str = "", yes: bool = False) -> None:
+    """Add the member who answered an invitation, after you have compared the fingerprint of the key."""
+    from infra.live import members, workspaces
+
+    name = workspaces.PROJECT.selected(stack)
+    found = members.answered(name, Path(file))
+    print(f"Member       {found.name}: {', '.join(found.roles)}")
+    print(f"Fingerprint  {found.key_digest()}   compare it with the member over another channel, such as the phone")
+    if yes or show.confirmed("Is it the same?"):
+        members.admit(name, Path(file))
+        print(f"{found.name} is a member. An owner takes part after the next invoke workspace.up.")
+    else:
+        print("Nothing was changed.")
+
+
 @verb(positional=["name"], help={"name": "name of the member"} | WORKSPACE)
 def remove_(c: Any, name: str, stack: str = "") -> None:
     """Remove a member from the workspace's configuration."""
@@ -229,7 +266,7 @@ def clean(c: Any, yes: bool = False) -> None:
 
 workspace = Collection("workspace", new, up, status, reach, export, console, down)
 workspace.add_task(list_, name="list")
-member = Collection("member", add)
+member = Collection("member", add, invite, admit)
 member.add_task(remove_, name="remove")
 member.add_task(members, name="list")
 namespace = Collection(workspace, member, registry, setup, doctor, cache, clean)

@@ -11,6 +11,7 @@ from cloister.cli import (
     bundle,
     checksum,
     events,
+    join,
     keys,
     lock,
     logs,
@@ -34,6 +35,7 @@ from cloister.cli.shell import guide
 
 VERBS = (
     keys.keys,
+    join.join,
     policy.policy,
     lock.lock,
     bundle.bundle,

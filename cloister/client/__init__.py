@@ -77,6 +77,9 @@ if TYPE_CHECKING:
     from cloister.client.files.keys import generate_key as generate_key
     from cloister.client.files.keys import load_key as load_key
     from cloister.client.files.keys import public_path as public_path
+    from cloister.client.files.membership import Joining as Joining
+    from cloister.client.files.membership import join as join
+    from cloister.client.files.membership import load_invitation as load_invitation
     from cloister.client.packages.bundle import Bundle as Bundle
     from cloister.client.packages.bundle import MissingLibrary as MissingLibrary
     from cloister.client.packages.bundle import make_bundle as make_bundle
@@ -118,6 +121,11 @@ _NAMES = {
         "generate_key",
         "load_key",
         "public_path",
+    ),
+    "cloister.client.files.membership": (
+        "Joining",
+        "join",
+        "load_invitation",
     ),
     "cloister.keyfile.private": ("Passphrase", "describe_key"),
     "cloister.keyfile.public": ("PublicKey", "read_public_key"),

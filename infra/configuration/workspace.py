@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cloister.errors import InputError
+from cloister.protocol.invitation import Invitation
 from infra import paths
 from infra.configuration import addresses, cloud, public_key, reserved, scratch, sizes
 from infra.configuration.cloud import AzureConfiguration, BudgetConfiguration, GcpConfiguration
@@ -32,6 +33,7 @@ _ZONES = {
 }
 # QEMU's -cpu: a model, then features to add or remove. QEMU itself decides which of them it has.
 _CPU = re.compile(r"(?=.{1,500}\Z)[A-Za-z0-9][A-Za-z0-9._-]*(?:,[+-][A-Za-z0-9][A-Za-z0-9._-]*)*\Z")
+_ID = re.compile(r"[0-9a-f]{64}\Z")
 _TAKEN = (paths.ENVIRONMENT, paths.PASSPHRASE)
 
 
@@ -95,6 +97,8 @@ class WorkspaceConfiguration:
     """Set if and only if the backend is ``azure``."""
     gcp: GcpConfiguration | None = None
     """Set if and only if the backend is ``gcp``."""
+    invitations: tuple[Invitation, ...] = ()
+    """Those that were not answered yet. They change nothing that runs."""
 
     def owners(self) -> tuple[MemberConfiguration, ...]:
         return tuple(member for member in self.members if "owner" in member.roles)
@@ -119,6 +123,7 @@ def parse(name: str, value: Any, *, force: bool = False) -> WorkspaceConfigurati
         backend=backend,
         image=validator.string(top, "image", "workspace.image"),
         members=_members(validator, top.get("members")),
+        invitations=_invitations(validator, name, top.get("invitations")),
         cvms=_cvms(validator, top.get("cvms"), backend),
         force=validator.boolean(top, "force", "workspace.force") or force,
         ingress=cloud.ingress(validator, top.get("ingress"), public=public) if in_cloud else (),
@@ -141,7 +146,7 @@ def parse(name: str, value: Any, *, force: bool = False) -> WorkspaceConfigurati
 
 
 _REQUIRED = ("backend", "image", "members", "cvms")
-_OPTIONAL = ("ingress", *cloud.KEYS, "force")
+_OPTIONAL = ("ingress", *cloud.KEYS, "force", "invitations")
 
 
 def check_name(name: str) -> None:
@@ -173,19 +178,35 @@ def _members(validator: Validator, value: Any) -> tuple[MemberConfiguration, ...
             key = validator.attempt(f"{path}.key", lambda text=fields["key"]: public_key.parse(text)) or b""
         elif fields.get("key") is not None:
             validator.add(f"{path}.key", "must be a public key in PEM or base64.")
-        roles = fields.get("roles") or []
-        if not isinstance(roles, list) or not roles:
-            validator.add(f"{path}.roles", "must be a list of at least one role.")
-            roles = []
-        for role in roles:
-            if role not in ROLES:
-                validator.add(f"{path}.roles", f"invalid role {role!r}; must be one of {', '.join(ROLES)}.")
-        members.append(MemberConfiguration(name, key, tuple(sorted({str(role) for role in roles}))))
+        members.append(MemberConfiguration(name, key, _roles(validator, fields, path)))
     validator.unique([member.name for member in members], "workspace.members", "name")
     validator.unique([member.key.hex() for member in members], "workspace.members", "key")
     if value is not None and not any("owner" in member.roles for member in members):
         validator.add("workspace.members", "no member is an owner; at least one must be.")
     return tuple(members)
+
+
+def _roles(validator: Validator, fields: Mapping[str, Any], path: str) -> tuple[str, ...]:
+    roles = fields.get("roles") or []
+    if not isinstance(roles, list) or not roles:
+        validator.add(f"{path}.roles", "must be a list of at least one role.")
+        roles = []
+    for role in roles:
+        if role not in ROLES:
+            validator.add(f"{path}.roles", f"invalid role {role!r}; must be one of {', '.join(ROLES)}.")
+    return tuple(sorted({str(role) for role in roles}))
+
+
+def _invitations(validator: Validator, workspace: str, value: Any) -> tuple[Invitation, ...]:
+    made = []
+    # `pulumi config rm` leaves an empty list behind.
+    for path, entry in validator.entries(value or None, "workspace.invitations"):
+        fields = validator.mapping(entry, path, required=("name", "roles", "id"))
+        name = validator.name(fields, f"{path}.name")
+        number = validator.matching(fields, "id", path, _ID, "64 hexadecimal digits")
+        made.append(Invitation(workspace, name, _roles(validator, fields, path), number))
+    validator.unique([one.member for one in made], "workspace.invitations", "name")
+    return tuple(made)
 
 
 def _cvms(validator: Validator, value: Any, backend: str) -> tuple[CvmConfiguration, ...]:

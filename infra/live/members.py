@@ -1,11 +1,14 @@
-"""The members in a workspace's configuration, checked before they are written."""
+"""The members in a workspace's configuration, and invitations to become one, checked before they are written."""
 
 import base64
 from dataclasses import dataclass
 from pathlib import Path
 
+from cloister import userfile
 from cloister.errors import InputError
 from cloister.keyfile.public import read_public_key
+from cloister.protocol import invitation
+from cloister.protocol.invitation import Invitation, InvitationAnswer
 from infra.configuration import workspace
 from infra.live import workspaces
 
@@ -25,16 +28,27 @@ def add(stack_name: str, name: str, key_file: Path, roles: tuple[str, ...]) -> A
     """
     workspace.check_name(name)
     found = read_public_key(key_file)
+    _check_roles(roles)
+    return Added(_write(stack_name, name, found.spki, roles, key_file), found.note)
+
+
+def _check_roles(roles: tuple[str, ...]) -> None:
     wrong = [role for role in roles if role not in workspace.ROLES]
     if wrong or not roles:
         said = f"Unknown role: {', '.join(wrong)}." if wrong else "A member must have at least one role."
         raise InputError(said, hint=f"Roles: {', '.join(workspace.ROLES)}.")
+
+
+def _write(
+    stack_name: str, name: str, spki: bytes, roles: tuple[str, ...], source: Path
+) -> workspace.MemberConfiguration:
+    """Write the member with the key from the file ``source``. Raises InputError if another member has the key."""
     present = entries(stack_name)
-    text = base64.b64encode(found.spki).decode()
+    text = base64.b64encode(spki).decode()
     for entry in present:
         if entry.get("name") != name and entry.get("key") == text:
             raise InputError(
-                f"{key_file} is already the key of the member {entry.get('name')!r}.",
+                f"{source} is already the key of the member {entry.get('name')!r}.",
                 hint="Each member has its own key. Name another key file, or remove that member: invoke member.remove",
             )
     number = next((number for number, entry in enumerate(present) if entry.get("name") == name), len(present))
@@ -44,7 +58,72 @@ def add(stack_name: str, name: str, key_file: Path, roles: tuple[str, ...]) -> A
     settings: dict[str, str | int] = {f"members[{number}].name": name, f"members[{number}].key": text}
     settings |= {f"members[{number}].roles[{index}]": role for index, role in enumerate(roles)}
     workspaces.PROJECT.configure(stack_name, settings)
-    return Added(workspace.MemberConfiguration(name, found.spki, roles), found.note)
+    return workspace.MemberConfiguration(name, spki, roles)
+
+
+def invite(stack_name: str, name: str, roles: tuple[str, ...], output: Path) -> Invitation:
+    """Write an invitation for ``name`` to the file ``output``, and keep it in the configuration until it is answered.
+
+    An earlier invitation for ``name`` can then no longer be answered. Raises InputError when name or roles are invalid.
+    """
+    workspace.check_name(name)
+    _check_roles(roles)
+    made = Invitation.new(stack_name, name, roles)
+    present = invitations(stack_name)
+    number = next((number for number, one in enumerate(present) if one.member == name), len(present))
+    if number < len(present):
+        workspaces.PROJECT.unset(stack_name, f"invitations[{number}].roles")
+    settings: dict[str, str | int] = {f"invitations[{number}].name": name, f"invitations[{number}].id": made.id}
+    settings |= {f"invitations[{number}].roles[{index}]": role for index, role in enumerate(made.roles)}
+    userfile.write_file(output, made.encode() + b"\n")
+    workspaces.PROJECT.configure(stack_name, settings)
+    return made
+
+
+def answered(stack_name: str, path: Path) -> workspace.MemberConfiguration:
+    """The member who answered an invitation to this workspace with the file ``path``. Raises InputError."""
+    try:
+        answer = InvitationAnswer.parse(userfile.read(path, invitation.MAX_SIZE))
+    except OSError as error:
+        raise userfile.unreadable(f"The answer {path}", error) from error
+    except InputError as error:
+        raise InputError(f"{path}: {error.message}", hint=error.hint) from error
+    if answer.workspace != stack_name:
+        raise InputError(
+            f"{path} answers an invitation to the workspace {answer.workspace}, not to {stack_name}.",
+            hint=f"Name that workspace: --stack {answer.workspace}",
+        )
+    for found in invitations(stack_name):
+        if found.member == answer.member:
+            if found.digest() != answer.invitation:
+                raise InputError(
+                    f"{path} answers another invitation than the last one to {answer.member}.",
+                    hint="Ask for an answer to the last one, or invite again: invoke member.invite",
+                )
+            return workspace.MemberConfiguration(found.member, answer.key, found.roles)
+    raise InputError(
+        f"{answer.member} has no open invitation to the workspace {stack_name}.",
+        hint="Each invitation admits one key. Invite again: invoke member.invite; members: invoke member.list",
+    )
+
+
+def admit(stack_name: str, path: Path) -> workspace.MemberConfiguration:
+    """Add the member who answered an invitation, with its roles. Raises InputError, see :func:`answered`."""
+    found = answered(stack_name, path)
+    made = _write(stack_name, found.name, found.key, found.roles, path)
+    number = [one.member for one in invitations(stack_name)].index(found.name)
+    workspaces.PROJECT.unset(stack_name, f"invitations[{number}]")
+    return made
+
+
+def invitations(stack_name: str) -> list[Invitation]:
+    """The invitations in the configuration that were not answered yet."""
+    value = workspaces.PROJECT.configuration(stack_name) or {}
+    return [
+        Invitation(stack_name, str(one.get("name")), tuple(one.get("roles") or ()), str(one.get("id")))
+        for one in value.get("invitations") or []
+        if isinstance(one, dict)
+    ]
 
 
 def remove(stack_name: str, name: str) -> None:

@@ -10,6 +10,7 @@ Several organisations compute on data that none of them may see, in virtual mach
 
 Every party, once
   {p} keys --output me.pem                           your key pair; give me.pub to the owner and the platform team
+  {p} join invitation.json                           or: answer the platform team's invitation, which makes the key pair
   {p} policy --image image.json --workspace workspace.json
   {s}                                                what you demand of a machine, value by value; both files come
   {s}                                                from the platform team
@@ -55,7 +56,7 @@ Platform team
   invoke setup, invoke doctor                            prepare this machine, and see what is missing
   invoke image.build                                     the guest image and its measurements
   invoke workspace.new, workspace.up, workspace.export   the machines and their descriptor for the parties
-  invoke member.add                                      who takes part
+  invoke member.add, member.invite, member.admit         who takes part
 
 Everything on one machine
   invoke demo                                            three hospitals train one classifier

@@ -9,16 +9,21 @@ from cloister.attestation.policy.policy import Policy
 from cloister.errors import InputError
 from cloister.protocol.descriptor import Descriptor
 from cloister.protocol.imagemanifest import ImageManifest
+from cloister.protocol.invitation import Invitation, InvitationAnswer
 from cloister.protocol.manifest import Manifest
 
 COMPUTATION = "the manifest of a computation"
 IMAGE = "the manifest of an image"
+INVITATION = "an invitation"
+ANSWER = "the answer to an invitation"
 
 _TYPES: dict[str, Callable[[bytes], Any]] = {
     COMPUTATION: Manifest.parse,
     IMAGE: ImageManifest.parse,
     "a policy": Policy.parse,
     "a workspace descriptor": Descriptor.parse,
+    INVITATION: Invitation.parse,
+    ANSWER: InvitationAnswer.parse,
 }
 
 

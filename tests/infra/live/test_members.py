@@ -13,7 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from invoke.exceptions import Exit
 
+from cloister import client
 from cloister.errors import InputError
+from cloister.protocol.invitation import Invitation, InvitationAnswer
 from infra import paths, report, tasks
 from infra.configuration import workspace
 from infra.configuration.validation import ConfigurationError
@@ -114,6 +116,55 @@ def test_invalid_member_is_not_written(configuration: Path, tmp_path: Path):
         with pytest.raises(InputError, match=sentence):
             members.add("lab", name, path, roles)
     assert configuration.read_bytes() == before
+
+
+@pytest.mark.engine
+def test_invited_member_is_admitted_once_with_the_roles_of_the_invitation(
+    configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    key, _ = public(tmp_path, "owner")
+    members.add("lab", "lab", key, ("owner",))
+    sent, other, answer = (tmp_path / name for name in ("sent.json", "other.json", "answer.json"))
+    members.invite("lab", "hospital-1", ("dataset-provider", "auditor"), sent)
+    members.invite("lab", "hospital-2", ("dataset-provider",), other)
+    joined = client.join(sent, answer, tmp_path / "h1.pem")
+
+    # An answer counts only for the last invitation, and only in its workspace.
+    replaced = tmp_path / "replaced.json"
+    client.join(other, replaced, tmp_path / "h2.pem")
+    members.invite("lab", "hospital-2", ("auditor",), other)
+    foreign = tmp_path / "foreign.json"
+    elsewhere = Invitation.new("elsewhere", "hospital-1", ("owner",))
+    foreign.write_bytes(InvitationAnswer.sign(elsewhere, joined.key.private).encode())
+    # Someone who knows the invitation cannot give himself other roles: an answer has none.
+    raised = tmp_path / "raised.json"
+    forged = replace(joined.invitation, roles=("owner",))
+    raised.write_bytes(InvitationAnswer.sign(forged, joined.key.private).encode())
+    before = configuration.read_bytes()
+    for path, sentence in (
+        (replaced, "answers another invitation than the last one to hospital-2"),
+        (raised, "answers another invitation than the last one to hospital-1"),
+        (foreign, "an invitation to the workspace elsewhere, not to lab"),
+        (sent, "sent.json: The answer to an invitation"),
+        (tmp_path / "absent.json", "cannot be read"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            members.admit("lab", path)
+    assert configuration.read_bytes() == before
+
+    assert members.admit("lab", answer).key_digest() == joined.key.id
+    parsed = workspace.parse("lab", workspaces.PROJECT.configuration("lab"))
+    assert {one.name: one.roles for one in parsed.members} == {
+        "lab": ("owner",),
+        "hospital-1": ("auditor", "dataset-provider"),
+    }
+    assert [one.member for one in parsed.invitations] == ["hospital-2"]
+    with pytest.raises(InputError, match="hospital-1 has no open invitation to the workspace lab"):
+        members.admit("lab", answer)
+
+    client.join(other, answer, tmp_path / "h2.pem")
+    members.admit("lab", answer)
+    assert workspace.parse("lab", workspaces.PROJECT.configuration("lab")).invitations == ()
 
 
 @pytest.mark.engine
