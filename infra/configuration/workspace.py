@@ -3,7 +3,6 @@
 All errors are reported together, each with the path of its key, before any resource is declared.
 """
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,11 +11,11 @@ from typing import Any
 from cloister.errors import InputError
 from cloister.protocol.invitation import Invitation
 from infra import paths
-from infra.configuration import addresses, cloud, public_key, reserved, scratch, sizes
+from infra.configuration import addresses, cloud, members, reserved, scratch, sizes
 from infra.configuration.cloud import AzureConfiguration, BudgetConfiguration, GcpConfiguration
+from infra.configuration.members import MemberConfiguration
 from infra.configuration.validation import ConfigurationError, Validator
 
-ROLES = ("owner", "algorithm-provider", "dataset-provider", "result-consumer", "auditor")
 LOCAL = "local"
 BACKENDS = (LOCAL, *cloud.BACKENDS)
 
@@ -33,21 +32,7 @@ _ZONES = {
 }
 # QEMU's -cpu: a model, then features to add or remove. QEMU itself decides which of them it has.
 _CPU = re.compile(r"(?=.{1,500}\Z)[A-Za-z0-9][A-Za-z0-9._-]*(?:,[+-][A-Za-z0-9][A-Za-z0-9._-]*)*\Z")
-_ID = re.compile(r"[0-9a-f]{64}\Z")
 _TAKEN = (paths.ENVIRONMENT, paths.PASSPHRASE)
-
-
-@dataclass(frozen=True)
-class MemberConfiguration:
-    """``key`` is the DER SubjectPublicKeyInfo of the member's public key."""
-
-    name: str
-    key: bytes
-    roles: tuple[str, ...]
-
-    def key_digest(self) -> str:
-        """SHA-256 of the key in hex, as boot configurations name owners."""
-        return hashlib.sha256(self.key).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -122,8 +107,8 @@ def parse(name: str, value: Any, *, force: bool = False) -> WorkspaceConfigurati
         name=name,
         backend=backend,
         image=validator.string(top, "image", "workspace.image"),
-        members=_members(validator, top.get("members")),
-        invitations=_invitations(validator, name, top.get("invitations")),
+        members=members.parse(validator, top.get("members")),
+        invitations=members.parse_invitations(validator, name, top.get("invitations")),
         cvms=_cvms(validator, top.get("cvms"), backend),
         force=validator.boolean(top, "force", "workspace.force") or force,
         ingress=cloud.ingress(validator, top.get("ingress"), public=public) if in_cloud else (),
@@ -166,47 +151,6 @@ def check_workspace_name(name: str) -> None:
 def _refuse_taken(name: str) -> None:
     if name in _TAKEN:
         raise InputError(f"{name!r} is reserved for a file of Cloister; choose another name.")
-
-
-def _members(validator: Validator, value: Any) -> tuple[MemberConfiguration, ...]:
-    members = []
-    for path, entry in validator.entries(value, "workspace.members"):
-        fields = validator.mapping(entry, path, required=("name", "key", "roles"))
-        name = validator.name(fields, f"{path}.name")
-        key = b""
-        if isinstance(fields.get("key"), str):
-            key = validator.attempt(f"{path}.key", lambda text=fields["key"]: public_key.parse(text)) or b""
-        elif fields.get("key") is not None:
-            validator.add(f"{path}.key", "must be a public key in PEM or base64.")
-        members.append(MemberConfiguration(name, key, _roles(validator, fields, path)))
-    validator.unique([member.name for member in members], "workspace.members", "name")
-    validator.unique([member.key.hex() for member in members], "workspace.members", "key")
-    if value is not None and not any("owner" in member.roles for member in members):
-        validator.add("workspace.members", "no member is an owner; at least one must be.")
-    return tuple(members)
-
-
-def _roles(validator: Validator, fields: Mapping[str, Any], path: str) -> tuple[str, ...]:
-    roles = fields.get("roles") or []
-    if not isinstance(roles, list) or not roles:
-        validator.add(f"{path}.roles", "must be a list of at least one role.")
-        roles = []
-    for role in roles:
-        if role not in ROLES:
-            validator.add(f"{path}.roles", f"invalid role {role!r}; must be one of {', '.join(ROLES)}.")
-    return tuple(sorted({str(role) for role in roles}))
-
-
-def _invitations(validator: Validator, workspace: str, value: Any) -> tuple[Invitation, ...]:
-    made = []
-    # `pulumi config rm` leaves an empty list behind.
-    for path, entry in validator.entries(value or None, "workspace.invitations"):
-        fields = validator.mapping(entry, path, required=("name", "roles", "id"))
-        name = validator.name(fields, f"{path}.name")
-        number = validator.matching(fields, "id", path, _ID, "64 hexadecimal digits")
-        made.append(Invitation(workspace, name, _roles(validator, fields, path), number))
-    validator.unique([one.member for one in made], "workspace.invitations", "name")
-    return tuple(made)
 
 
 def _cvms(validator: Validator, value: Any, backend: str) -> tuple[CvmConfiguration, ...]:

@@ -10,6 +10,7 @@ from cloister.keyfile.public import read_public_key
 from cloister.protocol import invitation
 from cloister.protocol.invitation import Invitation, InvitationAnswer
 from infra.configuration import workspace
+from infra.configuration.members import ROLES, MemberConfiguration
 from infra.live import workspaces
 
 
@@ -17,7 +18,7 @@ from infra.live import workspaces
 class Added:
     """A member as written. ``note`` is a sentence about the key's file, if there is something to say."""
 
-    member: workspace.MemberConfiguration
+    member: MemberConfiguration
     note: str
 
 
@@ -33,15 +34,13 @@ def add(stack_name: str, name: str, key_file: Path, roles: tuple[str, ...]) -> A
 
 
 def _check_roles(roles: tuple[str, ...]) -> None:
-    wrong = [role for role in roles if role not in workspace.ROLES]
+    wrong = [role for role in roles if role not in ROLES]
     if wrong or not roles:
         said = f"Unknown role: {', '.join(wrong)}." if wrong else "A member must have at least one role."
-        raise InputError(said, hint=f"Roles: {', '.join(workspace.ROLES)}.")
+        raise InputError(said, hint=f"Roles: {', '.join(ROLES)}.")
 
 
-def _write(
-    stack_name: str, name: str, spki: bytes, roles: tuple[str, ...], source: Path
-) -> workspace.MemberConfiguration:
+def _write(stack_name: str, name: str, spki: bytes, roles: tuple[str, ...], source: Path) -> MemberConfiguration:
     """Write the member with the key from the file ``source``. Raises InputError if another member has the key."""
     present = entries(stack_name)
     text = base64.b64encode(spki).decode()
@@ -58,7 +57,7 @@ def _write(
     settings: dict[str, str | int] = {f"members[{number}].name": name, f"members[{number}].key": text}
     settings |= {f"members[{number}].roles[{index}]": role for index, role in enumerate(roles)}
     workspaces.PROJECT.configure(stack_name, settings)
-    return workspace.MemberConfiguration(name, spki, roles)
+    return MemberConfiguration(name, spki, roles)
 
 
 def invite(stack_name: str, name: str, roles: tuple[str, ...], output: Path) -> Invitation:
@@ -80,7 +79,7 @@ def invite(stack_name: str, name: str, roles: tuple[str, ...], output: Path) -> 
     return made
 
 
-def answered(stack_name: str, path: Path) -> workspace.MemberConfiguration:
+def answered(stack_name: str, path: Path) -> MemberConfiguration:
     """The member who answered an invitation to this workspace with the file ``path``. Raises InputError."""
     try:
         answer = InvitationAnswer.parse(userfile.read(path, invitation.MAX_SIZE))
@@ -100,14 +99,14 @@ def answered(stack_name: str, path: Path) -> workspace.MemberConfiguration:
                     f"{path} answers another invitation than the last one to {answer.member}.",
                     hint="Ask for an answer to the last one, or invite again: invoke member.invite",
                 )
-            return workspace.MemberConfiguration(found.member, answer.key, found.roles)
+            return MemberConfiguration(found.member, answer.key, found.roles)
     raise InputError(
         f"{answer.member} has no open invitation to the workspace {stack_name}.",
         hint="Each invitation admits one key. Invite again: invoke member.invite; members: invoke member.list",
     )
 
 
-def admit(stack_name: str, path: Path) -> workspace.MemberConfiguration:
+def admit(stack_name: str, path: Path) -> MemberConfiguration:
     """Add the member who answered an invitation, with its roles. Raises InputError, see :func:`answered`."""
     found = answered(stack_name, path)
     made = _write(stack_name, found.name, found.key, found.roles, path)

@@ -64,7 +64,7 @@ def test_join_uses_a_key_that_exists(cloister, monkeypatch, named):
     ],
     ids=["missing", "empty", "changed", "answer"],
 )
-def test_what_is_no_invitation_is_refused_before_a_key_is_made(cloister, content, said):
+def test_another_file_is_refused_before_a_key_is_made(cloister, content, said):
     Path("in.json").unlink()
     if content is not None:
         Path("in.json").write_bytes(content)

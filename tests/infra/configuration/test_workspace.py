@@ -15,8 +15,9 @@ from pulumi.runtime import mocks
 from cloister.errors import InputError
 from infra.configuration import public_key, workspace
 from infra.configuration.cloud import AzureConfiguration, BudgetConfiguration, GcpConfiguration
+from infra.configuration.members import MemberConfiguration
 from infra.configuration.validation import ConfigurationError
-from infra.configuration.workspace import CvmConfiguration, MemberConfiguration, WorkspaceConfiguration
+from infra.configuration.workspace import CvmConfiguration, WorkspaceConfiguration
 
 FOLDER = Path(__file__).parents[1] / "configurations"
 CASES = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yaml"))}
