@@ -18,6 +18,7 @@ from cloister.cli import (
     manifest,
     metrics,
     policy,
+    report,
     reset,
     result,
     review,
@@ -56,6 +57,7 @@ VERBS = (
     result.result,
     audit.audit,
     verify_result.verify_result,
+    report.report,
     stop.stop,
     reset.reset,
 )

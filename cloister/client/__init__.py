@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from cloister.client.packages.bundle import make_bundle as make_bundle
     from cloister.client.packages.lock import PackageLock as PackageLock
     from cloister.client.packages.lock import lock_requirements as lock_requirements
+    from cloister.client.report.report import write_report as write_report
     from cloister.client.result.audit import NOT_COVERED as NOT_COVERED
     from cloister.client.result.audit import Audit as Audit
     from cloister.client.result.audit import audit_log as audit_log
@@ -122,6 +123,7 @@ _NAMES = {
         "load_key",
         "public_path",
     ),
+    "cloister.client.report.report": ("write_report",),
     "cloister.client.files.membership": (
         "Joining",
         "join",

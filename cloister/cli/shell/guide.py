@@ -47,6 +47,7 @@ Parties, at any time
 
 Anyone, offline
   {p} verify-result results.zip                      which image, manifest, data and algorithm made a result
+  {p} report results.zip                             the same as a page for a browser or a printer
   {p} audit LOG                                      what a saved event log proves
   {p} verify-evidence FILE...                        whether recorded evidence is genuine
 """

@@ -25,7 +25,7 @@ from cloister.errors import ChangedFileError
 from cloister.protocol import archive, canonical, names, signingkey, transcript
 from cloister.protocol import receipt as receipts
 from cloister.protocol.bootconfig import BootConfiguration
-from cloister.protocol.events import MAX_EVENTS, MAX_LINE, EventChain, EventKind, Record
+from cloister.protocol.events import MAX_EVENTS, MAX_LINE, Event, EventChain, EventKind, Record
 from cloister.protocol.manifest import Manifest
 from cloister.protocol.receipt import Receipt
 
@@ -44,6 +44,15 @@ _CHUNK = 1024 * 1024
 
 
 @dataclass(frozen=True)
+class ProvenDocuments:
+    """The documents in a result, each of them proven. ``events``: the log up to the receipt."""
+
+    manifest: Manifest
+    receipt: Receipt
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True)
 class Proof:
     """What a verification found out about a result.
 
@@ -51,6 +60,7 @@ class Proof:
     manifest: SHA-256 of the manifest that made the result; empty bytes when a claim failed.
     at_creation: the verdict on the evidence at the time of the receipt; None if it could not be appraised.
     today: the verdict on the same evidence today; None if it could not be appraised.
+    documents: what the result says of itself; None when a claim failed.
     notes: sentences on what the host could do to a proven result or see of it.
     """
 
@@ -59,6 +69,7 @@ class Proof:
     at_creation: Verdict | None
     today: Verdict | None
     notes: tuple[str, ...] = ()
+    documents: ProvenDocuments | None = None
 
     @property
     def accepted(self) -> bool:
@@ -133,6 +144,7 @@ class _Prover:
     manifest: Manifest | None = None
     at_creation: Verdict | None = None
     today: Verdict | None = None
+    events: list[Event] = field(default_factory=list)
 
     def prove(self) -> Proof:
         recorder = ClaimRecorder()
@@ -147,7 +159,8 @@ class _Prover:
         recorder.check("The event log is complete and signed, up to the receipt", self._events)
         proven = self.manifest if not recorder.failed else None
         digest, notes = (proven.digest(), tuple(self._notes(proven))) if proven else (b"", ())
-        return Proof(recorder.claims(), digest, self.at_creation, self.today, notes)
+        documents = ProvenDocuments(proven, self.receipt, tuple(self.events)) if proven else None
+        return Proof(recorder.claims(), digest, self.at_creation, self.today, notes, documents)
 
     def _notes(self, manifest: Manifest) -> Iterator[str]:
         if not self._judged().confidential:
@@ -275,6 +288,7 @@ class _Prover:
                 raise ChangedFileError(f"Line {chain.count + 1} of {EVENTS} is not a complete event.")
             record = Record.parse(line[:-1])
             chain.add(record)
+            self.events.append(record.event)
             if record.event.kind is EventKind.MANIFEST:
                 _same("The manifest in the event log", digest, record.event.manifest)
                 accepted = True
