@@ -2,6 +2,8 @@
 
 Needs no machine and no network. Nothing that a result states about itself is trusted: every digest is recomputed, every
 signature verified, and the evidence appraised under the reader's own policy.
+
+Long because the checks of all parts of a result are one pass over one file.
 """
 
 import datetime
