@@ -10,7 +10,7 @@ class Limits:
     connections: int = 2048
     """Open TCP connections."""
 
-    streams_per_connection: int = 64
+    streams_per_connection: int = 16
     """Concurrent HTTP/2 streams."""
 
     handshake_seconds: int = 20
@@ -31,7 +31,7 @@ class Limits:
     calls: int = 192
     """Concurrent calls. Each has its own thread."""
 
-    waiting_calls: int = 64
+    waiting_calls: int = 32
     """Of these, calls whose first frame has not arrived."""
 
     long_calls: int = 96
@@ -46,8 +46,10 @@ class Limits:
     followers: int = 64
     """Such calls of all keys. The other long calls stay free: what is followed would not happen without uploads."""
 
-    stream_window: int = 2 * 1024 * 1024
-    """Bytes that a peer may send before they are read: HTTP/2's window of each stream."""
+    stream_window: int = 256 * 1024
+    """Bytes that a peer may send before its call is read: HTTP/2's window of each connection and stream. While a frame
+    is read, the rest of it may come, too: 1.25 MiB in a round trip.
+    """
 
     buffers: int = 24
     """Buffers of 1 MiB for the bytes of all uploads, between their decryption and the file."""
@@ -105,4 +107,4 @@ class Limits:
 
     reserved_memory: int = 256 * 1024 * 1024
     """Bytes of free memory that a manifest cannot use: the agent, the runner and the kernel need them. Peers can make
-    the agent hold a window and a frame for each call that is read, about 3 MiB."""
+    the agent hold a window and a frame for each call that is read, about 2 MiB."""

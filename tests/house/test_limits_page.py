@@ -13,7 +13,7 @@ UNITS = {
     "bind_bytes": 1024,
     "result_names": 1024,
     "reserved_memory": 1024 * 1024,
-    "stream_window": 1024 * 1024,
+    "stream_window": 1024,
 }
 """The page says these in KiB or MiB."""
 

@@ -26,7 +26,7 @@ def _tcp(address: Address) -> socket.socket:
     return socket.create_connection((address.host, address.port), timeout=_SECONDS)
 
 
-def _tls(address: Address) -> ssl.SSLSocket:
+def tls(address: Address) -> ssl.SSLSocket:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
@@ -38,7 +38,7 @@ def idle(address: Address, count: int) -> Iterator[None]:
     """Connections that finish the TLS handshake and say nothing."""
     with ExitStack() as stack:
         for _ in range(count):
-            stack.enter_context(_tls(address))
+            stack.enter_context(tls(address))
         yield
 
 
@@ -70,7 +70,7 @@ def malformed_http2(address: Address, chance: random.Random) -> None:
         PREFACE + settings + b"\xff\xff\xff\0\1\0\0\0\1" + bytes(5000),
         PREFACE + settings + (b"\0\0\4\3\0\0\0\0\1" + bytes(4)) * 2000,
     ):
-        with contextlib.suppress(OSError), _tls(address) as connection:
+        with contextlib.suppress(OSError), tls(address) as connection:
             connection.settimeout(_SECONDS)
             connection.sendall(said)
 

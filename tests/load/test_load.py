@@ -28,7 +28,7 @@ from cloister.v1 import agent_pb2
 from tests.agent_runtime.world import new_key
 from tests.faults.guest_machine import GuestMachine, guest_machine
 from tests.faults.invariants import assert_no_fault
-from tests.load import peers
+from tests.load import peers, unfinished
 
 MIB = 1024 * 1024
 RESULT = 3 * MIB
@@ -221,3 +221,16 @@ def test_crowd_changes_nothing_for_honest_parties(tmp_path: Path, scale: Scale) 
         peak = made.guest.memory("VmHWM")
         assert peak < Limits().reserved_memory, f"{peak >> 20} MiB"
         assert_no_fault(made.guest.log())
+
+
+@pytest.mark.load
+@pytest.mark.parametrize(("connections", "streams"), [(160, 4), (40, 16), (400, 2)])
+def test_calls_that_are_never_finished_do_not_fill_the_memory(tmp_path: Path, connections: int, streams: int) -> None:
+    """By peers without a key. With a window of 2 MiB the agent took 500 MiB for what it had not yet read."""
+    owner = new_key()
+    with guest_machine(tmp_path / "guest", (owner.id,)) as guest:
+        assert unfinished.unfinished(guest.address, connections, streams, seconds=5) > 32 * MIB
+        peak = guest.memory("VmHWM")
+        assert peak < Limits().reserved_memory, f"{peak >> 20} MiB"
+        with Connection(Target(guest.address, guest.policy()), owner) as connection:
+            assert connection.session().status().state == "Idle"
