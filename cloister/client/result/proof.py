@@ -178,7 +178,8 @@ class _Prover:
             raise ChangedFileError(
                 f"The parts of the proof differ (expected: {', '.join(sorted(PARTS))}, found: {found})."
             )
-        return f"{len(self.names) - len(PARTS)} result files and {len(PARTS)} parts of proof"
+        count = len(self.names) - len(PARTS)
+        return f"{count} result file{'' if count == 1 else 's'} and {len(PARTS)} parts of proof"
 
     def _read(self, name: str) -> bytes:
         with zipfile.ZipFile(self.path) as packed:
