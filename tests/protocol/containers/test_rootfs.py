@@ -102,6 +102,8 @@ CASES = {
     "devices": ([[Entry("dev/null", kind=tarfile.CHRTYPE), Entry("dev/sda", kind=tarfile.BLKTYPE)]], {"dev": "/"}),
     "device in place of a file": ([[Entry("x", b"x")], [Entry("x", kind=tarfile.CHRTYPE)]], {}),
     "names that are not UTF-8": ([[Entry("caf\udce9", b"x")]], {"caf\udce9": "x"}),
+    "names that differ in their letters": (
+        [[Entry("README", b"1"), Entry("readme", b"2")], [Entry(".wh.readme")]], {"README": "1"}),
     "names that people do not see": ([[Entry("a\u200bb", b"x")]], {"a\u200bb": "x"}),
 }  # fmt: skip
 
