@@ -18,6 +18,7 @@ except KeyboardInterrupt:
 
 namespace = cli.collection()
 cli.try_.set_checkout(image.trial_root)
+cli.doctor.set_checkout(infra.examine)
 namespace.add_task(examples.demo)
 namespace.add_task(examples.example)
 namespace.add_task(benchmarks.bench)

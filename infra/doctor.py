@@ -10,10 +10,10 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from cloister.errors import CloisterError
+from cloister.machinecheck import MachineCheck
 from image import cache
 from image.debian.mirror import ADVICE, Mirror
 from image.inputs import host_tools, lockfile
@@ -28,16 +28,6 @@ _MEMORY = 5 * _GIBIBYTE
 _MIRROR_SECONDS = 5.0
 _PACKAGES = ("pulumi", "grpcio", "protobuf", "cryptography", "invoke")
 _PYTHON = (3, 11)
-
-
-@dataclass(frozen=True)
-class MachineCheck:
-    """The result of one check. ``remedy`` is empty when ``good``."""
-
-    name: str
-    good: bool
-    found: str
-    remedy: str = ""
 
 
 def examine() -> list[MachineCheck]:

@@ -18,7 +18,6 @@ from cloister.endpoint import Address, probe
 from cloister.errors import CloisterError
 from cloister.protocol.descriptor import Descriptor
 from infra.configuration import public_key
-from infra.doctor import MachineCheck
 from infra.live.cvms import DeployedCvm
 from infra.live.status import WorkspaceStatus
 from infra.reach.graph import ReachGraph
@@ -110,20 +109,6 @@ def members(found: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
     for row in rows:
         table.add_row(str(row["name"]), ", ".join(row["roles"]), str(row["key_digest"]))
     _print(table)
-
-
-def machine_checks(found: Sequence[MachineCheck], *, as_json: bool) -> None:
-    """The results of ``doctor``. Raises CloisterError when a check failed, for the exit code."""
-    if as_json:
-        show.facts([dataclasses.asdict(check) for check in found])
-    else:
-        for check in found:
-            print(f"{'ok  ' if check.good else 'FIX '} {check.name}: {check.found}")
-            if not check.good:
-                print(f"       {check.remedy}")
-    wrong = [check.name for check in found if not check.good]
-    if wrong:
-        raise CloisterError(f"Checks failed: {', '.join(wrong)}.", hint="Each failed check above says how to fix it.")
 
 
 def sizes(found: Mapping[str, int], *, as_json: bool) -> None:

@@ -4,7 +4,7 @@ Modules are imported inside the functions: `invoke --list` must not wait for Pul
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invoke.collection import Collection
 
@@ -12,6 +12,9 @@ from cloister.cli.shell import show
 from cloister.cli.shell.verb import verb
 from infra.options import JSON, WORKSPACE, YES, after_down
 from infra.registry.tasks import namespace as registry
+
+if TYPE_CHECKING:
+    from cloister.machinecheck import MachineCheck
 
 
 @verb(
@@ -236,13 +239,11 @@ def setup(c: Any, relock: bool = False) -> None:
     run(relock=relock)
 
 
-@verb(help=JSON)
-def doctor(c: Any, json: bool = False) -> None:
-    """Check whether this machine has what it needs, and say how to fix what is missing."""
-    from infra import report
-    from infra.doctor import examine
+def examine() -> "list[MachineCheck]":
+    """What the platform team needs on this machine, for the verb ``doctor``."""
+    from infra import doctor
 
-    report.machine_checks(examine(), as_json=json)
+    return doctor.examine()
 
 
 @verb(help=JSON | {"clear": "remove the cache: the next setup fetches and builds everything again"})
@@ -269,4 +270,4 @@ workspace.add_task(list_, name="list")
 member = Collection("member", add, invite, admit)
 member.add_task(remove_, name="remove")
 member.add_task(members, name="list")
-namespace = Collection(workspace, member, registry, setup, doctor, cache, clean)
+namespace = Collection(workspace, member, registry, setup, cache, clean)

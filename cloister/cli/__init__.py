@@ -10,6 +10,7 @@ from cloister.cli import (
     audit,
     bundle,
     checksum,
+    doctor,
     events,
     join,
     keys,
@@ -37,6 +38,7 @@ from cloister.cli.shell import guide
 VERBS = (
     keys.keys,
     join.join,
+    doctor.doctor,
     policy.policy,
     lock.lock,
     bundle.bundle,

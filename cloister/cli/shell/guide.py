@@ -16,6 +16,7 @@ Every party, once
   {s}                                                from the platform team
   export CLOISTER_KEY=me.pem CLOISTER_POLICY=policy.json CLOISTER_WORKSPACE=workspace.json
   {s}                                                instead of --key, --policy and --workspace below
+  {p} doctor                                         what is missing or wrong so far, and what to do about it
   {p} attest                                         check the machine against your policy
 
 Algorithm provider

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cloister import userfile
 from cloister.attestation.policy.policy import MAX_SIZE, Policy
-from cloister.client.files import exclusive
+from cloister.client.files import document_type, exclusive
 from cloister.errors import InputError
 
 KEEP = "Keep the old policy: results that were fetched under it are verified with it."
@@ -13,11 +13,13 @@ KEEP = "Keep the old policy: results that were fetched under it are verified wit
 def load_policy(path: Path) -> Policy:
     """The policy at ``path``, JSON or YAML. Raises InputError."""
     try:
-        return Policy.parse(userfile.read(path, MAX_SIZE))
+        data = userfile.read(path, MAX_SIZE)
     except OSError as error:
         raise userfile.unreadable(f"The policy {path}", error, missing="`policy` writes one.") from error
+    try:
+        return Policy.parse(data)
     except InputError as error:
-        raise InputError(f"{path}: {error.message}", hint=error.hint) from error
+        raise document_type.mistaken(path, data, document_type.POLICY, error) from error
 
 
 def save_policy(policy: Policy, path: Path) -> None:

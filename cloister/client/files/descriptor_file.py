@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cloister import userfile
+from cloister.client.files import document_type
 from cloister.errors import InputError
 from cloister.protocol.descriptor import MAX_SIZE, CvmEntry, Descriptor
 from cloister.protocol.signingkey import key_id
@@ -11,15 +12,17 @@ from cloister.protocol.signingkey import key_id
 def load_descriptor(path: Path) -> Descriptor:
     """The descriptor at ``path``. Raises InputError."""
     try:
-        return Descriptor.parse(userfile.read(path, MAX_SIZE))
+        data = userfile.read(path, MAX_SIZE)
     except OSError as error:
         raise userfile.unreadable(
             f"The workspace descriptor {path}",
             error,
             missing="Ask the platform team for it (they export it with: invoke workspace.export).",
         ) from error
+    try:
+        return Descriptor.parse(data)
     except InputError as error:
-        raise InputError(f"{path}: {error.message}", hint=error.hint) from error
+        raise document_type.mistaken(path, data, document_type.DESCRIPTOR, error) from error
 
 
 def find_cvm(descriptor: Descriptor, name: str | None) -> CvmEntry:

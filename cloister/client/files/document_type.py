@@ -12,6 +12,8 @@ from cloister.protocol.imagemanifest import ImageManifest
 from cloister.protocol.invitation import Invitation, InvitationAnswer
 from cloister.protocol.manifest import Manifest
 
+POLICY = "a policy"
+DESCRIPTOR = "a workspace descriptor"
 COMPUTATION = "the manifest of a computation"
 IMAGE = "the manifest of an image"
 INVITATION = "an invitation"
@@ -20,8 +22,8 @@ ANSWER = "the answer to an invitation"
 _TYPES: dict[str, Callable[[bytes], Any]] = {
     COMPUTATION: Manifest.parse,
     IMAGE: ImageManifest.parse,
-    "a policy": Policy.parse,
-    "a workspace descriptor": Descriptor.parse,
+    POLICY: Policy.parse,
+    DESCRIPTOR: Descriptor.parse,
     INVITATION: Invitation.parse,
     ANSWER: InvitationAnswer.parse,
 }
