@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from cloister.protocol import names
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -102,7 +104,7 @@ class Limits:
     result_entries: int = 8192
     """Files and folders in a result: what is looked at, before anything is known about it."""
 
-    result_names: int = 512 * 1024
+    result_names: int = names.RESULT_NAMES
     """Bytes of all paths in a result. The receipt contains them."""
 
     reserved_memory: int = 256 * 1024 * 1024

@@ -1,4 +1,7 @@
-"""The calls of ``cloister.v1.Agent`` and the health service, as handlers of typed messages."""
+"""The calls of ``cloister.v1.Agent`` and the health service, as handlers of typed messages.
+
+Long because each call has its handler here, and nothing else is.
+"""
 
 import contextlib
 import threading
@@ -79,6 +82,9 @@ class Service:
             "Proof": DownloadMethod(agent_pb2.ProofRequest, self._proof),
             "Metrics": UnaryMethod(agent_pb2.MetricsRequest, self._metrics),
             "Start": UnaryMethod(agent_pb2.StartRequest, self._start),
+            "Preview": UnaryMethod(agent_pb2.PreviewRequest, self._preview),
+            "Decide": UnaryMethod(agent_pb2.DecideRequest, self._decide),
+            "Withdraw": UnaryMethod(agent_pb2.WithdrawRequest, self._withdraw),
             "Stop": UnaryMethod(agent_pb2.StopRequest, self._stop),
             "Reset": UnaryMethod(agent_pb2.ResetRequest, self._reset),
         }
@@ -124,10 +130,13 @@ class Service:
         for slot in computation.slots.all():
             answer.results.add(
                 consumer=slot.consumer,
-                ready=slot.key is not None,
+                ready=slot.key is not None and computation.is_released(slot.consumer),
                 consumed=bool(slot.consumed_at),
                 consumed_at=slot.consumed_at,
             )
+        for party in manifest.results.approvers:
+            when = computation.decisions.approved_at(party)
+            answer.approvals.add(party=party, approved=bool(when), approved_at=when)
         return answer
 
     def _submit(self, session: BoundSession, request: agent_pb2.SubmitManifestRequest, call: Call) -> Message:
@@ -240,6 +249,8 @@ class Service:
             for data in logs.read(offset):
                 offset += len(data)
                 yield agent_pb2.LogChunk(data=data)
+            if logs.wiped:
+                continue  # which refuses the rest
             if logs.truncated:
                 yield agent_pb2.LogChunk(truncated=True)
             if logs.final or not (request.follow or logs.ending):
@@ -260,7 +271,23 @@ class Service:
 
     def _release(self, session: BoundSession, request: agent_pb2.ReleaseResultRequest, call: Call) -> Message:
         key = self._computation.release(request.consumer, request.ciphertext_digest, session)
-        return agent_pb2.ReleaseResultResponse(key=key)
+        answer = agent_pb2.ReleaseResultResponse(key=key)
+        for one in self._computation.decisions.approvals():
+            answer.approvals.add(party=one.party, transcript=one.transcript, signature=one.signature)
+        return answer
+
+    def _preview(self, session: BoundSession, request: agent_pb2.PreviewRequest, call: Call) -> Message:
+        found = self._computation.preview(session)
+        answer = agent_pb2.PreviewResponse(receipt_digest=found.receipt_digest, log_size=found.log_size)
+        for name, size in found.files:
+            answer.files.add(name=name, size=size)
+        return answer
+
+    def _decide(self, session: BoundSession, request: agent_pb2.DecideRequest, call: Call) -> Message:
+        # A request without either is a rejection whose signature is missing.
+        approve = request.WhichOneof("decision") == "approval"
+        self._computation.decide(request.approval if approve else request.rejection, session, approve=approve)
+        return agent_pb2.DecideResponse()
 
     def _proof(self, session: BoundSession, request: agent_pb2.ProofRequest, call: Call) -> Iterator[Message]:
         receipt = self._computation.receipt_for(session)
@@ -285,6 +312,10 @@ class Service:
     def _start(self, session: BoundSession, request: agent_pb2.StartRequest, call: Call) -> Message:
         self._computation.start(session)
         return agent_pb2.StartResponse()
+
+    def _withdraw(self, session: BoundSession, request: agent_pb2.WithdrawRequest, call: Call) -> Message:
+        self._computation.withdraw(request.withdrawal, session)
+        return agent_pb2.WithdrawResponse()
 
     def _stop(self, session: BoundSession, request: agent_pb2.StopRequest, call: Call) -> Message:
         self._computation.stop(session)

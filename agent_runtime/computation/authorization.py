@@ -48,13 +48,38 @@ def require_provider(session: BoundSession, asset: Asset) -> None:
         )
 
 
+def require_any_provider(session: BoundSession, manifest: Manifest) -> str:
+    """The session's party. Raises CallRefusal NOT_AUTHORIZED unless it provides one of the manifest's assets."""
+    providers = {asset.provider for asset in manifest.assets()}
+    for party in session.identity.parties:
+        if party in providers:
+            return party
+    raise CallRefusal(
+        Reason.NOT_AUTHORIZED,
+        f"This key belongs to {_names(session)}, which provides nothing in the manifest.",
+        key=session.key_id,
+    )
+
+
 def require_consumer(session: BoundSession, consumer: str, manifest: Manifest) -> None:
     """Raises CallRefusal NOT_AUTHORIZED unless the manifest gives the session's party the slot of ``consumer``."""
-    if consumer not in manifest.results.consumers or consumer not in session.identity.parties:
+    if consumer not in manifest.results.recipients or consumer not in session.identity.parties:
         raise CallRefusal(
             Reason.NOT_AUTHORIZED,
             f"This key belongs to {_names(session)}; it cannot fetch the result for {consumer[:64]!r}.",
         )
+
+
+def require_approver(session: BoundSession, manifest: Manifest) -> str:
+    """The session's party. Raises CallRefusal NOT_AUTHORIZED unless the manifest has it approve the result."""
+    for party in session.identity.parties:
+        if party in manifest.results.approvers:
+            return party
+    raise CallRefusal(
+        Reason.NOT_AUTHORIZED,
+        f"This key belongs to {_names(session)}; the manifest does not have it approve the result.",
+        key=session.key_id,
+    )
 
 
 def require_reader(session: BoundSession, manifest: Manifest) -> None:

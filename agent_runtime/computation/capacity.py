@@ -37,7 +37,7 @@ class RequiredCapacity:
     @classmethod
     def of(cls, manifest: Manifest, *, scratch: bool) -> Self:
         """The bytes that a manifest needs on a machine with or without a scratch disk."""
-        copies = 1 + len(manifest.results.consumers)
+        copies = 1 + len(manifest.results.recipients)
         results = copies * (manifest.results.max_size + OVERHEAD)
         need = ScratchNeed.of(manifest) if scratch else None
         job = build_job(manifest, scratch_job(need, None) if need is not None else None)

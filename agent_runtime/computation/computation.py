@@ -6,6 +6,7 @@ from agent_runtime.computation import authorization, capacity, consents, job_fro
 from agent_runtime.computation.assets import AssetStore
 from agent_runtime.computation.consents import Consents
 from agent_runtime.computation.context import ComputationContext
+from agent_runtime.computation.decisions import Decisions, ResultSummary
 from agent_runtime.computation.logs import ReadableLogs
 from agent_runtime.computation.receipt import SignedReceipt
 from agent_runtime.computation.results import ResultSlots
@@ -24,7 +25,7 @@ NOT_STARTED = "NOT_STARTED"
 
 
 class Computation:
-    """The machine's one computation. ``lifecycle`` has its state; only the methods here change it.
+    """The machine's one computation. ``lifecycle`` has its state; only the methods here and ``decisions`` change it.
 
     ``hold`` says whether the run waits for the owner after the last asset.
     """
@@ -37,6 +38,7 @@ class Computation:
         self._held_until: float | None = None
         self.lifecycle = Lifecycle(context)
         self._run = Run(context, self.lifecycle, self._consents)
+        self.decisions = Decisions(self.lifecycle, self._run, context.slots)
 
     @property
     def store(self) -> AssetStore:
@@ -178,13 +180,22 @@ class Computation:
             raise self.lifecycle.not_ready("Assets cannot be uploaded")
 
     def slot_for(self, consumer: str, session: BoundSession) -> None:
-        """Raises CallRefusal unless results are ready and the slot belongs to this session's party."""
+        """Raises CallRefusal unless results are released and the slot belongs to this session's party."""
         authorization.require_consumer(session, consumer, self.lifecycle.require_manifest())
         self.expire()
         if self.lifecycle.detail == Reason.EXPIRED and not self._context.slots.consumed_at(consumer):
             raise CallRefusal(Reason.EXPIRED, "The result expired before it was fetched, and was deleted.")
-        if self.lifecycle.state not in (State.CONSUMING, State.COMPLETE):
+        if self.lifecycle.state not in (State.CONSUMING, State.COMPLETE) and not self._is_preview(consumer):
             raise self.lifecycle.not_ready("There is no result")
+
+    def is_released(self, consumer: str) -> bool:
+        """Return whether the slot of a consumer can be fetched now, if its key was not released yet."""
+        return self.lifecycle.state is State.CONSUMING or self._is_preview(consumer)
+
+    def _is_preview(self, consumer: str) -> bool:
+        """Whether a party may fetch its slot before it decides on the result."""
+        manifest = self.lifecycle.manifest
+        return self.lifecycle.state is State.APPROVAL and manifest is not None and consumer in manifest.results.readers
 
     def logs_for(self, session: BoundSession, *, follow: bool) -> ReadableLogs:
         """Return what the manifest lets this session read of the logs now.
@@ -195,6 +206,12 @@ class Computation:
         """
         manifest, state = self.lifecycle.require_manifest(), self.lifecycle.state
         authorization.require_reader(session, manifest)
+        if self._run.logs.wiped:
+            raise self.lifecycle.not_ready("The logs are wiped and cannot be read")
+        if self.lifecycle.withheld:
+            if not follow or self.lifecycle.ended is not None:
+                raise self.lifecycle.not_ready("The logs are held back until the result is approved, and it is not")
+            return self._run.logs.closed()
         now = self._run.logs.live() if manifest.logs.release == "live" else self._run.logs.closed()
         if state is State.CONSUMING or state in FINAL_STATES:
             # After a stop, the runner may still replace what only a look at the end shows.
@@ -208,7 +225,7 @@ class Computation:
     def receipt_for(self, session: BoundSession) -> SignedReceipt:
         """The receipt and its evidence. Members only."""
         authorization.require_role(session, authorization.MEMBER)
-        if self._run.receipt is None:
+        if self._run.receipt is None or self.lifecycle.withheld:
             raise self.lifecycle.not_ready("There is no receipt")
         return self._run.receipt
 
@@ -219,12 +236,31 @@ class Computation:
             if consumer in session.released:
                 return session.released[consumer]
             self._context.slots.check_digest(consumer, digest)
-            when = self.lifecycle.append(EventKind.RESULT_CONSUMED, actor=session.key_id, detail={"consumer": consumer})
-            key = self._context.slots.release(consumer, when)
+            preview = self.lifecycle.state is State.APPROVAL
+            kind = EventKind.RESULT_PREVIEWED if preview else EventKind.RESULT_CONSUMED
+            event = self.lifecycle.append(kind, actor=session.key_id, detail={"consumer": consumer})
+            key = self._context.slots.release(consumer, event.time)
             session.released[consumer] = key
-            if self._context.slots.all_released():
+            if not preview and self._context.slots.all_released():
                 self.lifecycle.end(State.COMPLETE, EventKind.COMPLETED)
             return key
+
+    def withdraw(self, signature: bytes, session: BoundSession) -> None:
+        """End the computation on a provider's word, see :meth:`Decisions.withdraw`."""
+        with self.lifecycle.lock:
+            self.expire()
+            self.decisions.withdraw(signature, session)
+
+    def preview(self, session: BoundSession) -> ResultSummary:
+        """What an approver sees of the result, see :meth:`Decisions.preview`."""
+        self.expire()
+        return self.decisions.preview(session)
+
+    def decide(self, signature: bytes, session: BoundSession, *, approve: bool) -> None:
+        """Approve or reject the result, see :meth:`Decisions.approve` and :meth:`Decisions.reject`."""
+        with self.lifecycle.lock:
+            self.expire()
+            (self.decisions.approve if approve else self.decisions.reject)(signature, session)
 
     def stop(self, session: BoundSession) -> None:
         """End the computation and delete its data."""
@@ -232,8 +268,7 @@ class Computation:
         with self.lifecycle.lock:
             self.lifecycle.require_manifest()
             if self.lifecycle.state in FINAL_STATES:
-                phase, state = self.lifecycle.progress.phase, self.lifecycle.state.value
-                raise CallRefusal(Reason.ALREADY_ENDED, f"The computation has ended: {phase}.", state=state)
+                raise self.lifecycle.already_ended()
             self.lifecycle.end(State.STOPPED, EventKind.STOPPED, actor=session.key_id)
 
     def wipe(self, session: BoundSession) -> None:
@@ -248,11 +283,13 @@ class Computation:
         self._context.runner.end_machine(RunnerOperation.REBOOT)
 
     def expire(self) -> None:
-        """Delete results that have expired, and the assets of a run that was not started in time."""
+        """Delete results that expired or were not approved in time, and the assets of a run that no one started."""
         with self.lifecycle.lock:
             if self.lifecycle.state is State.HELD and self._context.clock.uptime() >= (self._held_until or 0):
-                self.lifecycle.end(State.FAILED, EventKind.FAILED, detail=NOT_STARTED)
+                self.lifecycle.end(State.FAILED, EventKind.FAILED, reason=NOT_STARTED)
+            if self.lifecycle.state is State.APPROVAL and self._run.expired():
+                self.decisions.expire()
             if self.lifecycle.state is State.CONSUMING and self._run.expired():
                 self.lifecycle.detail = Reason.EXPIRED.value
                 self.lifecycle.append(EventKind.EXPIRED)
-                self.lifecycle.end(State.COMPLETE, EventKind.COMPLETED, detail=Reason.EXPIRED.value)
+                self.lifecycle.end(State.COMPLETE, EventKind.COMPLETED, reason=Reason.EXPIRED.value)

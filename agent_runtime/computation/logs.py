@@ -22,22 +22,45 @@ class Logs:
         self._path = path
         self._limit = limit
         self._descriptor: int | None = None
+        self.wiped = False
         self._lock = threading.Lock()
 
     def open(self) -> bool:
         """Open the file if it exists. Whether it is open."""
         with self._lock:
-            if self._descriptor is None:
-                try:
-                    self._descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-                except OSError:
-                    return False
-        return True
+            return self._opened() is not None
+
+    def _opened(self) -> int | None:
+        """The descriptor; None without a file. The lock is held, or :meth:`wipe` could close it in between."""
+        if self._descriptor is None and not self.wiped:
+            try:
+                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            except OSError:
+                return None
+        return self._descriptor
+
+    def wipe(self) -> None:
+        """Let no one read the file any more. The runner deletes it when the run has ended."""
+        with self._lock:
+            self.wiped = True
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None
+
+    @property
+    def size(self) -> int:
+        """How many bytes log readers get after the run."""
+        return min(self._kept(), self._limit)
 
     @property
     def truncated(self) -> bool:
         """Whether the algorithm printed more than the limit."""
-        return self.open() and self._descriptor is not None and os.fstat(self._descriptor).st_size > self._limit
+        return self._kept() > self._limit
+
+    def _kept(self) -> int:
+        with self._lock:
+            descriptor = self._opened()
+            return 0 if descriptor is None else os.fstat(descriptor).st_size
 
     def whole(self) -> "ReadableLogs":
         """The logs after the run."""
@@ -53,8 +76,10 @@ class Logs:
 
     def read(self, offset: int, limit: int) -> Iterator[bytes]:
         """The bytes from ``offset`` on, in chunks, as far as the first ``limit`` bytes have been written."""
-        while offset < limit and self.open() and self._descriptor is not None:
-            data = os.pread(self._descriptor, min(_CHUNK, limit - offset), offset)
+        while offset < limit:
+            with self._lock:
+                descriptor = self._opened()
+                data = b"" if descriptor is None else os.pread(descriptor, min(_CHUNK, limit - offset), offset)
             if not data:
                 return
             offset += len(data)
@@ -76,6 +101,11 @@ class ReadableLogs:
     def read(self, offset: int) -> Iterator[bytes]:
         """The bytes from ``offset`` on, in chunks."""
         return self.logs.read(offset, self.limit)
+
+    @property
+    def wiped(self) -> bool:
+        """Whether the logs were wiped meanwhile."""
+        return self.logs.wiped
 
     @property
     def truncated(self) -> bool:

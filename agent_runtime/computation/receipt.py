@@ -1,6 +1,7 @@
 """Builds the receipt of a result, its evidence, and the members of the result's zip."""
 
 import hashlib
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,8 @@ class SignedReceipt:
     envelope: bytes
     evidence: bytes
     payload_digest: bytes
+    files: tuple[tuple[str, int], ...]
+    """Name and size of each file of the result."""
 
 
 def build_receipt(
@@ -48,6 +51,7 @@ def build_receipt(
         confidential=context.confidential,
         pcrs={index: value.hex() for index, value in context.attester.pcrs(IMAGE_PCRS).items()},
         log_head=head.hex(),
+        salt=secrets.token_hex(32),
         created=canonical.to_time(context.clock.now()),
     )
     payload = receipt.payload()
@@ -62,4 +66,5 @@ def build_receipt(
         f"{names.PROOF_FOLDER}/boot-configuration.json": boot_configuration,
         f"{names.PROOF_FOLDER}/events.jsonl": lines,
     }
-    return SignedReceipt(envelope, evidence.encode(), digest), members
+    listed = tuple((file.name, file.size) for file in files)
+    return SignedReceipt(envelope, evidence.encode(), digest, listed), members

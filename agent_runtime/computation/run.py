@@ -22,6 +22,8 @@ from cloister.protocol.manifest import Manifest
 class Run:
     """``logs``, ``receipt`` and ``writing`` may be read without a lock. ``receipt`` is set when results are ready.
 
+    It is the ``output`` of its lifecycle.
+
     ``writing``: the runner has not ended, so what it keeps of the output may still change.
     """
 
@@ -34,6 +36,12 @@ class Run:
         self.logs = Logs(context.runner.output, 0)
         self.receipt: SignedReceipt | None = None
         self.writing = False
+        lifecycle.output = self
+
+    def wipe(self) -> None:
+        """Delete the receipt, and let no one read the logs any more. The lock is held."""
+        self.receipt = None
+        self.logs.wipe()
 
     def expect(self, manifest: Manifest, data: bytes) -> None:
         """Set the manifest. ``data`` are its bytes as submitted, which the result contains."""
@@ -107,7 +115,7 @@ class Run:
         except (AgentError, ValueError, CloisterError):
             lifecycle.fail(RunOutcome.RESULT_INVALID.value)
             return
-        context.slots.fill(manifest.results.consumers, members)
+        context.slots.fill(manifest.results.recipients, members)
         with lifecycle.lock:
             if lifecycle.state is not State.RUNNING:
                 lifecycle.discard(context.slots)
@@ -115,7 +123,7 @@ class Run:
             self.receipt = receipt
             self._expires = context.clock.uptime() + manifest.results.expires
             lifecycle.end_run = None
-            lifecycle.state = State.CONSUMING
+            lifecycle.state = State.APPROVAL if lifecycle.withheld else State.CONSUMING
             # Algorithm and datasets are no longer needed.
             lifecycle.append_wiped(
                 EventKind.RESULTS_READY, context.store, detail={"receipt": receipt.payload_digest.hex()}

@@ -1,23 +1,34 @@
 """The state of the computation. Each step appends an event to the log."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
-from agent_runtime.computation.assets import AssetStore
 from agent_runtime.computation.context import ComputationContext
-from agent_runtime.computation.results import ResultSlots
 from agent_runtime.errors import CallRefusal, Reason
 from agent_runtime.runner.protocol import RunnerOperation
-from cloister.protocol.events import EventKind, State
+from cloister.protocol.events import Event, EventKind, State
 from cloister.protocol.manifest import Manifest
 from cloister.protocol.progress import FINAL_STATES, ComputationProgress
+
+_CLOSING = frozenset({EventKind.RESULT_PREVIEWED, EventKind.RESULT_CONSUMED, EventKind.EXPIRED})
+"""Events before the end after which no provider can withdraw."""
+
+
+class Wipeable(Protocol):
+    """A place of data."""
+
+    def wipe(self) -> None:
+        """Delete the data. Raises OSError when some remains."""
 
 
 class Lifecycle:
     """``state``, ``detail``, ``manifest`` and ``progress`` may be read without a lock; a change must hold ``lock``.
 
     ``end_run`` ends what is left of the run, if there is one; it is called when the computation ends. ``progress`` is
-    that of the events so far.
+    that of the events so far. ``output`` is what parties may read after the end: receipt and logs. ``closed`` is the
+    first event after which no provider can withdraw, ``ended`` the one that ended the computation. ``approved``: every
+    party that must approve the result has done so.
     """
 
     def __init__(self, context: ComputationContext) -> None:
@@ -28,12 +39,21 @@ class Lifecycle:
         self.manifest: Manifest | None = None
         self.end_run: Callable[[], None] | None = None
         self.progress = ComputationProgress()
+        self.output: Wipeable | None = None
+        self.approved = False
+        self.closed: Event | None = None
+        self.ended: Event | None = None
         self.append(EventKind.STARTED)
 
     @property
     def unfinished(self) -> bool:
         """Whether a computation has begun and not ended."""
         return self.state is not State.IDLE and self.state not in FINAL_STATES
+
+    @property
+    def withheld(self) -> bool:
+        """Whether results and logs are held back, because the manifest demands approvals that are missing."""
+        return self.manifest is not None and bool(self.manifest.results.approvers) and not self.approved
 
     def is_running(self) -> bool:
         """Return whether the algorithm runs."""
@@ -51,21 +71,48 @@ class Lifecycle:
 
     def not_ready(self, message: str) -> CallRefusal:
         """The refusal of a step that the state does not allow; ``message`` is followed by "in the state X"."""
-        return CallRefusal(Reason.NOT_READY, f"{message} in the state {self.progress.phase}.", state=self.state.value)
+        return CallRefusal(
+            Reason.NOT_READY,
+            f"{message} in the state {self.progress.phase}{_since(self.ended)}.",
+            state=self.state.value,
+            **_came_first(self.ended),
+        )
 
-    def append(self, kind: EventKind, *, actor: str | None = None, detail: dict[str, str] | None = None) -> str:
-        """Append an event with the current state. Returns the event's time."""
+    def already_ended(self) -> CallRefusal:
+        """The refusal of a stop after the end."""
+        return CallRefusal(
+            Reason.ALREADY_ENDED,
+            f"The computation has ended: {self.progress.phase}{_since(self.ended)}.",
+            state=self.state.value,
+            **_came_first(self.ended),
+        )
+
+    def too_late(self, what: str, first: Event) -> CallRefusal:
+        """The refusal of a party's decision, such as "The withdrawal", which ``first`` has made impossible."""
+        return CallRefusal(
+            Reason.TOO_LATE,
+            f"{what} is too late: event {first.sequence} ({first.kind}) came first, at {first.time}.",
+            state=self.state.value,
+            **_came_first(first),
+        )
+
+    def append(self, kind: EventKind, *, actor: str | None = None, detail: dict[str, str] | None = None) -> Event:
+        """Append an event with the current state, and return it."""
         digest = None if self.manifest is None else self.manifest.digest()
         event = self._context.log.append(kind, self.state, manifest=digest, actor=actor, detail=detail)
         self.progress = self.progress.after(event)
-        return event.time
+        if event.state in FINAL_STATES and self.ended is None:
+            self.ended = event
+        if self.closed is None and (kind in _CLOSING or event.state in FINAL_STATES):
+            self.closed = event
+        return event
 
     def run_seconds(self) -> int:
         """Return how long the algorithm has run."""
         return self.progress.at(int(self._context.clock.uptime() * 1000)).seconds
 
     def append_wiped(
-        self, kind: EventKind, *places: AssetStore | ResultSlots, actor: str | None = None, detail: dict[str, str]
+        self, kind: EventKind, *places: Wipeable, actor: str | None = None, detail: dict[str, str]
     ) -> None:
         """Delete data, then append the event. If the deletion fails, the event says so and the machine powers off.
 
@@ -76,29 +123,45 @@ class Lifecycle:
         if not wiped:
             self._power_off()
 
-    def discard(self, place: AssetStore | ResultSlots) -> None:
+    def discard(self, place: Wipeable) -> None:
         """Delete data that arrived after the computation's end. If this fails, the machine powers off."""
         if not self._wipe(place):
             self._power_off()
 
-    def end(self, state: State, kind: EventKind, *, actor: str | None = None, detail: str = "") -> None:
-        """Enter a final state and delete all data except event log, receipt and the algorithm's logs."""
-        self.state, self.detail = state, detail
+    def end(
+        self,
+        state: State,
+        kind: EventKind,
+        *,
+        actor: str | None = None,
+        reason: str = "",
+        detail: Mapping[str, str] | None = None,
+        unread: bool = False,
+    ) -> None:
+        """Enter a final state and delete all data except event log, receipt and the algorithm's logs.
+
+        With ``unread`` no one may read these two either, and they are deleted, too; so they are while they wait for
+        approval. ``detail`` is that of the event; None for the reason.
+        """
+        self.state, self.detail = state, reason
         if self.end_run is not None:
             self.end_run()
-        places = self._context.store, self._context.slots
-        self.append_wiped(kind, *places, actor=actor, detail={"reason": detail} if detail else {})
+        places: list[Wipeable] = [self._context.store, self._context.slots]
+        if (unread or self.withheld) and self.output is not None:
+            places.append(self.output)
+        said = ({"reason": reason} if reason else {}) if detail is None else dict(detail)
+        self.append_wiped(kind, *places, actor=actor, detail=said)
 
     def fail(self, reason: str) -> None:
         """Enter the state Failed, unless the computation has already ended."""
         with self.lock:
             if self.state is State.RUNNING:
-                self.end(State.FAILED, EventKind.FAILED, detail=reason)
+                self.end(State.FAILED, EventKind.FAILED, reason=reason)
 
     def _power_off(self) -> None:
         self._context.runner.end_machine(RunnerOperation.POWER_OFF)
 
-    def _wipe(self, *places: AssetStore | ResultSlots) -> bool:
+    def _wipe(self, *places: Wipeable) -> bool:
         """Whether everything was deleted."""
         wiped = True
         for place in places:
@@ -108,3 +171,13 @@ class Lifecycle:
                 self._context.operations.fault("wipe", error)
                 wiped = False
         return wiped
+
+
+def _since(ended: Event | None) -> str:
+    """Which event ended the computation, for a sentence; empty before the end."""
+    return "" if ended is None else f" since event {ended.sequence} ({ended.kind}), at {ended.time}"
+
+
+def _came_first(first: Event | None) -> dict[str, str]:
+    """The event that made a call impossible, for the refusal's metadata."""
+    return {} if first is None else {"event": first.kind.value, "sequence": str(first.sequence), "time": first.time}

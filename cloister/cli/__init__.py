@@ -1,15 +1,17 @@
 """A party's verbs, one file each. The same tasks serve the command ``cloister`` and, in a checkout, ``invoke``.
 
-The folder has more than fifteen files because there are twenty verbs; what they share is in ``shell``.
+The folder has more than fifteen files because there are almost thirty verbs; what they share is in ``shell``.
 """
 
 from invoke.collection import Collection
 
 from cloister.cli import (
+    approve,
     attest,
     audit,
     bundle,
     checksum,
+    consent,
     doctor,
     events,
     join,
@@ -19,10 +21,12 @@ from cloister.cli import (
     manifest,
     metrics,
     policy,
+    reject,
     report,
     reset,
     result,
     review,
+    rule,
     run,
     start,
     status,
@@ -32,6 +36,7 @@ from cloister.cli import (
     upload_data,
     verify_evidence,
     verify_result,
+    withdraw,
 )
 from cloister.cli.shell import guide
 
@@ -52,14 +57,19 @@ VERBS = (
     start.start,
     upload_algorithm.upload_algorithm,
     upload_data.upload_data,
+    rule.rule,
+    consent.consent,
     status.status,
     events.events,
     logs.logs,
     metrics.metrics,
+    approve.approve,
+    reject.reject,
     result.result,
     audit.audit,
     verify_result.verify_result,
     report.report,
+    withdraw.withdraw,
     stop.stop,
     reset.reset,
 )

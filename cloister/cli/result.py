@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cloister import client
 from cloister.cli.shell import show
+from cloister.cli.shell.command_line import program
 from cloister.cli.shell.options import JSON, MANIFEST, PARTY
 from cloister.cli.shell.settings import Settings, party_verb
 from cloister.protocol import names
@@ -40,6 +41,9 @@ def result(settings: Settings, output: str = "results.zip", unpack: str | None =
         return
     for claim in fetched.proof.claims:
         print(claim.line())
+    if fetched.proof.preview:
+        verbs = f"`{program()} approve` or `{program()} reject`"
+        print(f"  Preview: the result was released to you before the others. {verbs} decides on it.")
     if today := client.rejection_today(fetched.proof):
         print(f"  Today your policy would reject the machine: {today}")
     for note in fetched.proof.notes:

@@ -8,10 +8,18 @@ from cloister.cli.shell.options import JSON, POLICY, VENDORS
 from cloister.cli.shell.settings import Settings, party_verb
 
 
-@party_verb(positional=["file"], options=[POLICY, *VENDORS, JSON], help={"file": "a result as `result` writes it"})
-def verify_result(settings: Settings, file: str) -> None:
+@party_verb(
+    positional=["file"],
+    options=[POLICY, *VENDORS, JSON],
+    help={
+        "file": "a result as `result` writes it",
+        "approvals": "an event log of `events --save`, with the approvals of a result that was fetched before",
+    },
+)
+def verify_result(settings: Settings, file: str, approvals: str | None = None) -> None:
     """Verify a result offline: which image, manifest, data and algorithm made it."""
-    found = client.verify_result(Path(file), settings.policy(), collateral=settings.collateral())
+    given = client.logged_approvals(Path(approvals)) if approvals else ()
+    found = client.verify_result(Path(file), settings.policy(), collateral=settings.collateral(), approvals=given)
     if settings.json:
         show.facts(found.value())
     else:

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from cloister.client.computation.algorithm_files import describe_algorithm as describe_algorithm
     from cloister.client.computation.asset import LocalAsset as LocalAsset
     from cloister.client.computation.asset import describe_asset as describe_asset
+    from cloister.client.computation.decisions import ResultPreview as ResultPreview
+    from cloister.client.computation.decisions import approve_result as approve_result
+    from cloister.client.computation.decisions import preview_result as preview_result
+    from cloister.client.computation.decisions import reject_result as reject_result
+    from cloister.client.computation.decisions import withdraw_consent as withdraw_consent
     from cloister.client.computation.events import follow_events as follow_events
     from cloister.client.computation.events import save_events as save_events
     from cloister.client.computation.lifecycle import reset_machine as reset_machine
@@ -91,12 +96,16 @@ if TYPE_CHECKING:
     from cloister.client.result.audit import NOT_COVERED as NOT_COVERED
     from cloister.client.result.audit import Audit as Audit
     from cloister.client.result.audit import audit_log as audit_log
+    from cloister.client.result.audit import logged_approvals as logged_approvals
     from cloister.client.result.fetch import FetchedResult as FetchedResult
     from cloister.client.result.fetch import ResultReport as ResultReport
     from cloister.client.result.fetch import fetch_result as fetch_result
     from cloister.client.result.proof import Proof as Proof
     from cloister.client.result.proof import rejection_today as rejection_today
     from cloister.client.result.proof import verify_result as verify_result
+    from cloister.client.rules.consent import consent_by_rule as consent_by_rule
+    from cloister.client.rules.rule import StandingRule as StandingRule
+    from cloister.client.rules.rule import write_rule as write_rule
     from cloister.client.script.failure import OutputEnd as OutputEnd
     from cloister.client.trial.report import TRIAL_NOTICE as TRIAL_NOTICE
     from cloister.client.trial.report import TrialFile as TrialFile
@@ -221,6 +230,7 @@ _NAMES = {
         "NOT_COVERED",
         "Audit",
         "audit_log",
+        "logged_approvals",
     ),
     "cloister.client.evidence.examination": (
         "Examination",
@@ -235,6 +245,18 @@ _NAMES = {
         "start_run",
         "stop_computation",
     ),
+    "cloister.client.computation.decisions": (
+        "ResultPreview",
+        "approve_result",
+        "preview_result",
+        "reject_result",
+        "withdraw_consent",
+    ),
+    "cloister.client.rules.rule": (
+        "StandingRule",
+        "write_rule",
+    ),
+    "cloister.client.rules.consent": ("consent_by_rule",),
     "cloister.client.collateral.sources": ("CollateralSources",),
     "cloister.client.collateral.folder": ("load_collateral",),
     "cloister.client.collateral.network": ("VendorServices",),

@@ -61,6 +61,20 @@ def write_zip(out: BinaryIO, members: Iterable[tuple[str, Path | bytes]]) -> Non
                             target.write(data)
 
 
+def add_member(source: Path, out: BinaryIO, name: str, content: bytes) -> None:
+    """Write to ``out`` what :func:`write_zip` makes of the members of its zip ``source`` and of one more."""
+    with zipfile.ZipFile(source) as before, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as after:
+        members = {info.filename: info.file_size for info in before.infolist()} | {name: len(content)}
+        for one, size in sorted(members.items()):
+            with after.open(_member(one, size), "w") as target:
+                if one == name:
+                    target.write(content)
+                    continue
+                with before.open(one) as member:
+                    while data := member.read(_CHUNK):
+                        target.write(data)
+
+
 def _member(name: str, size: int) -> zipfile.ZipInfo:
     info = zipfile.ZipInfo(name, _EPOCH)
     info.create_system = 3

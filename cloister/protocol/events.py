@@ -28,6 +28,7 @@ class State(StrEnum):
     RECEIVING = "ReceivingAssets"
     HELD = "WaitingForStart"
     RUNNING = "Running"
+    APPROVAL = "AwaitingApproval"
     CONSUMING = "ConsumingResults"
     COMPLETE = "Complete"
     FAILED = "Failed"
@@ -50,6 +51,10 @@ class EventKind(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     STOPPED = "stopped"
+    WITHDRAWN = "withdrawn"
+    RESULT_PREVIEWED = "result-previewed"
+    APPROVED = "result-approved"
+    REJECTED = "result-rejected"
 
 
 @dataclass(frozen=True)

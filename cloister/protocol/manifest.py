@@ -80,12 +80,36 @@ class Algorithm:
 
 
 @dataclass(frozen=True)
+class ApprovalSettings:
+    """The parties that must approve the result before it is released; ``sees`` is ``names`` or ``files``."""
+
+    by: tuple[str, ...]
+    sees: str
+
+
+@dataclass(frozen=True)
 class ResultSettings:
     """Who gets the result; ``expires`` in seconds after it is ready, ``max_size`` in bytes."""
 
     consumers: tuple[str, ...]
     expires: int
     max_size: int
+    approval: ApprovalSettings | None = None
+
+    @property
+    def approvers(self) -> tuple[str, ...]:
+        """The parties that must approve the result; none without an approval."""
+        return () if self.approval is None else self.approval.by
+
+    @property
+    def readers(self) -> tuple[str, ...]:
+        """Those of them that receive the files before they decide."""
+        return self.approvers if self.approval is not None and self.approval.sees == "files" else ()
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """Every party with a slot: the consumers, then approvers that receive the files."""
+        return (*self.consumers, *(name for name in self.readers if name not in self.consumers))
 
 
 @dataclass(frozen=True)
@@ -160,6 +184,7 @@ class Manifest:
                 consumers=tuple(value["results"]["consumers"]),
                 expires=value["results"]["expires"],
                 max_size=value["results"]["max"],
+                approval=_approval(value["results"].get("approval")),
             ),
             logs=LogSettings(
                 readers=tuple(value["logs"]["readers"]),
@@ -210,6 +235,11 @@ class Manifest:
                 "consumers": list(self.results.consumers),
                 "expires": self.results.expires,
                 "max": self.results.max_size,
+                **(
+                    {"approval": {"by": list(self.results.approval.by), "sees": self.results.approval.sees}}
+                    if self.results.approval is not None
+                    else {}
+                ),
             },
             "logs": {"readers": list(self.logs.readers), "max": self.logs.max_size, "release": self.logs.release},
             "limits": {
@@ -243,8 +273,10 @@ class Manifest:
                 found.add("algorithm-provider")
             if any(name == data.provider for data in self.datasets):
                 found.add("dataset-provider")
-            if name in self.results.consumers:
+            if name in self.results.recipients:
                 found.add("result-consumer")
+            if name in self.results.approvers:
+                found.add("result-approver")
             if name in self.logs.readers:
                 found.add("log-reader")
         return tuple(sorted(found))
@@ -272,13 +304,23 @@ class Manifest:
         named = [("algorithm.provider", self.algorithm.asset.provider)]
         named += [(f"datasets.{data.name}.provider", data.provider) for data in self.datasets]
         named += [("results.consumers", name) for name in self.results.consumers]
+        named += [("results.approval.by", name) for name in self.results.approvers]
         named += [("logs.readers", name) for name in self.logs.readers]
         for place, name in named:
             if name not in self.parties:
                 raise FormatError(f"{what}: {place} names {name!r}, which is not among the parties.")
-        for place, listed in (("results.consumers", self.results.consumers), ("logs.readers", self.logs.readers)):
+        for place, listed in (
+            ("results.consumers", self.results.consumers),
+            ("results.approval.by", self.results.approvers),
+            ("logs.readers", self.logs.readers),
+        ):
             if len(set(listed)) != len(listed):
                 raise FormatError(f"{what}: {place} names a party twice.")
+        if self.results.approval is not None and self.logs.release == "live":
+            raise FormatError(
+                f"{what}: logs.release must be end beside results.approval, not live: what the algorithm prints is "
+                "held back until the result is approved."
+            )
         if self.algorithm.bundle is not None and self.algorithm.kind != "python":
             raise FormatError(f"{what}: algorithm.bundle needs kind python, not {self.algorithm.kind}.")
         if self.algorithm.image_packages and self.algorithm.kind != "python":
@@ -306,6 +348,10 @@ class Manifest:
             one, other = (names.shown(f"datasets/{name}") for name in same)
             both = f"{one} and {other}, which are the same on some systems" if one != other else one
             raise FormatError(f"{what}: two datasets would have the path {both}.")
+
+
+def _approval(value: dict[str, Any] | None) -> ApprovalSettings | None:
+    return None if value is None else ApprovalSettings(by=tuple(value["by"]), sees=value["sees"])
 
 
 def _asset(name: str, kind: str, provider: str, value: dict[str, Any]) -> Asset:

@@ -19,6 +19,9 @@ MAX_NAME = 255
 MAX_PATH = 1024
 """Bytes of a path in UTF-8, with the names of its folders: PATH_MAX of macOS, the smallest of any consumer's system."""
 
+RESULT_NAMES = 512 * 1024
+"""Bytes of all paths of a result's files."""
+
 MAX_DEPTH = 34
 """Names in a path: 32 folders and a file below ``results`` or a dataset's folder. Trees are walked with one or
 two open folders for each level."""

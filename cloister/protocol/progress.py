@@ -21,6 +21,7 @@ class Phase(StrEnum):
     DATA = "Receiving Data"
     READY = "Ready"
     RUNNING = "Running"
+    APPROVAL = "Awaiting Approval"
     COMPLETED = "Completed"
     FAILED = "Failed"
     STOPPED = "Stopped"
@@ -30,6 +31,7 @@ _PHASES = {
     State.IDLE: Phase.IDLE,
     State.HELD: Phase.READY,
     State.RUNNING: Phase.RUNNING,
+    State.APPROVAL: Phase.APPROVAL,
     State.CONSUMING: Phase.COMPLETED,
     State.COMPLETE: Phase.COMPLETED,
     State.FAILED: Phase.FAILED,
@@ -73,6 +75,9 @@ class ComputationProgress:
 
     datasets: Tally = Tally()
 
+    approved: Tally = Tally()
+    """Parties that have approved the result, of those that must."""
+
     fetched: Tally = Tally()
     """Consumers that have their result."""
 
@@ -103,6 +108,8 @@ class ComputationProgress:
             return f"{phase} (waiting for start)"
         if phase is Phase.RUNNING:
             return f"{phase} {format_elapsed(self.seconds)}"
+        if phase is Phase.APPROVAL:
+            return f"{phase} ({self.approved})"
         if phase is Phase.COMPLETED and not self.fetched.complete:
             return f"{phase} ({self.fetched} fetched)"
         return phase.value
@@ -115,6 +122,7 @@ class ComputationProgress:
                 now,
                 algorithm=Tally(0, _count(event, "algorithm")),
                 datasets=Tally(0, _count(event, "datasets")),
+                approved=Tally(0, _count(event, "approvals")),
                 fetched=Tally(0, _count(event, "consumers")),
             )
         if event.kind is EventKind.ASSET:
@@ -123,7 +131,9 @@ class ComputationProgress:
             return replace(now, algorithm=self.algorithm.one_more())
         if event.kind is EventKind.RUN_STARTED:
             return replace(now, started=event.uptime, seconds=0)
-        if event.kind is EventKind.RESULT_CONSUMED:
+        if event.kind is EventKind.APPROVED:
+            return replace(now, approved=self.approved.one_more())
+        if event.kind in (EventKind.RESULT_CONSUMED, EventKind.RESULT_PREVIEWED):
             return replace(now, fetched=self.fetched.one_more())
         return now.at(event.uptime) if event.kind is EventKind.RUN_FINISHED else now
 
@@ -139,7 +149,8 @@ def totals(manifest: Manifest) -> dict[str, str]:
     return {
         "algorithm": str(len(manifest.assets()) - datasets),
         "datasets": str(datasets),
-        "consumers": str(len(manifest.results.consumers)),
+        "consumers": str(len(manifest.results.recipients)),
+        **({"approvals": str(len(manifest.results.approvers))} if manifest.results.approval is not None else {}),
     }
 
 

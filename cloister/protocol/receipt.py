@@ -57,6 +57,8 @@ class Receipt:
     """Index to value (hex) in the sha256 bank."""
     log_head: str
     """Digest of the last event before the receipt."""
+    salt: str
+    """32 random bytes, hex: the digest of the receipt is in the event log, and must not tell the files."""
     created: str
     """RFC 3339 in UTC, as the host reports it."""
 
@@ -72,6 +74,7 @@ class Receipt:
                 "predicate": {
                     "version": 1,
                     "created": self.created,
+                    "salt": self.salt,
                     "manifest": self.manifest,
                     "assets": dict(self.assets),
                     "consents": [
@@ -126,6 +129,7 @@ class Receipt:
             confidential=made["confidential"],
             pcrs={int(index): digest for index, digest in made["measurements"]["pcrs"].items()},
             log_head=made["log_head"],
+            salt=made["salt"],
             created=made["created"],
         )
 

@@ -120,3 +120,22 @@ def consent_message(*, manifest_digest: bytes, asset: str, asset_digest: bytes, 
         + fixed(asset_digest, 32)
         + fixed(transcript, 64)
     )
+
+
+def withdrawal_message(*, manifest_digest: bytes, party: str, transcript: bytes) -> bytes:
+    """Return the bytes that a provider signs to take its consents to one computation back, in one session."""
+    return b"cloister/v1/withdrawal\0" + fixed(manifest_digest, 32) + sized(party.encode()) + fixed(transcript, 64)
+
+
+def approval_message(*, manifest_digest: bytes, payload_digest: bytes, transcript: bytes) -> bytes:
+    """Return the bytes that a party signs to approve a result, by the digest of its receipt, in one session."""
+    return _decision(b"cloister/v1/approval\0", manifest_digest, payload_digest, transcript)
+
+
+def rejection_message(*, manifest_digest: bytes, payload_digest: bytes, transcript: bytes) -> bytes:
+    """Return the bytes that a party signs to reject a result."""
+    return _decision(b"cloister/v1/rejection\0", manifest_digest, payload_digest, transcript)
+
+
+def _decision(label: bytes, manifest_digest: bytes, payload_digest: bytes, transcript: bytes) -> bytes:
+    return label + fixed(manifest_digest, 32) + fixed(payload_digest, 32) + fixed(transcript, 64)

@@ -111,8 +111,18 @@ class SlotStatus(_message.Message):
     consumed_at: str
     def __init__(self, consumer: _Optional[str] = ..., ready: _Optional[bool] = ..., consumed: _Optional[bool] = ..., consumed_at: _Optional[str] = ...) -> None: ...
 
+class ApprovalStatus(_message.Message):
+    __slots__ = ("party", "approved", "approved_at")
+    PARTY_FIELD_NUMBER: _ClassVar[int]
+    APPROVED_FIELD_NUMBER: _ClassVar[int]
+    APPROVED_AT_FIELD_NUMBER: _ClassVar[int]
+    party: str
+    approved: bool
+    approved_at: str
+    def __init__(self, party: _Optional[str] = ..., approved: _Optional[bool] = ..., approved_at: _Optional[str] = ...) -> None: ...
+
 class StatusResponse(_message.Message):
-    __slots__ = ("state", "detail", "manifest_digest", "assets", "results", "events", "run_seconds", "hold", "notices")
+    __slots__ = ("state", "detail", "manifest_digest", "assets", "results", "events", "run_seconds", "hold", "notices", "approvals")
     STATE_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     MANIFEST_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -122,6 +132,7 @@ class StatusResponse(_message.Message):
     RUN_SECONDS_FIELD_NUMBER: _ClassVar[int]
     HOLD_FIELD_NUMBER: _ClassVar[int]
     NOTICES_FIELD_NUMBER: _ClassVar[int]
+    APPROVALS_FIELD_NUMBER: _ClassVar[int]
     state: str
     detail: str
     manifest_digest: bytes
@@ -131,7 +142,8 @@ class StatusResponse(_message.Message):
     run_seconds: int
     hold: bool
     notices: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, state: _Optional[str] = ..., detail: _Optional[str] = ..., manifest_digest: _Optional[bytes] = ..., assets: _Optional[_Iterable[_Union[AssetStatus, _Mapping]]] = ..., results: _Optional[_Iterable[_Union[SlotStatus, _Mapping]]] = ..., events: _Optional[int] = ..., run_seconds: _Optional[int] = ..., hold: _Optional[bool] = ..., notices: _Optional[_Iterable[str]] = ...) -> None: ...
+    approvals: _containers.RepeatedCompositeFieldContainer[ApprovalStatus]
+    def __init__(self, state: _Optional[str] = ..., detail: _Optional[str] = ..., manifest_digest: _Optional[bytes] = ..., assets: _Optional[_Iterable[_Union[AssetStatus, _Mapping]]] = ..., results: _Optional[_Iterable[_Union[SlotStatus, _Mapping]]] = ..., events: _Optional[int] = ..., run_seconds: _Optional[int] = ..., hold: _Optional[bool] = ..., notices: _Optional[_Iterable[str]] = ..., approvals: _Optional[_Iterable[_Union[ApprovalStatus, _Mapping]]] = ...) -> None: ...
 
 class SubmitManifestRequest(_message.Message):
     __slots__ = ("manifest", "hold")
@@ -232,10 +244,56 @@ class ReleaseResultRequest(_message.Message):
     def __init__(self, consumer: _Optional[str] = ..., ciphertext_digest: _Optional[bytes] = ...) -> None: ...
 
 class ReleaseResultResponse(_message.Message):
-    __slots__ = ("key",)
+    __slots__ = ("key", "approvals")
     KEY_FIELD_NUMBER: _ClassVar[int]
+    APPROVALS_FIELD_NUMBER: _ClassVar[int]
     key: bytes
-    def __init__(self, key: _Optional[bytes] = ...) -> None: ...
+    approvals: _containers.RepeatedCompositeFieldContainer[Approval]
+    def __init__(self, key: _Optional[bytes] = ..., approvals: _Optional[_Iterable[_Union[Approval, _Mapping]]] = ...) -> None: ...
+
+class Approval(_message.Message):
+    __slots__ = ("party", "transcript", "signature")
+    PARTY_FIELD_NUMBER: _ClassVar[int]
+    TRANSCRIPT_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    party: str
+    transcript: bytes
+    signature: bytes
+    def __init__(self, party: _Optional[str] = ..., transcript: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class PreviewRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class PreviewResponse(_message.Message):
+    __slots__ = ("receipt_digest", "files", "log_size")
+    RECEIPT_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    LOG_SIZE_FIELD_NUMBER: _ClassVar[int]
+    receipt_digest: bytes
+    files: _containers.RepeatedCompositeFieldContainer[PreviewFile]
+    log_size: int
+    def __init__(self, receipt_digest: _Optional[bytes] = ..., files: _Optional[_Iterable[_Union[PreviewFile, _Mapping]]] = ..., log_size: _Optional[int] = ...) -> None: ...
+
+class PreviewFile(_message.Message):
+    __slots__ = ("name", "size")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    size: int
+    def __init__(self, name: _Optional[str] = ..., size: _Optional[int] = ...) -> None: ...
+
+class DecideRequest(_message.Message):
+    __slots__ = ("approval", "rejection")
+    APPROVAL_FIELD_NUMBER: _ClassVar[int]
+    REJECTION_FIELD_NUMBER: _ClassVar[int]
+    approval: bytes
+    rejection: bytes
+    def __init__(self, approval: _Optional[bytes] = ..., rejection: _Optional[bytes] = ...) -> None: ...
+
+class DecideResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class ProofRequest(_message.Message):
     __slots__ = ()
@@ -262,6 +320,16 @@ class MetricsResponse(_message.Message):
     metrics: str
     log: str
     def __init__(self, metrics: _Optional[str] = ..., log: _Optional[str] = ...) -> None: ...
+
+class WithdrawRequest(_message.Message):
+    __slots__ = ("withdrawal",)
+    WITHDRAWAL_FIELD_NUMBER: _ClassVar[int]
+    withdrawal: bytes
+    def __init__(self, withdrawal: _Optional[bytes] = ...) -> None: ...
+
+class WithdrawResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class StartRequest(_message.Message):
     __slots__ = ()

@@ -99,6 +99,21 @@ class AgentStub:
                 request_serializer=cloister_dot_v1_dot_agent__pb2.Sealed.SerializeToString,
                 response_deserializer=cloister_dot_v1_dot_agent__pb2.Sealed.FromString,
                 _registered_method=True)
+        self.Preview = channel.unary_unary(
+                '/cloister.v1.Agent/Preview',
+                request_serializer=cloister_dot_v1_dot_agent__pb2.Sealed.SerializeToString,
+                response_deserializer=cloister_dot_v1_dot_agent__pb2.Sealed.FromString,
+                _registered_method=True)
+        self.Decide = channel.unary_unary(
+                '/cloister.v1.Agent/Decide',
+                request_serializer=cloister_dot_v1_dot_agent__pb2.Sealed.SerializeToString,
+                response_deserializer=cloister_dot_v1_dot_agent__pb2.Sealed.FromString,
+                _registered_method=True)
+        self.Withdraw = channel.unary_unary(
+                '/cloister.v1.Agent/Withdraw',
+                request_serializer=cloister_dot_v1_dot_agent__pb2.Sealed.SerializeToString,
+                response_deserializer=cloister_dot_v1_dot_agent__pb2.Sealed.FromString,
+                _registered_method=True)
         self.Stop = channel.unary_unary(
                 '/cloister.v1.Agent/Stop',
                 request_serializer=cloister_dot_v1_dot_agent__pb2.Sealed.SerializeToString,
@@ -207,6 +222,27 @@ class AgentServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Preview(self, request, context):
+        """PreviewRequest -> PreviewResponse
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Decide(self, request, context):
+        """DecideRequest -> DecideResponse
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Withdraw(self, request, context):
+        """WithdrawRequest -> WithdrawResponse
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Stop(self, request, context):
         """StopRequest -> StopResponse
         """
@@ -286,6 +322,21 @@ def add_AgentServicer_to_server(servicer, server):
             ),
             'Start': grpc.unary_unary_rpc_method_handler(
                     servicer.Start,
+                    request_deserializer=cloister_dot_v1_dot_agent__pb2.Sealed.FromString,
+                    response_serializer=cloister_dot_v1_dot_agent__pb2.Sealed.SerializeToString,
+            ),
+            'Preview': grpc.unary_unary_rpc_method_handler(
+                    servicer.Preview,
+                    request_deserializer=cloister_dot_v1_dot_agent__pb2.Sealed.FromString,
+                    response_serializer=cloister_dot_v1_dot_agent__pb2.Sealed.SerializeToString,
+            ),
+            'Decide': grpc.unary_unary_rpc_method_handler(
+                    servicer.Decide,
+                    request_deserializer=cloister_dot_v1_dot_agent__pb2.Sealed.FromString,
+                    response_serializer=cloister_dot_v1_dot_agent__pb2.Sealed.SerializeToString,
+            ),
+            'Withdraw': grpc.unary_unary_rpc_method_handler(
+                    servicer.Withdraw,
                     request_deserializer=cloister_dot_v1_dot_agent__pb2.Sealed.FromString,
                     response_serializer=cloister_dot_v1_dot_agent__pb2.Sealed.SerializeToString,
             ),
@@ -649,6 +700,87 @@ class Agent:
             request,
             target,
             '/cloister.v1.Agent/Start',
+            cloister_dot_v1_dot_agent__pb2.Sealed.SerializeToString,
+            cloister_dot_v1_dot_agent__pb2.Sealed.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Preview(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloister.v1.Agent/Preview',
+            cloister_dot_v1_dot_agent__pb2.Sealed.SerializeToString,
+            cloister_dot_v1_dot_agent__pb2.Sealed.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Decide(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloister.v1.Agent/Decide',
+            cloister_dot_v1_dot_agent__pb2.Sealed.SerializeToString,
+            cloister_dot_v1_dot_agent__pb2.Sealed.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Withdraw(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloister.v1.Agent/Withdraw',
             cloister_dot_v1_dot_agent__pb2.Sealed.SerializeToString,
             cloister_dot_v1_dot_agent__pb2.Sealed.FromString,
             options,

@@ -248,7 +248,7 @@ def test_events_end_at_a_state_by_the_name_that_people_see(cloister, machine, fo
 
     shown = cloister("events", *as_party("lab"), "--follow", "--until", until or "nothing")
 
-    assert (shown.code, "Receiving Algorithm, Receiving Data, Ready, Running, Completed" in shown.err) == (2, True)
+    assert (shown.code, "Receiving Data, Ready, Running, Awaiting Approval, Completed" in shown.err) == (2, True)
 
 
 def test_log_reader_follows_a_live_run(cloister, machine, folder):

@@ -18,6 +18,8 @@ from cloister.protocol.manifest import Asset, Manifest
 from cloister.protocol.progress import Phase
 from tests.client.parties import Parties
 
+_RESULT = frozenset({Phase.APPROVAL, Phase.COMPLETED})
+
 
 class Running(Protocol):
     """What the parties need of a machine, however it runs."""
@@ -85,12 +87,12 @@ class Machine:
             upload_asset(connection, manifest, asset, describe_asset(self.parties.files[asset.name], unpack=False))
 
     def run(self) -> Manifest:
-        """Everything up to the result."""
+        """Everything up to the result, which may have to be approved."""
         manifest = self.submit()
         for asset in manifest.assets():
             self.upload(manifest, asset)
         with self.connection("lab", manifest) as connection:
-            for _ in EventReader(connection).records(follow=True, until=frozenset({Phase.COMPLETED})):
+            for _ in EventReader(connection).records(follow=True, until=_RESULT):
                 pass
         return manifest
 

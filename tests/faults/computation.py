@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from cloister.client.computation import submission
+from cloister.client.computation import decisions, submission
 from cloister.client.computation.asset import describe_asset
 from cloister.client.computation.asset_upload import upload_asset
 from cloister.client.computation.events import EventReader
@@ -85,7 +85,7 @@ def parties_with_files(folder: Path) -> Parties:
     """The parties, with an algorithm whose result has several frames."""
     folder.mkdir()
     parties = Parties.make(folder, h1=bytes(range(256)) * (DATA // 256) + b"odd")
-    parties.edit("max: 1MiB", "max: 4MiB")
+    parties.edit("max: 1MiB", "max: 4MiB, approval: {by: [hospital-2], sees: names}")
     parties.files["algorithm"].write_text(ALGORITHM)
     return parties
 
@@ -119,8 +119,14 @@ def _upload(name: str) -> Callable[[Computation, Address], None]:
 
 def _wait(computation: Computation, address: Address) -> None:
     with computation.connection("hospital-2", address) as connection:
-        for _ in EventReader(connection).records(follow=True, until=frozenset({Phase.COMPLETED})):
+        for _ in EventReader(connection).records(follow=True, until=frozenset({Phase.APPROVAL, Phase.COMPLETED})):
             pass
+
+
+def _approve(computation: Computation, address: Address) -> None:
+    with computation.connection("hospital-2", address) as connection:
+        found = decisions.preview_result(connection, computation.manifest)
+        decisions.approve_result(connection, computation.manifest, found)
 
 
 def _fetch(consumer: str) -> Callable[[Computation, Address], None]:
@@ -147,6 +153,7 @@ STEPS = (
     Step("h2", "hospital-2", (10_000, OPENING), _upload("h2"), _words("upload-data", "data/h2.csv", key="hospital-2")),
     Step("h1", "hospital-1", (DATA, OPENING), _upload("h1"), _words("upload-data", "data/h1.csv", key="hospital-1")),
     Step("wait", "hospital-2", (6_000, OPENING + 8_000), _wait),
+    Step("approve", "hospital-2", (9_000, OPENING), _approve, _words("approve", "--yes", key="hospital-2")),
     *(
         Step(
             f"result {name}",

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from cloister.client.computation.asset_upload import consent
+from cloister.client.computation.decisions import reject_result, withdraw_consent
 from cloister.client.connection import binding, opening, sealed_calls
 from cloister.errors import INTERRUPTED, CloisterError
 from cloister.protocol.sealing import FRAME_SIZE
@@ -268,6 +269,56 @@ def _without_consent(computation: Computation, step: Step, chance: random.Random
     return Attempt(happened=True, error=error)
 
 
+def _withdraw(computation: Computation, step: Step, chance: random.Random) -> Attempt:
+    """At a point of the step a provider takes its consent back, unless a result was released before."""
+    provider = chance.choice(("lab", "hospital-1", "hospital-2"))
+    late: list[CloisterError] = []
+
+    def withdraw() -> None:
+        with computation.connection(provider, computation.guest.address) as connection:
+            try:
+                withdraw_consent(connection, computation.manifest)
+            except CloisterError as error:
+                late.append(error)
+
+    downward = chance.random() < 0.5
+    with line(computation.guest.address, Point(_count(step, chance, downward), Damage.NONE, downward, withdraw)) as way:
+        error = _api(step, computation, way)
+    withdrawn = bool(way.reached) and not late
+    return Attempt(bool(way.reached), error, spoils=frozenset({"WITHDRAWN"} if withdrawn else ()))
+
+
+def _reject(computation: Computation, step: Step, chance: random.Random) -> Attempt:
+    """At a point of the approval, the same party rejects the result in another session."""
+    late: list[CloisterError] = []
+
+    def reject() -> None:
+        with computation.connection(step.party, computation.guest.address) as connection:
+            try:
+                reject_result(connection, computation.manifest)
+            except CloisterError as error:
+                late.append(error)
+
+    downward = chance.random() < 0.5
+    with line(computation.guest.address, Point(_count(step, chance, downward), Damage.NONE, downward, reject)) as way:
+        error = _api(step, computation, way)
+    rejected = bool(way.reached) and not late
+    return Attempt(bool(way.reached), error, spoils=frozenset({"REJECTED"} if rejected else ()))
+
+
+def _unsigned(computation: Computation, step: Step, chance: random.Random) -> Attempt:
+    """The approver's client approves or rejects without its signature over this result."""
+    error = None
+    with computation.connection(step.party, computation.guest.address) as connection:
+        try:
+            session = connection.session()
+            signature = connection.key.sign(chance.randbytes(200)) if chance.random() < 0.5 else chance.randbytes(64)
+            (session.approve if chance.random() < 0.5 else session.reject)(signature)
+        except CloisterError as caught:
+            error = caught
+    return Attempt(happened=True, error=error)
+
+
 def _is_upload(step: Step) -> bool:
     return step.name in ("algorithm", "h1", "h2")
 
@@ -292,6 +343,9 @@ KINDS = (
         lambda step: not step.name.startswith("result"),
     ),
     FaultKind("TPM stopped for a while", acted(_pause_tpm), 3),
+    FaultKind("consent withdrawn", _withdraw, 1, lambda step: step.name != "run"),
+    FaultKind("result rejected", _reject, 2, lambda step: step.name == "approve"),
+    FaultKind("decision without signature", _unsigned, 4, lambda step: step.name == "approve"),
     FaultKind(
         "TPM gone",
         acted(lambda one, _: one.guest.kill("tpm"), spoils=frozenset({"NO_EVIDENCE"})),

@@ -1,12 +1,12 @@
 """What holds after every fault, seen from outside: by an owner, in the store's files and in the runner's notes.
 
 Never two keys for a slot, never a run with a missing or foreign asset, never an event without its predecessor, never a
-byte before consent.
+byte before consent, never a key after a withdrawal, or before the approvals that the manifest demands.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -17,8 +17,10 @@ from cloister.errors import CloisterError
 from cloister.protocol import canonical, signingkey, transcript
 from cloister.protocol.events import Event, EventChain, EventKind, Record
 from cloister.protocol.manifest import Manifest
+from cloister.protocol.progress import FINAL_STATES
 
 _KEY_SIZE = 32
+_RELEASES = (EventKind.RESULT_CONSUMED, EventKind.RESULT_PREVIEWED)
 
 
 class Observed(Protocol):
@@ -57,6 +59,7 @@ class Invariants:
         self._check_consents(events, {name for name, size in (bytes_of | received).items() if size})
         self._check_run(events)
         self._check_keys(events)
+        self._check_end(events)
         assert_no_fault(self._guest.log())
         return events
 
@@ -123,11 +126,58 @@ class Invariants:
 
     def _check_keys(self, events: list[Event]) -> None:
         """At most one key for a slot, and none whose release is not in the log."""
-        released = Counter(event.detail["consumer"] for event in events if event.kind is EventKind.RESULT_CONSUMED)
+        released = Counter(event.detail["consumer"] for event in events if event.kind in _RELEASES)
         assert all(count == 1 for count in released.values()), released
         for consumer, keys in self.keys.items():
             assert len(keys) <= 1, f"{len(keys)} keys for {consumer}"
             assert not events or consumer in released, f"a key for {consumer} without an event"
+
+    def _check_end(self, events: list[Event]) -> None:
+        """Nothing happens after the end; a withdrawal is a provider's, and comes before the first release.
+
+        Nothing is released to others before everyone who must approve it has done so, or after a rejection.
+        """
+        ends = [event.sequence for event in events if event.state in FINAL_STATES]
+        assert not ends or ends == [len(events) - 1], "an event after the end"
+        for event in events:
+            if event.kind is EventKind.WITHDRAWN:
+                party = event.detail["party"]
+                assert party in {asset.provider for asset in self._manifest.assets()}
+                self._check_signed(event, party, "withdrawal", transcript.withdrawal_message, party=party)
+                assert not [one for one in events if one.kind in _RELEASES], "withdrawn after a release"
+        self._check_approvals(events)
+
+    def _check_approvals(self, events: list[Event]) -> None:
+        results, missing = self._manifest.results, set(self._manifest.results.approvers)
+        receipt = b""
+        for event in events:
+            if event.kind is EventKind.RESULTS_READY:
+                receipt = bytes.fromhex(event.detail["receipt"])
+            if event.kind is EventKind.RESULT_PREVIEWED:
+                assert event.detail["consumer"] in results.readers
+            if event.kind is EventKind.RESULT_CONSUMED:
+                assert not missing, f"released without the approval of {missing}"
+            if event.kind is EventKind.APPROVED:
+                party = event.detail["party"]
+                self._check_signed(event, party, "approval", transcript.approval_message, payload_digest=receipt)
+                missing.remove(party)
+            if event.kind is EventKind.REJECTED and event.actor:
+                party = event.detail["party"]
+                assert party in missing, "rejected by a party that does not decide, or has decided"
+                self._check_signed(event, party, "rejection", transcript.rejection_message, payload_digest=receipt)
+
+    def _check_signed(
+        self, event: Event, signer: str, name: str, message: Callable[..., bytes], **members: object
+    ) -> None:
+        signed = message(
+            manifest_digest=self._manifest.digest(),
+            transcript=canonical.from_base64(event.detail["transcript"], what="a transcript"),
+            **members,
+        )
+        signature = canonical.from_base64(event.detail[name], what="a signature")
+        key = self._manifest.parties[signer]
+        assert event.actor == signingkey.key_id(key)
+        assert signingkey.verify(key, signature, signed), f"forged: {event}"
 
     def found_key(self, consumer: str, key: bytes) -> None:
         """A client has received a key."""
@@ -137,8 +187,8 @@ class Invariants:
         """Note the keys that killed clients left on their disks."""
         for consumer in consumers:
             path = folder / f"{consumer}.zip.key"
-            if path.exists() and path.stat().st_size == _KEY_SIZE:
-                self.found_key(consumer, path.read_bytes())
+            if path.exists():  # the key, then approvals
+                self.found_key(consumer, path.read_bytes()[:_KEY_SIZE])
 
 
 def assert_no_fault(printed: str) -> None:

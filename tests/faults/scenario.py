@@ -26,6 +26,8 @@ _PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4)
 _MOST_ATTEMPTS = 3
 """How often an honest party runs its command, when it is told to run it again."""
 
+_ENDS = {EventKind.WITHDRAWN: "WITHDRAWN", EventKind.REJECTED: "REJECTED"}
+"""What a party's decision spoils."""
 
 Started = Callable[[Path], AbstractContextManager[Computation]]
 """Starts a machine for a computation in an empty folder."""
@@ -177,9 +179,9 @@ class _Course:
             return step.name in self._lost
         if reason == "NO_EVIDENCE":
             return "NO_EVIDENCE" in self._spoils
-        if reason == "NOT_READY":
-            (failed,) = [one for one in self._invariants.check() if one.kind is EventKind.FAILED]
-            return failed.detail["reason"] in self._spoils
+        if reason in ("NOT_READY", "TOO_LATE"):
+            *_, last = self._invariants.check()
+            return _ENDS.get(last.kind, last.detail.get("reason")) in self._spoils
         return False
 
 

@@ -85,6 +85,7 @@ def _receipt():
         confidential=False,
         pcrs={4: "06" * 32},
         log_head="07" * 32,
+        salt="08" * 32,
         created="2026-01-01T00:00:00.000Z",
     )
 

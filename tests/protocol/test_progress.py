@@ -17,6 +17,13 @@ READ = [MANIFEST, PROGRAM, BUNDLE, DATA, DATA, DATA]
 BEGUN = (EventKind.RUN_STARTED, State.RUNNING, 10_000, {})
 RUN = [*READ, BEGUN, (EventKind.RUN_FINISHED, State.RUNNING, 82_999, {"outcome": "OK"})]
 READY = [*RUN, (EventKind.RESULTS_READY, State.CONSUMING, 90_000, {})]
+WAITING = [
+    (EventKind.MANIFEST, State.RECEIVING, 2000, {**MANIFEST[3], "approvals": "2"}),
+    *RUN[1:],
+    (EventKind.RESULTS_READY, State.APPROVAL, 90_000, {}),
+]
+APPROVED = (EventKind.APPROVED, State.APPROVAL, 90_500, {})
+RELEASED = (EventKind.APPROVED, State.CONSUMING, 90_600, {})
 FETCHED = (EventKind.RESULT_CONSUMED, State.CONSUMING, 91_000, {"consumer": "lab"})
 
 HISTORIES = {
@@ -30,6 +37,15 @@ HISTORIES = {
     "begun": ([*READ, BEGUN], "Running 0:00"),
     "run": (RUN, "Running 1:12"),
     "ready": (READY, "Completed (0 of 2 fetched)"),
+    "to be approved": (WAITING, "Awaiting Approval (0 of 2)"),
+    "one has approved": ([*WAITING, APPROVED], "Awaiting Approval (1 of 2)"),
+    "an approver has it": (
+        [*WAITING, (EventKind.RESULT_PREVIEWED, State.APPROVAL, 90_400, {}), APPROVED],
+        "Awaiting Approval (1 of 2)",
+    ),
+    "approved": ([*WAITING, APPROVED, RELEASED], "Completed (0 of 2 fetched)"),
+    "rejected": ([*WAITING, (EventKind.REJECTED, State.STOPPED, 90_700, {})], "Stopped"),
+    "withdrawn": ([*WAITING, (EventKind.WITHDRAWN, State.STOPPED, 90_700, {})], "Stopped"),
     "one has it": ([*READY, FETCHED], "Completed (1 of 2 fetched)"),
     "all have it": ([*READY, FETCHED, FETCHED], "Completed"),
     "complete": (
@@ -71,6 +87,9 @@ def test_status_gives_the_state_the_same_name_as_the_events(what: str) -> None:
         answer.assets.add(kind=kind, complete=kind in left)
         if kind in left:
             left.remove(kind)
+    if now.state is State.APPROVAL:
+        for number in range(2):
+            answer.approvals.add(party=str(number), approved=number < now.approved.done)
     if now.state in (State.CONSUMING, State.COMPLETE):
         for number in range(2):
             answer.results.add(consumer=str(number), consumed=number < done)

@@ -85,3 +85,16 @@ def test_consent_covers_manifest_asset_digest_and_session():
         manifest_digest=b"m" * 32, asset="h1", asset_digest=b"d" * 32, transcript=b"t" * 64
     )
     assert message == b"cloister/v1/consent\x00" + b"m" * 32 + _length(b"h1") + b"d" * 32 + b"t" * 64
+
+
+@pytest.mark.parametrize("what", ["approval", "rejection"])
+def test_decision_covers_manifest_receipt_and_session(what):
+    message = getattr(transcript, f"{what}_message")(
+        manifest_digest=b"m" * 32, payload_digest=b"p" * 32, transcript=b"t" * 64
+    )
+    assert message == f"cloister/v1/{what}".encode() + b"\x00" + b"m" * 32 + b"p" * 32 + b"t" * 64
+
+
+def test_withdrawal_covers_manifest_party_and_session():
+    message = transcript.withdrawal_message(manifest_digest=b"m" * 32, party="lab", transcript=b"t" * 64)
+    assert message == b"cloister/v1/withdrawal\x00" + b"m" * 32 + _length(b"lab") + b"t" * 64

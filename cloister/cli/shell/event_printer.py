@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from cloister.protocol.progress import ComputationProgress
 
 
+_REFUSED = {
+    "withdrawn": "a provider withdrew its consent",
+    "result-rejected": "the result was not approved",
+}
+"""Events with which a party ended the computation, and what they mean for the others."""
+
+
 @contextlib.contextmanager
 def event_printer(
     names: Mapping[str, str], now: "ComputationProgress | None" = None, *, follow: bool = True, json: bool = False
@@ -27,9 +34,11 @@ def event_printer(
     shown = client.Timeline(names)
     before = now.seconds if now else 0
     began = time.monotonic() - before
+    last = ""
 
     def print_event(record: "Record") -> None:
-        nonlocal began, before
+        nonlocal began, before, last
+        last = record.event.kind.value
         entry = shown.entry(record.event)
         print(record.encode().decode() if json else entry.text(), flush=True)
         if record.event.kind is client.EventKind.RUN_STARTED:
@@ -43,3 +52,8 @@ def event_printer(
         yield print_event
     if follow and shown.progress.phase is client.Phase.FAILED:
         raise CloisterError("The computation failed.", hint="`logs` shows log readers what the algorithm printed.")
+    if follow and last in _REFUSED:
+        raise CloisterError(
+            f"The computation ended without a result: {_REFUSED[last]}.",
+            hint="Ask that party why; `reset` makes the machine ready for another computation.",
+        )

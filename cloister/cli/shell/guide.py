@@ -29,6 +29,8 @@ Dataset provider
   {p} checksum data.csv                              name, digest and size for the manifest
   {p} review computation.json                        what you agree to, in plain words
   {p} upload-data data.csv --manifest computation.json
+  {p} rule computation.json --until 2026-12-31       permit more computations like this one: `consent --rule`
+  {p} withdraw --manifest computation.json           take your consent back, until someone has a result
 
 Owner
   {p} manifest computation.yaml                      check it, fill in digests, write the form that all parties get
@@ -40,6 +42,10 @@ Owner
 
 Result consumer
   {p} result --manifest computation.json --output results.zip --unpack out
+
+Approver, if the manifest has one
+  {p} approve --manifest computation.json --look     what the result has; without --look: approve it
+  {p} reject --manifest computation.json             refuse it to everyone; everything is wiped
 
 Parties, at any time
   {p} status                                         what has arrived, what is missing

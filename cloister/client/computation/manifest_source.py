@@ -103,6 +103,7 @@ class AuthorManifest:
                 "consumers": value["results"]["consumers"],
                 "expires": self._duration("results", "expires"),
                 "max": self._size("results", "max"),
+                **({"approval": value["results"]["approval"]} if "approval" in value["results"] else {}),
             },
             "logs": {**logs, "max": self._quantity(("logs", "max"), parse_size, logs["max"])},
             "limits": {

@@ -128,15 +128,39 @@ def _word(word: str) -> str:
 
 def _results(manifest: Manifest) -> Iterator[str]:
     results, logs = manifest.results, manifest.logs
+    recipients = results.recipients
     yield (
-        f"{_list(results.consumers)} receive{'s' if len(results.consumers) == 1 else ''} the result, once each, "
+        f"{_list(recipients)} receive{'s' if len(recipients) == 1 else ''} the result, once each, "
         f"at most {format_size(results.max_size)}, within {format_duration(results.expires)} after it is ready."
     )
+    yield from _approval(manifest)
     if logs.readers and logs.max_size:
         when = "while it runs" if logs.release == "live" else "after it has ended"
+        when = "after the result is approved" if results.approval is not None else when
         yield f"{_list(logs.readers)} may read what the program prints, at most {format_size(logs.max_size)}, {when}."
     else:
         yield "No one can read what the program prints."
+
+
+def _approval(manifest: Manifest) -> Iterator[str]:
+    """Who must approve, what each sees before, and what becomes of a result that is not approved."""
+    results = manifest.results
+    if results.approval is None:
+        return
+    who, one = _list(results.approvers), len(results.approvers) == 1
+    yield f"{who} must approve the result before anyone else receives it{'' if one else '; all of them must'}."
+    if results.approval.sees == "files":
+        yield f"{who} receive{'s' if one else ''} the whole result before that: {_may_refuse(one)}."
+    else:
+        yield f"{who} see{'s' if one else ''} names and sizes of its files before that, and nothing else of it."
+    yield (
+        f"A rejection, or no decision within {format_duration(results.expires)} after the result is ready, "
+        "wipes everything. An approval cannot be taken back."
+    )
+
+
+def _may_refuse(one: bool) -> str:
+    return f"{'it' if one else 'each of them'} may read it first and refuse it to others"
 
 
 def _limits(manifest: Manifest) -> Iterator[str]:
@@ -154,15 +178,36 @@ def _concerns(manifest: Manifest) -> Iterator[str]:
     author = manifest.algorithm.asset.provider
     if author in manifest.results.consumers:
         yield f"{author} wrote the algorithm and receives the result."
+    yield from _approvers_concerns(manifest)
     yield from _capacity(manifest, manifest.results.max_size, "the result")
     if manifest.logs.readers and manifest.logs.max_size:
         yield from _capacity(manifest, manifest.logs.max_size, "the log")
     yield "Every consumer can keep the result, pass it on and study it: read the algorithm before you agree."
     if said := rollback(manifest):
         yield said
+    providers = sorted({asset.provider for asset in manifest.assets()})
+    yield (
+        f"{_list(providers, 'or')} can end the computation with `withdraw` until someone has a result. "
+        "Everything of all parties is wiped then."
+    )
     yield "The host sees how long the program runs and how much memory it uses, and sets the clock."
     if manifest.logs.readers and manifest.logs.max_size and manifest.logs.release == "live":
         yield "While someone follows the log, the network sees when the program prints and how much, but not what."
+
+
+def _approvers_concerns(manifest: Manifest) -> Iterator[str]:
+    results, author = manifest.results, manifest.algorithm.asset.provider
+    if author in results.approvers:
+        yield f"{author} wrote the algorithm and decides whether its result is released."
+    if results.approval is not None and results.approval.sees == "names":
+        yield (
+            f"The names of the result's files can hold {format_size(names.RESULT_NAMES)} of data, and "
+            f"{_list(results.approvers)} see{'s' if len(results.approvers) == 1 else ''} them before anyone approves."
+        )
+    if results.approval is not None and manifest.logs.readers and manifest.logs.max_size:
+        unseen = [name for name in results.approvers if name not in manifest.logs.readers]
+        if unseen:
+            yield f"An approval releases what the program prints, too, which {_list(unseen)} will not have read."
 
 
 def _capacity(manifest: Manifest, limit: int, where: str) -> Iterator[str]:
@@ -174,5 +219,5 @@ def _capacity(manifest: Manifest, limit: int, where: str) -> Iterator[str]:
         yield f"{format_size(limit)} of {where} can hold a part of {_list(others)}."
 
 
-def _list(names: list[str] | tuple[str, ...]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+def _list(names: list[str] | tuple[str, ...], word: str = "and") -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"

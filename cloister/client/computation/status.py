@@ -39,6 +39,7 @@ class ComputationStatus:
             state=self.state,
             algorithm=_tally([one.complete for one in assets if one.kind != "dataset"]),
             datasets=_tally([one.complete for one in assets if one.kind == "dataset"]),
+            approved=_tally([one.approved for one in self.answer.approvals]),
             fetched=_tally([one.consumed for one in results]),
             seconds=self.answer.run_seconds,
         )
@@ -77,6 +78,10 @@ class ComputationStatus:
                 }
                 for one in self.answer.results
             ],
+            "approvals": [
+                {"party": one.party, "approved": one.approved, "approved_at": one.approved_at or None}
+                for one in self.answer.approvals
+            ],
             "events": self.answer.events,
             "notices": list(self.answer.notices),
         }
@@ -93,6 +98,8 @@ class ComputationStatus:
             share = "complete" if asset.complete else f"{format_size(asset.received)} of {format_size(asset.size)}"
             what = text.printable(f"{asset.name} ({asset.kind}, from {asset.provider})")
             yield f"Asset     {what}: {share}"
+        for one in self.answer.approvals:
+            yield f"Approval  {text.printable(one.party)}: {_described_approval(one)}"
         for slot in self.answer.results:
             yield f"Result    {text.printable(slot.consumer)}: {_described_slot(slot)}"
         yield f"Events    {self.answer.events}"
@@ -119,8 +126,15 @@ def _tally(done: list[bool]) -> Tally:
     return Tally(sum(done), len(done))
 
 
+def _described_approval(one: agent_pb2.ApprovalStatus) -> str:
+    return f"given at {_moment(one.approved_at, 'The time of an approval')}" if one.approved else "not given yet"
+
+
+def _moment(moment: str, what: str) -> str:
+    return local_time(canonical.from_time(moment, what=what)) if moment else "?"
+
+
 def _described_slot(slot: agent_pb2.SlotStatus) -> str:
     if slot.consumed:
-        moment = slot.consumed_at
-        return f"fetched at {local_time(canonical.from_time(moment, what='The time of a release')) if moment else '?'}"
+        return f"fetched at {_moment(slot.consumed_at, 'The time of a release')}"
     return "ready, not fetched yet" if slot.ready else "not ready"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cloister.protocol import canonical, text
-from cloister.protocol.events import Event, EventKind
+from cloister.protocol.events import Event, EventKind, State
 from cloister.protocol.progress import ComputationProgress
 from cloister.protocol.signingkey import key_id
 from cloister.units import local_time
@@ -23,6 +23,10 @@ _SENTENCES = {
     EventKind.COMPLETED: "everything is wiped, the computation is complete",
     EventKind.FAILED: "failed: {reason}",
     EventKind.STOPPED: "stopped the computation",
+    EventKind.RESULT_PREVIEWED: "fetched the result to decide on it",
+    EventKind.APPROVED: "approved the result",
+    EventKind.REJECTED: "rejected the result; everything of all parties is wiped",
+    EventKind.WITHDRAWN: "withdrew its consent; everything of all parties is wiped",
 }
 
 REASONS = {
@@ -38,6 +42,9 @@ REASONS = {
     "STORE_FULL": "the machine had no room for the result",
     "NO_EVIDENCE": "the machine could not make evidence for the receipt",
     "INTERNAL": "the agent failed",
+    "REJECTED": "a party rejected the result",
+    "NOT_DECIDED": "not every party approved the result in time",
+    "WITHDRAWN": "a provider withdrew its consent",
     "NOT_STARTED": "no owner started the run in time",
     "EXPIRED": "the result expired before every consumer had fetched it",
 }
@@ -106,6 +113,10 @@ class Timeline:
 def _sentence(event: Event) -> str:
     if event.kind is EventKind.RUN_STARTED and event.actor:
         return "started the run"
+    if event.kind is EventKind.RESULTS_READY and event.state is State.APPROVAL:
+        return "the result waits for approval"
+    if event.kind is EventKind.REJECTED and not event.actor:
+        return "not every party approved the result in time; everything of all parties is wiped"
     said = _SENTENCES[event.kind].format_map(_MissingAsDash(_readable(event.detail)))
     held = event.kind is EventKind.MANIFEST and "hold" in event.detail
     return f"{said}; the run will wait for the owner's `start`" if held else said

@@ -12,10 +12,12 @@ _HARDWARE = "The sandbox has neither a GPU nor a network."
 _PLACES = "The sandbox has a dataset at datasets/<file>, an unpacked one in datasets/<name>/; results/ is the result."
 
 _MEANT: dict[str, tuple[str, ...]] = {
+    "approval": ("approve", "approvals", "approvers", "approver", "signoff", "reviewers"),
     "args": ("arguments", "argv", "parameters", "params", "options", "cmd", "command"),
     "at": ("dest", "destination", "target", "to", "mount", "place"),
     "bundle": ("wheels", "wheelhouse"),
     "consumers": ("recipients", "receivers", "readers", "to"),
+    "by": ("who", "approvers", "parties", "reviewers"),
     "cpus": ("cpu", "cores", "vcpus", "threads"),
     "datasets": ("data", "dataset", "inputs", "input"),
     "digest": ("hash", "sha256", "checksum", "sha"),
@@ -30,6 +32,7 @@ _MEANT: dict[str, tuple[str, ...]] = {
     "processes": ("pids", "nproc", "maxprocesses"),
     "provider": ("owner", "party", "by", "from"),
     "results": ("outputs", "output", "result"),
+    "sees": ("see", "shows", "show", "view", "views"),
     "time": ("timeout", "duration", "maxtime", "walltime"),
     "unpack": ("extract", "unzip", "untar", "archive", "decompress"),
 }

@@ -5,7 +5,7 @@ An interrupted upload resumes where it stopped, in the same call or in a later o
 
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from cloister.attestation.result import Verdict
@@ -133,6 +133,7 @@ def upload_assets(
     files: Sequence[tuple[Asset, Path]],
     *,
     report: UploadReport | None = None,
+    permit: Callable[[Verdict], None] = lambda verdict: None,
 ) -> tuple[Uploaded, ...]:
     """Check all files against the manifest, then appraise the machine, then upload several at once.
 
@@ -141,6 +142,7 @@ def upload_assets(
         manifest: the manifest that all parties agreed on.
         files: the assets, each with its file or folder.
         report: called on the way; None for no reports.
+        permit: called with the verdict when everything is checked and nothing is sent; an error ends the upload.
 
     Returns:
         The uploaded assets, in the same order.
@@ -159,7 +161,9 @@ def upload_assets(
         if asset.unpack:
             beyond = checked[-1].beyond(asset.unpacked_size)
             told.warned_of(require_memory(manifest.limits, manifest.results.max_size, 0, beyond))
-    told.accepted(connection.verdict())
+    verdict = connection.verdict()
+    permit(verdict)
+    told.accepted(verdict)
     told.warned_of(rollback(manifest))
     uploads = _Uploads(connection, manifest, list(zip(files, checked, strict=True)), told)
     try:

@@ -87,10 +87,12 @@ _REMEDIES = {
     "STORE_FULL": _Remedy("Ask the owner whether to `reset` the machine; run the command again if it has room later."),
     "STREAM_REPEATED": _Remedy(_INTERCEPTED, _PROOF),
     "TOO_LARGE": _Remedy("Lower the sizes in the manifest, or ask the platform team for a larger CVM."),
+    "TOO_LATE": _Remedy("`events` shows what came first; nothing was changed."),
     "UNKNOWN_ASSET": _Remedy("`review` shows the assets of a manifest.", _INPUT),
     "UNKNOWN_SERVICE": _Remedy(_VERSION),
     "WRONG_CONSENT": _Remedy("Compare your manifest with those of the other parties.", _PROOF),
     "WRONG_OFFSET": _Remedy("Run the command again: it asks where the upload continues."),
+    "WRONG_SIGNATURE": _Remedy("Compare your manifest with those of the other parties.", _PROOF),
 }
 """Remedies for the reasons whose sentence does not already say what to do."""
 
@@ -116,7 +118,7 @@ def translate(error: grpc.RpcError, doing: str, address: object) -> CloisterErro
         advice = _ENDED if ended else _REMEDIES.get(info.reason, _Remedy(""))
         sentence = details or f"The agent refuses {doing} ({info.reason})."
         return Refusal(
-            _printable(_in_local_time(sentence, info.metadata.get("consumed_at", ""))),
+            _printable(_in_local_time(sentence, info.metadata.get("consumed_at") or info.metadata.get("time", ""))),
             reason=info.reason,
             metadata=info.metadata,
             hint=advice.hint,

@@ -8,6 +8,7 @@ from typing import Self
 
 from cloister.client.connection.refusal import DamagedStream
 from cloister.client.connection.sealed_calls import UNARY_SECONDS, Data, SealedCalls, Sent, message
+from cloister.protocol.approval import Approval
 from cloister.protocol.sealing import FRAME_SIZE
 from cloister.v1 import agent_pb2
 
@@ -35,6 +36,8 @@ class Session:
         self.manifest_digest = manifest_digest
         self.bound = bound
         self.calls = calls
+        self.approvals: tuple[Approval, ...] = ()
+        """The approvals that came with the last key of a result."""
 
     def __enter__(self) -> Self:
         return self
@@ -120,7 +123,24 @@ class Session:
     def release_result(self, consumer: str, ciphertext_digest: bytes) -> bytes:
         """Acknowledge a ciphertext (by the SHA-256 of all of it) and get its key: 32 bytes, once."""
         request = agent_pb2.ReleaseResultRequest(consumer=consumer, ciphertext_digest=ciphertext_digest)
-        return self.calls.unary("ReleaseResult", request, agent_pb2.ReleaseResultResponse, "releasing the result").key
+        answer = self.calls.unary("ReleaseResult", request, agent_pb2.ReleaseResultResponse, "releasing the result")
+        self.approvals = tuple(Approval(one.party, one.transcript, one.signature) for one in answer.approvals)
+        return answer.key
+
+    def preview(self) -> agent_pb2.PreviewResponse:
+        """What this key sees of the result before it decides on it."""
+        request = agent_pb2.PreviewRequest()
+        return self.calls.unary("Preview", request, agent_pb2.PreviewResponse, "asking what the result has")
+
+    def approve(self, approval: bytes) -> None:
+        """Approve the result, with this party's signature."""
+        request = agent_pb2.DecideRequest(approval=approval)
+        self.calls.unary("Decide", request, agent_pb2.DecideResponse, "approving the result")
+
+    def reject(self, rejection: bytes) -> None:
+        """Reject the result, with this party's signature: the computation ends."""
+        request = agent_pb2.DecideRequest(rejection=rejection)
+        self.calls.unary("Decide", request, agent_pb2.DecideResponse, "rejecting the result")
 
     def proof(self) -> tuple[bytes, bytes]:
         """The receipt's envelope and the evidence taken for it (protobuf)."""
@@ -141,6 +161,11 @@ class Session:
     def start(self) -> None:
         """Start a run that was held."""
         self.calls.unary("Start", agent_pb2.StartRequest(), agent_pb2.StartResponse, "starting the run")
+
+    def withdraw(self, withdrawal: bytes) -> None:
+        """Take this provider's consents back, with its signature: the computation ends."""
+        request = agent_pb2.WithdrawRequest(withdrawal=withdrawal)
+        self.calls.unary("Withdraw", request, agent_pb2.WithdrawResponse, "withdrawing the consent")
 
     def stop(self) -> None:
         """Stop the computation for good."""

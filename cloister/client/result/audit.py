@@ -13,8 +13,10 @@ from cloister.attestation.result import Verdict
 from cloister.attestation.verifier import ReceiptPurpose, SessionPurpose, verify
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.computation.events import evidence_path
+from cloister.client.result.approvals import approvals_in
 from cloister.client.result.claims import Claim, ClaimOutcome, ClaimRecorder
 from cloister.errors import ChangedFileError, InputError
+from cloister.protocol.approval import Approval
 from cloister.protocol.events import FIRST_PREVIOUS, MAX_EVENTS, MAX_LINE, Event, EventChain, EventKind, Record
 from cloister.protocol.signingkey import key_id
 
@@ -102,12 +104,22 @@ def check_log(
     else:
         recorder.check(signed, auditor.signatures)
         recorder.check(measured, auditor.manifest)
+    if auditor.demanded:
+        recorder.check("No result was released before every approval was given", auditor.approvals)
     judged = "The evidence is accepted by your policy"
     if evidence is None or policy is None:
         recorder.skip(judged, "no evidence" if evidence is None else "no policy: --policy FILE")
     else:
         recorder.check(judged, lambda: auditor.judge(policy, collateral or CollateralSources()))
     return Audit(log, recorder.claims(), tuple(record.event for record in auditor.records), auditor.verdict)
+
+
+def logged_approvals(log: Path) -> tuple[Approval, ...]:
+    """The approvals in a saved event log, for a result that was fetched before they were given.
+
+    An approval is a party's signature over the result: it needs no proof of the log. Raises InputError, FormatError.
+    """
+    return approvals_in(Record.parse(line) for line in _lines(log))
 
 
 def _load_evidence(path: Path) -> Evidence:
@@ -165,6 +177,24 @@ class _Auditor:
         if logged and logged != [measured.hex()]:
             raise ChangedFileError(f"The log has the manifest {logged[0]}, the evidence {measured.hex()}.")
         return measured.hex()
+
+    @property
+    def demanded(self) -> int:
+        """How many approvals the manifest demands, as its event says."""
+        accepted = [one.event for one in self.records if one.event.kind is EventKind.MANIFEST]
+        return int(accepted[0].detail.get("approvals", "0")) if accepted else 0
+
+    def approvals(self) -> str:
+        """A release to a consumer comes after as many approvals, by different keys, as the manifest demands."""
+        given: set[str | None] = set()
+        for record in self.records:
+            if record.event.kind is EventKind.APPROVED:
+                given.add(record.event.actor)
+            if record.event.kind is EventKind.RESULT_CONSUMED and len(given) < self.demanded:
+                raise ChangedFileError(
+                    f"Event {record.event.sequence} releases a result after {len(given)} of {self.demanded} approvals."
+                )
+        return f"{len(given)} of {self.demanded} approvals"
 
     def judge(self, policy: Policy, sources: CollateralSources) -> str:
         """The verdict as of now. The evidence's own binding is expected, because its session or receipt is not here."""

@@ -22,15 +22,19 @@ from cloister.client.connection.session import Session
 from cloister.client.files import exclusive
 from cloister.client.result import pending
 from cloister.client.result.pending import PendingFiles
-from cloister.client.result.proof import MAX_OVERHEAD, Proof, verify_result
+from cloister.client.result.proof import APPROVALS, MAX_OVERHEAD, Proof, verify_result
 from cloister.errors import CloisterError, InputError, ProofError
 from cloister.pipeline import WriteBehind
-from cloister.protocol import canonical, slot
+from cloister.protocol import approval, archive, canonical, slot
+from cloister.protocol.approval import Approval
 from cloister.protocol.manifest import Manifest
 from cloister.protocol.sealing import FRAME_SIZE
 
 _STATE_LIMIT = 4096
 _KEY_SIZE = 32
+_APPROVAL_SIZE = 2048
+"""Bytes that one approval takes at most: the longest signature has 1,024."""
+
 _WAITING_PIECES = 2
 """Pieces of a ciphertext that wait to be hashed and written while the next ones arrive."""
 
@@ -50,9 +54,9 @@ class _Slot:
 def consumer_of(manifest: Manifest, key: bytes) -> str:
     """The name of the consumer with this key in the manifest. Raises InputError."""
     for name in manifest.names(key):
-        if name in manifest.results.consumers:
+        if name in manifest.results.recipients:
             return name
-    names = ", ".join(manifest.results.consumers)
+    names = ", ".join(manifest.results.recipients)
     raise InputError(
         f"Your key is not a consumer's; consumers are: {names}.",
         hint="Name another key with --key.",
@@ -78,7 +82,7 @@ def fetch_ciphertext(
     while True:
         before = pending.size(files.part)
         try:
-            key = _attempt(connection, manifest, consumer, files, progress, interrupted)
+            released = _attempt(connection, manifest, consumer, files, progress, interrupted)
         except CloisterError as error:
             reason = refusal.reason_of(error)
             if reason in ("CONSUMED", "EXPIRED", "NOT_READY"):
@@ -97,7 +101,7 @@ def fetch_ciphertext(
             backoff.wait(error)
         else:
             # First of all, because this is the only copy.
-            _keep_key(files, key)
+            _keep(files, released)
             return
 
 
@@ -106,24 +110,34 @@ def finish_result(
 ) -> Proof:
     """Decrypt what :func:`fetch_ciphertext` downloaded, verify it under the party's policy, and move it to ``output``.
 
-    Raises ProofError and InputError; ciphertext and key are kept then.
+    The approvals that came with the key are put beside the receipt. An approver that must see the files first has none
+    yet; of all others they are demanded. Raises ProofError and InputError; ciphertext and key are kept then.
     """
     files = PendingFiles(output)
     try:
-        key = userfile.read(files.key, _KEY_SIZE)
+        kept = userfile.read(files.key, _KEY_SIZE + approval.MAX_SIZE)
+        key, signed = kept[:_KEY_SIZE], kept[_KEY_SIZE:]
+        approvals = approval.parse(signed) if signed else ()
         size = files.part.stat().st_size
-        files.new.unlink(missing_ok=True)
+        for path in (files.new, files.approved):
+            path.unlink(missing_ok=True)
         with files.part.open("rb") as ciphertext, exclusive.opened(files.new, 0o600) as plain:
             for piece in slot.decrypt(key, ciphertext, size):
                 plain.write(piece)
             plain.flush()
             os.fsync(plain.fileno())
-        found = verify_result(files.new, policy, collateral=collateral)
+        preview = not approvals and _fetched_by(files) in manifest.results.readers
+        found = verify_result(files.new, policy, collateral=collateral, approvals=approvals, preview=preview)
         found.require_accepted()
         if found.manifest != manifest.digest():
             raise ProofError(
                 f"The result is of another manifest (yours: {manifest.digest().hex()}, result: {found.manifest.hex()})."
             )
+        if approvals:
+            with exclusive.opened(files.approved, 0o600) as whole:
+                archive.add_member(files.new, whole, APPROVALS, signed)
+                _sync(whole)
+            files.approved.replace(files.new)
         files.new.replace(output)
     except CloisterError as error:
         error.hint = f"{error.hint} Key and ciphertext are kept in {files.key} and {files.part}.".lstrip()
@@ -145,11 +159,12 @@ def _attempt(
     progress: Progress,
     interrupted: Interrupted,
 ) -> bytes:
+    """The slot's key, followed by the encoded approvals that came with it, if any."""
     session = connection.session()
     _begin(files, _Slot(manifest.digest().hex(), consumer, connection.evidence().event_log_key.hex()))
     try:
         digest = receive(session, consumer, manifest.results.max_size, files.part, progress)
-        _reserve(files.reserved)
+        _reserve(files.reserved, _KEY_SIZE + len(manifest.results.approvers) * _APPROVAL_SIZE)
     except OSError as error:
         raise InputError(
             f"{error.filename or files.part} cannot be read or written: {error.strerror}.",
@@ -158,7 +173,21 @@ def _attempt(
     key = _release(session, consumer, digest, Backoff(TRANSFER_PAUSES, interrupted))
     if len(key) != _KEY_SIZE:
         raise ProofError(f"The released key has the wrong size (expected: {_KEY_SIZE} bytes, found: {len(key)}).")
-    return key
+    return key + _encoded(session.approvals, manifest)
+
+
+def _encoded(approvals: tuple[Approval, ...], manifest: Manifest) -> bytes:
+    """The approvals to keep: those that the manifest demands. The machine's others are of no use, and not kept."""
+    wanted = {one.party: one for one in approvals if one.party in manifest.results.approvers}
+    encoded = approval.encode(wanted.values()) if wanted else b""
+    # What is longer is not kept, and missed later: the key must fit into the space that was reserved for it.
+    return encoded if len(encoded) <= len(manifest.results.approvers) * _APPROVAL_SIZE else b""
+
+
+def _fetched_by(files: PendingFiles) -> str:
+    """The consumer whose slot was fetched."""
+    state = canonical.parse(userfile.read(files.state, _STATE_LIMIT), what=files.state.name, limit=_STATE_LIMIT)
+    return str(state["consumer"]) if isinstance(state, dict) and "consumer" in state else ""
 
 
 def _release(session: Session, consumer: str, digest: bytes, backoff: Backoff) -> bytes:
@@ -235,14 +264,15 @@ def _sync(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
-def _reserve(path: Path) -> None:
-    """Reserve disk space for the key: a full disk must show while the agent still has the key."""
+def _reserve(path: Path, size: int) -> None:
+    """Reserve disk space for key and approvals: a full disk must show while the agent still has the key."""
     path.unlink(missing_ok=True)
-    exclusive.write(path, bytes(_KEY_SIZE), 0o600)
+    exclusive.write(path, bytes(size), 0o600)
 
 
-def _keep_key(files: PendingFiles, key: bytes) -> None:
+def _keep(files: PendingFiles, released: bytes) -> None:
     with files.reserved.open("r+b") as file:
-        file.write(key)
+        file.write(released)
+        file.truncate()
         _sync(file)
     files.reserved.replace(files.key)

@@ -95,8 +95,11 @@ def fetch_result(
             status = fetch_status(connection) if wait else None
             # Of a result that was fetched before, nothing is awaited; its machine refuses, and says when that was.
             if status is not None and not status.was_fetched_by(consumer_of(manifest, connection.key.public)):
+                until = {Phase.COMPLETED}
+                if consumer_of(manifest, connection.key.public) in manifest.results.readers:
+                    until.add(Phase.APPROVAL)
                 with told.waiting(status.progress) as show:
-                    for record in follow_events(connection, until=frozenset({Phase.COMPLETED})):
+                    for record in follow_events(connection, until=frozenset(until)):
                         show(record)
         stack.enter_context(alone(target))
         if connection is not None and not has_pending_key(target):

@@ -2,9 +2,10 @@
 
     results.zip.part        the ciphertext as far as it has arrived
     results.zip.part.json   which result it belongs to; the command that fetches has it locked
-    results.zip.key         the key, as soon as the agent has released it (mode 0600)
-    results.zip.key.part    disk space for the key, reserved before its release
+    results.zip.key         the key, as soon as the agent has released it, then approvals that came with it (mode 0600)
+    results.zip.key.part    disk space for them, reserved before the release
     results.zip.new         the decrypted result, until it is proven (mode 0600, like the result itself)
+    results.zip.new.part    the same while the approvals are added to it
 
 If anything fails after the release, the next call continues from these files without the agent.
 """
@@ -48,9 +49,13 @@ class PendingFiles:
     def new(self) -> Path:
         return self._beside(".new")
 
+    @property
+    def approved(self) -> Path:
+        return self._beside(".new.part")
+
     def forget(self) -> None:
         """Remove everything but the output."""
-        for path in (self.key, self.reserved, self.part, self.state, self.new):
+        for path in (self.key, self.reserved, self.part, self.state, self.new, self.approved):
             path.unlink(missing_ok=True)
 
 

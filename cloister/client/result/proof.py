@@ -9,7 +9,7 @@ Long because the checks of all parts of a result are one pass over one file.
 import datetime
 import hashlib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,12 @@ from cloister.attestation.result import Verdict
 from cloister.attestation.verifier import ReceiptPurpose, verify
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.computation.review import rollback
+from cloister.client.result.approvals import require_approvals
 from cloister.client.result.claims import Claim, ClaimOutcome, ClaimRecorder
 from cloister.errors import ChangedFileError
-from cloister.protocol import archive, canonical, names, signingkey, transcript
+from cloister.protocol import approval, archive, canonical, names, signingkey, transcript
 from cloister.protocol import receipt as receipts
+from cloister.protocol.approval import Approval
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.events import MAX_EVENTS, MAX_LINE, Event, EventChain, EventKind, Record
 from cloister.protocol.manifest import Manifest
@@ -37,6 +39,10 @@ MANIFEST = f"{names.PROOF_FOLDER}/manifest.json"
 BOOT_CONFIGURATION = f"{names.PROOF_FOLDER}/boot-configuration.json"
 EVENTS = f"{names.PROOF_FOLDER}/events.jsonl"
 PARTS = (BOOT_CONFIGURATION, EVENTS, EVIDENCE, MANIFEST, RECEIPT)
+APPROVALS = f"{names.PROOF_FOLDER}/approvals.json"
+"""Only in a result that had to be approved: added by the client, because the receipt was made before."""
+
+APPROVED = "Every party that had to approve the result has approved it"
 
 MAX_OVERHEAD = 128 * 1024 * 1024
 """By how many bytes a result may exceed its files: the parts of its proof, and the archive's headers."""
@@ -64,6 +70,7 @@ class Proof:
     today: the verdict on the same evidence today; None if it could not be appraised.
     documents: what the result says of itself; None when a claim failed.
     notes: sentences on what the host could do to a proven result or see of it.
+    preview: an approver fetched it before it was approved, so nothing is said of approvals.
     """
 
     claims: tuple[Claim, ...]
@@ -72,11 +79,13 @@ class Proof:
     today: Verdict | None
     notes: tuple[str, ...] = ()
     documents: ProvenDocuments | None = None
+    preview: bool = False
 
     @property
     def accepted(self) -> bool:
-        """Whether every claim is proven as of the time of the receipt."""
-        return all(claim.outcome is ClaimOutcome.PROVEN for claim in self.claims)
+        """Whether every claim is proven as of the time of the receipt; of a preview, all but its approvals."""
+        claims = [claim for claim in self.claims if not (self.preview and claim.text == APPROVED)]
+        return all(claim.outcome is ClaimOutcome.PROVEN for claim in claims)
 
     def require_accepted(self) -> None:
         """Raise ProofError, with what failed, unless every claim is proven."""
@@ -93,6 +102,7 @@ class Proof:
             "version": 1,
             "accepted": self.accepted,
             "manifest": self.manifest.hex(),
+            "preview": self.preview,
             "statements": [claim.value() for claim in self.claims],
             "notes": list(self.notes),
             "verdicts": {
@@ -104,7 +114,13 @@ class Proof:
 
 
 def verify_result(
-    path: Path, policy: Policy, *, collateral: CollateralSources | None = None, today: datetime.datetime | None = None
+    path: Path,
+    policy: Policy,
+    *,
+    collateral: CollateralSources | None = None,
+    today: datetime.datetime | None = None,
+    approvals: Sequence[Approval] = (),
+    preview: bool = False,
 ) -> Proof:
     """Verify a result offline.
 
@@ -113,6 +129,8 @@ def verify_result(
         policy: the party's policy.
         collateral: for what the evidence does not carry; None for none.
         today: the present, aware; None for the clock's time.
+        approvals: those that the file itself does not have, because it was fetched before they were given.
+        preview: the file was fetched before it was approved: approvals are not demanded.
 
     Returns:
         What is proven, and what is not.
@@ -125,7 +143,12 @@ def verify_result(
     except OSError as error:
         raise userfile.unreadable(path, error) from error
     return _Prover(
-        path, policy, collateral or CollateralSources(), today or datetime.datetime.now(datetime.UTC)
+        path,
+        policy,
+        collateral or CollateralSources(),
+        today or datetime.datetime.now(datetime.UTC),
+        tuple(approvals),
+        preview,
     ).prove()
 
 
@@ -141,6 +164,8 @@ class _Prover:
     policy: Policy
     sources: CollateralSources
     now: datetime.datetime
+    given: tuple[Approval, ...] = ()
+    preview: bool = False
     names: list[str] = field(default_factory=list)
     payload: bytes = b""
     manifest: Manifest | None = None
@@ -158,11 +183,16 @@ class _Prover:
         recorder.check("The boot configuration is the measured one", self._configuration)
         recorder.check("The measurements in the receipt are those of the evidence", self._measurements)
         recorder.check("Every provider consented to the use of its assets", self._consents)
+        if self.manifest is not None and (self.manifest.results.approvers or APPROVALS in self.names or self.given):
+            if self.preview and APPROVALS not in self.names and not self.given:
+                recorder.skip(APPROVED, "it was fetched before, to decide on it")
+            else:
+                recorder.check(APPROVED, self._approvals)
         recorder.check("The event log is complete and signed, up to the receipt", self._events)
         proven = self.manifest if not recorder.failed else None
         digest, notes = (proven.digest(), tuple(self._notes(proven))) if proven else (b"", ())
         documents = ProvenDocuments(proven, self.receipt, tuple(self.events)) if proven else None
-        return Proof(recorder.claims(), digest, self.at_creation, self.today, notes, documents)
+        return Proof(recorder.claims(), digest, self.at_creation, self.today, notes, documents, self.preview)
 
     def _notes(self, manifest: Manifest) -> Iterator[str]:
         if not self._judged().confidential:
@@ -173,13 +203,13 @@ class _Prover:
     def _archive(self) -> str:
         self.names = archive.check_zip(self.path)
         parts = [name for name in self.names if names.in_proof_folder(name)]
-        if parts != sorted(PARTS):
+        if parts not in (sorted(PARTS), sorted((*PARTS, APPROVALS))):
             found = ", ".join(names.shown(name) for name in parts)
             raise ChangedFileError(
                 f"The parts of the proof differ (expected: {', '.join(sorted(PARTS))}, found: {found})."
             )
-        count = len(self.names) - len(PARTS)
-        return f"{count} result file{'' if count == 1 else 's'} and {len(PARTS)} parts of proof"
+        count = len(self.names) - len(parts)
+        return f"{count} result file{'' if count == 1 else 's'} and {len(parts)} parts of proof"
 
     def _read(self, name: str) -> bytes:
         with zipfile.ZipFile(self.path) as packed:
@@ -281,6 +311,11 @@ class _Prover:
                 "There are consents to assets that are not in the manifest, or several to one asset."
             )
         return ", ".join(f"{asset.name} by {asset.provider}" for asset in manifest.assets())
+
+    def _approvals(self) -> str:
+        manifest = self._proven_manifest()
+        within = approval.parse(self._read(APPROVALS)) if APPROVALS in self.names else ()
+        return require_approvals((*self.given, *within), manifest, receipts.payload_digest(self.payload))
 
     def _events(self) -> str:
         digest = self._proven_manifest().digest().hex()

@@ -15,6 +15,7 @@ from cloister.client.connection.opening import Target
 from cloister.client.connection.refusal import Refusal
 from cloister.client.connection.session import Session
 from cloister.errors import CloisterError
+from cloister.protocol import transcript
 from cloister.protocol.events import EventKind, State
 from cloister.v1 import agent_pb2
 from tests.agent_fixture import RunningAgent, running_agent
@@ -25,7 +26,8 @@ KEYS = {name: new_key() for name in ("owner", "lab", "hospital", "reader", "stra
 FILES = {"algorithm": b"open('results/model', 'wb').write(bytes(5000))\n", "h1": b"0123456789" * 20}
 PROVIDERS = {"algorithm": "lab", "h1": "hospital"}
 CONSUMERS = ("lab", "hospital")
-parties = st.sampled_from(["owner", "lab", "hospital"])
+parties = st.sampled_from(["owner", "lab", "hospital", "reader"])
+approvals = st.sampled_from([None, {"by": ["hospital"], "sees": "names"}, {"by": ["lab", "reader"], "sees": "files"}])
 assets = st.sampled_from(sorted(FILES))
 
 
@@ -55,12 +57,16 @@ class RunStates(RuleBasedStateMachine):
         self.manifest = self.world.compose()
         self.submitted = False
         self.sessions: dict[str, Session] = {}
-        observer = Connection(Target(running.address, running.policy()), KEYS["owner"])
-        self._around.callback(observer.close)
-        self.promises = Invariants(SeenAgent(running), self.manifest, observer)
+        self.observer = Connection(Target(running.address, running.policy()), KEYS["owner"])
+        self._around.callback(self.observer.close)
+        self.seen = SeenAgent(running)
+        self.promises = Invariants(self.seen, self.manifest, self.observer)
 
-    @initialize(hold=st.booleans(), early=st.booleans())
-    def submit(self, hold: bool, early: bool) -> None:
+    @initialize(hold=st.booleans(), early=st.booleans(), approval=approvals)
+    def submit(self, hold: bool, early: bool, approval: dict[str, object] | None) -> None:
+        results = {"consumers": list(CONSUMERS), "expires": 3600, "max": 1 << 20}
+        self.manifest = self.world.compose(results=results | ({"approval": approval} if approval else {}))
+        self.promises = Invariants(self.seen, self.manifest, self.observer)
         if early:
             self.told(lambda: self.session("lab").upload_offset("h1"))
             self.sessions.clear()
@@ -115,8 +121,8 @@ class RunStates(RuleBasedStateMachine):
     def start(self, party: str) -> None:
         self.told(lambda: self.session(party).start())
 
-    @precondition(lambda self: self.state() in (State.RUNNING, State.CONSUMING))
-    @rule(consumer=st.sampled_from(CONSUMERS), party=parties, right=st.booleans(), fresh=st.booleans())
+    @precondition(lambda self: self.state() in (State.RUNNING, State.APPROVAL, State.CONSUMING))
+    @rule(consumer=st.sampled_from((*CONSUMERS, "reader")), party=parties, right=st.booleans(), fresh=st.booleans())
     def fetch(self, consumer: str, party: str, right: bool, fresh: bool) -> None:
         """By anyone, in an earlier session or a new one, with the right digest or another."""
         self.world.wait_for("run-finished")
@@ -136,18 +142,75 @@ class RunStates(RuleBasedStateMachine):
             assert party == consumer
             self.promises.found_key(consumer, key)
 
-    @precondition(lambda self: self.state() in (State.RUNNING, State.CONSUMING))
-    @rule(consumer=st.sampled_from(CONSUMERS), times=st.integers(1, 2))
+    @precondition(lambda self: self.state() in (State.RUNNING, State.APPROVAL, State.CONSUMING))
+    @rule(consumer=st.sampled_from((*CONSUMERS, "reader")), times=st.integers(1, 2))
     def fetch_own(self, consumer: str, times: int) -> None:
         """By the consumer, perhaps again in a new session."""
         for _ in range(times):
             self.fetch(consumer, consumer, right=True, fresh=True)
 
-    @precondition(lambda self: self.state() in (State.HELD, State.CONSUMING))
+    @precondition(lambda self: self.state() in (State.RUNNING, State.APPROVAL))
+    @rule(party=parties, signer=parties, approve=st.booleans(), right=st.sampled_from([True, True, False]))
+    def decide(self, party: str, signer: str, approve: bool, right: bool) -> None:
+        """By anyone, with its own signature or another's, over this result or another."""
+        self.world.wait_for("results-ready")
+        session = self.session(party)
+        (ready,) = [event for event in self.promises.check() if event.kind is EventKind.RESULTS_READY]
+        message = transcript.approval_message if approve else transcript.rejection_message
+        signature = KEYS[signer].sign(
+            message(
+                manifest_digest=self.manifest.digest(),
+                payload_digest=bytes.fromhex(ready.detail["receipt"]) if right else bytes(32),
+                transcript=session.transcript,
+            )
+        )
+        before = len(self.promises.check())
+        call = session.approve if approve else session.reject
+        if self.told(lambda: call(signature) or "done") is not None:
+            assert party in self.manifest.results.approvers
+            if len(self.promises.check()) > before:
+                assert (party, right) == (signer, True)
+
+    @precondition(lambda self: self.state() in (State.RUNNING, State.APPROVAL))
+    @rule(approve=st.booleans())
+    def decide_all(self, approve: bool) -> None:
+        """As honest approvers do."""
+        for party in self.manifest.results.approvers:
+            self.decide(party, party, approve, right=True)
+
+    @rule(reader=parties)
+    def read_logs(self, reader: str) -> None:
+        printed = self.told(lambda: list(self.session(reader).logs()))
+        if printed is not None:
+            assert reader == "reader"
+            events = self.promises.check()
+            approved = {event.detail["party"] for event in events if event.kind is EventKind.APPROVED}
+            assert approved == set(self.manifest.results.approvers)
+            assert events[-1].kind is not EventKind.WITHDRAWN
+
+    @precondition(lambda self: self.state() in (State.HELD, State.APPROVAL, State.CONSUMING))
     @rule()
     def expire(self) -> None:
         self.world.running.clock.pass_time(24 * 3600)
         self.world.running.agent.sweep()
+
+    @precondition(lambda self: self.state() not in (State.RECEIVING, State.IDLE))
+    @rule(party=parties, signer=parties, right=st.booleans())
+    def withdraw(self, party: str, signer: str, right: bool) -> None:
+        """By anyone, with its own signature or another's, over this session or another."""
+        session = self.session(party)
+        message = transcript.withdrawal_message(
+            manifest_digest=self.manifest.digest(),
+            party=party,
+            transcript=session.transcript if right else bytes(64),
+        )
+        ended = self.promises.check()[-1]
+        told = self.told(lambda: session.withdraw(KEYS[signer].sign(message)) or "done")
+        if told is not None:
+            assert party == signer
+            assert right
+            now = self.promises.check()[-1]
+            assert (now.kind, now.actor) == (EventKind.WITHDRAWN, KEYS[party].id), (ended, now)
 
     @precondition(lambda self: self.state() not in (State.RECEIVING, State.IDLE))
     @rule(party=parties)

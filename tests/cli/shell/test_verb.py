@@ -156,7 +156,7 @@ def test_commands_in_the_guide_are_valid(cloister, monkeypatch):
     for name, value in re.findall(r"(\w+)=(\S+)", exported):
         monkeypatch.setenv(name, value)
 
-    assert len(commands) == 7
+    assert len(commands) == 11
     for command in [*commands, ["attest"]]:
         done = cloister(*command)
         assert done.code == 2, done.err

@@ -31,6 +31,44 @@ def test_review_lists_providers_and_consumers_with_fingerprints(parties):
     assert "At most 2 minutes, 256 MiB of memory, 1 CPU, 16 processes." in said
 
 
+def test_review_says_that_any_provider_can_end_the_computation(parties):
+    said = text(parties, "lab")
+
+    assert "hospital-1, hospital-2 or lab can end the computation with `withdraw` until someone has a result." in said
+
+
+APPROVALS = {
+    "{by: [hospital-2], sees: names}": (
+        "lab and hospital-1 receive the result",
+        "hospital-2 must approve the result before anyone else receives it.",
+        "hospital-2 sees names and sizes of its files before that, and nothing else of it.",
+        "no decision within 1 day after the result is ready, wipes everything.",
+        "The names of the result's files can hold 512 KiB of data, and hospital-2 sees them before anyone approves.",
+        "lab may read what the program prints, at most 4 KiB, after the result is approved.",
+        "An approval releases what the program prints, too, which hospital-2 will not have read.",
+    ),
+    "{by: [hospital-2], sees: files}": (
+        "lab, hospital-1 and hospital-2 receive the result",
+        "hospital-2 receives the whole result before that: it may read it first and refuse it to others.",
+    ),
+    "{by: [lab, hospital-1], sees: files}": (
+        "lab and hospital-1 receive the result",
+        "lab and hospital-1 must approve the result before anyone else receives it; all of them must.",
+        "each of them may read it first and refuse it to others.",
+        "lab wrote the algorithm and decides whether its result is released.",
+    ),
+}
+
+
+@pytest.mark.parametrize("approval", APPROVALS)
+def test_review_says_who_decides_on_the_result_and_what_it_sees(parties, approval):
+    assert "approve" not in text(parties, "lab")
+    parties.edit("max: 1MiB", f"max: 1MiB, approval: {approval}")
+    said = text(parties, "lab")
+
+    assert [one for one in APPROVALS[approval] if one not in said] == []
+
+
 def test_review_shows_the_files_of_the_algorithm(parties):
     (parties.folder / "w.pth").write_bytes(b"w" * 2048)
     parties.edit("  kind: python", "  kind: python\n  files: [{file: w.pth, at: weights/hub/w.pth}]")

@@ -16,6 +16,7 @@ CASES = {
     "a typing error": ("  kind: python", "  enviroment: {A: b}", "Write `environment`."),
     "weights": ("  kind: python", "  weights: w.pth", "Write `files`."),
     "a GPU": ("cpus: 1", ", gpus: 1", "neither a GPU nor a network"),
+    "an approval": ("max: 1MiB", ", approvers: [lab]", "Write `approval`."),
     "a limit": ("cpus: 1", ", timeout: 5m", "Write `time`."),
     "a member of another place": ("name: covid19", "memory: 4GiB", "Write it as limits.memory."),
     "a limit of another place": ("name: covid19", "timeout: 4h", "Write it as limits.time."),

@@ -1,0 +1,43 @@
+"""The verb ``rule``."""
+
+from pathlib import Path
+
+from cloister import client
+from cloister.cli.shell.arguments import named_paths
+from cloister.cli.shell.command_line import program
+from cloister.cli.shell.options import KEY, POLICY
+from cloister.cli.shell.settings import Settings, party_verb
+
+
+@party_verb(
+    positional=["manifest"],
+    required=["until"],
+    repeated=["data"],
+    options=[KEY, POLICY],
+    help={
+        "manifest": "a manifest that you have reviewed: the rule permits computations like it",
+        "until": "the last day on which the rule permits any, in UTC, such as 2026-12-31",
+        "uses": "how many computations it permits",
+        "data": "where one of your datasets is, NAME=PATH (default: its file's name, beside the rule)",
+        "output": "file of the rule; never overwritten",
+    },
+)
+def rule(
+    settings: Settings,
+    manifest: str,
+    until: str,
+    uses: int = 1,
+    data: list[str] | None = None,
+    output: str = "rule.yaml",
+) -> None:
+    """Write a standing rule, with which `consent` agrees to computations like one that you have reviewed."""
+    paths = {name: str(path) for name, path in named_paths("data", data or ()).items()}
+    agreed = client.load_manifest(Path(manifest))
+    made = client.write_rule(
+        Path(output), agreed, settings.key().public, settings.policy(), uses=uses, until=until, paths=paths
+    )
+    count = f"{made.uses} computation{'' if made.uses == 1 else 's'}"
+    print(f"Written: {output}. It permits {count} like {manifest} until {made.until()}.")
+    print("It fixes everything in the manifest but its id, name and description, and what other providers upload.")
+    print(f"`{program()} review {manifest}` says what each of them means.")
+    print(f"Use it: {program()} consent --rule {output} --manifest MANIFEST")

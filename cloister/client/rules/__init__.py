@@ -1,0 +1,1 @@
+"""Standing rules: a provider's own client consents to computations that are like one it has agreed to."""
