@@ -11,6 +11,8 @@
 
 Functions raise CloisterError (cloister.errors), which has a sentence, a hint and an exit code. A name is imported when
 it is first used, so that a program that only lists its verbs starts quickly.
+
+Long because every public name stands here twice: for type checkers, and with the module that has it.
 """
 
 import importlib
