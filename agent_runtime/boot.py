@@ -88,7 +88,7 @@ class Agent:
         self.operations.counters.sample()
 
     def end(self) -> None:
-        """Let :meth:`wait` return. For a signal handler."""
+        """Let :meth:`wait` return."""
         self._stopped.set()
 
     def stop(self, grace: float | None = None) -> None:

@@ -170,7 +170,7 @@ def load(c: Any, match: str = "") -> None:
 
 @verb(help={"match": "only faults whose names match this expression (pytest -k), for example seed-017"})
 def faults(c: Any, match: str = "") -> None:
-    """Cause 500 faults in uploads, runs and results, and 20 in a booted machine (half an hour)."""
+    """Cause 500 faults in uploads, runs and results, and 20 in a booted machine (a quarter of an hour)."""
     from tools import suites
 
     files = [suites.TESTS / "faults", suites.TESTS / "e2e" / "test_faults.py"]

@@ -45,6 +45,13 @@ class MachineEnd:
         libc = ctypes.CDLL(None, use_errno=True)
         libc.reboot(_POWER_OFF if operation is RunnerOperation.POWER_OFF else _RESTART)
 
+    def forget(self) -> None:
+        """End the run and remove the agent's data: the agent has ended, and init ends the machine."""
+        with contextlib.suppress(OSError):
+            self.end_run()
+        with contextlib.suppress(OSError):
+            unmount(self.store)
+
 
 def parent_of(process: int) -> int:
     """The process id of a process's parent (proc(5), status). Raises OSError."""

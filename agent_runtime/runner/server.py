@@ -8,6 +8,7 @@ the run's files. Standard library only.
 import contextlib
 import os
 import select
+import signal
 import socket
 import stat
 import struct
@@ -161,9 +162,13 @@ def _wait_for_close(connection: socket.socket) -> None:
 
 
 def main() -> NoReturn:
-    """Serve the agent until the machine ends."""
+    """Serve the agent until the machine ends, or until init ends it (SIGTERM)."""
     scratch = ScratchService(AGENT_ID)
     container = Container(RunnerPaths(), scratch=scratch.disk)
-    runner = RunnerServer(container, MachineEnd(container.end), frozenset({AGENT_ID}), scratch)
-    runner.serve(listen(SOCKET, AGENT_ID))
+    ending = MachineEnd(container.end)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+    try:
+        RunnerServer(container, ending, frozenset({AGENT_ID}), scratch).serve(listen(SOCKET, AGENT_ID))
+    finally:
+        ending.forget()
     sys.exit(1)

@@ -22,7 +22,7 @@ from infra.configuration.validation import NAME
 from infra.processes import Process
 from infra.provider import authority, certificates
 from infra.provider.errors import CancelledError, ProviderError
-from infra.provider.qemu import accelerator, machine, ports, vtpm
+from infra.provider.qemu import accelerator, machine, ports, powerbutton, vtpm
 from infra.provider.qemu.boot import BootWatch, SilentError
 from infra.provider.qemu.health import has_unfinished_run
 from infra.provider.qemu.liveness import is_alive, process_of
@@ -133,8 +133,10 @@ class CvmResource:
         return dict(state) | dict(news)
 
     def delete(self, state: Properties) -> None:
+        """Press the power button, so that the guest tells its parties; what does not end is killed."""
         process = process_of(state)
         if process is not None:
+            powerbutton.press(_folder(state), process)
             process.end()
         machine.remove(_folder(state))
 

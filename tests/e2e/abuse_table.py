@@ -23,6 +23,6 @@ def expected(section: str) -> dict[str, str]:
 
 
 def outcomes(printed: bytes) -> dict[str, str]:
-    """What ``abuser.py`` printed before it flooded its output."""
-    found: dict[str, str] = json.loads(printed.partition(b"\n")[0])
-    return found
+    """What ``abuser.py`` printed before it flooded its output, in order."""
+    lines = [json.loads(line) for line in printed.splitlines() if line.startswith(b"[")]
+    return {name: outcome for name, outcome, _ in lines}

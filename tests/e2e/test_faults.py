@@ -14,7 +14,7 @@ from cloister.attestation.policy.policy import Policy
 from cloister.endpoint import Address
 from cloister.protocol.bootconfig import BootConfiguration
 from infra.configuration.image import Image
-from infra.provider.qemu import machine, ports
+from infra.provider.qemu import machine, ports, powerbutton
 from tests.e2e.hostile_host import CVM, HostileHost
 from tests.faults.computation import Computation, parties_with_files
 from tests.faults.faults import KINDS, FaultKind, acted
@@ -26,8 +26,18 @@ FAULTS, SEED, PER_STEP, AGAIN = 20, 3, 5, 0.7
 INSIDE = ("frame", "store", "runner")
 """Kinds that need what only the machine itself has: its TLS key, its file systems, its processes."""
 
-TPM_GONE = FaultKind("TPM gone", acted(lambda one, _: one.guest.kill("tpm"), gone=True), 1)
-"""With its TPM, QEMU ends."""
+
+def booted_machine(computation: Computation) -> "BootedMachine":
+    assert isinstance(computation.guest, BootedMachine)
+    return computation.guest
+
+
+ENDS = (
+    FaultKind("machine killed", acted(lambda one, _: one.guest.kill("agent"), gone=True), 4),
+    FaultKind("power button", acted(lambda one, _: booted_machine(one).power_off(), gone=True), 4),
+    FaultKind("TPM gone", acted(lambda one, _: one.guest.kill("tpm"), gone=True), 4),
+)
+"""What ends the machine: QEMU ends with its TPM, too."""
 
 _SECONDS = 60
 
@@ -63,6 +73,12 @@ class BootedMachine:
             os.close(one)
             assert ended, "the machine goes on"
 
+    def power_off(self) -> None:
+        """By the power button; the machine ends by itself."""
+        (qemu,) = machine.running(self.host.folder / CVM)
+        powerbutton.press(self.host.folder / CVM, qemu)
+        assert not qemu.alive()
+
     def pause(self, program: str) -> None:
         self._signal(program, signal.SIGSTOP)
 
@@ -91,8 +107,8 @@ def test_faults_in_a_booted_machine_break_no_promise(base_image: Image, tmp_path
             host.boot()
             yield Computation.prepare(BootedMachine(host, folder / "store"), parties)
 
-    kinds = [kind for kind in KINDS if not kind.name.startswith((*INSIDE, "TPM gone"))]
-    scenario = Scenario(SEED, tmp_path, started=booted, kinds=[*kinds, TPM_GONE], per_step=PER_STEP, again=AGAIN)
+    kinds = [kind for kind in KINDS if not kind.name.startswith((*INSIDE, "TPM gone", "agent killed"))]
+    scenario = Scenario(SEED, tmp_path, started=booted, kinds=[*kinds, *ENDS], per_step=PER_STEP, again=AGAIN)
     try:
         scenario.run(FAULTS)
     finally:

@@ -60,6 +60,7 @@ def test_every_platform_has_its_drivers_once(root: Path) -> None:
     assert sorted(lists) == sorted(["order", *platforms, "order-scratch", "order-aes"])
     assert lists["order-azure"] == ["hv_netvsc", "hv_utils"]
     assert lists["order-gcp"][-1] == "gve"
+    assert all({"button", "evdev"} <= set(lists[f"order-{name}"]) for name in ("local", "gcp"))
     assert (lists["order-snp"][-1], lists["order-tdx"][-1]) == ("sev_guest", "tdx_guest")
     assert {f"{name}.ko" for names in lists.values() for name in names} == {path.name for path in folder.glob("*.ko")}
 

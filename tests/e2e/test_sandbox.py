@@ -42,13 +42,19 @@ def target(workspace: RunningWorkspace, base_image: Image) -> Target:
     return Target(Address.parse(descriptor.cvms[0].endpoint), policy, CVM)
 
 
+def begin(parties: Parties, target: Target) -> Connection:
+    """Submit and upload everything. The lab's connection."""
+    keys, manifest = parties.keys, parties.manifest()
+    lab = submit(target, keys["lab"], manifest)
+    for asset in manifest.assets():
+        with Connection(replace(target, manifest_digest=manifest.digest()), keys[asset.provider]) as provider:
+            upload_asset(provider, manifest, asset, describe_asset(parties.files[asset.name], unpack=False))
+    return lab
+
+
 def run(parties: Parties, target: Target) -> tuple[Event, bytes]:
     """Run the parties' computation. The last event, and what the algorithm printed: any bytes."""
-    keys, manifest = parties.keys, parties.manifest()
-    with submit(target, keys["lab"], manifest) as lab:
-        for asset in manifest.assets():
-            with Connection(replace(target, manifest_digest=manifest.digest()), keys[asset.provider]) as provider:
-                upload_asset(provider, manifest, asset, describe_asset(parties.files[asset.name], unpack=False))
+    with begin(parties, target) as lab:
         (*_, last) = EventReader(lab).records(follow=True, until=frozenset({Phase.COMPLETED}))
         printed = b"".join(chunk.data for chunk in lab.session().logs())
     return last.event, printed

@@ -12,6 +12,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from agent_runtime.__main__ import end_when_told
 from agent_runtime.errors import Reason
 from agent_runtime.runner.protocol import RunOutcome
 from cloister import endpoint
@@ -213,16 +214,17 @@ def test_upload_ends_at_its_next_frame_or_when_the_time_is_over(world: World, si
 
 
 def test_sigterm_ends_the_wait(world: World) -> None:
-    """As in the agent's process: the handler only sets an event, and the main thread stops the agent."""
+    """As in the agent's process: one thread waits for the signal, and the main thread stops the agent."""
     agent = world.running.agent
-    before = signal.signal(signal.SIGTERM, lambda number, frame: agent.end())
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
-        waiting = threading.Thread(target=agent.wait)
-        waiting.start()
-        os.kill(os.getpid(), signal.SIGTERM)
-        waiting.join()
+        told = threading.Thread(target=end_when_told, args=(agent,))
+        told.start()
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    signal.pthread_kill(told.ident or 0, signal.SIGTERM)
+    agent.wait()
+    told.join()
     agent.stop(5)
     with pytest.raises((CloisterError, grpc.RpcError)):
         health(world)

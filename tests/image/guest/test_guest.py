@@ -1,6 +1,10 @@
-"""The guest's scripts on simulated system files: platform detection, and network configuration from a lease."""
+"""The guest's scripts on simulated system files: platform detection, a lease's network, the end of the machine."""
 
+import os
+import signal
 import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -130,3 +134,77 @@ def test_invalid_router_address_is_ignored(value: str) -> None:
 
 def test_other_events_change_nothing() -> None:
     assert configured("nak", **LEASE) == configured("leasefail", **LEASE) == []
+
+
+def installed(folder: Path, name: str) -> Path:
+    """One of the guest's scripts, for a machine in ``folder``."""
+    text = (GUEST / name).read_text()
+    changes = {"/run/cloister": str(folder), "/usr/lib/cloister": str(folder), "/usr/bin/python3": sys.executable}
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    path = folder / name
+    path.write_text("usleep() { sleep 0.01; }\n" + text)
+    return path
+
+
+PROGRAM = """\
+import pathlib, signal, sys
+name = pathlib.Path(sys.argv[0]).stem
+def note(word):
+    with open(pathlib.Path(sys.argv[0]).with_name("order"), "a") as file:
+        file.write(f"{name} {word}\\n")
+def end(number, frame):
+    note("told")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+note("started")
+pathlib.Path(sys.argv[0]).with_name(name).touch()
+while True:
+    signal.pause()
+"""
+
+
+@pytest.fixture
+def supervised(tmp_path: Path) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+    """Agent and runner, or what stands in for them, as init starts them."""
+    (tmp_path / "milestone").touch()
+    (tmp_path / "end").write_text(f"#!/bin/sh\necho power-off >>{tmp_path}/order\n")
+    (tmp_path / "end").chmod(0o755)
+    script, started = installed(tmp_path, "supervise"), {}
+    for name in ("agent", "runner"):
+        (tmp_path / f"{name}.py").write_text(PROGRAM)
+        started[name] = subprocess.Popen(["sh", script, name], stderr=subprocess.DEVNULL)
+        while not (tmp_path / name).exists() or not (tmp_path / f"{name}.pid").exists():
+            os.sched_yield()
+    yield started
+    for one in started.values():
+        one.wait()
+
+
+def order(folder: Path) -> list[str]:
+    return (folder / "order").read_text().splitlines()
+
+
+def test_machine_that_is_asked_to_end_tells_first_the_agent_then_the_runner(
+    tmp_path: Path, supervised: dict[str, subprocess.Popen[bytes]]
+) -> None:
+    """Then init ends it, off or on again as the host asked."""
+    subprocess.run(["sh", installed(tmp_path, "shutdown")], check=True)
+    assert [one.wait() for one in supervised.values()] == [0, 0]
+    assert order(tmp_path) == ["agent started", "runner started", "agent told", "runner told"]
+
+
+def test_machine_powers_off_when_a_program_ends_by_itself(
+    tmp_path: Path, supervised: dict[str, subprocess.Popen[bytes]]
+) -> None:
+    for name, found in (("agent", ["agent told", "power-off"]), ("runner", ["runner told", "power-off"])):
+        before = len(order(tmp_path))
+        os.kill(int((tmp_path / f"{name}.pid").read_text()), signal.SIGTERM)
+        supervised[name].wait()
+        assert order(tmp_path)[before:] == found
+
+
+def test_machine_that_is_still_starting_can_be_asked_to_end(tmp_path: Path) -> None:
+    done = subprocess.run(["sh", installed(tmp_path, "shutdown")], check=False, capture_output=True)
+    assert (tmp_path / "stopping").exists()
+    assert done.stdout == b""

@@ -17,7 +17,7 @@ from cloister.protocol.bootconfig import BootConfiguration
 from image.inputs import host_tools
 from infra.processes import Process
 from infra.provider.errors import ProviderError
-from infra.provider.qemu import accelerator, boot, machine, ports
+from infra.provider.qemu import accelerator, boot, machine, ports, powerbutton
 from infra.provider.qemu.accelerator import Accelerator
 from infra.resources.placeholders import COMPUTED
 from infra.resources.types import LOCAL_AUTHORITY, LOCAL_CVM
@@ -54,6 +54,29 @@ def test_a_cvm_answers_until_it_is_deleted_and_leaves_nothing(engine: Engine):
     assert not (engine.state / "lab" / "trainer").exists()
     assert ports.is_free(inputs["port"])
     assert engine.read(LOCAL_CVM, state) is None
+
+
+@pytest.mark.parametrize("behaviour", ["ready", "deaf"])
+def test_power_button_is_pressed_before_a_cvm_is_killed(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, behaviour: str
+):
+    """A guest that has none, or does not end, is killed when its time is over."""
+    monkeypatch.setenv("STANDIN", behaviour)
+    monkeypatch.setattr(powerbutton, "SECONDS", 0.1 if behaviour == "deaf" else 60.0)
+    state = engine.create(LOCAL_CVM, engine.inputs())
+    qemu = Process(int(state["process"]["pid"]), int(state["process"]["started"]))
+    before: list[bool] = []
+    end = Process.end
+
+    def note(process: Process) -> None:
+        if process == qemu:
+            before.append(process.alive())
+        end(process)
+
+    monkeypatch.setattr(Process, "end", note)
+    engine.delete(LOCAL_CVM, state)
+    assert before[0] is (behaviour == "deaf")
+    assert not qemu.alive()
 
 
 def test_a_scratch_disk_is_a_sparse_file_of_its_size(engine: Engine):
