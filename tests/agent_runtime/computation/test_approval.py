@@ -382,12 +382,15 @@ def test_logs_of_a_failed_run_are_not_shown_if_they_needed_approval(world: World
         for follow in (False, True):
             with refused("NOT_READY", state="Failed"):
                 list(session.logs(follow=follow))
+    assert world.running.agent.computation._run.logs.wiped  # not only held back
 
 
 def test_logs_of_a_stopped_run_are_not_shown_before_the_approval(waiting: World) -> None:
     with waiting.session("owner") as session:
         session.stop()
     nothing_is_released(waiting)
+    run = waiting.running.agent.computation._run
+    assert (run.logs.wiped, run.receipt) == (True, None)
 
 
 def test_reader_that_follows_the_logs_gets_them_with_the_approval(waiting: World) -> None:
