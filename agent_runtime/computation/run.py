@@ -3,6 +3,7 @@
 It waits without the lock, so the computation may have ended after each wait.
 """
 
+import errno
 import threading
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from agent_runtime.runner.protocol import RunOutcome
 from cloister.errors import CloisterError
 from cloister.protocol.events import EventKind, State
 from cloister.protocol.manifest import Manifest
+
+_UNREADABLE = (errno.EIO, errno.EILSEQ, errno.EUCLEAN)
+"""How reading fails if the disk does not answer, its bytes are not authentic, or a file system makes no sense."""
 
 
 class Run:
@@ -98,7 +102,13 @@ class Run:
             if outcome is not RunOutcome.OK:
                 lifecycle.fail(outcome.value)
                 return
-            self._fill_slots(manifest, self._context.runner.results)
+            try:
+                self._fill_slots(manifest, self._context.runner.results)
+            except OSError as error:
+                # Where the results are on the scratch disk, the host decides what reading them returns.
+                if not manifest.limits.scratch or error.errno not in _UNREADABLE:
+                    raise
+                lifecycle.fail(RunOutcome.SCRATCH.value)
 
     def _fill_slots(self, manifest: Manifest, folder: Path) -> None:
         context, lifecycle = self._context, self._lifecycle

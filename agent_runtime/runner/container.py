@@ -108,6 +108,8 @@ class Container:
         try:
             with self._guarded(job.seconds):
                 outcome = self._run(job, scratch)
+            if outcome is RunOutcome.OK:
+                outcome = self._check_results(job)
         except OSError:
             if not scratch.failed():
                 raise
@@ -115,7 +117,9 @@ class Container:
         if outcome is not RunOutcome.STOPPED and scratch.failed():
             self._tell(job, "The scratch disk returned data that was changed, or none. The host controls that disk.")
             return RunOutcome.SCRATCH
-        return self._check_results(job) if outcome is RunOutcome.OK else outcome
+        if outcome is not RunOutcome.OK and scratch.full():
+            self._tell(job, "What the algorithm wrote filled all of limits.scratch.")
+        return outcome
 
     def _run(self, job: Job, scratch: ScratchRun) -> RunOutcome:
         scratch.mount()

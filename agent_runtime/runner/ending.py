@@ -9,6 +9,7 @@ import ctypes
 import os
 import select
 import signal
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from agent_runtime.runner.protocol import RunnerOperation
 _POWER_OFF, _RESTART = 0x4321FEDC, 0x01234567
 _SECONDS = 20.0
 """Seconds for killed processes to end."""
+
+_RUN_SECONDS = 40.0
+"""Seconds for the run to end and its disk to be closed, for which the host may never answer."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +38,10 @@ class MachineEnd:
 
     def __call__(self, operation: RunnerOperation, agent: int) -> None:
         """End the run, then the agent (its process id) and the shell that waits for it, then the machine."""
-        # Whatever fails, the machine ends.
-        with contextlib.suppress(OSError):
-            self.end_run()
+        # Whatever fails or does not return, the machine ends.
+        ending = threading.Thread(target=self.end_run, name="end of the run", daemon=True)
+        ending.start()
+        ending.join(_RUN_SECONDS)
         with contextlib.suppress(OSError):
             # The shell first: it powers the machine off when the agent ends.
             kill(parent_of(agent), agent)

@@ -19,7 +19,7 @@ _CREATE, _REMOVE, _SUSPEND, _LOAD, _STATUS = (0xC138FD00 | command for command i
 _HEADER = struct.Struct("<3IIIIiIIIQ128s129s7x")
 # struct dm_target_spec: sector_start, length, status, next, target_type
 _TARGET = struct.Struct("<QQiI16s")
-_READ_ONLY, _SECURE_DATA = 1 << 0, 1 << 15
+_READ_ONLY, _SKIP_LOCKFS, _NOFLUSH, _SECURE_DATA = 1 << 0, 1 << 10, 1 << 11, 1 << 15
 _ANSWER = 16 * 1024
 
 
@@ -57,11 +57,7 @@ def create(name: str, target: MapTarget, *, read_only: bool = False, secret: boo
     """Create a device. ``secret``: the kernel wipes its copy of the table. Raises OSError."""
     number = os.minor(_HEADER.unpack_from(_control(_CREATE, name))[10])
     try:
-        parameters = target.parameters.encode() + b"\0"
-        size = _TARGET.size + len(parameters) + -len(parameters) % 8
-        table = _TARGET.pack(0, target.sectors, 0, size, target.kind.encode()) + parameters
-        flags = (_READ_ONLY if read_only else 0) | (_SECURE_DATA if secret else 0)
-        _control(_LOAD, name, table.ljust(size, b"\0"), flags=flags, targets=1)
+        _load(name, target, flags=(_READ_ONLY if read_only else 0) | (_SECURE_DATA if secret else 0))
         _control(_SUSPEND, name, flags=_READ_ONLY if read_only else 0)
     except OSError:
         remove(name)
@@ -74,6 +70,13 @@ def remove(name: str) -> None:
     _control(_REMOVE, name)
 
 
+def lose(device: Mapped) -> None:
+    """Let go of what a device is made of, although it is used: from now on it returns errors only. Raises OSError."""
+    _load(device.name, MapTarget(device.sectors, "error", ""))
+    # Nothing is written before: what is in caches is lost as well.
+    _control(_SUSPEND, device.name, flags=_SKIP_LOCKFS | _NOFLUSH)
+
+
 def status(name: str) -> str:
     """The status line of a device's target. Raises OSError."""
     answer = _control(_STATUS, name, bytes(_ANSWER))
@@ -84,6 +87,13 @@ def status(name: str) -> str:
 def linear(device: Mapped, start: int, size: int) -> MapTarget:
     """A part of a device (dm-linear); ``start`` and ``size`` in bytes."""
     return MapTarget(size // SECTOR, "linear", f"{device.path} {start // SECTOR}")
+
+
+def _load(name: str, target: MapTarget, *, flags: int = 0) -> None:
+    parameters = target.parameters.encode() + b"\0"
+    size = _TARGET.size + len(parameters) + -len(parameters) % 8
+    table = _TARGET.pack(0, target.sectors, 0, size, target.kind.encode()) + parameters
+    _control(_LOAD, name, table.ljust(size, b"\0"), flags=flags, targets=1)
 
 
 def _control(command: int, name: str, data: bytes = b"", *, flags: int = 0, targets: int = 0) -> bytes:

@@ -1,28 +1,56 @@
 """The kernel's messages since a moment (Linux, Documentation/ABI/testing/dev-kmsg). Standard library only."""
 
 import os
-from collections.abc import Iterable
+import select
+import threading
+from collections.abc import Callable
 
 _RECORD = 8192
 _ERROR = 3
-"""The highest level (syslog(2)) of what is an error."""
+"""The highest level (syslog(2)) of what is an error; the bits above a level are the facility, 0 for the kernel's own."""
+
+
+def follow() -> int:
+    """A descriptor that returns the messages from now on, and does not block. Raises OSError."""
+    messages = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    os.lseek(messages, 0, os.SEEK_END)
+    return messages
 
 
 class KernelLog:
-    """The kernel's errors from now on."""
+    """Whether there was an error that matters since now.
 
-    def __init__(self) -> None:
-        self._messages = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        os.lseek(self._messages, 0, os.SEEK_END)
+    The kernel keeps few messages, and the host can cause as many as it likes: a thread reads them as they come, and
+    messages that are lost count as errors.
+    """
+
+    def __init__(self, matters: Callable[[bytes], bool], messages: int) -> None:
+        """``matters`` is called with the text of each error, in any thread. ``messages`` is that of :func:`follow`."""
+        self._matters = matters
+        self._messages = messages
         self._found = False
+        self._lock = threading.Lock()
+        threading.Thread(target=self._follow, name="kernel log", daemon=True).start()
 
-    def has(self, beginnings: Iterable[bytes]) -> bool:
-        """Whether there was an error that begins with one of these, now or in an earlier call. Raises OSError."""
-        while (record := self._next()) is not None:
-            prefix, _, message = record.partition(b";")
-            level = int(prefix.partition(b",")[0]) & 7
-            self._found = self._found or (level <= _ERROR and message.startswith(tuple(beginnings)))
-        return self._found
+    def found(self) -> bool:
+        """Whether there was one until now. Raises OSError."""
+        with self._lock:
+            while not self._found and (record := self._next()) is not None:
+                self._found = self._found or self._is_error(record)
+            return self._found
+
+    def _follow(self) -> None:
+        waiting = select.poll()
+        waiting.register(self._messages, select.POLLIN)
+        while not self._found:
+            waiting.poll()
+            self.found()
+
+    def _is_error(self, record: bytes) -> bool:
+        prefix, _, message = record.partition(b";")
+        level = prefix.partition(b",")[0]
+        # Without a level it is no message: the log has ended.
+        return not level.isdigit() or (int(level) <= _ERROR and self._matters(message))
 
     def _next(self) -> bytes | None:
         while True:
@@ -31,4 +59,6 @@ class KernelLog:
             except BlockingIOError:
                 return None
             except BrokenPipeError:
-                continue  # older messages were overwritten; the next read goes on with the oldest that is left
+                self._found = (
+                    True  # older messages were overwritten; the next read goes on with the oldest that is left
+                )

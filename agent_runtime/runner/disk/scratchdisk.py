@@ -9,10 +9,11 @@ import errno
 import mmap
 import os
 import subprocess
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent_runtime.runner.disk import devicemapper
+from agent_runtime.runner.disk import devicemapper, kernellog
 from agent_runtime.runner.disk.devicemapper import SECTOR, Mapped, MapTarget
 from agent_runtime.runner.disk.kernellog import KernelLog
 from agent_runtime.runner.disk.keyring import random_key
@@ -38,8 +39,11 @@ _GROUP = 8 * BLOCK * BLOCK
 _CORRUPTED = "C"
 """The status of a dm-verity device that has found a block that its tree does not have (verity_status)."""
 
-_ERRORS = (b"device-mapper: crypt:", b"device-mapper: integrity:", b"device-mapper: verity:")
-"""How the kernel reports what it cannot read: dm-crypt a tag that does not fit, which is a message only."""
+_ERRORS = (b"device-mapper: crypt:", b"device-mapper: integrity:", b"device-mapper: verity:", b"EXT4-fs error")
+"""How the kernel reports what it cannot read: dm-crypt a tag that does not fit, which is a message only.
+
+Of a disk that does not answer it says ``I/O error, dev vdb, sector 8`` (block/blk-mq.c, blk_print_req_error).
+"""
 
 
 class ScratchError(OSError):
@@ -77,8 +81,9 @@ class ScratchDisk:
     _crypt: Mapped | None = None
     _volumes: dict[str, Mapped] = field(default_factory=dict)
     _mounted: list[Path] = field(default_factory=list)
-    _devices: list[str] = field(default_factory=list)
+    _devices: list[Mapped] = field(default_factory=list)
     _log: KernelLog | None = None
+    _closing: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def size(self) -> int:
@@ -94,15 +99,15 @@ class ScratchDisk:
         """Encrypt the disk. Raises OSError, and ScratchError when it has fewer bytes than ``declared``."""
         if self._crypt is not None:
             return
-        self._log = KernelLog()
+        self._log = KernelLog(lambda message: is_error_of(device, message), kernellog.follow())
         found = disk_size(device)
         if found < declared:
             raise ScratchError(f"The scratch disk must have {declared} bytes, but has {found}.")
         _clear(device, 0)
         # The kernel says how many sectors it provides only once there is such a device.
-        self._create(_INTEGRITY, _integrity(device, 8))
-        provided = int(devicemapper.status(_INTEGRITY).split()[1])
-        self._remove(_INTEGRITY)
+        smallest = self._create(_INTEGRITY, _integrity(device, 8))
+        provided = int(devicemapper.status(smallest.name).split()[1])
+        self._remove(smallest)
         integrity = self._create(_INTEGRITY, _integrity(device, provided))
         with random_key("cloister:scratch", KEY_SIZE) as key:
             words = f"{CIPHER} {key} 0 {integrity.path} 0 2 integrity:{TAG}:aead sector_size:{BLOCK}"
@@ -138,27 +143,56 @@ class ScratchDisk:
         """Whether the disk returned something other than what was written to it, or nothing. Raises OSError."""
         if self._log is None:
             return False
-        changed = any(devicemapper.status(name) == _CORRUPTED for name in self._devices if name.endswith(_SEALED))
-        return changed or self._log.has(_ERRORS)
+        sealed = (device.name for device in self._devices if device.name.endswith(_SEALED))
+        return any(devicemapper.status(name) == _CORRUPTED for name in sealed) or self._log.found()
 
     def close(self) -> None:
-        """Unmount and remove everything: then nothing can be read from the disk. Raises OSError for what is used."""
-        for place in reversed(self._mounted[:]):
-            unmount(place)
-            self._mounted.remove(place)
-        for name in reversed(self._devices[:]):
-            self._remove(name)
+        """Unmount and remove everything, the key as well: then nothing can be read from the disk. Raises OSError.
+
+        A process that is about to end may still use a device; that one remains, and returns errors.
+        """
+        # The end of a run and that of the machine may come together.
+        with self._closing:
+            self._close()
+
+    def _close(self) -> None:
+        failed: OSError | None = None
+        for place in self._mounted[::-1]:
+            try:
+                unmount(place)
+                self._mounted.remove(place)
+            except OSError as error:
+                failed = error
+        for device in self._devices[::-1]:
+            try:
+                self._forget(device)
+            except OSError as error:
+                failed = error
         self._volumes.clear()
         self._crypt = None
+        if failed is not None:
+            raise failed
 
     def _create(self, name: str, target: MapTarget, *, read_only: bool = False, secret: bool = False) -> Mapped:
         made = devicemapper.create(name, target, read_only=read_only, secret=secret)
-        self._devices.append(name)
+        self._devices.append(made)
         return made
 
-    def _remove(self, name: str) -> None:
-        devicemapper.remove(name)
-        self._devices.remove(name)
+    def _remove(self, device: Mapped) -> None:
+        devicemapper.remove(device.name)
+        self._devices.remove(device)
+
+    def _forget(self, device: Mapped) -> None:
+        try:
+            devicemapper.remove(device.name)
+        except OSError:
+            devicemapper.lose(device)
+        self._devices.remove(device)
+
+
+def is_error_of(disk: Path, message: bytes) -> bool:
+    """Whether an error of the kernel is one of the scratch disk."""
+    return message.startswith(_ERRORS) or f" error, dev {disk.name}, ".encode() in message
 
 
 def disk_size(device: Path) -> int:

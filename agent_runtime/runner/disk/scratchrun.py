@@ -78,6 +78,16 @@ class ScratchRun:
             self._disk.mount_sealed(_UNPACKED, Seal.from_value(json.loads(answer)), self._base / _UNPACKED)
         return status
 
+    def full(self) -> bool:
+        """Whether there is no room left for what the algorithm writes."""
+        if self.written is None:
+            return False
+        try:
+            free = os.statvfs(self.written)
+        except OSError:
+            return False
+        return not free.f_bavail or not free.f_favail
+
     def failed(self) -> bool:
         """Whether the disk returned something other than what was written to it."""
         return self._disk.failed()

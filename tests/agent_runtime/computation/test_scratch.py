@@ -1,5 +1,6 @@
 """Assets that are not small go to the volume that the runner makes, and are sealed for the run."""
 
+import errno
 import hashlib
 import os
 import random
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from agent_runtime.computation import results
 from agent_runtime.computation import scratch as module
 from agent_runtime.computation.assets import AssetStore
 from agent_runtime.computation.capacity import RequiredCapacity
@@ -19,7 +21,7 @@ from agent_runtime.runner.client import RunnerClient
 from cloister.protocol.manifest import Manifest
 from cloister.protocol.scratch import SMALL, ScratchNeed
 from tests.agent_runtime.scratch.volume_reader import files
-from tests.agent_runtime.world import describe, manifest_value, new_key
+from tests.agent_runtime.world import World, describe, manifest_value, new_key
 
 CONTENT = {
     "algorithm": b"print()\n",
@@ -190,3 +192,26 @@ def test_a_manifest_reserves_room_on_the_disk_and_not_in_memory(manifest: Manife
         CallRefusal, match=f"needs {needed.scratch} bytes of the scratch disk. This machine has 5 bytes"
     ):
         needed.check(store=needed.store, memory=needed.store + needed.run, scratch=5)
+
+
+@pytest.mark.parametrize(
+    ("error", "scratch", "reason"),
+    [
+        (errno.EIO, 1, "SCRATCH"),
+        (errno.EILSEQ, 1, "SCRATCH"),
+        (errno.EUCLEAN, 1, "SCRATCH"),
+        (errno.EIO, 0, "INTERNAL"),
+    ],
+)
+def test_results_that_the_disk_does_not_return_are_its_fault(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: int, scratch: int, reason: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    world.running.agent.computation.store.scratch.size = 4 << 30
+    monkeypatch.setattr(results, "_read", fail)
+    limits = {"time": 60, "memory": 1 << 28, "cpus": 1, "processes": 64}
+    world.submit(limits=limits | ({"scratch": scratch << 24} if scratch else {}))
+    world.upload_all()
+    assert world.wait_for("failed")["detail"] == {"reason": reason}

@@ -1,12 +1,22 @@
 """Which disk is the scratch disk. That it is encrypted and sealed, a machine shows: tests/e2e/test_scratch.py."""
 
+import os
+import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from agent_runtime.runner.disk import devicemapper, scratchdisk
+from agent_runtime.runner.disk import devicemapper, kernellog, scratchdisk
+from agent_runtime.runner.disk.kernellog import KernelLog
 from agent_runtime.runner.disk.scratchdisk import ScratchDisk, ScratchError
 from tests.image.guest.test_guest import GUEST, shell
+
+
+def no_messages() -> int:
+    """A descriptor that never has anything to read."""
+    return os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
 
 ROOT, SCRATCH, KERNELS, PATH_OF_ONE = "with the root", "empty", "the kernel's own", "a path of a disk"
 
@@ -78,7 +88,7 @@ def test_a_part_outside_of_the_disk_is_refused() -> None:
 
 def test_the_smallest_disk_is_compared_with_what_is_declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "disk").write_bytes(bytes(8192))
-    monkeypatch.setattr(scratchdisk, "KernelLog", lambda: None)
+    monkeypatch.setattr(kernellog, "follow", no_messages)
     with pytest.raises(ScratchError, match="must have 10000 bytes, but has 8192"):
         ScratchDisk().open(tmp_path / "disk", 10_000)
 
@@ -86,3 +96,41 @@ def test_the_smallest_disk_is_compared_with_what_is_declared(tmp_path: Path, mon
 def test_superblocks_are_in_the_groups_that_ext4_says() -> None:
     assert scratchdisk.superblock_groups(130) == [0, 1, 3, 5, 7, 9, 25, 27, 49, 81, 125]
     assert scratchdisk.superblock_groups(1) == [0]
+
+
+ERRORS = [
+    b"3,1,2,-;device-mapper: crypt: dm-1: INTEGRITY AEAD ERROR, sector 72",
+    b"3,1,2,-;device-mapper: verity: 254:3: data block 8 is corrupted",
+    b"3,1,2,-;device-mapper: integrity: Error on reading tags: -5",
+    b"3,1,2,-;I/O error, dev vdb, sector 8 op 0x0:(READ) flags 0x80700 phys_seg 1 prio class 0",
+    b"3,1,2,-;critical space allocation error, dev vdb, sector 8 op 0x1:(WRITE) flags 0x0 phys_seg 1 prio class 0",
+    b"2,1,2,-;EXT4-fs error (device dm-4): ext4_lookup:1787: inode #2: comm python3: iget: checksum invalid",
+]
+OTHERS = [
+    b"6,1,2,-;device-mapper: crypt: aegis128 will be used",
+    b"4,1,2,-;EXT4-fs warning (device dm-4): ext4_dirblock_csum_verify:405: inode #2",
+    b"3,1,2,-;I/O error, dev vda, sector 8 op 0x0:(READ) flags 0x80700 phys_seg 1 prio class 0",
+    b"11,1,2,-;device-mapper: verity: written by a program",
+    b"3,1,2,-;Out of memory: Killed process 9 (device-mapper: crypt: me)",
+]
+
+
+@pytest.mark.parametrize(("record", "counts"), [*((one, True) for one in ERRORS), *((one, False) for one in OTHERS)])
+def test_errors_of_the_disk_are_found_among_the_kernels_messages(record: bytes, counts: bool) -> None:
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with here, there:
+        here.setblocking(False)
+        log = KernelLog(lambda message: scratchdisk.is_error_of(Path("/dev/vdb"), message), os.dup(here.fileno()))
+        assert not log.found()
+        for sent in (b"6,1,2,-;something", record, b"6,1,2,-;something else"):
+            there.send(sent)
+        assert log.found() is counts
+
+
+def test_lost_messages_count_as_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host could hide one behind many others."""
+    log = KernelLog(lambda message: False, no_messages())
+    assert not log.found()
+    answers = [BrokenPipeError(), BlockingIOError()]
+    monkeypatch.setattr(kernellog, "os", SimpleNamespace(read=lambda *_: (_ for _ in ()).throw(answers.pop(0))))
+    assert log.found()
