@@ -15,9 +15,11 @@ from benchmarks import (
     parties,
     publish,
     sandbox,
+    scratch,
     transfer,
     verbs,
     verifier,
+    wiping,
     workspace,
 )
 from benchmarks.measurement import CHECKOUT, BenchmarkResult
@@ -30,6 +32,8 @@ BENCHMARKS: dict[str, Callable[[int], list[BenchmarkResult]]] = {
     "packages": packages.measure,
     "parties": parties.measure,
     "sandbox": sandbox.measure,
+    "scratch": scratch.measure,
+    "wiping": wiping.measure,
     "publish": publish.measure,
     "transfer": transfer.measure,
     "load": load.measure,
