@@ -1,5 +1,6 @@
 """The scratch disk on a real machine, whose host changes it while the machine runs, and reads what memory is left."""
 
+import errno
 import hashlib
 import io
 import itertools
@@ -7,17 +8,24 @@ import json
 import random
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from agent_runtime.runner.disk import scratchdisk
+from cloister.client.connection.refusal import ConnectionLost
+from cloister.client.result.proof import verify_result
 from cloister.process import run
 from cloister.protocol import slot
+from cloister.protocol.events import State
 from cloister.protocol.scratch import SMALL
+from cloister.v1 import agent_pb2
 from infra.configuration.image import Image
-from tests.agent_runtime.world import World, describe, refused
+from infra.provider.errors import ProviderError
+from tests.agent_runtime.world import World, describe, pieces, refused
 from tests.e2e.dm_crypt_key import candidates
+from tests.e2e.hostile_host import HostileHost
 from tests.e2e.scratch_machine import BLOCK, ScratchMachine, counts, put, written
 from tests.protocol.test_wheels import make
 from tests.small_wheels import SmallWheel
@@ -25,7 +33,7 @@ from tests.small_wheels import SmallWheel
 pytestmark = [pytest.mark.vm, pytest.mark.scratch]
 
 SIZE = 8 << 30
-LIMITS = {"time": 120, "memory": 1 << 28, "cpus": 1, "processes": 64}
+LIMITS = {"time": 240, "memory": 1 << 28, "cpus": 1, "processes": 64}
 LOGS = {"readers": ["reader"], "max": 65536, "release": "live"}
 MARK = bytes(random.Random(0).choices(b"abcdefghijklmnop", k=64))
 """What data of the parties looks like in memory."""
@@ -43,6 +51,13 @@ for path in ("datasets/h2/a/1", "datasets/h1.bin"):
         out.write(b"more")
 os.rename("datasets/h2/a", "datasets/h2/z")
 pathlib.Path("/tmp/much").write_bytes(bytes(80 << 20))
+try:
+    with open("/tmp/more", "wb", buffering=0) as out:
+        while out.write(bytes(1 << 20)):
+            pass
+except OSError as error:
+    found["full"] = error.errno
+os.unlink("/tmp/more")
 for line in open("/proc/self/mountinfo"):
     words = line.split()
     kind = words[words.index("-") + 1]
@@ -107,7 +122,7 @@ def test_everything_is_there_and_nothing_is_left(machine: ScratchMachine, tmp_pa
     datasets = [dataset("h1", plain), dataset("h2", files["h2"], sum(map(len, members.values())))]
     world.submit(
         datasets=datasets,
-        limits=LIMITS | {"scratch": 256 << 20},
+        limits=LIMITS | {"scratch": 128 << 20},
         logs=LOGS,
         algorithm__bundle={"file": "demo.bundle", **describe(bundle)},
     )
@@ -125,7 +140,13 @@ def test_everything_is_there_and_nothing_is_left(machine: ScratchMachine, tmp_pa
     with machine.stopped() as memory:
         assert min(counts(memory, lab, hospital)) > 0
 
-    found = json.loads(_result(hospital, ciphertext))
+    (tmp_path / "results.zip").write_bytes(b"".join(slot.decrypt(hospital, io.BytesIO(ciphertext), len(ciphertext))))
+    proven = verify_result(tmp_path / "results.zip", machine.policy())
+    assert proven.accepted
+    assert any("The host can put back an older state" in note for note in proven.notes)
+    with zipfile.ZipFile(tmp_path / "results.zip") as archive:
+        found = json.loads(archive.read("found.json"))
+    assert found["full"] == errno.ENOSPC
     assert found["wheel"] == 7
     assert found["plain"] == hashlib.sha256(plain).hexdigest()
     assert found["unpacked"] == {name: hashlib.sha256(data).hexdigest() for name, data in members.items()}
@@ -145,12 +166,6 @@ def printed(world: World) -> str:
     """What the algorithm printed."""
     with world.session("reader") as session:
         return b"".join(chunk.data for chunk in session.logs()).decode()
-
-
-def _result(key: bytes, ciphertext: bytes) -> bytes:
-    plain = b"".join(slot.decrypt(key, io.BytesIO(ciphertext), len(ciphertext)))
-    with zipfile.ZipFile(io.BytesIO(plain)) as archive:
-        return archive.read("found.json")
 
 
 def test_changed_data_is_an_error_and_never_a_wrong_byte(machine: ScratchMachine) -> None:
@@ -208,6 +223,43 @@ def _lines(world: World) -> Iterator[str]:
         for chunk in session.logs(follow=True):
             *whole, rest = (rest + chunk.data).split(b"\n")
             yield from (line.decode() for line in whole if line)
+
+
+def test_a_machine_that_was_killed_while_it_wrote_begins_again(machine: ScratchMachine) -> None:
+    """Nothing of before is there, and the same upload goes through."""
+    content = random.Random(1).randbytes(8 * SMALL)
+    world = machine.world({"algorithm": b"print()", "h1": content})
+    machine.reset()
+    world.submit(datasets=[dataset("h1", content)], limits=LIMITS, logs=LOGS)
+
+    def half() -> Iterator[bytes]:
+        yield from pieces(content[: 4 * SMALL])
+        machine.host.kill()
+        yield from pieces(content[4 * SMALL :])
+
+    with pytest.raises(ConnectionLost), world.session("hospital") as session:
+        start = agent_pb2.UploadStart(asset="h1", consent=world.consent(session, "h1", world.keys["hospital"]))
+        session.upload_asset(start, half, len(content))
+    machine.host.start_again()
+    with world.session("owner") as session:
+        assert session.status().state == State.IDLE
+    world.submit(datasets=[dataset("h1", content)], limits=LIMITS, logs=LOGS)
+    assert world.upload("hospital", "h1").complete
+
+
+@pytest.mark.parametrize(
+    ("disk", "declared", "why"),
+    [
+        (0, SIZE, "The machine must have one disk besides that of its image, for scratch, not 0."),
+        (SIZE, 2 * SIZE, f"The scratch disk must have {2 * SIZE} bytes, but has {SIZE}."),
+    ],
+    ids=["absent", "smaller"],
+)
+def test_a_machine_does_not_start_without_the_disk_that_is_declared(
+    base_image: Image, tmp_path: Path, disk: int, declared: int, why: str
+) -> None:
+    with HostileHost.create(tmp_path, base_image, scratch=disk) as host, pytest.raises(ProviderError, match=why):
+        host.boot(configuration=replace(host.configuration(), scratch=declared))
 
 
 def test_only_superblocks_are_written_in_parts_of_blocks(tree: Path, tmp_path: Path) -> None:
