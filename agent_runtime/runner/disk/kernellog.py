@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 _RECORD = 8192
 _ERROR = 3
-"""The highest level (syslog(2)) of what is an error; the bits above a level are the facility, 0 for the kernel's own."""
+"""The highest level (syslog(2)) of an error; the bits above a level are the facility, 0 for the kernel's own."""
 
 
 def follow() -> int:
@@ -49,7 +49,7 @@ class KernelLog:
     def _is_error(self, record: bytes) -> bool:
         prefix, _, message = record.partition(b";")
         level = prefix.partition(b",")[0]
-        # Without a level it is no message: the log has ended.
+        # A record without a level: the log has ended.
         return not level.isdigit() or (int(level) <= _ERROR and self._matters(message))
 
     def _next(self) -> bytes | None:
