@@ -24,7 +24,7 @@ extends = "debug"
 description = "The debug guest, with another cipher to compare"
 
 [kernel.needed]
-aes = ["aegis128_aesni", "gcm", "aesni_intel"]
+aes = ["gcm", "aesni_intel"]
 """
 _FOLDER = CHECKOUT / "out" / "bench" / "ciphers"
 _DISK = 2 << 30
