@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -18,6 +18,7 @@ from typing import IO, Any
 from agent_runtime.runner import oci_config
 from agent_runtime.runner.disk.scratchdisk import ScratchDisk
 from agent_runtime.runner.disk.scratchrun import ScratchRun
+from agent_runtime.runner.guard import RunGuard
 from agent_runtime.runner.kept_output import append_output, keep_output
 from agent_runtime.runner.kinds.image_config import container_config, read_process, unpacking_config
 from agent_runtime.runner.mounts import (
@@ -39,9 +40,6 @@ from agent_runtime.runner.result_tree import accept_results
 _ID = "algorithm"
 _END_SECONDS = 10.0
 """Seconds that the machine waits for a killed run before it ends."""
-
-_KILL_INTERVAL = 0.1
-"""Seconds between attempts to kill a run."""
 
 
 @dataclass(frozen=True)
@@ -77,17 +75,8 @@ class Container:
     scratch: ScratchDisk = field(default_factory=ScratchDisk)
     """The scratch disk of the machine."""
 
-    _stopped: threading.Event = field(default_factory=threading.Event)
-    """:meth:`stop` was called."""
-
-    _timed_out: threading.Event = field(default_factory=threading.Event)
-    """The job's time is over."""
-
-    _due: threading.Event = field(default_factory=threading.Event)
-    """Wakes the thread that kills the run: stopped, or over."""
-
-    _over: threading.Event = field(default_factory=threading.Event)
-    """crun has ended."""
+    guard: RunGuard = field(default_factory=RunGuard)
+    """Ends the run in time."""
 
     _cleaning: threading.Lock = field(default_factory=threading.Lock)
     """Held by :meth:`clean`."""
@@ -106,8 +95,7 @@ class Container:
         self.paths.base.mkdir(mode=0o711)
         scratch = ScratchRun(self.scratch, self.paths.base, job)
         try:
-            with self._guarded(job.seconds):
-                outcome = self._run(job, scratch)
+            outcome = self.guard.run(lambda: self._run(job, scratch), job.seconds, self._kill, scratch.failed)
             if outcome is RunOutcome.OK:
                 outcome = self._check_results(job)
         except OSError:
@@ -187,14 +175,13 @@ class Container:
 
     def stop(self) -> None:
         """End the run."""
-        self._stopped.set()
-        self._due.set()
+        self.guard.stop()
 
     def end(self) -> None:
         """:meth:`stop` and :meth:`clean`, before the machine ends."""
         self.stop()
         if self.paths.base.exists():
-            self._over.wait(_END_SECONDS)
+            self.guard.over.wait(_END_SECONDS)
         self.clean()
 
     def clean(self) -> None:
@@ -335,7 +322,7 @@ class Container:
         bundle = self.paths.base / "oci"
         (bundle / "config.json").write_text(json.dumps(config))
         words = [*self._crun_words(), "run", "--bundle", str(bundle), _ID]
-        if self._stopped.is_set() or self._timed_out.is_set():
+        if self.guard.is_due():
             return -1
         with subprocess.Popen(
             words, stdin=standard_input, stdout=subprocess.PIPE, stderr=standard_error, env={}
@@ -352,34 +339,9 @@ class Container:
     def _keep_output(self, source: IO[bytes], limit: int) -> None:
         keep_output(source, self.paths.output, limit)
 
-    @contextlib.contextmanager
-    def _guarded(self, seconds: int) -> Generator[None]:
-        """Within the block, end the run after ``seconds`` or :meth:`stop`."""
-        guard = threading.Thread(target=self._enforce_end, args=(seconds,), name="guard", daemon=True)
-        guard.start()
-        try:
-            yield
-        finally:
-            self._over.set()
-            self._due.set()
-            guard.join()
-
-    def _enforce_end(self, seconds: int) -> None:
-        """End the run after ``seconds``, or earlier after :meth:`stop`.
-
-        Kills repeatedly: the first attempt may come before the run's cgroup exists.
-        """
-        if not self._due.wait(seconds):
-            self._timed_out.set()
-        while not self._over.is_set():
-            self._kill()
-            self._over.wait(_KILL_INTERVAL)
-
     def _outcome(self, job: Job, status: int, out_of_memory: bool, *, launched: bool) -> RunOutcome:
-        if self._stopped.is_set():
-            return RunOutcome.STOPPED
-        if self._timed_out.is_set():
-            return RunOutcome.TIME_LIMIT
+        if ended := self.guard.outcome():
+            return ended
         if status == 0:
             return RunOutcome.OK
         if out_of_memory:
@@ -408,7 +370,7 @@ class Container:
             with contextlib.suppress(OSError):
                 path.write_text("1")
         process = self._process
-        if process is not None and (self._stopped.is_set() or self._timed_out.is_set()):
+        if process is not None and self.guard.is_due():
             process.kill()
 
     def _oom_kills(self) -> int:
@@ -417,14 +379,16 @@ class Container:
         return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("oom_kill "))
 
     def _crun(self, *words: str) -> None:
-        subprocess.run(
-            [*self._crun_words(), *words],
-            check=False,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={},
-        )
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            subprocess.run(
+                [*self._crun_words(), *words],
+                check=False,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={},
+                timeout=_END_SECONDS,
+            )
 
     def _crun_words(self) -> list[str]:
         state = str(self.paths.base / "crun")

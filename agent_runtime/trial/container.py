@@ -35,7 +35,7 @@ class TrialContainer(Container):
         limit = None if self.host.cgroup else oci_config.memory_limit(job)
         if limit is not None and job.container is not None:
             limit = max(limit, oci_config.PACKER_MEMORY)  # as a machine allows for unpacking the image
-        self.meter.start(limit, layers, self._due.set)
+        self.meter.start(limit, layers, self.guard.due.set)
 
     def _room(self, scratch: ScratchRun) -> Path:
         """The datasets' folder itself: the overlay of a machine cannot be mounted in a user namespace."""

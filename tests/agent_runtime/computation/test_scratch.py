@@ -187,11 +187,12 @@ def test_a_manifest_reserves_room_on_the_disk_and_not_in_memory(manifest: Manife
     needed, without = (RequiredCapacity.of(manifest, scratch=scratch) for scratch in (True, False))
     assert without.store - needed.store == len(CONTENT["h1"]) + len(CONTENT["h2"])
     assert needed.scratch == ScratchNeed.of(manifest).total > 14 * SMALL
-    needed.check(store=needed.store, memory=needed.store + needed.run, scratch=needed.scratch)
+    machine = {"store": needed.store, "memory": needed.store + needed.run, "processes": needed.processes}
+    needed.check(**machine, scratch=needed.scratch)
     with pytest.raises(
         CallRefusal, match=f"needs {needed.scratch} bytes of the scratch disk. This machine has 5 bytes"
     ):
-        needed.check(store=needed.store, memory=needed.store + needed.run, scratch=5)
+        needed.check(**machine, scratch=5)
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,10 @@ def test_run_is_ended_before_its_cgroup_exists(tmp_path: Path, how: str) -> None
     if how == "stopped":
         threading.Timer(0.1, container.stop).start()
     (tmp_path / "oci").mkdir()
-    with container._guarded(60 if how == "stopped" else 1):
+
+    def work() -> RunOutcome:
         container._run_crun({}, lambda output: output.read())
+        return RunOutcome.OK
+
+    container.guard.run(work, 60 if how == "stopped" else 1, container._kill, lambda: False)
     assert int((group / "left").read_text()) > 0
