@@ -4,14 +4,18 @@ import mmap
 import re
 from pathlib import Path
 
-_NAME, _DRIVER = b"__aegis128\0", b"__aegis128-aesni\0"
+_DRIVER = re.compile(rb"(?:__)?aegis128-[a-z0-9]+\0")
+"""An implementation: in C, or with the processor's instructions, also below one that saves registers."""
+
+_NAMES = (b"aegis128", b"__aegis128")
 _NAME_SIZE = 128
 _BEFORE_NAME = 56
 """Bytes of ``struct crypto_alg`` (include/linux/crypto.h) before ``cra_name``, which ``cra_driver_name`` follows."""
 
 _PAGE = 4096
-_AHEAD = 256
-"""The cipher's context follows its ``struct crypto_tfm``, which has a pointer to ``struct crypto_alg``."""
+_AHEAD = 32
+"""The cipher's context, aligned to 16 bytes, follows its ``struct crypto_tfm``, whose last member points to
+``struct crypto_alg``."""
 
 _KEY = 16
 _MANY = 12
@@ -24,12 +28,14 @@ def candidates(memory: Path) -> list[bytes]:
     """
     found = set()
     with memory.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        for driver in re.finditer(re.escape(_DRIVER), content):
-            name = driver.start() - _NAME_SIZE
-            if content[name : name + len(_NAME)] != _NAME:
-                continue
+        places = {driver.start() - _NAME_SIZE for driver in _DRIVER.finditer(content)}
+        lows = {
+            (name - _BEFORE_NAME) % _PAGE
+            for name in places
+            if name >= 0 and content[name : name + _NAME_SIZE].rstrip(b"\0") in _NAMES
+        }
+        for low in sorted(lows):
             # Modules are mapped page by page at 0xffffffffc0000000 and above.
-            low = (name - _BEFORE_NAME) % _PAGE
             second = b"".join(re.escape(bytes([high << 4 | low >> 8])) for high in range(16))
             pointer = re.escape(bytes([low & 0xFF])) + b"[" + second + rb"][\x00-\xff][\xc0-\xff]\xff{4}"
             for place in re.finditer(pointer, content):
