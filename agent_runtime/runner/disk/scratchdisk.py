@@ -40,7 +40,8 @@ _CORRUPTED = "C"
 """The status of a dm-verity device that has found a block that its tree does not have (verity_status)."""
 
 _ERRORS = (b"device-mapper: crypt:", b"device-mapper: integrity:", b"device-mapper: verity:", b"EXT4-fs error")
-"""How the kernel reports what it cannot read: dm-crypt a tag that does not fit, which is a message only.
+"""How the kernel reports what it cannot read: dm-crypt a tag that does not fit, which is a message only. It may begin
+with something else: Linux 6.12 says ``trusted_key: device-mapper: crypt: dm-1: INTEGRITY AEAD ERROR, sector 72``.
 
 Of a disk that does not answer it says ``I/O error, dev vdb, sector 8`` (block/blk-mq.c, blk_print_req_error).
 """
@@ -192,7 +193,7 @@ class ScratchDisk:
 
 def is_error_of(disk: Path, message: bytes) -> bool:
     """Whether an error of the kernel is one of the scratch disk."""
-    return message.startswith(_ERRORS) or f" error, dev {disk.name}, ".encode() in message
+    return any(error in message for error in (*_ERRORS, f" error, dev {disk.name}, ".encode()))
 
 
 def disk_size(device: Path) -> int:
