@@ -1,5 +1,6 @@
 """The deterministic tar of a folder, as a file that can be read from any position. It is never written anywhere."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -9,7 +10,6 @@ from array import array
 from bisect import bisect_right
 from io import RawIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 from cloister.errors import InputError
 from cloister.protocol import names
@@ -26,17 +26,27 @@ class FolderTar(RawIOBase):
     guest. ``identity`` is a digest over what shows a change of a file (path, mode, device, inode, size, times),
     ``newest`` the latest of these times in nanoseconds, ``devices`` are those that the files are on.
 
-    A file that changes its size later ends the reading with InputError.
+    A file that changes its size later ends the reading with InputError, and so does one in whose place, or in that of
+    a folder around it, is something else then: a link would lead out of the folder, and a pipe would not end.
     """
 
     def __init__(self, folder: Path) -> None:
         """Look at every file. Raises ArchiveError and OSError."""
         super().__init__()
-        self._folder = folder
+        self._open: tuple[int, int] | None = None
+        self._top = -1
+        self._top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self._look(folder)
+        except BaseException:
+            self.close()
+            raise
+
+    def _look(self, folder: Path) -> None:
         self._entries, tree = scan(folder)
         self.unpacked, self.in_memory = tree.size, tree.in_memory
         self._starts, self._sizes, self._executable = array("Q"), array("Q"), bytearray()
-        self._open: tuple[int, BinaryIO] | None = None
+        self._places = array("Q")
         self._at = 0
         self._head = (-1, b"")
         self.newest = 0
@@ -44,11 +54,14 @@ class FolderTar(RawIOBase):
         seen = hashlib.sha256()
         end = 0
         for index, entry in enumerate(self._entries):
-            status = None if entry.source is None else os.stat(folder / entry.source)
+            status = None if entry.source is None else os.stat(folder / entry.source, follow_symlinks=False)
+            if status is not None and not stat.S_ISREG(status.st_mode):
+                raise _changed(entry.path)
             self._note(entry, status, seen)
             self._starts.append(end)
             self._sizes.append(0 if status is None else status.st_size)
             self._executable.append(status is not None and bool(status.st_mode & stat.S_IXUSR))
+            self._places.extend((0, 0) if status is None else (status.st_dev, status.st_ino))
             end += len(self._header(index)) + -(-self._sizes[index] // _BLOCK) * _BLOCK
         self.identity = seen.digest()
         self._end = end
@@ -94,11 +107,17 @@ class FolderTar(RawIOBase):
         return done
 
     def close(self) -> None:
-        """Close the file that is being read."""
-        if self._open is not None:
-            self._open[1].close()
-            self._open = None
+        """Close the folder, and the file that is being read."""
+        self._let_go()
+        top, self._top = self._top, -1
+        if top >= 0:
+            os.close(top)
         super().close()
+
+    def _let_go(self) -> None:
+        if self._open is not None:
+            os.close(self._open[1])
+            self._open = None
 
     def _some(self, target: memoryview) -> int:
         """At least one byte of what lies at the position: a header, a file, or zeros."""
@@ -132,16 +151,38 @@ class FolderTar(RawIOBase):
 
     def _file(self, index: int, source: str, offset: int, target: memoryview) -> int:
         if self._open is None or self._open[0] != index:
-            if self._open is not None:
-                self._open[1].close()
-                self._open = None
-            self._open = (index, (self._folder / source).open("rb"))
-            if os.fstat(self._open[1].fileno()).st_size != self._sizes[index]:
+            self._let_go()
+            self._open = (index, _open_inside(self._top, source))
+            now = os.fstat(self._open[1])
+            if (now.st_size, now.st_dev, now.st_ino) != (self._sizes[index], *self._places[2 * index : 2 * index + 2]):
                 raise _changed(source)
-        size = os.preadv(self._open[1].fileno(), [target[: self._sizes[index] - offset]], offset)
+        size = os.preadv(self._open[1], [target[: self._sizes[index] - offset]], offset)
         if not size:
             raise _changed(source)
         return size
+
+
+def _open_inside(top: int, path: str) -> int:
+    """Open a file below the folder ``top`` for reading, without following a link or waiting for a pipe.
+
+    Raises InputError for a link, and every other OSError.
+    """
+    *folders, name = path.split("/")
+    at = top
+    try:
+        for folder in folders:
+            inner = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
+            if at != top:
+                os.close(at)
+            at = inner
+        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise _changed(path) from error
+        raise
+    finally:
+        if at != top:
+            os.close(at)
 
 
 def _zeros(target: memoryview, most: int) -> int:

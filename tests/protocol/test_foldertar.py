@@ -151,6 +151,55 @@ def test_file_that_changes_its_size_ends_the_reading(tmp_path, size):
             tar.read()
 
 
+def _other(at, secret):
+    (at.parent / "new").write_bytes(bytes(1000))
+    (at.parent / "new").rename(at)
+
+
+def _link(at, secret):
+    at.unlink()
+    at.symlink_to(secret / "a")
+
+
+def _folder_link(at, secret):
+    at.parent.rename(at.parent.with_name("away"))
+    at.parent.symlink_to(secret)
+
+
+def _pipe(at, secret):
+    at.unlink()
+    os.mkfifo(at)
+
+
+@pytest.mark.parametrize(
+    ("swap", "when"),
+    [
+        *((swap, "after it was listed") for swap in (_other, _link, _folder_link, _pipe)),
+        *((swap, "between the list and its size") for swap in (_link, _folder_link, _pipe)),
+    ],
+)
+def test_file_in_whose_place_is_another_one_is_not_read(tmp_path, monkeypatch, swap, when):
+    """Someone else may write to the folder: what is outside of it has the same size."""
+    folder, secret = tmp_path / "folder", tmp_path / "secret"
+    for where in (folder / "sub", secret):
+        where.mkdir(parents=True)
+        (where / "a").write_bytes(b"s" * 1000 if where == secret else bytes(1000))
+    at, real = folder / "sub" / "a", os.stat
+
+    def swapped(path, *rest, **options):
+        if str(path) == str(at):
+            monkeypatch.setattr(os, "stat", real)
+            swap(at, secret)
+        return real(path, *rest, **options)
+
+    if when != "after it was listed":
+        monkeypatch.setattr(os, "stat", swapped)
+    with pytest.raises(InputError, match="a was changed while the folder was read"), FolderTar(folder) as tar:
+        if when == "after it was listed":
+            swap(at, secret)
+        tar.read()
+
+
 def _rewrite(folder):
     (folder / "deep" / "1").write_bytes(b"2")
 
