@@ -4,7 +4,7 @@ import hashlib
 import threading
 from typing import Self
 
-from cloister.client.computation.asset import LocalAsset, open_asset
+from cloister.client.computation.asset import LocalAsset, identify, open_asset
 from cloister.client.computation.digests import DigestCache
 from cloister.errors import InputError
 from cloister.protocol import names
@@ -19,9 +19,13 @@ class Rehash:
     """
 
     def __init__(self, found: LocalAsset) -> None:
-        """Begin. Raises InputError."""
+        """Begin. Raises InputError and OSError."""
         self._found = found
         self._stream = open_asset(found.path)
+        if identify(found.path, self._stream) != found.identity:
+            # Another file is there now, and not the one that is sent.
+            self._stream.close()
+            raise changed(found)
         self._state = hashlib.sha256()
         self._reached = 0
         self._allowed = 0

@@ -229,9 +229,24 @@ def test_file_that_is_shorter_at_the_second_reading_is_named(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(bytes(1000))
     found = describe_asset(path)
-    path.write_bytes(b"1")
     with Rehash(found) as again, pytest.raises(InputError, match="a was changed"):
+        path.write_bytes(b"1")
         again.require(found.digest)
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_what_is_hashed_again_is_what_is_sent_and_no_copy_in_its_place(tmp_path, folder):
+    """Else one could change what is sent and put an unchanged copy at its path."""
+    at = tmp_path / "asset"
+    inside = at / "a" if folder else at
+    inside.parent.mkdir(exist_ok=True)
+    inside.write_bytes(bytes(1000))
+    found = describe_asset(at)
+    inside.rename(tmp_path / "sent")
+    inside.write_bytes(bytes(1000))
+
+    with pytest.raises(InputError, match=r"asset(\.tar)? was changed"):
+        Rehash(found)
 
 
 def test_tar_of_a_folder_has_no_file(tmp_path):
