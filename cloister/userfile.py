@@ -8,6 +8,7 @@ OSError.
 import contextlib
 import errno
 import os
+import secrets
 import stat
 from collections.abc import Generator
 from io import BufferedReader
@@ -65,9 +66,20 @@ def hint(error: OSError) -> str:
 
 def open_regular(path: Path) -> BufferedReader:
     """Open the file at ``path`` for reading. Raises OSError, also for a folder, a pipe, a socket and a device."""
-    # Checked before: opening a pipe waits for its other end, and opening a device may have an effect.
+    # Checked before: opening a pipe waits for its other end, and opening a device may have an effect. Others may write
+    # to the folder: what is there in the next moment is checked again.
     check(path)
-    return path.open("rb")
+    file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - returned
+    try:
+        _check_kind(os.fstat(file.fileno()).st_mode, path)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def read(path: Path, limit: int) -> bytes:
@@ -92,22 +104,23 @@ def destination(path: Path) -> Path:
 
 def write_file(path: Path, content: bytes) -> None:
     """Write a file that appears only when it is complete, as :func:`replacing` does. Raises InputError."""
-    with replacing(path) as part:
-        part.write_bytes(content)
+    with replacing(path) as part, part.open("xb") as file:
+        file.write(content)
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Generator[Path, None, None]:
     """A path beside ``path`` for a new file that takes its place at the end of the context; a link stays a link.
 
-    The folder is made if it is missing. After an error, also Ctrl-C, the older file is unchanged and nothing of the new
-    one is left. Raises InputError for an OSError, also one of the context.
+    Its name is random, so that no one can have put a link there before. The folder is made if it is missing. After an
+    error, also Ctrl-C, the older file is unchanged and nothing of the new one is left. Raises InputError for an
+    OSError, also one of the context.
     """
     try:
         with contextlib.suppress(FileExistsError):  # if that is a file, the next line says so
             path.parent.mkdir(parents=True, exist_ok=True)
         target = destination(path)
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
         try:
             yield part
             part.replace(target)
@@ -123,5 +136,9 @@ def check(path: Path) -> None:
         mode = path.stat().st_mode
     except FileNotFoundError:
         return
+    _check_kind(mode, path)
+
+
+def _check_kind(mode: int, path: Path) -> None:
     if (said := _KINDS.get(stat.S_IFMT(mode))) is not None:
         raise OSError(errno.EINVAL, said, str(path))

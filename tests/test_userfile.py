@@ -34,6 +34,39 @@ def test_pipe_socket_and_device_are_rejected_without_being_opened(tmp_path: Path
     os.close(other)
 
 
+def test_pipe_that_appears_in_the_last_moment_does_not_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    file = tmp_path / "file"
+    file.touch()
+    check = userfile.check
+
+    def swapped(path: Path) -> None:
+        check(path)
+        file.unlink()
+        os.mkfifo(file)
+
+    monkeypatch.setattr(userfile, "check", swapped)
+    with pytest.raises(OSError, match="Is a pipe, not a file"):
+        userfile.open_regular(file)
+
+
+def test_new_file_is_not_written_through_a_link_that_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Others may write to the folder."""
+    names: list[str] = []
+    for _ in range(2):
+        with userfile.replacing(tmp_path / "file") as part:
+            part.touch()
+            names.append(part.name)
+    assert len(set(names)) == 2
+
+    kept = tmp_path / "kept"
+    kept.write_bytes(b"before")
+    monkeypatch.setattr(userfile.secrets, "token_hex", lambda size: "0")
+    (tmp_path / ".file.0.part").symlink_to(kept)
+    with pytest.raises(InputError, match="file cannot be written: File exists"):
+        userfile.write_file(tmp_path / "file", b"content")
+    assert kept.read_bytes() == b"before"
+
+
 def test_folder_is_not_a_file_and_a_missing_path_may_be_written(tmp_path: Path):
     userfile.check(tmp_path / "absent")
     with pytest.raises(FileNotFoundError):
