@@ -3,6 +3,7 @@
 The files of ``pending`` are beside the output meanwhile.
 """
 
+import contextlib
 import hashlib
 import os
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ def fetch_ciphertext(
     while True:
         before = pending.size(files.part)
         try:
-            released = _attempt(connection, manifest, consumer, files, progress, interrupted)
+            _attempt(connection, manifest, consumer, files, progress, interrupted)
         except CloisterError as error:
             reason = refusal.reason_of(error)
             if reason in ("CONSUMED", "EXPIRED", "NOT_READY"):
@@ -100,8 +101,6 @@ def fetch_ciphertext(
                 backoff.reset()
             backoff.wait(error)
         else:
-            # First of all, because this is the only copy.
-            _keep(files, released)
             return
 
 
@@ -158,22 +157,24 @@ def _attempt(
     files: PendingFiles,
     progress: Progress,
     interrupted: Interrupted,
-) -> bytes:
-    """The slot's key, followed by the encoded approvals that came with it, if any."""
+) -> None:
+    """Fetch the slot and keep its key, followed by the encoded approvals that came with it, if any."""
     session = connection.session()
     _begin(files, _Slot(manifest.digest().hex(), consumer, connection.evidence().event_log_key.hex()))
     try:
         digest = receive(session, consumer, manifest.results.max_size, files.part, progress)
-        _reserve(files.reserved, _KEY_SIZE + len(manifest.results.approvers) * _APPROVAL_SIZE)
+        reserved = _reserve(files.reserved, _KEY_SIZE + len(manifest.results.approvers) * _APPROVAL_SIZE)
     except OSError as error:
         raise InputError(
             f"{error.filename or files.part} cannot be read or written: {error.strerror}.",
             hint="The key is still with the machine. Free some disk space and run the command again: it resumes.",
         ) from error
-    key = _release(session, consumer, digest, Backoff(TRANSFER_PAUSES, interrupted))
-    if len(key) != _KEY_SIZE:
-        raise ProofError(f"The released key has the wrong size (expected: {_KEY_SIZE} bytes, found: {len(key)}).")
-    return key + _encoded(session.approvals, manifest)
+    with reserved:
+        key = _release(session, consumer, digest, Backoff(TRANSFER_PAUSES, interrupted))
+        if len(key) != _KEY_SIZE:
+            raise ProofError(f"The released key has the wrong size (expected: {_KEY_SIZE} bytes, found: {len(key)}).")
+        # At once, because this is the only copy.
+        _keep(files, reserved, key + _encoded(session.approvals, manifest))
 
 
 def _encoded(approvals: tuple[Approval, ...], manifest: Manifest) -> bytes:
@@ -202,17 +203,16 @@ def _release(session: Session, consumer: str, digest: bytes, backoff: Backoff) -
 def _begin(files: PendingFiles, wanted: _Slot) -> None:
     """Keep the part of an earlier call if it is of the same slot; otherwise start an empty one."""
     try:
-        same = userfile.read(files.state, _STATE_LIMIT) == wanted.encode()
-    except FileNotFoundError:
-        same = False
-    try:
+        try:
+            same = userfile.read(files.state, _STATE_LIMIT) == wanted.encode()
+        except FileNotFoundError:
+            same = False
         if not same:
             files.part.unlink(missing_ok=True)
             files.output.parent.mkdir(parents=True, exist_ok=True)
-            files.state.write_bytes(wanted.encode())
-        files.part.touch(mode=0o600)
+            exclusive.rewrite(files.state, wanted.encode())
     except OSError as error:
-        raise userfile.unwritable(files.part, error) from error
+        raise userfile.unwritable(error.filename or files.part, error) from error
 
 
 def receive(session: Session, consumer: str, max_size: int, part: Path, progress: Progress) -> bytes:
@@ -223,7 +223,7 @@ def receive(session: Session, consumer: str, max_size: int, part: Path, progress
     # The plaintext includes the proof, whose size the manifest does not limit; no proof is larger than this.
     limit = slot.ciphertext_size(max_size + MAX_OVERHEAD)
     state = hashlib.sha256()
-    with part.open("r+b", buffering=0) as file:
+    with exclusive.resumed(part) as file:
         done = _hash_rest(file, state)
         with (
             session.fetch_result(consumer, done, limit) as (size, pieces),
@@ -264,15 +264,28 @@ def _sync(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
-def _reserve(path: Path, size: int) -> None:
+def _reserve(path: Path, size: int) -> BinaryIO:
     """Reserve disk space for key and approvals: a full disk must show while the agent still has the key."""
     path.unlink(missing_ok=True)
-    exclusive.write(path, bytes(size), 0o600)
-
-
-def _keep(files: PendingFiles, released: bytes) -> None:
-    with files.reserved.open("r+b") as file:
-        file.write(released)
-        file.truncate()
+    file = exclusive.opened(path, 0o600)
+    try:
+        file.write(bytes(size))
         _sync(file)
-    files.reserved.replace(files.key)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        file.close()
+        raise
+    return file
+
+
+def _keep(files: PendingFiles, reserved: BinaryIO, released: bytes) -> None:
+    """Write to the file that was reserved, whatever others have put at its path meanwhile."""
+    reserved.seek(0)
+    reserved.write(released)
+    reserved.truncate()
+    _sync(reserved)
+    with contextlib.suppress(FileNotFoundError):
+        files.reserved.replace(files.key)
+    if not exclusive.is_at(reserved.fileno(), files.key):
+        files.key.unlink(missing_ok=True)
+        exclusive.write(files.key, released, 0o600)

@@ -167,6 +167,52 @@ def test_partial_download_of_another_result_is_not_continued(machine, manifest, 
     assert finish_result(manifest, machine.policy, output).accepted
 
 
+@pytest.mark.parametrize("name", ["results.zip.part", "results.zip.part.json"])
+def test_fetch_writes_to_no_file_that_others_have_linked_beside_the_output(
+    machine, manifest, tmp_path, tmp_path_factory, name
+):
+    """Others may write to the folder, and know what the description of a part says."""
+    kept = tmp_path_factory.mktemp("kept", numbered=True) / "kept"
+    kept.write_bytes(b"mine")
+    with machine.connection("lab", manifest) as connection:
+        slot = download._Slot(manifest.digest().hex(), "lab", connection.evidence().event_log_key.hex()).encode()
+        (tmp_path / "results.zip.part.json").write_bytes(slot)
+        (tmp_path / name).unlink(missing_ok=True)
+        (tmp_path / name).symlink_to(kept)
+        if name.endswith("json"):
+            with pytest.raises(InputError, match=r"results.zip.part.json cannot be written"):
+                fetch_ciphertext(connection, manifest, tmp_path / "results.zip")
+        else:
+            fetch_ciphertext(connection, manifest, tmp_path / "results.zip")
+            assert finish_result(manifest, machine.policy, tmp_path / "results.zip").accepted
+    assert kept.read_bytes() == b"mine"
+
+
+def _planted_file(at, seen):
+    seen.replace(at)
+    seen.hardlink_to(at)
+
+
+@pytest.mark.parametrize("swap", [_planted_file, lambda at, seen: at.unlink()])
+def test_released_key_goes_to_no_file_that_others_put_in_the_reserved_ones_place(
+    machine, manifest, tmp_path, tmp_path_factory, monkeypatch, swap
+):
+    seen = tmp_path_factory.mktemp("seen", numbered=True) / "seen"
+    seen.touch()
+    release = Session.release_result
+
+    def swapped(session, consumer, digest):
+        swap(tmp_path / "results.zip.key.part", seen)
+        return release(session, consumer, digest)
+
+    monkeypatch.setattr(Session, "release_result", swapped)
+    with machine.connection("lab", manifest) as connection:
+        fetch_ciphertext(connection, manifest, tmp_path / "results.zip")
+
+    assert seen.read_bytes() == b""
+    assert finish_result(manifest, machine.policy, tmp_path / "results.zip").accepted
+
+
 def test_interrupted_download_resumes(tmp_path, tmp_path_factory):
     parties = Parties.make(tmp_path)
     parties.edit("max: 1MiB", "max: 8MiB")
