@@ -62,6 +62,10 @@ def evidence_path(log: Path) -> Path:
     return log.with_name(log.name + ".evidence.json")
 
 
+_MAX_LOG = 64 * 1024 * 1024
+"""Bytes of the events of one boot. An agent's limits allow a tenth of that."""
+
+
 class EventReader:
     """Reads the event log of one boot of a CVM from the beginning, over as many sessions as necessary.
 
@@ -73,6 +77,7 @@ class EventReader:
         self._connection = connection
         self._chain: EventChain | None = None
         self._key = b""
+        self._size = 0
 
     def records(self, *, follow: bool, until: frozenset[Phase] = frozenset()) -> Iterator[Record]:
         """Further records; with ``follow`` until the computation reaches a phase of ``until`` or has ended.
@@ -114,6 +119,9 @@ class EventReader:
         return session.events(self._chain.count, follow=follow)
 
     def _verified(self, raw: bytes) -> Record:
+        self._size += len(raw)
+        if self._size > _MAX_LOG:
+            raise ProofError(f"The event log has more than {_MAX_LOG} bytes.")
         try:
             record = Record.parse(raw)
         except canonical.FormatError as error:

@@ -1,6 +1,7 @@
 """The agent's own counters and its log, for owners."""
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -73,7 +74,10 @@ def _samples(text: str) -> Iterator[Sample]:
         labels = tuple(_LABEL.findall(found[2] or "")) if found else ()
         if found is None or len(_LABEL.sub("", found[2] or "")) > 0:
             raise ProofError(f"The agent's metrics have a line that is not OpenMetrics: {line[:80]!r}.")
-        yield Sample(found[1], labels, float(found[3]))
+        number = float(found[3])
+        if not math.isfinite(number):
+            raise ProofError("The agent's metrics have a number that is too large.")
+        yield Sample(found[1], labels, number)
 
 
 def _lines(text: str) -> Iterator[dict[str, Any]]:

@@ -128,7 +128,18 @@ def test_log_is_bounded_and_counts_what_repeats() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "a 1\n", "a 1\n# EOF", "a 1\n# EOF\nb 1\n", "a\x1b 1\n# EOF\n", 'a{x="\x1b"} 1\n# EOF\n', "a 1 2\n# EOF\n"],
+    [
+        *(
+            "",
+            "a 1\n",
+            "a 1\n# EOF",
+            "a 1\n# EOF\nb 1\n",
+            "a\x1b 1\n# EOF\n",
+            'a{x="\x1b"} 1\n# EOF\n',
+            "a 1 2\n# EOF\n",
+        ),
+        *("a 1e999\n# EOF\n", "a -1e+400\n# EOF\n", f"a {'9' * 400}\n# EOF\n"),
+    ],
 )
 def test_answer_that_is_not_openmetrics_is_refused(world: World, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setattr("agent_runtime.operations.openmetrics.encode", lambda families: text)
