@@ -199,8 +199,12 @@ class Sessions:
         self._check_manifest(session.keys.manifest_digest)
 
     def enter(self, session: BoundSession) -> None:
-        """Count a call that begins. Raises CallRefusal BUSY when the session's key has too many."""
+        """Count a call that begins. Raises CallRefusal BUSY when the session's key has too many, and SESSION_UNKNOWN
+        for one that was removed since it was found: its calls would not be counted.
+        """
         with self._lock:
+            if self._bound.get(session.id) is not session:
+                raise _unknown()
             calls = sum(other.calls for other in self._bound.values() if other.key_id == session.key_id)
             if calls >= self._limits.calls_per_key:
                 raise CallRefusal(Reason.BUSY, f"This key already has {calls} open calls. End one of them first.")

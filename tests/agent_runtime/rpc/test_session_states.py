@@ -162,6 +162,15 @@ class SessionStates(RuleBasedStateMachine):
             one.used = self.clock.uptime()
 
     @rule(name=bound)
+    def begin_call_of_a_session_that_is_removed_meanwhile(self, name: str) -> None:
+        """Found before, and not counted: else a key could have more calls than it may."""
+        if (one := self._alive(name)) is None or one.calls:
+            return
+        self.clock.seconds += LIMITS.session_idle_seconds + 1
+        self.sweep()
+        refuses(Reason.SESSION_UNKNOWN, lambda: self.sessions.enter(one.session))
+
+    @rule(name=bound)
     def end_call(self, name: str) -> None:
         one = self.live.get(name)
         if one is not None and one.calls:
