@@ -382,7 +382,8 @@ class RootFilesystem:
             node = (parent.children or {})[child]
             if node.children and not emptied:
                 pending.append((at, parent, child, True))
-                pending += [([*at, child], node, inner, False) for inner in node.children]
+                inside = [*at, child]
+                pending += [(inside, node, inner, False) for inner in node.children]
                 continue
             if keep and (node.children or node.layer == self._layer):
                 continue  # this layer has put something into the folder
