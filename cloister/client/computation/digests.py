@@ -4,10 +4,11 @@
 and the times of the last change of contents and status, in nanoseconds; for a folder, by those of all its files. It is
 kept only if these times were more than two seconds old before the file was read (a later change could have had the same
 time), the same afterwards, and the file is on a disk of this machine: over a network or FUSE, times are what the other
-end says.
+end says. All this finds accidents. A program that has the file mapped into its memory can change it without a change of
+its times, so what is sent under a digest from here is hashed again meanwhile (``asset_upload.py``), and by the agent.
 
 A damaged file of digests, and one that others may write or read, is ignored: it may cost time, never give another
-digest. What is sent under a digest from it is hashed again meanwhile (``asset_upload.py``).
+digest.
 """
 
 import contextlib

@@ -33,6 +33,9 @@ _SINGLE = {
 }
 _ZEROS = bytes(BLOCK)
 _SECONDS = re.compile(rb"(-?)(\d{1,12})(?:\.(\d{0,30}))?")
+_LATEST = 10**12 - 1
+"""The same bound for seconds that are not text: a system takes fewer than the header has room for."""
+
 _SAID = (b"path", b"linkpath", b"size", b"uid", b"gid", b"mtime")
 """Records of pax that are read."""
 
@@ -88,7 +91,10 @@ class TarMember:
         """Nanoseconds since 1970. Raises ArchiveError for an invalid number."""
         stated = self._pax.get(b"mtime")
         if stated is None:
-            return 1_000_000_000 * self._whole(b"mtime", 136, 12)
+            seconds = self._whole(b"mtime", 136, 12)
+            if seconds > _LATEST:
+                raise self._damaged()
+            return 1_000_000_000 * seconds
         if (found := _SECONDS.fullmatch(stated)) is None:
             raise self._damaged()
         nanoseconds = int(found[2]) * 1_000_000_000 + int((found[3] or b"").ljust(9, b"0")[:9])

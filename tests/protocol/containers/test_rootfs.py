@@ -150,6 +150,14 @@ def test_members_that_lead_out_or_are_malformed_are_refused(tmp_path: Path, case
     assert {path.name for path in tmp_path.iterdir()} <= {"root"}
 
 
+@pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+@pytest.mark.parametrize("seconds", [10**12, 2**63, 2**80])
+def test_time_that_no_file_can_have_is_refused_on_the_partys_machine(form: int, seconds: int) -> None:
+    data = tar([Entry("x", time=seconds)], form)
+    with pytest.raises(InputError, match="invalid number"):
+        RootFilesystem.of(iter([Piece(io.BytesIO(data), 0, len(data))]), CountingSink())
+
+
 def test_modes_times_and_owners_are_kept_and_set_id_bits_are_not(tmp_path: Path) -> None:
     layers = [
         [
