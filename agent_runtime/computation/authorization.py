@@ -9,7 +9,7 @@ from cloister.protocol.events import State
 from cloister.protocol.manifest import Asset, Manifest
 
 OWNER = "owner"
-MEMBER = "member"
+CONSUMER = "result-consumer"
 
 
 def identify(spki: bytes, *, owners: Collection[str], manifest: Manifest | None, state: State) -> PartyIdentity:

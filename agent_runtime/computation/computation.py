@@ -223,8 +223,8 @@ class Computation:
         return self._run.logs.closed()
 
     def receipt_for(self, session: BoundSession) -> SignedReceipt:
-        """The receipt and its evidence. Members only."""
-        authorization.require_role(session, authorization.MEMBER)
+        """The receipt and its evidence. Only for those who receive the result: the algorithm chose its files' names."""
+        authorization.require_role(session, authorization.CONSUMER)
         if self._run.receipt is None or self.lifecycle.withheld:
             raise self.lifecycle.not_ready("There is no receipt")
         return self._run.receipt

@@ -125,7 +125,6 @@ def test_approval_releases_results_and_logs(waiting: World) -> None:
     assert event["detail"].keys() == {"party", "transcript", "approval"}
     with waiting.session("reader") as session:
         assert b"".join(chunk.data for chunk in session.logs()) == b"trained\n"
-        assert session.proof()
         assert [one.approved_at for one in session.status().approvals] == [event["time"]]
     for name in ("lab", "hospital"):
         key, ciphertext, approvals = release(waiting, name)

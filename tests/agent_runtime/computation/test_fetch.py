@@ -155,15 +155,17 @@ def test_assets_are_wiped_when_results_are_ready(ready: World) -> None:
     assert left == ["slot-0", "slot-1"]
 
 
-def test_members_get_the_receipt_and_others_do_not(ready: World) -> None:
-    with ready.session("reader") as session:
+def test_consumers_get_the_receipt_and_others_do_not(ready: World) -> None:
+    """A receipt names the result's files, and the algorithm chose their names."""
+    with ready.session("lab") as session:
         envelope, evidence = session.proof()
     key = ready.running.agent.computation._context.attester.event_log_key
     payload = receipt.open_envelope(envelope, key)
     assert ready.wait_for("results-ready")["detail"] == {"receipt": hashlib.sha256(payload).hexdigest()}
     assert evidence
-    with ready.session("owner") as session, refused("NOT_AUTHORIZED"):
-        session.proof()
+    for other in ("owner", "reader"):
+        with ready.session(other) as session, refused("NOT_AUTHORIZED"):
+            session.proof()
 
 
 @pytest.mark.parametrize(

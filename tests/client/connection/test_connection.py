@@ -321,10 +321,10 @@ def test_policies_compare_by_value(machine):
     assert Policy.parse(machine.policy.encode()) == machine.policy
 
 
-def test_member_can_read_the_receipt_without_the_result(machine):
+def test_consumer_can_read_the_receipt_without_the_result(machine):
     manifest = machine.run()
 
-    with machine.connection("hospital-2", manifest) as connected:
+    with machine.connection("hospital-1", manifest) as connected:
         envelope, evidence = connected.session().proof()
         key = connected.evidence().event_log_key
 
