@@ -27,7 +27,7 @@ def test_failing_qemu_does_not_count_as_a_running_guest():
 @pytest.mark.parametrize(
     ("name", "cpu", "expected"),
     [
-        ("tcg", "", "max,-fma,-avx2"),
+        ("tcg", "", "max,-fma,-avx2,-la57,-erms,-fsrm,-fsrs,-fzrm"),
         ("kvm", "", "host"),
         ("tcg", "max", "max"),
         ("kvm", "Nehalem,+aes", "Nehalem,+aes"),
