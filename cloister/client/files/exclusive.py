@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 
-def opened(path: Path, mode: int = 0o644) -> BinaryIO:
-    """A new file, open for writing. Raises FileExistsError, also when there is a link, and every other OSError."""
+def opened(path: Path | str, mode: int = 0o644, *, folder: int | None = None) -> BinaryIO:
+    """A new file, open for writing; ``path`` is relative to the open ``folder``, if there is one.
+
+    Raises FileExistsError, also when there is a link, and every other OSError.
+    """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.fdopen(os.open(path, flags, mode), "wb")
+    return os.fdopen(os.open(path, flags, mode, dir_fd=folder), "wb")
 
 
 def write(path: Path, content: bytes, mode: int = 0o644) -> None:

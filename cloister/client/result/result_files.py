@@ -1,8 +1,10 @@
 """Unpacking a proven result into a folder."""
 
+import contextlib
+import os
 import secrets
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import IO
 
@@ -18,7 +20,8 @@ def unpack_result(results: Path, folder: Path, keep: Iterable[Path] = ()) -> lis
 
     Existing files are replaced one by one, each when the new one is complete. If one of them is ``results`` or one of
     ``keep``, nothing is written, and InputError names it: the algorithm chose the names. No file of the result replaces
-    another: where upper and lower case, or forms of Unicode, are the same, InputError names both. Raises InputError.
+    another: where upper and lower case, or forms of Unicode, are the same, InputError names both. No link in ``folder``
+    is followed. Raises InputError.
     """
     written: dict[tuple[int, int], Path] = {}
     # A link, too: replacing it would be as good as replacing its target.
@@ -41,9 +44,8 @@ def unpack_result(results: Path, folder: Path, keep: Iterable[Path] = ()) -> lis
                         f"{names.shown(str(before))} and {names.shown(str(path))} are one file on this file system.",
                         hint=_whole(results),
                     )
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(name) as source:
-                    _replace(source, path)
+                with _folder_of(folder, path) as place, archive.open(name) as source:
+                    _replace(source, path.name, place)
                 written[_identity(path)] = path
             except OSError as error:
                 problem = f"{names.shown(str(path))} cannot be written: {error.strerror}."
@@ -72,14 +74,38 @@ def _identity_or_free(path: Path) -> tuple[int, int]:
         return 0, 0
 
 
-def _replace(source: IO[bytes], path: Path) -> None:
-    """Write ``path`` through a new file with an unpredictable name. Raises OSError."""
-    part = path.with_name(f".cloister-{secrets.token_hex(16)}")
+@contextlib.contextmanager
+def _folder_of(top: Path, path: Path) -> Generator[int]:
+    """The open folder of ``path``, made where it is missing. No link below ``top`` is followed: who put it there would
+    choose where the algorithm's files are written. Raises OSError.
+    """
+    top.mkdir(parents=True, exist_ok=True)
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    at = os.open(top, flags)
     try:
-        with exclusive.opened(part) as target:
+        for name in path.relative_to(top).parts[:-1]:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, dir_fd=at)
+            try:
+                inner = os.open(name, flags | os.O_NOFOLLOW, dir_fd=at)
+            except NotADirectoryError as error:
+                raise OSError(error.errno, f"{names.shown(name)} is a link or a file, not a folder") from error
+            os.close(at)
+            at = inner
+        yield at
+    finally:
+        os.close(at)
+
+
+def _replace(source: IO[bytes], name: str, folder: int) -> None:
+    """Write a file of an open folder through a new one with an unpredictable name. Raises OSError."""
+    part = f".cloister-{secrets.token_hex(16)}"
+    try:
+        with exclusive.opened(part, folder=folder) as target:
             while data := source.read(_PIECE):
                 target.write(data)
-        part.replace(path)
+        os.replace(part, name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part, dir_fd=folder)
         raise

@@ -33,6 +33,23 @@ def test_unpacking_does_not_follow_links(tmp_path):
     assert (out / "a").read_bytes() == b"a"
 
 
+@pytest.mark.parametrize("at", ["d", "d/e"])
+@pytest.mark.parametrize("there", [True, False])
+def test_no_file_is_written_through_the_link_of_a_folder(tmp_path, at, there):
+    """Else the algorithm, and someone who may write to the folder, could together write anywhere."""
+    victim, out = tmp_path / "victim", tmp_path / "out"
+    if there:
+        (victim / "e").mkdir(parents=True)
+    (out / at).parent.mkdir(parents=True)
+    (out / at).symlink_to(victim)
+
+    with pytest.raises(InputError, match=r"out/d/e/a cannot be written: .* is a link or a file, not a folder"):
+        unpack_result(packed(tmp_path, "d/e/a"), out)
+
+    assert not [path for path in victim.rglob("*") if not path.is_dir()]
+    assert victim.exists() == there
+
+
 @pytest.mark.parametrize("files", [("a", ".a.part"), ("x" * 255,)], ids=["a name like a part's", "a long name"])
 def test_every_valid_file_name_is_unpacked(tmp_path, files):
     unpack_result(packed(tmp_path, *files), tmp_path / "out")
@@ -60,7 +77,7 @@ def test_no_file_of_a_result_replaces_another(tmp_path, monkeypatch):
 
     # A file system on which upper and lower case are the same.
     monkeypatch.setattr(Path, "lstat", lambda path: os.lstat(path.with_name(path.name.lower())))
-    monkeypatch.setattr(Path, "replace", lambda path, to: really(path, to.with_name(to.name.lower())))
+    monkeypatch.setattr(os, "replace", lambda part, name, **folders: really(part, name.lower(), **folders))
 
     with pytest.raises(InputError, match=r"out/A and .*out/a are one file on this file system") as caught:
         unpack_result(packed(tmp_path, "a", "A"), out)
