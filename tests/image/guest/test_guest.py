@@ -1,4 +1,4 @@
-"""The guest's scripts on simulated system files: platform detection, a lease's network, the end of the machine."""
+"""The guest's scripts on simulated system files: platform, network, how the agent waits for init, the machine's end."""
 
 import os
 import signal
@@ -208,3 +208,32 @@ def test_machine_that_is_still_starting_can_be_asked_to_end(tmp_path: Path) -> N
     done = subprocess.run(["sh", installed(tmp_path, "shutdown")], check=False, capture_output=True)
     assert (tmp_path / "stopping").exists()
     assert done.stdout == b""
+
+
+def started(script: str, said: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run a script with the functions of the agent's first file, and this in the pipe from init."""
+    names = f"import runpy, sys; sys.path.insert(0, {str(CHECKOUT)!r}); g = runpy.run_path({str(GUEST / 'agent.py')!r})"
+    words = ["sh", "-c", 'exec "$@" 3<&0 </dev/null', "sh", sys.executable, "-c", f"{names}\n{script}"]
+    return subprocess.run(words, input=said, capture_output=True, check=False)
+
+
+@pytest.mark.parametrize(("said", "ended"), [(b"\n", 0), (b"", 1)], ids=["the machine is set up", "init has ended"])
+def test_the_agent_starts_only_when_init_says_that_the_machine_is_set_up(said: bytes, ended: int) -> None:
+    assert started("g['wait_until_hardened']()", said).returncode == ended
+
+
+def test_the_agent_is_imported_without_what_it_does_not_use() -> None:
+    done = started("g['imported'](); import gc; print(gc.isenabled(), {'asyncio', 'ssl'} & set(sys.modules))")
+    assert (done.stdout, done.stderr) == (b"True set()\n", b"")
+
+
+def test_a_program_with_the_reading_end_learns_that_init_has_ended(tmp_path: Path) -> None:
+    """As in rc: a pipe with a name, whose writing end only init has."""
+    script = (GUEST / "rc").read_text(encoding="utf-8")
+    begin = script.index("mkfifo")
+    lines = script[begin : script.index("exec 4<&-", begin)]
+    waits = lines.replace("/run/cloister/hardened", str(tmp_path / "hardened"))
+    waits = waits.replace("/usr/lib/cloister/supervise agent", "sh -c 'cat <&3'")
+    assert "supervise" not in waits
+    done = subprocess.run(["sh", "-c", f"{waits}waiting=$!; exec 3>&- 4<&-; wait $waiting"], timeout=20, check=False)
+    assert done.returncode == 0
