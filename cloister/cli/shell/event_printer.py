@@ -40,7 +40,10 @@ def event_printer(
         nonlocal began, before, last
         last = record.event.kind.value
         entry = shown.entry(record.event)
-        print(record.encode().decode() if json else entry.text(), flush=True)
+        if json:
+            show.signed(record.encode().decode())
+        else:
+            print(entry.text(), flush=True)
         if record.event.kind is client.EventKind.RUN_STARTED:
             began = time.monotonic() - before
             before = 0

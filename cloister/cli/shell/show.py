@@ -18,6 +18,7 @@ __all__ = [
     "facts",
     "interruption",
     "note",
+    "signed",
     "transfer",
     "waiting",
 ]
@@ -25,8 +26,21 @@ __all__ = [
 
 def facts(value: Any) -> None:
     """Print JSON. It may quote peers and files: control characters are escaped."""
-    said = json.dumps(value, indent=2, ensure_ascii=False)
-    print("".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in said))
+    print(_escaped(json.dumps(value, indent=2, ensure_ascii=False)))
+
+
+def signed(line: str) -> None:
+    """Print a line of JSON, for programs byte for byte; on a terminal control characters are escaped."""
+    print(_escaped(line) if sys.stdout.isatty() else line, flush=True)
+
+
+def _escaped(said: str) -> str:
+    """The same JSON without control characters outside of escapes. ``json`` itself leaves DEL."""
+    return "".join(char if char.isprintable() or char == "\n" else _escape(char) for char in said)
+
+
+def _escape(char: str) -> str:
+    return "\\u007f" if char == "\x7f" else json.dumps(char)[1:-1]
 
 
 def note(said: str) -> None:

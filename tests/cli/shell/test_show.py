@@ -1,12 +1,13 @@
 """Neither JSON nor the output of a program has control characters."""
 
 import json
+import sys
 
 import pytest
 
 from cloister.cli.shell import show
 
-SPEAKING = "Jos\u00e9 \u009b2J \u202e \x1b[1m \U000e0041 \U0001f600"
+SPEAKING = "Jos\u00e9 \u009b2J \u202e \x1b[1m \x7f \U000e0041 \U0001f600"
 
 
 def test_json_has_the_value_without_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
@@ -16,6 +17,18 @@ def test_json_has_the_value_without_control_characters(capsys: pytest.CaptureFix
     assert json.loads(said) == value
     assert "José" in said
     assert said.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_signed_line_is_unchanged_but_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    line = json.dumps({"detail": {"reason": SPEAKING}}, ensure_ascii=False)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    show.signed(line)
+    said = capsys.readouterr().out.removesuffix("\n")
+    assert json.loads(said) == json.loads(line)
+    assert (said == line, said.isprintable()) == (not terminal, terminal)
 
 
 @pytest.mark.parametrize("cut", range(len("é😀".encode()) + 1))
