@@ -63,6 +63,12 @@ def _not_an_address(text: str) -> InputError:
     return InputError(f"{text!r} is not an address.", hint="An address looks like 127.0.0.1:6110 or [::1]:6110.")
 
 
+PING_SECONDS, PING_ANSWER_SECONDS = 30.0, 20.0
+"""During a call, after how long without a byte the agent is asked whether it is there, and how long it may take to
+answer. The agent lets a client ask every 10 seconds.
+"""
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """The agent found at an address, and its certificate."""
@@ -199,5 +205,11 @@ def channel(endpoint: Endpoint) -> grpc.Channel:
         # The agent refuses a repeated frame: only the client decides what is retried.
         ("grpc.enable_retries", 0),
         ("grpc.use_local_subchannel_pool", 1),
+        # A line that is dead without a word would else be waited for until the call's deadline: days, for a large
+        # download, in which this end has nothing to send and TCP nothing to repeat.
+        ("grpc.keepalive_time_ms", int(PING_SECONDS * 1000)),
+        ("grpc.keepalive_timeout_ms", int(PING_ANSWER_SECONDS * 1000)),
+        # The same for gRPC's own pings, with which it measures a line: no other is sent while one is on its way.
+        ("grpc.http2.ping_timeout_ms", int(PING_ANSWER_SECONDS * 1000)),
     ]
     return grpc.secure_channel(str(endpoint.address), grpc.ssl_channel_credentials(pem), options)

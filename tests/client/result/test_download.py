@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cloister import endpoint
 from cloister.attestation.collateral_source import CERTIFICATE, InMemory
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.connection import refusal
@@ -213,7 +214,11 @@ def test_released_key_goes_to_no_file_that_others_put_in_the_reserved_ones_place
     assert finish_result(manifest, machine.policy, tmp_path / "results.zip").accepted
 
 
-def test_interrupted_download_resumes(tmp_path, tmp_path_factory):
+@pytest.mark.parametrize("silently", [False, True])
+def test_interrupted_download_resumes(tmp_path, tmp_path_factory, monkeypatch, silently):
+    """Also when the connection stays open and nothing comes any more: then it is the client that notices."""
+    monkeypatch.setattr(endpoint, "PING_SECONDS", 1)
+    monkeypatch.setattr(endpoint, "PING_ANSWER_SECONDS", 1)
     parties = Parties.make(tmp_path)
     parties.edit("max: 1MiB", "max: 8MiB")
     parties.files["algorithm"].write_text(
@@ -223,7 +228,7 @@ def test_interrupted_download_resumes(tmp_path, tmp_path_factory):
         machine = Machine.of(running, parties)
         manifest = machine.run()
         told = []
-        with cut(running.address, 3 * MIB, downward=True) as between:
+        with cut(running.address, 3 * MIB, downward=True, stall=silently) as between:
             target = dataclasses.replace(machine.target(manifest), address=between.address)
             with Connection(target, parties.keys["lab"]) as connection:
                 fetch_ciphertext(
