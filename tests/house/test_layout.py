@@ -12,6 +12,7 @@ REASON = "Long because"
 """How a sentence of the module's docstring begins if the file has more lines."""
 
 LARGE_FOLDERS = {
+    "benchmarks": "one file for each benchmark",
     "cloister/attestation": "a folder for each vendor and the steps of a verdict",
     "cloister/cli": "one file for each verb of a party",
     "cloister/protocol": "one file for each document, rule or format that both ends compute",
