@@ -144,6 +144,8 @@ class Computation:
         with self.lifecycle.lock:
             if self.lifecycle.state is not State.RECEIVING:
                 return
+            if name in self._received:  # two uploads of an empty asset may both find it complete
+                return
             detail = {"asset": name, "kind": self._context.store.asset(name).kind}
             self.lifecycle.append(EventKind.ASSET, actor=session.key_id, detail=detail)
             self._received.add(name)

@@ -17,7 +17,7 @@ from agent_runtime.runner.disk import devicemapper, kernellog
 from agent_runtime.runner.disk.devicemapper import SECTOR, Mapped, MapTarget
 from agent_runtime.runner.disk.kernellog import KernelLog
 from agent_runtime.runner.disk.keyring import random_key
-from agent_runtime.runner.mounts import MS_NODEV, MS_NOSUID, MS_RDONLY, mount, unmount
+from agent_runtime.runner.mounts import MS_NOATIME, MS_NODEV, MS_NOSUID, MS_RDONLY, mount, unmount
 from agent_runtime.scratch.volume import Seal
 from cloister.protocol.volume import BLOCK
 
@@ -137,7 +137,7 @@ class ScratchDisk:
         device = self._volumes[name].path
         make_file_system(device)
         place.mkdir(mode=0o755)
-        mount(str(device), place, "ext4", MS_NOSUID | MS_NODEV, "noatime,errors=remount-ro")
+        mount(str(device), place, "ext4", MS_NOSUID | MS_NODEV | MS_NOATIME, "errors=remount-ro")
         self._mounted.append(place)
 
     def failed(self) -> bool:
