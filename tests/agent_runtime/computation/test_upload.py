@@ -5,6 +5,7 @@ import queue
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -172,6 +173,15 @@ def test_empty_asset_is_complete_immediately(world: World) -> None:
     world.submit(datasets=value["datasets"])
     assert world.upload("hospital", "h1").complete
     assert offset(world) == (0, True)
+
+
+def test_an_asset_is_received_once_when_two_uploads_find_it_complete(receiving: World) -> None:
+    receiving.upload("hospital", "h1")
+    # What a second upload does that began before the first one ended: an empty asset is complete when it begins.
+    receiving.running.agent.computation.received("h1", SimpleNamespace(key_id=receiving.keys["hospital"].id))
+
+    kinds = [canonical.parse(line, what="a line", limit=1 << 20)["event"]["kind"] for line in receiving.events()]
+    assert kinds.count("asset-received") == 1
 
 
 def test_too_many_uploads_of_an_asset_are_refused(tmp_path: Path) -> None:
