@@ -14,6 +14,9 @@ MAX_LINE = 64 * 1024
 
 MAX_EVENTS = 100_000
 
+MAX_LOG = 64 * 1024 * 1024
+"""Bytes of the events of one boot. An agent's limits allow a tenth of that."""
+
 FIRST_PREVIOUS = bytes(32)
 """The ``previous`` of the first event."""
 

@@ -10,7 +10,7 @@ from cloister.client.connection.refusal import ConnectionLost
 from cloister.client.connection.retry import EVENT_PAUSES, Backoff
 from cloister.errors import CloisterError, ProofError
 from cloister.protocol import canonical
-from cloister.protocol.events import EventChain, Record
+from cloister.protocol.events import MAX_LOG, EventChain, Record
 from cloister.protocol.progress import ComputationProgress, Phase
 
 
@@ -60,10 +60,6 @@ def save_events(connection: Connection, log: Path, records: Sequence[Record]) ->
 def evidence_path(log: Path) -> Path:
     """The file of the evidence that belongs to a saved event log."""
     return log.with_name(log.name + ".evidence.json")
-
-
-_MAX_LOG = 64 * 1024 * 1024
-"""Bytes of the events of one boot. An agent's limits allow a tenth of that."""
 
 
 class EventReader:
@@ -120,8 +116,8 @@ class EventReader:
 
     def _verified(self, raw: bytes) -> Record:
         self._size += len(raw)
-        if self._size > _MAX_LOG:
-            raise ProofError(f"The event log has more than {_MAX_LOG} bytes.")
+        if self._size > MAX_LOG:
+            raise ProofError(f"The event log has more than {MAX_LOG} bytes.")
         try:
             record = Record.parse(raw)
         except canonical.FormatError as error:

@@ -17,7 +17,7 @@ from cloister.client.result.approvals import approvals_in
 from cloister.client.result.claims import Claim, ClaimOutcome, ClaimRecorder
 from cloister.errors import ChangedFileError, InputError
 from cloister.protocol.approval import Approval
-from cloister.protocol.events import FIRST_PREVIOUS, MAX_EVENTS, MAX_LINE, Event, EventChain, EventKind, Record
+from cloister.protocol.events import FIRST_PREVIOUS, MAX_EVENTS, MAX_LINE, MAX_LOG, Event, EventChain, EventKind, Record
 from cloister.protocol.signingkey import key_id
 
 NOT_COVERED = (
@@ -219,13 +219,16 @@ class _Auditor:
 
 
 def _lines(log: Path) -> list[bytes]:
-    lines = []
+    lines, size = [], 0
     try:
         with userfile.open_regular(log) as file:
             while line := file.readline(MAX_LINE + 2):
                 lines.append(line.removesuffix(b"\n"))
-                if len(lines) > MAX_EVENTS:
-                    raise InputError(f"{log} has more than {MAX_EVENTS} lines.")
+                size += len(line)
+                if len(lines) > MAX_EVENTS or size > MAX_LOG:
+                    raise InputError(
+                        f"{log} has more than {MAX_EVENTS} lines or {MAX_LOG} bytes: it is not an event log."
+                    )
     except OSError as error:
         raise userfile.unreadable(log, error) from error
     return lines

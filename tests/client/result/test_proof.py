@@ -10,12 +10,12 @@ import pytest
 from cloister.attestation.collateral_source import CERTIFICATE, InMemory
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.computation.events import EventReader
-from cloister.client.result import proof
+from cloister.client.result import audit, proof
 from cloister.client.result.audit import check_log
 from cloister.client.result.claims import ClaimOutcome
 from cloister.client.result.download import fetch_ciphertext, finish_result
 from cloister.client.result.proof import rejection_today, verify_result
-from cloister.errors import ProofError
+from cloister.errors import InputError, ProofError
 from cloister.protocol import archive
 from tests.agent_fixture import running_agent
 from tests.client.machine import Machine
@@ -161,6 +161,19 @@ def test_event_log_is_proven_with_evidence_and_policy(made):
 
     assert found.accepted
     assert json.loads(json.dumps(found.value()))["accepted"] is True
+
+
+@pytest.mark.parametrize("bound", ["MAX_EVENTS", "MAX_LOG"])
+def test_file_that_is_larger_than_any_log_is_refused(made, monkeypatch, bound):
+    folder, policy, _, evidence = made
+    size = {"MAX_EVENTS": len, "MAX_LOG": lambda lines: sum(map(len, lines))}[bound](
+        (folder / "events.jsonl").read_bytes().splitlines(keepends=True)
+    )
+    monkeypatch.setattr(audit, bound, size)
+    assert check_log(folder / "events.jsonl", evidence, policy).accepted
+    monkeypatch.setattr(audit, bound, size - 1)
+    with pytest.raises(InputError, match="it is not an event log"):
+        check_log(folder / "events.jsonl", evidence, policy)
 
 
 def test_event_log_alone_leaves_claims_unchecked(made):
