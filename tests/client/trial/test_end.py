@@ -50,22 +50,26 @@ def test_nothing_is_left_when_the_caller_ends(allowed: Path, tmp_path: Path, how
     with subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT, env=environment
     ) as caller:
-        assert caller.stdout is not None
-        assert caller.stdout.readline().startswith(b"running")
-        inside = _family(caller.pid)
-        assert len(inside) > 4
-        caller.send_signal(how)
-        caller.stdout.read()  # until the last process that could print has ended
+        try:
+            assert caller.stdout is not None
+            assert caller.stdout.readline().startswith(b"running")
+            inside = _family(caller.pid)
+            assert len(inside) > 4
+            caller.send_signal(how)
+            caller.stdout.read()  # until the last process that could print has ended
+        finally:
+            caller.kill()  # otherwise a failure above would wait for it for an hour
     _wait_until_ended(inside)
     assert str(allowed) not in Path("/proc/self/mountinfo").read_text()
     assert list(temporary.iterdir()) == []
 
 
 def _family(process: int) -> list[int]:
-    """The descendants of a process."""
+    """The descendants of a process: the children of each of its threads, and theirs."""
     found = []
-    for child in Path(f"/proc/{process}/task/{process}/children").read_text().split():
-        found += [int(child), *_family(int(child))]
+    for children in Path(f"/proc/{process}/task").glob("*/children"):
+        for child in children.read_text().split():
+            found += [int(child), *_family(int(child))]
     return found
 
 
