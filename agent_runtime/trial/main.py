@@ -23,8 +23,8 @@ from cloister.errors import CloisterError
 from cloister.protocol.manifest import Manifest
 
 _LENGTH = 12
-_OWN_PROCESSES = 6
-"""Processes and threads outside of the sandbox that the kernel counts with it: four threads of this program, the one
+_OWN_PROCESSES = 7
+"""Processes and threads outside of the sandbox that the kernel counts with it: five threads of this program, the one
 that waits for it, and crun."""
 
 

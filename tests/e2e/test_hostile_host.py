@@ -69,7 +69,7 @@ def test_kernel_image_with_one_flipped_bit_is_refused(host: HostileHost) -> None
 
 def test_root_with_one_flipped_bit_panics(host: HostileHost) -> None:
     """The bit is in a file name in a folder of the agent."""
-    disk = _flipped(host.image.disk.read_bytes(), b"runner.pysupervise", b"runner.pyrupervise")
+    disk = _flipped(host.image.disk.read_bytes(), b"runner.pyshutdown", b"runner.pyrhutdown")
     with pytest.raises(ProviderError) as refused:
         host.boot(disk=disk)
     assert refused.value.message.splitlines()[0] == (
