@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import sys
 from collections.abc import Sequence
@@ -33,6 +34,7 @@ from tests.client.parties import Parties
 
 WORKSPACE, CVM = "trial", "trainer"
 _MEMORY = 2 << 30
+_END_SECONDS = 60
 _VIRTUAL_CPUS = 2
 
 
@@ -98,7 +100,13 @@ class HostileHost(AbstractContextManager["HostileHost"]):
     def kill(self) -> None:
         """End the machine at once, as if its host had lost power."""
         (qemu,) = machine.running(self.folder / CVM)
-        os.kill(qemu.pid, signal.SIGKILL)
+        handle = os.pidfd_open(qemu.pid)
+        try:
+            os.kill(qemu.pid, signal.SIGKILL)
+            # The kernel frees its memory before it closes its port.
+            assert select.select([handle], [], [], _END_SECONDS)[0]
+        finally:
+            os.close(handle)
 
     def start_again(self) -> None:
         """Start it again after :meth:`kill`, with the disks as they are."""
