@@ -77,7 +77,7 @@ lock: venv
 	    test $$extra = platform && name=checkout || name=$$extra; \
 	    $(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	      --no-header --no-annotate --no-emit-index-url $(UPGRADE) \
-	      --extra platform --extra dev --extra $$extra pyproject.toml --output-file requirements/$$name.txt || exit; \
+	      --extra platform --extra page --extra dev --extra $$extra pyproject.toml --output-file requirements/$$name.txt || exit; \
 	  done
 
 clean:

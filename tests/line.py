@@ -67,6 +67,10 @@ class Line:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = Address("127.0.0.1", self._listener.getsockname()[1])
 
+    def redirect(self, machine: Address) -> None:
+        """Forward further connections to another machine."""
+        self._machine = machine
+
     def serve(self) -> None:
         """Until :meth:`close`."""
         while True:

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from cloister.client.computation.metrics import AgentMetrics as AgentMetrics
     from cloister.client.computation.metrics import Sample as Sample
     from cloister.client.computation.metrics import fetch_metrics as fetch_metrics
+    from cloister.client.computation.next_steps import Step as Step
+    from cloister.client.computation.next_steps import StepReader as StepReader
+    from cloister.client.computation.next_steps import next_steps as next_steps
     from cloister.client.computation.review import ReviewSection as ReviewSection
     from cloister.client.computation.review import review_manifest as review_manifest
     from cloister.client.computation.review import rollback as rollback
@@ -94,6 +97,12 @@ if TYPE_CHECKING:
     from cloister.client.packages.bundle import make_bundle as make_bundle
     from cloister.client.packages.lock import PackageLock as PackageLock
     from cloister.client.packages.lock import lock_requirements as lock_requirements
+    from cloister.client.page.machines import ManifestCopy as ManifestCopy
+    from cloister.client.page.machines import WatchedMachine as WatchedMachine
+    from cloister.client.page.machines import machine_at as machine_at
+    from cloister.client.page.machines import machines_of as machines_of
+    from cloister.client.page.server import require_page_packages as require_page_packages
+    from cloister.client.page.server import serve_page as serve_page
     from cloister.client.report.report import write_report as write_report
     from cloister.client.result.audit import NOT_COVERED as NOT_COVERED
     from cloister.client.result.audit import Audit as Audit
@@ -135,6 +144,21 @@ _NAMES = {
         "generate_key",
         "load_key",
         "public_path",
+    ),
+    "cloister.client.computation.next_steps": (
+        "StepReader",
+        "Step",
+        "next_steps",
+    ),
+    "cloister.client.page.machines": (
+        "ManifestCopy",
+        "WatchedMachine",
+        "machine_at",
+        "machines_of",
+    ),
+    "cloister.client.page.server": (
+        "require_page_packages",
+        "serve_page",
     ),
     "cloister.client.report.report": ("write_report",),
     "cloister.client.doctor.checkup": ("Setup", "check_up"),

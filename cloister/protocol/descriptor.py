@@ -31,6 +31,14 @@ class CvmEntry:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """What a workspace may cost in a month; who watches it is the platform team's matter."""
+
+    amount: int
+    currency: str
+
+
+@dataclass(frozen=True)
 class Descriptor:
     """A workspace as its parties see it."""
 
@@ -46,6 +54,7 @@ class Descriptor:
     cvms: tuple[CvmEntry, ...]
     authority: bytes | None
     """Certificate of the workspace's CA (DER); None unless the backend is ``local``."""
+    budget: Budget | None = None
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
@@ -86,6 +95,7 @@ class Descriptor:
             authority=(
                 canonical.from_base64(value["authority"], what=f"{what}: authority") if "authority" in value else None
             ),
+            budget=Budget(**value["budget"]) if "budget" in value else None,
         )
 
     def value(self) -> dict[str, Any]:
@@ -114,6 +124,8 @@ class Descriptor:
         }
         if self.authority is not None:
             value["authority"] = canonical.to_base64(self.authority)
+        if self.budget is not None:
+            value["budget"] = {"amount": self.budget.amount, "currency": self.budget.currency}
         return value
 
     def encode(self) -> bytes:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from cloister.protocol.bootconfig import BootConfiguration
-from cloister.protocol.descriptor import CvmEntry, Descriptor, MemberEntry
+from cloister.protocol.descriptor import Budget, CvmEntry, Descriptor, MemberEntry
 from infra.configuration.image import Image
 from infra.configuration.workspace import WorkspaceConfiguration
 
@@ -38,4 +38,5 @@ def describe(
             for boot, endpoint, platform in zip(boot_configurations, endpoints, platforms, strict=True)
         ),
         authority=authority,
+        budget=Budget(budget.amount, budget.currency) if (budget := configuration.budget) else None,
     ).value()

@@ -50,6 +50,7 @@ Approver, if the manifest has one
 Parties, at any time
   {p} status                                         what has arrived, what is missing
   {p} events --follow                                who did what, and when
+  {p} page                                           all of that in a browser, live
   {p} logs --follow                                  what the algorithm prints, if the manifest lets you read it
 
 Anyone, offline

@@ -30,6 +30,7 @@ class Connection:
         self._key = key
         self._session: Session | None = None
         self._verdict: Verdict | None = None
+        self._appraised: Verdict | None = None
         self._evidence: Evidence | None = None
         self._lock = threading.RLock()
 
@@ -50,7 +51,9 @@ class Connection:
         """The bound session, opened if necessary. Raises ProofError when the verdict does not accept."""
         with self._lock:
             if self._session is None:
+                self._appraised = None
                 opening = attest(self.target)
+                self._appraised = opening.verdict
                 try:
                     self._session = bind(opening, self._key)
                 except BaseException:
@@ -65,6 +68,11 @@ class Connection:
         if self._verdict is None:
             raise ProofError("There is no verdict on this machine.")
         return self._verdict
+
+    @property
+    def appraised(self) -> Verdict | None:
+        """The verdict of the last attempt to open a session, also one that rejects; None if there was no verdict."""
+        return self._appraised
 
     def evidence(self) -> Evidence:
         """The evidence that the session was opened with."""

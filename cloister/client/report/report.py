@@ -3,13 +3,10 @@
 import datetime
 import hashlib
 import importlib.metadata
-import importlib.resources
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-
-import jinja2
 
 from cloister import userfile
 from cloister.attestation.policy.policy import Policy
@@ -17,6 +14,7 @@ from cloister.attestation.result import Verdict
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.computation.review import review_manifest
 from cloister.client.computation.timeline import Timeline, TimelineEntry, key_names
+from cloister.client.html import templates
 from cloister.client.result.claims import ClaimOutcome
 from cloister.client.result.proof import Proof, ProvenDocuments, verify_result
 from cloister.protocol import names, text
@@ -103,20 +101,7 @@ def render(result: Path, proof: Proof, now: datetime.datetime) -> str:
             "more_files": max(0, len(files) - MAX_ROWS),
             "receipt": list(_receipt(documents)),
         }
-    return _template().render(values)
-
-
-def _template() -> jinja2.Template:
-    source = importlib.resources.files("cloister.client.report").joinpath("page.html.j2").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_printable
-    )
-    return environment.from_string(source)
-
-
-def _printable(value: object) -> object:
-    """Names in documents come from other parties: no character may hide, or turn the direction of what follows."""
-    return text.printable(value) if isinstance(value, str) else value
+    return templates.template("report", "page.html.j2").render(values)
 
 
 def _lead(proof: Proof, documents: ProvenDocuments | None) -> Iterator[str]:
