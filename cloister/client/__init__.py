@@ -43,9 +43,6 @@ if TYPE_CHECKING:
     from cloister.client.computation.metrics import AgentMetrics as AgentMetrics
     from cloister.client.computation.metrics import Sample as Sample
     from cloister.client.computation.metrics import fetch_metrics as fetch_metrics
-    from cloister.client.computation.next_steps import Step as Step
-    from cloister.client.computation.next_steps import StepReader as StepReader
-    from cloister.client.computation.next_steps import next_steps as next_steps
     from cloister.client.computation.review import ReviewSection as ReviewSection
     from cloister.client.computation.review import review_manifest as review_manifest
     from cloister.client.computation.review import rollback as rollback
@@ -122,6 +119,9 @@ if TYPE_CHECKING:
     from cloister.client.trial.report import TrialFile as TrialFile
     from cloister.client.trial.report import TrialReport as TrialReport
     from cloister.client.trial.trial import try_computation as try_computation
+    from cloister.client.waiting.next_steps import Step as Step
+    from cloister.client.waiting.next_steps import StepReader as StepReader
+    from cloister.client.waiting.next_steps import next_steps as next_steps
     from cloister.endpoint import Address as Address
     from cloister.keyfile.private import Passphrase as Passphrase
     from cloister.keyfile.private import describe_key as describe_key
@@ -145,7 +145,7 @@ _NAMES = {
         "load_key",
         "public_path",
     ),
-    "cloister.client.computation.next_steps": (
+    "cloister.client.waiting.next_steps": (
         "StepReader",
         "Step",
         "next_steps",

@@ -11,10 +11,10 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = {
-    "checkout": ["platform", "dev"],
-    "azure": ["platform", "dev", "azure"],
-    "gcp": ["platform", "dev", "gcp"],
-    "fuzz": ["platform", "dev", "fuzz"],
+    "checkout": ["platform", "page", "dev"],
+    "azure": ["platform", "page", "dev", "azure"],
+    "gcp": ["platform", "page", "dev", "gcp"],
+    "fuzz": ["platform", "page", "dev", "fuzz"],
 }
 
 

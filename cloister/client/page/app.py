@@ -12,11 +12,11 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from cloister.client.computation.next_steps import StepReader
 from cloister.client.html import templates
 from cloister.client.page.live import Hub, LivePage
 from cloister.client.page.view import MachineView, view
 from cloister.client.page.watcher import Watcher
+from cloister.client.waiting.next_steps import StepReader
 from cloister.protocol import text
 
 SECTIONS = {

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from cloister.client.computation.next_steps import StepReader
 from cloister.client.files.keys import Key
 from cloister.client.page.machines import WatchedMachine
+from cloister.client.waiting.next_steps import StepReader
 from cloister.errors import InputError
 
 if TYPE_CHECKING:

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cloister.attestation.result import Verdict
-from cloister.client.computation.next_steps import Step, StepReader, next_steps
 from cloister.client.computation.status import ComputationStatus
 from cloister.client.computation.timeline import REASONS
 from cloister.client.page.facts import facts
 from cloister.client.page.machines import ManifestCopy
 from cloister.client.page.people import Person, people
 from cloister.client.page.watcher import Contact, Snapshot, Watcher
+from cloister.client.waiting.next_steps import Step, StepReader, next_steps
 from cloister.protocol import canonical
 from cloister.protocol.events import State
 from cloister.protocol.signingkey import key_id
@@ -220,7 +220,7 @@ class _View:
         if not now:
             return ""
         first = next((step for step in now if step.yours), now[0])
-        who = f"you ({', '.join(first.who)})" if first.yours else " or ".join(first.who)
+        who = " or ".join(first.who) + (" (you)" if first.yours else "")
         return f"{who}: {first.what}" if who else first.what
 
     def _transfers(self) -> Iterator[Transfer]:

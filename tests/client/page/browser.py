@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from cloister.client.computation.next_steps import StepReader
 from cloister.client.files.descriptor_file import load_descriptor
 from cloister.client.page.machines import ManifestCopy, machines_of
 from cloister.client.page.server import PageServer
+from cloister.client.waiting.next_steps import StepReader
 
 SECONDS = 20
 

@@ -205,4 +205,4 @@ def test_several_workspaces_are_in_one_overview(machine, parties):
         text = page.get("").text
     assert f'href="{MACHINE}"' in text
     assert 'href="second/main/"' in text
-    assert "lab: submits the manifest" in words(text)
+    assert "lab (you): submits the manifest" in words(text)

@@ -8,7 +8,6 @@ import time
 import pytest
 
 from cloister.attestation.result import Check, CheckOutcome, Claims, Verdict
-from cloister.client.computation.next_steps import StepReader
 from cloister.client.computation.status import ComputationStatus
 from cloister.client.connection.session import Bound
 from cloister.client.page import app, timeline
@@ -16,6 +15,7 @@ from cloister.client.page.machines import ManifestCopy, WatchedMachine
 from cloister.client.page.timeline import EventWindow
 from cloister.client.page.view import STALE_SECONDS, view
 from cloister.client.page.watcher import Contact, Snapshot, Watcher
+from cloister.client.waiting.next_steps import StepReader
 from cloister.protocol.events import Event, EventKind, State
 from cloister.v1 import agent_pb2
 from tests.client.page.browser import watched

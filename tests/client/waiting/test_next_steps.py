@@ -5,8 +5,8 @@ import shlex
 
 import pytest
 
-from cloister.client.computation.next_steps import StepReader, next_steps
 from cloister.client.computation.status import ComputationStatus
+from cloister.client.waiting.next_steps import StepReader, next_steps
 from cloister.errors import ProofError
 from cloister.protocol.events import State
 from cloister.v1 import agent_pb2

@@ -1,0 +1,1 @@
+"""What a computation waits for."""
