@@ -86,7 +86,7 @@ def test_every_state_is_in_the_table():
     assert {found.state for found, _ in CASES.values()} == set(State)
 
 
-def test_unknown_state_is_no_step():
+def test_unknown_state_has_no_steps():
     with pytest.raises(ProofError):
         said(ComputationStatus(agent_pb2.StatusResponse(state="Other")))
 
