@@ -177,7 +177,7 @@ TRICKS = [
 
 
 @pytest.mark.parametrize("path", TRICKS)
-def test_paths_that_are_none_get_no_file(page, path):
+def test_other_spelling_of_a_path_gets_no_file(page, path):
     answer = page.get(path)
     assert answer.status in (403, 404)
     assert len(answer.body) < 100
