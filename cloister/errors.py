@@ -28,6 +28,14 @@ class CloisterError(Exception):
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".rstrip()
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython and Jupyter show instead of a traceback: a line of the message, a line of what to do.
+
+        Messages quote peers and files: control characters are replaced.
+        """
+        lines = [f"{type(self).__name__}: {self.message}", self.hint or self.remedy]
+        return ["".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in one) for one in lines]
+
 
 class InputError(CloisterError):
     """The caller's own input is wrong: a file, an option, a configuration."""

@@ -16,6 +16,9 @@ from pathlib import Path
 
 from cloister.errors import InputError
 
+FilePath = str | os.PathLike[str]
+"""How a user of the Python API names a file."""
+
 _KINDS = {
     stat.S_IFIFO: "Is a pipe, not a file",
     stat.S_IFSOCK: "Is a socket, not a file",

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measurement import CHECKOUT, BenchmarkError, BenchmarkResult
-from benchmarks.transfer.world import PLAIN, WITH_DIGEST, Party, prepare
+from benchmarks.transfer.world import PLAIN, WITH_DIGEST, TransferParty, prepare
 
 _MIB = 1024 * 1024
 _SIZES = (512 * _MIB, 2048 * _MIB)
@@ -114,10 +114,10 @@ def _raw(source: Path, target: Path, kind: str) -> float:
     return float(done["seconds"])
 
 
-class Machine:
+class TransferMachine:
     """A running agent, and its party."""
 
-    def __init__(self, process: "subprocess.Popen[str]", party: Party) -> None:
+    def __init__(self, process: "subprocess.Popen[str]", party: TransferParty) -> None:
         self.party = party
         self._process = process
 
@@ -139,11 +139,11 @@ class Machine:
 
 
 @contextlib.contextmanager
-def running_machine(folder: Path, source: Path) -> Iterator[Machine]:
+def running_machine(folder: Path, source: Path) -> Iterator[TransferMachine]:
     """An agent whose manifest has ``source`` as its dataset, and a result of the same size."""
     folder.mkdir()
     with started([sys.executable, "-m", "benchmarks.transfer.machine", str(folder)]) as (process, said):
-        yield Machine(process, prepare(folder, source, str(said["address"])))
+        yield TransferMachine(process, prepare(folder, source, str(said["address"])))
     _run(["rm", "-rf", str(folder)], json_output=False)
 
 

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.transfer.world import Party
+from benchmarks.transfer.world import TransferParty
 from cloister.client.computation.asset import check_asset
 from cloister.client.computation.asset_upload import upload_asset
 from cloister.client.computation.events import follow_events
@@ -22,7 +22,7 @@ from cloister.protocol.progress import Phase
 
 def main(folder: Path, what: str, words: list[str]) -> None:
     """Do ``what`` and say how long it took."""
-    party = Party.load(folder)
+    party = TransferParty.load(folder)
     manifest = party.manifest()
     with party.connection(manifest) as connection:
         found = dataclasses.replace(check_asset(manifest.datasets[0], party.source), remembered=False)
@@ -41,7 +41,7 @@ def main(folder: Path, what: str, words: list[str]) -> None:
     print(json.dumps({"seconds": took, "cpu": spent, "peak": peak}))
 
 
-def _result(connection: Connection, manifest: Manifest, party: Party) -> None:
+def _result(connection: Connection, manifest: Manifest, party: TransferParty) -> None:
     for asset in manifest.assets():
         path = party.source if asset.kind == "dataset" else party.folder / asset.file
         upload_asset(connection, manifest, asset, check_asset(asset, path))

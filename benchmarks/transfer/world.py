@@ -41,7 +41,7 @@ with open("results/file", "wb") as out:
 
 
 @dataclass(frozen=True)
-class Party:
+class TransferParty:
     """What the party has in its folder: keys, policy, manifest, program."""
 
     folder: Path
@@ -49,7 +49,7 @@ class Party:
     address: Address
 
     @classmethod
-    def load(cls, folder: Path) -> "Party":
+    def load(cls, folder: Path) -> "TransferParty":
         """From the files that :func:`prepare` wrote."""
         source, address = (folder / "party").read_text(encoding="utf-8").splitlines()
         return cls(folder, Path(source), Address.parse(address))
@@ -72,7 +72,7 @@ class Party:
         return Target(self.address, policy, None, manifest.digest() if manifest else None)
 
 
-def prepare(folder: Path, source: Path, address: str) -> Party:
+def prepare(folder: Path, source: Path, address: str) -> TransferParty:
     """Write the party's files, and submit the manifest."""
     size = source.stat().st_size
     (folder / "train.py").write_text(_PROGRAM.format(size=size), encoding="utf-8")
@@ -81,6 +81,6 @@ def prepare(folder: Path, source: Path, address: str) -> Party:
     made = compose_manifest(folder / "manifest.yaml")
     (folder / "manifest.json").write_bytes(made.encode())
     (folder / "party").write_text(f"{source}\n{address}\n", encoding="utf-8")
-    party = Party.load(folder)
+    party = TransferParty.load(folder)
     submission.submit(party.target(None), party.key(), made).close()
     return party

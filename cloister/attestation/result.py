@@ -12,7 +12,7 @@ from typing import Any
 from cloister.attestation.checkinfo import CheckInfo
 from cloister.attestation.errors import AttestationError
 from cloister.errors import ProofError
-from cloister.protocol import canonical
+from cloister.protocol import canonical, text
 from cloister.protocol.bootconfig import BootConfiguration
 
 NONE_NAMED = "one that the policy names, and it names none"
@@ -141,7 +141,7 @@ class Claims:
         return value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verdict:
     """The attestation result (RFC 9334): one piece of evidence appraised under one policy.
 
@@ -165,6 +165,12 @@ class Verdict:
     claims: Claims
     recording: bool = False
     skipped: tuple[Skipped, ...] = ()
+
+    def __repr__(self) -> str:
+        passed = sum(check.outcome is CheckOutcome.PASSED for check in self.checks)
+        kind = "confidential" if self.confidential else "not confidential"
+        decision = failed_names(self.failures) if self.failures else "genuine" if self.recording else "accepted"
+        return text.printable(f"<Verdict on {self.platform}: {decision}; {passed} checks passed; {kind}>")
 
     @property
     def accepted(self) -> bool:

@@ -1,6 +1,5 @@
 """The verb ``approve``."""
 
-from cloister import client
 from cloister.cli.shell import show
 from cloister.cli.shell.command_line import program
 from cloister.cli.shell.options import JSON, MANIFEST, PARTY
@@ -17,9 +16,8 @@ from cloister.cli.shell.settings import Settings, party_verb
 )
 def approve(settings: Settings, look: bool = False, yes: bool = False) -> None:
     """Approve a result that waits for you: the last approval releases it."""
-    manifest = settings.manifest()
-    with settings.connection(manifest) as connection:
-        preview = client.preview_result(connection, manifest)
+    with settings.connect(settings.manifest()) as machine:
+        preview = machine.preview()
         if settings.json:
             show.facts(preview.value())
         else:
@@ -30,5 +28,5 @@ def approve(settings: Settings, look: bool = False, yes: bool = False) -> None:
         if not (yes or show.confirmed("Approve this result?")):
             show.note(f"Nothing was decided. `{program()} reject` refuses the result to everyone.")
             return
-        client.approve_result(connection, manifest, preview)
+        machine.approve(preview)
         show.note(f"Approved: the result with the receipt {preview.receipt.hex()}.")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cloister import client, userfile
+from cloister import client
 from cloister.cli.shell import show
 from cloister.cli.shell.options import JSON, TARGET, VENDORS
 from cloister.cli.shell.settings import Settings, party_verb
@@ -19,19 +19,19 @@ def attest(settings: Settings, manifest: str | None = None, save: str | None = N
     """Check a running machine against your policy, and print every check with expected and found."""
     policy = settings.policy()
     demanded = client.load_manifest(Path(manifest)) if manifest else None
-    with client.attest(settings.target(demanded)) as opening:
-        for problem in opening.problems:
-            show.note(problem)
-        if save:
-            userfile.write_file(Path(save), opening.evidence.encode_json())
-        if settings.json:
-            show.facts(opening.verdict.value())
-        else:
-            for line in client.verdict_lines(opening.verdict):
-                print(line)
-        if demanded and (said := client.rollback(demanded)):
-            show.note(f"Note: {said}")
-        if left := client.open_members(policy):
-            members = ", ".join(one.member for one in left)
-            show.note(f"Your policy rejects every machine until you fill in {members}.")
-        opening.verdict.require_accepted()
+    found = settings.located().attest(demanded)
+    for problem in found.problems:
+        show.note(problem)
+    if save:
+        found.save(save)
+    if settings.json:
+        show.facts(found.verdict.value())
+    else:
+        for line in client.verdict_lines(found.verdict):
+            print(line)
+    if demanded and (said := client.rollback(demanded)):
+        show.note(f"Note: {said}")
+    if left := client.open_members(policy):
+        members = ", ".join(one.member for one in left)
+        show.note(f"Your policy rejects every machine until you fill in {members}.")
+    found.require_accepted()

@@ -1,7 +1,5 @@
 """The verb ``audit``."""
 
-from pathlib import Path
-
 from cloister import client
 from cloister.cli.shell import show
 from cloister.cli.shell.options import JSON, POLICY, VENDORS
@@ -18,12 +16,7 @@ from cloister.cli.shell.settings import Settings, party_verb
 )
 def audit(settings: Settings, log: str, evidence: str | None = None) -> None:
     """Verify a saved event log offline: what it proves, and what it does not."""
-    found = client.audit_log(
-        Path(log),
-        evidence=Path(evidence) if evidence else None,
-        policy=settings.policy() if settings.path("policy") else None,
-        collateral=settings.collateral(),
-    )
+    found = settings.party.audit(log, evidence=evidence or None)
     if settings.json:
         show.facts(found.value())
     else:

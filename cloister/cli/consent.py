@@ -1,8 +1,5 @@
 """The verb ``consent``."""
 
-from pathlib import Path
-
-from cloister import client
 from cloister.cli.shell.options import JSON, MANIFEST, PARTY
 from cloister.cli.shell.settings import Settings, party_verb
 
@@ -17,9 +14,8 @@ def consent(settings: Settings, rule: str) -> None:
     """Upload your datasets with your consent, without a question, if your standing rule permits the computation."""
     from cloister.cli.shell.reports import UploadPrinter
 
-    manifest, policy = settings.manifest(), settings.policy()
-    standing = client.StandingRule.load(Path(rule))
+    manifest = settings.manifest()
     printer = UploadPrinter(json=settings.json)
-    with printer.interruptible(), settings.connection(manifest) as connection:
-        uploads = client.consent_by_rule(connection, manifest, standing, policy, report=printer)
+    with printer.interruptible(), settings.connect(manifest) as machine:
+        uploads = machine.consent(rule, report=printer)
     printer.finish(manifest, uploads)

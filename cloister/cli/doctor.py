@@ -1,13 +1,12 @@
 """The verb ``doctor``."""
 
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cloister import client
 from cloister.cli.shell import check_report, passphrase
 from cloister.cli.shell.options import COLLATERAL, JSON, MANIFEST, PARTY
-from cloister.cli.shell.settings import ADDRESS, Settings, party_verb
+from cloister.cli.shell.settings import Settings, party_verb
 
 if TYPE_CHECKING:
     from cloister.machinecheck import MachineCheck
@@ -37,7 +36,6 @@ def doctor(settings: Settings) -> None:
 
 def _party_checks(settings: Settings) -> "list[MachineCheck]":
     settings.fetches_by_default()
-    address = None if settings.typed("cvm") or settings.typed("workspace") else os.environ.get(ADDRESS) or None
     setup = client.Setup(
         key=settings.path("key"),
         policy=settings.path("policy"),
@@ -45,6 +43,6 @@ def _party_checks(settings: Settings) -> "list[MachineCheck]":
         manifest=settings.path("manifest"),
         collateral=settings.path("collateral"),
         cvm=settings.typed("cvm"),
-        address=address,
+        address=settings.address(),
     )
     return client.check_up(setup, passphrase.ask)

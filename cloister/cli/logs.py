@@ -28,9 +28,9 @@ def logs(settings: Settings, follow: bool = False, output: str | None = None) ->
         show_piece(piece)
         tail.add(piece)
 
-    with settings.connection() as connection:
+    with settings.connect() as machine:
         try:
-            truncated = client.read_logs(connection, take, follow=follow)
+            truncated = machine.read_logs(take, follow=follow)
         finally:
             # Also after Ctrl-C: what has arrived is kept.
             if output and (printed or sys.exc_info()[0] is None):

@@ -2,7 +2,6 @@
 
 import json
 
-from cloister import client
 from cloister.cli.shell import show
 from cloister.cli.shell.options import JSON, PARTY
 from cloister.cli.shell.settings import Settings, party_verb
@@ -12,8 +11,8 @@ from cloister.protocol import text
 @party_verb(options=[*PARTY, JSON], help={"log": "show the agent's own log instead, one JSON object for each line"})
 def metrics(settings: Settings, log: bool = False) -> None:
     """Show the agent's counters as OpenMetrics, or its log, to an owner."""
-    with settings.connection() as connection:
-        found = client.fetch_metrics(connection, log=log)
+    with settings.connect() as machine:
+        found = machine.metrics(log=log)
     if settings.json:
         show.facts(found.value())
     elif log:

@@ -1,15 +1,14 @@
 """The verb ``page``."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cloister import client
+from cloister import client, environment
 from cloister.cli.shell import show
 from cloister.cli.shell.command_line import program
 from cloister.cli.shell.options import JSON, KEY, VENDORS
-from cloister.cli.shell.settings import ADDRESS, Settings, party_verb
+from cloister.cli.shell.settings import Settings, party_verb
 from cloister.errors import InputError
 
 if TYPE_CHECKING:
@@ -68,10 +67,12 @@ def _machines(settings: Settings, typed: dict[str, list[str]]) -> "tuple[Watched
     files = _files(settings, typed, "manifest")
     manifests = [client.ManifestCopy(client.load_manifest(Path(file)), file) for file in files]
     collateral = settings.collateral()
-    direct = os.environ.get(ADDRESS)
+    direct = environment.address()
     if direct and not typed["workspace"]:
         if len(policies) > 1:
-            raise InputError(f"Several policies are set for the one machine of {ADDRESS}.", hint="Name one --policy.")
+            raise InputError(
+                f"Several policies are set for the one machine of {environment.ADDRESS}.", hint="Name one --policy."
+            )
         ((file, found),) = policies.items()
         options = ("--policy", file) if typed["policy"] else ()
         address = client.Address.parse(direct)

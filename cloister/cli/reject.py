@@ -1,6 +1,5 @@
 """The verb ``reject``."""
 
-from cloister import client
 from cloister.cli.shell.options import MANIFEST, PARTY
 from cloister.cli.shell.settings import Settings, party_verb
 
@@ -8,7 +7,6 @@ from cloister.cli.shell.settings import Settings, party_verb
 @party_verb(options=[*PARTY, MANIFEST])
 def reject(settings: Settings) -> None:
     """Reject a result that waits for your approval: no one receives it, and everything of all parties is wiped."""
-    manifest = settings.manifest()
-    with settings.connection(manifest) as connection:
-        client.reject_result(connection, manifest)
-        print(f"Rejected: no one receives the result, and everything at {connection.target.address} is wiped.")
+    with settings.connect(settings.manifest()) as machine:
+        machine.reject()
+        print(f"Rejected: no one receives the result, and everything at {machine.address} is wiped.")

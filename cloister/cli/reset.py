@@ -1,6 +1,5 @@
 """The verb ``reset``."""
 
-from cloister import client
 from cloister.cli.shell import show
 from cloister.cli.shell.options import PARTY
 from cloister.cli.shell.settings import Settings, party_verb
@@ -13,16 +12,16 @@ from cloister.cli.shell.settings import Settings, party_verb
 )
 def reset(settings: Settings, detach: bool = False) -> None:
     """Wipe the machine and reboot it: new keys, no manifest, nothing left."""
-    with settings.connection() as connection:
+    with settings.connect() as machine:
 
         def accepted() -> None:
             if detach:
-                print(f"Resetting: the machine at {connection.target.address}.")
+                print(f"Resetting: the machine at {machine.address}.")
             else:
                 show.note(
                     "The machine is rebooting; without hardware virtualisation this takes about half a minute ..."
                 )
 
-        client.reset_machine(connection, wait=not detach, accepted=accepted)
+        machine.reset(wait=not detach, accepted=accepted)
         if not detach:
-            print(f"Ready: the machine at {connection.target.address}, accepted by your policy, without a manifest.")
+            print(f"Ready: the machine at {machine.address}, accepted by your policy, without a manifest.")

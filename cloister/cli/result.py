@@ -1,7 +1,5 @@
 """The verb ``result``."""
 
-from pathlib import Path
-
 from cloister import client
 from cloister.cli.shell import show
 from cloister.cli.shell.command_line import program
@@ -24,17 +22,14 @@ def result(settings: Settings, output: str = "results.zip", unpack: str | None =
     from cloister.cli.shell.reports import ResultPrinter
 
     manifest = settings.manifest()
-    fetched = client.fetch_result(
-        lambda: settings.connection(manifest),
-        manifest,
-        settings.policy(),
-        Path(output),
-        unpack=Path(unpack) if unpack else None,
-        keep=[path for name in ("key", "policy", "workspace", "manifest") if (path := settings.path(name))],
-        wait=wait,
-        collateral=settings.collateral(),
-        report=ResultPrinter(settings.names(manifest) if wait else {}, json=settings.json),
-    )
+    with settings.connect(manifest) as machine:
+        fetched = machine.fetch(
+            output,
+            unpack=unpack or None,
+            wait=wait,
+            keep=[path] if (path := settings.path("manifest")) else (),
+            report=ResultPrinter(settings.names(manifest) if wait else {}, json=settings.json),
+        )
     if settings.json:
         files = [str(file) for file in fetched.files]
         show.facts({"output": str(fetched.output), "files": files, "proof": fetched.proof.value()})

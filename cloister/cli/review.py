@@ -16,13 +16,9 @@ from cloister.cli.shell.settings import Settings, party_verb
 def review(settings: Settings, manifest: str) -> None:
     """Describe in plain words what you agree to with a manifest."""
     agreed = client.load_manifest(Path(manifest))
-    reader = settings.key().public if settings.path("key") else None
-    sections = client.review_manifest(agreed, reader)
+    sections = settings.party.review(agreed)
     if settings.json:
         show.facts({"digest": agreed.digest().hex(), "sections": [section.value() for section in sections]})
         return
-    for section in sections:
-        print(section.title)
-        for line in section.lines:
-            print(f"  {'! ' if section.warning else ''}{line}")
-        print()
+    for line in sections.lines():
+        print(line)

@@ -1,8 +1,5 @@
 """The verb ``rule``."""
 
-from pathlib import Path
-
-from cloister import client
 from cloister.cli.shell.arguments import named_paths
 from cloister.cli.shell.command_line import program
 from cloister.cli.shell.options import KEY, POLICY
@@ -31,11 +28,9 @@ def rule(
     output: str = "rule.yaml",
 ) -> None:
     """Write a standing rule, with which `consent` agrees to computations like one that you have reviewed."""
-    paths = {name: str(path) for name, path in named_paths("data", data or ()).items()}
-    agreed = client.load_manifest(Path(manifest))
-    made = client.write_rule(
-        Path(output), agreed, settings.key().public, settings.policy(), uses=uses, until=until, paths=paths
-    )
+    settings.key()
+    settings.policy()
+    made = settings.party.write_rule(manifest, output, until=until, uses=uses, data=named_paths("data", data or ()))
     count = f"{made.uses} computation{'' if made.uses == 1 else 's'}"
     print(f"Written: {output}. It permits {count} like {manifest} until {made.until()}.")
     print("It fixes everything in the manifest but its id, name and description, and what other providers upload.")

@@ -1,6 +1,5 @@
 """The verb ``run``."""
 
-from cloister import client
 from cloister.cli.shell import show
 from cloister.cli.shell.command_line import program
 from cloister.cli.shell.event_printer import event_printer
@@ -20,19 +19,19 @@ from cloister.protocol import names
 def run(settings: Settings, detach: bool = False, hold: bool = False) -> None:
     """Submit the manifest, then show the timeline until the computation ends."""
     manifest = settings.manifest()
-    target = settings.target()
-    with client.submit(target, settings.key(), manifest, hold=hold) as connection:
+    with settings.connect(manifest) as machine:
+        machine.submit(hold=hold)
         if settings.json and detach:
-            show.facts({"manifest": manifest.digest().hex(), "address": str(target.address)})
+            show.facts({"manifest": manifest.digest().hex(), "address": str(machine.address)})
         elif not settings.json:
-            print(f"Accepted: manifest {manifest.digest().hex()}, measured by the machine at {target.address}.")
+            print(f"Accepted: manifest {manifest.digest().hex()}, measured by the machine at {machine.address}.")
             for asset in manifest.assets():
                 print(f"  {asset.provider} uploads {asset.name} ({names.shown(asset.file)})")
-            if client.fetch_status(connection).answer.hold:  # another owner may have asked for it
+            if machine.status().answer.hold:  # another owner may have asked for it
                 print(f"After the last upload the run waits for `{program()} start`, for at most 24 hours.")
         if detach:
             return
-        now = client.fetch_status(connection).progress
+        now = machine.status().progress
         with event_printer(settings.names(manifest), now, json=settings.json) as print_event:
-            for record in client.follow_events(connection):
+            for record in machine.events(follow=True).signed():
                 print_event(record)

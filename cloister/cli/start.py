@@ -1,6 +1,5 @@
 """The verb ``start``."""
 
-from cloister import client
 from cloister.cli.shell.command_line import program
 from cloister.cli.shell.options import PARTY
 from cloister.cli.shell.settings import Settings, party_verb
@@ -9,6 +8,6 @@ from cloister.cli.shell.settings import Settings, party_verb
 @party_verb(options=PARTY)
 def start(settings: Settings) -> None:
     """Start a run that `run --hold` submitted, once all assets have arrived."""
-    with settings.connection() as connection:
-        client.start_run(connection)
-        print(f"Started: the run at {connection.target.address}. `{program()} events --follow` shows what happens.")
+    with settings.connect() as machine:
+        machine.start()
+        print(f"Started: the run at {machine.address}. `{program()} events --follow` shows what happens.")

@@ -1,6 +1,5 @@
 """The verb ``status``."""
 
-from cloister import client
 from cloister.cli.shell import show
 from cloister.cli.shell.options import JSON, PARTY
 from cloister.cli.shell.settings import Settings, party_verb
@@ -9,8 +8,8 @@ from cloister.cli.shell.settings import Settings, party_verb
 @party_verb(options=[*PARTY, JSON])
 def status(settings: Settings) -> None:
     """Show the state of the computation: what has arrived, what is missing, who has fetched the result."""
-    with settings.connection() as connection:
-        found = client.fetch_status(connection)
+    with settings.connect() as machine:
+        found = machine.status()
     if settings.json:
         show.facts(found.value())
         return

@@ -12,7 +12,6 @@ from cloister.cli.shell.arguments import named_paths
 from cloister.cli.shell.options import JSON
 from cloister.cli.shell.settings import Settings, party_verb
 from cloister.errors import InputError
-from cloister.units import format_size
 
 if TYPE_CHECKING:
     from cloister.client.trial.report import TrialReport
@@ -101,21 +100,11 @@ def _tree(root: str, image: str, recipe: str) -> Path:
 
 
 def _lines(report: "TrialReport") -> list[str]:
-    kept = "" if report.printed <= len(report.output) else f"; a machine keeps the first {len(report.output)}"
     return [
         "",
-        f"Outcome    {report.outcome}: {report.reason}",
-        *(f"           {one}" for one in report.advice),
-        f"Time       {report.seconds:.1f} s",
-        f"Memory     {format_size(report.memory)} at its peak, of {format_size(report.memory_limit)} "
-        "(limits.memory, unpacked datasets and results)",
-        f"Processes  {report.processes} at their peak",
-        f"Printed    {report.printed} bytes{kept}",
-        f"Results    {len(report.results)} {'file' if len(report.results) == 1 else 'files'}",
+        *(f"{name:<11}{said}" for name, said in report.facts()),
         *(f"  {one.size:>12}  {one.name}" for one in report.results),
-        "Limits to start from, with a margin; real data need more if they are larger:"
-        if report.ok
-        else "Limits for what the run did until it ended (a complete run may need more):",
+        report.limits_title(),
         *(f"  {name}: {value}" for name, value in report.suggested.items()),
         *(["Not enforced as on a machine:"] if report.not_enforced else []),
         *(f"  {one}" for one in report.not_enforced),

@@ -1,9 +1,7 @@
 """The verb ``upload-algorithm``."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from cloister import client
 from cloister.cli.shell.arguments import named_paths
 from cloister.cli.shell.options import JSON, MANIFEST, PARTY
 from cloister.cli.shell.settings import Settings, party_verb
@@ -30,9 +28,6 @@ def upload_algorithm(
     manifest = settings.manifest()
     files = named_paths("file", file or ())
     printer = UploadPrinter(json=settings.json)
-    with printer.interruptible(), settings.connection(manifest) as connection:
-        packages = Path(bundle) if bundle else None
-        uploads = client.upload_algorithm(
-            connection, manifest, Path(path), bundle=packages, files=files, report=printer
-        )
+    with printer.interruptible(), settings.connect(manifest) as machine:
+        uploads = machine.upload_algorithm(path, bundle=bundle or None, files=files, report=printer)
     printer.finish(manifest, uploads)

@@ -1,8 +1,5 @@
 """The verb ``upload-data``."""
 
-from pathlib import Path
-
-from cloister import client
 from cloister.cli.shell.options import JSON, MANIFEST, PARTY
 from cloister.cli.shell.settings import Settings, party_verb
 
@@ -22,8 +19,6 @@ def upload_data(settings: Settings, paths: list[str], name: str | None = None) -
 
     manifest = settings.manifest()
     printer = UploadPrinter(json=settings.json)
-    with printer.interruptible(), settings.connection(manifest) as connection:
-        uploads = client.upload_datasets(
-            connection, manifest, [Path(path) for path in paths], name=name, report=printer
-        )
+    with printer.interruptible(), settings.connect(manifest) as machine:
+        uploads = machine.upload_data(*paths, name=name, report=printer)
     printer.finish(manifest, uploads)

@@ -1,7 +1,5 @@
 """The verb ``verify-result``."""
 
-from pathlib import Path
-
 from cloister import client
 from cloister.cli.shell import show
 from cloister.cli.shell.options import JSON, POLICY, VENDORS
@@ -18,8 +16,8 @@ from cloister.cli.shell.settings import Settings, party_verb
 )
 def verify_result(settings: Settings, file: str, approvals: str | None = None) -> None:
     """Verify a result offline: which image, manifest, data and algorithm made it."""
-    given = client.logged_approvals(Path(approvals)) if approvals else ()
-    found = client.verify_result(Path(file), settings.policy(), collateral=settings.collateral(), approvals=given)
+    settings.policy()
+    found = settings.party.verify(file, approvals=approvals or None)
     if settings.json:
         show.facts(found.value())
     else:

@@ -1,16 +1,16 @@
-"""A party's part as a Python API: the functions that the verbs call.
-
-    from pathlib import Path
+"""A party's part as a Python API: what the verbs stand on. ``docs/python.md`` is a notebook of all of it.
 
     from cloister import client
 
-    policy = client.load_policy(Path("policy.json"))
-    target = client.Target(client.Address.parse("192.0.2.1:6110"), policy)
-    with client.attest(target) as opening:
-        opening.require_accepted()
+    lab = client.Party(key="lab.pem", policy="policy.json", workspace="workspace.json")
+    with lab.connect("computation.json") as machine:
+        machine.upload_data("h1.csv")
+        for event in machine.events(follow=True):
+            print(event)
 
-Functions raise CloisterError (cloister.errors), which has a sentence, a hint and an exit code. A name is imported when
-it is first used, so that a program that only lists its verbs starts quickly.
+:class:`Party` and :class:`Machine` have what a person needs; the functions below them are for programs that need one
+step alone. All raise CloisterError, which has a sentence, a hint and an exit code. A name is imported when it is first
+used, so that a program that only lists its verbs starts quickly.
 
 Long because every public name stands here twice: for type checkers, and with the module that has it.
 """
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from cloister.client.computation.lifecycle import reset_machine as reset_machine
     from cloister.client.computation.lifecycle import start_run as start_run
     from cloister.client.computation.lifecycle import stop_computation as stop_computation
+    from cloister.client.computation.logs import ProgramLog as ProgramLog
     from cloister.client.computation.logs import read_logs as read_logs
     from cloister.client.computation.manifest import WrittenManifest as WrittenManifest
     from cloister.client.computation.manifest import load_manifest as load_manifest
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from cloister.client.computation.metrics import AgentMetrics as AgentMetrics
     from cloister.client.computation.metrics import Sample as Sample
     from cloister.client.computation.metrics import fetch_metrics as fetch_metrics
+    from cloister.client.computation.review import ManifestReview as ManifestReview
     from cloister.client.computation.review import ReviewSection as ReviewSection
     from cloister.client.computation.review import review_manifest as review_manifest
     from cloister.client.computation.review import rollback as rollback
@@ -54,10 +56,12 @@ if TYPE_CHECKING:
     from cloister.client.computation.timeline import key_names as key_names
     from cloister.client.computation.upload import Uploaded as Uploaded
     from cloister.client.computation.upload import UploadReport as UploadReport
+    from cloister.client.computation.upload import Uploads as Uploads
     from cloister.client.computation.upload import upload_algorithm as upload_algorithm
     from cloister.client.computation.upload import upload_assets as upload_assets
     from cloister.client.computation.upload import upload_datasets as upload_datasets
     from cloister.client.connection.connection import Connection as Connection
+    from cloister.client.connection.machine_verdict import MachineVerdict as MachineVerdict
     from cloister.client.connection.opening import Opening as Opening
     from cloister.client.connection.opening import Target as Target
     from cloister.client.connection.opening import attest as attest
@@ -100,6 +104,10 @@ if TYPE_CHECKING:
     from cloister.client.page.machines import machines_of as machines_of
     from cloister.client.page.server import require_page_packages as require_page_packages
     from cloister.client.page.server import serve_page as serve_page
+    from cloister.client.party.callback import CloisterWarning as CloisterWarning
+    from cloister.client.party.machine import Machine as Machine
+    from cloister.client.party.machine_events import MachineEvents as MachineEvents
+    from cloister.client.party.party import Party as Party
     from cloister.client.report.report import write_report as write_report
     from cloister.client.result.audit import NOT_COVERED as NOT_COVERED
     from cloister.client.result.audit import Audit as Audit
@@ -123,6 +131,11 @@ if TYPE_CHECKING:
     from cloister.client.waiting.next_steps import StepReader as StepReader
     from cloister.client.waiting.next_steps import next_steps as next_steps
     from cloister.endpoint import Address as Address
+    from cloister.errors import CloisterError as CloisterError
+    from cloister.errors import InputError as InputError
+    from cloister.errors import ProofError as ProofError
+    from cloister.errors import RefusedError as RefusedError
+    from cloister.errors import UnreachableError as UnreachableError
     from cloister.keyfile.private import Passphrase as Passphrase
     from cloister.keyfile.private import describe_key as describe_key
     from cloister.keyfile.public import PublicKey as PublicKey
@@ -137,6 +150,16 @@ if TYPE_CHECKING:
     from cloister.protocol.progress import Phase as Phase
 
 _NAMES = {
+    "cloister.client.party.party": ("Party",),
+    "cloister.client.party.machine": ("Machine",),
+    "cloister.client.party.callback": ("CloisterWarning",),
+    "cloister.errors": (
+        "CloisterError",
+        "InputError",
+        "ProofError",
+        "RefusedError",
+        "UnreachableError",
+    ),
     "cloister.client.files.image_file": ("load_image",),
     "cloister.client.files.keys": (
         "Key",
@@ -191,6 +214,7 @@ _NAMES = {
         "attest",
     ),
     "cloister.client.connection.connection": ("Connection",),
+    "cloister.client.connection.machine_verdict": ("MachineVerdict",),
     "cloister.client.computation.algorithm_files": ("describe_algorithm",),
     "cloister.client.computation.metrics": (
         "AgentMetrics",
@@ -216,6 +240,7 @@ _NAMES = {
         "write_manifest",
     ),
     "cloister.client.computation.review": (
+        "ManifestReview",
         "ReviewSection",
         "review_manifest",
         "rollback",
@@ -224,6 +249,7 @@ _NAMES = {
     "cloister.client.computation.upload": (
         "Uploaded",
         "UploadReport",
+        "Uploads",
         "upload_algorithm",
         "upload_assets",
         "upload_datasets",
@@ -241,7 +267,11 @@ _NAMES = {
         "TimelineEntry",
         "key_names",
     ),
-    "cloister.client.computation.logs": ("read_logs",),
+    "cloister.client.party.machine_events": ("MachineEvents",),
+    "cloister.client.computation.logs": (
+        "ProgramLog",
+        "read_logs",
+    ),
     "cloister.client.result.fetch": (
         "FetchedResult",
         "ResultReport",

@@ -16,6 +16,7 @@ from cloister.keyfile.content import Content
 from cloister.keyfile.public import PublicKey, accepted, read_file, read_public_key
 from cloister.keyfile.refusal import KeySource
 from cloister.protocol import signingkey
+from cloister.userfile import FilePath
 
 _MAX_ENCRYPTED = 8 * 1024
 """Bytes of a key whose numbers only the library decrypts. RSA of 8,192 bits has 4.7 KB, 6.5 KB as PEM."""
@@ -47,8 +48,9 @@ def read_private_key(path: Path, passphrase: Passphrase | None = None) -> signin
     return _PrivateContent(chosen, source, passphrase).key()
 
 
-def describe_key(path: Path, passphrase: Passphrase | None = None) -> PublicKey:
+def describe_key(path: FilePath, passphrase: Passphrase | None = None) -> PublicKey:
     """The public key of the file at ``path``, which holds it or its private key. Raises InputError."""
+    path = Path(path)
     found = content.read(read_file(path), KeySource.of(path))
     if any(one.form in content.PRIVATE for one in found):
         return PublicKey(signingkey.spki_of(read_private_key(path, passphrase).public_key()))

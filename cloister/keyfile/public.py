@@ -12,6 +12,7 @@ from cloister.keyfile import content, der, openssh
 from cloister.keyfile.content import Content
 from cloister.keyfile.refusal import KeySource
 from cloister.protocol import signingkey
+from cloister.userfile import FilePath
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,9 @@ class PublicKey:
         return signingkey.kind_of(signingkey.load_public_key(self.spki))
 
 
-def read_public_key(path: Path) -> PublicKey:
+def read_public_key(path: FilePath) -> PublicKey:
     """The public key in the file at ``path``. Raises InputError."""
+    path = Path(path)
     return _parse(read_file(path), KeySource.of(path))
 
 

@@ -6,15 +6,15 @@ CLOISTER_FETCH=1 missing collateral is fetched from the vendors' services. CLOIS
 with the passphrase of an encrypted key.
 """
 
-import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 
-from cloister import client
+from cloister import client, environment
 from cloister.cli.shell import passphrase
 from cloister.cli.shell.arguments import Verb
 from cloister.cli.shell.options import Option
@@ -24,24 +24,20 @@ from cloister.errors import InputError
 if TYPE_CHECKING:
     from cloister.attestation.policy.policy import Policy
     from cloister.client.collateral.sources import CollateralSources
-    from cloister.client.connection.connection import Connection
-    from cloister.client.connection.opening import Target
     from cloister.client.files.keys import Key
+    from cloister.client.party.machine import Machine
+    from cloister.client.party.party import Party
     from cloister.protocol.imagemanifest import ImageManifest
     from cloister.protocol.manifest import Manifest
 
-ADDRESS = "AGENT_GRPC_URL"
-FETCH = "CLOISTER_FETCH"
-
 
 class Settings:
-    """The shared options of one call of a verb. What loads a file raises InputError."""
+    """The shared options of one call of a verb: the party that types it. What loads a file raises InputError."""
 
     def __init__(self, c: Context, given: Mapping[str, str | bool | None]) -> None:
         """``given`` has the values of the verb's shared options as typed, falsy when omitted."""
         configuration: Any = c.config.get("cloister", {})
         self._configuration: Mapping[str, Any] = configuration or {}
-        self._key: Key | None = None
         self._given = given
 
     @property
@@ -56,32 +52,45 @@ class Settings:
 
     def configured(self, name: str) -> str | None:
         """The value of an option from the environment or the configuration; None when it is not set there."""
-        return os.environ.get(f"CLOISTER_{name.upper()}") or self._configuration.get(name) or None
+        return environment.configured(name) or self._configuration.get(name) or None
 
     def path(self, name: str) -> Path | None:
         """The file or folder of an option; None when it is not set anywhere."""
         text = self.typed(name) or self.configured(name)
         return Path(text) if text else None
 
+    def address(self) -> str | None:
+        """The agent's address in the environment; None if the command line names a CVM."""
+        return None if self.typed("cvm") or self.typed("workspace") else environment.address()
+
+    @cached_property
+    def party(self) -> "Party":
+        """The party that types: its key, policy and workspace, read when they are needed."""
+        return client.Party(
+            key=self.path("key"),
+            policy=self.path("policy"),
+            workspace=self.path("workspace"),
+            cvm=self.typed("cvm"),
+            address=self.address(),
+            collateral=self.path("collateral"),
+            fetch=bool(self._given.get("fetch")) or self.fetches_by_default(),
+            passphrase=passphrase.ask,
+        )
+
     def key(self) -> "Key":
-        """The party's key. It is read once, so that a passphrase is asked for once."""
-        if self._key is not None:
-            return self._key
-        path = self.path("key")
-        if path is None:
+        """The party's key."""
+        if self.path("key") is None:
             raise InputError("No key is set.", hint="Set CLOISTER_KEY or pass --key; `keys` makes one.")
-        self._key = client.load_key(path, passphrase.ask)
-        return self._key
+        return self.party.key
 
     def policy(self) -> "Policy":
         """The party's policy. There is no default: without a policy nothing is trusted."""
-        path = self.path("policy")
-        if path is None:
+        if self.path("policy") is None:
             raise InputError(
                 "No policy is set, and without one nothing is trusted.",
                 hint="Set CLOISTER_POLICY or pass --policy; `policy` starts one.",
             )
-        return client.load_policy(path)
+        return self.party.policy
 
     def manifest(self) -> "Manifest":
         """The party's copy of the manifest."""
@@ -95,52 +104,34 @@ class Settings:
         path = self.typed("image")
         return client.load_image(Path(path)) if path else None
 
-    def target(self, manifest: "Manifest | None" = None) -> "Target":
-        """The CVM; with ``manifest`` it must run that manifest."""
-        policy, collateral = self.policy(), self.collateral()
-        digest = manifest.digest() if manifest else None
-        direct = os.environ.get(ADDRESS)
-        if direct and not self.typed("cvm") and not self.typed("workspace"):
-            return client.Target(client.Address.parse(direct), policy, None, digest, collateral)
-        path = self.path("workspace")
-        if path is None:
+    def located(self) -> "Party":
+        """The party, which has a policy and names a CVM."""
+        self.policy()
+        if self.address() is None and self.path("workspace") is None:
             raise InputError(
                 "No CVM is set.",
-                hint=f"Set CLOISTER_WORKSPACE or pass --workspace with the workspace descriptor, or set an address in "
-                f"{ADDRESS}.",
+                hint="Set CLOISTER_WORKSPACE or pass --workspace with the workspace descriptor, or set an address in "
+                f"{environment.ADDRESS}.",
             )
-        found = client.find_cvm(client.load_descriptor(path), self.typed("cvm"))
-        return client.Target(client.Address.parse(found.endpoint), policy, found.name, digest, collateral)
+        return self.party
 
-    def connection(self, manifest: "Manifest | None" = None) -> "Connection":
-        """A connection to the CVM; nothing is opened yet."""
-        return client.Connection(self.target(manifest), self.key())
+    def connect(self, manifest: "Manifest | None" = None) -> "Machine":
+        """The CVM; nothing is opened yet. With ``manifest`` it must run that manifest."""
+        party = self.located()
+        self.key()
+        return party.connect(manifest)
 
     def collateral(self) -> "CollateralSources":
         """Return the collateral that evidence does not carry: from the party's folder, and the vendors' if allowed."""
-        path = self.path("collateral")
-        fetches = self.fetches_by_default()
-        network = client.VendorServices() if self._given.get("fetch") or fetches else None
-        if path is None:
-            return client.CollateralSources(network=network)
-        return client.CollateralSources(client.load_collateral(path), network)
+        return self.party.collateral
 
     def fetches_by_default(self) -> bool:
-        """Return whether collateral is fetched from the vendors also without --fetch.
-
-        Raises InputError for a value that is neither yes nor no, so that a typo never decides it.
-        """
-        text = self.configured("fetch") or "0"
-        fetches = {"1": True, "true": True, "0": False, "false": False}.get(str(text).lower())
-        if fetches is None:
-            raise InputError(f"{FETCH} must be 1 or 0, not {text!r}.")
-        return fetches
+        """Return whether collateral is fetched from the vendors also without --fetch. Raises InputError for a typo."""
+        return environment.fetches(self.configured("fetch"))
 
     def names(self, manifest: "Manifest | None" = None) -> dict[str, str]:
         """Key id -> name for display, from the workspace descriptor and ``manifest``."""
-        path = self.path("workspace")
-        members = client.member_names(client.load_descriptor(path)) if path else {}
-        return client.key_names(manifest.parties, members) if manifest else members
+        return self.party.names(manifest)
 
 
 def party_verb(

@@ -8,6 +8,7 @@ from cloister.attestation.collateral_source import CollateralItem, InMemory
 from cloister.attestation.errors import MalformedEvidence
 from cloister.client.collateral import content
 from cloister.errors import InputError
+from cloister.userfile import FilePath
 
 ENDORSEMENT = ".binarypb"
 """Suffix that Google gives endorsements, which cannot be recognised by their bytes."""
@@ -15,12 +16,13 @@ ENDORSEMENT = ".binarypb"
 _MAX_FILES = 256
 
 
-def load_collateral(folder: Path) -> InMemory:
+def load_collateral(folder: FilePath) -> InMemory:
     """All collateral in ``folder``. Raises InputError.
 
     Any other file is an error, so that nothing is overlooked, and so is a dangling link: it may have led to the
     revocation list that rejects the machine. Hidden files and subfolders are ignored.
     """
+    folder = Path(folder)
     try:
         paths = sorted(path for path in folder.iterdir() if not path.is_dir() and not path.name.startswith("."))
         if len(paths) > _MAX_FILES:

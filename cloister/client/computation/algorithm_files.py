@@ -15,6 +15,7 @@ from cloister.protocol.manifest import ALGORITHM, BUNDLE, KINDS, Algorithm, Asse
 from cloister.protocol.wheels.errors import BundleError
 from cloister.protocol.wheels.image_packages import missing
 from cloister.units import parse_size
+from cloister.userfile import FilePath
 
 _LONGEST = 63
 BASES = ("base", "debug")
@@ -122,7 +123,7 @@ def _declared(container: Mapping[str, Any] | None) -> DeclaredContainer | None:
 
 
 def describe_algorithm(
-    path: Path, kind: str, progress: ReadProgress = lambda done: None
+    path: FilePath, kind: str, progress: ReadProgress = lambda done: None
 ) -> tuple[LocalAsset, ProgramFindings]:
     """Compute what a manifest says about an algorithm, and examine it by the rules of its kind.
 
@@ -137,6 +138,7 @@ def describe_algorithm(
     Raises:
         InputError: there is no such kind, or the guest cannot run the file.
     """
+    path = Path(path)
     if kind not in KINDS:
         raise InputError(f"There are no algorithms of kind {kind!r}.", hint=f"The kinds are {', '.join(KINDS)}.")
     found = examine(Program(path, files={}, environment={}, kind=kind, own_image=True))

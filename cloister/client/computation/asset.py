@@ -9,6 +9,8 @@ from pathlib import Path
 from cloister import userfile
 from cloister.client.computation import digests, leftovers
 from cloister.client.computation.digests import Digest, DigestCache, Identity
+from cloister.client.html.fragment import fragment
+from cloister.client.html.parts import Facts, Sentences, one_line
 from cloister.client.script.lookalikes import lookalike_file
 from cloister.errors import InputError
 from cloister.protocol import names, signingkey
@@ -18,6 +20,7 @@ from cloister.protocol.archives.tree import ArchiveTree
 from cloister.protocol.foldertar import FolderTar
 from cloister.protocol.manifest import Asset, Manifest
 from cloister.units import format_size
+from cloister.userfile import FilePath
 
 _CHUNK = 1024 * 1024
 
@@ -25,7 +28,7 @@ ReadProgress = Callable[[int], None]
 """Called with the number of bytes read so far."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LocalAsset:
     """An asset as a manifest describes it.
 
@@ -46,6 +49,17 @@ class LocalAsset:
     identity: Identity | None = field(default=None, compare=False, repr=False)
     remembered: bool = field(default=False, compare=False)
 
+    def __repr__(self) -> str:
+        return one_line(f"LocalAsset {names.shown(self.file)}, {format_size(self.size)}, SHA-256 {self.digest}")
+
+    def _repr_html_(self) -> str:
+        facts = [("file", self.file), ("digest", self.digest), ("size", str(self.size))]
+        if self.unpacked_size is not None:
+            facts += [("unpack", "true"), ("unpacked_size", str(self.unpacked_size))]
+        warnings = tuple(filter(None, (self.warning, self.name_warning)))
+        notes = (Sentences(warnings, warning=True),) if warnings else ()
+        return fragment("As the manifest names it", Facts.of(facts, code=True), *notes)
+
     def beyond(self, unpacked_size: int) -> int:
         """Bytes of memory that its files take beyond what a manifest states: the rest of their pages, and inodes."""
         return max(0, self.in_memory - unpacked_size)
@@ -61,7 +75,9 @@ class LocalAsset:
         return lookalike_file(self.file)
 
 
-def describe_asset(path: Path, progress: ReadProgress = lambda done: None, *, unpack: bool | None = None) -> LocalAsset:
+def describe_asset(
+    path: FilePath, progress: ReadProgress = lambda done: None, *, unpack: bool | None = None
+) -> LocalAsset:
     """Compute what a manifest says about an asset, and read an archive as the sandbox will.
 
     Args:
@@ -76,6 +92,7 @@ def describe_asset(path: Path, progress: ReadProgress = lambda done: None, *, un
         ArchiveError: it must be unpacked and cannot be: the launcher would refuse it.
         InputError: the asset cannot be read, or no manifest can have its name.
     """
+    path = Path(path)
     file = bare_name(path)
     try:
         with open_asset(path) as stream:

@@ -7,6 +7,8 @@ from typing import Any
 from cloister.client.computation.events import follow_events
 from cloister.client.connection.connection import Connection
 from cloister.client.connection.session import Session
+from cloister.client.html.fragment import fragment
+from cloister.client.html.parts import Facts, one_line
 from cloister.errors import InputError, ProofError
 from cloister.protocol import archive, canonical, names, transcript
 from cloister.protocol.events import EventKind
@@ -47,7 +49,7 @@ def withdraw_consent(connection: Connection, manifest: Manifest) -> tuple[str, .
     return tuple(asset.name for asset in manifest.assets() if asset.provider == party)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ResultPreview:
     """What an approver sees of a result before it decides."""
 
@@ -62,12 +64,25 @@ class ResultPreview:
 
     def lines(self) -> Iterator[str]:
         """The preview for reading. The algorithm chose the names: they are quoted where they could mislead."""
-        yield f"Receipt   {self.receipt.hex()}"
+        yield from (f"{name:<10}{said}" for name, said in self.facts())
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        """The same, each with its name."""
+        yield "Receipt", self.receipt.hex()
         for name, size in self.files:
-            yield f"File      {names.shown(name)}: {format_size(size)}"
-        yield f"Files     {len(self.files)}, {format_size(sum(size for _, size in self.files))} together"
+            yield "File", f"{names.shown(name)}: {format_size(size)}"
+        yield "Files", f"{len(self.files)}, {format_size(sum(size for _, size in self.files))} together"
         if self.log_size:
-            yield f"Output    {format_size(self.log_size)} that the program printed, released to log readers with it"
+            yield "Output", f"{format_size(self.log_size)} that the program printed, released to log readers with it"
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    def __repr__(self) -> str:
+        return one_line(f"ResultPreview of {len(self.files)} files, receipt {self.receipt.hex()}")
+
+    def _repr_html_(self) -> str:
+        return fragment("A result that waits for your decision", Facts.of(self.facts()))
 
     def value(self) -> dict[str, Any]:
         """The JSON value."""

@@ -12,6 +12,7 @@ from cloister.errors import CloisterError, ProofError
 from cloister.protocol import canonical
 from cloister.protocol.events import MAX_LOG, EventChain, Record
 from cloister.protocol.progress import ComputationProgress, Phase
+from cloister.userfile import FilePath
 
 
 def follow_events(
@@ -35,7 +36,7 @@ def follow_events(
     return EventReader(connection).records(follow=follow, until=until)
 
 
-def save_events(connection: Connection, log: Path, records: Sequence[Record]) -> Path:
+def save_events(connection: Connection, log: FilePath, records: Sequence[Record]) -> Path:
     """Save an event log, and new evidence of the CVM beside it.
 
     Args:
@@ -50,6 +51,7 @@ def save_events(connection: Connection, log: Path, records: Sequence[Record]) ->
         InputError: a file cannot be written.
         CloisterError: the CVM shows no evidence that the policy accepts.
     """
+    log = Path(log)
     connection.close()
     userfile.write_file(log, b"".join(record.encode() + b"\n" for record in records))
     evidence = evidence_path(log)
@@ -74,6 +76,11 @@ class EventReader:
         self._chain: EventChain | None = None
         self._key = b""
         self._size = 0
+
+    @property
+    def count(self) -> int:
+        """How many events were read."""
+        return self._chain.count if self._chain is not None else 0
 
     def records(self, *, follow: bool, until: frozenset[Phase] = frozenset()) -> Iterator[Record]:
         """Further records; with ``follow`` until the computation reaches a phase of ``until`` or has ended.

@@ -2,11 +2,15 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from cloister.client.connection.connection import Connection, is_interruption
 from cloister.client.connection.refusal import ConnectionLost, DamagedStream
 from cloister.client.connection.retry import EVENT_PAUSES, Backoff
+from cloister.client.html.fragment import fragment
+from cloister.client.html.parts import Output, one_line
 from cloister.errors import CloisterError, ProofError
+from cloister.protocol import text
 
 MAX_LOGS = 64 * 1024 * 1024
 """Bytes of the algorithm's output that a manifest can let its readers have."""
@@ -44,6 +48,34 @@ def read_logs(connection: Connection, show: Callable[[bytes], object], *, follow
                 raise
             connection.close()
             backoff.wait(error)
+
+
+@dataclass(frozen=True, repr=False)
+class ProgramLog:
+    """What the algorithm printed: the bytes, and whether there was more than the manifest lets its readers have."""
+
+    data: bytes
+    truncated: bool
+
+    def __str__(self) -> str:
+        """The text, without control characters: an algorithm is not trusted with its reader's terminal."""
+        return text.printable(self.data.decode("utf-8", "replace"), keep="\n\t")
+
+    def __repr__(self) -> str:
+        return one_line(
+            f"ProgramLog of {len(self.data)} bytes{', truncated' if self.truncated else ''}: print it to read it"
+        )
+
+    def _repr_html_(self) -> str:
+        said = "What the algorithm printed" + (", truncated at the manifest's limit" if self.truncated else "")
+        return fragment(said, Output(str(self)))
+
+
+def collect_logs(connection: Connection, *, follow: bool = False) -> ProgramLog:
+    """Read what the algorithm printed into memory: at most as much as the manifest allows. As :func:`read_logs`."""
+    pieces: list[bytes] = []
+    truncated = read_logs(connection, pieces.append, follow=follow)
+    return ProgramLog(b"".join(pieces), truncated)
 
 
 class _LogReader:

@@ -6,14 +6,19 @@ from pathlib import Path
 from cloister import userfile
 from cloister.client.computation.manifest_source import compose_manifest
 from cloister.client.files import document_type
+from cloister.client.html.fragment import fragment
+from cloister.client.html.parts import Facts, Sentences, TextTable, one_line
 from cloister.errors import InputError
-from cloister.protocol import canonical
+from cloister.protocol import canonical, names
 from cloister.protocol.imagemanifest import ImageManifest
 from cloister.protocol.manifest import MAX_SIZE, Manifest
+from cloister.units import format_size
+from cloister.userfile import FilePath
 
 
-def load_manifest(path: Path) -> Manifest:
+def load_manifest(path: FilePath) -> Manifest:
     """The canonical manifest at ``path``. Raises InputError."""
+    path = Path(path)
     try:
         # Editors and `echo` add a newline at the end; it is not part of the canonical form.
         data = userfile.read(path, MAX_SIZE + 1).removesuffix(b"\n")
@@ -26,7 +31,7 @@ def load_manifest(path: Path) -> Manifest:
         raise document_type.mistaken(path, data, document_type.COMPUTATION, error, hint=hint) from error
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class WrittenManifest:
     """A canonical manifest in its file.
 
@@ -40,8 +45,22 @@ class WrittenManifest:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return one_line(f"WrittenManifest {self.path}, digest {self.manifest.digest().hex()}")
 
-def write_manifest(source: Path, target: Path, image: ImageManifest | None = None) -> WrittenManifest:
+    def _repr_html_(self) -> str:
+        columns = (("Asset", "name"), ("Provider", "text"), ("File", "text"), ("Size", "text"), ("SHA-256", "code"))
+        rows = [
+            (one.name, one.provider, names.shown(one.file), format_size(one.size), one.digest)
+            for one in self.manifest.assets()
+        ]
+        digest = Facts.of([("Manifest", self.manifest.digest().hex())], code=True)
+        said = [Sentences(self.notes, "Notes"), Sentences(self.warnings, "Warnings", warning=True)]
+        title = f"{'Unchanged' if self.unchanged else 'Written'}: {self.path}"
+        return fragment(title, digest, TextTable.of(columns, rows), *(one for one in said if one.lines))
+
+
+def write_manifest(source: FilePath, target: FilePath, image: ImageManifest | None = None) -> WrittenManifest:
     """Write the canonical form of an author's manifest: paths, units and keys resolved, digests and sizes filled in.
 
     Args:
@@ -56,6 +75,8 @@ def write_manifest(source: Path, target: Path, image: ImageManifest | None = Non
         InputError: the manifest is invalid (with file and line), the guest cannot run its algorithm, a file cannot be
             read or written, or ``target`` has other content.
     """
+    source = Path(source)
+    target = Path(target)
     if target.resolve() == source.resolve():
         raise InputError(f"The canonical form would replace {source}.", hint="Name another file with --output.")
     before = _written(target)

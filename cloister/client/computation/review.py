@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from cloister.client.html.fragment import fragment
+from cloister.client.html.parts import Sentences, one_line
 from cloister.protocol import names
 from cloister.protocol.manifest import Asset, Manifest
 from cloister.protocol.placement import WORK
@@ -39,7 +41,30 @@ class ReviewSection:
         return {"title": self.title, "lines": list(self.lines), "warning": self.warning}
 
 
-def review_manifest(manifest: Manifest, reader: bytes | None = None) -> tuple[ReviewSection, ...]:
+class ManifestReview(tuple[ReviewSection, ...]):
+    """The sections of a review, in reading order."""
+
+    __slots__ = ()
+
+    def lines(self) -> Iterator[str]:
+        """The review for reading: titles and sentences, an empty line after each section."""
+        for section in self:
+            yield section.title
+            yield from (f"  {'! ' if section.warning else ''}{line}" for line in section.lines)
+            yield ""
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    def __repr__(self) -> str:
+        return one_line(f"ManifestReview of {len(self)} sections: print it to read it")
+
+    def _repr_html_(self) -> str:
+        parts = [Sentences(one.lines, one.title, one.warning) for one in self]
+        return fragment("What you agree to with this manifest", *parts)
+
+
+def review_manifest(manifest: Manifest, reader: bytes | None = None) -> ManifestReview:
     """Describe in plain words what a party agrees to with a manifest.
 
     Args:
@@ -49,7 +74,7 @@ def review_manifest(manifest: Manifest, reader: bytes | None = None) -> tuple[Re
     Returns:
         The sections, in reading order.
     """
-    return (
+    sections = (
         ReviewSection("What it is", tuple(_what(manifest))),
         ReviewSection("Who takes part", tuple(_parties(manifest, reader))),
         ReviewSection("What each provides", tuple(_assets(manifest))),
@@ -58,6 +83,7 @@ def review_manifest(manifest: Manifest, reader: bytes | None = None) -> tuple[Re
         ReviewSection("Limits", tuple(_limits(manifest))),
         ReviewSection("What to think about", tuple(_concerns(manifest)), warning=True),
     )
+    return ManifestReview(sections)
 
 
 def rollback(manifest: Manifest) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 
 from cloister.client.computation.timeline import REASONS
 from cloister.client.connection.connection import Connection
+from cloister.client.html.fragment import fragment
+from cloister.client.html.parts import Facts, one_line
 from cloister.errors import ProofError
 from cloister.protocol import canonical, text
 from cloister.protocol.events import State
@@ -17,7 +19,7 @@ _MOST_NOTICES = 16
 _LONGEST_NOTICE = 500
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ComputationStatus:
     """The agent's answer, which is not proven: the event log is."""
 
@@ -88,23 +90,36 @@ class ComputationStatus:
 
     def lines(self) -> Iterator[str]:
         """The status for reading: the state, missing assets, and who has fetched. Raises ProofError."""
+        yield from (f"{name:<10}{said}" for name, said in self.facts())
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    def __repr__(self) -> str:
+        return one_line(f"ComputationStatus: {self.progress}")
+
+    def _repr_html_(self) -> str:
+        return fragment(str(self.progress), Facts.of(self.facts()))
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        """The same, each with its name."""
         detail = self.answer.detail
         reason = f": {REASONS.get(detail, text.printable(detail))}" if detail else ""
-        yield f"State     {self.progress}{reason}"
+        yield "State", f"{self.progress}{reason}"
         if self.answer.hold and self.state in (State.RECEIVING, State.HELD):
-            yield "Start     by an owner, within 24 hours after the last asset"
-        yield f"Manifest  {self.answer.manifest_digest.hex() or 'none submitted yet'}"
+            yield "Start", "by an owner, within 24 hours after the last asset"
+        yield "Manifest", self.answer.manifest_digest.hex() or "none submitted yet"
         for asset in self.answer.assets:
             share = "complete" if asset.complete else f"{format_size(asset.received)} of {format_size(asset.size)}"
             what = text.printable(f"{asset.name} ({asset.kind}, from {asset.provider})")
-            yield f"Asset     {what}: {share}"
+            yield "Asset", f"{what}: {share}"
         for one in self.answer.approvals:
-            yield f"Approval  {text.printable(one.party)}: {_described_approval(one)}"
+            yield "Approval", f"{text.printable(one.party)}: {_described_approval(one)}"
         for slot in self.answer.results:
-            yield f"Result    {text.printable(slot.consumer)}: {_described_slot(slot)}"
-        yield f"Events    {self.answer.events}"
+            yield "Result", f"{text.printable(slot.consumer)}: {_described_slot(slot)}"
+        yield "Events", str(self.answer.events)
         for notice in self.answer.notices[:_MOST_NOTICES]:
-            yield f"Notice    {text.printable(notice[:_LONGEST_NOTICE])}"
+            yield "Notice", text.printable(notice[:_LONGEST_NOTICE])
 
 
 def fetch_status(connection: Connection) -> ComputationStatus:
@@ -119,7 +134,9 @@ def fetch_status(connection: Connection) -> ComputationStatus:
     Raises:
         CloisterError: the policy rejects the CVM, the agent refuses, or no agent answers.
     """
-    return ComputationStatus(connection.call(lambda session: session.status()))
+    found = ComputationStatus(connection.call(lambda session: session.status()))
+    _ = str(found)  # raises now what an answer that cannot be shown would raise later
+    return found
 
 
 def _tally(done: list[bool]) -> Tally:

@@ -1,8 +1,9 @@
 """The event log as sentences for people: who did what, and when."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
+from cloister.client.html.parts import TextTable
 from cloister.protocol import canonical, text
 from cloister.protocol.events import Event, EventKind, State
 from cloister.protocol.progress import ComputationProgress
@@ -58,17 +59,30 @@ class _MissingAsDash(dict[str, str]):
 
 @dataclass(frozen=True)
 class TimelineEntry:
-    """One event for reading: the host's time in the reader's zone, seconds since the first event, state, who, what."""
+    """One event for reading: the host's time in the reader's zone, seconds since the first event, state, who, what;
+    and the event itself.
+    """
 
     time: str
     seconds: float
     actor: str
     what: str
     state: str
+    event: Event = field(repr=False)
+
+    def __str__(self) -> str:
+        return self.text()
 
     def text(self) -> str:
         """The event as one line."""
         return f"{self.time}  {self.seconds:7.1f} s  {self.state:<26}  {self.actor:<12}  {self.what}"
+
+
+def timeline_table(entries: Iterable[TimelineEntry], *, caption: str = "", more: str = "further events") -> TextTable:
+    """The events as a table of bounded length, with a sentence for those that are left out."""
+    columns = (("Time", "time"), ("Seconds", "text"), ("Who", "text"), ("What", "text"), ("State", "text"))
+    rows = [(one.time, f"{one.seconds:.1f}", one.actor, one.what, one.state) for one in entries]
+    return TextTable.of(columns, rows, caption=caption, more=more)
 
 
 def key_names(parties: Mapping[str, bytes], more: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -99,6 +113,7 @@ class Timeline:
             actor=actor,
             what=self._sentence(event),
             state=str(self.progress),
+            event=event,
         )
 
     def _sentence(self, event: Event) -> str:

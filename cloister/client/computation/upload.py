@@ -15,14 +15,41 @@ from cloister.client.computation.asset_upload import Uploaded, upload_asset
 from cloister.client.computation.review import rollback
 from cloister.client.connection.connection import Connection
 from cloister.client.connection.report import TransferReport
+from cloister.client.html.fragment import fragment
+from cloister.client.html.parts import TextTable, one_line
 from cloister.client.packages.memory import require_memory
 from cloister.client.script.examination import examine
 from cloister.errors import CloisterError, InputError
 from cloister.protocol import names
 from cloister.protocol.manifest import Asset, Manifest
+from cloister.units import format_size
+from cloister.userfile import FilePath
 
 _AT_ONCE = 4
 """Uploads at one time: small assets do not wait for each other's answers, and a distant machine gets more at once."""
+
+
+class Uploads(tuple[Uploaded, ...]):
+    """The assets that the agent has, in the order of their files."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return one_line(f"Uploads: {', '.join(one.asset.name for one in self) or 'none'}")
+
+    def _repr_html_(self) -> str:
+        columns = (("Asset", "name"), ("File", "text"), ("Size", "text"), ("Sent", "text"), ("SHA-256", "code"))
+        rows = [
+            (
+                one.asset.name,
+                one.asset.file,
+                format_size(one.asset.size),
+                format_size(one.sent) if one.sent else "the machine already had it",
+                one.asset.digest,
+            )
+            for one in self
+        ]
+        return fragment("Uploaded, with your consent", TextTable.of(columns, rows))
 
 
 class UploadReport(TransferReport):
@@ -51,12 +78,12 @@ class UploadReport(TransferReport):
 def upload_algorithm(
     connection: Connection,
     manifest: Manifest,
-    path: Path,
+    path: FilePath,
     *,
-    bundle: Path | None = None,
+    bundle: FilePath | None = None,
     files: Mapping[str, Path] | None = None,
     report: UploadReport | None = None,
-) -> tuple[Uploaded, ...]:
+) -> Uploads:
     """Upload the algorithm, and its bundle and files if the manifest has them, with the provider's consent.
 
     Args:
@@ -78,6 +105,8 @@ def upload_algorithm(
         RefusedError: the agent refuses the upload.
         UnreachableError: no agent answers, or the machine stays away.
     """
+    path = Path(path)
+    bundle = Path(bundle) if bundle is not None else None
     algorithm = manifest.algorithm
     assets = [(algorithm.asset, path), *find_bundle(algorithm, path, bundle), *find_files(algorithm, path, files or {})]
     told = report or UploadReport()
@@ -93,7 +122,7 @@ def upload_datasets(
     *,
     name: str | None = None,
     report: UploadReport | None = None,
-) -> tuple[Uploaded, ...]:
+) -> Uploads:
     """Upload datasets with the provider's consent, several at once.
 
     Args:
@@ -134,7 +163,7 @@ def upload_assets(
     *,
     report: UploadReport | None = None,
     permit: Callable[[Verdict], None] = lambda verdict: None,
-) -> tuple[Uploaded, ...]:
+) -> Uploads:
     """Check all files against the manifest, then appraise the machine, then upload several at once.
 
     Args:
@@ -194,9 +223,9 @@ class _Uploads:
         self._stopped = False
         self._lock = threading.Lock()
 
-    def done(self) -> tuple[Uploaded, ...]:
+    def done(self) -> Uploads:
         """What was uploaded, in the order of the files."""
-        return tuple(self._done[number] for number in sorted(self._done))
+        return Uploads(self._done[number] for number in sorted(self._done))
 
     def run(self) -> None:
         """Upload all. After a failure no other begins; those that have begun end. Raises the first failure."""

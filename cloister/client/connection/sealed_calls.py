@@ -130,6 +130,7 @@ class _Upload:
         self._seconds = seconds
         self._go = threading.Event()
         self._wanted = False
+        self._failed: Exception | None = None
         self._doing = f"uploading {start.asset}"
 
     def run(self) -> agent_pb2.UploadProgress:
@@ -155,8 +156,10 @@ class _Upload:
                     self._wanted = not progress.complete and progress.offset == self._start.offset
                     self._go.set()
         except CloisterError:
-            if frames.error is not None:
-                raise frames.error from None
+            # What went wrong here ended the call: the agent's word on that is not the reason.
+            for failed in (frames.error, self._failed):
+                if failed is not None:
+                    raise failed from None
             raise
         finally:
             self._go.set()
@@ -180,7 +183,11 @@ class _Upload:
         for data, size in frames:
             yield data
             if size:
-                self._sent(size)
+                try:
+                    self._sent(size)
+                except Exception as error:
+                    self._failed = error
+                    raise
 
 
 @contextlib.contextmanager

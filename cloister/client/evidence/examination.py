@@ -15,13 +15,16 @@ from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.verifier import RecordingPurpose, verify
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.evidence import evidence_files
+from cloister.client.evidence.verdict import show_verdict
+from cloister.client.html.parts import one_line
 from cloister.errors import InputError, ProofError
+from cloister.userfile import FilePath
 
 _REPORT_DATA = 64
 _MAX_TPM_DATA = 66
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Examination:
     """The verdict on recorded evidence, and a sentence for each request to a vendor's service that failed."""
 
@@ -41,9 +44,15 @@ class Examination:
                 hint="Each check that FAILED says why. Add missing collateral with --collateral DIR, or pass --fetch.",
             )
 
+    def __repr__(self) -> str:
+        return one_line(f"Examination: {'genuine' if self.passed else 'REJECTED'}, platform {self.verdict.platform}")
+
+    def _repr_html_(self) -> str:
+        return show_verdict(self.verdict, self.problems)
+
 
 def verify_evidence(
-    paths: Sequence[Path],
+    paths: Sequence[FilePath],
     policy: Policy,
     *,
     at: datetime.datetime | None = None,
@@ -69,7 +78,7 @@ def verify_evidence(
         PolicyError: the policy does not fit the evidence.
     """
     try:
-        given, with_it = evidence_files.load(paths)
+        given, with_it = evidence_files.load([Path(path) for path in paths])
         if report_data is not None:
             _require_size(given, report_data)
         known, problems = (collateral or CollateralSources()).for_files(given, with_it)

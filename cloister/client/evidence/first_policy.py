@@ -16,10 +16,13 @@ from cloister.client.collateral.sources import CollateralSources
 from cloister.client.evidence import evidence_files, policy_file
 from cloister.client.files.descriptor_file import find_cvm, load_descriptor
 from cloister.client.files.image_file import load_image
+from cloister.client.html.fragment import fragment
+from cloister.client.html.parts import Sentences, TextTable, one_line
 from cloister.errors import CloisterError, InputError, ProofError
+from cloister.userfile import FilePath
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FirstPolicy:
     """A policy to be confirmed by its party.
 
@@ -31,9 +34,29 @@ class FirstPolicy:
     taken_over: tuple[AdoptedValue, ...]
     open: tuple[Placeholder, ...]
 
+    def __repr__(self) -> str:
+        return one_line(f"FirstPolicy: {len(self.taken_over)} values to confirm, {len(self.open)} open")
+
+    def _repr_html_(self) -> str:
+        columns = (("Value", "name"), ("", "code"), ("Fingerprint", "code"), ("Confirm with", "text"))
+        taken = [(one.member, one.value, one.fingerprint, one.confirm_with) for one in self.taken_over]
+        open_columns = (("Open", "name"), ("Meaning", "text"), ("Known by", "text"))
+        still = [(one.member, one.meaning, one.provided_by) for one in self.open]
+        said = "The policy rejects every machine until the open values are filled in." if still else ""
+        return fragment(
+            "Your policy takes these values from others. Confirm each",
+            TextTable.of(columns, taken),
+            *((Sentences((said,), warning=True), TextTable.of(open_columns, still)) if still else ()),
+        )
+
 
 def start_policy(
-    image: Path, descriptor: Path, *, cvm: str | None = None, allow_local: bool = False, allow_debug: bool = False
+    image: FilePath,
+    descriptor: FilePath,
+    *,
+    cvm: str | None = None,
+    allow_local: bool = False,
+    allow_debug: bool = False,
 ) -> FirstPolicy:
     """Start a policy from a workspace descriptor.
 
@@ -51,6 +74,8 @@ def start_policy(
         InputError: a file cannot be read, or the workspace has no such CVM.
         PolicyError: the files do not make a policy.
     """
+    image = Path(image)
+    descriptor = Path(descriptor)
     described = load_descriptor(descriptor)
     if cvm is not None:
         described = replace(described, cvms=(find_cvm(described, cvm),))
@@ -59,8 +84,8 @@ def start_policy(
 
 
 def policy_from_evidence(
-    image: Path,
-    evidence: Path,
+    image: FilePath,
+    evidence: FilePath,
     *,
     collateral: CollateralSources | None = None,
     at: datetime.datetime | None = None,
@@ -83,6 +108,8 @@ def policy_from_evidence(
         PolicyError: the evidence does not make a policy.
         ProofError: the evidence is not genuine.
     """
+    image = Path(image)
+    evidence = Path(evidence)
     try:
         given, with_it = evidence_files.load([evidence])
         if not isinstance(given, Evidence):
@@ -106,7 +133,7 @@ def policy_from_evidence(
 
 
 def write_first_policy(
-    path: Path, start: Callable[[], FirstPolicy], confirm: Callable[[FirstPolicy], bool]
+    path: FilePath, start: Callable[[], FirstPolicy], confirm: Callable[[FirstPolicy], bool]
 ) -> FirstPolicy:
     """Start a policy, have its party confirm every value, and only then write it.
 
@@ -122,6 +149,7 @@ def write_first_policy(
         InputError: the file exists or cannot be written; and what ``start`` raises.
         CloisterError: the party did not confirm. Nothing is written.
     """
+    path = Path(path)
     if path.exists():
         raise policy_file.policy_exists(path)
     started = start()

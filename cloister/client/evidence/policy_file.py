@@ -6,12 +6,14 @@ from cloister import userfile
 from cloister.attestation.policy.policy import MAX_SIZE, Policy
 from cloister.client.files import document_type, exclusive
 from cloister.errors import InputError
+from cloister.userfile import FilePath
 
 KEEP = "Keep the old policy: results that were fetched under it are verified with it."
 
 
-def load_policy(path: Path) -> Policy:
+def load_policy(path: FilePath) -> Policy:
     """The policy at ``path``, JSON or YAML. Raises InputError."""
+    path = Path(path)
     try:
         data = userfile.read(path, MAX_SIZE)
     except OSError as error:
@@ -22,11 +24,12 @@ def load_policy(path: Path) -> Policy:
         raise document_type.mistaken(path, data, document_type.POLICY, error) from error
 
 
-def save_policy(policy: Policy, path: Path) -> None:
+def save_policy(policy: Policy, path: FilePath) -> None:
     """Write a policy to a new file.
 
     Raises InputError when the file exists, because its values may have been confirmed, or cannot be written.
     """
+    path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         exclusive.write(path, policy.encode() + b"\n")

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from cloister.attestation.raw_evidence import RawVerdict
 from cloister.attestation.result import Check, CheckOutcome, Verdict, failed_names
+from cloister.client.html.fragment import fragment
+from cloister.client.html.parts import Facts, Sentences, TextTable
 from cloister.protocol import text
 from cloister.units import format_size, local_time
 
@@ -15,10 +17,14 @@ _GENUINE = "GENUINE, but this accepts no machine"
 def verdict_lines(verdict: Verdict | RawVerdict) -> Iterator[str]:
     """Every check with expected and found, skipped collateral, the claims, and the verdict in the last line."""
     yield from _checks(verdict.checks)
+    yield from (f"Skipped   {said}" for said in _skipped(verdict))
+    yield from verdict_summary(verdict) if isinstance(verdict, Verdict) else _raw_summary(verdict)
+
+
+def _skipped(verdict: Verdict | RawVerdict) -> Iterator[str]:
     for one in verdict.skipped:
         source = "from your files or a vendor" if one.brought else "from the evidence"
-        yield f"Skipped   {one.kind} {source}, SHA-256 {one.digest.hex()}: {text.printable(one.reason)}"
-    yield from verdict_summary(verdict) if isinstance(verdict, Verdict) else _raw_summary(verdict)
+        yield f"{one.kind} {source}, SHA-256 {one.digest.hex()}: {text.printable(one.reason)}"
 
 
 def _checks(checks: Sequence[Check]) -> Iterator[str]:
@@ -35,21 +41,54 @@ def _checks(checks: Sequence[Check]) -> Iterator[str]:
 
 def verdict_summary(verdict: Verdict) -> Iterator[str]:
     """The claims and the verdict, without the checks."""
+    yield from (f"{name:<10}{said}" for name, said in _facts(verdict))
+    yield f"Verdict   {_decision(verdict)}"
+
+
+def check_table(verdict: Verdict | RawVerdict) -> TextTable:
+    """Every check with expected and found, as a table."""
+    columns = (("Outcome", "outcome"), ("Check", "text"), ("Expected", "text"), ("Found", "text"))
+    rows = [
+        (
+            check.outcome.value,
+            f"{check.info.subject} ({check.name})" if check.info else check.name,
+            check.expected or check.reason,
+            check.found,
+        )
+        for check in verdict.checks
+    ]
+    return TextTable.of(columns, rows)
+
+
+def show_verdict(verdict: Verdict | RawVerdict, problems: Sequence[str] = ()) -> str:
+    """A verdict in a notebook: decision, claims and checks; and the requests to vendors that failed."""
+    judged = isinstance(verdict, Verdict)
+    facts = Facts.of(_facts(verdict) if judged else _raw_facts(verdict))
+    more = [*problems, *_skipped(verdict), *(() if judged else verdict.not_judged)]
+    notes = (Sentences(tuple(more), warning=True),) if more else ()
+    return fragment(_decision(verdict), facts, check_table(verdict), *notes, accepted=not verdict.failures)
+
+
+def _facts(verdict: Verdict) -> Iterator[tuple[str, str]]:
     claims = verdict.claims
     configuration = claims.boot_configuration
-    yield f"Machine   {configuration.cvm} of the workspace {configuration.workspace}, platform {verdict.platform}"
+    yield "Machine", f"{configuration.cvm} of the workspace {configuration.workspace}, platform {verdict.platform}"
     if claims.image is not None:
         flavor, digest = claims.image
-        yield f"Image     {flavor}, manifest {digest.hex()}"
+        yield "Image", f"{flavor}, manifest {digest.hex()}"
     if configuration.scratch:
         size = format_size(configuration.scratch)
-        yield f"Scratch   {size} of the host's disk, encrypted; {_ROLLBACK}"
-    yield f"Manifest  {claims.manifest_digest.hex() if claims.manifest_digest else 'none submitted yet'}"
+        yield "Scratch", f"{size} of the host's disk, encrypted; {_ROLLBACK}"
+    yield "Manifest", claims.manifest_digest.hex() if claims.manifest_digest else "none submitted yet"
     if verdict.accepted and not verdict.confidential:
-        yield "Note      not confidential: the host can read everything in this machine"
+        yield "Note", "not confidential: the host can read everything in this machine"
     if verdict.recording:
-        yield "Note      appraised as a recording: not for a session or receipt of yours"
-    yield _decision(verdict, _GENUINE if verdict.recording else "ACCEPTED")
+        yield "Note", "appraised as a recording: not for a session or receipt of yours"
+
+
+def _raw_facts(verdict: RawVerdict) -> Iterator[tuple[str, str]]:
+    yield "Evidence", f"platform {verdict.platform}, identity vouched for by {verdict.identity_root}"
+    yield from ((name, value or "-") for name, value in verdict.identity.items())
 
 
 def _raw_summary(verdict: RawVerdict) -> Iterator[str]:
@@ -59,12 +98,13 @@ def _raw_summary(verdict: RawVerdict) -> Iterator[str]:
     yield "Not judged"
     for sentence in verdict.not_judged:
         yield f"  {sentence}"
-    yield _decision(verdict, _GENUINE)
+    yield f"Verdict   {_decision(verdict)}"
 
 
-def _decision(verdict: Verdict | RawVerdict, good: str) -> str:
+def _decision(verdict: Verdict | RawVerdict) -> str:
+    good = "ACCEPTED" if isinstance(verdict, Verdict) and not verdict.recording else _GENUINE
     passed = sum(check.outcome is CheckOutcome.PASSED for check in verdict.checks)
     counted = f"{passed} checks passed, {len(verdict.failures)} failed, at {local_time(verdict.at)}"
     if verdict.failures:
-        return f"Verdict   REJECTED: {counted}: {failed_names(verdict.failures)}"
-    return f"Verdict   {good}: {counted}"
+        return f"REJECTED: {counted}: {failed_names(verdict.failures)}"
+    return f"{good}: {counted}"

@@ -7,10 +7,12 @@ from cloister.client.files import document_type
 from cloister.errors import InputError
 from cloister.protocol.descriptor import MAX_SIZE, CvmEntry, Descriptor
 from cloister.protocol.signingkey import key_id
+from cloister.userfile import FilePath
 
 
-def load_descriptor(path: Path) -> Descriptor:
+def load_descriptor(path: FilePath) -> Descriptor:
     """The descriptor at ``path``. Raises InputError."""
+    path = Path(path)
     try:
         data = userfile.read(path, MAX_SIZE)
     except OSError as error:

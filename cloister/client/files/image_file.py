@@ -7,10 +7,12 @@ from cloister.client.files import document_type
 from cloister.errors import InputError
 from cloister.protocol import imagemanifest
 from cloister.protocol.imagemanifest import ImageManifest
+from cloister.userfile import FilePath
 
 
-def load_image(path: Path) -> ImageManifest:
+def load_image(path: FilePath) -> ImageManifest:
     """The manifest of an image at ``path``, a file or the folder of a built image. Raises InputError."""
+    path = Path(path)
     if path.is_dir():
         path /= "manifest.json"
     try:

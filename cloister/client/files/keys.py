@@ -12,6 +12,7 @@ from cloister.client.files import exclusive
 from cloister.errors import InputError
 from cloister.keyfile.private import Passphrase, read_private_key
 from cloister.protocol import signingkey
+from cloister.userfile import FilePath
 
 _RSA_BITS = 3072
 
@@ -24,7 +25,7 @@ class KeyType(StrEnum):
     RSA = "rsa"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Key:
     """A party's private key, and the public key (SubjectPublicKeyInfo, DER) that manifests and workspaces name."""
 
@@ -36,17 +37,21 @@ class Key:
         """SHA-256 of the public key, hex: its fingerprint."""
         return signingkey.key_id(self.public)
 
+    def __repr__(self) -> str:
+        return f"<Key {self.id}>"
+
     def sign(self, message: bytes) -> bytes:
         """Sign with the one algorithm that the key's type has."""
         return signingkey.sign(self.private, message)
 
 
-def public_path(private: Path) -> Path:
+def public_path(private: FilePath) -> Path:
     """The file of the public key of a private one: ``lab.pub`` for ``lab.pem``."""
+    private = Path(private)
     return private.with_suffix(".pub")
 
 
-def generate_key(path: Path, kind: KeyType) -> Key:
+def generate_key(path: FilePath, kind: KeyType) -> Key:
     """Generate a key pair and write it to two new files.
 
     Args:
@@ -59,6 +64,7 @@ def generate_key(path: Path, kind: KeyType) -> Key:
     Raises:
         InputError: a file exists already, or cannot be written.
     """
+    path = Path(path)
     public = public_path(path)
     if public == path:
         raise InputError(
@@ -96,7 +102,7 @@ def _new(kind: KeyType) -> signingkey.PrivateKey:
             return rsa.generate_private_key(65537, _RSA_BITS)
 
 
-def load_key(path: Path, passphrase: Passphrase | None = None) -> Key:
+def load_key(path: FilePath, passphrase: Passphrase | None = None) -> Key:
     """The key pair whose private key is at ``path``.
 
     Args:
@@ -106,6 +112,7 @@ def load_key(path: Path, passphrase: Passphrase | None = None) -> Key:
     Raises:
         InputError: it is another kind of file or key, or the passphrase is missing or wrong.
     """
+    path = Path(path)
     private = read_private_key(path, passphrase)
     return Key(private, signingkey.spki_of(private.public_key()))
 

@@ -9,6 +9,7 @@ from cloister.client.files.keys import Key, KeyType, generate_key, load_key
 from cloister.errors import InputError
 from cloister.keyfile.private import Passphrase
 from cloister.protocol.invitation import MAX_SIZE, Invitation, InvitationAnswer
+from cloister.userfile import FilePath
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,9 @@ class Joining:
     made: bool
 
 
-def load_invitation(path: Path) -> Invitation:
+def load_invitation(path: FilePath) -> Invitation:
     """The invitation at ``path``. Raises InputError."""
+    path = Path(path)
     try:
         data = userfile.read(path, MAX_SIZE)
     except OSError as error:
@@ -34,7 +36,12 @@ def load_invitation(path: Path) -> Invitation:
 
 
 def join(
-    invitation: Path, answer: Path, key: Path, *, kind: KeyType = KeyType.ED25519, passphrase: Passphrase | None = None
+    invitation: FilePath,
+    answer: FilePath,
+    key: FilePath,
+    *,
+    kind: KeyType = KeyType.ED25519,
+    passphrase: Passphrase | None = None,
 ) -> Joining:
     """Answer an invitation.
 
@@ -48,6 +55,9 @@ def join(
     Raises:
         InputError: the invitation or the key cannot be used, or a file cannot be written.
     """
+    invitation = Path(invitation)
+    answer = Path(answer)
+    key = Path(key)
     found = load_invitation(invitation)
     made = not key.exists()
     pair = generate_key(key, kind) if made else load_key(key, passphrase)

@@ -26,6 +26,7 @@ from cloister.protocol.wheels import bundle as form
 from cloister.protocol.wheels.filename import normalised
 from cloister.protocol.wheels.image_packages import comments
 from cloister.protocol.wheels.installation import Installation
+from cloister.userfile import FilePath
 
 if TYPE_CHECKING:
     from cloister.protocol.imagemanifest import ImageManifest
@@ -109,7 +110,7 @@ class Bundle:
 
 
 def make_bundle(
-    requirements: Path, output: Path, *, cache: Path | None = None, image: "ImageManifest | None" = None
+    requirements: FilePath, output: FilePath, *, cache: FilePath | None = None, image: "ImageManifest | None" = None
 ) -> Bundle:
     """Pack the wheels of a requirements file into a bundle. A file that is not locked is locked first.
 
@@ -128,6 +129,9 @@ def make_bundle(
         WheelError: a wheel cannot be downloaded, or its hash is not in the requirements.
         BundleError: the guest would not install a wheel.
     """
+    requirements = Path(requirements)
+    output = Path(output)
+    cache = Path(cache) if cache is not None else None
     folder = default_cache() if cache is None else cache
     read = read_requirements(requirements)
     try:

@@ -34,6 +34,7 @@ from cloister.process import ProcessError, module, run
 from cloister.protocol import guest
 from cloister.protocol.wheels.filename import normalised
 from cloister.protocol.wheels.image_packages import comments
+from cloister.userfile import FilePath
 
 if TYPE_CHECKING:
     from cloister.protocol.imagemanifest import ImageManifest
@@ -76,7 +77,11 @@ def default_lock(requirements: Path) -> Path:
 
 
 def lock_requirements(
-    requirements: Path, output: Path | None = None, *, upgrade: bool = False, image: "ImageManifest | None" = None
+    requirements: FilePath,
+    output: FilePath | None = None,
+    *,
+    upgrade: bool = False,
+    image: "ImageManifest | None" = None,
 ) -> PackageLock:
     """Lock a requirements file for the guest, with uv.
 
@@ -94,6 +99,8 @@ def lock_requirements(
         InputError: a line cannot be taken, or a file cannot be read or written.
         PackageLockError: uv is missing, or finds no versions with wheels for the guest.
     """
+    requirements = Path(requirements)
+    output = Path(output) if output is not None else None
     read = read_requirements(requirements)
     target = output or default_lock(requirements)
     try:

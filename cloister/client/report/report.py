@@ -23,6 +23,7 @@ from cloister.protocol.events import Event
 from cloister.protocol.manifest import Manifest
 from cloister.protocol.signingkey import key_id
 from cloister.units import local_time
+from cloister.userfile import FilePath
 
 MAX_ROWS = 400
 """Events and files that a page lists each: a page of any log stays below 300 kB and opens at once."""
@@ -39,9 +40,9 @@ _UNPROVEN = (
 
 
 def write_report(
-    result: Path,
+    result: FilePath,
     policy: Policy,
-    output: Path,
+    output: FilePath,
     *,
     collateral: CollateralSources | None = None,
     today: datetime.datetime | None = None,
@@ -61,6 +62,8 @@ def write_report(
     Raises:
         InputError: the result cannot be read, or the page cannot be written.
     """
+    result = Path(result)
+    output = Path(output)
     now = today or datetime.datetime.now(datetime.UTC)
     proof = verify_result(result, policy, collateral=collateral, today=now)
     userfile.write_file(output, render(result, proof, now).encode())

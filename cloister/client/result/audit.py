@@ -13,12 +13,16 @@ from cloister.attestation.result import Verdict
 from cloister.attestation.verifier import ReceiptPurpose, SessionPurpose, verify
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.computation.events import evidence_path
+from cloister.client.evidence.verdict import check_table
+from cloister.client.html.fragment import fragment
+from cloister.client.html.parts import Sentences, one_line
 from cloister.client.result.approvals import approvals_in
-from cloister.client.result.claims import Claim, ClaimOutcome, ClaimRecorder
+from cloister.client.result.claims import Claim, ClaimOutcome, ClaimRecorder, claim_table
 from cloister.errors import ChangedFileError, InputError
 from cloister.protocol.approval import Approval
 from cloister.protocol.events import FIRST_PREVIOUS, MAX_EVENTS, MAX_LINE, MAX_LOG, Event, EventChain, EventKind, Record
 from cloister.protocol.signingkey import key_id
+from cloister.userfile import FilePath
 
 NOT_COVERED = (
     "Not checked, because no file can prove it: that the evidence was fresh when it was saved, that the log has no "
@@ -27,7 +31,7 @@ NOT_COVERED = (
 """What an audit cannot prove, for the reader."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Audit:
     """What an event log proves.
 
@@ -60,11 +64,25 @@ class Audit:
             **({"verdict": self.verdict.value()} if self.verdict else {}),
         }
 
+    def __str__(self) -> str:
+        return "\n".join([*(claim.line() for claim in self.claims), NOT_COVERED])
+
+    def __repr__(self) -> str:
+        return one_line(f"Audit of {self.log}: {self._decision()}, {len(self.events)} events")
+
+    def _repr_html_(self) -> str:
+        title = f"{self.log}: {self._decision()}, {len(self.events)} events"
+        checks = (check_table(self.verdict),) if self.verdict else ()
+        return fragment(title, claim_table(self.claims), *checks, Sentences((NOT_COVERED,)), accepted=self.accepted)
+
+    def _decision(self) -> str:
+        return "proven" if self.accepted else "NOT PROVEN"
+
 
 def audit_log(
-    log: Path,
+    log: FilePath,
     *,
-    evidence: Path | None = None,
+    evidence: FilePath | None = None,
     policy: Policy | None = None,
     collateral: CollateralSources | None = None,
 ) -> Audit:
@@ -83,6 +101,8 @@ def audit_log(
         InputError: a file cannot be read.
         MalformedEvidence: the evidence file has no evidence.
     """
+    log = Path(log)
+    evidence = Path(evidence) if evidence is not None else None
     beside = evidence or evidence_path(log)
     shown = _load_evidence(beside) if evidence is not None or beside.exists() else None
     return check_log(log, shown, policy, collateral=collateral)
@@ -114,11 +134,12 @@ def check_log(
     return Audit(log, recorder.claims(), tuple(record.event for record in auditor.records), auditor.verdict)
 
 
-def logged_approvals(log: Path) -> tuple[Approval, ...]:
+def logged_approvals(log: FilePath) -> tuple[Approval, ...]:
     """The approvals in a saved event log, for a result that was fetched before they were given.
 
     An approval is a party's signature over the result: it needs no proof of the log. Raises InputError, FormatError.
     """
+    log = Path(log)
     return approvals_in(Record.parse(line) for line in _lines(log))
 
 

@@ -1,10 +1,11 @@
 """The findings of a verification: a list of claims, each proven or not, up to the first that fails."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from cloister.client.html.parts import TextTable
 from cloister.errors import CloisterError
 
 
@@ -31,6 +32,12 @@ class Claim:
     def line(self) -> str:
         """The claim as one line."""
         return f"  {self.outcome.value:<11}  {self.text}: {self.detail}"
+
+
+def claim_table(claims: Iterable[Claim]) -> TextTable:
+    """The claims as a table."""
+    columns = (("Outcome", "outcome"), ("Statement", "text"), ("Found", "text"))
+    return TextTable.of(columns, [(claim.outcome.value, claim.text, claim.detail) for claim in claims])
 
 
 class ClaimRecorder:

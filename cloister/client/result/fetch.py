@@ -12,23 +12,36 @@ from cloister.client.computation.events import follow_events
 from cloister.client.computation.status import fetch_status
 from cloister.client.connection.connection import Connection
 from cloister.client.connection.report import TransferReport
+from cloister.client.html.fragment import fragment
+from cloister.client.html.parts import TextTable, one_line
 from cloister.client.result.download import consumer_of, fetch_ciphertext, finish_result
 from cloister.client.result.pending import alone, has_pending_key
 from cloister.client.result.proof import Proof
 from cloister.client.result.result_files import unpack_result
 from cloister.errors import InputError
+from cloister.protocol import names
 from cloister.protocol.events import Record
 from cloister.protocol.manifest import Manifest
 from cloister.protocol.progress import ComputationProgress, Phase
+from cloister.userfile import FilePath
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FetchedResult:
     """A proven result: its file, its proof, and its files if they were unpacked."""
 
     output: Path
     proof: Proof
     files: tuple[Path, ...] = ()
+
+    def __repr__(self) -> str:
+        return one_line(f"FetchedResult {self.output}, {self.proof.decision()}")
+
+    def _repr_html_(self) -> str:
+        rows = [(names.shown(str(path)),) for path in self.files]
+        files = (TextTable.of((("Unpacked", "text"),), rows, more="further files"),) if rows else ()
+        title = f"{self.output}: {self.proof.decision()}"
+        return fragment(title, *self.proof.parts(), *files, accepted=self.proof.accepted)
 
 
 class ResultReport(TransferReport):
@@ -48,9 +61,9 @@ def fetch_result(
     connect: Callable[[], Connection],
     manifest: Manifest,
     policy: Policy,
-    output: Path,
+    output: FilePath,
     *,
-    unpack: Path | None = None,
+    unpack: FilePath | None = None,
     keep: Iterable[Path] = (),
     wait: bool = False,
     collateral: CollateralSources | None = None,
@@ -79,6 +92,8 @@ def fetch_result(
         RefusedError: the agent refuses, for example because the result is not ready or was released earlier.
         UnreachableError: no agent answers, or the machine stays away.
     """
+    output = Path(output)
+    unpack = Path(unpack) if unpack is not None else None
     told = report or ResultReport()
     try:
         target = userfile.destination(output)

@@ -22,8 +22,10 @@ from cloister.attestation.result import Verdict
 from cloister.attestation.verifier import ReceiptPurpose, verify
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.computation.review import rollback
+from cloister.client.html.fragment import fragment
+from cloister.client.html.parts import Facts, Part, Sentences, TextTable, one_line
 from cloister.client.result.approvals import require_approvals
-from cloister.client.result.claims import Claim, ClaimOutcome, ClaimRecorder
+from cloister.client.result.claims import Claim, ClaimOutcome, ClaimRecorder, claim_table
 from cloister.errors import ChangedFileError
 from cloister.protocol import approval, archive, canonical, names, signingkey, transcript
 from cloister.protocol import receipt as receipts
@@ -32,6 +34,7 @@ from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.events import MAX_EVENTS, MAX_LINE, Event, EventChain, EventKind, Record
 from cloister.protocol.manifest import Manifest
 from cloister.protocol.receipt import Receipt
+from cloister.userfile import FilePath
 
 RECEIPT = f"{names.PROOF_FOLDER}/receipt.dsse.json"
 EVIDENCE = f"{names.PROOF_FOLDER}/evidence.json"
@@ -60,7 +63,7 @@ class ProvenDocuments:
     events: tuple[Event, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Proof:
     """What a verification found out about a result.
 
@@ -86,6 +89,32 @@ class Proof:
         """Whether every claim is proven as of the time of the receipt; of a preview, all but its approvals."""
         claims = [claim for claim in self.claims if not (self.preview and claim.text == APPROVED)]
         return all(claim.outcome is ClaimOutcome.PROVEN for claim in claims)
+
+    def decision(self) -> str:
+        """The outcome in two words."""
+        if self.preview:
+            return "preview, not approved yet" if self.accepted else "NOT PROVEN"
+        return "proven" if self.accepted else "NOT PROVEN"
+
+    def parts(self) -> Iterator[Part]:
+        """The proof for showing: claims, notes and, of a proven result, its receipt and its files."""
+        yield claim_table(self.claims)
+        today = rejection_today(self)
+        notes = (*self.notes, *((f"Today your policy would reject the machine: {today}",) if today else ()))
+        if notes:
+            yield Sentences(notes, warning=True)
+        if self.documents is not None and self.accepted:
+            yield Facts.of(receipt_facts(self.documents.receipt), code=True)
+            yield file_table(self.documents.receipt)
+
+    def __str__(self) -> str:
+        return "\n".join(claim.line() for claim in self.claims)
+
+    def __repr__(self) -> str:
+        return one_line(f"Proof: {self.decision()}")
+
+    def _repr_html_(self) -> str:
+        return fragment(f"The result is {self.decision()}", *self.parts(), accepted=self.accepted)
 
     def require_accepted(self) -> None:
         """Raise ProofError, with what failed, unless every claim is proven."""
@@ -114,7 +143,7 @@ class Proof:
 
 
 def verify_result(
-    path: Path,
+    path: FilePath,
     policy: Policy,
     *,
     collateral: CollateralSources | None = None,
@@ -138,6 +167,7 @@ def verify_result(
     Raises:
         InputError: the file cannot be read.
     """
+    path = Path(path)
     try:
         userfile.open_regular(path).close()
     except OSError as error:
@@ -349,6 +379,21 @@ class _Prover:
 def _same(what: str, expected: object, found: object) -> None:
     if expected != found:
         raise ChangedFileError(f"{what} differs (expected: {expected}, found: {found}).")
+
+
+def receipt_facts(receipt: Receipt) -> Iterator[tuple[str, str]]:
+    """A receipt without its files and consents, each value with its name."""
+    yield "Made", f"{receipt.created}, by the host's clock"
+    yield "SHA-256 of its statement", receipts.payload_digest(receipt.payload()).hex()
+    yield "Manifest", receipt.manifest
+    yield "Boot configuration", receipt.boot_configuration
+    yield "Head of the event log", receipt.log_head
+
+
+def file_table(receipt: Receipt) -> TextTable:
+    """The files that a receipt names."""
+    rows = [(names.shown(name), digest) for name, digest in sorted(receipt.files.items())]
+    return TextTable.of((("File", "text"), ("SHA-256", "code")), rows, more="further files, which the receipt names")
 
 
 def rejection_today(found: Proof) -> str:

@@ -4,7 +4,7 @@ import datetime
 
 from cloister.attestation.policy.policy import Policy
 from cloister.attestation.result import Verdict
-from cloister.client.computation.upload import Uploaded, UploadReport, upload_assets
+from cloister.client.computation.upload import UploadReport, Uploads, upload_assets
 from cloister.client.connection.connection import Connection
 from cloister.client.rules.rule import StandingRule
 from cloister.client.rules.uses import count_use
@@ -20,7 +20,7 @@ def consent_by_rule(
     *,
     report: UploadReport | None = None,
     today: datetime.date | None = None,
-) -> tuple[Uploaded, ...]:
+) -> Uploads:
     """Upload the provider's datasets with its consent, if its rule permits the computation.
 
     The agent gets an ordinary consent: it never sees the rule. A use is counted once for each manifest, when the files

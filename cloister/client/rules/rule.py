@@ -21,6 +21,7 @@ from cloister.protocol import canonical, schema, text
 from cloister.protocol.document import MAX_SIZE, Document
 from cloister.protocol.manifest import Asset, Manifest
 from cloister.protocol.signingkey import key_id
+from cloister.userfile import FilePath
 
 _COMPARED = ("algorithm", "results", "logs", "limits")
 """Members that a rule has as the manifest has them."""
@@ -42,8 +43,9 @@ class StandingRule:
     value: Mapping[str, Any]
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: FilePath) -> Self:
         """The rule at ``path``. Raises InputError."""
+        path = Path(path)
         try:
             data = userfile.read(path, MAX_SIZE)
         except OSError as error:
@@ -162,7 +164,7 @@ def compose_rule(
 
 
 def write_rule(
-    path: Path, manifest: Manifest, key: bytes, policy: Policy, *, uses: int, until: str, paths: Mapping[str, str]
+    path: FilePath, manifest: Manifest, key: bytes, policy: Policy, *, uses: int, until: str, paths: Mapping[str, str]
 ) -> StandingRule:
     """Write the rule that permits computations like one that the provider has reviewed.
 
@@ -181,6 +183,7 @@ def write_rule(
     Raises:
         InputError: the key provides no dataset, a value is invalid, or the file exists or cannot be written.
     """
+    path = Path(path)
     last = _day(until)
     if last is None:
         raise InputError(f"--until must be a day like 2026-01-31, not {until!r}.")

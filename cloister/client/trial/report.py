@@ -1,15 +1,17 @@
 """The report of a trial: outcome, use, results, and the limits that a manifest should have."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from cloister.client.computation.timeline import REASONS
+from cloister.client.html.fragment import fragment
+from cloister.client.html.parts import Facts, Output, Sentences, TextTable, one_line
 from cloister.client.script.failure import OutputEnd
 from cloister.protocol import text
 from cloister.protocol.manifest import Manifest
-from cloister.units import round_up
+from cloister.units import format_size, round_up
 
 _MIB = 1024 * 1024
 OK = "OK"
@@ -34,7 +36,7 @@ class TrialFile:
     size: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrialReport:
     """How a run ended and what it used. Sizes are in bytes."""
 
@@ -71,6 +73,12 @@ class TrialReport:
     advice: tuple[str, ...] = ()
     """What to do about a failure that the output shows, as sentences."""
 
+    notes: tuple[str, ...] = ()
+    """What the author should read about the manifest."""
+
+    warnings: tuple[str, ...] = ()
+    """What may fail on a machine."""
+
     @property
     def ok(self) -> bool:
         """Whether a machine would hand out the results."""
@@ -80,6 +88,51 @@ class TrialReport:
     def reason(self) -> str:
         """The outcome in words."""
         return "a machine would hand out the results" if self.ok else REASONS[self.outcome]
+
+    def told(self, notes: Sequence[str], warnings: Sequence[str]) -> Self:
+        """The same with what was said of the manifest before the run."""
+        return replace(self, notes=tuple(notes), warnings=tuple(warnings))
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        """The outcome and the use, each with its name."""
+        kept = "" if self.printed <= len(self.output) else f"; a machine keeps the first {len(self.output)}"
+        yield "Outcome", f"{self.outcome}: {self.reason}"
+        yield from (("", one) for one in self.advice)
+        yield "Time", f"{self.seconds:.1f} s"
+        yield (
+            "Memory",
+            f"{format_size(self.memory)} at its peak, of {format_size(self.memory_limit)} "
+            "(limits.memory, unpacked datasets and results)",
+        )
+        yield "Processes", f"{self.processes} at their peak"
+        yield "Printed", f"{self.printed} bytes{kept}"
+        yield "Results", f"{len(self.results)} {'file' if len(self.results) == 1 else 'files'}"
+
+    def limits_title(self) -> str:
+        """What the suggested limits are."""
+        if self.ok:
+            return "Limits to start from, with a margin; real data need more if they are larger:"
+        return "Limits for what the run did until it ended (a complete run may need more):"
+
+    def __repr__(self) -> str:
+        return one_line(f"TrialReport {self.outcome}: {self.reason}")
+
+    def _repr_html_(self) -> str:
+        columns = (("Result", "text"), ("Size", "text"))
+        results = TextTable.of(
+            columns, [(one.name, format_size(one.size)) for one in self.results], more="further files"
+        )
+        return fragment(
+            f"Trial: {self.reason}",
+            Facts.of(self.facts()),
+            *((results,) if self.results else ()),
+            Sentences(tuple(f"{name}: {value}" for name, value in self.suggested.items()), self.limits_title()),
+            *((Sentences(self.not_enforced, "Not enforced as on a machine:"),) if self.not_enforced else ()),
+            *((Output(self.output.decode("utf-8", "replace")),) if self.output else ()),
+            *((Sentences(self.notes, "Notes"),) if self.notes else ()),
+            Sentences((*self.warnings, TRIAL_NOTICE), warning=True),
+            accepted=self.ok,
+        )
 
     @classmethod
     def from_answer(cls, answer: dict[str, Any], manifest: Manifest, printed: OutputEnd) -> Self:

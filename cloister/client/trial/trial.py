@@ -12,14 +12,15 @@ from cloister.client.trial.source import compose_trial
 from cloister.client.trial.tree import open_tree, python_packages
 from cloister.errors import InputError, ProofError
 from cloister.protocol import archive
+from cloister.userfile import FilePath
 
 
 def try_computation(
-    manifest: Path,
-    root: Path,
-    data: Mapping[str, Path],
+    manifest: FilePath,
+    root: FilePath,
+    data: Mapping[str, FilePath],
     show: Show = lambda printed: None,
-    unpack: Path | None = None,
+    unpack: FilePath | None = None,
     note: Callable[[str], None] = lambda said: None,
     warn: Callable[[str], None] = lambda said: None,
 ) -> TrialReport:
@@ -42,22 +43,26 @@ def try_computation(
             results cannot be written.
         TrialError: this system does not allow the namespaces of a trial.
     """
+    manifest = Path(manifest)
+    root = Path(root)
+    mock = {name: Path(one) for name, one in data.items()}
+    unpack = Path(unpack) if unpack is not None else None
     tree = open_tree(root)
     notes: list[str] = []
     warnings: list[str] = []
-    composed, assets = compose_trial(manifest, data, python_packages(tree), notes, warnings)
+    composed, assets = compose_trial(manifest, mock, python_packages(tree), notes, warnings)
     for said in notes:
         note(said)
     for said in warnings:
         warn(said)
     if unpack is None:
-        return engine.run(tree, composed, assets, show)
+        return engine.run(tree, composed, assets, show).told(notes, warnings)
     with tempfile.NamedTemporaryFile(suffix=".zip") as kept:
         report = engine.run(tree, composed, assets, show, kept.file)
         if report.ok:
             _check(Path(kept.name), root)
             unpack_result(Path(kept.name), unpack)
-        return report
+        return report.told(notes, warnings)
 
 
 def _check(kept: Path, root: Path) -> None:

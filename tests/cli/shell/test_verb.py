@@ -102,13 +102,12 @@ def test_configuration_file_sets_options(cloister, parties, tmp_path):
 
 
 def test_vendors_are_asked_only_when_configured(tmp_path, monkeypatch):
-    settings = Settings(Context(), {})
     for said, asked in (("", False), ("0", False), ("false", False), ("1", True), ("true", True)):
         monkeypatch.setenv("CLOISTER_FETCH", said)
-        assert (settings.collateral().network is not None) is asked
+        assert (Settings(Context(), {}).collateral().network is not None) is asked
     monkeypatch.setenv("CLOISTER_FETCH", "yes")
     with pytest.raises(InputError, match="CLOISTER_FETCH must be 1 or 0, not 'yes'"):
-        settings.collateral()
+        Settings(Context(), {}).collateral()
 
 
 def test_collateral_comes_from_a_folder(tmp_path, monkeypatch):

@@ -3,7 +3,6 @@
 import dataclasses
 import datetime
 import hashlib
-import html.parser
 import zipfile
 
 import pytest
@@ -14,6 +13,7 @@ from cloister.client.result.proof import verify_result
 from cloister.protocol import archive
 from cloister.protocol.events import Event, EventKind, State
 from tests.agent_fixture import running_agent
+from tests.client.html.markup import HOSTILE, TURNED, Page, loads_nothing
 from tests.client.machine import Machine
 from tests.client.parties import Parties
 
@@ -33,38 +33,6 @@ def made(tmp_path_factory):
             fetch_ciphertext(connection, manifest, folder / "results.zip")
         finish_result(manifest, machine.policy, folder / "results.zip")
         return folder, machine.policy
-
-
-class Page(html.parser.HTMLParser):
-    """The text of a page, its tags and attributes; every element that is opened must be closed in order."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.attributes, self.text, self._open = [], [], [], []
-        self.feed(text)
-        self.close()
-        assert self._open == []
-        self.text = " ".join(" ".join(self.text).split())
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += attrs
-        if tag != "meta":
-            self._open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self._open.pop() == tag
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-
-def loads_nothing(page):
-    """Whether a browser would show the page without a script and without another file."""
-    names = {name for name, _ in page.attributes}
-    active = {name for name in names if name.startswith("on")} | names & {"src", "srcset", "action", "data", "style"}
-    links = [value for name, value in page.attributes if name == "href" and not value.startswith("#")]
-    return not active and links == [] and not {"script", "link", "img", "iframe", "object"} & set(page.tags)
 
 
 def test_page_of_a_proven_result_has_all_that_is_proven(made, tmp_path):
@@ -113,10 +81,6 @@ def test_page_of_a_changed_result_says_what_failed_and_shows_nothing_of_it(made,
     assert "What runs" not in page.text
     assert "submitted the manifest" not in page.text
     assert loads_nothing(page)
-
-
-HOSTILE = "</title></bdi><script>alert(1)</script><img src=x onerror=alert(1)>\"'& {{ 7*7 }}"
-TURNED = "invoice\u202efdp.exe\x1b[2J\u200b"
 
 
 @pytest.mark.parametrize("name", [HOSTILE, TURNED], ids=["markup", "invisible"])

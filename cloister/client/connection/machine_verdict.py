@@ -1,0 +1,68 @@
+"""The verdict on a running machine, with the evidence that it is on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cloister import userfile
+from cloister.attestation.evidence import Evidence
+from cloister.attestation.result import Check, Verdict
+from cloister.client.connection.opening import Target, attest
+from cloister.client.evidence.verdict import show_verdict, verdict_lines
+from cloister.userfile import FilePath
+
+
+@dataclass(frozen=True, repr=False)
+class MachineVerdict:
+    """What a party's policy says of the machine that it asked.
+
+    verdict: the verdict, with all checks and claims.
+    evidence: what the machine showed.
+    problems: a sentence for each request to a vendor's service that failed; empty when none did.
+    """
+
+    verdict: Verdict
+    evidence: Evidence
+    problems: tuple[str, ...] = ()
+
+    @property
+    def accepted(self) -> bool:
+        """Whether no check failed."""
+        return self.verdict.accepted
+
+    @property
+    def confidential(self) -> bool:
+        """Whether it is shown that only the image can read the machine's memory."""
+        return self.verdict.confidential
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """All checks, in order."""
+        return self.verdict.checks
+
+    @property
+    def failures(self) -> tuple[Check, ...]:
+        """All failed checks, in order."""
+        return self.verdict.failures
+
+    def require_accepted(self) -> None:
+        """Raise ProofError, with a sentence for every failure, unless the machine is accepted."""
+        self.verdict.require_accepted()
+
+    def save(self, path: FilePath) -> None:
+        """Write the evidence, for an audit and to start a policy from. Raises InputError."""
+        userfile.write_file(Path(path), self.evidence.encode_json())
+
+    def __str__(self) -> str:
+        return "\n".join(verdict_lines(self.verdict))
+
+    def __repr__(self) -> str:
+        return repr(self.verdict)
+
+    def _repr_html_(self) -> str:
+        return show_verdict(self.verdict, self.problems)
+
+
+def judge(target: Target) -> MachineVerdict:
+    """Ask a machine for evidence, appraise it, and end the session again. Raises as :func:`attest`."""
+    with attest(target) as opening:
+        return MachineVerdict(opening.verdict, opening.evidence, opening.problems)
