@@ -26,6 +26,8 @@ EVENTS_SHOWN = 100
 _MOST_NOTICES = 16
 _LONGEST = 500
 
+_BEFORE_RESULTS = frozenset({State.RECEIVING, State.HELD, State.RUNNING})
+
 _NOT_NOW = {
     Contact.ASKING: "The machine is asked for the first time.",
     Contact.SILENT: "The machine does not answer.",
@@ -235,16 +237,23 @@ class _View:
             )
 
     def _results(self) -> Iterator[tuple[str, str]]:
-        for one in self._status.answer.approvals if self._status is not None else ():
-            said = f"approved at {_moment(one.approved_at)}" if one.approved else "has not decided yet"
-            yield one.party, said
-        for slot in self._status.answer.results if self._status is not None else ():
+        yield from self._approvals()
+        slots = self._status.answer.results if self._status is not None else ()
+        for slot in slots:
             number = self._found.events.released.get(slot.consumer)
             if slot.consumed:
                 logged = f"event {number}" if number is not None else "its event has not been read"
                 yield slot.consumer, f"fetched at {_moment(slot.consumed_at)} ({logged})"
             else:
                 yield slot.consumer, "ready, not fetched yet" if slot.ready else "not ready"
+        if not slots and self._copy is not None and self._status is not None and self._status.state in _BEFORE_RESULTS:
+            for consumer in self._copy.manifest.results.recipients:
+                yield consumer, "receives it when the algorithm has ended"
+
+    def _approvals(self) -> Iterator[tuple[str, str]]:
+        for one in self._status.answer.approvals if self._status is not None else ():
+            said = f"approved at {_moment(one.approved_at)}" if one.approved else "has not decided yet"
+            yield one.party, said
 
     def _verdict_said(self) -> str:
         verdict = self._found.verdict
