@@ -18,7 +18,8 @@ from cloister.protocol.manifest import Asset, Manifest
 from cloister.protocol.progress import Phase
 from tests.client.parties import Parties
 
-_RESULT = frozenset({Phase.APPROVAL, Phase.COMPLETED})
+FINISHED = frozenset({Phase.APPROVAL, Phase.COMPLETED})
+"""Phases in which there is a result."""
 
 
 class Running(Protocol):
@@ -92,7 +93,7 @@ class Machine:
         for asset in manifest.assets():
             self.upload(manifest, asset)
         with self.connection("lab", manifest) as connection:
-            for _ in EventReader(connection).records(follow=True, until=_RESULT):
+            for _ in EventReader(connection).records(follow=True, until=FINISHED):
                 pass
         return manifest
 
