@@ -56,15 +56,17 @@ def _print_json(value: object) -> None:
     print(json.dumps(value, indent=1))
 
 
-@verb(help={**_RECIPE, "tools": "lock the host tools instead"})
-def lock(_: Any, flavor: str = _BASE, recipe: str = "", tools: bool = False) -> None:
-    """Write the lock of a recipe, or of the host tools, from Debian's current signed index."""
+@verb(help={**_RECIPE, "tools": "lock the host tools instead", "browser": "lock the browser of the tests instead"})
+def lock(_: Any, flavor: str = _BASE, recipe: str = "", tools: bool = False, browser: bool = False) -> None:
+    """Write the lock of a recipe, of the host tools or of the browser, from Debian's current signed index."""
     from image.inputs import relock
 
     words = _chosen(flavor, recipe)
-    if tools and words != _BASE:
-        raise InputError(f"--tools and the recipe {words} have two locks.", hint="Pass one of them.")
-    path = relock.write("tools" if tools else words)
+    programs = [name for name, chosen in (("tools", tools), ("browser", browser)) if chosen]
+    if programs and (words != _BASE or len(programs) > 1):
+        other = f"the recipe {words}" if words != _BASE else f"--{programs[1]}"
+        raise InputError(f"--{programs[0]} and {other} have two locks.", hint="Pass one of them.")
+    path = relock.write(programs[0] if programs else words)
     print(f"Wrote {path}. See the changes with `git diff`, or as a changelog with `invoke image.diff`.")
 
 

@@ -13,7 +13,9 @@ from image.inputs.table import RecipeError
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 TOOLS = "tools"
-"""The recipe of the host tools, which is not the recipe of an image."""
+BROWSER = "browser"
+PROGRAMS = {TOOLS: "the host tools", BROWSER: "the browser"}
+"""The recipes that are not those of images, but of programs for this machine; and how messages name them."""
 
 SUFFIX = ".toml"
 _LONGEST = 8
@@ -54,7 +56,7 @@ class ChainLink:
 
 def flavors(folder: Path | None = None) -> list[str]:
     """The names of the project's recipes of images, sorted."""
-    return sorted(entry.stem for entry in (folder or FOLDER).glob(f"*{SUFFIX}") if entry.stem != TOOLS)
+    return sorted(entry.stem for entry in (folder or FOLDER).glob(f"*{SUFFIX}") if entry.stem not in PROGRAMS)
 
 
 def is_path(words: str) -> bool:
@@ -88,7 +90,7 @@ def find(words: str, beside: Path | None = None) -> RecipeFile:
             "hyphens inside.",
             hint="Rename the file.",
         )
-    if file.flavor in (*flavors(), TOOLS):
+    if file.flavor in (*flavors(), *PROGRAMS):
         raise RecipeError(
             f"The recipe {words} has the name of a recipe of the project, and its image would replace that one's.",
             hint=f"Rename the file, for example to my-{path.name}.",
@@ -108,8 +110,8 @@ def read(words: str) -> list[ChainLink]:
             return _merged(files, contents)
         if not isinstance(below, str):
             raise RecipeError(f"{file.path.name}: 'extends' must be the name or path of a recipe, not {below!r}.")
-        if below == TOOLS:
-            raise RecipeError(f"{file.path.name} extends {TOOLS}, which is not the recipe of an image.")
+        if below in PROGRAMS:
+            raise RecipeError(f"{file.path.name} extends {below}, which is not the recipe of an image.")
         try:
             files.append(find(below, file.path.parent))
         except RecipeError as error:

@@ -19,13 +19,15 @@ from cloister.process import ProcessError, run
 from image import cache, disk_space
 from image.debian import deb
 from image.errors import ImageError
+from image.inputs.chain import PROGRAMS, TOOLS
 from image.inputs.lockfile import load
 
 _LIBRARIES = "usr/lib/x86_64-linux-gnu"
 # swtpm's own library is in a subfolder that only its RUNPATH names.
 _LIBRARY_PATH = (_LIBRARIES, f"{_LIBRARIES}/swtpm")
 # QEMU finds its files relative to /proc/self/exe, which is the loader: so the loader is put where QEMU would be.
-_LOADER = "usr/bin/ld.so"
+LOADER = "usr/bin/ld.so"
+"""The loader below the root of unpacked programs."""
 _LEFT_OUT = ("usr/share/doc/", "usr/share/man/", "usr/share/locale/", "usr/share/lintian/", "usr/share/bug/")
 
 _NOT_LOCKED = "Add the package that contains it to image/recipes/tools.toml, then run `invoke image.lock --tools`."
@@ -66,7 +68,7 @@ class Tools:
             raise ToolsError(f"The host tools have no program {name}.", hint=_NOT_LOCKED)
         libraries = ":".join(str(self.root / folder) for folder in _LIBRARY_PATH)
         # Some programs depend on their own name in argv[0].
-        return [str(self.root / _LOADER), "--inhibit-cache", "--library-path", libraries, "--argv0", name, str(program)]
+        return [str(self.root / LOADER), "--inhibit-cache", "--library-path", libraries, "--argv0", name, str(program)]
 
     def _swtpm_for_setup(self) -> str:
         words = [*self._loaded("swtpm"), "socket"]
@@ -89,35 +91,36 @@ class Tools:
             return run([*self.argv(name), *words], env=environment, **options)
         except ProcessError as error:
             # The error names the loader; name the tool instead.
-            raise ToolsError(error.message.replace(Path(_LOADER).name, name, 1)) from error
+            raise ToolsError(error.message.replace(Path(LOADER).name, name, 1)) from error
 
 
-def ensure(source: Path | None = None, *, relock: bool = False) -> Tools:
+def ensure(source: Path | None = None, *, relock: bool = False, programs: str = TOOLS) -> Tools:
     """The tools of the lock, fetched and unpacked if needed.
 
-    ``source`` is a tar from `invoke image.vendor`; ``relock`` is as for ``image.inputs.relock.obtain``.
+    ``source`` is a tar from `invoke image.vendor`; ``relock`` is as for ``image.inputs.relock.obtain``; ``programs`` is
+    the recipe, one of ``chain.PROGRAMS``.
     """
-    tools = find()
+    tools = find(programs)
     if tools is not None:
         return tools
     # Imported late: it loads the code that verifies archives, which is not needed to start a VM.
     from image.inputs.relock import obtain
 
-    lock, files = obtain("tools", source, relock=relock)
+    lock, files = obtain(programs, source, relock=relock)
     digest = lock.digest()
     root = _folder(digest)
     with disk_space.needed(cache.root(), disk_space.CACHE_HINT):
-        _ensure(root, [files[package.sha256] for package in lock.packages])
+        _ensure(root, [files[package.sha256] for package in lock.packages], PROGRAMS[programs])
     return Tools(root, digest)
 
 
-def _ensure(root: Path, packages: Sequence[Path]) -> None:
+def _ensure(root: Path, packages: Sequence[Path], spoken: str) -> None:
     root.parent.mkdir(parents=True, exist_ok=True)
     with (root.parent / f"{root.name}.lock").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
         if root.is_dir():
             return
-        print("Unpacking the host tools ...", file=sys.stderr, flush=True)
+        print(f"Unpacking {spoken} ...", file=sys.stderr, flush=True)
         part = root.with_name(f"{root.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         try:
@@ -132,9 +135,9 @@ def _folder(digest: str) -> Path:
     return cache.root() / "tools" / digest
 
 
-def find() -> Tools | None:
+def find(programs: str = TOOLS) -> Tools | None:
     """The tools of the lock if they are unpacked, else None."""
-    digest = load("tools").digest()
+    digest = load(programs).digest()
     return Tools(_folder(digest), digest) if _folder(digest).is_dir() else None
 
 
@@ -143,7 +146,7 @@ def unpack(packages: Sequence[Path], into: Path) -> None:
     into.mkdir(parents=True)
     with ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
         list(pool.map(lambda package: _unpack(package, into), packages))
-    shutil.copy2(into / "usr/lib64/ld-linux-x86-64.so.2", into / _LOADER)
+    shutil.copy2(into / "usr/lib64/ld-linux-x86-64.so.2", into / LOADER)
 
 
 def _unpack(package: Path, into: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from image.inputs import chain
-from image.inputs.chain import TOOLS, ChainLink, RecipeFile
+from image.inputs.chain import PROGRAMS, TOOLS, ChainLink, RecipeFile
 from image.inputs.lockfile import LockPlace
 from image.inputs.parts import (
     COMPRESSIONS,
@@ -163,12 +163,12 @@ def _paths(link: ChainLink) -> list[str]:
 
 
 def load_request(words: str) -> tuple[LockRequest, LockPlace]:
-    """What the lock of a recipe, or of the host tools (``tools``), resolves; and the place of that lock."""
-    if words != TOOLS:
+    """What the lock of a recipe, or of programs (``tools`` and ``browser``), resolves; and the place of that lock."""
+    if words not in PROGRAMS:
         loaded = load(words)
         return loaded.recipe.request, loaded.lock
-    (link,) = chain.read(TOOLS)
-    table = Table(link.merged, f"{TOOLS}.toml")
+    (link,) = chain.read(words)
+    table = Table(link.merged, f"{words}.toml")
     request = LockRequest(DebianRecipe.from_table(table.table("debian")), {}, {})
     table.reject_unknown()
     return request, link.file.lock

@@ -47,7 +47,7 @@ class ScriptError(ImageError):
 
 
 def write(words: str, into: Path | None = None, *, mirror: Mirror | None = None, now: datetime | None = None) -> Path:
-    """Write the lock of a recipe, or of the host tools (``tools``), from the archives' current indexes.
+    """Write the lock of a recipe, or of programs (``tools`` and ``browser``), from the archives' current indexes.
 
     It is written to its place, or into the folder ``into``. For a recipe that is built from the lock of one that it
     extends, that lock is written.
@@ -98,7 +98,7 @@ def _replace_file(path: Path, contents: bytes) -> None:
 
 
 def obtain(words: str, source: Path | None = None, *, relock: bool = False) -> tuple[Lock, dict[str, Path]]:
-    """The lock of a recipe, or of the host tools (``tools``), and all its files by SHA-256 (hex).
+    """The lock of a recipe, or of programs (``tools`` and ``browser``), and all its files by SHA-256 (hex).
 
     ``source`` is a tar from `invoke image.vendor`. With ``relock``, if a locked package is no longer available, a new
     lock is written to out/locks (or to the folder in CLOISTER_LOCKS) and overrides the other in this process and its

@@ -187,6 +187,7 @@ def test_recipe_over_one_of_a_debug_image_is_one(team: Path) -> None:
     [
         ("nothing", r"hospital\.toml extends 'nothing'\. Unknown flavor 'nothing'\. Known flavors: base, debug"),
         ("tools", r"hospital\.toml extends tools, which is not the recipe of an image"),
+        ("browser", r"hospital\.toml extends browser, which is not the recipe of an image"),
         ("./none.toml", r"hospital\.toml extends '\./none\.toml'\. There is no recipe \./none\.toml"),
         ("data/scores", r"must be a file whose name ends in \.toml"),
         ("./hospital.toml", r"hospital\.toml -> hospital\.toml: these recipes extend each other in a circle"),
@@ -212,6 +213,7 @@ def test_chain_is_bounded(team: Path) -> None:
     [
         ("base", "has the name of a recipe of the project"),
         ("tools", "has the name of a recipe of the project"),
+        ("browser", "has the name of a recipe of the project"),
         ("My Hospital", "must have lower-case letters"),
         ("-hospital", "must have lower-case letters"),
     ],

@@ -98,7 +98,7 @@ def test_a_reworded_reason_does_not_make_the_lock_stale() -> None:
     assert Recipe.from_dict(value, "base").request.digest() == Recipe.from_dict(minimal(), "base").request.digest()
 
 
-@pytest.mark.parametrize("name", ["base", "pytorch", "tools"])
+@pytest.mark.parametrize("name", ["base", "pytorch", "tools", "browser"])
 def test_committed_locks_match_the_committed_recipes(name: str) -> None:
     assert lockfile.load(name, lockfile.FOLDER).request == recipe.load_request(name)[0].digest()
 
