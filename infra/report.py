@@ -21,6 +21,7 @@ from infra.configuration import public_key
 from infra.live.cvms import DeployedCvm
 from infra.live.status import WorkspaceStatus
 from infra.reach.graph import ReachGraph
+from infra.reach.workspace_graph import WorkspaceGraph
 
 _MEBIBYTE = 1 << 20
 _PROBE_SECONDS = 5.0
@@ -89,6 +90,15 @@ def reach(found: ReachGraph, *, as_json: bool) -> None:
         show.facts(found.value())
         return
     for line in found.sentences():
+        print(line)
+
+
+def graph(found: WorkspaceGraph, *, as_json: bool) -> None:
+    """Resources of a workspace, and who can reach what, as a flowchart."""
+    if as_json:
+        show.facts(found.value())
+        return
+    for line in found.mermaid():
         print(line)
 
 

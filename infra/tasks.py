@@ -108,6 +108,15 @@ def reach(c: Any, stack: str = "", json: bool = False, planned: bool = False) ->
     report.reach(workspaces.reach(workspaces.PROJECT.selected(stack), planned=planned), as_json=json)
 
 
+@verb(help=WORKSPACE | JSON)
+def graph(c: Any, stack: str = "", json: bool = False) -> None:
+    """Draw the workspace's file, without a cloud: resources, and who can reach what, as a Mermaid flowchart."""
+    from infra import report
+    from infra.live import rehearsed
+
+    report.graph(rehearsed.graph(stack), as_json=json)
+
+
 @verb(help=WORKSPACE | {"output": "write to this file instead of the screen"})
 def export(c: Any, stack: str = "", output: str = "") -> None:
     """Print the workspace descriptor for the parties (their option --workspace FILE)."""
@@ -265,7 +274,7 @@ def clean(c: Any, yes: bool = False) -> None:
     print(f"Removed: {', '.join(str(path) for path in removed) or 'nothing'}.")
 
 
-workspace = Collection("workspace", new, up, status, reach, export, console, down)
+workspace = Collection("workspace", new, up, status, reach, graph, export, console, down)
 workspace.add_task(list_, name="list")
 member = Collection("member", add, invite, admit)
 member.add_task(remove_, name="remove")

@@ -91,6 +91,21 @@ class Project:
             return None
         return found.get("objectValue", found.get("value"))
 
+    def written(self, name: str) -> Any:
+        """The same, read from the stack's file without the engine. None also when there is no such file.
+
+        Raises InputError for a file that is not YAML.
+        """
+        file = self.folder / f"Pulumi.{name}.yaml"
+        if not file.exists():
+            return None
+        try:
+            settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, ValueError, OSError) as error:
+            raise InputError(f"Cannot read {_shown(file)}: {error}.") from error
+        found = settings.get("config") if isinstance(settings, dict) else None
+        return found.get(self.key) if isinstance(found, dict) else None
+
     def outputs(self, name: str) -> dict[str, Any]:
         found = self.json("stack", "output", "--json", *_stack(name))
         return dict(found)
@@ -216,11 +231,7 @@ class Project:
         Pulumi's language host requires the plugin of each installed SDK, used or not: hundreds of megabytes, or seconds
         of failing lookups without a network (GetRequiredPackages, pulumi/sdk, python).
         """
-        named = self.folder / f"Pulumi.{words[words.index('--stack') + 1]}.yaml" if "--stack" in words else None
-        if named is None or not named.exists():
-            return {}
-        settings = yaml.safe_load(named.read_text()) or {}
-        value = (settings.get("config") or {}).get(self.key)
+        value = self.written(words[words.index("--stack") + 1]) if "--stack" in words else None
         local = isinstance(value, dict) and value.get("backend") == LOCAL
         return {"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "1"} if local else {}
 

@@ -35,8 +35,12 @@ class Edge:
         if self.target == PLATFORM:
             return f"{self.source} -> {self.target}: {', '.join(self.addresses)}"
         port = f":{self.service.removeprefix('tcp/')}" if self.service.startswith("tcp/") else f" over {self.service}"
-        preposition = "from" if self.source in (THE_INTERNET, JOINED, SERVICES) else "to"
-        return f"{self.source} -> {self.target}{port}{format_networks(preposition, self.addresses)}"
+        return f"{self.source} -> {self.target}{port}{format_networks(self.preposition, self.addresses)}"
+
+    @property
+    def preposition(self) -> str:
+        """Whether ``addresses`` are where the connection comes from or where it goes to."""
+        return "from" if self.source in (THE_INTERNET, JOINED, SERVICES) else "to"
 
 
 def format_networks(preposition: str, networks: Sequence[str]) -> str:
@@ -59,7 +63,7 @@ class ReachGraph:
         lines = [edge.sentence() + self._note(edge) for edge in self.edges]
         sources = {edge.source for edge in self.edges if edge.target != PLATFORM}
         lines += [f"{name} -> {NOTHING}{self._else(name)}" for name in self.cvms if name not in sources]
-        lines += [f"{name} -> {NOTHING}" for name in self._outside() if name not in sources]
+        lines += [f"{name} -> {NOTHING}" for name in self.outside if name not in sources]
         return lines
 
     def value(self) -> dict[str, Any]:
@@ -69,7 +73,9 @@ class ReachGraph:
     def _note(self, edge: Edge) -> str:
         return " (none joined)" if edge.source == JOINED and not self.links else ""
 
-    def _outside(self) -> tuple[str, ...]:
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """Who outside of the workspace a reader asks about."""
         return (THE_INTERNET,) if self.links else (THE_INTERNET, OTHERS)
 
     def _else(self, name: str) -> str:

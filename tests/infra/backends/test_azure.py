@@ -20,7 +20,9 @@ from infra.backends import azure
 from infra.backends.azure import keys, network
 from infra.configuration import workspace
 from infra.configuration.image import Image
-from tests.infra import recorder
+from infra.live import rehearsed
+from infra.reach import graph
+from tests.infra import declarations, recorder
 
 CONFIGURATIONS = Path(__file__).parents[1] / "declarations"
 VM = "azure-native:compute:VirtualMachine"
@@ -107,6 +109,17 @@ def next_hops(resources: Mapping[str, Any]) -> dict[str, str]:
 def test_declarations_match_the_golden_file(name: str, signed: bool):
     resources, descriptor = declared_as(name, signed=signed)
     recorder.compare(f"{name}-signed" if signed else name, {"resources": resources, "descriptor": descriptor.value()})
+
+
+@pytest.mark.parametrize(
+    ("name", "signed"), [("azure-private-snp", None), ("azure-public-tdx", None), ("azure-public-tdx", SIGNED)]
+)
+def test_rehearsal_declares_what_the_engine_would_see(name: str, signed: Image | None):
+    """The graph of a workspace is drawn from it."""
+    found = rehearsed.declared(configuration(name), signed or image())
+    golden = declarations.resources(f"{name}-signed" if signed else name)
+    assert {one.key for one in found} - {("pulumi:pulumi:Stack", "cloister-lab")} == {one.key for one in golden}
+    assert graph.build("azure", found).sentences() == graph.build("azure", golden).sentences()
 
 
 def test_descriptor_has_endpoint_and_platform_of_each_cvm():

@@ -17,7 +17,9 @@ from infra.backends import gcp
 from infra.backends.gcp import names
 from infra.configuration import workspace
 from infra.configuration.image import Image
-from tests.infra import recorder
+from infra.live import rehearsed
+from infra.reach import graph
+from tests.infra import declarations, recorder
 
 CONFIGURATIONS = Path(__file__).parents[1] / "declarations"
 PROJECT_NUMBER = "123456789012"
@@ -61,6 +63,15 @@ def declare(
 def test_declarations_match_the_golden_file(name: str):
     resources, descriptor = declare(configuration(name))
     recorder.compare(name, {"resources": resources, "descriptor": descriptor.value()})
+
+
+@pytest.mark.parametrize(("name", "signed"), [("gcp-private-snp", None), ("gcp-public-tdx", None)])
+def test_rehearsal_declares_what_the_engine_would_see(name: str, signed: Image | None):
+    """The graph of a workspace is drawn from it."""
+    found = rehearsed.declared(configuration(name), signed or image())
+    golden = declarations.resources(f"{name}-signed" if signed else name)
+    assert {one.key for one in found} - {("pulumi:pulumi:Stack", "cloister-lab")} == {one.key for one in golden}
+    assert graph.build("gcp", found).sentences() == graph.build("gcp", golden).sentences()
 
 
 def test_private_workspace_has_no_external_address_and_no_route():
