@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: setup venv demo test check proto pages lock azure gcp fuzz emulators clean
+.PHONY: setup venv demo test check proto pages lock azure gcp fuzz emulators browser clean
 
 # The venv belongs to one lock in one place: an editable install and its scripts hold absolute paths.
 packages := .venv/packages-$(shell { pwd; cat requirements/checkout.txt; } | sha256sum | cut -c1-16)
@@ -25,8 +25,8 @@ demo: setup
 # so byte code is kept even if the caller's shell says otherwise.
 WORKERS ?= 2
 
-test: check setup emulators
-	@PYTHONDONTWRITEBYTECODE= $(bin)/pytest -n $(WORKERS) -m "not packages and not examples and not flavors and not faults and not load and not sandbox and not scratch and not kinds"
+test: check setup emulators browser
+	@PYTHONDONTWRITEBYTECODE= $(bin)/pytest -n $(WORKERS) -m "not packages and not examples and not flavors and not faults and not load and not sandbox and not scratch and not kinds and not browser"
 
 # What reads the code without running it; the types of infra/ are those of the clouds' SDKs.
 check: azure gcp
@@ -44,6 +44,7 @@ pages: venv
 	$(bin)/python -m tools.errors_page
 	$(bin)/python -m tools.modules_page
 	$(bin)/python -m tools.api_pages
+	$(bin)/python -m tools.pictures
 
 $(packages):
 	@python=$$(for name in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -64,16 +65,16 @@ $(checkout): $(packages)
 	@$(pip) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# The SDKs of the clouds are large, and so are the fuzzer and what stands in for a cloud's storage; only those who
+# The SDKs of the clouds are large, and so are the fuzzer, what stands in for a cloud's storage and what drives a browser; only those who
 # deploy there, fuzz or test need them. The SDKs' byte code is written when a part of them is imported.
-azure gcp fuzz emulators: venv
+azure gcp fuzz emulators browser: venv
 	@stamp=.venv/$@-$$(sha256sum <requirements/$@.txt | cut -c1-16); test -e $$stamp || { \
 	  echo "Python packages: adding those of $@ ..."; \
 	  $(pip) install --no-compile --only-binary :all: --require-hashes -r requirements/$@.txt && touch $$stamp; }
 
 # Renews the locks after a change of the dependencies in pyproject.toml; UPGRADE=--upgrade takes newer versions.
 lock: venv
-	@for extra in platform azure gcp fuzz emulators; do \
+	@for extra in platform azure gcp fuzz emulators browser; do \
 	    test $$extra = platform && name=checkout || name=$$extra; \
 	    $(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	      --no-header --no-annotate --no-emit-index-url $(UPGRADE) \

@@ -9,7 +9,7 @@ from cloister.cli.shell.verb import verb
 
 @verb(
     help={
-        "names": "verbs, verifier, image, packages, parties, sandbox, publish, transfer, load, clouds, boot, "
+        "names": "verbs, verifier, image, packages, parties, reports, sandbox, publish, transfer, load, clouds, boot, "
         "workspace; commas between (default: all)",
         "repeat": "runs of each command, of which the median counts",
     },

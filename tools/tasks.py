@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -193,7 +194,25 @@ def kinds(c: Any, match: str = "") -> None:
     _end(suites.run([suites.TESTS / "e2e" / "test_kinds.py"], match=match))
 
 
+@verb(
+    help={
+        "match": "only tests whose names match this expression (pytest -k)",
+        "pictures": "folder for a picture of each page (default: out/browser)",
+    }
+)
+def browser(c: Any, match: str = "", pictures: str = "") -> None:
+    """Look at every page in Chromium, in all sizes and colours and on paper (fetches 150 MB; a minute)."""
+    from tools import suites
+
+    suites.require_packages("browser")
+    folder = Path(pictures).absolute() if pictures else CHECKOUT / "out" / "browser"
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ["CLOISTER_PICTURES"] = str(folder)
+    print(f"Pictures: {folder}", flush=True)
+    _end(suites.run([suites.TESTS / "browser"], match=match))
+
+
 namespace = Collection(
-    "test", engine, examples, exhaustive, faults, flavors, kinds, load, machines, packages, sandbox, scratch
+    "test", browser, engine, examples, exhaustive, faults, flavors, kinds, load, machines, packages, sandbox, scratch
 )
 namespace.add_task(test, default=True)

@@ -15,6 +15,8 @@ EXTRAS = {
     "azure": ["platform", "page", "dev", "azure"],
     "gcp": ["platform", "page", "dev", "gcp"],
     "fuzz": ["platform", "page", "dev", "fuzz"],
+    "emulators": ["platform", "page", "dev", "emulators"],
+    "browser": ["platform", "page", "dev", "browser"],
 }
 
 

@@ -50,6 +50,7 @@ def test_without_a_room_rooms_and_suites_are_listed() -> None:
         | {
             f"test.{one}"
             for one in (
+                "browser",
                 "engine",
                 "examples",
                 "exhaustive",

@@ -96,7 +96,7 @@ def render(result: Path, proof: Proof, now: datetime.datetime) -> str:
             "sections": review_manifest(documents.manifest),
             "timeline": page.timeline(documents.events, key_names(documents.manifest.parties)),
             "events": len(documents.events),
-            "files": [(names.shown(name), digest) for name, digest in files[: MAX_ROWS]],
+            "files": [(names.shown(name), digest) for name, digest in files[:MAX_ROWS]],
             "more_files": max(0, len(files) - MAX_ROWS),
             "receipt": list(_receipt(documents)),
         }
