@@ -10,6 +10,7 @@ from typing import Any
 import pulumi
 from pulumi.runtime import mocks, settings
 
+from infra.resources.placeholders import COMPUTED
 from infra.resources.resource import Resource, from_state
 
 Answers = Mapping[str, Mapping[str, Any]]
@@ -24,7 +25,9 @@ class _World(mocks.Mocks):
         return dict(self._answers[args.token])
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        return "", {**args.inputs, **self._answers.get(args.typ, {})}
+        # What is declared comes back, but a structure may get members that only the cloud knows.
+        known = {name: COMPUTED if isinstance(value, Mapping) else value for name, value in args.inputs.items()}
+        return "", {**known, **self._answers.get(args.typ, {})}
 
 
 class _Monitor(mocks.MockMonitor):
