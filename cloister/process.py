@@ -1,6 +1,7 @@
 """Runs another program and waits for it; every part of Cloister does it through here."""
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from cloister.errors import CloisterError
 
 _TAIL_LINES = 12
+_STDERR = 2
 
 
 class ProcessError(CloisterError):
@@ -29,6 +31,7 @@ def run(
     env: Mapping[str, str] | None = None,
     input: bytes | None = None,
     capture: bool = True,
+    to_stderr: bool = False,
     check: bool = True,
     timeout: float | None = None,
     umask: int = -1,
@@ -36,8 +39,8 @@ def run(
     """Run ``argv`` to its end, without a shell, and return its output.
 
     ``env`` replaces the environment. With ``capture`` the program's output is kept, otherwise it goes to the caller's
-    terminal. ``timeout`` is in seconds. ``umask`` is the program's, -1 for the caller's. Raises ProcessError with the
-    last lines of the output.
+    terminal, with ``to_stderr`` all of it to standard error. ``timeout`` is in seconds. ``umask`` is the program's, -1
+    for the caller's. Raises ProcessError with the last lines of the output.
     """
     words = [os.fspath(word) for word in argv]
     stdin = subprocess.DEVNULL if capture and input is None else None
@@ -50,7 +53,7 @@ def run(
             env=env,
             input=input,
             stdin=stdin,
-            stdout=output,
+            stdout=_STDERR if to_stderr and not capture else output,
             stderr=output,
             timeout=timeout,
             umask=umask,
@@ -58,6 +61,11 @@ def run(
     except FileNotFoundError as error:
         raise ProcessError(
             f"{words[0]} could not be started: {error.strerror}.", hint="Install it, or add its folder to PATH."
+        ) from error
+    except OSError as error:
+        raise ProcessError(
+            f"{words[0]} could not be started: {error.strerror or error}.",
+            hint=f"Check that it is a program that you may run: ls -l {shlex.quote(words[0])}",
         ) from error
     except subprocess.TimeoutExpired as error:
         raise ProcessError(f"{Path(words[0]).name} did not end within {timeout:.0f} seconds.") from error

@@ -32,7 +32,7 @@ class Actor:
         print(f"{self.name}$ {command}", flush=True)
         words = shlex.split(command)
         output = subprocess.DEVNULL if quiet else None
-        with subprocess.Popen(words, cwd=self.folder, env=_environment(), stdout=output) as process:
+        with subprocess.Popen(words, cwd=self.folder, env=_environment(self.folder), stdout=output) as process:
             try:
                 status = process.wait()
             except KeyboardInterrupt:
@@ -66,12 +66,13 @@ def relative(path: Path) -> str:
     return shlex.quote(os.path.relpath(path, CHECKOUT))
 
 
-def _environment() -> dict[str, str]:
+def _environment(folder: Path) -> dict[str, str]:
     """The environment of every command: this interpreter's programs first, and no variable that replaces an option.
 
-    A lock that --relock wrote applies to all later commands.
+    A lock that --relock wrote applies to all later commands. Each actor remembers in its own folder what it accepted.
     """
     kept = {name: text for name, text in os.environ.items() if not name.startswith("CLOISTER_") or name in _KEPT}
     kept.setdefault("CLOISTER_LOCKS", str(RELOCKED))
     kept.pop("AGENT_GRPC_URL", None)
-    return {**kept, "PATH": f"{Path(sys.executable).parent}:{kept.get('PATH', '')}"}
+    state = str((folder / ".state").absolute())
+    return {**kept, "XDG_STATE_HOME": state, "PATH": f"{Path(sys.executable).parent}:{kept.get('PATH', '')}"}

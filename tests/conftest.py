@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 
 import pytest
 from hypothesis import settings
@@ -24,6 +25,10 @@ os.environ.setdefault("CLOISTER_LOCKS", str(RELOCKED))
 def pytest_configure(config: pytest.Config) -> None:
     # A shell starts background jobs with SIGINT ignored; programs that a test interrupts would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Tests remember nothing for the user's own commands, nor for each other's processes.
+    remembered = tempfile.TemporaryDirectory(prefix="cloister-state-")
+    os.environ["XDG_STATE_HOME"] = remembered.name
+    config.add_cleanup(remembered.cleanup)
     config.addinivalue_line("markers", "vm: boots a virtual machine (only in tests/e2e)")
     config.addinivalue_line("markers", "flavors: builds the image pytorch and a team's own (`invoke test.flavors`)")
     config.addinivalue_line("markers", "packages: uses what fewer people train with (`invoke test.packages`)")

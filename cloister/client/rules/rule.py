@@ -16,8 +16,9 @@ import yaml
 from cloister import userfile
 from cloister.attestation.policy.policy import Policy
 from cloister.client.files import document_type, exclusive
+from cloister.client.files.differences import differences
 from cloister.errors import InputError
-from cloister.protocol import canonical, schema, text
+from cloister.protocol import canonical, schema
 from cloister.protocol.document import MAX_SIZE, Document
 from cloister.protocol.manifest import Asset, Manifest
 from cloister.protocol.signingkey import key_id
@@ -31,8 +32,6 @@ _OTHERS = ("provider", "file", "unpack")
 
 _KNOWN = {"version", "id", "name", "description", "parties", "datasets", *_COMPARED}
 """The members of a manifest: those that are compared, and those that decide nothing."""
-
-_SHOWN = 120
 
 
 @dataclass(frozen=True)
@@ -113,10 +112,9 @@ class StandingRule:
             expected[name], found[name] = listed, there
         found |= {"policy": policy.digest().hex(), "workspace": policy.boot_configuration.workspace}
         compared = (*_COMPARED, "parties", "datasets", "others", "policy", "workspace")
-        wanted, given = (dict(_leaves({name: value[name] for name in compared})) for value in (expected, found))
-        for place in sorted(wanted.keys() | given.keys()):
-            if place not in given or place not in wanted or not _same(wanted[place], given[place]):
-                yield f"{place}: {_shown(wanted, place)} in the rule, {_shown(given, place)} here."
+        wanted, given = ({name: value[name] for name in compared} for value in (expected, found))
+        for one in differences(wanted, given):
+            yield f"{one.place}: {one.before} in the rule, {one.after} here."
 
 
 def members(manifest: Manifest, own: tuple[Asset, ...]) -> dict[str, Any]:
@@ -225,27 +223,3 @@ def _day(said: str) -> datetime.date | None:
     except ValueError:
         return None
     return found if found.isoformat() == said else None
-
-
-def _leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value with its place. An empty object or list is a value, too."""
-    if isinstance(value, dict) and value:
-        for name, inner in value.items():
-            yield from _leaves(inner, f"{place}.{name}" if place else str(name))
-    elif isinstance(value, list) and value:
-        for index, inner in enumerate(value):
-            yield from _leaves(inner, f"{place}.{index}")
-    else:
-        yield place, value
-
-
-def _same(one: Any, other: Any) -> bool:
-    # In Python, true is 1.
-    return type(one) is type(other) and one == other
-
-
-def _shown(values: Mapping[str, Any], place: str) -> str:
-    if place not in values:
-        return "nothing"
-    said = canonical.encode(values[place]).decode()
-    return text.printable(said if len(said) <= _SHOWN else f"{said[:_SHOWN]}...")

@@ -7,8 +7,7 @@ import threading
 
 import pytest
 
-from cloister.client.files import exclusive
-from cloister.client.rules import uses as counting
+from cloister.client.files import exclusive, state
 from cloister.client.rules.consent import consent_by_rule
 from cloister.client.rules.rule import StandingRule, write_rule
 from cloister.client.rules.uses import count_use
@@ -216,12 +215,12 @@ def test_commands_at_one_time_do_not_use_a_rule_too_often(rule):
 
 def test_rule_whose_count_is_damaged_or_locked_permits_nothing(rule, monkeypatch):
     count_use(rule, b"1")
-    (at,) = counting.folder().glob("*.json")
+    (at,) = state.folder("rules").glob("*.json")
     for wrong in (b"", b"[1]", b"{}", b'["00"', b"null"):
         at.write_bytes(wrong)
         with pytest.raises(InputError, match="does not say how often"):
             count_use(rule, b"2")
-    monkeypatch.setattr(counting, "_TRIES", 2)
+    monkeypatch.setattr(state, "_PAUSE", 0)
     with exclusive.locked(at.with_suffix(".lock")), pytest.raises(InputError, match="Another command is counting"):
         count_use(rule, b"2")
 
@@ -232,7 +231,7 @@ def uploaded(machine, manifest, rule):
 
 
 def used(rule):
-    return [len(json.loads(path.read_bytes())) for path in counting.folder().glob("*.json")]
+    return [len(json.loads(path.read_bytes())) for path in state.folder("rules").glob("*.json")]
 
 
 def test_agent_gets_an_ordinary_consent(machine, rule):
