@@ -81,6 +81,10 @@ if TYPE_CHECKING:
     from cloister.client.evidence.policy_file import save_policy as save_policy
     from cloister.client.evidence.verdict import verdict_lines as verdict_lines
     from cloister.client.evidence.verdict import verdict_summary as verdict_summary
+    from cloister.client.exchange.importing import ImportedComputation as ImportedComputation
+    from cloister.client.exchange.importing import MissingPart as MissingPart
+    from cloister.client.exchange.importing import import_computation as import_computation
+    from cloister.client.exchange.package import export_computation as export_computation
     from cloister.client.files.descriptor_file import find_cvm as find_cvm
     from cloister.client.files.descriptor_file import load_descriptor as load_descriptor
     from cloister.client.files.descriptor_file import member_names as member_names
@@ -93,6 +97,12 @@ if TYPE_CHECKING:
     from cloister.client.files.membership import Joining as Joining
     from cloister.client.files.membership import join as join
     from cloister.client.files.membership import load_invitation as load_invitation
+    from cloister.client.history.entry import Accepted as Accepted
+    from cloister.client.history.history import AcceptanceHistory as AcceptanceHistory
+    from cloister.client.history.history import AcceptedChange as AcceptedChange
+    from cloister.client.history.reading import WorkspaceHistory as WorkspaceHistory
+    from cloister.client.history.reading import accept_change as accept_change
+    from cloister.client.history.reading import read_history as read_history
     from cloister.client.packages.bundle import Bundle as Bundle
     from cloister.client.packages.bundle import MissingLibrary as MissingLibrary
     from cloister.client.packages.bundle import make_bundle as make_bundle
@@ -127,9 +137,19 @@ if TYPE_CHECKING:
     from cloister.client.trial.report import TrialFile as TrialFile
     from cloister.client.trial.report import TrialReport as TrialReport
     from cloister.client.trial.trial import try_computation as try_computation
+    from cloister.client.usage.record import UsageRecord as UsageRecord
+    from cloister.client.usage.table import usage_items as usage_items
+    from cloister.client.usage.table import usage_table as usage_table
+    from cloister.client.usage.usage import check_usage as check_usage
+    from cloister.client.usage.usage import record_usage as record_usage
     from cloister.client.waiting.next_steps import Step as Step
     from cloister.client.waiting.next_steps import StepReader as StepReader
     from cloister.client.waiting.next_steps import next_steps as next_steps
+    from cloister.client.watch.command import parse_command as parse_command
+    from cloister.client.watch.news import News as News
+    from cloister.client.watch.news import NewsKind as NewsKind
+    from cloister.client.watch.watch import WatchReport as WatchReport
+    from cloister.client.watch.watch import watch_computation as watch_computation
     from cloister.endpoint import Address as Address
     from cloister.errors import CloisterError as CloisterError
     from cloister.errors import InputError as InputError
@@ -272,6 +292,40 @@ _NAMES = {
         "ProgramLog",
         "read_logs",
     ),
+    "cloister.client.exchange.package": ("export_computation",),
+    "cloister.client.exchange.importing": (
+        "ImportedComputation",
+        "MissingPart",
+        "import_computation",
+    ),
+    "cloister.client.usage.record": ("UsageRecord",),
+    "cloister.client.usage.table": (
+        "usage_items",
+        "usage_table",
+    ),
+    "cloister.client.usage.usage": (
+        "check_usage",
+        "record_usage",
+    ),
+    "cloister.client.history.entry": ("Accepted",),
+    "cloister.client.history.history": (
+        "AcceptanceHistory",
+        "AcceptedChange",
+    ),
+    "cloister.client.history.reading": (
+        "WorkspaceHistory",
+        "accept_change",
+        "read_history",
+    ),
+    "cloister.client.watch.watch": (
+        "WatchReport",
+        "watch_computation",
+    ),
+    "cloister.client.watch.news": (
+        "News",
+        "NewsKind",
+    ),
+    "cloister.client.watch.command": ("parse_command",),
     "cloister.client.result.fetch": (
         "FetchedResult",
         "ResultReport",

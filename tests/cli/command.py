@@ -19,12 +19,17 @@ class Done:
     code: int
     out: str
     err: str
+    """Without what was noted as accepted for the first time."""
+    noted: str
 
 
 Cloister = Callable[..., Done]
 
 _LOG = re.compile(r'\{"time": "[^"]*", "uptime": \d+, ')
 """A line of an agent's log: the agent of a test runs in the same process."""
+
+
+_NOTE = "Note: Accepted for the first time in the workspace "
 
 
 def runner(capsys: pytest.CaptureFixture[str]) -> Cloister:
@@ -43,8 +48,9 @@ def runner(capsys: pytest.CaptureFixture[str]) -> Cloister:
         finally:
             sys.argv = before
         said = capsys.readouterr()
-        return Done(
-            code, "".join(line for line in said.out.splitlines(keepends=True) if not _LOG.match(line)), said.err
-        )
+        printed = "".join(line for line in said.out.splitlines(keepends=True) if not _LOG.match(line))
+        lines = said.err.splitlines(keepends=True)
+        noted = [line for line in lines if line.startswith(_NOTE)]
+        return Done(code, printed, "".join(line for line in lines if line not in noted), "".join(noted))
 
     return cloister

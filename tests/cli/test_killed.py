@@ -83,7 +83,7 @@ def test_ctrl_c_ends_an_upload_at_once_with_a_hint(machine):
             _, said = process.communicate(timeout=60)
 
     assert process.returncode == 130
-    assert said == "\nInterrupted. Run the same command again: the upload resumes.\n"
+    assert said.endswith("\n\nInterrupted. Run the same command again: the upload resumes.\n")
 
 
 def test_ctrl_c_after_the_last_byte_promises_no_upload(cloister, machine, monkeypatch):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cloister.attestation.policy.policy import Policy
-from cloister.client.computation import submission
+from cloister.client.computation import lifecycle, submission
 from cloister.client.computation.asset import describe_asset
 from cloister.client.computation.asset_upload import upload_asset
 from cloister.client.computation.events import EventReader
@@ -79,8 +79,17 @@ class Machine:
     def submit(self) -> Manifest:
         """The lab submits the parties' manifest."""
         manifest = self.parties.manifest()
-        submission.submit(self.target(), self.parties.keys["lab"], manifest).close()
+        self.submitted(manifest)
         return manifest
+
+    def submitted(self, manifest: Manifest, *, hold: bool = False) -> None:
+        """The lab submits this manifest."""
+        submission.submit(self.target(), self.parties.keys["lab"], manifest, hold=hold).close()
+
+    def stop(self) -> None:
+        """The lab stops the computation."""
+        with self.connection("lab") as connection:
+            lifecycle.stop_computation(connection)
 
     def upload(self, manifest: Manifest, asset: Asset) -> None:
         """The asset's provider uploads it."""

@@ -36,7 +36,8 @@ def test_wheel_has_every_file_of_the_package(names: set[str]) -> None:
 
 
 def test_wheel_has_the_schemas_and_the_type_marker(names: set[str]) -> None:
-    schemas = {f"cloister/protocol/schemas/{path.name}" for path in (ROOT / "docs" / "schemas").glob("*.schema.json")}
+    folder = (ROOT / "docs" / "schemas").resolve()
+    schemas = {f"cloister/protocol/schemas/{path.relative_to(folder)}" for path in folder.rglob("*.schema.json")}
 
     assert schemas
     assert schemas | {"cloister/py.typed"} <= names

@@ -51,7 +51,13 @@ Parties, at any time
   {p} status                                         what has arrived, what is missing
   {p} events --follow                                who did what, and when
   {p} page                                           all of that in a browser, live
+  {p} watch --manifest computation.json              wait, and say when it is your turn; --exec CMD tells a program
   {p} logs --follow                                  what the algorithm prints, if the manifest lets you read it
+
+Parties, afterwards
+  {p} history                                        what you accepted in each workspace, and what waits for your yes
+  {p} usage results.zip --output usage.json          signed record of limits, sizes and minutes
+  {p} export computation.json                        the definition, for another workspace; there: {p} import FILE
 
 Anyone, offline
   {p} verify-result results.zip                      which image, manifest, data and algorithm made a result

@@ -10,6 +10,7 @@ from cloister.client.computation.upload import Uploaded, UploadReport
 from cloister.client.connection.report import Progress
 from cloister.client.evidence.verdict import verdict_summary
 from cloister.client.result.fetch import ResultReport
+from cloister.client.watch.watch import WatchReport
 from cloister.errors import CloisterError
 from cloister.protocol.events import Record
 from cloister.protocol.manifest import Manifest
@@ -86,3 +87,13 @@ class ResultPrinter(ResultReport):
     def waiting(self, now: ComputationProgress) -> AbstractContextManager[Callable[[Record], None]]:
         # Standard output must stay one JSON document.
         return nullcontext(lambda record: None) if self._json else event_printer(self._names, now)
+
+
+class WatchPrinter(WatchReport):
+    """Notes what is awaited, and the command's failures."""
+
+    def awaiting(self, said: str) -> None:
+        show.note(said)
+
+    def interrupted(self, error: CloisterError, pause: float) -> None:
+        show.interruption(error, pause)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from invoke.context import Context
 
 from cloister import client, environment
-from cloister.cli.shell import passphrase
+from cloister.cli.shell import acceptance, passphrase
 from cloister.cli.shell.arguments import Verb
 from cloister.cli.shell.options import Option
 from cloister.cli.shell.verb import verb
@@ -75,6 +75,8 @@ class Settings:
             collateral=self.path("collateral"),
             fetch=bool(self._given.get("fetch")) or self.fetches_by_default(),
             passphrase=passphrase.ask,
+            confirm=acceptance.confirm,
+            noted=acceptance.noted,
         )
 
     def key(self) -> "Key":

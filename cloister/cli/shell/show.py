@@ -13,10 +13,12 @@ from cloister.protocol import text
 
 __all__ = [
     "ProgramOutput",
+    "can_ask",
     "cannot_ask",
     "confirmed",
     "facts",
     "interruption",
+    "line",
     "note",
     "signed",
     "transfer",
@@ -27,6 +29,11 @@ __all__ = [
 def facts(value: Any) -> None:
     """Print JSON. It may quote peers and files: control characters are escaped."""
     print(_escaped(json.dumps(value, indent=2, ensure_ascii=False)))
+
+
+def line(value: Any) -> None:
+    """Print JSON in one line, at once, as :func:`facts`."""
+    print(_escaped(json.dumps(value, ensure_ascii=False)), flush=True)
 
 
 def signed(line: str) -> None:
@@ -129,10 +136,16 @@ def interruption(error: CloisterError, pause: float) -> None:
 
 
 def confirmed(question: str) -> bool:
-    """Ask the user a question. Raises InputError without a terminal."""
-    if not sys.stdin.isatty():
+    """Ask the user a question, on standard error. Raises InputError without a terminal."""
+    if not can_ask():
         raise cannot_ask()
-    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def can_ask() -> bool:
+    """Whether there is a terminal on which a user can answer."""
+    return sys.stdin.isatty()
 
 
 def cannot_ask() -> InputError:

@@ -1,6 +1,7 @@
 """A party's sessions with one CVM, opened and reopened as needed."""
 
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TypeVar
@@ -9,13 +10,16 @@ from cloister.attestation.evidence import Evidence
 from cloister.attestation.result import Verdict
 from cloister.client.connection import refusal
 from cloister.client.connection.binding import bind
-from cloister.client.connection.opening import Target, attest
+from cloister.client.connection.opening import Opening, Target, attest
 from cloister.client.connection.refusal import ConnectionLost
 from cloister.client.connection.session import Session
 from cloister.client.files.keys import Key
 from cloister.errors import CloisterError, ProofError
 
 R = TypeVar("R")
+
+_PATIENCE = 20.0
+"""Seconds that an agent certainly waits for an opened session to be bound."""
 
 
 class Connection:
@@ -51,9 +55,7 @@ class Connection:
         """The bound session, opened if necessary. Raises ProofError when the verdict does not accept."""
         with self._lock:
             if self._session is None:
-                self._appraised = None
-                opening = attest(self.target)
-                self._appraised = opening.verdict
+                opening = self._accepted()
                 try:
                     self._session = bind(opening, self._key)
                 except BaseException:
@@ -61,6 +63,23 @@ class Connection:
                     raise
                 self._verdict, self._evidence = opening.verdict, opening.evidence
             return self._session
+
+    def _accepted(self) -> Opening:
+        """An opening that the policy and the party accept. If a question took long, another one: agents forget them."""
+        while True:
+            self._appraised = None
+            opening = attest(self.target)
+            self._appraised = opening.verdict
+            began = time.monotonic()
+            try:
+                opening.require_accepted()
+                self.target.accepting(opening.verdict, self._key)
+                if time.monotonic() - began < _PATIENCE:
+                    return opening
+            except BaseException:
+                opening.channel.close()
+                raise
+            opening.channel.close()
 
     def verdict(self) -> Verdict:
         """The verdict under which the session was opened."""

@@ -7,6 +7,7 @@ import datetime
 import hashlib
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
@@ -21,6 +22,7 @@ from cloister.attestation.result import Verdict
 from cloister.attestation.verifier import SessionPurpose, verify
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.connection import refusal, unary
+from cloister.client.files.keys import Key
 from cloister.endpoint import Address, Endpoint
 from cloister.errors import CloisterError, ProofError, UnreachableError
 from cloister.protocol import hpkekey, transcript
@@ -35,6 +37,10 @@ _PAUSES = (0.5, 1.5, 3.0)
 _MAX_SESSION_ID = 128
 
 
+def _forget(verdict: Verdict, key: Key) -> None:
+    """Remember nothing of what was accepted."""
+
+
 @dataclass(frozen=True)
 class Target:
     """A CVM that a party wants to talk to, and what the party demands of it.
@@ -44,6 +50,8 @@ class Target:
     cvm: narrows the policy to the CVM of this name; None accepts every CVM of the policy.
     manifest_digest: SHA-256 of the party's copy of the manifest; None demands no manifest.
     collateral: for what the evidence does not carry; by default nothing is added, and no service is asked.
+    accepting: called with an accepted verdict and the party's key before a session is bound; an error ends it. By
+        default nothing is remembered of what was accepted.
     """
 
     address: Address
@@ -51,6 +59,7 @@ class Target:
     cvm: str | None = None
     manifest_digest: bytes | None = None
     collateral: CollateralSources = field(default_factory=CollateralSources)
+    accepting: Callable[[Verdict, Key], None] = _forget
 
     def demands(self) -> Policy:
         """The policy, narrowed to ``cvm``. Raises ProofError when it does not accept that CVM."""

@@ -15,6 +15,7 @@ from cloister.client.computation.submission import submit
 from cloister.client.computation.upload import UploadReport, Uploads, upload_algorithm, upload_datasets
 from cloister.client.connection.connection import Connection
 from cloister.client.connection.machine_verdict import MachineVerdict
+from cloister.client.history.history import AcceptanceHistory
 from cloister.client.html.parts import one_line
 from cloister.client.party.callback import CallbackReport, OnProgress
 from cloister.client.party.machine_events import MachineEvents
@@ -45,12 +46,17 @@ class Machine:
         *,
         names: Mapping[str, str],
         keep: Sequence[Path] = (),
+        history: AcceptanceHistory | None = None,
     ) -> None:
-        """``connection`` demands ``manifest``; ``names`` has names by key id, ``keep`` files that are not replaced."""
+        """``connection`` demands ``manifest``; ``names`` has names by key id, ``keep`` files that are not replaced.
+
+        ``history`` is the one of the connection's target, if it has one.
+        """
         self._connection = connection
         self._manifest = manifest
         self._names = names
         self._keep = keep
+        self._history = history
 
     def __enter__(self) -> Self:
         return self
@@ -214,7 +220,8 @@ class Machine:
     ) -> Uploads:
         """Upload the party's datasets if its standing rule permits the computation, and count the use."""
         standing = StandingRule.load(Path(rule))
-        with self._ended_if_interrupted():
+        ruled = self._history.ruled() if self._history else contextlib.nullcontext()
+        with self._ended_if_interrupted(), ruled:
             return consent_by_rule(
                 self._connection,
                 self.manifest,

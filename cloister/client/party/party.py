@@ -1,6 +1,7 @@
 """A party: its key, its policy and its workspace, and what it does with them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -19,6 +20,7 @@ from cloister.client.connection.opening import Target
 from cloister.client.evidence.policy_file import load_policy
 from cloister.client.files.descriptor_file import find_cvm, load_descriptor, member_names
 from cloister.client.files.keys import Key, load_key
+from cloister.client.history.history import AcceptanceHistory, Confirm, say_no
 from cloister.client.party.machine import Machine
 from cloister.client.result.audit import Audit, audit_log, logged_approvals
 from cloister.client.result.proof import Proof, verify_result
@@ -45,6 +47,8 @@ class Party:
         collateral: FilePath | None = None,
         fetch: bool = False,
         passphrase: Passphrase | None = None,
+        confirm: Confirm = say_no,
+        noted: Callable[[str], object] = lambda said: None,
     ) -> None:
         """Name what the party has. What is not named is asked for when something needs it.
 
@@ -57,7 +61,12 @@ class Party:
             collateral: a folder with the vendors' certificates and lists.
             fetch: fetch missing collateral from the vendors.
             passphrase: called with the key's name when it is encrypted, and returns the passphrase.
+            confirm: called with the workspace and what is not as the party accepted it before, and returns whether it
+                accepts that. By default it does not: the error has the difference, and a name for `accept_change`.
+            noted: called with a sentence about what is accepted for the first time.
         """
+        self._confirm = confirm
+        self._noted = noted
         self._key = key
         self._policy = policy
         self._workspace = workspace
@@ -175,9 +184,11 @@ class Party:
             InputError: a file is missing or wrong.
         """
         agreed = None if manifest is None else _loaded(manifest)
+        history = AcceptanceHistory(self.policy, agreed, confirm=self._confirm, noted=self._noted)
         return Machine(
-            Connection(self.target(agreed), self.key),
+            Connection(replace(self.target(agreed), accepting=history), self.key),
             agreed,
+            history=history,
             names=self.names(agreed),
             keep=tuple(filter(None, (_file(one) for one in (self._key, self._policy, self._workspace)))),
         )

@@ -155,7 +155,7 @@ def test_commands_in_the_guide_are_valid(cloister, monkeypatch):
     for name, value in re.findall(r"(\w+)=(\S+)", exported):
         monkeypatch.setenv(name, value)
 
-    assert len(commands) == 11
+    assert len(commands) == 14
     for command in [*commands, ["attest"]]:
         done = cloister(*command)
         assert done.code == 2, done.err
@@ -276,7 +276,7 @@ def test_checkout_reports_a_missing_word_like_the_command():
 def test_messages_name_verbs_without_the_command():
     """A party may have only ``cloister``: messages spell only the checkout's own verbs with invoke."""
     verbs = "|".join(task.name.replace("_", "-") for task in VERBS)
-    spelled = re.compile(rf"\b(?:invoke|cloister) (?:{verbs})(?![\w.-])")
+    spelled = re.compile(rf"(?<!from )\b(?:invoke|cloister) (?:{verbs})(?![\w.-])")
     found = [
         f"{path.relative_to(PACKAGE)}: {said.value}"
         for path in sorted(PACKAGE.rglob("*.py"))
