@@ -17,6 +17,7 @@ from cloister.protocol.manifest import Asset, Manifest
 from cloister.protocol.signingkey import key_id
 from cloister.protocol.wheels.image_packages import missing
 from cloister.units import format_size
+from cloister.userfile import FilePath
 
 SOURCE = "computation.yaml"
 EXPORTED = "exported"
@@ -47,8 +48,8 @@ class ImportedComputation:
 
 
 def import_computation(
-    package: Path,
-    folder: Path,
+    package: FilePath,
+    folder: FilePath,
     *,
     workspace: Descriptor | None = None,
     policy: Policy | None = None,
@@ -72,7 +73,7 @@ def import_computation(
         InputError: the file is not an exported computation, or the folder has files or cannot be written.
         ChangedFileError: a part of the file is not what its manifest says.
     """
-    found = open_package(package)
+    found, folder = open_package(Path(package)), Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):

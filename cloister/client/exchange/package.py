@@ -20,6 +20,7 @@ from cloister.errors import ChangedFileError, InputError
 from cloister.protocol import archive, canonical, schema
 from cloister.protocol.document import MAX_SIZE as MAX_DOCUMENT
 from cloister.protocol.manifest import MAX_SIZE, Asset, Manifest
+from cloister.userfile import FilePath
 
 MANIFEST = "manifest.json"
 ORIGIN = "origin.json"
@@ -45,13 +46,13 @@ class ComputationPackage:
 
 def export_computation(
     manifest: Manifest,
-    output: Path,
+    output: FilePath,
     *,
     policy: Policy | None = None,
-    rules: Sequence[Path] = (),
-    algorithm: Path | None = None,
-    bundle: Path | None = None,
-    files: Mapping[str, Path] | None = None,
+    rules: Sequence[FilePath] = (),
+    algorithm: FilePath | None = None,
+    bundle: FilePath | None = None,
+    files: Mapping[str, FilePath] | None = None,
 ) -> tuple[str, ...]:
     """Write a computation's definition to one file: no data, no private key, nothing that a machine holds.
 
@@ -72,10 +73,11 @@ def export_computation(
     """
     own = manifest.algorithm
     added: list[tuple[Asset, Path]] = []
+    packages = None if bundle is None else Path(bundle)
     if algorithm is not None:
-        added += [(own.asset, algorithm), *find_bundle(own, algorithm, bundle)]
-    elif bundle is not None:
-        added += find_bundle(own, bundle, bundle)
+        added += [(own.asset, Path(algorithm)), *find_bundle(own, Path(algorithm), packages)]
+    elif packages is not None:
+        added += find_bundle(own, packages, packages)
     known = {asset.name: asset for asset in own.files}
     for name, path in (files or {}).items():
         if name not in known:
@@ -83,12 +85,12 @@ def export_computation(
                 f"The manifest has no file {name!r} of the algorithm; it has: {', '.join(known) or 'none'}.",
                 hint="Data are never exported: only the algorithm's own files.",
             )
-        added.append((known[name], path))
+        added.append((known[name], Path(path)))
     parts: list[tuple[str, Path | bytes]] = [(MANIFEST, manifest.encode())]
     for asset, path in added:
         check_asset(asset, path)
         parts.append((ASSETS + asset.name, path))
-    said = {path.name: _rule(path) for path in rules}
+    said = {path.name: _rule(path) for path in map(Path, rules)}
     if len(said) != len(rules) or len(rules) > MAX_RULES:
         raise InputError(f"Rules must be at most {MAX_RULES} files with different names.")
     parts += [(RULES + name, data) for name, data in said.items()]
@@ -104,7 +106,7 @@ def export_computation(
         "digests": {name: hashlib.sha256(part).hexdigest() for name, part in parts if isinstance(part, bytes)},
     }
     parts.append((ORIGIN, canonical.encode(origin)))
-    with userfile.replacing(output) as part, part.open("xb") as file:
+    with userfile.replacing(Path(output)) as part, part.open("xb") as file:
         archive.write_zip(file, parts)
     return tuple(sorted(name for name, _ in parts))
 

@@ -18,12 +18,13 @@ from cloister.protocol import canonical, signingkey
 from cloister.protocol.events import Event, EventKind
 from cloister.protocol.manifest import Manifest
 from cloister.protocol.progress import ComputationProgress
+from cloister.userfile import FilePath
 
 _ZIP = b"PK"
 
 
 def record_usage(
-    source: Path,
+    source: FilePath,
     key: Key,
     policy: Policy,
     *,
@@ -46,6 +47,7 @@ def record_usage(
         InputError: a file cannot be read, or the manifest is missing or another one.
         ChangedFileError: the result or the log is not proven.
     """
+    source = Path(source)
     try:
         with userfile.open_regular(source) as file:
             is_result = file.read(len(_ZIP)) == _ZIP
@@ -76,7 +78,7 @@ def record_usage(
     return UsageRecord.sign(_usage(proven, events, verdict, source_kind, key), key)
 
 
-def check_usage(path: Path, manifest: Manifest | None = None) -> UsageRecord:
+def check_usage(path: FilePath, manifest: Manifest | None = None) -> UsageRecord:
     """Read a usage record and verify its signature.
 
     Args:
@@ -92,7 +94,7 @@ def check_usage(path: Path, manifest: Manifest | None = None) -> UsageRecord:
             is not signed by one of its parties.
     """
     try:
-        data = userfile.read(path, MAX_SIZE)
+        data = userfile.read(Path(path), MAX_SIZE)
     except OSError as error:
         raise userfile.unreadable(path, error) from error
     record = UsageRecord.parse(data)
