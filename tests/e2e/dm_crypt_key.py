@@ -19,6 +19,12 @@ _AHEAD = 32
 """The cipher's context, aligned to 16 bytes, follows its ``struct crypto_tfm``, whose last member points to
 ``struct crypto_alg``."""
 
+_TRANSFORM = re.compile(rb"\x01\0{3}.{4}\xff{4}.{4}(?:\0{8}|.{4}\xff{4})", re.DOTALL)
+"""``struct crypto_tfm`` before that member: ``refcnt`` of 1, ``crt_flags``, ``node`` (none), ``exit`` or null."""
+
+_FIELDS = 24
+"""Its size."""
+
 _KEY = 16
 _MANY = 12
 
@@ -42,7 +48,8 @@ def candidates(memory: Path) -> list[bytes]:
             second = b"".join(re.escape(bytes([high << 4 | low >> 8])) for high in range(16))
             pointer = re.escape(bytes([low & 0xFF])) + b"[" + second + rb"][\x00-\xff][\xc0-\xff]\xff{4}"
             for place in re.finditer(pointer, content):
-                if place.start() % 8 == 0:
+                start = place.start()
+                if start % 8 == 0 and start >= _FIELDS and _TRANSFORM.fullmatch(content[start - _FIELDS : start]):
                     found |= _random_looking(content[place.end() : place.end() + _AHEAD])
     return sorted(found)
 
