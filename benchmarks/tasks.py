@@ -9,8 +9,8 @@ from cloister.cli.shell.verb import verb
 
 @verb(
     help={
-        "names": "verbs, verifier, image, packages, parties, reports, sandbox, publish, transfer, load, clouds, boot, "
-        "workspace; commas between (default: all)",
+        "names": "verbs, verifier, image, packages, page, parties, reports, sandbox, publish, transfer, load, clouds, "
+        "boot, workspace; commas between (default: all)",
         "repeat": "runs of each command, of which the median counts",
     },
 )
