@@ -39,4 +39,6 @@ def _environment(room: str) -> jinja2.Environment:
 def _printable(value: object) -> object:
     """Names in documents come from other parties: no character may hide, or turn the direction of what follows."""
     # What has __html__ is the output of a macro: its values have been through here.
-    return text.printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+    if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
+        return value
+    return text.printable(value)

@@ -50,6 +50,8 @@ class Pages:
         self._watchers = {self._view(one).path: one for one in watchers}
         self._machines = {path: self._machine_page(one) for path, one in self._watchers.items()}
         self._overview = LivePage(self._rows)
+        for page in (self._overview, *self._machines.values()):
+            page.refresh(0)  # which compiles the templates before someone waits for them
 
     def _view(self, watcher: Watcher) -> MachineView:
         return view(watcher, self._reader, time.monotonic())
@@ -194,7 +196,7 @@ def _rendered(names: Sequence[str], shown: MachineView) -> dict[str, str]:
 
 def _file(kind: str, content: str) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
-        return Response(content, media_type=kind)
+        return Response(content, media_type=kind, headers={"Cache-Control": "private, max-age=3600"})
 
     return answer
 

@@ -29,7 +29,9 @@ HEADERS = {
     "Cross-Origin-Embedder-Policy": "require-corp",
     "Cache-Control": "no-store",
 }
-"""Headers of every response."""
+"""Headers of every response. The files that are the same on all pages have a Cache-Control of their own."""
+
+_HEADERS = tuple((name.lower().encode(), value.encode()) for name, value in HEADERS.items())
 
 _OWN = frozenset({b"same-origin", b"none"})
 """Sec-Fetch-Site of requests that the page itself or the user makes (W3C, "Fetch Metadata Request Headers")."""
@@ -72,8 +74,10 @@ class Gate:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                more = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
-                message = {**message, "headers": [*message.get("headers", ()), *more]}
+                given = list(message.get("headers", ()))
+                names = {name for name, _ in given}
+                more = [(name, value) for name, value in _HEADERS if name not in names]
+                message = {**message, "headers": [*given, *more]}
             await send(message)
 
         try:
