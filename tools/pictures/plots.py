@@ -10,7 +10,7 @@ from tools.stubs import ROOT
 
 TABLES = ROOT / "benchmarks" / "README.md"
 
-_WIDTH, _LEFT, _RIGHT = 860, 20, 640
+_WIDTH, _LEFT, _RIGHT = 860, 20, 600
 LONGEST = _RIGHT - _LEFT
 """The length of the longest bar."""
 
@@ -75,8 +75,8 @@ def verifiers(text: str) -> str:
     for number, (ours, name, theirs) in enumerate(groups):
         top = 84 + 118 * number
         made.text(_LEFT, top, _plain(ours.what), "head")
-        _bar(made, top + 10, ours.figure / largest, "ours", f"{ours.written}  {_OURS}: {ours.how}")
-        _bar(made, top + 54, theirs.figure / largest, "theirs", f"{theirs.written}  {name}: {theirs.how}")
+        _bar(made, top + 10, ours.figure / largest, "ours", f"{ours.written} ms, {_OURS}: {ours.how}")
+        _bar(made, top + 54, theirs.figure / largest, "theirs", f"{theirs.written} ms, {name}: {theirs.how}")
     return made.render()
 
 
@@ -93,7 +93,7 @@ def plain_tools(text: str) -> str:
     )
     for number, (row, ratio) in enumerate(found):
         top = 84 + 66 * number
-        made.text(_LEFT, top, _plain(f"{row.what} / {ratio[2]}"))
+        made.text(_LEFT, top, _plain(f"{row.what}, against {ratio[2]}"))
         _bar(made, top + 10, row.figure / largest, "ours", "")
         for multiple, kind in ((1.0, "even"), (float(ratio[1]), "limit")):
             x = _LEFT + multiple / largest * LONGEST

@@ -18,7 +18,7 @@ _STYLE = """\
   .soft { fill: var(--soft); } .small { font-size: 12.5px; } .end { text-anchor: end; } .middle { text-anchor: middle; }
   .paper { fill: var(--paper); } .box { fill: var(--tint); stroke: var(--line); }
   .machine { fill: var(--paper); stroke: var(--accent); stroke-width: 2; }
-  .ours { fill: var(--accent); } .theirs { fill: var(--line); }
+  .ours { fill: var(--accent); } .theirs { fill: var(--soft); }
   .way { fill: none; stroke: var(--accent); stroke-width: 2; } .tip { fill: var(--accent); }
   .rule { fill: none; stroke: var(--line); } .even { fill: none; stroke: var(--ink); stroke-width: 2; }
   .limit { fill: none; stroke: var(--good); stroke-width: 2; stroke-dasharray: 5 4; }
