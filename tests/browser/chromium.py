@@ -5,7 +5,7 @@ the part that breaks with a new Chromium. Of its wheel only the driver is used: 
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +48,10 @@ class Visit:
         """Elements that reach beyond the right edge and cannot be scrolled to."""
         return self.page.evaluate(_CUT_OFF)
 
+    def squeezed(self) -> list[str]:
+        """Cells of tables that are too narrow for a word."""
+        return self.page.evaluate(_SQUEEZED)
+
     def clipped(self) -> list[str]:
         """Elements that scroll sideways, which paper cannot."""
         return self.page.evaluate(_CLIPPED)
@@ -65,6 +69,9 @@ _CUT_OFF = """() => {
   if (document.documentElement.scrollWidth > width) found.push(document.documentElement);
   return found.map(element => element.outerHTML.slice(0, 120));
 }"""
+_SQUEEZED = """() => [...document.querySelectorAll('td, th[scope=row]')].filter(
+  cell => cell.textContent.trim() && cell.getBoundingClientRect().width < 90
+).map(cell => cell.outerHTML.slice(0, 120))"""
 _CLIPPED = """() => [...document.body.querySelectorAll('*')].filter(
   element => getComputedStyle(element).overflowX !== 'visible' && element.scrollWidth > element.clientWidth
 ).map(element => element.outerHTML.slice(0, 120))"""
@@ -90,12 +97,14 @@ def visit(
     scheme: str = "light",
     scripts: bool = True,
     media: str = "screen",
+    cookies: Sequence[Any] = (),
 ) -> Iterator[Visit]:
     """Open a file or an address in a context of its own."""
     width, height = size
     options: dict[str, Any] = {"viewport": {"width": width, "height": height}, "color_scheme": scheme}
     context = browser.new_context(**options, java_script_enabled=scripts, reduced_motion="reduce")
     try:
+        context.add_cookies(cookies)
         made = Visit(context.new_page())
         made.page.on("console", lambda message: made.complaints.append(message.text))
         made.page.on("pageerror", lambda error: made.complaints.append(str(error)))

@@ -72,5 +72,5 @@ def _lead(audit: Audit) -> Iterator[str]:
     if not (logged := logged_manifest(audit)):
         yield "The machine had not received a manifest yet."
     else:
-        yield f"The machine runs the manifest with the SHA-256 {logged}, and no other until it starts again."
+        yield f"The machine has the manifest with the SHA-256 {logged}, and takes no other until it starts again."
     yield "This page is not about a result: a result has a report of its own."
