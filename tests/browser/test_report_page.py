@@ -27,6 +27,14 @@ LOOKS = (("desk", "light"), ("desk", "dark"), ("phone", "light"), ("narrow", "da
 QUICK = {("proven", "desk", "light"), ("hostile", "narrow", "dark"), ("log-with-names", "phone", "light")}
 
 
+_BAD = """<!doctype html><html><head><title>x</title></head><body style="background: #777">
+<p style="width: 900px; color: #787878">too wide and grey</p><img src="other.png">
+<div style="overflow-x: auto; width: 100px"><p style="width: 900px">y</p></div>
+<table><tr><td style="max-width: 40px">algorithm</td><td>z</td></tr></table>
+<script>console.error("no")</script></body></html>"""
+"""A page that breaks every promise."""
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory) -> dict[str, Path]:
     """A file of each kind of report, and of what hostile parties can make of one."""
@@ -111,15 +119,11 @@ def test_hostile_names_are_text(browser, pages):
 def test_a_page_that_breaks_each_promise_is_noticed(browser, tmp_path):
     """The checks above can fail."""
     page = tmp_path / "page.html"
-    page.write_text(
-        "<html><body style='background:#777'><p style='width:900px;color:#787878'>x</p><img src='other.png'>"
-        "<div style='overflow-x:auto;width:100px'><p style='width:900px'>y</p></div><table><tr><td style='max-width:40px'>algorithm</td></tr></table>"
-        "<script>document.title = 1; console.error('no')</script></body></html>"
-    )
+    page.write_text(_BAD)
     with visit(browser, page, SIZES["phone"]) as opened:
         opened.page.wait_for_load_state("networkidle")
         found = "\n".join(opened.violations())
-        assert all(rule in found for rule in ("color-contrast", "html-has-lang", "image-alt"))
+        assert [rule for rule in ("color-contrast", "html-has-lang", "image-alt") if rule not in found] == []
         assert opened.cut_off() != []
         assert opened.clipped() != []
         assert opened.squeezed() != []
